@@ -1,0 +1,1 @@
+export * from "./gen/routeplane/errors/v1/reasons_pb.js";

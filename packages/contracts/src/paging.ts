@@ -1,0 +1,1 @@
+export * from "./gen/routeplane/paging/v1/page_token_pb.js";

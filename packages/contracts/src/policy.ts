@@ -1,0 +1,2 @@
+export * from "./gen/routeplane/policy/v1/admission_service_pb.js";
+export * from "./gen/routeplane/policy/v1/policy_service_pb.js";

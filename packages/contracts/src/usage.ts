@@ -1,0 +1,1 @@
+export * from "./gen/routeplane/usage/v1/usage_service_pb.js";

@@ -1,0 +1,16 @@
+/**
+ * The credential of a request, from `Authorization: Bearer …` or `x-api-key`. The scheme is matched without case.
+ *
+ * @returns the token; `missing` if there is none; `conflict` if the two headers differ.
+ */
+export function bearerToken(
+  authorization: string | null | undefined,
+  apiKey: string | null | undefined,
+): { readonly token: string } | { readonly fault: "missing" | "conflict" } {
+  const bearer = /^bearer +(\S+) *$/i.exec(authorization ?? "")?.[1];
+  const key = apiKey?.trim() || undefined;
+  if (authorization && bearer === undefined) return key === undefined ? { fault: "missing" } : { fault: "conflict" };
+  if (bearer !== undefined && key !== undefined && bearer !== key) return { fault: "conflict" };
+  const token = bearer ?? key;
+  return token === undefined ? { fault: "missing" } : { token };
+}

@@ -1,0 +1,13 @@
+export { constantTimeEqual, hashSecret, type Pepper, type Peppers, parsePeppers } from "./hash.ts";
+export { bearerToken } from "./header.ts";
+export { redactTokens } from "./redact.ts";
+export { ALL_SCOPES, effectiveScopes, parseScopes, permits, type Scope, scopesBeyond } from "./scopes.ts";
+export {
+  mintToken,
+  mintServiceToken,
+  parseToken,
+  type ParsedToken,
+  type TokenKind,
+  type TokenMode,
+  tokenPrefix,
+} from "./token.ts";

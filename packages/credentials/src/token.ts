@@ -1,0 +1,78 @@
+import { randomBytes } from "node:crypto";
+import { crc32 } from "node:zlib";
+
+/**
+ * A token is `<rp|rpo>_<live|test>_<lookup id>_<secret>_<checksum>`, of fixed length: a lookup id of 128 random bits, a
+ * secret of 256, and the CRC-32 of all before it, each in base62. Scanners recognise it; junk is refused by its checksum,
+ * without a lookup. `rps_…` is a service's credential: one secret shared by the services of a node.
+ */
+export type TokenKind = "key" | "operator";
+export type TokenMode = "live" | "test";
+
+export interface ParsedToken {
+  readonly kind: TokenKind;
+  readonly mode: TokenMode;
+  /** Finds the row. Not a secret. */
+  readonly lookupId: string;
+  readonly secret: string;
+}
+
+const PREFIX: Record<TokenKind, string> = { key: "rp", operator: "rpo" };
+const LOOKUP_BYTES = 16;
+const SECRET_BYTES = 32;
+const CHECKSUM_BYTES = 4;
+const DIGITS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+const TOKEN = /^(rpo?)_(live|test)_([0-9A-Za-z]{22})_([0-9A-Za-z]{43})_([0-9A-Za-z]{6})$/;
+
+export function mintToken(kind: TokenKind, mode: TokenMode = "live"): string {
+  const body = [PREFIX[kind], mode, randomBase62(LOOKUP_BYTES), randomBase62(SECRET_BYTES)].join("_");
+  return `${body}_${checksum(body)}`;
+}
+
+/** The secret that the services of a node share: `rps_` and 256 random bits. */
+export function mintServiceToken(): string {
+  return `rps_${randomBase62(SECRET_BYTES)}`;
+}
+
+/** The parts of a well-formed token, or undefined. Touches nothing but the text. */
+export function parseToken(text: string): ParsedToken | undefined {
+  const match = TOKEN.exec(text);
+  if (match === null) return undefined;
+  const [, prefix, mode, lookupId, secret, sum] = match as unknown as [
+    string,
+    string,
+    TokenMode,
+    string,
+    string,
+    string,
+  ];
+  if (checksum(text.slice(0, text.lastIndexOf("_"))) !== sum) return undefined;
+  return { kind: prefix === PREFIX.operator ? "operator" : "key", mode, lookupId, secret };
+}
+
+/** What people recognise a token by: everything before the lookup id, and the first 8 characters of that. */
+export function tokenPrefix(token: ParsedToken): string {
+  return `${PREFIX[token.kind]}_${token.mode}_${token.lookupId.slice(0, 8)}`;
+}
+
+function checksum(body: string): string {
+  const bytes = Buffer.alloc(CHECKSUM_BYTES);
+  bytes.writeUInt32BE(crc32(body));
+  return base62(bytes);
+}
+
+function randomBase62(bytes: number): string {
+  return base62(randomBytes(bytes));
+}
+
+/** Fixed length for a given number of bytes: the fewest digits that hold any value. */
+function base62(bytes: Buffer): string {
+  const length = Math.ceil((bytes.length * 8) / Math.log2(62));
+  let value = BigInt(`0x${bytes.toString("hex")}`);
+  let text = "";
+  while (text.length < length) {
+    text = DIGITS[Number(value % 62n)] + text;
+    value /= 62n;
+  }
+  return text;
+}

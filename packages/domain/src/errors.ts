@@ -1,0 +1,69 @@
+/** The one error type of every service's domain. The RPC kit turns it into a Connect error, in one place. */
+
+export type ErrorCode =
+  | "invalid_argument"
+  | "unauthenticated"
+  | "permission_denied"
+  | "not_found"
+  | "already_exists"
+  | "failed_precondition"
+  | "resource_exhausted"
+  | "unavailable";
+
+/** The names of `routeplane.errors.v1.Reason`, without their prefix. */
+export type ErrorReason =
+  | "CREDENTIAL_MISSING"
+  | "CREDENTIAL_INVALID"
+  | "CREDENTIAL_REVOKED"
+  | "CREDENTIAL_EXPIRED"
+  | "SCOPE_MISSING"
+  | "OPERATOR_REQUIRED"
+  | "INTERNAL_ONLY"
+  | "RESOURCE_NOT_FOUND"
+  | "NAME_TAKEN"
+  | "FIELD_INVALID"
+  | "SCOPE_EXCEEDS_PARENT"
+  | "EXPIRY_EXCEEDS_PARENT"
+  | "LINEAGE_TOO_DEEP"
+  | "STATE_CONFLICT"
+  | "DEPENDENCY_UNAVAILABLE";
+
+/** A field of the request and the rule that it breaks, e.g. `{field: "spec.budget.limit_micro_usd", rule: "must be > 0"}`. */
+export interface FieldFault {
+  readonly field: string;
+  readonly rule: string;
+}
+
+export interface DomainErrorOptions {
+  readonly fields?: readonly FieldFault[];
+  /** For machines; strings only, never a secret. */
+  readonly metadata?: Readonly<Record<string, string>>;
+  /** For the log; never crosses the wire. */
+  readonly cause?: unknown;
+}
+
+export class DomainError extends Error {
+  override readonly name = "DomainError";
+  readonly code: ErrorCode;
+  readonly reason: ErrorReason;
+  readonly fields: readonly FieldFault[];
+  readonly metadata: Readonly<Record<string, string>>;
+
+  constructor(code: ErrorCode, reason: ErrorReason, message: string, options: DomainErrorOptions = {}) {
+    super(message, options.cause === undefined ? undefined : { cause: options.cause });
+    this.code = code;
+    this.reason = reason;
+    this.fields = options.fields ?? [];
+    this.metadata = options.metadata ?? {};
+  }
+}
+
+/** A field that breaks a rule: INVALID_ARGUMENT, naming both. */
+export function invalidField(field: string, rule: string): DomainError {
+  return new DomainError("invalid_argument", "FIELD_INVALID", `${field}: ${rule}`, { fields: [{ field, rule }] });
+}
+
+/** The one answer for an unknown, a foreign and a malformed id: it holds nothing that could tell them apart. */
+export function notFound(): DomainError {
+  return new DomainError("not_found", "RESOURCE_NOT_FOUND", "not found: there is no such resource in this namespace");
+}

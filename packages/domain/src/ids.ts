@@ -1,0 +1,32 @@
+import { TypeID, typeid } from "typeid-js";
+import { notFound } from "./errors.ts";
+
+/** The kinds of id, by prefix: account, namespace, key, operator credential, policy, binding, inference request. */
+export type IdKind = "acc" | "ns" | "key" | "op" | "pol" | "bnd" | "req";
+
+declare const kind: unique symbol;
+
+/** A TypeID (prefix, `_`, UUIDv7 in Crockford base32): sorts by creation time. Only `newId` and `parseId` make one. */
+export type Id<K extends IdKind> = string & { readonly [kind]: K };
+
+export function newId<K extends IdKind>(prefix: K): Id<K> {
+  const id: string = typeid<IdKind>(prefix).toString();
+  return id as Id<K>;
+}
+
+/** The id in `text`, or undefined if it is not a well-formed id of this kind. */
+export function parseId<K extends IdKind>(prefix: K, text: string): Id<K> | undefined {
+  try {
+    TypeID.fromString(text, prefix);
+    return text as Id<K>;
+  } catch {
+    return undefined;
+  }
+}
+
+/** As `parseId`; a malformed id is NOT_FOUND, because it must look the same as an unknown one. */
+export function requireId<K extends IdKind>(prefix: K, text: string): Id<K> {
+  const id = parseId(prefix, text);
+  if (id === undefined) throw notFound();
+  return id;
+}

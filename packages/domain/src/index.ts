@@ -1,0 +1,4 @@
+export { DomainError, type ErrorCode, type ErrorReason, type FieldFault, invalidField, notFound } from "./errors.ts";
+export { type Id, type IdKind, newId, parseId, requireId } from "./ids.ts";
+export { ceilToMicroUsd, microToNano, nanoToMicro, picoToNanoCeil } from "./money.ts";
+export { type Clock, parseTime } from "./time.ts";

@@ -1,0 +1,39 @@
+import pg from "pg";
+import { DomainError } from "@routeplane/domain";
+
+/** SQLSTATE stays inside the stores: these are the only questions asked of it. */
+
+export function isUniqueViolation(error: unknown, constraint: string): boolean {
+  return isViolation(error, "23505", constraint);
+}
+
+export function isForeignKeyViolation(error: unknown, constraint: string): boolean {
+  return isViolation(error, "23503", constraint);
+}
+
+function isViolation(error: unknown, code: string, constraint: string): boolean {
+  return error instanceof pg.DatabaseError && error.code === code && error.constraint === constraint;
+}
+
+/** Connection lost or refused, shutting down, out of connections or resources, or a statement that took too long. */
+const UNAVAILABLE_CLASSES = ["08", "53", "57"];
+
+/** An outage as the domain knows it; anything else as it was. */
+export function fromDriverError(error: unknown): unknown {
+  if (error instanceof DomainError) return error;
+  const outage =
+    error instanceof pg.DatabaseError
+      ? UNAVAILABLE_CLASSES.includes(error.code?.slice(0, 2) ?? "")
+      : error instanceof Error && isConnectionFailure(error);
+  if (!outage) return error;
+  return new DomainError("unavailable", "DEPENDENCY_UNAVAILABLE", "the database does not answer; try again", {
+    metadata: { dependency: "postgres" },
+    cause: error,
+  });
+}
+
+/** The driver reports lost connections and its own time-outs by errno code or, failing that, only in words. */
+function isConnectionFailure(error: Error & { code?: unknown }): boolean {
+  if (typeof error.code === "string" && /^E[A-Z]+$/.test(error.code)) return true;
+  return /connection terminated|timeout|client has encountered a connection error|not queryable/i.test(error.message);
+}

@@ -1,0 +1,30 @@
+import { type DescMethod, type DescService, getOption } from "@bufbuild/protobuf";
+import { any_of } from "@routeplane/contracts/access";
+import * as auth from "@routeplane/contracts/auth";
+import { Health } from "@routeplane/contracts/health";
+import * as policy from "@routeplane/contracts/policy";
+import * as usage from "@routeplane/contracts/usage";
+
+/** One value of the method option `routeplane.access.v1.any_of`. */
+export type AccessRule = "operator" | "credential" | "internal" | "public" | `${string}:${string}`;
+
+/**
+ * Who may call a method, as its contract says. The standard health service, which cannot carry our option, is public.
+ *
+ * @throws Error for a method without a rule: it must not be served.
+ */
+export function accessOf(method: DescMethod): readonly AccessRule[] {
+  if (method.parent.typeName === Health.typeName) return ["public"];
+  const rules = getOption(method, any_of) as AccessRule[];
+  if (rules.length === 0) throw new Error(`${method.parent.typeName}/${method.name} says nowhere who may call it`);
+  return rules;
+}
+
+/** Every service of the contracts, by the process that serves it. */
+export function publishedServices(): Readonly<Record<"auth" | "policy" | "usage", readonly DescService[]>> {
+  return { auth: servicesIn(auth), policy: servicesIn(policy), usage: servicesIn(usage) };
+}
+
+function servicesIn(contracts: object): readonly DescService[] {
+  return Object.values(contracts).filter((value: { kind?: string }): value is DescService => value.kind === "service");
+}

@@ -1,0 +1,80 @@
+import { create } from "@bufbuild/protobuf";
+import { Code, ConnectError } from "@connectrpc/connect";
+import { BadRequestSchema, ErrorInfoSchema } from "@routeplane/contracts/google-rpc";
+import { DomainError, type ErrorCode, type ErrorReason } from "@routeplane/domain";
+
+/** The only place where a domain error becomes a Connect error, and back. A cause never crosses the wire. */
+
+const CODES: Record<ErrorCode, Code> = {
+  invalid_argument: Code.InvalidArgument,
+  unauthenticated: Code.Unauthenticated,
+  permission_denied: Code.PermissionDenied,
+  not_found: Code.NotFound,
+  already_exists: Code.AlreadyExists,
+  failed_precondition: Code.FailedPrecondition,
+  resource_exhausted: Code.ResourceExhausted,
+  unavailable: Code.Unavailable,
+};
+
+const DOMAIN = "routeplane";
+
+/** Reasons of the errors that the kit itself raises. */
+type KitReason = "INTERNAL" | "DEADLINE_EXCEEDED" | "CANCELLED" | "TOO_LARGE" | "METHOD_UNKNOWN";
+
+const KIT_REASONS: Partial<Record<Code, KitReason>> = {
+  [Code.DeadlineExceeded]: "DEADLINE_EXCEEDED",
+  [Code.Canceled]: "CANCELLED",
+  [Code.ResourceExhausted]: "TOO_LARGE",
+  [Code.Unimplemented]: "METHOD_UNKNOWN",
+};
+
+export function toConnectError(error: unknown): ConnectError {
+  if (error instanceof DomainError) return connectError(CODES[error.code], error.message, error.reason, error);
+  if (error instanceof ConnectError && error.code !== Code.Internal && error.code !== Code.Unknown) {
+    return connectError(error.code, error.rawMessage, KIT_REASONS[error.code] ?? "INTERNAL");
+  }
+  return connectError(Code.Internal, "internal error; the request id finds it in the log", "INTERNAL");
+}
+
+function connectError(
+  code: Code,
+  message: string,
+  reason: ErrorReason | KitReason,
+  { fields = [], metadata = {} }: Partial<Pick<DomainError, "fields" | "metadata">> = {},
+): ConnectError {
+  const details = [{ desc: ErrorInfoSchema, value: create(ErrorInfoSchema, { reason, domain: DOMAIN, metadata }) }];
+  if (fields.length === 0) return new ConnectError(message, code, undefined, details);
+  const fieldViolations = fields.map(({ field, rule }) => ({ field, description: rule }));
+  const badRequest = { desc: BadRequestSchema, value: create(BadRequestSchema, { fieldViolations }) };
+  return new ConnectError(message, code, undefined, [...details, badRequest]);
+}
+
+/**
+ * What a failed call to another service means here. An answer of that service stays what it was; anything that is not an
+ * answer (refused connection, time-out, a fault over there) is UNAVAILABLE and names the dependency.
+ */
+export function fromConnectError(error: unknown, dependency: string): DomainError {
+  const connect = ConnectError.from(error);
+  const [code] = Object.entries(CODES).find(([name, value]) => value === connect.code && name !== "unavailable") ?? [];
+  const info = connect.findDetails(ErrorInfoSchema).find(({ domain }) => domain === DOMAIN);
+  if (code !== undefined && info !== undefined) {
+    const { reason, metadata } = info;
+    const fields = connect
+      .findDetails(BadRequestSchema)
+      .flatMap((detail) => detail.fieldViolations.map(({ field, description }) => ({ field, rule: description })));
+    return new DomainError(code as ErrorCode, reason as ErrorReason, connect.rawMessage, {
+      metadata,
+      fields,
+      cause: error,
+    });
+  }
+  return new DomainError(
+    "unavailable",
+    "DEPENDENCY_UNAVAILABLE",
+    `the ${dependency} service does not answer; try again`,
+    {
+      metadata: { dependency },
+      cause: error,
+    },
+  );
+}

@@ -1,0 +1,19 @@
+export { accessOf, type AccessRule, publishedServices } from "./access.ts";
+export { serviceTransport, type ServiceTransportOptions } from "./client/transport.ts";
+export { createVerifier, type KeyVerifier } from "./client/verifier.ts";
+export { fromTimestamp, toTimestamp } from "./convert.ts";
+export { fromConnectError, toConnectError } from "./errors.ts";
+export { fromPageToken, toPageToken } from "./page-token.ts";
+export {
+  type KeyPrincipal,
+  keyPrincipalOf,
+  type OperatorPrincipal,
+  operatorPrincipalOf,
+  type Principal,
+  principalOf,
+} from "./principal.ts";
+export { healthRoutes, type Readiness } from "./server/health.ts";
+export { type RpcChainOptions, rpcInterceptors } from "./server/chain.ts";
+export { type RpcServerOptions, startRpcServer } from "./server/server.ts";
+export { serviceTokenMatches } from "./server/authenticate.ts";
+export { warmValidation } from "./server/validate.ts";

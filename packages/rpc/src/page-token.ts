@@ -1,0 +1,30 @@
+import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
+import { PageTokenSchema } from "@routeplane/contracts/paging";
+import { invalidField } from "@routeplane/domain";
+
+/** The token of the page after the row `afterId` of `list`. */
+export function toPageToken(list: string, afterId: string): string {
+  return Buffer.from(toBinary(PageTokenSchema, create(PageTokenSchema, { list, afterId }))).toString("base64url");
+}
+
+/**
+ * The id after which the page starts, or undefined for the first page.
+ *
+ * @throws DomainError INVALID_ARGUMENT if it is not a token of this list.
+ */
+export function fromPageToken<T>(list: string, token: string, parseId: (id: string) => T | undefined): T | undefined {
+  if (token === "") return undefined;
+  const afterId = positionIn(list, token);
+  const id = afterId === undefined ? undefined : parseId(afterId);
+  if (id === undefined) throw invalidField("page_token", "must be the next_page_token of an earlier page of this list");
+  return id;
+}
+
+function positionIn(list: string, token: string): string | undefined {
+  try {
+    const position = fromBinary(PageTokenSchema, Buffer.from(token, "base64url"));
+    return position.list === list ? position.afterId : undefined;
+  } catch {
+    return undefined;
+  }
+}

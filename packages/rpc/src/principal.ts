@@ -1,0 +1,48 @@
+import { createContextKey, type HandlerContext } from "@connectrpc/connect";
+import type { Id } from "@routeplane/domain";
+
+/** Who calls: what the authenticate interceptor found out, and the only thing that handlers know of a credential. */
+export type Principal = KeyPrincipal | OperatorPrincipal | { readonly kind: "service" };
+
+export interface KeyPrincipal {
+  readonly kind: "key";
+  readonly keyId: Id<"key">;
+  readonly namespaceId: Id<"ns">;
+  readonly accountId: Id<"acc">;
+  /** Effective now: cut down to those of every key above it. */
+  readonly scopes: readonly string[];
+  /** From the root key down to this key. */
+  readonly lineage: readonly Id<"key">[];
+  readonly expiresAt: Date | undefined;
+}
+
+export interface OperatorPrincipal {
+  readonly kind: "operator";
+  readonly operatorId: Id<"op">;
+  readonly accountId: Id<"acc">;
+}
+
+/** Undefined on a public method. */
+export const principalKey = createContextKey<Principal | undefined>(undefined, {
+  description: "who calls, from the authenticate interceptor",
+});
+
+export function principalOf(context: HandlerContext): Principal {
+  const principal = context.values.get(principalKey);
+  if (principal === undefined) throw new Error(`${context.method.name} is public: it has no principal`);
+  return principal;
+}
+
+/** The calling key, in a handler whose access rule admits keys only. */
+export function keyPrincipalOf(context: HandlerContext): KeyPrincipal {
+  const principal = principalOf(context);
+  if (principal.kind !== "key") throw new Error(`${context.method.name} was let in for a ${principal.kind}`);
+  return principal;
+}
+
+/** The calling operator, in a handler whose access rule admits operators only. */
+export function operatorPrincipalOf(context: HandlerContext): OperatorPrincipal {
+  const principal = principalOf(context);
+  if (principal.kind !== "operator") throw new Error(`${context.method.name} was let in for a ${principal.kind}`);
+  return principal;
+}

@@ -1,0 +1,46 @@
+import type { Interceptor } from "@connectrpc/connect";
+import { permits } from "@routeplane/credentials";
+import { DomainError } from "@routeplane/domain";
+import { accessOf, type AccessRule } from "../access.ts";
+import { type Principal, principalKey } from "../principal.ts";
+
+/** Holds the caller against the method's access rule: one rule that fits is enough. */
+export function authorize(): Interceptor {
+  return (next) => async (request) => {
+    const rules = accessOf(request.method);
+    const principal = request.contextValues.get(principalKey);
+    if (!rules.some((rule) => fits(rule, principal))) throw denial(rules, principal);
+    return next(request);
+  };
+}
+
+function fits(rule: AccessRule, principal: Principal | undefined): boolean {
+  switch (rule) {
+    case "public":
+      return true;
+    case "internal":
+      return principal?.kind === "service";
+    case "operator":
+      return principal?.kind === "operator";
+    case "credential":
+      return principal?.kind === "key" || principal?.kind === "operator";
+    default:
+      return principal?.kind === "key" && permits(principal.scopes, rule);
+  }
+}
+
+function denial(rules: readonly AccessRule[], principal: Principal | undefined): DomainError {
+  const scope = rules.find((rule) => rule.includes(":"));
+  if (scope !== undefined && principal?.kind === "key") {
+    const message = `this needs the scope ${scope}, which your key does not hold`;
+    return new DomainError("permission_denied", "SCOPE_MISSING", message, { metadata: { scope } });
+  }
+  if (scope !== undefined) {
+    const message = `this needs a namespace key with the scope ${scope}: an operator credential does not reach into a namespace`;
+    return new DomainError("permission_denied", "SCOPE_MISSING", message, { metadata: { scope } });
+  }
+  if (rules.includes("operator")) {
+    return new DomainError("permission_denied", "OPERATOR_REQUIRED", "this needs an operator credential (rpo_…)");
+  }
+  return new DomainError("permission_denied", "INTERNAL_ONLY", "this is only for the services of this node");
+}

@@ -1,0 +1,21 @@
+import type { Interceptor } from "@connectrpc/connect";
+import type { Logger } from "@routeplane/runtime";
+import { authenticate, type VerifyToken } from "./authenticate.ts";
+import { authorize } from "./authorize.ts";
+import { deadline } from "./deadline.ts";
+import { mapErrors } from "./map-errors.ts";
+import { observe } from "./observe.ts";
+import { validate } from "./validate.ts";
+
+export interface RpcChainOptions {
+  readonly log: Logger;
+  /** The credential that the services of this node share. */
+  readonly serviceToken: string;
+  /** Says whom any other token belongs to; throws DomainError UNAUTHENTICATED for a bad one. */
+  readonly verifyToken: VerifyToken;
+}
+
+/** What every call of every service passes through, outermost first. */
+export function rpcInterceptors({ log, serviceToken, verifyToken }: RpcChainOptions): Interceptor[] {
+  return [observe(log), mapErrors(log), deadline(), authenticate(serviceToken, verifyToken), authorize(), validate()];
+}

@@ -1,0 +1,65 @@
+/**
+ * Reads a process's configuration: environment in, one frozen object out, and every fault in one error. A process calls it
+ * once, in its config.ts, which is the only reader of `process.env`.
+ */
+
+/** What was wrong with the environment; the message lists every variable and its rule. */
+export class ConfigurationError extends Error {
+  override readonly name = "ConfigurationError";
+}
+
+/** Readers of one variable each. A required variable without a value, or with a bad one, is a fault. */
+export interface Environment {
+  /** Any text that is not empty. */
+  text(name: string, fallback?: string): string;
+  /** As `text`, and undefined if it is not set. */
+  optionalText(name: string): string | undefined;
+  /** A whole number within bounds, both included. */
+  integer(name: string, bounds: { min: number; max: number; fallback?: number }): number;
+  /** An absolute URL with one of these schemes, e.g. `["http:", "https:"]`. Its value is never repeated in a fault. */
+  url(name: string, schemes: readonly string[], fallback?: string): string;
+  /** What `parse` makes of the text; undefined means that it breaks `rule`. The value is never repeated in a fault. */
+  parsed<T>(name: string, rule: string, parse: (text: string) => T | undefined, fallback?: string): T;
+}
+
+export function readEnvironment<T extends object>(
+  variables: Readonly<Record<string, string | undefined>>,
+  read: (environment: Environment) => T,
+): Readonly<T> {
+  const faults: string[] = [];
+  // What a faulty variable reads as is never seen: the error is thrown before the object is returned.
+  const fault = (name: string, rule: string): never => {
+    faults.push(`${name}: ${rule}`);
+    return undefined as never;
+  };
+  const value = (name: string, fallback?: string): string | undefined => variables[name]?.trim() || fallback;
+
+  const environment: Environment = {
+    text: (name, fallback) => value(name, fallback) ?? fault(name, "is required"),
+    optionalText: (name) => value(name),
+    integer(name, { min, max, fallback }) {
+      const text = value(name, fallback?.toString());
+      if (text === undefined) return fault(name, "is required");
+      const number = Number(text);
+      if (/^\d+$/.test(text) && number >= min && number <= max) return number;
+      return fault(name, `must be a whole number from ${min} to ${max}, not ${JSON.stringify(text.slice(0, 40))}`);
+    },
+    url: (name, schemes, fallback) =>
+      environment.parsed(
+        name,
+        `must be a URL that starts ${schemes.map((scheme) => `${scheme}//`).join(" or ")}`,
+        (text) => (schemes.includes(URL.parse(text)?.protocol ?? "") ? text : undefined),
+        fallback,
+      ),
+    parsed(name, rule, parse, fallback) {
+      const text = value(name, fallback);
+      if (text === undefined) return fault(name, "is required");
+      return parse(text) ?? fault(name, rule);
+    },
+  };
+
+  const config = read(environment);
+  if (faults.length > 0)
+    throw new ConfigurationError(`configuration:\n${faults.map((line) => `  ${line}`).join("\n")}`);
+  return Object.freeze(config);
+}
