@@ -1,5 +1,6 @@
 import { Kysely, PostgresDialect } from "kysely";
 import { type Migration, Migrator } from "kysely/migration";
+import { readEnvironment } from "@routeplane/runtime";
 import pg from "pg";
 
 /** By name, `0001_…` first. Forward only: applied once, in order, and never edited afterwards. */
@@ -31,5 +32,27 @@ export async function migrateToLatest({ url, schema, migrations }: MigrationOpti
     return results.map(({ migrationName }) => migrationName);
   } finally {
     await db.destroy();
+  }
+}
+
+/**
+ * A whole migration process: reads ROUTEPLANE_MIGRATION_DATABASE_URL, applies, prints a line for each migration, and sets
+ * the exit code. What went wrong is one line on stderr.
+ */
+export async function migrateFromEnvironment(
+  schema: string,
+  migrations: Migrations,
+  variables: Readonly<Record<string, string | undefined>>,
+): Promise<void> {
+  try {
+    const { url } = readEnvironment(variables, (env) => ({
+      url: env.url("ROUTEPLANE_MIGRATION_DATABASE_URL", ["postgres:", "postgresql:"]),
+    }));
+    const applied = await migrateToLatest({ url, schema, migrations });
+    for (const name of applied) process.stdout.write(`${schema}: applied ${name}\n`);
+    if (applied.length === 0) process.stdout.write(`${schema}: up to date\n`);
+  } catch (error) {
+    process.stderr.write(`cannot migrate ${schema}: ${error instanceof Error ? error.message : String(error)}\n`);
+    process.exitCode = 1;
   }
 }

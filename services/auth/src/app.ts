@@ -1,0 +1,62 @@
+import type { ConnectRouter } from "@connectrpc/connect";
+import * as contracts from "@routeplane/contracts/auth";
+import { redactTokens } from "@routeplane/credentials";
+import type { Clock } from "@routeplane/domain";
+import { type Database, openDatabase } from "@routeplane/postgres";
+import { healthRoutes, publishedServices, rpcInterceptors, startRpcServer, warmValidation } from "@routeplane/rpc";
+import { createLogger, type Logger, type RunningProcess } from "@routeplane/runtime";
+import type { Config } from "./config.ts";
+import { createBootstrap } from "./domain/bootstrap.ts";
+import { createMinting } from "./domain/minting.ts";
+import { createVerify } from "./domain/verification.ts";
+import { identityService } from "./handlers/identity-service.ts";
+import { bootstrapService, verificationService } from "./handlers/internal-services.ts";
+import { keyService } from "./handlers/key-service.ts";
+import { namespaceService } from "./handlers/namespace-service.ts";
+import { toPrincipal } from "./handlers/principal.ts";
+import { createKeyStore } from "./store/key-store.ts";
+import { createNodeStore } from "./store/node-store.ts";
+import type { AuthSchema } from "./store/schema.ts";
+import { createSecretStore } from "./store/secret-store.ts";
+
+export async function startAuth(config: Config): Promise<RunningProcess> {
+  const log = createLogger("auth", redactTokens, config.logLevel);
+  const database = openDatabase<AuthSchema>({
+    url: config.databaseUrl,
+    schema: "auth",
+    applicationName: "routeplane-auth",
+  });
+  warmValidation(publishedServices().auth);
+  const server = await startRpcServer({ ...config, ...wireAuth({ config, database, log, clock: Date.now }) });
+  return { log, components: [{ name: database.name, stop: () => database.stop() }, server] };
+}
+
+export interface AuthWiring {
+  readonly config: Pick<Config, "serviceToken" | "peppers">;
+  readonly database: Database<AuthSchema>;
+  readonly log: Logger;
+  readonly clock: Clock;
+}
+
+/** The service without its process: what it serves, and the chain that every call passes through. */
+export function wireAuth({ config, database, log, clock }: AuthWiring) {
+  const keys = createKeyStore(database);
+  const nodes = createNodeStore(database);
+  const secrets = createSecretStore(database);
+  const { peppers, serviceToken } = config;
+  const verify = createVerify({ secrets, keys, peppers, clock });
+  const minting = createMinting({ keys, nodes, peppers, clock });
+  const bootstrap = createBootstrap({ nodes, secrets, peppers, clock });
+
+  const health = healthRoutes(() => database.isReachable());
+  const routes = (router: ConnectRouter): void => {
+    router.service(contracts.KeyService, keyService(keys, minting, clock));
+    router.service(contracts.NamespaceService, namespaceService(nodes, clock));
+    router.service(contracts.IdentityService, identityService(keys, nodes));
+    router.service(contracts.VerificationService, verificationService(verify, keys));
+    router.service(contracts.BootstrapService, bootstrapService(bootstrap));
+    health(router);
+  };
+  const verifyToken = async (token: string) => toPrincipal(await verify(token));
+  return { routes, interceptors: rpcInterceptors({ log, serviceToken, verifyToken }) };
+}

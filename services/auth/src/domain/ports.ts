@@ -1,0 +1,53 @@
+import type { Id } from "@routeplane/domain";
+import type { Key, Lineage } from "./key.ts";
+import type { Account, Namespace, Operator } from "./node.ts";
+import type { StoredSecret } from "./secret.ts";
+
+/** A page of a list in order of id, and whether there is more. */
+export interface Page<T> {
+  readonly rows: readonly T[];
+  readonly more: boolean;
+}
+
+export interface PageRequest<K> {
+  readonly size: number;
+  /** Start after this id; undefined: from the beginning. */
+  readonly after: K | undefined;
+}
+
+/** Keys of one namespace at a time. A key of another is as good as none. */
+export interface KeyStore {
+  /** Reads the lineage of `parentId` and adds what `build` makes of it, in one transaction that a revocation waits for. */
+  addSubKey(
+    namespaceId: Id<"ns">,
+    parentId: Id<"key">,
+    secret: StoredSecret,
+    build: (parent: Lineage) => Key,
+  ): Promise<Key>;
+  addRootKey(key: Key, secret: StoredSecret): Promise<void>;
+  find(namespaceId: Id<"ns">, keyId: Id<"key">): Promise<Key | undefined>;
+  findLineage(namespaceId: Id<"ns">, keyId: Id<"key">): Promise<Lineage | undefined>;
+  list(namespaceId: Id<"ns">, page: PageRequest<Id<"key">>): Promise<Page<Key>>;
+  /** Marks it revoked, unless it is already; undefined if there is none. */
+  revoke(namespaceId: Id<"ns">, keyId: Id<"key">, at: Date): Promise<Key | undefined>;
+  touch(namespaceId: Id<"ns">, keyId: Id<"key">, at: Date): Promise<void>;
+}
+
+/** Finds what a token's lookup id belongs to, before anything else is known of the caller. */
+export interface SecretStore {
+  findKeySecret(
+    lookupId: string,
+  ): Promise<{ readonly namespaceId: Id<"ns">; readonly keyId: Id<"key">; readonly secret: StoredSecret } | undefined>;
+  findOperator(lookupId: string): Promise<{ readonly operator: Operator; readonly secret: StoredSecret } | undefined>;
+}
+
+/** Accounts and what they own. */
+export interface NodeStore {
+  findAccount(accountId: Id<"acc">): Promise<Account | undefined>;
+  /** @throws DomainError ALREADY_EXISTS if the account has one of this name. */
+  addNamespace(namespace: Namespace): Promise<void>;
+  listNamespaces(accountId: Id<"acc">, page: PageRequest<Id<"ns">>): Promise<Page<Namespace>>;
+  findNamespace(accountId: Id<"acc">, nameOrId: string): Promise<Namespace | undefined>;
+  /** @throws DomainError FAILED_PRECONDITION if the node has an account of this name. */
+  addAccount(account: Account, namespace: Namespace, operator: Operator, secret: StoredSecret): Promise<void>;
+}

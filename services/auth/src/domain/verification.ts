@@ -1,0 +1,79 @@
+import { parseToken, type ParsedToken, type Peppers } from "@routeplane/credentials";
+import type { Clock } from "@routeplane/domain";
+import { expiryOf, isExpired, isRevoked, type Key, scopesOf } from "./key.ts";
+import type { Operator } from "./node.ts";
+import type { KeyStore, SecretStore } from "./ports.ts";
+import { provesSecret } from "./secret.ts";
+
+/** Whom a token belongs to. A refusal is an answer, not an error; what cannot be known is an error. */
+export type Verification =
+  | {
+      readonly outcome: "key";
+      readonly key: Key;
+      readonly scopes: readonly string[];
+      readonly expiresAt: Date | undefined;
+    }
+  | { readonly outcome: "operator"; readonly operator: Operator }
+  | Refusal;
+
+export interface Refusal {
+  readonly outcome: "refused";
+  readonly reason: "CREDENTIAL_INVALID" | "CREDENTIAL_REVOKED" | "CREDENTIAL_EXPIRED";
+  readonly message: string;
+}
+
+export interface VerificationDependencies {
+  readonly secrets: SecretStore;
+  readonly keys: KeyStore;
+  readonly peppers: Peppers;
+  readonly clock: Clock;
+}
+
+export type Verify = (token: string) => Promise<Verification>;
+
+/** Malformed, unknown and wrong look the same: only who holds the secret learns more. */
+const INVALID: Refusal = { outcome: "refused", reason: "CREDENTIAL_INVALID", message: "invalid API key" };
+const REVOKED: Refusal = {
+  outcome: "refused",
+  reason: "CREDENTIAL_REVOKED",
+  message: "this API key, or a key above it, was revoked",
+};
+const EXPIRED: Refusal = {
+  outcome: "refused",
+  reason: "CREDENTIAL_EXPIRED",
+  message: "this API key, or a key above it, has expired",
+};
+
+/** `last_used_at` is exact to this, so that it costs a write per minute and key, not one per request. */
+const LAST_USED_RESOLUTION_MS = 60_000;
+
+export function createVerify({ secrets, keys, peppers, clock }: VerificationDependencies): Verify {
+  return async (text) => {
+    const token = parseToken(text);
+    if (token === undefined) return INVALID;
+    return token.kind === "key" ? verifyKey(token) : verifyOperator(token);
+  };
+
+  async function verifyKey(token: ParsedToken): Promise<Verification> {
+    const found = await secrets.findKeySecret(token.lookupId);
+    if (found === undefined || !provesSecret(token, found.secret, peppers)) return INVALID;
+    const lineage = await keys.findLineage(found.namespaceId, found.keyId);
+    if (lineage === undefined) return INVALID;
+    const now = clock();
+    if (isRevoked(lineage)) return REVOKED;
+    if (isExpired(lineage, now)) return EXPIRED;
+    const key = lineage.at(-1) ?? lineage[0];
+    await recordUse(key, now);
+    return { outcome: "key", key, scopes: scopesOf(lineage), expiresAt: expiryOf(lineage) };
+  }
+
+  async function verifyOperator(token: ParsedToken): Promise<Verification> {
+    const found = await secrets.findOperator(token.lookupId);
+    if (found === undefined || !provesSecret(token, found.secret, peppers)) return INVALID;
+    return found.operator.revokedAt === undefined ? { outcome: "operator", operator: found.operator } : REVOKED;
+  }
+
+  async function recordUse({ namespaceId, id, lastUsedAt }: Key, now: number): Promise<void> {
+    if (now - (lastUsedAt?.getTime() ?? 0) >= LAST_USED_RESOLUTION_MS) await keys.touch(namespaceId, id, new Date(now));
+  }
+}

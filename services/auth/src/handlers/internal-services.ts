@@ -1,0 +1,24 @@
+import type { ServiceImpl } from "@connectrpc/connect";
+import type { BootstrapService, VerificationService } from "@routeplane/contracts/auth";
+import { notFound, requireId } from "@routeplane/domain";
+import type { Bootstrap } from "../domain/bootstrap.ts";
+import { isRevoked } from "../domain/key.ts";
+import type { KeyStore } from "../domain/ports.ts";
+import type { Verify } from "../domain/verification.ts";
+import { toProtoOutcome } from "./convert.ts";
+
+export function verificationService(verify: Verify, keys: KeyStore): ServiceImpl<typeof VerificationService> {
+  return {
+    verifyKey: async ({ token }) => ({ outcome: toProtoOutcome(await verify(token)) }),
+
+    async resolveKey({ namespaceId, keyId }) {
+      const lineage = await keys.findLineage(requireId("ns", namespaceId), requireId("key", keyId));
+      if (lineage === undefined) throw notFound();
+      return { lineage: lineage.map(({ id }) => id), revoked: isRevoked(lineage) };
+    },
+  };
+}
+
+export function bootstrapService(bootstrap: Bootstrap): ServiceImpl<typeof BootstrapService> {
+  return { bootstrapNode: ({ operatorToken }) => bootstrap(operatorToken) };
+}

@@ -1,0 +1,47 @@
+import type { ServiceImpl } from "@connectrpc/connect";
+import type { KeyService } from "@routeplane/contracts/auth";
+import { type Clock, notFound, parseId, requireId } from "@routeplane/domain";
+import { fromPageToken, fromTimestamp, keyPrincipalOf, operatorPrincipalOf, toPageToken } from "@routeplane/rpc";
+import type { Minting } from "../domain/minting.ts";
+import type { KeyStore } from "../domain/ports.ts";
+import { toProtoKey } from "./convert.ts";
+
+const DEFAULT_PAGE_SIZE = 100;
+
+export function keyService(keys: KeyStore, minting: Minting, clock: Clock): ServiceImpl<typeof KeyService> {
+  return {
+    async mintKey({ name, scopes, expiresAt }, context) {
+      const request = { name, scopes, expiresAt: fromTimestamp(expiresAt) };
+      const { key, token } = await minting.mintSubKey(keyPrincipalOf(context), request);
+      return { key: toProtoKey(key), token };
+    },
+
+    async mintRootKey({ namespace, name, scopes, expiresAt }, context) {
+      const { accountId } = operatorPrincipalOf(context);
+      const request = { name, scopes, expiresAt: fromTimestamp(expiresAt) };
+      const { key, token } = await minting.mintRootKey(accountId, namespace, request);
+      return { key: toProtoKey(key), token };
+    },
+
+    async listKeys({ pageSize, pageToken }, context) {
+      const { namespaceId } = keyPrincipalOf(context);
+      const after = fromPageToken("keys", pageToken, (id) => parseId("key", id));
+      const { rows, more } = await keys.list(namespaceId, { size: pageSize || DEFAULT_PAGE_SIZE, after });
+      const last = rows.at(-1);
+      return { keys: rows.map(toProtoKey), nextPageToken: more && last ? toPageToken("keys", last.id) : "" };
+    },
+
+    async getKey({ id }, context) {
+      const key = await keys.find(keyPrincipalOf(context).namespaceId, requireId("key", id));
+      if (key === undefined) throw notFound();
+      return { key: toProtoKey(key) };
+    },
+
+    async revokeKey({ id }, context) {
+      const { namespaceId } = keyPrincipalOf(context);
+      const key = await keys.revoke(namespaceId, requireId("key", id), new Date(clock()));
+      if (key === undefined) throw notFound();
+      return { key: toProtoKey(key) };
+    },
+  };
+}

@@ -1,0 +1,22 @@
+import { DomainError } from "@routeplane/domain";
+import type { Principal } from "@routeplane/rpc";
+import type { Verification } from "../domain/verification.ts";
+
+/** Who calls this service, from its own verification. @throws DomainError UNAUTHENTICATED for a refused token. */
+export function toPrincipal(verification: Verification): Principal {
+  switch (verification.outcome) {
+    case "key": {
+      const { key, scopes, expiresAt } = verification;
+      const { id: keyId, namespaceId, accountId, lineage } = key;
+      return { kind: "key", keyId, namespaceId, accountId, scopes, lineage, expiresAt };
+    }
+    case "operator":
+      return {
+        kind: "operator",
+        operatorId: verification.operator.id,
+        accountId: verification.operator.accountId,
+      };
+    case "refused":
+      throw new DomainError("unauthenticated", verification.reason, verification.message);
+  }
+}

@@ -1,0 +1,95 @@
+import { type Id, notFound } from "@routeplane/domain";
+import type { Database, Transaction } from "@routeplane/postgres";
+import { sql } from "kysely";
+import type { Key, Lineage } from "../domain/key.ts";
+import type { KeyStore } from "../domain/ports.ts";
+import type { StoredSecret } from "../domain/secret.ts";
+import { fromKeyRow, toKeyRow, toPage, toSecretColumns } from "./rows.ts";
+import type { AuthSchema } from "./schema.ts";
+
+export function createKeyStore(database: Database<AuthSchema>): KeyStore {
+  return {
+    addSubKey: (namespaceId, parentId, secret, build) =>
+      database.within({ namespaceId }, async (tx) => {
+        // Locked, so that a revocation or narrowing above either is seen here or waits for the new key.
+        const parent = await selectLineage(tx, parentId, "lock");
+        if (parent === undefined) throw notFound();
+        const key = build(parent);
+        await insertKey(tx, key, secret);
+        return key;
+      }),
+
+    addRootKey: (key, secret) => database.within({ namespaceId: key.namespaceId }, (tx) => insertKey(tx, key, secret)),
+
+    find: (namespaceId, keyId) =>
+      database.within({ namespaceId }, async (tx) => {
+        const row = await selectKeys(tx).where("k.id", "=", keyId).executeTakeFirst();
+        return row && fromKeyRow(row);
+      }),
+
+    findLineage: (namespaceId, keyId) => database.within({ namespaceId }, (tx) => selectLineage(tx, keyId)),
+
+    list: (namespaceId, page) =>
+      database.within({ namespaceId }, async (tx) => {
+        const all = selectKeys(tx)
+          .orderBy("k.id")
+          .limit(page.size + 1);
+        const rows = await (page.after === undefined ? all : all.where("k.id", ">", page.after)).execute();
+        return toPage(rows.map(fromKeyRow), page);
+      }),
+
+    revoke: (namespaceId, keyId, at) =>
+      database.within({ namespaceId }, async (tx) => {
+        await tx
+          .updateTable("keys")
+          .set({ revoked_at: at })
+          .where("id", "=", keyId)
+          .where("revoked_at", "is", null)
+          .execute();
+        const row = await selectKeys(tx).where("k.id", "=", keyId).executeTakeFirst();
+        return row && fromKeyRow(row);
+      }),
+
+    touch: (namespaceId, keyId, at) =>
+      database.within({ namespaceId }, async (tx) => {
+        // Skipped rather than waited for: whoever holds the row is writing much the same.
+        await sql`update keys set last_used_at = ${at}
+                  where id = (select id from keys where id = ${keyId} for no key update skip locked)`.execute(tx);
+      }),
+  };
+}
+
+/** Only those of the transaction's namespace: row-level security adds the filter. */
+function selectKeys(tx: Transaction<AuthSchema>) {
+  return tx
+    .selectFrom("keys as k")
+    .innerJoin("namespaces as n", "n.id", "k.namespace_id")
+    .selectAll("k")
+    .select("n.account_id");
+}
+
+async function selectLineage(
+  tx: Transaction<AuthSchema>,
+  keyId: Id<"key">,
+  lock?: "lock",
+): Promise<Lineage | undefined> {
+  const path = tx
+    .selectFrom("keys")
+    .select(sql<Id<"key">>`unnest(lineage)`.as("id"))
+    .where("id", "=", keyId);
+  const query = selectKeys(tx)
+    .where("k.id", "in", path)
+    .orderBy(sql`cardinality(k.lineage)`);
+  const rows = await (lock === undefined ? query : query.forShare("k")).execute();
+  const [root, ...below] = rows.map(fromKeyRow);
+  return root && [root, ...below];
+}
+
+async function insertKey(tx: Transaction<AuthSchema>, key: Key, secret: StoredSecret): Promise<void> {
+  await tx.insertInto("keys").values(toKeyRow(key)).execute();
+  const owner = { namespace_id: key.namespaceId, key_id: key.id };
+  await tx
+    .insertInto("key_secrets")
+    .values({ ...owner, ...toSecretColumns(secret) })
+    .execute();
+}

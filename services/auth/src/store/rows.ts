@@ -1,0 +1,71 @@
+import type { Selectable } from "kysely";
+import type { Key } from "../domain/key.ts";
+import type { Namespace, Operator } from "../domain/node.ts";
+import type { Page, PageRequest } from "../domain/ports.ts";
+import type { StoredSecret } from "../domain/secret.ts";
+import type { AuthSchema, SecretColumns } from "./schema.ts";
+
+/** A key row with the owner of its namespace. */
+type KeyRow = Selectable<AuthSchema["keys"]> & { account_id: Key["accountId"] };
+
+export function fromKeyRow(row: KeyRow): Key {
+  return {
+    id: row.id,
+    namespaceId: row.namespace_id,
+    accountId: row.account_id,
+    name: row.name,
+    prefix: row.prefix,
+    scopes: row.scopes,
+    lineage: row.lineage,
+    createdAt: row.created_at,
+    expiresAt: row.expires_at ?? undefined,
+    lastUsedAt: row.last_used_at ?? undefined,
+    revokedAt: row.revoked_at ?? undefined,
+  };
+}
+
+export function toKeyRow(key: Key) {
+  return {
+    namespace_id: key.namespaceId,
+    id: key.id,
+    name: key.name,
+    prefix: key.prefix,
+    scopes: [...key.scopes],
+    lineage: [...key.lineage],
+    created_at: key.createdAt,
+    expires_at: key.expiresAt ?? null,
+    last_used_at: key.lastUsedAt ?? null,
+    revoked_at: key.revokedAt ?? null,
+  };
+}
+
+export function fromNamespaceRow(row: Selectable<AuthSchema["namespaces"]>): Namespace {
+  return { id: row.id, accountId: row.account_id, name: row.name, createdAt: row.created_at };
+}
+
+export function toNamespaceRow({ id, accountId, name, createdAt }: Namespace) {
+  return { id, account_id: accountId, name, created_at: createdAt };
+}
+
+export function fromOperatorRow(row: Selectable<AuthSchema["operators"]>): Operator {
+  return {
+    id: row.id,
+    accountId: row.account_id,
+    name: row.name,
+    createdAt: row.created_at,
+    revokedAt: row.revoked_at ?? undefined,
+  };
+}
+
+export function fromSecretColumns(row: SecretColumns): StoredSecret {
+  return { lookupId: row.lookup_id, hash: row.secret_hash, pepperId: row.pepper_id };
+}
+
+export function toSecretColumns({ lookupId, hash, pepperId }: StoredSecret): SecretColumns {
+  return { lookup_id: lookupId, secret_hash: hash, pepper_id: pepperId };
+}
+
+/** A page out of `size + 1` rows: the one too many only tells that there are more. */
+export function toPage<T>(rows: readonly T[], { size }: PageRequest<unknown>): Page<T> {
+  return { rows: rows.slice(0, size), more: rows.length > size };
+}

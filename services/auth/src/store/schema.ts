@@ -1,0 +1,36 @@
+import type { Scope } from "@routeplane/credentials";
+import type { Id } from "@routeplane/domain";
+import type { Generated } from "kysely";
+
+/** The tables as the migrations leave them. */
+export interface AuthSchema {
+  readonly accounts: { id: Id<"acc">; name: string; created_at: Date };
+  readonly namespaces: { id: Id<"ns">; account_id: Id<"acc">; name: string; created_at: Date };
+  readonly operators: SecretColumns & {
+    account_id: Id<"acc">;
+    id: Id<"op">;
+    name: string;
+    created_at: Date;
+    revoked_at: Date | null;
+  };
+  readonly keys: {
+    namespace_id: Id<"ns">;
+    id: Id<"key">;
+    name: string;
+    prefix: string;
+    scopes: Scope[];
+    lineage: Id<"key">[];
+    parent_id: Generated<Id<"key"> | null>;
+    created_at: Date;
+    expires_at: Date | null;
+    last_used_at: Date | null;
+    revoked_at: Date | null;
+  };
+  readonly key_secrets: SecretColumns & { namespace_id: Id<"ns">; key_id: Id<"key"> };
+}
+
+export interface SecretColumns {
+  lookup_id: string;
+  secret_hash: Buffer;
+  pepper_id: string;
+}
