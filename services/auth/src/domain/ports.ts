@@ -44,6 +44,7 @@ export interface SecretStore {
 /** Accounts and what they own. */
 export interface NodeStore {
   findAccount(accountId: Id<"acc">): Promise<Account | undefined>;
+  findOperator(accountId: Id<"acc">, operatorId: Id<"op">): Promise<Operator | undefined>;
   /** @throws DomainError ALREADY_EXISTS if the account has one of this name. */
   addNamespace(namespace: Namespace): Promise<void>;
   listNamespaces(accountId: Id<"acc">, page: PageRequest<Id<"ns">>): Promise<Page<Namespace>>;

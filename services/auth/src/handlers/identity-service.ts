@@ -13,8 +13,9 @@ export function identityService(keys: KeyStore, nodes: NodeStore): ServiceImpl<t
       if (account === undefined) throw notFound();
       const named = { account: { id: account.id, name: account.name } };
       if (principal.kind === "operator") {
-        const operatorId = principal.operatorId;
-        return { ...named, identity: { case: "operator", value: { operatorId } } };
+        const { operatorId } = principal;
+        const operator = await nodes.findOperator(principal.accountId, operatorId);
+        return { ...named, identity: { case: "operator", value: { operatorId, name: operator?.name ?? "" } } };
       }
       const { keyId, namespaceId, scopes, expiresAt } = principal;
       const [key, namespace] = await Promise.all([

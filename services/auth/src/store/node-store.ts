@@ -1,7 +1,7 @@
 import { DomainError } from "@routeplane/domain";
 import { type Database, isUniqueViolation } from "@routeplane/postgres";
 import type { NodeStore } from "../domain/ports.ts";
-import { fromNamespaceRow, toNamespaceRow, toPage, toSecretColumns } from "./rows.ts";
+import { fromNamespaceRow, fromOperatorRow, toNamespaceRow, toPage, toSecretColumns } from "./rows.ts";
 import type { AuthSchema } from "./schema.ts";
 
 export function createNodeStore(database: Database<AuthSchema>): NodeStore {
@@ -10,6 +10,12 @@ export function createNodeStore(database: Database<AuthSchema>): NodeStore {
       database.within({ accountId }, async (tx) => {
         const row = await tx.selectFrom("accounts").selectAll().where("id", "=", accountId).executeTakeFirst();
         return row && { id: row.id, name: row.name, createdAt: row.created_at };
+      }),
+
+    findOperator: (accountId, operatorId) =>
+      database.within({ accountId }, async (tx) => {
+        const row = await tx.selectFrom("operators").selectAll().where("id", "=", operatorId).executeTakeFirst();
+        return row && fromOperatorRow(row);
       }),
 
     async addNamespace(namespace) {
