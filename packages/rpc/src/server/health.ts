@@ -4,11 +4,18 @@ import { Health, HealthCheckResponse_ServingStatus as Status } from "@routeplane
 /** Whether the process can do its work now. Asked at every check; bounded in time by whoever provides it. */
 export type Readiness = () => Promise<boolean>;
 
-/** The standard gRPC health service, for the whole process (`service` empty). Watch is left to pollers. */
+/** What an orchestrator asks about when it decides on a restart: the process itself, whatever it depends on. */
+const LIVENESS = "liveness";
+
+/**
+ * The standard gRPC health service: readiness for the whole process (`service` empty), and `liveness`, which is served as
+ * long as the process answers. Watch is left to pollers.
+ */
 export function healthRoutes(ready: Readiness): (router: ConnectRouter) => void {
   return (router) =>
     router.service(Health, {
       async check({ service }) {
+        if (service === LIVENESS) return { status: Status.SERVING };
         if (service !== "") return { status: Status.SERVICE_UNKNOWN };
         return { status: (await ready()) ? Status.SERVING : Status.NOT_SERVING };
       },
