@@ -1,3 +1,3 @@
 export { ConfigurationError, type Environment, readEnvironment } from "./environment.ts";
-export { type Component, runProcess, type RunningProcess } from "./lifecycle.ts";
+export { type Component, runProcess, type RunningProcess, STOP_TIMEOUT_MS } from "./lifecycle.ts";
 export { createLogger, type Logger } from "./log.ts";

@@ -14,7 +14,8 @@ export interface RunningProcess {
   readonly components: readonly Component[];
 }
 
-const STOP_TIMEOUT_MS = 10_000;
+/** A process that is asked to stop is gone after this. Whoever asks must wait longer before it kills. */
+export const STOP_TIMEOUT_MS = 10_000;
 
 /**
  * Runs one service process from start to exit: SIGTERM, SIGINT or the loss of a supervising parent stops it in order, and
