@@ -1,0 +1,145 @@
+import fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import { type Budget, type BudgetRequest, decide } from "./decide.ts";
+import { reservation } from "./price.ts";
+
+const nano = (max: bigint) => fc.bigInt({ min: 0n, max });
+const budget: fc.Arbitrary<Budget> = fc.record({
+  limitNano: fc.oneof(nano(50_000n), nano(9n * 10n ** 18n)),
+  spentNano: fc.oneof(nano(50_000n), nano(9n * 10n ** 18n)),
+  reservedNano: fc.oneof(nano(50_000n), nano(10n ** 18n)),
+});
+const budgets = fc.array(budget, { maxLength: 5 });
+const request: fc.Arbitrary<BudgetRequest> = fc.record({
+  price: fc.record({
+    inputPicoUsd: fc.oneof(nano(3_000_000n), nano(10n ** 12n)),
+    outputPicoUsd: fc.oneof(nano(3_000_000n), nano(10n ** 12n)),
+  }),
+  inputTokensMax: fc.oneof(nano(50n), nano(10n ** 9n)),
+  outputTokensMax: fc.oneof(nano(200n), nano(10n ** 9n)),
+  choices: fc.bigInt({ min: 1n, max: 12n }),
+});
+
+const left = ({ limitNano, spentNano, reservedNano }: Budget) => limitNano - spentNano - reservedNano;
+const tightestLeft = (all: readonly Budget[]) => all.map(left).reduce((a, b) => (a < b ? a : b));
+const fits = (nanoUsd: bigint, all: readonly Budget[]) => nanoUsd === 0n || all.every((each) => left(each) >= nanoUsd);
+
+describe("decide", () => {
+  it("never reserves more than any budget has left", () => {
+    fc.assert(
+      fc.property(request, budgets, (asked, all) => {
+        const decision = decide(asked, all);
+        if (decision.outcome === "admit") expect(fits(decision.reserveNano, all)).toBe(true);
+      }),
+      { numRuns: 2_000 },
+    );
+  });
+
+  it("reserves what covers every usage within the bounds that it grants", () => {
+    fc.assert(
+      fc.property(request, budgets, (asked, all) => {
+        const decision = decide(asked, all);
+        if (decision.outcome === "deny") return;
+        const { price, inputTokensMax } = asked;
+        expect(decision.reserveNano).toBe(reservation(price, inputTokensMax, decision.outputTokensMax));
+      }),
+    );
+  });
+
+  it("grants what is asked for whenever it fits, and else the largest multiple of the choices that does", () => {
+    fc.assert(
+      fc.property(request, fc.array(budget, { minLength: 1, maxLength: 5 }), (asked, all) => {
+        const { price, inputTokensMax, outputTokensMax, choices } = asked;
+        const affordable = (output: bigint) => fits(reservation(price, inputTokensMax, output), all);
+        const decision = decide(asked, all);
+        if (affordable(outputTokensMax)) {
+          expect(decision).toMatchObject({ outcome: "admit", outputTokensMax });
+        } else if (decision.outcome === "admit") {
+          const granted = decision.outputTokensMax;
+          expect(granted % choices).toBe(0n);
+          expect(granted).toBeGreaterThanOrEqual(choices);
+          expect(granted).toBeLessThan(outputTokensMax);
+          expect(affordable(granted)).toBe(true);
+          const next = granted + choices;
+          expect(next >= outputTokensMax || !affordable(next)).toBe(true);
+        } else {
+          expect(affordable(outputTokensMax < choices ? outputTokensMax : choices)).toBe(false);
+        }
+      }),
+      { numRuns: 5_000 },
+    );
+  });
+
+  it("denies for the tightest budget, and says what it has left and what was needed", () => {
+    fc.assert(
+      fc.property(request, budgets, (asked, all) => {
+        const decision = decide(asked, all);
+        if (decision.outcome === "admit") return;
+        const least = tightestLeft(all);
+        expect(decision.leftNano).toBe(least > 0n ? least : 0n);
+        expect(decision.neededNano).toBeGreaterThan(decision.leftNano);
+        expect(all).toContain(decision.budget);
+      }),
+    );
+  });
+
+  it("grants no less when a limit is raised, and no more when a budget is added", () => {
+    const granted = (asked: BudgetRequest, all: readonly Budget[]) => {
+      const decision = decide(asked, all);
+      return decision.outcome === "admit" ? decision.outputTokensMax : -1n;
+    };
+    fc.assert(
+      fc.property(request, budgets, budget, nano(10n ** 12n), (asked, all, another, extraNano) => {
+        const raised = all.map((each) => ({ ...each, limitNano: each.limitNano + extraNano }));
+        expect(granted(asked, raised)).toBeGreaterThanOrEqual(granted(asked, all));
+        expect(granted(asked, [...all, another])).toBeLessThanOrEqual(granted(asked, all));
+      }),
+      { numRuns: 1_000 },
+    );
+  });
+
+  it("keeps every limit over any sequence of requests", () => {
+    fc.assert(
+      fc.property(fc.array(request, { maxLength: 30 }), fc.array(budget, { minLength: 1 }), (requests, all) => {
+        const state = all.map((each) => ({ ...each, spentNano: 0n, reservedNano: 0n }));
+        for (const asked of requests) {
+          const decision = decide(asked, state);
+          if (decision.outcome === "deny") continue;
+          for (const each of state) each.reservedNano += decision.reserveNano;
+        }
+        for (const each of state) expect(each.reservedNano).toBeLessThanOrEqual(each.limitNano);
+      }),
+    );
+  });
+
+  it("admits everything when no budget applies", () => {
+    fc.assert(
+      fc.property(request, (asked) => {
+        expect(decide(asked, [])).toMatchObject({ outcome: "admit", outputTokensMax: asked.outputTokensMax });
+      }),
+    );
+  });
+
+  it("admits a request without output if and only if its input fits", () => {
+    const embeddings = { inputTokensMax: 10n, outputTokensMax: 0n, choices: 1n };
+    const price = { inputPicoUsd: 1_000_000n, outputPicoUsd: 5n };
+    const of = (limitNano: bigint) => [{ limitNano, spentNano: 0n, reservedNano: 0n }];
+    expect(decide({ ...embeddings, price }, of(10_000n))).toEqual({
+      outcome: "admit",
+      outputTokensMax: 0n,
+      reserveNano: 10_000n,
+    });
+    expect(decide({ ...embeddings, price }, of(9_999n))).toMatchObject({ outcome: "deny", neededNano: 10_000n });
+  });
+
+  it("admits a free request on a budget that is overdrawn", () => {
+    const overdrawn = { limitNano: 1_000n, spentNano: 5_000n, reservedNano: 0n };
+    const free = {
+      price: { inputPicoUsd: 0n, outputPicoUsd: 0n },
+      inputTokensMax: 9n,
+      outputTokensMax: 9n,
+      choices: 1n,
+    };
+    expect(decide(free, [overdrawn])).toEqual({ outcome: "admit", outputTokensMax: 9n, reserveNano: 0n });
+  });
+});

@@ -1,0 +1,32 @@
+import { ceilToMicroUsd, picoToNanoCeil } from "@routeplane/domain";
+
+/** What one token costs, in pico-USD, >= 0. 1 USD per million tokens is 1,000,000. */
+export interface TokenPrice {
+  readonly inputPicoUsd: bigint;
+  readonly outputPicoUsd: bigint;
+}
+
+/**
+ * What a request that used these tokens is charged: the exact sum, rounded up once to a whole micro-USD.
+ *
+ * @returns nano-USD, a multiple of 1,000
+ * @throws RangeError for a negative price or count: it would turn a charge into a credit
+ */
+export function requestCost(price: TokenPrice, promptTokens: bigint, completionTokens: bigint): bigint {
+  const { inputPicoUsd, outputPicoUsd } = price;
+  if (inputPicoUsd < 0n || outputPicoUsd < 0n || promptTokens < 0n || completionTokens < 0n) {
+    throw new RangeError("prices and token counts must not be negative");
+  }
+  return ceilToMicroUsd(picoToNanoCeil(inputPicoUsd * promptTokens + outputPicoUsd * completionTokens));
+}
+
+/**
+ * What to reserve for a request of at most so many tokens: the least amount that covers the cost of every usage within
+ * these bounds.
+ *
+ * @returns nano-USD, a multiple of 1,000
+ * @throws RangeError as `requestCost`
+ */
+export function reservation(price: TokenPrice, inputTokensMax: bigint, outputTokensMax: bigint): bigint {
+  return requestCost(price, inputTokensMax, outputTokensMax);
+}
