@@ -14,14 +14,14 @@ export interface Peppers {
 
 /** Reads `id:hex[,id:hex…]`, the current one first; undefined unless each is at least 32 bytes and the ids differ. */
 export function parsePeppers(text: string): Peppers | undefined {
-  const all = text.split(",").map((part) => /^([a-z0-9-]{1,32}):((?:[0-9a-f]{2}){32,})$/.exec(part.trim()));
   const peppers = new Map<string, Pepper>();
-  for (const match of all) {
-    if (match === null || peppers.has(match[1]!)) return undefined;
-    peppers.set(match[1]!, { id: match[1]!, secret: Buffer.from(match[2]!, "hex") });
+  for (const part of text.split(",")) {
+    const [, id, hex] = /^([a-z0-9-]{1,32}):((?:[0-9a-f]{2}){32,})$/.exec(part.trim()) ?? [];
+    if (id === undefined || hex === undefined || peppers.has(id)) return undefined;
+    peppers.set(id, { id, secret: Buffer.from(hex, "hex") });
   }
   const [current] = peppers.values();
-  return current === undefined ? undefined : { current, find: (id) => peppers.get(id) };
+  return current && { current, find: (id) => peppers.get(id) };
 }
 
 /** HMAC-SHA256. Fast on purpose: a 256-bit random secret needs no slow hash, and a slow one caps a core at 13 checks/s. */

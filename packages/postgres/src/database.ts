@@ -38,8 +38,6 @@ const CONNECT_TIMEOUT_MS = 2_000;
 const STATEMENT_TIMEOUT_MS = 5_000;
 const IDLE_IN_TRANSACTION_TIMEOUT_MS = 10_000;
 
-const INT8 = 20;
-
 export function openDatabase<Schema>(options: DatabaseOptions): Database<Schema> {
   const pool = new pg.Pool({
     connectionString: options.url,
@@ -53,9 +51,7 @@ export function openDatabase<Schema>(options: DatabaseOptions): Database<Schema>
       `-c statement_timeout=${STATEMENT_TIMEOUT_MS}`,
       `-c idle_in_transaction_session_timeout=${IDLE_IN_TRANSACTION_TIMEOUT_MS}`,
     ].join(" "),
-    types: {
-      getTypeParser: ((oid: number, format?: "text") => parserOf(oid, format)) as typeof pg.types.getTypeParser,
-    },
+    types: { getTypeParser: exactIntegers },
   });
   // An idle connection that breaks is replaced at the next query; without a listener it would end the process.
   pool.on("error", () => {});
@@ -96,10 +92,12 @@ function settings({ namespaceId = "", accountId = "", lookupId = "" }: Scope) {
   ]);
 }
 
-/** BIGINT as bigint: money and counts are exact. */
-function parserOf(oid: number, format?: "text") {
-  return oid === INT8 ? BigInt : pg.types.getTypeParser(oid, format);
+/** BIGINT (oid 20) as bigint: money and counts are exact. Everything else as the driver has it. */
+function exactIntegers(oid: number, format?: "text" | "binary") {
+  return oid === 20 && format !== "binary" ? BigInt : getDriverParser(oid, format);
 }
+
+const getDriverParser = pg.types.getTypeParser as (oid: number, format?: string) => (value: string) => unknown;
 
 /**
  * A connection that comes back inside a transaction (its ROLLBACK failed, or a query was given up) carries its tenant to

@@ -16,14 +16,14 @@ function isViolation(error: unknown, code: string, constraint: string): boolean 
 }
 
 /** Connection lost or refused, shutting down, out of connections or resources, or a statement that took too long. */
-const UNAVAILABLE_CLASSES = ["08", "53", "57"];
+const UNAVAILABLE_CLASSES: ReadonlySet<string> = new Set(["08", "53", "57"]);
 
 /** An outage as the domain knows it; anything else as it was. */
 export function fromDriverError(error: unknown): unknown {
   if (error instanceof DomainError) return error;
   const outage =
     error instanceof pg.DatabaseError
-      ? UNAVAILABLE_CLASSES.includes(error.code?.slice(0, 2) ?? "")
+      ? UNAVAILABLE_CLASSES.has(error.code?.slice(0, 2) ?? "")
       : error instanceof Error && isConnectionFailure(error);
   if (!outage) return error;
   return new DomainError("unavailable", "DEPENDENCY_UNAVAILABLE", "the database does not answer; try again", {
