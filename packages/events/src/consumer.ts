@@ -1,0 +1,108 @@
+import type { UsageEvent } from "@routeplane/contracts/events";
+import type { Component, Logger } from "@routeplane/runtime";
+import { type Delivery, fromPayload } from "./delivery.ts";
+import { declareConsumer, type DurableOptions, trimDone } from "./durable.ts";
+import { type Link, type LinkOptions, openLink, type Session, wait } from "./link.ts";
+import { Pull } from "./pull.ts";
+import { declareStream, STREAM } from "./stream.ts";
+
+export interface EventConsumerOptions extends LinkOptions, DurableOptions {
+  /**
+   * Handles the events of up to `batch` messages, all or none. They are acknowledged after it resolves; if it rejects they
+   * come again, later. Must give the same result for any order and repetition of events.
+   */
+  readonly onBatch: (events: readonly UsageEvent[]) => Promise<void>;
+}
+
+export interface EventConsumer extends Component {
+  /** Whether NATS answers now. */
+  isReachable(): Promise<boolean>;
+  /** Finishes the batch in hand, and gives back what was only fetched. */
+  stop(): Promise<void>;
+}
+
+const UP_TIMEOUT_MS = 1_000;
+const MIN_BACKOFF_MS = 100;
+const MAX_BACKOFF_MS = 5_000;
+/** Of an undecodable message, how much is logged. */
+const LOGGED_BYTES = 1_024;
+
+/** Returns at once; connects, and reconnects, in the background for ever, and handles batches one after the other. */
+export function openConsumer(options: EventConsumerOptions): EventConsumer {
+  const stopped = new AbortController();
+  const link = openLink(options, async (session) => {
+    await declareStream(session, options.log);
+    await declareConsumer(session, options);
+  });
+  const consuming = consumeForEver(link, options, stopped.signal);
+  const trimming = trimDone(() => link.session(), options, stopped.signal);
+  return {
+    name: `event consumer ${options.name}`,
+    isReachable: () => link.isReachable(),
+    async stop() {
+      stopped.abort();
+      await Promise.all([consuming, trimming]);
+      await link.stop();
+    },
+  };
+}
+
+async function consumeForEver(link: Link, options: EventConsumerOptions, stopped: AbortSignal): Promise<void> {
+  while (!stopped.aborted) {
+    const session = await link.untilUp(UP_TIMEOUT_MS);
+    if (session === undefined) continue;
+    try {
+      await consumeSession(session, options, stopped);
+    } catch (error) {
+      options.log.warn({ err: error }, "the pull of usage events broke; connecting anew");
+      // A new session declares stream and consumer again, in case it was these that went missing.
+      await session.connection.close();
+      await wait(MIN_BACKOFF_MS, stopped);
+    }
+  }
+}
+
+async function consumeSession(session: Session, options: EventConsumerOptions, stopped: AbortSignal): Promise<void> {
+  const { durable, batch, log } = options;
+  const pull = new Pull(session.connection, { stream: STREAM, durable, batch });
+  let failures = 0;
+  try {
+    while (!stopped.aborted) {
+      const deliveries = await pull.take(stopped);
+      if (await handle(deliveries, options)) {
+        failures = 0;
+        continue;
+      }
+      const backoffMs = Math.min(MIN_BACKOFF_MS * 2 ** failures++, MAX_BACKOFF_MS);
+      for (const delivery of deliveries) delivery.nak(backoffMs);
+      log.warn({ messages: deliveries.length, backoffMs }, "usage events come again later");
+      await wait(backoffMs, stopped);
+    }
+  } finally {
+    pull.stop();
+  }
+}
+
+/** Whether all that can be handled was. */
+async function handle(deliveries: readonly Delivery[], { onBatch, log }: EventConsumerOptions): Promise<boolean> {
+  const readable = deliveries
+    .map((delivery) => ({ delivery, events: fromPayload(delivery.payload) }))
+    .filter(({ delivery, events }) => events !== undefined || terminatePoison(delivery, log));
+  const events = readable.flatMap((each) => each.events ?? []);
+  try {
+    if (events.length > 0) await onBatch(events);
+  } catch (error) {
+    log.error({ err: error, events: events.length }, "usage events were not handled");
+    return false;
+  }
+  for (const { delivery } of readable) delivery.ack();
+  return true;
+}
+
+/** Nothing could ever read it: it is taken out of the way, alone, and the log keeps what it was. */
+function terminatePoison({ terminate, sequence, payload }: Delivery, log: Logger): false {
+  const base64 = Buffer.from(payload.subarray(0, LOGGED_BYTES)).toString("base64");
+  log.error({ sequence, bytes: payload.length, base64 }, "dropped a message that is no batch of usage events");
+  terminate();
+  return false;
+}

@@ -1,0 +1,71 @@
+import type { Logger } from "@routeplane/runtime";
+import {
+  DiscardPolicy,
+  type JetStreamManager,
+  NatsError,
+  nanos,
+  RetentionPolicy,
+  StorageType,
+  type StreamConfig,
+} from "nats";
+import type { Session } from "./link.ts";
+
+export const STREAM = "ROUTEPLANE_USAGE";
+export const SUBJECT = "routeplane.usage.v1";
+
+const GIBIBYTE = 1024 ** 3;
+
+/** Within this the server drops a message whose id it has seen: saves work, and is never relied upon. */
+export const DUPLICATE_WINDOW_MS = 120_000;
+
+/**
+ * Limits, not work queue: a work queue forgets the ids of acknowledged messages when the server restarts. When it is full it
+ * refuses new messages rather than drop old ones. Names only what nats-server 2.9 knows: it drops unknown fields silently.
+ */
+const DECLARED = {
+  name: STREAM,
+  subjects: [SUBJECT],
+  retention: RetentionPolicy.Limits,
+  storage: StorageType.File,
+  discard: DiscardPolicy.New,
+  max_bytes: GIBIBYTE,
+  max_age: nanos(7 * 24 * 60 * 60 * 1000),
+  duplicate_window: nanos(DUPLICATE_WINDOW_MS),
+} as const satisfies Partial<StreamConfig>;
+
+/** Creates the stream, or brings it to what is declared here, and holds what the server made of it against that. */
+export async function declareStream({ manager, connection }: Session, log: Logger): Promise<void> {
+  if ((await configOf(manager)) === undefined) await manager.streams.add(DECLARED);
+  else await manager.streams.update(STREAM, DECLARED);
+  const config = await configOf(manager);
+  const differing = differences(DECLARED, config ?? {});
+  if (differing.length > 0) throw new Error(`stream ${STREAM} is not as declared: ${differing.join(", ")}`);
+  const version = connection.info?.version ?? "unknown";
+  log.info({ version, replicas: config?.num_replicas, durability: durabilityOf(version) }, "nats server");
+}
+
+async function configOf(manager: JetStreamManager): Promise<StreamConfig | undefined> {
+  try {
+    return (await manager.streams.info(STREAM)).config;
+  } catch (error) {
+    if (error instanceof NatsError && error.api_error?.err_code === 10_059) return undefined;
+    throw error;
+  }
+}
+
+/** Names of the fields that the server holds otherwise than declared, with its value. */
+export function differences(declared: object, actual: object): string[] {
+  const held = new Map<string, unknown>(Object.entries(actual));
+  return Object.entries(declared)
+    .filter(([field, value]) => JSON.stringify(held.get(field)) !== JSON.stringify(value))
+    .map(([field]) => `${field} is ${JSON.stringify(held.get(field))}`);
+}
+
+/** A server does not tell its clients when it fsyncs; its version says what it could. */
+function durabilityOf(version: string): string {
+  const [major = 0, minor = 0, patch = 0] = version.split(".").map((part) => Number.parseInt(part, 10));
+  const canSyncAlways = major > 2 || (major === 2 && (minor > 10 || (minor === 10 && patch >= 23)));
+  return canSyncAlways
+    ? "survives kills of the server; survives power loss only with sync_interval: always or 3 replicas (not told to clients)"
+    : "survives kills of the server; the last 2 minutes may be lost with the machine's power (no sync_interval before 2.10.23)";
+}
