@@ -1,0 +1,47 @@
+import { describe, expect, it } from "vitest";
+import { redactTokens } from "./redact.ts";
+import { mintServiceToken, mintToken, parseToken, tokenPrefix } from "./token.ts";
+
+describe("a token", () => {
+  it("has a fixed length and reads back what it was made of", () => {
+    const tokens = Array.from({ length: 500 }, () => mintToken("key"));
+    expect(new Set(tokens.map(({ length }) => length))).toEqual(new Set([81]));
+    for (const token of tokens) {
+      const parsed = parseToken(token);
+      expect(parsed).toMatchObject({ kind: "key", mode: "live" });
+      expect(token).toContain(`_${parsed?.lookupId}_${parsed?.secret}_`);
+    }
+  });
+
+  it("tells a key from an operator credential and live from test", () => {
+    expect(parseToken(mintToken("operator", "test"))).toMatchObject({ kind: "operator", mode: "test" });
+  });
+
+  it("is refused with any one character changed", () => {
+    const token = mintToken("key");
+    for (let index = 0; index < token.length; index += 1) {
+      const changed = token[index] === "a" ? "b" : "a";
+      expect(parseToken(token.slice(0, index) + changed + token.slice(index + 1))).toBeUndefined();
+    }
+  });
+
+  it.each(["", "rp_", "rp_live_x", "Bearer x", mintServiceToken(), "rp_".repeat(30_000), "rp_live_' or 1=1 --"])(
+    "is not what %.20j is",
+    (text) => {
+      expect(parseToken(text)).toBeUndefined();
+    },
+  );
+
+  it("shows 8 characters of its lookup id and nothing of its secret to be recognised by", () => {
+    const parsed = parseToken(mintToken("key"))!;
+    expect(tokenPrefix(parsed)).toBe(`rp_live_${parsed.lookupId.slice(0, 8)}`);
+  });
+
+  it("is cut out of any text, whatever kind it is and whatever surrounds it", () => {
+    for (const token of [mintToken("key"), mintToken("operator"), mintServiceToken()]) {
+      const line = redactTokens(`{"authorization":"Bearer ${token}","url":"http://x/?k=${token}&y"}`);
+      expect(line).not.toContain(token.slice(8));
+      expect(line).toContain("[redacted]");
+    }
+  });
+});

@@ -1,0 +1,29 @@
+import { permits } from "@routeplane/credentials";
+import { expect, it } from "vitest";
+import { accessOf, publishedServices } from "./access.ts";
+
+const methods = Object.values(publishedServices())
+  .flat()
+  .flatMap((service) => service.methods);
+
+it("knows every service of the contracts", () => {
+  expect(methods.length).toBeGreaterThanOrEqual(18);
+});
+
+it.each(methods.map((method) => [`${method.parent.typeName}/${method.name}`, method] as const))(
+  "%s says who may call it, in words that exist",
+  (_name, method) => {
+    for (const rule of accessOf(method)) {
+      const known = ["operator", "credential", "internal", "public"].includes(rule);
+      expect(known || permits(["inference:*", "keys:*", "namespace:*", "policy:*", "usage:*"], rule)).toBe(true);
+    }
+  },
+);
+
+it("lets no method be public, and mixes internal with nothing", () => {
+  for (const method of methods) {
+    const rules = accessOf(method);
+    expect(rules).not.toContain("public");
+    if (rules.includes("internal")) expect(rules).toEqual(["internal"]);
+  }
+});

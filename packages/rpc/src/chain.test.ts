@@ -1,0 +1,145 @@
+import { Code, ConnectError, createClient, createRouterTransport } from "@connectrpc/connect";
+import { IdentityService, KeyService, NamespaceService, VerificationService } from "@routeplane/contracts/auth";
+import { BadRequestSchema, ErrorInfoSchema } from "@routeplane/contracts/google-rpc";
+import { DomainError, newId, notFound } from "@routeplane/domain";
+import { createLogger } from "@routeplane/runtime";
+import { describe, expect, it } from "vitest";
+import { type Principal, principalOf } from "./principal.ts";
+import { rpcInterceptors } from "./server/chain.ts";
+
+const SERVICE_TOKEN = "rps_the-service-token";
+
+const key = (...scopes: string[]): Principal => ({
+  kind: "key",
+  keyId: newId("key"),
+  namespaceId: newId("ns"),
+  accountId: newId("acc"),
+  scopes,
+  lineage: [],
+  expiresAt: undefined,
+});
+const operator: Principal = { kind: "operator", operatorId: newId("op"), accountId: newId("acc") };
+
+/** Answers for tokens by name, as the auth service would. */
+const principals: Record<string, Principal> = { reader: key("keys:read"), all: key("keys:*"), operator };
+
+function transport() {
+  const served: string[] = [];
+  const interceptors = rpcInterceptors({
+    log: createLogger("test", (line) => line, "silent"),
+    serviceToken: SERVICE_TOKEN,
+    async verifyToken(token) {
+      const principal = principals[token];
+      if (principal === undefined) throw new DomainError("unauthenticated", "CREDENTIAL_INVALID", "invalid API key");
+      return principal;
+    },
+  });
+  const serve = (name: string, principal: string): Record<string, never> => {
+    served.push(`${name} ${principal}`);
+    return {};
+  };
+  const wired = createRouterTransport(
+    ({ service }) => {
+      service(KeyService, {
+        listKeys: (_, context) => serve("listKeys", principalOf(context).kind),
+        mintKey: () => serve("mintKey", "key"),
+        getKey: () => {
+          throw notFound();
+        },
+        revokeKey: () => {
+          throw new Error("select * from keys: password is hunter2");
+        },
+      });
+      service(NamespaceService, { listNamespaces: (_, context) => serve("listNamespaces", principalOf(context).kind) });
+      service(IdentityService, { whoAmI: () => new Promise(() => {}) });
+      service(VerificationService, { verifyKey: (_, context) => serve("verifyKey", principalOf(context).kind) });
+    },
+    { router: { interceptors } },
+  );
+  return { wired, served };
+}
+
+const as = (token: string) => ({ headers: { authorization: `Bearer ${token}` } });
+
+async function refusal(call: Promise<unknown>) {
+  const error = await call.then(
+    () => expect.fail("was let through"),
+    (reason: unknown) => ConnectError.from(reason),
+  );
+  const [info] = error.findDetails(ErrorInfoSchema);
+  return { code: error.code, message: error.rawMessage, reason: info?.reason, metadata: info?.metadata, error };
+}
+
+describe("every call", () => {
+  const { wired, served } = transport();
+  const keys = createClient(KeyService, wired);
+
+  it("needs a credential, exactly one", async () => {
+    expect(await refusal(keys.listKeys({}))).toMatchObject({
+      code: Code.Unauthenticated,
+      reason: "CREDENTIAL_MISSING",
+    });
+    const two = { headers: { authorization: "Bearer all", "x-api-key": "reader" } };
+    expect(await refusal(keys.listKeys({}, two))).toMatchObject({ code: Code.Unauthenticated });
+    expect(await refusal(keys.listKeys({}, as("unknown")))).toMatchObject({ reason: "CREDENTIAL_INVALID" });
+    expect(served).toEqual([]);
+  });
+
+  it("needs the scope that its contract names, and is told which", async () => {
+    const call = keys.mintKey({ name: "a", scopes: ["keys:read"] }, as("reader"));
+    expect(await refusal(call)).toMatchObject({
+      code: Code.PermissionDenied,
+      reason: "SCOPE_MISSING",
+      metadata: { scope: "keys:write" },
+    });
+    await keys.mintKey({ name: "a", scopes: ["keys:read"] }, as("all"));
+    expect(served.splice(0)).toEqual(["mintKey key"]);
+  });
+
+  it("is let in by any one of several rules", async () => {
+    const namespaces = createClient(NamespaceService, wired);
+    await namespaces.listNamespaces({}, as("operator"));
+    expect(await refusal(namespaces.listNamespaces({}, as("all")))).toMatchObject({ reason: "SCOPE_MISSING" });
+    expect(served.splice(0)).toEqual(["listNamespaces operator"]);
+  });
+
+  it("to an internal method needs the service credential, which opens nothing else", async () => {
+    const verification = createClient(VerificationService, wired);
+    for (const token of ["all", "operator"]) {
+      expect(await refusal(verification.verifyKey({}, as(token)))).toMatchObject({ reason: "INTERNAL_ONLY" });
+    }
+    expect(await refusal(verification.verifyKey({}, as("rps_another")))).toMatchObject({
+      reason: "CREDENTIAL_INVALID",
+    });
+    expect(await refusal(keys.listKeys({}, as(SERVICE_TOKEN)))).toMatchObject({ code: Code.PermissionDenied });
+    await verification.verifyKey({}, as(SERVICE_TOKEN));
+    expect(served.splice(0)).toEqual(["verifyKey service"]);
+  });
+
+  it("with a bad field is refused before the handler, with the field and the rule", async () => {
+    const { code, error } = await refusal(keys.mintKey({ name: " \t", scopes: [] }, as("all")));
+    expect(code).toBe(Code.InvalidArgument);
+    const fields = error.findDetails(BadRequestSchema).flatMap((detail) => detail.fieldViolations);
+    expect(fields.map(({ field }) => field).toSorted()).toEqual(["name", "scopes"]);
+    expect(served).toEqual([]);
+  });
+
+  it("that fails inside says nothing of why, but carries a request id", async () => {
+    const { message, code, error } = await refusal(keys.revokeKey({ id: "x" }, as("all")));
+    expect(code).toBe(Code.Internal);
+    expect(message).not.toContain("hunter2");
+    expect(error.metadata.get("x-request-id")).toMatch(/^[\w-]+$/);
+  });
+
+  it("keeps its caller's request id if that is sane", async () => {
+    const headers = { ...as("all").headers, "x-request-id": "from-the-caller" };
+    const { error } = await refusal(keys.getKey({ id: "x" }, { headers }));
+    expect(error.metadata.get("x-request-id")).toBe("from-the-caller");
+  });
+
+  it("is answered when its deadline passes, whatever the handler waits for", async () => {
+    const identity = createClient(IdentityService, wired);
+    const { code } = await refusal(identity.whoAmI({}, { ...as("all"), timeoutMs: 50 }));
+    expect(code).toBe(Code.DeadlineExceeded);
+  });
+});

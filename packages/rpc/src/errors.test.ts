@@ -1,0 +1,37 @@
+import { inspect } from "node:util";
+import { Code, ConnectError } from "@connectrpc/connect";
+import { Reason } from "@routeplane/contracts/errors";
+import { DomainError, type ErrorReason, invalidField } from "@routeplane/domain";
+import { expect, it } from "vitest";
+import { fromConnectError, toConnectError } from "./errors.ts";
+
+it("carries a domain error over the wire whole, except for its cause", () => {
+  const error = new DomainError("permission_denied", "SCOPE_EXCEEDS_PARENT", "too much", {
+    fields: [{ field: "scopes", rule: "subset" }],
+    metadata: { scopes: "keys:*" },
+    cause: new Error("secret"),
+  });
+  const back = fromConnectError(toConnectError(error), "auth");
+  expect(back).toMatchObject({ ...error, message: "too much" });
+  expect(inspect(toConnectError(error), { depth: 3 })).not.toContain("secret");
+});
+
+it("names the dependency when what failed is not an answer", () => {
+  for (const error of [new Error("connect ECONNREFUSED"), new ConnectError("late", Code.DeadlineExceeded)]) {
+    expect(fromConnectError(error, "policy")).toMatchObject({
+      code: "unavailable",
+      reason: "DEPENDENCY_UNAVAILABLE",
+      metadata: { dependency: "policy" },
+    });
+  }
+});
+
+it("says the same of a fault over there as of no answer", () => {
+  const internal = toConnectError(new Error("boom"));
+  expect(fromConnectError(internal, "auth")).toMatchObject({ code: "unavailable" });
+});
+
+it("sends only reasons that the contract lists", () => {
+  const reason: ErrorReason = invalidField("name", "rule").reason;
+  expect(Reason[reason]).toBeTypeOf("number");
+});
