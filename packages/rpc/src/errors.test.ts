@@ -12,7 +12,8 @@ it("carries a domain error over the wire whole, except for its cause", () => {
     cause: new Error("secret"),
   });
   const back = fromConnectError(toConnectError(error), "auth");
-  expect(back).toMatchObject({ ...error, message: "too much" });
+  const { code, reason, fields, metadata } = error;
+  expect(back).toMatchObject({ code, reason, fields, metadata, message: "too much" });
   expect(inspect(toConnectError(error), { depth: 3 })).not.toContain("secret");
 });
 
