@@ -1,0 +1,72 @@
+import { parseTime } from "@routeplane/domain";
+import { InvalidArgumentError } from "commander";
+
+/**
+ * Parsers of option values, for commander: each returns the value, or says which rule it breaks. They know the rules that
+ * a command line can break by itself; what depends on the node's state is the node's to refuse.
+ */
+
+const MAX_LIMIT_MICRO_USD = 9_000_000_000_000_000n;
+const MAX_PAGE_SIZE = 1000;
+
+/** RFC 3339 with an offset. */
+export function timeArgument(text: string): Date {
+  const time = parseTime(text);
+  if (time !== undefined) return time;
+  throw new InvalidArgumentError("It must be an RFC 3339 time with an offset, e.g. 2026-05-01T00:00:00Z.");
+}
+
+/** Blank- or comma-separated, and repeatable: each use adds to `before`. */
+export function scopesArgument(text: string, before: readonly string[] = []): readonly string[] {
+  const scopes = text.split(/[\s,]+/).filter((scope) => scope !== "");
+  if (scopes.length > 0) return [...before, ...scopes];
+  throw new InvalidArgumentError('It must name at least one scope, e.g. "inference:invoke usage:read".');
+}
+
+/** Name of a key or a policy: 1 to 100 characters, not blank, no control characters. */
+export function nameArgument(text: string): string {
+  if (text.trim() === "") throw new InvalidArgumentError("It must not be blank.");
+  if ([...text].length > 100) throw new InvalidArgumentError("It must have at most 100 characters.");
+  if (/\p{Cc}/u.test(text)) throw new InvalidArgumentError("It must not hold control characters.");
+  return text;
+}
+
+export function namespaceNameArgument(text: string): string {
+  if (/^[a-z][a-z0-9-]{0,62}$/.test(text)) return text;
+  throw new InvalidArgumentError(
+    "It must be 1 to 63 lower-case letters, digits or hyphens, and start with a letter, e.g. team-a.",
+  );
+}
+
+/** An id or a page token: anything that is not blank. Whether it exists is the node's to say. */
+export function idArgument(text: string): string {
+  if (text.trim() !== "") return text.trim();
+  throw new InvalidArgumentError("It must not be blank.");
+}
+
+/** Micro-USD: a whole number, above zero, exact in every JSON reader. */
+export function limitArgument(text: string): bigint {
+  const limit = /^\d{1,20}$/.test(text) ? BigInt(text) : 0n;
+  if (limit > 0n && limit <= MAX_LIMIT_MICRO_USD) return limit;
+  throw new InvalidArgumentError(
+    `It must be a whole number of micro-USD from 1 to ${MAX_LIMIT_MICRO_USD} (5000000 is 5 USD).`,
+  );
+}
+
+export function pageSizeArgument(text: string): number {
+  return wholeNumber(text, 1, MAX_PAGE_SIZE);
+}
+
+export function portArgument(text: string): number {
+  return wholeNumber(text, 1, 65_535);
+}
+
+export function gatewaysArgument(text: string): number {
+  return wholeNumber(text, 1, 16);
+}
+
+function wholeNumber(text: string, min: number, max: number): number {
+  const number = Number(text);
+  if (/^\d{1,9}$/.test(text) && number >= min && number <= max) return number;
+  throw new InvalidArgumentError(`It must be a whole number from ${min} to ${max}.`);
+}

@@ -1,0 +1,92 @@
+import { Code, ConnectError } from "@connectrpc/connect";
+import { BadRequestSchema, ErrorInfoSchema } from "@routeplane/contracts/google-rpc";
+import { CALL_TIMEOUT_MS } from "./client.ts";
+import { CliError, ExitCode } from "./errors.ts";
+
+/** What a failed call means for the user: a refusal of the node, or the lack of one. */
+export function fromConnectError(error: ConnectError, url: string): CliError {
+  const info = error.findDetails(ErrorInfoSchema).find(({ domain }) => domain === "routeplane");
+  if (info === undefined) return withoutAnswer(error, url);
+  const fields = error
+    .findDetails(BadRequestSchema)
+    .flatMap(({ fieldViolations }) => fieldViolations.map(({ field, description }) => ({ field, rule: description })));
+  const hint = hintFor(info.reason, info.metadata);
+  const requestId = error.metadata.get("x-request-id");
+  const denied = error.code === Code.Unauthenticated || error.code === Code.PermissionDenied;
+  return new CliError(denied ? ExitCode.denied : ExitCode.failed, codeName(error.code), info.reason, error.rawMessage, {
+    fields,
+    metadata: info.metadata,
+    ...(hint === undefined ? {} : { hint }),
+    ...(requestId === null ? {} : { requestId }),
+  });
+}
+
+const SIGN_IN = "Sign in with a key that is valid: `routeplane cloud login --api-key -`, or set ROUTEPLANE_API_KEY.";
+
+/** What to do next. `metadata` is the error's own. */
+function hintFor(reason: string, metadata: Readonly<Record<string, string>>): string | undefined {
+  switch (reason) {
+    case "CREDENTIAL_MISSING":
+    case "CREDENTIAL_INVALID":
+    case "CREDENTIAL_REVOKED":
+    case "CREDENTIAL_EXPIRED":
+      return SIGN_IN;
+    case "SCOPE_MISSING":
+      return `Use a key that holds ${metadata["scope"] ?? "the scope"}; \`routeplane cloud whoami\` shows what this one holds.`;
+    case "OPERATOR_REQUIRED":
+      return "Set ROUTEPLANE_OPERATOR_KEY to the operator's token (rpo_…).";
+    case "SCOPE_EXCEEDS_PARENT":
+      return "A key mints at most what it holds itself; `routeplane cloud whoami` shows that. Leave the others out.";
+    case "EXPIRY_EXCEEDS_PARENT":
+      return `A key mints none that outlives it. Latest allowed: ${metadata["expires_at"] ?? "its own expiry"}.`;
+    case "LINEAGE_TOO_DEEP":
+      return "Mint it with a key further up.";
+    case "RESOURCE_NOT_FOUND":
+      return "Check the id; the `list` commands show what there is in your namespace.";
+    case "NAME_TAKEN":
+      return "Choose another name, or use the one that is there.";
+    case "DEPENDENCY_UNAVAILABLE":
+      return "Nothing is wrong with the command; try again in a moment.";
+    default:
+      return undefined;
+  }
+}
+
+/** No node's answer: nobody there, nobody in time, or somebody else. */
+function withoutAnswer(error: ConnectError, url: string): CliError {
+  if (error.code === Code.DeadlineExceeded) {
+    return new CliError(
+      ExitCode.failed,
+      "deadline_exceeded",
+      "DEADLINE_EXCEEDED",
+      `no answer from ${url} within ${CALL_TIMEOUT_MS / 1000} s`,
+      { hint: "Try again; if it stays so, look at the node's logs." },
+    );
+  }
+  const network = networkFault(error);
+  if (network !== undefined) {
+    return new CliError(ExitCode.failed, "unavailable", "NODE_UNREACHABLE", `no node answers at ${url} (${network})`, {
+      hint: "Start one with `npm start`, or set ROUTEPLANE_URL to the address of a node that runs.",
+    });
+  }
+  return new CliError(
+    ExitCode.failed,
+    codeName(error.code),
+    "ANSWER_UNINTELLIGIBLE",
+    `what answers at ${url} does not speak as a Routeplane node does (${error.rawMessage})`,
+    { hint: "Check the address: ROUTEPLANE_URL, or the url that the last login saved." },
+  );
+}
+
+/** The system's word for it, e.g. `ECONNREFUSED`, if the call never got an answer. */
+function networkFault(error: ConnectError): string | undefined {
+  for (let cause: unknown = error.cause, depth = 0; cause instanceof Error && depth < 5; cause = cause.cause, depth++) {
+    if ("code" in cause && typeof cause.code === "string" && /^[A-Z0-9_]+$/.test(cause.code)) return cause.code;
+  }
+  return undefined;
+}
+
+/** As Connect spells it on the wire: `PermissionDenied` is `permission_denied`. */
+function codeName(code: Code): string {
+  return (Code[code] ?? "unknown").replace(/(?<=[a-z])[A-Z]/g, "_$&").toLowerCase();
+}

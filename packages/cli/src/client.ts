@@ -1,0 +1,65 @@
+import { type Client, createClient, type Interceptor } from "@connectrpc/connect";
+import { createConnectTransport } from "@connectrpc/connect-node";
+import { IdentityService, KeyService, NamespaceService } from "@routeplane/contracts/auth";
+import { PolicyService } from "@routeplane/contracts/policy";
+import { UsageService } from "@routeplane/contracts/usage";
+
+/** What the CLI asks of a node, through its one public address. */
+export interface NodeClient {
+  readonly identity: Client<typeof IdentityService>;
+  readonly namespaces: Client<typeof NamespaceService>;
+  readonly keys: Client<typeof KeyService>;
+  readonly policies: Client<typeof PolicyService>;
+  readonly usage: Client<typeof UsageService>;
+}
+
+export interface NodeClientOptions {
+  /** Of the node, without a slash at its end. */
+  readonly url: string;
+  /** Sent with every call, and nowhere else. */
+  readonly token: string;
+  /** Called once for a call that is still unanswered after 2 s. */
+  readonly onSlow: () => void;
+}
+
+/** Each call ends by then, whatever the node does. */
+export const CALL_TIMEOUT_MS = 10_000;
+const SLOW_AFTER_MS = 2_000;
+/** The largest page is far below; a larger answer is not a node's. */
+const MAX_ANSWER_BYTES = 16 * 1024 * 1024;
+
+export function createNodeClient({ url, token, onSlow }: NodeClientOptions): NodeClient {
+  const transport = createConnectTransport({
+    baseUrl: url,
+    httpVersion: "1.1",
+    useBinaryFormat: true,
+    defaultTimeoutMs: CALL_TIMEOUT_MS,
+    readMaxBytes: MAX_ANSWER_BYTES,
+    interceptors: [reportSlow(onSlow), authenticate(token)],
+  });
+  return {
+    identity: createClient(IdentityService, transport),
+    namespaces: createClient(NamespaceService, transport),
+    keys: createClient(KeyService, transport),
+    policies: createClient(PolicyService, transport),
+    usage: createClient(UsageService, transport),
+  };
+}
+
+function authenticate(token: string): Interceptor {
+  return (next) => (request) => {
+    request.header.set("authorization", `Bearer ${token}`);
+    return next(request);
+  };
+}
+
+function reportSlow(onSlow: () => void): Interceptor {
+  return (next) => async (request) => {
+    const timer = setTimeout(onSlow, SLOW_AFTER_MS);
+    try {
+      return await next(request);
+    } finally {
+      clearTimeout(timer);
+    }
+  };
+}

@@ -1,0 +1,47 @@
+import type { Command } from "commander";
+import { gatewaysArgument, portArgument } from "../arguments.ts";
+import type { Context } from "../context.ts";
+import { ExitCode, usageError } from "../errors.ts";
+import { withExamples } from "./examples.ts";
+
+const DEFAULT_PORT = 8080;
+
+interface UpOptions {
+  readonly port?: number;
+  readonly gateways: number;
+}
+
+export function addUpCommand(program: Command, context: Context): void {
+  const up = program
+    .command("up")
+    .description("run a node on this machine, in the foreground; Ctrl-C stops it and keeps its data")
+    .option("--port <number>", `port of the gateway (default: ROUTEPLANE_PORT, else ${DEFAULT_PORT})`, portArgument)
+    .option("--gateways <number>", "how many gateways, on this port and the next ones", gatewaysArgument, 1)
+    .action((options: UpOptions) => runUp(context, options));
+  withExamples(up, "up", "up --port 9000 --gateways 2");
+}
+
+async function runUp(context: Context, { port, gateways }: UpOptions): Promise<void> {
+  const { settings, output, stdout, stderr } = context;
+  // Loaded here, so that no other command pays for what running a node needs.
+  const { runNode } = await import("@routeplane/standalone");
+  const exitCode = await runNode({
+    home: settings.home,
+    port: port ?? portFromEnvironment(settings.port),
+    gateways,
+    environment: settings.environment,
+    // What it prints is for people.
+    stdout: output.json ? stderr : stdout,
+    stderr,
+  });
+  context.endWith(exitCode === 0 ? ExitCode.ok : ExitCode.failed);
+}
+
+function portFromEnvironment(text: string | undefined): number {
+  if (text === undefined) return DEFAULT_PORT;
+  try {
+    return portArgument(text);
+  } catch (error) {
+    throw usageError(`ROUTEPLANE_PORT is invalid. ${error instanceof Error ? error.message : ""}`.trim());
+  }
+}

@@ -1,0 +1,18 @@
+import { get as httpGet } from "node:http";
+import { get as httpsGet } from "node:https";
+
+const TIMEOUT_MS = 5_000;
+
+/** Whether the node says that it can serve requests. No answer, or none in time, is a no. */
+export function nodeIsHealthy(url: string): Promise<boolean> {
+  const get = url.startsWith("https:") ? httpsGet : httpGet;
+  return new Promise((resolve) => {
+    const request = get(`${url}/healthz`, { timeout: TIMEOUT_MS, agent: false }, (response) => {
+      response.resume();
+      resolve(response.statusCode === 200);
+    });
+    request.on("timeout", () => request.destroy());
+    request.on("error", () => resolve(false));
+    request.on("close", () => resolve(false));
+  });
+}

@@ -1,0 +1,26 @@
+import { createInterface } from "node:readline/promises";
+import type { Context } from "./context.ts";
+import { usageError } from "./errors.ts";
+
+/** The first line of standard input, e.g. a key that must not show in the process list. */
+export async function readLine({ stdin, output }: Context, what: string): Promise<string> {
+  if (stdin.isTTY) output.note(`Paste ${what} and press Enter:`);
+  const lines = createInterface({ input: stdin });
+  try {
+    for await (const line of lines) return line.trim();
+    throw usageError(`standard input is empty; ${what} was expected there`);
+  } finally {
+    lines.close();
+  }
+}
+
+/** Asks a person; whoever is not at a terminal, or wants JSON, is not asked and meant what they typed. */
+export async function confirm({ stdin, stderr, output }: Context, question: string): Promise<boolean> {
+  if (output.json || !stdin.isTTY || !stderr.isTTY) return true;
+  const prompt = createInterface({ input: stdin, output: stderr });
+  try {
+    return /^y(es)?$/i.test((await prompt.question(`${question} [y/N] `)).trim());
+  } finally {
+    prompt.close();
+  }
+}

@@ -1,0 +1,16 @@
+const MICRO_PER_USD = 1_000_000n;
+
+/** Exact both ways: `5000000 micro-USD ($5.00)`. */
+export function formatMicroUsd(microUsd: number): string {
+  return `${microUsd} micro-USD (${formatUsd(microUsd)})`;
+}
+
+/** Exact, with at least cents: `$5.00`, `$0.000012`. */
+export function formatUsd(microUsd: number): string {
+  const micro = BigInt(microUsd);
+  const fraction = (micro % MICRO_PER_USD)
+    .toString()
+    .padStart(6, "0")
+    .replace(/0{1,4}$/, "");
+  return `$${micro / MICRO_PER_USD}.${fraction}`;
+}

@@ -1,0 +1,92 @@
+import { ConnectError } from "@connectrpc/connect";
+import { CommanderError } from "commander";
+import { fromConnectError } from "./call-error.ts";
+import { createNodeClient } from "./client.ts";
+import type { Settings } from "./config.ts";
+import type { Context } from "./context.ts";
+import { CliError, ExitCode, usageError } from "./errors.ts";
+import { createOutput, type Output } from "./output/output.ts";
+import { createProgram, helpCommandFor } from "./program.ts";
+import { nodeUrl } from "./session.ts";
+
+/** The process around a command line. */
+export interface Surroundings {
+  readonly settings: Settings;
+  readonly stdin: NodeJS.ReadStream;
+  readonly stdout: NodeJS.WriteStream;
+  readonly stderr: NodeJS.WriteStream;
+}
+
+/** Runs one command line. Never throws; every failure is on stderr by then. */
+export async function run(argv: readonly string[], surroundings: Surroundings): Promise<ExitCode> {
+  endQuietlyWhenNobodyReads(surroundings.stdout);
+  // Before anything is parsed, because errors in the command line are JSON too.
+  const output = createOutput(asksForJson(argv), surroundings.stdout, surroundings.stderr);
+  let url = "the node";
+  let exitCode: ExitCode = ExitCode.ok;
+  const context = createContext(output, surroundings, {
+    onUrl: (used) => (url = used),
+    onEnd: (code) => (exitCode = code),
+  });
+  const program = createProgram(context);
+  try {
+    await program.parseAsync([...argv], { from: "user" });
+    return exitCode;
+  } catch (error) {
+    const failure = toCliError(error, url, helpCommandFor(program, argv));
+    if (failure === undefined) return ExitCode.ok;
+    output.error(failure);
+    return failure.exitCode;
+  }
+}
+
+function createContext(
+  output: Output,
+  { settings, stdin, stdout, stderr }: Surroundings,
+  { onUrl, onEnd }: { readonly onUrl: (url: string) => void; readonly onEnd: (code: ExitCode) => void },
+): Context {
+  const url = async (): Promise<string> => {
+    const used = await nodeUrl(settings);
+    onUrl(used);
+    return used;
+  };
+  return {
+    settings,
+    output,
+    stdin,
+    stdout,
+    stderr,
+    url,
+    async connect({ token }) {
+      const node = await url();
+      return createNodeClient({ url: node, token, onSlow: () => output.note(`Waiting for ${node} …`) });
+    },
+    endWith: onEnd,
+  };
+}
+
+/** What to report; undefined for what is no failure (help and version were asked for). */
+function toCliError(error: unknown, url: string, helpCommand: string): CliError | undefined {
+  if (error instanceof CliError) return error;
+  if (error instanceof CommanderError) return error.exitCode === 0 ? undefined : fromCommanderError(error, helpCommand);
+  if (error instanceof ConnectError) return fromConnectError(error, url);
+  const why = error instanceof Error ? error.message : String(error);
+  return new CliError(ExitCode.failed, "internal", "INTERNAL", `a fault in routeplane itself: ${why}`);
+}
+
+function fromCommanderError(error: CommanderError, helpCommand: string): CliError {
+  const message = error.code === "commander.help" ? "a subcommand is missing" : error.message.replace(/^error: /, "");
+  return usageError(message, `Run \`${helpCommand}\` to see how it is used.`);
+}
+
+function asksForJson(argv: readonly string[]): boolean {
+  const end = argv.indexOf("--");
+  return (end === -1 ? argv : argv.slice(0, end)).includes("--json");
+}
+
+/** `routeplane … | head` is no failure: who stops reading has read enough. */
+function endQuietlyWhenNobodyReads(stdout: NodeJS.WriteStream): void {
+  stdout.on("error", (error: NodeJS.ErrnoException) => {
+    process.exit(error.code === "EPIPE" ? ExitCode.ok : ExitCode.failed);
+  });
+}

@@ -1,0 +1,105 @@
+import { readSaved } from "@routeplane/standalone/saved-files";
+import { requireNodeUrl, type Settings } from "./config.ts";
+import { CliError, ExitCode, notSignedIn } from "./errors.ts";
+
+/** Which node a command talks to, and as whom. */
+
+const DEFAULT_URL = "http://127.0.0.1:8080";
+const SIGN_IN =
+  "Sign in with `routeplane cloud login --api-key -`, or set ROUTEPLANE_API_KEY. `npm start` runs a local node and signs you in.";
+
+export interface Credential {
+  /** Secret. Only for the Authorization header and the login file. */
+  readonly token: string;
+  readonly source: "environment" | "saved";
+}
+
+/** ROUTEPLANE_URL, else what the last login or the local node saved, else where a local node is by default. */
+export async function nodeUrl({ url, home }: Settings): Promise<string> {
+  if (url !== undefined) return requireNodeUrl("ROUTEPLANE_URL", url);
+  const saved = await readFileOf(home, "url");
+  return saved === undefined ? DEFAULT_URL : requireNodeUrl(`the file url in ${home}`, saved);
+}
+
+/** ROUTEPLANE_API_KEY, else the saved login. */
+export async function loginCredential(settings: Settings): Promise<Credential> {
+  const credential = await findLogin(settings);
+  if (credential === undefined) throw notSignedIn("not signed in", SIGN_IN);
+  return credential;
+}
+
+/** For what only an operator may do. The saved operator credential is the local node's and goes to no other. */
+export async function operatorCredential(settings: Settings): Promise<Credential> {
+  if (settings.operatorKey !== undefined) return fromEnvironment("ROUTEPLANE_OPERATOR_KEY", settings.operatorKey);
+  const login = await findLogin(settings);
+  if (login?.token.startsWith("rpo_")) return login;
+  const saved = isLoopback(await nodeUrl(settings)) ? await readFileOf(settings.home, "operator-key") : undefined;
+  if (saved !== undefined) return fromFile("operator-key", saved);
+  throw new CliError(
+    ExitCode.denied,
+    "permission_denied",
+    "OPERATOR_REQUIRED",
+    "only the node's operator may do this, and there is no operator credential here",
+    { hint: "Set ROUTEPLANE_OPERATOR_KEY to a token that starts rpo_. A local node saves its own at the first start." },
+  );
+}
+
+/** The login; if there is none, the operator credential. */
+export async function anyCredential(settings: Settings): Promise<Credential> {
+  const login = await findLogin(settings);
+  if (login !== undefined) return login;
+  try {
+    return await operatorCredential(settings);
+  } catch (error) {
+    if (error instanceof CliError && error.reason === "OPERATOR_REQUIRED") throw notSignedIn("not signed in", SIGN_IN);
+    throw error;
+  }
+}
+
+/** A token that can go into a header; whether it is any good is the node's to say. It is never repeated. */
+export function requireToken(name: string, text: string): string {
+  if (/^[\x21-\x7e]{1,4096}$/.test(text)) return text;
+  throw new CliError(
+    ExitCode.denied,
+    "unauthenticated",
+    "CREDENTIAL_INVALID",
+    `${name}: is not a key: a key starts rp_ and holds only letters, digits and underscores`,
+    { hint: SIGN_IN },
+  );
+}
+
+async function findLogin({ apiKey, home }: Settings): Promise<Credential | undefined> {
+  if (apiKey !== undefined) return fromEnvironment("ROUTEPLANE_API_KEY", apiKey);
+  const saved = await readFileOf(home, "api-key");
+  return saved === undefined ? undefined : fromFile("api-key", saved);
+}
+
+function fromEnvironment(name: string, token: string): Credential {
+  return { token: requireToken(name, token), source: "environment" };
+}
+
+function fromFile(name: string, token: string): Credential {
+  return { token: requireToken(`the saved ${name}`, token), source: "saved" };
+}
+
+async function readFileOf(home: string, file: "api-key" | "operator-key" | "url"): Promise<string | undefined> {
+  try {
+    return await readSaved(home, file);
+  } catch (error) {
+    const why = error instanceof Error ? error.message : String(error);
+    throw new CliError(
+      ExitCode.failed,
+      "failed_precondition",
+      "FILE_UNREADABLE",
+      `cannot read ${home}/${file}: ${why}`,
+      {
+        hint: "Make it readable, or set ROUTEPLANE_API_KEY and ROUTEPLANE_URL instead.",
+      },
+    );
+  }
+}
+
+function isLoopback(url: string): boolean {
+  const host = new URL(url).hostname;
+  return host === "localhost" || host === "[::1]" || /^127(\.\d+){3}$/.test(host);
+}

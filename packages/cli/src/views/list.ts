@@ -1,0 +1,37 @@
+import type { Context } from "../context.ts";
+import { type Column, table } from "../output/table.ts";
+
+/** What every list is under --json. */
+export interface ListView<Row> {
+  readonly data: readonly Row[];
+  /** Null on the last page. */
+  readonly next_page_token: string | null;
+}
+
+const PAGE_SIZE = 1000;
+
+/** Every row of a list, page by page: what people and scripts mean by `list`. */
+export async function allPages<Message, Row>(
+  read: (page: { pageSize: number; pageToken: string }) => Promise<{ rows: readonly Message[]; nextPageToken: string }>,
+  fromProto: (message: Message) => Row,
+): Promise<ListView<Row>> {
+  const data: Row[] = [];
+  let pageToken = "";
+  do {
+    const { rows, nextPageToken } = await read({ pageSize: PAGE_SIZE, pageToken });
+    data.push(...rows.map(fromProto));
+    pageToken = nextPageToken;
+  } while (pageToken !== "");
+  return { data, next_page_token: null };
+}
+
+/** Prints a list as a table; for people, `none` says on stderr that there is nothing. */
+export function showList<Row>(
+  { output }: Context,
+  list: ListView<Row>,
+  columns: readonly Column<Row>[],
+  none: string,
+): void {
+  if (list.data.length === 0) output.note(none);
+  output.data(list, ({ dim }) => (list.data.length === 0 ? "" : table(columns, list.data, dim)));
+}

@@ -1,0 +1,60 @@
+import { type LoggedRequest, RequestStatus } from "@routeplane/contracts/usage";
+import { formatUsd } from "../output/money.ts";
+import type { Column } from "../output/table.ts";
+import { formatTime } from "../output/time.ts";
+import { fromProtoInteger, fromProtoSetTime, fromProtoText, fromProtoTime } from "./values.ts";
+
+export interface RequestView {
+  readonly id: string;
+  readonly key_id: string;
+  /** `pending`, `succeeded`, `failed`, `cancelled` or `denied`. */
+  readonly status: string;
+  readonly endpoint: string;
+  readonly model: string | null;
+  readonly provider: string | null;
+  readonly prompt_tokens: number;
+  readonly completion_tokens: number;
+  readonly cost_micro_usd: number;
+  readonly reserved_micro_usd: number;
+  readonly estimated: boolean;
+  readonly streamed: boolean;
+  readonly http_status: number | null;
+  readonly error_code: string | null;
+  readonly denied_by_policy_id: string | null;
+  readonly created_at: string;
+  readonly completed_at: string | null;
+}
+
+export function fromProtoRequest(request: LoggedRequest): RequestView {
+  return {
+    id: request.id,
+    key_id: request.keyId,
+    status: (RequestStatus[request.status] ?? "unknown").toLowerCase(),
+    endpoint: request.endpoint,
+    model: fromProtoText(request.model),
+    provider: fromProtoText(request.provider),
+    prompt_tokens: fromProtoInteger(request.promptTokens),
+    completion_tokens: fromProtoInteger(request.completionTokens),
+    cost_micro_usd: fromProtoInteger(request.costMicroUsd),
+    reserved_micro_usd: fromProtoInteger(request.reservedMicroUsd),
+    estimated: request.estimated,
+    streamed: request.streamed,
+    http_status: request.httpStatus === 0 ? null : request.httpStatus,
+    error_code: fromProtoText(request.errorCode),
+    denied_by_policy_id: fromProtoText(request.deniedByPolicyId),
+    created_at: fromProtoSetTime(request.createdAt),
+    completed_at: fromProtoTime(request.completedAt),
+  };
+}
+
+export const REQUEST_COLUMNS: readonly Column<RequestView>[] = [
+  { header: "TIME", cell: ({ created_at }) => formatTime(created_at) },
+  { header: "ID", cell: ({ id }) => id },
+  { header: "KEY", cell: ({ key_id }) => key_id },
+  { header: "STATUS", cell: ({ status, error_code }) => (error_code === null ? status : `${status} (${error_code})`) },
+  { header: "MODEL", cell: ({ model }) => model ?? "-" },
+  { header: "IN", right: true, cell: ({ prompt_tokens }) => String(prompt_tokens) },
+  { header: "OUT", right: true, cell: ({ completion_tokens }) => String(completion_tokens) },
+  { header: "MICRO-USD", right: true, cell: ({ cost_micro_usd }) => String(cost_micro_usd) },
+  { header: "USD", right: true, cell: ({ cost_micro_usd }) => formatUsd(cost_micro_usd) },
+];
