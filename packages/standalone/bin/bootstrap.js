@@ -1,0 +1,173 @@
+/**
+ * `node bootstrap.js [script] [arguments]`: makes sure that the checkout's dependencies are installed, then runs the script
+ * (if one is named) with the Node that comes with them. Plain JavaScript without imports from outside, because it runs before anything is
+ * installed, on whatever Node (20 or newer) the machine has.
+ */
+import { spawn } from "node:child_process";
+import { createHash } from "node:crypto";
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { connect, createServer } from "node:net";
+import { constants } from "node:os";
+import { join, resolve } from "node:path";
+import { fileURLToPath } from "node:url";
+
+const CHECKOUT = resolve(fileURLToPath(import.meta.url), "../../../..");
+const PACKAGE_MANAGER = "pnpm@12.21.0";
+const NODE_MAJOR = 24;
+const SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP"];
+/** How often a long installation says where it is. */
+const PROGRESS_INTERVAL_MS = 3_000;
+
+const modules = join(CHECKOUT, "node_modules");
+const stamp = join(modules, ".routeplane-installed");
+
+async function main([script, ...args]) {
+  if (!isInstalled()) await alone(install);
+  if (script !== undefined) run(node(), [resolve(CHECKOUT, script), ...args]);
+}
+
+/** Whether node_modules was installed from the lockfile as it is now. */
+function isInstalled() {
+  return existsSync(stamp) && readFileSync(stamp, "utf8") === lockfileHash();
+}
+
+function lockfileHash() {
+  return createHash("sha256")
+    .update(readFileSync(join(CHECKOUT, "pnpm-lock.yaml")))
+    .digest("hex");
+}
+
+/**
+ * Runs `work` while no other process of this checkout does, and not at all if it is done by the time it is our turn. The
+ * lock is a socket in Linux's abstract namespace: it goes away with whoever holds it, however that ends.
+ */
+async function alone(work) {
+  if (process.platform !== "linux") return work();
+  const name = `\0routeplane-install-${createHash("sha256").update(CHECKOUT).digest("hex").slice(0, 32)}`;
+  let lock = await listen(name);
+  while (lock === undefined) {
+    say("waiting for another process that is installing the dependencies");
+    await closed(name);
+    lock = await listen(name);
+  }
+  try {
+    if (!isInstalled()) await work();
+  } finally {
+    lock.close();
+  }
+}
+
+/** A server on that socket, or undefined if someone else has it. */
+function listen(name) {
+  return new Promise((fulfil, reject) => {
+    const server = createServer((peer) => peer.on("error", () => {}).unref());
+    server.once("error", (error) => (error.code === "EADDRINUSE" ? fulfil(undefined) : reject(error)));
+    server.listen(name, () => fulfil(server.unref()));
+  });
+}
+
+/** Resolves when nobody has that socket any more. */
+function closed(name) {
+  return new Promise((fulfil) => {
+    const peer = connect(name);
+    peer.on("error", () => {});
+    peer.on("close", () => fulfil());
+  });
+}
+
+async function install() {
+  const startedAt = Date.now();
+  const hash = lockfileHash();
+  say(existsSync(stamp) ? "the dependencies have changed: installing them" : "installing the dependencies");
+  const args = ["--yes", PACKAGE_MANAGER, "install", "--frozen-lockfile", "--reporter=append-only"];
+  // CI: never ask anything.
+  const env = { ...process.env, CI: "true", npm_config_update_notifier: "false" };
+  const child = spawn("npx", args, { cwd: CHECKOUT, env, stdio: ["ignore", "pipe", "pipe"] });
+  let output = "";
+  const collect = (chunk) => (output += chunk);
+  child.stdout.on("data", collect);
+  child.stderr.on("data", collect);
+  const progress = setInterval(() => say(`  ${progressOf(output)} (${seconds(startedAt)})`), PROGRESS_INTERVAL_MS);
+  const forward = forwardSignals(child);
+  const { code, error, signal } = await ended(child);
+  clearInterval(progress);
+  forward.stop();
+  if (signal !== null && SIGNALS.includes(signal)) exitLike(null, signal);
+  if (error?.code === "ENOENT") throw new Error("npx is not on the PATH; install npm and try again");
+  if (code !== 0) {
+    process.stderr.write(output);
+    throw new Error(
+      `the dependencies could not be installed (see above); check that the npm registry can be reached, then try again`,
+    );
+  }
+  mkdirSync(modules, { recursive: true });
+  writeFileSync(stamp, hash);
+  say(`dependencies installed (${seconds(startedAt)})`);
+}
+
+/** The package manager's last word on how far it is. */
+function progressOf(output) {
+  const line = output
+    .split(/\r?\n/)
+    .findLast((text) => text.startsWith("Progress:"))
+    ?.slice("Progress:".length)
+    .trim();
+  return line || "preparing";
+}
+
+/** Node 24: the one that the dependencies bring, else this very one if it is new enough. */
+function node() {
+  const installed = join(modules, ".bin", "node");
+  if (existsSync(installed)) return installed;
+  if (Number(process.versions.node.split(".")[0]) >= NODE_MAJOR) return process.execPath;
+  throw new Error(
+    `there is no Node ${NODE_MAJOR} package for ${process.platform}-${process.arch}, and this is Node ${process.versions.node}: ` +
+      `install Node ${NODE_MAJOR} or newer and try again`,
+  );
+}
+
+async function run(command, args) {
+  const child = spawn(command, args, { stdio: "inherit" });
+  forwardSignals(child);
+  const { code, signal, error } = await ended(child);
+  if (error !== undefined) fail(error);
+  exitLike(code, signal);
+}
+
+/** A signal sent to this process alone reaches the child too. From a terminal it gets it twice, and must not mind. */
+function forwardSignals(child) {
+  const handlers = SIGNALS.map((signal) => [signal, () => child.kill(signal)]);
+  for (const [signal, handler] of handlers) process.on(signal, handler);
+  return { stop: () => handlers.forEach(([signal, handler]) => process.off(signal, handler)) };
+}
+
+function ended(child) {
+  return new Promise((fulfil) => {
+    child.once("error", (error) => fulfil({ code: null, signal: null, error }));
+    child.once("close", (code, signal) => fulfil({ code, signal }));
+  });
+}
+
+/** Ends this process as the child ended. */
+function exitLike(code, signal) {
+  if (signal === null) process.exit(code);
+  for (const name of SIGNALS) process.removeAllListeners(name);
+  process.kill(process.pid, signal);
+  // Reached if the signal does not end a process by itself.
+  process.exit(128 + constants.signals[signal]);
+}
+
+function seconds(since) {
+  return `${((Date.now() - since) / 1_000).toFixed(0)} s`;
+}
+
+function say(text) {
+  process.stderr.write(`routeplane: ${text}\n`);
+}
+
+function fail(error) {
+  say(error.message);
+  process.exit(1);
+}
+
+main(process.argv.slice(2)).catch(fail);
