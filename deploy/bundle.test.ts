@@ -1,0 +1,71 @@
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { type Bundle, bundle } from "./bundle.ts";
+import { buildKustomization } from "./testing/kustomize.ts";
+import { faultyVariables, runToExit } from "./testing/role-process.ts";
+import { type Workload, workloadsOf } from "./testing/workloads.ts";
+
+const WORKLOADS = workloadsOf([...(await buildKustomization("base")), ...(await buildKustomization("provision"))]);
+const PROVIDERS_FILE = join(import.meta.dirname, "kustomize/base/providers.yaml");
+
+let folder: string;
+let built: Bundle;
+
+beforeAll(async () => {
+  // Outside the checkout: what the bundle forgot to bring along is not found by accident.
+  folder = await mkdtemp(join(tmpdir(), "routeplane-bundle-"));
+  built = await bundle(folder);
+}, 60_000);
+
+afterAll(() => rm(folder, { recursive: true, force: true }));
+
+/** What an operator could put into the Secrets, and files where the image has them. */
+function plausibleEnvironment({ environment }: Workload): Record<string, string> {
+  const plausible = (name: string): string => {
+    if (name === "ROUTEPLANE_PROVIDERS") return PROVIDERS_FILE;
+    if (name.endsWith("DATABASE_URL")) return "postgres://role:password@127.0.0.1:1/routeplane";
+    if (name === "ROUTEPLANE_NATS_URL") return "nats://user:password@127.0.0.1:1";
+    if (name === "ROUTEPLANE_KEY_PEPPERS") return `p1:${"0f".repeat(32)}`;
+    return "plausible";
+  };
+  return Object.fromEntries(
+    [...environment].map(([name, value]) => [
+      name,
+      name === "ROUTEPLANE_PROVIDERS" ? PROVIDERS_FILE : (value ?? plausible(name)),
+    ]),
+  );
+}
+
+it("has the roles that the manifests run, and names them to whoever asks for another", async () => {
+  const { code, stderr } = await runToExit(built.entry, "no-such-role", {});
+  expect(code).toBe(2);
+  const roles = stderr.trim().split("one of: ")[1]?.split(" ");
+  expect(roles?.toSorted()).toEqual(WORKLOADS.map(({ role }) => role).toSorted());
+});
+
+describe.each(WORKLOADS.map((workload) => [workload.role, workload] as const))("%s", (role, workload) => {
+  it("starts from the bundle alone, and lists what its environment lacks", { timeout: 30_000 }, async () => {
+    const { code, stderr, variablesRead } = await runToExit(built.entry, role, {});
+    const missing = faultyVariables(stderr, "is required");
+    expect(code, stderr).toBe(1);
+    expect(missing).not.toEqual([]);
+    expect([...workload.environment.keys()], "the manifest sets what the process requires").toEqual(
+      expect.arrayContaining([...missing]),
+    );
+    expect([...variablesRead], "the process reads what the manifest sets").toEqual(
+      expect.arrayContaining([...workload.environment.keys()]),
+    );
+  });
+
+  it("finds no other fault than the one that was made in what the manifest sets", { timeout: 30_000 }, async () => {
+    const environment = plausibleEnvironment(workload);
+    const [omitted = ""] = ["ROUTEPLANE_SERVICE_TOKEN", ...Object.keys(environment)].filter(
+      (name) => name in environment,
+    );
+    const { code, stderr } = await runToExit(built.entry, role, { ...environment, [omitted]: "" });
+    expect(code, stderr).toBe(1);
+    expect(faultyVariables(stderr)).toEqual([omitted]);
+  });
+});

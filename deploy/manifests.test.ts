@@ -1,0 +1,136 @@
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { STOP_TIMEOUT_MS } from "@routeplane/runtime";
+import { Deployment } from "kubernetes-models/apps/v1";
+import { PodDisruptionBudget } from "kubernetes-models/policy/v1";
+import { describe, expect, it } from "vitest";
+import { buildKustomization } from "./testing/kustomize.ts";
+import { schemaFaults } from "./testing/strict-schema.ts";
+import { selects } from "./testing/network.ts";
+import { secretsOf, workloadOf, workloadsOf } from "./testing/workloads.ts";
+
+const MANIFESTS = [...(await buildKustomization("base")), ...(await buildKustomization("provision"))];
+const WORKLOADS = workloadsOf(MANIFESTS);
+const DEPLOYMENTS = MANIFESTS.filter((manifest) => Deployment.is(manifest));
+
+describe("the schema of the Kubernetes API", () => {
+  it.each(MANIFESTS.map((manifest) => [manifest.kind, manifest.metadata.name, manifest] as const))(
+    "accepts %s %s strictly",
+    (_kind, _name, manifest) => {
+      expect(schemaFaults(manifest)).toEqual([]);
+    },
+  );
+
+  it("is applied strictly: an unknown field, a wrong type, a missing field and an unknown kind are faults", () => {
+    const service = { apiVersion: "v1", kind: "Service", metadata: { name: "a" } };
+    const port = { port: 80, appProtocol: "http" };
+    const faultsOf = (spec: object): readonly string[] => schemaFaults({ ...service, spec } as typeof service);
+    expect(faultsOf({ ports: [port], selector: { any: "key" } })).toEqual([]);
+    expect(faultsOf({ ports: [{ ...port, apProtocol: "http" }] })).toEqual(["/spec/ports/0/apProtocol: unknown field"]);
+    expect(faultsOf({ ports: [{ port: "80" }] })).toEqual([expect.stringContaining("/spec/ports/0/port: type")]);
+    expect(faultsOf({ ports: [{ name: "http" }] })).toEqual([expect.stringContaining("/spec/ports/0: required")]);
+    expect(schemaFaults({ apiVersion: "v1", kind: "Secret" })).toEqual(["/kind: no schema for v1 Secret"]);
+  });
+
+  it("gets manifests for any namespace, each with a name of its own", () => {
+    expect(MANIFESTS.filter(({ metadata }) => metadata.namespace !== undefined)).toEqual([]);
+    const names = MANIFESTS.map(({ kind, metadata }) => `${kind} ${metadata.name}`);
+    expect(names).toEqual([...new Set(names)]);
+  });
+});
+
+describe("secrets", () => {
+  it("are referred to by name and key only, and the README lists exactly those", async () => {
+    const readme = await readFile(join(import.meta.dirname, "README.md"), "utf8");
+    const rows = [...readme.matchAll(/^\| `(routeplane-[a-z-]+)` *\| ([^|]*)\|/gm)];
+    const documented = rows.flatMap(([, name = "", keys = ""]) =>
+      [...keys.matchAll(/`([a-z-]+)`/g)].map(([, key]) => `${name}/${key}`),
+    );
+    const used = new Set(WORKLOADS.flatMap(secretsOf));
+    expect(documented.toSorted()).toEqual([...used].toSorted());
+  });
+
+  it("have no value in any manifest", () => {
+    expect(MANIFESTS.filter(({ kind }) => kind === "Secret")).toEqual([]);
+    expect(JSON.stringify(MANIFESTS)).not.toMatch(/\b(rp|rpo|rps)_\w|sk-\w|(postgres(ql)?|nats):\/\//);
+  });
+});
+
+describe.each(WORKLOADS.map((workload) => [workload.name, workload] as const))("%s", (_name, { pod, container }) => {
+  it("runs an image of a pinned version", () => {
+    expect(container.image).toMatch(/^[a-z0-9./-]+(:\d+\.\d+\.\d+|@sha256:[0-9a-f]{64})$/);
+  });
+
+  it("meets the restricted pod security standard, with a root file system that it cannot write", () => {
+    expect(pod).toMatchObject({
+      automountServiceAccountToken: false,
+      securityContext: { runAsNonRoot: true, runAsUser: 65532, seccompProfile: { type: "RuntimeDefault" } },
+    });
+    expect(container.securityContext).toEqual({
+      allowPrivilegeEscalation: false,
+      readOnlyRootFilesystem: true,
+      capabilities: { drop: ["ALL"] },
+    });
+    expect([pod.hostNetwork, pod.hostPID, pod.hostIPC]).toEqual([undefined, undefined, undefined]);
+  });
+
+  it("asks for what it needs and cannot take the node's memory", () => {
+    expect(container.resources).toMatchObject({
+      requests: { cpu: expect.any(String), memory: expect.any(String) },
+      limits: { memory: expect.any(String) },
+    });
+  });
+
+  it("has no token of the Kubernetes API and no environment from the Services around it", () => {
+    const accounts = MANIFESTS.filter(({ kind }) => kind === "ServiceAccount");
+    expect(accounts.map(({ metadata }) => metadata.name)).toContain(pod.serviceAccountName);
+    expect(pod.enableServiceLinks).toBe(false);
+  });
+});
+
+describe.each(DEPLOYMENTS.map((deployment) => [deployment.metadata.name, deployment] as const))(
+  "%s",
+  (_name, deployment) => {
+    const { pod, container, labels, environment } = workloadOf(deployment);
+    const { selector, replicas = 1 } = deployment.spec ?? {};
+
+    it("is probed for having started, for being alive and for being ready", () => {
+      const { startupProbe, livenessProbe, readinessProbe } = container;
+      const port = container.ports?.[0];
+      const reached = [startupProbe, livenessProbe, readinessProbe].map(
+        (probe) => probe?.grpc?.port ?? probe?.httpGet?.port ?? probe?.tcpSocket?.port,
+      );
+      for (const target of reached) expect([port?.name, port?.containerPort]).toContain(target);
+      expect(readinessProbe?.httpGet?.path ?? readinessProbe?.grpc).toEqual(
+        container.args?.[0] === "gateway" ? "/healthz" : { port: port?.containerPort },
+      );
+      // What others are down for must not restart this one.
+      expect(livenessProbe).not.toMatchObject({ httpGet: { path: "/healthz" } });
+      if (livenessProbe?.grpc) expect(livenessProbe.grpc.service).toBe("liveness");
+    });
+
+    it("listens where its ports and probes say, for all addresses", () => {
+      expect(environment.get("ROUTEPLANE_PORT")).toBe(String(container.ports?.[0]?.containerPort));
+      expect(environment.get("ROUTEPLANE_HOST")).toBe("0.0.0.0");
+    });
+
+    it("is killed only after the time that a process takes to drain", () => {
+      const pauseSecs = container.lifecycle?.preStop?.sleep?.seconds ?? 0;
+      expect(pod.terminationGracePeriodSeconds).toBeGreaterThan(pauseSecs + STOP_TIMEOUT_MS / 1_000);
+    });
+
+    it("owns the pods that it makes, alone, and spreads them", () => {
+      expect(selects(selector, labels)).toBe(true);
+      expect(WORKLOADS.filter((other) => selects(selector, other.labels))).toHaveLength(1);
+      expect(pod.topologySpreadConstraints?.every(({ labelSelector }) => selects(labelSelector, labels))).toBe(true);
+    });
+
+    it("keeps all replicas but one through a drained machine, if it has several", () => {
+      const budgets = MANIFESTS.filter((manifest) => PodDisruptionBudget.is(manifest)).filter((budget) =>
+        selects(budget.spec?.selector, labels),
+      );
+      const expected = (replicas ?? 1) > 1 ? [expect.objectContaining({ maxUnavailable: 1 })] : [];
+      expect(budgets.map((budget) => budget.spec)).toEqual(expected);
+    });
+  },
+);

@@ -1,0 +1,25 @@
+/**
+ * What the image runs: `routeplane <role>` becomes that role's process. Each role's code is loaded only when asked for.
+ */
+const ROLES: Readonly<Record<string, () => Promise<unknown>>> = {
+  auth: () => import("@routeplane/auth/src/main.ts"),
+  policy: () => import("@routeplane/policy/src/main.ts"),
+  usage: () => import("@routeplane/usage/src/main.ts"),
+  aggregator: () => import("@routeplane/usage/src/aggregator-main.ts"),
+  gateway: () => import("@routeplane/gateway/src/main.ts"),
+  provision: () => import("@routeplane/postgres/provision-main"),
+  "migrate-auth": () => import("@routeplane/auth/src/migrate.ts"),
+  "migrate-policy": () => import("@routeplane/policy/src/migrate.ts"),
+  "migrate-usage": () => import("@routeplane/usage/src/migrate.ts"),
+};
+
+const USAGE_FAULT = 2;
+
+const [role = "", ...rest] = process.argv.slice(2);
+const start = Object.hasOwn(ROLES, role) && rest.length === 0 ? ROLES[role] : undefined;
+if (start === undefined) {
+  process.stderr.write(`usage: routeplane <role>, one of: ${Object.keys(ROLES).join(" ")}\n`);
+  process.exitCode = USAGE_FAULT;
+} else {
+  await start();
+}

@@ -1,0 +1,63 @@
+import { validate as validateConfigMap } from "kubernetes-models/_schemas/IoK8sApiCoreV1ConfigMap";
+import { validate as validateDeployment } from "kubernetes-models/_schemas/IoK8sApiAppsV1Deployment";
+import { validate as validateJob } from "kubernetes-models/_schemas/IoK8sApiBatchV1Job";
+import { validate as validateNetworkPolicy } from "kubernetes-models/_schemas/IoK8sApiNetworkingV1NetworkPolicy";
+import { validate as validatePodDisruptionBudget } from "kubernetes-models/_schemas/IoK8sApiPolicyV1PodDisruptionBudget";
+import { validate as validateService } from "kubernetes-models/_schemas/IoK8sApiCoreV1Service";
+import { validate as validateServiceAccount } from "kubernetes-models/_schemas/IoK8sApiCoreV1ServiceAccount";
+
+type Validate = ((data: unknown) => boolean) & { errors?: readonly SchemaError[] | null };
+
+interface SchemaError {
+  readonly instancePath: string;
+  readonly keyword: string;
+  readonly params: unknown;
+}
+
+const VALIDATORS: Readonly<Record<string, Validate>> = {
+  "v1 ConfigMap": validateConfigMap,
+  "v1 Service": validateService,
+  "v1 ServiceAccount": validateServiceAccount,
+  "apps/v1 Deployment": validateDeployment,
+  "batch/v1 Job": validateJob,
+  "networking.k8s.io/v1 NetworkPolicy": validateNetworkPolicy,
+  "policy/v1 PodDisruptionBudget": validatePodDisruptionBudget,
+};
+
+/**
+ * What the Kubernetes API would refuse under strict field validation: kinds that it is not expected to see, wrong types,
+ * missing fields, and fields that the schema does not know. Each fault starts with the path of its field.
+ */
+export function schemaFaults(manifest: { readonly apiVersion: string; readonly kind: string }): readonly string[] {
+  const kind = `${manifest.apiVersion} ${manifest.kind}`;
+  const validate = VALIDATORS[kind];
+  if (validate === undefined) return [`/kind: no schema for ${kind}`];
+  const unread = new Set<string>();
+  const isValid = validate(recordingReads(manifest, "", unread));
+  const errors = isValid ? [] : (validate.errors ?? []);
+  return [
+    ...errors.map(({ instancePath, keyword, params }) => `${instancePath}: ${keyword} ${JSON.stringify(params)}`),
+    ...[...unread].map((path) => `${path}: unknown field`),
+  ];
+}
+
+/**
+ * The schemas are compiled to code that accepts unknown fields, but reads exactly those that it knows (all of them in a map
+ * with free keys). So whatever is still in `unread` after the validation is a field that no schema knows.
+ */
+function recordingReads<T>(value: T, path: string, unread: Set<string>): T {
+  if (typeof value !== "object" || value === null) return value;
+  const pathOf = (key: string): string => `${path}/${key}`;
+  const children = new Map<string, unknown>();
+  for (const [key, child] of Object.entries(value)) {
+    unread.add(pathOf(key));
+    children.set(key, recordingReads(child, pathOf(key), unread));
+  }
+  return new Proxy(value, {
+    get(target, key, receiver) {
+      if (typeof key !== "string" || !children.has(key)) return Reflect.get(target, key, receiver);
+      unread.delete(pathOf(key));
+      return children.get(key);
+    },
+  });
+}

@@ -1,0 +1,46 @@
+import { Deployment, type IDeployment } from "kubernetes-models/apps/v1";
+import { type IJob, Job } from "kubernetes-models/batch/v1";
+import type { IContainer, IPodSpec } from "kubernetes-models/v1";
+import type { Manifest } from "./kustomize.ts";
+import type { Labels } from "./network.ts";
+
+/** A Deployment or a Job: what runs one role of the image. */
+export interface Workload {
+  readonly kind: "Deployment" | "Job";
+  readonly name: string;
+  /** What the image is asked to run. */
+  readonly role: string;
+  readonly labels: Labels;
+  readonly pod: IPodSpec;
+  readonly container: IContainer;
+  /** By variable name: the value, or undefined if it comes from a Secret. */
+  readonly environment: ReadonlyMap<string, string | undefined>;
+}
+
+export function workloadsOf(manifests: readonly Manifest[]): readonly Workload[] {
+  return manifests.filter((manifest) => Deployment.is(manifest) || Job.is(manifest)).map(workloadOf);
+}
+
+/** @throws Error for a pod that is not one container with one argument: nothing here needs more */
+export function workloadOf(manifest: Manifest & (IDeployment | IJob)): Workload {
+  const { name } = manifest.metadata;
+  const template = manifest.spec?.template;
+  const pod = template?.spec;
+  const [container, ...others] = [...(pod?.initContainers ?? []), ...(pod?.containers ?? [])];
+  const [role, ...rest] = container?.args ?? [];
+  if (!pod || !container || others.length > 0 || role === undefined || rest.length > 0)
+    throw new Error(`${manifest.kind} ${name}: expected one container with one argument`);
+  const environment = new Map((container.env ?? []).map(({ name: variable, value }) => [variable, value] as const));
+  const kind = Deployment.is(manifest) ? "Deployment" : "Job";
+  return { kind, name, role, labels: template?.metadata?.labels ?? {}, pod, container, environment };
+}
+
+/** `name/key` of every secret that a workload refers to. */
+export function secretsOf({ pod, container }: Workload): readonly string[] {
+  const fromVariables = (container.env ?? []).flatMap(({ valueFrom }) => valueFrom?.secretKeyRef ?? []);
+  const unnamed = [...(container.envFrom ?? []), ...(pod.volumes ?? [])].filter(
+    (source) => ("secretRef" in source && source.secretRef) || ("secret" in source && source.secret),
+  );
+  if (unnamed.length > 0) throw new Error("a secret is used without naming its key");
+  return fromVariables.map(({ name, key }) => `${name}/${key}`);
+}
