@@ -8,6 +8,8 @@ import { faultyVariables, runToExit } from "./testing/role-process.ts";
 import { type Workload, workloadsOf } from "./testing/workloads.ts";
 
 const WORKLOADS = workloadsOf([...(await buildKustomization("base")), ...(await buildKustomization("provision"))]);
+/** Where the gateway has its providers file, and where that file comes from. */
+const IMAGE_PROVIDERS_FILE = "/etc/routeplane/providers.yaml";
 const PROVIDERS_FILE = join(import.meta.dirname, "kustomize/base/providers.yaml");
 
 let folder: string;
@@ -24,7 +26,6 @@ afterAll(() => rm(folder, { recursive: true, force: true }));
 /** What an operator could put into the Secrets, and files where the image has them. */
 function plausibleEnvironment({ environment }: Workload): Record<string, string> {
   const plausible = (name: string): string => {
-    if (name === "ROUTEPLANE_PROVIDERS") return PROVIDERS_FILE;
     if (name.endsWith("DATABASE_URL")) return "postgres://role:password@127.0.0.1:1/routeplane";
     if (name === "ROUTEPLANE_NATS_URL") return "nats://user:password@127.0.0.1:1";
     if (name === "ROUTEPLANE_KEY_PEPPERS") return `p1:${"0f".repeat(32)}`;
@@ -33,7 +34,7 @@ function plausibleEnvironment({ environment }: Workload): Record<string, string>
   return Object.fromEntries(
     [...environment].map(([name, value]) => [
       name,
-      name === "ROUTEPLANE_PROVIDERS" ? PROVIDERS_FILE : (value ?? plausible(name)),
+      value === IMAGE_PROVIDERS_FILE ? PROVIDERS_FILE : (value ?? plausible(name)),
     ]),
   );
 }
@@ -61,9 +62,8 @@ describe.each(WORKLOADS.map((workload) => [workload.role, workload] as const))("
 
   it("finds no other fault than the one that was made in what the manifest sets", { timeout: 30_000 }, async () => {
     const environment = plausibleEnvironment(workload);
-    const [omitted = ""] = ["ROUTEPLANE_SERVICE_TOKEN", ...Object.keys(environment)].filter(
-      (name) => name in environment,
-    );
+    const names = ["ROUTEPLANE_SERVICE_TOKEN", ...Object.keys(environment)];
+    const omitted = names.find((name) => name in environment) ?? "";
     const { code, stderr } = await runToExit(built.entry, role, { ...environment, [omitted]: "" });
     expect(code, stderr).toBe(1);
     expect(faultyVariables(stderr)).toEqual([omitted]);

@@ -1,6 +1,7 @@
-import { execFile } from "node:child_process";
+import { execFile, type ExecFileOptions } from "node:child_process";
 import { access, mkdir, mkdtemp, readdir, rename, rm } from "node:fs/promises";
 import { join } from "node:path";
+import { setTimeout } from "node:timers/promises";
 import { promisify } from "node:util";
 import { parseAllDocuments } from "yaml";
 
@@ -24,10 +25,11 @@ export async function buildKustomization(name: string): Promise<readonly Manifes
 }
 
 const CACHE = join(import.meta.dirname, "../../node_modules/.cache/routeplane/kubectl");
+const DOWNLOAD_TIMEOUT_MS = 60_000;
 
 /** Debian's own, unpacked and not installed, where there is none on PATH. It is old: the manifests must suit both. */
 async function kubectl(): Promise<string> {
-  if (await succeeds("kubectl", ["version", "--client"])) return "kubectl";
+  if (await succeeds("kubectl", ["version", "--client"], { timeout: 30_000 })) return "kubectl";
   const cached = join(CACHE, "usr/bin/kubectl");
   if (
     !(await access(cached).then(
@@ -42,28 +44,36 @@ async function kubectl(): Promise<string> {
 async function fetchKubectl(): Promise<void> {
   await mkdir(join(CACHE, ".."), { recursive: true });
   const folder = await mkdtemp(`${CACHE}-`);
-  const download = (): Promise<unknown> =>
-    run("apt-get", ["download", "kubernetes-client"], { cwd: folder, timeout: 120_000 });
   try {
-    // Package lists are missing on a machine that has never been updated.
-    await download().catch(() => run("apt-get", ["update"], { timeout: 120_000 }).then(download));
-    const [archive = ""] = await readdir(folder);
-    await run("dpkg", ["-x", archive, "unpacked"], { cwd: folder, timeout: 60_000 });
+    await downloadPackage("kubernetes-client", folder);
+    const archive = (await readdir(folder)).find((file) => file.endsWith(".deb")) ?? "";
+    await run("dpkg-deb", ["--extract", archive, "unpacked"], { cwd: folder, timeout: 60_000 });
     await rename(join(folder, "unpacked"), CACHE).catch((error: unknown) => {
       // Somebody else was faster; theirs is as good.
       if (!(error instanceof Error && "code" in error && error.code === "ENOTEMPTY")) throw error;
     });
   } catch (cause) {
-    throw new Error("no kubectl on PATH, and Debian's kubernetes-client could not be fetched: install kubectl", {
-      cause,
-    });
+    throw new Error("no kubectl on PATH, and Debian's kubernetes-client cannot be had: install kubectl", { cause });
   } finally {
     await rm(folder, { recursive: true, force: true });
   }
 }
 
-function succeeds(command: string, parameters: readonly string[]): Promise<boolean> {
-  return run(command, parameters, { timeout: 30_000 }).then(
+/** A machine that was never updated has no package lists, and only one process at a time may fetch them. */
+async function downloadPackage(name: string, folder: string): Promise<void> {
+  const deadline = Date.now() + DOWNLOAD_TIMEOUT_MS;
+  const options = { cwd: folder, timeout: DOWNLOAD_TIMEOUT_MS };
+  const isDownloaded = (): Promise<boolean> =>
+    // As root, apt would download as a user that cannot write here.
+    succeeds("apt-get", ["-o", "APT::Sandbox::User=root", "download", name], options);
+  while (!(await isDownloaded())) {
+    if (Date.now() > deadline) throw new Error(`apt-get download ${name} failed for ${DOWNLOAD_TIMEOUT_MS} ms`);
+    if (!(await succeeds("apt-get", ["update"], options))) await setTimeout(1_000);
+  }
+}
+
+function succeeds(command: string, parameters: readonly string[], options: ExecFileOptions): Promise<boolean> {
+  return run(command, parameters, options).then(
     () => true,
     () => false,
   );

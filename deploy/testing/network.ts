@@ -41,7 +41,7 @@ function allows(
       const portAllowed = ports?.some((allowed) => allowed.port === port && allowed.protocol === "TCP") ?? true;
       const peerAllowed = peers?.some(
         ({ podSelector, namespaceSelector }) =>
-          peer !== undefined && podSelector != null && namespaceSelector == null && selects(podSelector, peer),
+          peer !== undefined && podSelector && !namespaceSelector && selects(podSelector, peer),
       );
       return portAllowed && (peerAllowed ?? true);
     });
