@@ -1,3 +1,5 @@
 export { CHECKOUT, nodeHome } from "./home.ts";
-export { type NodeOptions, type Output, runNode } from "./run-node.ts";
+export { reservePorts, type ReservedPorts } from "./ports.ts";
+export { type NodeOptions, runNode } from "./run-node.ts";
+export type { Output } from "./progress.ts";
 export { readSaved, removeSaved, type SavedFile, writeSaved } from "./saved-files.ts";

@@ -1,8 +1,14 @@
-/** Where text for people goes: `process.stdout` and `process.stderr` fit. */
-export interface Output {
-  write(text: string): unknown;
-  readonly isTTY?: boolean | undefined;
-}
+import { mkdir, rm } from "node:fs/promises";
+import { once } from "node:events";
+import { describeFailure } from "./failure.ts";
+import { CHECKOUT, type HomeLayout, nodeHome } from "./home.ts";
+import { endLeftovers, findLeftovers } from "./leftovers.ts";
+import { lockHome } from "./lock.ts";
+import { nextSteps } from "./next-steps.ts";
+import { assertPortsFree } from "./ports.ts";
+import { assertComplete, prepareHome } from "./prepare-home.ts";
+import { type Output, type Progress, showProgress } from "./progress.ts";
+import { startNode } from "./start-node.ts";
 
 export interface NodeOptions {
   /** Where the node keeps its state; see `nodeHome`. */
@@ -19,12 +25,67 @@ export interface NodeOptions {
   readonly stderr: Output;
 }
 
+const STOP_SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
+
 /**
  * Runs a node in the foreground until SIGINT, SIGTERM or SIGHUP: prints progress, then what to do next.
  *
  * @returns exit code: 0 after a clean stop, 1 if the node could not start (the reason is on `stderr` by then)
  */
 export async function runNode(options: NodeOptions): Promise<number> {
-  options.stderr.write("routeplane: the node cannot be started yet\n");
-  return 1;
+  const stop = new AbortController();
+  const requestStop = (): void => stop.abort();
+  for (const signal of STOP_SIGNALS) process.on(signal, requestStop);
+  const progress = showProgress(options.stderr);
+  try {
+    await runUntilStopped(options, progress, stop.signal);
+    return 0;
+  } catch (error) {
+    if (stop.signal.aborted) return 0;
+    progress.end();
+    options.stderr.write(`\nrouteplane: ${await describeFailure(error)}\n`);
+    return 1;
+  } finally {
+    progress.end();
+    for (const signal of STOP_SIGNALS) process.off(signal, requestStop);
+  }
+}
+
+/** @throws what kept the node from starting; everything that had started is stopped by then */
+async function runUntilStopped(options: NodeOptions, progress: Progress, stop: AbortSignal): Promise<void> {
+  const gatewayPorts = Array.from({ length: options.gateways }, (_, index) => options.port + index);
+  const layout = await prepareHome(options.home);
+  const lock = await lockHome(layout.home);
+  try {
+    await assertComplete(layout);
+    await clearLeftovers(layout, progress);
+    await assertPortsFree(gatewayPorts);
+    progress.say(`Starting Routeplane in ${layout.home}`);
+    const start = { layout, gatewayPorts, environment: options.environment, progress, stop };
+    const { addresses, fleet } = await startNode(start);
+    try {
+      options.stdout.write(nextSteps({ ...placeOf(options, layout), gatewayPorts, addresses }));
+      if (!stop.aborted) await once(stop, "abort");
+    } finally {
+      progress.say("Stopping Routeplane");
+      await progress.step("stopped", () => fleet.stop());
+    }
+  } finally {
+    lock.release();
+  }
+}
+
+function placeOf({ environment }: NodeOptions, { home }: HomeLayout) {
+  return { home, isDefaultHome: !environment["ROUTEPLANE_HOME"] && home === nodeHome({}), folder: CHECKOUT };
+}
+
+/** What an earlier supervisor, killed before it could clean up, has left behind. */
+async function clearLeftovers(layout: HomeLayout, progress: Progress): Promise<void> {
+  const leftovers = await findLeftovers(layout.home);
+  if (leftovers.length > 0) {
+    const names = leftovers.map(({ role, pid }) => `${role} (process ${pid})`).join(", ");
+    await progress.step(`ended what an earlier run left behind: ${names}`, () => endLeftovers(layout.home, leftovers));
+  }
+  await rm(layout.run, { recursive: true, force: true });
+  await mkdir(layout.run, { mode: 0o700 });
 }

@@ -1,0 +1,53 @@
+import { join } from "node:path";
+import type { HomeLayout } from "./home.ts";
+import { describeEnding } from "./process/command.ts";
+import { type ProcessSpec, supervise, type Supervised } from "./process/supervise.ts";
+
+/** All the processes of a node. */
+export interface Fleet {
+  /** Starts one and waits until it is ready. */
+  start(spec: ProcessSpec): Promise<void>;
+  /** Stops them all: who calls stops before who is called. Nothing starts any more. */
+  stop(): Promise<void>;
+}
+
+/** Those of one line stop together. */
+const STOP_ORDER: readonly ((role: string) => boolean)[] = [
+  (role) => role.startsWith("gateway"),
+  (role) => !["nats", "postgres"].includes(role),
+  (role) => role === "nats",
+  (role) => role === "postgres",
+];
+
+export function createFleet(layout: HomeLayout, say: (text: string) => void, signal: AbortSignal): Fleet {
+  const members: Supervised[] = [];
+  let isStopping = false;
+
+  return {
+    async start(spec) {
+      signal.throwIfAborted();
+      const { role } = spec;
+      const log = logFile(layout, role);
+      const member = supervise(spec, {
+        log,
+        pidFile: join(layout.run, `${role}.pid`),
+        onDeath(ending, delayMs) {
+          if (!isStopping) say(`${role} ${describeEnding(ending)}: starting it again in ${delayMs} ms (log: ${log})`);
+        },
+        onRestart: (pid) => say(`${role} is back (process ${pid})`),
+      });
+      members.push(member);
+      await member.started(signal);
+    },
+    async stop() {
+      isStopping = true;
+      for (const isNext of STOP_ORDER) {
+        await Promise.all(members.filter(({ role }) => isNext(role)).map((member) => member.stop()));
+      }
+    },
+  };
+}
+
+export function logFile(layout: HomeLayout, role: string): string {
+  return join(layout.log, `${role}.log`);
+}

@@ -1,0 +1,47 @@
+import { relative } from "node:path";
+import { CHECKOUT } from "./home.ts";
+import { urlOf, type Addresses } from "./roles.ts";
+
+export interface ReadyNode {
+  readonly home: string;
+  /** Whether the CLI finds the home by itself. */
+  readonly isDefaultHome: boolean;
+  /** Where the gateways answer. */
+  readonly gatewayPorts: readonly number[];
+  readonly addresses: Addresses;
+  /** Where whoever reads this is; the CLI works there. */
+  readonly folder: string;
+}
+
+/** What to type once the node is ready. Names the file of a token, never the token. */
+export function nextSteps({ home, isDefaultHome, gatewayPorts, addresses, folder }: ReadyNode): string {
+  const [first = 0, ...others] = gatewayPorts;
+  const { auth, policy, usage } = addresses.services;
+  const shownHome = quote(pathFrom(folder, home));
+  return [
+    "",
+    `Routeplane is ready on ${[first, ...others].map(urlOf).join(", ")}`,
+    "",
+    "Try it, in another terminal:",
+    ...(folder === CHECKOUT ? [] : [`  cd ${quote(folder)}`]),
+    ...(isDefaultHome ? [] : [`  export ROUTEPLANE_HOME=${quote(home)}`]),
+    "  npx routeplane cloud status",
+    `  curl -s ${urlOf(first)}/v1/chat/completions -H "Authorization: Bearer $(cat ${shownHome}/api-key)" \\`,
+    `    -H "Content-Type: application/json" -d '{"model":"echo","messages":[{"role":"user","content":"Hello"}]}'`,
+    "",
+    `gRPC: auth 127.0.0.1:${auth}, policy 127.0.0.1:${policy}, usage 127.0.0.1:${usage}`,
+    `Logs: ${shownHome}/log/   Ctrl-C stops the node and keeps its data.`,
+    "",
+  ].join("\n");
+}
+
+/** Relative if it is inside. */
+function pathFrom(folder: string, path: string): string {
+  const way = relative(folder, path);
+  return way === "" || way.startsWith("..") ? path : way;
+}
+
+/** As a shell takes it. */
+function quote(path: string): string {
+  return /^[\w./-]+$/.test(path) ? path : `'${path.replaceAll("'", `'\\''`)}'`;
+}

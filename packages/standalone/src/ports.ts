@@ -1,0 +1,68 @@
+import { once } from "node:events";
+import { createServer, type Server } from "node:net";
+import { randomInt } from "node:crypto";
+import { errorCode, StartFailure } from "./failure.ts";
+
+/** Below the range from which systems take ports for outgoing connections, so that a restarted process finds its port free. */
+const RANGE = { from: 20_000, to: 32_000 };
+const ATTEMPTS = 200;
+const HOST = "127.0.0.1";
+
+export interface ReservedPorts {
+  readonly ports: readonly number[];
+  release(): void;
+}
+
+/**
+ * Free ports on 127.0.0.1. Until they are released, or this process ends, no other call on this machine gets the same ones,
+ * although nobody listens on them yet: each is marked by a socket in Linux's abstract namespace.
+ */
+export async function reservePorts(count: number): Promise<ReservedPorts> {
+  const marks: Server[] = [];
+  const ports: number[] = [];
+  for (let attempt = 0; attempt < ATTEMPTS && ports.length < count; attempt += 1) {
+    const port = randomInt(RANGE.from, RANGE.to);
+    const mark = await tryListen(process.platform === "linux" ? { path: `\0routeplane-port-${port}` } : { port: 0 });
+    if (mark === undefined) continue;
+    marks.push(mark.unref());
+    if (await isFree(port)) ports.push(port);
+  }
+  const release = (): void => marks.forEach((mark) => mark.close());
+  if (ports.length === count) return { ports, release };
+  release();
+  throw new StartFailure(`there are not ${count} free ports between ${RANGE.from} and ${RANGE.to} on ${HOST}`);
+}
+
+/** @throws StartFailure naming the first port that someone else listens on, or that we may not listen on */
+export async function assertPortsFree(ports: readonly number[]): Promise<void> {
+  for (const port of ports) {
+    if (port > 65_535) throw new StartFailure(`port ${port} does not exist: choose a lower one with ROUTEPLANE_PORT`);
+    try {
+      if (await isFree(port)) continue;
+    } catch (error) {
+      if (errorCode(error) !== "EACCES") throw error;
+      throw new StartFailure(`port ${port} needs more rights: choose one above 1023 with ROUTEPLANE_PORT`);
+    }
+    throw new StartFailure(`port ${port} is in use: stop what listens there, or choose another with ROUTEPLANE_PORT`);
+  }
+}
+
+async function isFree(port: number): Promise<boolean> {
+  const server = await tryListen({ port, host: HOST });
+  if (server === undefined) return false;
+  server.close();
+  await once(server, "close");
+  return true;
+}
+
+async function tryListen(where: { path: string } | { port: number; host?: string }): Promise<Server | undefined> {
+  const server = createServer((peer) => peer.destroy());
+  server.listen(where);
+  try {
+    await once(server, "listening");
+    return server;
+  } catch (error) {
+    if (errorCode(error) === "EADDRINUSE") return undefined;
+    throw error;
+  }
+}

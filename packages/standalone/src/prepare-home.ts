@@ -1,0 +1,64 @@
+import { mkdir, realpath, rm, stat, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { errorCode, StartFailure } from "./failure.ts";
+import { type HomeLayout, homeLayout } from "./home.ts";
+import { readIfExists } from "./saved-files.ts";
+
+const REASONS: Record<string, string> = {
+  EACCES: "this user may not write there",
+  EPERM: "writing there is not permitted",
+  EROFS: "it is on a read-only file system",
+  ENOTDIR: "something on the way to it is a file, not a folder",
+  EEXIST: "it is a file, not a folder",
+  ENOENT: "no folder can be made there",
+  ENOSPC: "the disk is full",
+};
+
+/**
+ * Makes the home's folders, for their owner only.
+ *
+ * @returns where things lie, by the home's real path
+ * @throws StartFailure if nothing can be kept there
+ */
+export async function prepareHome(home: string): Promise<HomeLayout> {
+  try {
+    await mkdir(home, { recursive: true, mode: 0o700 });
+    const layout = homeLayout(await realpath(home));
+    for (const folder of [layout.run, layout.log]) await mkdir(folder, { recursive: true, mode: 0o700 });
+    await assertWritable(layout);
+    return layout;
+  } catch (error) {
+    const reason = await reasonOf(error, home);
+    if (reason === undefined) throw error;
+    throw new StartFailure(
+      `the node's state cannot be kept in ${home}: ${reason}; choose another folder with ROUTEPLANE_HOME`,
+    );
+  }
+}
+
+/** Data without its passwords and peppers is of no use: better said now than as a failed login later. */
+export async function assertComplete(layout: HomeLayout): Promise<void> {
+  const hasData = (await readIfExists(join(layout.postgres, "data/PG_VERSION"))) !== undefined;
+  if (!hasData || (await readIfExists(layout.secrets)) !== undefined) return;
+  throw new StartFailure(
+    `${layout.secrets} is missing, and the data in ${layout.postgres} cannot be used without it: ` +
+      `restore it from a backup, or remove ${layout.home} to start anew`,
+  );
+}
+
+async function assertWritable(layout: HomeLayout): Promise<void> {
+  for (const folder of [layout.home, layout.run, layout.log]) {
+    const probe = join(folder, `.writable-${process.pid}`);
+    await writeFile(probe, "");
+    await rm(probe);
+  }
+}
+
+async function reasonOf(error: unknown, home: string): Promise<string | undefined> {
+  const isFile = await stat(home).then(
+    (entry) => !entry.isDirectory(),
+    () => false,
+  );
+  if (isFile) return REASONS["EEXIST"];
+  return REASONS[errorCode(error) ?? ""];
+}

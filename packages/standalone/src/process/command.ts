@@ -1,0 +1,107 @@
+import { type ChildProcess, spawn, type StdioOptions } from "node:child_process";
+import { once } from "node:events";
+import { accessSync, closeSync, constants, openSync } from "node:fs";
+import { delimiter, join } from "node:path";
+
+/** The OS user that a process runs as. */
+export interface OsUser {
+  readonly uid: number;
+  readonly gid: number;
+}
+
+/** How to run one process. */
+export interface Command {
+  readonly executable: string;
+  readonly args: readonly string[];
+  /** All that it gets; nothing is inherited. */
+  readonly environment: Readonly<Record<string, string>>;
+  /** Ours by default. */
+  readonly folder?: string | undefined;
+  /** Ours by default. */
+  readonly user?: OsUser | undefined;
+  /** What it finds open as descriptors 3, 4, …; not together with `channel`. */
+  readonly descriptors?: readonly number[] | undefined;
+  /** Whether it is one of ours, with a channel whose loss tells it that its parent is gone. */
+  readonly channel?: boolean | undefined;
+  /** What it should get when its parent dies, if it has no channel. */
+  readonly parentDeathSignal?: "INT" | "TERM" | undefined;
+}
+
+/**
+ * Starts the process in a group of its own, so that a terminal's Ctrl-C reaches only whoever started it; what it prints is
+ * appended to `log`.
+ */
+export function startCommand(command: Command, log: string): ChildProcess {
+  const { executable, args } = boundToParent(command);
+  const output = openSync(log, "a", 0o600);
+  const stdio: StdioOptions = ["ignore", output, output, ...(command.channel ? ["ipc" as const] : [])];
+  try {
+    return spawn(executable, args, {
+      stdio: [...stdio, ...(command.descriptors ?? [])],
+      env: { ...command.environment },
+      ...(command.folder === undefined ? {} : { cwd: command.folder }),
+      detached: true,
+      ...command.user,
+    });
+  } finally {
+    closeSync(output);
+  }
+}
+
+export interface Ending {
+  readonly code: number | null;
+  readonly signal: NodeJS.Signals | null;
+}
+
+/** Runs the process until it ends by itself, or `signal` ends it. */
+export async function runCommand(command: Command, log: string, signal: AbortSignal): Promise<Ending> {
+  signal.throwIfAborted();
+  const child = startCommand(command, log);
+  const kill = (): void => void child.kill("SIGKILL");
+  signal.addEventListener("abort", kill);
+  try {
+    const [code, endedBy] = (await once(child, "exit")) as [number | null, NodeJS.Signals | null];
+    signal.throwIfAborted();
+    return { code, signal: endedBy };
+  } finally {
+    signal.removeEventListener("abort", kill);
+  }
+}
+
+/** In words, e.g. "exited with 1". */
+export function describeEnding({ code, signal }: Ending): string {
+  return signal === null ? `exited with ${code}` : `was ended by ${signal}`;
+}
+
+/** Where an executable of that name lies, on the PATH or where administrators' programs are. */
+export function findExecutable(name: string, path = process.env["PATH"] ?? ""): string | undefined {
+  const folders = [
+    ...path.split(delimiter),
+    "/usr/local/sbin",
+    "/usr/local/bin",
+    "/usr/sbin",
+    "/usr/bin",
+    "/sbin",
+    "/bin",
+  ];
+  return folders
+    .filter((folder) => folder !== "")
+    .map((folder) => join(folder, name))
+    .find(isExecutable);
+}
+
+export function isExecutable(file: string): boolean {
+  try {
+    accessSync(file, constants.X_OK);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** Linux can signal a process when its parent dies; a foreign program is told so by setpriv, which then becomes it. */
+function boundToParent({ executable, args, parentDeathSignal }: Command): { executable: string; args: string[] } {
+  const setpriv = parentDeathSignal === undefined ? undefined : findExecutable("setpriv");
+  if (setpriv === undefined) return { executable, args: [...args] };
+  return { executable: setpriv, args: ["--pdeathsig", `${parentDeathSignal}`, executable, ...args] };
+}

@@ -1,0 +1,21 @@
+import { setTimeout as delay } from "node:timers/promises";
+
+export interface WaitOptions {
+  readonly timeoutMs: number;
+  /** 25 by default. */
+  readonly intervalMs?: number;
+  /** Gives up, with the signal's reason. */
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** Asks `check` again and again until it says yes: true then, or false once the time is over. */
+export async function waitUntil(check: () => Promise<boolean> | boolean, options: WaitOptions): Promise<boolean> {
+  const { timeoutMs, intervalMs = 25, signal } = options;
+  const deadline = performance.now() + timeoutMs;
+  for (;;) {
+    signal?.throwIfAborted();
+    if (await check()) return true;
+    if (performance.now() >= deadline) return false;
+    await delay(intervalMs, undefined, signal === undefined ? {} : { signal });
+  }
+}

@@ -1,0 +1,152 @@
+import { join } from "node:path";
+import { createClient } from "@connectrpc/connect";
+import { Health, HealthCheckResponse_ServingStatus as Status } from "@routeplane/contracts/health";
+import { databaseUrl, type RoleName } from "@routeplane/postgres";
+import { serviceTransport } from "@routeplane/rpc";
+import { CHECKOUT } from "./home.ts";
+import type { Command } from "./process/command.ts";
+import type { ProcessSpec } from "./process/supervise.ts";
+import { type NodeSecrets, planOf } from "./secrets.ts";
+import { natsUrl } from "./servers/nats.ts";
+
+type Variables = Readonly<Record<string, string | undefined>>;
+
+/** The processes inside a node that serve RPC, each on a port of its own. */
+export type Service = "auth" | "policy" | "usage" | "aggregator";
+
+/** Where everything inside a node listens, on 127.0.0.1. */
+export interface Addresses {
+  readonly postgres: number;
+  readonly nats: number;
+  readonly services: Readonly<Record<Service, number>>;
+}
+
+export interface RoleOptions {
+  readonly addresses: Addresses;
+  readonly secrets: NodeSecrets;
+  /** Of whoever runs the node. */
+  readonly environment: Variables;
+  /** Variables that prove whose process it is. */
+  readonly mark: (role: string) => Record<string, string>;
+}
+
+const HOST = "127.0.0.1";
+const PROBE_TIMEOUT_MS = 1_000;
+/** Longer than a process gives itself to stop (10 s), so that it is killed only if it hangs. */
+const STOP_TIMEOUT_MS = 11_000;
+const START_TIMEOUT_MS = 30_000;
+
+const ENTRIES: Record<Service, { entry: string; databaseRole: RoleName }> = {
+  auth: { entry: "services/auth/src/main.ts", databaseRole: "routeplane_auth" },
+  policy: { entry: "services/policy/src/main.ts", databaseRole: "routeplane_policy" },
+  usage: { entry: "services/usage/src/main.ts", databaseRole: "routeplane_usage" },
+  aggregator: { entry: "services/usage/src/aggregator-main.ts", databaseRole: "routeplane_aggregator" },
+};
+
+/** The services that own a schema. */
+export const MIGRATED = ["auth", "policy", "usage"] as const;
+
+/** Brings the schema of a service up to date, and ends. */
+export function migrationCommand(service: (typeof MIGRATED)[number], options: RoleOptions): Command {
+  return nodeCommand(`services/${service}/src/migrate.ts`, {
+    ...commonVariables(`migrate-${service}`, options),
+    ROUTEPLANE_MIGRATION_DATABASE_URL: databaseUrlOf(`routeplane_${service}_owner`, options),
+  });
+}
+
+export function serviceSpec(service: Service, options: RoleOptions): ProcessSpec {
+  const { addresses, secrets } = options;
+  const { entry, databaseRole } = ENTRIES[service];
+  const port = addresses.services[service];
+  const command = nodeCommand(entry, {
+    ...commonVariables(service, options),
+    ROUTEPLANE_HOST: HOST,
+    ROUTEPLANE_PORT: `${port}`,
+    ROUTEPLANE_SERVICE_TOKEN: secrets.serviceToken,
+    ROUTEPLANE_DATABASE_URL: databaseUrlOf(databaseRole, options),
+    ...ownVariables(service, options),
+  });
+  return nodeSpec(service, command, healthProbe(port, secrets.serviceToken));
+}
+
+/** The only process that gets the whole environment: it holds the keys of the upstream providers. */
+export function gatewaySpec(role: string, port: number, options: RoleOptions): ProcessSpec {
+  const { addresses, secrets, environment } = options;
+  const command = nodeCommand("services/gateway/src/main.ts", {
+    ...definedOf(environment),
+    ...commonVariables(role, options),
+    ROUTEPLANE_HOST: HOST,
+    ROUTEPLANE_PORT: `${port}`,
+    ROUTEPLANE_SERVICE_TOKEN: secrets.serviceToken,
+    ROUTEPLANE_AUTH_URL: urlOf(addresses.services.auth),
+    ROUTEPLANE_POLICY_URL: urlOf(addresses.services.policy),
+    ROUTEPLANE_USAGE_URL: urlOf(addresses.services.usage),
+    ROUTEPLANE_NATS_URL: natsUrl({ port: addresses.nats, password: secrets.natsPassword }),
+    ROUTEPLANE_ECHO: environment["ROUTEPLANE_ECHO"] ?? "on",
+  });
+  return nodeSpec(role, command, () => answersHealthz(port));
+}
+
+/** What any program gets. */
+export function commonVariables(role: string, { environment, mark }: Pick<RoleOptions, "environment" | "mark">) {
+  const passed = ["PATH", "HOME", "TZ", "LANG", "NODE_COMPILE_CACHE", "ROUTEPLANE_LOG_LEVEL"];
+  return { ...definedOf(Object.fromEntries(passed.map((name) => [name, environment[name]]))), ...mark(role) };
+}
+
+export function urlOf(port: number): string {
+  return `http://${HOST}:${port}`;
+}
+
+function ownVariables(service: Service, { addresses, secrets, environment }: RoleOptions): Record<string, string> {
+  const authUrl = { ROUTEPLANE_AUTH_URL: urlOf(addresses.services.auth) };
+  const holds = definedOf({ ROUTEPLANE_HOLD_TTL_SECS: environment["ROUTEPLANE_HOLD_TTL_SECS"] });
+  const broker = { ROUTEPLANE_NATS_URL: natsUrl({ port: addresses.nats, password: secrets.natsPassword }) };
+  const variables: Record<Service, Record<string, string>> = {
+    auth: { ROUTEPLANE_KEY_PEPPERS: secrets.keyPeppers },
+    policy: { ...authUrl, ...holds },
+    usage: authUrl,
+    aggregator: broker,
+  };
+  return variables[service];
+}
+
+function nodeCommand(entry: string, environment: Record<string, string>): Command {
+  return { executable: process.execPath, args: [join(CHECKOUT, entry)], environment, channel: true };
+}
+
+function nodeSpec(role: string, command: Command, isReady: () => Promise<boolean>): ProcessSpec {
+  const limits = { startTimeoutMs: START_TIMEOUT_MS, stopTimeoutMs: STOP_TIMEOUT_MS };
+  return { role, command, isReady, stopSignal: "SIGTERM", ...limits };
+}
+
+function databaseUrlOf(role: RoleName, { addresses, secrets }: RoleOptions): string {
+  return databaseUrl(planOf(secrets), role, { host: HOST, port: addresses.postgres });
+}
+
+function healthProbe(port: number, serviceToken: string): () => Promise<boolean> {
+  const health = createClient(
+    Health,
+    serviceTransport({ url: urlOf(port), serviceToken, timeoutMs: PROBE_TIMEOUT_MS }),
+  );
+  return async () => {
+    try {
+      return (await health.check({})).status === Status.SERVING;
+    } catch {
+      return false;
+    }
+  };
+}
+
+async function answersHealthz(port: number): Promise<boolean> {
+  try {
+    const response = await fetch(`${urlOf(port)}/healthz`, { signal: AbortSignal.timeout(PROBE_TIMEOUT_MS) });
+    await response.body?.cancel();
+    return response.status === 200;
+  } catch {
+    return false;
+  }
+}
+
+function definedOf(variables: Variables): Record<string, string> {
+  return Object.fromEntries(Object.entries(variables).flatMap(([name, value]) => (value ? [[name, value]] : [])));
+}

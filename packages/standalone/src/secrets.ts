@@ -1,0 +1,56 @@
+import { randomBytes } from "node:crypto";
+import { mintServiceToken } from "@routeplane/credentials";
+import { databasePlan, type DatabasePlan } from "@routeplane/postgres";
+import { StartFailure } from "./failure.ts";
+import { readIfExists, writeAtomically } from "./saved-files.ts";
+
+/** What the processes of a node know each other by. Never leaves the machine, never printed. */
+export interface NodeSecrets {
+  /** Of the database's superuser. */
+  readonly superuserPassword: string;
+  readonly natsPassword: string;
+  readonly serviceToken: string;
+  /** `id:hex`, as ROUTEPLANE_KEY_PEPPERS takes it. Without it no saved key verifies any more. */
+  readonly keyPeppers: string;
+  readonly databasePasswords: Readonly<Record<string, string>>;
+}
+
+export const DATABASE = "routeplane";
+
+/** Reads the node's secrets, making and saving those that it does not have yet. */
+export async function loadSecrets(path: string): Promise<NodeSecrets> {
+  const saved = await readSecrets(path);
+  const password = (): string => randomBytes(24).toString("hex");
+  const plan = databasePlan(DATABASE, (role) => saved?.databasePasswords?.[role] ?? password());
+  const secrets: NodeSecrets = {
+    superuserPassword: saved?.superuserPassword ?? password(),
+    natsPassword: saved?.natsPassword ?? password(),
+    serviceToken: saved?.serviceToken ?? mintServiceToken(),
+    keyPeppers: saved?.keyPeppers ?? `p1:${randomBytes(32).toString("hex")}`,
+    databasePasswords: plan.passwords,
+  };
+  const text = `${JSON.stringify(secrets, undefined, 2)}\n`;
+  if (JSON.stringify(saved) !== JSON.stringify(secrets)) await writeAtomically(path, text, 0o600);
+  return secrets;
+}
+
+/** Roles and passwords of the node's database. */
+export function planOf({ databasePasswords }: NodeSecrets): DatabasePlan {
+  return databasePlan(DATABASE, (role) => {
+    const password = databasePasswords[role];
+    if (password === undefined) throw new Error(`no password for the database role ${role}`);
+    return password;
+  });
+}
+
+async function readSecrets(path: string): Promise<Partial<NodeSecrets> | undefined> {
+  const text = await readIfExists(path);
+  if (text === undefined) return undefined;
+  try {
+    const value: unknown = JSON.parse(text);
+    if (typeof value === "object" && value !== null) return value as Partial<NodeSecrets>;
+  } catch {
+    // Falls through: what JSON.parse says would quote the secrets.
+  }
+  throw new StartFailure(`${path} is damaged: restore it from a backup, or remove the whole folder to start anew`);
+}

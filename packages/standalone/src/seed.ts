@@ -1,0 +1,52 @@
+import { Code, ConnectError, createClient, type Interceptor } from "@connectrpc/connect";
+import { createConnectTransport } from "@connectrpc/connect-node";
+import { BootstrapService, KeyService } from "@routeplane/contracts/auth";
+import { ALL_SCOPES, mintToken } from "@routeplane/credentials";
+import type { HomeLayout } from "./home.ts";
+import { StartFailure } from "./failure.ts";
+import { readIfExists, readSaved, writeAtomically, writeSaved } from "./saved-files.ts";
+
+const TIMEOUT_MS = 10_000;
+
+/**
+ * What a first start hands out: account, namespace `default`, operator credential and root key, saved in the home. Can be
+ * interrupted anywhere and run again. Once it is through it never runs again: a login that was removed stays removed.
+ *
+ * @param authUrl of the auth service itself
+ * @returns whether this was the first start
+ */
+export async function seed(layout: HomeLayout, authUrl: string, serviceToken: string): Promise<boolean> {
+  if ((await readIfExists(layout.seeded)) !== undefined) return false;
+  const { home } = layout;
+  // Saved before it is used: a token that the node knows and nobody has could never be replaced.
+  const operatorToken = (await readSaved(home, "operator-key")) ?? mintToken("operator");
+  await writeSaved(home, "operator-key", operatorToken);
+  await bootstrap(authUrl, serviceToken, operatorToken);
+  if ((await readSaved(home, "api-key")) === undefined) {
+    const keys = createClient(KeyService, transportAs(operatorToken, authUrl));
+    const { token } = await keys.mintRootKey({ namespace: "default", name: "root", scopes: [...ALL_SCOPES] });
+    await writeSaved(home, "api-key", token);
+  }
+  await writeAtomically(layout.seeded, `${new Date().toISOString()}\n`, 0o644);
+  return true;
+}
+
+async function bootstrap(authUrl: string, serviceToken: string, operatorToken: string): Promise<void> {
+  try {
+    await createClient(BootstrapService, transportAs(serviceToken, authUrl)).bootstrapNode({ operatorToken });
+  } catch (error) {
+    if (ConnectError.from(error).code !== Code.FailedPrecondition) throw error;
+    throw new StartFailure(
+      "this node was set up with another operator credential than the one in operator-key: " +
+        "restore that file, or remove the whole folder to start anew",
+    );
+  }
+}
+
+function transportAs(token: string, baseUrl: string) {
+  const asCaller: Interceptor = (next) => (request) => {
+    request.header.set("authorization", `Bearer ${token}`);
+    return next(request);
+  };
+  return createConnectTransport({ baseUrl, httpVersion: "2", defaultTimeoutMs: TIMEOUT_MS, interceptors: [asCaller] });
+}

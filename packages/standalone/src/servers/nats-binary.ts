@@ -1,0 +1,84 @@
+import { execFile } from "node:child_process";
+import { mkdir, mkdtemp, readdir, rename, rm } from "node:fs/promises";
+import { join } from "node:path";
+import { promisify } from "node:util";
+import { StartFailure } from "../failure.ts";
+import { findExecutable, isExecutable } from "../process/command.ts";
+
+const run = promisify(execFile);
+
+const WHAT_TO_DO =
+  "install it (on Debian and Ubuntu: apt-get install nats-server; elsewhere: https://nats.io/download) " +
+  "so that nats-server is on the PATH, and try again";
+const APT_TIMEOUT_MS = 120_000;
+
+export interface NatsBinaryOptions {
+  /** Where a fetched one is kept. */
+  readonly cache: string;
+  readonly say: (text: string) => void;
+  readonly signal: AbortSignal;
+  /** Where to look, as in the variable PATH; the administrators' folders come on top. */
+  readonly find?: (name: string) => string | undefined;
+}
+
+/**
+ * Path of a nats-server: the machine's own, else one fetched before, else one out of the distribution's package. That is
+ * unpacked and not installed, so that no system service starts.
+ */
+export async function natsBinary({ cache, say, signal, find = findExecutable }: NatsBinaryOptions): Promise<string> {
+  const installed = find("nats-server");
+  if (installed !== undefined) return installed;
+  const fetched = join(cache, "nats-server", "usr/sbin/nats-server");
+  if (isExecutable(fetched)) return fetched;
+  const apt = find("apt-get");
+  const dpkg = find("dpkg-deb");
+  if (apt === undefined || dpkg === undefined) {
+    throw new StartFailure(`nats-server is not on the PATH, and there is no apt-get to fetch it with: ${WHAT_TO_DO}`);
+  }
+  say("nats-server is not on the PATH: fetching it from the distribution's packages (apt-get download nats-server)");
+  try {
+    await fetchPackage({ apt, dpkg, cache, signal });
+  } catch (error) {
+    signal.throwIfAborted();
+    throw new StartFailure(`nats-server could not be fetched (${lastLine(error)}): ${WHAT_TO_DO}`);
+  }
+  if (isExecutable(fetched)) return fetched;
+  throw new StartFailure(`the distribution's package nats-server holds no program: ${WHAT_TO_DO}`);
+}
+
+interface FetchOptions {
+  readonly apt: string;
+  readonly dpkg: string;
+  readonly cache: string;
+  readonly signal: AbortSignal;
+}
+
+/** In place at once, so that two nodes may do it at the same time. */
+async function fetchPackage({ apt, dpkg, cache, signal }: FetchOptions): Promise<void> {
+  await mkdir(cache, { recursive: true });
+  const draft = await mkdtemp(join(cache, "nats-server."));
+  const options = { cwd: draft, signal, timeout: APT_TIMEOUT_MS };
+  // As root, apt would download as a user that cannot write here.
+  const download = (): Promise<unknown> =>
+    run(apt, ["-o", "APT::Sandbox::User=root", "download", "nats-server"], options);
+  try {
+    // A fresh machine has no package lists, a long-lived one old ones.
+    await download().catch(async () => {
+      await run(apt, ["update"], options);
+      await download();
+    });
+    const archive = (await readdir(draft)).find((file) => file.endsWith(".deb"));
+    if (archive === undefined) throw new Error("apt-get left no package");
+    await run(dpkg, ["--extract", archive, "unpacked"], options);
+    await rm(join(cache, "nats-server"), { recursive: true, force: true });
+    await rename(join(draft, "unpacked"), join(cache, "nats-server"));
+  } finally {
+    await rm(draft, { recursive: true, force: true });
+  }
+}
+
+/** What apt says goes to stderr, and the last line is the reason. */
+function lastLine(error: unknown): string {
+  const text = error instanceof Error && "stderr" in error ? String(error.stderr) : "";
+  return text.trim().split("\n").at(-1) || (error instanceof Error ? error.message : String(error));
+}

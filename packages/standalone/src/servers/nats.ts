@@ -1,0 +1,62 @@
+import { once } from "node:events";
+import { mkdir } from "node:fs/promises";
+import { connect } from "node:net";
+import { join } from "node:path";
+import type { ProcessSpec } from "../process/supervise.ts";
+import { writeAtomically } from "../saved-files.ts";
+
+export interface NatsOptions {
+  readonly executable: string;
+  /** A folder of its own, for configuration and streams; made if missing. */
+  readonly folder: string;
+  /** On 127.0.0.1. */
+  readonly port: number;
+  /** Of the user `routeplane`. */
+  readonly password: string;
+  readonly environment?: Readonly<Record<string, string>>;
+}
+
+const USER = "routeplane";
+const PROBE_TIMEOUT_MS = 1_000;
+
+/** Writes the configuration. JetStream is on, and one user may do everything. */
+export async function prepareNats(options: NatsOptions): Promise<ProcessSpec> {
+  const { executable, folder, port, password, environment = {} } = options;
+  await mkdir(folder, { recursive: true, mode: 0o700 });
+  const configuration = join(folder, "nats.conf");
+  // Only what 2.9 knows: an unknown field stops it.
+  const text = `host: "127.0.0.1"
+port: ${port}
+server_name: "routeplane"
+max_payload: 1048576
+authorization { user: "${USER}", password: ${JSON.stringify(password)} }
+jetstream { store_dir: ${JSON.stringify(folder)} }
+`;
+  await writeAtomically(configuration, text, 0o600);
+  return {
+    role: "nats",
+    command: { executable, args: ["--config", configuration], environment, parentDeathSignal: "TERM" },
+    isReady: () => greets(port),
+    startTimeoutMs: 30_000,
+    startRetries: 2,
+    stopSignal: "SIGTERM",
+    stopTimeoutMs: 5_000,
+  };
+}
+
+export function natsUrl({ port, password }: Pick<NatsOptions, "port" | "password">): string {
+  return `nats://${USER}:${encodeURIComponent(password)}@127.0.0.1:${port}`;
+}
+
+/** A server that is ready, its streams recovered, begins every connection with INFO. */
+async function greets(port: number): Promise<boolean> {
+  const socket = connect(port, "127.0.0.1");
+  try {
+    const [data] = (await once(socket, "data", { signal: AbortSignal.timeout(PROBE_TIMEOUT_MS) })) as [Buffer];
+    return data.toString("utf8").startsWith("INFO ");
+  } catch {
+    return false;
+  } finally {
+    socket.destroy();
+  }
+}

@@ -1,0 +1,131 @@
+import { closeSync, openSync } from "node:fs";
+import { chmod, chown, mkdir, readFile, rename, rm, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { StartFailure } from "../failure.ts";
+import { type Command, describeEnding, runCommand } from "../process/command.ts";
+import type { ProcessSpec } from "../process/supervise.ts";
+import { readIfExists } from "../saved-files.ts";
+import { postgresBinaries, type PostgresBinaries, postgresUser } from "./postgres-binaries.ts";
+
+export interface PostgresOptions {
+  /** A folder of its own; made if missing. The cluster is `data` in it. */
+  readonly folder: string;
+  /** On 127.0.0.1. */
+  readonly port: number;
+  /** Of the superuser `postgres`; takes effect when the cluster is made. */
+  readonly password: string;
+  /** False gives up what was committed if the machine goes down, for speed: throw-away clusters only. */
+  readonly durable: boolean;
+  readonly log: string;
+  readonly signal: AbortSignal;
+  readonly environment?: Readonly<Record<string, string>>;
+  readonly say?: (text: string) => void;
+}
+
+/** Makes the cluster if there is none. The server that it describes listens on TCP only and wants SCRAM passwords. */
+export async function preparePostgres(options: PostgresOptions): Promise<ProcessSpec> {
+  const { folder, port, durable, say = () => {} } = options;
+  const user = await postgresUser(say);
+  const binaries = await postgresBinaries(user);
+  await mkdir(folder, { recursive: true, mode: 0o700 });
+  await chmod(folder, 0o700);
+  if (user !== undefined) await chown(folder, user.uid, user.gid);
+
+  const descriptor = openSync(folder, "r");
+  // As another user it reaches its folder through an open descriptor, and so needs no right to any folder above it: a
+  // home under /root, or one made by mktemp, stays closed to everyone else.
+  const reached = user === undefined ? folder : "/proc/self/fd/3";
+  const command = (executable: string, args: readonly string[]): Command => ({
+    executable,
+    args,
+    environment: { ...options.environment, LC_ALL: "C", TZ: "UTC", PATH: "/usr/bin:/bin" },
+    // Ours may be out of that user's reach.
+    folder: "/",
+    user,
+    descriptors: [descriptor],
+    parentDeathSignal: "INT",
+  });
+  try {
+    await ensureCluster(options, binaries, (args) => command(binaries.initdb, args(reached)));
+  } catch (error) {
+    closeSync(descriptor);
+    throw error;
+  }
+  return {
+    role: "postgres",
+    command: command(binaries.postgres, ["-D", join(reached, "data"), ...settings(port, durable)]),
+    isReady: (pid) => reportsReady(folder, pid),
+    startTimeoutMs: 60_000,
+    // After a kill -9 it refuses to start until the last of its former workers is gone.
+    startRetries: 5,
+    stopSignal: "SIGINT",
+    stopTimeoutMs: 15_000,
+    release: () => closeSync(descriptor),
+  };
+}
+
+/** Superuser's URL to the database `postgres`. */
+export function superuserUrl({ port, password }: Pick<PostgresOptions, "port" | "password">): string {
+  return `postgres://postgres:${encodeURIComponent(password)}@127.0.0.1:${port}/postgres`;
+}
+
+function settings(port: number, durable: boolean): string[] {
+  const switched = durable ? "on" : "off";
+  return Object.entries({
+    port,
+    listen_addresses: "127.0.0.1",
+    unix_socket_directories: "",
+    max_connections: 200,
+    password_encryption: "scram-sha-256",
+    fsync: switched,
+    full_page_writes: switched,
+    synchronous_commit: switched,
+    timezone: "UTC",
+    log_timezone: "UTC",
+    log_checkpoints: "off",
+    // A statement in the log could hold what a user sent.
+    log_min_error_statement: "panic",
+  }).flatMap(([name, value]) => ["-c", `${name}=${value}`]);
+}
+
+/** A cluster that is there is complete: it is made under another name first. */
+async function ensureCluster(
+  options: PostgresOptions,
+  { majorVersion }: PostgresBinaries,
+  initdb: (args: (folder: string) => string[]) => Command,
+): Promise<void> {
+  const { folder, password, durable, log, signal } = options;
+  const version = await readIfExists(join(folder, "data/PG_VERSION"));
+  if (version?.trim() === majorVersion) return;
+  if (version !== undefined) {
+    throw new StartFailure(
+      `${folder} was made by PostgreSQL ${version.trim()}, this is ${majorVersion}: dump it with the old version first`,
+    );
+  }
+  const passwordFile = join(folder, "initdb-password");
+  await rm(join(folder, "data.new"), { recursive: true, force: true });
+  await rm(passwordFile, { force: true });
+  const command = initdb((reached) => [
+    ...["--pgdata", join(reached, "data.new"), "--username", "postgres"],
+    ...["--auth", "scram-sha-256", "--pwfile", join(reached, "initdb-password")],
+    // Sorts and folds case alike on every machine, whatever its locales.
+    ...["--encoding", "UTF8", "--locale", "C", "--locale-provider", "builtin", "--builtin-locale", "C.UTF-8"],
+    ...(durable ? [] : ["--no-sync"]),
+  ]);
+  try {
+    await writeFile(passwordFile, `${password}\n`, { mode: 0o600, flag: "wx" });
+    if (command.user !== undefined) await chown(passwordFile, command.user.uid, command.user.gid);
+    const ending = await runCommand(command, log, signal);
+    if (ending.code !== 0) throw new StartFailure(`initdb ${describeEnding(ending)}`, log);
+    await rename(join(folder, "data.new"), join(folder, "data"));
+  } finally {
+    await rm(passwordFile, { force: true });
+  }
+}
+
+/** Its lock file says so, on line 8, as it does to pg_ctl; line 1 is the process that wrote it. */
+async function reportsReady(folder: string, pid: number): Promise<boolean> {
+  const text = await readFile(join(folder, "data/postmaster.pid"), "utf8").catch(() => "");
+  const lines = text.split("\n").map((line) => line.trim());
+  return lines[0] === `${pid}` && lines[7] === "ready";
+}

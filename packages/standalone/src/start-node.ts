@@ -1,0 +1,136 @@
+import { homedir } from "node:os";
+import { join } from "node:path";
+import { provision } from "@routeplane/postgres";
+import { describeFailure, StartFailure } from "./failure.ts";
+import { createFleet, type Fleet, logFile } from "./fleet.ts";
+import type { HomeLayout } from "./home.ts";
+import { supervisionMark } from "./leftovers.ts";
+import { reservePorts } from "./ports.ts";
+import { describeEnding, runCommand } from "./process/command.ts";
+import type { Progress } from "./progress.ts";
+import { type Addresses, commonVariables, gatewaySpec, MIGRATED, migrationCommand } from "./roles.ts";
+import { type RoleOptions, type Service, serviceSpec, urlOf } from "./roles.ts";
+import { writeSaved } from "./saved-files.ts";
+import { loadSecrets, planOf } from "./secrets.ts";
+import { seed } from "./seed.ts";
+import { natsBinary } from "./servers/nats-binary.ts";
+import { prepareNats } from "./servers/nats.ts";
+import { preparePostgres, superuserUrl } from "./servers/postgres.ts";
+
+export interface StartOptions {
+  readonly layout: HomeLayout;
+  readonly gatewayPorts: readonly number[];
+  readonly environment: Readonly<Record<string, string | undefined>>;
+  readonly progress: Progress;
+  /** Gives the start up. */
+  readonly stop: AbortSignal;
+}
+
+/** What every step of the start works with. */
+interface Start extends StartOptions {
+  readonly roles: RoleOptions;
+  readonly fleet: Fleet;
+  /** Aborted when a step fails or the start is given up. */
+  readonly signal: AbortSignal;
+}
+
+/**
+ * Starts everything, each as soon as what it needs is there, and seeds a new node.
+ *
+ * @throws whatever kept it from starting, after stopping what had been started
+ */
+export async function startNode(options: StartOptions): Promise<{ addresses: Addresses; fleet: Fleet }> {
+  const { layout, environment, progress, stop, gatewayPorts } = options;
+  const secrets = await loadSecrets(layout.secrets);
+  const addresses = await chooseAddresses();
+  const mark = (role: string): Record<string, string> => supervisionMark(role, layout.home);
+  const roles: RoleOptions = { addresses, secrets, environment, mark };
+  const failed = new AbortController();
+  const signal = AbortSignal.any([stop, failed.signal]);
+  const fleet = createFleet(layout, progress.say, signal);
+  try {
+    await startAll({ ...options, roles, fleet, signal });
+    await writeSaved(layout.home, "url", urlOf(gatewayPorts[0] ?? 0));
+    return { addresses, fleet };
+  } catch (error) {
+    failed.abort(error);
+    progress.end();
+    await fleet.stop();
+    throw error;
+  }
+}
+
+/** Kept for as long as this process lives: a restarted process comes back where the others look for it. */
+async function chooseAddresses(): Promise<Addresses> {
+  const { ports } = await reservePorts(6);
+  const [postgres, nats, auth, policy, usage, aggregator] = ports as [number, number, number, number, number, number];
+  return { postgres, nats, services: { auth, policy, usage, aggregator } };
+}
+
+async function startAll(start: Start): Promise<void> {
+  const { fleet, progress, roles, gatewayPorts } = start;
+  const run = (service: Service) => () => progress.step(service, () => fleet.start(serviceSpec(service, roles)));
+  const database = startPostgres(start);
+  const broker = startNats(start);
+  const schemas = Object.fromEntries(
+    MIGRATED.map((service) => [service, database.then(() => migrate(service, start))]),
+  ) as Record<(typeof MIGRATED)[number], Promise<void>>;
+  const auth = schemas.auth.then(run("auth"));
+  const gateways = gatewayPorts.map(async (port, index) => {
+    await broker;
+    const role = index === 0 ? "gateway" : `gateway-${index + 1}`;
+    await progress.step(role, () => fleet.start(gatewaySpec(role, port, roles)));
+  });
+  const seeded = auth.then(() => seedNode(start));
+  const aggregator = Promise.all([schemas.usage, broker]).then(run("aggregator"));
+  const services = [schemas.policy.then(run("policy")), schemas.usage.then(run("usage")), aggregator];
+  await Promise.all([seeded, ...services, ...gateways]);
+}
+
+async function startPostgres({ layout, roles, fleet, progress, signal, environment }: Start): Promise<void> {
+  const port = roles.addresses.postgres;
+  const password = roles.secrets.superuserPassword;
+  await progress.step("postgres", async () => {
+    const variables = commonVariables("postgres", { environment, mark: roles.mark });
+    const log = logFile(layout, "postgres");
+    const options = { folder: layout.postgres, port, password, durable: true, log, signal, environment: variables };
+    await fleet.start(await preparePostgres({ ...options, say: progress.say }));
+  });
+  try {
+    await provision(superuserUrl({ port, password }), planOf(roles.secrets));
+  } catch (error) {
+    const message = `the database could not be prepared: ${await describeFailure(error)}`;
+    throw new StartFailure(message, logFile(layout, "postgres"));
+  }
+}
+
+async function startNats({ layout, roles, fleet, progress, signal, environment }: Start): Promise<void> {
+  await progress.step("nats", async () => {
+    const executable = await natsBinary({ cache: cacheFolder(environment), say: progress.say, signal });
+    const port = roles.addresses.nats;
+    const password = roles.secrets.natsPassword;
+    const variables = commonVariables("nats", { environment, mark: roles.mark });
+    await fleet.start(await prepareNats({ executable, folder: layout.nats, port, password, environment: variables }));
+  });
+}
+
+async function migrate(service: (typeof MIGRATED)[number], { layout, roles, progress, signal }: Start): Promise<void> {
+  await progress.step(`schema of ${service}`, async () => {
+    const log = logFile(layout, `migrate-${service}`);
+    const ending = await runCommand(migrationCommand(service, roles), log, signal);
+    if (ending.code !== 0)
+      throw new StartFailure(`the migrations of ${service} failed: it ${describeEnding(ending)}`, log);
+  });
+}
+
+async function seedNode({ layout, roles, progress }: Start): Promise<void> {
+  const { addresses, secrets } = roles;
+  const isFirst = await seed(layout, urlOf(addresses.services.auth), secrets.serviceToken);
+  if (isFirst)
+    progress.say("  first start: made the account, the namespace default, an operator credential and a root key");
+}
+
+/** Of programs fetched once and used by every node of this user. */
+function cacheFolder(environment: StartOptions["environment"]): string {
+  return join(environment["XDG_CACHE_HOME"] || join(homedir(), ".cache"), "routeplane");
+}
