@@ -19,7 +19,7 @@ export interface Database<Schema> {
    * @throws DomainError UNAVAILABLE (dependency `postgres`) if the database does not answer in time.
    */
   within<T>(scope: Scope, work: (transaction: Transaction<Schema>) => Promise<T>): Promise<T>;
-  /** Whether a query gets through now. */
+  /** Whether a query gets through now, and finds a schema that has been migrated. */
   isReachable(): Promise<boolean>;
   stop(): Promise<void>;
 }
@@ -72,8 +72,10 @@ export function openDatabase<Schema>(options: DatabaseOptions): Database<Schema>
     },
     async isReachable() {
       try {
-        await sql`select 1`.execute(kysely);
-        return true;
+        const { rows } = await sql`
+          select from pg_catalog.pg_tables
+          where schemaname = ${options.schema} and not starts_with(tablename, 'kysely_') limit 1`.execute(kysely);
+        return rows.length > 0;
       } catch {
         return false;
       }
