@@ -11,6 +11,11 @@ export function isForeignKeyViolation(error: unknown, constraint: string): boole
   return isViolation(error, "23503", constraint);
 }
 
+/** A value was refused for what it is (SQLSTATE classes 22 and 23): the same statement fails however often it is tried. */
+export function isDataFault(error: unknown): boolean {
+  return error instanceof pg.DatabaseError && ["22", "23"].includes(error.code?.slice(0, 2) ?? "");
+}
+
 function isViolation(error: unknown, code: string, constraint: string): boolean {
   return error instanceof pg.DatabaseError && error.code === code && error.constraint === constraint;
 }

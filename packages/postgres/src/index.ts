@@ -1,5 +1,5 @@
 export { type Database, type DatabaseOptions, openDatabase, type Scope, type Transaction } from "./database.ts";
-export { isForeignKeyViolation, isUniqueViolation } from "./errors.ts";
+export { isDataFault, isForeignKeyViolation, isUniqueViolation } from "./errors.ts";
 export { migrateFromEnvironment, migrateToLatest, type MigrationOptions, type Migrations } from "./migrate.ts";
 export { type DatabasePlan, databasePlan, databaseUrl, type RoleName, provision } from "./provision.ts";
 export { isolateBy } from "./row-level-security.ts";

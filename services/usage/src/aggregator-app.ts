@@ -1,0 +1,47 @@
+import { redactTokens } from "@routeplane/credentials";
+import { DomainError } from "@routeplane/domain";
+import { openConsumer } from "@routeplane/events";
+import { openDatabase } from "@routeplane/postgres";
+import { healthRoutes, rpcInterceptors, startRpcServer } from "@routeplane/rpc";
+import { createLogger, type RunningProcess } from "@routeplane/runtime";
+import type { AggregatorConfig } from "./config.ts";
+import { prepareMonthsForEver } from "./consumers/months.ts";
+import { usageEvents } from "./consumers/usage-events.ts";
+import { createRequestLog } from "./store/request-log.ts";
+import type { UsageSchema } from "./store/schema.ts";
+
+/** Replicas that may share the stream, and the messages (of up to 100 events each) that one writes in a transaction. */
+const MAX_REPLICAS = 16;
+const BATCH_MESSAGES = 40;
+
+/** A batch at a time needs one connection; health and the months ahead another. */
+const MAX_CONNECTIONS = 3;
+
+/** The aggregator: usage events from NATS to Postgres. Its port serves health alone. */
+export async function startAggregator(config: AggregatorConfig): Promise<RunningProcess> {
+  const { nats, serviceToken, databaseUrl } = config;
+  const log = createLogger("aggregator", redactTokens, config.logLevel);
+  const database = openDatabase<UsageSchema>({
+    url: databaseUrl,
+    schema: "usage",
+    applicationName: "routeplane-aggregator",
+    maxConnections: MAX_CONNECTIONS,
+  });
+  const requests = createRequestLog(database);
+  const months = prepareMonthsForEver(requests, log);
+  const consumer = openConsumer({
+    ...{ nats, log, name: "aggregator", durable: "usage-aggregator" },
+    ...{ workers: MAX_REPLICAS, batch: BATCH_MESSAGES },
+    onBatch: usageEvents(requests, log),
+  });
+  const ready = async (): Promise<boolean> =>
+    (await Promise.all([database.isReachable(), consumer.isReachable()])).every(Boolean);
+  const interceptors = rpcInterceptors({ log, serviceToken, verifyToken: refuseEveryKey });
+  const server = await startRpcServer({ ...config, interceptors, routes: healthRoutes(ready) });
+  return { log, components: [{ name: database.name, stop: () => database.stop() }, months, consumer, server] };
+}
+
+/** No method here takes a credential. */
+function refuseEveryKey(): Promise<never> {
+  return Promise.reject(new DomainError("unauthenticated", "CREDENTIAL_INVALID", "no credential is of use here"));
+}

@@ -1,0 +1,54 @@
+import type { ConnectRouter } from "@connectrpc/connect";
+import { UsageService } from "@routeplane/contracts/usage";
+import { redactTokens } from "@routeplane/credentials";
+import type { Clock } from "@routeplane/domain";
+import { type Database, openDatabase } from "@routeplane/postgres";
+import {
+  createVerifier,
+  healthRoutes,
+  type KeyVerifier,
+  publishedServices,
+  rpcInterceptors,
+  serviceTransport,
+  startRpcServer,
+  warmValidation,
+} from "@routeplane/rpc";
+import { createLogger, type Logger, type RunningProcess } from "@routeplane/runtime";
+import type { Config } from "./config.ts";
+import { usageService } from "./handlers/usage-service.ts";
+import type { UsageSchema } from "./store/schema.ts";
+import { createUsageStore } from "./store/usage-store.ts";
+
+/** The query API. */
+export async function startUsage(config: Config): Promise<RunningProcess> {
+  const { authUrl, serviceToken, databaseUrl } = config;
+  const log = createLogger("usage", redactTokens, config.logLevel);
+  const database = openDatabase<UsageSchema>({
+    url: databaseUrl,
+    schema: "usage",
+    applicationName: "routeplane-usage",
+  });
+  const verifyToken = createVerifier(serviceTransport({ url: authUrl, serviceToken }));
+  warmValidation(publishedServices().usage);
+  const wiring = wireUsage({ serviceToken, database, verifyToken, log, clock: Date.now });
+  const server = await startRpcServer({ ...config, ...wiring });
+  return { log, components: [{ name: database.name, stop: () => database.stop() }, server] };
+}
+
+export interface UsageWiring {
+  readonly serviceToken: string;
+  readonly database: Database<UsageSchema>;
+  readonly verifyToken: KeyVerifier;
+  readonly log: Logger;
+  readonly clock: Clock;
+}
+
+/** The service without its process: what it serves, and the chain that every call passes through. */
+export function wireUsage({ serviceToken, database, verifyToken, log, clock }: UsageWiring) {
+  const health = healthRoutes(() => database.isReachable());
+  const routes = (router: ConnectRouter): void => {
+    router.service(UsageService, usageService(createUsageStore(database), clock));
+    health(router);
+  };
+  return { routes, interceptors: rpcInterceptors({ log, serviceToken, verifyToken }) };
+}

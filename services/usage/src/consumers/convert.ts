@@ -1,0 +1,70 @@
+import { Outcome as ProtoOutcome, type UsageEvent } from "@routeplane/contracts/events";
+import { parseId } from "@routeplane/domain";
+import { fromTimestamp } from "@routeplane/rpc";
+import { faultOf, type LoggedRequest, type Outcome } from "../domain/request.ts";
+
+const OUTCOMES: Readonly<Record<ProtoOutcome, Outcome | undefined>> = {
+  [ProtoOutcome.UNSPECIFIED]: undefined,
+  [ProtoOutcome.SUCCEEDED]: "succeeded",
+  [ProtoOutcome.FAILED]: "failed",
+  [ProtoOutcome.CANCELLED]: "cancelled",
+  [ProtoOutcome.DENIED]: "denied",
+};
+
+/** Longer texts are cut: a request's money matters more than the end of a name. */
+const MAX_TEXT_LENGTH = 256;
+
+/** What an event says of its request, or the rule that it breaks. */
+export function fromProtoUsageEvent(
+  event: UsageEvent,
+): { readonly request: LoggedRequest } | { readonly fault: string } {
+  const { request: facts, phase } = event;
+  const namespaceId = parseId("ns", facts?.namespaceId ?? "");
+  const id = parseId("req", facts?.requestId ?? "");
+  const keyId = parseId("key", facts?.keyId ?? "");
+  const createdAt = fromTimestamp(facts?.createdAt);
+  if (namespaceId === undefined) return { fault: "namespace_id: must be ns_…" };
+  if (id === undefined) return { fault: "request_id: must be req_…" };
+  if (keyId === undefined) return { fault: "key_id: must be key_…" };
+  if (facts === undefined || createdAt === undefined) return { fault: "created_at: is required" };
+  const state = fromProtoPhase(phase);
+  if (state === undefined) return { fault: "phase: must be admitted, or settled with an outcome" };
+  const request: LoggedRequest = {
+    ...{ namespaceId, id, keyId, createdAt },
+    endpoint: bounded(facts.endpoint),
+    model: bounded(facts.model),
+    provider: bounded(facts.provider),
+    streamed: facts.streamed,
+    ...state,
+  };
+  const fault = faultOf(request);
+  return fault === undefined ? { request } : { fault };
+}
+
+type Facts = "namespaceId" | "id" | "keyId" | "createdAt" | "endpoint" | "model" | "provider" | "streamed";
+
+/** What the phase decides: everything about a request that is not a fact from the beginning. */
+function fromProtoPhase(phase: UsageEvent["phase"]): Omit<LoggedRequest, Facts> | undefined {
+  if (phase.case === "admitted") {
+    return {
+      status: "pending",
+      reservedNanoUsd: phase.value.reservedNanoUsd,
+      ...{ promptTokens: 0n, completionTokens: 0n, costNanoUsd: 0n, estimated: false },
+      ...{ httpStatus: 0, errorCode: "", deniedByPolicyId: "", completedAt: undefined },
+    };
+  }
+  const status = phase.case === "settled" ? OUTCOMES[phase.value.outcome] : undefined;
+  if (phase.case !== "settled" || status === undefined) return undefined;
+  const { promptTokens, completionTokens, costNanoUsd, reservedNanoUsd, estimated, httpStatus } = phase.value;
+  return {
+    ...{ status, promptTokens, completionTokens, costNanoUsd, reservedNanoUsd, estimated, httpStatus },
+    errorCode: bounded(phase.value.errorCode),
+    deniedByPolicyId: bounded(phase.value.deniedByPolicyId),
+    completedAt: fromTimestamp(phase.value.completedAt),
+  };
+}
+
+/** Also without NUL, which Postgres cannot hold in a text. */
+function bounded(text: string): string {
+  return text.slice(0, MAX_TEXT_LENGTH).replaceAll("\0", "").toWellFormed();
+}

@@ -1,0 +1,40 @@
+import type { Id } from "@routeplane/domain";
+import type { LoggedRequest } from "./request.ts";
+import type { UsageRange, UsageTotals } from "./usage.ts";
+
+/** The one writer of the request log. */
+export interface RequestLog {
+  /**
+   * Writes all of them in one transaction or none, by the rule of `merge` against what is there. At most one per request,
+   * in order of key.
+   *
+   * @throws UnstorableError if a value among them cannot be stored, today or ever
+   */
+  record(requests: readonly LoggedRequest[]): Promise<void>;
+  /** Makes room for the months ahead; returns the names of what it made. */
+  prepareMonths(): Promise<readonly string[]>;
+}
+
+/** A value that the store refuses for what it is: trying again cannot help. */
+export class UnstorableError extends Error {
+  override readonly name = "UnstorableError";
+}
+
+/** What the query API reads: one namespace at a time. */
+export interface UsageStore {
+  totals(namespaceId: Id<"ns">, range: UsageRange): Promise<UsageTotals>;
+  /** Newest first: those with an id below `before`, if it is given. */
+  list(namespaceId: Id<"ns">, page: PageRequest): Promise<Page>;
+}
+
+export interface PageRequest {
+  readonly size: number;
+  /** Undefined: from the newest on. */
+  readonly before: Id<"req"> | undefined;
+}
+
+/** A page of the request log, and whether there is more. */
+export interface Page {
+  readonly rows: readonly LoggedRequest[];
+  readonly more: boolean;
+}

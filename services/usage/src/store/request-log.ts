@@ -1,0 +1,80 @@
+import { type Database, isDataFault } from "@routeplane/postgres";
+import { sql } from "kysely";
+import { type RequestLog, UnstorableError } from "../domain/ports.ts";
+import type { LoggedRequest } from "../domain/request.ts";
+import { toRequestRow } from "./rows.ts";
+import type { RequestRow, UsageSchema } from "./schema.ts";
+
+/** Column and type of every column of the table: each travels as one array, so that a batch of any size is one statement. */
+const COLUMNS = {
+  namespace_id: "text",
+  id: "text",
+  created_at: "timestamptz",
+  key_id: "text",
+  status: "text",
+  endpoint: "text",
+  model: "text",
+  provider: "text",
+  streamed: "boolean",
+  reserved_nano_usd: "bigint",
+  prompt_tokens: "bigint",
+  completion_tokens: "bigint",
+  cost_nano_usd: "bigint",
+  estimated: "boolean",
+  http_status: "integer",
+  error_code: "text",
+  denied_by_policy_id: "text",
+  completed_at: "timestamptz",
+} as const satisfies Record<keyof RequestRow, string>;
+
+/** What a settlement replaces in the row that an admission wrote. */
+const SETTLED = [
+  "status",
+  "reserved_nano_usd",
+  "prompt_tokens",
+  "completion_tokens",
+  "cost_nano_usd",
+  "estimated",
+  "http_status",
+  "error_code",
+  "denied_by_policy_id",
+  "completed_at",
+] as const satisfies readonly (keyof RequestRow)[];
+
+const MONTHS_AHEAD = 4;
+
+export function createRequestLog(database: Database<UsageSchema>): RequestLog {
+  return {
+    async record(requests) {
+      try {
+        await database.within({}, (transaction) => upsert(requests).execute(transaction));
+      } catch (error) {
+        if (!isDataFault(error)) throw error;
+        throw new UnstorableError("the database refuses a value", { cause: error });
+      }
+    },
+
+    prepareMonths: () =>
+      database.within({}, async (transaction) => {
+        const made = sql<{ name: string }>`select ensure_request_partitions(${MONTHS_AHEAD}) as name`;
+        return (await made.execute(transaction)).rows.map(({ name }) => name);
+      }),
+  };
+}
+
+/** The conflict with the row's key is where a request becomes one row, however often its events arrive. */
+function upsert(requests: readonly LoggedRequest[]) {
+  const rows = requests.map(toRequestRow);
+  const columns = sql.join(Object.keys(COLUMNS).map((column) => sql.ref(column)));
+  const arrays = Object.entries(COLUMNS).map(([column, type]) => {
+    const values = rows.map((row) => row[column as keyof RequestRow]);
+    return sql`${sql.val(values)}::${sql.raw(type)}[]`;
+  });
+  const settle = SETTLED.map((column) => sql`${sql.ref(column)} = excluded.${sql.ref(column)}`);
+  return sql`
+    insert into requests as logged (${columns})
+    select ${columns} from unnest(${sql.join(arrays)}) as event (${columns})
+    order by namespace_id, id, created_at
+    on conflict (namespace_id, id, created_at) do update set ${sql.join(settle)}
+    where logged.status = 'pending' and excluded.status <> 'pending'`;
+}

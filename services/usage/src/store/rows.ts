@@ -1,0 +1,48 @@
+import type { LoggedRequest } from "../domain/request.ts";
+import type { RequestRow } from "./schema.ts";
+
+export function fromRequestRow(row: RequestRow): LoggedRequest {
+  return {
+    namespaceId: row.namespace_id,
+    id: row.id,
+    createdAt: row.created_at,
+    keyId: row.key_id,
+    status: row.status,
+    endpoint: row.endpoint,
+    model: row.model,
+    provider: row.provider,
+    streamed: row.streamed,
+    reservedNanoUsd: row.reserved_nano_usd,
+    promptTokens: row.prompt_tokens,
+    completionTokens: row.completion_tokens,
+    costNanoUsd: row.cost_nano_usd,
+    estimated: row.estimated,
+    httpStatus: row.http_status,
+    errorCode: row.error_code,
+    deniedByPolicyId: row.denied_by_policy_id,
+    completedAt: row.completed_at ?? undefined,
+  };
+}
+
+export function toRequestRow(request: LoggedRequest): RequestRow {
+  return {
+    namespace_id: request.namespaceId,
+    id: request.id,
+    created_at: request.createdAt,
+    key_id: request.keyId,
+    status: request.status,
+    endpoint: request.endpoint,
+    model: request.model,
+    provider: request.provider,
+    streamed: request.streamed,
+    reserved_nano_usd: request.reservedNanoUsd,
+    prompt_tokens: request.promptTokens,
+    completion_tokens: request.completionTokens,
+    cost_nano_usd: request.costNanoUsd,
+    estimated: request.estimated,
+    http_status: request.httpStatus,
+    error_code: request.errorCode,
+    denied_by_policy_id: request.deniedByPolicyId,
+    completed_at: request.completedAt ?? null,
+  };
+}

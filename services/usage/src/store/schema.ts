@@ -1,0 +1,28 @@
+import type { Id } from "@routeplane/domain";
+import type { RequestStatus } from "../domain/request.ts";
+
+/** The tables as the migrations leave them. */
+export interface UsageSchema {
+  readonly requests: RequestRow;
+}
+
+export interface RequestRow {
+  namespace_id: Id<"ns">;
+  id: Id<"req">;
+  created_at: Date;
+  key_id: Id<"key">;
+  status: RequestStatus;
+  endpoint: string;
+  model: string;
+  provider: string;
+  streamed: boolean;
+  reserved_nano_usd: bigint;
+  prompt_tokens: bigint;
+  completion_tokens: bigint;
+  cost_nano_usd: bigint;
+  estimated: boolean;
+  http_status: number;
+  error_code: string;
+  denied_by_policy_id: string;
+  completed_at: Date | null;
+}
