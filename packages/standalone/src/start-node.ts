@@ -1,5 +1,3 @@
-import { homedir } from "node:os";
-import { join } from "node:path";
 import { provision } from "@routeplane/postgres";
 import { describeFailure, StartFailure } from "./failure.ts";
 import { createFleet, type Fleet, logFile } from "./fleet.ts";
@@ -106,7 +104,7 @@ async function startPostgres({ layout, roles, fleet, progress, signal, environme
 
 async function startNats({ layout, roles, fleet, progress, signal, environment }: Start): Promise<void> {
   await progress.step("nats", async () => {
-    const executable = await natsBinary({ cache: cacheFolder(environment), say: progress.say, signal });
+    const executable = await natsBinary({ environment, say: progress.say, signal });
     const port = roles.addresses.nats;
     const password = roles.secrets.natsPassword;
     const variables = commonVariables("nats", { environment, mark: roles.mark });
@@ -128,9 +126,4 @@ async function seedNode({ layout, roles, progress }: Start): Promise<void> {
   const isFirst = await seed(layout, urlOf(addresses.services.auth), secrets.serviceToken);
   if (isFirst)
     progress.say("  first start: made the account, the namespace default, an operator credential and a root key");
-}
-
-/** Of programs fetched once and used by every node of this user. */
-function cacheFolder(environment: StartOptions["environment"]): string {
-  return join(environment["XDG_CACHE_HOME"] || join(homedir(), ".cache"), "routeplane");
 }

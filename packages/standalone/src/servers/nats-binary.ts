@@ -1,5 +1,6 @@
 import { execFile } from "node:child_process";
 import { mkdir, mkdtemp, readdir, rename, rm } from "node:fs/promises";
+import { homedir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { StartFailure } from "../failure.ts";
@@ -13,11 +14,11 @@ const WHAT_TO_DO =
 const APT_TIMEOUT_MS = 120_000;
 
 export interface NatsBinaryOptions {
-  /** Where a fetched one is kept. */
-  readonly cache: string;
+  /** Its XDG_CACHE_HOME is where a fetched one is kept. */
+  readonly environment: Readonly<Record<string, string | undefined>>;
   readonly say: (text: string) => void;
   readonly signal: AbortSignal;
-  /** Where to look, as in the variable PATH; the administrators' folders come on top. */
+  /** Finds a program of the machine. */
   readonly find?: (name: string) => string | undefined;
 }
 
@@ -25,9 +26,11 @@ export interface NatsBinaryOptions {
  * Path of a nats-server: the machine's own, else one fetched before, else one out of the distribution's package. That is
  * unpacked and not installed, so that no system service starts.
  */
-export async function natsBinary({ cache, say, signal, find = findExecutable }: NatsBinaryOptions): Promise<string> {
+export async function natsBinary(options: NatsBinaryOptions): Promise<string> {
+  const { environment, say, signal, find = findExecutable } = options;
   const installed = find("nats-server");
   if (installed !== undefined) return installed;
+  const cache = join(environment["XDG_CACHE_HOME"] || join(homedir(), ".cache"), "routeplane");
   const fetched = join(cache, "nats-server", "usr/sbin/nats-server");
   if (isExecutable(fetched)) return fetched;
   const apt = find("apt-get");

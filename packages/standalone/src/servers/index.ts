@@ -1,0 +1,8 @@
+/** The servers that a node runs, for whoever needs one by itself: tests and benchmarks. */
+export { describeFailure, StartFailure } from "../failure.ts";
+export { runCommand, startCommand } from "../process/command.ts";
+export { type ProcessSpec, supervise, type Supervised } from "../process/supervise.ts";
+export { waitUntil } from "../process/wait.ts";
+export { natsBinary } from "./nats-binary.ts";
+export { natsUrl, prepareNats } from "./nats.ts";
+export { preparePostgres, superuserUrl } from "./postgres.ts";

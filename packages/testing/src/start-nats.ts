@@ -1,0 +1,61 @@
+import type { ChildProcess } from "node:child_process";
+import { once } from "node:events";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { reservePorts } from "@routeplane/standalone";
+import { natsUrl, prepareNats, startCommand } from "@routeplane/standalone/servers";
+import { inject } from "vitest";
+import { eventually } from "./eventually.ts";
+import "./test-servers.ts";
+
+/** A nats-server of its own, on a port and files that it keeps. */
+export interface TestNats {
+  /** With user and password. */
+  readonly url: string;
+  /** After `kill`: the same server again. */
+  start(): Promise<void>;
+  /** As if it fell dead: nothing is flushed. */
+  kill(): Promise<void>;
+  /** It keeps its connections and answers nothing, until `resume`. */
+  pause(): void;
+  resume(): void;
+  /** Kills it and removes its files. */
+  remove(): Promise<void>;
+}
+
+/** Takes about 50 ms: a test file has its own, so that its streams are nobody else's. */
+export async function startNats(): Promise<TestNats> {
+  const folder = await mkdtemp(join(tmpdir(), `routeplane-test-${process.pid}-`));
+  const { ports, release } = await reservePorts(1);
+  const [port] = ports as [number];
+  const address = { port, password: "test" };
+  const executable = inject("testServers").natsExecutable;
+  const spec = await prepareNats({ ...address, executable, folder: join(folder, "nats") });
+  let child: ChildProcess | undefined;
+
+  const start = async (): Promise<void> => {
+    const started = startCommand(spec.command, join(folder, "nats.log"));
+    child = started;
+    await eventually(() => spec.isReady(started.pid ?? 0));
+  };
+  const kill = async (): Promise<void> => {
+    if (child === undefined || child.exitCode !== null || child.signalCode !== null) return;
+    const ended = once(child, "exit");
+    child.kill("SIGKILL");
+    await ended;
+  };
+  await start();
+  return {
+    url: natsUrl(address),
+    start,
+    kill,
+    pause: () => void child?.kill("SIGSTOP"),
+    resume: () => void child?.kill("SIGCONT"),
+    async remove() {
+      await kill();
+      release();
+      await rm(folder, { recursive: true, force: true });
+    },
+  };
+}
