@@ -1,0 +1,62 @@
+import type { ConnectRouter, Transport } from "@connectrpc/connect";
+import * as contracts from "@routeplane/contracts/policy";
+import { redactTokens } from "@routeplane/credentials";
+import type { Clock } from "@routeplane/domain";
+import { type Database, openDatabase } from "@routeplane/postgres";
+import {
+  createVerifier,
+  healthRoutes,
+  publishedServices,
+  rpcInterceptors,
+  serviceTransport,
+  startRpcServer,
+  warmValidation,
+} from "@routeplane/rpc";
+import { createLogger, type Logger, type RunningProcess } from "@routeplane/runtime";
+import { createKeyDirectory } from "./clients/key-directory.ts";
+import type { Config } from "./config.ts";
+import { createAdmission } from "./domain/admission.ts";
+import { createBind } from "./domain/binder.ts";
+import { admissionService } from "./handlers/admission-service.ts";
+import { policyService } from "./handlers/policy-service.ts";
+import { createLedger } from "./store/ledger.ts";
+import { createPolicyStore } from "./store/policy-store.ts";
+import type { PolicySchema } from "./store/schema.ts";
+
+export async function startPolicy(config: Config): Promise<RunningProcess> {
+  const log = createLogger("policy", redactTokens, config.logLevel);
+  const database = openDatabase<PolicySchema>({
+    url: config.databaseUrl,
+    schema: "policy",
+    applicationName: "routeplane-policy",
+  });
+  const auth = serviceTransport({ url: config.authUrl, serviceToken: config.serviceToken });
+  warmValidation(publishedServices().policy);
+  const server = await startRpcServer({ ...config, ...wirePolicy({ config, database, auth, log, clock: Date.now }) });
+  return { log, components: [{ name: database.name, stop: () => database.stop() }, server] };
+}
+
+export interface PolicyWiring {
+  readonly config: Pick<Config, "serviceToken" | "holdTtlMs">;
+  readonly database: Database<PolicySchema>;
+  /** To the auth service. */
+  readonly auth: Transport;
+  readonly log: Logger;
+  readonly clock: Clock;
+}
+
+/** The service without its process: what it serves, and the chain that every call passes through. */
+export function wirePolicy({ config, database, auth, log, clock }: PolicyWiring) {
+  const { serviceToken, holdTtlMs } = config;
+  const policies = createPolicyStore(database);
+  const bind = createBind(policies, createKeyDirectory(auth), clock);
+  const admission = createAdmission(createLedger(database), holdTtlMs);
+
+  const health = healthRoutes(() => database.isReachable());
+  const routes = (router: ConnectRouter): void => {
+    router.service(contracts.PolicyService, policyService(policies, bind, clock));
+    router.service(contracts.AdmissionService, admissionService(admission));
+    health(router);
+  };
+  return { routes, interceptors: rpcInterceptors({ log, serviceToken, verifyToken: createVerifier(auth) }) };
+}

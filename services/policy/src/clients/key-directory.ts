@@ -1,0 +1,21 @@
+import { createClient, type Transport } from "@connectrpc/connect";
+import { VerificationService } from "@routeplane/contracts/auth";
+import { fromConnectError } from "@routeplane/rpc";
+import type { KeyDirectory } from "../domain/ports.ts";
+
+/** @param auth transport to the auth service */
+export function createKeyDirectory(auth: Transport): KeyDirectory {
+  const client = createClient(VerificationService, auth);
+  return {
+    async find(namespaceId, keyId) {
+      try {
+        const { revoked } = await client.resolveKey({ namespaceId, keyId });
+        return { revoked };
+      } catch (error) {
+        const fault = fromConnectError(error, "auth");
+        if (fault.code === "not_found") return undefined;
+        throw fault;
+      }
+    },
+  };
+}

@@ -1,0 +1,76 @@
+import type { Id } from "@routeplane/domain";
+import type { AppliedBudget, Hold, HoldChange } from "./hold.ts";
+import type { Binding, Policy, PolicyKind } from "./policy.ts";
+
+/** A page of a list in order of id, and whether there is more. */
+export interface Page<T> {
+  readonly rows: readonly T[];
+  readonly more: boolean;
+}
+
+export interface PolicyPageRequest {
+  /** Undefined: every kind. */
+  readonly kind: PolicyKind | undefined;
+  readonly size: number;
+  /** Start after this id; undefined: from the beginning. */
+  readonly after: Id<"pol"> | undefined;
+}
+
+/** Policies and bindings of one namespace at a time. Those of another are as good as none. */
+export interface PolicyStore {
+  /** @throws DomainError ALREADY_EXISTS if the namespace has a policy of this name. */
+  add(policy: Policy): Promise<void>;
+  find(namespaceId: Id<"ns">, policyId: Id<"pol">): Promise<Policy | undefined>;
+  list(namespaceId: Id<"ns">, page: PolicyPageRequest): Promise<Page<Policy>>;
+  /** Adds it unless its policy is bound to its principal already; the binding that is there now. Undefined: no such policy. */
+  bind(binding: Binding): Promise<Binding | undefined>;
+}
+
+/** What the auth service knows of keys. */
+export interface KeyDirectory {
+  /**
+   * A key of this namespace; undefined if there is none.
+   *
+   * @throws DomainError UNAVAILABLE if it cannot be known.
+   */
+  find(namespaceId: Id<"ns">, keyId: Id<"key">): Promise<{ readonly revoked: boolean } | undefined>;
+}
+
+/** Names a request's hold. */
+export interface HoldKey {
+  readonly namespaceId: Id<"ns">;
+  readonly requestId: Id<"req">;
+}
+
+/** What an admission decides on. None of it changes until the decision is written. */
+export interface AdmissionState {
+  /** The database's clock, read once the budgets were locked. */
+  readonly now: Date;
+  /** Every enabled budget bound to the namespace or to a key of the lineage. */
+  readonly budgets: readonly AppliedBudget[];
+  /** The hold that this request has already, in whatever state. */
+  readonly hold: Hold | undefined;
+  /** Whether the namespace has open holds whose time is over. */
+  readonly overdue: boolean;
+}
+
+/** An answer, and the hold to open on every budget of the state before it is given. */
+export interface AdmissionStep<T> {
+  readonly answer: T;
+  readonly open?: Pick<Hold, "amountNano" | "outputTokensMax" | "expiresAt">;
+}
+
+/** Where holds, reservations and spend are kept. Each call is one transaction: all of it happens, or nothing. */
+export interface Ledger {
+  /** Locks the budgets that apply to the lineage, and writes what `step` makes of them. */
+  admit<T>(key: HoldKey, lineage: readonly Id<"key">[], step: (state: AdmissionState) => AdmissionStep<T>): Promise<T>;
+  /** Locks the budgets of a request's hold, and writes what `close` makes of it. No hold: nothing happens. */
+  settle(key: HoldKey, close: CloseHold): Promise<void>;
+  /** As `settle`. Without a hold it leaves a voided one, so that an admission that is still under way cannot open one. */
+  void(key: HoldKey, close: CloseHold): Promise<void>;
+  /** Closes open holds of the namespace whose time is over, the longest overdue first. */
+  expireOverdue(namespaceId: Id<"ns">, close: CloseHold): Promise<void>;
+}
+
+/** What becomes of a hold now; undefined if nothing. */
+export type CloseHold = (hold: Hold, now: Date) => HoldChange | undefined;

@@ -1,0 +1,52 @@
+import type { Id } from "@routeplane/domain";
+import type { JSONColumnType } from "kysely";
+import type { Hold } from "../domain/hold.ts";
+import type { BoundPrincipal, PolicyKind } from "../domain/policy.ts";
+
+/** The tables as the migrations leave them. */
+export interface PolicySchema {
+  readonly policies: {
+    namespace_id: Id<"ns">;
+    id: Id<"pol">;
+    name: string;
+    kind: PolicyKind;
+    /** Read through `fromSpecColumn` only. */
+    spec: JSONColumnType<object>;
+    created_at: Date;
+    disabled_at: Date | null;
+  };
+  readonly bindings: {
+    namespace_id: Id<"ns">;
+    id: Id<"bnd">;
+    policy_id: Id<"pol">;
+    principal_type: BoundPrincipal["type"];
+    principal_id: BoundPrincipal["id"];
+    created_at: Date;
+  };
+  readonly budget_counters: {
+    namespace_id: Id<"ns">;
+    binding_id: Id<"bnd">;
+    /** Nano-USD. */
+    reserved_nano: bigint;
+  };
+  readonly budget_buckets: {
+    namespace_id: Id<"ns">;
+    binding_id: Id<"bnd">;
+    bucket_start: Date;
+    /** Nano-USD. */
+    spent_nano: bigint;
+  };
+  readonly holds: {
+    namespace_id: Id<"ns">;
+    request_id: Id<"req">;
+    binding_ids: Id<"bnd">[];
+    /** Nano-USD. */
+    amount_nano: bigint;
+    output_tokens_max: bigint;
+    expires_at: Date;
+    state: Hold["state"];
+    closed_at: Date | null;
+    /** Nano-USD. */
+    cost_nano: bigint | null;
+  };
+}
