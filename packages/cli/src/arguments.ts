@@ -26,7 +26,7 @@ export function scopesArgument(text: string, before: readonly string[] = []): re
 /** Name of a key or a policy: 1 to 100 characters, not blank, no control characters. */
 export function nameArgument(text: string): string {
   if (text.trim() === "") throw new InvalidArgumentError("It must not be blank.");
-  if ([...text].length > 100) throw new InvalidArgumentError("It must have at most 100 characters.");
+  if (Array.from(text).length > 100) throw new InvalidArgumentError("It must have at most 100 characters.");
   if (/\p{Cc}/u.test(text)) throw new InvalidArgumentError("It must not hold control characters.");
   return text;
 }

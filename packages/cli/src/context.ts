@@ -4,13 +4,18 @@ import type { ExitCode } from "./errors.ts";
 import type { Output } from "./output/output.ts";
 import type { Credential } from "./session.ts";
 
+/** Whether a person is at the other end. */
+export interface MaybeTerminal {
+  readonly isTTY?: boolean;
+}
+
 /** What every command has at hand. */
 export interface Context {
   readonly settings: Settings;
   readonly output: Output;
-  readonly stdin: NodeJS.ReadStream;
-  readonly stdout: NodeJS.WriteStream;
-  readonly stderr: NodeJS.WriteStream;
+  readonly stdin: NodeJS.ReadableStream & MaybeTerminal;
+  readonly stdout: NodeJS.WritableStream & MaybeTerminal;
+  readonly stderr: NodeJS.WritableStream & MaybeTerminal;
   /** Address of the node that this invocation talks to. */
   url(): Promise<string>;
   /** A client as the holder of `credential`. */

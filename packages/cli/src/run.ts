@@ -2,7 +2,6 @@ import { ConnectError } from "@connectrpc/connect";
 import { CommanderError } from "commander";
 import { fromConnectError } from "./call-error.ts";
 import { createNodeClient } from "./client.ts";
-import type { Settings } from "./config.ts";
 import type { Context } from "./context.ts";
 import { CliError, ExitCode, usageError } from "./errors.ts";
 import { createOutput, type Output } from "./output/output.ts";
@@ -10,12 +9,7 @@ import { createProgram, helpCommandFor } from "./program.ts";
 import { nodeUrl } from "./session.ts";
 
 /** The process around a command line. */
-export interface Surroundings {
-  readonly settings: Settings;
-  readonly stdin: NodeJS.ReadStream;
-  readonly stdout: NodeJS.WriteStream;
-  readonly stderr: NodeJS.WriteStream;
-}
+export type Surroundings = Pick<Context, "settings" | "stdin" | "stdout" | "stderr">;
 
 /** Runs one command line. Never throws; every failure is on stderr by then. */
 export async function run(argv: readonly string[], surroundings: Surroundings): Promise<ExitCode> {
@@ -85,7 +79,7 @@ function asksForJson(argv: readonly string[]): boolean {
 }
 
 /** `routeplane … | head` is no failure: who stops reading has read enough. */
-function endQuietlyWhenNobodyReads(stdout: NodeJS.WriteStream): void {
+function endQuietlyWhenNobodyReads(stdout: NodeJS.WritableStream): void {
   stdout.on("error", (error: NodeJS.ErrnoException) => {
     process.exit(error.code === "EPIPE" ? ExitCode.ok : ExitCode.failed);
   });

@@ -1,3 +1,4 @@
+import { mkdir } from "node:fs/promises";
 import { removeSaved, writeSaved } from "@routeplane/standalone/saved-files";
 import type { Command } from "commander";
 import { requireNodeUrl } from "../config.ts";
@@ -70,6 +71,7 @@ async function logIn(context: Context, apiKey: string): Promise<void> {
   const token = requireToken("--api-key", apiKey === "-" ? await readLine(context, "the key") : apiKey.trim());
   const identity = await whoAmI(context, { token, source: "saved" });
   await saving(settings.home, async () => {
+    await mkdir(settings.home, { recursive: true, mode: 0o700 });
     await writeSaved(settings.home, "api-key", token);
     if (settings.url !== undefined)
       await writeSaved(settings.home, "url", requireNodeUrl("ROUTEPLANE_URL", settings.url));

@@ -1,0 +1,104 @@
+import { describe, expect, it } from "vitest";
+import {
+  idArgument,
+  limitArgument,
+  nameArgument,
+  namespaceNameArgument,
+  pageSizeArgument,
+  portArgument,
+  scopesArgument,
+  timeArgument,
+} from "./arguments.ts";
+
+describe("--scope", () => {
+  it("takes the seed's one string, split at blanks", () => {
+    expect(scopesArgument("inference:invoke keys:read  policy:read usage:read")).toEqual([
+      "inference:invoke",
+      "keys:read",
+      "policy:read",
+      "usage:read",
+    ]);
+  });
+
+  it("takes commas, and adds up when repeated", () => {
+    expect(scopesArgument("usage:read", scopesArgument("keys:read,keys:write, policy:*"))).toEqual([
+      "keys:read",
+      "keys:write",
+      "policy:*",
+      "usage:read",
+    ]);
+  });
+
+  it.each(["", "  ", ",", " , "])("refuses %j, because empty does not mean all", (text) => {
+    expect(() => scopesArgument(text)).toThrow("at least one scope");
+  });
+});
+
+describe("times", () => {
+  it.each([
+    ["2026-05-01T00:00:00Z", "2026-05-01T00:00:00.000Z"],
+    ["2026-05-01T02:00:00+02:00", "2026-05-01T00:00:00.000Z"],
+  ])("%s is %s", (text, utc) => {
+    expect(timeArgument(text).toISOString()).toBe(utc);
+  });
+
+  it.each(["2026-05-01T00:00:00", "2026-05-01", "yesterday", "", "2026-02-30T00:00:00Z", "1767225600"])(
+    "refuses %j and asks for an offset",
+    (text) => {
+      expect(() => timeArgument(text)).toThrow("RFC 3339 time with an offset");
+    },
+  );
+});
+
+describe("--limit-micro-usd", () => {
+  it.each([
+    ["1", 1n],
+    ["5000000", 5_000_000n],
+    ["9000000000000000", 9_000_000_000_000_000n],
+  ])("takes %s", (text, limit) => {
+    expect(limitArgument(text)).toBe(limit);
+  });
+
+  it.each(["0", "-5", "1.5", "1e6", "0x10", "", " ", "5 000", "five", "9000000000000001", "99999999999999999999999"])(
+    "refuses %j: whole, above zero, bounded",
+    (text) => {
+      expect(() => limitArgument(text)).toThrow("whole number of micro-USD from 1 to 9000000000000000");
+    },
+  );
+});
+
+describe("names", () => {
+  it("takes any text of 1 to 100 characters, counted as people count", () => {
+    expect(nameArgument("Zoë’s agent 🤖")).toBe("Zoë’s agent 🤖");
+    expect(nameArgument("🤖".repeat(100))).toHaveLength(200);
+  });
+
+  it.each([
+    ["", "blank"],
+    ["   ", "blank"],
+    ["x".repeat(101), "at most 100"],
+    ["a\u001b[31mb", "control characters"],
+    ["a\nb", "control characters"],
+  ])("refuses %j", (text, rule) => {
+    expect(() => nameArgument(text)).toThrow(rule);
+  });
+
+  it.each(["", "Staging", "1st", "-a", "a_b", "a".repeat(64), "a b"])("refuses %j for a namespace", (text) => {
+    expect(() => namespaceNameArgument(text)).toThrow("lower-case");
+  });
+});
+
+describe("numbers and ids", () => {
+  it.each(["0", "1001", "-1", "2.5", "many", ""])("refuses --limit %j", (text) => {
+    expect(() => pageSizeArgument(text)).toThrow("whole number from 1 to 1000");
+  });
+
+  it.each(["0", "65536", "http"])("refuses --port %j", (text) => {
+    expect(() => portArgument(text)).toThrow("whole number from 1 to 65535");
+  });
+
+  it("refuses a blank id, and leaves any other to the node, which answers the same for malformed and unknown", () => {
+    expect(() => idArgument(" ")).toThrow("blank");
+    expect(idArgument("nonsense")).toBe("nonsense");
+  });
+});

@@ -1,0 +1,150 @@
+import { create } from "@bufbuild/protobuf";
+import { timestampFromDate } from "@bufbuild/protobuf/wkt";
+import { KeySchema, WhoAmIResponseSchema } from "@routeplane/contracts/auth";
+import { BindingSchema, BudgetWindow, PolicyKind, PolicySchema, PrincipalType } from "@routeplane/contracts/policy";
+import { GetUsageResponseSchema, LoggedRequestSchema, RequestStatus } from "@routeplane/contracts/usage";
+import { describe, expect, it } from "vitest";
+import { fromProtoIdentity } from "./identity.ts";
+import { fromProtoKey } from "./key.ts";
+import { allPages } from "./list.ts";
+import { BUDGET_WINDOWS, fromProtoBinding, fromProtoPolicy, PRINCIPAL_TYPES } from "./policy.ts";
+import { fromProtoRequest } from "./request.ts";
+import { fromProtoUsage } from "./usage.ts";
+
+const AT = "2026-05-01T00:00:00.000Z";
+const at = timestampFromDate(new Date(AT));
+
+/** The field names are a contract with scripts: each test lists all of them. */
+describe("--json", () => {
+  it("shows a key, with null for what is absent", () => {
+    const key = create(KeySchema, {
+      id: "key_1",
+      name: "n",
+      prefix: "rp_live_a",
+      scopes: ["keys:read"],
+      createdAt: at,
+    });
+    expect(fromProtoKey(key)).toEqual({
+      id: "key_1",
+      name: "n",
+      prefix: "rp_live_a",
+      scopes: ["keys:read"],
+      parent_id: null,
+      created_at: AT,
+      expires_at: null,
+      last_used_at: null,
+      revoked_at: null,
+    });
+  });
+
+  it("shows a budget with its window and limit", () => {
+    const policy = create(PolicySchema, {
+      id: "pol_1",
+      name: "daily-cap",
+      kind: PolicyKind.BUDGET,
+      spec: { kind: { case: "budget", value: { window: BudgetWindow.DAY, limitMicroUsd: 5_000_000n } } },
+      createdAt: at,
+    });
+    expect(fromProtoPolicy(policy)).toEqual({
+      id: "pol_1",
+      name: "daily-cap",
+      kind: "budget",
+      spec: { window: "day", limit_micro_usd: 5_000_000 },
+      disabled_at: null,
+    });
+  });
+
+  it("shows a binding with its principal's type as the command line spells it", () => {
+    const binding = create(BindingSchema, {
+      id: "bnd_1",
+      policyId: "pol_1",
+      principalType: PrincipalType.API_KEY,
+      principalId: "key_1",
+    });
+    expect(fromProtoBinding(binding)).toEqual({
+      id: "bnd_1",
+      policy_id: "pol_1",
+      principal_type: "api_key",
+      principal_id: "key_1",
+    });
+  });
+
+  it("shows usage as plain numbers", () => {
+    const usage = create(GetUsageResponseSchema, { from: at, to: at, requestCount: 3n, spendMicroUsd: 9n ** 15n });
+    expect(fromProtoUsage(usage)).toEqual({
+      from: AT,
+      to: AT,
+      request_count: 3,
+      prompt_tokens: 0,
+      completion_tokens: 0,
+      spend_micro_usd: 205_891_132_094_649,
+    });
+  });
+
+  it("shows a pending request with null for what is not known yet", () => {
+    const request = create(LoggedRequestSchema, {
+      id: "req_1",
+      keyId: "key_1",
+      status: RequestStatus.PENDING,
+      endpoint: "/v1/chat/completions",
+      model: "echo",
+      provider: "local",
+      reservedMicroUsd: 12n,
+      streamed: true,
+      createdAt: at,
+    });
+    expect(fromProtoRequest(request)).toEqual({
+      id: "req_1",
+      key_id: "key_1",
+      status: "pending",
+      endpoint: "/v1/chat/completions",
+      model: "echo",
+      provider: "local",
+      prompt_tokens: 0,
+      completion_tokens: 0,
+      cost_micro_usd: 0,
+      reserved_micro_usd: 12,
+      estimated: false,
+      streamed: true,
+      http_status: null,
+      error_code: null,
+      denied_by_policy_id: null,
+      created_at: AT,
+      completed_at: null,
+    });
+  });
+
+  it("shows an operator as bound to no namespace", () => {
+    const identity = { case: "operator" as const, value: { operatorId: "op_1", name: "node" } };
+    const response = create(WhoAmIResponseSchema, { account: { id: "acc_1", name: "default" }, identity });
+    expect(fromProtoIdentity(response)).toEqual({
+      account: { id: "acc_1", name: "default" },
+      namespace: null,
+      key: null,
+      operator: { id: "op_1", name: "node" },
+    });
+  });
+});
+
+describe("words", () => {
+  it("exist for every window and principal type of the contract", () => {
+    const known = (values: object): Set<unknown> =>
+      new Set(Object.values(values).filter((value) => typeof value === "number"));
+    expect(new Set([0, ...Object.values<number>(BUDGET_WINDOWS)])).toEqual(known(BudgetWindow));
+    expect(new Set([0, ...Object.values<number>(PRINCIPAL_TYPES)])).toEqual(known(PrincipalType));
+  });
+});
+
+describe("lists", () => {
+  it("hold every page", async () => {
+    const pages: Record<string, { rows: number[]; nextPageToken: string }> = {
+      "": { rows: [1, 2], nextPageToken: "p2" },
+      p2: { rows: [3], nextPageToken: "" },
+    };
+    const list = await allPages(
+      async ({ pageToken }) => pages[pageToken] ?? { rows: [], nextPageToken: "" },
+      (row) => row * 10,
+    );
+    expect(list).toEqual({ data: [10, 20, 30], next_page_token: null });
+  });
+});

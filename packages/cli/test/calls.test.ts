@@ -1,0 +1,173 @@
+import { Code, type ServiceImpl } from "@connectrpc/connect";
+import { KeyService } from "@routeplane/contracts/auth";
+import { PolicyService } from "@routeplane/contracts/policy";
+import { RequestStatus, UsageService } from "@routeplane/contracts/usage";
+import { describe, expect, it } from "vitest";
+import { runCli, spawnCli } from "./cli-process.ts";
+import { type NodeDouble, refusal, startHttpDouble, startNodeDouble } from "./node-double.ts";
+
+const CREATED = { seconds: 1_777_593_600n, nanos: 0 };
+const KEY = { id: "key_1", name: "my-agent", prefix: "rp_live_abcdefgh", scopes: ["usage:read"], createdAt: CREATED };
+
+const as = (url: string): Record<string, string> => ({
+  ROUTEPLANE_HOME: "/nonexistent",
+  ROUTEPLANE_URL: url,
+  ROUTEPLANE_API_KEY: "rp_live_env",
+});
+
+const keys = (implementation: Partial<ServiceImpl<typeof KeyService>>): Promise<NodeDouble> =>
+  startNodeDouble((router) => void router.service(KeyService, implementation));
+
+describe.concurrent("keys", () => {
+  it("mint: the token is on stdout, once, and that it is so on stderr", async () => {
+    await using node = await keys({ mintKey: () => ({ key: KEY, token: "rp_live_secret" }) });
+    const argv = ["cloud", "keys", "mint", "--name", "my-agent", "--scope", "usage:read"];
+    const text = await runCli(argv, as(node.url));
+    expect(text).toEqual({
+      code: 0,
+      stdout: expect.stringMatching(/^token +rp_live_secret$/m),
+      stderr: expect.stringContaining("shown once"),
+    });
+    const json = await runCli([...argv, "--json"], as(node.url));
+    expect(JSON.parse(json.stdout)).toMatchObject({ id: "key_1", parent_id: null, token: "rp_live_secret" });
+    expect(json.stderr).toBe("");
+  });
+
+  it("revoke: does not ask, where there is no terminal", async () => {
+    await using node = await keys({ revokeKey: ({ id }) => ({ key: { ...KEY, id, revokedAt: CREATED } }) });
+    const { code, stdout } = await runCli(["cloud", "keys", "revoke", "key_9", "--json"], as(node.url));
+    expect(code).toBe(0);
+    expect(JSON.parse(stdout)).toMatchObject({ id: "key_9", revoked_at: "2026-05-01T00:00:00.000Z" });
+  });
+
+  it("list: names from elsewhere cannot steer the terminal", async () => {
+    await using node = await keys({ listKeys: () => ({ keys: [{ ...KEY, name: "a\u001b]0;gone\u0007\nfake row" }] }) });
+    const { stdout } = await runCli(["cloud", "keys", "list"], as(node.url));
+    expect(stdout.split("\n")).toHaveLength(3);
+    expect(stdout).toContain("a\\u001b]0;gone\\u0007\\u000afake row");
+  });
+
+  it("list: ends quietly when nobody reads on", async () => {
+    const many = Array.from({ length: 5000 }, (_, index) => ({ ...KEY, id: `key_${index}` }));
+    await using node = await keys({ listKeys: () => ({ keys: many }) });
+    const child = spawnCli(["cloud", "keys", "list"], as(node.url));
+    child.stdout.once("data", () => child.stdout.destroy());
+    let stderr = "";
+    child.stderr.setEncoding("utf8").on("data", (text: string) => (stderr += text));
+    const code = await new Promise((resolve) => child.on("close", resolve));
+    expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
+  });
+});
+
+describe.concurrent("lists", () => {
+  it("say on stderr that there is nothing, and print an empty list as JSON", async () => {
+    await using node = await startNodeDouble(
+      (router) => void router.service(PolicyService, { listPolicies: () => ({}) }),
+    );
+    const text = await runCli(["cloud", "policy", "list"], as(node.url));
+    expect(text).toEqual({ code: 0, stdout: "", stderr: expect.stringContaining("There are no policies") });
+    const json = await runCli(["cloud", "policy", "list", "--json"], as(node.url));
+    expect(JSON.parse(json.stdout)).toEqual({ data: [], next_page_token: null });
+  });
+
+  it("of requests are one page, and tell how to get the next", async () => {
+    const asked: object[] = [];
+    await using node = await startNodeDouble(
+      (router) =>
+        void router.service(UsageService, {
+          listRequests({ pageSize, pageToken }) {
+            asked.push({ pageSize, pageToken });
+            return {
+              requests: [{ id: "req_1", createdAt: CREATED, status: RequestStatus.SUCCEEDED }],
+              nextPageToken: "t2",
+            };
+          },
+        }),
+    );
+    const json = await runCli(["cloud", "requests", "--limit", "1", "--page-token", "t1", "--json"], as(node.url));
+    expect(JSON.parse(json.stdout)).toMatchObject({
+      data: [{ id: "req_1", status: "succeeded" }],
+      next_page_token: "t2",
+    });
+    const text = await runCli(["cloud", "requests"], as(node.url));
+    expect(text.stderr).toContain("--page-token t2");
+    expect(asked).toEqual([
+      { pageSize: 1, pageToken: "t1" },
+      { pageSize: 25, pageToken: "" },
+    ]);
+  });
+});
+
+describe.concurrent("a refusal", () => {
+  it.each([
+    [Code.Unauthenticated, "CREDENTIAL_REVOKED", "unauthenticated", 4],
+    [Code.PermissionDenied, "SCOPE_MISSING", "permission_denied", 4],
+    [Code.NotFound, "RESOURCE_NOT_FOUND", "not_found", 1],
+    [Code.FailedPrecondition, "STATE_CONFLICT", "failed_precondition", 1],
+    [Code.Unavailable, "DEPENDENCY_UNAVAILABLE", "unavailable", 1],
+    [Code.Internal, "INTERNAL", "internal", 1],
+  ])("%i %s is %s, exit code %i", async (code, reason, name, exitCode) => {
+    await using node = await keys({
+      getKey: () => {
+        throw refusal(code, reason, "the message", { scope: "keys:read" });
+      },
+    });
+    const json = await runCli(["cloud", "keys", "get", "key_1", "--json"], as(node.url));
+    expect({ code: json.code, stdout: json.stdout }).toEqual({ code: exitCode, stdout: "" });
+    expect(JSON.parse(json.stderr)).toMatchObject({
+      error: { code: name, reason, message: "the message", metadata: { scope: "keys:read" }, request_id: "req-42" },
+    });
+  });
+
+  it("names the fields and what to do", async () => {
+    await using node = await keys({
+      mintKey: () => {
+        throw refusal(
+          Code.PermissionDenied,
+          "SCOPE_EXCEEDS_PARENT",
+          "scopes: beyond this key: policy:write",
+          { scopes: "policy:write" },
+          [{ field: "scopes", description: "beyond this key: policy:write" }],
+        );
+      },
+    });
+    const argv = ["cloud", "keys", "mint", "--name", "x", "--scope", "policy:write"];
+    const text = await runCli(argv, as(node.url));
+    expect(text).toMatchObject({ code: 4, stdout: "" });
+    expect(text.stderr).toMatch(/^error: scopes: beyond this key: policy:write\n.*at most what it holds/);
+    const { stderr } = await runCli([...argv, "--json"], as(node.url));
+    expect(JSON.parse(stderr)).toMatchObject({
+      error: { fields: [{ field: "scopes", rule: "beyond this key: policy:write" }] },
+    });
+  });
+});
+
+describe.concurrent("no node", () => {
+  it("at the address: says where it looked and how to start one", async () => {
+    const { code, stderr } = await runCli(["cloud", "keys", "list"], as("http://127.0.0.1:1"));
+    expect({ code, stderr }).toEqual({ code: 1, stderr: expect.stringMatching(/127\.0\.0\.1:1 .*\n.*npm start/) });
+  });
+
+  it("but some other server: says that it is not one", async () => {
+    await using other = await startHttpDouble((_, response) => {
+      response.writeHead(404, { "content-type": "text/html" }).end("<h1>Not here</h1>");
+    });
+    const { code, stderr } = await runCli(["cloud", "keys", "list", "--json"], as(other.url));
+    expect(code).toBe(1);
+    expect(JSON.parse(stderr)).toMatchObject({ error: { reason: "ANSWER_UNINTELLIGIBLE" } });
+  });
+
+  it("that answers in time: says that it waits, and gives up after 10 s", { timeout: 20_000 }, async () => {
+    await using mute = await startHttpDouble(() => undefined);
+    const { code, stderr } = await runCli(["cloud", "keys", "list"], as(mute.url));
+    expect(code).toBe(1);
+    expect(stderr).toMatch(/^Waiting for .*\nerror: no answer from .* within 10 s\n/);
+  });
+
+  it("that keeps the connection: says that it broke", async () => {
+    await using broken = await startHttpDouble((request) => void request.socket.destroy());
+    const { code, stderr } = await runCli(["cloud", "keys", "list", "--json"], as(broken.url));
+    expect(code).toBe(1);
+    expect(JSON.parse(stderr)).toMatchObject({ error: { reason: "NODE_UNREACHABLE" } });
+  });
+});

@@ -1,0 +1,40 @@
+import { type ChildProcessWithoutNullStreams, spawn } from "node:child_process";
+import { join } from "node:path";
+import { PassThrough } from "node:stream";
+import { text } from "node:stream/consumers";
+import { readSettings } from "../src/config.ts";
+import { run } from "../src/run.ts";
+
+const BIN = join(import.meta.dirname, "../bin/routeplane.js");
+
+export interface CliResult {
+  readonly code: number | null;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+type Environment = Readonly<Record<string, string>>;
+
+/** The real command line as a process of its own, without a terminal. `environment` is all of it, but for PATH. */
+export function spawnCli(argv: readonly string[], environment: Environment): ChildProcessWithoutNullStreams {
+  const { PATH = "" } = process.env;
+  return spawn(process.execPath, [BIN, ...argv], { env: { PATH, TZ: "UTC", ...environment } });
+}
+
+/** As `spawnCli`, to its end. */
+export async function runCli(argv: readonly string[], environment: Environment, stdin = ""): Promise<CliResult> {
+  const child = spawnCli(argv, environment);
+  child.stdin.end(stdin);
+  const ended = new Promise<number | null>((resolve, reject) => child.on("close", resolve).on("error", reject));
+  const [code, stdout, stderr] = await Promise.all([ended, text(child.stdout), text(child.stderr)]);
+  return { code, stdout, stderr };
+}
+
+/** The same without a process, for command lines that end before anything is asked of a node. */
+export async function runHere(argv: readonly string[], environment: Environment): Promise<CliResult> {
+  const [stdin, stdout, stderr] = [new PassThrough(), new PassThrough(), new PassThrough()];
+  const code = await run(argv, { settings: readSettings(environment), stdin, stdout, stderr });
+  stdout.end();
+  stderr.end();
+  return { code, stdout: await text(stdout), stderr: await text(stderr) };
+}

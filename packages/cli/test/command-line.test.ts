@@ -1,0 +1,104 @@
+import { describe, expect, it } from "vitest";
+import { runCli, runHere } from "./cli-process.ts";
+
+/** Nothing listens there: whatever is asked of a node fails. */
+const NOWHERE = {
+  ROUTEPLANE_HOME: "/nonexistent",
+  ROUTEPLANE_URL: "http://127.0.0.1:1",
+  ROUTEPLANE_API_KEY: "rp_live_x",
+};
+const BUDGET = ["cloud", "budget", "create"];
+const MINT = ["cloud", "keys", "mint"];
+
+describe("a wrong command line ends with 2, says what is wrong, and asks nothing of a node", () => {
+  it.each([
+    ["no command", [], "a subcommand is missing"],
+    ["unknown command", ["clod"], "Did you mean cloud?"],
+    ["unknown subcommand", ["cloud", "stauts"], "Did you mean status?"],
+    ["group alone", ["cloud", "keys"], "a subcommand is missing"],
+    ["unknown flag", ["cloud", "status", "--jsn"], "Did you mean --json?"],
+    ["superfluous argument", ["cloud", "status", "now"], "too many arguments"],
+    ["missing argument", ["cloud", "keys", "revoke"], "missing required argument 'id'"],
+    ["missing flag", [...MINT, "--name", "x"], "--scope"],
+    ["flag without value", ["cloud", "usage", "--from"], "argument missing"],
+    ["blank name", [...MINT, "--name", " ", "--scope", "keys:read"], "must not be blank"],
+    ["no scope", [...MINT, "--name", "x", "--scope", ""], "at least one scope"],
+    ["expiry without offset", [...MINT, "--name", "x", "--scope", "a:b", "--expires-at", "2027-01-01"], "offset"],
+    ["limit zero", [...BUDGET, "--name", "x", "--window", "day", "--limit-micro-usd", "0"], "from 1 to"],
+    ["limit negative", [...BUDGET, "--name", "x", "--window", "day", "--limit-micro-usd", "-1"], "from 1 to"],
+    ["limit fractional", [...BUDGET, "--name", "x", "--window", "day", "--limit-micro-usd", "0.5"], "whole number"],
+    ["unknown window", [...BUDGET, "--name", "x", "--window", "year", "--limit-micro-usd", "1"], "hour, day, week"],
+    ["unknown principal type", ["cloud", "policy", "bind", "pol_1", "--principal-type", "user"], "api_key, namespace"],
+    ["unknown kind", ["cloud", "policy", "list", "--kind", "cap"], "budget"],
+    ["time without offset", ["cloud", "usage", "--from", "2026-05-01T00:00:00"], "offset"],
+    [
+      "from after to",
+      ["cloud", "usage", "--from", "2026-06-01T00:00:00Z", "--to", "2026-05-01T00:00:00Z"],
+      "--from must be before --to",
+    ],
+    ["page too large", ["cloud", "requests", "--limit", "1001"], "from 1 to 1000"],
+    ["namespace in upper case", ["cloud", "namespace", "create", "Prod"], "lower-case"],
+    ["port out of range", ["up", "--port", "70000"], "from 1 to 65535"],
+  ])("%s", async (_, argv, message) => {
+    const { code, stdout, stderr } = await runHere(argv, NOWHERE);
+    expect(stderr).toContain(message);
+    expect(stderr).not.toMatch(/\n\s+at /);
+    expect({ code, stdout }).toEqual({ code: 2, stdout: "" });
+  });
+
+  it("is one JSON error on stderr under --json, wherever that stands", async () => {
+    for (const argv of [
+      ["--json", "cloud", "keys"],
+      ["cloud", "keys", "--json"],
+      ["cloud", "--json", "stauts"],
+    ]) {
+      const { code, stderr } = await runHere(argv, NOWHERE);
+      expect(code).toBe(2);
+      expect(JSON.parse(stderr)).toMatchObject({
+        error: { code: "invalid_argument", reason: "COMMAND_LINE_INVALID", hint: expect.stringContaining("--help") },
+      });
+    }
+  });
+
+  it("says so for the environment too, without repeating an address that may hold a password", async () => {
+    const url = await runHere(["cloud", "status"], { ...NOWHERE, ROUTEPLANE_URL: "http://me:hunter2@node" });
+    expect(url).toMatchObject({ code: 2, stderr: expect.stringContaining("ROUTEPLANE_URL") });
+    expect(url.stderr).not.toContain("hunter2");
+    const port = await runHere(["up"], { ...NOWHERE, ROUTEPLANE_PORT: "http" });
+    expect(port).toMatchObject({ code: 2, stderr: expect.stringContaining("ROUTEPLANE_PORT") });
+  });
+
+  it("never repeats a token that was pasted into the wrong place", async () => {
+    const { stderr } = await runHere(["cloud", "rp_live_abc_def_ghi"], NOWHERE);
+    expect(stderr).toContain("[redacted]");
+    expect(stderr).not.toContain("abc_def");
+  });
+});
+
+describe("help", () => {
+  it.each([[[]], [["up"]], [["cloud"]], [["cloud", "keys"]], [MINT], [BUDGET], [["cloud", "policy", "bind"]]])(
+    "of %j goes to stdout, with examples",
+    async (argv) => {
+      const { code, stdout, stderr } = await runHere([...argv, "--help"], NOWHERE);
+      expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
+      if (argv.join(" ") !== "cloud") expect(stdout).toContain("$ ");
+      expect(stdout).toContain("--json");
+    },
+  );
+
+  it("documents the exit codes", async () => {
+    const { stdout } = await runHere(["--help"], NOWHERE);
+    for (const line of ["0  done", "1  the command failed", "2  the command line is wrong", "4  not signed in"]) {
+      expect(stdout).toContain(line);
+    }
+  });
+});
+
+describe("the process", () => {
+  it("ends with the code that the command ended with, and its words on the right streams", async () => {
+    const wrong = await runCli(["cloud", "stauts"], NOWHERE);
+    expect(wrong).toEqual({ code: 2, stdout: "", stderr: expect.stringContaining("Did you mean status?") });
+    const right = await runCli(["--version"], NOWHERE);
+    expect(right).toEqual({ code: 0, stdout: expect.stringMatching(/^\d+\.\d+\.\d+\n$/), stderr: "" });
+  });
+});

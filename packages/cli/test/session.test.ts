@@ -1,0 +1,180 @@
+import { mkdtemp, readFile, rm, stat, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { Code, type ConnectRouter } from "@connectrpc/connect";
+import { IdentityService, NamespaceService } from "@routeplane/contracts/auth";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { runCli } from "./cli-process.ts";
+import { type NodeDouble, refusal, startNodeDouble } from "./node-double.ts";
+
+const CREATED = { seconds: 1_777_593_600n, nanos: 0 };
+
+function routes(router: ConnectRouter): void {
+  router.service(IdentityService, {
+    whoAmI(_, { requestHeader }) {
+      const token = requestHeader.get("authorization");
+      if (token === "Bearer rp_live_bad") throw refusal(Code.Unauthenticated, "CREDENTIAL_INVALID", "not a valid key");
+      const account = { id: "acc_1", name: "default" };
+      if (token?.includes("rpo_"))
+        return { account, identity: { case: "operator", value: { operatorId: "op_1", name: "o" } } };
+      const key = { keyId: "key_1", name: "root", namespaceId: "ns_1", namespaceName: "default", scopes: ["keys:*"] };
+      return { account, identity: { case: "key", value: key } };
+    },
+  });
+  router.service(NamespaceService, {
+    listNamespaces: () => ({
+      namespaces: [
+        { id: "ns_1", name: "default", active: true, createdAt: CREATED },
+        { id: "ns_2", name: "staging", createdAt: CREATED },
+      ],
+    }),
+    createNamespace: ({ name }) => ({ namespace: { id: "ns_3", name, createdAt: CREATED } }),
+  });
+}
+
+let home: string;
+let node: NodeDouble;
+
+beforeEach(async () => {
+  home = await mkdtemp(join(tmpdir(), "routeplane-cli-"));
+  node = await startNodeDouble(routes);
+});
+
+afterEach(async () => {
+  await node[Symbol.asyncDispose]();
+  await rm(home, { recursive: true });
+});
+
+const save = (file: string, value: string): Promise<void> => writeFile(join(home, file), `${value}\n`);
+
+describe("who the CLI is", () => {
+  it("is the saved login, at the saved address", async () => {
+    await save("api-key", "rp_live_saved");
+    await save("url", node.url);
+    expect(await runCli(["cloud", "whoami"], { ROUTEPLANE_HOME: home })).toMatchObject({ code: 0 });
+    expect(node.authorizations).toEqual(["Bearer rp_live_saved"]);
+  });
+
+  it("is what the environment says, before the saved login", async () => {
+    await save("api-key", "rp_live_saved");
+    await save("url", "http://127.0.0.1:1");
+    const environment = { ROUTEPLANE_HOME: home, ROUTEPLANE_URL: `${node.url}/`, ROUTEPLANE_API_KEY: "rp_live_env" };
+    expect(await runCli(["cloud", "whoami"], environment)).toMatchObject({ code: 0 });
+    expect(node.authorizations).toEqual(["Bearer rp_live_env"]);
+  });
+
+  it("is nobody without either: 4, and what to do", async () => {
+    const text = await runCli(["cloud", "keys", "list"], { ROUTEPLANE_HOME: home, ROUTEPLANE_URL: node.url });
+    expect(text).toMatchObject({ code: 4, stdout: "", stderr: expect.stringContaining("routeplane cloud login") });
+    const json = await runCli(["cloud", "status", "--json"], { ROUTEPLANE_HOME: home, ROUTEPLANE_URL: node.url });
+    expect(json.code).toBe(4);
+    expect(JSON.parse(json.stderr)).toMatchObject({ error: { code: "unauthenticated", reason: "CREDENTIAL_MISSING" } });
+    expect(node.authorizations).toEqual([]);
+  });
+
+  it("is the saved operator for what only an operator may do", async () => {
+    await save("api-key", "rp_live_saved");
+    await save("operator-key", "rpo_live_saved");
+    await save("url", node.url);
+    const created = await runCli(["cloud", "namespace", "create", "prod", "--json"], { ROUTEPLANE_HOME: home });
+    expect(JSON.parse(created.stdout)).toEqual({
+      id: "ns_3",
+      name: "prod",
+      active: false,
+      created_at: "2026-05-01T00:00:00.000Z",
+    });
+    expect(node.authorizations).toEqual(["Bearer rpo_live_saved"]);
+  });
+
+  it("is an operator's token from the environment, wherever the node is", async () => {
+    const environment = { ROUTEPLANE_HOME: home, ROUTEPLANE_URL: node.url };
+    await runCli(["cloud", "namespace", "create", "a"], { ...environment, ROUTEPLANE_API_KEY: "rpo_live_env" });
+    await runCli(["cloud", "namespace", "create", "b"], { ...environment, ROUTEPLANE_OPERATOR_KEY: "rpo_live_op" });
+    expect(node.authorizations).toEqual(["Bearer rpo_live_env", "Bearer rpo_live_op"]);
+  });
+
+  it("sends the local node's operator credential to no other node", async () => {
+    await save("operator-key", "rpo_live_saved");
+    const environment = { ROUTEPLANE_HOME: home, ROUTEPLANE_URL: "http://node.invalid" };
+    const { code, stderr } = await runCli(["cloud", "namespace", "create", "prod"], environment);
+    expect({ code, stderr }).toEqual({ code: 4, stderr: expect.stringContaining("ROUTEPLANE_OPERATOR_KEY") });
+  });
+});
+
+describe("login and logout", () => {
+  it("saves a key that the node knows, for its owner only, with the address", async () => {
+    const environment = { ROUTEPLANE_HOME: join(home, "new"), ROUTEPLANE_URL: node.url };
+    const { code, stdout, stderr } = await runCli(["cloud", "login", "--api-key", "-"], environment, "rp_live_new\n");
+    expect({ code, stdout: stdout.includes("default (ns_1)") }).toEqual({ code: 0, stdout: true });
+    expect(stdout + stderr).not.toContain("rp_live_new");
+    expect(await readFile(join(home, "new/api-key"), "utf8")).toBe("rp_live_new\n");
+    expect((await stat(join(home, "new/api-key"))).mode & 0o777).toBe(0o600);
+    expect(await readFile(join(home, "new/url"), "utf8")).toBe(`${node.url}\n`);
+  });
+
+  it.each([
+    ["one that the node refuses", "rp_live_bad"],
+    ["one that cannot be a key", "rp live\u0007"],
+  ])("saves nothing of %s: 4", async (_, key) => {
+    await save("api-key", "rp_live_saved");
+    const environment = { ROUTEPLANE_HOME: home, ROUTEPLANE_URL: node.url };
+    const { code, stdout, stderr } = await runCli(["cloud", "login", "--api-key", key], environment);
+    expect({ code, stdout }).toEqual({ code: 4, stdout: "" });
+    expect(stderr).not.toContain(key);
+    expect(await readFile(join(home, "api-key"), "utf8")).toBe("rp_live_saved\n");
+  });
+
+  it("says what to do when the login cannot be saved", async () => {
+    await save("file", "");
+    const environment = { ROUTEPLANE_HOME: join(home, "file"), ROUTEPLANE_URL: node.url };
+    const { code, stderr } = await runCli(["cloud", "login", "--api-key", "rp_live_new"], environment);
+    expect({ code, stderr }).toEqual({ code: 1, stderr: expect.stringContaining("ROUTEPLANE_HOME") });
+  });
+
+  it("forgets the key, and does not mind being asked twice", async () => {
+    await save("api-key", "rp_live_saved");
+    const environment = { ROUTEPLANE_HOME: home, ROUTEPLANE_URL: node.url };
+    for (let time = 0; time < 2; time++)
+      expect(await runCli(["cloud", "logout"], environment)).toMatchObject({ code: 0 });
+    expect(await runCli(["cloud", "whoami"], environment)).toMatchObject({ code: 4 });
+  });
+});
+
+describe("what it shows", () => {
+  const environment = (): Record<string, string> => ({
+    ROUTEPLANE_HOME: home,
+    ROUTEPLANE_URL: node.url,
+    ROUTEPLANE_API_KEY: "rp_live_env",
+  });
+
+  it("namespaces as the reference shows them", async () => {
+    const { stdout, stderr } = await runCli(["cloud", "namespace", "list"], environment());
+    expect({ stdout, stderr }).toEqual({ stdout: "ns_1 default (active)\nns_2 staging\n", stderr: "" });
+  });
+
+  it("the account, the bound namespace, the key and the node", async () => {
+    const { stdout } = await runCli(["cloud", "status"], environment());
+    expect(stdout).toBe(
+      [
+        `node       ${node.url} (healthy)`,
+        "account    default (acc_1)",
+        "namespace  default (ns_1)",
+        "key        root (key_1)",
+        "scopes     keys:*",
+        "expires    never",
+        "signed in  by the environment",
+        "",
+      ].join("\n"),
+    );
+    const json = await runCli(["cloud", "status", "--json"], environment());
+    expect(JSON.parse(json.stdout)).toEqual({
+      url: node.url,
+      healthy: true,
+      credential_source: "environment",
+      account: { id: "acc_1", name: "default" },
+      namespace: { id: "ns_1", name: "default" },
+      key: { id: "key_1", name: "root", scopes: ["keys:*"], expires_at: null },
+      operator: null,
+    });
+  });
+});
