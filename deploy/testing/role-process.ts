@@ -43,6 +43,31 @@ export async function runToExit(
   return { code, stdout, stderr, variablesRead: new Set(names === "" ? [] : (JSON.parse(names) as string[])) };
 }
 
+export interface RunningRole {
+  /** SIGTERM, as Kubernetes sends it; resolves to the exit code, or null if it had to be killed after 20 s. */
+  stop(): Promise<number | null>;
+  /** What it has written so far, both streams. */
+  output(): string;
+}
+
+/** Starts a role of a bundle, with this environment and no other, to run until it is stopped. */
+export function startRole(entry: string, role: string, environment: Readonly<Record<string, string>>): RunningRole {
+  const child = spawn(process.execPath, [entry, role], { env: environment, stdio: ["ignore", "pipe", "pipe"] });
+  let output = "";
+  for (const stream of [child.stdout, child.stderr]) stream.setEncoding("utf8").on("data", (text) => (output += text));
+  const exited = new Promise<number | null>((resolve, reject) => child.on("error", reject).on("close", resolve));
+  return {
+    async stop() {
+      child.kill("SIGTERM");
+      const killer = setTimeout(() => child.kill("SIGKILL"), EXIT_TIMEOUT_MS);
+      const code = await exited;
+      clearTimeout(killer);
+      return code;
+    },
+    output: () => output,
+  };
+}
+
 function textOf(stream: unknown): Promise<string> {
   if (!(stream instanceof Readable)) throw new Error("the process has no such output");
   return text(stream);

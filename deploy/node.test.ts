@@ -1,0 +1,131 @@
+import { randomBytes } from "node:crypto";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { RoleName } from "@routeplane/postgres";
+import { reservePorts } from "@routeplane/standalone";
+import { cloneDatabase, eventually, startNats } from "@routeplane/testing";
+import pg from "pg";
+import { afterAll, expect, it } from "vitest";
+import { bundle } from "./bundle.ts";
+import { buildKustomization } from "./testing/kustomize.ts";
+import { passes } from "./testing/probes.ts";
+import { type RunningRole, runToExit, startRole } from "./testing/role-process.ts";
+import { type Workload, workloadsOf } from "./testing/workloads.ts";
+
+/**
+ * A node as the manifests describe it, without Kubernetes: the bundle's processes with the manifests' environment on real
+ * Postgres and NATS, asked what the kubelet would ask.
+ */
+const WORKLOADS = workloadsOf([...(await buildKustomization("base")), ...(await buildKustomization("provision"))]);
+const SERVING = WORKLOADS.filter(({ kind }) => kind === "Deployment");
+const DATABASE = `deploy_${randomBytes(8).toString("hex")}`;
+const PROVIDERS_FILE = join(import.meta.dirname, "kustomize/base/providers.yaml");
+
+const folder = await mkdtemp(join(tmpdir(), "routeplane-deploy-"));
+const [server, nats, { entry }, reserved] = await Promise.all([
+  cloneDatabase(),
+  startNats(),
+  bundle(folder),
+  reservePorts(SERVING.length),
+]);
+const running = new Map<string, RunningRole>();
+
+afterAll(async () => {
+  await Promise.all([...running.values()].map((role) => role.stop()));
+  await execute(`drop database if exists ${DATABASE} with (force)`);
+  await Promise.all([server.drop(), nats.remove(), rm(folder, { recursive: true, force: true })]);
+  reserved.release();
+});
+
+/** Addresses of the roles inside the cluster, to where they listen here. */
+const portOf = (role: string): number => reserved.ports[SERVING.findIndex((workload) => workload.role === role)] ?? 0;
+
+/** What the manifest sets, with addresses of this machine and what an operator would put into the Secrets. */
+function environmentOf({ role, environment }: Workload): Record<string, string> {
+  const secrets: Record<string, string> = {
+    ROUTEPLANE_SERVICE_TOKEN: `rps_${"0f".repeat(32)}`,
+    ROUTEPLANE_KEY_PEPPERS: `p1:${"0f".repeat(32)}`,
+    ROUTEPLANE_NATS_URL: nats.url,
+    ROUTEPLANE_ADMIN_DATABASE_URL: server.adminUrl,
+    ROUTEPLANE_DATABASE_URL: databaseUrl(`routeplane_${role}` as RoleName),
+    ROUTEPLANE_MIGRATION_DATABASE_URL: databaseUrl(`routeplane_${role.replace("migrate-", "")}_owner` as RoleName),
+  };
+  const here = (name: string, value: string | undefined): string | undefined => {
+    const [, roleName] = /^ROUTEPLANE_PASSWORD_(.+)$/.exec(name) ?? [];
+    if (roleName !== undefined) return new URL(server.url(`routeplane_${roleName.toLowerCase()}` as RoleName)).password;
+    if (name === "ROUTEPLANE_PORT") return String(portOf(role));
+    if (name === "ROUTEPLANE_PROVIDERS") return PROVIDERS_FILE;
+    const [, callee = ""] = /^http:\/\/routeplane-([a-z]+):\d+$/.exec(value ?? "") ?? [];
+    return callee === "" ? (value ?? secrets[name]) : `http://127.0.0.1:${portOf(callee)}`;
+  };
+  const set = [...environment].flatMap(([name, value]) => {
+    const text = here(name, value);
+    return text === undefined ? [] : [[name, text] as const];
+  });
+  return Object.fromEntries(role === "provision" ? [...set, ["ROUTEPLANE_DATABASE", DATABASE]] : set);
+}
+
+function databaseUrl(role: RoleName): string {
+  const url = new URL(server.url(role));
+  url.pathname = `/${DATABASE}`;
+  return url.href;
+}
+
+async function execute(statement: string): Promise<void> {
+  const client = new pg.Client({ connectionString: server.adminUrl });
+  await client.connect();
+  try {
+    await client.query(statement);
+  } finally {
+    await client.end();
+  }
+}
+
+async function runJob(role: string): Promise<string> {
+  const workload = WORKLOADS.find((candidate) => candidate.role === role);
+  if (workload === undefined) throw new Error(`no Job runs ${role}`);
+  const { code, stdout, stderr } = await runToExit(entry, role, environmentOf(workload));
+  expect(code, stderr).toBe(0);
+  return stdout;
+}
+
+const isReady = ({ role, container }: Workload): Promise<boolean> => passes(container.readinessProbe, portOf(role));
+
+it(
+  "is alive but not ready until its database is provisioned and migrated, and then ready without a restart",
+  { timeout: 90_000 },
+  async () => {
+    for (const workload of SERVING)
+      running.set(workload.role, startRole(entry, workload.role, environmentOf(workload)));
+    for (const { role, container } of SERVING) {
+      const isAlive = (): Promise<boolean> => passes(container.livenessProbe, portOf(role));
+      await eventually(isAlive, 20_000).catch((cause: unknown) => {
+        throw new Error(`${role} is not alive: ${running.get(role)?.output()}`, { cause });
+      });
+      expect(await passes(container.startupProbe, portOf(role)), role).toBe(true);
+    }
+    for (const workload of SERVING) expect(await isReady(workload), workload.role).toBe(false);
+
+    expect(await runJob("provision")).toContain(DATABASE);
+    for (const workload of SERVING) expect(await isReady(workload), workload.role).toBe(false);
+
+    for (const service of ["auth", "policy", "usage"])
+      expect(await runJob(`migrate-${service}`)).toContain("applied 0001");
+    for (const workload of SERVING) {
+      await eventually(() => isReady(workload), 20_000).catch((cause: unknown) => {
+        throw new Error(`${workload.role} is not ready: ${running.get(workload.role)?.output()}`, { cause });
+      });
+    }
+  },
+);
+
+it("runs the same Jobs again without effect", { timeout: 60_000 }, async () => {
+  await runJob("provision");
+  for (const service of ["auth", "policy", "usage"]) expect(await runJob(`migrate-${service}`)).toContain("up to date");
+});
+
+it("ends in order when Kubernetes asks it to", { timeout: 60_000 }, async () => {
+  const codes = await Promise.all([...running].map(async ([role, process]) => [role, await process.stop()] as const));
+  expect(Object.fromEntries(codes)).toEqual(Object.fromEntries(SERVING.map(({ role }) => [role, 0])));
+});
