@@ -9,18 +9,20 @@ export interface ReadyNode {
   /** Where the gateways answer. */
   readonly gatewayPorts: readonly number[];
   readonly addresses: Addresses;
+  /** How long the start took. */
+  readonly startMs: number;
   /** Where whoever reads this is; the CLI works there. */
   readonly folder: string;
 }
 
 /** What to type once the node is ready. Names the file of a token, never the token. */
-export function nextSteps({ home, isDefaultHome, gatewayPorts, addresses, folder }: ReadyNode): string {
+export function nextSteps({ home, isDefaultHome, gatewayPorts, addresses, folder, startMs }: ReadyNode): string {
   const [first = 0, ...others] = gatewayPorts;
   const { auth, policy, usage } = addresses.services;
   const shownHome = quote(pathFrom(folder, home));
   return [
     "",
-    `Routeplane is ready on ${[first, ...others].map(urlOf).join(", ")}`,
+    `Routeplane is ready on ${[first, ...others].map(urlOf).join(", ")} (after ${(startMs / 1_000).toFixed(1)} s)`,
     "",
     "Try it, in another terminal:",
     ...(folder === CHECKOUT ? [] : [`  cd ${quote(folder)}`]),

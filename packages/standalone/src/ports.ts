@@ -16,21 +16,38 @@ export interface ReservedPorts {
 /**
  * Free ports on 127.0.0.1. Until they are released, or this process ends, no other call on this machine gets the same ones,
  * although nobody listens on them yet: each is marked by a socket in Linux's abstract namespace.
+ *
+ * @param adjacent whether each is one more than the one before
  */
-export async function reservePorts(count: number): Promise<ReservedPorts> {
-  const marks: Server[] = [];
-  const ports: number[] = [];
-  for (let attempt = 0; attempt < ATTEMPTS && ports.length < count; attempt += 1) {
-    const port = randomInt(RANGE.from, RANGE.to);
-    const mark = await tryListen(process.platform === "linux" ? { path: `\0routeplane-port-${port}` } : { port: 0 });
-    if (mark === undefined) continue;
-    marks.push(mark.unref());
-    if (await isFree(port)) ports.push(port);
+export async function reservePorts(count: number, adjacent = false): Promise<ReservedPorts> {
+  const blocks = adjacent ? [count] : Array.from({ length: count }, () => 1);
+  const reserved: ReservedPorts[] = [];
+  const release = (): void => reserved.forEach((block) => block.release());
+  try {
+    for (const size of blocks) reserved.push(await reserveBlock(size));
+  } catch (error) {
+    release();
+    throw error;
   }
-  const release = (): void => marks.forEach((mark) => mark.close());
-  if (ports.length === count) return { ports, release };
-  release();
-  throw new StartFailure(`there are not ${count} free ports between ${RANGE.from} and ${RANGE.to} on ${HOST}`);
+  return { ports: reserved.flatMap(({ ports }) => ports), release };
+}
+
+async function reserveBlock(size: number): Promise<ReservedPorts> {
+  for (let attempt = 0; attempt < ATTEMPTS; attempt += 1) {
+    const from = randomInt(RANGE.from, RANGE.to - size);
+    const ports = Array.from({ length: size }, (_, index) => from + index);
+    const marks: Server[] = [];
+    const release = (): void => marks.forEach((mark) => mark.close());
+    for (const port of ports) {
+      const mark = await tryListen(process.platform === "linux" ? { path: `\0routeplane-port-${port}` } : { port: 0 });
+      if (mark === undefined) break;
+      marks.push(mark.unref());
+      if (!(await isFree(port))) break;
+      if (port === ports.at(-1)) return { ports, release };
+    }
+    release();
+  }
+  throw new StartFailure(`there is no free port between ${RANGE.from} and ${RANGE.to} on ${HOST}`);
 }
 
 /** @throws StartFailure naming the first port that someone else listens on, or that we may not listen on */

@@ -53,6 +53,7 @@ export async function runNode(options: NodeOptions): Promise<number> {
 
 /** @throws what kept the node from starting; everything that had started is stopped by then */
 async function runUntilStopped(options: NodeOptions, progress: Progress, stop: AbortSignal): Promise<void> {
+  const startedAt = performance.now();
   const gatewayPorts = Array.from({ length: options.gateways }, (_, index) => options.port + index);
   const layout = await prepareHome(options.home);
   const lock = await lockHome(layout.home);
@@ -64,7 +65,8 @@ async function runUntilStopped(options: NodeOptions, progress: Progress, stop: A
     const start = { layout, gatewayPorts, environment: options.environment, progress, stop };
     const { addresses, fleet } = await startNode(start);
     try {
-      options.stdout.write(nextSteps({ ...placeOf(options, layout), gatewayPorts, addresses }));
+      const startMs = performance.now() - startedAt;
+      options.stdout.write(nextSteps({ ...placeOf(options, layout), gatewayPorts, addresses, startMs }));
       if (!stop.aborted) await once(stop, "abort");
     } finally {
       progress.say("Stopping Routeplane");

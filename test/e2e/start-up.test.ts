@@ -1,0 +1,110 @@
+import { readdir, readFile, stat } from "node:fs/promises";
+import { join } from "node:path";
+import { redactTokens } from "@routeplane/credentials";
+import { afterAll, describe, expect, it } from "vitest";
+import { newHome, processesOf, startNode, type TestNode } from "../harness/index.ts";
+
+const ROLES = ["aggregator", "auth", "gateway", "nats", "policy", "postgres", "usage"];
+
+/** One node: started, looked at, stopped, started again. Each test leans on the one before it. */
+describe("npm start", () => {
+  const home = newHome();
+  let node: TestNode;
+  let firstKey: string;
+  afterAll(async () => (await startedOrNothing()) && node.remove());
+
+  async function startedOrNothing(): Promise<boolean> {
+    return node !== undefined;
+  }
+
+  it("runs a node from an empty folder", async () => {
+    node = await startNode({ home: await home });
+    const response = await fetch(`${node.url}/healthz`);
+    expect(response.status).toBe(200);
+    firstKey = await node.apiKey();
+  });
+
+  it("runs every role as a process of its own, with its pid on file", async () => {
+    const files = await readdir(join(node.home, "run"));
+    expect(files.toSorted()).toEqual(ROLES.map((role) => `${role}.pid`));
+    const pids = await Promise.all(ROLES.map((role) => node.pid(role)));
+    expect(new Set(pids).size).toBe(ROLES.length);
+    for (const pid of pids) expect(() => process.kill(pid ?? 0, 0)).not.toThrow();
+  });
+
+  it("signs the CLI in to the namespace default", async () => {
+    const { exitCode, stdout } = await node.cli(["cloud", "namespace", "list"]);
+    expect(exitCode).toBe(0);
+    expect(stdout).toMatch(/^ns_[0-9a-z]{26}\s+default\s+\(active\)$/m);
+  });
+
+  it("saves the operator credential, which is another one", async () => {
+    expect(await node.operatorKey()).toMatch(/^rpo_/);
+    expect(firstKey).toMatch(/^rp_/);
+  });
+
+  it("keeps secrets to their owner", async () => {
+    const mode = async (name: string): Promise<string> =>
+      ((await stat(join(node.home, name))).mode & 0o777).toString(8);
+    for (const file of ["api-key", "operator-key", "secrets.json", "nats/nats.conf", "log/auth.log"]) {
+      expect([file, await mode(file)]).toEqual([file, "600"]);
+    }
+    for (const folder of ["run", "log", "nats", "postgres"]) {
+      expect([folder, await mode(folder)]).toEqual([folder, "700"]);
+    }
+  });
+
+  it("says what to do next, in commands that can be pasted", async () => {
+    expect(node.stdout()).toContain("npx routeplane cloud status");
+    expect(node.stdout()).toContain(`${node.url}/v1/chat/completions`);
+    expect(node.stdout()).toMatch(/gRPC: auth 127\.0\.0\.1:\d+, policy 127\.0\.0\.1:\d+, usage 127\.0\.0\.1:\d+/);
+  });
+
+  it("shows no token and no password, neither on the terminal nor in a log nor in a process list", async () => {
+    const secrets = await secretsOf(node);
+    const logs = await Promise.all((await readdir(join(node.home, "log"))).map((file) => readLog(node, file)));
+    const pids = await processesOf(node.home);
+    const commandLines = await Promise.all(pids.map((pid) => readFile(`/proc/${pid}/cmdline`, "utf8").catch(() => "")));
+    for (const text of [node.stdout(), node.stderr(), ...logs, ...commandLines]) {
+      expect(secrets.filter((secret) => text.includes(secret))).toEqual([]);
+      expect(redactTokens(text)).toBe(text);
+    }
+  });
+
+  it("stops on Ctrl-C with exit code 0, leaving no process and no pid file", async () => {
+    const { exitCode } = await node.stop("SIGINT");
+    expect(exitCode).toBe(0);
+    expect(await processesOf(node.home)).toEqual([]);
+    expect(await readdir(join(node.home, "run"))).toEqual([]);
+  });
+
+  it("starts again in under 10 s, with all that it knew", async () => {
+    const namespaceBefore = await readFile(join(node.home, "seeded"), "utf8");
+    node = await startNode({ home: node.home, port: node.port });
+    expect(node.startMs).toBeLessThan(10_000);
+    expect(await node.apiKey()).toBe(firstKey);
+    expect(await readFile(join(node.home, "seeded"), "utf8")).toBe(namespaceBefore);
+    const { exitCode, stdout } = await node.cli(["cloud", "keys", "list", "--json"]);
+    expect(exitCode).toBe(0);
+    const { data } = JSON.parse(stdout) as { data: { name: string }[] };
+    expect(data.map(({ name }) => name)).toEqual(["root"]);
+  });
+
+  it("does not sign in again after a logout", async () => {
+    await node.cli(["cloud", "logout"]);
+    await node.stop();
+    node = await startNode({ home: node.home, port: node.port });
+    await expect(node.apiKey()).rejects.toThrow("no api-key");
+  });
+});
+
+async function secretsOf(node: TestNode): Promise<readonly string[]> {
+  const saved: unknown = JSON.parse(await readFile(join(node.home, "secrets.json"), "utf8"));
+  const texts = (value: unknown): string[] =>
+    typeof value === "string" ? [value] : Object.values(value as object).flatMap(texts);
+  return [...texts(saved), await node.apiKey(), await node.operatorKey()];
+}
+
+function readLog(node: TestNode, file: string): Promise<string> {
+  return readFile(join(node.home, "log", file), "utf8");
+}

@@ -1,0 +1,68 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { existsSync } from "node:fs";
+import { join } from "node:path";
+import { CHECKOUT } from "@routeplane/standalone";
+
+export interface CommandResult {
+  /** Null if it was ended by a signal. */
+  readonly exitCode: number | null;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+export interface RunOptions {
+  readonly environment?: Readonly<Record<string, string>>;
+  /** What it reads from stdin; nothing by default. */
+  readonly input?: string;
+  /** It is killed after this; 30 s by default. */
+  readonly timeoutMs?: number;
+  /** Where it runs; the checkout by default. */
+  readonly folder?: string;
+}
+
+export interface RunningCommand {
+  readonly child: ChildProcess;
+  /** So far. */
+  readonly stdout: () => string;
+  readonly stderr: () => string;
+  readonly ended: Promise<CommandResult>;
+}
+
+const CLI = join(CHECKOUT, "packages/cli/src/main.ts");
+const BOOTSTRAP = join(CHECKOUT, "packages/standalone/bin/bootstrap.js");
+const SETPRIV = "/usr/bin/setpriv";
+
+/** Runs `routeplane <args>` on the node of that home. */
+export function runCli(home: string, args: readonly string[], options: RunOptions = {}): Promise<CommandResult> {
+  return run([CLI, ...args], { ...options, environment: { ROUTEPLANE_HOME: home, ...options.environment } }).ended;
+}
+
+/** Starts `routeplane up` as `npm start` does. */
+export function runUp(home: string, args: readonly string[], options: RunOptions = {}): RunningCommand {
+  const environment = { ROUTEPLANE_HOME: home, ...options.environment };
+  return run([BOOTSTRAP, "packages/cli/src/main.ts", "up", ...args], { timeoutMs: 600_000, ...options, environment });
+}
+
+/** Runs a script with this Node, with nothing of this process's environment but the PATH and HOME. It dies with this process. */
+function run(args: readonly string[], options: RunOptions): RunningCommand {
+  const { environment = {}, input, timeoutMs = 30_000, folder = CHECKOUT } = options;
+  const command = [...(existsSync(SETPRIV) ? [SETPRIV, "--pdeathsig", "TERM"] : []), process.execPath, ...args];
+  const [executable = "", ...rest] = command;
+  const child = spawn(executable, rest, {
+    cwd: folder,
+    env: { PATH: process.env["PATH"], HOME: process.env["HOME"], ...environment },
+    stdio: "pipe",
+    timeout: timeoutMs,
+    killSignal: "SIGKILL",
+  });
+  let stdout = "";
+  let stderr = "";
+  child.stdout.setEncoding("utf8").on("data", (text: string) => (stdout += text));
+  child.stderr.setEncoding("utf8").on("data", (text: string) => (stderr += text));
+  // A command that ends without reading its input closes the pipe.
+  child.stdin.on("error", () => {});
+  child.stdin.end(input);
+  const ended = once(child, "close").then(([exitCode]) => ({ exitCode: exitCode as number | null, stdout, stderr }));
+  return { child, stdout: () => stdout, stderr: () => stderr, ended };
+}

@@ -1,0 +1,130 @@
+import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { readSaved, reservePorts } from "@routeplane/standalone";
+import { eventually } from "@routeplane/testing";
+import { type CommandResult, runCli, type RunOptions, runUp } from "./commands.ts";
+import { isAlive } from "./processes.ts";
+
+export interface StartOptions {
+  /** An earlier node's, to start it again; a new one by default. */
+  readonly home?: string;
+  /** A free one by default. */
+  readonly port?: number;
+  /** 1 by default. */
+  readonly gateways?: number;
+  /** On top of the PATH and HOME of this process, e.g. provider keys. */
+  readonly environment?: Readonly<Record<string, string>>;
+}
+
+/** A node that is ready. */
+export interface TestNode {
+  readonly home: string;
+  /** Where its first gateway answers. */
+  readonly url: string;
+  readonly port: number;
+  /** From the start of the command until it said that the node is ready. */
+  readonly startMs: number;
+  /** Of the command that runs it. */
+  readonly supervisorPid: number;
+  /** What the command printed so far. */
+  stdout(): string;
+  stderr(): string;
+  /** Runs `routeplane <args>` on this node. */
+  cli(args: readonly string[], options?: RunOptions): Promise<CommandResult>;
+  /** Token of the root key that the first start saved. */
+  apiKey(): Promise<string>;
+  operatorKey(): Promise<string>;
+  /** What a process has logged, since the home was made. */
+  log(role: string): Promise<string>;
+  /** Process id by its pid file; undefined if there is none. */
+  pid(role: string): Promise<number | undefined>;
+  /** Kills a process with SIGKILL, and waits until the supervisor has started another in its place. */
+  kill(role: string): Promise<void>;
+  /** Until every gateway answers that it can serve requests. */
+  healthy(): Promise<void>;
+  /** Stops it as Ctrl-C does, or with another signal. Data and home stay. */
+  stop(signal?: NodeJS.Signals): Promise<CommandResult>;
+  /** Stops it and removes its home. */
+  remove(): Promise<void>;
+}
+
+const START_TIMEOUT_MS = 90_000;
+
+/** An empty folder for a node, closed to other users. */
+export function newHome(): Promise<string> {
+  return mkdtemp(join(tmpdir(), `routeplane-test-${process.pid}-home-`));
+}
+
+/** @throws Error with all that the command printed, if the node does not get ready */
+export async function startNode(options: StartOptions = {}): Promise<TestNode> {
+  const { gateways = 1, environment = {} } = options;
+  const home = options.home ?? (await newHome());
+  const reserved = await reservePorts(gateways, true);
+  const port = options.port ?? reserved.ports[0] ?? 0;
+  const startedAt = performance.now();
+  const args = gateways === 1 ? [] : ["--gateways", `${gateways}`];
+  const command = runUp(home, args, { environment: { ROUTEPLANE_PORT: `${port}`, ...environment } });
+  const isReady = (): boolean => command.stdout().includes("Routeplane is ready");
+  await Promise.race([eventually(isReady, START_TIMEOUT_MS), command.ended]).catch(() => {});
+  if (!isReady()) {
+    command.child.kill("SIGKILL");
+    throw new Error(`the node did not get ready:\n${command.stderr()}\n${command.stdout()}`);
+  }
+  const startMs = performance.now() - startedAt;
+
+  const saved = async (file: "api-key" | "operator-key"): Promise<string> => {
+    const token = await readSaved(home, file);
+    if (token === undefined) throw new Error(`the node has saved no ${file}`);
+    return token;
+  };
+  const pid = async (role: string): Promise<number | undefined> => {
+    const text = await readFile(join(home, "run", `${role}.pid`), "utf8").catch(() => undefined);
+    return text === undefined ? undefined : Number(text);
+  };
+  const node: TestNode = {
+    home,
+    url: `http://127.0.0.1:${port}`,
+    port,
+    startMs,
+    supervisorPid: command.child.pid ?? 0,
+    stdout: command.stdout,
+    stderr: command.stderr,
+    cli: (cliArgs, runOptions) => runCli(home, cliArgs, runOptions),
+    apiKey: () => saved("api-key"),
+    operatorKey: () => saved("operator-key"),
+    log: (role) => readFile(join(home, "log", `${role}.log`), "utf8"),
+    pid,
+    kill: (role) => killAndAwaitNext(role, pid),
+    async healthy() {
+      const ports = Array.from({ length: gateways }, (_, index) => port + index);
+      for (const each of ports) await eventually(() => answers(`http://127.0.0.1:${each}/healthz`), 30_000);
+    },
+    stop(signal = "SIGINT") {
+      command.child.kill(signal);
+      return command.ended;
+    },
+    async remove() {
+      await node.stop();
+      reserved.release();
+      await rm(home, { recursive: true, force: true });
+    },
+  };
+  return node;
+}
+
+async function killAndAwaitNext(role: string, pid: (role: string) => Promise<number | undefined>): Promise<void> {
+  const before = await pid(role);
+  if (before === undefined) throw new Error(`${role} does not run`);
+  process.kill(before, "SIGKILL");
+  await eventually(async () => {
+    const now = await pid(role);
+    return now !== undefined && now !== before && isAlive(now);
+  }, 15_000);
+}
+
+async function answers(url: string): Promise<boolean> {
+  const response = await fetch(url, { signal: AbortSignal.timeout(2_000) });
+  await response.body?.cancel();
+  return response.ok;
+}
