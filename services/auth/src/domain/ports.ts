@@ -17,7 +17,7 @@ export interface PageRequest<K> {
 
 /** Keys of one namespace at a time. A key of another is as good as none. */
 export interface KeyStore {
-  /** Reads the lineage of `parentId` and adds what `build` makes of it, in one transaction that a revocation waits for. */
+  /** Reads the lineage of `parentId` and adds what `build` makes of it, in one transaction. */
   addSubKey(
     namespaceId: Id<"ns">,
     parentId: Id<"key">,

@@ -11,8 +11,8 @@ export function createKeyStore(database: Database<AuthSchema>): KeyStore {
   return {
     addSubKey: (namespaceId, parentId, secret, build) =>
       database.within({ namespaceId }, async (tx) => {
-        // Locked, so that a revocation or narrowing above either is seen here or waits for the new key.
-        const parent = await selectLineage(tx, parentId, "lock");
+        // Needs no lock: what is revoked or narrowed above at this moment is held against the new key at every use.
+        const parent = await selectLineage(tx, parentId);
         if (parent === undefined) throw notFound();
         const key = build(parent);
         await insertKey(tx, key, secret);
@@ -68,19 +68,15 @@ function selectKeys(tx: Transaction<AuthSchema>) {
     .select("n.account_id");
 }
 
-async function selectLineage(
-  tx: Transaction<AuthSchema>,
-  keyId: Id<"key">,
-  lock?: "lock",
-): Promise<Lineage | undefined> {
+async function selectLineage(tx: Transaction<AuthSchema>, keyId: Id<"key">): Promise<Lineage | undefined> {
   const path = tx
     .selectFrom("keys")
     .select(sql<Id<"key">>`unnest(lineage)`.as("id"))
     .where("id", "=", keyId);
-  const query = selectKeys(tx)
+  const rows = await selectKeys(tx)
     .where("k.id", "in", path)
-    .orderBy(sql`cardinality(k.lineage)`);
-  const rows = await (lock === undefined ? query : query.forShare("k")).execute();
+    .orderBy(sql`cardinality(k.lineage)`)
+    .execute();
   const [root, ...below] = rows.map(fromKeyRow);
   return root && [root, ...below];
 }
