@@ -1,6 +1,7 @@
 import { createInterface } from "node:readline/promises";
 import type { Context } from "./context.ts";
 import { usageError } from "./errors.ts";
+import { printable } from "./output/printable.ts";
 
 /** The first line of standard input, e.g. a key that must not show in the process list. */
 export async function readLine({ stdin, output }: Context, what: string): Promise<string> {
@@ -19,7 +20,11 @@ export async function confirm({ stdin, stderr, output }: Context, question: stri
   if (output.json || !stdin.isTTY || !stderr.isTTY) return true;
   const prompt = createInterface({ input: stdin, output: stderr });
   try {
-    return /^y(es)?$/i.test((await prompt.question(`${question} [y/N] `)).trim());
+    return /^y(es)?$/i.test((await prompt.question(`${printable(question)} [y/N] `)).trim());
+  } catch {
+    // Ctrl-C and Ctrl-D: whoever leaves did not say yes.
+    stderr.write("\n");
+    return false;
   } finally {
     prompt.close();
   }

@@ -5,6 +5,7 @@ import { ExitCode, usageError } from "../errors.ts";
 import { withExamples } from "./examples.ts";
 
 const DEFAULT_PORT = 8080;
+const MAX_PORT = 65_535;
 
 interface UpOptions {
   readonly port?: number;
@@ -23,11 +24,15 @@ export function addUpCommand(program: Command, context: Context): void {
 
 async function runUp(context: Context, { port, gateways }: UpOptions): Promise<void> {
   const { settings, output, stdout, stderr } = context;
+  const firstPort = port ?? portFromEnvironment(settings.port);
+  if (firstPort + gateways - 1 > MAX_PORT) {
+    throw usageError(`${gateways} gateways from port ${firstPort} on would need ports beyond ${MAX_PORT}`);
+  }
   // Loaded here, so that no other command pays for what running a node needs.
   const { runNode } = await import("@routeplane/standalone");
   const exitCode = await runNode({
     home: settings.home,
-    port: port ?? portFromEnvironment(settings.port),
+    port: firstPort,
     gateways,
     environment: settings.environment,
     // What it prints is for people.
