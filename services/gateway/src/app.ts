@@ -1,0 +1,102 @@
+import type { Clock } from "@routeplane/domain";
+import { type EventPublisher, openPublisher } from "@routeplane/events";
+import { createVerifier, serviceTransport } from "@routeplane/rpc";
+import { type Component, createLogger, type Logger, type RunningProcess } from "@routeplane/runtime";
+import { createAdmissions } from "./clients/admissions.ts";
+import { serviceDependency } from "./clients/reachable.ts";
+import { createServiceRelay } from "./clients/service-relay.ts";
+import { createUsageLog } from "./clients/usage-log.ts";
+import type { Config } from "./config.ts";
+import { createModelDirectory } from "./domain/model-directory.ts";
+import { createPipeline } from "./domain/pipeline.ts";
+import type { Upstream, VerifyKey } from "./domain/ports.ts";
+import { createSettlements } from "./domain/settlements.ts";
+import { healthRoute } from "./handlers/health.ts";
+import { startHttpServer } from "./handlers/http-server.ts";
+import { inferenceRoutes } from "./handlers/inference.ts";
+import { managementRoutes, unknownMethod } from "./handlers/management.ts";
+import { createRouter, type Route } from "./handlers/router.ts";
+import type { Provider } from "./providers/providers.ts";
+import { createRedaction } from "./redaction.ts";
+import { createEchoUpstream } from "./upstreams/echo-upstream.ts";
+import { createOpenAiUpstream } from "./upstreams/openai-upstream.ts";
+
+export async function startGateway(config: Config): Promise<RunningProcess> {
+  const redact = createRedaction(config.providers);
+  const log = createLogger("gateway", redact, config.logLevel);
+  for (const warning of config.warnings) log.warn(warning);
+  for (const { name, unpriced } of config.providers) {
+    if (unpriced.length > 0)
+      log.warn({ provider: name, models: unpriced }, "no known price: charged at 10/30 USD per Mtok");
+  }
+  const publisher = openPublisher({ nats: config.nats, log, name: "gateway" });
+  const upstreams = openUpstreams(config.providers, Date.now);
+  const { routes, components } = wireGateway({ config, publisher, upstreams, log, clock: Date.now });
+  const router = createRouter({ routes, unknownMethod, redact, log, clock: Date.now });
+  const server = await startHttpServer({ ...config, handle: router.handle, cutAll: router.cutAll });
+  return { log, components: [publisher, upstreamsComponent(upstreams), ...components, server] };
+}
+
+export interface GatewayWiring {
+  readonly config: Pick<Config, "serviceToken" | "authUrl" | "policyUrl" | "usageUrl" | "providers">;
+  readonly publisher: EventPublisher;
+  readonly upstreams: ReadonlyMap<string, Upstream>;
+  readonly log: Logger;
+  readonly clock: Clock;
+}
+
+export interface Gateway {
+  /** Every address that the gateway serves. */
+  readonly routes: readonly Route[];
+  /** To be stopped after the server, in reverse. */
+  readonly components: readonly Component[];
+}
+
+/** The gateway without its process. The upstreams go to the pipeline and to nobody else. */
+export function wireGateway({ config, publisher, upstreams, log, clock }: GatewayWiring): Gateway {
+  const { serviceToken, authUrl, policyUrl, usageUrl } = config;
+  const auth = serviceTransport({ url: authUrl, serviceToken });
+  const policy = serviceTransport({ url: policyUrl, serviceToken });
+  const relays = {
+    auth: createServiceRelay("auth", authUrl),
+    policy: createServiceRelay("policy", policyUrl),
+    usage: createServiceRelay("usage", usageUrl),
+  };
+
+  const verifyKey: VerifyKey = createVerifier(auth);
+  const admissions = createAdmissions(policy);
+  const usageLog = createUsageLog(publisher);
+  const settlements = createSettlements({ admissions, usageLog, log });
+  const directory = createModelDirectory(config.providers.flatMap(({ models }) => models));
+  const serve = createPipeline({ verifyKey, directory, admissions, usageLog, settlements, upstreams, log, clock });
+
+  const dependencies = [
+    serviceDependency("auth", auth),
+    serviceDependency("policy", policy),
+    { name: "nats", isReachable: () => publisher.isReachable() },
+  ];
+  const configuredAt = Math.floor(clock() / 1000);
+  const routes = [
+    ...inferenceRoutes({ serve, verifyKey, directory, configuredAt }),
+    ...managementRoutes(relays),
+    healthRoute(dependencies, clock),
+  ];
+  return { routes, components: [...Object.values(relays), settlements] };
+}
+
+export function openUpstreams(providers: readonly Provider[], clock: Clock): ReadonlyMap<string, Upstream> {
+  const opened = providers.map(({ name, upstream }) => {
+    const open = upstream === "echo" ? createEchoUpstream(clock) : createOpenAiUpstream(upstream);
+    return [name, open] as const;
+  });
+  return new Map(opened);
+}
+
+function upstreamsComponent(upstreams: ReadonlyMap<string, Upstream>): Component {
+  return {
+    name: "upstreams",
+    async stop() {
+      await Promise.all([...upstreams.values()].map((upstream) => upstream.close()));
+    },
+  };
+}

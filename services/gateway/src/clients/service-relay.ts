@@ -1,0 +1,123 @@
+import { once } from "node:events";
+import type { IncomingHttpHeaders } from "node:http";
+import type { ClientHttp2Stream, IncomingHttpHeaders as Http2Headers } from "node:http2";
+import { pipeline } from "node:stream/promises";
+import { Code, ConnectError } from "@connectrpc/connect";
+import { Http2SessionManager } from "@connectrpc/connect-node";
+import type { Component } from "@routeplane/runtime";
+import type { Exchange } from "../handlers/exchange.ts";
+
+/** Passes Connect calls on to one service, bytes as they are. */
+export interface ServiceRelay extends Component {
+  /** @throws ConnectError or Error if there is no answer; nothing was sent to the client then */
+  forward(exchange: Exchange): Promise<void>;
+}
+
+/** What a management call needs; cookies, forwarding headers and everything else stays outside. */
+const REQUEST_HEADERS = new Set([
+  "accept",
+  "accept-encoding",
+  "authorization",
+  "content-encoding",
+  "content-type",
+  "user-agent",
+  "x-api-key",
+]);
+const RESPONSE_HEADERS = new Set(["content-encoding", "content-type", "retry-after", "vary"]);
+const CONNECT_HEADER = /^(connect|grpc|trailer)-[a-z0-9-]+$/;
+
+/** The services take 1 MiB: this leaves the refusal to them, and still bounds what passes through here. */
+const MAX_REQUEST_BYTES = 2 * 1024 ** 2;
+const CONNECT_TIMEOUT_MS = 2_000;
+/** A service ends every call within 30 s by itself. */
+const HEADERS_TIMEOUT_MS = 31_000;
+
+/** @param url where the service listens with HTTP/2 in clear text */
+export function createServiceRelay(name: string, url: string): ServiceRelay {
+  const sessions = new Http2SessionManager(url, { pingIntervalMs: 10_000, pingTimeoutMs: 2_000 });
+  return {
+    name: `relay to ${name}`,
+    async forward(exchange) {
+      const { request, response, reply, requestId, path } = exchange;
+      const tooLarge = new ConnectError(
+        `the request is larger than ${MAX_REQUEST_BYTES} bytes`,
+        Code.ResourceExhausted,
+      );
+      if (Number(request.headers["content-length"] ?? 0) > MAX_REQUEST_BYTES) throw tooLarge;
+      const headers = { ...toServiceHeaders(request.headers), "x-request-id": requestId };
+      const stream = await connected(sessions.request("POST", path, headers, {}));
+      const cut = (): void => void stream.destroy();
+      reply.signal.addEventListener("abort", cut, { once: true });
+      if (reply.signal.aborted) cut();
+      let size = 0;
+      request.on("data", (chunk: Buffer) => {
+        size += chunk.length;
+        if (size > MAX_REQUEST_BYTES) stream.destroy(tooLarge);
+      });
+      request.pipe(stream);
+      try {
+        const answer = await headersOf(stream);
+        reply.begin(Number(answer[":status"] ?? 502), toClientHeaders(answer));
+        await pipeline(stream, response);
+      } finally {
+        reply.signal.removeEventListener("abort", cut);
+        request.unpipe(stream);
+        stream.destroy();
+      }
+    },
+    async stop() {
+      sessions.abort();
+    },
+  };
+}
+
+async function connected(stream: Promise<ClientHttp2Stream>): Promise<ClientHttp2Stream> {
+  const late = Promise.withResolvers<never>();
+  const timer = setTimeout(() => late.reject(new Error("no connection in time")), CONNECT_TIMEOUT_MS);
+  try {
+    return await Promise.race([stream, late.promise]);
+  } catch (error) {
+    // Should it come after all, nobody uses it.
+    void stream.then((unused) => unused.destroy()).catch(() => {});
+    throw error;
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+async function headersOf(stream: ClientHttp2Stream): Promise<Http2Headers> {
+  const late = setTimeout(
+    () => stream.destroy(new ConnectError("too slow", Code.DeadlineExceeded)),
+    HEADERS_TIMEOUT_MS,
+  );
+  const closed = Promise.withResolvers<never>();
+  stream.once("close", () => closed.reject(new Error("the service closed the call without an answer")));
+  try {
+    const [headers] = (await Promise.race([once(stream, "response"), closed.promise])) as [Http2Headers];
+    return headers;
+  } finally {
+    clearTimeout(late);
+    // A reset in the middle of the body is reported by whoever reads it.
+    stream.on("error", () => {});
+  }
+}
+
+export function toServiceHeaders(headers: IncomingHttpHeaders): Record<string, string | string[]> {
+  return allowed(headers, REQUEST_HEADERS);
+}
+
+function toClientHeaders(headers: Http2Headers): Record<string, string> {
+  const kept = Object.entries(allowed(headers, RESPONSE_HEADERS));
+  return Object.fromEntries(kept.map(([name, value]) => [name, String(value)]));
+}
+
+function allowed(
+  headers: IncomingHttpHeaders | Http2Headers,
+  names: ReadonlySet<string>,
+): Record<string, string | string[]> {
+  const kept: Record<string, string | string[]> = {};
+  for (const [name, value] of Object.entries(headers)) {
+    if (value !== undefined && (names.has(name) || CONNECT_HEADER.test(name))) kept[name] = value;
+  }
+  return kept;
+}

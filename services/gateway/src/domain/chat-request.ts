@@ -1,0 +1,189 @@
+import { type Member, setMembers, topLevelMembers } from "./json-members.ts";
+import { badBody, badField, bodyTooLarge } from "./refusal.ts";
+
+export const MAX_BODY_BYTES = 10 * 1024 ** 2;
+/** OpenAI's own bound. */
+const MAX_CHOICES = 128;
+/** No model writes more in one answer; asking for more asks for this. */
+const MAX_OUTPUT_TOKENS_PER_CHOICE = 1_000_000;
+const MAX_MODEL_LENGTH = 256;
+
+export type OutputField = "max_tokens" | "max_completion_tokens";
+
+/** What the gateway needs to know of a chat completion; the rest of the body is the upstream's business. */
+export interface ChatRequest {
+  /** The body as it came. */
+  readonly bytes: Uint8Array;
+  readonly text: string;
+  readonly members: readonly Member[];
+  /** As the client wrote it. */
+  readonly model: string;
+  readonly choices: number;
+  /** Which of its two names the client used for the output bound, and its value for each choice; undefined if for none. */
+  readonly output: { readonly field: OutputField; readonly asked: number; readonly bounded: number } | undefined;
+  readonly streamed: boolean;
+  /** Whether the client wants the extra chunk with the usage. */
+  readonly wantsUsageChunk: boolean;
+  readonly streamOptions: Readonly<Record<string, unknown>> | undefined;
+  readonly media: MediaCounts;
+}
+
+/** Parts of messages whose tokens their bytes do not bound. */
+export interface MediaCounts {
+  readonly images: number;
+  readonly files: number;
+}
+
+type JsonObject = Record<string, unknown>;
+
+/** Members that decide over cost or routing. An upstream that matches names without case must not see others than we do. */
+const GOVERNED = new Set(["model", "messages", "n", "max_tokens", "max_completion_tokens", "stream", "stream_options"]);
+
+/**
+ * Reads a body of POST /v1/chat/completions.
+ *
+ * @throws Refusal 400 that names the field, or 413
+ */
+export function parseChatRequest(bytes: Uint8Array): ChatRequest {
+  if (bytes.length > MAX_BODY_BYTES) throw bodyTooLarge(MAX_BODY_BYTES);
+  const text = decode(bytes);
+  const body = parseObject(text);
+  const members = topLevelMembers(text);
+  refuseAmbiguousMembers(members);
+  const streamed = optionalBoolean(body, "stream") ?? false;
+  const streamOptions = readStreamOptions(body, streamed);
+  const messages = readMessages(body);
+  return {
+    bytes,
+    text,
+    members,
+    model: readModel(body),
+    choices: optionalInteger(body, "n", MAX_CHOICES) ?? 1,
+    output: readOutput(body),
+    streamed,
+    wantsUsageChunk: streamOptions?.["include_usage"] === true,
+    streamOptions,
+    media: countMedia(messages),
+  };
+}
+
+export interface UpstreamBody {
+  /** The model's id at the upstream. */
+  readonly model: string;
+  /** The output bound of each choice. */
+  readonly outputTokensMax: number;
+  /** The name under which this upstream takes an output bound that the client did not give. */
+  readonly outputField: OutputField;
+}
+
+/** The body for the upstream: the client's bytes, with only what must change changed. */
+export function upstreamBody(
+  request: ChatRequest,
+  { model, outputTokensMax, outputField }: UpstreamBody,
+): string | Uint8Array {
+  const values = new Map<string, string>();
+  if (request.model !== model) values.set("model", JSON.stringify(model));
+  if (request.output?.asked !== outputTokensMax) {
+    values.set(request.output?.field ?? outputField, String(outputTokensMax));
+  }
+  if (request.streamed && !request.wantsUsageChunk) {
+    values.set("stream_options", JSON.stringify({ ...request.streamOptions, include_usage: true }));
+  }
+  return values.size === 0 ? request.bytes : setMembers(request.text, request.members, values);
+}
+
+function decode(bytes: Uint8Array): string {
+  try {
+    return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
+  } catch {
+    throw badBody("the request body is not UTF-8");
+  }
+}
+
+function parseObject(text: string): JsonObject {
+  let body: unknown;
+  try {
+    body = JSON.parse(text);
+  } catch {
+    throw badBody("the request body is not JSON");
+  }
+  if (!isObject(body)) throw badBody("the request body must be a JSON object");
+  return body;
+}
+
+function refuseAmbiguousMembers(members: readonly Member[]): void {
+  const seen = new Set<string>();
+  for (const { key } of members) {
+    const name = key.toLowerCase();
+    if (!GOVERNED.has(name)) continue;
+    if (seen.has(name)) throw badField(name, "is given twice");
+    if (key !== name) throw badField(key.slice(0, 60), `must be written '${name}'`);
+    seen.add(name);
+  }
+}
+
+function readModel(body: JsonObject): string {
+  const { model } = body;
+  if (typeof model !== "string" || model.trim() === "") throw badField("model", "must be a string that names a model");
+  if (model.length > MAX_MODEL_LENGTH) throw badField("model", `must be at most ${MAX_MODEL_LENGTH} characters long`);
+  return model;
+}
+
+function readMessages(body: JsonObject): readonly JsonObject[] {
+  const { messages } = body;
+  if (!Array.isArray(messages) || messages.length === 0) throw badField("messages", "must be a non-empty array");
+  messages.forEach((message, index) => {
+    if (!isObject(message)) throw badField(`messages[${index}]`, "must be an object");
+  });
+  return messages as JsonObject[];
+}
+
+function readOutput(body: JsonObject): ChatRequest["output"] {
+  const both = (["max_completion_tokens", "max_tokens"] as const).flatMap((field) => {
+    const asked = optionalInteger(body, field, Number.MAX_SAFE_INTEGER);
+    return asked === undefined ? [] : [{ field, asked, bounded: Math.min(asked, MAX_OUTPUT_TOKENS_PER_CHOICE) }];
+  });
+  if (both.length > 1) throw badField("max_tokens", "and 'max_completion_tokens' must not both be given");
+  return both[0];
+}
+
+function readStreamOptions(body: JsonObject, streamed: boolean): JsonObject | undefined {
+  const options = body["stream_options"] ?? undefined;
+  if (options === undefined) return undefined;
+  if (!isObject(options)) throw badField("stream_options", "must be an object");
+  if (!streamed) throw badField("stream_options", "is only allowed when 'stream' is true");
+  optionalBoolean(options, "include_usage", "stream_options.include_usage");
+  return options;
+}
+
+function optionalBoolean(body: JsonObject, field: string, path = field): boolean | undefined {
+  const value = body[field] ?? undefined;
+  if (value !== undefined && typeof value !== "boolean") throw badField(path, "must be true or false");
+  return value;
+}
+
+function optionalInteger(body: JsonObject, field: string, max: number): number | undefined {
+  const value = body[field] ?? undefined;
+  if (value === undefined) return undefined;
+  // A whole number beyond every bound is still a whole number: it is clamped further down.
+  const number = typeof value === "number" && value > max && max === Number.MAX_SAFE_INTEGER ? max : value;
+  if (typeof number === "number" && Number.isSafeInteger(number) && number >= 1 && number <= max) return number;
+  throw badField(
+    field,
+    max === Number.MAX_SAFE_INTEGER ? "must be a whole number >= 1" : `must be a whole number from 1 to ${max}`,
+  );
+}
+
+function countMedia(messages: readonly JsonObject[]): MediaCounts {
+  const parts = messages.flatMap(({ content }) => (Array.isArray(content) ? (content as unknown[]) : []));
+  const ofType = (test: (type: string) => boolean): number =>
+    parts.filter((part) => isObject(part) && typeof part["type"] === "string" && test(part["type"])).length;
+  return {
+    images: ofType((type) => type.includes("image")),
+    files: ofType((type) => type.includes("file")),
+  };
+}
+
+export function isObject(value: unknown): value is JsonObject {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}

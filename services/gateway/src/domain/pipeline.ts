@@ -1,0 +1,212 @@
+import type { Clock, Id } from "@routeplane/domain";
+import type { Logger } from "@routeplane/runtime";
+import { chargeFor, costBound } from "./charge.ts";
+import { type ChatRequest, parseChatRequest, upstreamBody } from "./chat-request.ts";
+import { authenticate, authorise, type CredentialHeaders, INFERENCE_SCOPE } from "./credential.ts";
+import { type Model, type ModelDirectory, priceAt, resolveModel } from "./model-directory.ts";
+import {
+  type AdmissionDecision,
+  type Admissions,
+  type CallingKey,
+  type Denial,
+  type Reply,
+  type RequestFacts,
+  type Settlement,
+  type Upstream,
+  UpstreamFault,
+  type UsageLog,
+  type VerifyKey,
+} from "./ports.ts";
+import { dependencyDown, Refusal, upstreamFailed } from "./refusal.ts";
+import { cutReason, cutShort, refused, relay, type Relayed } from "./relay.ts";
+import type { Settlements } from "./settlements.ts";
+import { boundTokens, type TokenBounds } from "./token-bounds.ts";
+
+/**
+ * The hot path: the only way to an upstream, and the only holder of the upstreams. Every request that is admitted is settled
+ * exactly once, whatever happens to it. Costs one call to auth, one to policy and one batched publish; the publish runs
+ * beside the upstream call. Refuses when auth, policy or NATS does not answer within 2 s: nothing fails open.
+ */
+export type Serve = (call: InferenceCall) => Promise<void>;
+
+/** One inference request, as the wire handed it over. */
+export interface InferenceCall {
+  readonly requestId: Id<"req">;
+  readonly receivedAt: Date;
+  readonly endpoint: string;
+  readonly credential: CredentialHeaders;
+  /** @throws Refusal 413 */
+  readBody(): Promise<Uint8Array>;
+  readonly reply: Reply;
+}
+
+export interface PipelineDependencies {
+  readonly verifyKey: VerifyKey;
+  readonly directory: ModelDirectory;
+  readonly admissions: Admissions;
+  readonly usageLog: UsageLog;
+  readonly settlements: Settlements;
+  /** By name of the provider. */
+  readonly upstreams: ReadonlyMap<string, Upstream>;
+  readonly log: Logger;
+  readonly clock: Clock;
+  /** Less than a hold lives, so that a request never outlives its reservation. 10 min by default. */
+  readonly totalTimeoutMs?: number;
+}
+
+type Admitted = Extract<AdmissionDecision, { admitted: true }>;
+
+const TOTAL_TIMEOUT_MS = 10 * 60_000;
+
+/** @returns a function that throws a Refusal, or a DomainError of a dependency, if the client has been told nothing yet */
+export function createPipeline(dependencies: PipelineDependencies): Serve {
+  const { verifyKey, directory, settlements } = dependencies;
+  return async (call) => {
+    const caller = authorise(await authenticate(call.credential, verifyKey), INFERENCE_SCOPE);
+    const request = parseChatRequest(await call.readBody());
+    const model = resolveModel(directory, request.model);
+    const bounds = boundTokens(request);
+    const facts = factsOf(call, caller, request, model);
+    const admission = await admit(dependencies, facts, caller, model, bounds, request.choices);
+    const granted = { ...bounds, outputTokensMax: admission.outputTokensMax };
+    const relayed = await forward(dependencies, call.reply, facts, request, model, granted, admission);
+    const settlement = settlementOf(dependencies, facts, relayed, model, granted, admission);
+    settlements.settle(facts, settlement, admission.held);
+    if (relayed.refusal !== undefined) throw relayed.refusal;
+  };
+}
+
+function factsOf(call: InferenceCall, caller: CallingKey, request: ChatRequest, model: Model): RequestFacts {
+  const { requestId, receivedAt, endpoint } = call;
+  const { keyId, namespaceId } = caller;
+  const { streamed } = request;
+  return {
+    requestId,
+    namespaceId,
+    keyId,
+    createdAt: receivedAt,
+    endpoint,
+    model: model.id,
+    provider: model.provider,
+    streamed,
+  };
+}
+
+/** Reserves the most that the request can cost. @throws Refusal 402 if that does not fit, 503 if it cannot be known */
+async function admit(
+  { admissions, settlements, clock }: PipelineDependencies,
+  facts: RequestFacts,
+  { lineage }: CallingKey,
+  model: Model,
+  bounds: TokenBounds,
+  choices: number,
+): Promise<Admitted> {
+  if (!settlements.hasRoom()) throw dependencyDown("policy", new Error("too many settlements wait"));
+  const { namespaceId, requestId } = facts;
+  const price = priceAt(model, bounds.inputTokensMax);
+  const decision = await admissions
+    .admit({ namespaceId, requestId, lineage, price, ...bounds, choices })
+    .catch((error: unknown) => {
+      settlements.release(facts);
+      throw error;
+    });
+  if (decision.admitted) return decision;
+  const refusal = budgetExceeded(decision.denial);
+  settlements.settle(facts, denialSettlement(refusal, decision.denial, clock), false);
+  throw refusal;
+}
+
+/** Sends the request upstream while its admission is being recorded, and lets no byte out before it is. Never throws. */
+async function forward(
+  { upstreams, usageLog, totalTimeoutMs = TOTAL_TIMEOUT_MS }: PipelineDependencies,
+  reply: Reply,
+  facts: RequestFacts,
+  request: ChatRequest,
+  model: Model,
+  granted: TokenBounds,
+  { reservedNanoUsd }: Admitted,
+): Promise<Relayed> {
+  const upstream = upstreams.get(model.provider);
+  if (upstream === undefined) return refused(upstreamFailed(502, "upstream_unreachable", "the model has no upstream"));
+  if (reply.signal.aborted) return { ...cutShort(cutReason(reply), undefined, 0), billable: false };
+  const tooLong = setTimeout(() => reply.cut("too_long"), totalTimeoutMs);
+  const recorded = usageLog.admitted(facts, reservedNanoUsd).catch((error: unknown) => {
+    reply.cut("not_durable");
+    throw error;
+  });
+  const outputTokensMax = Math.floor(granted.outputTokensMax / request.choices);
+  const body = upstreamBody(request, { model: model.id, outputTokensMax, outputField: model.outputField });
+  const answered = upstream.chatCompletion({ body, streamed: request.streamed, signal: reply.signal });
+  const [record, answer] = await Promise.allSettled([recorded, answered]);
+  try {
+    if (record.status === "rejected") return refused(dependencyDown("nats", record.reason));
+    if (answer.status === "rejected") return noAnswer(answer.reason, reply);
+    return await relay(answer.value, reply, request);
+  } finally {
+    clearTimeout(tooLong);
+    if (answer.status === "fulfilled") answer.value.discard();
+  }
+}
+
+function noAnswer(fault: unknown, reply: Reply): Relayed {
+  if (reply.signal.aborted) return cutShort(cutReason(reply), undefined, 0);
+  if (fault instanceof UpstreamFault && fault.kind === "timeout") {
+    return refused(upstreamFailed(504, "upstream_timeout", "the upstream did not answer in time", fault));
+  }
+  return refused(upstreamFailed(502, "upstream_unreachable", "the upstream cannot be reached", fault));
+}
+
+function settlementOf(
+  { log, clock }: PipelineDependencies,
+  { requestId }: RequestFacts,
+  relayed: Relayed,
+  model: Model,
+  granted: TokenBounds,
+  { reservedNanoUsd }: Admitted,
+): Settlement {
+  const charge = chargeFor(relayed, model, granted);
+  const bound = costBound(model, granted);
+  if (charge.costNanoUsd > bound) {
+    const { costNanoUsd } = charge;
+    const amounts = { costNanoUsd: String(costNanoUsd), boundNanoUsd: String(bound) };
+    log.warn(
+      { requestId, provider: model.provider, model: model.id, ...amounts },
+      "the upstream billed beyond the bound",
+    );
+  }
+  const { outcome, httpStatus, errorCode } = relayed;
+  const completedAt = new Date(clock());
+  return { ...charge, outcome, completedAt, reservedNanoUsd, httpStatus, errorCode, deniedByPolicyId: "" };
+}
+
+function budgetExceeded(denial: Denial): Refusal {
+  const { policyId, policyName, bindingId, principalType, principalId, message } = denial;
+  return new Refusal({
+    status: 402,
+    type: "insufficient_quota",
+    code: "budget_exceeded",
+    message,
+    details: {
+      policy_id: policyId,
+      policy_name: policyName,
+      binding_id: bindingId,
+      principal_type: principalType,
+      principal_id: principalId,
+    },
+  });
+}
+
+function denialSettlement({ facts: { status, code } }: Refusal, { policyId }: Denial, clock: Clock): Settlement {
+  return {
+    outcome: "denied",
+    completedAt: new Date(clock()),
+    promptTokens: 0,
+    completionTokens: 0,
+    costNanoUsd: 0n,
+    reservedNanoUsd: 0n,
+    estimated: false,
+    httpStatus: status,
+    errorCode: code ?? "",
+    deniedByPolicyId: policyId,
+  };
+}

@@ -1,0 +1,162 @@
+import type { TokenPrice } from "@routeplane/admission";
+import type { Id } from "@routeplane/domain";
+
+/** Who calls. */
+export type Caller =
+  | {
+      readonly kind: "key";
+      readonly keyId: Id<"key">;
+      readonly namespaceId: Id<"ns">;
+      /** Effective now. */
+      readonly scopes: readonly string[];
+      /** From the root key down to this key. */
+      readonly lineage: readonly Id<"key">[];
+    }
+  | { readonly kind: "operator" }
+  | { readonly kind: "service" };
+
+export type CallingKey = Extract<Caller, { kind: "key" }>;
+
+/** @throws DomainError UNAUTHENTICATED for a bad token, UNAVAILABLE if it cannot be known. */
+export type VerifyKey = (token: string) => Promise<Caller>;
+
+/** What is known of a request from its admission on: the same in every record of it. */
+export interface RequestFacts {
+  readonly requestId: Id<"req">;
+  readonly namespaceId: Id<"ns">;
+  readonly keyId: Id<"key">;
+  /** When the gateway received it. */
+  readonly createdAt: Date;
+  /** Route, e.g. `/v1/chat/completions`. */
+  readonly endpoint: string;
+  /** Resolved id, without provider prefix. */
+  readonly model: string;
+  readonly provider: string;
+  readonly streamed: boolean;
+}
+
+export interface AdmissionRequest {
+  readonly namespaceId: Id<"ns">;
+  readonly requestId: Id<"req">;
+  readonly lineage: readonly Id<"key">[];
+  readonly price: TokenPrice;
+  readonly inputTokensMax: number;
+  /** Over all choices. */
+  readonly outputTokensMax: number;
+  readonly choices: number;
+}
+
+export type AdmissionDecision =
+  | {
+      readonly admitted: true;
+      /** As asked for, or lowered to what is affordable: a multiple of the choices. */
+      readonly outputTokensMax: number;
+      /** Nano-USD on every budget that applies; 0 if none does. */
+      readonly reservedNanoUsd: bigint;
+      /** Whether there is a hold that must be settled or voided. */
+      readonly held: boolean;
+    }
+  | { readonly admitted: false; readonly denial: Denial };
+
+export interface Denial {
+  readonly policyId: string;
+  readonly policyName: string;
+  readonly bindingId: string;
+  readonly principalType: "namespace" | "api_key";
+  readonly principalId: string;
+  readonly message: string;
+}
+
+/** Each is bounded in time and throws DomainError UNAVAILABLE if the policy service does not answer. All are idempotent. */
+export interface Admissions {
+  admit(request: AdmissionRequest): Promise<AdmissionDecision>;
+  settle(request: Pick<RequestFacts, "namespaceId" | "requestId">, costNanoUsd: bigint): Promise<void>;
+  release(request: Pick<RequestFacts, "namespaceId" | "requestId">): Promise<void>;
+}
+
+export type Outcome = "succeeded" | "failed" | "cancelled" | "denied";
+
+/** How a request ended and what is charged for it. */
+export interface Settlement {
+  readonly outcome: Outcome;
+  readonly completedAt: Date;
+  readonly promptTokens: number;
+  readonly completionTokens: number;
+  readonly costNanoUsd: bigint;
+  readonly reservedNanoUsd: bigint;
+  /** Whether the bounds of the reservation stand in for a usage that is not known. */
+  readonly estimated: boolean;
+  /** What the client got. */
+  readonly httpStatus: number;
+  /** `code` in the client's envelope; empty if there was none. */
+  readonly errorCode: string;
+  /** Only with outcome `denied`. */
+  readonly deniedByPolicyId: string;
+}
+
+/** Where usage is recorded before it counts anywhere. */
+export interface UsageLog {
+  /**
+   * Resolves once the admission is durable.
+   *
+   * @throws DomainError UNAVAILABLE within 2 s
+   */
+  admitted(facts: RequestFacts, reservedNanoUsd: bigint): Promise<void>;
+  /** Resolves once the settlement is durable, however long that takes. */
+  settled(facts: RequestFacts, settlement: Settlement): Promise<void>;
+}
+
+/** What speaks to a provider. The metering sees all of them alike: bytes of JSON, or of server-sent events. */
+export interface Upstream {
+  /**
+   * Sends a chat completion and resolves with the head of the answer, whatever its status.
+   *
+   * @throws UpstreamFault if there is no answer; the body throws one if it breaks off
+   */
+  chatCompletion(request: UpstreamRequest): Promise<UpstreamAnswer>;
+  close(): Promise<void>;
+}
+
+export interface UpstreamRequest {
+  readonly body: string | Uint8Array;
+  readonly streamed: boolean;
+  /** Aborted when nobody wants the answer any more: the connection is destroyed, not reused. */
+  readonly signal: AbortSignal;
+}
+
+export interface UpstreamAnswer {
+  readonly status: number;
+  /** Lower case, without parameters; empty if there was none. */
+  readonly contentType: string;
+  readonly retryAfter: string | undefined;
+  readonly body: AsyncIterable<Uint8Array>;
+  /** Nobody reads the rest: ends it, unless it has ended. */
+  discard(): void;
+}
+
+export class UpstreamFault extends Error {
+  override readonly name = "UpstreamFault";
+  readonly kind: "unreachable" | "timeout" | "broken";
+
+  constructor(kind: UpstreamFault["kind"], message: string, cause?: unknown) {
+    super(message, { cause });
+    this.kind = kind;
+  }
+}
+
+/** The client's side of a request. Writing waits for the client to take what it has: nothing piles up here. */
+export interface Reply {
+  /** Aborted when the client goes away, the request takes too long, or the gateway stops; the reason is a `CutReason`. */
+  readonly signal: AbortSignal;
+  /** Ends the request early, unless it has ended. */
+  cut(reason: CutReason): void;
+  /** Whether the first byte has left. */
+  readonly begun: boolean;
+  begin(status: number, headers: Readonly<Record<string, string>>): void;
+  /** @throws Error if the client is gone or the request was cut */
+  write(bytes: Uint8Array): Promise<void>;
+  /** Sends the rest and resolves with whether the client took all of it. */
+  end(bytes?: Uint8Array): Promise<boolean>;
+}
+
+export type CutReason = "client_gone" | "too_long" | "stopping" | "not_durable";

@@ -1,0 +1,164 @@
+import { isObject } from "./chat-request.ts";
+import { type CutReason, type Reply, type UpstreamAnswer, UpstreamFault } from "./ports.ts";
+import { Refusal, upstreamFailed } from "./refusal.ts";
+import { formatSse, type SseEvent, SseOverflow, SseSplitter } from "./sse.ts";
+import { StreamMeter } from "./stream-meter.ts";
+import { readUsage, type TokenUsage } from "./usage.ts";
+import { refusalOfUpstreamStatus } from "./upstream-refusal.ts";
+
+/** How the upstream's answer went, before anything is charged for it. */
+export interface Relayed {
+  readonly outcome: "succeeded" | "failed" | "cancelled";
+  readonly usage: TokenUsage | undefined;
+  /** Whether there is something to charge even if the usage is not known: the upstream may have billed for it. */
+  readonly billable: boolean;
+  readonly httpStatus: number;
+  readonly errorCode: string;
+  /** What the client is still to be told; only before the first byte. */
+  readonly refusal?: Refusal;
+}
+
+/** Held in memory while it is checked. */
+const MAX_ANSWER_BYTES = 32 * 1024 ** 2;
+const MAX_EVENT_BYTES = 4 * 1024 ** 2;
+
+/** Passes the upstream's answer on to the client, and reads off what it used. Never throws. */
+export async function relay(
+  answer: UpstreamAnswer,
+  reply: Reply,
+  wants: { readonly streamed: boolean; readonly wantsUsageChunk: boolean },
+): Promise<Relayed> {
+  if (answer.status < 200 || answer.status > 299) return relayFailure(answer, reply);
+  const isStream = answer.contentType === "text/event-stream" || (wants.streamed && answer.contentType === "");
+  if (isStream !== wants.streamed) {
+    return refused(invalidAnswer(`answered with ${isStream ? "a stream" : "no stream"} where none was asked for`));
+  }
+  return wants.streamed ? relayStream(answer, reply, wants.wantsUsageChunk) : relayWhole(answer, reply);
+}
+
+/** Nothing is charged: the upstream did not do the work, or cannot be held to have done it. */
+export function refused(refusal: Refusal): Relayed {
+  const { status, code } = refusal.facts;
+  return { outcome: "failed", usage: undefined, billable: false, httpStatus: status, errorCode: code ?? "", refusal };
+}
+
+/** The upstream was at work when the request was cut; what it bills for that is not known unless it said so. */
+export function cutShort(reason: CutReason, usage: TokenUsage | undefined, httpStatus: number): Relayed {
+  const outcome = reason === "client_gone" ? "cancelled" : "failed";
+  return { outcome, usage, billable: true, httpStatus, errorCode: reason, refusal: refusalOfCut(reason) };
+}
+
+/** What the client is told if nothing was sent yet. */
+function refusalOfCut(reason: CutReason): Refusal {
+  const message = "the upstream took longer than the gateway waits for it";
+  if (reason === "too_long") return upstreamFailed(504, "upstream_timeout", message);
+  return new Refusal({
+    status: 503,
+    type: "server_error",
+    code: reason,
+    message: "the gateway is stopping; try again",
+    retryable: true,
+  });
+}
+
+async function relayFailure(answer: UpstreamAnswer, reply: Reply): Promise<Relayed> {
+  const body = await collect(answer.body, MAX_ANSWER_BYTES).catch(() => Buffer.alloc(0));
+  if (reply.signal.aborted) return { ...cutShort(cutReason(reply), undefined, answer.status), billable: false };
+  return refused(refusalOfUpstreamStatus(answer, body));
+}
+
+async function relayWhole(answer: UpstreamAnswer, reply: Reply): Promise<Relayed> {
+  let body: Buffer;
+  try {
+    body = await collect(answer.body, MAX_ANSWER_BYTES);
+  } catch (error) {
+    if (reply.signal.aborted) return cutShort(cutReason(reply), undefined, 0);
+    return refused(brokenAnswer(error));
+  }
+  const completion = parseCompletion(body);
+  if (completion === undefined) return refused(invalidAnswer("gave an answer that is not a chat completion"));
+  const usage = readUsage(completion);
+  reply.begin(200, { "content-type": "application/json", "content-length": String(body.length) });
+  const delivered = await reply.end(body);
+  const outcome = delivered ? "succeeded" : "cancelled";
+  return { outcome, usage, billable: true, httpStatus: 200, errorCode: delivered ? "" : "client_gone" };
+}
+
+async function relayStream(answer: UpstreamAnswer, reply: Reply, wantsUsageChunk: boolean): Promise<Relayed> {
+  const splitter = new SseSplitter(MAX_EVENT_BYTES);
+  const meter = new StreamMeter(wantsUsageChunk);
+  const pass = async (events: readonly SseEvent[]): Promise<void> => {
+    const kept = events.filter(({ data }) => meter.absorb(data)).map(({ raw }) => raw);
+    if (kept.length === 0) return;
+    if (!reply.begun) reply.begin(200, { "content-type": "text/event-stream", "cache-control": "no-cache" });
+    await reply.write(Buffer.concat(kept));
+  };
+  let fault: unknown;
+  try {
+    for await (const chunk of answer.body) await pass(splitter.push(chunk));
+    // What lacks its blank line was cut off, and is not passed on, unless it says that all is said.
+    const rest = splitter.end();
+    if (rest.some(({ data }) => data?.trim() === "[DONE]")) await pass(rest);
+    else rest.forEach(({ data }) => meter.absorb(data));
+  } catch (error) {
+    fault = error;
+  }
+  return endStream(reply, meter, fault);
+}
+
+/** A stream is whole once the upstream said so, whatever happened to a connection afterwards. */
+async function endStream(reply: Reply, meter: StreamMeter, fault: unknown): Promise<Relayed> {
+  const { usage } = meter;
+  const ended = { usage, billable: true, httpStatus: 200 };
+  if (meter.done && !meter.failed) {
+    await reply.end();
+    return { ...ended, outcome: "succeeded", errorCode: "" };
+  }
+  if (reply.signal.aborted && cutReason(reply) === "client_gone") return cutShort("client_gone", usage, 200);
+  const refusal = reply.signal.aborted ? refusalOfCut(cutReason(reply)) : brokenAnswer(fault);
+  const errorCode = refusal.facts.code ?? "";
+  if (!reply.begun) return { ...ended, outcome: "failed", httpStatus: refusal.facts.status, errorCode, refusal };
+  await reply.end(meter.failed ? undefined : errorEvent(refusal));
+  return { ...ended, outcome: "failed", errorCode };
+}
+
+/** How an OpenAI client learns that a stream that has begun will not be finished. */
+function errorEvent({ facts: { message, type, code } }: Refusal): Buffer {
+  return formatSse(JSON.stringify({ error: { message, type, param: null, code } }));
+}
+
+export function cutReason(reply: Reply): CutReason {
+  return reply.signal.reason as CutReason;
+}
+
+export async function collect(body: AsyncIterable<Uint8Array>, maxBytes: number): Promise<Buffer> {
+  const chunks: Uint8Array[] = [];
+  let size = 0;
+  for await (const chunk of body) {
+    size += chunk.length;
+    if (size > maxBytes) throw new UpstreamFault("broken", `an answer of more than ${maxBytes} bytes`);
+    chunks.push(chunk);
+  }
+  return Buffer.concat(chunks, size);
+}
+
+function parseCompletion(body: Buffer): Record<string, unknown> | undefined {
+  try {
+    const completion: unknown = JSON.parse(body.toString("utf8"));
+    return isObject(completion) && Array.isArray(completion["choices"]) ? completion : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+function invalidAnswer(what: string): Refusal {
+  return upstreamFailed(502, "upstream_invalid_response", `the upstream ${what}`);
+}
+
+function brokenAnswer(fault: unknown): Refusal {
+  if (fault instanceof UpstreamFault && fault.kind === "timeout") {
+    return upstreamFailed(504, "upstream_timeout", "the upstream stopped in the middle of its answer", fault);
+  }
+  if (fault instanceof SseOverflow) return invalidAnswer("sent an event that is too large");
+  return upstreamFailed(502, "upstream_error", "the upstream's answer broke off before it was complete", fault);
+}

@@ -1,0 +1,51 @@
+import { DomainError } from "@routeplane/domain";
+import { dependencyDown, Refusal, type RefusalFacts } from "../domain/refusal.ts";
+
+/** A refusal as the OpenAI API words it. */
+export interface ErrorAnswer {
+  readonly status: number;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly body: string;
+}
+
+/**
+ * Renders whatever was thrown. What is not a refusal is a fault of the gateway: the client learns the request id and nothing
+ * else.
+ *
+ * @param redact takes secrets out of a text: an upstream's own words may repeat its key
+ */
+export function toErrorAnswer(error: unknown, redact: (text: string) => string): ErrorAnswer {
+  const facts = refusalOf(error).facts;
+  const { status, type, code, message, param = null, retryable = false, retryAfter, details = {} } = facts;
+  const headers: Record<string, string> = { "content-type": "application/json" };
+  // The SDKs try 408, 409, 429 and 5xx again unless they are told that it cannot help.
+  if (!retryable) headers["x-should-retry"] = "false";
+  if (retryAfter !== undefined) headers["retry-after"] = retryAfter;
+  return { status, headers, body: redact(JSON.stringify({ error: { message, type, param, code, ...details } })) };
+}
+
+export function refusalOf(error: unknown): Refusal {
+  if (error instanceof Refusal) return error;
+  if (error instanceof DomainError && error.code === "unavailable") {
+    return dependencyDown(error.metadata["dependency"] ?? "a service", error);
+  }
+  return new Refusal({ ...INTERNAL, cause: error });
+}
+
+const INTERNAL: RefusalFacts = {
+  status: 500,
+  type: "server_error",
+  code: "internal_error",
+  message: "internal error of the gateway; the x-request-id of this answer finds it in the log",
+  retryable: true,
+};
+
+export function notFound(method: string, path: string): Refusal {
+  const message = `Unknown request URL: ${method} ${path.slice(0, 200)}. This gateway serves /v1/chat/completions and /v1/models.`;
+  return new Refusal({ status: 404, type: "invalid_request_error", code: "unknown_url", message });
+}
+
+export function methodNotAllowed(method: string, allowed: string): Refusal {
+  const message = `${method} is not allowed here; allowed: ${allowed}`;
+  return new Refusal({ status: 405, type: "invalid_request_error", code: "method_not_allowed", message });
+}

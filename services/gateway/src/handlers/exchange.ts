@@ -1,0 +1,130 @@
+import type { IncomingMessage, ServerResponse } from "node:http";
+import { type Clock, type Id, newId } from "@routeplane/domain";
+import type { CutReason, Reply } from "../domain/ports.ts";
+import { badBody, bodyTooLarge } from "../domain/refusal.ts";
+
+/** One HTTP request and the answer to it. */
+export interface Exchange {
+  readonly requestId: Id<"req">;
+  readonly receivedAt: Date;
+  readonly method: string;
+  /** Without the query. */
+  readonly path: string;
+  readonly request: IncomingMessage;
+  readonly response: ServerResponse;
+  readonly reply: Reply;
+  /** @throws Refusal 413, or 400 if the client goes away first */
+  readBody(maxBytes: number): Promise<Buffer>;
+  sendJson(status: number, body: unknown): Promise<void>;
+}
+
+/** Puts our request id on the answer, whatever the answer will be. */
+export function openExchange(request: IncomingMessage, response: ServerResponse, clock: Clock): Exchange {
+  const requestId = newId("req");
+  response.setHeader("x-request-id", requestId);
+  const reply = createReply(response);
+  const { method = "GET", url = "/" } = request;
+  const query = url.indexOf("?");
+  return {
+    requestId,
+    receivedAt: new Date(clock()),
+    method,
+    path: query === -1 ? url : url.slice(0, query),
+    request,
+    response,
+    reply,
+    readBody: (maxBytes) => readBody(request, maxBytes),
+    async sendJson(status, body) {
+      const bytes = Buffer.from(JSON.stringify(body));
+      reply.begin(status, { "content-type": "application/json", "content-length": String(bytes.length) });
+      await reply.end(bytes);
+    },
+  };
+}
+
+function createReply(response: ServerResponse): Reply {
+  const controller = new AbortController();
+  const { signal } = controller;
+  const cut = (reason: CutReason): void => {
+    if (!response.writableFinished) controller.abort(reason);
+  };
+  response.on("close", () => cut("client_gone"));
+  // A client that resets its connection is no fault of ours.
+  response.on("error", () => cut("client_gone"));
+  return {
+    signal,
+    cut,
+    get begun() {
+      return response.headersSent;
+    },
+    begin: (status, headers) => void response.writeHead(status, headers),
+    async write(bytes) {
+      if (signal.aborted) throw new Error("the request was cut");
+      if (!response.write(bytes)) await drained(response, signal);
+    },
+    end: (bytes) => end(response, signal, bytes),
+  };
+}
+
+/** @throws Error if the request is cut before the client has taken what was written */
+function drained(response: ServerResponse, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const stop = (): void => {
+      response.off("drain", onDrain);
+      signal.removeEventListener("abort", onCut);
+    };
+    const onDrain = (): void => {
+      stop();
+      resolve();
+    };
+    const onCut = (): void => {
+      stop();
+      reject(new Error("the request was cut"));
+    };
+    response.once("drain", onDrain);
+    signal.addEventListener("abort", onCut, { once: true });
+  });
+}
+
+/** A client that does not read what it asked for is cut off after this. */
+const END_TIMEOUT_MS = 30_000;
+
+function end(response: ServerResponse, signal: AbortSignal, bytes: Uint8Array | undefined): Promise<boolean> {
+  if (response.destroyed || (signal.aborted && signal.reason === "client_gone")) return Promise.resolve(false);
+  return new Promise((resolve) => {
+    const timer = setTimeout(() => response.destroy(), END_TIMEOUT_MS);
+    response.once("close", () => {
+      clearTimeout(timer);
+      resolve(response.writableFinished);
+    });
+    response.once("finish", () => {
+      clearTimeout(timer);
+      resolve(true);
+    });
+    response.end(bytes);
+  });
+}
+
+/**
+ * By events rather than by iteration, which would destroy the connection on the way out: a client that sends too much is to
+ * read why. What it goes on sending is dropped.
+ */
+function readBody(request: IncomingMessage, maxBytes: number): Promise<Buffer> {
+  return new Promise((resolve, reject) => {
+    if (Number(request.headers["content-length"] ?? 0) > maxBytes) {
+      reject(bodyTooLarge(maxBytes));
+      return;
+    }
+    const chunks: Buffer[] = [];
+    let size = 0;
+    request.on("data", (chunk: Buffer) => {
+      size += chunk.length;
+      if (size <= maxBytes) chunks.push(chunk);
+      else reject(bodyTooLarge(maxBytes));
+    });
+    request.on("end", () => resolve(Buffer.concat(chunks)));
+    const onGone = (): void => reject(badBody("the request body ended before it was complete"));
+    request.on("error", onGone);
+    request.on("close", onGone);
+  });
+}

@@ -1,0 +1,95 @@
+import { MAX_BODY_BYTES } from "../domain/chat-request.ts";
+import { authenticate, authorise, type CredentialHeaders, INFERENCE_SCOPE } from "../domain/credential.ts";
+import type { Model, ModelDirectory } from "../domain/model-directory.ts";
+import { resolveModel } from "../domain/model-directory.ts";
+import type { Serve } from "../domain/pipeline.ts";
+import type { VerifyKey } from "../domain/ports.ts";
+import { modelNotFound, Refusal } from "../domain/refusal.ts";
+import type { Exchange } from "./exchange.ts";
+import type { Route } from "./router.ts";
+
+export interface InferenceDependencies {
+  /** The governed pipeline: the only way to an upstream. */
+  readonly serve: Serve;
+  readonly verifyKey: VerifyKey;
+  readonly directory: ModelDirectory;
+  /** Seconds since the epoch at which the models were configured. */
+  readonly configuredAt: number;
+}
+
+/** The OpenAI-compatible API. */
+export function inferenceRoutes(dependencies: InferenceDependencies): readonly Route[] {
+  const { serve, verifyKey, directory, configuredAt } = dependencies;
+  const authorised = async (exchange: Exchange): Promise<void> => {
+    authorise(await authenticate(credentialOf(exchange), verifyKey), INFERENCE_SCOPE);
+  };
+  return [
+    {
+      method: "POST",
+      path: "/v1/chat/completions",
+      reaches: "upstream",
+      handle: (exchange) => serve(toInferenceCall(exchange)),
+    },
+    {
+      method: "GET",
+      path: "/v1/models",
+      reaches: "gateway",
+      async handle(exchange) {
+        await authorised(exchange);
+        const data = directory.models.map((model) => toModelObject(model, directory, configuredAt));
+        await exchange.sendJson(200, { object: "list", data });
+      },
+    },
+    {
+      method: "GET",
+      path: "/v1/models/*",
+      reaches: "gateway",
+      async handle(exchange, rest) {
+        await authorised(exchange);
+        const model = resolveModel(directory, decode(rest));
+        await exchange.sendJson(200, toModelObject(model, directory, configuredAt));
+      },
+    },
+  ];
+}
+
+function toInferenceCall(exchange: Exchange) {
+  const { requestId, receivedAt, path, request, reply } = exchange;
+  return {
+    requestId,
+    receivedAt,
+    endpoint: path,
+    credential: credentialOf(exchange),
+    readBody: async () => {
+      const encoding = request.headers["content-encoding"];
+      if (encoding !== undefined && encoding !== "identity") throw unsupportedEncoding();
+      return exchange.readBody(MAX_BODY_BYTES);
+    },
+    reply,
+  };
+}
+
+function credentialOf({ request: { headers } }: Exchange): CredentialHeaders {
+  const apiKey = headers["x-api-key"];
+  // Two such headers are two credentials: joined, they are no key at all.
+  return { authorization: headers.authorization, apiKey: Array.isArray(apiKey) ? apiKey.join(",") : apiKey };
+}
+
+/** By its bare id, unless another provider's model of that id comes first. */
+function toModelObject(model: Model, directory: ModelDirectory, created: number): object {
+  const id = directory.find(model.id) === model ? model.id : `${model.provider}/${model.id}`;
+  return { id, object: "model", created, owned_by: model.provider };
+}
+
+function decode(rest: string): string {
+  try {
+    return decodeURIComponent(rest);
+  } catch {
+    throw modelNotFound(rest);
+  }
+}
+
+function unsupportedEncoding(): Refusal {
+  const message = "a compressed request body is not supported: send it without content-encoding";
+  return new Refusal({ status: 415, type: "invalid_request_error", code: "unsupported_encoding", message });
+}

@@ -1,0 +1,65 @@
+import { Code, ConnectError } from "@connectrpc/connect";
+import { codeToHttpStatus, errorToJson } from "@connectrpc/connect/protocol-connect";
+import { DomainError } from "@routeplane/domain";
+import { accessOf, publishedServices, toConnectError } from "@routeplane/rpc";
+import type { ServiceRelay } from "../clients/service-relay.ts";
+import type { Exchange } from "./exchange.ts";
+import type { Route } from "./router.ts";
+
+export type ServiceName = keyof ReturnType<typeof publishedServices>;
+
+/**
+ * The management API: every method of the contracts that outside callers may call, passed on as it is. The service behind it
+ * authenticates and authorises. Methods for services only are not in the table, so they look like unknown ones.
+ */
+export function managementRoutes(relays: Readonly<Record<ServiceName, ServiceRelay>>): readonly Route[] {
+  return Object.entries(publishedServices()).flatMap(([name, services]) =>
+    services
+      .flatMap((service) => service.methods)
+      .filter((method) => !accessOf(method).includes("internal"))
+      .map((method): Route => ({
+        method: "POST",
+        path: `/${method.parent.typeName}/${method.name}`,
+        reaches: "service",
+        handle: (exchange) => forward(exchange, name, relays[name as ServiceName]),
+      })),
+  );
+}
+
+/** What is answered for a method that does not exist, or not for outside callers. */
+export async function unknownMethod(exchange: Exchange): Promise<void> {
+  await sendConnectError(exchange, new ConnectError("there is no such method", Code.Unimplemented), 404);
+}
+
+async function forward(exchange: Exchange, name: string, relay: ServiceRelay): Promise<void> {
+  if (carriesServiceToken(exchange)) {
+    const error = new DomainError("unauthenticated", "CREDENTIAL_INVALID", "the credential is not valid");
+    return sendConnectError(exchange, toConnectError(error));
+  }
+  if (exchange.request.headers["content-type"]?.startsWith("application/grpc") === true) {
+    const message = "gRPC needs HTTP/2: call the service's own port, or use Connect here";
+    return sendConnectError(exchange, new ConnectError(message, Code.Unimplemented), 415);
+  }
+  try {
+    await relay.forward(exchange);
+  } catch (error) {
+    if (exchange.response.headersSent || exchange.reply.signal.aborted) {
+      exchange.response.destroy();
+      return;
+    }
+    const message = `the ${name} service does not answer; try again`;
+    const down = new DomainError("unavailable", "DEPENDENCY_UNAVAILABLE", message, { metadata: { dependency: name } });
+    await sendConnectError(exchange, error instanceof ConnectError ? error : toConnectError(down));
+  }
+}
+
+/** The services' own credential opens every internal method: from outside it is refused wherever it stands. */
+function carriesServiceToken({ request: { headers } }: Exchange): boolean {
+  return [headers.authorization, headers["x-api-key"]]
+    .flat()
+    .some((value) => value !== undefined && /\brps_/i.test(value));
+}
+
+async function sendConnectError(exchange: Exchange, error: ConnectError, status?: number): Promise<void> {
+  await exchange.sendJson(status ?? codeToHttpStatus(error.code), errorToJson(error, undefined));
+}

@@ -1,0 +1,101 @@
+import type { IncomingMessage, ServerResponse } from "node:http";
+import type { Clock } from "@routeplane/domain";
+import type { Logger } from "@routeplane/runtime";
+import { methodNotAllowed, notFound, refusalOf, toErrorAnswer } from "./error-envelope.ts";
+import { type Exchange, openExchange } from "./exchange.ts";
+
+/** One address of the gateway. */
+export interface Route {
+  readonly method: "GET" | "POST";
+  /** Matched whole; or, if it ends with `/*`, as a prefix. */
+  readonly path: string;
+  /**
+   * What answers: an `upstream`, through the pipeline; a `service` of the node, which authenticates by itself; or the `gateway`.
+   */
+  readonly reaches: "upstream" | "service" | "gateway";
+  readonly handle: (exchange: Exchange, rest: string) => Promise<void>;
+}
+
+export interface RouterOptions {
+  readonly routes: readonly Route[];
+  /** Answers what is under `/routeplane.` and not in the table, in the envelope of those routes. */
+  readonly unknownMethod: (exchange: Exchange) => Promise<void>;
+  readonly redact: (text: string) => string;
+  readonly log: Logger;
+  readonly clock: Clock;
+}
+
+export interface Router {
+  readonly handle: (request: IncomingMessage, response: ServerResponse) => Promise<void>;
+  /** Ends every request that still runs. */
+  readonly cutAll: () => void;
+}
+
+/** Finds the route of a request, and answers whatever no route answered. Never throws. */
+export function createRouter(options: RouterOptions): Router {
+  const { routes, log, clock } = options;
+  const exact = new Map<string, Route>();
+  for (const route of routes) if (!route.path.endsWith("/*")) exact.set(route.path, route);
+  const prefixes = routes.filter(({ path }) => path.endsWith("/*"));
+  const running = new Set<Exchange>();
+
+  const find = (path: string): { route: Route; rest: string } | undefined => {
+    const route = exact.get(path);
+    if (route !== undefined) return { route, rest: "" };
+    const prefix = prefixes.find((route) => path.startsWith(route.path.slice(0, -1)));
+    return prefix && { route: prefix, rest: path.slice(prefix.path.length - 1) };
+  };
+
+  const dispatch = async (exchange: Exchange): Promise<void> => {
+    const { method, path } = exchange;
+    const found = find(path);
+    if (found === undefined) {
+      if (path.startsWith("/routeplane.")) return options.unknownMethod(exchange);
+      throw notFound(method, path);
+    }
+    const { route, rest } = found;
+    if (method === route.method || (method === "HEAD" && route.method === "GET")) return route.handle(exchange, rest);
+    const allowed = route.method === "GET" ? "GET, HEAD, OPTIONS" : "POST, OPTIONS";
+    exchange.response.setHeader("allow", allowed);
+    if (method !== "OPTIONS") throw methodNotAllowed(method, allowed);
+    exchange.reply.begin(204, {});
+    await exchange.reply.end();
+  };
+
+  return {
+    async handle(request, response) {
+      const exchange = openExchange(request, response, clock);
+      running.add(exchange);
+      try {
+        await dispatch(exchange);
+      } catch (error) {
+        await answerError(exchange, error, options);
+      } finally {
+        running.delete(exchange);
+        const { requestId, method, path, receivedAt } = exchange;
+        const ms = clock() - receivedAt.getTime();
+        log.debug({ requestId, method, path, status: response.statusCode, ms }, "request");
+      }
+    },
+    cutAll() {
+      for (const { reply } of running) reply.cut("stopping");
+    },
+  };
+}
+
+async function answerError(exchange: Exchange, error: unknown, { redact, log }: RouterOptions): Promise<void> {
+  const { requestId, response, reply, path } = exchange;
+  const { facts } = refusalOf(error);
+  const gone = reply.signal.aborted && reply.signal.reason === "client_gone";
+  if (facts.status >= 500 && !gone) {
+    log.error({ err: facts.cause ?? error, requestId, path, status: facts.status, code: facts.code }, "request failed");
+  }
+  if (gone || reply.begun) {
+    response.destroy();
+    return;
+  }
+  const { status, headers, body } = toErrorAnswer(error, redact);
+  const bytes = Buffer.from(body);
+  reply.begin(status, { ...headers, "content-length": String(bytes.length) });
+  await reply.end(bytes);
+}

@@ -1,0 +1,108 @@
+import { LineCounter, parseDocument } from "yaml";
+import { MAX_USD_PER_MTOK, priceOf } from "./price.ts";
+import type { TokenPrice } from "@routeplane/admission";
+import { type Field, ProvidersFileError, rootField } from "./yaml-field.ts";
+
+/** A provider as the file describes it. */
+export interface ProviderEntry {
+  readonly name: string;
+  readonly baseUrl: URL;
+  /** Where its key is: at most one of the two. */
+  readonly apiKeyEnv: { readonly value: string; readonly field: Field } | undefined;
+  readonly apiKeyFile: { readonly value: string; readonly field: Field } | undefined;
+  /** Undefined: the catalogue's models. */
+  readonly models: readonly ModelEntry[] | undefined;
+  /** For faults that are found later. */
+  readonly field: Field;
+}
+
+export interface ModelEntry {
+  readonly id: string;
+  /** Undefined: the catalogue's price. */
+  readonly price: TokenPrice | undefined;
+}
+
+/**
+ * Reads a providers file.
+ *
+ * @throws ProvidersFileError that names file, line and field
+ */
+export function parseProvidersFile(file: string, text: string): readonly ProviderEntry[] {
+  const lines = new LineCounter();
+  const document = parseDocument(text, { lineCounter: lines });
+  const [fault] = [...document.errors, ...document.warnings];
+  if (fault !== undefined) {
+    throw new ProvidersFileError(file, lines.linePos(fault.pos[0]).line, (fault.message.split("\n")[0] ?? "").trim());
+  }
+  const root = rootField(file, lines, document.contents);
+  root.onlyMembers(["providers"]);
+  const entries = root.required("providers").items().map(readProvider);
+  refuseDuplicates(entries.map(({ name, field }) => ({ name, field: field.required("name") })));
+  return entries;
+}
+
+function readProvider(field: Field): ProviderEntry {
+  field.onlyMembers(["name", "protocol", "base_url", "api_key_env", "api_key_file", "models"]);
+  const name = field.required("name").text(/^[a-z0-9][a-z0-9_-]{0,62}$/, "lower-case letters, digits, - and _");
+  readProtocol(field.required("protocol"));
+  const apiKeyEnv = field.optional("api_key_env");
+  const apiKeyFile = field.optional("api_key_file");
+  if (apiKeyEnv !== undefined && apiKeyFile !== undefined) {
+    throw apiKeyFile.fault("must not be given together with api_key_env");
+  }
+  const models = field.optional("models");
+  const modelEntries = models?.items().map(readModel);
+  if (modelEntries?.length === 0) throw models?.fault("must name at least one model, or be left out");
+  return {
+    name,
+    baseUrl: readBaseUrl(field.required("base_url")),
+    apiKeyEnv: apiKeyEnv && {
+      value: apiKeyEnv.text(/^[A-Za-z_][A-Za-z0-9_]*$/, "the name of a variable"),
+      field: apiKeyEnv,
+    },
+    apiKeyFile: apiKeyFile && { value: apiKeyFile.text(/./, "a path"), field: apiKeyFile },
+    models: modelEntries && refuseDuplicates(modelEntries),
+    field,
+  };
+}
+
+function readProtocol(field: Field): void {
+  const protocol = field.text(/./, "openai");
+  if (protocol === "openai") return;
+  if (protocol === "anthropic") throw field.fault("anthropic upstreams are not served by this version yet; use openai");
+  throw field.fault(`must be openai, not ${JSON.stringify(protocol.slice(0, 40))}`);
+}
+
+/** No credentials, query or fragment: a key in a URL ends up in logs. */
+function readBaseUrl(field: Field): URL {
+  const url = URL.parse(field.text(/./, "a URL"));
+  if (url === null || !["http:", "https:"].includes(url.protocol) || url.hostname === "") {
+    throw field.fault("must be a URL that starts http:// or https://");
+  }
+  if (url.username !== "" || url.password !== "") throw field.fault("must not hold credentials; use api_key_env");
+  if (url.search !== "" || url.hash !== "") throw field.fault("must not hold a query or a fragment");
+  return url;
+}
+
+function readModel(field: Field): ModelEntry & { readonly name: string; readonly field: Field } {
+  field.onlyMembers(["id", "price"]);
+  const idField = field.required("id");
+  const id = idField.text(/^[^\s\p{Cc}]{1,200}$/u, "1 to 200 characters without blanks");
+  const price = field.optional("price");
+  return { id, price: price && readPrice(price), name: id.toLowerCase(), field: idField };
+}
+
+function readPrice(field: Field): TokenPrice {
+  field.onlyMembers(["input_usd_per_mtok", "output_usd_per_mtok"]);
+  const rate = (name: string): number => field.required(name).number(0, MAX_USD_PER_MTOK);
+  return priceOf(rate("input_usd_per_mtok"), rate("output_usd_per_mtok"));
+}
+
+function refuseDuplicates<T extends { readonly name: string; readonly field: Field }>(all: readonly T[]): readonly T[] {
+  const seen = new Set<string>();
+  for (const { name, field } of all) {
+    if (seen.has(name)) throw field.fault(`${JSON.stringify(name)} is given twice`);
+    seen.add(name);
+  }
+  return all;
+}
