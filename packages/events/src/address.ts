@@ -16,14 +16,21 @@ const DEFAULT_PORT = 4222;
  * @returns undefined if it is not that
  */
 export function parseNatsUrl(text: string): NatsAddress | undefined {
-  const urls = text.split(",").map((part) => URL.parse(part.trim()));
-  const valid = urls.filter((url) => url !== null && ["nats:", "tls:"].includes(url.protocol) && url.hostname !== "");
-  const [first] = valid;
-  if (valid.length !== urls.length || !first) return undefined;
+  const parts = text.split(",");
+  const urls = parts
+    .map((part) => URL.parse(part.trim()))
+    .filter((url) => url !== null)
+    .filter(isNatsUrl);
+  const [first] = urls;
+  if (urls.length !== parts.length || !first) return undefined;
   return {
-    servers: valid.map((url) => `${url!.hostname}:${url!.port || DEFAULT_PORT}`),
+    servers: urls.map(({ hostname, port }) => `${hostname}:${port || DEFAULT_PORT}`),
     user: first.username === "" ? undefined : decodeURIComponent(first.username),
     password: first.password === "" ? undefined : decodeURIComponent(first.password),
-    tls: valid.some((url) => url!.protocol === "tls:"),
+    tls: urls.some(({ protocol }) => protocol === "tls:"),
   };
+}
+
+function isNatsUrl({ protocol, hostname }: URL): boolean {
+  return (protocol === "nats:" || protocol === "tls:") && hostname !== "";
 }

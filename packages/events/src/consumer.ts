@@ -100,9 +100,10 @@ async function handle(deliveries: readonly Delivery[], { onBatch, log }: EventCo
 }
 
 /** Nothing could ever read it: it is taken out of the way, alone, and the log keeps what it was. */
-function terminatePoison({ terminate, sequence, payload }: Delivery, log: Logger): false {
+function terminatePoison(delivery: Delivery, log: Logger): false {
+  const { sequence, payload } = delivery;
   const base64 = Buffer.from(payload.subarray(0, LOGGED_BYTES)).toString("base64");
   log.error({ sequence, bytes: payload.length, base64 }, "dropped a message that is no batch of usage events");
-  terminate();
+  delivery.terminate();
   return false;
 }

@@ -1,11 +1,11 @@
 import { create, toBinary } from "@bufbuild/protobuf";
 import { type UsageEvent, UsageEventBatchSchema, UsageEventSchema } from "@routeplane/contracts/events";
 import { DomainError } from "@routeplane/domain";
-import { connect } from "nats";
+import { connect, type NatsConnection } from "nats";
 import { createLogger } from "@routeplane/runtime";
+import { eventually, startNats, type TestNats } from "@routeplane/testing";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
-import { createNatsServer, eventually, type NatsServer } from "../test/nats-server.ts";
-import { type EventPublisher, openConsumer, openPublisher } from "./index.ts";
+import { type EventPublisher, type NatsAddress, openConsumer, openPublisher, parseNatsUrl } from "./index.ts";
 import { trimDone } from "./durable.ts";
 import { openLink } from "./link.ts";
 import { STREAM, SUBJECT } from "./stream.ts";
@@ -15,11 +15,11 @@ vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
 let lines: string[] = [];
 const log = createLogger("test", (line) => (lines.push(line), ""), "info");
 
-let nats: NatsServer;
+let nats: TestNats;
 let opened: { stop(): Promise<void> }[];
 
 beforeEach(async () => {
-  nats = await createNatsServer();
+  nats = await startNats();
   opened = [];
   lines = [];
 });
@@ -30,8 +30,17 @@ afterEach(async () => {
   await nats.remove();
 });
 
+function address(): NatsAddress {
+  return parseNatsUrl(nats.url)!;
+}
+
+function connectRaw(): Promise<NatsConnection> {
+  const { servers, user, password } = address();
+  return connect({ servers: [...servers], user: user!, pass: password! });
+}
+
 function publisher(options: { timeoutMs?: number; maxBacklogBytes?: number } = {}): EventPublisher {
-  const opening = openPublisher({ nats: nats.address, log, name: "test", ...options });
+  const opening = openPublisher({ nats: address(), log, name: "test", ...options });
   opened.push(opening);
   return opening;
 }
@@ -40,7 +49,7 @@ function publisher(options: { timeoutMs?: number; maxBacklogBytes?: number } = {
 function collector(onBatch: (ids: readonly string[]) => void | Promise<void> = () => {}) {
   const seen: string[] = [];
   const consumer = openConsumer({
-    nats: nats.address,
+    nats: address(),
     log,
     name: "test",
     durable: "test",
@@ -63,15 +72,13 @@ const names = (count: number, prefix = "req"): string[] =>
   Array.from({ length: count }, (_, index) => `${prefix}-${String(index).padStart(5, "0")}`);
 
 async function messagesInStream(): Promise<number> {
-  const connection = await connect({ servers: [...nats.address.servers] });
+  const connection = await connectRaw();
   const { state } = await (await connection.jetstreamManager()).streams.info(STREAM);
   await connection.close();
   return state.messages;
 }
 
 describe("with a server that stays", () => {
-  beforeEach(() => nats.start());
-
   test("every published event arrives once, in batches of at most 100", async () => {
     const ids = names(950);
     const { publish } = publisher();
@@ -119,7 +126,7 @@ describe("with a server that stays", () => {
   test("a message that cannot be decoded is dropped alone, and not delivered again", async () => {
     const { publish } = publisher();
     await publish(event("before"));
-    const connection = await connect({ servers: [...nats.address.servers] });
+    const connection = await connectRaw();
     await connection.jetstream().publish(SUBJECT, Buffer.from("not protobuf at all"));
     await connection.close();
     await publish(event("after"));
@@ -162,7 +169,7 @@ describe("with a server that stays", () => {
   });
 
   test("a stream that someone made otherwise is refused, not used", async () => {
-    const connection = await connect({ servers: [...nats.address.servers] });
+    const connection = await connectRaw();
     const manager = await connection.jetstreamManager();
     await manager.streams.add({ name: STREAM, subjects: [SUBJECT], retention: "workqueue" as never });
     await connection.close();
@@ -173,7 +180,7 @@ describe("with a server that stays", () => {
   test("a message with two events of one request is read as two events", async () => {
     const { seen } = collector();
     await eventually(() => opened.length > 0);
-    const connection = await connect({ servers: [...nats.address.servers] });
+    const connection = await connectRaw();
     const batch = create(UsageEventBatchSchema, { events: [event("a"), event("a")] });
     await eventually(() =>
       connection
@@ -187,7 +194,6 @@ describe("with a server that stays", () => {
 });
 
 test("the server's version and durability are said at start-up", async () => {
-  await nats.start();
   const { isReachable } = publisher();
   await eventually(isReachable);
   expect(lines.find((line) => line.includes("nats server"))).toMatch(
@@ -196,7 +202,6 @@ test("the server's version and durability are said at start-up", async () => {
 });
 
 test("messages that are done are removed from the stream, so that it does not fill up, and others are not", async () => {
-  await nats.start();
   const { publish } = publisher();
   let refusing = false;
   const { seen } = collector(() => {
@@ -206,7 +211,7 @@ test("messages that are done are removed from the stream, so that it does not fi
   await eventually(() => seen.length === 5);
   refusing = true;
   await publish(event("open"));
-  const link = openLink({ nats: nats.address, log, name: "trim" }, () => Promise.resolve());
+  const link = openLink({ nats: address(), log, name: "trim" }, () => Promise.resolve());
   const stopped = new AbortController();
   const options = { durable: "test", workers: 2, batch: 10 };
   const trimming = trimDone(() => link.session(), options, stopped.signal, 50);
@@ -220,6 +225,7 @@ test("messages that are done are removed from the stream, so that it does not fi
 
 describe("with a server that goes away", () => {
   test("a process starts without the server, and works once it is there", async () => {
+    await nats.kill();
     const { seen } = collector();
     const { publishUntilDurable, isReachable } = publisher();
     const published = publishUntilDurable(event("early"));
@@ -231,6 +237,7 @@ describe("with a server that goes away", () => {
   });
 
   test("publishing fails with UNAVAILABLE, naming nats, in bounded time: server gone", async () => {
+    await nats.kill();
     const { publish } = publisher({ timeoutMs: 300 });
     const began = performance.now();
     const failure = await publish(event("nowhere")).catch((error: unknown) => error);
@@ -243,7 +250,6 @@ describe("with a server that goes away", () => {
   });
 
   test("publishing fails with UNAVAILABLE in bounded time: server silent, and works again after", async () => {
-    await nats.start();
     const { publish, isReachable } = publisher({ timeoutMs: 500 });
     await eventually(isReachable);
     nats.pause();
@@ -257,6 +263,7 @@ describe("with a server that goes away", () => {
   });
 
   test("a full backlog refuses at once instead of growing", async () => {
+    await nats.kill();
     const { publishUntilDurable, backlog } = publisher({ maxBacklogBytes: 2_000 });
     const results = names(500).map((id) => publishUntilDurable(event(id)).catch((error: unknown) => error));
     expect(backlog().bytes).toBeLessThanOrEqual(2_000);
@@ -268,7 +275,6 @@ describe("with a server that goes away", () => {
   });
 
   test("what must not be lost is published through kills of the server, and nothing acknowledged is missing", async () => {
-    await nats.start();
     const { publishUntilDurable } = publisher();
     const { distinct } = collector();
     const ids = names(3_000);
@@ -287,7 +293,6 @@ describe("with a server that goes away", () => {
   });
 
   test("a consumer outlives a server that falls silent", async () => {
-    await nats.start();
     const { publishUntilDurable } = publisher();
     const { distinct } = collector();
     await publishUntilDurable(event("before"));
@@ -300,12 +305,11 @@ describe("with a server that goes away", () => {
   });
 
   test("a consumer outlives the loss of the server's files: stream and consumer are declared anew", async () => {
-    await nats.start();
     const { publish } = publisher();
     const { distinct } = collector();
     await publish(event("one"));
     await eventually(() => distinct().length === 1);
-    const connection = await connect({ servers: [...nats.address.servers] });
+    const connection = await connectRaw();
     const manager = await connection.jetstreamManager();
     await manager.streams.delete(STREAM);
     await connection.close();

@@ -63,10 +63,11 @@ export function openLink(options: LinkOptions, prepare: (session: Session) => Pr
     downForMs: () => (live === undefined ? performance.now() - lastUp : 0),
     async untilUp(timeoutMs) {
       const until = performance.now() + timeoutMs;
-      while (live === undefined && !stopped.signal.aborted && performance.now() < until) {
-        await Promise.race([changed.promise, wait(until - performance.now(), stopped.signal)]);
+      for (;;) {
+        const leftMs = until - performance.now();
+        if (live !== undefined || stopped.signal.aborted || leftMs <= 0) return live;
+        await Promise.race([changed.promise, wait(leftMs, stopped.signal)]);
       }
-      return live;
     },
     isReachable: async () => live !== undefined && (await answers(live.connection)),
     async stop() {

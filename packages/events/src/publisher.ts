@@ -21,18 +21,18 @@ export interface EventPublisher extends Component {
    * already, or if the backlog is full. The event may have arrived all the same, so a request that is refused for it needs
    * a settlement event too.
    */
-  publish(event: UsageEvent): Promise<void>;
+  readonly publish: (event: UsageEvent) => Promise<void>;
   /**
    * As `publish`, but tried for as long as the process lives, through any absence of NATS. For events that must not be lost,
    * such as settlements: need not be awaited by whoever serves the client, but its rejection must be handled.
    *
    * @throws DomainError UNAVAILABLE (dependency `nats`) if the backlog is full, or if `stop` could not flush it in time.
    */
-  publishUntilDurable(event: UsageEvent): Promise<void>;
+  readonly publishUntilDurable: (event: UsageEvent) => Promise<void>;
   /** What waits to become durable. */
-  backlog(): { readonly events: number; readonly bytes: number };
+  readonly backlog: () => { readonly events: number; readonly bytes: number };
   /** Whether NATS answers now. */
-  isReachable(): Promise<boolean>;
+  readonly isReachable: () => Promise<boolean>;
   /** Takes no more events, and waits up to 5 s until those it has are durable. */
   stop(): Promise<void>;
 }

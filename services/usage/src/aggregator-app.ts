@@ -30,8 +30,12 @@ export async function startAggregator(config: AggregatorConfig): Promise<Running
   const requests = createRequestLog(database);
   const months = prepareMonthsForEver(requests, log);
   const consumer = openConsumer({
-    ...{ nats, log, name: "aggregator", durable: "usage-aggregator" },
-    ...{ workers: MAX_REPLICAS, batch: BATCH_MESSAGES },
+    nats,
+    log,
+    name: "aggregator",
+    durable: "usage-aggregator",
+    workers: MAX_REPLICAS,
+    batch: BATCH_MESSAGES,
     onBatch: usageEvents(requests, log),
   });
   const ready = async (): Promise<boolean> =>

@@ -30,7 +30,10 @@ export function fromProtoUsageEvent(
   const state = fromProtoPhase(phase);
   if (state === undefined) return { fault: "phase: must be admitted, or settled with an outcome" };
   const request: LoggedRequest = {
-    ...{ namespaceId, id, keyId, createdAt },
+    namespaceId,
+    id,
+    keyId,
+    createdAt,
     endpoint: bounded(facts.endpoint),
     model: bounded(facts.model),
     provider: bounded(facts.provider),
@@ -49,15 +52,27 @@ function fromProtoPhase(phase: UsageEvent["phase"]): Omit<LoggedRequest, Facts> 
     return {
       status: "pending",
       reservedNanoUsd: phase.value.reservedNanoUsd,
-      ...{ promptTokens: 0n, completionTokens: 0n, costNanoUsd: 0n, estimated: false },
-      ...{ httpStatus: 0, errorCode: "", deniedByPolicyId: "", completedAt: undefined },
+      promptTokens: 0n,
+      completionTokens: 0n,
+      costNanoUsd: 0n,
+      estimated: false,
+      httpStatus: 0,
+      errorCode: "",
+      deniedByPolicyId: "",
+      completedAt: undefined,
     };
   }
   const status = phase.case === "settled" ? OUTCOMES[phase.value.outcome] : undefined;
   if (phase.case !== "settled" || status === undefined) return undefined;
   const { promptTokens, completionTokens, costNanoUsd, reservedNanoUsd, estimated, httpStatus } = phase.value;
   return {
-    ...{ status, promptTokens, completionTokens, costNanoUsd, reservedNanoUsd, estimated, httpStatus },
+    status,
+    promptTokens,
+    completionTokens,
+    costNanoUsd,
+    reservedNanoUsd,
+    estimated,
+    httpStatus,
     errorCode: bounded(phase.value.errorCode),
     deniedByPolicyId: bounded(phase.value.deniedByPolicyId),
     completedAt: fromTimestamp(phase.value.completedAt),

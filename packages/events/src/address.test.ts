@@ -1,0 +1,16 @@
+import { expect, test } from "vitest";
+import { parseNatsUrl } from "./address.ts";
+
+test("reads user, password and every server of a cluster", () => {
+  expect(parseNatsUrl("nats://routeplane:p%40ss@one:4333, nats://two")).toEqual({
+    servers: ["one:4333", "two:4222"],
+    user: "routeplane",
+    password: "p@ss",
+    tls: false,
+  });
+  expect(parseNatsUrl("tls://[::1]:4222")).toMatchObject({ servers: ["[::1]:4222"], user: undefined, tls: true });
+});
+
+test.each(["", "localhost:4222", "http://one", "nats://", "nats://one,two"])("refuses %j", (text) => {
+  expect(parseNatsUrl(text)).toBeUndefined();
+});

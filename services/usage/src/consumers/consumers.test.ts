@@ -1,0 +1,65 @@
+import { create } from "@bufbuild/protobuf";
+import { type UsageEvent, UsageEventSchema } from "@routeplane/contracts/events";
+import { createLogger } from "@routeplane/runtime";
+import fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import { pendingRequest, settledRequest, usageEvent } from "../../test/requests.ts";
+import type { RequestLog } from "../domain/ports.ts";
+import type { LoggedRequest } from "../domain/request.ts";
+import { fromProtoUsageEvent } from "./convert.ts";
+import { usageEvents } from "./usage-events.ts";
+
+describe("fromProtoUsageEvent", () => {
+  test("reads back what a gateway says, in both phases", () => {
+    const pending = pendingRequest({ streamed: true });
+    const settled = settledRequest(pending, { status: "denied", deniedByPolicyId: "pol_x", errorCode: "budget" });
+    for (const said of [pending, settled]) expect(fromProtoUsageEvent(usageEvent(said))).toEqual({ request: said });
+  });
+
+  test.each<[string, (event: UsageEvent) => unknown]>([
+    ["namespace_id", ({ request }) => Object.assign(request!, { namespaceId: "ns_1' or true" })],
+    ["request_id", ({ request }) => Object.assign(request!, { requestId: request!.keyId })],
+    ["key_id", ({ request }) => Object.assign(request!, { keyId: "" })],
+    ["created_at", ({ request }) => delete request!.createdAt],
+    ["phase", (event) => Object.assign(event, { phase: { case: undefined } })],
+    ["phase", ({ phase }) => Object.assign(phase.value!, { outcome: 0 })],
+    ["phase", ({ phase }) => Object.assign(phase.value!, { outcome: 99 })],
+  ])("refuses an event with a bad %s, naming it", (field, spoil) => {
+    const event = usageEvent(settledRequest(pendingRequest()));
+    spoil(event);
+    expect(fromProtoUsageEvent(event)).toEqual({ fault: expect.stringContaining(field) as string });
+  });
+
+  test("refuses or reads any event, and never throws", () => {
+    const event = fc.record({
+      request: fc.option(fc.record({ requestId: fc.string(), model: fc.string({ unit: "binary" }) }), {
+        nil: undefined,
+      }),
+    });
+    fc.assert(fc.property(event, (init) => void fromProtoUsageEvent(create(UsageEventSchema, init as object))));
+  });
+
+  test("cuts a text that is too long, and takes out what Postgres cannot hold, rather than lose the request", () => {
+    const pending = pendingRequest({ model: `\0${"x".repeat(400)}` });
+    expect(fromProtoUsageEvent(usageEvent(pending))).toEqual({ request: { ...pending, model: "x".repeat(255) } });
+  });
+});
+
+describe("usageEvents", () => {
+  test("an event that cannot be stored is logged whole and left out; the others are recorded", async () => {
+    const lines: string[] = [];
+    const recorded: LoggedRequest[] = [];
+    const requests: RequestLog = {
+      record: async (batch) => void recorded.push(...batch),
+      prepareMonths: () => Promise.resolve([]),
+    };
+    const log = createLogger("test", (line) => (lines.push(line), ""));
+    const good = pendingRequest();
+    const bad = settledRequest(pendingRequest(), { costNanoUsd: -5n });
+    await usageEvents(requests, log)([usageEvent(bad), usageEvent(good), create(UsageEventSchema)]);
+    expect(recorded).toEqual([good]);
+    expect(lines).toHaveLength(2);
+    expect(lines[0]).toContain("cost_nano_usd: must be from 0");
+    expect(lines[0]).toContain(bad.id);
+  });
+});

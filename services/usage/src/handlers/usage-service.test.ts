@@ -1,0 +1,220 @@
+import { type Client, Code, ConnectError, createClient, createRouterTransport } from "@connectrpc/connect";
+import { BadRequestSchema, ErrorInfoSchema } from "@routeplane/contracts/google-rpc";
+import { Health, HealthCheckResponse_ServingStatus as Serving } from "@routeplane/contracts/health";
+import { RequestStatus, UsageService } from "@routeplane/contracts/usage";
+import { DomainError, type Id, newId } from "@routeplane/domain";
+import { type Database, openDatabase } from "@routeplane/postgres";
+import { type KeyVerifier, toPageToken, toTimestamp } from "@routeplane/rpc";
+import { createLogger } from "@routeplane/runtime";
+import { cloneDatabase, type TestDatabase } from "@routeplane/testing";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { pendingRequest, requestIds, settledRequest } from "../../test/requests.ts";
+import { wireUsage } from "../app.ts";
+import { merge } from "../domain/merging.ts";
+import { createRequestLog } from "../store/request-log.ts";
+import type { UsageSchema } from "../store/schema.ts";
+
+const NOW = new Date("2026-11-20T12:00:00Z");
+const namespaceId = newId("ns");
+const foreignNamespaceId = newId("ns");
+const ids = requestIds(60);
+
+let clone: TestDatabase;
+let database: Database<UsageSchema>;
+let transport: ReturnType<typeof createRouterTransport>;
+
+beforeAll(async () => {
+  clone = await cloneDatabase();
+  const aggregator = open(clone.url("routeplane_aggregator"));
+  const requests = ids.map((id) => settledRequest(pendingRequest({ namespaceId, id })));
+  const foreign = settledRequest(pendingRequest({ namespaceId: foreignNamespaceId }));
+  await createRequestLog(aggregator).record(merge([...requests, foreign]));
+  await aggregator.stop();
+  database = open(clone.url("routeplane_usage"));
+  transport = transportOver(database);
+});
+
+afterAll(async () => {
+  await database.stop();
+  await clone.drop();
+});
+
+function open(url: string): Database<UsageSchema> {
+  return openDatabase<UsageSchema>({ url, schema: "usage", applicationName: "test" });
+}
+
+/** Tokens name the namespace and the scopes that they are for; what makes real ones is the auth service's business. */
+const verifyToken: KeyVerifier = async (token) => {
+  const [namespace, ...scopes] = token.split("/");
+  if (namespace === "operator") {
+    return { kind: "operator", operatorId: newId("op"), accountId: newId("acc") };
+  }
+  if (!namespace?.startsWith("ns_")) throw new DomainError("unauthenticated", "CREDENTIAL_INVALID", "unknown key");
+  const keyId = newId("key");
+  const bound = { keyId, namespaceId: namespace as Id<"ns">, accountId: newId("acc"), lineage: [keyId] };
+  return { kind: "key", ...bound, scopes, expiresAt: undefined };
+};
+
+function transportOver(over: Database<UsageSchema>) {
+  const log = createLogger("test", () => "");
+  const wiring = { serviceToken: "rps_test", database: over, verifyToken, log, clock: () => NOW.getTime() };
+  const { routes, interceptors } = wireUsage(wiring);
+  return createRouterTransport(routes, { router: { interceptors } });
+}
+
+function as(token: string | undefined, over = transport): Client<typeof UsageService> {
+  const client = createClient(UsageService, over);
+  const headers = token === undefined ? {} : { authorization: `Bearer ${token}` };
+  return {
+    getUsage: (request, options) => client.getUsage(request, { headers, ...options }),
+    listRequests: (request, options) => client.listRequests(request, { headers, ...options }),
+  };
+}
+
+const reader = `${namespaceId}/usage:read`;
+
+async function errorOf(call: Promise<unknown>) {
+  const error = ConnectError.from(
+    await call.then(
+      () => new Error("it succeeded"),
+      (reason: unknown) => reason,
+    ),
+  );
+  const [info] = error.findDetails(ErrorInfoSchema);
+  const violations = error.findDetails(BadRequestSchema).flatMap(({ fieldViolations }) => fieldViolations);
+  return {
+    code: Code[error.code],
+    reason: info?.reason,
+    metadata: info?.metadata,
+    fields: violations.map(({ field, description }) => `${field}: ${description}`),
+  };
+}
+
+describe("GetUsage", () => {
+  test("sums the caller's namespace over the last 30 days, in micro-USD", async () => {
+    expect(await as(reader).getUsage({})).toMatchObject({
+      from: toTimestamp(new Date("2026-10-21T12:00:00Z")),
+      to: toTimestamp(NOW),
+      requestCount: 60n,
+      promptTokens: 720n,
+      completionTokens: 2040n,
+      spendMicroUsd: 60n * 1234n,
+    });
+  });
+
+  test("refuses from after to, naming the field", async () => {
+    const range = { from: toTimestamp(NOW), to: toTimestamp(new Date(NOW.getTime() - 1)) };
+    expect(await errorOf(as(reader).getUsage(range))).toMatchObject({
+      code: "InvalidArgument",
+      reason: "FIELD_INVALID",
+      fields: ["from: must be before to"],
+    });
+  });
+
+  test("refuses a time that is none, naming the field", async () => {
+    const beyond = { from: { seconds: 2n ** 60n, nanos: 0 } };
+    expect(await errorOf(as(reader).getUsage(beyond))).toMatchObject({
+      code: "InvalidArgument",
+      fields: [expect.stringMatching(/^from: /)],
+    });
+  });
+});
+
+describe("ListRequests", () => {
+  test("pages newest first, 25 at a time by default, every row once", async () => {
+    const pages: string[][] = [];
+    let pageToken = "";
+    do {
+      const page = await as(reader).listRequests({ pageToken });
+      pages.push(page.requests.map(({ id }) => id));
+      pageToken = page.nextPageToken;
+    } while (pageToken !== "");
+    expect(pages.map(({ length }) => length)).toEqual([25, 25, 10]);
+    expect(pages.flat()).toEqual(ids.toReversed());
+  });
+
+  test("a full last page says that it is the last", async () => {
+    expect((await as(reader).listRequests({ pageSize: 60 })).nextPageToken).toBe("");
+  });
+
+  test("a row says everything that its events said", async () => {
+    const { requests } = await as(reader).listRequests({ pageSize: 1 });
+    expect(requests).toMatchObject([
+      {
+        id: ids.at(-1),
+        status: RequestStatus.SUCCEEDED,
+        endpoint: "/v1/chat/completions",
+        model: "echo",
+        promptTokens: 12n,
+        completionTokens: 34n,
+        costMicroUsd: 1234n,
+        reservedMicroUsd: 5000n,
+        httpStatus: 200,
+        createdAt: toTimestamp(new Date("2026-11-20T10:00:00.123Z")),
+        completedAt: toTimestamp(new Date("2026-11-20T10:00:01.623Z")),
+      },
+    ]);
+  });
+
+  test("a page token carries no authority: whatever it says, the rows are the caller's own", async () => {
+    const { requests } = await as(`${foreignNamespaceId}/usage:read`).listRequests({
+      pageToken: toPageToken("requests", newId("req")),
+    });
+    expect(requests).toHaveLength(1);
+    expect(ids).not.toContain(requests[0]?.id);
+  });
+
+  test.each([
+    ["rubbish", "!!!"],
+    ["of another list", toPageToken("keys", ids[0]!)],
+    ["of an id of another kind", toPageToken("requests", newId("key"))],
+  ])("refuses a page token that is %s", async (_, pageToken) => {
+    expect(await errorOf(as(reader).listRequests({ pageToken }))).toMatchObject({
+      code: "InvalidArgument",
+      fields: [expect.stringMatching(/^page_token: /)],
+    });
+  });
+
+  test.each([-1, 1_001])("refuses a page size of %d", async (pageSize) => {
+    expect(await errorOf(as(reader).listRequests({ pageSize }))).toMatchObject({
+      code: "InvalidArgument",
+      fields: [expect.stringMatching(/^page_size: /)],
+    });
+  });
+});
+
+describe("who may call", () => {
+  const calls = [
+    ["GetUsage", (token?: string) => as(token).getUsage({})],
+    ["ListRequests", (token?: string) => as(token).listRequests({})],
+  ] as const;
+
+  test.each(calls)("%s: nobody without a credential or with a bad one", async (_, call) => {
+    expect(await errorOf(call())).toMatchObject({ code: "Unauthenticated", reason: "CREDENTIAL_MISSING" });
+    expect(await errorOf(call("junk"))).toMatchObject({ code: "Unauthenticated", reason: "CREDENTIAL_INVALID" });
+  });
+
+  test.each(calls)("%s: no key without the scope, no operator, and no other service", async (_, call) => {
+    const missing = { code: "PermissionDenied", reason: "SCOPE_MISSING", metadata: { scope: "usage:read" } };
+    expect(await errorOf(call(`${namespaceId}/keys:*/inference:invoke`))).toMatchObject(missing);
+    expect(await errorOf(call("operator"))).toMatchObject(missing);
+    expect(await errorOf(call("rps_test"))).toMatchObject(missing);
+  });
+});
+
+describe("without the database", () => {
+  test("calls fail with UNAVAILABLE, naming postgres, in bounded time, and health says not serving", async () => {
+    const gone = open("postgres://routeplane_usage:pw@127.0.0.1:1/nowhere");
+    const over = transportOver(gone);
+    const began = performance.now();
+    expect(await errorOf(as(reader, over).getUsage({}))).toMatchObject({
+      code: "Unavailable",
+      reason: "DEPENDENCY_UNAVAILABLE",
+      metadata: { dependency: "postgres" },
+    });
+    expect(performance.now() - began).toBeLessThan(5_000);
+    expect((await createClient(Health, over).check({})).status).toBe(Serving.NOT_SERVING);
+    await gone.stop();
+    expect((await createClient(Health, transport).check({})).status).toBe(Serving.SERVING);
+  });
+});

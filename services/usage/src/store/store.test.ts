@@ -1,0 +1,261 @@
+import { newId } from "@routeplane/domain";
+import { type Database, openDatabase, type RoleName } from "@routeplane/postgres";
+import { cloneDatabase, type TestDatabase } from "@routeplane/testing";
+import fc from "fast-check";
+import { sql } from "kysely";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { pendingRequest, requestIds, settledRequest } from "../../test/requests.ts";
+import { merge } from "../domain/merging.ts";
+import { type RequestLog, UnstorableError, type UsageStore } from "../domain/ports.ts";
+import { createRequestLog } from "./request-log.ts";
+import type { UsageSchema } from "./schema.ts";
+import { createUsageStore } from "./usage-store.ts";
+
+let clone: TestDatabase;
+let query: Database<UsageSchema>;
+let aggregator: Database<UsageSchema>;
+let log: RequestLog;
+let usage: UsageStore;
+
+beforeAll(async () => {
+  clone = await cloneDatabase();
+  query = open(clone.url("routeplane_usage"));
+  aggregator = open(clone.url("routeplane_aggregator"));
+  log = createRequestLog(aggregator);
+  usage = createUsageStore(query);
+});
+
+afterAll(async () => {
+  await Promise.all([query.stop(), aggregator.stop()]);
+  await clone.drop();
+});
+
+function open(url: string): Database<UsageSchema> {
+  return openDatabase<UsageSchema>({ url, schema: "usage", applicationName: "test" });
+}
+
+const everything = { from: new Date("2000-01-01T00:00:00Z"), to: new Date("2100-01-01T00:00:00Z") };
+const firstPage = { size: 1_000, before: undefined };
+
+describe("recording", () => {
+  test("a row holds what the event said, to the nano-USD and the millisecond", async () => {
+    const pending = pendingRequest({ streamed: true, reservedNanoUsd: 999_999_999_999_999n });
+    await log.record([pending]);
+    expect((await usage.list(pending.namespaceId, firstPage)).rows).toEqual([pending]);
+    const settled = settledRequest(pending, {
+      status: "failed",
+      costNanoUsd: 999_999_999_999_000n,
+      estimated: true,
+      httpStatus: 502,
+      errorCode: "upstream_error",
+      reservedNanoUsd: 999_999_999_999_999n,
+    });
+    await log.record([settled]);
+    expect((await usage.list(pending.namespaceId, firstPage)).rows).toEqual([settled]);
+  });
+
+  test("any order, repetition and batching of the events gives the same rows", async () => {
+    const shape = fc.record({
+      outcomes: fc.array(fc.constantFrom("succeeded", "failed", "cancelled", "pending"), {
+        minLength: 1,
+        maxLength: 6,
+      }),
+      order: fc.infiniteStream(fc.nat()),
+      repetitions: fc.integer({ min: 1, max: 3 }),
+      cut: fc.integer({ min: 1, max: 5 }),
+    });
+    await fc.assert(
+      fc.asyncProperty(shape, async ({ outcomes, order, repetitions, cut }) => {
+        const namespaceId = newId("ns");
+        const final = outcomes.map((status, index) => {
+          const pending = pendingRequest({ namespaceId });
+          return status === "pending"
+            ? pending
+            : settledRequest(pending, { status, costNanoUsd: BigInt(index + 1) * 1_000n });
+        });
+        const admitted = final.map(({ id, keyId }) => pendingRequest({ namespaceId, id, keyId }));
+        const events = Array.from({ length: repetitions }, () => [...admitted, ...final]).flat();
+        const shuffled = events
+          .map((event) => ({ event, place: order.next().value ?? 0 }))
+          .toSorted((left, right) => left.place - right.place)
+          .map(({ event }) => event);
+        for (let at = 0; at < shuffled.length; at += cut) await log.record(merge(shuffled.slice(at, at + cut)));
+        const { rows } = await usage.list(namespaceId, firstPage);
+        expect(rows.toReversed()).toEqual(final.toSorted((left, right) => (left.id < right.id ? -1 : 1)));
+      }),
+      { numRuns: 60 },
+    );
+  }, 60_000);
+
+  test("the first settlement stays", async () => {
+    const pending = pendingRequest();
+    const first = settledRequest(pending);
+    await log.record([first]);
+    await log.record([settledRequest(pending, { status: "failed", costNanoUsd: 9_000n })]);
+    await log.record([pending]);
+    expect((await usage.list(pending.namespaceId, firstPage)).rows).toEqual([first]);
+  });
+
+  test("two namespaces that use one request id have a row each", async () => {
+    const one = pendingRequest();
+    const two = pendingRequest({ id: one.id });
+    await log.record(merge([one, two]));
+    expect((await usage.list(one.namespaceId, firstPage)).rows).toEqual([one]);
+    expect((await usage.list(two.namespaceId, firstPage)).rows).toEqual([two]);
+  });
+
+  test("writers of the same rows in different order finish, all of them, without a deadlock", async () => {
+    const namespaceId = newId("ns");
+    const requests = requestIds(200).map((id) => pendingRequest({ namespaceId, id }));
+    const settled = requests.map((request) => settledRequest(request));
+    const writers = Array.from({ length: 8 }, (_, index) =>
+      log.record(merge(index % 2 === 0 ? requests : settled.toReversed())),
+    );
+    await Promise.all(writers);
+    await log.record(merge(settled));
+    const { requestCount, costNanoUsd } = await usage.totals(namespaceId, everything);
+    expect({ requestCount, costNanoUsd }).toEqual({ requestCount: 200n, costNanoUsd: 200n * 1_234_000n });
+  });
+
+  test("a batch is all or nothing, and a value that can never be stored is told from an outage", async () => {
+    const good = pendingRequest();
+    const bad = pendingRequest({ namespaceId: good.namespaceId, costNanoUsd: -1n });
+    await expect(log.record(merge([good, bad]))).rejects.toBeInstanceOf(UnstorableError);
+    expect((await usage.list(good.namespaceId, firstPage)).rows).toEqual([]);
+    const elsewhere = open("postgres://routeplane_aggregator:pw@127.0.0.1:1/nowhere");
+    const outage = createRequestLog(elsewhere).record([good]);
+    await expect(outage).rejects.toMatchObject({ code: "unavailable", metadata: { dependency: "postgres" } });
+    await elsewhere.stop();
+  });
+
+  test("a request of any month finds a place, and the months ahead have partitions of their own", async () => {
+    expect(await log.prepareMonths()).toEqual([]);
+    const namespaceId = newId("ns");
+    const times = ["2001-05-06T07:08:09Z", "2099-01-01T00:00:00Z", new Date().toISOString()];
+    await log.record(merge(times.map((time) => pendingRequest({ namespaceId, createdAt: new Date(time) }))));
+    const homes = await asAdmin<{ home: string }>(
+      sql`select tableoid::regclass::text as home from usage.requests where namespace_id = ${namespaceId} order by created_at`,
+    );
+    const month = new Date().toISOString().slice(0, 7).replace("-", "m");
+    expect(homes.map(({ home }) => home)).toEqual(["requests_default", `requests_y${month}`, "requests_default"]);
+  });
+});
+
+describe("row-level security", () => {
+  test("a query without a filter sees the rows of its own namespace, and without a setting none", async () => {
+    const mine = pendingRequest();
+    const foreign = pendingRequest();
+    await log.record(merge([mine, foreign]));
+    const select = (namespaceId?: string) =>
+      query.within(namespaceId === undefined ? {} : { namespaceId }, (tx) =>
+        tx.selectFrom("requests").select("namespace_id").distinct().execute(),
+      );
+    expect(await select(mine.namespaceId)).toEqual([{ namespace_id: mine.namespaceId }]);
+    expect(await select()).toEqual([]);
+    expect(await select("")).toEqual([]);
+  });
+
+  test("a partition that is named directly is refused, to reader and writer", async () => {
+    const partitions = await asAdmin<{ name: string }>(
+      sql`select inhrelid::regclass::text as name from pg_inherits where inhparent = 'usage.requests'::regclass`,
+    );
+    expect(partitions.length).toBeGreaterThan(4);
+    for (const { name } of partitions) {
+      for (const database of [query, aggregator]) {
+        const direct = database.within({}, (tx) => sql`select from ${sql.table(name)}`.execute(tx));
+        await expect(direct).rejects.toThrow(`permission denied for table ${name}`);
+      }
+    }
+  });
+
+  test("it is forced on every table and partition, and neither role owns anything or may pass it by", async () => {
+    const open = await asAdmin(
+      sql`select oid::regclass::text from pg_class where relnamespace = 'usage'::regnamespace and relkind in ('r', 'p')
+          and relname not like 'kysely%' and not (relrowsecurity and relforcerowsecurity)`,
+    );
+    expect(open).toEqual([]);
+    const strong = await asAdmin(
+      sql`select rolname from pg_roles where rolname in ('routeplane_usage', 'routeplane_aggregator')
+          and (rolsuper or rolbypassrls or exists (select from pg_class where relowner = pg_roles.oid))`,
+    );
+    expect(strong).toEqual([]);
+  });
+
+  test.each<[RoleName, string]>([
+    ["routeplane_usage", "insert into requests default values"],
+    ["routeplane_usage", "update requests set cost_nano_usd = 0"],
+    ["routeplane_usage", "delete from requests"],
+    ["routeplane_usage", "select ensure_request_partitions(1)"],
+    ["routeplane_aggregator", "delete from requests"],
+    ["routeplane_aggregator", "update requests set namespace_id = 'ns_other'"],
+    ["routeplane_aggregator", "truncate requests"],
+    ["routeplane_aggregator", "create table usage.mine ()"],
+  ])("%s may not: %s", async (role, statement) => {
+    const database = role === "routeplane_usage" ? query : aggregator;
+    const attempt = database.within({}, (tx) => sql.raw(statement).execute(tx));
+    await expect(attempt).rejects.toThrow(/permission denied/);
+  });
+});
+
+describe("reading", () => {
+  test("totals leave out denied requests and other times, and count those that are pending", async () => {
+    const namespaceId = newId("ns");
+    const at = (time: string) => ({ namespaceId, createdAt: new Date(time) });
+    const inside = pendingRequest(at("2026-05-01T00:00:00.000Z"));
+    await log.record(
+      merge([
+        settledRequest(inside),
+        settledRequest(pendingRequest(at("2026-05-31T23:59:59.999Z"))),
+        pendingRequest(at("2026-05-10T00:00:00Z")),
+        settledRequest(pendingRequest(at("2026-05-10T00:00:00Z")), { status: "denied", costNanoUsd: 0n }),
+        settledRequest(pendingRequest(at("2026-04-30T23:59:59.999Z"))),
+        settledRequest(pendingRequest(at("2026-06-01T00:00:00.000Z"))),
+        settledRequest(pendingRequest({ createdAt: inside.createdAt })),
+      ]),
+    );
+    const may = { from: new Date("2026-05-01T00:00:00Z"), to: new Date("2026-06-01T00:00:00Z") };
+    expect(await usage.totals(namespaceId, may)).toEqual({
+      requestCount: 3n,
+      promptTokens: 24n,
+      completionTokens: 68n,
+      costNanoUsd: 2_468_000n,
+    });
+    expect(await usage.totals(newId("ns"), may)).toEqual({
+      requestCount: 0n,
+      promptTokens: 0n,
+      completionTokens: 0n,
+      costNanoUsd: 0n,
+    });
+  });
+
+  test("paging while rows arrive and settle gives every row that was there once, newest first", async () => {
+    const namespaceId = newId("ns");
+    const ids = requestIds(95);
+    // Every third one comes late, in between those that were paged through already.
+    const [late, early] = [ids.filter((_, index) => index % 3 === 0), ids.filter((_, index) => index % 3 !== 0)];
+    await log.record(early.map((id) => pendingRequest({ namespaceId, id })));
+    const seen: string[] = [];
+    let before: (typeof ids)[number] | undefined;
+    for (let more = true; more;) {
+      const page = await usage.list(namespaceId, { size: 10, before });
+      seen.push(...page.rows.map(({ id }) => id));
+      before = page.rows.at(-1)?.id;
+      more = page.more;
+      const arriving = [...late.splice(0, 3), newId("req")].map((id) => pendingRequest({ namespaceId, id }));
+      const settling = early.slice(0, 20).map((id) => settledRequest(pendingRequest({ namespaceId, id })));
+      await log.record(merge([...arriving, ...settling]));
+    }
+    expect(new Set(seen).size).toBe(seen.length);
+    expect(seen).toEqual(seen.toSorted().toReversed());
+    expect(early.filter((id) => !seen.includes(id))).toEqual([]);
+  });
+});
+
+async function asAdmin<Row>(statement: ReturnType<typeof sql>): Promise<readonly Row[]> {
+  const admin = open(clone.adminUrl);
+  try {
+    return (await admin.within({}, (tx) => statement.execute(tx))).rows as Row[];
+  } finally {
+    await admin.stop();
+  }
+}

@@ -1,0 +1,91 @@
+import { create } from "@bufbuild/protobuf";
+import { Outcome as ProtoOutcome, type UsageEvent, UsageEventSchema } from "@routeplane/contracts/events";
+import { type Id, newId } from "@routeplane/domain";
+import { toTimestamp } from "@routeplane/rpc";
+import type { LoggedRequest } from "../src/domain/request.ts";
+
+const CREATED_AT = new Date("2026-11-20T10:00:00.123Z");
+
+/** What the admission event of a request says of it. */
+export function pendingRequest(given: Partial<LoggedRequest> = {}): LoggedRequest {
+  return {
+    namespaceId: newId("ns"),
+    id: newId("req"),
+    keyId: newId("key"),
+    createdAt: CREATED_AT,
+    status: "pending",
+    endpoint: "/v1/chat/completions",
+    model: "echo",
+    provider: "echo",
+    streamed: false,
+    reservedNanoUsd: 5_000_000n,
+    promptTokens: 0n,
+    completionTokens: 0n,
+    costNanoUsd: 0n,
+    estimated: false,
+    httpStatus: 0,
+    errorCode: "",
+    deniedByPolicyId: "",
+    completedAt: undefined,
+    ...given,
+  };
+}
+
+/** What the settlement event of the same request says of it. */
+export function settledRequest(pending: LoggedRequest, given: Partial<LoggedRequest> = {}): LoggedRequest {
+  return {
+    ...pending,
+    status: "succeeded",
+    promptTokens: 12n,
+    completionTokens: 34n,
+    costNanoUsd: 1_234_000n,
+    httpStatus: 200,
+    completedAt: new Date(pending.createdAt.getTime() + 1_500),
+    ...given,
+  };
+}
+
+const OUTCOMES = {
+  succeeded: ProtoOutcome.SUCCEEDED,
+  failed: ProtoOutcome.FAILED,
+  cancelled: ProtoOutcome.CANCELLED,
+  denied: ProtoOutcome.DENIED,
+} as const;
+
+/** The event as a gateway would publish it. */
+export function usageEvent(said: LoggedRequest): UsageEvent {
+  const { namespaceId, id, keyId, createdAt, endpoint, model, provider, streamed } = said;
+  const request = {
+    namespaceId,
+    requestId: id,
+    keyId,
+    endpoint,
+    model,
+    provider,
+    streamed,
+    createdAt: toTimestamp(createdAt),
+  };
+  const { status, reservedNanoUsd } = said;
+  if (status === "pending") {
+    return create(UsageEventSchema, { request, phase: { case: "admitted", value: { reservedNanoUsd } } });
+  }
+  const { promptTokens, completionTokens, costNanoUsd, estimated, httpStatus, errorCode, deniedByPolicyId } = said;
+  const value = {
+    promptTokens,
+    completionTokens,
+    costNanoUsd,
+    reservedNanoUsd,
+    estimated,
+    httpStatus,
+    errorCode,
+    deniedByPolicyId,
+    outcome: OUTCOMES[status],
+    ...(said.completedAt && { completedAt: toTimestamp(said.completedAt) }),
+  };
+  return create(UsageEventSchema, { request, phase: { case: "settled", value } });
+}
+
+/** Ids in the order in which they were made, whatever the clock's resolution. */
+export function requestIds(count: number): Id<"req">[] {
+  return Array.from({ length: count }, () => newId("req")).toSorted();
+}
