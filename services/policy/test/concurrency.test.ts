@@ -1,0 +1,204 @@
+import { decide } from "@routeplane/admission";
+import { DomainError, type Id, newId } from "@routeplane/domain";
+import { sql } from "kysely";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import type { Admission, AdmissionAnswer } from "../src/domain/admission.ts";
+import { type BudgetTotals, type PolicyUnderTest, requestOf, startPolicyUnderTest } from "./policy-under-test.ts";
+
+let policy: PolicyUnderTest;
+let replicas: readonly Admission[];
+beforeAll(async () => {
+  policy = await startPolicyUnderTest();
+  replicas = [patient(policy.replica()), patient(policy.replica())];
+});
+afterAll(() => policy.stop());
+
+const CONCURRENT = 200;
+
+/** As a caller that asks again when the service has no connection free in time: every call is safe to repeat. */
+function patient(admission: Admission): Admission {
+  const again = async <T>(call: () => Promise<T>): Promise<T> => {
+    for (;;) {
+      try {
+        return await call();
+      } catch (error) {
+        if (!(error instanceof DomainError) || error.code !== "unavailable") throw error;
+      }
+    }
+  };
+  return {
+    admit: (request) => again(() => admission.admit(request)),
+    settle: (key, costNano) => again(() => admission.settle(key, costNano)),
+    void: (key) => again(() => admission.void(key)),
+  };
+}
+
+/** Budgets on two sibling keys, on their parent and on the namespace; each of them is too small for what is to come. */
+async function budgetTree() {
+  const namespaceId = newId("ns");
+  const parent = policy.key(namespaceId);
+  const siblings = [policy.key(namespaceId, parent), policy.key(namespaceId, parent)];
+  const [first, second] = siblings as [(typeof siblings)[number], (typeof siblings)[number]];
+  await policy.budget(namespaceId, 1_003n);
+  await policy.budget(namespaceId, 905n, parent.id);
+  await policy.budget(namespaceId, 607n, first.id);
+  await policy.budget(namespaceId, 402n, second.id, "hour");
+  return { namespaceId, lineages: [first.lineage, second.lineage] };
+}
+
+type Tree = Awaited<ReturnType<typeof budgetTree>>;
+
+const taken = ({ spentNano, reservedNano }: BudgetTotals): bigint => spentNano + reservedNano;
+const overspent = (totals: Map<Id<"bnd">, BudgetTotals>) =>
+  [...totals.values()].filter((each) => taken(each) > each.limitNano);
+
+const requests = ({ namespaceId, lineages }: Tree) =>
+  Array.from({ length: CONCURRENT }, (_, n) => requestOf(namespaceId, lineages[n % 2] ?? [], 10n));
+
+describe(`${CONCURRENT} concurrent requests over two replicas`, () => {
+  it("overspend no budget of their lineage, reserve on all of them or on none, and leave nothing unused", async () => {
+    const tree = await budgetTree();
+    const answers = await Promise.all(requests(tree).map((request, n) => replicas[n % 2]!.admit(request)));
+    const totals = await policy.totals(tree.namespaceId);
+    expect(overspent(totals)).toEqual([]);
+    const admitted = answers.filter(({ outcome }) => outcome === "admitted");
+    expect(admitted.length).toBeLessThan(CONCURRENT);
+    await expectHoldsMatch(tree, admitted);
+    // Their parent is the tightest; the last request got what was left of it.
+    const fullyUsed = [...totals.values()].filter((each) => taken(each) === each.limitNano);
+    expect(fullyUsed.map(({ limitNano }) => limitNano)).toContain(905_000n);
+  });
+
+  it("overspend no budget at any moment while others settle and void", async () => {
+    const tree = await budgetTree();
+    const watching = { over: false };
+    const watcher = (async () => {
+      const seen: BudgetTotals[] = [];
+      while (!watching.over) seen.push(...overspent(await policy.totals(tree.namespaceId)));
+      return seen;
+    })();
+    await Promise.all(
+      requests(tree).map(async (request, n) => {
+        const answer = await replicas[n % 2]!.admit(request);
+        if (answer.outcome === "denied") return;
+        const other = replicas[(n + 1) % 2]!;
+        if (n % 3 === 0) await other.void(request);
+        else await other.settle(request, answer.reservedNano / 2n);
+      }),
+    );
+    watching.over = true;
+    expect(await watcher).toEqual([]);
+    const totals = await policy.totals(tree.namespaceId);
+    expect(overspent(totals)).toEqual([]);
+    expect([...totals.values()].map(({ reservedNano }) => reservedNano)).toEqual([0n, 0n, 0n, 0n]);
+  });
+
+  it("do overspend with check-then-record: the load above is hard enough to tell", async () => {
+    const tree = await budgetTree();
+    await Promise.all(requests(tree).map((request) => checkThenRecord(tree.namespaceId, request)));
+    expect(overspent(await policy.totals(tree.namespaceId)).length).toBeGreaterThan(0);
+  });
+});
+
+/** Reserved on a budget is what open holds say that is on it, and every hold is on all budgets of its lineage. */
+async function expectHoldsMatch({ namespaceId }: Tree, admitted: readonly AdmissionAnswer[]): Promise<void> {
+  const holds = await policy.admin.within({}, (tx) =>
+    tx.selectFrom("holds").selectAll().where("namespace_id", "=", namespaceId).execute(),
+  );
+  expect(holds).toHaveLength(admitted.length);
+  for (const hold of holds) expect(hold.binding_ids).toHaveLength(3);
+  for (const [bindingId, { reservedNano }] of await policy.totals(namespaceId)) {
+    const onIt = holds.filter((hold) => hold.binding_ids.includes(bindingId));
+    expect(reservedNano).toBe(onIt.reduce((sum, hold) => sum + hold.amount_nano, 0n));
+  }
+}
+
+/** The obvious way: look whether it fits, and if it does write it down. Not locked, and so not true any more by then. */
+async function checkThenRecord(namespaceId: Id<"ns">, request: ReturnType<typeof requestOf>): Promise<void> {
+  await policy.database.within({ namespaceId }, async (tx) => {
+    const { rows } = await sql<{ limit: bigint; reserved: bigint; id: string }>`
+      select b.id, (p.spec->>'limit_micro_usd')::bigint * 1000 as limit, c.reserved_nano as reserved
+      from bindings b join policies p on p.id = b.policy_id join budget_counters c on c.binding_id = b.id
+      where b.principal_id = any(${[namespaceId, ...request.lineage]})`.execute(tx);
+    const budgets = rows.map((row) => ({ limitNano: row.limit, reservedNano: row.reserved, spentNano: 0n }));
+    const decision = decide(request, budgets);
+    if (decision.outcome === "deny") return;
+    await sql`update budget_counters set reserved_nano = reserved_nano + ${decision.reserveNano}
+              where binding_id = any(${rows.map(({ id }) => id)})`.execute(tx);
+  });
+}
+
+describe("one request", () => {
+  it("holds once, however many times and on however many replicas it is admitted at the same instant", async () => {
+    const namespaceId = newId("ns");
+    const key = policy.key(namespaceId);
+    await policy.budget(namespaceId, 15n);
+    const request = requestOf(namespaceId, key.lineage, 10n);
+    const answers = await Promise.all(Array.from({ length: 20 }, (_, n) => replicas[n % 2]!.admit(request)));
+    expect(answers[0]).toMatchObject({ outcome: "admitted", reservedNano: 10_000n });
+    for (const answer of answers) expect(answer).toEqual(answers[0]);
+    expect([...(await policy.totals(namespaceId)).values()][0]?.reservedNano).toBe(10_000n);
+  });
+
+  it("is closed by exactly one of settle, void and expiry", async () => {
+    for (let round = 0; round < 30; round += 1) {
+      const namespaceId = newId("ns");
+      const key = policy.key(namespaceId);
+      const { binding } = await policy.budget(namespaceId, 1_000n);
+      await policy.budget(namespaceId, 1_000n, key.id);
+      const request = requestOf(namespaceId, key.lineage, 100n);
+      await policy.admission.admit(request);
+      await makeOverdue(namespaceId);
+      const next = requestOf(namespaceId, key.lineage, 1n);
+      const contenders = [
+        () => replicas[0]!.settle(request, 40_000n),
+        () => replicas[1]!.void(request),
+        () => replicas[0]!.admit(next),
+        () => replicas[1]!.settle(request, 40_000n),
+      ];
+      await Promise.all(contenders.map((_, n) => contenders[(n + round) % contenders.length]?.()));
+      const totals = [...(await policy.totals(namespaceId)).values()];
+      expect(totals[0]).toEqual(totals[1]);
+      expect(totals[0]?.reservedNano).toBe(1_000n);
+      // Voided, or settled (be it after expiry, which the settlement corrects).
+      expect([0n, 40_000n]).toContain(totals[0]?.spentNano);
+      const states = await statesOf(namespaceId, request.requestId);
+      expect(states).toEqual([totals[0]?.spentNano === 0n ? "voided" : "settled"]);
+      expect(binding.namespaceId).toBe(namespaceId);
+    }
+  });
+
+  it("that is voided while its admission is still under way does not leave a hold", async () => {
+    for (let round = 0; round < 30; round += 1) {
+      const namespaceId = newId("ns");
+      const key = policy.key(namespaceId);
+      await policy.budget(namespaceId, 1_000n);
+      const request = requestOf(namespaceId, key.lineage, 100n);
+      const [admitted] = await Promise.allSettled([replicas[0]!.admit(request), replicas[1]!.void(request)]);
+      expect([...(await policy.totals(namespaceId)).values()][0]).toMatchObject({ reservedNano: 0n, spentNano: 0n });
+      if (admitted.status === "rejected") expect(admitted.reason).toMatchObject({ reason: "STATE_CONFLICT" });
+    }
+  });
+});
+
+async function makeOverdue(namespaceId: Id<"ns">): Promise<void> {
+  await policy.admin.within({}, (tx) =>
+    tx
+      .updateTable("holds")
+      .set({ expires_at: sql`clock_timestamp() - interval '1 second'` })
+      .where("namespace_id", "=", namespaceId)
+      .execute(),
+  );
+}
+
+async function statesOf(namespaceId: Id<"ns">, requestId: Id<"req">): Promise<readonly string[]> {
+  const rows = await policy.admin.within({}, (tx) =>
+    tx
+      .selectFrom("holds")
+      .select("state")
+      .where("namespace_id", "=", namespaceId)
+      .where("request_id", "=", requestId)
+      .execute(),
+  );
+  return rows.map(({ state }) => state);
+}

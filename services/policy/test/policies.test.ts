@@ -1,0 +1,343 @@
+import { Code, ConnectError, createClient } from "@connectrpc/connect";
+import { BadRequestSchema, ErrorInfoSchema } from "@routeplane/contracts/google-rpc";
+import { Health, HealthCheckResponse_ServingStatus as Status } from "@routeplane/contracts/health";
+import { BudgetWindow, PolicyKind, PrincipalType } from "@routeplane/contracts/policy";
+import { type Id, newId } from "@routeplane/domain";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { type PolicyUnderTest, SERVICE_TOKEN, startPolicyUnderTest } from "./policy-under-test.ts";
+
+let policy: PolicyUnderTest;
+beforeAll(async () => {
+  policy = await startPolicyUnderTest();
+});
+afterAll(() => policy.stop());
+
+async function refusal(call: Promise<unknown>) {
+  const error = await call.then(
+    () => expect.fail("was let through"),
+    (reason: unknown) => ConnectError.from(reason),
+  );
+  const info = error.findDetails(ErrorInfoSchema)[0];
+  const fields = error
+    .findDetails(BadRequestSchema)
+    .flatMap((detail) => detail.fieldViolations.map((each) => each.field));
+  return { code: error.code, message: error.rawMessage, reason: info?.reason, metadata: info?.metadata, fields };
+}
+
+const NOT_FOUND = { code: Code.NotFound, reason: "RESOURCE_NOT_FOUND" };
+
+const budget = (limitMicroUsd: bigint, window = BudgetWindow.DAY) => ({
+  kind: { case: "budget" as const, value: { window, limitMicroUsd } },
+});
+
+/** A new namespace, a root key in it, and clients that call with it. */
+function tenant(scopes: readonly string[] = ["policy:*"]) {
+  const namespaceId = newId("ns");
+  const key = policy.key(namespaceId, undefined, scopes);
+  return { namespaceId, key, ...policy.as(key.token) };
+}
+
+async function idOfNewPolicy({ policies }: ReturnType<typeof tenant>, name = "daily-cap"): Promise<string> {
+  const { policy: made } = await policies.createPolicy({ name, spec: budget(5_000_000n) });
+  return made?.id ?? expect.fail("no policy");
+}
+
+describe("creating a policy", () => {
+  it("makes what is then read and listed", async () => {
+    const { policies } = tenant();
+    const { policy: made } = await policies.createPolicy({ name: "daily-cap", spec: budget(5_000_000n) });
+    expect(made).toMatchObject({
+      id: expect.stringMatching(/^pol_/),
+      name: "daily-cap",
+      kind: PolicyKind.BUDGET,
+      spec: { kind: { case: "budget", value: { window: BudgetWindow.DAY, limitMicroUsd: 5_000_000n } } },
+    });
+    expect(made?.disabledAt).toBeUndefined();
+    expect((await policies.getPolicy({ id: made?.id ?? "" })).policy).toEqual(made);
+    expect((await policies.listPolicies({})).policies).toEqual([made]);
+  });
+
+  it("keeps every window and the largest limit exactly", async () => {
+    const { policies } = tenant();
+    for (const window of [1, 2, 3, 4, 5]) {
+      const spec = budget(9_000_000_000_000_000n, window);
+      const { policy: made } = await policies.createPolicy({ name: `window ${window}`, spec });
+      const { policy: read } = await policies.getPolicy({ id: made?.id ?? "" });
+      expect(read?.spec?.kind.value).toMatchObject({ window, limitMicroUsd: 9_000_000_000_000_000n });
+    }
+  });
+
+  it.each([
+    ["a limit of zero", { name: "a", spec: budget(0n) }, "spec.budget.limit_micro_usd"],
+    ["a negative limit", { name: "a", spec: budget(-5n) }, "spec.budget.limit_micro_usd"],
+    ["a limit too large", { name: "a", spec: budget(9_000_000_000_000_001n) }, "spec.budget.limit_micro_usd"],
+    ["an overflowing limit", { name: "a", spec: budget(2n ** 63n - 1n) }, "spec.budget.limit_micro_usd"],
+    ["no window", { name: "a", spec: budget(1n, 0) }, "spec.budget.window"],
+    ["an unknown window", { name: "a", spec: budget(1n, 99 as BudgetWindow) }, "spec.budget.window"],
+    ["no kind of spec", { name: "a", spec: {} }, "spec.kind"],
+    ["no spec", { name: "a" }, "spec"],
+    ["no name", { spec: budget(1n) }, "name"],
+    ["a blank name", { name: "   ", spec: budget(1n) }, "name"],
+    ["a line break in the name", { name: "a\nb", spec: budget(1n) }, "name"],
+    ["a name too long", { name: "x".repeat(101), spec: budget(1n) }, "name"],
+  ])("refuses %s, naming the field, and adds nothing", async (_case, request, field) => {
+    const { policies } = tenant();
+    const error = await refusal(policies.createPolicy(request));
+    expect(error).toMatchObject({ code: Code.InvalidArgument, reason: "FIELD_INVALID" });
+    expect(error.fields).toContain(field);
+    expect((await policies.listPolicies({})).policies).toEqual([]);
+  });
+
+  it("refuses a name that the namespace has; another namespace's names are free", async () => {
+    const mine = tenant();
+    await idOfNewPolicy(mine);
+    const error = await refusal(mine.policies.createPolicy({ name: "daily-cap", spec: budget(1n) }));
+    expect(error).toMatchObject({ code: Code.AlreadyExists, reason: "NAME_TAKEN", metadata: { field: "name" } });
+    await idOfNewPolicy(tenant());
+  });
+});
+
+describe("scopes", () => {
+  it.each([
+    ["createPolicy", "policy:write", ["policy:read", "keys:*"]],
+    ["bindPolicy", "policy:write", ["policy:read"]],
+    ["getPolicy", "policy:read", ["policy:write"]],
+    ["listPolicies", "policy:read", ["usage:read"]],
+  ] as const)("%s needs %s, and says so", async (method, scope, held) => {
+    const error = await refusal(tenant(held).policies[method]({}));
+    expect(error).toMatchObject({ code: Code.PermissionDenied, reason: "SCOPE_MISSING", metadata: { scope } });
+    expect(error.message).toContain(scope);
+  });
+
+  it("do not open the admission service to keys, nor the policy service to services", async () => {
+    const { admission } = tenant(["policy:*", "inference:*", "keys:*"]);
+    for (const method of ["admit", "settle", "void"] as const) {
+      expect(await refusal(admission[method]({}))).toMatchObject({ reason: "INTERNAL_ONLY" });
+    }
+    const asService = policy.as(SERVICE_TOKEN).policies;
+    expect(await refusal(asService.listPolicies({}))).toMatchObject({ code: Code.PermissionDenied });
+  });
+
+  it("are asked for after the credential", async () => {
+    expect(await refusal(policy.as("").policies.listPolicies({}))).toMatchObject({ reason: "CREDENTIAL_MISSING" });
+    expect(await refusal(policy.as("rp_x").policies.listPolicies({}))).toMatchObject({ reason: "CREDENTIAL_INVALID" });
+    expect(await refusal(policy.as("rps_x").admission.admit({}))).toMatchObject({ reason: "CREDENTIAL_INVALID" });
+  });
+});
+
+describe("binding a policy", () => {
+  it("to the caller's namespace or a key in it is idempotent", async () => {
+    const mine = tenant();
+    const policyId = await idOfNewPolicy(mine);
+    const sub = policy.key(mine.namespaceId, mine.key);
+    for (const [principalType, principalId] of [
+      [PrincipalType.NAMESPACE, mine.namespaceId],
+      [PrincipalType.API_KEY, sub.id],
+    ] as const) {
+      const request = { policyId, principalType, principalId };
+      const [first, second] = await Promise.all([mine.policies.bindPolicy(request), mine.policies.bindPolicy(request)]);
+      expect(first.binding).toMatchObject({ id: expect.stringMatching(/^bnd_/), ...request });
+      expect(second.binding).toEqual(first.binding);
+      expect((await mine.policies.bindPolicy(request)).binding).toEqual(first.binding);
+    }
+  });
+
+  it("answers the same bytes for foreign, unknown and malformed policies and principals, and binds nothing", async () => {
+    const [mine, theirs] = [tenant(), tenant()];
+    const [policyId, foreignPolicyId] = [await idOfNewPolicy(mine), await idOfNewPolicy(theirs)];
+    const onKey = { policyId, principalType: PrincipalType.API_KEY, principalId: mine.key.id };
+    const onNamespace = { policyId, principalType: PrincipalType.NAMESPACE, principalId: mine.namespaceId };
+    const attempts = [
+      ...[foreignPolicyId, newId("pol"), "pol_x", "", "' or 1=1"].flatMap((id) => [
+        { ...onKey, policyId: id },
+        { ...onNamespace, policyId: id },
+      ]),
+      ...[theirs.key.id, newId("key"), "key_x", "", mine.namespaceId].map((id) => ({ ...onKey, principalId: id })),
+      ...[theirs.namespaceId, newId("ns"), "ns_x", "", mine.key.id].map((id) => ({ ...onNamespace, principalId: id })),
+    ];
+    const errors = await Promise.all(attempts.map((attempt) => refusal(mine.policies.bindPolicy(attempt))));
+    expect(errors[0]).toMatchObject(NOT_FOUND);
+    expect(new Set(errors.map((error) => JSON.stringify(error)))).toEqual(new Set([JSON.stringify(errors[0])]));
+    const read = await Promise.all(
+      [foreignPolicyId, newId("pol"), "pol_x", ""].map((id) => refusal(mine.policies.getPolicy({ id }))),
+    );
+    expect(new Set(read.map((error) => JSON.stringify(error)))).toEqual(new Set([JSON.stringify(errors[0])]));
+    expect(await policy.totals(mine.namespaceId)).toEqual(new Map());
+  });
+
+  it("refuses a key that is revoked, or below one that is", async () => {
+    const mine = tenant();
+    const policyId = await idOfNewPolicy(mine);
+    const parent = policy.key(mine.namespaceId, mine.key);
+    const child = policy.key(mine.namespaceId, parent);
+    policy.revoke(parent.id);
+    for (const { id: principalId } of [parent, child]) {
+      const request = { policyId, principalType: PrincipalType.API_KEY, principalId };
+      expect(await refusal(mine.policies.bindPolicy(request))).toMatchObject({
+        code: Code.FailedPrecondition,
+        reason: "STATE_CONFLICT",
+      });
+    }
+  });
+
+  it("refuses a principal type that is unset or unknown", async () => {
+    const mine = tenant();
+    for (const principalType of [PrincipalType.UNSPECIFIED, 9]) {
+      const request = {
+        policyId: await idOfNewPolicy(mine, `${principalType}`),
+        principalType,
+        principalId: mine.key.id,
+      };
+      expect((await refusal(mine.policies.bindPolicy(request))).fields).toEqual(["principal_type"]);
+    }
+  });
+
+  it("is UNAVAILABLE while the auth service does not answer", async () => {
+    const mine = tenant();
+    policy.authDown.value = true;
+    const error = await refusal(mine.policies.listPolicies({})).finally(() => (policy.authDown.value = false));
+    expect(error).toMatchObject({ code: Code.Unavailable, metadata: { dependency: "auth" } });
+  });
+});
+
+describe("the list of policies", () => {
+  it("pages through every policy once, oldest first, while others are added", async () => {
+    const mine = tenant();
+    for (let n = 0; n < 7; n += 1) await idOfNewPolicy(mine, `policy ${n}`);
+    await idOfNewPolicy(tenant());
+    const names: string[] = [];
+    let pageToken = "";
+    do {
+      const page = await mine.policies.listPolicies({ pageSize: 3, pageToken, kind: PolicyKind.BUDGET });
+      names.push(...page.policies.map(({ name }) => name));
+      ({ nextPageToken: pageToken } = page);
+      if (names.length === 3) await idOfNewPolicy(mine, "policy 7");
+    } while (pageToken !== "");
+    expect(names).toEqual(Array.from({ length: 8 }, (_, n) => `policy ${n}`));
+  });
+
+  it("refuses a page size or token that it did not give out, naming the field", async () => {
+    const { policies } = tenant();
+    for (const pageSize of [-1, 1001]) {
+      expect((await refusal(policies.listPolicies({ pageSize }))).fields).toEqual(["page_size"]);
+    }
+    for (const pageToken of ["x", "AAAA", newId("pol")]) {
+      expect((await refusal(policies.listPolicies({ pageToken }))).fields).toEqual(["page_token"]);
+    }
+    expect((await refusal(policies.listPolicies({ kind: 99 as PolicyKind }))).fields).toEqual(["kind"]);
+  });
+});
+
+describe("admission over the wire", () => {
+  const price = { inputPicoUsd: 0n, outputPicoUsd: 1_000_000n };
+  const admitRequest = ({ namespaceId, key }: ReturnType<typeof tenant>, outputTokensMax: bigint) => {
+    const lineage = [...key.lineage];
+    return { namespaceId, requestId: newId("req"), lineage, price, inputTokensMax: 0n, outputTokensMax };
+  };
+
+  it("admits, settles, voids and denies with everything that the route's error needs", async () => {
+    const mine = tenant();
+    const { admission } = policy.as(SERVICE_TOKEN);
+    const { policy: made } = await mine.policies.createPolicy({ name: "tiny", spec: budget(100n) });
+    const policyId = made?.id ?? "";
+    const on = { principalType: PrincipalType.API_KEY, principalId: mine.key.id };
+    const { binding } = await mine.policies.bindPolicy({ policyId, ...on });
+
+    const [settled, voided] = [admitRequest(mine, 60n), admitRequest(mine, 60n)];
+    const { outcome } = await admission.admit(settled);
+    expect(outcome).toMatchObject({ case: "admission", value: { outputTokensMax: 60n, reservedNanoUsd: 60_000n } });
+    expect((await admission.admit(voided)).outcome.value).toMatchObject({ outputTokensMax: 40n });
+    await admission.settle({ ...settled, costNanoUsd: 100_000n });
+    await admission.void(voided);
+    expect((await admission.admit(admitRequest(mine, 5n))).outcome).toMatchObject({
+      case: "denial",
+      value: {
+        policyId,
+        policyName: "tiny",
+        bindingId: binding?.id,
+        ...on,
+        message: 'budget "tiny" (day, 100 micro-USD) has 0 micro-USD left; this request needs at least 1',
+      },
+    });
+    const totals = [...(await policy.totals(mine.namespaceId)).values()];
+    expect(totals).toEqual([{ limitNano: 100_000n, spentNano: 100_000n, reservedNano: 0n }]);
+  });
+
+  it("refuses bounds and prices that make no sense, naming the field", async () => {
+    const { admission } = policy.as(SERVICE_TOKEN);
+    const sane = admitRequest(tenant(), 5n);
+    for (const [field, wrong] of [
+      ["output_tokens_max", { outputTokensMax: -1n }],
+      ["input_tokens_max", { inputTokensMax: 1_000_000_001n }],
+      ["choices", { choices: -1 }],
+      ["lineage", { lineage: [] }],
+      ["price.input_pico_usd", { price: { inputPicoUsd: -1n, outputPicoUsd: 0n } }],
+    ] as const) {
+      expect((await refusal(admission.admit({ ...sane, ...wrong } as typeof sane))).fields).toEqual([field]);
+    }
+    const { price: _, ...priceless } = sane;
+    expect((await refusal(admission.admit(priceless))).fields).toEqual(["price"]);
+    expect((await refusal(admission.settle({ ...sane, costNanoUsd: -1n }))).fields).toEqual(["cost_nano_usd"]);
+    for (const wrong of [{ namespaceId: "ns_x" }, { requestId: "1" }, { lineage: ["key_x"] }]) {
+      expect(await refusal(admission.admit({ ...sane, ...wrong }))).toMatchObject(NOT_FOUND);
+    }
+  });
+});
+
+describe("row-level security", () => {
+  const tables = ["policies", "bindings", "budget_counters", "budget_buckets", "holds"] as const;
+
+  /** A namespace with a row in every table. */
+  async function filled(): Promise<Id<"ns">> {
+    const namespaceId = newId("ns");
+    const { lineage } = policy.key(namespaceId);
+    await policy.budget(namespaceId, 1_000n);
+    const bounds = { inputTokensMax: 1n, outputTokensMax: 1n, choices: 1n };
+    const price = { inputPicoUsd: 1_000_000n, outputPicoUsd: 0n };
+    const request = { namespaceId, requestId: newId("req"), lineage, price, ...bounds };
+    await policy.admission.admit(request);
+    await policy.admission.settle(request, 1_000n);
+    return namespaceId;
+  }
+
+  it("shows a query that forgets its filter nothing of another namespace, and nothing at all without one", async () => {
+    const mine = await filled();
+    await filled();
+    for (const table of tables) {
+      const unfiltered = (scope: { namespaceId?: string }) =>
+        policy.database.within(scope, (tx) => tx.selectFrom(table).select("namespace_id").execute());
+      expect(new Set((await unfiltered({ namespaceId: mine })).map((row) => row.namespace_id))).toEqual(
+        new Set([mine]),
+      );
+      expect(await unfiltered({})).toEqual([]);
+      expect(await unfiltered({ namespaceId: newId("ns") })).toEqual([]);
+    }
+  });
+
+  it("lets no transaction write into another namespace, nor refer to what is there", async () => {
+    const [mine, theirs] = [await filled(), await filled()];
+    const [foreign] = (await policy.policies.list(theirs, { kind: undefined, size: 1, after: undefined })).rows;
+    if (foreign === undefined) return expect.fail("no policy");
+    const insert = (namespaceId: Id<"ns">) =>
+      policy.database.within({ namespaceId: mine }, (tx) =>
+        tx
+          .insertInto("bindings")
+          .values({
+            namespace_id: namespaceId,
+            id: newId("bnd"),
+            policy_id: foreign.id,
+            principal_type: "namespace",
+            principal_id: mine,
+            created_at: new Date(),
+          })
+          .execute(),
+      );
+    await expect(insert(theirs)).rejects.toThrow(/row-level security/);
+    await expect(insert(mine)).rejects.toThrow(/foreign key/);
+  });
+});
+
+it("is ready while its database answers", async () => {
+  const health = createClient(Health, policy.transport);
+  expect(await health.check({})).toMatchObject({ status: Status.SERVING });
+});

@@ -1,0 +1,170 @@
+import { createClient, createRouterTransport, type Transport } from "@connectrpc/connect";
+import { type BudgetWindow } from "@routeplane/admission";
+import { VerificationService } from "@routeplane/contracts/auth";
+import { Reason } from "@routeplane/contracts/errors";
+import { AdmissionService, PolicyService } from "@routeplane/contracts/policy";
+import { type Id, newId, notFound } from "@routeplane/domain";
+import { type Database, openDatabase } from "@routeplane/postgres";
+import { toConnectError } from "@routeplane/rpc";
+import { createLogger } from "@routeplane/runtime";
+import { cloneDatabase } from "@routeplane/testing";
+import { sql } from "kysely";
+import { wirePolicy } from "../src/app.ts";
+import { type Admission, type AdmissionRequest, createAdmission } from "../src/domain/admission.ts";
+import { newPolicy } from "../src/domain/policy.ts";
+import { createLedger } from "../src/store/ledger.ts";
+import { createPolicyStore } from "../src/store/policy-store.ts";
+import type { PolicySchema } from "../src/store/schema.ts";
+
+export const SERVICE_TOKEN = "rps_the-service-token";
+export const HOLD_TTL_MS = 900_000;
+
+/** One output token costs one micro-USD, and input nothing: a reservation in micro-USD is its output bound. */
+export const MICRO_PER_TOKEN = { inputPicoUsd: 0n, outputPicoUsd: 1_000_000n };
+
+/** A key as the stand-in for the auth service knows it. */
+interface TestKey {
+  readonly id: Id<"key">;
+  readonly namespaceId: Id<"ns">;
+  readonly lineage: readonly Id<"key">[];
+  readonly scopes: readonly string[];
+  readonly token: string;
+}
+
+/** What a budget holds, as the superuser sees it. Nano-USD. */
+export interface BudgetTotals {
+  readonly limitNano: bigint;
+  readonly spentNano: bigint;
+  readonly reservedNano: bigint;
+}
+
+/** The policy service on a database of its own. Keys are those of a stand-in that answers as the auth service's contract says. */
+export type PolicyUnderTest = Awaited<ReturnType<typeof startPolicyUnderTest>>;
+
+export async function startPolicyUnderTest() {
+  const clone = await cloneDatabase();
+  const open = (url: string, maxConnections = 5): Database<PolicySchema> =>
+    openDatabase({ url, schema: "policy", applicationName: "policy-test", maxConnections });
+  const database = open(clone.url("routeplane_policy"));
+  const admin = open(clone.adminUrl);
+  const opened = [database, admin];
+  const auth = authStandIn();
+  const logged: string[] = [];
+  const log = createLogger("policy", (line) => (logged.push(line), ""), "debug");
+  const config = { serviceToken: SERVICE_TOKEN, holdTtlMs: HOLD_TTL_MS };
+  const wired = wirePolicy({ config, database, auth: auth.transport, log, clock: Date.now });
+  const transport = createRouterTransport(wired.routes, { router: { interceptors: wired.interceptors } });
+  const policies = createPolicyStore(database);
+
+  return {
+    ...auth,
+    database,
+    /** Past row-level security. */
+    admin,
+    logged,
+    transport,
+    as: (token: string) => clients(transport, token),
+    admission: createAdmission(createLedger(database), HOLD_TTL_MS),
+    policies,
+    /** As another replica of the service. */
+    replica(): Admission {
+      const another = open(clone.url("routeplane_policy"));
+      opened.push(another);
+      return createAdmission(createLedger(another), HOLD_TTL_MS);
+    },
+    /** A budget bound to a key or, failing that, to the namespace. */
+    async budget(namespaceId: Id<"ns">, limitMicroUsd: bigint, keyId?: Id<"key">, window: BudgetWindow = "day") {
+      const spec = { kind: "budget", window, limitMicroUsd } as const;
+      const policy = newPolicy(namespaceId, `budget ${newId("pol")}`, spec, Date.now());
+      await policies.add(policy);
+      const principal =
+        keyId === undefined
+          ? ({ type: "namespace", id: namespaceId } as const)
+          : ({ type: "api_key", id: keyId } as const);
+      const binding = { id: newId("bnd"), namespaceId, policyId: policy.id, principal, createdAt: new Date() };
+      await policies.bind(binding);
+      return { policy, binding };
+    },
+    /** By binding, in one snapshot. */
+    totals: (namespaceId: Id<"ns">) => totals(admin, namespaceId),
+    async stop() {
+      await Promise.all(opened.map((each) => each.stop()));
+      await clone.drop();
+    },
+  };
+}
+
+/** A request of so many micro-USD at most, with the key at the end of its lineage. */
+export function requestOf(namespaceId: Id<"ns">, lineage: readonly Id<"key">[], micro: bigint): AdmissionRequest {
+  const bounds = { inputTokensMax: 0n, outputTokensMax: micro, choices: 1n };
+  return { namespaceId, requestId: newId("req"), lineage, price: MICRO_PER_TOKEN, ...bounds };
+}
+
+async function totals(admin: Database<PolicySchema>, namespaceId: Id<"ns">): Promise<Map<Id<"bnd">, BudgetTotals>> {
+  const { rows } = await admin.within({}, (tx) =>
+    sql<{ id: Id<"bnd">; limit: bigint; spent: string; reserved: bigint }>`
+      select b.id, (p.spec->>'limit_micro_usd')::bigint * 1000 as limit, c.reserved_nano as reserved,
+        (select coalesce(sum(k.spent_nano), 0) from budget_buckets k
+         where (k.namespace_id, k.binding_id) = (b.namespace_id, b.id)) as spent
+      from bindings b
+      join policies p on (p.namespace_id, p.id) = (b.namespace_id, b.policy_id)
+      join budget_counters c on (c.namespace_id, c.binding_id) = (b.namespace_id, b.id)
+      where b.namespace_id = ${namespaceId}`.execute(tx),
+  );
+  return new Map(
+    rows.map(({ id, limit, spent, reserved }) => [
+      id,
+      { limitNano: limit, spentNano: BigInt(spent), reservedNano: reserved },
+    ]),
+  );
+}
+
+function authStandIn() {
+  const byToken = new Map<string, TestKey>();
+  const revoked = new Set<string>();
+  const down = { value: false };
+  const transport = createRouterTransport(({ service }) => {
+    service(VerificationService, {
+      verifyKey({ token }) {
+        if (down.value) throw new Error("the auth service is down");
+        const key = byToken.get(token);
+        if (key === undefined) {
+          const value = { reason: Reason.CREDENTIAL_INVALID, message: "invalid API key" };
+          return { outcome: { case: "refusal", value } };
+        }
+        const { id: keyId, namespaceId, lineage, scopes } = key;
+        const value = { keyId, namespaceId, accountId: newId("acc"), lineage: [...lineage], scopes: [...scopes] };
+        return { outcome: { case: "key", value } };
+      },
+      resolveKey({ namespaceId, keyId }) {
+        if (down.value) throw new Error("the auth service is down");
+        const key = [...byToken.values()].find((each) => each.id === keyId && each.namespaceId === namespaceId);
+        if (key === undefined) throw toConnectError(notFound());
+        return { lineage: [...key.lineage], revoked: key.lineage.some((id) => revoked.has(id)) };
+      },
+    });
+  });
+  return {
+    transport,
+    authDown: down,
+    revoke: (keyId: Id<"key">) => revoked.add(keyId),
+    key(namespaceId: Id<"ns">, parent?: TestKey, scopes: readonly string[] = ["policy:*"]): TestKey {
+      const id = newId("key");
+      const key = { id, namespaceId, lineage: [...(parent?.lineage ?? []), id], scopes, token: `rp_test_${id}` };
+      byToken.set(key.token, key);
+      return key;
+    },
+  };
+}
+
+function clients(transport: Transport, token: string) {
+  const authorized: Transport = {
+    unary: (method, signal, timeoutMs, header, input, contextValues) => {
+      const headers = new Headers(header);
+      if (token !== "") headers.set("authorization", `Bearer ${token}`);
+      return transport.unary(method, signal, timeoutMs, headers, input, contextValues);
+    },
+    stream: transport.stream.bind(transport),
+  };
+  return { policies: createClient(PolicyService, authorized), admission: createClient(AdmissionService, authorized) };
+}
