@@ -15,6 +15,9 @@ export interface RpcServerOptions {
 /** Connect and node leave these unbounded (4 GiB, 4 billion streams, for ever). */
 const LIMITS = { readMaxBytes: 1 << 20, maxConcurrentStreams: 1000, maxTimeoutMs: 30_000, maxHeaderBytes: 16 << 10 };
 
+/** A field that is not in the schema is a caller's mistake, and is named. */
+const STRICT_JSON = { ignoreUnknownFields: false };
+
 /** After this, calls in flight are cut on stop. */
 const DRAIN_TIMEOUT_MS = 5_000;
 
@@ -24,7 +27,7 @@ export async function startRpcServer(options: RpcServerOptions): Promise<Compone
   const { routes, interceptors } = options;
   const server = createServer(
     { settings: { maxConcurrentStreams, maxHeaderListSize: maxHeaderBytes } },
-    connectNodeAdapter({ routes, interceptors, readMaxBytes, maxTimeoutMs }),
+    connectNodeAdapter({ routes, interceptors, readMaxBytes, maxTimeoutMs, jsonOptions: STRICT_JSON }),
   );
   const sessions = new Set<ServerHttp2Session>();
   server.on("session", (session) => {

@@ -1,0 +1,160 @@
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
+import type { DescField, DescMethod } from "@bufbuild/protobuf";
+import { newId } from "@routeplane/domain";
+import { accessOf, publishedServices } from "@routeplane/rpc";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { startNode, type TestNode } from "../harness/index.ts";
+
+/** Promise 1, from outside: what a credential of one namespace can learn of another is nothing. */
+
+interface Answer {
+  readonly status: number;
+  readonly body: string;
+}
+
+let node: TestNode;
+let mine: { token: string; ids: Record<string, string> };
+let theirs: { token: string; ids: Record<string, string> };
+
+beforeAll(async () => {
+  node = await startNode();
+  [mine, theirs] = await Promise.all([
+    furnish("default"),
+    node.cli(["cloud", "namespace", "create", "foreign"]).then(() => furnish("foreign")),
+  ]);
+});
+afterAll(() => node.remove());
+
+const methods = Object.values(publishedServices())
+  .flat()
+  .flatMap((service) => service.methods);
+const outside = methods.filter((method) => !accessOf(method).includes("internal"));
+const path = (method: DescMethod): string => `/${method.parent.typeName}/${method.name}`;
+
+async function post(url: string, token: string, request: object): Promise<Answer> {
+  const response = await fetch(node.url + url, {
+    method: "POST",
+    headers: { authorization: `Bearer ${token}`, "content-type": "application/json" },
+    body: JSON.stringify(request),
+  });
+  return { status: response.status, body: await response.text() };
+}
+
+/** A root key of the namespace with a policy bound to it and a request in its log. */
+async function furnish(namespace: string) {
+  const operator = await node.operatorKey();
+  const rpc = async (method: string, token: string, request: object) => {
+    const answer = await post(`/routeplane.${method}`, token, request);
+    if (answer.status !== 200) throw new Error(`${method}: ${answer.body}`);
+    return JSON.parse(answer.body);
+  };
+  const scopes = ["inference:*", "keys:*", "policy:*", "usage:*", "namespace:*"];
+  const request = { namespace, name: "root", scopes };
+  const { key, token } = await rpc("auth.v1.KeyService/MintRootKey", operator, request);
+  const spec = { budget: { window: "BUDGET_WINDOW_DAY", limitMicroUsd: "5000000" } };
+  const { policy } = await rpc("policy.v1.PolicyService/CreatePolicy", token, { name: `cap of ${key.id}`, spec });
+  const principal = { policyId: policy.id, principalType: "PRINCIPAL_TYPE_API_KEY", principalId: key.id };
+  const { binding } = await rpc("policy.v1.PolicyService/BindPolicy", token, principal);
+  const { identity: _, key: self } = await rpc("auth.v1.IdentityService/WhoAmI", token, {});
+  return { token, ids: { key: key.id, pol: policy.id, bnd: binding.id, ns: self.namespaceId } };
+}
+
+/** Every field of every method through which a caller names something, and a request that is otherwise right. */
+const isName = (field: DescField): boolean => field.name === "id" || field.name.endsWith("_id");
+const positions = outside.flatMap((method) => method.input.fields.filter(isName).map((field) => ({ method, field })));
+
+/** What each position takes, and the rest of a request in which only that position is wrong. */
+const right: Record<string, { kinds: readonly ("key" | "pol" | "ns")[]; request: () => object }> = {
+  "KeyService/GetKey.id": { kinds: ["key"], request: () => ({}) },
+  "KeyService/RevokeKey.id": { kinds: ["key"], request: () => ({}) },
+  "PolicyService/GetPolicy.id": { kinds: ["pol"], request: () => ({}) },
+  "PolicyService/BindPolicy.policy_id": {
+    kinds: ["pol"],
+    request: () => ({ principalType: "PRINCIPAL_TYPE_API_KEY", principalId: mine.ids["key"] }),
+  },
+  "PolicyService/BindPolicy.principal_id": {
+    kinds: ["key"],
+    request: () => ({ principalType: "PRINCIPAL_TYPE_API_KEY", policyId: mine.ids["pol"] }),
+  },
+  "PolicyService/BindPolicy.principal_id (namespace)": {
+    kinds: ["ns"],
+    request: () => ({ principalType: "PRINCIPAL_TYPE_NAMESPACE", policyId: mine.ids["pol"] }),
+  },
+};
+const cases = Object.entries(right);
+
+describe("a credential of another namespace", () => {
+  it("has a case here for every position in the contracts that names something", () => {
+    const named = positions.map(({ method, field }) => `${method.parent.name}/${method.name}.${field.name}`);
+    expect(new Set(cases.map(([name]) => name.split(" ")[0]))).toEqual(new Set(named));
+  });
+
+  it.each(cases)(
+    "gets the same bytes for a foreign, an unknown and a malformed id in %s",
+    async (name, { kinds, request }) => {
+      const [service = "", rest = ""] = name.split("/");
+      const [methodName, fieldName = ""] = (rest.split(" ")[0] ?? "").split(".");
+      const method = outside.find(({ parent, name: own }) => parent.name === service && own === methodName)!;
+      const field = method.input.fields.find((each) => each.name === fieldName)!;
+      const wrong = kinds.flatMap((kind) => [theirs.ids[kind]!, newId(kind), `${kind}_x`, "x".repeat(5000)]);
+      const hostile = ["", " ", "' or 1=1 --", "\u0000", "../../etc", theirs.ids["bnd"]!];
+      const answers = await Promise.all(
+        [...wrong, ...hostile].map((id) => post(path(method), mine.token, { ...request(), [field.jsonName]: id })),
+      );
+      expect(answers[0]).toMatchObject({ status: 404, body: expect.stringContaining('"code":"not_found"') });
+      for (const answer of answers) expect(answer).toEqual(answers[0]);
+    },
+  );
+
+  it("reads nothing of this namespace in any answer, and changed nothing by trying", async () => {
+    const reads = outside.filter((method) => /^(List|Get|WhoAmI)/.test(method.name));
+    expect(reads.length).toBeGreaterThanOrEqual(7);
+    for (const method of reads) {
+      const { body } = await post(path(method), mine.token, { pageSize: 1000 });
+      for (const kind of ["key", "pol", "bnd"]) expect(body).not.toContain(theirs.ids[kind]);
+    }
+    const survived = await post("/routeplane.auth.v1.KeyService/GetKey", theirs.token, { id: theirs.ids["key"] });
+    expect(JSON.parse(survived.body).key.revokedAt).toBeUndefined();
+  });
+
+  it("cannot steer a page token, a namespace in a body or a header towards it", async () => {
+    const { body } = await post("/routeplane.auth.v1.KeyService/ListKeys", theirs.token, { pageSize: 1 });
+    const pageToken = JSON.parse(body).nextPageToken ?? "CgRrZXlz";
+    for (const token of [pageToken, "AAAA", "x".repeat(999)]) {
+      const answer = await post("/routeplane.auth.v1.KeyService/ListKeys", mine.token, { pageToken: token });
+      expect(answer.body).not.toContain(theirs.ids["key"]);
+    }
+    const request = { name: "x", scopes: ["keys:read"], namespace: theirs.ids["ns"], namespaceId: theirs.ids["ns"] };
+    const minted = await post("/routeplane.auth.v1.KeyService/MintKey", mine.token, request);
+    expect(minted).toMatchObject({ status: 400, body: expect.stringContaining("namespace") });
+  });
+});
+
+describe("through the one address", () => {
+  const internal = methods.filter((method) => accessOf(method).includes("internal"));
+
+  it.each(internal.map((method) => path(method)))("%s does not exist", async (url) => {
+    const unknown = await post("/routeplane.auth.v1.KeyService/NoSuchMethod", mine.token, {});
+    expect(unknown.status).toBe(404);
+    for (const token of [mine.token, await node.operatorKey()]) expect(await post(url, token, {})).toEqual(unknown);
+  });
+
+  it("every method that is not internal answers, and none without a credential", async () => {
+    for (const method of outside) {
+      const answer = await post(path(method), "", {});
+      expect([path(method), answer.status]).toEqual([path(method), 401]);
+    }
+  });
+
+  it("the credential that services share opens nothing from outside", async () => {
+    const { serviceToken } = JSON.parse(await readFile(join(node.home, "secrets.json"), "utf8"));
+    expect(serviceToken).toMatch(/^rps_/);
+    const guessed = await post("/routeplane.auth.v1.IdentityService/WhoAmI", "rps_guess", {});
+    expect(guessed.status).toBe(401);
+    for (const method of methods) {
+      const { status } = await post(path(method), serviceToken, {});
+      expect([path(method), status]).toEqual([path(method), internal.includes(method) ? 404 : 401]);
+    }
+  });
+});
