@@ -71,6 +71,13 @@ const idOf = ({ request }: UsageEvent): string => request?.requestId ?? "";
 const names = (count: number, prefix = "req"): string[] =>
   Array.from({ length: count }, (_, index) => `${prefix}-${String(index).padStart(5, "0")}`);
 
+async function unacknowledged(): Promise<number> {
+  const connection = await connectRaw();
+  const info = await (await connection.jetstreamManager()).consumers.info(STREAM, "test");
+  await connection.close();
+  return info.num_ack_pending;
+}
+
 async function messagesInStream(): Promise<number> {
   const connection = await connectRaw();
   const { state } = await (await connection.jetstreamManager()).streams.info(STREAM);
@@ -132,6 +139,7 @@ describe("with a server that stays", () => {
     await publish(event("after"));
     const { distinct, consumer } = collector();
     await eventually(() => distinct().length === 2);
+    await eventually(async () => (await unacknowledged()) === 0);
     await consumer.stop();
     expect(distinct()).toEqual(["after", "before"]);
     const again = collector();

@@ -42,6 +42,7 @@ export async function startAggregator(config: AggregatorConfig): Promise<Running
     (await Promise.all([database.isReachable(), consumer.isReachable()])).every(Boolean);
   const interceptors = rpcInterceptors({ log, serviceToken, verifyToken: refuseEveryKey });
   const server = await startRpcServer({ ...config, interceptors, routes: healthRoutes(ready) });
+  log.info({ port: server.port }, "health is served");
   return { log, components: [{ name: database.name, stop: () => database.stop() }, months, consumer, server] };
 }
 

@@ -1,0 +1,224 @@
+import { setTimeout as delay } from "node:timers/promises";
+import { createClient } from "@connectrpc/connect";
+import { Health, HealthCheckResponse_ServingStatus as Serving } from "@routeplane/contracts/health";
+import { type Id, newId } from "@routeplane/domain";
+import { type EventPublisher, openPublisher, parseNatsUrl } from "@routeplane/events";
+import { type Database, openDatabase } from "@routeplane/postgres";
+import { serviceTransport } from "@routeplane/rpc";
+import { createLogger } from "@routeplane/runtime";
+import {
+  cloneDatabase,
+  eventually as eventuallyWithin,
+  startNats,
+  type TestDatabase,
+  type TestNats,
+} from "@routeplane/testing";
+import { sql } from "kysely";
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import { type AggregatorProcess, spawnAggregator } from "../test/aggregator-process.ts";
+import { pendingRequest, settledRequest, usageEvent } from "../test/requests.ts";
+import type { UsageTotals } from "./domain/usage.ts";
+import type { UsageSchema } from "./store/schema.ts";
+import { createUsageStore } from "./store/usage-store.ts";
+
+vi.setConfig({ testTimeout: 180_000 });
+
+/** Starting a process takes seconds on a busy machine, and what a killed one held comes back after 10 s. */
+const eventually: typeof eventuallyWithin = (question) => eventuallyWithin(question);
+
+const EVERYTHING = { from: new Date("2000-01-01T00:00:00Z"), to: new Date("2100-01-01T00:00:00Z") };
+const HEALTH_PORT = /"port":(\d+)/;
+
+let clone: TestDatabase;
+let nats: TestNats;
+let database: Database<UsageSchema>;
+let publisher: EventPublisher;
+let processes: AggregatorProcess[];
+
+beforeEach(async () => {
+  [clone, nats] = await Promise.all([cloneDatabase(), startNats()]);
+  database = openDatabase<UsageSchema>({
+    url: clone.url("routeplane_usage"),
+    schema: "usage",
+    applicationName: "test",
+    maxConnections: 4,
+  });
+  const address = parseNatsUrl(nats.url);
+  if (address === undefined) throw new Error("unreachable: the test server's URL is well-formed");
+  publisher = openPublisher({ nats: address, log: createLogger("test", () => ""), name: "gateway" });
+  processes = [];
+});
+
+afterEach(async () => {
+  nats.resume();
+  await Promise.all([publisher.stop(), ...processes.map((each) => each.kill())]);
+  await database.stop();
+  await Promise.all([clone.drop(), nats.remove()]);
+});
+
+function aggregator(): AggregatorProcess {
+  const started = spawnAggregator({ databaseUrl: clone.url("routeplane_aggregator"), natsUrl: nats.url });
+  processes.push(started);
+  return started;
+}
+
+const totals = (namespaceId: Id<"ns">) => createUsageStore(database).totals(namespaceId, EVERYTHING);
+
+/** Publishes both events of `count` requests; every cost differs, so that no loss can make up for a doubling. */
+function publishRequests(count: number, namespaceId: Id<"ns">, paceMs = 0) {
+  const publishAll = async (): Promise<void> => {
+    const all: Promise<void>[] = [];
+    for (let nth = 1; nth <= count; nth++) {
+      const pending = pendingRequest({ namespaceId });
+      const settled = settledRequest(pending, { costNanoUsd: BigInt(nth) * 1_000n });
+      all.push(...[pending, settled].map((request) => publisher.publishUntilDurable(usageEvent(request))));
+      if (paceMs > 0 && nth % 10 === 0) await delay(paceMs);
+    }
+    await Promise.all(all);
+  };
+  const expected = {
+    requestCount: BigInt(count),
+    promptTokens: 12n * BigInt(count),
+    completionTokens: 34n * BigInt(count),
+    costNanoUsd: (BigInt(count) * BigInt(count + 1) * 1_000n) / 2n,
+  };
+  return { published: publishAll(), expected };
+}
+
+async function settledExactly(namespaceId: Id<"ns">, expected: UsageTotals): Promise<void> {
+  await eventually(async () => {
+    expect(await totals(namespaceId)).toEqual(expected);
+    return true;
+  });
+  const { rows } = await database.within({ namespaceId }, (tx) =>
+    sql`select status, count(*)::text as count from requests group by status`.execute(tx),
+  );
+  expect(rows).toEqual([{ status: "succeeded", count: String(expected.requestCount) }]);
+}
+
+describe("exactly once", () => {
+  test("killed with SIGKILL under load, again and again, and restarted: no row is lost or doubled", async () => {
+    const namespaceId = newId("ns");
+    const count = 6_000;
+    const { published, expected } = publishRequests(count, namespaceId, 3);
+    let running = aggregator();
+    const seenAtKill: bigint[] = [];
+    for (let kills = 0; kills < 4; kills++) {
+      const before = (await totals(namespaceId)).requestCount;
+      await eventually(async () => (await totals(namespaceId)).requestCount > before);
+      await running.kill();
+      seenAtKill.push((await totals(namespaceId)).requestCount);
+      running = aggregator();
+    }
+    await published;
+    expect(Math.min(...seenAtKill.map(Number))).toBeLessThan(count);
+    await settledExactly(namespaceId, expected);
+  });
+
+  test("two aggregators share the stream without losing or doubling a row", async () => {
+    const namespaceId = newId("ns");
+    aggregator();
+    aggregator();
+    const { published, expected } = publishRequests(3_000, namespaceId, 1);
+    await published;
+    await settledExactly(namespaceId, expected);
+  });
+
+  test("every event published twice is counted once", async () => {
+    const settled = settledRequest(pendingRequest());
+    aggregator();
+    for (let times = 0; times < 2; times++) await publisher.publish(usageEvent(settled));
+    await settledExactly(settled.namespaceId, {
+      requestCount: 1n,
+      promptTokens: 12n,
+      completionTokens: 34n,
+      costNanoUsd: settled.costNanoUsd,
+    });
+  });
+
+  test("the broker killed under load: no row is lost or doubled", async () => {
+    const namespaceId = newId("ns");
+    aggregator();
+    const { published, expected } = publishRequests(3_000, namespaceId, 3);
+    for (let kills = 0; kills < 3; kills++) {
+      const before = (await totals(namespaceId)).requestCount;
+      await eventually(async () => (await totals(namespaceId)).requestCount > before);
+      await nats.kill();
+      await nats.start();
+    }
+    await published;
+    await settledExactly(namespaceId, expected);
+  });
+});
+
+describe("what is down", () => {
+  test("without the database nothing is acknowledged, and all is written once it is back", async () => {
+    const namespaceId = newId("ns");
+    aggregator();
+    const first = publishRequests(10, namespaceId);
+    await first.published;
+    await settledExactly(namespaceId, first.expected);
+    await admin(`grant connect on database ${clone.name} to routeplane_usage`);
+    await admin(`revoke connect on database ${clone.name} from public, routeplane_aggregator`);
+    await admin(
+      `select pg_terminate_backend(pid) from pg_stat_activity
+       where datname = '${clone.name}' and usename = 'routeplane_aggregator'`,
+    );
+    const away = newId("ns");
+    const { published, expected } = publishRequests(50, away);
+    await published;
+    await eventually(() => processes[0]!.output().includes("usage events were not handled"));
+    expect((await totals(away)).requestCount).toBe(0n);
+    await admin(`grant connect on database ${clone.name} to routeplane_aggregator`);
+    await settledExactly(away, expected);
+  });
+
+  test("an event that cannot be stored does not hold up the others", async () => {
+    const running = aggregator();
+    const good = settledRequest(pendingRequest());
+    const bad = settledRequest(pendingRequest(), { costNanoUsd: -1n });
+    await Promise.all([bad, good].map((request) => publisher.publish(usageEvent(request))));
+    await eventually(async () => (await totals(good.namespaceId)).requestCount === 1n);
+    await eventually(() => running.output().includes("dropped a usage event") && running.output().includes(bad.id));
+  });
+
+  test("it is ready once database and broker answer, and not while the broker is away", async () => {
+    const running = aggregator();
+    const port = await eventually(() => HEALTH_PORT.exec(running.output())?.[1]);
+    const health = createClient(
+      Health,
+      serviceTransport({ url: `http://127.0.0.1:${port}`, serviceToken: "rps_test" }),
+    );
+    await eventually(async () => (await health.check({})).status === Serving.SERVING);
+    await nats.kill();
+    await eventually(async () => (await health.check({})).status === Serving.NOT_SERVING);
+    await nats.start();
+    await eventually(async () => (await health.check({})).status === Serving.SERVING);
+  });
+
+  test("it starts without broker, writes once that is there, and stops cleanly on SIGTERM", async () => {
+    await nats.kill();
+    const running = aggregator();
+    const { published, expected } = publishRequests(20, newId("ns"));
+    await eventually(() => running.output().includes("started"));
+    await nats.start();
+    await published;
+    await eventually(async () => expected.requestCount === (await allRows()));
+    expect(await running.stop()).toBe(0);
+    expect(running.output()).toContain('"msg":"stopped"');
+  });
+});
+
+async function admin(statement: string): Promise<readonly unknown[]> {
+  const superuser = openDatabase({ url: clone.adminUrl, schema: "usage", applicationName: "test", maxConnections: 1 });
+  try {
+    return (await superuser.within({}, (tx) => sql.raw(statement).execute(tx))).rows;
+  } finally {
+    await superuser.stop();
+  }
+}
+
+async function allRows(): Promise<bigint> {
+  const [row] = (await admin("select count(*) from usage.requests")) as { count: bigint }[];
+  return row?.count ?? 0n;
+}

@@ -1,0 +1,46 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { fileURLToPath } from "node:url";
+
+const ENTRY = fileURLToPath(new URL("../src/aggregator-main.ts", import.meta.url));
+
+export interface AggregatorProcess {
+  /** What it wrote, on stdout and stderr. */
+  readonly output: () => string;
+  /** The code it ended with; null while it runs or if a signal ended it. */
+  readonly exitCode: () => number | null;
+  /** As if it fell dead. */
+  kill(): Promise<void>;
+  /** SIGTERM; resolves with the exit code. */
+  stop(): Promise<number | null>;
+}
+
+/** The real aggregator, as a process of its own. */
+export function spawnAggregator(env: { databaseUrl: string; natsUrl: string; port?: number }): AggregatorProcess {
+  const child = spawn(process.execPath, [ENTRY], {
+    env: {
+      ROUTEPLANE_PORT: String(env.port ?? 0),
+      ROUTEPLANE_SERVICE_TOKEN: "rps_test",
+      ROUTEPLANE_DATABASE_URL: env.databaseUrl,
+      ROUTEPLANE_NATS_URL: env.natsUrl,
+    },
+    stdio: ["ignore", "pipe", "pipe"],
+  });
+  let output = "";
+  for (const stream of [child.stdout, child.stderr]) stream.on("data", (chunk: Buffer) => (output += chunk.toString()));
+  return {
+    output: () => output,
+    exitCode: () => child.exitCode,
+    kill: async () => void (await end(child, "SIGKILL")),
+    stop: () => end(child, "SIGTERM"),
+  };
+}
+
+async function end(child: ChildProcess, signal: NodeJS.Signals): Promise<number | null> {
+  if (child.exitCode === null && child.signalCode === null) {
+    const exited = once(child, "exit");
+    child.kill(signal);
+    await exited;
+  }
+  return child.exitCode;
+}
