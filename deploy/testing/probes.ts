@@ -19,7 +19,11 @@ export async function passes(probe: IProbe | undefined, port: number): Promise<b
 }
 
 async function isServing(service: string, port: number, timeoutMs: number): Promise<boolean> {
-  const transport = createGrpcTransport({ baseUrl: `http://127.0.0.1:${port}`, defaultTimeoutMs: timeoutMs });
+  const transport = createGrpcTransport({
+    baseUrl: `http://127.0.0.1:${port}`,
+    defaultTimeoutMs: timeoutMs,
+    idleConnectionTimeoutMs: 100,
+  });
   const { status } = await createClient(Health, transport).check({ service });
   return status === Status.SERVING;
 }
