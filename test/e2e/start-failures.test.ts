@@ -1,5 +1,5 @@
 import { once } from "node:events";
-import { readdir, rm, writeFile } from "node:fs/promises";
+import { mkdir, readdir, rm, writeFile } from "node:fs/promises";
 import { createServer } from "node:net";
 import { join } from "node:path";
 import { expect, it, onTestFinished } from "vitest";
@@ -50,7 +50,6 @@ it("says so when its home cannot be written", async () => {
 
 it("will not touch data whose secrets are lost", async () => {
   const home = await emptyHome();
-  const { mkdir } = await import("node:fs/promises");
   await mkdir(join(home, "postgres/data"), { recursive: true });
   await writeFile(join(home, "postgres/data/PG_VERSION"), "18\n");
   const { stderr } = await up(home);

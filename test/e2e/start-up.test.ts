@@ -11,11 +11,7 @@ describe("npm start", () => {
   const home = newHome();
   let node: TestNode;
   let firstKey: string;
-  afterAll(async () => (await startedOrNothing()) && node.remove());
-
-  async function startedOrNothing(): Promise<boolean> {
-    return node !== undefined;
-  }
+  afterAll(() => node?.remove());
 
   it("runs a node from an empty folder", async () => {
     node = await startNode({ home: await home });
@@ -79,11 +75,11 @@ describe("npm start", () => {
   });
 
   it("starts again in under 10 s, with all that it knew", async () => {
-    const namespaceBefore = await readFile(join(node.home, "seeded"), "utf8");
+    const seeded = await readFile(join(node.home, "seeded"), "utf8");
     node = await startNode({ home: node.home, port: node.port });
     expect(node.startMs).toBeLessThan(10_000);
     expect(await node.apiKey()).toBe(firstKey);
-    expect(await readFile(join(node.home, "seeded"), "utf8")).toBe(namespaceBefore);
+    expect(await readFile(join(node.home, "seeded"), "utf8")).toBe(seeded);
     const { exitCode, stdout } = await node.cli(["cloud", "keys", "list", "--json"]);
     expect(exitCode).toBe(0);
     const { data } = JSON.parse(stdout) as { data: { name: string }[] };

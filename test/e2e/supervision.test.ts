@@ -1,6 +1,7 @@
+import { readFile } from "node:fs/promises";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { eventually } from "@routeplane/testing";
-import { processesOf, runUp, startNode, type TestNode } from "../harness/index.ts";
+import { isAlive, processesOf, runUp, startNode, type TestNode } from "../harness/index.ts";
 
 const ROLES = ["postgres", "nats", "auth", "policy", "usage", "aggregator", "gateway", "gateway-2"];
 
@@ -28,7 +29,7 @@ describe("supervision", () => {
   it("leaves nothing in the way of the next start when it is killed itself", async () => {
     const supervisor = await supervisorOf(node);
     process.kill(supervisor, "SIGKILL");
-    await eventually(() => !isRunning(supervisor));
+    await eventually(() => !isAlive(supervisor));
     const next = await startNode({ home: node.home, port: node.port, gateways: 2 });
     const { exitCode } = await next.cli(["cloud", "keys", "list"]);
     expect(exitCode).toBe(0);
@@ -39,16 +40,6 @@ describe("supervision", () => {
 
 /** The process below the bootstrap: it started postgres. */
 async function supervisorOf({ pid }: TestNode): Promise<number> {
-  const { readFile } = await import("node:fs/promises");
   const status = await readFile(`/proc/${await pid("postgres")}/status`, "utf8");
   return Number(/^PPid:\s+(\d+)$/m.exec(status)?.[1]);
-}
-
-function isRunning(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch {
-    return false;
-  }
 }

@@ -14,5 +14,5 @@
  * files that run at the same time do not meet. Poll with `eventually` of @routeplane/testing; never sleep.
  */
 export { type CommandResult, runCli, type RunOptions, runUp } from "./commands.ts";
-export { processesOf } from "./processes.ts";
+export { isAlive, processesOf } from "./processes.ts";
 export { newHome, type StartOptions, startNode, type TestNode } from "./node.ts";

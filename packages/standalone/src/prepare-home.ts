@@ -1,5 +1,5 @@
 import { mkdir, realpath, rm, stat, writeFile } from "node:fs/promises";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { errorCode, StartFailure } from "./failure.ts";
 import { type HomeLayout, homeLayout } from "./home.ts";
 import { readIfExists } from "./saved-files.ts";
@@ -22,9 +22,9 @@ const REASONS: Record<string, string> = {
  */
 export async function prepareHome(home: string): Promise<HomeLayout> {
   try {
-    await mkdir(home, { recursive: true, mode: 0o700 });
+    await makeFolder(home);
     const layout = homeLayout(await realpath(home));
-    for (const folder of [layout.run, layout.log]) await mkdir(folder, { recursive: true, mode: 0o700 });
+    for (const folder of [layout.run, layout.log]) await makeFolder(folder);
     await assertWritable(layout);
     return layout;
   } catch (error) {
@@ -44,6 +44,19 @@ export async function assertComplete(layout: HomeLayout): Promise<void> {
     `${layout.secrets} is missing, and the data in ${layout.postgres} cannot be used without it: ` +
       `restore it from a backup, or remove ${layout.home} to start anew`,
   );
+}
+
+/** With the folders above it. Node's own recursion does not end where the system says ENOENT for a new folder, as in /proc. */
+async function makeFolder(path: string): Promise<void> {
+  const make = (): Promise<void> => mkdir(path, { mode: 0o700 });
+  try {
+    await make();
+  } catch (error) {
+    if (errorCode(error) === "EEXIST" && (await stat(path)).isDirectory()) return;
+    if (errorCode(error) !== "ENOENT" || dirname(path) === path) throw error;
+    await makeFolder(dirname(path));
+    await make();
+  }
 }
 
 async function assertWritable(layout: HomeLayout): Promise<void> {
