@@ -37,8 +37,7 @@ function patient(admission: Admission): Admission {
 async function budgetTree() {
   const namespaceId = newId("ns");
   const parent = policy.key(namespaceId);
-  const siblings = [policy.key(namespaceId, parent), policy.key(namespaceId, parent)];
-  const [first, second] = siblings as [(typeof siblings)[number], (typeof siblings)[number]];
+  const [first, second] = [policy.key(namespaceId, parent), policy.key(namespaceId, parent)];
   await policy.budget(namespaceId, 1_003n);
   await policy.budget(namespaceId, 905n, parent.id);
   await policy.budget(namespaceId, 607n, first.id);
@@ -144,7 +143,7 @@ describe("one request", () => {
     for (let round = 0; round < 30; round += 1) {
       const namespaceId = newId("ns");
       const key = policy.key(namespaceId);
-      const { binding } = await policy.budget(namespaceId, 1_000n);
+      await policy.budget(namespaceId, 1_000n);
       await policy.budget(namespaceId, 1_000n, key.id);
       const request = requestOf(namespaceId, key.lineage, 100n);
       await policy.admission.admit(request);
@@ -156,7 +155,8 @@ describe("one request", () => {
         () => replicas[0]!.admit(next),
         () => replicas[1]!.settle(request, 40_000n),
       ];
-      await Promise.all(contenders.map((_, n) => contenders[(n + round) % contenders.length]?.()));
+      const first = round % contenders.length;
+      await Promise.all([...contenders.slice(first), ...contenders.slice(0, first)].map((contend) => contend()));
       const totals = [...(await policy.totals(namespaceId)).values()];
       expect(totals[0]).toEqual(totals[1]);
       expect(totals[0]?.reservedNano).toBe(1_000n);
@@ -164,7 +164,6 @@ describe("one request", () => {
       expect([0n, 40_000n]).toContain(totals[0]?.spentNano);
       const states = await statesOf(namespaceId, request.requestId);
       expect(states).toEqual([totals[0]?.spentNano === 0n ? "voided" : "settled"]);
-      expect(binding.namespaceId).toBe(namespaceId);
     }
   });
 

@@ -1,7 +1,15 @@
+import { fromJson } from "@bufbuild/protobuf";
 import { Code, ConnectError, createClient } from "@connectrpc/connect";
 import { BadRequestSchema, ErrorInfoSchema } from "@routeplane/contracts/google-rpc";
 import { Health, HealthCheckResponse_ServingStatus as Status } from "@routeplane/contracts/health";
-import { BudgetWindow, PolicyKind, PrincipalType } from "@routeplane/contracts/policy";
+import {
+  BindPolicyRequestSchema,
+  BudgetWindow,
+  ListPoliciesRequestSchema,
+  PolicyKind,
+  PolicySpecSchema,
+  PrincipalType,
+} from "@routeplane/contracts/policy";
 import { type Id, newId } from "@routeplane/domain";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { type PolicyUnderTest, SERVICE_TOKEN, startPolicyUnderTest } from "./policy-under-test.ts";
@@ -25,6 +33,9 @@ async function refusal(call: Promise<unknown>) {
 }
 
 const NOT_FOUND = { code: Code.NotFound, reason: "RESOURCE_NOT_FOUND" };
+
+const { HOUR, DAY, WEEK, MONTH, TOTAL } = BudgetWindow;
+const ALL_WINDOWS = [HOUR, DAY, WEEK, MONTH, TOTAL];
 
 const budget = (limitMicroUsd: bigint, window = BudgetWindow.DAY) => ({
   kind: { case: "budget" as const, value: { window, limitMicroUsd } },
@@ -59,7 +70,7 @@ describe("creating a policy", () => {
 
   it("keeps every window and the largest limit exactly", async () => {
     const { policies } = tenant();
-    for (const window of [1, 2, 3, 4, 5]) {
+    for (const window of ALL_WINDOWS) {
       const spec = budget(9_000_000_000_000_000n, window);
       const { policy: made } = await policies.createPolicy({ name: `window ${window}`, spec });
       const { policy: read } = await policies.getPolicy({ id: made?.id ?? "" });
@@ -72,8 +83,16 @@ describe("creating a policy", () => {
     ["a negative limit", { name: "a", spec: budget(-5n) }, "spec.budget.limit_micro_usd"],
     ["a limit too large", { name: "a", spec: budget(9_000_000_000_000_001n) }, "spec.budget.limit_micro_usd"],
     ["an overflowing limit", { name: "a", spec: budget(2n ** 63n - 1n) }, "spec.budget.limit_micro_usd"],
-    ["no window", { name: "a", spec: budget(1n, 0) }, "spec.budget.window"],
-    ["an unknown window", { name: "a", spec: budget(1n, 99 as BudgetWindow) }, "spec.budget.window"],
+    [
+      "no window",
+      { name: "a", spec: fromJson(PolicySpecSchema, { budget: { limitMicroUsd: "1" } }) },
+      "spec.budget.window",
+    ],
+    [
+      "an unknown window",
+      { name: "a", spec: fromJson(PolicySpecSchema, { budget: { limitMicroUsd: "1", window: 99 } }) },
+      "spec.budget.window",
+    ],
     ["no kind of spec", { name: "a", spec: {} }, "spec.kind"],
     ["no spec", { name: "a" }, "spec"],
     ["no name", { spec: budget(1n) }, "name"],
@@ -145,15 +164,15 @@ describe("binding a policy", () => {
   it("answers the same bytes for foreign, unknown and malformed policies and principals, and binds nothing", async () => {
     const [mine, theirs] = [tenant(), tenant()];
     const [policyId, foreignPolicyId] = [await idOfNewPolicy(mine), await idOfNewPolicy(theirs)];
-    const onKey = { policyId, principalType: PrincipalType.API_KEY, principalId: mine.key.id };
-    const onNamespace = { policyId, principalType: PrincipalType.NAMESPACE, principalId: mine.namespaceId };
+    const onKey = (principalId: string) => ({ policyId, principalType: PrincipalType.API_KEY, principalId });
+    const onNamespace = (principalId: string) => ({ policyId, principalType: PrincipalType.NAMESPACE, principalId });
     const attempts = [
       ...[foreignPolicyId, newId("pol"), "pol_x", "", "' or 1=1"].flatMap((id) => [
-        { ...onKey, policyId: id },
-        { ...onNamespace, policyId: id },
+        { ...onKey(mine.key.id), policyId: id },
+        { ...onNamespace(mine.namespaceId), policyId: id },
       ]),
-      ...[theirs.key.id, newId("key"), "key_x", "", mine.namespaceId].map((id) => ({ ...onKey, principalId: id })),
-      ...[theirs.namespaceId, newId("ns"), "ns_x", "", mine.key.id].map((id) => ({ ...onNamespace, principalId: id })),
+      ...[theirs.key.id, newId("key"), "key_x", "", mine.namespaceId].map(onKey),
+      ...[theirs.namespaceId, newId("ns"), "ns_x", "", mine.key.id].map(onNamespace),
     ];
     const errors = await Promise.all(attempts.map((attempt) => refusal(mine.policies.bindPolicy(attempt))));
     expect(errors[0]).toMatchObject(NOT_FOUND);
@@ -182,12 +201,9 @@ describe("binding a policy", () => {
 
   it("refuses a principal type that is unset or unknown", async () => {
     const mine = tenant();
-    for (const principalType of [PrincipalType.UNSPECIFIED, 9]) {
-      const request = {
-        policyId: await idOfNewPolicy(mine, `${principalType}`),
-        principalType,
-        principalId: mine.key.id,
-      };
+    for (const principalType of [0, 9]) {
+      const sent = { policyId: await idOfNewPolicy(mine, `${principalType}`), principalType, principalId: mine.key.id };
+      const request = fromJson(BindPolicyRequestSchema, sent);
       expect((await refusal(mine.policies.bindPolicy(request))).fields).toEqual(["principal_type"]);
     }
   });
@@ -224,7 +240,9 @@ describe("the list of policies", () => {
     for (const pageToken of ["x", "AAAA", newId("pol")]) {
       expect((await refusal(policies.listPolicies({ pageToken }))).fields).toEqual(["page_token"]);
     }
-    expect((await refusal(policies.listPolicies({ kind: 99 as PolicyKind }))).fields).toEqual(["kind"]);
+    expect((await refusal(policies.listPolicies(fromJson(ListPoliciesRequestSchema, { kind: 99 })))).fields).toEqual([
+      "kind",
+    ]);
   });
 });
 

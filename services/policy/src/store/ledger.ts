@@ -20,7 +20,7 @@ import {
   readSpent,
   type Since,
 } from "./ledger-reads.ts";
-import { forgetOld, openHold, voidUnopened, writeClosed } from "./ledger-writes.ts";
+import { openHold, voidUnopened, writeClosed } from "./ledger-writes.ts";
 import type { PolicySchema } from "./schema.ts";
 
 type Tx = Transaction<PolicySchema>;
@@ -73,10 +73,9 @@ function withSpent(budget: LockedBudget, spentNano: bigint): AppliedBudget {
 /** The request's hold as it was, or undefined if it has none. */
 async function closeOne(tx: Tx, key: HoldKey, close: CloseHold): Promise<Hold | undefined> {
   const { namespaceId } = key;
-  const { holds, missed, windows, now } = await closeHolds(tx, namespaceId, ofRequest(key), close);
+  const { holds, missed } = await closeHolds(tx, namespaceId, ofRequest(key), close);
   if (missed.length > 0) throw new HoldAppeared();
-  if (now !== undefined) await forgetOld(tx, namespaceId, sinces(windows, now), now);
-  return holds[0] ?? undefined;
+  return holds[0];
 }
 
 async function closeHolds(tx: Tx, namespaceId: HoldKey["namespaceId"], which: RawBuilder<unknown>, close: CloseHold) {
@@ -89,11 +88,12 @@ async function closeHolds(tx: Tx, namespaceId: HoldKey["namespaceId"], which: Ra
       const change = close(hold, now);
       return change === undefined ? [] : [{ hold, change }];
     });
-    if (closed.length > 0) await writeClosed(tx, namespaceId, closed, toEntries(closed, byBinding, now), now);
+    const entries = toEntries(closed, byBinding, now);
+    if (closed.length > 0) await writeClosed(tx, namespaceId, closed, entries, sinces(windows, now), now);
   }
   // Those that opened, or became overdue, after the budgets to lock were chosen.
   const missed = holds.filter((hold) => !isLocked(hold));
-  return { holds, missed, windows, now };
+  return { holds, missed };
 }
 
 /** From which bucket on each window counts. */
