@@ -13,7 +13,7 @@ export interface Bundle {
 
 /**
  * Bundles every role into one folder of ES modules that needs nothing but node: node does not strip types from packages
- * under node_modules, and an image without node_modules is a tenth of the size.
+ * under node_modules, and the image needs no package manager and no node_modules.
  */
 export async function bundle(folder: string): Promise<Bundle> {
   const workingFolder = import.meta.dirname;
