@@ -3,6 +3,7 @@ import { createClient } from "@connectrpc/connect";
 import { Health, HealthCheckResponse_ServingStatus as Status } from "@routeplane/contracts/health";
 import { databaseUrl, type RoleName } from "@routeplane/postgres";
 import { serviceTransport } from "@routeplane/rpc";
+import { cacheFolder } from "./cache.ts";
 import { CHECKOUT } from "./home.ts";
 import type { Command } from "./process/command.ts";
 import type { ProcessSpec } from "./process/supervise.ts";
@@ -89,8 +90,13 @@ export function gatewaySpec(role: string, port: number, options: RoleOptions): P
 
 /** What any program gets. */
 export function commonVariables(role: string, { environment, mark }: Pick<RoleOptions, "environment" | "mark">) {
-  const passed = ["PATH", "HOME", "TZ", "LANG", "NODE_COMPILE_CACHE", "ROUTEPLANE_LOG_LEVEL"];
-  return { ...definedOf(Object.fromEntries(passed.map((name) => [name, environment[name]]))), ...mark(role) };
+  const passed = ["PATH", "HOME", "TZ", "LANG", "ROUTEPLANE_LOG_LEVEL"];
+  return {
+    ...definedOf(Object.fromEntries(passed.map((name) => [name, environment[name]]))),
+    // Node keeps compiled modules there: a third less to compute at every start.
+    NODE_COMPILE_CACHE: environment["NODE_COMPILE_CACHE"] || join(cacheFolder(environment), "compiled"),
+    ...mark(role),
+  };
 }
 
 export function urlOf(port: number): string {

@@ -1,8 +1,8 @@
 import { execFile } from "node:child_process";
 import { mkdir, mkdtemp, readdir, rename, rm } from "node:fs/promises";
-import { homedir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
+import { cacheFolder } from "../cache.ts";
 import { StartFailure } from "../failure.ts";
 import { findExecutable, isExecutable } from "../process/command.ts";
 
@@ -30,7 +30,7 @@ export async function natsBinary(options: NatsBinaryOptions): Promise<string> {
   const { environment, say, signal, find = findExecutable } = options;
   const installed = find("nats-server");
   if (installed !== undefined) return installed;
-  const cache = join(environment["XDG_CACHE_HOME"] || join(homedir(), ".cache"), "routeplane");
+  const cache = cacheFolder(environment);
   const fetched = join(cache, "nats-server", "usr/sbin/nats-server");
   if (isExecutable(fetched)) return fetched;
   const apt = find("apt-get");
