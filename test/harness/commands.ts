@@ -29,7 +29,7 @@ export interface RunningCommand {
   readonly ended: Promise<CommandResult>;
 }
 
-const CLI = join(CHECKOUT, "packages/cli/src/main.ts");
+const CLI = join(CHECKOUT, "packages/cli/bin/routeplane.js");
 const BOOTSTRAP = join(CHECKOUT, "packages/standalone/bin/bootstrap.js");
 const SETPRIV = "/usr/bin/setpriv";
 

@@ -1,0 +1,424 @@
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { eventually } from "@routeplane/testing";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { startNode, type TestNode } from "../harness/index.ts";
+import { type Cli, cliAs, type CliError, cliIn, cliOf, type List } from "./json-cli.ts";
+
+/**
+ * The session that the product was asked from, typed into the real command on a real node, in its order: each step works
+ * on what the steps before it made.
+ */
+
+interface Key {
+  readonly id: string;
+  readonly name: string;
+  readonly scopes: readonly string[];
+  readonly parent_id: string | null;
+  readonly revoked_at: string | null;
+}
+interface Minted extends Key {
+  readonly token: string;
+}
+interface Policy {
+  readonly id: string;
+  readonly name: string;
+}
+interface Usage {
+  readonly request_count: number;
+  readonly prompt_tokens: number;
+  readonly completion_tokens: number;
+  readonly spend_micro_usd: number;
+}
+interface Request {
+  readonly id: string;
+  readonly key_id: string;
+  readonly status: string;
+  readonly model: string;
+  readonly prompt_tokens: number;
+  readonly completion_tokens: number;
+  readonly cost_micro_usd: number;
+  readonly streamed: boolean;
+}
+
+const SEED_SCOPES = "inference:invoke keys:read policy:read usage:read";
+const TOKEN = /rpo?_live_[0-9A-Za-z]{22}_[0-9A-Za-z]{43}_[0-9A-Za-z]{6}/;
+const UNKNOWN_KEY = "key_01kayeqtfnexes8b2c1x4m9d7z";
+const UNKNOWN_POLICY = "pol_01kayeqtfnexes8b2c1x4m9d7z";
+
+let node: TestNode;
+/** As the login that the first start saved. */
+let cli: Cli;
+/** What the session makes. */
+const made = {} as { namespaceId: string; agent: Minted; budget: Policy };
+
+beforeAll(async () => {
+  node = await startNode();
+  cli = cliOf(node);
+}, 120_000);
+
+afterAll(async () => {
+  await node?.remove();
+});
+
+function chat(token: string, body: object = {}): Promise<Response> {
+  return fetch(`${node.url}/v1/chat/completions`, {
+    method: "POST",
+    headers: { authorization: `Bearer ${token}`, "content-type": "application/json" },
+    body: JSON.stringify({ model: "echo", messages: [{ role: "user", content: "Hello" }], ...body }),
+  });
+}
+
+const mint = (as: Cli, name: string, scope: string, ...more: string[]): Promise<Minted> =>
+  as.json<Minted>("cloud", "keys", "mint", "--name", name, "--scope", scope, ...more);
+
+/** What a refused command must leave as it was. */
+async function stateOf(as: Cli): Promise<object> {
+  const keys = await as.json<List<Key>>("cloud", "keys", "list");
+  const policies = await as.json<List<Policy>>("cloud", "policy", "list");
+  return { keys: keys.data.map(({ id, revoked_at }) => ({ id, revoked_at })), policies: policies.data };
+}
+
+describe("the reference's session", () => {
+  it("routeplane cloud status: the signed-in account and its bound namespace", async () => {
+    const { exitCode, stdout } = await cli("cloud", "status");
+    expect(exitCode).toBe(0);
+    expect(stdout).toMatch(/^account +default \(acc_/m);
+    expect(stdout).toMatch(/^namespace +default \(ns_/m);
+    expect(stdout).not.toMatch(TOKEN);
+    const status = await cli.json<{ healthy: boolean; url: string; namespace: { id: string } }>("cloud", "status");
+    expect(status).toMatchObject({
+      healthy: true,
+      url: node.url,
+      namespace: { name: "default" },
+      key: { name: "root" },
+    });
+    made.namespaceId = status.namespace.id;
+  });
+
+  it("routeplane cloud namespace list: all namespaces, the active one marked", async () => {
+    for (const name of ["production", "staging"]) {
+      expect(await cli("cloud", "namespace", "create", name)).toMatchObject({ exitCode: 0 });
+    }
+    const { stdout } = await cli("cloud", "namespace", "list");
+    expect(stdout.trimEnd().split("\n")).toEqual([
+      `${made.namespaceId} default (active)`,
+      expect.stringMatching(/^ns_\S+ production$/),
+      expect.stringMatching(/^ns_\S+ staging$/),
+    ]);
+  });
+
+  it("routeplane cloud keys mint: a sub-key in the same namespace, its token shown once", async () => {
+    const argv = ["cloud", "keys", "mint", "--name", "my-agent", "--scope", SEED_SCOPES];
+    const { exitCode, stdout, stderr } = await cli(...argv);
+    expect(exitCode).toBe(0);
+    expect(stdout).toMatch(TOKEN);
+    expect(stderr).toContain("shown once");
+    expect(stderr).not.toMatch(TOKEN);
+    made.agent = await cli.json<Minted>(...argv);
+    expect(made.agent.scopes.toSorted((a, b) => (a < b ? -1 : 1))).toEqual(SEED_SCOPES.split(" "));
+    const agent = cliAs(node, made.agent.token);
+    expect(await agent.json("cloud", "whoami")).toMatchObject({
+      namespace: { id: made.namespaceId },
+      key: { id: made.agent.id },
+    });
+  });
+
+  it("routeplane cloud keys list: what was minted, without a token", async () => {
+    const text = await cli("cloud", "keys", "list");
+    expect(text.stdout).toContain("my-agent");
+    expect(text.stdout).not.toMatch(TOKEN);
+    const { data, next_page_token } = await cli.json<List<Key>>("cloud", "keys", "list");
+    const root = data.find(({ parent_id }) => parent_id === null);
+    expect(data.filter(({ parent_id }) => parent_id === root?.id).map(({ name }) => name)).toEqual([
+      "my-agent",
+      "my-agent",
+    ]);
+    expect(next_page_token).toBeNull();
+    expect(await cli.json("cloud", "keys", "get", made.agent.id)).toMatchObject({
+      id: made.agent.id,
+      name: "my-agent",
+    });
+  });
+
+  it("routeplane cloud budget create, and policy list", async () => {
+    const argv = ["--name", "daily-cap", "--window", "day", "--limit-micro-usd", "5000000"];
+    made.budget = await cli.json<Policy>("cloud", "budget", "create", ...argv);
+    const shown = {
+      id: expect.stringMatching(/^pol_/),
+      name: "daily-cap",
+      kind: "budget",
+      spec: { window: "day", limit_micro_usd: 5_000_000 },
+      disabled_at: null,
+    };
+    expect(made.budget).toEqual(shown);
+    expect(await cli.json("cloud", "policy", "list")).toEqual({ data: [shown], next_page_token: null });
+    expect(await cli.json("cloud", "policy", "get", made.budget.id)).toEqual(shown);
+    expect((await cli("cloud", "policy", "list")).stdout).toContain("5000000 micro-USD ($5.00) per day");
+  });
+
+  it("routeplane cloud policy bind: to the key, and binding twice is one binding", async () => {
+    const argv = [made.budget.id, "--principal-type", "api_key", "--principal-id", made.agent.id];
+    const binding = await cli.json("cloud", "policy", "bind", ...argv);
+    expect(binding).toEqual({
+      id: expect.stringMatching(/^bnd_/),
+      policy_id: made.budget.id,
+      principal_type: "api_key",
+      principal_id: made.agent.id,
+    });
+    expect(await cli.json("cloud", "policy", "bind", ...argv)).toEqual(binding);
+    expect(await cli("cloud", "policy", "bind", ...argv)).toMatchObject({ exitCode: 0 });
+  });
+
+  it("the minted key calls a model, whole and streamed", async () => {
+    const whole = await chat(made.agent.token);
+    expect(whole.status).toBe(200);
+    expect(await whole.json()).toMatchObject({
+      object: "chat.completion",
+      choices: [{ message: { role: "assistant" } }],
+    });
+    const streamed = await chat(made.agent.token, { stream: true });
+    expect(streamed.status).toBe(200);
+    expect(await streamed.text()).toMatch(/data: \[DONE\]\s*$/);
+  });
+
+  it("routeplane cloud usage and requests: show both calls within a second, and agree", async () => {
+    const agent = cliAs(node, made.agent.token);
+    const { data } = await eventually(async () => {
+      const list = await agent.json<List<Request>>("cloud", "requests", "--limit", "25");
+      return list.data.length === 2 && list.data.every(({ status }) => status === "succeeded") && list;
+    }, 5_000);
+    expect(data.map(({ streamed }) => streamed)).toEqual([true, false]);
+    const whole = { key_id: made.agent.id, model: "echo", status: "succeeded" };
+    expect(data).toEqual([expect.objectContaining(whole), expect.objectContaining(whole)]);
+    const usage = await agent.json<Usage>("cloud", "usage");
+    const sum = (field: "prompt_tokens" | "completion_tokens" | "cost_micro_usd"): number =>
+      data.reduce((total, request) => total + request[field], 0);
+    expect(usage).toMatchObject({
+      request_count: 2,
+      prompt_tokens: sum("prompt_tokens"),
+      completion_tokens: sum("completion_tokens"),
+      spend_micro_usd: sum("cost_micro_usd"),
+    });
+    expect(usage.prompt_tokens).toBeGreaterThan(0);
+    expect(usage.completion_tokens).toBeGreaterThan(0);
+    expect((await cli("cloud", "requests", "--limit", "25")).stdout).toContain(data[0]?.id);
+  });
+
+  it("routeplane cloud usage --from --to: only what lies between", async () => {
+    const range = ["--from", "2026-05-01T00:00:00Z", "--to", "2026-06-01T00:00:00Z"];
+    expect(await cli("cloud", "usage", ...range)).toMatchObject({ exitCode: 0 });
+    expect(await cli.json("cloud", "usage", ...range)).toEqual({
+      from: "2026-05-01T00:00:00.000Z",
+      to: "2026-06-01T00:00:00.000Z",
+      request_count: 0,
+      prompt_tokens: 0,
+      completion_tokens: 0,
+      spend_micro_usd: 0,
+    });
+    const around = [Date.now() - 3_600_000, Date.now() + 3_600_000].map((time) => new Date(time).toISOString());
+    const usage = await cli.json<Usage>("cloud", "usage", "--from", around[0] ?? "", "--to", around[1] ?? "");
+    expect(usage.request_count).toBe(2);
+  });
+
+  it("routeplane cloud requests --limit: pages without gaps", async () => {
+    const first = await cli.json<List<Request>>("cloud", "requests", "--limit", "1");
+    expect(first.next_page_token).not.toBeNull();
+    const second = await cli.json<List<Request>>(
+      "cloud",
+      "requests",
+      "--limit",
+      "1",
+      "--page-token",
+      first.next_page_token ?? "",
+    );
+    expect([...first.data, ...second.data].map(({ streamed }) => streamed)).toEqual([true, false]);
+  });
+
+  it("routeplane cloud keys revoke: the key, and what it minted, is refused everywhere", async () => {
+    const parent = await mint(cli, "parent", "keys:write keys:read inference:invoke usage:read");
+    const child = await mint(cliAs(node, parent.token), "child", "inference:invoke");
+    expect((await chat(child.token)).status).toBe(200);
+    expect(await cli.json("cloud", "keys", "revoke", parent.id)).toMatchObject({
+      id: parent.id,
+      revoked_at: expect.stringMatching(/^\d{4}-.*Z$/),
+    });
+    expect(await cli("cloud", "keys", "revoke", parent.id)).toMatchObject({ exitCode: 0 });
+    for (const { token } of [parent, child]) {
+      const revoked = cliAs(node, token);
+      const error = await revoked.error("cloud", "whoami");
+      expect(error).toMatchObject({ exitCode: 4, code: "unauthenticated", reason: "CREDENTIAL_REVOKED" });
+      await eventually(async () => (await chat(token)).status === 401, 6_000);
+    }
+  });
+});
+
+describe("a sub-key asks for more than its minter holds", () => {
+  it("is refused with the offending scopes named, and nothing is minted", async () => {
+    const minter = await mint(cli, "minter", "keys:write keys:read usage:read");
+    const as = cliAs(node, minter.token);
+    const before = await stateOf(cli);
+    const argv = ["cloud", "keys", "mint", "--name", "x", "--scope", "usage:read policy:write inference:invoke"];
+    const error = await as.error(...argv);
+    expect(error).toMatchObject({ exitCode: 4, code: "permission_denied", reason: "SCOPE_EXCEEDS_PARENT" });
+    for (const scope of ["policy:write", "inference:invoke"]) expect(error.message).toContain(scope);
+    expect(error.message).not.toContain("usage:read");
+    expect(await stateOf(cli)).toEqual(before);
+  });
+
+  it("is refused for want of keys:write, which it names", async () => {
+    const agent = cliAs(node, made.agent.token);
+    const error = await agent.error("cloud", "keys", "mint", "--name", "x", "--scope", "usage:read");
+    expect(error).toMatchObject({
+      exitCode: 4,
+      reason: "SCOPE_MISSING",
+      message: expect.stringContaining("keys:write"),
+    });
+  });
+
+  it("cannot outlive its minter", async () => {
+    const soon = new Date(Date.now() + 3_600_000).toISOString();
+    const minter = await mint(cli, "short", "keys:write", "--expires-at", soon);
+    const as = cliAs(node, minter.token);
+    const error = await as.error(
+      "cloud",
+      "keys",
+      "mint",
+      "--name",
+      "x",
+      "--scope",
+      "keys:write",
+      "--expires-at",
+      "2099-01-01T00:00:00Z",
+    );
+    expect(error).toMatchObject({ exitCode: 4, reason: "EXPIRY_EXCEEDS_PARENT" });
+  });
+});
+
+describe("operator and namespaces", () => {
+  it("mints a root key in another namespace, which reaches nothing of the first", async () => {
+    const root = await mint(cli, "staging-root", "keys:* policy:* usage:* namespace:*", "--namespace", "staging");
+    const staging = cliAs(node, root.token);
+    expect(await staging.json("cloud", "namespace", "current")).toMatchObject({ name: "staging" });
+    expect((await staging.json<List<Key>>("cloud", "keys", "list")).data.map(({ id }) => id)).toEqual([root.id]);
+    expect(await staging.json("cloud", "policy", "list")).toEqual({ data: [], next_page_token: null });
+    const foreign = await staging.error("cloud", "keys", "revoke", made.agent.id);
+    const unknown = await staging.error("cloud", "keys", "revoke", UNKNOWN_KEY);
+    expect(foreign).toMatchObject({ exitCode: 1, code: "not_found", reason: "RESOURCE_NOT_FOUND" });
+    expect({ ...foreign, request_id: null }).toEqual({ ...unknown, request_id: null });
+  });
+
+  it("refuses a taken name and an unknown namespace", async () => {
+    expect(await cli.error("cloud", "namespace", "create", "staging")).toMatchObject({
+      exitCode: 1,
+      reason: "NAME_TAKEN",
+    });
+    const error = await cli.error(
+      "cloud",
+      "keys",
+      "mint",
+      "--namespace",
+      "nowhere",
+      "--name",
+      "x",
+      "--scope",
+      "usage:read",
+    );
+    expect(error).toMatchObject({ exitCode: 1, reason: "RESOURCE_NOT_FOUND" });
+  });
+
+  it("is not what a key may do", async () => {
+    const as = cliAs(node, made.agent.token);
+    expect(await as.error("cloud", "namespace", "create", "mine")).toMatchObject({
+      exitCode: 4,
+      reason: "OPERATOR_REQUIRED",
+    });
+  });
+});
+
+describe("login and logout", () => {
+  it("keeps what it was given, until it is told to forget it", async () => {
+    const home = await mkdtemp(join(tmpdir(), "routeplane-login-"));
+    try {
+      const elsewhere = cliIn(home, { ROUTEPLANE_URL: node.url });
+      expect(await elsewhere("cloud", "login", "--api-key", made.agent.token)).toMatchObject({ exitCode: 0 });
+      const saved = cliIn(home);
+      expect(await saved.json("cloud", "whoami")).toMatchObject({ key: { id: made.agent.id } });
+      expect(await saved("cloud", "logout")).toMatchObject({ exitCode: 0 });
+      expect(await saved.error("cloud", "whoami")).toMatchObject({ exitCode: 4, reason: "CREDENTIAL_MISSING" });
+    } finally {
+      await rm(home, { recursive: true });
+    }
+  });
+});
+
+describe("bad input is refused with the field and the rule", () => {
+  const wrong: [what: string, argv: string[], error: Partial<CliError>][] = [
+    [
+      "unknown scope",
+      ["keys", "mint", "--name", "x", "--scope", "keys:read keys:fly"],
+      { exitCode: 1, reason: "FIELD_INVALID", message: expect.stringContaining("keys:fly") },
+    ],
+    [
+      "scope given twice",
+      ["keys", "mint", "--name", "x", "--scope", "keys:read keys:read"],
+      { exitCode: 1, reason: "FIELD_INVALID", message: expect.stringContaining("twice") },
+    ],
+    [
+      "expiry in the past",
+      ["keys", "mint", "--name", "x", "--scope", "keys:read", "--expires-at", "2020-01-01T00:00:00Z"],
+      { exitCode: 1, reason: "FIELD_INVALID", message: expect.stringContaining("expires_at") },
+    ],
+    ["unknown key", ["keys", "revoke", UNKNOWN_KEY], { exitCode: 1, reason: "RESOURCE_NOT_FOUND" }],
+    ["malformed key id", ["keys", "get", "nonsense"], { exitCode: 1, reason: "RESOURCE_NOT_FOUND" }],
+    [
+      "unknown policy",
+      ["policy", "bind", UNKNOWN_POLICY, "--principal-type", "namespace", "--principal-id", "ns_1"],
+      { exitCode: 1, reason: "RESOURCE_NOT_FOUND" },
+    ],
+    [
+      "taken policy name",
+      ["budget", "create", "--name", "daily-cap", "--window", "hour", "--limit-micro-usd", "1"],
+      { exitCode: 1, reason: "NAME_TAKEN" },
+    ],
+    ["forged page token", ["requests", "--page-token", "Zm9yZ2Vk"], { exitCode: 1, reason: "FIELD_INVALID" }],
+    ["limit zero", ["budget", "create", "--name", "x", "--window", "day", "--limit-micro-usd", "0"], { exitCode: 2 }],
+    [
+      "unknown window",
+      ["budget", "create", "--name", "x", "--window", "year", "--limit-micro-usd", "1"],
+      { exitCode: 2 },
+    ],
+    ["time without offset", ["usage", "--from", "2026-05-01T00:00:00"], { exitCode: 2 }],
+    ["from in the future", ["usage", "--from", "2099-01-01T00:00:00Z"], { exitCode: 1, reason: "FIELD_INVALID" }],
+    ["unknown command", ["keys", "steal"], { exitCode: 2 }],
+  ];
+
+  it("nothing changes", { timeout: 60_000 }, async () => {
+    const before = await stateOf(cli);
+    for (const [what, argv, expected] of wrong) {
+      expect(await cli.error("cloud", ...argv), what).toMatchObject(expected);
+    }
+    expect(await stateOf(cli)).toEqual(before);
+  });
+
+  it("people read one line of what is wrong, and one of what to do", async () => {
+    const { stderr } = await cli("cloud", "policy", "get", UNKNOWN_POLICY);
+    expect(stderr).toMatch(/^error: not found: .*\nCheck the id; .*\n(request id: .*\n)?$/);
+  });
+
+  it.each([
+    ["garbled", "rp_live_garbled"],
+    ["of the right form and unknown", `rp_live_${"0".repeat(22)}_${"0".repeat(43)}_000000`],
+  ])("key %s", async (_, token) => {
+    const as = cliAs(node, token);
+    expect(await as.error("cloud", "keys", "list")).toMatchObject({ exitCode: 4, reason: "CREDENTIAL_INVALID" });
+  });
+
+  it("key expired", async () => {
+    const key = await mint(cli, "brief", "usage:read", "--expires-at", new Date(Date.now() + 1_500).toISOString());
+    const as = cliAs(node, key.token);
+    await eventually(async () => (await as("cloud", "usage")).exitCode === 4, 8_000);
+    expect(await as.error("cloud", "usage")).toMatchObject({ exitCode: 4, reason: "CREDENTIAL_EXPIRED" });
+  });
+});
