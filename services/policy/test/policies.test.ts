@@ -207,13 +207,6 @@ describe("binding a policy", () => {
       expect((await refusal(mine.policies.bindPolicy(request))).fields).toEqual(["principal_type"]);
     }
   });
-
-  it("is UNAVAILABLE while the auth service does not answer", async () => {
-    const mine = tenant();
-    policy.authDown.value = true;
-    const error = await refusal(mine.policies.listPolicies({})).finally(() => (policy.authDown.value = false));
-    expect(error).toMatchObject({ code: Code.Unavailable, metadata: { dependency: "auth" } });
-  });
 });
 
 describe("the list of policies", () => {
@@ -299,6 +292,36 @@ describe("admission over the wire", () => {
     for (const wrong of [{ namespaceId: "ns_x" }, { requestId: "1" }, { lineage: ["key_x"] }]) {
       expect(await refusal(admission.admit({ ...sane, ...wrong }))).toMatchObject(NOT_FOUND);
     }
+  });
+});
+
+describe("while something is down", () => {
+  it("the policy service is UNAVAILABLE without auth, and admission goes on", async () => {
+    const mine = tenant();
+    const price = { inputPicoUsd: 0n, outputPicoUsd: 0n };
+    const request = { namespaceId: mine.namespaceId, requestId: newId("req"), lineage: [mine.key.id], price };
+    policy.authDown.value = true;
+    try {
+      const error = await refusal(mine.policies.listPolicies({}));
+      expect(error).toMatchObject({ code: Code.Unavailable, metadata: { dependency: "auth" } });
+      const { outcome } = await policy.as(SERVICE_TOKEN).admission.admit(request);
+      expect(outcome.case).toBe("admission");
+    } finally {
+      policy.authDown.value = false;
+    }
+  });
+
+  it("nothing is admitted without the database, and health says so", async () => {
+    const without = policy.withoutDatabase();
+    const { namespaceId, key } = tenant();
+    const price = { inputPicoUsd: 0n, outputPicoUsd: 0n };
+    const request = { namespaceId, requestId: newId("req"), lineage: [key.id], price };
+    expect(await refusal(without.as(SERVICE_TOKEN).admission.admit(request))).toMatchObject({
+      code: Code.Unavailable,
+      metadata: { dependency: "postgres" },
+    });
+    const health = createClient(Health, without.transport);
+    expect(await health.check({})).toMatchObject({ status: Status.NOT_SERVING });
   });
 });
 

@@ -52,8 +52,11 @@ export async function startPolicyUnderTest() {
   const logged: string[] = [];
   const log = createLogger("policy", (line) => (logged.push(line), ""), "debug");
   const config = { serviceToken: SERVICE_TOKEN, holdTtlMs: HOLD_TTL_MS };
-  const wired = wirePolicy({ config, database, auth: auth.transport, log, clock: Date.now });
-  const transport = createRouterTransport(wired.routes, { router: { interceptors: wired.interceptors } });
+  const serve = (on: Database<PolicySchema>): Transport => {
+    const { routes, interceptors } = wirePolicy({ config, database: on, auth: auth.transport, log, clock: Date.now });
+    return createRouterTransport(routes, { router: { interceptors } });
+  };
+  const transport = serve(database);
   const policies = createPolicyStore(database);
 
   return {
@@ -66,6 +69,13 @@ export async function startPolicyUnderTest() {
     as: (token: string) => clients(transport, token),
     admission: createAdmission(createLedger(database), HOLD_TTL_MS),
     policies,
+    /** The service where Postgres does not listen. */
+    withoutDatabase() {
+      const nowhere = open("postgres://routeplane_policy@127.0.0.1:1/routeplane");
+      opened.push(nowhere);
+      const unserved = serve(nowhere);
+      return { transport: unserved, as: (token: string) => clients(unserved, token) };
+    },
     /** As another replica of the service. */
     replica(): Admission {
       const another = open(clone.url("routeplane_policy"));

@@ -1,0 +1,21 @@
+import { expect, it } from "vitest";
+import { readConfig } from "./config.ts";
+
+const complete = {
+  ROUTEPLANE_PORT: "7002",
+  ROUTEPLANE_SERVICE_TOKEN: "rps_x",
+  ROUTEPLANE_DATABASE_URL: "postgres://u:p@127.0.0.1/routeplane",
+  ROUTEPLANE_AUTH_URL: "http://127.0.0.1:7001",
+};
+
+it("holds a request's money for 15 minutes unless told otherwise", () => {
+  expect(readConfig(complete)).toMatchObject({ host: "127.0.0.1", port: 7002, holdTtlMs: 900_000 });
+  expect(readConfig({ ...complete, ROUTEPLANE_HOLD_TTL_SECS: "5" })).toMatchObject({ holdTtlMs: 5_000 });
+});
+
+it("reports every missing and faulty variable at once", () => {
+  const faulty = { ROUTEPLANE_DATABASE_URL: "mysql://x", ROUTEPLANE_HOLD_TTL_SECS: "0" };
+  for (const name of [...Object.keys(complete), ...Object.keys(faulty)]) {
+    expect(() => readConfig(faulty)).toThrow(name);
+  }
+});
