@@ -1,0 +1,146 @@
+import { describe, expect, it } from "vitest";
+import { MAX_BODY_BYTES, parseChatRequest, upstreamBody } from "./chat-request.ts";
+import type { Refusal } from "./refusal.ts";
+import { boundTokens, DEFAULT_OUTPUT_TOKENS } from "./token-bounds.ts";
+
+const MESSAGES = [{ role: "user", content: "hi" }];
+
+function parse(body: unknown) {
+  return parseChatRequest(Buffer.from(typeof body === "string" ? body : JSON.stringify(body)));
+}
+
+function refusalOf(body: unknown) {
+  try {
+    parse(body);
+  } catch (error) {
+    return (error as Refusal).facts;
+  }
+  return undefined;
+}
+
+describe("parseChatRequest", () => {
+  it.each([
+    ["model", { messages: MESSAGES }],
+    ["model", { model: 4, messages: MESSAGES }],
+    ["model", { model: "  ", messages: MESSAGES }],
+    ["model", { model: "x".repeat(300), messages: MESSAGES }],
+    ["messages", { model: "m" }],
+    ["messages", { model: "m", messages: [] }],
+    ["messages", { model: "m", messages: "hi" }],
+    ["messages[1]", { model: "m", messages: [{}, "hi"] }],
+    ["n", { model: "m", messages: MESSAGES, n: 0 }],
+    ["n", { model: "m", messages: MESSAGES, n: 129 }],
+    ["n", { model: "m", messages: MESSAGES, n: 1.5 }],
+    ["max_tokens", { model: "m", messages: MESSAGES, max_tokens: -1 }],
+    ["max_tokens", { model: "m", messages: MESSAGES, max_tokens: 0 }],
+    ["max_tokens", { model: "m", messages: MESSAGES, max_tokens: "10" }],
+    ["max_completion_tokens", { model: "m", messages: MESSAGES, max_completion_tokens: 2.5 }],
+    ["max_tokens", { model: "m", messages: MESSAGES, max_tokens: 1, max_completion_tokens: 1 }],
+    ["stream", { model: "m", messages: MESSAGES, stream: "yes" }],
+    ["stream_options", { model: "m", messages: MESSAGES, stream_options: {} }],
+    ["stream_options", { model: "m", messages: MESSAGES, stream: true, stream_options: [] }],
+    [
+      "stream_options.include_usage",
+      { model: "m", messages: MESSAGES, stream: true, stream_options: { include_usage: 1 } },
+    ],
+  ])("refuses a bad %s by name: %j", (param, body) => {
+    expect(refusalOf(body)).toMatchObject({ status: 400, type: "invalid_request_error", param });
+  });
+
+  it.each(["", "{", "[]", "null", '"text"', '{"model":"m",}'])("refuses a body that is no JSON object: %s", (body) => {
+    expect(refusalOf(body)).toMatchObject({ status: 400, code: "invalid_body" });
+  });
+
+  it("refuses a body that is not UTF-8", () => {
+    expect(() => parseChatRequest(Buffer.from([0x7b, 0xff, 0x7d]))).toThrow("not UTF-8");
+  });
+
+  it("refuses members that another parser could read differently", () => {
+    const twice = '{"model":"cheap","messages":[{}],"model":"dear"}';
+    expect(refusalOf(twice)).toMatchObject({ status: 400, param: "model" });
+    const otherCase = { model: "m", messages: MESSAGES, max_tokens: 1, Max_Tokens: 100_000 };
+    expect(refusalOf(otherCase)).toMatchObject({ status: 400, param: "max_tokens" });
+  });
+
+  it("refuses a body beyond the bound with 413", () => {
+    expect(() => parseChatRequest(Buffer.alloc(MAX_BODY_BYTES + 1, " "))).toThrow(
+      expect.objectContaining({ facts: expect.objectContaining({ status: 413 }) as unknown }),
+    );
+  });
+
+  it("takes null for absent, as the SDKs send it", () => {
+    const nulls = { n: null, max_tokens: null, stream: null, stream_options: null };
+    expect(parse({ model: "m", messages: MESSAGES, ...nulls })).toMatchObject({
+      choices: 1,
+      output: undefined,
+      streamed: false,
+    });
+  });
+
+  it("clamps an absurd output bound instead of refusing it", () => {
+    for (const absurd of [1e12, 1e300]) {
+      const { output } = parse({ model: "m", messages: MESSAGES, max_tokens: absurd });
+      expect(output?.bounded).toBe(1_000_000);
+    }
+  });
+});
+
+describe("boundTokens", () => {
+  it("never counts less input than there are bytes", () => {
+    const request = parse({ model: "m", messages: [{ role: "user", content: "é😀".repeat(100) }] });
+    expect(boundTokens(request).inputTokensMax).toBeGreaterThanOrEqual(request.bytes.length);
+  });
+
+  it("allows for images and files, whose tokens their bytes do not bound", () => {
+    const content = [
+      { type: "image_url", image_url: { url: "https://example.com/a.png" } },
+      { type: "file", file: { file_id: "f" } },
+    ];
+    const { inputTokensMax } = boundTokens(parse({ model: "m", messages: [{ role: "user", content }] }));
+    expect(inputTokensMax).toBeGreaterThan(1_050_000);
+  });
+
+  it("multiplies the output bound by the choices, and has one where the client gives none", () => {
+    const bounds = (more: object) => boundTokens(parse({ model: "m", messages: MESSAGES, ...more })).outputTokensMax;
+    expect(bounds({ max_tokens: 10, n: 3 })).toBe(30);
+    expect(bounds({ max_completion_tokens: 7 })).toBe(7);
+    expect(bounds({ n: 2 })).toBe(2 * DEFAULT_OUTPUT_TOKENS);
+  });
+});
+
+describe("upstreamBody", () => {
+  const target = { model: "m", outputTokensMax: 5, outputField: "max_tokens" } as const;
+
+  it("is the client's bytes where nothing needs changing", () => {
+    const body = Buffer.from('{ "model":"m","messages":[{}] , "max_tokens": 5, "seed":12345678901234567890 }');
+    expect(upstreamBody(parseChatRequest(body), target)).toBe(body);
+  });
+
+  it("names the model as the upstream does", () => {
+    const body = upstreamBody(parse('{"model":" P/M ","messages":[{}],"max_tokens":5}'), target);
+    expect(body).toBe('{"model":"m","messages":[{}],"max_tokens":5}');
+  });
+
+  it("writes the granted bound where the client wrote its own, under the client's name for it", () => {
+    expect(upstreamBody(parse('{"model":"m","max_completion_tokens":9,"messages":[{}]}'), target)).toBe(
+      '{"model":"m","max_completion_tokens":5,"messages":[{}]}',
+    );
+  });
+
+  it("adds a bound where the client gave none", () => {
+    expect(upstreamBody(parse('{"model":"m","messages":[{}]}'), target)).toBe(
+      '{"model":"m","messages":[{}],"max_tokens":5}',
+    );
+    expect(upstreamBody(parse('{"model":"m","messages":[{}],"max_tokens":null}'), target)).toBe(
+      '{"model":"m","messages":[{}],"max_tokens":5}',
+    );
+  });
+
+  it("asks for usage in streams and keeps the client's other stream options", () => {
+    const body = upstreamBody(
+      parse('{"model":"m","max_tokens":5,"messages":[{}],"stream":true,"stream_options":{"x":1}}'),
+      target,
+    );
+    expect(JSON.parse(String(body))).toMatchObject({ stream_options: { x: 1, include_usage: true } });
+  });
+});

@@ -1,0 +1,75 @@
+import { decide } from "@routeplane/admission";
+import { newId } from "@routeplane/domain";
+import type { Admissions, Caller, RequestFacts, Settlement, UsageLog } from "../src/domain/ports.ts";
+
+/** The policy service's contract over one budget in memory, by the same arithmetic. */
+export interface BudgetInMemory extends Admissions {
+  readonly spentNano: bigint;
+  readonly reservedNano: bigint;
+  /** How often each operation was called. */
+  readonly calls: Readonly<Record<"admit" | "settle" | "release", number>>;
+}
+
+export function budgetInMemory(limitNano: bigint): BudgetInMemory {
+  const holds = new Map<string, bigint>();
+  const calls = { admit: 0, settle: 0, release: 0 };
+  let spentNano = 0n;
+  const reserved = (): bigint => [...holds.values()].reduce((sum, each) => sum + each, 0n);
+  return {
+    calls,
+    get spentNano() {
+      return spentNano;
+    },
+    get reservedNano() {
+      return reserved();
+    },
+    async admit({ requestId, price, inputTokensMax, outputTokensMax, choices, namespaceId }) {
+      calls.admit++;
+      const asked = { inputTokensMax: BigInt(inputTokensMax), outputTokensMax: BigInt(outputTokensMax) };
+      const budget = { limitNano, spentNano, reservedNano: reserved() };
+      const decision = decide({ price, ...asked, choices: BigInt(choices) }, [budget]);
+      if (decision.outcome === "deny") {
+        const denial = { policyId: "pol_1", policyName: "cap", bindingId: "bnd_1", message: "does not fit" };
+        return { admitted: false, denial: { ...denial, principalType: "namespace", principalId: namespaceId } };
+      }
+      holds.set(requestId, decision.reserveNano);
+      const granted = Number(decision.outputTokensMax);
+      return { admitted: true, outputTokensMax: granted, reservedNanoUsd: decision.reserveNano, held: true };
+    },
+    async settle({ requestId }, costNanoUsd) {
+      calls.settle++;
+      if (holds.delete(requestId)) spentNano += costNanoUsd;
+    },
+    async release({ requestId }) {
+      calls.release++;
+      holds.delete(requestId);
+    },
+  };
+}
+
+export interface UsageInMemory extends UsageLog {
+  readonly admissions: readonly RequestFacts[];
+  readonly settlements: readonly (Settlement & { readonly facts: RequestFacts })[];
+}
+
+/** @param admitted what becomes of an admission event; durable at once by default */
+export function usageInMemory(admitted: () => Promise<void> = async () => {}): UsageInMemory {
+  const admissions: RequestFacts[] = [];
+  const settlements: (Settlement & { facts: RequestFacts })[] = [];
+  return {
+    admissions,
+    settlements,
+    async admitted(facts) {
+      await admitted();
+      admissions.push(facts);
+    },
+    async settled(facts, settlement) {
+      settlements.push({ ...settlement, facts });
+    },
+  };
+}
+
+export function callerWith(scopes: readonly string[]): Caller {
+  const keyId = newId("key");
+  return { kind: "key", keyId, namespaceId: newId("ns"), scopes, lineage: [keyId] };
+}

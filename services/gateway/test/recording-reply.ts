@@ -1,0 +1,56 @@
+import type { CutReason, Reply } from "../src/domain/ports.ts";
+
+/** A client that takes everything and remembers it. */
+export interface RecordingReply extends Reply {
+  readonly status: number | undefined;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly text: string;
+  readonly ended: boolean;
+}
+
+/** @param onWrite runs after each write, e.g. to go away after the first one */
+export function recordingReply(onWrite: (reply: RecordingReply) => void = () => {}): RecordingReply {
+  const controller = new AbortController();
+  const chunks: Uint8Array[] = [];
+  let status: number | undefined;
+  let headers: Readonly<Record<string, string>> = {};
+  let ended = false;
+  const take = (bytes: Uint8Array): void => {
+    if (controller.signal.aborted) throw new Error("the request was cut");
+    chunks.push(bytes);
+    onWrite(reply);
+  };
+  const reply: RecordingReply = {
+    signal: controller.signal,
+    cut: (reason: CutReason) => controller.abort(reason),
+    get begun() {
+      return status !== undefined;
+    },
+    get status() {
+      return status;
+    },
+    get headers() {
+      return headers;
+    },
+    get text() {
+      return Buffer.concat(chunks).toString("utf8");
+    },
+    get ended() {
+      return ended;
+    },
+    begin(newStatus, newHeaders) {
+      status = newStatus;
+      headers = newHeaders;
+    },
+    async write(bytes) {
+      take(bytes);
+    },
+    async end(bytes) {
+      if (controller.signal.reason === "client_gone") return false;
+      if (bytes !== undefined) chunks.push(bytes);
+      ended = true;
+      return true;
+    },
+  };
+  return reply;
+}
