@@ -1,0 +1,159 @@
+import { mkdtempSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { describe, expect, it } from "vitest";
+import { createRedaction } from "../redaction.ts";
+import { loadProviders } from "./providers.ts";
+import { parseProvidersFile } from "./providers-file.ts";
+
+const GOOD = `providers:
+  - name: openai
+    protocol: openai
+    base_url: https://api.openai.com/v1
+    api_key_env: SOME_KEY
+    models:
+      - id: gpt-4o-mini
+        price: {input_usd_per_mtok: 0.15, output_usd_per_mtok: 0.60}
+      - id: gpt-4o
+      - id: nobody-knows-me
+`;
+
+const lineOf = (text: string, wanted: string): number =>
+  text.split("\n").findIndex((line) => line.includes(wanted)) + 1;
+
+function file(text: string): string {
+  const path = join(mkdtempSync(join(tmpdir(), "routeplane-providers-")), "providers.yaml");
+  writeFileSync(path, text);
+  return path;
+}
+
+function load(text: string | undefined, more: Partial<Parameters<typeof loadProviders>[0]> = {}) {
+  return loadProviders({
+    file: text === undefined ? undefined : file(text),
+    echo: false,
+    openAiApiKey: undefined,
+    variable: (name) => (name === "SOME_KEY" ? "sk-some" : undefined),
+    ...more,
+  });
+}
+
+describe("a providers file", () => {
+  it("gives models with exact prices: the file's, else the catalogue's, else a dear one", () => {
+    const [openai] = load(GOOD);
+    expect(openai).toMatchObject({
+      name: "openai",
+      upstream: { apiKey: "sk-some" },
+      models: [
+        { id: "gpt-4o-mini", prices: [{ price: { inputPicoUsd: 150_000n, outputPicoUsd: 600_000n } }] },
+        { id: "gpt-4o", prices: [{ price: { inputPicoUsd: 2_500_000n, outputPicoUsd: 10_000_000n } }] },
+        { id: "nobody-knows-me", prices: [{ price: { inputPicoUsd: 10_000_000n, outputPicoUsd: 30_000_000n } }] },
+      ],
+      unpriced: ["nobody-knows-me"],
+    });
+  });
+
+  it.each<[string, string, string, string, RegExp]>([
+    [
+      "an unknown field",
+      "    protocol: openai",
+      "    protocoll: openai",
+      "protocoll",
+      /providers\[0\]\.protocoll: unknown/,
+    ],
+    [
+      "an unknown field of a model",
+      "      - id: gpt-4o\n",
+      "      - id: gpt-4o\n        cost: 1\n",
+      "cost",
+      /models\[1\]\.cost/,
+    ],
+    ["an unknown field at the top", "providers:\n", "provider: 1\nproviders:\n", "provider: 1", /provider: unknown/],
+    ["a missing field", "    base_url: https://api.openai.com/v1\n", "", "- name", /base_url: is required/],
+    ["another scheme", "https://api", "ftp://api", "base_url", /base_url: must be a URL that starts http/],
+    ["credentials in the URL", "https://api", "https://a:b@api", "base_url", /must not hold credentials/],
+    ["a key in the URL", "com/v1", "com/v1?key=1", "base_url", /query/],
+    [
+      "a protocol of later",
+      "protocol: openai",
+      "protocol: anthropic",
+      "protocol",
+      /anthropic upstreams are not served/,
+    ],
+    ["an unknown protocol", "protocol: openai", "protocol: soap", "protocol", /must be openai/],
+    ["a negative price", "0.15", "-0.15", "price", /input_usd_per_mtok: must be a number from 0/],
+    ["a price in words", "0.15", "cheap", "price", /input_usd_per_mtok/],
+    ["half a price", "input_usd_per_mtok: 0.15, ", "", "price", /input_usd_per_mtok: is required/],
+    ["an infinite price", "0.15", ".inf", "price", /input_usd_per_mtok/],
+    ["a variable that is not set", "SOME_KEY", "NO_KEY", "NO_KEY", /NO_KEY is not set/],
+    ["two keys", "SOME_KEY", "SOME_KEY\n    api_key_file: x", "api_key_file", /together/],
+    [
+      "a key file that is not there",
+      "api_key_env: SOME_KEY",
+      "api_key_file: none",
+      "api_key_file",
+      /cannot be read \(ENOENT\)/,
+    ],
+    ["a model twice", "id: nobody-knows-me", "id: GPT-4o", "id: GPT-4o", /"gpt-4o" is given twice/],
+    ["a bad name", "name: openai", "name: Open AI", "name", /providers\[0\]\.name/],
+    ["no list", "providers:\n", "providers: {}\nx:\n", "x:", /x: unknown field/],
+    ["a field twice", "    protocol: openai", "    protocol: openai\n    protocol: openai", "base_url", /unique/],
+    ["text that is no YAML", "models:", "models: [", "base_url", /./],
+  ])("with %s is refused by file, line and field", (_, text, replacement, marker, message) => {
+    const broken = GOOD.replace(text, replacement);
+    expect(() => load(broken)).toThrow(message);
+    expect(() => load(broken)).toThrow(/providers\.yaml:\d+: /);
+    expect(() => load(broken)).not.toThrow(/sk-some/);
+    if (!["unique", "."].includes(message.source)) {
+      expect(() => load(broken)).toThrow(new RegExp(`providers\\.yaml:${lineOf(broken, marker)}: `));
+    }
+  });
+
+  it("names a provider that is described twice", () => {
+    const twice = GOOD + GOOD.replace("providers:\n", "");
+    expect(() => parseProvidersFile("f.yaml", twice)).toThrow('f.yaml:11: providers[1].name: "openai" is given twice');
+  });
+
+  it("that cannot be read is refused by its path", () => {
+    expect(() => load(undefined, { file: "/does/not/exist.yaml" })).toThrow(/exist\.yaml cannot be read \(ENOENT\)/);
+  });
+
+  it("may leave the key out for a local upstream, but not the models that nobody else knows", () => {
+    const local = "providers:\n  - name: local\n    protocol: openai\n    base_url: http://127.0.0.1:11434/v1\n";
+    expect(() => load(local)).toThrow("providers.yaml:2: providers[0]: models: is required");
+    expect(load(`${local}    models: [{id: qwen3}]\n`)).toMatchObject([{ upstream: { apiKey: undefined } }]);
+  });
+});
+
+describe("providers without a file", () => {
+  it("are none, unless the environment switches them on", () => {
+    expect(load(undefined)).toEqual([]);
+    expect(load(undefined, { echo: true })).toMatchObject([{ name: "echo", models: [{ id: "echo" }] }]);
+  });
+
+  it("offer OpenAI's chat models at catalogue prices for OPENAI_API_KEY alone", () => {
+    const [openai] = load(undefined, { openAiApiKey: "sk-x" });
+    const ids = openai?.models.map(({ id }) => id) ?? [];
+    expect(ids).toEqual(expect.arrayContaining(["gpt-4o-mini", "gpt-4o-mini-2024-07-18", "gpt-4.1", "o3"]));
+    expect(ids.filter((id) => /embed|whisper|tts|realtime|image|moderation/.test(id))).toEqual([]);
+    expect(openai?.unpriced).toEqual([]);
+    for (const { prices } of openai?.models ?? []) {
+      for (const { price } of prices) expect(price.inputPicoUsd > 0n && price.outputPicoUsd > 0n).toBe(true);
+    }
+  });
+
+  it("leave OpenAI to a file that describes it, and echo to the gateway", () => {
+    expect(load(GOOD, { openAiApiKey: "sk-x" })).toMatchObject([{ upstream: { apiKey: "sk-some" } }]);
+    const echo = GOOD.replace("name: openai", "name: echo");
+    expect(() => load(echo, { echo: true })).toThrow(/providers\[0\]\.name: is the built-in/);
+  });
+});
+
+describe("redaction", () => {
+  it("takes the providers' keys and our own tokens out of every text", () => {
+    const redact = createRedaction(load(GOOD));
+    expect(redact('{"m":"Incorrect API key provided: sk-some."}')).toBe(
+      '{"m":"Incorrect API key provided: [redacted]."}',
+    );
+    expect(redact("rps_abc123")).toBe("rps_[redacted]");
+  });
+});

@@ -1,0 +1,72 @@
+import { describe, expect, it } from "vitest";
+import { collect } from "../domain/relay.ts";
+import { createEchoUpstream } from "./echo-upstream.ts";
+
+const echo = createEchoUpstream(() => 1_700_000_000_000);
+
+async function ask(body: object, streamed = false) {
+  const { signal } = new AbortController();
+  const answer = await echo.chatCompletion({ body: JSON.stringify({ model: "echo", ...body }), streamed, signal });
+  return { ...answer, text: (await collect(answer.body, 1_000_000)).toString() };
+}
+
+const user = (content: unknown) => [
+  { role: "system", content: "be brief" },
+  { role: "user", content },
+];
+
+describe("echo", () => {
+  it("answers with the last user message and counts runs of characters as tokens", async () => {
+    const { status, text } = await ask({ messages: [...user("first"), ...user(" one  two\nthree ")] });
+    expect(status).toBe(200);
+    expect(JSON.parse(text)).toMatchObject({
+      object: "chat.completion",
+      created: 1_700_000_000,
+      choices: [{ index: 0, finish_reason: "stop", message: { role: "assistant", content: " one  two\nthree" } }],
+      usage: { prompt_tokens: 8, completion_tokens: 3, total_tokens: 11 },
+    });
+  });
+
+  it("is deterministic", async () => {
+    const body = { messages: user("same") };
+    expect((await ask(body)).text).toBe((await ask(body)).text);
+  });
+
+  it("stops at the output bound, under either name, and says so", async () => {
+    for (const bound of [{ max_tokens: 2 }, { max_completion_tokens: 2 }]) {
+      const { text } = await ask({ messages: user("one two three"), ...bound });
+      expect(JSON.parse(text)).toMatchObject({
+        choices: [{ finish_reason: "length", message: { content: "one two" } }],
+        usage: { completion_tokens: 2 },
+      });
+    }
+  });
+
+  it("gives n choices and counts them all", async () => {
+    const { text } = await ask({ messages: user("one two"), n: 3 });
+    expect(JSON.parse(text)).toMatchObject({
+      choices: [{ index: 0 }, { index: 1 }, { index: 2 }],
+      usage: { completion_tokens: 6 },
+    });
+  });
+
+  it("streams the role first, then the words, the reason, the usage if asked for, and the end", async () => {
+    const body = { messages: user([{ type: "text", text: "one two" }]), stream_options: { include_usage: true } };
+    const { contentType, text } = await ask(body, true);
+    expect(contentType).toBe("text/event-stream");
+    const data = text.split("\n\n").map((event) => event.replace("data: ", ""));
+    expect(data.slice(-2)).toEqual(["[DONE]", ""]);
+    const chunks = data.slice(0, -2).map((chunk) => JSON.parse(chunk) as { choices: object[]; usage: unknown });
+    expect(chunks.flatMap(({ choices }) => choices)).toMatchObject([
+      { delta: { role: "assistant" }, finish_reason: null },
+      { delta: { content: "one" } },
+      { delta: { content: " two" } },
+      { delta: {}, finish_reason: "stop" },
+    ]);
+    expect(chunks.at(-1)).toMatchObject({ choices: [], usage: { prompt_tokens: 4, completion_tokens: 2 } });
+  });
+
+  it("refuses a conversation without a user's text", async () => {
+    expect((await ask({ messages: [{ role: "system", content: "x" }] })).status).toBe(400);
+  });
+});

@@ -1,0 +1,90 @@
+import { afterEach, describe, expect, it } from "vitest";
+import { type Answer, sendJson, startUpstream, type UpstreamServer } from "../../test/upstream-server.ts";
+import { collect } from "../domain/relay.ts";
+import { createOpenAiUpstream, type UpstreamTimeouts } from "./openai-upstream.ts";
+
+const opened: { close(): Promise<void> }[] = [];
+afterEach(async () => {
+  for (const each of opened.splice(0).toReversed()) await each.close();
+});
+
+async function open(answer: Answer, timeouts: Partial<UpstreamTimeouts> = {}, apiKey?: string) {
+  const server: UpstreamServer = await startUpstream(answer);
+  const upstream = createOpenAiUpstream({ baseUrl: new URL(server.baseUrl), apiKey, timeouts });
+  opened.push(server, upstream);
+  const send = (signal = new AbortController().signal) =>
+    upstream.chatCompletion({ body: '{"a":1}', streamed: false, signal });
+  return { server, send };
+}
+
+describe("an OpenAI-compatible upstream", () => {
+  it("gets the body and the operator's key, and nothing of the client's", async () => {
+    const { server, send } = await open((response) => sendJson(response, 200, { ok: 1 }), {}, "sk-secret");
+    const answer = await send();
+    expect(answer).toMatchObject({ status: 200, contentType: "application/json" });
+    expect((await collect(answer.body, 1000)).toString()).toBe('{"ok":1}');
+    expect(server.requests[0]).toMatchObject({
+      path: "/v1/chat/completions",
+      body: '{"a":1}',
+      headers: { authorization: "Bearer sk-secret", "user-agent": "routeplane" },
+    });
+  });
+
+  it("gets no authorization if it wants none", async () => {
+    const { server, send } = await open((response) => sendJson(response, 200, {}));
+    await send();
+    expect(server.requests[0]?.headers).not.toHaveProperty("authorization");
+  });
+
+  it("is not followed where it redirects to", async () => {
+    const { server, send } = await open((response) => {
+      response.writeHead(307, { location: `${server.baseUrl}/elsewhere` }).end();
+    });
+    expect((await send()).status).toBe(307);
+    expect(server.requests).toHaveLength(1);
+  });
+
+  it("that is silent times out", async () => {
+    const { send } = await open(() => {}, { headersMs: 100 });
+    await expect(send()).rejects.toMatchObject({ name: "UpstreamFault", kind: "timeout" });
+  });
+
+  it("that stops in the middle of its answer times out", async () => {
+    const { send } = await open((response) => void response.writeHead(200).write("{"), { idleMs: 100 });
+    const { body } = await send();
+    await expect(collect(body, 1000)).rejects.toMatchObject({ name: "UpstreamFault", kind: "timeout" });
+  });
+
+  it("that breaks the connection off is a fault", async () => {
+    const { send } = await open((response) => {
+      response.writeHead(200, { "content-length": "100" }).write("{");
+      setTimeout(() => response.destroy(), 20);
+    });
+    const { body } = await send();
+    await expect(collect(body, 1000)).rejects.toMatchObject({ name: "UpstreamFault" });
+  });
+
+  it("that does not listen is unreachable", async () => {
+    const upstream = createOpenAiUpstream({ baseUrl: new URL("http://127.0.0.1:9/v1"), apiKey: undefined });
+    opened.push(upstream);
+    const { signal } = new AbortController();
+    const sent = upstream.chatCompletion({ body: "{}", streamed: false, signal });
+    await expect(sent).rejects.toMatchObject({ name: "UpstreamFault", kind: "unreachable" });
+  });
+
+  it("loses its connection when nobody wants the answer any more", async () => {
+    const started = Promise.withResolvers<void>();
+    const { server, send } = await open(() => started.resolve());
+    const controller = new AbortController();
+    const sent = send(controller.signal);
+    await started.promise;
+    controller.abort();
+    await expect(sent).rejects.toMatchObject({ name: "UpstreamFault" });
+    await expect.poll(() => server.requests[0]?.aborted).toBe(true);
+  });
+
+  it("is refused when it compresses without having been asked to", async () => {
+    const { send } = await open((response) => void response.writeHead(200, { "content-encoding": "gzip" }).end("x"));
+    await expect(send()).rejects.toMatchObject({ name: "UpstreamFault" });
+  });
+});
