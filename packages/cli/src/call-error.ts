@@ -73,7 +73,7 @@ function withoutAnswer(error: ConnectError, url: string): CliError {
     ExitCode.failed,
     codeName(error.code),
     "ANSWER_UNINTELLIGIBLE",
-    `what answers at ${url} does not speak as a Routeplane node does (${error.rawMessage})`,
+    `what answers at ${url} does not speak as a Routeplane node does (${error.rawMessage || codeName(error.code)})`,
     { hint: "Check the address: ROUTEPLANE_URL, or the url that the last login saved." },
   );
 }

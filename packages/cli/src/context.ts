@@ -5,7 +5,7 @@ import type { Output } from "./output/output.ts";
 import type { Credential } from "./session.ts";
 
 /** Whether a person is at the other end. */
-export interface MaybeTerminal {
+interface MaybeTerminal {
   readonly isTTY?: boolean;
 }
 

@@ -142,6 +142,18 @@ describe.concurrent("a refusal", () => {
   });
 });
 
+describe.concurrent("a fault of the node", () => {
+  it("shows the request id that finds it in the logs", async () => {
+    await using node = await keys({
+      getKey: () => {
+        throw refusal(Code.Internal, "INTERNAL", "internal error");
+      },
+    });
+    const { stderr } = await runCli(["cloud", "keys", "get", "key_1"], as(node.url));
+    expect(stderr).toBe("error: internal error\nrequest id: req-42\n");
+  });
+});
+
 describe.concurrent("no node", () => {
   it("at the address: says where it looked and how to start one", async () => {
     const { code, stderr } = await runCli(["cloud", "keys", "list"], as("http://127.0.0.1:1"));

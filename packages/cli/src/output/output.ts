@@ -44,11 +44,14 @@ function errorJson({ code, reason, message, options }: CliError): object {
   };
 }
 
+/** Faults that someone has to look up in the node's logs. */
+const NEEDS_LOGS: ReadonlySet<string> = new Set(["internal", "unavailable", "unknown"]);
+
 /** Whatever an error repeats, a pasted token is not in it. */
-function errorText({ message, options }: CliError, style: Style): string {
+function errorText({ code, message, options }: CliError, style: Style): string {
   const { hint, requestId } = options;
   const lines = [`${style.red("error:")} ${printableLines(redactTokens(message))}`];
   if (hint !== undefined) lines.push(printableLines(hint));
-  if (requestId !== undefined) lines.push(printableLines(`request id: ${requestId}`));
+  if (requestId !== undefined && NEEDS_LOGS.has(code)) lines.push(printableLines(`request id: ${requestId}`));
   return `${lines.join("\n")}\n`;
 }

@@ -2,7 +2,7 @@ import type { WhoAmIResponse } from "@routeplane/contracts/auth";
 import { formatTime } from "../output/time.ts";
 import { fromProtoTime } from "./values.ts";
 
-export interface Named {
+interface Named {
   readonly id: string;
   readonly name: string;
 }

@@ -22,7 +22,7 @@ export const BUDGET_WINDOWS = {
 } as const;
 export const PRINCIPAL_TYPES = { api_key: PrincipalType.API_KEY, namespace: PrincipalType.NAMESPACE } as const;
 
-export interface BudgetView {
+interface BudgetView {
   readonly window: string;
   readonly limit_micro_usd: number;
 }
