@@ -7,7 +7,7 @@ export default defineConfig({
     globalSetup: "./packages/testing/src/global-setup.ts",
     pool: "forks",
     testTimeout: 20_000,
-    hookTimeout: 60_000,
+    hookTimeout: 120_000,
     teardownTimeout: 20_000,
   },
 });

@@ -1,0 +1,64 @@
+import { execFile } from "node:child_process";
+import { readFile } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import { promisify } from "node:util";
+import { CHECKOUT } from "@routeplane/standalone";
+import { eventually } from "@routeplane/testing";
+import { afterAll, beforeAll, expect, it } from "vitest";
+import { startNode, type TestNode } from "../harness/index.ts";
+
+/** The README's commands are what a newcomer types first: they run here as written, against a node on another port. */
+
+let node: TestNode;
+beforeAll(async () => {
+  node = await startNode();
+});
+afterAll(() => node.remove());
+
+const readme = await readFile(join(CHECKOUT, "README.md"), "utf8");
+const blocks = [...readme.matchAll(/^```sh\n(.*?)^```/gms)].map(([, block = ""]) => block);
+
+/** Runs a block in the checkout, as a person's shell would. */
+async function shell(block: string): Promise<string> {
+  const here = block.replaceAll("http://127.0.0.1:8080", node.url).replaceAll(".routeplane/", `${node.home}/`);
+  const environment = {
+    PATH: `${dirname(process.execPath)}:${process.env["PATH"]}`,
+    HOME: process.env["HOME"],
+    ROUTEPLANE_HOME: node.home,
+  };
+  const { stdout } = await promisify(execFile)("bash", ["-euo", "pipefail", "-c", here], {
+    cwd: CHECKOUT,
+    env: environment,
+  });
+  return stdout;
+}
+
+it("the first screen is: what it is, npm start, the first request, npm test", () => {
+  const firstScreen = readme.split("\n").slice(0, 32).join("\n");
+  const order = ["# Routeplane", "npm start", "/v1/chat/completions", "npm test"].map((text) =>
+    firstScreen.indexOf(text),
+  );
+  expect(order).not.toContain(-1);
+  expect(order).toEqual(order.toSorted((left, right) => left - right));
+});
+
+it("the first request is answered, and is in the request log", async () => {
+  const [request] = blocks.filter((block) => block.startsWith("curl"));
+  const output = await shell(request!);
+  expect(output).toContain('"content":"hello"');
+  const logged = async () => JSON.parse(await shell("npx routeplane cloud requests --json")).data;
+  await eventually(async () => (await logged()).some(({ model }: { model: string }) => model === "echo"));
+});
+
+it("every command of the command-line section works", async () => {
+  const [commands = ""] = blocks.filter((block) => block.startsWith("npx"));
+  const lines = commands.trim().split("\n");
+  expect(lines.length).toBeGreaterThan(5);
+  for (const line of lines) await shell(line);
+});
+
+it("every npm script that it names exists", async () => {
+  const { scripts } = JSON.parse(await readFile(join(CHECKOUT, "package.json"), "utf8"));
+  const named = [...readme.matchAll(/npm (?:run )?([a-z][a-z:]*)/g)].map(([, name]) => name);
+  for (const name of new Set(named)) expect(scripts).toHaveProperty([name!]);
+});
