@@ -26,7 +26,10 @@ interface World {
   readonly budget: BudgetInMemory;
   readonly usage: ReturnType<typeof usageInMemory>;
   readonly sent: string[];
-  serve(body: object | string, reply?: RecordingReply): Promise<{ reply: RecordingReply; refusal?: Refusal }>;
+  readonly serve: (
+    body: object | string,
+    reply?: RecordingReply,
+  ) => Promise<{ readonly reply: RecordingReply; readonly refusal?: Refusal }>;
 }
 
 interface WorldOptions {
