@@ -40,7 +40,7 @@ describe("a sub-key", () => {
 
   it("is held to what its parent may do now, not to what it was granted", () => {
     const [top, sub] = below(root(), ["keys:*"]);
-    const narrowed: Lineage = [{ ...top!, scopes: ["keys:read"] }, sub!];
+    const narrowed: Lineage = [{ ...top, scopes: ["keys:read"] }, sub!];
     expect(fault(() => below(narrowed, ["keys:write"])).metadata).toEqual({ scopes: "keys:write" });
   });
 
@@ -66,9 +66,9 @@ describe("a sub-key", () => {
 
   it("dies with any key above it", () => {
     const [top, sub] = below(root(), ["keys:read"]);
-    expect(isRevoked([top!, sub!])).toBe(false);
-    expect(isRevoked([revoked(top!), sub!])).toBe(true);
-    expect(isExpired([{ ...top!, expiresAt: new Date(NOW) }, sub!], NOW)).toBe(true);
+    expect(isRevoked([top, sub!])).toBe(false);
+    expect(isRevoked([revoked(top), sub!])).toBe(true);
+    expect(isExpired([{ ...top, expiresAt: new Date(NOW) }, sub!], NOW)).toBe(true);
   });
 });
 
