@@ -54,6 +54,7 @@ export default defineConfig({
         "**/*.test.ts",
         "test/**",
         "packages/testing/**",
+        "packages/standalone/bin/**",
         "deploy/**",
       ],
       rules: { "node/no-process-env": "off" },

@@ -23,7 +23,7 @@ const stamp = join(modules, ".routeplane-installed");
 
 async function main([script, ...args]) {
   if (!isInstalled()) await alone(install);
-  if (script !== undefined) run(node(), [resolve(CHECKOUT, script), ...args]);
+  if (script !== undefined) await run(node(), [resolve(CHECKOUT, script), ...args]);
 }
 
 /** Whether node_modules was installed from the lockfile as it is now. */

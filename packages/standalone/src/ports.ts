@@ -10,7 +10,7 @@ const HOST = "127.0.0.1";
 
 export interface ReservedPorts {
   readonly ports: readonly number[];
-  release(): void;
+  readonly release: () => void;
 }
 
 /**

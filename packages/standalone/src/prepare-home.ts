@@ -67,11 +67,8 @@ async function assertWritable(layout: HomeLayout): Promise<void> {
   }
 }
 
-async function reasonOf(error: unknown, home: string): Promise<string | undefined> {
-  const isFile = await stat(home).then(
-    (entry) => !entry.isDirectory(),
-    () => false,
-  );
-  if (isFile) return REASONS["EEXIST"];
-  return REASONS[errorCode(error) ?? ""];
+async function reasonOf(cause: unknown, home: string): Promise<string | undefined> {
+  const entry = await stat(home).catch(() => undefined);
+  if (entry?.isDirectory() === false) return REASONS["EEXIST"];
+  return REASONS[errorCode(cause) ?? ""];
 }

@@ -8,7 +8,7 @@ export interface Progress {
   /** Runs one step of the start: a line when it is done, and while it lasts a sign of life. */
   step<T>(title: string, work: () => Promise<T>): Promise<T>;
   /** A line of its own. */
-  say(text: string): void;
+  readonly say: (text: string) => void;
   /** No more signs of life. */
   end(): void;
 }
@@ -19,11 +19,14 @@ const CLEAR_LINE = "\r\u001b[2K";
 
 /** On a terminal the last line names the steps under way, with their time; elsewhere a plain line does, now and then. */
 export function showProgress(output: Output): Progress {
-  const startedAt = performance.now();
-  const active = new Map<symbol, string>();
+  const active = new Map<symbol, { title: string; startedAt: number }>();
   const isTerminal = output.isTTY === true;
 
-  const status = (): string => `${[...active.values()].join(", ")} … ${seconds(startedAt)}`;
+  const status = (): string => {
+    const steps = [...active.values()];
+    const since = Math.min(...steps.map(({ startedAt }) => startedAt));
+    return `${steps.map(({ title }) => title).join(", ")} … ${seconds(since)}`;
+  };
   const draw = (): void => {
     if (active.size === 0) return;
     output.write(isTerminal ? `${CLEAR_LINE}  ${status()}` : `  still at it: ${status()}\n`);
@@ -37,12 +40,12 @@ export function showProgress(output: Output): Progress {
   return {
     async step(title, work) {
       const id = Symbol(title);
-      const stepStartedAt = performance.now();
-      active.set(id, title);
+      const startedAt = performance.now();
+      active.set(id, { title, startedAt });
       try {
         const result = await work();
         active.delete(id);
-        say(`  ${title.padEnd(28)} ${seconds(stepStartedAt)}`);
+        say(`  ${title.padEnd(28)} ${seconds(startedAt)}`);
         return result;
       } finally {
         active.delete(id);

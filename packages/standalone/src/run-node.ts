@@ -69,8 +69,7 @@ async function runUntilStopped(options: NodeOptions, progress: Progress, stop: A
       options.stdout.write(nextSteps({ ...placeOf(options, layout), gatewayPorts, addresses, startMs }));
       if (!stop.aborted) await once(stop, "abort");
     } finally {
-      progress.say("Stopping Routeplane");
-      await progress.step("stopped", () => fleet.stop());
+      await progress.step("stop", () => fleet.stop());
     }
   } finally {
     lock.release();
@@ -86,7 +85,7 @@ async function clearLeftovers(layout: HomeLayout, progress: Progress): Promise<v
   const leftovers = await findLeftovers(layout.home);
   if (leftovers.length > 0) {
     const names = leftovers.map(({ role, pid }) => `${role} (process ${pid})`).join(", ");
-    await progress.step(`ended what an earlier run left behind: ${names}`, () => endLeftovers(layout.home, leftovers));
+    await progress.step(`ending what an earlier run left behind: ${names}`, () => endLeftovers(layout.home, leftovers));
   }
   await rm(layout.run, { recursive: true, force: true });
   await mkdir(layout.run, { mode: 0o700 });

@@ -48,7 +48,7 @@ async function readSecrets(path: string): Promise<Partial<NodeSecrets> | undefin
   if (text === undefined) return undefined;
   try {
     const value: unknown = JSON.parse(text);
-    if (typeof value === "object" && value !== null) return value as Partial<NodeSecrets>;
+    if (typeof value === "object" && value !== null) return value;
   } catch {
     // Falls through: what JSON.parse says would quote the secrets.
   }

@@ -2,7 +2,6 @@ import { randomUUID } from "node:crypto";
 import { databasePlan, databaseUrl, type RoleName } from "@routeplane/postgres";
 import pg from "pg";
 import { inject } from "vitest";
-import "./test-servers.ts";
 
 /** A database of its own, with the schemas of every service and no rows. */
 export interface TestDatabase {

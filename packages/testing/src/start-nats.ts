@@ -7,7 +7,6 @@ import { reservePorts } from "@routeplane/standalone";
 import { natsUrl, prepareNats, startCommand } from "@routeplane/standalone/servers";
 import { inject } from "vitest";
 import { eventually } from "./eventually.ts";
-import "./test-servers.ts";
 
 /** A nats-server of its own, on a port and files that it keeps. */
 export interface TestNats {

@@ -1,5 +1,3 @@
-import "vitest";
-
 /** What the global set-up tells every test file. */
 export interface TestServers {
   readonly postgres: {

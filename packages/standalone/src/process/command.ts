@@ -73,8 +73,8 @@ export function describeEnding({ code, signal }: Ending): string {
   return signal === null ? `exited with ${code}` : `was ended by ${signal}`;
 }
 
-/** Where an executable of that name lies, on the PATH or where administrators' programs are. */
-export function findExecutable(name: string, path = process.env["PATH"] ?? ""): string | undefined {
+/** Where an executable of that name lies, on `path` (as in the variable PATH) or where the system's programs are. */
+export function findExecutable(name: string, path = ""): string | undefined {
   const folders = [
     ...path.split(delimiter),
     "/usr/local/sbin",

@@ -45,7 +45,7 @@ export interface Supervised {
    */
   started(signal?: AbortSignal): Promise<void>;
   /** Ends it for good: asks first, then kills. */
-  stop(): Promise<void>;
+  readonly stop: () => Promise<void>;
 }
 
 const FIRST_DELAY_MS = 100;

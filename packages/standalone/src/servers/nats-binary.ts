@@ -14,7 +14,7 @@ const WHAT_TO_DO =
 const APT_TIMEOUT_MS = 120_000;
 
 export interface NatsBinaryOptions {
-  /** Its XDG_CACHE_HOME is where a fetched one is kept. */
+  /** Its PATH is searched, and its XDG_CACHE_HOME is where a fetched one is kept. */
   readonly environment: Readonly<Record<string, string | undefined>>;
   readonly say: (text: string) => void;
   readonly signal: AbortSignal;
@@ -27,7 +27,7 @@ export interface NatsBinaryOptions {
  * unpacked and not installed, so that no system service starts.
  */
 export async function natsBinary(options: NatsBinaryOptions): Promise<string> {
-  const { environment, say, signal, find = findExecutable } = options;
+  const { environment, say, signal, find = (name) => findExecutable(name, environment["PATH"]) } = options;
   const installed = find("nats-server");
   if (installed !== undefined) return installed;
   const cache = cacheFolder(environment);

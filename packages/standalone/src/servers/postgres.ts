@@ -106,10 +106,15 @@ async function ensureCluster(
   await rm(join(folder, "data.new"), { recursive: true, force: true });
   await rm(passwordFile, { force: true });
   const command = initdb((reached) => [
-    ...["--pgdata", join(reached, "data.new"), "--username", "postgres"],
-    ...["--auth", "scram-sha-256", "--pwfile", join(reached, "initdb-password")],
+    `--pgdata=${join(reached, "data.new")}`,
+    "--username=postgres",
+    "--auth=scram-sha-256",
+    `--pwfile=${join(reached, "initdb-password")}`,
     // Sorts and folds case alike on every machine, whatever its locales.
-    ...["--encoding", "UTF8", "--locale", "C", "--locale-provider", "builtin", "--builtin-locale", "C.UTF-8"],
+    "--encoding=UTF8",
+    "--locale=C",
+    "--locale-provider=builtin",
+    "--builtin-locale=C.UTF-8",
     ...(durable ? [] : ["--no-sync"]),
   ]);
   try {

@@ -1,0 +1,84 @@
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { chmod, copyFile, mkdir, mkdtemp, readFile, rm, symlink, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { text } from "node:stream/consumers";
+import { beforeEach, expect, it } from "vitest";
+
+/** A checkout with nothing installed, and an `npx` that notes its calls and takes a moment. */
+let checkout: string;
+beforeEach(async () => {
+  checkout = await mkdtemp(join(tmpdir(), "routeplane-checkout-"));
+  for (const folder of ["packages/standalone/bin", "tools"]) await mkdir(join(checkout, folder), { recursive: true });
+  await copyFile(join(import.meta.dirname, "bootstrap.js"), join(checkout, "packages/standalone/bin/bootstrap.js"));
+  await writeFile(join(checkout, "package.json"), '{"type": "module"}');
+  await writeFile(join(checkout, "pnpm-lock.yaml"), "lockfileVersion: 1\n");
+  await installer('echo "$@" >> "$PWD/calls"; sleep 0.3');
+  return () => rm(checkout, { recursive: true });
+});
+
+async function installer(script: string): Promise<void> {
+  await writeFile(join(checkout, "tools/npx"), `#!/bin/sh\n${script}\n`);
+  await chmod(join(checkout, "tools/npx"), 0o755);
+}
+
+function bootstrap(script: string, ...args: string[]) {
+  const entry = join(checkout, "packages/standalone/bin/bootstrap.js");
+  const env = { PATH: `${join(checkout, "tools")}:/usr/bin:/bin` };
+  return spawn(process.execPath, [entry, script, ...args], { cwd: checkout, env, stdio: "pipe" });
+}
+
+async function run(script: string, ...args: string[]) {
+  const child = bootstrap(script, ...args);
+  const ended = once(child, "close");
+  const [stdout, stderr] = await Promise.all([text(child.stdout), text(child.stderr)]);
+  const [code, signal] = (await ended) as [number | null, string | null];
+  return { code, signal, stdout, stderr };
+}
+
+async function script(name: string, body: string): Promise<string> {
+  await writeFile(join(checkout, name), body);
+  return name;
+}
+
+it("installs once, however many start at the same time, and again when the lockfile changes", async () => {
+  const hello = await script("hello.js", "console.log('hello', ...process.argv.slice(2))");
+  const results = await Promise.all([run(hello, "a b"), run(hello, "a b"), run(hello, "a b")]);
+  for (const result of results) expect(result).toMatchObject({ code: 0, stdout: "hello a b\n" });
+  const calls = async (): Promise<number> => (await readFile(join(checkout, "calls"), "utf8")).split("\n").length - 1;
+  expect(await calls()).toBe(1);
+  await writeFile(join(checkout, "pnpm-lock.yaml"), "lockfileVersion: 2\n");
+  await run(hello);
+  await run(hello);
+  expect(await calls()).toBe(2);
+});
+
+it("shows what went wrong when the dependencies cannot be installed, and runs nothing", async () => {
+  await installer("echo the registry is away; exit 1");
+  const result = await run(await script("hello.js", "console.log('hello')"));
+  expect(result).toMatchObject({ code: 1, stdout: "" });
+  expect(result.stderr).toContain("the registry is away");
+  expect(result.stderr).toContain("dependencies could not be installed");
+});
+
+it("ends as the script ends", async () => {
+  expect(await run(await script("seven.js", "process.exit(7)"))).toMatchObject({ code: 7 });
+  expect(
+    await run(await script("killed.js", "process.kill(process.pid, 'SIGTERM'); setInterval(() => {}, 1000)")),
+  ).toMatchObject({ signal: "SIGTERM" });
+});
+
+it("passes signals on", async () => {
+  const body = "process.on('SIGTERM', () => process.exit(5)); console.log('up'); setInterval(() => {}, 1000)";
+  const child = bootstrap(await script("waits.js", body));
+  await once(child.stdout, "data");
+  child.kill("SIGTERM");
+  expect(await once(child, "close")).toEqual([5, null]);
+});
+
+it("prefers the Node that the dependencies bring", async () => {
+  await mkdir(join(checkout, "node_modules/.bin"), { recursive: true });
+  await symlink("/bin/echo", join(checkout, "node_modules/.bin/node"));
+  expect((await run("some.js", "x")).stdout).toBe(`${join(checkout, "some.js")} x\n`);
+});

@@ -1,0 +1,94 @@
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { chmod, mkdtemp, readFile, rm, stat, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { beforeEach, describe, expect, it, onTestFinished } from "vitest";
+import { CHECKOUT, nodeHome } from "./home.ts";
+import { endLeftovers, findLeftovers, supervisionMark } from "./leftovers.ts";
+import { lockHome } from "./lock.ts";
+import { readSaved, removeSaved, writeSaved } from "./saved-files.ts";
+import { loadSecrets } from "./secrets.ts";
+
+let home: string;
+beforeEach(async () => {
+  home = await mkdtemp(join(tmpdir(), "routeplane-home-"));
+  return () => rm(home, { recursive: true, force: true });
+});
+
+describe("nodeHome", () => {
+  it("is what ROUTEPLANE_HOME names, else .routeplane in the checkout", () => {
+    expect(nodeHome({ ROUTEPLANE_HOME: "/somewhere/else" })).toBe("/somewhere/else");
+    expect(nodeHome({ ROUTEPLANE_HOME: " " })).toBe(join(CHECKOUT, ".routeplane"));
+  });
+});
+
+describe("saved files", () => {
+  it("keep a secret to its owner, also when they replace one that everybody could read", async () => {
+    await writeFile(join(home, "api-key"), "old");
+    await chmod(join(home, "api-key"), 0o644);
+    await writeSaved(home, "api-key", "new");
+    expect((await stat(join(home, "api-key"))).mode & 0o777).toBe(0o600);
+    expect(await readSaved(home, "api-key")).toBe("new");
+  });
+
+  it("read as nothing when they are missing, empty or removed", async () => {
+    expect(await readSaved(home, "url")).toBeUndefined();
+    await writeSaved(home, "url", "");
+    expect(await readSaved(home, "url")).toBeUndefined();
+    await removeSaved(home, "url");
+    await removeSaved(home, "url");
+  });
+});
+
+describe("secrets", () => {
+  it("stay as they are, and what is missing is added", async () => {
+    const path = join(home, "secrets.json");
+    const { natsPassword: _, ...rest } = await loadSecrets(path);
+    await writeFile(path, JSON.stringify(rest));
+    const completed = await loadSecrets(path);
+    expect(completed).toMatchObject(rest);
+    expect(completed.natsPassword).toMatch(/^[0-9a-f]{48}$/);
+    expect(await loadSecrets(path)).toEqual(completed);
+  });
+
+  it("that are damaged are neither replaced nor quoted", async () => {
+    const path = join(home, "secrets.json");
+    await writeFile(path, '{"natsPassword": "hunter2"');
+    const failure = await loadSecrets(path).catch((error: unknown) => String(error));
+    expect(failure).toContain(`${path} is damaged`);
+    expect(failure).not.toContain("hunter2");
+    expect(await readFile(path, "utf8")).toContain("hunter2");
+  });
+});
+
+describe("the lock", () => {
+  it("belongs to one supervisor until it lets go, and names it", async () => {
+    const lock = await lockHome(home);
+    await expect(lockHome(home)).rejects.toThrow(`already running on ${home} (process ${process.pid})`);
+    lock.release();
+    (await lockHome(home)).release();
+  });
+});
+
+describe("leftovers", () => {
+  async function startMarked(role: string, of: string): Promise<{ pid: number; ended: Promise<unknown> }> {
+    const env = { PATH: "/usr/bin:/bin", ...supervisionMark(role, of) };
+    const child = spawn("/bin/sh", ["-c", "echo up; exec sleep 60"], { env });
+    onTestFinished(() => void child.kill("SIGKILL"));
+    const ended = once(child, "exit");
+    await once(child.stdout, "data");
+    return { pid: child.pid ?? 0, ended };
+  }
+
+  it("of this home are found and ended, those of another are left alone", async () => {
+    const ours = await startMarked("usage", home);
+    const theirs = await startMarked("usage", `${home}-2`);
+    const leftovers = await findLeftovers(home);
+    expect(leftovers).toContainEqual({ role: "usage", pid: ours.pid });
+    expect(leftovers.map(({ pid }) => pid)).not.toContain(theirs.pid);
+    await endLeftovers(home, leftovers);
+    await ours.ended;
+    expect(() => process.kill(theirs.pid, 0)).not.toThrow();
+  });
+});

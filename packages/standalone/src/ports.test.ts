@@ -1,0 +1,30 @@
+import { once } from "node:events";
+import { createServer } from "node:net";
+import { expect, it, onTestFinished } from "vitest";
+import { assertPortsFree, reservePorts } from "./ports.ts";
+
+it("gives nobody a port that someone else holds", async () => {
+  const held = await Promise.all(Array.from({ length: 20 }, () => reservePorts(5)));
+  onTestFinished(() => held.forEach(({ release }) => release()));
+  const ports = held.flatMap((each) => each.ports);
+  expect(new Set(ports).size).toBe(100);
+});
+
+it("gives neighbours when asked for them", async () => {
+  const { ports, release } = await reservePorts(3, true);
+  onTestFinished(release);
+  expect(ports).toEqual([ports[0], ports[0]! + 1, ports[0]! + 2]);
+});
+
+it("names the port that someone listens on, on every address too", async () => {
+  const { ports, release } = await reservePorts(1);
+  onTestFinished(release);
+  const server = createServer().listen(ports[0], "0.0.0.0");
+  onTestFinished(() => void server.close());
+  await once(server, "listening");
+  await expect(assertPortsFree(ports)).rejects.toThrow(`port ${ports[0]} is in use`);
+});
+
+it("names a port beyond the last one", async () => {
+  await expect(assertPortsFree([65_536])).rejects.toThrow("port 65536 does not exist");
+});

@@ -1,0 +1,79 @@
+import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, afterEach, expect, it } from "vitest";
+import { type ProcessSpec, supervise, type Supervised } from "./supervise.ts";
+import { waitUntil } from "./wait.ts";
+
+const folder = await mkdtemp(join(tmpdir(), "routeplane-supervise-"));
+const log = join(folder, "some.log");
+const pidFile = join(folder, "some.pid");
+const running: Supervised[] = [];
+afterEach(async () => void (await Promise.all(running.splice(0).map((each) => each.stop()))));
+afterAll(() => rm(folder, { recursive: true }));
+
+function specOf(script: string, overrides: Partial<ProcessSpec> = {}): ProcessSpec {
+  const command = { executable: "/bin/sh", args: ["-c", script], environment: {} };
+  const limits = { startTimeoutMs: 5_000, stopTimeoutMs: 300 };
+  return { role: "some", command, isReady: async () => true, stopSignal: "SIGTERM", ...limits, ...overrides };
+}
+
+function start(spec: ProcessSpec, onDeath?: (delayMs: number) => void): Supervised {
+  const supervised = supervise(spec, { log, pidFile, onDeath: (_, delayMs) => onDeath?.(delayMs) });
+  running.push(supervised);
+  return supervised;
+}
+
+async function pidOnFile(): Promise<number> {
+  return Number(await readFile(pidFile, "utf8"));
+}
+
+it("starts a killed process again, with its new pid on file", async () => {
+  const supervised = start(specOf("exec sleep 60"));
+  await supervised.started();
+  const before = await pidOnFile();
+  process.kill(before, "SIGKILL");
+  expect(await waitUntil(async () => (await pidOnFile()) !== before, { timeoutMs: 5_000 })).toBe(true);
+  expect(await pidOnFile()).toBe(supervised.pid());
+});
+
+it("waits longer before each further start of a process that keeps dying", async () => {
+  const delays: number[] = [];
+  const supervised = start(specOf("sleep 0.05; exit 3"), (delayMs) => delays.push(delayMs));
+  await supervised.started();
+  await waitUntil(() => delays.length >= 3, { timeoutMs: 5_000 });
+  expect(delays.slice(0, 3)).toEqual([100, 200, 400]);
+});
+
+it("kills a process that does not stop when asked, and removes its pid file", async () => {
+  const supervised = start(specOf("trap '' TERM; while :; do sleep 0.05; done"));
+  await supervised.started();
+  const pid = await pidOnFile();
+  await supervised.stop();
+  expect(() => process.kill(pid, 0)).toThrow("ESRCH");
+  await expect(pidOnFile()).rejects.toThrow("ENOENT");
+});
+
+it("says how a process ended that exits before it is ready, and where its log is", async () => {
+  const supervised = start(specOf("exit 7", { isReady: async () => false }));
+  await expect(supervised.started()).rejects.toMatchObject({ message: "some exited with 7", log });
+});
+
+it("tries again as often as it may when a process exits before it is ready", async () => {
+  const marker = join(folder, "tries");
+  const script = `echo >> ${marker}; [ $(wc -l < ${marker}) -ge 3 ] || exit 1; exec sleep 60`;
+  const isReady = async (): Promise<boolean> => (await readFile(marker, "utf8").catch(() => "")).length >= 3;
+  await start(specOf(script, { isReady, startRetries: 2 })).started();
+  expect((await readFile(marker, "utf8")).length).toBe(3);
+});
+
+it("gives up on a process that does not get ready in time", async () => {
+  const supervised = start(specOf("exec sleep 60", { isReady: async () => false, startTimeoutMs: 100 }));
+  await expect(supervised.started()).rejects.toThrow("some did not get ready within 0.1 s");
+});
+
+it("reports a program that cannot be run", async () => {
+  const command = { executable: join(folder, "missing"), args: [], environment: {} };
+  const supervised = start(specOf("", { command, isReady: async () => false }));
+  await expect(supervised.started()).rejects.toThrow("some exited with 127");
+});

@@ -1,0 +1,66 @@
+import { access, chmod, mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { beforeEach, expect, it } from "vitest";
+import { natsBinary } from "./nats-binary.ts";
+
+/** Stand-ins for the distribution's tools: they append what they are asked to `calls`, and fail if `fails` matches it. */
+let folder: string;
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), "routeplane-apt-"));
+  await mkdir(join(folder, "bin"));
+  const program = async (name: string, body: string): Promise<void> => {
+    const script = `#!/bin/sh\necho ${name} "$@" >> ${folder}/calls\n${body}\n`;
+    await writeFile(join(folder, "bin", name), script);
+    await chmod(join(folder, "bin", name), 0o755);
+  };
+  await program(
+    "apt-get",
+    `case "$*" in
+       *download*) [ -e ${folder}/lists ] || { echo "E: Unable to locate package nats-server" >&2; exit 100; }; echo > nats-server_2_amd64.deb;;
+       update) [ ! -e ${folder}/offline ] || { echo "E: no network" >&2; exit 100; }; touch ${folder}/lists;;
+     esac`,
+  );
+  await program(
+    "dpkg-deb",
+    `mkdir -p "$3/usr/sbin"; printf '#!/bin/sh\\n' > "$3/usr/sbin/nats-server"; chmod +x "$3/usr/sbin/nats-server"`,
+  );
+  return () => rm(folder, { recursive: true });
+});
+
+function find(present: readonly string[]): Promise<string> {
+  return natsBinary({
+    environment: { XDG_CACHE_HOME: join(folder, "cache") },
+    say: (text) => said.push(text),
+    signal: AbortSignal.timeout(10_000),
+    find: (name) => (present.includes(name) ? join(folder, "bin", name) : undefined),
+  });
+}
+
+const said: string[] = [];
+beforeEach(() => void said.splice(0));
+
+it("takes the machine's own", async () => {
+  expect(await find(["nats-server", "apt-get", "dpkg-deb"])).toBe(join(folder, "bin/nats-server"));
+  expect(said).toEqual([]);
+});
+
+it("fetches the distribution's package without installing it, says so, and does it once", async () => {
+  const path = await find(["apt-get", "dpkg-deb"]);
+  await access(path);
+  expect(said).toEqual([expect.stringContaining("apt-get download nats-server")]);
+  const calls = await readFile(join(folder, "calls"), "utf8");
+  expect(calls).not.toMatch(/\binstall\b/);
+  expect(calls).toMatch(/download[\s\S]*update[\s\S]*download[\s\S]*--extract/);
+  expect(await find(["apt-get", "dpkg-deb"])).toBe(path);
+  expect(await readFile(join(folder, "calls"), "utf8")).toBe(calls);
+});
+
+it("says why fetching failed and what to do", async () => {
+  await writeFile(join(folder, "offline"), "");
+  await expect(find(["apt-get", "dpkg-deb"])).rejects.toThrow(/could not be fetched \(E: no network\): install it/);
+});
+
+it("says what to do where there is no package manager that it knows", async () => {
+  await expect(find([])).rejects.toThrow(/not on the PATH, and there is no apt-get.*https:\/\/nats\.io\/download/);
+});
