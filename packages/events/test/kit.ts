@@ -1,0 +1,80 @@
+import { create } from "@bufbuild/protobuf";
+import { type UsageEvent, UsageEventSchema } from "@routeplane/contracts/events";
+import { createLogger } from "@routeplane/runtime";
+import { startNats } from "@routeplane/testing";
+import { connect, type NatsConnection } from "nats";
+import { openConsumer, openPublisher, parseNatsUrl } from "../src/index.ts";
+import { STREAM } from "../src/stream.ts";
+
+/** A broker of its own, publishers and consumers on it, and what they logged. */
+export type Kit = Awaited<ReturnType<typeof startKit>>;
+
+/** Name of the durable consumer that collectors share. */
+export const DURABLE = { durable: "test", workers: 2, batch: 10 };
+
+export async function startKit() {
+  const nats = await startNats();
+  const address = parseNatsUrl(nats.url);
+  if (address === undefined) throw new Error("unreachable: the test server's URL is well-formed");
+  const { servers, user = "", password = "" } = address;
+  const opened: { stop(): Promise<void> }[] = [];
+  const lines: string[] = [];
+  const log = createLogger("test", (line) => (lines.push(line), ""));
+  const link = { nats: address, log, name: "test" };
+  const connectRaw = (): Promise<NatsConnection> => connect({ servers: [...servers], user, pass: password });
+
+  return {
+    nats,
+    lines,
+    link,
+    connectRaw,
+
+    publisher(options: { timeoutMs?: number; maxBacklogBytes?: number } = {}) {
+      const publisher = openPublisher({ ...link, ...options });
+      opened.push(publisher);
+      return publisher;
+    },
+
+    /** A consumer that keeps what it is given. `onBatch` may refuse it first. */
+    collector(onBatch: (ids: readonly string[]) => void | Promise<void> = () => {}) {
+      const seen: string[] = [];
+      const collect = async (events: readonly UsageEvent[]): Promise<void> => {
+        const ids = events.map(({ request }) => request?.requestId ?? "");
+        await onBatch(ids);
+        seen.push(...ids);
+      };
+      const consumer = openConsumer({ ...link, ...DURABLE, onBatch: collect });
+      opened.push(consumer);
+      return { consumer, seen, distinct: () => [...new Set(seen)].toSorted() };
+    },
+
+    /** Messages that the stream holds, and those of them that were delivered and not acknowledged. */
+    async counts(): Promise<{ readonly messages: number; readonly unacknowledged: number }> {
+      const connection = await connectRaw();
+      const manager = await connection.jetstreamManager();
+      const { state } = await manager.streams.info(STREAM);
+      const { num_ack_pending } = await manager.consumers
+        .info(STREAM, DURABLE.durable)
+        .catch(() => ({ num_ack_pending: 0 }));
+      await connection.close();
+      return { messages: state.messages, unacknowledged: num_ack_pending };
+    },
+
+    async remove() {
+      nats.resume();
+      for (const each of opened.toReversed()) await each.stop();
+      await nats.remove();
+    },
+  };
+}
+
+export function usageEvent(requestId: string): UsageEvent {
+  return create(UsageEventSchema, {
+    request: { requestId },
+    phase: { case: "admitted", value: { reservedNanoUsd: 7n } },
+  });
+}
+
+export function names(count: number): string[] {
+  return Array.from({ length: count }, (_, index) => `req-${String(index).padStart(5, "0")}`);
+}
