@@ -34,7 +34,7 @@ const HEADERS_TIMEOUT_MS = 31_000;
 
 /** @param url where the service listens with HTTP/2 in clear text */
 export function createServiceRelay(name: string, url: string): ServiceRelay {
-  const sessions = new Http2SessionManager(url, { pingIntervalMs: 10_000, pingTimeoutMs: 2_000 });
+  const sessions = new Http2SessionManager(url, { pingIntervalMs: 3_000, pingTimeoutMs: 2_000 });
   return {
     name: `relay to ${name}`,
     async forward(exchange) {

@@ -1,0 +1,223 @@
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { eventually } from "@routeplane/testing";
+import OpenAI, { APIError } from "openai";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { startUpstream } from "../services/gateway/test/upstream-server.ts";
+import { startNode, type TestNode } from "./harness/index.ts";
+
+/** What the gateway does while something that it needs is silent: a stopped process answers nothing and refuses nothing. */
+
+let node: TestNode;
+let client: OpenAI;
+let folder: string;
+let upstream: SlowUpstream;
+
+beforeAll(async () => {
+  upstream = await startSlowUpstream();
+  folder = await mkdtemp(join(tmpdir(), "routeplane-gateway-test-"));
+  const providers = join(folder, "providers.yaml");
+  const price = "price: {input_usd_per_mtok: 3, output_usd_per_mtok: 5}";
+  const provider = `{name: slow, protocol: openai, base_url: "${upstream.baseUrl}", models: [{id: slow, ${price}}]}`;
+  await writeFile(providers, `providers: [${provider}]`);
+  node = await startNode({ environment: { ROUTEPLANE_PROVIDERS: providers } });
+  client = clientOf(await node.apiKey());
+}, 120_000);
+
+afterAll(async () => {
+  await node?.remove();
+  await upstream?.close();
+  await rm(folder, { recursive: true, force: true });
+});
+
+/** An upstream whose streams stop after the first word until they are told to finish. */
+interface SlowUpstream {
+  readonly baseUrl: string;
+  finish(): void;
+  close(): Promise<void>;
+}
+
+async function startSlowUpstream(): Promise<SlowUpstream> {
+  const waiting = new Set<() => void>();
+  const word = (content: string): string =>
+    `data: ${JSON.stringify({ choices: [{ index: 0, delta: { content } }] })}\n\n`;
+  const usage = JSON.stringify({ choices: [], usage: { prompt_tokens: 5, completion_tokens: 2 } });
+  const server = await startUpstream((response) => {
+    response.writeHead(200, { "content-type": "text/event-stream" }).write(word("one"));
+    waiting.add(() => response.end(`${word(" two")}data: ${usage}\n\ndata: [DONE]\n\n`));
+  });
+  return {
+    baseUrl: server.baseUrl,
+    close: () => server.close(),
+    finish() {
+      for (const end of waiting) end();
+      waiting.clear();
+    },
+  };
+}
+
+function clientOf(apiKey: string): OpenAI {
+  return new OpenAI({ apiKey, baseURL: `${node.url}/v1`, maxRetries: 0 });
+}
+
+/** Starts a stream and resolves after its first word. */
+async function openStream(token: string) {
+  const { data, request_id: requestId } = await clientOf(token)
+    .chat.completions.create({
+      model: "slow",
+      max_tokens: 10,
+      stream: true,
+      messages: [{ role: "user", content: "x" }],
+    })
+    .withResponse();
+  const chunks = data[Symbol.asyncIterator]();
+  const textOf = ({ value }: IteratorResult<OpenAI.ChatCompletionChunk>): string =>
+    (value as OpenAI.ChatCompletionChunk | undefined)?.choices[0]?.delta.content ?? "";
+  let text = textOf(await chunks.next());
+  const rest = async (): Promise<string> => {
+    for (let next = await chunks.next(); next.done !== true; next = await chunks.next()) text += textOf(next);
+    return text;
+  };
+  return { requestId, rest };
+}
+
+const ask = () => client.chat.completions.create({ model: "echo", messages: [{ role: "user", content: "one two" }] });
+
+/** Runs `work` while the process of that role is stopped. */
+async function whileSilent(role: string, work: () => Promise<void>): Promise<void> {
+  const pid = await node.pid(role);
+  if (pid === undefined) throw new Error(`${role} does not run`);
+  process.kill(pid, "SIGSTOP");
+  try {
+    await work();
+  } finally {
+    process.kill(pid, "SIGCONT");
+  }
+}
+
+async function timed<T>(work: Promise<T>): Promise<{ readonly error: unknown; readonly ms: number }> {
+  const started = performance.now();
+  const error: unknown = await work.then(
+    () => undefined,
+    (reason: unknown) => reason,
+  );
+  return { error, ms: performance.now() - started };
+}
+
+async function cliJson<T>(...args: string[]): Promise<T> {
+  const { exitCode, stdout, stderr } = await node.cli([...args, "--json"]);
+  if (exitCode !== 0) throw new Error(stderr);
+  return JSON.parse(stdout) as T;
+}
+
+interface Row {
+  readonly id: string;
+  readonly status: string;
+  readonly completion_tokens: number;
+  readonly cost_micro_usd: number;
+}
+
+async function requestLog(): Promise<readonly Row[]> {
+  return (await cliJson<{ readonly data: readonly Row[] }>("cloud", "requests", "--limit", "25")).data;
+}
+
+function settled(requestId: string | null | undefined): Promise<Row> {
+  return eventually(async () =>
+    (await requestLog()).find(({ id, status }) => id === requestId && status !== "pending"),
+  );
+}
+
+describe("a silent dependency", () => {
+  it.each(["auth", "policy", "nats"])(
+    "%s: refuses within 3 s, names it, reports it, and recovers by itself",
+    async (role) => {
+      await ask();
+      let refused: APIError | undefined;
+      await whileSilent(role, async () => {
+        const { error, ms } = await timed(ask());
+        expect(error).toBeInstanceOf(APIError);
+        refused = error as APIError;
+        expect(refused).toMatchObject({ status: 503, code: "dependency_unavailable" });
+        expect(refused.error).toMatchObject({ dependency: role });
+        expect(ms).toBeLessThan(3_500);
+        const health = await fetch(`${node.url}/healthz`);
+        expect([health.status, await health.json()]).toMatchObject([503, { dependencies: { [role]: "unreachable" } }]);
+      });
+      await eventually(async () => (await ask()).choices.length === 1, 20_000);
+      await eventually(async () => (await fetch(`${node.url}/healthz`)).ok);
+      // What reached the upstream has a row, and what was not delivered costs nothing.
+      const id = refused?.requestID;
+      if (role === "nats") {
+        const row = await settled(id);
+        expect(row).toMatchObject({ status: "failed", cost_micro_usd: 0 });
+      } else {
+        expect((await requestLog()).some((each) => each.id === id)).toBe(false);
+      }
+    },
+    60_000,
+  );
+
+  it("usage: inference goes on, and its own calls are unavailable within 6 s", async () => {
+    const headers = { authorization: `Bearer ${await node.apiKey()}`, "content-type": "application/json" };
+    await whileSilent("usage", async () => {
+      expect((await ask()).choices).toHaveLength(1);
+      const started = performance.now();
+      const address = `${node.url}/routeplane.usage.v1.UsageService/GetUsage`;
+      const response = await fetch(address, { method: "POST", headers, body: "{}" });
+      expect([response.status, await response.json()]).toMatchObject([503, { code: "unavailable" }]);
+      expect(performance.now() - started).toBeLessThan(6_500);
+    });
+  });
+
+  it("policy at settlement: the answer is whole, and its hold is settled once policy is back", async () => {
+    const { id: keyId, token } = await cliJson<{ id: string; token: string }>(
+      "cloud",
+      "keys",
+      "mint",
+      "--name",
+      "held",
+      "--scope",
+      "inference:invoke",
+    );
+    const limit = ["--window", "total", "--limit-micro-usd", "1000"];
+    const policy = await cliJson<{ id: string }>("cloud", "budget", "create", "--name", "narrow", ...limit);
+    await cliJson("cloud", "policy", "bind", policy.id, "--principal-type", "api_key", "--principal-id", keyId);
+    const stream = await openStream(token);
+    // While its hold stands, there is no room for a second one.
+    expect((await timed(openStream(token))).error).toMatchObject({ status: 402 });
+    await whileSilent("policy", async () => {
+      upstream.finish();
+      expect(await stream.rest()).toBe("one two");
+      expect(await settled(stream.requestId)).toMatchObject({ status: "succeeded", cost_micro_usd: 5 * 3 + 2 * 5 });
+    });
+    const second = await eventually(() => openStream(token), 20_000);
+    upstream.finish();
+    expect(await second.rest()).toBe("one two");
+  });
+});
+
+describe("a gateway that is asked to stop", () => {
+  it("lets a running stream finish", async () => {
+    const stream = await openStream(await node.apiKey());
+    process.kill((await node.pid("gateway")) ?? 0, "SIGTERM");
+    await eventually(async () => (await timed(fetch(`${node.url}/healthz`))).error !== undefined);
+    upstream.finish();
+    expect(await stream.rest()).toBe("one two");
+    await node.healthy();
+    expect(await settled(stream.requestId)).toMatchObject({ status: "succeeded", cost_micro_usd: 5 * 3 + 2 * 5 });
+  });
+
+  it("ends a stream that does not finish with an error, and charges its reservation", async () => {
+    const stream = await openStream(await node.apiKey());
+    process.kill((await node.pid("gateway")) ?? 0, "SIGTERM");
+    const { error, ms } = await timed(stream.rest());
+    expect(error).toMatchObject({ code: "stopping" });
+    expect(ms).toBeLessThan(5_000);
+    upstream.finish();
+    await node.healthy();
+    const row = await settled(stream.requestId);
+    expect(row).toMatchObject({ status: "failed", completion_tokens: 10 });
+    expect(row.cost_micro_usd).toBeGreaterThan(50);
+  });
+});
