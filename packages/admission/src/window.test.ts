@@ -19,11 +19,12 @@ const BUCKET_MS: Record<BudgetWindow, number> = {
 };
 
 const window = fc.constantFrom(...BUDGET_WINDOWS);
+const share = (min: number, max: number) => fc.double({ min, max, noNaN: true });
 const now = fc.integer({ min: Date.UTC(2020, 0, 1), max: Date.UTC(2100, 0, 1) });
 
 describe("rolling windows", () => {
   it("never count less than what was spent within the window, and at most one bucket's width more", () => {
-    const spend = fc.record({ agoShare: fc.double({ min: 0, max: 1.2, noNaN: true }), nano: fc.nat(1_000) });
+    const spend = fc.record({ agoShare: fc.oneof(share(0, 1.2), share(0.98, 1.02)), nano: fc.nat(1_000) });
     fc.assert(
       fc.property(window, now, fc.array(spend, { maxLength: 50 }), (each, nowMs, spends) => {
         const span = each === "total" ? nowMs : DURATION_MS[each];
