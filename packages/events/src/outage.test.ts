@@ -2,7 +2,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { DomainError } from "@routeplane/domain";
 import { eventually } from "@routeplane/testing";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
-import { type Kit, names, startKit, usageEvent } from "../test/kit.ts";
+import { DURABLE, type Kit, names, startKit, usageEvent } from "../test/kit.ts";
 import { STREAM } from "./stream.ts";
 
 vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
@@ -93,6 +93,18 @@ describe("with a server that goes away", () => {
     await eventually(() => kit.lines.filter((line) => /lost the connection|broke/.test(line)).length >= 2);
     kit.nats.resume();
     await published;
+    await eventually(() => distinct().length === 2);
+  });
+
+  test("a consumer that someone deletes is declared anew, and no event is passed over", async () => {
+    const { publish } = kit.publisher();
+    const { distinct } = kit.collector();
+    await publish(usageEvent("before"));
+    await eventually(() => distinct().length === 1);
+    const connection = await kit.connectRaw();
+    await (await connection.jetstreamManager()).consumers.delete(STREAM, DURABLE.durable);
+    await connection.close();
+    await publish(usageEvent("after"));
     await eventually(() => distinct().length === 2);
   });
 

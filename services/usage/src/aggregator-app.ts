@@ -12,7 +12,7 @@ import type { UsageSchema } from "./store/schema.ts";
 
 /** Replicas that may share the stream, and the messages (of up to 100 events each) that one writes in a transaction. */
 const MAX_REPLICAS = 16;
-const BATCH_MESSAGES = 40;
+const BATCH_MESSAGES = 20;
 
 /** A batch at a time needs one connection; health and the months ahead another. */
 const MAX_CONNECTIONS = 3;
