@@ -1,9 +1,9 @@
 import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { readSaved, reservePorts } from "@routeplane/standalone";
+import { readSaved, type ReservedPorts, reservePorts, type SavedFile } from "@routeplane/standalone";
 import { eventually } from "@routeplane/testing";
-import { type CommandResult, runCli, type RunOptions, runUp } from "./commands.ts";
+import { type CommandResult, runCli, type RunningCommand, type RunOptions, runUp } from "./commands.ts";
 import { isAlive } from "./processes.ts";
 
 export interface StartOptions {
@@ -73,16 +73,26 @@ export async function startNode(options: StartOptions = {}): Promise<TestNode> {
   }
   const startMs = performance.now() - startedAt;
 
-  const saved = async (file: "api-key" | "operator-key"): Promise<string> => {
-    const token = await readSaved(home, file);
-    if (token === undefined) throw new Error(`the node has saved no ${file}`);
-    return token;
+  return testNode({ home, port, gateways, startMs, command, reserved });
+}
+
+interface Started {
+  readonly home: string;
+  readonly port: number;
+  readonly gateways: number;
+  readonly startMs: number;
+  readonly command: RunningCommand;
+  readonly reserved: ReservedPorts;
+}
+
+function testNode({ home, port, gateways, startMs, command, reserved }: Started): TestNode {
+  const pid = (role: string): Promise<number | undefined> => pidOnFile(join(home, "run", `${role}.pid`));
+  const ports = Array.from({ length: gateways }, (_, index) => port + index);
+  const stop = (signal: NodeJS.Signals = "SIGINT"): Promise<CommandResult> => {
+    command.child.kill(signal);
+    return command.ended;
   };
-  const pid = async (role: string): Promise<number | undefined> => {
-    const text = await readFile(join(home, "run", `${role}.pid`), "utf8").catch(() => undefined);
-    return text === undefined ? undefined : Number(text);
-  };
-  const node: TestNode = {
+  return {
     home,
     url: `http://127.0.0.1:${port}`,
     port,
@@ -90,27 +100,33 @@ export async function startNode(options: StartOptions = {}): Promise<TestNode> {
     supervisorPid: command.child.pid ?? 0,
     stdout: command.stdout,
     stderr: command.stderr,
-    cli: (cliArgs, runOptions) => runCli(home, cliArgs, runOptions),
-    apiKey: () => saved("api-key"),
-    operatorKey: () => saved("operator-key"),
+    cli: (args, options) => runCli(home, args, options),
+    apiKey: () => saved(home, "api-key"),
+    operatorKey: () => saved(home, "operator-key"),
     log: (role) => readFile(join(home, "log", `${role}.log`), "utf8"),
     pid,
     kill: (role) => killAndAwaitNext(role, pid),
     async healthy() {
-      const ports = Array.from({ length: gateways }, (_, index) => port + index);
       for (const each of ports) await eventually(() => answers(`http://127.0.0.1:${each}/healthz`), 30_000);
     },
-    stop(signal = "SIGINT") {
-      command.child.kill(signal);
-      return command.ended;
-    },
+    stop,
     async remove() {
-      await node.stop();
+      await stop();
       reserved.release();
       await rm(home, { recursive: true, force: true });
     },
   };
-  return node;
+}
+
+async function saved(home: string, file: SavedFile): Promise<string> {
+  const text = await readSaved(home, file);
+  if (text === undefined) throw new Error(`the node has saved no ${file}`);
+  return text;
+}
+
+async function pidOnFile(path: string): Promise<number | undefined> {
+  const text = await readFile(path, "utf8").catch(() => undefined);
+  return text === undefined ? undefined : Number(text);
 }
 
 async function killAndAwaitNext(role: string, pid: (role: string) => Promise<number | undefined>): Promise<void> {

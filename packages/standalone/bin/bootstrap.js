@@ -1,7 +1,7 @@
 /**
  * `node bootstrap.js [script] [arguments]`: makes sure that the checkout's dependencies are installed, then runs the script
- * (if one is named) with the Node that comes with them. Plain JavaScript without imports from outside, because it runs before anything is
- * installed, on whatever Node (20 or newer) the machine has.
+ * (if one is named) with the Node that comes with them. Plain JavaScript without imports from outside, because it runs
+ * before anything is installed, on whatever Node (20 or newer) the machine has.
  */
 import { spawn } from "node:child_process";
 import { createHash } from "node:crypto";
@@ -89,10 +89,10 @@ async function install() {
   child.stderr.on("data", collect);
   const progress = setInterval(() => say(`  ${progressOf(output)} (${seconds(startedAt)})`), PROGRESS_INTERVAL_MS);
   const forward = forwardSignals(child);
-  const { code, error, signal } = await ended(child);
+  const { code, error } = await ended(child);
   clearInterval(progress);
   forward.stop();
-  if (signal !== null && SIGNALS.includes(signal)) exitLike(null, signal);
+  if (forward.signal() !== undefined) exitLike(null, forward.signal());
   if (error?.code === "ENOENT") throw new Error("npx is not on the PATH; install npm and try again");
   if (code !== 0) {
     process.stderr.write(output);
@@ -112,7 +112,7 @@ function progressOf(output) {
     .findLast((text) => text.startsWith("Progress:"))
     ?.slice("Progress:".length)
     .trim();
-  return line || "preparing";
+  return line || "fetching the package manager";
 }
 
 /** Node 24: the one that the dependencies bring, else this very one if it is new enough. */
@@ -136,9 +136,13 @@ async function run(command, args) {
 
 /** A signal sent to this process alone reaches the child too. From a terminal it gets it twice, and must not mind. */
 function forwardSignals(child) {
-  const handlers = SIGNALS.map((signal) => [signal, () => child.kill(signal)]);
-  for (const [signal, handler] of handlers) process.on(signal, handler);
-  return { stop: () => handlers.forEach(([signal, handler]) => process.off(signal, handler)) };
+  let received;
+  const pass = (signal) => {
+    received = signal;
+    child.kill(signal);
+  };
+  for (const signal of SIGNALS) process.on(signal, pass);
+  return { signal: () => received, stop: () => SIGNALS.forEach((signal) => process.off(signal, pass)) };
 }
 
 function ended(child) {

@@ -1,10 +1,12 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
+import { existsSync } from "node:fs";
 import { chmod, copyFile, mkdir, mkdtemp, readFile, rm, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { text } from "node:stream/consumers";
 import { beforeEach, expect, it } from "vitest";
+import { waitUntil } from "../src/process/wait.ts";
 
 /** A checkout with nothing installed, and an `npx` that notes its calls and takes a moment. */
 let checkout: string;
@@ -81,4 +83,15 @@ it("prefers the Node that the dependencies bring", async () => {
   await mkdir(join(checkout, "node_modules/.bin"), { recursive: true });
   await symlink("/bin/echo", join(checkout, "node_modules/.bin/node"));
   expect((await run("some.js", "x")).stdout).toBe(`${join(checkout, "some.js")} x\n`);
+});
+
+it("stops installing when it is told to, without a word about a failure", async () => {
+  await installer("echo >> calls; exec sleep 60");
+  const child = bootstrap("some.js");
+  const ended = Promise.all([text(child.stderr), once(child, "close")]);
+  await waitUntil(() => existsSync(join(checkout, "calls")), { timeoutMs: 5_000 });
+  child.kill("SIGINT");
+  const [stderr, ending] = await ended;
+  expect(ending).toEqual([null, "SIGINT"]);
+  expect(stderr).not.toContain("could not be installed");
 });

@@ -46,14 +46,17 @@ export async function startNode(options: StartOptions): Promise<{ addresses: Add
   const failed = new AbortController();
   const signal = AbortSignal.any([stop, failed.signal]);
   const fleet = createFleet(layout, progress.say, signal);
+  const steps = startSteps({ ...options, roles, fleet, signal });
   try {
-    await startAll({ ...options, roles, fleet, signal });
+    await Promise.all(steps);
     await writeSaved(layout.home, "url", urlOf(gatewayPorts[0] ?? 0));
     return { addresses, fleet };
   } catch (error) {
     failed.abort(error);
     progress.end();
     await fleet.stop();
+    // The other steps give up too, and nothing of theirs may outlive this.
+    await Promise.allSettled(steps);
     throw error;
   }
 }
@@ -65,7 +68,8 @@ async function chooseAddresses(): Promise<Addresses> {
   return { postgres, nats, services: { auth, policy, usage, aggregator } };
 }
 
-async function startAll(start: Start): Promise<void> {
+/** Those that nothing else waits for; each settles after all that it needs. */
+function startSteps(start: Start): readonly Promise<void>[] {
   const { fleet, progress, roles, gatewayPorts } = start;
   const run = (service: Service) => () => progress.step(service, () => fleet.start(serviceSpec(service, roles)));
   const database = startPostgres(start);
@@ -82,7 +86,7 @@ async function startAll(start: Start): Promise<void> {
   const seeded = auth.then(() => seedNode(start));
   const aggregator = Promise.all([schemas.usage, broker]).then(run("aggregator"));
   const services = [schemas.policy.then(run("policy")), schemas.usage.then(run("usage")), aggregator];
-  await Promise.all([seeded, ...services, ...gateways]);
+  return [seeded, ...services, ...gateways];
 }
 
 async function startPostgres({ layout, roles, fleet, progress, signal, environment }: Start): Promise<void> {

@@ -53,11 +53,13 @@ export interface Ending {
   readonly signal: NodeJS.Signals | null;
 }
 
-/** Runs the process until it ends by itself, or `signal` ends it. */
+/** Runs the process until it ends by itself, or `signal` ends it and all that it has started. */
 export async function runCommand(command: Command, log: string, signal: AbortSignal): Promise<Ending> {
   signal.throwIfAborted();
   const child = startCommand(command, log);
-  const kill = (): void => void child.kill("SIGKILL");
+  const kill = (): void => {
+    if (child.pid !== undefined) process.kill(-child.pid, "SIGKILL");
+  };
   signal.addEventListener("abort", kill);
   try {
     const [code, endedBy] = (await once(child, "exit")) as [number | null, NodeJS.Signals | null];
