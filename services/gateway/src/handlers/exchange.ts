@@ -117,13 +117,20 @@ function readBody(request: IncomingMessage, maxBytes: number): Promise<Buffer> {
     }
     const chunks: Buffer[] = [];
     let size = 0;
-    request.on("data", (chunk: Buffer) => {
+    const onData = (chunk: Buffer): void => {
       size += chunk.length;
-      if (size <= maxBytes) chunks.push(chunk);
-      else reject(bodyTooLarge(maxBytes));
-    });
+      chunks.push(chunk);
+      if (size <= maxBytes) return;
+      chunks.length = 0;
+      request.off("data", onData).resume();
+      reject(bodyTooLarge(maxBytes));
+    };
+    request.on("data", onData);
     request.on("end", () => resolve(Buffer.concat(chunks)));
-    const onGone = (): void => reject(badBody("the request body ended before it was complete"));
+    // A request that has ended closes too: an error that nobody reads would cost more than all else here.
+    const onGone = (): void => {
+      if (!request.complete) reject(badBody("the request body ended before it was complete"));
+    };
     request.on("error", onGone);
     request.on("close", onGone);
   });
