@@ -14,5 +14,5 @@
  * files that run at the same time do not meet. Poll with `eventually` of @routeplane/testing; never sleep.
  */
 export { type CommandResult, runCli, runUp } from "./commands.ts";
-export { isAlive, processesOf } from "./processes.ts";
+export { isAlive, killAll, processesOf } from "./processes.ts";
 export { newHome, startNode, type TestNode } from "./node.ts";
