@@ -1,5 +1,5 @@
-import { type Id, microToNano, newId } from "@routeplane/domain";
-import { type RawBuilder, sql } from "kysely";
+import { microToNano as nano, newId } from "@routeplane/domain";
+import { sql } from "kysely";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { HOLD_TTL_MS, type PolicyUnderTest, requestOf, startPolicyUnderTest } from "./policy-under-test.ts";
 
@@ -9,33 +9,6 @@ beforeAll(async () => {
 });
 afterAll(() => policy.stop());
 
-const nano = microToNano;
-
-/** A namespace with a key and one budget on the namespace. */
-async function oneBudget(limitMicroUsd: bigint, window: "hour" | "day" | "total" = "day") {
-  const namespaceId = newId("ns");
-  const key = policy.key(namespaceId);
-  const { policy: budget, binding } = await policy.budget(namespaceId, limitMicroUsd, undefined, window);
-  const total = async () => [...(await policy.totals(namespaceId)).values()][0];
-  const request = (micro: bigint) => requestOf(namespaceId, key.lineage, micro);
-  return { namespaceId, key, budget, binding, total, request };
-}
-
-/** As the superuser: what time would do, or what should never happen. */
-async function tamper(statement: RawBuilder<unknown>): Promise<void> {
-  await policy.admin.within({}, (tx) => statement.execute(tx));
-}
-
-const makeOverdue = (namespaceId: Id<"ns">) =>
-  tamper(
-    sql`update holds set expires_at = clock_timestamp() - interval '1 second' where namespace_id = ${namespaceId}`,
-  );
-
-/** As if everything in the namespace had happened so much earlier. */
-const letPass = (namespaceId: Id<"ns">, interval: string) =>
-  tamper(sql`update budget_buckets set bucket_start = bucket_start - ${interval}::interval
-             where namespace_id = ${namespaceId}`);
-
 describe("admission", () => {
   it("holds nothing where no budget applies", async () => {
     const namespaceId = newId("ns");
@@ -44,7 +17,7 @@ describe("admission", () => {
   });
 
   it("reserves the most that the request can cost until the hold's time is over", async () => {
-    const { request, total } = await oneBudget(1_000n);
+    const { request, total } = await policy.oneBudget(1_000n);
     const answer = await policy.admission.admit(request(400n));
     if (answer.outcome !== "admitted") return expect.fail("was denied");
     expect(answer).toMatchObject({ outputTokensMax: 400n, reservedNano: nano(400n) });
@@ -53,7 +26,7 @@ describe("admission", () => {
   });
 
   it("lowers the output bound to what is affordable, and then refuses, naming the budget and what it has left", async () => {
-    const { request, budget, binding, namespaceId } = await oneBudget(1_000n);
+    const { request, budget, binding, namespaceId } = await policy.oneBudget(1_000n);
     await policy.admission.admit(request(700n));
     expect(await policy.admission.admit({ ...request(700n), choices: 7n })).toMatchObject({ outputTokensMax: 294n });
     const denied = await policy.admission.admit({ ...request(700n), choices: 7n });
@@ -70,7 +43,7 @@ describe("admission", () => {
   });
 
   it("uses up nothing when it refuses", async () => {
-    const { request, total, key, namespaceId } = await oneBudget(1_000n);
+    const { request, total, key, namespaceId } = await policy.oneBudget(1_000n);
     await policy.budget(namespaceId, 10n, key.id);
     await policy.admission.admit(request(10n));
     const before = await total();
@@ -93,7 +66,7 @@ describe("admission", () => {
   });
 
   it("binds a key that is minted once the limit above it is reached", async () => {
-    const { request, key, namespaceId, total } = await oneBudget(100n);
+    const { request, key, namespaceId, total } = await policy.oneBudget(100n);
     await policy.budget(namespaceId, 100n, key.id);
     await policy.admission.admit(request(100n));
     const fresh = policy.key(namespaceId, key);
@@ -103,27 +76,27 @@ describe("admission", () => {
   });
 
   it("skips a policy that is switched off, and refuses on one that cannot be read", async () => {
-    const { request, budget } = await oneBudget(10n);
+    const { request, budget } = await policy.oneBudget(10n);
     await policy.admission.admit(request(10n));
-    await tamper(sql`update policies set disabled_at = now() where id = ${budget.id}`);
+    await policy.tamper(sql`update policies set disabled_at = now() where id = ${budget.id}`);
     expect(await policy.admission.admit(request(10n))).toMatchObject({ outcome: "admitted", expiresAt: undefined });
-    await tamper(sql`update policies set disabled_at = null where id = ${budget.id}`);
+    await policy.tamper(sql`update policies set disabled_at = null where id = ${budget.id}`);
     for (const spec of ["{}", '{"window": "day"}', '{"window": "eon", "limit_micro_usd": 9}', "null", '{"limit": 9}']) {
-      await tamper(sql`update policies set spec = ${spec}::jsonb where id = ${budget.id}`);
+      await policy.tamper(sql`update policies set spec = ${spec}::jsonb where id = ${budget.id}`);
       await expect(policy.admission.admit(request(1n))).rejects.toThrow("cannot be read");
     }
   });
 
   it("refuses where a binding has lost its counter", async () => {
-    const { request, binding } = await oneBudget(10n);
-    await tamper(sql`delete from budget_counters where binding_id = ${binding.id}`);
+    const { request, binding } = await policy.oneBudget(10n);
+    await policy.tamper(sql`delete from budget_counters where binding_id = ${binding.id}`);
     await expect(policy.admission.admit(request(1n))).rejects.toThrow("has no counter");
   });
 });
 
 describe("repeated calls", () => {
   it("get the hold that the request has, even when the budget is used up by now", async () => {
-    const { request, total } = await oneBudget(100n);
+    const { request, total } = await policy.oneBudget(100n);
     const once = request(100n);
     const first = await policy.admission.admit(once);
     expect(await policy.admission.admit(once)).toEqual(first);
@@ -132,7 +105,7 @@ describe("repeated calls", () => {
   });
 
   it("settle once and void once; what comes after a settlement or a void changes nothing", async () => {
-    const { request, total } = await oneBudget(1_000n);
+    const { request, total } = await policy.oneBudget(1_000n);
     const [settled, voided] = [request(100n), request(100n)];
     await policy.admission.admit(settled);
     await policy.admission.admit(voided);
@@ -146,7 +119,7 @@ describe("repeated calls", () => {
   });
 
   it("do not admit a request that is over: it would go upstream without a reservation", async () => {
-    const { request } = await oneBudget(1_000n);
+    const { request } = await policy.oneBudget(1_000n);
     const [settled, voided] = [request(100n), request(100n)];
     await policy.admission.admit(settled);
     await policy.admission.settle(settled, 0n);
@@ -157,14 +130,14 @@ describe("repeated calls", () => {
   });
 
   it("settle and void what was never admitted without an effect", async () => {
-    const { request, total } = await oneBudget(1_000n);
+    const { request, total } = await policy.oneBudget(1_000n);
     await policy.admission.settle(request(1n), nano(30n));
     await policy.admission.void(request(1n));
     expect(await total()).toMatchObject({ spentNano: 0n, reservedNano: 0n });
   });
 
   it("of two tenants with the same request id do not meet", async () => {
-    const [mine, theirs] = [await oneBudget(1_000n), await oneBudget(1_000n)];
+    const [mine, theirs] = [await policy.oneBudget(1_000n), await policy.oneBudget(1_000n)];
     const request = mine.request(100n);
     const same = { ...theirs.request(70n), requestId: request.requestId };
     await policy.admission.admit(request);
@@ -178,7 +151,7 @@ describe("repeated calls", () => {
 
 describe("settlement", () => {
   it("replaces the reservation with the cost on every budget", async () => {
-    const { request, namespaceId, key } = await oneBudget(1_000n, "total");
+    const { request, namespaceId, key } = await policy.oneBudget(1_000n, "total");
     await policy.budget(namespaceId, 800n, key.id, "hour");
     const one = request(500n);
     await policy.admission.admit(one);
@@ -190,7 +163,7 @@ describe("settlement", () => {
   });
 
   it("counts an overrun in full, and what comes next is refused", async () => {
-    const { request, total } = await oneBudget(1_000n);
+    const { request, total } = await policy.oneBudget(1_000n);
     const one = request(500n);
     await policy.admission.admit(one);
     await policy.admission.settle(one, nano(1_700n));
@@ -200,7 +173,7 @@ describe("settlement", () => {
   });
 
   it("counts a cost on a model without a price, which nothing was reserved for", async () => {
-    const { request, total } = await oneBudget(1_000n);
+    const { request, total } = await policy.oneBudget(1_000n);
     const free = { ...request(500n), price: { inputPicoUsd: 0n, outputPicoUsd: 0n } };
     await policy.admission.admit(free);
     await policy.admission.settle(free, nano(7n));
@@ -208,115 +181,11 @@ describe("settlement", () => {
   });
 
   it("refuses a cost that no request can have, and keeps the hold", async () => {
-    const { request, total } = await oneBudget(1_000n);
+    const { request, total } = await policy.oneBudget(1_000n);
     const one = request(500n);
     await policy.admission.admit(one);
     const settled = policy.admission.settle(one, 2n ** 62n);
     await expect(settled).rejects.toMatchObject({ reason: "FIELD_INVALID", fields: [{ field: "cost_nano_usd" }] });
     expect(await total()).toMatchObject({ reservedNano: nano(500n) });
   });
-});
-
-describe("a hold whose time is over", () => {
-  it("is charged in full by the next admission in its namespace, of whichever key", async () => {
-    const { request, total, namespaceId, key } = await oneBudget(1_000n);
-    await policy.budget(namespaceId, 1_000n, key.id);
-    await policy.admission.admit(request(400n));
-    await makeOverdue(namespaceId);
-    const other = policy.key(namespaceId);
-    await policy.admission.admit(requestOf(namespaceId, other.lineage, 50n));
-    expect(await total()).toMatchObject({ spentNano: nano(400n), reservedNano: nano(50n) });
-    expect([...(await policy.totals(namespaceId)).values()][1]).toMatchObject({
-      spentNano: nano(400n),
-      reservedNano: 0n,
-    });
-  });
-
-  it("expires even when there is nothing left to admit, so that its charge leaves the window some day", async () => {
-    const { request, total, namespaceId } = await oneBudget(400n, "hour");
-    await policy.admission.admit(request(400n));
-    await makeOverdue(namespaceId);
-    expect(await policy.admission.admit(request(1n))).toMatchObject({ outcome: "denied" });
-    expect(await total()).toMatchObject({ spentNano: nano(400n), reservedNano: 0n });
-    await letPass(namespaceId, "61 minutes");
-    expect(await policy.admission.admit(request(1n))).toMatchObject({ outcome: "admitted" });
-  });
-
-  it("has its charge corrected by a late settlement, once, and not by a late void", async () => {
-    const { request, total, namespaceId } = await oneBudget(1_000n);
-    const [late, voided] = [request(400n), request(200n)];
-    for (const each of [late, voided]) await policy.admission.admit(each);
-    await makeOverdue(namespaceId);
-    await policy.admission.admit(request(0n));
-    expect(await total()).toMatchObject({ spentNano: nano(600n) });
-    await policy.admission.void(voided);
-    await policy.admission.settle(late, nano(150n));
-    await policy.admission.settle(late, nano(390n));
-    expect(await total()).toMatchObject({ spentNano: nano(350n), reservedNano: 0n });
-  });
-
-  it("has a late overrun counted in full", async () => {
-    const { request, total, namespaceId } = await oneBudget(1_000n);
-    const late = request(400n);
-    await policy.admission.admit(late);
-    await makeOverdue(namespaceId);
-    await policy.admission.admit(request(0n));
-    await policy.admission.settle(late, nano(900n));
-    expect(await total()).toMatchObject({ spentNano: nano(900n), reservedNano: 0n });
-  });
-
-  it("is settled like any other as long as nobody ended it", async () => {
-    const { request, total, namespaceId } = await oneBudget(1_000n);
-    const late = request(400n);
-    await policy.admission.admit(late);
-    await makeOverdue(namespaceId);
-    await policy.admission.settle(late, nano(150n));
-    expect(await total()).toMatchObject({ spentNano: nano(150n), reservedNano: 0n });
-  });
-});
-
-describe("a rolling window", () => {
-  it("frees what was spent once its bucket has left the window, and drops the bucket", async () => {
-    const { request, namespaceId, binding } = await oneBudget(1_000n, "hour");
-    const spend = async (micro: bigint) => {
-      const one = request(micro);
-      expect(await policy.admission.admit(one)).toMatchObject({ outcome: "admitted" });
-      await policy.admission.settle(one, nano(micro));
-    };
-    await spend(900n);
-    await letPass(namespaceId, "59 minutes");
-    expect(await policy.admission.admit(request(500n))).toMatchObject({ outputTokensMax: 100n });
-    await letPass(namespaceId, "2 minutes");
-    expect(await policy.admission.admit(request(500n))).toMatchObject({ outputTokensMax: 500n });
-    await spend(50n);
-    const buckets = await policy.admin.within({}, (tx) =>
-      tx.selectFrom("budget_buckets").selectAll().where("binding_id", "=", binding.id).execute(),
-    );
-    expect(buckets.map(({ spent_nano }) => spent_nano)).toEqual([nano(50n)]);
-  });
-
-  it("of `total` never frees anything", async () => {
-    const { request } = await oneBudget(1_000n, "total");
-    const one = request(1_000n);
-    await policy.admission.admit(one);
-    await policy.admission.settle(one, nano(1_000n));
-    await tamper(sql`update budget_counters set reserved_nano = 0`);
-    expect(await policy.admission.admit(request(1n))).toMatchObject({ outcome: "denied" });
-  });
-});
-
-it("closed holds are forgotten a day after their time, open ones never", async () => {
-  const { request, namespaceId, total } = await oneBudget(1_000n);
-  const [old, open, next] = [request(10n), request(20n), request(30n)];
-  for (const each of [old, open, next]) await policy.admission.admit(each);
-  await policy.admission.settle(old, 0n);
-  await tamper(sql`update holds set expires_at = now() - interval '25 hours' where namespace_id = ${namespaceId}`);
-  await policy.admission.settle(next, 0n);
-  const left = await policy.admin.within({}, (tx) =>
-    tx.selectFrom("holds").select("request_id").where("namespace_id", "=", namespaceId).execute(),
-  );
-  const ids = left.map(({ request_id }) => request_id);
-  expect(ids).not.toContain(old.requestId);
-  expect(ids).toContain(open.requestId);
-  expect(await total()).toMatchObject({ reservedNano: nano(20n) });
 });

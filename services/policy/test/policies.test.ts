@@ -1,7 +1,5 @@
 import { fromJson } from "@bufbuild/protobuf";
-import { Code, ConnectError, createClient } from "@connectrpc/connect";
-import { BadRequestSchema, ErrorInfoSchema } from "@routeplane/contracts/google-rpc";
-import { Health, HealthCheckResponse_ServingStatus as Status } from "@routeplane/contracts/health";
+import { Code } from "@connectrpc/connect";
 import {
   BindPolicyRequestSchema,
   BudgetWindow,
@@ -10,27 +8,21 @@ import {
   PolicySpecSchema,
   PrincipalType,
 } from "@routeplane/contracts/policy";
-import { type Id, newId } from "@routeplane/domain";
+import { newId } from "@routeplane/domain";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { type PolicyUnderTest, SERVICE_TOKEN, startPolicyUnderTest } from "./policy-under-test.ts";
+import {
+  type PolicyUnderTest,
+  refusal,
+  SERVICE_TOKEN,
+  startPolicyUnderTest,
+  type Tenant,
+} from "./policy-under-test.ts";
 
 let policy: PolicyUnderTest;
 beforeAll(async () => {
   policy = await startPolicyUnderTest();
 });
 afterAll(() => policy.stop());
-
-async function refusal(call: Promise<unknown>) {
-  const error = await call.then(
-    () => expect.fail("was let through"),
-    (reason: unknown) => ConnectError.from(reason),
-  );
-  const info = error.findDetails(ErrorInfoSchema)[0];
-  const fields = error
-    .findDetails(BadRequestSchema)
-    .flatMap((detail) => detail.fieldViolations.map((each) => each.field));
-  return { code: error.code, message: error.rawMessage, reason: info?.reason, metadata: info?.metadata, fields };
-}
 
 const NOT_FOUND = { code: Code.NotFound, reason: "RESOURCE_NOT_FOUND" };
 
@@ -41,21 +33,14 @@ const budget = (limitMicroUsd: bigint, window = BudgetWindow.DAY) => ({
   kind: { case: "budget" as const, value: { window, limitMicroUsd } },
 });
 
-/** A new namespace, a root key in it, and clients that call with it. */
-function tenant(scopes: readonly string[] = ["policy:*"]) {
-  const namespaceId = newId("ns");
-  const key = policy.key(namespaceId, undefined, scopes);
-  return { namespaceId, key, ...policy.as(key.token) };
-}
-
-async function idOfNewPolicy({ policies }: ReturnType<typeof tenant>, name = "daily-cap"): Promise<string> {
+async function idOfNewPolicy({ policies }: Tenant, name = "daily-cap"): Promise<string> {
   const { policy: made } = await policies.createPolicy({ name, spec: budget(5_000_000n) });
   return made?.id ?? expect.fail("no policy");
 }
 
 describe("creating a policy", () => {
   it("makes what is then read and listed", async () => {
-    const { policies } = tenant();
+    const { policies } = policy.tenant();
     const { policy: made } = await policies.createPolicy({ name: "daily-cap", spec: budget(5_000_000n) });
     expect(made).toMatchObject({
       id: expect.stringMatching(/^pol_/),
@@ -69,7 +54,7 @@ describe("creating a policy", () => {
   });
 
   it("keeps every window and the largest limit exactly", async () => {
-    const { policies } = tenant();
+    const { policies } = policy.tenant();
     for (const window of ALL_WINDOWS) {
       const spec = budget(9_000_000_000_000_000n, window);
       const { policy: made } = await policies.createPolicy({ name: `window ${window}`, spec });
@@ -100,7 +85,7 @@ describe("creating a policy", () => {
     ["a line break in the name", { name: "a\nb", spec: budget(1n) }, "name"],
     ["a name too long", { name: "x".repeat(101), spec: budget(1n) }, "name"],
   ])("refuses %s, naming the field, and adds nothing", async (_case, request, field) => {
-    const { policies } = tenant();
+    const { policies } = policy.tenant();
     const error = await refusal(policies.createPolicy(request));
     expect(error).toMatchObject({ code: Code.InvalidArgument, reason: "FIELD_INVALID" });
     expect(error.fields).toContain(field);
@@ -108,11 +93,11 @@ describe("creating a policy", () => {
   });
 
   it("refuses a name that the namespace has; another namespace's names are free", async () => {
-    const mine = tenant();
+    const mine = policy.tenant();
     await idOfNewPolicy(mine);
     const error = await refusal(mine.policies.createPolicy({ name: "daily-cap", spec: budget(1n) }));
     expect(error).toMatchObject({ code: Code.AlreadyExists, reason: "NAME_TAKEN", metadata: { field: "name" } });
-    await idOfNewPolicy(tenant());
+    await idOfNewPolicy(policy.tenant());
   });
 });
 
@@ -123,13 +108,13 @@ describe("scopes", () => {
     ["getPolicy", "policy:read", ["policy:write"]],
     ["listPolicies", "policy:read", ["usage:read"]],
   ] as const)("%s needs %s, and says so", async (method, scope, held) => {
-    const error = await refusal(tenant(held).policies[method]({}));
+    const error = await refusal(policy.tenant(held).policies[method]({}));
     expect(error).toMatchObject({ code: Code.PermissionDenied, reason: "SCOPE_MISSING", metadata: { scope } });
     expect(error.message).toContain(scope);
   });
 
   it("do not open the admission service to keys, nor the policy service to services", async () => {
-    const { admission } = tenant(["policy:*", "inference:*", "keys:*"]);
+    const { admission } = policy.tenant(["policy:*", "inference:*", "keys:*"]);
     for (const method of ["admit", "settle", "void"] as const) {
       expect(await refusal(admission[method]({}))).toMatchObject({ reason: "INTERNAL_ONLY" });
     }
@@ -146,7 +131,7 @@ describe("scopes", () => {
 
 describe("binding a policy", () => {
   it("to the caller's namespace or a key in it is idempotent", async () => {
-    const mine = tenant();
+    const mine = policy.tenant();
     const policyId = await idOfNewPolicy(mine);
     const sub = policy.key(mine.namespaceId, mine.key);
     for (const [principalType, principalId] of [
@@ -162,7 +147,7 @@ describe("binding a policy", () => {
   });
 
   it("answers the same bytes for foreign, unknown and malformed policies and principals, and binds nothing", async () => {
-    const [mine, theirs] = [tenant(), tenant()];
+    const [mine, theirs] = [policy.tenant(), policy.tenant()];
     const [policyId, foreignPolicyId] = [await idOfNewPolicy(mine), await idOfNewPolicy(theirs)];
     const onKey = (principalId: string) => ({ policyId, principalType: PrincipalType.API_KEY, principalId });
     const onNamespace = (principalId: string) => ({ policyId, principalType: PrincipalType.NAMESPACE, principalId });
@@ -185,7 +170,7 @@ describe("binding a policy", () => {
   });
 
   it("refuses a key that is revoked, or below one that is", async () => {
-    const mine = tenant();
+    const mine = policy.tenant();
     const policyId = await idOfNewPolicy(mine);
     const parent = policy.key(mine.namespaceId, mine.key);
     const child = policy.key(mine.namespaceId, parent);
@@ -200,7 +185,7 @@ describe("binding a policy", () => {
   });
 
   it("refuses a principal type that is unset or unknown", async () => {
-    const mine = tenant();
+    const mine = policy.tenant();
     for (const principalType of [0, 9]) {
       const sent = { policyId: await idOfNewPolicy(mine, `${principalType}`), principalType, principalId: mine.key.id };
       const request = fromJson(BindPolicyRequestSchema, sent);
@@ -211,9 +196,9 @@ describe("binding a policy", () => {
 
 describe("the list of policies", () => {
   it("pages through every policy once, oldest first, while others are added", async () => {
-    const mine = tenant();
+    const mine = policy.tenant();
     for (let n = 0; n < 7; n += 1) await idOfNewPolicy(mine, `policy ${n}`);
-    await idOfNewPolicy(tenant());
+    await idOfNewPolicy(policy.tenant());
     const names: string[] = [];
     let pageToken = "";
     do {
@@ -226,7 +211,7 @@ describe("the list of policies", () => {
   });
 
   it("refuses a page size or token that it did not give out, naming the field", async () => {
-    const { policies } = tenant();
+    const { policies } = policy.tenant();
     for (const pageSize of [-1, 1001]) {
       expect((await refusal(policies.listPolicies({ pageSize }))).fields).toEqual(["page_size"]);
     }
@@ -237,148 +222,4 @@ describe("the list of policies", () => {
       "kind",
     ]);
   });
-});
-
-describe("admission over the wire", () => {
-  const price = { inputPicoUsd: 0n, outputPicoUsd: 1_000_000n };
-  const admitRequest = ({ namespaceId, key }: ReturnType<typeof tenant>, outputTokensMax: bigint) => {
-    const lineage = [...key.lineage];
-    return { namespaceId, requestId: newId("req"), lineage, price, inputTokensMax: 0n, outputTokensMax };
-  };
-
-  it("admits, settles, voids and denies with everything that the route's error needs", async () => {
-    const mine = tenant();
-    const { admission } = policy.as(SERVICE_TOKEN);
-    const { policy: made } = await mine.policies.createPolicy({ name: "tiny", spec: budget(100n) });
-    const policyId = made?.id ?? "";
-    const on = { principalType: PrincipalType.API_KEY, principalId: mine.key.id };
-    const { binding } = await mine.policies.bindPolicy({ policyId, ...on });
-
-    const [settled, voided] = [admitRequest(mine, 60n), admitRequest(mine, 60n)];
-    const { outcome } = await admission.admit(settled);
-    expect(outcome).toMatchObject({ case: "admission", value: { outputTokensMax: 60n, reservedNanoUsd: 60_000n } });
-    expect((await admission.admit(voided)).outcome.value).toMatchObject({ outputTokensMax: 40n });
-    await admission.settle({ ...settled, costNanoUsd: 100_000n });
-    await admission.void(voided);
-    expect((await admission.admit(admitRequest(mine, 5n))).outcome).toMatchObject({
-      case: "denial",
-      value: {
-        policyId,
-        policyName: "tiny",
-        bindingId: binding?.id,
-        ...on,
-        message: 'budget "tiny" (day, 100 micro-USD) has 0 micro-USD left; this request needs at least 1',
-      },
-    });
-    const totals = [...(await policy.totals(mine.namespaceId)).values()];
-    expect(totals).toEqual([{ limitNano: 100_000n, spentNano: 100_000n, reservedNano: 0n }]);
-  });
-
-  it("refuses bounds and prices that make no sense, naming the field", async () => {
-    const { admission } = policy.as(SERVICE_TOKEN);
-    const sane = admitRequest(tenant(), 5n);
-    for (const [field, wrong] of [
-      ["output_tokens_max", { outputTokensMax: -1n }],
-      ["input_tokens_max", { inputTokensMax: 1_000_000_001n }],
-      ["choices", { choices: -1 }],
-      ["lineage", { lineage: [] }],
-      ["price.input_pico_usd", { price: { inputPicoUsd: -1n, outputPicoUsd: 0n } }],
-    ] as const) {
-      expect((await refusal(admission.admit({ ...sane, ...wrong } as typeof sane))).fields).toEqual([field]);
-    }
-    const { price: _, ...priceless } = sane;
-    expect((await refusal(admission.admit(priceless))).fields).toEqual(["price"]);
-    expect((await refusal(admission.settle({ ...sane, costNanoUsd: -1n }))).fields).toEqual(["cost_nano_usd"]);
-    for (const wrong of [{ namespaceId: "ns_x" }, { requestId: "1" }, { lineage: ["key_x"] }]) {
-      expect(await refusal(admission.admit({ ...sane, ...wrong }))).toMatchObject(NOT_FOUND);
-    }
-  });
-});
-
-describe("while something is down", () => {
-  it("the policy service is UNAVAILABLE without auth, and admission goes on", async () => {
-    const mine = tenant();
-    const price = { inputPicoUsd: 0n, outputPicoUsd: 0n };
-    const request = { namespaceId: mine.namespaceId, requestId: newId("req"), lineage: [mine.key.id], price };
-    policy.authDown.value = true;
-    try {
-      const error = await refusal(mine.policies.listPolicies({}));
-      expect(error).toMatchObject({ code: Code.Unavailable, metadata: { dependency: "auth" } });
-      const { outcome } = await policy.as(SERVICE_TOKEN).admission.admit(request);
-      expect(outcome.case).toBe("admission");
-    } finally {
-      policy.authDown.value = false;
-    }
-  });
-
-  it("nothing is admitted without the database, and health says so", async () => {
-    const without = policy.withoutDatabase();
-    const { namespaceId, key } = tenant();
-    const price = { inputPicoUsd: 0n, outputPicoUsd: 0n };
-    const request = { namespaceId, requestId: newId("req"), lineage: [key.id], price };
-    expect(await refusal(without.as(SERVICE_TOKEN).admission.admit(request))).toMatchObject({
-      code: Code.Unavailable,
-      metadata: { dependency: "postgres" },
-    });
-    const health = createClient(Health, without.transport);
-    expect(await health.check({})).toMatchObject({ status: Status.NOT_SERVING });
-  });
-});
-
-describe("row-level security", () => {
-  const tables = ["policies", "bindings", "budget_counters", "budget_buckets", "holds"] as const;
-
-  /** A namespace with a row in every table. */
-  async function filled(): Promise<Id<"ns">> {
-    const namespaceId = newId("ns");
-    const { lineage } = policy.key(namespaceId);
-    await policy.budget(namespaceId, 1_000n);
-    const bounds = { inputTokensMax: 1n, outputTokensMax: 1n, choices: 1n };
-    const price = { inputPicoUsd: 1_000_000n, outputPicoUsd: 0n };
-    const request = { namespaceId, requestId: newId("req"), lineage, price, ...bounds };
-    await policy.admission.admit(request);
-    await policy.admission.settle(request, 1_000n);
-    return namespaceId;
-  }
-
-  it("shows a query that forgets its filter nothing of another namespace, and nothing at all without one", async () => {
-    const mine = await filled();
-    await filled();
-    for (const table of tables) {
-      const unfiltered = (scope: { namespaceId?: string }) =>
-        policy.database.within(scope, (tx) => tx.selectFrom(table).select("namespace_id").execute());
-      expect(new Set((await unfiltered({ namespaceId: mine })).map((row) => row.namespace_id))).toEqual(
-        new Set([mine]),
-      );
-      expect(await unfiltered({})).toEqual([]);
-      expect(await unfiltered({ namespaceId: newId("ns") })).toEqual([]);
-    }
-  });
-
-  it("lets no transaction write into another namespace, nor refer to what is there", async () => {
-    const [mine, theirs] = [await filled(), await filled()];
-    const [foreign] = (await policy.policies.list(theirs, { kind: undefined, size: 1, after: undefined })).rows;
-    if (foreign === undefined) return expect.fail("no policy");
-    const insert = (namespaceId: Id<"ns">) =>
-      policy.database.within({ namespaceId: mine }, (tx) =>
-        tx
-          .insertInto("bindings")
-          .values({
-            namespace_id: namespaceId,
-            id: newId("bnd"),
-            policy_id: foreign.id,
-            principal_type: "namespace",
-            principal_id: mine,
-            created_at: new Date(),
-          })
-          .execute(),
-      );
-    await expect(insert(theirs)).rejects.toThrow(/row-level security/);
-    await expect(insert(mine)).rejects.toThrow(/foreign key/);
-  });
-});
-
-it("is ready while its database answers", async () => {
-  const health = createClient(Health, policy.transport);
-  expect(await health.check({})).toMatchObject({ status: Status.SERVING });
 });

@@ -1,14 +1,16 @@
-import { createClient, createRouterTransport, type Transport } from "@connectrpc/connect";
+import { ConnectError, createClient, createRouterTransport, type Transport } from "@connectrpc/connect";
 import { type BudgetWindow } from "@routeplane/admission";
 import { VerificationService } from "@routeplane/contracts/auth";
 import { Reason } from "@routeplane/contracts/errors";
+import { BadRequestSchema, ErrorInfoSchema } from "@routeplane/contracts/google-rpc";
 import { AdmissionService, PolicyService } from "@routeplane/contracts/policy";
 import { type Id, newId, notFound } from "@routeplane/domain";
 import { type Database, openDatabase } from "@routeplane/postgres";
 import { toConnectError } from "@routeplane/rpc";
 import { createLogger } from "@routeplane/runtime";
 import { cloneDatabase } from "@routeplane/testing";
-import { sql } from "kysely";
+import { type RawBuilder, sql } from "kysely";
+import { expect } from "vitest";
 import { wirePolicy } from "../src/app.ts";
 import { type Admission, type AdmissionRequest, createAdmission } from "../src/domain/admission.ts";
 import { newPolicy } from "../src/domain/policy.ts";
@@ -59,7 +61,7 @@ export async function startPolicyUnderTest() {
   const transport = serve(database);
   const policies = createPolicyStore(database);
 
-  return {
+  const service = {
     ...auth,
     database,
     /** Past row-level security. */
@@ -95,6 +97,10 @@ export async function startPolicyUnderTest() {
       await policies.bind(binding);
       return { policy, binding };
     },
+    /** As the superuser: what time would do, or what should never happen. */
+    async tamper(statement: RawBuilder<unknown>): Promise<void> {
+      await admin.within({}, (tx) => statement.execute(tx));
+    },
     /** By binding, in one snapshot. */
     totals: (namespaceId: Id<"ns">) => totals(admin, namespaceId),
     async stop() {
@@ -102,6 +108,39 @@ export async function startPolicyUnderTest() {
       await clone.drop();
     },
   };
+  return {
+    ...service,
+    /** A new namespace, a root key in it, and clients that call with it. */
+    tenant(scopes?: readonly string[]) {
+      const namespaceId = newId("ns");
+      const key = service.key(namespaceId, undefined, scopes);
+      return { namespaceId, key, ...service.as(key.token) };
+    },
+    /** A namespace with a key and one budget on the namespace. */
+    async oneBudget(limitMicroUsd: bigint, window: BudgetWindow = "day") {
+      const namespaceId = newId("ns");
+      const key = service.key(namespaceId);
+      const { policy, binding } = await service.budget(namespaceId, limitMicroUsd, undefined, window);
+      const total = async () => [...(await service.totals(namespaceId)).values()][0];
+      const request = (micro: bigint) => requestOf(namespaceId, key.lineage, micro);
+      return { namespaceId, key, budget: policy, binding, total, request };
+    },
+  };
+}
+
+export type Tenant = ReturnType<PolicyUnderTest["tenant"]>;
+
+/** The error of a call that must be refused. */
+export async function refusal(call: Promise<unknown>) {
+  const error = await call.then(
+    () => expect.fail("was let through"),
+    (reason: unknown) => ConnectError.from(reason),
+  );
+  const info = error.findDetails(ErrorInfoSchema)[0];
+  const fields = error
+    .findDetails(BadRequestSchema)
+    .flatMap((detail) => detail.fieldViolations.map((each) => each.field));
+  return { code: error.code, message: error.rawMessage, reason: info?.reason, metadata: info?.metadata, fields };
 }
 
 /** A request of so many micro-USD at most, with the key at the end of its lineage. */

@@ -1,0 +1,126 @@
+import { microToNano as nano, type Id } from "@routeplane/domain";
+import { sql } from "kysely";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { type PolicyUnderTest, requestOf, startPolicyUnderTest } from "./policy-under-test.ts";
+
+let policy: PolicyUnderTest;
+beforeAll(async () => {
+  policy = await startPolicyUnderTest();
+});
+afterAll(() => policy.stop());
+
+const makeOverdue = (namespaceId: Id<"ns">) =>
+  policy.tamper(
+    sql`update holds set expires_at = clock_timestamp() - interval '1 second' where namespace_id = ${namespaceId}`,
+  );
+
+/** As if everything in the namespace had happened so much earlier. */
+const letPass = (namespaceId: Id<"ns">, interval: string) =>
+  policy.tamper(sql`update budget_buckets set bucket_start = bucket_start - ${interval}::interval
+             where namespace_id = ${namespaceId}`);
+
+describe("a hold whose time is over", () => {
+  it("is charged in full by the next admission in its namespace, of whichever key", async () => {
+    const { request, total, namespaceId, key } = await policy.oneBudget(1_000n);
+    await policy.budget(namespaceId, 1_000n, key.id);
+    await policy.admission.admit(request(400n));
+    await makeOverdue(namespaceId);
+    const other = policy.key(namespaceId);
+    await policy.admission.admit(requestOf(namespaceId, other.lineage, 50n));
+    expect(await total()).toMatchObject({ spentNano: nano(400n), reservedNano: nano(50n) });
+    expect([...(await policy.totals(namespaceId)).values()][1]).toMatchObject({
+      spentNano: nano(400n),
+      reservedNano: 0n,
+    });
+  });
+
+  it("expires even when there is nothing left to admit, so that its charge leaves the window some day", async () => {
+    const { request, total, namespaceId } = await policy.oneBudget(400n, "hour");
+    await policy.admission.admit(request(400n));
+    await makeOverdue(namespaceId);
+    expect(await policy.admission.admit(request(1n))).toMatchObject({ outcome: "denied" });
+    expect(await total()).toMatchObject({ spentNano: nano(400n), reservedNano: 0n });
+    await letPass(namespaceId, "61 minutes");
+    expect(await policy.admission.admit(request(1n))).toMatchObject({ outcome: "admitted" });
+  });
+
+  it("has its charge corrected by a late settlement, once, and not by a late void", async () => {
+    const { request, total, namespaceId } = await policy.oneBudget(1_000n);
+    const [late, voided] = [request(400n), request(200n)];
+    for (const each of [late, voided]) await policy.admission.admit(each);
+    await makeOverdue(namespaceId);
+    await policy.admission.admit(request(0n));
+    expect(await total()).toMatchObject({ spentNano: nano(600n) });
+    await policy.admission.void(voided);
+    await policy.admission.settle(late, nano(150n));
+    await policy.admission.settle(late, nano(390n));
+    expect(await total()).toMatchObject({ spentNano: nano(350n), reservedNano: 0n });
+  });
+
+  it("has a late overrun counted in full", async () => {
+    const { request, total, namespaceId } = await policy.oneBudget(1_000n);
+    const late = request(400n);
+    await policy.admission.admit(late);
+    await makeOverdue(namespaceId);
+    await policy.admission.admit(request(0n));
+    await policy.admission.settle(late, nano(900n));
+    expect(await total()).toMatchObject({ spentNano: nano(900n), reservedNano: 0n });
+  });
+
+  it("is settled like any other as long as nobody ended it", async () => {
+    const { request, total, namespaceId } = await policy.oneBudget(1_000n);
+    const late = request(400n);
+    await policy.admission.admit(late);
+    await makeOverdue(namespaceId);
+    await policy.admission.settle(late, nano(150n));
+    expect(await total()).toMatchObject({ spentNano: nano(150n), reservedNano: 0n });
+  });
+});
+
+describe("a rolling window", () => {
+  it("frees what was spent once its bucket has left the window, and drops the bucket", async () => {
+    const { request, namespaceId, binding } = await policy.oneBudget(1_000n, "hour");
+    const spend = async (micro: bigint) => {
+      const one = request(micro);
+      expect(await policy.admission.admit(one)).toMatchObject({ outcome: "admitted" });
+      await policy.admission.settle(one, nano(micro));
+    };
+    await spend(900n);
+    await letPass(namespaceId, "59 minutes");
+    expect(await policy.admission.admit(request(500n))).toMatchObject({ outputTokensMax: 100n });
+    await letPass(namespaceId, "2 minutes");
+    expect(await policy.admission.admit(request(500n))).toMatchObject({ outputTokensMax: 500n });
+    await spend(50n);
+    const buckets = await policy.admin.within({}, (tx) =>
+      tx.selectFrom("budget_buckets").selectAll().where("binding_id", "=", binding.id).execute(),
+    );
+    expect(buckets.map(({ spent_nano }) => spent_nano)).toEqual([nano(50n)]);
+  });
+
+  it("of `total` never frees anything", async () => {
+    const { request } = await policy.oneBudget(1_000n, "total");
+    const one = request(1_000n);
+    await policy.admission.admit(one);
+    await policy.admission.settle(one, nano(1_000n));
+    await policy.tamper(sql`update budget_counters set reserved_nano = 0`);
+    expect(await policy.admission.admit(request(1n))).toMatchObject({ outcome: "denied" });
+  });
+});
+
+it("closed holds are forgotten a day after their time, open ones never", async () => {
+  const { request, namespaceId, total } = await policy.oneBudget(1_000n);
+  const [old, open, next] = [request(10n), request(20n), request(30n)];
+  for (const each of [old, open, next]) await policy.admission.admit(each);
+  await policy.admission.settle(old, 0n);
+  await policy.tamper(
+    sql`update holds set expires_at = now() - interval '25 hours' where namespace_id = ${namespaceId}`,
+  );
+  await policy.admission.settle(next, 0n);
+  const left = await policy.admin.within({}, (tx) =>
+    tx.selectFrom("holds").select("request_id").where("namespace_id", "=", namespaceId).execute(),
+  );
+  const ids = left.map(({ request_id }) => request_id);
+  expect(ids).not.toContain(old.requestId);
+  expect(ids).toContain(open.requestId);
+  expect(await total()).toMatchObject({ reservedNano: nano(20n) });
+});

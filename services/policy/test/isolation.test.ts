@@ -1,0 +1,62 @@
+import { type Id, newId } from "@routeplane/domain";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { type PolicyUnderTest, startPolicyUnderTest } from "./policy-under-test.ts";
+
+let policy: PolicyUnderTest;
+beforeAll(async () => {
+  policy = await startPolicyUnderTest();
+});
+afterAll(() => policy.stop());
+
+describe("row-level security", () => {
+  const tables = ["policies", "bindings", "budget_counters", "budget_buckets", "holds"] as const;
+
+  /** A namespace with a row in every table. */
+  async function filled(): Promise<Id<"ns">> {
+    const namespaceId = newId("ns");
+    const { lineage } = policy.key(namespaceId);
+    await policy.budget(namespaceId, 1_000n);
+    const bounds = { inputTokensMax: 1n, outputTokensMax: 1n, choices: 1n };
+    const price = { inputPicoUsd: 1_000_000n, outputPicoUsd: 0n };
+    const request = { namespaceId, requestId: newId("req"), lineage, price, ...bounds };
+    await policy.admission.admit(request);
+    await policy.admission.settle(request, 1_000n);
+    return namespaceId;
+  }
+
+  it("shows a query that forgets its filter nothing of another namespace, and nothing at all without one", async () => {
+    const mine = await filled();
+    await filled();
+    for (const table of tables) {
+      const unfiltered = (scope: { namespaceId?: string }) =>
+        policy.database.within(scope, (tx) => tx.selectFrom(table).select("namespace_id").execute());
+      expect(new Set((await unfiltered({ namespaceId: mine })).map((row) => row.namespace_id))).toEqual(
+        new Set([mine]),
+      );
+      expect(await unfiltered({})).toEqual([]);
+      expect(await unfiltered({ namespaceId: newId("ns") })).toEqual([]);
+    }
+  });
+
+  it("lets no transaction write into another namespace, nor refer to what is there", async () => {
+    const [mine, theirs] = [await filled(), await filled()];
+    const [foreign] = (await policy.policies.list(theirs, { kind: undefined, size: 1, after: undefined })).rows;
+    if (foreign === undefined) return expect.fail("no policy");
+    const insert = (namespaceId: Id<"ns">) =>
+      policy.database.within({ namespaceId: mine }, (tx) =>
+        tx
+          .insertInto("bindings")
+          .values({
+            namespace_id: namespaceId,
+            id: newId("bnd"),
+            policy_id: foreign.id,
+            principal_type: "namespace",
+            principal_id: mine,
+            created_at: new Date(),
+          })
+          .execute(),
+      );
+    await expect(insert(theirs)).rejects.toThrow(/row-level security/);
+    await expect(insert(mine)).rejects.toThrow(/foreign key/);
+  });
+});
