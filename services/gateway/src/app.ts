@@ -10,6 +10,7 @@ import type { Config } from "./config.ts";
 import { createModelDirectory } from "./domain/model-directory.ts";
 import { createPipeline } from "./domain/pipeline.ts";
 import type { Upstream, VerifyKey } from "./domain/ports.ts";
+import { shareVerification } from "./domain/shared-verification.ts";
 import { createSettlements } from "./domain/settlements.ts";
 import { healthRoute } from "./handlers/health.ts";
 import { startHttpServer } from "./handlers/http-server.ts";
@@ -63,7 +64,7 @@ export function wireGateway({ config, publisher, upstreams, log, clock }: Gatewa
     usage: createServiceRelay("usage", usageUrl),
   };
 
-  const verifyKey: VerifyKey = createVerifier(auth);
+  const verifyKey: VerifyKey = shareVerification(createVerifier(auth), () => performance.now());
   const admissions = createAdmissions(policy);
   const usageLog = createUsageLog(publisher);
   const settlements = createSettlements({ admissions, usageLog, log });
