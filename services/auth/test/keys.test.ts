@@ -50,7 +50,7 @@ describe("minting", () => {
   });
 
   it.each([
-    ["a blank name", { name: "  ", scopes: ["keys:read"] }, "name"],
+    ["a blank name", { name: " \u00a0\u2003", scopes: ["keys:read"] }, "name"],
     ["no name", { scopes: ["keys:read"] }, "name"],
     ["control characters in the name", { name: "a\u001b[31mb", scopes: ["keys:read"] }, "name"],
     ["no scope", { name: "a" }, "scopes"],
