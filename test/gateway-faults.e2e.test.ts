@@ -2,9 +2,10 @@ import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { eventually } from "@routeplane/testing";
-import OpenAI, { APIError } from "openai";
+import { APIError, type OpenAI } from "openai";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { startUpstream } from "../services/gateway/test/upstream-server.ts";
+import { cliJson, mintKey, openAiClient, requestLog, settledRow } from "./harness/gateway.ts";
 import { startNode, type TestNode } from "./harness/index.ts";
 
 /** What the gateway does while something that it needs is silent: a stopped process answers nothing and refuses nothing. */
@@ -22,7 +23,7 @@ beforeAll(async () => {
   const provider = `{name: slow, protocol: openai, base_url: "${upstream.baseUrl}", models: [{id: slow, ${price}}]}`;
   await writeFile(providers, `providers: [${provider}]`);
   node = await startNode({ environment: { ROUTEPLANE_PROVIDERS: providers } });
-  client = clientOf(await node.apiKey());
+  client = openAiClient(node, await node.apiKey());
 }, 120_000);
 
 afterAll(async () => {
@@ -57,13 +58,9 @@ async function startSlowUpstream(): Promise<SlowUpstream> {
   };
 }
 
-function clientOf(apiKey: string): OpenAI {
-  return new OpenAI({ apiKey, baseURL: `${node.url}/v1`, maxRetries: 0 });
-}
-
 /** Starts a stream and resolves after its first word. */
 async function openStream(token: string) {
-  const { data, request_id: requestId } = await clientOf(token)
+  const { data, request_id: requestId } = await openAiClient(node, token)
     .chat.completions.create({
       model: "slow",
       max_tokens: 10,
@@ -105,29 +102,6 @@ async function timed<T>(work: Promise<T>): Promise<{ readonly error: unknown; re
   return { error, ms: performance.now() - started };
 }
 
-async function cliJson<T>(...args: string[]): Promise<T> {
-  const { exitCode, stdout, stderr } = await node.cli([...args, "--json"]);
-  if (exitCode !== 0) throw new Error(stderr);
-  return JSON.parse(stdout) as T;
-}
-
-interface Row {
-  readonly id: string;
-  readonly status: string;
-  readonly completion_tokens: number;
-  readonly cost_micro_usd: number;
-}
-
-async function requestLog(): Promise<readonly Row[]> {
-  return (await cliJson<{ readonly data: readonly Row[] }>("cloud", "requests", "--limit", "25")).data;
-}
-
-function settled(requestId: string | null | undefined): Promise<Row> {
-  return eventually(async () =>
-    (await requestLog()).find(({ id, status }) => id === requestId && status !== "pending"),
-  );
-}
-
 describe("a silent dependency", () => {
   it.each(["auth", "policy", "nats"])(
     "%s: refuses within 3 s, names it, reports it, and recovers by itself",
@@ -149,10 +123,10 @@ describe("a silent dependency", () => {
       // What reached the upstream has a row, and what was not delivered costs nothing.
       const id = refused?.requestID;
       if (role === "nats") {
-        const row = await settled(id);
+        const row = await settledRow(node, id);
         expect(row).toMatchObject({ status: "failed", cost_micro_usd: 0 });
       } else {
-        expect((await requestLog()).some((each) => each.id === id)).toBe(false);
+        expect((await requestLog(node)).some((each) => each.id === id)).toBe(false);
       }
     },
     60_000,
@@ -171,25 +145,20 @@ describe("a silent dependency", () => {
   });
 
   it("policy at settlement: the answer is whole, and its hold is settled once policy is back", async () => {
-    const { id: keyId, token } = await cliJson<{ id: string; token: string }>(
-      "cloud",
-      "keys",
-      "mint",
-      "--name",
-      "held",
-      "--scope",
-      "inference:invoke",
-    );
+    const { id: keyId, token } = await mintKey(node, "held");
     const limit = ["--window", "total", "--limit-micro-usd", "1000"];
-    const policy = await cliJson<{ id: string }>("cloud", "budget", "create", "--name", "narrow", ...limit);
-    await cliJson("cloud", "policy", "bind", policy.id, "--principal-type", "api_key", "--principal-id", keyId);
+    const policy = await cliJson<{ id: string }>(node, "cloud", "budget", "create", "--name", "narrow", ...limit);
+    await cliJson(node, "cloud", "policy", "bind", policy.id, "--principal-type", "api_key", "--principal-id", keyId);
     const stream = await openStream(token);
     // While its hold stands, there is no room for a second one.
     expect((await timed(openStream(token))).error).toMatchObject({ status: 402 });
     await whileSilent("policy", async () => {
       upstream.finish();
       expect(await stream.rest()).toBe("one two");
-      expect(await settled(stream.requestId)).toMatchObject({ status: "succeeded", cost_micro_usd: 5 * 3 + 2 * 5 });
+      expect(await settledRow(node, stream.requestId)).toMatchObject({
+        status: "succeeded",
+        cost_micro_usd: 5 * 3 + 2 * 5,
+      });
     });
     const second = await eventually(() => openStream(token), 20_000);
     upstream.finish();
@@ -205,7 +174,10 @@ describe("a gateway that is asked to stop", () => {
     upstream.finish();
     expect(await stream.rest()).toBe("one two");
     await node.healthy();
-    expect(await settled(stream.requestId)).toMatchObject({ status: "succeeded", cost_micro_usd: 5 * 3 + 2 * 5 });
+    expect(await settledRow(node, stream.requestId)).toMatchObject({
+      status: "succeeded",
+      cost_micro_usd: 5 * 3 + 2 * 5,
+    });
   });
 
   it("ends a stream that does not finish with an error, and charges its reservation", async () => {
@@ -216,7 +188,7 @@ describe("a gateway that is asked to stop", () => {
     expect(ms).toBeLessThan(5_000);
     upstream.finish();
     await node.healthy();
-    const row = await settled(stream.requestId);
+    const row = await settledRow(node, stream.requestId);
     expect(row).toMatchObject({ status: "failed", completion_tokens: 10 });
     expect(row.cost_micro_usd).toBeGreaterThan(50);
   });

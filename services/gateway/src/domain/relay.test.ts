@@ -1,0 +1,150 @@
+import { setTimeout as delay } from "node:timers/promises";
+import { describe, expect, it } from "vitest";
+import { answering, BODY, breakingAfter, MICRO, reservationOf, world } from "../../test/pipeline-world.ts";
+import { recordingReply } from "../../test/recording-reply.ts";
+import { type Upstream, UpstreamFault } from "./ports.ts";
+
+describe("an upstream that fails", () => {
+  const envelope = JSON.stringify({ error: { message: "no such thing", type: "t", param: "p", code: "c" } });
+  it.each([
+    [400, { status: 400, message: "no such thing", param: "p", code: "c" }],
+    [404, { status: 404, message: "no such thing" }],
+    [401, { status: 502, retryable: false }],
+    [403, { status: 502, retryable: false }],
+    [429, { status: 429, retryAfter: "7", retryable: true }],
+    [500, { status: 502, retryable: true }],
+    [302, { status: 502 }],
+  ])("with status %i makes %j, and costs nothing", async (status, facts) => {
+    const upstream = answering("application/json", [envelope], { status, retryAfter: "7" });
+    const { serve, budget, usage } = world({ upstream });
+    const { refusal } = await serve(BODY);
+    expect(refusal?.facts).toMatchObject(facts);
+    expect(budget).toMatchObject({ reservedNano: 0n, spentNano: 0n });
+    expect(usage.settlements).toMatchObject([{ outcome: "failed", httpStatus: facts.status }]);
+  });
+
+  it.each([
+    ["unreachable", 502],
+    ["timeout", 504],
+  ] as const)("by being %s makes %i", async (kind, status) => {
+    const upstream: Upstream = {
+      chatCompletion: () => Promise.reject(new UpstreamFault(kind, "no")),
+      async close() {},
+    };
+    const { serve, budget } = world({ upstream });
+    expect((await serve(BODY)).refusal?.facts.status).toBe(status);
+    expect(budget).toMatchObject({ reservedNano: 0n, spentNano: 0n });
+  });
+
+  it.each([
+    ["text that is no JSON", "application/json", "<html>"],
+    ["JSON that is no completion", "application/json", '{"hello":1}'],
+    ["a stream that was not asked for", "text/event-stream", "data: {}\n\n"],
+  ])("by answering %s makes 502", async (_, contentType, body) => {
+    const { serve, budget } = world({ upstream: answering(contentType, [body]) });
+    const { refusal } = await serve(BODY);
+    expect(refusal?.facts).toMatchObject({ status: 502, code: "upstream_invalid_response" });
+    expect(budget).toMatchObject({ reservedNano: 0n, spentNano: 0n });
+  });
+});
+
+describe("usage that is not known", () => {
+  it.each([
+    ["absent", "{}"],
+    ["negative", '{"prompt_tokens":-5,"completion_tokens":1}'],
+    ["absurd", '{"prompt_tokens":1e18,"completion_tokens":1}'],
+    ["fractional", '{"prompt_tokens":0.1,"completion_tokens":1}'],
+  ])("because it is %s is charged as the whole reservation", async (_, reported) => {
+    const body = `{"choices":[],"usage":${reported}}`;
+    const { serve, usage, budget } = world({ upstream: answering("application/json", [body]) });
+    const { reply } = await serve(BODY);
+    expect(reply.text).toBe(body);
+    expect(budget.spentNano).toBe(reservationOf(BODY));
+    expect(usage.settlements).toMatchObject([{ outcome: "succeeded", estimated: true }]);
+  });
+
+  it("is charged in full where it exceeds the reservation", async () => {
+    const body = '{"choices":[],"usage":{"prompt_tokens":1000000,"completion_tokens":5}}';
+    const { serve, budget } = world({ upstream: answering("application/json", [body]) });
+    await serve(BODY);
+    expect(budget.spentNano).toBe(1_000_010n * MICRO);
+  });
+});
+
+describe("a stream", () => {
+  const stream = { ...BODY, stream: true };
+  const first = 'data: {"choices":[{"delta":{"content":"a"}}]}\n\n';
+  const usageChunk = 'data: {"choices":[],"usage":{"prompt_tokens":3,"completion_tokens":1}}\n\n';
+
+  it("is charged by the usage chunk that only the gateway asked for", async () => {
+    const { serve, sent, budget } = world();
+    const { reply } = await serve(stream);
+    expect(JSON.parse(sent[0] ?? "")).toMatchObject({ stream_options: { include_usage: true } });
+    expect(reply.text).not.toContain("prompt_tokens");
+    expect(reply.text).toMatch(/data: \[DONE\]\n\n$/);
+    expect(budget).toMatchObject({ reservedNano: 0n, spentNano: 9n * MICRO });
+  });
+
+  it("that dies ends with an error event and is charged its reservation", async () => {
+    const { serve, usage } = world({ upstream: answering("text/event-stream", [], { body: breakingAfter(first) }) });
+    const { reply } = await serve(stream);
+    expect(reply.text).toMatch(/"content":"a".*\n\ndata: \{"error":\{"message":.*\}\}\n\n$/);
+    expect(reply.ended).toBe(true);
+    expect(usage.settlements).toMatchObject([
+      { outcome: "failed", estimated: true, costNanoUsd: reservationOf(stream) },
+    ]);
+  });
+
+  it("that dies in the middle of an event passes no half event on", async () => {
+    const half = `${first}data: {"choices":[{"del`;
+    const { serve } = world({ upstream: answering("text/event-stream", [], { body: breakingAfter(half) }) });
+    const { reply } = await serve(stream);
+    expect(reply.text).toMatch(/^data: \{"choices":\[\{"delta":\{"content":"a"\}\}\]\}\n\ndata: \{"error"/);
+  });
+
+  it("that dies after its usage was reported is charged that", async () => {
+    const body = breakingAfter(first + usageChunk);
+    const { serve, usage } = world({ upstream: answering("text/event-stream", [], { body }) });
+    await serve(stream);
+    expect(usage.settlements).toMatchObject([{ outcome: "failed", estimated: false, costNanoUsd: 5n * MICRO }]);
+  });
+
+  it("that dies before its first event is a 502", async () => {
+    const { serve } = world({ upstream: answering("text/event-stream", []) });
+    expect((await serve(stream)).refusal?.facts.status).toBe(502);
+  });
+
+  it("whose client goes away is cancelled and charged its reservation, never nothing", async () => {
+    const { serve, usage, budget } = world({ upstream: answering("text/event-stream", [first, first, usageChunk]) });
+    await serve(
+      stream,
+      recordingReply((reply) => reply.cut("client_gone")),
+    );
+    expect(usage.settlements).toMatchObject([{ outcome: "cancelled", estimated: true }]);
+    expect(budget).toMatchObject({ reservedNano: 0n, spentNano: reservationOf(stream) });
+  });
+
+  it("whose client goes away after the end is charged what it used", async () => {
+    const { serve, usage } = world({
+      upstream: answering("text/event-stream", [`${first}${usageChunk}data: [DONE]\n\n`]),
+    });
+    await serve(
+      stream,
+      recordingReply((reply) => reply.cut("client_gone")),
+    );
+    expect(usage.settlements).toMatchObject([{ outcome: "succeeded", estimated: false, costNanoUsd: 5n * MICRO }]);
+  });
+
+  it("that runs into the total time-out ends with an error event", async () => {
+    async function* slow(): AsyncGenerator<Uint8Array> {
+      yield Buffer.from(first);
+      await delay(200);
+      yield Buffer.from(first);
+    }
+    const upstream = answering("text/event-stream", [], { body: slow() });
+    const { serve, usage } = world({ upstream, overrides: { totalTimeoutMs: 50 } });
+    const { reply } = await serve(stream);
+    expect(reply.text).toContain("upstream_timeout");
+    expect(usage.settlements).toMatchObject([{ outcome: "failed", estimated: true }]);
+  });
+});

@@ -1,0 +1,180 @@
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { eventually } from "@routeplane/testing";
+import type { OpenAI } from "openai";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { type Answer, sendJson, startUpstream, type UpstreamServer } from "../services/gateway/test/upstream-server.ts";
+import { ask, failureOf, openAiClient, settledRow } from "./harness/gateway.ts";
+import { startNode, type TestNode } from "./harness/index.ts";
+
+/** The stock `openai` client through a node to providers of a providers file, good ones and bad ones. */
+
+const PROVIDER_KEY = "sk-provider-secret-000";
+/** Bytes of JSON or of a stream, chosen by the model's id. */
+const BEHAVIOUR: Record<string, Answer> = {
+  plain: (response) => sendJson(response, 200, completion({ prompt_tokens: 11, completion_tokens: 7 })),
+  "no-usage": (response) => sendJson(response, 200, completion(undefined)),
+  rubbish: (response) => void response.writeHead(200, { "content-type": "text/html" }).end("<html>"),
+  refused: (response) =>
+    sendJson(response, 401, { error: { message: `Incorrect API key provided: ${PROVIDER_KEY}`, type: "x" } }),
+  picky: (response) =>
+    sendJson(response, 400, {
+      error: { message: `too long for ${PROVIDER_KEY}`, type: "t", param: "messages", code: "c" },
+    }),
+  broken: (response) => sendJson(response, 500, { error: { message: "oops" } }),
+  busy: (response) => void response.writeHead(429, { "retry-after": "1" }).end("{}"),
+  streaming(response, { body }) {
+    response.writeHead(200, { "content-type": "text/event-stream" });
+    for (const word of ["one", " two"]) response.write(event({ choices: [{ index: 0, delta: { content: word } }] }));
+    expect(JSON.parse(body)).toMatchObject({ stream_options: { include_usage: true } });
+    response.write(event({ choices: [], usage: { prompt_tokens: 5, completion_tokens: 2, total_tokens: 7 } }));
+    response.end("data: [DONE]\n\n");
+  },
+  endless(response) {
+    response.writeHead(200, { "content-type": "text/event-stream" });
+    response.write(event({ choices: [{ index: 0, delta: { content: "word" } }] }));
+  },
+  dying(response) {
+    response.writeHead(200, { "content-type": "text/event-stream" });
+    response.write(event({ choices: [{ index: 0, delta: { content: "word" } }] }));
+    setTimeout(() => response.destroy(), 50);
+  },
+};
+
+let node: TestNode;
+let upstream: UpstreamServer;
+let folder: string;
+let root: OpenAI;
+
+beforeAll(async () => {
+  upstream = await startUpstream((response, received) => {
+    const { model } = JSON.parse(received.body) as { model: string };
+    return BEHAVIOUR[model]?.(response, received);
+  });
+  folder = await mkdtemp(join(tmpdir(), "routeplane-gateway-test-"));
+  const providers = join(folder, "providers.yaml");
+  await writeFile(providers, providersFile(upstream.baseUrl));
+  const environment = { ROUTEPLANE_PROVIDERS: providers, TEST_PROVIDER_KEY: PROVIDER_KEY };
+  node = await startNode({ environment });
+  root = openAiClient(node, await node.apiKey());
+}, 120_000);
+
+afterAll(async () => {
+  await node?.remove();
+  await upstream?.close();
+  await rm(folder, { recursive: true, force: true });
+});
+
+function providersFile(baseUrl: string): string {
+  const price = "price: {input_usd_per_mtok: 3, output_usd_per_mtok: 5}";
+  const models = Object.keys(BEHAVIOUR).map((id) => `      - {id: ${id}, ${price}}`);
+  return [
+    "providers:",
+    "  - name: local",
+    "    protocol: openai",
+    `    base_url: ${baseUrl}`,
+    "    api_key_env: TEST_PROVIDER_KEY",
+    "    models:",
+    ...models,
+    "  - name: gone",
+    "    protocol: openai",
+    "    base_url: http://127.0.0.1:9/v1",
+    "    models: [{id: unreachable}]",
+  ].join("\n");
+}
+
+function completion(usage: object | undefined): object {
+  const message = { role: "assistant", content: "fine" };
+  return { id: "c", object: "chat.completion", choices: [{ index: 0, message, finish_reason: "stop" }], usage };
+}
+
+function event(chunk: object): string {
+  return `data: ${JSON.stringify({ id: "c", object: "chat.completion.chunk", ...chunk })}\n\n`;
+}
+
+describe("an upstream of the providers file", () => {
+  it("gets the operator's key and no header of the client's, and is charged at the file's price", async () => {
+    const { data, request_id } = await root.chat.completions.create(ask("x", "local/plain")).withResponse();
+    expect(data.choices[0]?.message.content).toBe("fine");
+    const received = upstream.requests.at(-1);
+    expect(received?.headers.authorization).toBe(`Bearer ${PROVIDER_KEY}`);
+    expect(Object.keys(received?.headers ?? {}).filter((name) => name.startsWith("x-"))).toEqual([]);
+    expect(JSON.parse(received?.body ?? "")).toMatchObject({ model: "plain", max_tokens: 4096 });
+    expect(await settledRow(node, request_id)).toMatchObject({
+      provider: "local",
+      model: "plain",
+      cost_micro_usd: 11 * 3 + 7 * 5,
+    });
+  });
+
+  it("streams, and is charged by the chunk that the client does not see", async () => {
+    const { data, request_id } = await root.chat.completions
+      .create({ ...ask("x", "streaming"), stream: true })
+      .withResponse();
+    let text = "";
+    for await (const chunk of data) {
+      text += chunk.choices[0]?.delta.content ?? "";
+      expect(chunk.usage).toBeUndefined();
+    }
+    expect(text).toBe("one two");
+    const row = { status: "succeeded", streamed: true, prompt_tokens: 5, completion_tokens: 2, cost_micro_usd: 25 };
+    expect(await settledRow(node, request_id)).toMatchObject(row);
+  });
+
+  it.each([
+    ["rubbish", 502, "upstream_invalid_response"],
+    ["refused", 502, "upstream_error"],
+    ["broken", 502, "upstream_error"],
+    ["busy", 429, "rate_limit_exceeded"],
+    ["picky", 400, "c"],
+    ["unreachable", 502, "upstream_unreachable"],
+  ])("that is %s makes %i %s, costs nothing and shows no key", async (model, status, code) => {
+    const error = await failureOf(root.chat.completions.create(ask("x", model)));
+    expect(error).toMatchObject({ status, code });
+    expect(JSON.stringify(error.error)).not.toContain(PROVIDER_KEY);
+    expect(await settledRow(node, error.requestID)).toMatchObject({ status: "failed", cost_micro_usd: 0 });
+  });
+
+  it("that reports no usage is charged its reservation", async () => {
+    const { request_id } = await root.chat.completions.create(ask("x", "no-usage", { max_tokens: 10 })).withResponse();
+    const row = await settledRow(node, request_id);
+    expect(row).toMatchObject({ status: "succeeded", completion_tokens: 10 });
+    expect(row.cost_micro_usd).toBe(row.prompt_tokens * 3 + 10 * 5);
+  });
+
+  it("is cut when the client goes away in the middle, and charged its reservation", async () => {
+    const { data, request_id } = await root.chat.completions
+      .create({ ...ask("x", "endless", { max_tokens: 10 }), stream: true })
+      .withResponse();
+    for await (const chunk of data) {
+      expect(chunk.choices[0]?.delta.content).toBe("word");
+      break;
+    }
+    await eventually(() => upstream.requests.at(-1)?.aborted);
+    const row = await settledRow(node, request_id);
+    expect(row).toMatchObject({ status: "cancelled", completion_tokens: 10 });
+    expect(row.cost_micro_usd).toBeGreaterThan(50);
+  });
+
+  it("that dies in the middle of a stream ends it with an error and is charged its reservation", async () => {
+    const { data, request_id } = await root.chat.completions
+      .create({ ...ask("x", "dying", { max_tokens: 10 }), stream: true })
+      .withResponse();
+    const read = async (): Promise<void> => {
+      for await (const chunk of data) expect(chunk.choices[0]?.delta.content).toBe("word");
+    };
+    expect(await failureOf(read())).toMatchObject({ code: "upstream_error" });
+    expect(await settledRow(node, request_id)).toMatchObject({ status: "failed", completion_tokens: 10 });
+  });
+
+  it("leaves its key in no log, and neither does any other credential", async () => {
+    const logs = await Promise.all(["gateway", "auth", "policy", "usage", "aggregator"].map((role) => node.log(role)));
+    const token = await node.apiKey();
+    for (const log of logs) {
+      expect(log).not.toContain(PROVIDER_KEY);
+      expect(log).not.toContain(token);
+      expect(log).not.toMatch(/rps_[0-9A-Za-z]{20}/);
+    }
+  });
+});
