@@ -157,7 +157,7 @@ describe("refusals, in OpenAI's words", () => {
 
   it("402 for what does not fit into a budget, naming the policy, and the denial is in the log and costs nothing", async () => {
     const key = await mintKey(node, "capped");
-    const limit = ["--window", "day", "--limit-micro-usd", "50"];
+    const limit = ["--window", "day", "--limit-micro-usd", "1"];
     const policy = await cliJson<{ id: string }>(node, "cloud", "budget", "create", "--name", "tiny", ...limit);
     const principal = ["--principal-type", "api_key", "--principal-id", key.id];
     const binding = await cliJson<{ id: string }>(node, "cloud", "policy", "bind", policy.id, ...principal);

@@ -8,6 +8,7 @@ import { createSettlements } from "../src/domain/settlements.ts";
 import { createEchoUpstream } from "../src/upstreams/echo-upstream.ts";
 import { type BudgetInMemory, budgetInMemory, callerWith, usageInMemory } from "./in-memory-ports.ts";
 import { type RecordingReply, recordingReply } from "./recording-reply.ts";
+import { boundTokens } from "../src/domain/token-bounds.ts";
 
 /** The pipeline around an upstream, a budget and a usage log that a test can look into. */
 export const MICRO = 1_000n;
@@ -46,6 +47,8 @@ export function world(options: WorldOptions = {}): World {
   const sent: string[] = [];
   const watched: Upstream = {
     ...upstream,
+    // As of an upstream that counts in a way of its own.
+    boundTokens,
     chatCompletion(request) {
       sent.push(typeof request.body === "string" ? request.body : Buffer.from(request.body).toString());
       return upstream.chatCompletion(request);
@@ -97,7 +100,7 @@ export function answering(
     for (const chunk of chunks) yield Buffer.from(chunk);
   }
   const answer = { status: 200, contentType, retryAfter: undefined, body: body(), discard() {}, ...more };
-  return { chatCompletion: async () => answer, async close() {} };
+  return { boundTokens, chatCompletion: async () => answer, async close() {} };
 }
 
 export async function* breakingAfter(chunk: string): AsyncGenerator<Uint8Array> {

@@ -9,6 +9,7 @@ import { unknownMethod } from "../src/handlers/management.ts";
 import { startHttpServer } from "../src/handlers/http-server.ts";
 import { createRouter } from "../src/handlers/router.ts";
 import { loadProviders } from "../src/providers/providers.ts";
+import { boundTokens } from "../src/domain/token-bounds.ts";
 
 const NOWHERE = "http://127.0.0.1:9";
 const log = createLogger("gateway", (line) => line, "silent");
@@ -26,6 +27,7 @@ const publisher: EventPublisher = {
 async function startUnservedGateway() {
   let reached = 0;
   const upstream = {
+    boundTokens,
     chatCompletion: () => Promise.reject(new Error(`reached ${++reached}`)),
     close: async () => {},
   };

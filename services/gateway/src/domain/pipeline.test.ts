@@ -4,6 +4,7 @@ import { budgetInMemory, callerWith, usageInMemory } from "../../test/in-memory-
 import { BODY, down, MICRO, reservationOf, world } from "../../test/pipeline-world.ts";
 import { recordingReply } from "../../test/recording-reply.ts";
 import type { Upstream } from "./ports.ts";
+import { boundTokens } from "./token-bounds.ts";
 
 describe("a request that is served", () => {
   it("is charged what the upstream counted, and its hold is gone", async () => {
@@ -82,6 +83,7 @@ describe("a request that is not served", () => {
   it("is cut at the upstream and costs nothing if its admission cannot be made durable", async () => {
     const signals: AbortSignal[] = [];
     const hanging: Upstream = {
+      boundTokens,
       chatCompletion: ({ signal }) =>
         new Promise((_, reject) => {
           signals.push(signal);

@@ -20,7 +20,7 @@ import {
 import { dependencyDown, Refusal, upstreamFailed } from "./refusal.ts";
 import { cutReason, cutShort, refused, relay, type Relayed } from "./relay.ts";
 import type { Settlements } from "./settlements.ts";
-import { boundTokens, type TokenBounds } from "./token-bounds.ts";
+import type { TokenBounds } from "./token-bounds.ts";
 
 /**
  * The hot path: the only way to an upstream, and the only holder of the upstreams. Every request that is admitted is settled
@@ -65,15 +65,22 @@ export function createPipeline(dependencies: PipelineDependencies): Serve {
     const caller = authorise(await authenticate(call.credential, verifyKey), INFERENCE_SCOPE);
     const request = parseChatRequest(await call.readBody());
     const model = resolveModel(directory, request.model);
-    const bounds = boundTokens(request);
+    const upstream = upstreamOf(dependencies, model);
+    const bounds = upstream.boundTokens(request);
     const facts = factsOf(call, caller, request, model);
     const admission = await admit(dependencies, facts, caller, model, bounds, request.choices);
     const granted = { ...bounds, outputTokensMax: admission.outputTokensMax };
-    const relayed = await forward(dependencies, call.reply, facts, request, model, granted, admission);
+    const relayed = await forward(dependencies, upstream, call.reply, facts, request, model, granted, admission);
     const settlement = settlementOf(dependencies, facts, relayed, model, granted, admission);
     settlements.settle(facts, settlement, admission.held);
     if (relayed.refusal !== undefined) throw relayed.refusal;
   };
+}
+
+function upstreamOf({ upstreams }: PipelineDependencies, { provider }: Model): Upstream {
+  const upstream = upstreams.get(provider);
+  if (upstream === undefined) throw new Error(`the provider ${provider} has no upstream`);
+  return upstream;
 }
 
 function factsOf(call: InferenceCall, caller: CallingKey, request: ChatRequest, model: Model): RequestFacts {
@@ -118,7 +125,8 @@ async function admit(
 
 /** Sends the request upstream while its admission is being recorded, and lets no byte out before it is. Never throws. */
 async function forward(
-  { upstreams, usageLog, totalTimeoutMs = TOTAL_TIMEOUT_MS }: PipelineDependencies,
+  { usageLog, totalTimeoutMs = TOTAL_TIMEOUT_MS }: PipelineDependencies,
+  upstream: Upstream,
   reply: Reply,
   facts: RequestFacts,
   request: ChatRequest,
@@ -126,8 +134,6 @@ async function forward(
   granted: TokenBounds,
   { reservedNanoUsd }: Admitted,
 ): Promise<Relayed> {
-  const upstream = upstreams.get(model.provider);
-  if (upstream === undefined) return refused(upstreamFailed(502, "upstream_unreachable", "the model has no upstream"));
   if (reply.signal.aborted) return { ...cutShort(cutReason(reply), undefined, 0), billable: false };
   const tooLong = setTimeout(() => reply.cut("too_long"), totalTimeoutMs);
   const recorded = usageLog.admitted(facts, reservedNanoUsd).catch((error: unknown) => {

@@ -1,5 +1,7 @@
 import type { TokenPrice } from "@routeplane/admission";
 import type { Id } from "@routeplane/domain";
+import type { ChatRequest } from "./chat-request.ts";
+import type { TokenBounds } from "./token-bounds.ts";
 
 /** Who calls. */
 export type Caller =
@@ -108,6 +110,8 @@ export interface UsageLog {
 
 /** What speaks to a provider. The metering sees all of them alike: bytes of JSON, or of server-sent events. */
 export interface Upstream {
+  /** The most tokens that it will count for this request. */
+  boundTokens(request: ChatRequest): TokenBounds;
   /**
    * Sends a chat completion and resolves with the head of the answer, whatever its status.
    *

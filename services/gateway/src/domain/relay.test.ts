@@ -3,6 +3,7 @@ import { describe, expect, it } from "vitest";
 import { answering, BODY, breakingAfter, MICRO, reservationOf, world } from "../../test/pipeline-world.ts";
 import { recordingReply } from "../../test/recording-reply.ts";
 import { type Upstream, UpstreamFault } from "./ports.ts";
+import { boundTokens } from "./token-bounds.ts";
 
 describe("an upstream that fails", () => {
   const envelope = JSON.stringify({ error: { message: "no such thing", type: "t", param: "p", code: "c" } });
@@ -28,6 +29,7 @@ describe("an upstream that fails", () => {
     ["timeout", 504],
   ] as const)("by being %s makes %i", async (kind, status) => {
     const upstream: Upstream = {
+      boundTokens,
       chatCompletion: () => Promise.reject(new UpstreamFault(kind, "no")),
       async close() {},
     };

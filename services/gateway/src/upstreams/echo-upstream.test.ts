@@ -1,4 +1,5 @@
 import { describe, expect, it } from "vitest";
+import { parseChatRequest } from "../domain/chat-request.ts";
 import { collect } from "../domain/relay.ts";
 import { createEchoUpstream } from "./echo-upstream.ts";
 
@@ -25,6 +26,16 @@ describe("echo", () => {
       choices: [{ index: 0, finish_reason: "stop", message: { role: "assistant", content: " one  two\nthree" } }],
       usage: { prompt_tokens: 8, completion_tokens: 3, total_tokens: 11 },
     });
+  });
+
+  it("bounds a request by exactly what it will count, so that nothing is reserved in vain", async () => {
+    const messages = user("one two three");
+    for (const more of [{}, { n: 2 }, { max_tokens: 2 }, { max_tokens: 9, n: 3 }, { max_completion_tokens: 1 }]) {
+      const body = { model: "echo", messages, ...more };
+      const bounds = echo.boundTokens(parseChatRequest(Buffer.from(JSON.stringify(body))));
+      const { usage } = JSON.parse((await ask(body)).text);
+      expect(bounds).toEqual({ inputTokensMax: usage.prompt_tokens, outputTokensMax: usage.completion_tokens });
+    }
   });
 
   it("is deterministic", async () => {

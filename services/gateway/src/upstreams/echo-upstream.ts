@@ -13,6 +13,12 @@ import { formatSse } from "../domain/sse.ts";
  */
 export function createEchoUpstream(clock: Clock): Upstream {
   return {
+    // It counts as it will count when it answers, so that what is reserved is what is charged.
+    boundTokens({ text, choices, output }) {
+      const { prompt, said } = count(JSON.parse(text) as EchoRequest);
+      const words = Math.max(1, tokensOf(said ?? "").length);
+      return { inputTokensMax: prompt, outputTokensMax: Math.min(output?.bounded ?? words, words) * choices };
+    },
     async chatCompletion({ body, streamed }) {
       const text = typeof body === "string" ? body : new TextDecoder().decode(body);
       const completion = complete(text, clock);
@@ -47,13 +53,11 @@ interface EchoRequest {
 /** Undefined if there is no user message with text. The gateway has checked the shape of everything else. */
 function complete(body: string, clock: Clock): Completion | undefined {
   const request = JSON.parse(body) as EchoRequest;
-  const last = request.messages.findLast(({ role }) => role === "user");
-  const said = last && textOf(last["content"]);
+  const { prompt, said } = count(request);
   if (said === undefined) return undefined;
   const all = tokensOf(said);
   const words = all.slice(0, request.max_completion_tokens ?? request.max_tokens ?? all.length);
   const choices = request.n ?? 1;
-  const prompt = request.messages.reduce((sum, { content }) => sum + tokensOf(textOf(content) ?? "").length, 0);
   const completion = words.length * choices;
   return {
     id: `chatcmpl-${createHash("sha256").update(body).digest("hex").slice(0, 24)}`,
@@ -65,6 +69,13 @@ function complete(body: string, clock: Clock): Completion | undefined {
     usage: { prompt_tokens: prompt, completion_tokens: completion, total_tokens: prompt + completion },
     includeUsage: request.stream_options?.include_usage === true,
   };
+}
+
+/** The tokens of all messages, and what the last user message says. */
+function count({ messages }: EchoRequest): { readonly prompt: number; readonly said: string | undefined } {
+  const last = messages.findLast(({ role }) => role === "user");
+  const prompt = messages.reduce((sum, { content }) => sum + tokensOf(textOf(content) ?? "").length, 0);
+  return { prompt, said: last && textOf(last["content"]) };
 }
 
 function textOf(content: unknown): string | undefined {

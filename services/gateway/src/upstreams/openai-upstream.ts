@@ -1,4 +1,5 @@
 import { type Dispatcher, errors, Pool } from "undici";
+import { boundTokens } from "../domain/token-bounds.ts";
 import { type Upstream, type UpstreamAnswer, UpstreamFault, type UpstreamRequest } from "../domain/ports.ts";
 
 export interface OpenAiUpstreamOptions {
@@ -34,6 +35,7 @@ export function createOpenAiUpstream({ baseUrl, apiKey, timeouts }: OpenAiUpstre
   const path = `${baseUrl.pathname.replace(/\/+$/, "")}/chat/completions`;
   const authorization = apiKey === undefined ? {} : { authorization: `Bearer ${apiKey}` };
   return {
+    boundTokens,
     async chatCompletion({ body, streamed, signal }: UpstreamRequest) {
       const accept = streamed ? "text/event-stream" : "application/json";
       const headers = { "content-type": "application/json", accept, "user-agent": "routeplane", ...authorization };
