@@ -63,3 +63,22 @@ export function readEnvironment<T extends object>(
     throw new ConfigurationError(`configuration:\n${faults.map((line) => `  ${line}`).join("\n")}`);
   return Object.freeze(config);
 }
+
+/** What every process that serves needs to know. */
+export interface ServerConfig {
+  /** Address that it listens on. */
+  readonly host: string;
+  readonly port: number;
+  readonly logLevel: string;
+  /** The credential that the services of a node share. */
+  readonly serviceToken: string;
+}
+
+export function readServerConfig(env: Environment): ServerConfig {
+  return {
+    host: env.text("ROUTEPLANE_HOST", "127.0.0.1"),
+    port: env.integer("ROUTEPLANE_PORT", { min: 0, max: 65_535 }),
+    logLevel: env.text("ROUTEPLANE_LOG_LEVEL", "info"),
+    serviceToken: env.text("ROUTEPLANE_SERVICE_TOKEN"),
+  };
+}

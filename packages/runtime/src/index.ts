@@ -1,3 +1,9 @@
-export { ConfigurationError, type Environment, readEnvironment } from "./environment.ts";
+export {
+  ConfigurationError,
+  type Environment,
+  readEnvironment,
+  readServerConfig,
+  type ServerConfig,
+} from "./environment.ts";
 export { type Component, runProcess, type RunningProcess, STOP_TIMEOUT_MS } from "./lifecycle.ts";
 export { createLogger, type Logger } from "./log.ts";

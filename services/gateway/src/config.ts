@@ -1,12 +1,8 @@
 import { type NatsAddress, parseNatsUrl } from "@routeplane/events";
-import { type Environment, readEnvironment } from "@routeplane/runtime";
+import { type Environment, readEnvironment, readServerConfig, type ServerConfig } from "@routeplane/runtime";
 import { loadProviders, type Provider } from "./providers/providers.ts";
 
-export interface Config {
-  readonly host: string;
-  readonly port: number;
-  readonly logLevel: string;
-  readonly serviceToken: string;
+export interface Config extends ServerConfig {
   readonly authUrl: string;
   readonly policyUrl: string;
   readonly usageUrl: string;
@@ -31,10 +27,7 @@ export function readConfig(variables: Readonly<Record<string, string | undefined
 function readSettings(env: Environment) {
   const http = ["http:", "https:"];
   return {
-    host: env.text("ROUTEPLANE_HOST", "127.0.0.1"),
-    port: env.integer("ROUTEPLANE_PORT", { min: 0, max: 65_535 }),
-    logLevel: env.text("ROUTEPLANE_LOG_LEVEL", "info"),
-    serviceToken: env.text("ROUTEPLANE_SERVICE_TOKEN"),
+    ...readServerConfig(env),
     authUrl: env.url("ROUTEPLANE_AUTH_URL", http),
     policyUrl: env.url("ROUTEPLANE_POLICY_URL", http),
     usageUrl: env.url("ROUTEPLANE_USAGE_URL", http),

@@ -1,14 +1,10 @@
 import { type NatsAddress, parseNatsUrl } from "@routeplane/events";
-import { type Environment, readEnvironment } from "@routeplane/runtime";
+import { type Environment, readEnvironment, readServerConfig, type ServerConfig } from "@routeplane/runtime";
 
 type Variables = Readonly<Record<string, string | undefined>>;
 
 /** What both processes read. */
-interface ProcessConfig {
-  readonly host: string;
-  readonly port: number;
-  readonly logLevel: string;
-  readonly serviceToken: string;
+interface ProcessConfig extends ServerConfig {
   readonly databaseUrl: string;
 }
 
@@ -37,10 +33,7 @@ export function readAggregatorConfig(variables: Variables): AggregatorConfig {
 
 function readProcess(env: Environment): ProcessConfig {
   return {
-    host: env.text("ROUTEPLANE_HOST", "127.0.0.1"),
-    port: env.integer("ROUTEPLANE_PORT", { min: 0, max: 65_535 }),
-    logLevel: env.text("ROUTEPLANE_LOG_LEVEL", "info"),
-    serviceToken: env.text("ROUTEPLANE_SERVICE_TOKEN"),
+    ...readServerConfig(env),
     databaseUrl: env.url("ROUTEPLANE_DATABASE_URL", ["postgres:", "postgresql:"]),
   };
 }

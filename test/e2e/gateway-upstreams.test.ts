@@ -4,9 +4,14 @@ import { join } from "node:path";
 import { eventually } from "@routeplane/testing";
 import type { OpenAI } from "openai";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { type Answer, sendJson, startUpstream, type UpstreamServer } from "../services/gateway/test/upstream-server.ts";
-import { ask, failureOf, openAiClient, settledRow } from "./harness/gateway.ts";
-import { startNode, type TestNode } from "./harness/index.ts";
+import {
+  type Answer,
+  sendJson,
+  startUpstream,
+  type UpstreamServer,
+} from "../../services/gateway/test/upstream-server.ts";
+import { ask, failureOf, openAiClient, settledRow } from "../harness/gateway.ts";
+import { startNode, type TestNode } from "../harness/index.ts";
 
 /** The stock `openai` client through a node to providers of a providers file, good ones and bad ones. */
 

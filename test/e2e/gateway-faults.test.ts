@@ -4,9 +4,9 @@ import { join } from "node:path";
 import { eventually } from "@routeplane/testing";
 import { APIError, type OpenAI } from "openai";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { startUpstream } from "../services/gateway/test/upstream-server.ts";
-import { cliJson, mintKey, openAiClient, requestLog, settledRow } from "./harness/gateway.ts";
-import { startNode, type TestNode } from "./harness/index.ts";
+import { startUpstream } from "../../services/gateway/test/upstream-server.ts";
+import { cliJson, mintKey, openAiClient, requestLog, settledRow } from "../harness/gateway.ts";
+import { startNode, type TestNode } from "../harness/index.ts";
 
 /** What the gateway does while something that it needs is silent: a stopped process answers nothing and refuses nothing. */
 

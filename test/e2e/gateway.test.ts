@@ -1,8 +1,8 @@
 import { eventually } from "@routeplane/testing";
 import { APIError, type OpenAI } from "openai";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { ask, cliJson, failureOf, mintKey, openAiClient, settledRow } from "./harness/gateway.ts";
-import { startNode, type TestNode } from "./harness/index.ts";
+import { ask, cliJson, failureOf, mintKey, openAiClient, settledRow } from "../harness/gateway.ts";
+import { startNode, type TestNode } from "../harness/index.ts";
 
 /** The stock `openai` client against a whole node, with the model `echo`. */
 
