@@ -1,4 +1,8 @@
 import type { Migrations } from "@routeplane/postgres";
 import * as requests from "./0001_requests.ts";
+import * as deniedPolicyCollation from "./0002_denied_policy_collation.ts";
 
-export const migrations: Migrations = { "0001_requests": requests };
+export const migrations: Migrations = {
+  "0001_requests": requests,
+  "0002_denied_policy_collation": deniedPolicyCollation,
+};

@@ -1,0 +1,186 @@
+import { cloneDatabase } from "@routeplane/testing";
+import pg from "pg";
+import { afterAll, beforeAll, describe, expect, inject, it } from "vitest";
+import { CATALOGUE_RULES, PREAMBLE } from "./catalogue-rules.ts";
+
+/** Promise 1, in Postgres: a query that forgets its filter returns no foreign row, whichever table it asks. */
+
+/** What is above namespaces, and why it may be. A line here that no rule objects to any more is a fault too. */
+const EXCEPTIONS: Readonly<Record<string, string>> = {
+  "auth.accounts: has no namespace_id that is not null": "accounts own namespaces",
+  "auth.accounts_pkey: is unique and does not start with namespace_id": "an account is what isolates itself",
+  "auth.accounts_name_key: is unique and does not start with namespace_id": "only the installer names accounts",
+  "auth.namespaces: has no namespace_id that is not null": "a namespace's id is its namespace_id",
+  "auth.namespaces_pkey: is unique and does not start with namespace_id": "a namespace's id is its namespace_id",
+  "auth.namespaces_account_name_key: is unique and does not start with namespace_id": "unique within the account",
+  "auth.namespaces_account_id_fkey: is a reference that does not start with namespace_id on both sides":
+    "leads from a namespace to the account above it",
+  "auth.operators: has no namespace_id that is not null": "operators belong to accounts",
+  "auth.operators_pkey: is unique and does not start with namespace_id": "starts with account_id",
+  "auth.operators_account_id_fkey: is a reference that does not start with namespace_id on both sides":
+    "leads from an operator to its account",
+  'auth.operators.pepper_id: is an id that is not collated "C"': "names an entry of the configuration; never sorted",
+  'auth.key_secrets.pepper_id: is an id that is not collated "C"': "names an entry of the configuration; never sorted",
+  "usage.requests/aggregator_writes: lets rows through that the transaction's setting does not name":
+    "the one writer writes for every namespace",
+};
+
+let client: pg.Client;
+const clone = await cloneDatabase();
+
+beforeAll(async () => {
+  client = new pg.Client({ connectionString: clone.adminUrl });
+  await client.connect();
+});
+afterAll(async () => {
+  await client.end();
+  await clone.drop();
+});
+
+/** All that the rules object to after `statements`, none of which stay: they are rolled back, roles and all. */
+async function faultsAfter(...statements: readonly string[]): Promise<readonly string[]> {
+  await client.query("begin");
+  try {
+    for (const statement of statements) await client.query(statement);
+    await client.query(PREAMBLE);
+    const faults = new Set<string>();
+    for (const { query } of CATALOGUE_RULES) {
+      const { rows } = await client.query<{ object: string; fault: string }>(query);
+      for (const { object, fault } of rows) faults.add(`${object}: ${fault}`);
+    }
+    return [...faults].toSorted();
+  } finally {
+    await client.query("rollback");
+  }
+}
+
+const beyondExceptions = (faults: readonly string[]) => faults.filter((fault) => !(fault in EXCEPTIONS));
+
+describe("the database", () => {
+  it("breaks no rule of isolation but where the reason is written down", async () => {
+    const { rows } = await client.query("select from pg_tables where schemaname in ('auth', 'policy', 'usage')");
+    expect(rows.length).toBeGreaterThan(15);
+    expect(await faultsAfter()).toEqual(Object.keys(EXCEPTIONS).toSorted());
+  });
+
+  it("lets nobody connect to it by default", async () => {
+    const { template } = inject("testServers").postgres;
+    const { rows } = await client.query(
+      `select g.privilege_type from pg_database, aclexplode(coalesce(datacl, acldefault('d', datdba))) g
+       where datname = $1 and g.grantee = 0`,
+      [template],
+    );
+    expect(rows).toEqual([]);
+  });
+});
+
+describe("the rules object to", () => {
+  const GOOD = `create table policy.planted (namespace_id text collate "C" not null, id text collate "C" not null,
+    amount_nano bigint not null check (amount_nano >= 0), primary key (namespace_id, id))`;
+  const ISOLATED = [
+    GOOD,
+    "alter table policy.planted owner to routeplane_policy_owner",
+    "alter table policy.planted enable row level security, force row level security",
+  ];
+  const CONDITION = "namespace_id = (select nullif(current_setting('routeplane.namespace_id', true), ''))";
+
+  it("nothing in a table that is as it should be", async () => {
+    const policy = `create policy p on policy.planted to routeplane_policy using (${CONDITION}) with check (${CONDITION})`;
+    const grant = "grant select, insert, delete, update (amount_nano) on policy.planted to routeplane_policy";
+    expect(beyondExceptions(await faultsAfter(...ISOLATED, policy, grant))).toEqual([]);
+  });
+
+  it("a table that someone adds without a thought", async () => {
+    const added = "create table usage.planted (id text primary key, price_usd numeric, note text unique)";
+    expect(beyondExceptions(await faultsAfter(added))).toEqual([
+      'usage.planted.id: is an id that is not collated "C"',
+      "usage.planted.price_usd: is money or a count, and not a bigint that is checked to be at least 0",
+      "usage.planted: belongs to postgres, not to the owner of its schema",
+      "usage.planted: has no forced row-level security",
+      "usage.planted: has no namespace_id that is not null",
+      "usage.planted_note_key: is unique and does not start with namespace_id",
+      "usage.planted_pkey: is unique and does not start with namespace_id",
+    ]);
+  });
+
+  const FIRST = "policy.planted";
+  it.each<[string, string, string]>([
+    ["row-level security that is not forced", "alter table policy.planted no force row level security", FIRST],
+    [
+      "a column of money without its check",
+      "alter table policy.planted add spent_micro bigint",
+      `${FIRST}.spent_micro`,
+    ],
+    [
+      "a check that anything passes",
+      "alter table policy.planted add spent_micro bigint check (spent_micro >= 0 or true)",
+      `${FIRST}.spent_micro`,
+    ],
+    ["a unique index", "create unique index planted_x on policy.planted (id, namespace_id)", "policy.planted_x"],
+    [
+      "a reference by id alone",
+      "alter table policy.planted add unique (id), add other text, add constraint planted_fk foreign key (other) references policy.planted (id)",
+      "policy.planted_fk",
+    ],
+    ["a policy for everyone", `create policy p on policy.planted using (${CONDITION})`, `${FIRST}/p`],
+    [
+      "a policy for the owner",
+      `create policy p on policy.planted to routeplane_policy_owner using (${CONDITION})`,
+      `${FIRST}/p`,
+    ],
+    [
+      "a policy without a condition",
+      "create policy p on policy.planted to routeplane_policy using (true)",
+      `${FIRST}/p`,
+    ],
+    [
+      "a policy with a way around its condition",
+      `create policy p on policy.planted to routeplane_policy using (${CONDITION} or id = 'x')`,
+      `${FIRST}/p`,
+    ],
+    [
+      "a policy that checks less than it shows",
+      `create policy p on policy.planted to routeplane_policy using (${CONDITION}) with check (true)`,
+      `${FIRST}/p`,
+    ],
+    ["a grant to everyone", "grant select on policy.planted to public", FIRST],
+    ["a grant of one column to everyone", "grant select (id) on policy.planted to public", `${FIRST}.id`],
+    ["TRUNCATE, which heeds no policy", "grant truncate on policy.planted to routeplane_policy", FIRST],
+    ["a right that may be passed on", "grant select on policy.planted to routeplane_policy with grant option", FIRST],
+    ["a grant to another service", "grant select on policy.planted to routeplane_auth", FIRST],
+    ["another service in the schema", "grant usage on schema policy to routeplane_usage", "schema policy"],
+    ["a process that may create", "grant create on schema policy to routeplane_policy", "schema policy"],
+    ["a grant on a partition", "grant select on usage.requests_default to routeplane_usage", "usage.requests_default"],
+    [
+      "a partition without row-level security",
+      "create table usage.requests_y1999m01 partition of usage.requests for values from ('1999-01-01Z') to ('1999-02-01Z')",
+      "usage.requests_y1999m01",
+    ],
+    [
+      "a grant on the bookkeeping",
+      "grant select on policy.kysely_migration to routeplane_policy",
+      "policy.kysely_migration",
+    ],
+    [
+      "a grant in advance",
+      "alter default privileges for role routeplane_policy_owner in schema policy grant select on tables to routeplane_policy",
+      "routeplane_policy_owner",
+    ],
+    ["a view that reads as its owner", "create view policy.seen as select * from policy.planted", "policy.seen"],
+    ["a materialised view", "create materialized view policy.seen as select 1 as one", "policy.seen"],
+    [
+      "a function that runs as its owner with the caller's path",
+      "create function policy.f() returns int language sql security definer return 1",
+      "policy.f",
+    ],
+    ["a function for everyone", "create function policy.f() returns int language sql return 1", "policy.f"],
+    ["a schema that nobody provisioned", "create schema loose create table t (id int)", "loose.t"],
+    ["a process that bypasses", "alter role routeplane_policy bypassrls", "routeplane_policy"],
+    ["an owner that is superuser", "alter role routeplane_policy_owner superuser", "routeplane_policy_owner"],
+    ["a process that becomes the owner", "grant routeplane_policy_owner to routeplane_policy", "routeplane_policy"],
+    ["a process that owns", "alter table policy.planted owner to routeplane_policy", "routeplane_policy"],
+  ])("%s", async (_case, statement, object) => {
+    const objects = beyondExceptions(await faultsAfter(...ISOLATED, statement)).map((fault) => fault.split(": ")[0]);
+    expect(objects).toContain(object);
+  });
+});
