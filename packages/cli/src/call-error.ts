@@ -33,6 +33,9 @@ function hintFor(reason: string, metadata: Readonly<Record<string, string>>): st
       return SIGN_IN;
     case "SCOPE_MISSING":
       return `Use a key that holds ${metadata["scope"] ?? "the scope"}; \`routeplane cloud whoami\` shows what this one holds.`;
+    case "NAMESPACE_SUSPENDED":
+    case "NAMESPACE_DELETED":
+      return "Ask the operator: `routeplane cloud namespace resume` or `restore` brings it back.";
     case "OPERATOR_REQUIRED":
       return "Set ROUTEPLANE_OPERATOR_KEY to the operator's token (rpo_…).";
     case "SCOPE_EXCEEDS_PARENT":

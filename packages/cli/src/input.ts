@@ -1,6 +1,6 @@
 import { createInterface } from "node:readline/promises";
 import type { Context } from "./context.ts";
-import { usageError } from "./errors.ts";
+import { CliError, ExitCode, usageError } from "./errors.ts";
 import { printable } from "./output/printable.ts";
 
 /** The first line of standard input, e.g. a key that must not show in the process list. */
@@ -15,9 +15,18 @@ export async function readLine({ stdin, output }: Context, what: string): Promis
   }
 }
 
+/** Asks before something is deleted. Whoever cannot be asked must have said `--yes`. */
+export async function confirmDeletion(context: Context, question: string, yes: boolean): Promise<void> {
+  if (yes) return;
+  if (!canAsk(context)) throw usageError("this deletes something: say --yes where nobody can be asked");
+  if (await confirm(context, question)) return;
+  throw new CliError(ExitCode.failed, "aborted", "NOT_CONFIRMED", "nothing was deleted");
+}
+
 /** Asks a person; whoever is not at a terminal, or wants JSON, is not asked and meant what they typed. */
-export async function confirm({ stdin, stderr, output }: Context, question: string): Promise<boolean> {
-  if (output.json || !stdin.isTTY || !stderr.isTTY) return true;
+export async function confirm(context: Context, question: string): Promise<boolean> {
+  if (!canAsk(context)) return true;
+  const { stdin, stderr } = context;
   const prompt = createInterface({ input: stdin, output: stderr });
   try {
     return /^y(es)?$/i.test((await prompt.question(`${printable(question)} [y/N] `)).trim());
@@ -28,4 +37,8 @@ export async function confirm({ stdin, stderr, output }: Context, question: stri
   } finally {
     prompt.close();
   }
+}
+
+function canAsk({ stdin, stderr, output }: Context): boolean {
+  return !output.json && stdin.isTTY === true && stderr.isTTY === true;
 }

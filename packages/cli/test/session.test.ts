@@ -82,6 +82,9 @@ describe("who the CLI is", () => {
       name: "prod",
       active: false,
       created_at: "2026-05-01T00:00:00.000Z",
+      suspended_at: null,
+      deleted_at: null,
+      restorable_until: null,
     });
     expect(node.authorizations).toEqual(["Bearer rpo_live_saved"]);
   });

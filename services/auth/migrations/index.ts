@@ -1,4 +1,5 @@
 import type { Migrations } from "@routeplane/postgres";
 import * as keys from "./0001_keys.ts";
+import * as namespaceLifecycle from "./0004_namespace_lifecycle.ts";
 
-export const migrations: Migrations = { "0001_keys": keys };
+export const migrations: Migrations = { "0001_keys": keys, "0004_namespace_lifecycle": namespaceLifecycle };

@@ -1,7 +1,10 @@
 import type { Command } from "commander";
-import { namespaceNameArgument } from "../arguments.ts";
+import type { Namespace } from "@routeplane/contracts/auth";
+import { idArgument, namespaceNameArgument } from "../arguments.ts";
+import type { NodeClient } from "../client.ts";
 import type { Context } from "../context.ts";
 import { CliError, ExitCode } from "../errors.ts";
+import { confirmDeletion } from "../input.ts";
 import { anyCredential, loginCredential, operatorCredential } from "../session.ts";
 import { fromProtoIdentity } from "../views/identity.ts";
 import { allPages } from "../views/list.ts";
@@ -18,7 +21,8 @@ export function addNamespaceCommands(cloud: Command, context: Context): void {
   const list = namespace
     .command("list")
     .description("all namespaces of the account; the active one is marked")
-    .action(() => listNamespaces(context));
+    .option("--deleted", "list deleted ones too, as long as they can be restored")
+    .action(({ deleted = false }: { deleted?: boolean }) => listNamespaces(context, deleted));
   withExamples(list, "cloud namespace list", "cloud namespace list --json");
 
   const current = namespace
@@ -37,12 +41,70 @@ export function addNamespaceCommands(cloud: Command, context: Context): void {
     "cloud namespace create staging",
     'cloud keys mint --namespace staging --name ci --scope "inference:invoke"',
   );
+
+  const get = namespace
+    .command("get")
+    .description("one namespace of the account")
+    .argument("<name|id>", "name or ns_…", idArgument)
+    .action((nameOrId: string) => getNamespace(context, nameOrId));
+  withExamples(get, "cloud namespace get staging");
+
+  addLifecycle(namespace, context);
 }
 
-async function listNamespaces(context: Context): Promise<void> {
+/** What an operator does to a namespace that exists. */
+function addLifecycle(namespace: Command, context: Context): void {
+  const rename = namespace
+    .command("rename")
+    .description("give a namespace another name; its id, keys and usage stay (operator only)")
+    .argument("<name|id>", "name or ns_…", idArgument)
+    .argument("<new-name>", "1 to 63 lower-case letters, digits or hyphens", namespaceNameArgument)
+    .action((nameOrId: string, name: string) =>
+      change(context, ({ namespaces }) => namespaces.renameNamespace({ namespace: nameOrId, name })),
+    );
+  withExamples(rename, "cloud namespace rename staging pre-production");
+
+  const suspend = namespace
+    .command("suspend")
+    .description("refuse all its keys until it is resumed (operator only)")
+    .argument("<name|id>", "name or ns_…", idArgument)
+    .action((nameOrId: string) =>
+      change(context, ({ namespaces }) => namespaces.suspendNamespace({ namespace: nameOrId })),
+    );
+  withExamples(suspend, "cloud namespace suspend staging");
+
+  const resume = namespace
+    .command("resume")
+    .description("end a suspension (operator only)")
+    .argument("<name|id>", "name or ns_…", idArgument)
+    .action((nameOrId: string) =>
+      change(context, ({ namespaces }) => namespaces.resumeNamespace({ namespace: nameOrId })),
+    );
+  withExamples(resume, "cloud namespace resume staging");
+
+  const remove = namespace
+    .command("delete")
+    .description("refuse all its keys for good; it can be restored for 30 days (operator only)")
+    .argument("<name|id>", "name or ns_…", idArgument)
+    .option("--yes", "do not ask")
+    .action(async (nameOrId: string, { yes = false }: { yes?: boolean }) => {
+      await confirmDeletion(context, `Delete the namespace ${nameOrId}? All its keys stop working.`, yes);
+      await change(context, ({ namespaces }) => namespaces.deleteNamespace({ namespace: nameOrId }));
+    });
+  withExamples(remove, "cloud namespace delete staging", "cloud namespace delete staging --yes");
+
+  const restore = namespace
+    .command("restore")
+    .description("bring a deleted namespace back as it was (operator only)")
+    .argument("<id>", "ns_…, as `namespace list --deleted` shows it", idArgument)
+    .action((id: string) => change(context, ({ namespaces }) => namespaces.restoreNamespace({ namespace: id })));
+  withExamples(restore, "cloud namespace restore ns_01jxyz…");
+}
+
+async function listNamespaces(context: Context, showDeleted: boolean): Promise<void> {
   const { namespaces } = await context.connect(await anyCredential(context.settings));
   const list = await allPages(async (page) => {
-    const { namespaces: rows, nextPageToken } = await namespaces.listNamespaces(page);
+    const { namespaces: rows, nextPageToken } = await namespaces.listNamespaces({ ...page, showDeleted });
     return { rows, nextPageToken };
   }, fromProtoNamespace);
   context.output.data(list, () => list.data.map(namespaceLine).join("\n"));
@@ -60,7 +122,7 @@ async function showCurrent(context: Context): Promise<void> {
       { hint: "`routeplane cloud namespace list` shows all of them." },
     );
   }
-  context.output.data(namespace, () => namespaceLine({ ...namespace, active: false }));
+  context.output.data(namespace, () => namespaceLine(namespace));
 }
 
 async function createNamespace(context: Context, name: string): Promise<void> {
@@ -71,4 +133,22 @@ async function createNamespace(context: Context, name: string): Promise<void> {
   context.output.note(
     `Mint a key for it: routeplane cloud keys mint --namespace ${name} --name <name> --scope <scopes>`,
   );
+}
+
+async function getNamespace(context: Context, nameOrId: string): Promise<void> {
+  const { namespaces } = await context.connect(await anyCredential(context.settings));
+  show(context, (await namespaces.getNamespace({ namespace: nameOrId })).namespace);
+}
+
+async function change(
+  context: Context,
+  call: (clients: NodeClient) => Promise<{ readonly namespace?: Namespace | undefined }>,
+): Promise<void> {
+  const clients = await context.connect(await operatorCredential(context.settings));
+  show(context, (await call(clients)).namespace);
+}
+
+function show(context: Context, namespace: Namespace | undefined): void {
+  const view = fromProtoNamespace(fromProtoSet(namespace));
+  context.output.data(view, () => namespaceLine(view));
 }

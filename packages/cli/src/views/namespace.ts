@@ -1,6 +1,7 @@
 import type { Namespace } from "@routeplane/contracts/auth";
 import { printable } from "../output/printable.ts";
-import { fromProtoSetTime } from "./values.ts";
+import { formatTime } from "../output/time.ts";
+import { fromProtoSetTime, fromProtoTime } from "./values.ts";
 
 export interface NamespaceView {
   readonly id: string;
@@ -8,13 +9,33 @@ export interface NamespaceView {
   /** Whether the calling key is bound to it. */
   readonly active: boolean;
   readonly created_at: string;
+  /** Since when all its keys are refused. */
+  readonly suspended_at: string | null;
+  readonly deleted_at: string | null;
+  /** Until when it can be restored; null unless it is deleted. */
+  readonly restorable_until: string | null;
 }
 
-export function fromProtoNamespace({ id, name, active, createdAt }: Namespace): NamespaceView {
-  return { id, name, active, created_at: fromProtoSetTime(createdAt) };
+export function fromProtoNamespace(namespace: Namespace): NamespaceView {
+  const { id, name, active, createdAt, suspendedAt, deletedAt, restorableUntil } = namespace;
+  return {
+    id,
+    name,
+    active,
+    created_at: fromProtoSetTime(createdAt),
+    suspended_at: fromProtoTime(suspendedAt),
+    deleted_at: fromProtoTime(deletedAt),
+    restorable_until: fromProtoTime(restorableUntil),
+  };
 }
 
 /** `ns_01jxyz… default (active)` */
-export function namespaceLine({ id, name, active }: Pick<NamespaceView, "id" | "name" | "active">): string {
-  return printable(`${id} ${name}${active ? " (active)" : ""}`);
+export function namespaceLine(namespace: Pick<NamespaceView, "id" | "name"> & Partial<NamespaceView>): string {
+  const { id, name, active, suspended_at, deleted_at, restorable_until } = namespace;
+  const marks = [
+    ...(active === true ? ["active"] : []),
+    ...(suspended_at ? ["suspended"] : []),
+    ...(deleted_at && restorable_until ? [`deleted, restorable until ${formatTime(restorable_until)}`] : []),
+  ];
+  return printable([id, name, ...marks.map((mark) => `(${mark})`)].join(" "));
 }

@@ -1,5 +1,5 @@
 import { parseToken, type Peppers } from "@routeplane/credentials";
-import { type Clock, DomainError, type Id, invalidField } from "@routeplane/domain";
+import { type Clock, type Id, invalidField } from "@routeplane/domain";
 import { newNode } from "./node.ts";
 import type { NodeStore, SecretStore } from "./ports.ts";
 import { provesSecret, toStoredSecret } from "./secret.ts";
@@ -11,7 +11,8 @@ export interface BootstrapDependencies {
   readonly clock: Clock;
 }
 
-export type Bootstrap = (operatorToken: string) => Promise<{ accountId: Id<"acc">; namespaceId: Id<"ns"> }>;
+/** Without a namespace id if the operator has renamed or deleted `default` since. */
+export type Bootstrap = (operatorToken: string) => Promise<{ accountId: Id<"acc">; namespaceId: Id<"ns"> | undefined }>;
 
 /** Sets up an empty node around an operator token that the installer chose. Idempotent for the same token. */
 export function createBootstrap({ nodes, secrets, peppers, clock }: BootstrapDependencies): Bootstrap {
@@ -22,9 +23,7 @@ export function createBootstrap({ nodes, secrets, peppers, clock }: BootstrapDep
     const known = await secrets.findOperator(token.lookupId);
     if (known !== undefined && provesSecret(token, known.secret, peppers)) {
       const namespace = await nodes.findNamespace(known.operator.accountId, "default");
-      if (namespace !== undefined) return { accountId: known.operator.accountId, namespaceId: namespace.id };
-      const message = "the namespace default of this node is gone";
-      throw new DomainError("failed_precondition", "STATE_CONFLICT", message);
+      return { accountId: known.operator.accountId, namespaceId: namespace?.id };
     }
     const { account, namespace, operator } = newNode(clock);
     await nodes.addAccount(account, namespace, operator, toStoredSecret(token, peppers));

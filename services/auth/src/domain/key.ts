@@ -1,11 +1,14 @@
 import { effectiveScopes, parseScopes, type Scope, scopesBeyond } from "@routeplane/credentials";
 import { DomainError, type Id, invalidField, newId } from "@routeplane/domain";
+import type { NamespaceState } from "./namespace.ts";
 
 /** A key, without its secret. */
 export interface Key {
   readonly id: Id<"key">;
   readonly namespaceId: Id<"ns">;
   readonly accountId: Id<"acc">;
+  /** All keys of a namespace that is not active are refused. */
+  readonly namespaceState: NamespaceState;
   readonly name: string;
   /** Start of the token, for people to recognise it by. */
   readonly prefix: string;
@@ -121,6 +124,7 @@ function newKey(
     id,
     namespaceId: above.namespaceId,
     accountId: above.accountId,
+    namespaceState: "active",
     name,
     prefix,
     scopes: parsed.scopes,

@@ -35,7 +35,7 @@ export function createMinting({ keys, nodes, peppers, clock }: MintingDependenci
     },
     async mintRootKey(accountId, namespaceNameOrId, request) {
       const namespace = await nodes.findNamespace(accountId, namespaceNameOrId);
-      if (namespace === undefined) throw notFound();
+      if (namespace === undefined || namespace.deletedAt !== undefined) throw notFound();
       const { token, prefix, secret } = newSecret(peppers);
       const key = newRootKey({ namespaceId: namespace.id, accountId }, request, prefix, clock());
       await keys.addRootKey(key, secret);

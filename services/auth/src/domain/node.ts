@@ -1,17 +1,9 @@
 import { type Clock, type Id, newId } from "@routeplane/domain";
+import { type Namespace, newNamespace } from "./namespace.ts";
 
 /** Who owns namespaces on a node. */
 export interface Account {
   readonly id: Id<"acc">;
-  readonly name: string;
-  readonly createdAt: Date;
-}
-
-/** The isolation primitive. */
-export interface Namespace {
-  readonly id: Id<"ns">;
-  readonly accountId: Id<"acc">;
-  /** Unique in its account. */
   readonly name: string;
   readonly createdAt: Date;
 }
@@ -23,10 +15,6 @@ export interface Operator {
   readonly name: string;
   readonly createdAt: Date;
   readonly revokedAt: Date | undefined;
-}
-
-export function newNamespace(accountId: Id<"acc">, name: string, clock: Clock): Namespace {
-  return { id: newId("ns"), accountId, name, createdAt: new Date(clock()) };
 }
 
 /** What a new node starts with. */

@@ -1,6 +1,7 @@
 import type { Id } from "@routeplane/domain";
 import type { Key, Lineage } from "./key.ts";
-import type { Account, Namespace, Operator } from "./node.ts";
+import type { Namespace, NamespaceChange } from "./namespace.ts";
+import type { Account, Operator } from "./node.ts";
 import type { StoredSecret } from "./secret.ts";
 
 /** A page of a list in order of id, and whether there is more. */
@@ -47,8 +48,16 @@ export interface NodeStore {
   findOperator(accountId: Id<"acc">, operatorId: Id<"op">): Promise<Operator | undefined>;
   /** @throws DomainError ALREADY_EXISTS if the account has one of this name. */
   addNamespace(namespace: Namespace): Promise<void>;
-  listNamespaces(accountId: Id<"acc">, page: PageRequest<Id<"ns">>): Promise<Page<Namespace>>;
+  /** @param deletedSince deleted ones are listed from this moment on; undefined: none of them */
+  listNamespaces(accountId: Id<"acc">, page: PageRequest<Id<"ns">>, deletedSince?: Date): Promise<Page<Namespace>>;
+  /** By id, or by name if it is not deleted. */
   findNamespace(accountId: Id<"acc">, nameOrId: string): Promise<Namespace | undefined>;
+  /**
+   * Writes what `change` makes of it, under its lock; undefined if there is none.
+   *
+   * @throws DomainError ALREADY_EXISTS if another one of the account has its name
+   */
+  changeNamespace(accountId: Id<"acc">, nameOrId: string, change: NamespaceChange): Promise<Namespace | undefined>;
   /** @throws DomainError FAILED_PRECONDITION if the node has an account of this name. */
   addAccount(account: Account, namespace: Namespace, operator: Operator, secret: StoredSecret): Promise<void>;
 }

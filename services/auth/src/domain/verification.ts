@@ -18,7 +18,12 @@ export type Verification =
 
 export interface Refusal {
   readonly outcome: "refused";
-  readonly reason: "CREDENTIAL_INVALID" | "CREDENTIAL_REVOKED" | "CREDENTIAL_EXPIRED";
+  readonly reason:
+    | "CREDENTIAL_INVALID"
+    | "CREDENTIAL_REVOKED"
+    | "CREDENTIAL_EXPIRED"
+    | "NAMESPACE_SUSPENDED"
+    | "NAMESPACE_DELETED";
   readonly message: string;
 }
 
@@ -44,6 +49,17 @@ const EXPIRED: Refusal = {
   message: "this API key, or a key above it, has expired",
 };
 
+const SUSPENDED: Refusal = {
+  outcome: "refused",
+  reason: "NAMESPACE_SUSPENDED",
+  message: "the namespace of this API key is suspended",
+};
+const DELETED: Refusal = {
+  outcome: "refused",
+  reason: "NAMESPACE_DELETED",
+  message: "the namespace of this API key was deleted",
+};
+
 /** `last_used_at` is exact to this, so that it costs a write per minute and key, not one per request. */
 const LAST_USED_RESOLUTION_MS = 60_000;
 
@@ -63,6 +79,7 @@ export function createVerify({ secrets, keys, peppers, clock }: VerificationDepe
     if (isRevoked(lineage)) return REVOKED;
     if (isExpired(lineage, now)) return EXPIRED;
     const key = lineage.at(-1) ?? lineage[0];
+    if (key.namespaceState !== "active") return key.namespaceState === "deleted" ? DELETED : SUSPENDED;
     await recordUse(key, now);
     return { outcome: "key", key, scopes: scopesOf(lineage), expiresAt: expiryOf(lineage) };
   }

@@ -10,7 +10,7 @@ import {
 import { Reason } from "@routeplane/contracts/errors";
 import { toTimestamp } from "@routeplane/rpc";
 import { type Key, parentOf } from "../domain/key.ts";
-import type { Namespace } from "../domain/node.ts";
+import { type Namespace, restorableUntil } from "../domain/namespace.ts";
 import type { Verification } from "../domain/verification.ts";
 
 export function toProtoKey(key: Key): MessageInitShape<typeof KeySchema> {
@@ -32,8 +32,17 @@ export function toProtoNamespace(
   namespace: Namespace,
   active: Namespace["id"] | undefined,
 ): MessageInitShape<typeof NamespaceSchema> {
-  const { id, name, createdAt } = namespace;
-  return { id, name, createdAt: toTimestamp(createdAt), active: id === active };
+  const { id, name, createdAt, suspendedAt, deletedAt } = namespace;
+  const until = restorableUntil(namespace);
+  return {
+    id,
+    name,
+    createdAt: toTimestamp(createdAt),
+    active: id === active,
+    ...(suspendedAt && { suspendedAt: toTimestamp(suspendedAt) }),
+    ...(deletedAt && { deletedAt: toTimestamp(deletedAt) }),
+    ...(until && { restorableUntil: toTimestamp(until) }),
+  };
 }
 
 export function toProtoOutcome(verification: Verification): VerifyKeyResponse["outcome"] {

@@ -20,5 +20,10 @@ export function verificationService(verify: Verify, keys: KeyStore): ServiceImpl
 }
 
 export function bootstrapService(bootstrap: Bootstrap): ServiceImpl<typeof BootstrapService> {
-  return { bootstrapNode: ({ operatorToken }) => bootstrap(operatorToken) };
+  return {
+    async bootstrapNode({ operatorToken }) {
+      const { accountId, namespaceId = "" } = await bootstrap(operatorToken);
+      return { accountId, namespaceId };
+    },
+  };
 }

@@ -1,14 +1,35 @@
-import type { ServiceImpl } from "@connectrpc/connect";
+import type { HandlerContext, ServiceImpl } from "@connectrpc/connect";
 import type { NamespaceService } from "@routeplane/contracts/auth";
-import { type Clock, parseId } from "@routeplane/domain";
+import { type Clock, type Id, notFound, parseId } from "@routeplane/domain";
 import { fromPageToken, operatorPrincipalOf, principalOf, toPageToken } from "@routeplane/rpc";
-import { newNamespace } from "../domain/node.ts";
+import {
+  deletedSince,
+  isKnown,
+  type NamespaceChange,
+  newNamespace,
+  remove,
+  rename,
+  restore,
+  resume,
+  suspend,
+} from "../domain/namespace.ts";
 import type { NodeStore } from "../domain/ports.ts";
 import { toProtoNamespace } from "./convert.ts";
 
 const DEFAULT_PAGE_SIZE = 100;
 
 export function namespaceService(nodes: NodeStore, clock: Clock): ServiceImpl<typeof NamespaceService> {
+  /** Changes one that can be named, on behalf of an operator. */
+  async function changed(nameOrId: string, context: HandlerContext, change: NamespaceChange) {
+    const { accountId } = operatorPrincipalOf(context);
+    const namespace = await nodes.changeNamespace(accountId, nameOrId, (before) => {
+      if (!isKnown(before, clock())) throw notFound();
+      return change(before);
+    });
+    if (namespace === undefined) throw notFound();
+    return { namespace: toProtoNamespace(namespace, undefined) };
+  }
+
   return {
     async createNamespace({ name }, context) {
       const namespace = newNamespace(operatorPrincipalOf(context).accountId, name, clock);
@@ -16,18 +37,37 @@ export function namespaceService(nodes: NodeStore, clock: Clock): ServiceImpl<ty
       return { namespace: toProtoNamespace(namespace, undefined) };
     },
 
-    async listNamespaces({ pageSize, pageToken }, context) {
-      const principal = principalOf(context);
-      if (principal.kind === "service") throw new Error("ListNamespaces was let in for a service");
+    async listNamespaces({ pageSize, pageToken, showDeleted }, context) {
+      const { accountId, active } = reachOf(context);
       const after = fromPageToken("namespaces", pageToken, (id) => parseId("ns", id));
       const page = { size: pageSize || DEFAULT_PAGE_SIZE, after };
-      const { rows, more } = await nodes.listNamespaces(principal.accountId, page);
-      const active = principal.kind === "key" ? principal.namespaceId : undefined;
+      const since = showDeleted ? deletedSince(clock()) : undefined;
+      const { rows, more } = await nodes.listNamespaces(accountId, page, since);
       const last = rows.at(-1);
       return {
         namespaces: rows.map((namespace) => toProtoNamespace(namespace, active)),
         nextPageToken: more && last ? toPageToken("namespaces", last.id) : "",
       };
     },
+
+    async getNamespace({ namespace: nameOrId }, context) {
+      const { accountId, active } = reachOf(context);
+      const namespace = await nodes.findNamespace(accountId, nameOrId);
+      if (namespace === undefined || !isKnown(namespace, clock())) throw notFound();
+      return { namespace: toProtoNamespace(namespace, active) };
+    },
+
+    renameNamespace: ({ namespace, name }, context) => changed(namespace, context, rename(name)),
+    suspendNamespace: ({ namespace }, context) => changed(namespace, context, suspend(clock())),
+    resumeNamespace: ({ namespace }, context) => changed(namespace, context, resume),
+    deleteNamespace: ({ namespace }, context) => changed(namespace, context, remove(clock())),
+    restoreNamespace: ({ namespace }, context) => changed(namespace, context, restore),
   };
+}
+
+/** The account whose namespaces the caller may see, and the one that it is bound to. */
+function reachOf(context: HandlerContext): { accountId: Id<"acc">; active: Id<"ns"> | undefined } {
+  const principal = principalOf(context);
+  if (principal.kind === "service") throw new Error(`${context.method.name} was let in for a service`);
+  return { accountId: principal.accountId, active: principal.kind === "key" ? principal.namespaceId : undefined };
 }

@@ -2,6 +2,7 @@ import { type Id, notFound } from "@routeplane/domain";
 import type { Database, Transaction } from "@routeplane/postgres";
 import { sql } from "kysely";
 import type { Key, Lineage } from "../domain/key.ts";
+import type { NamespaceState } from "../domain/namespace.ts";
 import type { KeyStore } from "../domain/ports.ts";
 import type { StoredSecret } from "../domain/secret.ts";
 import { fromKeyRow, toKeyRow, toPage, toSecretColumns } from "./rows.ts";
@@ -59,13 +60,16 @@ export function createKeyStore(database: Database<AuthSchema>): KeyStore {
   };
 }
 
+const namespaceState = sql<NamespaceState>`case
+  when n.deleted_at is not null then 'deleted' when n.suspended_at is not null then 'suspended' else 'active' end`;
+
 /** Only those of the transaction's namespace: row-level security adds the filter. */
 function selectKeys(tx: Transaction<AuthSchema>) {
   return tx
     .selectFrom("keys as k")
     .innerJoin("namespaces as n", "n.id", "k.namespace_id")
     .selectAll("k")
-    .select("n.account_id");
+    .select(["n.account_id", namespaceState.as("namespace_state")]);
 }
 
 async function selectLineage(tx: Transaction<AuthSchema>, keyId: Id<"key">): Promise<Lineage | undefined> {

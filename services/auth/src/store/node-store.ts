@@ -1,5 +1,6 @@
 import { DomainError } from "@routeplane/domain";
-import { type Database, isUniqueViolation } from "@routeplane/postgres";
+import { type Database, isUniqueViolation, type Transaction } from "@routeplane/postgres";
+import type { Namespace } from "../domain/namespace.ts";
 import type { NodeStore } from "../domain/ports.ts";
 import { fromNamespaceRow, fromOperatorRow, toNamespaceRow, toPage, toSecretColumns } from "./rows.ts";
 import type { AuthSchema } from "./schema.ts";
@@ -19,25 +20,21 @@ export function createNodeStore(database: Database<AuthSchema>): NodeStore {
       }),
 
     async addNamespace(namespace) {
-      try {
-        await database.within({ accountId: namespace.accountId }, (tx) =>
+      await orNameTaken(namespace, () =>
+        database.within({ accountId: namespace.accountId }, (tx) =>
           tx.insertInto("namespaces").values(toNamespaceRow(namespace)).execute(),
-        );
-      } catch (error) {
-        if (!isUniqueViolation(error, "namespaces_account_name_key")) throw error;
-        const rule = "is taken by another namespace of this account";
-        throw new DomainError("already_exists", "NAME_TAKEN", `name: ${JSON.stringify(namespace.name)} ${rule}`, {
-          fields: [{ field: "name", rule }],
-          metadata: { field: "name" },
-        });
-      }
+        ),
+      );
     },
 
-    listNamespaces: (accountId, page) =>
+    listNamespaces: (accountId, page, deletedSince) =>
       database.within({ accountId }, async (tx) => {
         const all = tx
           .selectFrom("namespaces")
           .selectAll()
+          .where((is) =>
+            is.or([is("deleted_at", "is", null), ...(deletedSince ? [is("deleted_at", ">", deletedSince)] : [])]),
+          )
           .orderBy("id")
           .limit(page.size + 1);
         const rows = await (page.after === undefined ? all : all.where("id", ">", page.after)).execute();
@@ -46,12 +43,22 @@ export function createNodeStore(database: Database<AuthSchema>): NodeStore {
 
     findNamespace: (accountId, nameOrId) =>
       database.within({ accountId }, async (tx) => {
-        const row = await tx
-          .selectFrom("namespaces")
-          .selectAll()
-          .where((is) => is.or([is("name", "=", nameOrId), is(is.cast<string>("id", "text"), "=", nameOrId)]))
-          .executeTakeFirst();
+        const row = await selectNamespace(tx, nameOrId).executeTakeFirst();
         return row && fromNamespaceRow(row);
+      }),
+
+    changeNamespace: (accountId, nameOrId, change) =>
+      database.within({ accountId }, async (tx) => {
+        const row = await selectNamespace(tx, nameOrId).forUpdate().executeTakeFirst();
+        if (row === undefined) return undefined;
+        const before = fromNamespaceRow(row);
+        const after = change(before);
+        if (after === before) return after;
+        const { name, suspended_at, deleted_at } = toNamespaceRow(after);
+        await orNameTaken(after, () =>
+          tx.updateTable("namespaces").set({ name, suspended_at, deleted_at }).where("id", "=", after.id).execute(),
+        );
+        return after;
       }),
 
     async addAccount(account, namespace, operator, secret) {
@@ -73,4 +80,30 @@ export function createNodeStore(database: Database<AuthSchema>): NodeStore {
       }
     },
   };
+}
+
+/** By id, or by name if it is not deleted. A name is never an id: it holds no underscore. */
+function selectNamespace(tx: Transaction<AuthSchema>, nameOrId: string) {
+  return tx
+    .selectFrom("namespaces")
+    .selectAll()
+    .where((is) =>
+      is.or([
+        is.and([is("name", "=", nameOrId), is("deleted_at", "is", null)]),
+        is(is.cast<string>("id", "text"), "=", nameOrId),
+      ]),
+    );
+}
+
+async function orNameTaken(namespace: Namespace, write: () => Promise<unknown>): Promise<void> {
+  try {
+    await write();
+  } catch (error) {
+    if (!isUniqueViolation(error, "namespaces_account_name_key")) throw error;
+    const rule = "is taken by another namespace of this account";
+    throw new DomainError("already_exists", "NAME_TAKEN", `name: ${JSON.stringify(namespace.name)} ${rule}`, {
+      fields: [{ field: "name", rule }],
+      metadata: { field: "name" },
+    });
+  }
 }

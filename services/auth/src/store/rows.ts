@@ -1,18 +1,23 @@
 import type { Selectable } from "kysely";
 import type { Key } from "../domain/key.ts";
-import type { Namespace, Operator } from "../domain/node.ts";
+import type { Namespace } from "../domain/namespace.ts";
+import type { Operator } from "../domain/node.ts";
 import type { Page, PageRequest } from "../domain/ports.ts";
 import type { StoredSecret } from "../domain/secret.ts";
 import type { AuthSchema, SecretColumns } from "./schema.ts";
 
-/** A key row with the owner of its namespace. */
-type KeyRow = Selectable<AuthSchema["keys"]> & { account_id: Key["accountId"] };
+/** A key row with what counts of its namespace. */
+type KeyRow = Selectable<AuthSchema["keys"]> & {
+  account_id: Key["accountId"];
+  namespace_state: Key["namespaceState"];
+};
 
 export function fromKeyRow(row: KeyRow): Key {
   return {
     id: row.id,
     namespaceId: row.namespace_id,
     accountId: row.account_id,
+    namespaceState: row.namespace_state,
     name: row.name,
     prefix: row.prefix,
     scopes: row.scopes,
@@ -40,11 +45,25 @@ export function toKeyRow(key: Key) {
 }
 
 export function fromNamespaceRow(row: Selectable<AuthSchema["namespaces"]>): Namespace {
-  return { id: row.id, accountId: row.account_id, name: row.name, createdAt: row.created_at };
+  return {
+    id: row.id,
+    accountId: row.account_id,
+    name: row.name,
+    createdAt: row.created_at,
+    suspendedAt: row.suspended_at ?? undefined,
+    deletedAt: row.deleted_at ?? undefined,
+  };
 }
 
-export function toNamespaceRow({ id, accountId, name, createdAt }: Namespace) {
-  return { id, account_id: accountId, name, created_at: createdAt };
+export function toNamespaceRow({ id, accountId, name, createdAt, suspendedAt, deletedAt }: Namespace) {
+  return {
+    id,
+    account_id: accountId,
+    name,
+    created_at: createdAt,
+    suspended_at: suspendedAt ?? null,
+    deleted_at: deletedAt ?? null,
+  };
 }
 
 export function fromOperatorRow(row: Selectable<AuthSchema["operators"]>): Operator {

@@ -5,7 +5,14 @@ import type { Generated } from "kysely";
 /** The tables as the migrations leave them. */
 export interface AuthSchema {
   readonly accounts: { id: Id<"acc">; name: string; created_at: Date };
-  readonly namespaces: { id: Id<"ns">; account_id: Id<"acc">; name: string; created_at: Date };
+  readonly namespaces: {
+    id: Id<"ns">;
+    account_id: Id<"acc">;
+    name: string;
+    created_at: Date;
+    suspended_at: Date | null;
+    deleted_at: Date | null;
+  };
   readonly operators: SecretColumns & {
     account_id: Id<"acc">;
     id: Id<"op">;

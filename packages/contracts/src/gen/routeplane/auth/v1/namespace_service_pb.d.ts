@@ -44,6 +44,27 @@ export declare type Namespace = Message<"routeplane.auth.v1.Namespace"> & {
    * @generated from field: bool active = 4;
    */
   active: boolean;
+
+  /**
+   * Since when every key in it is refused; absent if it is not suspended.
+   *
+   * @generated from field: google.protobuf.Timestamp suspended_at = 5;
+   */
+  suspendedAt?: Timestamp | undefined;
+
+  /**
+   * When it was deleted; absent if it is not.
+   *
+   * @generated from field: google.protobuf.Timestamp deleted_at = 6;
+   */
+  deletedAt?: Timestamp | undefined;
+
+  /**
+   * Until when a deleted namespace can be restored; absent if it is not deleted.
+   *
+   * @generated from field: google.protobuf.Timestamp restorable_until = 7;
+   */
+  restorableUntil?: Timestamp | undefined;
 };
 
 /**
@@ -111,6 +132,13 @@ export declare type ListNamespacesRequest = Message<"routeplane.auth.v1.ListName
    * @generated from field: string page_token = 2;
    */
   pageToken: string;
+
+  /**
+   * Whether to list deleted namespaces as well, as long as they can be restored.
+   *
+   * @generated from field: bool show_deleted = 3;
+   */
+  showDeleted: boolean;
 };
 
 /**
@@ -147,6 +175,253 @@ export declare type ListNamespacesResponse = Message<"routeplane.auth.v1.ListNam
 export declare const ListNamespacesResponseSchema: GenMessage<ListNamespacesResponse>;
 
 /**
+ * Request of GetNamespace.
+ *
+ * @generated from message routeplane.auth.v1.GetNamespaceRequest
+ */
+export declare type GetNamespaceRequest = Message<"routeplane.auth.v1.GetNamespaceRequest"> & {
+  /**
+   * Name or `ns_…` id of a namespace of the account.
+   *
+   * @generated from field: string namespace = 1;
+   */
+  namespace: string;
+};
+
+/**
+ * Describes the message routeplane.auth.v1.GetNamespaceRequest.
+ * Use `create(GetNamespaceRequestSchema)` to create a new message.
+ */
+export declare const GetNamespaceRequestSchema: GenMessage<GetNamespaceRequest>;
+
+/**
+ * Response of GetNamespace.
+ *
+ * @generated from message routeplane.auth.v1.GetNamespaceResponse
+ */
+export declare type GetNamespaceResponse = Message<"routeplane.auth.v1.GetNamespaceResponse"> & {
+  /**
+   * The namespace.
+   *
+   * @generated from field: routeplane.auth.v1.Namespace namespace = 1;
+   */
+  namespace?: Namespace | undefined;
+};
+
+/**
+ * Describes the message routeplane.auth.v1.GetNamespaceResponse.
+ * Use `create(GetNamespaceResponseSchema)` to create a new message.
+ */
+export declare const GetNamespaceResponseSchema: GenMessage<GetNamespaceResponse>;
+
+/**
+ * Request of RenameNamespace.
+ *
+ * @generated from message routeplane.auth.v1.RenameNamespaceRequest
+ */
+export declare type RenameNamespaceRequest = Message<"routeplane.auth.v1.RenameNamespaceRequest"> & {
+  /**
+   * Name or `ns_…` id of a namespace of the account.
+   *
+   * @generated from field: string namespace = 1;
+   */
+  namespace: string;
+
+  /**
+   * 1 to 63 lower-case letters, digits and hyphens, starting with a letter.
+   *
+   * @generated from field: string name = 2;
+   */
+  name: string;
+};
+
+/**
+ * Describes the message routeplane.auth.v1.RenameNamespaceRequest.
+ * Use `create(RenameNamespaceRequestSchema)` to create a new message.
+ */
+export declare const RenameNamespaceRequestSchema: GenMessage<RenameNamespaceRequest>;
+
+/**
+ * Response of RenameNamespace.
+ *
+ * @generated from message routeplane.auth.v1.RenameNamespaceResponse
+ */
+export declare type RenameNamespaceResponse = Message<"routeplane.auth.v1.RenameNamespaceResponse"> & {
+  /**
+   * The namespace under its new name.
+   *
+   * @generated from field: routeplane.auth.v1.Namespace namespace = 1;
+   */
+  namespace?: Namespace | undefined;
+};
+
+/**
+ * Describes the message routeplane.auth.v1.RenameNamespaceResponse.
+ * Use `create(RenameNamespaceResponseSchema)` to create a new message.
+ */
+export declare const RenameNamespaceResponseSchema: GenMessage<RenameNamespaceResponse>;
+
+/**
+ * Request of SuspendNamespace.
+ *
+ * @generated from message routeplane.auth.v1.SuspendNamespaceRequest
+ */
+export declare type SuspendNamespaceRequest = Message<"routeplane.auth.v1.SuspendNamespaceRequest"> & {
+  /**
+   * Name or `ns_…` id of a namespace of the account.
+   *
+   * @generated from field: string namespace = 1;
+   */
+  namespace: string;
+};
+
+/**
+ * Describes the message routeplane.auth.v1.SuspendNamespaceRequest.
+ * Use `create(SuspendNamespaceRequestSchema)` to create a new message.
+ */
+export declare const SuspendNamespaceRequestSchema: GenMessage<SuspendNamespaceRequest>;
+
+/**
+ * Response of SuspendNamespace.
+ *
+ * @generated from message routeplane.auth.v1.SuspendNamespaceResponse
+ */
+export declare type SuspendNamespaceResponse = Message<"routeplane.auth.v1.SuspendNamespaceResponse"> & {
+  /**
+   * The namespace, suspended.
+   *
+   * @generated from field: routeplane.auth.v1.Namespace namespace = 1;
+   */
+  namespace?: Namespace | undefined;
+};
+
+/**
+ * Describes the message routeplane.auth.v1.SuspendNamespaceResponse.
+ * Use `create(SuspendNamespaceResponseSchema)` to create a new message.
+ */
+export declare const SuspendNamespaceResponseSchema: GenMessage<SuspendNamespaceResponse>;
+
+/**
+ * Request of ResumeNamespace.
+ *
+ * @generated from message routeplane.auth.v1.ResumeNamespaceRequest
+ */
+export declare type ResumeNamespaceRequest = Message<"routeplane.auth.v1.ResumeNamespaceRequest"> & {
+  /**
+   * Name or `ns_…` id of a namespace of the account.
+   *
+   * @generated from field: string namespace = 1;
+   */
+  namespace: string;
+};
+
+/**
+ * Describes the message routeplane.auth.v1.ResumeNamespaceRequest.
+ * Use `create(ResumeNamespaceRequestSchema)` to create a new message.
+ */
+export declare const ResumeNamespaceRequestSchema: GenMessage<ResumeNamespaceRequest>;
+
+/**
+ * Response of ResumeNamespace.
+ *
+ * @generated from message routeplane.auth.v1.ResumeNamespaceResponse
+ */
+export declare type ResumeNamespaceResponse = Message<"routeplane.auth.v1.ResumeNamespaceResponse"> & {
+  /**
+   * The namespace, not suspended.
+   *
+   * @generated from field: routeplane.auth.v1.Namespace namespace = 1;
+   */
+  namespace?: Namespace | undefined;
+};
+
+/**
+ * Describes the message routeplane.auth.v1.ResumeNamespaceResponse.
+ * Use `create(ResumeNamespaceResponseSchema)` to create a new message.
+ */
+export declare const ResumeNamespaceResponseSchema: GenMessage<ResumeNamespaceResponse>;
+
+/**
+ * Request of DeleteNamespace.
+ *
+ * @generated from message routeplane.auth.v1.DeleteNamespaceRequest
+ */
+export declare type DeleteNamespaceRequest = Message<"routeplane.auth.v1.DeleteNamespaceRequest"> & {
+  /**
+   * Name or `ns_…` id of a namespace of the account.
+   *
+   * @generated from field: string namespace = 1;
+   */
+  namespace: string;
+};
+
+/**
+ * Describes the message routeplane.auth.v1.DeleteNamespaceRequest.
+ * Use `create(DeleteNamespaceRequestSchema)` to create a new message.
+ */
+export declare const DeleteNamespaceRequestSchema: GenMessage<DeleteNamespaceRequest>;
+
+/**
+ * Response of DeleteNamespace.
+ *
+ * @generated from message routeplane.auth.v1.DeleteNamespaceResponse
+ */
+export declare type DeleteNamespaceResponse = Message<"routeplane.auth.v1.DeleteNamespaceResponse"> & {
+  /**
+   * The namespace, deleted.
+   *
+   * @generated from field: routeplane.auth.v1.Namespace namespace = 1;
+   */
+  namespace?: Namespace | undefined;
+};
+
+/**
+ * Describes the message routeplane.auth.v1.DeleteNamespaceResponse.
+ * Use `create(DeleteNamespaceResponseSchema)` to create a new message.
+ */
+export declare const DeleteNamespaceResponseSchema: GenMessage<DeleteNamespaceResponse>;
+
+/**
+ * Request of RestoreNamespace.
+ *
+ * @generated from message routeplane.auth.v1.RestoreNamespaceRequest
+ */
+export declare type RestoreNamespaceRequest = Message<"routeplane.auth.v1.RestoreNamespaceRequest"> & {
+  /**
+   * `ns_…` id of a deleted namespace of the account: its name may be another one's by now.
+   *
+   * @generated from field: string namespace = 1;
+   */
+  namespace: string;
+};
+
+/**
+ * Describes the message routeplane.auth.v1.RestoreNamespaceRequest.
+ * Use `create(RestoreNamespaceRequestSchema)` to create a new message.
+ */
+export declare const RestoreNamespaceRequestSchema: GenMessage<RestoreNamespaceRequest>;
+
+/**
+ * Response of RestoreNamespace.
+ *
+ * @generated from message routeplane.auth.v1.RestoreNamespaceResponse
+ */
+export declare type RestoreNamespaceResponse = Message<"routeplane.auth.v1.RestoreNamespaceResponse"> & {
+  /**
+   * The namespace, not deleted.
+   *
+   * @generated from field: routeplane.auth.v1.Namespace namespace = 1;
+   */
+  namespace?: Namespace | undefined;
+};
+
+/**
+ * Describes the message routeplane.auth.v1.RestoreNamespaceResponse.
+ * Use `create(RestoreNamespaceResponseSchema)` to create a new message.
+ */
+export declare const RestoreNamespaceResponseSchema: GenMessage<RestoreNamespaceResponse>;
+
+/**
  * Namespaces: the isolation primitive. Keys, policies, bindings and usage live in exactly one.
  *
  * @generated from service routeplane.auth.v1.NamespaceService
@@ -173,6 +448,74 @@ export declare const NamespaceService: GenService<{
     methodKind: "unary";
     input: typeof ListNamespacesRequestSchema;
     output: typeof ListNamespacesResponseSchema;
+  },
+  /**
+   * Reads one namespace of the caller's account.
+   * Errors: NOT_FOUND RESOURCE_NOT_FOUND.
+   *
+   * @generated from rpc routeplane.auth.v1.NamespaceService.GetNamespace
+   */
+  getNamespace: {
+    methodKind: "unary";
+    input: typeof GetNamespaceRequestSchema;
+    output: typeof GetNamespaceResponseSchema;
+  },
+  /**
+   * Renames a namespace. Its id, keys, policies and usage stay as they are.
+   * Errors: NOT_FOUND RESOURCE_NOT_FOUND; ALREADY_EXISTS NAME_TAKEN.
+   *
+   * @generated from rpc routeplane.auth.v1.NamespaceService.RenameNamespace
+   */
+  renameNamespace: {
+    methodKind: "unary";
+    input: typeof RenameNamespaceRequestSchema;
+    output: typeof RenameNamespaceResponseSchema;
+  },
+  /**
+   * Suspends a namespace: from now on every key in it is refused, and nothing is lost. Idempotent.
+   * Errors: NOT_FOUND RESOURCE_NOT_FOUND.
+   *
+   * @generated from rpc routeplane.auth.v1.NamespaceService.SuspendNamespace
+   */
+  suspendNamespace: {
+    methodKind: "unary";
+    input: typeof SuspendNamespaceRequestSchema;
+    output: typeof SuspendNamespaceResponseSchema;
+  },
+  /**
+   * Ends a suspension: keys that were valid are valid again. Idempotent.
+   * Errors: NOT_FOUND RESOURCE_NOT_FOUND.
+   *
+   * @generated from rpc routeplane.auth.v1.NamespaceService.ResumeNamespace
+   */
+  resumeNamespace: {
+    methodKind: "unary";
+    input: typeof ResumeNamespaceRequestSchema;
+    output: typeof ResumeNamespaceResponseSchema;
+  },
+  /**
+   * Deletes a namespace: every key in it is refused and its name is free again. It can be restored for 30 days; its usage
+   * history is kept. Idempotent.
+   * Errors: NOT_FOUND RESOURCE_NOT_FOUND.
+   *
+   * @generated from rpc routeplane.auth.v1.NamespaceService.DeleteNamespace
+   */
+  deleteNamespace: {
+    methodKind: "unary";
+    input: typeof DeleteNamespaceRequestSchema;
+    output: typeof DeleteNamespaceResponseSchema;
+  },
+  /**
+   * Brings a deleted namespace back as it was. Idempotent.
+   * Errors: NOT_FOUND RESOURCE_NOT_FOUND, also once its 30 days are over; ALREADY_EXISTS NAME_TAKEN if its name was given
+   * to another one meanwhile: rename that one first.
+   *
+   * @generated from rpc routeplane.auth.v1.NamespaceService.RestoreNamespace
+   */
+  restoreNamespace: {
+    methodKind: "unary";
+    input: typeof RestoreNamespaceRequestSchema;
+    output: typeof RestoreNamespaceResponseSchema;
   },
 }>;
 

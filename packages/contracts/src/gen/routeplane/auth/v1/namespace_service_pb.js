@@ -11,7 +11,7 @@ import { file_routeplane_access_v1_access } from "../../access/v1/access_pb.js";
  * Describes the file routeplane/auth/v1/namespace_service.proto.
  */
 export const file_routeplane_auth_v1_namespace_service = /*@__PURE__*/
-  fileDesc("Cipyb3V0ZXBsYW5lL2F1dGgvdjEvbmFtZXNwYWNlX3NlcnZpY2UucHJvdG8SEnJvdXRlcGxhbmUuYXV0aC52MSJlCglOYW1lc3BhY2USCgoCaWQYASABKAkSDAoEbmFtZRgCIAEoCRIuCgpjcmVhdGVkX2F0GAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIOCgZhY3RpdmUYBCABKAgiugEKFkNyZWF0ZU5hbWVzcGFjZVJlcXVlc3QSnwEKBG5hbWUYASABKAlCkAG6SIwBugGIAQoObmFtZXNwYWNlLm5hbWUSTm11c3QgYmUgMSB0byA2MyBsb3dlci1jYXNlIGxldHRlcnMsIGRpZ2l0cyBvciBoeXBoZW5zLCBhbmQgc3RhcnQgd2l0aCBhIGxldHRlchomdGhpcy5tYXRjaGVzKCdeW2Etel1bYS16MC05LV17MCw2Mn0kJykiSwoXQ3JlYXRlTmFtZXNwYWNlUmVzcG9uc2USMAoJbmFtZXNwYWNlGAEgASgLMh0ucm91dGVwbGFuZS5hdXRoLnYxLk5hbWVzcGFjZSJUChVMaXN0TmFtZXNwYWNlc1JlcXVlc3QSHQoJcGFnZV9zaXplGAEgASgFQgq6SAcaBRjoBygAEhwKCnBhZ2VfdG9rZW4YAiABKAlCCLpIBXIDGOgHImQKFkxpc3ROYW1lc3BhY2VzUmVzcG9uc2USMQoKbmFtZXNwYWNlcxgBIAMoCzIdLnJvdXRlcGxhbmUuYXV0aC52MS5OYW1lc3BhY2USFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJMpYCChBOYW1lc3BhY2VTZXJ2aWNlEngKD0NyZWF0ZU5hbWVzcGFjZRIqLnJvdXRlcGxhbmUuYXV0aC52MS5DcmVhdGVOYW1lc3BhY2VSZXF1ZXN0Gisucm91dGVwbGFuZS5hdXRoLnYxLkNyZWF0ZU5hbWVzcGFjZVJlc3BvbnNlIgyiuxgIb3BlcmF0b3IShwEKDkxpc3ROYW1lc3BhY2VzEikucm91dGVwbGFuZS5hdXRoLnYxLkxpc3ROYW1lc3BhY2VzUmVxdWVzdBoqLnJvdXRlcGxhbmUuYXV0aC52MS5MaXN0TmFtZXNwYWNlc1Jlc3BvbnNlIh6iuxgObmFtZXNwYWNlOnJlYWSiuxgIb3BlcmF0b3JiBnByb3RvMw", [file_buf_validate_validate, file_google_protobuf_timestamp, file_routeplane_access_v1_access]);
+  fileDesc("Cipyb3V0ZXBsYW5lL2F1dGgvdjEvbmFtZXNwYWNlX3NlcnZpY2UucHJvdG8SEnJvdXRlcGxhbmUuYXV0aC52MSL9AQoJTmFtZXNwYWNlEgoKAmlkGAEgASgJEgwKBG5hbWUYAiABKAkSLgoKY3JlYXRlZF9hdBgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDgoGYWN0aXZlGAQgASgIEjAKDHN1c3BlbmRlZF9hdBgFIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLgoKZGVsZXRlZF9hdBgGIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASNAoQcmVzdG9yYWJsZV91bnRpbBgHIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAiugEKFkNyZWF0ZU5hbWVzcGFjZVJlcXVlc3QSnwEKBG5hbWUYASABKAlCkAG6SIwBugGIAQoObmFtZXNwYWNlLm5hbWUSTm11c3QgYmUgMSB0byA2MyBsb3dlci1jYXNlIGxldHRlcnMsIGRpZ2l0cyBvciBoeXBoZW5zLCBhbmQgc3RhcnQgd2l0aCBhIGxldHRlchomdGhpcy5tYXRjaGVzKCdeW2Etel1bYS16MC05LV17MCw2Mn0kJykiSwoXQ3JlYXRlTmFtZXNwYWNlUmVzcG9uc2USMAoJbmFtZXNwYWNlGAEgASgLMh0ucm91dGVwbGFuZS5hdXRoLnYxLk5hbWVzcGFjZSJqChVMaXN0TmFtZXNwYWNlc1JlcXVlc3QSHQoJcGFnZV9zaXplGAEgASgFQgq6SAcaBRjoBygAEhwKCnBhZ2VfdG9rZW4YAiABKAlCCLpIBXIDGOgHEhQKDHNob3dfZGVsZXRlZBgDIAEoCCJkChZMaXN0TmFtZXNwYWNlc1Jlc3BvbnNlEjEKCm5hbWVzcGFjZXMYASADKAsyHS5yb3V0ZXBsYW5lLmF1dGgudjEuTmFtZXNwYWNlEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSIxChNHZXROYW1lc3BhY2VSZXF1ZXN0EhoKCW5hbWVzcGFjZRgBIAEoCUIHukgEcgIQASJIChRHZXROYW1lc3BhY2VSZXNwb25zZRIwCgluYW1lc3BhY2UYASABKAsyHS5yb3V0ZXBsYW5lLmF1dGgudjEuTmFtZXNwYWNlItYBChZSZW5hbWVOYW1lc3BhY2VSZXF1ZXN0EhoKCW5hbWVzcGFjZRgBIAEoCUIHukgEcgIQARKfAQoEbmFtZRgCIAEoCUKQAbpIjAG6AYgBCg5uYW1lc3BhY2UubmFtZRJObXVzdCBiZSAxIHRvIDYzIGxvd2VyLWNhc2UgbGV0dGVycywgZGlnaXRzIG9yIGh5cGhlbnMsIGFuZCBzdGFydCB3aXRoIGEgbGV0dGVyGiZ0aGlzLm1hdGNoZXMoJ15bYS16XVthLXowLTktXXswLDYyfSQnKSJLChdSZW5hbWVOYW1lc3BhY2VSZXNwb25zZRIwCgluYW1lc3BhY2UYASABKAsyHS5yb3V0ZXBsYW5lLmF1dGgudjEuTmFtZXNwYWNlIjUKF1N1c3BlbmROYW1lc3BhY2VSZXF1ZXN0EhoKCW5hbWVzcGFjZRgBIAEoCUIHukgEcgIQASJMChhTdXNwZW5kTmFtZXNwYWNlUmVzcG9uc2USMAoJbmFtZXNwYWNlGAEgASgLMh0ucm91dGVwbGFuZS5hdXRoLnYxLk5hbWVzcGFjZSI0ChZSZXN1bWVOYW1lc3BhY2VSZXF1ZXN0EhoKCW5hbWVzcGFjZRgBIAEoCUIHukgEcgIQASJLChdSZXN1bWVOYW1lc3BhY2VSZXNwb25zZRIwCgluYW1lc3BhY2UYASABKAsyHS5yb3V0ZXBsYW5lLmF1dGgudjEuTmFtZXNwYWNlIjQKFkRlbGV0ZU5hbWVzcGFjZVJlcXVlc3QSGgoJbmFtZXNwYWNlGAEgASgJQge6SARyAhABIksKF0RlbGV0ZU5hbWVzcGFjZVJlc3BvbnNlEjAKCW5hbWVzcGFjZRgBIAEoCzIdLnJvdXRlcGxhbmUuYXV0aC52MS5OYW1lc3BhY2UiNQoXUmVzdG9yZU5hbWVzcGFjZVJlcXVlc3QSGgoJbmFtZXNwYWNlGAEgASgJQge6SARyAhABIkwKGFJlc3RvcmVOYW1lc3BhY2VSZXNwb25zZRIwCgluYW1lc3BhY2UYASABKAsyHS5yb3V0ZXBsYW5lLmF1dGgudjEuTmFtZXNwYWNlMoIIChBOYW1lc3BhY2VTZXJ2aWNlEngKD0NyZWF0ZU5hbWVzcGFjZRIqLnJvdXRlcGxhbmUuYXV0aC52MS5DcmVhdGVOYW1lc3BhY2VSZXF1ZXN0Gisucm91dGVwbGFuZS5hdXRoLnYxLkNyZWF0ZU5hbWVzcGFjZVJlc3BvbnNlIgyiuxgIb3BlcmF0b3IShwEKDkxpc3ROYW1lc3BhY2VzEikucm91dGVwbGFuZS5hdXRoLnYxLkxpc3ROYW1lc3BhY2VzUmVxdWVzdBoqLnJvdXRlcGxhbmUuYXV0aC52MS5MaXN0TmFtZXNwYWNlc1Jlc3BvbnNlIh6iuxgObmFtZXNwYWNlOnJlYWSiuxgIb3BlcmF0b3ISgQEKDEdldE5hbWVzcGFjZRInLnJvdXRlcGxhbmUuYXV0aC52MS5HZXROYW1lc3BhY2VSZXF1ZXN0Gigucm91dGVwbGFuZS5hdXRoLnYxLkdldE5hbWVzcGFjZVJlc3BvbnNlIh6iuxgObmFtZXNwYWNlOnJlYWSiuxgIb3BlcmF0b3ISeAoPUmVuYW1lTmFtZXNwYWNlEioucm91dGVwbGFuZS5hdXRoLnYxLlJlbmFtZU5hbWVzcGFjZVJlcXVlc3QaKy5yb3V0ZXBsYW5lLmF1dGgudjEuUmVuYW1lTmFtZXNwYWNlUmVzcG9uc2UiDKK7GAhvcGVyYXRvchJ7ChBTdXNwZW5kTmFtZXNwYWNlEisucm91dGVwbGFuZS5hdXRoLnYxLlN1c3BlbmROYW1lc3BhY2VSZXF1ZXN0Giwucm91dGVwbGFuZS5hdXRoLnYxLlN1c3BlbmROYW1lc3BhY2VSZXNwb25zZSIMorsYCG9wZXJhdG9yEngKD1Jlc3VtZU5hbWVzcGFjZRIqLnJvdXRlcGxhbmUuYXV0aC52MS5SZXN1bWVOYW1lc3BhY2VSZXF1ZXN0Gisucm91dGVwbGFuZS5hdXRoLnYxLlJlc3VtZU5hbWVzcGFjZVJlc3BvbnNlIgyiuxgIb3BlcmF0b3ISeAoPRGVsZXRlTmFtZXNwYWNlEioucm91dGVwbGFuZS5hdXRoLnYxLkRlbGV0ZU5hbWVzcGFjZVJlcXVlc3QaKy5yb3V0ZXBsYW5lLmF1dGgudjEuRGVsZXRlTmFtZXNwYWNlUmVzcG9uc2UiDKK7GAhvcGVyYXRvchJ7ChBSZXN0b3JlTmFtZXNwYWNlEisucm91dGVwbGFuZS5hdXRoLnYxLlJlc3RvcmVOYW1lc3BhY2VSZXF1ZXN0Giwucm91dGVwbGFuZS5hdXRoLnYxLlJlc3RvcmVOYW1lc3BhY2VSZXNwb25zZSIMorsYCG9wZXJhdG9yYgZwcm90bzM", [file_buf_validate_validate, file_google_protobuf_timestamp, file_routeplane_access_v1_access]);
 
 /**
  * Describes the message routeplane.auth.v1.Namespace.
@@ -47,6 +47,90 @@ export const ListNamespacesRequestSchema = /*@__PURE__*/
  */
 export const ListNamespacesResponseSchema = /*@__PURE__*/
   messageDesc(file_routeplane_auth_v1_namespace_service, 4);
+
+/**
+ * Describes the message routeplane.auth.v1.GetNamespaceRequest.
+ * Use `create(GetNamespaceRequestSchema)` to create a new message.
+ */
+export const GetNamespaceRequestSchema = /*@__PURE__*/
+  messageDesc(file_routeplane_auth_v1_namespace_service, 5);
+
+/**
+ * Describes the message routeplane.auth.v1.GetNamespaceResponse.
+ * Use `create(GetNamespaceResponseSchema)` to create a new message.
+ */
+export const GetNamespaceResponseSchema = /*@__PURE__*/
+  messageDesc(file_routeplane_auth_v1_namespace_service, 6);
+
+/**
+ * Describes the message routeplane.auth.v1.RenameNamespaceRequest.
+ * Use `create(RenameNamespaceRequestSchema)` to create a new message.
+ */
+export const RenameNamespaceRequestSchema = /*@__PURE__*/
+  messageDesc(file_routeplane_auth_v1_namespace_service, 7);
+
+/**
+ * Describes the message routeplane.auth.v1.RenameNamespaceResponse.
+ * Use `create(RenameNamespaceResponseSchema)` to create a new message.
+ */
+export const RenameNamespaceResponseSchema = /*@__PURE__*/
+  messageDesc(file_routeplane_auth_v1_namespace_service, 8);
+
+/**
+ * Describes the message routeplane.auth.v1.SuspendNamespaceRequest.
+ * Use `create(SuspendNamespaceRequestSchema)` to create a new message.
+ */
+export const SuspendNamespaceRequestSchema = /*@__PURE__*/
+  messageDesc(file_routeplane_auth_v1_namespace_service, 9);
+
+/**
+ * Describes the message routeplane.auth.v1.SuspendNamespaceResponse.
+ * Use `create(SuspendNamespaceResponseSchema)` to create a new message.
+ */
+export const SuspendNamespaceResponseSchema = /*@__PURE__*/
+  messageDesc(file_routeplane_auth_v1_namespace_service, 10);
+
+/**
+ * Describes the message routeplane.auth.v1.ResumeNamespaceRequest.
+ * Use `create(ResumeNamespaceRequestSchema)` to create a new message.
+ */
+export const ResumeNamespaceRequestSchema = /*@__PURE__*/
+  messageDesc(file_routeplane_auth_v1_namespace_service, 11);
+
+/**
+ * Describes the message routeplane.auth.v1.ResumeNamespaceResponse.
+ * Use `create(ResumeNamespaceResponseSchema)` to create a new message.
+ */
+export const ResumeNamespaceResponseSchema = /*@__PURE__*/
+  messageDesc(file_routeplane_auth_v1_namespace_service, 12);
+
+/**
+ * Describes the message routeplane.auth.v1.DeleteNamespaceRequest.
+ * Use `create(DeleteNamespaceRequestSchema)` to create a new message.
+ */
+export const DeleteNamespaceRequestSchema = /*@__PURE__*/
+  messageDesc(file_routeplane_auth_v1_namespace_service, 13);
+
+/**
+ * Describes the message routeplane.auth.v1.DeleteNamespaceResponse.
+ * Use `create(DeleteNamespaceResponseSchema)` to create a new message.
+ */
+export const DeleteNamespaceResponseSchema = /*@__PURE__*/
+  messageDesc(file_routeplane_auth_v1_namespace_service, 14);
+
+/**
+ * Describes the message routeplane.auth.v1.RestoreNamespaceRequest.
+ * Use `create(RestoreNamespaceRequestSchema)` to create a new message.
+ */
+export const RestoreNamespaceRequestSchema = /*@__PURE__*/
+  messageDesc(file_routeplane_auth_v1_namespace_service, 15);
+
+/**
+ * Describes the message routeplane.auth.v1.RestoreNamespaceResponse.
+ * Use `create(RestoreNamespaceResponseSchema)` to create a new message.
+ */
+export const RestoreNamespaceResponseSchema = /*@__PURE__*/
+  messageDesc(file_routeplane_auth_v1_namespace_service, 16);
 
 /**
  * Namespaces: the isolation primitive. Keys, policies, bindings and usage live in exactly one.

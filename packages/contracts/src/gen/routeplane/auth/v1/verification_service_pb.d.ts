@@ -273,7 +273,7 @@ export declare type BootstrapNodeResponse = Message<"routeplane.auth.v1.Bootstra
   accountId: string;
 
   /**
-   * `ns_…` of the namespace `default`.
+   * `ns_…` of the namespace `default`; empty if the operator has renamed or deleted it since.
    *
    * @generated from field: string namespace_id = 2;
    */

@@ -162,6 +162,20 @@ export enum Reason {
    * @generated from enum value: REASON_CANCELLED = 20;
    */
   CANCELLED = 20,
+
+  /**
+   * UNAUTHENTICATED: the namespace of the key is suspended by the operator. Said only once the secret is proven.
+   *
+   * @generated from enum value: REASON_NAMESPACE_SUSPENDED = 22;
+   */
+  NAMESPACE_SUSPENDED = 22,
+
+  /**
+   * UNAUTHENTICATED: the namespace of the key was deleted. Said only once the secret is proven.
+   *
+   * @generated from enum value: REASON_NAMESPACE_DELETED = 23;
+   */
+  NAMESPACE_DELETED = 23,
 }
 
 /**
