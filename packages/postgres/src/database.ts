@@ -1,6 +1,8 @@
-import { Kysely, type Transaction as KyselyTransaction, PostgresDialect, sql } from "kysely";
+import { Kysely, type Transaction as KyselyTransaction, sql } from "kysely";
 import pg from "pg";
+import { ScopedDialect } from "./dialect.ts";
 import { fromDriverError } from "./errors.ts";
+import { isStalePlan, StatementNames } from "./statement-names.ts";
 
 /** What row-level security lets a transaction see: rows of this namespace, account or token lookup. */
 export interface Scope {
@@ -11,14 +13,20 @@ export interface Scope {
 
 export type Transaction<Schema> = KyselyTransaction<Schema>;
 
+/** From here on the transaction sees only the rows of `scope`, and no longer those of the scope before. */
+export type Enter = (scope: Scope) => Promise<void>;
+
 export interface Database<Schema> {
   readonly name: string;
   /**
-   * Runs `work` in one transaction that sees only the rows of `scope`. The only way to query.
+   * Runs `work` in one transaction that sees only the rows of `scope`. The only way to query. Costs two round trips on top
+   * of those of `work`: one that begins and sets the scope, and the commit.
    *
+   * @param work gets, besides the transaction, a way into another scope: for what is only known once something was read.
+   *   Runs a second time, after a rollback, if a migration has just changed a table under a kept plan.
    * @throws DomainError UNAVAILABLE (dependency `postgres`) if the database does not answer in time.
    */
-  within<T>(scope: Scope, work: (transaction: Transaction<Schema>) => Promise<T>): Promise<T>;
+  within<T>(scope: Scope, work: (transaction: Transaction<Schema>, enter: Enter) => Promise<T>): Promise<T>;
   /** Whether a query gets through now, and finds a schema that has been migrated. */
   isReachable(): Promise<boolean>;
   stop(): Promise<void>;
@@ -32,6 +40,11 @@ export interface DatabaseOptions {
   readonly applicationName: string;
   /** 10 by default. */
   readonly maxConnections?: number;
+  /**
+   * Whether connections keep the plans of statements. False by default: it is for services with few, short statements that
+   * differ in nothing but their values. A pooler in between must know prepared statements (PgBouncer from 1.21).
+   */
+  readonly keepPlans?: boolean;
 }
 
 const CONNECT_TIMEOUT_MS = 2_000;
@@ -56,15 +69,24 @@ export function openDatabase<Schema>(options: DatabaseOptions): Database<Schema>
   // An idle connection that breaks is replaced at the next query; without a listener it would end the process.
   pool.on("error", () => {});
 
-  const kysely = new Kysely<Schema>({ dialect: new PostgresDialect({ pool: neverReusingOpenTransactions(pool) }) });
+  const names = options.keepPlans === true ? new StatementNames() : undefined;
+  const kysely = new Kysely<Schema>({ dialect: new ScopedDialect(pool, names) });
 
   return {
     name: `database pool ${options.applicationName}`,
     async within(scope, work) {
+      const attempt = () =>
+        kysely.transaction().execute(async (transaction) => {
+          await sql.raw(`begin; ${settings(scope)}`).execute(transaction);
+          return work(transaction, async (next) => {
+            await sql.raw(settings(next)).execute(transaction);
+          });
+        });
       try {
-        return await kysely.transaction().execute(async (transaction) => {
-          await sql`select ${settings(scope)}`.execute(transaction);
-          return work(transaction);
+        return await attempt().catch((error: unknown) => {
+          if (!isStalePlan(error)) throw error;
+          names?.forget();
+          return attempt();
         });
       } catch (error) {
         throw fromDriverError(error);
@@ -84,14 +106,14 @@ export function openDatabase<Schema>(options: DatabaseOptions): Database<Schema>
   };
 }
 
-/** Every setting every time, so that what a scope does not name is empty whatever the connection did before. */
-function settings({ namespaceId = "", accountId = "", lookupId = "" }: Scope) {
-  const setting = (name: string, value: string) => sql`set_config(${`routeplane.${name}`}, ${value}, true)`;
-  return sql.join([
-    setting("namespace_id", namespaceId),
-    setting("account_id", accountId),
-    setting("lookup_id", lookupId),
-  ]);
+/**
+ * Every setting every time, so that what a scope does not name is empty whatever the connection did before. As text without
+ * parameters, which can be sent behind a BEGIN.
+ */
+function settings({ namespaceId = "", accountId = "", lookupId = "" }: Scope): string {
+  const setting = (name: string, value: string) => `set_config('routeplane.${name}', ${pg.escapeLiteral(value)}, true)`;
+  const all = [setting("namespace_id", namespaceId), setting("account_id", accountId), setting("lookup_id", lookupId)];
+  return `select ${all.join(", ")}`;
 }
 
 /** BIGINT (oid 20) as bigint: money and counts are exact. Everything else as the driver has it. */
@@ -100,20 +122,3 @@ function exactIntegers(oid: number, format?: "text" | "binary") {
 }
 
 const getDriverParser = pg.types.getTypeParser as (oid: number, format?: string) => (value: string) => unknown;
-
-/**
- * A connection that comes back inside a transaction (its ROLLBACK failed, or a query was given up) carries its tenant to
- * the next borrower: it is closed instead.
- */
-function neverReusingOpenTransactions(pool: pg.Pool) {
-  return {
-    options: {},
-    async connect() {
-      const client = await pool.connect();
-      const release = client.release.bind(client);
-      client.release = () => release(client.getTransactionStatus() !== "I");
-      return client;
-    },
-    end: () => pool.end(),
-  };
-}

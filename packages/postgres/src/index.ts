@@ -1,4 +1,11 @@
-export { type Database, type DatabaseOptions, openDatabase, type Scope, type Transaction } from "./database.ts";
+export {
+  type Database,
+  type DatabaseOptions,
+  type Enter,
+  openDatabase,
+  type Scope,
+  type Transaction,
+} from "./database.ts";
 export { isDataFault, isForeignKeyViolation, isUniqueViolation } from "./errors.ts";
 export { migrateFromEnvironment, migrateToLatest, type MigrationOptions, type Migrations } from "./migrate.ts";
 export { type DatabasePlan, databasePlan, databaseUrl, type RoleName, provision } from "./provision.ts";

@@ -25,6 +25,7 @@ export async function startAuth(config: Config): Promise<RunningProcess> {
     url: config.databaseUrl,
     schema: "auth",
     applicationName: "routeplane-auth",
+    keepPlans: true,
   });
   warmValidation(publishedServices().auth);
   const server = await startRpcServer({ ...config, ...wireAuth({ config, database, log, clock: Date.now }) });

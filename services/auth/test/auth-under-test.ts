@@ -32,6 +32,7 @@ export async function startAuthUnderTest(): Promise<AuthUnderTest> {
     url: clone.url("routeplane_auth"),
     schema: "auth",
     applicationName: "auth-test",
+    keepPlans: true,
   });
   const time = { now: Date.now() };
   const logged: string[] = [];

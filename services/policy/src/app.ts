@@ -29,6 +29,7 @@ export async function startPolicy(config: Config): Promise<RunningProcess> {
     url: config.databaseUrl,
     schema: "policy",
     applicationName: "routeplane-policy",
+    keepPlans: true,
   });
   const auth = serviceTransport({ url: config.authUrl, serviceToken: config.serviceToken });
   warmValidation(publishedServices().policy);

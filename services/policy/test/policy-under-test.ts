@@ -46,7 +46,7 @@ export type PolicyUnderTest = Awaited<ReturnType<typeof startPolicyUnderTest>>;
 export async function startPolicyUnderTest() {
   const clone = await cloneDatabase();
   const open = (url: string, maxConnections = 5): Database<PolicySchema> =>
-    openDatabase({ url, schema: "policy", applicationName: "policy-test", maxConnections });
+    openDatabase({ url, schema: "policy", applicationName: "policy-test", maxConnections, keepPlans: true });
   const database = open(clone.url("routeplane_policy"));
   const admin = open(clone.adminUrl);
   const opened = [database, admin];

@@ -36,9 +36,12 @@ export interface KeyStore {
 
 /** Finds what a token's lookup id belongs to, before anything else is known of the caller. */
 export interface SecretStore {
-  findKeySecret(
-    lookupId: string,
-  ): Promise<{ readonly namespaceId: Id<"ns">; readonly keyId: Id<"key">; readonly secret: StoredSecret } | undefined>;
+  /**
+   * The lineage of the key that the id belongs to, read in the same transaction as its secret; undefined if there is none.
+   *
+   * @param proves whether the caller holds that secret. If not, nothing of the namespace is read.
+   */
+  findLineage(lookupId: string, proves: (secret: StoredSecret) => boolean): Promise<Lineage | undefined>;
   findOperator(lookupId: string): Promise<{ readonly operator: Operator; readonly secret: StoredSecret } | undefined>;
 }
 

@@ -71,9 +71,7 @@ export function createVerify({ secrets, keys, peppers, clock }: VerificationDepe
   };
 
   async function verifyKey(token: ParsedToken): Promise<Verification> {
-    const found = await secrets.findKeySecret(token.lookupId);
-    if (found === undefined || !provesSecret(token, found.secret, peppers)) return INVALID;
-    const lineage = await keys.findLineage(found.namespaceId, found.keyId);
+    const lineage = await secrets.findLineage(token.lookupId, (secret) => provesSecret(token, secret, peppers));
     if (lineage === undefined) return INVALID;
     const now = clock();
     if (isRevoked(lineage)) return REVOKED;

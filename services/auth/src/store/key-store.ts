@@ -72,7 +72,8 @@ function selectKeys(tx: Transaction<AuthSchema>) {
     .select(["n.account_id", namespaceState.as("namespace_state")]);
 }
 
-async function selectLineage(tx: Transaction<AuthSchema>, keyId: Id<"key">): Promise<Lineage | undefined> {
+/** A key of the transaction's namespace and all above it. */
+export async function selectLineage(tx: Transaction<AuthSchema>, keyId: Id<"key">): Promise<Lineage | undefined> {
   const path = tx
     .selectFrom("keys")
     .select(sql<Id<"key">>`unnest(lineage)`.as("id"))

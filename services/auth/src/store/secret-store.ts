@@ -1,15 +1,18 @@
 import type { Database } from "@routeplane/postgres";
 import type { SecretStore } from "../domain/ports.ts";
+import { selectLineage } from "./key-store.ts";
 import { fromOperatorRow, fromSecretColumns } from "./rows.ts";
 import type { AuthSchema } from "./schema.ts";
 
-/** Sees nothing but the rows of the one lookup id that it was asked for. */
+/** Sees nothing but the rows of the one lookup id that it was asked for, until its secret is proven. */
 export function createSecretStore(database: Database<AuthSchema>): SecretStore {
   return {
-    findKeySecret: (lookupId) =>
-      database.within({ lookupId }, async (tx) => {
+    findLineage: (lookupId, proves) =>
+      database.within({ lookupId }, async (tx, enter) => {
         const row = await tx.selectFrom("key_secrets").selectAll().where("lookup_id", "=", lookupId).executeTakeFirst();
-        return row && { namespaceId: row.namespace_id, keyId: row.key_id, secret: fromSecretColumns(row) };
+        if (row === undefined || !proves(fromSecretColumns(row))) return undefined;
+        await enter({ namespaceId: row.namespace_id });
+        return selectLineage(tx, row.key_id);
       }),
 
     findOperator: (lookupId) =>

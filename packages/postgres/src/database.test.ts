@@ -1,0 +1,124 @@
+import { newId } from "@routeplane/domain";
+import { cloneDatabase } from "@routeplane/testing";
+import { sql } from "kysely";
+import pg from "pg";
+import { afterAll, describe, expect, it } from "vitest";
+import { openDatabase, type Scope, type Transaction } from "./database.ts";
+
+interface AuthTables {
+  readonly key_secrets: { namespace_id: string; lookup_id: string; key_id: string };
+}
+
+const clone = await cloneDatabase();
+/** One connection, so that each transaction gets what the one before left behind. */
+const database = openDatabase<AuthTables>({
+  url: clone.url("routeplane_auth"),
+  schema: "auth",
+  applicationName: "postgres-test",
+  maxConnections: 1,
+  keepPlans: true,
+});
+const admin = new pg.Client({ connectionString: clone.adminUrl });
+await admin.connect();
+afterAll(async () => {
+  await Promise.all([admin.end(), database.stop()]);
+  await clone.drop();
+});
+
+interface Secret {
+  readonly namespaceId: string;
+  readonly lookupId: string;
+}
+
+/** A namespace with one secret in it. */
+async function filledNamespace(): Promise<Secret> {
+  const [accountId, namespaceId, keyId, lookupId] = [newId("acc"), newId("ns"), newId("key"), newId("req")];
+  await admin.query("insert into auth.accounts values ($1, $1, now())", [accountId]);
+  await admin.query("insert into auth.namespaces (id, account_id, name, created_at) values ($1, $2, 'n', now())", [
+    namespaceId,
+    accountId,
+  ]);
+  const key = "insert into auth.keys (namespace_id, id, name, prefix, scopes, lineage, created_at)";
+  await admin.query(`${key} values ($1, $2, 'k', 'rp', '{a}', array[$2], now())`, [namespaceId, keyId]);
+  const secret = "insert into auth.key_secrets (namespace_id, lookup_id, key_id, secret_hash, pepper_id)";
+  await admin.query(`${secret} values ($1, $2, $3, $4, 'p')`, [namespaceId, lookupId, keyId, Buffer.alloc(32)]);
+  return { namespaceId, lookupId };
+}
+
+const mine = await filledNamespace();
+const theirs = await filledNamespace();
+
+/** What a query without any filter sees. */
+async function seen(tx: Transaction<AuthTables>): Promise<readonly string[]> {
+  const rows = await tx.selectFrom("key_secrets").select("namespace_id").execute();
+  return rows.map((row) => row.namespace_id);
+}
+
+describe("a transaction", () => {
+  it("sees its own scope and never that of the one before on its connection", async () => {
+    expect(await database.within({ namespaceId: mine.namespaceId }, seen)).toEqual([mine.namespaceId]);
+    expect(await database.within({}, seen)).toEqual([]);
+    expect(await database.within({ lookupId: theirs.lookupId }, seen)).toEqual([theirs.namespaceId]);
+    expect(await database.within({ accountId: mine.namespaceId }, seen)).toEqual([]);
+  });
+
+  it("that enters another scope sees that one, and the first no longer", async () => {
+    await database.within({ lookupId: mine.lookupId }, async (tx, enter) => {
+      expect(await seen(tx)).toEqual([mine.namespaceId]);
+      await enter({ namespaceId: theirs.namespaceId });
+      expect(await seen(tx)).toEqual([theirs.namespaceId]);
+      await enter({});
+      expect(await seen(tx)).toEqual([]);
+    });
+    expect(await database.within({}, seen)).toEqual([]);
+  });
+
+  it("takes a scope for a value, whatever it holds", async () => {
+    const hostile = ["' or ''='", "\\'; reset role; --", `${mine.namespaceId}'`, "$1", "%s\n'); commit; --", "\u0000"];
+    for (const value of hostile) {
+      const scopes: Scope[] = [{ namespaceId: value }, { accountId: value }, { lookupId: value }];
+      for (const scope of scopes) expect(await database.within(scope, seen).catch(() => []), value).toEqual([]);
+    }
+    expect(await database.within({ namespaceId: mine.namespaceId }, seen)).toEqual([mine.namespaceId]);
+  });
+
+  it("that fails is undone, and its connection serves the next", async () => {
+    const failing = database.within({ namespaceId: mine.namespaceId }, async (tx) => {
+      const added = { namespace_id: mine.namespaceId, lookup_id: "x", key_id: "none" };
+      await sql`update keys set last_used_at = now()`.execute(tx);
+      await tx.insertInto("key_secrets").values(added).execute();
+    });
+    await expect(failing).rejects.toThrow(/null value/);
+    const { rows } = await admin.query("select from auth.keys where last_used_at is not null");
+    expect(rows).toEqual([]);
+    expect(await database.within({ namespaceId: mine.namespaceId }, seen)).toEqual([mine.namespaceId]);
+  });
+});
+
+describe("a kept plan", () => {
+  const everything = (tx: Transaction<AuthTables>) =>
+    tx.selectFrom("key_secrets").selectAll().where("lookup_id", "=", mine.lookupId).executeTakeFirst();
+
+  it("serves every scope with that scope's rows alone", async () => {
+    // More often than Postgres makes plans for single values (five times).
+    for (let round = 0; round < 8; round += 1) {
+      const { namespaceId } = round % 2 === 0 ? mine : theirs;
+      expect(await database.within({ namespaceId }, everything).then((row) => row?.namespace_id)).toBe(
+        namespaceId === mine.namespaceId ? namespaceId : undefined,
+      );
+    }
+    const { rows } = await database.within({}, (tx) =>
+      sql<{
+        plans: bigint;
+      }>`select count(*) as plans from pg_prepared_statements where statement like 'select *%'`.execute(tx),
+    );
+    expect(rows).toEqual([{ plans: 1n }]);
+  });
+
+  it("survives a migration that adds a column to what it reads", async () => {
+    const scope = { namespaceId: mine.namespaceId };
+    await database.within(scope, everything);
+    await admin.query("alter table auth.key_secrets add column note text not null default 'new'");
+    expect(await database.within(scope, everything)).toMatchObject({ note: "new" });
+  });
+});

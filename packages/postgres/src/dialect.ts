@@ -1,0 +1,58 @@
+import { PostgresDialect, PostgresDriver } from "kysely";
+import type { PostgresCursor, PostgresPoolClient, PostgresQueryResult } from "kysely";
+import type pg from "pg";
+import type { StatementNames } from "./statement-names.ts";
+
+/**
+ * Kysely over a pool, with two differences: who uses it begins a transaction (together with its scope, in one round trip),
+ * and the connections are those of `pooledConnection`.
+ */
+export class ScopedDialect extends PostgresDialect {
+  readonly #pool: ConstructorParameters<typeof PostgresDriver>[0]["pool"];
+
+  /** @param names undefined: statements are not prepared */
+  constructor(pool: pg.Pool, names: StatementNames | undefined) {
+    const scoped = {
+      options: {},
+      connect: async () => new PooledConnection(await pool.connect(), names),
+      end: () => pool.end(),
+    };
+    super({ pool: scoped });
+    this.#pool = scoped;
+  }
+
+  override createDriver(): PostgresDriver {
+    return new ScopedDriver({ pool: this.#pool });
+  }
+}
+
+class ScopedDriver extends PostgresDriver {
+  override async beginTransaction(): Promise<void> {}
+}
+
+class PooledConnection implements PostgresPoolClient {
+  readonly #client: pg.PoolClient;
+  readonly #names: StatementNames | undefined;
+
+  constructor(client: pg.PoolClient, names: StatementNames | undefined) {
+    this.#client = client;
+    this.#names = names;
+  }
+
+  query<R>(text: string, values: readonly unknown[]): Promise<PostgresQueryResult<R>>;
+  query<R>(cursor: PostgresCursor<R>): PostgresCursor<R>;
+  query(text: unknown, values: readonly unknown[] = []): unknown {
+    if (typeof text !== "string") throw new Error("rows are not streamed: read them by the page");
+    // Without values it goes out as it is, and may be several statements.
+    const name = values.length === 0 ? undefined : this.#names?.nameOf(text);
+    return this.#client.query({ text, values: [...values], ...(name === undefined ? {} : { name }) });
+  }
+
+  /**
+   * A connection that comes back inside a transaction (its ROLLBACK failed, or a query was given up) carries its tenant to
+   * the next borrower: it is closed instead.
+   */
+  release(): void {
+    this.#client.release(this.#client.getTransactionStatus() !== "I");
+  }
+}
