@@ -13,6 +13,8 @@ interface Answer {
   readonly body: string;
 }
 
+const SCOPES = ["inference:*", "keys:*", "policy:*", "usage:*", "namespace:*"];
+
 let node: TestNode;
 let mine: { token: string; ids: Record<string, string> };
 let theirs: { token: string; ids: Record<string, string> };
@@ -49,8 +51,7 @@ async function furnish(namespace: string) {
     if (answer.status !== 200) throw new Error(`${method}: ${answer.body}`);
     return JSON.parse(answer.body);
   };
-  const scopes = ["inference:*", "keys:*", "policy:*", "usage:*", "namespace:*"];
-  const request = { namespace, name: "root", scopes };
+  const request = { namespace, name: "root", scopes: SCOPES };
   const { key, token } = await rpc("auth.v1.KeyService/MintRootKey", operator, request);
   const spec = { budget: { window: "BUDGET_WINDOW_DAY", limitMicroUsd: "5000000" } };
   const { policy } = await rpc("policy.v1.PolicyService/CreatePolicy", token, { name: `cap of ${key.id}`, spec });
@@ -67,6 +68,8 @@ const positions = outside.flatMap((method) => method.input.fields.filter(isName)
 /** What each position takes, and the rest of a request in which only that position is wrong. */
 const right: Record<string, { kinds: readonly ("key" | "pol" | "ns")[]; request: () => object }> = {
   "KeyService/GetKey.id": { kinds: ["key"], request: () => ({}) },
+  "KeyService/UpdateKey.id": { kinds: ["key"], request: () => ({ name: "x", scopes: ["keys:read"] }) },
+  "KeyService/RotateKey.id": { kinds: ["key"], request: () => ({ grace: "0s" }) },
   "KeyService/RevokeKey.id": { kinds: ["key"], request: () => ({}) },
   "PolicyService/GetPolicy.id": { kinds: ["pol"], request: () => ({}) },
   "PolicyService/BindPolicy.policy_id": {
@@ -115,7 +118,13 @@ describe("a credential of another namespace", () => {
       for (const kind of ["key", "pol", "bnd"]) expect(body).not.toContain(theirs.ids[kind]);
     }
     const survived = await post("/routeplane.auth.v1.KeyService/GetKey", theirs.token, { id: theirs.ids["key"] });
-    expect(JSON.parse(survived.body).key.revokedAt).toBeUndefined();
+    const { key } = JSON.parse(survived.body);
+    expect(key.revokedAt).toBeUndefined();
+    expect(key).toMatchObject({
+      name: "root",
+      scopes: SCOPES.toSorted(),
+      prefix: theirs.token.slice(0, key.prefix.length),
+    });
   });
 
   it("cannot steer a page token, a namespace in a body or a header towards it", async () => {

@@ -1,7 +1,7 @@
 export { accessOf, type AccessRule, publishedServices } from "./access.ts";
 export { serviceTransport, type ServiceTransportOptions } from "./client/transport.ts";
 export { createVerifier, type KeyVerifier } from "./client/verifier.ts";
-export { fromTimestamp, toTimestamp } from "./convert.ts";
+export { fromDuration, fromTimestamp, toTimestamp } from "./convert.ts";
 export { fromConnectError, toConnectError } from "./errors.ts";
 export { fromPageToken, toPageToken } from "./page-token.ts";
 export {

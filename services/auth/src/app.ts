@@ -7,6 +7,7 @@ import { healthRoutes, publishedServices, rpcInterceptors, startRpcServer, warmV
 import { createLogger, type Logger, type RunningProcess } from "@routeplane/runtime";
 import type { Config } from "./config.ts";
 import { createBootstrap } from "./domain/bootstrap.ts";
+import { createLifecycle } from "./domain/lifecycle.ts";
 import { createMinting } from "./domain/minting.ts";
 import { createVerify } from "./domain/verification.ts";
 import { identityService } from "./handlers/identity-service.ts";
@@ -47,11 +48,12 @@ export function wireAuth({ config, database, log, clock }: AuthWiring) {
   const { peppers, serviceToken } = config;
   const verify = createVerify({ secrets, keys, peppers, clock });
   const minting = createMinting({ keys, nodes, peppers, clock });
+  const lifecycle = createLifecycle({ keys, peppers, clock });
   const bootstrap = createBootstrap({ nodes, secrets, peppers, clock });
 
   const health = healthRoutes(() => database.isReachable());
   const routes = (router: ConnectRouter): void => {
-    router.service(contracts.KeyService, keyService(keys, minting, clock));
+    router.service(contracts.KeyService, keyService(keys, minting, lifecycle));
     router.service(contracts.NamespaceService, namespaceService(nodes, clock));
     router.service(contracts.IdentityService, identityService(keys, nodes));
     router.service(contracts.VerificationService, verificationService(verify, keys));

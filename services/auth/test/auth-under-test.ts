@@ -1,5 +1,7 @@
-import { createClient, createRouterTransport, type Transport } from "@connectrpc/connect";
+import { timestampFromMs } from "@bufbuild/protobuf/wkt";
+import { ConnectError, createClient, createRouterTransport, type Transport } from "@connectrpc/connect";
 import * as contracts from "@routeplane/contracts/auth";
+import { type ErrorInfo, ErrorInfoSchema } from "@routeplane/contracts/google-rpc";
 import { ALL_SCOPES, mintToken, parsePeppers, type Peppers } from "@routeplane/credentials";
 import { type Database, openDatabase } from "@routeplane/postgres";
 import { createLogger } from "@routeplane/runtime";
@@ -19,8 +21,12 @@ export interface AuthUnderTest {
   /** Everything that was logged. */
   readonly logged: string[];
   as(token: string): AuthClients;
+  /** What the node's other services are told of a token. */
+  verify(token: string): Promise<contracts.VerifyKeyResponse["outcome"]>;
   /** A new root key of the namespace, with every scope unless told otherwise. */
   rootKey(namespace?: string, scopes?: readonly string[]): Promise<{ id: string; token: string }>;
+  /** A new key below the one whose token is given, with every scope unless told otherwise. */
+  subKey(parentToken: string, scopes?: readonly string[], expiresAtMs?: number): Promise<{ id: string; token: string }>;
   stop(): Promise<void>;
 }
 
@@ -51,8 +57,14 @@ export async function startAuthUnderTest(): Promise<AuthUnderTest> {
     namespaceId,
     logged,
     as,
+    verify: async (token) => (await as(SERVICE_TOKEN).verification.verifyKey({ token })).outcome,
     async rootKey(namespace = "default", scopes = ALL_SCOPES) {
       const minted = await as(operatorToken).keys.mintRootKey({ namespace, name: "root", scopes: [...scopes] });
+      return { id: minted.key?.id ?? "", token: minted.token };
+    },
+    async subKey(parentToken, scopes = ALL_SCOPES, expiresAtMs) {
+      const expiry = expiresAtMs === undefined ? {} : { expiresAt: timestampFromMs(expiresAtMs) };
+      const minted = await as(parentToken).keys.mintKey({ name: "sub", scopes: [...scopes], ...expiry });
       return { id: minted.key?.id ?? "", token: minted.token };
     },
     async stop() {
@@ -60,6 +72,27 @@ export async function startAuthUnderTest(): Promise<AuthUnderTest> {
       await clone.drop();
     },
   };
+}
+
+/** The error that a call ends with, its reason and what it tells machines. */
+export async function refusal(
+  call: Promise<unknown>,
+): Promise<ConnectError & { reason: string | undefined; infoMetadata: Readonly<Record<string, string>> }> {
+  const error = await call.then(
+    () => {
+      throw new Error("was let through");
+    },
+    (reason: unknown) => ConnectError.from(reason),
+  );
+  return Object.assign(error, { reason: reasonOf(error), infoMetadata: infoOf(error)?.metadata ?? {} });
+}
+
+export function reasonOf(error: unknown): string | undefined {
+  return infoOf(error)?.reason;
+}
+
+function infoOf(error: unknown): ErrorInfo | undefined {
+  return ConnectError.from(error).findDetails(ErrorInfoSchema)[0];
 }
 
 function clients(transport: Transport, token: string) {

@@ -12,7 +12,7 @@ export interface Key {
   readonly name: string;
   /** Start of the token, for people to recognise it by. */
   readonly prefix: string;
-  /** As granted; what it may do now is the intersection over its lineage. */
+  /** As granted, or narrowed since; what it may do now is the intersection over its lineage. */
   readonly scopes: readonly Scope[];
   /** From the root key down to this one. */
   readonly lineage: readonly Id<"key">[];
@@ -20,6 +20,8 @@ export interface Key {
   readonly expiresAt: Date | undefined;
   readonly lastUsedAt: Date | undefined;
   readonly revokedAt: Date | undefined;
+  /** In the words of whoever revoked it, if they gave any. */
+  readonly revokedReason: string | undefined;
 }
 
 /** What a caller asks of a new key. */
@@ -32,8 +34,16 @@ export interface KeyRequest {
 /** A key and all above it, from the root key down: never empty, and read in one transaction. */
 export type Lineage = readonly [Key, ...Key[]];
 
+/** The latest moment that RFC 3339, and with it JSON, can say. */
+const END_OF_TIME = Date.parse("9999-12-31T23:59:59.999Z");
+
 /** A root key and at most this many keys, one below the other. */
 export const MAX_LINEAGE = 8;
+
+/** The key whose lineage it is. */
+export function keyOf(lineage: Lineage): Key {
+  return lineage.at(-1) ?? lineage[0];
+}
 
 export function parentOf({ lineage }: Key): Id<"key"> | undefined {
   return lineage.at(-2);
@@ -80,8 +90,6 @@ export function newRootKey(
  * @throws DomainError INVALID_ARGUMENT, PERMISSION_DENIED or FAILED_PRECONDITION
  */
 export function newSubKey(parent: Lineage, request: KeyRequest, prefix: string, now: number): Key {
-  // The lineage is never empty, and its last key is the one that mints.
-  const minter = parent.at(-1) ?? parent[0];
   if (isRevoked(parent) || isExpired(parent, now)) {
     throw new DomainError("unauthenticated", "CREDENTIAL_REVOKED", "your key was revoked or has expired");
   }
@@ -90,7 +98,7 @@ export function newSubKey(parent: Lineage, request: KeyRequest, prefix: string, 
     throw new DomainError("failed_precondition", "LINEAGE_TOO_DEEP", message);
   }
   const limit = expiryOf(parent);
-  const key = newKey(minter, { ...request, expiresAt: request.expiresAt ?? limit }, prefix, now);
+  const key = newKey(keyOf(parent), { ...request, expiresAt: request.expiresAt ?? limit }, prefix, now);
   const beyond = scopesBeyond(key.scopes, scopesOf(parent));
   if (beyond.length > 0) {
     const message = `scopes: a sub-key cannot hold more than its parent, and yours does not hold ${beyond.join(" ")}`;
@@ -110,15 +118,28 @@ export function newSubKey(parent: Lineage, request: KeyRequest, prefix: string, 
   return key;
 }
 
+/** @throws DomainError INVALID_ARGUMENT as `parseScopes` */
+export function requireScopes(texts: readonly string[]): readonly Scope[] {
+  const parsed = parseScopes(texts);
+  if ("fault" in parsed) throw invalidField("scopes", parsed.fault);
+  return parsed.scopes;
+}
+
+/** @throws DomainError INVALID_ARGUMENT for a time that is over, is now, or cannot be written down */
+export function requireFuture(expiresAt: Date, now: number): Date {
+  const time = expiresAt.getTime();
+  if (time > now && time <= END_OF_TIME) return expiresAt;
+  throw invalidField("expires_at", "must be in the future, before the year 10000");
+}
+
 function newKey(
   above: Pick<Key, "namespaceId" | "accountId" | "lineage">,
   { name, scopes, expiresAt }: KeyRequest,
   prefix: string,
   now: number,
 ): Key {
-  const parsed = parseScopes(scopes);
-  if ("fault" in parsed) throw invalidField("scopes", parsed.fault);
-  if (expiresAt !== undefined && expiresAt.getTime() <= now) throw invalidField("expires_at", "must be in the future");
+  const granted = requireScopes(scopes);
+  if (expiresAt !== undefined) requireFuture(expiresAt, now);
   const id = newId("key");
   return {
     id,
@@ -127,11 +148,12 @@ function newKey(
     namespaceState: "active",
     name,
     prefix,
-    scopes: parsed.scopes,
+    scopes: granted,
     lineage: [...above.lineage, id],
     createdAt: new Date(now),
     expiresAt,
     lastUsedAt: undefined,
     revokedAt: undefined,
+    revokedReason: undefined,
   };
 }

@@ -1,10 +1,10 @@
-import { mintToken, parseToken, type Peppers, tokenPrefix } from "@routeplane/credentials";
+import type { Peppers } from "@routeplane/credentials";
 import { type Clock, type Id, notFound } from "@routeplane/domain";
 import { type Key, type KeyRequest, newRootKey, newSubKey } from "./key.ts";
 import type { KeyStore, NodeStore } from "./ports.ts";
-import { type StoredSecret, toStoredSecret } from "./secret.ts";
+import { newKeySecret } from "./secret.ts";
 
-/** A new key and its token, which exists nowhere else. */
+/** A key and its new token, which exists nowhere else. */
 export interface MintedKey {
   readonly key: Key;
   readonly token: string;
@@ -27,7 +27,7 @@ export interface MintingDependencies {
 export function createMinting({ keys, nodes, peppers, clock }: MintingDependencies): Minting {
   return {
     async mintSubKey({ namespaceId, keyId }, request) {
-      const { token, prefix, secret } = newSecret(peppers);
+      const { token, prefix, secret } = newKeySecret(peppers);
       const key = await keys.addSubKey(namespaceId, keyId, secret, (parent) =>
         newSubKey(parent, request, prefix, clock()),
       );
@@ -36,17 +36,10 @@ export function createMinting({ keys, nodes, peppers, clock }: MintingDependenci
     async mintRootKey(accountId, namespaceNameOrId, request) {
       const namespace = await nodes.findNamespace(accountId, namespaceNameOrId);
       if (namespace === undefined || namespace.deletedAt !== undefined) throw notFound();
-      const { token, prefix, secret } = newSecret(peppers);
+      const { token, prefix, secret } = newKeySecret(peppers);
       const key = newRootKey({ namespaceId: namespace.id, accountId }, request, prefix, clock());
       await keys.addRootKey(key, secret);
       return { key, token };
     },
   };
-}
-
-function newSecret(peppers: Peppers): { token: string; prefix: string; secret: StoredSecret } {
-  const token = mintToken("key");
-  const parsed = parseToken(token);
-  if (parsed === undefined) throw new Error("a token that was just minted is malformed");
-  return { token, prefix: tokenPrefix(parsed), secret: toStoredSecret(parsed, peppers) };
 }

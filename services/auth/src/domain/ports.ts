@@ -16,6 +16,21 @@ export interface PageRequest<K> {
   readonly after: K | undefined;
 }
 
+/** What becomes of a key. The very object that it was: nothing of it is written. */
+export interface KeyChange {
+  readonly key: Key;
+  readonly rotation?: Rotation;
+}
+
+/** A new secret of a key, and what becomes of those that it has. None is ever given longer than it had. */
+export interface Rotation {
+  readonly secret: StoredSecret;
+  /** First moment at which the secret that the key had until now is refused. */
+  readonly graceEndsAt: Date;
+  /** Whether that goes for those too that an earlier rotation replaced; otherwise they keep the end that it set. */
+  readonly endsAll: boolean;
+}
+
 /** Keys of one namespace at a time. A key of another is as good as none. */
 export interface KeyStore {
   /** Reads the lineage of `parentId` and adds what `build` makes of it, in one transaction. */
@@ -29,19 +44,29 @@ export interface KeyStore {
   find(namespaceId: Id<"ns">, keyId: Id<"key">): Promise<Key | undefined>;
   findLineage(namespaceId: Id<"ns">, keyId: Id<"key">): Promise<Lineage | undefined>;
   list(namespaceId: Id<"ns">, page: PageRequest<Id<"key">>): Promise<Page<Key>>;
-  /** Marks it revoked, unless it is already; undefined if there is none. */
-  revoke(namespaceId: Id<"ns">, keyId: Id<"key">, at: Date): Promise<Key | undefined>;
+  /**
+   * Locks a key, reads its lineage as it is then, and writes what `decide` makes of its last key, in one transaction:
+   * changes of one key happen one after the other. Undefined if there is none.
+   */
+  change(namespaceId: Id<"ns">, keyId: Id<"key">, decide: (lineage: Lineage) => KeyChange): Promise<Key | undefined>;
   touch(namespaceId: Id<"ns">, keyId: Id<"key">, at: Date): Promise<void>;
+}
+
+/** The key that a proven secret stands for. */
+export interface ProvenKey {
+  readonly lineage: Lineage;
+  /** From when on the secret is refused; undefined unless a rotation replaced it. */
+  readonly secretEndsAt: Date | undefined;
 }
 
 /** Finds what a token's lookup id belongs to, before anything else is known of the caller. */
 export interface SecretStore {
   /**
-   * The lineage of the key that the id belongs to, read in the same transaction as its secret; undefined if there is none.
+   * The key that the id belongs to, read in the same transaction as its secret; undefined if there is none.
    *
    * @param proves whether the caller holds that secret. If not, nothing of the namespace is read.
    */
-  findLineage(lookupId: string, proves: (secret: StoredSecret) => boolean): Promise<Lineage | undefined>;
+  findKey(lookupId: string, proves: (secret: StoredSecret) => boolean): Promise<ProvenKey | undefined>;
   findOperator(lookupId: string): Promise<{ readonly operator: Operator; readonly secret: StoredSecret } | undefined>;
 }
 

@@ -1,4 +1,12 @@
-import { constantTimeEqual, hashSecret, type ParsedToken, type Peppers } from "@routeplane/credentials";
+import {
+  constantTimeEqual,
+  hashSecret,
+  mintToken,
+  type ParsedToken,
+  parseToken,
+  type Peppers,
+  tokenPrefix,
+} from "@routeplane/credentials";
 
 /** What is kept of a token: enough to recognise it, not enough to make it. */
 export interface StoredSecret {
@@ -6,6 +14,14 @@ export interface StoredSecret {
   readonly hash: Buffer;
   /** Which pepper hashed it. */
   readonly pepperId: string;
+}
+
+/** A new token of a key, for its caller alone, and what others may know of it. */
+export function newKeySecret(peppers: Peppers): { token: string; prefix: string; secret: StoredSecret } {
+  const token = mintToken("key");
+  const parsed = parseToken(token);
+  if (parsed === undefined) throw new Error("a token that was just minted is malformed");
+  return { token, prefix: tokenPrefix(parsed), secret: toStoredSecret(parsed, peppers) };
 }
 
 export function toStoredSecret(token: ParsedToken, { current }: Peppers): StoredSecret {

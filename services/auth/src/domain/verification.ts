@@ -1,6 +1,6 @@
 import { parseToken, type ParsedToken, type Peppers } from "@routeplane/credentials";
 import type { Clock } from "@routeplane/domain";
-import { expiryOf, isExpired, isRevoked, type Key, scopesOf } from "./key.ts";
+import { expiryOf, isExpired, isRevoked, type Key, keyOf, scopesOf } from "./key.ts";
 import type { Operator } from "./node.ts";
 import type { KeyStore, SecretStore } from "./ports.ts";
 import { provesSecret } from "./secret.ts";
@@ -11,6 +11,7 @@ export type Verification =
       readonly outcome: "key";
       readonly key: Key;
       readonly scopes: readonly string[];
+      /** Of the key, or of this token if that ends earlier. */
       readonly expiresAt: Date | undefined;
     }
   | { readonly outcome: "operator"; readonly operator: Operator }
@@ -59,6 +60,11 @@ const DELETED: Refusal = {
   reason: "NAMESPACE_DELETED",
   message: "the namespace of this API key was deleted",
 };
+const REPLACED: Refusal = {
+  outcome: "refused",
+  reason: "CREDENTIAL_EXPIRED",
+  message: "this token was replaced when its API key was rotated, and its grace is over",
+};
 
 /** `last_used_at` is exact to this, so that it costs a write per minute and key, not one per request. */
 const LAST_USED_RESOLUTION_MS = 60_000;
@@ -71,15 +77,17 @@ export function createVerify({ secrets, keys, peppers, clock }: VerificationDepe
   };
 
   async function verifyKey(token: ParsedToken): Promise<Verification> {
-    const lineage = await secrets.findLineage(token.lookupId, (secret) => provesSecret(token, secret, peppers));
-    if (lineage === undefined) return INVALID;
+    const found = await secrets.findKey(token.lookupId, (secret) => provesSecret(token, secret, peppers));
+    if (found === undefined) return INVALID;
+    const { lineage, secretEndsAt } = found;
     const now = clock();
+    if (secretEndsAt !== undefined && secretEndsAt.getTime() <= now) return REPLACED;
     if (isRevoked(lineage)) return REVOKED;
     if (isExpired(lineage, now)) return EXPIRED;
-    const key = lineage.at(-1) ?? lineage[0];
+    const key = keyOf(lineage);
     if (key.namespaceState !== "active") return key.namespaceState === "deleted" ? DELETED : SUSPENDED;
     await recordUse(key, now);
-    return { outcome: "key", key, scopes: scopesOf(lineage), expiresAt: expiryOf(lineage) };
+    return { outcome: "key", key, scopes: scopesOf(lineage), expiresAt: earlier(secretEndsAt, expiryOf(lineage)) };
   }
 
   async function verifyOperator(token: ParsedToken): Promise<Verification> {
@@ -91,4 +99,9 @@ export function createVerify({ secrets, keys, peppers, clock }: VerificationDepe
   async function recordUse({ namespaceId, id, lastUsedAt }: Key, now: number): Promise<void> {
     if (now - (lastUsedAt?.getTime() ?? 0) >= LAST_USED_RESOLUTION_MS) await keys.touch(namespaceId, id, new Date(now));
   }
+}
+
+function earlier(left: Date | undefined, right: Date | undefined): Date | undefined {
+  if (left === undefined || right === undefined) return left ?? right;
+  return left < right ? left : right;
 }

@@ -2,14 +2,17 @@ import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import {
   type KeySchema,
   type NamespaceSchema,
+  type UpdateKeyRequest,
   VerificationRefusalSchema,
   type VerifyKeyResponse,
   VerifiedKeySchema,
   VerifiedOperatorSchema,
 } from "@routeplane/contracts/auth";
 import { Reason } from "@routeplane/contracts/errors";
-import { toTimestamp } from "@routeplane/rpc";
+import { invalidField } from "@routeplane/domain";
+import { fromTimestamp, toTimestamp } from "@routeplane/rpc";
 import { type Key, parentOf } from "../domain/key.ts";
+import type { KeyUpdate } from "../domain/key-change.ts";
 import { type Namespace, restorableUntil } from "../domain/namespace.ts";
 import type { Verification } from "../domain/verification.ts";
 
@@ -24,6 +27,25 @@ export function toProtoKey(key: Key): MessageInitShape<typeof KeySchema> {
     ...(key.expiresAt && { expiresAt: toTimestamp(key.expiresAt) }),
     ...(key.lastUsedAt && { lastUsedAt: toTimestamp(key.lastUsedAt) }),
     ...(key.revokedAt && { revokedAt: toTimestamp(key.revokedAt) }),
+    revokedReason: key.revokedReason ?? "",
+  };
+}
+
+/**
+ * What to change: what the mask names, or without one what is set. Whatever it names and the request does not hold is to be
+ * cleared, and it is for the domain to say that it cannot be.
+ *
+ * @throws DomainError INVALID_ARGUMENT for a mask of anything else
+ */
+export function fromProtoKeyUpdate({ name, scopes, expiresAt, updateMask }: UpdateKeyRequest): KeyUpdate {
+  const masked = updateMask?.paths ?? [];
+  const foreign = masked.find((path) => !["name", "scopes", "expires_at"].includes(path));
+  if (foreign !== undefined) throw invalidField("update_mask", "must name only name, scopes and expires_at");
+  const changes = (path: string, isSet: boolean): boolean => (masked.length === 0 ? isSet : masked.includes(path));
+  return {
+    ...(changes("name", name !== "") && { name }),
+    ...(changes("scopes", scopes.length > 0) && { scopes }),
+    ...(changes("expires_at", expiresAt !== undefined) && { expiresAt: fromTimestamp(expiresAt) ?? "never" }),
   };
 }
 

@@ -1,14 +1,23 @@
 import type { ServiceImpl } from "@connectrpc/connect";
 import type { KeyService } from "@routeplane/contracts/auth";
-import { type Clock, notFound, parseId, requireId } from "@routeplane/domain";
-import { fromPageToken, fromTimestamp, keyPrincipalOf, operatorPrincipalOf, toPageToken } from "@routeplane/rpc";
+import { notFound, parseId, requireId } from "@routeplane/domain";
+import {
+  fromDuration,
+  fromPageToken,
+  fromTimestamp,
+  keyPrincipalOf,
+  operatorPrincipalOf,
+  toPageToken,
+  toTimestamp,
+} from "@routeplane/rpc";
+import type { Lifecycle } from "../domain/lifecycle.ts";
 import type { Minting } from "../domain/minting.ts";
 import type { KeyStore } from "../domain/ports.ts";
-import { toProtoKey } from "./convert.ts";
+import { fromProtoKeyUpdate, toProtoKey } from "./convert.ts";
 
 const DEFAULT_PAGE_SIZE = 100;
 
-export function keyService(keys: KeyStore, minting: Minting, clock: Clock): ServiceImpl<typeof KeyService> {
+export function keyService(keys: KeyStore, minting: Minting, lifecycle: Lifecycle): ServiceImpl<typeof KeyService> {
   return {
     async mintKey({ name, scopes, expiresAt }, context) {
       const request = { name, scopes, expiresAt: fromTimestamp(expiresAt) };
@@ -37,10 +46,23 @@ export function keyService(keys: KeyStore, minting: Minting, clock: Clock): Serv
       return { key: toProtoKey(key) };
     },
 
-    async revokeKey({ id }, context) {
-      const { namespaceId } = keyPrincipalOf(context);
-      const key = await keys.revoke(namespaceId, requireId("key", id), new Date(clock()));
-      if (key === undefined) throw notFound();
+    async updateKey(request, context) {
+      const key = await lifecycle.update(
+        keyPrincipalOf(context),
+        requireId("key", request.id),
+        fromProtoKeyUpdate(request),
+      );
+      return { key: toProtoKey(key) };
+    },
+
+    async rotateKey({ id, grace }, context) {
+      const caller = keyPrincipalOf(context);
+      const { key, token, graceEndsAt } = await lifecycle.rotate(caller, requireId("key", id), fromDuration(grace));
+      return { key: toProtoKey(key), token, graceEndsAt: toTimestamp(graceEndsAt) };
+    },
+
+    async revokeKey({ id, reason }, context) {
+      const key = await lifecycle.revoke(keyPrincipalOf(context), requireId("key", id), reason || undefined);
       return { key: toProtoKey(key) };
     },
   };

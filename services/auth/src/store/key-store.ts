@@ -1,11 +1,11 @@
 import { type Id, notFound } from "@routeplane/domain";
 import type { Database, Transaction } from "@routeplane/postgres";
 import { sql } from "kysely";
-import type { Key, Lineage } from "../domain/key.ts";
+import { type Key, keyOf, type Lineage } from "../domain/key.ts";
 import type { NamespaceState } from "../domain/namespace.ts";
-import type { KeyStore } from "../domain/ports.ts";
+import type { KeyStore, Rotation } from "../domain/ports.ts";
 import type { StoredSecret } from "../domain/secret.ts";
-import { fromKeyRow, toKeyRow, toPage, toSecretColumns } from "./rows.ts";
+import { fromKeyRow, toChangeableColumns, toKeyRow, toPage, toSecretColumns } from "./rows.ts";
 import type { AuthSchema } from "./schema.ts";
 
 export function createKeyStore(database: Database<AuthSchema>): KeyStore {
@@ -39,21 +39,23 @@ export function createKeyStore(database: Database<AuthSchema>): KeyStore {
         return toPage(rows.map(fromKeyRow), page);
       }),
 
-    revoke: (namespaceId, keyId, at) =>
+    change: (namespaceId, keyId, decide) =>
       database.within({ namespaceId }, async (tx) => {
-        await tx
-          .updateTable("keys")
-          .set({ revoked_at: at })
-          .where("id", "=", keyId)
-          .where("revoked_at", "is", null)
-          .execute();
-        const row = await selectKeys(tx).where("k.id", "=", keyId).executeTakeFirst();
-        return row && fromKeyRow(row);
+        // Locked before it is read, so that each change sees what the one before it left.
+        const lock = tx.selectFrom("keys").select("id").where("id", "=", keyId).forNoKeyUpdate();
+        const lineage = (await lock.executeTakeFirst()) && (await selectLineage(tx, keyId));
+        if (lineage === undefined) return undefined;
+        const { key, rotation } = decide(lineage);
+        if (key !== keyOf(lineage)) {
+          await tx.updateTable("keys").set(toChangeableColumns(key)).where("id", "=", keyId).execute();
+        }
+        if (rotation !== undefined) await replaceSecrets(tx, key, rotation);
+        return key;
       }),
 
     touch: (namespaceId, keyId, at) =>
       database.within({ namespaceId }, async (tx) => {
-        // Skipped rather than waited for: whoever holds the row is writing much the same.
+        // Skipped rather than waited for: whoever holds the row writes much the same, or changes the key and will not be long.
         await sql`update keys set last_used_at = ${at}
                   where id = (select id from keys where id = ${keyId} for no key update skip locked)`.execute(tx);
       }),
@@ -88,9 +90,27 @@ export async function selectLineage(tx: Transaction<AuthSchema>, keyId: Id<"key"
 
 async function insertKey(tx: Transaction<AuthSchema>, key: Key, secret: StoredSecret): Promise<void> {
   await tx.insertInto("keys").values(toKeyRow(key)).execute();
+  await insertSecret(tx, key, secret);
+}
+
+async function replaceSecrets(tx: Transaction<AuthSchema>, key: Key, rotation: Rotation): Promise<void> {
+  const { secret, graceEndsAt, endsAll } = rotation;
+  await tx
+    .updateTable("key_secrets")
+    .set({ expires_at: graceEndsAt })
+    .where("key_id", "=", key.id)
+    .where((is) => {
+      const current = is("expires_at", "is", null);
+      return endsAll ? is.or([current, is("expires_at", ">", graceEndsAt)]) : current;
+    })
+    .execute();
+  await insertSecret(tx, key, secret);
+}
+
+async function insertSecret(tx: Transaction<AuthSchema>, key: Key, secret: StoredSecret): Promise<void> {
   const owner = { namespace_id: key.namespaceId, key_id: key.id };
   await tx
     .insertInto("key_secrets")
-    .values({ ...owner, ...toSecretColumns(secret) })
+    .values({ ...owner, ...toSecretColumns(secret), expires_at: null })
     .execute();
 }

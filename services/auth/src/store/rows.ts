@@ -26,6 +26,7 @@ export function fromKeyRow(row: KeyRow): Key {
     expiresAt: row.expires_at ?? undefined,
     lastUsedAt: row.last_used_at ?? undefined,
     revokedAt: row.revoked_at ?? undefined,
+    revokedReason: row.revoked_reason ?? undefined,
   };
 }
 
@@ -33,14 +34,22 @@ export function toKeyRow(key: Key) {
   return {
     namespace_id: key.namespaceId,
     id: key.id,
-    name: key.name,
-    prefix: key.prefix,
-    scopes: [...key.scopes],
     lineage: [...key.lineage],
     created_at: key.createdAt,
-    expires_at: key.expiresAt ?? null,
     last_used_at: key.lastUsedAt ?? null,
-    revoked_at: key.revokedAt ?? null,
+    ...toChangeableColumns(key),
+  };
+}
+
+/** What a change of a key may touch. */
+export function toChangeableColumns({ name, prefix, scopes, expiresAt, revokedAt, revokedReason }: Key) {
+  return {
+    name,
+    prefix,
+    scopes: [...scopes],
+    expires_at: expiresAt ?? null,
+    revoked_at: revokedAt ?? null,
+    revoked_reason: revokedReason ?? null,
   };
 }
 

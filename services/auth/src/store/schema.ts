@@ -32,8 +32,9 @@ export interface AuthSchema {
     expires_at: Date | null;
     last_used_at: Date | null;
     revoked_at: Date | null;
+    revoked_reason: string | null;
   };
-  readonly key_secrets: SecretColumns & { namespace_id: Id<"ns">; key_id: Id<"key"> };
+  readonly key_secrets: SecretColumns & { namespace_id: Id<"ns">; key_id: Id<"key">; expires_at: Date | null };
 }
 
 export interface SecretColumns {

@@ -7,12 +7,13 @@ import type { AuthSchema } from "./schema.ts";
 /** Sees nothing but the rows of the one lookup id that it was asked for, until its secret is proven. */
 export function createSecretStore(database: Database<AuthSchema>): SecretStore {
   return {
-    findLineage: (lookupId, proves) =>
+    findKey: (lookupId, proves) =>
       database.within({ lookupId }, async (tx, enter) => {
         const row = await tx.selectFrom("key_secrets").selectAll().where("lookup_id", "=", lookupId).executeTakeFirst();
         if (row === undefined || !proves(fromSecretColumns(row))) return undefined;
         await enter({ namespaceId: row.namespace_id });
-        return selectLineage(tx, row.key_id);
+        const lineage = await selectLineage(tx, row.key_id);
+        return lineage && { lineage, secretEndsAt: row.expires_at ?? undefined };
       }),
 
     findOperator: (lookupId) =>

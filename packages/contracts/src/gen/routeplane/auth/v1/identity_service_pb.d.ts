@@ -137,7 +137,8 @@ export declare type KeyIdentity = Message<"routeplane.auth.v1.KeyIdentity"> & {
   scopes: string[];
 
   /**
-   * When it stops working, by its own expiry or that of a key above it; absent: never.
+   * When the token in use stops working: by the key's expiry, that of a key above it, or the end of its grace if it was
+   * replaced by a rotation; absent: never.
    *
    * @generated from field: google.protobuf.Timestamp expires_at = 6;
    */

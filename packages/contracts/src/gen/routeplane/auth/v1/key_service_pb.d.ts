@@ -4,7 +4,7 @@
 
 import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
 import type { Message } from "@bufbuild/protobuf";
-import type { Timestamp } from "@bufbuild/protobuf/wkt";
+import type { Duration, FieldMask, Timestamp } from "@bufbuild/protobuf/wkt";
 
 /**
  * Describes the file routeplane/auth/v1/key_service.proto.
@@ -32,14 +32,14 @@ export declare type Key = Message<"routeplane.auth.v1.Key"> & {
   name: string;
 
   /**
-   * Start of the token, enough to recognise it by: `rp_<live|test>_` and the first 8 characters of the lookup id.
+   * Start of its newest token, enough to recognise it by: `rp_<live|test>_` and the first 8 characters of the lookup id.
    *
    * @generated from field: string prefix = 3;
    */
   prefix: string;
 
   /**
-   * As granted. What the key may do now is the intersection with every key above it.
+   * As granted, or narrowed since. What the key may do now is the intersection with every key above it.
    *
    * @generated from field: repeated string scopes = 4;
    */
@@ -79,6 +79,13 @@ export declare type Key = Message<"routeplane.auth.v1.Key"> & {
    * @generated from field: google.protobuf.Timestamp revoked_at = 9;
    */
   revokedAt?: Timestamp | undefined;
+
+  /**
+   * Why it was revoked, in the words of whoever did; empty if they gave no reason, or it is not revoked.
+   *
+   * @generated from field: string revoked_reason = 10;
+   */
+  revokedReason: string;
 };
 
 /**
@@ -311,6 +318,136 @@ export declare type GetKeyResponse = Message<"routeplane.auth.v1.GetKeyResponse"
 export declare const GetKeyResponseSchema: GenMessage<GetKeyResponse>;
 
 /**
+ * Request of UpdateKey.
+ *
+ * @generated from message routeplane.auth.v1.UpdateKeyRequest
+ */
+export declare type UpdateKeyRequest = Message<"routeplane.auth.v1.UpdateKeyRequest"> & {
+  /**
+   * `key_…`.
+   *
+   * @generated from field: string id = 1;
+   */
+  id: string;
+
+  /**
+   * As in MintKeyRequest.
+   *
+   * @generated from field: string name = 2;
+   */
+  name: string;
+
+  /**
+   * All that it shall hold from now on: a subset, by meaning, of what it may do now.
+   *
+   * @generated from field: repeated string scopes = 3;
+   */
+  scopes: string[];
+
+  /**
+   * When it shall expire: in the future, and not later than it does now.
+   *
+   * @generated from field: google.protobuf.Timestamp expires_at = 4;
+   */
+  expiresAt?: Timestamp | undefined;
+
+  /**
+   * Which of `name`, `scopes` and `expires_at` to change; what it names and the request does not hold is to be cleared,
+   * which is refused for a name, for scopes and for an expiry once there is one. Absent or empty: those that are set.
+   *
+   * @generated from field: google.protobuf.FieldMask update_mask = 5;
+   */
+  updateMask?: FieldMask | undefined;
+};
+
+/**
+ * Describes the message routeplane.auth.v1.UpdateKeyRequest.
+ * Use `create(UpdateKeyRequestSchema)` to create a new message.
+ */
+export declare const UpdateKeyRequestSchema: GenMessage<UpdateKeyRequest>;
+
+/**
+ * Response of UpdateKey.
+ *
+ * @generated from message routeplane.auth.v1.UpdateKeyResponse
+ */
+export declare type UpdateKeyResponse = Message<"routeplane.auth.v1.UpdateKeyResponse"> & {
+  /**
+   * The key as it is now.
+   *
+   * @generated from field: routeplane.auth.v1.Key key = 1;
+   */
+  key?: Key | undefined;
+};
+
+/**
+ * Describes the message routeplane.auth.v1.UpdateKeyResponse.
+ * Use `create(UpdateKeyResponseSchema)` to create a new message.
+ */
+export declare const UpdateKeyResponseSchema: GenMessage<UpdateKeyResponse>;
+
+/**
+ * Request of RotateKey.
+ *
+ * @generated from message routeplane.auth.v1.RotateKeyRequest
+ */
+export declare type RotateKeyRequest = Message<"routeplane.auth.v1.RotateKeyRequest"> & {
+  /**
+   * `key_…`.
+   *
+   * @generated from field: string id = 1;
+   */
+  id: string;
+
+  /**
+   * For how long the token that the key had still works: whole seconds, from 0 to 7 days. Absent: 1 hour.
+   *
+   * @generated from field: google.protobuf.Duration grace = 2;
+   */
+  grace?: Duration | undefined;
+};
+
+/**
+ * Describes the message routeplane.auth.v1.RotateKeyRequest.
+ * Use `create(RotateKeyRequestSchema)` to create a new message.
+ */
+export declare const RotateKeyRequestSchema: GenMessage<RotateKeyRequest>;
+
+/**
+ * Response of RotateKey.
+ *
+ * @generated from message routeplane.auth.v1.RotateKeyResponse
+ */
+export declare type RotateKeyResponse = Message<"routeplane.auth.v1.RotateKeyResponse"> & {
+  /**
+   * The key, with the new token's prefix.
+   *
+   * @generated from field: routeplane.auth.v1.Key key = 1;
+   */
+  key?: Key | undefined;
+
+  /**
+   * The new secret. Shown once.
+   *
+   * @generated from field: string token = 2;
+   */
+  token: string;
+
+  /**
+   * First moment at which the token that it replaces is refused, unless the key is refused earlier.
+   *
+   * @generated from field: google.protobuf.Timestamp grace_ends_at = 3;
+   */
+  graceEndsAt?: Timestamp | undefined;
+};
+
+/**
+ * Describes the message routeplane.auth.v1.RotateKeyResponse.
+ * Use `create(RotateKeyResponseSchema)` to create a new message.
+ */
+export declare const RotateKeyResponseSchema: GenMessage<RotateKeyResponse>;
+
+/**
  * Request of RevokeKey.
  *
  * @generated from message routeplane.auth.v1.RevokeKeyRequest
@@ -322,6 +459,13 @@ export declare type RevokeKeyRequest = Message<"routeplane.auth.v1.RevokeKeyRequ
    * @generated from field: string id = 1;
    */
   id: string;
+
+  /**
+   * Why, for people who read it later: up to 200 characters, not blank, no control characters. Empty: no reason given.
+   *
+   * @generated from field: string reason = 2;
+   */
+  reason: string;
 };
 
 /**
@@ -352,6 +496,10 @@ export declare const RevokeKeyResponseSchema: GenMessage<RevokeKeyResponse>;
 
 /**
  * Keys: who may call. A key is bound to one namespace for ever, and knows its parent; authority only shrinks downwards.
+ *
+ * A key may update, rotate and revoke itself and the keys below it. A root key may also update and revoke every other key of
+ * its namespace, but not rotate it: a rotation hands out a token, and so must not reach beyond what the caller stands above.
+ * Any other key is PERMISSION_DENIED KEY_OUT_OF_LINEAGE.
  *
  * @generated from service routeplane.auth.v1.KeyService
  */
@@ -403,8 +551,37 @@ export declare const KeyService: GenService<{
     output: typeof GetKeyResponseSchema;
   },
   /**
-   * Revokes a key and with it, at once, every key below it. Idempotent: a revoked key stays as it was.
-   * Errors: NOT_FOUND RESOURCE_NOT_FOUND.
+   * Renames a key, narrows its scopes or brings its expiry forward; with it, at once, what every key below it may do.
+   * Atomic; idempotent. There is no way back: nothing can widen a key.
+   * Errors: NOT_FOUND RESOURCE_NOT_FOUND; PERMISSION_DENIED KEY_OUT_OF_LINEAGE; PERMISSION_DENIED KEY_WIDENED names the
+   * scopes that the key does not hold now, or the latest expiry; FAILED_PRECONDITION STATE_CONFLICT if the key, or one above
+   * it, is revoked or has expired; INVALID_ARGUMENT FIELD_INVALID as MintKey, for a mask of anything else, and if nothing is
+   * to be changed.
+   *
+   * @generated from rpc routeplane.auth.v1.KeyService.UpdateKey
+   */
+  updateKey: {
+    methodKind: "unary";
+    input: typeof UpdateKeyRequestSchema;
+    output: typeof UpdateKeyResponseSchema;
+  },
+  /**
+   * Gives a key a new token. The key stays the same, so its limits, bindings and usage carry on; the token that it had works
+   * until the grace is over. Earlier ones, still in a grace of their own, keep that to its end; with a grace of 0 nothing
+   * but the new token works from now on. Atomic; not idempotent. The token is in this response and nowhere else.
+   * Errors: NOT_FOUND RESOURCE_NOT_FOUND; PERMISSION_DENIED KEY_OUT_OF_LINEAGE; FAILED_PRECONDITION STATE_CONFLICT if the
+   * key, or one above it, is revoked or has expired; INVALID_ARGUMENT FIELD_INVALID for a grace that is out of range.
+   *
+   * @generated from rpc routeplane.auth.v1.KeyService.RotateKey
+   */
+  rotateKey: {
+    methodKind: "unary";
+    input: typeof RotateKeyRequestSchema;
+    output: typeof RotateKeyResponseSchema;
+  },
+  /**
+   * Revokes a key and with it, at once, every key below it. Idempotent: a revoked key stays as it was, its reason included.
+   * Errors: NOT_FOUND RESOURCE_NOT_FOUND; PERMISSION_DENIED KEY_OUT_OF_LINEAGE.
    *
    * @generated from rpc routeplane.auth.v1.KeyService.RevokeKey
    */

@@ -118,7 +118,8 @@ export declare type VerifiedKey = Message<"routeplane.auth.v1.VerifiedKey"> & {
   lineage: string[];
 
   /**
-   * When it stops being valid, by its own expiry or that of a key above it; absent: never.
+   * When this token stops being valid: by the key's expiry, that of a key above it, or the end of its grace if it was
+   * replaced by a rotation; absent: never.
    *
    * @generated from field: google.protobuf.Timestamp expires_at = 6;
    */

@@ -164,6 +164,13 @@ export enum Reason {
   CANCELLED = 20,
 
   /**
+   * PERMISSION_DENIED: the key is there, but neither the caller itself nor, as this needs, below it in its lineage.
+   *
+   * @generated from enum value: REASON_KEY_OUT_OF_LINEAGE = 21;
+   */
+  KEY_OUT_OF_LINEAGE = 21,
+
+  /**
    * UNAUTHENTICATED: the namespace of the key is suspended by the operator. Said only once the secret is proven.
    *
    * @generated from enum value: REASON_NAMESPACE_SUSPENDED = 22;
@@ -176,6 +183,14 @@ export enum Reason {
    * @generated from enum value: REASON_NAMESPACE_DELETED = 23;
    */
   NAMESPACE_DELETED = 23,
+
+  /**
+   * PERMISSION_DENIED: a key was asked to hold more than it does; metadata `scopes` lists what is too much, or `expires_at`
+   * is the latest allowed.
+   *
+   * @generated from enum value: REASON_KEY_WIDENED = 24;
+   */
+  KEY_WIDENED = 24,
 }
 
 /**
