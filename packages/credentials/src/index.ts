@@ -1,6 +1,6 @@
 export { constantTimeEqual, hashSecret, type Pepper, type Peppers, parsePeppers } from "./hash.ts";
 export { bearerToken } from "./header.ts";
-export { redactTokens } from "./redact.ts";
+export { holdsToken, redactTokens } from "./redact.ts";
 export { ALL_SCOPES, effectiveScopes, parseScopes, permits, type Scope, scopesBeyond } from "./scopes.ts";
 export {
   mintToken,

@@ -4,3 +4,10 @@ const TOKEN_LIKE = /\brp([os]?)_[0-9A-Za-z]+(?:_[0-9A-Za-z]+)*/g;
 export function redactTokens(text: string): string {
   return text.replace(TOKEN_LIKE, "rp$1_[redacted]");
 }
+
+const SECRET = /rpo?_(?:live|test)_[0-9A-Za-z]{22}_[0-9A-Za-z]{43}|rps_[0-9A-Za-z]{43}/;
+
+/** Whether somewhere in `text` there is a token of this product, whole but for its checksum. */
+export function holdsToken(text: string): boolean {
+  return SECRET.test(text);
+}

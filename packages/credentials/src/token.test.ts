@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { redactTokens } from "./redact.ts";
+import { holdsToken, redactTokens } from "./redact.ts";
 import { mintServiceToken, mintToken, parseToken, tokenPrefix } from "./token.ts";
 
 describe("a token", () => {
@@ -43,5 +43,13 @@ describe("a token", () => {
       expect(line).not.toContain(token.slice(8));
       expect(line).toContain("[redacted]");
     }
+  });
+
+  it("is found in the middle of other text; what only looks like the start of one is not", () => {
+    for (const token of [mintToken("key"), mintToken("operator", "test"), mintServiceToken()]) {
+      expect(holdsToken(`my ${token}!`)).toBe(true);
+      expect(holdsToken(token.slice(0, 40))).toBe(false);
+    }
+    expect(holdsToken("rp_live_staging")).toBe(false);
   });
 });

@@ -1,6 +1,7 @@
 import { inspect } from "node:util";
 import { Code, ConnectError } from "@connectrpc/connect";
 import { Reason } from "@routeplane/contracts/errors";
+import { mintToken } from "@routeplane/credentials";
 import { DomainError, type ErrorReason, invalidField } from "@routeplane/domain";
 import { expect, it } from "vitest";
 import { fromConnectError, toConnectError } from "./errors.ts";
@@ -35,4 +36,12 @@ it("says the same of a fault over there as of no answer", () => {
 it("sends only reasons that the contract lists", () => {
   const reason: ErrorReason = invalidField("name", "rule").reason;
   expect(Reason[reason]).toBeTypeOf("number");
+});
+
+it("sends no credential, no control character and no megabyte that the caller put into it", () => {
+  const token = mintToken("key");
+  const error = invalidField("name", `must not be ${token}\u001b[31m${"x".repeat(10_000)}`);
+  const sent = inspect(toConnectError(error), { depth: 6, maxStringLength: null });
+  for (const part of [token, token.split("_")[3], "\u001b", "x".repeat(5_000)]) expect(sent).not.toContain(part);
+  expect(toConnectError(error).rawMessage).toContain("rp_[redacted]\ufffd[31m");
 });

@@ -2,6 +2,7 @@ import { create } from "@bufbuild/protobuf";
 import { Code, ConnectError } from "@connectrpc/connect";
 import { BadRequestSchema, ErrorInfoSchema } from "@routeplane/contracts/google-rpc";
 import { DomainError, type ErrorCode, type ErrorReason } from "@routeplane/domain";
+import { safeText } from "./safe-text.ts";
 
 /** The only place where a domain error becomes a Connect error, and back. A cause never crosses the wire. */
 
@@ -42,11 +43,13 @@ function connectError(
   reason: ErrorReason | KitReason,
   { fields = [], metadata = {} }: Partial<Pick<DomainError, "fields" | "metadata">> = {},
 ): ConnectError {
-  const details = [{ desc: ErrorInfoSchema, value: create(ErrorInfoSchema, { reason, domain: DOMAIN, metadata }) }];
-  if (fields.length === 0) return new ConnectError(message, code, undefined, details);
-  const fieldViolations = fields.map(({ field, rule }) => ({ field, description: rule }));
+  const safe = Object.fromEntries(Object.entries(metadata).map(([name, value]) => [name, safeText(value)]));
+  const info = create(ErrorInfoSchema, { reason, domain: DOMAIN, metadata: safe });
+  const details = [{ desc: ErrorInfoSchema, value: info }];
+  if (fields.length === 0) return new ConnectError(safeText(message), code, undefined, details);
+  const fieldViolations = fields.map(({ field, rule }) => ({ field: safeText(field), description: safeText(rule) }));
   const badRequest = { desc: BadRequestSchema, value: create(BadRequestSchema, { fieldViolations }) };
-  return new ConnectError(message, code, undefined, [...details, badRequest]);
+  return new ConnectError(safeText(message), code, undefined, [...details, badRequest]);
 }
 
 /**

@@ -4,6 +4,7 @@ import type { AddressInfo } from "node:net";
 import type { ConnectRouter, Interceptor } from "@connectrpc/connect";
 import { connectNodeAdapter } from "@connectrpc/connect-node";
 import type { Component } from "@routeplane/runtime";
+import { quoteSafely } from "./quote-safely.ts";
 
 export interface RpcServerOptions {
   readonly port: number;
@@ -24,7 +25,8 @@ const DRAIN_TIMEOUT_MS = 5_000;
 /** Serves Connect, gRPC and gRPC-web over cleartext HTTP/2 on one port. On stop it drains: no new calls, old ones finish. */
 export async function startRpcServer(options: RpcServerOptions): Promise<Component & { readonly port: number }> {
   const { readMaxBytes, maxTimeoutMs, maxConcurrentStreams, maxHeaderBytes } = LIMITS;
-  const { routes, interceptors } = options;
+  const { interceptors } = options;
+  const routes = quoteSafely(options.routes);
   const server = createServer(
     { settings: { maxConcurrentStreams, maxHeaderListSize: maxHeaderBytes } },
     connectNodeAdapter({ routes, interceptors, readMaxBytes, maxTimeoutMs, jsonOptions: STRICT_JSON }),

@@ -2,17 +2,26 @@ import { create, type DescMessage, type DescService } from "@bufbuild/protobuf";
 import { pathToString } from "@bufbuild/protobuf/reflect";
 import { createValidator, type Violation } from "@bufbuild/protovalidate";
 import type { Interceptor } from "@connectrpc/connect";
-import { DomainError } from "@routeplane/domain";
+import { DomainError, invalidField } from "@routeplane/domain";
+import { accessOf } from "../access.ts";
+import { strayTokens } from "./stray-tokens.ts";
 
 const validator = createValidator();
 
-/** Holds every request message against the rules in its schema, and names each field that breaks one. */
+/**
+ * Holds every request message against the rules in its schema, and names each field that breaks one. What comes from outside
+ * may hold a credential in no text that would be kept.
+ */
 export function validate(): Interceptor {
   return (next) => async (request) => {
     if (!request.stream) {
       const result = validator.validate<DescMessage>(request.method.input, request.message);
       if (result.kind === "error") throw result.error;
       if (result.kind === "invalid") throw invalidArgument(result.violations);
+      const [stray] = accessOf(request.method).includes("internal")
+        ? []
+        : strayTokens(request.method.input, request.message);
+      if (stray !== undefined) throw invalidField(stray, "must not hold a credential");
     }
     return next(request);
   };

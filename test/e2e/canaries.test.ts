@@ -1,0 +1,238 @@
+import { mkdir, mkdtemp, readFile, rm, stat, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { type DescMessage, type DescMethod, ScalarType } from "@bufbuild/protobuf";
+import { mintToken } from "@routeplane/credentials";
+import { accessOf, publishedServices } from "@routeplane/rpc";
+import { eventually } from "@routeplane/testing";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { sendJson, startUpstream, type UpstreamServer } from "../../services/gateway/test/upstream-server.ts";
+import {
+  type Canary,
+  canary,
+  found,
+  searchCommandLines,
+  searchDatabase,
+  searchFolder,
+  tokenCanaries,
+} from "../harness/canaries.ts";
+import { startNode, type TestNode } from "../harness/index.ts";
+
+/** Promise 7: the token is in the answer of its mint and nowhere else, however it was used and misused. */
+
+const PROVIDER_KEY = "sk-canary-0123456789abcdef0123456789";
+/** What a node keeps for itself, for its broker and for the CLI, closed to other users. */
+const SAVED = ["secrets.json", "api-key", "operator-key", "nats/nats.conf"];
+
+let node: TestNode;
+let upstream: UpstreamServer;
+let folder: string;
+/** Every answer but those of mints, with the request that it answers. */
+const answers: { place: string; text: string }[] = [];
+const canaries: Canary[] = [];
+let operator: string;
+
+beforeAll(async () => {
+  upstream = await startUpstream((response, { headers }) =>
+    sendJson(response, 400, {
+      error: { message: `bad key ${headers.authorization}`, type: PROVIDER_KEY, param: null },
+    }),
+  );
+  folder = await mkdtemp(join(tmpdir(), "routeplane-canaries-"));
+  const providers = join(folder, "providers.yaml");
+  const lines = ["providers:", "  - name: leaky", "    protocol: openai", `    base_url: ${upstream.baseUrl}`];
+  await writeFile(providers, [...lines, "    api_key_env: LEAKY_KEY", "    models: [{id: leaky}]"].join("\n"));
+  const environment = { ROUTEPLANE_PROVIDERS: providers, LEAKY_KEY: PROVIDER_KEY, ROUTEPLANE_LOG_LEVEL: "debug" };
+  node = await startNode({ environment });
+  operator = await node.operatorKey();
+  canaries.push(...(await secretsOfNode()), canary("the provider's key", PROVIDER_KEY));
+}, 120_000);
+
+afterAll(async () => {
+  await node?.remove();
+  await upstream?.close();
+  await rm(folder, { recursive: true, force: true });
+});
+
+async function secretsOfNode(): Promise<readonly Canary[]> {
+  const { serviceToken, keyPeppers, natsPassword, superuserPassword, databasePasswords } = JSON.parse(
+    await readFile(join(node.home, "secrets.json"), "utf8"),
+  );
+  return [
+    ...tokenCanaries("the services' token", serviceToken),
+    ...tokenCanaries("the operator's token", operator),
+    ...tokenCanaries("the first key", await node.apiKey()),
+    canary("the pepper", keyPeppers.split(":")[1]),
+    canary("the broker's password", natsPassword),
+    canary("the superuser's password", superuserPassword),
+    ...Object.entries(databasePasswords).map(([role, password]) => canary(role, String(password))),
+  ];
+}
+
+/** Of the superuser, from what the node has saved and where its server says that it listens. */
+async function databaseUrl(): Promise<string> {
+  const { superuserPassword } = JSON.parse(await readFile(join(node.home, "secrets.json"), "utf8"));
+  const lines = (await readFile(join(node.home, "postgres/data/postmaster.pid"), "utf8")).split("\n");
+  return `postgres://postgres:${superuserPassword}@127.0.0.1:${lines[3]}/routeplane`;
+}
+
+async function send(path: string, headers: Record<string, string>, body?: unknown): Promise<Response> {
+  const json = { "content-type": "application/json", ...headers };
+  if (body === undefined) return fetch(node.url + path, { headers });
+  const text = typeof body === "string" ? body : JSON.stringify(body);
+  return fetch(node.url + path, { method: "POST", headers: json, body: text });
+}
+
+/** Sends it, and keeps whatever comes back, headers and all. */
+async function use(path: string, headers: Record<string, string>, body?: unknown): Promise<number> {
+  const response = await send(path, headers, body);
+  const place = `answer ${response.status} of ${path.replace(/rpo?_\w+/g, "<token>")}`;
+  answers.push({ place, text: JSON.stringify([...response.headers]) + (await response.text()) });
+  return response.status;
+}
+
+const bearer = (token: string) => ({ authorization: `Bearer ${token}` });
+const outside: readonly DescMethod[] = Object.values(publishedServices())
+  .flat()
+  .flatMap((service) => service.methods)
+  .filter((method) => !accessOf(method).includes("internal"));
+const pathOf = (method: DescMethod): string => `/${method.parent.typeName}/${method.name}`;
+
+async function mint(name: string): Promise<string> {
+  const scopes = ["inference:*", "keys:*", "policy:*", "usage:*", "namespace:*"];
+  const request = { namespace: "default", name, scopes };
+  const response = await send("/routeplane.auth.v1.KeyService/MintRootKey", bearer(operator), request);
+  const { token } = (await response.json()) as { token: string };
+  canaries.push(...tokenCanaries(name, token));
+  return token;
+}
+
+/** A request with `text` in every field that can hold one, at every depth. */
+function filled(message: DescMessage, text: string, depth = 0): Record<string, unknown> {
+  return Object.fromEntries(
+    message.fields.flatMap((field): [string, unknown][] => {
+      if (field.fieldKind === "scalar" && field.scalar === ScalarType.STRING) return [[field.jsonName, text]];
+      if (field.fieldKind === "list" && field.listKind === "scalar" && field.scalar === ScalarType.STRING) {
+        return [[field.jsonName, [text]]];
+      }
+      const isOurs = field.fieldKind === "message" && field.message.typeName.startsWith("routeplane.") && depth < 8;
+      return isOurs ? [[field.jsonName, filled(field.message, text, depth + 1)]] : [];
+    }),
+  );
+}
+
+const chat = (content: string, model = "echo") => ({ model, messages: [{ role: "user", content }] });
+
+it(
+  "uses tokens rightly and wrongly, and finds none of them where it does not belong",
+  { timeout: 120_000 },
+  async () => {
+    const token = await mint("a key that is used rightly");
+    expect(await use("/v1/chat/completions", bearer(token), chat("hello"))).toBe(200);
+    expect(await use("/v1/models", { "x-api-key": token })).toBe(200);
+    expect(await use("/v1/chat/completions", bearer(token), chat("hello", "leaky"))).toBe(400);
+    expect(upstream.requests).toHaveLength(1);
+    expect(upstream.requests[0]?.headers.authorization).toBe(`Bearer ${PROVIDER_KEY}`);
+    for (const method of outside) await use(pathOf(method), bearer(token), {});
+
+    const stray = await mint("a key that is put everywhere");
+    const unknown = mintToken("key");
+    canaries.push(...tokenCanaries("a key that never was", unknown));
+    for (const each of [stray, unknown, operator]) {
+      const misplaced = [
+        { cookie: `key=${each}` },
+        { "x-request-id": each },
+        { "user-agent": each },
+        { "x-api-key": `${each} x` },
+      ];
+      const malformed = [
+        bearer(`${each}x`),
+        bearer(each.slice(0, -1)),
+        { authorization: each },
+        { authorization: `Basic ${each}` },
+      ];
+      const both = { ...bearer(token), "x-api-key": each };
+      for (const headers of [...misplaced, ...malformed, both, bearer(unknown)]) {
+        await use("/v1/chat/completions", headers, chat("hello"));
+        for (const method of outside) await use(pathOf(method), headers, {});
+      }
+      for (const path of [`/${each}`, `/v1/models/${each}`, `/v1/models?api_key=${each}`, `/routeplane.${each}/X`]) {
+        await use(path, bearer(token));
+        await use(path, bearer(token), {});
+      }
+      await use("/v1/chat/completions", bearer(token), chat("hello", each));
+      await use("/v1/chat/completions", bearer(token), { ...chat("hello"), [each]: each });
+      await use("/v1/chat/completions", bearer(token), { ...chat("hello"), messages: each });
+      await use("/v1/chat/completions", bearer(token), `{"model": "${each}`);
+      for (const credential of [token, operator]) {
+        for (const method of outside) {
+          await use(pathOf(method), bearer(credential), filled(method.input, each));
+          await use(pathOf(method), bearer(credential), { [each]: each });
+          await use(pathOf(method), bearer(credential), { spec: { [each]: { budget: each } } });
+          await use(pathOf(method), bearer(credential), `{"${each}`);
+        }
+      }
+      const spec = { budget: { window: "BUDGET_WINDOW_DAY", limitMicroUsd: "1" } };
+      await use("/routeplane.policy.v1.PolicyService/CreatePolicy", bearer(token), { name: each, spec });
+      await use("/routeplane.auth.v1.KeyService/MintKey", bearer(token), { name: each, scopes: ["keys:read"] });
+    }
+
+    // The event of the last request is in the database once the list shows it.
+    await eventually(async () => {
+      const log = await send("/routeplane.usage.v1.UsageService/ListRequests", bearer(token), { pageSize: 100 });
+      const { requests } = (await log.json()) as { requests: { status: string }[] };
+      return requests.length >= 2 && requests.every(({ status }) => status !== "REQUEST_STATUS_PENDING");
+    });
+
+    const database = await searchDatabase(await databaseUrl(), canaries);
+    const commandLines = await searchCommandLines(node.home, canaries);
+    const files = await searchFolder(node.home, canaries, new Set(SAVED));
+    const output = node.stdout() + node.stderr();
+    const hits = [
+      ...answers.flatMap(({ place, text }) => found(place, text, canaries)),
+      ...database.hits,
+      ...commandLines.hits,
+      ...files.hits,
+      ...found("the output of the command", output, canaries),
+    ];
+    expect([...new Set(hits)]).toEqual([]);
+    expect(answers.length).toBeGreaterThan(300);
+    expect(database.rows).toBeGreaterThan(8);
+    expect(commandLines.processes).toBeGreaterThanOrEqual(8);
+    expect(files.bytes).toBeGreaterThan(10_000_000);
+  },
+);
+
+it("keeps what it must save closed to other users", async () => {
+  for (const file of SAVED) expect((await stat(join(node.home, file))).mode & 0o777).toBe(0o600);
+});
+
+describe("the search", () => {
+  const token = mintToken("key");
+  const planted = tokenCanaries("planted", token);
+  const both = ["planted, whole", "planted, its secret"];
+
+  it("finds a token and its secret in any text, as it stands, as base64 and in a URL", () => {
+    expect(found("log", `{"key":"${token}"}`, planted)).toEqual(both.map((name) => `log: ${name}`));
+    expect(found("log", `x${token.split("_")[3]}x`, planted)).toEqual(["log: planted, its secret"]);
+    expect(found("log", Buffer.from(token).toString("base64"), planted)).toEqual(["log: planted, whole"]);
+    expect(found("log", encodeURIComponent("a/b+c"), [canary("url", "a/b+c")])).toEqual(["log: url"]);
+    expect(found("log", Buffer.from("ab".repeat(32), "hex"), [canary("hex", "ab".repeat(32))])).toEqual(["log: hex"]);
+    expect(found("log", mintToken("key"), planted)).toEqual([]);
+  });
+
+  it("finds a file, a row and a command line that somebody planted", async () => {
+    await mkdir(join(folder, "deep", "er"), { recursive: true });
+    await writeFile(join(folder, "deep", "er", "some.dat"), Buffer.concat([Buffer.alloc(9), Buffer.from(token)]));
+    const { hits } = await searchFolder(folder, planted);
+    expect(hits).toEqual(both.map((name) => `deep/er/some.dat: ${name}`));
+    const { hits: lines } = await searchCommandLines(node.home, [canary("a program", "services/auth/src/main.ts")]);
+    expect(lines).toEqual(["a command line: a program"]);
+    expect((await searchDatabase(await databaseUrl(), [canary("a name", "a key that is used rightly")])).hits).toEqual([
+      "auth.keys: a name",
+    ]);
+    expect((await searchFolder(node.home, [canary("a name", "a key that is used rightly")])).hits.join()).toMatch(
+      /postgres\//,
+    );
+  });
+});
