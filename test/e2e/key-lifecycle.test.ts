@@ -3,6 +3,7 @@ import { AuthenticationError } from "openai";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { ask, failureOf, openAiClient, settledRow } from "../harness/gateway.ts";
 import { startNode, type TestNode } from "../harness/index.ts";
+import { cliAs, cliOf } from "./json-cli.ts";
 
 /** A key's life after it was minted, as the gateway sees it. */
 
@@ -75,4 +76,42 @@ it("a narrowed key is refused at the next request, and the keys below it with it
     const failure = await failureOf(openAiClient(node, each).chat.completions.create(ask("hello")));
     expect(failure).toMatchObject({ status: 403, message: expect.stringContaining("inference:invoke") });
   }
+});
+
+it("the command line updates, rotates and revokes, and shows the tree; a sub-key gets nowhere above itself", async () => {
+  const cli = cliOf(node);
+  interface Shown {
+    readonly id: string;
+    readonly token: string;
+    readonly prefix: string;
+  }
+  const argv = ["cloud", "keys", "mint", "--name", "parent", "--scope", "inference:invoke keys:*"];
+  const parent = await cli.json<Shown>(...argv);
+  const child = await cliAs(node, parent.token).json<Shown>(...argv.with(4, "child"));
+
+  const asChild = cliAs(node, child.token);
+  const denied = { exitCode: 4, reason: "KEY_OUT_OF_LINEAGE" };
+  expect(await asChild.error("cloud", "keys", "update", parent.id, "--scope", "keys:read")).toMatchObject(denied);
+  expect(await asChild.error("cloud", "keys", "rotate", parent.id)).toMatchObject(denied);
+  expect(await asChild.error("cloud", "keys", "revoke", parent.id)).toMatchObject(denied);
+
+  const narrowed = await cli.json("cloud", "keys", "update", child.id, "--name", "narrow", "--scope", "keys:*");
+  expect(narrowed).toMatchObject({ id: child.id, name: "narrow", scopes: ["keys:*"] });
+  const widened = await cli.error("cloud", "keys", "update", child.id, "--scope", "keys:* inference:invoke");
+  expect(widened).toMatchObject({ exitCode: 4, reason: "KEY_WIDENED", message: expect.stringContaining("inference") });
+
+  const rotated = await cli.json<Shown>("cloud", "keys", "rotate", child.id, "--grace", "0s");
+  expect(rotated).toMatchObject({ id: child.id, name: "narrow" });
+  expect(rotated.token.startsWith(rotated.prefix)).toBe(true);
+  expect(await asChild.error("cloud", "whoami")).toMatchObject({ exitCode: 4, reason: "CREDENTIAL_EXPIRED" });
+  expect(await cliAs(node, rotated.token).json("cloud", "whoami")).toMatchObject({ key: { id: child.id } });
+
+  const revoked = await cli.json("cloud", "keys", "revoke", parent.id, "--reason", "no longer used");
+  expect(revoked).toMatchObject({ id: parent.id, revoked_reason: "no longer used" });
+  expect(await cli.json("cloud", "keys", "revoke", parent.id, "--reason", "again")).toEqual(revoked);
+  expect(await cli.error("cloud", "keys", "rotate", child.id)).toMatchObject({ exitCode: 1, reason: "STATE_CONFLICT" });
+
+  const { stdout } = await cli("cloud", "keys", "list", "--tree");
+  expect(stdout).toMatch(new RegExp(`^[│ ]   └── narrow +${child.id} .*revoked above`, "m"));
+  for (const { token } of [parent, child, rotated]) expect(stdout).not.toContain(token);
 });

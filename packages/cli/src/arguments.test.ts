@@ -1,11 +1,13 @@
 import { describe, expect, it } from "vitest";
 import {
+  graceArgument,
   idArgument,
   limitArgument,
   nameArgument,
   namespaceNameArgument,
   pageSizeArgument,
   portArgument,
+  reasonArgument,
   scopesArgument,
   timeArgument,
 } from "./arguments.ts";
@@ -100,5 +102,53 @@ describe("numbers and ids", () => {
   it("refuses a blank id, and leaves any other to the node, which answers the same for malformed and unknown", () => {
     expect(() => idArgument(" ")).toThrow("blank");
     expect(idArgument("nonsense")).toBe("nonsense");
+  });
+});
+
+describe("--grace", () => {
+  it.each([
+    ["0", 0],
+    ["0s", 0],
+    ["90s", 90],
+    ["5m", 300],
+    ["1h", 3_600],
+    ["7d", 604_800],
+    ["168h", 604_800],
+  ])("%s is %i seconds", (text, seconds) => {
+    expect(graceArgument(text)).toBe(seconds);
+  });
+
+  it.each([
+    "-1h",
+    "8d",
+    "604801s",
+    "1.5h",
+    "1h30m",
+    "1",
+    "h",
+    "",
+    " ",
+    "1 h",
+    "1H",
+    "1w",
+    "soon",
+    "9999999999s",
+    "1e3s",
+  ])("refuses %j: a whole number with its unit, 7 days at most", (text) => {
+    expect(() => graceArgument(text)).toThrow("whole number of s, m, h or d, from 0s to 7d");
+  });
+});
+
+describe("--reason", () => {
+  it("takes any text of 1 to 200 characters", () => {
+    expect(reasonArgument("🤖".repeat(200))).toHaveLength(400);
+  });
+
+  it.each([
+    [" ", "blank"],
+    ["x".repeat(201), "at most 200"],
+    ["a\nb", "control characters"],
+  ])("refuses %j", (text, rule) => {
+    expect(() => reasonArgument(text)).toThrow(rule);
   });
 });

@@ -8,6 +8,8 @@ import { InvalidArgumentError } from "commander";
 
 const MAX_LIMIT_MICRO_USD = 9_000_000_000_000_000n;
 const MAX_PAGE_SIZE = 1000;
+const SECONDS = { s: 1, m: 60, h: 3_600, d: 86_400 } as const;
+const MAX_GRACE_SECS = 7 * SECONDS.d;
 
 /** RFC 3339 with an offset. */
 export function timeArgument(text: string): Date {
@@ -25,10 +27,21 @@ export function scopesArgument(text: string, before: readonly string[] = []): re
 
 /** Name of a key or a policy: 1 to 100 characters, not blank, no control characters. */
 export function nameArgument(text: string): string {
-  if (text.trim() === "") throw new InvalidArgumentError("It must not be blank.");
-  if (Array.from(text).length > 100) throw new InvalidArgumentError("It must have at most 100 characters.");
-  if (/\p{Cc}/u.test(text)) throw new InvalidArgumentError("It must not hold control characters.");
-  return text;
+  return textOf(text, 100);
+}
+
+/** Why a key is revoked: 1 to 200 characters, not blank, no control characters. */
+export function reasonArgument(text: string): string {
+  return textOf(text, 200);
+}
+
+/** In seconds: a whole number of seconds, minutes, hours or days, from 0 to 7 days. */
+export function graceArgument(text: string): number {
+  if (text === "0") return 0;
+  const [, number = "", unit = ""] = /^(\d{1,9})([smhd])$/.exec(text) ?? [];
+  const seconds = Number(number) * (SECONDS[unit as keyof typeof SECONDS] ?? Number.NaN);
+  if (seconds <= MAX_GRACE_SECS) return seconds;
+  throw new InvalidArgumentError("It must be a whole number of s, m, h or d, from 0s to 7d, e.g. 90s, 1h or 2d.");
 }
 
 export function namespaceNameArgument(text: string): string {
@@ -63,6 +76,15 @@ export function portArgument(text: string): number {
 
 export function gatewaysArgument(text: string): number {
   return wholeNumber(text, 1, 16);
+}
+
+function textOf(text: string, maxLength: number): string {
+  if (text.trim() === "") throw new InvalidArgumentError("It must not be blank.");
+  if (Array.from(text).length > maxLength) {
+    throw new InvalidArgumentError(`It must have at most ${maxLength} characters.`);
+  }
+  if (/\p{Cc}/u.test(text)) throw new InvalidArgumentError("It must not hold control characters.");
+  return text;
 }
 
 function wholeNumber(text: string, min: number, max: number): number {

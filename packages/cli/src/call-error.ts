@@ -42,6 +42,10 @@ function hintFor(reason: string, metadata: Readonly<Record<string, string>>): st
       return "A key mints at most what it holds itself; `routeplane cloud whoami` shows that. Leave the others out.";
     case "EXPIRY_EXCEEDS_PARENT":
       return `A key mints none that outlives it. Latest allowed: ${metadata["expires_at"] ?? "its own expiry"}.`;
+    case "KEY_OUT_OF_LINEAGE":
+      return "Use a key above it; to update or revoke it, a root key of the namespace will do.";
+    case "KEY_WIDENED":
+      return "Keys only narrow. Mint one that may do more with a key that holds it.";
     case "LINEAGE_TOO_DEEP":
       return "Mint it with a key further up.";
     case "RESOURCE_NOT_FOUND":

@@ -9,6 +9,9 @@ const NOWHERE = {
 };
 const BUDGET = ["cloud", "budget", "create"];
 const MINT = ["cloud", "keys", "mint"];
+const UPDATE = ["cloud", "keys", "update"];
+const ROTATE = ["cloud", "keys", "rotate", "key_1"];
+const REVOKE = ["cloud", "keys", "revoke"];
 
 describe("a wrong command line ends with 2, says what is wrong, and asks nothing of a node", () => {
   it.each([
@@ -24,6 +27,15 @@ describe("a wrong command line ends with 2, says what is wrong, and asks nothing
     ["blank name", [...MINT, "--name", " ", "--scope", "keys:read"], "must not be blank"],
     ["no scope", [...MINT, "--name", "x", "--scope", ""], "at least one scope"],
     ["expiry without offset", [...MINT, "--name", "x", "--scope", "a:b", "--expires-at", "2027-01-01"], "offset"],
+    ["nothing to update", [...UPDATE, "key_1"], "give --name, --scope or --expires-at"],
+    ["no scope to update", [...UPDATE, "key_1", "--scope", " "], "at least one scope"],
+    ["grace negative", [...ROTATE, "--grace", "-1h"], "from 0s to 7d"],
+    ["grace too long", [...ROTATE, "--grace", "8d"], "from 0s to 7d"],
+    ["grace fractional", [...ROTATE, "--grace", "1.5h"], "from 0s to 7d"],
+    ["grace without unit", [...ROTATE, "--grace", "60"], "from 0s to 7d"],
+    ["rotate nothing", ["cloud", "keys", "rotate"], "missing required argument 'id'"],
+    ["reason blank", [...REVOKE, "key_1", "--reason", " "], "must not be blank"],
+    ["reason too long", [...REVOKE, "key_1", "--reason", "x".repeat(201)], "at most 200"],
     ["limit zero", [...BUDGET, "--name", "x", "--window", "day", "--limit-micro-usd", "0"], "from 1 to"],
     ["limit negative", [...BUDGET, "--name", "x", "--window", "day", "--limit-micro-usd", "-1"], "from 1 to"],
     ["limit fractional", [...BUDGET, "--name", "x", "--window", "day", "--limit-micro-usd", "0.5"], "whole number"],
@@ -77,15 +89,23 @@ describe("a wrong command line ends with 2, says what is wrong, and asks nothing
 });
 
 describe("help", () => {
-  it.each([[[]], [["up"]], [["cloud"]], [["cloud", "keys"]], [MINT], [BUDGET], [["cloud", "policy", "bind"]]])(
-    "of %j goes to stdout, with examples",
-    async (argv) => {
-      const { code, stdout, stderr } = await runHere([...argv, "--help"], NOWHERE);
-      expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
-      if (argv.join(" ") !== "cloud") expect(stdout).toContain("$ ");
-      expect(stdout).toContain("--json");
-    },
-  );
+  it.each([
+    [[]],
+    [["up"]],
+    [["cloud"]],
+    [["cloud", "keys"]],
+    [MINT],
+    [UPDATE],
+    [ROTATE],
+    [REVOKE],
+    [BUDGET],
+    [["cloud", "policy", "bind"]],
+  ])("of %j goes to stdout, with examples", async (argv) => {
+    const { code, stdout, stderr } = await runHere([...argv, "--help"], NOWHERE);
+    expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
+    if (argv.join(" ") !== "cloud") expect(stdout).toContain("$ ");
+    expect(stdout).toContain("--json");
+  });
 
   it("documents the exit codes", async () => {
     const { stdout } = await runHere(["--help"], NOWHERE);

@@ -2,14 +2,14 @@ import { timestampFromDate } from "@bufbuild/protobuf/wkt";
 import type { Command } from "commander";
 import { idArgument, nameArgument, scopesArgument, timeArgument } from "../arguments.ts";
 import type { Context } from "../context.ts";
-import { CliError, ExitCode } from "../errors.ts";
-import { confirm } from "../input.ts";
 import { block } from "../output/table.ts";
 import { loginCredential, operatorCredential } from "../session.ts";
 import { fromProtoKey, KEY_COLUMNS, keyFields } from "../views/key.ts";
-import { allPages, showList } from "../views/list.ts";
+import { KEY_TREE_COLUMNS, keyTree } from "../views/key-tree.ts";
+import { allPages, showList, showListAs } from "../views/list.ts";
 import { fromProtoSet } from "../views/values.ts";
 import { withExamples } from "./examples.ts";
+import { addKeyChangeCommands } from "./key-changes.ts";
 
 interface MintOptions {
   readonly name: string;
@@ -27,8 +27,9 @@ export function addKeyCommands(cloud: Command, context: Context): void {
   const list = keys
     .command("list")
     .description("all keys of the namespace, revoked and expired ones included, oldest first")
-    .action(() => listKeys(context));
-  withExamples(list, "cloud keys list", "cloud keys list --json");
+    .option("--tree", "show which key was minted by which: parents first, and what hangs below them")
+    .action(({ tree = false }: { tree?: boolean }) => listKeys(context, tree));
+  withExamples(list, "cloud keys list", "cloud keys list --tree", "cloud keys list --json");
 
   const get = keys
     .command("get")
@@ -37,13 +38,7 @@ export function addKeyCommands(cloud: Command, context: Context): void {
     .action((id: string) => getKey(context, id));
   withExamples(get, "cloud keys get key_01jxyz…");
 
-  const revoke = keys
-    .command("revoke")
-    .description("revoke a key and, at once, every key below it; there is no way back")
-    .argument("<id>", "key_…", idArgument)
-    .option("--yes", "do not ask, on a terminal either")
-    .action((id: string, { yes }: { yes?: boolean }) => revokeKey(context, id, yes ?? false));
-  withExamples(revoke, "cloud keys revoke key_01jxyz…");
+  addKeyChangeCommands(keys, context);
 }
 
 function addMint(keys: Command, context: Context): void {
@@ -87,27 +82,19 @@ async function mintKey(context: Context, { name, scope, expiresAt, namespace }: 
   context.output.note("The token is shown once and kept nowhere: save it now.");
 }
 
-async function listKeys(context: Context): Promise<void> {
+async function listKeys(context: Context, tree: boolean): Promise<void> {
   const { keys } = await context.connect(await loginCredential(context.settings));
   const list = await allPages(async (page) => {
     const { keys: rows, nextPageToken } = await keys.listKeys(page);
     return { rows, nextPageToken };
   }, fromProtoKey);
-  showList(context, list, KEY_COLUMNS, "There are no keys.");
+  const none = "There are no keys.";
+  if (tree) showListAs(context, list, keyTree(list.data, Date.now()), KEY_TREE_COLUMNS, none);
+  else showList(context, list, KEY_COLUMNS, none);
 }
 
 async function getKey(context: Context, id: string): Promise<void> {
   const { keys } = await context.connect(await loginCredential(context.settings));
   const view = fromProtoKey(fromProtoSet((await keys.getKey({ id })).key));
   context.output.data(view, () => block(keyFields(view)));
-}
-
-async function revokeKey(context: Context, id: string, yes: boolean): Promise<void> {
-  const { keys } = await context.connect(await loginCredential(context.settings));
-  if (!yes && !(await confirm(context, `Revoke ${id} and every key below it, for good?`))) {
-    throw new CliError(ExitCode.failed, "aborted", "NOT_CONFIRMED", "nothing was revoked");
-  }
-  const view = fromProtoKey(fromProtoSet((await keys.revokeKey({ id })).key));
-  context.output.data(view, () => block(keyFields(view)));
-  context.output.note("Revoked, with every key below it.");
 }

@@ -14,6 +14,7 @@ export interface KeyView {
   readonly expires_at: string | null;
   readonly last_used_at: string | null;
   readonly revoked_at: string | null;
+  readonly revoked_reason: string | null;
 }
 
 export function fromProtoKey(key: Key): KeyView {
@@ -27,6 +28,7 @@ export function fromProtoKey(key: Key): KeyView {
     expires_at: fromProtoTime(key.expiresAt),
     last_used_at: fromProtoTime(key.lastUsedAt),
     revoked_at: fromProtoTime(key.revokedAt),
+    revoked_reason: fromProtoText(key.revokedReason),
   };
 }
 
@@ -50,11 +52,12 @@ export function keyFields(key: KeyView): readonly [string, string][] {
     ["expires", key.expires_at === null ? "never by itself" : formatTime(key.expires_at)],
     ["last used", key.last_used_at === null ? "never" : formatTime(key.last_used_at)],
     ["revoked", key.revoked_at === null ? "no" : formatTime(key.revoked_at)],
+    ...(key.revoked_reason === null ? [] : [["reason", key.revoked_reason] as [string, string]]),
   ];
 }
 
 /** What the key itself says; one below a revoked key is refused too, without showing it here. */
-function keyStatus({ revoked_at, expires_at }: KeyView, nowMs: number): string {
+export function keyStatus({ revoked_at, expires_at }: KeyView, nowMs: number): "active" | "revoked" | "expired" {
   if (revoked_at !== null) return "revoked";
   return expires_at !== null && Date.parse(expires_at) <= nowMs ? "expired" : "active";
 }

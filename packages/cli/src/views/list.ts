@@ -27,11 +27,22 @@ export async function allPages<Message, Row>(
 
 /** Prints a list as a table; for people, `none` says on stderr that there is nothing. */
 export function showList<Row>(
-  { output }: Context,
+  context: Context,
   list: ListView<Row>,
   columns: readonly Column<Row>[],
   none: string,
 ): void {
+  showListAs(context, list, list.data, columns, none);
+}
+
+/** As `showList`, with other rows for people: JSON is that of the list. */
+export function showListAs<Row, Shown>(
+  { output }: Context,
+  list: ListView<Row>,
+  shown: readonly Shown[],
+  columns: readonly Column<Shown>[],
+  none: string,
+): void {
   if (list.data.length === 0) output.note(none);
-  output.data(list, ({ dim }) => (list.data.length === 0 ? "" : table(columns, list.data, dim)));
+  output.data(list, ({ dim }) => (list.data.length === 0 ? "" : table(columns, shown, dim)));
 }

@@ -34,6 +34,7 @@ describe("--json", () => {
       expires_at: null,
       last_used_at: null,
       revoked_at: null,
+      revoked_reason: null,
     });
   });
 

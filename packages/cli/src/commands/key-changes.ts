@@ -1,0 +1,114 @@
+import { timestampDate, timestampFromDate } from "@bufbuild/protobuf/wkt";
+import type { Command } from "commander";
+import { graceArgument, idArgument, nameArgument, reasonArgument, scopesArgument, timeArgument } from "../arguments.ts";
+import type { Context } from "../context.ts";
+import { CliError, ExitCode, usageError } from "../errors.ts";
+import { confirm } from "../input.ts";
+import { block } from "../output/table.ts";
+import { formatTime } from "../output/time.ts";
+import { loginCredential } from "../session.ts";
+import { fromProtoIdentity } from "../views/identity.ts";
+import { fromProtoKey, keyFields } from "../views/key.ts";
+import { fromProtoSet } from "../views/values.ts";
+import { withExamples } from "./examples.ts";
+
+interface UpdateOptions {
+  readonly name?: string;
+  readonly scope?: readonly string[];
+  readonly expiresAt?: Date;
+}
+
+interface RevokeOptions {
+  readonly reason?: string;
+  readonly yes?: boolean;
+}
+
+const REACH = "\nFor the key in use and the keys below it";
+
+/** What becomes of a key after it was minted. */
+export function addKeyChangeCommands(keys: Command, context: Context): void {
+  const update = keys
+    .command("update")
+    .description("rename a key, narrow its scopes or bring its expiry forward; nothing widens it again")
+    .argument("<id>", "key_…", idArgument)
+    .option("--name <name>", "for people; need not be unique", nameArgument)
+    .option("--scope <scopes>", "all that it may do from now on; several by blank or comma", scopesArgument)
+    .option("--expires-at <time>", "when it stops working, RFC 3339 with an offset; never later", timeArgument)
+    .addHelpText("after", `${REACH}; a root key changes every key of the namespace.`)
+    .action((id: string, options: UpdateOptions) => updateKey(context, id, options));
+  withExamples(
+    update,
+    'cloud keys update key_01jxyz… --scope "inference:invoke"',
+    "cloud keys update key_01jxyz… --name ci --expires-at 2027-01-01T00:00:00Z",
+  );
+
+  const rotate = keys
+    .command("rotate")
+    .description("give a key a new token, shown once; the key itself, its limits and its usage carry on")
+    .argument("<id>", "key_…", idArgument)
+    .option(
+      "--grace <time>",
+      "how long the old token still works, 0s to 7d (default: 1h); 0s after a leak",
+      graceArgument,
+    )
+    .addHelpText("after", `${REACH}, a root key included.`)
+    .action((id: string, { grace }: { grace?: number }) => rotateKey(context, id, grace));
+  withExamples(rotate, "cloud keys rotate key_01jxyz…", "cloud keys rotate key_01jxyz… --grace 0s");
+
+  const revoke = keys
+    .command("revoke")
+    .description("revoke a key and, at once, every key below it; there is no way back")
+    .argument("<id>", "key_…", idArgument)
+    .option("--reason <text>", "why, for people who read it later; up to 200 characters", reasonArgument)
+    .option("--yes", "do not ask, on a terminal either")
+    .addHelpText("after", `${REACH}; a root key revokes every key of the namespace.`)
+    .action((id: string, options: RevokeOptions) => revokeKey(context, id, options));
+  withExamples(
+    revoke,
+    "cloud keys revoke key_01jxyz…",
+    'cloud keys revoke key_01jxyz… --reason "in a public repository" --yes',
+  );
+}
+
+async function updateKey(context: Context, id: string, { name, scope, expiresAt }: UpdateOptions): Promise<void> {
+  if (name === undefined && scope === undefined && expiresAt === undefined) {
+    throw usageError("there is nothing to change: give --name, --scope or --expires-at");
+  }
+  const { keys } = await context.connect(await loginCredential(context.settings));
+  const request = {
+    id,
+    ...(name !== undefined && { name }),
+    ...(scope !== undefined && { scopes: [...scope] }),
+    ...(expiresAt !== undefined && { expiresAt: timestampFromDate(expiresAt) }),
+  };
+  const view = fromProtoKey(fromProtoSet((await keys.updateKey(request)).key));
+  context.output.data(view, () => block(keyFields(view)));
+  context.output.note("Changed, and with it what every key below it may do.");
+}
+
+async function rotateKey(context: Context, id: string, graceSecs: number | undefined): Promise<void> {
+  const { identity, keys } = await context.connect(await loginCredential(context.settings));
+  // Asked before, because without grace the credential in use may be dead afterwards.
+  const self = fromProtoIdentity(await identity.whoAmI({})).key?.id;
+  const grace = graceSecs === undefined ? {} : { grace: { seconds: BigInt(graceSecs), nanos: 0 } };
+  const { key, token, graceEndsAt } = await keys.rotateKey({ id, ...grace });
+  const view = fromProtoKey(fromProtoSet(key));
+  const shown = keyFields(view).filter(([field]) => ["id", "name", "expires"].includes(field));
+  context.output.data({ ...view, token }, () => block([...shown, ["token", token]]));
+  context.output.note("The token is shown once and kept nowhere: save it now.");
+  const end = formatTime(timestampDate(fromProtoSet(graceEndsAt)).toISOString());
+  context.output.note(graceSecs === 0 ? "No earlier token works any more." : `The old one works until ${end}.`);
+  if (view.id === self) {
+    context.output.note("You use this key here: sign in with the new token, `routeplane cloud login --api-key -`.");
+  }
+}
+
+async function revokeKey(context: Context, id: string, { reason, yes = false }: RevokeOptions): Promise<void> {
+  const { keys } = await context.connect(await loginCredential(context.settings));
+  if (!yes && !(await confirm(context, `Revoke ${id} and every key below it, for good?`))) {
+    throw new CliError(ExitCode.failed, "aborted", "NOT_CONFIRMED", "nothing was revoked");
+  }
+  const view = fromProtoKey(fromProtoSet((await keys.revokeKey({ id, reason: reason ?? "" })).key));
+  context.output.data(view, () => block(keyFields(view)));
+  context.output.note("Revoked, with every key below it.");
+}
