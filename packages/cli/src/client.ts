@@ -1,7 +1,7 @@
 import { type Client, createClient, type Interceptor } from "@connectrpc/connect";
 import { createConnectTransport } from "@connectrpc/connect-node";
-import { IdentityService, KeyService, NamespaceService } from "@routeplane/contracts/auth";
-import { PolicyService } from "@routeplane/contracts/policy";
+import { AuditService, IdentityService, KeyService, NamespaceService } from "@routeplane/contracts/auth";
+import { AuditService as PolicyAuditService, PolicyService } from "@routeplane/contracts/policy";
 import { UsageService } from "@routeplane/contracts/usage";
 
 /** What the CLI asks of a node, through its one public address. */
@@ -11,6 +11,10 @@ export interface NodeClient {
   readonly keys: Client<typeof KeyService>;
   readonly policies: Client<typeof PolicyService>;
   readonly usage: Client<typeof UsageService>;
+  /** Of keys and namespaces. */
+  readonly audit: Client<typeof AuditService>;
+  /** Of policies and bindings. */
+  readonly policyAudit: Client<typeof PolicyAuditService>;
 }
 
 export interface NodeClientOptions {
@@ -43,6 +47,8 @@ export function createNodeClient({ url, token, onSlow }: NodeClientOptions): Nod
     keys: createClient(KeyService, transport),
     policies: createClient(PolicyService, transport),
     usage: createClient(UsageService, transport),
+    audit: createClient(AuditService, transport),
+    policyAudit: createClient(PolicyAuditService, transport),
   };
 }
 

@@ -1,5 +1,6 @@
 import { Command } from "commander";
 import packageJson from "../package.json" with { type: "json" };
+import { addAuditCommands } from "./commands/audit.ts";
 import { addBudgetCommands } from "./commands/budget.ts";
 import { addIdentityCommands } from "./commands/identity.ts";
 import { addKeyCommands } from "./commands/keys.ts";
@@ -59,6 +60,7 @@ export function createProgram(context: Context): Command {
   addBudgetCommands(cloud, context);
   addUsageCommand(cloud, context);
   addRequestsCommand(cloud, context);
+  addAuditCommands(cloud, context);
   return program;
 }
 

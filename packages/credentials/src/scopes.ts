@@ -4,6 +4,7 @@
  */
 
 const ACTIONS = {
+  audit: ["read"],
   inference: ["invoke"],
   keys: ["read", "write"],
   namespace: ["read"],
@@ -16,7 +17,7 @@ type Resource = keyof typeof ACTIONS;
 export type Scope = { [R in Resource]: `${R}:${(typeof ACTIONS)[R][number] | "*"}` }[Resource];
 
 /** What a root key holds unless told otherwise. */
-export const ALL_SCOPES: readonly Scope[] = ["inference:*", "keys:*", "namespace:*", "policy:*", "usage:*"];
+export const ALL_SCOPES: readonly Scope[] = ["audit:*", "inference:*", "keys:*", "namespace:*", "policy:*", "usage:*"];
 
 const KNOWN: ReadonlySet<string> = new Set(
   Object.entries(ACTIONS).flatMap(([resource, actions]) => [...actions, "*"].map((action) => `${resource}:${action}`)),

@@ -1,8 +1,8 @@
 import { TypeID, typeid } from "typeid-js";
 import { notFound } from "./errors.ts";
 
-/** The kinds of id, by prefix: account, namespace, key, operator credential, policy, binding, inference request. */
-export type IdKind = "acc" | "ns" | "key" | "op" | "pol" | "bnd" | "req";
+/** The kinds of id, by prefix: account, namespace, key, operator credential, policy, binding, inference request, audit entry. */
+export type IdKind = "acc" | "ns" | "key" | "op" | "pol" | "bnd" | "req" | "aud";
 
 declare const kind: unique symbol;
 

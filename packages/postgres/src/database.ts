@@ -1,3 +1,4 @@
+import { currentOrigin } from "@routeplane/runtime";
 import { Kysely, type Transaction as KyselyTransaction, sql } from "kysely";
 import pg from "pg";
 import { ScopedDialect } from "./dialect.ts";
@@ -112,7 +113,12 @@ export function openDatabase<Schema>(options: DatabaseOptions): Database<Schema>
  */
 function settings({ namespaceId = "", accountId = "", lookupId = "" }: Scope): string {
   const setting = (name: string, value: string) => `set_config('routeplane.${name}', ${pg.escapeLiteral(value)}, true)`;
-  const all = [setting("namespace_id", namespaceId), setting("account_id", accountId), setting("lookup_id", lookupId)];
+  const all = [
+    setting("namespace_id", namespaceId),
+    setting("account_id", accountId),
+    setting("lookup_id", lookupId),
+    setting("origin", JSON.stringify(currentOrigin() ?? {})),
+  ];
   return `select ${all.join(", ")}`;
 }
 

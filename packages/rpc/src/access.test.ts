@@ -1,4 +1,4 @@
-import { permits } from "@routeplane/credentials";
+import { ALL_SCOPES, permits } from "@routeplane/credentials";
 import { expect, it } from "vitest";
 import { accessOf, publishedServices } from "./access.ts";
 
@@ -15,7 +15,7 @@ it.each(methods.map((method) => [`${method.parent.typeName}/${method.name}`, met
   (_name, method) => {
     for (const rule of accessOf(method)) {
       const known = ["operator", "credential", "internal", "public"].includes(rule);
-      expect(known || permits(["inference:*", "keys:*", "namespace:*", "policy:*", "usage:*"], rule)).toBe(true);
+      expect(known || permits(ALL_SCOPES, rule)).toBe(true);
     }
   },
 );

@@ -13,6 +13,7 @@ export {
   principalOf,
 } from "./principal.ts";
 export { healthRoutes, type Readiness } from "./server/health.ts";
+export { CLIENT_ADDRESS } from "./headers.ts";
 export { type RpcChainOptions, rpcInterceptors } from "./server/chain.ts";
 export { type RpcServerOptions, startRpcServer } from "./server/server.ts";
 export { serviceTokenMatches } from "./server/authenticate.ts";

@@ -7,3 +7,4 @@ export {
 } from "./environment.ts";
 export { type Component, runProcess, type RunningProcess, STOP_TIMEOUT_MS } from "./lifecycle.ts";
 export { createLogger, type Logger } from "./log.ts";
+export { currentOrigin, onBehalfOf, type Origin } from "./origin.ts";

@@ -1,4 +1,5 @@
 import type { ConnectRouter } from "@connectrpc/connect";
+import { auditService, createAuditStore } from "@routeplane/audit";
 import * as contracts from "@routeplane/contracts/auth";
 import { redactTokens } from "@routeplane/credentials";
 import type { Clock } from "@routeplane/domain";
@@ -56,6 +57,7 @@ export function wireAuth({ config, database, log, clock }: AuthWiring) {
     router.service(contracts.KeyService, keyService(keys, minting, lifecycle));
     router.service(contracts.NamespaceService, namespaceService(nodes, clock));
     router.service(contracts.IdentityService, identityService(keys, nodes));
+    router.service(contracts.AuditService, auditService(createAuditStore(database)));
     router.service(contracts.VerificationService, verificationService(verify, keys));
     router.service(contracts.BootstrapService, bootstrapService(bootstrap));
     health(router);

@@ -107,6 +107,7 @@ function clients(transport: Transport, token: string) {
   return {
     keys: createClient(contracts.KeyService, authorized),
     namespaces: createClient(contracts.NamespaceService, authorized),
+    audit: createClient(contracts.AuditService, authorized),
     identity: createClient(contracts.IdentityService, authorized),
     verification: createClient(contracts.VerificationService, authorized),
     bootstrap: createClient(contracts.BootstrapService, authorized),

@@ -1,4 +1,5 @@
 import type { ConnectRouter, Transport } from "@connectrpc/connect";
+import { auditService, createAuditStore } from "@routeplane/audit";
 import * as contracts from "@routeplane/contracts/policy";
 import { redactTokens } from "@routeplane/credentials";
 import type { Clock } from "@routeplane/domain";
@@ -57,6 +58,7 @@ export function wirePolicy({ config, database, auth, log, clock }: PolicyWiring)
   const routes = (router: ConnectRouter): void => {
     router.service(contracts.PolicyService, policyService(policies, bind, clock));
     router.service(contracts.AdmissionService, admissionService(admission));
+    router.service(contracts.AuditService, auditService(createAuditStore(database)));
     health(router);
   };
   return { routes, interceptors: rpcInterceptors({ log, serviceToken, verifyToken: createVerifier(auth) }) };

@@ -1,5 +1,6 @@
 import type { Interceptor } from "@connectrpc/connect";
 import type { Logger } from "@routeplane/runtime";
+import { attribute } from "./attribute.ts";
 import { authenticate, type VerifyToken } from "./authenticate.ts";
 import { authorize } from "./authorize.ts";
 import { deadline } from "./deadline.ts";
@@ -17,5 +18,13 @@ export interface RpcChainOptions {
 
 /** What every call of every service passes through, outermost first. */
 export function rpcInterceptors({ log, serviceToken, verifyToken }: RpcChainOptions): Interceptor[] {
-  return [observe(log), mapErrors(log), deadline(), authenticate(serviceToken, verifyToken), authorize(), validate()];
+  return [
+    observe(log),
+    mapErrors(log),
+    deadline(),
+    authenticate(serviceToken, verifyToken),
+    attribute(),
+    authorize(),
+    validate(),
+  ];
 }

@@ -1,9 +1,10 @@
+import type { AuditSchema } from "@routeplane/audit";
 import type { Scope } from "@routeplane/credentials";
 import type { Id } from "@routeplane/domain";
 import type { Generated } from "kysely";
 
 /** The tables as the migrations leave them. */
-export interface AuthSchema {
+export interface AuthSchema extends AuditSchema {
   readonly accounts: { id: Id<"acc">; name: string; created_at: Date };
   readonly namespaces: {
     id: Id<"ns">;

@@ -4,6 +4,7 @@ import type { ClientHttp2Stream, IncomingHttpHeaders as Http2Headers } from "nod
 import { pipeline } from "node:stream/promises";
 import { Code, ConnectError } from "@connectrpc/connect";
 import { Http2SessionManager } from "@connectrpc/connect-node";
+import { CLIENT_ADDRESS } from "@routeplane/rpc";
 import type { Component } from "@routeplane/runtime";
 import type { Exchange } from "../handlers/exchange.ts";
 
@@ -44,7 +45,8 @@ export function createServiceRelay(name: string, url: string): ServiceRelay {
         Code.ResourceExhausted,
       );
       if (Number(request.headers["content-length"] ?? 0) > MAX_REQUEST_BYTES) throw tooLarge;
-      const headers = { ...toServiceHeaders(request.headers), "x-request-id": requestId };
+      const address = request.socket.remoteAddress ?? "";
+      const headers = { ...toServiceHeaders(request.headers), "x-request-id": requestId, [CLIENT_ADDRESS]: address };
       const stream = await connected(sessions.request("POST", path, headers, {}));
       const cut = (): void => void stream.destroy();
       reply.signal.addEventListener("abort", cut, { once: true });

@@ -1,10 +1,11 @@
+import type { AuditSchema } from "@routeplane/audit";
 import type { Id } from "@routeplane/domain";
 import type { JSONColumnType } from "kysely";
 import type { Hold } from "../domain/hold.ts";
 import type { BoundPrincipal, PolicyKind } from "../domain/policy.ts";
 
 /** The tables as the migrations leave them. */
-export interface PolicySchema {
+export interface PolicySchema extends AuditSchema {
   readonly policies: {
     namespace_id: Id<"ns">;
     id: Id<"pol">;

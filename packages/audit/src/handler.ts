@@ -1,0 +1,68 @@
+import type { JsonObject, MessageInitShape } from "@bufbuild/protobuf";
+import type { HandlerContext } from "@connectrpc/connect";
+import type { AuditEntrySchema, AuditFilter } from "@routeplane/contracts/audit";
+import { parseId } from "@routeplane/domain";
+import type { Scope } from "@routeplane/postgres";
+import { fromPageToken, fromTimestamp, principalOf, toPageToken, toTimestamp } from "@routeplane/rpc";
+import type { AuditRow, AuditStore } from "./store.ts";
+
+/** The request that every service's AuditService takes. */
+interface ListRequest {
+  readonly filter?: AuditFilter | undefined;
+  readonly pageSize: number;
+  readonly pageToken: string;
+}
+
+const DEFAULT_PAGE_SIZE = 25;
+const LIST = "audit-entries";
+
+/** The AuditService of a service, whichever it is: their messages have the same shape. */
+export function auditService(entries: AuditStore) {
+  return {
+    async listAuditEntries({ filter, pageSize, pageToken }: ListRequest, context: HandlerContext) {
+      const size = pageSize || DEFAULT_PAGE_SIZE;
+      const rows = await entries.list(scopeOf(context), {
+        actorId: filter?.actorId || undefined,
+        action: filter?.action || undefined,
+        targetId: filter?.targetId || undefined,
+        from: fromTimestamp(filter?.from),
+        to: fromTimestamp(filter?.to),
+        before: fromPageToken(LIST, pageToken, (id) => parseId("aud", id)),
+        size,
+      });
+      const page = rows.slice(0, size);
+      const last = page.at(-1);
+      const nextPageToken = rows.length > size && last !== undefined ? toPageToken(LIST, last.id) : "";
+      return { entries: page.map(toProtoEntry), nextPageToken };
+    },
+  };
+}
+
+/** A key sees what changed in its namespace; an operator, all of its account. */
+function scopeOf(context: HandlerContext): Scope {
+  const principal = principalOf(context);
+  switch (principal.kind) {
+    case "key":
+      return { namespaceId: principal.namespaceId };
+    case "operator":
+      return { accountId: principal.accountId };
+    case "service":
+      throw new Error(`${context.method.name} was let in for a service`);
+  }
+}
+
+function toProtoEntry(row: AuditRow): MessageInitShape<typeof AuditEntrySchema> {
+  return {
+    id: row.id,
+    createdAt: toTimestamp(row.created_at),
+    actorType: row.actor_type,
+    actorId: row.actor_id,
+    action: row.action,
+    targetId: row.target_id,
+    namespaceId: row.namespace_id,
+    ...(row.before && { before: row.before as JsonObject }),
+    ...(row.after && { after: row.after as JsonObject }),
+    requestId: row.request_id,
+    address: row.address,
+  };
+}

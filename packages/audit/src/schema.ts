@@ -1,0 +1,103 @@
+import { type RawBuilder, sql } from "kysely";
+import { isolateBy } from "@routeplane/postgres";
+
+/**
+ * The audit log of a schema: who changed what, when, from where, and what it was before. Written by triggers, so that no
+ * code path can change a row without it, in the transaction of the change. The process's role can add and read entries,
+ * and neither change nor delete them.
+ *
+ * @param role the process's role
+ */
+export function auditLog(role: string): RawBuilder<unknown>[] {
+  const table = "audit_entries";
+  return [
+    sql`create table audit_entries (
+      -- Empty for what is above namespaces.
+      namespace_id text collate "C" not null,
+      id text collate "C" not null,
+      -- Who owns it; of what carries no account, the caller's, which is the same. Empty for a service's own doing.
+      account_id text collate "C" not null,
+      created_at timestamptz not null,
+      actor_type text not null,
+      actor_id text collate "C" not null,
+      action text not null,
+      target_id text collate "C" not null,
+      before jsonb,
+      after jsonb,
+      request_id text not null,
+      address text not null,
+      primary key (namespace_id, id)
+    )`,
+    sql`create index audit_entries_account on audit_entries (account_id, id)`,
+    ...isolateBy(table, role, { setting: "namespace_id", column: "namespace_id" }),
+    ...isolateBy(table, role, { setting: "account_id", column: "account_id" }),
+    sql`grant select, insert on audit_entries to ${sql.id(role)}`,
+    NEW_AUDIT_ID,
+    RECORD_CHANGE,
+  ];
+}
+
+/**
+ * Has every change of a table's rows recorded.
+ *
+ * @param kind what a row is, e.g. `key`: the entry's action is `key.create`, `key.update` or `key.delete`
+ * @param columns what is recorded of a row; a change of others is not. Never a secret, nor a hash of one.
+ */
+export function auditChanges(table: string, kind: string, columns: readonly string[]): RawBuilder<unknown> {
+  const args = sql.join([kind, ...columns].map((argument) => sql.lit(argument)));
+  return sql`create trigger audit after insert or update or delete on ${sql.table(table)}
+    for each row execute function record_change(${args})`;
+}
+
+/** A TypeID, as `newId` makes them: 128 bits of UUIDv7 in 26 digits of Crockford's base32. */
+const NEW_AUDIT_ID = sql`
+  create function new_audit_id() returns text language plpgsql volatile as $body$
+  declare
+    bits bit varying := B'00' || ('x' || replace(uuidv7()::text, '-', ''))::bit(128);
+    digits text := '';
+  begin
+    for place in 0 .. 25 loop
+      digits := digits || substr('0123456789abcdefghjkmnpqrstvwxyz', substring(bits from place * 5 + 1 for 5)::bit(5)::int + 1, 1);
+    end loop;
+    return 'aud_' || digits;
+  end
+  $body$`;
+
+/** Runs as the role that makes the change, under its row-level security: an entry lies where its change lies. */
+const RECORD_CHANGE = sql`
+  create function record_change() returns trigger language plpgsql as $body$
+  declare
+    origin jsonb := coalesce(nullif(current_setting('routeplane.origin', true), ''), '{}')::jsonb;
+    old_row jsonb := case when tg_op <> 'INSERT' then to_jsonb(old) end;
+    new_row jsonb := case when tg_op <> 'DELETE' then to_jsonb(new) end;
+    any_row jsonb := coalesce(new_row, old_row);
+    was jsonb;
+    became jsonb;
+  begin
+    select jsonb_object_agg(name, old_row -> name), jsonb_object_agg(name, new_row -> name)
+      into was, became
+      from unnest(tg_argv[1:]) as name
+      where old_row -> name is distinct from new_row -> name;
+    if was is null and became is null then
+      return null;
+    end if;
+    insert into audit_entries
+      (namespace_id, id, account_id, created_at, actor_type, actor_id, action, target_id, before, after, request_id, address)
+    values (
+      coalesce(any_row ->> 'namespace_id', case when tg_argv[0] = 'namespace' then any_row ->> 'id' end, ''),
+      new_audit_id(),
+      coalesce(
+        any_row ->> 'account_id', case when tg_argv[0] = 'account' then any_row ->> 'id' end, origin ->> 'accountId', ''),
+      clock_timestamp(),
+      coalesce(origin ->> 'actorType', 'service'),
+      coalesce(origin ->> 'actorId', ''),
+      tg_argv[0] || case tg_op when 'INSERT' then '.create' when 'UPDATE' then '.update' else '.delete' end,
+      any_row ->> 'id',
+      case when tg_op <> 'INSERT' then was end,
+      case when tg_op <> 'DELETE' then became end,
+      coalesce(origin ->> 'requestId', ''),
+      coalesce(origin ->> 'address', '')
+    );
+    return null;
+  end
+  $body$`;

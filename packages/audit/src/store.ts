@@ -1,0 +1,60 @@
+import type { Id } from "@routeplane/domain";
+import type { Database, Scope } from "@routeplane/postgres";
+import type { Selectable } from "kysely";
+
+/** The table as `auditLog` makes it. */
+export interface AuditSchema {
+  readonly audit_entries: {
+    namespace_id: string;
+    id: Id<"aud">;
+    account_id: string;
+    created_at: Date;
+    actor_type: string;
+    actor_id: string;
+    action: string;
+    target_id: string;
+    before: Record<string, unknown> | null;
+    after: Record<string, unknown> | null;
+    request_id: string;
+    address: string;
+  };
+}
+
+export type AuditRow = Selectable<AuditSchema["audit_entries"]>;
+
+/** What is undefined does not filter. */
+export interface AuditQuery {
+  readonly actorId: string | undefined;
+  readonly action: string | undefined;
+  readonly targetId: string | undefined;
+  readonly from: Date | undefined;
+  readonly to: Date | undefined;
+  /** The page starts after this entry. */
+  readonly before: Id<"aud"> | undefined;
+  readonly size: number;
+}
+
+export interface AuditStore {
+  /** What the scope lets see, newest first; one more than `size` if there are more. */
+  list(scope: Scope, query: AuditQuery): Promise<readonly AuditRow[]>;
+}
+
+/** @param database of a schema that has an audit log, whatever else it has */
+export function createAuditStore(database: Pick<Database<AuditSchema>, "within">): AuditStore {
+  return {
+    list: (scope, { actorId, action, targetId, from, to, before, size }) =>
+      database.within(scope, (tx) => {
+        let query = tx.selectFrom("audit_entries").selectAll();
+        if (actorId !== undefined) query = query.where("actor_id", "=", actorId);
+        if (action !== undefined) query = query.where("action", "=", action);
+        if (targetId !== undefined) query = query.where("target_id", "=", targetId);
+        if (from !== undefined) query = query.where("created_at", ">=", from);
+        if (to !== undefined) query = query.where("created_at", "<", to);
+        if (before !== undefined) query = query.where("id", "<", before);
+        return query
+          .orderBy("id", "desc")
+          .limit(size + 1)
+          .execute();
+      }),
+  };
+}

@@ -1,0 +1,1 @@
+export * from "./gen/routeplane/audit/v1/audit_entry_pb.js";

@@ -1,0 +1,27 @@
+import { isIP } from "node:net";
+import type { Interceptor } from "@connectrpc/connect";
+import { onBehalfOf, type Origin } from "@routeplane/runtime";
+import { CLIENT_ADDRESS } from "../headers.ts";
+import { type Principal, principalKey } from "../principal.ts";
+
+/** Lets everything that the call changes be laid to whoever calls. */
+export function attribute(): Interceptor {
+  return (next) => (request) => {
+    const principal = request.contextValues.get(principalKey);
+    if (principal === undefined) return next(request);
+    const requestId = request.header.get("x-request-id") ?? "";
+    const address = request.header.get(CLIENT_ADDRESS) ?? "";
+    return onBehalfOf({ ...actorOf(principal), requestId, address: isIP(address) === 0 ? "" : address }, () => next(request));
+  };
+}
+
+function actorOf(principal: Principal): Pick<Origin, "actorType" | "actorId" | "accountId"> {
+  switch (principal.kind) {
+    case "key":
+      return { actorType: "api_key", actorId: principal.keyId, accountId: principal.accountId };
+    case "operator":
+      return { actorType: "operator", actorId: principal.operatorId, accountId: principal.accountId };
+    case "service":
+      return { actorType: "service", actorId: "", accountId: "" };
+  }
+}
