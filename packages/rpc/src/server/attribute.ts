@@ -11,7 +11,9 @@ export function attribute(): Interceptor {
     if (principal === undefined) return next(request);
     const requestId = request.header.get("x-request-id") ?? "";
     const address = request.header.get(CLIENT_ADDRESS) ?? "";
-    return onBehalfOf({ ...actorOf(principal), requestId, address: isIP(address) === 0 ? "" : address }, () => next(request));
+    return onBehalfOf({ ...actorOf(principal), requestId, address: isIP(address) === 0 ? "" : address }, () =>
+      next(request),
+    );
   };
 }
 
