@@ -24,7 +24,7 @@ export function auditLog(role: string): RawBuilder<unknown>[] {
       target_id text collate "C" not null,
       before jsonb,
       after jsonb,
-      request_id text not null,
+      request_id text collate "C" not null,
       address text not null,
       primary key (namespace_id, id)
     )`,
@@ -34,6 +34,8 @@ export function auditLog(role: string): RawBuilder<unknown>[] {
     sql`grant select, insert on audit_entries to ${sql.id(role)}`,
     NEW_AUDIT_ID,
     RECORD_CHANGE,
+    sql`revoke all on function new_audit_id(), record_change() from public`,
+    sql`grant execute on function new_audit_id() to ${sql.id(role)}`,
   ];
 }
 
