@@ -107,6 +107,11 @@ async function mint(name: string): Promise<string> {
   return token;
 }
 
+async function idOf(token: string): Promise<string> {
+  const answer = await send("/routeplane.auth.v1.IdentityService/WhoAmI", bearer(token), {});
+  return ((await answer.json()) as { key: { keyId: string } }).key.keyId;
+}
+
 /** A request with `text` in every field that can hold one, at every depth. */
 function filled(message: DescMessage, text: string, depth = 0): Record<string, unknown> {
   return Object.fromEntries(
@@ -134,6 +139,12 @@ it(
     expect(upstream.requests).toHaveLength(1);
     expect(upstream.requests[0]?.headers.authorization).toBe(`Bearer ${PROVIDER_KEY}`);
     for (const method of outside) await use(pathOf(method), bearer(token), {});
+
+    const rotation = await send("/routeplane.auth.v1.KeyService/RotateKey", bearer(token), { id: await idOf(token) });
+    const { token: rotated } = (await rotation.json()) as { token: string };
+    canaries.push(...tokenCanaries("a key after its rotation", rotated));
+    expect(await use("/v1/models", bearer(rotated))).toBe(200);
+    expect(await use("/v1/models", bearer(token))).toBe(200);
 
     const stray = await mint("a key that is put everywhere");
     const unknown = mintToken("key");

@@ -1,0 +1,129 @@
+/**
+ * What keys may do, said a second time and as plainly as it goes: nothing here is shared with the service. A scope is the
+ * set of what it grants, so that subset and intersection are those of sets.
+ */
+const ACTIONS: Readonly<Record<string, readonly string[]>> = {
+  inference: ["invoke"],
+  keys: ["read", "write"],
+  namespace: ["read"],
+  policy: ["read", "write"],
+  usage: ["read"],
+};
+
+export const SCOPES = Object.entries(ACTIONS).flatMap(([resource, actions]) =>
+  [...actions, "*"].map((action) => `${resource}:${action}`),
+);
+
+/** As many as the service allows, the root key included. */
+const DEPTH = 8;
+
+export interface ModelKey {
+  readonly id: string;
+  readonly namespaceId: string;
+  readonly parent: ModelKey | undefined;
+  scopes: readonly string[];
+  /** Milliseconds; `Infinity`: never. */
+  expiresAt: number;
+  revoked: boolean;
+  readonly tokens: { readonly text: string; worksUntil: number }[];
+}
+
+export type Fault = "unauthenticated" | "permission_denied" | "invalid" | "not_found" | "too_deep" | "conflict";
+/** Why the service must refuse; whichever it finds first is right. Empty: it must not. */
+export type Faults = ReadonlySet<Fault>;
+
+export interface Request {
+  readonly scopes: readonly string[];
+  readonly expiresAt: number | undefined;
+}
+
+/** What an update changes; the rest stays. */
+type Change = { readonly [Part in keyof Request]: Request[Part] | undefined };
+
+export class KeyModel {
+  readonly keys: ModelKey[] = [];
+
+  /** Mostly a key that can act, sometimes any: `seed` is any natural number. There is always one. */
+  actor(seed: number, now: number): ModelKey {
+    const able = this.keys.filter((key) => faultsOfCall(key, "keys:write", now).size === 0);
+    return pick(seed % 5 === 0 || able.length === 0 ? this.keys : able, seed);
+  }
+
+  /** Mostly a key above or below `actor`, or itself; sometimes any. */
+  target(seed: number, actor: ModelKey): ModelKey {
+    const near = this.keys.filter((key) => lineage(key).includes(actor) || lineage(actor).includes(key));
+    return pick(seed % 3 === 0 ? this.keys : near, seed);
+  }
+}
+
+function pick(keys: readonly ModelKey[], seed: number): ModelKey {
+  const key = keys[seed % keys.length];
+  if (key === undefined) throw new Error("the model holds no key");
+  return key;
+}
+
+/** From the key up to its root key. */
+export function lineage(key: ModelKey): readonly ModelKey[] {
+  return key.parent === undefined ? [key] : [key, ...lineage(key.parent)];
+}
+
+export function isDead(key: ModelKey, now: number): boolean {
+  return lineage(key).some(({ revoked, expiresAt }) => revoked || expiresAt <= now);
+}
+
+export function expiry(key: ModelKey): number {
+  return Math.min(...lineage(key).map(({ expiresAt }) => expiresAt));
+}
+
+/** All that these scopes grant; a wildcard also grants what there is no name for yet. */
+export function grants(scopes: readonly string[]): ReadonlySet<string> {
+  return new Set(
+    scopes.flatMap((scope) => {
+      const [resource = "", action] = scope.split(":");
+      return action === "*" ? [scope, ...(ACTIONS[resource] ?? []).map((each) => `${resource}:${each}`)] : [scope];
+    }),
+  );
+}
+
+/** What a key may do now. */
+export function authority(key: ModelKey): ReadonlySet<string> {
+  return lineage(key)
+    .map(({ scopes }) => grants(scopes))
+    .reduce((all, own) => all.intersection(own));
+}
+
+/** Why `actor` may not call a method that needs `scope`. */
+export function faultsOfCall(actor: ModelKey, scope: string, now: number): Faults {
+  if (isDead(actor, now)) return new Set(["unauthenticated"]);
+  return new Set(authority(actor).has(scope) ? [] : ["permission_denied"]);
+}
+
+/** Why `actor` may not do that to `target`: a token is handed out only for what the actor stands above. */
+export function faultsOfReach(actor: ModelKey, target: ModelKey, act: "change" | "rotate"): Faults {
+  if (target.namespaceId !== actor.namespaceId) return new Set(["not_found"]);
+  const isAbove = lineage(target).includes(actor) || (act === "change" && actor.parent === undefined);
+  return new Set(isAbove ? [] : ["permission_denied"]);
+}
+
+/** Why a key may not become that. */
+export function faultsOfUpdate(target: ModelKey, { scopes, expiresAt }: Change, now: number): Faults {
+  if (isDead(target, now)) return new Set(["conflict"]);
+  const faults = new Set<Fault>();
+  if (scopes !== undefined && !grants(scopes).isSubsetOf(authority(target))) faults.add("permission_denied");
+  if (expiresAt !== undefined && expiresAt <= now) faults.add("invalid");
+  if (expiresAt !== undefined && expiresAt > expiry(target)) faults.add("permission_denied");
+  return faults;
+}
+
+/** Why `minter` may not mint that. */
+export function faultsOfMint(minter: ModelKey, request: Request, now: number): Faults {
+  const refused = faultsOfCall(minter, "keys:write", now);
+  if (refused.size > 0) return refused;
+  const { scopes, expiresAt } = request;
+  const faults = new Set<Fault>();
+  if (lineage(minter).length >= DEPTH) faults.add("too_deep");
+  if (scopes.length === 0 || (expiresAt !== undefined && expiresAt <= now)) faults.add("invalid");
+  if (!grants(scopes).isSubsetOf(authority(minter))) faults.add("permission_denied");
+  if (expiresAt !== undefined && expiresAt > expiry(minter)) faults.add("permission_denied");
+  return faults;
+}
