@@ -112,6 +112,8 @@ describe.each(DEPLOYMENTS.map((deployment) => [deployment.metadata.name, deploym
     it("listens where its ports and probes say, for all addresses", () => {
       expect(environment.get("ROUTEPLANE_PORT")).toBe(String(container.ports?.[0]?.containerPort));
       expect(environment.get("ROUTEPLANE_HOST")).toBe("0.0.0.0");
+      const hot = container.ports?.find(({ name }) => name === "grpc-hot")?.containerPort;
+      expect(environment.get("ROUTEPLANE_GRPC_PORT")).toBe(hot?.toString());
     });
 
     it("is killed only after the time that a process takes to drain", () => {

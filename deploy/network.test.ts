@@ -32,7 +32,7 @@ describe.each(SERVICES.map((service) => [service.metadata.name, service] as cons
 
   it("says what it speaks; what speaks HTTP/2 is headless, so that clients see every pod", () => {
     const protocol = backends[0]?.role === "gateway" ? "http" : "kubernetes.io/h2c";
-    expect(spec?.ports?.map(({ appProtocol }) => appProtocol)).toEqual([protocol]);
+    expect(new Set(spec?.ports?.map(({ appProtocol }) => appProtocol))).toEqual(new Set([protocol]));
     expect(spec?.clusterIP === "None").toBe(protocol === "kubernetes.io/h2c");
   });
 });
@@ -61,6 +61,13 @@ describe.each(WORKLOADS.map((workload) => [workload.name, workload] as const))("
         .map(({ containerPort }) => `${name}:${containerPort}`),
     );
     expect(reachable.toSorted()).toEqual(callees(workload).toSorted());
+  });
+
+  it("serves pods that are marked as internal callers on its port for hot methods, if it has one, and no other", () => {
+    const caller: Labels = { ...STRANGER, "routeplane/internal-caller": "true" };
+    const ports = (workload.container.ports ?? []).filter(({ name }) => name !== "http");
+    const open = ports.filter(({ containerPort: port }) => letsThrough(POLICIES, { from: caller, to: labels, port }));
+    expect(open.map(({ name }) => name)).toEqual(["auth", "policy"].includes(role) ? ["grpc-hot"] : []);
   });
 
   it("reaches Postgres and NATS if, and only if, it is told where they are", () => {

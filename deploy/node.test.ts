@@ -55,6 +55,7 @@ function environmentOf({ role, environment }: Workload): Record<string, string> 
     const [, roleName] = /^ROUTEPLANE_PASSWORD_(.+)$/.exec(name) ?? [];
     if (roleName !== undefined) return new URL(server.url(`routeplane_${roleName.toLowerCase()}` as RoleName)).password;
     if (name === "ROUTEPLANE_PORT") return String(portOf(role));
+    if (name === "ROUTEPLANE_GRPC_PORT") return "0";
     if (name === "ROUTEPLANE_PROVIDERS") return PROVIDERS_FILE;
     const [, callee = ""] = /^http:\/\/routeplane-([a-z]+):\d+$/.exec(value ?? "") ?? [];
     return callee === "" ? (value ?? secrets[name]) : `http://127.0.0.1:${portOf(callee)}`;

@@ -1,29 +1,34 @@
-import {
-  create,
-  type DescMessage,
-  type DescMethodUnary,
-  fromBinary,
-  type MessageInitShape,
-  type MessageShape,
-  toBinary,
-} from "@bufbuild/protobuf";
-import { Client, credentials, Metadata, type ServiceError, status } from "@grpc/grpc-js";
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
+import type { DescMessage, DescMethodUnary, MessageInitShape, MessageShape } from "@bufbuild/protobuf";
+import { type ServiceError, status } from "@grpc/grpc-js";
 import { KeyService, VerificationService } from "@routeplane/contracts/auth";
 import { Health, HealthCheckResponse_ServingStatus as Status } from "@routeplane/contracts/health";
-import { PolicyService } from "@routeplane/contracts/policy";
+import { AdmissionService, PolicyService } from "@routeplane/contracts/policy";
 import { UsageService } from "@routeplane/contracts/usage";
+import { newId } from "@routeplane/domain";
+import { connectGrpc, type GrpcClient } from "@routeplane/testing";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { startNode, type TestNode } from "../harness/index.ts";
+
+interface Secrets {
+  readonly serviceToken: string;
+}
 
 /** Internal services call plain gRPC on the services' own ports, with whatever gRPC library they have. */
 
 let node: TestNode;
-const clients = new Map<string, Client>();
+const clients = new Map<string, GrpcClient>();
 
 beforeAll(async () => {
   node = await startNode();
   for (const [, service = "", address = ""] of node.stdout().matchAll(/\b(auth|policy|usage) (127\.0\.0\.1:\d+)/g)) {
-    clients.set(service, new Client(address, credentials.createInsecure()));
+    clients.set(service, connectGrpc(address));
+  }
+  for (const [, methods = "", address = ""] of node
+    .stdout()
+    .matchAll(/(VerifyKey|Admit and Settle) (127\.0\.0\.1:\d+)/g)) {
+    clients.set(methods, connectGrpc(address));
   }
 });
 afterAll(async () => {
@@ -37,32 +42,23 @@ function call<I extends DescMessage, O extends DescMessage>(
   request: MessageInitShape<I>,
   token?: string,
 ): Promise<MessageShape<O>> {
-  const metadata = new Metadata();
-  if (token !== undefined) metadata.set("authorization", `Bearer ${token}`);
-  return new Promise((resolve, reject) => {
-    clients.get(service)!.makeUnaryRequest(
-      `/${method.parent.typeName}/${method.name}`,
-      (message: MessageShape<I>) => Buffer.from(toBinary(method.input, message)),
-      (bytes: Buffer) => fromBinary(method.output, bytes),
-      create(method.input, request),
-      metadata,
-      { deadline: Date.now() + 10_000 },
-      (error, response) => (response === undefined ? reject(error ?? new Error("no answer")) : resolve(response)),
-    );
-  });
+  return clients.get(service)!.call(method, request, token === undefined ? {} : { token });
 }
 
 const code = (call: Promise<unknown>): Promise<unknown> => call.catch((error: ServiceError) => error.code);
 
 describe("a gRPC client", () => {
   it("finds every service's port in what `up` prints", () => {
-    expect([...clients.keys()].toSorted()).toEqual(["auth", "policy", "usage"]);
+    expect([...clients.keys()].toSorted()).toEqual(["Admit and Settle", "VerifyKey", "auth", "policy", "usage"]);
   });
 
-  it.each(["auth", "policy", "usage"])("is told by %s's health service that it serves", async (service) => {
-    const { status: health } = await call(service, Health.method.check, {});
-    expect(health).toBe(Status.SERVING);
-  });
+  it.each(["auth", "policy", "usage", "VerifyKey", "Admit and Settle"])(
+    "is told by %s's health service that it serves",
+    async (service) => {
+      const { status: health } = await call(service, Health.method.check, {});
+      expect(health).toBe(Status.SERVING);
+    },
+  );
 
   it("calls each service with a key", async () => {
     const token = await node.apiKey();
@@ -80,5 +76,19 @@ describe("a gRPC client", () => {
     expect(await code(call("auth", VerificationService.method.verifyKey, { token }, token))).toBe(
       status.PERMISSION_DENIED,
     );
+  });
+
+  it("gets the hot methods on ports of their own, with the service credential and no other", async () => {
+    const token = await node.apiKey();
+    const { serviceToken } = JSON.parse(await readFile(join(node.home, "secrets.json"), "utf8")) as Secrets;
+    const { verifyKey } = VerificationService.method;
+    const { outcome } = await call("VerifyKey", verifyKey, { token }, serviceToken);
+    expect(outcome).toMatchObject({ case: "key", value: { keyId: expect.stringMatching(/^key_/) } });
+    const hold = { namespaceId: newId("ns"), requestId: newId("req") };
+    expect(await call("Admit and Settle", AdmissionService.method.void, hold, serviceToken)).toBeDefined();
+    expect(await code(call("VerifyKey", verifyKey, { token }, token))).toBe(status.PERMISSION_DENIED);
+    const admission = AdmissionService.method.void;
+    expect(await code(call("Admit and Settle", admission, hold, token))).toBe(status.PERMISSION_DENIED);
+    expect(await code(call("VerifyKey", KeyService.method.listKeys, {}, token))).toBe(status.UNIMPLEMENTED);
   });
 });

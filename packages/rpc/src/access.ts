@@ -14,6 +14,17 @@ export type AccessRule = "operator" | "credential" | "internal" | "public" | `${
  * @throws Error for a method without a rule: it must not be served.
  */
 export function accessOf(method: DescMethod): readonly AccessRule[] {
+  const known = KNOWN.get(method);
+  if (known !== undefined) return known;
+  const rules = readAccess(method);
+  KNOWN.set(method, rules);
+  return rules;
+}
+
+/** An option is decoded from the descriptor's bytes at each reading, and this one is read twice in every call. */
+const KNOWN = new WeakMap<DescMethod, readonly AccessRule[]>();
+
+function readAccess(method: DescMethod): readonly AccessRule[] {
   if (method.parent.typeName === Health.typeName) return ["public"];
   const rules = getOption(method, any_of) as AccessRule[];
   if (rules.length === 0) throw new Error(`${method.parent.typeName}/${method.name} says nowhere who may call it`);

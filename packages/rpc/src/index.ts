@@ -12,6 +12,7 @@ export {
   type Principal,
   principalOf,
 } from "./principal.ts";
+export { type GrpcServerOptions, mount, type MountedService, startGrpcServer } from "./server/grpc-server.ts";
 export { healthRoutes, type Readiness } from "./server/health.ts";
 export { CLIENT_ADDRESS } from "./headers.ts";
 export { type RpcChainOptions, rpcInterceptors } from "./server/chain.ts";

@@ -3,7 +3,11 @@ import { nextSteps } from "./next-steps.ts";
 import { CHECKOUT } from "./home.ts";
 
 const services = { auth: 1, policy: 2, usage: 3, aggregator: 4 };
-const ready = { gatewayPorts: [8080, 8081], addresses: { postgres: 5, nats: 6, services }, startMs: 2_345 };
+const ready = {
+  gatewayPorts: [8080, 8081],
+  addresses: { postgres: 5, nats: 6, services, grpc: { auth: 7, policy: 8 } },
+  startMs: 2_345,
+};
 
 it("shows paths from where it is read, and every gateway", () => {
   const text = nextSteps({ ...ready, home: `${CHECKOUT}/.routeplane`, isDefaultHome: true, folder: CHECKOUT });

@@ -20,6 +20,8 @@ export interface Addresses {
   readonly postgres: number;
   readonly nats: number;
   readonly services: Readonly<Record<Service, number>>;
+  /** Of the hot methods, over gRPC alone. */
+  readonly grpc: Readonly<Record<"auth" | "policy", number>>;
 }
 
 export interface RoleOptions {
@@ -108,8 +110,8 @@ function ownVariables(service: Service, { addresses, secrets, environment }: Rol
   const holds = definedOf({ ROUTEPLANE_HOLD_TTL_SECS: environment["ROUTEPLANE_HOLD_TTL_SECS"] });
   const broker = { ROUTEPLANE_NATS_URL: natsUrl({ port: addresses.nats, password: secrets.natsPassword }) };
   const variables: Record<Service, Record<string, string>> = {
-    auth: { ROUTEPLANE_KEY_PEPPERS: secrets.keyPeppers },
-    policy: { ...authUrl, ...holds },
+    auth: { ROUTEPLANE_KEY_PEPPERS: secrets.keyPeppers, ROUTEPLANE_GRPC_PORT: `${addresses.grpc.auth}` },
+    policy: { ...authUrl, ...holds, ROUTEPLANE_GRPC_PORT: `${addresses.grpc.policy}` },
     usage: authUrl,
     aggregator: broker,
   };

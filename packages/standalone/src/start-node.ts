@@ -61,11 +61,18 @@ export async function startNode(options: StartOptions): Promise<{ addresses: Add
   }
 }
 
+type Ports = [number, number, number, number, number, number, number, number];
+
 /** Kept for as long as this process lives: a restarted process comes back where the others look for it. */
 async function chooseAddresses(): Promise<Addresses> {
-  const { ports } = await reservePorts(6);
-  const [postgres, nats, auth, policy, usage, aggregator] = ports as [number, number, number, number, number, number];
-  return { postgres, nats, services: { auth, policy, usage, aggregator } };
+  const { ports } = await reservePorts(8);
+  const [postgres, nats, auth, policy, usage, aggregator, grpcAuth, grpcPolicy] = ports as Readonly<Ports>;
+  return {
+    postgres,
+    nats,
+    services: { auth, policy, usage, aggregator },
+    grpc: { auth: grpcAuth, policy: grpcPolicy },
+  };
 }
 
 /** Those that nothing else waits for; each settles after all that it needs. */

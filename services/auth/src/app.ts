@@ -4,7 +4,8 @@ import * as contracts from "@routeplane/contracts/auth";
 import { redactTokens } from "@routeplane/credentials";
 import type { Clock } from "@routeplane/domain";
 import { type Database, openDatabase } from "@routeplane/postgres";
-import { healthRoutes, publishedServices, rpcInterceptors, startRpcServer, warmValidation } from "@routeplane/rpc";
+import { healthRoutes, mount, publishedServices, rpcInterceptors } from "@routeplane/rpc";
+import { startGrpcServer, startRpcServer, warmValidation } from "@routeplane/rpc";
 import { createLogger, type Logger, type RunningProcess } from "@routeplane/runtime";
 import type { Config } from "./config.ts";
 import { createBootstrap } from "./domain/bootstrap.ts";
@@ -30,8 +31,10 @@ export async function startAuth(config: Config): Promise<RunningProcess> {
     keepPlans: true,
   });
   warmValidation(publishedServices().auth);
-  const server = await startRpcServer({ ...config, ...wireAuth({ config, database, log, clock: Date.now }) });
-  return { log, components: [{ name: database.name, stop: () => database.stop() }, server] };
+  const wired = wireAuth({ config, database, log, clock: Date.now });
+  const server = await startRpcServer({ ...config, ...wired });
+  const grpcServer = await startGrpcServer({ ...config, ...wired, port: config.grpcPort });
+  return { log, components: [{ name: database.name, stop: () => database.stop() }, server, grpcServer] };
 }
 
 export interface AuthWiring {
@@ -52,16 +55,18 @@ export function wireAuth({ config, database, log, clock }: AuthWiring) {
   const lifecycle = createLifecycle({ keys, peppers, clock });
   const bootstrap = createBootstrap({ nodes, secrets, peppers, clock });
 
-  const health = healthRoutes(() => database.isReachable());
+  const ready = () => database.isReachable();
+  const verification = verificationService(verify, keys);
   const routes = (router: ConnectRouter): void => {
     router.service(contracts.KeyService, keyService(keys, minting, lifecycle));
     router.service(contracts.NamespaceService, namespaceService(nodes, clock));
     router.service(contracts.IdentityService, identityService(keys, nodes));
     router.service(contracts.AuditService, auditService(createAuditStore(database)));
-    router.service(contracts.VerificationService, verificationService(verify, keys));
+    router.service(contracts.VerificationService, verification);
     router.service(contracts.BootstrapService, bootstrapService(bootstrap));
-    health(router);
+    healthRoutes(ready)(router);
   };
   const verifyToken = async (token: string) => toPrincipal(await verify(token));
-  return { routes, interceptors: rpcInterceptors({ log, serviceToken, verifyToken }) };
+  const services = [mount(contracts.VerificationService, verification)];
+  return { routes, services, ready, interceptors: rpcInterceptors({ log, serviceToken, verifyToken }) };
 }

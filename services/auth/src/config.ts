@@ -3,6 +3,8 @@ import { readEnvironment, readServerConfig, type ServerConfig } from "@routeplan
 
 export interface Config extends ServerConfig {
   readonly databaseUrl: string;
+  /** Where the hot methods are served over gRPC alone; 0: any free port. */
+  readonly grpcPort: number;
   /** What secrets are hashed with; the first one hashes new ones. */
   readonly peppers: Peppers;
 }
@@ -10,6 +12,7 @@ export interface Config extends ServerConfig {
 export function readConfig(variables: Readonly<Record<string, string | undefined>>): Config {
   return readEnvironment(variables, (env) => ({
     ...readServerConfig(env),
+    grpcPort: env.integer("ROUTEPLANE_GRPC_PORT", { min: 0, max: 65_535 }),
     databaseUrl: env.url("ROUTEPLANE_DATABASE_URL", ["postgres:", "postgresql:"]),
     peppers: env.parsed("ROUTEPLANE_KEY_PEPPERS", "must be id:hex[,id:hex…] with at least 32 bytes each", parsePeppers),
   }));

@@ -14,6 +14,10 @@ export const SERVICE_TOKEN = "rps_the-service-token";
 /** The auth service on a database of its own, called through its whole interceptor chain. */
 export interface AuthUnderTest {
   readonly database: Database<AuthSchema>;
+  /** Connects past row-level security. */
+  readonly adminUrl: string;
+  /** What its servers serve. */
+  readonly wired: ReturnType<typeof wireAuth>;
   /** Milliseconds; the service's clock. */
   readonly time: { now: number };
   readonly operatorToken: string;
@@ -44,7 +48,8 @@ export async function startAuthUnderTest(): Promise<AuthUnderTest> {
   const logged: string[] = [];
   const log = createLogger("auth", (line) => (logged.push(line), ""), "debug");
   const config = { serviceToken: SERVICE_TOKEN, peppers: testPeppers() };
-  const { routes, interceptors } = wireAuth({ config, database, log, clock: () => time.now });
+  const wired = wireAuth({ config, database, log, clock: () => time.now });
+  const { routes, interceptors } = wired;
   const transport = createRouterTransport(routes, { router: { interceptors } });
   const as = (token: string): AuthClients => clients(transport, token);
 
@@ -52,6 +57,8 @@ export async function startAuthUnderTest(): Promise<AuthUnderTest> {
   const { namespaceId } = await as(SERVICE_TOKEN).bootstrap.bootstrapNode({ operatorToken });
   return {
     database,
+    adminUrl: clone.adminUrl,
+    wired,
     time,
     operatorToken,
     namespaceId,

@@ -7,9 +7,11 @@ import { type Database, openDatabase } from "@routeplane/postgres";
 import {
   createVerifier,
   healthRoutes,
+  mount,
   publishedServices,
   rpcInterceptors,
   serviceTransport,
+  startGrpcServer,
   startRpcServer,
   warmValidation,
 } from "@routeplane/rpc";
@@ -34,8 +36,10 @@ export async function startPolicy(config: Config): Promise<RunningProcess> {
   });
   const auth = serviceTransport({ url: config.authUrl, serviceToken: config.serviceToken });
   warmValidation(publishedServices().policy);
-  const server = await startRpcServer({ ...config, ...wirePolicy({ config, database, auth, log, clock: Date.now }) });
-  return { log, components: [{ name: database.name, stop: () => database.stop() }, server] };
+  const wired = wirePolicy({ config, database, auth, log, clock: Date.now });
+  const server = await startRpcServer({ ...config, ...wired });
+  const grpcServer = await startGrpcServer({ ...config, ...wired, port: config.grpcPort });
+  return { log, components: [{ name: database.name, stop: () => database.stop() }, server, grpcServer] };
 }
 
 export interface PolicyWiring {
@@ -52,14 +56,16 @@ export function wirePolicy({ config, database, auth, log, clock }: PolicyWiring)
   const { serviceToken, holdTtlMs } = config;
   const policies = createPolicyStore(database);
   const bind = createBind(policies, createKeyDirectory(auth), clock);
-  const admission = createAdmission(createLedger(database), holdTtlMs);
+  const admission = admissionService(createAdmission(createLedger(database), holdTtlMs));
 
-  const health = healthRoutes(() => database.isReachable());
+  const ready = () => database.isReachable();
   const routes = (router: ConnectRouter): void => {
     router.service(contracts.PolicyService, policyService(policies, bind, clock));
-    router.service(contracts.AdmissionService, admissionService(admission));
+    router.service(contracts.AdmissionService, admission);
     router.service(contracts.AuditService, auditService(createAuditStore(database)));
-    health(router);
+    healthRoutes(ready)(router);
   };
-  return { routes, interceptors: rpcInterceptors({ log, serviceToken, verifyToken: createVerifier(auth) }) };
+  const services = [mount(contracts.AdmissionService, admission)];
+  const interceptors = rpcInterceptors({ log, serviceToken, verifyToken: createVerifier(auth) });
+  return { routes, services, ready, interceptors };
 }

@@ -3,6 +3,7 @@ import { readConfig } from "./config.ts";
 
 const complete = {
   ROUTEPLANE_PORT: "7002",
+  ROUTEPLANE_GRPC_PORT: "7003",
   ROUTEPLANE_SERVICE_TOKEN: "rps_x",
   ROUTEPLANE_DATABASE_URL: "postgres://u:p@127.0.0.1/routeplane",
   ROUTEPLANE_AUTH_URL: "http://127.0.0.1:7001",

@@ -2,6 +2,8 @@ import { readEnvironment, readServerConfig, type ServerConfig } from "@routeplan
 
 export interface Config extends ServerConfig {
   readonly databaseUrl: string;
+  /** Where the hot methods are served over gRPC alone; 0: any free port. */
+  readonly grpcPort: number;
   readonly authUrl: string;
   /** How long a request may be under way before its reservation is charged in full. */
   readonly holdTtlMs: number;
@@ -13,6 +15,7 @@ const DAY_SECS = 86_400;
 export function readConfig(variables: Readonly<Record<string, string | undefined>>): Config {
   return readEnvironment(variables, (env) => ({
     ...readServerConfig(env),
+    grpcPort: env.integer("ROUTEPLANE_GRPC_PORT", { min: 0, max: 65_535 }),
     databaseUrl: env.url("ROUTEPLANE_DATABASE_URL", ["postgres:", "postgresql:"]),
     authUrl: env.url("ROUTEPLANE_AUTH_URL", ["http:", "https:"]),
     holdTtlMs:

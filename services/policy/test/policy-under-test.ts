@@ -54,8 +54,10 @@ export async function startPolicyUnderTest() {
   const logged: string[] = [];
   const log = createLogger("policy", (line) => (logged.push(line), ""), "debug");
   const config = { serviceToken: SERVICE_TOKEN, holdTtlMs: HOLD_TTL_MS };
+  const wire = (on: Database<PolicySchema>) =>
+    wirePolicy({ config, database: on, auth: auth.transport, log, clock: Date.now });
   const serve = (on: Database<PolicySchema>): Transport => {
-    const { routes, interceptors } = wirePolicy({ config, database: on, auth: auth.transport, log, clock: Date.now });
+    const { routes, interceptors } = wire(on);
     return createRouterTransport(routes, { router: { interceptors } });
   };
   const transport = serve(database);
@@ -64,6 +66,8 @@ export async function startPolicyUnderTest() {
   const service = {
     ...auth,
     database,
+    /** What its servers serve. */
+    wired: wire(database),
     /** Past row-level security. */
     admin,
     logged,

@@ -4,6 +4,7 @@ import type { AddressInfo } from "node:net";
 import type { ConnectRouter, Interceptor } from "@connectrpc/connect";
 import { connectNodeAdapter } from "@connectrpc/connect-node";
 import type { Component } from "@routeplane/runtime";
+import { DRAIN_TIMEOUT_MS, LIMITS } from "./limits.ts";
 import { quoteSafely } from "./quote-safely.ts";
 
 export interface RpcServerOptions {
@@ -13,14 +14,8 @@ export interface RpcServerOptions {
   readonly routes: (router: ConnectRouter) => void;
 }
 
-/** Connect and node leave these unbounded (4 GiB, 4 billion streams, for ever). */
-const LIMITS = { readMaxBytes: 1 << 20, maxConcurrentStreams: 1000, maxTimeoutMs: 30_000, maxHeaderBytes: 16 << 10 };
-
 /** A field that is not in the schema is a caller's mistake, and is named. */
 const STRICT_JSON = { ignoreUnknownFields: false };
-
-/** After this, calls in flight are cut on stop. */
-const DRAIN_TIMEOUT_MS = 5_000;
 
 /** Serves Connect, gRPC and gRPC-web over cleartext HTTP/2 on one port. On stop it drains: no new calls, old ones finish. */
 export async function startRpcServer(options: RpcServerOptions): Promise<Component & { readonly port: number }> {

@@ -1,0 +1,172 @@
+import { toBinary, create } from "@bufbuild/protobuf";
+import { findTrailerError } from "@connectrpc/connect/protocol-grpc";
+import { type ServiceError, status } from "@grpc/grpc-js";
+import { IdentityService, KeyService, VerificationService } from "@routeplane/contracts/auth";
+import { BadRequestSchema, ErrorInfoSchema } from "@routeplane/contracts/google-rpc";
+import { Health, HealthCheckResponse_ServingStatus as Status } from "@routeplane/contracts/health";
+import { DomainError, newId, notFound } from "@routeplane/domain";
+import { createLogger } from "@routeplane/runtime";
+import { connectGrpc, eventually } from "@routeplane/testing";
+import { afterAll, describe, expect, it } from "vitest";
+import { principalOf } from "../principal.ts";
+import { rpcInterceptors } from "./chain.ts";
+import { mount, startGrpcServer } from "./grpc-server.ts";
+
+const SERVICE_TOKEN = "rps_the-service-token";
+const service = { token: SERVICE_TOKEN };
+const key = { token: "a-key" };
+
+async function start() {
+  const logged: string[] = [];
+  const signals: AbortSignal[] = [];
+  const waiting: (() => void)[] = [];
+  const interceptors = rpcInterceptors({
+    log: createLogger("test", (line) => (logged.push(line), ""), "debug"),
+    serviceToken: SERVICE_TOKEN,
+    async verifyToken(token) {
+      if (token !== key.token) throw new DomainError("unauthenticated", "CREDENTIAL_INVALID", "invalid API key");
+      const ids = { keyId: newId("key"), namespaceId: newId("ns"), accountId: newId("acc") };
+      return { kind: "key", ...ids, scopes: ["keys:*"], lineage: [], expiresAt: undefined };
+    },
+  });
+  const server = await startGrpcServer({
+    host: "127.0.0.1",
+    port: 0,
+    interceptors,
+    ready: () => Promise.resolve(true),
+    services: [
+      mount(VerificationService, {
+        verifyKey: async ({ token }, context) => {
+          expect(principalOf(context).kind).toBe("service");
+          context.responseTrailer.set("x-trailer", "t");
+          if (token === "wait") await new Promise<void>((resolve) => waiting.push(resolve));
+          return { outcome: { case: "refusal", value: { message: token } } };
+        },
+      }),
+      mount(KeyService, {
+        getKey: () => {
+          throw notFound();
+        },
+        revokeKey: () => {
+          throw new Error("select * from keys: password is hunter2");
+        },
+        mintKey: () => ({}),
+      }),
+      mount(IdentityService, {
+        whoAmI: (_, { signal }) => {
+          signals.push(signal);
+          return new Promise(() => {});
+        },
+      }),
+    ],
+  });
+  const client = connectGrpc(`127.0.0.1:${server.port}`);
+  return { server, client, logged, signals, waiting };
+}
+
+const { client, server, logged, signals } = await start();
+afterAll(async () => {
+  client.close();
+  await server.stop();
+});
+
+async function refusal(call: Promise<unknown>) {
+  const error = await call.then(
+    () => expect.fail("was let through"),
+    (reason: unknown) => reason as ServiceError,
+  );
+  const details = new Headers();
+  const [bytes] = error.metadata.get("grpc-status-details-bin");
+  if (bytes !== undefined) details.set("grpc-status-details-bin", Buffer.from(bytes).toString("base64"));
+  const wire = findTrailerError(details);
+  return {
+    code: error.code,
+    message: error.details,
+    reason: wire?.findDetails(ErrorInfoSchema)[0]?.reason,
+    fields: wire?.findDetails(BadRequestSchema).flatMap((detail) => detail.fieldViolations.map(({ field }) => field)),
+    requestId: error.metadata.get("x-request-id")[0],
+  };
+}
+
+const { verifyKey } = VerificationService.method;
+const { getKey, mintKey, revokeKey } = KeyService.method;
+
+describe("a call over gRPC", () => {
+  it("reaches the handler with its principal, and its answer comes back", async () => {
+    const { outcome } = await client.call(verifyKey, { token: "über" }, service);
+    expect(outcome).toMatchObject({ case: "refusal", value: { message: "über" } });
+  });
+
+  it("needs a credential, a right one, and one that the method's contract admits", async () => {
+    const { UNAUTHENTICATED, PERMISSION_DENIED } = status;
+    const missing = { code: UNAUTHENTICATED, reason: "CREDENTIAL_MISSING" };
+    expect(await refusal(client.call(verifyKey, {}))).toMatchObject(missing);
+    const two = { metadata: { authorization: "Bearer a", "x-api-key": "b" } };
+    expect(await refusal(client.call(verifyKey, {}, two))).toMatchObject(missing);
+    const wrong = { code: UNAUTHENTICATED, reason: "CREDENTIAL_INVALID" };
+    expect(await refusal(client.call(verifyKey, {}, { token: "rps_another" }))).toMatchObject(wrong);
+    const foreign = { code: PERMISSION_DENIED, reason: "INTERNAL_ONLY" };
+    expect(await refusal(client.call(verifyKey, {}, key))).toMatchObject(foreign);
+  });
+
+  it("with a bad field is refused with the field in the details", async () => {
+    const { code, reason, fields } = await refusal(client.call(mintKey, { name: " ", scopes: [] }, key));
+    expect({ code, reason }).toEqual({ code: status.INVALID_ARGUMENT, reason: "FIELD_INVALID" });
+    expect(fields?.toSorted()).toEqual(["name", "scopes"]);
+  });
+
+  it("whose message cannot be read is refused like any bad argument", async () => {
+    const path = `/${VerificationService.typeName}/VerifyKey`;
+    const { code, reason } = await refusal(client.send(path, Buffer.from("ffffff", "hex"), service));
+    expect({ code, reason }).toEqual({ code: status.INVALID_ARGUMENT, reason: "FIELD_INVALID" });
+  });
+
+  it("gets a domain error's code and reason, and of a fault inside nothing but the request id", async () => {
+    expect(await refusal(client.call(getKey, { id: "x" }, key))).toMatchObject({ code: status.NOT_FOUND });
+    const fault = await refusal(client.call(revokeKey, { id: "x" }, key));
+    expect(fault).toMatchObject({ code: status.INTERNAL, reason: "INTERNAL", requestId: expect.any(String) });
+    expect(JSON.stringify(fault)).not.toContain("hunter2");
+    expect(logged.join("")).toContain(`${fault.requestId?.toString()}`);
+  });
+
+  it("keeps its caller's request id", async () => {
+    const options = { ...key, metadata: { "x-request-id": "from-the-caller" } };
+    expect((await refusal(client.call(getKey, { id: "x" }, options))).requestId).toBe("from-the-caller");
+  });
+
+  it("is answered at its deadline, and its handler is told", async () => {
+    const { code } = await refusal(client.call(IdentityService.method.whoAmI, {}, { ...key, timeoutMs: 100 }));
+    expect(code).toBe(status.DEADLINE_EXCEEDED);
+    await eventually(() => signals.some(({ aborted }) => aborted));
+  });
+
+  it("to an unknown or unmounted method is refused", async () => {
+    for (const path of ["/no.such.v1.Service/Method", `/${VerificationService.typeName}/ResolveKey`]) {
+      expect(await refusal(client.send(path, new Uint8Array(), service))).toMatchObject({ code: status.UNIMPLEMENTED });
+    }
+  });
+
+  it("larger than 1 MiB is refused unread", async () => {
+    const bytes = toBinary(verifyKey.input, create(verifyKey.input, { token: "a".repeat(1 << 20) }));
+    const call = client.send(`/${VerificationService.typeName}/VerifyKey`, bytes, service);
+    expect(await refusal(call)).toMatchObject({ code: status.RESOURCE_EXHAUSTED });
+    await client.call(verifyKey, {}, service);
+  });
+
+  it("of the standard health service needs no credential", async () => {
+    expect((await client.call(Health.method.check, {})).status).toBe(Status.SERVING);
+  });
+});
+
+it("drains on stop: calls in hand are answered, new ones refused", async () => {
+  const draining = await start();
+  const calls = Array.from({ length: 20 }, () => draining.client.call(verifyKey, { token: "wait" }, service));
+  await eventually(() => draining.waiting.length === calls.length);
+  const stopped = draining.server.stop();
+  const late = connectGrpc(`127.0.0.1:${draining.server.port}`);
+  expect(await refusal(late.call(verifyKey, {}, service))).toMatchObject({ code: status.UNAVAILABLE });
+  for (const answer of draining.waiting) answer();
+  for (const { outcome } of await Promise.all(calls)) expect(outcome.value).toMatchObject({ message: "wait" });
+  await stopped;
+  for (const each of [late, draining.client]) each.close();
+});

@@ -1,0 +1,137 @@
+import { create, type DescMethod, type DescMethodUnary, type DescService } from "@bufbuild/protobuf";
+import { fromBinary, type MessageInitShape, type MessageShape, toBinary } from "@bufbuild/protobuf";
+import { ConnectError, type HandlerContext, type Interceptor, type ServiceImpl } from "@connectrpc/connect";
+import { setTrailerStatus } from "@connectrpc/connect/protocol-grpc";
+import { Metadata, type sendUnaryData, Server, ServerCredentials, type ServerUnaryCall } from "@grpc/grpc-js";
+import { Health } from "@routeplane/contracts/health";
+import { DomainError } from "@routeplane/domain";
+import type { Component } from "@routeplane/runtime";
+import { toConnectError } from "../errors.ts";
+import { GrpcCall } from "./grpc-call.ts";
+import { healthService, type Readiness } from "./health.ts";
+import { DRAIN_TIMEOUT_MS, LIMITS } from "./limits.ts";
+
+export interface GrpcServerOptions {
+  readonly host: string;
+  readonly port: number;
+  /** The same chain as on the Connect server. */
+  readonly interceptors: readonly Interceptor[];
+  /** What it serves besides health; see `mount`. */
+  readonly services: readonly MountedService[];
+  readonly ready: Readiness;
+}
+
+/** A service and what implements it. */
+export interface MountedService {
+  readonly service: DescService;
+  readonly implementation: Partial<Record<string, unknown>>;
+}
+
+/** The same implementation as Connect's router takes. Its unary methods are served; there are no others today. */
+export function mount<Service extends DescService>(
+  service: Service,
+  implementation: Partial<ServiceImpl<Service>>,
+): MountedService {
+  return { service, implementation };
+}
+
+/**
+ * Serves gRPC, and nothing else, on a port of its own: for the hot methods, which cost a third of what they cost through
+ * Connect's gRPC. Handlers, interceptors and limits are those of the Connect server; only the transport differs. On stop
+ * it drains: no new calls, old ones finish.
+ */
+export async function startGrpcServer(options: GrpcServerOptions): Promise<Component & { readonly port: number }> {
+  const server = new Server({
+    "grpc.max_receive_message_length": LIMITS.readMaxBytes,
+    "grpc.max_concurrent_streams": LIMITS.maxConcurrentStreams,
+    "grpc.enable_channelz": 0,
+  });
+  for (const { service, implementation } of [...options.services, mount(Health, healthService(options.ready))]) {
+    for (const method of service.methods) {
+      const handler = implementation[method.localName];
+      if (isUnary(method) && typeof handler === "function") {
+        const serve = unaryHandler(method, handler.bind(implementation) as Handler, options.interceptors);
+        server.register(`/${service.typeName}/${method.name}`, serve, asIs, asIs, "unary");
+      }
+    }
+  }
+  const port = await listen(server, `${options.host}:${options.port}`);
+  return { name: `gRPC server on port ${port}`, port, stop: () => drain(server) };
+}
+
+type Handler = (message: Message, context: HandlerContext) => Promise<Init> | Init;
+type Init = MessageInitShape<DescMethodUnary["output"]>;
+type Message = MessageShape<DescMethodUnary["input"]>;
+type Answer = sendUnaryData<Buffer>;
+type AnyFn = Parameters<Interceptor>[0];
+
+function isUnary(method: DescMethod): method is DescMethodUnary {
+  return method.methodKind === "unary";
+}
+
+/** Messages are decoded and encoded with the handler, so that a malformed one is an error like any other. */
+function asIs(bytes: Buffer): Buffer {
+  return bytes;
+}
+
+function unaryHandler(method: DescMethodUnary, handler: Handler, interceptors: readonly Interceptor[]) {
+  const respond = async (grpcCall: ServerUnaryCall<Buffer, Buffer>, answer: Answer): Promise<void> => {
+    const call = new GrpcCall(method, grpcCall);
+    const implementation: AnyFn = async ({ message }) =>
+      call.toResponse(create(method.output, await handler(message as Message, call)));
+    const serve = interceptors.reduceRight((next, interceptor) => interceptor(next), implementation);
+    try {
+      const { header, trailer, message } = await serve(call.toRequest(decode(method, grpcCall.request)));
+      const bytes = Buffer.from(toBinary(method.output, message as Message));
+      grpcCall.sendMetadata(toMetadata(header));
+      answer(null, bytes, toMetadata(trailer));
+    } catch (error) {
+      answer(toStatus(error instanceof ConnectError ? error : toConnectError(error)));
+    } finally {
+      call.end();
+    }
+  };
+  return (call: ServerUnaryCall<Buffer, Buffer>, answer: Answer): void => void respond(call, answer);
+}
+
+function decode(method: DescMethodUnary, bytes: Buffer): Message {
+  try {
+    return fromBinary(method.input, bytes);
+  } catch (error) {
+    const message = `the message is not a ${method.input.typeName}`;
+    throw new DomainError("invalid_argument", "FIELD_INVALID", message, { cause: error });
+  }
+}
+
+/** With the details in `grpc-status-details-bin`, as Connect's gRPC writes them. */
+function toStatus(error: ConnectError) {
+  const trailer = setTrailerStatus(new Headers(), error);
+  for (const name of ["grpc-status", "grpc-message"]) trailer.delete(name);
+  const code: number = error.code;
+  return { code, details: error.rawMessage, metadata: toMetadata(trailer) };
+}
+
+function toMetadata(headers: Headers): Metadata {
+  const metadata = new Metadata();
+  for (const [name, value] of headers) {
+    metadata.set(name, name.endsWith("-bin") ? Buffer.from(value, "base64") : value);
+  }
+  return metadata;
+}
+
+function listen(server: Server, address: string): Promise<number> {
+  const { promise, resolve, reject } = Promise.withResolvers<number>();
+  server.bindAsync(address, ServerCredentials.createInsecure(), (error, port) => {
+    if (error === null) resolve(port);
+    else reject(error);
+  });
+  return promise;
+}
+
+async function drain(server: Server): Promise<void> {
+  const cut = setTimeout(() => server.forceShutdown(), DRAIN_TIMEOUT_MS);
+  const { promise, resolve } = Promise.withResolvers<void>();
+  server.tryShutdown(() => resolve());
+  await promise;
+  clearTimeout(cut);
+}
