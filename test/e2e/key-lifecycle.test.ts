@@ -67,6 +67,27 @@ it("a rotation without grace stops the old token at the next request", async () 
   await call(token);
 });
 
+it.each([
+  "soon",
+  "1h",
+  "",
+  "-1s",
+  "-0.5s",
+  "1.5s",
+  "0.000000001s",
+  "604801s",
+  "1e3s",
+  "99999999999999s",
+  3600,
+  {},
+  true,
+])("a rotation with a grace of %j is refused, and the token stays the only one", async (grace) => {
+  const { key, token } = await mint("kept");
+  await expect(keys("RotateKey", token, { id: key.id, grace })).rejects.toThrow(/^RotateKey: 400 /);
+  expect(await keys("GetKey", root, { id: key.id })).toMatchObject({ key });
+  await openAiClient(node, token).models.list();
+});
+
 it("a narrowed key is refused at the next request, and the keys below it with it", async () => {
   const { key, token } = await mint("narrowed");
   const below = await keys("MintKey", token, { name: "below", scopes: ["inference:invoke"] });
