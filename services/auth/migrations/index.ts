@@ -1,11 +1,13 @@
 import type { Migrations } from "@routeplane/postgres";
 import * as keys from "./0001_keys.ts";
+import * as changes from "./0002_changes.ts";
 import * as keyLifecycle from "./0003_key_lifecycle.ts";
 import * as namespaceLifecycle from "./0004_namespace_lifecycle.ts";
 import * as audit from "./0005_audit.ts";
 
 export const migrations: Migrations = {
   "0001_keys": keys,
+  "0002_changes": changes,
   "0003_key_lifecycle": keyLifecycle,
   "0004_namespace_lifecycle": namespaceLifecycle,
   "0005_audit": audit,

@@ -9,6 +9,7 @@ import { startGrpcServer, startRpcServer, warmValidation } from "@routeplane/rpc
 import { createLogger, type Logger, type RunningProcess } from "@routeplane/runtime";
 import type { Config } from "./config.ts";
 import { createBootstrap } from "./domain/bootstrap.ts";
+import { type ChangeFeed, createChangeFeed } from "./domain/change-feed.ts";
 import { createLifecycle } from "./domain/lifecycle.ts";
 import { createMinting } from "./domain/minting.ts";
 import { createVerify } from "./domain/verification.ts";
@@ -17,6 +18,7 @@ import { bootstrapService, verificationService } from "./handlers/internal-servi
 import { keyService } from "./handlers/key-service.ts";
 import { namespaceService } from "./handlers/namespace-service.ts";
 import { toPrincipal } from "./handlers/principal.ts";
+import { followChanges } from "./store/change-source.ts";
 import { createKeyStore } from "./store/key-store.ts";
 import { createNodeStore } from "./store/node-store.ts";
 import type { AuthSchema } from "./store/schema.ts";
@@ -30,22 +32,28 @@ export async function startAuth(config: Config): Promise<RunningProcess> {
     applicationName: "routeplane-auth",
     keepPlans: true,
   });
+  const changes = createChangeFeed();
+  const source = followChanges(config.databaseUrl, changes, log);
   warmValidation(publishedServices().auth);
-  const wired = wireAuth({ config, database, log, clock: Date.now });
+  const wired = wireAuth({ config, database, changes, log, clock: Date.now });
   const server = await startRpcServer({ ...config, ...wired });
   const grpcServer = await startGrpcServer({ ...config, ...wired, port: config.grpcPort });
-  return { log, components: [{ name: database.name, stop: () => database.stop() }, server, grpcServer] };
+  // Watches never end by themselves: they are ended before the servers wait for their calls.
+  const watches = { name: "watches of changes", stop: async () => changes.close() };
+  const pool = { name: database.name, stop: () => database.stop() };
+  return { log, components: [pool, source, server, grpcServer, watches] };
 }
 
 export interface AuthWiring {
   readonly config: Pick<Config, "serviceToken" | "peppers">;
   readonly database: Database<AuthSchema>;
+  readonly changes: ChangeFeed;
   readonly log: Logger;
   readonly clock: Clock;
 }
 
 /** The service without its process: what it serves, and the chain that every call passes through. */
-export function wireAuth({ config, database, log, clock }: AuthWiring) {
+export function wireAuth({ config, database, changes, log, clock }: AuthWiring) {
   const keys = createKeyStore(database);
   const nodes = createNodeStore(database);
   const secrets = createSecretStore(database);
@@ -56,7 +64,7 @@ export function wireAuth({ config, database, log, clock }: AuthWiring) {
   const bootstrap = createBootstrap({ nodes, secrets, peppers, clock });
 
   const ready = () => database.isReachable();
-  const verification = verificationService(verify, keys);
+  const verification = verificationService(verify, keys, changes);
   const routes = (router: ConnectRouter): void => {
     router.service(contracts.KeyService, keyService(keys, minting, lifecycle));
     router.service(contracts.NamespaceService, namespaceService(nodes, clock));

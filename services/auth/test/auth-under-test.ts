@@ -7,6 +7,8 @@ import { type Database, openDatabase } from "@routeplane/postgres";
 import { createLogger } from "@routeplane/runtime";
 import { cloneDatabase } from "@routeplane/testing";
 import { wireAuth } from "../src/app.ts";
+import { createChangeFeed } from "../src/domain/change-feed.ts";
+import { followChanges } from "../src/store/change-source.ts";
 import type { AuthSchema } from "../src/store/schema.ts";
 
 export const SERVICE_TOKEN = "rps_the-service-token";
@@ -31,6 +33,10 @@ export interface AuthUnderTest {
   rootKey(namespace?: string, scopes?: readonly string[]): Promise<{ id: string; token: string }>;
   /** A new key below the one whose token is given, with every scope unless told otherwise. */
   subKey(parentToken: string, scopes?: readonly string[], expiresAtMs?: number): Promise<{ id: string; token: string }>;
+  /** Another process of the service, that follows changes: a transport that calls it as a service. */
+  replica(): Promise<Transport>;
+  /** As the superuser, past row-level security. */
+  readonly admin: Database<AuthSchema>;
   stop(): Promise<void>;
 }
 
@@ -38,19 +44,22 @@ export type AuthClients = ReturnType<typeof clients>;
 
 export async function startAuthUnderTest(): Promise<AuthUnderTest> {
   const clone = await cloneDatabase();
-  const database = openDatabase<AuthSchema>({
-    url: clone.url("routeplane_auth"),
-    schema: "auth",
-    applicationName: "auth-test",
-    keepPlans: true,
-  });
+  const url = clone.url("routeplane_auth");
+  const open = (url: string): Database<AuthSchema> =>
+    openDatabase({ url, schema: "auth", applicationName: "auth-test", keepPlans: true });
+  const database = open(url);
+  const admin = open(clone.adminUrl);
   const time = { now: Date.now() };
   const logged: string[] = [];
   const log = createLogger("auth", (line) => (logged.push(line), ""), "debug");
   const config = { serviceToken: SERVICE_TOKEN, peppers: testPeppers() };
-  const wired = wireAuth({ config, database, log, clock: () => time.now });
-  const { routes, interceptors } = wired;
-  const transport = createRouterTransport(routes, { router: { interceptors } });
+  const wire = (database: Database<AuthSchema>, changes = createChangeFeed()) =>
+    wireAuth({ config, database, changes, log, clock: () => time.now });
+  const serve = ({ routes, interceptors }: ReturnType<typeof wireAuth>): Transport =>
+    createRouterTransport(routes, { router: { interceptors } });
+  const wired = wire(database);
+  const transport = serve(wired);
+  const opened: { stop(): Promise<void> }[] = [database, admin];
   const as = (token: string): AuthClients => clients(transport, token);
 
   const operatorToken = mintToken("operator");
@@ -74,8 +83,15 @@ export async function startAuthUnderTest(): Promise<AuthUnderTest> {
       const minted = await as(parentToken).keys.mintKey({ name: "sub", scopes: [...scopes], ...expiry });
       return { id: minted.key?.id ?? "", token: minted.token };
     },
+    async replica() {
+      const changes = createChangeFeed();
+      const own = open(url);
+      opened.push(own, followChanges(url, changes, log));
+      return authorized(serve(wire(own, changes)), SERVICE_TOKEN);
+    },
+    admin,
     async stop() {
-      await database.stop();
+      await Promise.all(opened.map((each) => each.stop()));
       await clone.drop();
     },
   };
@@ -102,22 +118,29 @@ function infoOf(error: unknown): ErrorInfo | undefined {
   return ConnectError.from(error).findDetails(ErrorInfoSchema)[0];
 }
 
-function clients(transport: Transport, token: string) {
-  const authorized: Transport = {
-    unary: (method, signal, timeoutMs, header, input, contextValues) => {
-      const headers = new Headers(header);
-      headers.set("authorization", `Bearer ${token}`);
-      return transport.unary(method, signal, timeoutMs, headers, input, contextValues);
-    },
-    stream: transport.stream.bind(transport),
+function authorized(transport: Transport, token: string): Transport {
+  const authorize = (header: ConstructorParameters<typeof Headers>[0]): Headers => {
+    const headers = new Headers(header);
+    headers.set("authorization", `Bearer ${token}`);
+    return headers;
   };
   return {
-    keys: createClient(contracts.KeyService, authorized),
-    namespaces: createClient(contracts.NamespaceService, authorized),
-    audit: createClient(contracts.AuditService, authorized),
-    identity: createClient(contracts.IdentityService, authorized),
-    verification: createClient(contracts.VerificationService, authorized),
-    bootstrap: createClient(contracts.BootstrapService, authorized),
+    unary: (method, signal, timeoutMs, header, input, contextValues) =>
+      transport.unary(method, signal, timeoutMs, authorize(header), input, contextValues),
+    stream: (method, signal, timeoutMs, header, input, contextValues) =>
+      transport.stream(method, signal, timeoutMs, authorize(header), input, contextValues),
+  };
+}
+
+function clients(transport: Transport, token: string) {
+  const as = authorized(transport, token);
+  return {
+    keys: createClient(contracts.KeyService, as),
+    namespaces: createClient(contracts.NamespaceService, as),
+    audit: createClient(contracts.AuditService, as),
+    identity: createClient(contracts.IdentityService, as),
+    verification: createClient(contracts.VerificationService, as),
+    bootstrap: createClient(contracts.BootstrapService, as),
   };
 }
 

@@ -2,14 +2,23 @@ import type { ServiceImpl } from "@connectrpc/connect";
 import type { BootstrapService, VerificationService } from "@routeplane/contracts/auth";
 import { notFound, requireId } from "@routeplane/domain";
 import type { Bootstrap } from "../domain/bootstrap.ts";
+import type { ChangeFeed } from "../domain/change-feed.ts";
 import { isRevoked } from "../domain/key.ts";
 import type { KeyStore } from "../domain/ports.ts";
 import type { Verify } from "../domain/verification.ts";
 import { toProtoOutcome } from "./convert.ts";
 
-export function verificationService(verify: Verify, keys: KeyStore): ServiceImpl<typeof VerificationService> {
+export function verificationService(
+  verify: Verify,
+  keys: KeyStore,
+  changes: ChangeFeed,
+): ServiceImpl<typeof VerificationService> {
   return {
     verifyKey: async ({ token }) => ({ outcome: toProtoOutcome(await verify(token)) }),
+
+    async *watchChanges(_, { signal }) {
+      for await (const { sequence, subjectId = "" } of changes.watch(signal)) yield { sequence, subjectId };
+    },
 
     async resolveKey({ namespaceId, keyId }) {
       const lineage = await keys.findLineage(requireId("ns", namespaceId), requireId("key", keyId));

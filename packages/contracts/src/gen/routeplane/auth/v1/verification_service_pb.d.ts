@@ -187,6 +187,48 @@ export declare type VerificationRefusal = Message<"routeplane.auth.v1.Verificati
 export declare const VerificationRefusalSchema: GenMessage<VerificationRefusal>;
 
 /**
+ * Request of WatchChanges.
+ *
+ * @generated from message routeplane.auth.v1.WatchChangesRequest
+ */
+export declare type WatchChangesRequest = Message<"routeplane.auth.v1.WatchChangesRequest"> & {
+};
+
+/**
+ * Describes the message routeplane.auth.v1.WatchChangesRequest.
+ * Use `create(WatchChangesRequestSchema)` to create a new message.
+ */
+export declare const WatchChangesRequestSchema: GenMessage<WatchChangesRequest>;
+
+/**
+ * A change of what credentials may do, or the number of the last one.
+ *
+ * @generated from message routeplane.auth.v1.WatchChangesResponse
+ */
+export declare type WatchChangesResponse = Message<"routeplane.auth.v1.WatchChangesResponse"> & {
+  /**
+   * Number of this change, or of the last one so far.
+   *
+   * @generated from field: int64 sequence = 1;
+   */
+  sequence: bigint;
+
+  /**
+   * What changed: a key (`key_…`, and with it every key below it), a namespace (`ns_…`, and with it all its keys), an
+   * operator credential (`op_…`) or an account (`acc_…`, and with it all that is its). Empty: nothing.
+   *
+   * @generated from field: string subject_id = 2;
+   */
+  subjectId: string;
+};
+
+/**
+ * Describes the message routeplane.auth.v1.WatchChangesResponse.
+ * Use `create(WatchChangesResponseSchema)` to create a new message.
+ */
+export declare const WatchChangesResponseSchema: GenMessage<WatchChangesResponse>;
+
+/**
  * Request of ResolveKey.
  *
  * @generated from message routeplane.auth.v1.ResolveKeyRequest
@@ -303,6 +345,21 @@ export declare const VerificationService: GenService<{
     methodKind: "unary";
     input: typeof VerifyKeyRequestSchema;
     output: typeof VerifyKeyResponseSchema;
+  },
+  /**
+   * Says what changes, from now until the caller hangs up, so that it may keep answers of VerifyKey in the meantime. Changes
+   * are numbered without a hole, in the order in which they were committed. The first message, and one every second, names
+   * the last number and no change. A number that is neither the expected one nor a repetition of the last one in such a
+   * message means that changes were missed, in an earlier call or in this one: what is kept must be asked for anew. Silence
+   * for longer than a second says that nothing is known.
+   * Errors: UNAVAILABLE DEPENDENCY_UNAVAILABLE while changes cannot be followed.
+   *
+   * @generated from rpc routeplane.auth.v1.VerificationService.WatchChanges
+   */
+  watchChanges: {
+    methodKind: "server_streaming";
+    input: typeof WatchChangesRequestSchema;
+    output: typeof WatchChangesResponseSchema;
   },
   /**
    * Reads a key's place in its namespace, for a service that is about to attach something to it.
