@@ -18,7 +18,7 @@ export interface RequestRow {
 }
 
 /** The stock client, which tries once. */
-export function openAiClient(node: TestNode, apiKey: string): OpenAI {
+export function openAiClient(node: Pick<TestNode, "url">, apiKey: string): OpenAI {
   return new OpenAI({ apiKey, baseURL: `${node.url}/v1`, maxRetries: 0 });
 }
 

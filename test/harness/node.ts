@@ -22,6 +22,8 @@ export interface TestNode {
   readonly home: string;
   /** Where its first gateway answers. */
   readonly url: string;
+  /** Of every gateway, the first one first. */
+  readonly urls: readonly string[];
   readonly port: number;
   /** From the start of the command until it said that the node is ready. */
   readonly startMs: number;
@@ -41,6 +43,8 @@ export interface TestNode {
   readonly pid: (role: string) => Promise<number | undefined>;
   /** Kills a process with SIGKILL, and waits until the supervisor has started another in its place. */
   kill(role: string): Promise<void>;
+  /** Runs `work` while the process of that role is stopped: it answers nothing and refuses nothing. */
+  whileSilent(role: string, work: () => Promise<void>): Promise<void>;
   /** Until every gateway answers that it can serve requests. */
   healthy(): Promise<void>;
   /** Stops it as Ctrl-C does, or with another signal. Data and home stay. */
@@ -87,7 +91,7 @@ interface Started {
 
 function testNode({ home, port, gateways, startMs, command, reserved }: Started): TestNode {
   const pid = (role: string): Promise<number | undefined> => pidOnFile(join(home, "run", `${role}.pid`));
-  const ports = Array.from({ length: gateways }, (_, index) => port + index);
+  const urls = Array.from({ length: gateways }, (_, index) => `http://127.0.0.1:${port + index}`);
   const stop = (signal: NodeJS.Signals = "SIGINT"): Promise<CommandResult> => {
     command.child.kill(signal);
     return command.ended;
@@ -95,6 +99,7 @@ function testNode({ home, port, gateways, startMs, command, reserved }: Started)
   return {
     home,
     url: `http://127.0.0.1:${port}`,
+    urls,
     port,
     startMs,
     supervisorPid: command.child.pid ?? 0,
@@ -106,8 +111,18 @@ function testNode({ home, port, gateways, startMs, command, reserved }: Started)
     log: (role) => readFile(join(home, "log", `${role}.log`), "utf8"),
     pid,
     kill: (role) => killAndAwaitNext(role, pid),
+    async whileSilent(role, work) {
+      const silenced = await pid(role);
+      if (silenced === undefined) throw new Error(`${role} does not run`);
+      process.kill(silenced, "SIGSTOP");
+      try {
+        await work();
+      } finally {
+        process.kill(silenced, "SIGCONT");
+      }
+    },
     async healthy() {
-      for (const each of ports) await eventually(() => answers(`http://127.0.0.1:${each}/healthz`), 30_000);
+      for (const url of urls) await eventually(() => answers(`${url}/healthz`), 30_000);
     },
     stop,
     async remove() {

@@ -1,6 +1,5 @@
 export { accessOf, type AccessRule, publishedServices } from "./access.ts";
 export { serviceTransport, type ServiceTransportOptions } from "./client/transport.ts";
-export { createVerifier, type KeyVerifier } from "./client/verifier.ts";
 export { fromDuration, fromTimestamp, toTimestamp } from "./convert.ts";
 export { fromConnectError, toConnectError } from "./errors.ts";
 export { fromPageToken, toPageToken } from "./page-token.ts";
@@ -19,3 +18,5 @@ export { type RpcChainOptions, rpcInterceptors } from "./server/chain.ts";
 export { type RpcServerOptions, startRpcServer } from "./server/server.ts";
 export { serviceTokenMatches } from "./server/authenticate.ts";
 export { warmValidation } from "./server/validate.ts";
+export type { Heed } from "./verifier/followers.ts";
+export { createVerifier, type KeyVerifier, type Verifier, type VerifierOptions } from "./verifier/verifier.ts";

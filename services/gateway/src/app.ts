@@ -9,8 +9,7 @@ import { createUsageLog } from "./clients/usage-log.ts";
 import type { Config } from "./config.ts";
 import { createModelDirectory } from "./domain/model-directory.ts";
 import { createPipeline } from "./domain/pipeline.ts";
-import type { Upstream, VerifyKey } from "./domain/ports.ts";
-import { shareVerification } from "./domain/shared-verification.ts";
+import type { Upstream } from "./domain/ports.ts";
 import { createSettlements } from "./domain/settlements.ts";
 import { healthRoute } from "./handlers/health.ts";
 import { startHttpServer } from "./handlers/http-server.ts";
@@ -64,12 +63,13 @@ export function wireGateway({ config, publisher, upstreams, log, clock }: Gatewa
     usage: createServiceRelay("usage", usageUrl),
   };
 
-  const verifyKey: VerifyKey = shareVerification(createVerifier(auth), () => performance.now());
+  const verifier = createVerifier(auth, { clock });
   const admissions = createAdmissions(policy);
   const usageLog = createUsageLog(publisher);
   const settlements = createSettlements({ admissions, usageLog, log });
   const directory = createModelDirectory(config.providers.flatMap(({ models }) => models));
-  const serve = createPipeline({ verifyKey, directory, admissions, usageLog, settlements, upstreams, log, clock });
+  const { verify: verifyKey, follow: followKey } = verifier;
+  const serve = createPipeline({ followKey, directory, admissions, usageLog, settlements, upstreams, log, clock });
 
   const dependencies = [
     serviceDependency("auth", auth),
@@ -82,7 +82,7 @@ export function wireGateway({ config, publisher, upstreams, log, clock }: Gatewa
     ...managementRoutes(relays),
     healthRoute(dependencies, clock),
   ];
-  return { routes, components: [...Object.values(relays), settlements] };
+  return { routes, components: [...Object.values(relays), verifier, settlements] };
 }
 
 export function openUpstreams(providers: readonly Provider[], clock: Clock): ReadonlyMap<string, Upstream> {

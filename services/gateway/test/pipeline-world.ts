@@ -2,7 +2,13 @@ import { DomainError, newId } from "@routeplane/domain";
 import { createLogger } from "@routeplane/runtime";
 import { createModelDirectory, type Model } from "../src/domain/model-directory.ts";
 import { createPipeline, type PipelineDependencies } from "../src/domain/pipeline.ts";
-import { type Upstream, type UpstreamAnswer, UpstreamFault } from "../src/domain/ports.ts";
+import {
+  type FollowKey,
+  type Upstream,
+  type UpstreamAnswer,
+  UpstreamFault,
+  type VerifyKey,
+} from "../src/domain/ports.ts";
 import type { Refusal } from "../src/domain/refusal.ts";
 import { createSettlements } from "../src/domain/settlements.ts";
 import { createEchoUpstream } from "../src/upstreams/echo-upstream.ts";
@@ -56,7 +62,7 @@ export function world(options: WorldOptions = {}): World {
   };
   const settlements = createSettlements({ admissions: budget, usageLog: usage, log });
   const serve = createPipeline({
-    verifyKey: async () => callerWith(["inference:*"]),
+    followKey: following(async () => callerWith(["inference:*"])),
     directory: createModelDirectory([MODEL]),
     admissions: budget,
     usageLog: usage,
@@ -88,6 +94,11 @@ export function world(options: WorldOptions = {}): World {
       return refusal === undefined ? { reply } : { reply, refusal };
     },
   };
+}
+
+/** Keys of which nothing becomes. */
+export function following(verifyKey: VerifyKey): FollowKey {
+  return async (token) => ({ principal: await verifyKey(token), release() {} });
 }
 
 /** An upstream that answers with these chunks, and then with `fault` if there is one. */

@@ -36,10 +36,10 @@ export async function startPolicy(config: Config): Promise<RunningProcess> {
   });
   const auth = serviceTransport({ url: config.authUrl, serviceToken: config.serviceToken });
   warmValidation(publishedServices().policy);
-  const wired = wirePolicy({ config, database, auth, log, clock: Date.now });
-  const server = await startRpcServer({ ...config, ...wired });
-  const grpcServer = await startGrpcServer({ ...config, ...wired, port: config.grpcPort });
-  return { log, components: [{ name: database.name, stop: () => database.stop() }, server, grpcServer] };
+  const { verifier, ...served } = wirePolicy({ config, database, auth, log, clock: Date.now });
+  const server = await startRpcServer({ ...config, ...served });
+  const grpcServer = await startGrpcServer({ ...config, ...served, port: config.grpcPort });
+  return { log, components: [{ name: database.name, stop: () => database.stop() }, verifier, server, grpcServer] };
 }
 
 export interface PolicyWiring {
@@ -51,7 +51,7 @@ export interface PolicyWiring {
   readonly clock: Clock;
 }
 
-/** The service without its process: what it serves, and the chain that every call passes through. */
+/** The service without its process: what it serves, the chain that every call passes through, and what that holds. */
 export function wirePolicy({ config, database, auth, log, clock }: PolicyWiring) {
   const { serviceToken, holdTtlMs } = config;
   const policies = createPolicyStore(database);
@@ -66,6 +66,7 @@ export function wirePolicy({ config, database, auth, log, clock }: PolicyWiring)
     healthRoutes(ready)(router);
   };
   const services = [mount(contracts.AdmissionService, admission)];
-  const interceptors = rpcInterceptors({ log, serviceToken, verifyToken: createVerifier(auth) });
-  return { routes, services, ready, interceptors };
+  const verifier = createVerifier(auth);
+  const interceptors = rpcInterceptors({ log, serviceToken, verifyToken: verifier.verify });
+  return { routes, services, ready, interceptors, verifier };
 }

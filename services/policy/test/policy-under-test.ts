@@ -4,6 +4,7 @@ import { VerificationService } from "@routeplane/contracts/auth";
 import { Reason } from "@routeplane/contracts/errors";
 import { BadRequestSchema, ErrorInfoSchema } from "@routeplane/contracts/google-rpc";
 import { AdmissionService, PolicyService } from "@routeplane/contracts/policy";
+import { mintToken } from "@routeplane/credentials";
 import { type Id, newId, notFound } from "@routeplane/domain";
 import { type Database, openDatabase } from "@routeplane/postgres";
 import { toConnectError } from "@routeplane/rpc";
@@ -203,7 +204,13 @@ function authStandIn() {
     revoke: (keyId: Id<"key">) => revoked.add(keyId),
     key(namespaceId: Id<"ns">, parent?: TestKey, scopes: readonly string[] = ["policy:*"]): TestKey {
       const id = newId("key");
-      const key = { id, namespaceId, lineage: [...(parent?.lineage ?? []), id], scopes, token: `rp_test_${id}` };
+      const key = {
+        id,
+        namespaceId,
+        lineage: [...(parent?.lineage ?? []), id],
+        scopes,
+        token: mintToken("key", "test"),
+      };
       byToken.set(key.token, key);
       return key;
     },

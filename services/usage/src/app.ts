@@ -28,11 +28,11 @@ export async function startUsage(config: Config): Promise<RunningProcess> {
     schema: "usage",
     applicationName: "routeplane-usage",
   });
-  const verifyToken = createVerifier(serviceTransport({ url: authUrl, serviceToken }));
+  const verifier = createVerifier(serviceTransport({ url: authUrl, serviceToken }));
   warmValidation(publishedServices().usage);
-  const wiring = wireUsage({ serviceToken, database, verifyToken, log, clock: Date.now });
+  const wiring = wireUsage({ serviceToken, database, verifyToken: verifier.verify, log, clock: Date.now });
   const server = await startRpcServer({ ...config, ...wiring });
-  return { log, components: [{ name: database.name, stop: () => database.stop() }, server] };
+  return { log, components: [{ name: database.name, stop: () => database.stop() }, verifier, server] };
 }
 
 export interface UsageWiring {

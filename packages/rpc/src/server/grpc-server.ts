@@ -27,7 +27,7 @@ export interface MountedService {
   readonly implementation: Partial<Record<string, unknown>>;
 }
 
-/** The same implementation as Connect's router takes. Its unary methods are served; there are no others today. */
+/** The same implementation as Connect's router takes. Its unary methods are served; streams are Connect's. */
 export function mount<Service extends DescService>(
   service: Service,
   implementation: Partial<ServiceImpl<Service>>,

@@ -1,6 +1,6 @@
 import { bearerToken, permits } from "@routeplane/credentials";
 import { DomainError } from "@routeplane/domain";
-import type { Caller, CallingKey, VerifyKey } from "./ports.ts";
+import type { Caller, CallingKey } from "./ports.ts";
 import { Refusal } from "./refusal.ts";
 
 export const INFERENCE_SCOPE = "inference:invoke";
@@ -11,14 +11,19 @@ export interface CredentialHeaders {
   readonly apiKey: string | undefined;
 }
 
-/** Finds out who calls. @throws Refusal 401, or DomainError UNAVAILABLE if it cannot be known */
-export async function authenticate(headers: CredentialHeaders, verifyKey: VerifyKey): Promise<Caller> {
+/**
+ * Finds out who calls.
+ *
+ * @param verify a `VerifyKey`, or what says more than that
+ * @throws Refusal 401, or DomainError UNAVAILABLE if it cannot be known
+ */
+export async function authenticate<T>(headers: CredentialHeaders, verify: (token: string) => Promise<T>): Promise<T> {
   const presented = bearerToken(headers.authorization, headers.apiKey);
   if ("fault" in presented) throw credentialFault(presented.fault);
   // A service's credential is for the services' own ports; from outside it is as unknown as any other text.
   if (presented.token.startsWith("rps_")) throw invalidKey("the API key is not valid");
   try {
-    return await verifyKey(presented.token);
+    return await verify(presented.token);
   } catch (error) {
     if (error instanceof DomainError && error.code === "unauthenticated") throw invalidKey(error.message);
     throw error;

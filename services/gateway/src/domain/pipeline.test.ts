@@ -1,7 +1,7 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { describe, expect, it } from "vitest";
 import { budgetInMemory, callerWith, usageInMemory } from "../../test/in-memory-ports.ts";
-import { BODY, down, MICRO, reservationOf, world } from "../../test/pipeline-world.ts";
+import { BODY, down, following, MICRO, reservationOf, world } from "../../test/pipeline-world.ts";
 import { recordingReply } from "../../test/recording-reply.ts";
 import type { Upstream } from "./ports.ts";
 import { boundTokens } from "./token-bounds.ts";
@@ -60,7 +60,7 @@ describe("a request that is not served", () => {
     ["with an operator credential", { kind: "operator" as const }, /namespace key/],
     ["with a service credential", { kind: "service" as const }, /namespace key/],
   ])("is refused with 403 %s before its body is read", async (_, caller, message) => {
-    const { serve, sent } = world({ overrides: { verifyKey: async () => caller } });
+    const { serve, sent } = world({ overrides: { followKey: following(async () => caller) } });
     const { refusal } = await serve("not JSON");
     expect(refusal?.facts).toMatchObject({ status: 403, message: expect.stringMatching(message) as unknown });
     expect(sent).toEqual([]);
@@ -71,7 +71,7 @@ describe("a request that is not served", () => {
       throw down(dependency);
     };
     const budget = budgetInMemory(1_000_000n);
-    const overrides = dependency === "auth" ? { verifyKey: fail } : { admissions: { ...budget, admit: fail } };
+    const overrides = dependency === "auth" ? { followKey: fail } : { admissions: { ...budget, admit: fail } };
     const { serve, sent } = world({ overrides, budget });
     const { refusal } = await serve(BODY);
     expect(refusal).toMatchObject({ code: "unavailable", metadata: { dependency } });

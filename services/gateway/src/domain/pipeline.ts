@@ -3,29 +3,31 @@ import type { Logger } from "@routeplane/runtime";
 import { chargeFor, costBound } from "./charge.ts";
 import { type ChatRequest, parseChatRequest, upstreamBody } from "./chat-request.ts";
 import { authenticate, authorise, type CredentialHeaders, INFERENCE_SCOPE } from "./credential.ts";
+import { cutReason, heedKey } from "./cut.ts";
 import { type Model, type ModelDirectory, priceAt, resolveModel } from "./model-directory.ts";
 import {
   type AdmissionDecision,
   type Admissions,
   type CallingKey,
   type Denial,
+  type FollowKey,
   type Reply,
   type RequestFacts,
   type Settlement,
   type Upstream,
   UpstreamFault,
   type UsageLog,
-  type VerifyKey,
 } from "./ports.ts";
 import { dependencyDown, Refusal, upstreamFailed } from "./refusal.ts";
-import { cutReason, cutShort, refused, relay, type Relayed } from "./relay.ts";
+import { cutShort, refused, relay, type Relayed } from "./relay.ts";
 import type { Settlements } from "./settlements.ts";
 import type { TokenBounds } from "./token-bounds.ts";
 
 /**
  * The hot path: the only way to an upstream, and the only holder of the upstreams. Every request that is admitted is settled
- * exactly once, whatever happens to it. Costs one call to auth, one to policy and one batched publish; the publish runs
- * beside the upstream call. Refuses when auth, policy or NATS does not answer within 2 s: nothing fails open.
+ * exactly once, whatever happens to it. Costs one call to policy and one batched publish, which runs beside the upstream call;
+ * and one to auth if the key is not warm. Refuses when auth, policy or NATS does not answer within 2 s: nothing fails open.
+ * A request whose key is refused while it runs is cut.
  */
 export type Serve = (call: InferenceCall) => Promise<void>;
 
@@ -41,7 +43,7 @@ export interface InferenceCall {
 }
 
 export interface PipelineDependencies {
-  readonly verifyKey: VerifyKey;
+  readonly followKey: FollowKey;
   readonly directory: ModelDirectory;
   readonly admissions: Admissions;
   readonly usageLog: UsageLog;
@@ -60,9 +62,18 @@ const TOTAL_TIMEOUT_MS = 10 * 60_000;
 
 /** @returns a function that throws a Refusal, or a DomainError of a dependency, if the client has been told nothing yet */
 export function createPipeline(dependencies: PipelineDependencies): Serve {
-  const { verifyKey, directory, settlements } = dependencies;
+  const { followKey, directory, settlements } = dependencies;
   return async (call) => {
-    const caller = authorise(await authenticate(call.credential, verifyKey), INFERENCE_SCOPE);
+    const follow = (token: string) => followKey(token, (outcome) => heedKey(call.reply, outcome));
+    const { principal, release } = await authenticate(call.credential, follow);
+    try {
+      await serve(call, authorise(principal, INFERENCE_SCOPE));
+    } finally {
+      release();
+    }
+  };
+
+  async function serve(call: InferenceCall, caller: CallingKey): Promise<void> {
     const request = parseChatRequest(await call.readBody());
     const model = resolveModel(directory, request.model);
     const upstream = upstreamOf(dependencies, model);
@@ -74,7 +85,7 @@ export function createPipeline(dependencies: PipelineDependencies): Serve {
     const settlement = settlementOf(dependencies, facts, relayed, model, granted, admission);
     settlements.settle(facts, settlement, admission.held);
     if (relayed.refusal !== undefined) throw relayed.refusal;
-  };
+  }
 }
 
 function upstreamOf({ upstreams }: PipelineDependencies, { provider }: Model): Upstream {

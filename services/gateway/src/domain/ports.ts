@@ -1,5 +1,5 @@
 import type { TokenPrice } from "@routeplane/admission";
-import type { Id } from "@routeplane/domain";
+import type { DomainError, Id } from "@routeplane/domain";
 import type { ChatRequest } from "./chat-request.ts";
 import type { TokenBounds } from "./token-bounds.ts";
 
@@ -21,6 +21,15 @@ export type CallingKey = Extract<Caller, { kind: "key" }>;
 
 /** @throws DomainError UNAUTHENTICATED for a bad token, UNAVAILABLE if it cannot be known. */
 export type VerifyKey = (token: string) => Promise<Caller>;
+
+/**
+ * As `VerifyKey`, and from then on until `release` tells `heed` what becomes of the token: who calls with it now, or why
+ * nobody does any more.
+ */
+export type FollowKey = (
+  token: string,
+  heed: (outcome: Caller | DomainError) => void,
+) => Promise<{ readonly principal: Caller; readonly release: () => void }>;
 
 /** What is known of a request from its admission on: the same in every record of it. */
 export interface RequestFacts {
@@ -150,7 +159,7 @@ export class UpstreamFault extends Error {
 
 /** The client's side of a request. Writing waits for the client to take what it has: nothing piles up here. */
 export interface Reply {
-  /** Aborted when the client goes away, the request takes too long, or the gateway stops; the reason is a `CutReason`. */
+  /** Aborted when the request is cut, by its client or by the gateway; the reason is a `CutReason`. */
   readonly signal: AbortSignal;
   /** Ends the request early, unless it has ended. */
   cut(reason: CutReason): void;
@@ -163,4 +172,13 @@ export interface Reply {
   end(bytes?: Uint8Array): Promise<boolean>;
 }
 
-export type CutReason = "client_gone" | "too_long" | "stopping" | "not_durable";
+export type CutReason =
+  | "client_gone"
+  | "too_long"
+  | "stopping"
+  | "not_durable"
+  /** What became of the key; `dependency_unavailable` if that could not be known for too long. */
+  | "api_key_revoked"
+  | "api_key_expired"
+  | "insufficient_scope"
+  | "dependency_unavailable";

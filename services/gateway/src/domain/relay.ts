@@ -1,6 +1,7 @@
 import { isObject } from "./chat-request.ts";
+import { cutReason, refusalOfCut } from "./cut.ts";
 import { type CutReason, type Reply, type UpstreamAnswer, UpstreamFault } from "./ports.ts";
-import { Refusal, upstreamFailed } from "./refusal.ts";
+import { type Refusal, upstreamFailed } from "./refusal.ts";
 import { formatSse, type SseEvent, SseOverflow, SseSplitter } from "./sse.ts";
 import { StreamMeter } from "./stream-meter.ts";
 import { readUsage, type TokenUsage } from "./usage.ts";
@@ -46,19 +47,6 @@ export function refused(refusal: Refusal): Relayed {
 export function cutShort(reason: CutReason, usage: TokenUsage | undefined, httpStatus: number): Relayed {
   const outcome = reason === "client_gone" ? "cancelled" : "failed";
   return { outcome, usage, billable: true, httpStatus, errorCode: reason, refusal: refusalOfCut(reason) };
-}
-
-/** What the client is told if nothing was sent yet. */
-function refusalOfCut(reason: CutReason): Refusal {
-  const message = "the upstream took longer than the gateway waits for it";
-  if (reason === "too_long") return upstreamFailed(504, "upstream_timeout", message);
-  return new Refusal({
-    status: 503,
-    type: "server_error",
-    code: reason,
-    message: "the gateway is stopping; try again",
-    retryable: true,
-  });
 }
 
 async function relayFailure(answer: UpstreamAnswer, reply: Reply): Promise<Relayed> {
@@ -125,10 +113,6 @@ async function endStream(reply: Reply, meter: StreamMeter, fault: unknown): Prom
 /** How an OpenAI client learns that a stream that has begun will not be finished. */
 function errorEvent({ facts: { message, type, code } }: Refusal): Buffer {
   return formatSse(JSON.stringify({ error: { message, type, param: null, code } }));
-}
-
-export function cutReason(reply: Reply): CutReason {
-  return reply.signal.reason as CutReason;
 }
 
 export async function collect(body: AsyncIterable<Uint8Array>, maxBytes: number): Promise<Buffer> {

@@ -1,0 +1,83 @@
+import { setTimeout as delay } from "node:timers/promises";
+import { createClient, type Transport } from "@connectrpc/connect";
+import { VerificationService } from "@routeplane/contracts/auth";
+
+export interface ChangeWatchOptions {
+  /** Transport to the auth service. */
+  readonly auth: Transport;
+  /** Milliseconds, as `performance.now`. */
+  readonly monotonic: () => number;
+  readonly onChange: (subjectId: string) => void;
+  /** Changes were missed since everything was last known, which was then. */
+  readonly onGap: (knownAt: number) => void;
+}
+
+/** Hears of every change of what credentials may do, or knows that it does not. */
+export interface ChangeWatch {
+  /** Whether every change is known, but for those of the last moment. */
+  isLive(): boolean;
+  /** When everything was last known, by the monotonic clock; before that, long ago. */
+  knownAt(): number;
+  stop(): Promise<void>;
+}
+
+/** The auth service speaks every second. After this nothing is known any more, and the call is given up for another. */
+export const SILENCE_MS = 2_500;
+const RECONNECT_MS = 100;
+const MAX_RECONNECT_MS = 1_000;
+
+/**
+ * Calls again whenever a call ends. Numbers go on from call to call and from one auth process to the next, so a new call that
+ * begins with the number that the last one ended with has missed nothing.
+ */
+export function watchChanges({ auth, monotonic, onChange, onGap }: ChangeWatchOptions): ChangeWatch {
+  const client = createClient(VerificationService, auth);
+  const stopping = new AbortController();
+  let last: bigint | undefined;
+  let knownAt = -Infinity;
+
+  const take = (sequence: bigint, subjectId: string): void => {
+    const expected = subjectId === "" ? (last ?? sequence) : last === undefined ? undefined : last + 1n;
+    if (sequence !== expected) onGap(knownAt);
+    else if (subjectId !== "") onChange(subjectId);
+    last = sequence;
+    knownAt = monotonic();
+  };
+
+  /** @returns whether anything was heard */
+  const watch = async (): Promise<boolean> => {
+    const silent = new AbortController();
+    const timer = setTimeout(() => silent.abort(), SILENCE_MS).unref();
+    let heard = false;
+    try {
+      const signal = AbortSignal.any([stopping.signal, silent.signal]);
+      for await (const { sequence, subjectId } of client.watchChanges({}, { signal, timeoutMs: 0 })) {
+        take(sequence, subjectId);
+        timer.refresh();
+        heard = true;
+      }
+    } catch {
+      // However it ended: what counts is when it was last heard of.
+    } finally {
+      clearTimeout(timer);
+    }
+    return heard;
+  };
+
+  const run = async (): Promise<void> => {
+    for (let waitMs = RECONNECT_MS; !stopping.signal.aborted; waitMs = Math.min(waitMs * 2, MAX_RECONNECT_MS)) {
+      if (await watch()) waitMs = RECONNECT_MS;
+      await delay(waitMs, undefined, { signal: stopping.signal, ref: false }).catch(() => {});
+    }
+  };
+  const running = run();
+
+  return {
+    isLive: () => monotonic() - knownAt <= SILENCE_MS,
+    knownAt: () => knownAt,
+    async stop() {
+      stopping.abort();
+      await running;
+    },
+  };
+}

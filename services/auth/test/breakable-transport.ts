@@ -1,0 +1,56 @@
+import { Code, ConnectError, type Transport } from "@connectrpc/connect";
+import { WatchChangesResponseSchema } from "@routeplane/contracts/auth";
+import { isMessage } from "@bufbuild/protobuf";
+
+/** The way to the auth service, that a test can break as networks do. */
+export interface BreakableTransport extends Transport {
+  /** Calls so far, the change feed not counted. */
+  readonly calls: number;
+  /** Changes that came through. */
+  readonly heard: number;
+  /** Calls get no answer. */
+  callsFail: boolean;
+  /** Nothing comes through the change feed, and nothing says so. */
+  feedSilent: boolean;
+  /** So many changes are lost on the way. */
+  changesToLose: number;
+  /** Answers wait for this. */
+  gate: Promise<void>;
+}
+
+export function breakable(transport: Transport): BreakableTransport {
+  const state = {
+    calls: 0,
+    heard: 0,
+    callsFail: false,
+    feedSilent: false,
+    changesToLose: 0,
+    gate: Promise.resolve(),
+  };
+  const passes = (message: unknown): boolean => {
+    if (state.feedSilent) return false;
+    if (!isMessage(message, WatchChangesResponseSchema) || message.subjectId === "") return true;
+    if (state.changesToLose > 0) {
+      state.changesToLose--;
+      return false;
+    }
+    state.heard++;
+    return true;
+  };
+  async function* passing<T>(messages: AsyncIterable<T>): AsyncGenerator<T> {
+    for await (const message of messages) if (passes(message)) yield message;
+  }
+  return Object.assign(state, {
+    async unary(...call) {
+      state.calls++;
+      if (state.callsFail) throw new ConnectError("no answer", Code.Unavailable);
+      const answer = await transport.unary(...call);
+      await state.gate;
+      return answer;
+    },
+    async stream(...call) {
+      const answer = await transport.stream(...call);
+      return { ...answer, message: passing(answer.message) };
+    },
+  } satisfies Transport);
+}
