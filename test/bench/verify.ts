@@ -1,0 +1,155 @@
+import { type ChildProcess, execFile, fork } from "node:child_process";
+import { once } from "node:events";
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { promisify } from "node:util";
+import { VerificationService } from "@routeplane/contracts/auth";
+import { mintToken } from "@routeplane/credentials";
+import { connectGrpc, type GrpcClient } from "@routeplane/testing";
+import pg from "pg";
+import { startNode, type TestNode } from "../harness/node.ts";
+
+/** What a verification over gRPC costs the service that answers, beside an empty @grpc/grpc-js handler. */
+
+const CONCURRENCY = 32;
+const WARM_UP_MS = 2_000;
+const MEASURE_MS = 5_000;
+/** One after the other and again, so that a machine that slows down slows all. */
+const ROUNDS = 2;
+/** USER_HZ, in which Linux tells CPU time. */
+const TICKS_PER_SECOND = 100;
+
+interface Target {
+  readonly name: string;
+  readonly client: GrpcClient;
+  readonly pid: number;
+  readonly token: () => string;
+  readonly serviceToken: string;
+  readonly outcome: "key" | "refusal" | undefined;
+}
+
+interface Result {
+  readonly perSecond: number;
+  /** Per second of the server's CPU time, over all its threads. */
+  readonly perCpuSecond: number;
+}
+
+async function main(): Promise<void> {
+  const child = fork(join(import.meta.dirname, "empty-grpc-server.ts"));
+  const [emptyAddress] = (await once(child, "message")) as [string];
+  const node = await startNode();
+  try {
+    const postgres = await superuser(node);
+    const targets = await targetsOf(node, child, emptyAddress);
+    // The server has a core for itself, as far as the system lets it.
+    await Promise.all([pin(process.pid, 1), ...targets.map(({ pid }) => pin(pid, 0))]);
+    const results = new Map<Target, Result>();
+    for (let round = 0; round < ROUNDS; round += 1) {
+      for (const target of targets) {
+        await run(target, WARM_UP_MS);
+        const result = await (target.outcome === "refusal"
+          ? withoutQueries(postgres, target)
+          : run(target, MEASURE_MS));
+        if (result.perCpuSecond > (results.get(target)?.perCpuSecond ?? 0)) results.set(target, result);
+      }
+    }
+    print(results);
+    for (const { client } of targets) client.close();
+    await postgres.end();
+  } finally {
+    await node.remove();
+    child.kill();
+  }
+}
+
+async function targetsOf(node: TestNode, child: ChildProcess, emptyAddress: string): Promise<readonly Target[]> {
+  const [, hot = ""] = /VerifyKey (127\.0\.0\.1:\d+)/.exec(node.stdout()) ?? [];
+  const [, connect = ""] = /gRPC: auth (127\.0\.0\.1:\d+)/.exec(node.stdout()) ?? [];
+  const key = await node.apiKey();
+  const valid = (): string => key;
+  // Of the right shape, with a checksum that is wrong.
+  const junk = (): string => {
+    const token = mintToken("key");
+    return `${token.slice(0, -1)}${token.endsWith("0") ? "1" : "0"}`;
+  };
+  const { serviceToken } = await secretsOf(node);
+  const empty = { client: connectGrpc(emptyAddress), pid: child.pid ?? 0, serviceToken };
+  const served = { client: connectGrpc(hot), pid: (await node.pid("auth")) ?? 0, serviceToken };
+  const overConnect = { ...served, client: connectGrpc(connect) };
+  return [
+    { ...empty, name: "empty @grpc/grpc-js handler", token: valid, outcome: undefined },
+    { ...served, name: "VerifyKey, from cold every time", token: valid, outcome: "key" },
+    { ...served, name: "VerifyKey, junk token", token: junk, outcome: "refusal" },
+    { ...overConnect, name: "VerifyKey over Connect's gRPC", token: valid, outcome: "key" },
+  ];
+}
+
+async function run({ client, pid, token, serviceToken, outcome }: Target, durationMs: number): Promise<Result> {
+  const cpu = await cpuSeconds(pid);
+  const started = performance.now();
+  let calls = 0;
+  const worker = async (): Promise<void> => {
+    for (; performance.now() < started + durationMs; calls += 1) {
+      const answer = await client.call(
+        VerificationService.method.verifyKey,
+        { token: token() },
+        { token: serviceToken },
+      );
+      if (answer.outcome.case !== outcome)
+        throw new Error(`expected ${outcome}, got ${JSON.stringify(answer.outcome)}`);
+    }
+  };
+  await Promise.all(Array.from({ length: CONCURRENCY }, worker));
+  const perCpuSecond = calls / ((await cpuSeconds(pid)) - cpu);
+  return { perSecond: (calls * 1_000) / (performance.now() - started), perCpuSecond };
+}
+
+/** @throws Error if auth sent Postgres anything meanwhile. Its pool keeps idle connections for 10 s, so all are still there. */
+async function withoutQueries(postgres: pg.Client, target: Target): Promise<Result> {
+  const { rows: since } = await postgres.query<{ now: Date }>("select clock_timestamp() as now");
+  const result = await run(target, MEASURE_MS);
+  const { rows } = await postgres.query(
+    "select from pg_stat_activity where application_name = 'routeplane-auth' and query_start > $1",
+    [since[0]?.now],
+  );
+  if (rows.length > 0) throw new Error("junk tokens reached Postgres");
+  return result;
+}
+
+async function cpuSeconds(pid: number): Promise<number> {
+  const fields = (await readFile(`/proc/${pid}/stat`, "utf8")).split(") ")[1]?.split(" ") ?? [];
+  return (Number(fields[11]) + Number(fields[12])) / TICKS_PER_SECOND;
+}
+
+/** Moves all threads of a process to one core, where there is `taskset`. */
+async function pin(pid: number, core: number): Promise<void> {
+  await promisify(execFile)("taskset", ["--all-tasks", "--pid", "--cpu-list", `${core}`, `${pid}`]).catch(() => {});
+}
+
+interface Secrets {
+  readonly serviceToken: string;
+  readonly superuserPassword: string;
+}
+
+async function secretsOf(node: TestNode): Promise<Secrets> {
+  return JSON.parse(await readFile(join(node.home, "secrets.json"), "utf8")) as Secrets;
+}
+
+async function superuser(node: TestNode): Promise<pg.Client> {
+  const { superuserPassword: password } = await secretsOf(node);
+  const port = Number((await readFile(join(node.home, "postgres/data/postmaster.pid"), "utf8")).split("\n")[3]);
+  const client = new pg.Client({ host: "127.0.0.1", port, user: "postgres", database: "postgres", password });
+  await client.connect();
+  return client;
+}
+
+function print(results: ReadonlyMap<Target, Result>): void {
+  const [empty] = results.values();
+  for (const [{ name }, { perSecond, perCpuSecond }] of results) {
+    const share = perCpuSecond / (empty?.perCpuSecond ?? Number.NaN);
+    const figures = `${perCpuSecond.toFixed(0).padStart(6)} calls per second of its CPU   ${share.toFixed(2)} of empty`;
+    process.stdout.write(`${name.padEnd(32)}${figures}   (${perSecond.toFixed(0)} calls/s)\n`);
+  }
+}
+
+await main();
