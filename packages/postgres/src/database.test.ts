@@ -20,6 +20,8 @@ const database = openDatabase<AuthTables>({
 });
 const admin = new pg.Client({ connectionString: clone.adminUrl });
 await admin.connect();
+// Where the triggers of the tables find what they write.
+await admin.query("set search_path = auth");
 afterAll(async () => {
   await Promise.all([admin.end(), database.stop()]);
   await clone.drop();
