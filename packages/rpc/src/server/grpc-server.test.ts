@@ -170,3 +170,14 @@ it("drains on stop: calls in hand are answered, new ones refused", async () => {
   await stopped;
   for (const each of [late, draining.client]) each.close();
 });
+
+it("cuts on stop what has not ended after 5 s", { timeout: 15_000 }, async () => {
+  const stuck = await start();
+  const call = refusal(stuck.client.call(IdentityService.method.whoAmI, {}, key));
+  await eventually(() => stuck.signals.length === 1);
+  const started = performance.now();
+  await stuck.server.stop();
+  expect(performance.now() - started).toBeGreaterThan(4_900);
+  expect((await call).code).toBe(status.CANCELLED);
+  stuck.client.close();
+});

@@ -55,8 +55,9 @@ export async function startGrpcServer(options: GrpcServerOptions): Promise<Compo
       }
     }
   }
-  const port = await listen(server, `${options.host}:${options.port}`);
-  return { name: `gRPC server on port ${port}`, port, stop: () => drain(server) };
+  const host = options.host.includes(":") ? `[${options.host}]` : options.host;
+  const port = await listen(server, `${host}:${options.port}`);
+  return { name: `gRPC server on port ${port}`, port, stop: () => drain(server, `${host}:${port}`) };
 }
 
 type Handler = (message: Message, context: HandlerContext) => Promise<Init> | Init;
@@ -128,10 +129,10 @@ function listen(server: Server, address: string): Promise<number> {
   return promise;
 }
 
-async function drain(server: Server): Promise<void> {
-  const cut = setTimeout(() => server.forceShutdown(), DRAIN_TIMEOUT_MS);
+/** `forceShutdown` would cut nothing here: without channelz, grpc-js does not tell it which connections there are. */
+async function drain(server: Server, address: string): Promise<void> {
+  server.drain(address, DRAIN_TIMEOUT_MS);
   const { promise, resolve } = Promise.withResolvers<void>();
   server.tryShutdown(() => resolve());
   await promise;
-  clearTimeout(cut);
 }
