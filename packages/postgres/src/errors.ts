@@ -13,19 +13,27 @@ export function isForeignKeyViolation(error: unknown, constraint: string): boole
 
 /** A value was refused for what it is (SQLSTATE classes 22 and 23): the same statement fails however often it is tried. */
 export function isDataFault(error: unknown): boolean {
-  return error instanceof pg.DatabaseError && ["22", "23"].includes(error.code?.slice(0, 2) ?? "");
+  const fault = error instanceof DomainError ? error.cause : error;
+  return fault instanceof pg.DatabaseError && ["22", "23"].includes(fault.code?.slice(0, 2) ?? "");
 }
 
 function isViolation(error: unknown, code: string, constraint: string): boolean {
   return error instanceof pg.DatabaseError && error.code === code && error.constraint === constraint;
 }
 
+/** U+0000 in JSON is a character like any other, and in Postgres none. */
+const CHARACTER_NOT_IN_REPERTOIRE = "22021";
+
 /** Connection lost or refused, shutting down, out of connections or resources, or a statement that took too long. */
 const UNAVAILABLE_CLASSES: ReadonlySet<string> = new Set(["08", "53", "57"]);
 
-/** An outage as the domain knows it; anything else as it was. */
+/** An outage, or a text that no text can be, as the domain knows it; anything else as it was. */
 export function fromDriverError(error: unknown): unknown {
   if (error instanceof DomainError) return error;
+  if (error instanceof pg.DatabaseError && error.code === CHARACTER_NOT_IN_REPERTOIRE) {
+    const message = "a text holds a character that cannot be stored (U+0000)";
+    return new DomainError("invalid_argument", "FIELD_INVALID", message, { cause: error });
+  }
   const outage =
     error instanceof pg.DatabaseError
       ? UNAVAILABLE_CLASSES.has(error.code?.slice(0, 2) ?? "")

@@ -83,7 +83,9 @@ export function createNodeStore(database: Database<AuthSchema>): NodeStore {
 }
 
 /** By id, or by name if it is not deleted. A name is never an id: it holds no underscore. */
-function selectNamespace(tx: Transaction<AuthSchema>, nameOrId: string) {
+function selectNamespace(tx: Transaction<AuthSchema>, asked: string) {
+  // No row holds U+0000, and the database takes it for no text at all: it is as unknown as any other name.
+  const nameOrId = asked.includes("\u0000") ? "" : asked;
   return tx
     .selectFrom("namespaces")
     .selectAll()

@@ -69,10 +69,13 @@ function toInferenceCall(exchange: Exchange) {
   };
 }
 
-function credentialOf({ request: { headers } }: Exchange): CredentialHeaders {
+function credentialOf({ request: { headers, headersDistinct } }: Exchange): CredentialHeaders {
   const apiKey = headers["x-api-key"];
   // Two such headers are two credentials: joined, they are no key at all.
-  return { authorization: headers.authorization, apiKey: Array.isArray(apiKey) ? apiKey.join(",") : apiKey };
+  return {
+    authorization: headersDistinct["authorization"]?.join(", "),
+    apiKey: Array.isArray(apiKey) ? apiKey.join(",") : apiKey,
+  };
 }
 
 /** By its bare id, unless another provider's model of that id comes first. */

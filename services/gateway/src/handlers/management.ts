@@ -36,6 +36,11 @@ async function forward(exchange: Exchange, name: string, relay: ServiceRelay): P
     const error = new DomainError("unauthenticated", "CREDENTIAL_INVALID", "the credential is not valid");
     return sendConnectError(exchange, toConnectError(error));
   }
+  if ((exchange.request.headersDistinct["authorization"]?.length ?? 0) > 1) {
+    const message = "two different credentials in one request: send one";
+    const error = new DomainError("unauthenticated", "CREDENTIAL_MISSING", message);
+    return sendConnectError(exchange, toConnectError(error));
+  }
   if (exchange.request.headers["content-type"]?.startsWith("application/grpc") === true) {
     const message = "gRPC needs HTTP/2: call the service's own port, or use Connect here";
     return sendConnectError(exchange, new ConnectError(message, Code.Unimplemented), 415);

@@ -1,0 +1,253 @@
+import type { DescField, DescMessage, DescMethod } from "@bufbuild/protobuf";
+import { accessOf, publishedServices } from "@routeplane/rpc";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { startNode, type TestNode } from "../harness/index.ts";
+import { type RawAnswer, rawRequest, type RawRequest } from "../harness/raw-http.ts";
+
+/** What nobody should send, over the whole public surface: it is refused in few words, and nothing falls over. */
+
+let node: TestNode;
+let token: string;
+let operator: string;
+/** What a request names that is otherwise right, by field: things that may perish. */
+let right: Record<string, unknown>;
+
+beforeAll(async () => {
+  node = await startNode();
+  [token, operator] = [await node.apiKey(), await node.operatorKey()];
+  const key = await rpc("auth.v1.KeyService/MintKey", token, { name: "victim", scopes: ["keys:read"] });
+  const spec = { budget: { window: "BUDGET_WINDOW_DAY", limitMicroUsd: "5" } };
+  const policy = await rpc("policy.v1.PolicyService/CreatePolicy", token, { name: "victim", spec });
+  await rpc("auth.v1.NamespaceService/CreateNamespace", operator, { name: "victim" });
+  right = { name: "other", scopes: ["keys:read"], spec, namespace: "victim", principalType: "PRINCIPAL_TYPE_API_KEY" };
+  right = {
+    ...right,
+    principalId: key.key.id,
+    policyId: policy.policy.id,
+    keyId: key.key.id,
+    policy: policy.policy.id,
+  };
+});
+afterAll(() => node.remove());
+
+const send = (target: string, request?: RawRequest): Promise<RawAnswer> => rawRequest(node.port, target, request);
+const JSON_TYPE = ["content-type", "application/json"];
+const as = (credential: string): string[] => ["authorization", `Bearer ${credential}`];
+const post = (target: string, credential: string, body: unknown): Promise<RawAnswer> =>
+  send(target, { headers: [...as(credential), ...JSON_TYPE], body: JSON.stringify(body) });
+
+async function rpc(method: string, credential: string, request: object) {
+  const { status, body } = await post(`/routeplane.${method}`, credential, request);
+  if (status !== 200) throw new Error(`${method}: ${body}`);
+  return JSON.parse(body);
+}
+
+const methods: readonly DescMethod[] = Object.values(publishedServices())
+  .flat()
+  .flatMap((service) => service.methods);
+const pathOf = (method: DescMethod): string => `/${method.parent.typeName}/${method.name}`;
+const outside = methods.filter((method) => !accessOf(method).includes("internal"));
+const internal = methods.filter((method) => accessOf(method).includes("internal"));
+const INFERENCE = ["/v1/chat/completions", "/v1/models", "/v1/models/echo"];
+const inferenceMethod = (path: string): string => (path === "/v1/chat/completions" ? "POST" : "GET");
+
+/** Every place of a message, at any depth, that JSON fills with a string; repeated ones hold a list of one. */
+function places(message: DescMessage, depth = 0): readonly ((text: string) => Record<string, unknown>)[] {
+  return message.fields.flatMap((field) => {
+    const isOurs = field.fieldKind === "message" && field.message.typeName.startsWith("routeplane.");
+    const inner = isOurs && depth < 6 ? places(field.message, depth + 1) : [(text: string) => text];
+    return inner.map((fill) => (text: string) => ({ [field.jsonName]: listed(field, fill(text)) }));
+  });
+}
+
+const listed = (field: DescField, value: unknown): unknown => (field.fieldKind === "list" ? [value] : value);
+
+const HOSTILE = [
+  "' or 1=1; drop table auth.keys; --",
+  "\u0000",
+  "\u001b]0;title\u0007\u001b[31m",
+  "a\r\nset-cookie: x=1",
+  "\ud800",
+  "\u202e\u2066",
+  "../../../etc/passwd%00",
+  `{"$ne":null}`,
+  "x".repeat(100_000),
+  "",
+];
+
+/** The rest of a request in which only the hostile place is wrong. */
+function around(method: DescMethod): Record<string, unknown> {
+  const id = method.parent.name === "PolicyService" ? right["policyId"] : right["keyId"];
+  const known = method.input.fields.flatMap(({ jsonName }): [string, unknown][] => {
+    const value = jsonName === "id" ? id : right[jsonName];
+    return value === undefined ? [] : [[jsonName, value]];
+  });
+  return Object.fromEntries(known);
+}
+
+/** In every string of an answer. */
+function strings(value: unknown): readonly string[] {
+  if (typeof value === "string") return [value];
+  if (typeof value !== "object" || value === null) return [];
+  return [...Object.keys(value), ...Object.values(value).flatMap(strings)];
+}
+
+function expectHarmless(what: string, { status, body }: RawAnswer): void {
+  expect([200, 400, 401, 403, 404, 409, 413, 415, 429], `${what}: ${status} ${body.slice(0, 300)}`).toContain(status);
+  expect(body).not.toMatch(/\bat .+:\d+:\d+|node_modules|\.ts\b|SQLSTATE|syntax error|invalid byte sequence|pg_/);
+  expect(body.length, what).toBeLessThan(status === 200 ? 300_000 : 10_000);
+  const spoken = body === "" ? [] : strings(JSON.parse(body));
+  for (const text of spoken) expect(text, what).not.toMatch(/\p{Cc}/u);
+}
+
+describe("every text of every method", () => {
+  it("is walked to at every depth", () => {
+    const walked = outside.flatMap((method) => places(method.input).map((fill) => JSON.stringify(fill("?"))));
+    expect(walked).toContain('{"spec":{"budget":{"window":"?"}}}');
+    expect(walked).toContain('{"scopes":["?"]}');
+    expect(walked.length).toBeGreaterThan(30);
+  });
+
+  it.each(outside.map((method) => [pathOf(method), method] as const))(
+    "of %s takes or refuses anything",
+    async (path, method) => {
+      const credential = accessOf(method).includes("operator") ? operator : token;
+      for (const fill of places(method.input)) {
+        for (const text of HOSTILE) {
+          const request = { ...around(method), ...fill(text) };
+          expectHarmless(`${path} ${JSON.stringify(fill(text)).slice(0, 90)}`, await post(path, credential, request));
+        }
+      }
+      for (const body of ["", "null", "[]", "{", '"x"', "\u0000", '{"\\u001b[31m":1}', "[".repeat(50_000)]) {
+        const headers = [...as(credential), ...JSON_TYPE];
+        expectHarmless(`${path} ${body.slice(0, 40)}`, await send(path, { headers, body }));
+      }
+    },
+  );
+
+  it("leaves no error in the log of any service, and the node as it was", async () => {
+    for (const role of ["auth", "policy", "usage", "gateway"]) {
+      const errors = (await node.log(role)).split("\n").filter((line) => /"level":"(error|fatal)"/.test(line));
+      expect(errors, role).toEqual([]);
+    }
+    await node.healthy();
+  });
+});
+
+describe("every route", () => {
+  const routes = [
+    ...INFERENCE.map((path) => ({ path, method: inferenceMethod(path) })),
+    ...outside.map((method) => ({ path: pathOf(method), method: "POST" })),
+  ];
+
+  it.each(routes)("$path refuses two credentials in one request, however they are sent", async ({ path, method }) => {
+    const both = [
+      [...as(token), "x-api-key", operator],
+      [...as(token), ...as(operator)],
+      [...as(operator), ...as(token)],
+      ["x-api-key", token, "x-api-key", operator],
+      ["authorization", "Basic eDp5", "x-api-key", token],
+      ["authorization", `Bearer ${token}, Bearer ${operator}`],
+    ];
+    for (const headers of both) {
+      const request = { method, headers: [...headers, ...JSON_TYPE], ...(method === "POST" && { body: "{}" }) };
+      const { status } = await send(path, request);
+      expect([headers.map((each) => each.slice(0, 12)), status]).toEqual([expect.anything(), 401]);
+    }
+  });
+
+  it.each(routes)("$path refuses rubbish as a credential at once", async ({ path, method }) => {
+    const started = performance.now();
+    const huge = await send(path, { method, headers: as("x".repeat(64 * 1024)) });
+    expect(huge.status).toBe(431);
+    for (const rubbish of [
+      "x".repeat(12_000),
+      "rp_".repeat(4_000),
+      "' or 1=1 --",
+      "rp_live_%00",
+      "\u00ff\u00fe",
+      "rp_live_" + "a".repeat(73),
+    ]) {
+      const request = { method, headers: [...as(rubbish), ...JSON_TYPE], ...(method === "POST" && { body: "{}" }) };
+      const { status, body } = await send(path, request);
+      expect([rubbish.slice(0, 20), status]).toEqual([rubbish.slice(0, 20), 401]);
+      expect(body).not.toContain(rubbish);
+    }
+    expect(performance.now() - started).toBeLessThan(5_000);
+  });
+
+  it.each(routes)("$path takes only its own method, and no other word for it", async ({ path, method }) => {
+    for (const other of ["GET", "POST", "PUT", "PATCH", "DELETE", "TRACE", "PROPFIND"].filter(
+      (each) => each !== method,
+    )) {
+      const headers = [...as(token), "x-http-method-override", method, ...JSON_TYPE];
+      expect([other, (await send(path, { method: other, headers })).status]).toEqual([other, 405]);
+    }
+  });
+
+  it("refuses bodies that are too large or not what they say", async () => {
+    for (const { path, method } of routes) {
+      if (method !== "POST") continue;
+      const large = JSON.stringify({ name: "x".repeat(path.startsWith("/v1/") ? 11 << 20 : 3 << 20) });
+      const { status } = await send(path, { headers: [...as(token), ...JSON_TYPE], body: large });
+      expect([path, status]).toEqual([path, path.startsWith("/v1/") ? 413 : 429]);
+      for (const type of [
+        "text/plain",
+        "application/xml",
+        "multipart/form-data; boundary=x",
+        "application/grpc",
+        "\u00ff",
+      ]) {
+        const answer = await send(path, { headers: [...as(token), "content-type", type], body: "<x/>" });
+        expect([path, type, answer.status < 500 && answer.status >= 400]).toEqual([path, type, true]);
+      }
+    }
+  });
+});
+
+describe("a method for services only", () => {
+  const tricks = (path: string): readonly string[] => [
+    `/${path}`,
+    `${path}/`,
+    `${path}//`,
+    `${path}?x=1`,
+    `${path};x`,
+    `${path}%20`,
+    `${path}%00`,
+    `/.${path}`,
+    `/x/..${path}`,
+    `/v1/..${path}`,
+    `/v1/models/..%2f..${path}`,
+    `/routeplane.auth.v1.KeyService/..%2f..${path}`,
+    `/routeplane.auth.v1.KeyService/ListKeys/../..${path}`,
+    path.toUpperCase(),
+    path.toLowerCase(),
+    path.replace("/", "/%2f"),
+    path.replaceAll(".", "%2e"),
+    path.replace("routeplane", "%72outeplane"),
+    path.replaceAll("/", "\\"),
+    `http://127.0.0.1:${node.port}${path}`,
+    `http://auth${path}`,
+  ];
+
+  it.each(internal.map((method) => pathOf(method)))("%s is out of reach by any spelling of its path", async (path) => {
+    for (const credential of [token, operator]) {
+      for (const target of tricks(path)) {
+        const { status, body } = await post(target, credential, {});
+        // A model of that name is the one thing that may be asked for under another route.
+        expect([target, [400, 404, 405].includes(status)]).toEqual([target, true]);
+        expect(body).not.toMatch(/INTERNAL_ONLY|permission_denied/);
+      }
+    }
+  });
+
+  it("is not reached through a header that names it, either", async () => {
+    for (const method of internal) {
+      for (const name of ["x-original-url", "x-rewrite-url", "x-forwarded-uri", "x-forwarded-path"]) {
+        const headers = [...as(token), ...JSON_TYPE, name, pathOf(method)];
+        const { status, body } = await send("/routeplane.auth.v1.IdentityService/WhoAmI", { headers, body: "{}" });
+        expect([status, Object.keys(JSON.parse(body))]).toEqual([200, ["account", "key"]]);
+      }
+    }
+  });
+});
