@@ -239,9 +239,8 @@ describe("the search", () => {
     expect(hits).toEqual(both.map((name) => `deep/er/some.dat: ${name}`));
     const { hits: lines } = await searchCommandLines(node.home, [canary("a program", "services/auth/src/main.ts")]);
     expect(lines).toEqual(["a command line: a program"]);
-    expect((await searchDatabase(await databaseUrl(), [canary("a name", "a key that is used rightly")])).hits).toEqual([
-      "auth.keys: a name",
-    ]);
+    const rows = await searchDatabase(await databaseUrl(), [canary("a name", "a key that is used rightly")]);
+    expect(rows.hits).toContain("auth.keys: a name");
     expect((await searchFolder(node.home, [canary("a name", "a key that is used rightly")])).hits.join()).toMatch(
       /postgres\//,
     );

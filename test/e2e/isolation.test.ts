@@ -1,6 +1,6 @@
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
-import type { DescField, DescMethod } from "@bufbuild/protobuf";
+import type { DescField, DescMessage, DescMethod } from "@bufbuild/protobuf";
 import { newId } from "@routeplane/domain";
 import { accessOf, publishedServices } from "@routeplane/rpc";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
@@ -13,7 +13,7 @@ interface Answer {
   readonly body: string;
 }
 
-const SCOPES = ["inference:*", "keys:*", "policy:*", "usage:*", "namespace:*"];
+const SCOPES = ["audit:*", "inference:*", "keys:*", "policy:*", "usage:*", "namespace:*"];
 
 let node: TestNode;
 let mine: { token: string; ids: Record<string, string> };
@@ -63,7 +63,17 @@ async function furnish(namespace: string) {
 
 /** Every field of every method through which a caller names something, and a request that is otherwise right. */
 const isName = (field: DescField): boolean => field.name === "id" || field.name.endsWith("_id");
-const positions = outside.flatMap((method) => method.input.fields.filter(isName).map((field) => ({ method, field })));
+/** By path, at every depth. */
+function namesIn(message: DescMessage, above = ""): readonly string[] {
+  return message.fields.flatMap((field) => {
+    const isOurs = field.message?.typeName.startsWith("routeplane.") === true;
+    const own = isName(field) ? [above + field.name] : [];
+    return isOurs && above.length < 200 ? [...own, ...namesIn(field.message, `${above}${field.name}.`)] : own;
+  });
+}
+const positions = outside.flatMap((method) =>
+  namesIn(method.input).map((field) => `${method.parent.name}/${method.name}.${field}`),
+);
 
 /** What each position takes, and the rest of a request in which only that position is wrong. */
 const right: Record<string, { kinds: readonly ("key" | "pol" | "ns")[]; request: () => object }> = {
@@ -86,11 +96,13 @@ const right: Record<string, { kinds: readonly ("key" | "pol" | "ns")[]; request:
   },
 };
 const cases = Object.entries(right);
+/** Positions that only choose among the caller's own: a foreign id chooses none of them. */
+const FILTERS = { actor_id: "actorId", target_id: "targetId" } as const;
+const filters = Object.keys(FILTERS).map((name) => `AuditService/ListAuditEntries.filter.${name}`);
 
 describe("a credential of another namespace", () => {
   it("has a case here for every position in the contracts that names something", () => {
-    const named = positions.map(({ method, field }) => `${method.parent.name}/${method.name}.${field.name}`);
-    expect(new Set(cases.map(([name]) => name.split(" ")[0]))).toEqual(new Set(named));
+    expect(new Set([...cases.map(([name]) => name.split(" ")[0]), ...filters])).toEqual(new Set(positions));
   });
 
   it.each(cases)(
@@ -109,6 +121,20 @@ describe("a credential of another namespace", () => {
       for (const answer of answers) expect(answer).toEqual(answers[0]);
     },
   );
+
+  it("chooses nothing by a foreign, an unknown and a malformed id in a filter, and the same bytes of it", async () => {
+    const lists = outside.filter(({ name }) => name === "ListAuditEntries");
+    expect(lists).toHaveLength(2);
+    for (const method of lists) {
+      for (const field of Object.values(FILTERS)) {
+        const ids = [theirs.ids["key"]!, theirs.ids["pol"]!, newId("key"), "key_x", "' or 1=1 --", "../../etc"];
+        const ask = (id: string) => post(path(method), mine.token, { filter: { [field]: id } });
+        const answers = await Promise.all(ids.map(ask));
+        expect(answers[0]).toMatchObject({ status: 200, body: "{}" });
+        for (const answer of answers) expect(answer).toEqual(answers[0]);
+      }
+    }
+  });
 
   it("reads nothing of this namespace in any answer, and changed nothing by trying", async () => {
     const reads = outside.filter((method) => /^(List|Get|WhoAmI)/.test(method.name));
