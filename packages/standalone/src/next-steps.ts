@@ -32,7 +32,7 @@ export function nextSteps({ home, isDefaultHome, gatewayPorts, addresses, folder
     `    -H "Content-Type: application/json" -d '{"model":"echo","messages":[{"role":"user","content":"Hello"}]}'`,
     "",
     `gRPC: auth 127.0.0.1:${auth}, policy 127.0.0.1:${policy}, usage 127.0.0.1:${usage}`,
-    `      at a third of the cost: VerifyKey 127.0.0.1:${addresses.grpc.auth}, Admit and Settle 127.0.0.1:${addresses.grpc.policy}`,
+    `      hot methods, at less cost per call: VerifyKey 127.0.0.1:${addresses.grpc.auth}, Admit and Settle 127.0.0.1:${addresses.grpc.policy}`,
     `Logs: ${shownHome}/log/   Ctrl-C stops the node and keeps its data.`,
     "",
   ].join("\n");

@@ -36,9 +36,9 @@ export function mount<Service extends DescService>(
 }
 
 /**
- * Serves gRPC, and nothing else, on a port of its own: for the hot methods, which cost a third of what they cost through
- * Connect's gRPC. Handlers, interceptors and limits are those of the Connect server; only the transport differs. On stop
- * it drains: no new calls, old ones finish.
+ * Serves gRPC, and nothing else, on a port of its own: for the hot methods, whose way through Connect's gRPC costs several
+ * times as much CPU (test/bench/verify.ts). Handlers, interceptors and limits are those of the Connect server; only the
+ * transport differs. On stop it drains: no new calls, old ones finish.
  */
 export async function startGrpcServer(options: GrpcServerOptions): Promise<Component & { readonly port: number }> {
   const server = new Server({
