@@ -188,8 +188,9 @@ describe("every route", () => {
   it("refuses bodies that are too large or not what they say", async () => {
     for (const { path, method } of routes) {
       if (method !== "POST") continue;
-      const large = JSON.stringify({ name: "x".repeat(path.startsWith("/v1/") ? 11 << 20 : 3 << 20) });
-      const { status } = await send(path, { headers: [...as(token), ...JSON_TYPE], body: large });
+      // Refused by what it announces, before any of it is sent.
+      const announced = `${path.startsWith("/v1/") ? 11 << 20 : 3 << 20}`;
+      const { status } = await send(path, { headers: [...as(token), ...JSON_TYPE, "content-length", announced] });
       expect([path, status]).toEqual([path, path.startsWith("/v1/") ? 413 : 429]);
       for (const type of [
         "text/plain",
