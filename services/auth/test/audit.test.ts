@@ -76,7 +76,19 @@ describe("the audit log", () => {
     for (const hash of rows.hashes) expect(rows.log).not.toContain(hash);
   });
 
-  it("cannot be changed or deleted from by the process's role, and an entry and its change are one", async () => {
+  it("has no entry of a change that was rolled back", async () => {
+    const root = await auth.rootKey();
+    const undone = auth.database.within({ namespaceId: auth.namespaceId }, async (tx) => {
+      await sql`update keys set name = 'undone' where id = ${root.id}`.execute(tx);
+      const { rows } = await sql`select from audit_entries where target_id = ${root.id}`.execute(tx);
+      expect(rows).toHaveLength(2);
+      throw new Error("undone");
+    });
+    await expect(undone).rejects.toThrow("undone");
+    expect(await entriesOf(root.token, { targetId: root.id })).toHaveLength(1);
+  });
+
+  it("cannot be changed or deleted from by the process's role", async () => {
     await auth.rootKey();
     const within = <T>(statement: ReturnType<typeof sql<T>>) =>
       auth.database.within({ namespaceId: auth.namespaceId }, (tx) => statement.execute(tx));
