@@ -6,13 +6,7 @@ import { type EventPublisher, openPublisher, parseNatsUrl } from "@routeplane/ev
 import { type Database, openDatabase } from "@routeplane/postgres";
 import { serviceTransport } from "@routeplane/rpc";
 import { createLogger } from "@routeplane/runtime";
-import {
-  cloneDatabase,
-  eventually as eventuallyWithin,
-  startNats,
-  type TestDatabase,
-  type TestNats,
-} from "@routeplane/testing";
+import { cloneDatabase, eventually, startNats, type TestDatabase, type TestNats } from "@routeplane/testing";
 import { sql } from "kysely";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { type AggregatorProcess, spawnAggregator } from "../test/aggregator-process.ts";
@@ -22,9 +16,6 @@ import type { UsageSchema } from "./store/schema.ts";
 import { createUsageStore } from "./store/usage-store.ts";
 
 vi.setConfig({ testTimeout: 180_000 });
-
-/** Starting a process takes seconds on a busy machine, and what a killed one held comes back after 10 s. */
-const eventually: typeof eventuallyWithin = (question) => eventuallyWithin(question);
 
 const EVERYTHING = { from: new Date("2000-01-01T00:00:00Z"), to: new Date("2100-01-01T00:00:00Z") };
 const HEALTH_PORT = /"port":(\d+)/;
@@ -62,6 +53,7 @@ function aggregator(): AggregatorProcess {
   return started;
 }
 
+/** What a killed process had in hand is delivered again after 10 s, and only then. */
 const REDELIVERED_BY_MS = 40_000;
 const TIMEOUT = { timeout: 2 * REDELIVERED_BY_MS };
 
@@ -89,7 +81,6 @@ function publishRequests(count: number, namespaceId: Id<"ns">, paceMs = 0) {
 }
 
 async function settledExactly(namespaceId: Id<"ns">, expected: UsageTotals): Promise<void> {
-  // What a killed process had in hand is delivered again after 10 s, and only then.
   await eventually(async () => {
     expect(await totals(namespaceId)).toEqual(expected);
     return true;
