@@ -1,4 +1,5 @@
 export { accessOf, type AccessRule, publishedServices } from "./access.ts";
+export { type Change, type ChangeFeed, createChangeFeed } from "./changes/change-feed.ts";
 export { serviceTransport, type ServiceTransportOptions } from "./client/transport.ts";
 export { fromDuration, fromTimestamp, toTimestamp } from "./convert.ts";
 export { fromConnectError, toConnectError } from "./errors.ts";

@@ -3,13 +3,19 @@ import { auditService, createAuditStore } from "@routeplane/audit";
 import * as contracts from "@routeplane/contracts/auth";
 import { redactTokens } from "@routeplane/credentials";
 import type { Clock } from "@routeplane/domain";
-import { type Database, openDatabase } from "@routeplane/postgres";
-import { healthRoutes, mount, publishedServices, rpcInterceptors } from "@routeplane/rpc";
+import { type Database, followChanges, openDatabase } from "@routeplane/postgres";
+import {
+  type ChangeFeed,
+  createChangeFeed,
+  healthRoutes,
+  mount,
+  publishedServices,
+  rpcInterceptors,
+} from "@routeplane/rpc";
 import { startGrpcServer, startRpcServer, warmValidation } from "@routeplane/rpc";
 import { createLogger, type Logger, type RunningProcess } from "@routeplane/runtime";
 import type { Config } from "./config.ts";
 import { createBootstrap } from "./domain/bootstrap.ts";
-import { type ChangeFeed, createChangeFeed } from "./domain/change-feed.ts";
 import { createLifecycle } from "./domain/lifecycle.ts";
 import { createMinting } from "./domain/minting.ts";
 import { createVerify } from "./domain/verification.ts";
@@ -18,7 +24,6 @@ import { bootstrapService, verificationService } from "./handlers/internal-servi
 import { keyService } from "./handlers/key-service.ts";
 import { namespaceService } from "./handlers/namespace-service.ts";
 import { toPrincipal } from "./handlers/principal.ts";
-import { followChanges } from "./store/change-source.ts";
 import { createKeyStore } from "./store/key-store.ts";
 import { createNodeStore } from "./store/node-store.ts";
 import type { AuthSchema } from "./store/schema.ts";
@@ -33,7 +38,12 @@ export async function startAuth(config: Config): Promise<RunningProcess> {
     keepPlans: true,
   });
   const changes = createChangeFeed();
-  const source = followChanges(config.databaseUrl, changes, log);
+  const source = followChanges({
+    url: config.databaseUrl,
+    schema: "auth",
+    feed: changes,
+    onLost: (cause) => log.warn({ err: cause }, "the connection that follows changes is lost"),
+  });
   warmValidation(publishedServices().auth);
   const wired = wireAuth({ config, database, changes, log, clock: Date.now });
   const server = await startRpcServer({ ...config, ...wired });

@@ -3,12 +3,11 @@ import { ConnectError, createClient, createRouterTransport, type Transport } fro
 import * as contracts from "@routeplane/contracts/auth";
 import { type ErrorInfo, ErrorInfoSchema } from "@routeplane/contracts/google-rpc";
 import { ALL_SCOPES, mintToken, parsePeppers, type Peppers } from "@routeplane/credentials";
-import { type Database, openDatabase } from "@routeplane/postgres";
+import { type Database, followChanges, openDatabase } from "@routeplane/postgres";
+import { createChangeFeed } from "@routeplane/rpc";
 import { createLogger } from "@routeplane/runtime";
 import { cloneDatabase } from "@routeplane/testing";
 import { wireAuth } from "../src/app.ts";
-import { createChangeFeed } from "../src/domain/change-feed.ts";
-import { followChanges } from "../src/store/change-source.ts";
 import type { AuthSchema } from "../src/store/schema.ts";
 
 export const SERVICE_TOKEN = "rps_the-service-token";
@@ -86,7 +85,7 @@ export async function startAuthUnderTest(): Promise<AuthUnderTest> {
     async replica() {
       const changes = createChangeFeed();
       const own = open(url);
-      opened.push(own, followChanges(url, changes, log));
+      opened.push(own, followChanges({ url, schema: "auth", feed: changes, onLost: () => {} }));
       return authorized(serve(wire(own, changes)), SERVICE_TOKEN);
     },
     admin,

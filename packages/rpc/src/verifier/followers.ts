@@ -1,6 +1,6 @@
 import { type Clock, DomainError } from "@routeplane/domain";
 import type { Principal } from "../principal.ts";
-import type { ChangeWatch } from "./change-watch.ts";
+import type { ChangeWatch } from "../changes/change-watch.ts";
 import { SubjectIndex } from "./subjects.ts";
 import { isExpired } from "./verification-cache.ts";
 

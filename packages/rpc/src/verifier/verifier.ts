@@ -5,10 +5,10 @@ import { Reason } from "@routeplane/contracts/errors";
 import { parseToken } from "@routeplane/credentials";
 import { type Clock, DomainError, type ErrorReason, type Id } from "@routeplane/domain";
 import type { Component } from "@routeplane/runtime";
+import { watchChanges } from "../changes/change-watch.ts";
 import { fromTimestamp } from "../convert.ts";
 import { fromConnectError } from "../errors.ts";
 import type { Principal } from "../principal.ts";
-import { watchChanges } from "./change-watch.ts";
 import { Followers, type Heed, TICK_MS } from "./followers.ts";
 import { ChangeRecord } from "./subjects.ts";
 import { VerificationCache } from "./verification-cache.ts";
@@ -62,8 +62,9 @@ export function createVerifier(auth: Transport, options: VerifierOptions = {}): 
   const records = new Set<ChangeRecord>();
   const underWay = new Map<string, Promise<Principal>>();
   const call = callVerifyKey(auth);
+  const client = createClient(VerificationService, auth);
   const watch = watchChanges({
-    auth,
+    call: (options) => client.watchChanges({}, options),
     monotonic,
     onChange(subject) {
       cache.drop(subject);

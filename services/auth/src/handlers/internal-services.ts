@@ -1,8 +1,8 @@
 import type { ServiceImpl } from "@connectrpc/connect";
 import type { BootstrapService, VerificationService } from "@routeplane/contracts/auth";
 import { notFound, requireId } from "@routeplane/domain";
+import type { ChangeFeed } from "@routeplane/rpc";
 import type { Bootstrap } from "../domain/bootstrap.ts";
-import type { ChangeFeed } from "../domain/change-feed.ts";
 import { isRevoked } from "../domain/key.ts";
 import type { KeyStore } from "../domain/ports.ts";
 import type { Verify } from "../domain/verification.ts";

@@ -1,9 +1,9 @@
 import { DomainError } from "@routeplane/domain";
 
-/** A change of what credentials may do; without a subject, word of the last one. */
+/** A change of something that others keep answers about; without a subject, word of the last one. */
 export interface Change {
   readonly sequence: bigint;
-  /** `key_…`, `ns_…`, `op_…` or `acc_…`; undefined: nothing changed, this is the last number. */
+  /** Id of what changed; undefined: nothing changed, this is the last number. */
   readonly subjectId: string | undefined;
 }
 

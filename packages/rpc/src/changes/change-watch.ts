@@ -1,10 +1,9 @@
 import { setTimeout as delay } from "node:timers/promises";
-import { createClient, type Transport } from "@connectrpc/connect";
-import { VerificationService } from "@routeplane/contracts/auth";
+import type { CallOptions } from "@connectrpc/connect";
 
 export interface ChangeWatchOptions {
-  /** Transport to the auth service. */
-  readonly auth: Transport;
+  /** Calls the service whose changes they are: a method that streams them. */
+  readonly call: (options: CallOptions) => AsyncIterable<{ readonly sequence: bigint; readonly subjectId: string }>;
   /** Milliseconds, as `performance.now`. */
   readonly monotonic: () => number;
   readonly onChange: (subjectId: string) => void;
@@ -12,7 +11,7 @@ export interface ChangeWatchOptions {
   readonly onGap: (knownAt: number) => void;
 }
 
-/** Hears of every change of what credentials may do, or knows that it does not. */
+/** Hears of every change that a service announces, or knows that it does not. */
 export interface ChangeWatch {
   /** Whether every change is known, but for those of the last moment. */
   isLive(): boolean;
@@ -21,17 +20,16 @@ export interface ChangeWatch {
   stop(): Promise<void>;
 }
 
-/** The auth service speaks every second. After this nothing is known any more, and the call is given up for another. */
+/** A service with a feed speaks every second. After this nothing is known any more, and the call is given up for another. */
 export const SILENCE_MS = 2_500;
 const RECONNECT_MS = 100;
 const MAX_RECONNECT_MS = 1_000;
 
 /**
- * Calls again whenever a call ends. Numbers go on from call to call and from one auth process to the next, so a new call that
+ * Calls again whenever a call ends. Numbers go on from call to call and from one process of the service to the next, so a new call that
  * begins with the number that the last one ended with has missed nothing.
  */
-export function watchChanges({ auth, monotonic, onChange, onGap }: ChangeWatchOptions): ChangeWatch {
-  const client = createClient(VerificationService, auth);
+export function watchChanges({ call, monotonic, onChange, onGap }: ChangeWatchOptions): ChangeWatch {
   const stopping = new AbortController();
   let last: bigint | undefined;
   let knownAt = -Infinity;
@@ -51,7 +49,7 @@ export function watchChanges({ auth, monotonic, onChange, onGap }: ChangeWatchOp
     let heard = false;
     try {
       const signal = AbortSignal.any([stopping.signal, silent.signal]);
-      for await (const { sequence, subjectId } of client.watchChanges({}, { signal, timeoutMs: 0 })) {
+      for await (const { sequence, subjectId } of call({ signal, timeoutMs: 0 })) {
         take(sequence, subjectId);
         timer.refresh();
         heard = true;
