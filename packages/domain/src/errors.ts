@@ -7,6 +7,7 @@ export type ErrorCode =
   | "not_found"
   | "already_exists"
   | "failed_precondition"
+  | "aborted"
   | "resource_exhausted"
   | "unavailable";
 
@@ -30,6 +31,11 @@ export type ErrorReason =
   | "KEY_OUT_OF_LINEAGE"
   | "KEY_WIDENED"
   | "STATE_CONFLICT"
+  | "ETAG_MISMATCH"
+  | "BINDING_EXISTS"
+  | "POLICY_BOUND"
+  | "POLICY_BINDS_CALLER"
+  | "LIMIT_REACHED"
   | "DEPENDENCY_UNAVAILABLE";
 
 /** A field of the request and the rule that it breaks, e.g. `{field: "spec.budget.limit_micro_usd", rule: "must be > 0"}`. */

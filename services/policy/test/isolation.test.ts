@@ -52,6 +52,7 @@ describe("row-level security", () => {
             policy_id: foreign.id,
             principal_type: "namespace",
             principal_id: mine,
+            mode: "enforce",
             created_at: new Date(),
           })
           .execute(),

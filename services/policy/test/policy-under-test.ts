@@ -98,7 +98,14 @@ export async function startPolicyUnderTest() {
         keyId === undefined
           ? ({ type: "namespace", id: namespaceId } as const)
           : ({ type: "api_key", id: keyId } as const);
-      const binding = { id: newId("bnd"), namespaceId, policyId: policy.id, principal, createdAt: new Date() };
+      const binding = {
+        id: newId("bnd"),
+        namespaceId,
+        policyId: policy.id,
+        principal,
+        mode: "enforce" as const,
+        createdAt: new Date(),
+      };
       await policies.bind(binding);
       return { policy, binding };
     },

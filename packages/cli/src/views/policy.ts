@@ -12,7 +12,12 @@ import { formatTime } from "../output/time.ts";
 import { fromProtoInteger, fromProtoTime } from "./values.ts";
 
 /** The words of command line and JSON for the contract's enums. */
-export const POLICY_KINDS = { budget: PolicyKind.BUDGET } as const;
+export const POLICY_KINDS = {
+  guardrail: PolicyKind.GUARDRAIL,
+  rate_limit: PolicyKind.RATE_LIMIT,
+  budget: PolicyKind.BUDGET,
+  preset: PolicyKind.PRESET,
+} as const;
 export const BUDGET_WINDOWS = {
   hour: BudgetWindow.HOUR,
   day: BudgetWindow.DAY,

@@ -1,21 +1,29 @@
 import { type Clock, DomainError, type Id, newId, notFound } from "@routeplane/domain";
-import type { Binding, BoundPrincipal } from "./policy.ts";
+import type { Binding, BindingMode, BoundPrincipal } from "./policy.ts";
 import type { KeyDirectory, PolicyStore } from "./ports.ts";
 
 /**
  * Binds a policy to a principal, both of this namespace. Idempotent.
  *
- * @throws DomainError NOT_FOUND for the policy or the principal, the same for both; FAILED_PRECONDITION for a revoked key
+ * @throws DomainError NOT_FOUND for the policy or the principal, the same for both; FAILED_PRECONDITION for a revoked key;
+ * ALREADY_EXISTS if it is bound there in the other mode
  */
-export type Bind = (namespaceId: Id<"ns">, policyId: Id<"pol">, principal: BoundPrincipal) => Promise<Binding>;
+export type Bind = (
+  namespaceId: Id<"ns">,
+  policyId: Id<"pol">,
+  principal: BoundPrincipal,
+  mode: BindingMode,
+) => Promise<Binding>;
 
 export function createBind(policies: PolicyStore, keys: KeyDirectory, clock: Clock): Bind {
-  return async (namespaceId, policyId, principal) => {
+  return async (namespaceId, policyId, principal, mode) => {
     await requirePrincipal(keys, namespaceId, principal);
     const createdAt = new Date(clock());
-    const binding = await policies.bind({ id: newId("bnd"), namespaceId, policyId, principal, createdAt });
+    const binding = await policies.bind({ id: newId("bnd"), namespaceId, policyId, principal, mode, createdAt });
     if (binding === undefined) throw notFound();
-    return binding;
+    if (binding.mode === mode) return binding;
+    const message = `the policy is bound there in mode ${binding.mode}: unbind it first`;
+    throw new DomainError("already_exists", "BINDING_EXISTS", message, { metadata: { binding_id: binding.id } });
   };
 }
 

@@ -1,63 +1,56 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
-import type { BudgetWindow } from "@routeplane/admission";
 import {
   type AdmitRequest,
   type AdmitResponseSchema,
+  BindingMode as ProtoMode,
   type BindingSchema,
-  BudgetWindow as ProtoWindow,
   type BindPolicyRequest,
   PolicyKind as ProtoKind,
   type PolicySchema,
-  type PolicySpec as ProtoSpec,
   PrincipalType,
 } from "@routeplane/contracts/policy";
 import { invalidField, requireId } from "@routeplane/domain";
 import { toTimestamp } from "@routeplane/rpc";
 import type { AdmissionAnswer, AdmissionRequest } from "../domain/admission.ts";
-import type { Binding, BoundPrincipal, Policy, PolicyKind, PolicySpec } from "../domain/policy.ts";
-
-const WINDOWS: Readonly<Record<BudgetWindow, ProtoWindow>> = {
-  hour: ProtoWindow.HOUR,
-  day: ProtoWindow.DAY,
-  week: ProtoWindow.WEEK,
-  month: ProtoWindow.MONTH,
-  total: ProtoWindow.TOTAL,
-};
+import {
+  type Binding,
+  type BindingMode,
+  type BoundPrincipal,
+  etagOf,
+  type Policy,
+  POLICY_KINDS,
+  type PolicyKind,
+} from "../domain/policy.ts";
+import { toProtoSpec } from "./convert-spec.ts";
 
 const PRINCIPAL_TYPES: Readonly<Record<BoundPrincipal["type"], PrincipalType>> = {
   namespace: PrincipalType.NAMESPACE,
   api_key: PrincipalType.API_KEY,
 };
 
-const KINDS: Readonly<Record<PolicyKind, ProtoKind>> = { budget: ProtoKind.BUDGET };
+const MODES: Readonly<Record<BindingMode, ProtoMode>> = { enforce: ProtoMode.ENFORCE, shadow: ProtoMode.SHADOW };
+
+const KINDS: Readonly<Record<PolicyKind, ProtoKind>> = {
+  guardrail: ProtoKind.GUARDRAIL,
+  rate_limit: ProtoKind.RATE_LIMIT,
+  budget: ProtoKind.BUDGET,
+  preset: ProtoKind.PRESET,
+};
 
 /** Undefined: any kind. */
 export function fromProtoKind(kind: ProtoKind): PolicyKind | undefined {
-  return kind === ProtoKind.BUDGET ? "budget" : undefined;
+  return POLICY_KINDS.find((each) => KINDS[each] === kind);
 }
 
-export function fromProtoSpec(spec: ProtoSpec | undefined): PolicySpec {
-  if (spec?.kind.case !== "budget") throw invalidField("spec", "must say what the policy limits");
-  const { window: number, limitMicroUsd } = spec.kind.value;
-  const [window] = Object.entries(WINDOWS).find(([, value]) => value === number) ?? [];
-  if (window === undefined) throw invalidField("spec.budget.window", "must be a known window");
-  return { kind: "budget", window: window as BudgetWindow, limitMicroUsd };
-}
-
-export function toProtoPolicy({
-  id,
-  name,
-  spec,
-  createdAt,
-  disabledAt,
-}: Policy): MessageInitShape<typeof PolicySchema> {
-  const { window, limitMicroUsd } = spec;
+export function toProtoPolicy(policy: Policy): MessageInitShape<typeof PolicySchema> {
+  const { id, name, spec, createdAt, disabledAt } = policy;
   return {
     id,
     name,
     kind: KINDS[spec.kind],
-    spec: { kind: { case: "budget", value: { window: WINDOWS[window], limitMicroUsd } } },
+    spec: toProtoSpec(spec),
     createdAt: toTimestamp(createdAt),
+    etag: etagOf(policy),
     ...(disabledAt && { disabledAt: toTimestamp(disabledAt) }),
   };
 }
@@ -68,13 +61,14 @@ export function fromProtoPrincipal({ principalType, principalId }: BindPolicyReq
     : { type: "api_key", id: requireId("key", principalId) };
 }
 
-export function toProtoBinding({
-  id,
-  policyId,
-  principal,
-  createdAt,
-}: Binding): MessageInitShape<typeof BindingSchema> {
-  return { id, policyId, ...toProtoPrincipal(principal), createdAt: toTimestamp(createdAt) };
+/** Unspecified: enforce. */
+export function fromProtoMode(mode: ProtoMode): BindingMode {
+  return mode === ProtoMode.SHADOW ? "shadow" : "enforce";
+}
+
+export function toProtoBinding(binding: Binding): MessageInitShape<typeof BindingSchema> {
+  const { id, policyId, principal, mode, createdAt } = binding;
+  return { id, policyId, ...toProtoPrincipal(principal), mode: MODES[mode], createdAt: toTimestamp(createdAt) };
 }
 
 function toProtoPrincipal({ type, id }: BoundPrincipal) {

@@ -5,7 +5,8 @@ import { fromPageToken, keyPrincipalOf, toPageToken } from "@routeplane/rpc";
 import type { Bind } from "../domain/binder.ts";
 import { newPolicy } from "../domain/policy.ts";
 import type { PolicyStore } from "../domain/ports.ts";
-import { fromProtoKind, fromProtoPrincipal, fromProtoSpec, toProtoBinding, toProtoPolicy } from "./convert.ts";
+import { fromProtoKind, fromProtoMode, fromProtoPrincipal, toProtoBinding, toProtoPolicy } from "./convert.ts";
+import { fromProtoSpec } from "./convert-spec.ts";
 
 const DEFAULT_PAGE_SIZE = 100;
 
@@ -35,7 +36,9 @@ export function policyService(policies: PolicyStore, bind: Bind, clock: Clock): 
 
     async bindPolicy(request, context) {
       const policyId = requireId("pol", request.policyId);
-      const binding = await bind(keyPrincipalOf(context).namespaceId, policyId, fromProtoPrincipal(request));
+      const { namespaceId } = keyPrincipalOf(context);
+      const mode = fromProtoMode(request.mode);
+      const binding = await bind(namespaceId, policyId, fromProtoPrincipal(request), mode);
       return { binding: toProtoBinding(binding) };
     },
   };

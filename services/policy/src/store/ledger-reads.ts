@@ -3,9 +3,11 @@ import { type Id, microToNano } from "@routeplane/domain";
 import type { Transaction } from "@routeplane/postgres";
 import { type RawBuilder, type Selectable, sql } from "kysely";
 import type { AppliedBudget, Hold } from "../domain/hold.ts";
+import type { BudgetSpec } from "../domain/policy.ts";
 import type { HoldKey } from "../domain/ports.ts";
-import { fromHoldRow, fromPrincipalColumns, fromSpecColumns } from "./rows.ts";
+import { fromHoldRow, fromPrincipalColumns } from "./rows.ts";
 import type { PolicySchema } from "./schema.ts";
+import { fromSpecColumns } from "./spec-columns.ts";
 
 type Tx = Transaction<PolicySchema>;
 
@@ -36,7 +38,7 @@ interface AppliedRow {
 }
 
 /**
- * Locks the counters of every enabled policy bound to one of these principals.
+ * Locks the counters of every enabled budget that is enforced on one of these principals.
  *
  * @throws Error if one of them cannot be read or counted: the request must be refused
  */
@@ -46,6 +48,7 @@ export async function lockApplied(tx: Tx, namespaceId: Id<"ns">, principalIds: r
       select b.id as binding_id, b.principal_type, b.principal_id, p.id as policy_id, p.name, p.kind, p.spec
       from bindings b join policies p on p.namespace_id = b.namespace_id and p.id = b.policy_id
       where b.namespace_id = ${namespaceId} and b.principal_id = any(${principalIds}) and p.disabled_at is null
+        and p.kind = 'budget' and b.mode = 'enforce'
     ), locked as materialized (
       select binding_id, reserved_nano from budget_counters
       where namespace_id = ${namespaceId} and binding_id = any(array(select binding_id from applied))
@@ -55,7 +58,7 @@ export async function lockApplied(tx: Tx, namespaceId: Id<"ns">, principalIds: r
     from applied left join locked using (binding_id) order by binding_id`.execute(tx);
   const budgets = rows.map((row): LockedBudget => {
     if (row.reserved_nano === null) throw new Error(`binding ${row.binding_id} has no counter`);
-    const { window, limitMicroUsd } = fromSpecColumns(row);
+    const { window, limitMicroUsd } = budgetOf(row);
     return {
       bindingId: row.binding_id,
       principal: fromPrincipalColumns(row),
@@ -67,6 +70,12 @@ export async function lockApplied(tx: Tx, namespaceId: Id<"ns">, principalIds: r
     };
   });
   return { budgets, now: latest(rows) ?? new Date(0) };
+}
+
+function budgetOf(row: Parameters<typeof fromSpecColumns>[0]): BudgetSpec {
+  const spec = fromSpecColumns(row);
+  if (spec.kind !== "budget") throw new Error("a policy that is counted as a budget is none");
+  return spec;
 }
 
 /** What was spent on each budget since then, whether the request has a hold, and whether the namespace has overdue ones. */
@@ -108,7 +117,7 @@ export async function lockHeld(
     from locked
     join bindings b on b.namespace_id = ${namespaceId} and b.id = locked.binding_id
     join policies p on p.namespace_id = b.namespace_id and p.id = b.policy_id`.execute(tx);
-  const windows = rows.map((row) => ({ bindingId: row.binding_id, window: fromSpecColumns(row).window }));
+  const windows = rows.map((row) => ({ bindingId: row.binding_id, window: budgetOf(row).window }));
   return { windows, now: latest(rows) };
 }
 

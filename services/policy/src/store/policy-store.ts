@@ -49,7 +49,7 @@ export function createPolicyStore(database: Database<PolicySchema>): PolicyStore
         const { namespaceId, policyId, principal } = binding;
         const policy = await tx
           .selectFrom("policies")
-          .select("id")
+          .select("kind")
           .where("namespace_id", "=", namespaceId)
           .where("id", "=", policyId)
           .executeTakeFirst();
@@ -66,11 +66,13 @@ export function createPolicyStore(database: Database<PolicySchema>): PolicyStore
           .where("principal_id", "=", principal.id)
           .where("policy_id", "=", policyId)
           .executeTakeFirstOrThrow();
-        await tx
-          .insertInto("budget_counters")
-          .values({ namespace_id: namespaceId, binding_id: row.id, reserved_nano: 0n })
-          .onConflict((conflict) => conflict.columns(["namespace_id", "binding_id"]).doNothing())
-          .execute();
+        if (policy.kind === "budget") {
+          await tx
+            .insertInto("budget_counters")
+            .values({ namespace_id: namespaceId, binding_id: row.id, reserved_nano: 0n })
+            .onConflict((conflict) => conflict.columns(["namespace_id", "binding_id"]).doNothing())
+            .execute();
+        }
         return fromBindingRow(row);
       }),
   };

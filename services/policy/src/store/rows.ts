@@ -1,8 +1,8 @@
-import { BUDGET_WINDOWS } from "@routeplane/admission";
 import type { Selectable } from "kysely";
 import type { Hold } from "../domain/hold.ts";
-import type { Binding, BoundPrincipal, Policy, PolicySpec } from "../domain/policy.ts";
+import type { Binding, BoundPrincipal, Policy } from "../domain/policy.ts";
 import type { PolicySchema } from "./schema.ts";
+import { fromSpecColumns, toSpecColumns } from "./spec-columns.ts";
 
 export function fromPolicyRow(row: Selectable<PolicySchema["policies"]>): Policy {
   return {
@@ -12,10 +12,11 @@ export function fromPolicyRow(row: Selectable<PolicySchema["policies"]>): Policy
     spec: fromSpecColumns(row),
     createdAt: row.created_at,
     disabledAt: row.disabled_at ?? undefined,
+    version: row.version,
   };
 }
 
-export function toPolicyRow({ id, namespaceId, name, spec, createdAt, disabledAt }: Policy) {
+export function toPolicyRow({ id, namespaceId, name, spec, createdAt, disabledAt, version }: Policy) {
   return {
     namespace_id: namespaceId,
     id,
@@ -23,25 +24,8 @@ export function toPolicyRow({ id, namespaceId, name, spec, createdAt, disabledAt
     ...toSpecColumns(spec),
     created_at: createdAt,
     disabled_at: disabledAt ?? null,
+    version,
   };
-}
-
-/** A limit is at most 9e15, so it is exact as a JSON number. */
-function toSpecColumns({ kind, window, limitMicroUsd }: PolicySpec) {
-  return { kind, spec: JSON.stringify({ window, limit_micro_usd: Number(limitMicroUsd) }) };
-}
-
-/**
- * What a policy says, from its columns.
- *
- * @throws Error if they cannot be read: whoever needs the policy must refuse, because it would not be enforced
- */
-export function fromSpecColumns(row: { readonly kind: string; readonly spec: unknown }): PolicySpec {
-  const { window: name, limit_micro_usd: limit, ...rest } = Object(row.spec) as Record<string, unknown>;
-  const window = BUDGET_WINDOWS.find((each) => each === name);
-  const readable = row.kind === "budget" && Number.isSafeInteger(limit) && Object.keys(rest).length === 0;
-  if (!readable || window === undefined || Number(limit) <= 0) throw new Error("a policy's spec cannot be read");
-  return { kind: "budget", window, limitMicroUsd: BigInt(Number(limit)) };
 }
 
 export function fromBindingRow(row: Selectable<PolicySchema["bindings"]>): Binding {
@@ -50,17 +34,19 @@ export function fromBindingRow(row: Selectable<PolicySchema["bindings"]>): Bindi
     namespaceId: row.namespace_id,
     policyId: row.policy_id,
     principal: fromPrincipalColumns(row),
+    mode: row.mode,
     createdAt: row.created_at,
   };
 }
 
-export function toBindingRow({ id, namespaceId, policyId, principal, createdAt }: Binding) {
+export function toBindingRow({ id, namespaceId, policyId, principal, mode, createdAt }: Binding) {
   return {
     namespace_id: namespaceId,
     id,
     policy_id: policyId,
     principal_type: principal.type,
     principal_id: principal.id,
+    mode,
     created_at: createdAt,
   };
 }

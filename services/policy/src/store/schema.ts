@@ -2,7 +2,7 @@ import type { AuditSchema } from "@routeplane/audit";
 import type { Id } from "@routeplane/domain";
 import type { JSONColumnType } from "kysely";
 import type { Hold } from "../domain/hold.ts";
-import type { BoundPrincipal, PolicyKind } from "../domain/policy.ts";
+import type { BindingMode, BoundPrincipal, PolicyKind } from "../domain/policy.ts";
 
 /** The tables as the migrations leave them. */
 export interface PolicySchema extends AuditSchema {
@@ -11,10 +11,11 @@ export interface PolicySchema extends AuditSchema {
     id: Id<"pol">;
     name: string;
     kind: PolicyKind;
-    /** Read through `fromSpecColumn` only. */
+    /** Read through `fromSpecColumns` only. */
     spec: JSONColumnType<object>;
     created_at: Date;
     disabled_at: Date | null;
+    version: bigint;
   };
   readonly bindings: {
     namespace_id: Id<"ns">;
@@ -22,6 +23,7 @@ export interface PolicySchema extends AuditSchema {
     policy_id: Id<"pol">;
     principal_type: BoundPrincipal["type"];
     principal_id: BoundPrincipal["id"];
+    mode: BindingMode;
     created_at: Date;
   };
   readonly budget_counters: {

@@ -191,6 +191,42 @@ export enum Reason {
    * @generated from enum value: REASON_KEY_WIDENED = 24;
    */
   KEY_WIDENED = 24,
+
+  /**
+   * ABORTED: the policy has changed since the etag was read; read it again.
+   *
+   * @generated from enum value: REASON_ETAG_MISMATCH = 25;
+   */
+  ETAG_MISMATCH = 25,
+
+  /**
+   * ALREADY_EXISTS: the policy is bound to the principal in the other mode; metadata `binding_id` names the binding.
+   *
+   * @generated from enum value: REASON_BINDING_EXISTS = 26;
+   */
+  BINDING_EXISTS = 26,
+
+  /**
+   * FAILED_PRECONDITION: the policy is bound; metadata `bindings` says how often. Unbind it, or say that it be unbound.
+   *
+   * @generated from enum value: REASON_POLICY_BOUND = 27;
+   */
+  POLICY_BOUND = 27,
+
+  /**
+   * PERMISSION_DENIED: the policy binds the caller, through its namespace or a key of its lineage, so that only a root key
+   * may change it.
+   *
+   * @generated from enum value: REASON_POLICY_BINDS_CALLER = 28;
+   */
+  POLICY_BINDS_CALLER = 28,
+
+  /**
+   * RESOURCE_EXHAUSTED: there are as many as there may be; metadata `limit` says how many that is.
+   *
+   * @generated from enum value: REASON_LIMIT_REACHED = 29;
+   */
+  LIMIT_REACHED = 29,
 }
 
 /**

@@ -5,7 +5,7 @@
 import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
 import type { Message } from "@bufbuild/protobuf";
 import type { Timestamp } from "@bufbuild/protobuf/wkt";
-import type { PrincipalType } from "./policy_service_pb.js";
+import type { PrincipalType } from "./policy_pb.js";
 
 /**
  * Describes the file routeplane/policy/v1/admission_service.proto.

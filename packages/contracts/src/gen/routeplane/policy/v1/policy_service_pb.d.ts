@@ -2,172 +2,15 @@
 // @generated from file routeplane/policy/v1/policy_service.proto (package routeplane.policy.v1, syntax proto3)
 /* eslint-disable */
 
-import type { GenEnum, GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
+import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
 import type { Message } from "@bufbuild/protobuf";
-import type { Timestamp } from "@bufbuild/protobuf/wkt";
+import type { PolicySpec } from "./policy_spec_pb.js";
+import type { Binding, BindingMode, Policy, PolicyKind, PrincipalType } from "./policy_pb.js";
 
 /**
  * Describes the file routeplane/policy/v1/policy_service.proto.
  */
 export declare const file_routeplane_policy_v1_policy_service: GenFile;
-
-/**
- * A policy.
- *
- * @generated from message routeplane.policy.v1.Policy
- */
-export declare type Policy = Message<"routeplane.policy.v1.Policy"> & {
-  /**
-   * `pol_…`.
-   *
-   * @generated from field: string id = 1;
-   */
-  id: string;
-
-  /**
-   * Unique in its namespace.
-   *
-   * @generated from field: string name = 2;
-   */
-  name: string;
-
-  /**
-   * Which arm of `spec` is set.
-   *
-   * @generated from field: routeplane.policy.v1.PolicyKind kind = 3;
-   */
-  kind: PolicyKind;
-
-  /**
-   * What it says.
-   *
-   * @generated from field: routeplane.policy.v1.PolicySpec spec = 4;
-   */
-  spec?: PolicySpec | undefined;
-
-  /**
-   * When it was created.
-   *
-   * @generated from field: google.protobuf.Timestamp created_at = 5;
-   */
-  createdAt?: Timestamp | undefined;
-
-  /**
-   * Since when it is switched off; absent if it is in force wherever it is bound.
-   *
-   * @generated from field: google.protobuf.Timestamp disabled_at = 6;
-   */
-  disabledAt?: Timestamp | undefined;
-};
-
-/**
- * Describes the message routeplane.policy.v1.Policy.
- * Use `create(PolicySchema)` to create a new message.
- */
-export declare const PolicySchema: GenMessage<Policy>;
-
-/**
- * What a policy says.
- *
- * @generated from message routeplane.policy.v1.PolicySpec
- */
-export declare type PolicySpec = Message<"routeplane.policy.v1.PolicySpec"> & {
-  /**
-   * One arm for each kind.
-   *
-   * @generated from oneof routeplane.policy.v1.PolicySpec.kind
-   */
-  kind: {
-    /**
-     * Kind budget.
-     *
-     * @generated from field: routeplane.policy.v1.BudgetSpec budget = 1;
-     */
-    value: BudgetSpec;
-    case: "budget";
-  } | { case: undefined; value?: undefined };
-};
-
-/**
- * Describes the message routeplane.policy.v1.PolicySpec.
- * Use `create(PolicySpecSchema)` to create a new message.
- */
-export declare const PolicySpecSchema: GenMessage<PolicySpec>;
-
-/**
- * A limit on what may be spent within a rolling window: settled and reserved together never exceed it.
- *
- * @generated from message routeplane.policy.v1.BudgetSpec
- */
-export declare type BudgetSpec = Message<"routeplane.policy.v1.BudgetSpec"> & {
-  /**
-   * The window.
-   *
-   * @generated from field: routeplane.policy.v1.BudgetWindow window = 1;
-   */
-  window: BudgetWindow;
-
-  /**
-   * The limit, in micro-USD; at most 9e15 (9 billion USD), so that it is exact in every JSON reader.
-   *
-   * @generated from field: int64 limit_micro_usd = 2;
-   */
-  limitMicroUsd: bigint;
-};
-
-/**
- * Describes the message routeplane.policy.v1.BudgetSpec.
- * Use `create(BudgetSpecSchema)` to create a new message.
- */
-export declare const BudgetSpecSchema: GenMessage<BudgetSpec>;
-
-/**
- * A policy attached to a principal.
- *
- * @generated from message routeplane.policy.v1.Binding
- */
-export declare type Binding = Message<"routeplane.policy.v1.Binding"> & {
-  /**
-   * `bnd_…`.
-   *
-   * @generated from field: string id = 1;
-   */
-  id: string;
-
-  /**
-   * `pol_…`.
-   *
-   * @generated from field: string policy_id = 2;
-   */
-  policyId: string;
-
-  /**
-   * What kind of thing it is bound to.
-   *
-   * @generated from field: routeplane.policy.v1.PrincipalType principal_type = 3;
-   */
-  principalType: PrincipalType;
-
-  /**
-   * `ns_…` or `key_…`.
-   *
-   * @generated from field: string principal_id = 4;
-   */
-  principalId: string;
-
-  /**
-   * When it was bound.
-   *
-   * @generated from field: google.protobuf.Timestamp created_at = 5;
-   */
-  createdAt?: Timestamp | undefined;
-};
-
-/**
- * Describes the message routeplane.policy.v1.Binding.
- * Use `create(BindingSchema)` to create a new message.
- */
-export declare const BindingSchema: GenMessage<Binding>;
 
 /**
  * Request of CreatePolicy.
@@ -343,6 +186,13 @@ export declare type BindPolicyRequest = Message<"routeplane.policy.v1.BindPolicy
    * @generated from field: string principal_id = 3;
    */
   principalId: string;
+
+  /**
+   * Unspecified: enforce.
+   *
+   * @generated from field: routeplane.policy.v1.BindingMode mode = 4;
+   */
+  mode: BindingMode;
 };
 
 /**
@@ -370,119 +220,6 @@ export declare type BindPolicyResponse = Message<"routeplane.policy.v1.BindPolic
  * Use `create(BindPolicyResponseSchema)` to create a new message.
  */
 export declare const BindPolicyResponseSchema: GenMessage<BindPolicyResponse>;
-
-/**
- * What a policy is about.
- *
- * @generated from enum routeplane.policy.v1.PolicyKind
- */
-export enum PolicyKind {
-  /**
-   * In a request: any kind. Never in a response.
-   *
-   * @generated from enum value: POLICY_KIND_UNSPECIFIED = 0;
-   */
-  UNSPECIFIED = 0,
-
-  /**
-   * A rolling limit on spend.
-   *
-   * @generated from enum value: POLICY_KIND_BUDGET = 1;
-   */
-  BUDGET = 1,
-}
-
-/**
- * Describes the enum routeplane.policy.v1.PolicyKind.
- */
-export declare const PolicyKindSchema: GenEnum<PolicyKind>;
-
-/**
- * Over which time a budget counts.
- *
- * @generated from enum routeplane.policy.v1.BudgetWindow
- */
-export enum BudgetWindow {
-  /**
-   * Refused.
-   *
-   * @generated from enum value: BUDGET_WINDOW_UNSPECIFIED = 0;
-   */
-  UNSPECIFIED = 0,
-
-  /**
-   * Rolling 60 minutes.
-   *
-   * @generated from enum value: BUDGET_WINDOW_HOUR = 1;
-   */
-  HOUR = 1,
-
-  /**
-   * Rolling 24 hours.
-   *
-   * @generated from enum value: BUDGET_WINDOW_DAY = 2;
-   */
-  DAY = 2,
-
-  /**
-   * Rolling 7 days.
-   *
-   * @generated from enum value: BUDGET_WINDOW_WEEK = 3;
-   */
-  WEEK = 3,
-
-  /**
-   * Rolling 30 days.
-   *
-   * @generated from enum value: BUDGET_WINDOW_MONTH = 4;
-   */
-  MONTH = 4,
-
-  /**
-   * For ever.
-   *
-   * @generated from enum value: BUDGET_WINDOW_TOTAL = 5;
-   */
-  TOTAL = 5,
-}
-
-/**
- * Describes the enum routeplane.policy.v1.BudgetWindow.
- */
-export declare const BudgetWindowSchema: GenEnum<BudgetWindow>;
-
-/**
- * What a policy can be bound to.
- *
- * @generated from enum routeplane.policy.v1.PrincipalType
- */
-export enum PrincipalType {
-  /**
-   * Refused.
-   *
-   * @generated from enum value: PRINCIPAL_TYPE_UNSPECIFIED = 0;
-   */
-  UNSPECIFIED = 0,
-
-  /**
-   * The caller's namespace: every key in it.
-   *
-   * @generated from enum value: PRINCIPAL_TYPE_NAMESPACE = 1;
-   */
-  NAMESPACE = 1,
-
-  /**
-   * A key and every key below it.
-   *
-   * @generated from enum value: PRINCIPAL_TYPE_API_KEY = 2;
-   */
-  API_KEY = 2,
-}
-
-/**
- * Describes the enum routeplane.policy.v1.PrincipalType.
- */
-export declare const PrincipalTypeSchema: GenEnum<PrincipalType>;
 
 /**
  * Policies: what keys may do. A policy binds nothing until it is bound to a principal.
@@ -524,9 +261,9 @@ export declare const PolicyService: GenService<{
   },
   /**
    * Binds a policy to a principal of the caller's namespace. In force for the next admission. Each binding of a budget has
-   * a counter of its own. Idempotent: binding twice to the same principal returns the same binding.
+   * a counter of its own. Idempotent: binding twice to the same principal in the same mode returns the same binding.
    * Errors: NOT_FOUND RESOURCE_NOT_FOUND for the policy or the principal; FAILED_PRECONDITION STATE_CONFLICT if the
-   * principal is a revoked key.
+   * principal is a revoked key; ALREADY_EXISTS BINDING_EXISTS if it is bound there in the other mode: unbind it first.
    *
    * @generated from rpc routeplane.policy.v1.PolicyService.BindPolicy
    */

@@ -2,142 +2,73 @@
 // @generated from file routeplane/policy/v1/policy_service.proto (package routeplane.policy.v1, syntax proto3)
 /* eslint-disable */
 
-import { enumDesc, fileDesc, messageDesc, serviceDesc, tsEnum } from "@bufbuild/protobuf/codegenv2";
+import { fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
 import { file_buf_validate_validate } from "../../../buf/validate/validate_pb.js";
-import { file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
 import { file_routeplane_access_v1_access } from "../../access/v1/access_pb.js";
+import { file_routeplane_policy_v1_policy } from "./policy_pb.js";
+import { file_routeplane_policy_v1_policy_spec } from "./policy_spec_pb.js";
 
 /**
  * Describes the file routeplane/policy/v1/policy_service.proto.
  */
 export const file_routeplane_policy_v1_policy_service = /*@__PURE__*/
-  fileDesc("Cilyb3V0ZXBsYW5lL3BvbGljeS92MS9wb2xpY3lfc2VydmljZS5wcm90bxIUcm91dGVwbGFuZS5wb2xpY3kudjEi4wEKBlBvbGljeRIKCgJpZBgBIAEoCRIMCgRuYW1lGAIgASgJEi4KBGtpbmQYAyABKA4yIC5yb3V0ZXBsYW5lLnBvbGljeS52MS5Qb2xpY3lLaW5kEi4KBHNwZWMYBCABKAsyIC5yb3V0ZXBsYW5lLnBvbGljeS52MS5Qb2xpY3lTcGVjEi4KCmNyZWF0ZWRfYXQYBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi8KC2Rpc2FibGVkX2F0GAYgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCJPCgpQb2xpY3lTcGVjEjIKBmJ1ZGdldBgBIAEoCzIgLnJvdXRlcGxhbmUucG9saWN5LnYxLkJ1ZGdldFNwZWNIAEINCgRraW5kEgW6SAIIASJ3CgpCdWRnZXRTcGVjEj4KBndpbmRvdxgBIAEoDjIiLnJvdXRlcGxhbmUucG9saWN5LnYxLkJ1ZGdldFdpbmRvd0IKukgHggEEEAEgABIpCg9saW1pdF9taWNyb191c2QYAiABKANCELpIDSILGICA6te8rv4PIAAiqwEKB0JpbmRpbmcSCgoCaWQYASABKAkSEQoJcG9saWN5X2lkGAIgASgJEjsKDnByaW5jaXBhbF90eXBlGAMgASgOMiMucm91dGVwbGFuZS5wb2xpY3kudjEuUHJpbmNpcGFsVHlwZRIUCgxwcmluY2lwYWxfaWQYBCABKAkSLgoKY3JlYXRlZF9hdBgFIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAi5AEKE0NyZWF0ZVBvbGljeVJlcXVlc3QSlAEKBG5hbWUYASABKAlChQG6SIEBugF4Cgtwb2xpY3kubmFtZRIsbXVzdCBub3QgYmUgYmxhbmsgb3IgaG9sZCBjb250cm9sIGNoYXJhY3RlcnMaO3RoaXMubWF0Y2hlcygnXlteXFxwe0NjfV0qW15cXHB7Q2N9XFxwe1p9XFxzXVteXFxwe0NjfV0qJCcpcgQQARhkEjYKBHNwZWMYAiABKAsyIC5yb3V0ZXBsYW5lLnBvbGljeS52MS5Qb2xpY3lTcGVjQga6SAPIAQEiRAoUQ3JlYXRlUG9saWN5UmVzcG9uc2USLAoGcG9saWN5GAEgASgLMhwucm91dGVwbGFuZS5wb2xpY3kudjEuUG9saWN5Ih4KEEdldFBvbGljeVJlcXVlc3QSCgoCaWQYASABKAkiQQoRR2V0UG9saWN5UmVzcG9uc2USLAoGcG9saWN5GAEgASgLMhwucm91dGVwbGFuZS5wb2xpY3kudjEuUG9saWN5IowBChNMaXN0UG9saWNpZXNSZXF1ZXN0EjgKBGtpbmQYASABKA4yIC5yb3V0ZXBsYW5lLnBvbGljeS52MS5Qb2xpY3lLaW5kQgi6SAWCAQIQARIdCglwYWdlX3NpemUYAiABKAVCCrpIBxoFGOgHKAASHAoKcGFnZV90b2tlbhgDIAEoCUIIukgFcgMY6AciXwoUTGlzdFBvbGljaWVzUmVzcG9uc2USLgoIcG9saWNpZXMYASADKAsyHC5yb3V0ZXBsYW5lLnBvbGljeS52MS5Qb2xpY3kSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIoUBChFCaW5kUG9saWN5UmVxdWVzdBIRCglwb2xpY3lfaWQYASABKAkSRwoOcHJpbmNpcGFsX3R5cGUYAiABKA4yIy5yb3V0ZXBsYW5lLnBvbGljeS52MS5QcmluY2lwYWxUeXBlQgq6SAeCAQQQASAAEhQKDHByaW5jaXBhbF9pZBgDIAEoCSJEChJCaW5kUG9saWN5UmVzcG9uc2USLgoHYmluZGluZxgBIAEoCzIdLnJvdXRlcGxhbmUucG9saWN5LnYxLkJpbmRpbmcqQQoKUG9saWN5S2luZBIbChdQT0xJQ1lfS0lORF9VTlNQRUNJRklFRBAAEhYKElBPTElDWV9LSU5EX0JVREdFVBABKqYBCgxCdWRnZXRXaW5kb3cSHQoZQlVER0VUX1dJTkRPV19VTlNQRUNJRklFRBAAEhYKEkJVREdFVF9XSU5ET1dfSE9VUhABEhUKEUJVREdFVF9XSU5ET1dfREFZEAISFgoSQlVER0VUX1dJTkRPV19XRUVLEAMSFwoTQlVER0VUX1dJTkRPV19NT05USBAEEhcKE0JVREdFVF9XSU5ET1dfVE9UQUwQBSppCg1QcmluY2lwYWxUeXBlEh4KGlBSSU5DSVBBTF9UWVBFX1VOU1BFQ0lGSUVEEAASHAoYUFJJTkNJUEFMX1RZUEVfTkFNRVNQQUNFEAESGgoWUFJJTkNJUEFMX1RZUEVfQVBJX0tFWRACMuIDCg1Qb2xpY3lTZXJ2aWNlEncKDENyZWF0ZVBvbGljeRIpLnJvdXRlcGxhbmUucG9saWN5LnYxLkNyZWF0ZVBvbGljeVJlcXVlc3QaKi5yb3V0ZXBsYW5lLnBvbGljeS52MS5DcmVhdGVQb2xpY3lSZXNwb25zZSIQorsYDHBvbGljeTp3cml0ZRJtCglHZXRQb2xpY3kSJi5yb3V0ZXBsYW5lLnBvbGljeS52MS5HZXRQb2xpY3lSZXF1ZXN0Gicucm91dGVwbGFuZS5wb2xpY3kudjEuR2V0UG9saWN5UmVzcG9uc2UiD6K7GAtwb2xpY3k6cmVhZBJ2CgxMaXN0UG9saWNpZXMSKS5yb3V0ZXBsYW5lLnBvbGljeS52MS5MaXN0UG9saWNpZXNSZXF1ZXN0Gioucm91dGVwbGFuZS5wb2xpY3kudjEuTGlzdFBvbGljaWVzUmVzcG9uc2UiD6K7GAtwb2xpY3k6cmVhZBJxCgpCaW5kUG9saWN5Eicucm91dGVwbGFuZS5wb2xpY3kudjEuQmluZFBvbGljeVJlcXVlc3QaKC5yb3V0ZXBsYW5lLnBvbGljeS52MS5CaW5kUG9saWN5UmVzcG9uc2UiEKK7GAxwb2xpY3k6d3JpdGViBnByb3RvMw", [file_buf_validate_validate, file_google_protobuf_timestamp, file_routeplane_access_v1_access]);
-
-/**
- * Describes the message routeplane.policy.v1.Policy.
- * Use `create(PolicySchema)` to create a new message.
- */
-export const PolicySchema = /*@__PURE__*/
-  messageDesc(file_routeplane_policy_v1_policy_service, 0);
-
-/**
- * Describes the message routeplane.policy.v1.PolicySpec.
- * Use `create(PolicySpecSchema)` to create a new message.
- */
-export const PolicySpecSchema = /*@__PURE__*/
-  messageDesc(file_routeplane_policy_v1_policy_service, 1);
-
-/**
- * Describes the message routeplane.policy.v1.BudgetSpec.
- * Use `create(BudgetSpecSchema)` to create a new message.
- */
-export const BudgetSpecSchema = /*@__PURE__*/
-  messageDesc(file_routeplane_policy_v1_policy_service, 2);
-
-/**
- * Describes the message routeplane.policy.v1.Binding.
- * Use `create(BindingSchema)` to create a new message.
- */
-export const BindingSchema = /*@__PURE__*/
-  messageDesc(file_routeplane_policy_v1_policy_service, 3);
+  fileDesc("Cilyb3V0ZXBsYW5lL3BvbGljeS92MS9wb2xpY3lfc2VydmljZS5wcm90bxIUcm91dGVwbGFuZS5wb2xpY3kudjEi5AEKE0NyZWF0ZVBvbGljeVJlcXVlc3QSlAEKBG5hbWUYASABKAlChQG6SIEBugF4Cgtwb2xpY3kubmFtZRIsbXVzdCBub3QgYmUgYmxhbmsgb3IgaG9sZCBjb250cm9sIGNoYXJhY3RlcnMaO3RoaXMubWF0Y2hlcygnXlteXFxwe0NjfV0qW15cXHB7Q2N9XFxwe1p9XFxzXVteXFxwe0NjfV0qJCcpcgQQARhkEjYKBHNwZWMYAiABKAsyIC5yb3V0ZXBsYW5lLnBvbGljeS52MS5Qb2xpY3lTcGVjQga6SAPIAQEiRAoUQ3JlYXRlUG9saWN5UmVzcG9uc2USLAoGcG9saWN5GAEgASgLMhwucm91dGVwbGFuZS5wb2xpY3kudjEuUG9saWN5Ih4KEEdldFBvbGljeVJlcXVlc3QSCgoCaWQYASABKAkiQQoRR2V0UG9saWN5UmVzcG9uc2USLAoGcG9saWN5GAEgASgLMhwucm91dGVwbGFuZS5wb2xpY3kudjEuUG9saWN5IowBChNMaXN0UG9saWNpZXNSZXF1ZXN0EjgKBGtpbmQYASABKA4yIC5yb3V0ZXBsYW5lLnBvbGljeS52MS5Qb2xpY3lLaW5kQgi6SAWCAQIQARIdCglwYWdlX3NpemUYAiABKAVCCrpIBxoFGOgHKAASHAoKcGFnZV90b2tlbhgDIAEoCUIIukgFcgMY6AciXwoUTGlzdFBvbGljaWVzUmVzcG9uc2USLgoIcG9saWNpZXMYASADKAsyHC5yb3V0ZXBsYW5lLnBvbGljeS52MS5Qb2xpY3kSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIsABChFCaW5kUG9saWN5UmVxdWVzdBIRCglwb2xpY3lfaWQYASABKAkSRwoOcHJpbmNpcGFsX3R5cGUYAiABKA4yIy5yb3V0ZXBsYW5lLnBvbGljeS52MS5QcmluY2lwYWxUeXBlQgq6SAeCAQQQASAAEhQKDHByaW5jaXBhbF9pZBgDIAEoCRI5CgRtb2RlGAQgASgOMiEucm91dGVwbGFuZS5wb2xpY3kudjEuQmluZGluZ01vZGVCCLpIBYIBAhABIkQKEkJpbmRQb2xpY3lSZXNwb25zZRIuCgdiaW5kaW5nGAEgASgLMh0ucm91dGVwbGFuZS5wb2xpY3kudjEuQmluZGluZzLiAwoNUG9saWN5U2VydmljZRJ3CgxDcmVhdGVQb2xpY3kSKS5yb3V0ZXBsYW5lLnBvbGljeS52MS5DcmVhdGVQb2xpY3lSZXF1ZXN0Gioucm91dGVwbGFuZS5wb2xpY3kudjEuQ3JlYXRlUG9saWN5UmVzcG9uc2UiEKK7GAxwb2xpY3k6d3JpdGUSbQoJR2V0UG9saWN5EiYucm91dGVwbGFuZS5wb2xpY3kudjEuR2V0UG9saWN5UmVxdWVzdBonLnJvdXRlcGxhbmUucG9saWN5LnYxLkdldFBvbGljeVJlc3BvbnNlIg+iuxgLcG9saWN5OnJlYWQSdgoMTGlzdFBvbGljaWVzEikucm91dGVwbGFuZS5wb2xpY3kudjEuTGlzdFBvbGljaWVzUmVxdWVzdBoqLnJvdXRlcGxhbmUucG9saWN5LnYxLkxpc3RQb2xpY2llc1Jlc3BvbnNlIg+iuxgLcG9saWN5OnJlYWQScQoKQmluZFBvbGljeRInLnJvdXRlcGxhbmUucG9saWN5LnYxLkJpbmRQb2xpY3lSZXF1ZXN0Gigucm91dGVwbGFuZS5wb2xpY3kudjEuQmluZFBvbGljeVJlc3BvbnNlIhCiuxgMcG9saWN5OndyaXRlYgZwcm90bzM", [file_buf_validate_validate, file_routeplane_access_v1_access, file_routeplane_policy_v1_policy, file_routeplane_policy_v1_policy_spec]);
 
 /**
  * Describes the message routeplane.policy.v1.CreatePolicyRequest.
  * Use `create(CreatePolicyRequestSchema)` to create a new message.
  */
 export const CreatePolicyRequestSchema = /*@__PURE__*/
-  messageDesc(file_routeplane_policy_v1_policy_service, 4);
+  messageDesc(file_routeplane_policy_v1_policy_service, 0);
 
 /**
  * Describes the message routeplane.policy.v1.CreatePolicyResponse.
  * Use `create(CreatePolicyResponseSchema)` to create a new message.
  */
 export const CreatePolicyResponseSchema = /*@__PURE__*/
-  messageDesc(file_routeplane_policy_v1_policy_service, 5);
+  messageDesc(file_routeplane_policy_v1_policy_service, 1);
 
 /**
  * Describes the message routeplane.policy.v1.GetPolicyRequest.
  * Use `create(GetPolicyRequestSchema)` to create a new message.
  */
 export const GetPolicyRequestSchema = /*@__PURE__*/
-  messageDesc(file_routeplane_policy_v1_policy_service, 6);
+  messageDesc(file_routeplane_policy_v1_policy_service, 2);
 
 /**
  * Describes the message routeplane.policy.v1.GetPolicyResponse.
  * Use `create(GetPolicyResponseSchema)` to create a new message.
  */
 export const GetPolicyResponseSchema = /*@__PURE__*/
-  messageDesc(file_routeplane_policy_v1_policy_service, 7);
+  messageDesc(file_routeplane_policy_v1_policy_service, 3);
 
 /**
  * Describes the message routeplane.policy.v1.ListPoliciesRequest.
  * Use `create(ListPoliciesRequestSchema)` to create a new message.
  */
 export const ListPoliciesRequestSchema = /*@__PURE__*/
-  messageDesc(file_routeplane_policy_v1_policy_service, 8);
+  messageDesc(file_routeplane_policy_v1_policy_service, 4);
 
 /**
  * Describes the message routeplane.policy.v1.ListPoliciesResponse.
  * Use `create(ListPoliciesResponseSchema)` to create a new message.
  */
 export const ListPoliciesResponseSchema = /*@__PURE__*/
-  messageDesc(file_routeplane_policy_v1_policy_service, 9);
+  messageDesc(file_routeplane_policy_v1_policy_service, 5);
 
 /**
  * Describes the message routeplane.policy.v1.BindPolicyRequest.
  * Use `create(BindPolicyRequestSchema)` to create a new message.
  */
 export const BindPolicyRequestSchema = /*@__PURE__*/
-  messageDesc(file_routeplane_policy_v1_policy_service, 10);
+  messageDesc(file_routeplane_policy_v1_policy_service, 6);
 
 /**
  * Describes the message routeplane.policy.v1.BindPolicyResponse.
  * Use `create(BindPolicyResponseSchema)` to create a new message.
  */
 export const BindPolicyResponseSchema = /*@__PURE__*/
-  messageDesc(file_routeplane_policy_v1_policy_service, 11);
-
-/**
- * Describes the enum routeplane.policy.v1.PolicyKind.
- */
-export const PolicyKindSchema = /*@__PURE__*/
-  enumDesc(file_routeplane_policy_v1_policy_service, 0);
-
-/**
- * What a policy is about.
- *
- * @generated from enum routeplane.policy.v1.PolicyKind
- */
-export const PolicyKind = /*@__PURE__*/
-  tsEnum(PolicyKindSchema);
-
-/**
- * Describes the enum routeplane.policy.v1.BudgetWindow.
- */
-export const BudgetWindowSchema = /*@__PURE__*/
-  enumDesc(file_routeplane_policy_v1_policy_service, 1);
-
-/**
- * Over which time a budget counts.
- *
- * @generated from enum routeplane.policy.v1.BudgetWindow
- */
-export const BudgetWindow = /*@__PURE__*/
-  tsEnum(BudgetWindowSchema);
-
-/**
- * Describes the enum routeplane.policy.v1.PrincipalType.
- */
-export const PrincipalTypeSchema = /*@__PURE__*/
-  enumDesc(file_routeplane_policy_v1_policy_service, 2);
-
-/**
- * What a policy can be bound to.
- *
- * @generated from enum routeplane.policy.v1.PrincipalType
- */
-export const PrincipalType = /*@__PURE__*/
-  tsEnum(PrincipalTypeSchema);
+  messageDesc(file_routeplane_policy_v1_policy_service, 7);
 
 /**
  * Policies: what keys may do. A policy binds nothing until it is bound to a principal.

@@ -1,0 +1,150 @@
+import type { MessageInitShape } from "@bufbuild/protobuf";
+import type { BudgetWindow } from "@routeplane/admission";
+import {
+  type BudgetSpec as ProtoBudget,
+  type BudgetSpecSchema,
+  BudgetWindow as ProtoWindow,
+  type ContentPattern as ProtoPattern,
+  type ContentPatternSchema,
+  type GuardrailSpec as ProtoGuardrail,
+  type GuardrailSpecSchema,
+  PatternAction,
+  PatternScope,
+  type PolicySpec as ProtoSpec,
+  type PolicySpecSchema,
+  type PresetSpec as ProtoPreset,
+  type PresetSpecSchema,
+  type RateLimitSpec as ProtoRateLimit,
+} from "@routeplane/contracts/policy";
+import { invalidField, present } from "@routeplane/domain";
+import type {
+  BudgetSpec,
+  ContentPattern,
+  GuardrailSpec,
+  PolicySpec,
+  PresetSpec,
+  RateLimitSpec,
+} from "../domain/policy.ts";
+
+const WINDOWS: Readonly<Record<BudgetWindow, ProtoWindow>> = {
+  hour: ProtoWindow.HOUR,
+  day: ProtoWindow.DAY,
+  week: ProtoWindow.WEEK,
+  month: ProtoWindow.MONTH,
+  total: ProtoWindow.TOTAL,
+};
+
+const ACTIONS: Readonly<Record<ContentPattern["action"], PatternAction>> = {
+  block: PatternAction.BLOCK,
+  redact: PatternAction.REDACT,
+};
+
+const SCOPES: Readonly<Record<ContentPattern["appliesTo"], PatternScope>> = {
+  request: PatternScope.REQUEST,
+  response: PatternScope.RESPONSE,
+  both: PatternScope.BOTH,
+};
+
+export function fromProtoSpec(spec: ProtoSpec | undefined): PolicySpec {
+  switch (spec?.kind.case) {
+    case "budget":
+      return { kind: "budget", ...fromProtoBudget(spec.kind.value) };
+    case "guardrail":
+      return { kind: "guardrail", ...fromProtoGuardrail(spec.kind.value) };
+    case "rateLimit":
+      return { kind: "rate_limit", ...fromProtoRateLimit(spec.kind.value) };
+    case "preset":
+      return { kind: "preset", ...fromProtoPreset(spec.kind.value) };
+    case undefined:
+      throw invalidField("spec", "must say what the policy limits");
+  }
+}
+
+export function toProtoSpec(spec: PolicySpec): MessageInitShape<typeof PolicySpecSchema> {
+  switch (spec.kind) {
+    case "budget":
+      return { kind: { case: "budget", value: toProtoBudget(spec) } };
+    case "guardrail":
+      return { kind: { case: "guardrail", value: toProtoGuardrail(spec) } };
+    case "rate_limit":
+      return { kind: { case: "rateLimit", value: toProtoRateLimit(spec) } };
+    case "preset":
+      return { kind: { case: "preset", value: toProtoPreset(spec) } };
+  }
+}
+
+function fromProtoBudget({ window, limitMicroUsd }: ProtoBudget): BudgetSpec {
+  return { window: wordOf(WINDOWS, window), limitMicroUsd };
+}
+
+function toProtoBudget({ window, limitMicroUsd }: BudgetSpec): MessageInitShape<typeof BudgetSpecSchema> {
+  return { window: WINDOWS[window], limitMicroUsd };
+}
+
+function fromProtoRateLimit({ windowSecs, maxRequests, maxTokens, maxConcurrent }: ProtoRateLimit): RateLimitSpec {
+  return { windowSecs, ...present({ maxRequests, maxTokens, maxConcurrent }) };
+}
+
+function toProtoRateLimit({ windowSecs, maxRequests, maxTokens, maxConcurrent }: RateLimitSpec) {
+  return { windowSecs, ...present({ maxRequests, maxTokens, maxConcurrent }) };
+}
+
+function fromProtoGuardrail(guardrail: ProtoGuardrail): GuardrailSpec {
+  const { modelAllow, modelDeny, maxRequestTokens, allowStreaming, contentPatterns } = guardrail;
+  return present({
+    modelAllow: modelAllow?.models,
+    modelDeny: modelDeny?.models,
+    // At most 9e15.
+    maxRequestTokens: maxRequestTokens === undefined ? undefined : Number(maxRequestTokens),
+    allowStreaming,
+    contentPatterns: contentPatterns.length === 0 ? undefined : contentPatterns.map(fromProtoPattern),
+  });
+}
+
+function toProtoGuardrail(guardrail: GuardrailSpec): MessageInitShape<typeof GuardrailSpecSchema> {
+  const { modelAllow, modelDeny, maxRequestTokens, allowStreaming, contentPatterns = [] } = guardrail;
+  return {
+    contentPatterns: contentPatterns.map(toProtoPattern),
+    ...present({
+      modelAllow: modelAllow && { models: [...modelAllow] },
+      modelDeny: modelDeny && { models: [...modelDeny] },
+      maxRequestTokens: maxRequestTokens === undefined ? undefined : BigInt(maxRequestTokens),
+      allowStreaming,
+    }),
+  };
+}
+
+function fromProtoPattern({ name, pattern, action, appliesTo }: ProtoPattern): ContentPattern {
+  return {
+    name,
+    pattern,
+    action: wordOf(ACTIONS, action || PatternAction.BLOCK),
+    appliesTo: wordOf(SCOPES, appliesTo || PatternScope.BOTH),
+  };
+}
+
+function toProtoPattern(pattern: ContentPattern): MessageInitShape<typeof ContentPatternSchema> {
+  return { ...pattern, action: ACTIONS[pattern.action], appliesTo: SCOPES[pattern.appliesTo] };
+}
+
+function fromProtoPreset({ guardrail, rateLimit, budget }: ProtoPreset): PresetSpec {
+  return present({
+    guardrail: guardrail && fromProtoGuardrail(guardrail),
+    rateLimit: rateLimit && fromProtoRateLimit(rateLimit),
+    budget: budget && fromProtoBudget(budget),
+  });
+}
+
+function toProtoPreset({ guardrail, rateLimit, budget }: PresetSpec): MessageInitShape<typeof PresetSpecSchema> {
+  return present({
+    guardrail: guardrail && toProtoGuardrail(guardrail),
+    rateLimit: rateLimit && toProtoRateLimit(rateLimit),
+    budget: budget && toProtoBudget(budget),
+  });
+}
+
+/** The contract takes none but known numbers. */
+function wordOf<Word extends string>(words: Readonly<Record<Word, number>>, number: number): Word {
+  for (const word in words) if (words[word] === number) return word;
+  throw new Error(`${number} is none of ${Object.keys(words).join(", ")}`);
+}
