@@ -25,6 +25,12 @@ const EXCEPTIONS: Readonly<Record<string, string>> = {
     "the owner's trigger counts, and no process can",
   "auth.changes/counted_by_owner: lets rows through that the transaction's setting does not name": "of the one row",
   "auth.changes/read_by_process: lets rows through that the transaction's setting does not name": "of the one row",
+  "policy.changes: has no namespace_id that is not null": "one row that counts changes and holds nothing of any tenant",
+  "policy.changes_pkey: is unique and does not start with namespace_id": "keeps that row the only one",
+  "policy.changes/counted_by_owner: is for everyone, or for a role that is no process's":
+    "the owner's trigger counts, and no process can",
+  "policy.changes/counted_by_owner: lets rows through that the transaction's setting does not name": "of the one row",
+  "policy.changes/read_by_process: lets rows through that the transaction's setting does not name": "of the one row",
   'auth.operators.pepper_id: is an id that is not collated "C"': "names an entry of the configuration; never sorted",
   'auth.key_secrets.pepper_id: is an id that is not collated "C"': "names an entry of the configuration; never sorted",
   "usage.requests/aggregator_writes: lets rows through that the transaction's setting does not name":

@@ -1,3 +1,4 @@
+export { announceChanges, changeCounter } from "./change-schema.ts";
 export {
   type Database,
   type DatabaseOptions,

@@ -1,3 +1,4 @@
+export { type BreakableTransport, breakable } from "./breakable-transport.ts";
 export { cloneDatabase, type TestDatabase } from "./clone-database.ts";
 export { connectGrpc, type GrpcClient, type GrpcOptions } from "./grpc-client.ts";
 export { eventually } from "./eventually.ts";

@@ -2,11 +2,10 @@ import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import { mintToken } from "@routeplane/credentials";
 import { DomainError } from "@routeplane/domain";
 import { createVerifier, type Principal, type Verifier, type VerifierOptions } from "@routeplane/rpc";
-import { eventually } from "@routeplane/testing";
+import { type BreakableTransport, breakable, eventually } from "@routeplane/testing";
 import { type RawBuilder, sql } from "kysely";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { type AuthUnderTest, startAuthUnderTest } from "./auth-under-test.ts";
-import { type BreakableTransport, breakable } from "./breakable-transport.ts";
 
 /** A service that verifies through one auth process, while keys are changed through another. */
 

@@ -3,8 +3,10 @@ import { auditService, createAuditStore } from "@routeplane/audit";
 import * as contracts from "@routeplane/contracts/policy";
 import { redactTokens } from "@routeplane/credentials";
 import type { Clock } from "@routeplane/domain";
-import { type Database, openDatabase } from "@routeplane/postgres";
+import { type Database, followChanges, openDatabase } from "@routeplane/postgres";
 import {
+  type ChangeFeed,
+  createChangeFeed,
   createVerifier,
   healthRoutes,
   mount,
@@ -21,6 +23,7 @@ import type { Config } from "./config.ts";
 import { createAdmission } from "./domain/admission.ts";
 import { createBind } from "./domain/binder.ts";
 import { admissionService } from "./handlers/admission-service.ts";
+import { enforcementService } from "./handlers/enforcement-service.ts";
 import { policyService } from "./handlers/policy-service.ts";
 import { createLedger } from "./store/ledger.ts";
 import { createPolicyStore } from "./store/policy-store.ts";
@@ -35,16 +38,27 @@ export async function startPolicy(config: Config): Promise<RunningProcess> {
     keepPlans: true,
   });
   const auth = serviceTransport({ url: config.authUrl, serviceToken: config.serviceToken });
+  const changes = createChangeFeed();
+  const source = followChanges({
+    url: config.databaseUrl,
+    schema: "policy",
+    feed: changes,
+    onLost: (cause) => log.warn({ err: cause }, "the connection that follows changes is lost"),
+  });
   warmValidation(publishedServices().policy);
-  const { verifier, ...served } = wirePolicy({ config, database, auth, log, clock: Date.now });
+  const { verifier, ...served } = wirePolicy({ config, database, changes, auth, log, clock: Date.now });
   const server = await startRpcServer({ ...config, ...served });
   const grpcServer = await startGrpcServer({ ...config, ...served, port: config.grpcPort });
-  return { log, components: [{ name: database.name, stop: () => database.stop() }, verifier, server, grpcServer] };
+  // Watches never end by themselves: they are ended before the servers wait for their calls.
+  const watches = { name: "watches of changes", stop: async () => changes.close() };
+  const pool = { name: database.name, stop: () => database.stop() };
+  return { log, components: [pool, source, verifier, server, grpcServer, watches] };
 }
 
 export interface PolicyWiring {
   readonly config: Pick<Config, "serviceToken" | "holdTtlMs">;
   readonly database: Database<PolicySchema>;
+  readonly changes: ChangeFeed;
   /** To the auth service. */
   readonly auth: Transport;
   readonly log: Logger;
@@ -52,7 +66,7 @@ export interface PolicyWiring {
 }
 
 /** The service without its process: what it serves, the chain that every call passes through, and what that holds. */
-export function wirePolicy({ config, database, auth, log, clock }: PolicyWiring) {
+export function wirePolicy({ config, database, changes, auth, log, clock }: PolicyWiring) {
   const { serviceToken, holdTtlMs } = config;
   const policies = createPolicyStore(database);
   const bind = createBind(policies, createKeyDirectory(auth), clock);
@@ -62,6 +76,7 @@ export function wirePolicy({ config, database, auth, log, clock }: PolicyWiring)
   const routes = (router: ConnectRouter): void => {
     router.service(contracts.PolicyService, policyService(policies, bind, clock));
     router.service(contracts.AdmissionService, admission);
+    router.service(contracts.EnforcementService, enforcementService(changes));
     router.service(contracts.AuditService, auditService(createAuditStore(database)));
     healthRoutes(ready)(router);
   };

@@ -6,8 +6,8 @@ import { BadRequestSchema, ErrorInfoSchema } from "@routeplane/contracts/google-
 import { AdmissionService, PolicyService } from "@routeplane/contracts/policy";
 import { mintToken } from "@routeplane/credentials";
 import { type Id, newId, notFound } from "@routeplane/domain";
-import { type Database, openDatabase } from "@routeplane/postgres";
-import { toConnectError } from "@routeplane/rpc";
+import { type Database, followChanges, openDatabase } from "@routeplane/postgres";
+import { createChangeFeed, toConnectError } from "@routeplane/rpc";
 import { createLogger } from "@routeplane/runtime";
 import { cloneDatabase } from "@routeplane/testing";
 import { type RawBuilder, sql } from "kysely";
@@ -50,15 +50,15 @@ export async function startPolicyUnderTest() {
     openDatabase({ url, schema: "policy", applicationName: "policy-test", maxConnections, keepPlans: true });
   const database = open(clone.url("routeplane_policy"));
   const admin = open(clone.adminUrl);
-  const opened = [database, admin];
+  const opened: { stop(): Promise<void> }[] = [database, admin];
   const auth = authStandIn();
   const logged: string[] = [];
   const log = createLogger("policy", (line) => (logged.push(line), ""), "debug");
   const config = { serviceToken: SERVICE_TOKEN, holdTtlMs: HOLD_TTL_MS };
-  const wire = (on: Database<PolicySchema>) =>
-    wirePolicy({ config, database: on, auth: auth.transport, log, clock: Date.now });
-  const serve = (on: Database<PolicySchema>): Transport => {
-    const { routes, interceptors } = wire(on);
+  const wire = (on: Database<PolicySchema>, changes = createChangeFeed()) =>
+    wirePolicy({ config, database: on, changes, auth: auth.transport, log, clock: Date.now });
+  const serve = (on: Database<PolicySchema>, changes = createChangeFeed()): Transport => {
+    const { routes, interceptors } = wire(on, changes);
     return createRouterTransport(routes, { router: { interceptors } });
   };
   const transport = serve(database);
@@ -74,6 +74,7 @@ export async function startPolicyUnderTest() {
     logged,
     transport,
     as: (token: string) => clients(transport, token),
+    asService: (transport: Transport) => authorized(transport, SERVICE_TOKEN),
     admission: createAdmission(createLedger(database), HOLD_TTL_MS),
     policies,
     /** The service where Postgres does not listen. */
@@ -82,6 +83,19 @@ export async function startPolicyUnderTest() {
       opened.push(nowhere);
       const unserved = serve(nowhere);
       return { transport: unserved, as: (token: string) => clients(unserved, token) };
+    },
+    /** Another process of the service, that follows changes: a transport that calls it as a service. */
+    follower(): Transport {
+      const own = open(clone.url("routeplane_policy"));
+      const changes = createChangeFeed();
+      const source = followChanges({
+        url: clone.url("routeplane_policy"),
+        schema: "policy",
+        feed: changes,
+        onLost: () => {},
+      });
+      opened.push(own, source);
+      return authorized(serve(own, changes), SERVICE_TOKEN);
     },
     /** As another replica of the service. */
     replica(): Admission {
@@ -224,14 +238,21 @@ function authStandIn() {
   };
 }
 
-function clients(transport: Transport, token: string) {
-  const authorized: Transport = {
-    unary: (method, signal, timeoutMs, header, input, contextValues) => {
-      const headers = new Headers(header);
-      if (token !== "") headers.set("authorization", `Bearer ${token}`);
-      return transport.unary(method, signal, timeoutMs, headers, input, contextValues);
-    },
-    stream: transport.stream.bind(transport),
+function authorized(transport: Transport, token: string): Transport {
+  const authorize = (header: ConstructorParameters<typeof Headers>[0]): Headers => {
+    const headers = new Headers(header);
+    if (token !== "") headers.set("authorization", `Bearer ${token}`);
+    return headers;
   };
-  return { policies: createClient(PolicyService, authorized), admission: createClient(AdmissionService, authorized) };
+  return {
+    unary: (method, signal, timeoutMs, header, input, contextValues) =>
+      transport.unary(method, signal, timeoutMs, authorize(header), input, contextValues),
+    stream: (method, signal, timeoutMs, header, input, contextValues) =>
+      transport.stream(method, signal, timeoutMs, authorize(header), input, contextValues),
+  };
+}
+
+function clients(transport: Transport, token: string) {
+  const as = authorized(transport, token);
+  return { policies: createClient(PolicyService, as), admission: createClient(AdmissionService, as) };
 }

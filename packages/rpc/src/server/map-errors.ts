@@ -1,18 +1,31 @@
-import { Code, type Interceptor } from "@connectrpc/connect";
+import { Code, type ConnectError, type Interceptor } from "@connectrpc/connect";
 import type { Logger } from "@routeplane/runtime";
 import { toConnectError } from "../errors.ts";
 
 /** Turns whatever was thrown into the error that the caller sees; what the caller must not see is logged. */
 export function mapErrors(log: Logger): Interceptor {
   return (next) => async (request) => {
-    try {
-      return await next(request);
-    } catch (error) {
+    const mapped = (error: unknown): ConnectError => {
       const connect = toConnectError(error);
       if (connect.code === Code.Internal || connect.code === Code.Unavailable) {
         log.error({ err: error, requestId: request.header.get("x-request-id") }, "call failed");
       }
-      throw connect;
+      return connect;
+    };
+    try {
+      const response = await next(request);
+      return response.stream ? { ...response, message: withErrors(response.message, mapped) } : response;
+    } catch (error) {
+      throw mapped(error);
     }
   };
+}
+
+/** A stream's handler runs, and may fail, while it is read. */
+async function* withErrors<T>(messages: AsyncIterable<T>, map: (error: unknown) => ConnectError): AsyncIterable<T> {
+  try {
+    yield* messages;
+  } catch (error) {
+    throw map(error);
+  }
 }

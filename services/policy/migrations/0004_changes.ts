@@ -1,0 +1,13 @@
+import { announceChanges, changeCounter } from "@routeplane/postgres";
+import type { Kysely } from "kysely";
+
+/** The change feed: whatever alters what applies to the keys of a namespace is announced, with the namespace as its subject. */
+export async function up(db: Kysely<unknown>): Promise<void> {
+  const statements = [
+    ...changeCounter({ schema: "policy", owner: "routeplane_policy_owner", role: "routeplane_policy" }),
+    // A policy that is new is bound to nothing yet.
+    announceChanges("policies", "update or delete", "namespace_id"),
+    announceChanges("bindings", "insert or update or delete", "namespace_id"),
+  ];
+  for (const statement of statements) await statement.execute(db);
+}
