@@ -37,7 +37,7 @@ export default defineConfig({
   },
   overrides: [
     forbid(["packages/**"], SERVICES, DRIVERS),
-    forbid(["packages/{domain,credentials,admission}/**"], SERVICES, DRIVERS, WIRE, DATABASE, BROKER),
+    forbid(["packages/{domain,credentials,admission,guardrails}/**"], SERVICES, DRIVERS, WIRE, DATABASE, BROKER),
     forbid(["packages/postgres/**"], SERVICES, WIRE, BROKER, ["nats"]),
     forbid(["packages/{testing,standalone}/**"], SERVICES, ["nats"]),
     forbid(["packages/events/**"], SERVICES, DATABASE, ["pg"]),
