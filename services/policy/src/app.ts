@@ -25,6 +25,7 @@ import { createBind } from "./domain/binder.ts";
 import { admissionService } from "./handlers/admission-service.ts";
 import { enforcementService } from "./handlers/enforcement-service.ts";
 import { policyService } from "./handlers/policy-service.ts";
+import { createAppliedPolicies } from "./store/applied-policies.ts";
 import { createLedger } from "./store/ledger.ts";
 import { createPolicyStore } from "./store/policy-store.ts";
 import type { PolicySchema } from "./store/schema.ts";
@@ -76,7 +77,7 @@ export function wirePolicy({ config, database, changes, auth, log, clock }: Poli
   const routes = (router: ConnectRouter): void => {
     router.service(contracts.PolicyService, policyService(policies, bind, clock));
     router.service(contracts.AdmissionService, admission);
-    router.service(contracts.EnforcementService, enforcementService(changes));
+    router.service(contracts.EnforcementService, enforcementService(createAppliedPolicies(database), changes));
     router.service(contracts.AuditService, auditService(createAuditStore(database)));
     healthRoutes(ready)(router);
   };

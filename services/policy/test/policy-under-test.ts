@@ -3,7 +3,7 @@ import { type BudgetWindow } from "@routeplane/admission";
 import { VerificationService } from "@routeplane/contracts/auth";
 import { Reason } from "@routeplane/contracts/errors";
 import { BadRequestSchema, ErrorInfoSchema } from "@routeplane/contracts/google-rpc";
-import { AdmissionService, PolicyService } from "@routeplane/contracts/policy";
+import { AdmissionService, EnforcementService, PolicyService } from "@routeplane/contracts/policy";
 import { mintToken } from "@routeplane/credentials";
 import { type Id, newId, notFound } from "@routeplane/domain";
 import { type Database, followChanges, openDatabase } from "@routeplane/postgres";
@@ -14,7 +14,7 @@ import { type RawBuilder, sql } from "kysely";
 import { expect } from "vitest";
 import { wirePolicy } from "../src/app.ts";
 import { type Admission, type AdmissionRequest, createAdmission } from "../src/domain/admission.ts";
-import { newPolicy } from "../src/domain/policy.ts";
+import { type BindingMode, newPolicy, type PolicySpec } from "../src/domain/policy.ts";
 import { createLedger } from "../src/store/ledger.ts";
 import { createPolicyStore } from "../src/store/policy-store.ts";
 import type { PolicySchema } from "../src/store/schema.ts";
@@ -103,25 +103,22 @@ export async function startPolicyUnderTest() {
       opened.push(another);
       return createAdmission(createLedger(another), HOLD_TTL_MS);
     },
-    /** A budget bound to a key or, failing that, to the namespace. */
-    async budget(namespaceId: Id<"ns">, limitMicroUsd: bigint, keyId?: Id<"key">, window: BudgetWindow = "day") {
-      const spec = { kind: "budget", window, limitMicroUsd } as const;
-      const policy = newPolicy(namespaceId, `budget ${newId("pol")}`, spec, Date.now());
+    /** A policy bound to a key or, failing that, to the namespace. */
+    async bound(namespaceId: Id<"ns">, spec: PolicySpec, keyId?: Id<"key">, mode: BindingMode = "enforce") {
+      const policy = newPolicy(namespaceId, `${spec.kind} ${newId("pol")}`, spec, Date.now());
       await policies.add(policy);
       const principal =
         keyId === undefined
           ? ({ type: "namespace", id: namespaceId } as const)
           : ({ type: "api_key", id: keyId } as const);
-      const binding = {
-        id: newId("bnd"),
-        namespaceId,
-        policyId: policy.id,
-        principal,
-        mode: "enforce" as const,
-        createdAt: new Date(),
-      };
+      const policyId = policy.id;
+      const binding = { id: newId("bnd"), namespaceId, policyId, principal, mode, createdAt: new Date() };
       await policies.bind(binding);
       return { policy, binding };
+    },
+    /** A budget bound to a key or, failing that, to the namespace. */
+    budget(namespaceId: Id<"ns">, limitMicroUsd: bigint, keyId?: Id<"key">, window: BudgetWindow = "day") {
+      return service.bound(namespaceId, { kind: "budget", window, limitMicroUsd }, keyId);
     },
     /** As the superuser: what time would do, or what should never happen. */
     async tamper(statement: RawBuilder<unknown>): Promise<void> {
@@ -254,5 +251,9 @@ function authorized(transport: Transport, token: string): Transport {
 
 function clients(transport: Transport, token: string) {
   const as = authorized(transport, token);
-  return { policies: createClient(PolicyService, as), admission: createClient(AdmissionService, as) };
+  return {
+    policies: createClient(PolicyService, as),
+    admission: createClient(AdmissionService, as),
+    enforcement: createClient(EnforcementService, as),
+  };
 }

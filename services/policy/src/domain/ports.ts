@@ -1,6 +1,7 @@
 import type { Id } from "@routeplane/domain";
+import type { Applied } from "./applied-policy.ts";
 import type { AppliedBudget, Hold, HoldChange } from "./hold.ts";
-import type { Binding, Policy, PolicyKind } from "./policy.ts";
+import type { Binding, Policy, PolicyKind, PolicySpec } from "./policy.ts";
 
 /** A page of a list in order of id, and whether there is more. */
 export interface Page<T> {
@@ -24,6 +25,16 @@ export interface PolicyStore {
   list(namespaceId: Id<"ns">, page: PolicyPageRequest): Promise<Page<Policy>>;
   /** Adds it unless its policy is bound to its principal already; the binding that is there now. Undefined: no such policy. */
   bind(binding: Binding): Promise<Binding | undefined>;
+}
+
+/** What applies to a key. */
+export interface AppliedPolicies {
+  /**
+   * Every policy bound to the namespace or to a key of the lineage, in order of binding id; without those switched off.
+   *
+   * @throws Error if one of them cannot be read: whoever is to enforce it must refuse
+   */
+  of(namespaceId: Id<"ns">, lineage: readonly Id<"key">[]): Promise<readonly Applied<PolicySpec>[]>;
 }
 
 /** What the auth service knows of keys. */

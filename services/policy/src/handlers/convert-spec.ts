@@ -101,7 +101,7 @@ function fromProtoGuardrail(guardrail: ProtoGuardrail): GuardrailSpec {
   });
 }
 
-function toProtoGuardrail(guardrail: GuardrailSpec): MessageInitShape<typeof GuardrailSpecSchema> {
+export function toProtoGuardrail(guardrail: GuardrailSpec): MessageInitShape<typeof GuardrailSpecSchema> {
   const { modelAllow, modelDeny, maxRequestTokens, allowStreaming, contentPatterns = [] } = guardrail;
   return {
     contentPatterns: contentPatterns.map(toProtoPattern),

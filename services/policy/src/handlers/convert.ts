@@ -2,6 +2,7 @@ import type { MessageInitShape } from "@bufbuild/protobuf";
 import {
   type AdmitRequest,
   type AdmitResponseSchema,
+  type AppliedGuardrailSchema,
   BindingMode as ProtoMode,
   type BindingSchema,
   type BindPolicyRequest,
@@ -12,16 +13,18 @@ import {
 import { invalidField, requireId } from "@routeplane/domain";
 import { toTimestamp } from "@routeplane/rpc";
 import type { AdmissionAnswer, AdmissionRequest } from "../domain/admission.ts";
+import type { Applied } from "../domain/applied-policy.ts";
 import {
   type Binding,
   type BindingMode,
   type BoundPrincipal,
   etagOf,
+  type GuardrailSpec,
   type Policy,
   POLICY_KINDS,
   type PolicyKind,
 } from "../domain/policy.ts";
-import { toProtoSpec } from "./convert-spec.ts";
+import { toProtoGuardrail, toProtoSpec } from "./convert-spec.ts";
 
 const PRINCIPAL_TYPES: Readonly<Record<BoundPrincipal["type"], PrincipalType>> = {
   namespace: PrincipalType.NAMESPACE,
@@ -69,6 +72,15 @@ export function fromProtoMode(mode: ProtoMode): BindingMode {
 export function toProtoBinding(binding: Binding): MessageInitShape<typeof BindingSchema> {
   const { id, policyId, principal, mode, createdAt } = binding;
   return { id, policyId, ...toProtoPrincipal(principal), mode: MODES[mode], createdAt: toTimestamp(createdAt) };
+}
+
+export function toProtoAppliedGuardrail({
+  principal,
+  mode,
+  spec,
+  ...source
+}: Applied<GuardrailSpec>): MessageInitShape<typeof AppliedGuardrailSchema> {
+  return { ...source, ...toProtoPrincipal(principal), mode: MODES[mode], spec: toProtoGuardrail(spec) };
 }
 
 function toProtoPrincipal({ type, id }: BoundPrincipal) {

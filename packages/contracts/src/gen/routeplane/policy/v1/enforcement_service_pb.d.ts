@@ -4,11 +4,122 @@
 
 import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
 import type { Message } from "@bufbuild/protobuf";
+import type { BindingMode, PrincipalType } from "./policy_pb.js";
+import type { GuardrailSpec } from "./policy_spec_pb.js";
 
 /**
  * Describes the file routeplane/policy/v1/enforcement_service.proto.
  */
 export declare const file_routeplane_policy_v1_enforcement_service: GenFile;
+
+/**
+ * Request of ListAppliedGuardrails.
+ *
+ * @generated from message routeplane.policy.v1.ListAppliedGuardrailsRequest
+ */
+export declare type ListAppliedGuardrailsRequest = Message<"routeplane.policy.v1.ListAppliedGuardrailsRequest"> & {
+  /**
+   * `ns_…` of the key.
+   *
+   * @generated from field: string namespace_id = 1;
+   */
+  namespaceId: string;
+
+  /**
+   * Key ids from the root key down to the key.
+   *
+   * @generated from field: repeated string lineage = 2;
+   */
+  lineage: string[];
+};
+
+/**
+ * Describes the message routeplane.policy.v1.ListAppliedGuardrailsRequest.
+ * Use `create(ListAppliedGuardrailsRequestSchema)` to create a new message.
+ */
+export declare const ListAppliedGuardrailsRequestSchema: GenMessage<ListAppliedGuardrailsRequest>;
+
+/**
+ * Response of ListAppliedGuardrails.
+ *
+ * @generated from message routeplane.policy.v1.ListAppliedGuardrailsResponse
+ */
+export declare type ListAppliedGuardrailsResponse = Message<"routeplane.policy.v1.ListAppliedGuardrailsResponse"> & {
+  /**
+   * In order of binding id.
+   *
+   * @generated from field: repeated routeplane.policy.v1.AppliedGuardrail guardrails = 1;
+   */
+  guardrails: AppliedGuardrail[];
+};
+
+/**
+ * Describes the message routeplane.policy.v1.ListAppliedGuardrailsResponse.
+ * Use `create(ListAppliedGuardrailsResponseSchema)` to create a new message.
+ */
+export declare const ListAppliedGuardrailsResponseSchema: GenMessage<ListAppliedGuardrailsResponse>;
+
+/**
+ * A guardrail and where it comes from.
+ *
+ * @generated from message routeplane.policy.v1.AppliedGuardrail
+ */
+export declare type AppliedGuardrail = Message<"routeplane.policy.v1.AppliedGuardrail"> & {
+  /**
+   * `pol_…`; of kind guardrail, or of kind preset with a guardrail in it.
+   *
+   * @generated from field: string policy_id = 1;
+   */
+  policyId: string;
+
+  /**
+   * Name of that policy.
+   *
+   * @generated from field: string policy_name = 2;
+   */
+  policyName: string;
+
+  /**
+   * `bnd_…` through which it applies.
+   *
+   * @generated from field: string binding_id = 3;
+   */
+  bindingId: string;
+
+  /**
+   * What that binding is on.
+   *
+   * @generated from field: routeplane.policy.v1.PrincipalType principal_type = 4;
+   */
+  principalType: PrincipalType;
+
+  /**
+   * `ns_…` or `key_…` that it is on.
+   *
+   * @generated from field: string principal_id = 5;
+   */
+  principalId: string;
+
+  /**
+   * Whether it decides anything.
+   *
+   * @generated from field: routeplane.policy.v1.BindingMode mode = 6;
+   */
+  mode: BindingMode;
+
+  /**
+   * What it says.
+   *
+   * @generated from field: routeplane.policy.v1.GuardrailSpec spec = 7;
+   */
+  spec?: GuardrailSpec | undefined;
+};
+
+/**
+ * Describes the message routeplane.policy.v1.AppliedGuardrail.
+ * Use `create(AppliedGuardrailSchema)` to create a new message.
+ */
+export declare const AppliedGuardrailSchema: GenMessage<AppliedGuardrail>;
 
 /**
  * Request of WatchPolicyChanges.
@@ -57,6 +168,18 @@ export declare const WatchPolicyChangesResponseSchema: GenMessage<WatchPolicyCha
  * @generated from service routeplane.policy.v1.EnforcementService
  */
 export declare const EnforcementService: GenService<{
+  /**
+   * Lists every guardrail that applies to a key: of the policies bound to its namespace and to the keys of its lineage, those
+   * in presets included, those that are switched off left out. Whoever enforces them must refuse while this fails.
+   * Errors: INTERNAL if one of the policies cannot be read.
+   *
+   * @generated from rpc routeplane.policy.v1.EnforcementService.ListAppliedGuardrails
+   */
+  listAppliedGuardrails: {
+    methodKind: "unary";
+    input: typeof ListAppliedGuardrailsRequestSchema;
+    output: typeof ListAppliedGuardrailsResponseSchema;
+  },
   /**
    * Says what changes, from now until the caller hangs up, so that it may keep answers of this service in the meantime.
    * Changes are numbered without a hole, in the order in which they were committed. The first message, and one every second,

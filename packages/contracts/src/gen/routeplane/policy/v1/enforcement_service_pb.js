@@ -3,27 +3,51 @@
 /* eslint-disable */
 
 import { fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
+import { file_buf_validate_validate } from "../../../buf/validate/validate_pb.js";
 import { file_routeplane_access_v1_access } from "../../access/v1/access_pb.js";
+import { file_routeplane_policy_v1_policy } from "./policy_pb.js";
+import { file_routeplane_policy_v1_policy_spec } from "./policy_spec_pb.js";
 
 /**
  * Describes the file routeplane/policy/v1/enforcement_service.proto.
  */
 export const file_routeplane_policy_v1_enforcement_service = /*@__PURE__*/
-  fileDesc("Ci5yb3V0ZXBsYW5lL3BvbGljeS92MS9lbmZvcmNlbWVudF9zZXJ2aWNlLnByb3RvEhRyb3V0ZXBsYW5lLnBvbGljeS52MSIbChlXYXRjaFBvbGljeUNoYW5nZXNSZXF1ZXN0IkIKGldhdGNoUG9saWN5Q2hhbmdlc1Jlc3BvbnNlEhAKCHNlcXVlbmNlGAEgASgDEhIKCnN1YmplY3RfaWQYAiABKAkyngEKEkVuZm9yY2VtZW50U2VydmljZRKHAQoSV2F0Y2hQb2xpY3lDaGFuZ2VzEi8ucm91dGVwbGFuZS5wb2xpY3kudjEuV2F0Y2hQb2xpY3lDaGFuZ2VzUmVxdWVzdBowLnJvdXRlcGxhbmUucG9saWN5LnYxLldhdGNoUG9saWN5Q2hhbmdlc1Jlc3BvbnNlIgyiuxgIaW50ZXJuYWwwAWIGcHJvdG8z", [file_routeplane_access_v1_access]);
+  fileDesc("Ci5yb3V0ZXBsYW5lL3BvbGljeS92MS9lbmZvcmNlbWVudF9zZXJ2aWNlLnByb3RvEhRyb3V0ZXBsYW5lLnBvbGljeS52MSJRChxMaXN0QXBwbGllZEd1YXJkcmFpbHNSZXF1ZXN0EhQKDG5hbWVzcGFjZV9pZBgBIAEoCRIbCgdsaW5lYWdlGAIgAygJQgq6SAeSAQQIARBAIlsKHUxpc3RBcHBsaWVkR3VhcmRyYWlsc1Jlc3BvbnNlEjoKCmd1YXJkcmFpbHMYASADKAsyJi5yb3V0ZXBsYW5lLnBvbGljeS52MS5BcHBsaWVkR3VhcmRyYWlsIoUCChBBcHBsaWVkR3VhcmRyYWlsEhEKCXBvbGljeV9pZBgBIAEoCRITCgtwb2xpY3lfbmFtZRgCIAEoCRISCgpiaW5kaW5nX2lkGAMgASgJEjsKDnByaW5jaXBhbF90eXBlGAQgASgOMiMucm91dGVwbGFuZS5wb2xpY3kudjEuUHJpbmNpcGFsVHlwZRIUCgxwcmluY2lwYWxfaWQYBSABKAkSLwoEbW9kZRgGIAEoDjIhLnJvdXRlcGxhbmUucG9saWN5LnYxLkJpbmRpbmdNb2RlEjEKBHNwZWMYByABKAsyIy5yb3V0ZXBsYW5lLnBvbGljeS52MS5HdWFyZHJhaWxTcGVjIhsKGVdhdGNoUG9saWN5Q2hhbmdlc1JlcXVlc3QiQgoaV2F0Y2hQb2xpY3lDaGFuZ2VzUmVzcG9uc2USEAoIc2VxdWVuY2UYASABKAMSEgoKc3ViamVjdF9pZBgCIAEoCTKvAgoSRW5mb3JjZW1lbnRTZXJ2aWNlEo4BChVMaXN0QXBwbGllZEd1YXJkcmFpbHMSMi5yb3V0ZXBsYW5lLnBvbGljeS52MS5MaXN0QXBwbGllZEd1YXJkcmFpbHNSZXF1ZXN0GjMucm91dGVwbGFuZS5wb2xpY3kudjEuTGlzdEFwcGxpZWRHdWFyZHJhaWxzUmVzcG9uc2UiDKK7GAhpbnRlcm5hbBKHAQoSV2F0Y2hQb2xpY3lDaGFuZ2VzEi8ucm91dGVwbGFuZS5wb2xpY3kudjEuV2F0Y2hQb2xpY3lDaGFuZ2VzUmVxdWVzdBowLnJvdXRlcGxhbmUucG9saWN5LnYxLldhdGNoUG9saWN5Q2hhbmdlc1Jlc3BvbnNlIgyiuxgIaW50ZXJuYWwwAWIGcHJvdG8z", [file_buf_validate_validate, file_routeplane_access_v1_access, file_routeplane_policy_v1_policy, file_routeplane_policy_v1_policy_spec]);
+
+/**
+ * Describes the message routeplane.policy.v1.ListAppliedGuardrailsRequest.
+ * Use `create(ListAppliedGuardrailsRequestSchema)` to create a new message.
+ */
+export const ListAppliedGuardrailsRequestSchema = /*@__PURE__*/
+  messageDesc(file_routeplane_policy_v1_enforcement_service, 0);
+
+/**
+ * Describes the message routeplane.policy.v1.ListAppliedGuardrailsResponse.
+ * Use `create(ListAppliedGuardrailsResponseSchema)` to create a new message.
+ */
+export const ListAppliedGuardrailsResponseSchema = /*@__PURE__*/
+  messageDesc(file_routeplane_policy_v1_enforcement_service, 1);
+
+/**
+ * Describes the message routeplane.policy.v1.AppliedGuardrail.
+ * Use `create(AppliedGuardrailSchema)` to create a new message.
+ */
+export const AppliedGuardrailSchema = /*@__PURE__*/
+  messageDesc(file_routeplane_policy_v1_enforcement_service, 2);
 
 /**
  * Describes the message routeplane.policy.v1.WatchPolicyChangesRequest.
  * Use `create(WatchPolicyChangesRequestSchema)` to create a new message.
  */
 export const WatchPolicyChangesRequestSchema = /*@__PURE__*/
-  messageDesc(file_routeplane_policy_v1_enforcement_service, 0);
+  messageDesc(file_routeplane_policy_v1_enforcement_service, 3);
 
 /**
  * Describes the message routeplane.policy.v1.WatchPolicyChangesResponse.
  * Use `create(WatchPolicyChangesResponseSchema)` to create a new message.
  */
 export const WatchPolicyChangesResponseSchema = /*@__PURE__*/
-  messageDesc(file_routeplane_policy_v1_enforcement_service, 1);
+  messageDesc(file_routeplane_policy_v1_enforcement_service, 4);
 
 /**
  * What the gateways of the node need to enforce policies by themselves.

@@ -1,0 +1,116 @@
+import { Code, createClient } from "@connectrpc/connect";
+import {
+  BindingMode,
+  EnforcementService,
+  PatternAction,
+  PatternScope,
+  PrincipalType,
+} from "@routeplane/contracts/policy";
+import { type Id, newId } from "@routeplane/domain";
+import { sql } from "kysely";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { type PolicyUnderTest, refusal, startPolicyUnderTest } from "./policy-under-test.ts";
+
+let policy: PolicyUnderTest;
+beforeAll(async () => {
+  policy = await startPolicyUnderTest();
+});
+afterAll(() => policy.stop());
+
+const enforcement = () => createClient(EnforcementService, policy.asService(policy.transport));
+
+async function appliedTo(namespaceId: Id<"ns">, lineage: readonly Id<"key">[]) {
+  return (await enforcement().listAppliedGuardrails({ namespaceId, lineage: [...lineage] })).guardrails;
+}
+
+/** A namespace, a key in it and one below that. */
+function family() {
+  const namespaceId = newId("ns");
+  const parent = policy.key(namespaceId);
+  return { namespaceId, parent, child: policy.key(namespaceId, parent) };
+}
+
+const NO_STREAMS = { kind: "guardrail", allowStreaming: false } as const;
+
+describe("the guardrails that apply to a key", () => {
+  it("are those of its namespace, of itself and of every key above it, each with where it comes from", async () => {
+    const { namespaceId, parent, child } = family();
+    const sibling = policy.key(namespaceId, parent);
+    const onAll = await policy.bound(namespaceId, NO_STREAMS);
+    const onParent = await policy.bound(namespaceId, NO_STREAMS, parent.id);
+    const onChild = await policy.bound(namespaceId, NO_STREAMS, child.id, "shadow");
+    await policy.bound(namespaceId, NO_STREAMS, sibling.id);
+    const source = ({ policy: { id, name }, binding }: typeof onAll) => ({
+      policyId: id,
+      policyName: name,
+      bindingId: binding.id,
+      principalId: binding.principal.id,
+    });
+    const { NAMESPACE, API_KEY } = PrincipalType;
+    const { ENFORCE, SHADOW } = BindingMode;
+    expect(await appliedTo(namespaceId, child.lineage)).toMatchObject([
+      { ...source(onAll), principalType: NAMESPACE, mode: ENFORCE, spec: { allowStreaming: false } },
+      { ...source(onParent), principalType: API_KEY, mode: ENFORCE },
+      { ...source(onChild), principalType: API_KEY, mode: SHADOW },
+    ]);
+    expect(await appliedTo(namespaceId, parent.lineage)).toMatchObject([source(onAll), source(onParent)]);
+  });
+
+  it("are in presets too, and say everything that was written, an empty allow-list apart from none", async () => {
+    const { namespaceId, parent } = family();
+    const guardrail = {
+      modelAllow: [],
+      modelDeny: ["openai/gpt-4*"],
+      maxRequestTokens: 9_000_000_000_000_000,
+      contentPatterns: [{ name: "card", pattern: "[0-9]{16}", action: "redact", appliesTo: "response" }],
+    } as const;
+    await policy.bound(namespaceId, { kind: "preset", guardrail, budget: { window: "day", limitMicroUsd: 5n } });
+    const { REDACT } = PatternAction;
+    const [applied, ...others] = await appliedTo(namespaceId, parent.lineage);
+    expect(others).toEqual([]);
+    expect(applied?.spec).toMatchObject({
+      modelAllow: { models: [] },
+      modelDeny: { models: ["openai/gpt-4*"] },
+      maxRequestTokens: 9_000_000_000_000_000n,
+      contentPatterns: [{ name: "card", pattern: "[0-9]{16}", action: REDACT, appliesTo: PatternScope.RESPONSE }],
+    });
+    expect(applied?.spec?.allowStreaming).toBeUndefined();
+  });
+
+  it("are no budgets, no presets without one, none that is switched off, and none of another namespace", async () => {
+    const { namespaceId, parent } = family();
+    await policy.budget(namespaceId, 5n);
+    await policy.bound(namespaceId, { kind: "preset", rateLimit: { windowSecs: 1, maxRequests: 1n } });
+    const { policy: off } = await policy.bound(namespaceId, NO_STREAMS);
+    await policy.tamper(sql`update policies set disabled_at = now() where id = ${off.id}`);
+    await policy.bound(newId("ns"), NO_STREAMS, parent.id);
+    expect(await appliedTo(namespaceId, parent.lineage)).toEqual([]);
+  });
+
+  it("cannot be listed while one of them, or anything else that applies, cannot be read", async () => {
+    const { namespaceId, parent } = family();
+    const { policy: made } = await policy.bound(namespaceId, NO_STREAMS);
+    await policy.bound(namespaceId, NO_STREAMS, parent.id);
+    await policy.tamper(sql`update policies set spec = '{"allow_nothing": true}' where id = ${made.id}`);
+    expect(await refusal(appliedTo(namespaceId, parent.lineage))).toMatchObject({ code: Code.Internal });
+  });
+
+  it("are told to the services of the node alone, and for ids that can be", async () => {
+    const { namespaceId, parent } = family();
+    const request = { namespaceId, lineage: [...parent.lineage] };
+    const list = (token: string, request: object) => policy.as(token).enforcement.listAppliedGuardrails(request);
+    expect(await refusal(list(parent.token, request))).toMatchObject({ code: Code.PermissionDenied });
+    const wrong = (change: object) => refusal(enforcement().listAppliedGuardrails({ ...request, ...change }));
+    expect((await wrong({ lineage: [] })).fields).toEqual(["lineage"]);
+    expect(await wrong({ lineage: ["key_x"] })).toMatchObject({ code: Code.NotFound });
+    expect(await wrong({ namespaceId: "default" })).toMatchObject({ code: Code.NotFound });
+  });
+
+  it("are not guessed without the database", async () => {
+    const { namespaceId, parent } = family();
+    const { transport } = policy.withoutDatabase();
+    const request = { namespaceId, lineage: [...parent.lineage] };
+    const call = createClient(EnforcementService, policy.asService(transport)).listAppliedGuardrails(request);
+    expect(await refusal(call)).toMatchObject({ code: Code.Unavailable, metadata: { dependency: "postgres" } });
+  });
+});
