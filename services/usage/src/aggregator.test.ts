@@ -10,6 +10,7 @@ import { cloneDatabase, eventually, startNats, type TestDatabase, type TestNats 
 import { sql } from "kysely";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { type AggregatorProcess, spawnAggregator } from "../test/aggregator-process.ts";
+import { totalsIn } from "../test/queries.ts";
 import { pendingRequest, settledRequest, usageEvent } from "../test/requests.ts";
 import type { UsageTotals } from "./domain/usage.ts";
 import type { UsageSchema } from "./store/schema.ts";
@@ -17,7 +18,6 @@ import { createUsageStore } from "./store/usage-store.ts";
 
 vi.setConfig({ testTimeout: 180_000 });
 
-const EVERYTHING = { from: new Date("2000-01-01T00:00:00Z"), to: new Date("2100-01-01T00:00:00Z") };
 const HEALTH_PORT = /"port":(\d+)/;
 
 let clone: TestDatabase;
@@ -57,7 +57,7 @@ function aggregator(): AggregatorProcess {
 const REDELIVERED_BY_MS = 40_000;
 const TIMEOUT = { timeout: 2 * REDELIVERED_BY_MS };
 
-const totals = (namespaceId: Id<"ns">) => createUsageStore(database).totals(namespaceId, EVERYTHING);
+const totals = (namespaceId: Id<"ns">) => totalsIn(createUsageStore(database), namespaceId);
 
 /** Publishes both events of `count` requests; every cost differs, so that no loss can make up for a doubling. */
 function publishRequests(count: number, namespaceId: Id<"ns">, paceMs = 0) {

@@ -1,6 +1,6 @@
 import type { Id } from "@routeplane/domain";
 import type { LoggedRequest } from "./request.ts";
-import type { UsageRange, UsageTotals } from "./usage.ts";
+import type { UsageGroup, UsageQuery } from "./usage.ts";
 
 /** The one writer of the request log. */
 export interface RequestLog {
@@ -22,7 +22,12 @@ export class UnstorableError extends Error {
 
 /** What the query API reads: one namespace at a time. */
 export interface UsageStore {
-  totals(namespaceId: Id<"ns">, range: UsageRange): Promise<UsageTotals>;
+  /**
+   * In order of time if hours or days are told apart, then by what was spent, most first.
+   *
+   * @throws DomainError INVALID_ARGUMENT if there are more groups than `MAX_GROUPS`
+   */
+  usage(namespaceId: Id<"ns">, query: UsageQuery): Promise<readonly UsageGroup[]>;
   /** Newest first: those with an id below `before`, if it is given. */
   list(namespaceId: Id<"ns">, page: PageRequest): Promise<Page>;
 }

@@ -1,4 +1,5 @@
-import { type Clock, invalidField } from "@routeplane/domain";
+import { type Clock, type Id, invalidField } from "@routeplane/domain";
+import type { RequestStatus } from "./request.ts";
 
 /** Half-open: `from` counts, `to` does not. */
 export interface UsageRange {
@@ -14,7 +15,89 @@ export interface UsageTotals {
   readonly costNanoUsd: bigint;
 }
 
-const DEFAULT_RANGE_MS = 30 * 24 * 60 * 60 * 1000;
+/** What usage can be broken down by. */
+export type Dimension = "key" | "model" | "provider" | "status" | "hour" | "day";
+
+export interface UsageQuery {
+  readonly range: UsageRange;
+  /** Empty: one group of everything. */
+  readonly groupBy: readonly Dimension[];
+  /** Undefined: every key. */
+  readonly keyId: Id<"key"> | undefined;
+  /** Undefined: every model. */
+  readonly model: string | undefined;
+}
+
+/** Totals of the requests that are alike in every dimension of the query; of a dimension that was not asked for, undefined. */
+export interface UsageGroup extends UsageTotals {
+  readonly keyId: Id<"key"> | undefined;
+  readonly model: string | undefined;
+  readonly provider: string | undefined;
+  readonly status: RequestStatus | undefined;
+  /** First moment of the hour, in UTC. */
+  readonly hour: Date | undefined;
+  /** First moment of the day, in UTC. */
+  readonly day: Date | undefined;
+}
+
+/** More are refused: nobody reads them, and an answer has an end. */
+export const MAX_GROUPS = 10_000;
+
+export const NO_USAGE: UsageTotals = { requestCount: 0n, promptTokens: 0n, completionTokens: 0n, costNanoUsd: 0n };
+
+/** What the groups of a query, which have no request in common, amount to. */
+export function totalOf(groups: readonly UsageTotals[]): UsageTotals {
+  return groups.reduce(
+    (sum, group) => ({
+      requestCount: sum.requestCount + group.requestCount,
+      promptTokens: sum.promptTokens + group.promptTokens,
+      completionTokens: sum.completionTokens + group.completionTokens,
+      costNanoUsd: sum.costNanoUsd + group.costNanoUsd,
+    }),
+    NO_USAGE,
+  );
+}
+
+/** A range, cut where the sums that are kept of whole days and hours can stand in for requests. */
+export interface RangeParts {
+  readonly days: readonly UsageRange[];
+  readonly hours: readonly UsageRange[];
+  /** Less than an hour at either end: read from the requests themselves, so that the totals of any range are exact. */
+  readonly moments: readonly UsageRange[];
+}
+
+const HOUR_MS = 60 * 60 * 1000;
+const DAY_MS = 24 * HOUR_MS;
+
+/** The parts of a range, none of them empty; without whole days if hours must be told apart. */
+export function partsOf(range: UsageRange, byHour: boolean): RangeParts {
+  const whole = { days: wholeUnits(range, DAY_MS), hours: wholeUnits(range, HOUR_MS) };
+  const days = byHour ? undefined : whole.days;
+  return {
+    days: days === undefined ? [] : [days],
+    hours: whole.hours === undefined ? [] : without(whole.hours, days),
+    moments: without(range, whole.hours),
+  };
+}
+
+/** The whole hours or days of UTC in a range; undefined if there are none. */
+function wholeUnits({ from, to }: UsageRange, unitMs: number): UsageRange | undefined {
+  const first = Math.ceil(from.getTime() / unitMs) * unitMs;
+  const end = Math.floor(to.getTime() / unitMs) * unitMs;
+  return first < end ? { from: new Date(first), to: new Date(end) } : undefined;
+}
+
+/** What is left of a range on either side of `middle`, which lies within it. */
+function without(range: UsageRange, middle: UsageRange | undefined): readonly UsageRange[] {
+  if (middle === undefined) return [range];
+  const sides = [
+    { from: range.from, to: middle.from },
+    { from: middle.to, to: range.to },
+  ];
+  return sides.filter(({ from, to }) => from < to);
+}
+
+const DEFAULT_RANGE_MS = 30 * DAY_MS;
 const MIN_TIME_MS = Date.parse("0001-01-01T00:00:00Z");
 const MAX_TIME_MS = Date.parse("9999-12-31T23:59:59.999Z");
 

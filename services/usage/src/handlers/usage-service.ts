@@ -3,7 +3,7 @@ import type { UsageService } from "@routeplane/contracts/usage";
 import { type Clock, nanoToMicro, parseId } from "@routeplane/domain";
 import { fromPageToken, fromTimestamp, keyPrincipalOf, toPageToken, toTimestamp } from "@routeplane/rpc";
 import type { UsageStore } from "../domain/ports.ts";
-import { usageRange } from "../domain/usage.ts";
+import { totalOf, usageRange } from "../domain/usage.ts";
 import { toProtoLoggedRequest } from "./convert.ts";
 
 const DEFAULT_PAGE_SIZE = 25;
@@ -12,7 +12,8 @@ export function usageService(usage: UsageStore, clock: Clock): ServiceImpl<typeo
   return {
     async getUsage({ from, to }, context) {
       const range = usageRange(fromTimestamp(from), fromTimestamp(to), clock);
-      const totals = await usage.totals(keyPrincipalOf(context).namespaceId, range);
+      const query = { range, groupBy: [], keyId: undefined, model: undefined };
+      const totals = totalOf(await usage.usage(keyPrincipalOf(context).namespaceId, query));
       return {
         from: toTimestamp(range.from),
         to: toTimestamp(range.to),

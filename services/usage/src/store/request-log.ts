@@ -2,10 +2,11 @@ import { type Database, isDataFault } from "@routeplane/postgres";
 import { sql } from "kysely";
 import { type RequestLog, UnstorableError } from "../domain/ports.ts";
 import type { LoggedRequest } from "../domain/request.ts";
+import { type Columns, names, unnest } from "./columns.ts";
+import { addToRollups, ROLLUP_DELTAS, WRITTEN } from "./rollups.ts";
 import { toRequestRow } from "./rows.ts";
-import type { RequestRow, UsageSchema } from "./schema.ts";
+import type { RequestRow, RollupRow, UsageSchema } from "./schema.ts";
 
-/** Column and type of every column of the table: each travels as one array, so that a batch of any size is one statement. */
 const COLUMNS = {
   namespace_id: "text",
   id: "text",
@@ -25,7 +26,7 @@ const COLUMNS = {
   error_code: "text",
   denied_by_policy_id: "text",
   completed_at: "timestamptz",
-} as const satisfies Record<keyof RequestRow, string>;
+} as const satisfies Columns<RequestRow>;
 
 /** What a settlement replaces in the row that an admission wrote. */
 const SETTLED = [
@@ -47,7 +48,10 @@ export function createRequestLog(database: Database<UsageSchema>): RequestLog {
   return {
     async record(requests) {
       try {
-        await database.within({}, (transaction) => upsert(requests).execute(transaction));
+        await database.within({}, async (transaction) => {
+          const { rows } = await upsert(requests).execute(transaction);
+          await addToRollups(transaction, rows);
+        });
       } catch (error) {
         if (!isDataFault(error)) throw error;
         throw new UnstorableError("the database refuses a value", { cause: error });
@@ -62,19 +66,20 @@ export function createRequestLog(database: Database<UsageSchema>): RequestLog {
   };
 }
 
-/** The conflict with the row's key is where a request becomes one row, however often its events arrive. */
+/**
+ * The conflict with the row's key is where a request becomes one row, however often its events arrive. Returns what that
+ * changed in the sums.
+ */
 function upsert(requests: readonly LoggedRequest[]) {
-  const rows = requests.map(toRequestRow);
-  const columns = sql.join(Object.keys(COLUMNS).map((column) => sql.ref(column)));
-  const arrays = Object.entries(COLUMNS).map(([column, type]) => {
-    const values = rows.map((row) => row[column as keyof RequestRow]);
-    return sql`${sql.val(values)}::${sql.raw(type)}[]`;
-  });
+  const columns = names(Object.keys(COLUMNS));
   const settle = SETTLED.map((column) => sql`${sql.ref(column)} = excluded.${sql.ref(column)}`);
-  return sql`
-    insert into requests as logged (${columns})
-    select ${columns} from unnest(${sql.join(arrays)}) as event (${columns})
-    order by namespace_id, id, created_at
-    on conflict (namespace_id, id, created_at) do update set ${sql.join(settle)}
-    where logged.status = 'pending' and excluded.status <> 'pending'`;
+  return sql<RollupRow>`
+    with written as (
+      insert into requests as logged (${columns})
+      select ${columns} from ${unnest(COLUMNS, requests.map(toRequestRow))} as event (${columns})
+      order by namespace_id, id, created_at
+      on conflict (namespace_id, id, created_at) do update set ${sql.join(settle)}
+      where logged.status = 'pending' and excluded.status <> 'pending'
+      returning ${WRITTEN}
+    ) ${ROLLUP_DELTAS}`;
 }

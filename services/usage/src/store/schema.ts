@@ -4,6 +4,23 @@ import type { RequestStatus } from "../domain/request.ts";
 /** The tables as the migrations leave them. */
 export interface UsageSchema {
   readonly requests: RequestRow;
+  readonly rollups_hourly: RollupRow;
+  readonly rollups_daily: RollupRow;
+}
+
+/** Sums over the requests of an hour or a day; also what is added to them. */
+export interface RollupRow {
+  namespace_id: Id<"ns">;
+  /** First moment of the hour or the day, in UTC. */
+  bucket: Date;
+  key_id: Id<"key">;
+  model: string;
+  provider: string;
+  status: RequestStatus;
+  request_count: bigint;
+  prompt_tokens: bigint;
+  completion_tokens: bigint;
+  cost_nano_usd: bigint;
 }
 
 export interface RequestRow {

@@ -4,6 +4,7 @@ import { cloneDatabase, type TestDatabase } from "@routeplane/testing";
 import fc from "fast-check";
 import { sql } from "kysely";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { totalsIn } from "../../test/queries.ts";
 import { pendingRequest, requestIds, settledRequest } from "../../test/requests.ts";
 import { merge } from "../domain/merging.ts";
 import { type RequestLog, UnstorableError, type UsageStore } from "../domain/ports.ts";
@@ -34,7 +35,6 @@ function open(url: string): Database<UsageSchema> {
   return openDatabase<UsageSchema>({ url, schema: "usage", applicationName: "test" });
 }
 
-const everything = { from: new Date("2000-01-01T00:00:00Z"), to: new Date("2100-01-01T00:00:00Z") };
 const firstPage = { size: 1_000, before: undefined };
 
 describe("recording", () => {
@@ -113,7 +113,7 @@ describe("recording", () => {
     );
     await Promise.all(writers);
     await log.record(merge(settled));
-    const { requestCount, costNanoUsd } = await usage.totals(namespaceId, everything);
+    const { requestCount, costNanoUsd } = await totalsIn(usage, namespaceId);
     expect({ requestCount, costNanoUsd }).toEqual({ requestCount: 200n, costNanoUsd: 200n * 1_234_000n });
   });
 
@@ -214,13 +214,13 @@ describe("reading", () => {
       ]),
     );
     const may = { from: new Date("2026-05-01T00:00:00Z"), to: new Date("2026-06-01T00:00:00Z") };
-    expect(await usage.totals(namespaceId, may)).toEqual({
+    expect(await totalsIn(usage, namespaceId, may)).toEqual({
       requestCount: 3n,
       promptTokens: 24n,
       completionTokens: 68n,
       costNanoUsd: 2_468_000n,
     });
-    expect(await usage.totals(newId("ns"), may)).toEqual({
+    expect(await totalsIn(usage, newId("ns"), may)).toEqual({
       requestCount: 0n,
       promptTokens: 0n,
       completionTokens: 0n,

@@ -1,0 +1,193 @@
+import { type Id, newId } from "@routeplane/domain";
+import { type Database, migrateToLatest, openDatabase } from "@routeplane/postgres";
+import { cloneDatabase, type TestDatabase } from "@routeplane/testing";
+import fc from "fast-check";
+import { sql } from "kysely";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { migrations } from "../../migrations/index.ts";
+import { totalsIn, usageQuery } from "../../test/queries.ts";
+import { pendingRequest, settledRequest } from "../../test/requests.ts";
+import { merge } from "../domain/merging.ts";
+import type { RequestLog, UsageStore } from "../domain/ports.ts";
+import type { LoggedRequest } from "../domain/request.ts";
+import { NO_USAGE, totalOf, type UsageRange, type UsageTotals } from "../domain/usage.ts";
+import { createRequestLog } from "./request-log.ts";
+import type { UsageSchema } from "./schema.ts";
+import { createUsageStore } from "./usage-store.ts";
+
+let clone: TestDatabase;
+let admin: Database<UsageSchema>;
+let query: Database<UsageSchema>;
+let aggregator: Database<UsageSchema>;
+let log: RequestLog;
+let usage: UsageStore;
+
+beforeAll(async () => {
+  clone = await cloneDatabase();
+  admin = open(clone.adminUrl);
+  query = open(clone.url("routeplane_usage"));
+  aggregator = open(clone.url("routeplane_aggregator"));
+  log = createRequestLog(aggregator);
+  usage = createUsageStore(query);
+});
+
+afterAll(async () => {
+  await Promise.all([admin.stop(), query.stop(), aggregator.stop()]);
+  await clone.drop();
+});
+
+function open(url: string): Database<UsageSchema> {
+  return openDatabase<UsageSchema>({ url, schema: "usage", applicationName: "test" });
+}
+
+/** Every sum that differs from that of the rows of its hour or day; a row of zeros is as good as none. */
+async function differences(): Promise<readonly unknown[]> {
+  const compare = (table: string, unit: string) => sql`
+    select * from (
+      select namespace_id, date_trunc(${sql.lit(unit)}, created_at, 'UTC') as bucket, key_id, model, provider, status,
+        count(*) as request_count, sum(prompt_tokens) as prompt_tokens, sum(completion_tokens) as completion_tokens,
+        sum(cost_nano_usd) as cost_nano_usd
+      from requests group by 1, 2, 3, 4, 5, 6
+    ) as summed
+    full join (
+      select * from ${sql.table(table)}
+      where (request_count, prompt_tokens, completion_tokens, cost_nano_usd) <> (0, 0, 0, 0)
+    ) as kept using (namespace_id, bucket, key_id, model, provider, status, request_count, prompt_tokens,
+      completion_tokens, cost_nano_usd)
+    where summed.namespace_id is null or kept.namespace_id is null`;
+  return admin.within({}, async (tx) => [
+    ...(await compare("rollups_hourly", "hour").execute(tx)).rows,
+    ...(await compare("rollups_daily", "day").execute(tx)).rows,
+  ]);
+}
+
+const KEYS = [newId("key"), newId("key")];
+const START_MS = Date.parse("2026-03-28T22:00:00Z");
+const SPAN_MS = 3 * 24 * 60 * 60 * 1000;
+
+/** A request somewhere in three days, as it is in the end. */
+const request = fc
+  .record({
+    key: fc.constantFrom(...KEYS),
+    model: fc.constantFrom("small", "large"),
+    provider: fc.constantFrom("one", "two"),
+    atMs: fc.oneof(
+      fc.nat(SPAN_MS),
+      fc.constantFrom(0, 2, 26, 50).map((hours) => hours * 3_600_000),
+    ),
+    status: fc.constantFrom("succeeded", "failed", "cancelled", "denied", "pending"),
+    cost: fc.integer({ min: 0, max: 999 }),
+  })
+  .map(({ key, model, provider, atMs, status, cost }) => (namespaceId: Id<"ns">): LoggedRequest => {
+    const pending = pendingRequest({ namespaceId, keyId: key, model, provider, createdAt: new Date(START_MS + atMs) });
+    if (status === "pending") return pending;
+    return settledRequest(pending, { status, costNanoUsd: status === "denied" ? 0n : BigInt(cost) * 1_000n });
+  });
+
+const range = fc.tuple(fc.nat(SPAN_MS), fc.nat(SPAN_MS)).map(([one, two]): UsageRange => ({
+  from: new Date(START_MS + Math.min(one, two)),
+  to: new Date(START_MS + Math.max(one, two) + 1),
+}));
+
+function admitted({ namespaceId, id, keyId, model, provider, createdAt }: LoggedRequest): LoggedRequest {
+  return pendingRequest({ namespaceId, id, keyId, model, provider, createdAt });
+}
+
+function sumOf(requests: readonly LoggedRequest[]): UsageTotals {
+  return totalOf(requests.map((each) => ({ ...each, requestCount: 1n })));
+}
+
+describe("the sums by hour and day", () => {
+  test("are those of the rows, whatever order, repetition and batching the events come in", async () => {
+    const shape = fc.record({
+      requests: fc.array(request, { minLength: 1, maxLength: 25 }),
+      ranges: fc.array(range, { minLength: 3, maxLength: 3 }),
+      seed: fc.infiniteStream(fc.nat()),
+      cut: fc.integer({ min: 1, max: 12 }),
+    });
+    await fc.assert(
+      fc.asyncProperty(shape, async ({ requests, ranges, seed, cut }) => {
+        const namespaceId = newId("ns");
+        const final = requests.map((make) => make(namespaceId));
+        const events = [...final, ...final.map(admitted), ...final]
+          .map((event) => ({ event, place: seed.next().value ?? 0 }))
+          .toSorted((left, right) => left.place - right.place)
+          .map(({ event }) => event);
+        for (let at = 0; at < events.length; at += cut) await log.record(merge(events.slice(at, at + cut)));
+        const counted = final.filter(({ status }) => status !== "denied");
+        for (const each of ranges) {
+          const inside = counted.filter(({ createdAt }) => createdAt >= each.from && createdAt < each.to);
+          expect(await totalsIn(usage, namespaceId, each)).toEqual(sumOf(inside));
+          const groups = await usage.usage(namespaceId, usageQuery({ range: each, groupBy: ["key", "model", "hour"] }));
+          expect(totalOf(groups)).toEqual(sumOf(inside));
+        }
+      }),
+      { numRuns: 60 },
+    );
+    expect(await differences()).toEqual([]);
+  }, 120_000);
+
+  test("are raised and lowered by many writers at once without a deadlock, and stay those of the rows", async () => {
+    const namespaceId = newId("ns");
+    const models = Array.from({ length: 12 }, (_, index) => `model-${index}`);
+    const make = (_: unknown, index: number) =>
+      pendingRequest({ namespaceId, keyId: KEYS[0]!, model: models[index % models.length]! });
+    const settling = Array.from({ length: 480 }, make);
+    const arriving = Array.from({ length: 480 }, make);
+    await log.record(merge(settling));
+    // Each batch lowers half of the sums of pending requests and raises the other half, another half each.
+    const batches = Array.from({ length: 24 }, (_, batch) => [
+      ...settling.slice(batch * 20, batch * 20 + 20).filter((each) => models.indexOf(each.model) % 2 === batch % 2),
+      ...arriving.slice(batch * 20, batch * 20 + 20).filter((each) => models.indexOf(each.model) % 2 !== batch % 2),
+    ]);
+    const isSettling = new Set(settling);
+    await Promise.all(
+      batches.map((batch) =>
+        log.record(merge(batch.map((each) => (isSettling.has(each) ? settledRequest(each) : each)))),
+      ),
+    );
+    expect(await differences()).toEqual([]);
+  });
+
+  test("nobody's are another's: without a setting there are none, and a foreign namespace's are not seen", async () => {
+    const mine = settledRequest(pendingRequest());
+    await log.record([mine]);
+    expect((await totalsIn(usage, mine.namespaceId)).requestCount).toBe(1n);
+    expect(await totalsIn(usage, newId("ns"))).toEqual(NO_USAGE);
+    for (const table of ["rollups_hourly", "rollups_daily"] as const) {
+      const seen = (scope: { namespaceId?: string }) =>
+        query.within(scope, (tx) => tx.selectFrom(table).select("namespace_id").distinct().execute());
+      expect(await seen({})).toEqual([]);
+      expect(await seen({ namespaceId: mine.namespaceId })).toEqual([{ namespace_id: mine.namespaceId }]);
+    }
+  });
+
+  test("are filled by the migration from the rows of the release before", async () => {
+    const before = await cloneDatabase();
+    const superuser = open(before.adminUrl);
+    const writer = open(before.url("routeplane_aggregator"));
+    try {
+      const namespaceId = newId("ns");
+      const requests = fc.sample(request, 200).map((make) => make(namespaceId));
+      await createRequestLog(writer).record(merge(requests));
+      const kept = () =>
+        superuser.within({}, async (tx) => {
+          const of = (table: "rollups_hourly" | "rollups_daily") =>
+            tx.selectFrom(table).selectAll().orderBy("bucket").orderBy("key_id").orderBy("model").orderBy("provider");
+          const [hourly, daily] = [of("rollups_hourly"), of("rollups_daily")];
+          return [await hourly.orderBy("status").execute(), await daily.orderBy("status").execute()];
+        });
+      const maintained = await kept();
+      await superuser.within({}, async (tx) => {
+        await sql`drop table rollups_hourly, rollups_daily`.execute(tx);
+        await sql`delete from kysely_migration where name >= '0003'`.execute(tx);
+      });
+      await migrateToLatest({ url: before.url("routeplane_usage_owner"), schema: "usage", migrations });
+      expect(maintained[0]?.length).toBeGreaterThan(10);
+      expect(await kept()).toEqual(maintained);
+    } finally {
+      await Promise.all([superuser.stop(), writer.stop()]);
+      await before.drop();
+    }
+  });
+});

@@ -1,0 +1,100 @@
+import type { Transaction } from "@routeplane/postgres";
+import { type RawBuilder, sql } from "kysely";
+import { type Columns, names, unnest } from "./columns.ts";
+import type { RollupRow, UsageSchema } from "./schema.ts";
+
+const IDENTITY = {
+  namespace_id: "text",
+  bucket: "timestamptz",
+  key_id: "text",
+  model: "text",
+  provider: "text",
+  status: "text",
+} as const;
+
+const COUNTERS = {
+  request_count: "bigint",
+  prompt_tokens: "bigint",
+  completion_tokens: "bigint",
+  cost_nano_usd: "bigint",
+} as const;
+
+const COLUMNS = { ...IDENTITY, ...COUNTERS } satisfies Columns<RollupRow>;
+const identity = Object.keys(IDENTITY);
+const counters = Object.keys(COUNTERS);
+
+/**
+ * Ends a statement that writes rows of the request log and returns `old` and `new` of each (as `written`): what it changed in
+ * the sums by hour. A row that moved from one status to another counts down there and up here.
+ */
+export const ROLLUP_DELTAS = sql`
+  select namespace_id, date_trunc('hour', created_at, 'UTC') as bucket, key_id, model, provider, status,
+    ${sql.join(counters.map((counter) => sql`sum(${sql.ref(counter)})::bigint as ${sql.ref(counter)}`))}
+  from written cross join lateral (values
+    (new_status, 1, new_prompt_tokens, new_completion_tokens, new_cost_nano_usd),
+    (old_status, -1, -old_prompt_tokens, -old_completion_tokens, -old_cost_nano_usd)
+  ) as change (status, ${names(counters)})
+  where status is not null
+  group by 1, 2, 3, 4, 5, 6
+  having ${sql.join(
+    counters.map((counter) => sql`sum(${sql.ref(counter)}) <> 0`),
+    sql` or `,
+  )}`;
+
+/** What `ROLLUP_DELTAS` reads of `written`. */
+export const WRITTEN = sql`
+  new.namespace_id, new.created_at, new.key_id, new.model, new.provider, new.status as new_status, old.status as old_status,
+  ${sql.join(
+    ["prompt_tokens", "completion_tokens", "cost_nano_usd"].map(
+      (counter) =>
+        sql`new.${sql.ref(counter)} as ${sql.ref(`new_${counter}`)}, old.${sql.ref(counter)} as ${sql.ref(`old_${counter}`)}`,
+    ),
+  )}`;
+
+/**
+ * Adds to the sums by hour and by day. Two statements, because a row that is proposed may hold nothing negative: the first
+ * makes and locks every row, in order of key, and adds what is above zero; the second takes off the rest, from rows that are
+ * locked by then. So writers never wait for each other in a circle.
+ */
+export async function addToRollups(transaction: Transaction<UsageSchema>, deltas: readonly RollupRow[]): Promise<void> {
+  if (deltas.length === 0) return;
+  const hourly = sql`select ${names([...identity, ...counters])} from ${unnest(COLUMNS, deltas)} as delta (${names(Object.keys(COLUMNS))})`;
+  const daily = sql`
+    select namespace_id, date_trunc('day', bucket, 'UTC') as bucket, key_id, model, provider, status,
+      ${sql.join(counters.map((counter) => sql`sum(${sql.ref(counter)})::bigint as ${sql.ref(counter)}`))}
+    from hourly_delta group by 1, 2, 3, 4, 5, 6`;
+  const both = (change: (table: string, deltas: string) => RawBuilder<unknown>) => sql`
+    with hourly_delta as materialized (${hourly}),
+      daily_delta as materialized (${daily}),
+      daily as (${change("rollups_daily", "daily_delta")})
+    ${change("rollups_hourly", "hourly_delta")}`;
+  await both(raise).execute(transaction);
+  if (deltas.some(isLowering)) await both(lower).execute(transaction);
+}
+
+function isLowering(delta: RollupRow): boolean {
+  return (
+    delta.request_count < 0n || delta.prompt_tokens < 0n || delta.completion_tokens < 0n || delta.cost_nano_usd < 0n
+  );
+}
+
+function raise(table: string, deltas: string): RawBuilder<unknown> {
+  const additions = counters.map((counter) => sql`greatest(${sql.ref(counter)}, 0)`);
+  const sums = counters.map(
+    (counter) => sql`${sql.ref(counter)} = kept.${sql.ref(counter)} + excluded.${sql.ref(counter)}`,
+  );
+  return sql`
+    insert into ${sql.table(table)} as kept (${names([...identity, ...counters])})
+    select ${names(identity)}, ${sql.join(additions)} from ${sql.table(deltas)}
+    order by ${names(identity)}
+    on conflict (${names(identity)}) do update set ${sql.join(sums)}`;
+}
+
+function lower(table: string, deltas: string): RawBuilder<unknown> {
+  const rests = counters.map((counter) => sql`least(delta.${sql.ref(counter)}, 0)`);
+  const sums = counters.map((counter, index) => sql`${sql.ref(counter)} = kept.${sql.ref(counter)} + ${rests[index]}`);
+  const same = identity.map((column) => sql`kept.${sql.ref(column)} = delta.${sql.ref(column)}`);
+  return sql`
+    update ${sql.table(table)} as kept set ${sql.join(sums)} from ${sql.table(deltas)} as delta
+    where ${sql.join(same, sql` and `)} and least(${sql.join(rests)}) < 0`;
+}
