@@ -18,6 +18,8 @@ const SCOPES = ["audit:*", "inference:*", "keys:*", "policy:*", "usage:*", "name
 let node: TestNode;
 let mine: { token: string; ids: Record<string, string> };
 let theirs: { token: string; ids: Record<string, string> };
+/** Token of an operator credential that is limited to the account of `mine`. */
+let limited: string;
 
 beforeAll(async () => {
   node = await startNode();
@@ -25,6 +27,8 @@ beforeAll(async () => {
     furnish("default"),
     node.cli(["cloud", "namespace", "create", "foreign"]).then(() => furnish("foreign")),
   ]);
+  ({ token: limited } = await mintOperator("default"));
+  theirs.ids["op"] = (await mintOperator("")).operator.id;
 });
 afterAll(() => node.remove());
 
@@ -43,14 +47,21 @@ async function post(url: string, token: string, request: object): Promise<Answer
   return { status: response.status, body: await response.text() };
 }
 
+async function rpc(method: string, token: string, request: object) {
+  const answer = await post(`/routeplane.${method}`, token, request);
+  if (answer.status !== 200) throw new Error(`${method}: ${answer.body}`);
+  return JSON.parse(answer.body);
+}
+
+async function mintOperator(account: string): Promise<{ token: string; operator: { id: string } }> {
+  const scopes = ["accounts:*", "audit:*", "keys:*", "namespaces:*", "operators:*"];
+  const request = { name: "operator", scopes, account };
+  return rpc("auth.v1.OperatorService/MintOperator", await node.operatorKey(), request);
+}
+
 /** A root key of the namespace with a policy bound to it and a request in its log. */
 async function furnish(namespace: string) {
   const operator = await node.operatorKey();
-  const rpc = async (method: string, token: string, request: object) => {
-    const answer = await post(`/routeplane.${method}`, token, request);
-    if (answer.status !== 200) throw new Error(`${method}: ${answer.body}`);
-    return JSON.parse(answer.body);
-  };
   const request = { namespace, name: "root", scopes: SCOPES };
   const { key, token } = await rpc("auth.v1.KeyService/MintRootKey", operator, request);
   const spec = { budget: { window: "BUDGET_WINDOW_DAY", limitMicroUsd: "5000000" } };
@@ -76,11 +87,21 @@ const positions = outside.flatMap((method) =>
 );
 
 /** What each position takes, and the rest of a request in which only that position is wrong. */
-const right: Record<string, { kinds: readonly ("key" | "pol" | "ns")[]; request: () => object }> = {
+interface Right {
+  readonly kinds: readonly ("key" | "pol" | "ns" | "op")[];
+  readonly request: () => object;
+  /** Where it is for operators; by default a key asks. */
+  readonly by?: () => string;
+}
+const byOperator = { by: () => limited };
+const right: Record<string, Right> = {
   "KeyService/GetKey.id": { kinds: ["key"], request: () => ({}) },
   "KeyService/UpdateKey.id": { kinds: ["key"], request: () => ({ name: "x", scopes: ["keys:read"] }) },
   "KeyService/RotateKey.id": { kinds: ["key"], request: () => ({ grace: "0s" }) },
   "KeyService/RevokeKey.id": { kinds: ["key"], request: () => ({}) },
+  "OperatorService/GetOperator.id": { kinds: ["op"], request: () => ({}), ...byOperator },
+  "OperatorService/RotateOperator.id": { kinds: ["op"], request: () => ({ grace: "0s" }), ...byOperator },
+  "OperatorService/RevokeOperator.id": { kinds: ["op"], request: () => ({}), ...byOperator },
   "PolicyService/GetPolicy.id": { kinds: ["pol"], request: () => ({}) },
   "PolicyService/BindPolicy.policy_id": {
     kinds: ["pol"],
@@ -107,7 +128,7 @@ describe("a credential of another namespace", () => {
 
   it.each(cases)(
     "gets the same bytes for a foreign, an unknown and a malformed id in %s",
-    async (name, { kinds, request }) => {
+    async (name, { kinds, request, by = () => mine.token }) => {
       const [service = "", rest = ""] = name.split("/");
       const [methodName, fieldName = ""] = (rest.split(" ")[0] ?? "").split(".");
       const method = outside.find(({ parent, name: own }) => parent.name === service && own === methodName)!;
@@ -115,7 +136,7 @@ describe("a credential of another namespace", () => {
       const wrong = kinds.flatMap((kind) => [theirs.ids[kind]!, newId(kind), `${kind}_x`, "x".repeat(5000)]);
       const hostile = ["", " ", "' or 1=1 --", "\u0000", "../../etc", theirs.ids["bnd"]!];
       const answers = await Promise.all(
-        [...wrong, ...hostile].map((id) => post(path(method), mine.token, { ...request(), [field.jsonName]: id })),
+        [...wrong, ...hostile].map((id) => post(path(method), by(), { ...request(), [field.jsonName]: id })),
       );
       expect(answers[0]).toMatchObject({ status: 404, body: expect.stringContaining('"code":"not_found"') });
       for (const answer of answers) expect(answer).toEqual(answers[0]);

@@ -15,10 +15,20 @@ const EXCEPTIONS: Readonly<Record<string, string>> = {
   "auth.namespaces_account_name_key: is unique and does not start with namespace_id": "unique within the account",
   "auth.namespaces_account_id_fkey: is a reference that does not start with namespace_id on both sides":
     "leads from a namespace to the account above it",
-  "auth.operators: has no namespace_id that is not null": "operators belong to accounts",
-  "auth.operators_pkey: is unique and does not start with namespace_id": "starts with account_id",
+  "auth.operators: has no namespace_id that is not null": "operators belong to the node",
+  "auth.operators_pkey: is unique and does not start with namespace_id": "operators belong to the node",
+  "auth.operators_first: is unique and does not start with namespace_id": "the node has one first operator credential",
   "auth.operators_account_id_fkey: is a reference that does not start with namespace_id on both sides":
-    "leads from an operator to its account",
+    "leads from an operator to the account that it is limited to",
+  "auth.operators_parent_id_fkey: is a reference that does not start with namespace_id on both sides":
+    "leads from an operator to the one that minted it",
+  "auth.operator_secrets: has no namespace_id that is not null": "operators belong to the node",
+  "auth.operator_secrets_pkey: is unique and does not start with namespace_id": "within one operator credential",
+  "auth.operator_secrets_current: is unique and does not start with namespace_id": "within one operator credential",
+  "auth.operator_secrets_operator_id_fkey: is a reference that does not start with namespace_id on both sides":
+    "leads from a secret to its operator",
+  "auth.operator_secrets_account_id_fkey: is a reference that does not start with namespace_id on both sides":
+    "leads from an operator's secret to the account that the operator is limited to",
   "auth.changes: has no namespace_id that is not null": "one row that counts changes and holds nothing of any tenant",
   "auth.changes_pkey: is unique and does not start with namespace_id": "keeps that row the only one",
   "auth.changes/counted_by_owner: is for everyone, or for a role that is no process's":
@@ -31,7 +41,8 @@ const EXCEPTIONS: Readonly<Record<string, string>> = {
     "the owner's trigger counts, and no process can",
   "policy.changes/counted_by_owner: lets rows through that the transaction's setting does not name": "of the one row",
   "policy.changes/read_by_process: lets rows through that the transaction's setting does not name": "of the one row",
-  'auth.operators.pepper_id: is an id that is not collated "C"': "names an entry of the configuration; never sorted",
+  'auth.operator_secrets.pepper_id: is an id that is not collated "C"':
+    "names an entry of the configuration; never sorted",
   'auth.key_secrets.pepper_id: is an id that is not collated "C"': "names an entry of the configuration; never sorted",
   "usage.requests/aggregator_writes: lets rows through that the transaction's setting does not name":
     "the one writer writes for every namespace",

@@ -38,14 +38,14 @@ export function auditService(entries: AuditStore) {
   };
 }
 
-/** A key sees what changed in its namespace; an operator, all of its account. */
+/** A key sees what changed in its namespace; an operator, all of the node, or of the account that it is limited to. */
 function scopeOf(context: HandlerContext): Scope {
   const principal = principalOf(context);
   switch (principal.kind) {
     case "key":
       return { namespaceId: principal.namespaceId };
     case "operator":
-      return { accountId: principal.accountId };
+      return principal.accountId === undefined ? { node: true } : { accountId: principal.accountId };
     case "service":
       throw new Error(`${context.method.name} was let in for a service`);
   }

@@ -15,7 +15,7 @@ export function auditLog(role: string): RawBuilder<unknown>[] {
       -- Empty for what is above namespaces.
       namespace_id text collate "C" not null,
       id text collate "C" not null,
-      -- Who owns it; of what carries no account, the caller's, which is the same. Empty for a service's own doing.
+      -- Who owns it, or, where that is not to be found out, whom the caller belongs to. Empty for what is the node's own.
       account_id text collate "C" not null,
       created_at timestamptz not null,
       actor_type text not null,
@@ -33,7 +33,7 @@ export function auditLog(role: string): RawBuilder<unknown>[] {
     ...isolateBy(table, role, { setting: "account_id", column: "account_id" }),
     sql`grant select, insert on audit_entries to ${sql.id(role)}`,
     NEW_AUDIT_ID,
-    RECORD_CHANGE,
+    recordChange(),
     sql`revoke all on function new_audit_id(), record_change() from public`,
     sql`grant execute on function new_audit_id() to ${sql.id(role)}`,
   ];
@@ -65,9 +65,15 @@ const NEW_AUDIT_ID = sql`
   end
   $body$`;
 
-/** Runs as the role that makes the change, under its row-level security: an entry lies where its change lies. */
-const RECORD_CHANGE = sql`
-  create function record_change() returns trigger language plpgsql as $body$
+/**
+ * The function that the triggers run. It runs as the role that makes the change, under its row-level security: an entry lies
+ * where its change lies.
+ *
+ * @param accountOf SQL that finds the account of a row that carries none, by the JSON `any_row`; null: the caller's
+ */
+export function recordChange(accountOf: RawBuilder<unknown> = sql`null`): RawBuilder<unknown> {
+  return sql`
+  create or replace function record_change() returns trigger language plpgsql as $body$
   declare
     origin jsonb := coalesce(nullif(current_setting('routeplane.origin', true), ''), '{}')::jsonb;
     old_row jsonb := case when tg_op <> 'INSERT' then to_jsonb(old) end;
@@ -89,7 +95,8 @@ const RECORD_CHANGE = sql`
       coalesce(any_row ->> 'namespace_id', case when tg_argv[0] = 'namespace' then any_row ->> 'id' end, ''),
       new_audit_id(),
       coalesce(
-        any_row ->> 'account_id', case when tg_argv[0] = 'account' then any_row ->> 'id' end, origin ->> 'accountId', ''),
+        any_row ->> 'account_id', case when tg_argv[0] = 'account' then any_row ->> 'id' end, ${accountOf},
+        origin ->> 'accountId', ''),
       clock_timestamp(),
       coalesce(origin ->> 'actorType', 'service'),
       coalesce(origin ->> 'actorId', ''),
@@ -103,3 +110,4 @@ const RECORD_CHANGE = sql`
     return null;
   end
   $body$`;
+}

@@ -32,22 +32,26 @@ function hintFor(reason: string, metadata: Readonly<Record<string, string>>): st
     case "CREDENTIAL_EXPIRED":
       return SIGN_IN;
     case "SCOPE_MISSING":
-      return `Use a key that holds ${metadata["scope"] ?? "the scope"}; \`routeplane cloud whoami\` shows what this one holds.`;
+      return `Use a credential that holds ${metadata["scope"] ?? "the scope"}; \`routeplane cloud whoami\` shows what yours holds.`;
     case "NAMESPACE_SUSPENDED":
     case "NAMESPACE_DELETED":
       return "Ask the operator: `routeplane cloud namespace resume` or `restore` brings it back.";
     case "OPERATOR_REQUIRED":
       return "Set ROUTEPLANE_OPERATOR_KEY to the operator's token (rpo_…).";
     case "SCOPE_EXCEEDS_PARENT":
-      return "A key mints at most what it holds itself; `routeplane cloud whoami` shows that. Leave the others out.";
+      return "A credential mints at most what it holds itself; `routeplane cloud whoami` shows that. Leave the others out.";
     case "EXPIRY_EXCEEDS_PARENT":
-      return `A key mints none that outlives it. Latest allowed: ${metadata["expires_at"] ?? "its own expiry"}.`;
+      return `A credential mints none that outlives it. Latest allowed: ${metadata["expires_at"] ?? "its own expiry"}.`;
     case "KEY_OUT_OF_LINEAGE":
       return "Use a key above it; to update or revoke it, a root key of the namespace will do.";
+    case "OPERATOR_OUT_OF_LINEAGE":
+      return "Use the operator credential that minted it, or one above that.";
+    case "NAME_AMBIGUOUS":
+      return "Name it by its id; `routeplane cloud namespace list` shows them all.";
     case "KEY_WIDENED":
       return "Keys only narrow. Mint one that may do more with a key that holds it.";
     case "LINEAGE_TOO_DEEP":
-      return "Mint it with a key further up.";
+      return "Mint it with a credential further up.";
     case "RESOURCE_NOT_FOUND":
       return "Check the id; the `list` commands show what there is in your namespace.";
     case "NAME_TAKEN":

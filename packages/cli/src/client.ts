@@ -1,6 +1,12 @@
 import { type Client, createClient, type Interceptor } from "@connectrpc/connect";
 import { createConnectTransport } from "@connectrpc/connect-node";
-import { AuditService, IdentityService, KeyService, NamespaceService } from "@routeplane/contracts/auth";
+import {
+  AuditService,
+  IdentityService,
+  KeyService,
+  NamespaceService,
+  OperatorService,
+} from "@routeplane/contracts/auth";
 import { AuditService as PolicyAuditService, PolicyService } from "@routeplane/contracts/policy";
 import { UsageService } from "@routeplane/contracts/usage";
 
@@ -9,6 +15,7 @@ export interface NodeClient {
   readonly identity: Client<typeof IdentityService>;
   readonly namespaces: Client<typeof NamespaceService>;
   readonly keys: Client<typeof KeyService>;
+  readonly operators: Client<typeof OperatorService>;
   readonly policies: Client<typeof PolicyService>;
   readonly usage: Client<typeof UsageService>;
   /** Of keys and namespaces. */
@@ -45,6 +52,7 @@ export function createNodeClient({ url, token, onSlow }: NodeClientOptions): Nod
     identity: createClient(IdentityService, transport),
     namespaces: createClient(NamespaceService, transport),
     keys: createClient(KeyService, transport),
+    operators: createClient(OperatorService, transport),
     policies: createClient(PolicyService, transport),
     usage: createClient(UsageService, transport),
     audit: createClient(AuditService, transport),

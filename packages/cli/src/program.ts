@@ -5,6 +5,7 @@ import { addBudgetCommands } from "./commands/budget.ts";
 import { addIdentityCommands } from "./commands/identity.ts";
 import { addKeyCommands } from "./commands/keys.ts";
 import { addNamespaceCommands } from "./commands/namespace.ts";
+import { addOperatorCommands } from "./commands/operator.ts";
 import { addPolicyCommands } from "./commands/policy.ts";
 import { addRequestsCommand } from "./commands/requests.ts";
 import { addUpCommand } from "./commands/up.ts";
@@ -27,7 +28,7 @@ Exit codes:
 Environment:
   ROUTEPLANE_API_KEY       the key to use; wins over the saved login
   ROUTEPLANE_URL           the node's address; wins over the saved one
-  ROUTEPLANE_OPERATOR_KEY  for what only the operator may do (namespace create, keys mint --namespace)
+  ROUTEPLANE_OPERATOR_KEY  for what only an operator may do (operator, namespace create, keys mint --namespace)
   ROUTEPLANE_HOME          where the login and a local node's state lie (default: .routeplane in the checkout)
   ROUTEPLANE_PORT          where \`up\` serves
   NO_COLOR                 no colours, even on a terminal
@@ -56,6 +57,7 @@ export function createProgram(context: Context): Command {
   addIdentityCommands(cloud, context);
   addNamespaceCommands(cloud, context);
   addKeyCommands(cloud, context);
+  addOperatorCommands(cloud, context);
   addPolicyCommands(cloud, context);
   addBudgetCommands(cloud, context);
   addUsageCommand(cloud, context);

@@ -1,5 +1,12 @@
 import { describe, expect, it } from "vitest";
-import { effectiveScopes, parseScopes, permits, scopesBeyond } from "./scopes.ts";
+import {
+  ALL_OPERATOR_SCOPES,
+  effectiveScopes,
+  parseOperatorScopes,
+  parseScopes,
+  permits,
+  scopesBeyond,
+} from "./scopes.ts";
 
 describe("scopes", () => {
   it("contain by meaning: keys:* contains keys:read, not the reverse", () => {
@@ -32,5 +39,26 @@ describe("scopes", () => {
     [["keys:read", "keys:read"], "twice"],
   ])("refuse %j", (texts, fault) => {
     expect(parseScopes(texts)).toEqual({ fault: expect.stringContaining(fault) });
+  });
+
+  it.each([
+    [[], "at least one"],
+    [["operators:read", ""], "blank"],
+    [["Operators:read"], 'unknown scope "Operators:read"'],
+    [["*:*"], 'unknown scope "*:*"'],
+    [["operators:read", "operators:*", "operators:read"], '"operators:read" is given twice'],
+  ])("of an operator credential refuse %j", (texts, fault) => {
+    expect(parseOperatorScopes(texts)).toEqual({ fault: expect.stringContaining(fault) });
+  });
+
+  it("of an operator credential are others than those of a key", () => {
+    expect(parseOperatorScopes(["operators:write", "keys:*"])).toEqual({ scopes: ["keys:*", "operators:write"] });
+    for (const scope of ["inference:invoke", "policy:read", "keys:read", "namespace:read"]) {
+      expect(parseOperatorScopes([scope])).toEqual({ fault: expect.stringContaining(`unknown scope "${scope}"`) });
+    }
+    expect(parseScopes(["operators:read"])).toHaveProperty("fault");
+    for (const scope of ["accounts:read", "operators:write", "usage:read"]) {
+      expect(permits(ALL_OPERATOR_SCOPES, scope)).toBe(true);
+    }
   });
 });

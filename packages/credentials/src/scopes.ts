@@ -10,35 +10,73 @@ const ACTIONS = {
   namespace: ["read"],
   policy: ["read", "write"],
   usage: ["read"],
-} as const satisfies Record<string, readonly string[]>;
+} as const satisfies Actions;
 
-type Resource = keyof typeof ACTIONS;
+/** Of an operator credential. A resource that both have, as `audit`, is another one: that of the node, not of a namespace. */
+const OPERATOR_ACTIONS = {
+  accounts: ["read", "write"],
+  audit: ["read"],
+  keys: ["write"],
+  namespaces: ["read", "write"],
+  operators: ["read", "write"],
+  usage: ["read"],
+} as const satisfies Actions;
 
-export type Scope = { [R in Resource]: `${R}:${(typeof ACTIONS)[R][number] | "*"}` }[Resource];
+type Actions = Record<string, readonly string[]>;
+type ScopeOf<A extends Actions> = { [R in keyof A & string]: `${R}:${A[R][number] | "*"}` }[keyof A & string];
+
+export type Scope = ScopeOf<typeof ACTIONS>;
+export type OperatorScope = ScopeOf<typeof OPERATOR_ACTIONS>;
 
 /** What a root key holds unless told otherwise. */
 export const ALL_SCOPES: readonly Scope[] = ["audit:*", "inference:*", "keys:*", "namespace:*", "policy:*", "usage:*"];
 
-const KNOWN: ReadonlySet<string> = new Set(
-  Object.entries(ACTIONS).flatMap(([resource, actions]) => [...actions, "*"].map((action) => `${resource}:${action}`)),
-);
+/** What a node's first operator credential holds. */
+export const ALL_OPERATOR_SCOPES: readonly OperatorScope[] = [
+  "accounts:*",
+  "audit:*",
+  "keys:*",
+  "namespaces:*",
+  "operators:*",
+  "usage:*",
+];
+
+const KNOWN = scopesIn(ACTIONS);
+const KNOWN_TO_OPERATORS = scopesIn(OPERATOR_ACTIONS);
+
+/** The rule of scopes that is broken, or what they are. */
+export type ParsedScopes<S> = { readonly scopes: readonly S[] } | { readonly fault: string };
 
 /**
  * The scopes in `texts`, sorted, or the rule that is broken: at least one, each known (case matters), none twice.
  */
-export function parseScopes(
-  texts: readonly string[],
-): { readonly scopes: readonly Scope[] } | { readonly fault: string } {
+export function parseScopes(texts: readonly string[]): ParsedScopes<Scope> {
+  return parseKnown(texts, KNOWN);
+}
+
+/** As `parseScopes`, for an operator credential. */
+export function parseOperatorScopes(texts: readonly string[]): ParsedScopes<OperatorScope> {
+  return parseKnown(texts, KNOWN_TO_OPERATORS);
+}
+
+function scopesIn<A extends Actions>(actions: A): ReadonlySet<ScopeOf<A>> {
+  const scopes = Object.entries(actions).flatMap(([resource, own]) =>
+    [...own, "*"].map((each) => `${resource}:${each}`),
+  );
+  return new Set(scopes as ScopeOf<A>[]);
+}
+
+function parseKnown<S extends string>(texts: readonly string[], known: ReadonlySet<S>): ParsedScopes<S> {
   if (texts.length === 0) return { fault: "must name at least one scope" };
   if (texts.some((text) => text.trim() === "")) return { fault: "must not hold a blank scope" };
-  const unknown = texts.filter((text) => !KNOWN.has(text));
+  const unknown = texts.filter((text) => !(known as ReadonlySet<string>).has(text));
   if (unknown.length > 0) {
-    const known = [...KNOWN].toSorted().join(" ");
-    return { fault: `unknown scope ${unknown.map(quote).join(", ")}; known scopes: ${known}` };
+    const all = [...known].toSorted().join(" ");
+    return { fault: `unknown scope ${unknown.map(quote).join(", ")}; known scopes: ${all}` };
   }
   const twice = texts.filter((text, index) => texts.indexOf(text) !== index);
   if (twice.length > 0) return { fault: `scope ${twice.map(quote).join(", ")} is given twice` };
-  return { scopes: (texts as readonly Scope[]).toSorted() };
+  return { scopes: (texts as readonly S[]).toSorted() };
 }
 
 /** Whether `held` contains `needed`. */
@@ -47,17 +85,17 @@ export function permits(held: readonly string[], needed: string): boolean {
 }
 
 /** Those of `wanted` that `held` does not contain: empty if `wanted` is a subset by meaning. */
-export function scopesBeyond(wanted: readonly Scope[], held: readonly Scope[]): readonly Scope[] {
+export function scopesBeyond<S extends string>(wanted: readonly S[], held: readonly string[]): readonly S[] {
   return wanted.filter((scope) => !permits(held, scope));
 }
 
-/** What a lineage may do now: the intersection, by meaning, of the scopes of every key in it. */
-export function effectiveScopes(lineage: readonly (readonly Scope[])[]): readonly Scope[] {
+/** What a lineage may do now: the intersection, by meaning, of the scopes of every credential in it. */
+export function effectiveScopes<S extends string>(lineage: readonly (readonly S[])[]): readonly S[] {
   const [first = [], ...rest] = lineage;
-  return rest.reduce(intersect, first);
+  return rest.reduce<readonly S[]>(intersect, first);
 }
 
-function intersect(left: readonly Scope[], right: readonly Scope[]): readonly Scope[] {
+function intersect<S extends string>(left: readonly S[], right: readonly S[]): readonly S[] {
   const both = [...left.filter((scope) => permits(right, scope)), ...right.filter((scope) => permits(left, scope))];
   return [...new Set(both)].toSorted();
 }

@@ -3,13 +3,16 @@ import { Kysely, type Transaction as KyselyTransaction, sql } from "kysely";
 import pg from "pg";
 import { ScopedDialect } from "./dialect.ts";
 import { fromDriverError } from "./errors.ts";
+import { THIS_NODE } from "./row-level-security.ts";
 import { isStalePlan, StatementNames } from "./statement-names.ts";
 
-/** What row-level security lets a transaction see: rows of this namespace, account or token lookup. */
+/** What row-level security lets a transaction see: rows of this namespace, account or token lookup, or of the node. */
 export interface Scope {
   readonly namespaceId?: string;
   readonly accountId?: string;
   readonly lookupId?: string;
+  /** Every row of the tables that are above namespaces. */
+  readonly node?: true;
 }
 
 export type Transaction<Schema> = KyselyTransaction<Schema>;
@@ -111,12 +114,13 @@ export function openDatabase<Schema>(options: DatabaseOptions): Database<Schema>
  * Every setting every time, so that what a scope does not name is empty whatever the connection did before. As text without
  * parameters, which can be sent behind a BEGIN.
  */
-function settings({ namespaceId = "", accountId = "", lookupId = "" }: Scope): string {
+function settings({ namespaceId = "", accountId = "", lookupId = "", node }: Scope): string {
   const setting = (name: string, value: string) => `set_config('routeplane.${name}', ${pg.escapeLiteral(value)}, true)`;
   const all = [
     setting("namespace_id", namespaceId),
     setting("account_id", accountId),
     setting("lookup_id", lookupId),
+    setting("node", node ? THIS_NODE : ""),
     setting("origin", JSON.stringify(currentOrigin() ?? {})),
   ];
   return `select ${all.join(", ")}`;

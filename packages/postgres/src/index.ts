@@ -12,4 +12,4 @@ export { type ChangeSink, followChanges, type FollowChangesOptions } from "./fol
 export { listen, type Listener, type ListenOptions } from "./listen.ts";
 export { migrateFromEnvironment, migrateToLatest, type MigrationOptions, type Migrations } from "./migrate.ts";
 export { type DatabasePlan, databasePlan, databaseUrl, type RoleName, provision } from "./provision.ts";
-export { isolateBy } from "./row-level-security.ts";
+export { isolateBy, openToNode } from "./row-level-security.ts";

@@ -1,6 +1,6 @@
-import { ALL_SCOPES, permits } from "@routeplane/credentials";
+import { ALL_OPERATOR_SCOPES, ALL_SCOPES, permits } from "@routeplane/credentials";
 import { expect, it } from "vitest";
-import { accessOf, publishedServices } from "./access.ts";
+import { accessOf, operatorScopeOf, publishedServices } from "./access.ts";
 
 const methods = Object.values(publishedServices())
   .flat()
@@ -14,8 +14,11 @@ it.each(methods.map((method) => [`${method.parent.typeName}/${method.name}`, met
   "%s says who may call it, in words that exist",
   (_name, method) => {
     for (const rule of accessOf(method)) {
-      const known = ["operator", "credential", "internal", "public"].includes(rule);
-      expect(known || permits(ALL_SCOPES, rule)).toBe(true);
+      const scope = operatorScopeOf(rule);
+      const known = ["credential", "internal", "public"].includes(rule);
+      expect(known || (scope === undefined ? permits(ALL_SCOPES, rule) : permits(ALL_OPERATOR_SCOPES, scope))).toBe(
+        true,
+      );
     }
   },
 );

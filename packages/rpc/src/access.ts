@@ -6,7 +6,14 @@ import * as policy from "@routeplane/contracts/policy";
 import * as usage from "@routeplane/contracts/usage";
 
 /** One value of the method option `routeplane.access.v1.any_of`. */
-export type AccessRule = "operator" | "credential" | "internal" | "public" | `${string}:${string}`;
+export type AccessRule = "credential" | "internal" | "public" | `${string}:${string}`;
+
+const OPERATOR = "operator:";
+
+/** The scope that an operator credential needs by this rule; undefined if the rule is for others. */
+export function operatorScopeOf(rule: AccessRule): string | undefined {
+  return rule.startsWith(OPERATOR) ? rule.slice(OPERATOR.length) : undefined;
+}
 
 /**
  * Who may call a method, as its contract says. The standard health service, which cannot carry our option, is public.

@@ -18,10 +18,22 @@ const key = (...scopes: string[]): Principal => ({
   lineage: [],
   expiresAt: undefined,
 });
-const operator: Principal = { kind: "operator", operatorId: newId("op"), accountId: newId("acc") };
+const operator = (...scopes: string[]): Principal => ({
+  kind: "operator",
+  operatorId: newId("op"),
+  accountId: undefined,
+  scopes,
+  lineage: [],
+  expiresAt: undefined,
+});
 
 /** Answers for tokens by name, as the auth service would. */
-const principals: Record<string, Principal> = { reader: key("keys:read"), all: key("keys:*"), operator };
+const principals: Record<string, Principal> = {
+  reader: key("keys:read"),
+  all: key("keys:*"),
+  operator: operator("namespaces:*"),
+  clerk: operator("audit:read"),
+};
 
 function transport() {
   const served: string[] = [];
@@ -101,6 +113,23 @@ describe("every call", () => {
     await namespaces.listNamespaces({}, as("operator"));
     expect(await refusal(namespaces.listNamespaces({}, as("all")))).toMatchObject({ reason: "SCOPE_MISSING" });
     expect(served.splice(0)).toEqual(["listNamespaces operator"]);
+  });
+
+  it("of an operator credential needs the operator scope that the contract names, and is told which", async () => {
+    const namespaces = createClient(NamespaceService, wired);
+    expect(await refusal(namespaces.listNamespaces({}, as("clerk")))).toMatchObject({
+      code: Code.PermissionDenied,
+      reason: "SCOPE_MISSING",
+      message: expect.stringContaining("operator scope namespaces:read"),
+      metadata: { scope: "namespaces:read" },
+    });
+    const create = { name: "a" };
+    expect(await refusal(namespaces.createNamespace(create, as("clerk")))).toMatchObject({
+      metadata: { scope: "namespaces:write" },
+    });
+    // A key holds other scopes, whatever their names.
+    expect(await refusal(namespaces.createNamespace(create, as("all")))).toMatchObject({ reason: "OPERATOR_REQUIRED" });
+    expect(served).toEqual([]);
   });
 
   it("to an internal method needs the service credential, which opens nothing else", async () => {

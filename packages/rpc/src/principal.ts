@@ -19,7 +19,13 @@ export interface KeyPrincipal {
 export interface OperatorPrincipal {
   readonly kind: "operator";
   readonly operatorId: Id<"op">;
-  readonly accountId: Id<"acc">;
+  /** The account that it is limited to; undefined if it acts on every account of the node. */
+  readonly accountId: Id<"acc"> | undefined;
+  /** Operator scopes, effective now: cut down to those of every operator credential above it. */
+  readonly scopes: readonly string[];
+  /** From the node's first operator credential down to this one. */
+  readonly lineage: readonly Id<"op">[];
+  readonly expiresAt: Date | undefined;
 }
 
 /** Undefined on a public method. */

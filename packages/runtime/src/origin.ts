@@ -5,7 +5,7 @@ export interface Origin {
   readonly actorType: "api_key" | "operator" | "service";
   /** `key_…` or `op_…`; empty for a service. */
   readonly actorId: string;
-  /** `acc_…` that owns the caller; empty for a service. */
+  /** `acc_…` that owns the caller, or that it is limited to; empty for an operator of the whole node, and for a service. */
   readonly accountId: string;
   /** Finds the call in the logs. */
   readonly requestId: string;

@@ -4,6 +4,7 @@ import * as changes from "./0002_changes.ts";
 import * as keyLifecycle from "./0003_key_lifecycle.ts";
 import * as namespaceLifecycle from "./0004_namespace_lifecycle.ts";
 import * as audit from "./0005_audit.ts";
+import * as operators from "./0006_operators.ts";
 
 export const migrations: Migrations = {
   "0001_keys": keys,
@@ -11,4 +12,5 @@ export const migrations: Migrations = {
   "0003_key_lifecycle": keyLifecycle,
   "0004_namespace_lifecycle": namespaceLifecycle,
   "0005_audit": audit,
+  "0006_operators": operators,
 };

@@ -18,14 +18,17 @@ import type { Config } from "./config.ts";
 import { createBootstrap } from "./domain/bootstrap.ts";
 import { createLifecycle } from "./domain/lifecycle.ts";
 import { createMinting } from "./domain/minting.ts";
+import { createOperators } from "./domain/operators.ts";
 import { createVerify } from "./domain/verification.ts";
 import { identityService } from "./handlers/identity-service.ts";
 import { bootstrapService, verificationService } from "./handlers/internal-services.ts";
 import { keyService } from "./handlers/key-service.ts";
 import { namespaceService } from "./handlers/namespace-service.ts";
+import { operatorService } from "./handlers/operator-service.ts";
 import { toPrincipal } from "./handlers/principal.ts";
 import { createKeyStore } from "./store/key-store.ts";
 import { createNodeStore } from "./store/node-store.ts";
+import { createOperatorStore } from "./store/operator-store.ts";
 import type { AuthSchema } from "./store/schema.ts";
 import { createSecretStore } from "./store/secret-store.ts";
 
@@ -67,10 +70,12 @@ export function wireAuth({ config, database, changes, log, clock }: AuthWiring) 
   const keys = createKeyStore(database);
   const nodes = createNodeStore(database);
   const secrets = createSecretStore(database);
+  const operators = createOperatorStore(database);
   const { peppers, serviceToken } = config;
   const verify = createVerify({ secrets, keys, peppers, clock });
   const minting = createMinting({ keys, nodes, peppers, clock });
   const lifecycle = createLifecycle({ keys, peppers, clock });
+  const operatorRules = createOperators({ operators, nodes, peppers, clock });
   const bootstrap = createBootstrap({ nodes, secrets, peppers, clock });
 
   const ready = () => database.isReachable();
@@ -78,7 +83,8 @@ export function wireAuth({ config, database, changes, log, clock }: AuthWiring) 
   const routes = (router: ConnectRouter): void => {
     router.service(contracts.KeyService, keyService(keys, minting, lifecycle));
     router.service(contracts.NamespaceService, namespaceService(nodes, clock));
-    router.service(contracts.IdentityService, identityService(keys, nodes));
+    router.service(contracts.OperatorService, operatorService(operators, operatorRules));
+    router.service(contracts.IdentityService, identityService(keys, nodes, operators));
     router.service(contracts.AuditService, auditService(createAuditStore(database)));
     router.service(contracts.VerificationService, verification);
     router.service(contracts.BootstrapService, bootstrapService(bootstrap));

@@ -2,11 +2,11 @@ import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import { ConnectError, createClient, createRouterTransport, type Transport } from "@connectrpc/connect";
 import * as contracts from "@routeplane/contracts/auth";
 import { type ErrorInfo, ErrorInfoSchema } from "@routeplane/contracts/google-rpc";
-import { ALL_SCOPES, mintToken, parsePeppers, type Peppers } from "@routeplane/credentials";
+import { ALL_OPERATOR_SCOPES, ALL_SCOPES, mintToken, parsePeppers, type Peppers } from "@routeplane/credentials";
 import { type Database, followChanges, openDatabase } from "@routeplane/postgres";
 import { createChangeFeed } from "@routeplane/rpc";
 import { createLogger } from "@routeplane/runtime";
-import { cloneDatabase } from "@routeplane/testing";
+import { cloneDatabase, type TestDatabase } from "@routeplane/testing";
 import { wireAuth } from "../src/app.ts";
 import type { AuthSchema } from "../src/store/schema.ts";
 
@@ -32,6 +32,13 @@ export interface AuthUnderTest {
   rootKey(namespace?: string, scopes?: readonly string[]): Promise<{ id: string; token: string }>;
   /** A new key below the one whose token is given, with every scope unless told otherwise. */
   subKey(parentToken: string, scopes?: readonly string[], expiresAtMs?: number): Promise<{ id: string; token: string }>;
+  /** A new operator credential below the node's first one, or below the one whose token is given, with every scope. */
+  operator(options?: {
+    readonly by?: string;
+    readonly scopes?: readonly string[];
+    readonly account?: string;
+    readonly expiresAtMs?: number;
+  }): Promise<{ id: string; token: string }>;
   /** Another process of the service, that follows changes: a transport that calls it as a service. */
   replica(): Promise<Transport>;
   /** As the superuser, past row-level security. */
@@ -41,8 +48,13 @@ export interface AuthUnderTest {
 
 export type AuthClients = ReturnType<typeof clients>;
 
-export async function startAuthUnderTest(): Promise<AuthUnderTest> {
+/** @param prepare what the database holds before the service starts and the node is set up with `operatorToken` */
+export async function startAuthUnderTest(
+  prepare: (clone: TestDatabase, operatorToken: string, peppers: Peppers) => Promise<void> = async () => {},
+): Promise<AuthUnderTest> {
   const clone = await cloneDatabase();
+  const operatorToken = mintToken("operator");
+  await prepare(clone, operatorToken, testPeppers());
   const url = clone.url("routeplane_auth");
   const open = (url: string): Database<AuthSchema> =>
     openDatabase({ url, schema: "auth", applicationName: "auth-test", keepPlans: true });
@@ -61,7 +73,6 @@ export async function startAuthUnderTest(): Promise<AuthUnderTest> {
   const opened: { stop(): Promise<void> }[] = [database, admin];
   const as = (token: string): AuthClients => clients(transport, token);
 
-  const operatorToken = mintToken("operator");
   const { namespaceId } = await as(SERVICE_TOKEN).bootstrap.bootstrapNode({ operatorToken });
   return {
     database,
@@ -81,6 +92,12 @@ export async function startAuthUnderTest(): Promise<AuthUnderTest> {
       const expiry = expiresAtMs === undefined ? {} : { expiresAt: timestampFromMs(expiresAtMs) };
       const minted = await as(parentToken).keys.mintKey({ name: "sub", scopes: [...scopes], ...expiry });
       return { id: minted.key?.id ?? "", token: minted.token };
+    },
+    async operator({ by = operatorToken, scopes = ALL_OPERATOR_SCOPES, account = "", expiresAtMs } = {}) {
+      const expiry = expiresAtMs === undefined ? {} : { expiresAt: timestampFromMs(expiresAtMs) };
+      const request = { name: "operator", scopes: [...scopes], account, ...expiry };
+      const minted = await as(by).operators.mintOperator(request);
+      return { id: minted.operator?.id ?? "", token: minted.token };
     },
     async replica() {
       const changes = createChangeFeed();
@@ -136,6 +153,7 @@ function clients(transport: Transport, token: string) {
   return {
     keys: createClient(contracts.KeyService, as),
     namespaces: createClient(contracts.NamespaceService, as),
+    operators: createClient(contracts.OperatorService, as),
     audit: createClient(contracts.AuditService, as),
     identity: createClient(contracts.IdentityService, as),
     verification: createClient(contracts.VerificationService, as),

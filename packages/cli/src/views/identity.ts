@@ -7,12 +7,17 @@ interface Named {
   readonly name: string;
 }
 
-/** Who the caller is: `namespace` and `key` for a key, `operator` for an operator credential. */
+/** Who the caller is: `namespace` and `key` for a key, `operator` for an operator credential, which may have no account. */
 export interface IdentityView {
   readonly account: Named | null;
   readonly namespace: Named | null;
-  readonly key: (Named & { readonly scopes: readonly string[]; readonly expires_at: string | null }) | null;
-  readonly operator: Named | null;
+  readonly key: Credential | null;
+  readonly operator: Credential | null;
+}
+
+interface Credential extends Named {
+  readonly scopes: readonly string[];
+  readonly expires_at: string | null;
 }
 
 export function fromProtoIdentity({ account, identity }: WhoAmIResponse): IdentityView {
@@ -31,8 +36,10 @@ export function fromProtoIdentity({ account, identity }: WhoAmIResponse): Identi
         key: { id: keyId, name, scopes, expires_at: fromProtoTime(expiresAt) },
       };
     }
-    case "operator":
-      return { ...view, operator: { id: identity.value.operatorId, name: identity.value.name } };
+    case "operator": {
+      const { operatorId, name, scopes, expiresAt } = identity.value;
+      return { ...view, operator: { id: operatorId, name, scopes, expires_at: fromProtoTime(expiresAt) } };
+    }
     default:
       return view;
   }
@@ -43,11 +50,13 @@ export function identityFields({ account, namespace, key, operator }: IdentityVi
   const fields: [string, string][] = [];
   if (account !== null) fields.push(["account", named(account)]);
   if (namespace !== null) fields.push(["namespace", named(namespace)]);
-  if (key !== null) {
-    fields.push(["key", named(key)], ["scopes", key.scopes.join(" ")]);
-    fields.push(["expires", key.expires_at === null ? "never" : formatTime(key.expires_at)]);
-  }
+  if (key !== null) fields.push(["key", named(key)]);
   if (operator !== null) fields.push(["operator", named(operator)]);
+  const credential = key ?? operator;
+  if (credential !== null) {
+    fields.push(["scopes", credential.scopes.join(" ")]);
+    fields.push(["expires", credential.expires_at === null ? "never" : formatTime(credential.expires_at)]);
+  }
   return fields;
 }
 

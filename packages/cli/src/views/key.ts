@@ -57,7 +57,10 @@ export function keyFields(key: KeyView): readonly [string, string][] {
 }
 
 /** What the key itself says; one below a revoked key is refused too, without showing it here. */
-export function keyStatus({ revoked_at, expires_at }: KeyView, nowMs: number): "active" | "revoked" | "expired" {
+export function keyStatus(
+  { revoked_at, expires_at }: Pick<KeyView, "revoked_at" | "expires_at">,
+  nowMs: number,
+): "active" | "revoked" | "expired" {
   if (revoked_at !== null) return "revoked";
   return expires_at !== null && Date.parse(expires_at) <= nowMs ? "expired" : "active";
 }

@@ -116,13 +116,13 @@ describe("--json", () => {
   });
 
   it("shows an operator as bound to no namespace", () => {
-    const identity = { case: "operator" as const, value: { operatorId: "op_1", name: "node" } };
+    const identity = { case: "operator" as const, value: { operatorId: "op_1", name: "node", scopes: ["audit:*"] } };
     const response = create(WhoAmIResponseSchema, { account: { id: "acc_1", name: "default" }, identity });
     expect(fromProtoIdentity(response)).toEqual({
       account: { id: "acc_1", name: "default" },
       namespace: null,
       key: null,
-      operator: { id: "op_1", name: "node" },
+      operator: { id: "op_1", name: "node", scopes: ["audit:*"], expires_at: null },
     });
   });
 });

@@ -22,7 +22,7 @@ function actorOf(principal: Principal): Pick<Origin, "actorType" | "actorId" | "
     case "key":
       return { actorType: "api_key", actorId: principal.keyId, accountId: principal.accountId };
     case "operator":
-      return { actorType: "operator", actorId: principal.operatorId, accountId: principal.accountId };
+      return { actorType: "operator", actorId: principal.operatorId, accountId: principal.accountId ?? "" };
     case "service":
       return { actorType: "service", actorId: "", accountId: "" };
   }

@@ -1,7 +1,7 @@
 import type { Interceptor } from "@connectrpc/connect";
 import { permits } from "@routeplane/credentials";
 import { DomainError } from "@routeplane/domain";
-import { accessOf, type AccessRule } from "../access.ts";
+import { accessOf, type AccessRule, operatorScopeOf } from "../access.ts";
 import { type Principal, principalKey } from "../principal.ts";
 
 /** Holds the caller against the method's access rule: one rule that fits is enough. */
@@ -20,17 +20,24 @@ function fits(rule: AccessRule, principal: Principal | undefined): boolean {
       return true;
     case "internal":
       return principal?.kind === "service";
-    case "operator":
-      return principal?.kind === "operator";
     case "credential":
       return principal?.kind === "key" || principal?.kind === "operator";
-    default:
+    default: {
+      const operatorScope = operatorScopeOf(rule);
+      if (operatorScope !== undefined)
+        return principal?.kind === "operator" && permits(principal.scopes, operatorScope);
       return principal?.kind === "key" && permits(principal.scopes, rule);
+    }
   }
 }
 
 function denial(rules: readonly AccessRule[], principal: Principal | undefined): DomainError {
-  const scope = rules.find((rule) => rule.includes(":"));
+  const [operatorScope] = rules.flatMap((rule) => operatorScopeOf(rule) ?? []);
+  const scope = rules.find((rule) => rule.includes(":") && operatorScopeOf(rule) === undefined);
+  if (operatorScope !== undefined && principal?.kind === "operator") {
+    const message = `this needs the operator scope ${operatorScope}, which your operator credential does not hold`;
+    return new DomainError("permission_denied", "SCOPE_MISSING", message, { metadata: { scope: operatorScope } });
+  }
   if (scope !== undefined && principal?.kind === "key") {
     const message = `this needs the scope ${scope}, which your key does not hold`;
     return new DomainError("permission_denied", "SCOPE_MISSING", message, { metadata: { scope } });
@@ -39,7 +46,7 @@ function denial(rules: readonly AccessRule[], principal: Principal | undefined):
     const message = `this needs a namespace key with the scope ${scope}: an operator credential does not reach into a namespace`;
     return new DomainError("permission_denied", "SCOPE_MISSING", message, { metadata: { scope } });
   }
-  if (rules.includes("operator")) {
+  if (operatorScope !== undefined) {
     return new DomainError("permission_denied", "OPERATOR_REQUIRED", "this needs an operator credential (rpo_…)");
   }
   return new DomainError("permission_denied", "INTERNAL_ONLY", "this is only for the services of this node");

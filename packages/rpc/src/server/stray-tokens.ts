@@ -47,5 +47,5 @@ function isText(scalar: ScalarType): boolean {
 }
 
 function isReference({ name }: DescField): boolean {
-  return /(^|_)(id|token|namespace)$/.test(name);
+  return /(^|_)(id|token|namespace|account)$/.test(name);
 }

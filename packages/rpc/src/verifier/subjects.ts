@@ -6,7 +6,7 @@ export function subjectsOf(principal: Principal): readonly string[] {
     case "key":
       return [...principal.lineage, principal.namespaceId, principal.accountId];
     case "operator":
-      return [principal.operatorId, principal.accountId];
+      return [...principal.lineage, ...(principal.accountId === undefined ? [] : [principal.accountId])];
     case "service":
       return [];
   }

@@ -102,7 +102,7 @@ export class VerificationCache {
 
 /** Milliseconds since the epoch; undefined: never. */
 function expiryOf(principal: Principal): number | undefined {
-  return principal.kind === "key" ? principal.expiresAt?.getTime() : undefined;
+  return principal.kind === "service" ? undefined : principal.expiresAt?.getTime();
 }
 
 /** From the moment of its expiry on. */

@@ -174,8 +174,15 @@ function fromProtoOutcome(outcome: VerifyKeyResponse["outcome"]): Principal {
       };
     }
     case "operator": {
-      const { operatorId, accountId } = outcome.value;
-      return { kind: "operator", operatorId: operatorId as Id<"op">, accountId: accountId as Id<"acc"> };
+      const { operatorId, accountId, scopes, lineage, expiresAt } = outcome.value;
+      return {
+        kind: "operator",
+        operatorId: operatorId as Id<"op">,
+        accountId: accountId === "" ? undefined : (accountId as Id<"acc">),
+        scopes,
+        lineage: lineage as Id<"op">[],
+        expiresAt: fromTimestamp(expiresAt),
+      };
     }
     case "refusal": {
       const { reason, message } = outcome.value;

@@ -1,4 +1,4 @@
-import { parseToken, type Peppers } from "@routeplane/credentials";
+import { parseToken, type Peppers, tokenPrefix } from "@routeplane/credentials";
 import { type Clock, type Id, invalidField } from "@routeplane/domain";
 import { newNode } from "./node.ts";
 import type { NodeStore, SecretStore } from "./ports.ts";
@@ -11,8 +11,10 @@ export interface BootstrapDependencies {
   readonly clock: Clock;
 }
 
-/** Without a namespace id if the operator has renamed or deleted `default` since. */
-export type Bootstrap = (operatorToken: string) => Promise<{ accountId: Id<"acc">; namespaceId: Id<"ns"> | undefined }>;
+/** Without the id of what is not called `default` any more: the operator has renamed it, or deleted the namespace. */
+export type Bootstrap = (
+  operatorToken: string,
+) => Promise<{ accountId: Id<"acc"> | undefined; namespaceId: Id<"ns"> | undefined }>;
 
 /** Sets up an empty node around an operator token that the installer chose. Idempotent for the same token. */
 export function createBootstrap({ nodes, secrets, peppers, clock }: BootstrapDependencies): Bootstrap {
@@ -20,12 +22,13 @@ export function createBootstrap({ nodes, secrets, peppers, clock }: BootstrapDep
     const token = parseToken(operatorToken);
     if (token?.kind !== "operator")
       throw invalidField("operator_token", "must be a well-formed operator token (rpo_…)");
-    const known = await secrets.findOperator(token.lookupId);
-    if (known !== undefined && provesSecret(token, known.secret, peppers)) {
-      const namespace = await nodes.findNamespace(known.operator.accountId, "default");
-      return { accountId: known.operator.accountId, namespaceId: namespace?.id };
+    const known = await secrets.findOperator(token.lookupId, (secret) => provesSecret(token, secret, peppers));
+    if (known !== undefined) {
+      const account = await nodes.findAccount({ node: true }, "default");
+      const namespace = account && (await nodes.findNamespace({ accountId: account.id }, "default"));
+      return { accountId: account?.id, namespaceId: namespace?.id };
     }
-    const { account, namespace, operator } = newNode(clock);
+    const { account, namespace, operator } = newNode(tokenPrefix(token), clock);
     await nodes.addAccount(account, namespace, operator, toStoredSecret(token, peppers));
     return { accountId: account.id, namespaceId: namespace.id };
   };

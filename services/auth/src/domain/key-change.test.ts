@@ -2,7 +2,7 @@ import { ALL_SCOPES, type Scope, scopesBeyond } from "@routeplane/credentials";
 import { DomainError, newId } from "@routeplane/domain";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { expiryOf, type Key, keyOf, type Lineage, newRootKey, newSubKey, scopesOf } from "./key.ts";
+import { type Key, type Lineage, newRootKey, newSubKey } from "./key.ts";
 import {
   type Caller,
   graceMs,
@@ -12,6 +12,7 @@ import {
   rotatedKey,
   updatedKey,
 } from "./key-change.ts";
+import { expiryOf, lastOf, scopesOf } from "./lineage.ts";
 
 const NOW = Date.parse("2026-11-01T00:00:00Z");
 const HOUR = 3_600_000;
@@ -43,8 +44,8 @@ describe("an update", () => {
   it("changes what it names and leaves the rest", () => {
     const lineage = below(root(), ["keys:*", "usage:read"]);
     const update = { name: "new", scopes: ["keys:read"], expiresAt: at(1) };
-    expect(updatedKey(lineage, update, NOW)).toEqual({ ...keyOf(lineage), ...update });
-    expect(updatedKey(lineage, { name: "new" }, NOW)).toEqual({ ...keyOf(lineage), name: "new" });
+    expect(updatedKey(lineage, update, NOW)).toEqual({ ...lastOf(lineage), ...update });
+    expect(updatedKey(lineage, { name: "new" }, NOW)).toEqual({ ...lastOf(lineage), name: "new" });
   });
 
   it("narrows scopes by meaning, and names what would widen them", () => {
@@ -175,12 +176,12 @@ describe("over random trees", () => {
   });
   const callerOf = (lineage: Lineage): Caller => ({
     namespaceId: owner.namespaceId,
-    keyId: keyOf(lineage).id,
+    keyId: lastOf(lineage).id,
     lineage: lineage.map(({ id }) => id),
   });
   const reaches = (caller: Lineage, target: Lineage, act: "change" | "rotate"): boolean => {
     try {
-      requireReach(callerOf(caller), keyOf(target), act);
+      requireReach(callerOf(caller), lastOf(target), act);
       return true;
     } catch (error) {
       expect(error).toMatchObject({ code: "permission_denied", reason: "KEY_OUT_OF_LINEAGE" });
@@ -210,7 +211,7 @@ describe("over random trees", () => {
       fc.property(trees, (tree) => {
         for (const caller of tree) {
           for (const target of tree) {
-            const isBelow = keyOf(target).lineage.includes(keyOf(caller).id);
+            const isBelow = lastOf(target).lineage.includes(lastOf(caller).id);
             expect(reaches(caller, target, "change")).toBe(isBelow || caller.length === 1);
             expect(reaches(caller, target, "rotate")).toBe(isBelow);
           }

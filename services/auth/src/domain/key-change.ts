@@ -1,16 +1,7 @@
 import { scopesBeyond } from "@routeplane/credentials";
 import { DomainError, type Id, invalidField } from "@routeplane/domain";
-import {
-  expiryOf,
-  isExpired,
-  isRevoked,
-  type Key,
-  keyOf,
-  type Lineage,
-  requireFuture,
-  requireScopes,
-  scopesOf,
-} from "./key.ts";
+import { type Key, KEY_WORDS, type Lineage, requireScopes } from "./key.ts";
+import { expiryOf, lastOf, requireFuture, requireLiving, scopesOf } from "./lineage.ts";
 
 /** What may become of a key after it was minted, and who may do it. Nothing here gives a key more than it has. */
 
@@ -54,11 +45,11 @@ export function requireReach(caller: Caller, target: Key, act: "change" | "rotat
  * @throws DomainError INVALID_ARGUMENT, PERMISSION_DENIED or FAILED_PRECONDITION
  */
 export function updatedKey(lineage: Lineage, update: KeyUpdate, now: number): Key {
-  requireLiving(lineage, now);
+  requireLiving(lineage, now, KEY_WORDS);
   const { name, scopes, expiresAt } = update;
   if (name === "") throw invalidField("name", "must not be blank");
   return {
-    ...keyOf(lineage),
+    ...lastOf(lineage),
     ...(name !== undefined && { name }),
     ...(scopes !== undefined && { scopes: narrowedScopes(lineage, scopes) }),
     ...(expiresAt !== undefined && { expiresAt: broughtForward(lineage, expiresAt, now) }),
@@ -71,13 +62,13 @@ export function updatedKey(lineage: Lineage, update: KeyUpdate, now: number): Ke
  * @throws DomainError FAILED_PRECONDITION
  */
 export function rotatedKey(lineage: Lineage, prefix: string, now: number): Key {
-  requireLiving(lineage, now);
-  return { ...keyOf(lineage), prefix };
+  requireLiving(lineage, now, KEY_WORDS);
+  return { ...lastOf(lineage), prefix };
 }
 
 /** The last key of `lineage`, revoked. One that is already stays the very same, whatever the reason. */
 export function revokedKey(lineage: Lineage, reason: string | undefined, now: number): Key {
-  const key = keyOf(lineage);
+  const key = lastOf(lineage);
   return key.revokedAt === undefined ? { ...key, revokedAt: new Date(now), revokedReason: reason } : key;
 }
 
@@ -89,14 +80,6 @@ export function revokedKey(lineage: Lineage, reason: string | undefined, now: nu
 export function graceMs(seconds: number = DEFAULT_GRACE_SECS): number {
   if (Number.isInteger(seconds) && seconds >= 0 && seconds <= MAX_GRACE_SECS) return seconds * 1000;
   throw invalidField("grace", `must be a whole number of seconds from 0 to ${MAX_GRACE_SECS} (7 days)`);
-}
-
-/** What is dead stays as it was. */
-function requireLiving(lineage: Lineage, now: number): void {
-  const revoked = isRevoked(lineage);
-  if (!revoked && !isExpired(lineage, now)) return;
-  const message = `this key, or a key above it, ${revoked ? "was revoked" : "has expired"}: it stays as it is`;
-  throw new DomainError("failed_precondition", "STATE_CONFLICT", message);
 }
 
 function narrowedScopes(lineage: Lineage, texts: readonly string[]): Key["scopes"] {

@@ -2,7 +2,8 @@ import { ALL_SCOPES, effectiveScopes, permits, type Scope, scopesBeyond } from "
 import { DomainError, newId } from "@routeplane/domain";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { expiryOf, isExpired, isRevoked, type Key, type Lineage, MAX_LINEAGE, newRootKey, newSubKey } from "./key.ts";
+import { type Key, type Lineage, newRootKey, newSubKey } from "./key.ts";
+import { expiryOf, isExpired, isRevoked, MAX_LINEAGE } from "./lineage.ts";
 
 const NOW = Date.parse("2026-11-01T00:00:00Z");
 const HOUR = 3_600_000;

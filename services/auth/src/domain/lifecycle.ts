@@ -1,6 +1,6 @@
 import type { Peppers } from "@routeplane/credentials";
 import { type Clock, type Id, invalidField, notFound } from "@routeplane/domain";
-import { type Key, keyOf } from "./key.ts";
+import type { Key } from "./key.ts";
 import {
   type Caller,
   graceMs,
@@ -10,8 +10,9 @@ import {
   rotatedKey,
   updatedKey,
 } from "./key-change.ts";
+import { lastOf } from "./lineage.ts";
 import type { KeyStore } from "./ports.ts";
-import { newKeySecret } from "./secret.ts";
+import { newSecret } from "./secret.ts";
 
 /** A key under its new token, which exists nowhere else. */
 export interface RotatedKey {
@@ -41,18 +42,18 @@ export function createLifecycle({ keys, peppers, clock }: LifecycleDependencies)
     async update(caller, keyId, update) {
       if (Object.keys(update).length === 0) throw invalidField("update_mask", "there is nothing to change");
       return change(caller, keyId, (lineage) => {
-        requireReach(caller, keyOf(lineage), "change");
+        requireReach(caller, lastOf(lineage), "change");
         return { key: updatedKey(lineage, update, clock()) };
       });
     },
 
     async rotate(caller, keyId, graceSecs) {
       const grace = graceMs(graceSecs);
-      const { token, prefix, secret } = newKeySecret(peppers);
+      const { token, prefix, secret } = newSecret("key", peppers);
       const now = clock();
       const graceEndsAt = new Date(now + grace);
       const key = await change(caller, keyId, (lineage) => {
-        requireReach(caller, keyOf(lineage), "rotate");
+        requireReach(caller, lastOf(lineage), "rotate");
         // Without grace, nothing but the new token is to work: neither what an earlier rotation left.
         return { key: rotatedKey(lineage, prefix, now), rotation: { secret, graceEndsAt, endsAll: grace === 0 } };
       });
@@ -61,7 +62,7 @@ export function createLifecycle({ keys, peppers, clock }: LifecycleDependencies)
 
     revoke: (caller, keyId, reason) =>
       change(caller, keyId, (lineage) => {
-        requireReach(caller, keyOf(lineage), "change");
+        requireReach(caller, lastOf(lineage), "change");
         return { key: revokedKey(lineage, reason, clock()) };
       }),
   };

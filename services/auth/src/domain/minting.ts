@@ -1,8 +1,9 @@
 import type { Peppers } from "@routeplane/credentials";
 import { type Clock, type Id, notFound } from "@routeplane/domain";
 import { type Key, type KeyRequest, newRootKey, newSubKey } from "./key.ts";
+import type { Reach } from "./node.ts";
 import type { KeyStore, NodeStore } from "./ports.ts";
-import { newKeySecret } from "./secret.ts";
+import { newSecret } from "./secret.ts";
 
 /** A key and its new token, which exists nowhere else. */
 export interface MintedKey {
@@ -13,8 +14,8 @@ export interface MintedKey {
 export interface Minting {
   /** @throws DomainError as `newSubKey` */
   mintSubKey(parent: { namespaceId: Id<"ns">; keyId: Id<"key"> }, request: KeyRequest): Promise<MintedKey>;
-  /** @throws DomainError NOT_FOUND if the account has no such namespace; INVALID_ARGUMENT as `newRootKey` */
-  mintRootKey(accountId: Id<"acc">, namespaceNameOrId: string, request: KeyRequest): Promise<MintedKey>;
+  /** @throws DomainError as `findNamespace`, NOT_FOUND if there is no such namespace; INVALID_ARGUMENT as `newRootKey` */
+  mintRootKey(reach: Reach, namespaceNameOrId: string, request: KeyRequest): Promise<MintedKey>;
 }
 
 export interface MintingDependencies {
@@ -27,17 +28,17 @@ export interface MintingDependencies {
 export function createMinting({ keys, nodes, peppers, clock }: MintingDependencies): Minting {
   return {
     async mintSubKey({ namespaceId, keyId }, request) {
-      const { token, prefix, secret } = newKeySecret(peppers);
+      const { token, prefix, secret } = newSecret("key", peppers);
       const key = await keys.addSubKey(namespaceId, keyId, secret, (parent) =>
         newSubKey(parent, request, prefix, clock()),
       );
       return { key, token };
     },
-    async mintRootKey(accountId, namespaceNameOrId, request) {
-      const namespace = await nodes.findNamespace(accountId, namespaceNameOrId);
+    async mintRootKey(reach, namespaceNameOrId, request) {
+      const namespace = await nodes.findNamespace(reach, namespaceNameOrId);
       if (namespace === undefined || namespace.deletedAt !== undefined) throw notFound();
-      const { token, prefix, secret } = newKeySecret(peppers);
-      const key = newRootKey({ namespaceId: namespace.id, accountId }, request, prefix, clock());
+      const { token, prefix, secret } = newSecret("key", peppers);
+      const key = newRootKey({ namespaceId: namespace.id, accountId: namespace.accountId }, request, prefix, clock());
       await keys.addRootKey(key, secret);
       return { key, token };
     },

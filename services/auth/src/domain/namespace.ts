@@ -1,4 +1,4 @@
-import { type Clock, type Id, newId } from "@routeplane/domain";
+import { type Clock, DomainError, type Id, newId } from "@routeplane/domain";
 
 /** The isolation primitive. */
 export interface Namespace {
@@ -39,6 +39,12 @@ export function deletedSince(now: number): Date {
 export function isKnown(namespace: Namespace, now: number): boolean {
   const until = restorableUntil(namespace);
   return until === undefined || until.getTime() > now;
+}
+
+/** Several accounts have a namespace of this name, and the caller reaches them all. */
+export function ambiguousName(name: string, ids: readonly string[]): DomainError {
+  const message = `several accounts have a namespace ${JSON.stringify(name)}: name it by its id, one of ${ids.join(" ")}`;
+  return new DomainError("failed_precondition", "NAME_AMBIGUOUS", message, { metadata: { ids: ids.join(" ") } });
 }
 
 export function rename(name: string): NamespaceChange {

@@ -1,5 +1,6 @@
 import { type Clock, type Id, newId } from "@routeplane/domain";
 import { type Namespace, newNamespace } from "./namespace.ts";
+import { firstOperator, type Operator } from "./operator.ts";
 
 /** Who owns namespaces on a node. */
 export interface Account {
@@ -8,25 +9,23 @@ export interface Account {
   readonly createdAt: Date;
 }
 
-/** An operator credential, without its secret. */
-export interface Operator {
-  readonly id: Id<"op">;
-  readonly accountId: Id<"acc">;
-  readonly name: string;
-  readonly createdAt: Date;
-  readonly revokedAt: Date | undefined;
+/** What somebody sees of what is above namespaces: one account, or the whole node. */
+export type Reach = { readonly accountId: Id<"acc"> } | { readonly node: true };
+
+/** Of a key, or of an operator credential that may be limited to an account. */
+export function reachOf({ accountId }: { readonly accountId: Id<"acc"> | undefined }): Reach {
+  return accountId === undefined ? { node: true } : { accountId };
 }
 
 /** What a new node starts with. */
-export function newNode(clock: Clock): { account: Account; namespace: Namespace; operator: Operator } {
-  const createdAt = new Date(clock());
-  const account: Account = { id: newId("acc"), name: "default", createdAt };
-  const operator: Operator = {
-    id: newId("op"),
-    accountId: account.id,
-    name: "bootstrap",
-    createdAt,
-    revokedAt: undefined,
+export function newNode(
+  operatorPrefix: string,
+  clock: Clock,
+): { account: Account; namespace: Namespace; operator: Operator } {
+  const account: Account = { id: newId("acc"), name: "default", createdAt: new Date(clock()) };
+  return {
+    account,
+    namespace: newNamespace(account.id, "default", clock),
+    operator: firstOperator(operatorPrefix, clock()),
   };
-  return { account, namespace: newNamespace(account.id, "default", clock), operator };
 }

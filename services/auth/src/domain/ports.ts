@@ -1,7 +1,8 @@
 import type { Id } from "@routeplane/domain";
 import type { Key, Lineage } from "./key.ts";
 import type { Namespace, NamespaceChange } from "./namespace.ts";
-import type { Account, Operator } from "./node.ts";
+import type { Account, Reach } from "./node.ts";
+import type { Operator, OperatorLineage } from "./operator.ts";
 import type { StoredSecret } from "./secret.ts";
 
 /** A page of a list in order of id, and whether there is more. */
@@ -59,6 +60,13 @@ export interface ProvenKey {
   readonly secretEndsAt: Date | undefined;
 }
 
+/** The operator credential that a proven secret stands for. */
+export interface ProvenOperator {
+  readonly lineage: OperatorLineage;
+  /** From when on the secret is refused; undefined unless a rotation replaced it. */
+  readonly secretEndsAt: Date | undefined;
+}
+
 /** Finds what a token's lookup id belongs to, before anything else is known of the caller. */
 export interface SecretStore {
   /**
@@ -67,25 +75,58 @@ export interface SecretStore {
    * @param proves whether the caller holds that secret. If not, nothing of the namespace is read.
    */
   findKey(lookupId: string, proves: (secret: StoredSecret) => boolean): Promise<ProvenKey | undefined>;
-  findOperator(lookupId: string): Promise<{ readonly operator: Operator; readonly secret: StoredSecret } | undefined>;
+  /** As `findKey`, of an operator credential. */
+  findOperator(lookupId: string, proves: (secret: StoredSecret) => boolean): Promise<ProvenOperator | undefined>;
+}
+
+/** What becomes of an operator credential. The very object that it was: nothing of it is written. */
+export interface OperatorChange {
+  readonly operator: Operator;
+  readonly rotation?: Rotation;
+}
+
+/** Operator credentials, as far as somebody sees them: those of an account, or all of the node. */
+export interface OperatorStore {
+  /** Reads the lineage of `parentId` and adds what `build` makes of it, in one transaction. */
+  add(
+    reach: Reach,
+    parentId: Id<"op">,
+    secret: StoredSecret,
+    build: (parent: OperatorLineage) => Operator,
+  ): Promise<Operator>;
+  find(reach: Reach, operatorId: Id<"op">): Promise<Operator | undefined>;
+  list(reach: Reach, page: PageRequest<Id<"op">>): Promise<Page<Operator>>;
+  /**
+   * Locks one, reads its lineage as it is then, and writes what `decide` makes of its last one, in one transaction. Undefined
+   * if there is none.
+   */
+  change(
+    reach: Reach,
+    operatorId: Id<"op">,
+    decide: (lineage: OperatorLineage) => OperatorChange,
+  ): Promise<Operator | undefined>;
 }
 
 /** Accounts and what they own. */
 export interface NodeStore {
-  findAccount(accountId: Id<"acc">): Promise<Account | undefined>;
-  findOperator(accountId: Id<"acc">, operatorId: Id<"op">): Promise<Operator | undefined>;
+  findAccount(reach: Reach, nameOrId: string): Promise<Account | undefined>;
+  listAccounts(reach: Reach, page: PageRequest<Id<"acc">>): Promise<Page<Account>>;
   /** @throws DomainError ALREADY_EXISTS if the account has one of this name. */
   addNamespace(namespace: Namespace): Promise<void>;
   /** @param deletedSince deleted ones are listed from this moment on; undefined: none of them */
-  listNamespaces(accountId: Id<"acc">, page: PageRequest<Id<"ns">>, deletedSince?: Date): Promise<Page<Namespace>>;
-  /** By id, or by name if it is not deleted. */
-  findNamespace(accountId: Id<"acc">, nameOrId: string): Promise<Namespace | undefined>;
+  listNamespaces(reach: Reach, page: PageRequest<Id<"ns">>, deletedSince?: Date): Promise<Page<Namespace>>;
+  /**
+   * By id, or by name if it is not deleted.
+   *
+   * @throws DomainError FAILED_PRECONDITION if several accounts have one of this name
+   */
+  findNamespace(reach: Reach, nameOrId: string): Promise<Namespace | undefined>;
   /**
    * Writes what `change` makes of it, under its lock; undefined if there is none.
    *
-   * @throws DomainError ALREADY_EXISTS if another one of the account has its name
+   * @throws DomainError ALREADY_EXISTS if another one of the account has its name; otherwise as `findNamespace`
    */
-  changeNamespace(accountId: Id<"acc">, nameOrId: string, change: NamespaceChange): Promise<Namespace | undefined>;
-  /** @throws DomainError FAILED_PRECONDITION if the node has an account of this name. */
+  changeNamespace(reach: Reach, nameOrId: string, change: NamespaceChange): Promise<Namespace | undefined>;
+  /** @throws DomainError FAILED_PRECONDITION if the node has a first operator credential, or an account of this name. */
   addAccount(account: Account, namespace: Namespace, operator: Operator, secret: StoredSecret): Promise<void>;
 }

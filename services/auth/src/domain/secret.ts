@@ -5,6 +5,7 @@ import {
   type ParsedToken,
   parseToken,
   type Peppers,
+  type TokenKind,
   tokenPrefix,
 } from "@routeplane/credentials";
 
@@ -16,9 +17,9 @@ export interface StoredSecret {
   readonly pepperId: string;
 }
 
-/** A new token of a key, for its caller alone, and what others may know of it. */
-export function newKeySecret(peppers: Peppers): { token: string; prefix: string; secret: StoredSecret } {
-  const token = mintToken("key");
+/** A new token, for its caller alone, and what others may know of it. */
+export function newSecret(kind: TokenKind, peppers: Peppers): { token: string; prefix: string; secret: StoredSecret } {
+  const token = mintToken(kind);
   const parsed = parseToken(token);
   if (parsed === undefined) throw new Error("a token that was just minted is malformed");
   return { token, prefix: tokenPrefix(parsed), secret: toStoredSecret(parsed, peppers) };

@@ -1,7 +1,9 @@
 import { parseToken, type ParsedToken, type Peppers } from "@routeplane/credentials";
 import type { Clock } from "@routeplane/domain";
-import { expiryOf, isExpired, isRevoked, type Key, keyOf, scopesOf } from "./key.ts";
-import type { Operator } from "./node.ts";
+import type { Key } from "./key.ts";
+import { earlier, expiryOf, isExpired, isRevoked, lastOf, scopesOf } from "./lineage.ts";
+import type { Operator } from "./operator.ts";
+import { createVerifyOperator } from "./operator-verification.ts";
 import type { KeyStore, SecretStore } from "./ports.ts";
 import { provesSecret } from "./secret.ts";
 
@@ -14,7 +16,13 @@ export type Verification =
       /** Of the key, or of this token if that ends earlier. */
       readonly expiresAt: Date | undefined;
     }
-  | { readonly outcome: "operator"; readonly operator: Operator }
+  | {
+      readonly outcome: "operator";
+      readonly operator: Operator;
+      readonly scopes: readonly string[];
+      /** Of the credential, or of this token if that ends earlier. */
+      readonly expiresAt: Date | undefined;
+    }
   | Refusal;
 
 export interface Refusal {
@@ -70,10 +78,11 @@ const REPLACED: Refusal = {
 const LAST_USED_RESOLUTION_MS = 60_000;
 
 export function createVerify({ secrets, keys, peppers, clock }: VerificationDependencies): Verify {
+  const verifyOperator = createVerifyOperator({ secrets, peppers, clock });
   return async (text) => {
     const token = parseToken(text);
     if (token === undefined) return INVALID;
-    return token.kind === "key" ? verifyKey(token) : verifyOperator(token);
+    return token.kind === "key" ? verifyKey(token) : ((await verifyOperator(token)) ?? INVALID);
   };
 
   async function verifyKey(token: ParsedToken): Promise<Verification> {
@@ -84,24 +93,13 @@ export function createVerify({ secrets, keys, peppers, clock }: VerificationDepe
     if (secretEndsAt !== undefined && secretEndsAt.getTime() <= now) return REPLACED;
     if (isRevoked(lineage)) return REVOKED;
     if (isExpired(lineage, now)) return EXPIRED;
-    const key = keyOf(lineage);
+    const key = lastOf(lineage);
     if (key.namespaceState !== "active") return key.namespaceState === "deleted" ? DELETED : SUSPENDED;
     await recordUse(key, now);
     return { outcome: "key", key, scopes: scopesOf(lineage), expiresAt: earlier(secretEndsAt, expiryOf(lineage)) };
   }
 
-  async function verifyOperator(token: ParsedToken): Promise<Verification> {
-    const found = await secrets.findOperator(token.lookupId);
-    if (found === undefined || !provesSecret(token, found.secret, peppers)) return INVALID;
-    return found.operator.revokedAt === undefined ? { outcome: "operator", operator: found.operator } : REVOKED;
-  }
-
   async function recordUse({ namespaceId, id, lastUsedAt }: Key, now: number): Promise<void> {
     if (now - (lastUsedAt?.getTime() ?? 0) >= LAST_USED_RESOLUTION_MS) await keys.touch(namespaceId, id, new Date(now));
   }
-}
-
-function earlier(left: Date | undefined, right: Date | undefined): Date | undefined {
-  if (left === undefined || right === undefined) return left ?? right;
-  return left < right ? left : right;
 }

@@ -2,6 +2,7 @@ import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import {
   type KeySchema,
   type NamespaceSchema,
+  type OperatorSchema,
   type UpdateKeyRequest,
   VerificationRefusalSchema,
   type VerifyKeyResponse,
@@ -14,6 +15,7 @@ import { fromTimestamp, toTimestamp } from "@routeplane/rpc";
 import { type Key, parentOf } from "../domain/key.ts";
 import type { KeyUpdate } from "../domain/key-change.ts";
 import { type Namespace, restorableUntil } from "../domain/namespace.ts";
+import type { Operator } from "../domain/operator.ts";
 import type { Verification } from "../domain/verification.ts";
 
 export function toProtoKey(key: Key): MessageInitShape<typeof KeySchema> {
@@ -28,6 +30,22 @@ export function toProtoKey(key: Key): MessageInitShape<typeof KeySchema> {
     ...(key.lastUsedAt && { lastUsedAt: toTimestamp(key.lastUsedAt) }),
     ...(key.revokedAt && { revokedAt: toTimestamp(key.revokedAt) }),
     revokedReason: key.revokedReason ?? "",
+  };
+}
+
+export function toProtoOperator(operator: Operator): MessageInitShape<typeof OperatorSchema> {
+  const { id, name, prefix, scopes, lineage, accountId, createdAt, expiresAt, revokedAt, revokedReason } = operator;
+  return {
+    id,
+    name,
+    prefix,
+    scopes: [...scopes],
+    parentId: lineage.at(-2) ?? "",
+    accountId: accountId ?? "",
+    createdAt: toTimestamp(createdAt),
+    ...(expiresAt && { expiresAt: toTimestamp(expiresAt) }),
+    ...(revokedAt && { revokedAt: toTimestamp(revokedAt) }),
+    revokedReason: revokedReason ?? "",
   };
 }
 
@@ -82,8 +100,15 @@ export function toProtoOutcome(verification: Verification): VerifyKeyResponse["o
       return { case: "key", value };
     }
     case "operator": {
-      const { id: operatorId, accountId } = verification.operator;
-      return { case: "operator", value: create(VerifiedOperatorSchema, { operatorId, accountId }) };
+      const { operator, scopes, expiresAt } = verification;
+      const value = create(VerifiedOperatorSchema, {
+        operatorId: operator.id,
+        accountId: operator.accountId ?? "",
+        scopes: [...scopes],
+        lineage: [...operator.lineage],
+        ...(expiresAt && { expiresAt: toTimestamp(expiresAt) }),
+      });
+      return { case: "operator", value };
     }
     case "refused": {
       const { reason, message } = verification;

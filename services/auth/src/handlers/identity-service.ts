@@ -2,33 +2,39 @@ import type { ServiceImpl } from "@connectrpc/connect";
 import type { IdentityService } from "@routeplane/contracts/auth";
 import { notFound } from "@routeplane/domain";
 import { principalOf, toTimestamp } from "@routeplane/rpc";
-import type { KeyStore, NodeStore } from "../domain/ports.ts";
+import { reachOf } from "../domain/node.ts";
+import type { KeyStore, NodeStore, OperatorStore } from "../domain/ports.ts";
 
-export function identityService(keys: KeyStore, nodes: NodeStore): ServiceImpl<typeof IdentityService> {
+export function identityService(
+  keys: KeyStore,
+  nodes: NodeStore,
+  operators: OperatorStore,
+): ServiceImpl<typeof IdentityService> {
   return {
     async whoAmI(_request, context) {
       const principal = principalOf(context);
       if (principal.kind === "service") throw new Error("WhoAmI was let in for a service");
-      const account = await nodes.findAccount(principal.accountId);
-      if (account === undefined) throw notFound();
-      const named = { account: { id: account.id, name: account.name } };
+      const { accountId, scopes, expiresAt } = principal;
+      const account = accountId && (await nodes.findAccount({ accountId }, accountId));
+      if (accountId !== undefined && account === undefined) throw notFound();
+      const named = account ? { account: { id: account.id, name: account.name } } : {};
+      const now = { scopes: [...scopes], ...(expiresAt && { expiresAt: toTimestamp(expiresAt) }) };
       if (principal.kind === "operator") {
         const { operatorId } = principal;
-        const operator = await nodes.findOperator(principal.accountId, operatorId);
-        return { ...named, identity: { case: "operator", value: { operatorId, name: operator?.name ?? "" } } };
+        const operator = await operators.find(reachOf(principal), operatorId);
+        return { ...named, identity: { case: "operator", value: { operatorId, name: operator?.name ?? "", ...now } } };
       }
-      const { keyId, namespaceId, scopes, expiresAt } = principal;
+      const { keyId, namespaceId } = principal;
       const [key, namespace] = await Promise.all([
         keys.find(namespaceId, keyId),
-        nodes.findNamespace(principal.accountId, namespaceId),
+        nodes.findNamespace(reachOf(principal), namespaceId),
       ]);
       const value = {
         keyId,
         name: key?.name ?? "",
         namespaceId,
         namespaceName: namespace?.name ?? "",
-        scopes: [...scopes],
-        ...(expiresAt && { expiresAt: toTimestamp(expiresAt) }),
+        ...now,
       };
       return { ...named, identity: { case: "key", value } };
     },

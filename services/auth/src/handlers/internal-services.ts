@@ -3,7 +3,7 @@ import type { BootstrapService, VerificationService } from "@routeplane/contract
 import { notFound, requireId } from "@routeplane/domain";
 import type { ChangeFeed } from "@routeplane/rpc";
 import type { Bootstrap } from "../domain/bootstrap.ts";
-import { isRevoked } from "../domain/key.ts";
+import { isRevoked } from "../domain/lineage.ts";
 import type { KeyStore } from "../domain/ports.ts";
 import type { Verify } from "../domain/verification.ts";
 import { toProtoOutcome } from "./convert.ts";
@@ -31,7 +31,7 @@ export function verificationService(
 export function bootstrapService(bootstrap: Bootstrap): ServiceImpl<typeof BootstrapService> {
   return {
     async bootstrapNode({ operatorToken }) {
-      const { accountId, namespaceId = "" } = await bootstrap(operatorToken);
+      const { accountId = "", namespaceId = "" } = await bootstrap(operatorToken);
       return { accountId, namespaceId };
     },
   };

@@ -10,6 +10,7 @@ import {
   toPageToken,
   toTimestamp,
 } from "@routeplane/rpc";
+import { reachOf } from "../domain/node.ts";
 import type { Lifecycle } from "../domain/lifecycle.ts";
 import type { Minting } from "../domain/minting.ts";
 import type { KeyStore } from "../domain/ports.ts";
@@ -26,9 +27,9 @@ export function keyService(keys: KeyStore, minting: Minting, lifecycle: Lifecycl
     },
 
     async mintRootKey({ namespace, name, scopes, expiresAt }, context) {
-      const { accountId } = operatorPrincipalOf(context);
+      const reach = reachOf(operatorPrincipalOf(context));
       const request = { name, scopes, expiresAt: fromTimestamp(expiresAt) };
-      const { key, token } = await minting.mintRootKey(accountId, namespace, request);
+      const { key, token } = await minting.mintRootKey(reach, namespace, request);
       return { key: toProtoKey(key), token };
     },
 

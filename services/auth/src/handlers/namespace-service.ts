@@ -2,6 +2,7 @@ import type { HandlerContext, ServiceImpl } from "@connectrpc/connect";
 import type { NamespaceService } from "@routeplane/contracts/auth";
 import { type Clock, type Id, notFound, parseId } from "@routeplane/domain";
 import { fromPageToken, operatorPrincipalOf, principalOf, toPageToken } from "@routeplane/rpc";
+import { accountFor } from "../domain/accounts.ts";
 import {
   deletedSince,
   isKnown,
@@ -13,6 +14,7 @@ import {
   resume,
   suspend,
 } from "../domain/namespace.ts";
+import { type Reach, reachOf } from "../domain/node.ts";
 import type { NodeStore } from "../domain/ports.ts";
 import { toProtoNamespace } from "./convert.ts";
 
@@ -21,8 +23,8 @@ const DEFAULT_PAGE_SIZE = 100;
 export function namespaceService(nodes: NodeStore, clock: Clock): ServiceImpl<typeof NamespaceService> {
   /** Changes one that can be named, on behalf of an operator. */
   async function changed(nameOrId: string, context: HandlerContext, change: NamespaceChange) {
-    const { accountId } = operatorPrincipalOf(context);
-    const namespace = await nodes.changeNamespace(accountId, nameOrId, (before) => {
+    const reach = reachOf(operatorPrincipalOf(context));
+    const namespace = await nodes.changeNamespace(reach, nameOrId, (before) => {
       if (!isKnown(before, clock())) throw notFound();
       return change(before);
     });
@@ -32,17 +34,18 @@ export function namespaceService(nodes: NodeStore, clock: Clock): ServiceImpl<ty
 
   return {
     async createNamespace({ name }, context) {
-      const namespace = newNamespace(operatorPrincipalOf(context).accountId, name, clock);
+      const account = await accountFor(nodes, reachOf(operatorPrincipalOf(context)), undefined);
+      const namespace = newNamespace(account.id, name, clock);
       await nodes.addNamespace(namespace);
       return { namespace: toProtoNamespace(namespace, undefined) };
     },
 
     async listNamespaces({ pageSize, pageToken, showDeleted }, context) {
-      const { accountId, active } = reachOf(context);
+      const { reach, active } = viewOf(context);
       const after = fromPageToken("namespaces", pageToken, (id) => parseId("ns", id));
       const page = { size: pageSize || DEFAULT_PAGE_SIZE, after };
       const since = showDeleted ? deletedSince(clock()) : undefined;
-      const { rows, more } = await nodes.listNamespaces(accountId, page, since);
+      const { rows, more } = await nodes.listNamespaces(reach, page, since);
       const last = rows.at(-1);
       return {
         namespaces: rows.map((namespace) => toProtoNamespace(namespace, active)),
@@ -51,8 +54,8 @@ export function namespaceService(nodes: NodeStore, clock: Clock): ServiceImpl<ty
     },
 
     async getNamespace({ namespace: nameOrId }, context) {
-      const { accountId, active } = reachOf(context);
-      const namespace = await nodes.findNamespace(accountId, nameOrId);
+      const { reach, active } = viewOf(context);
+      const namespace = await nodes.findNamespace(reach, nameOrId);
       if (namespace === undefined || !isKnown(namespace, clock())) throw notFound();
       return { namespace: toProtoNamespace(namespace, active) };
     },
@@ -65,9 +68,9 @@ export function namespaceService(nodes: NodeStore, clock: Clock): ServiceImpl<ty
   };
 }
 
-/** The account whose namespaces the caller may see, and the one that it is bound to. */
-function reachOf(context: HandlerContext): { accountId: Id<"acc">; active: Id<"ns"> | undefined } {
+/** Whose namespaces the caller may see, and the one that it is bound to. */
+function viewOf(context: HandlerContext): { reach: Reach; active: Id<"ns"> | undefined } {
   const principal = principalOf(context);
   if (principal.kind === "service") throw new Error(`${context.method.name} was let in for a service`);
-  return { accountId: principal.accountId, active: principal.kind === "key" ? principal.namespaceId : undefined };
+  return { reach: reachOf(principal), active: principal.kind === "key" ? principal.namespaceId : undefined };
 }

@@ -10,12 +10,11 @@ export function toPrincipal(verification: Verification): Principal {
       const { id: keyId, namespaceId, accountId, lineage } = key;
       return { kind: "key", keyId, namespaceId, accountId, scopes, lineage, expiresAt };
     }
-    case "operator":
-      return {
-        kind: "operator",
-        operatorId: verification.operator.id,
-        accountId: verification.operator.accountId,
-      };
+    case "operator": {
+      const { operator, scopes, expiresAt } = verification;
+      const { id: operatorId, accountId, lineage } = operator;
+      return { kind: "operator", operatorId, accountId, scopes, lineage, expiresAt };
+    }
     case "refused":
       throw new DomainError("unauthenticated", verification.reason, verification.message);
   }

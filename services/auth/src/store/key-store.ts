@@ -1,7 +1,8 @@
 import { type Id, notFound } from "@routeplane/domain";
 import type { Database, Transaction } from "@routeplane/postgres";
 import { sql } from "kysely";
-import { type Key, keyOf, type Lineage } from "../domain/key.ts";
+import type { Key, Lineage } from "../domain/key.ts";
+import { lastOf } from "../domain/lineage.ts";
 import type { NamespaceState } from "../domain/namespace.ts";
 import type { KeyStore, Rotation } from "../domain/ports.ts";
 import type { StoredSecret } from "../domain/secret.ts";
@@ -46,7 +47,7 @@ export function createKeyStore(database: Database<AuthSchema>): KeyStore {
         const lineage = (await lock.executeTakeFirst()) && (await selectLineage(tx, keyId));
         if (lineage === undefined) return undefined;
         const { key, rotation } = decide(lineage);
-        if (key !== keyOf(lineage)) {
+        if (key !== lastOf(lineage)) {
           await tx.updateTable("keys").set(toChangeableColumns(key)).where("id", "=", keyId).execute();
         }
         if (rotation !== undefined) await replaceSecrets(tx, key, rotation);

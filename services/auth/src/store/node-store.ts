@@ -1,22 +1,29 @@
 import { DomainError } from "@routeplane/domain";
 import { type Database, isUniqueViolation, type Transaction } from "@routeplane/postgres";
-import type { Namespace } from "../domain/namespace.ts";
+import type { Selectable } from "kysely";
+import { ambiguousName, type Namespace } from "../domain/namespace.ts";
 import type { NodeStore } from "../domain/ports.ts";
-import { fromNamespaceRow, fromOperatorRow, toNamespaceRow, toPage, toSecretColumns } from "./rows.ts";
+import { insertOperator } from "./operator-store.ts";
+import { fromAccountRow, fromNamespaceRow, toNamespaceRow, toPage } from "./rows.ts";
 import type { AuthSchema } from "./schema.ts";
 
 export function createNodeStore(database: Database<AuthSchema>): NodeStore {
   return {
-    findAccount: (accountId) =>
-      database.within({ accountId }, async (tx) => {
-        const row = await tx.selectFrom("accounts").selectAll().where("id", "=", accountId).executeTakeFirst();
-        return row && { id: row.id, name: row.name, createdAt: row.created_at };
+    findAccount: (reach, nameOrId) =>
+      database.within(reach, async (tx) => {
+        const row = await selectAccount(tx, nameOrId).executeTakeFirst();
+        return row && fromAccountRow(row);
       }),
 
-    findOperator: (accountId, operatorId) =>
-      database.within({ accountId }, async (tx) => {
-        const row = await tx.selectFrom("operators").selectAll().where("id", "=", operatorId).executeTakeFirst();
-        return row && fromOperatorRow(row);
+    listAccounts: (reach, page) =>
+      database.within(reach, async (tx) => {
+        const all = tx
+          .selectFrom("accounts")
+          .selectAll()
+          .orderBy("id")
+          .limit(page.size + 1);
+        const rows = await (page.after === undefined ? all : all.where("id", ">", page.after)).execute();
+        return toPage(rows.map(fromAccountRow), page);
       }),
 
     async addNamespace(namespace) {
@@ -27,8 +34,8 @@ export function createNodeStore(database: Database<AuthSchema>): NodeStore {
       );
     },
 
-    listNamespaces: (accountId, page, deletedSince) =>
-      database.within({ accountId }, async (tx) => {
+    listNamespaces: (reach, page, deletedSince) =>
+      database.within(reach, async (tx) => {
         const all = tx
           .selectFrom("namespaces")
           .selectAll()
@@ -41,17 +48,13 @@ export function createNodeStore(database: Database<AuthSchema>): NodeStore {
         return toPage(rows.map(fromNamespaceRow), page);
       }),
 
-    findNamespace: (accountId, nameOrId) =>
-      database.within({ accountId }, async (tx) => {
-        const row = await selectNamespace(tx, nameOrId).executeTakeFirst();
-        return row && fromNamespaceRow(row);
-      }),
+    findNamespace: (reach, nameOrId) =>
+      database.within(reach, async (tx) => onlyOne(nameOrId, await selectNamespace(tx, nameOrId).execute())),
 
-    changeNamespace: (accountId, nameOrId, change) =>
-      database.within({ accountId }, async (tx) => {
-        const row = await selectNamespace(tx, nameOrId).forUpdate().executeTakeFirst();
-        if (row === undefined) return undefined;
-        const before = fromNamespaceRow(row);
+    changeNamespace: (reach, nameOrId, change) =>
+      database.within(reach, async (tx) => {
+        const before = onlyOne(nameOrId, await selectNamespace(tx, nameOrId).forUpdate().execute());
+        if (before === undefined) return undefined;
         const after = change(before);
         if (after === before) return after;
         const { name, suspended_at, deleted_at } = toNamespaceRow(after);
@@ -64,17 +67,14 @@ export function createNodeStore(database: Database<AuthSchema>): NodeStore {
     async addAccount(account, namespace, operator, secret) {
       const { id, name, createdAt } = account;
       try {
-        await database.within({ accountId: id }, async (tx) => {
+        await database.within({ node: true }, async (tx) => {
+          await insertOperator(tx, operator, secret);
           await tx.insertInto("accounts").values({ id, name, created_at: createdAt }).execute();
           await tx.insertInto("namespaces").values(toNamespaceRow(namespace)).execute();
-          const row = { account_id: id, id: operator.id, name: operator.name, created_at: operator.createdAt };
-          await tx
-            .insertInto("operators")
-            .values({ ...row, revoked_at: null, ...toSecretColumns(secret) })
-            .execute();
         });
       } catch (error) {
-        if (!isUniqueViolation(error, "accounts_name_key")) throw error;
+        const taken = ["operators_first", "accounts_name_key"].some((each) => isUniqueViolation(error, each));
+        if (!taken) throw error;
         const message = "this node was set up with another operator credential";
         throw new DomainError("failed_precondition", "STATE_CONFLICT", message);
       }
@@ -82,10 +82,21 @@ export function createNodeStore(database: Database<AuthSchema>): NodeStore {
   };
 }
 
-/** By id, or by name if it is not deleted. A name is never an id: it holds no underscore. */
+/** No row holds U+0000, and the database takes it for no text at all: it is as unknown as any other name. */
+const askable = (asked: string): string => (asked.includes("\u0000") ? "" : asked);
+
+/** By id or by name. A name is never an id: it holds no underscore. */
+function selectAccount(tx: Transaction<AuthSchema>, asked: string) {
+  const nameOrId = askable(asked);
+  return tx
+    .selectFrom("accounts")
+    .selectAll()
+    .where((is) => is.or([is("name", "=", nameOrId), is(is.cast<string>("id", "text"), "=", nameOrId)]));
+}
+
+/** By id, or by name if it is not deleted; of every account that the transaction sees. A name is never an id. */
 function selectNamespace(tx: Transaction<AuthSchema>, asked: string) {
-  // No row holds U+0000, and the database takes it for no text at all: it is as unknown as any other name.
-  const nameOrId = asked.includes("\u0000") ? "" : asked;
+  const nameOrId = askable(asked);
   return tx
     .selectFrom("namespaces")
     .selectAll()
@@ -95,6 +106,13 @@ function selectNamespace(tx: Transaction<AuthSchema>, asked: string) {
         is(is.cast<string>("id", "text"), "=", nameOrId),
       ]),
     );
+}
+
+/** @throws DomainError FAILED_PRECONDITION if several accounts have one of this name */
+function onlyOne(name: string, rows: readonly Selectable<AuthSchema["namespaces"]>[]): Namespace | undefined {
+  const [row, ...others] = rows;
+  if (others.length > 0) throw ambiguousName(name, rows.map(({ id }) => id).toSorted());
+  return row && fromNamespaceRow(row);
 }
 
 async function orNameTaken(namespace: Namespace, write: () => Promise<unknown>): Promise<void> {

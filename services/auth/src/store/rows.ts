@@ -1,7 +1,8 @@
 import type { Selectable } from "kysely";
 import type { Key } from "../domain/key.ts";
 import type { Namespace } from "../domain/namespace.ts";
-import type { Operator } from "../domain/node.ts";
+import type { Account } from "../domain/node.ts";
+import type { Operator } from "../domain/operator.ts";
 import type { Page, PageRequest } from "../domain/ports.ts";
 import type { StoredSecret } from "../domain/secret.ts";
 import type { AuthSchema, SecretColumns } from "./schema.ts";
@@ -53,6 +54,10 @@ export function toChangeableColumns({ name, prefix, scopes, expiresAt, revokedAt
   };
 }
 
+export function fromAccountRow(row: Selectable<AuthSchema["accounts"]>): Account {
+  return { id: row.id, name: row.name, createdAt: row.created_at };
+}
+
 export function fromNamespaceRow(row: Selectable<AuthSchema["namespaces"]>): Namespace {
   return {
     id: row.id,
@@ -78,11 +83,34 @@ export function toNamespaceRow({ id, accountId, name, createdAt, suspendedAt, de
 export function fromOperatorRow(row: Selectable<AuthSchema["operators"]>): Operator {
   return {
     id: row.id,
-    accountId: row.account_id,
+    accountId: row.account_id ?? undefined,
     name: row.name,
+    prefix: row.prefix,
+    scopes: row.scopes,
+    lineage: row.lineage,
     createdAt: row.created_at,
+    expiresAt: row.expires_at ?? undefined,
     revokedAt: row.revoked_at ?? undefined,
+    revokedReason: row.revoked_reason ?? undefined,
   };
+}
+
+export function toOperatorRow(operator: Operator) {
+  return {
+    id: operator.id,
+    account_id: operator.accountId ?? null,
+    name: operator.name,
+    scopes: [...operator.scopes],
+    lineage: [...operator.lineage],
+    created_at: operator.createdAt,
+    expires_at: operator.expiresAt ?? null,
+    ...toChangeableOperatorColumns(operator),
+  };
+}
+
+/** What a change of an operator credential may touch. */
+export function toChangeableOperatorColumns({ prefix, revokedAt, revokedReason }: Operator) {
+  return { prefix, revoked_at: revokedAt ?? null, revoked_reason: revokedReason ?? null };
 }
 
 export function fromSecretColumns(row: SecretColumns): StoredSecret {

@@ -1,5 +1,5 @@
 import type { AuditSchema } from "@routeplane/audit";
-import type { Scope } from "@routeplane/credentials";
+import type { OperatorScope, Scope } from "@routeplane/credentials";
 import type { Id } from "@routeplane/domain";
 import type { Generated } from "kysely";
 
@@ -14,12 +14,23 @@ export interface AuthSchema extends AuditSchema {
     suspended_at: Date | null;
     deleted_at: Date | null;
   };
-  readonly operators: SecretColumns & {
-    account_id: Id<"acc">;
+  readonly operators: {
     id: Id<"op">;
+    account_id: Id<"acc"> | null;
     name: string;
+    prefix: string;
+    scopes: OperatorScope[];
+    lineage: Id<"op">[];
+    parent_id: Generated<Id<"op"> | null>;
     created_at: Date;
+    expires_at: Date | null;
     revoked_at: Date | null;
+    revoked_reason: string | null;
+  };
+  readonly operator_secrets: SecretColumns & {
+    operator_id: Id<"op">;
+    account_id: Id<"acc"> | null;
+    expires_at: Date | null;
   };
   readonly keys: {
     namespace_id: Id<"ns">;

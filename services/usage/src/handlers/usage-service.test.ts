@@ -2,6 +2,7 @@ import { type Client, Code, ConnectError, createClient, createRouterTransport } 
 import { BadRequestSchema, ErrorInfoSchema } from "@routeplane/contracts/google-rpc";
 import { Health, HealthCheckResponse_ServingStatus as Serving } from "@routeplane/contracts/health";
 import { RequestStatus, UsageService } from "@routeplane/contracts/usage";
+import { ALL_OPERATOR_SCOPES } from "@routeplane/credentials";
 import { DomainError, type Id, newId } from "@routeplane/domain";
 import { type Database, openDatabase } from "@routeplane/postgres";
 import { type KeyVerifier, toPageToken, toTimestamp } from "@routeplane/rpc";
@@ -47,7 +48,9 @@ function open(url: string): Database<UsageSchema> {
 const verifyToken: KeyVerifier = async (token) => {
   const [namespace, ...scopes] = token.split("/");
   if (namespace === "operator") {
-    return { kind: "operator", operatorId: newId("op"), accountId: newId("acc") };
+    const operatorId = newId("op");
+    const scopes = [...ALL_OPERATOR_SCOPES];
+    return { kind: "operator", operatorId, accountId: undefined, scopes, lineage: [operatorId], expiresAt: undefined };
   }
   if (!namespace?.startsWith("ns_")) throw new DomainError("unauthenticated", "CREDENTIAL_INVALID", "unknown key");
   const keyId = newId("key");

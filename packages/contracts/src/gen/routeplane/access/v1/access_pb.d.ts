@@ -15,7 +15,7 @@ export declare const file_routeplane_access_v1_access: GenFile;
  * interceptor reads nothing else. A value is one of:
  *
  * - `resource:action`: a namespace credential that holds this scope (wildcards by meaning);
- * - `operator`: an operator credential;
+ * - `operator:resource:action`: an operator credential that holds the operator scope `resource:action` (wildcards by meaning);
  * - `credential`: any valid namespace or operator credential, whatever its scopes (only for reading one's own identity);
  * - `internal`: another service of this node, by the service credential. Never reachable through the gateway;
  * - `public`: anyone, without a credential.

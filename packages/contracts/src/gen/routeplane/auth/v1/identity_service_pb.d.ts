@@ -32,7 +32,7 @@ export declare const WhoAmIRequestSchema: GenMessage<WhoAmIRequest>;
  */
 export declare type WhoAmIResponse = Message<"routeplane.auth.v1.WhoAmIResponse"> & {
   /**
-   * The account that owns the credential.
+   * The account that owns the credential; absent for an operator credential that is not limited to one.
    *
    * @generated from field: routeplane.auth.v1.Account account = 1;
    */
@@ -170,6 +170,21 @@ export declare type OperatorIdentity = Message<"routeplane.auth.v1.OperatorIdent
    * @generated from field: string name = 2;
    */
   name: string;
+
+  /**
+   * What it may do now: its own operator scopes cut down to those of every operator credential above it.
+   *
+   * @generated from field: repeated string scopes = 3;
+   */
+  scopes: string[];
+
+  /**
+   * When the token in use stops working: by its expiry, that of a credential above it, or the end of its grace if it was
+   * replaced by a rotation; absent: never.
+   *
+   * @generated from field: google.protobuf.Timestamp expires_at = 4;
+   */
+  expiresAt?: Timestamp | undefined;
 };
 
 /**

@@ -519,7 +519,7 @@ export declare const KeyService: GenService<{
     output: typeof MintKeyResponseSchema;
   },
   /**
-   * Mints a root key in any namespace of the operator's account. Otherwise as MintKey.
+   * Mints a root key in any namespace that the operator reaches. Otherwise as MintKey.
    * Errors: NOT_FOUND RESOURCE_NOT_FOUND if there is no such namespace.
    *
    * @generated from rpc routeplane.auth.v1.KeyService.MintRootKey

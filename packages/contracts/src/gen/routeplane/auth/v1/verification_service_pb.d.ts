@@ -146,11 +146,33 @@ export declare type VerifiedOperator = Message<"routeplane.auth.v1.VerifiedOpera
   operatorId: string;
 
   /**
-   * `acc_…` that it belongs to.
+   * `acc_…` that it is limited to; empty if it acts on every account of the node.
    *
    * @generated from field: string account_id = 2;
    */
   accountId: string;
+
+  /**
+   * What it may do now: its own operator scopes cut down to those of every operator credential above it.
+   *
+   * @generated from field: repeated string scopes = 3;
+   */
+  scopes: string[];
+
+  /**
+   * Operator ids from the node's first credential down to this one, both included.
+   *
+   * @generated from field: repeated string lineage = 4;
+   */
+  lineage: string[];
+
+  /**
+   * When this token stops being valid: by the credential's expiry, that of one above it, or the end of its grace if it was
+   * replaced by a rotation; absent: never.
+   *
+   * @generated from field: google.protobuf.Timestamp expires_at = 5;
+   */
+  expiresAt?: Timestamp | undefined;
 };
 
 /**
@@ -215,7 +237,8 @@ export declare type WatchChangesResponse = Message<"routeplane.auth.v1.WatchChan
 
   /**
    * What changed: a key (`key_…`, and with it every key below it), a namespace (`ns_…`, and with it all its keys), an
-   * operator credential (`op_…`) or an account (`acc_…`, and with it all that is its). Empty: nothing.
+   * operator credential (`op_…`, and with it every one below it) or an account (`acc_…`, and with it all that is its).
+   * Empty: nothing.
    *
    * @generated from field: string subject_id = 2;
    */
@@ -309,7 +332,7 @@ export declare const BootstrapNodeRequestSchema: GenMessage<BootstrapNodeRequest
  */
 export declare type BootstrapNodeResponse = Message<"routeplane.auth.v1.BootstrapNodeResponse"> & {
   /**
-   * `acc_…` of the account `default`.
+   * `acc_…` of the account `default`; empty if the operator has renamed it since.
    *
    * @generated from field: string account_id = 1;
    */
@@ -381,8 +404,8 @@ export declare const VerificationService: GenService<{
  */
 export declare const BootstrapService: GenService<{
   /**
-   * Creates the account `default`, the namespace `default` in it and the first operator credential, whose token the
-   * installer chose and keeps. Idempotent for the same token.
+   * Creates the account `default`, the namespace `default` in it and the first operator credential, with every operator
+   * scope, whose token the installer chose and keeps. Idempotent for the same token.
    * Errors: FAILED_PRECONDITION STATE_CONFLICT if the node was bootstrapped with another one.
    *
    * @generated from rpc routeplane.auth.v1.BootstrapService.BootstrapNode

@@ -52,7 +52,7 @@ export enum Reason {
   CREDENTIAL_EXPIRED = 4,
 
   /**
-   * PERMISSION_DENIED: the credential lacks a scope; metadata `scope` names it.
+   * PERMISSION_DENIED: the credential lacks a scope, a key's or an operator's; metadata `scope` names it.
    *
    * @generated from enum value: REASON_SCOPE_MISSING = 5;
    */
@@ -94,14 +94,14 @@ export enum Reason {
   FIELD_INVALID = 10,
 
   /**
-   * PERMISSION_DENIED: a sub-key was asked to hold scopes that its parent does not; metadata `scopes` lists them.
+   * PERMISSION_DENIED: a credential was to be minted with scopes that its parent does not hold; metadata `scopes` lists them.
    *
    * @generated from enum value: REASON_SCOPE_EXCEEDS_PARENT = 11;
    */
   SCOPE_EXCEEDS_PARENT = 11,
 
   /**
-   * PERMISSION_DENIED: a sub-key was asked to live longer than its parent; metadata `expires_at` is the latest allowed.
+   * PERMISSION_DENIED: a credential was to be minted that outlives its parent; metadata `expires_at` is the latest allowed.
    *
    * @generated from enum value: REASON_EXPIRY_EXCEEDS_PARENT = 12;
    */
@@ -227,6 +227,20 @@ export enum Reason {
    * @generated from enum value: REASON_LIMIT_REACHED = 29;
    */
   LIMIT_REACHED = 29,
+
+  /**
+   * PERMISSION_DENIED: the operator credential is there, but not where this reaches in the lineage of the caller.
+   *
+   * @generated from enum value: REASON_OPERATOR_OUT_OF_LINEAGE = 30;
+   */
+  OPERATOR_OUT_OF_LINEAGE = 30,
+
+  /**
+   * FAILED_PRECONDITION: a name stands for several things in the caller's reach; metadata `ids` lists them.
+   *
+   * @generated from enum value: REASON_NAME_AMBIGUOUS = 31;
+   */
+  NAME_AMBIGUOUS = 31,
 }
 
 /**

@@ -1,0 +1,156 @@
+import { timestampDate, timestampFromDate } from "@bufbuild/protobuf/wkt";
+import type { Command } from "commander";
+import { graceArgument, idArgument, nameArgument, reasonArgument, scopesArgument, timeArgument } from "../arguments.ts";
+import type { Context } from "../context.ts";
+import { CliError, ExitCode } from "../errors.ts";
+import { confirm } from "../input.ts";
+import { block } from "../output/table.ts";
+import { formatTime } from "../output/time.ts";
+import { operatorCredential } from "../session.ts";
+import { fromProtoIdentity } from "../views/identity.ts";
+import { allPages, showList } from "../views/list.ts";
+import { fromProtoOperator, OPERATOR_COLUMNS, operatorFields } from "../views/operator.ts";
+import { fromProtoSet } from "../views/values.ts";
+import { withExamples } from "./examples.ts";
+
+interface MintOptions {
+  readonly name: string;
+  readonly scope: readonly string[];
+  readonly expiresAt?: Date;
+  readonly account?: string;
+}
+
+interface RevokeOptions {
+  readonly reason?: string;
+  readonly yes?: boolean;
+}
+
+export function addOperatorCommands(cloud: Command, context: Context): void {
+  const operator = cloud.command("operator").description("operator credentials: who administers the node");
+  withExamples(operator, 'cloud operator mint --name ci --scope "namespaces:* keys:write"', "cloud operator list");
+
+  addMint(operator, context);
+
+  const list = operator
+    .command("list")
+    .description("all operator credentials that yours sees, revoked and expired ones included, oldest first")
+    .action(() => listOperators(context));
+  withExamples(list, "cloud operator list", "cloud operator list --json");
+
+  const get = operator
+    .command("get")
+    .description("one operator credential; never its token")
+    .argument("<id>", "op_…", idArgument)
+    .action((id: string) => getOperator(context, id));
+  withExamples(get, "cloud operator get op_01jxyz…");
+
+  const rotate = operator
+    .command("rotate")
+    .description("give an operator credential a new token, shown once; the credential itself carries on")
+    .argument("<id>", "op_…", idArgument)
+    .option(
+      "--grace <time>",
+      "how long the old token still works, 0s to 7d (default: 1h); 0s after a leak",
+      graceArgument,
+    )
+    .addHelpText("after", "\nFor the credential in use and those below it.")
+    .action((id: string, { grace }: { grace?: number }) => rotateOperator(context, id, grace));
+  withExamples(rotate, "cloud operator rotate op_01jxyz…", "cloud operator rotate op_01jxyz… --grace 0s");
+
+  const revoke = operator
+    .command("revoke")
+    .description("revoke an operator credential and, at once, every one below it; there is no way back")
+    .argument("<id>", "op_…", idArgument)
+    .option("--reason <text>", "why, for people who read it later; up to 200 characters", reasonArgument)
+    .option("--yes", "do not ask, on a terminal either")
+    .addHelpText("after", "\nFor those below the credential in use. None revokes itself: rotate it instead.")
+    .action((id: string, options: RevokeOptions) => revokeOperator(context, id, options));
+  withExamples(revoke, "cloud operator revoke op_01jxyz…", 'cloud operator revoke op_01jxyz… --reason "left" --yes');
+}
+
+function addMint(operator: Command, context: Context): void {
+  const mint = operator
+    .command("mint")
+    .description("mint an operator credential below the one in use; its token is shown once")
+    .requiredOption("--name <name>", "for people; need not be unique", nameArgument)
+    .requiredOption(
+      "--scope <scopes>",
+      "what it may do, at most what yours may; several by blank or comma",
+      scopesArgument,
+    )
+    .option("--expires-at <time>", "when it stops working, RFC 3339 with an offset; at most its parent's", timeArgument)
+    .option("--account <name|id>", "limit it to this account, for good", idArgument)
+    .action((options: MintOptions) => mintOperator(context, options));
+  mint.addHelpText(
+    "after",
+    "\nScopes: accounts:read accounts:write audit:read keys:write namespaces:read namespaces:write operators:read\n" +
+      "operators:write usage:read, or resource:*. None of them invokes inference.",
+  );
+  withExamples(
+    mint,
+    'cloud operator mint --name ci --scope "namespaces:* keys:write"',
+    'cloud operator mint --name auditor --scope "audit:read" --expires-at 2027-01-01T00:00:00Z',
+    'cloud operator mint --name team-a --account team-a --scope "namespaces:* keys:* operators:*"',
+  );
+}
+
+async function mintOperator(context: Context, { name, scope, expiresAt, account }: MintOptions): Promise<void> {
+  const { operators } = await context.connect(await operatorCredential(context.settings));
+  const { operator, token } = await operators.mintOperator({
+    name,
+    scopes: [...scope],
+    account: account ?? "",
+    ...(expiresAt === undefined ? {} : { expiresAt: timestampFromDate(expiresAt) }),
+  });
+  const view = fromProtoOperator(fromProtoSet(operator));
+  const shown = operatorFields(view).filter(([field]) =>
+    ["id", "name", "scopes", "account", "expires"].includes(field),
+  );
+  context.output.data({ ...view, token }, () => block([...shown, ["token", token]]));
+  context.output.note("The token is shown once and kept nowhere: save it now.");
+}
+
+async function listOperators(context: Context): Promise<void> {
+  const { operators } = await context.connect(await operatorCredential(context.settings));
+  const list = await allPages(async (page) => {
+    const { operators: rows, nextPageToken } = await operators.listOperators(page);
+    return { rows, nextPageToken };
+  }, fromProtoOperator);
+  showList(context, list, OPERATOR_COLUMNS, "There are no operator credentials.");
+}
+
+async function getOperator(context: Context, id: string): Promise<void> {
+  const { operators } = await context.connect(await operatorCredential(context.settings));
+  const view = fromProtoOperator(fromProtoSet((await operators.getOperator({ id })).operator));
+  context.output.data(view, () => block(operatorFields(view)));
+}
+
+async function rotateOperator(context: Context, id: string, graceSecs: number | undefined): Promise<void> {
+  const credential = await operatorCredential(context.settings);
+  const { identity, operators } = await context.connect(credential);
+  // Asked before, because without grace the credential in use may be dead afterwards.
+  const self = fromProtoIdentity(await identity.whoAmI({})).operator?.id;
+  const grace = graceSecs === undefined ? {} : { grace: { seconds: BigInt(graceSecs), nanos: 0 } };
+  const { operator, token, graceEndsAt } = await operators.rotateOperator({ id, ...grace });
+  const view = fromProtoOperator(fromProtoSet(operator));
+  const shown = operatorFields(view).filter(([field]) => ["id", "name", "expires"].includes(field));
+  context.output.data({ ...view, token }, () => block([...shown, ["token", token]]));
+  context.output.note("The token is shown once and kept nowhere: save it now.");
+  const end = formatTime(timestampDate(fromProtoSet(graceEndsAt)).toISOString());
+  context.output.note(graceSecs === 0 ? "No earlier token works any more." : `The old one works until ${end}.`);
+  if (view.id !== self) return;
+  const where =
+    credential.source === "saved" ? `the file operator-key in ${context.settings.home}` : "ROUTEPLANE_OPERATOR_KEY";
+  context.output.note(`You use this credential here: put the new token into ${where}.`);
+}
+
+async function revokeOperator(context: Context, id: string, { reason, yes = false }: RevokeOptions): Promise<void> {
+  const { operators } = await context.connect(await operatorCredential(context.settings));
+  if (!yes && !(await confirm(context, `Revoke ${id} and every operator credential below it, for good?`))) {
+    throw new CliError(ExitCode.failed, "aborted", "NOT_CONFIRMED", "nothing was revoked");
+  }
+  const { operator } = await operators.revokeOperator({ id, reason: reason ?? "" });
+  const view = fromProtoOperator(fromProtoSet(operator));
+  context.output.data(view, () => block(operatorFields(view)));
+  context.output.note("Revoked, with every one below it.");
+}

@@ -1,0 +1,60 @@
+import type { Operator } from "@routeplane/contracts/auth";
+import type { Column } from "../output/table.ts";
+import { formatTime } from "../output/time.ts";
+import { keyStatus } from "./key.ts";
+import { fromProtoSetTime, fromProtoText, fromProtoTime } from "./values.ts";
+
+export interface OperatorView {
+  readonly id: string;
+  readonly name: string;
+  readonly prefix: string;
+  readonly scopes: readonly string[];
+  /** Null for the node's first one. */
+  readonly parent_id: string | null;
+  /** Null if it acts on every account of the node. */
+  readonly account_id: string | null;
+  readonly created_at: string;
+  readonly expires_at: string | null;
+  readonly revoked_at: string | null;
+  readonly revoked_reason: string | null;
+}
+
+export function fromProtoOperator(operator: Operator): OperatorView {
+  return {
+    id: operator.id,
+    name: operator.name,
+    prefix: operator.prefix,
+    scopes: operator.scopes,
+    parent_id: fromProtoText(operator.parentId),
+    account_id: fromProtoText(operator.accountId),
+    created_at: fromProtoSetTime(operator.createdAt),
+    expires_at: fromProtoTime(operator.expiresAt),
+    revoked_at: fromProtoTime(operator.revokedAt),
+    revoked_reason: fromProtoText(operator.revokedReason),
+  };
+}
+
+export const OPERATOR_COLUMNS: readonly Column<OperatorView>[] = [
+  { header: "ID", cell: ({ id }) => id },
+  { header: "NAME", cell: ({ name }) => name },
+  { header: "PREFIX", cell: ({ prefix }) => prefix },
+  { header: "STATUS", cell: (operator) => keyStatus(operator, Date.now()) },
+  { header: "ACCOUNT", cell: ({ account_id }) => account_id ?? "all" },
+  { header: "CREATED", cell: ({ created_at }) => formatTime(created_at) },
+  { header: "SCOPES", cell: ({ scopes }) => scopes.join(" ") },
+];
+
+export function operatorFields(operator: OperatorView): readonly [string, string][] {
+  return [
+    ["id", operator.id],
+    ["name", operator.name],
+    ["prefix", operator.prefix],
+    ["scopes", operator.scopes.join(" ")],
+    ["account", operator.account_id ?? "all of the node"],
+    ["minted by", operator.parent_id ?? "the installer (the node's first)"],
+    ["created", formatTime(operator.created_at)],
+    ["expires", operator.expires_at === null ? "never by itself" : formatTime(operator.expires_at)],
+    ["revoked", operator.revoked_at === null ? "no" : formatTime(operator.revoked_at)],
+    ...(operator.revoked_reason === null ? [] : [["reason", operator.revoked_reason] as [string, string]]),
+  ];
+}

@@ -1,0 +1,91 @@
+import type { Peppers } from "@routeplane/credentials";
+import { type Clock, type Id, notFound } from "@routeplane/domain";
+import { accountFor } from "./accounts.ts";
+import { graceMs } from "./key-change.ts";
+import { lastOf } from "./lineage.ts";
+import { reachOf } from "./node.ts";
+import {
+  newSubOperator,
+  type Operator,
+  type OperatorRequest,
+  requireOperatorReach,
+  revokedOperator,
+  rotatedOperator,
+} from "./operator.ts";
+import type { NodeStore, OperatorStore } from "./ports.ts";
+import { newSecret } from "./secret.ts";
+
+/** The operator credential that asks. */
+export interface OperatorCaller {
+  readonly operatorId: Id<"op">;
+  readonly accountId: Id<"acc"> | undefined;
+}
+
+/** An operator credential and its new token, which exists nowhere else. */
+export interface MintedOperator {
+  readonly operator: Operator;
+  readonly token: string;
+}
+
+export interface RotatedOperator extends MintedOperator {
+  /** First moment at which the token that it had is refused. */
+  readonly graceEndsAt: Date;
+}
+
+/** Operator credentials, as far as the caller sees them. @throws DomainError NOT_FOUND for any other */
+export interface Operators {
+  /**
+   * @param account name or id of the account to limit it to; undefined: as the caller is
+   * @throws DomainError as `newSubOperator`
+   */
+  mint(caller: OperatorCaller, account: string | undefined, request: OperatorRequest): Promise<MintedOperator>;
+  /** @throws DomainError as `requireOperatorReach`, `rotatedOperator` and `graceMs` */
+  rotate(caller: OperatorCaller, id: Id<"op">, graceSecs: number | undefined): Promise<RotatedOperator>;
+  /** @throws DomainError as `requireOperatorReach` */
+  revoke(caller: OperatorCaller, id: Id<"op">, reason: string | undefined): Promise<Operator>;
+}
+
+export interface OperatorsDependencies {
+  readonly operators: OperatorStore;
+  readonly nodes: NodeStore;
+  readonly peppers: Peppers;
+  readonly clock: Clock;
+}
+
+export function createOperators({ operators, nodes, peppers, clock }: OperatorsDependencies): Operators {
+  return {
+    async mint(caller, account, request) {
+      const reach = reachOf(caller);
+      const limit = account === undefined ? undefined : await accountFor(nodes, reach, account);
+      const { token, prefix, secret } = newSecret("operator", peppers);
+      const operator = await operators.add(reach, caller.operatorId, secret, (parent) =>
+        newSubOperator(parent, limit?.id, request, prefix, clock()),
+      );
+      return { operator, token };
+    },
+
+    async rotate(caller, id, graceSecs) {
+      const grace = graceMs(graceSecs);
+      const { token, prefix, secret } = newSecret("operator", peppers);
+      const now = clock();
+      const graceEndsAt = new Date(now + grace);
+      const operator = await operators.change(reachOf(caller), id, (lineage) => {
+        requireOperatorReach(caller.operatorId, lastOf(lineage), "rotate");
+        // Without grace, nothing but the new token is to work: neither what an earlier rotation left.
+        const rotation = { secret, graceEndsAt, endsAll: grace === 0 };
+        return { operator: rotatedOperator(lineage, prefix, now), rotation };
+      });
+      if (operator === undefined) throw notFound();
+      return { operator, token, graceEndsAt };
+    },
+
+    async revoke(caller, id, reason) {
+      const operator = await operators.change(reachOf(caller), id, (lineage) => {
+        requireOperatorReach(caller.operatorId, lastOf(lineage), "revoke");
+        return { operator: revokedOperator(lineage, reason, clock()) };
+      });
+      if (operator === undefined) throw notFound();
+      return operator;
+    },
+  };
+}

@@ -1,0 +1,56 @@
+import type { ServiceImpl } from "@connectrpc/connect";
+import type { OperatorService } from "@routeplane/contracts/auth";
+import { notFound, parseId, requireId } from "@routeplane/domain";
+import {
+  fromDuration,
+  fromPageToken,
+  fromTimestamp,
+  operatorPrincipalOf,
+  toPageToken,
+  toTimestamp,
+} from "@routeplane/rpc";
+import { reachOf } from "../domain/node.ts";
+import type { Operators } from "../domain/operators.ts";
+import type { OperatorStore } from "../domain/ports.ts";
+import { toProtoOperator } from "./convert.ts";
+
+const DEFAULT_PAGE_SIZE = 100;
+const LIST = "operators";
+
+export function operatorService(store: OperatorStore, operators: Operators): ServiceImpl<typeof OperatorService> {
+  return {
+    async mintOperator({ name, scopes, expiresAt, account }, context) {
+      const request = { name, scopes, expiresAt: fromTimestamp(expiresAt) };
+      const caller = operatorPrincipalOf(context);
+      const { operator, token } = await operators.mint(caller, account || undefined, request);
+      return { operator: toProtoOperator(operator), token };
+    },
+
+    async listOperators({ pageSize, pageToken }, context) {
+      const after = fromPageToken(LIST, pageToken, (id) => parseId("op", id));
+      const page = { size: pageSize || DEFAULT_PAGE_SIZE, after };
+      const { rows, more } = await store.list(reachOf(operatorPrincipalOf(context)), page);
+      const last = rows.at(-1);
+      return { operators: rows.map(toProtoOperator), nextPageToken: more && last ? toPageToken(LIST, last.id) : "" };
+    },
+
+    async getOperator({ id }, context) {
+      const operator = await store.find(reachOf(operatorPrincipalOf(context)), requireId("op", id));
+      if (operator === undefined) throw notFound();
+      return { operator: toProtoOperator(operator) };
+    },
+
+    async rotateOperator({ id, grace }, context) {
+      const caller = operatorPrincipalOf(context);
+      const rotated = await operators.rotate(caller, requireId("op", id), fromDuration(grace));
+      const { operator, token, graceEndsAt } = rotated;
+      return { operator: toProtoOperator(operator), token, graceEndsAt: toTimestamp(graceEndsAt) };
+    },
+
+    async revokeOperator({ id, reason }, context) {
+      const caller = operatorPrincipalOf(context);
+      const operator = await operators.revoke(caller, requireId("op", id), reason || undefined);
+      return { operator: toProtoOperator(operator) };
+    },
+  };
+}

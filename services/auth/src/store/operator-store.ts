@@ -1,0 +1,109 @@
+import { type Id, notFound } from "@routeplane/domain";
+import type { Database, Transaction } from "@routeplane/postgres";
+import { sql } from "kysely";
+import { lastOf } from "../domain/lineage.ts";
+import type { Operator, OperatorLineage } from "../domain/operator.ts";
+import type { OperatorStore, Rotation } from "../domain/ports.ts";
+import type { StoredSecret } from "../domain/secret.ts";
+import { fromOperatorRow, toChangeableOperatorColumns, toOperatorRow, toPage, toSecretColumns } from "./rows.ts";
+import type { AuthSchema } from "./schema.ts";
+
+/** What is above a credential may lie outside the caller's reach: lineages are read in the whole node, rows written within. */
+export function createOperatorStore(database: Database<AuthSchema>): OperatorStore {
+  return {
+    add: (reach, parentId, secret, build) =>
+      database.within({ node: true }, async (tx, enter) => {
+        const parent = await selectOperatorLineage(tx, parentId);
+        if (parent === undefined) throw notFound();
+        const operator = build(parent);
+        await enter(reach);
+        await insertOperator(tx, operator, secret);
+        return operator;
+      }),
+
+    find: (reach, operatorId) =>
+      database.within(reach, async (tx) => {
+        const row = await tx.selectFrom("operators").selectAll().where("id", "=", operatorId).executeTakeFirst();
+        return row && fromOperatorRow(row);
+      }),
+
+    list: (reach, page) =>
+      database.within(reach, async (tx) => {
+        const all = tx
+          .selectFrom("operators")
+          .selectAll()
+          .orderBy("id")
+          .limit(page.size + 1);
+        const rows = await (page.after === undefined ? all : all.where("id", ">", page.after)).execute();
+        return toPage(rows.map(fromOperatorRow), page);
+      }),
+
+    change: (reach, operatorId, decide) =>
+      database.within(reach, async (tx, enter) => {
+        // Locked before it is read, so that each change sees what the one before it left.
+        const lock = tx.selectFrom("operators").select("id").where("id", "=", operatorId).forNoKeyUpdate();
+        if ((await lock.executeTakeFirst()) === undefined) return undefined;
+        await enter({ node: true });
+        const lineage = await selectOperatorLineage(tx, operatorId);
+        if (lineage === undefined) return undefined;
+        const { operator, rotation } = decide(lineage);
+        await enter(reach);
+        if (operator !== lastOf(lineage)) {
+          const columns = toChangeableOperatorColumns(operator);
+          await tx.updateTable("operators").set(columns).where("id", "=", operatorId).execute();
+        }
+        if (rotation !== undefined) await replaceSecrets(tx, operator, rotation);
+        return operator;
+      }),
+  };
+}
+
+/** An operator credential and all above it, as far as the transaction sees them. */
+export async function selectOperatorLineage(
+  tx: Transaction<AuthSchema>,
+  operatorId: Id<"op">,
+): Promise<OperatorLineage | undefined> {
+  const path = tx
+    .selectFrom("operators")
+    .select(sql<Id<"op">>`unnest(lineage)`.as("id"))
+    .where("id", "=", operatorId);
+  const rows = await tx
+    .selectFrom("operators")
+    .selectAll()
+    .where("id", "in", path)
+    .orderBy(sql`cardinality(lineage)`)
+    .execute();
+  const [first, ...below] = rows.map(fromOperatorRow);
+  return first && [first, ...below];
+}
+
+export async function insertOperator(
+  tx: Transaction<AuthSchema>,
+  operator: Operator,
+  secret: StoredSecret,
+): Promise<void> {
+  await tx.insertInto("operators").values(toOperatorRow(operator)).execute();
+  await insertSecret(tx, operator, secret);
+}
+
+async function replaceSecrets(tx: Transaction<AuthSchema>, operator: Operator, rotation: Rotation): Promise<void> {
+  const { secret, graceEndsAt, endsAll } = rotation;
+  await tx
+    .updateTable("operator_secrets")
+    .set({ expires_at: graceEndsAt })
+    .where("operator_id", "=", operator.id)
+    .where((is) => {
+      const current = is("expires_at", "is", null);
+      return endsAll ? is.or([current, is("expires_at", ">", graceEndsAt)]) : current;
+    })
+    .execute();
+  await insertSecret(tx, operator, secret);
+}
+
+async function insertSecret(tx: Transaction<AuthSchema>, operator: Operator, secret: StoredSecret): Promise<void> {
+  const owner = { operator_id: operator.id, account_id: operator.accountId ?? null };
+  await tx
+    .insertInto("operator_secrets")
+    .values({ ...owner, ...toSecretColumns(secret), expires_at: null })
+    .execute();
+}

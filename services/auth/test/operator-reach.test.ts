@@ -1,0 +1,187 @@
+import { Code } from "@connectrpc/connect";
+import { DomainError, newId } from "@routeplane/domain";
+import { accessOf, createVerifier, publishedServices } from "@routeplane/rpc";
+import { eventually } from "@routeplane/testing";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { type AuthUnderTest, refusal, startAuthUnderTest } from "./auth-under-test.ts";
+
+/** How far an operator credential reaches, and how soon it stops. */
+
+const EVERY_SCOPE = [
+  "accounts:read",
+  "accounts:write",
+  "audit:read",
+  "keys:write",
+  "namespaces:read",
+  "namespaces:write",
+  "operators:read",
+  "operators:write",
+  "usage:read",
+];
+
+let auth: AuthUnderTest;
+beforeAll(async () => {
+  auth = await startAuthUnderTest();
+});
+afterAll(() => auth.stop());
+
+const methods = publishedServices()
+  .auth.flatMap((service) => service.methods)
+  .flatMap((method) => {
+    const rule = accessOf(method).find((each) => each.startsWith("operator:"));
+    return rule === undefined ? [] : [{ method, scope: rule.replace("operator:", "") }];
+  });
+
+/** Calls any method with an empty request. */
+function call(token: string, service: string, method: string): Promise<unknown> {
+  const { keys, namespaces, operators, audit } = auth.as(token);
+  const clients: Readonly<Record<string, object>> = {
+    KeyService: keys,
+    NamespaceService: namespaces,
+    OperatorService: operators,
+    AuditService: audit,
+  };
+  const send: unknown = Reflect.get(clients[service] ?? {}, method);
+  if (typeof send !== "function") throw new Error(`there is no client of ${service}`);
+  return Promise.resolve(send({}));
+}
+
+describe("every method for operators", () => {
+  it.each(methods.map(({ method, scope }) => [`${method.parent.name}/${method.name}`, scope, method] as const))(
+    "%s needs %s, and no other scope stands in for it",
+    async (_name, scope, method) => {
+      const without = await auth.operator({ scopes: EVERY_SCOPE.filter((each) => each !== scope) });
+      const refused = await refusal(call(without.token, method.parent.name, method.localName));
+      expect(refused).toMatchObject({
+        code: Code.PermissionDenied,
+        reason: "SCOPE_MISSING",
+        message: expect.stringContaining(scope),
+        infoMetadata: { scope },
+      });
+      const only = await auth.operator({ scopes: [scope] });
+      const [resource] = scope.split(":");
+      const wildcard = await auth.operator({ scopes: [`${resource}:*`] });
+      for (const { token } of [only, wildcard]) {
+        const answer = await call(token, method.parent.name, method.localName).then(
+          () => "ok",
+          (error: { code?: Code }) => error.code,
+        );
+        expect(answer).not.toBe(Code.PermissionDenied);
+      }
+    },
+  );
+
+  it("is one of at least a dozen", () => {
+    expect(methods.length).toBeGreaterThanOrEqual(12);
+  });
+});
+
+describe("a service that keeps answers", () => {
+  it("refuses a revoked operator credential, and one below it, once the change is heard", async () => {
+    const verifier = createVerifier(await auth.replica(), { monotonic: () => 1_000_000, clock: () => auth.time.now });
+    const ask = (token: string) =>
+      verifier.verify(token).then(
+        () => "ok",
+        (error: unknown) => (error instanceof DomainError ? error.reason : String(error)),
+      );
+    const parent = await auth.operator();
+    const child = await auth.operator({ by: parent.token, scopes: ["audit:read"] });
+    const beside = await auth.operator();
+    for (const { token } of [parent, child, beside]) await eventually(async () => (await ask(token)) === "ok");
+    expect(await verifier.verify(child.token)).toMatchObject({ kind: "operator", scopes: ["audit:read"] });
+    await auth.as(auth.operatorToken).operators.revokeOperator({ id: parent.id });
+    for (const { token } of [parent, child]) {
+      expect(await eventually(async () => ((await ask(token)) === "ok" ? undefined : ask(token)))).toBe(
+        "CREDENTIAL_REVOKED",
+      );
+    }
+    expect(await ask(beside.token)).toBe("ok");
+
+    const rotated = await auth.operator();
+    await eventually(async () => (await ask(rotated.token)) === "ok");
+    await auth.as(rotated.token).operators.rotateOperator({ id: rotated.id, grace: { seconds: 0n } });
+    await eventually(async () => (await ask(rotated.token)) === "CREDENTIAL_EXPIRED");
+    await verifier.stop();
+  });
+});
+
+describe("one that is limited to an account", () => {
+  it("sees of all operator credentials those of its account, and mints none without that limit", async () => {
+    const limited = await auth.operator({ account: "default" });
+    const child = await auth.operator({ by: limited.token });
+    const { operators } = auth.as(limited.token);
+    const { account } = await auth.as(limited.token).identity.whoAmI({});
+    expect(account?.name).toBe("default");
+    const seen = (await operators.listOperators({})).operators;
+    expect(seen.map(({ id }) => id)).toEqual([limited.id, child.id]);
+    expect(seen.map(({ accountId }) => accountId)).toEqual([account?.id, account?.id]);
+    const nodes = await auth.operator();
+    for (const id of [nodes.id, newId("op")]) {
+      for (const ask of [operators.getOperator, operators.revokeOperator, operators.rotateOperator]) {
+        expect(await refusal(ask({ id }))).toMatchObject({ code: Code.NotFound });
+      }
+    }
+    expect(await auth.verify(nodes.token)).toMatchObject({ case: "operator" });
+    for (const account of [newId("acc"), "acc_x", "nobody", "\u0000", "' or 1=1 --"]) {
+      expect(await refusal(auth.operator({ by: limited.token, account }))).toMatchObject({ code: Code.NotFound });
+    }
+    await operators.rotateOperator({ id: limited.id });
+    await operators.revokeOperator({ id: child.id });
+    expect(await auth.verify(child.token)).toMatchObject({ case: "refusal" });
+  });
+
+  it("cannot, in the database either, write one of the node's or another account's", async () => {
+    const accountId = newId("acc");
+    const row = {
+      name: "forged",
+      prefix: "rpo_live_x",
+      scopes: [...(["operators:*"] as const)],
+      created_at: new Date(),
+    };
+    for (const account_id of [null, newId("acc")]) {
+      const id = newId("op");
+      const write = auth.database.within({ accountId }, (tx) =>
+        tx
+          .insertInto("operators")
+          .values({ ...row, id, account_id, lineage: [id] })
+          .execute(),
+      );
+      await expect(write).rejects.toThrow(/row-level security/);
+    }
+    const secretsOf = (scope: object) =>
+      auth.database.within(scope, async (tx) => (await tx.selectFrom("operator_secrets").selectAll().execute()).length);
+    expect(await secretsOf({ node: true })).toBeGreaterThan(2);
+    expect(await secretsOf({})).toBe(0);
+    expect(await secretsOf({ accountId })).toBe(0);
+    expect(await secretsOf({ namespaceId: auth.namespaceId })).toBe(0);
+  });
+});
+
+describe("the audit log", () => {
+  it("has everything that an operator does to operators, and lays it to the one that did", async () => {
+    const by = await auth.operator();
+    const { id } = await auth.operator({ by: by.token, scopes: ["audit:read"] });
+    await auth.as(by.token).operators.rotateOperator({ id });
+    await auth.as(by.token).operators.revokeOperator({ id, reason: "done" });
+    await auth.as(by.token).operators.revokeOperator({ id });
+    const { entries } = await auth.as(auth.operatorToken).audit.listAuditEntries({ filter: { targetId: id } });
+    expect(entries.map(({ action, actorId, actorType }) => [action, actorId, actorType])).toEqual([
+      ["operator.update", by.id, "operator"],
+      ["operator.update", by.id, "operator"],
+      ["operator.create", by.id, "operator"],
+    ]);
+    expect(entries[0]).toMatchObject({ after: { revoked_reason: "done" }, namespaceId: "" });
+    expect(entries[2]).toMatchObject({ after: { scopes: ["audit:read"], parent_id: by.id, account_id: null } });
+  });
+
+  it("shows one that is limited to an account what was done in it, by whomever, and nothing of the node's", async () => {
+    const limited = await auth.operator({ account: "default" });
+    const nodes = await auth.operator();
+    const root = await auth.rootKey();
+    const { entries } = await auth.as(limited.token).audit.listAuditEntries({ pageSize: 1000 });
+    const targets = entries.map(({ targetId }) => targetId);
+    expect(targets).toContain(root.id);
+    expect(targets).toContain(limited.id);
+    expect(targets).not.toContain(nodes.id);
+  });
+});
