@@ -4,6 +4,8 @@ import { Code, ConnectError, type Transport } from "@connectrpc/connect";
 export interface BreakableTransport extends Transport {
   /** Calls so far, the change feed not counted. */
   readonly calls: number;
+  /** Calls that the service has answered. */
+  readonly answered: number;
   /** Changes that came through. */
   readonly heard: number;
   /** Calls get no answer. */
@@ -19,6 +21,7 @@ export interface BreakableTransport extends Transport {
 export function breakable(transport: Transport): BreakableTransport {
   const state = {
     calls: 0,
+    answered: 0,
     heard: 0,
     callsFail: false,
     feedSilent: false,
@@ -43,6 +46,7 @@ export function breakable(transport: Transport): BreakableTransport {
       state.calls++;
       if (state.callsFail) throw new ConnectError("no answer", Code.Unavailable);
       const answer = await transport.unary(...call);
+      state.answered++;
       await state.gate;
       return answer;
     },

@@ -3,6 +3,7 @@ import { type EventPublisher, openPublisher } from "@routeplane/events";
 import { createVerifier, serviceTransport } from "@routeplane/rpc";
 import { type Component, createLogger, type Logger, type RunningProcess } from "@routeplane/runtime";
 import { createAdmissions } from "./clients/admissions.ts";
+import { createGuardrailDirectory } from "./clients/guardrail-directory.ts";
 import { serviceDependency } from "./clients/reachable.ts";
 import { createServiceRelay } from "./clients/service-relay.ts";
 import { createUsageLog } from "./clients/usage-log.ts";
@@ -64,6 +65,7 @@ export function wireGateway({ config, publisher, upstreams, log, clock }: Gatewa
   };
 
   const verifier = createVerifier(auth, { clock });
+  const guardrails = createGuardrailDirectory(policy);
   const admissions = createAdmissions(policy);
   const usageLog = createUsageLog(publisher);
   const settlements = createSettlements({ admissions, usageLog, log });
@@ -82,7 +84,7 @@ export function wireGateway({ config, publisher, upstreams, log, clock }: Gatewa
     ...managementRoutes(relays),
     healthRoute(dependencies, clock),
   ];
-  return { routes, components: [...Object.values(relays), verifier, settlements] };
+  return { routes, components: [...Object.values(relays), verifier, guardrails, settlements] };
 }
 
 export function openUpstreams(providers: readonly Provider[], clock: Clock): ReadonlyMap<string, Upstream> {

@@ -7,7 +7,6 @@ import {
   PrincipalType,
 } from "@routeplane/contracts/policy";
 import { type Id, newId } from "@routeplane/domain";
-import { sql } from "kysely";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { type PolicyUnderTest, refusal, startPolicyUnderTest } from "./policy-under-test.ts";
 
@@ -82,7 +81,7 @@ describe("the guardrails that apply to a key", () => {
     await policy.budget(namespaceId, 5n);
     await policy.bound(namespaceId, { kind: "preset", rateLimit: { windowSecs: 1, maxRequests: 1n } });
     const { policy: off } = await policy.bound(namespaceId, NO_STREAMS);
-    await policy.tamper(sql`update policies set disabled_at = now() where id = ${off.id}`);
+    await policy.switchOff(off.id);
     await policy.bound(newId("ns"), NO_STREAMS, parent.id);
     expect(await appliedTo(namespaceId, parent.lineage)).toEqual([]);
   });
@@ -91,7 +90,7 @@ describe("the guardrails that apply to a key", () => {
     const { namespaceId, parent } = family();
     const { policy: made } = await policy.bound(namespaceId, NO_STREAMS);
     await policy.bound(namespaceId, NO_STREAMS, parent.id);
-    await policy.tamper(sql`update policies set spec = '{"allow_nothing": true}' where id = ${made.id}`);
+    await policy.garble(made.id);
     expect(await refusal(appliedTo(namespaceId, parent.lineage))).toMatchObject({ code: Code.Internal });
   });
 

@@ -124,6 +124,21 @@ export async function startPolicyUnderTest() {
     async tamper(statement: RawBuilder<unknown>): Promise<void> {
       await admin.within({}, (tx) => statement.execute(tx));
     },
+    async switchOff(policyId: Id<"pol">): Promise<void> {
+      await service.tamper(sql`update policies set disabled_at = now() where id = ${policyId}`);
+    },
+    /** Leaves a policy that nobody can read. */
+    async garble(policyId: Id<"pol">): Promise<void> {
+      await service.tamper(sql`update policies set spec = '{"allow_nothing": true}' where id = ${policyId}`);
+    },
+    /** Closes the connections on which its processes follow changes. @returns how many there were */
+    async cutFeeds(): Promise<number> {
+      const { rows } = await admin.within({}, (tx) =>
+        sql`select pg_terminate_backend(pid) from pg_stat_activity
+          where datname = current_database() and application_name = 'routeplane-policy-changes'`.execute(tx),
+      );
+      return rows.length;
+    },
     /** By binding, in one snapshot. */
     totals: (namespaceId: Id<"ns">) => totals(admin, namespaceId),
     async stop() {

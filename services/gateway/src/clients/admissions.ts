@@ -53,6 +53,6 @@ function fromProtoOutcome(outcome: AdmitResponse["outcome"]): AdmissionDecision 
   }
 }
 
-function fromProtoPrincipalType(type: PrincipalType): Denial["principalType"] {
+export function fromProtoPrincipalType(type: PrincipalType): Denial["principalType"] {
   return type === PrincipalType.API_KEY ? "api_key" : "namespace";
 }

@@ -1,5 +1,6 @@
 import type { TokenPrice } from "@routeplane/admission";
 import type { DomainError, Id } from "@routeplane/domain";
+import type { GuardrailSpec } from "@routeplane/guardrails";
 import type { ChatRequest } from "./chat-request.ts";
 import type { TokenBounds } from "./token-bounds.ts";
 
@@ -83,6 +84,27 @@ export interface Admissions {
   admit(request: AdmissionRequest): Promise<AdmissionDecision>;
   settle(request: Pick<RequestFacts, "namespaceId" | "requestId">, costNanoUsd: bigint): Promise<void>;
   release(request: Pick<RequestFacts, "namespaceId" | "requestId">): Promise<void>;
+}
+
+/** A guardrail and where it comes from. */
+export interface AppliedGuardrail {
+  readonly policyId: string;
+  readonly policyName: string;
+  readonly bindingId: string;
+  readonly principalType: "namespace" | "api_key";
+  readonly principalId: string;
+  /** Shadow: judged and logged, never enforced. */
+  readonly mode: "enforce" | "shadow";
+  readonly spec: GuardrailSpec;
+}
+
+export interface GuardrailDirectory {
+  /**
+   * Every guardrail that applies to the key. The same array as long as nothing has changed.
+   *
+   * @throws DomainError UNAVAILABLE if that is not known: the request must be refused
+   */
+  of(caller: CallingKey): Promise<readonly AppliedGuardrail[]>;
 }
 
 export type Outcome = "succeeded" | "failed" | "cancelled" | "denied";
