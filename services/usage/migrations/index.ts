@@ -2,9 +2,11 @@ import type { Migrations } from "@routeplane/postgres";
 import * as requests from "./0001_requests.ts";
 import * as deniedPolicyCollation from "./0002_denied_policy_collation.ts";
 import * as rollups from "./0003_rollups.ts";
+import * as denials from "./0004_denials.ts";
 
 export const migrations: Migrations = {
   "0001_requests": requests,
   "0002_denied_policy_collation": deniedPolicyCollation,
   "0003_rollups": rollups,
+  "0004_denials": denials,
 };

@@ -26,6 +26,9 @@ export function pendingRequest(given: Partial<LoggedRequest> = {}): LoggedReques
     httpStatus: 0,
     errorCode: "",
     deniedByPolicyId: "",
+    deniedByBindingId: "",
+    deniedRule: "",
+    shadowDenials: [],
     completedAt: undefined,
     ...given,
   };
@@ -79,6 +82,9 @@ export function usageEvent(said: LoggedRequest): UsageEvent {
     httpStatus,
     errorCode,
     deniedByPolicyId,
+    deniedByBindingId: said.deniedByBindingId,
+    deniedRule: said.deniedRule,
+    shadowDenials: [...said.shadowDenials],
     outcome: OUTCOMES[status],
     ...(said.completedAt && { completedAt: toTimestamp(said.completedAt) }),
   };

@@ -21,8 +21,19 @@ export interface RequestView {
   readonly http_status: number | null;
   readonly error_code: string | null;
   readonly denied_by_policy_id: string | null;
+  readonly denied_by_binding_id: string | null;
+  /** E.g. `budget` or `rate_limit.max_requests`. */
+  readonly denied_rule: string | null;
+  /** What bindings in shadow mode would have refused it for. */
+  readonly shadow_denials: readonly ShadowDenialView[];
   readonly created_at: string;
   readonly completed_at: string | null;
+}
+
+export interface ShadowDenialView {
+  readonly policy_id: string;
+  readonly binding_id: string;
+  readonly rule: string;
 }
 
 export function fromProtoRequest(request: LoggedRequest): RequestView {
@@ -42,6 +53,13 @@ export function fromProtoRequest(request: LoggedRequest): RequestView {
     http_status: request.httpStatus === 0 ? null : request.httpStatus,
     error_code: fromProtoText(request.errorCode),
     denied_by_policy_id: fromProtoText(request.deniedByPolicyId),
+    denied_by_binding_id: fromProtoText(request.deniedByBindingId),
+    denied_rule: fromProtoText(request.deniedRule),
+    shadow_denials: request.shadowDenials.map(({ policyId, bindingId, rule }) => ({
+      policy_id: policyId,
+      binding_id: bindingId,
+      rule,
+    })),
     created_at: fromProtoSetTime(request.createdAt),
     completed_at: fromProtoTime(request.completedAt),
   };

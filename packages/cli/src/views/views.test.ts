@@ -110,6 +110,9 @@ describe("--json", () => {
       http_status: null,
       error_code: null,
       denied_by_policy_id: null,
+      denied_by_binding_id: null,
+      denied_rule: null,
+      shadow_denials: [],
       created_at: AT,
       completed_at: null,
     });

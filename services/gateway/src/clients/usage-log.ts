@@ -34,6 +34,9 @@ function toProtoSettled(facts: RequestFacts, settlement: Settlement): UsageEvent
       httpStatus: settlement.httpStatus,
       errorCode: settlement.errorCode,
       deniedByPolicyId: settlement.deniedByPolicyId,
+      deniedByBindingId: settlement.deniedByBindingId,
+      deniedRule: settlement.deniedRule,
+      shadowDenials: [...settlement.shadowDenials],
     },
   });
 }

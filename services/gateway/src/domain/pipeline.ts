@@ -58,6 +58,8 @@ export interface PipelineDependencies {
 
 type Admitted = Extract<AdmissionDecision, { admitted: true }>;
 
+const NOT_DENIED = { deniedByPolicyId: "", deniedByBindingId: "", deniedRule: "" };
+
 const TOTAL_TIMEOUT_MS = 10 * 60_000;
 
 /** @returns a function that throws a Refusal, or a DomainError of a dependency, if the client has been told nothing yet */
@@ -193,7 +195,7 @@ function settlementOf(
   }
   const { outcome, httpStatus, errorCode } = relayed;
   const completedAt = new Date(clock());
-  return { ...charge, outcome, completedAt, reservedNanoUsd, httpStatus, errorCode, deniedByPolicyId: "" };
+  return { ...charge, outcome, completedAt, reservedNanoUsd, httpStatus, errorCode, ...NOT_DENIED, shadowDenials: [] };
 }
 
 function budgetExceeded(denial: Denial): Refusal {
@@ -213,7 +215,11 @@ function budgetExceeded(denial: Denial): Refusal {
   });
 }
 
-function denialSettlement({ facts: { status, code } }: Refusal, { policyId }: Denial, clock: Clock): Settlement {
+function denialSettlement(
+  { facts: { status, code } }: Refusal,
+  { policyId, bindingId }: Denial,
+  clock: Clock,
+): Settlement {
   return {
     outcome: "denied",
     completedAt: new Date(clock()),
@@ -225,5 +231,8 @@ function denialSettlement({ facts: { status, code } }: Refusal, { policyId }: De
     httpStatus: status,
     errorCode: code ?? "",
     deniedByPolicyId: policyId,
+    deniedByBindingId: bindingId,
+    deniedRule: "budget",
+    shadowDenials: [],
   };
 }

@@ -123,8 +123,20 @@ export interface Settlement {
   readonly httpStatus: number;
   /** `code` in the client's envelope; empty if there was none. */
   readonly errorCode: string;
-  /** Only with outcome `denied`. */
+  /** Only with outcome `denied`; else empty. */
   readonly deniedByPolicyId: string;
+  readonly deniedByBindingId: string;
+  /** Which of the policy's rules, e.g. `budget`. */
+  readonly deniedRule: string;
+  /** What bindings in shadow mode would have refused it for. */
+  readonly shadowDenials: readonly ShadowDenial[];
+}
+
+/** A rule that would have refused a request, were its binding not in shadow mode. */
+export interface ShadowDenial {
+  readonly policyId: string;
+  readonly bindingId: string;
+  readonly rule: string;
 }
 
 /** Where usage is recorded before it counts anywhere. */

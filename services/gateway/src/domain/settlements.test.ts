@@ -27,6 +27,9 @@ const settlement: Settlement = {
   httpStatus: 200,
   errorCode: "",
   deniedByPolicyId: "",
+  deniedByBindingId: "",
+  deniedRule: "",
+  shadowDenials: [],
 };
 const unavailable = new DomainError("unavailable", "DEPENDENCY_UNAVAILABLE", "down");
 

@@ -12,7 +12,14 @@ import { usageEvents } from "./usage-events.ts";
 describe("fromProtoUsageEvent", () => {
   test("reads back what a gateway says, in both phases", () => {
     const pending = pendingRequest({ streamed: true });
-    const settled = settledRequest(pending, { status: "denied", deniedByPolicyId: "pol_x", errorCode: "budget" });
+    const settled = settledRequest(pending, {
+      status: "denied",
+      deniedByPolicyId: "pol_x",
+      deniedByBindingId: "bnd_x",
+      deniedRule: "budget",
+      shadowDenials: [{ policyId: "pol_y", bindingId: "bnd_y", rule: "rate_limit.max_requests" }],
+      errorCode: "budget",
+    });
     for (const said of [pending, settled]) expect(fromProtoUsageEvent(usageEvent(said))).toEqual({ request: said });
   });
 

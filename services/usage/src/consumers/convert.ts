@@ -1,7 +1,11 @@
-import { Outcome as ProtoOutcome, type UsageEvent } from "@routeplane/contracts/events";
+import {
+  Outcome as ProtoOutcome,
+  type ShadowDenial as ProtoShadowDenial,
+  type UsageEvent,
+} from "@routeplane/contracts/events";
 import { parseId } from "@routeplane/domain";
 import { fromTimestamp } from "@routeplane/rpc";
-import { faultOf, type LoggedRequest, type Outcome } from "../domain/request.ts";
+import { faultOf, type LoggedRequest, type Outcome, type ShadowDenial } from "../domain/request.ts";
 
 const OUTCOMES: Readonly<Record<ProtoOutcome, Outcome | undefined>> = {
   [ProtoOutcome.UNSPECIFIED]: undefined,
@@ -13,6 +17,9 @@ const OUTCOMES: Readonly<Record<ProtoOutcome, Outcome | undefined>> = {
 
 /** Longer texts are cut: a request's money matters more than the end of a name. */
 const MAX_TEXT_LENGTH = 256;
+
+/** As many bindings as a principal can have; more are left out of the row. */
+const MAX_SHADOW_DENIALS = 100;
 
 /** What an event says of its request, or the rule that it breaks. */
 export function fromProtoUsageEvent(
@@ -59,6 +66,9 @@ function fromProtoPhase(phase: UsageEvent["phase"]): Omit<LoggedRequest, Facts> 
       httpStatus: 0,
       errorCode: "",
       deniedByPolicyId: "",
+      deniedByBindingId: "",
+      deniedRule: "",
+      shadowDenials: [],
       completedAt: undefined,
     };
   }
@@ -75,8 +85,15 @@ function fromProtoPhase(phase: UsageEvent["phase"]): Omit<LoggedRequest, Facts> 
     httpStatus,
     errorCode: bounded(phase.value.errorCode),
     deniedByPolicyId: bounded(phase.value.deniedByPolicyId),
+    deniedByBindingId: bounded(phase.value.deniedByBindingId),
+    deniedRule: bounded(phase.value.deniedRule),
+    shadowDenials: phase.value.shadowDenials.slice(0, MAX_SHADOW_DENIALS).map(fromProtoShadowDenial),
     completedAt: fromTimestamp(phase.value.completedAt),
   };
+}
+
+function fromProtoShadowDenial({ policyId, bindingId, rule }: ProtoShadowDenial): ShadowDenial {
+  return { policyId: bounded(policyId), bindingId: bounded(bindingId), rule: bounded(rule) };
 }
 
 /** Also without NUL, which Postgres cannot hold in a text. */

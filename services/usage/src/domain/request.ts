@@ -30,8 +30,21 @@ export interface LoggedRequest {
   readonly errorCode: string;
   /** Empty unless denied. */
   readonly deniedByPolicyId: string;
+  /** Empty unless denied. */
+  readonly deniedByBindingId: string;
+  /** Empty unless denied. */
+  readonly deniedRule: string;
+  /** What bindings in shadow mode would have refused it for. */
+  readonly shadowDenials: readonly ShadowDenial[];
   /** Undefined while pending. */
   readonly completedAt: Date | undefined;
+}
+
+/** A rule that would have refused a request, were its binding not in shadow mode. */
+export interface ShadowDenial {
+  readonly policyId: string;
+  readonly bindingId: string;
+  readonly rule: string;
 }
 
 /** 10^12: nothing reads or writes more in one request. */

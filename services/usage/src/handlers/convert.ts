@@ -30,6 +30,9 @@ export function toProtoLoggedRequest(request: LoggedRequest): MessageInitShape<t
     httpStatus,
     errorCode,
     deniedByPolicyId: request.deniedByPolicyId,
+    deniedByBindingId: request.deniedByBindingId,
+    deniedRule: request.deniedRule,
+    shadowDenials: [...request.shadowDenials],
     createdAt: toTimestamp(request.createdAt),
     ...(request.completedAt && { completedAt: toTimestamp(request.completedAt) }),
   };

@@ -11,6 +11,11 @@ export function names(columns: readonly string[]): RawBuilder<unknown> {
 /** `rows` as a relation: each column travels as one array, so that any number of rows is one statement of one text. */
 export function unnest<Row>(columns: Columns<Row>, rows: readonly Row[]): RawBuilder<unknown> {
   const all = Object.keys(columns) as (keyof Row & string)[];
-  const arrays = all.map((column) => sql`${sql.val(rows.map((row) => row[column]))}::${sql.raw(columns[column])}[]`);
+  const arrays = all.map((column) => {
+    const values = rows.map((row) => row[column]);
+    // The driver would write a list within a list as an array of Postgres.
+    const written = columns[column] === "jsonb" ? values.map((value) => JSON.stringify(value)) : values;
+    return sql`${sql.val(written)}::${sql.raw(columns[column])}[]`;
+  });
   return sql`unnest(${sql.join(arrays)})`;
 }

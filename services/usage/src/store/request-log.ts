@@ -25,6 +25,9 @@ const COLUMNS = {
   http_status: "integer",
   error_code: "text",
   denied_by_policy_id: "text",
+  denied_by_binding_id: "text",
+  denied_rule: "text",
+  shadow_denials: "jsonb",
   completed_at: "timestamptz",
 } as const satisfies Columns<RequestRow>;
 
@@ -39,6 +42,9 @@ const SETTLED = [
   "http_status",
   "error_code",
   "denied_by_policy_id",
+  "denied_by_binding_id",
+  "denied_rule",
+  "shadow_denials",
   "completed_at",
 ] as const satisfies readonly (keyof RequestRow)[];
 

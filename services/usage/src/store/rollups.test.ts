@@ -180,6 +180,8 @@ describe("the sums by hour and day", () => {
       const maintained = await kept();
       await superuser.within({}, async (tx) => {
         await sql`drop table rollups_hourly, rollups_daily`.execute(tx);
+        await sql`alter table requests
+          drop column denied_by_binding_id, drop column denied_rule, drop column shadow_denials`.execute(tx);
         await sql`delete from kysely_migration where name >= '0003'`.execute(tx);
       });
       await migrateToLatest({ url: before.url("routeplane_usage_owner"), schema: "usage", migrations });

@@ -20,6 +20,13 @@ export function fromRequestRow(row: RequestRow): LoggedRequest {
     httpStatus: row.http_status,
     errorCode: row.error_code,
     deniedByPolicyId: row.denied_by_policy_id,
+    deniedByBindingId: row.denied_by_binding_id,
+    deniedRule: row.denied_rule,
+    shadowDenials: row.shadow_denials.map(({ policy_id, binding_id, rule }) => ({
+      policyId: policy_id,
+      bindingId: binding_id,
+      rule,
+    })),
     completedAt: row.completed_at ?? undefined,
   };
 }
@@ -43,6 +50,13 @@ export function toRequestRow(request: LoggedRequest): RequestRow {
     http_status: request.httpStatus,
     error_code: request.errorCode,
     denied_by_policy_id: request.deniedByPolicyId,
+    denied_by_binding_id: request.deniedByBindingId,
+    denied_rule: request.deniedRule,
+    shadow_denials: request.shadowDenials.map(({ policyId, bindingId, rule }) => ({
+      policy_id: policyId,
+      binding_id: bindingId,
+      rule,
+    })),
     completed_at: request.completedAt ?? null,
   };
 }

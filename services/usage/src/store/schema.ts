@@ -41,5 +41,8 @@ export interface RequestRow {
   http_status: number;
   error_code: string;
   denied_by_policy_id: string;
+  denied_by_binding_id: string;
+  denied_rule: string;
+  shadow_denials: readonly { readonly policy_id: string; readonly binding_id: string; readonly rule: string }[];
   completed_at: Date | null;
 }

@@ -43,6 +43,12 @@ describe("recording", () => {
     await log.record([pending]);
     expect((await usage.list(pending.namespaceId, firstPage)).rows).toEqual([pending]);
     const settled = settledRequest(pending, {
+      deniedByBindingId: "bnd_x",
+      deniedRule: "rate_limit.max_tokens",
+      shadowDenials: [
+        { policyId: "pol_y", bindingId: "bnd_y", rule: "budget" },
+        { policyId: "pol_z", bindingId: "bnd_z", rule: 'a "quoted", {braced} rule' },
+      ],
       status: "failed",
       costNanoUsd: 999_999_999_999_000n,
       estimated: true,

@@ -239,6 +239,27 @@ export declare type Settled = Message<"routeplane.events.v1.Settled"> & {
    * @generated from field: string denied_by_policy_id = 10;
    */
   deniedByPolicyId: string;
+
+  /**
+   * Binding through which it applies, `bnd_…`; only with OUTCOME_DENIED.
+   *
+   * @generated from field: string denied_by_binding_id = 11;
+   */
+  deniedByBindingId: string;
+
+  /**
+   * Which of its rules, e.g. `budget` or `guardrail.model_deny`; only with OUTCOME_DENIED.
+   *
+   * @generated from field: string denied_rule = 12;
+   */
+  deniedRule: string;
+
+  /**
+   * What bindings in shadow mode would have refused it for.
+   *
+   * @generated from field: repeated routeplane.events.v1.ShadowDenial shadow_denials = 13;
+   */
+  shadowDenials: ShadowDenial[];
 };
 
 /**
@@ -246,6 +267,40 @@ export declare type Settled = Message<"routeplane.events.v1.Settled"> & {
  * Use `create(SettledSchema)` to create a new message.
  */
 export declare const SettledSchema: GenMessage<Settled>;
+
+/**
+ * What a binding in shadow mode would have refused.
+ *
+ * @generated from message routeplane.events.v1.ShadowDenial
+ */
+export declare type ShadowDenial = Message<"routeplane.events.v1.ShadowDenial"> & {
+  /**
+   * `pol_…`.
+   *
+   * @generated from field: string policy_id = 1;
+   */
+  policyId: string;
+
+  /**
+   * `bnd_…`.
+   *
+   * @generated from field: string binding_id = 2;
+   */
+  bindingId: string;
+
+  /**
+   * Which of the policy's rules.
+   *
+   * @generated from field: string rule = 3;
+   */
+  rule: string;
+};
+
+/**
+ * Describes the message routeplane.events.v1.ShadowDenial.
+ * Use `create(ShadowDenialSchema)` to create a new message.
+ */
+export declare const ShadowDenialSchema: GenMessage<ShadowDenial>;
 
 /**
  * How a request ended.

@@ -53,7 +53,7 @@ export declare type AdmitRequest = Message<"routeplane.policy.v1.AdmitRequest"> 
   namespaceId: string;
 
   /**
-   * `req_…`, unique with the namespace.
+   * `req_…`, unique with the namespace and the key.
    *
    * @generated from field: string request_id = 2;
    */
@@ -129,6 +129,27 @@ export declare type AdmitResponse = Message<"routeplane.policy.v1.AdmitResponse"
     value: Denial;
     case: "denial";
   } | { case: undefined; value?: undefined };
+
+  /**
+   * What bindings in shadow mode would have refused it for; at most one for each of them.
+   *
+   * @generated from field: repeated routeplane.policy.v1.ShadowDenial shadow_denials = 3;
+   */
+  shadowDenials: ShadowDenial[];
+
+  /**
+   * The tightest limit on requests, this one counted if it is admitted; absent: there is none.
+   *
+   * @generated from field: routeplane.policy.v1.RateLimitState requests = 4;
+   */
+  requests?: RateLimitState | undefined;
+
+  /**
+   * The tightest limit on tokens, likewise.
+   *
+   * @generated from field: routeplane.policy.v1.RateLimitState tokens = 5;
+   */
+  tokens?: RateLimitState | undefined;
 };
 
 /**
@@ -138,27 +159,95 @@ export declare type AdmitResponse = Message<"routeplane.policy.v1.AdmitResponse"
 export declare const AdmitResponseSchema: GenMessage<AdmitResponse>;
 
 /**
+ * How much a rate limit leaves.
+ *
+ * @generated from message routeplane.policy.v1.RateLimitState
+ */
+export declare type RateLimitState = Message<"routeplane.policy.v1.RateLimitState"> & {
+  /**
+   * How many within its window.
+   *
+   * @generated from field: int64 limit = 1;
+   */
+  limit: bigint;
+
+  /**
+   * How many are left.
+   *
+   * @generated from field: int64 remaining = 2;
+   */
+  remaining: bigint;
+
+  /**
+   * When all of them will be left again, if no more are admitted.
+   *
+   * @generated from field: google.protobuf.Timestamp resets_at = 3;
+   */
+  resetsAt?: Timestamp | undefined;
+};
+
+/**
+ * Describes the message routeplane.policy.v1.RateLimitState.
+ * Use `create(RateLimitStateSchema)` to create a new message.
+ */
+export declare const RateLimitStateSchema: GenMessage<RateLimitState>;
+
+/**
+ * What a binding in shadow mode would have refused.
+ *
+ * @generated from message routeplane.policy.v1.ShadowDenial
+ */
+export declare type ShadowDenial = Message<"routeplane.policy.v1.ShadowDenial"> & {
+  /**
+   * `pol_…`.
+   *
+   * @generated from field: string policy_id = 1;
+   */
+  policyId: string;
+
+  /**
+   * `bnd_…`.
+   *
+   * @generated from field: string binding_id = 2;
+   */
+  bindingId: string;
+
+  /**
+   * As in a denial.
+   *
+   * @generated from field: string rule = 3;
+   */
+  rule: string;
+};
+
+/**
+ * Describes the message routeplane.policy.v1.ShadowDenial.
+ * Use `create(ShadowDenialSchema)` to create a new message.
+ */
+export declare const ShadowDenialSchema: GenMessage<ShadowDenial>;
+
+/**
  * Leave to go upstream.
  *
  * @generated from message routeplane.policy.v1.Admission
  */
 export declare type Admission = Message<"routeplane.policy.v1.Admission"> & {
   /**
-   * Upper bound on the output tokens over all choices: as asked for, or what is affordable.
+   * Upper bound on the output tokens over all choices: as asked for, or what is left.
    *
    * @generated from field: int64 output_tokens_max = 1;
    */
   outputTokensMax: bigint;
 
   /**
-   * What is held on every budget that applies. Nano-USD; 0 if none does.
+   * The most that the request can cost, which is held on every budget that applies. Nano-USD; 0 if none does.
    *
    * @generated from field: int64 reserved_nano_usd = 2;
    */
   reservedNanoUsd: bigint;
 
   /**
-   * When the hold ends by itself and is charged in full; absent without a hold.
+   * When the hold ends by itself and is charged in full; absent without a hold, when no budget or rate limit applies.
    *
    * @generated from field: google.protobuf.Timestamp expires_at = 3;
    */
@@ -218,6 +307,35 @@ export declare type Denial = Message<"routeplane.policy.v1.Denial"> & {
    * @generated from field: string message = 6;
    */
   message: string;
+
+  /**
+   * `budget`, `rate_limit.max_requests`, `rate_limit.max_tokens` or `rate_limit.max_concurrent`.
+   *
+   * @generated from field: string rule = 7;
+   */
+  rule: string;
+
+  /**
+   * From when on the request would be admitted if no other were; where requests under way are what is in the way, when to
+   * ask again. Absent: waiting does not help.
+   *
+   * @generated from field: google.protobuf.Timestamp retry_at = 8;
+   */
+  retryAt?: Timestamp | undefined;
+
+  /**
+   * The maximum: micro-USD, requests or tokens.
+   *
+   * @generated from field: int64 limit = 9;
+   */
+  limit: bigint;
+
+  /**
+   * What is left of it, in the same unit; less than the request needs.
+   *
+   * @generated from field: int64 remaining = 10;
+   */
+  remaining: bigint;
 };
 
 /**
@@ -252,6 +370,20 @@ export declare type SettleRequest = Message<"routeplane.policy.v1.SettleRequest"
    * @generated from field: int64 cost_nano_usd = 3;
    */
   costNanoUsd: bigint;
+
+  /**
+   * `key_…` that called, the last of the lineage that was admitted.
+   *
+   * @generated from field: string key_id = 4;
+   */
+  keyId: string;
+
+  /**
+   * Input and output tokens that it used together.
+   *
+   * @generated from field: int64 tokens = 5;
+   */
+  tokens: bigint;
 };
 
 /**
@@ -293,6 +425,20 @@ export declare type VoidRequest = Message<"routeplane.policy.v1.VoidRequest"> & 
    * @generated from field: string request_id = 2;
    */
   requestId: string;
+
+  /**
+   * `key_…` that called, the last of the lineage that was admitted.
+   *
+   * @generated from field: string key_id = 3;
+   */
+  keyId: string;
+
+  /**
+   * Whether nothing of it went upstream: then it is as if it had not been admitted.
+   *
+   * @generated from field: bool never_sent = 4;
+   */
+  neverSent: boolean;
 };
 
 /**
@@ -316,15 +462,17 @@ export declare type VoidResponse = Message<"routeplane.policy.v1.VoidResponse"> 
 export declare const VoidResponseSchema: GenMessage<VoidResponse>;
 
 /**
- * Decides whether a request may go upstream, and holds what it may cost until it is known what it did cost.
+ * Decides whether a request may go upstream, and holds what it may use until it is known what it did use.
  *
  * @generated from service routeplane.policy.v1.AdmissionService
  */
 export declare const AdmissionService: GenService<{
   /**
-   * Reserves the most that the request can cost on every budget that applies to its lineage, or on none. A denial is data,
-   * not an error. Idempotent by (namespace_id, request_id): asked again, it answers with the hold that it has.
-   * If the output bound makes it unaffordable the bound is lowered to what fits, down to one token.
+   * Takes the most that the request can use from every budget and rate limit that applies to its lineage, presets included,
+   * or from none. A denial is data, not an error, and uses up nothing. Idempotent by (namespace_id, key, request_id), the key
+   * being the last of the lineage: asked again, it answers with the hold that it has.
+   * The output bound is lowered to what budgets and token limits leave, down to one token for each choice.
+   * Errors: FAILED_PRECONDITION STATE_CONFLICT if the request is settled or voided already.
    *
    * @generated from rpc routeplane.policy.v1.AdmissionService.Admit
    */
@@ -334,8 +482,8 @@ export declare const AdmissionService: GenService<{
     output: typeof AdmitResponseSchema;
   },
   /**
-   * Replaces a request's hold with what it really cost, even if that is more. Idempotent; exactly one of settle, void and
-   * expiry takes effect, except that a settlement corrects the charge of a hold that had expired.
+   * Replaces a request's hold with what it really used, even if that is more. Idempotent; exactly one of settle, void and
+   * expiry takes effect, except that a settlement corrects what a hold that had expired was charged.
    *
    * @generated from rpc routeplane.policy.v1.AdmissionService.Settle
    */
@@ -345,7 +493,8 @@ export declare const AdmissionService: GenService<{
     output: typeof SettleResponseSchema;
   },
   /**
-   * Releases a request's hold without a charge. Idempotent.
+   * Releases a request's hold without a charge: its money, its tokens and its slot. That it was admitted stays counted, unless
+   * it was never sent upstream. Idempotent.
    *
    * @generated from rpc routeplane.policy.v1.AdmissionService.Void
    */

@@ -12,7 +12,7 @@ import { file_routeplane_policy_v1_policy } from "./policy_pb.js";
  * Describes the file routeplane/policy/v1/admission_service.proto.
  */
 export const file_routeplane_policy_v1_admission_service = /*@__PURE__*/
-  fileDesc("Cixyb3V0ZXBsYW5lL3BvbGljeS92MS9hZG1pc3Npb25fc2VydmljZS5wcm90bxIUcm91dGVwbGFuZS5wb2xpY3kudjEiXQoKVG9rZW5QcmljZRImCg5pbnB1dF9waWNvX3VzZBgBIAEoA0IOukgLIgkYgKCUpY0dKAASJwoPb3V0cHV0X3BpY29fdXNkGAIgASgDQg66SAsiCRiAoJSljR0oACL+AQoMQWRtaXRSZXF1ZXN0EhQKDG5hbWVzcGFjZV9pZBgBIAEoCRISCgpyZXF1ZXN0X2lkGAIgASgJEhsKB2xpbmVhZ2UYAyADKAlCCrpIB5IBBAgBEEASNwoFcHJpY2UYBCABKAsyIC5yb3V0ZXBsYW5lLnBvbGljeS52MS5Ub2tlblByaWNlQga6SAPIAQESJwoQaW5wdXRfdG9rZW5zX21heBgFIAEoA0INukgKIggYgJTr3AMoABIoChFvdXRwdXRfdG9rZW5zX21heBgGIAEoA0INukgKIggYgJTr3AMoABIbCgdjaG9pY2VzGAcgASgFQgq6SAcaBRjoBygAIoABCg1BZG1pdFJlc3BvbnNlEjQKCWFkbWlzc2lvbhgBIAEoCzIfLnJvdXRlcGxhbmUucG9saWN5LnYxLkFkbWlzc2lvbkgAEi4KBmRlbmlhbBgCIAEoCzIcLnJvdXRlcGxhbmUucG9saWN5LnYxLkRlbmlhbEgAQgkKB291dGNvbWUicQoJQWRtaXNzaW9uEhkKEW91dHB1dF90b2tlbnNfbWF4GAEgASgDEhkKEXJlc2VydmVkX25hbm9fdXNkGAIgASgDEi4KCmV4cGlyZXNfYXQYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIqgBCgZEZW5pYWwSEQoJcG9saWN5X2lkGAEgASgJEhMKC3BvbGljeV9uYW1lGAIgASgJEhIKCmJpbmRpbmdfaWQYAyABKAkSOwoOcHJpbmNpcGFsX3R5cGUYBCABKA4yIy5yb3V0ZXBsYW5lLnBvbGljeS52MS5QcmluY2lwYWxUeXBlEhQKDHByaW5jaXBhbF9pZBgFIAEoCRIPCgdtZXNzYWdlGAYgASgJIlkKDVNldHRsZVJlcXVlc3QSFAoMbmFtZXNwYWNlX2lkGAEgASgJEhIKCnJlcXVlc3RfaWQYAiABKAkSHgoNY29zdF9uYW5vX3VzZBgDIAEoA0IHukgEIgIoACIQCg5TZXR0bGVSZXNwb25zZSI3CgtWb2lkUmVxdWVzdBIUCgxuYW1lc3BhY2VfaWQYASABKAkSEgoKcmVxdWVzdF9pZBgCIAEoCSIOCgxWb2lkUmVzcG9uc2UysgIKEEFkbWlzc2lvblNlcnZpY2USXgoFQWRtaXQSIi5yb3V0ZXBsYW5lLnBvbGljeS52MS5BZG1pdFJlcXVlc3QaIy5yb3V0ZXBsYW5lLnBvbGljeS52MS5BZG1pdFJlc3BvbnNlIgyiuxgIaW50ZXJuYWwSYQoGU2V0dGxlEiMucm91dGVwbGFuZS5wb2xpY3kudjEuU2V0dGxlUmVxdWVzdBokLnJvdXRlcGxhbmUucG9saWN5LnYxLlNldHRsZVJlc3BvbnNlIgyiuxgIaW50ZXJuYWwSWwoEVm9pZBIhLnJvdXRlcGxhbmUucG9saWN5LnYxLlZvaWRSZXF1ZXN0GiIucm91dGVwbGFuZS5wb2xpY3kudjEuVm9pZFJlc3BvbnNlIgyiuxgIaW50ZXJuYWxiBnByb3RvMw", [file_buf_validate_validate, file_google_protobuf_timestamp, file_routeplane_access_v1_access, file_routeplane_policy_v1_policy]);
+  fileDesc("Cixyb3V0ZXBsYW5lL3BvbGljeS92MS9hZG1pc3Npb25fc2VydmljZS5wcm90bxIUcm91dGVwbGFuZS5wb2xpY3kudjEiXQoKVG9rZW5QcmljZRImCg5pbnB1dF9waWNvX3VzZBgBIAEoA0IOukgLIgkYgKCUpY0dKAASJwoPb3V0cHV0X3BpY29fdXNkGAIgASgDQg66SAsiCRiAoJSljR0oACL+AQoMQWRtaXRSZXF1ZXN0EhQKDG5hbWVzcGFjZV9pZBgBIAEoCRISCgpyZXF1ZXN0X2lkGAIgASgJEhsKB2xpbmVhZ2UYAyADKAlCCrpIB5IBBAgBEEASNwoFcHJpY2UYBCABKAsyIC5yb3V0ZXBsYW5lLnBvbGljeS52MS5Ub2tlblByaWNlQga6SAPIAQESJwoQaW5wdXRfdG9rZW5zX21heBgFIAEoA0INukgKIggYgJTr3AMoABIoChFvdXRwdXRfdG9rZW5zX21heBgGIAEoA0INukgKIggYgJTr3AMoABIbCgdjaG9pY2VzGAcgASgFQgq6SAcaBRjoBygAIqoCCg1BZG1pdFJlc3BvbnNlEjQKCWFkbWlzc2lvbhgBIAEoCzIfLnJvdXRlcGxhbmUucG9saWN5LnYxLkFkbWlzc2lvbkgAEi4KBmRlbmlhbBgCIAEoCzIcLnJvdXRlcGxhbmUucG9saWN5LnYxLkRlbmlhbEgAEjoKDnNoYWRvd19kZW5pYWxzGAMgAygLMiIucm91dGVwbGFuZS5wb2xpY3kudjEuU2hhZG93RGVuaWFsEjYKCHJlcXVlc3RzGAQgASgLMiQucm91dGVwbGFuZS5wb2xpY3kudjEuUmF0ZUxpbWl0U3RhdGUSNAoGdG9rZW5zGAUgASgLMiQucm91dGVwbGFuZS5wb2xpY3kudjEuUmF0ZUxpbWl0U3RhdGVCCQoHb3V0Y29tZSJhCg5SYXRlTGltaXRTdGF0ZRINCgVsaW1pdBgBIAEoAxIRCglyZW1haW5pbmcYAiABKAMSLQoJcmVzZXRzX2F0GAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCJDCgxTaGFkb3dEZW5pYWwSEQoJcG9saWN5X2lkGAEgASgJEhIKCmJpbmRpbmdfaWQYAiABKAkSDAoEcnVsZRgDIAEoCSJxCglBZG1pc3Npb24SGQoRb3V0cHV0X3Rva2Vuc19tYXgYASABKAMSGQoRcmVzZXJ2ZWRfbmFub191c2QYAiABKAMSLgoKZXhwaXJlc19hdBgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAihgIKBkRlbmlhbBIRCglwb2xpY3lfaWQYASABKAkSEwoLcG9saWN5X25hbWUYAiABKAkSEgoKYmluZGluZ19pZBgDIAEoCRI7Cg5wcmluY2lwYWxfdHlwZRgEIAEoDjIjLnJvdXRlcGxhbmUucG9saWN5LnYxLlByaW5jaXBhbFR5cGUSFAoMcHJpbmNpcGFsX2lkGAUgASgJEg8KB21lc3NhZ2UYBiABKAkSDAoEcnVsZRgHIAEoCRIsCghyZXRyeV9hdBgIIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDQoFbGltaXQYCSABKAMSEQoJcmVtYWluaW5nGAogASgDIoIBCg1TZXR0bGVSZXF1ZXN0EhQKDG5hbWVzcGFjZV9pZBgBIAEoCRISCgpyZXF1ZXN0X2lkGAIgASgJEh4KDWNvc3RfbmFub191c2QYAyABKANCB7pIBCICKAASDgoGa2V5X2lkGAQgASgJEhcKBnRva2VucxgFIAEoA0IHukgEIgIoACIQCg5TZXR0bGVSZXNwb25zZSJbCgtWb2lkUmVxdWVzdBIUCgxuYW1lc3BhY2VfaWQYASABKAkSEgoKcmVxdWVzdF9pZBgCIAEoCRIOCgZrZXlfaWQYAyABKAkSEgoKbmV2ZXJfc2VudBgEIAEoCCIOCgxWb2lkUmVzcG9uc2UysgIKEEFkbWlzc2lvblNlcnZpY2USXgoFQWRtaXQSIi5yb3V0ZXBsYW5lLnBvbGljeS52MS5BZG1pdFJlcXVlc3QaIy5yb3V0ZXBsYW5lLnBvbGljeS52MS5BZG1pdFJlc3BvbnNlIgyiuxgIaW50ZXJuYWwSYQoGU2V0dGxlEiMucm91dGVwbGFuZS5wb2xpY3kudjEuU2V0dGxlUmVxdWVzdBokLnJvdXRlcGxhbmUucG9saWN5LnYxLlNldHRsZVJlc3BvbnNlIgyiuxgIaW50ZXJuYWwSWwoEVm9pZBIhLnJvdXRlcGxhbmUucG9saWN5LnYxLlZvaWRSZXF1ZXN0GiIucm91dGVwbGFuZS5wb2xpY3kudjEuVm9pZFJlc3BvbnNlIgyiuxgIaW50ZXJuYWxiBnByb3RvMw", [file_buf_validate_validate, file_google_protobuf_timestamp, file_routeplane_access_v1_access, file_routeplane_policy_v1_policy]);
 
 /**
  * Describes the message routeplane.policy.v1.TokenPrice.
@@ -36,49 +36,63 @@ export const AdmitResponseSchema = /*@__PURE__*/
   messageDesc(file_routeplane_policy_v1_admission_service, 2);
 
 /**
+ * Describes the message routeplane.policy.v1.RateLimitState.
+ * Use `create(RateLimitStateSchema)` to create a new message.
+ */
+export const RateLimitStateSchema = /*@__PURE__*/
+  messageDesc(file_routeplane_policy_v1_admission_service, 3);
+
+/**
+ * Describes the message routeplane.policy.v1.ShadowDenial.
+ * Use `create(ShadowDenialSchema)` to create a new message.
+ */
+export const ShadowDenialSchema = /*@__PURE__*/
+  messageDesc(file_routeplane_policy_v1_admission_service, 4);
+
+/**
  * Describes the message routeplane.policy.v1.Admission.
  * Use `create(AdmissionSchema)` to create a new message.
  */
 export const AdmissionSchema = /*@__PURE__*/
-  messageDesc(file_routeplane_policy_v1_admission_service, 3);
+  messageDesc(file_routeplane_policy_v1_admission_service, 5);
 
 /**
  * Describes the message routeplane.policy.v1.Denial.
  * Use `create(DenialSchema)` to create a new message.
  */
 export const DenialSchema = /*@__PURE__*/
-  messageDesc(file_routeplane_policy_v1_admission_service, 4);
+  messageDesc(file_routeplane_policy_v1_admission_service, 6);
 
 /**
  * Describes the message routeplane.policy.v1.SettleRequest.
  * Use `create(SettleRequestSchema)` to create a new message.
  */
 export const SettleRequestSchema = /*@__PURE__*/
-  messageDesc(file_routeplane_policy_v1_admission_service, 5);
+  messageDesc(file_routeplane_policy_v1_admission_service, 7);
 
 /**
  * Describes the message routeplane.policy.v1.SettleResponse.
  * Use `create(SettleResponseSchema)` to create a new message.
  */
 export const SettleResponseSchema = /*@__PURE__*/
-  messageDesc(file_routeplane_policy_v1_admission_service, 6);
+  messageDesc(file_routeplane_policy_v1_admission_service, 8);
 
 /**
  * Describes the message routeplane.policy.v1.VoidRequest.
  * Use `create(VoidRequestSchema)` to create a new message.
  */
 export const VoidRequestSchema = /*@__PURE__*/
-  messageDesc(file_routeplane_policy_v1_admission_service, 7);
+  messageDesc(file_routeplane_policy_v1_admission_service, 9);
 
 /**
  * Describes the message routeplane.policy.v1.VoidResponse.
  * Use `create(VoidResponseSchema)` to create a new message.
  */
 export const VoidResponseSchema = /*@__PURE__*/
-  messageDesc(file_routeplane_policy_v1_admission_service, 8);
+  messageDesc(file_routeplane_policy_v1_admission_service, 10);
 
 /**
- * Decides whether a request may go upstream, and holds what it may cost until it is known what it did cost.
+ * Decides whether a request may go upstream, and holds what it may use until it is known what it did use.
  *
  * @generated from service routeplane.policy.v1.AdmissionService
  */

@@ -217,6 +217,27 @@ export declare type LoggedRequest = Message<"routeplane.usage.v1.LoggedRequest">
    * @generated from field: google.protobuf.Timestamp completed_at = 17;
    */
   completedAt?: Timestamp | undefined;
+
+  /**
+   * Binding through which it was refused, `bnd_…`; empty unless denied.
+   *
+   * @generated from field: string denied_by_binding_id = 18;
+   */
+  deniedByBindingId: string;
+
+  /**
+   * Rule that refused it, e.g. `budget` or `guardrail.model_deny`; empty unless denied.
+   *
+   * @generated from field: string denied_rule = 19;
+   */
+  deniedRule: string;
+
+  /**
+   * What bindings in shadow mode would have refused it for.
+   *
+   * @generated from field: repeated routeplane.usage.v1.ShadowDenial shadow_denials = 20;
+   */
+  shadowDenials: ShadowDenial[];
 };
 
 /**
@@ -224,6 +245,40 @@ export declare type LoggedRequest = Message<"routeplane.usage.v1.LoggedRequest">
  * Use `create(LoggedRequestSchema)` to create a new message.
  */
 export declare const LoggedRequestSchema: GenMessage<LoggedRequest>;
+
+/**
+ * What a binding in shadow mode would have refused.
+ *
+ * @generated from message routeplane.usage.v1.ShadowDenial
+ */
+export declare type ShadowDenial = Message<"routeplane.usage.v1.ShadowDenial"> & {
+  /**
+   * `pol_…`.
+   *
+   * @generated from field: string policy_id = 1;
+   */
+  policyId: string;
+
+  /**
+   * `bnd_…`.
+   *
+   * @generated from field: string binding_id = 2;
+   */
+  bindingId: string;
+
+  /**
+   * Which of the policy's rules.
+   *
+   * @generated from field: string rule = 3;
+   */
+  rule: string;
+};
+
+/**
+ * Describes the message routeplane.usage.v1.ShadowDenial.
+ * Use `create(ShadowDenialSchema)` to create a new message.
+ */
+export declare const ShadowDenialSchema: GenMessage<ShadowDenial>;
 
 /**
  * Request of ListRequests.
