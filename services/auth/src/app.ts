@@ -7,6 +7,7 @@ import { type Database, followChanges, openDatabase } from "@routeplane/postgres
 import {
   type ChangeFeed,
   createChangeFeed,
+  createLocalVerifier,
   healthRoutes,
   mount,
   publishedServices,
@@ -63,10 +64,12 @@ export interface AuthWiring {
   readonly changes: ChangeFeed;
   readonly log: Logger;
   readonly clock: Clock;
+  /** `performance.now` by default. */
+  readonly monotonic?: () => number;
 }
 
 /** The service without its process: what it serves, and the chain that every call passes through. */
-export function wireAuth({ config, database, changes, log, clock }: AuthWiring) {
+export function wireAuth({ config, database, changes, log, clock, monotonic = () => performance.now() }: AuthWiring) {
   const keys = createKeyStore(database);
   const nodes = createNodeStore(database);
   const secrets = createSecretStore(database);
@@ -79,7 +82,10 @@ export function wireAuth({ config, database, changes, log, clock }: AuthWiring) 
   const bootstrap = createBootstrap({ nodes, secrets, peppers, clock });
 
   const ready = () => database.isReachable();
-  const verification = verificationService(verify, keys, changes);
+  // Whoever calls this service itself is looked up every time; who asks it about others may get an answer that it kept.
+  const verifyToken = async (token: string) => toPrincipal(await verify(token));
+  const verifier = createLocalVerifier({ ask: verifyToken, changes, clock, monotonic });
+  const verification = verificationService(verifier, keys, changes);
   const routes = (router: ConnectRouter): void => {
     router.service(contracts.KeyService, keyService(keys, minting, lifecycle));
     router.service(contracts.NamespaceService, namespaceService(nodes, clock));
@@ -90,7 +96,6 @@ export function wireAuth({ config, database, changes, log, clock }: AuthWiring) 
     router.service(contracts.BootstrapService, bootstrapService(bootstrap));
     healthRoutes(ready)(router);
   };
-  const verifyToken = async (token: string) => toPrincipal(await verify(token));
   const services = [mount(contracts.VerificationService, verification)];
   return { routes, services, ready, interceptors: rpcInterceptors({ log, serviceToken, verifyToken }) };
 }

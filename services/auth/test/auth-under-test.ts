@@ -4,7 +4,7 @@ import * as contracts from "@routeplane/contracts/auth";
 import { type ErrorInfo, ErrorInfoSchema } from "@routeplane/contracts/google-rpc";
 import { ALL_OPERATOR_SCOPES, ALL_SCOPES, mintToken, parsePeppers, type Peppers } from "@routeplane/credentials";
 import { type Database, followChanges, openDatabase } from "@routeplane/postgres";
-import { createChangeFeed } from "@routeplane/rpc";
+import { type ChangeFeed, createChangeFeed } from "@routeplane/rpc";
 import { createLogger } from "@routeplane/runtime";
 import { cloneDatabase, type TestDatabase } from "@routeplane/testing";
 import { wireAuth } from "../src/app.ts";
@@ -39,8 +39,11 @@ export interface AuthUnderTest {
     readonly account?: string;
     readonly expiresAtMs?: number;
   }): Promise<{ id: string; token: string }>;
-  /** Another process of the service, that follows changes: a transport that calls it as a service. */
-  replica(): Promise<Transport>;
+  /**
+   * Another process of the service: a transport that calls it as a service. It follows changes, or hears of them from `changes`
+   * alone.
+   */
+  replica(changes?: ChangeFeed, monotonic?: () => number): Promise<Transport>;
   /** As the superuser, past row-level security. */
   readonly admin: Database<AuthSchema>;
   stop(): Promise<void>;
@@ -64,8 +67,8 @@ export async function startAuthUnderTest(
   const logged: string[] = [];
   const log = createLogger("auth", (line) => (logged.push(line), ""), "debug");
   const config = { serviceToken: SERVICE_TOKEN, peppers: testPeppers() };
-  const wire = (database: Database<AuthSchema>, changes = createChangeFeed()) =>
-    wireAuth({ config, database, changes, log, clock: () => time.now });
+  const wire = (database: Database<AuthSchema>, changes = createChangeFeed(), monotonic = () => performance.now()) =>
+    wireAuth({ config, database, changes, log, clock: () => time.now, monotonic });
   const serve = ({ routes, interceptors }: ReturnType<typeof wireAuth>): Transport =>
     createRouterTransport(routes, { router: { interceptors } });
   const wired = wire(database);
@@ -99,11 +102,12 @@ export async function startAuthUnderTest(
       const minted = await as(by).operators.mintOperator(request);
       return { id: minted.operator?.id ?? "", token: minted.token };
     },
-    async replica() {
-      const changes = createChangeFeed();
+    async replica(given, monotonic = () => performance.now()) {
+      const changes = given ?? createChangeFeed();
       const own = open(url);
-      opened.push(own, followChanges({ url, schema: "auth", feed: changes, onLost: () => {} }));
-      return authorized(serve(wire(own, changes)), SERVICE_TOKEN);
+      opened.push(own);
+      if (given === undefined) opened.push(followChanges({ url, schema: "auth", feed: changes, onLost: () => {} }));
+      return authorized(serve(wire(own, changes, monotonic)), SERVICE_TOKEN);
     },
     admin,
     async stop() {

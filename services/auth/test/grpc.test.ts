@@ -58,13 +58,13 @@ it("says that it serves", async () => {
 });
 
 it("loses no verification that Postgres keeps waiting while it stops", async () => {
-  const { token } = await auth.rootKey();
+  const tokens = (await Promise.all(Array.from({ length: 5 }, () => auth.rootKey()))).map(({ token }) => token);
   const stopping = await startGrpcServer({ ...auth.wired, host: "127.0.0.1", port: 0 });
   const caller = connectGrpc(`127.0.0.1:${stopping.port}`);
   const admin = openDatabase<AuthSchema>({ url: auth.adminUrl, schema: "auth", applicationName: "locker" });
   const { waiting, stopped } = await admin.within({}, async (tx) => {
     await sql`lock table key_secrets in access exclusive mode`.execute(tx);
-    const calls = Array.from({ length: 5 }, () => caller.call(verifyKey, { token }, service));
+    const calls = tokens.map((token) => caller.call(verifyKey, { token }, service));
     await eventually(async () => {
       const { rows } = await sql<{ count: bigint }>`
         select count(*) from pg_locks where relation = 'key_secrets'::regclass and not granted`.execute(tx);

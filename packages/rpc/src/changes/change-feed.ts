@@ -12,6 +12,10 @@ export interface Change {
  * must never say a number before the change that it belongs to, and say nothing while it does not know.
  */
 export interface ChangeFeed {
+  /** Whether changes can be followed now. */
+  isFollowing(): boolean;
+  /** Calls `listener` with whatever watchers are told, in this process and before they are. */
+  follow(listener: (change: Change) => void): void;
   /**
    * What changes from now on, beginning with the last number.
    *
@@ -36,6 +40,7 @@ export interface ChangeFeed {
 const MAX_WAITING = 1_000;
 
 export function createChangeFeed(): ChangeFeed {
+  const listeners: ((change: Change) => void)[] = [];
   const watchers = new Set<Watcher>();
   let following = false;
   let closed = false;
@@ -43,9 +48,15 @@ export function createChangeFeed(): ChangeFeed {
   let lastAtConfirmation = 0n;
   let counted = 0n;
   let early = 0n;
-  const tell = (change: Change): void => watchers.forEach((watcher) => watcher.tell(change));
+  const tell = (change: Change): void => {
+    for (const listener of listeners) listener(change);
+    for (const watcher of watchers) watcher.tell(change);
+  };
 
   return {
+    isFollowing: () => following,
+    follow: (listener) => void listeners.push(listener),
+
     async *watch(signal) {
       if (!following || closed) throw cannotFollow();
       const watcher = new Watcher();

@@ -6,7 +6,7 @@ import { type Principal, principalKey } from "../principal.ts";
 
 /** Holds the caller against the method's access rule: one rule that fits is enough. */
 export function authorize(): Interceptor {
-  return (next) => async (request) => {
+  return (next) => (request) => {
     const rules = accessOf(request.method);
     const principal = request.contextValues.get(principalKey);
     if (!rules.some((rule) => fits(rule, principal))) throw denial(rules, principal);

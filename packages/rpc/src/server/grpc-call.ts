@@ -1,6 +1,6 @@
 import type { DescMethodUnary, MessageShape } from "@bufbuild/protobuf";
-import { Code, ConnectError, type ContextValues, createContextValues, type HandlerContext } from "@connectrpc/connect";
-import type { UnaryRequest, UnaryResponse } from "@connectrpc/connect";
+import { Code, ConnectError, type ContextValues, createContextKey, createContextValues } from "@connectrpc/connect";
+import type { HandlerContext, UnaryRequest, UnaryResponse } from "@connectrpc/connect";
 import type { Metadata, ServerUnaryCall } from "@grpc/grpc-js";
 import { LIMITS } from "./limits.ts";
 
@@ -14,18 +14,22 @@ export class GrpcCall implements HandlerContext {
   readonly protocolName = "grpc";
   readonly requestHeader: Headers;
   readonly responseHeader = new Headers();
-  readonly responseTrailer = new Headers();
   readonly #controller = new AbortController();
   readonly #deadline: number;
-  readonly #timer: NodeJS.Timeout;
+  readonly #timer: NodeJS.Timeout | undefined;
+  #trailer: Headers | undefined;
+  #ended = false;
 
   constructor(method: DescMethodUnary, call: ServerUnaryCall<unknown, unknown>) {
     this.method = method;
     this.requestHeader = toHeaders(call.metadata);
-    const now = Date.now();
-    this.#deadline = Math.min(Number(call.getDeadline()), now + LIMITS.maxTimeoutMs);
-    this.#timer = setTimeout(() => this.#abort("the deadline has passed", Code.DeadlineExceeded), this.#deadline - now);
-    call.once("cancelled", () => this.#abort("cancelled", Code.Canceled));
+    this.values.set(callKey, this);
+    const own = Number(call.getDeadline());
+    const longest = Date.now() + LIMITS.maxTimeoutMs;
+    this.#deadline = Math.min(own, longest);
+    // grpc-js answers by itself at the caller's deadline, and then says that the call is cancelled.
+    if (own > longest) this.#timer = setTimeout(() => this.#abort(), LIMITS.maxTimeoutMs);
+    call.once("cancelled", () => this.#abort());
   }
 
   get service() {
@@ -34,6 +38,10 @@ export class GrpcCall implements HandlerContext {
 
   get url(): string {
     return `http://grpc/${this.method.parent.typeName}/${this.method.name}`;
+  }
+
+  get responseTrailer(): Headers {
+    return (this.#trailer ??= new Headers());
   }
 
   get signal(): AbortSignal {
@@ -54,14 +62,30 @@ export class GrpcCall implements HandlerContext {
 
   /** To be called when the answer is known. */
   end(): void {
+    this.#ended = true;
     clearTimeout(this.#timer);
   }
 
-  #abort(message: string, code: Code): void {
+  /** grpc-js says of every call that it is cancelled, once its stream is closed. */
+  #abort(): void {
+    if (this.#ended) return;
     clearTimeout(this.#timer);
+    const isLate = this.timeoutMs() <= 0;
+    const [message, code] = isLate
+      ? (["the deadline has passed", Code.DeadlineExceeded] as const)
+      : (["cancelled", Code.Canceled] as const);
     this.#controller.abort(new ConnectError(message, code));
   }
 }
+
+/** The call that a request belongs to. */
+export function callOf({ contextValues }: UnaryRequest): GrpcCall {
+  const call = contextValues.get(callKey);
+  if (call === undefined) throw new Error("this request came in some other way");
+  return call;
+}
+
+const callKey = createContextKey<GrpcCall | undefined>(undefined, { description: "the call on the grpc-js server" });
 
 /** Without what belongs to the transport and what is not text. */
 function toHeaders(metadata: Metadata): Headers {

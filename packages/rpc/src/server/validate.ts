@@ -13,7 +13,7 @@ const validator = createValidator();
  * may hold a credential in no text that would be kept.
  */
 export function validate(): Interceptor {
-  return (next) => async (request) => {
+  return (next) => (request) => {
     if (!request.stream) {
       const result = validator.validate<DescMessage>(request.method.input, request.message);
       if (result.kind === "error") throw result.error;

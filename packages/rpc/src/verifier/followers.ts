@@ -1,6 +1,6 @@
 import { type Clock, DomainError } from "@routeplane/domain";
+import type { ChangeNumbers } from "../changes/change-numbers.ts";
 import type { Principal } from "../principal.ts";
-import type { ChangeWatch } from "../changes/change-watch.ts";
 import { SubjectIndex } from "./subjects.ts";
 import { isExpired } from "./verification-cache.ts";
 
@@ -12,7 +12,7 @@ export type Heed = (outcome: Principal | DomainError) => void;
 
 export interface FollowersOptions {
   readonly verify: (token: string) => Promise<Principal>;
-  readonly watch: Pick<ChangeWatch, "isLive" | "knownAt">;
+  readonly watch: Pick<ChangeNumbers, "isLive" | "knownAt">;
   readonly clock: Clock;
   readonly monotonic: () => number;
 }

@@ -2,6 +2,9 @@ import type { Clock, DomainError } from "@routeplane/domain";
 import type { Principal } from "../principal.ts";
 import { SubjectIndex } from "./subjects.ts";
 
+/** Whom a token belongs to, or why it is refused. */
+export type Answer = { readonly principal: Principal } | { readonly refusal: DomainError };
+
 export interface VerificationCacheOptions {
   /** Entries of each kind; those not used for longest go first. */
   readonly capacity: number;
@@ -10,13 +13,13 @@ export interface VerificationCacheOptions {
 }
 
 interface Positive {
-  readonly principal: Principal;
+  readonly answer: { readonly principal: Principal };
   /** By the monotonic clock: a wall clock that is put back prolongs nothing. */
   readonly until: number;
 }
 
 interface Negative {
-  readonly refusal: DomainError;
+  readonly answer: { readonly refusal: DomainError };
   readonly until: number;
 }
 
@@ -38,45 +41,30 @@ export class VerificationCache {
     this.#options = options;
   }
 
-  find(digest: string): { readonly principal: Principal } | { readonly refusal: DomainError } | undefined {
+  find(digest: string): Answer | undefined {
     const now = this.#options.monotonic();
     const positive = this.#positives.get(digest);
     if (positive !== undefined) {
-      const { principal, until } = positive;
-      if (now >= until || isExpired(principal, this.#options.clock())) {
-        this.#forget(digest, principal);
+      const { answer, until } = positive;
+      if (now >= until || isExpired(answer.principal, this.#options.clock())) {
+        this.#forget(digest, answer.principal);
         return undefined;
       }
       this.#positives.delete(digest);
       this.#positives.set(digest, positive);
-      return positive;
+      return answer;
     }
     const negative = this.#negatives.get(digest);
     if (negative === undefined) return undefined;
-    if (now < negative.until) return negative;
+    if (now < negative.until) return negative.answer;
     this.#negatives.delete(digest);
     return undefined;
   }
 
   /** @param askedAt by the monotonic clock */
-  keep(digest: string, principal: Principal, askedAt: number): void {
-    const { clock, monotonic, capacity } = this.#options;
-    const expiry = expiryOf(principal);
-    const untilExpiry = expiry === undefined ? Infinity : monotonic() + expiry - clock();
-    this.#negatives.delete(digest);
-    this.#positives.set(digest, { principal, until: Math.min(askedAt + POSITIVE_MS, untilExpiry) });
-    this.#bySubject.add(digest, principal);
-    if (this.#positives.size <= capacity) return;
-    const [oldest] = this.#positives;
-    if (oldest !== undefined) this.#forget(oldest[0], oldest[1].principal);
-  }
-
-  refuse(digest: string, refusal: DomainError, askedAt: number): void {
-    this.#negatives.delete(digest);
-    this.#negatives.set(digest, { refusal, until: askedAt + NEGATIVE_MS });
-    if (this.#negatives.size <= this.#options.capacity) return;
-    const [oldest] = this.#negatives.keys();
-    if (oldest !== undefined) this.#negatives.delete(oldest);
+  keep(digest: string, answer: Answer, askedAt: number): void {
+    if ("refusal" in answer) this.#keepRefusal(digest, { answer, until: askedAt + NEGATIVE_MS });
+    else this.#keepPrincipal(digest, answer, askedAt + POSITIVE_MS);
   }
 
   /** Forgets every good answer that depends on the subject; and all bad ones, which name none. */
@@ -84,7 +72,7 @@ export class VerificationCache {
     this.#negatives.clear();
     for (const digest of this.#bySubject.of(subject)) {
       const positive = this.#positives.get(digest);
-      if (positive !== undefined) this.#forget(digest, positive.principal);
+      if (positive !== undefined) this.#forget(digest, positive.answer.principal);
     }
   }
 
@@ -92,6 +80,26 @@ export class VerificationCache {
     this.#positives.clear();
     this.#negatives.clear();
     this.#bySubject.clear();
+  }
+
+  #keepPrincipal(digest: string, answer: Positive["answer"], longest: number): void {
+    const { clock, monotonic, capacity } = this.#options;
+    const expiry = expiryOf(answer.principal);
+    const untilExpiry = expiry === undefined ? Infinity : monotonic() + expiry - clock();
+    this.#negatives.delete(digest);
+    this.#positives.set(digest, { answer, until: Math.min(longest, untilExpiry) });
+    this.#bySubject.add(digest, answer.principal);
+    if (this.#positives.size <= capacity) return;
+    const [oldest] = this.#positives;
+    if (oldest !== undefined) this.#forget(oldest[0], oldest[1].answer.principal);
+  }
+
+  #keepRefusal(digest: string, negative: Negative): void {
+    this.#negatives.delete(digest);
+    this.#negatives.set(digest, negative);
+    if (this.#negatives.size <= this.#options.capacity) return;
+    const [oldest] = this.#negatives.keys();
+    if (oldest !== undefined) this.#negatives.delete(oldest);
   }
 
   #forget(digest: string, principal: Principal): void {

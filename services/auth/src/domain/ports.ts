@@ -50,7 +50,8 @@ export interface KeyStore {
    * changes of one key happen one after the other. Undefined if there is none.
    */
   change(namespaceId: Id<"ns">, keyId: Id<"key">, decide: (lineage: Lineage) => KeyChange): Promise<Key | undefined>;
-  touch(namespaceId: Id<"ns">, keyId: Id<"key">, at: Date): Promise<void>;
+  /** Writes down that a key was used, unless a use of less than `resolutionMs` ago is. */
+  touch(namespaceId: Id<"ns">, keyId: Id<"key">, at: Date, resolutionMs: number): Promise<void>;
 }
 
 /** The key that a proven secret stands for. */

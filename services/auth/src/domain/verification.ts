@@ -100,6 +100,7 @@ export function createVerify({ secrets, keys, peppers, clock }: VerificationDepe
   }
 
   async function recordUse({ namespaceId, id, lastUsedAt }: Key, now: number): Promise<void> {
-    if (now - (lastUsedAt?.getTime() ?? 0) >= LAST_USED_RESOLUTION_MS) await keys.touch(namespaceId, id, new Date(now));
+    if (now - (lastUsedAt?.getTime() ?? 0) < LAST_USED_RESOLUTION_MS) return;
+    await keys.touch(namespaceId, id, new Date(now), LAST_USED_RESOLUTION_MS);
   }
 }

@@ -6,17 +6,17 @@ import {
   type UpdateKeyRequest,
   VerificationRefusalSchema,
   type VerifyKeyResponse,
+  VerifyKeyResponseSchema,
   VerifiedKeySchema,
   VerifiedOperatorSchema,
 } from "@routeplane/contracts/auth";
 import { Reason } from "@routeplane/contracts/errors";
 import { invalidField } from "@routeplane/domain";
-import { fromTimestamp, toTimestamp } from "@routeplane/rpc";
+import { type Answer, fromTimestamp, toTimestamp } from "@routeplane/rpc";
 import { type Key, parentOf } from "../domain/key.ts";
 import type { KeyUpdate } from "../domain/key-change.ts";
 import { type Namespace, restorableUntil } from "../domain/namespace.ts";
 import type { Operator } from "../domain/operator.ts";
-import type { Verification } from "../domain/verification.ts";
 
 export function toProtoKey(key: Key): MessageInitShape<typeof KeySchema> {
   return {
@@ -85,34 +85,48 @@ export function toProtoNamespace(
   };
 }
 
-export function toProtoOutcome(verification: Verification): VerifyKeyResponse["outcome"] {
-  switch (verification.outcome) {
+/** The same frozen message for the same answer: one that is kept is encoded once. */
+export function toProtoAnswer(answer: Answer): VerifyKeyResponse {
+  const known = RESPONSES.get(answer);
+  if (known !== undefined) return known;
+  const response = Object.freeze(create(VerifyKeyResponseSchema, { outcome: toProtoOutcome(answer) }));
+  RESPONSES.set(answer, response);
+  return response;
+}
+
+const RESPONSES = new WeakMap<Answer, VerifyKeyResponse>();
+
+function toProtoOutcome(answer: Answer): VerifyKeyResponse["outcome"] {
+  if ("refusal" in answer) {
+    const { reason, message } = answer.refusal;
+    return { case: "refusal", value: create(VerificationRefusalSchema, { reason: Reason[reason], message }) };
+  }
+  const { principal } = answer;
+  switch (principal.kind) {
     case "key": {
-      const { key, scopes, expiresAt } = verification;
+      const { keyId, namespaceId, accountId, scopes, lineage, expiresAt } = principal;
       const value = create(VerifiedKeySchema, {
-        keyId: key.id,
-        namespaceId: key.namespaceId,
-        accountId: key.accountId,
+        keyId,
+        namespaceId,
+        accountId,
         scopes: [...scopes],
-        lineage: [...key.lineage],
+        lineage: [...lineage],
         ...(expiresAt && { expiresAt: toTimestamp(expiresAt) }),
       });
       return { case: "key", value };
     }
     case "operator": {
-      const { operator, scopes, expiresAt } = verification;
+      const { operatorId, accountId = "", scopes, lineage, expiresAt } = principal;
       const value = create(VerifiedOperatorSchema, {
-        operatorId: operator.id,
-        accountId: operator.accountId ?? "",
+        operatorId,
+        accountId,
         scopes: [...scopes],
-        lineage: [...operator.lineage],
+        lineage: [...lineage],
         ...(expiresAt && { expiresAt: toTimestamp(expiresAt) }),
       });
       return { case: "operator", value };
     }
-    case "refused": {
-      const { reason, message } = verification;
-      return { case: "refusal", value: create(VerificationRefusalSchema, { reason: Reason[reason], message }) };
-    }
+    case "service":
+      throw new Error("a service has no token that is verified");
   }
 }

@@ -1,20 +1,19 @@
 import type { ServiceImpl } from "@connectrpc/connect";
 import type { BootstrapService, VerificationService } from "@routeplane/contracts/auth";
 import { notFound, requireId } from "@routeplane/domain";
-import type { ChangeFeed } from "@routeplane/rpc";
+import type { ChangeFeed, LocalVerifier } from "@routeplane/rpc";
 import type { Bootstrap } from "../domain/bootstrap.ts";
 import { isRevoked } from "../domain/lineage.ts";
 import type { KeyStore } from "../domain/ports.ts";
-import type { Verify } from "../domain/verification.ts";
-import { toProtoOutcome } from "./convert.ts";
+import { toProtoAnswer } from "./convert.ts";
 
 export function verificationService(
-  verify: Verify,
+  verifier: LocalVerifier,
   keys: KeyStore,
   changes: ChangeFeed,
 ): ServiceImpl<typeof VerificationService> {
   return {
-    verifyKey: async ({ token }) => ({ outcome: toProtoOutcome(await verify(token)) }),
+    verifyKey: async ({ token, knownChange }) => toProtoAnswer(await verifier.answer(token, knownChange)),
 
     async *watchChanges(_, { signal }) {
       for await (const { sequence, subjectId = "" } of changes.watch(signal)) yield { sequence, subjectId };

@@ -54,11 +54,13 @@ export function createKeyStore(database: Database<AuthSchema>): KeyStore {
         return key;
       }),
 
-    touch: (namespaceId, keyId, at) =>
+    touch: (namespaceId, keyId, at, resolutionMs) =>
       database.within({ namespaceId }, async (tx) => {
         // Skipped rather than waited for: whoever holds the row writes much the same, or changes the key and will not be long.
+        const unlessSince = new Date(at.getTime() - resolutionMs);
         await sql`update keys set last_used_at = ${at}
-                  where id = (select id from keys where id = ${keyId} for no key update skip locked)`.execute(tx);
+                  where id = (select id from keys where id = ${keyId} for no key update skip locked)
+                    and (last_used_at is null or last_used_at <= ${unlessSince})`.execute(tx);
       }),
   };
 }

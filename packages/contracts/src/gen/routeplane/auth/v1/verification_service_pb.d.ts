@@ -24,6 +24,14 @@ export declare type VerifyKeyRequest = Message<"routeplane.auth.v1.VerifyKeyRequ
    * @generated from field: string token = 1;
    */
   token: string;
+
+  /**
+   * Number of the last change that the caller knows of (WatchChanges): the answer is not older than that, whichever process
+   * gives it. 0: the caller follows no changes, and takes an answer that a change of the last moment may have overtaken.
+   *
+   * @generated from field: int64 known_change = 2;
+   */
+  knownChange: bigint;
 };
 
 /**
@@ -360,7 +368,8 @@ export declare const BootstrapNodeResponseSchema: GenMessage<BootstrapNodeRespon
 export declare const VerificationService: GenService<{
   /**
    * Says whom a token belongs to and what it may do now. A negative answer is data, not an error: errors mean that the
-   * question could not be answered. A malformed token is refused by its checksum, without a lookup.
+   * question could not be answered. A malformed token is refused by its checksum, without a lookup. An answer may be one that
+   * was given before, as long as every change since is known.
    *
    * @generated from rpc routeplane.auth.v1.VerificationService.VerifyKey
    */
