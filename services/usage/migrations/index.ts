@@ -3,10 +3,12 @@ import * as requests from "./0001_requests.ts";
 import * as deniedPolicyCollation from "./0002_denied_policy_collation.ts";
 import * as rollups from "./0003_rollups.ts";
 import * as denials from "./0004_denials.ts";
+import * as unknown from "./0005_unknown.ts";
 
 export const migrations: Migrations = {
   "0001_requests": requests,
   "0002_denied_policy_collation": deniedPolicyCollation,
   "0003_rollups": rollups,
   "0004_denials": denials,
+  "0005_unknown": unknown,
 };

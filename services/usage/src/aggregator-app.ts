@@ -5,7 +5,7 @@ import { openDatabase } from "@routeplane/postgres";
 import { healthRoutes, rpcInterceptors, startRpcServer } from "@routeplane/rpc";
 import { createLogger, type RunningProcess } from "@routeplane/runtime";
 import type { AggregatorConfig } from "./config.ts";
-import { prepareMonthsForEver } from "./consumers/months.ts";
+import { chargeOverdue, prepareMonths } from "./consumers/upkeep.ts";
 import { usageEvents } from "./consumers/usage-events.ts";
 import { createRequestLog } from "./store/request-log.ts";
 import type { UsageSchema } from "./store/schema.ts";
@@ -14,8 +14,8 @@ import type { UsageSchema } from "./store/schema.ts";
 const MAX_REPLICAS = 16;
 const BATCH_MESSAGES = 20;
 
-/** A batch at a time needs one connection; health and the months ahead another. */
-const MAX_CONNECTIONS = 3;
+/** A batch at a time needs one connection; health and each upkeep another. */
+const MAX_CONNECTIONS = 4;
 
 /** The aggregator: usage events from NATS to Postgres. Its port serves health alone. */
 export async function startAggregator(config: AggregatorConfig): Promise<RunningProcess> {
@@ -28,7 +28,7 @@ export async function startAggregator(config: AggregatorConfig): Promise<Running
     maxConnections: MAX_CONNECTIONS,
   });
   const requests = createRequestLog(database);
-  const months = prepareMonthsForEver(requests, log);
+  const upkeep = [prepareMonths(requests, log), chargeOverdue(requests, log)];
   const consumer = openConsumer({
     nats,
     log,
@@ -43,7 +43,7 @@ export async function startAggregator(config: AggregatorConfig): Promise<Running
   const interceptors = rpcInterceptors({ log, serviceToken, verifyToken: refuseEveryKey });
   const server = await startRpcServer({ ...config, interceptors, routes: healthRoutes(ready) });
   log.info({ port: server.port }, "health is served");
-  return { log, components: [{ name: database.name, stop: () => database.stop() }, months, consumer, server] };
+  return { log, components: [{ name: database.name, stop: () => database.stop() }, ...upkeep, consumer, server] };
 }
 
 /** No method here takes a credential. */

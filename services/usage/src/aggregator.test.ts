@@ -131,6 +131,16 @@ describe("exactly once", TIMEOUT, () => {
     });
   });
 
+  test("a request that is never settled is charged as reserved, and corrected by a settlement that comes late", async () => {
+    const lost = pendingRequest({ expiresAt: new Date(Date.now() - 120_000), reservedNanoUsd: 8_000n });
+    aggregator();
+    await publisher.publish(usageEvent(lost));
+    const settled = { requestCount: 1n, promptTokens: 12n, completionTokens: 34n, costNanoUsd: 3_000n };
+    await eventually(async () => (await totals(lost.namespaceId)).costNanoUsd === 8_000n, REDELIVERED_BY_MS);
+    await publisher.publish(usageEvent(settledRequest(lost, { costNanoUsd: 3_000n })));
+    await settledExactly(lost.namespaceId, settled);
+  });
+
   test("the broker killed under load: no row is lost or doubled", async () => {
     const namespaceId = newId("ns");
     aggregator();

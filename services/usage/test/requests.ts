@@ -5,6 +5,8 @@ import { toTimestamp } from "@routeplane/rpc";
 import type { LoggedRequest } from "../src/domain/request.ts";
 
 const CREATED_AT = new Date("2026-11-20T10:00:00.123Z");
+/** So late that no test's request is overdue unless it says so. */
+const EXPIRES_AT = new Date("2099-01-01T00:00:00Z");
 
 /** What the admission event of a request says of it. */
 export function pendingRequest(given: Partial<LoggedRequest> = {}): LoggedRequest {
@@ -30,6 +32,7 @@ export function pendingRequest(given: Partial<LoggedRequest> = {}): LoggedReques
     deniedRule: "",
     shadowDenials: [],
     completedAt: undefined,
+    expiresAt: EXPIRES_AT,
     ...given,
   };
 }
@@ -44,6 +47,7 @@ export function settledRequest(pending: LoggedRequest, given: Partial<LoggedRequ
     costNanoUsd: 1_234_000n,
     httpStatus: 200,
     completedAt: new Date(pending.createdAt.getTime() + 1_500),
+    expiresAt: undefined,
     ...given,
   };
 }
@@ -69,8 +73,10 @@ export function usageEvent(said: LoggedRequest): UsageEvent {
     createdAt: toTimestamp(createdAt),
   };
   const { status, reservedNanoUsd } = said;
+  if (status === "unknown") throw new Error("no gateway says that");
   if (status === "pending") {
-    return create(UsageEventSchema, { request, phase: { case: "admitted", value: { reservedNanoUsd } } });
+    const value = { reservedNanoUsd, ...(said.expiresAt && { expiresAt: toTimestamp(said.expiresAt) }) };
+    return create(UsageEventSchema, { request, phase: { case: "admitted", value } });
   }
   const { promptTokens, completionTokens, costNanoUsd, estimated, httpStatus, errorCode, deniedByPolicyId } = said;
   const value = {

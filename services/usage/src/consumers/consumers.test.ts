@@ -56,10 +56,7 @@ describe("usageEvents", () => {
   test("an event that cannot be stored is logged whole and left out; the others are recorded", async () => {
     const lines: string[] = [];
     const recorded: LoggedRequest[] = [];
-    const requests: RequestLog = {
-      record: async (batch) => void recorded.push(...batch),
-      prepareMonths: () => Promise.resolve([]),
-    };
+    const requests: Pick<RequestLog, "record"> = { record: async (batch) => void recorded.push(...batch) };
     const log = createLogger("test", (line) => (lines.push(line), ""));
     const good = pendingRequest();
     const bad = settledRequest(pendingRequest(), { costNanoUsd: -5n });

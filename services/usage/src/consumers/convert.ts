@@ -21,6 +21,9 @@ const MAX_TEXT_LENGTH = 256;
 /** As many bindings as a principal can have; more are left out of the row. */
 const MAX_SHADOW_DENIALS = 100;
 
+/** For a gateway that does not say when a request is to be taken for lost. */
+const DEFAULT_LIFE_MS = 24 * 60 * 60 * 1000;
+
 /** What an event says of its request, or the rule that it breaks. */
 export function fromProtoUsageEvent(
   event: UsageEvent,
@@ -34,7 +37,7 @@ export function fromProtoUsageEvent(
   if (id === undefined) return { fault: "request_id: must be req_…" };
   if (keyId === undefined) return { fault: "key_id: must be key_…" };
   if (facts === undefined || createdAt === undefined) return { fault: "created_at: is required" };
-  const state = fromProtoPhase(phase);
+  const state = fromProtoPhase(phase, createdAt);
   if (state === undefined) return { fault: "phase: must be admitted, or settled with an outcome" };
   const request: LoggedRequest = {
     namespaceId,
@@ -54,7 +57,7 @@ export function fromProtoUsageEvent(
 type Facts = "namespaceId" | "id" | "keyId" | "createdAt" | "endpoint" | "model" | "provider" | "streamed";
 
 /** What the phase decides: everything about a request that is not a fact from the beginning. */
-function fromProtoPhase(phase: UsageEvent["phase"]): Omit<LoggedRequest, Facts> | undefined {
+function fromProtoPhase(phase: UsageEvent["phase"], createdAt: Date): Omit<LoggedRequest, Facts> | undefined {
   if (phase.case === "admitted") {
     return {
       status: "pending",
@@ -70,6 +73,7 @@ function fromProtoPhase(phase: UsageEvent["phase"]): Omit<LoggedRequest, Facts> 
       deniedRule: "",
       shadowDenials: [],
       completedAt: undefined,
+      expiresAt: fromTimestamp(phase.value.expiresAt) ?? new Date(createdAt.getTime() + DEFAULT_LIFE_MS),
     };
   }
   const status = phase.case === "settled" ? OUTCOMES[phase.value.outcome] : undefined;
@@ -89,6 +93,7 @@ function fromProtoPhase(phase: UsageEvent["phase"]): Omit<LoggedRequest, Facts> 
     deniedRule: bounded(phase.value.deniedRule),
     shadowDenials: phase.value.shadowDenials.slice(0, MAX_SHADOW_DENIALS).map(fromProtoShadowDenial),
     completedAt: fromTimestamp(phase.value.completedAt),
+    expiresAt: undefined,
   };
 }
 

@@ -10,7 +10,10 @@ import { fromProtoUsageEvent } from "./convert.ts";
  * Handles a batch of events. Resolves once what can be stored is committed; rejects if the batch must come again. An event
  * that can never be stored is logged whole and left out, so that it does not hold up the others.
  */
-export function usageEvents(requests: RequestLog, log: Logger): (events: readonly UsageEvent[]) => Promise<void> {
+export function usageEvents(
+  requests: Pick<RequestLog, "record">,
+  log: Logger,
+): (events: readonly UsageEvent[]) => Promise<void> {
   return async (events) => {
     const sources = new Map<LoggedRequest, UsageEvent>();
     for (const event of events) {

@@ -2,7 +2,7 @@ import { DomainError } from "@routeplane/domain";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { pendingRequest, settledRequest } from "../../test/requests.ts";
-import { merge } from "./merging.ts";
+import { merge, supersedes } from "./merging.ts";
 import { type RequestLog, UnstorableError } from "./ports.ts";
 import { recordAll } from "./recording.ts";
 import { faultOf, type LoggedRequest } from "./request.ts";
@@ -29,10 +29,26 @@ describe("merge", () => {
     expect(merge(merge(requests))).toEqual(merge(requests));
   });
 
-  test("of two settlements the first stays", () => {
+  test.each<[string, Partial<LoggedRequest>, Partial<LoggedRequest>]>([
+    ["what was reported over an estimate", { costNanoUsd: 1_000n }, { costNanoUsd: 9_000n, estimated: true }],
+    ["the dearer of two", { costNanoUsd: 9_000n, status: "failed" }, { costNanoUsd: 1_000n }],
+    ["the later of two that cost the same", { completedAt: new Date("2026-12-01T00:00:00Z") }, {}],
+    ["one of two that differ in their outcome alone", { status: "succeeded" }, { status: "failed" }],
+  ])("of two settlements that differ takes %s, in either order", (_, better, worse) => {
     const pending = pendingRequest();
-    const first = settledRequest(pending);
-    expect(merge([first, settledRequest(pending, { status: "failed" })])).toEqual([first]);
+    const [first, second] = [settledRequest(pending, better), settledRequest(pending, worse)];
+    expect(merge([first, second])).toEqual([first]);
+    expect(merge([second, first])).toEqual([first]);
+  });
+
+  test("a request that is charged as unknown gives way to any settlement, and to no admission", () => {
+    const pending = pendingRequest();
+    const unknown = settledRequest(pending, { status: "unknown", costNanoUsd: 10n ** 9n, estimated: true });
+    const settled = settledRequest(pending, { status: "cancelled", costNanoUsd: 1_000n, estimated: true });
+    expect(supersedes(settled, unknown)).toBe(true);
+    expect(supersedes(unknown, settled)).toBe(false);
+    expect(supersedes(pending, unknown)).toBe(false);
+    expect(supersedes(pending, pending)).toBe(false);
   });
 
   const keyOf = ({ namespaceId, id }: LoggedRequest): string => `${namespaceId} ${id}`;
@@ -70,8 +86,8 @@ describe("recordAll", () => {
     expect(transactions).toBe(1);
   });
 
-  function logOf(record: (requests: readonly LoggedRequest[]) => void): RequestLog {
-    return { record: async (requests) => record(requests), prepareMonths: () => Promise.resolve([]) };
+  function logOf(record: (requests: readonly LoggedRequest[]) => void): Pick<RequestLog, "record"> {
+    return { record: async (requests) => record(requests) };
   }
 });
 

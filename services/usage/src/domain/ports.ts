@@ -11,6 +11,11 @@ export interface RequestLog {
    * @throws UnstorableError if a value among them cannot be stored, today or ever
    */
   record(requests: readonly LoggedRequest[]): Promise<void>;
+  /**
+   * Makes pending requests whose time is over `unknown`, at the price of what they had reserved: at most `max` of them, those
+   * that are overdue longest first. Returns how many.
+   */
+  chargeOverdue(max: number): Promise<bigint>;
   /** Makes room for the months ahead; returns the names of what it made. */
   prepareMonths(): Promise<readonly string[]>;
 }

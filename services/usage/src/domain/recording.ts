@@ -8,7 +8,7 @@ import type { LoggedRequest } from "./request.ts";
  * Anything else that goes wrong (an outage, a missing grant or table) is thrown: the whole batch must come again.
  */
 export async function recordAll(
-  log: RequestLog,
+  log: Pick<RequestLog, "record">,
   observations: readonly LoggedRequest[],
   onUnstorable: (request: LoggedRequest, cause: UnstorableError) => void,
 ): Promise<void> {

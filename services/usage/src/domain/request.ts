@@ -3,8 +3,11 @@ import type { Id } from "@routeplane/domain";
 /** How a request ended. */
 export type Outcome = "succeeded" | "failed" | "cancelled" | "denied";
 
-/** `pending` until it is settled: admitted, and its cost still unknown. */
-export type RequestStatus = "pending" | Outcome;
+/**
+ * `pending` until it is settled: admitted, and its cost not known yet. `unknown` once nobody is expected to settle it any
+ * more: what it had reserved is its charge, until a late settlement says better.
+ */
+export type RequestStatus = "pending" | "unknown" | Outcome;
 
 /** A row of the request log; also what one usage event says of it, because either event suffices to write the row. */
 export interface LoggedRequest {
@@ -22,7 +25,7 @@ export interface LoggedRequest {
   readonly promptTokens: bigint;
   readonly completionTokens: bigint;
   readonly costNanoUsd: bigint;
-  /** Whether the reservation's bounds stand in for usage that the upstream did not report. */
+  /** Whether the reservation stands in for usage that was not reported. */
   readonly estimated: boolean;
   /** 0 while pending. */
   readonly httpStatus: number;
@@ -38,6 +41,8 @@ export interface LoggedRequest {
   readonly shadowDenials: readonly ShadowDenial[];
   /** Undefined while pending. */
   readonly completedAt: Date | undefined;
+  /** While pending, from when on it is `unknown`; else undefined. */
+  readonly expiresAt: Date | undefined;
 }
 
 /** A rule that would have refused a request, were its binding not in shadow mode. */
@@ -56,11 +61,12 @@ const MAX_TIME_MS = Date.UTC(2100, 0, 1);
 
 /** The rule that a request breaks, so that it cannot be stored; undefined if it breaks none. */
 export function faultOf(request: LoggedRequest): string | undefined {
-  const { createdAt, completedAt, status } = request;
+  const { createdAt, completedAt, expiresAt, status } = request;
   if (!isPlausible(createdAt)) return "created_at: must be a time between 2000 and 2100";
   if (completedAt !== undefined && !isPlausible(completedAt)) {
     return "completed_at: must be a time between 2000 and 2100";
   }
+  if (expiresAt !== undefined && !isPlausible(expiresAt)) return "expires_at: must be a time between 2000 and 2100";
   if ((status === "pending") !== (completedAt === undefined)) return "completed_at: is required once settled";
   const amounts = [
     ["prompt_tokens", request.promptTokens, MAX_TOKENS],

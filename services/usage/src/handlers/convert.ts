@@ -10,6 +10,7 @@ const STATUSES: Readonly<Record<RequestStatus, ProtoStatus>> = {
   failed: ProtoStatus.FAILED,
   cancelled: ProtoStatus.CANCELLED,
   denied: ProtoStatus.DENIED,
+  unknown: ProtoStatus.UNKNOWN,
 };
 
 export function toProtoLoggedRequest(request: LoggedRequest): MessageInitShape<typeof LoggedRequestSchema> {

@@ -29,6 +29,7 @@ const COLUMNS = {
   denied_rule: "text",
   shadow_denials: "jsonb",
   completed_at: "timestamptz",
+  expires_at: "timestamptz",
 } as const satisfies Columns<RequestRow>;
 
 /** What a settlement replaces in the row that an admission wrote. */
@@ -46,9 +47,13 @@ const SETTLED = [
   "denied_rule",
   "shadow_denials",
   "completed_at",
+  "expires_at",
 ] as const satisfies readonly (keyof RequestRow)[];
 
 const MONTHS_AHEAD = 4;
+
+/** A settlement that was on its way when the reservation ended has arrived by then. */
+const MARGIN_SECS = 60;
 
 export function createRequestLog(database: Database<UsageSchema>): RequestLog {
   return {
@@ -64,12 +69,49 @@ export function createRequestLog(database: Database<UsageSchema>): RequestLog {
       }
     },
 
+    async chargeOverdue(max) {
+      return database.within({}, async (transaction) => {
+        const { rows } = await chargeOverdue(max).execute(transaction);
+        await addToRollups(transaction, rows);
+        return rows.reduce(
+          (charged, { status, request_count }) => charged + (status === "unknown" ? request_count : 0n),
+          0n,
+        );
+      });
+    },
+
     prepareMonths: () =>
       database.within({}, async (transaction) => {
         const made = sql<{ name: string }>`select ensure_request_partitions(${MONTHS_AHEAD}) as name`;
         return (await made.execute(transaction)).rows.map(({ name }) => name);
       }),
   };
+}
+
+/** The rule of `supersedes` as a value to compare by. Of two that are pending it is not known, and the first stays. */
+function standing(row: "excluded" | "logged") {
+  const of = (column: keyof RequestRow) => sql.ref(`${row}.${column}`);
+  return sql`(
+    case ${of("status")} when 'pending' then 0 when 'unknown' then 1 else case when ${of("estimated")} then 2 else 3 end end,
+    ${of("cost_nano_usd")}, ${of("completed_at")}, ${of("prompt_tokens")}, ${of("completion_tokens")}, ${of("status")})`;
+}
+
+/**
+ * Rows that someone else is writing are left for the next time: this waits for no row, so it is in nobody's way. What it has
+ * locked cannot move, so it is found again by its place.
+ */
+function chargeOverdue(max: number) {
+  return sql<RollupRow>`
+    with overdue as materialized (
+      select tableoid, ctid from requests
+      where status = 'pending' and expires_at < now() - make_interval(secs => ${MARGIN_SECS})
+      order by expires_at limit ${max} for update skip locked
+    ), written as (
+      update requests as logged
+      set status = 'unknown', cost_nano_usd = reserved_nano_usd, estimated = true, completed_at = expires_at, expires_at = null
+      from overdue where logged.tableoid = overdue.tableoid and logged.ctid = overdue.ctid
+      returning ${WRITTEN}
+    ) ${ROLLUP_DELTAS}`;
 }
 
 /**
@@ -85,7 +127,7 @@ function upsert(requests: readonly LoggedRequest[]) {
       select ${columns} from ${unnest(COLUMNS, requests.map(toRequestRow))} as event (${columns})
       order by namespace_id, id, created_at
       on conflict (namespace_id, id, created_at) do update set ${sql.join(settle)}
-      where logged.status = 'pending' and excluded.status <> 'pending'
+      where ${standing("excluded")} > ${standing("logged")}
       returning ${WRITTEN}
     ) ${ROLLUP_DELTAS}`;
 }

@@ -28,6 +28,7 @@ export function fromRequestRow(row: RequestRow): LoggedRequest {
       rule,
     })),
     completedAt: row.completed_at ?? undefined,
+    expiresAt: row.expires_at ?? undefined,
   };
 }
 
@@ -58,5 +59,6 @@ export function toRequestRow(request: LoggedRequest): RequestRow {
       rule,
     })),
     completed_at: request.completedAt ?? null,
+    expires_at: request.expiresAt ?? null,
   };
 }

@@ -45,4 +45,5 @@ export interface RequestRow {
   denied_rule: string;
   shadow_denials: readonly { readonly policy_id: string; readonly binding_id: string; readonly rule: string }[];
   completed_at: Date | null;
+  expires_at: Date | null;
 }

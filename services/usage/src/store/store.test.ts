@@ -8,6 +8,7 @@ import { totalsIn } from "../../test/queries.ts";
 import { pendingRequest, requestIds, settledRequest } from "../../test/requests.ts";
 import { merge } from "../domain/merging.ts";
 import { type RequestLog, UnstorableError, type UsageStore } from "../domain/ports.ts";
+import type { LoggedRequest } from "../domain/request.ts";
 import { createRequestLog } from "./request-log.ts";
 import type { UsageSchema } from "./schema.ts";
 import { createUsageStore } from "./usage-store.ts";
@@ -93,13 +94,18 @@ describe("recording", () => {
     );
   }, 60_000);
 
-  test("the first settlement stays", async () => {
-    const pending = pendingRequest();
-    const first = settledRequest(pending);
-    await log.record([first]);
-    await log.record([settledRequest(pending, { status: "failed", costNanoUsd: 9_000n })]);
-    await log.record([pending]);
-    expect((await usage.list(pending.namespaceId, firstPage)).rows).toEqual([first]);
+  test.each<[string, Partial<LoggedRequest>, Partial<LoggedRequest>]>([
+    ["what was reported over an estimate", { costNanoUsd: 1_000n }, { costNanoUsd: 9_000n, estimated: true }],
+    ["the dearer of two", { costNanoUsd: 9_000_000n, status: "failed" }, {}],
+    ["the later of two that cost the same", { completedAt: new Date("2026-12-01T00:00:00Z") }, {}],
+    ["one of two that differ in their outcome alone", { status: "succeeded" }, { status: "failed" }],
+  ])("of two settlements that differ keeps %s, in either order", async (_, better, worse) => {
+    for (const order of [[better, worse] as const, [worse, better] as const]) {
+      const pending = pendingRequest();
+      for (const given of order) await log.record([settledRequest(pending, given)]);
+      await log.record([pending]);
+      expect((await usage.list(pending.namespaceId, firstPage)).rows).toEqual([settledRequest(pending, better)]);
+    }
   });
 
   test("two namespaces that use one request id have a row each", async () => {

@@ -156,6 +156,14 @@ export declare type Admitted = Message<"routeplane.events.v1.Admitted"> & {
    * @generated from field: int64 reserved_nano_usd = 1;
    */
   reservedNanoUsd: bigint;
+
+  /**
+   * From then on a request without a settlement is taken for lost: what was reserved becomes its charge, until a settlement
+   * says better. Absent: a day after created_at.
+   *
+   * @generated from field: google.protobuf.Timestamp expires_at = 2;
+   */
+  expiresAt?: Timestamp | undefined;
 };
 
 /**

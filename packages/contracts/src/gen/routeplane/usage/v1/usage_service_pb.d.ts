@@ -170,7 +170,7 @@ export declare type LoggedRequest = Message<"routeplane.usage.v1.LoggedRequest">
   reservedMicroUsd: bigint;
 
   /**
-   * Whether the upstream reported no usage, so that the reservation's bounds stand in for it.
+   * Whether the upstream reported no usage, or nobody how it ended, so that the reservation stands in for it.
    *
    * @generated from field: bool estimated = 11;
    */
@@ -381,6 +381,13 @@ export enum RequestStatus {
    * @generated from enum value: REQUEST_STATUS_DENIED = 5;
    */
   DENIED = 5,
+
+  /**
+   * Its gateway never said how it ended: what it had reserved is its charge, until a late settlement says better.
+   *
+   * @generated from enum value: REQUEST_STATUS_UNKNOWN = 6;
+   */
+  UNKNOWN = 6,
 }
 
 /**

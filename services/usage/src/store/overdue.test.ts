@@ -1,0 +1,184 @@
+import { newId } from "@routeplane/domain";
+import { type Database, openDatabase } from "@routeplane/postgres";
+import { cloneDatabase, type TestDatabase } from "@routeplane/testing";
+import fc from "fast-check";
+import { sql } from "kysely";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import * as unknown from "../../migrations/0005_unknown.ts";
+import { usageQuery } from "../../test/queries.ts";
+import { pendingRequest, settledRequest } from "../../test/requests.ts";
+import { merge } from "../domain/merging.ts";
+import type { RequestLog, UsageStore } from "../domain/ports.ts";
+import type { LoggedRequest } from "../domain/request.ts";
+import { createRequestLog } from "./request-log.ts";
+import type { UsageSchema } from "./schema.ts";
+import { createUsageStore } from "./usage-store.ts";
+
+let clone: TestDatabase;
+let query: Database<UsageSchema>;
+let aggregator: Database<UsageSchema>;
+let log: RequestLog;
+let usage: UsageStore;
+
+beforeAll(async () => {
+  clone = await cloneDatabase();
+  query = open(clone.url("routeplane_usage"));
+  aggregator = open(clone.url("routeplane_aggregator"));
+  log = createRequestLog(aggregator);
+  usage = createUsageStore(query);
+});
+
+afterAll(async () => {
+  await Promise.all([query.stop(), aggregator.stop()]);
+  await clone.drop();
+});
+
+function open(url: string): Database<UsageSchema> {
+  return openDatabase<UsageSchema>({ url, schema: "usage", applicationName: "test" });
+}
+
+/** As migrations connect: to whatever tables there are. */
+function openOwner(of: TestDatabase): Database<unknown> {
+  return openDatabase({ url: of.url("routeplane_usage_owner"), schema: "usage", applicationName: "test" });
+}
+
+const firstPage = { size: 1_000, before: undefined };
+const LONG_AGO = new Date("2026-01-01T00:10:00.007Z");
+const overdueRequest = (given: Partial<LoggedRequest> = {}) => pendingRequest({ expiresAt: LONG_AGO, ...given });
+const rowsOf = async ({ namespaceId }: LoggedRequest) => (await usage.list(namespaceId, firstPage)).rows;
+const bySums = ({ namespaceId }: LoggedRequest) => usage.usage(namespaceId, usageQuery({ groupBy: ["status"] }));
+
+describe("a request that nobody settles", () => {
+  test("is unknown once its time is over, and what it had reserved is its charge, in the row and in the sums", async () => {
+    const overdue = overdueRequest({ reservedNanoUsd: 7_000n });
+    const underWay = pendingRequest({ namespaceId: overdue.namespaceId });
+    const justOver = pendingRequest({ namespaceId: overdue.namespaceId, expiresAt: new Date(Date.now() - 1_000) });
+    await log.record(merge([overdue, underWay, justOver]));
+    expect(await log.chargeOverdue(1_000)).toBe(1n);
+    expect(await log.chargeOverdue(1_000)).toBe(0n);
+    const charged = {
+      status: "unknown",
+      costNanoUsd: 7_000n,
+      estimated: true,
+      completedAt: LONG_AGO,
+      expiresAt: undefined,
+    };
+    expect((await rowsOf(overdue)).toReversed()).toEqual([{ ...overdue, ...charged }, underWay, justOver]);
+    expect(await bySums(overdue)).toMatchObject([
+      { status: "unknown", requestCount: 1n, costNanoUsd: 7_000n },
+      { status: "pending", requestCount: 2n, costNanoUsd: 0n },
+    ]);
+  });
+
+  test("is corrected by a settlement that comes late, and stays corrected", async () => {
+    const overdue = overdueRequest();
+    await log.record([overdue]);
+    await log.chargeOverdue(1_000);
+    const settled = settledRequest(overdue, { costNanoUsd: 2_000n });
+    await log.record([settled]);
+    await log.record([overdue]);
+    expect(await log.chargeOverdue(1_000)).toBe(0n);
+    expect(await rowsOf(overdue)).toEqual([settled]);
+    expect(await bySums(overdue)).toMatchObject([{ status: "succeeded", requestCount: 1n, costNanoUsd: 2_000n }]);
+  });
+
+  test("is charged once by any number of replicas, while settlements arrive", async () => {
+    const namespaceId = newId("ns");
+    const requests = Array.from({ length: 400 }, () => overdueRequest({ namespaceId, reservedNanoUsd: 5_000n }));
+    await log.record(merge(requests));
+    const late = requests
+      .filter((_, index) => index % 2 === 0)
+      .map((each) => settledRequest(each, { costNanoUsd: 1_000n }));
+    const sweeps = Array.from({ length: 8 }, () => log.chargeOverdue(60));
+    const settlements = Array.from({ length: 4 }, (_, part) =>
+      log.record(merge(late.filter((_each, index) => index % 4 === part))),
+    );
+    await Promise.all([...sweeps, ...settlements]);
+    while ((await log.chargeOverdue(60)) > 0n);
+    expect(await bySums(requests[0]!)).toMatchObject([
+      { status: "unknown", requestCount: 200n, costNanoUsd: 1_000_000n },
+      { status: "succeeded", requestCount: 200n, costNanoUsd: 200_000n },
+    ]);
+  });
+});
+
+/** How often the same events are told in another order. */
+const PERMUTATIONS = 10_000;
+const ROUNDS = 4;
+const AT_ONCE = 2_000;
+
+test("what was pending before requests had an end gets a day from the migration on", async () => {
+  const before = await cloneDatabase();
+  const [superuser, owner] = [open(before.adminUrl), openOwner(before)];
+  try {
+    const pending = pendingRequest();
+    await createRequestLog(superuser).record(merge([pending, settledRequest(pendingRequest())]));
+    await superuser.within({}, (tx) => sql`alter table requests drop column expires_at`.execute(tx));
+    const began = Date.now();
+    await owner.within({}, (tx) => unknown.up(tx));
+    const rows = await superuser.within({}, (tx) => tx.selectFrom("requests").selectAll().execute());
+    const lives = rows.map((row) => [
+      row.id === pending.id,
+      row.expires_at && row.expires_at.getTime() - began >= 86_400_000,
+    ]);
+    expect(new Map(lives as [boolean, boolean | null][])).toEqual(
+      new Map([
+        [true, true],
+        [false, null],
+      ]),
+    );
+  } finally {
+    await Promise.all([superuser.stop(), owner.stop()]);
+    await before.drop();
+  }
+});
+
+describe("a set of events", () => {
+  test(`gives the same bill in each of ${PERMUTATIONS} orders, with repetitions, and with requests given up in between`, async () => {
+    const namespaceId = newId("ns");
+    const shuffled = fc.sample(
+      fc.tuple(
+        fc.shuffledSubarray([0, 1, 2, 3, 4, 5, 6, 0, 1, 2, 3, 4, 5, 6], { minLength: 14, maxLength: 14 }),
+        fc.array(fc.nat(ROUNDS - 1), { minLength: 14, maxLength: 14 }),
+      ),
+      PERMUTATIONS,
+    );
+    const rounds: LoggedRequest[][] = Array.from({ length: ROUNDS }, () => []);
+    for (const [order, cuts] of shuffled) {
+      const events = eventsOf(newId("key"), namespaceId);
+      const rising = cuts.toSorted((left, right) => left - right);
+      order.forEach((which, place) => rounds[rising[place] ?? 0]?.push(events[which]!));
+    }
+    for (const round of rounds) {
+      for (let at = 0; at < round.length; at += AT_ONCE) await log.record(merge(round.slice(at, at + AT_ONCE)));
+      // Some of those that are overdue, wherever they are in their order.
+      await log.chargeOverdue(2_000);
+    }
+    while ((await log.chargeOverdue(2_000)) > 0n);
+    const bills = await usage.usage(namespaceId, usageQuery({ groupBy: ["key"] }));
+    expect(bills).toHaveLength(PERMUTATIONS);
+    const wrong = bills.filter(
+      ({ requestCount, costNanoUsd, promptTokens }) =>
+        requestCount !== 4n || costNanoUsd !== 1_000n + 20_000n + 300_000n + 4_000_000n || promptTokens !== 36n,
+    );
+    expect(wrong).toEqual([]);
+  }, 180_000);
+
+  /** Of four requests: settled; settled twice, first by an estimate; never settled; settled without an admission. */
+  function eventsOf(
+    keyId: LoggedRequest["keyId"],
+    namespaceId: LoggedRequest["namespaceId"],
+  ): readonly LoggedRequest[] {
+    const make = (): LoggedRequest => overdueRequest({ keyId, namespaceId, reservedNanoUsd: 300_000n });
+    const [plain, twice, lost, bare] = [make(), make(), make(), make()];
+    return [
+      plain,
+      settledRequest(plain, { costNanoUsd: 1_000n }),
+      twice,
+      settledRequest(twice, { costNanoUsd: 90_000n, estimated: true, status: "cancelled" }),
+      settledRequest(twice, { costNanoUsd: 20_000n }),
+      lost,
+      settledRequest(bare, { costNanoUsd: 4_000_000n }),
+    ];
+  }
+});
