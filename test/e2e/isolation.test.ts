@@ -88,7 +88,7 @@ const positions = outside.flatMap((method) =>
 
 /** What each position takes, and the rest of a request in which only that position is wrong. */
 interface Right {
-  readonly kinds: readonly ("key" | "pol" | "ns" | "op")[];
+  readonly kinds: readonly ("key" | "pol" | "bnd" | "ns" | "op")[];
   readonly request: () => object;
   /** Where it is for operators; by default a key asks. */
   readonly by?: () => string;
@@ -103,6 +103,21 @@ const right: Record<string, Right> = {
   "OperatorService/RotateOperator.id": { kinds: ["op"], request: () => ({ grace: "0s" }), ...byOperator },
   "OperatorService/RevokeOperator.id": { kinds: ["op"], request: () => ({}), ...byOperator },
   "PolicyService/GetPolicy.id": { kinds: ["pol"], request: () => ({}) },
+  "PolicyService/UpdatePolicy.id": { kinds: ["pol"], request: () => ({ name: "x" }) },
+  "PolicyService/DeletePolicy.id": { kinds: ["pol"], request: () => ({ unbind: true }) },
+  "PolicyService/EnablePolicy.id": { kinds: ["pol"], request: () => ({}) },
+  "PolicyService/DisablePolicy.id": { kinds: ["pol"], request: () => ({}) },
+  "PolicyService/UnbindPolicy.policy_id": { kinds: ["pol"], request: () => ({ bindingId: mine.ids["bnd"] }) },
+  "PolicyService/UnbindPolicy.binding_id": { kinds: ["bnd"], request: () => ({ policyId: mine.ids["pol"] }) },
+  "PolicyService/ListBindings.policy_id": { kinds: ["pol"], request: () => ({}) },
+  "PolicyService/ListPrincipalPolicies.principal_id": {
+    kinds: ["key"],
+    request: () => ({ principalType: "PRINCIPAL_TYPE_API_KEY" }),
+  },
+  "PolicyService/ListPrincipalPolicies.principal_id (namespace)": {
+    kinds: ["ns"],
+    request: () => ({ principalType: "PRINCIPAL_TYPE_NAMESPACE" }),
+  },
   "PolicyService/BindPolicy.policy_id": {
     kinds: ["pol"],
     request: () => ({ principalType: "PRINCIPAL_TYPE_API_KEY", principalId: mine.ids["key"] }),
@@ -172,6 +187,14 @@ describe("a credential of another namespace", () => {
       scopes: SCOPES.toSorted(),
       prefix: theirs.token.slice(0, key.prefix.length),
     });
+    const bound = await post("/routeplane.policy.v1.PolicyService/ListBindings", theirs.token, {
+      policyId: theirs.ids["pol"],
+    });
+    expect(JSON.parse(bound.body)).toMatchObject({ bindings: [{ id: theirs.ids["bnd"] }] });
+    const kept = await post("/routeplane.policy.v1.PolicyService/GetPolicy", theirs.token, { id: theirs.ids["pol"] });
+    const { policy } = JSON.parse(kept.body);
+    expect(policy).toMatchObject({ name: `cap of ${theirs.ids["key"]}` });
+    expect(policy.disabledAt).toBeUndefined();
   });
 
   it("cannot steer a page token, a namespace in a body or a header towards it", async () => {

@@ -21,11 +21,12 @@ import { createLogger, type Logger, type RunningProcess } from "@routeplane/runt
 import { createKeyDirectory } from "./clients/key-directory.ts";
 import type { Config } from "./config.ts";
 import { createAdmission } from "./domain/admission.ts";
-import { createBind } from "./domain/binder.ts";
+import { createManagement } from "./domain/management.ts";
 import { admissionService } from "./handlers/admission-service.ts";
 import { enforcementService } from "./handlers/enforcement-service.ts";
 import { policyService } from "./handlers/policy-service.ts";
 import { createAppliedPolicies } from "./store/applied-policies.ts";
+import { createBindingStore } from "./store/binding-store.ts";
 import { createLedger } from "./store/ledger.ts";
 import { createPolicyStore } from "./store/policy-store.ts";
 import type { PolicySchema } from "./store/schema.ts";
@@ -70,12 +71,13 @@ export interface PolicyWiring {
 export function wirePolicy({ config, database, changes, auth, log, clock }: PolicyWiring) {
   const { serviceToken, holdTtlMs } = config;
   const policies = createPolicyStore(database);
-  const bind = createBind(policies, createKeyDirectory(auth), clock);
+  const bindings = createBindingStore(database);
+  const management = createManagement(policies, bindings, createKeyDirectory(auth), clock);
   const admission = admissionService(createAdmission(createLedger(database), holdTtlMs));
 
   const ready = () => database.isReachable();
   const routes = (router: ConnectRouter): void => {
-    router.service(contracts.PolicyService, policyService(policies, bind, clock));
+    router.service(contracts.PolicyService, policyService(policies, management));
     router.service(contracts.AdmissionService, admission);
     router.service(contracts.EnforcementService, enforcementService(createAppliedPolicies(database), changes));
     router.service(contracts.AuditService, auditService(createAuditStore(database)));

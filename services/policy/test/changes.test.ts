@@ -34,7 +34,7 @@ describe("the counter of changes", () => {
     const namespaceId = newId("ns");
     const { policy: made } = await policy.budget(namespaceId, 1_000n);
     const unbound = { ...made, id: newId("pol"), name: "another" };
-    expect(await counted(() => policy.policies.add(unbound))).toBe(0);
+    expect(await counted(() => policy.policies.add(unbound, []))).toBe(0);
     const bind = sql`insert into bindings (namespace_id, id, policy_id, principal_type, principal_id, created_at)
       values (${namespaceId}, ${newId("bnd")}, ${unbound.id}, 'namespace', ${namespaceId}, now())`;
     expect(await counted(() => policy.tamper(bind))).toBe(1);

@@ -74,6 +74,8 @@ export async function startPolicyUnderTest() {
     logged,
     transport,
     as: (token: string) => clients(transport, token),
+    /** As the holder of a token, for calls that are only known as a method. */
+    transportAs: (token: string) => authorized(transport, token),
     asService: (transport: Transport) => authorized(transport, SERVICE_TOKEN),
     admission: createAdmission(createLedger(database), HOLD_TTL_MS),
     policies,
@@ -106,14 +108,13 @@ export async function startPolicyUnderTest() {
     /** A policy bound to a key or, failing that, to the namespace. */
     async bound(namespaceId: Id<"ns">, spec: PolicySpec, keyId?: Id<"key">, mode: BindingMode = "enforce") {
       const policy = newPolicy(namespaceId, `${spec.kind} ${newId("pol")}`, spec, Date.now());
-      await policies.add(policy);
       const principal =
         keyId === undefined
           ? ({ type: "namespace", id: namespaceId } as const)
           : ({ type: "api_key", id: keyId } as const);
       const policyId = policy.id;
       const binding = { id: newId("bnd"), namespaceId, policyId, principal, mode, createdAt: new Date() };
-      await policies.bind(binding);
+      await policies.add(policy, [binding]);
       return { policy, binding };
     },
     /** A budget bound to a key or, failing that, to the namespace. */

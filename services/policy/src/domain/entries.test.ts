@@ -55,7 +55,8 @@ describe("the entries of closed holds", () => {
     expect(refunds).toEqual([{ bindingId: total, bucketStart: new Date(0), nano: 5n }]);
   });
 
-  it("cannot be made for a binding that is no budget's", () => {
-    expect(() => toEntries([closed({ nano: 1n, at: now })], new Map(), now)).toThrow("not a budget");
+  it("leave out budgets that were unbound meanwhile", () => {
+    const { charges } = toEntries([closed({ nano: 1n, at: now })], new Map([[day, "day" as const]]), now);
+    expect(charges).toEqual([{ bindingId: day, bucketStart: bucketOfDay, nano: 1n }]);
   });
 });

@@ -28,7 +28,7 @@ export interface ClosedHold {
   readonly change: HoldChange;
 }
 
-/** @param windows of every budget that the holds are on */
+/** @param windows of the budgets that the holds are on; those that were unbound meanwhile are not among them */
 export function toEntries(
   closed: readonly ClosedHold[],
   windows: ReadonlyMap<Id<"bnd">, BudgetWindow>,
@@ -43,7 +43,7 @@ export function toEntries(
       if (change.charge === undefined) continue;
       const { nano, at } = change.charge;
       const window = windows.get(bindingId);
-      if (window === undefined) throw new Error(`binding ${bindingId} of a hold is not a budget's`);
+      if (window === undefined) continue;
       const startMs = bucketStart(window, at.getTime());
       const bucket = { bindingId, bucketStart: new Date(startMs) };
       if (nano > 0n) charges.add(`${bindingId} ${startMs}`, { ...bucket, nano });

@@ -1,5 +1,5 @@
 import type { BudgetWindow } from "@routeplane/admission";
-import { type Id, newId } from "@routeplane/domain";
+import { DomainError, type Id, invalidField, newId } from "@routeplane/domain";
 import { requireSound } from "./spec-rules.ts";
 
 export const POLICY_KINDS = ["guardrail", "rate_limit", "budget", "preset"] as const;
@@ -81,13 +81,43 @@ export interface Binding {
   readonly createdAt: Date;
 }
 
+/** A policy and how it applies. */
+export interface BoundPolicy {
+  readonly policy: Policy;
+  readonly binding: Binding;
+}
+
 /** Opaque to callers. It changes with the policy's name and spec, and with nothing else. */
 export function etagOf({ version }: Policy): string {
   return `v${version}`;
+}
+
+/** What to change; the rest stays as it is. */
+export interface PolicyUpdate {
+  readonly name?: string;
+  /** What it shall say, given what it says now. */
+  readonly spec?: (now: PolicySpec) => PolicySpec;
+  /** Of the policy as the caller has read it. */
+  readonly etag?: string;
 }
 
 /** @throws DomainError INVALID_ARGUMENT for a spec that breaks a rule */
 export function newPolicy(namespaceId: Id<"ns">, name: string, spec: PolicySpec, now: number): Policy {
   const [createdAt, disabledAt] = [new Date(now), undefined];
   return { id: newId("pol"), namespaceId, name, spec: requireSound(spec), createdAt, disabledAt, version: 1n };
+}
+
+/** @throws DomainError ABORTED if it is not what the caller has read, INVALID_ARGUMENT for a change that breaks a rule */
+export function updatedPolicy(policy: Policy, { name, spec, etag }: PolicyUpdate): Policy {
+  if (etag !== undefined && etag !== etagOf(policy)) {
+    throw new DomainError("aborted", "ETAG_MISMATCH", "the policy has changed since this etag: read it again");
+  }
+  if (name === undefined && spec === undefined)
+    throw invalidField("update_mask", "names nothing that is to be changed");
+  if (name === "") throw invalidField("name", "must not be blank");
+  const next = spec?.(policy.spec) ?? policy.spec;
+  if (next.kind !== policy.spec.kind) {
+    throw invalidField("spec", `a policy's kind never changes, and this one is a ${policy.spec.kind}`);
+  }
+  return { ...policy, name: name ?? policy.name, spec: requireSound(next), version: policy.version + 1n };
 }

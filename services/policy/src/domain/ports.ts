@@ -1,7 +1,8 @@
-import type { Id } from "@routeplane/domain";
+import type { Id, IdKind } from "@routeplane/domain";
 import type { Applied } from "./applied-policy.ts";
 import type { AppliedBudget, Hold, HoldChange } from "./hold.ts";
-import type { Binding, Policy, PolicyKind, PolicySpec } from "./policy.ts";
+import type { Caller } from "./loosening.ts";
+import type { Binding, BoundPolicy, BoundPrincipal, Policy, PolicyKind, PolicySpec } from "./policy.ts";
 
 /** A page of a list in order of id, and whether there is more. */
 export interface Page<T> {
@@ -9,22 +10,50 @@ export interface Page<T> {
   readonly more: boolean;
 }
 
-export interface PolicyPageRequest {
-  /** Undefined: every kind. */
-  readonly kind: PolicyKind | undefined;
+export interface PageRequest<K extends IdKind> {
   readonly size: number;
   /** Start after this id; undefined: from the beginning. */
-  readonly after: Id<"pol"> | undefined;
+  readonly after: Id<K> | undefined;
 }
 
-/** Policies and bindings of one namespace at a time. Those of another are as good as none. */
+export interface PolicyPageRequest extends PageRequest<"pol"> {
+  /** Undefined: every kind. */
+  readonly kind: PolicyKind | undefined;
+}
+
+/** Policies of one namespace at a time. Those of another are as good as none, which is undefined. */
 export interface PolicyStore {
-  /** @throws DomainError ALREADY_EXISTS if the namespace has a policy of this name. */
-  add(policy: Policy): Promise<void>;
+  /**
+   * Adds a policy and its first bindings, or nothing.
+   *
+   * @throws DomainError ALREADY_EXISTS if the namespace has a policy of this name; RESOURCE_EXHAUSTED
+   */
+  add(policy: Policy, bindings: readonly Binding[]): Promise<void>;
   find(namespaceId: Id<"ns">, policyId: Id<"pol">): Promise<Policy | undefined>;
   list(namespaceId: Id<"ns">, page: PolicyPageRequest): Promise<Page<Policy>>;
-  /** Adds it unless its policy is bound to its principal already; the binding that is there now. Undefined: no such policy. */
-  bind(binding: Binding): Promise<Binding | undefined>;
+  /** Writes what `decide` makes of it, unless it binds the caller. @throws DomainError PERMISSION_DENIED, ALREADY_EXISTS */
+  update(caller: Caller, policyId: Id<"pol">, decide: (policy: Policy) => Policy): Promise<Policy | undefined>;
+  /** Does nothing to one that is enabled. */
+  enable(caller: Caller, policyId: Id<"pol">): Promise<Policy | undefined>;
+  /** Does nothing to one that is disabled. @throws DomainError PERMISSION_DENIED */
+  disable(caller: Caller, policyId: Id<"pol">, at: Date): Promise<Policy | undefined>;
+  /** With its bindings, unless `decide` throws at them: those that are gone. @throws DomainError PERMISSION_DENIED */
+  remove(
+    caller: Caller,
+    policyId: Id<"pol">,
+    decide: (bindings: readonly Binding[]) => void,
+  ): Promise<readonly Binding[] | undefined>;
+}
+
+/** Bindings of one namespace at a time, likewise. */
+export interface BindingStore {
+  /** Adds it unless its policy is bound to its principal already; the binding that is there now. @throws DomainError RESOURCE_EXHAUSTED */
+  add(binding: Binding): Promise<Binding | undefined>;
+  /** The binding that is gone. @throws DomainError PERMISSION_DENIED */
+  remove(caller: Caller, policyId: Id<"pol">, bindingId: Id<"bnd">): Promise<Binding | undefined>;
+  /** Undefined: no such policy. */
+  ofPolicy(namespaceId: Id<"ns">, policyId: Id<"pol">, page: PageRequest<"bnd">): Promise<Page<Binding> | undefined>;
+  ofPrincipal(principal: BoundPrincipal, namespaceId: Id<"ns">, page: PageRequest<"bnd">): Promise<Page<BoundPolicy>>;
 }
 
 /** What applies to a key. */

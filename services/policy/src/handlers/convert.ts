@@ -5,10 +5,10 @@ import {
   type AppliedGuardrailSchema,
   BindingMode as ProtoMode,
   type BindingSchema,
-  type BindPolicyRequest,
   PolicyKind as ProtoKind,
   type PolicySchema,
   PrincipalType,
+  type UpdatePolicyRequest,
 } from "@routeplane/contracts/policy";
 import { invalidField, requireId } from "@routeplane/domain";
 import { toTimestamp } from "@routeplane/rpc";
@@ -23,8 +23,9 @@ import {
   type Policy,
   POLICY_KINDS,
   type PolicyKind,
+  type PolicyUpdate,
 } from "../domain/policy.ts";
-import { toProtoGuardrail, toProtoSpec } from "./convert-spec.ts";
+import { fromProtoSpec, toProtoGuardrail, toProtoSpec } from "./convert-spec.ts";
 
 const PRINCIPAL_TYPES: Readonly<Record<BoundPrincipal["type"], PrincipalType>> = {
   namespace: PrincipalType.NAMESPACE,
@@ -58,7 +59,29 @@ export function toProtoPolicy(policy: Policy): MessageInitShape<typeof PolicySch
   };
 }
 
-export function fromProtoPrincipal({ principalType, principalId }: BindPolicyRequest): BoundPrincipal {
+export function fromProtoPolicyUpdate({ name, spec, etag, updateMask }: UpdatePolicyRequest): PolicyUpdate {
+  const masked = updateMask?.paths ?? [];
+  const foreign = masked.find((path) => !["name", "spec"].includes(path));
+  if (foreign !== undefined) throw invalidField("update_mask", "must name only name and spec");
+  const changes = (path: string, isSet: boolean): boolean => (masked.length === 0 ? isSet : masked.includes(path));
+  return {
+    ...(changes("name", name !== "") && { name }),
+    ...(changes("spec", spec !== undefined) && { spec: always(fromProtoSpec(spec)) }),
+    ...(etag !== "" && { etag }),
+  };
+}
+
+function always<T>(value: T): () => T {
+  return () => value;
+}
+
+/** Names a principal. */
+interface PrincipalFields {
+  readonly principalType: PrincipalType;
+  readonly principalId: string;
+}
+
+export function fromProtoPrincipal({ principalType, principalId }: PrincipalFields): BoundPrincipal {
   return principalType === PrincipalType.NAMESPACE
     ? { type: "namespace", id: requireId("ns", principalId) }
     : { type: "api_key", id: requireId("key", principalId) };

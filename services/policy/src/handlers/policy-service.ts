@@ -1,20 +1,25 @@
 import type { ServiceImpl } from "@connectrpc/connect";
 import type { PolicyService } from "@routeplane/contracts/policy";
-import { type Clock, notFound, parseId, requireId } from "@routeplane/domain";
+import { notFound, parseId, requireId } from "@routeplane/domain";
 import { fromPageToken, keyPrincipalOf, toPageToken } from "@routeplane/rpc";
-import type { Bind } from "../domain/binder.ts";
-import { newPolicy } from "../domain/policy.ts";
-import type { PolicyStore } from "../domain/ports.ts";
-import { fromProtoKind, fromProtoMode, fromProtoPrincipal, toProtoBinding, toProtoPolicy } from "./convert.ts";
+import type { Management } from "../domain/management.ts";
+import type { Page, PageRequest, PolicyStore } from "../domain/ports.ts";
+import {
+  fromProtoKind,
+  fromProtoMode,
+  fromProtoPolicyUpdate,
+  fromProtoPrincipal,
+  toProtoBinding,
+  toProtoPolicy,
+} from "./convert.ts";
 import { fromProtoSpec } from "./convert-spec.ts";
 
 const DEFAULT_PAGE_SIZE = 100;
 
-export function policyService(policies: PolicyStore, bind: Bind, clock: Clock): ServiceImpl<typeof PolicyService> {
+export function policyService(policies: PolicyStore, management: Management): ServiceImpl<typeof PolicyService> {
   return {
     async createPolicy({ name, spec }, context) {
-      const policy = newPolicy(keyPrincipalOf(context).namespaceId, name, fromProtoSpec(spec), clock());
-      await policies.add(policy);
+      const { policy } = await management.create(keyPrincipalOf(context), { name, spec: fromProtoSpec(spec) });
       return { policy: toProtoPolicy(policy) };
     },
 
@@ -34,12 +39,60 @@ export function policyService(policies: PolicyStore, bind: Bind, clock: Clock): 
       return { policies: rows.map(toProtoPolicy), nextPageToken };
     },
 
+    async updatePolicy(request, context) {
+      const id = requireId("pol", request.id);
+      const policy = await management.update(keyPrincipalOf(context), id, fromProtoPolicyUpdate(request));
+      return { policy: toProtoPolicy(policy) };
+    },
+
+    async deletePolicy({ id, unbind }, context) {
+      const unbound = await management.remove(keyPrincipalOf(context), requireId("pol", id), unbind);
+      return { unbound: unbound.map(toProtoBinding) };
+    },
+
+    async enablePolicy({ id }, context) {
+      return { policy: toProtoPolicy(await management.enable(keyPrincipalOf(context), requireId("pol", id))) };
+    },
+
+    async disablePolicy({ id }, context) {
+      return { policy: toProtoPolicy(await management.disable(keyPrincipalOf(context), requireId("pol", id))) };
+    },
+
     async bindPolicy(request, context) {
-      const policyId = requireId("pol", request.policyId);
-      const { namespaceId } = keyPrincipalOf(context);
-      const mode = fromProtoMode(request.mode);
-      const binding = await bind(namespaceId, policyId, fromProtoPrincipal(request), mode);
+      const [id, principal] = [requireId("pol", request.policyId), fromProtoPrincipal(request)];
+      const binding = await management.bind(keyPrincipalOf(context), id, principal, fromProtoMode(request.mode));
       return { binding: toProtoBinding(binding) };
     },
+
+    async unbindPolicy({ policyId, bindingId }, context) {
+      const [id, binding] = [requireId("pol", policyId), requireId("bnd", bindingId)];
+      return { binding: toProtoBinding(await management.unbind(keyPrincipalOf(context), id, binding)) };
+    },
+
+    async listBindings(request, context) {
+      const id = requireId("pol", request.policyId);
+      const page = await management.bindingsOf(keyPrincipalOf(context), id, fromBindingPage(request));
+      return { bindings: page.rows.map(toProtoBinding), nextPageToken: nextBindingPage(page, (binding) => binding) };
+    },
+
+    async listPrincipalPolicies(request, context) {
+      const principal = fromProtoPrincipal(request);
+      const page = await management.policiesOf(keyPrincipalOf(context), principal, fromBindingPage(request));
+      const boundPolicies = page.rows.map(({ policy, binding }) => ({
+        policy: toProtoPolicy(policy),
+        binding: toProtoBinding(binding),
+      }));
+      return { boundPolicies, nextPageToken: nextBindingPage(page, ({ binding }) => binding) };
+    },
   };
+}
+
+function fromBindingPage({ pageSize, pageToken }: { pageSize: number; pageToken: string }): PageRequest<"bnd"> {
+  const after = fromPageToken("bindings", pageToken, (id) => parseId("bnd", id));
+  return { size: pageSize || DEFAULT_PAGE_SIZE, after };
+}
+
+function nextBindingPage<Row>({ rows, more }: Page<Row>, bindingOf: (row: Row) => { readonly id: string }): string {
+  const last = rows.at(-1);
+  return more && last !== undefined ? toPageToken("bindings", bindingOf(last).id) : "";
 }

@@ -57,7 +57,7 @@ export async function lockApplied(tx: Tx, namespaceId: Id<"ns">, principalIds: r
     select applied.*, locked.reserved_nano, clock_timestamp() as now
     from applied left join locked using (binding_id) order by binding_id`.execute(tx);
   const budgets = rows.map((row): LockedBudget => {
-    if (row.reserved_nano === null) throw new Error(`binding ${row.binding_id} has no counter`);
+    if (row.reserved_nano === null) throw new CounterGone(`binding ${row.binding_id} has no counter`);
     const { window, limitMicroUsd } = budgetOf(row);
     return {
       bindingId: row.binding_id,
@@ -76,6 +76,11 @@ function budgetOf(row: Parameters<typeof fromSpecColumns>[0]): BudgetSpec {
   const spec = fromSpecColumns(row);
   if (spec.kind !== "budget") throw new Error("a policy that is counted as a budget is none");
   return spec;
+}
+
+/** A binding was removed while its counter was waited for; or it never had one. */
+export class CounterGone extends Error {
+  override readonly name = "CounterGone";
 }
 
 /** What was spent on each budget since then, whether the request has a hold, and whether the namespace has overdue ones. */
@@ -119,6 +124,24 @@ export async function lockHeld(
     join policies p on p.namespace_id = b.namespace_id and p.id = b.policy_id`.execute(tx);
   const windows = rows.map((row) => ({ bindingId: row.binding_id, window: budgetOf(row).window }));
   return { windows, now: latest(rows) };
+}
+
+/** Those of the bindings that have a counter. */
+export async function readCounters(
+  tx: Tx,
+  namespaceId: Id<"ns">,
+  bindingIds: readonly Id<"bnd">[],
+): Promise<readonly Id<"bnd">[]> {
+  if (bindingIds.length === 0) return [];
+  const { rows } = await sql<{ binding_id: Id<"bnd"> }>`
+    select binding_id from budget_counters
+    where namespace_id = ${namespaceId} and binding_id = any(${bindingIds})`.execute(tx);
+  return rows.map((row) => row.binding_id);
+}
+
+export async function readClock(tx: Tx): Promise<Date> {
+  const { rows } = await sql<{ now: Date }>`select clock_timestamp() as now`.execute(tx);
+  return rows[0]?.now ?? new Date(0);
 }
 
 export async function readHolds(tx: Tx, namespaceId: Id<"ns">, which: RawBuilder<unknown>): Promise<readonly Hold[]> {

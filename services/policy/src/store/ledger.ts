@@ -10,12 +10,15 @@ import { type ClosedHold, toEntries } from "../domain/entries.ts";
 import type { AppliedBudget, Hold } from "../domain/hold.ts";
 import type { CloseHold, HoldKey, Ledger } from "../domain/ports.ts";
 import {
+  CounterGone,
   lockApplied,
   lockHeld,
   type LockedBudget,
   type LockedWindow,
   ofRequest,
   overdueIn,
+  readClock,
+  readCounters,
   readHolds,
   readSpent,
   type Since,
@@ -82,14 +85,18 @@ async function closeHolds(tx: Tx, namespaceId: HoldKey["namespaceId"], which: Ra
   const { windows, now } = await lockHeld(tx, namespaceId, which);
   const holds = await readHolds(tx, namespaceId, which);
   const byBinding = new Map(windows.map(({ bindingId, window }) => [bindingId, window]));
-  const isLocked = ({ bindingIds }: Hold): boolean => bindingIds.every((id) => byBinding.has(id));
-  if (now !== undefined) {
+  const unlocked = holds.flatMap(({ bindingIds }) => bindingIds.filter((id) => !byBinding.has(id)));
+  const opened = new Set(await readCounters(tx, namespaceId, unlocked));
+  // What is neither locked nor there has been unbound: nothing of it is left to settle.
+  const isLocked = ({ bindingIds }: Hold): boolean => bindingIds.every((id) => !opened.has(id));
+  if (holds.length > 0) {
+    const at = now ?? (await readClock(tx));
     const closed = holds.filter(isLocked).flatMap((hold): ClosedHold[] => {
-      const change = close(hold, now);
+      const change = close(hold, at);
       return change === undefined ? [] : [{ hold, change }];
     });
-    const entries = toEntries(closed, byBinding, now);
-    if (closed.length > 0) await writeClosed(tx, namespaceId, closed, entries, sinces(windows, now), now);
+    const entries = toEntries(closed, byBinding, at);
+    if (closed.length > 0) await writeClosed(tx, namespaceId, closed, entries, sinces(windows, at), at);
   }
   // Those that opened, or became overdue, after the budgets to lock were chosen.
   const missed = holds.filter((hold) => !isLocked(hold));
@@ -109,12 +116,16 @@ class HoldAppeared extends Error {
   override readonly name = "HoldAppeared";
 }
 
-/** The second time it is seen from the start. */
-async function againIfHoldAppears<T>(transaction: () => Promise<T>): Promise<T> {
+const MAX_ATTEMPTS = 10;
+
+/** The next time it is seen from the start. */
+async function againIfHoldAppears<T>(transaction: () => Promise<T>, attemptsLeft = MAX_ATTEMPTS): Promise<T> {
   try {
     return await transaction();
   } catch (error) {
-    if (!(error instanceof HoldAppeared) && !isUniqueViolation(error, "holds_pkey")) throw error;
-    return transaction();
+    const appeared =
+      error instanceof HoldAppeared || error instanceof CounterGone || isUniqueViolation(error, "holds_pkey");
+    if (!appeared || attemptsLeft <= 1) throw error;
+    return againIfHoldAppears(transaction, attemptsLeft - 1);
   }
 }

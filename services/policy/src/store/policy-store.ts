@@ -1,79 +1,121 @@
-import { DomainError } from "@routeplane/domain";
-import { type Database, isUniqueViolation } from "@routeplane/postgres";
+import { DomainError, type Id } from "@routeplane/domain";
+import { type Database, isUniqueViolation, type Transaction } from "@routeplane/postgres";
+import type { Updateable } from "kysely";
+import { MAX_POLICIES_OF_NAMESPACE, requireRoom } from "../domain/limits.ts";
+import type { Policy } from "../domain/policy.ts";
 import type { PolicyStore } from "../domain/ports.ts";
-import { fromBindingRow, fromPolicyRow, toBindingRow, toPolicyRow } from "./rows.ts";
+import { deleteBindings, insertBinding, roomOf, selectBindings } from "./binding-store.ts";
+import { lockForRoom, lockPolicy, lockToLoosen, type LoosenablePolicy } from "./policy-lock.ts";
+import { fromBindingRow, fromPolicyRow, toPage, toPolicyRow } from "./rows.ts";
 import type { PolicySchema } from "./schema.ts";
+import { toSpecColumns } from "./spec-columns.ts";
+
+type Tx = Transaction<PolicySchema>;
 
 export function createPolicyStore(database: Database<PolicySchema>): PolicyStore {
   return {
-    async add(policy) {
-      try {
-        await database.within(policy, (tx) => tx.insertInto("policies").values(toPolicyRow(policy)).execute());
-      } catch (error) {
-        if (!isUniqueViolation(error, "policies_name_key")) throw error;
-        const rule = "is taken by another policy of this namespace";
-        throw new DomainError("already_exists", "NAME_TAKEN", `name: ${JSON.stringify(policy.name)} ${rule}`, {
-          fields: [{ field: "name", rule }],
-          metadata: { field: "name" },
-        });
-      }
-    },
+    add: (policy, bindings) =>
+      database.within(policy, async (tx) => {
+        await lockForRoom(tx, [`policies of ${policy.namespaceId}`, ...bindings.map(roomOf)]);
+        const { count } = await tx
+          .selectFrom("policies")
+          .select((is) => is.fn.countAll<string>().as("count"))
+          .where("namespace_id", "=", policy.namespaceId)
+          .executeTakeFirstOrThrow();
+        requireRoom(Number(count), MAX_POLICIES_OF_NAMESPACE, "a namespace has policies");
+        await named(policy, () => tx.insertInto("policies").values(toPolicyRow(policy)).execute());
+        for (const binding of bindings) await insertBinding(tx, policy, binding);
+      }),
 
     find: (namespaceId, policyId) =>
       database.within({ namespaceId }, async (tx) => {
-        const row = await tx
-          .selectFrom("policies")
-          .selectAll()
-          .where("namespace_id", "=", namespaceId)
-          .where("id", "=", policyId)
-          .executeTakeFirst();
+        const row = await selectPolicies(tx, namespaceId).where("id", "=", policyId).executeTakeFirst();
         return row && fromPolicyRow(row);
       }),
 
     list: (namespaceId, { kind, size, after }) =>
       database.within({ namespaceId }, async (tx) => {
-        const rows = await tx
-          .selectFrom("policies")
-          .selectAll()
-          .where("namespace_id", "=", namespaceId)
+        const rows = await selectPolicies(tx, namespaceId)
           .$if(kind !== undefined, (query) => query.where("kind", "=", kind ?? "budget"))
           .$if(after !== undefined, (query) => query.where("id", ">", after ?? null))
           .orderBy("id")
           .limit(size + 1)
           .execute();
-        return { rows: rows.slice(0, size).map(fromPolicyRow), more: rows.length > size };
+        return toPage(rows.map(fromPolicyRow), { size });
       }),
 
-    bind: (binding) =>
-      database.within(binding, async (tx) => {
-        const { namespaceId, policyId, principal } = binding;
-        const policy = await tx
-          .selectFrom("policies")
-          .select("kind")
+    update: (caller, policyId, decide) =>
+      database.within(caller, async (tx) => {
+        const row = await lockToLoosen(tx, caller, policyId);
+        if (row === undefined) return undefined;
+        const policy = decide(fromPolicyRow(row));
+        const { name, version } = policy;
+        const { spec } = toSpecColumns(policy.spec);
+        await named(policy, () => change(tx, row, { name, spec, version }));
+        return policy;
+      }),
+
+    enable: ({ namespaceId }, policyId) =>
+      database.within({ namespaceId }, async (tx) => {
+        const row = await lockPolicy(tx, namespaceId, policyId);
+        if (row === undefined || row.disabled_at === null) return row && fromPolicyRow(row);
+        await tx
+          .updateTable("policies")
+          .set({ disabled_at: null })
           .where("namespace_id", "=", namespaceId)
           .where("id", "=", policyId)
-          .executeTakeFirst();
-        if (policy === undefined) return undefined;
-        await tx
-          .insertInto("bindings")
-          .values(toBindingRow(binding))
-          .onConflict((conflict) => conflict.constraint("bindings_principal_policy_key").doNothing())
           .execute();
-        const row = await tx
-          .selectFrom("bindings")
-          .selectAll()
-          .where("namespace_id", "=", namespaceId)
-          .where("principal_id", "=", principal.id)
-          .where("policy_id", "=", policyId)
-          .executeTakeFirstOrThrow();
-        if (policy.kind === "budget") {
-          await tx
-            .insertInto("budget_counters")
-            .values({ namespace_id: namespaceId, binding_id: row.id, reserved_nano: 0n })
-            .onConflict((conflict) => conflict.columns(["namespace_id", "binding_id"]).doNothing())
-            .execute();
-        }
-        return fromBindingRow(row);
+        return fromPolicyRow({ ...row, disabled_at: null });
+      }),
+
+    disable: (caller, policyId, at) =>
+      database.within(caller, async (tx) => {
+        const row = await lockToLoosen(tx, caller, policyId);
+        if (row === undefined || row.disabled_at !== null) return row && fromPolicyRow(row);
+        await change(tx, row, { disabled_at: at });
+        return fromPolicyRow({ ...row, disabled_at: at });
+      }),
+
+    remove: (caller, policyId, decide) =>
+      database.within(caller, async (tx) => {
+        const row = await lockToLoosen(tx, caller, policyId);
+        if (row === undefined) return undefined;
+        const bindings = await selectBindings(tx, caller.namespaceId).where("policy_id", "=", policyId).execute();
+        decide(bindings.map(fromBindingRow));
+        const gone = await deleteBindings(
+          tx,
+          row,
+          bindings.map(({ id }) => id),
+        );
+        await tx.deleteFrom("policies").where("namespace_id", "=", row.namespace_id).where("id", "=", row.id).execute();
+        return gone;
       }),
   };
+}
+
+function selectPolicies(tx: Tx, namespaceId: Id<"ns">) {
+  return tx.selectFrom("policies").selectAll().where("namespace_id", "=", namespaceId);
+}
+
+/** All that changes a policy, but for switching it on. */
+async function change(
+  tx: Tx,
+  { namespace_id: namespaceId, id }: LoosenablePolicy,
+  columns: Updateable<PolicySchema["policies"]>,
+): Promise<void> {
+  await tx.updateTable("policies").set(columns).where("namespace_id", "=", namespaceId).where("id", "=", id).execute();
+}
+
+/** @throws DomainError ALREADY_EXISTS if another policy has its name */
+async function named({ name }: Policy, write: () => Promise<unknown>): Promise<void> {
+  try {
+    await write();
+  } catch (error) {
+    if (!isUniqueViolation(error, "policies_name_key")) throw error;
+    const rule = "is taken by another policy of this namespace";
+    throw new DomainError("already_exists", "NAME_TAKEN", `name: ${JSON.stringify(name)} ${rule}`, {
+      fields: [{ field: "name", rule }],
+      metadata: { field: "name" },
+    });
+  }
 }

@@ -1,6 +1,7 @@
 import type { Selectable } from "kysely";
 import type { Hold } from "../domain/hold.ts";
-import type { Binding, BoundPrincipal, Policy } from "../domain/policy.ts";
+import type { Binding, BoundPolicy, BoundPrincipal, Policy } from "../domain/policy.ts";
+import type { Page } from "../domain/ports.ts";
 import type { PolicySchema } from "./schema.ts";
 import { fromSpecColumns, toSpecColumns } from "./spec-columns.ts";
 
@@ -49,6 +50,22 @@ export function toBindingRow({ id, namespaceId, policyId, principal, mode, creat
     mode,
     created_at: createdAt,
   };
+}
+
+/** A policy's row with the columns of one of its bindings. */
+type BoundPolicyRow = Selectable<PolicySchema["policies"]> &
+  Pick<Selectable<PolicySchema["bindings"]>, "principal_type" | "principal_id" | "mode"> & {
+    readonly binding_id: Binding["id"];
+    readonly bound_at: Date;
+  };
+
+export function fromBoundPolicyRow(row: BoundPolicyRow): BoundPolicy {
+  const { id: policy_id, binding_id: id, bound_at: created_at } = row;
+  return { policy: fromPolicyRow(row), binding: fromBindingRow({ ...row, policy_id, id, created_at }) };
+}
+
+export function toPage<T>(rows: readonly T[], { size }: { readonly size: number }): Page<T> {
+  return { rows: rows.slice(0, size), more: rows.length > size };
 }
 
 export function fromPrincipalColumns(

@@ -6,6 +6,7 @@ import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegen
 import type { Message } from "@bufbuild/protobuf";
 import type { PolicySpec } from "./policy_spec_pb.js";
 import type { Binding, BindingMode, Policy, PolicyKind, PrincipalType } from "./policy_pb.js";
+import type { FieldMask } from "@bufbuild/protobuf/wkt";
 
 /**
  * Describes the file routeplane/policy/v1/policy_service.proto.
@@ -222,14 +223,416 @@ export declare type BindPolicyResponse = Message<"routeplane.policy.v1.BindPolic
 export declare const BindPolicyResponseSchema: GenMessage<BindPolicyResponse>;
 
 /**
+ * Request of UpdatePolicy.
+ *
+ * @generated from message routeplane.policy.v1.UpdatePolicyRequest
+ */
+export declare type UpdatePolicyRequest = Message<"routeplane.policy.v1.UpdatePolicyRequest"> & {
+  /**
+   * `pol_…`.
+   *
+   * @generated from field: string id = 1;
+   */
+  id: string;
+
+  /**
+   * As in CreatePolicyRequest.
+   *
+   * @generated from field: string name = 2;
+   */
+  name: string;
+
+  /**
+   * All that it shall say from now on; of the policy's own kind, which never changes.
+   *
+   * @generated from field: routeplane.policy.v1.PolicySpec spec = 3;
+   */
+  spec?: PolicySpec | undefined;
+
+  /**
+   * The policy's etag as it was read: refused if the policy has changed since. Empty: whatever it is now.
+   *
+   * @generated from field: string etag = 4;
+   */
+  etag: string;
+
+  /**
+   * Which of `name` and `spec` to change; neither can be cleared. Absent or empty: those that are set.
+   *
+   * @generated from field: google.protobuf.FieldMask update_mask = 5;
+   */
+  updateMask?: FieldMask | undefined;
+};
+
+/**
+ * Describes the message routeplane.policy.v1.UpdatePolicyRequest.
+ * Use `create(UpdatePolicyRequestSchema)` to create a new message.
+ */
+export declare const UpdatePolicyRequestSchema: GenMessage<UpdatePolicyRequest>;
+
+/**
+ * Response of UpdatePolicy.
+ *
+ * @generated from message routeplane.policy.v1.UpdatePolicyResponse
+ */
+export declare type UpdatePolicyResponse = Message<"routeplane.policy.v1.UpdatePolicyResponse"> & {
+  /**
+   * The policy as it is now.
+   *
+   * @generated from field: routeplane.policy.v1.Policy policy = 1;
+   */
+  policy?: Policy | undefined;
+};
+
+/**
+ * Describes the message routeplane.policy.v1.UpdatePolicyResponse.
+ * Use `create(UpdatePolicyResponseSchema)` to create a new message.
+ */
+export declare const UpdatePolicyResponseSchema: GenMessage<UpdatePolicyResponse>;
+
+/**
+ * Request of DeletePolicy.
+ *
+ * @generated from message routeplane.policy.v1.DeletePolicyRequest
+ */
+export declare type DeletePolicyRequest = Message<"routeplane.policy.v1.DeletePolicyRequest"> & {
+  /**
+   * `pol_…`.
+   *
+   * @generated from field: string id = 1;
+   */
+  id: string;
+
+  /**
+   * Whether to remove its bindings too. False: refused while it has any.
+   *
+   * @generated from field: bool unbind = 2;
+   */
+  unbind: boolean;
+};
+
+/**
+ * Describes the message routeplane.policy.v1.DeletePolicyRequest.
+ * Use `create(DeletePolicyRequestSchema)` to create a new message.
+ */
+export declare const DeletePolicyRequestSchema: GenMessage<DeletePolicyRequest>;
+
+/**
+ * Response of DeletePolicy.
+ *
+ * @generated from message routeplane.policy.v1.DeletePolicyResponse
+ */
+export declare type DeletePolicyResponse = Message<"routeplane.policy.v1.DeletePolicyResponse"> & {
+  /**
+   * The bindings that went with it.
+   *
+   * @generated from field: repeated routeplane.policy.v1.Binding unbound = 1;
+   */
+  unbound: Binding[];
+};
+
+/**
+ * Describes the message routeplane.policy.v1.DeletePolicyResponse.
+ * Use `create(DeletePolicyResponseSchema)` to create a new message.
+ */
+export declare const DeletePolicyResponseSchema: GenMessage<DeletePolicyResponse>;
+
+/**
+ * Request of EnablePolicy.
+ *
+ * @generated from message routeplane.policy.v1.EnablePolicyRequest
+ */
+export declare type EnablePolicyRequest = Message<"routeplane.policy.v1.EnablePolicyRequest"> & {
+  /**
+   * `pol_…`.
+   *
+   * @generated from field: string id = 1;
+   */
+  id: string;
+};
+
+/**
+ * Describes the message routeplane.policy.v1.EnablePolicyRequest.
+ * Use `create(EnablePolicyRequestSchema)` to create a new message.
+ */
+export declare const EnablePolicyRequestSchema: GenMessage<EnablePolicyRequest>;
+
+/**
+ * Response of EnablePolicy.
+ *
+ * @generated from message routeplane.policy.v1.EnablePolicyResponse
+ */
+export declare type EnablePolicyResponse = Message<"routeplane.policy.v1.EnablePolicyResponse"> & {
+  /**
+   * The policy, enabled.
+   *
+   * @generated from field: routeplane.policy.v1.Policy policy = 1;
+   */
+  policy?: Policy | undefined;
+};
+
+/**
+ * Describes the message routeplane.policy.v1.EnablePolicyResponse.
+ * Use `create(EnablePolicyResponseSchema)` to create a new message.
+ */
+export declare const EnablePolicyResponseSchema: GenMessage<EnablePolicyResponse>;
+
+/**
+ * Request of DisablePolicy.
+ *
+ * @generated from message routeplane.policy.v1.DisablePolicyRequest
+ */
+export declare type DisablePolicyRequest = Message<"routeplane.policy.v1.DisablePolicyRequest"> & {
+  /**
+   * `pol_…`.
+   *
+   * @generated from field: string id = 1;
+   */
+  id: string;
+};
+
+/**
+ * Describes the message routeplane.policy.v1.DisablePolicyRequest.
+ * Use `create(DisablePolicyRequestSchema)` to create a new message.
+ */
+export declare const DisablePolicyRequestSchema: GenMessage<DisablePolicyRequest>;
+
+/**
+ * Response of DisablePolicy.
+ *
+ * @generated from message routeplane.policy.v1.DisablePolicyResponse
+ */
+export declare type DisablePolicyResponse = Message<"routeplane.policy.v1.DisablePolicyResponse"> & {
+  /**
+   * The policy, disabled.
+   *
+   * @generated from field: routeplane.policy.v1.Policy policy = 1;
+   */
+  policy?: Policy | undefined;
+};
+
+/**
+ * Describes the message routeplane.policy.v1.DisablePolicyResponse.
+ * Use `create(DisablePolicyResponseSchema)` to create a new message.
+ */
+export declare const DisablePolicyResponseSchema: GenMessage<DisablePolicyResponse>;
+
+/**
+ * Request of UnbindPolicy.
+ *
+ * @generated from message routeplane.policy.v1.UnbindPolicyRequest
+ */
+export declare type UnbindPolicyRequest = Message<"routeplane.policy.v1.UnbindPolicyRequest"> & {
+  /**
+   * `pol_…`.
+   *
+   * @generated from field: string policy_id = 1;
+   */
+  policyId: string;
+
+  /**
+   * `bnd_…` of that policy.
+   *
+   * @generated from field: string binding_id = 2;
+   */
+  bindingId: string;
+};
+
+/**
+ * Describes the message routeplane.policy.v1.UnbindPolicyRequest.
+ * Use `create(UnbindPolicyRequestSchema)` to create a new message.
+ */
+export declare const UnbindPolicyRequestSchema: GenMessage<UnbindPolicyRequest>;
+
+/**
+ * Response of UnbindPolicy.
+ *
+ * @generated from message routeplane.policy.v1.UnbindPolicyResponse
+ */
+export declare type UnbindPolicyResponse = Message<"routeplane.policy.v1.UnbindPolicyResponse"> & {
+  /**
+   * The binding that was removed.
+   *
+   * @generated from field: routeplane.policy.v1.Binding binding = 1;
+   */
+  binding?: Binding | undefined;
+};
+
+/**
+ * Describes the message routeplane.policy.v1.UnbindPolicyResponse.
+ * Use `create(UnbindPolicyResponseSchema)` to create a new message.
+ */
+export declare const UnbindPolicyResponseSchema: GenMessage<UnbindPolicyResponse>;
+
+/**
+ * Request of ListBindings.
+ *
+ * @generated from message routeplane.policy.v1.ListBindingsRequest
+ */
+export declare type ListBindingsRequest = Message<"routeplane.policy.v1.ListBindingsRequest"> & {
+  /**
+   * `pol_…`.
+   *
+   * @generated from field: string policy_id = 1;
+   */
+  policyId: string;
+
+  /**
+   * How many at most; 0 means 100.
+   *
+   * @generated from field: int32 page_size = 2;
+   */
+  pageSize: number;
+
+  /**
+   * `next_page_token` of the page before; empty for the first.
+   *
+   * @generated from field: string page_token = 3;
+   */
+  pageToken: string;
+};
+
+/**
+ * Describes the message routeplane.policy.v1.ListBindingsRequest.
+ * Use `create(ListBindingsRequestSchema)` to create a new message.
+ */
+export declare const ListBindingsRequestSchema: GenMessage<ListBindingsRequest>;
+
+/**
+ * Response of ListBindings.
+ *
+ * @generated from message routeplane.policy.v1.ListBindingsResponse
+ */
+export declare type ListBindingsResponse = Message<"routeplane.policy.v1.ListBindingsResponse"> & {
+  /**
+   * Oldest first.
+   *
+   * @generated from field: repeated routeplane.policy.v1.Binding bindings = 1;
+   */
+  bindings: Binding[];
+
+  /**
+   * Empty on the last page.
+   *
+   * @generated from field: string next_page_token = 2;
+   */
+  nextPageToken: string;
+};
+
+/**
+ * Describes the message routeplane.policy.v1.ListBindingsResponse.
+ * Use `create(ListBindingsResponseSchema)` to create a new message.
+ */
+export declare const ListBindingsResponseSchema: GenMessage<ListBindingsResponse>;
+
+/**
+ * Request of ListPrincipalPolicies.
+ *
+ * @generated from message routeplane.policy.v1.ListPrincipalPoliciesRequest
+ */
+export declare type ListPrincipalPoliciesRequest = Message<"routeplane.policy.v1.ListPrincipalPoliciesRequest"> & {
+  /**
+   * What kind of thing it is.
+   *
+   * @generated from field: routeplane.policy.v1.PrincipalType principal_type = 1;
+   */
+  principalType: PrincipalType;
+
+  /**
+   * `ns_…` of the caller's namespace, or a `key_…` in it.
+   *
+   * @generated from field: string principal_id = 2;
+   */
+  principalId: string;
+
+  /**
+   * How many at most; 0 means 100.
+   *
+   * @generated from field: int32 page_size = 3;
+   */
+  pageSize: number;
+
+  /**
+   * `next_page_token` of the page before; empty for the first.
+   *
+   * @generated from field: string page_token = 4;
+   */
+  pageToken: string;
+};
+
+/**
+ * Describes the message routeplane.policy.v1.ListPrincipalPoliciesRequest.
+ * Use `create(ListPrincipalPoliciesRequestSchema)` to create a new message.
+ */
+export declare const ListPrincipalPoliciesRequestSchema: GenMessage<ListPrincipalPoliciesRequest>;
+
+/**
+ * Response of ListPrincipalPolicies.
+ *
+ * @generated from message routeplane.policy.v1.ListPrincipalPoliciesResponse
+ */
+export declare type ListPrincipalPoliciesResponse = Message<"routeplane.policy.v1.ListPrincipalPoliciesResponse"> & {
+  /**
+   * Oldest binding first.
+   *
+   * @generated from field: repeated routeplane.policy.v1.BoundPolicy bound_policies = 1;
+   */
+  boundPolicies: BoundPolicy[];
+
+  /**
+   * Empty on the last page.
+   *
+   * @generated from field: string next_page_token = 2;
+   */
+  nextPageToken: string;
+};
+
+/**
+ * Describes the message routeplane.policy.v1.ListPrincipalPoliciesResponse.
+ * Use `create(ListPrincipalPoliciesResponseSchema)` to create a new message.
+ */
+export declare const ListPrincipalPoliciesResponseSchema: GenMessage<ListPrincipalPoliciesResponse>;
+
+/**
+ * A policy and how it is bound.
+ *
+ * @generated from message routeplane.policy.v1.BoundPolicy
+ */
+export declare type BoundPolicy = Message<"routeplane.policy.v1.BoundPolicy"> & {
+  /**
+   * What applies.
+   *
+   * @generated from field: routeplane.policy.v1.Policy policy = 1;
+   */
+  policy?: Policy | undefined;
+
+  /**
+   * Through what.
+   *
+   * @generated from field: routeplane.policy.v1.Binding binding = 2;
+   */
+  binding?: Binding | undefined;
+};
+
+/**
+ * Describes the message routeplane.policy.v1.BoundPolicy.
+ * Use `create(BoundPolicySchema)` to create a new message.
+ */
+export declare const BoundPolicySchema: GenMessage<BoundPolicy>;
+
+/**
  * Policies: what keys may do. A policy binds nothing until it is bound to a principal.
+ *
+ * A sub-key cannot loosen what binds itself: to update, disable, unbind or delete a policy that is bound, in whatever mode, to
+ * its namespace or to a key of its lineage is PERMISSION_DENIED POLICY_BINDS_CALLER. Root keys may.
  *
  * @generated from service routeplane.policy.v1.PolicyService
  */
 export declare const PolicyService: GenService<{
   /**
    * Creates a policy. Atomic; not idempotent.
-   * Errors: INVALID_ARGUMENT FIELD_INVALID; ALREADY_EXISTS NAME_TAKEN if the namespace has a policy of this name.
+   * Errors: INVALID_ARGUMENT FIELD_INVALID, for a pattern with the position of its fault; ALREADY_EXISTS NAME_TAKEN if the
+   * namespace has a policy of this name; RESOURCE_EXHAUSTED LIMIT_REACHED at 1,000 policies in the namespace.
    *
    * @generated from rpc routeplane.policy.v1.PolicyService.CreatePolicy
    */
@@ -260,10 +663,60 @@ export declare const PolicyService: GenService<{
     output: typeof ListPoliciesResponseSchema;
   },
   /**
+   * Renames a policy, or replaces its spec: in force for the next admission wherever it is bound. What its bindings have
+   * counted so far stays counted. Atomic. Without an etag, idempotent: the last write wins.
+   * Errors: NOT_FOUND RESOURCE_NOT_FOUND; PERMISSION_DENIED POLICY_BINDS_CALLER; ABORTED ETAG_MISMATCH if it has changed
+   * since; ALREADY_EXISTS NAME_TAKEN; INVALID_ARGUMENT FIELD_INVALID as CreatePolicy, for a spec of another kind than the
+   * policy's, for a mask of anything else, and if nothing is to be changed.
+   *
+   * @generated from rpc routeplane.policy.v1.PolicyService.UpdatePolicy
+   */
+  updatePolicy: {
+    methodKind: "unary";
+    input: typeof UpdatePolicyRequestSchema;
+    output: typeof UpdatePolicyResponseSchema;
+  },
+  /**
+   * Deletes a policy and, if told to, every binding of it, with what those have counted. Atomic; there is no way back.
+   * Errors: NOT_FOUND RESOURCE_NOT_FOUND; PERMISSION_DENIED POLICY_BINDS_CALLER; FAILED_PRECONDITION POLICY_BOUND if it is
+   * bound and the request does not say `unbind`.
+   *
+   * @generated from rpc routeplane.policy.v1.PolicyService.DeletePolicy
+   */
+  deletePolicy: {
+    methodKind: "unary";
+    input: typeof DeletePolicyRequestSchema;
+    output: typeof DeletePolicyResponseSchema;
+  },
+  /**
+   * Puts a policy that was disabled in force again wherever it is bound. Idempotent.
+   * Errors: NOT_FOUND RESOURCE_NOT_FOUND.
+   *
+   * @generated from rpc routeplane.policy.v1.PolicyService.EnablePolicy
+   */
+  enablePolicy: {
+    methodKind: "unary";
+    input: typeof EnablePolicyRequestSchema;
+    output: typeof EnablePolicyResponseSchema;
+  },
+  /**
+   * Switches a policy off wherever it is bound; bindings and what they have counted stay. Idempotent: one that is disabled
+   * stays as it was.
+   * Errors: NOT_FOUND RESOURCE_NOT_FOUND; PERMISSION_DENIED POLICY_BINDS_CALLER.
+   *
+   * @generated from rpc routeplane.policy.v1.PolicyService.DisablePolicy
+   */
+  disablePolicy: {
+    methodKind: "unary";
+    input: typeof DisablePolicyRequestSchema;
+    output: typeof DisablePolicyResponseSchema;
+  },
+  /**
    * Binds a policy to a principal of the caller's namespace. In force for the next admission. Each binding of a budget has
    * a counter of its own. Idempotent: binding twice to the same principal in the same mode returns the same binding.
    * Errors: NOT_FOUND RESOURCE_NOT_FOUND for the policy or the principal; FAILED_PRECONDITION STATE_CONFLICT if the
-   * principal is a revoked key; ALREADY_EXISTS BINDING_EXISTS if it is bound there in the other mode: unbind it first.
+   * principal is a revoked key; ALREADY_EXISTS BINDING_EXISTS if it is bound there in the other mode: unbind it first;
+   * RESOURCE_EXHAUSTED LIMIT_REACHED at 100 bindings of the principal, or 1,000 of the policy.
    *
    * @generated from rpc routeplane.policy.v1.PolicyService.BindPolicy
    */
@@ -271,6 +724,41 @@ export declare const PolicyService: GenService<{
     methodKind: "unary";
     input: typeof BindPolicyRequestSchema;
     output: typeof BindPolicyResponseSchema;
+  },
+  /**
+   * Removes a binding, and what it has counted. In force for the next admission. Atomic; not idempotent.
+   * Errors: NOT_FOUND RESOURCE_NOT_FOUND for the policy, or if the binding is not one of it; PERMISSION_DENIED
+   * POLICY_BINDS_CALLER, whichever of the policy's bindings it is.
+   *
+   * @generated from rpc routeplane.policy.v1.PolicyService.UnbindPolicy
+   */
+  unbindPolicy: {
+    methodKind: "unary";
+    input: typeof UnbindPolicyRequestSchema;
+    output: typeof UnbindPolicyResponseSchema;
+  },
+  /**
+   * Lists what a policy is bound to, oldest binding first.
+   * Errors: NOT_FOUND RESOURCE_NOT_FOUND.
+   *
+   * @generated from rpc routeplane.policy.v1.PolicyService.ListBindings
+   */
+  listBindings: {
+    methodKind: "unary";
+    input: typeof ListBindingsRequestSchema;
+    output: typeof ListBindingsResponseSchema;
+  },
+  /**
+   * Lists the policies that are bound to a principal itself, disabled ones included, oldest binding first. What it inherits
+   * is not among them.
+   * Errors: NOT_FOUND RESOURCE_NOT_FOUND if the caller's namespace has no such principal.
+   *
+   * @generated from rpc routeplane.policy.v1.PolicyService.ListPrincipalPolicies
+   */
+  listPrincipalPolicies: {
+    methodKind: "unary";
+    input: typeof ListPrincipalPoliciesRequestSchema;
+    output: typeof ListPrincipalPoliciesResponseSchema;
   },
 }>;
 

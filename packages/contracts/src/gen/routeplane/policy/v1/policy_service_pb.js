@@ -4,6 +4,7 @@
 
 import { fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
 import { file_buf_validate_validate } from "../../../buf/validate/validate_pb.js";
+import { file_google_protobuf_field_mask } from "@bufbuild/protobuf/wkt";
 import { file_routeplane_access_v1_access } from "../../access/v1/access_pb.js";
 import { file_routeplane_policy_v1_policy } from "./policy_pb.js";
 import { file_routeplane_policy_v1_policy_spec } from "./policy_spec_pb.js";
@@ -12,7 +13,7 @@ import { file_routeplane_policy_v1_policy_spec } from "./policy_spec_pb.js";
  * Describes the file routeplane/policy/v1/policy_service.proto.
  */
 export const file_routeplane_policy_v1_policy_service = /*@__PURE__*/
-  fileDesc("Cilyb3V0ZXBsYW5lL3BvbGljeS92MS9wb2xpY3lfc2VydmljZS5wcm90bxIUcm91dGVwbGFuZS5wb2xpY3kudjEi5AEKE0NyZWF0ZVBvbGljeVJlcXVlc3QSlAEKBG5hbWUYASABKAlChQG6SIEBugF4Cgtwb2xpY3kubmFtZRIsbXVzdCBub3QgYmUgYmxhbmsgb3IgaG9sZCBjb250cm9sIGNoYXJhY3RlcnMaO3RoaXMubWF0Y2hlcygnXlteXFxwe0NjfV0qW15cXHB7Q2N9XFxwe1p9XFxzXVteXFxwe0NjfV0qJCcpcgQQARhkEjYKBHNwZWMYAiABKAsyIC5yb3V0ZXBsYW5lLnBvbGljeS52MS5Qb2xpY3lTcGVjQga6SAPIAQEiRAoUQ3JlYXRlUG9saWN5UmVzcG9uc2USLAoGcG9saWN5GAEgASgLMhwucm91dGVwbGFuZS5wb2xpY3kudjEuUG9saWN5Ih4KEEdldFBvbGljeVJlcXVlc3QSCgoCaWQYASABKAkiQQoRR2V0UG9saWN5UmVzcG9uc2USLAoGcG9saWN5GAEgASgLMhwucm91dGVwbGFuZS5wb2xpY3kudjEuUG9saWN5IowBChNMaXN0UG9saWNpZXNSZXF1ZXN0EjgKBGtpbmQYASABKA4yIC5yb3V0ZXBsYW5lLnBvbGljeS52MS5Qb2xpY3lLaW5kQgi6SAWCAQIQARIdCglwYWdlX3NpemUYAiABKAVCCrpIBxoFGOgHKAASHAoKcGFnZV90b2tlbhgDIAEoCUIIukgFcgMY6AciXwoUTGlzdFBvbGljaWVzUmVzcG9uc2USLgoIcG9saWNpZXMYASADKAsyHC5yb3V0ZXBsYW5lLnBvbGljeS52MS5Qb2xpY3kSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIsABChFCaW5kUG9saWN5UmVxdWVzdBIRCglwb2xpY3lfaWQYASABKAkSRwoOcHJpbmNpcGFsX3R5cGUYAiABKA4yIy5yb3V0ZXBsYW5lLnBvbGljeS52MS5QcmluY2lwYWxUeXBlQgq6SAeCAQQQASAAEhQKDHByaW5jaXBhbF9pZBgDIAEoCRI5CgRtb2RlGAQgASgOMiEucm91dGVwbGFuZS5wb2xpY3kudjEuQmluZGluZ01vZGVCCLpIBYIBAhABIkQKEkJpbmRQb2xpY3lSZXNwb25zZRIuCgdiaW5kaW5nGAEgASgLMh0ucm91dGVwbGFuZS5wb2xpY3kudjEuQmluZGluZzLiAwoNUG9saWN5U2VydmljZRJ3CgxDcmVhdGVQb2xpY3kSKS5yb3V0ZXBsYW5lLnBvbGljeS52MS5DcmVhdGVQb2xpY3lSZXF1ZXN0Gioucm91dGVwbGFuZS5wb2xpY3kudjEuQ3JlYXRlUG9saWN5UmVzcG9uc2UiEKK7GAxwb2xpY3k6d3JpdGUSbQoJR2V0UG9saWN5EiYucm91dGVwbGFuZS5wb2xpY3kudjEuR2V0UG9saWN5UmVxdWVzdBonLnJvdXRlcGxhbmUucG9saWN5LnYxLkdldFBvbGljeVJlc3BvbnNlIg+iuxgLcG9saWN5OnJlYWQSdgoMTGlzdFBvbGljaWVzEikucm91dGVwbGFuZS5wb2xpY3kudjEuTGlzdFBvbGljaWVzUmVxdWVzdBoqLnJvdXRlcGxhbmUucG9saWN5LnYxLkxpc3RQb2xpY2llc1Jlc3BvbnNlIg+iuxgLcG9saWN5OnJlYWQScQoKQmluZFBvbGljeRInLnJvdXRlcGxhbmUucG9saWN5LnYxLkJpbmRQb2xpY3lSZXF1ZXN0Gigucm91dGVwbGFuZS5wb2xpY3kudjEuQmluZFBvbGljeVJlc3BvbnNlIhCiuxgMcG9saWN5OndyaXRlYgZwcm90bzM", [file_buf_validate_validate, file_routeplane_access_v1_access, file_routeplane_policy_v1_policy, file_routeplane_policy_v1_policy_spec]);
+  fileDesc("Cilyb3V0ZXBsYW5lL3BvbGljeS92MS9wb2xpY3lfc2VydmljZS5wcm90bxIUcm91dGVwbGFuZS5wb2xpY3kudjEi5AEKE0NyZWF0ZVBvbGljeVJlcXVlc3QSlAEKBG5hbWUYASABKAlChQG6SIEBugF4Cgtwb2xpY3kubmFtZRIsbXVzdCBub3QgYmUgYmxhbmsgb3IgaG9sZCBjb250cm9sIGNoYXJhY3RlcnMaO3RoaXMubWF0Y2hlcygnXlteXFxwe0NjfV0qW15cXHB7Q2N9XFxwe1p9XFxzXVteXFxwe0NjfV0qJCcpcgQQARhkEjYKBHNwZWMYAiABKAsyIC5yb3V0ZXBsYW5lLnBvbGljeS52MS5Qb2xpY3lTcGVjQga6SAPIAQEiRAoUQ3JlYXRlUG9saWN5UmVzcG9uc2USLAoGcG9saWN5GAEgASgLMhwucm91dGVwbGFuZS5wb2xpY3kudjEuUG9saWN5Ih4KEEdldFBvbGljeVJlcXVlc3QSCgoCaWQYASABKAkiQQoRR2V0UG9saWN5UmVzcG9uc2USLAoGcG9saWN5GAEgASgLMhwucm91dGVwbGFuZS5wb2xpY3kudjEuUG9saWN5IowBChNMaXN0UG9saWNpZXNSZXF1ZXN0EjgKBGtpbmQYASABKA4yIC5yb3V0ZXBsYW5lLnBvbGljeS52MS5Qb2xpY3lLaW5kQgi6SAWCAQIQARIdCglwYWdlX3NpemUYAiABKAVCCrpIBxoFGOgHKAASHAoKcGFnZV90b2tlbhgDIAEoCUIIukgFcgMY6AciXwoUTGlzdFBvbGljaWVzUmVzcG9uc2USLgoIcG9saWNpZXMYASADKAsyHC5yb3V0ZXBsYW5lLnBvbGljeS52MS5Qb2xpY3kSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIsABChFCaW5kUG9saWN5UmVxdWVzdBIRCglwb2xpY3lfaWQYASABKAkSRwoOcHJpbmNpcGFsX3R5cGUYAiABKA4yIy5yb3V0ZXBsYW5lLnBvbGljeS52MS5QcmluY2lwYWxUeXBlQgq6SAeCAQQQASAAEhQKDHByaW5jaXBhbF9pZBgDIAEoCRI5CgRtb2RlGAQgASgOMiEucm91dGVwbGFuZS5wb2xpY3kudjEuQmluZGluZ01vZGVCCLpIBYIBAhABIkQKEkJpbmRQb2xpY3lSZXNwb25zZRIuCgdiaW5kaW5nGAEgASgLMh0ucm91dGVwbGFuZS5wb2xpY3kudjEuQmluZGluZyKxAgoTVXBkYXRlUG9saWN5UmVxdWVzdBIKCgJpZBgBIAEoCRKVAQoEbmFtZRgCIAEoCUKGAbpIggG6AXgKC3BvbGljeS5uYW1lEixtdXN0IG5vdCBiZSBibGFuayBvciBob2xkIGNvbnRyb2wgY2hhcmFjdGVycxo7dGhpcy5tYXRjaGVzKCdeW15cXHB7Q2N9XSpbXlxccHtDY31cXHB7Wn1cXHNdW15cXHB7Q2N9XSokJynYAQFyAhhkEi4KBHNwZWMYAyABKAsyIC5yb3V0ZXBsYW5lLnBvbGljeS52MS5Qb2xpY3lTcGVjEhUKBGV0YWcYBCABKAlCB7pIBHICGGQSLwoLdXBkYXRlX21hc2sYBSABKAsyGi5nb29nbGUucHJvdG9idWYuRmllbGRNYXNrIkQKFFVwZGF0ZVBvbGljeVJlc3BvbnNlEiwKBnBvbGljeRgBIAEoCzIcLnJvdXRlcGxhbmUucG9saWN5LnYxLlBvbGljeSIxChNEZWxldGVQb2xpY3lSZXF1ZXN0EgoKAmlkGAEgASgJEg4KBnVuYmluZBgCIAEoCCJGChREZWxldGVQb2xpY3lSZXNwb25zZRIuCgd1bmJvdW5kGAEgAygLMh0ucm91dGVwbGFuZS5wb2xpY3kudjEuQmluZGluZyIhChNFbmFibGVQb2xpY3lSZXF1ZXN0EgoKAmlkGAEgASgJIkQKFEVuYWJsZVBvbGljeVJlc3BvbnNlEiwKBnBvbGljeRgBIAEoCzIcLnJvdXRlcGxhbmUucG9saWN5LnYxLlBvbGljeSIiChREaXNhYmxlUG9saWN5UmVxdWVzdBIKCgJpZBgBIAEoCSJFChVEaXNhYmxlUG9saWN5UmVzcG9uc2USLAoGcG9saWN5GAEgASgLMhwucm91dGVwbGFuZS5wb2xpY3kudjEuUG9saWN5IjwKE1VuYmluZFBvbGljeVJlcXVlc3QSEQoJcG9saWN5X2lkGAEgASgJEhIKCmJpbmRpbmdfaWQYAiABKAkiRgoUVW5iaW5kUG9saWN5UmVzcG9uc2USLgoHYmluZGluZxgBIAEoCzIdLnJvdXRlcGxhbmUucG9saWN5LnYxLkJpbmRpbmciZQoTTGlzdEJpbmRpbmdzUmVxdWVzdBIRCglwb2xpY3lfaWQYASABKAkSHQoJcGFnZV9zaXplGAIgASgFQgq6SAcaBRjoBygAEhwKCnBhZ2VfdG9rZW4YAyABKAlCCLpIBXIDGOgHImAKFExpc3RCaW5kaW5nc1Jlc3BvbnNlEi8KCGJpbmRpbmdzGAEgAygLMh0ucm91dGVwbGFuZS5wb2xpY3kudjEuQmluZGluZxIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkiugEKHExpc3RQcmluY2lwYWxQb2xpY2llc1JlcXVlc3QSRwoOcHJpbmNpcGFsX3R5cGUYASABKA4yIy5yb3V0ZXBsYW5lLnBvbGljeS52MS5QcmluY2lwYWxUeXBlQgq6SAeCAQQQASAAEhQKDHByaW5jaXBhbF9pZBgCIAEoCRIdCglwYWdlX3NpemUYAyABKAVCCrpIBxoFGOgHKAASHAoKcGFnZV90b2tlbhgEIAEoCUIIukgFcgMY6AcicwodTGlzdFByaW5jaXBhbFBvbGljaWVzUmVzcG9uc2USOQoOYm91bmRfcG9saWNpZXMYASADKAsyIS5yb3V0ZXBsYW5lLnBvbGljeS52MS5Cb3VuZFBvbGljeRIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkiawoLQm91bmRQb2xpY3kSLAoGcG9saWN5GAEgASgLMhwucm91dGVwbGFuZS5wb2xpY3kudjEuUG9saWN5Ei4KB2JpbmRpbmcYAiABKAsyHS5yb3V0ZXBsYW5lLnBvbGljeS52MS5CaW5kaW5nMs4KCg1Qb2xpY3lTZXJ2aWNlEncKDENyZWF0ZVBvbGljeRIpLnJvdXRlcGxhbmUucG9saWN5LnYxLkNyZWF0ZVBvbGljeVJlcXVlc3QaKi5yb3V0ZXBsYW5lLnBvbGljeS52MS5DcmVhdGVQb2xpY3lSZXNwb25zZSIQorsYDHBvbGljeTp3cml0ZRJtCglHZXRQb2xpY3kSJi5yb3V0ZXBsYW5lLnBvbGljeS52MS5HZXRQb2xpY3lSZXF1ZXN0Gicucm91dGVwbGFuZS5wb2xpY3kudjEuR2V0UG9saWN5UmVzcG9uc2UiD6K7GAtwb2xpY3k6cmVhZBJ2CgxMaXN0UG9saWNpZXMSKS5yb3V0ZXBsYW5lLnBvbGljeS52MS5MaXN0UG9saWNpZXNSZXF1ZXN0Gioucm91dGVwbGFuZS5wb2xpY3kudjEuTGlzdFBvbGljaWVzUmVzcG9uc2UiD6K7GAtwb2xpY3k6cmVhZBJ3CgxVcGRhdGVQb2xpY3kSKS5yb3V0ZXBsYW5lLnBvbGljeS52MS5VcGRhdGVQb2xpY3lSZXF1ZXN0Gioucm91dGVwbGFuZS5wb2xpY3kudjEuVXBkYXRlUG9saWN5UmVzcG9uc2UiEKK7GAxwb2xpY3k6d3JpdGUSdwoMRGVsZXRlUG9saWN5Eikucm91dGVwbGFuZS5wb2xpY3kudjEuRGVsZXRlUG9saWN5UmVxdWVzdBoqLnJvdXRlcGxhbmUucG9saWN5LnYxLkRlbGV0ZVBvbGljeVJlc3BvbnNlIhCiuxgMcG9saWN5OndyaXRlEncKDEVuYWJsZVBvbGljeRIpLnJvdXRlcGxhbmUucG9saWN5LnYxLkVuYWJsZVBvbGljeVJlcXVlc3QaKi5yb3V0ZXBsYW5lLnBvbGljeS52MS5FbmFibGVQb2xpY3lSZXNwb25zZSIQorsYDHBvbGljeTp3cml0ZRJ6Cg1EaXNhYmxlUG9saWN5Eioucm91dGVwbGFuZS5wb2xpY3kudjEuRGlzYWJsZVBvbGljeVJlcXVlc3QaKy5yb3V0ZXBsYW5lLnBvbGljeS52MS5EaXNhYmxlUG9saWN5UmVzcG9uc2UiEKK7GAxwb2xpY3k6d3JpdGUScQoKQmluZFBvbGljeRInLnJvdXRlcGxhbmUucG9saWN5LnYxLkJpbmRQb2xpY3lSZXF1ZXN0Gigucm91dGVwbGFuZS5wb2xpY3kudjEuQmluZFBvbGljeVJlc3BvbnNlIhCiuxgMcG9saWN5OndyaXRlEncKDFVuYmluZFBvbGljeRIpLnJvdXRlcGxhbmUucG9saWN5LnYxLlVuYmluZFBvbGljeVJlcXVlc3QaKi5yb3V0ZXBsYW5lLnBvbGljeS52MS5VbmJpbmRQb2xpY3lSZXNwb25zZSIQorsYDHBvbGljeTp3cml0ZRJ2CgxMaXN0QmluZGluZ3MSKS5yb3V0ZXBsYW5lLnBvbGljeS52MS5MaXN0QmluZGluZ3NSZXF1ZXN0Gioucm91dGVwbGFuZS5wb2xpY3kudjEuTGlzdEJpbmRpbmdzUmVzcG9uc2UiD6K7GAtwb2xpY3k6cmVhZBKRAQoVTGlzdFByaW5jaXBhbFBvbGljaWVzEjIucm91dGVwbGFuZS5wb2xpY3kudjEuTGlzdFByaW5jaXBhbFBvbGljaWVzUmVxdWVzdBozLnJvdXRlcGxhbmUucG9saWN5LnYxLkxpc3RQcmluY2lwYWxQb2xpY2llc1Jlc3BvbnNlIg+iuxgLcG9saWN5OnJlYWRiBnByb3RvMw", [file_buf_validate_validate, file_google_protobuf_field_mask, file_routeplane_access_v1_access, file_routeplane_policy_v1_policy, file_routeplane_policy_v1_policy_spec]);
 
 /**
  * Describes the message routeplane.policy.v1.CreatePolicyRequest.
@@ -71,7 +72,115 @@ export const BindPolicyResponseSchema = /*@__PURE__*/
   messageDesc(file_routeplane_policy_v1_policy_service, 7);
 
 /**
+ * Describes the message routeplane.policy.v1.UpdatePolicyRequest.
+ * Use `create(UpdatePolicyRequestSchema)` to create a new message.
+ */
+export const UpdatePolicyRequestSchema = /*@__PURE__*/
+  messageDesc(file_routeplane_policy_v1_policy_service, 8);
+
+/**
+ * Describes the message routeplane.policy.v1.UpdatePolicyResponse.
+ * Use `create(UpdatePolicyResponseSchema)` to create a new message.
+ */
+export const UpdatePolicyResponseSchema = /*@__PURE__*/
+  messageDesc(file_routeplane_policy_v1_policy_service, 9);
+
+/**
+ * Describes the message routeplane.policy.v1.DeletePolicyRequest.
+ * Use `create(DeletePolicyRequestSchema)` to create a new message.
+ */
+export const DeletePolicyRequestSchema = /*@__PURE__*/
+  messageDesc(file_routeplane_policy_v1_policy_service, 10);
+
+/**
+ * Describes the message routeplane.policy.v1.DeletePolicyResponse.
+ * Use `create(DeletePolicyResponseSchema)` to create a new message.
+ */
+export const DeletePolicyResponseSchema = /*@__PURE__*/
+  messageDesc(file_routeplane_policy_v1_policy_service, 11);
+
+/**
+ * Describes the message routeplane.policy.v1.EnablePolicyRequest.
+ * Use `create(EnablePolicyRequestSchema)` to create a new message.
+ */
+export const EnablePolicyRequestSchema = /*@__PURE__*/
+  messageDesc(file_routeplane_policy_v1_policy_service, 12);
+
+/**
+ * Describes the message routeplane.policy.v1.EnablePolicyResponse.
+ * Use `create(EnablePolicyResponseSchema)` to create a new message.
+ */
+export const EnablePolicyResponseSchema = /*@__PURE__*/
+  messageDesc(file_routeplane_policy_v1_policy_service, 13);
+
+/**
+ * Describes the message routeplane.policy.v1.DisablePolicyRequest.
+ * Use `create(DisablePolicyRequestSchema)` to create a new message.
+ */
+export const DisablePolicyRequestSchema = /*@__PURE__*/
+  messageDesc(file_routeplane_policy_v1_policy_service, 14);
+
+/**
+ * Describes the message routeplane.policy.v1.DisablePolicyResponse.
+ * Use `create(DisablePolicyResponseSchema)` to create a new message.
+ */
+export const DisablePolicyResponseSchema = /*@__PURE__*/
+  messageDesc(file_routeplane_policy_v1_policy_service, 15);
+
+/**
+ * Describes the message routeplane.policy.v1.UnbindPolicyRequest.
+ * Use `create(UnbindPolicyRequestSchema)` to create a new message.
+ */
+export const UnbindPolicyRequestSchema = /*@__PURE__*/
+  messageDesc(file_routeplane_policy_v1_policy_service, 16);
+
+/**
+ * Describes the message routeplane.policy.v1.UnbindPolicyResponse.
+ * Use `create(UnbindPolicyResponseSchema)` to create a new message.
+ */
+export const UnbindPolicyResponseSchema = /*@__PURE__*/
+  messageDesc(file_routeplane_policy_v1_policy_service, 17);
+
+/**
+ * Describes the message routeplane.policy.v1.ListBindingsRequest.
+ * Use `create(ListBindingsRequestSchema)` to create a new message.
+ */
+export const ListBindingsRequestSchema = /*@__PURE__*/
+  messageDesc(file_routeplane_policy_v1_policy_service, 18);
+
+/**
+ * Describes the message routeplane.policy.v1.ListBindingsResponse.
+ * Use `create(ListBindingsResponseSchema)` to create a new message.
+ */
+export const ListBindingsResponseSchema = /*@__PURE__*/
+  messageDesc(file_routeplane_policy_v1_policy_service, 19);
+
+/**
+ * Describes the message routeplane.policy.v1.ListPrincipalPoliciesRequest.
+ * Use `create(ListPrincipalPoliciesRequestSchema)` to create a new message.
+ */
+export const ListPrincipalPoliciesRequestSchema = /*@__PURE__*/
+  messageDesc(file_routeplane_policy_v1_policy_service, 20);
+
+/**
+ * Describes the message routeplane.policy.v1.ListPrincipalPoliciesResponse.
+ * Use `create(ListPrincipalPoliciesResponseSchema)` to create a new message.
+ */
+export const ListPrincipalPoliciesResponseSchema = /*@__PURE__*/
+  messageDesc(file_routeplane_policy_v1_policy_service, 21);
+
+/**
+ * Describes the message routeplane.policy.v1.BoundPolicy.
+ * Use `create(BoundPolicySchema)` to create a new message.
+ */
+export const BoundPolicySchema = /*@__PURE__*/
+  messageDesc(file_routeplane_policy_v1_policy_service, 22);
+
+/**
  * Policies: what keys may do. A policy binds nothing until it is bound to a principal.
+ *
+ * A sub-key cannot loosen what binds itself: to update, disable, unbind or delete a policy that is bound, in whatever mode, to
+ * its namespace or to a key of its lineage is PERMISSION_DENIED POLICY_BINDS_CALLER. Root keys may.
  *
  * @generated from service routeplane.policy.v1.PolicyService
  */

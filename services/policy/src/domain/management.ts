@@ -1,0 +1,130 @@
+import { type Clock, DomainError, type Id, invalidField, newId, notFound } from "@routeplane/domain";
+import type { Caller } from "./loosening.ts";
+import {
+  type Binding,
+  type BindingMode,
+  type BoundPolicy,
+  type BoundPrincipal,
+  newPolicy,
+  type Policy,
+  type PolicySpec,
+  type PolicyUpdate,
+  updatedPolicy,
+} from "./policy.ts";
+import type { BindingStore, KeyDirectory, Page, PageRequest, PolicyStore } from "./ports.ts";
+
+/**
+ * What becomes of policies and bindings. All are of the caller's namespace: what is not is NOT_FOUND, whatever it is. What
+ * loosens a policy that binds the caller is PERMISSION_DENIED, see `loosening.ts`.
+ */
+export interface Management {
+  /** With bindings to `bindTo`, or not at all. @throws DomainError INVALID_ARGUMENT, ALREADY_EXISTS, RESOURCE_EXHAUSTED */
+  create(
+    caller: Caller,
+    draft: PolicyDraft,
+  ): Promise<{ readonly policy: Policy; readonly bindings: readonly Binding[] }>;
+  /** @throws DomainError ABORTED, INVALID_ARGUMENT, ALREADY_EXISTS */
+  update(caller: Caller, policyId: Id<"pol">, update: PolicyUpdate): Promise<Policy>;
+  /** Idempotent. */
+  enable(caller: Caller, policyId: Id<"pol">): Promise<Policy>;
+  /** Idempotent. */
+  disable(caller: Caller, policyId: Id<"pol">): Promise<Policy>;
+  /** The bindings that went with it. @throws DomainError FAILED_PRECONDITION if there are any, and not `unbind` */
+  remove(caller: Caller, policyId: Id<"pol">, unbind: boolean): Promise<readonly Binding[]>;
+  /** Idempotent. @throws DomainError FAILED_PRECONDITION for a revoked key, ALREADY_EXISTS for the other mode, RESOURCE_EXHAUSTED */
+  bind(caller: Caller, policyId: Id<"pol">, principal: BoundPrincipal, mode: BindingMode): Promise<Binding>;
+  unbind(caller: Caller, policyId: Id<"pol">, bindingId: Id<"bnd">): Promise<Binding>;
+  bindingsOf(caller: Caller, policyId: Id<"pol">, page: PageRequest<"bnd">): Promise<Page<Binding>>;
+  /** What is bound to the principal itself. */
+  policiesOf(caller: Caller, principal: BoundPrincipal, page: PageRequest<"bnd">): Promise<Page<BoundPolicy>>;
+}
+
+export interface PolicyDraft {
+  readonly name: string;
+  readonly spec: PolicySpec;
+  readonly bindTo?: readonly BoundPrincipal[];
+}
+
+export function createManagement(
+  policies: PolicyStore,
+  bindings: BindingStore,
+  keys: KeyDirectory,
+  clock: Clock,
+): Management {
+  const now = (): Date => new Date(clock());
+  return {
+    async create({ namespaceId }, { name, spec, bindTo = [] }) {
+      const policy = newPolicy(namespaceId, name, spec, clock());
+      const twice = bindTo.findIndex(({ id }, index) => bindTo.findIndex((each) => each.id === id) < index);
+      if (twice >= 0) throw invalidField(`bind_to[${twice}]`, "is named before");
+      for (const principal of bindTo) requireLiving(await findPrincipal(keys, namespaceId, principal));
+      const bound = bindTo.map((principal) => newBinding(policy, principal, "enforce", now()));
+      await policies.add(policy, bound);
+      return { policy, bindings: bound };
+    },
+
+    update: async (caller, id, update) =>
+      found(await policies.update(caller, id, (policy) => updatedPolicy(policy, update))),
+
+    enable: async (caller, id) => found(await policies.enable(caller, id)),
+    disable: async (caller, id) => found(await policies.disable(caller, id, now())),
+
+    remove: async (caller, id, unbind) =>
+      found(
+        await policies.remove(caller, id, (bound) => {
+          if (bound.length > 0 && !unbind) throw stillBound(bound.length);
+        }),
+      ),
+
+    async bind({ namespaceId }, id, principal, mode) {
+      requireLiving(await findPrincipal(keys, namespaceId, principal));
+      const binding = found(await bindings.add(newBinding({ namespaceId, id }, principal, mode, now())));
+      if (binding.mode === mode) return binding;
+      const message = `the policy is bound there in mode ${binding.mode}: unbind it first`;
+      throw new DomainError("already_exists", "BINDING_EXISTS", message, { metadata: { binding_id: binding.id } });
+    },
+
+    unbind: async (caller, id, bindingId) => found(await bindings.remove(caller, id, bindingId)),
+    bindingsOf: async ({ namespaceId }, id, page) => found(await bindings.ofPolicy(namespaceId, id, page)),
+
+    async policiesOf({ namespaceId }, principal, page) {
+      await findPrincipal(keys, namespaceId, principal);
+      return bindings.ofPrincipal(principal, namespaceId, page);
+    },
+  };
+}
+
+/** @throws DomainError NOT_FOUND, the same for all that the namespace does not have */
+function found<T>(thing: T | undefined): T {
+  if (thing === undefined) throw notFound();
+  return thing;
+}
+
+function newBinding(
+  { namespaceId, id: policyId }: Pick<Policy, "namespaceId" | "id">,
+  principal: BoundPrincipal,
+  mode: BindingMode,
+  createdAt: Date,
+): Binding {
+  return { id: newId("bnd"), namespaceId, policyId, principal, mode, createdAt };
+}
+
+async function findPrincipal(
+  keys: KeyDirectory,
+  namespaceId: Id<"ns">,
+  principal: BoundPrincipal,
+): Promise<{ readonly revoked: boolean }> {
+  if (principal.type === "api_key") return found(await keys.find(namespaceId, principal.id));
+  return found(principal.id === namespaceId ? { revoked: false } : undefined);
+}
+
+function requireLiving({ revoked }: { readonly revoked: boolean }): void {
+  if (!revoked) return;
+  const message = "the key is revoked, or a key above it is: there is nothing left to bind a policy to";
+  throw new DomainError("failed_precondition", "STATE_CONFLICT", message);
+}
+
+function stillBound(count: number): DomainError {
+  const message = `the policy has ${count === 1 ? "a binding" : `${count} bindings`}: unbind it first, or say that they go too`;
+  return new DomainError("failed_precondition", "POLICY_BOUND", message, { metadata: { bindings: String(count) } });
+}

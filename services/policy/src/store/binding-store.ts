@@ -1,0 +1,125 @@
+import type { Id } from "@routeplane/domain";
+import type { Database, Transaction } from "@routeplane/postgres";
+import { sql } from "kysely";
+import { MAX_BINDINGS_OF_POLICY, MAX_BINDINGS_OF_PRINCIPAL, requireRoom } from "../domain/limits.ts";
+import type { Binding, Policy } from "../domain/policy.ts";
+import type { BindingStore } from "../domain/ports.ts";
+import { lockCounters, openCounter } from "./counters.ts";
+import { lockForRoom, lockPolicy, lockToLoosen, type LoosenablePolicy } from "./policy-lock.ts";
+import { fromBindingRow, fromBoundPolicyRow, fromPolicyRow, toBindingRow, toPage } from "./rows.ts";
+import type { PolicySchema } from "./schema.ts";
+
+type Tx = Transaction<PolicySchema>;
+
+/** Before every id. */
+const FIRST = "" as Id<"bnd">;
+
+export function createBindingStore(database: Database<PolicySchema>): BindingStore {
+  return {
+    add: (binding) =>
+      database.within(binding, async (tx) => {
+        const { namespaceId, policyId, principal } = binding;
+        await lockForRoom(tx, [roomOf(binding)]);
+        const policy = await lockPolicy(tx, namespaceId, policyId);
+        if (policy === undefined) return undefined;
+        const there = await selectBindings(tx, namespaceId)
+          .where("principal_id", "=", principal.id)
+          .where("policy_id", "=", policyId)
+          .executeTakeFirst();
+        if (there !== undefined) return fromBindingRow(there);
+        await insertBinding(tx, fromPolicyRow(policy), binding);
+        return binding;
+      }),
+
+    remove: (caller, policyId, bindingId) =>
+      database.within(caller, async (tx) => {
+        const policy = await lockToLoosen(tx, caller, policyId);
+        if (policy === undefined) return undefined;
+        const [gone] = await deleteBindings(tx, policy, [bindingId]);
+        return gone;
+      }),
+
+    ofPolicy: (namespaceId, policyId, page) =>
+      database.within({ namespaceId }, async (tx) => {
+        const policy = await tx
+          .selectFrom("policies")
+          .select("id")
+          .where("namespace_id", "=", namespaceId)
+          .where("id", "=", policyId)
+          .executeTakeFirst();
+        if (policy === undefined) return undefined;
+        const rows = await selectBindings(tx, namespaceId)
+          .where("policy_id", "=", policyId)
+          .where("id", ">", page.after ?? FIRST)
+          .orderBy("id")
+          .limit(page.size + 1)
+          .execute();
+        return toPage(rows.map(fromBindingRow), page);
+      }),
+
+    ofPrincipal: ({ id }, namespaceId, page) =>
+      database.within({ namespaceId }, async (tx) => {
+        const rows = await tx
+          .selectFrom("bindings as b")
+          .innerJoin("policies as p", (join) =>
+            join.onRef("p.namespace_id", "=", "b.namespace_id").onRef("p.id", "=", "b.policy_id"),
+          )
+          .selectAll("p")
+          .select(["b.id as binding_id", "b.principal_type", "b.principal_id", "b.mode", "b.created_at as bound_at"])
+          .where("b.namespace_id", "=", namespaceId)
+          .where("b.principal_id", "=", id)
+          .where("b.id", ">", page.after ?? FIRST)
+          .orderBy("b.id")
+          .limit(page.size + 1)
+          .execute();
+        return toPage(rows.map(fromBoundPolicyRow), page);
+      }),
+  };
+}
+
+/** What bounds the bindings of its principal, see `lockForRoom`. */
+export function roomOf({ namespaceId, principal }: Binding): string {
+  return `bindings of ${namespaceId} ${principal.id}`;
+}
+
+/** Its room and its policy are locked, or nobody else sees the policy yet. @throws DomainError RESOURCE_EXHAUSTED */
+export async function insertBinding(tx: Tx, { id, spec }: Policy, binding: Binding): Promise<void> {
+  const bound = await tx
+    .selectFrom("bindings")
+    .select((is) => [
+      is.fn.countAll<string>().filterWhere("principal_id", "=", binding.principal.id).as("of_principal"),
+      is.fn.countAll<string>().filterWhere("policy_id", "=", id).as("of_policy"),
+    ])
+    .where("namespace_id", "=", binding.namespaceId)
+    .where((is) => is.or([is("principal_id", "=", binding.principal.id), is("policy_id", "=", id)]))
+    .executeTakeFirstOrThrow();
+  requireRoom(Number(bound.of_principal), MAX_BINDINGS_OF_PRINCIPAL, "a principal has policies bound to it");
+  requireRoom(Number(bound.of_policy), MAX_BINDINGS_OF_POLICY, "a policy has bindings");
+  await tx.insertInto("bindings").values(toBindingRow(binding)).execute();
+  await openCounter(tx, binding, spec.kind);
+}
+
+/** Those of them that the policy has, in order of id, with what they have counted. */
+export async function deleteBindings(
+  tx: Tx,
+  { namespace_id: namespaceId, id }: LoosenablePolicy,
+  bindingIds: readonly Id<"bnd">[],
+): Promise<readonly Binding[]> {
+  const ofPolicy = await selectBindings(tx, namespaceId)
+    .where("policy_id", "=", id)
+    .where("id", "=", sql<Id<"bnd">>`any(${bindingIds})`)
+    .orderBy("id")
+    .execute();
+  const ids = ofPolicy.map((row) => row.id);
+  await lockCounters(tx, namespaceId, ids);
+  await tx
+    .deleteFrom("bindings")
+    .where("namespace_id", "=", namespaceId)
+    .where("id", "=", sql<Id<"bnd">>`any(${ids})`)
+    .execute();
+  return ofPolicy.map(fromBindingRow);
+}
+
+export function selectBindings(tx: Tx, namespaceId: Id<"ns">) {
+  return tx.selectFrom("bindings").selectAll().where("namespace_id", "=", namespaceId);
+}

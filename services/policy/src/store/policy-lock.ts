@@ -1,0 +1,63 @@
+/**
+ * The one way to a policy's row that changes it. Whoever updates or deletes a policy or a binding locks the policy's row
+ * first, and whoever binds it does too: so a policy cannot come to bind a caller while the caller is loosening it.
+ *
+ * Locks are taken in this order: of a namespace's or principal's bound (`lockForRoom`), of the policy's row, of counters
+ * in order of binding id; what announces a change comes after all of them.
+ */
+import type { Id } from "@routeplane/domain";
+import type { Transaction } from "@routeplane/postgres";
+import { type Selectable, sql } from "kysely";
+import { type Caller, principalsOf, requireMayLoosen } from "../domain/loosening.ts";
+import type { PolicySchema } from "./schema.ts";
+
+type Tx = Transaction<PolicySchema>;
+
+declare const held: unique symbol;
+
+/** A policy's row under its lock. */
+export type LockedPolicy = Selectable<PolicySchema["policies"]> & { readonly [held]: true };
+
+declare const loosenable: unique symbol;
+
+/** One that does not bind the caller, or whose caller may loosen it all the same. */
+export type LoosenablePolicy = LockedPolicy & { readonly [loosenable]: true };
+
+export async function lockPolicy(
+  tx: Tx,
+  namespaceId: Id<"ns">,
+  policyId: Id<"pol">,
+): Promise<LockedPolicy | undefined> {
+  const row = await tx
+    .selectFrom("policies")
+    .selectAll()
+    .where("namespace_id", "=", namespaceId)
+    .where("id", "=", policyId)
+    .forUpdate()
+    .executeTakeFirst();
+  return row as LockedPolicy | undefined;
+}
+
+/** @throws DomainError PERMISSION_DENIED if it binds the caller, and the caller is not a root key */
+export async function lockToLoosen(tx: Tx, caller: Caller, policyId: Id<"pol">): Promise<LoosenablePolicy | undefined> {
+  const policy = await lockPolicy(tx, caller.namespaceId, policyId);
+  if (policy === undefined) return undefined;
+  // A statement of its own: it sees the bindings that were made while this transaction waited for the lock.
+  const binding = await tx
+    .selectFrom("bindings")
+    .select("id")
+    .where("namespace_id", "=", caller.namespaceId)
+    .where("policy_id", "=", policyId)
+    .where("principal_id", "=", sql<Id<"ns"> | Id<"key">>`any(${principalsOf(caller)})`)
+    .limit(1)
+    .executeTakeFirst();
+  requireMayLoosen(caller, binding !== undefined);
+  return policy as LoosenablePolicy;
+}
+
+/** Lets no other transaction count or add what has this bound, until this one ends. In order of name. */
+export async function lockForRoom(tx: Tx, names: readonly string[]): Promise<void> {
+  for (const name of names.toSorted()) {
+    await sql`select pg_advisory_xact_lock(hashtextextended(${name}, 0))`.execute(tx);
+  }
+}

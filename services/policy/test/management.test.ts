@@ -1,0 +1,330 @@
+import { fromJson, type JsonValue } from "@bufbuild/protobuf";
+import { Code } from "@connectrpc/connect";
+import { BindingMode, PolicySpecSchema, PrincipalType } from "@routeplane/contracts/policy";
+import { newId } from "@routeplane/domain";
+import { sql } from "kysely";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { type PolicyUnderTest, refusal, requestOf, startPolicyUnderTest, type Tenant } from "./policy-under-test.ts";
+
+let policy: PolicyUnderTest;
+beforeAll(async () => {
+  policy = await startPolicyUnderTest();
+});
+afterAll(() => policy.stop());
+
+const spec = (json: JsonValue) => fromJson(PolicySpecSchema, json);
+const budget = (limit: number) => spec({ budget: { window: "BUDGET_WINDOW_DAY", limitMicroUsd: String(limit) } });
+const rateLimit = spec({ rateLimit: { windowSecs: 60, maxRequests: "1" } });
+
+async function create({ policies }: Tenant, name = "cap", limit = 5) {
+  const { policy: made } = await policies.createPolicy({ name, spec: budget(limit) });
+  return made ?? expect.fail("no policy");
+}
+
+async function bind({ policies, namespaceId }: Tenant, policyId: string, keyId?: string, mode?: BindingMode) {
+  const on =
+    keyId === undefined
+      ? { principalType: PrincipalType.NAMESPACE, principalId: namespaceId }
+      : { principalType: PrincipalType.API_KEY, principalId: keyId };
+  const { binding } = await policies.bindPolicy({ policyId, ...on, ...(mode !== undefined && { mode }) });
+  return binding ?? expect.fail("no binding");
+}
+
+describe("updating a policy", () => {
+  it("replaces what is named and keeps the rest, under a new etag each time", async () => {
+    const mine = policy.tenant();
+    const made = await create(mine);
+    const { policy: renamed } = await mine.policies.updatePolicy({ id: made.id, name: "new name" });
+    expect(renamed).toEqual({ ...made, name: "new name", etag: expect.any(String) });
+    const { policy: larger } = await mine.policies.updatePolicy({ id: made.id, spec: budget(9) });
+    expect(larger).toEqual({ ...renamed, spec: budget(9), etag: expect.any(String) });
+    expect(new Set([made.etag, renamed?.etag, larger?.etag]).size).toBe(3);
+    expect((await mine.policies.getPolicy({ id: made.id })).policy).toEqual(larger);
+  });
+
+  it("changes only what its mask names", async () => {
+    const mine = policy.tenant();
+    const made = await create(mine);
+    const request = { id: made.id, name: "new name", spec: budget(9), updateMask: { paths: ["name"] } };
+    expect((await mine.policies.updatePolicy(request)).policy).toMatchObject({ name: "new name", spec: made.spec });
+  });
+
+  it("is refused with an etag that is not the policy's any more, or never was, and changes nothing", async () => {
+    const mine = policy.tenant();
+    const made = await create(mine);
+    const { policy: now } = await mine.policies.updatePolicy({ id: made.id, spec: budget(9), etag: made.etag });
+    for (const etag of [made.etag, "v0", "nonsense"]) {
+      const error = await refusal(mine.policies.updatePolicy({ id: made.id, spec: budget(1), etag }));
+      expect(error).toMatchObject({ code: Code.Aborted, reason: "ETAG_MISMATCH" });
+    }
+    expect((await mine.policies.getPolicy({ id: made.id })).policy).toEqual(now);
+  });
+
+  it("lets exactly one of several callers through who have read the same", async () => {
+    const mine = policy.tenant();
+    const { id, etag } = await create(mine);
+    const updates = Array.from({ length: 8 }, (_, n) => mine.policies.updatePolicy({ id, etag, spec: budget(n + 10) }));
+    const outcomes = await Promise.allSettled(updates);
+    expect(outcomes.filter(({ status }) => status === "fulfilled")).toHaveLength(1);
+  });
+
+  it("never changes its kind", async () => {
+    const mine = policy.tenant();
+    const { id } = await create(mine);
+    const error = await refusal(mine.policies.updatePolicy({ id, spec: rateLimit }));
+    expect(error).toMatchObject({ code: Code.InvalidArgument, fields: ["spec"] });
+    expect(error.message).toContain("budget");
+  });
+
+  it.each([
+    ["nothing to change", {}, "update_mask"],
+    ["a mask of what cannot be changed", { name: "x", updateMask: { paths: ["disabled_at"] } }, "update_mask"],
+    ["a name that its mask clears", { updateMask: { paths: ["name"] } }, "name"],
+    ["a spec that its mask clears", { updateMask: { paths: ["spec"] } }, "spec"],
+    ["a blank name", { name: "  " }, "name"],
+    ["a spec that breaks a rule", { spec: budget(0) }, "spec.budget.limit_micro_usd"],
+  ])("is refused with %s, naming the field", async (_case, request, field) => {
+    const mine = policy.tenant();
+    const made = await create(mine);
+    const error = await refusal(mine.policies.updatePolicy({ id: made.id, ...request }));
+    expect(error).toMatchObject({ code: Code.InvalidArgument, fields: [field] });
+    expect((await mine.policies.getPolicy({ id: made.id })).policy).toEqual(made);
+  });
+
+  it("is refused another policy's name; its own it may keep", async () => {
+    const mine = policy.tenant();
+    const [{ id }] = [await create(mine, "one"), await create(mine, "two")];
+    expect(await refusal(mine.policies.updatePolicy({ id, name: "two" }))).toMatchObject({ reason: "NAME_TAKEN" });
+    await mine.policies.updatePolicy({ id, name: "one" });
+  });
+
+  it("keeps what the budget has counted", async () => {
+    const mine = policy.tenant();
+    const { id } = await create(mine, "cap", 100);
+    await bind(mine, id);
+    const request = requestOf(mine.namespaceId, mine.key.lineage, 60n);
+    await policy.admission.admit(request);
+    await policy.admission.settle(request, 60_000n);
+    await mine.policies.updatePolicy({ id, spec: budget(70) });
+    const next = requestOf(mine.namespaceId, mine.key.lineage, 60n);
+    expect(await policy.admission.admit(next)).toMatchObject({ outcome: "admitted", outputTokensMax: 10n });
+  });
+});
+
+describe("switching a policy off and on", () => {
+  it("stops and resumes it wherever it is bound, and is idempotent", async () => {
+    const mine = policy.tenant();
+    const made = await create(mine, "cap", 5);
+    await bind(mine, made.id);
+    const ask = async () =>
+      (await policy.admission.admit(requestOf(mine.namespaceId, mine.key.lineage, 50n))).outcome === "admitted" &&
+      (await policy.totals(mine.namespaceId)).values().next().value?.reservedNano;
+    const { policy: off } = await mine.policies.disablePolicy({ id: made.id });
+    expect(off).toEqual({ ...made, disabledAt: expect.anything() });
+    expect((await mine.policies.disablePolicy({ id: made.id })).policy).toEqual(off);
+    expect(await ask()).toBe(0n);
+    for (const _ of [1, 2]) expect((await mine.policies.enablePolicy({ id: made.id })).policy).toEqual(made);
+    expect(await ask()).toBe(5_000n);
+  });
+});
+
+describe("deleting a policy", () => {
+  it("is refused while it is bound, saying how often, and changes nothing", async () => {
+    const mine = policy.tenant();
+    const { id } = await create(mine);
+    const bindings = [await bind(mine, id), await bind(mine, id, mine.key.id, BindingMode.SHADOW)];
+    const error = await refusal(mine.policies.deletePolicy({ id }));
+    expect(error).toMatchObject({ code: Code.FailedPrecondition, reason: "POLICY_BOUND", metadata: { bindings: "2" } });
+    expect((await mine.policies.listBindings({ policyId: id })).bindings).toEqual(bindings);
+  });
+
+  it("takes its bindings with it when told to, and names them; then its name is free and nothing of it applies", async () => {
+    const mine = policy.tenant();
+    const { id } = await create(mine, "cap", 1);
+    const bindings = [await bind(mine, id), await bind(mine, id, mine.key.id)];
+    expect((await mine.policies.deletePolicy({ id, unbind: true })).unbound).toEqual(bindings);
+    expect(await refusal(mine.policies.getPolicy({ id }))).toMatchObject({ code: Code.NotFound });
+    expect(await refusal(mine.policies.deletePolicy({ id, unbind: true }))).toMatchObject({ code: Code.NotFound });
+    expect(await policy.admission.admit(requestOf(mine.namespaceId, mine.key.lineage, 60n))).toMatchObject({
+      outcome: "admitted",
+      outputTokensMax: 60n,
+    });
+    await create(mine, "cap");
+  });
+
+  it("works on a policy that cannot be read: it is the way out", async () => {
+    const mine = policy.tenant();
+    const { id } = await create(mine);
+    await policy.tamper(sql`update policies set spec = '{"window": "aeon"}' where id = ${id}`);
+    expect(await refusal(mine.policies.getPolicy({ id }))).toMatchObject({ code: Code.Internal });
+    await mine.policies.deletePolicy({ id });
+    expect(await refusal(mine.policies.getPolicy({ id }))).toMatchObject({ code: Code.NotFound });
+  });
+});
+
+describe("unbinding a policy", () => {
+  it("removes one binding and what it has counted; holds that are on it settle all the same", async () => {
+    const mine = policy.tenant();
+    const { id } = await create(mine, "cap", 100);
+    const [binding, other] = [await bind(mine, id), await bind(mine, id, mine.key.id)];
+    const request = requestOf(mine.namespaceId, mine.key.lineage, 60n);
+    await policy.admission.admit(request);
+    expect((await mine.policies.unbindPolicy({ policyId: id, bindingId: binding.id })).binding).toEqual(binding);
+    expect((await mine.policies.listBindings({ policyId: id })).bindings).toEqual([other]);
+    await policy.admission.settle(request, 50_000n);
+    expect(await policy.totals(mine.namespaceId)).toEqual(
+      new Map([[other.id, { limitNano: 100_000n, spentNano: 50_000n, reservedNano: 0n }]]),
+    );
+    const again = await bind(mine, id);
+    expect(again.id).not.toBe(binding.id);
+    expect((await policy.totals(mine.namespaceId)).get(again.id as never)).toMatchObject({ spentNano: 0n });
+  });
+
+  it("answers the same bytes for a binding that is unknown, malformed, gone, or of another policy", async () => {
+    const mine = policy.tenant();
+    const [one, two] = [await create(mine, "one"), await create(mine, "two")];
+    const [gone, ofTwo] = [await bind(mine, one.id), await bind(mine, two.id)];
+    await mine.policies.unbindPolicy({ policyId: one.id, bindingId: gone.id });
+    const ids = [gone.id, ofTwo.id, newId("bnd"), "bnd_x", "", one.id];
+    const answers = ids.map((bindingId) => refusal(mine.policies.unbindPolicy({ policyId: one.id, bindingId })));
+    const [first, ...rest] = await Promise.all(answers);
+    expect(first).toMatchObject({ code: Code.NotFound, reason: "RESOURCE_NOT_FOUND" });
+    for (const answer of rest) expect(answer).toEqual(first);
+    expect((await mine.policies.listBindings({ policyId: two.id })).bindings).toEqual([ofTwo]);
+  });
+
+  it("breaks no admission that is under way", async () => {
+    const mine = policy.tenant();
+    const { id } = await create(mine, "cap", 1_000_000);
+    const rebind = async () => {
+      for (let round = 0; round < 20; round++) {
+        const binding = await bind(mine, id);
+        await mine.policies.unbindPolicy({ policyId: id, bindingId: binding.id });
+      }
+    };
+    const admitMany = async () => {
+      for (let round = 0; round < 40; round++) {
+        const request = requestOf(mine.namespaceId, mine.key.lineage, 1n);
+        expect((await policy.admission.admit(request)).outcome).toBe("admitted");
+        await policy.admission.settle(request, 1_000n);
+      }
+    };
+    await Promise.all([rebind(), admitMany(), admitMany(), admitMany()]);
+    expect(await policy.totals(mine.namespaceId)).toEqual(new Map());
+  });
+});
+
+describe("listing", () => {
+  it("pages over the bindings of a policy without skipping or doubling one", async () => {
+    const mine = policy.tenant();
+    const { id } = await create(mine);
+    const bound: string[] = [(await bind(mine, id)).id];
+    for (let n = 0; n < 6; n++) bound.push((await bind(mine, id, policy.key(mine.namespaceId, mine.key).id)).id);
+    const read: string[] = [];
+    let pageToken = "";
+    do {
+      const page = await mine.policies.listBindings({ policyId: id, pageSize: 3, pageToken });
+      read.push(...page.bindings.map((binding) => binding.id));
+      pageToken = page.nextPageToken;
+    } while (pageToken !== "");
+    expect(read).toEqual(bound);
+  });
+
+  it("shows what is bound to a principal itself, disabled or shadow, and not what it inherits", async () => {
+    const mine = policy.tenant();
+    const sub = policy.key(mine.namespaceId, mine.key);
+    const [one, two, three] = [await create(mine, "one"), await create(mine, "two"), await create(mine, "three")];
+    await bind(mine, one.id);
+    await bind(mine, two.id, mine.key.id);
+    const onSub = [await bind(mine, three.id, sub.id, BindingMode.SHADOW), await bind(mine, one.id, sub.id)];
+    const { policy: off } = await mine.policies.disablePolicy({ id: three.id });
+    const principal = { principalType: PrincipalType.API_KEY, principalId: sub.id };
+    expect((await mine.policies.listPrincipalPolicies(principal)).boundPolicies).toMatchObject([
+      { policy: off, binding: onSub[0] },
+      { policy: one, binding: onSub[1] },
+    ]);
+    const first = await mine.policies.listPrincipalPolicies({ ...principal, pageSize: 1 });
+    expect(first.boundPolicies).toHaveLength(1);
+    const rest = await mine.policies.listPrincipalPolicies({ ...principal, pageToken: first.nextPageToken });
+    expect(rest).toMatchObject({ boundPolicies: [{ binding: onSub[1] }], nextPageToken: "" });
+    policy.revoke(sub.id);
+    expect((await mine.policies.listPrincipalPolicies(principal)).boundPolicies).toHaveLength(2);
+  });
+});
+
+describe("how many there may be", () => {
+  it("is 1,000 policies in a namespace, whoever is faster", async () => {
+    const mine = policy.tenant();
+    await policy.tamper(sql`
+      insert into policies (namespace_id, id, name, kind, spec, created_at)
+      select ${mine.namespaceId}, 'pol_' || lpad(n::text, 26, '0'), 'policy ' || n, 'budget',
+        '{"window": "day", "limit_micro_usd": 1}', now() from generate_series(1, 998) n`);
+    const attempts = Array.from({ length: 6 }, (_, n) => create(mine, `late ${n}`));
+    const refused = (await Promise.allSettled(attempts)).filter(({ status }) => status === "rejected");
+    expect(refused).toHaveLength(4);
+    const error = await refusal(create(mine, "one more"));
+    expect(error).toMatchObject({ code: Code.ResourceExhausted, reason: "LIMIT_REACHED", metadata: { limit: "1000" } });
+    await create(policy.tenant());
+  });
+
+  it("is 100 bindings of a principal, whoever is faster; what is bound already may be bound again", async () => {
+    const mine = policy.tenant();
+    const ids: string[] = [];
+    for (let n = 0; n < 104; n++) ids.push((await create(mine, `policy ${n}`)).id);
+    for (const id of ids.slice(0, 98)) await bind(mine, id);
+    const attempts = ids.slice(98).map((id) => bind(mine, id));
+    const outcomes = await Promise.allSettled(attempts);
+    expect(outcomes.filter(({ status }) => status === "rejected")).toHaveLength(4);
+    const last = ids[98 + outcomes.findIndex(({ status }) => status === "rejected")] ?? "";
+    const error = await refusal(bind(mine, last));
+    expect(error).toMatchObject({ code: Code.ResourceExhausted, reason: "LIMIT_REACHED", metadata: { limit: "100" } });
+    await bind(mine, ids[0] ?? "");
+    await bind(mine, last, mine.key.id);
+  });
+
+  it("is 1,000 bindings of a policy", async () => {
+    const mine = policy.tenant();
+    const { id } = await create(mine);
+    await policy.tamper(sql`
+      insert into bindings (namespace_id, id, policy_id, principal_type, principal_id, created_at)
+      select ${mine.namespaceId}, 'bnd_' || lpad(n::text, 26, '0'), ${id}, 'api_key', 'key_' || lpad(n::text, 26, '0'), now()
+      from generate_series(1, 1000) n`);
+    expect(await refusal(bind(mine, id))).toMatchObject({ reason: "LIMIT_REACHED", metadata: { limit: "1000" } });
+    expect((await mine.policies.deletePolicy({ id, unbind: true })).unbound).toHaveLength(1000);
+  });
+});
+
+describe("the audit log", () => {
+  it("has every change, with who made it, and none for what changed nothing", async () => {
+    const mine = policy.tenant();
+    const { id } = await create(mine);
+    await mine.policies.updatePolicy({ id, spec: budget(9) });
+    await mine.policies.disablePolicy({ id });
+    await mine.policies.disablePolicy({ id });
+    await mine.policies.enablePolicy({ id });
+    const [one, two] = [await bind(mine, id, undefined, BindingMode.SHADOW), await bind(mine, id, mine.key.id)];
+    await mine.policies.unbindPolicy({ policyId: id, bindingId: one.id });
+    await mine.policies.deletePolicy({ id, unbind: true });
+    const entries = await policy.database.within(mine, (tx) =>
+      tx.selectFrom("audit_entries").selectAll().orderBy("id").execute(),
+    );
+    expect(entries.map(({ action, target_id, actor_id }) => [action, target_id, actor_id])).toEqual(
+      [
+        ["policy.create", id],
+        ["policy.update", id],
+        ["policy.update", id],
+        ["policy.update", id],
+        ["binding.create", one.id],
+        ["binding.create", two.id],
+        ["binding.delete", one.id],
+        ["binding.delete", two.id],
+        ["policy.delete", id],
+      ].map((entry) => [...entry, mine.key.id]),
+    );
+    expect(entries[1]).toMatchObject({
+      before: { spec: { limit_micro_usd: 5 } },
+      after: { spec: { limit_micro_usd: 9 } },
+    });
+    expect(entries[4]?.after).toMatchObject({ mode: "shadow", policy_id: id });
+  });
+});
