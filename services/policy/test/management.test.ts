@@ -319,7 +319,7 @@ describe("the audit log", () => {
         ["binding.delete", one.id],
         ["binding.delete", two.id],
         ["policy.delete", id],
-      ].map((entry) => [...entry, mine.key.id]),
+      ].map((entry) => entry.concat(mine.key.id)),
     );
     expect(entries[1]).toMatchObject({
       before: { spec: { limit_micro_usd: 5 } },

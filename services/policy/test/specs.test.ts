@@ -75,6 +75,17 @@ describe("a policy", () => {
     ["a pattern without a name", pattern({ name: "" }), "spec.guardrail.content_patterns[0].name"],
     ["a blank name", pattern({ name: " \t" }), "spec.guardrail.content_patterns[0].name"],
     ["a name too long", pattern({ name: "x".repeat(65) }), "spec.guardrail.content_patterns[0].name"],
+    ["look-ahead", pattern({ pattern: "a(?=b)" }), "spec.guardrail.content_patterns[0].pattern"],
+    ["a back-reference", pattern({ pattern: "(a)\\1" }), "spec.guardrail.content_patterns[0].pattern"],
+    ["a pattern that is none", pattern({ pattern: "a(b" }), "spec.guardrail.content_patterns[0].pattern"],
+    ["a pattern that matches the empty text", pattern({ pattern: "a*" }), "spec.guardrail.content_patterns[0].pattern"],
+    [
+      "a pattern that grows when it is compiled",
+      pattern({ pattern: "((a{100}){100}){100}" }),
+      "spec.guardrail.content_patterns[0].pattern",
+    ],
+    ["a pattern with U+0000", pattern({ pattern: "a\u0000" }), "spec.guardrail.content_patterns[0].pattern"],
+    ["a blank model", { guardrail: { modelAllow: { models: [" "] } } }, "spec.guardrail.model_allow.models[0]"],
     ["an empty pattern", pattern({ pattern: "" }), "spec.guardrail.content_patterns[0].pattern"],
     ["an enormous pattern", pattern({ pattern: "x".repeat(513) }), "spec.guardrail.content_patterns[0].pattern"],
     ["an unknown action", pattern({ action: 9 }), "spec.guardrail.content_patterns[0].action"],
@@ -119,6 +130,14 @@ describe("a policy", () => {
     expect(error).toMatchObject({ code: Code.InvalidArgument, reason: "FIELD_INVALID" });
     expect(error.fields).toContain(field);
     expect((await policies.listPolicies({})).policies).toEqual([]);
+  });
+
+  it("is refused a pattern with the position of its fault", async () => {
+    const { policies } = policy.tenant();
+    const call = policies.createPolicy({ name: "a", spec: spec(pattern({ pattern: "card (?=x)" })) });
+    expect((await refusal(call)).message).toMatch(
+      /content_patterns\[0\]\.pattern: is not an RE2 pattern: .* at character 6$/,
+    );
   });
 
   it.each([

@@ -1,5 +1,6 @@
 import type { Id } from "@routeplane/domain";
-import type { BindingMode, BoundPrincipal, GuardrailSpec, PolicySpec } from "./policy.ts";
+import type { GuardrailSpec } from "@routeplane/guardrails";
+import type { BindingMode, BoundPrincipal, PolicySpec } from "./policy.ts";
 
 /** A policy that applies to a key, and through which binding. */
 export interface Applied<Spec> {
@@ -19,7 +20,7 @@ export function guardrailsIn(applied: readonly Applied<PolicySpec>[]): readonly 
   });
 }
 
-function guardrailOf(spec: PolicySpec): GuardrailSpec | undefined {
+export function guardrailOf(spec: PolicySpec): GuardrailSpec | undefined {
   switch (spec.kind) {
     case "guardrail":
       return spec;

@@ -5,6 +5,7 @@ import {
   type BindingMode,
   type BoundPolicy,
   type BoundPrincipal,
+  type GuardrailAt,
   newPolicy,
   type Policy,
   type PolicySpec,
@@ -12,6 +13,7 @@ import {
   updatedPolicy,
 } from "./policy.ts";
 import type { BindingStore, KeyDirectory, Page, PageRequest, PolicyStore } from "./ports.ts";
+import { requireSound } from "./spec-rules.ts";
 
 /**
  * What becomes of policies and bindings. All are of the caller's namespace: what is not is NOT_FOUND, whatever it is. What
@@ -42,6 +44,8 @@ export interface Management {
 export interface PolicyDraft {
   readonly name: string;
   readonly spec: PolicySpec;
+  /** The guardrail in its spec, if any. */
+  readonly guardrail: GuardrailAt | undefined;
   readonly bindTo?: readonly BoundPrincipal[];
 }
 
@@ -53,7 +57,8 @@ export function createManagement(
 ): Management {
   const now = (): Date => new Date(clock());
   return {
-    async create({ namespaceId }, { name, spec, bindTo = [] }) {
+    async create({ namespaceId }, { name, spec, guardrail, bindTo = [] }) {
+      await requireSound(guardrail);
       const policy = newPolicy(namespaceId, name, spec, clock());
       const twice = bindTo.findIndex(({ id }, index) => bindTo.findIndex((each) => each.id === id) < index);
       if (twice >= 0) throw invalidField(`bind_to[${twice}]`, "is named before");
@@ -63,8 +68,10 @@ export function createManagement(
       return { policy, bindings: bound };
     },
 
-    update: async (caller, id, update) =>
-      found(await policies.update(caller, id, (policy) => updatedPolicy(policy, update))),
+    async update(caller, id, update) {
+      await requireSound(update.guardrail);
+      return found(await policies.update(caller, id, (policy) => updatedPolicy(policy, update)));
+    },
 
     enable: async (caller, id) => found(await policies.enable(caller, id)),
     disable: async (caller, id) => found(await policies.disable(caller, id, now())),

@@ -1,6 +1,7 @@
 import type { BudgetWindow } from "@routeplane/admission";
 import { DomainError, type Id, invalidField, newId } from "@routeplane/domain";
-import { requireSound } from "./spec-rules.ts";
+import type { GuardrailSpec } from "@routeplane/guardrails";
+import { requireSomething } from "./spec-rules.ts";
 
 export const POLICY_KINDS = ["guardrail", "rate_limit", "budget", "preset"] as const;
 
@@ -19,23 +20,6 @@ export interface RateLimitSpec {
   readonly maxRequests?: bigint;
   readonly maxTokens?: bigint;
   readonly maxConcurrent?: bigint;
-}
-
-export interface ContentPattern {
-  readonly name: string;
-  /** RE2 dialect. */
-  readonly pattern: string;
-  readonly action: "block" | "redact";
-  readonly appliesTo: "request" | "response" | "both";
-}
-
-/** At least one rule. An empty allow-list allows nothing; an absent one everything. */
-export interface GuardrailSpec {
-  readonly modelAllow?: readonly string[];
-  readonly modelDeny?: readonly string[];
-  readonly maxRequestTokens?: number;
-  readonly allowStreaming?: boolean;
-  readonly contentPatterns?: readonly ContentPattern[];
 }
 
 /** At least one part. */
@@ -92,19 +76,27 @@ export function etagOf({ version }: Policy): string {
   return `v${version}`;
 }
 
+/** A guardrail and where it lies in the request, e.g. `spec.preset.guardrail`. */
+export interface GuardrailAt {
+  readonly guardrail: GuardrailSpec;
+  readonly path: string;
+}
+
 /** What to change; the rest stays as it is. */
 export interface PolicyUpdate {
   readonly name?: string;
   /** What it shall say, given what it says now. */
   readonly spec?: (now: PolicySpec) => PolicySpec;
+  /** The guardrail that comes to be in its spec, if any. */
+  readonly guardrail?: GuardrailAt | undefined;
   /** Of the policy as the caller has read it. */
   readonly etag?: string;
 }
 
-/** @throws DomainError INVALID_ARGUMENT for a spec that breaks a rule */
+/** @throws DomainError INVALID_ARGUMENT for a spec without a rule */
 export function newPolicy(namespaceId: Id<"ns">, name: string, spec: PolicySpec, now: number): Policy {
   const [createdAt, disabledAt] = [new Date(now), undefined];
-  return { id: newId("pol"), namespaceId, name, spec: requireSound(spec), createdAt, disabledAt, version: 1n };
+  return { id: newId("pol"), namespaceId, name, spec: requireSomething(spec), createdAt, disabledAt, version: 1n };
 }
 
 /** @throws DomainError ABORTED if it is not what the caller has read, INVALID_ARGUMENT for a change that breaks a rule */
@@ -119,5 +111,5 @@ export function updatedPolicy(policy: Policy, { name, spec, etag }: PolicyUpdate
   if (next.kind !== policy.spec.kind) {
     throw invalidField("spec", `a policy's kind never changes, and this one is a ${policy.spec.kind}`);
   }
-  return { ...policy, name: name ?? policy.name, spec: requireSound(next), version: policy.version + 1n };
+  return { ...policy, name: name ?? policy.name, spec: requireSomething(next), version: policy.version + 1n };
 }

@@ -17,14 +17,9 @@ import {
   type RateLimitSpec as ProtoRateLimit,
 } from "@routeplane/contracts/policy";
 import { invalidField, present } from "@routeplane/domain";
-import type {
-  BudgetSpec,
-  ContentPattern,
-  GuardrailSpec,
-  PolicySpec,
-  PresetSpec,
-  RateLimitSpec,
-} from "../domain/policy.ts";
+import type { ContentPattern, GuardrailSpec } from "@routeplane/guardrails";
+import { guardrailOf } from "../domain/applied-policy.ts";
+import type { BudgetSpec, GuardrailAt, PolicySpec, PresetSpec, RateLimitSpec } from "../domain/policy.ts";
 
 const WINDOWS: Readonly<Record<BudgetWindow, ProtoWindow>> = {
   hour: ProtoWindow.HOUR,
@@ -58,6 +53,12 @@ export function fromProtoSpec(spec: ProtoSpec | undefined): PolicySpec {
     case undefined:
       throw invalidField("spec", "must say what the policy limits");
   }
+}
+
+/** The guardrail in a spec that lies in a request's `spec`. */
+export function guardrailIn(spec: PolicySpec): GuardrailAt | undefined {
+  const guardrail = guardrailOf(spec);
+  return guardrail && { guardrail, path: spec.kind === "preset" ? "spec.preset.guardrail" : "spec.guardrail" };
 }
 
 export function toProtoSpec(spec: PolicySpec): MessageInitShape<typeof PolicySpecSchema> {

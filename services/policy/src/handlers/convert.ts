@@ -11,6 +11,7 @@ import {
   type UpdatePolicyRequest,
 } from "@routeplane/contracts/policy";
 import { invalidField, requireId } from "@routeplane/domain";
+import type { GuardrailSpec } from "@routeplane/guardrails";
 import { toTimestamp } from "@routeplane/rpc";
 import type { AdmissionAnswer, AdmissionRequest } from "../domain/admission.ts";
 import type { Applied } from "../domain/applied-policy.ts";
@@ -19,13 +20,12 @@ import {
   type BindingMode,
   type BoundPrincipal,
   etagOf,
-  type GuardrailSpec,
   type Policy,
   POLICY_KINDS,
   type PolicyKind,
   type PolicyUpdate,
 } from "../domain/policy.ts";
-import { fromProtoSpec, toProtoGuardrail, toProtoSpec } from "./convert-spec.ts";
+import { fromProtoSpec, guardrailIn, toProtoGuardrail, toProtoSpec } from "./convert-spec.ts";
 
 const PRINCIPAL_TYPES: Readonly<Record<BoundPrincipal["type"], PrincipalType>> = {
   namespace: PrincipalType.NAMESPACE,
@@ -64,15 +64,12 @@ export function fromProtoPolicyUpdate({ name, spec, etag, updateMask }: UpdatePo
   const foreign = masked.find((path) => !["name", "spec"].includes(path));
   if (foreign !== undefined) throw invalidField("update_mask", "must name only name and spec");
   const changes = (path: string, isSet: boolean): boolean => (masked.length === 0 ? isSet : masked.includes(path));
+  const next = changes("spec", spec !== undefined) ? fromProtoSpec(spec) : undefined;
   return {
     ...(changes("name", name !== "") && { name }),
-    ...(changes("spec", spec !== undefined) && { spec: always(fromProtoSpec(spec)) }),
+    ...(next && { spec: () => next, guardrail: guardrailIn(next) }),
     ...(etag !== "" && { etag }),
   };
-}
-
-function always<T>(value: T): () => T {
-  return () => value;
 }
 
 /** Names a principal. */

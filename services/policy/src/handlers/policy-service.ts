@@ -12,14 +12,16 @@ import {
   toProtoBinding,
   toProtoPolicy,
 } from "./convert.ts";
-import { fromProtoSpec } from "./convert-spec.ts";
+import { fromProtoSpec, guardrailIn } from "./convert-spec.ts";
 
 const DEFAULT_PAGE_SIZE = 100;
 
 export function policyService(policies: PolicyStore, management: Management): ServiceImpl<typeof PolicyService> {
   return {
-    async createPolicy({ name, spec }, context) {
-      const { policy } = await management.create(keyPrincipalOf(context), { name, spec: fromProtoSpec(spec) });
+    async createPolicy(request, context) {
+      const spec = fromProtoSpec(request.spec);
+      const draft = { name: request.name, spec, guardrail: guardrailIn(spec) };
+      const { policy } = await management.create(keyPrincipalOf(context), draft);
       return { policy: toProtoPolicy(policy) };
     },
 

@@ -4,15 +4,8 @@
  */
 import { BUDGET_WINDOWS } from "@routeplane/admission";
 import { present } from "@routeplane/domain";
-import type {
-  BudgetSpec,
-  ContentPattern,
-  GuardrailSpec,
-  PolicyKind,
-  PolicySpec,
-  PresetSpec,
-  RateLimitSpec,
-} from "../domain/policy.ts";
+import type { ContentPattern, GuardrailSpec } from "@routeplane/guardrails";
+import type { BudgetSpec, PolicyKind, PolicySpec, PresetSpec, RateLimitSpec } from "../domain/policy.ts";
 import { arrayAt, booleanAt, integerAt, objectAt, oneOfAt, textAt, unreadable } from "./stored-json.ts";
 
 export function toSpecColumns(spec: PolicySpec): { readonly kind: PolicyKind; readonly spec: string } {
