@@ -1,4 +1,23 @@
+export {
+  type Applied,
+  compose,
+  type EffectiveGuardrail,
+  judgeModel,
+  judgeStreaming,
+  judgeTokens,
+  type Sourced,
+  type Violation,
+} from "./compose.ts";
+export type { ResolvedModel } from "./models.ts";
 export { MAX_INSTRUCTIONS, type PatternFault, patternFault } from "./pattern.ts";
+export {
+  compileRules,
+  MAX_COMPOSED_INSTRUCTIONS,
+  MAX_COMPOSED_PATTERNS,
+  type TextPattern,
+  type TextRules,
+  TooManyPatterns,
+} from "./rules.ts";
 export {
   type ContentPattern,
   type GuardrailSpec,
@@ -12,3 +31,6 @@ export {
   type PatternTarget,
   REDACTED,
 } from "./spec.ts";
+export { type Blocked, type Judged, judgeText, TextFilter } from "./text-filter.ts";
+export { TextWatch } from "./text-watch.ts";
+export { MAX_STEPS, Work } from "./work.ts";

@@ -15,13 +15,23 @@ export type Instruction =
   | { readonly kind: "rune"; readonly ranges: ArrayLike<number>; readonly out: number }
   /** Goes both ways; prefers the first. */
   | { readonly kind: "fork"; readonly out: number; readonly second: number }
-  /** Goes on where all these conditions hold between two characters: a mask, as RE2 numbers them. */
+  /** Goes on where all these conditions hold between two characters: a mask of `AT`. */
   | { readonly kind: "assert"; readonly conditions: number; readonly out: number }
   | { readonly kind: "skip"; readonly out: number }
   | { readonly kind: "match" }
   | { readonly kind: "fail" };
 
-const LAST_RUNE = 0x10ffff;
+/** Conditions on a place between two characters, as RE2 numbers them. */
+export const AT = {
+  lineStart: 1,
+  lineEnd: 2,
+  textStart: 4,
+  textEnd: 8,
+  wordBoundary: 16,
+  noWordBoundary: 32,
+} as const;
+
+export const LAST_RUNE = 0x10ffff;
 const NEWLINE = 0x0a;
 
 /** re2js's own numbers. */

@@ -1,0 +1,155 @@
+import fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import { type Applied, compose, judgeModel, judgeStreaming, judgeTokens } from "./compose.ts";
+import type { GuardrailSpec } from "./spec.ts";
+
+const entry = fc.constantFrom(
+  "gpt-*",
+  "openai/*",
+  "gpt-4o",
+  "OpenAI/GPT-4o ",
+  "*",
+  "claude",
+  "echo",
+  "*/echo",
+  "meta/llama",
+);
+const spec: fc.Arbitrary<GuardrailSpec> = fc.record(
+  {
+    modelAllow: fc.array(entry, { maxLength: 3 }),
+    modelDeny: fc.array(entry, { maxLength: 2 }),
+    maxRequestTokens: fc.integer({ min: 1, max: 5 }),
+    allowStreaming: fc.boolean(),
+    contentPatterns: fc.array(
+      fc.record({
+        name: fc.constantFrom("one", "two"),
+        pattern: fc.constantFrom("a", "b+"),
+        action: fc.constantFrom("block" as const, "redact" as const),
+        appliesTo: fc.constantFrom("request" as const, "both" as const),
+      }),
+      { maxLength: 2 },
+    ),
+  },
+  { requiredKeys: [] },
+);
+const applied: fc.Arbitrary<readonly Applied[]> = fc.array(
+  fc.record({ source: fc.constantFrom("bnd_1", "bnd_2", "bnd_3"), spec }),
+  { maxLength: 5 },
+);
+const model = fc.record({
+  provider: fc.constantFrom("openai", "echo", "router"),
+  id: fc.constantFrom("gpt-4o", "gpt-5", "claude", "echo", "meta/llama"),
+});
+
+describe("guardrails together", () => {
+  it("are the same in every order", () => {
+    fc.assert(
+      fc.property(applied, fc.array(fc.nat(), { maxLength: 5 }), (all, keys) => {
+        const shuffled = all
+          .map((each, index) => ({ each, key: keys[index] ?? 0 }))
+          .toSorted((one, other) => one.key - other.key);
+        expect(compose(shuffled.map(({ each }) => each))).toEqual(compose(all));
+      }),
+    );
+  });
+
+  it("are the same when one applies twice", () => {
+    fc.assert(
+      fc.property(applied, (all) => {
+        expect(compose([...all, ...all])).toEqual(compose(all));
+      }),
+    );
+  });
+
+  it("are never looser than any of them", () => {
+    fc.assert(
+      fc.property(applied, model, fc.boolean(), fc.integer({ min: 1, max: 6 }), (all, model, streamed, tokens) => {
+        const refuses = (guardrails: readonly Applied[]): boolean => {
+          const effective = compose(guardrails);
+          const violations = [
+            judgeModel(effective, model),
+            judgeStreaming(effective, streamed),
+            judgeTokens(effective, tokens),
+          ];
+          return violations.some((violation) => violation !== undefined);
+        };
+        // Nor stricter: what they refuse together, one of them refuses by itself.
+        expect(refuses(all)).toBe(all.some((one) => refuses([one])));
+        const patterns = compose(all).contentPatterns.map(({ value }) => value);
+        for (const { spec } of all)
+          for (const pattern of spec.contentPatterns ?? []) expect(patterns).toContainEqual(pattern);
+      }),
+      { numRuns: 500 },
+    );
+  });
+
+  it("name for every violation a source that refuses by itself", () => {
+    fc.assert(
+      fc.property(applied, model, (all, model) => {
+        const violation = judgeModel(compose(all), model);
+        if (violation === undefined) return;
+        const guilty = all.filter(({ source }) => source === violation.source);
+        expect(guilty.some((one) => judgeModel(compose([one]), model)?.rule === violation.rule)).toBe(true);
+      }),
+      { numRuns: 500 },
+    );
+  });
+
+  it("allow all without a rule, and nothing with an empty allow-list", () => {
+    const echo = { provider: "echo", id: "echo" };
+    expect(judgeModel(compose([]), echo)).toBeUndefined();
+    expect(judgeModel(compose([{ source: "b", spec: { modelAllow: [] } }]), echo)).toEqual({
+      rule: "guardrail.model_allow",
+      source: "b",
+    });
+    const disjoint = [["gpt-*"], ["echo"]].map((modelAllow, index) => ({
+      source: `bnd_${index}`,
+      spec: { modelAllow },
+    }));
+    expect(judgeModel(compose(disjoint), echo)?.source).toBe("bnd_0");
+  });
+});
+
+describe("a model rule", () => {
+  const refusal = (spec: GuardrailSpec, provider: string, id: string) =>
+    judgeModel(compose([{ source: "b", spec }]), { provider, id })?.rule;
+
+  it.each([
+    ["gpt-4o", "openai", "gpt-4o"],
+    [" GPT-4o\t", "openai", "gpt-4o"],
+    ["openai/gpt-4o", "openai", "gpt-4o"],
+    ["OpenAI/gpt-4O", "openai", "gpt-4o"],
+    ["gpt-*", "azure", "GPT-4o"],
+    ["*4o", "azure", "gpt-4o"],
+    ["g*4*", "azure", "gpt-4o"],
+    ["openai/*", "openai", "o3"],
+    ["*/gpt-4o", "azure", "gpt-4o"],
+    ["*", "azure", "vendor/model"],
+    ["router/meta/llama", "router", "meta/llama"],
+    ["g****o", "x", "gpt-4o"],
+  ])("%j is about %s's %s", (entry, provider, id) => {
+    expect(refusal({ modelDeny: [entry] }, provider, id)).toBe("guardrail.model_deny");
+    expect(refusal({ modelAllow: [entry] }, provider, id)).toBeUndefined();
+  });
+
+  it.each([
+    ["gpt-4", "openai", "gpt-4o"],
+    ["openai/gpt-4o", "azure", "gpt-4o"],
+    ["openai", "openai", "gpt-4o"],
+    ["ab*ba", "x", "aba"],
+    ["", "x", "y"],
+    ["g.t-4o", "openai", "gpt-4o"],
+  ])("%j is not about %s's %s", (entry, provider, id) => {
+    expect(refusal({ modelDeny: [entry] }, provider, id)).toBeUndefined();
+    expect(refusal({ modelAllow: [entry] }, provider, id)).toBe("guardrail.model_allow");
+  });
+
+  it("denies an id with a slash under its own name too, and does not allow it so", () => {
+    expect(refusal({ modelDeny: ["meta/*"] }, "router", "meta/llama")).toBe("guardrail.model_deny");
+    expect(refusal({ modelAllow: ["meta/*"] }, "router", "meta/llama")).toBe("guardrail.model_allow");
+  });
+
+  it("lets deny win", () => {
+    expect(refusal({ modelAllow: ["*"], modelDeny: ["gpt-4o"] }, "openai", "gpt-4o")).toBe("guardrail.model_deny");
+  });
+});

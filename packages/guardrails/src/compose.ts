@@ -1,0 +1,104 @@
+import { deniesModel, namesModel, type ResolvedModel } from "./models.ts";
+import type { ContentPattern, GuardrailSpec } from "./spec.ts";
+
+/** A guardrail that applies, and where it comes from: an opaque id, e.g. that of a binding. */
+export interface Applied {
+  readonly source: string;
+  readonly spec: GuardrailSpec;
+}
+
+/** Something that a rule says, and all the sources that say it, in order. */
+export interface Sourced<T> {
+  readonly value: T;
+  readonly sources: readonly string[];
+}
+
+/**
+ * What several guardrails say together: the most restrictive of each. The same for every order of them, and with any of them
+ * given twice; and nothing passes that any one of them refuses.
+ */
+export interface EffectiveGuardrail {
+  /** Each of these lists must have the model. */
+  readonly modelAllow: readonly Sourced<readonly string[]>[];
+  readonly modelDeny: readonly Sourced<string>[];
+  readonly maxRequestTokens: Sourced<number> | undefined;
+  readonly allowStreaming: Sourced<false> | undefined;
+  readonly contentPatterns: readonly Sourced<ContentPattern>[];
+}
+
+export function compose(applied: readonly Applied[]): EffectiveGuardrail {
+  const caps = applied.flatMap(({ source, spec }) => sourced(source, spec.maxRequestTokens));
+  const smallest = Math.min(...caps.map(({ value }) => value));
+  const streaming = applied.flatMap(({ source, spec }) =>
+    spec.allowStreaming === false ? sourced(source, false as const) : [],
+  );
+  return {
+    modelAllow: joined(
+      applied.flatMap(({ source, spec }) => sourced(source, spec.modelAllow && asSet(spec.modelAllow))),
+    ),
+    modelDeny: joined(
+      applied.flatMap(({ source, spec }) => asSet(spec.modelDeny ?? []).flatMap((entry) => sourced(source, entry))),
+    ),
+    maxRequestTokens: joined(caps.filter(({ value }) => value === smallest))[0],
+    allowStreaming: joined(streaming)[0],
+    contentPatterns: joined(
+      applied.flatMap(({ source, spec }) =>
+        (spec.contentPatterns ?? []).flatMap((each) => sourced(source, canonical(each))),
+      ),
+    ),
+  };
+}
+
+/** A rule that something breaks, and one source that says so: the first one. */
+export interface Violation {
+  readonly rule:
+    | "guardrail.model_allow"
+    | "guardrail.model_deny"
+    | "guardrail.allow_streaming"
+    | "guardrail.max_request_tokens";
+  readonly source: string;
+}
+
+/** Deny wins. */
+export function judgeModel({ modelAllow, modelDeny }: EffectiveGuardrail, model: ResolvedModel): Violation | undefined {
+  const denied = modelDeny.find(({ value }) => deniesModel(value, model));
+  if (denied !== undefined) return violation("guardrail.model_deny", denied);
+  const missing = modelAllow.find(({ value }) => !value.some((entry) => namesModel(entry, model)));
+  return missing && violation("guardrail.model_allow", missing);
+}
+
+export function judgeStreaming({ allowStreaming }: EffectiveGuardrail, streamed: boolean): Violation | undefined {
+  return streamed && allowStreaming !== undefined ? violation("guardrail.allow_streaming", allowStreaming) : undefined;
+}
+
+/** @param tokens input and output together */
+export function judgeTokens({ maxRequestTokens }: EffectiveGuardrail, tokens: number): Violation | undefined {
+  if (maxRequestTokens === undefined || tokens <= maxRequestTokens.value) return undefined;
+  return violation("guardrail.max_request_tokens", maxRequestTokens);
+}
+
+function violation(rule: Violation["rule"], { sources: [source = ""] }: Sourced<unknown>): Violation {
+  return { rule, source };
+}
+
+function sourced<T>(source: string, value: T | undefined): Sourced<T>[] {
+  return value === undefined ? [] : [{ value, sources: [source] }];
+}
+
+/** What is said more than once is one rule with several sources; in an order that depends on what is said alone. */
+function joined<T>(rules: readonly Sourced<T>[]): readonly Sourced<T>[] {
+  const byText = new Map<string, Sourced<T>>();
+  for (const { value, sources } of rules) {
+    const text = JSON.stringify(value);
+    byText.set(text, { value, sources: asSet([...(byText.get(text)?.sources ?? []), ...sources]) });
+  }
+  return [...byText].toSorted(([one], [other]) => (one < other ? -1 : 1)).map(([, rule]) => rule);
+}
+
+function asSet(entries: readonly string[]): readonly string[] {
+  return [...new Set(entries)].toSorted();
+}
+
+function canonical({ name, pattern, action, appliesTo }: ContentPattern): ContentPattern {
+  return { name, pattern, action, appliesTo };
+}

@@ -1,0 +1,39 @@
+/** A model as it was resolved: the configuration's own names, whatever the client wrote. */
+export interface ResolvedModel {
+  readonly provider: string;
+  /** Id at the provider. */
+  readonly id: string;
+}
+
+/**
+ * An entry of a list of models. Case and outer blanks do not matter; `*` stands for any run of characters. An entry without `/`
+ * is about the id at any provider; one with `/` about `provider/id`.
+ */
+export function namesModel(entry: string, { provider, id }: ResolvedModel): boolean {
+  const [pattern, model] = [fold(entry), fold(id)];
+  return matchesGlob(pattern, pattern.includes("/") ? `${fold(provider)}/${model}` : model);
+}
+
+/** As `namesModel`, and more: an id that has a `/` of its own is denied under its own name too. */
+export function deniesModel(entry: string, model: ResolvedModel): boolean {
+  return namesModel(entry, model) || (model.id.includes("/") && matchesGlob(fold(entry), fold(model.id)));
+}
+
+/** In time proportional to both lengths, whatever the pattern. */
+function matchesGlob(pattern: string, text: string): boolean {
+  const parts = pattern.split("*");
+  const [first = "", last = ""] = [parts[0], parts.at(-1)];
+  if (parts.length === 1) return pattern === text;
+  if (!text.startsWith(first) || !text.endsWith(last) || text.length < first.length + last.length) return false;
+  let at = first.length;
+  for (const part of parts.slice(1, -1)) {
+    const found = text.indexOf(part, at);
+    if (found === -1) return false;
+    at = found + part.length;
+  }
+  return at <= text.length - last.length;
+}
+
+function fold(text: string): string {
+  return text.trim().toLowerCase();
+}

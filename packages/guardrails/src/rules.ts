@@ -1,0 +1,80 @@
+import { setImmediate } from "node:timers/promises";
+import { Automaton } from "./automaton.ts";
+import { compileProgram, type Program } from "./program.ts";
+import type { PatternAction } from "./spec.ts";
+
+/** A pattern to judge text by. */
+export interface TextPattern {
+  readonly pattern: string;
+  readonly action: PatternAction;
+}
+
+/** Patterns that are ready to run, `P` being whatever the caller knows them by. */
+export interface TextRules<P extends TextPattern> {
+  readonly groups: readonly PatternGroup<P>[];
+}
+
+/** Patterns that share an automaton: their index is the automaton's. */
+export interface PatternGroup<P extends TextPattern> {
+  readonly patterns: readonly P[];
+  readonly automaton: Automaton;
+}
+
+/** Bounds over all guardrails that apply to a request. */
+export const MAX_COMPOSED_PATTERNS = 500;
+export const MAX_COMPOSED_INSTRUCTIONS = 20_000;
+
+/** More patterns in an automaton make fewer passes over a text, but its states multiply. */
+const MAX_GROUP_INSTRUCTIONS = 1_500;
+const MAX_GROUP_PATTERNS = 16;
+
+export class TooManyPatterns extends Error {
+  override readonly name = "TooManyPatterns";
+}
+
+/**
+ * Compiles patterns, a turn of the event loop for each: do it once for each set of patterns, not for each text.
+ *
+ * @throws TooManyPatterns beyond the bounds
+ * @throws RE2JSException for a pattern that `patternFault` refuses
+ */
+export async function compileRules<P extends TextPattern>(patterns: readonly P[]): Promise<TextRules<P>> {
+  if (patterns.length > MAX_COMPOSED_PATTERNS) {
+    throw new TooManyPatterns(`${patterns.length} patterns apply, more than ${MAX_COMPOSED_PATTERNS}`);
+  }
+  const programs: Program[] = [];
+  let instructions = 0;
+  for (const { pattern } of patterns) {
+    const program = compileProgram(pattern);
+    instructions += program.instructions.length;
+    if (instructions > MAX_COMPOSED_INSTRUCTIONS) {
+      const message = `the patterns that apply compile to more than ${MAX_COMPOSED_INSTRUCTIONS} instructions`;
+      throw new TooManyPatterns(message);
+    }
+    programs.push(program);
+    await setImmediate();
+  }
+  return { groups: groupsOf(patterns, programs) };
+}
+
+function groupsOf<P extends TextPattern>(
+  patterns: readonly P[],
+  programs: readonly Program[],
+): readonly PatternGroup<P>[] {
+  const groups: { readonly patterns: P[]; readonly programs: Program[]; instructions: number }[] = [];
+  patterns.forEach((pattern, index) => {
+    const program = programs[index];
+    if (program === undefined) return;
+    const { length } = program.instructions;
+    const last = groups.at(-1);
+    const fits = last && last.instructions + length <= MAX_GROUP_INSTRUCTIONS;
+    const group = fits && last.patterns.length < MAX_GROUP_PATTERNS ? last : undefined;
+    if (group === undefined) groups.push({ patterns: [pattern], programs: [program], instructions: length });
+    else {
+      group.patterns.push(pattern);
+      group.programs.push(program);
+      group.instructions += length;
+    }
+  });
+  return groups.map(({ patterns, programs }) => ({ patterns, automaton: new Automaton(programs) }));
+}

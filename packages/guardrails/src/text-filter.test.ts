@@ -1,0 +1,193 @@
+import fc from "fast-check";
+import { RE2JS } from "re2js";
+import { describe, expect, it } from "vitest";
+import { patternFault } from "./pattern.ts";
+import { compileRules, type TextPattern } from "./rules.ts";
+import { MAX_MATCH_CHARS, REDACTED } from "./spec.ts";
+import { judgeText, TextFilter } from "./text-filter.ts";
+import { Work } from "./work.ts";
+
+const redact = (pattern: string): TextPattern => ({ pattern, action: "redact" });
+const block = (pattern: string): TextPattern => ({ pattern, action: "block" });
+
+async function whole(patterns: readonly TextPattern[], text: string) {
+  const { text: passed, blocked } = await judgeText(await compileRules(patterns), text, new Work());
+  return { passed, blocked };
+}
+
+async function inPieces(patterns: readonly TextPattern[], pieces: readonly string[]) {
+  const filter = new TextFilter(await compileRules(patterns), new Work());
+  const left: string[] = [];
+  for (const piece of pieces) left.push(await filter.push(piece));
+  left.push(filter.end());
+  return { passed: left.join(""), blocked: filter.blocked };
+}
+
+/** Pieces of an arbitrary pattern: small alphabets, so that things match. */
+const atom = fc.constantFrom(
+  "a",
+  "b",
+  "é",
+  "😀",
+  "[ab]",
+  "[^a]",
+  ".",
+  String.raw`\b`,
+  "^",
+  "$",
+  String.raw`\w`,
+  "(?m:^)",
+  String.raw`\B`,
+  "(?m:$)",
+  "(?i:A)",
+  String.raw`\z`,
+  "(?s:.)",
+);
+const { pattern: arbitraryPattern } = fc.letrec<{ pattern: string }>((tie) => ({
+  pattern: fc.oneof(
+    { maxDepth: 3, withCrossShrink: true },
+    atom,
+    fc.tuple(tie("pattern"), tie("pattern")).map(([first, second]) => first + second),
+    fc.tuple(tie("pattern"), tie("pattern")).map(([first, second]) => `(?:${first}|${second})`),
+    fc
+      .tuple(tie("pattern"), fc.constantFrom("*", "+", "?", "*?", "+?", "??", "{2}", "{1,3}?"))
+      .map(([each, times]) => `(?:${each})${times}`),
+  ),
+}));
+const patterns = fc
+  .array(fc.record({ pattern: arbitraryPattern, action: fc.constantFrom("redact" as const, "block" as const) }), {
+    minLength: 1,
+    maxLength: 3,
+  })
+  .map((all) => all.filter(({ pattern }) => patternFault(pattern) === undefined));
+const text = fc
+  .array(fc.constantFrom("a", "b", "A", "é", "😀", " ", "\n", "x", "\ud83d", "\ude00"), { maxLength: 24 })
+  .map((units) => units.join(""));
+/** Cut anywhere, within surrogate pairs too, with empty pieces among them. */
+const cut = (whole: string, places: readonly number[]): string[] => {
+  const at = [
+    0,
+    ...places.map((place) => place % (whole.length + 1)).toSorted((one, other) => one - other),
+    whole.length,
+  ];
+  return at.slice(1).map((end, index) => whole.slice(at[index], end));
+};
+
+describe("a text in pieces", () => {
+  it("passes as the whole does, whatever the patterns and wherever it is cut", async () => {
+    await fc.assert(
+      fc.asyncProperty(patterns, text, fc.array(fc.nat(), { maxLength: 8 }), async (patterns, text, places) => {
+        const asWhole = await whole(patterns, text);
+        for (const pieces of [cut(text, places), text.split("")]) {
+          const { passed, blocked } = await inPieces(patterns, pieces);
+          expect(blocked).toEqual(asWhole.blocked);
+          if (blocked === undefined) expect(passed).toBe(asWhole.passed);
+        }
+      }),
+      { numRuns: 400 },
+    );
+  });
+});
+
+describe("what RE2 matches", () => {
+  it("is what blocks: no less and no more", async () => {
+    await fc.assert(
+      fc.asyncProperty(patterns, text, async (patterns, text) => {
+        const { blocked } = await whole(
+          patterns.map(({ pattern }) => block(pattern)),
+          text,
+        );
+        const matching = patterns.filter(({ pattern }) => RE2JS.compile(pattern).test(text));
+        expect(blocked?.reason).toBe(matching.length > 0 ? "match" : undefined);
+      }),
+      { numRuns: 400 },
+    );
+  });
+
+  it("is what is redacted: at every place what it matches there", async () => {
+    await fc.assert(
+      fc.asyncProperty(patterns, text, async (patterns, text) => {
+        const { passed } = await whole(
+          patterns.map(({ pattern }) => redact(pattern)),
+          text,
+        );
+        expect(passed).toBe(redactedByRe2(patterns, text));
+      }),
+      { numRuns: 400 },
+    );
+  });
+});
+
+function redactedByRe2(patterns: readonly TextPattern[], text: string): string {
+  const hidden = Array.from({ length: text.length }, () => false);
+  for (const { pattern } of patterns) {
+    const matcher = RE2JS.compile(pattern).matcher(text);
+    for (let place = 0; place < text.length; place++) {
+      // Half a character is no place to start at.
+      if (place > 0 && (text.codePointAt(place - 1) ?? 0) > 0xffff) continue;
+      if (matcher.find(place) && matcher.start() === place) hidden.fill(true, place, matcher.end());
+    }
+  }
+  return Array.from({ length: text.length }, (_, at) => {
+    if (!hidden[at]) return text[at];
+    return hidden[at - 1] ? "" : REDACTED;
+  }).join("");
+}
+
+describe("a match that is longer than the bound", () => {
+  const long = fc
+    .array(fc.record({ unit: fc.constantFrom("a", "b", "😀", " "), times: fc.integer({ min: 1, max: 700 }) }), {
+      maxLength: 6,
+    })
+    .map((runs) => runs.map(({ unit, times }) => unit.repeat(times)).join(""));
+  const hungry = [redact("a+"), redact("b.*b"), redact("😀{3,}"), redact("(?:a😀?){5} "), block("b a{600}b")];
+
+  it("is redacted alike in every cut: its last characters, as many as are held back", async () => {
+    await fc.assert(
+      fc.asyncProperty(long, fc.array(fc.nat(), { maxLength: 30 }), async (text, places) => {
+        const asWhole = await whole(hungry, text);
+        const { passed, blocked } = await inPieces(hungry, cut(text, places));
+        expect(blocked).toEqual(asWhole.blocked);
+        if (blocked === undefined) expect(passed).toBe(asWhole.passed);
+      }),
+      { numRuns: 200 },
+    );
+    const { passed } = await whole([redact("(?s)x.*y")], `x${"-".repeat(2_000)}y.`);
+    expect(passed).toBe(`x${"-".repeat(2_001 - MAX_MATCH_CHARS)}${REDACTED}.`);
+  });
+
+  it("is blocked however long it is", async () => {
+    const text = `x${"-".repeat(5_000)}y`;
+    expect((await whole([block("x-*y")], text)).blocked).toMatchObject({ reason: "match" });
+    expect((await inPieces([block("x-*y")], text.split(""))).blocked).toMatchObject({ reason: "match" });
+  });
+});
+
+describe("text that is held back", () => {
+  it("is never more than the bound, and none where nothing may match", async () => {
+    const filter = new TextFilter(await compileRules([block("(?s)begin.*end"), redact("secret")]), new Work());
+    expect(await filter.push("nothing here; se")).toBe("nothing here; ");
+    expect(await filter.push("cr")).toBe("");
+    expect(await filter.push("ets and ")).toBe(`${REDACTED}s and `);
+    expect(await filter.push("begin")).toBe("");
+    let [pushed, left] = ["begin".length, 0];
+    for (let count = 0; count < 300; count++) {
+      left += (await filter.push("0123456")).length;
+      pushed += 7;
+      expect(pushed - left).toBeLessThanOrEqual(MAX_MATCH_CHARS);
+    }
+    expect(pushed - left).toBe(MAX_MATCH_CHARS);
+    expect(filter.end()).toHaveLength(MAX_MATCH_CHARS);
+  });
+
+  it("has not left where it is blocked later", async () => {
+    const filter = new TextFilter(await compileRules([block(String.raw`key: \w{8}\b`)]), new Work());
+    const pieces = ["a key", ": abc", "defg", "h", "."];
+    const left: string[] = [];
+    for (const piece of pieces) left.push(await filter.push(piece));
+    expect(left.join("")).toBe("a ");
+    expect(filter.blocked).toMatchObject({ reason: "match" });
+    expect(await filter.push("more")).toBe("");
+    expect(filter.end()).toBe("");
+  });
+});

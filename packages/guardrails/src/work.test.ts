@@ -1,0 +1,88 @@
+import { describe, expect, it } from "vitest";
+import { patternFault } from "./pattern.ts";
+import { compileRules, MAX_COMPOSED_PATTERNS, TooManyPatterns } from "./rules.ts";
+import { judgeText } from "./text-filter.ts";
+import { MAX_STEPS, SLICE_STEPS, Work } from "./work.ts";
+
+/** Counts the steps between two turns of the event loop. */
+class CountedWork extends Work {
+  longestSlice = 0;
+  steps = 0;
+  #slice = 0;
+
+  override spend(steps: number): void {
+    super.spend(steps);
+    this.steps += steps;
+    this.#slice += steps;
+    this.longestSlice = Math.max(this.longestSlice, this.#slice);
+  }
+
+  override async pause(): Promise<void> {
+    this.#slice = 0;
+    await super.pause();
+  }
+}
+
+function random(alphabet: string, length: number): string {
+  let seed = 12_345;
+  const units = Array.from({ length }, () => {
+    seed = (seed * 1_103_515_245 + 12_345) % 2 ** 31;
+    return alphabet[(seed >> 8) % alphabet.length];
+  });
+  return units.join("");
+}
+
+const LENGTH = 50_000;
+const NASTY: Readonly<Record<string, readonly [readonly string[], string]>> = {
+  "states that multiply": [["(a|b)*a(a|b){20}c"], random("ab", LENGTH)],
+  "states that multiply, by the dozen": [
+    Array.from({ length: 20 }, (_, index) => `a(?:a|b){${index + 5}}[ac]!`),
+    random("abc", LENGTH),
+  ],
+  "hundreds of attempts at once": [
+    Array.from({ length: 10 }, (_, index) => `[a-z]{${index + 100}}!`),
+    random("abcz", LENGTH),
+  ],
+  "optional upon optional": [["(?:a?){300}b", "(?:a?b?c?){160}d"], "a".repeat(LENGTH)],
+  "nested repetitions": [["((((a*)+)+)+)+b"], "a".repeat(LENGTH)],
+  "many dots": [Array.from({ length: 50 }, (_, index) => `x.*y.*z.*${index}`), random("xyz ab", LENGTH)],
+  "all of Unicode": [
+    Array.from({ length: 20 }, (_, index) => String.raw`(?i)[\pL\pN]{10}\pS{${index + 1}}\pM`),
+    random("aбв漢é", LENGTH),
+  ],
+};
+
+describe("patterns that are meant to stall", () => {
+  it.each(Object.entries(NASTY))(
+    "hold the event loop for a bounded number of steps: %s",
+    async (_, [patterns, text]) => {
+      for (const pattern of patterns) expect(patternFault(pattern)).toBeUndefined();
+      const work = new CountedWork();
+      const rules = await compileRules(patterns.map((pattern) => ({ pattern, action: "block" as const })));
+      await judgeText(rules, text, work);
+      expect(work.steps).toBeGreaterThan(LENGTH);
+      // A slice ends at the first look after it is full; between two looks lies one move of all attempts at most.
+      expect(work.longestSlice).toBeLessThan(2 * SLICE_STEPS);
+    },
+  );
+
+  it("are given up, and block, once the work of a request is used up", async () => {
+    const rules = await compileRules([{ pattern: "(?:a?){300}b", action: "redact" as const }]);
+    const work = new CountedWork(MAX_STEPS / 100);
+    const { blocked, text } = await judgeText(rules, "a".repeat(LENGTH), work);
+    expect(blocked).toEqual({ reason: "too_much_work" });
+    expect(text).toBe("");
+    expect(work.steps).toBeLessThan(MAX_STEPS / 100 + SLICE_STEPS);
+  });
+
+  it("are not compiled beyond the bounds of all guardrails together", async () => {
+    const many = Array.from({ length: MAX_COMPOSED_PATTERNS + 1 }, (_, index) => ({
+      pattern: `a${index}`,
+      action: "block" as const,
+    }));
+    await expect(compileRules(many)).rejects.toThrow(TooManyPatterns);
+    const large = Array.from({ length: 30 }, () => ({ pattern: "a{1000}", action: "block" as const }));
+    await expect(compileRules(large)).rejects.toThrow(TooManyPatterns);
+    await expect(compileRules(many.slice(1))).resolves.toBeDefined();
+  });
+});
