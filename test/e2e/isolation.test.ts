@@ -20,6 +20,8 @@ let mine: { token: string; ids: Record<string, string> };
 let theirs: { token: string; ids: Record<string, string> };
 /** Token of an operator credential that is limited to the account of `mine`. */
 let limited: string;
+/** What lies outside that account: ids, and the names by which another operator may call them. */
+let elsewhere: { ids: Record<string, string>; names: readonly string[] };
 
 beforeAll(async () => {
   node = await startNode();
@@ -28,7 +30,7 @@ beforeAll(async () => {
     node.cli(["cloud", "namespace", "create", "foreign"]).then(() => furnish("foreign")),
   ]);
   ({ token: limited } = await mintOperator("default"));
-  theirs.ids["op"] = (await mintOperator("")).operator.id;
+  elsewhere = await furnishElsewhere();
 });
 afterAll(() => node.remove());
 
@@ -59,6 +61,16 @@ async function mintOperator(account: string): Promise<{ token: string; operator:
   return rpc("auth.v1.OperatorService/MintOperator", await node.operatorKey(), request);
 }
 
+/** Another account with a namespace, and an operator credential of the whole node. */
+async function furnishElsewhere(): Promise<typeof elsewhere> {
+  const operator = await node.operatorKey();
+  const { account } = await rpc("auth.v1.AccountService/CreateAccount", operator, { name: "elsewhere" });
+  const request = { name: "hidden", account: account.id };
+  const { namespace } = await rpc("auth.v1.NamespaceService/CreateNamespace", operator, request);
+  const ids = { acc: account.id, ns: namespace.id, op: (await mintOperator("")).operator.id };
+  return { ids, names: ["elsewhere", "hidden"] };
+}
+
 /** A root key of the namespace with a policy bound to it and a request in its log. */
 async function furnish(namespace: string) {
   const operator = await node.operatorKey();
@@ -73,7 +85,10 @@ async function furnish(namespace: string) {
 }
 
 /** Every field of every method through which a caller names something, and a request that is otherwise right. */
-const isName = (field: DescField): boolean => field.name === "id" || field.name.endsWith("_id");
+const isName = (field: DescField): boolean =>
+  field.name === "id" || field.name.endsWith("_id") || takesNames(field.name);
+/** Where a name will do as well as an id. */
+const takesNames = (field: string): boolean => field === "account" || field === "namespace";
 /** By path, at every depth. */
 function namesIn(message: DescMessage, above = ""): readonly string[] {
   return message.fields.flatMap((field) => {
@@ -88,17 +103,40 @@ const positions = outside.flatMap((method) =>
 
 /** What each position takes, and the rest of a request in which only that position is wrong. */
 interface Right {
-  readonly kinds: readonly ("key" | "pol" | "bnd" | "ns" | "op")[];
+  readonly kinds: readonly ("key" | "pol" | "bnd" | "ns" | "op" | "acc")[];
   readonly request: () => object;
   /** Where it is for operators; by default a key asks. */
   readonly by?: () => string;
+  /** Foreign ids; by default those of the other namespace. */
+  readonly foreign?: () => Record<string, string>;
 }
-const byOperator = { by: () => limited };
+const outsideAccount = { foreign: () => elsewhere.ids };
+const byOperator = { by: () => limited, ...outsideAccount };
+const namespaceOf = (method: string, request: object = {}): Record<string, Right> => ({
+  [`${method}.namespace`]: { kinds: ["ns"], request: () => request, ...byOperator },
+});
 const right: Record<string, Right> = {
   "KeyService/GetKey.id": { kinds: ["key"], request: () => ({}) },
   "KeyService/UpdateKey.id": { kinds: ["key"], request: () => ({ name: "x", scopes: ["keys:read"] }) },
   "KeyService/RotateKey.id": { kinds: ["key"], request: () => ({ grace: "0s" }) },
   "KeyService/RevokeKey.id": { kinds: ["key"], request: () => ({}) },
+  ...namespaceOf("KeyService/MintRootKey", { name: "x", scopes: ["keys:read"] }),
+  ...namespaceOf("NamespaceService/GetNamespace"),
+  "NamespaceService/GetNamespace.namespace (key)": { kinds: ["ns"], request: () => ({}), ...outsideAccount },
+  ...namespaceOf("NamespaceService/RenameNamespace", { name: "renamed" }),
+  ...namespaceOf("NamespaceService/SuspendNamespace"),
+  ...namespaceOf("NamespaceService/ResumeNamespace"),
+  ...namespaceOf("NamespaceService/DeleteNamespace"),
+  ...namespaceOf("NamespaceService/RestoreNamespace"),
+  "NamespaceService/CreateNamespace.account": { kinds: ["acc"], request: () => ({ name: "x" }), ...byOperator },
+  "NamespaceService/ListNamespaces.account": { kinds: ["acc"], request: () => ({}), ...byOperator },
+  "NamespaceService/ListNamespaces.account (key)": { kinds: ["acc"], request: () => ({}), ...outsideAccount },
+  "AccountService/GetAccount.account": { kinds: ["acc"], request: () => ({}), ...byOperator },
+  "OperatorService/MintOperator.account": {
+    kinds: ["acc"],
+    request: () => ({ name: "x", scopes: ["audit:read"] }),
+    ...byOperator,
+  },
   "OperatorService/GetOperator.id": { kinds: ["op"], request: () => ({}), ...byOperator },
   "OperatorService/RotateOperator.id": { kinds: ["op"], request: () => ({ grace: "0s" }), ...byOperator },
   "OperatorService/RevokeOperator.id": { kinds: ["op"], request: () => ({}), ...byOperator },
@@ -135,21 +173,25 @@ const cases = Object.entries(right);
 /** Positions that only choose among the caller's own: a foreign id chooses none of them. */
 const FILTERS = { actor_id: "actorId", target_id: "targetId" } as const;
 const filters = Object.keys(FILTERS).map((name) => `AuditService/ListAuditEntries.filter.${name}`);
+/** Only for who reaches every account: to anybody else it says no, whatever is named. */
+const WHOLE_NODE = "AccountService/RenameAccount.account";
 
 describe("a credential of another namespace", () => {
   it("has a case here for every position in the contracts that names something", () => {
-    expect(new Set([...cases.map(([name]) => name.split(" ")[0]), ...filters])).toEqual(new Set(positions));
+    expect(new Set([...cases.map(([name]) => name.split(" ")[0]), ...filters, WHOLE_NODE])).toEqual(new Set(positions));
   });
 
   it.each(cases)(
     "gets the same bytes for a foreign, an unknown and a malformed id in %s",
-    async (name, { kinds, request, by = () => mine.token }) => {
+    async (name, { kinds, request, by = () => mine.token, foreign = () => theirs.ids }) => {
       const [service = "", rest = ""] = name.split("/");
       const [methodName, fieldName = ""] = (rest.split(" ")[0] ?? "").split(".");
       const method = outside.find(({ parent, name: own }) => parent.name === service && own === methodName)!;
       const field = method.input.fields.find((each) => each.name === fieldName)!;
-      const wrong = kinds.flatMap((kind) => [theirs.ids[kind]!, newId(kind), `${kind}_x`, "x".repeat(5000)]);
-      const hostile = ["", " ", "' or 1=1 --", "\u0000", "../../etc", theirs.ids["bnd"]!];
+      const wrong = kinds.flatMap((kind) => [foreign()[kind]!, newId(kind), `${kind}_x`, "x".repeat(5000)]);
+      // An empty name means none at all.
+      const names = takesNames(fieldName) ? elsewhere.names : [""];
+      const hostile = [...names, " ", "' or 1=1 --", "\u0000", "../../etc", theirs.ids["bnd"]!];
       const answers = await Promise.all(
         [...wrong, ...hostile].map((id) => post(path(method), by(), { ...request(), [field.jsonName]: id })),
       );
@@ -157,6 +199,15 @@ describe("a credential of another namespace", () => {
       for (const answer of answers) expect(answer).toEqual(answers[0]);
     },
   );
+
+  it("gets the same bytes for every account that it would rename, its own too", async () => {
+    const { account } = await rpc("auth.v1.AccountService/GetAccount", limited, { account: "default" });
+    const named = [account.id, "default", elsewhere.ids["acc"]!, ...elsewhere.names, newId("acc"), "acc_x", "\u0000"];
+    const rename = "/routeplane.auth.v1.AccountService/RenameAccount";
+    const answers = await Promise.all(named.map((each) => post(rename, limited, { account: each, name: "x" })));
+    expect(answers[0]).toMatchObject({ status: 403, body: expect.stringContaining("ACCOUNT_LIMITED") });
+    for (const answer of answers) expect(answer).toEqual(answers[0]);
+  });
 
   it("chooses nothing by a foreign, an unknown and a malformed id in a filter, and the same bytes of it", async () => {
     const lists = outside.filter(({ name }) => name === "ListAuditEntries");
@@ -178,6 +229,10 @@ describe("a credential of another namespace", () => {
     for (const method of reads) {
       const { body } = await post(path(method), mine.token, { pageSize: 1000 });
       for (const kind of ["key", "pol", "bnd"]) expect(body).not.toContain(theirs.ids[kind]);
+      for (const token of [mine.token, limited]) {
+        const answer = await post(path(method), token, { pageSize: 1000 });
+        for (const id of Object.values(elsewhere.ids)) expect(answer.body).not.toContain(id);
+      }
     }
     const survived = await post("/routeplane.auth.v1.KeyService/GetKey", theirs.token, { id: theirs.ids["key"] });
     const { key } = JSON.parse(survived.body);

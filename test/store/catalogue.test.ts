@@ -9,7 +9,8 @@ import { CATALOGUE_RULES, PREAMBLE } from "./catalogue-rules.ts";
 const EXCEPTIONS: Readonly<Record<string, string>> = {
   "auth.accounts: has no namespace_id that is not null": "accounts own namespaces",
   "auth.accounts_pkey: is unique and does not start with namespace_id": "an account is what isolates itself",
-  "auth.accounts_name_key: is unique and does not start with namespace_id": "only the installer names accounts",
+  "auth.accounts_name_key: is unique and does not start with namespace_id":
+    "only operators of the whole node name accounts",
   "auth.namespaces: has no namespace_id that is not null": "a namespace's id is its namespace_id",
   "auth.namespaces_pkey: is unique and does not start with namespace_id": "a namespace's id is its namespace_id",
   "auth.namespaces_account_name_key: is unique and does not start with namespace_id": "unique within the account",

@@ -44,6 +44,8 @@ function hintFor(reason: string, metadata: Readonly<Record<string, string>>): st
       return `A credential mints none that outlives it. Latest allowed: ${metadata["expires_at"] ?? "its own expiry"}.`;
     case "KEY_OUT_OF_LINEAGE":
       return "Use a key above it; to update or revoke it, a root key of the namespace will do.";
+    case "ACCOUNT_LIMITED":
+      return "Use an operator credential that is not limited to an account; `routeplane cloud whoami` shows which yours is.";
     case "OPERATOR_OUT_OF_LINEAGE":
       return "Use the operator credential that minted it, or one above that.";
     case "NAME_AMBIGUOUS":

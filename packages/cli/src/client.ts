@@ -1,6 +1,7 @@
 import { type Client, createClient, type Interceptor } from "@connectrpc/connect";
 import { createConnectTransport } from "@connectrpc/connect-node";
 import {
+  AccountService,
   AuditService,
   IdentityService,
   KeyService,
@@ -13,6 +14,7 @@ import { UsageService } from "@routeplane/contracts/usage";
 /** What the CLI asks of a node, through its one public address. */
 export interface NodeClient {
   readonly identity: Client<typeof IdentityService>;
+  readonly accounts: Client<typeof AccountService>;
   readonly namespaces: Client<typeof NamespaceService>;
   readonly keys: Client<typeof KeyService>;
   readonly operators: Client<typeof OperatorService>;
@@ -50,6 +52,7 @@ export function createNodeClient({ url, token, onSlow }: NodeClientOptions): Nod
   });
   return {
     identity: createClient(IdentityService, transport),
+    accounts: createClient(AccountService, transport),
     namespaces: createClient(NamespaceService, transport),
     keys: createClient(KeyService, transport),
     operators: createClient(OperatorService, transport),

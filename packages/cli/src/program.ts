@@ -1,5 +1,6 @@
 import { Command } from "commander";
 import packageJson from "../package.json" with { type: "json" };
+import { addAccountCommands } from "./commands/account.ts";
 import { addAuditCommands } from "./commands/audit.ts";
 import { addBudgetCommands } from "./commands/budget.ts";
 import { addIdentityCommands } from "./commands/identity.ts";
@@ -28,7 +29,7 @@ Exit codes:
 Environment:
   ROUTEPLANE_API_KEY       the key to use; wins over the saved login
   ROUTEPLANE_URL           the node's address; wins over the saved one
-  ROUTEPLANE_OPERATOR_KEY  for what only an operator may do (operator, namespace create, keys mint --namespace)
+  ROUTEPLANE_OPERATOR_KEY  for what only an operator may do (operator, account, namespace create, keys mint --namespace)
   ROUTEPLANE_HOME          where the login and a local node's state lie (default: .routeplane in the checkout)
   ROUTEPLANE_PORT          where \`up\` serves
   NO_COLOR                 no colours, even on a terminal
@@ -55,6 +56,7 @@ export function createProgram(context: Context): Command {
   addUpCommand(program, context);
   const cloud = program.command("cloud").description("manage keys, policies and usage of a node");
   addIdentityCommands(cloud, context);
+  addAccountCommands(cloud, context);
   addNamespaceCommands(cloud, context);
   addKeyCommands(cloud, context);
   addOperatorCommands(cloud, context);

@@ -1,3 +1,4 @@
+export * from "./gen/routeplane/auth/v1/account_service_pb.js";
 export * from "./gen/routeplane/auth/v1/audit_service_pb.js";
 export * from "./gen/routeplane/auth/v1/identity_service_pb.js";
 export * from "./gen/routeplane/auth/v1/key_service_pb.js";

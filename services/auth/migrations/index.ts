@@ -5,6 +5,7 @@ import * as keyLifecycle from "./0003_key_lifecycle.ts";
 import * as namespaceLifecycle from "./0004_namespace_lifecycle.ts";
 import * as audit from "./0005_audit.ts";
 import * as operators from "./0006_operators.ts";
+import * as accounts from "./0007_accounts.ts";
 
 export const migrations: Migrations = {
   "0001_keys": keys,
@@ -13,4 +14,5 @@ export const migrations: Migrations = {
   "0004_namespace_lifecycle": namespaceLifecycle,
   "0005_audit": audit,
   "0006_operators": operators,
+  "0007_accounts": accounts,
 };

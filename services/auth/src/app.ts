@@ -21,12 +21,14 @@ import { createLifecycle } from "./domain/lifecycle.ts";
 import { createMinting } from "./domain/minting.ts";
 import { createOperators } from "./domain/operators.ts";
 import { createVerify } from "./domain/verification.ts";
+import { accountService } from "./handlers/account-service.ts";
 import { identityService } from "./handlers/identity-service.ts";
 import { bootstrapService, verificationService } from "./handlers/internal-services.ts";
 import { keyService } from "./handlers/key-service.ts";
 import { namespaceService } from "./handlers/namespace-service.ts";
 import { operatorService } from "./handlers/operator-service.ts";
 import { toPrincipal } from "./handlers/principal.ts";
+import { createAccountStore } from "./store/account-store.ts";
 import { createKeyStore } from "./store/key-store.ts";
 import { createNodeStore } from "./store/node-store.ts";
 import { createOperatorStore } from "./store/operator-store.ts";
@@ -71,6 +73,7 @@ export interface AuthWiring {
 /** The service without its process: what it serves, and the chain that every call passes through. */
 export function wireAuth({ config, database, changes, log, clock, monotonic = () => performance.now() }: AuthWiring) {
   const keys = createKeyStore(database);
+  const accounts = createAccountStore(database);
   const nodes = createNodeStore(database);
   const secrets = createSecretStore(database);
   const operators = createOperatorStore(database);
@@ -78,8 +81,8 @@ export function wireAuth({ config, database, changes, log, clock, monotonic = ()
   const verify = createVerify({ secrets, keys, peppers, clock });
   const minting = createMinting({ keys, nodes, peppers, clock });
   const lifecycle = createLifecycle({ keys, peppers, clock });
-  const operatorRules = createOperators({ operators, nodes, peppers, clock });
-  const bootstrap = createBootstrap({ nodes, secrets, peppers, clock });
+  const operatorRules = createOperators({ operators, accounts, peppers, clock });
+  const bootstrap = createBootstrap({ accounts, nodes, secrets, peppers, clock });
 
   const ready = () => database.isReachable();
   // Whoever calls this service itself is looked up every time; who asks it about others may get an answer that it kept.
@@ -88,9 +91,10 @@ export function wireAuth({ config, database, changes, log, clock, monotonic = ()
   const verification = verificationService(verifier, keys, changes);
   const routes = (router: ConnectRouter): void => {
     router.service(contracts.KeyService, keyService(keys, minting, lifecycle));
-    router.service(contracts.NamespaceService, namespaceService(nodes, clock));
+    router.service(contracts.AccountService, accountService(accounts, clock));
+    router.service(contracts.NamespaceService, namespaceService(accounts, nodes, clock));
     router.service(contracts.OperatorService, operatorService(operators, operatorRules));
-    router.service(contracts.IdentityService, identityService(keys, nodes, operators));
+    router.service(contracts.IdentityService, identityService(keys, accounts, nodes, operators));
     router.service(contracts.AuditService, auditService(createAuditStore(database)));
     router.service(contracts.VerificationService, verification);
     router.service(contracts.BootstrapService, bootstrapService(bootstrap));

@@ -156,6 +156,7 @@ function clients(transport: Transport, token: string) {
   const as = authorized(transport, token);
   return {
     keys: createClient(contracts.KeyService, as),
+    accounts: createClient(contracts.AccountService, as),
     namespaces: createClient(contracts.NamespaceService, as),
     operators: createClient(contracts.OperatorService, as),
     audit: createClient(contracts.AuditService, as),

@@ -34,8 +34,9 @@ const methods = publishedServices()
 
 /** Calls any method with an empty request. */
 function call(token: string, service: string, method: string): Promise<unknown> {
-  const { keys, namespaces, operators, audit } = auth.as(token);
+  const { accounts, keys, namespaces, operators, audit } = auth.as(token);
   const clients: Readonly<Record<string, object>> = {
+    AccountService: accounts,
     KeyService: keys,
     NamespaceService: namespaces,
     OperatorService: operators,
@@ -71,8 +72,11 @@ describe("every method for operators", () => {
     },
   );
 
-  it("is one of at least a dozen", () => {
-    expect(methods.length).toBeGreaterThanOrEqual(12);
+  it("is one of at least 19, and every scope but that for usage opens one", () => {
+    expect(new Set(methods.map(({ scope }) => scope))).toEqual(
+      new Set(EVERY_SCOPE.filter((each) => each !== "usage:read")),
+    );
+    expect(methods.length).toBeGreaterThanOrEqual(19);
   });
 });
 

@@ -12,6 +12,11 @@ import { fromProtoNamespace, namespaceLine } from "../views/namespace.ts";
 import { fromProtoSet } from "../views/values.ts";
 import { withExamples } from "./examples.ts";
 
+interface ListOptions {
+  readonly deleted?: boolean;
+  readonly account?: string;
+}
+
 export function addNamespaceCommands(cloud: Command, context: Context): void {
   const namespace = cloud
     .command("namespace")
@@ -20,10 +25,13 @@ export function addNamespaceCommands(cloud: Command, context: Context): void {
 
   const list = namespace
     .command("list")
-    .description("all namespaces of the account; the active one is marked")
+    .description(
+      "all namespaces of the account, or of every account that an operator reaches; the active one is marked",
+    )
     .option("--deleted", "list deleted ones too, as long as they can be restored")
-    .action(({ deleted = false }: { deleted?: boolean }) => listNamespaces(context, deleted));
-  withExamples(list, "cloud namespace list", "cloud namespace list --json");
+    .option("--account <name|id>", "only those of this account", idArgument)
+    .action((options: ListOptions) => listNamespaces(context, options));
+  withExamples(list, "cloud namespace list", "cloud namespace list --account team-a", "cloud namespace list --json");
 
   const current = namespace
     .command("current")
@@ -35,10 +43,12 @@ export function addNamespaceCommands(cloud: Command, context: Context): void {
     .command("create")
     .description("create a namespace (operator only)")
     .argument("<name>", "1 to 63 lower-case letters, digits or hyphens, starting with a letter", namespaceNameArgument)
-    .action((name: string) => createNamespace(context, name));
+    .option("--account <name|id>", "who is to own it; needed where there are several", idArgument)
+    .action((name: string, { account = "" }: { account?: string }) => createNamespace(context, name, account));
   withExamples(
     create,
     "cloud namespace create staging",
+    "cloud namespace create staging --account team-a",
     'cloud keys mint --namespace staging --name ci --scope "inference:invoke"',
   );
 
@@ -101,13 +111,18 @@ function addLifecycle(namespace: Command, context: Context): void {
   withExamples(restore, "cloud namespace restore ns_01jxyz…");
 }
 
-async function listNamespaces(context: Context, showDeleted: boolean): Promise<void> {
+async function listNamespaces(context: Context, { deleted = false, account = "" }: ListOptions): Promise<void> {
   const { namespaces } = await context.connect(await anyCredential(context.settings));
   const list = await allPages(async (page) => {
-    const { namespaces: rows, nextPageToken } = await namespaces.listNamespaces({ ...page, showDeleted });
+    const { namespaces: rows, nextPageToken } = await namespaces.listNamespaces({
+      ...page,
+      account,
+      showDeleted: deleted,
+    });
     return { rows, nextPageToken };
   }, fromProtoNamespace);
-  context.output.data(list, () => list.data.map(namespaceLine).join("\n"));
+  const isMixed = new Set(list.data.map(({ account_id }) => account_id)).size > 1;
+  context.output.data(list, () => list.data.map((each) => namespaceLine(each, isMixed)).join("\n"));
 }
 
 async function showCurrent(context: Context): Promise<void> {
@@ -125,13 +140,13 @@ async function showCurrent(context: Context): Promise<void> {
   context.output.data(namespace, () => namespaceLine(namespace));
 }
 
-async function createNamespace(context: Context, name: string): Promise<void> {
+async function createNamespace(context: Context, name: string, account: string): Promise<void> {
   const { namespaces } = await context.connect(await operatorCredential(context.settings));
-  const { namespace } = await namespaces.createNamespace({ name });
+  const { namespace } = await namespaces.createNamespace({ name, account });
   const view = fromProtoNamespace(fromProtoSet(namespace));
   context.output.data(view, () => namespaceLine(view));
   context.output.note(
-    `Mint a key for it: routeplane cloud keys mint --namespace ${name} --name <name> --scope <scopes>`,
+    `Mint a key for it: routeplane cloud keys mint --namespace ${account === "" ? name : view.id} --name <name> --scope <scopes>`,
   );
 }
 

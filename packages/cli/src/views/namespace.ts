@@ -6,6 +6,7 @@ import { fromProtoSetTime, fromProtoTime } from "./values.ts";
 export interface NamespaceView {
   readonly id: string;
   readonly name: string;
+  readonly account_id: string;
   /** Whether the calling key is bound to it. */
   readonly active: boolean;
   readonly created_at: string;
@@ -17,10 +18,11 @@ export interface NamespaceView {
 }
 
 export function fromProtoNamespace(namespace: Namespace): NamespaceView {
-  const { id, name, active, createdAt, suspendedAt, deletedAt, restorableUntil } = namespace;
+  const { id, name, accountId, active, createdAt, suspendedAt, deletedAt, restorableUntil } = namespace;
   return {
     id,
     name,
+    account_id: accountId,
     active,
     created_at: fromProtoSetTime(createdAt),
     suspended_at: fromProtoTime(suspendedAt),
@@ -29,10 +31,18 @@ export function fromProtoNamespace(namespace: Namespace): NamespaceView {
   };
 }
 
-/** `ns_01jxyz… default (active)` */
-export function namespaceLine(namespace: Pick<NamespaceView, "id" | "name"> & Partial<NamespaceView>): string {
-  const { id, name, active, suspended_at, deleted_at, restorable_until } = namespace;
+/**
+ * `ns_01jxyz… default (active)`
+ *
+ * @param withAccount whether it stands beside those of other accounts
+ */
+export function namespaceLine(
+  namespace: Pick<NamespaceView, "id" | "name"> & Partial<NamespaceView>,
+  withAccount = false,
+): string {
+  const { id, name, account_id, active, suspended_at, deleted_at, restorable_until } = namespace;
   const marks = [
+    ...(withAccount && account_id ? [`of ${account_id}`] : []),
     ...(active === true ? ["active"] : []),
     ...(suspended_at ? ["suspended"] : []),
     ...(deleted_at && restorable_until ? [`deleted, restorable until ${formatTime(restorable_until)}`] : []),

@@ -17,12 +17,16 @@ export function reachOf({ accountId }: { readonly accountId: Id<"acc"> | undefin
   return accountId === undefined ? { node: true } : { accountId };
 }
 
+export function newAccount(name: string, clock: Clock): Account {
+  return { id: newId("acc"), name, createdAt: new Date(clock()) };
+}
+
 /** What a new node starts with. */
 export function newNode(
   operatorPrefix: string,
   clock: Clock,
 ): { account: Account; namespace: Namespace; operator: Operator } {
-  const account: Account = { id: newId("acc"), name: "default", createdAt: new Date(clock()) };
+  const account = newAccount("default", clock);
   return {
     account,
     namespace: newNamespace(account.id, "default", clock),

@@ -12,7 +12,7 @@ import {
   revokedOperator,
   rotatedOperator,
 } from "./operator.ts";
-import type { NodeStore, OperatorStore } from "./ports.ts";
+import type { AccountStore, OperatorStore } from "./ports.ts";
 import { newSecret } from "./secret.ts";
 
 /** The operator credential that asks. */
@@ -47,16 +47,16 @@ export interface Operators {
 
 export interface OperatorsDependencies {
   readonly operators: OperatorStore;
-  readonly nodes: NodeStore;
+  readonly accounts: AccountStore;
   readonly peppers: Peppers;
   readonly clock: Clock;
 }
 
-export function createOperators({ operators, nodes, peppers, clock }: OperatorsDependencies): Operators {
+export function createOperators({ operators, accounts, peppers, clock }: OperatorsDependencies): Operators {
   return {
     async mint(caller, account, request) {
       const reach = reachOf(caller);
-      const limit = account === undefined ? undefined : await accountFor(nodes, reach, account);
+      const limit = account === undefined ? undefined : await accountFor(accounts, reach, account);
       const { token, prefix, secret } = newSecret("operator", peppers);
       const operator = await operators.add(reach, caller.operatorId, secret, (parent) =>
         newSubOperator(parent, limit?.id, request, prefix, clock()),

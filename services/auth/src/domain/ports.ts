@@ -108,10 +108,18 @@ export interface OperatorStore {
   ): Promise<Operator | undefined>;
 }
 
-/** Accounts and what they own. */
+/** Accounts, as far as somebody sees them. */
+export interface AccountStore {
+  find(reach: Reach, nameOrId: string): Promise<Account | undefined>;
+  list(reach: Reach, page: PageRequest<Id<"acc">>): Promise<Page<Account>>;
+  /** @throws DomainError ALREADY_EXISTS if the node has one of this name */
+  add(account: Account): Promise<void>;
+  /** Undefined if the node has no such account. @throws DomainError ALREADY_EXISTS if another one has the name */
+  rename(nameOrId: string, name: string): Promise<Account | undefined>;
+}
+
+/** Namespaces, as far as somebody sees them. */
 export interface NodeStore {
-  findAccount(reach: Reach, nameOrId: string): Promise<Account | undefined>;
-  listAccounts(reach: Reach, page: PageRequest<Id<"acc">>): Promise<Page<Account>>;
   /** @throws DomainError ALREADY_EXISTS if the account has one of this name. */
   addNamespace(namespace: Namespace): Promise<void>;
   /** @param deletedSince deleted ones are listed from this moment on; undefined: none of them */
@@ -128,6 +136,6 @@ export interface NodeStore {
    * @throws DomainError ALREADY_EXISTS if another one of the account has its name; otherwise as `findNamespace`
    */
   changeNamespace(reach: Reach, nameOrId: string, change: NamespaceChange): Promise<Namespace | undefined>;
-  /** @throws DomainError FAILED_PRECONDITION if the node has a first operator credential, or an account of this name. */
-  addAccount(account: Account, namespace: Namespace, operator: Operator, secret: StoredSecret): Promise<void>;
+  /** What a new node starts with. @throws DomainError FAILED_PRECONDITION if the node has a first operator credential, or an account of this name. */
+  setUp(account: Account, namespace: Namespace, operator: Operator, secret: StoredSecret): Promise<void>;
 }

@@ -1,5 +1,6 @@
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import {
+  type AccountSchema,
   type KeySchema,
   type NamespaceSchema,
   type OperatorSchema,
@@ -16,6 +17,7 @@ import { type Answer, fromTimestamp, toTimestamp } from "@routeplane/rpc";
 import { type Key, parentOf } from "../domain/key.ts";
 import type { KeyUpdate } from "../domain/key-change.ts";
 import { type Namespace, restorableUntil } from "../domain/namespace.ts";
+import type { Account } from "../domain/node.ts";
 import type { Operator } from "../domain/operator.ts";
 
 export function toProtoKey(key: Key): MessageInitShape<typeof KeySchema> {
@@ -31,6 +33,10 @@ export function toProtoKey(key: Key): MessageInitShape<typeof KeySchema> {
     ...(key.revokedAt && { revokedAt: toTimestamp(key.revokedAt) }),
     revokedReason: key.revokedReason ?? "",
   };
+}
+
+export function toProtoAccount({ id, name, createdAt }: Account): MessageInitShape<typeof AccountSchema> {
+  return { id, name, createdAt: toTimestamp(createdAt) };
 }
 
 export function toProtoOperator(operator: Operator): MessageInitShape<typeof OperatorSchema> {
@@ -72,13 +78,14 @@ export function toProtoNamespace(
   namespace: Namespace,
   active: Namespace["id"] | undefined,
 ): MessageInitShape<typeof NamespaceSchema> {
-  const { id, name, createdAt, suspendedAt, deletedAt } = namespace;
+  const { id, accountId, name, createdAt, suspendedAt, deletedAt } = namespace;
   const until = restorableUntil(namespace);
   return {
     id,
     name,
     createdAt: toTimestamp(createdAt),
     active: id === active,
+    accountId,
     ...(suspendedAt && { suspendedAt: toTimestamp(suspendedAt) }),
     ...(deletedAt && { deletedAt: toTimestamp(deletedAt) }),
     ...(until && { restorableUntil: toTimestamp(until) }),

@@ -3,10 +3,12 @@ import type { IdentityService } from "@routeplane/contracts/auth";
 import { notFound } from "@routeplane/domain";
 import { principalOf, toTimestamp } from "@routeplane/rpc";
 import { reachOf } from "../domain/node.ts";
-import type { KeyStore, NodeStore, OperatorStore } from "../domain/ports.ts";
+import type { AccountStore, KeyStore, NodeStore, OperatorStore } from "../domain/ports.ts";
+import { toProtoAccount } from "./convert.ts";
 
 export function identityService(
   keys: KeyStore,
+  accounts: AccountStore,
   nodes: NodeStore,
   operators: OperatorStore,
 ): ServiceImpl<typeof IdentityService> {
@@ -15,9 +17,9 @@ export function identityService(
       const principal = principalOf(context);
       if (principal.kind === "service") throw new Error("WhoAmI was let in for a service");
       const { accountId, scopes, expiresAt } = principal;
-      const account = accountId && (await nodes.findAccount({ accountId }, accountId));
+      const account = accountId && (await accounts.find({ accountId }, accountId));
       if (accountId !== undefined && account === undefined) throw notFound();
-      const named = account ? { account: { id: account.id, name: account.name } } : {};
+      const named = account ? { account: toProtoAccount(account) } : {};
       const now = { scopes: [...scopes], ...(expiresAt && { expiresAt: toTimestamp(expiresAt) }) };
       if (principal.kind === "operator") {
         const { operatorId } = principal;

@@ -15,12 +15,16 @@ import {
   suspend,
 } from "../domain/namespace.ts";
 import { type Reach, reachOf } from "../domain/node.ts";
-import type { NodeStore } from "../domain/ports.ts";
+import type { AccountStore, NodeStore } from "../domain/ports.ts";
 import { toProtoNamespace } from "./convert.ts";
 
 const DEFAULT_PAGE_SIZE = 100;
 
-export function namespaceService(nodes: NodeStore, clock: Clock): ServiceImpl<typeof NamespaceService> {
+export function namespaceService(
+  accounts: AccountStore,
+  nodes: NodeStore,
+  clock: Clock,
+): ServiceImpl<typeof NamespaceService> {
   /** Changes one that can be named, on behalf of an operator. */
   async function changed(nameOrId: string, context: HandlerContext, change: NamespaceChange) {
     const reach = reachOf(operatorPrincipalOf(context));
@@ -33,19 +37,20 @@ export function namespaceService(nodes: NodeStore, clock: Clock): ServiceImpl<ty
   }
 
   return {
-    async createNamespace({ name }, context) {
-      const account = await accountFor(nodes, reachOf(operatorPrincipalOf(context)), undefined);
-      const namespace = newNamespace(account.id, name, clock);
+    async createNamespace({ name, account }, context) {
+      const owner = await accountFor(accounts, reachOf(operatorPrincipalOf(context)), account || undefined);
+      const namespace = newNamespace(owner.id, name, clock);
       await nodes.addNamespace(namespace);
       return { namespace: toProtoNamespace(namespace, undefined) };
     },
 
-    async listNamespaces({ pageSize, pageToken, showDeleted }, context) {
+    async listNamespaces({ pageSize, pageToken, showDeleted, account }, context) {
       const { reach, active } = viewOf(context);
+      const within = account === "" ? reach : reachOf({ accountId: (await accountFor(accounts, reach, account)).id });
       const after = fromPageToken("namespaces", pageToken, (id) => parseId("ns", id));
       const page = { size: pageSize || DEFAULT_PAGE_SIZE, after };
       const since = showDeleted ? deletedSince(clock()) : undefined;
-      const { rows, more } = await nodes.listNamespaces(reach, page, since);
+      const { rows, more } = await nodes.listNamespaces(within, page, since);
       const last = rows.at(-1);
       return {
         namespaces: rows.map((namespace) => toProtoNamespace(namespace, active)),

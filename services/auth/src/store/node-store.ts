@@ -3,31 +3,15 @@ import { type Database, isUniqueViolation, type Transaction } from "@routeplane/
 import type { Selectable } from "kysely";
 import { ambiguousName, type Namespace } from "../domain/namespace.ts";
 import type { NodeStore } from "../domain/ports.ts";
+import { askable, orNameTaken } from "./names.ts";
 import { insertOperator } from "./operator-store.ts";
-import { fromAccountRow, fromNamespaceRow, toNamespaceRow, toPage } from "./rows.ts";
+import { fromNamespaceRow, toAccountRow, toNamespaceRow, toPage } from "./rows.ts";
 import type { AuthSchema } from "./schema.ts";
 
 export function createNodeStore(database: Database<AuthSchema>): NodeStore {
   return {
-    findAccount: (reach, nameOrId) =>
-      database.within(reach, async (tx) => {
-        const row = await selectAccount(tx, nameOrId).executeTakeFirst();
-        return row && fromAccountRow(row);
-      }),
-
-    listAccounts: (reach, page) =>
-      database.within(reach, async (tx) => {
-        const all = tx
-          .selectFrom("accounts")
-          .selectAll()
-          .orderBy("id")
-          .limit(page.size + 1);
-        const rows = await (page.after === undefined ? all : all.where("id", ">", page.after)).execute();
-        return toPage(rows.map(fromAccountRow), page);
-      }),
-
     async addNamespace(namespace) {
-      await orNameTaken(namespace, () =>
+      await orNameTaken(unique(namespace), () =>
         database.within({ accountId: namespace.accountId }, (tx) =>
           tx.insertInto("namespaces").values(toNamespaceRow(namespace)).execute(),
         ),
@@ -58,18 +42,17 @@ export function createNodeStore(database: Database<AuthSchema>): NodeStore {
         const after = change(before);
         if (after === before) return after;
         const { name, suspended_at, deleted_at } = toNamespaceRow(after);
-        await orNameTaken(after, () =>
+        await orNameTaken(unique(after), () =>
           tx.updateTable("namespaces").set({ name, suspended_at, deleted_at }).where("id", "=", after.id).execute(),
         );
         return after;
       }),
 
-    async addAccount(account, namespace, operator, secret) {
-      const { id, name, createdAt } = account;
+    async setUp(account, namespace, operator, secret) {
       try {
         await database.within({ node: true }, async (tx) => {
           await insertOperator(tx, operator, secret);
-          await tx.insertInto("accounts").values({ id, name, created_at: createdAt }).execute();
+          await tx.insertInto("accounts").values(toAccountRow(account)).execute();
           await tx.insertInto("namespaces").values(toNamespaceRow(namespace)).execute();
         });
       } catch (error) {
@@ -80,18 +63,6 @@ export function createNodeStore(database: Database<AuthSchema>): NodeStore {
       }
     },
   };
-}
-
-/** No row holds U+0000, and the database takes it for no text at all: it is as unknown as any other name. */
-const askable = (asked: string): string => (asked.includes("\u0000") ? "" : asked);
-
-/** By id or by name. A name is never an id: it holds no underscore. */
-function selectAccount(tx: Transaction<AuthSchema>, asked: string) {
-  const nameOrId = askable(asked);
-  return tx
-    .selectFrom("accounts")
-    .selectAll()
-    .where((is) => is.or([is("name", "=", nameOrId), is(is.cast<string>("id", "text"), "=", nameOrId)]));
 }
 
 /** By id, or by name if it is not deleted; of every account that the transaction sees. A name is never an id. */
@@ -115,15 +86,8 @@ function onlyOne(name: string, rows: readonly Selectable<AuthSchema["namespaces"
   return row && fromNamespaceRow(row);
 }
 
-async function orNameTaken(namespace: Namespace, write: () => Promise<unknown>): Promise<void> {
-  try {
-    await write();
-  } catch (error) {
-    if (!isUniqueViolation(error, "namespaces_account_name_key")) throw error;
-    const rule = "is taken by another namespace of this account";
-    throw new DomainError("already_exists", "NAME_TAKEN", `name: ${JSON.stringify(namespace.name)} ${rule}`, {
-      fields: [{ field: "name", rule }],
-      metadata: { field: "name" },
-    });
-  }
-}
+const unique = ({ name }: Namespace) => ({
+  name,
+  constraint: "namespaces_account_name_key",
+  owner: "another namespace of this account",
+});

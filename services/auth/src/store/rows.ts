@@ -58,6 +58,10 @@ export function fromAccountRow(row: Selectable<AuthSchema["accounts"]>): Account
   return { id: row.id, name: row.name, createdAt: row.created_at };
 }
 
+export function toAccountRow({ id, name, createdAt }: Account) {
+  return { id, name, created_at: createdAt };
+}
+
 export function fromNamespaceRow(row: Selectable<AuthSchema["namespaces"]>): Namespace {
   return {
     id: row.id,

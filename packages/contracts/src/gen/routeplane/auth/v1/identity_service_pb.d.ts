@@ -87,6 +87,13 @@ export declare type Account = Message<"routeplane.auth.v1.Account"> & {
    * @generated from field: string name = 2;
    */
   name: string;
+
+  /**
+   * When it was created.
+   *
+   * @generated from field: google.protobuf.Timestamp created_at = 3;
+   */
+  createdAt?: Timestamp | undefined;
 };
 
 /**

@@ -520,7 +520,8 @@ export declare const KeyService: GenService<{
   },
   /**
    * Mints a root key in any namespace that the operator reaches. Otherwise as MintKey.
-   * Errors: NOT_FOUND RESOURCE_NOT_FOUND if there is no such namespace.
+   * Errors: NOT_FOUND RESOURCE_NOT_FOUND if there is no such namespace; FAILED_PRECONDITION NAME_AMBIGUOUS if several
+   * accounts have one of this name.
    *
    * @generated from rpc routeplane.auth.v1.KeyService.MintRootKey
    */

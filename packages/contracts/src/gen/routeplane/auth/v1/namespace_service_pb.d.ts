@@ -65,6 +65,13 @@ export declare type Namespace = Message<"routeplane.auth.v1.Namespace"> & {
    * @generated from field: google.protobuf.Timestamp restorable_until = 7;
    */
   restorableUntil?: Timestamp | undefined;
+
+  /**
+   * `acc_…` that owns it.
+   *
+   * @generated from field: string account_id = 8;
+   */
+  accountId: string;
 };
 
 /**
@@ -85,6 +92,13 @@ export declare type CreateNamespaceRequest = Message<"routeplane.auth.v1.CreateN
    * @generated from field: string name = 1;
    */
   name: string;
+
+  /**
+   * Name or `acc_…` id of the account that is to own it. Empty: the only one that the operator reaches.
+   *
+   * @generated from field: string account = 2;
+   */
+  account: string;
 };
 
 /**
@@ -139,6 +153,13 @@ export declare type ListNamespacesRequest = Message<"routeplane.auth.v1.ListName
    * @generated from field: bool show_deleted = 3;
    */
   showDeleted: boolean;
+
+  /**
+   * Name or `acc_…` id of the account whose namespaces to list. Empty: all that the caller reaches.
+   *
+   * @generated from field: string account = 4;
+   */
+  account: string;
 };
 
 /**
@@ -181,7 +202,7 @@ export declare const ListNamespacesResponseSchema: GenMessage<ListNamespacesResp
  */
 export declare type GetNamespaceRequest = Message<"routeplane.auth.v1.GetNamespaceRequest"> & {
   /**
-   * Name or `ns_…` id of a namespace of the account.
+   * Name or `ns_…` id.
    *
    * @generated from field: string namespace = 1;
    */
@@ -221,7 +242,7 @@ export declare const GetNamespaceResponseSchema: GenMessage<GetNamespaceResponse
  */
 export declare type RenameNamespaceRequest = Message<"routeplane.auth.v1.RenameNamespaceRequest"> & {
   /**
-   * Name or `ns_…` id of a namespace of the account.
+   * Name or `ns_…` id.
    *
    * @generated from field: string namespace = 1;
    */
@@ -268,7 +289,7 @@ export declare const RenameNamespaceResponseSchema: GenMessage<RenameNamespaceRe
  */
 export declare type SuspendNamespaceRequest = Message<"routeplane.auth.v1.SuspendNamespaceRequest"> & {
   /**
-   * Name or `ns_…` id of a namespace of the account.
+   * Name or `ns_…` id.
    *
    * @generated from field: string namespace = 1;
    */
@@ -308,7 +329,7 @@ export declare const SuspendNamespaceResponseSchema: GenMessage<SuspendNamespace
  */
 export declare type ResumeNamespaceRequest = Message<"routeplane.auth.v1.ResumeNamespaceRequest"> & {
   /**
-   * Name or `ns_…` id of a namespace of the account.
+   * Name or `ns_…` id.
    *
    * @generated from field: string namespace = 1;
    */
@@ -348,7 +369,7 @@ export declare const ResumeNamespaceResponseSchema: GenMessage<ResumeNamespaceRe
  */
 export declare type DeleteNamespaceRequest = Message<"routeplane.auth.v1.DeleteNamespaceRequest"> & {
   /**
-   * Name or `ns_…` id of a namespace of the account.
+   * Name or `ns_…` id.
    *
    * @generated from field: string namespace = 1;
    */
@@ -388,7 +409,7 @@ export declare const DeleteNamespaceResponseSchema: GenMessage<DeleteNamespaceRe
  */
 export declare type RestoreNamespaceRequest = Message<"routeplane.auth.v1.RestoreNamespaceRequest"> & {
   /**
-   * `ns_…` id of a deleted namespace of the account: its name may be another one's by now.
+   * `ns_…` id of a deleted namespace: its name may be another one's by now.
    *
    * @generated from field: string namespace = 1;
    */
@@ -424,12 +445,16 @@ export declare const RestoreNamespaceResponseSchema: GenMessage<RestoreNamespace
 /**
  * Namespaces: the isolation primitive. Keys, policies, bindings and usage live in exactly one.
  *
+ * An operator reaches the namespaces of every account, or of the one that its credential is limited to. A name that several
+ * of them have is FAILED_PRECONDITION NAME_AMBIGUOUS, with the ids to choose from.
+ *
  * @generated from service routeplane.auth.v1.NamespaceService
  */
 export declare const NamespaceService: GenService<{
   /**
-   * Creates a namespace in the operator's account. Atomic; not idempotent.
-   * Errors: ALREADY_EXISTS NAME_TAKEN if the account has a namespace of this name.
+   * Creates a namespace in an account that the operator reaches. Atomic; not idempotent.
+   * Errors: ALREADY_EXISTS NAME_TAKEN if the account has a namespace of this name; NOT_FOUND RESOURCE_NOT_FOUND if the
+   * operator reaches no such account; INVALID_ARGUMENT FIELD_INVALID if it names none and reaches several.
    *
    * @generated from rpc routeplane.auth.v1.NamespaceService.CreateNamespace
    */
@@ -439,8 +464,9 @@ export declare const NamespaceService: GenService<{
     output: typeof CreateNamespaceResponseSchema;
   },
   /**
-   * Lists the namespaces of the caller's account, oldest first. A namespace credential sees names and ids only of its own
-   * account; it can reach into none but its own.
+   * Lists the namespaces that the operator reaches, or those of the caller's account, oldest first. A namespace credential
+   * sees names and ids only of its own account; it can reach into none but its own.
+   * Errors: NOT_FOUND RESOURCE_NOT_FOUND if the caller reaches no such account.
    *
    * @generated from rpc routeplane.auth.v1.NamespaceService.ListNamespaces
    */
@@ -450,7 +476,7 @@ export declare const NamespaceService: GenService<{
     output: typeof ListNamespacesResponseSchema;
   },
   /**
-   * Reads one namespace of the caller's account.
+   * Reads one namespace that the operator reaches, or of the caller's account.
    * Errors: NOT_FOUND RESOURCE_NOT_FOUND.
    *
    * @generated from rpc routeplane.auth.v1.NamespaceService.GetNamespace

@@ -241,6 +241,13 @@ export enum Reason {
    * @generated from enum value: REASON_NAME_AMBIGUOUS = 31;
    */
   NAME_AMBIGUOUS = 31,
+
+  /**
+   * PERMISSION_DENIED: this is about the whole node, and the operator credential is limited to one account.
+   *
+   * @generated from enum value: REASON_ACCOUNT_LIMITED = 32;
+   */
+  ACCOUNT_LIMITED = 32,
 }
 
 /**

@@ -1,0 +1,70 @@
+import type { Account } from "@routeplane/contracts/auth";
+import type { Command } from "commander";
+import { idArgument, namespaceNameArgument } from "../arguments.ts";
+import type { Context } from "../context.ts";
+import { operatorCredential } from "../session.ts";
+import { ACCOUNT_COLUMNS, accountLine, fromProtoAccount } from "../views/account.ts";
+import { allPages, showList } from "../views/list.ts";
+import { fromProtoSet } from "../views/values.ts";
+import { withExamples } from "./examples.ts";
+
+const NAME = "1 to 63 lower-case letters, digits or hyphens, starting with a letter";
+
+export function addAccountCommands(cloud: Command, context: Context): void {
+  const account = cloud.command("account").description("who owns namespaces on the node (operator only)");
+  withExamples(account, "cloud account create team-a", "cloud account list");
+
+  const create = account
+    .command("create")
+    .description("create an account, as yet without namespaces")
+    .argument("<name>", NAME, namespaceNameArgument)
+    .action((name: string) => createAccount(context, name));
+  withExamples(create, "cloud account create team-a", "cloud namespace create staging --account team-a");
+
+  const list = account
+    .command("list")
+    .description("all accounts that your operator credential reaches, oldest first")
+    .action(() => listAccounts(context));
+  withExamples(list, "cloud account list", "cloud account list --json");
+
+  const get = account
+    .command("get")
+    .description("one account")
+    .argument("<name|id>", "name or acc_…", idArgument)
+    .action(async (nameOrId: string) => {
+      const { accounts } = await context.connect(await operatorCredential(context.settings));
+      show(context, (await accounts.getAccount({ account: nameOrId })).account);
+    });
+  withExamples(get, "cloud account get team-a");
+
+  const rename = account
+    .command("rename")
+    .description("give an account another name; its id and all that is its stay")
+    .argument("<name|id>", "name or acc_…", idArgument)
+    .argument("<new-name>", NAME, namespaceNameArgument)
+    .action(async (nameOrId: string, name: string) => {
+      const { accounts } = await context.connect(await operatorCredential(context.settings));
+      show(context, (await accounts.renameAccount({ account: nameOrId, name })).account);
+    });
+  withExamples(rename, "cloud account rename team-a team-b");
+}
+
+async function createAccount(context: Context, name: string): Promise<void> {
+  const { accounts } = await context.connect(await operatorCredential(context.settings));
+  show(context, (await accounts.createAccount({ name })).account);
+  context.output.note(`Create a namespace in it: routeplane cloud namespace create <name> --account ${name}`);
+}
+
+async function listAccounts(context: Context): Promise<void> {
+  const { accounts } = await context.connect(await operatorCredential(context.settings));
+  const list = await allPages(async (page) => {
+    const { accounts: rows, nextPageToken } = await accounts.listAccounts(page);
+    return { rows, nextPageToken };
+  }, fromProtoAccount);
+  showList(context, list, ACCOUNT_COLUMNS, "There are no accounts.");
+}
+
+function show(context: Context, account: Account | undefined): void {
+  const view = fromProtoAccount(fromProtoSet(account));
+  context.output.data(view, () => accountLine(view));
+}

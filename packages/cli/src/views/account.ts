@@ -1,0 +1,26 @@
+import type { Account } from "@routeplane/contracts/auth";
+import { printable } from "../output/printable.ts";
+import type { Column } from "../output/table.ts";
+import { formatTime } from "../output/time.ts";
+import { fromProtoSetTime } from "./values.ts";
+
+export interface AccountView {
+  readonly id: string;
+  readonly name: string;
+  readonly created_at: string;
+}
+
+export function fromProtoAccount({ id, name, createdAt }: Account): AccountView {
+  return { id, name, created_at: fromProtoSetTime(createdAt) };
+}
+
+/** `acc_01jxyz… team-a` */
+export function accountLine({ id, name }: AccountView): string {
+  return printable(`${id} ${name}`);
+}
+
+export const ACCOUNT_COLUMNS: readonly Column<AccountView>[] = [
+  { header: "ID", cell: ({ id }) => id },
+  { header: "NAME", cell: ({ name }) => name },
+  { header: "CREATED", cell: ({ created_at }) => formatTime(created_at) },
+];

@@ -1,0 +1,53 @@
+import type { Database, Transaction } from "@routeplane/postgres";
+import type { AccountStore } from "../domain/ports.ts";
+import { askable, orNameTaken } from "./names.ts";
+import { fromAccountRow, toAccountRow, toPage } from "./rows.ts";
+import type { AuthSchema } from "./schema.ts";
+
+export function createAccountStore(database: Database<AuthSchema>): AccountStore {
+  return {
+    find: (reach, nameOrId) =>
+      database.within(reach, async (tx) => {
+        const row = await selectAccount(tx, nameOrId).executeTakeFirst();
+        return row && fromAccountRow(row);
+      }),
+
+    list: (reach, page) =>
+      database.within(reach, async (tx) => {
+        const all = tx
+          .selectFrom("accounts")
+          .selectAll()
+          .orderBy("id")
+          .limit(page.size + 1);
+        const rows = await (page.after === undefined ? all : all.where("id", ">", page.after)).execute();
+        return toPage(rows.map(fromAccountRow), page);
+      }),
+
+    async add(account) {
+      await orNameTaken(unique(account.name), () =>
+        database.within({ node: true }, (tx) => tx.insertInto("accounts").values(toAccountRow(account)).execute()),
+      );
+    },
+
+    rename: (nameOrId, name) =>
+      orNameTaken(unique(name), () =>
+        database.within({ node: true }, async (tx) => {
+          const row = await selectAccount(tx, nameOrId).forUpdate().executeTakeFirst();
+          if (row === undefined) return undefined;
+          if (row.name !== name) await tx.updateTable("accounts").set({ name }).where("id", "=", row.id).execute();
+          return { ...fromAccountRow(row), name };
+        }),
+      ),
+  };
+}
+
+const unique = (name: string) => ({ name, constraint: "accounts_name_key", owner: "another account of this node" });
+
+/** By id or by name. A name is never an id: it holds no underscore. */
+function selectAccount(tx: Transaction<AuthSchema>, asked: string) {
+  const nameOrId = askable(asked);
+  return tx
+    .selectFrom("accounts")
+    .selectAll()
+    .where((is) => is.or([is("name", "=", nameOrId), is(is.cast<string>("id", "text"), "=", nameOrId)]));
+}

@@ -1,0 +1,207 @@
+import { Code } from "@connectrpc/connect";
+import { newId } from "@routeplane/domain";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { type AuthUnderTest, refusal, startAuthUnderTest } from "./auth-under-test.ts";
+
+let auth: AuthUnderTest;
+let names = 0;
+beforeAll(async () => {
+  auth = await startAuthUnderTest();
+});
+afterAll(() => auth.stop());
+
+const operator = () => auth.as(auth.operatorToken);
+const newName = () => `a${++names}`;
+/** An account with a namespace `shared` and a root key in that. */
+async function furnished() {
+  const name = newName();
+  const { account } = await operator().accounts.createAccount({ name });
+  const { namespace } = await operator().namespaces.createNamespace({ name: "shared", account: name });
+  const root = await auth.rootKey(namespace?.id);
+  return { name, id: account?.id ?? "", namespaceId: namespace?.id ?? "", root };
+}
+const idsOf = async (token: string, request: object = {}) =>
+  (await auth.as(token).namespaces.listNamespaces({ pageSize: 1000, ...request })).namespaces.map(({ id }) => id);
+
+describe("an account", () => {
+  it("is created, read by name and id, listed oldest first and renamed", async () => {
+    const name = newName();
+    const { account } = await operator().accounts.createAccount({ name });
+    expect(account).toMatchObject({ id: expect.stringMatching(/^acc_/), name });
+    for (const each of [name, account?.id ?? ""]) {
+      expect((await operator().accounts.getAccount({ account: each })).account).toEqual(account);
+    }
+    const list = (await operator().accounts.listAccounts({})).accounts;
+    expect(list[0]?.name).toBe("default");
+    expect(list.at(-1)).toEqual(account);
+    const [first, second] = [
+      await operator().accounts.listAccounts({ pageSize: 1 }),
+      await operator().accounts.listAccounts({ pageSize: 1000 }),
+    ];
+    const rest = await operator().accounts.listAccounts({ pageSize: 1000, pageToken: first.nextPageToken });
+    expect([...first.accounts, ...rest.accounts]).toEqual(second.accounts);
+    const renamed = await operator().accounts.renameAccount({ account: name, name: `${name}-new` });
+    expect(renamed.account).toEqual({ ...account, name: `${name}-new` });
+    expect((await operator().accounts.renameAccount({ account: `${name}-new`, name: `${name}-new` })).account).toEqual(
+      renamed.account,
+    );
+    expect(await refusal(operator().accounts.getAccount({ account: name }))).toMatchObject({ code: Code.NotFound });
+  });
+
+  it("has a name of its own on the node", async () => {
+    const [one, other] = [newName(), newName()];
+    for (const name of [one, other]) await operator().accounts.createAccount({ name });
+    const { createAccount, renameAccount } = operator().accounts;
+    for (const call of [() => createAccount({ name: one }), () => renameAccount({ account: other, name: one })]) {
+      expect(await refusal(call())).toMatchObject({ code: Code.AlreadyExists, reason: "NAME_TAKEN" });
+    }
+  });
+
+  it.each(["", " ", "A", "Team", "1a", "-a", "a_b", "acc_x", "a\u0000", "a".repeat(64), "ä"])(
+    "is not called %j",
+    async (name) => {
+      const { createAccount, renameAccount } = operator().accounts;
+      for (const call of [() => createAccount({ name }), () => renameAccount({ account: "default", name })]) {
+        expect(await refusal(call())).toMatchObject({ code: Code.InvalidArgument, reason: "FIELD_INVALID" });
+      }
+    },
+  );
+
+  it("is as unknown as any other text where it does not exist", async () => {
+    for (const account of [
+      newId("acc"),
+      "acc_x",
+      "nobody",
+      auth.namespaceId,
+      "' or 1=1 --",
+      "\u0000",
+      "x".repeat(5000),
+    ]) {
+      const { accounts, namespaces } = operator();
+      for (const call of [
+        () => accounts.getAccount({ account }),
+        () => accounts.renameAccount({ account, name: "x" }),
+        () => namespaces.createNamespace({ name: "x", account }),
+        () => namespaces.listNamespaces({ account }),
+        () => auth.operator({ account }),
+      ]) {
+        expect(await refusal(call())).toMatchObject({ code: Code.NotFound, reason: "RESOURCE_NOT_FOUND" });
+      }
+    }
+  });
+
+  it("keeps its keys valid when it is renamed, and the change is in the audit log", async () => {
+    const { id, name, root } = await furnished();
+    await operator().accounts.renameAccount({ account: id, name: newName() });
+    expect(await auth.verify(root.token)).toMatchObject({ case: "key", value: { accountId: id } });
+    const { entries } = await operator().audit.listAuditEntries({ filter: { targetId: id } });
+    expect(entries.map(({ action, before }) => [action, before])).toEqual([
+      ["account.update", { name }],
+      ["account.create", undefined],
+    ]);
+  });
+});
+
+describe("several accounts", () => {
+  it("may each have a namespace of the same name, which alone names none of them", async () => {
+    const [one, other] = [await furnished(), await furnished()];
+    expect(await refusal(operator().namespaces.createNamespace({ name: "shared", account: one.id }))).toMatchObject({
+      reason: "NAME_TAKEN",
+    });
+    const { namespaces, keys } = operator();
+    const request = { name: "x", scopes: ["keys:read"] };
+    for (const call of [
+      () => keys.mintRootKey({ ...request, namespace: "shared" }),
+      () => namespaces.getNamespace({ namespace: "shared" }),
+      () => namespaces.suspendNamespace({ namespace: "shared" }),
+      () => namespaces.renameNamespace({ namespace: "shared", name: "x" }),
+    ]) {
+      const refused = await refusal(call());
+      expect(refused).toMatchObject({ code: Code.FailedPrecondition, reason: "NAME_AMBIGUOUS" });
+      for (const { namespaceId } of [one, other]) expect(refused.message).toContain(namespaceId);
+    }
+    for (const { namespaceId, root } of [one, other]) {
+      await keys.mintRootKey({ ...request, namespace: namespaceId });
+      expect((await auth.verify(root.token)).case).toBe("key");
+    }
+  });
+
+  it("make a new namespace need to say whose it is", async () => {
+    await furnished();
+    expect(await refusal(operator().namespaces.createNamespace({ name: "whose" }))).toMatchObject({
+      code: Code.InvalidArgument,
+      message: expect.stringContaining("account"),
+    });
+  });
+
+  it("are told apart in a list, and can be listed one at a time", async () => {
+    const [one, other] = [await furnished(), await furnished()];
+    const all = await operator().namespaces.listNamespaces({ pageSize: 1000 });
+    const owners = new Map(all.namespaces.map(({ id, accountId }) => [id, accountId]));
+    expect([owners.get(one.namespaceId), owners.get(other.namespaceId)]).toEqual([one.id, other.id]);
+    expect(await idsOf(auth.operatorToken, { account: one.name })).toEqual([one.namespaceId]);
+  });
+});
+
+describe("what is limited to an account", () => {
+  it("sees names of that account's namespaces at most: a key", async () => {
+    const [mine, theirs] = [await furnished(), await furnished()];
+    const { namespaces } = auth.as(mine.root.token);
+    expect(await idsOf(mine.root.token)).toEqual([mine.namespaceId]);
+    expect(await idsOf(mine.root.token, { account: mine.name })).toEqual([mine.namespaceId]);
+    expect((await namespaces.getNamespace({ namespace: "shared" })).namespace?.id).toBe(mine.namespaceId);
+    for (const account of [theirs.id, theirs.name, "default", newId("acc")]) {
+      expect(await refusal(namespaces.listNamespaces({ account }))).toMatchObject({ code: Code.NotFound });
+    }
+    expect(await refusal(namespaces.getNamespace({ namespace: theirs.namespaceId }))).toMatchObject({
+      code: Code.NotFound,
+    });
+  });
+
+  it("acts on that account alone, and its names are not ambiguous: an operator credential", async () => {
+    const [mine, theirs] = [await furnished(), await furnished()];
+    const { token } = await auth.operator({ account: mine.name });
+    const { accounts, namespaces, keys } = auth.as(token);
+    expect((await accounts.listAccounts({})).accounts.map(({ id }) => id)).toEqual([mine.id]);
+    expect(await idsOf(token)).toEqual([mine.namespaceId]);
+    const created = await namespaces.createNamespace({ name: "own" });
+    expect(created.namespace?.accountId).toBe(mine.id);
+    const { key } = await keys.mintRootKey({ namespace: "shared", name: "x", scopes: ["keys:read"] });
+    expect((await auth.as(mine.root.token).keys.getKey({ id: key?.id ?? "" })).key?.name).toBe("x");
+    const namespace = theirs.namespaceId;
+    const account = theirs.id;
+    for (const call of [
+      () => accounts.getAccount({ account }),
+      () => namespaces.listNamespaces({ account }),
+      () => namespaces.createNamespace({ name: "x", account }),
+      () => namespaces.getNamespace({ namespace }),
+      () => namespaces.suspendNamespace({ namespace }),
+      () => namespaces.deleteNamespace({ namespace }),
+      () => keys.mintRootKey({ namespace, name: "x", scopes: ["keys:read"] }),
+    ]) {
+      expect(await refusal(call())).toMatchObject({ code: Code.NotFound, reason: "RESOURCE_NOT_FOUND" });
+    }
+    expect(await auth.verify(theirs.root.token)).toMatchObject({ case: "key" });
+  });
+
+  it("creates and renames no account, its own neither: an operator credential", async () => {
+    const mine = await furnished();
+    const { accounts } = auth.as((await auth.operator({ account: mine.name })).token);
+    for (const call of [
+      () => accounts.createAccount({ name: newName() }),
+      () => accounts.renameAccount({ account: mine.id, name: newName() }),
+      () => accounts.renameAccount({ account: "default", name: newName() }),
+    ]) {
+      expect(await refusal(call())).toMatchObject({ code: Code.PermissionDenied, reason: "ACCOUNT_LIMITED" });
+    }
+  });
+
+  it("hears in its audit log of its own account, whoever acted, and of no other", async () => {
+    const [mine, theirs] = [await furnished(), await furnished()];
+    const { token } = await auth.operator({ account: mine.name });
+    const { entries } = await auth.as(token).audit.listAuditEntries({ pageSize: 1000 });
+    const targets = entries.map(({ targetId }) => targetId);
+    for (const each of [mine.id, mine.namespaceId, mine.root.id]) expect(targets).toContain(each);
+    for (const each of [theirs.id, theirs.namespaceId, theirs.root.id]) expect(targets).not.toContain(each);
+  });
+});
