@@ -168,6 +168,14 @@ const right: Record<string, Right> = {
     kinds: ["ns"],
     request: () => ({ principalType: "PRINCIPAL_TYPE_NAMESPACE", policyId: mine.ids["pol"] }),
   },
+  "EffectivePolicyService/GetEffectivePolicy.principal_id": {
+    kinds: ["key"],
+    request: () => ({ principalType: "PRINCIPAL_TYPE_API_KEY" }),
+  },
+  "EffectivePolicyService/GetEffectivePolicy.principal_id (namespace)": {
+    kinds: ["ns"],
+    request: () => ({ principalType: "PRINCIPAL_TYPE_NAMESPACE" }),
+  },
 };
 const cases = Object.entries(right);
 /** Positions that only choose among the caller's own: a foreign id chooses none of them. */

@@ -47,3 +47,14 @@ export function bucketStart(window: BudgetWindow, nowMs: number): number {
 export function oldestCountedBucket(window: BudgetWindow, nowMs: number): number {
   return window === "total" ? FOR_EVER_MS : bucketStart(window, nowMs - SHAPES[window].durationMs);
 }
+
+/**
+ * When a bucket counts no more; undefined: never.
+ *
+ * @param startMs of the bucket; milliseconds since the epoch, as is the result
+ */
+export function whenBucketLeaves(window: BudgetWindow, startMs: number): number | undefined {
+  if (window === "total") return undefined;
+  const { durationMs, bucketMs } = SHAPES[window];
+  return startMs + bucketMs + durationMs;
+}

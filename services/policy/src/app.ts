@@ -21,12 +21,15 @@ import { createLogger, type Logger, type RunningProcess } from "@routeplane/runt
 import { createKeyDirectory } from "./clients/key-directory.ts";
 import type { Config } from "./config.ts";
 import { createAdmission } from "./domain/admission.ts";
+import { createReadEffectivePolicy } from "./domain/consumption.ts";
 import { createManagement } from "./domain/management.ts";
 import { admissionService } from "./handlers/admission-service.ts";
+import { effectivePolicyService } from "./handlers/effective-policy-service.ts";
 import { enforcementService } from "./handlers/enforcement-service.ts";
 import { policyService } from "./handlers/policy-service.ts";
 import { createAppliedPolicies } from "./store/applied-policies.ts";
 import { createBindingStore } from "./store/binding-store.ts";
+import { createConsumption } from "./store/consumption.ts";
 import { createLedger } from "./store/ledger.ts";
 import { createPolicyStore } from "./store/policy-store.ts";
 import type { PolicySchema } from "./store/schema.ts";
@@ -72,14 +75,18 @@ export function wirePolicy({ config, database, changes, auth, log, clock }: Poli
   const { serviceToken, holdTtlMs } = config;
   const policies = createPolicyStore(database);
   const bindings = createBindingStore(database);
-  const management = createManagement(policies, bindings, createKeyDirectory(auth), clock);
+  const keys = createKeyDirectory(auth);
+  const management = createManagement(policies, bindings, keys, clock);
+  const applied = createAppliedPolicies(database);
+  const readEffective = createReadEffectivePolicy({ applied, consumption: createConsumption(database), keys });
   const admission = admissionService(createAdmission(createLedger(database), holdTtlMs));
 
   const ready = () => database.isReachable();
   const routes = (router: ConnectRouter): void => {
     router.service(contracts.PolicyService, policyService(policies, management));
     router.service(contracts.AdmissionService, admission);
-    router.service(contracts.EnforcementService, enforcementService(createAppliedPolicies(database), changes));
+    router.service(contracts.EffectivePolicyService, effectivePolicyService(readEffective));
+    router.service(contracts.EnforcementService, enforcementService(applied, changes));
     router.service(contracts.AuditService, auditService(createAuditStore(database)));
     healthRoutes(ready)(router);
   };

@@ -3,7 +3,12 @@ import { type BudgetWindow } from "@routeplane/admission";
 import { VerificationService } from "@routeplane/contracts/auth";
 import { Reason } from "@routeplane/contracts/errors";
 import { BadRequestSchema, ErrorInfoSchema } from "@routeplane/contracts/google-rpc";
-import { AdmissionService, EnforcementService, PolicyService } from "@routeplane/contracts/policy";
+import {
+  AdmissionService,
+  EffectivePolicyService,
+  EnforcementService,
+  PolicyService,
+} from "@routeplane/contracts/policy";
 import { mintToken } from "@routeplane/credentials";
 import { type Id, newId, notFound } from "@routeplane/domain";
 import { type Database, followChanges, openDatabase } from "@routeplane/postgres";
@@ -271,5 +276,6 @@ function clients(transport: Transport, token: string) {
     policies: createClient(PolicyService, as),
     admission: createClient(AdmissionService, as),
     enforcement: createClient(EnforcementService, as),
+    effective: createClient(EffectivePolicyService, as),
   };
 }

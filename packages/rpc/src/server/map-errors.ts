@@ -7,9 +7,10 @@ export function mapErrors(log: Logger): Interceptor {
   return (next) => async (request) => {
     const mapped = (error: unknown): ConnectError => {
       const connect = toConnectError(error);
-      if (connect.code === Code.Internal || connect.code === Code.Unavailable) {
-        log.error({ err: error, requestId: request.header.get("x-request-id") }, "call failed");
-      }
+      const facts = { err: error, requestId: request.header.get("x-request-id") };
+      if (connect.code === Code.Internal) log.error(facts, "call failed");
+      // Whoever follows a stream calls again; it is expected of a service that is not ready yet.
+      else if (connect.code === Code.Unavailable) log[request.stream ? "warn" : "error"](facts, "call failed");
       return connect;
     };
     try {

@@ -1,3 +1,4 @@
+import type { Id } from "@routeplane/domain";
 import { createClient, type Transport } from "@connectrpc/connect";
 import { VerificationService } from "@routeplane/contracts/auth";
 import { fromConnectError } from "@routeplane/rpc";
@@ -9,8 +10,8 @@ export function createKeyDirectory(auth: Transport): KeyDirectory {
   return {
     async find(namespaceId, keyId) {
       try {
-        const { revoked } = await client.resolveKey({ namespaceId, keyId });
-        return { revoked };
+        const { revoked, lineage } = await client.resolveKey({ namespaceId, keyId });
+        return { revoked, lineage: lineage as Id<"key">[] };
       } catch (error) {
         const fault = fromConnectError(error, "auth");
         if (fault.code === "not_found") return undefined;

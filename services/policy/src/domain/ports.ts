@@ -2,7 +2,7 @@ import type { Id, IdKind } from "@routeplane/domain";
 import type { Applied } from "./applied-policy.ts";
 import type { AppliedBudget, Hold, HoldChange } from "./hold.ts";
 import type { Caller } from "./loosening.ts";
-import type { Binding, BoundPolicy, BoundPrincipal, Policy, PolicyKind, PolicySpec } from "./policy.ts";
+import type { Binding, BoundPolicy, BoundPrincipal, BudgetSpec, Policy, PolicyKind, PolicySpec } from "./policy.ts";
 
 /** A page of a list in order of id, and whether there is more. */
 export interface Page<T> {
@@ -66,6 +66,21 @@ export interface AppliedPolicies {
   of(namespaceId: Id<"ns">, lineage: readonly Id<"key">[]): Promise<readonly Applied<PolicySpec>[]>;
 }
 
+/** What is used of a budget now. Nano-USD. */
+export interface BudgetUse {
+  /** Settled within the window. */
+  readonly spentNano: bigint;
+  /** Held for requests that are under way. */
+  readonly reservedNano: bigint;
+  /** When the oldest part of what is spent leaves the window; undefined: nothing is spent, or it never does. */
+  readonly freesUpAt: Date | undefined;
+}
+
+export interface Consumption {
+  /** By binding; a binding that is gone is left out. */
+  ofBudgets(namespaceId: Id<"ns">, budgets: readonly Applied<BudgetSpec>[]): Promise<ReadonlyMap<Id<"bnd">, BudgetUse>>;
+}
+
 /** What the auth service knows of keys. */
 export interface KeyDirectory {
   /**
@@ -73,7 +88,14 @@ export interface KeyDirectory {
    *
    * @throws DomainError UNAVAILABLE if it cannot be known.
    */
-  find(namespaceId: Id<"ns">, keyId: Id<"key">): Promise<{ readonly revoked: boolean } | undefined>;
+  find(namespaceId: Id<"ns">, keyId: Id<"key">): Promise<KnownKey | undefined>;
+}
+
+export interface KnownKey {
+  /** It, or a key above it. */
+  readonly revoked: boolean;
+  /** From the root key down to it. */
+  readonly lineage: readonly Id<"key">[];
 }
 
 /** Names a request's hold. */

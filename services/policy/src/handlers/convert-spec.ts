@@ -78,7 +78,7 @@ function fromProtoBudget({ window, limitMicroUsd }: ProtoBudget): BudgetSpec {
   return { window: wordOf(WINDOWS, window), limitMicroUsd };
 }
 
-function toProtoBudget({ window, limitMicroUsd }: BudgetSpec): MessageInitShape<typeof BudgetSpecSchema> {
+export function toProtoBudget({ window, limitMicroUsd }: BudgetSpec): MessageInitShape<typeof BudgetSpecSchema> {
   return { window: WINDOWS[window], limitMicroUsd };
 }
 
@@ -86,7 +86,7 @@ function fromProtoRateLimit({ windowSecs, maxRequests, maxTokens, maxConcurrent 
   return { windowSecs, ...present({ maxRequests, maxTokens, maxConcurrent }) };
 }
 
-function toProtoRateLimit({ windowSecs, maxRequests, maxTokens, maxConcurrent }: RateLimitSpec) {
+export function toProtoRateLimit({ windowSecs, maxRequests, maxTokens, maxConcurrent }: RateLimitSpec) {
   return { windowSecs, ...present({ maxRequests, maxTokens, maxConcurrent }) };
 }
 
@@ -124,7 +124,7 @@ function fromProtoPattern({ name, pattern, action, appliesTo }: ProtoPattern): C
   };
 }
 
-function toProtoPattern(pattern: ContentPattern): MessageInitShape<typeof ContentPatternSchema> {
+export function toProtoPattern(pattern: ContentPattern): MessageInitShape<typeof ContentPatternSchema> {
   return { ...pattern, action: ACTIONS[pattern.action], appliesTo: SCOPES[pattern.appliesTo] };
 }
 

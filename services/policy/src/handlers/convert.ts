@@ -89,6 +89,10 @@ export function fromProtoMode(mode: ProtoMode): BindingMode {
   return mode === ProtoMode.SHADOW ? "shadow" : "enforce";
 }
 
+export function toProtoMode(mode: BindingMode): ProtoMode {
+  return MODES[mode];
+}
+
 export function toProtoBinding(binding: Binding): MessageInitShape<typeof BindingSchema> {
   const { id, policyId, principal, mode, createdAt } = binding;
   return { id, policyId, ...toProtoPrincipal(principal), mode: MODES[mode], createdAt: toTimestamp(createdAt) };
@@ -103,7 +107,7 @@ export function toProtoAppliedGuardrail({
   return { ...source, ...toProtoPrincipal(principal), mode: MODES[mode], spec: toProtoGuardrail(spec) };
 }
 
-function toProtoPrincipal({ type, id }: BoundPrincipal) {
+export function toProtoPrincipal({ type, id }: BoundPrincipal) {
   return { principalType: PRINCIPAL_TYPES[type], principalId: id };
 }
 

@@ -1,0 +1,66 @@
+import type { MessageInitShape } from "@bufbuild/protobuf";
+import type {
+  EffectiveBudgetSchema,
+  EffectiveGuardrailSchema,
+  EffectivePolicySchema,
+  PolicySourceSchema,
+} from "@routeplane/contracts/policy";
+import { microToNano, nanoToMicro } from "@routeplane/domain";
+import type { Sourced } from "@routeplane/guardrails";
+import { toTimestamp } from "@routeplane/rpc";
+import type { UsedBudget, UsedPolicy } from "../domain/consumption.ts";
+import type { PolicySource, SourcedGuardrail } from "../domain/effective-policy.ts";
+import { toProtoBudget, toProtoPattern, toProtoRateLimit } from "./convert-spec.ts";
+import { toProtoMode, toProtoPrincipal } from "./convert.ts";
+
+export function toProtoEffectivePolicy(effective: UsedPolicy): MessageInitShape<typeof EffectivePolicySchema> {
+  const { principal, lineage, guardrail, shadowGuardrail, budgets, rateLimits } = effective;
+  return {
+    ...toProtoPrincipal(principal),
+    lineage: [...lineage],
+    ...(guardrail && { guardrail: toProtoEffectiveGuardrail(guardrail) }),
+    ...(shadowGuardrail && { shadowGuardrail: toProtoEffectiveGuardrail(shadowGuardrail) }),
+    budgets: budgets.map(toProtoEffectiveBudget),
+    rateLimits: rateLimits.map(({ spec, ...source }) => ({
+      source: toProtoSource(source),
+      spec: toProtoRateLimit(spec),
+    })),
+  };
+}
+
+function toProtoEffectiveBudget({ spec, use, ...source }: UsedBudget): MessageInitShape<typeof EffectiveBudgetSchema> {
+  const { spentNano, reservedNano, freesUpAt } = use;
+  const leftNano = microToNano(spec.limitMicroUsd) - spentNano - reservedNano;
+  return {
+    source: toProtoSource(source),
+    spec: toProtoBudget(spec),
+    spentMicroUsd: nanoToMicro(spentNano),
+    reservedMicroUsd: nanoToMicro(reservedNano),
+    // Rounded down, unlike what is used: what is left can be had.
+    remainingMicroUsd: leftNano > 0n ? leftNano / microToNano(1n) : 0n,
+    ...(freesUpAt && { freesUpAt: toTimestamp(freesUpAt) }),
+  };
+}
+
+function toProtoEffectiveGuardrail(guardrail: SourcedGuardrail): MessageInitShape<typeof EffectiveGuardrailSchema> {
+  const { modelAllow, modelDeny, maxRequestTokens: cap, allowStreaming, contentPatterns } = guardrail;
+  const sources = (rule: Sourced<unknown>) =>
+    rule.sources.flatMap((bindingId) => guardrail.sources.get(bindingId) ?? []).map(toProtoSource);
+  return {
+    modelAllow: modelAllow.map((rule) => ({ models: [...rule.value], sources: sources(rule) })),
+    modelDeny: modelDeny.map((rule) => ({ model: rule.value, sources: sources(rule) })),
+    ...(cap && { maxRequestTokens: { tokens: BigInt(cap.value), sources: sources(cap) } }),
+    ...(allowStreaming && { allowStreaming: { allowed: allowStreaming.value, sources: sources(allowStreaming) } }),
+    contentPatterns: contentPatterns.map((rule) => ({ pattern: toProtoPattern(rule.value), sources: sources(rule) })),
+  };
+}
+
+function toProtoSource({
+  policyId,
+  policyName,
+  bindingId,
+  principal,
+  mode,
+}: PolicySource): MessageInitShape<typeof PolicySourceSchema> {
+  return { policyId, policyName, bindingId, ...toProtoPrincipal(principal), mode: toProtoMode(mode) };
+}

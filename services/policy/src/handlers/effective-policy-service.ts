@@ -1,0 +1,15 @@
+import type { ServiceImpl } from "@connectrpc/connect";
+import type { EffectivePolicyService } from "@routeplane/contracts/policy";
+import { keyPrincipalOf } from "@routeplane/rpc";
+import type { ReadEffectivePolicy } from "../domain/consumption.ts";
+import { toProtoEffectivePolicy } from "./convert-effective.ts";
+import { fromProtoPrincipal } from "./convert.ts";
+
+export function effectivePolicyService(read: ReadEffectivePolicy): ServiceImpl<typeof EffectivePolicyService> {
+  return {
+    async getEffectivePolicy(request, context) {
+      const { namespaceId } = keyPrincipalOf(context);
+      return { effectivePolicy: toProtoEffectivePolicy(await read(namespaceId, fromProtoPrincipal(request))) };
+    },
+  };
+}

@@ -1,0 +1,145 @@
+import { timestampMs } from "@bufbuild/protobuf/wkt";
+import { Code } from "@connectrpc/connect";
+import { BindingMode, BudgetWindow, PrincipalType } from "@routeplane/contracts/policy";
+import { newId } from "@routeplane/domain";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { type PolicyUnderTest, refusal, requestOf, startPolicyUnderTest } from "./policy-under-test.ts";
+
+let policy: PolicyUnderTest;
+beforeAll(async () => {
+  policy = await startPolicyUnderTest();
+});
+afterAll(() => policy.stop());
+
+const { NAMESPACE, API_KEY } = PrincipalType;
+
+/** A namespace, a key in it and one below that; clients of the latter. */
+function family() {
+  const { namespaceId, key: parent } = policy.tenant();
+  const child = policy.key(namespaceId, parent);
+  const { effective } = policy.as(child.token);
+  const of = async (principalType: PrincipalType, principalId: string) =>
+    (await effective.getEffectivePolicy({ principalType, principalId })).effectivePolicy ?? expect.fail("no policy");
+  return { namespaceId, parent, child, of };
+}
+
+describe("the effective policy", () => {
+  it("of a key says what applies through its namespace and every key above it, each with where it comes from", async () => {
+    const { namespaceId, parent, child, of } = family();
+    const onAll = await policy.bound(namespaceId, { kind: "guardrail", maxRequestTokens: 500 });
+    const onParent = await policy.bound(namespaceId, { kind: "guardrail", maxRequestTokens: 100 }, parent.id);
+    const onChild = await policy.bound(namespaceId, { kind: "guardrail", allowStreaming: false }, child.id, "shadow");
+    const limit = await policy.bound(namespaceId, { kind: "rate_limit", windowSecs: 60, maxRequests: 5n }, parent.id);
+    const source = ({ policy: { id, name }, binding }: typeof onAll) => ({
+      policyId: id,
+      policyName: name,
+      bindingId: binding.id,
+      principalId: binding.principal.id,
+    });
+    const effective = await of(API_KEY, child.id);
+    expect(effective).toMatchObject({
+      principalType: API_KEY,
+      principalId: child.id,
+      lineage: child.lineage,
+      guardrail: { maxRequestTokens: { tokens: 100n, sources: [{ ...source(onParent), principalType: API_KEY }] } },
+      shadowGuardrail: {
+        allowStreaming: { allowed: false, sources: [{ ...source(onChild), mode: BindingMode.SHADOW }] },
+      },
+      rateLimits: [{ source: source(limit), spec: { windowSecs: 60, maxRequests: 5n } }],
+      budgets: [],
+    });
+    expect(effective.guardrail?.allowStreaming).toBeUndefined();
+    const ofAll = await of(NAMESPACE, namespaceId);
+    expect(ofAll).toMatchObject({
+      lineage: [],
+      guardrail: { maxRequestTokens: { tokens: 500n, sources: [{ ...source(onAll), principalType: NAMESPACE }] } },
+      rateLimits: [],
+    });
+    expect(ofAll.shadowGuardrail).toBeUndefined();
+  });
+
+  it("shows what of each budget is spent, reserved and left, and when it frees up", async () => {
+    const { namespaceId, parent, child, of } = family();
+    const budget = { window: "day", limitMicroUsd: 1_000n } as const;
+    const onAll = await policy.bound(namespaceId, { kind: "budget", ...budget });
+    const total = { window: "total", limitMicroUsd: 70n } as const;
+    await policy.bound(namespaceId, { kind: "budget", ...total }, parent.id);
+    const settled = requestOf(namespaceId, child.lineage, 60n);
+    await policy.admission.admit(settled);
+    await policy.admission.settle(settled, 40_000n);
+    await policy.admission.admit(requestOf(namespaceId, child.lineage, 20n));
+    const { budgets } = await of(API_KEY, child.id);
+    expect(budgets).toMatchObject([
+      {
+        source: { bindingId: onAll.binding.id, principalType: NAMESPACE, mode: BindingMode.ENFORCE },
+        spec: { window: BudgetWindow.DAY, limitMicroUsd: 1_000n },
+        spentMicroUsd: 40n,
+        reservedMicroUsd: 20n,
+        remainingMicroUsd: 940n,
+      },
+      { spec: { window: BudgetWindow.TOTAL }, spentMicroUsd: 40n, reservedMicroUsd: 20n, remainingMicroUsd: 10n },
+    ]);
+    const freesUpMs = timestampMs(budgets[0]?.freesUpAt ?? expect.fail("never frees up"));
+    const day = 86_400_000;
+    expect(freesUpMs).toBeGreaterThanOrEqual(Date.now() + day - 60_000);
+    expect(freesUpMs).toBeLessThanOrEqual(Date.now() + day * 1.05);
+    expect(budgets[1]?.freesUpAt).toBeUndefined();
+  });
+
+  it("shows what was overrun as spent, and nothing left", async () => {
+    const { namespaceId, child, of } = family();
+    await policy.budget(namespaceId, 50n);
+    const request = requestOf(namespaceId, child.lineage, 50n);
+    await policy.admission.admit(request);
+    await policy.admission.settle(request, 80_000n);
+    const { budgets } = await of(NAMESPACE, namespaceId);
+    expect(budgets).toMatchObject([{ spentMicroUsd: 80n, reservedMicroUsd: 0n, remainingMicroUsd: 0n }]);
+  });
+
+  it("leaves out what is switched off, what is bound elsewhere, and is empty where nothing applies", async () => {
+    const { namespaceId, child, of } = family();
+    const sibling = policy.key(namespaceId);
+    const { policy: off } = await policy.bound(namespaceId, { kind: "guardrail", allowStreaming: false });
+    await policy.switchOff(off.id);
+    await policy.budget(namespaceId, 50n, sibling.id);
+    const effective = await of(API_KEY, child.id);
+    expect(effective).toMatchObject({ budgets: [], rateLimits: [] });
+    expect(effective.guardrail).toBeUndefined();
+  });
+
+  it("is refused while a policy in it cannot be read", async () => {
+    const { namespaceId, parent, child, of } = family();
+    const { policy: made } = await policy.bound(namespaceId, { kind: "guardrail", allowStreaming: false }, parent.id);
+    await policy.garble(made.id);
+    expect(await refusal(of(API_KEY, child.id))).toMatchObject({ code: Code.Internal });
+    expect(await of(NAMESPACE, namespaceId)).toMatchObject({ budgets: [] });
+  });
+
+  it("needs policy:read, and is that of a principal of the caller's namespace", async () => {
+    const { namespaceId, child, of } = family();
+    const { effective } = policy.tenant(["policy:write"]);
+    const request = { principalType: API_KEY, principalId: child.id };
+    expect(await refusal(effective.getEffectivePolicy(request))).toMatchObject({ code: Code.PermissionDenied });
+    const foreign = family();
+    const unknown = await refusal(of(API_KEY, newId("key")));
+    expect(unknown).toMatchObject({ code: Code.NotFound, reason: "RESOURCE_NOT_FOUND" });
+    for (const [type, id] of [
+      [API_KEY, foreign.child.id],
+      [API_KEY, namespaceId],
+      [API_KEY, "key_x"],
+      [NAMESPACE, foreign.namespaceId],
+      [NAMESPACE, child.id],
+    ] as const) {
+      expect(await refusal(of(type, id))).toEqual(unknown);
+    }
+    const { UNSPECIFIED } = PrincipalType;
+    expect((await refusal(of(UNSPECIFIED, child.id))).fields).toEqual(["principal_type"]);
+  });
+
+  it("is not guessed while the database is down", async () => {
+    const { namespaceId, child } = family();
+    const without = policy.withoutDatabase().as(child.token);
+    const request = { principalType: NAMESPACE, principalId: namespaceId };
+    expect(await refusal(without.effective.getEffectivePolicy(request))).toMatchObject({ code: Code.Unavailable });
+  });
+});
