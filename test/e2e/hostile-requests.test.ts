@@ -1,6 +1,7 @@
 import type { DescField, DescMessage, DescMethod } from "@bufbuild/protobuf";
 import { accessOf, publishedServices } from "@routeplane/rpc";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { routeTable } from "../../services/gateway/test/route-table.ts";
 import { startNode, type TestNode } from "../harness/index.ts";
 import { type RawAnswer, rawRequest, type RawRequest } from "../harness/raw-http.ts";
 
@@ -48,8 +49,10 @@ const methods: readonly DescMethod[] = Object.values(publishedServices())
 const pathOf = (method: DescMethod): string => `/${method.parent.typeName}/${method.name}`;
 const outside = methods.filter((method) => !accessOf(method).includes("internal"));
 const internal = methods.filter((method) => accessOf(method).includes("internal"));
-const INFERENCE = ["/v1/chat/completions", "/v1/models", "/v1/models/echo"];
-const inferenceMethod = (path: string): string => (path === "/v1/chat/completions" ? "POST" : "GET");
+/** The gateway's own routes that need a key. */
+const INFERENCE = (await routeTable())
+  .filter(({ path }) => path.startsWith("/v1/"))
+  .map(({ path, method }) => ({ path: path.replace("*", "echo"), method }));
 
 /** Every place of a message, at any depth, that JSON fills with a string; repeated ones hold a list of one. */
 function places(message: DescMessage, depth = 0): readonly ((text: string) => Record<string, unknown>)[] {
@@ -136,10 +139,7 @@ describe("every text of every method", () => {
 });
 
 describe("every route", () => {
-  const routes = [
-    ...INFERENCE.map((path) => ({ path, method: inferenceMethod(path) })),
-    ...outside.map((method) => ({ path: pathOf(method), method: "POST" })),
-  ];
+  const routes = [...INFERENCE, ...outside.map((method) => ({ path: pathOf(method), method: "POST" }))];
 
   it.each(routes)("$path refuses two credentials in one request, however they are sent", async ({ path, method }) => {
     const both = [

@@ -13,6 +13,7 @@ export {
   type Principal,
   principalOf,
 } from "./principal.ts";
+export { safeText } from "./safe-text.ts";
 export { type GrpcServerOptions, mount, type MountedService, startGrpcServer } from "./server/grpc-server.ts";
 export { healthRoutes, type Readiness } from "./server/health.ts";
 export { CLIENT_ADDRESS } from "./headers.ts";

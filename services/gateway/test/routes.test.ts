@@ -1,39 +1,19 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import type { EventPublisher } from "@routeplane/events";
 import { accessOf, publishedServices } from "@routeplane/rpc";
 import { createLogger } from "@routeplane/runtime";
 import { describe, expect, it } from "vitest";
-import { wireGateway } from "../src/app.ts";
 import { unknownMethod } from "../src/handlers/management.ts";
 import { startHttpServer } from "../src/handlers/http-server.ts";
 import { createRouter } from "../src/handlers/router.ts";
-import { loadProviders } from "../src/providers/providers.ts";
-import { boundTokens } from "../src/domain/token-bounds.ts";
+import { wireUnservedGateway } from "./route-table.ts";
 
-const NOWHERE = "http://127.0.0.1:9";
 const log = createLogger("gateway", (line) => line, "silent");
-const providers = loadProviders({ file: undefined, echo: true, openAiApiKey: undefined, variable: () => undefined });
-const publisher: EventPublisher = {
-  name: "nobody",
-  publish: async () => {},
-  publishUntilDurable: async () => {},
-  backlog: () => ({ events: 0, bytes: 0 }),
-  isReachable: async () => true,
-  stop: async () => {},
-};
 
-/** A gateway whose services are all away, and whose upstream notes whoever reaches it. */
+/** A gateway whose services are all away, and whose upstream counts whoever reaches it. */
 async function startUnservedGateway() {
   let reached = 0;
-  const upstream = {
-    boundTokens,
-    chatCompletion: () => Promise.reject(new Error(`reached ${++reached}`)),
-    close: async () => {},
-  };
-  const config = { serviceToken: "rps_x", authUrl: NOWHERE, policyUrl: NOWHERE, usageUrl: NOWHERE, providers };
-  const upstreams = new Map([["echo", upstream]]);
-  const { routes } = wireGateway({ config, publisher, upstreams, log, clock: Date.now });
+  const { routes } = wireUnservedGateway(log, () => reached++);
   const router = createRouter({ routes, unknownMethod, redact: (text) => text, log, clock: Date.now });
   const server = await startHttpServer({ host: "127.0.0.1", port: 0, ...router });
   const url = `http://127.0.0.1:${server.port}`;

@@ -1,4 +1,5 @@
 import { DomainError } from "@routeplane/domain";
+import { safeText } from "@routeplane/rpc";
 import { dependencyDown, Refusal, type RefusalFacts } from "../domain/refusal.ts";
 
 /** A refusal as the OpenAI API words it. */
@@ -21,7 +22,13 @@ export function toErrorAnswer(error: unknown, redact: (text: string) => string):
   // The SDKs try 408, 409, 429 and 5xx again unless they are told that it cannot help.
   if (!retryable) headers["x-should-retry"] = "false";
   if (retryAfter !== undefined) headers["retry-after"] = retryAfter;
-  return { status, headers, body: redact(JSON.stringify({ error: { message, type, param, code, ...details } })) };
+  const words = { message: printable(message), type, param: param === null ? null : printable(param), code };
+  return { status, headers, body: redact(JSON.stringify({ error: { ...words, ...details } })) };
+}
+
+/** What was asked for is quoted: it may hold what a terminal obeys, and an upstream's words may have several lines. */
+function printable(text: string): string {
+  return safeText(text.replace(/[\r\n\t]+/g, " "));
 }
 
 export function refusalOf(error: unknown): Refusal {

@@ -1,0 +1,43 @@
+import type { EventPublisher } from "@routeplane/events";
+import type { Logger } from "@routeplane/runtime";
+import { createLogger } from "@routeplane/runtime";
+import { type Gateway, wireGateway } from "../src/app.ts";
+import type { Upstream } from "../src/domain/ports.ts";
+import { boundTokens } from "../src/domain/token-bounds.ts";
+import type { Route } from "../src/handlers/router.ts";
+import { loadProviders } from "../src/providers/providers.ts";
+
+const NOWHERE = "http://127.0.0.1:9";
+const publisher: EventPublisher = {
+  name: "nobody",
+  publish: async () => {},
+  publishUntilDurable: async () => {},
+  backlog: () => ({ events: 0, bytes: 0 }),
+  isReachable: async () => true,
+  stop: async () => {},
+};
+
+/** A gateway whose services are all away, and whose upstream calls `onReached` and fails. */
+export function wireUnservedGateway(log: Logger, onReached: () => void): Gateway {
+  const upstream: Upstream = {
+    boundTokens,
+    async chatCompletion() {
+      onReached();
+      throw new Error("reached");
+    },
+    close: async () => {},
+  };
+  const providers = loadProviders({ file: undefined, echo: true, openAiApiKey: undefined, variable: () => undefined });
+  const config = { serviceToken: "rps_x", authUrl: NOWHERE, policyUrl: NOWHERE, usageUrl: NOWHERE, providers };
+  return wireGateway({ config, publisher, upstreams: new Map([["echo", upstream]]), log, clock: Date.now });
+}
+
+/** Every address that the gateway serves, whatever may be added to it. */
+export async function routeTable(): Promise<readonly Pick<Route, "method" | "path" | "reaches">[]> {
+  const { routes, components } = wireUnservedGateway(
+    createLogger("gateway", (line) => line, "silent"),
+    () => {},
+  );
+  await Promise.all(components.map((component) => component.stop()));
+  return routes.map(({ method, path, reaches }) => ({ method, path, reaches }));
+}
