@@ -57,6 +57,7 @@ function environmentOf({ role, environment }: Workload): Record<string, string> 
     if (name === "ROUTEPLANE_PORT") return String(portOf(role));
     if (name === "ROUTEPLANE_GRPC_PORT") return "0";
     if (name === "ROUTEPLANE_PROVIDERS") return PROVIDERS_FILE;
+    if (name === "ROUTEPLANE_SPOOL_DIR") return join(folder, "spool");
     const [, callee = ""] = /^http:\/\/routeplane-([a-z]+):\d+$/.exec(value ?? "") ?? [];
     return callee === "" ? (value ?? secrets[name]) : `http://127.0.0.1:${portOf(callee)}`;
   };

@@ -21,7 +21,8 @@ afterEach(() => kit.remove());
 describe("with a server that stays", () => {
   test("every published event arrives once, in batches of at most 100", async () => {
     const ids = names(950);
-    const { publish } = kit.publisher();
+    const { publish, isReachable } = kit.publisher();
+    await eventually(isReachable);
     await Promise.all(ids.map((id) => publish(usageEvent(id))));
     expect((await kit.counts()).messages).toBeLessThan(60);
     const { seen } = kit.collector();
@@ -65,7 +66,8 @@ describe("with a server that stays", () => {
   });
 
   test("a message that cannot be decoded is dropped alone, and not delivered again", async () => {
-    const { publish } = kit.publisher();
+    const { publish, isReachable } = kit.publisher();
+    await eventually(isReachable);
     await publish(usageEvent("before"));
     const connection = await kit.connectRaw();
     await connection.jetstream().publish(SUBJECT, Buffer.from("not protobuf at all"));
@@ -116,7 +118,7 @@ describe("with a server that stays", () => {
     const manager = await connection.jetstreamManager();
     await manager.streams.add({ name: STREAM, subjects: [SUBJECT], retention: "workqueue" as never });
     await connection.close();
-    const { publish } = kit.publisher({ timeoutMs: 300 });
+    const { publish } = kit.publisher({ timeoutMs: 300, whenNatsIsAway: "refuse" });
     await expect(publish(usageEvent("refused"))).rejects.toMatchObject({ code: "unavailable" });
   });
 

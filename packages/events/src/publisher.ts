@@ -1,111 +1,163 @@
 import { toBinary } from "@bufbuild/protobuf";
 import { type UsageEvent, UsageEventSchema } from "@routeplane/contracts/events";
-import { DomainError } from "@routeplane/domain";
+import type { DomainError } from "@routeplane/domain";
 import type { Component } from "@routeplane/runtime";
-import { type Batch, Batcher } from "./batcher.ts";
-import { openLink, type Link, type LinkOptions, wait } from "./link.ts";
-import { declareStream, STREAM, SUBJECT } from "./stream.ts";
+import { Durability, type WhenNatsIsAway } from "./durability.ts";
+import { JournalFull } from "./journal/full.ts";
+import { Journal } from "./journal/journal.ts";
+import type { Debt } from "./journal/recovery.ts";
+import { type LinkOptions, openLink } from "./link.ts";
+import { Sender } from "./sender.ts";
+import { declareStream } from "./stream.ts";
+import { unavailable } from "./unavailable.ts";
 
 export interface EventPublisherOptions extends LinkOptions {
-  /** After this `publish` gives up. 2000 by default. */
+  /** Folder of the spool, of this process alone. */
+  readonly folder: string;
+  /** What the spool may take on the disk. 1 GiB by default. */
+  readonly maxBytes?: number;
+  /** What becomes of new requests while NATS does not answer. `spool` by default. */
+  readonly whenNatsIsAway?: WhenNatsIsAway;
+  /** With `refuse`: after this an event that is not acknowledged is not durable. 2000 by default. */
   readonly timeoutMs?: number;
-  /** Bytes of encoded events that may wait in memory; beyond it both ways of publishing refuse. 64 MiB by default. */
-  readonly maxBacklogBytes?: number;
 }
 
+/** What is recorded in one piece. */
+export interface UsageRecord {
+  readonly event: UsageEvent;
+  /** What this process owes another service from now on, in words of its own. */
+  readonly debt?: Uint8Array | undefined;
+  /** A debt that is paid with this. */
+  readonly pays?: number | undefined;
+}
+
+export interface Recorded {
+  /** Place of the debt; 0 if there is none. */
+  readonly debt: number;
+  /**
+   * Resolves once the event survives any kill and the loss of power: NATS has acknowledged it or, with `spool`, it is synced
+   * to the disk while NATS does not answer.
+   *
+   * @throws DomainError UNAVAILABLE (dependency `nats` or `spool`) in bounded time. The event is sent all the same, so a
+   * request that is refused for it needs a settlement event too.
+   */
+  durable(): Promise<void>;
+}
+
+/** Whatever it returns from is on this process's disk: a kill at any moment after it loses nothing. */
 export interface EventPublisher extends Component {
+  /** What earlier processes on this folder owed and did not pay, to be paid now. */
+  readonly debts: readonly Debt[];
   /**
-   * Resolves once the event is durable in the stream.
+   * Records what this process is about to owe, before the request that causes it goes anywhere.
    *
-   * @throws DomainError UNAVAILABLE (dependency `nats`) within `timeoutMs`: at once if NATS has been away that long
-   * already, or if the backlog is full. The event may have arrived all the same, so a request that is refused for it needs
-   * a settlement event too.
+   * @returns the place of the debt
+   * @throws DomainError UNAVAILABLE, if nothing new is taken: the spool is full or cannot be written (dependency `spool`), or
+   * NATS does not answer and new requests are to be refused then (dependency `nats`)
    */
-  readonly publish: (event: UsageEvent) => Promise<void>;
+  readonly owe: (debt: Uint8Array) => number;
+  /** A debt is paid. After a kill within 50 ms it is there again. */
+  readonly paid: (debt: number) => void;
+  /** Records what follows from a request that is under way: there is room kept for it. @throws DomainError as `owe` */
+  readonly record: (record: UsageRecord) => Recorded;
   /**
-   * As `publish`, but tried for as long as the process lives, through any absence of NATS. For events that must not be lost,
-   * such as settlements: need not be awaited by whoever serves the client, but its rejection must be handled.
-   *
-   * @throws DomainError UNAVAILABLE (dependency `nats`) if the backlog is full, or if `stop` could not flush it in time.
+   * As `record`, but never refused: what the disk does not take is sent from memory, and lost if this process is killed
+   * before. @returns the place of the debt; 0 if it is not recorded
    */
-  readonly publishUntilDurable: (event: UsageEvent) => Promise<void>;
-  /** What waits to become durable. */
-  readonly backlog: () => { readonly events: number; readonly bytes: number };
+  readonly recordAnyway: (record: UsageRecord) => number;
+  /** Of the spool, on the disk. */
+  readonly bytes: () => number;
+  /** Whether new requests are taken: what `owe` would say. */
+  readonly takesNew: () => boolean;
   /** Whether NATS answers now. */
   readonly isReachable: () => Promise<boolean>;
-  /** Takes no more events, and waits up to 5 s until those it has are durable. */
+  /** Waits up to 5 s until all is acknowledged; the rest stays on the disk for the next process. */
   stop(): Promise<void>;
 }
 
 const DEFAULT_TIMEOUT_MS = 2_000;
-const DEFAULT_BACKLOG_BYTES = 64 * 1024 ** 2;
+const DEFAULT_SPOOL_BYTES = 1024 ** 3;
 /** An event has no free text of any size: more than this is a fault of the caller. */
 const MAX_EVENT_BYTES = 16 * 1024;
 const FLUSH_TIMEOUT_MS = 5_000;
-const MIN_RETRY_MS = 50;
-const MAX_RETRY_MS = 2_000;
 
-/** Returns at once; connects, and reconnects, in the background for ever. */
+/**
+ * Connects, and reconnects, in the background for ever, and sends first what earlier processes left in the folder.
+ *
+ * @throws FolderTaken if a living process has the folder; Error of the file system
+ */
 export function openPublisher(options: EventPublisherOptions): EventPublisher {
-  const { log, name, timeoutMs = DEFAULT_TIMEOUT_MS, maxBacklogBytes = DEFAULT_BACKLOG_BYTES } = options;
+  const { log, name, folder, maxBytes = DEFAULT_SPOOL_BYTES } = options;
+  const { whenNatsIsAway = "spool", timeoutMs = DEFAULT_TIMEOUT_MS } = options;
+  const journal = Journal.open({ folder, maxBytes, log });
   const link = openLink(options, (session) => declareStream(session, log));
-  const stopping = new AbortController();
-  const batcher = new Batcher((batch) => deliver(batch, link, stopping.signal, log));
-
-  const enqueue = (event: UsageEvent, lasting: boolean): Promise<void> => {
-    const bytes = toBinary(UsageEventSchema, event);
-    if (bytes.length > MAX_EVENT_BYTES) throw new RangeError(`a usage event of ${bytes.length} bytes`);
-    if (batcher.closed) throw unavailable("the event publisher has stopped");
-    if (batcher.bytes + bytes.length > maxBacklogBytes) throw unavailable("too many usage events wait for NATS");
-    if (!lasting && link.downForMs() > timeoutMs) throw unavailable("NATS does not answer");
-    return batcher.add(bytes, lasting ? undefined : timeoutMs, () => unavailable("NATS did not answer in time"));
+  const sender: Sender = new Sender({
+    journal,
+    link,
+    log,
+    onAcknowledged: (place, last) => durability.acknowledged(place, last),
+    onFailure: () => durability.check(),
+  });
+  const isAway = (): boolean => link.session() === undefined || sender.isFailing;
+  const durability = new Durability({ journal, whenNatsIsAway, timeoutMs, isAway });
+  const refusal = (): DomainError | undefined => {
+    if (whenNatsIsAway === "refuse" && link.downForMs() > timeoutMs) return unavailable("nats", "NATS does not answer");
+    return journal.hasRoom ? undefined : spoolDown("the spool is full");
+  };
+  const record = ({ event, ...entry }: UsageRecord): Recorded => {
+    const places = guarded(() => journal.append({ event: encoded(event), ...entry }));
+    sender.noticed();
+    return { debt: places.debt, durable: () => durability.of(places.event) };
   };
 
   return {
     name: `event publisher ${name}`,
-    publish: async (event) => enqueue(event, false),
-    publishUntilDurable: async (event) => enqueue(event, true),
-    backlog: () => ({ events: batcher.events, bytes: batcher.bytes }),
+    debts: journal.debts,
+    owe(debt) {
+      const refused = refusal();
+      if (refused !== undefined) throw refused;
+      return guarded(() => journal.append({ debt, isNew: true })).debt;
+    },
+    paid(debt) {
+      if (debt > 0) journal.pay(debt);
+    },
+    record,
+    recordAnyway(entry) {
+      try {
+        return record(entry).debt;
+      } catch (error) {
+        log.error({ err: error }, "a usage event could not be recorded: it is sent from memory");
+        sender.sendUnrecorded(encoded(entry.event));
+        return 0;
+      }
+    },
+    bytes: () => journal.bytes,
+    takesNew: () => refusal() === undefined,
     isReachable: () => link.isReachable(),
     async stop() {
-      const flushed = await batcher.close(FLUSH_TIMEOUT_MS);
-      if (!flushed)
-        log.error({ events: batcher.events }, "stopped before these usage events were durable: they are lost");
-      stopping.abort();
-      batcher.rejectAll(unavailable("the event publisher stopped before NATS answered"));
-      await link.stop();
+      const lost = await sender.stop(FLUSH_TIMEOUT_MS);
+      if (lost > 0)
+        log.error({ events: lost }, "stopped before these usage events were recorded anywhere: they are lost");
+      durability.rejectAll(unavailable("nats", "the event publisher stopped before NATS answered"));
+      await Promise.all([link.stop(), journal.close()]);
     },
   };
 }
 
-/** Sends until acknowledged, under one message id, or until nobody waits for it any more. */
-async function deliver(
-  batch: Batch,
-  link: Link,
-  stopping: AbortSignal,
-  log: EventPublisherOptions["log"],
-): Promise<void> {
-  let current: Batch | undefined = batch;
-  for (let attempt = 0; current !== undefined && !stopping.aborted; attempt++) {
-    try {
-      await send(current, link);
-      for (const waiting of current.waiting) waiting.resolve();
-      return;
-    } catch (error) {
-      if (attempt % 30 === 0) log.warn({ err: error, events: current.waiting.length, attempt }, "usage events wait");
-    }
-    await wait(Math.min(MIN_RETRY_MS * 2 ** Math.min(attempt, 6), MAX_RETRY_MS), stopping);
-    await link.untilUp(MAX_RETRY_MS);
-    current = current.withoutGivenUp();
+function encoded(event: UsageEvent): Uint8Array {
+  const bytes = toBinary(UsageEventSchema, event);
+  if (bytes.length > MAX_EVENT_BYTES) throw new RangeError(`a usage event of ${bytes.length} bytes`);
+  return bytes;
+}
+
+function guarded<T>(append: () => T): T {
+  try {
+    return append();
+  } catch (error) {
+    throw error instanceof JournalFull ? spoolDown(error.message, error) : error;
   }
 }
 
-async function send(batch: Batch, link: Link): Promise<void> {
-  const session = link.session();
-  if (session === undefined) throw new Error("no connection to NATS");
-  await session.jetstream.publish(SUBJECT, batch.payload, { msgID: batch.id, expect: { streamName: STREAM } });
-}
-
-function unavailable(message: string): DomainError {
-  return new DomainError("unavailable", "DEPENDENCY_UNAVAILABLE", message, { metadata: { dependency: "nats" } });
+function spoolDown(message: string, cause?: unknown): DomainError {
+  return unavailable("spool", message, cause);
 }

@@ -1,9 +1,12 @@
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { create } from "@bufbuild/protobuf";
 import { type UsageEvent, UsageEventSchema } from "@routeplane/contracts/events";
 import { createLogger } from "@routeplane/runtime";
 import { startNats } from "@routeplane/testing";
 import { connect, type NatsConnection } from "nats";
-import { openConsumer, openPublisher, parseNatsUrl } from "../src/index.ts";
+import { type EventPublisherOptions, openConsumer, openPublisher, parseNatsUrl } from "../src/index.ts";
 import { STREAM } from "../src/stream.ts";
 
 /** A broker of its own, publishers and consumers on it, and what they logged. */
@@ -12,8 +15,12 @@ export type Kit = Awaited<ReturnType<typeof startKit>>;
 /** Name of the durable consumer that collectors share. */
 export const DURABLE = { durable: "test", workers: 2, batch: 10 };
 
+type PublisherOptions = Partial<Pick<EventPublisherOptions, "folder" | "maxBytes" | "whenNatsIsAway" | "timeoutMs">>;
+
 export async function startKit() {
   const nats = await startNats();
+  const root = await mkdtemp(join(tmpdir(), "routeplane-events-"));
+  let spools = 0;
   const address = parseNatsUrl(nats.url);
   if (address === undefined) throw new Error("unreachable: the test server's URL is well-formed");
   const { servers, user = "", password = "" } = address;
@@ -29,10 +36,15 @@ export async function startKit() {
     link,
     connectRaw,
 
-    publisher(options: { timeoutMs?: number; maxBacklogBytes?: number } = {}) {
-      const publisher = openPublisher({ ...link, ...options });
+    /** A folder for a spool, new for each call. */
+    spool: (): string => join(root, `spool-${++spools}`),
+
+    publisher(options: PublisherOptions = {}) {
+      const folder = options.folder ?? join(root, `spool-${++spools}`);
+      const publisher = openPublisher({ ...link, folder, ...options });
       opened.push(publisher);
-      return publisher;
+      const publish = (event: UsageEvent): Promise<void> => publisher.record({ event }).durable();
+      return { ...publisher, folder, publish };
     },
 
     /** A consumer that keeps what it is given. `onBatch` may refuse it first. */
@@ -64,6 +76,7 @@ export async function startKit() {
       nats.resume();
       for (const each of opened.toReversed()) await each.stop();
       await nats.remove();
+      await rm(root, { recursive: true, force: true });
     },
   };
 }

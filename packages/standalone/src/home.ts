@@ -18,6 +18,8 @@ export interface HomeLayout {
   readonly postgres: string;
   /** The broker's configuration and its streams. */
   readonly nats: string;
+  /** A folder for each gateway: what it has still to tell others. */
+  readonly spool: string;
   /** `<role>.pid` of every running process. */
   readonly run: string;
   /** `<role>.log`, appended to. */
@@ -33,6 +35,7 @@ export function homeLayout(home: string): HomeLayout {
     home,
     postgres: join(home, "postgres"),
     nats: join(home, "nats"),
+    spool: join(home, "spool"),
     run: join(home, "run"),
     log: join(home, "log"),
     secrets: join(home, "secrets.json"),

@@ -25,6 +25,8 @@ export interface Addresses {
 }
 
 export interface RoleOptions {
+  /** Folder with one for each gateway. */
+  readonly spool: string;
   readonly addresses: Addresses;
   readonly secrets: NodeSecrets;
   /** Of whoever runs the node. */
@@ -74,7 +76,7 @@ export function serviceSpec(service: Service, options: RoleOptions): ProcessSpec
 
 /** The only process that gets the whole environment: it holds the keys of the upstream providers. */
 export function gatewaySpec(role: string, port: number, options: RoleOptions): ProcessSpec {
-  const { addresses, secrets, environment } = options;
+  const { spool, addresses, secrets, environment } = options;
   const command = nodeCommand("services/gateway/src/main.ts", {
     ...definedOf(environment),
     ...commonVariables(role, options),
@@ -85,6 +87,7 @@ export function gatewaySpec(role: string, port: number, options: RoleOptions): P
     ROUTEPLANE_POLICY_URL: urlOf(addresses.services.policy),
     ROUTEPLANE_USAGE_URL: urlOf(addresses.services.usage),
     ROUTEPLANE_NATS_URL: natsUrl({ port: addresses.nats, password: secrets.natsPassword }),
+    ROUTEPLANE_SPOOL_DIR: join(spool, role),
     ROUTEPLANE_ECHO: environment["ROUTEPLANE_ECHO"] ?? "on",
   });
   return nodeSpec(role, command, () => answersHealthz(port));

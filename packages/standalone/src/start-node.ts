@@ -42,7 +42,7 @@ export async function startNode(options: StartOptions): Promise<{ addresses: Add
   const secrets = await loadSecrets(layout.secrets);
   const addresses = await chooseAddresses();
   const mark = (role: string): Record<string, string> => supervisionMark(role, layout.home);
-  const roles: RoleOptions = { addresses, secrets, environment, mark };
+  const roles: RoleOptions = { spool: layout.spool, addresses, secrets, environment, mark };
   const failed = new AbortController();
   const signal = AbortSignal.any([stop, failed.signal]);
   const fleet = createFleet(layout, progress.say, signal);

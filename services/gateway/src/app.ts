@@ -30,7 +30,8 @@ export async function startGateway(config: Config): Promise<RunningProcess> {
     if (unpriced.length > 0)
       log.warn({ provider: name, models: unpriced }, "no known price: charged at 10/30 USD per Mtok");
   }
-  const publisher = openPublisher({ nats: config.nats, log, name: "gateway" });
+  const { nats, spoolFolder: folder, spoolMaxBytes: maxBytes, whenNatsIsAway } = config;
+  const publisher = openPublisher({ nats, log, name: "gateway", folder, maxBytes, whenNatsIsAway });
   const upstreams = openUpstreams(config.providers, Date.now);
   const { routes, components } = wireGateway({ config, publisher, upstreams, log, clock: Date.now });
   const router = createRouter({ routes, unknownMethod, redact, log, clock: Date.now });
@@ -39,7 +40,7 @@ export async function startGateway(config: Config): Promise<RunningProcess> {
 }
 
 export interface GatewayWiring {
-  readonly config: Pick<Config, "serviceToken" | "authUrl" | "policyUrl" | "usageUrl" | "providers">;
+  readonly config: Pick<Config, "serviceToken" | "authUrl" | "policyUrl" | "usageUrl" | "providers" | "whenNatsIsAway">;
   readonly publisher: EventPublisher;
   readonly upstreams: ReadonlyMap<string, Upstream>;
   readonly log: Logger;
@@ -76,7 +77,8 @@ export function wireGateway({ config, publisher, upstreams, log, clock }: Gatewa
   const dependencies = [
     serviceDependency("auth", auth),
     serviceDependency("policy", policy),
-    { name: "nats", isReachable: () => publisher.isReachable() },
+    { name: "nats", optional: config.whenNatsIsAway === "spool", isReachable: () => publisher.isReachable() },
+    { name: "spool", isReachable: () => Promise.resolve(publisher.takesNew()) },
   ];
   const configuredAt = Math.floor(clock() / 1000);
   const routes = [

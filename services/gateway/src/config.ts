@@ -7,10 +7,17 @@ export interface Config extends ServerConfig {
   readonly policyUrl: string;
   readonly usageUrl: string;
   readonly nats: NatsAddress;
+  /** Folder of this gateway alone, for what it has to tell NATS and the policy service. Must outlive the process. */
+  readonly spoolFolder: string;
+  readonly spoolMaxBytes: number;
+  readonly whenNatsIsAway: "spool" | "refuse";
   readonly providers: readonly Provider[];
   /** What the operator asked for and this version does not do. */
   readonly warnings: readonly string[];
 }
+
+const MEBIBYTE = 1024 ** 2;
+const SPOOL_BYTES = { min: MEBIBYTE, max: 1024 ** 2 * MEBIBYTE, fallback: 1024 * MEBIBYTE };
 
 /** @throws ConfigurationError that lists every fault of the environment, or names the fault in the providers file */
 export function readConfig(variables: Readonly<Record<string, string | undefined>>): Config {
@@ -32,11 +39,18 @@ function readSettings(env: Environment) {
     policyUrl: env.url("ROUTEPLANE_POLICY_URL", http),
     usageUrl: env.url("ROUTEPLANE_USAGE_URL", http),
     nats: env.parsed("ROUTEPLANE_NATS_URL", "must be nats://[user:password@]host[:port]", parseNatsUrl),
+    spoolFolder: env.text("ROUTEPLANE_SPOOL_DIR"),
+    spoolMaxBytes: env.integer("ROUTEPLANE_SPOOL_MAX_BYTES", SPOOL_BYTES),
+    whenNatsIsAway: env.parsed("ROUTEPLANE_WHEN_NATS_IS_AWAY", "must be spool or refuse", parseWhenAway, "spool"),
     providersFile: env.optionalText("ROUTEPLANE_PROVIDERS"),
     echo: env.parsed("ROUTEPLANE_ECHO", "must be on or off", parseSwitch, "off"),
     openAiApiKey: env.optionalText("OPENAI_API_KEY"),
     anthropicApiKey: env.optionalText("ANTHROPIC_API_KEY"),
   };
+}
+
+function parseWhenAway(text: string): Config["whenNatsIsAway"] | undefined {
+  return text === "spool" || text === "refuse" ? text : undefined;
 }
 
 function parseSwitch(text: string): "on" | "off" | undefined {

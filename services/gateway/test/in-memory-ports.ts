@@ -1,6 +1,15 @@
 import { decide } from "@routeplane/admission";
 import { newId } from "@routeplane/domain";
-import type { Admissions, Caller, RequestFacts, Settlement, UsageLog } from "../src/domain/ports.ts";
+import type {
+  Admissions,
+  Caller,
+  Debt,
+  HoldEnd,
+  RequestFacts,
+  Reservation,
+  Settlement,
+  UsageLog,
+} from "../src/domain/ports.ts";
 
 /** The policy service's contract over one budget in memory, by the same arithmetic. */
 export interface BudgetInMemory extends Admissions {
@@ -34,7 +43,8 @@ export function budgetInMemory(limitNano: bigint): BudgetInMemory {
       }
       holds.set(requestId, decision.reserveNano);
       const granted = Number(decision.outputTokensMax);
-      return { admitted: true, outputTokensMax: granted, reservedNanoUsd: decision.reserveNano, held: true };
+      const expiresAt = new Date(Date.now() + 900_000);
+      return { admitted: true, outputTokensMax: granted, reservedNanoUsd: decision.reserveNano, expiresAt };
     },
     async settle({ requestId }, costNanoUsd) {
       calls.settle++;
@@ -48,24 +58,39 @@ export function budgetInMemory(limitNano: bigint): BudgetInMemory {
 }
 
 export interface UsageInMemory extends UsageLog {
-  readonly admissions: readonly RequestFacts[];
+  readonly admissions: readonly (Reservation & { readonly facts: RequestFacts })[];
   readonly settlements: readonly (Settlement & { readonly facts: RequestFacts })[];
+  /** What a next process would have to do. */
+  readonly owed: ReadonlyMap<Debt, HoldEnd>;
 }
 
-/** @param admitted what becomes of an admission event; durable at once by default */
-export function usageInMemory(admitted: () => Promise<void> = async () => {}): UsageInMemory {
-  const admissions: RequestFacts[] = [];
+/** @param durable what becomes of an admission event; durable at once by default */
+export function usageInMemory(durable: () => Promise<void> = async () => {}): UsageInMemory {
+  const admissions: (Reservation & { facts: RequestFacts })[] = [];
   const settlements: (Settlement & { facts: RequestFacts })[] = [];
+  const owed = new Map<Debt, HoldEnd>();
+  let last = 0;
+  const owe = (end: HoldEnd): Debt => {
+    owed.set(++last, end);
+    return last;
+  };
   return {
     admissions,
     settlements,
-    async admitted(facts) {
-      await admitted();
-      admissions.push(facts);
+    owed,
+    unpaid: [],
+    asking: ({ namespaceId, requestId }) => owe({ namespaceId, requestId, costNanoUsd: 0n }),
+    admitted(facts, reservation, asked) {
+      admissions.push({ ...reservation, facts });
+      owed.delete(asked);
+      return { durable: durable() };
     },
-    async settled(facts, settlement) {
+    settled(facts, settlement, end, asked) {
       settlements.push({ ...settlement, facts });
+      owed.delete(asked);
+      return end === undefined ? 0 : owe(end);
     },
+    paid: (debt) => void owed.delete(debt),
   };
 }
 

@@ -7,12 +7,17 @@ import { boundTokens } from "../src/domain/token-bounds.ts";
 import type { Route } from "../src/handlers/router.ts";
 import { loadProviders } from "../src/providers/providers.ts";
 
+const whenNatsIsAway = "spool" as const;
 const NOWHERE = "http://127.0.0.1:9";
 const publisher: EventPublisher = {
   name: "nobody",
-  publish: async () => {},
-  publishUntilDurable: async () => {},
-  backlog: () => ({ events: 0, bytes: 0 }),
+  debts: [],
+  owe: () => 1,
+  paid() {},
+  record: () => ({ debt: 0, durable: async () => {} }),
+  recordAnyway: () => 0,
+  bytes: () => 0,
+  takesNew: () => true,
   isReachable: async () => true,
   stop: async () => {},
 };
@@ -28,7 +33,14 @@ export function wireUnservedGateway(log: Logger, onReached: () => void): Gateway
     close: async () => {},
   };
   const providers = loadProviders({ file: undefined, echo: true, openAiApiKey: undefined, variable: () => undefined });
-  const config = { serviceToken: "rps_x", authUrl: NOWHERE, policyUrl: NOWHERE, usageUrl: NOWHERE, providers };
+  const config = {
+    serviceToken: "rps_x",
+    authUrl: NOWHERE,
+    policyUrl: NOWHERE,
+    usageUrl: NOWHERE,
+    providers,
+    whenNatsIsAway,
+  };
   return wireGateway({ config, publisher, upstreams: new Map([["echo", upstream]]), log, clock: Date.now });
 }
 

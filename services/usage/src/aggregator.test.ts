@@ -1,5 +1,9 @@
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { createClient } from "@connectrpc/connect";
+import type { UsageEvent } from "@routeplane/contracts/events";
 import { Health, HealthCheckResponse_ServingStatus as Serving } from "@routeplane/contracts/health";
 import { type Id, newId } from "@routeplane/domain";
 import { type EventPublisher, openPublisher, parseNatsUrl } from "@routeplane/events";
@@ -24,6 +28,7 @@ let clone: TestDatabase;
 let nats: TestNats;
 let database: Database<UsageSchema>;
 let publisher: EventPublisher;
+let spool: string;
 let processes: AggregatorProcess[];
 
 beforeEach(async () => {
@@ -36,7 +41,8 @@ beforeEach(async () => {
   });
   const address = parseNatsUrl(nats.url);
   if (address === undefined) throw new Error("unreachable: the test server's URL is well-formed");
-  publisher = openPublisher({ nats: address, log: createLogger("test", () => ""), name: "gateway" });
+  spool = await mkdtemp(join(tmpdir(), "routeplane-spool-"));
+  publisher = openPublisher({ nats: address, log: createLogger("test", () => ""), name: "gateway", folder: spool });
   processes = [];
 });
 
@@ -44,7 +50,7 @@ afterEach(async () => {
   nats.resume();
   await Promise.all([publisher.stop(), ...processes.map((each) => each.kill())]);
   await database.stop();
-  await Promise.all([clone.drop(), nats.remove()]);
+  await Promise.all([clone.drop(), nats.remove(), rm(spool, { recursive: true, force: true })]);
 });
 
 function aggregator(): AggregatorProcess {
@@ -59,6 +65,8 @@ const TIMEOUT = { timeout: 2 * REDELIVERED_BY_MS };
 
 const totals = (namespaceId: Id<"ns">) => totalsIn(createUsageStore(database), namespaceId);
 
+const publish = (event: UsageEvent): Promise<void> => publisher.record({ event }).durable();
+
 /** Publishes both events of `count` requests; every cost differs, so that no loss can make up for a doubling. */
 function publishRequests(count: number, namespaceId: Id<"ns">, paceMs = 0) {
   const publishAll = async (): Promise<void> => {
@@ -66,7 +74,7 @@ function publishRequests(count: number, namespaceId: Id<"ns">, paceMs = 0) {
     for (let nth = 1; nth <= count; nth++) {
       const pending = pendingRequest({ namespaceId });
       const settled = settledRequest(pending, { costNanoUsd: BigInt(nth) * 1_000n });
-      all.push(...[pending, settled].map((request) => publisher.publishUntilDurable(usageEvent(request))));
+      all.push(...[pending, settled].map((request) => publish(usageEvent(request))));
       if (paceMs > 0 && nth % 10 === 0) await delay(paceMs);
     }
     await Promise.all(all);
@@ -122,7 +130,7 @@ describe("exactly once", TIMEOUT, () => {
   test("every event published twice is counted once", async () => {
     const settled = settledRequest(pendingRequest());
     aggregator();
-    for (let times = 0; times < 2; times++) await publisher.publish(usageEvent(settled));
+    for (let times = 0; times < 2; times++) await publish(usageEvent(settled));
     await settledExactly(settled.namespaceId, {
       requestCount: 1n,
       promptTokens: 12n,
@@ -134,10 +142,10 @@ describe("exactly once", TIMEOUT, () => {
   test("a request that is never settled is charged as reserved, and corrected by a settlement that comes late", async () => {
     const lost = pendingRequest({ expiresAt: new Date(Date.now() - 120_000), reservedNanoUsd: 8_000n });
     aggregator();
-    await publisher.publish(usageEvent(lost));
+    await publish(usageEvent(lost));
     const settled = { requestCount: 1n, promptTokens: 12n, completionTokens: 34n, costNanoUsd: 3_000n };
     await eventually(async () => (await totals(lost.namespaceId)).costNanoUsd === 8_000n, REDELIVERED_BY_MS);
-    await publisher.publish(usageEvent(settledRequest(lost, { costNanoUsd: 3_000n })));
+    await publish(usageEvent(settledRequest(lost, { costNanoUsd: 3_000n })));
     await settledExactly(lost.namespaceId, settled);
   });
 
@@ -182,7 +190,7 @@ describe("what is down", TIMEOUT, () => {
     const running = aggregator();
     const good = settledRequest(pendingRequest());
     const bad = settledRequest(pendingRequest(), { costNanoUsd: -1n });
-    await Promise.all([bad, good].map((request) => publisher.publish(usageEvent(request))));
+    await Promise.all([bad, good].map((request) => publish(usageEvent(request))));
     await eventually(async () => (await totals(good.namespaceId)).requestCount === 1n);
     await eventually(() => running.output().includes("dropped a usage event") && running.output().includes(bad.id));
   });

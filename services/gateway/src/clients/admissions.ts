@@ -1,7 +1,7 @@
 import { createClient, type Transport } from "@connectrpc/connect";
 import { AdmissionService, type AdmitResponse, PrincipalType } from "@routeplane/contracts/policy";
 import { DomainError } from "@routeplane/domain";
-import { fromConnectError } from "@routeplane/rpc";
+import { fromConnectError, fromTimestamp } from "@routeplane/rpc";
 import type { AdmissionDecision, Admissions, Denial } from "../domain/ports.ts";
 
 /** The policy service's decisions. @param policy transport to the policy service */
@@ -37,9 +37,9 @@ export function createAdmissions(policy: Transport): Admissions {
 function fromProtoOutcome(outcome: AdmitResponse["outcome"]): AdmissionDecision {
   switch (outcome.case) {
     case "admission": {
-      const { outputTokensMax, reservedNanoUsd, expiresAt } = outcome.value;
-      const held = expiresAt !== undefined;
-      return { admitted: true, outputTokensMax: Number(outputTokensMax), reservedNanoUsd, held };
+      const { outputTokensMax, reservedNanoUsd } = outcome.value;
+      const expiresAt = fromTimestamp(outcome.value.expiresAt);
+      return { admitted: true, outputTokensMax: Number(outputTokensMax), reservedNanoUsd, expiresAt };
     }
     case "denial": {
       const { policyId, policyName, bindingId, principalId, message } = outcome.value;

@@ -1,8 +1,9 @@
 import { create } from "@bufbuild/protobuf";
 import { Outcome, type UsageEvent, UsageEventSchema } from "@routeplane/contracts/events";
+import type { Id } from "@routeplane/domain";
 import type { EventPublisher } from "@routeplane/events";
 import { toTimestamp } from "@routeplane/rpc";
-import type { RequestFacts, Settlement, UsageLog } from "../domain/ports.ts";
+import type { HoldEnd, RequestFacts, Settlement, UsageLog } from "../domain/ports.ts";
 
 const OUTCOMES: Record<Settlement["outcome"], Outcome> = {
   succeeded: Outcome.SUCCEEDED,
@@ -11,13 +12,39 @@ const OUTCOMES: Record<Settlement["outcome"], Outcome> = {
   denied: Outcome.DENIED,
 };
 
-/** Records usage as events in JetStream, from where the aggregator takes it. */
+/** Records usage as events on their way to JetStream, from where the aggregator takes it, and debts beside them. */
 export function createUsageLog(publisher: EventPublisher): UsageLog {
   return {
-    admitted: (facts, reservedNanoUsd) =>
-      publisher.publish(toProtoEvent(facts, { case: "admitted", value: { reservedNanoUsd } })),
-    settled: (facts, settlement) => publisher.publishUntilDurable(toProtoSettled(facts, settlement)),
+    unpaid: publisher.debts.map(({ place, payload }) => ({ debt: place, end: fromDebt(payload) })),
+    asking: (hold) => publisher.owe(toDebt({ ...hold, costNanoUsd: 0n })),
+    admitted(facts, { reservedNanoUsd, expiresAt }, asked) {
+      const value = { reservedNanoUsd, expiresAt: toTimestamp(expiresAt) };
+      const event = toProtoEvent(facts, { case: "admitted", value });
+      return { durable: publisher.record({ event, pays: asked }).durable() };
+    },
+    settled(facts, settlement, end, asked) {
+      const event = toProtoSettled(facts, settlement);
+      return publisher.recordAnyway({ event, debt: end && toDebt(end), pays: asked });
+    },
+    paid: (debt) => publisher.paid(debt),
   };
+}
+
+/** As this gateway writes it to its disk, for the next process there. */
+interface DebtJson {
+  readonly namespace_id: Id<"ns">;
+  readonly request_id: Id<"req">;
+  readonly cost_nano_usd: string;
+}
+
+function toDebt({ namespaceId, requestId, costNanoUsd }: HoldEnd): Uint8Array {
+  const json: DebtJson = { namespace_id: namespaceId, request_id: requestId, cost_nano_usd: String(costNanoUsd) };
+  return Buffer.from(JSON.stringify(json));
+}
+
+function fromDebt(payload: Uint8Array): HoldEnd {
+  const json = JSON.parse(Buffer.from(payload).toString("utf8")) as DebtJson;
+  return { namespaceId: json.namespace_id, requestId: json.request_id, costNanoUsd: BigInt(json.cost_nano_usd) };
 }
 
 function toProtoSettled(facts: RequestFacts, settlement: Settlement): UsageEvent {

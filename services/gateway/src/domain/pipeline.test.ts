@@ -16,7 +16,9 @@ describe("a request that is served", () => {
     expect(usage.settlements).toMatchObject([
       { outcome: "succeeded", promptTokens: 3, completionTokens: 3, costNanoUsd: 9n * MICRO, estimated: false },
     ]);
-    expect(usage.settlements[0]?.facts).toEqual(usage.admissions[0]);
+    expect(usage.settlements[0]?.facts).toEqual(usage.admissions[0]?.facts);
+    expect(usage.admissions).toMatchObject([{ reservedNanoUsd: reservationOf(BODY) }]);
+    expect(usage.owed.size).toBe(0);
   });
 
   it("gets no more output than is affordable", async () => {
@@ -98,6 +100,52 @@ describe("a request that is not served", () => {
     expect(signals[0]?.aborted).toBe(true);
     expect(budget).toMatchObject({ reservedNano: 0n, spentNano: 0n });
     expect(usage.settlements).toMatchObject([{ outcome: "failed", costNanoUsd: 0n }]);
+  });
+});
+
+describe("a request that cannot be recorded", () => {
+  it("is refused before its hold is asked for, if the spool takes nothing new", async () => {
+    const asking = (): never => {
+      throw down("spool");
+    };
+    const { serve, sent, budget, usage } = world({ overrides: { usageLog: { ...usageInMemory(), asking } } });
+    const { refusal } = await serve(BODY);
+    expect(refusal).toMatchObject({ code: "unavailable", metadata: { dependency: "spool" } });
+    expect(sent).toEqual([]);
+    expect(budget.calls.admit).toBe(0);
+    expect(usage.settlements).toEqual([]);
+  });
+
+  it("reaches no upstream and costs nothing, if its admission cannot be written", async () => {
+    const usage = usageInMemory();
+    const admitted = (): never => {
+      throw down("spool");
+    };
+    const { serve, sent, budget } = world({ usage, overrides: { usageLog: { ...usage, admitted } } });
+    const { refusal } = await serve(BODY);
+    expect(refusal?.facts).toMatchObject({ status: 503, details: { dependency: "spool" } });
+    expect(sent).toEqual([]);
+    expect(budget).toMatchObject({ reservedNano: 0n, spentNano: 0n });
+    expect(usage.settlements).toMatchObject([{ outcome: "failed", costNanoUsd: 0n }]);
+    expect(usage.owed.size).toBe(0);
+  });
+
+  it("has recorded what it owes before it asks for a hold, and its admission before it reaches the upstream", async () => {
+    const usage = usageInMemory();
+    const order: string[] = [];
+    const budget = budgetInMemory(1_000_000_000n);
+    const admit: typeof budget.admit = (request) => {
+      order.push(`admit, owing ${usage.owed.size}`);
+      return budget.admit(request);
+    };
+    const chatCompletion = async (): Promise<never> => {
+      order.push(`upstream, owing ${usage.owed.size}, recorded ${usage.admissions.length}`);
+      throw new Error("seen enough");
+    };
+    const upstream: Upstream = { boundTokens, chatCompletion, async close() {} };
+    const { serve } = world({ usage, budget, upstream, overrides: { admissions: { ...budget, admit } } });
+    await serve(BODY);
+    expect(order).toEqual(["admit, owing 1", "upstream, owing 0, recorded 1"]);
   });
 });
 

@@ -1,4 +1,4 @@
-import type { Clock, Id } from "@routeplane/domain";
+import { type Clock, DomainError, type Id } from "@routeplane/domain";
 import type { Logger } from "@routeplane/runtime";
 import { chargeFor, costBound } from "./charge.ts";
 import { type ChatRequest, parseChatRequest, upstreamBody } from "./chat-request.ts";
@@ -9,10 +9,12 @@ import {
   type AdmissionDecision,
   type Admissions,
   type CallingKey,
+  type Debt,
   type Denial,
   type FollowKey,
   type Reply,
   type RequestFacts,
+  type Reservation,
   type Settlement,
   type Upstream,
   UpstreamFault,
@@ -25,8 +27,10 @@ import type { TokenBounds } from "./token-bounds.ts";
 
 /**
  * The hot path: the only way to an upstream, and the only holder of the upstreams. Every request that is admitted is settled
- * exactly once, whatever happens to it. Costs one call to policy and one batched publish, which runs beside the upstream call;
- * and one to auth if the key is not warm. Refuses when auth, policy or NATS does not answer within 2 s: nothing fails open.
+ * exactly once, whatever happens to it, and whatever kills this process. Costs one call to policy, two short writes to the
+ * disk and one batched publish, which runs beside the upstream call; and one call to auth if the key is not warm. Refuses when
+ * auth or policy does not answer within 2 s, when the spool is full or, if the operator chose so, when NATS is away: nothing
+ * fails open.
  * A request whose key is refused while it runs is cut.
  */
 export type Serve = (call: InferenceCall) => Promise<void>;
@@ -56,11 +60,14 @@ export interface PipelineDependencies {
   readonly totalTimeoutMs?: number;
 }
 
-type Admitted = Extract<AdmissionDecision, { admitted: true }>;
+/** `asked` is the debt that was recorded before the policy service was asked. */
+type Admitted = Extract<AdmissionDecision, { admitted: true }> & { readonly asked: Debt };
 
 const NOT_DENIED = { deniedByPolicyId: "", deniedByBindingId: "", deniedRule: "" };
 
 const TOTAL_TIMEOUT_MS = 10 * 60_000;
+/** Of a request without a hold: longer than it can last, as a hold is. */
+const RESERVED_FOR_MS = 15 * 60_000;
 
 /** @returns a function that throws a Refusal, or a DomainError of a dependency, if the client has been told nothing yet */
 export function createPipeline(dependencies: PipelineDependencies): Serve {
@@ -85,7 +92,8 @@ export function createPipeline(dependencies: PipelineDependencies): Serve {
     const granted = { ...bounds, outputTokensMax: admission.outputTokensMax };
     const relayed = await forward(dependencies, upstream, call.reply, facts, request, model, granted, admission);
     const settlement = settlementOf(dependencies, facts, relayed, model, granted, admission);
-    settlements.settle(facts, settlement, admission.held);
+    const { asked, expiresAt } = admission;
+    settlements.settle(facts, settlement, { held: expiresAt !== undefined, asked });
     if (relayed.refusal !== undefined) throw relayed.refusal;
   }
 }
@@ -114,7 +122,7 @@ function factsOf(call: InferenceCall, caller: CallingKey, request: ChatRequest, 
 
 /** Reserves the most that the request can cost. @throws Refusal 402 if that does not fit, 503 if it cannot be known */
 async function admit(
-  { admissions, settlements, clock }: PipelineDependencies,
+  { admissions, usageLog, settlements, clock }: PipelineDependencies,
   facts: RequestFacts,
   { lineage }: CallingKey,
   model: Model,
@@ -124,47 +132,71 @@ async function admit(
   if (!settlements.hasRoom()) throw dependencyDown("policy", new Error("too many settlements wait"));
   const { namespaceId, requestId } = facts;
   const price = priceAt(model, bounds.inputTokensMax);
+  const asked = usageLog.asking({ namespaceId, requestId });
   const decision = await admissions
     .admit({ namespaceId, requestId, lineage, price, ...bounds, choices })
     .catch((error: unknown) => {
-      settlements.release(facts);
+      settlements.release(facts, asked);
       throw error;
     });
-  if (decision.admitted) return decision;
+  if (decision.admitted) return { ...decision, asked };
   const refusal = budgetExceeded(decision.denial);
-  settlements.settle(facts, denialSettlement(refusal, decision.denial, clock), false);
+  settlements.settle(facts, denialSettlement(refusal, decision.denial, clock), { held: false, asked });
   throw refusal;
 }
 
-/** Sends the request upstream while its admission is being recorded, and lets no byte out before it is. Never throws. */
+/**
+ * Records the admission, then sends the request upstream while the record is made durable, and lets no byte out before it is.
+ * Never throws.
+ */
 async function forward(
-  { usageLog, totalTimeoutMs = TOTAL_TIMEOUT_MS }: PipelineDependencies,
+  { usageLog, clock, totalTimeoutMs = TOTAL_TIMEOUT_MS }: PipelineDependencies,
   upstream: Upstream,
   reply: Reply,
   facts: RequestFacts,
   request: ChatRequest,
   model: Model,
   granted: TokenBounds,
-  { reservedNanoUsd }: Admitted,
+  admission: Admitted,
 ): Promise<Relayed> {
   if (reply.signal.aborted) return { ...cutShort(cutReason(reply), undefined, 0), billable: false };
+  let recorded: Promise<void>;
+  try {
+    recorded = usageLog.admitted(facts, reservationOf(model, granted, admission, clock), admission.asked).durable;
+  } catch (error) {
+    return refused(dependencyMissing(error));
+  }
   const tooLong = setTimeout(() => reply.cut("too_long"), totalTimeoutMs);
-  const recorded = usageLog.admitted(facts, reservedNanoUsd).catch((error: unknown) => {
-    reply.cut("not_durable");
-    throw error;
-  });
+  recorded.catch(() => reply.cut("not_durable"));
   const outputTokensMax = Math.floor(granted.outputTokensMax / request.choices);
   const body = upstreamBody(request, { model: model.id, outputTokensMax, outputField: model.outputField });
   const answered = upstream.chatCompletion({ body, streamed: request.streamed, signal: reply.signal });
   const [record, answer] = await Promise.allSettled([recorded, answered]);
   try {
-    if (record.status === "rejected") return refused(dependencyDown("nats", record.reason));
+    if (record.status === "rejected") return refused(dependencyMissing(record.reason));
     if (answer.status === "rejected") return noAnswer(answer.reason, reply);
     return await relay(answer.value, reply, request);
   } finally {
     clearTimeout(tooLong);
     if (answer.status === "fulfilled") answer.value.discard();
   }
+}
+
+/** Where no budget applies nothing is held, and yet a request of which nothing more is heard is not free. */
+function reservationOf(
+  model: Model,
+  granted: TokenBounds,
+  { reservedNanoUsd, expiresAt }: Admitted,
+  clock: Clock,
+): Reservation {
+  if (expiresAt !== undefined) return { reservedNanoUsd, expiresAt };
+  return { reservedNanoUsd: costBound(model, granted), expiresAt: new Date(clock() + RESERVED_FOR_MS) };
+}
+
+/** An admission that could not be made safe: NATS or the disk does not do what it is for. */
+function dependencyMissing(fault: unknown): Refusal {
+  const named = fault instanceof DomainError ? fault.metadata["dependency"] : undefined;
+  return dependencyDown(named ?? "spool", fault);
 }
 
 function noAnswer(fault: unknown, reply: Reply): Relayed {

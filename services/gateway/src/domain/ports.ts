@@ -65,8 +65,8 @@ export type AdmissionDecision =
       readonly outputTokensMax: number;
       /** Nano-USD on every budget that applies; 0 if none does. */
       readonly reservedNanoUsd: bigint;
-      /** Whether there is a hold that must be settled or voided. */
-      readonly held: boolean;
+      /** When the hold ends by itself, charged in full; undefined: there is none, because no budget applies. */
+      readonly expiresAt: Date | undefined;
     }
   | { readonly admitted: false; readonly denial: Denial };
 
@@ -82,8 +82,8 @@ export interface Denial {
 /** Each is bounded in time and throws DomainError UNAVAILABLE if the policy service does not answer. All are idempotent. */
 export interface Admissions {
   admit(request: AdmissionRequest): Promise<AdmissionDecision>;
-  settle(request: Pick<RequestFacts, "namespaceId" | "requestId">, costNanoUsd: bigint): Promise<void>;
-  release(request: Pick<RequestFacts, "namespaceId" | "requestId">): Promise<void>;
+  settle(request: HoldKey, costNanoUsd: bigint): Promise<void>;
+  release(request: HoldKey): Promise<void>;
 }
 
 /** A guardrail and where it comes from. */
@@ -106,6 +106,17 @@ export interface GuardrailDirectory {
    */
   of(caller: CallingKey): Promise<readonly AppliedGuardrail[]>;
 }
+
+/** What a hold of the policy service is found by. */
+export type HoldKey = Pick<RequestFacts, "namespaceId" | "requestId">;
+
+/** What the policy service is to be told of a hold; without a cost it is released. */
+export interface HoldEnd extends HoldKey {
+  readonly costNanoUsd: bigint;
+}
+
+/** A `HoldEnd` on this gateway's disk, until the policy service knows it. */
+export type Debt = number;
 
 export type Outcome = "succeeded" | "failed" | "cancelled" | "denied";
 
@@ -139,16 +150,37 @@ export interface ShadowDenial {
   readonly rule: string;
 }
 
-/** Where usage is recorded before it counts anywhere. */
+/** What is charged if nobody ever says how the request ended, and from when on. */
+export interface Reservation {
+  readonly reservedNanoUsd: bigint;
+  readonly expiresAt: Date;
+}
+
+/**
+ * Where usage, and what the policy service is owed, is recorded before it counts anywhere. What a method returned from is on
+ * this gateway's disk: the next process there carries on if this one is killed.
+ */
 export interface UsageLog {
+  /** What earlier processes did not get done. */
+  readonly unpaid: readonly { readonly debt: Debt; readonly end: HoldEnd }[];
   /**
-   * Resolves once the admission is durable.
+   * A hold is about to be asked for: whatever happens, it is ended.
    *
-   * @throws DomainError UNAVAILABLE within 2 s
+   * @throws DomainError UNAVAILABLE if no new requests are taken
    */
-  admitted(facts: RequestFacts, reservedNanoUsd: bigint): Promise<void>;
-  /** Resolves once the settlement is durable, however long that takes. */
-  settled(facts: RequestFacts, settlement: Settlement): Promise<void>;
+  asking(hold: HoldKey): Debt;
+  /**
+   * The request may go upstream once this returns. `asked` is paid: the reservation is in the usage log from now on.
+   *
+   * @returns a promise that resolves once the admission survives the loss of this machine's power too. It rejects with
+   * DomainError UNAVAILABLE, in bounded time
+   * @throws DomainError UNAVAILABLE if it cannot be recorded at all
+   */
+  admitted(facts: RequestFacts, reservation: Reservation, asked: Debt): { readonly durable: Promise<void> };
+  /** How it ended, and what the policy service is owed for it, if anything. `asked` is paid if it was not. */
+  settled(facts: RequestFacts, settlement: Settlement, end: HoldEnd | undefined, asked: Debt): Debt;
+  /** The policy service knows. */
+  paid(debt: Debt): void;
 }
 
 /** What speaks to a provider. The metering sees all of them alike: bytes of JSON, or of server-sent events. */

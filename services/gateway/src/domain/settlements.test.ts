@@ -2,7 +2,7 @@ import { DomainError, newId } from "@routeplane/domain";
 import { createLogger } from "@routeplane/runtime";
 import { describe, expect, it } from "vitest";
 import { budgetInMemory, usageInMemory } from "../../test/in-memory-ports.ts";
-import type { RequestFacts, Settlement } from "./ports.ts";
+import type { HoldKey, RequestFacts, Settlement } from "./ports.ts";
 import { createSettlements } from "./settlements.ts";
 
 const log = createLogger("gateway", (line) => line, "silent");
@@ -46,7 +46,7 @@ describe("settlements", () => {
     };
     const usageLog = usageInMemory();
     const settlements = createSettlements({ admissions, usageLog, log, flushTimeoutMs: 5_000 });
-    settlements.settle(facts, settlement, true);
+    settlements.settle(facts, settlement, { held: true, asked: 0 });
     await settlements.stop();
     expect(settled).toEqual([3_000n]);
     expect(usageLog.settlements).toHaveLength(1);
@@ -57,8 +57,8 @@ describe("settlements", () => {
     const options = { admissions, usageLog: usageInMemory(), log, capacity: 2, flushTimeoutMs: 10 };
     const settlements = createSettlements(options);
     expect(settlements.hasRoom()).toBe(true);
-    settlements.settle(facts, settlement, true);
-    settlements.settle(facts, settlement, true);
+    settlements.settle(facts, settlement, { held: true, asked: 0 });
+    settlements.settle(facts, settlement, { held: true, asked: 0 });
     expect(settlements.hasRoom()).toBe(false);
     await settlements.stop();
   });
@@ -66,17 +66,54 @@ describe("settlements", () => {
   it("without a hold go to the usage log alone, and without a cost release the hold", async () => {
     const budget = budgetInMemory(0n);
     const settlements = createSettlements({ admissions: budget, usageLog: usageInMemory(), log });
-    settlements.settle(facts, settlement, false);
-    settlements.settle(facts, { ...settlement, costNanoUsd: 0n }, true);
+    settlements.settle(facts, settlement, { held: false, asked: 0 });
+    settlements.settle(facts, { ...settlement, costNanoUsd: 0n }, { held: true, asked: 0 });
     await settlements.stop();
     expect(budget.calls).toEqual({ admit: 0, settle: 0, release: 1 });
   });
 
-  it("do not keep a stop waiting for a dependency that is away", async () => {
-    const usageLog = { ...usageInMemory(), settled: () => new Promise<void>(() => {}) };
-    const settlements = createSettlements({ admissions: budgetInMemory(0n), usageLog, log, flushTimeoutMs: 20 });
-    settlements.settle(facts, settlement, false);
+  it("do not keep a stop waiting for a dependency that is away, and are left to the next process", async () => {
+    const usageLog = usageInMemory();
+    const admissions = { ...budgetInMemory(0n), settle: () => Promise.reject(unavailable) };
+    const settlements = createSettlements({ admissions, usageLog, log, flushTimeoutMs: 20 });
+    settlements.settle(facts, settlement, { held: true, asked: 0 });
     await settlements.stop();
-    expect(settlements.hasRoom()).toBe(true);
+    expect([...usageLog.owed.values()]).toMatchObject([{ requestId: facts.requestId, costNanoUsd: 3_000n }]);
+  });
+
+  it("that an earlier process left are done, each until it is, and then forgotten", async () => {
+    const { namespaceId } = facts;
+    const [settled, released] = [newId("req"), newId("req")];
+    const ends = [
+      { debt: 1, end: { namespaceId, requestId: settled, costNanoUsd: 7n } },
+      { debt: 2, end: { namespaceId, requestId: released, costNanoUsd: 0n } },
+    ];
+    const paid: number[] = [];
+    const usageLog = { ...usageInMemory(), unpaid: ends, paid: (debt: number) => void paid.push(debt) };
+    const told: string[] = [];
+    let failures = 2;
+    const admissions = {
+      ...budgetInMemory(0n),
+      async settle({ requestId }: HoldKey, costNanoUsd: bigint) {
+        if (failures-- > 0) throw unavailable;
+        told.push(`${requestId} ${costNanoUsd}`);
+      },
+      async release({ requestId }: HoldKey) {
+        told.push(requestId);
+      },
+    };
+    const settlements = createSettlements({ admissions, usageLog, log, flushTimeoutMs: 5_000 });
+    await settlements.stop();
+    expect(told.toSorted()).toEqual([`${settled} 7`, released].toSorted());
+    expect(new Set(paid)).toEqual(new Set([1, 2]));
+  });
+
+  it("that the policy service refuses for good are given up, not tried for ever", async () => {
+    const usageLog = usageInMemory();
+    const refuse = () => Promise.reject(new DomainError("not_found", "RESOURCE_NOT_FOUND", "no such namespace"));
+    const settlements = createSettlements({ admissions: { ...budgetInMemory(0n), settle: refuse }, usageLog, log });
+    settlements.settle(facts, settlement, { held: true, asked: 0 });
+    await settlements.stop();
+    expect(usageLog.owed.size).toBe(0);
   });
 });

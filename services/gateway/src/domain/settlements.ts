@@ -1,19 +1,23 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { DomainError } from "@routeplane/domain";
 import type { Component, Logger } from "@routeplane/runtime";
-import type { Admissions, RequestFacts, Settlement, UsageLog } from "./ports.ts";
+import type { Admissions, Debt, HoldEnd, HoldKey, RequestFacts, Settlement, UsageLog } from "./ports.ts";
 
 /**
- * What requests really cost, on its way to the usage log and to the policy service. Nobody waits for it: each is tried until
- * it is done or the process stops. Bounded: when too many wait, `hasRoom` says so and no more requests are admitted, because
- * what was admitted must be settled. A settlement that is lost with the process costs its request the whole reservation.
+ * What requests really cost, on its way to the usage log and to the policy service. Nobody waits for it: it is recorded at
+ * once, and the policy service is told until it knows. What is not done when this process ends, in whatever way, the next one
+ * does. Bounded: when too many wait, `hasRoom` says so and no more requests are admitted.
  */
 export interface Settlements extends Component {
   hasRoom(): boolean;
-  /** @param held whether the admission made a hold */
-  settle(facts: RequestFacts, settlement: Settlement, held: boolean): void;
+  /** @param admission whether there is a hold, and the debt that was recorded before it was asked for */
+  settle(
+    facts: RequestFacts,
+    settlement: Settlement,
+    admission: { readonly held: boolean; readonly asked: Debt },
+  ): void;
   /** Releases a hold that may or may not exist: the answer to an admission never came. */
-  release(request: Pick<RequestFacts, "namespaceId" | "requestId">): void;
+  release(hold: HoldKey, asked: Debt): void;
 }
 
 export interface SettlementsOptions {
@@ -28,41 +32,50 @@ export interface SettlementsOptions {
 
 const MIN_WAIT_MS = 50;
 const MAX_WAIT_MS = 5_000;
+/** What earlier processes left is done so many at a time, beside what this one does. */
+const LEFT_AT_A_TIME = 8;
 
 export function createSettlements(options: SettlementsOptions): Settlements {
   const { admissions, usageLog, log, capacity = 20_000, flushTimeoutMs = 1_000 } = options;
   const pending = new Set<Promise<void>>();
   const stopping = new AbortController();
 
-  const track = (requestId: string, what: string, attempt: () => Promise<void>): void => {
-    const work = untilDone(attempt, stopping.signal).then(
-      () => undefined,
-      (error: unknown) => log.error({ err: error, requestId }, `${what} was given up`),
-    );
+  const pay = async (debt: Debt, end: HoldEnd): Promise<void> => {
+    const { costNanoUsd, requestId } = end;
+    const tell = () => (costNanoUsd === 0n ? admissions.release(end) : admissions.settle(end, costNanoUsd));
+    const fault = await untilDone(tell, stopping.signal);
+    if (stopping.signal.aborted && fault !== undefined) return;
+    if (fault !== undefined) log.error({ err: fault, requestId }, "the policy service refuses a settlement: given up");
+    usageLog.paid(debt);
+  };
+  const track = (work: Promise<void>): void => {
     pending.add(work);
     void work.finally(() => pending.delete(work));
   };
+  const left = [...usageLog.unpaid];
+  const payLeft = async (): Promise<void> => {
+    for (let next = left.shift(); next && !stopping.signal.aborted; next = left.shift()) await pay(next.debt, next.end);
+  };
+  if (left.length > 0) log.info({ debts: left.length }, "settling what an earlier process did not");
+  for (let worker = 0; worker < Math.min(left.length, LEFT_AT_A_TIME); worker++) track(payLeft());
 
   return {
     name: "settlements",
     hasRoom: () => pending.size < capacity,
-    settle(facts, settlement, held) {
-      const { requestId } = facts;
-      track(requestId, "the usage event of a settlement", () => usageLog.settled(facts, settlement));
-      if (!held) return;
-      const { costNanoUsd } = settlement;
-      track(requestId, "a settlement", () =>
-        costNanoUsd === 0n ? admissions.release(facts) : admissions.settle(facts, costNanoUsd),
-      );
+    settle(facts, settlement, { held, asked }) {
+      const { namespaceId, requestId } = facts;
+      const end = held ? { namespaceId, requestId, costNanoUsd: settlement.costNanoUsd } : undefined;
+      const debt = usageLog.settled(facts, settlement, end, asked);
+      if (end !== undefined) track(pay(debt, end));
     },
-    release: (request) => track(request.requestId, "the release of a hold", () => admissions.release(request)),
+    release: ({ namespaceId, requestId }, asked) => track(pay(asked, { namespaceId, requestId, costNanoUsd: 0n })),
     async stop() {
       const timer = new AbortController();
       const late = delay(flushTimeoutMs, undefined, { signal: timer.signal }).catch(() => {});
       await Promise.race([Promise.all(pending), late]);
       timer.abort();
       stopping.abort();
-      if (pending.size > 0) log.error({ pending: pending.size }, "stopped before these settlements were done");
+      if (pending.size > 0) log.warn({ pending: pending.size }, "stopped before these settlements were done");
     },
   };
 }
@@ -70,14 +83,15 @@ export function createSettlements(options: SettlementsOptions): Settlements {
 /**
  * Tries again, with growing pauses, whatever may pass: a dependency that is away.
  *
- * @throws what is not such a thing, or the last failure once stopped
+ * @returns undefined once it is done; else what is not such a thing, or the last failure once stopped
  */
-async function untilDone(attempt: () => Promise<void>, stopping: AbortSignal): Promise<void> {
+async function untilDone(attempt: () => Promise<void>, stopping: AbortSignal): Promise<unknown> {
   for (let waitMs = MIN_WAIT_MS; ; waitMs = Math.min(waitMs * 2, MAX_WAIT_MS)) {
     try {
-      return await attempt();
+      await attempt();
+      return undefined;
     } catch (error) {
-      if (!(error instanceof DomainError) || error.code !== "unavailable" || stopping.aborted) throw error;
+      if (!(error instanceof DomainError) || error.code !== "unavailable" || stopping.aborted) return error;
     }
     // Spread, so that a service that comes back does not meet all of them at once.
     await delay(waitMs * (0.5 + Math.random() / 2), undefined, { signal: stopping }).catch(() => {});

@@ -1,9 +1,11 @@
 import type { Clock } from "@routeplane/domain";
 import type { Route } from "./router.ts";
 
-/** Something without which no request can be served. */
+/** Something without which no request can be served, unless it is optional. */
 export interface Dependency {
   readonly name: string;
+  /** Requests are served without it; its state is shown all the same. */
+  readonly optional?: boolean;
   /** Bounded in time; never throws. */
   isReachable(): Promise<boolean>;
 }
@@ -25,9 +27,9 @@ export function healthRoute(dependencies: readonly Dependency[], clock: Clock): 
     async handle(exchange) {
       const missing = await down();
       const states = dependencies.map(({ name }) => [name, missing.includes(name) ? "unreachable" : "ok"] as const);
-      const status = missing.length === 0 ? "ok" : "unavailable";
-      const body = { status, dependencies: Object.fromEntries(states) };
-      await exchange.sendJson(missing.length === 0 ? 200 : 503, body);
+      const serving = dependencies.every(({ name, optional = false }) => optional || !missing.includes(name));
+      const body = { status: serving ? "ok" : "unavailable", dependencies: Object.fromEntries(states) };
+      await exchange.sendJson(serving ? 200 : 503, body);
     },
   };
 }

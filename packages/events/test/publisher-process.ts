@@ -1,0 +1,42 @@
+import { type ChildProcess, fork } from "node:child_process";
+import { once } from "node:events";
+import { createLogger } from "@routeplane/runtime";
+import { openPublisher, parseNatsUrl } from "../src/index.ts";
+import { usageEvent } from "./kit.ts";
+
+/** A process that records events as fast as it is told to, to be killed. */
+export interface PublisherProcess {
+  /** Ids of the events that it has said to be recorded. */
+  readonly recorded: readonly string[];
+  /** With SIGKILL. */
+  kill(): Promise<void>;
+}
+
+export function spawnPublisher(natsUrl: string, folder: string, name: string): PublisherProcess {
+  const child: ChildProcess = fork(import.meta.filename, [natsUrl, folder, name]);
+  const recorded: string[] = [];
+  child.on("message", (id: string) => recorded.push(id));
+  return {
+    recorded,
+    async kill() {
+      const ended = once(child, "exit");
+      child.kill("SIGKILL");
+      await ended;
+    },
+  };
+}
+
+if (process.argv[1] === import.meta.filename) {
+  const [, , natsUrl = "", folder = "", name = ""] = process.argv;
+  const nats = parseNatsUrl(natsUrl);
+  if (nats === undefined) throw new Error("a URL of NATS is needed");
+  const publisher = openPublisher({ nats, log: createLogger("test", (line) => line, "silent"), name, folder });
+  let count = 0;
+  setInterval(() => {
+    for (let burst = 0; burst < 10; burst++) {
+      const id = `${name}-${count++}`;
+      publisher.record({ event: usageEvent(id) });
+      process.send?.(id);
+    }
+  }, 1);
+}
