@@ -3,7 +3,9 @@ import { join } from "node:path";
 import type { DescField, DescMessage, DescMethod } from "@bufbuild/protobuf";
 import { newId } from "@routeplane/domain";
 import { accessOf, publishedServices } from "@routeplane/rpc";
+import { eventually } from "@routeplane/testing";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { ask } from "../harness/gateway.ts";
 import { startNode, type TestNode } from "../harness/index.ts";
 
 /** Promise 1, from outside: what a credential of one namespace can learn of another is nothing. */
@@ -81,7 +83,21 @@ async function furnish(namespace: string) {
   const principal = { policyId: policy.id, principalType: "PRINCIPAL_TYPE_API_KEY", principalId: key.id };
   const { binding } = await rpc("policy.v1.PolicyService/BindPolicy", token, principal);
   const { identity: _, key: self } = await rpc("auth.v1.IdentityService/WhoAmI", token, {});
-  return { token, ids: { key: key.id, pol: policy.id, bnd: binding.id, ns: self.namespaceId } };
+  const req = await infer(token);
+  return { token, ids: { key: key.id, pol: policy.id, bnd: binding.id, ns: self.namespaceId, req } };
+}
+
+/** The id of a request that is in the log by then. */
+async function infer(token: string): Promise<string> {
+  const answer = await fetch(`${node.url}/v1/chat/completions`, {
+    method: "POST",
+    headers: { authorization: `Bearer ${token}`, "content-type": "application/json" },
+    body: JSON.stringify(ask("hello")),
+  });
+  await answer.text();
+  const id = answer.headers.get("x-request-id") ?? "";
+  await eventually(() => rpc("usage.v1.UsageService/GetRequest", token, { id }).catch(() => undefined));
+  return id;
 }
 
 /** Every field of every method through which a caller names something, and a request that is otherwise right. */
@@ -103,7 +119,7 @@ const positions = outside.flatMap((method) =>
 
 /** What each position takes, and the rest of a request in which only that position is wrong. */
 interface Right {
-  readonly kinds: readonly ("key" | "pol" | "bnd" | "ns" | "op" | "acc")[];
+  readonly kinds: readonly ("key" | "pol" | "bnd" | "ns" | "op" | "acc" | "req")[];
   readonly request: () => object;
   /** Where it is for operators; by default a key asks. */
   readonly by?: () => string;
@@ -164,6 +180,7 @@ const right: Record<string, Right> = {
     kinds: ["key"],
     request: () => ({ principalType: "PRINCIPAL_TYPE_API_KEY", policyId: mine.ids["pol"] }),
   },
+  "UsageService/GetRequest.id": { kinds: ["req"], request: () => ({}) },
   "PolicyService/BindPolicy.principal_id (namespace)": {
     kinds: ["ns"],
     request: () => ({ principalType: "PRINCIPAL_TYPE_NAMESPACE", policyId: mine.ids["pol"] }),
@@ -178,9 +195,15 @@ const right: Record<string, Right> = {
   },
 };
 const cases = Object.entries(right);
+const RANGE = { from: "2026-01-01T00:00:00Z", to: "2027-01-01T00:00:00Z" };
 /** Positions that only choose among the caller's own: a foreign id chooses none of them. */
-const FILTERS = { actor_id: "actorId", target_id: "targetId" } as const;
-const filters = Object.keys(FILTERS).map((name) => `AuditService/ListAuditEntries.filter.${name}`);
+const FILTERS: Readonly<Record<string, (id: string) => object>> = {
+  "AuditService/ListAuditEntries.filter.actor_id": (id) => ({ filter: { actorId: id } }),
+  "AuditService/ListAuditEntries.filter.target_id": (id) => ({ filter: { targetId: id } }),
+  "UsageService/GetUsage.key_id": (id) => ({ keyId: id, groupBy: ["USAGE_DIMENSION_KEY"], ...RANGE }),
+  "UsageService/ListRequests.filter.key_id": (id) => ({ filter: { keyId: id } }),
+};
+const filters = Object.keys(FILTERS);
 /** Only for who reaches every account: to anybody else it says no, whatever is named. */
 const WHOLE_NODE = "AccountService/RenameAccount.account";
 
@@ -218,17 +241,20 @@ describe("a credential of another namespace", () => {
   });
 
   it("chooses nothing by a foreign, an unknown and a malformed id in a filter, and the same bytes of it", async () => {
-    const lists = outside.filter(({ name }) => name === "ListAuditEntries");
-    expect(lists).toHaveLength(2);
-    for (const method of lists) {
-      for (const field of Object.values(FILTERS)) {
+    let asked = 0;
+    for (const [position, requestFor] of Object.entries(FILTERS)) {
+      const name = position.split(".")[0];
+      for (const method of outside.filter((each) => `${each.parent.name}/${each.name}` === name)) {
         const ids = [theirs.ids["key"]!, theirs.ids["pol"]!, newId("key"), "key_x", "' or 1=1 --", "../../etc"];
-        const ask = (id: string) => post(path(method), mine.token, { filter: { [field]: id } });
-        const answers = await Promise.all(ids.map(ask));
-        expect(answers[0]).toMatchObject({ status: 200, body: "{}" });
+        const answers = await Promise.all(ids.map((id) => post(path(method), mine.token, requestFor(id))));
+        const { from: _from, to: _to, ...chosen } = JSON.parse(answers[0]!.body);
+        expect({ status: answers[0]!.status, chosen }).toEqual({ status: 200, chosen: {} });
         for (const answer of answers) expect(answer).toEqual(answers[0]);
+        asked++;
       }
     }
+    // The audit log is read from two services.
+    expect(asked).toBe(filters.length + 2);
   });
 
   it("reads nothing of this namespace in any answer, and changed nothing by trying", async () => {
@@ -236,7 +262,7 @@ describe("a credential of another namespace", () => {
     expect(reads.length).toBeGreaterThanOrEqual(7);
     for (const method of reads) {
       const { body } = await post(path(method), mine.token, { pageSize: 1000 });
-      for (const kind of ["key", "pol", "bnd"]) expect(body).not.toContain(theirs.ids[kind]);
+      for (const kind of ["key", "pol", "bnd", "req"]) expect(body).not.toContain(theirs.ids[kind]);
       for (const token of [mine.token, limited]) {
         const answer = await post(path(method), token, { pageSize: 1000 });
         for (const id of Object.values(elsewhere.ids)) expect(answer.body).not.toContain(id);

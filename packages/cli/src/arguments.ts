@@ -51,6 +51,26 @@ export function namespaceNameArgument(text: string): string {
   );
 }
 
+const DIMENSIONS = ["key", "model", "provider", "status", "hour", "day"] as const;
+const STATUSES = ["pending", "succeeded", "failed", "cancelled", "denied", "unknown"] as const;
+export type DimensionName = (typeof DIMENSIONS)[number];
+export type StatusName = (typeof STATUSES)[number];
+
+/** Blank- or comma-separated, and repeatable: each use adds to `before`. */
+export function groupByArgument(text: string, before: readonly DimensionName[] = []): readonly DimensionName[] {
+  const names = text.split(/[\s,]+/).filter((name) => name !== "");
+  const known = names.flatMap((name) => DIMENSIONS.find((each) => each === name) ?? []);
+  const all = [...before, ...known];
+  if (names.length > 0 && known.length === names.length && new Set(all).size === all.length) return all;
+  throw new InvalidArgumentError(`It must name some of ${DIMENSIONS.join(", ")}, each once, e.g. key,model.`);
+}
+
+export function statusArgument(text: string): StatusName {
+  const status = STATUSES.find((each) => each === text);
+  if (status !== undefined) return status;
+  throw new InvalidArgumentError(`It must be one of ${STATUSES.join(", ")}.`);
+}
+
 /** An id or a page token: anything that is not blank. Whether it exists is the node's to say. */
 export function idArgument(text: string): string {
   if (text.trim() !== "") return text.trim();

@@ -4,6 +4,7 @@ import * as deniedPolicyCollation from "./0002_denied_policy_collation.ts";
 import * as rollups from "./0003_rollups.ts";
 import * as denials from "./0004_denials.ts";
 import * as unknown from "./0005_unknown.ts";
+import * as requestIndexes from "./0006_request_indexes.ts";
 
 export const migrations: Migrations = {
   "0001_requests": requests,
@@ -11,4 +12,5 @@ export const migrations: Migrations = {
   "0003_rollups": rollups,
   "0004_denials": denials,
   "0005_unknown": unknown,
+  "0006_request_indexes": requestIndexes,
 };

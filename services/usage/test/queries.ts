@@ -1,5 +1,5 @@
 import type { Id } from "@routeplane/domain";
-import type { UsageStore } from "../src/domain/ports.ts";
+import type { PageRequest, RequestFilter, UsageStore } from "../src/domain/ports.ts";
 import { totalOf, type UsageQuery, type UsageRange, type UsageTotals } from "../src/domain/usage.ts";
 
 /** Whatever time a test's request has. */
@@ -12,4 +12,14 @@ export function usageQuery(given: Partial<UsageQuery> = {}): UsageQuery {
 
 export async function totalsIn(usage: UsageStore, namespaceId: Id<"ns">, range = EVERYTHING): Promise<UsageTotals> {
   return totalOf(await usage.usage(namespaceId, usageQuery({ range })));
+}
+
+/** The newest 1000, whatever they are, unless `given` says otherwise. */
+export function pageRequest({ filter, ...page }: PageQuery = {}): PageRequest {
+  const none = { keyId: undefined, model: undefined, status: undefined, from: undefined, to: undefined };
+  return { size: 1_000, before: undefined, ...page, filter: { ...none, ...filter } };
+}
+
+interface PageQuery extends Partial<Omit<PageRequest, "filter">> {
+  readonly filter?: Partial<RequestFilter>;
 }

@@ -1,17 +1,31 @@
 import { timestampFromDate } from "@bufbuild/protobuf/wkt";
+import { UsageDimension } from "@routeplane/contracts/usage";
 import type { Command } from "commander";
-import { timeArgument } from "../arguments.ts";
+import { type DimensionName, groupByArgument, idArgument, timeArgument } from "../arguments.ts";
 import type { Context } from "../context.ts";
 import { usageError } from "../errors.ts";
 import { block } from "../output/table.ts";
 import { loginCredential } from "../session.ts";
-import { fromProtoUsage, usageFields } from "../views/usage.ts";
+import { fromProtoUsage, fromProtoUsageGroup, usageFields } from "../views/usage.ts";
+import { groupTable } from "../views/usage-groups.ts";
 import { withExamples } from "./examples.ts";
 
 interface UsageOptions {
   readonly from?: Date;
   readonly to?: Date;
+  readonly groupBy?: readonly DimensionName[];
+  readonly key?: string;
+  readonly model?: string;
 }
+
+const DIMENSIONS: Readonly<Record<DimensionName, UsageDimension>> = {
+  key: UsageDimension.KEY,
+  model: UsageDimension.MODEL,
+  provider: UsageDimension.PROVIDER,
+  status: UsageDimension.STATUS,
+  hour: UsageDimension.HOUR,
+  day: UsageDimension.DAY,
+};
 
 export function addUsageCommand(cloud: Command, context: Context): void {
   const usage = cloud
@@ -23,17 +37,38 @@ export function addUsageCommand(cloud: Command, context: Context): void {
       timeArgument,
     )
     .option("--to <time>", "first moment that does not count any more (default: now)", timeArgument)
+    .option(
+      "--group-by <what>",
+      "tell apart key, model, provider, status, hour or day; several by commas",
+      groupByArgument,
+    )
+    .option("--key <id>", "only requests of this key", idArgument)
+    .option("--model <id>", "only requests to this model", idArgument)
     .action((options: UsageOptions) => showUsage(context, options));
-  withExamples(usage, "cloud usage", "cloud usage --from 2026-05-01T00:00:00Z --to 2026-06-01T00:00:00Z");
+  withExamples(
+    usage,
+    "cloud usage",
+    "cloud usage --from 2026-05-01T00:00:00Z --to 2026-06-01T00:00:00Z --group-by model,day",
+    "cloud usage --group-by key --json",
+  );
 }
 
-async function showUsage(context: Context, { from, to }: UsageOptions): Promise<void> {
+async function showUsage(context: Context, options: UsageOptions): Promise<void> {
+  const { from, to, groupBy = [], key = "", model = "" } = options;
   if (from !== undefined && to !== undefined && from >= to) throw usageError("--from must be before --to");
   const { usage } = await context.connect(await loginCredential(context.settings));
-  const range = {
-    ...(from === undefined ? {} : { from: timestampFromDate(from) }),
-    ...(to === undefined ? {} : { to: timestampFromDate(to) }),
-  };
-  const view = fromProtoUsage(await usage.getUsage(range));
-  context.output.data(view, () => block(usageFields(view)));
+  const answer = await usage.getUsage({
+    ...(from && { from: timestampFromDate(from) }),
+    ...(to && { to: timestampFromDate(to) }),
+    groupBy: groupBy.map((name) => DIMENSIONS[name]),
+    keyId: key,
+    model,
+  });
+  const totals = fromProtoUsage(answer);
+  if (groupBy.length === 0) return context.output.data(totals, () => block(usageFields(totals)));
+  const view = { ...totals, groups: answer.groups.map((group) => fromProtoUsageGroup(group, groupBy)) };
+  const bars = context.stdout.isTTY === true;
+  context.output.data(view, ({ dim }) =>
+    [block(usageFields(totals)), ...groupTable(view.groups, groupBy, { bars, dim })].join("\n\n"),
+  );
 }

@@ -1,5 +1,5 @@
 import { type LoggedRequest, RequestStatus } from "@routeplane/contracts/usage";
-import { formatUsd } from "../output/money.ts";
+import { formatMicroUsd, formatUsd } from "../output/money.ts";
 import type { Column } from "../output/table.ts";
 import { formatTime } from "../output/time.ts";
 import { fromProtoInteger, fromProtoSetTime, fromProtoText, fromProtoTime } from "./values.ts";
@@ -7,7 +7,7 @@ import { fromProtoInteger, fromProtoSetTime, fromProtoText, fromProtoTime } from
 export interface RequestView {
   readonly id: string;
   readonly key_id: string;
-  /** `pending`, `succeeded`, `failed`, `cancelled` or `denied`. */
+  /** `pending`, `succeeded`, `failed`, `cancelled`, `denied` or `unknown`. */
   readonly status: string;
   readonly endpoint: string;
   readonly model: string | null;
@@ -40,7 +40,7 @@ export function fromProtoRequest(request: LoggedRequest): RequestView {
   return {
     id: request.id,
     key_id: request.keyId,
-    status: (RequestStatus[request.status] ?? "unknown").toLowerCase(),
+    status: fromProtoStatus(request.status),
     endpoint: request.endpoint,
     model: fromProtoText(request.model),
     provider: fromProtoText(request.provider),
@@ -65,6 +65,11 @@ export function fromProtoRequest(request: LoggedRequest): RequestView {
   };
 }
 
+/** One that this release does not know is `unknown` too. */
+export function fromProtoStatus(status: RequestStatus): string {
+  return (RequestStatus[status] ?? "unknown").toLowerCase();
+}
+
 export const REQUEST_COLUMNS: readonly Column<RequestView>[] = [
   { header: "TIME", cell: ({ created_at }) => formatTime(created_at) },
   { header: "ID", cell: ({ id }) => id },
@@ -76,3 +81,27 @@ export const REQUEST_COLUMNS: readonly Column<RequestView>[] = [
   { header: "MICRO-USD", right: true, cell: ({ cost_micro_usd }) => String(cost_micro_usd) },
   { header: "USD", right: true, cell: ({ cost_micro_usd }) => formatUsd(cost_micro_usd) },
 ];
+
+/** The receipt of one request. */
+export function requestFields(request: RequestView): readonly (readonly [string, string])[] {
+  const { error_code, http_status, completed_at, shadow_denials } = request;
+  const answered = [http_status, error_code].filter((part) => part !== null).join(" ");
+  const denied = [request.denied_rule, request.denied_by_policy_id, request.denied_by_binding_id];
+  const tookMs = completed_at === null ? undefined : Date.parse(completed_at) - Date.parse(request.created_at);
+  return [
+    ["id", request.id],
+    ["key", request.key_id],
+    ["status", request.status + (request.estimated ? " (the charge is an estimate)" : "")],
+    ["endpoint", request.endpoint + (request.streamed ? " (streamed)" : "")],
+    ["model", [request.provider, request.model].filter((part) => part !== null).join("/") || "-"],
+    ["answered", answered || "-"],
+    ...(request.status === "denied" ? [["denied by", denied.filter((part) => part !== null).join(" ")] as const] : []),
+    ...shadow_denials.map((each) => ["shadow", `${each.rule} ${each.policy_id} ${each.binding_id}`] as const),
+    ["prompt tokens", String(request.prompt_tokens)],
+    ["completion tokens", String(request.completion_tokens)],
+    ["reserved", formatMicroUsd(request.reserved_micro_usd)],
+    ["charged", formatMicroUsd(request.cost_micro_usd)],
+    ["received", formatTime(request.created_at)],
+    ["completed", completed_at === null ? "-" : `${formatTime(completed_at)} (after ${tookMs} ms)`],
+  ];
+}

@@ -1,26 +1,61 @@
-import type { GetUsageResponse } from "@routeplane/contracts/usage";
+import type { GetUsageResponse, UsageGroup } from "@routeplane/contracts/usage";
+import type { DimensionName } from "../arguments.ts";
 import { formatMicroUsd } from "../output/money.ts";
 import { formatTime } from "../output/time.ts";
-import { fromProtoInteger, fromProtoSetTime } from "./values.ts";
+import { fromProtoStatus } from "./request.ts";
+import { fromProtoInteger, fromProtoSetTime, fromProtoText } from "./values.ts";
 
-export interface UsageView {
-  readonly from: string;
-  /** Exclusive. */
-  readonly to: string;
+export interface TotalsView {
   readonly request_count: number;
   readonly prompt_tokens: number;
   readonly completion_tokens: number;
   readonly spend_micro_usd: number;
 }
 
+export interface UsageView extends TotalsView {
+  readonly from: string;
+  /** Exclusive. */
+  readonly to: string;
+}
+
+/** Of what was asked to be told apart, each is there; null for a request that has none. */
+export interface UsageGroupView extends TotalsView {
+  readonly key_id?: string;
+  readonly model?: string | null;
+  readonly provider?: string | null;
+  readonly status?: string;
+  /** First moment of the hour, in UTC. */
+  readonly hour?: string;
+  /** First moment of the day, in UTC. */
+  readonly day?: string;
+}
+
 export function fromProtoUsage(usage: GetUsageResponse): UsageView {
   return {
     from: fromProtoSetTime(usage.from),
     to: fromProtoSetTime(usage.to),
-    request_count: fromProtoInteger(usage.requestCount),
-    prompt_tokens: fromProtoInteger(usage.promptTokens),
-    completion_tokens: fromProtoInteger(usage.completionTokens),
-    spend_micro_usd: fromProtoInteger(usage.spendMicroUsd),
+    ...fromProtoTotals(usage),
+  };
+}
+
+export function fromProtoUsageGroup(group: UsageGroup, groupBy: readonly DimensionName[]): UsageGroupView {
+  return {
+    ...(groupBy.includes("key") && { key_id: group.keyId }),
+    ...(groupBy.includes("model") && { model: fromProtoText(group.model) }),
+    ...(groupBy.includes("provider") && { provider: fromProtoText(group.provider) }),
+    ...(groupBy.includes("status") && { status: fromProtoStatus(group.status) }),
+    ...(groupBy.includes("hour") && { hour: fromProtoSetTime(group.hour) }),
+    ...(groupBy.includes("day") && { day: fromProtoSetTime(group.day) }),
+    ...fromProtoTotals(group),
+  };
+}
+
+function fromProtoTotals(totals: GetUsageResponse | UsageGroup): TotalsView {
+  return {
+    request_count: fromProtoInteger(totals.requestCount),
+    prompt_tokens: fromProtoInteger(totals.promptTokens),
+    completion_tokens: fromProtoInteger(totals.completionTokens),
+    spend_micro_usd: fromProtoInteger(totals.spendMicroUsd),
   };
 }
 

@@ -1,5 +1,5 @@
 import type { Id } from "@routeplane/domain";
-import type { LoggedRequest } from "./request.ts";
+import type { LoggedRequest, RequestStatus } from "./request.ts";
 import type { UsageGroup, UsageQuery } from "./usage.ts";
 
 /** The one writer of the request log. */
@@ -33,14 +33,29 @@ export interface UsageStore {
    * @throws DomainError INVALID_ARGUMENT if there are more groups than `MAX_GROUPS`
    */
   usage(namespaceId: Id<"ns">, query: UsageQuery): Promise<readonly UsageGroup[]>;
-  /** Newest first: those with an id below `before`, if it is given. */
+  /** Newest first. */
   list(namespaceId: Id<"ns">, page: PageRequest): Promise<Page>;
+  get(namespaceId: Id<"ns">, id: Id<"req">): Promise<LoggedRequest | undefined>;
 }
 
 export interface PageRequest {
   readonly size: number;
-  /** Undefined: from the newest on. */
-  readonly before: Id<"req"> | undefined;
+  /** The page starts after this request; undefined: from the newest on. */
+  readonly before: Position | undefined;
+  readonly filter: RequestFilter;
+}
+
+/** A place in the log, whose order is that of time, then of ids. */
+export type Position = Pick<LoggedRequest, "createdAt" | "id">;
+
+/** What is undefined does not filter. */
+export interface RequestFilter {
+  readonly keyId: string | undefined;
+  readonly model: string | undefined;
+  readonly status: RequestStatus | undefined;
+  readonly from: Date | undefined;
+  /** Exclusive. */
+  readonly to: Date | undefined;
 }
 
 /** A page of the request log, and whether there is more. */

@@ -23,7 +23,7 @@ export interface UsageQuery {
   /** Empty: one group of everything. */
   readonly groupBy: readonly Dimension[];
   /** Undefined: every key. */
-  readonly keyId: Id<"key"> | undefined;
+  readonly keyId: string | undefined;
   /** Undefined: every model. */
   readonly model: string | undefined;
 }

@@ -1,8 +1,16 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
-import { type LoggedRequestSchema, RequestStatus as ProtoStatus } from "@routeplane/contracts/usage";
-import { nanoToMicro } from "@routeplane/domain";
-import { toTimestamp } from "@routeplane/rpc";
+import {
+  type LoggedRequestSchema,
+  RequestStatus as ProtoStatus,
+  type RequestFilter as ProtoFilter,
+  UsageDimension,
+  type UsageGroupSchema,
+} from "@routeplane/contracts/usage";
+import { nanoToMicro, parseId } from "@routeplane/domain";
+import { fromTimestamp, toTimestamp } from "@routeplane/rpc";
+import type { Position, RequestFilter } from "../domain/ports.ts";
 import type { LoggedRequest, RequestStatus } from "../domain/request.ts";
+import type { Dimension, UsageGroup, UsageTotals } from "../domain/usage.ts";
 
 const STATUSES: Readonly<Record<RequestStatus, ProtoStatus>> = {
   pending: ProtoStatus.PENDING,
@@ -12,6 +20,63 @@ const STATUSES: Readonly<Record<RequestStatus, ProtoStatus>> = {
   denied: ProtoStatus.DENIED,
   unknown: ProtoStatus.UNKNOWN,
 };
+
+const BY_STATUS = new Map(Object.entries(STATUSES).map(([status, proto]) => [proto, status as RequestStatus]));
+
+const DIMENSIONS: Readonly<Record<UsageDimension, readonly Dimension[]>> = {
+  [UsageDimension.UNSPECIFIED]: [],
+  [UsageDimension.KEY]: ["key"],
+  [UsageDimension.MODEL]: ["model"],
+  [UsageDimension.PROVIDER]: ["provider"],
+  [UsageDimension.STATUS]: ["status"],
+  [UsageDimension.HOUR]: ["hour"],
+  [UsageDimension.DAY]: ["day"],
+};
+
+/** None for one that is not known: the contract refuses those before. */
+export function fromProtoDimension(dimension: UsageDimension): readonly Dimension[] {
+  return DIMENSIONS[dimension];
+}
+
+export function fromProtoFilter(filter: ProtoFilter | undefined): RequestFilter {
+  return {
+    keyId: filter?.keyId || undefined,
+    model: filter?.model || undefined,
+    status: filter && BY_STATUS.get(filter.status),
+    from: fromTimestamp(filter?.from),
+    to: fromTimestamp(filter?.to),
+  };
+}
+
+/** A place in the log as a page token holds it. */
+export function fromPosition({ createdAt, id }: Position): string {
+  return `${createdAt.getTime()}.${id}`;
+}
+
+/** Undefined for a text that is no place in the log. */
+export function toPosition(text: string): Position | undefined {
+  const [, timeMs = "", idText = ""] = /^(\d{1,15})\.(req_\w+)$/.exec(text) ?? [];
+  const id = parseId("req", idText);
+  return id && { createdAt: new Date(Number(timeMs)), id };
+}
+
+export function toProtoTotals(totals: UsageTotals) {
+  const { requestCount, promptTokens, completionTokens, costNanoUsd } = totals;
+  return { requestCount, promptTokens, completionTokens, spendMicroUsd: nanoToMicro(costNanoUsd) };
+}
+
+export function toProtoGroup(group: UsageGroup): MessageInitShape<typeof UsageGroupSchema> {
+  const { keyId = "", model = "", provider = "", status, hour, day } = group;
+  return {
+    keyId,
+    model,
+    provider,
+    status: status === undefined ? ProtoStatus.UNSPECIFIED : STATUSES[status],
+    ...(hour && { hour: toTimestamp(hour) }),
+    ...(day && { day: toTimestamp(day) }),
+    ...toProtoTotals(group),
+  };
+}
 
 export function toProtoLoggedRequest(request: LoggedRequest): MessageInitShape<typeof LoggedRequestSchema> {
   const { id, keyId, endpoint, model, provider, streamed, estimated, httpStatus, errorCode } = request;

@@ -1,7 +1,7 @@
 import { type Client, Code, ConnectError, createClient, createRouterTransport } from "@connectrpc/connect";
 import { BadRequestSchema, ErrorInfoSchema } from "@routeplane/contracts/google-rpc";
 import { Health, HealthCheckResponse_ServingStatus as Serving } from "@routeplane/contracts/health";
-import { RequestStatus, UsageService } from "@routeplane/contracts/usage";
+import { RequestStatus, UsageDimension, UsageService } from "@routeplane/contracts/usage";
 import { ALL_OPERATOR_SCOPES } from "@routeplane/credentials";
 import { DomainError, type Id, newId } from "@routeplane/domain";
 import { type Database, openDatabase } from "@routeplane/postgres";
@@ -70,6 +70,7 @@ function as(token: string | undefined, over = transport): Client<typeof UsageSer
   const headers = token === undefined ? {} : { authorization: `Bearer ${token}` };
   return {
     getUsage: (request, options) => client.getUsage(request, { headers, ...options }),
+    getRequest: (request, options) => client.getRequest(request, { headers, ...options }),
     listRequests: (request, options) => client.listRequests(request, { headers, ...options }),
   };
 }
@@ -161,7 +162,7 @@ describe("ListRequests", () => {
 
   test("a page token carries no authority: whatever it says, the rows are the caller's own", async () => {
     const { requests } = await as(`${foreignNamespaceId}/usage:read`).listRequests({
-      pageToken: toPageToken("requests", newId("req")),
+      pageToken: toPageToken("requests", `${NOW.getTime()}.${ids[0]}`),
     });
     expect(requests).toHaveLength(1);
     expect(ids).not.toContain(requests[0]?.id);
@@ -170,7 +171,8 @@ describe("ListRequests", () => {
   test.each([
     ["rubbish", "!!!"],
     ["of another list", toPageToken("keys", ids[0]!)],
-    ["of an id of another kind", toPageToken("requests", newId("key"))],
+    ["of an id of another kind", toPageToken("requests", `1.${newId("key")}`)],
+    ["of a row without its time", toPageToken("requests", newId("req"))],
   ])("refuses a page token that is %s", async (_, pageToken) => {
     expect(await errorOf(as(reader).listRequests({ pageToken }))).toMatchObject({
       code: "InvalidArgument",
@@ -186,10 +188,80 @@ describe("ListRequests", () => {
   });
 });
 
+describe("GetUsage by groups", () => {
+  test("tells apart what was asked for, and the groups add up to the totals", async () => {
+    const { groups, requestCount, spendMicroUsd } = await as(reader).getUsage({
+      groupBy: [UsageDimension.MODEL, UsageDimension.STATUS, UsageDimension.DAY],
+    });
+    const day = toTimestamp(new Date("2026-11-20T00:00:00Z"));
+    const alike = { model: "echo", status: RequestStatus.SUCCEEDED, day, keyId: "", provider: "" };
+    expect(groups).toMatchObject([{ ...alike, requestCount, spendMicroUsd }]);
+    expect(groups[0]?.hour).toBeUndefined();
+  });
+
+  test("there are none unless they are asked for, nor of a key that is not here", async () => {
+    expect((await as(reader).getUsage({})).groups).toEqual([]);
+    const foreign = await as(reader).getUsage({ keyId: newId("key"), groupBy: [UsageDimension.KEY] });
+    expect(foreign).toMatchObject({ requestCount: 0n, groups: [] });
+  });
+
+  test.each([[[UsageDimension.UNSPECIFIED]], [[UsageDimension.KEY, UsageDimension.KEY]]])(
+    "refuses to tell apart %j, naming the field",
+    async (groupBy) => {
+      expect(await errorOf(as(reader).getUsage({ groupBy }))).toMatchObject({
+        code: "InvalidArgument",
+        fields: [expect.stringMatching(/^group_by/)],
+      });
+    },
+  );
+
+  test("refuses more groups than anybody reads", async () => {
+    const crowded = newId("ns");
+    const aggregator = open(clone.url("routeplane_aggregator"));
+    const requests = Array.from({ length: 10_001 }, () => pendingRequest({ namespaceId: crowded }));
+    for (let at = 0; at < requests.length; at += 2_500) {
+      await createRequestLog(aggregator).record(merge(requests.slice(at, at + 2_500)));
+    }
+    await aggregator.stop();
+    const range = { from: toTimestamp(new Date("2026-11-20T00:00:00Z")) };
+    const all = as(`${crowded}/usage:read`).getUsage({ ...range, groupBy: [UsageDimension.KEY] });
+    expect(await errorOf(all)).toMatchObject({ fields: [expect.stringMatching(/^group_by: .*10000/)] });
+    expect((await as(`${crowded}/usage:read`).getUsage(range)).requestCount).toBe(10_001n);
+  });
+});
+
+describe("GetRequest", () => {
+  test("says of one request what the list says", async () => {
+    const { requests } = await as(reader).listRequests({ pageSize: 1 });
+    expect((await as(reader).getRequest({ id: ids.at(-1)! })).request).toEqual(requests[0]);
+  });
+
+  test.each([
+    ["foreign", ids[0]!, foreignNamespaceId],
+    ["unknown", newId("req"), namespaceId],
+    ["malformed", "req_x", namespaceId],
+  ])("answers for a %s id like for any other", async (_, id, caller) => {
+    const answer = await errorOf(as(`${caller}/usage:read`).getRequest({ id }));
+    expect(answer).toEqual({ code: "NotFound", reason: "RESOURCE_NOT_FOUND", metadata: {}, fields: [] });
+  });
+});
+
+describe("ListRequests with a filter", () => {
+  test("pages through what was asked for alone", async () => {
+    const filter = { status: RequestStatus.SUCCEEDED, model: "echo", to: toTimestamp(NOW) };
+    const first = await as(reader).listRequests({ filter, pageSize: 40 });
+    const second = await as(reader).listRequests({ filter, pageSize: 40, pageToken: first.nextPageToken });
+    expect([...first.requests, ...second.requests].map(({ id }) => id)).toEqual(ids.toReversed());
+    expect((await as(reader).listRequests({ filter: { status: RequestStatus.UNKNOWN } })).requests).toEqual([]);
+    expect((await as(reader).listRequests({ filter: { keyId: newId("key") } })).requests).toEqual([]);
+  });
+});
+
 describe("who may call", () => {
   const calls = [
     ["GetUsage", (token?: string) => as(token).getUsage({})],
     ["ListRequests", (token?: string) => as(token).listRequests({})],
+    ["GetRequest", (token?: string) => as(token).getRequest({ id: ids[0]! })],
   ] as const;
 
   test.each(calls)("%s: nobody without a credential or with a bad one", async (_, call) => {

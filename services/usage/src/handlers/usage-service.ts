@@ -1,38 +1,55 @@
 import type { ServiceImpl } from "@connectrpc/connect";
 import type { UsageService } from "@routeplane/contracts/usage";
-import { type Clock, nanoToMicro, parseId } from "@routeplane/domain";
+import { type Clock, notFound, requireId } from "@routeplane/domain";
 import { fromPageToken, fromTimestamp, keyPrincipalOf, toPageToken, toTimestamp } from "@routeplane/rpc";
 import type { UsageStore } from "../domain/ports.ts";
 import { totalOf, usageRange } from "../domain/usage.ts";
-import { toProtoLoggedRequest } from "./convert.ts";
+import {
+  fromPosition,
+  fromProtoDimension,
+  fromProtoFilter,
+  toPosition,
+  toProtoGroup,
+  toProtoLoggedRequest,
+  toProtoTotals,
+} from "./convert.ts";
 
 const DEFAULT_PAGE_SIZE = 25;
 
 export function usageService(usage: UsageStore, clock: Clock): ServiceImpl<typeof UsageService> {
   return {
-    async getUsage({ from, to }, context) {
+    async getUsage({ from, to, groupBy, keyId, model }, context) {
       const range = usageRange(fromTimestamp(from), fromTimestamp(to), clock);
-      const query = { range, groupBy: [], keyId: undefined, model: undefined };
-      const totals = totalOf(await usage.usage(keyPrincipalOf(context).namespaceId, query));
+      const groups = await usage.usage(keyPrincipalOf(context).namespaceId, {
+        range,
+        groupBy: groupBy.flatMap(fromProtoDimension),
+        keyId: keyId || undefined,
+        model: model || undefined,
+      });
       return {
         from: toTimestamp(range.from),
         to: toTimestamp(range.to),
-        requestCount: totals.requestCount,
-        promptTokens: totals.promptTokens,
-        completionTokens: totals.completionTokens,
-        spendMicroUsd: nanoToMicro(totals.costNanoUsd),
+        ...toProtoTotals(totalOf(groups)),
+        groups: groupBy.length === 0 ? [] : groups.map(toProtoGroup),
       };
     },
 
-    async listRequests({ pageSize, pageToken }, context) {
+    async listRequests({ pageSize, pageToken, filter }, context) {
       const { namespaceId } = keyPrincipalOf(context);
-      const before = fromPageToken("requests", pageToken, (id) => parseId("req", id));
-      const { rows, more } = await usage.list(namespaceId, { size: pageSize || DEFAULT_PAGE_SIZE, before });
+      const before = fromPageToken("requests", pageToken, toPosition);
+      const page = { size: pageSize || DEFAULT_PAGE_SIZE, before, filter: fromProtoFilter(filter) };
+      const { rows, more } = await usage.list(namespaceId, page);
       const last = rows.at(-1);
       return {
         requests: rows.map(toProtoLoggedRequest),
-        nextPageToken: more && last ? toPageToken("requests", last.id) : "",
+        nextPageToken: more && last ? toPageToken("requests", fromPosition(last)) : "",
       };
+    },
+
+    async getRequest({ id }, context) {
+      const request = await usage.get(keyPrincipalOf(context).namespaceId, requireId("req", id));
+      if (request === undefined) throw notFound();
+      return { request: toProtoLoggedRequest(request) };
     },
   };
 }

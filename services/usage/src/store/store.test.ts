@@ -4,7 +4,7 @@ import { cloneDatabase, type TestDatabase } from "@routeplane/testing";
 import fc from "fast-check";
 import { sql } from "kysely";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { totalsIn } from "../../test/queries.ts";
+import { pageRequest, totalsIn } from "../../test/queries.ts";
 import { pendingRequest, requestIds, settledRequest } from "../../test/requests.ts";
 import { merge } from "../domain/merging.ts";
 import { type RequestLog, UnstorableError, type UsageStore } from "../domain/ports.ts";
@@ -36,7 +36,7 @@ function open(url: string): Database<UsageSchema> {
   return openDatabase<UsageSchema>({ url, schema: "usage", applicationName: "test" });
 }
 
-const firstPage = { size: 1_000, before: undefined };
+const firstPage = pageRequest();
 
 describe("recording", () => {
   test("a row holds what the event said, to the nano-USD and the millisecond", async () => {
@@ -206,60 +206,6 @@ describe("row-level security", () => {
     const database = role === "routeplane_usage" ? query : aggregator;
     const attempt = database.within({}, (tx) => sql.raw(statement).execute(tx));
     await expect(attempt).rejects.toThrow(/permission denied/);
-  });
-});
-
-describe("reading", () => {
-  test("totals leave out denied requests and other times, and count those that are pending", async () => {
-    const namespaceId = newId("ns");
-    const at = (time: string) => ({ namespaceId, createdAt: new Date(time) });
-    const inside = pendingRequest(at("2026-05-01T00:00:00.000Z"));
-    await log.record(
-      merge([
-        settledRequest(inside),
-        settledRequest(pendingRequest(at("2026-05-31T23:59:59.999Z"))),
-        pendingRequest(at("2026-05-10T00:00:00Z")),
-        settledRequest(pendingRequest(at("2026-05-10T00:00:00Z")), { status: "denied", costNanoUsd: 0n }),
-        settledRequest(pendingRequest(at("2026-04-30T23:59:59.999Z"))),
-        settledRequest(pendingRequest(at("2026-06-01T00:00:00.000Z"))),
-        settledRequest(pendingRequest({ createdAt: inside.createdAt })),
-      ]),
-    );
-    const may = { from: new Date("2026-05-01T00:00:00Z"), to: new Date("2026-06-01T00:00:00Z") };
-    expect(await totalsIn(usage, namespaceId, may)).toEqual({
-      requestCount: 3n,
-      promptTokens: 24n,
-      completionTokens: 68n,
-      costNanoUsd: 2_468_000n,
-    });
-    expect(await totalsIn(usage, newId("ns"), may)).toEqual({
-      requestCount: 0n,
-      promptTokens: 0n,
-      completionTokens: 0n,
-      costNanoUsd: 0n,
-    });
-  });
-
-  test("paging while rows arrive and settle gives every row that was there once, newest first", async () => {
-    const namespaceId = newId("ns");
-    const ids = requestIds(95);
-    // Every third one comes late, in between those that were paged through already.
-    const [late, early] = [ids.filter((_, index) => index % 3 === 0), ids.filter((_, index) => index % 3 !== 0)];
-    await log.record(early.map((id) => pendingRequest({ namespaceId, id })));
-    const seen: string[] = [];
-    let before: (typeof ids)[number] | undefined;
-    for (let more = true; more;) {
-      const page = await usage.list(namespaceId, { size: 10, before });
-      seen.push(...page.rows.map(({ id }) => id));
-      before = page.rows.at(-1)?.id;
-      more = page.more;
-      const arriving = [...late.splice(0, 3), newId("req")].map((id) => pendingRequest({ namespaceId, id }));
-      const settling = early.slice(0, 20).map((id) => settledRequest(pendingRequest({ namespaceId, id })));
-      await log.record(merge([...arriving, ...settling]));
-    }
-    expect(new Set(seen).size).toBe(seen.length);
-    expect(seen).toEqual(seen.toSorted().toReversed());
-    expect(early.filter((id) => !seen.includes(id))).toEqual([]);
   });
 });
 

@@ -30,6 +30,27 @@ export declare type GetUsageRequest = Message<"routeplane.usage.v1.GetUsageReque
    * @generated from field: google.protobuf.Timestamp to = 2;
    */
   to?: Timestamp | undefined;
+
+  /**
+   * What to tell apart, each once; empty: totals alone.
+   *
+   * @generated from field: repeated routeplane.usage.v1.UsageDimension group_by = 3;
+   */
+  groupBy: UsageDimension[];
+
+  /**
+   * Only requests of this key, `key_…`; empty: of every key. One that is not of this namespace made no requests here.
+   *
+   * @generated from field: string key_id = 4;
+   */
+  keyId: string;
+
+  /**
+   * Only requests to this model, by its resolved id; empty: to every model.
+   *
+   * @generated from field: string model = 5;
+   */
+  model: string;
 };
 
 /**
@@ -37,6 +58,89 @@ export declare type GetUsageRequest = Message<"routeplane.usage.v1.GetUsageReque
  * Use `create(GetUsageRequestSchema)` to create a new message.
  */
 export declare const GetUsageRequestSchema: GenMessage<GetUsageRequest>;
+
+/**
+ * Totals of the requests that are alike in what was asked to be told apart; all other dimensions are unset.
+ *
+ * @generated from message routeplane.usage.v1.UsageGroup
+ */
+export declare type UsageGroup = Message<"routeplane.usage.v1.UsageGroup"> & {
+  /**
+   * `key_…`.
+   *
+   * @generated from field: string key_id = 1;
+   */
+  keyId: string;
+
+  /**
+   * Resolved model id.
+   *
+   * @generated from field: string model = 2;
+   */
+  model: string;
+
+  /**
+   * Name of the provider.
+   *
+   * @generated from field: string provider = 3;
+   */
+  provider: string;
+
+  /**
+   * How they stand or ended.
+   *
+   * @generated from field: routeplane.usage.v1.RequestStatus status = 4;
+   */
+  status: RequestStatus;
+
+  /**
+   * First moment of the hour, in UTC.
+   *
+   * @generated from field: google.protobuf.Timestamp hour = 5;
+   */
+  hour?: Timestamp | undefined;
+
+  /**
+   * First moment of the day, in UTC.
+   *
+   * @generated from field: google.protobuf.Timestamp day = 6;
+   */
+  day?: Timestamp | undefined;
+
+  /**
+   * Requests that were admitted.
+   *
+   * @generated from field: int64 request_count = 7;
+   */
+  requestCount: bigint;
+
+  /**
+   * Input tokens charged.
+   *
+   * @generated from field: int64 prompt_tokens = 8;
+   */
+  promptTokens: bigint;
+
+  /**
+   * Output tokens charged.
+   *
+   * @generated from field: int64 completion_tokens = 9;
+   */
+  completionTokens: bigint;
+
+  /**
+   * Sum of what the requests cost.
+   *
+   * @generated from field: int64 spend_micro_usd = 10;
+   */
+  spendMicroUsd: bigint;
+};
+
+/**
+ * Describes the message routeplane.usage.v1.UsageGroup.
+ * Use `create(UsageGroupSchema)` to create a new message.
+ */
+export declare const UsageGroupSchema: GenMessage<UsageGroup>;
 
 /**
  * Response of GetUsage.
@@ -85,6 +189,14 @@ export declare type GetUsageResponse = Message<"routeplane.usage.v1.GetUsageResp
    * @generated from field: int64 spend_micro_usd = 6;
    */
   spendMicroUsd: bigint;
+
+  /**
+   * One for each combination that there were requests of; they add up to the totals. By time if hours or days are told apart,
+   * then by spend, most first. Empty if nothing was to be told apart.
+   *
+   * @generated from field: repeated routeplane.usage.v1.UsageGroup groups = 7;
+   */
+  groups: UsageGroup[];
 };
 
 /**
@@ -299,6 +411,13 @@ export declare type ListRequestsRequest = Message<"routeplane.usage.v1.ListReque
    * @generated from field: string page_token = 2;
    */
   pageToken: string;
+
+  /**
+   * Which ones; absent: all.
+   *
+   * @generated from field: routeplane.usage.v1.RequestFilter filter = 3;
+   */
+  filter?: RequestFilter | undefined;
 };
 
 /**
@@ -306,6 +425,94 @@ export declare type ListRequestsRequest = Message<"routeplane.usage.v1.ListReque
  * Use `create(ListRequestsRequestSchema)` to create a new message.
  */
 export declare const ListRequestsRequestSchema: GenMessage<ListRequestsRequest>;
+
+/**
+ * Which requests of a log; what is unset does not filter.
+ *
+ * @generated from message routeplane.usage.v1.RequestFilter
+ */
+export declare type RequestFilter = Message<"routeplane.usage.v1.RequestFilter"> & {
+  /**
+   * Of this key, `key_…`. One that is not of this namespace made no requests here.
+   *
+   * @generated from field: string key_id = 1;
+   */
+  keyId: string;
+
+  /**
+   * To this model, by its resolved id.
+   *
+   * @generated from field: string model = 2;
+   */
+  model: string;
+
+  /**
+   * That stand or ended so.
+   *
+   * @generated from field: routeplane.usage.v1.RequestStatus status = 3;
+   */
+  status: RequestStatus;
+
+  /**
+   * Received then or later.
+   *
+   * @generated from field: google.protobuf.Timestamp from = 4;
+   */
+  from?: Timestamp | undefined;
+
+  /**
+   * Received before then.
+   *
+   * @generated from field: google.protobuf.Timestamp to = 5;
+   */
+  to?: Timestamp | undefined;
+};
+
+/**
+ * Describes the message routeplane.usage.v1.RequestFilter.
+ * Use `create(RequestFilterSchema)` to create a new message.
+ */
+export declare const RequestFilterSchema: GenMessage<RequestFilter>;
+
+/**
+ * Request of GetRequest.
+ *
+ * @generated from message routeplane.usage.v1.GetRequestRequest
+ */
+export declare type GetRequestRequest = Message<"routeplane.usage.v1.GetRequestRequest"> & {
+  /**
+   * `req_…`.
+   *
+   * @generated from field: string id = 1;
+   */
+  id: string;
+};
+
+/**
+ * Describes the message routeplane.usage.v1.GetRequestRequest.
+ * Use `create(GetRequestRequestSchema)` to create a new message.
+ */
+export declare const GetRequestRequestSchema: GenMessage<GetRequestRequest>;
+
+/**
+ * Response of GetRequest.
+ *
+ * @generated from message routeplane.usage.v1.GetRequestResponse
+ */
+export declare type GetRequestResponse = Message<"routeplane.usage.v1.GetRequestResponse"> & {
+  /**
+   * The request.
+   *
+   * @generated from field: routeplane.usage.v1.LoggedRequest request = 1;
+   */
+  request?: LoggedRequest | undefined;
+};
+
+/**
+ * Describes the message routeplane.usage.v1.GetRequestResponse.
+ * Use `create(GetRequestResponseSchema)` to create a new message.
+ */
+export declare const GetRequestResponseSchema: GenMessage<GetRequestResponse>;
 
 /**
  * Response of ListRequests.
@@ -333,6 +540,67 @@ export declare type ListRequestsResponse = Message<"routeplane.usage.v1.ListRequ
  * Use `create(ListRequestsResponseSchema)` to create a new message.
  */
 export declare const ListRequestsResponseSchema: GenMessage<ListRequestsResponse>;
+
+/**
+ * What usage can be told apart by.
+ *
+ * @generated from enum routeplane.usage.v1.UsageDimension
+ */
+export enum UsageDimension {
+  /**
+   * Never sent.
+   *
+   * @generated from enum value: USAGE_DIMENSION_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED = 0,
+
+  /**
+   * The key that called.
+   *
+   * @generated from enum value: USAGE_DIMENSION_KEY = 1;
+   */
+  KEY = 1,
+
+  /**
+   * The resolved model.
+   *
+   * @generated from enum value: USAGE_DIMENSION_MODEL = 2;
+   */
+  MODEL = 2,
+
+  /**
+   * The provider.
+   *
+   * @generated from enum value: USAGE_DIMENSION_PROVIDER = 3;
+   */
+  PROVIDER = 3,
+
+  /**
+   * How the request stands or ended.
+   *
+   * @generated from enum value: USAGE_DIMENSION_STATUS = 4;
+   */
+  STATUS = 4,
+
+  /**
+   * The hour, of UTC.
+   *
+   * @generated from enum value: USAGE_DIMENSION_HOUR = 5;
+   */
+  HOUR = 5,
+
+  /**
+   * The day, of UTC.
+   *
+   * @generated from enum value: USAGE_DIMENSION_DAY = 6;
+   */
+  DAY = 6,
+}
+
+/**
+ * Describes the enum routeplane.usage.v1.UsageDimension.
+ */
+export declare const UsageDimensionSchema: GenEnum<UsageDimension>;
 
 /**
  * How a request stands or ended.
@@ -402,8 +670,10 @@ export declare const RequestStatusSchema: GenEnum<RequestStatus>;
  */
 export declare const UsageService: GenService<{
   /**
-   * Totals over a range of time, by when a request was received. Denied requests count nowhere.
-   * Errors: INVALID_ARGUMENT FIELD_INVALID if from is not before to.
+   * Totals over a range of time, by when a request was received, and of each group if they are asked for. Denied requests
+   * count nowhere, pending ones at no cost yet. Exact for any range whose requests are still kept; of older ones, whole hours
+   * are exact. All of an answer is of one moment.
+   * Errors: INVALID_ARGUMENT FIELD_INVALID if from is not before to, or there are more than 10,000 groups.
    *
    * @generated from rpc routeplane.usage.v1.UsageService.GetUsage
    */
@@ -421,6 +691,17 @@ export declare const UsageService: GenService<{
     methodKind: "unary";
     input: typeof ListRequestsRequestSchema;
     output: typeof ListRequestsResponseSchema;
+  },
+  /**
+   * One request of the log.
+   * Errors: NOT_FOUND RESOURCE_NOT_FOUND for an id that is unknown here, or older than what is kept.
+   *
+   * @generated from rpc routeplane.usage.v1.UsageService.GetRequest
+   */
+  getRequest: {
+    methodKind: "unary";
+    input: typeof GetRequestRequestSchema;
+    output: typeof GetRequestResponseSchema;
   },
 }>;
 

@@ -1,0 +1,49 @@
+import type { DimensionName } from "../arguments.ts";
+import { formatUsd } from "../output/money.ts";
+import { type Column, table } from "../output/table.ts";
+import type { UsageGroupView } from "./usage.ts";
+
+const CELLS: Readonly<Record<DimensionName, Column<UsageGroupView>>> = {
+  day: { header: "DAY (UTC)", cell: ({ day = "" }) => day.slice(0, 10) },
+  hour: { header: "HOUR (UTC)", cell: ({ hour = "" }) => hour.slice(0, 16).replace("T", " ") },
+  key: { header: "KEY", cell: ({ key_id = "" }) => key_id },
+  model: { header: "MODEL", cell: ({ model }) => model ?? "-" },
+  provider: { header: "PROVIDER", cell: ({ provider }) => provider ?? "-" },
+  status: { header: "STATUS", cell: ({ status = "" }) => status },
+};
+
+const NUMBERS: readonly Column<UsageGroupView>[] = [
+  { header: "REQUESTS", right: true, cell: ({ request_count }) => String(request_count) },
+  { header: "IN", right: true, cell: ({ prompt_tokens }) => String(prompt_tokens) },
+  { header: "OUT", right: true, cell: ({ completion_tokens }) => String(completion_tokens) },
+  { header: "MICRO-USD", right: true, cell: ({ spend_micro_usd }) => String(spend_micro_usd) },
+  { header: "USD", right: true, cell: ({ spend_micro_usd }) => formatUsd(spend_micro_usd) },
+];
+
+/** A line for each group, in the order of the columns: time first. Nothing if there is no group. */
+export function groupTable(
+  groups: readonly UsageGroupView[],
+  groupBy: readonly DimensionName[],
+  { bars, dim }: { readonly bars: boolean; readonly dim: (line: string) => string },
+): readonly string[] {
+  if (groups.length === 0) return [];
+  const names = Object.entries(CELLS).flatMap(([name, column]) =>
+    groupBy.includes(name as DimensionName) ? [column] : [],
+  );
+  const bar: Column<UsageGroupView> = { header: "", cell: barOf(groups) };
+  return [table([...names, ...NUMBERS, ...(bars ? [bar] : [])], groups, dim)];
+}
+
+const BAR_WIDTH = 16;
+const EIGHTHS = ["", "▏", "▎", "▍", "▌", "▋", "▊", "▉"];
+
+/** As long as its share of the most that any group spent; of requests, if none of them cost anything. */
+function barOf(groups: readonly UsageGroupView[]): (group: UsageGroupView) => string {
+  const spent = groups.some(({ spend_micro_usd }) => spend_micro_usd > 0);
+  const size = (group: UsageGroupView): number => (spent ? group.spend_micro_usd : group.request_count);
+  const most = groups.reduce((max, group) => Math.max(max, size(group)), 1);
+  return (group) => {
+    const eighths = Math.round((size(group) / most) * BAR_WIDTH * 8);
+    return "█".repeat(Math.floor(eighths / 8)) + EIGHTHS[eighths % 8];
+  };
+}

@@ -1,0 +1,115 @@
+import type { ServiceImpl } from "@connectrpc/connect";
+import { RequestStatus, UsageDimension, UsageService } from "@routeplane/contracts/usage";
+import { describe, expect, it } from "vitest";
+import { groupTable } from "../src/views/usage-groups.ts";
+import { runCli } from "./cli-process.ts";
+import { type NodeDouble, startNodeDouble } from "./node-double.ts";
+
+const AT = { seconds: 1_777_593_600n, nanos: 0 };
+
+const as = (url: string): Record<string, string> => ({
+  ROUTEPLANE_HOME: "/nonexistent",
+  ROUTEPLANE_URL: url,
+  ROUTEPLANE_API_KEY: "rp_live_env",
+});
+
+const usage = (implementation: Partial<ServiceImpl<typeof UsageService>>): Promise<NodeDouble> =>
+  startNodeDouble((router) => void router.service(UsageService, implementation));
+
+describe.concurrent("usage", () => {
+  it("by groups: asks for what is named, in JSON with the groups, each with what it was told apart by", async () => {
+    let asked: object = {};
+    await using node = await usage({
+      getUsage({ groupBy, keyId, model }) {
+        asked = { groupBy, keyId, model };
+        const group = { day: AT, keyId: "", model: "small", requestCount: 2n, spendMicroUsd: 7n };
+        return { from: AT, to: AT, requestCount: 2n, spendMicroUsd: 7n, groups: [group] };
+      },
+    });
+    const argv = ["cloud", "usage", "--group-by", "model,day", "--key", "key_1", "--model", "small"];
+    const { stdout } = await runCli([...argv, "--json"], as(node.url));
+    expect(asked).toEqual({
+      groupBy: [UsageDimension.MODEL, UsageDimension.DAY],
+      keyId: "key_1",
+      model: "small",
+    });
+    const numbers = { request_count: 2, prompt_tokens: 0, completion_tokens: 0, spend_micro_usd: 7 };
+    const day = "2026-05-01T00:00:00.000Z";
+    expect(JSON.parse(stdout)).toEqual({
+      from: day,
+      to: day,
+      ...numbers,
+      groups: [{ model: "small", day, ...numbers }],
+    });
+    const text = await runCli(argv, as(node.url));
+    expect(text.stdout).toMatch(
+      /^spend +7 micro-USD \(\$0\.000007\)\n\nDAY \(UTC\) +MODEL +REQUESTS +IN +OUT +MICRO-USD +USD$/m,
+    );
+    expect(text.stdout).toMatch(/^2026-05-01 +small +2 +0 +0 +7 +\$0\.000007$/m);
+  });
+
+  it("refuses to group by what there is not, before it asks the node", async () => {
+    const { code, stderr } = await runCli(["cloud", "usage", "--group-by", "model,colour"], as("http://127.0.0.1:1"));
+    expect({ code, stderr }).toEqual({
+      code: 2,
+      stderr: expect.stringContaining("key, model, provider, status, hour, day"),
+    });
+  });
+
+  it("shows a person a bar for each group, as long as its share of the dearest", () => {
+    const group = (model: string, spend_micro_usd: number) => ({
+      model,
+      request_count: 1,
+      prompt_tokens: 0,
+      completion_tokens: 0,
+      spend_micro_usd,
+    });
+    const groups = [group("a", 1_000), group("b", 500), group("c", 0)];
+    const lines = groupTable(groups, ["model"], { bars: true, dim: (line) => line })
+      .join("\n")
+      .split("\n");
+    expect(lines.map((line) => /[█▏▎▍▌▋▊▉]*$/.exec(line)?.[0].length)).toEqual([0, 16, 8, 0]);
+    expect(groupTable([], ["model"], { bars: true, dim: (line) => line })).toEqual([]);
+  });
+});
+
+describe.concurrent("requests", () => {
+  it("sends what is to be chosen, and the statuses by their names", async () => {
+    const asked: object[] = [];
+    await using node = await usage({
+      listRequests({ filter }) {
+        asked.push({ ...filter });
+        return {};
+      },
+    });
+    const filters = ["--key", "key_1", "--model", "small", "--status", "unknown", "--from", "2026-05-01T00:00:00Z"];
+    const { code } = await runCli(["cloud", "requests", ...filters], as(node.url));
+    expect(code).toBe(0);
+    expect(asked).toMatchObject([{ keyId: "key_1", model: "small", status: RequestStatus.UNKNOWN, from: AT }]);
+    expect(await runCli(["cloud", "requests", "--status", "lost"], as(node.url))).toMatchObject({ code: 2 });
+  });
+
+  it("get: the receipt of one, as fields for people and as the list has it in JSON", async () => {
+    await using node = await usage({
+      getRequest: ({ id }) => ({
+        request: {
+          id,
+          status: RequestStatus.DENIED,
+          createdAt: AT,
+          completedAt: { ...AT, nanos: 250_000_000 },
+          deniedRule: "guardrail.model_deny",
+          deniedByPolicyId: "pol_1",
+          deniedByBindingId: "bnd_1",
+          httpStatus: 403,
+          reservedMicroUsd: 12n,
+        },
+      }),
+    });
+    const { stdout } = await runCli(["cloud", "request", "get", "req_1"], as(node.url));
+    expect(stdout).toMatch(/^denied by +guardrail\.model_deny pol_1 bnd_1$/m);
+    expect(stdout).toMatch(/^reserved +12 micro-USD \(\$0\.000012\)$/m);
+    expect(stdout).toMatch(/\(after 250 ms\)$/m);
+    const json = await runCli(["cloud", "request", "get", "req_1", "--json"], as(node.url));
+    expect(JSON.parse(json.stdout)).toMatchObject({ id: "req_1", status: "denied", reserved_micro_usd: 12 });
+  });
+});

@@ -1,0 +1,154 @@
+import { newId } from "@routeplane/domain";
+import { type Database, openDatabase } from "@routeplane/postgres";
+import { cloneDatabase, type TestDatabase } from "@routeplane/testing";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { pageRequest, totalsIn, usageQuery } from "../../test/queries.ts";
+import { pendingRequest, requestIds, settledRequest } from "../../test/requests.ts";
+import { merge } from "../domain/merging.ts";
+import type { Position, RequestFilter, RequestLog, UsageStore } from "../domain/ports.ts";
+import type { UsageQuery } from "../domain/usage.ts";
+import { createRequestLog } from "./request-log.ts";
+import type { UsageSchema } from "./schema.ts";
+import { createUsageStore } from "./usage-store.ts";
+
+let clone: TestDatabase;
+let query: Database<UsageSchema>;
+let aggregator: Database<UsageSchema>;
+let log: RequestLog;
+let usage: UsageStore;
+
+beforeAll(async () => {
+  clone = await cloneDatabase();
+  query = open(clone.url("routeplane_usage"));
+  aggregator = open(clone.url("routeplane_aggregator"));
+  log = createRequestLog(aggregator);
+  usage = createUsageStore(query);
+});
+
+afterAll(async () => {
+  await Promise.all([query.stop(), aggregator.stop()]);
+  await clone.drop();
+});
+
+function open(url: string): Database<UsageSchema> {
+  return openDatabase<UsageSchema>({ url, schema: "usage", applicationName: "test" });
+}
+
+describe("reading", () => {
+  test("totals leave out denied requests and other times, and count those that are pending", async () => {
+    const namespaceId = newId("ns");
+    const at = (time: string) => ({ namespaceId, createdAt: new Date(time) });
+    const inside = pendingRequest(at("2026-05-01T00:00:00.000Z"));
+    await log.record(
+      merge([
+        settledRequest(inside),
+        settledRequest(pendingRequest(at("2026-05-31T23:59:59.999Z"))),
+        pendingRequest(at("2026-05-10T00:00:00Z")),
+        settledRequest(pendingRequest(at("2026-05-10T00:00:00Z")), { status: "denied", costNanoUsd: 0n }),
+        settledRequest(pendingRequest(at("2026-04-30T23:59:59.999Z"))),
+        settledRequest(pendingRequest(at("2026-06-01T00:00:00.000Z"))),
+        settledRequest(pendingRequest({ createdAt: inside.createdAt })),
+      ]),
+    );
+    const may = { from: new Date("2026-05-01T00:00:00Z"), to: new Date("2026-06-01T00:00:00Z") };
+    expect(await totalsIn(usage, namespaceId, may)).toEqual({
+      requestCount: 3n,
+      promptTokens: 24n,
+      completionTokens: 68n,
+      costNanoUsd: 2_468_000n,
+    });
+    expect(await totalsIn(usage, newId("ns"), may)).toEqual({
+      requestCount: 0n,
+      promptTokens: 0n,
+      completionTokens: 0n,
+      costNanoUsd: 0n,
+    });
+  });
+
+  test("the log and the totals hold what was asked for, and nothing else", async () => {
+    const namespaceId = newId("ns");
+    const [one, two] = [newId("key"), newId("key")];
+    const at = (day: number) => new Date(Date.UTC(2026, 10, day, 12));
+    const make = (keyId: typeof one, model: string, day: number, status: "succeeded" | "failed" | "pending") => {
+      const pending = pendingRequest({ namespaceId, keyId, model, createdAt: at(day) });
+      return status === "pending" ? pending : settledRequest(pending, { status });
+    };
+    const [first, second, third, fourth] = [
+      make(one, "small", 1, "succeeded"),
+      make(one, "large", 2, "failed"),
+      make(two, "small", 3, "pending"),
+      make(two, "large", 4, "succeeded"),
+    ] as const;
+    await log.record(merge([first, second, third, fourth, settledRequest(pendingRequest({ keyId: one }))]));
+    const listed = async (filter: Partial<RequestFilter>) =>
+      (await usage.list(namespaceId, pageRequest({ filter }))).rows.map(({ createdAt }) => createdAt.getUTCDate());
+    expect(await listed({})).toEqual([4, 3, 2, 1]);
+    expect(await listed({ keyId: one })).toEqual([2, 1]);
+    expect(await listed({ model: "small" })).toEqual([3, 1]);
+    expect(await listed({ status: "failed" })).toEqual([2]);
+    expect(await listed({ status: "pending", keyId: two })).toEqual([3]);
+    expect(await listed({ from: at(2), to: at(4) })).toEqual([3, 2]);
+    expect(await listed({ keyId: "no key" })).toEqual([]);
+    const counted = async (given: Partial<UsageQuery>) =>
+      (await usage.usage(namespaceId, usageQuery(given))).map(({ requestCount }) => Number(requestCount));
+    expect(await counted({ keyId: one })).toEqual([2]);
+    expect(await counted({ model: "small", keyId: two })).toEqual([1]);
+    expect(await counted({ groupBy: ["model", "key"] })).toEqual([1, 1, 1, 1]);
+    expect(await counted({ groupBy: ["day"], model: "large" })).toEqual([1, 1]);
+  });
+
+  test("groups come in order of time, then by spend, and each says what it is a group of", async () => {
+    const namespaceId = newId("ns");
+    const settled = (hour: number, model: string, costNanoUsd: bigint) =>
+      settledRequest(pendingRequest({ namespaceId, model, createdAt: new Date(Date.UTC(2026, 10, 1, hour, 30)) }), {
+        costNanoUsd,
+      });
+    const cheap = settled(8, "cheap", 1_000n);
+    await log.record(
+      merge([settled(9, "dear", 5_000n), cheap, settled(8, "dear", 9_000n), settled(8, "dear", 9_000n)]),
+    );
+    const groups = await usage.usage(
+      namespaceId,
+      usageQuery({ groupBy: ["hour", "model", "key", "provider", "status"] }),
+    );
+    expect(groups.map(({ hour, model, costNanoUsd }) => [hour?.getUTCHours(), model, Number(costNanoUsd)])).toEqual([
+      [8, "dear", 9_000],
+      [8, "dear", 9_000],
+      [8, "cheap", 1_000],
+      [9, "dear", 5_000],
+    ]);
+    const own = { keyId: cheap.keyId, provider: "echo", status: "succeeded", day: undefined };
+    expect(groups[2]).toMatchObject(own);
+    const days = await usage.usage(namespaceId, usageQuery({ groupBy: ["day"] }));
+    expect(days).toMatchObject([{ day: new Date("2026-11-01T00:00:00Z"), hour: undefined, requestCount: 4n }]);
+  });
+
+  test("a request is found by its id, in its namespace alone", async () => {
+    const request = settledRequest(pendingRequest());
+    await log.record([request]);
+    expect(await usage.get(request.namespaceId, request.id)).toEqual(request);
+    expect(await usage.get(newId("ns"), request.id)).toBeUndefined();
+  });
+
+  test("paging while rows arrive and settle gives every row that was there once, newest first", async () => {
+    const namespaceId = newId("ns");
+    const ids = requestIds(95);
+    // Every third one comes late, in between those that were paged through already.
+    const [late, early] = [ids.filter((_, index) => index % 3 === 0), ids.filter((_, index) => index % 3 !== 0)];
+    await log.record(early.map((id) => pendingRequest({ namespaceId, id })));
+    const seen: string[] = [];
+    let before: Position | undefined;
+    for (let more = true; more;) {
+      const page = await usage.list(namespaceId, pageRequest({ size: 10, before }));
+      seen.push(...page.rows.map(({ id }) => id));
+      before = page.rows.at(-1);
+      more = page.more;
+      const arriving = [...late.splice(0, 3), newId("req")].map((id) => pendingRequest({ namespaceId, id }));
+      const settling = early.slice(0, 20).map((id) => settledRequest(pendingRequest({ namespaceId, id })));
+      await log.record(merge([...arriving, ...settling]));
+    }
+    expect(new Set(seen).size).toBe(seen.length);
+    expect(seen).toEqual(seen.toSorted().toReversed());
+    expect(early.filter((id) => !seen.includes(id))).toEqual([]);
+  });
+});
