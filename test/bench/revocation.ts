@@ -1,5 +1,3 @@
-import { readFile } from "node:fs/promises";
-import { join } from "node:path";
 import { setImmediate as yieldToFeed, setTimeout as delay } from "node:timers/promises";
 import { createRouterTransport } from "@connectrpc/connect";
 import { VerificationService } from "@routeplane/contracts/auth";
@@ -9,7 +7,8 @@ import { createVerifier } from "@routeplane/rpc";
 import { eventually } from "@routeplane/testing";
 import pg from "pg";
 import { Pool } from "undici";
-import { startNode, type TestNode } from "../harness/node.ts";
+import { superuserUrl } from "../harness/database.ts";
+import { startNode } from "../harness/node.ts";
 
 /**
  * How long a key that every one of three gateways has just verified is still good after its revocation: with the change feed,
@@ -30,7 +29,7 @@ async function main(): Promise<void> {
   await benchVerifier();
   const node = await startNode({ gateways: 3 });
   const gateways = node.urls.map((url) => new Pool(url));
-  const admin = new pg.Client({ connectionString: await adminUrl(node) });
+  const admin = new pg.Client({ connectionString: await superuserUrl(node.home) });
   await admin.connect();
   try {
     const manage = managing(gateways[0] ?? new Pool(node.url), await node.apiKey());
@@ -120,15 +119,6 @@ async function statusOf(gateway: Pool, token: string): Promise<number> {
   const { statusCode, body } = await gateway.request({ method: "GET", path: "/v1/models", headers });
   await body.dump();
   return statusCode;
-}
-
-async function adminUrl({ home }: TestNode): Promise<string> {
-  const { superuserPassword } = JSON.parse(await readFile(join(home, "secrets.json"), "utf8")) as Record<
-    string,
-    string
-  >;
-  const [, , , port = ""] = (await readFile(join(home, "postgres/data/postmaster.pid"), "utf8")).split("\n");
-  return `postgres://postgres:${superuserPassword}@127.0.0.1:${port}/routeplane`;
 }
 
 /** Verifications of warm keys, each awaited, over 10,000 different ones in this process. */

@@ -16,6 +16,7 @@ import {
   searchFolder,
   tokenCanaries,
 } from "../harness/canaries.ts";
+import { superuserUrl } from "../harness/database.ts";
 import { startNode, type TestNode } from "../harness/index.ts";
 
 /** Promise 7: the token is in the answer of its mint and nowhere else, however it was used and misused. */
@@ -67,13 +68,6 @@ async function secretsOfNode(): Promise<readonly Canary[]> {
     canary("the superuser's password", superuserPassword),
     ...Object.entries(databasePasswords).map(([role, password]) => canary(role, String(password))),
   ];
-}
-
-/** Of the superuser, from what the node has saved and where its server says that it listens. */
-async function databaseUrl(): Promise<string> {
-  const { superuserPassword } = JSON.parse(await readFile(join(node.home, "secrets.json"), "utf8"));
-  const lines = (await readFile(join(node.home, "postgres/data/postmaster.pid"), "utf8")).split("\n");
-  return `postgres://postgres:${superuserPassword}@127.0.0.1:${lines[3]}/routeplane`;
 }
 
 async function send(path: string, headers: Record<string, string>, body?: unknown): Promise<Response> {
@@ -195,7 +189,7 @@ it(
       return requests.length >= 2 && requests.every(({ status }) => status !== "REQUEST_STATUS_PENDING");
     });
 
-    const database = await searchDatabase(await databaseUrl(), canaries);
+    const database = await searchDatabase(await superuserUrl(node.home), canaries);
     const commandLines = await searchCommandLines(node.home, canaries);
     const files = await searchFolder(node.home, canaries, new Set(SAVED));
     const output = node.stdout() + node.stderr();
@@ -239,7 +233,7 @@ describe("the search", () => {
     expect(hits).toEqual(both.map((name) => `deep/er/some.dat: ${name}`));
     const { hits: lines } = await searchCommandLines(node.home, [canary("a program", "services/auth/src/main.ts")]);
     expect(lines).toEqual(["a command line: a program"]);
-    const rows = await searchDatabase(await databaseUrl(), [canary("a name", "a key that is used rightly")]);
+    const rows = await searchDatabase(await superuserUrl(node.home), [canary("a name", "a key that is used rightly")]);
     expect(rows.hits).toContain("auth.keys: a name");
     expect((await searchFolder(node.home, [canary("a name", "a key that is used rightly")])).hits.join()).toMatch(
       /postgres\//,
