@@ -8,7 +8,11 @@ import {
   NamespaceService,
   OperatorService,
 } from "@routeplane/contracts/auth";
-import { AuditService as PolicyAuditService, PolicyService } from "@routeplane/contracts/policy";
+import {
+  AuditService as PolicyAuditService,
+  EffectivePolicyService,
+  PolicyService,
+} from "@routeplane/contracts/policy";
 import { UsageService } from "@routeplane/contracts/usage";
 
 /** What the CLI asks of a node, through its one public address. */
@@ -19,6 +23,7 @@ export interface NodeClient {
   readonly keys: Client<typeof KeyService>;
   readonly operators: Client<typeof OperatorService>;
   readonly policies: Client<typeof PolicyService>;
+  readonly effectivePolicy: Client<typeof EffectivePolicyService>;
   readonly usage: Client<typeof UsageService>;
   /** Of keys and namespaces. */
   readonly audit: Client<typeof AuditService>;
@@ -57,6 +62,7 @@ export function createNodeClient({ url, token, onSlow }: NodeClientOptions): Nod
     keys: createClient(KeyService, transport),
     operators: createClient(OperatorService, transport),
     policies: createClient(PolicyService, transport),
+    effectivePolicy: createClient(EffectivePolicyService, transport),
     usage: createClient(UsageService, transport),
     audit: createClient(AuditService, transport),
     policyAudit: createClient(PolicyAuditService, transport),

@@ -14,6 +14,7 @@ import {
   PRINCIPAL_TYPES,
 } from "../views/policy.ts";
 import { fromProtoSet } from "../views/values.ts";
+import { addEffectiveCommand } from "./effective-policy.ts";
 import { withExamples } from "./examples.ts";
 
 interface BindOptions {
@@ -59,6 +60,8 @@ export function addPolicyCommands(cloud: Command, context: Context): void {
     "cloud policy bind pol_01jxyz… --principal-type api_key --principal-id key_01jxyz…",
     "cloud policy bind pol_01jxyz… --principal-type namespace --principal-id ns_01jxyz…",
   );
+
+  addEffectiveCommand(policy, context);
 }
 
 async function listPolicies(context: Context, kind: keyof typeof POLICY_KINDS | undefined): Promise<void> {

@@ -106,6 +106,6 @@ function specText(spec: BudgetView | null): string {
 }
 
 /** `unknown` for a value that a newer node may send. */
-function word(words: Readonly<Record<string, number>>, value: number): string {
+export function word(words: Readonly<Record<string, number>>, value: number): string {
   return Object.entries(words).find(([, known]) => known === value)?.[0] ?? "unknown";
 }
