@@ -69,7 +69,12 @@ async function furnishElsewhere(): Promise<typeof elsewhere> {
   const { account } = await rpc("auth.v1.AccountService/CreateAccount", operator, { name: "elsewhere" });
   const request = { name: "hidden", account: account.id };
   const { namespace } = await rpc("auth.v1.NamespaceService/CreateNamespace", operator, request);
-  const ids = { acc: account.id, ns: namespace.id, op: (await mintOperator("")).operator.id };
+  const scopes = ["keys:*", "policy:*"];
+  const minted = await rpc("auth.v1.KeyService/MintRootKey", operator, { namespace: namespace.id, name: "x", scopes });
+  const spec = { budget: { window: "BUDGET_WINDOW_DAY", limitMicroUsd: "5000000" } };
+  const { policy } = await rpc("policy.v1.PolicyService/CreatePolicy", minted.token, { name: "hidden", spec });
+  const { operator: theNodes } = await mintOperator("");
+  const ids = { acc: account.id, ns: namespace.id, op: theNodes.id, key: minted.key.id, pol: policy.id };
   return { ids, names: ["elsewhere", "hidden"] };
 }
 
@@ -200,6 +205,7 @@ const RANGE = { from: "2026-01-01T00:00:00Z", to: "2027-01-01T00:00:00Z" };
 const FILTERS: Readonly<Record<string, (id: string) => object>> = {
   "AuditService/ListAuditEntries.filter.actor_id": (id) => ({ filter: { actorId: id } }),
   "AuditService/ListAuditEntries.filter.target_id": (id) => ({ filter: { targetId: id } }),
+  "AuditService/ListAuditEntries.filter.namespace_id": (id) => ({ filter: { namespaceId: id } }),
   "UsageService/GetUsage.key_id": (id) => ({ keyId: id, groupBy: ["USAGE_DIMENSION_KEY"], ...RANGE }),
   "UsageService/ListRequests.filter.key_id": (id) => ({ filter: { keyId: id } }),
 };
@@ -245,8 +251,14 @@ describe("a credential of another namespace", () => {
     for (const [position, requestFor] of Object.entries(FILTERS)) {
       const name = position.split(".")[0];
       for (const method of outside.filter((each) => `${each.parent.name}/${each.name}` === name)) {
-        const ids = [theirs.ids["key"]!, theirs.ids["pol"]!, newId("key"), "key_x", "' or 1=1 --", "../../etc"];
-        const answers = await Promise.all(ids.map((id) => post(path(method), mine.token, requestFor(id))));
+        const unknown = [newId("key"), newId("ns"), "key_x", "' or 1=1 --", "../../etc"];
+        const toOperators = accessOf(method).some((rule) => rule.startsWith("operator:"));
+        const askers = [[mine.token, theirs.ids] as const, ...(toOperators ? [[limited, elsewhere.ids] as const] : [])];
+        const answers = await Promise.all(
+          askers.flatMap(([token, foreign]) =>
+            [...Object.values(foreign), ...unknown].map((id) => post(path(method), token, requestFor(id))),
+          ),
+        );
         const { from: _from, to: _to, ...chosen } = JSON.parse(answers[0]!.body);
         expect({ status: answers[0]!.status, chosen }).toEqual({ status: 200, chosen: {} });
         for (const answer of answers) expect(answer).toEqual(answers[0]);
@@ -254,7 +266,7 @@ describe("a credential of another namespace", () => {
       }
     }
     // The audit log is read from two services.
-    expect(asked).toBe(filters.length + 2);
+    expect(asked).toBe(filters.length + 3);
   });
 
   it("reads nothing of this namespace in any answer, and changed nothing by trying", async () => {

@@ -25,6 +25,7 @@ export function auditService(entries: AuditStore) {
         actorId: filter?.actorId || undefined,
         action: filter?.action || undefined,
         targetId: filter?.targetId || undefined,
+        namespaceId: filter?.namespaceId || undefined,
         from: fromTimestamp(filter?.from),
         to: fromTimestamp(filter?.to),
         before: fromPageToken(LIST, pageToken, (id) => parseId("aud", id)),

@@ -27,6 +27,7 @@ export interface AuditQuery {
   readonly actorId: string | undefined;
   readonly action: string | undefined;
   readonly targetId: string | undefined;
+  readonly namespaceId: string | undefined;
   readonly from: Date | undefined;
   readonly to: Date | undefined;
   /** The page starts after this entry. */
@@ -42,12 +43,13 @@ export interface AuditStore {
 /** @param database of a schema that has an audit log, whatever else it has */
 export function createAuditStore(database: Pick<Database<AuditSchema>, "within">): AuditStore {
   return {
-    list: (scope, { actorId, action, targetId, from, to, before, size }) =>
+    list: (scope, { actorId, action, targetId, namespaceId, from, to, before, size }) =>
       database.within(scope, (tx) => {
         let query = tx.selectFrom("audit_entries").selectAll();
         if (actorId !== undefined) query = query.where("actor_id", "=", actorId);
         if (action !== undefined) query = query.where("action", "=", action);
         if (targetId !== undefined) query = query.where("target_id", "=", targetId);
+        if (namespaceId !== undefined) query = query.where("namespace_id", "=", namespaceId);
         if (from !== undefined) query = query.where("created_at", ">=", from);
         if (to !== undefined) query = query.where("created_at", "<", to);
         if (before !== undefined) query = query.where("id", "<", before);

@@ -28,7 +28,7 @@ function routes(router: ConnectRouter): void {
         { id: "ns_2", name: "staging", createdAt: CREATED },
       ],
     }),
-    createNamespace: ({ name }) => ({ namespace: { id: "ns_3", name, createdAt: CREATED } }),
+    createNamespace: ({ name }) => ({ namespace: { id: "ns_3", name, accountId: "acc_1", createdAt: CREATED } }),
   });
 }
 
@@ -80,6 +80,7 @@ describe("who the CLI is", () => {
     expect(JSON.parse(created.stdout)).toEqual({
       id: "ns_3",
       name: "prod",
+      account_id: "acc_1",
       active: false,
       created_at: "2026-05-01T00:00:00.000Z",
       suspended_at: null,

@@ -6,6 +6,7 @@ import * as namespaceLifecycle from "./0004_namespace_lifecycle.ts";
 import * as audit from "./0005_audit.ts";
 import * as operators from "./0006_operators.ts";
 import * as accounts from "./0007_accounts.ts";
+import * as auditOrder from "./0008_audit_order.ts";
 
 export const migrations: Migrations = {
   "0001_keys": keys,
@@ -15,4 +16,5 @@ export const migrations: Migrations = {
   "0005_audit": audit,
   "0006_operators": operators,
   "0007_accounts": accounts,
+  "0008_audit_order": auditOrder,
 };

@@ -1,6 +1,6 @@
 import { Code, ConnectError } from "@connectrpc/connect";
 import { parseToken } from "@routeplane/credentials";
-import { parseId } from "@routeplane/domain";
+import { newId, parseId } from "@routeplane/domain";
 import { sql } from "kysely";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { type AuthUnderTest, startAuthUnderTest } from "./auth-under-test.ts";
@@ -42,7 +42,7 @@ describe("the audit log", () => {
 
   it("lays what an operator does to the operator, and shows it to the operator and to that namespace", async () => {
     const operator = auth.as(auth.operatorToken);
-    const { namespace } = await operator.namespaces.createNamespace({ name: "audited" });
+    const { namespace } = await operator.namespaces.createNamespace({ name: "audited", account: "default" });
     const root = await auth.rootKey("audited");
     await operator.namespaces.suspendNamespace({ namespace: "audited" });
     await operator.namespaces.resumeNamespace({ namespace: "audited" });
@@ -57,8 +57,27 @@ describe("the audit log", () => {
     expect(await entriesOf(root.token)).toEqual(here);
   });
 
+  it("shows an operator one namespace if asked, by an id that it reaches, and nothing by any other", async () => {
+    const operator = auth.as(auth.operatorToken);
+    const { namespace } = await operator.namespaces.createNamespace({ name: "asked-for", account: "default" });
+    const root = await auth.rootKey("asked-for");
+    await auth.rootKey();
+    const namespaceId = namespace?.id ?? "";
+    const seen = await entriesOf(auth.operatorToken, { namespaceId });
+    expect(seen.map(({ action, targetId }) => [action, targetId])).toEqual([
+      ["key.create", root.id],
+      ["namespace.create", namespaceId],
+    ]);
+    const { account } = await operator.accounts.createAccount({ name: "audit-apart" });
+    const apart = await auth.operator({ account: account?.id ?? "" });
+    for (const id of [namespaceId, newId("ns"), "ns_x", "' or 1=1 --"]) {
+      expect(await entriesOf(apart.token, { namespaceId: id })).toEqual([]);
+    }
+    expect((await entriesOf(apart.token)).map(({ targetId }) => targetId)).toEqual([apart.id, account?.id]);
+  });
+
   it("shows a key nothing of another namespace", async () => {
-    await auth.as(auth.operatorToken).namespaces.createNamespace({ name: "foreign" });
+    await auth.as(auth.operatorToken).namespaces.createNamespace({ name: "foreign", account: "default" });
     const [mine, theirs] = [await auth.rootKey(), await auth.rootKey("foreign")];
     expect(await entriesOf(theirs.token, { targetId: mine.id })).toEqual([]);
     const entries = await entriesOf(mine.token);

@@ -3,10 +3,12 @@ import * as budgets from "./0001_budgets.ts";
 import * as audit from "./0002_audit.ts";
 import * as policyKinds from "./0003_policy_kinds.ts";
 import * as changes from "./0004_changes.ts";
+import * as operatorAudit from "./0005_operator_audit.ts";
 
 export const migrations: Migrations = {
   "0001_budgets": budgets,
   "0002_audit": audit,
   "0003_policy_kinds": policyKinds,
   "0004_changes": changes,
+  "0005_operator_audit": operatorAudit,
 };

@@ -3,10 +3,13 @@ import type { AuditEntry } from "@routeplane/contracts/audit";
 import { toPageToken } from "@routeplane/rpc/page-token";
 import type { Command } from "commander";
 import { idArgument, pageSizeArgument, timeArgument } from "../arguments.ts";
+import type { NodeClient } from "../client.ts";
 import type { Context } from "../context.ts";
-import { loginCredential } from "../session.ts";
+import { usageError } from "../errors.ts";
+import { loginCredential, operatorCredential } from "../session.ts";
 import { AUDIT_COLUMNS, fromProtoAuditEntry } from "../views/audit.ts";
 import { showList } from "../views/list.ts";
+import { fromProtoSet } from "../views/values.ts";
 import { withExamples } from "./examples.ts";
 
 interface AuditOptions {
@@ -15,6 +18,8 @@ interface AuditOptions {
   readonly target?: string;
   readonly from?: Date;
   readonly to?: Date;
+  readonly namespace?: string;
+  readonly node?: boolean;
   readonly limit: number;
   readonly pageToken?: string;
 }
@@ -25,10 +30,12 @@ export function addAuditCommands(cloud: Command, context: Context): void {
 
   const list = audit
     .command("list")
-    .description("changes of keys, namespaces, policies and bindings, newest first, one page at a time")
+    .description("changes of keys, namespaces, policies, bindings, accounts and operators, newest first, page by page")
+    .option("--namespace <name|id>", "of this namespace (operator only)", idArgument)
+    .option("--node", "of the whole node, or of the account that yours is limited to (operator only)")
     .option("--actor <id>", "only what this key_… or op_… did", idArgument)
     .option("--action <action>", "only this action, e.g. key.create", idArgument)
-    .option("--target <id>", "only changes of this key_…, ns_…, pol_… or bnd_…", idArgument)
+    .option("--target <id>", "only changes of this key_…, ns_…, pol_…, bnd_…, acc_… or op_…", idArgument)
     .option("--from <time>", "RFC 3339 with an offset: only from then on", timeArgument)
     .option("--to <time>", "RFC 3339 with an offset: only before then", timeArgument)
     .option("--limit <number>", "rows on the page, at most 1000", pageSizeArgument, 25)
@@ -39,19 +46,20 @@ export function addAuditCommands(cloud: Command, context: Context): void {
     "cloud audit list",
     "cloud audit list --target key_01jxyz…",
     "cloud audit list --action key.create",
+    "cloud audit list --namespace staging",
+    "cloud audit list --node --actor op_01jxyz…",
   );
 }
 
 /** Each service keeps the log of its own changes. One page of both is the newest of each page: ids sort by time. */
 async function listEntries(context: Context, options: AuditOptions): Promise<void> {
-  const credential = await loginCredential(context.settings);
-  const { audit, policyAudit } = await context.connect(credential);
-  const request = toRequest(options);
-  const isOperator = credential.token.startsWith("rpo_");
-  const pages = await Promise.all([
-    audit.listAuditEntries(request),
-    ...(isOperator ? [] : [policyAudit.listAuditEntries(request)]),
-  ]);
+  const { namespace, node = false } = options;
+  if (node && namespace !== undefined) throw usageError("--node and --namespace do not go together");
+  const credential = node || namespace !== undefined ? operatorCredential : loginCredential;
+  const clients = await context.connect(await credential(context.settings));
+  const { audit, policyAudit } = clients;
+  const request = toRequest(options, namespace === undefined ? "" : await namespaceIdOf(clients, namespace));
+  const pages = await Promise.all([audit.listAuditEntries(request), policyAudit.listAuditEntries(request)]);
   const all = pages.flatMap(({ entries }): readonly AuditEntry[] => entries);
   const newestFirst = all.toSorted((left, right) => (left.id < right.id ? 1 : -1));
   const shown = newestFirst.slice(0, options.limit);
@@ -63,11 +71,19 @@ async function listEntries(context: Context, options: AuditOptions): Promise<voi
   if (next !== null) context.output.note(`Older ones: add --page-token ${next}`);
 }
 
-function toRequest({ actor = "", action = "", target = "", from, to, limit, pageToken = "" }: AuditOptions) {
+/** An id is taken as it is: it may be of a namespace that is gone, and asking needs one more scope. */
+async function namespaceIdOf({ namespaces }: NodeClient, nameOrId: string): Promise<string> {
+  if (nameOrId.startsWith("ns_")) return nameOrId;
+  return fromProtoSet((await namespaces.getNamespace({ namespace: nameOrId })).namespace).id;
+}
+
+function toRequest(options: AuditOptions, namespaceId: string) {
+  const { actor = "", action = "", target = "", from, to, limit, pageToken = "" } = options;
   const filter = {
     actorId: actor,
     action,
     targetId: target,
+    namespaceId,
     ...(from && { from: timestampFromDate(from) }),
     ...(to && { to: timestampFromDate(to) }),
   };

@@ -141,6 +141,13 @@ export declare type AuditFilter = Message<"routeplane.audit.v1.AuditFilter"> & {
    * @generated from field: google.protobuf.Timestamp to = 5;
    */
   to?: Timestamp | undefined;
+
+  /**
+   * Only what lies in this namespace: `ns_…`. Otherwise a key sees its own, and an operator everything in its reach.
+   *
+   * @generated from field: string namespace_id = 6;
+   */
+  namespaceId: string;
 };
 
 /**

@@ -73,14 +73,14 @@ export declare type ListAuditEntriesResponse = Message<"routeplane.auth.v1.ListA
 export declare const ListAuditEntriesResponseSchema: GenMessage<ListAuditEntriesResponse>;
 
 /**
- * Who changed what: the audit log of keys and namespaces.
+ * Who changed what: the audit log of accounts, operator credentials, namespaces and keys.
  *
  * @generated from service routeplane.auth.v1.AuditService
  */
 export declare const AuditService: GenService<{
   /**
-   * Lists changes, newest first. A key sees its namespace; an operator its account. Entries that arrive while it is paged through are neither
-   * skipped nor doubled.
+   * Lists changes, newest first. A key sees its namespace; an operator the node, or the account that it is limited to. Entries
+   * that arrive while it is paged through are neither skipped nor doubled.
    *
    * @generated from rpc routeplane.auth.v1.AuditService.ListAuditEntries
    */

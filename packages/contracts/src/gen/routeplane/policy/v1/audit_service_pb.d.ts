@@ -79,8 +79,8 @@ export declare const ListAuditEntriesResponseSchema: GenMessage<ListAuditEntries
  */
 export declare const AuditService: GenService<{
   /**
-   * Lists changes, newest first. A key sees its namespace. Entries that arrive while it is paged through are neither
-   * skipped nor doubled.
+   * Lists changes, newest first. A key sees its namespace; an operator the node, or the account that it is limited to. Entries
+   * that arrive while it is paged through are neither skipped nor doubled.
    *
    * @generated from rpc routeplane.policy.v1.AuditService.ListAuditEntries
    */
