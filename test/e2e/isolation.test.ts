@@ -199,6 +199,28 @@ const right: Record<string, Right> = {
     request: () => ({ principalType: "PRINCIPAL_TYPE_NAMESPACE" }),
   },
 };
+const TYPED = {
+  Budget: { window: "BUDGET_WINDOW_DAY", limitMicroUsd: "5" },
+  Guardrail: { allowStreaming: false },
+  RateLimit: { windowSecs: 60, maxRequests: "5" },
+  Preset: { rateLimit: { windowSecs: 60, maxRequests: "5" } },
+};
+for (const [type, spec] of Object.entries(TYPED)) {
+  right[`${type}Service/Get${type}.id`] = { kinds: ["pol"], request: () => ({}) };
+  right[`${type}Service/Update${type}.id`] = { kinds: ["pol"], request: () => ({ name: "x" }) };
+  right[`${type}Service/Delete${type}.id`] = { kinds: ["pol"], request: () => ({ unbind: true }) };
+  const bindTo = (principalType: string) => ({ name: "x", spec, bindTo: [{ principalType }] });
+  const create = `${type}Service/Create${type}.bind_to.principal_id`;
+  right[create] = { kinds: ["key"], request: () => bindTo("PRINCIPAL_TYPE_API_KEY") };
+  right[`${create} (namespace)`] = { kinds: ["ns"], request: () => bindTo("PRINCIPAL_TYPE_NAMESPACE") };
+}
+/** The request with an id in a position, e.g. `["bind_to", "principal_id"]`. */
+function placed(request: object, [name = "", ...below]: readonly string[], id: string): object {
+  const key = name.replaceAll(/_[a-z]/g, ([, letter = ""]) => letter.toUpperCase());
+  if (below.length === 0) return { ...request, [key]: id };
+  const inner = (request as Record<string, readonly object[]>)[key] ?? [];
+  return { ...request, [key]: inner.map((each) => placed(each, below, id)) };
+}
 const cases = Object.entries(right);
 const RANGE = { from: "2026-01-01T00:00:00Z", to: "2027-01-01T00:00:00Z" };
 /** Positions that only choose among the caller's own: a foreign id chooses none of them. */
@@ -222,15 +244,14 @@ describe("a credential of another namespace", () => {
     "gets the same bytes for a foreign, an unknown and a malformed id in %s",
     async (name, { kinds, request, by = () => mine.token, foreign = () => theirs.ids }) => {
       const [service = "", rest = ""] = name.split("/");
-      const [methodName, fieldName = ""] = (rest.split(" ")[0] ?? "").split(".");
+      const [methodName, ...position] = (rest.split(" ")[0] ?? "").split(".");
       const method = outside.find(({ parent, name: own }) => parent.name === service && own === methodName)!;
-      const field = method.input.fields.find((each) => each.name === fieldName)!;
       const wrong = kinds.flatMap((kind) => [foreign()[kind]!, newId(kind), `${kind}_x`, "x".repeat(5000)]);
       // An empty name means none at all.
-      const names = takesNames(fieldName) ? elsewhere.names : [""];
+      const names = takesNames(position.at(-1) ?? "") ? elsewhere.names : [""];
       const hostile = [...names, " ", "' or 1=1 --", "\u0000", "../../etc", theirs.ids["bnd"]!];
       const answers = await Promise.all(
-        [...wrong, ...hostile].map((id) => post(path(method), by(), { ...request(), [field.jsonName]: id })),
+        [...wrong, ...hostile].map((id) => post(path(method), by(), placed(request(), position, id))),
       );
       expect(answers[0]).toMatchObject({ status: 404, body: expect.stringContaining('"code":"not_found"') });
       for (const answer of answers) expect(answer).toEqual(answers[0]);

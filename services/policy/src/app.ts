@@ -27,6 +27,8 @@ import { admissionService } from "./handlers/admission-service.ts";
 import { effectivePolicyService } from "./handlers/effective-policy-service.ts";
 import { enforcementService } from "./handlers/enforcement-service.ts";
 import { policyService } from "./handlers/policy-service.ts";
+import { typedPolicies } from "./handlers/typed-policies.ts";
+import { budgetService, guardrailService, presetService, rateLimitService } from "./handlers/typed-services.ts";
 import { createAppliedPolicies } from "./store/applied-policies.ts";
 import { createBindingStore } from "./store/binding-store.ts";
 import { createConsumption } from "./store/consumption.ts";
@@ -84,6 +86,10 @@ export function wirePolicy({ config, database, changes, auth, log, clock }: Poli
   const ready = () => database.isReachable();
   const routes = (router: ConnectRouter): void => {
     router.service(contracts.PolicyService, policyService(policies, management));
+    router.service(contracts.BudgetService, budgetService(typedPolicies("budget", policies, management)));
+    router.service(contracts.GuardrailService, guardrailService(typedPolicies("guardrail", policies, management)));
+    router.service(contracts.RateLimitService, rateLimitService(typedPolicies("rate_limit", policies, management)));
+    router.service(contracts.PresetService, presetService(typedPolicies("preset", policies, management)));
     router.service(contracts.AdmissionService, admission);
     router.service(contracts.EffectivePolicyService, effectivePolicyService(readEffective));
     router.service(contracts.EnforcementService, enforcementService(applied, changes));

@@ -6,6 +6,10 @@ import { BadRequestSchema, ErrorInfoSchema } from "@routeplane/contracts/google-
 import {
   AdmissionService,
   EffectivePolicyService,
+  BudgetService,
+  GuardrailService,
+  PresetService,
+  RateLimitService,
   EnforcementService,
   PolicyService,
 } from "@routeplane/contracts/policy";
@@ -274,6 +278,10 @@ function clients(transport: Transport, token: string) {
   const as = authorized(transport, token);
   return {
     policies: createClient(PolicyService, as),
+    budgets: createClient(BudgetService, as),
+    guardrails: createClient(GuardrailService, as),
+    rateLimits: createClient(RateLimitService, as),
+    presets: createClient(PresetService, as),
     admission: createClient(AdmissionService, as),
     enforcement: createClient(EnforcementService, as),
     effective: createClient(EffectivePolicyService, as),

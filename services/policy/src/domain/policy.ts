@@ -76,10 +76,10 @@ export function etagOf({ version }: Policy): string {
   return `v${version}`;
 }
 
-/** A guardrail and where it lies in the request, e.g. `spec.preset.guardrail`. */
+/** A guardrail, and what stands before its fields' names in the request, e.g. `spec.preset.guardrail.`. */
 export interface GuardrailAt {
   readonly guardrail: GuardrailSpec;
-  readonly path: string;
+  readonly prefix: string;
 }
 
 /** What to change; the rest stays as it is. */
@@ -104,8 +104,9 @@ export function updatedPolicy(policy: Policy, { name, spec, etag }: PolicyUpdate
   if (etag !== undefined && etag !== etagOf(policy)) {
     throw new DomainError("aborted", "ETAG_MISMATCH", "the policy has changed since this etag: read it again");
   }
-  if (name === undefined && spec === undefined)
-    throw invalidField("update_mask", "names nothing that is to be changed");
+  if (name === undefined && spec === undefined) {
+    throw new DomainError("invalid_argument", "FIELD_INVALID", "there is nothing to change: set what is to be changed");
+  }
   if (name === "") throw invalidField("name", "must not be blank");
   const next = spec?.(policy.spec) ?? policy.spec;
   if (next.kind !== policy.spec.kind) {

@@ -11,13 +11,13 @@ import type { GuardrailAt, PolicySpec } from "./policy.ts";
  */
 export async function requireSound(written: GuardrailAt | undefined): Promise<void> {
   if (written === undefined) return;
-  const { guardrail, path } = written;
+  const { guardrail, prefix } = written;
   const { modelAllow = [], modelDeny = [], contentPatterns = [] } = guardrail;
-  for (const [index, model] of modelAllow.entries()) requireText(model, `${path}.model_allow.models[${index}]`);
-  for (const [index, model] of modelDeny.entries()) requireText(model, `${path}.model_deny.models[${index}]`);
+  for (const [index, model] of modelAllow.entries()) requireText(model, `${prefix}model_allow.models[${index}]`);
+  for (const [index, model] of modelDeny.entries()) requireText(model, `${prefix}model_deny.models[${index}]`);
   const names = new Set<string>();
   for (const [index, { name, pattern }] of contentPatterns.entries()) {
-    const at = `${path}.content_patterns[${index}]`;
+    const at = `${prefix}content_patterns[${index}]`;
     requireText(name, `${at}.name`);
     if (names.has(name)) throw invalidField(`${at}.name`, "is the name of another pattern of this guardrail");
     names.add(name);

@@ -58,7 +58,7 @@ export function fromProtoSpec(spec: ProtoSpec | undefined): PolicySpec {
 /** The guardrail in a spec that lies in a request's `spec`. */
 export function guardrailIn(spec: PolicySpec): GuardrailAt | undefined {
   const guardrail = guardrailOf(spec);
-  return guardrail && { guardrail, path: spec.kind === "preset" ? "spec.preset.guardrail" : "spec.guardrail" };
+  return guardrail && { guardrail, prefix: spec.kind === "preset" ? "spec.preset.guardrail." : "spec.guardrail." };
 }
 
 export function toProtoSpec(spec: PolicySpec): MessageInitShape<typeof PolicySpecSchema> {
@@ -74,15 +74,24 @@ export function toProtoSpec(spec: PolicySpec): MessageInitShape<typeof PolicySpe
   }
 }
 
-function fromProtoBudget({ window, limitMicroUsd }: ProtoBudget): BudgetSpec {
-  return { window: wordOf(WINDOWS, window), limitMicroUsd };
+export function fromProtoBudget({ window, limitMicroUsd }: ProtoBudget): BudgetSpec {
+  return { window: fromProtoWindow(window), limitMicroUsd };
+}
+
+export function fromProtoWindow(window: ProtoWindow): BudgetWindow {
+  return wordOf(WINDOWS, window);
 }
 
 export function toProtoBudget({ window, limitMicroUsd }: BudgetSpec): MessageInitShape<typeof BudgetSpecSchema> {
   return { window: WINDOWS[window], limitMicroUsd };
 }
 
-function fromProtoRateLimit({ windowSecs, maxRequests, maxTokens, maxConcurrent }: ProtoRateLimit): RateLimitSpec {
+export function fromProtoRateLimit({
+  windowSecs,
+  maxRequests,
+  maxTokens,
+  maxConcurrent,
+}: ProtoRateLimit): RateLimitSpec {
   return { windowSecs, ...present({ maxRequests, maxTokens, maxConcurrent }) };
 }
 
@@ -90,7 +99,8 @@ export function toProtoRateLimit({ windowSecs, maxRequests, maxTokens, maxConcur
   return { windowSecs, ...present({ maxRequests, maxTokens, maxConcurrent }) };
 }
 
-function fromProtoGuardrail(guardrail: ProtoGuardrail): GuardrailSpec {
+/** The rules that are set, of a spec or of what is to change in one. */
+export function fromProtoGuardrail(guardrail: Omit<ProtoGuardrail, "$typeName">): GuardrailSpec {
   const { modelAllow, modelDeny, maxRequestTokens, allowStreaming, contentPatterns } = guardrail;
   return present({
     modelAllow: modelAllow?.models,
@@ -128,7 +138,7 @@ export function toProtoPattern(pattern: ContentPattern): MessageInitShape<typeof
   return { ...pattern, action: ACTIONS[pattern.action], appliesTo: SCOPES[pattern.appliesTo] };
 }
 
-function fromProtoPreset({ guardrail, rateLimit, budget }: ProtoPreset): PresetSpec {
+export function fromProtoPreset({ guardrail, rateLimit, budget }: ProtoPreset): PresetSpec {
   return present({
     guardrail: guardrail && fromProtoGuardrail(guardrail),
     rateLimit: rateLimit && fromProtoRateLimit(rateLimit),

@@ -75,6 +75,33 @@ export declare type Policy = Message<"routeplane.policy.v1.Policy"> & {
 export declare const PolicySchema: GenMessage<Policy>;
 
 /**
+ * Something in the caller's namespace that a policy can be bound to.
+ *
+ * @generated from message routeplane.policy.v1.Principal
+ */
+export declare type Principal = Message<"routeplane.policy.v1.Principal"> & {
+  /**
+   * What kind of thing it is.
+   *
+   * @generated from field: routeplane.policy.v1.PrincipalType principal_type = 1;
+   */
+  principalType: PrincipalType;
+
+  /**
+   * `ns_…` of the caller's namespace, or a `key_…` in it.
+   *
+   * @generated from field: string principal_id = 2;
+   */
+  principalId: string;
+};
+
+/**
+ * Describes the message routeplane.policy.v1.Principal.
+ * Use `create(PrincipalSchema)` to create a new message.
+ */
+export declare const PrincipalSchema: GenMessage<Principal>;
+
+/**
  * A policy attached to a principal.
  *
  * @generated from message routeplane.policy.v1.Binding

@@ -1,0 +1,74 @@
+/** What the typed services' update requests do to a spec: undefined if they say nothing about it. */
+import type {
+  UpdateBudgetRequest,
+  UpdateGuardrailRequest,
+  UpdatePresetRequest,
+  UpdateRateLimitRequest,
+} from "@routeplane/contracts/policy";
+import { invalidField, type Present, present } from "@routeplane/domain";
+import type { GuardrailAt, PolicyKind, PolicySpec } from "../domain/policy.ts";
+import { fromProtoBudget, fromProtoGuardrail, fromProtoRateLimit, fromProtoWindow } from "./convert-spec.ts";
+
+export type SpecOf<Kind extends PolicyKind> = Extract<PolicySpec, { readonly kind: Kind }>;
+
+export interface SpecChange<Kind extends PolicyKind> {
+  readonly spec: (now: SpecOf<Kind>) => SpecOf<Kind>;
+  /** The guardrail that it brings, if any. */
+  readonly guardrail?: GuardrailAt | undefined;
+}
+
+export function budgetChange({ window, limitMicroUsd }: UpdateBudgetRequest): SpecChange<"budget"> | undefined {
+  const set = present({ window: window === undefined ? undefined : fromProtoWindow(window), limitMicroUsd });
+  return partsChange<"budget">(set, {});
+}
+
+export function rateLimitChange(request: UpdateRateLimitRequest): SpecChange<"rate_limit"> | undefined {
+  const { windowSecs, maxRequests, maxTokens, maxConcurrent } = request;
+  return partsChange<"rate_limit">(present({ windowSecs, maxRequests, maxTokens, maxConcurrent }), {
+    maxRequests: request.clearMaxRequests,
+    maxTokens: request.clearMaxTokens,
+    maxConcurrent: request.clearMaxConcurrent,
+  });
+}
+
+export function guardrailChange(request: UpdateGuardrailRequest): SpecChange<"guardrail"> | undefined {
+  const guardrail = fromProtoGuardrail(request);
+  const change = partsChange<"guardrail">(guardrail, {
+    modelAllow: request.clearModelAllow,
+    modelDeny: request.clearModelDeny,
+    maxRequestTokens: request.clearMaxRequestTokens,
+    allowStreaming: request.clearAllowStreaming,
+    contentPatterns: request.clearContentPatterns,
+  });
+  return change && { ...change, guardrail: { guardrail, prefix: "" } };
+}
+
+export function presetChange(request: UpdatePresetRequest): SpecChange<"preset"> | undefined {
+  const guardrail = request.guardrail && fromProtoGuardrail(request.guardrail);
+  const rateLimit = request.rateLimit && fromProtoRateLimit(request.rateLimit);
+  const budget = request.budget && fromProtoBudget(request.budget);
+  const change = partsChange<"preset">(present({ guardrail, rateLimit, budget }), {
+    guardrail: request.clearGuardrail,
+    rateLimit: request.clearRateLimit,
+    budget: request.clearBudget,
+  });
+  return change && { ...change, guardrail: guardrail && { guardrail, prefix: "guardrail." } };
+}
+
+type Parts<Kind extends PolicyKind> = Present<Omit<SpecOf<Kind>, "kind">>;
+
+/** @param clear whether each part that can go shall go */
+function partsChange<Kind extends PolicyKind>(
+  set: Parts<Kind>,
+  clear: { readonly [Part in keyof Parts<Kind>]?: boolean },
+): SpecChange<Kind> | undefined {
+  const cleared = Object.entries(clear).flatMap(([part, gone]) => (gone === true ? [part] : []));
+  for (const part of cleared) {
+    if (!(part in set)) continue;
+    const field = part.replaceAll(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
+    throw invalidField(`clear_${field}`, `must not be said together with ${field}`);
+  }
+  if (cleared.length === 0 && Object.keys(set).length === 0) return undefined;
+  const kept = (spec: object) => Object.fromEntries(Object.entries(spec).filter(([part]) => !cleared.includes(part)));
+  return { spec: (now) => ({ ...kept(now), ...set }) as SpecOf<Kind> };
+}

@@ -1,0 +1,97 @@
+import type { MessageInitShape } from "@bufbuild/protobuf";
+import type { HandlerContext } from "@connectrpc/connect";
+import type { BindingSchema, PolicySchema, Principal } from "@routeplane/contracts/policy";
+import { type Id, notFound, parseId, requireId } from "@routeplane/domain";
+import { fromPageToken, keyPrincipalOf, toPageToken } from "@routeplane/rpc";
+import { guardrailOf } from "../domain/applied-policy.ts";
+import type { Management } from "../domain/management.ts";
+import type { PolicyKind, PolicySpec } from "../domain/policy.ts";
+import type { PolicyStore } from "../domain/ports.ts";
+import { fromProtoPrincipal, toProtoBinding, toProtoPolicy } from "./convert.ts";
+import type { SpecChange, SpecOf } from "./spec-changes.ts";
+
+const DEFAULT_PAGE_SIZE = 100;
+
+type PolicyMessage = MessageInitShape<typeof PolicySchema>;
+type BindingMessage = MessageInitShape<typeof BindingSchema>;
+
+/** What the services of all kinds do alike: their messages have the same shape, but for what a spec holds. */
+export interface TypedPolicies<Kind extends PolicyKind> {
+  readonly create: (
+    request: { readonly name: string; readonly bindTo: readonly Principal[] },
+    spec: SpecOf<Kind>,
+    context: HandlerContext,
+  ) => Promise<{ policy: PolicyMessage; bindings: BindingMessage[] }>;
+  readonly get: (request: { readonly id: string }, context: HandlerContext) => Promise<{ policy: PolicyMessage }>;
+  readonly list: (
+    request: { readonly pageSize: number; readonly pageToken: string },
+    context: HandlerContext,
+  ) => Promise<{ policies: PolicyMessage[]; nextPageToken: string }>;
+  readonly update: (
+    request: { readonly id: string; readonly name: string; readonly etag: string },
+    change: SpecChange<Kind> | undefined,
+    context: HandlerContext,
+  ) => Promise<{ policy: PolicyMessage }>;
+  readonly remove: (
+    request: { readonly id: string; readonly unbind: boolean },
+    context: HandlerContext,
+  ) => Promise<{ unbound: BindingMessage[] }>;
+}
+
+/** The policies of one kind. Those of another are NOT_FOUND; a kind never changes, so it is asked for without a lock. */
+export function typedPolicies<Kind extends PolicyKind>(
+  kind: Kind,
+  policies: PolicyStore,
+  management: Management,
+): TypedPolicies<Kind> {
+  const find = async (id: Id<"pol">, context: HandlerContext) => {
+    const policy = await policies.find(keyPrincipalOf(context).namespaceId, id);
+    if (policy?.spec.kind !== kind) throw notFound();
+    return policy;
+  };
+  return {
+    async create({ name, bindTo }, spec, context) {
+      const guardrail = guardrailIn(spec);
+      const draft = { name, spec, guardrail, bindTo: bindTo.map(fromProtoPrincipal) };
+      const { policy, bindings } = await management.create(keyPrincipalOf(context), draft);
+      return { policy: toProtoPolicy(policy), bindings: bindings.map(toProtoBinding) };
+    },
+
+    get: async ({ id }, context) => ({ policy: toProtoPolicy(await find(requireId("pol", id), context)) }),
+
+    async list({ pageSize, pageToken }, context) {
+      const after = fromPageToken("policies", pageToken, (id) => parseId("pol", id));
+      const page = { kind, size: pageSize || DEFAULT_PAGE_SIZE, after };
+      const { rows, more } = await policies.list(keyPrincipalOf(context).namespaceId, page);
+      const last = rows.at(-1);
+      return {
+        policies: rows.map(toProtoPolicy),
+        nextPageToken: more && last ? toPageToken("policies", last.id) : "",
+      };
+    },
+
+    async update({ id: text, name, etag }, change, context) {
+      const id = requireId("pol", text);
+      await find(id, context);
+      const policy = await management.update(keyPrincipalOf(context), id, {
+        ...(name !== "" && { name }),
+        ...(etag !== "" && { etag }),
+        ...(change && { spec: (now) => change.spec(now as SpecOf<Kind>), guardrail: change.guardrail }),
+      });
+      return { policy: toProtoPolicy(policy) };
+    },
+
+    async remove({ id: text, unbind }, context) {
+      const id = requireId("pol", text);
+      await find(id, context);
+      const unbound = await management.remove(keyPrincipalOf(context), id, unbind);
+      return { unbound: unbound.map(toProtoBinding) };
+    },
+  };
+}
+
+/** In a request whose `spec` is that of its kind. */
+function guardrailIn(spec: PolicySpec) {
+  const guardrail = guardrailOf(spec);
+  return guardrail && { guardrail, prefix: spec.kind === "preset" ? "spec.guardrail." : "spec." };
+}
