@@ -166,8 +166,8 @@ describe("refusals, in OpenAI's words", () => {
     expect(error.error).toMatchObject({
       policy_id: policy.id,
       binding_id: binding.id,
-      principal_type: "api_key",
-      principal_id: key.id,
+      principal: { type: "api_key", id: key.id },
+      rule: "budget",
     });
     expect(error.headers?.get("x-should-retry")).toBe("false");
     expect(await settledRow(node, error.requestID)).toMatchObject({

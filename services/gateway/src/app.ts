@@ -8,6 +8,7 @@ import { serviceDependency } from "./clients/reachable.ts";
 import { createServiceRelay } from "./clients/service-relay.ts";
 import { createUsageLog } from "./clients/usage-log.ts";
 import type { Config } from "./config.ts";
+import { createGuards } from "./domain/guard.ts";
 import { createModelDirectory } from "./domain/model-directory.ts";
 import { createPipeline } from "./domain/pipeline.ts";
 import type { Upstream } from "./domain/ports.ts";
@@ -72,7 +73,18 @@ export function wireGateway({ config, publisher, upstreams, log, clock }: Gatewa
   const settlements = createSettlements({ admissions, usageLog, log });
   const directory = createModelDirectory(config.providers.flatMap(({ models }) => models));
   const { verify: verifyKey, follow: followKey } = verifier;
-  const serve = createPipeline({ followKey, directory, admissions, usageLog, settlements, upstreams, log, clock });
+  const guardOf = createGuards(guardrails);
+  const serve = createPipeline({
+    followKey,
+    directory,
+    guardOf,
+    admissions,
+    usageLog,
+    settlements,
+    upstreams,
+    log,
+    clock,
+  });
 
   const dependencies = [
     serviceDependency("auth", auth),
@@ -82,7 +94,7 @@ export function wireGateway({ config, publisher, upstreams, log, clock }: Gatewa
   ];
   const configuredAt = Math.floor(clock() / 1000);
   const routes = [
-    ...inferenceRoutes({ serve, verifyKey, directory, configuredAt }),
+    ...inferenceRoutes({ serve, verifyKey, guardOf, directory, configuredAt }),
     ...managementRoutes(relays),
     healthRoute(dependencies, clock),
   ];

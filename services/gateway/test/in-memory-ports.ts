@@ -1,9 +1,12 @@
 import { decide } from "@routeplane/admission";
 import { newId } from "@routeplane/domain";
+import type { GuardrailSpec } from "@routeplane/guardrails";
 import type {
   Admissions,
+  AppliedGuardrail,
   Caller,
   Debt,
+  GuardrailDirectory,
   HoldEnd,
   RequestFacts,
   Reservation,
@@ -97,4 +100,18 @@ export function usageInMemory(durable: () => Promise<void> = async () => {}): Us
 export function callerWith(scopes: readonly string[]): Caller {
   const keyId = newId("key");
   return { kind: "key", keyId, namespaceId: newId("ns"), scopes, lineage: [keyId] };
+}
+
+/** Guardrails that apply to every key: each from a binding of its own, `bnd_1` and so on. */
+export function guardrailsInMemory(
+  specs: readonly GuardrailSpec[],
+  mode: AppliedGuardrail["mode"] = "enforce",
+): GuardrailDirectory {
+  const applied = specs.map((spec, index): AppliedGuardrail => {
+    const number = index + 1;
+    const principal = { principalType: "namespace", principalId: "ns_1" } as const;
+    const binding = { policyId: `pol_${number}`, policyName: `rule ${number}`, bindingId: `bnd_${number}` };
+    return { ...binding, ...principal, mode, spec };
+  });
+  return { of: async () => applied };
 }

@@ -1,9 +1,11 @@
 import { DomainError, newId } from "@routeplane/domain";
 import { createLogger } from "@routeplane/runtime";
+import { createGuards } from "../src/domain/guard.ts";
 import { createModelDirectory, type Model } from "../src/domain/model-directory.ts";
 import { createPipeline, type PipelineDependencies } from "../src/domain/pipeline.ts";
 import {
   type FollowKey,
+  type GuardrailDirectory,
   type Upstream,
   type UpstreamAnswer,
   UpstreamFault,
@@ -12,7 +14,13 @@ import {
 import type { Refusal } from "../src/domain/refusal.ts";
 import { createSettlements } from "../src/domain/settlements.ts";
 import { createEchoUpstream } from "../src/upstreams/echo-upstream.ts";
-import { type BudgetInMemory, budgetInMemory, callerWith, usageInMemory } from "./in-memory-ports.ts";
+import {
+  type BudgetInMemory,
+  budgetInMemory,
+  callerWith,
+  guardrailsInMemory,
+  usageInMemory,
+} from "./in-memory-ports.ts";
 import { type RecordingReply, recordingReply } from "./recording-reply.ts";
 import { boundTokens } from "../src/domain/token-bounds.ts";
 
@@ -42,6 +50,7 @@ interface WorldOptions {
   readonly upstream?: Upstream;
   readonly budget?: BudgetInMemory;
   readonly usage?: ReturnType<typeof usageInMemory>;
+  readonly guardrails?: GuardrailDirectory;
   readonly overrides?: Partial<PipelineDependencies>;
 }
 
@@ -64,6 +73,7 @@ export function world(options: WorldOptions = {}): World {
   const serve = createPipeline({
     followKey: following(async () => callerWith(["inference:*"])),
     directory: createModelDirectory([MODEL]),
+    guardOf: createGuards(options.guardrails ?? guardrailsInMemory([])),
     admissions: budget,
     usageLog: usage,
     settlements,

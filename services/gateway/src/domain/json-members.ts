@@ -53,7 +53,7 @@ function skipBlank(text: string, from: number): number {
 }
 
 /** @param from where the opening quote is */
-function endOfString(text: string, from: number): number {
+export function endOfString(text: string, from: number): number {
   for (let quote = text.indexOf('"', from + 1); quote !== -1; quote = text.indexOf('"', quote + 1)) {
     let backslashes = 0;
     while (text[quote - 1 - backslashes] === "\\") backslashes++;
@@ -65,7 +65,7 @@ function endOfString(text: string, from: number): number {
 const SCALAR_END = /[\s,\]}]/g;
 const NESTING = /["[\]{}]/g;
 
-function endOfValue(text: string, from: number): number {
+export function endOfValue(text: string, from: number): number {
   const first = text[from];
   if (first === '"') return endOfString(text, from);
   if (first !== "{" && first !== "[") {

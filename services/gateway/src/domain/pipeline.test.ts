@@ -49,7 +49,7 @@ describe("a request that is not served", () => {
     expect(refusal?.facts).toMatchObject({
       status: 402,
       code: "budget_exceeded",
-      details: { policy_id: "pol_1", binding_id: "bnd_1", principal_type: "namespace" },
+      details: { policy_id: "pol_1", binding_id: "bnd_1", principal: { type: "namespace" }, rule: "budget" },
     });
     expect(sent).toEqual([]);
     expect(budget.spentNano).toBe(0n);

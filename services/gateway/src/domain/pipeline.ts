@@ -4,6 +4,8 @@ import { chargeFor, costBound } from "./charge.ts";
 import { type ChatRequest, parseChatRequest, upstreamBody } from "./chat-request.ts";
 import { authenticate, authorise, type CredentialHeaders, INFERENCE_SCOPE } from "./credential.ts";
 import { cutReason, heedKey } from "./cut.ts";
+import { Denied, denialSettlement } from "./denial.ts";
+import type { Guard } from "./guard.ts";
 import { type Model, type ModelDirectory, priceAt, resolveModel } from "./model-directory.ts";
 import {
   type AdmissionDecision,
@@ -20,9 +22,12 @@ import {
   UpstreamFault,
   type UsageLog,
 } from "./ports.ts";
-import { dependencyDown, Refusal, upstreamFailed } from "./refusal.ts";
+import { dependencyDown, type Refusal, upstreamFailed } from "./refusal.ts";
 import { cutShort, refused, relay, type Relayed } from "./relay.ts";
+import { type GuardedRequest, guardRequest } from "./request-guard.ts";
+import { type ResponseGuard, responseGuardOf } from "./response-guard.ts";
 import type { Settlements } from "./settlements.ts";
+import { ShadowLog } from "./shadow-log.ts";
 import type { TokenBounds } from "./token-bounds.ts";
 
 /**
@@ -49,6 +54,8 @@ export interface InferenceCall {
 export interface PipelineDependencies {
   readonly followKey: FollowKey;
   readonly directory: ModelDirectory;
+  /** What applies to a key. @throws DomainError UNAVAILABLE if that is not known */
+  readonly guardOf: (caller: CallingKey) => Promise<Guard>;
   readonly admissions: Admissions;
   readonly usageLog: UsageLog;
   readonly settlements: Settlements;
@@ -71,7 +78,7 @@ const RESERVED_FOR_MS = 15 * 60_000;
 
 /** @returns a function that throws a Refusal, or a DomainError of a dependency, if the client has been told nothing yet */
 export function createPipeline(dependencies: PipelineDependencies): Serve {
-  const { followKey, directory, settlements } = dependencies;
+  const { followKey, directory, guardOf, settlements } = dependencies;
   return async (call) => {
     const follow = (token: string) => followKey(token, (outcome) => heedKey(call.reply, outcome));
     const { principal, release } = await authenticate(call.credential, follow);
@@ -83,17 +90,20 @@ export function createPipeline(dependencies: PipelineDependencies): Serve {
   };
 
   async function serve(call: InferenceCall, caller: CallingKey): Promise<void> {
-    const request = parseChatRequest(await call.readBody());
-    const model = resolveModel(directory, request.model);
+    const asked = parseChatRequest(await call.readBody());
+    const model = resolveModel(directory, asked.model);
     const upstream = upstreamOf(dependencies, model);
-    const bounds = upstream.boundTokens(request);
-    const facts = factsOf(call, caller, request, model);
-    const admission = await admit(dependencies, facts, caller, model, bounds, request.choices);
+    const facts = factsOf(call, caller, asked, model);
+    const guard = await guardOf(caller);
+    const shadow = new ShadowLog(guard);
+    const { request, bounds } = await judge(dependencies, facts, guard, asked, model, upstream, shadow);
+    const admission = await admit(dependencies, facts, caller, model, bounds, request.choices, shadow);
     const granted = { ...bounds, outputTokensMax: admission.outputTokensMax };
-    const relayed = await forward(dependencies, upstream, call.reply, facts, request, model, granted, admission);
-    const settlement = settlementOf(dependencies, facts, relayed, model, granted, admission);
-    const { asked, expiresAt } = admission;
-    settlements.settle(facts, settlement, { held: expiresAt !== undefined, asked });
+    const responseGuard = await responseGuardOf(guard, shadow);
+    const answering = { upstream, reply: call.reply, request, model, granted, responseGuard };
+    const relayed = await forward(dependencies, facts, admission, answering);
+    const settlement = settlementOf(dependencies, facts, relayed, model, granted, admission, shadow);
+    settlements.settle(facts, settlement, { held: admission.expiresAt !== undefined, asked: admission.asked });
     if (relayed.refusal !== undefined) throw relayed.refusal;
   }
 }
@@ -120,6 +130,26 @@ function factsOf(call: InferenceCall, caller: CallingKey, request: ChatRequest, 
   };
 }
 
+/** By the guardrails of the key. @throws Denied, which is recorded */
+async function judge(
+  { usageLog, settlements, clock }: PipelineDependencies,
+  facts: RequestFacts,
+  guard: Guard,
+  request: ChatRequest,
+  model: Model,
+  upstream: Upstream,
+  shadow: ShadowLog,
+): Promise<GuardedRequest> {
+  try {
+    return await guardRequest(guard, request, model, upstream, shadow);
+  } catch (error) {
+    if (!(error instanceof Denied)) throw error;
+    const asked = usageLog.asking(facts);
+    settlements.settle(facts, denialSettlement(error, shadow.denials, clock), { held: false, asked });
+    throw error;
+  }
+}
+
 /** Reserves the most that the request can cost. @throws Refusal 402 if that does not fit, 503 if it cannot be known */
 async function admit(
   { admissions, usageLog, settlements, clock }: PipelineDependencies,
@@ -128,6 +158,7 @@ async function admit(
   model: Model,
   bounds: TokenBounds,
   choices: number,
+  shadow: ShadowLog,
 ): Promise<Admitted> {
   if (!settlements.hasRoom()) throw dependencyDown("policy", new Error("too many settlements wait"));
   const { namespaceId, requestId } = facts;
@@ -141,8 +172,18 @@ async function admit(
     });
   if (decision.admitted) return { ...decision, asked };
   const refusal = budgetExceeded(decision.denial);
-  settlements.settle(facts, denialSettlement(refusal, decision.denial, clock), { held: false, asked });
+  settlements.settle(facts, denialSettlement(refusal, shadow.denials, clock), { held: false, asked });
   throw refusal;
+}
+
+/** What is sent where, and what may come back of it. */
+interface Answering {
+  readonly upstream: Upstream;
+  readonly reply: Reply;
+  readonly request: ChatRequest;
+  readonly model: Model;
+  readonly granted: TokenBounds;
+  readonly responseGuard: ResponseGuard | undefined;
 }
 
 /**
@@ -151,13 +192,9 @@ async function admit(
  */
 async function forward(
   { usageLog, clock, totalTimeoutMs = TOTAL_TIMEOUT_MS }: PipelineDependencies,
-  upstream: Upstream,
-  reply: Reply,
   facts: RequestFacts,
-  request: ChatRequest,
-  model: Model,
-  granted: TokenBounds,
   admission: Admitted,
+  { upstream, reply, request, model, granted, responseGuard }: Answering,
 ): Promise<Relayed> {
   if (reply.signal.aborted) return { ...cutShort(cutReason(reply), undefined, 0), billable: false };
   let recorded: Promise<void>;
@@ -175,7 +212,7 @@ async function forward(
   try {
     if (record.status === "rejected") return refused(dependencyMissing(record.reason));
     if (answer.status === "rejected") return noAnswer(answer.reason, reply);
-    return await relay(answer.value, reply, request);
+    return await relay(answer.value, reply, request, responseGuard);
   } finally {
     clearTimeout(tooLong);
     if (answer.status === "fulfilled") answer.value.discard();
@@ -214,6 +251,7 @@ function settlementOf(
   model: Model,
   granted: TokenBounds,
   { reservedNanoUsd }: Admitted,
+  shadow: ShadowLog,
 ): Settlement {
   const charge = chargeFor(relayed, model, granted);
   const bound = costBound(model, granted);
@@ -227,44 +265,21 @@ function settlementOf(
   }
   const { outcome, httpStatus, errorCode } = relayed;
   const completedAt = new Date(clock());
-  return { ...charge, outcome, completedAt, reservedNanoUsd, httpStatus, errorCode, ...NOT_DENIED, shadowDenials: [] };
-}
-
-function budgetExceeded(denial: Denial): Refusal {
-  const { policyId, policyName, bindingId, principalType, principalId, message } = denial;
-  return new Refusal({
-    status: 402,
-    type: "insufficient_quota",
-    code: "budget_exceeded",
-    message,
-    details: {
-      policy_id: policyId,
-      policy_name: policyName,
-      binding_id: bindingId,
-      principal_type: principalType,
-      principal_id: principalId,
-    },
-  });
-}
-
-function denialSettlement(
-  { facts: { status, code } }: Refusal,
-  { policyId, bindingId }: Denial,
-  clock: Clock,
-): Settlement {
   return {
-    outcome: "denied",
-    completedAt: new Date(clock()),
-    promptTokens: 0,
-    completionTokens: 0,
-    costNanoUsd: 0n,
-    reservedNanoUsd: 0n,
-    estimated: false,
-    httpStatus: status,
-    errorCode: code ?? "",
-    deniedByPolicyId: policyId,
-    deniedByBindingId: bindingId,
-    deniedRule: "budget",
-    shadowDenials: [],
+    ...charge,
+    outcome,
+    completedAt,
+    reservedNanoUsd,
+    httpStatus,
+    errorCode,
+    ...NOT_DENIED,
+    shadowDenials: shadow.denials,
   };
+}
+
+function budgetExceeded({ message, ...denial }: Denial): Denied {
+  return new Denied(
+    { ...denial, rule: "budget" },
+    { status: 402, type: "insufficient_quota", code: "budget_exceeded", message },
+  );
 }

@@ -18,7 +18,7 @@ export interface RefusalFacts {
   /** `Retry-After` in seconds, or as an upstream wrote it. */
   readonly retryAfter?: string | undefined;
   /** More members of the error object, e.g. `policy_id`. Never a secret. */
-  readonly details?: Readonly<Record<string, string>>;
+  readonly details?: Readonly<Record<string, string | Readonly<Record<string, string>>>>;
   /** For the log; never crosses the wire. */
   readonly cause?: unknown;
 }

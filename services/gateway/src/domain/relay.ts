@@ -1,8 +1,10 @@
 import { isObject } from "./chat-request.ts";
 import { cutReason, refusalOfCut } from "./cut.ts";
 import { type CutReason, type Reply, type UpstreamAnswer, UpstreamFault } from "./ports.ts";
-import { type Refusal, upstreamFailed } from "./refusal.ts";
+import { Refusal, upstreamFailed } from "./refusal.ts";
+import { guardJson, type ResponseGuard } from "./response-guard.ts";
 import { formatSse, type SseEvent, SseOverflow, SseSplitter } from "./sse.ts";
+import { StreamGuard } from "./stream-guard.ts";
 import { StreamMeter } from "./stream-meter.ts";
 import { readUsage, type TokenUsage } from "./usage.ts";
 import { refusalOfUpstreamStatus } from "./upstream-refusal.ts";
@@ -23,18 +25,23 @@ export interface Relayed {
 const MAX_ANSWER_BYTES = 32 * 1024 ** 2;
 const MAX_EVENT_BYTES = 4 * 1024 ** 2;
 
-/** Passes the upstream's answer on to the client, and reads off what it used. Never throws. */
+/**
+ * Passes the upstream's answer on to the client, and reads off what it used. Never throws.
+ *
+ * @param guard judges what may leave; undefined if all may
+ */
 export async function relay(
   answer: UpstreamAnswer,
   reply: Reply,
   wants: { readonly streamed: boolean; readonly wantsUsageChunk: boolean },
+  guard: ResponseGuard | undefined,
 ): Promise<Relayed> {
   if (answer.status < 200 || answer.status > 299) return relayFailure(answer, reply);
   const isStream = answer.contentType === "text/event-stream" || (wants.streamed && answer.contentType === "");
   if (isStream !== wants.streamed) {
     return refused(invalidAnswer(`answered with ${isStream ? "a stream" : "no stream"} where none was asked for`));
   }
-  return wants.streamed ? relayStream(answer, reply, wants.wantsUsageChunk) : relayWhole(answer, reply);
+  return wants.streamed ? relayStream(answer, reply, wants.wantsUsageChunk, guard) : relayWhole(answer, reply, guard);
 }
 
 /** Nothing is charged: the upstream did not do the work, or cannot be held to have done it. */
@@ -55,7 +62,15 @@ async function relayFailure(answer: UpstreamAnswer, reply: Reply): Promise<Relay
   return refused(refusalOfUpstreamStatus(answer, body));
 }
 
-async function relayWhole(answer: UpstreamAnswer, reply: Reply): Promise<Relayed> {
+/** What the upstream has done is charged, though the client does not get it. */
+function blocked(refusal: Refusal, usage: TokenUsage | undefined, reply: Reply): Relayed {
+  const failed = { ...refused(refusal), usage, billable: true };
+  if (!reply.begun) return failed;
+  const { refusal: _, ...told } = failed;
+  return { ...told, httpStatus: 200 };
+}
+
+async function relayWhole(answer: UpstreamAnswer, reply: Reply, guard: ResponseGuard | undefined): Promise<Relayed> {
   let body: Buffer;
   try {
     body = await collect(answer.body, MAX_ANSWER_BYTES);
@@ -66,20 +81,41 @@ async function relayWhole(answer: UpstreamAnswer, reply: Reply): Promise<Relayed
   const completion = parseCompletion(body);
   if (completion === undefined) return refused(invalidAnswer("gave an answer that is not a chat completion"));
   const usage = readUsage(completion);
-  reply.begin(200, { "content-type": "application/json", "content-length": String(body.length) });
-  const delivered = await reply.end(body);
+  const passed = guard === undefined ? body : await guardJson(guard, body.toString("utf8"));
+  if (passed instanceof Refusal) return blocked(passed, usage, reply);
+  const bytes = typeof passed === "string" ? Buffer.from(passed) : passed;
+  reply.begin(200, { "content-type": "application/json", "content-length": String(bytes.length) });
+  const delivered = await reply.end(bytes);
   const outcome = delivered ? "succeeded" : "cancelled";
   return { outcome, usage, billable: true, httpStatus: 200, errorCode: delivered ? "" : "client_gone" };
 }
 
-async function relayStream(answer: UpstreamAnswer, reply: Reply, wantsUsageChunk: boolean): Promise<Relayed> {
+async function relayStream(
+  answer: UpstreamAnswer,
+  reply: Reply,
+  wantsUsageChunk: boolean,
+  responseGuard: ResponseGuard | undefined,
+): Promise<Relayed> {
   const splitter = new SseSplitter(MAX_EVENT_BYTES);
   const meter = new StreamMeter(wantsUsageChunk);
-  const pass = async (events: readonly SseEvent[]): Promise<void> => {
-    const kept = events.filter(({ data }) => meter.absorb(data)).map(({ raw }) => raw);
-    if (kept.length === 0) return;
+  const guard = responseGuard && new StreamGuard(responseGuard);
+  const write = async (bytes: readonly Buffer[]): Promise<void> => {
+    if (bytes.length === 0) return;
     if (!reply.begun) reply.begin(200, { "content-type": "text/event-stream", "cache-control": "no-cache" });
-    await reply.write(Buffer.concat(kept));
+    await reply.write(Buffer.concat(bytes));
+  };
+  const pass = async (events: readonly SseEvent[]): Promise<void> => {
+    const kept = events.filter(({ data }) => meter.absorb(data));
+    if (guard === undefined) return write(kept.map(({ raw }) => raw));
+    for (const event of kept) await write(await guard.pass(event));
+    await tell();
+  };
+  // The client learns at once; the upstream is heard to its end all the same, because it says there what it charges.
+  let told = false;
+  const tell = async (): Promise<void> => {
+    if (guard?.refusal === undefined || told || !reply.begun) return;
+    told = true;
+    await reply.end(errorEvent(guard.refusal));
   };
   let fault: unknown;
   try {
@@ -91,6 +127,9 @@ async function relayStream(answer: UpstreamAnswer, reply: Reply, wantsUsageChunk
   } catch (error) {
     fault = error;
   }
+  if (guard !== undefined) await write(guard.flush()).catch(() => {});
+  await tell();
+  if (guard?.refusal !== undefined) return blocked(guard.refusal, meter.usage, reply);
   return endStream(reply, meter, fault);
 }
 
@@ -111,8 +150,8 @@ async function endStream(reply: Reply, meter: StreamMeter, fault: unknown): Prom
 }
 
 /** How an OpenAI client learns that a stream that has begun will not be finished. */
-function errorEvent({ facts: { message, type, code } }: Refusal): Buffer {
-  return formatSse(JSON.stringify({ error: { message, type, param: null, code } }));
+function errorEvent({ facts: { message, type, code, details } }: Refusal): Buffer {
+  return formatSse(JSON.stringify({ error: { message, type, param: null, code, ...details } }));
 }
 
 export async function collect(body: AsyncIterable<Uint8Array>, maxBytes: number): Promise<Buffer> {

@@ -1,9 +1,11 @@
 import { MAX_BODY_BYTES } from "../domain/chat-request.ts";
 import { authenticate, authorise, type CredentialHeaders, INFERENCE_SCOPE } from "../domain/credential.ts";
+import { judgeModel } from "@routeplane/guardrails";
+import type { Guard } from "../domain/guard.ts";
 import type { Model, ModelDirectory } from "../domain/model-directory.ts";
 import { resolveModel } from "../domain/model-directory.ts";
 import type { Serve } from "../domain/pipeline.ts";
-import type { VerifyKey } from "../domain/ports.ts";
+import type { CallingKey, VerifyKey } from "../domain/ports.ts";
 import { modelNotFound, Refusal } from "../domain/refusal.ts";
 import type { Exchange } from "./exchange.ts";
 import type { Route } from "./router.ts";
@@ -12,6 +14,7 @@ export interface InferenceDependencies {
   /** The governed pipeline: the only way to an upstream. */
   readonly serve: Serve;
   readonly verifyKey: VerifyKey;
+  readonly guardOf: (caller: CallingKey) => Promise<Guard>;
   readonly directory: ModelDirectory;
   /** Seconds since the epoch at which the models were configured. */
   readonly configuredAt: number;
@@ -19,9 +22,12 @@ export interface InferenceDependencies {
 
 /** The OpenAI-compatible API. */
 export function inferenceRoutes(dependencies: InferenceDependencies): readonly Route[] {
-  const { serve, verifyKey, directory, configuredAt } = dependencies;
-  const authorised = async (exchange: Exchange): Promise<void> => {
-    authorise(await authenticate(credentialOf(exchange), verifyKey), INFERENCE_SCOPE);
+  const { serve, verifyKey, guardOf, directory, configuredAt } = dependencies;
+  /** Which models the key may call. */
+  const allowed = async (exchange: Exchange): Promise<(model: Model) => boolean> => {
+    const caller = authorise(await authenticate(credentialOf(exchange), verifyKey), INFERENCE_SCOPE);
+    const { effective } = await guardOf(caller);
+    return (model) => judgeModel(effective, model) === undefined;
   };
   return [
     {
@@ -35,8 +41,8 @@ export function inferenceRoutes(dependencies: InferenceDependencies): readonly R
       path: "/v1/models",
       reaches: "gateway",
       async handle(exchange) {
-        await authorised(exchange);
-        const data = directory.models.map((model) => toModelObject(model, directory, configuredAt));
+        const models = directory.models.filter(await allowed(exchange));
+        const data = models.map((model) => toModelObject(model, directory, configuredAt));
         await exchange.sendJson(200, { object: "list", data });
       },
     },
@@ -45,8 +51,9 @@ export function inferenceRoutes(dependencies: InferenceDependencies): readonly R
       path: "/v1/models/*",
       reaches: "gateway",
       async handle(exchange, rest) {
-        await authorised(exchange);
+        const mayCall = await allowed(exchange);
         const model = resolveModel(directory, decode(rest));
+        if (!mayCall(model)) throw modelNotFound(model.id);
         await exchange.sendJson(200, toModelObject(model, directory, configuredAt));
       },
     },

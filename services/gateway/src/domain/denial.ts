@@ -1,0 +1,62 @@
+import type { Clock } from "@routeplane/domain";
+import type { Settlement, ShadowDenial } from "./ports.ts";
+import { Refusal, type RefusalFacts } from "./refusal.ts";
+
+/** Which rule of which policy refuses a request. */
+export interface DenialFacts {
+  readonly policyId: string;
+  readonly policyName: string;
+  readonly bindingId: string;
+  readonly principalType: "namespace" | "api_key";
+  readonly principalId: string;
+  /** E.g. `guardrail.model_allow`. */
+  readonly rule: string;
+  /** The name of the content pattern, if it was one. */
+  readonly pattern?: string;
+}
+
+/** A policy refuses the request: nothing has been sent upstream, nothing is charged, and the request log says why. */
+export class Denied extends Refusal {
+  readonly denial: DenialFacts;
+
+  constructor(denial: DenialFacts, facts: Omit<RefusalFacts, "details">) {
+    super({ ...facts, details: denialDetails(denial) });
+    this.denial = denial;
+  }
+}
+
+/** What the client's error object says of a denial. Never the text that a pattern matched. */
+export function denialDetails(denial: DenialFacts): NonNullable<RefusalFacts["details"]> {
+  const { policyId, policyName, bindingId, principalType, principalId, rule, pattern } = denial;
+  return {
+    policy_id: policyId,
+    policy_name: policyName,
+    binding_id: bindingId,
+    principal: { type: principalType, id: principalId },
+    rule,
+    ...(pattern === undefined ? {} : { pattern }),
+  };
+}
+
+/** The record of a request that was denied: cost 0. */
+export function denialSettlement(
+  { facts: { status, code }, denial }: Denied,
+  shadowDenials: readonly ShadowDenial[],
+  clock: Clock,
+): Settlement {
+  return {
+    outcome: "denied",
+    completedAt: new Date(clock()),
+    promptTokens: 0,
+    completionTokens: 0,
+    costNanoUsd: 0n,
+    reservedNanoUsd: 0n,
+    estimated: false,
+    httpStatus: status,
+    errorCode: code ?? "",
+    deniedByPolicyId: denial.policyId,
+    deniedByBindingId: denial.bindingId,
+    deniedRule: denial.rule,
+    shadowDenials,
+  };
+}

@@ -1,0 +1,92 @@
+import {
+  compileRules,
+  compose,
+  type ContentPattern,
+  type EffectiveGuardrail,
+  type TextPattern,
+  type TextRules,
+  TooManyPatterns,
+} from "@routeplane/guardrails";
+import type { AppliedGuardrail, CallingKey, GuardrailDirectory } from "./ports.ts";
+
+/** A content pattern that applies, and the binding that it comes from. */
+export interface GuardPattern extends TextPattern {
+  readonly name: string;
+  readonly bindingId: string;
+}
+
+export type GuardRules = TextRules<GuardPattern>;
+
+/** Patterns that are ready to run; undefined where there are none. */
+export interface DirectionRules {
+  readonly request: GuardRules | undefined;
+  readonly response: GuardRules | undefined;
+}
+
+/** All guardrails that apply to a key, ready to judge. */
+export interface Guard {
+  readonly effective: EffectiveGuardrail;
+  /** Those in shadow mode, each by itself. */
+  readonly shadows: readonly { readonly applied: AppliedGuardrail; readonly effective: EffectiveGuardrail }[];
+  /** Where a rule comes from. */
+  sourceOf(bindingId: string): AppliedGuardrail;
+  /** @throws TooManyPatterns if they are beyond what is run for one request */
+  rules(): Promise<DirectionRules>;
+  shadowRules(): Promise<DirectionRules>;
+}
+
+/**
+ * The guard of each calling key. What is composed and compiled is kept for as long as the directory answers with the same
+ * array.
+ *
+ * @returns a function that throws DomainError UNAVAILABLE if it is not known what applies
+ */
+export function createGuards(directory: GuardrailDirectory): (caller: CallingKey) => Promise<Guard> {
+  const guards = new WeakMap<readonly AppliedGuardrail[], Guard>();
+  return async (caller) => {
+    const applied = await directory.of(caller);
+    const guard = guards.get(applied) ?? guardOf(applied);
+    guards.set(applied, guard);
+    return guard;
+  };
+}
+
+function guardOf(all: readonly AppliedGuardrail[]): Guard {
+  const enforced = all.filter(({ mode }) => mode === "enforce");
+  const shadows = all.filter(({ mode }) => mode === "shadow");
+  const composed = (guardrails: readonly AppliedGuardrail[]) =>
+    compose(guardrails.map(({ bindingId, spec }) => ({ source: bindingId, spec })));
+  const effective = composed(enforced);
+  const byBinding = new Map(all.map((applied) => [applied.bindingId, applied]));
+  return {
+    effective,
+    shadows: shadows.map((applied) => ({ applied, effective: composed([applied]) })),
+    sourceOf(bindingId) {
+      const applied = byBinding.get(bindingId);
+      if (applied === undefined) throw new Error(`no guardrail of ${bindingId} applies`);
+      return applied;
+    },
+    rules: once(() => directionRules(effective)),
+    shadowRules: once(() => directionRules(composed(shadows)).catch(watchNothing)),
+  };
+}
+
+async function directionRules({ contentPatterns }: EffectiveGuardrail): Promise<DirectionRules> {
+  const patterns = (target: ContentPattern["appliesTo"]): readonly GuardPattern[] =>
+    contentPatterns
+      .filter(({ value }) => value.appliesTo === target || value.appliesTo === "both")
+      .map(({ value: { name, pattern, action }, sources: [bindingId = ""] }) => ({ name, pattern, action, bindingId }));
+  const compiled = async (all: readonly GuardPattern[]) => (all.length === 0 ? undefined : compileRules(all));
+  return { request: await compiled(patterns("request")), response: await compiled(patterns("response")) };
+}
+
+/** More than can be run is refused where it is enforced, and not run where it is only watched. */
+function watchNothing(error: unknown): DirectionRules {
+  if (error instanceof TooManyPatterns) return { request: undefined, response: undefined };
+  throw error;
+}
+
+function once<T>(make: () => Promise<T>): () => Promise<T> {
+  let made: Promise<T> | undefined;
+  return () => (made ??= make());
+}

@@ -1,0 +1,83 @@
+import type { Blocked, Violation } from "@routeplane/guardrails";
+import { Denied, type DenialFacts, denialDetails } from "./denial.ts";
+import type { Guard, GuardPattern } from "./guard.ts";
+import type { AppliedGuardrail } from "./ports.ts";
+import { Refusal, type RefusalFacts } from "./refusal.ts";
+
+/** How a client is told that a guardrail refuses its request. */
+
+type Rule = Violation["rule"];
+
+const WORDING: Readonly<
+  Record<Rule, Pick<RefusalFacts, "status" | "type" | "code" | "param"> & { readonly what: string }>
+> = {
+  "guardrail.model_allow": modelNotAllowed("does not allow this model; GET /v1/models lists those that may be called"),
+  "guardrail.model_deny": modelNotAllowed("denies this model; GET /v1/models lists those that may be called"),
+  "guardrail.allow_streaming": {
+    status: 400,
+    type: "invalid_request_error",
+    code: "streaming_not_allowed",
+    param: "stream",
+    what: "allows no streams; send the request without 'stream'",
+  },
+  "guardrail.max_request_tokens": {
+    status: 400,
+    type: "invalid_request_error",
+    code: "max_request_tokens_exceeded",
+    param: null,
+    what: "allows fewer tokens in one request",
+  },
+};
+
+function modelNotAllowed(what: string) {
+  return { status: 403, type: "permission_error", code: "model_not_allowed", param: "model", what };
+}
+
+/** @param more e.g. the bound that was exceeded */
+export function refusalOfViolation(guard: Guard, { rule, source }: Violation, more = ""): Denied {
+  const { what, ...facts } = WORDING[rule];
+  const applied = guard.sourceOf(source);
+  return new Denied(denialOf(applied, rule), { ...facts, message: `the guardrail ${named(applied)} ${what}${more}` });
+}
+
+export const CONTENT_RULE = "guardrail.content_patterns";
+
+/** 400: what the client sends must not go upstream. */
+export function refusalOfRequest(guard: Guard, blocked: Blocked<GuardPattern> | undefined): Denied {
+  const { denial, ...facts } = contentBlocked(guard, blocked, "this request");
+  return new Denied(denial, facts);
+}
+
+/** As of a request; but the upstream has done its work, so this is a failure that is charged, and no denial. */
+export function refusalOfResponse(guard: Guard, blocked: Blocked<GuardPattern> | undefined): Refusal {
+  const { denial, ...facts } = contentBlocked(guard, blocked, "the answer of the model");
+  return new Refusal({ ...facts, details: denialDetails(denial) });
+}
+
+/** @param blocked undefined if there are more patterns than can be run */
+function contentBlocked(guard: Guard, blocked: Blocked<GuardPattern> | undefined, what: string) {
+  const facts = { status: 400, type: "invalid_request_error", code: "content_blocked" };
+  if (blocked?.reason === "match") {
+    const { name, bindingId } = blocked.pattern;
+    const applied = guard.sourceOf(bindingId);
+    const message = `the guardrail ${named(applied)} blocks the content of ${what}: it matches the pattern '${name}'`;
+    return { ...facts, message, denial: { ...denialOf(applied, CONTENT_RULE), pattern: name } };
+  }
+  const [source = ""] = guard.effective.contentPatterns.flatMap(({ sources }) => sources);
+  const applied = guard.sourceOf(source);
+  const bound =
+    blocked === undefined
+      ? "there are more content patterns, or larger ones, than are run for one request"
+      : "its text is too long for content patterns of this number and size";
+  const message = `${what} cannot be judged by the guardrail ${named(applied)} and those that apply with it: ${bound}`;
+  return { ...facts, message, denial: denialOf(applied, CONTENT_RULE) };
+}
+
+function denialOf(applied: AppliedGuardrail, rule: string): DenialFacts {
+  const { policyId, policyName, bindingId, principalType, principalId } = applied;
+  return { policyId, policyName, bindingId, principalType, principalId, rule };
+}
+
+function named({ policyName, policyId }: AppliedGuardrail): string {
+  return `'${policyName}' (${policyId})`;
+}

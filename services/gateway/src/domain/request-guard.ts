@@ -1,0 +1,119 @@
+import { setImmediate } from "node:timers/promises";
+import {
+  judgeModel,
+  judgeStreaming,
+  judgeText,
+  judgeTokens,
+  TextWatch,
+  TooManyPatterns,
+  type Violation,
+  Work,
+} from "@routeplane/guardrails";
+import { type ChatRequest, parseChatRequest } from "./chat-request.ts";
+import { isRequestContent } from "./content-places.ts";
+import type { DirectionRules, Guard, GuardRules } from "./guard.ts";
+import { CONTENT_RULE, refusalOfRequest, refusalOfViolation } from "./guardrail-refusals.ts";
+import { applyEdits, type Edit, jsonTexts } from "./json-texts.ts";
+import type { Model } from "./model-directory.ts";
+import type { Upstream } from "./ports.ts";
+import type { ShadowLog } from "./shadow-log.ts";
+import type { TokenBounds } from "./token-bounds.ts";
+
+/** A request that the guardrails let pass: its content as it may go upstream, and its bounds as they may be reserved. */
+export interface GuardedRequest {
+  readonly request: ChatRequest;
+  readonly bounds: TokenBounds;
+}
+
+type Bounding = Pick<Upstream, "boundTokens">;
+
+/**
+ * Judges a request by the guardrails of its key: model, stream, content, tokens, in this order.
+ *
+ * @param upstream asked for the bounds after redaction, which changes the text
+ * @throws Denied that names the first rule which it breaks
+ */
+export async function guardRequest(
+  guard: Guard,
+  asked: ChatRequest,
+  model: Model,
+  upstream: Bounding,
+  shadow: ShadowLog,
+): Promise<GuardedRequest> {
+  watchRules(guard, asked, model, upstream, shadow);
+  const violation = judgeModel(guard.effective, model) ?? judgeStreaming(guard.effective, asked.streamed);
+  if (violation !== undefined) throw refusalOfViolation(guard, violation);
+  const request = await guardContent(guard, asked, shadow);
+  return { request, bounds: guardTokens(guard, request, upstream.boundTokens(request)) };
+}
+
+/** Lowers an output bound that the client did not name to what is left; refuses one that it did. */
+function guardTokens(guard: Guard, request: ChatRequest, bounds: TokenBounds): TokenBounds {
+  const { inputTokensMax, outputTokensMax } = bounds;
+  const violation = judgeTokens(guard.effective, inputTokensMax + outputTokensMax);
+  const cap = guard.effective.maxRequestTokens?.value;
+  if (violation === undefined || cap === undefined) return bounds;
+  const left = Math.floor((cap - inputTokensMax) / request.choices);
+  if (request.output === undefined && left >= 1) return { inputTokensMax, outputTokensMax: left * request.choices };
+  const more = `: ${cap} for input and output together, and this one may have ${inputTokensMax} and ${outputTokensMax}`;
+  throw refusalOfViolation(guard, violation, more);
+}
+
+/** The request with its content as it may go upstream; every other byte is as the client wrote it. */
+async function guardContent(guard: Guard, request: ChatRequest, shadow: ShadowLog): Promise<ChatRequest> {
+  const rules = await rulesOf(guard);
+  const watched = await guard.shadowRules();
+  if (rules.request === undefined && watched.request === undefined) return request;
+  const edits: Edit[] = [];
+  const work = new Work();
+  const shadowWork = new Work();
+  for (const each of jsonTexts(request.text)) {
+    if (each === undefined) await setImmediate();
+    if (each === undefined || !isRequestContent(each.place, () => request.text.slice(each.start, each.end))) continue;
+    const text = JSON.parse(request.text.slice(each.start, each.end)) as string;
+    if (watched.request !== undefined) await watch(watched.request, text, shadowWork, shadow);
+    if (rules.request === undefined) continue;
+    const judged = await judgeText(rules.request, text, work);
+    if (judged.blocked !== undefined) throw refusalOfRequest(guard, judged.blocked);
+    if (judged.text !== text) edits.push({ start: each.start, end: each.end, literal: JSON.stringify(judged.text) });
+  }
+  return edits.length === 0 ? request : parseChatRequest(Buffer.from(applyEdits(request.text, edits)));
+}
+
+/** @throws Denied if there are more than can be run: what cannot be judged must not pass */
+async function rulesOf(guard: Guard): Promise<DirectionRules> {
+  try {
+    return await guard.rules();
+  } catch (error) {
+    if (error instanceof TooManyPatterns) throw refusalOfRequest(guard, undefined);
+    throw error;
+  }
+}
+
+/** What guardrails in shadow mode would have refused. */
+function watchRules(
+  { shadows }: Guard,
+  request: ChatRequest,
+  model: Model,
+  upstream: Bounding,
+  shadow: ShadowLog,
+): void {
+  for (const { applied, effective } of shadows) {
+    const { inputTokensMax, outputTokensMax } = upstream.boundTokens(request);
+    // An output bound that the client does not name would be lowered, to one token of each choice at least.
+    const output = request.output === undefined ? request.choices : outputTokensMax;
+    const violations: readonly (Violation | undefined)[] = [
+      judgeModel(effective, model),
+      judgeStreaming(effective, request.streamed),
+      judgeTokens(effective, inputTokensMax + output),
+    ];
+    for (const violation of violations) if (violation !== undefined) shadow.note(applied.bindingId, violation.rule);
+  }
+}
+
+export async function watch(rules: GuardRules, text: string, work: Work, shadow: ShadowLog): Promise<void> {
+  const watching = new TextWatch(rules, work);
+  await watching.push(text);
+  watching.end();
+  for (const { bindingId } of watching.matched) shadow.note(bindingId, CONTENT_RULE);
+}

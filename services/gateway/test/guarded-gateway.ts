@@ -1,0 +1,115 @@
+import type { ServerResponse } from "node:http";
+import type { GuardrailSpec } from "@routeplane/guardrails";
+import { createLogger } from "@routeplane/runtime";
+import { createGuards } from "../src/domain/guard.ts";
+import { createModelDirectory, type Model } from "../src/domain/model-directory.ts";
+import { createPipeline } from "../src/domain/pipeline.ts";
+import type { AppliedGuardrail } from "../src/domain/ports.ts";
+import { createSettlements } from "../src/domain/settlements.ts";
+import { startHttpServer } from "../src/handlers/http-server.ts";
+import { inferenceRoutes } from "../src/handlers/inference.ts";
+import { unknownMethod } from "../src/handlers/management.ts";
+import { createRouter, type Route } from "../src/handlers/router.ts";
+import { createOpenAiUpstream } from "../src/upstreams/openai-upstream.ts";
+import {
+  budgetInMemory,
+  callerWith,
+  guardrailsInMemory,
+  type UsageInMemory,
+  usageInMemory,
+} from "./in-memory-ports.ts";
+import { following } from "./pipeline-world.ts";
+import { type ReceivedRequest, startUpstream } from "./upstream-server.ts";
+
+/** A gateway over HTTP between a client and a provider on this machine; guardrails apply to whoever calls. */
+export interface GuardedGateway {
+  readonly url: string;
+  readonly routes: readonly Route[];
+  /** What the provider was sent. */
+  readonly received: readonly ReceivedRequest[];
+  readonly usage: UsageInMemory;
+  post(path: string, body: object | string): Promise<Answer>;
+  stop(): Promise<void>;
+}
+
+export interface Answer {
+  readonly status: number;
+  readonly headers: Headers;
+  readonly text: string;
+}
+
+export interface GuardedGatewayOptions {
+  readonly specs: readonly GuardrailSpec[];
+  readonly mode?: AppliedGuardrail["mode"];
+  readonly answer: (response: ServerResponse, received: ReceivedRequest) => void | Promise<void>;
+}
+
+const PRICE = { inputPicoUsd: 1_000_000n, outputPicoUsd: 2_000_000n };
+const model = (provider: string, id: string): Model => ({
+  provider,
+  id,
+  prices: [{ aboveInputTokens: 0, price: PRICE }],
+  outputField: "max_tokens",
+});
+
+export async function startGuardedGateway(options: GuardedGatewayOptions): Promise<GuardedGateway> {
+  const provider = await startUpstream(options.answer);
+  const upstream = createOpenAiUpstream({ baseUrl: new URL(provider.baseUrl), apiKey: undefined });
+  const log = createLogger("gateway", (line) => line, "silent");
+  const [admissions, usage] = [budgetInMemory(1_000_000_000_000n), usageInMemory()];
+  const settlements = createSettlements({ admissions, usageLog: usage, log });
+  const directory = createModelDirectory([
+    model("vendor", "gpt-4o"),
+    model("vendor", "gpt-mini"),
+    model("other", "gpt-4o"),
+  ]);
+  const guardOf = createGuards(guardrailsInMemory(options.specs, options.mode));
+  const verifyKey = async () => callerWith(["inference:*"]);
+  const upstreams = new Map([
+    ["vendor", upstream],
+    ["other", upstream],
+  ]);
+  const ports = { admissions, usageLog: usage, settlements, upstreams, log, clock: Date.now };
+  const serve = createPipeline({ followKey: following(verifyKey), directory, guardOf, ...ports });
+  const routes = inferenceRoutes({ serve, verifyKey, guardOf, directory, configuredAt: 0 });
+  const router = createRouter({ routes, unknownMethod, redact: (text) => text, log, clock: Date.now });
+  const server = await startHttpServer({ host: "127.0.0.1", port: 0, ...router });
+  const url = `http://127.0.0.1:${server.port}`;
+  return {
+    url,
+    routes,
+    received: provider.requests,
+    usage,
+    async post(path, body) {
+      const headers = { "content-type": "application/json", authorization: "Bearer rp_x" };
+      const text = typeof body === "string" ? body : JSON.stringify(body);
+      const response = await fetch(url + path, { method: "POST", headers, body: text });
+      return { status: response.status, headers: response.headers, text: await response.text() };
+    },
+    async stop() {
+      await server.stop();
+      await settlements.stop();
+      await upstream.close();
+      await provider.close();
+    },
+  };
+}
+
+/** The data of the events of a stream, parsed. */
+export function chunksOf(text: string): readonly Chunk[] {
+  return text
+    .split("\n\n")
+    .filter((event) => event.startsWith("data: {"))
+    .map((event) => JSON.parse(event.slice("data: ".length)) as Chunk);
+}
+
+export interface Chunk {
+  readonly id?: string;
+  readonly choices: readonly {
+    readonly index: number;
+    readonly delta: Readonly<Record<string, unknown>>;
+    readonly finish_reason: string | null;
+  }[];
+  readonly usage?: object | null;
+  readonly error?: Readonly<Record<string, unknown>>;
+}
