@@ -9,6 +9,7 @@ import pg from "pg";
 import { Pool } from "undici";
 import { superuserUrl } from "../harness/database.ts";
 import { startNode } from "../harness/node.ts";
+import { printTimes } from "./times.ts";
 
 /**
  * How long a key that every one of three gateways has just verified is still good after its revocation: with the change feed,
@@ -40,11 +41,11 @@ async function main(): Promise<void> {
       fromAnswer.push(afterAnswer);
       fromSending.push(afterSending);
     }
-    print(`refused by the last of 3 gateways, after RevokeKey answered (${REVOCATIONS})`, fromAnswer);
-    print("the same, after RevokeKey was sent", fromSending);
+    printTimes(`refused by the last of 3 gateways, after RevokeKey answered (${REVOCATIONS})`, fromAnswer);
+    printTimes("the same, after RevokeKey was sent", fromSending);
     const cut: number[] = [];
     for (let count = 0; count < CUTS; count++) cut.push(await whileFeedIsCut(admin, manage, gateways));
-    print(`the same with the feed cut, after RevokeKey answered (${CUTS})`, cut);
+    printTimes(`the same with the feed cut, after RevokeKey answered (${CUTS})`, cut);
   } finally {
     await admin.end();
     await Promise.all(gateways.map((gateway) => gateway.close()));
@@ -156,12 +157,6 @@ async function benchVerifier(): Promise<void> {
   const micros = (share: number): string => `${((took[Math.floor(VERIFICATIONS * share)] ?? 0) * 1_000).toFixed(1)} us`;
   process.stdout.write(`cached verification: ${perSecond.toFixed(0)} /s   p50 ${micros(0.5)}   p99 ${micros(0.99)}\n`);
   await verifier.stop();
-}
-
-function print(name: string, values: readonly number[]): void {
-  const sorted = values.toSorted((left, right) => left - right);
-  const at = (share: number): string => `${(sorted[Math.floor((sorted.length - 1) * share)] ?? 0).toFixed(1)} ms`;
-  process.stdout.write(`${name}: p50 ${at(0.5)}   p99 ${at(0.99)}   max ${at(1)}\n`);
 }
 
 await main();

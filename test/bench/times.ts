@@ -1,0 +1,6 @@
+/** One line: below what half, 99% and all of the times lie. @param values milliseconds */
+export function printTimes(name: string, values: readonly number[]): void {
+  const sorted = values.toSorted((left, right) => left - right);
+  const at = (share: number): string => `${(sorted[Math.floor((sorted.length - 1) * share)] ?? 0).toFixed(1)} ms`;
+  process.stdout.write(`${name}: p50 ${at(0.5)}   p99 ${at(0.99)}   max ${at(1)}\n`);
+}
