@@ -3,9 +3,11 @@ import {
   compose,
   type ContentPattern,
   type EffectiveGuardrail,
+  MAX_STEPS,
   type TextPattern,
   type TextRules,
   TooManyPatterns,
+  Work,
 } from "@routeplane/guardrails";
 import type { AppliedGuardrail, CallingKey, GuardrailDirectory } from "./ports.ts";
 
@@ -33,25 +35,31 @@ export interface Guard {
   /** @throws TooManyPatterns if they are beyond what is run for one request */
   rules(): Promise<DirectionRules>;
   shadowRules(): Promise<DirectionRules>;
+  /** For the texts of one request, or of one answer. */
+  work(): Work;
 }
 
 /**
  * The guard of each calling key. What is composed and compiled is kept for as long as the directory answers with the same
  * array.
  *
+ * @param maxSteps what judging the texts of a request may take
  * @returns a function that throws DomainError UNAVAILABLE if it is not known what applies
  */
-export function createGuards(directory: GuardrailDirectory): (caller: CallingKey) => Promise<Guard> {
+export function createGuards(
+  directory: GuardrailDirectory,
+  maxSteps: number = MAX_STEPS,
+): (caller: CallingKey) => Promise<Guard> {
   const guards = new WeakMap<readonly AppliedGuardrail[], Guard>();
   return async (caller) => {
     const applied = await directory.of(caller);
-    const guard = guards.get(applied) ?? guardOf(applied);
+    const guard = guards.get(applied) ?? guardOf(applied, maxSteps);
     guards.set(applied, guard);
     return guard;
   };
 }
 
-function guardOf(all: readonly AppliedGuardrail[]): Guard {
+function guardOf(all: readonly AppliedGuardrail[], maxSteps: number): Guard {
   const enforced = all.filter(({ mode }) => mode === "enforce");
   const shadows = all.filter(({ mode }) => mode === "shadow");
   const composed = (guardrails: readonly AppliedGuardrail[]) =>
@@ -68,6 +76,7 @@ function guardOf(all: readonly AppliedGuardrail[]): Guard {
     },
     rules: once(() => directionRules(effective)),
     shadowRules: once(() => directionRules(composed(shadows)).catch(watchNothing)),
+    work: () => new Work(maxSteps),
   };
 }
 

@@ -7,7 +7,7 @@ import {
   TextWatch,
   TooManyPatterns,
   type Violation,
-  Work,
+  type Work,
 } from "@routeplane/guardrails";
 import { type ChatRequest, parseChatRequest } from "./chat-request.ts";
 import { isRequestContent } from "./content-places.ts";
@@ -65,8 +65,8 @@ async function guardContent(guard: Guard, request: ChatRequest, shadow: ShadowLo
   const watched = await guard.shadowRules();
   if (rules.request === undefined && watched.request === undefined) return request;
   const edits: Edit[] = [];
-  const work = new Work();
-  const shadowWork = new Work();
+  const work = guard.work();
+  const shadowWork = guard.work();
   for (const each of jsonTexts(request.text)) {
     if (each === undefined) await setImmediate();
     if (each === undefined || !isRequestContent(each.place, () => request.text.slice(each.start, each.end))) continue;

@@ -1,5 +1,5 @@
 import { setImmediate } from "node:timers/promises";
-import { judgeText, Work } from "@routeplane/guardrails";
+import { judgeText, type Work } from "@routeplane/guardrails";
 import { isResponseContent, LOGPROBS } from "./content-places.ts";
 import type { Guard, GuardRules } from "./guard.ts";
 import { refusalOfResponse } from "./guardrail-refusals.ts";
@@ -24,7 +24,7 @@ export async function responseGuardOf(guard: Guard, shadow: ShadowLog): Promise<
   const { response: rules } = await guard.rules();
   const { response: watched } = await guard.shadowRules();
   if (rules === undefined && watched === undefined) return undefined;
-  return { guard, rules, watched, shadow, work: new Work(), shadowWork: new Work() };
+  return { guard, rules, watched, shadow, work: guard.work(), shadowWork: guard.work() };
 }
 
 /**
