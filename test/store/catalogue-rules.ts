@@ -190,10 +190,10 @@ const COLUMNS: readonly CatalogueRule[] = [
     says: "money and counts are whole and never below zero",
     query: `
       select f.name as object, 'is money or a count, and not a bigint that is checked to be at least 0' as fault
-      from fields f where f.attname ~ '(_nano|_micro|_usd|tokens)' and (f.atttypid <> 'bigint'::regtype or not exists (
+      from fields f where f.attname ~ '(_nano|_micro|_usd|tokens)' and (f.atttypid not in ('bigint'::regtype, 'bigint[]'::regtype) or not exists (
         select from pg_catalog.pg_constraint k
         where k.conrelid = f.oid and k.contype = 'c' and k.convalidated and k.conenforced
-          and pg_get_constraintdef(k.oid) ~ ('\\(' || f.attname || ' >=? 0\\)')
+          and pg_get_constraintdef(k.oid) ~ ('\\((' || f.attname || ' >=? 0|0 <= ALL \\(' || f.attname || '\\))\\)')
           and pg_get_constraintdef(k.oid) !~ ' (OR|NOT) '))`,
   },
 ];

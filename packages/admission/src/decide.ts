@@ -1,16 +1,9 @@
+import type { Counter, Limits, Taken } from "./counter.ts";
+import { type LimitRule, type Meter, metersOf } from "./meters.ts";
 import { requestCost, reservation, type TokenPrice } from "./price.ts";
 
-/** A budget as it stands. Nano-USD. */
-export interface Budget {
-  readonly limitNano: bigint;
-  /** Settled within the window. More than the limit after an overrun. */
-  readonly spentNano: bigint;
-  /** Held for requests that are under way. */
-  readonly reservedNano: bigint;
-}
-
 /** What a request may use at most. */
-export interface BudgetRequest {
+export interface RequestBounds {
   readonly price: TokenPrice;
   readonly inputTokensMax: bigint;
   /** Over all choices; 0 if the request yields no output tokens. */
@@ -19,67 +12,125 @@ export interface BudgetRequest {
   readonly choices: bigint;
 }
 
-export type Decision<B extends Budget> =
-  | {
+/** A binding whose limits apply to the request, as they stand. */
+export interface LimitedBinding {
+  readonly limits: Limits;
+  readonly counter: Counter;
+  /** Whether it is asked what it would refuse, and refuses nothing. */
+  readonly shadow: boolean;
+}
+
+/** One maximum that the request does not fit under. */
+export interface Excess<B extends LimitedBinding> {
+  readonly binding: B;
+  readonly rule: LimitRule;
+  /** Nano-USD, requests or tokens, as are the next two. */
+  readonly limit: bigint;
+  readonly left: bigint;
+  /** The least that the request could be admitted for. */
+  readonly needed: bigint;
+  /** From when on it fits, if nothing else is admitted; undefined: waiting does not help. */
+  readonly retryAtMs: number | undefined;
+}
+
+export type Decision<B extends LimitedBinding> = {
+  /** What shadow bindings would have refused it for, one for each of them. */
+  readonly shadowed: readonly Excess<B>[];
+} & (
+  | (Taken & {
       readonly outcome: "admit";
-      /** As asked for, or lowered to what is affordable: then a multiple of the choices. */
+      /** As asked for, or lowered to what fits: then a multiple of the choices. */
       readonly outputTokensMax: bigint;
-      /** To reserve on every budget. Nano-USD. */
-      readonly reserveNano: bigint;
-    }
-  | {
-      readonly outcome: "deny";
-      /** The tightest one; the first of them if several are. */
-      readonly budget: B;
-      /** What it has left, >= 0. Nano-USD. */
-      readonly leftNano: bigint;
-      /** The least that the request could be admitted for. Nano-USD. */
-      readonly neededNano: bigint;
-    };
+      /** To take it from: all but those that would have refused it, which it uses up as little of as a refused one would. */
+      readonly bindings: readonly B[];
+    })
+  | ({ readonly outcome: "deny" } & Excess<B>)
+);
 
 const NANO_PER_MICRO = 1_000n;
 const PICO_PER_MICRO = 1_000_000n;
 
 /**
- * Whether a request fits into every budget that applies, and with how many output tokens. Reserving `reserveNano` on each of
- * them leaves spent + reserved within the limit of each. It is refused only if not even one output token for each choice
- * fits (without output tokens: if the input does not). A free request is never refused, because it takes nothing.
+ * Whether a request fits under every limit that applies, and with how many output tokens. Taking `reserveNano`, `tokens` and
+ * a slot from each of them keeps every maximum. It is refused only if not even one output token for each choice fits
+ * (without output tokens: if the input does not); then for the maximum that it has to wait for longest.
  */
-export function decide<B extends Budget>(request: BudgetRequest, budgets: readonly B[]): Decision<B> {
-  const { price, inputTokensMax, outputTokensMax, choices } = request;
-  const asked = reservation(price, inputTokensMax, outputTokensMax);
-  const tightest = tightestOf(budgets);
-  if (tightest === undefined || asked <= tightest.leftNano) {
-    return { outcome: "admit", outputTokensMax, reserveNano: asked };
-  }
-  const affordable = affordableOutput(request, tightest.leftNano);
-  const lowered = affordable - (affordable % choices);
-  if (lowered > 0n) {
-    return { outcome: "admit", outputTokensMax: lowered, reserveNano: reservation(price, inputTokensMax, lowered) };
-  }
-  const leastOutput = outputTokensMax < choices ? outputTokensMax : choices;
-  return { outcome: "deny", ...tightest, neededNano: requestCost(price, inputTokensMax, leastOutput) };
+export function decide<B extends LimitedBinding>(
+  request: RequestBounds,
+  bindings: readonly B[],
+  nowMs: number,
+): Decision<B> {
+  const least = leastOf(request);
+  const metered = bindings.map((binding) => ({ binding, meters: metersOf(binding.limits, binding.counter, nowMs) }));
+  const excesses = metered.flatMap(({ binding, meters }) => {
+    const worst = longestWait(meters.flatMap((meter) => excessOf(binding, meter, least) ?? []));
+    return worst === undefined ? [] : [worst];
+  });
+  const shadowed = excesses.filter(({ binding }) => binding.shadow);
+  const refusing = longestWait(excesses.filter(({ binding }) => !binding.shadow));
+  if (refusing !== undefined) return { outcome: "deny", ...refusing, shadowed };
+  const enforced = metered.flatMap(({ binding, meters }) => (binding.shadow ? [] : meters));
+  const outputTokensMax = grantedOutput(request, enforced);
+  const { price, inputTokensMax } = request;
+  return {
+    outcome: "admit",
+    outputTokensMax,
+    reserveNano: reservation(price, inputTokensMax, outputTokensMax),
+    tokens: inputTokensMax + outputTokensMax,
+    bindings: bindings.filter((each) => !shadowed.some(({ binding }) => binding === each)),
+    shadowed,
+  };
 }
 
-function tightestOf<B extends Budget>(budgets: readonly B[]): { budget: B; leftNano: bigint } | undefined {
-  return budgets
-    .map((budget) => ({ budget, leftNano: left(budget) }))
-    .reduce<{ budget: B; leftNano: bigint } | undefined>(
-      (tightest, each) => (tightest === undefined || each.leftNano < tightest.leftNano ? each : tightest),
-      undefined,
-    );
+type Least = Readonly<Record<LimitRule, bigint>>;
+
+/** What the request takes from each maximum if it gets as little output as it makes sense with. */
+function leastOf({ price, inputTokensMax, outputTokensMax, choices }: RequestBounds): Least {
+  const output = outputTokensMax < choices ? outputTokensMax : choices;
+  return {
+    budget: requestCost(price, inputTokensMax, output),
+    "rate_limit.max_requests": 1n,
+    "rate_limit.max_tokens": inputTokensMax + output,
+    "rate_limit.max_concurrent": 1n,
+  };
 }
 
-function left({ limitNano, spentNano, reservedNano }: Budget): bigint {
-  const nano = limitNano - spentNano - reservedNano;
-  return nano > 0n ? nano : 0n;
+function excessOf<B extends LimitedBinding>(
+  binding: B,
+  { rule, limit, left, fitsAt }: Meter,
+  least: Least,
+): Excess<B> | undefined {
+  const needed = least[rule];
+  // What is free fits even where more was counted than the limit is.
+  if (needed <= left) return undefined;
+  return { binding, rule, limit, left, needed, retryAtMs: fitsAt(needed) };
 }
 
-/**
- * The most output tokens whose reservation fits into `leftNano`, given that those asked for do not. A reservation is a whole
- * number of micro-USD, so a fraction of one that is left buys nothing.
- */
-function affordableOutput({ price, inputTokensMax }: BudgetRequest, leftNano: bigint): bigint {
-  const leftPico = (leftNano / NANO_PER_MICRO) * PICO_PER_MICRO - price.inputPicoUsd * inputTokensMax;
-  return leftPico < 0n || price.outputPicoUsd === 0n ? 0n : leftPico / price.outputPicoUsd;
+/** The one that frees last: after it, all do. The first of several. */
+function longestWait<B extends LimitedBinding>(excesses: readonly Excess<B>[]): Excess<B> | undefined {
+  const wait = ({ retryAtMs = Number.POSITIVE_INFINITY }: Excess<B>): number => retryAtMs;
+  return excesses.reduce<Excess<B> | undefined>(
+    (longest, each) => (longest === undefined || wait(each) > wait(longest) ? each : longest),
+    undefined,
+  );
+}
+
+/** The output bound as asked for, or the largest multiple of the choices that fits under every maximum; the least does. */
+function grantedOutput(request: RequestBounds, meters: readonly Meter[]): bigint {
+  const { outputTokensMax, choices } = request;
+  const most = meters.map((meter) => mostOutput(request, meter)).reduce((a, b) => (b < a ? b : a), outputTokensMax);
+  return most === outputTokensMax ? most : most - (most % choices);
+}
+
+/** The most output tokens that this maximum leaves room for, up to what is asked for. */
+function mostOutput({ price, inputTokensMax, outputTokensMax }: RequestBounds, { rule, left }: Meter): bigint {
+  if (rule === "rate_limit.max_tokens") return lesser(outputTokensMax, left - inputTokensMax);
+  if (rule !== "budget" || reservation(price, inputTokensMax, outputTokensMax) <= left) return outputTokensMax;
+  // A reservation is a whole number of micro-USD, so a fraction of one that is left buys nothing. The price is not 0: it fits.
+  const leftPico = (left / NANO_PER_MICRO) * PICO_PER_MICRO - price.inputPicoUsd * inputTokensMax;
+  return leftPico / price.outputPicoUsd;
+}
+
+function lesser(a: bigint, b: bigint): bigint {
+  return a < b ? a : b;
 }

@@ -1,4 +1,12 @@
-import { decide } from "@routeplane/admission";
+import {
+  closeBudgetOn,
+  closeRateOn,
+  decide,
+  type Limits,
+  NEW_COUNTER,
+  openOn,
+  rateStateOf,
+} from "@routeplane/admission";
 import { newId } from "@routeplane/domain";
 import type { GuardrailSpec } from "@routeplane/guardrails";
 import type {
@@ -8,56 +16,97 @@ import type {
   Debt,
   GuardrailDirectory,
   HoldEnd,
+  RateLimitState,
   RequestFacts,
   Reservation,
   Settlement,
   UsageLog,
 } from "../src/domain/ports.ts";
 
-/** The policy service's contract over one budget in memory, by the same arithmetic. */
+/** The policy service's contract over one binding in memory, by the same arithmetic. */
 export interface BudgetInMemory extends Admissions {
   readonly spentNano: bigint;
   readonly reservedNano: bigint;
+  /** What each hold was closed with, in order. */
+  readonly closed: readonly { readonly tokens?: number; readonly neverSent?: boolean }[];
   /** How often each operation was called. */
   readonly calls: Readonly<Record<"admit" | "settle" | "release", number>>;
 }
 
 export function budgetInMemory(limitNano: bigint): BudgetInMemory {
-  const holds = new Map<string, bigint>();
+  return limitsInMemory({ budget: { window: "total", limitNano } });
+}
+
+export function limitsInMemory(limits: Limits, shadow = false): BudgetInMemory {
+  const holds = new Map<string, { readonly reserveNano: bigint; readonly tokens: bigint; readonly atMs: number }>();
   const calls = { admit: 0, settle: 0, release: 0 };
+  const closed: { tokens?: number; neverSent?: boolean }[] = [];
+  const binding = { limits, counter: NEW_COUNTER, shadow };
   let spentNano = 0n;
-  const reserved = (): bigint => [...holds.values()].reduce((sum, each) => sum + each, 0n);
+  const close = (requestId: string, costNano: bigint, tokens: bigint, countsNoMore: boolean): void => {
+    const hold = holds.get(requestId);
+    if (!holds.delete(requestId) || hold === undefined) return;
+    const { atMs } = hold;
+    const closing = {
+      releaseNano: hold.reserveNano,
+      charge: { amount: costNano, atMs },
+      tokens: { amount: tokens - hold.tokens, atMs },
+      requests: countsNoMore ? { amount: -1n, atMs } : undefined,
+      freesSlot: true,
+    };
+    spentNano += costNano;
+    if (limits.budget) binding.counter = closeBudgetOn(binding.counter, closing, Date.now());
+    if (limits.rateLimit) binding.counter = closeRateOn(binding.counter, closing, Date.now());
+  };
   return {
     calls,
+    closed,
     get spentNano() {
       return spentNano;
     },
     get reservedNano() {
-      return reserved();
+      return [...holds.values()].reduce((sum, { reserveNano }) => sum + reserveNano, 0n);
     },
     async admit({ requestId, price, inputTokensMax, outputTokensMax, choices, namespaceId }) {
       calls.admit++;
-      const asked = { inputTokensMax: BigInt(inputTokensMax), outputTokensMax: BigInt(outputTokensMax) };
-      const budget = { limitNano, spentNano, reservedNano: reserved() };
-      const decision = decide({ price, ...asked, choices: BigInt(choices) }, [budget]);
-      if (decision.outcome === "deny") {
-        const denial = { policyId: "pol_1", policyName: "cap", bindingId: "bnd_1", message: "does not fit" };
-        return { admitted: false, denial: { ...denial, principalType: "namespace", principalId: namespaceId } };
+      const atMs = Date.now();
+      const bounds = { inputTokensMax: BigInt(inputTokensMax), outputTokensMax: BigInt(outputTokensMax) };
+      const decision = decide({ price, ...bounds, choices: BigInt(choices) }, [binding], atMs);
+      const source = { policyId: "pol_1", bindingId: "bnd_1" };
+      const shadowDenials = decision.shadowed.map(({ rule }) => ({ ...source, rule }));
+      if (decision.outcome === "admit") {
+        for (const each of decision.bindings) each.counter = openOn(each.counter, limits, decision, atMs);
+        holds.set(requestId, { ...decision, atMs });
       }
-      holds.set(requestId, decision.reserveNano);
+      const rates = rateStateOf([binding], atMs);
+      const common = { shadowDenials, requests: stateOf(rates.requests), tokens: stateOf(rates.tokens) };
+      if (decision.outcome === "deny") {
+        const { rule, retryAtMs } = decision;
+        const retryAt = retryAtMs === undefined ? undefined : new Date(retryAtMs);
+        const principal = { principalType: "namespace", principalId: namespaceId } as const;
+        const denial = { ...source, policyName: "cap", ...principal, rule, retryAt, message: "does not fit" };
+        return { ...common, admitted: false, denial };
+      }
       const granted = Number(decision.outputTokensMax);
-      const expiresAt = new Date(Date.now() + 900_000);
-      return { admitted: true, outputTokensMax: granted, reservedNanoUsd: decision.reserveNano, expiresAt };
+      const expiresAt = new Date(atMs + 900_000);
+      return { ...common, admitted: true, outputTokensMax: granted, reservedNanoUsd: decision.reserveNano, expiresAt };
     },
-    async settle({ requestId }, costNanoUsd) {
+    async settle({ requestId }, { costNanoUsd, tokens }) {
       calls.settle++;
-      if (holds.delete(requestId)) spentNano += costNanoUsd;
+      closed.push({ tokens });
+      close(requestId, costNanoUsd, BigInt(tokens), false);
     },
-    async release({ requestId }) {
+    async release({ requestId }, neverSent) {
       calls.release++;
-      holds.delete(requestId);
+      closed.push({ neverSent });
+      close(requestId, 0n, 0n, neverSent);
     },
   };
+}
+
+function stateOf(state: ReturnType<typeof rateStateOf>["requests"]): RateLimitState | undefined {
+  if (state === undefined) return undefined;
+  return { limit: Number(state.limit), remaining: Number(state.left), resetsAt: new Date(state.resetsAtMs) };
 }
 
 export interface UsageInMemory extends UsageLog {
@@ -82,7 +131,7 @@ export function usageInMemory(durable: () => Promise<void> = async () => {}): Us
     settlements,
     owed,
     unpaid: [],
-    asking: ({ namespaceId, requestId }) => owe({ namespaceId, requestId, costNanoUsd: 0n }),
+    asking: (hold) => owe({ ...hold, costNanoUsd: 0n, tokens: 0, neverSent: true }),
     admitted(facts, reservation, asked) {
       admissions.push({ ...reservation, facts });
       owed.delete(asked);

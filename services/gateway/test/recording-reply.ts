@@ -38,9 +38,12 @@ export function recordingReply(onWrite: (reply: RecordingReply) => void = () => 
     get ended() {
       return ended;
     },
+    announce(newHeaders) {
+      headers = { ...headers, ...newHeaders };
+    },
     begin(newStatus, newHeaders) {
       status = newStatus;
-      headers = newHeaders;
+      headers = { ...headers, ...newHeaders };
     },
     async write(bytes) {
       take(bytes);

@@ -4,6 +4,7 @@ import * as audit from "./0002_audit.ts";
 import * as policyKinds from "./0003_policy_kinds.ts";
 import * as changes from "./0004_changes.ts";
 import * as operatorAudit from "./0005_operator_audit.ts";
+import * as counters from "./0006_counters.ts";
 
 export const migrations: Migrations = {
   "0001_budgets": budgets,
@@ -11,4 +12,5 @@ export const migrations: Migrations = {
   "0003_policy_kinds": policyKinds,
   "0004_changes": changes,
   "0005_operator_audit": operatorAudit,
+  "0006_counters": counters,
 };

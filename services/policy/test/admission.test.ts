@@ -1,7 +1,7 @@
 import { microToNano as nano, newId } from "@routeplane/domain";
 import { sql } from "kysely";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { HOLD_TTL_MS, type PolicyUnderTest, requestOf, startPolicyUnderTest } from "./policy-under-test.ts";
+import { HOLD_TTL_MS, type PolicyUnderTest, requestOf, startPolicyUnderTest, used } from "./policy-under-test.ts";
 
 let policy: PolicyUnderTest;
 beforeAll(async () => {
@@ -13,7 +13,12 @@ describe("admission", () => {
   it("holds nothing where no budget applies", async () => {
     const namespaceId = newId("ns");
     const answer = await policy.admission.admit(requestOf(namespaceId, policy.key(namespaceId).lineage, 500n));
-    expect(answer).toEqual({ outcome: "admitted", outputTokensMax: 500n, reservedNano: 0n, expiresAt: undefined });
+    expect(answer).toMatchObject({
+      outcome: "admitted",
+      outputTokensMax: 500n,
+      reservedNano: 0n,
+      expiresAt: undefined,
+    });
   });
 
   it("reserves the most that the request can cost until the hold's time is over", async () => {
@@ -32,7 +37,8 @@ describe("admission", () => {
     const denied = await policy.admission.admit({ ...request(700n), choices: 7n });
     expect(denied).toMatchObject({
       outcome: "denied",
-      budget: {
+      rule: "budget",
+      binding: {
         policyId: budget.id,
         policyName: budget.name,
         bindingId: binding.id,
@@ -89,7 +95,7 @@ describe("admission", () => {
 
   it("refuses where a binding has lost its counter", async () => {
     const { request, binding } = await policy.oneBudget(10n);
-    await policy.tamper(sql`delete from budget_counters where binding_id = ${binding.id}`);
+    await policy.tamper(sql`delete from counters where binding_id = ${binding.id}`);
     await expect(policy.admission.admit(request(1n))).rejects.toThrow("has no counter");
   });
 });
@@ -109,11 +115,11 @@ describe("repeated calls", () => {
     const [settled, voided] = [request(100n), request(100n)];
     await policy.admission.admit(settled);
     await policy.admission.admit(voided);
-    await policy.admission.settle(settled, nano(30n));
-    await policy.admission.void(voided);
+    await policy.admission.settle(settled, used(nano(30n)));
+    await policy.admission.void(voided, true);
     for (const again of [settled, voided]) {
-      await policy.admission.settle(again, nano(40n));
-      await policy.admission.void(again);
+      await policy.admission.settle(again, used(nano(40n)));
+      await policy.admission.void(again, true);
     }
     expect(await total()).toMatchObject({ spentNano: nano(30n), reservedNano: 0n });
   });
@@ -122,8 +128,8 @@ describe("repeated calls", () => {
     const { request } = await policy.oneBudget(1_000n);
     const [settled, voided] = [request(100n), request(100n)];
     await policy.admission.admit(settled);
-    await policy.admission.settle(settled, 0n);
-    await policy.admission.void(voided);
+    await policy.admission.settle(settled, used(0n));
+    await policy.admission.void(voided, true);
     for (const over of [settled, voided]) {
       await expect(policy.admission.admit(over)).rejects.toMatchObject({ reason: "STATE_CONFLICT" });
     }
@@ -131,8 +137,8 @@ describe("repeated calls", () => {
 
   it("settle and void what was never admitted without an effect", async () => {
     const { request, total } = await policy.oneBudget(1_000n);
-    await policy.admission.settle(request(1n), nano(30n));
-    await policy.admission.void(request(1n));
+    await policy.admission.settle(request(1n), used(nano(30n)));
+    await policy.admission.void(request(1n), true);
     expect(await total()).toMatchObject({ spentNano: 0n, reservedNano: 0n });
   });
 
@@ -142,9 +148,9 @@ describe("repeated calls", () => {
     const same = { ...theirs.request(70n), requestId: request.requestId };
     await policy.admission.admit(request);
     expect(await policy.admission.admit(same)).toMatchObject({ reservedNano: nano(70n) });
-    await policy.admission.settle(request, nano(60n));
+    await policy.admission.settle(request, used(nano(60n)));
     expect(await theirs.total()).toMatchObject({ reservedNano: nano(70n), spentNano: 0n });
-    await policy.admission.void(same);
+    await policy.admission.void(same, true);
     expect(await mine.total()).toMatchObject({ reservedNano: 0n, spentNano: nano(60n) });
   });
 });
@@ -155,7 +161,7 @@ describe("settlement", () => {
     await policy.budget(namespaceId, 800n, key.id, "hour");
     const one = request(500n);
     await policy.admission.admit(one);
-    await policy.admission.settle(one, nano(123n));
+    await policy.admission.settle(one, used(nano(123n)));
     for (const each of (await policy.totals(namespaceId)).values()) {
       expect(each).toMatchObject({ spentNano: nano(123n), reservedNano: 0n });
     }
@@ -166,7 +172,7 @@ describe("settlement", () => {
     const { request, total } = await policy.oneBudget(1_000n);
     const one = request(500n);
     await policy.admission.admit(one);
-    await policy.admission.settle(one, nano(1_700n));
+    await policy.admission.settle(one, used(nano(1_700n)));
     expect(await total()).toMatchObject({ spentNano: nano(1_700n), reservedNano: 0n });
     const denied = await policy.admission.admit(request(1n));
     expect(denied).toMatchObject({ outcome: "denied", message: expect.stringContaining("has 0 micro-USD left") });
@@ -176,7 +182,7 @@ describe("settlement", () => {
     const { request, total } = await policy.oneBudget(1_000n);
     const free = { ...request(500n), price: { inputPicoUsd: 0n, outputPicoUsd: 0n } };
     await policy.admission.admit(free);
-    await policy.admission.settle(free, nano(7n));
+    await policy.admission.settle(free, used(nano(7n)));
     expect(await total()).toMatchObject({ spentNano: nano(7n), reservedNano: 0n });
   });
 
@@ -184,7 +190,7 @@ describe("settlement", () => {
     const { request, total } = await policy.oneBudget(1_000n);
     const one = request(500n);
     await policy.admission.admit(one);
-    const settled = policy.admission.settle(one, 2n ** 62n);
+    const settled = policy.admission.settle(one, used(2n ** 62n));
     await expect(settled).rejects.toMatchObject({ reason: "FIELD_INVALID", fields: [{ field: "cost_nano_usd" }] });
     expect(await total()).toMatchObject({ reservedNano: nano(500n) });
   });

@@ -1,9 +1,9 @@
-import { decide } from "@routeplane/admission";
+import { decide, NEW_COUNTER } from "@routeplane/admission";
 import { DomainError, type Id, newId } from "@routeplane/domain";
 import { sql } from "kysely";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { Admission, AdmissionAnswer } from "../src/domain/admission.ts";
-import { type BudgetTotals, type PolicyUnderTest, requestOf, startPolicyUnderTest } from "./policy-under-test.ts";
+import { type BudgetTotals, type PolicyUnderTest, requestOf, startPolicyUnderTest, used } from "./policy-under-test.ts";
 
 let policy: PolicyUnderTest;
 let replicas: readonly Admission[];
@@ -28,8 +28,8 @@ function patient(admission: Admission): Admission {
   };
   return {
     admit: (request) => again(() => admission.admit(request)),
-    settle: (key, costNano) => again(() => admission.settle(key, costNano)),
-    void: (key) => again(() => admission.void(key)),
+    settle: (key, used) => again(() => admission.settle(key, used)),
+    void: (key, neverSent) => again(() => admission.void(key, neverSent)),
   };
 }
 
@@ -81,8 +81,8 @@ describe(`${CONCURRENT} concurrent requests over two replicas`, () => {
         const answer = await replicas[n % 2]!.admit(request);
         if (answer.outcome === "denied") return;
         const other = replicas[(n + 1) % 2]!;
-        if (n % 3 === 0) await other.void(request);
-        else await other.settle(request, answer.reservedNano / 2n);
+        if (n % 3 === 0) await other.void(request, true);
+        else await other.settle(request, used(answer.reservedNano / 2n));
       }),
     );
     watching.over = true;
@@ -105,9 +105,9 @@ async function expectHoldsMatch({ namespaceId }: Tree, admitted: readonly Admiss
     tx.selectFrom("holds").selectAll().where("namespace_id", "=", namespaceId).execute(),
   );
   expect(holds).toHaveLength(admitted.length);
-  for (const hold of holds) expect(hold.binding_ids).toHaveLength(3);
+  for (const hold of holds) expect(hold.budget_binding_ids).toHaveLength(3);
   for (const [bindingId, { reservedNano }] of await policy.totals(namespaceId)) {
-    const onIt = holds.filter((hold) => hold.binding_ids.includes(bindingId));
+    const onIt = holds.filter((hold) => hold.budget_binding_ids.includes(bindingId));
     expect(reservedNano).toBe(onIt.reduce((sum, hold) => sum + hold.amount_nano, 0n));
   }
 }
@@ -117,12 +117,16 @@ async function checkThenRecord(namespaceId: Id<"ns">, request: ReturnType<typeof
   await policy.database.within({ namespaceId }, async (tx) => {
     const { rows } = await sql<{ limit: bigint; reserved: bigint; id: string }>`
       select b.id, (p.spec->>'limit_micro_usd')::bigint * 1000 as limit, c.reserved_nano as reserved
-      from bindings b join policies p on p.id = b.policy_id join budget_counters c on c.binding_id = b.id
+      from bindings b join policies p on p.id = b.policy_id join counters c on c.binding_id = b.id
       where b.principal_id = any(${[namespaceId, ...request.lineage]})`.execute(tx);
-    const budgets = rows.map((row) => ({ limitNano: row.limit, reservedNano: row.reserved, spentNano: 0n }));
-    const decision = decide(request, budgets);
+    const bindings = rows.map((row) => ({
+      limits: { budget: { window: "day" as const, limitNano: row.limit } },
+      counter: { ...NEW_COUNTER, reservedNano: row.reserved },
+      shadow: false,
+    }));
+    const decision = decide(request, bindings, Date.now());
     if (decision.outcome === "deny") return;
-    await sql`update budget_counters set reserved_nano = reserved_nano + ${decision.reserveNano}
+    await sql`update counters set reserved_nano = reserved_nano + ${decision.reserveNano}
               where binding_id = any(${rows.map(({ id }) => id)})`.execute(tx);
   });
 }
@@ -150,10 +154,10 @@ describe("one request", () => {
       await makeOverdue(namespaceId);
       const next = requestOf(namespaceId, key.lineage, 1n);
       const contenders = [
-        () => replicas[0]!.settle(request, 40_000n),
-        () => replicas[1]!.void(request),
+        () => replicas[0]!.settle(request, used(40_000n)),
+        () => replicas[1]!.void(request, true),
         () => replicas[0]!.admit(next),
-        () => replicas[1]!.settle(request, 40_000n),
+        () => replicas[1]!.settle(request, used(40_000n)),
       ];
       const first = round % contenders.length;
       await Promise.all([...contenders.slice(first), ...contenders.slice(0, first)].map((contend) => contend()));
@@ -173,7 +177,7 @@ describe("one request", () => {
       const key = policy.key(namespaceId);
       await policy.budget(namespaceId, 1_000n);
       const request = requestOf(namespaceId, key.lineage, 100n);
-      const [admitted] = await Promise.allSettled([replicas[0]!.admit(request), replicas[1]!.void(request)]);
+      const [admitted] = await Promise.allSettled([replicas[0]!.admit(request), replicas[1]!.void(request, true)]);
       expect([...(await policy.totals(namespaceId)).values()][0]).toMatchObject({ reservedNano: 0n, spentNano: 0n });
       if (admitted.status === "rejected") expect(admitted.reason).toMatchObject({ reason: "STATE_CONFLICT" });
     }

@@ -3,7 +3,7 @@ import { Code } from "@connectrpc/connect";
 import { BindingMode, BudgetWindow, PrincipalType } from "@routeplane/contracts/policy";
 import { newId } from "@routeplane/domain";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { type PolicyUnderTest, refusal, requestOf, startPolicyUnderTest } from "./policy-under-test.ts";
+import { type PolicyUnderTest, refusal, requestOf, startPolicyUnderTest, used } from "./policy-under-test.ts";
 
 let policy: PolicyUnderTest;
 beforeAll(async () => {
@@ -66,7 +66,7 @@ describe("the effective policy", () => {
     await policy.bound(namespaceId, { kind: "budget", ...total }, parent.id);
     const settled = requestOf(namespaceId, child.lineage, 60n);
     await policy.admission.admit(settled);
-    await policy.admission.settle(settled, 40_000n);
+    await policy.admission.settle(settled, used(40_000n));
     await policy.admission.admit(requestOf(namespaceId, child.lineage, 20n));
     const { budgets } = await of(API_KEY, child.id);
     expect(budgets).toMatchObject([
@@ -82,8 +82,23 @@ describe("the effective policy", () => {
     const freesUpMs = timestampMs(budgets[0]?.freesUpAt ?? expect.fail("never frees up"));
     const day = 86_400_000;
     expect(freesUpMs).toBeGreaterThanOrEqual(Date.now() + day - 60_000);
-    expect(freesUpMs).toBeLessThanOrEqual(Date.now() + day * 1.05);
+    expect(freesUpMs).toBeLessThanOrEqual(Date.now() + day * 1.01);
     expect(budgets[1]?.freesUpAt).toBeUndefined();
+  });
+
+  it("shows what of each rate limit is used within its window, what is under way, and when it frees up", async () => {
+    const { namespaceId, child, of } = family();
+    const rateLimit = { windowSecs: 100, maxRequests: 5n } as const;
+    await policy.bound(namespaceId, { kind: "preset", rateLimit, budget: { window: "total", limitMicroUsd: 500n } });
+    const [settled, open] = [requestOf(namespaceId, child.lineage, 60n), requestOf(namespaceId, child.lineage, 20n)];
+    for (const each of [settled, open]) await policy.admission.admit(each);
+    await policy.admission.settle(settled, used(40_000n, 7n));
+    const { rateLimits, budgets } = await of(API_KEY, child.id);
+    expect(rateLimits).toMatchObject([{ requests: 2n, tokens: 27n, concurrent: 1n }]);
+    expect(budgets).toMatchObject([{ spentMicroUsd: 40n, reservedMicroUsd: 20n }]);
+    const inMs = timestampMs(rateLimits[0]?.freesUpAt ?? expect.fail("never frees up")) - Date.now();
+    expect(inMs).toBeGreaterThan(90_000);
+    expect(inMs).toBeLessThanOrEqual(101_000);
   });
 
   it("shows what was overrun as spent, and nothing left", async () => {
@@ -91,7 +106,7 @@ describe("the effective policy", () => {
     await policy.budget(namespaceId, 50n);
     const request = requestOf(namespaceId, child.lineage, 50n);
     await policy.admission.admit(request);
-    await policy.admission.settle(request, 80_000n);
+    await policy.admission.settle(request, used(80_000n));
     const { budgets } = await of(NAMESPACE, namespaceId);
     expect(budgets).toMatchObject([{ spentMicroUsd: 80n, reservedMicroUsd: 0n, remainingMicroUsd: 0n }]);
   });

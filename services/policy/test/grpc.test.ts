@@ -23,6 +23,7 @@ describe("over plain gRPC", () => {
     const { namespaceId, key, total } = await policy.oneBudget(100n);
     const request = (micro: bigint) => ({
       namespaceId,
+      keyId: key.id,
       requestId: newId("req"),
       lineage: [...key.lineage],
       price: MICRO_PER_TOKEN,
@@ -37,7 +38,7 @@ describe("over plain gRPC", () => {
   });
 
   it("a hold is voided, as often as it is asked", async () => {
-    const hold = { namespaceId: newId("ns"), requestId: newId("req") };
+    const hold = { namespaceId: newId("ns"), keyId: newId("key"), requestId: newId("req") };
     await client.call(voidHold, hold, service);
     await client.call(voidHold, hold, service);
   });

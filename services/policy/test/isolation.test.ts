@@ -1,6 +1,6 @@
 import { type Id, newId } from "@routeplane/domain";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { type PolicyUnderTest, startPolicyUnderTest } from "./policy-under-test.ts";
+import { type PolicyUnderTest, startPolicyUnderTest, used } from "./policy-under-test.ts";
 
 let policy: PolicyUnderTest;
 beforeAll(async () => {
@@ -9,7 +9,7 @@ beforeAll(async () => {
 afterAll(() => policy.stop());
 
 describe("row-level security", () => {
-  const tables = ["policies", "bindings", "budget_counters", "budget_buckets", "holds"] as const;
+  const tables = ["policies", "bindings", "counters", "holds"] as const;
 
   /** A namespace with a row in every table. */
   async function filled(): Promise<Id<"ns">> {
@@ -18,9 +18,10 @@ describe("row-level security", () => {
     await policy.budget(namespaceId, 1_000n);
     const bounds = { inputTokensMax: 1n, outputTokensMax: 1n, choices: 1n };
     const price = { inputPicoUsd: 1_000_000n, outputPicoUsd: 0n };
-    const request = { namespaceId, requestId: newId("req"), lineage, price, ...bounds };
+    const keyId = lineage.at(-1) ?? expect.fail("no key");
+    const request = { namespaceId, keyId, requestId: newId("req"), lineage, price, ...bounds };
     await policy.admission.admit(request);
-    await policy.admission.settle(request, 1_000n);
+    await policy.admission.settle(request, used(1_000n));
     return namespaceId;
   }
 

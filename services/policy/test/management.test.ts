@@ -4,7 +4,14 @@ import { BindingMode, PolicySpecSchema, PrincipalType } from "@routeplane/contra
 import { newId } from "@routeplane/domain";
 import { sql } from "kysely";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { type PolicyUnderTest, refusal, requestOf, startPolicyUnderTest, type Tenant } from "./policy-under-test.ts";
+import {
+  type PolicyUnderTest,
+  refusal,
+  requestOf,
+  startPolicyUnderTest,
+  type Tenant,
+  used,
+} from "./policy-under-test.ts";
 
 let policy: PolicyUnderTest;
 beforeAll(async () => {
@@ -104,7 +111,7 @@ describe("updating a policy", () => {
     await bind(mine, id);
     const request = requestOf(mine.namespaceId, mine.key.lineage, 60n);
     await policy.admission.admit(request);
-    await policy.admission.settle(request, 60_000n);
+    await policy.admission.settle(request, used(60_000n));
     await mine.policies.updatePolicy({ id, spec: budget(70) });
     const next = requestOf(mine.namespaceId, mine.key.lineage, 60n);
     expect(await policy.admission.admit(next)).toMatchObject({ outcome: "admitted", outputTokensMax: 10n });
@@ -171,7 +178,7 @@ describe("unbinding a policy", () => {
     await policy.admission.admit(request);
     expect((await mine.policies.unbindPolicy({ policyId: id, bindingId: binding.id })).binding).toEqual(binding);
     expect((await mine.policies.listBindings({ policyId: id })).bindings).toEqual([other]);
-    await policy.admission.settle(request, 50_000n);
+    await policy.admission.settle(request, used(50_000n));
     expect(await policy.totals(mine.namespaceId)).toEqual(
       new Map([[other.id, { limitNano: 100_000n, spentNano: 50_000n, reservedNano: 0n }]]),
     );
@@ -206,7 +213,7 @@ describe("unbinding a policy", () => {
       for (let round = 0; round < 40; round++) {
         const request = requestOf(mine.namespaceId, mine.key.lineage, 1n);
         expect((await policy.admission.admit(request)).outcome).toBe("admitted");
-        await policy.admission.settle(request, 1_000n);
+        await policy.admission.settle(request, used(1_000n));
       }
     };
     await Promise.all([rebind(), admitMany(), admitMany(), admitMany()]);

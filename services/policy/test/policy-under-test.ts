@@ -23,7 +23,9 @@ import { type RawBuilder, sql } from "kysely";
 import { expect } from "vitest";
 import { wirePolicy } from "../src/app.ts";
 import { type Admission, type AdmissionRequest, createAdmission } from "../src/domain/admission.ts";
+import type { Used } from "../src/domain/hold.ts";
 import { type BindingMode, newPolicy, type PolicySpec } from "../src/domain/policy.ts";
+import type { HoldKey } from "../src/domain/ports.ts";
 import { createLedger } from "../src/store/ledger.ts";
 import { createPolicyStore } from "../src/store/policy-store.ts";
 import type { PolicySchema } from "../src/store/schema.ts";
@@ -192,20 +194,29 @@ export async function refusal(call: Promise<unknown>) {
 }
 
 /** A request of so many micro-USD at most, with the key at the end of its lineage. */
-export function requestOf(namespaceId: Id<"ns">, lineage: readonly Id<"key">[], micro: bigint): AdmissionRequest {
+export function requestOf(
+  namespaceId: Id<"ns">,
+  lineage: readonly Id<"key">[],
+  micro: bigint,
+): AdmissionRequest & HoldKey {
   const bounds = { inputTokensMax: 0n, outputTokensMax: micro, choices: 1n };
-  return { namespaceId, requestId: newId("req"), lineage, price: MICRO_PER_TOKEN, ...bounds };
+  const keyId = lineage.at(-1) ?? expect.fail("no key");
+  return { namespaceId, requestId: newId("req"), keyId, lineage, price: MICRO_PER_TOKEN, ...bounds };
+}
+
+/** What a request used that cost so much. */
+export function used(costNano: bigint, tokens = 0n): Used {
+  return { costNano, tokens };
 }
 
 async function totals(admin: Database<PolicySchema>, namespaceId: Id<"ns">): Promise<Map<Id<"bnd">, BudgetTotals>> {
   const { rows } = await admin.within({}, (tx) =>
     sql<{ id: Id<"bnd">; limit: bigint; spent: string; reserved: bigint }>`
       select b.id, (p.spec->>'limit_micro_usd')::bigint * 1000 as limit, c.reserved_nano as reserved,
-        (select coalesce(sum(k.spent_nano), 0) from budget_buckets k
-         where (k.namespace_id, k.binding_id) = (b.namespace_id, b.id)) as spent
+        (select coalesce(sum(each), 0) from unnest(c.spend[3:]) each) as spent
       from bindings b
       join policies p on (p.namespace_id, p.id) = (b.namespace_id, b.policy_id)
-      join budget_counters c on (c.namespace_id, c.binding_id) = (b.namespace_id, b.id)
+      join counters c on (c.namespace_id, c.binding_id) = (b.namespace_id, b.id)
       where b.namespace_id = ${namespaceId}`.execute(tx),
   );
   return new Map(

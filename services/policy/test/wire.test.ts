@@ -21,7 +21,7 @@ describe("admission over the wire", () => {
   const price = { inputPicoUsd: 0n, outputPicoUsd: 1_000_000n };
   const admitRequest = ({ namespaceId, key }: Tenant, outputTokensMax: bigint) => {
     const lineage = [...key.lineage];
-    return { namespaceId, requestId: newId("req"), lineage, price, inputTokensMax: 0n, outputTokensMax };
+    return { namespaceId, keyId: key.id, requestId: newId("req"), lineage, price, inputTokensMax: 0n, outputTokensMax };
   };
 
   it("admits, settles, voids and denies with everything that the route's error needs", async () => {

@@ -1,8 +1,14 @@
 import { createClient, type Transport } from "@connectrpc/connect";
-import { AdmissionService, type AdmitResponse, PrincipalType } from "@routeplane/contracts/policy";
+import {
+  AdmissionService,
+  type AdmitResponse,
+  type Denial as ProtoDenial,
+  PrincipalType,
+  type RateLimitState as ProtoState,
+} from "@routeplane/contracts/policy";
 import { DomainError } from "@routeplane/domain";
 import { fromConnectError, fromTimestamp } from "@routeplane/rpc";
-import type { AdmissionDecision, Admissions, Denial } from "../domain/ports.ts";
+import type { Admissions, Denial, RateLimitState } from "../domain/ports.ts";
 
 /** The policy service's decisions. @param policy transport to the policy service */
 export function createAdmissions(policy: Transport): Admissions {
@@ -23,34 +29,48 @@ export function createAdmissions(policy: Transport): Admissions {
           choices,
         })
         .catch(fail);
-      return fromProtoOutcome(response.outcome);
+      const { shadowDenials } = response;
+      const requests = fromProtoRateLimitState(response.requests);
+      const tokens = fromProtoRateLimitState(response.tokens);
+      return { ...fromProtoOutcome(response.outcome), shadowDenials, requests, tokens };
     },
-    async settle({ namespaceId, requestId }, costNanoUsd) {
-      await client.settle({ namespaceId, requestId, costNanoUsd }).catch(fail);
+    async settle({ namespaceId, keyId, requestId }, { costNanoUsd, tokens }) {
+      await client.settle({ namespaceId, keyId, requestId, costNanoUsd, tokens: BigInt(tokens) }).catch(fail);
     },
-    async release({ namespaceId, requestId }) {
-      await client.void({ namespaceId, requestId }).catch(fail);
+    async release({ namespaceId, keyId, requestId }, neverSent) {
+      await client.void({ namespaceId, keyId, requestId, neverSent }).catch(fail);
     },
   };
 }
 
-function fromProtoOutcome(outcome: AdmitResponse["outcome"]): AdmissionDecision {
+function fromProtoOutcome(outcome: AdmitResponse["outcome"]) {
   switch (outcome.case) {
     case "admission": {
       const { outputTokensMax, reservedNanoUsd } = outcome.value;
       const expiresAt = fromTimestamp(outcome.value.expiresAt);
-      return { admitted: true, outputTokensMax: Number(outputTokensMax), reservedNanoUsd, expiresAt };
+      return { admitted: true as const, outputTokensMax: Number(outputTokensMax), reservedNanoUsd, expiresAt };
     }
     case "denial": {
-      const { policyId, policyName, bindingId, principalId, message } = outcome.value;
-      const principalType = fromProtoPrincipalType(outcome.value.principalType);
-      return { admitted: false, denial: { policyId, policyName, bindingId, principalType, principalId, message } };
+      return { admitted: false as const, denial: fromProtoDenial(outcome.value) };
     }
     default:
       throw new DomainError("unavailable", "DEPENDENCY_UNAVAILABLE", "the policy service gave no decision", {
         metadata: { dependency: "policy" },
       });
   }
+}
+
+function fromProtoDenial(denial: ProtoDenial): Denial {
+  const { policyId, policyName, bindingId, principalId, rule, message } = denial;
+  const principalType = fromProtoPrincipalType(denial.principalType);
+  const retryAt = fromTimestamp(denial.retryAt);
+  return { policyId, policyName, bindingId, principalType, principalId, rule, retryAt, message };
+}
+
+function fromProtoRateLimitState(state: ProtoState | undefined): RateLimitState | undefined {
+  const resetsAt = fromTimestamp(state?.resetsAt);
+  if (state === undefined || resetsAt === undefined) return undefined;
+  return { limit: Number(state.limit), remaining: Number(state.remaining), resetsAt };
 }
 
 export function fromProtoPrincipalType(type: PrincipalType): Denial["principalType"] {

@@ -16,7 +16,7 @@ const OUTCOMES: Record<Settlement["outcome"], Outcome> = {
 export function createUsageLog(publisher: EventPublisher): UsageLog {
   return {
     unpaid: publisher.debts.map(({ place, payload }) => ({ debt: place, end: fromDebt(payload) })),
-    asking: (hold) => publisher.owe(toDebt({ ...hold, costNanoUsd: 0n })),
+    asking: (hold) => publisher.owe(toDebt({ ...hold, costNanoUsd: 0n, tokens: 0, neverSent: true })),
     admitted(facts, { reservedNanoUsd, expiresAt }, asked) {
       const value = { reservedNanoUsd, expiresAt: toTimestamp(expiresAt) };
       const event = toProtoEvent(facts, { case: "admitted", value });
@@ -34,17 +34,22 @@ export function createUsageLog(publisher: EventPublisher): UsageLog {
 interface DebtJson {
   readonly namespace_id: Id<"ns">;
   readonly request_id: Id<"req">;
+  readonly key_id: Id<"key">;
   readonly cost_nano_usd: string;
+  readonly tokens: number;
+  readonly never_sent: boolean;
 }
 
-function toDebt({ namespaceId, requestId, costNanoUsd }: HoldEnd): Uint8Array {
-  const json: DebtJson = { namespace_id: namespaceId, request_id: requestId, cost_nano_usd: String(costNanoUsd) };
+function toDebt({ namespaceId, keyId, requestId, costNanoUsd, tokens, neverSent }: HoldEnd): Uint8Array {
+  const hold = { namespace_id: namespaceId, key_id: keyId, request_id: requestId };
+  const json: DebtJson = { ...hold, cost_nano_usd: String(costNanoUsd), tokens, never_sent: neverSent };
   return Buffer.from(JSON.stringify(json));
 }
 
 function fromDebt(payload: Uint8Array): HoldEnd {
   const json = JSON.parse(Buffer.from(payload).toString("utf8")) as DebtJson;
-  return { namespaceId: json.namespace_id, requestId: json.request_id, costNanoUsd: BigInt(json.cost_nano_usd) };
+  const { namespace_id: namespaceId, key_id: keyId, request_id: requestId, tokens, never_sent: neverSent } = json;
+  return { namespaceId, keyId, requestId, costNanoUsd: BigInt(json.cost_nano_usd), tokens, neverSent };
 }
 
 function toProtoSettled(facts: RequestFacts, settlement: Settlement): UsageEvent {

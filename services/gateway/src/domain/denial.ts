@@ -1,5 +1,5 @@
 import type { Clock } from "@routeplane/domain";
-import type { Settlement, ShadowDenial } from "./ports.ts";
+import type { Denial, Settlement, ShadowDenial } from "./ports.ts";
 import { Refusal, type RefusalFacts } from "./refusal.ts";
 
 /** Which rule of which policy refuses a request. */
@@ -13,6 +13,8 @@ export interface DenialFacts {
   readonly rule: string;
   /** The name of the content pattern, if it was one. */
   readonly pattern?: string;
+  /** When the request is worth sending again; absent: waiting does not help. */
+  readonly retryAt?: Date | undefined;
 }
 
 /** A policy refuses the request: nothing has been sent upstream, nothing is charged, and the request log says why. */
@@ -27,7 +29,7 @@ export class Denied extends Refusal {
 
 /** What the client's error object says of a denial. Never the text that a pattern matched. */
 export function denialDetails(denial: DenialFacts): NonNullable<RefusalFacts["details"]> {
-  const { policyId, policyName, bindingId, principalType, principalId, rule, pattern } = denial;
+  const { policyId, policyName, bindingId, principalType, principalId, rule, pattern, retryAt } = denial;
   return {
     policy_id: policyId,
     policy_name: policyName,
@@ -35,7 +37,20 @@ export function denialDetails(denial: DenialFacts): NonNullable<RefusalFacts["de
     principal: { type: principalType, id: principalId },
     rule,
     ...(pattern === undefined ? {} : { pattern }),
+    ...(retryAt && { retry_at: retryAt.toISOString() }),
   };
+}
+
+/** 402 for a budget, 429 for a rate limit. */
+export function limitExceeded({ message, ...denial }: Denial, nowMs: number): Denied {
+  const { rule, retryAt } = denial;
+  const common = { message, retryable: retryAt !== undefined };
+  if (rule === "budget") {
+    return new Denied(denial, { ...common, status: 402, type: "insufficient_quota", code: "budget_exceeded" });
+  }
+  const retryAfter = retryAt && String(Math.max(1, Math.ceil((retryAt.getTime() - nowMs) / 1_000)));
+  const type = rule === "rate_limit.max_tokens" ? "tokens" : "requests";
+  return new Denied(denial, { ...common, status: 429, type, code: "rate_limit_exceeded", retryAfter });
 }
 
 /** The record of a request that was denied: cost 0. */

@@ -1,7 +1,7 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { describe, expect, it } from "vitest";
-import { budgetInMemory, callerWith, usageInMemory } from "../../test/in-memory-ports.ts";
-import { BODY, down, following, MICRO, reservationOf, world } from "../../test/pipeline-world.ts";
+import { budgetInMemory, callerWith, limitsInMemory, usageInMemory } from "../../test/in-memory-ports.ts";
+import { answering, BODY, down, following, MICRO, reservationOf, world } from "../../test/pipeline-world.ts";
 import { recordingReply } from "../../test/recording-reply.ts";
 import type { Upstream } from "./ports.ts";
 import { boundTokens } from "./token-bounds.ts";
@@ -157,5 +157,76 @@ describe("under concurrency", () => {
     const denied = results.filter(({ refusal }) => refusal?.facts.status === 402).length;
     expect(denied).toBe(15);
     expect(budget).toMatchObject({ reservedNano: 0n, spentNano: 5n * 9n * MICRO });
+  });
+});
+
+describe("a rate limit", () => {
+  const limited = (maxima: object) => limitsInMemory({ rateLimit: { windowSecs: 60, ...maxima } });
+
+  it("refuses with 429 that says which rule and when to come back, and costs nothing", async () => {
+    const { serve, sent, usage } = world({ budget: limited({ maxRequests: 1n }) });
+    const first = await serve(BODY);
+    expect(first.reply.headers).toMatchObject({
+      "x-ratelimit-limit-requests": "1",
+      "x-ratelimit-remaining-requests": "0",
+      "x-ratelimit-reset-requests": expect.stringMatching(/^(1m0|60|1m|59)/) as unknown,
+    });
+    const { refusal, reply } = await serve(BODY);
+    expect(refusal?.facts).toMatchObject({
+      status: 429,
+      type: "requests",
+      code: "rate_limit_exceeded",
+      retryable: true,
+      details: { policy_id: "pol_1", rule: "rate_limit.max_requests", principal: { type: "namespace" } },
+    });
+    expect(Number(refusal?.facts.retryAfter)).toBeGreaterThan(58);
+    expect(Number(refusal?.facts.retryAfter)).toBeLessThanOrEqual(61);
+    expect(reply.headers).toMatchObject({ "x-ratelimit-remaining-requests": "0" });
+    expect(sent).toHaveLength(1);
+    expect(usage.settlements.at(-1)).toMatchObject({
+      outcome: "denied",
+      costNanoUsd: 0n,
+      deniedByPolicyId: "pol_1",
+      deniedByBindingId: "bnd_1",
+      deniedRule: "rate_limit.max_requests",
+    });
+  });
+
+  it("counts the tokens that were used, not those that were bounded, once they are known", async () => {
+    const { serve } = world({ budget: limited({ maxTokens: 500n }) });
+    for (const left of ["494", "488", "482"]) {
+      await serve(BODY);
+      const { reply } = await serve({ ...BODY, max_tokens: 100_000 });
+      expect(Number(reply.headers["x-ratelimit-remaining-tokens"])).toBeLessThanOrEqual(Number(left));
+    }
+  });
+
+  it("that a request can never fit under is told as such: no waiting helps", async () => {
+    const { serve } = world({ budget: limited({ maxTokens: 20n }) });
+    const { refusal } = await serve(BODY);
+    expect(refusal?.facts).toMatchObject({ status: 429, type: "tokens", retryable: false, retryAfter: undefined });
+    expect(refusal?.facts.details).not.toHaveProperty("retry_at");
+  });
+
+  it("has its slots back after an answer, a failure and a request that was never sent", async () => {
+    const budget = limited({ maxConcurrent: 1n });
+    const upstream = answering("application/json", ["{}"], { status: 500 });
+    for (const each of [world({ budget }), world({ budget, upstream })]) {
+      for (const _ of [1, 2]) expect((await each.serve(BODY)).refusal?.facts.status).not.toBe(429);
+    }
+    const gone = recordingReply();
+    gone.cut("client_gone");
+    await world({ budget }).serve(BODY, gone);
+    expect((await world({ budget }).serve(BODY)).refusal).toBeUndefined();
+    expect(budget.closed).toContainEqual({ neverSent: true });
+    expect(budget.closed).toContainEqual({ neverSent: false });
+  });
+
+  it("in the shadow refuses nothing, and is recorded with what it would have refused", async () => {
+    const budget = limitsInMemory({ rateLimit: { windowSecs: 60, maxRequests: 1n } }, true);
+    const { serve, usage } = world({ budget });
+    for (const _ of [1, 2]) expect((await serve(BODY)).refusal).toBeUndefined();
+    const denial = { policyId: "pol_1", bindingId: "bnd_1", rule: "rate_limit.max_requests" };
+    expect(usage.settlements.map(({ shadowDenials }) => shadowDenials)).toEqual([[], [denial]]);
   });
 });

@@ -4,7 +4,7 @@ import { chargeFor, costBound } from "./charge.ts";
 import { type ChatRequest, parseChatRequest, upstreamBody } from "./chat-request.ts";
 import { authenticate, authorise, type CredentialHeaders, INFERENCE_SCOPE } from "./credential.ts";
 import { cutReason, heedKey } from "./cut.ts";
-import { Denied, denialSettlement } from "./denial.ts";
+import { Denied, denialSettlement, limitExceeded } from "./denial.ts";
 import type { Guard } from "./guard.ts";
 import { type Model, type ModelDirectory, priceAt, resolveModel } from "./model-directory.ts";
 import {
@@ -12,7 +12,6 @@ import {
   type Admissions,
   type CallingKey,
   type Debt,
-  type Denial,
   type FollowKey,
   type Reply,
   type RequestFacts,
@@ -22,6 +21,7 @@ import {
   UpstreamFault,
   type UsageLog,
 } from "./ports.ts";
+import { rateLimitHeaders } from "./rate-limit-headers.ts";
 import { dependencyDown, type Refusal, upstreamFailed } from "./refusal.ts";
 import { cutShort, refused, relay, type Relayed } from "./relay.ts";
 import { type GuardedRequest, guardRequest } from "./request-guard.ts";
@@ -72,6 +72,8 @@ type Admitted = Extract<AdmissionDecision, { admitted: true }> & { readonly aske
 
 const NOT_DENIED = { deniedByPolicyId: "", deniedByBindingId: "", deniedRule: "" };
 
+const NO_HOLD = { held: false, neverSent: true };
+
 const TOTAL_TIMEOUT_MS = 10 * 60_000;
 /** Of a request without a hold: longer than it can last, as a hold is. */
 const RESERVED_FOR_MS = 15 * 60_000;
@@ -97,13 +99,18 @@ export function createPipeline(dependencies: PipelineDependencies): Serve {
     const guard = await guardOf(caller);
     const shadow = new ShadowLog(guard);
     const { request, bounds } = await judge(dependencies, facts, guard, asked, model, upstream, shadow);
-    const admission = await admit(dependencies, facts, caller, model, bounds, request.choices, shadow);
+    const admission = await admit(dependencies, call.reply, facts, caller, model, bounds, request.choices, shadow);
     const granted = { ...bounds, outputTokensMax: admission.outputTokensMax };
     const responseGuard = await responseGuardOf(guard, shadow);
     const answering = { upstream, reply: call.reply, request, model, granted, responseGuard };
     const relayed = await forward(dependencies, facts, admission, answering);
     const settlement = settlementOf(dependencies, facts, relayed, model, granted, admission, shadow);
-    settlements.settle(facts, settlement, { held: admission.expiresAt !== undefined, asked: admission.asked });
+    const neverSent = relayed.neverSent === true;
+    settlements.settle(facts, settlement, {
+      held: admission.expiresAt !== undefined,
+      neverSent,
+      asked: admission.asked,
+    });
     if (relayed.refusal !== undefined) throw relayed.refusal;
   }
 }
@@ -145,14 +152,15 @@ async function judge(
   } catch (error) {
     if (!(error instanceof Denied)) throw error;
     const asked = usageLog.asking(facts);
-    settlements.settle(facts, denialSettlement(error, shadow.denials, clock), { held: false, asked });
+    settlements.settle(facts, denialSettlement(error, shadow.denials, clock), { ...NO_HOLD, asked });
     throw error;
   }
 }
 
-/** Reserves the most that the request can cost. @throws Refusal 402 if that does not fit, 503 if it cannot be known */
+/** Takes the most that the request can use. @throws Denied 402 or 429 if that does not fit; 503 if it cannot be known */
 async function admit(
   { admissions, usageLog, settlements, clock }: PipelineDependencies,
+  reply: Reply,
   facts: RequestFacts,
   { lineage }: CallingKey,
   model: Model,
@@ -161,18 +169,22 @@ async function admit(
   shadow: ShadowLog,
 ): Promise<Admitted> {
   if (!settlements.hasRoom()) throw dependencyDown("policy", new Error("too many settlements wait"));
-  const { namespaceId, requestId } = facts;
+  const { namespaceId, keyId, requestId } = facts;
+  const hold = { namespaceId, keyId, requestId };
   const price = priceAt(model, bounds.inputTokensMax);
-  const asked = usageLog.asking({ namespaceId, requestId });
+  const asked = usageLog.asking(hold);
   const decision = await admissions
     .admit({ namespaceId, requestId, lineage, price, ...bounds, choices })
     .catch((error: unknown) => {
-      settlements.release(facts, asked);
+      settlements.release(hold, asked);
       throw error;
     });
+  const nowMs = clock();
+  reply.announce(rateLimitHeaders(decision, nowMs));
+  for (const each of decision.shadowDenials) shadow.add(each);
   if (decision.admitted) return { ...decision, asked };
-  const refusal = budgetExceeded(decision.denial);
-  settlements.settle(facts, denialSettlement(refusal, shadow.denials, clock), { held: false, asked });
+  const refusal = limitExceeded(decision.denial, nowMs);
+  settlements.settle(facts, denialSettlement(refusal, shadow.denials, clock), { ...NO_HOLD, asked });
   throw refusal;
 }
 
@@ -196,12 +208,12 @@ async function forward(
   admission: Admitted,
   { upstream, reply, request, model, granted, responseGuard }: Answering,
 ): Promise<Relayed> {
-  if (reply.signal.aborted) return { ...cutShort(cutReason(reply), undefined, 0), billable: false };
+  if (reply.signal.aborted) return { ...cutShort(cutReason(reply), undefined, 0), billable: false, neverSent: true };
   let recorded: Promise<void>;
   try {
     recorded = usageLog.admitted(facts, reservationOf(model, granted, admission, clock), admission.asked).durable;
   } catch (error) {
-    return refused(dependencyMissing(error));
+    return { ...refused(dependencyMissing(error)), neverSent: true };
   }
   const tooLong = setTimeout(() => reply.cut("too_long"), totalTimeoutMs);
   recorded.catch(() => reply.cut("not_durable"));
@@ -212,7 +224,9 @@ async function forward(
   try {
     if (record.status === "rejected") return refused(dependencyMissing(record.reason));
     if (answer.status === "rejected") return noAnswer(answer.reason, reply);
-    return await relay(answer.value, reply, request, responseGuard);
+    const { streamed, wantsUsageChunk } = request;
+    const wants = { streamed, wantsUsageChunk, outputTokensMax: granted.outputTokensMax };
+    return await relay(answer.value, reply, wants, responseGuard);
   } finally {
     clearTimeout(tooLong);
     if (answer.status === "fulfilled") answer.value.discard();
@@ -226,8 +240,10 @@ function reservationOf(
   { reservedNanoUsd, expiresAt }: Admitted,
   clock: Clock,
 ): Reservation {
-  if (expiresAt !== undefined) return { reservedNanoUsd, expiresAt };
-  return { reservedNanoUsd: costBound(model, granted), expiresAt: new Date(clock() + RESERVED_FOR_MS) };
+  return {
+    reservedNanoUsd: reservedNanoUsd === 0n ? costBound(model, granted) : reservedNanoUsd,
+    expiresAt: expiresAt ?? new Date(clock() + RESERVED_FOR_MS),
+  };
 }
 
 /** An admission that could not be made safe: NATS or the disk does not do what it is for. */
@@ -275,11 +291,4 @@ function settlementOf(
     ...NOT_DENIED,
     shadowDenials: shadow.denials,
   };
-}
-
-function budgetExceeded({ message, ...denial }: Denial): Denied {
-  return new Denied(
-    { ...denial, rule: "budget" },
-    { status: 402, type: "insufficient_quota", code: "budget_exceeded", message },
-  );
 }

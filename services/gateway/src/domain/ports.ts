@@ -58,32 +58,53 @@ export interface AdmissionRequest {
   readonly choices: number;
 }
 
-export type AdmissionDecision =
+export type AdmissionDecision = {
+  /** What bindings in shadow mode would have refused it for. */
+  readonly shadowDenials: readonly ShadowDenial[];
+  /** The tightest rate limit of each kind, this request counted if it is admitted; undefined: there is none. */
+  readonly requests: RateLimitState | undefined;
+  readonly tokens: RateLimitState | undefined;
+} & (
   | {
       readonly admitted: true;
-      /** As asked for, or lowered to what is affordable: a multiple of the choices. */
+      /** As asked for, or lowered to what is left: a multiple of the choices. */
       readonly outputTokensMax: number;
       /** Nano-USD on every budget that applies; 0 if none does. */
       readonly reservedNanoUsd: bigint;
-      /** When the hold ends by itself, charged in full; undefined: there is none, because no budget applies. */
+      /** When the hold ends by itself, charged in full; undefined: there is none, because no limit applies. */
       readonly expiresAt: Date | undefined;
     }
-  | { readonly admitted: false; readonly denial: Denial };
+  | { readonly admitted: false; readonly denial: Denial }
+);
 
+export interface RateLimitState {
+  readonly limit: number;
+  readonly remaining: number;
+  /** When all of them will be left again, if no more are admitted. */
+  readonly resetsAt: Date;
+}
+
+/** Which policy refuses a request, and why. */
 export interface Denial {
   readonly policyId: string;
   readonly policyName: string;
   readonly bindingId: string;
   readonly principalType: "namespace" | "api_key";
   readonly principalId: string;
+  /** Which of the policy's rules, e.g. `budget` or `rate_limit.max_requests`. */
+  readonly rule: string;
+  /** When the request is worth sending again; undefined: waiting does not help. */
+  readonly retryAt: Date | undefined;
+  /** For people; without what the request says. */
   readonly message: string;
 }
 
 /** Each is bounded in time and throws DomainError UNAVAILABLE if the policy service does not answer. All are idempotent. */
 export interface Admissions {
   admit(request: AdmissionRequest): Promise<AdmissionDecision>;
-  settle(request: HoldKey, costNanoUsd: bigint): Promise<void>;
-  release(request: HoldKey): Promise<void>;
+  settle(hold: HoldKey, used: Used): Promise<void>;
+  /** @param neverSent whether nothing went upstream: then it is as if it had not been admitted */
+  release(hold: HoldKey, neverSent: boolean): Promise<void>;
 }
 
 /** A guardrail and where it comes from. */
@@ -108,11 +129,19 @@ export interface GuardrailDirectory {
 }
 
 /** What a hold of the policy service is found by. */
-export type HoldKey = Pick<RequestFacts, "namespaceId" | "requestId">;
+export type HoldKey = Pick<RequestFacts, "namespaceId" | "keyId" | "requestId">;
 
-/** What the policy service is to be told of a hold; without a cost it is released. */
-export interface HoldEnd extends HoldKey {
+/** What a request really used. */
+export interface Used {
   readonly costNanoUsd: bigint;
+  /** Input and output together. */
+  readonly tokens: number;
+}
+
+/** What the policy service is to be told of a hold; one of which nothing was used is released. */
+export interface HoldEnd extends HoldKey, Used {
+  /** Whether nothing went upstream. */
+  readonly neverSent: boolean;
 }
 
 /** A `HoldEnd` on this gateway's disk, until the policy service knows it. */
@@ -231,6 +260,8 @@ export interface Reply {
   cut(reason: CutReason): void;
   /** Whether the first byte has left. */
   readonly begun: boolean;
+  /** Headers of the answer, whatever it will be. Before the first byte. */
+  announce(headers: Readonly<Record<string, string>>): void;
   begin(status: number, headers: Readonly<Record<string, string>>): void;
   /** @throws Error if the client is gone or the request was cut */
   write(bytes: Uint8Array): Promise<void>;
@@ -243,6 +274,8 @@ export type CutReason =
   | "too_long"
   | "stopping"
   | "not_durable"
+  /** The upstream went on beyond the output bound that it was given: nothing is reserved for that. */
+  | "reservation_exhausted"
   /** What became of the key; `dependency_unavailable` if that could not be known for too long. */
   | "api_key_revoked"
   | "api_key_expired"

@@ -150,3 +150,44 @@ describe("a stream", () => {
     expect(usage.settlements).toMatchObject([{ outcome: "failed", estimated: true }]);
   });
 });
+
+describe("a stream that goes on beyond the output that was granted", () => {
+  const piece = (text: string, more = {}) =>
+    `data: ${JSON.stringify({ choices: [{ index: 0, delta: { content: text } }], ...more })}\n\n`;
+  const DONE = "data: [DONE]\n\n";
+  const STREAM = { ...BODY, stream: true };
+  const usage = (completion_tokens: number) => ({ usage: { prompt_tokens: 5, completion_tokens } });
+
+  it.each([
+    ["in one chunk", (all: readonly string[]) => [all.join("")]],
+    ["piece by piece", (all: readonly string[]) => all],
+  ])("is cut before the piece that nothing is reserved for, and charged as reserved, %s", async (_, cut) => {
+    const chunks = cut([piece("one"), piece(" two"), piece(""), piece(" three"), piece(" four"), DONE]);
+    const { serve, budget, usage } = world({ upstream: answering("text/event-stream", chunks) });
+    const { reply } = await serve(STREAM);
+    expect(reply.text).toContain(" three");
+    expect(reply.text).not.toContain(" four");
+    expect(reply.text).toContain('"code":"reservation_exhausted"');
+    expect(reply.text).not.toContain("[DONE]");
+    expect(budget.spentNano).toBe(reservationOf(STREAM));
+    expect(usage.settlements).toMatchObject([
+      { outcome: "failed", errorCode: "reservation_exhausted", estimated: true },
+    ]);
+  });
+
+  it("is cut by what it says itself that it used", async () => {
+    const chunks = [piece("one", usage(1)), piece(" two", usage(9)), piece(" three", usage(10)), DONE];
+    const { serve, usage: log } = world({ upstream: answering("text/event-stream", chunks) });
+    const { reply } = await serve(STREAM);
+    expect(reply.text).not.toContain(" two");
+    expect(log.settlements).toMatchObject([{ errorCode: "reservation_exhausted", completionTokens: 9 }]);
+  });
+
+  it("is left alone where it is over by then: the answer is whole, and the overrun is charged", async () => {
+    const last = `data: ${JSON.stringify({ choices: [{ index: 0, delta: {}, finish_reason: "stop" }], ...usage(9) })}\n\n`;
+    const { serve, usage: log } = world({ upstream: answering("text/event-stream", [piece("one"), last, DONE]) });
+    const { reply } = await serve(STREAM);
+    expect(reply.text).toContain("[DONE]");
+    expect(log.settlements).toMatchObject([{ outcome: "succeeded", completionTokens: 9 }]);
+  });
+});

@@ -19,6 +19,8 @@ export interface Relayed {
   readonly errorCode: string;
   /** What the client is still to be told; only before the first byte. */
   readonly refusal?: Refusal;
+  /** Set if nothing went upstream. */
+  readonly neverSent?: boolean;
 }
 
 /** Held in memory while it is checked. */
@@ -33,7 +35,7 @@ const MAX_EVENT_BYTES = 4 * 1024 ** 2;
 export async function relay(
   answer: UpstreamAnswer,
   reply: Reply,
-  wants: { readonly streamed: boolean; readonly wantsUsageChunk: boolean },
+  wants: { readonly streamed: boolean; readonly wantsUsageChunk: boolean; readonly outputTokensMax: number },
   guard: ResponseGuard | undefined,
 ): Promise<Relayed> {
   if (answer.status < 200 || answer.status > 299) return relayFailure(answer, reply);
@@ -41,7 +43,7 @@ export async function relay(
   if (isStream !== wants.streamed) {
     return refused(invalidAnswer(`answered with ${isStream ? "a stream" : "no stream"} where none was asked for`));
   }
-  return wants.streamed ? relayStream(answer, reply, wants.wantsUsageChunk, guard) : relayWhole(answer, reply, guard);
+  return wants.streamed ? relayStream(answer, reply, new StreamMeter(wants), guard) : relayWhole(answer, reply, guard);
 }
 
 /** Nothing is charged: the upstream did not do the work, or cannot be held to have done it. */
@@ -93,11 +95,10 @@ async function relayWhole(answer: UpstreamAnswer, reply: Reply, guard: ResponseG
 async function relayStream(
   answer: UpstreamAnswer,
   reply: Reply,
-  wantsUsageChunk: boolean,
+  meter: StreamMeter,
   responseGuard: ResponseGuard | undefined,
 ): Promise<Relayed> {
   const splitter = new SseSplitter(MAX_EVENT_BYTES);
-  const meter = new StreamMeter(wantsUsageChunk);
   const guard = responseGuard && new StreamGuard(responseGuard);
   const write = async (bytes: readonly Buffer[]): Promise<void> => {
     if (bytes.length === 0) return;
@@ -105,10 +106,13 @@ async function relayStream(
     await reply.write(Buffer.concat(bytes));
   };
   const pass = async (events: readonly SseEvent[]): Promise<void> => {
-    const kept = events.filter(({ data }) => meter.absorb(data));
-    if (guard === undefined) return write(kept.map(({ raw }) => raw));
-    for (const event of kept) await write(await guard.pass(event));
+    const kept = meter.absorbAll(events);
+    if (guard === undefined) await write(kept.map(({ raw }) => raw));
+    else for (const event of kept) await write(await guard.pass(event));
     await tell();
+    if (!meter.exhausted) return;
+    reply.cut("reservation_exhausted");
+    throw new UpstreamFault("broken", "it went on beyond its output bound");
   };
   // The client learns at once; the upstream is heard to its end all the same, because it says there what it charges.
   let told = false;
@@ -137,7 +141,7 @@ async function relayStream(
 async function endStream(reply: Reply, meter: StreamMeter, fault: unknown): Promise<Relayed> {
   const { usage } = meter;
   const ended = { usage, billable: true, httpStatus: 200 };
-  if (meter.done && !meter.failed) {
+  if (meter.done && !meter.failed && !meter.exhausted) {
     await reply.end();
     return { ...ended, outcome: "succeeded", errorCode: "" };
   }

@@ -10,14 +10,18 @@ import type { Admissions, Debt, HoldEnd, HoldKey, RequestFacts, Settlement, Usag
  */
 export interface Settlements extends Component {
   hasRoom(): boolean;
-  /** @param admission whether there is a hold, and the debt that was recorded before it was asked for */
-  settle(
-    facts: RequestFacts,
-    settlement: Settlement,
-    admission: { readonly held: boolean; readonly asked: Debt },
-  ): void;
+  settle(facts: RequestFacts, settlement: Settlement, admission: AdmissionEnd): void;
   /** Releases a hold that may or may not exist: the answer to an admission never came. */
   release(hold: HoldKey, asked: Debt): void;
+}
+
+export interface AdmissionEnd {
+  /** Whether there is a hold. */
+  readonly held: boolean;
+  /** Whether nothing went upstream. */
+  readonly neverSent: boolean;
+  /** The debt that was recorded before the hold was asked for. */
+  readonly asked: Debt;
 }
 
 export interface SettlementsOptions {
@@ -30,6 +34,8 @@ export interface SettlementsOptions {
   readonly flushTimeoutMs?: number;
 }
 
+const NOTHING_USED = { costNanoUsd: 0n, tokens: 0, neverSent: true };
+
 const MIN_WAIT_MS = 50;
 const MAX_WAIT_MS = 5_000;
 /** What earlier processes left is done so many at a time, beside what this one does. */
@@ -41,8 +47,9 @@ export function createSettlements(options: SettlementsOptions): Settlements {
   const stopping = new AbortController();
 
   const pay = async (debt: Debt, end: HoldEnd): Promise<void> => {
-    const { costNanoUsd, requestId } = end;
-    const tell = () => (costNanoUsd === 0n ? admissions.release(end) : admissions.settle(end, costNanoUsd));
+    const { costNanoUsd, tokens, requestId, neverSent } = end;
+    const unused = costNanoUsd === 0n && tokens === 0;
+    const tell = () => (unused ? admissions.release(end, neverSent) : admissions.settle(end, { costNanoUsd, tokens }));
     const fault = await untilDone(tell, stopping.signal);
     if (stopping.signal.aborted && fault !== undefined) return;
     if (fault !== undefined) log.error({ err: fault, requestId }, "the policy service refuses a settlement: given up");
@@ -62,13 +69,15 @@ export function createSettlements(options: SettlementsOptions): Settlements {
   return {
     name: "settlements",
     hasRoom: () => pending.size < capacity,
-    settle(facts, settlement, { held, asked }) {
-      const { namespaceId, requestId } = facts;
-      const end = held ? { namespaceId, requestId, costNanoUsd: settlement.costNanoUsd } : undefined;
+    settle(facts, settlement, { held, neverSent, asked }) {
+      const { namespaceId, keyId, requestId } = facts;
+      const { costNanoUsd, promptTokens, completionTokens } = settlement;
+      const used = { costNanoUsd, tokens: promptTokens + completionTokens };
+      const end = held ? { namespaceId, keyId, requestId, ...used, neverSent } : undefined;
       const debt = usageLog.settled(facts, settlement, end, asked);
       if (end !== undefined) track(pay(debt, end));
     },
-    release: ({ namespaceId, requestId }, asked) => track(pay(asked, { namespaceId, requestId, costNanoUsd: 0n })),
+    release: (hold, asked) => track(pay(asked, { ...hold, ...NOTHING_USED })),
     async stop() {
       const timer = new AbortController();
       const late = delay(flushTimeoutMs, undefined, { signal: timer.signal }).catch(() => {});

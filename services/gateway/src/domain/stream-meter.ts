@@ -3,17 +3,32 @@ import { readUsage, type TokenUsage } from "./usage.ts";
 
 /** Members that matter, found without parsing every chunk: a quote inside a JSON string is escaped and does not match. */
 const USAGE = /"usage"\s*:\s*\{/;
+/** Text that is not empty, in any of the members that carry output. */
+const TEXT = /"(?:content|reasoning_content|reasoning|refusal|arguments)"\s*:\s*"[^"]/;
 const ERROR = /"error"\s*:\s*[{"]/;
 
 /** Reads what a stream of chat completion chunks says about itself, and picks out the chunk that only we asked for. */
 export class StreamMeter {
   readonly #wantsUsageChunk: boolean;
+  readonly #outputTokensMax: number;
+  #pieces = 0;
   #usage: TokenUsage | undefined;
   #done = false;
   #failed = false;
+  #overran = false;
 
-  constructor(wantsUsageChunk: boolean) {
-    this.#wantsUsageChunk = wantsUsageChunk;
+  /** @param wants.outputTokensMax what was granted, over all choices */
+  constructor(wants: { readonly wantsUsageChunk: boolean; readonly outputTokensMax: number }) {
+    this.#wantsUsageChunk = wants.wantsUsageChunk;
+    this.#outputTokensMax = wants.outputTokensMax;
+  }
+
+  /**
+   * Whether the stream has certainly used more output than was granted: by its pieces of text, each of which is at least one
+   * token, or by what it says itself while it goes on.
+   */
+  get exhausted(): boolean {
+    return this.#pieces > this.#outputTokensMax || this.#overran;
   }
 
   /** The last usage that was reported: where there are several, each includes those before. */
@@ -31,18 +46,39 @@ export class StreamMeter {
     return this.#failed;
   }
 
+  /** Takes in events until the grant is used up. @returns those that the client is to see */
+  absorbAll<E extends { readonly data: string | undefined }>(events: readonly E[]): readonly E[] {
+    const kept: E[] = [];
+    for (const event of events) {
+      const visible = this.absorb(event.data);
+      if (this.exhausted) break;
+      if (visible) kept.push(event);
+    }
+    return kept;
+  }
+
   /** Takes in the data of one event. @returns whether the client is to see it */
   absorb(data: string | undefined): boolean {
     if (data === undefined) return true;
     if (data.trim() === "[DONE]") this.#done = true;
+    if (TEXT.test(data)) this.#pieces += 1;
     const hasUsage = USAGE.test(data);
     if (!hasUsage && !ERROR.test(data)) return true;
     const chunk = parse(data);
     if (!isObject(chunk)) return true;
     this.#failed ||= Boolean(chunk["error"]);
-    this.#usage = readUsage(chunk) ?? this.#usage;
+    const usage = readUsage(chunk);
+    this.#usage = usage ?? this.#usage;
+    this.#overran ||= usage !== undefined && usage.completionTokens > this.#outputTokensMax && goesOn(chunk);
     return this.#wantsUsageChunk || !isUsageOnly(chunk);
   }
+}
+
+/** Whether a choice of the chunk is not finished. */
+function goesOn({ choices }: Record<string, unknown>): boolean {
+  return (
+    Array.isArray(choices) && choices.some((choice) => isObject(choice) && (choice["finish_reason"] ?? null) === null)
+  );
 }
 
 /** The chunk that `stream_options.include_usage` adds: usage, and no choice. */

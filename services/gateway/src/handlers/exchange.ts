@@ -57,6 +57,9 @@ function createReply(response: ServerResponse): Reply {
     get begun() {
       return response.headersSent;
     },
+    announce(headers) {
+      for (const [name, value] of Object.entries(headers)) response.setHeader(name, value);
+    },
     begin: (status, headers) => void response.writeHead(status, headers),
     async write(bytes) {
       if (signal.aborted) throw new Error("the request was cut");

@@ -1,88 +1,127 @@
-import { type BudgetRequest, decide, type Decision, reservation } from "@routeplane/admission";
-import { DomainError, type Id, invalidField, nanoToMicro, microToNano } from "@routeplane/domain";
-import { type AppliedBudget, expire, type Hold, settle, voidHold } from "./hold.ts";
+import {
+  decide,
+  openOn,
+  type RateState,
+  rateStateOf,
+  type RequestBounds,
+  reservation,
+  type Excess,
+  type LimitRule,
+  type Taken,
+} from "@routeplane/admission";
+import { DomainError, type Id, invalidField } from "@routeplane/domain";
+import { denialMessage } from "./denial-message.ts";
+import { expire, type Hold, settle, type Used, voidHold } from "./hold.ts";
+import type { AppliedLimits } from "./applied-limits.ts";
 import type { AdmissionState, AdmissionStep, HoldKey, Ledger } from "./ports.ts";
 
 /** A request that wants to go upstream. */
-export interface AdmissionRequest extends BudgetRequest, HoldKey {
+export interface AdmissionRequest extends RequestBounds {
+  readonly namespaceId: Id<"ns">;
+  readonly requestId: Id<"req">;
   /** From the root key down to the calling key. */
   readonly lineage: readonly Id<"key">[];
 }
 
-export type AdmissionAnswer =
+export type AdmissionAnswer = {
+  /** What bindings in shadow mode would have refused it for. */
+  readonly shadowed: readonly { readonly binding: AppliedLimits; readonly rule: LimitRule }[];
+  readonly rates: RateState;
+} & (
   | {
       readonly outcome: "admitted";
       readonly outputTokensMax: bigint;
       readonly reservedNano: bigint;
-      /** When the hold ends by itself; undefined: no budget applies, so there is no hold. */
+      /** When the hold ends by itself; undefined: no limit applies, so there is no hold. */
       readonly expiresAt: Date | undefined;
     }
-  | { readonly outcome: "denied"; readonly budget: AppliedBudget; readonly message: string };
+  | ({ readonly outcome: "denied"; readonly message: string } & Excess<AppliedLimits>)
+);
 
 export interface Admission {
-  /** Idempotent by namespace and request id. @throws DomainError FAILED_PRECONDITION if the request is over already */
+  /** Idempotent by namespace, calling key and request id. @throws DomainError FAILED_PRECONDITION if the request is over already */
   admit(request: AdmissionRequest): Promise<AdmissionAnswer>;
-  /** Idempotent. @throws DomainError INVALID_ARGUMENT for a cost that no request can have */
-  settle(key: HoldKey, costNano: bigint): Promise<void>;
+  /** Idempotent. @throws DomainError INVALID_ARGUMENT for a cost or a number of tokens that no request can have */
+  settle(key: HoldKey, used: Used): Promise<void>;
   /** Idempotent. */
-  void(key: HoldKey): Promise<void>;
+  void(key: HoldKey, neverSent: boolean): Promise<void>;
 }
 
 /** The dearest request that the contract can express costs this much; beyond it a cost is garbage. */
 const MAX_COST_NANO = reservation({ inputPicoUsd: 10n ** 12n, outputPicoUsd: 10n ** 12n }, 10n ** 9n, 10n ** 9n);
+/** Nothing reads or writes more in one request. */
+const MAX_TOKENS = 10n ** 12n;
 
 export function createAdmission(ledger: Ledger, holdTtlMs: number): Admission {
   return {
     async admit(request) {
-      const { namespaceId, lineage } = request;
-      const first = await ledger.admit(request, lineage, (state) =>
+      const { namespaceId, requestId, lineage } = request;
+      const key = { namespaceId, requestId, keyId: callerOf(lineage) };
+      const first = await ledger.admit(key, lineage, (state) =>
         state.overdue ? { answer: undefined } : admitOn(state, request, holdTtlMs),
       );
       if (first !== undefined) return first;
-      // Nobody else ends the holds of a gateway that died. What a budget has left is the same before and after.
+      // Nobody else ends the holds of a gateway that died.
       await ledger.expireOverdue(namespaceId, expire);
-      return ledger.admit(request, lineage, (state) => admitOn(state, request, holdTtlMs));
+      return ledger.admit(key, lineage, (state) => admitOn(state, request, holdTtlMs));
     },
 
-    async settle(key, costNano) {
-      if (costNano > MAX_COST_NANO) throw invalidField("cost_nano_usd", `must be at most ${MAX_COST_NANO}`);
-      await ledger.settle(key, (hold, now) => settle(hold, costNano, now));
+    async settle(key, used) {
+      if (used.costNano > MAX_COST_NANO) throw invalidField("cost_nano_usd", `must be at most ${MAX_COST_NANO}`);
+      if (used.tokens > MAX_TOKENS) throw invalidField("tokens", `must be at most ${MAX_TOKENS}`);
+      await ledger.settle(key, (hold, now) => settle(hold, used, now));
     },
 
-    void: (key) => ledger.void(key, voidHold),
+    void: (key, neverSent) => ledger.void(key, (hold) => voidHold(hold, neverSent)),
   };
+}
+
+function callerOf(lineage: readonly Id<"key">[]): Id<"key"> {
+  const caller = lineage.at(-1);
+  if (caller === undefined) throw invalidField("lineage", "must name the calling key");
+  return caller;
 }
 
 function admitOn(state: AdmissionState, request: AdmissionRequest, holdTtlMs: number): AdmissionStep<AdmissionAnswer> {
-  if (state.hold !== undefined) return { answer: answerAgain(state.hold) };
-  const decision = decide(request, state.budgets);
+  const nowMs = state.now.getTime();
+  if (state.hold !== undefined) return { answer: answerAgain(state.hold, state.bindings, nowMs) };
+  const decision = decide(request, state.bindings, nowMs);
+  const { shadowed } = decision;
   if (decision.outcome === "deny") {
-    return { answer: { outcome: "denied", budget: decision.budget, message: denialMessage(decision) } };
+    const rates = rateStateOf(state.bindings, nowMs);
+    return { answer: { ...decision, outcome: "denied", message: denialMessage(decision), shadowed, rates } };
   }
-  const { outputTokensMax, reserveNano } = decision;
-  if (state.budgets.length === 0) {
-    return { answer: { outcome: "admitted", outputTokensMax, reservedNano: 0n, expiresAt: undefined } };
+  const { outputTokensMax, reserveNano, tokens } = decision;
+  const taken = decision.bindings.map((each) => takeFrom(each, decision, nowMs));
+  const rates = rateStateOf(taken, nowMs);
+  if (taken.length === 0) {
+    const none = { reservedNano: 0n, expiresAt: undefined };
+    return { answer: { outcome: "admitted", outputTokensMax, ...none, shadowed, rates } };
   }
-  const expiresAt = new Date(state.now.getTime() + holdTtlMs);
+  const expiresAt = new Date(nowMs + holdTtlMs);
+  const open = { amountNano: reserveNano, tokens, outputTokensMax, openedAt: state.now, expiresAt, bindings: taken };
   return {
-    answer: { outcome: "admitted", outputTokensMax, reservedNano: reserveNano, expiresAt },
-    open: { amountNano: reserveNano, outputTokensMax, expiresAt },
+    answer: { outcome: "admitted", outputTokensMax, reservedNano: reservedOn(open), expiresAt, shadowed, rates },
+    open,
   };
 }
 
+function takeFrom(binding: AppliedLimits, taken: Taken, nowMs: number): AppliedLimits {
+  return { ...binding, counter: openOn(binding.counter, binding.limits, taken, nowMs) };
+}
+
+/** Nothing is reserved where no budget applies. */
+function reservedOn({ amountNano, bindings }: { amountNano: bigint; bindings: readonly AppliedLimits[] }): bigint {
+  return bindings.some(({ limits }) => limits.budget !== undefined) ? amountNano : 0n;
+}
+
 /** A settled or voided request would go upstream a second time without a reservation, so it is not admitted again. */
-function answerAgain({ state, outputTokensMax, amountNano, expiresAt }: Hold): AdmissionAnswer {
+function answerAgain(hold: Hold, bindings: readonly AppliedLimits[], nowMs: number): AdmissionAnswer {
+  const { state, outputTokensMax, amountNano, expiresAt, budgetBindingIds } = hold;
   if (state === "settled" || state === "voided") {
     throw new DomainError("failed_precondition", "STATE_CONFLICT", `this request is already ${state}`);
   }
-  return { outcome: "admitted", outputTokensMax, reservedNano: amountNano, expiresAt };
-}
-
-function denialMessage(denial: Extract<Decision<AppliedBudget>, { outcome: "deny" }>): string {
-  const { policyName, window, limitNano } = denial.budget;
-  const leftMicro = denial.leftNano / microToNano(1n);
-  return (
-    `budget "${policyName}" (${window}, ${nanoToMicro(limitNano)} micro-USD) has ${leftMicro} micro-USD left; ` +
-    `this request needs at least ${nanoToMicro(denial.neededNano)}`
-  );
+  const reservedNano = budgetBindingIds.length > 0 ? amountNano : 0n;
+  const rates = rateStateOf(bindings, nowMs);
+  return { outcome: "admitted", outputTokensMax, reservedNano, expiresAt, shadowed: [], rates };
 }

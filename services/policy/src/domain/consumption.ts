@@ -1,12 +1,34 @@
+import { type Counter, counterFor, NEW_COUNTER, type Ring, ringFreesAt, ringSum } from "@routeplane/admission";
 import { type Id, notFound } from "@routeplane/domain";
+import { toBudgetLimit } from "./applied-limits.ts";
 import type { Applied } from "./applied-policy.ts";
 import { type EffectivePolicy, effectivePolicy } from "./effective-policy.ts";
-import type { BoundPrincipal, BudgetSpec } from "./policy.ts";
-import type { AppliedPolicies, BudgetUse, Consumption, KeyDirectory } from "./ports.ts";
+import type { BoundPrincipal, BudgetSpec, RateLimitSpec } from "./policy.ts";
+import type { AppliedPolicies, Consumption, KeyDirectory } from "./ports.ts";
 
-/** A budget and what is used of it now. */
-export interface UsedBudget extends Applied<BudgetSpec> {
-  readonly use: BudgetUse;
+/** What is used of a budget now. Nano-USD. */
+export interface BudgetUse {
+  /** Settled within the window. */
+  readonly spentNano: bigint;
+  /** Held for requests that are under way. */
+  readonly reservedNano: bigint;
+  /** When the oldest part of what is spent leaves the window; undefined: nothing is spent, or it never does. */
+  readonly freesUpAt: Date | undefined;
+}
+
+/** What is used of a rate limit now. */
+export interface RateUse {
+  readonly requests: bigint;
+  readonly tokens: bigint;
+  /** Requests under way. */
+  readonly concurrent: bigint;
+  /** When the oldest part of what counts leaves the window; undefined: nothing counts. */
+  readonly freesUpAt: Date | undefined;
+}
+
+/** A limit and what is used of it now. */
+export interface Used<Spec, Use> extends Applied<Spec> {
+  readonly use: Use;
 }
 
 /** What applies to a principal, and what is used of it now. */
@@ -14,7 +36,8 @@ export interface UsedPolicy extends EffectivePolicy {
   readonly principal: BoundPrincipal;
   /** Of a key: from the root key down to it. Of a namespace: empty. */
   readonly lineage: readonly Id<"key">[];
-  readonly budgets: readonly UsedBudget[];
+  readonly budgets: readonly Used<BudgetSpec, BudgetUse>[];
+  readonly rateLimits: readonly Used<RateLimitSpec, RateUse>[];
 }
 
 /** @throws DomainError NOT_FOUND for a principal of no such namespace, UNAVAILABLE; Error if a policy cannot be read */
@@ -34,17 +57,56 @@ export function createReadEffectivePolicy(dependencies: ReadEffectivePolicyDepen
     const lineage = await lineageOf(keys, namespaceId, principal);
     for (let attempt = 1; ; attempt++) {
       const effective = effectivePolicy(await applied.of(namespaceId, lineage));
-      const uses = await consumption.ofBudgets(namespaceId, effective.budgets);
-      const budgets = effective.budgets.flatMap((budget) => withUse(budget, uses.get(budget.bindingId)));
-      if (budgets.length === effective.budgets.length) return { ...effective, principal, lineage, budgets };
+      const { budgets, rateLimits } = effective;
+      const bindingIds = new Set([...budgets, ...rateLimits].map(({ bindingId }) => bindingId));
+      const { now, counters } = await consumption.ofBindings(namespaceId, [...bindingIds]);
+      if (counters.size === bindingIds.size) {
+        const use = withUse(counters, now);
+        const used = { budgets: budgets.map(use(budgetUse)), rateLimits: rateLimits.map(use(rateUse)) };
+        return { ...effective, principal, lineage, ...used };
+      }
       // One was unbound between the two readings.
-      if (attempt === MAX_ATTEMPTS) throw new Error("what is used of a budget cannot be read");
+      if (attempt === MAX_ATTEMPTS) throw new Error("what is used of a limit cannot be read");
     }
   };
 }
 
-function withUse(budget: Applied<BudgetSpec>, use: BudgetUse | undefined): readonly UsedBudget[] {
-  return use === undefined ? [] : [{ ...budget, use }];
+function withUse(counters: ReadonlyMap<Id<"bnd">, Counter>, now: Date) {
+  return <Spec, Use>(useOf: (spec: Spec, counter: Counter, nowMs: number) => Use) =>
+    (applied: Applied<Spec>): Used<Spec, Use> => {
+      const use = useOf(applied.spec, counters.get(applied.bindingId) ?? NEW_COUNTER, now.getTime());
+      return { ...applied, use };
+    };
+}
+
+function budgetUse(spec: BudgetSpec, counter: Counter, nowMs: number): BudgetUse {
+  const { spend, reservedNano } = counterFor(counter, { budget: toBudgetLimit(spec) }, nowMs);
+  return { spentNano: sumOf(spend, nowMs), reservedNano, freesUpAt: dateOf([freesUpMs(spend, nowMs)]) };
+}
+
+function rateUse(spec: RateLimitSpec, counter: Counter, nowMs: number): RateUse {
+  const { requests, tokens, openHolds } = counterFor(counter, { rateLimit: spec }, nowMs);
+  return {
+    requests: sumOf(requests, nowMs),
+    tokens: sumOf(tokens, nowMs),
+    concurrent: openHolds,
+    freesUpAt: dateOf([freesUpMs(requests, nowMs), freesUpMs(tokens, nowMs)]),
+  };
+}
+
+function sumOf(ring: Ring | undefined, nowMs: number): bigint {
+  return ring === undefined ? 0n : ringSum(ring, nowMs);
+}
+
+/** When less of it counts than now. */
+function freesUpMs(ring: Ring | undefined, nowMs: number): number | undefined {
+  const sum = sumOf(ring, nowMs);
+  return ring === undefined || sum === 0n ? undefined : ringFreesAt(ring, sum - 1n, nowMs);
+}
+
+function dateOf(moments: readonly (number | undefined)[]): Date | undefined {
+  const known = moments.filter((ms) => ms !== undefined);
+  return known.length === 0 ? undefined : new Date(Math.min(...known));
 }
 
 async function lineageOf(

@@ -5,9 +5,13 @@ import { expire, type Hold, type HoldChange, settle, voidHold } from "./hold.ts"
 
 const EXPIRES_AT = new Date(1_000_000);
 const open: Hold = {
+  keyId: newId("key"),
   requestId: newId("req"),
-  bindingIds: [newId("bnd")],
+  budgetBindingIds: [newId("bnd")],
+  rateBindingIds: [newId("bnd")],
   amountNano: 5_000n,
+  tokens: 50n,
+  openedAt: new Date(900_000),
   outputTokensMax: 5n,
   expiresAt: EXPIRES_AT,
   state: "open",
@@ -22,8 +26,8 @@ const step: fc.Arbitrary<Step> = fc.oneof(
 );
 
 function changeOf(hold: Hold, each: Step, now: Date): HoldChange | undefined {
-  if (each.call === "settle") return settle(hold, each.costNano, now);
-  return each.call === "void" ? voidHold(hold) : expire(hold, now);
+  if (each.call === "settle") return settle(hold, { costNano: each.costNano, tokens: each.costNano / 100n }, now);
+  return each.call === "void" ? voidHold(hold, false) : expire(hold, now);
 }
 
 function inState(hold: Hold, state: Hold["state"], closedAt: Date): Hold {
@@ -34,6 +38,8 @@ function inState(hold: Hold, state: Hold["state"], closedAt: Date): Hold {
 function play(steps: readonly Step[]) {
   let hold = open;
   let reserved = open.amountNano;
+  let tokens = open.tokens;
+  let slots = 1;
   let spent = 0n;
   const effective: Step[] = [];
   for (const [n, each] of steps.entries()) {
@@ -41,25 +47,30 @@ function play(steps: readonly Step[]) {
     const change = changeOf(hold, each, now);
     if (change === undefined) continue;
     effective.push(each);
-    reserved -= change.releaseNano;
-    spent += change.charge?.nano ?? 0n;
+    const { releaseNano, charge, freesSlot } = change.closing;
+    reserved -= releaseNano;
+    tokens += change.closing.tokens?.amount ?? 0n;
+    if (freesSlot) slots -= 1;
+    spent += charge?.amount ?? 0n;
     hold = inState(hold, change.state, now);
   }
-  return { reserved, spent, effective };
+  return { reserved, spent, tokens, slots, effective };
 }
 
 describe("a hold", () => {
   it("is closed once, whatever is called in whatever order; only a settlement follows an expiry", () => {
     fc.assert(
       fc.property(fc.array(step, { minLength: 1, maxLength: 8 }), (steps) => {
-        const { reserved, spent, effective } = play(steps);
+        const { reserved, spent, tokens, slots, effective } = play(steps);
         const [first, second, ...more] = effective;
         expect(more).toEqual([]);
         if (second !== undefined) expect([first?.call, second.call]).toEqual(["expire", "settle"]);
-        expect(reserved).toBe(0n);
+        expect([reserved, slots]).toEqual([0n, 0]);
         const last = second ?? first;
         const expected = last?.call === "settle" ? last.costNano : last?.call === "expire" ? open.amountNano : 0n;
         expect(spent).toBe(expected);
+        const unknown = last?.call === "expire" ? open.tokens : 0n;
+        expect(tokens).toBe(last?.call === "settle" ? last.costNano / 100n : unknown);
       }),
       { numRuns: 1_000 },
     );
@@ -67,13 +78,20 @@ describe("a hold", () => {
 
   it("does not expire before its time", () => {
     expect(expire(open, new Date(EXPIRES_AT.getTime() - 1))).toBeUndefined();
-    expect(expire(open, EXPIRES_AT)).toMatchObject({ state: "expired", charge: { nano: 5_000n, at: EXPIRES_AT } });
+    expect(expire(open, EXPIRES_AT)).toMatchObject({
+      state: "expired",
+      closing: { charge: { amount: 5_000n, atMs: EXPIRES_AT.getTime() } },
+    });
   });
 
   it("that expired gets back what was charged too much where it was charged, and its overrun is spent now", () => {
     const [then, now] = [new Date(2_000_000), new Date(9_000_000)];
     const expired: Hold = { ...open, state: "expired", closedAt: then };
-    expect(settle(expired, 1_000n, now)?.charge).toEqual({ nano: -4_000n, at: then });
-    expect(settle(expired, 7_000n, now)?.charge).toEqual({ nano: 2_000n, at: now });
+    expect(settle(expired, { costNano: 1_000n, tokens: 9n }, now)?.closing).toMatchObject({
+      charge: { amount: -4_000n, atMs: 2_000_000 },
+      tokens: { amount: -41n, atMs: 900_000 },
+    });
+    const over = settle(expired, { costNano: 7_000n, tokens: 60n }, now)?.closing;
+    expect(over?.charge).toEqual({ amount: 2_000n, atMs: 9_000_000 });
   });
 });

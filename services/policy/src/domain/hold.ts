@@ -1,68 +1,103 @@
-import type { Budget, BudgetWindow } from "@routeplane/admission";
+import { type Closing, closeBudgetOn, closeRateOn, type Counter } from "@routeplane/admission";
 import type { Id } from "@routeplane/domain";
-import type { BoundPrincipal } from "./policy.ts";
-
-/** A budget as it stands, with where it comes from. */
-export interface AppliedBudget extends Budget {
-  readonly bindingId: Id<"bnd">;
-  readonly principal: BoundPrincipal;
-  readonly policyId: Id<"pol">;
-  readonly policyName: string;
-  readonly window: BudgetWindow;
-}
 
 /**
- * Money set aside for a request on every budget that applied when it was admitted.
+ * What a request took from every limit that applied when it was admitted: money from budgets; from rate limits its tokens, a
+ * slot, and that it was admitted at all.
  *
- *     open --settle--> settled      charged what it cost
+ *     open --settle--> settled      charged what it used
  *     open --void----> voided       charged nothing
  *     open --expire--> expired      charged in full
- *     expired --settle--> settled   the charge is corrected to what it cost
+ *     expired --settle--> settled   the charge is corrected to what it used
  */
 export interface Hold {
+  /** The key that called; empty for a hold that a release opened which did not say. */
+  readonly keyId: Id<"key"> | "";
   readonly requestId: Id<"req">;
-  readonly bindingIds: readonly Id<"bnd">[];
+  readonly budgetBindingIds: readonly Id<"bnd">[];
+  readonly rateBindingIds: readonly Id<"bnd">[];
   /** Nano-USD on each of the budgets. */
   readonly amountNano: bigint;
+  /** On each of the rate limits: input and output bounds together. */
+  readonly tokens: bigint;
   /** The output bound that was granted. */
   readonly outputTokensMax: bigint;
+  /** When it was admitted: rate limits count it there. */
+  readonly openedAt: Date;
   readonly expiresAt: Date;
   readonly state: "open" | "settled" | "voided" | "expired";
   /** When it reached this state; undefined while it is open. */
   readonly closedAt: Date | undefined;
 }
 
-/** A change of a hold and what it does to each of its budgets. Nano-USD. */
+/** What a request really used. */
+export interface Used {
+  readonly costNano: bigint;
+  /** Input and output together. */
+  readonly tokens: bigint;
+}
+
+/** A change of a hold and what it does to each of its limits. */
 export interface HoldChange {
   readonly state: "settled" | "voided" | "expired";
-  /** What the request cost, if that is known. */
+  /** What the request cost, if that is known. Nano-USD. */
   readonly costNano: bigint | undefined;
-  /** Taken off what is reserved. */
-  readonly releaseNano: bigint;
-  /** Added to what is spent, at a moment; < 0 takes back part of what was charged then. */
-  readonly charge: { readonly nano: bigint; readonly at: Date } | undefined;
+  readonly closing: Closing;
 }
 
-/** Charges what it cost, be that more than was reserved. A hold that had expired gets its charge corrected. */
-export function settle(hold: Hold, costNano: bigint, now: Date): HoldChange | undefined {
-  const settled = { state: "settled", costNano } as const;
+/** Charges what it used, be that more than it took. A hold that had expired gets its charge corrected. */
+export function settle(hold: Hold, { costNano, tokens }: Used, now: Date): HoldChange | undefined {
+  const state = "settled";
+  const [nowMs, openedMs] = [now.getTime(), hold.openedAt.getTime()];
+  const corrected = { tokens: { amount: tokens - hold.tokens, atMs: openedMs }, requests: undefined };
   if (hold.state === "open") {
-    return { ...settled, releaseNano: hold.amountNano, charge: { nano: costNano, at: now } };
+    const charge = { amount: costNano, atMs: nowMs };
+    return { state, costNano, closing: { ...corrected, releaseNano: hold.amountNano, charge, freesSlot: true } };
   }
   if (hold.state !== "expired" || hold.closedAt === undefined) return undefined;
-  const nano = costNano - hold.amountNano;
+  const amount = costNano - hold.amountNano;
   // What was charged too much is taken back where it was charged; an overrun is spent now.
-  return { ...settled, releaseNano: 0n, charge: { nano, at: nano < 0n ? hold.closedAt : now } };
+  const charge = { amount, atMs: amount < 0n ? hold.closedAt.getTime() : nowMs };
+  return { state, costNano, closing: { ...corrected, releaseNano: 0n, charge, freesSlot: false } };
 }
 
-export function voidHold(hold: Hold): HoldChange | undefined {
+/** @param neverSent whether nothing went upstream: then it does not count as a request either */
+export function voidHold(hold: Hold, neverSent: boolean): HoldChange | undefined {
   if (hold.state !== "open") return undefined;
-  return { state: "voided", costNano: undefined, releaseNano: hold.amountNano, charge: undefined };
+  const atMs = hold.openedAt.getTime();
+  const closing = {
+    releaseNano: hold.amountNano,
+    charge: undefined,
+    tokens: { amount: -hold.tokens, atMs },
+    requests: neverSent ? { amount: -1n, atMs } : undefined,
+    freesSlot: true,
+  };
+  return { state: "voided", costNano: undefined, closing };
 }
 
-/** Charges all of it: what the request cost is unknown, and unknown is not free. */
+/** Charges all of it: what the request used is unknown, and unknown is not free. */
 export function expire(hold: Hold, now: Date): HoldChange | undefined {
   if (hold.state !== "open" || hold.expiresAt > now) return undefined;
-  const { amountNano } = hold;
-  return { state: "expired", costNano: undefined, releaseNano: amountNano, charge: { nano: amountNano, at: now } };
+  const charge = { amount: hold.amountNano, atMs: now.getTime() };
+  const closing = { releaseNano: hold.amountNano, charge, tokens: undefined, requests: undefined, freesSlot: true };
+  return { state: "expired", costNano: undefined, closing };
+}
+
+/** What the change makes of the counters that the hold is on. Those of bindings that are gone are nobody's any more. */
+export function closeOn(
+  counters: ReadonlyMap<Id<"bnd">, Counter>,
+  hold: Hold,
+  { closing }: HoldChange,
+  now: Date,
+): ReadonlyMap<Id<"bnd">, Counter> {
+  const closed = new Map(counters);
+  const change = (ids: readonly Id<"bnd">[], close: typeof closeBudgetOn): void => {
+    for (const id of ids) {
+      const counter = closed.get(id);
+      if (counter !== undefined) closed.set(id, close(counter, closing, now.getTime()));
+    }
+  };
+  change(hold.budgetBindingIds, closeBudgetOn);
+  change(hold.rateBindingIds, closeRateOn);
+  return closed;
 }

@@ -1,8 +1,10 @@
+import type { Counter } from "@routeplane/admission";
 import type { Id, IdKind } from "@routeplane/domain";
 import type { Applied } from "./applied-policy.ts";
-import type { AppliedBudget, Hold, HoldChange } from "./hold.ts";
+import type { AppliedLimits } from "./applied-limits.ts";
+import type { Hold, HoldChange } from "./hold.ts";
 import type { Caller } from "./loosening.ts";
-import type { Binding, BoundPolicy, BoundPrincipal, BudgetSpec, Policy, PolicyKind, PolicySpec } from "./policy.ts";
+import type { Binding, BoundPolicy, BoundPrincipal, Policy, PolicyKind, PolicySpec } from "./policy.ts";
 
 /** A page of a list in order of id, and whether there is more. */
 export interface Page<T> {
@@ -66,19 +68,13 @@ export interface AppliedPolicies {
   of(namespaceId: Id<"ns">, lineage: readonly Id<"key">[]): Promise<readonly Applied<PolicySpec>[]>;
 }
 
-/** What is used of a budget now. Nano-USD. */
-export interface BudgetUse {
-  /** Settled within the window. */
-  readonly spentNano: bigint;
-  /** Held for requests that are under way. */
-  readonly reservedNano: bigint;
-  /** When the oldest part of what is spent leaves the window; undefined: nothing is spent, or it never does. */
-  readonly freesUpAt: Date | undefined;
-}
-
+/** What the limits of bindings have counted. */
 export interface Consumption {
-  /** By binding; a binding that is gone is left out. */
-  ofBudgets(namespaceId: Id<"ns">, budgets: readonly Applied<BudgetSpec>[]): Promise<ReadonlyMap<Id<"bnd">, BudgetUse>>;
+  /** As of one moment, which is `now`. Without those that are gone. */
+  ofBindings(
+    namespaceId: Id<"ns">,
+    bindingIds: readonly Id<"bnd">[],
+  ): Promise<{ readonly now: Date; readonly counters: ReadonlyMap<Id<"bnd">, Counter> }>;
 }
 
 /** What the auth service knows of keys. */
@@ -101,32 +97,39 @@ export interface KnownKey {
 /** Names a request's hold. */
 export interface HoldKey {
   readonly namespaceId: Id<"ns">;
+  /** The key that called. */
+  readonly keyId: Id<"key">;
   readonly requestId: Id<"req">;
 }
 
 /** What an admission decides on. None of it changes until the decision is written. */
 export interface AdmissionState {
-  /** The database's clock, read once the budgets were locked. */
+  /** The database's clock, read once the counters were locked. */
   readonly now: Date;
-  /** Every enabled budget bound to the namespace or to a key of the lineage. */
-  readonly budgets: readonly AppliedBudget[];
+  /** Every binding of an enabled policy with limits, on the namespace or on a key of the lineage. */
+  readonly bindings: readonly AppliedLimits[];
   /** The hold that this request has already, in whatever state. */
   readonly hold: Hold | undefined;
   /** Whether the namespace has open holds whose time is over. */
   readonly overdue: boolean;
 }
 
-/** An answer, and the hold to open on every budget of the state before it is given. */
+/** An answer, and the hold to open before it is given. */
 export interface AdmissionStep<T> {
   readonly answer: T;
-  readonly open?: Pick<Hold, "amountNano" | "outputTokensMax" | "expiresAt">;
+  readonly open?: OpenedHold;
 }
 
-/** Where holds, reservations and spend are kept. Each call is one transaction: all of it happens, or nothing. */
+export interface OpenedHold extends Pick<Hold, "amountNano" | "tokens" | "outputTokensMax" | "openedAt" | "expiresAt"> {
+  /** Those of the state that it takes from, with their counters as they are afterwards. */
+  readonly bindings: readonly AppliedLimits[];
+}
+
+/** Where holds and counters are kept. Each call is one transaction: all of it happens, or nothing. */
 export interface Ledger {
-  /** Locks the budgets that apply to the lineage, and writes what `step` makes of them. */
+  /** Locks the counters that apply to the lineage, and writes what `step` makes of them. */
   admit<T>(key: HoldKey, lineage: readonly Id<"key">[], step: (state: AdmissionState) => AdmissionStep<T>): Promise<T>;
-  /** Locks the budgets of a request's hold, and writes what `close` makes of it. No hold: nothing happens. */
+  /** Locks a request's hold and its counters, and writes what `close` makes of it. No hold: nothing happens. */
   settle(key: HoldKey, close: CloseHold): Promise<void>;
   /** As `settle`. Without a hold it leaves a voided one, so that an admission that is still under way cannot open one. */
   void(key: HoldKey, close: CloseHold): Promise<void>;

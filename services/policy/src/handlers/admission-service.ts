@@ -3,24 +3,28 @@ import type { AdmissionService } from "@routeplane/contracts/policy";
 import { requireId } from "@routeplane/domain";
 import type { Admission } from "../domain/admission.ts";
 import type { HoldKey } from "../domain/ports.ts";
-import { fromProtoAdmitRequest, toProtoAdmitResponse } from "./convert.ts";
+import { fromProtoAdmitRequest, toProtoAdmitResponse } from "./convert-admission.ts";
 
 export function admissionService(admission: Admission): ServiceImpl<typeof AdmissionService> {
   return {
     admit: async (request) => toProtoAdmitResponse(await admission.admit(fromProtoAdmitRequest(request))),
 
     async settle(request) {
-      await admission.settle(fromProtoHoldKey(request), request.costNanoUsd);
+      await admission.settle(fromProtoHoldKey(request), { costNano: request.costNanoUsd, tokens: request.tokens });
       return {};
     },
 
     async void(request) {
-      await admission.void(fromProtoHoldKey(request));
+      await admission.void(fromProtoHoldKey(request), request.neverSent);
       return {};
     },
   };
 }
 
-function fromProtoHoldKey({ namespaceId, requestId }: { namespaceId: string; requestId: string }): HoldKey {
-  return { namespaceId: requireId("ns", namespaceId), requestId: requireId("req", requestId) };
+function fromProtoHoldKey(request: { namespaceId: string; keyId: string; requestId: string }): HoldKey {
+  return {
+    namespaceId: requireId("ns", request.namespaceId),
+    keyId: requireId("key", request.keyId),
+    requestId: requireId("req", request.requestId),
+  };
 }

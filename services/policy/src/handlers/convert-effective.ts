@@ -3,12 +3,13 @@ import type {
   EffectiveBudgetSchema,
   EffectiveGuardrailSchema,
   EffectivePolicySchema,
+  EffectiveRateLimitSchema,
   PolicySourceSchema,
 } from "@routeplane/contracts/policy";
 import { microToNano, nanoToMicro } from "@routeplane/domain";
 import type { Sourced } from "@routeplane/guardrails";
 import { toTimestamp } from "@routeplane/rpc";
-import type { UsedBudget, UsedPolicy } from "../domain/consumption.ts";
+import type { UsedPolicy } from "../domain/consumption.ts";
 import type { PolicySource, SourcedGuardrail } from "../domain/effective-policy.ts";
 import { toProtoBudget, toProtoPattern, toProtoRateLimit } from "./convert-spec.ts";
 import { toProtoMode, toProtoPrincipal } from "./convert.ts";
@@ -21,14 +22,24 @@ export function toProtoEffectivePolicy(effective: UsedPolicy): MessageInitShape<
     ...(guardrail && { guardrail: toProtoEffectiveGuardrail(guardrail) }),
     ...(shadowGuardrail && { shadowGuardrail: toProtoEffectiveGuardrail(shadowGuardrail) }),
     budgets: budgets.map(toProtoEffectiveBudget),
-    rateLimits: rateLimits.map(({ spec, ...source }) => ({
-      source: toProtoSource(source),
-      spec: toProtoRateLimit(spec),
-    })),
+    rateLimits: rateLimits.map(toProtoEffectiveRateLimit),
   };
 }
 
-function toProtoEffectiveBudget({ spec, use, ...source }: UsedBudget): MessageInitShape<typeof EffectiveBudgetSchema> {
+function toProtoEffectiveRateLimit(
+  used: UsedPolicy["rateLimits"][number],
+): MessageInitShape<typeof EffectiveRateLimitSchema> {
+  const { spec, use, ...source } = used;
+  const { requests, tokens, concurrent, freesUpAt } = use;
+  const counts = { requests, tokens, concurrent, ...(freesUpAt && { freesUpAt: toTimestamp(freesUpAt) }) };
+  return { source: toProtoSource(source), spec: toProtoRateLimit(spec), ...counts };
+}
+
+function toProtoEffectiveBudget({
+  spec,
+  use,
+  ...source
+}: UsedPolicy["budgets"][number]): MessageInitShape<typeof EffectiveBudgetSchema> {
   const { spentNano, reservedNano, freesUpAt } = use;
   const leftNano = microToNano(spec.limitMicroUsd) - spentNano - reservedNano;
   return {

@@ -1,7 +1,5 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import {
-  type AdmitRequest,
-  type AdmitResponseSchema,
   type AppliedGuardrailSchema,
   BindingMode as ProtoMode,
   type BindingSchema,
@@ -13,7 +11,6 @@ import {
 import { invalidField, requireId } from "@routeplane/domain";
 import type { GuardrailSpec } from "@routeplane/guardrails";
 import { toTimestamp } from "@routeplane/rpc";
-import type { AdmissionAnswer, AdmissionRequest } from "../domain/admission.ts";
 import type { Applied } from "../domain/applied-policy.ts";
 import {
   type Binding,
@@ -109,30 +106,4 @@ export function toProtoAppliedGuardrail({
 
 export function toProtoPrincipal({ type, id }: BoundPrincipal) {
   return { principalType: PRINCIPAL_TYPES[type], principalId: id };
-}
-
-export function fromProtoAdmitRequest(request: AdmitRequest): AdmissionRequest {
-  if (request.price === undefined) throw invalidField("price", "is required");
-  return {
-    namespaceId: requireId("ns", request.namespaceId),
-    requestId: requireId("req", request.requestId),
-    lineage: request.lineage.map((id) => requireId("key", id)),
-    price: { inputPicoUsd: request.price.inputPicoUsd, outputPicoUsd: request.price.outputPicoUsd },
-    inputTokensMax: request.inputTokensMax,
-    outputTokensMax: request.outputTokensMax,
-    choices: BigInt(request.choices || 1),
-  };
-}
-
-export function toProtoAdmitResponse(answer: AdmissionAnswer): MessageInitShape<typeof AdmitResponseSchema> {
-  if (answer.outcome === "admitted") {
-    const { outputTokensMax, reservedNano, expiresAt } = answer;
-    const bounds = { outputTokensMax, reservedNanoUsd: reservedNano };
-    const value = { ...bounds, ...(expiresAt && { expiresAt: toTimestamp(expiresAt) }) };
-    return { outcome: { case: "admission", value } };
-  }
-  const { budget, message } = answer;
-  const { policyId, policyName, bindingId, principal } = budget;
-  const value = { policyId, policyName, bindingId, ...toProtoPrincipal(principal), message };
-  return { outcome: { case: "denial", value } };
 }

@@ -4,7 +4,7 @@ import { sql } from "kysely";
 import { MAX_BINDINGS_OF_POLICY, MAX_BINDINGS_OF_PRINCIPAL, requireRoom } from "../domain/limits.ts";
 import type { Binding, Policy } from "../domain/policy.ts";
 import type { BindingStore } from "../domain/ports.ts";
-import { lockCounters, openCounter } from "./counters.ts";
+import { lockForDeletion } from "./counters.ts";
 import { lockForRoom, lockPolicy, lockToLoosen, type LoosenablePolicy } from "./policy-lock.ts";
 import { fromBindingRow, fromBoundPolicyRow, fromPolicyRow, toBindingRow, toPage } from "./rows.ts";
 import type { PolicySchema } from "./schema.ts";
@@ -83,7 +83,7 @@ export function roomOf({ namespaceId, principal }: Binding): string {
 }
 
 /** Its room and its policy are locked, or nobody else sees the policy yet. @throws DomainError RESOURCE_EXHAUSTED */
-export async function insertBinding(tx: Tx, { id, spec }: Policy, binding: Binding): Promise<void> {
+export async function insertBinding(tx: Tx, { id }: Policy, binding: Binding): Promise<void> {
   const bound = await tx
     .selectFrom("bindings")
     .select((is) => [
@@ -96,7 +96,6 @@ export async function insertBinding(tx: Tx, { id, spec }: Policy, binding: Bindi
   requireRoom(Number(bound.of_principal), MAX_BINDINGS_OF_PRINCIPAL, "a principal has policies bound to it");
   requireRoom(Number(bound.of_policy), MAX_BINDINGS_OF_POLICY, "a policy has bindings");
   await tx.insertInto("bindings").values(toBindingRow(binding)).execute();
-  await openCounter(tx, binding, spec.kind);
 }
 
 /** Those of them that the policy has, in order of id, with what they have counted. */
@@ -111,7 +110,7 @@ export async function deleteBindings(
     .orderBy("id")
     .execute();
   const ids = ofPolicy.map((row) => row.id);
-  await lockCounters(tx, namespaceId, ids);
+  await lockForDeletion(tx, namespaceId, ids);
   await tx
     .deleteFrom("bindings")
     .where("namespace_id", "=", namespaceId)

@@ -76,9 +76,13 @@ export function fromPrincipalColumns(
 
 export function fromHoldRow(row: Selectable<PolicySchema["holds"]>): Hold {
   return {
+    keyId: row.key_id,
     requestId: row.request_id,
-    bindingIds: row.binding_ids,
+    budgetBindingIds: row.budget_binding_ids,
+    rateBindingIds: row.rate_binding_ids,
     amountNano: row.amount_nano,
+    tokens: row.tokens,
+    openedAt: row.opened_at,
     outputTokensMax: row.output_tokens_max,
     expiresAt: row.expires_at,
     state: row.state,

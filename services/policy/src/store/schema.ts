@@ -26,26 +26,28 @@ export interface PolicySchema extends AuditSchema {
     mode: BindingMode;
     created_at: Date;
   };
-  readonly budget_counters: {
+  readonly counters: {
     namespace_id: Id<"ns">;
     binding_id: Id<"bnd">;
     /** Nano-USD. */
     reserved_nano: bigint;
-  };
-  readonly budget_buckets: {
-    namespace_id: Id<"ns">;
-    binding_id: Id<"bnd">;
-    bucket_start: Date;
-    /** Nano-USD. */
-    spent_nano: bigint;
+    open_holds: bigint;
+    /** Read through `fromCounterColumns` only, as the next two. */
+    spend: readonly string[] | null;
+    requests: readonly string[] | null;
+    tokens: readonly string[] | null;
   };
   readonly holds: {
     namespace_id: Id<"ns">;
+    key_id: Hold["keyId"];
     request_id: Id<"req">;
-    binding_ids: Id<"bnd">[];
+    budget_binding_ids: Id<"bnd">[];
+    rate_binding_ids: Id<"bnd">[];
     /** Nano-USD. */
     amount_nano: bigint;
+    tokens: bigint;
     output_tokens_max: bigint;
+    opened_at: Date;
     expires_at: Date;
     state: Hold["state"];
     closed_at: Date | null;

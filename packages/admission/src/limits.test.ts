@@ -1,0 +1,214 @@
+import fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import { closeBudgetOn, closeRateOn, type Closing, type Counter, type Limits, NEW_COUNTER, openOn } from "./counter.ts";
+import { decide, type LimitedBinding, type RequestBounds } from "./decide.ts";
+import { metersOf } from "./meters.ts";
+import { rateStateOf } from "./rate-state.ts";
+import { ringSum } from "./ring.ts";
+
+const START_MS = Date.UTC(2026, 10, 23);
+const PRICE = { inputPicoUsd: 1_000_000n, outputPicoUsd: 1_000_000n };
+
+interface Bound extends LimitedBinding {
+  counter: Counter;
+}
+
+const bound = (limits: Limits, shadow = false): Bound => ({ limits, counter: NEW_COUNTER, shadow });
+const asking = (input: number, output: number, choices = 1): RequestBounds => ({
+  price: PRICE,
+  inputTokensMax: BigInt(input),
+  outputTokensMax: BigInt(output),
+  choices: BigInt(choices),
+});
+
+/** As the ledger does it: all of the bindings take it, or none. */
+function admit(bindings: readonly Bound[], request: RequestBounds, nowMs: number) {
+  const decision = decide(request, bindings, nowMs);
+  if (decision.outcome === "admit") {
+    for (const each of decision.bindings) each.counter = openOn(each.counter, each.limits, decision, nowMs);
+  }
+  return decision;
+}
+
+const limits: fc.Arbitrary<Limits> = fc.record(
+  {
+    budget: fc.record({
+      window: fc.constantFrom("hour" as const, "day" as const, "total" as const),
+      limitNano: fc.bigInt({ min: 1_000n, max: 400_000n }),
+    }),
+    rateLimit: fc.record({
+      windowSecs: fc.constantFrom(1, 7, 60, 3_600),
+      maxRequests: fc.bigInt({ min: 1n, max: 8n }),
+      maxTokens: fc.bigInt({ min: 1n, max: 200n }),
+      maxConcurrent: fc.bigInt({ min: 1n, max: 8n }),
+    }),
+  },
+  { requiredKeys: [] },
+);
+const steps = fc.array(
+  fc.record({
+    gapMs: fc.oneof(fc.nat(50), fc.nat(2_000), fc.nat(100_000)),
+    input: fc.nat(30),
+    output: fc.nat(60),
+    choices: fc.integer({ min: 1, max: 4 }),
+    closes: fc.boolean(),
+  }),
+  { maxLength: 40 },
+);
+
+describe("limits of every kind", () => {
+  it("hold together over any sequence of requests: no maximum is ever exceeded", () => {
+    fc.assert(
+      fc.property(fc.array(limits, { minLength: 1, maxLength: 4 }), steps, (all, sequence) => {
+        const bindings = all.map((each) => bound(each));
+        let nowMs = START_MS;
+        for (const { gapMs, input, output, choices } of sequence) {
+          nowMs += gapMs;
+          const decision = admit(bindings, asking(input, output, choices), nowMs);
+          if (decision.outcome === "admit") expect(decision.bindings).toHaveLength(bindings.length);
+          for (const { limits, counter } of bindings) {
+            const { budget, rateLimit } = limits;
+            const sum = (ring: Counter["spend"]) => (ring === undefined ? 0n : ringSum(ring, nowMs));
+            if (budget) expect(sum(counter.spend) + counter.reservedNano).toBeLessThanOrEqual(budget.limitNano);
+            if (!rateLimit) continue;
+            expect(sum(counter.requests)).toBeLessThanOrEqual(rateLimit.maxRequests ?? 0n);
+            expect(sum(counter.tokens)).toBeLessThanOrEqual(rateLimit.maxTokens ?? 0n);
+            expect(counter.openHolds).toBeLessThanOrEqual(rateLimit.maxConcurrent ?? 0n);
+          }
+        }
+      }),
+      { numRuns: 500 },
+    );
+  });
+
+  it("say to the millisecond when a refused request would be admitted, or that it never would", () => {
+    const windows = fc.array(
+      limits.map(({ budget, rateLimit = { windowSecs: 1 } }): Limits => {
+        const { maxConcurrent: _, ...countedOnly } = rateLimit as { maxConcurrent?: bigint; windowSecs: number };
+        return { budget, rateLimit: countedOnly };
+      }),
+      { minLength: 1, maxLength: 4 },
+    );
+    fc.assert(
+      fc.property(windows, steps, (all, sequence) => {
+        const bindings = all.map((each) => bound(each));
+        let nowMs = START_MS;
+        for (const { gapMs, input, output, choices } of sequence) {
+          nowMs += gapMs;
+          const request = asking(input, output, choices);
+          const decision = admit(bindings, request, nowMs);
+          if (decision.outcome === "admit") {
+            // Settled at once: what requests under way will free is not known.
+            const charge = { amount: decision.reserveNano, atMs: nowMs };
+            const closing = { ...NOTHING, releaseNano: decision.reserveNano, charge };
+            for (const each of bindings)
+              if (each.limits.budget) each.counter = closeBudgetOn(each.counter, closing, nowMs);
+            continue;
+          }
+          const at = (ms: number) => decide(request, bindings, ms).outcome;
+          if (decision.retryAtMs === undefined) expect(at(nowMs + 400 * 24 * 3_600_000)).toBe("deny");
+          else expect([at(decision.retryAtMs - 1), at(decision.retryAtMs)]).toEqual(["deny", "admit"]);
+        }
+      }),
+      { numRuns: 500 },
+    );
+  });
+
+  it("refuse for the one that frees last, and give nothing away when they refuse", () => {
+    const soon = bound({ rateLimit: { windowSecs: 1, maxRequests: 1n } });
+    const late = bound({ rateLimit: { windowSecs: 60, maxRequests: 1n } });
+    const never = bound({ budget: { window: "total", limitNano: 5_000n } });
+    admit([soon, late, never], asking(2, 2), START_MS);
+    const before = structuredClone([soon, late, never]);
+    const first = admit([soon, late], asking(0, 0), START_MS + 5);
+    expect(first).toMatchObject({
+      outcome: "deny",
+      binding: late,
+      rule: "rate_limit.max_requests",
+      needed: 1n,
+      left: 0n,
+    });
+    expect(admit([soon, late, never], asking(9, 9), START_MS + 5)).toMatchObject({
+      binding: never,
+      retryAtMs: undefined,
+    });
+    expect([soon, late, never]).toEqual(before);
+  });
+
+  it("lower the output bound to what both money and tokens leave, in whole shares of the choices", () => {
+    const money = bound({ budget: { window: "day", limitNano: 50_000n } });
+    const tokens = bound({ rateLimit: { windowSecs: 60, maxTokens: 31n } });
+    expect(decide(asking(10, 1_000, 4), [money], START_MS)).toMatchObject({ outputTokensMax: 40n, tokens: 50n });
+    expect(decide(asking(10, 1_000, 4), [money, tokens], START_MS)).toMatchObject({
+      outputTokensMax: 20n,
+      tokens: 30n,
+    });
+    expect(decide(asking(28, 1_000, 4), [tokens], START_MS)).toMatchObject({ outcome: "deny", needed: 32n, left: 31n });
+    expect(decide(asking(28, 1_000, 4), [tokens], START_MS)).toMatchObject({ retryAtMs: undefined });
+  });
+
+  it("in the shadow refuse nothing and lower nothing, are told of, and count what they would have let through", () => {
+    const shadow = bound({ rateLimit: { windowSecs: 60, maxRequests: 1n, maxTokens: 100n } }, true);
+    const enforced = bound({ rateLimit: { windowSecs: 60, maxRequests: 3n } });
+    const answers = [1, 2, 3, 4].map(() => admit([shadow, enforced], asking(10, 500), START_MS));
+    expect(answers.map(({ outcome }) => outcome)).toEqual(["admit", "admit", "admit", "deny"]);
+    expect(answers.map(({ shadowed }) => shadowed.map(({ rule }) => rule))).toEqual([
+      [],
+      ["rate_limit.max_requests"],
+      ["rate_limit.max_requests"],
+      ["rate_limit.max_requests"],
+    ]);
+    expect(answers[0]).toMatchObject({ outputTokensMax: 500n });
+    expect(ringSum(shadow.counter.requests ?? expect.fail(), START_MS)).toBe(1n);
+  });
+});
+
+const NOTHING: Closing = {
+  releaseNano: 0n,
+  charge: undefined,
+  tokens: undefined,
+  requests: undefined,
+  freesSlot: false,
+};
+
+describe("closing a hold", () => {
+  it("gives back the slot, and corrects the tokens where they were counted", () => {
+    const one = bound({ rateLimit: { windowSecs: 60, maxTokens: 100n, maxConcurrent: 1n } });
+    admit([one], asking(50, 40), START_MS);
+    expect(admit([one], asking(1, 1), START_MS)).toMatchObject({ rule: "rate_limit.max_concurrent" });
+    const tokens = { amount: 15n - 90n, atMs: START_MS };
+    one.counter = closeRateOn(one.counter, { ...NOTHING, tokens, freesSlot: true }, START_MS + 5_000);
+    expect(metersOf(one.limits, one.counter, START_MS + 5_000).map(({ left }) => left)).toEqual([85n, 1n]);
+    expect(metersOf(one.limits, one.counter, START_MS + 60_600).map(({ left }) => left)).toEqual([100n, 1n]);
+  });
+
+  it("settles on a limit that was edited in between, whose consumption is kept", () => {
+    const edited = bound({ budget: { window: "hour", limitNano: 90_000n } });
+    const decision = admit([edited], asking(10, 10), START_MS);
+    if (decision.outcome === "deny") return expect.fail();
+    const charge = { amount: 7_000n, atMs: START_MS + 9 };
+    edited.counter = closeBudgetOn(
+      edited.counter,
+      { ...NOTHING, releaseNano: decision.reserveNano, charge },
+      START_MS + 9,
+    );
+    const longer: Limits = { budget: { window: "month", limitNano: 8_000n } };
+    const [meter] = metersOf(longer, edited.counter, START_MS + 20 * 24 * 3_600_000);
+    expect(meter).toMatchObject({ left: 1_000n });
+  });
+});
+
+describe("the state of rate limits", () => {
+  it("is the tightest of each kind, with when all of it is free again", () => {
+    const wide = bound({ rateLimit: { windowSecs: 60, maxRequests: 10n, maxTokens: 50n } });
+    const tight = bound({ rateLimit: { windowSecs: 1, maxRequests: 3n } });
+    admit([wide, tight], asking(5, 5), START_MS);
+    expect(
+      rateStateOf([wide, tight, bound({ rateLimit: { windowSecs: 1, maxRequests: 1n } }, true)], START_MS),
+    ).toEqual({
+      requests: { limit: 3n, left: 2n, resetsAtMs: START_MS + 1_010 },
+      tokens: { limit: 50n, left: 40n, resetsAtMs: START_MS + 60_600 },
+    });
+    expect(rateStateOf([bound({})], START_MS)).toEqual({ requests: undefined, tokens: undefined });
+  });
+});

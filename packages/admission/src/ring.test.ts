@@ -1,0 +1,201 @@
+import fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import {
+  addToRing,
+  emptyRing,
+  FOR_EVER_MS,
+  fromRingNumbers,
+  type Ring,
+  rewindRing,
+  ringFreesAt,
+  ringSum,
+  takeFromRing,
+  toRingNumbers,
+  WINDOW_BUCKETS,
+} from "./ring.ts";
+
+/** What was counted and when: the brute force that the ring is held against. */
+interface Arrival {
+  readonly atMs: number;
+  readonly amount: bigint;
+}
+
+const START_MS = Date.UTC(2026, 10, 23);
+const bucketMs = fc.oneof(fc.constantFrom(10, 600, 36_000, 864_000, 25_920_000), fc.integer({ min: 1, max: 5_000 }));
+const amount = fc.bigInt({ min: 0n, max: 50n });
+
+/** Exactly what counts in the `windowMs` up to now: it leaves that long after it was counted, to the millisecond. */
+function exactSum(log: readonly Arrival[], windowMs: number, nowMs: number): bigint {
+  return log.reduce((sum, { atMs, amount }) => (nowMs - atMs < windowMs ? sum + amount : sum), 0n);
+}
+
+/** Moments, ascending, with gaps from nothing to more than a window. */
+const arrivals = (width: number) => {
+  const gap = fc.oneof(fc.nat(3 * width), fc.nat(40 * width), fc.integer({ min: 98 * width, max: 103 * width }));
+  return fc.array(fc.tuple(gap, amount), { maxLength: 40 }).map((steps) => {
+    let atMs = START_MS;
+    return steps.map(([gapMs, each]): Arrival => ({ atMs: (atMs += gapMs), amount: each }));
+  });
+};
+
+const filled = bucketMs.chain((width) => fc.tuple(fc.constant(width), arrivals(width)));
+const counting = (width: number, log: readonly Arrival[]) =>
+  log.reduce((ring, each) => addToRing(ring, each.amount, each.atMs, each.atMs), emptyRing(width));
+
+describe("a ring", () => {
+  it("never counts less than the exact rolling sum, and never more than that of a window one bucket longer", () => {
+    fc.assert(
+      fc.property(filled, fc.nat(120_000), ([width, log], laterShare) => {
+        let ring = emptyRing(width);
+        const seen: Arrival[] = [];
+        const check = (nowMs: number) => {
+          const sum = ringSum(ring, nowMs);
+          expect(sum).toBeGreaterThanOrEqual(exactSum(seen, WINDOW_BUCKETS * width, nowMs));
+          expect(sum).toBeLessThanOrEqual(exactSum(seen, (WINDOW_BUCKETS + 1) * width, nowMs));
+        };
+        for (const each of log) {
+          check(each.atMs);
+          ring = addToRing(ring, each.amount, each.atMs, each.atMs);
+          seen.push(each);
+          check(each.atMs);
+        }
+        check((log.at(-1)?.atMs ?? START_MS) + Math.round((laterShare * width) / 1_000));
+      }),
+      { numRuns: 1_000 },
+    );
+  });
+
+  it("admits never more than the exact limiter's limit, and over random arrivals at most 2 % less than it does", () => {
+    const total = { exact: 0, ring: 0 };
+    // Arrivals at random: the gaps between them are exponentially distributed.
+    const load = fc.record({
+      width: fc.constantFrom(10, 600, 36_000),
+      limit: fc.integer({ min: 1, max: 200 }),
+      /** Arrivals for each one that the limit leaves room for, in percent. */
+      pressure: fc.integer({ min: 50, max: 800 }),
+      seeds: fc.array(fc.integer({ min: 1, max: 2 ** 31 }), { minLength: 3_000, maxLength: 3_000 }),
+    });
+    fc.assert(
+      fc.property(load, ({ width, limit, pressure, seeds }) => {
+        const windowMs = width * WINDOW_BUCKETS;
+        let [nowMs, ring] = [START_MS, emptyRing(width)];
+        const [byRing, byExact]: [Arrival[], Arrival[]] = [[], []];
+        for (const seed of seeds) {
+          nowMs += Math.round((-Math.log(seed / 2 ** 31) * windowMs * 100) / (limit * pressure));
+          const arrival = { atMs: nowMs, amount: 1n };
+          if (ringSum(ring, nowMs) < BigInt(limit)) {
+            ring = addToRing(ring, 1n, nowMs, nowMs);
+            byRing.push(arrival);
+            expect(exactSum(byRing.slice(-limit - 1), windowMs, nowMs)).toBeLessThanOrEqual(BigInt(limit));
+          }
+          if (exactSum(byExact.slice(-limit), windowMs, nowMs) < BigInt(limit)) byExact.push(arrival);
+        }
+        total.ring += byRing.length;
+        total.exact += byExact.length;
+      }),
+      { numRuns: 60, endOnFailure: true },
+    );
+    expect(total.exact).toBeGreaterThan(20_000);
+    expect(total.ring).toBeGreaterThanOrEqual(total.exact * 0.98);
+  });
+
+  it("says to the millisecond when so much no longer counts", () => {
+    fc.assert(
+      fc.property(filled, fc.bigInt({ min: 0n, max: 400n }), ([width, log], atMost) => {
+        const ring = counting(width, log);
+        const nowMs = log.at(-1)?.atMs ?? START_MS;
+        const freesAt = ringFreesAt(ring, atMost, nowMs) ?? expect.fail("never");
+        expect(ringSum(ring, freesAt)).toBeLessThanOrEqual(atMost);
+        if (freesAt > nowMs) expect(ringSum(ring, freesAt - 1)).toBeGreaterThan(atMost);
+      }),
+      { numRuns: 1_000 },
+    );
+    expect(ringFreesAt(counting(10, [{ atMs: START_MS, amount: 1n }]), -1n, START_MS)).toBeUndefined();
+  });
+
+  it("takes back what was counted, as if it had never been", () => {
+    fc.assert(
+      fc.property(filled, fc.nat(59), ([width, log], nth) => {
+        const taken = log[nth];
+        if (taken === undefined) return;
+        const nowMs = log.at(-1)?.atMs ?? START_MS;
+        const rest = log.filter((each) => each !== taken);
+        const ring = takeFromRing(counting(width, log), taken.amount, taken.atMs);
+        expect(ringSum(ring, nowMs)).toBe(ringSum(counting(width, rest), nowMs));
+      }),
+    );
+  });
+
+  it("counts a correction in the bucket of its moment, and one that has left the window not at all", () => {
+    const ring = addToRing(emptyRing(10), 5n, 10_000, 10_000);
+    const later = addToRing(ring, 3n, 10_000, 10_900);
+    expect([ringSum(later, 11_009), ringSum(later, 11_010)]).toEqual([8n, 0n]);
+    expect(addToRing(ring, 3n, 10_000, 11_010)).toBe(ring);
+  });
+
+  it("never counts less than the truth after its window was edited, however often", () => {
+    fc.assert(
+      fc.property(filled, fc.array(bucketMs, { minLength: 1, maxLength: 3 }), ([width, log], edits) => {
+        const nowMs = log.at(-1)?.atMs ?? START_MS;
+        const shortest = Math.min(width, ...edits) * WINDOW_BUCKETS;
+        const ring = edits.reduce((each, next) => rewindRing(each, next, nowMs), counting(width, log));
+        for (const later of [0, 0.2, 0.7, 0.99].map((share) => nowMs + Math.floor(share * shortest))) {
+          // What every window that it went through counts.
+          const truth = exactSum(log, shortest, later);
+          expect(ringSum(ring, later)).toBeGreaterThanOrEqual(truth);
+        }
+      }),
+      { numRuns: 1_000 },
+    );
+  });
+
+  it("keeps its consumption when its window is made longer, shorter, endless and finite again", () => {
+    const nowMs = START_MS + 30 * 60_000;
+    const hour = counting(36_000, [{ atMs: START_MS, amount: 7n }]);
+    const day = rewindRing(hour, 864_000, nowMs);
+    expect([ringSum(day, START_MS + 24 * 3_600_000 - 1), ringSum(rewindRing(day, 36_000, nowMs), nowMs)]).toEqual([
+      7n,
+      7n,
+    ]);
+    const endless = rewindRing(day, FOR_EVER_MS, nowMs);
+    expect(ringSum(endless, Date.UTC(2090, 0, 1))).toBe(7n);
+    const again = rewindRing(endless, 36_000, nowMs);
+    expect([ringSum(again, nowMs + 3_600_000 - 1), ringSum(again, nowMs + 3_640_000)]).toEqual([7n, 0n]);
+  });
+
+  it("that never ends frees nothing, ever", () => {
+    const ring = addToRing(emptyRing(FOR_EVER_MS), 5n, START_MS, START_MS);
+    expect(ringSum(ring, Date.UTC(2100, 0, 1))).toBe(5n);
+    expect([ringFreesAt(ring, 4n, START_MS), ringFreesAt(ring, 5n, START_MS)]).toEqual([undefined, START_MS]);
+  });
+
+  it("counts what lies in the future when the clock was set back, and what comes then at least as long as it must", () => {
+    const ring = addToRing(emptyRing(10), 5n, 50_000, 50_000);
+    for (const nowMs of [49_999, 49_000, 20_000]) {
+      expect(ringSum(ring, nowMs)).toBe(5n);
+      const more = addToRing(ring, 2n, nowMs, nowMs);
+      expect([ringSum(more, nowMs), ringSum(more, nowMs + 999)]).toEqual([7n, 7n]);
+      expect(more.amounts.length).toBeLessThanOrEqual(101);
+    }
+  });
+
+  it("never holds more than 101 amounts, and survives being stored", () => {
+    fc.assert(
+      fc.property(filled, ([width, log]) => {
+        const ring = counting(width, log);
+        expect(ring.amounts.length).toBeLessThanOrEqual(101);
+        const stored = fromRingNumbers(toRingNumbers(ring));
+        for (const nowMs of log.map(({ atMs }) => atMs)) expect(ringSum(stored, nowMs)).toBe(ringSum(ring, nowMs));
+      }),
+    );
+    for (const broken of [[], [10n], [10n, -1n], [10n, 1n, -5n], Array.from({ length: 104 }, () => 1n)]) {
+      expect(() => fromRingNumbers(broken)).toThrow("cannot be read");
+    }
+  });
+
+  it("refuses a negative amount", () => {
+    const ring: Ring = emptyRing(10);
+    expect(() => addToRing(ring, -1n, 5, 5)).toThrow(RangeError);
+    expect(() => takeFromRing(ring, -1n, 5)).toThrow(RangeError);
+  });
+});

@@ -1,0 +1,59 @@
+import type { MessageInitShape } from "@bufbuild/protobuf";
+import type { LimitState } from "@routeplane/admission";
+import type { AdmitRequest, AdmitResponseSchema, DenialSchema } from "@routeplane/contracts/policy";
+import { invalidField, microToNano, nanoToMicro, present, requireId } from "@routeplane/domain";
+import { toTimestamp } from "@routeplane/rpc";
+import type { AdmissionAnswer, AdmissionRequest } from "../domain/admission.ts";
+import { toProtoPrincipal } from "./convert.ts";
+
+export function fromProtoAdmitRequest(request: AdmitRequest): AdmissionRequest {
+  if (request.price === undefined) throw invalidField("price", "is required");
+  return {
+    namespaceId: requireId("ns", request.namespaceId),
+    requestId: requireId("req", request.requestId),
+    lineage: request.lineage.map((id) => requireId("key", id)),
+    price: { inputPicoUsd: request.price.inputPicoUsd, outputPicoUsd: request.price.outputPicoUsd },
+    inputTokensMax: request.inputTokensMax,
+    outputTokensMax: request.outputTokensMax,
+    choices: BigInt(request.choices || 1),
+  };
+}
+
+export function toProtoAdmitResponse(answer: AdmissionAnswer): MessageInitShape<typeof AdmitResponseSchema> {
+  const { shadowed, rates } = answer;
+  return {
+    outcome: toProtoOutcome(answer),
+    shadowDenials: shadowed.map(({ binding: { policyId, bindingId }, rule }) => ({ policyId, bindingId, rule })),
+    ...present({ requests: toProtoRateState(rates.requests), tokens: toProtoRateState(rates.tokens) }),
+  };
+}
+
+function toProtoOutcome(answer: AdmissionAnswer) {
+  if (answer.outcome === "denied") return { case: "denial" as const, value: toProtoDenial(answer) };
+  const { outputTokensMax, reservedNano, expiresAt } = answer;
+  const bounds = { outputTokensMax, reservedNanoUsd: reservedNano };
+  const value = { ...bounds, ...(expiresAt && { expiresAt: toTimestamp(expiresAt) }) };
+  return { case: "admission" as const, value };
+}
+
+function toProtoDenial(denied: Extract<AdmissionAnswer, { outcome: "denied" }>): MessageInitShape<typeof DenialSchema> {
+  const { binding, rule, limit, left, retryAtMs, message } = denied;
+  const { policyId, policyName, bindingId, principal } = binding;
+  const source = { policyId, policyName, bindingId, ...toProtoPrincipal(principal) };
+  const isMoney = rule === "budget";
+  return {
+    ...source,
+    message,
+    rule,
+    limit: isMoney ? nanoToMicro(limit) : limit,
+    // Rounded down: what is said to be left can be had.
+    remaining: isMoney ? left / microToNano(1n) : left,
+    ...(retryAtMs !== undefined && { retryAt: toTimestamp(new Date(retryAtMs)) }),
+  };
+}
+
+function toProtoRateState(state: LimitState | undefined) {
+  if (state === undefined) return undefined;
+  const { limit, left, resetsAtMs } = state;
+  return { limit, remaining: left, resetsAt: toTimestamp(new Date(resetsAtMs)) };
+}
