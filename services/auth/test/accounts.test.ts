@@ -1,7 +1,8 @@
 import { Code } from "@connectrpc/connect";
+import { mintToken } from "@routeplane/credentials";
 import { newId } from "@routeplane/domain";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { type AuthUnderTest, refusal, startAuthUnderTest } from "./auth-under-test.ts";
+import { type AuthUnderTest, refusal, SERVICE_TOKEN, startAuthUnderTest } from "./auth-under-test.ts";
 
 let auth: AuthUnderTest;
 let names = 0;
@@ -100,6 +101,19 @@ describe("an account", () => {
       ["account.create", undefined],
     ]);
   });
+});
+
+it("a node whose account default has another name is set up once all the same, with the one token", async () => {
+  const alone = await startAuthUnderTest();
+  await alone.as(alone.operatorToken).accounts.renameAccount({ account: "default", name: "renamed" });
+  const { bootstrap } = alone.as(SERVICE_TOKEN);
+  expect(await refusal(bootstrap.bootstrapNode({ operatorToken: mintToken("operator") }))).toMatchObject({
+    code: Code.FailedPrecondition,
+  });
+  const again = await bootstrap.bootstrapNode({ operatorToken: alone.operatorToken });
+  expect(again).toMatchObject({ accountId: "", namespaceId: "" });
+  expect((await alone.as(alone.operatorToken).accounts.listAccounts({})).accounts).toHaveLength(1);
+  await alone.stop();
 });
 
 describe("several accounts", () => {

@@ -2,6 +2,7 @@ import { Code } from "@connectrpc/connect";
 import { DomainError, newId } from "@routeplane/domain";
 import { accessOf, createVerifier, publishedServices } from "@routeplane/rpc";
 import { eventually } from "@routeplane/testing";
+import { type RawBuilder, sql } from "kysely";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { type AuthUnderTest, refusal, startAuthUnderTest } from "./auth-under-test.ts";
 
@@ -106,6 +107,36 @@ describe("a service that keeps answers", () => {
     await auth.as(rotated.token).operators.rotateOperator({ id: rotated.id, grace: { seconds: 0n } });
     await eventually(async () => (await ask(rotated.token)) === "CREDENTIAL_EXPIRED");
     await verifier.stop();
+  });
+});
+
+describe("whatever takes authority away in the database", () => {
+  const change = (statement: RawBuilder<unknown>) => auth.admin.within({}, (tx) => statement.execute(tx));
+  const sequence = async () => {
+    const { rows } = await auth.admin.within({}, (tx) =>
+      sql<{ sequence: bigint }>`select sequence from changes`.execute(tx),
+    );
+    return rows[0]?.sequence ?? 0n;
+  };
+
+  it("is taken from every operator credential below, at the next use", async () => {
+    const parent = await auth.operator();
+    const child = await auth.operator({ by: parent.token, scopes: ["namespaces:*", "audit:read"] });
+    await change(sql`update operators set scopes = '{namespaces:read,audit:*}' where id = ${parent.id}`);
+    const { identity } = await auth.as(child.token).identity.whoAmI({});
+    expect(identity.value).toMatchObject({ scopes: ["audit:read", "namespaces:read"] });
+    expect(await refusal(auth.as(child.token).namespaces.createNamespace({ name: "x" }))).toMatchObject({
+      reason: "SCOPE_MISSING",
+    });
+  });
+
+  it("is told to who keeps answers: a change of a credential, and of its secrets", async () => {
+    const { id } = await auth.operator();
+    const before = await sequence();
+    await change(sql`update operator_secrets set expires_at = now() where operator_id = ${id}`);
+    expect(await sequence()).toBe(before + 1n);
+    await change(sql`update operators set expires_at = now() where id = ${id}`);
+    expect(await sequence()).toBe(before + 2n);
   });
 });
 

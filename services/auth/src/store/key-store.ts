@@ -6,7 +6,7 @@ import { lastOf } from "../domain/lineage.ts";
 import type { NamespaceState } from "../domain/namespace.ts";
 import type { KeyStore, Rotation } from "../domain/ports.ts";
 import type { StoredSecret } from "../domain/secret.ts";
-import { fromKeyRow, toChangeableColumns, toKeyRow, toPage, toSecretColumns } from "./rows.ts";
+import { endedBy, fromKeyRow, toChangeableColumns, toKeyRow, toPage, toSecretColumns } from "./rows.ts";
 import type { AuthSchema } from "./schema.ts";
 
 export function createKeyStore(database: Database<AuthSchema>): KeyStore {
@@ -97,15 +97,12 @@ async function insertKey(tx: Transaction<AuthSchema>, key: Key, secret: StoredSe
 }
 
 async function replaceSecrets(tx: Transaction<AuthSchema>, key: Key, rotation: Rotation): Promise<void> {
-  const { secret, graceEndsAt, endsAll } = rotation;
+  const { secret, graceEndsAt } = rotation;
   await tx
     .updateTable("key_secrets")
     .set({ expires_at: graceEndsAt })
     .where("key_id", "=", key.id)
-    .where((is) => {
-      const current = is("expires_at", "is", null);
-      return endsAll ? is.or([current, is("expires_at", ">", graceEndsAt)]) : current;
-    })
+    .where(endedBy(rotation))
     .execute();
   await insertSecret(tx, key, secret);
 }

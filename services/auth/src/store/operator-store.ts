@@ -5,7 +5,14 @@ import { lastOf } from "../domain/lineage.ts";
 import type { Operator, OperatorLineage } from "../domain/operator.ts";
 import type { OperatorStore, Rotation } from "../domain/ports.ts";
 import type { StoredSecret } from "../domain/secret.ts";
-import { fromOperatorRow, toChangeableOperatorColumns, toOperatorRow, toPage, toSecretColumns } from "./rows.ts";
+import {
+  endedBy,
+  fromOperatorRow,
+  toChangeableOperatorColumns,
+  toOperatorRow,
+  toPage,
+  toSecretColumns,
+} from "./rows.ts";
 import type { AuthSchema } from "./schema.ts";
 
 /** What is above a credential may lie outside the caller's reach: lineages are read in the whole node, rows written within. */
@@ -87,15 +94,12 @@ export async function insertOperator(
 }
 
 async function replaceSecrets(tx: Transaction<AuthSchema>, operator: Operator, rotation: Rotation): Promise<void> {
-  const { secret, graceEndsAt, endsAll } = rotation;
+  const { secret, graceEndsAt } = rotation;
   await tx
     .updateTable("operator_secrets")
     .set({ expires_at: graceEndsAt })
     .where("operator_id", "=", operator.id)
-    .where((is) => {
-      const current = is("expires_at", "is", null);
-      return endsAll ? is.or([current, is("expires_at", ">", graceEndsAt)]) : current;
-    })
+    .where(endedBy(rotation))
     .execute();
   await insertSecret(tx, operator, secret);
 }

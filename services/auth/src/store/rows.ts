@@ -1,9 +1,9 @@
-import type { Selectable } from "kysely";
+import { type RawBuilder, type Selectable, sql, type SqlBool } from "kysely";
 import type { Key } from "../domain/key.ts";
 import type { Namespace } from "../domain/namespace.ts";
 import type { Account } from "../domain/node.ts";
 import type { Operator } from "../domain/operator.ts";
-import type { Page, PageRequest } from "../domain/ports.ts";
+import type { Page, PageRequest, Rotation } from "../domain/ports.ts";
 import type { StoredSecret } from "../domain/secret.ts";
 import type { AuthSchema, SecretColumns } from "./schema.ts";
 
@@ -123,6 +123,11 @@ export function fromSecretColumns(row: SecretColumns): StoredSecret {
 
 export function toSecretColumns({ lookupId, hash, pepperId }: StoredSecret): SecretColumns {
   return { lookup_id: lookupId, secret_hash: hash, pepper_id: pepperId };
+}
+
+/** The secrets of a credential that a rotation ends, or ends earlier than they would. */
+export function endedBy({ graceEndsAt, endsAll }: Rotation): RawBuilder<SqlBool> {
+  return sql`(expires_at is null or (${endsAll} and expires_at > ${graceEndsAt}))`;
 }
 
 /** A page out of `size + 1` rows: the one too many only tells that there are more. */
