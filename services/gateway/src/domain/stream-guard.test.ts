@@ -37,7 +37,12 @@ async function streamed({ spec, mode, bytes, breaks = false, wantsUsageChunk = t
   const reply = recordingReply();
   const answer = { status: 200, contentType: "text/event-stream", retryAfter: undefined, body: body(), discard() {} };
   const responseGuard = await responseGuardOf(guard, shadow);
-  const relayed = await relay(answer, reply, { streamed: true, wantsUsageChunk }, responseGuard);
+  const relayed = await relay(
+    answer,
+    reply,
+    { streamed: true, wantsUsageChunk, outputTokensMax: 1_000_000 },
+    responseGuard,
+  );
   return { relayed, reply, text: reply.text, chunks: chunksOf(reply.text), shadowDenials: shadow.denials };
 }
 
