@@ -22,6 +22,8 @@ let mine: { token: string; ids: Record<string, string> };
 let theirs: { token: string; ids: Record<string, string> };
 /** Token of an operator credential that is limited to the account of `mine`. */
 let limited: string;
+/** Token of the operator credential of the whole node. */
+let wholeNode: string;
 /** What lies outside that account: ids, and the names by which another operator may call them. */
 let elsewhere: { ids: Record<string, string>; names: readonly string[] };
 
@@ -32,6 +34,9 @@ beforeAll(async () => {
     node.cli(["cloud", "namespace", "create", "foreign"]).then(() => furnish("foreign")),
   ]);
   ({ token: limited } = await mintOperator("default"));
+  wholeNode = await node.operatorKey();
+  // Dead letters are nobody's but the node's: there is none that is foreign to its operators.
+  theirs.ids["dl"] = newId("dl");
   elsewhere = await furnishElsewhere();
 });
 afterAll(() => node.remove());
@@ -124,7 +129,7 @@ const positions = outside.flatMap((method) =>
 
 /** What each position takes, and the rest of a request in which only that position is wrong. */
 interface Right {
-  readonly kinds: readonly ("key" | "pol" | "bnd" | "ns" | "op" | "acc" | "req")[];
+  readonly kinds: readonly ("key" | "pol" | "bnd" | "ns" | "op" | "acc" | "req" | "dl")[];
   readonly request: () => object;
   /** Where it is for operators; by default a key asks. */
   readonly by?: () => string;
@@ -185,6 +190,12 @@ const right: Record<string, Right> = {
     kinds: ["key"],
     request: () => ({ principalType: "PRINCIPAL_TYPE_API_KEY", policyId: mine.ids["pol"] }),
   },
+  ...Object.fromEntries(
+    ["GetDeadLetter", "ReplayDeadLetter", "DiscardDeadLetter"].map((method) => [
+      `UsageAdminService/${method}.id`,
+      { kinds: ["dl"], request: () => ({}), by: () => wholeNode },
+    ]),
+  ),
   "UsageService/GetRequest.id": { kinds: ["req"], request: () => ({}) },
   "PolicyService/BindPolicy.principal_id (namespace)": {
     kinds: ["ns"],

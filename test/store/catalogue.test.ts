@@ -47,6 +47,8 @@ const EXCEPTIONS: Readonly<Record<string, string>> = {
   'auth.key_secrets.pepper_id: is an id that is not collated "C"': "names an entry of the configuration; never sorted",
   "usage.requests/aggregator_writes: lets rows through that the transaction's setting does not name":
     "the one writer writes for every namespace",
+  "usage.dead_letters/aggregator_writes: lets rows through that the transaction's setting does not name":
+    "the one writer sets aside for every namespace",
   "usage.rollups_hourly/aggregator_writes: lets rows through that the transaction's setting does not name":
     "the one writer writes for every namespace",
   "usage.rollups_daily/aggregator_writes: lets rows through that the transaction's setting does not name":

@@ -13,7 +13,7 @@ import {
   EffectivePolicyService,
   PolicyService,
 } from "@routeplane/contracts/policy";
-import { UsageService } from "@routeplane/contracts/usage";
+import { UsageAdminService, UsageService } from "@routeplane/contracts/usage";
 
 /** What the CLI asks of a node, through its one public address. */
 export interface NodeClient {
@@ -25,6 +25,8 @@ export interface NodeClient {
   readonly policies: Client<typeof PolicyService>;
   readonly effectivePolicy: Client<typeof EffectivePolicyService>;
   readonly usage: Client<typeof UsageService>;
+  /** Of the whole node, for operators. */
+  readonly usageAdmin: Client<typeof UsageAdminService>;
   /** Of keys and namespaces. */
   readonly audit: Client<typeof AuditService>;
   /** Of policies and bindings. */
@@ -64,6 +66,7 @@ export function createNodeClient({ url, token, onSlow }: NodeClientOptions): Nod
     policies: createClient(PolicyService, transport),
     effectivePolicy: createClient(EffectivePolicyService, transport),
     usage: createClient(UsageService, transport),
+    usageAdmin: createClient(UsageAdminService, transport),
     audit: createClient(AuditService, transport),
     policyAudit: createClient(PolicyAuditService, transport),
   };

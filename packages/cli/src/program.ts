@@ -1,6 +1,7 @@
 import { Command } from "commander";
 import packageJson from "../package.json" with { type: "json" };
 import { addAccountCommands } from "./commands/account.ts";
+import { addAdminCommands } from "./commands/admin.ts";
 import { addAuditCommands } from "./commands/audit.ts";
 import { addBudgetCommands } from "./commands/budget.ts";
 import { addIdentityCommands } from "./commands/identity.ts";
@@ -65,6 +66,7 @@ export function createProgram(context: Context): Command {
   addUsageCommand(cloud, context);
   addRequestsCommand(cloud, context);
   addAuditCommands(cloud, context);
+  addAdminCommands(program, context);
   return program;
 }
 

@@ -1,1 +1,2 @@
+export * from "./gen/routeplane/usage/v1/usage_admin_service_pb.js";
 export * from "./gen/routeplane/usage/v1/usage_service_pb.js";

@@ -19,7 +19,7 @@ const OPERATOR_ACTIONS = {
   keys: ["write"],
   namespaces: ["read", "write"],
   operators: ["read", "write"],
-  usage: ["read"],
+  usage: ["read", "write"],
 } as const satisfies Actions;
 
 type Actions = Record<string, readonly string[]>;

@@ -1,8 +1,8 @@
 import { TypeID, typeid } from "typeid-js";
 import { notFound } from "./errors.ts";
 
-/** The kinds of id, by prefix: account, namespace, key, operator credential, policy, binding, inference request, audit entry. */
-export type IdKind = "acc" | "ns" | "key" | "op" | "pol" | "bnd" | "req" | "aud";
+/** The kinds of id, by prefix: account, namespace, key, operator credential, policy, binding, inference request, audit entry, dead letter. */
+export type IdKind = "acc" | "ns" | "key" | "op" | "pol" | "bnd" | "req" | "aud" | "dl";
 
 declare const kind: unique symbol;
 

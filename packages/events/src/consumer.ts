@@ -1,5 +1,5 @@
 import type { UsageEvent } from "@routeplane/contracts/events";
-import type { Component, Logger } from "@routeplane/runtime";
+import type { Component } from "@routeplane/runtime";
 import { type Delivery, fromPayload } from "./delivery.ts";
 import { declareConsumer, type DurableOptions, trimDone } from "./durable.ts";
 import { type Link, type LinkOptions, openLink, type Session, wait } from "./link.ts";
@@ -12,6 +12,11 @@ export interface EventConsumerOptions extends LinkOptions, DurableOptions {
    * come again, later. Must give the same result for any order and repetition of events.
    */
   readonly onBatch: (events: readonly UsageEvent[]) => Promise<void>;
+  /**
+   * Keeps a message that is no batch of events, which nothing could ever read. It is taken out of the way after this resolves;
+   * if it rejects, it comes again with all others.
+   */
+  readonly onUnreadable: (payload: Uint8Array) => Promise<void>;
 }
 
 export interface EventConsumer extends Component {
@@ -24,8 +29,6 @@ export interface EventConsumer extends Component {
 const UP_TIMEOUT_MS = 1_000;
 const MIN_BACKOFF_MS = 100;
 const MAX_BACKOFF_MS = 5_000;
-/** Of an undecodable message, how much is logged. */
-const LOGGED_BYTES = 1_024;
 
 /** Returns at once; connects, and reconnects, in the background for ever, and handles batches one after the other. */
 export function openConsumer(options: EventConsumerOptions): EventConsumer {
@@ -83,27 +86,22 @@ async function consumeSession(session: Session, options: EventConsumerOptions, s
   }
 }
 
-/** Whether all that can be handled was. */
-async function handle(deliveries: readonly Delivery[], { onBatch, log }: EventConsumerOptions): Promise<boolean> {
-  const readable = deliveries
-    .map((delivery) => ({ delivery, events: fromPayload(delivery.payload) }))
-    .filter(({ delivery, events }) => events !== undefined || terminatePoison(delivery, log));
-  const events = readable.flatMap((each) => each.events ?? []);
+/** Whether all of it was handled. */
+async function handle(deliveries: readonly Delivery[], options: EventConsumerOptions): Promise<boolean> {
+  const { onBatch, onUnreadable, log } = options;
+  const read = deliveries.map((delivery) => ({ delivery, events: fromPayload(delivery.payload) }));
+  const events = read.flatMap((each) => each.events ?? []);
+  const unreadable = read.filter((each) => each.events === undefined);
   try {
+    for (const { delivery } of unreadable) await onUnreadable(delivery.payload);
     if (events.length > 0) await onBatch(events);
   } catch (error) {
     log.error({ err: error, events: events.length }, "usage events were not handled");
     return false;
   }
-  for (const { delivery } of readable) delivery.ack();
+  for (const { delivery } of unreadable) {
+    log.error({ sequence: delivery.sequence }, "a message that is no batch of usage events was taken out of the way");
+  }
+  for (const { delivery } of read) delivery.ack();
   return true;
-}
-
-/** Nothing could ever read it: it is taken out of the way, alone, and the log keeps what it was. */
-function terminatePoison(delivery: Delivery, log: Logger): false {
-  const { sequence, payload } = delivery;
-  const base64 = Buffer.from(payload.subarray(0, LOGGED_BYTES)).toString("base64");
-  log.error({ sequence, bytes: payload.length, base64 }, "dropped a message that is no batch of usage events");
-  delivery.terminate();
-  return false;
 }

@@ -13,8 +13,6 @@ export interface Delivery {
   ack(): void;
   /** Not done: again after `delayMs`, to whichever worker asks then. */
   nak(delayMs: number): void;
-  /** Cannot be done: never again. */
-  terminate(): void;
 }
 
 /** The reply subject of a delivery: `$JS.ACK.[domain.account.]stream.consumer.attempt.sequence.…`. */
@@ -31,7 +29,6 @@ export function toDelivery(message: Msg): Delivery {
     payload: message.data,
     ack: () => void message.respond(Buffer.from("+ACK")),
     nak: (delayMs) => void message.respond(Buffer.from(`-NAK ${JSON.stringify({ delay: nanos(delayMs) })}`)),
-    terminate: () => void message.respond(Buffer.from("+TERM")),
   };
 }
 

@@ -55,9 +55,11 @@ export async function startKit() {
         await onBatch(ids);
         seen.push(...ids);
       };
-      const consumer = openConsumer({ ...link, ...DURABLE, onBatch: collect });
+      const unreadable: string[] = [];
+      const keep = async (payload: Uint8Array): Promise<void> => void unreadable.push(Buffer.from(payload).toString());
+      const consumer = openConsumer({ ...link, ...DURABLE, onBatch: collect, onUnreadable: keep });
       opened.push(consumer);
-      return { consumer, seen, distinct: () => [...new Set(seen)].toSorted() };
+      return { consumer, seen, unreadable, distinct: () => [...new Set(seen)].toSorted() };
     },
 
     /** Messages that the stream holds, and those of them that were delivered and not acknowledged. */

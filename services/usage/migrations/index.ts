@@ -5,6 +5,7 @@ import * as rollups from "./0003_rollups.ts";
 import * as denials from "./0004_denials.ts";
 import * as unknown from "./0005_unknown.ts";
 import * as requestIndexes from "./0006_request_indexes.ts";
+import * as operators from "./0007_operators.ts";
 
 export const migrations: Migrations = {
   "0001_requests": requests,
@@ -13,4 +14,5 @@ export const migrations: Migrations = {
   "0004_denials": denials,
   "0005_unknown": unknown,
   "0006_request_indexes": requestIndexes,
+  "0007_operators": operators,
 };

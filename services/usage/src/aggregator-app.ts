@@ -6,7 +6,9 @@ import { healthRoutes, rpcInterceptors, startRpcServer } from "@routeplane/rpc";
 import { createLogger, type RunningProcess } from "@routeplane/runtime";
 import type { AggregatorConfig } from "./config.ts";
 import { chargeOverdue, prepareMonths } from "./consumers/upkeep.ts";
-import { usageEvents } from "./consumers/usage-events.ts";
+import { replayDeadLetters } from "./consumers/replay.ts";
+import { unreadableMessage, usageEvents } from "./consumers/usage-events.ts";
+import { createDeadLetterBox } from "./store/dead-letters.ts";
 import { createRequestLog } from "./store/request-log.ts";
 import type { UsageSchema } from "./store/schema.ts";
 
@@ -15,7 +17,7 @@ const MAX_REPLICAS = 16;
 const BATCH_MESSAGES = 20;
 
 /** A batch at a time needs one connection; health and each upkeep another. */
-const MAX_CONNECTIONS = 4;
+const MAX_CONNECTIONS = 5;
 
 /** The aggregator: usage events from NATS to Postgres. Its port serves health alone. */
 export async function startAggregator(config: AggregatorConfig): Promise<RunningProcess> {
@@ -28,7 +30,12 @@ export async function startAggregator(config: AggregatorConfig): Promise<Running
     maxConnections: MAX_CONNECTIONS,
   });
   const requests = createRequestLog(database);
-  const upkeep = [prepareMonths(requests, log), chargeOverdue(requests, log)];
+  const deadLetters = createDeadLetterBox(database);
+  const upkeep = [
+    prepareMonths(requests, log),
+    chargeOverdue(requests, log),
+    replayDeadLetters(requests, deadLetters, log),
+  ];
   const consumer = openConsumer({
     nats,
     log,
@@ -36,7 +43,8 @@ export async function startAggregator(config: AggregatorConfig): Promise<Running
     durable: "usage-aggregator",
     workers: MAX_REPLICAS,
     batch: BATCH_MESSAGES,
-    onBatch: usageEvents(requests, log),
+    onBatch: usageEvents(requests, deadLetters, log),
+    onUnreadable: unreadableMessage(deadLetters, log),
   });
   const ready = async (): Promise<boolean> =>
     (await Promise.all([database.isReachable(), consumer.isReachable()])).every(Boolean);

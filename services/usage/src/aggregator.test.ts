@@ -186,13 +186,19 @@ describe("what is down", TIMEOUT, () => {
     await settledExactly(away, expected);
   });
 
-  test("an event that cannot be stored does not hold up the others", async () => {
-    const running = aggregator();
+  test("an event that cannot be stored does not hold up the others: it is set aside, once, and replayed when asked", async () => {
+    aggregator();
     const good = settledRequest(pendingRequest());
     const bad = settledRequest(pendingRequest(), { costNanoUsd: -1n });
     await Promise.all([bad, good].map((request) => publish(usageEvent(request))));
     await eventually(async () => (await totals(good.namespaceId)).requestCount === 1n);
-    await eventually(() => running.output().includes("dropped a usage event") && running.output().includes(bad.id));
+    const letters = () => admin("select state, reason, request_id from usage.dead_letters");
+    const held = { state: "held", reason: expect.stringContaining("cost_nano_usd"), request_id: bad.id };
+    await eventually(async () => (await letters()).length > 0);
+    expect(await letters()).toEqual([held]);
+    await admin("update usage.dead_letters set state = 'replaying', reason = ''");
+    await eventually(async () => (await admin("select from usage.dead_letters where reason <> ''")).length > 0);
+    expect(await letters()).toEqual([held]);
   });
 
   test("it is ready once database and broker answer, and not while the broker is away", async () => {

@@ -1,5 +1,5 @@
 import type { ConnectRouter } from "@connectrpc/connect";
-import { UsageService } from "@routeplane/contracts/usage";
+import { UsageAdminService, UsageService } from "@routeplane/contracts/usage";
 import { redactTokens } from "@routeplane/credentials";
 import type { Clock } from "@routeplane/domain";
 import { type Database, openDatabase } from "@routeplane/postgres";
@@ -15,7 +15,9 @@ import {
 } from "@routeplane/rpc";
 import { createLogger, type Logger, type RunningProcess } from "@routeplane/runtime";
 import type { Config } from "./config.ts";
+import { usageAdminService } from "./handlers/usage-admin-service.ts";
 import { usageService } from "./handlers/usage-service.ts";
+import { createDeadLetterStore } from "./store/dead-letters.ts";
 import type { UsageSchema } from "./store/schema.ts";
 import { createUsageStore } from "./store/usage-store.ts";
 
@@ -47,7 +49,9 @@ export interface UsageWiring {
 export function wireUsage({ serviceToken, database, verifyToken, log, clock }: UsageWiring) {
   const health = healthRoutes(() => database.isReachable());
   const routes = (router: ConnectRouter): void => {
-    router.service(UsageService, usageService(createUsageStore(database), clock));
+    const usage = createUsageStore(database);
+    router.service(UsageService, usageService(usage, clock));
+    router.service(UsageAdminService, usageAdminService(usage, createDeadLetterStore(database), clock));
     health(router);
   };
   return { routes, interceptors: rpcInterceptors({ log, serviceToken, verifyToken }) };

@@ -1,12 +1,20 @@
+import type { MessageInitShape } from "@bufbuild/protobuf";
 import { timestampFromDate } from "@bufbuild/protobuf/wkt";
-import { UsageDimension } from "@routeplane/contracts/usage";
+import { type GetNodeUsageRequestSchema, UsageDimension } from "@routeplane/contracts/usage";
 import type { Command } from "commander";
 import { type DimensionName, groupByArgument, idArgument, timeArgument } from "../arguments.ts";
 import type { Context } from "../context.ts";
 import { usageError } from "../errors.ts";
 import { block } from "../output/table.ts";
-import { loginCredential } from "../session.ts";
-import { fromProtoUsage, fromProtoUsageGroup, usageFields } from "../views/usage.ts";
+import { loginCredential, operatorCredential } from "../session.ts";
+import {
+  fromProtoNamespaceUsage,
+  fromProtoUsage,
+  fromProtoUsageGroup,
+  type UsageGroupView,
+  type UsageView,
+  usageFields,
+} from "../views/usage.ts";
 import { groupTable } from "../views/usage-groups.ts";
 import { withExamples } from "./examples.ts";
 
@@ -16,6 +24,7 @@ interface UsageOptions {
   readonly groupBy?: readonly DimensionName[];
   readonly key?: string;
   readonly model?: string;
+  readonly allNamespaces?: boolean;
 }
 
 const DIMENSIONS: Readonly<Record<DimensionName, UsageDimension>> = {
@@ -44,31 +53,58 @@ export function addUsageCommand(cloud: Command, context: Context): void {
     )
     .option("--key <id>", "only requests of this key", idArgument)
     .option("--model <id>", "only requests to this model", idArgument)
+    .option("--all-namespaces", "of every namespace of the node, by whole hours; for operators")
     .action((options: UsageOptions) => showUsage(context, options));
   withExamples(
     usage,
     "cloud usage",
     "cloud usage --from 2026-05-01T00:00:00Z --to 2026-06-01T00:00:00Z --group-by model,day",
     "cloud usage --group-by key --json",
+    "cloud usage --all-namespaces",
   );
 }
 
 async function showUsage(context: Context, options: UsageOptions): Promise<void> {
-  const { from, to, groupBy = [], key = "", model = "" } = options;
+  const { from, to, groupBy = [], key = "", model = "", allNamespaces = false } = options;
   if (from !== undefined && to !== undefined && from >= to) throw usageError("--from must be before --to");
-  const { usage } = await context.connect(await loginCredential(context.settings));
-  const answer = await usage.getUsage({
+  const query = {
     ...(from && { from: timestampFromDate(from) }),
     ...(to && { to: timestampFromDate(to) }),
     groupBy: groupBy.map((name) => DIMENSIONS[name]),
-    keyId: key,
-    model,
-  });
+  };
+  if (allNamespaces) {
+    if (key !== "" || model !== "") throw usageError("--all-namespaces does not go with --key or --model");
+    return showNodeUsage(context, query, groupBy);
+  }
+  const { usage } = await context.connect(await loginCredential(context.settings));
+  const answer = await usage.getUsage({ ...query, keyId: key, model });
   const totals = fromProtoUsage(answer);
   if (groupBy.length === 0) return context.output.data(totals, () => block(usageFields(totals)));
-  const view = { ...totals, groups: answer.groups.map((group) => fromProtoUsageGroup(group, groupBy)) };
+  showGroups(
+    context,
+    { ...totals, groups: answer.groups.map((group) => fromProtoUsageGroup(group, groupBy)) },
+    groupBy,
+  );
+}
+
+async function showNodeUsage(
+  context: Context,
+  query: MessageInitShape<typeof GetNodeUsageRequestSchema>,
+  groupBy: readonly DimensionName[],
+): Promise<void> {
+  const { usageAdmin } = await context.connect(await operatorCredential(context.settings));
+  const answer = await usageAdmin.getNodeUsage(query);
+  const groups = answer.groups.map((group) => fromProtoNamespaceUsage(group, groupBy));
+  showGroups(context, { ...fromProtoUsage(answer), groups }, ["namespace", ...groupBy]);
+}
+
+function showGroups(
+  context: Context,
+  view: UsageView & { readonly groups: readonly UsageGroupView[] },
+  groupBy: readonly (DimensionName | "namespace")[],
+): void {
   const bars = context.stdout.isTTY === true;
   context.output.data(view, ({ dim }) =>
-    [block(usageFields(totals)), ...groupTable(view.groups, groupBy, { bars, dim })].join("\n\n"),
+    [block(usageFields(view)), ...groupTable(view.groups, groupBy, { bars, dim })].join("\n\n"),
   );
 }

@@ -3,7 +3,10 @@ import { formatUsd } from "../output/money.ts";
 import { type Column, table } from "../output/table.ts";
 import type { UsageGroupView } from "./usage.ts";
 
-const CELLS: Readonly<Record<DimensionName, Column<UsageGroupView>>> = {
+type GroupName = DimensionName | "namespace";
+
+const CELLS: Readonly<Record<GroupName, Column<UsageGroupView>>> = {
+  namespace: { header: "NAMESPACE", cell: ({ namespace_id = "" }) => namespace_id },
   day: { header: "DAY (UTC)", cell: ({ day = "" }) => day.slice(0, 10) },
   hour: { header: "HOUR (UTC)", cell: ({ hour = "" }) => hour.slice(0, 16).replace("T", " ") },
   key: { header: "KEY", cell: ({ key_id = "" }) => key_id },
@@ -23,12 +26,12 @@ const NUMBERS: readonly Column<UsageGroupView>[] = [
 /** A line for each group, in the order of the columns: time first. Nothing if there is no group. */
 export function groupTable(
   groups: readonly UsageGroupView[],
-  groupBy: readonly DimensionName[],
+  groupBy: readonly GroupName[],
   { bars, dim }: { readonly bars: boolean; readonly dim: (line: string) => string },
 ): readonly string[] {
   if (groups.length === 0) return [];
   const names = Object.entries(CELLS).flatMap(([name, column]) =>
-    groupBy.includes(name as DimensionName) ? [column] : [],
+    groupBy.includes(name as GroupName) ? [column] : [],
   );
   const bar: Column<UsageGroupView> = { header: "", cell: barOf(groups) };
   return [table([...names, ...NUMBERS, ...(bars ? [bar] : [])], groups, dim)];

@@ -1,9 +1,9 @@
-import type { GetUsageResponse, UsageGroup } from "@routeplane/contracts/usage";
+import type { GetNodeUsageResponse, GetUsageResponse, NamespaceUsage, UsageGroup } from "@routeplane/contracts/usage";
 import type { DimensionName } from "../arguments.ts";
 import { formatMicroUsd } from "../output/money.ts";
 import { formatTime } from "../output/time.ts";
 import { fromProtoStatus } from "./request.ts";
-import { fromProtoInteger, fromProtoSetTime, fromProtoText } from "./values.ts";
+import { fromProtoInteger, fromProtoSet, fromProtoSetTime, fromProtoText } from "./values.ts";
 
 export interface TotalsView {
   readonly request_count: number;
@@ -20,6 +20,7 @@ export interface UsageView extends TotalsView {
 
 /** Of what was asked to be told apart, each is there; null for a request that has none. */
 export interface UsageGroupView extends TotalsView {
+  readonly namespace_id?: string;
   readonly key_id?: string;
   readonly model?: string | null;
   readonly provider?: string | null;
@@ -30,7 +31,7 @@ export interface UsageGroupView extends TotalsView {
   readonly day?: string;
 }
 
-export function fromProtoUsage(usage: GetUsageResponse): UsageView {
+export function fromProtoUsage(usage: GetUsageResponse | GetNodeUsageResponse): UsageView {
   return {
     from: fromProtoSetTime(usage.from),
     to: fromProtoSetTime(usage.to),
@@ -50,7 +51,14 @@ export function fromProtoUsageGroup(group: UsageGroup, groupBy: readonly Dimensi
   };
 }
 
-function fromProtoTotals(totals: GetUsageResponse | UsageGroup): TotalsView {
+export function fromProtoNamespaceUsage(
+  { namespaceId, usage }: NamespaceUsage,
+  groupBy: readonly DimensionName[],
+): UsageGroupView {
+  return { namespace_id: namespaceId, ...fromProtoUsageGroup(fromProtoSet(usage), groupBy) };
+}
+
+function fromProtoTotals(totals: GetUsageResponse | GetNodeUsageResponse | UsageGroup): TotalsView {
   return {
     request_count: fromProtoInteger(totals.requestCount),
     prompt_tokens: fromProtoInteger(totals.promptTokens),

@@ -1,9 +1,10 @@
-import { create } from "@bufbuild/protobuf";
-import { type UsageEvent, UsageEventSchema } from "@routeplane/contracts/events";
+import { create, fromBinary } from "@bufbuild/protobuf";
+import { type UsageEvent, UsageEventBatchSchema, UsageEventSchema } from "@routeplane/contracts/events";
 import { createLogger } from "@routeplane/runtime";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { pendingRequest, settledRequest, usageEvent } from "../../test/requests.ts";
+import type { DeadLetterBox, Unrecorded } from "../domain/dead-letters.ts";
 import type { RequestLog } from "../domain/ports.ts";
 import type { LoggedRequest } from "../domain/request.ts";
 import { fromProtoUsageEvent } from "./convert.ts";
@@ -53,17 +54,37 @@ describe("fromProtoUsageEvent", () => {
 });
 
 describe("usageEvents", () => {
-  test("an event that cannot be stored is logged whole and left out; the others are recorded", async () => {
-    const lines: string[] = [];
+  test("an event that cannot be recorded is set aside, with why and all that it says; the others are recorded", async () => {
     const recorded: LoggedRequest[] = [];
+    const aside: Unrecorded[] = [];
     const requests: Pick<RequestLog, "record"> = { record: async (batch) => void recorded.push(...batch) };
-    const log = createLogger("test", (line) => (lines.push(line), ""));
+    const deadLetters: Pick<DeadLetterBox, "add"> = { add: async (unrecorded) => void aside.push(...unrecorded) };
+    const log = createLogger("test", () => "");
     const good = pendingRequest();
     const bad = settledRequest(pendingRequest(), { costNanoUsd: -5n });
-    await usageEvents(requests, log)([usageEvent(bad), usageEvent(good), create(UsageEventSchema)]);
+    await usageEvents(requests, deadLetters, log)([usageEvent(bad), usageEvent(good), create(UsageEventSchema)]);
     expect(recorded).toEqual([good]);
-    expect(lines).toHaveLength(2);
-    expect(lines[0]).toContain("cost_nano_usd: must be from 0");
-    expect(lines[0]).toContain(bad.id);
+    expect(aside).toMatchObject([
+      {
+        namespaceId: bad.namespaceId,
+        requestId: bad.id,
+        reason: expect.stringContaining("cost_nano_usd: must be from 0"),
+      },
+      { namespaceId: "", requestId: "", reason: "namespace_id: must be ns_…" },
+    ]);
+    expect(fromBinary(UsageEventBatchSchema, aside[0]!.payload).events).toEqual([usageEvent(bad)]);
+  });
+
+  test("what can neither be recorded nor set aside comes again", async () => {
+    const requests: Pick<RequestLog, "record"> = { record: () => Promise.resolve() };
+    const deadLetters: Pick<DeadLetterBox, "add"> = { add: () => Promise.reject(new Error("away")) };
+    const bad = usageEvent(settledRequest(pendingRequest(), { costNanoUsd: -5n }));
+    await expect(
+      usageEvents(
+        requests,
+        deadLetters,
+        createLogger("test", () => ""),
+      )([bad]),
+    ).rejects.toThrow("away");
   });
 });

@@ -102,6 +102,6 @@ function fromProtoShadowDenial({ policyId, bindingId, rule }: ProtoShadowDenial)
 }
 
 /** Also without NUL, which Postgres cannot hold in a text. */
-function bounded(text: string): string {
+export function bounded(text: string): string {
   return text.slice(0, MAX_TEXT_LENGTH).replaceAll("\0", "").toWellFormed();
 }

@@ -1,43 +1,72 @@
-import { toJson } from "@bufbuild/protobuf";
-import { type UsageEvent, UsageEventSchema } from "@routeplane/contracts/events";
+import { create, toBinary } from "@bufbuild/protobuf";
+import { type UsageEvent, UsageEventBatchSchema } from "@routeplane/contracts/events";
 import type { Logger } from "@routeplane/runtime";
+import type { DeadLetterBox, Unrecorded } from "../domain/dead-letters.ts";
 import type { RequestLog } from "../domain/ports.ts";
 import { recordAll } from "../domain/recording.ts";
 import type { LoggedRequest } from "../domain/request.ts";
-import { fromProtoUsageEvent } from "./convert.ts";
+import { bounded, fromProtoUsageEvent } from "./convert.ts";
+
+type Recorder = Pick<RequestLog, "record">;
 
 /**
- * Handles a batch of events. Resolves once what can be stored is committed; rejects if the batch must come again. An event
- * that can never be stored is logged whole and left out, so that it does not hold up the others.
+ * Handles a batch of events. Resolves once all of it is committed; rejects if the batch must come again. An event that can
+ * never be recorded is set aside as a dead letter, so that it does not hold up the others.
  */
 export function usageEvents(
-  requests: Pick<RequestLog, "record">,
+  requests: Recorder,
+  deadLetters: Pick<DeadLetterBox, "add">,
   log: Logger,
 ): (events: readonly UsageEvent[]) => Promise<void> {
-  return async (events) => {
-    const sources = new Map<LoggedRequest, UsageEvent>();
-    for (const event of events) {
-      const result = fromProtoUsageEvent(event);
-      if ("fault" in result) logDropped(event, result.fault, log);
-      else sources.set(result.request, event);
-    }
-    await recordAll(requests, [...sources.keys()], (request, { cause }) => {
-      const event = sources.get(request);
-      if (event !== undefined)
-        logDropped(event, cause instanceof Error ? cause.message : "refused by the database", log);
-    });
+  return async (events) => setAside(await recordEvents(requests, events), deadLetters, log);
+}
+
+/** For a message that is no batch of events. */
+export function unreadableMessage(
+  deadLetters: Pick<DeadLetterBox, "add">,
+  log: Logger,
+): (payload: Uint8Array) => Promise<void> {
+  return (payload) => setAside([{ namespaceId: "", requestId: "", reason: UNREADABLE, payload }], deadLetters, log);
+}
+
+export const UNREADABLE = "it is no batch of usage events";
+
+/** Records what can be recorded of a batch. Resolves with what cannot. */
+export async function recordEvents(requests: Recorder, events: readonly UsageEvent[]): Promise<readonly Unrecorded[]> {
+  const unrecorded: Unrecorded[] = [];
+  const sources = new Map<LoggedRequest, UsageEvent>();
+  for (const event of events) {
+    const result = fromProtoUsageEvent(event);
+    if ("fault" in result) unrecorded.push(toUnrecorded(event, result.fault));
+    else sources.set(result.request, event);
+  }
+  await recordAll(requests, [...sources.keys()], (request, { cause }) => {
+    const event = sources.get(request);
+    const reason = cause instanceof Error ? cause.message : "the database refuses it";
+    if (event !== undefined) unrecorded.push(toUnrecorded(event, reason));
+  });
+  return unrecorded;
+}
+
+function toUnrecorded(event: UsageEvent, reason: string): Unrecorded {
+  return {
+    namespaceId: bounded(event.request?.namespaceId ?? ""),
+    requestId: bounded(event.request?.requestId ?? ""),
+    reason: bounded(reason),
+    payload: toBinary(UsageEventBatchSchema, create(UsageEventBatchSchema, { events: [event] })),
   };
 }
 
-function logDropped(event: UsageEvent, fault: string, log: Logger): void {
-  log.error({ fault, event: toLoggable(event) }, "dropped a usage event");
-}
-
-/** A time outside of JSON's calendar, for one, has no JSON form. */
-function toLoggable(event: UsageEvent): unknown {
-  try {
-    return toJson(UsageEventSchema, event);
-  } catch {
-    return { requestId: event.request?.requestId, namespaceId: event.request?.namespaceId };
+async function setAside(
+  unrecorded: readonly Unrecorded[],
+  deadLetters: Pick<DeadLetterBox, "add">,
+  log: Logger,
+): Promise<void> {
+  await deadLetters.add(unrecorded);
+  for (const { reason, namespaceId, requestId, payload } of unrecorded) {
+    log.error(
+      { reason, namespaceId, requestId, bytes: payload.length },
+      "a usage event was set aside as a dead letter",
+    );
   }
 }

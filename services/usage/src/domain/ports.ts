@@ -33,6 +33,12 @@ export interface UsageStore {
    * @throws DomainError INVALID_ARGUMENT if there are more groups than `MAX_GROUPS`
    */
   usage(namespaceId: Id<"ns">, query: UsageQuery): Promise<readonly UsageGroup[]>;
+  /**
+   * As `usage`, over every namespace of the node.
+   *
+   * @param query its range is one of whole hours: of requests nothing is read
+   */
+  nodeUsage(query: UsageQuery): Promise<readonly UsageGroup[]>;
   /** Newest first. */
   list(namespaceId: Id<"ns">, page: PageRequest): Promise<Page>;
   get(namespaceId: Id<"ns">, id: Id<"req">): Promise<LoggedRequest | undefined>;

@@ -15,8 +15,8 @@ export interface UsageTotals {
   readonly costNanoUsd: bigint;
 }
 
-/** What usage can be broken down by. */
-export type Dimension = "key" | "model" | "provider" | "status" | "hour" | "day";
+/** What usage can be broken down by: within a namespace, and on the node. */
+export type Dimension = "namespace" | "key" | "model" | "provider" | "status" | "hour" | "day";
 
 export interface UsageQuery {
   readonly range: UsageRange;
@@ -30,6 +30,7 @@ export interface UsageQuery {
 
 /** Totals of the requests that are alike in every dimension of the query; of a dimension that was not asked for, undefined. */
 export interface UsageGroup extends UsageTotals {
+  readonly namespaceId: Id<"ns"> | undefined;
   readonly keyId: Id<"key"> | undefined;
   readonly model: string | undefined;
   readonly provider: string | undefined;
@@ -111,6 +112,12 @@ export function usageRange(from: Date | undefined, to: Date | undefined, clock: 
   const start = inCalendar("from", from ?? new Date(end.getTime() - DEFAULT_RANGE_MS));
   if (start.getTime() >= end.getTime()) throw invalidField("from", "must be before to");
   return { from: start, to: end };
+}
+
+/** The hours of UTC that a range lies in: what can be read without any request. */
+export function wholeHours({ from, to }: UsageRange): UsageRange {
+  const start = Math.floor(from.getTime() / HOUR_MS) * HOUR_MS;
+  return { from: new Date(start), to: new Date(Math.ceil(to.getTime() / HOUR_MS) * HOUR_MS) };
 }
 
 /** RFC 3339 has four digits for the year. */

@@ -1,4 +1,6 @@
 import type { Id } from "@routeplane/domain";
+import type { Generated, Selectable } from "kysely";
+import type { DeadLetterState } from "../domain/dead-letters.ts";
 import type { RequestStatus } from "../domain/request.ts";
 
 /** The tables as the migrations leave them. */
@@ -6,6 +8,24 @@ export interface UsageSchema {
   readonly requests: RequestRow;
   readonly rollups_hourly: RollupRow;
   readonly rollups_daily: RollupRow;
+  readonly dead_letters: DeadLetterTable;
+}
+
+export type DeadLetterRow = Selectable<DeadLetterTable>;
+
+interface DeadLetterTable {
+  /** Empty if it does not say. */
+  namespace_id: string;
+  id: Id<"dl">;
+  /** Empty if it does not say. */
+  request_id: string;
+  created_at: Generated<Date>;
+  reason: string;
+  payload: Buffer;
+  digest: string;
+  state: Generated<DeadLetterState>;
+  changed_at: Generated<Date | null>;
+  changed_by_id: Generated<string>;
 }
 
 /** Sums over the requests of an hour or a day; also what is added to them. */

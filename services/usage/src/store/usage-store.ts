@@ -10,6 +10,8 @@ export function createUsageStore(database: Database<UsageSchema>): UsageStore {
     usage: (namespaceId, query) =>
       database.within({ namespaceId }, (transaction) => sumUsage(transaction, namespaceId, query)),
 
+    nodeUsage: (query) => database.within({ node: true }, (transaction) => sumUsage(transaction, undefined, query)),
+
     list: (namespaceId, page) =>
       database.within({ namespaceId }, async (transaction) => {
         const rows = await transaction

@@ -14,6 +14,7 @@ import type { UsageSchema } from "./schema.ts";
 
 /** Each dimension as an expression over the parts, which have `at`: the moment, or the first one of the hour or day. */
 const DIMENSIONS: Readonly<Record<Dimension, RawBuilder<unknown>>> = {
+  namespace: sql`namespace_id`,
   key: sql`key_id`,
   model: sql`model`,
   provider: sql`provider`,
@@ -23,6 +24,7 @@ const DIMENSIONS: Readonly<Record<Dimension, RawBuilder<unknown>>> = {
 };
 
 interface SumRow {
+  namespace: Id<"ns"> | null;
   key: Id<"key"> | null;
   model: string | null;
   provider: string | null;
@@ -38,10 +40,12 @@ interface SumRow {
 /**
  * Sums over a range: whole days and hours from what is kept of them, what is left from the requests. One statement, hence one
  * snapshot: no request is counted twice or missed because it settles meanwhile. Denied requests are left out.
+ *
+ * @param namespaceId undefined: every namespace that the transaction sees
  */
 export async function sumUsage(
   transaction: Transaction<UsageSchema>,
-  namespaceId: Id<"ns">,
+  namespaceId: Id<"ns"> | undefined,
   query: UsageQuery,
 ): Promise<readonly UsageGroup[]> {
   const dimensions = Object.entries(DIMENSIONS) as [Dimension, RawBuilder<unknown>][];
@@ -57,7 +61,7 @@ export async function sumUsage(
       coalesce(sum(cost_nano_usd), 0)::bigint as cost_nano_usd
     from (${partsFor(namespaceId, query)}) as part
     ${grouped.length === 0 ? sql`` : sql`group by ${sql.join(grouped)} having sum(request_count) > 0`}
-    order by day, hour, cost_nano_usd desc, request_count desc, key, model, provider, status
+    order by day, hour, cost_nano_usd desc, request_count desc, namespace, key, model, provider, status
     limit ${MAX_GROUPS + 1}`.execute(transaction);
   if (rows.length > MAX_GROUPS) {
     throw invalidField("group_by", `makes more than ${MAX_GROUPS} groups of this range: ask for less at once`);
@@ -65,15 +69,19 @@ export async function sumUsage(
   return rows.map(fromSumRow);
 }
 
-function partsFor(namespaceId: Id<"ns">, { range, groupBy, keyId, model }: UsageQuery): RawBuilder<unknown> {
+function partsFor(
+  namespaceId: Id<"ns"> | undefined,
+  { range, groupBy, keyId, model }: UsageQuery,
+): RawBuilder<unknown> {
   const { days, hours, moments } = partsOf(range, groupBy.includes("hour"));
+  const conditions = [sql`status <> 'denied'`];
   // Row-level security says so too; here it is what finds the index.
-  const conditions = [sql`namespace_id = ${namespaceId}`, sql`status <> 'denied'`];
+  if (namespaceId !== undefined) conditions.push(sql`namespace_id = ${namespaceId}`);
   if (keyId !== undefined) conditions.push(sql`key_id = ${keyId}`);
   if (model !== undefined) conditions.push(sql`model = ${model}`);
   const read = (table: string, time: RawBuilder<unknown>, count: RawBuilder<unknown>) => (part: UsageRange) =>
     sql`
-    select ${time} as at, key_id, model, provider, status,
+    select ${time} as at, namespace_id, key_id, model, provider, status,
       ${count} as request_count, prompt_tokens, completion_tokens, cost_nano_usd
     from ${sql.table(table)}
     where ${sql.join([...conditions, sql`${time} >= ${part.from}`, sql`${time} < ${part.to}`], sql` and `)}`;
@@ -87,6 +95,7 @@ function partsFor(namespaceId: Id<"ns">, { range, groupBy, keyId, model }: Usage
 
 function fromSumRow(row: SumRow): UsageGroup {
   return {
+    namespaceId: row.namespace ?? undefined,
     keyId: row.key ?? undefined,
     model: row.model ?? undefined,
     provider: row.provider ?? undefined,

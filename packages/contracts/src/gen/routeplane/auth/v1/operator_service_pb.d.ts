@@ -373,7 +373,7 @@ export declare const RevokeOperatorResponseSchema: GenMessage<RevokeOperatorResp
  * sees, of all operator credentials, those that are limited to the same.
  *
  * Operator scopes: `accounts:read accounts:write audit:read keys:write namespaces:read namespaces:write operators:read
- * operators:write usage:read`, and `resource:*`.
+ * operators:write usage:read usage:write`, and `resource:*`.
  *
  * @generated from service routeplane.auth.v1.OperatorService
  */

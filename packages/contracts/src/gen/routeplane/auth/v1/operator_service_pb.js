@@ -99,7 +99,7 @@ export const RevokeOperatorResponseSchema = /*@__PURE__*/
  * sees, of all operator credentials, those that are limited to the same.
  *
  * Operator scopes: `accounts:read accounts:write audit:read keys:write namespaces:read namespaces:write operators:read
- * operators:write usage:read`, and `resource:*`.
+ * operators:write usage:read usage:write`, and `resource:*`.
  *
  * @generated from service routeplane.auth.v1.OperatorService
  */

@@ -1,0 +1,96 @@
+import type { ServiceImpl } from "@connectrpc/connect";
+import { DeadLetterState, UsageAdminService, UsageDimension } from "@routeplane/contracts/usage";
+import { describe, expect, it } from "vitest";
+import { runCli } from "./cli-process.ts";
+import { type NodeDouble, startNodeDouble } from "./node-double.ts";
+
+const AT = { seconds: 1_777_593_600n, nanos: 0 };
+const DAY = "2026-05-01T00:00:00.000Z";
+
+const as = (url: string): Record<string, string> => ({
+  ROUTEPLANE_HOME: "/nonexistent",
+  ROUTEPLANE_URL: url,
+  ROUTEPLANE_API_KEY: "rp_live_env",
+  ROUTEPLANE_OPERATOR_KEY: "rpo_live_env",
+});
+
+const admin = (implementation: Partial<ServiceImpl<typeof UsageAdminService>>): Promise<NodeDouble> =>
+  startNodeDouble((router) => void router.service(UsageAdminService, implementation));
+
+describe.concurrent("usage --all-namespaces", () => {
+  it("asks as the operator, and shows each namespace", async () => {
+    let asked: readonly UsageDimension[] = [];
+    await using node = await admin({
+      getNodeUsage({ groupBy }) {
+        asked = groupBy;
+        const usage = { keyId: "key_1", requestCount: 2n, spendMicroUsd: 7n };
+        return { from: AT, to: AT, requestCount: 2n, spendMicroUsd: 7n, groups: [{ namespaceId: "ns_1", usage }] };
+      },
+    });
+    const argv = ["cloud", "usage", "--all-namespaces", "--group-by", "key"];
+    const json = await runCli([...argv, "--json"], as(node.url));
+    const numbers = { request_count: 2, prompt_tokens: 0, completion_tokens: 0, spend_micro_usd: 7 };
+    const groups = [{ namespace_id: "ns_1", key_id: "key_1", ...numbers }];
+    expect(JSON.parse(json.stdout)).toEqual({ from: DAY, to: DAY, ...numbers, groups });
+    expect({ asked, authorizations: node.authorizations }).toEqual({
+      asked: [UsageDimension.KEY],
+      authorizations: ["Bearer rpo_live_env"],
+    });
+    expect((await runCli(argv, as(node.url))).stdout).toMatch(/^ns_1 +key_1 +2 +0 +0 +7 +\$0\.000007$/m);
+    expect(await runCli([...argv, "--model", "small"], as(node.url))).toMatchObject({ code: 2 });
+  });
+});
+
+describe.concurrent("admin dead-letters", () => {
+  const LETTER = { id: "dl_1", state: DeadLetterState.HELD, reason: "cost: \u001b[2J", createdAt: AT };
+  const VIEW = {
+    id: "dl_1",
+    state: "held",
+    reason: LETTER.reason,
+    namespace_id: null,
+    request_id: null,
+    created_at: DAY,
+    changed_at: null,
+    changed_by: null,
+  };
+
+  it("list: what was asked for, for people without what could steer a terminal", async () => {
+    let asked: DeadLetterState | undefined;
+    await using node = await admin({
+      listDeadLetters({ state }) {
+        asked = state;
+        return { deadLetters: [LETTER], nextPageToken: "t2" };
+      },
+    });
+    const argv = ["admin", "dead-letters", "list", "--state", "held"];
+    const json = await runCli([...argv, "--json"], as(node.url));
+    expect(JSON.parse(json.stdout)).toEqual({ data: [VIEW], next_page_token: "t2" });
+    expect(asked).toBe(DeadLetterState.HELD);
+    const text = await runCli(argv, as(node.url));
+    expect(text.stdout).toContain("cost: \\u001b[2J");
+    expect(text.stderr).toContain("--page-token t2");
+  });
+
+  it("show: what it says, or its bytes if it cannot be read", async () => {
+    const events = [{ request: { requestId: "req_1" } }];
+    await using node = await admin({
+      getDeadLetter: ({ id }) => ({
+        deadLetter: { ...LETTER, payload: new Uint8Array([1, 2]), ...(id === "dl_1" && { content: { events } }) },
+      }),
+    });
+    const show = (id: string) => runCli(["admin", "dead-letters", "show", id, "--json"], as(node.url));
+    expect(JSON.parse((await show("dl_1")).stdout)).toEqual({ ...VIEW, content: { events }, payload_base64: "AQI=" });
+    expect(JSON.parse((await show("dl_2")).stdout)).toMatchObject({ content: null, payload_base64: "AQI=" });
+  });
+
+  it("replay and discard: say how it stands then, and ask nobody where there is no terminal", async () => {
+    await using node = await admin({
+      replayDeadLetter: () => ({ deadLetter: { ...LETTER, state: DeadLetterState.REPLAYING } }),
+      discardDeadLetter: () => ({ deadLetter: { ...LETTER, state: DeadLetterState.DISCARDED, changedBy: "op_1" } }),
+    });
+    const replay = await runCli(["admin", "dead-letters", "replay", "dl_1", "--json"], as(node.url));
+    expect(JSON.parse(replay.stdout)).toEqual({ ...VIEW, state: "replaying" });
+    const discard = await runCli(["admin", "dead-letters", "discard", "dl_1", "--json"], as(node.url));
+    expect(JSON.parse(discard.stdout)).toEqual({ ...VIEW, state: "discarded", changed_by: "op_1" });
+  });
+});

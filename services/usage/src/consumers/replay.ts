@@ -1,0 +1,40 @@
+import { fromBinary } from "@bufbuild/protobuf";
+import { type UsageEvent, UsageEventBatchSchema } from "@routeplane/contracts/events";
+import type { Component, Logger } from "@routeplane/runtime";
+import type { DeadLetterBox } from "../domain/dead-letters.ts";
+import type { RequestLog } from "../domain/ports.ts";
+import { repeatForEver } from "./repeating.ts";
+import { recordEvents, UNREADABLE } from "./usage-events.ts";
+
+const EVERY_MS = 2_000;
+
+/** Records what operators want recorded again. Two replicas that take the same one record it once, like any event. */
+export function replayDeadLetters(
+  requests: Pick<RequestLog, "record">,
+  deadLetters: DeadLetterBox,
+  log: Logger,
+): Component {
+  return repeatForEver({
+    name: "replay dead letters",
+    everyMs: EVERY_MS,
+    retryMs: EVERY_MS,
+    log,
+    async work() {
+      const letter = await deadLetters.nextToReplay();
+      if (letter === undefined) return false;
+      const events = fromPayload(letter.payload);
+      const [failed] = events === undefined ? [{ reason: UNREADABLE }] : await recordEvents(requests, events);
+      await deadLetters.replayed(letter.id, failed?.reason);
+      log.info({ id: letter.id, reason: failed?.reason }, "a dead letter was replayed");
+      return true;
+    },
+  });
+}
+
+function fromPayload(payload: Uint8Array): readonly UsageEvent[] | undefined {
+  try {
+    return fromBinary(UsageEventBatchSchema, payload).events;
+  } catch {
+    return undefined;
+  }
+}

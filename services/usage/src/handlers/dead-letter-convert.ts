@@ -1,0 +1,47 @@
+import { fromBinary, type MessageInitShape } from "@bufbuild/protobuf";
+import { type UsageEventBatch, UsageEventBatchSchema } from "@routeplane/contracts/events";
+import { type DeadLetterSchema, DeadLetterState as ProtoState } from "@routeplane/contracts/usage";
+import { toTimestamp } from "@routeplane/rpc";
+import type { DeadLetter, DeadLetterState } from "../domain/dead-letters.ts";
+
+const STATES: Readonly<Record<DeadLetterState, ProtoState>> = {
+  held: ProtoState.HELD,
+  replaying: ProtoState.REPLAYING,
+  replayed: ProtoState.REPLAYED,
+  discarded: ProtoState.DISCARDED,
+};
+
+const BY_STATE = new Map(Object.entries(STATES).map(([state, proto]) => [proto, state as DeadLetterState]));
+
+/** Undefined: any. */
+export function fromProtoDeadLetterState(state: ProtoState): DeadLetterState | undefined {
+  return BY_STATE.get(state);
+}
+
+export function toProtoDeadLetter(letter: DeadLetter): MessageInitShape<typeof DeadLetterSchema> {
+  const { id, reason, namespaceId, requestId, createdAt, changedAt, changedById } = letter;
+  return {
+    id,
+    reason,
+    state: STATES[letter.state],
+    namespaceId,
+    requestId,
+    createdAt: toTimestamp(createdAt),
+    ...(changedAt && { changedAt: toTimestamp(changedAt) }),
+    changedBy: changedById,
+  };
+}
+
+/** With what came, and what it says if it can be read. */
+export function toProtoDeadLetterInFull(letter: DeadLetter): MessageInitShape<typeof DeadLetterSchema> {
+  const content = readBatch(letter.payload);
+  return { ...toProtoDeadLetter(letter), payload: letter.payload, ...(content && { content }) };
+}
+
+function readBatch(payload: Uint8Array): UsageEventBatch | undefined {
+  try {
+    return fromBinary(UsageEventBatchSchema, payload);
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,214 @@
+import { create, toBinary } from "@bufbuild/protobuf";
+import { Code, ConnectError, createClient, createRouterTransport } from "@connectrpc/connect";
+import { UsageEventBatchSchema } from "@routeplane/contracts/events";
+import { ErrorInfoSchema } from "@routeplane/contracts/google-rpc";
+import { DeadLetterState, UsageAdminService, UsageDimension } from "@routeplane/contracts/usage";
+import { newId } from "@routeplane/domain";
+import { type Database, openDatabase } from "@routeplane/postgres";
+import { type KeyVerifier, toTimestamp } from "@routeplane/rpc";
+import { createLogger } from "@routeplane/runtime";
+import { cloneDatabase, type TestDatabase } from "@routeplane/testing";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { pendingRequest, settledRequest, usageEvent } from "../../test/requests.ts";
+import { wireUsage } from "../app.ts";
+import { replayDeadLetters } from "../consumers/replay.ts";
+import { merge } from "../domain/merging.ts";
+import { createDeadLetterBox } from "../store/dead-letters.ts";
+import { createRequestLog } from "../store/request-log.ts";
+import type { UsageSchema } from "../store/schema.ts";
+
+const NOW = new Date("2026-11-20T12:00:00Z");
+const log = createLogger("test", () => "");
+const [one, two] = [newId("ns"), newId("ns")].toSorted() as [
+  ReturnType<typeof newId<"ns">>,
+  ReturnType<typeof newId<"ns">>,
+];
+
+let clone: TestDatabase;
+let database: Database<UsageSchema>;
+let aggregator: Database<UsageSchema>;
+let transport: ReturnType<typeof createRouterTransport>;
+
+beforeAll(async () => {
+  clone = await cloneDatabase();
+  [database, aggregator] = [open(clone.url("routeplane_usage")), open(clone.url("routeplane_aggregator"))];
+  const requests = [one, one, two].map((namespaceId) => settledRequest(pendingRequest({ namespaceId })));
+  await createRequestLog(aggregator).record(merge(requests));
+  const wiring = { serviceToken: "rps_test", database, verifyToken, log, clock: () => NOW.getTime() };
+  const { routes, interceptors } = wireUsage(wiring);
+  transport = createRouterTransport(routes, { router: { interceptors } });
+  operator = as("operator/usage:*");
+});
+
+afterAll(async () => {
+  await Promise.all([database.stop(), aggregator.stop()]);
+  await clone.drop();
+});
+
+function open(url: string): Database<UsageSchema> {
+  return openDatabase<UsageSchema>({ url, schema: "usage", applicationName: "test" });
+}
+
+/** `operator/<scopes>`, `limited/<scopes>` or `key`. */
+const verifyToken: KeyVerifier = async (token) => {
+  const [kind, ...scopes] = token.split("/");
+  const operatorId = newId("op");
+  if (kind === "key") {
+    const keyId = newId("key");
+    const bound = { keyId, namespaceId: one, accountId: newId("acc"), lineage: [keyId] };
+    return { kind, ...bound, scopes: ["usage:*"], expiresAt: undefined };
+  }
+  const accountId = kind === "limited" ? newId("acc") : undefined;
+  return { kind: "operator", operatorId, accountId, scopes, lineage: [operatorId], expiresAt: undefined };
+};
+
+function as(token: string) {
+  const authenticate = { headers: { authorization: `Bearer ${token}` } };
+  const client = createClient(UsageAdminService, transport);
+  return {
+    usage: (request: Parameters<typeof client.getNodeUsage>[0]) => client.getNodeUsage(request, authenticate),
+    list: (request: Parameters<typeof client.listDeadLetters>[0]) => client.listDeadLetters(request, authenticate),
+    get: (id: string) => client.getDeadLetter({ id }, authenticate),
+    replay: (id: string) => client.replayDeadLetter({ id }, authenticate),
+    discard: (id: string) => client.discardDeadLetter({ id }, authenticate),
+  };
+}
+
+let operator: ReturnType<typeof as>;
+
+async function refusalOf(call: Promise<unknown>): Promise<string> {
+  const error = ConnectError.from(
+    await call.then(
+      () => new Error("it succeeded"),
+      (reason: unknown) => reason,
+    ),
+  );
+  return `${Code[error.code]} ${error.findDetails(ErrorInfoSchema)[0]?.reason}`;
+}
+
+/** Sets aside a batch of one event, as the aggregator would; its id. */
+async function setAside(request = settledRequest(pendingRequest()), reason = "out of luck"): Promise<string> {
+  const payload = toBinary(UsageEventBatchSchema, create(UsageEventBatchSchema, { events: [usageEvent(request)] }));
+  const { namespaceId, id: requestId } = request;
+  await createDeadLetterBox(aggregator).add([{ namespaceId, requestId, reason, payload }]);
+  return (await operator.list({ pageSize: 1 })).deadLetters[0]!.id;
+}
+
+/** The aggregator's part in a replay, until it has nothing more to do. */
+async function replayAll(): Promise<void> {
+  const box = createDeadLetterBox(aggregator);
+  const replaying = replayDeadLetters(createRequestLog(aggregator), box, log);
+  while ((await box.nextToReplay()) !== undefined) await new Promise((resolve) => setImmediate(resolve));
+  await replaying.stop();
+}
+
+describe("GetNodeUsage", () => {
+  test("sums each namespace, and groups within it, over whole hours", async () => {
+    const range = { from: toTimestamp(new Date("2026-11-20T10:30:00Z")), to: toTimestamp(NOW) };
+    const answer = await operator.usage({ ...range, groupBy: [UsageDimension.MODEL] });
+    expect(answer).toMatchObject({
+      from: toTimestamp(new Date("2026-11-20T10:00:00Z")),
+      to: toTimestamp(NOW),
+      requestCount: 3n,
+      spendMicroUsd: 3n * 1234n,
+    });
+    expect(answer.groups).toMatchObject([
+      { namespaceId: one, usage: { model: "echo", requestCount: 2n } },
+      { namespaceId: two, usage: { model: "echo", requestCount: 1n } },
+    ]);
+  });
+
+  test("reads sums and no request: a transaction of the whole node sees none", async () => {
+    const seen = (table: "requests" | "rollups_hourly") =>
+      database.within({ node: true }, (tx) => tx.selectFrom(table).select("namespace_id").execute());
+    expect(await seen("requests")).toEqual([]);
+    expect(await seen("rollups_hourly")).toHaveLength(3);
+  });
+});
+
+describe("dead letters", () => {
+  test("say what they hold, and why; what comes again is no second one", async () => {
+    const request = settledRequest(pendingRequest(), { errorCode: "x" });
+    const id = await setAside(request);
+    await setAside(request, "another reason");
+    const { deadLetters } = await operator.list({ pageSize: 2, state: DeadLetterState.HELD });
+    expect(deadLetters.filter((each) => each.requestId === request.id)).toHaveLength(1);
+    const { deadLetter } = await operator.get(id);
+    expect(deadLetter).toMatchObject({ id, reason: "out of luck", namespaceId: request.namespaceId });
+    expect(deadLetter?.content?.events).toEqual([usageEvent(request)]);
+    expect(deadLetters[0]?.payload).toHaveLength(0);
+  });
+
+  test("are paged through, newest first, each once", async () => {
+    const made: string[] = [];
+    for (let count = 0; count < 5; count++) made.push(await setAside());
+    const first = await operator.list({ pageSize: 3 });
+    const second = await operator.list({ pageSize: 2, pageToken: first.nextPageToken });
+    const listed = [...first.deadLetters, ...second.deadLetters].map(({ id }) => id);
+    expect(listed).toEqual(made.toReversed());
+  });
+
+  test("replayed, one is recorded, once, and says who wanted it", async () => {
+    const request = settledRequest(pendingRequest());
+    const id = await setAside(request);
+    for (let times = 0; times < 2; times++) {
+      expect((await operator.replay(id)).deadLetter).toMatchObject({ state: DeadLetterState.REPLAYING });
+    }
+    expect(await refusalOf(operator.discard(id))).toBe("FailedPrecondition STATE_CONFLICT");
+    await replayAll();
+    const { deadLetter } = await operator.get(id);
+    expect(deadLetter).toMatchObject({ state: DeadLetterState.REPLAYED, changedBy: expect.stringMatching(/^op_/) });
+    const counted = await operator.usage({ from: toTimestamp(new Date("2026-11-20T00:00:00Z")) });
+    const mine = counted.groups.filter(({ namespaceId }) => namespaceId === request.namespaceId);
+    expect(mine).toMatchObject([{ usage: { requestCount: 1n } }]);
+    expect(await refusalOf(operator.replay(id))).toBe("FailedPrecondition STATE_CONFLICT");
+  });
+
+  test("replayed in vain, one is held again, for the reason of this time", async () => {
+    const id = await setAside(settledRequest(pendingRequest(), { costNanoUsd: -1n }), "because");
+    await operator.replay(id);
+    await replayAll();
+    const { deadLetter } = await operator.get(id);
+    expect(deadLetter).toMatchObject({ state: DeadLetterState.HELD });
+    expect(deadLetter?.reason).toContain("cost_nano_usd");
+  });
+
+  test("a message that cannot be read is held as it came", async () => {
+    const payload = Buffer.from("not protobuf at all");
+    const box = createDeadLetterBox(aggregator);
+    await box.add([{ namespaceId: "", requestId: "", reason: "unreadable", payload }]);
+    const [letter] = (await operator.list({ pageSize: 1 })).deadLetters;
+    const { deadLetter } = await operator.get(letter!.id);
+    expect(Buffer.from(deadLetter!.payload).toString()).toBe("not protobuf at all");
+    expect(deadLetter?.content).toBeUndefined();
+    await operator.replay(letter!.id);
+    await replayAll();
+    expect((await operator.get(letter!.id)).deadLetter).toMatchObject({ state: DeadLetterState.HELD });
+  });
+
+  test("discarded, one stays, is never recorded, and cannot be replayed", async () => {
+    const id = await setAside();
+    for (let times = 0; times < 2; times++) {
+      expect((await operator.discard(id)).deadLetter).toMatchObject({ state: DeadLetterState.DISCARDED });
+    }
+    expect(await refusalOf(operator.replay(id))).toBe("FailedPrecondition STATE_CONFLICT");
+  });
+});
+
+describe("who may call", () => {
+  const calls = [
+    ["GetNodeUsage", (token: string) => as(token).usage({}), "usage:read"],
+    ["ListDeadLetters", (token: string) => as(token).list({}), "usage:read"],
+    ["GetDeadLetter", (token: string) => as(token).get(newId("dl")), "usage:read"],
+    ["ReplayDeadLetter", (token: string) => as(token).replay(newId("dl")), "usage:write"],
+    ["DiscardDeadLetter", (token: string) => as(token).discard(newId("dl")), "usage:write"],
+  ] as const;
+
+  test.each(calls)("%s: operators of the whole node with the scope, and nobody else", async (_, call, scope) => {
+    expect(await refusalOf(call("key"))).toBe("PermissionDenied OPERATOR_REQUIRED");
+    expect(await refusalOf(call("operator/audit:*"))).toBe("PermissionDenied SCOPE_MISSING");
+    expect(await refusalOf(call("limited/usage:*"))).toBe("PermissionDenied ACCOUNT_LIMITED");
+    const allowed = await refusalOf(call(`operator/${scope}`));
+    expect(["Unknown undefined", "NotFound RESOURCE_NOT_FOUND"]).toContain(allowed);
+  });
+});

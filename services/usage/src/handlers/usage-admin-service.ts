@@ -1,0 +1,78 @@
+import type { HandlerContext, ServiceImpl } from "@connectrpc/connect";
+import type { UsageAdminService } from "@routeplane/contracts/usage";
+import { type Clock, DomainError, type Id, notFound, parseId, requireId } from "@routeplane/domain";
+import { fromPageToken, fromTimestamp, operatorPrincipalOf, toPageToken, toTimestamp } from "@routeplane/rpc";
+import { type DeadLetter, type DeadLetterStore, moveDeadLetter } from "../domain/dead-letters.ts";
+import type { UsageStore } from "../domain/ports.ts";
+import { totalOf, usageRange, wholeHours } from "../domain/usage.ts";
+import { fromProtoDimension, toProtoGroup, toProtoTotals } from "./convert.ts";
+import { fromProtoDeadLetterState, toProtoDeadLetter, toProtoDeadLetterInFull } from "./dead-letter-convert.ts";
+
+const DEFAULT_PAGE_SIZE = 25;
+const LIST = "dead-letters";
+
+export function usageAdminService(
+  usage: UsageStore,
+  deadLetters: DeadLetterStore,
+  clock: Clock,
+): ServiceImpl<typeof UsageAdminService> {
+  return {
+    async getNodeUsage({ from, to, groupBy }, context) {
+      operatorOfWholeNode(context);
+      const range = wholeHours(usageRange(fromTimestamp(from), fromTimestamp(to), clock));
+      const groups = await usage.nodeUsage({
+        range,
+        groupBy: ["namespace", ...groupBy.flatMap(fromProtoDimension)],
+        keyId: undefined,
+        model: undefined,
+      });
+      return {
+        from: toTimestamp(range.from),
+        to: toTimestamp(range.to),
+        ...toProtoTotals(totalOf(groups)),
+        groups: groups.map((group) => ({ namespaceId: group.namespaceId ?? "", usage: toProtoGroup(group) })),
+      };
+    },
+
+    async listDeadLetters({ pageSize, pageToken, state }, context) {
+      operatorOfWholeNode(context);
+      const size = pageSize || DEFAULT_PAGE_SIZE;
+      const before = fromPageToken(LIST, pageToken, (id) => parseId("dl", id));
+      const letters = await deadLetters.list({ size, before, state: fromProtoDeadLetterState(state) });
+      const page = letters.slice(0, size);
+      const last = page.at(-1);
+      const nextPageToken = letters.length > size && last !== undefined ? toPageToken(LIST, last.id) : "";
+      return { deadLetters: page.map(toProtoDeadLetter), nextPageToken };
+    },
+
+    async getDeadLetter({ id }, context) {
+      operatorOfWholeNode(context);
+      return { deadLetter: toProtoDeadLetterInFull(found(await deadLetters.get(requireId("dl", id)))) };
+    },
+
+    async replayDeadLetter({ id }, context) {
+      const byId = operatorOfWholeNode(context);
+      const letter = await moveDeadLetter(deadLetters, requireId("dl", id), "replaying", byId);
+      return { deadLetter: toProtoDeadLetter(found(letter)) };
+    },
+
+    async discardDeadLetter({ id }, context) {
+      const byId = operatorOfWholeNode(context);
+      const letter = await moveDeadLetter(deadLetters, requireId("dl", id), "discarded", byId);
+      return { deadLetter: toProtoDeadLetter(found(letter)) };
+    },
+  };
+}
+
+/** What is above accounts is not for an operator of one: this service does not know whose a namespace is. */
+function operatorOfWholeNode(context: HandlerContext): Id<"op"> {
+  const { operatorId, accountId } = operatorPrincipalOf(context);
+  if (accountId === undefined) return operatorId;
+  const message = "your operator credential is limited to an account, and this is about all of the node";
+  throw new DomainError("permission_denied", "ACCOUNT_LIMITED", message);
+}
+
+function found(letter: DeadLetter | undefined): DeadLetter {
+  if (letter === undefined) throw notFound();
+  return letter;
+}

@@ -1,0 +1,98 @@
+import { createHash } from "node:crypto";
+import { newId } from "@routeplane/domain";
+import type { Database } from "@routeplane/postgres";
+import { sql } from "kysely";
+import type { DeadLetter, DeadLetterBox, DeadLetterStore } from "../domain/dead-letters.ts";
+import type { DeadLetterRow, UsageSchema } from "./schema.ts";
+
+export function createDeadLetterBox(database: Database<UsageSchema>): DeadLetterBox {
+  return {
+    async add(unrecorded) {
+      const rows = unrecorded.map(({ namespaceId, requestId, reason, payload }) => ({
+        namespace_id: namespaceId,
+        id: newId("dl"),
+        request_id: requestId,
+        reason,
+        payload: Buffer.from(payload),
+        digest: createHash("sha256").update(payload).digest("hex"),
+      }));
+      if (rows.length === 0) return;
+      await database.within({}, (transaction) =>
+        transaction
+          .insertInto("dead_letters")
+          .values(rows)
+          .onConflict((conflict) => conflict.columns(["namespace_id", "digest"]).doNothing())
+          .execute(),
+      );
+    },
+
+    nextToReplay: () =>
+      database.within({}, async (transaction) => {
+        const due = transaction.selectFrom("dead_letters").selectAll().where("state", "=", "replaying");
+        const row = await due.orderBy("id").limit(1).executeTakeFirst();
+        return row && fromDeadLetterRow(row);
+      }),
+
+    async replayed(id, reason) {
+      const outcome = reason === undefined ? { state: "replayed" as const } : { state: "held" as const, reason };
+      await database.within({}, (transaction) =>
+        transaction
+          .updateTable("dead_letters")
+          .set({ ...outcome, changed_at: sql`clock_timestamp()` })
+          .where("id", "=", id)
+          .where("state", "=", "replaying")
+          .execute(),
+      );
+    },
+  };
+}
+
+/** Every transaction is one of the whole node: without that, row-level security shows none of it. */
+export function createDeadLetterStore(database: Database<UsageSchema>): DeadLetterStore {
+  const node = { node: true } as const;
+  return {
+    list: ({ size, before, state }) =>
+      database.within(node, async (transaction) => {
+        let page = transaction.selectFrom("dead_letters").selectAll();
+        if (before !== undefined) page = page.where("id", "<", before);
+        if (state !== undefined) page = page.where("state", "=", state);
+        const rows = await page
+          .orderBy("id", "desc")
+          .limit(size + 1)
+          .execute();
+        return rows.map(fromDeadLetterRow);
+      }),
+
+    get: (id) =>
+      database.within(node, async (transaction) => {
+        const row = await transaction.selectFrom("dead_letters").selectAll().where("id", "=", id).executeTakeFirst();
+        return row && fromDeadLetterRow(row);
+      }),
+
+    move: (id, from, state, byId) =>
+      database.within(node, async (transaction) => {
+        const row = await transaction
+          .updateTable("dead_letters")
+          .set({ state, changed_at: sql`clock_timestamp()`, changed_by_id: byId })
+          .where("id", "=", id)
+          .where("state", "in", from)
+          .returningAll()
+          .executeTakeFirst();
+        return row && fromDeadLetterRow(row);
+      }),
+  };
+}
+
+function fromDeadLetterRow(row: DeadLetterRow): DeadLetter {
+  return {
+    id: row.id,
+    namespaceId: row.namespace_id,
+    requestId: row.request_id,
+    reason: row.reason,
+    payload: row.payload,
+    state: row.state,
+    createdAt: row.created_at,
+    changedAt: row.changed_at ?? undefined,
+    changedById: row.changed_by_id,
+  };
+}
