@@ -5,7 +5,7 @@ import { DomainError, newId, notFound } from "@routeplane/domain";
 import { createLogger } from "@routeplane/runtime";
 import { describe, expect, it } from "vitest";
 import { type Principal, principalOf } from "./principal.ts";
-import { rpcInterceptors } from "./server/chain.ts";
+import { rpcChain } from "./server/chain.ts";
 
 const SERVICE_TOKEN = "rps_the-service-token";
 
@@ -37,7 +37,7 @@ const principals: Record<string, Principal> = {
 
 function transport() {
   const served: string[] = [];
-  const interceptors = rpcInterceptors({
+  const { interceptors } = rpcChain({
     log: createLogger("test", (line) => line, "silent"),
     serviceToken: SERVICE_TOKEN,
     async verifyToken(token) {

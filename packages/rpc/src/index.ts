@@ -17,7 +17,7 @@ export { safeText } from "./safe-text.ts";
 export { type GrpcServerOptions, mount, type MountedService, startGrpcServer } from "./server/grpc-server.ts";
 export { healthRoutes, type Readiness } from "./server/health.ts";
 export { CLIENT_ADDRESS } from "./headers.ts";
-export { type RpcChainOptions, rpcInterceptors } from "./server/chain.ts";
+export { type RpcChain, rpcChain, type RpcChainOptions } from "./server/chain.ts";
 export { type RpcServerOptions, startRpcServer } from "./server/server.ts";
 export { serviceTokenMatches } from "./server/authenticate.ts";
 export { warmValidation } from "./server/validate.ts";

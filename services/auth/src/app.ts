@@ -11,7 +11,7 @@ import {
   healthRoutes,
   mount,
   publishedServices,
-  rpcInterceptors,
+  rpcChain,
 } from "@routeplane/rpc";
 import { startGrpcServer, startRpcServer, warmValidation } from "@routeplane/rpc";
 import { createLogger, type Logger, type RunningProcess } from "@routeplane/runtime";
@@ -101,5 +101,5 @@ export function wireAuth({ config, database, changes, log, clock, monotonic = ()
     healthRoutes(ready)(router);
   };
   const services = [mount(contracts.VerificationService, verification)];
-  return { routes, services, ready, interceptors: rpcInterceptors({ log, serviceToken, verifyToken }) };
+  return { routes, services, ready, ...rpcChain({ log, serviceToken, verifyToken }) };
 }

@@ -11,7 +11,7 @@ import {
   healthRoutes,
   mount,
   publishedServices,
-  rpcInterceptors,
+  rpcChain,
   serviceTransport,
   startGrpcServer,
   startRpcServer,
@@ -98,6 +98,6 @@ export function wirePolicy({ config, database, changes, auth, log, clock }: Poli
   };
   const services = [mount(contracts.AdmissionService, admission)];
   const verifier = createVerifier(auth);
-  const interceptors = rpcInterceptors({ log, serviceToken, verifyToken: verifier.verify });
-  return { routes, services, ready, interceptors, verifier };
+  const chain = rpcChain({ log, serviceToken, verifyToken: verifier.verify });
+  return { routes, services, ready, ...chain, verifier };
 }

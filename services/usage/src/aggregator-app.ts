@@ -2,7 +2,7 @@ import { redactTokens } from "@routeplane/credentials";
 import { DomainError } from "@routeplane/domain";
 import { openConsumer } from "@routeplane/events";
 import { openDatabase } from "@routeplane/postgres";
-import { healthRoutes, rpcInterceptors, startRpcServer } from "@routeplane/rpc";
+import { healthRoutes, rpcChain, startRpcServer } from "@routeplane/rpc";
 import { createLogger, type RunningProcess } from "@routeplane/runtime";
 import type { AggregatorConfig } from "./config.ts";
 import { chargeOverdue, prepareMonths } from "./consumers/upkeep.ts";
@@ -48,8 +48,8 @@ export async function startAggregator(config: AggregatorConfig): Promise<Running
   });
   const ready = async (): Promise<boolean> =>
     (await Promise.all([database.isReachable(), consumer.isReachable()])).every(Boolean);
-  const interceptors = rpcInterceptors({ log, serviceToken, verifyToken: refuseEveryKey });
-  const server = await startRpcServer({ ...config, interceptors, routes: healthRoutes(ready) });
+  const chain = rpcChain({ log, serviceToken, verifyToken: refuseEveryKey });
+  const server = await startRpcServer({ ...config, ...chain, routes: healthRoutes(ready) });
   log.info({ port: server.port }, "health is served");
   return { log, components: [{ name: database.name, stop: () => database.stop() }, ...upkeep, consumer, server] };
 }

@@ -8,7 +8,7 @@ import {
   healthRoutes,
   type KeyVerifier,
   publishedServices,
-  rpcInterceptors,
+  rpcChain,
   serviceTransport,
   startRpcServer,
   warmValidation,
@@ -54,5 +54,5 @@ export function wireUsage({ serviceToken, database, verifyToken, log, clock }: U
     router.service(UsageAdminService, usageAdminService(usage, createDeadLetterStore(database), clock));
     health(router);
   };
-  return { routes, interceptors: rpcInterceptors({ log, serviceToken, verifyToken }) };
+  return { routes, ...rpcChain({ log, serviceToken, verifyToken }) };
 }

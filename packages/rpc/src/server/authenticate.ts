@@ -1,3 +1,4 @@
+import type { DescMethod } from "@bufbuild/protobuf";
 import type { Interceptor } from "@connectrpc/connect";
 import { bearerToken, constantTimeEqual } from "@routeplane/credentials";
 import { DomainError } from "@routeplane/domain";
@@ -9,18 +10,31 @@ export type VerifyToken = (token: string) => Promise<Principal>;
 
 /** Finds out who calls. A method that is not public is never reached without a principal. */
 export function authenticate(serviceToken: string, verifyToken: VerifyToken): Interceptor {
+  const identify = createIdentify(serviceToken, verifyToken);
   return (next) => (request) => {
-    if (accessOf(request.method).includes("public")) return next(request);
-    const presented = bearerToken(request.header.get("authorization"), request.header.get("x-api-key"));
-    if ("fault" in presented) throw credentialFault(presented.fault);
-    const proceed = (principal: Principal) => {
-      request.contextValues.set(principalKey, principal);
+    const { method, header, contextValues } = request;
+    // Known already where it was found out before the body was read.
+    if (contextValues.get(principalKey) !== undefined) return next(request);
+    const principal = identify(method, header);
+    if (principal === undefined) return next(request);
+    const proceed = (known: Principal) => {
+      contextValues.set(principalKey, known);
       return next(request);
     };
     // Not waited for where there is nothing to wait for: this is on the way of the hottest calls.
-    return serviceTokenMatches(presented.token, serviceToken)
-      ? proceed(SERVICE)
-      : verifyToken(presented.token).then(proceed);
+    return principal instanceof Promise ? principal.then(proceed) : proceed(principal);
+  };
+}
+
+/** Who calls; undefined on a public method. @throws DomainError as a `VerifyToken` */
+export type Identify = (method: DescMethod, header: Headers) => Principal | Promise<Principal> | undefined;
+
+export function createIdentify(serviceToken: string, verifyToken: VerifyToken): Identify {
+  return (method, header) => {
+    if (accessOf(method).includes("public")) return undefined;
+    const presented = bearerToken(header.get("authorization"), header.get("x-api-key"));
+    if ("fault" in presented) throw credentialFault(presented.fault);
+    return serviceTokenMatches(presented.token, serviceToken) ? SERVICE : verifyToken(presented.token);
   };
 }
 

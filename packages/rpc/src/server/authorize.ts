@@ -1,3 +1,4 @@
+import type { DescMethod } from "@bufbuild/protobuf";
 import type { Interceptor } from "@connectrpc/connect";
 import { permits } from "@routeplane/credentials";
 import { DomainError } from "@routeplane/domain";
@@ -7,11 +8,15 @@ import { type Principal, principalKey } from "../principal.ts";
 /** Holds the caller against the method's access rule: one rule that fits is enough. */
 export function authorize(): Interceptor {
   return (next) => (request) => {
-    const rules = accessOf(request.method);
-    const principal = request.contextValues.get(principalKey);
-    if (!rules.some((rule) => fits(rule, principal))) throw denial(rules, principal);
+    requireAccess(request.method, request.contextValues.get(principalKey));
     return next(request);
   };
+}
+
+/** @throws DomainError PERMISSION_DENIED */
+export function requireAccess(method: DescMethod, principal: Principal | undefined): void {
+  const rules = accessOf(method);
+  if (!rules.some((rule) => fits(rule, principal))) throw denial(rules, principal);
 }
 
 function fits(rule: AccessRule, principal: Principal | undefined): boolean {

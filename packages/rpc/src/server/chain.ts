@@ -6,6 +6,7 @@ import { authorize } from "./authorize.ts";
 import { deadline } from "./deadline.ts";
 import { mapErrors } from "./map-errors.ts";
 import { observe } from "./observe.ts";
+import { type RequestGate, requestGate } from "./request-gate.ts";
 import { validate } from "./validate.ts";
 
 export interface RpcChainOptions {
@@ -16,9 +17,17 @@ export interface RpcChainOptions {
   readonly verifyToken: VerifyToken;
 }
 
-/** What every call of every service passes through, outermost first. */
-export function rpcInterceptors({ log, serviceToken, verifyToken }: RpcChainOptions): Interceptor[] {
-  return [
+/** What every call of every service passes through. */
+export interface RpcChain {
+  /** Outermost first. */
+  readonly interceptors: Interceptor[];
+  /** Before them, where the transport has one: see there. */
+  readonly requestGate: RequestGate;
+}
+
+export function rpcChain(options: RpcChainOptions): RpcChain {
+  const { log, serviceToken, verifyToken } = options;
+  const interceptors = [
     observe(log),
     mapErrors(log),
     deadline(),
@@ -27,4 +36,5 @@ export function rpcInterceptors({ log, serviceToken, verifyToken }: RpcChainOpti
     authorize(),
     validate(),
   ];
+  return { interceptors, requestGate: requestGate(options) };
 }

@@ -50,9 +50,23 @@ export class GrpcCall implements HandlerContext {
 
   timeoutMs = (): number => this.#deadline - Date.now();
 
-  toRequest(message: Message): UnaryRequest {
+  /** @param read the message, which is not read before the first interceptor that wants it: after the caller is known */
+  toRequest(read: () => Message): UnaryRequest {
     const { method, service, url, requestMethod, requestHeader: header, signal, values: contextValues } = this;
-    return { stream: false, method, service, url, requestMethod, header, signal, contextValues, message };
+    let message: Message | undefined;
+    return {
+      stream: false,
+      method,
+      service,
+      url,
+      requestMethod,
+      header,
+      signal,
+      contextValues,
+      get message() {
+        return (message ??= read());
+      },
+    };
   }
 
   toResponse(message: Message): UnaryResponse {

@@ -9,7 +9,7 @@ import { createLogger } from "@routeplane/runtime";
 import { connectGrpc, eventually } from "@routeplane/testing";
 import { afterAll, describe, expect, it } from "vitest";
 import { principalOf } from "../principal.ts";
-import { rpcInterceptors } from "./chain.ts";
+import { rpcChain } from "./chain.ts";
 import { mount, startGrpcServer } from "./grpc-server.ts";
 
 const SERVICE_TOKEN = "rps_the-service-token";
@@ -20,7 +20,7 @@ async function start() {
   const logged: string[] = [];
   const signals: AbortSignal[] = [];
   const waiting: (() => void)[] = [];
-  const interceptors = rpcInterceptors({
+  const { interceptors } = rpcChain({
     log: createLogger("test", (line) => (logged.push(line), ""), "debug"),
     serviceToken: SERVICE_TOKEN,
     async verifyToken(token) {

@@ -85,7 +85,7 @@ function unaryHandler(method: DescMethodUnary, handler: Handler, interceptors: r
   const respond = async (grpcCall: ServerUnaryCall<Buffer, Buffer>, answer: Answer): Promise<void> => {
     const call = new GrpcCall(method, grpcCall);
     try {
-      const { header, trailer, message } = await serve(call.toRequest(decode(method, grpcCall.request)));
+      const { header, trailer, message } = await serve(call.toRequest(() => decode(method, grpcCall.request)));
       const bytes = encode(method, message as Message);
       grpcCall.sendMetadata(toMetadata(header));
       answer(null, bytes, toMetadata(trailer));

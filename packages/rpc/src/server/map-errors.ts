@@ -5,14 +5,8 @@ import { toConnectError } from "../errors.ts";
 /** Turns whatever was thrown into the error that the caller sees; what the caller must not see is logged. */
 export function mapErrors(log: Logger): Interceptor {
   return (next) => async (request) => {
-    const mapped = (error: unknown): ConnectError => {
-      const connect = toConnectError(error);
-      const facts = { err: error, requestId: request.header.get("x-request-id") };
-      if (connect.code === Code.Internal) log.error(facts, "call failed");
-      // Whoever follows a stream calls again; it is expected of a service that is not ready yet.
-      else if (connect.code === Code.Unavailable) log[request.stream ? "warn" : "error"](facts, "call failed");
-      return connect;
-    };
+    const requestId = request.header.get("x-request-id") ?? "";
+    const mapped = (error: unknown): ConnectError => mapError(log, error, requestId, request.stream);
     try {
       const response = await next(request);
       return response.stream ? { ...response, message: withErrors(response.message, mapped) } : response;
@@ -20,6 +14,15 @@ export function mapErrors(log: Logger): Interceptor {
       throw mapped(error);
     }
   };
+}
+
+export function mapError(log: Logger, error: unknown, requestId: string, ofStream: boolean): ConnectError {
+  const connect = toConnectError(error);
+  const facts = { err: error, requestId };
+  if (connect.code === Code.Internal) log.error(facts, "call failed");
+  // Whoever follows a stream calls again; it is expected of a service that is not ready yet.
+  else if (connect.code === Code.Unavailable) log[ofStream ? "warn" : "error"](facts, "call failed");
+  return connect;
 }
 
 /** A stream's handler runs, and may fail, while it is read. */

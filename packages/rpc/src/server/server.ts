@@ -5,26 +5,27 @@ import type { ConnectRouter, Interceptor } from "@connectrpc/connect";
 import { connectNodeAdapter } from "@connectrpc/connect-node";
 import type { Component } from "@routeplane/runtime";
 import { DRAIN_TIMEOUT_MS, LIMITS } from "./limits.ts";
+import { parsingSafely } from "./parse-safely.ts";
 import { quoteSafely } from "./quote-safely.ts";
+import type { RequestGate } from "./request-gate.ts";
 
 export interface RpcServerOptions {
   readonly port: number;
   readonly host: string;
+  /** See `rpcChain`. */
   readonly interceptors: Interceptor[];
+  readonly requestGate: RequestGate;
   readonly routes: (router: ConnectRouter) => void;
 }
-
-/** A field that is not in the schema is a caller's mistake, and is named. */
-const STRICT_JSON = { ignoreUnknownFields: false };
 
 /** Serves Connect, gRPC and gRPC-web over cleartext HTTP/2 on one port. On stop it drains: no new calls, old ones finish. */
 export async function startRpcServer(options: RpcServerOptions): Promise<Component & { readonly port: number }> {
   const { readMaxBytes, maxTimeoutMs, maxConcurrentStreams, maxHeaderBytes } = LIMITS;
-  const { interceptors } = options;
-  const routes = quoteSafely(options.routes);
+  const { interceptors, requestGate } = options;
+  const routes = quoteSafely((router) => options.routes(parsingSafely(router)));
   const server = createServer(
     { settings: { maxConcurrentStreams, maxHeaderListSize: maxHeaderBytes } },
-    connectNodeAdapter({ routes, interceptors, readMaxBytes, maxTimeoutMs, jsonOptions: STRICT_JSON }),
+    connectNodeAdapter({ routes, interceptors, requestGate, readMaxBytes, maxTimeoutMs }),
   );
   const sessions = new Set<ServerHttp2Session>();
   server.on("session", (session) => {

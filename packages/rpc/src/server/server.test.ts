@@ -1,0 +1,146 @@
+import { type ClientHttp2Session, connect } from "node:http2";
+import { KeyService } from "@routeplane/contracts/auth";
+import { DomainError, newId } from "@routeplane/domain";
+import { createLogger } from "@routeplane/runtime";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { rpcChain } from "./chain.ts";
+import { startRpcServer } from "./server.ts";
+
+/** What a service's own port says to bodies that it should not, or cannot, read. */
+
+const served: string[] = [];
+const logged: string[] = [];
+let server: Awaited<ReturnType<typeof startRpcServer>>;
+let session: ClientHttp2Session;
+
+beforeAll(async () => {
+  const chain = rpcChain({
+    log: createLogger("test", (line) => (logged.push(line), ""), "debug"),
+    serviceToken: "rps_the-service-token",
+    async verifyToken(token) {
+      if (token === "unknown") throw new DomainError("unauthenticated", "CREDENTIAL_INVALID", "invalid API key");
+      const ids = { keyId: newId("key"), namespaceId: newId("ns"), accountId: newId("acc") };
+      return { kind: "key", ...ids, scopes: [token], lineage: [], expiresAt: undefined };
+    },
+  });
+  server = await startRpcServer({
+    host: "127.0.0.1",
+    port: 0,
+    ...chain,
+    routes: ({ service }) => {
+      service(KeyService, {
+        mintKey: ({ name }) => {
+          served.push(name);
+          return { token: "minted" };
+        },
+      });
+    },
+  });
+  session = connect(`http://127.0.0.1:${server.port}`);
+});
+afterAll(async () => {
+  session.close();
+  await server.stop();
+});
+
+const PATH = `/${KeyService.typeName}/MintKey`;
+const MEBIBYTE = 1 << 20;
+
+interface Answer {
+  /** The HTTP status of Connect, else `grpc-status`. */
+  readonly status: string;
+  /** All that came back, trailers and what they hold in base64 too. */
+  readonly text: string;
+}
+
+/** @param body undefined: is never sent, although the call stays open for it */
+function call(type: string, token: string | undefined, body: Buffer | undefined): Promise<Answer> {
+  return new Promise((resolve, reject) => {
+    const credential = token === undefined ? {} : { authorization: `Bearer ${token}` };
+    const stream = session.request({ ":method": "POST", ":path": PATH, "content-type": type, ...credential });
+    const parts: Buffer[] = [];
+    const heads: Record<string, unknown>[] = [];
+    stream.on("response", (head) => heads.push(head));
+    stream.on("trailers", (trailers) => heads.push(trailers));
+    stream.on("data", (part: Buffer) => parts.push(part));
+    stream.on("end", () => {
+      const all = Object.assign({}, ...heads);
+      const details = Buffer.from(String(all["grpc-status-details-bin"] ?? ""), "base64").toString("latin1");
+      const said = JSON.stringify(heads) + details + Buffer.concat(parts).toString("latin1");
+      const text = said.replace(/%([0-9A-F]{2})/g, (_, hex: string) => String.fromCharCode(Number.parseInt(hex, 16)));
+      const inBody = /grpc-status: (\d+)/.exec(text)?.[1];
+      const status = type.startsWith("application/grpc") ? (all["grpc-status"] ?? inBody) : all[":status"];
+      resolve({ status: String(status), text });
+      stream.close();
+    });
+    stream.on("error", reject);
+    if (body !== undefined) stream.end(body);
+  });
+}
+
+/** As that protocol sends one message. */
+function framed(type: string, message: Buffer): Buffer {
+  if (!type.startsWith("application/grpc")) return message;
+  const head = Buffer.alloc(5);
+  head.writeUInt32BE(message.length, 1);
+  return Buffer.concat([head, message]);
+}
+
+const JSON_TYPES = ["application/json", "application/grpc+json", "application/grpc-web+json"];
+const TYPES = [...JSON_TYPES, "application/proto", "application/grpc", "application/grpc-web+proto"];
+const codeOf = (type: string, http: number, grpc: number) => `${type.startsWith("application/grpc") ? grpc : http}`;
+
+describe.each(TYPES)("a call as %s", (type) => {
+  it.each([
+    ["without a credential", undefined, 401, 16],
+    ["with an unknown one", "unknown", 401, 16],
+    ["without the scope", "keys:read", 403, 7],
+  ])("%s is refused before any of its body has come", async (_, token, http, grpc) => {
+    const { status, text } = await call(type, token, undefined);
+    expect(status).toBe(codeOf(type, http, grpc));
+    expect(text).toContain("x-request-id");
+  });
+
+  it("with a body of 1 MiB and without a credential is refused all the same", async () => {
+    const body = framed(type, Buffer.from(`{"name":"${"x".repeat(MEBIBYTE)}`));
+    expect((await call(type, undefined, body)).status).toBe(codeOf(type, 401, 16));
+    expect(served).toEqual([]);
+  });
+});
+
+describe.each(JSON_TYPES)("JSON as %s", (type) => {
+  const send = (json: string) => call(type, "keys:write", framed(type, Buffer.from(json)));
+
+  it("that is a message reaches the handler", async () => {
+    const { status, text } = await send('{"name":"a name","scopes":["keys:read"]}');
+    expect([status, served.splice(0)]).toEqual([codeOf(type, 200, 0), ["a name"]]);
+    expect(text).toContain("minted");
+  });
+
+  it.each([
+    '{"name": canary-4711}',
+    '{"name": "canary-4711',
+    "canary-4711",
+    '"canary-4711"',
+    '{"name": ["canary-4711"]}',
+    '{"name": {"canary-4711": 1}}',
+    '{"scopes": "canary-4711"}',
+    '{"expiresAt": "canary-4711"}',
+    '{"expiresAt": {"canary-4711": 1}}',
+    '{"canary-4711 is a name": 1}',
+    `{"scopes": "canary-4711${"x".repeat(MEBIBYTE / 2)}"}`,
+  ])("that is none is refused without a word of it (%#)", async (json) => {
+    const { status, text } = await send(json);
+    expect(status).toBe(codeOf(type, 400, 3));
+    expect(text).toMatch(/cannot decode (message|field) [\w.]+ from JSON/);
+    expect(text + logged.join("")).not.toContain("4711");
+    expect(text.length).toBeLessThan(2_000);
+  });
+
+  it("with a field that is not in the schema, or of another type, is told which", async () => {
+    expect((await send('{"namespace":"x"}')).text).toMatch(
+      /MintKeyRequest from JSON: key \\?"namespace\\?" is unknown/,
+    );
+    expect((await send('{"name":5}')).text).toMatch(/MintKeyRequest.name from JSON: expected string/);
+  });
+});
