@@ -66,7 +66,7 @@ export function wireGateway({ config, publisher, upstreams, log, clock }: Gatewa
     usage: createServiceRelay("usage", usageUrl),
   };
 
-  const verifier = createVerifier(auth, { clock });
+  const verifier = createVerifier(auth, { clock, log });
   const guardrails = createGuardrailDirectory(policy);
   const admissions = createAdmissions(policy);
   const usageLog = createUsageLog(publisher);

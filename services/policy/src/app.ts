@@ -97,7 +97,7 @@ export function wirePolicy({ config, database, changes, auth, log, clock }: Poli
     healthRoutes(ready)(router);
   };
   const services = [mount(contracts.AdmissionService, admission)];
-  const verifier = createVerifier(auth);
+  const verifier = createVerifier(auth, { log });
   const chain = rpcChain({ log, serviceToken, verifyToken: verifier.verify });
   return { routes, services, ready, ...chain, verifier };
 }

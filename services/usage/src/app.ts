@@ -30,7 +30,7 @@ export async function startUsage(config: Config): Promise<RunningProcess> {
     schema: "usage",
     applicationName: "routeplane-usage",
   });
-  const verifier = createVerifier(serviceTransport({ url: authUrl, serviceToken }));
+  const verifier = createVerifier(serviceTransport({ url: authUrl, serviceToken }), { log });
   warmValidation(publishedServices().usage);
   const wiring = wireUsage({ serviceToken, database, verifyToken: verifier.verify, log, clock: Date.now });
   const server = await startRpcServer({ ...config, ...wiring });

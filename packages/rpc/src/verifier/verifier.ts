@@ -2,13 +2,14 @@ import { type Client, createClient, type Transport } from "@connectrpc/connect";
 import { VerificationService, type VerifyKeyResponse } from "@routeplane/contracts/auth";
 import { Reason } from "@routeplane/contracts/errors";
 import { DomainError, type ErrorReason, type Id } from "@routeplane/domain";
-import type { Component } from "@routeplane/runtime";
+import type { Component, Logger } from "@routeplane/runtime";
 import { type ChangeWatch, watchChanges } from "../changes/change-watch.ts";
 import { fromTimestamp } from "../convert.ts";
 import { fromConnectError } from "../errors.ts";
 import type { Principal } from "../principal.ts";
 import { Answers, type AnswersOptions, type KeyVerifier, principalOf } from "./answers.ts";
 import { Followers, type Heed, TICK_MS } from "./followers.ts";
+import { logLoss } from "./loss-log.ts";
 
 /**
  * Verification that costs no call while it is warm, and still refuses a revoked key within 100 ms at p99:
@@ -33,7 +34,10 @@ export interface Verifier extends Component {
   ) => Promise<{ readonly principal: Principal; readonly release: () => void }>;
 }
 
-export type VerifierOptions = Pick<AnswersOptions, "capacity" | "clock" | "monotonic">;
+export interface VerifierOptions extends Pick<AnswersOptions, "capacity" | "clock" | "monotonic"> {
+  /** Told once when nothing is heard of changes any more, and once when they are heard again. None by default. */
+  readonly log?: Logger;
+}
 
 /** @param auth transport to the auth service */
 export function createVerifier(auth: Transport, options: VerifierOptions = {}): Verifier {
@@ -54,7 +58,11 @@ export function createVerifier(auth: Transport, options: VerifierOptions = {}): 
   const answers = new Answers({ ...options, ask: callVerifyKey(client, watch), isLive: () => watch.isLive() });
   const verify: KeyVerifier = async (token) => principalOf(await answers.find(token));
   const followers = new Followers({ verify, watch, clock, monotonic });
-  const ticks = setInterval(() => followers.tick(), TICK_MS).unref();
+  const noteLoss = options.log && logLoss(options.log, watch, monotonic);
+  const ticks = setInterval(() => {
+    followers.tick();
+    noteLoss?.();
+  }, TICK_MS).unref();
   return {
     name: "verifier",
     verify,
