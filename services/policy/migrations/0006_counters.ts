@@ -24,11 +24,11 @@ export async function up(db: Kysely<unknown>): Promise<void> {
       primary key (namespace_id, binding_id),
       foreign key (namespace_id, binding_id) references bindings (namespace_id, id) on delete cascade
     ) with (fillfactor = 50)`, // Room for the next version of a row on its own page: no index entry is made for it.
-    ...isolateBy("counters", ROLE, { setting: "namespace_id", column: "namespace_id" }),
     sql`grant select, insert on counters to ${sql.id(ROLE)}`,
     sql`grant update (reserved_nano, open_holds, spend, requests, tokens) on counters to ${sql.id(ROLE)}`,
     ...CONVERTED.map((table) => sql`alter table ${sql.table(table)} no force row level security`),
     convertBudgets(),
+    ...isolateBy("counters", ROLE, { setting: "namespace_id", column: "namespace_id" }),
     ...CONVERTED.map((table) => sql`alter table ${sql.table(table)} force row level security`),
     sql`drop table budget_buckets, budget_counters`,
     ...countEveryBinding(),
