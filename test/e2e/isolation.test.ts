@@ -201,6 +201,15 @@ const right: Record<string, Right> = {
     kinds: ["ns"],
     request: () => ({ principalType: "PRINCIPAL_TYPE_NAMESPACE", policyId: mine.ids["pol"] }),
   },
+  "SimulationService/SimulatePolicy.policy_id": { kinds: ["pol"], request: () => ({}) },
+  "SimulationService/SimulatePolicy.principal_id": {
+    kinds: ["key"],
+    request: () => ({ policyId: mine.ids["pol"], principalType: "PRINCIPAL_TYPE_API_KEY" }),
+  },
+  "SimulationService/SimulatePolicy.principal_id (namespace)": {
+    kinds: ["ns"],
+    request: () => ({ policyId: mine.ids["pol"], principalType: "PRINCIPAL_TYPE_NAMESPACE" }),
+  },
   "EffectivePolicyService/GetEffectivePolicy.principal_id": {
     kinds: ["key"],
     request: () => ({ principalType: "PRINCIPAL_TYPE_API_KEY" }),

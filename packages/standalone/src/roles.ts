@@ -110,11 +110,12 @@ export function urlOf(port: number): string {
 
 function ownVariables(service: Service, { addresses, secrets, environment }: RoleOptions): Record<string, string> {
   const authUrl = { ROUTEPLANE_AUTH_URL: urlOf(addresses.services.auth) };
+  const usageUrl = { ROUTEPLANE_USAGE_URL: urlOf(addresses.services.usage) };
   const holds = definedOf({ ROUTEPLANE_HOLD_TTL_SECS: environment["ROUTEPLANE_HOLD_TTL_SECS"] });
   const broker = { ROUTEPLANE_NATS_URL: natsUrl({ port: addresses.nats, password: secrets.natsPassword }) };
   const variables: Record<Service, Record<string, string>> = {
     auth: { ROUTEPLANE_KEY_PEPPERS: secrets.keyPeppers, ROUTEPLANE_GRPC_PORT: `${addresses.grpc.auth}` },
-    policy: { ...authUrl, ...holds, ROUTEPLANE_GRPC_PORT: `${addresses.grpc.policy}` },
+    policy: { ...authUrl, ...usageUrl, ...holds, ROUTEPLANE_GRPC_PORT: `${addresses.grpc.policy}` },
     usage: authUrl,
     aggregator: broker,
   };

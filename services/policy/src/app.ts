@@ -18,17 +18,20 @@ import {
   warmValidation,
 } from "@routeplane/rpc";
 import { createLogger, type Logger, type RunningProcess } from "@routeplane/runtime";
+import { createRequestHistory } from "./clients/request-history.ts";
 import { createKeyDirectory } from "./clients/key-directory.ts";
 import type { Config } from "./config.ts";
 import { createAdmission } from "./domain/admission.ts";
 import { createReadEffectivePolicy } from "./domain/consumption.ts";
 import { createManagement } from "./domain/management.ts";
+import { createSimulatePolicy } from "./domain/simulator.ts";
 import { admissionService } from "./handlers/admission-service.ts";
 import { effectivePolicyService } from "./handlers/effective-policy-service.ts";
 import { enforcementService } from "./handlers/enforcement-service.ts";
 import { policyService } from "./handlers/policy-service.ts";
 import { typedPolicies } from "./handlers/typed-policies.ts";
 import { budgetService, guardrailService, presetService, rateLimitService } from "./handlers/typed-services.ts";
+import { simulationService } from "./handlers/simulation-service.ts";
 import { createAppliedPolicies } from "./store/applied-policies.ts";
 import { createBindingStore } from "./store/binding-store.ts";
 import { createConsumption } from "./store/consumption.ts";
@@ -44,7 +47,9 @@ export async function startPolicy(config: Config): Promise<RunningProcess> {
     applicationName: "routeplane-policy",
     keepPlans: true,
   });
-  const auth = serviceTransport({ url: config.authUrl, serviceToken: config.serviceToken });
+  const { serviceToken } = config;
+  const auth = serviceTransport({ url: config.authUrl, serviceToken });
+  const usage = serviceTransport({ url: config.usageUrl, serviceToken });
   const changes = createChangeFeed();
   const source = followChanges({
     url: config.databaseUrl,
@@ -53,7 +58,7 @@ export async function startPolicy(config: Config): Promise<RunningProcess> {
     onLost: (cause) => log.warn({ err: cause }, "the connection that follows changes is lost"),
   });
   warmValidation(publishedServices().policy);
-  const { verifier, ...served } = wirePolicy({ config, database, changes, auth, log, clock: Date.now });
+  const { verifier, ...served } = wirePolicy({ config, database, changes, auth, usage, log, clock: Date.now });
   const server = await startRpcServer({ ...config, ...served });
   const grpcServer = await startGrpcServer({ ...config, ...served, port: config.grpcPort });
   // Watches never end by themselves: they are ended before the servers wait for their calls.
@@ -68,12 +73,14 @@ export interface PolicyWiring {
   readonly changes: ChangeFeed;
   /** To the auth service. */
   readonly auth: Transport;
+  /** To the usage service. */
+  readonly usage: Transport;
   readonly log: Logger;
   readonly clock: Clock;
 }
 
 /** The service without its process: what it serves, the chain that every call passes through, and what that holds. */
-export function wirePolicy({ config, database, changes, auth, log, clock }: PolicyWiring) {
+export function wirePolicy({ config, database, changes, auth, usage, log, clock }: PolicyWiring) {
   const { serviceToken, holdTtlMs } = config;
   const policies = createPolicyStore(database);
   const bindings = createBindingStore(database);
@@ -81,6 +88,7 @@ export function wirePolicy({ config, database, changes, auth, log, clock }: Poli
   const management = createManagement(policies, bindings, keys, clock);
   const applied = createAppliedPolicies(database);
   const readEffective = createReadEffectivePolicy({ applied, consumption: createConsumption(database), keys });
+  const simulate = createSimulatePolicy({ policies, keys, history: createRequestHistory(usage), clock });
   const admission = admissionService(createAdmission(createLedger(database), holdTtlMs));
 
   const ready = () => database.isReachable();
@@ -92,6 +100,7 @@ export function wirePolicy({ config, database, changes, auth, log, clock }: Poli
     router.service(contracts.PresetService, presetService(typedPolicies("preset", policies, management)));
     router.service(contracts.AdmissionService, admission);
     router.service(contracts.EffectivePolicyService, effectivePolicyService(readEffective));
+    router.service(contracts.SimulationService, simulationService(simulate));
     router.service(contracts.EnforcementService, enforcementService(applied, changes));
     router.service(contracts.AuditService, auditService(createAuditStore(database)));
     healthRoutes(ready)(router);

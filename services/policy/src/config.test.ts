@@ -7,6 +7,7 @@ const complete = {
   ROUTEPLANE_SERVICE_TOKEN: "rps_x",
   ROUTEPLANE_DATABASE_URL: "postgres://u:p@127.0.0.1/routeplane",
   ROUTEPLANE_AUTH_URL: "http://127.0.0.1:7001",
+  ROUTEPLANE_USAGE_URL: "http://127.0.0.1:7004",
 };
 
 it("holds a request's money for 15 minutes unless told otherwise", () => {

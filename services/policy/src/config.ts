@@ -5,6 +5,7 @@ export interface Config extends ServerConfig {
   /** Where the hot methods are served over gRPC alone; 0: any free port. */
   readonly grpcPort: number;
   readonly authUrl: string;
+  readonly usageUrl: string;
   /** How long a request may be under way before its reservation is charged in full. */
   readonly holdTtlMs: number;
 }
@@ -18,6 +19,7 @@ export function readConfig(variables: Readonly<Record<string, string | undefined
     grpcPort: env.integer("ROUTEPLANE_GRPC_PORT", { min: 0, max: 65_535 }),
     databaseUrl: env.url("ROUTEPLANE_DATABASE_URL", ["postgres:", "postgresql:"]),
     authUrl: env.url("ROUTEPLANE_AUTH_URL", ["http:", "https:"]),
+    usageUrl: env.url("ROUTEPLANE_USAGE_URL", ["http:", "https:"]),
     holdTtlMs:
       env.integer("ROUTEPLANE_HOLD_TTL_SECS", { min: 1, max: DAY_SECS, fallback: DEFAULT_HOLD_TTL_SECS }) * 1_000,
   }));

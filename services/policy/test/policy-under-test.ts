@@ -4,6 +4,7 @@ import { VerificationService } from "@routeplane/contracts/auth";
 import { Reason } from "@routeplane/contracts/errors";
 import { BadRequestSchema, ErrorInfoSchema } from "@routeplane/contracts/google-rpc";
 import {
+  SimulationService,
   AdmissionService,
   EffectivePolicyService,
   BudgetService,
@@ -29,6 +30,7 @@ import type { HoldKey } from "../src/domain/ports.ts";
 import { createLedger } from "../src/store/ledger.ts";
 import { createPolicyStore } from "../src/store/policy-store.ts";
 import type { PolicySchema } from "../src/store/schema.ts";
+import { usageStandIn } from "./usage-stand-in.ts";
 
 export const SERVICE_TOKEN = "rps_the-service-token";
 export const HOLD_TTL_MS = 900_000;
@@ -63,11 +65,12 @@ export async function startPolicyUnderTest() {
   const admin = open(clone.adminUrl);
   const opened: { stop(): Promise<void> }[] = [database, admin];
   const auth = authStandIn();
+  const usage = usageStandIn();
   const logged: string[] = [];
   const log = createLogger("policy", (line) => (logged.push(line), ""), "debug");
   const config = { serviceToken: SERVICE_TOKEN, holdTtlMs: HOLD_TTL_MS };
   const wire = (on: Database<PolicySchema>, changes = createChangeFeed()) =>
-    wirePolicy({ config, database: on, changes, auth: auth.transport, log, clock: Date.now });
+    wirePolicy({ config, database: on, changes, auth: auth.transport, usage: usage.transport, log, clock: Date.now });
   const serve = (on: Database<PolicySchema>, changes = createChangeFeed()): Transport => {
     const { routes, interceptors } = wire(on, changes);
     return createRouterTransport(routes, { router: { interceptors } });
@@ -77,6 +80,7 @@ export async function startPolicyUnderTest() {
 
   const service = {
     ...auth,
+    usage,
     database,
     /** What its servers serve. */
     wired: wire(database),
@@ -296,5 +300,6 @@ function clients(transport: Transport, token: string) {
     admission: createClient(AdmissionService, as),
     enforcement: createClient(EnforcementService, as),
     effective: createClient(EffectivePolicyService, as),
+    simulation: createClient(SimulationService, as),
   };
 }

@@ -1,5 +1,5 @@
 import type { ConnectRouter } from "@connectrpc/connect";
-import { UsageAdminService, UsageService } from "@routeplane/contracts/usage";
+import { RequestHistoryService, UsageAdminService, UsageService } from "@routeplane/contracts/usage";
 import { redactTokens } from "@routeplane/credentials";
 import type { Clock } from "@routeplane/domain";
 import { type Database, openDatabase } from "@routeplane/postgres";
@@ -15,6 +15,7 @@ import {
 } from "@routeplane/rpc";
 import { createLogger, type Logger, type RunningProcess } from "@routeplane/runtime";
 import type { Config } from "./config.ts";
+import { requestHistoryService } from "./handlers/request-history-service.ts";
 import { usageAdminService } from "./handlers/usage-admin-service.ts";
 import { usageService } from "./handlers/usage-service.ts";
 import { createDeadLetterStore } from "./store/dead-letters.ts";
@@ -52,6 +53,7 @@ export function wireUsage({ serviceToken, database, verifyToken, log, clock }: U
     const usage = createUsageStore(database);
     router.service(UsageService, usageService(usage, clock));
     router.service(UsageAdminService, usageAdminService(usage, createDeadLetterStore(database), clock));
+    router.service(RequestHistoryService, requestHistoryService(usage));
     health(router);
   };
   return { routes, ...rpcChain({ log, serviceToken, verifyToken }) };

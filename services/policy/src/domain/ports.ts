@@ -3,6 +3,7 @@ import type { Id, IdKind } from "@routeplane/domain";
 import type { Applied } from "./applied-policy.ts";
 import type { AppliedLimits } from "./applied-limits.ts";
 import type { Hold, HoldChange } from "./hold.ts";
+import type { PastRequest } from "./simulation.ts";
 import type { Caller } from "./loosening.ts";
 import type { Binding, BoundPolicy, BoundPrincipal, Policy, PolicyKind, PolicySpec } from "./policy.ts";
 
@@ -75,6 +76,16 @@ export interface Consumption {
     namespaceId: Id<"ns">,
     bindingIds: readonly Id<"bnd">[],
   ): Promise<{ readonly now: Date; readonly counters: ReadonlyMap<Id<"bnd">, Counter> }>;
+}
+
+/** What the usage service knows of requests. */
+export interface RequestHistory {
+  /**
+   * Those of a namespace that no policy refused, newest first, from a moment on and before another one.
+   *
+   * @throws DomainError UNAVAILABLE if that cannot be known
+   */
+  pages(namespaceId: Id<"ns">, from: Date, to: Date): AsyncIterable<readonly PastRequest[]>;
 }
 
 /** What the auth service knows of keys. */

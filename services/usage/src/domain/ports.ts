@@ -62,6 +62,8 @@ export interface RequestFilter {
   readonly from: Date | undefined;
   /** Exclusive. */
   readonly to: Date | undefined;
+  /** Those that stand so are left out. */
+  readonly except?: RequestStatus;
 }
 
 /** A page of the request log, and whether there is more. */

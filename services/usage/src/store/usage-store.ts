@@ -40,11 +40,12 @@ export function createUsageStore(database: Database<UsageSchema>): UsageStore {
   };
 }
 
-function conditions({ before, filter: { keyId, model, status, from, to } }: PageRequest) {
+function conditions({ before, filter: { keyId, model, status, from, to, except } }: PageRequest) {
   const all = [sql`true`];
   if (keyId !== undefined) all.push(sql`key_id = ${keyId}`);
   if (model !== undefined) all.push(sql`model = ${model}`);
   if (status !== undefined) all.push(sql`status = ${status}`);
+  if (except !== undefined) all.push(sql`status <> ${except}`);
   if (from !== undefined) all.push(sql`created_at >= ${from}`);
   if (to !== undefined) all.push(sql`created_at < ${to}`);
   // The first condition is the second's too, and the one by which months are left out.

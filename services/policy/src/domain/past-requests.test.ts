@@ -1,0 +1,37 @@
+import { newId } from "@routeplane/domain";
+import { expect, it } from "vitest";
+import { MAX_PAST_REQUESTS, readPastRequests } from "./past-requests.ts";
+import type { PastRequest } from "./simulation.ts";
+
+const namespaceId = newId("ns");
+const query = {
+  namespaceId,
+  principal: { type: "namespace", id: namespaceId } as const,
+  from: new Date(0),
+  to: new Date(10 ** 9),
+};
+const keys = { find: async () => undefined };
+
+/** So many requests, one each millisecond, newest first. */
+function historyOf(count: number) {
+  const used = { keyId: newId("key"), provider: "", model: "", streamed: false, tokens: 0n, costNano: 0n };
+  const at = (ms: number): PastRequest => ({ ...used, startedMs: ms, endedMs: ms });
+  return {
+    async *pages() {
+      for (let left = count; left > 0; left -= 5_000) {
+        yield Array.from({ length: Math.min(left, 5_000) }, (_, index) => at(left - index));
+      }
+    },
+  };
+}
+
+it("takes the newest requests up to a bound, and says since when they are complete", async () => {
+  const most = await readPastRequests(historyOf(MAX_PAST_REQUESTS), keys, query);
+  expect(most).toMatchObject({ truncated: false, from: query.from });
+  expect(most.requests).toHaveLength(MAX_PAST_REQUESTS);
+  for (const more of [1, 5_001]) {
+    const { requests, truncated, from } = await readPastRequests(historyOf(MAX_PAST_REQUESTS + more), keys, query);
+    expect(requests).toHaveLength(MAX_PAST_REQUESTS);
+    expect([truncated, from]).toEqual([true, new Date(more + 1)]);
+  }
+});

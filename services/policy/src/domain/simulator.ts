@@ -1,0 +1,93 @@
+import { permits } from "@routeplane/credentials";
+import { type Clock, DomainError, type Id, notFound } from "@routeplane/domain";
+import { readPastRequests } from "./past-requests.ts";
+import type { BoundPrincipal, GuardrailAt, PolicySpec } from "./policy.ts";
+import type { KeyDirectory, PolicyStore, RequestHistory } from "./ports.ts";
+import { simulate, type Simulation } from "./simulation.ts";
+import { requireSomething, requireSound } from "./spec-rules.ts";
+
+/** What to simulate: a policy that there is, or a draft. */
+export type Subject =
+  | { readonly policyId: Id<"pol"> }
+  | { readonly spec: PolicySpec; readonly guardrail: GuardrailAt | undefined };
+
+export interface SimulationRequest {
+  readonly subject: Subject;
+  readonly principal: BoundPrincipal;
+  readonly days: number;
+}
+
+export interface SimulatedPast extends Simulation {
+  readonly from: Date;
+  readonly to: Date;
+  /** Whether the range had more requests than are replayed. */
+  readonly truncated: boolean;
+}
+
+/** @throws DomainError NOT_FOUND, INVALID_ARGUMENT, PERMISSION_DENIED, UNAVAILABLE */
+export type SimulatePolicy = (
+  caller: { readonly namespaceId: Id<"ns">; readonly scopes: readonly string[] },
+  request: SimulationRequest,
+) => Promise<SimulatedPast>;
+
+export interface SimulatorDependencies {
+  readonly policies: PolicyStore;
+  readonly keys: KeyDirectory;
+  readonly history: RequestHistory;
+  readonly clock: Clock;
+}
+
+const DAY_MS = 86_400_000;
+/** Each holds the past in memory, and takes seconds of processor time. */
+const MAX_AT_A_TIME = 2;
+
+export function createSimulatePolicy({ policies, keys, history, clock }: SimulatorDependencies): SimulatePolicy {
+  let underWay = 0;
+  return async ({ namespaceId, scopes }, { subject, principal, days }) => {
+    requireUsageRead(scopes);
+    const spec = await specOf(policies, namespaceId, subject);
+    await requirePrincipal(keys, namespaceId, principal);
+    if (underWay >= MAX_AT_A_TIME) throw tooMany();
+    underWay++;
+    try {
+      const to = new Date(clock());
+      const asked = { namespaceId, principal, from: new Date(to.getTime() - days * DAY_MS), to };
+      const { requests, from, truncated } = await readPastRequests(history, keys, asked);
+      return { ...(await simulate(spec, requests)), from, to, truncated };
+    } finally {
+      underWay--;
+    }
+  };
+}
+
+/** The answer tells what keys did and spent. */
+function requireUsageRead(scopes: readonly string[]): void {
+  const scope = "usage:read";
+  if (permits(scopes, scope)) return;
+  const message = `this needs the scope ${scope}, which your key does not hold`;
+  throw new DomainError("permission_denied", "SCOPE_MISSING", message, { metadata: { scope } });
+}
+
+async function specOf(policies: PolicyStore, namespaceId: Id<"ns">, subject: Subject): Promise<PolicySpec> {
+  if ("spec" in subject) {
+    await requireSound(subject.guardrail);
+    return requireSomething(subject.spec);
+  }
+  const policy = await policies.find(namespaceId, subject.policyId);
+  if (policy === undefined) throw notFound();
+  return policy.spec;
+}
+
+async function requirePrincipal(keys: KeyDirectory, namespaceId: Id<"ns">, principal: BoundPrincipal): Promise<void> {
+  const known =
+    principal.type === "namespace"
+      ? principal.id === namespaceId
+      : (await keys.find(namespaceId, principal.id)) !== undefined;
+  if (!known) throw notFound();
+}
+
+function tooMany(): DomainError {
+  const message = `no more than ${MAX_AT_A_TIME} simulations run at a time; try again`;
+  const metadata = { limit: String(MAX_AT_A_TIME) };
+  return new DomainError("resource_exhausted", "LIMIT_REACHED", message, { metadata });
+}

@@ -1,0 +1,72 @@
+import type { MessageInitShape } from "@bufbuild/protobuf";
+import type { ServiceImpl } from "@connectrpc/connect";
+import {
+  PrincipalType,
+  type SimulatedKeySchema,
+  type SimulatePolicyRequest,
+  type SimulatePolicyResponseSchema,
+  type SimulationService,
+} from "@routeplane/contracts/policy";
+import { type Id, invalidField, nanoToMicro, requireId } from "@routeplane/domain";
+import { keyPrincipalOf, toTimestamp } from "@routeplane/rpc";
+import type { BoundPrincipal } from "../domain/policy.ts";
+import type { Tally } from "../domain/simulation.ts";
+import type { SimulatedPast, SimulatePolicy, SimulationRequest } from "../domain/simulator.ts";
+import { fromProtoPrincipal } from "./convert.ts";
+import { fromProtoSpec, guardrailIn } from "./convert-spec.ts";
+
+const DEFAULT_DAYS = 7;
+const MAX_KEYS = 1_000;
+
+export function simulationService(simulate: SimulatePolicy): ServiceImpl<typeof SimulationService> {
+  return {
+    async simulatePolicy(request, context) {
+      const caller = keyPrincipalOf(context);
+      return toProtoSimulation(await simulate(caller, fromProtoSimulationRequest(request, caller.namespaceId)));
+    },
+  };
+}
+
+function fromProtoSimulationRequest(request: SimulatePolicyRequest, namespaceId: Id<"ns">): SimulationRequest {
+  const days = request.days || DEFAULT_DAYS;
+  return { subject: fromProtoSubject(request.subject), principal: fromProtoTarget(request, namespaceId), days };
+}
+
+function fromProtoSubject(subject: SimulatePolicyRequest["subject"]): SimulationRequest["subject"] {
+  if (subject.case === "policyId") return { policyId: requireId("pol", subject.value) };
+  const spec = fromProtoSpec(subject.value);
+  return { spec, guardrail: guardrailIn(spec) };
+}
+
+/** Unspecified: the caller's namespace. */
+function fromProtoTarget(request: SimulatePolicyRequest, namespaceId: Id<"ns">): BoundPrincipal {
+  if (request.principalType !== PrincipalType.UNSPECIFIED) return fromProtoPrincipal(request);
+  if (request.principalId !== "") throw invalidField("principal_type", "must be set along with principal_id");
+  return { type: "namespace", id: namespaceId };
+}
+
+function toProtoSimulation(past: SimulatedPast): MessageInitShape<typeof SimulatePolicyResponseSchema> {
+  const byKey = [...past.byKey].toSorted(([, one], [, other]) => other.refused - one.refused).slice(0, MAX_KEYS);
+  const byRule = [...past.byRule].toSorted(([, one], [, other]) => other - one);
+  return {
+    from: toTimestamp(past.from),
+    to: toTimestamp(past.to),
+    truncated: past.truncated,
+    requestCount: BigInt(past.requests),
+    spendMicroUsd: nanoToMicro(past.spendNano),
+    refusedCount: BigInt(past.refused),
+    refusedSpendMicroUsd: nanoToMicro(past.refusedSpendNano),
+    byKey: byKey.map(([keyId, tally]) => toProtoSimulatedKey(keyId, tally)),
+    byRule: byRule.map(([rule, refused]) => ({ rule, refusedCount: BigInt(refused) })),
+    notSimulated: [...past.notSimulated],
+  };
+}
+
+function toProtoSimulatedKey(keyId: string, tally: Readonly<Tally>): MessageInitShape<typeof SimulatedKeySchema> {
+  return {
+    keyId,
+    requestCount: BigInt(tally.requests),
+    refusedCount: BigInt(tally.refused),
+    refusedSpendMicroUsd: nanoToMicro(tally.refusedSpendNano),
+  };
+}

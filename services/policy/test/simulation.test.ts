@@ -1,0 +1,138 @@
+import { timestampFromMs, timestampMs } from "@bufbuild/protobuf/wkt";
+import { Code } from "@connectrpc/connect";
+import { BudgetWindow, PrincipalType } from "@routeplane/contracts/policy";
+import { RequestStatus } from "@routeplane/contracts/usage";
+import { newId } from "@routeplane/domain";
+import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
+import { type PolicyUnderTest, refusal, SERVICE_TOKEN, startPolicyUnderTest } from "./policy-under-test.ts";
+
+let policy: PolicyUnderTest;
+beforeAll(async () => {
+  policy = await startPolicyUnderTest();
+});
+afterEach(() => {
+  policy.usage.requests.splice(0);
+});
+afterAll(() => policy.stop());
+
+const SCOPES = ["policy:*", "usage:read"];
+const HOUR_MS = 3_600_000;
+const { API_KEY, NAMESPACE } = PrincipalType;
+
+const draft = (limitMicroUsd: bigint, window = BudgetWindow.TOTAL) => ({
+  case: "spec" as const,
+  value: { kind: { case: "budget" as const, value: { window, limitMicroUsd } } },
+});
+
+/** A request of 100 micro-USD, so many hours ago. */
+function used(keyId: string, hoursAgo: number, change: object = {}): void {
+  const createdMs = Date.now() - hoursAgo * HOUR_MS;
+  const ended = { status: RequestStatus.SUCCEEDED, costMicroUsd: 100n, completedAt: timestampFromMs(createdMs + 500) };
+  const what = { id: newId("req"), keyId, model: "gpt-4o", provider: "openai", promptTokens: 5n, completionTokens: 5n };
+  policy.usage.requests.push({ ...what, createdAt: timestampFromMs(createdMs), ...ended, ...change });
+}
+
+describe("a simulation", () => {
+  it("says what a draft would have refused of all requests of the namespace, by key and rule, page by page", async () => {
+    const { namespaceId, key, simulation } = policy.tenant(SCOPES);
+    const child = policy.key(namespaceId, key);
+    for (let hoursAgo = 1; hoursAgo <= 8; hoursAgo++) used(hoursAgo <= 2 ? child.id : key.id, hoursAgo);
+    used(key.id, 200);
+    const answer = await simulation.simulatePolicy({ subject: draft(500n) });
+    expect(answer).toMatchObject({
+      requestCount: 8n,
+      spendMicroUsd: 800n,
+      refusedCount: 3n,
+      refusedSpendMicroUsd: 300n,
+      truncated: false,
+      byRule: [{ rule: "budget", refusedCount: 3n }],
+      byKey: [
+        { keyId: child.id, requestCount: 2n, refusedCount: 2n, refusedSpendMicroUsd: 200n },
+        { keyId: key.id, requestCount: 6n, refusedCount: 1n, refusedSpendMicroUsd: 100n },
+      ],
+      notSimulated: [],
+    });
+    expect(timestampMs(answer.to!) - timestampMs(answer.from!)).toBe(7 * 24 * HOUR_MS);
+    const longer = await simulation.simulatePolicy({ subject: draft(500n), days: 10 });
+    expect(longer).toMatchObject({ requestCount: 9n, refusedCount: 4n });
+  });
+
+  it("of a policy that is bound to a key replays its requests and those of the keys below it", async () => {
+    const { namespaceId, key, simulation } = policy.tenant(SCOPES);
+    const [child, sibling] = [policy.key(namespaceId, key), policy.key(namespaceId, key)];
+    const grandchild = policy.key(namespaceId, child);
+    for (const { id } of [key, child, sibling, grandchild]) used(id, 1);
+    const { policy: made } = await policy.bound(namespaceId, { kind: "guardrail", modelDeny: ["gpt-*"] }, sibling.id);
+    await policy.switchOff(made.id);
+    const subject = { case: "policyId" as const, value: made.id };
+    const below = await simulation.simulatePolicy({ subject, principalType: API_KEY, principalId: child.id });
+    expect(below).toMatchObject({ requestCount: 2n, refusedCount: 2n });
+    expect(new Set(below.byKey.map(({ keyId }) => keyId))).toEqual(new Set([child.id, grandchild.id]));
+    const all = await simulation.simulatePolicy({ subject, principalType: NAMESPACE, principalId: namespaceId });
+    expect(all).toMatchObject({ requestCount: 4n, refusedCount: 4n, byRule: [{ rule: "guardrail.model_deny" }] });
+  });
+
+  it("takes a request that is still under way at what it has reserved", async () => {
+    const { key, simulation } = policy.tenant(SCOPES);
+    const pending = { status: RequestStatus.PENDING, costMicroUsd: 0n, reservedMicroUsd: 900n, completedAt: undefined };
+    used(key.id, 2, pending);
+    used(key.id, 1);
+    const answer = await simulation.simulatePolicy({ subject: draft(950n) });
+    expect(answer).toMatchObject({ requestCount: 2n, spendMicroUsd: 1_000n, refusedCount: 1n });
+  });
+
+  it("changes nothing", async () => {
+    const { namespaceId, key, simulation, policies } = policy.tenant(SCOPES);
+    await policy.budget(namespaceId, 5_000n);
+    used(key.id, 1);
+    const before = [await policies.listPolicies({}), await policy.totals(namespaceId)];
+    await simulation.simulatePolicy({ subject: draft(50n) });
+    expect([await policies.listPolicies({}), await policy.totals(namespaceId)]).toEqual(before);
+  });
+
+  it("needs policy:read and usage:read, and is that of the caller's namespace", async () => {
+    for (const [held, scope] of [
+      [["usage:read"], "policy:read"],
+      [["policy:*"], "usage:read"],
+    ] as const) {
+      const { simulation } = policy.tenant(held);
+      const error = await refusal(simulation.simulatePolicy({ subject: draft(1n) }));
+      expect(error).toMatchObject({ code: Code.PermissionDenied, reason: "SCOPE_MISSING", metadata: { scope } });
+    }
+    const [mine, foreign] = [policy.tenant(SCOPES), policy.tenant(SCOPES)];
+    const { policy: theirs } = await policy.budget(foreign.namespaceId, 5n);
+    const simulate = (request: object) => refusal(mine.simulation.simulatePolicy({ subject: draft(1n), ...request }));
+    const unknown = await simulate({ subject: { case: "policyId", value: newId("pol") } });
+    expect(unknown).toMatchObject({ code: Code.NotFound });
+    expect(await simulate({ subject: { case: "policyId", value: theirs.id } })).toEqual(unknown);
+    expect(await simulate({ principalType: API_KEY, principalId: foreign.key.id })).toEqual(unknown);
+    expect(await simulate({ principalType: NAMESPACE, principalId: foreign.namespaceId })).toEqual(unknown);
+    expect((await simulate({ principalId: mine.key.id })).fields).toEqual(["principal_type"]);
+    const service = policy.as(SERVICE_TOKEN).simulation.simulatePolicy({ subject: draft(1n) });
+    expect(await refusal(service)).toMatchObject({ code: Code.PermissionDenied });
+  });
+
+  it("refuses what could not be created, and days that are none, naming the field", async () => {
+    const { simulation } = policy.tenant(SCOPES);
+    const pattern = { name: "p", pattern: "(?=x)" };
+    const unsound = { kind: { case: "guardrail" as const, value: { contentPatterns: [pattern] } } };
+    const simulate = (request: object) => refusal(simulation.simulatePolicy({ subject: draft(1n), ...request }));
+    expect((await simulate({ subject: { case: "spec", value: unsound } })).fields).toEqual([
+      "spec.guardrail.content_patterns[0].pattern",
+    ]);
+    expect((await simulate({ subject: draft(0n) })).fields).toEqual(["spec.budget.limit_micro_usd"]);
+    expect((await simulate({ days: 91 })).fields).toEqual(["days"]);
+    expect((await refusal(simulation.simulatePolicy({}))).fields).toEqual(["subject"]);
+  });
+
+  it("is UNAVAILABLE while the usage service does not answer", async () => {
+    const { simulation } = policy.tenant(SCOPES);
+    policy.usage.usageDown.value = true;
+    try {
+      const error = await refusal(simulation.simulatePolicy({ subject: draft(1n) }));
+      expect(error).toMatchObject({ code: Code.Unavailable, metadata: { dependency: "usage" } });
+    } finally {
+      policy.usage.usageDown.value = false;
+    }
+  });
+});

@@ -1,0 +1,76 @@
+import { Code, ConnectError, createClient, createRouterTransport } from "@connectrpc/connect";
+import { RequestHistoryService } from "@routeplane/contracts/usage";
+import { DomainError, newId } from "@routeplane/domain";
+import { openDatabase } from "@routeplane/postgres";
+import { toTimestamp } from "@routeplane/rpc";
+import { createLogger } from "@routeplane/runtime";
+import { cloneDatabase } from "@routeplane/testing";
+import { afterAll, expect, it } from "vitest";
+import { pendingRequest, requestIds, settledRequest } from "../../test/requests.ts";
+import { wireUsage } from "../app.ts";
+import { merge } from "../domain/merging.ts";
+import type { LoggedRequest } from "../domain/request.ts";
+import { createRequestLog } from "../store/request-log.ts";
+import type { UsageSchema } from "../store/schema.ts";
+
+const clone = await cloneDatabase();
+const open = (url: string) => openDatabase<UsageSchema>({ url, schema: "usage", applicationName: "test" });
+const [database, aggregator] = [open(clone.url("routeplane_usage")), open(clone.url("routeplane_aggregator"))];
+afterAll(async () => {
+  await Promise.all([database.stop(), aggregator.stop()]);
+  await clone.drop();
+});
+
+const { routes, interceptors } = wireUsage({
+  serviceToken: "rps_test",
+  database,
+  verifyToken: async () => {
+    throw new DomainError("unauthenticated", "CREDENTIAL_INVALID", "unknown key");
+  },
+  log: createLogger("test", () => "", "silent"),
+  clock: Date.now,
+});
+const client = createClient(RequestHistoryService, createRouterTransport(routes, { router: { interceptors } }));
+const headers = { authorization: "Bearer rps_test" };
+
+const DAY = { from: new Date("2026-11-20T00:00:00Z"), to: new Date("2026-11-21T00:00:00Z") };
+const range = { from: toTimestamp(DAY.from), to: toTimestamp(DAY.to) };
+
+async function record(...requests: readonly LoggedRequest[]): Promise<void> {
+  await createRequestLog(aggregator).record(merge(requests));
+}
+
+it("lists every request of the namespace in the range that no policy refused, newest first, page by page", async () => {
+  const namespaceId = newId("ns");
+  const at = (createdAt: Date, id = newId("req")) => settledRequest(pendingRequest({ namespaceId, id, createdAt }));
+  const ids = requestIds(5);
+  const first = at(DAY.from);
+  const denied = { ...at(new Date("2026-11-20T11:00:00Z")), status: "denied" as const, costNanoUsd: 0n };
+  const outside = [at(new Date(DAY.from.getTime() - 1)), at(DAY.to)];
+  const inside = ids.map((id) => at(new Date("2026-11-20T10:00:00Z"), id));
+  await record(first, denied, ...outside, ...inside, settledRequest(pendingRequest()));
+  const listed: string[] = [];
+  let pageToken = "";
+  do {
+    const page = await client.listRequestHistory({ namespaceId, ...range, pageSize: 2, pageToken }, { headers });
+    expect(page.requests.length).toBeLessThanOrEqual(2);
+    listed.push(...page.requests.map(({ id }) => id));
+    pageToken = page.nextPageToken;
+  } while (pageToken !== "");
+  expect(listed).toEqual([...ids.toReversed(), first.id]);
+  const unknown = await client.listRequestHistory({ namespaceId: newId("ns"), ...range }, { headers });
+  expect(unknown.requests).toEqual([]);
+});
+
+it("is for the services of the node alone, and refuses a range without ends", async () => {
+  const codeOf = (call: Promise<unknown>) =>
+    call.then(
+      () => "none",
+      (error: unknown) => ConnectError.from(error).code,
+    );
+  const request = { namespaceId: newId("ns"), ...range };
+  expect(await codeOf(client.listRequestHistory(request))).toBe(Code.Unauthenticated);
+  const { namespaceId } = request;
+  expect(await codeOf(client.listRequestHistory({ namespaceId }, { headers }))).toBe(Code.InvalidArgument);
+  expect(await codeOf(client.listRequestHistory({ ...request, namespaceId: "ns_x" }, { headers }))).toBe(Code.NotFound);
+});
