@@ -112,12 +112,13 @@ function ownVariables(service: Service, { addresses, secrets, environment }: Rol
   const authUrl = { ROUTEPLANE_AUTH_URL: urlOf(addresses.services.auth) };
   const usageUrl = { ROUTEPLANE_USAGE_URL: urlOf(addresses.services.usage) };
   const holds = definedOf({ ROUTEPLANE_HOLD_TTL_SECS: environment["ROUTEPLANE_HOLD_TTL_SECS"] });
+  const retention = definedOf({ ROUTEPLANE_RETENTION_DAYS: environment["ROUTEPLANE_RETENTION_DAYS"] });
   const broker = { ROUTEPLANE_NATS_URL: natsUrl({ port: addresses.nats, password: secrets.natsPassword }) };
   const variables: Record<Service, Record<string, string>> = {
     auth: { ROUTEPLANE_KEY_PEPPERS: secrets.keyPeppers, ROUTEPLANE_GRPC_PORT: `${addresses.grpc.auth}` },
     policy: { ...authUrl, ...usageUrl, ...holds, ROUTEPLANE_GRPC_PORT: `${addresses.grpc.policy}` },
     usage: authUrl,
-    aggregator: broker,
+    aggregator: { ...broker, ...retention },
   };
   return variables[service];
 }

@@ -6,6 +6,7 @@ import * as denials from "./0004_denials.ts";
 import * as unknown from "./0005_unknown.ts";
 import * as requestIndexes from "./0006_request_indexes.ts";
 import * as operators from "./0007_operators.ts";
+import * as retention from "./0008_retention.ts";
 
 export const migrations: Migrations = {
   "0001_requests": requests,
@@ -15,4 +16,5 @@ export const migrations: Migrations = {
   "0005_unknown": unknown,
   "0006_request_indexes": requestIndexes,
   "0007_operators": operators,
+  "0008_retention": retention,
 };

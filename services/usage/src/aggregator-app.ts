@@ -5,7 +5,7 @@ import { openDatabase } from "@routeplane/postgres";
 import { healthRoutes, rpcChain, startRpcServer } from "@routeplane/rpc";
 import { createLogger, type RunningProcess } from "@routeplane/runtime";
 import type { AggregatorConfig } from "./config.ts";
-import { chargeOverdue, prepareMonths } from "./consumers/upkeep.ts";
+import { chargeOverdue, dropMonths, prepareMonths } from "./consumers/upkeep.ts";
 import { replayDeadLetters } from "./consumers/replay.ts";
 import { unreadableMessage, usageEvents } from "./consumers/usage-events.ts";
 import { createDeadLetterBox } from "./store/dead-letters.ts";
@@ -17,11 +17,11 @@ const MAX_REPLICAS = 16;
 const BATCH_MESSAGES = 20;
 
 /** A batch at a time needs one connection; health and each upkeep another. */
-const MAX_CONNECTIONS = 5;
+const MAX_CONNECTIONS = 6;
 
 /** The aggregator: usage events from NATS to Postgres. Its port serves health alone. */
 export async function startAggregator(config: AggregatorConfig): Promise<RunningProcess> {
-  const { nats, serviceToken, databaseUrl } = config;
+  const { nats, serviceToken, databaseUrl, keepDays } = config;
   const log = createLogger("aggregator", redactTokens, config.logLevel);
   const database = openDatabase<UsageSchema>({
     url: databaseUrl,
@@ -31,10 +31,12 @@ export async function startAggregator(config: AggregatorConfig): Promise<Running
   });
   const requests = createRequestLog(database);
   const deadLetters = createDeadLetterBox(database);
+  const recorder = { requests, keepDays, clock: Date.now };
   const upkeep = [
     prepareMonths(requests, log),
     chargeOverdue(requests, log),
-    replayDeadLetters(requests, deadLetters, log),
+    dropMonths(requests, keepDays, log),
+    replayDeadLetters(recorder, deadLetters, log),
   ];
   const consumer = openConsumer({
     nats,
@@ -43,7 +45,7 @@ export async function startAggregator(config: AggregatorConfig): Promise<Running
     durable: "usage-aggregator",
     workers: MAX_REPLICAS,
     batch: BATCH_MESSAGES,
-    onBatch: usageEvents(requests, deadLetters, log),
+    onBatch: usageEvents(recorder, deadLetters, log),
     onUnreadable: unreadableMessage(deadLetters, log),
   });
   const ready = async (): Promise<boolean> =>

@@ -23,6 +23,8 @@ export function spawnAggregator(env: { databaseUrl: string; natsUrl: string; por
       ROUTEPLANE_SERVICE_TOKEN: "rps_test",
       ROUTEPLANE_DATABASE_URL: env.databaseUrl,
       ROUTEPLANE_NATS_URL: env.natsUrl,
+      // The tests' requests are of one day for ever.
+      ROUTEPLANE_RETENTION_DAYS: "36500",
     },
     stdio: ["ignore", "pipe", "pipe"],
   });

@@ -8,7 +8,7 @@ import type { DeadLetterBox, Unrecorded } from "../domain/dead-letters.ts";
 import type { RequestLog } from "../domain/ports.ts";
 import type { LoggedRequest } from "../domain/request.ts";
 import { fromProtoUsageEvent } from "./convert.ts";
-import { usageEvents } from "./usage-events.ts";
+import { type Recorder, usageEvents } from "./usage-events.ts";
 
 describe("fromProtoUsageEvent", () => {
   test("reads back what a gateway says, in both phases", () => {
@@ -54,15 +54,22 @@ describe("fromProtoUsageEvent", () => {
 });
 
 describe("usageEvents", () => {
+  const NOW_MS = Date.parse("2026-11-20T12:00:00Z");
+  const recorderOf = (record: RequestLog["record"]): Recorder => ({
+    requests: { record },
+    keepDays: 400,
+    clock: () => NOW_MS,
+  });
+
   test("an event that cannot be recorded is set aside, with why and all that it says; the others are recorded", async () => {
     const recorded: LoggedRequest[] = [];
     const aside: Unrecorded[] = [];
-    const requests: Pick<RequestLog, "record"> = { record: async (batch) => void recorded.push(...batch) };
+    const recorder = recorderOf(async (batch) => void recorded.push(...batch));
     const deadLetters: Pick<DeadLetterBox, "add"> = { add: async (unrecorded) => void aside.push(...unrecorded) };
     const log = createLogger("test", () => "");
     const good = pendingRequest();
     const bad = settledRequest(pendingRequest(), { costNanoUsd: -5n });
-    await usageEvents(requests, deadLetters, log)([usageEvent(bad), usageEvent(good), create(UsageEventSchema)]);
+    await usageEvents(recorder, deadLetters, log)([usageEvent(bad), usageEvent(good), create(UsageEventSchema)]);
     expect(recorded).toEqual([good]);
     expect(aside).toMatchObject([
       {
@@ -75,13 +82,29 @@ describe("usageEvents", () => {
     expect(fromBinary(UsageEventBatchSchema, aside[0]!.payload).events).toEqual([usageEvent(bad)]);
   });
 
+  test("an event of a time of which nothing is kept any more is set aside, because it may have been counted then", async () => {
+    const recorded: LoggedRequest[] = [];
+    const aside: Unrecorded[] = [];
+    const recorder = recorderOf(async (batch) => void recorded.push(...batch));
+    const deadLetters: Pick<DeadLetterBox, "add"> = { add: async (unrecorded) => void aside.push(...unrecorded) };
+    const daysAgo = (days: number) => pendingRequest({ createdAt: new Date(NOW_MS - days * 86_400_000 - 1) });
+    const [kept, gone] = [daysAgo(399), daysAgo(400)];
+    await usageEvents(
+      recorder,
+      deadLetters,
+      createLogger("test", () => ""),
+    )([usageEvent(kept), usageEvent(gone)]);
+    expect(recorded).toEqual([kept]);
+    expect(aside).toMatchObject([{ requestId: gone.id, reason: expect.stringContaining("more than 400 days ago") }]);
+  });
+
   test("what can neither be recorded nor set aside comes again", async () => {
-    const requests: Pick<RequestLog, "record"> = { record: () => Promise.resolve() };
+    const recorder = recorderOf(() => Promise.resolve());
     const deadLetters: Pick<DeadLetterBox, "add"> = { add: () => Promise.reject(new Error("away")) };
     const bad = usageEvent(settledRequest(pendingRequest(), { costNanoUsd: -5n }));
     await expect(
       usageEvents(
-        requests,
+        recorder,
         deadLetters,
         createLogger("test", () => ""),
       )([bad]),

@@ -2,18 +2,13 @@ import { fromBinary } from "@bufbuild/protobuf";
 import { type UsageEvent, UsageEventBatchSchema } from "@routeplane/contracts/events";
 import type { Component, Logger } from "@routeplane/runtime";
 import type { DeadLetterBox } from "../domain/dead-letters.ts";
-import type { RequestLog } from "../domain/ports.ts";
 import { repeatForEver } from "./repeating.ts";
-import { recordEvents, UNREADABLE } from "./usage-events.ts";
+import { recordEvents, type Recorder, UNREADABLE } from "./usage-events.ts";
 
 const EVERY_MS = 2_000;
 
 /** Records what operators want recorded again. Two replicas that take the same one record it once, like any event. */
-export function replayDeadLetters(
-  requests: Pick<RequestLog, "record">,
-  deadLetters: DeadLetterBox,
-  log: Logger,
-): Component {
+export function replayDeadLetters(recorder: Recorder, deadLetters: DeadLetterBox, log: Logger): Component {
   return repeatForEver({
     name: "replay dead letters",
     everyMs: EVERY_MS,
@@ -23,7 +18,7 @@ export function replayDeadLetters(
       const letter = await deadLetters.nextToReplay();
       if (letter === undefined) return false;
       const events = fromPayload(letter.payload);
-      const [failed] = events === undefined ? [{ reason: UNREADABLE }] : await recordEvents(requests, events);
+      const [failed] = events === undefined ? [{ reason: UNREADABLE }] : await recordEvents(recorder, events);
       await deadLetters.replayed(letter.id, failed?.reason);
       log.info({ id: letter.id, reason: failed?.reason }, "a dead letter was replayed");
       return true;

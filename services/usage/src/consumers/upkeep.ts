@@ -24,6 +24,21 @@ export function prepareMonths(requests: RequestLog, log: Logger): Component {
   });
 }
 
+/** Sees to it that months whose time is over leave; their sums stay. */
+export function dropMonths(requests: RequestLog, keepDays: number, log: Logger): Component {
+  return repeatForEver({
+    name: "drop old months of the request log",
+    everyMs: HOUR_MS,
+    retryMs: RETRY_MS,
+    log,
+    async work() {
+      const dropped = await requests.dropMonths(keepDays);
+      if (dropped.length > 0) log.info({ partitions: dropped, keepDays }, "old months of the request log dropped");
+      return false;
+    },
+  });
+}
+
 /** Sees to it that what nobody settles is charged all the same. Any number of replicas may do so at once. */
 export function chargeOverdue(requests: RequestLog, log: Logger): Component {
   return repeatForEver({

@@ -1,5 +1,6 @@
 import { create, toBinary } from "@bufbuild/protobuf";
 import { type UsageEvent, UsageEventBatchSchema } from "@routeplane/contracts/events";
+import type { Clock } from "@routeplane/domain";
 import type { Logger } from "@routeplane/runtime";
 import type { DeadLetterBox, Unrecorded } from "../domain/dead-letters.ts";
 import type { RequestLog } from "../domain/ports.ts";
@@ -7,18 +8,25 @@ import { recordAll } from "../domain/recording.ts";
 import type { LoggedRequest } from "../domain/request.ts";
 import { bounded, fromProtoUsageEvent } from "./convert.ts";
 
-type Recorder = Pick<RequestLog, "record">;
+/** Where events are recorded, and how old a request may be: what is dropped already would be counted a second time. */
+export interface Recorder {
+  readonly requests: Pick<RequestLog, "record">;
+  readonly keepDays: number;
+  readonly clock: Clock;
+}
+
+const DAY_MS = 24 * 60 * 60 * 1000;
 
 /**
  * Handles a batch of events. Resolves once all of it is committed; rejects if the batch must come again. An event that can
  * never be recorded is set aside as a dead letter, so that it does not hold up the others.
  */
 export function usageEvents(
-  requests: Recorder,
+  recorder: Recorder,
   deadLetters: Pick<DeadLetterBox, "add">,
   log: Logger,
 ): (events: readonly UsageEvent[]) => Promise<void> {
-  return async (events) => setAside(await recordEvents(requests, events), deadLetters, log);
+  return async (events) => setAside(await recordEvents(recorder, events), deadLetters, log);
 }
 
 /** For a message that is no batch of events. */
@@ -32,13 +40,19 @@ export function unreadableMessage(
 export const UNREADABLE = "it is no batch of usage events";
 
 /** Records what can be recorded of a batch. Resolves with what cannot. */
-export async function recordEvents(requests: Recorder, events: readonly UsageEvent[]): Promise<readonly Unrecorded[]> {
+export async function recordEvents(
+  { requests, keepDays, clock }: Recorder,
+  events: readonly UsageEvent[],
+): Promise<readonly Unrecorded[]> {
+  const keptFrom = new Date(clock() - keepDays * DAY_MS);
   const unrecorded: Unrecorded[] = [];
   const sources = new Map<LoggedRequest, UsageEvent>();
   for (const event of events) {
     const result = fromProtoUsageEvent(event);
     if ("fault" in result) unrecorded.push(toUnrecorded(event, result.fault));
-    else sources.set(result.request, event);
+    else if (result.request.createdAt < keptFrom) {
+      unrecorded.push(toUnrecorded(event, `created_at: is more than ${keepDays} days ago, of which nothing is kept`));
+    } else sources.set(result.request, event);
   }
   await recordAll(requests, [...sources.keys()], (request, { cause }) => {
     const event = sources.get(request);

@@ -18,6 +18,8 @@ export interface RequestLog {
   chargeOverdue(max: number): Promise<bigint>;
   /** Makes room for the months ahead; returns the names of what it made. */
   prepareMonths(): Promise<readonly string[]>;
+  /** Drops the months that ended more than `keepDays` days ago, at least 30; returns the names of what it dropped. */
+  dropMonths(keepDays: number): Promise<readonly string[]>;
 }
 
 /** A value that the store refuses for what it is: trying again cannot help. */

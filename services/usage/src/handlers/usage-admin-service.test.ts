@@ -97,7 +97,11 @@ async function setAside(request = settledRequest(pendingRequest()), reason = "ou
 /** The aggregator's part in a replay, until it has nothing more to do. */
 async function replayAll(): Promise<void> {
   const box = createDeadLetterBox(aggregator);
-  const replaying = replayDeadLetters(createRequestLog(aggregator), box, log);
+  const replaying = replayDeadLetters(
+    { requests: createRequestLog(aggregator), keepDays: 400, clock: () => NOW.getTime() },
+    box,
+    log,
+  );
   while ((await box.nextToReplay()) !== undefined) await new Promise((resolve) => setImmediate(resolve));
   await replaying.stop();
 }

@@ -85,6 +85,12 @@ export function createRequestLog(database: Database<UsageSchema>): RequestLog {
         const made = sql<{ name: string }>`select ensure_request_partitions(${MONTHS_AHEAD}) as name`;
         return (await made.execute(transaction)).rows.map(({ name }) => name);
       }),
+
+    dropMonths: (keepDays) =>
+      database.within({}, async (transaction) => {
+        const dropped = sql<{ name: string }>`select drop_request_partitions(${keepDays}) as name`;
+        return (await dropped.execute(transaction)).rows.map(({ name }) => name);
+      }),
   };
 }
 

@@ -153,6 +153,37 @@ describe("recording", () => {
   });
 });
 
+describe("retention", () => {
+  test("months that are over for so many days leave, the sums of them stay, and so does everything else", async () => {
+    const month = (monthsAgo: number) => {
+      const now = new Date();
+      return new Date(Date.UTC(now.getUTCFullYear(), now.getUTCMonth() - monthsAgo, 1));
+    };
+    const name = (of: Date) => `requests_y${of.toISOString().slice(0, 7).replace("-", "m")}`;
+    for (const monthsAgo of [15, 14, 13, 3]) {
+      const [from, to] = [month(monthsAgo), month(monthsAgo - 1)].map((each) => sql.lit(each.toISOString()));
+      const table = sql.table(`usage.${name(month(monthsAgo))}`);
+      await asAdmin(sql`create table ${table} partition of usage.requests for values from (${from}) to (${to})`);
+      await asAdmin(sql`alter table ${table} owner to routeplane_usage_owner`);
+      await asAdmin(sql`alter table ${table} enable row level security, force row level security`);
+    }
+    const namespaceId = newId("ns");
+    const requests = [15, 3, 0].map((monthsAgo) =>
+      settledRequest(pendingRequest({ namespaceId, createdAt: month(monthsAgo) })),
+    );
+    await log.record(merge(requests));
+    expect(await log.dropMonths(400)).toEqual([name(month(15)), ...(over400(month(13)) ? [name(month(14))] : [])]);
+    expect(await log.dropMonths(400)).toEqual([]);
+    const { rows } = await usage.list(namespaceId, pageRequest());
+    expect(rows.map(({ createdAt }) => createdAt)).toEqual([month(0), month(3)]);
+    expect((await totalsIn(usage, namespaceId)).requestCount).toBe(3n);
+    await expect(log.dropMonths(29)).rejects.toThrow("at least 30 days are kept");
+  });
+
+  /** Whether a month that ended then is over for more than 400 days, and the day for clocks that differ. */
+  const over400 = (end: Date) => Date.now() - end.getTime() >= 401 * 86_400_000;
+});
+
 describe("row-level security", () => {
   test("a query without a filter sees the rows of its own namespace, and without a setting none", async () => {
     const mine = pendingRequest();
@@ -198,6 +229,7 @@ describe("row-level security", () => {
     ["routeplane_usage", "update requests set cost_nano_usd = 0"],
     ["routeplane_usage", "delete from requests"],
     ["routeplane_usage", "select ensure_request_partitions(1)"],
+    ["routeplane_usage", "select drop_request_partitions(400)"],
     ["routeplane_aggregator", "delete from requests"],
     ["routeplane_aggregator", "update requests set namespace_id = 'ns_other'"],
     ["routeplane_aggregator", "truncate requests"],
