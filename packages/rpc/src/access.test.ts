@@ -23,6 +23,11 @@ it.each(methods.map((method) => [`${method.parent.typeName}/${method.name}`, met
   },
 );
 
+it("knows for every resource of an operator scope a method that needs it", () => {
+  const needed = methods.flatMap(accessOf).flatMap((rule) => operatorScopeOf(rule) ?? []);
+  for (const scope of ALL_OPERATOR_SCOPES) expect(needed.filter((each) => permits([scope], each))).not.toEqual([]);
+});
+
 it("lets no method be public, and mixes internal with nothing", () => {
   for (const method of methods) {
     const rules = accessOf(method);

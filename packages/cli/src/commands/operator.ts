@@ -84,7 +84,7 @@ function addMint(operator: Command, context: Context): void {
   mint.addHelpText(
     "after",
     "\nScopes: accounts:read accounts:write audit:read keys:write namespaces:read namespaces:write operators:read\n" +
-      "operators:write usage:read, or resource:*. None of them invokes inference.",
+      "operators:write usage:read usage:write, or resource:*. None of them invokes inference.",
   );
   withExamples(
     mint,
