@@ -86,6 +86,41 @@ export function limitArgument(text: string): bigint {
   );
 }
 
+/** A number of a spec: whole, and at least 1. */
+export function countArgument(max: bigint): (text: string) => bigint {
+  return (text) => {
+    const count = /^\d{1,20}$/.test(text) ? BigInt(text) : 0n;
+    if (count > 0n && count <= max) return count;
+    throw new InvalidArgumentError(`It must be a whole number from 1 to ${max}.`);
+  };
+}
+
+/** The largest count of a spec: exact in every JSON reader. */
+export const MAX_COUNT = 9_000_000_000_000_000n;
+
+/** Blank- or comma-separated, and repeatable. Blank alone is an empty list. */
+export function modelsArgument(text: string, before: readonly string[] = []): readonly string[] {
+  return [...before, ...text.split(/[\s,]+/).filter((model) => model !== "")];
+}
+
+/** `name=pattern`; the name holds no `=`. */
+export function patternArgument(text: string, before: readonly NamedPattern[] = []): readonly NamedPattern[] {
+  const [, name = "", pattern = ""] = /^([^=]*)=(.*)$/s.exec(text) ?? [];
+  if (name.trim() !== "" && pattern !== "") return [...before, { name, pattern }];
+  throw new InvalidArgumentError("It must be a name, = and a pattern, e.g. card='\\b\\d{16}\\b'.");
+}
+
+export interface NamedPattern {
+  readonly name: string;
+  readonly pattern: string;
+}
+
+/** What a policy shows under --json as `etag`. */
+export function etagArgument(text: string): string {
+  if (text.trim() !== "" && text.length <= 100) return text.trim();
+  throw new InvalidArgumentError("It must be an etag, as `policy get --json` shows it.");
+}
+
 export function pageSizeArgument(text: string): number {
   return wholeNumber(text, 1, MAX_PAGE_SIZE);
 }

@@ -54,6 +54,16 @@ function hintFor(reason: string, metadata: Readonly<Record<string, string>>): st
       return "Keys only narrow. Mint one that may do more with a key that holds it.";
     case "LINEAGE_TOO_DEEP":
       return "Mint it with a credential further up.";
+    case "ETAG_MISMATCH":
+      return "Someone changed it meanwhile: look at it with `get`, and update what is there now.";
+    case "BINDING_EXISTS":
+      return "`routeplane cloud policy bindings <policy-id>` shows it; unbind it to bind in the other mode.";
+    case "POLICY_BOUND":
+      return "`routeplane cloud policy bindings <policy-id>` shows what it is bound to.";
+    case "POLICY_BINDS_CALLER":
+      return "Use a root key of the namespace.";
+    case "LIMIT_REACHED":
+      return "Delete or unbind what is not needed any more.";
     case "RESOURCE_NOT_FOUND":
       return "Check the id; the `list` commands show what there is in your namespace.";
     case "NAME_TAKEN":

@@ -10,8 +10,12 @@ import {
 } from "@routeplane/contracts/auth";
 import {
   AuditService as PolicyAuditService,
+  BudgetService,
   EffectivePolicyService,
+  GuardrailService,
   PolicyService,
+  PresetService,
+  RateLimitService,
 } from "@routeplane/contracts/policy";
 import { UsageAdminService, UsageService } from "@routeplane/contracts/usage";
 
@@ -23,6 +27,10 @@ export interface NodeClient {
   readonly keys: Client<typeof KeyService>;
   readonly operators: Client<typeof OperatorService>;
   readonly policies: Client<typeof PolicyService>;
+  readonly budgets: Client<typeof BudgetService>;
+  readonly guardrails: Client<typeof GuardrailService>;
+  readonly rateLimits: Client<typeof RateLimitService>;
+  readonly presets: Client<typeof PresetService>;
   readonly effectivePolicy: Client<typeof EffectivePolicyService>;
   readonly usage: Client<typeof UsageService>;
   /** Of the whole node, for operators. */
@@ -64,6 +72,10 @@ export function createNodeClient({ url, token, onSlow }: NodeClientOptions): Nod
     keys: createClient(KeyService, transport),
     operators: createClient(OperatorService, transport),
     policies: createClient(PolicyService, transport),
+    budgets: createClient(BudgetService, transport),
+    guardrails: createClient(GuardrailService, transport),
+    rateLimits: createClient(RateLimitService, transport),
+    presets: createClient(PresetService, transport),
     effectivePolicy: createClient(EffectivePolicyService, transport),
     usage: createClient(UsageService, transport),
     usageAdmin: createClient(UsageAdminService, transport),

@@ -15,10 +15,15 @@ export async function readLine({ stdin, output }: Context, what: string): Promis
   }
 }
 
-/** Asks before something is deleted. Whoever cannot be asked must have said `--yes`. */
-export async function confirmDeletion(context: Context, question: string, yes: boolean): Promise<void> {
+/** Asks before something is deleted. Whoever cannot be asked must have said `--yes`, and else is told the loss. */
+export async function confirmDeletion(
+  context: Context,
+  question: string,
+  yes: boolean,
+  loss = "this deletes something.",
+): Promise<void> {
   if (yes) return;
-  if (!canAsk(context)) throw usageError("this deletes something: say --yes where nobody can be asked");
+  if (!canAsk(context)) throw usageError(`${loss} Say --yes where nobody can be asked`);
   if (await confirm(context, question)) return;
   throw new CliError(ExitCode.failed, "aborted", "NOT_CONFIRMED", "nothing was deleted");
 }

@@ -3,8 +3,8 @@ import { idArgument } from "../arguments.ts";
 import type { Context } from "../context.ts";
 import { loginCredential } from "../session.ts";
 import { effectivePolicyText, fromProtoEffectivePolicy } from "../views/effective-policy.ts";
-import { PRINCIPAL_TYPES } from "../views/policy.ts";
 import { fromProtoSet } from "../views/values.ts";
+import { PRINCIPAL_TYPES } from "../views/words.ts";
 import { withExamples } from "./examples.ts";
 
 interface EffectiveOptions {

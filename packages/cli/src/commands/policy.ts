@@ -1,25 +1,32 @@
 import { type Command, Option } from "commander";
-import { idArgument } from "../arguments.ts";
+import { etagArgument, idArgument, nameArgument } from "../arguments.ts";
 import type { Context } from "../context.ts";
+import { usageError } from "../errors.ts";
 import { block } from "../output/table.ts";
 import { loginCredential } from "../session.ts";
+import { namingAsWritten } from "../specs/node-paths.ts";
+import { specAt } from "../specs/read-spec.ts";
+import { readJson } from "../specs/spec-source.ts";
 import { allPages, showList } from "../views/list.ts";
-import {
-  bindingFields,
-  fromProtoBinding,
-  fromProtoPolicy,
-  POLICY_COLUMNS,
-  POLICY_KINDS,
-  policyFields,
-  PRINCIPAL_TYPES,
-} from "../views/policy.ts";
+import { fromProtoPolicy, POLICY_COLUMNS, policyFields } from "../views/policy.ts";
 import { fromProtoSet } from "../views/values.ts";
+import { POLICY_KINDS, type PolicyKindWord } from "../views/words.ts";
 import { addEffectiveCommand } from "./effective-policy.ts";
 import { withExamples } from "./examples.ts";
+import { addBindingCommands } from "./policy-bindings.ts";
+import { noteUnbound, specReference } from "./policy-notes.ts";
+import { addPolicyStateCommands } from "./policy-state.ts";
 
-interface BindOptions {
-  readonly principalType: keyof typeof PRINCIPAL_TYPES;
-  readonly principalId: string;
+interface CreateOptions {
+  readonly name: string;
+  readonly kind: PolicyKindWord;
+  readonly spec: string;
+}
+
+interface UpdateOptions {
+  readonly name?: string;
+  readonly spec?: string;
+  readonly etag?: string;
 }
 
 export function addPolicyCommands(cloud: Command, context: Context): void {
@@ -27,44 +34,68 @@ export function addPolicyCommands(cloud: Command, context: Context): void {
   withExamples(
     policy,
     "cloud policy list",
+    "cloud policy create --name no-preview --kind guardrail --spec guardrail.json",
     "cloud policy bind pol_01jxyz… --principal-type api_key --principal-id key_01jxyz…",
   );
+  addReads(policy, context);
+  addWrites(policy, context);
+  addPolicyStateCommands(policy, context);
+  addBindingCommands(policy, context);
+  addEffectiveCommand(policy, context);
+}
 
+function addReads(policy: Command, context: Context): void {
   const list = policy
     .command("list")
     .description("all policies of the namespace, oldest first")
-    .addOption(new Option("--kind <kind>", "only this kind").choices(Object.keys(POLICY_KINDS)))
-    .action(({ kind }: { kind?: keyof typeof POLICY_KINDS }) => listPolicies(context, kind));
+    .addOption(kindOption("only this kind"))
+    .action(({ kind }: { kind?: PolicyKindWord }) => listPolicies(context, kind));
   withExamples(list, "cloud policy list", "cloud policy list --kind budget --json");
 
   const get = policy
     .command("get")
-    .description("one policy")
+    .description("one policy, with all that it says")
     .argument("<id>", "pol_…", idArgument)
     .action((id: string) => getPolicy(context, id));
   withExamples(get, "cloud policy get pol_01jxyz…");
-
-  const bind = policy
-    .command("bind")
-    .description("put a policy in force for a key and all below it, or for the whole namespace")
-    .argument("<policy-id>", "pol_…", idArgument)
-    .addOption(
-      new Option("--principal-type <type>", "what to bind it to")
-        .choices(Object.keys(PRINCIPAL_TYPES))
-        .makeOptionMandatory(),
-    )
-    .requiredOption("--principal-id <id>", "key_… or ns_…", idArgument)
-    .action((id: string, options: BindOptions) => bindPolicy(context, id, options));
-  withExamples(
-    bind,
-    "cloud policy bind pol_01jxyz… --principal-type api_key --principal-id key_01jxyz…",
-    "cloud policy bind pol_01jxyz… --principal-type namespace --principal-id ns_01jxyz…",
-  );
-
-  addEffectiveCommand(policy, context);
 }
 
-async function listPolicies(context: Context, kind: keyof typeof POLICY_KINDS | undefined): Promise<void> {
+function addWrites(policy: Command, context: Context): void {
+  const create = policy
+    .command("create")
+    .description("create a policy; it limits nothing until it is bound")
+    .requiredOption("--name <name>", "unique in the namespace", nameArgument)
+    .addOption(kindOption("what it is about; never changes").makeOptionMandatory())
+    .requiredOption("--spec <file|->", "what it says, in JSON; - is standard input")
+    .addHelpText("after", specReference())
+    .action((options: CreateOptions) => createPolicy(context, options));
+  withExamples(
+    create,
+    "cloud policy create --name no-preview --kind guardrail --spec guardrail.json",
+    `cloud policy create --name per-minute --kind rate_limit --spec - <<< '{"window_secs": 60, "max_requests": 100}'`,
+  );
+
+  const update = policy
+    .command("update")
+    .description("rename a policy, or replace all that it says; what was counted stays counted")
+    .argument("<id>", "pol_…", idArgument)
+    .option("--name <name>", "unique in the namespace", nameArgument)
+    .option("--spec <file|->", "what it says from now on, in JSON; - is standard input")
+    .option("--etag <etag>", "refuse if the policy is not what it was when it had this etag", etagArgument)
+    .addHelpText("after", specReference())
+    .action((id: string, options: UpdateOptions) => updatePolicy(context, id, options));
+  withExamples(
+    update,
+    "cloud policy update pol_01jxyz… --spec guardrail.json",
+    "cloud policy update pol_01jxyz… --name no-previews --etag v3",
+  );
+}
+
+function kindOption(description: string): Option {
+  return new Option("--kind <kind>", description).choices(Object.keys(POLICY_KINDS));
+}
+
+async function listPolicies(context: Context, kind: PolicyKindWord | undefined): Promise<void> {
   const { policies } = await context.connect(await loginCredential(context.settings));
   const filter = kind === undefined ? {} : { kind: POLICY_KINDS[kind] };
   const list = await allPages(async (page) => {
@@ -80,17 +111,28 @@ async function getPolicy(context: Context, id: string): Promise<void> {
   context.output.data(view, () => block(policyFields(view)));
 }
 
-async function bindPolicy(
-  context: Context,
-  policyId: string,
-  { principalType, principalId }: BindOptions,
-): Promise<void> {
+async function createPolicy(context: Context, { name, kind, spec: source }: CreateOptions): Promise<void> {
+  const spec = specAt(kind, await readJson(context, source));
   const { policies } = await context.connect(await loginCredential(context.settings));
-  const { binding } = await policies.bindPolicy({
-    policyId,
-    principalType: PRINCIPAL_TYPES[principalType],
-    principalId,
-  });
-  const view = fromProtoBinding(fromProtoSet(binding));
-  context.output.data(view, () => block(bindingFields(view)));
+  const { policy } = await namingAsWritten(context, kind, policies.createPolicy({ name, spec }));
+  const view = fromProtoPolicy(fromProtoSet(policy));
+  context.output.data(view, () => block(policyFields(view)));
+  noteUnbound(context, view.id);
+}
+
+async function updatePolicy(
+  context: Context,
+  id: string,
+  { name = "", spec, etag = "" }: UpdateOptions,
+): Promise<void> {
+  if (name === "" && spec === undefined) throw usageError("there is nothing to change: give --name or --spec");
+  const written = spec === undefined ? undefined : await readJson(context, spec);
+  const { policies } = await context.connect(await loginCredential(context.settings));
+  // A spec is read by the kind of the policy that it is for.
+  const { kind } = fromProtoPolicy(fromProtoSet((await policies.getPolicy({ id })).policy));
+  const known = kind as PolicyKindWord;
+  const request = { id, name, etag, ...(written !== undefined && { spec: specAt(known, written) }) };
+  const { policy } = await namingAsWritten(context, known, policies.updatePolicy(request));
+  const view = fromProtoPolicy(fromProtoSet(policy));
+  context.output.data(view, () => block(policyFields(view)));
 }

@@ -1,23 +1,16 @@
 import {
-  BindingMode,
   type EffectiveBudget,
   type EffectiveGuardrail,
   type EffectivePolicy,
   type EffectiveRateLimit,
-  PatternAction,
-  PatternScope,
   type PolicySource,
 } from "@routeplane/contracts/policy";
 import { formatMicroUsd, formatUsd } from "../output/money.ts";
 import type { Style } from "../output/style.ts";
 import { block, type Column, table } from "../output/table.ts";
 import { formatTime } from "../output/time.ts";
-import { BUDGET_WINDOWS, PRINCIPAL_TYPES, word } from "./policy.ts";
 import { fromProtoInteger, fromProtoSet, fromProtoTime } from "./values.ts";
-
-const MODES = { enforce: BindingMode.ENFORCE, shadow: BindingMode.SHADOW } as const;
-const ACTIONS = { block: PatternAction.BLOCK, redact: PatternAction.REDACT } as const;
-const TARGETS = { request: PatternScope.REQUEST, response: PatternScope.RESPONSE, both: PatternScope.BOTH } as const;
+import { ACTIONS, BUDGET_WINDOWS, MODES, PRINCIPAL_TYPES, TARGETS, word } from "./words.ts";
 
 export type EffectivePolicyView = ReturnType<typeof fromProtoEffectivePolicy>;
 type SourceView = ReturnType<typeof fromProtoSource>;

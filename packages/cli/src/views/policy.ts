@@ -1,44 +1,18 @@
-import {
-  type Binding,
-  BudgetWindow,
-  type Policy,
-  PolicyKind,
-  type PolicySpec,
-  PrincipalType,
-} from "@routeplane/contracts/policy";
-import { formatMicroUsd } from "../output/money.ts";
+import type { Binding, BoundPolicy, Policy } from "@routeplane/contracts/policy";
 import type { Column } from "../output/table.ts";
 import { formatTime } from "../output/time.ts";
-import { fromProtoInteger, fromProtoTime } from "./values.ts";
-
-/** The words of command line and JSON for the contract's enums. */
-export const POLICY_KINDS = {
-  guardrail: PolicyKind.GUARDRAIL,
-  rate_limit: PolicyKind.RATE_LIMIT,
-  budget: PolicyKind.BUDGET,
-  preset: PolicyKind.PRESET,
-} as const;
-export const BUDGET_WINDOWS = {
-  hour: BudgetWindow.HOUR,
-  day: BudgetWindow.DAY,
-  week: BudgetWindow.WEEK,
-  month: BudgetWindow.MONTH,
-  total: BudgetWindow.TOTAL,
-} as const;
-export const PRINCIPAL_TYPES = { api_key: PrincipalType.API_KEY, namespace: PrincipalType.NAMESPACE } as const;
-
-interface BudgetView {
-  readonly window: string;
-  readonly limit_micro_usd: number;
-}
+import { fromProtoSpec, specFields, specText, type SpecView } from "./spec.ts";
+import { fromProtoSet, fromProtoTime } from "./values.ts";
+import { MODES, POLICY_KINDS, PRINCIPAL_TYPES, word } from "./words.ts";
 
 export interface PolicyView {
   readonly id: string;
   readonly name: string;
   readonly kind: string;
   /** Null if this CLI is older than the policy's kind. */
-  readonly spec: BudgetView | null;
+  readonly spec: SpecView | null;
   readonly disabled_at: string | null;
+  readonly etag: string;
 }
 
 export interface BindingView {
@@ -46,41 +20,67 @@ export interface BindingView {
   readonly policy_id: string;
   readonly principal_type: string;
   readonly principal_id: string;
+  readonly mode: string;
 }
 
-export function fromProtoPolicy({ id, name, kind, spec, disabledAt }: Policy): PolicyView {
+export interface BoundPolicyView extends PolicyView {
+  readonly binding: BindingView;
+}
+
+export function fromProtoPolicy({ id, name, kind, spec, disabledAt, etag }: Policy): PolicyView {
   return {
     id,
     name,
     kind: word(POLICY_KINDS, kind),
     spec: fromProtoSpec(spec),
     disabled_at: fromProtoTime(disabledAt),
+    etag,
   };
 }
 
-export function fromProtoBinding({ id, policyId, principalType, principalId }: Binding): BindingView {
+export function fromProtoBinding({ id, policyId, principalType, principalId, mode }: Binding): BindingView {
   return {
     id,
     policy_id: policyId,
     principal_type: word(PRINCIPAL_TYPES, principalType),
     principal_id: principalId,
+    mode: word(MODES, mode),
   };
 }
 
-export const POLICY_COLUMNS: readonly Column<PolicyView>[] = [
-  { header: "ID", cell: ({ id }) => id },
+export function fromProtoBoundPolicy({ policy, binding }: BoundPolicy): BoundPolicyView {
+  return { ...fromProtoPolicy(fromProtoSet(policy)), binding: fromProtoBinding(fromProtoSet(binding)) };
+}
+
+const SPEC_COLUMNS: readonly Column<PolicyView>[] = [
   { header: "NAME", cell: ({ name }) => name },
   { header: "KIND", cell: ({ kind }) => kind },
   { header: "STATUS", cell: ({ disabled_at }) => (disabled_at === null ? "enabled" : "disabled") },
-  { header: "SPEC", cell: ({ spec }) => specText(spec) },
+  { header: "SPEC", cell: ({ spec }) => shortened(specText(spec)) },
 ];
 
-export function policyFields(policy: PolicyView): readonly [string, string][] {
+export const POLICY_COLUMNS: readonly Column<PolicyView>[] = [{ header: "ID", cell: ({ id }) => id }, ...SPEC_COLUMNS];
+
+export const BINDING_COLUMNS: readonly Column<BindingView>[] = [
+  { header: "ID", cell: ({ id }) => id },
+  { header: "MODE", cell: ({ mode }) => mode },
+  { header: "PRINCIPAL", cell: principalText },
+];
+
+export const BOUND_POLICY_COLUMNS: readonly Column<BoundPolicyView>[] = [
+  { header: "POLICY", cell: ({ id }) => id },
+  { header: "BINDING", cell: ({ binding }) => binding.id },
+  { header: "MODE", cell: ({ binding }) => binding.mode },
+  ...SPEC_COLUMNS,
+];
+
+export function policyFields(policy: PolicyView): readonly (readonly [string, string])[] {
+  const { spec } = policy;
   return [
     ["id", policy.id],
     ["name", policy.name],
     ["kind", policy.kind],
-    ["spec", specText(policy.spec)],
+    ...(spec === null ? [["spec", specText(spec)] as const] : specFields(spec).map(named)),
     ["disabled", policy.disabled_at === null ? "no" : formatTime(policy.disabled_at)],
   ];
 }
@@ -89,23 +89,22 @@ export function bindingFields(binding: BindingView): readonly [string, string][]
   return [
     ["id", binding.id],
     ["policy", binding.policy_id],
-    ["principal", `${binding.principal_type} ${binding.principal_id}`],
+    ["principal", principalText(binding)],
+    ["mode", binding.mode],
   ];
 }
 
-function fromProtoSpec(spec: PolicySpec | undefined): BudgetView | null {
-  if (spec?.kind.case !== "budget") return null;
-  const { window, limitMicroUsd } = spec.kind.value;
-  return { window: word(BUDGET_WINDOWS, window), limit_micro_usd: fromProtoInteger(limitMicroUsd) };
+export function principalText({ principal_type, principal_id }: BindingView): string {
+  return `${principal_type} ${principal_id}`;
 }
 
-function specText(spec: BudgetView | null): string {
-  if (spec === null) return "(unknown to this version of the CLI)";
-  const per = spec.window === "total" ? "in total" : `per ${spec.window}`;
-  return `${formatMicroUsd(spec.limit_micro_usd)} ${per}`;
+function named([name, value]: readonly [string, string]): readonly [string, string] {
+  return [name === "" ? "spec" : name, value];
 }
 
-/** `unknown` for a value that a newer node may send. */
-export function word(words: Readonly<Record<string, number>>, value: number): string {
-  return Object.entries(words).find(([, known]) => known === value)?.[0] ?? "unknown";
+/** A guardrail may say more than fits on a line; `get` shows all of it. */
+const MAX_SPEC_CHARS = 100;
+
+function shortened(text: string): string {
+  return text.length <= MAX_SPEC_CHARS ? text : `${text.slice(0, MAX_SPEC_CHARS - 1)}…`;
 }

@@ -1,13 +1,27 @@
-import { create } from "@bufbuild/protobuf";
+import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { timestampFromDate } from "@bufbuild/protobuf/wkt";
 import { KeySchema, WhoAmIResponseSchema } from "@routeplane/contracts/auth";
-import { BindingSchema, BudgetWindow, PolicyKind, PolicySchema, PrincipalType } from "@routeplane/contracts/policy";
+import {
+  BindingMode,
+  BindingSchema,
+  BudgetWindow,
+  PatternAction,
+  PatternScope,
+  PolicyKind,
+  PolicySchema,
+  PolicySpecSchema,
+  PrincipalType,
+} from "@routeplane/contracts/policy";
 import { GetUsageResponseSchema, LoggedRequestSchema, RequestStatus } from "@routeplane/contracts/usage";
 import { describe, expect, it } from "vitest";
 import { fromProtoIdentity } from "./identity.ts";
 import { fromProtoKey } from "./key.ts";
 import { allPages } from "./list.ts";
-import { BUDGET_WINDOWS, fromProtoBinding, fromProtoPolicy, PRINCIPAL_TYPES } from "./policy.ts";
+import { fromProtoBinding, fromProtoPolicy } from "./policy.ts";
+import { fromProtoSpec, specText } from "./spec.ts";
+import { BUDGET_WINDOWS, PRINCIPAL_TYPES } from "./words.ts";
+
+type PolicySpecInit = Exclude<MessageInitShape<typeof PolicySpecSchema>, { $typeName: string }>;
 import { fromProtoRequest } from "./request.ts";
 import { fromProtoUsage } from "./usage.ts";
 
@@ -45,6 +59,7 @@ describe("--json", () => {
       kind: PolicyKind.BUDGET,
       spec: { kind: { case: "budget", value: { window: BudgetWindow.DAY, limitMicroUsd: 5_000_000n } } },
       createdAt: at,
+      etag: "v1",
     });
     expect(fromProtoPolicy(policy)).toEqual({
       id: "pol_1",
@@ -52,7 +67,31 @@ describe("--json", () => {
       kind: "budget",
       spec: { window: "day", limit_micro_usd: 5_000_000 },
       disabled_at: null,
+      etag: "v1",
     });
+  });
+
+  it("shows specs as they are written, and says nothing of what they say nothing about", () => {
+    const shown = (kind: Exclude<PolicySpecInit["kind"], undefined>) =>
+      fromProtoSpec(create(PolicySpecSchema, { kind }));
+    const pattern = { name: "card", pattern: "\\d{16}", action: PatternAction.REDACT, appliesTo: PatternScope.BOTH };
+    const guardrail = { modelAllow: { models: [] }, allowStreaming: false, contentPatterns: [pattern] };
+    const rateLimit = { windowSecs: 60, maxTokens: 9n * 10n ** 15n };
+    const asWritten = {
+      guardrail: {
+        model_allow: [],
+        allow_streaming: false,
+        content_patterns: [{ name: "card", pattern: "\\d{16}", action: "redact", applies_to: "both" }],
+      },
+      rate_limit: { window_secs: 60, max_tokens: 9e15 },
+    };
+    expect(shown({ case: "guardrail", value: guardrail })).toEqual(asWritten.guardrail);
+    expect(shown({ case: "rateLimit", value: rateLimit })).toEqual(asWritten.rate_limit);
+    expect(shown({ case: "preset", value: { guardrail, rateLimit } })).toEqual(asWritten);
+    expect(shown({ case: undefined })).toBeNull();
+    expect(specText(shown({ case: "preset", value: { guardrail, rateLimit } }))).toBe(
+      "models: none; streaming: no; pattern card: redact /\\d{16}/ in both; rate limit: 9000000000000000 tokens per 60 s",
+    );
   });
 
   it("shows a binding with its principal's type as the command line spells it", () => {
@@ -61,12 +100,14 @@ describe("--json", () => {
       policyId: "pol_1",
       principalType: PrincipalType.API_KEY,
       principalId: "key_1",
+      mode: BindingMode.SHADOW,
     });
     expect(fromProtoBinding(binding)).toEqual({
       id: "bnd_1",
       policy_id: "pol_1",
       principal_type: "api_key",
       principal_id: "key_1",
+      mode: "shadow",
     });
   });
 

@@ -1,0 +1,245 @@
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { Code } from "@connectrpc/connect";
+import { BudgetService, GuardrailService, PolicyKind, PolicyService } from "@routeplane/contracts/policy";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { runCli, runHere } from "./cli-process.ts";
+import { refusal, startNodeDouble } from "./node-double.ts";
+
+/** Nothing listens there: whatever is asked of a node fails. */
+const NOWHERE = {
+  ROUTEPLANE_HOME: "/nonexistent",
+  ROUTEPLANE_URL: "http://127.0.0.1:1",
+  ROUTEPLANE_API_KEY: "rp_live_x",
+};
+const as = (url: string) => ({ ...NOWHERE, ROUTEPLANE_URL: url });
+
+let folder: string;
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), "routeplane-specs-"));
+});
+afterAll(() => rm(folder, { recursive: true }));
+
+async function file(text: string): Promise<string> {
+  const path = join(folder, `${Math.random()}.json`);
+  await writeFile(path, text);
+  return path;
+}
+
+const PATTERN = { name: "a", pattern: "b" };
+const WINDOW = { window_secs: 60 };
+
+describe("a spec that is wrong by itself ends with 2, names the path and the rule, and asks nothing of a node", () => {
+  it.each<[kind: string, spec: unknown, message: string]>([
+    ["budget", { ...WINDOW, max_requests: 1 }, "spec.window_secs: is not known: a budget has window, limit_micro_usd"],
+    ["budget", [], "spec: must be an object"],
+    ["budget", null, "spec: must be an object"],
+    ["budget", { window: "year", limit_micro_usd: 1 }, "spec.window: must be one of hour, day, week, month, total"],
+    ["budget", { window: "day" }, "spec.limit_micro_usd: must be a whole number from 1"],
+    ["budget", { window: "day", limit_micro_usd: 0 }, "spec.limit_micro_usd: must be a whole number from 1"],
+    ["budget", { window: "day", limit_micro_usd: -1 }, "spec.limit_micro_usd: must be a whole number from 1"],
+    ["budget", { window: "day", limit_micro_usd: 0.5 }, "spec.limit_micro_usd: must be a whole number from 1"],
+    ["budget", { window: "day", limit_micro_usd: 1e30 }, "spec.limit_micro_usd: must be a whole number from 1"],
+    ["budget", { window: "day", limit_micro_usd: "5" }, "spec.limit_micro_usd: must be a whole number from 1"],
+    ["rate_limit", WINDOW, "spec: must set at least one of max_requests, max_tokens and max_concurrent"],
+    ["rate_limit", { max_requests: 1 }, "spec.window_secs: must be a whole number from 1 to 2592000"],
+    ["rate_limit", { ...WINDOW, max_concurrent: 100_001 }, "spec.max_concurrent: must be a whole number from 1 to"],
+    ["guardrail", {}, "spec: must set at least one of model_allow"],
+    ["guardrail", { model_allow: "echo" }, "spec.model_allow: must be a list"],
+    ["guardrail", { model_deny: ["a", 1] }, "spec.model_deny[1]: must be a text"],
+    ["guardrail", { allow_streaming: "no" }, "spec.allow_streaming: must be true or false"],
+    ["guardrail", { content_patterns: [] }, "spec.content_patterns: must hold at least one pattern"],
+    [
+      "guardrail",
+      { content_patterns: [PATTERN, PATTERN, { ...PATTERN, foo: 1 }] },
+      "spec.content_patterns[2].foo: is not known: a pattern has name, pattern, action, applies_to",
+    ],
+    ["guardrail", { content_patterns: [{ ...PATTERN, action: "hide" }] }, "action: must be one of block, redact"],
+    ["guardrail", { content_patterns: [{ name: "a" }] }, "spec.content_patterns[0].pattern: must be a text"],
+    ["preset", {}, "spec: must set at least one of guardrail, rate_limit, budget"],
+    ["preset", { guardrail: { content_patterns: [{ foo: 1 }] } }, "spec.guardrail.content_patterns[0].foo: is not"],
+    ["preset", { rate_limit: WINDOW }, "spec.rate_limit: must set at least one of"],
+  ])("%s %j", async (kind, spec, message) => {
+    const source = await file(JSON.stringify(spec));
+    const create = ["cloud", "policy", "create", "--name", "x", "--kind", kind, "--spec", source];
+    const typed = ["cloud", kind.replace("_", "-"), "create", "--name", "x", "--spec", source];
+    for (const argv of [create, typed]) {
+      const { code, stdout, stderr } = await runHere(argv, NOWHERE);
+      expect(stderr).toContain(message);
+      expect({ code, stdout }).toEqual({ code: 2, stdout: "" });
+    }
+  });
+
+  it("tells programs the field and the rule", async () => {
+    const source = await file('{"window": "day", "limit": 1}');
+    const argv = ["cloud", "policy", "create", "--name", "x", "--kind", "budget", "--spec", source, "--json"];
+    const { stderr } = await runHere(argv, NOWHERE);
+    expect(JSON.parse(stderr)).toMatchObject({
+      error: { reason: "FIELD_INVALID", fields: [{ field: "spec.limit", rule: expect.stringContaining("not known") }] },
+    });
+  });
+});
+
+describe("where a spec comes from", () => {
+  const create = (source: string) => ["cloud", "policy", "create", "--name", "x", "--kind", "budget", "--spec", source];
+
+  it("must be JSON, not empty and not endless", async () => {
+    for (const [source, message] of [
+      [await file('{"window": "day",'), "is not JSON"],
+      [await file(" \n"), "is empty"],
+      ["/dev/zero", "larger than any spec"],
+    ] as const) {
+      const { code, stderr } = await runHere(create(source), NOWHERE);
+      expect({ code, stderr }).toEqual({ code: 2, stderr: expect.stringContaining(message) });
+    }
+  });
+
+  it("is a file that can be read: else it ends with 1", async () => {
+    for (const source of ["/nonexistent/spec.json", folder]) {
+      const { code, stderr } = await runHere([...create(source), "--json"], NOWHERE);
+      expect({ code, error: JSON.parse(stderr) }).toMatchObject({
+        code: 1,
+        error: { error: { reason: "FILE_UNREADABLE" } },
+      });
+    }
+  });
+
+  it("may be standard input, by a byte order mark or not", async () => {
+    await using node = await startNodeDouble(
+      (router) =>
+        void router.service(PolicyService, {
+          createPolicy: ({ name, spec }) => ({
+            policy: { id: "pol_1", name, kind: PolicyKind.BUDGET, ...(spec && { spec }) },
+          }),
+        }),
+    );
+    const spec = { window: "day", limit_micro_usd: 5 };
+    const { code, stdout } = await runCli([...create("-"), "--json"], as(node.url), `\ufeff${JSON.stringify(spec)}`);
+    expect({ code, view: JSON.parse(stdout) }).toMatchObject({ code: 0, view: { name: "x", kind: "budget", spec } });
+  });
+});
+
+describe("flags", () => {
+  it.each([
+    ["budget without its flags", ["budget", "create", "--name", "x"], "give --window and --limit-micro-usd, or --spec"],
+    ["rate limit without a maximum", ["rate-limit", "create", "--name", "x", "--window-secs", "1"], "at least one of"],
+    ["guardrail without a rule", ["guardrail", "create", "--name", "x"], "give at least one of --model-allow"],
+    ["preset without a part", ["preset", "create", "--name", "x"], "give at least one of --guardrail"],
+    [
+      "preset of standard input twice",
+      ["preset", "create", "--name", "x", "--guardrail", "-", "--budget", "-"],
+      "once",
+    ],
+    [
+      "flags beside a spec",
+      ["budget", "create", "--name", "x", "--window", "day", "--spec", "-"],
+      "either that or flags",
+    ],
+    ["applies-to alone", ["guardrail", "create", "--name", "x", "--applies-to", "both"], "give --block or --redact"],
+    ["pattern without a name", ["guardrail", "create", "--name", "x", "--block", "=a"], "a name, = and a pattern"],
+    ["window of zero", ["rate-limit", "create", "--name", "x", "--window-secs", "0"], "from 1 to 2592000"],
+    ["tokens overflowing", ["rate-limit", "update", "p", "--max-tokens", "9".repeat(20)], "from 1 to 9000000000000000"],
+    ["nothing to update", ["preset", "update", "pol_1"], "nothing to change"],
+    ["nothing to update in a policy", ["policy", "update", "pol_1"], "nothing to change"],
+    ["blank etag", ["policy", "update", "pol_1", "--name", "x", "--etag", " "], "must be an etag"],
+    ["create without kind", ["policy", "create", "--name", "x", "--spec", "-"], "--kind"],
+    ["for-principal without one", ["policy", "for-principal", "--principal-type", "api_key"], "--principal-id"],
+  ])("%s: ends with 2", async (_, argv, message) => {
+    const { code, stdout, stderr } = await runHere(["cloud", ...argv], NOWHERE);
+    expect(stderr).toContain(message);
+    expect({ code, stdout }).toEqual({ code: 2, stdout: "" });
+  });
+
+  it("of a guardrail come to its rules; an empty list of models is one that allows none", async () => {
+    const asked: unknown[] = [];
+    await using node = await startNodeDouble(
+      (router) =>
+        void router.service(GuardrailService, {
+          createGuardrail: ({ name, spec }) => {
+            asked.push(spec);
+            return { policy: { id: "pol_1", name, kind: PolicyKind.GUARDRAIL } };
+          },
+        }),
+    );
+    const flags = ["--model-allow", "", "--model-deny", "a, b", "--model-deny", "c", "--allow-streaming", "false"];
+    const patterns = ["--block", "x=a=b", "--redact", "y=c", "--applies-to", "response"];
+    const argv = ["cloud", "guardrail", "create", "--name", "x", "--max-request-tokens", "9", ...flags, ...patterns];
+    expect((await runCli(argv, as(node.url))).code).toBe(0);
+    expect(asked).toMatchObject([
+      {
+        modelAllow: { models: [] },
+        modelDeny: { models: ["a", "b", "c"] },
+        maxRequestTokens: 9n,
+        allowStreaming: false,
+        contentPatterns: [
+          { name: "x", pattern: "a=b", action: 1, appliesTo: 2 },
+          { name: "y", pattern: "c", action: 2, appliesTo: 2 },
+        ],
+      },
+    ]);
+  });
+});
+
+describe("what the node refuses in a spec", () => {
+  it("is named as it was written", async () => {
+    const field = "spec.guardrail.model_allow.models[0]";
+    await using node = await startNodeDouble((router) => {
+      const refuse = () => {
+        throw refusal(Code.InvalidArgument, "FIELD_INVALID", `${field}: must not be blank`, {}, [
+          { field, description: "must not be blank" },
+        ]);
+      };
+      router.service(PolicyService, { createPolicy: refuse });
+      router.service(BudgetService, {});
+    });
+    const source = await file('{"model_allow": [" "]}');
+    const argv = ["cloud", "policy", "create", "--name", "x", "--kind", "guardrail", "--spec", source, "--json"];
+    const { code, stderr } = await runCli(argv, as(node.url));
+    expect({ code, error: JSON.parse(stderr).error }).toMatchObject({
+      code: 1,
+      error: { message: "spec.model_allow[0]: must not be blank", fields: [{ field: "spec.model_allow[0]" }] },
+    });
+  });
+});
+
+describe("deleting a policy", () => {
+  const bindings = Array.from({ length: 7 }, (_, n) => ({
+    id: `bnd_${n}`,
+    policyId: "pol_1",
+    principalType: 2,
+    principalId: `key_${n}`,
+  }));
+  const node = (asked: unknown[]) =>
+    startNodeDouble(
+      (router) =>
+        void router.service(PolicyService, {
+          listBindings: () => ({ bindings }),
+          deletePolicy: (request) => {
+            asked.push(request);
+            return { unbound: bindings };
+          },
+        }),
+    );
+
+  it("where nobody can be asked: needs --yes, and says what it would unbind", async () => {
+    const asked: unknown[] = [];
+    await using double = await node(asked);
+    const { code, stderr } = await runCli(["cloud", "policy", "delete", "pol_1"], as(double.url));
+    expect(code).toBe(2);
+    expect(stderr).toContain("api_key key_0, api_key key_1, api_key key_2, api_key key_3, api_key key_4 and 2 more");
+    expect(stderr).toContain("--yes");
+    expect(asked).toEqual([]);
+  });
+
+  it("with --yes: says what it has unbound", async () => {
+    const asked: unknown[] = [];
+    await using double = await node(asked);
+    const { code, stdout } = await runCli(["cloud", "policy", "delete", "pol_1", "--yes", "--json"], as(double.url));
+    expect({ code, view: JSON.parse(stdout) }).toMatchObject({
+      code: 0,
+      view: { id: "pol_1", unbound: { length: 7 } },
+    });
+    expect(asked).toMatchObject([{ id: "pol_1", unbind: true }]);
+  });
+});

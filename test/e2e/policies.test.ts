@@ -1,0 +1,290 @@
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { startNode, type TestNode } from "../harness/index.ts";
+import { type Cli, cliAs, cliOf, type List } from "./json-cli.ts";
+
+/** Policies of every kind from the command line, on a real node. */
+
+interface Policy {
+  readonly id: string;
+  readonly name: string;
+  readonly kind: string;
+  readonly spec: Readonly<Record<string, unknown>>;
+  readonly disabled_at: string | null;
+  readonly etag: string;
+}
+interface Binding {
+  readonly id: string;
+  readonly principal_type: string;
+  readonly principal_id: string;
+  readonly mode: string;
+}
+
+let node: TestNode;
+let cli: Cli;
+let folder: string;
+let self: { key: { id: string }; namespace: { id: string } };
+beforeAll(async () => {
+  [node, folder] = await Promise.all([startNode(), mkdtemp(join(tmpdir(), "routeplane-policies-"))]);
+  cli = cliOf(node);
+  self = await cli.json("cloud", "whoami");
+});
+afterAll(async () => {
+  await node.remove();
+  await rm(folder, { recursive: true });
+});
+
+async function file(spec: unknown): Promise<string> {
+  const path = join(folder, `${Math.random()}.json`);
+  await writeFile(path, JSON.stringify(spec));
+  return path;
+}
+
+const policy = <T>(...argv: string[]) => cli.json<T>("cloud", "policy", ...argv);
+const create = async (name: string, kind: string, spec: unknown) =>
+  policy<Policy>("create", "--name", name, "--kind", kind, "--spec", await file(spec));
+const onKey = (id: string) => ["--principal-type", "api_key", "--principal-id", id];
+const mint = (name: string, scope: string) =>
+  cli.json<{ id: string; token: string }>("cloud", "keys", "mint", "--name", name, "--scope", scope);
+
+const SPECS = {
+  budget: { window: "day", limit_micro_usd: 9_000_000_000_000_000 },
+  rate_limit: { window_secs: 60, max_requests: 100, max_tokens: 50_000, max_concurrent: 5 },
+  guardrail: {
+    model_allow: ["openai/*", "echo"],
+    model_deny: ["*-preview"],
+    max_request_tokens: 8192,
+    allow_streaming: false,
+    content_patterns: [{ name: "card", pattern: "\\b\\d{16}\\b", action: "redact", applies_to: "response" }],
+  },
+  preset: { guardrail: { model_allow: [] }, rate_limit: { window_secs: 1, max_concurrent: 1 } },
+};
+
+describe("a policy of each kind", { timeout: 60_000 }, () => {
+  it.each(Object.entries(SPECS))(
+    "%s: is created, read, listed, replaced, switched off and on, and deleted",
+    async (kind, spec) => {
+      const made = await create(`a ${kind}`, kind, spec);
+      expect(made).toEqual({ id: made.id, name: `a ${kind}`, kind, spec, disabled_at: null, etag: made.etag });
+      expect(await policy("get", made.id)).toEqual(made);
+      expect((await policy<List<Policy>>("list", "--kind", kind)).data).toEqual([made]);
+      const text = await cli("cloud", "policy", "list", "--kind", kind);
+      const [header = "", row = ""] = text.stdout.split("\n");
+      expect(row.indexOf(`  ${kind} `) + 2).toBe(header.indexOf("KIND"));
+
+      const renamed = await policy<Policy>("update", made.id, "--name", `the ${kind}`, "--etag", made.etag);
+      expect(renamed).toMatchObject({ name: `the ${kind}`, spec });
+      const stale = await cli.error("cloud", "policy", "update", made.id, "--name", "x", "--etag", made.etag);
+      expect(stale).toMatchObject({ exitCode: 1, code: "aborted", reason: "ETAG_MISMATCH" });
+      const replaced = await policy<Policy>("update", made.id, "--spec", await file(spec));
+      expect(replaced).toMatchObject({ spec, name: `the ${kind}` });
+
+      expect((await policy<Policy>("disable", made.id)).disabled_at).toMatch(/Z$/);
+      expect((await policy<Policy>("enable", made.id)).disabled_at).toBeNull();
+      expect(await policy("delete", made.id, "--yes")).toEqual({ id: made.id, unbound: [] });
+      expect(await cli.error("cloud", "policy", "get", made.id)).toMatchObject({ exitCode: 1, code: "not_found" });
+    },
+  );
+});
+
+describe("the commands of one kind", { timeout: 60_000 }, () => {
+  it("create a budget and bind it at once, change it in parts, and delete it", async () => {
+    const sub = await mint("capped", "inference:invoke");
+    const flags = ["--window", "day", "--limit-micro-usd", "5"];
+    const bind = ["--bind-namespace", "--bind-key", sub.id];
+    const made = await cli.json<Policy & { bindings: Binding[] }>(
+      "cloud",
+      "budget",
+      "create",
+      "--name",
+      "cap",
+      ...flags,
+      ...bind,
+    );
+    expect(made.bindings).toMatchObject([
+      { principal_type: "namespace", principal_id: self.namespace.id, mode: "enforce" },
+      { principal_type: "api_key", principal_id: sub.id, mode: "enforce" },
+    ]);
+    const { bindings, ...view } = made;
+    expect(await cli.json("cloud", "budget", "get", made.id)).toEqual(view);
+    expect((await cli.json<List<Policy>>("cloud", "budget", "list")).data).toEqual([view]);
+    const changed = await cli.json<Policy>("cloud", "budget", "update", made.id, "--limit-micro-usd", "7");
+    expect(changed.spec).toEqual({ window: "day", limit_micro_usd: 7 });
+    const refused = await cli("cloud", "budget", "delete", made.id);
+    expect(refused).toMatchObject({ exitCode: 2, stdout: "" });
+    expect(refused.stderr).toContain(`namespace ${self.namespace.id}, api_key ${sub.id}`);
+    expect(await cli.json("cloud", "budget", "delete", made.id, "--yes")).toEqual({ id: made.id, unbound: bindings });
+  });
+
+  it("change a guardrail, a rate limit and a preset in parts", async () => {
+    const rail = await cli.json<Policy>(
+      "cloud",
+      "guardrail",
+      "create",
+      "--name",
+      "rail",
+      "--redact",
+      "card=\\d{16}",
+      "--model-deny",
+      "a,b",
+    );
+    const pattern = { name: "card", pattern: "\\d{16}", action: "redact", applies_to: "both" };
+    expect(rail.spec).toEqual({ model_deny: ["a", "b"], content_patterns: [pattern] });
+    const tightened = ["--clear-model-deny", "--allow-streaming", "false", "--model-allow", ""];
+    expect((await cli.json<Policy>("cloud", "guardrail", "update", rail.id, ...tightened)).spec).toEqual({
+      model_allow: [],
+      allow_streaming: false,
+      content_patterns: [pattern],
+    });
+
+    const rate = await cli.json<Policy>(
+      "cloud",
+      "rate-limit",
+      "create",
+      "--name",
+      "rate",
+      "--window-secs",
+      "60",
+      "--max-requests",
+      "5",
+    );
+    const faster = ["--max-tokens", "9", "--clear-max-requests"];
+    expect((await cli.json<Policy>("cloud", "rate-limit", "update", rate.id, ...faster)).spec).toEqual({
+      window_secs: 60,
+      max_tokens: 9,
+    });
+    const last = await cli.error("cloud", "rate-limit", "update", rate.id, "--clear-max-tokens");
+    expect(last).toMatchObject({ exitCode: 1, reason: "FIELD_INVALID" });
+
+    const parts = ["--guardrail", await file({ allow_streaming: false }), "--budget", await file(SPECS.budget)];
+    const preset = await cli.json<Policy>("cloud", "preset", "create", "--name", "bundle", ...parts);
+    const changed = ["--clear-guardrail", "--rate-limit", await file(SPECS.rate_limit)];
+    expect((await cli.json<Policy>("cloud", "preset", "update", preset.id, ...changed)).spec).toEqual({
+      rate_limit: SPECS.rate_limit,
+      budget: SPECS.budget,
+    });
+    for (const [kind, { id }] of Object.entries({ guardrail: rail, "rate-limit": rate, preset })) {
+      expect(await cli.error("cloud", kind === "preset" ? "budget" : "preset", "get", id)).toMatchObject({
+        code: "not_found",
+      });
+      await cli.json("cloud", kind, "delete", id, "--yes");
+    }
+  });
+});
+
+describe("binding", { timeout: 60_000 }, () => {
+  it("binds, in shadow or not, lists from both ends, and unbinds", async () => {
+    const sub = await mint("bound", "inference:invoke");
+    const made = await create("both", "budget", SPECS.budget);
+    const shadow = await policy<Binding>("bind", made.id, ...onKey(sub.id), "--shadow");
+    expect(shadow).toEqual({
+      id: shadow.id,
+      policy_id: made.id,
+      principal_type: "api_key",
+      principal_id: sub.id,
+      mode: "shadow",
+    });
+    expect(await policy("bind", made.id, ...onKey(sub.id), "--shadow")).toEqual(shadow);
+    const other = await cli.error("cloud", "policy", "bind", made.id, ...onKey(sub.id));
+    expect(other).toMatchObject({ exitCode: 1, code: "already_exists", reason: "BINDING_EXISTS" });
+    expect((await policy<List<Binding>>("bindings", made.id)).data).toEqual([shadow]);
+    expect((await policy<List<Policy>>("for-principal", ...onKey(sub.id))).data).toEqual([
+      { ...made, binding: shadow },
+    ]);
+    expect(await policy("unbind", made.id, shadow.id)).toEqual(shadow);
+    expect(await cli.error("cloud", "policy", "unbind", made.id, shadow.id)).toMatchObject({ code: "not_found" });
+    expect(await policy("bindings", made.id)).toEqual({ data: [], next_page_token: null });
+    await policy("delete", made.id, "--yes");
+  });
+
+  it("is refused for a foreign, an unknown and a revoked principal", async () => {
+    const made = await create("nobody's", "budget", SPECS.budget);
+    await cli.json("cloud", "namespace", "create", "elsewhere");
+    const foreign = await cli.json<{ id: string }>(
+      "cloud",
+      "keys",
+      "mint",
+      "--namespace",
+      "elsewhere",
+      "--name",
+      "x",
+      "--scope",
+      "keys:*",
+    );
+    const unknown = `${foreign.id.slice(0, -4)}0000`;
+    const errors = await Promise.all(
+      [foreign.id, unknown, "key_x"].map((id) => cli.error("cloud", "policy", "bind", made.id, ...onKey(id))),
+    );
+    for (const error of errors)
+      expect(error).toMatchObject({ exitCode: 1, code: "not_found", message: errors[0]?.message });
+    const revoked = await mint("gone", "inference:invoke");
+    await cli.json("cloud", "keys", "revoke", revoked.id);
+    const late = await cli.error("cloud", "policy", "bind", made.id, ...onKey(revoked.id));
+    expect(late).toMatchObject({ exitCode: 1, code: "failed_precondition", reason: "STATE_CONFLICT" });
+    await policy("delete", made.id, "--yes");
+  });
+});
+
+describe("a sub-key", { timeout: 60_000 }, () => {
+  it("loosens nothing that binds it, by whichever command; the root key does", async () => {
+    const sub = await mint("agent", "policy:* keys:read");
+    const flags = ["--window", "day", "--limit-micro-usd", "5", "--bind-key", sub.id];
+    const { id, bindings } = await cli.json<Policy & { bindings: Binding[] }>(
+      "cloud",
+      "budget",
+      "create",
+      "--name",
+      "agent cap",
+      ...flags,
+    );
+    const agent = cliAs(node, sub.token);
+    const looser = await file({ window: "day", limit_micro_usd: 500 });
+    for (const argv of [
+      ["policy", "update", id, "--spec", looser],
+      ["policy", "disable", id],
+      ["policy", "unbind", id, bindings[0]?.id ?? ""],
+      ["policy", "delete", id, "--yes"],
+      ["budget", "update", id, "--limit-micro-usd", "500"],
+      ["budget", "delete", id, "--yes"],
+    ]) {
+      expect(await agent.error("cloud", ...argv)).toMatchObject({ exitCode: 4, reason: "POLICY_BINDS_CALLER" });
+    }
+    expect((await policy<Policy>("get", id)).spec).toEqual({ window: "day", limit_micro_usd: 5 });
+    await policy("update", id, "--spec", looser);
+    await policy("delete", id, "--yes");
+  });
+});
+
+describe("what the node refuses", { timeout: 60_000 }, () => {
+  const refused = async (kind: string, spec: unknown) =>
+    cli.error("cloud", "policy", "create", "--name", "x", "--kind", kind, "--spec", await file(spec));
+  const pattern = (text: string) => ({
+    content_patterns: [
+      { name: "fine", pattern: "a" },
+      { name: "p", pattern: text },
+    ],
+  });
+
+  it("is named by path and rule as it was written, a pattern's fault with its position", async () => {
+    const lookAhead = await refused("guardrail", pattern("card (?=x)"));
+    expect(lookAhead).toMatchObject({ exitCode: 1, reason: "FIELD_INVALID" });
+    expect(lookAhead.message).toMatch(
+      /^spec\.content_patterns\[1\]\.pattern: is not an RE2 pattern: .* at character 6$/,
+    );
+    for (const [spec, path] of [
+      [pattern("((a{100}){100}){100}"), "spec.content_patterns[1].pattern"],
+      [pattern("a*"), "spec.content_patterns[1].pattern"],
+      [pattern("x".repeat(513)), "spec.content_patterns[1].pattern"],
+      [{ model_allow: [" "] }, "spec.model_allow[0]"],
+    ] as const) {
+      expect((await refused("guardrail", spec)).message).toContain(`${path}: `);
+    }
+    const many = Array.from({ length: 51 }, (_, n) => ({ name: `p${n}`, pattern: "a" }));
+    expect((await refused("preset", { guardrail: { content_patterns: many } })).message).toContain(
+      "spec.guardrail.content_patterns: ",
+    );
+    expect((await policy<List<Policy>>("list")).data).toEqual([]);
+  });
+});
