@@ -2,7 +2,13 @@ import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Code } from "@connectrpc/connect";
-import { BudgetService, GuardrailService, PolicyKind, PolicyService } from "@routeplane/contracts/policy";
+import {
+  BudgetService,
+  GuardrailService,
+  PolicyKind,
+  PolicyService,
+  PrincipalType,
+} from "@routeplane/contracts/policy";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { runCli, runHere } from "./cli-process.ts";
 import { refusal, startNodeDouble } from "./node-double.ts";
@@ -207,7 +213,7 @@ describe("deleting a policy", () => {
   const bindings = Array.from({ length: 7 }, (_, n) => ({
     id: `bnd_${n}`,
     policyId: "pol_1",
-    principalType: 2,
+    principalType: PrincipalType.API_KEY,
     principalId: `key_${n}`,
   }));
   const node = (asked: unknown[]) =>
