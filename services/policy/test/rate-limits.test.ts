@@ -226,7 +226,7 @@ describe("a change of policies while an admission waits", () => {
       await isWaitedFor();
       await sql`delete from bindings where id = ${binding.id}`.execute(tx);
     });
-    expect(await await waiting.promise).toMatchObject({ outcome: "admitted", expiresAt: undefined });
+    expect(await waiting.promise).toMatchObject({ outcome: "admitted", expiresAt: undefined });
     expect((await policy.totals(namespaceId)).size).toBe(0);
   });
 });
