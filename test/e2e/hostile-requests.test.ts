@@ -190,9 +190,9 @@ describe("every route", () => {
     for (const { path, method } of routes) {
       if (method !== "POST") continue;
       // Refused by what it announces, before any of it is sent.
-      const announced = `${path.startsWith("/v1/") ? 11 << 20 : 3 << 20}`;
-      const { status } = await send(path, { headers: [...as(token), ...JSON_TYPE, "content-length", announced] });
-      expect([path, status]).toEqual([path, path.startsWith("/v1/") ? 413 : 429]);
+      const bytes = path.startsWith("/v1/") ? 11 << 20 : 3 << 20;
+      const { status } = await send(path, { headers: [...as(token), ...JSON_TYPE, "content-length", `${bytes}`] });
+      expect([path, status]).toEqual([path, 413]);
       for (const type of [
         "text/plain",
         "application/xml",
@@ -205,6 +205,24 @@ describe("every route", () => {
       }
     }
   });
+});
+
+describe("an upload that is refused", () => {
+  // Over a connection that closes behind the answer, by a client that writes everything it has.
+  const upload = (path: string, bytes: number, headers: string[]) =>
+    send(path, { headers: [...headers, ...JSON_TYPE], body: `{"name":"${"x".repeat(bytes)}"}` });
+
+  it.each(["/v1/chat/completions", pathOf(outside[0] as DescMethod)])(
+    "by %s shows its sender why, and not a broken pipe",
+    async (path) => {
+      const bytes = path.startsWith("/v1/") ? 20 << 20 : 8 << 20;
+      expect((await upload(path, bytes, as(token))).status).toBe(413);
+      const [status, body] = await upload(path, bytes, []).then((answer) => [answer.status, answer.body]);
+      expect([401, 413]).toContain(status);
+      expect(JSON.parse(`${body}`)).toBeTypeOf("object");
+      expect((await upload(path, 900_000, [])).status).toBe(401);
+    },
+  );
 });
 
 describe("a method for services only", () => {

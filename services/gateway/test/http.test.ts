@@ -104,6 +104,29 @@ describe("the HTTP server", () => {
     expect(await small.json()).toEqual({ size: 1_000 });
   });
 
+  it.each(["close", "keep-alive"])("lets a client that writes to the end see why it is refused (%s)", async (kept) => {
+    const size = 8 << 20;
+    const socket = connect(server.port, "127.0.0.1");
+    const errors: Error[] = [];
+    socket.on("error", (error) => errors.push(error));
+    await once(socket, "connect");
+    // Reads nothing before everything is written, as simple clients do.
+    socket.pause();
+    socket.write(`POST /body HTTP/1.1\r\nhost: x\r\nconnection: ${kept}\r\ncontent-length: ${size}\r\n\r\n`);
+    const chunk = Buffer.alloc(64 * 1024);
+    for (let sent = 0; sent < size && errors.length === 0; sent += chunk.length) {
+      if (!socket.write(chunk)) await Promise.race([once(socket, "drain"), once(socket, "close")]);
+    }
+    const chunks: Buffer[] = [];
+    socket.on("data", (data: Buffer) => {
+      chunks.push(data);
+      socket.end();
+    });
+    await once(socket.resume(), "close");
+    expect(errors).toEqual([]);
+    expect(Buffer.concat(chunks).toString()).toMatch(/^HTTP\/1\.1 413 [^]*"code":"request_too_large"/);
+  });
+
   it("shows no fault of its own to anyone, and no secret in a message", async () => {
     const fault = await fetch(`${url}/fault`);
     const text = await fault.text();

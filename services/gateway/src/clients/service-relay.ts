@@ -27,8 +27,8 @@ const REQUEST_HEADERS = new Set([
 const RESPONSE_HEADERS = new Set(["content-encoding", "content-type", "retry-after", "vary"]);
 const CONNECT_HEADER = /^(connect|grpc|trailer)-[a-z0-9-]+$/;
 
-/** The services take 1 MiB: this leaves the refusal to them, and still bounds what passes through here. */
-const MAX_REQUEST_BYTES = 2 * 1024 ** 2;
+/** What the services take. */
+const MAX_REQUEST_BYTES = 1024 ** 2;
 const CONNECT_TIMEOUT_MS = 2_000;
 /** A service ends every call within 30 s by itself. */
 const HEADERS_TIMEOUT_MS = 31_000;
@@ -60,7 +60,9 @@ export function createServiceRelay(name: string, url: string): ServiceRelay {
       try {
         const answer = await headersOf(stream);
         reply.begin(Number(answer[":status"] ?? 502), toClientHeaders(answer));
-        await pipeline(stream, response);
+        await pipeline(stream, response, { end: false });
+        request.unpipe(stream);
+        await reply.end();
       } finally {
         reply.signal.removeEventListener("abort", cut);
         request.unpipe(stream);

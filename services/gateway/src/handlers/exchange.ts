@@ -22,7 +22,7 @@ export interface Exchange {
 export function openExchange(request: IncomingMessage, response: ServerResponse, clock: Clock): Exchange {
   const requestId = newId("req");
   response.setHeader("x-request-id", requestId);
-  const reply = createReply(response);
+  const reply = createReply(request, response);
   const { method = "GET", url = "/" } = request;
   const query = url.indexOf("?");
   return {
@@ -42,7 +42,7 @@ export function openExchange(request: IncomingMessage, response: ServerResponse,
   };
 }
 
-function createReply(response: ServerResponse): Reply {
+function createReply(request: IncomingMessage, response: ServerResponse): Reply {
   const controller = new AbortController();
   const { signal } = controller;
   const cut = (reason: CutReason): void => {
@@ -65,7 +65,12 @@ function createReply(response: ServerResponse): Reply {
       if (signal.aborted) throw new Error("the request was cut");
       if (!response.write(bytes)) await drained(response, signal);
     },
-    end: (bytes) => end(response, signal, bytes),
+    async end(bytes) {
+      if (request.complete || request.readableEnded) return end(response, signal, bytes);
+      if (bytes !== undefined && !signal.aborted) response.write(bytes);
+      await taken(request, signal);
+      return end(response, signal, undefined);
+    },
   };
 }
 
@@ -86,6 +91,34 @@ function drained(response: ServerResponse, signal: AbortSignal): Promise<void> {
     };
     response.once("drain", onDrain);
     signal.addEventListener("abort", onCut, { once: true });
+  });
+}
+
+/** Of what a client goes on sending after its answer, this much is taken and dropped. */
+const MAX_DROPPED_BYTES = 64 * 1024 ** 2;
+const MAX_DROPPED_MS = 5_000;
+
+/**
+ * Waits until the rest of a request that is answered already has been sent. To close the connection on a client that is still
+ * writing would cost it the answer: it would see a broken pipe instead.
+ */
+function taken(request: IncomingMessage, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    let size = 0;
+    const stop = (): void => {
+      clearTimeout(timer);
+      request.off("data", drop).off("end", stop).off("close", stop);
+      signal.removeEventListener("abort", stop);
+      resolve();
+    };
+    const drop = (chunk: Buffer): void => {
+      size += chunk.length;
+      if (size > MAX_DROPPED_BYTES) stop();
+    };
+    const timer = setTimeout(stop, MAX_DROPPED_MS);
+    signal.addEventListener("abort", stop, { once: true });
+    request.on("data", drop).on("end", stop).on("close", stop).resume();
+    if (signal.aborted || request.destroyed) stop();
   });
 }
 

@@ -54,7 +54,9 @@ async function forward(exchange: Exchange, name: string, relay: ServiceRelay): P
     }
     const message = `the ${name} service does not answer; try again`;
     const down = new DomainError("unavailable", "DEPENDENCY_UNAVAILABLE", message, { metadata: { dependency: name } });
-    await sendConnectError(exchange, error instanceof ConnectError ? error : toConnectError(down));
+    if (!(error instanceof ConnectError)) return sendConnectError(exchange, toConnectError(down));
+    // 429, which Connect has for it, would tell clients to send it again.
+    await sendConnectError(exchange, error, error.code === Code.ResourceExhausted ? 413 : undefined);
   }
 }
 
