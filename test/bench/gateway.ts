@@ -1,9 +1,8 @@
-import { type ChildProcess, fork } from "node:child_process";
-import { once } from "node:events";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { startNode } from "../harness/node.ts";
+import { startChild } from "./children.ts";
 import { type LoadResult, runLoad } from "./load.ts";
 
 /**
@@ -57,12 +56,6 @@ function best(results: readonly LoadResult[]): LoadResult {
 function print(name: string, { perSecond, failed, p50Ms, p99Ms }: LoadResult): void {
   const figures = `${perSecond.toFixed(0).padStart(7)} requests/s   p50 ${p50Ms.toFixed(1)} ms   p99 ${p99Ms.toFixed(1)} ms`;
   process.stdout.write(`${name.padEnd(34)}${figures}${failed > 0 ? `   ${failed} FAILED` : ""}\n`);
-}
-
-async function startChild(role: string, ...args: readonly string[]): Promise<{ url: string; child: ChildProcess }> {
-  const child = fork(join(import.meta.dirname, "servers.ts"), [role, ...args]);
-  const [url] = (await once(child, "message")) as [string];
-  return { url, child };
 }
 
 function providersFile(url: string): string {

@@ -4,6 +4,8 @@ export interface LoadOptions {
   readonly url: string;
   readonly key: string;
   readonly model: string;
+  /** What is asked. "Say hello." by default. */
+  readonly prompt?: string;
   /** Requests under way at a time. */
   readonly concurrency: number;
   readonly durationMs: number;
@@ -18,11 +20,12 @@ export interface LoadResult {
 }
 
 /** Sends small chat completions, each as soon as the one before it on its connection is answered. */
-export async function runLoad({ url, key, model, concurrency, durationMs }: LoadOptions): Promise<LoadResult> {
+export async function runLoad(options: LoadOptions): Promise<LoadResult> {
+  const { url, key, model, prompt = "Say hello.", concurrency, durationMs } = options;
   const { origin, pathname } = new URL(url);
   const pool = new Pool(origin, { connections: concurrency });
   const headers = { "content-type": "application/json", authorization: `Bearer ${key}` };
-  const body = JSON.stringify({ model, max_tokens: 16, messages: [{ role: "user", content: "Say hello." }] });
+  const body = JSON.stringify({ model, max_tokens: 16, messages: [{ role: "user", content: prompt }] });
   const latencies: number[] = [];
   let failed = 0;
   const until = performance.now() + durationMs;

@@ -1,6 +1,7 @@
 import { once } from "node:events";
 import { createServer, type RequestListener, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
+import { setTimeout as delay } from "node:timers/promises";
 import { Pool } from "undici";
 
 /** The processes that a gateway is measured against: `upstream`, and `proxy <upstream>`. Each tells its parent its address. */
@@ -14,11 +15,25 @@ const ANSWER = JSON.stringify({
   usage: { prompt_tokens: 12, completion_tokens: 2, total_tokens: 14 },
 });
 
-/** Answers at once, whatever it is asked. */
+/** Answers at once, whatever it is asked; at `/stream/…` with a stream of 40 words, one every 5 ms. */
 const upstream: RequestListener = (request, response) => {
   request.resume();
-  request.on("end", () => response.writeHead(200, { "content-type": "application/json" }).end(ANSWER));
+  const answer = (): void => void response.writeHead(200, { "content-type": "application/json" }).end(ANSWER);
+  request.on("end", () => (request.url?.startsWith("/stream/") === true ? void stream(response) : answer()));
 };
+
+async function stream(response: ServerResponse): Promise<void> {
+  response.writeHead(200, { "content-type": "text/event-stream" });
+  const chunk = (choices: object[], more: object = {}): string =>
+    `data: ${JSON.stringify({ id: "c", object: "chat.completion.chunk", created: 1, model: "tiny", choices, ...more })}\n\n`;
+  for (let word = 0; word < 40; word++) {
+    response.write(chunk([{ index: 0, delta: { content: `word ${word} ` }, finish_reason: null }]));
+    await delay(5);
+  }
+  response.write(chunk([{ index: 0, delta: {}, finish_reason: "stop" }]));
+  response.write(chunk([], { usage: { prompt_tokens: 12, completion_tokens: 80, total_tokens: 92 } }));
+  response.end("data: [DONE]\n\n");
+}
 
 /** The floor: no key, no policy, no metering. */
 function proxyTo(target: string): RequestListener {

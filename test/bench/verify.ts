@@ -8,6 +8,7 @@ import { mintToken } from "@routeplane/credentials";
 import { connectGrpc, type GrpcClient } from "@routeplane/testing";
 import pg from "pg";
 import { startNode, type TestNode } from "../harness/node.ts";
+import { cpuSeconds } from "./times.ts";
 
 /** What a verification over gRPC costs the service that answers, beside an empty @grpc/grpc-js handler. */
 
@@ -17,8 +18,6 @@ const MEASURE_MS = 5_000;
 /** One after the other and again, so that a machine that slows down slows all. */
 const ROUNDS = 2;
 const BEYOND = 2n ** 62n;
-/** USER_HZ, in which Linux tells CPU time. */
-const TICKS_PER_SECOND = 100;
 
 interface Target {
   readonly name: string;
@@ -121,11 +120,6 @@ async function measured(postgres: pg.Client, target: Target): Promise<Result> {
   );
   if (target.outcome === "refusal" && rows.length > 0) throw new Error("junk tokens reached Postgres");
   return { ...load, asking: rows.length };
-}
-
-async function cpuSeconds(pid: number): Promise<number> {
-  const fields = (await readFile(`/proc/${pid}/stat`, "utf8")).split(") ")[1]?.split(" ") ?? [];
-  return (Number(fields[11]) + Number(fields[12])) / TICKS_PER_SECOND;
 }
 
 /** Moves all threads of a process to one core, where there is `taskset`. */
