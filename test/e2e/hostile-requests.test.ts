@@ -47,7 +47,9 @@ const methods: readonly DescMethod[] = Object.values(publishedServices())
   .flat()
   .flatMap((service) => service.methods);
 const pathOf = (method: DescMethod): string => `/${method.parent.typeName}/${method.name}`;
-const outside = methods.filter((method) => !accessOf(method).includes("internal"));
+const published = methods.filter((method) => !accessOf(method).includes("internal"));
+/** Streams refuse inside of a stream: see the isolation tests. */
+const outside = published.filter(({ methodKind }) => methodKind === "unary");
 const internal = methods.filter((method) => accessOf(method).includes("internal"));
 /** The gateway's own routes that need a key. */
 const INFERENCE = (await routeTable())

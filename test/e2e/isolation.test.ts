@@ -44,7 +44,10 @@ afterAll(() => node.remove());
 const methods = Object.values(publishedServices())
   .flat()
   .flatMap((service) => service.methods);
-const outside = methods.filter((method) => !accessOf(method).includes("internal"));
+const published = methods.filter((method) => !accessOf(method).includes("internal"));
+const outside = published.filter(({ methodKind }) => methodKind === "unary");
+/** They speak in frames, and have tests of their own. */
+const streams = published.filter(({ methodKind }) => methodKind !== "unary");
 const path = (method: DescMethod): string => `/${method.parent.typeName}/${method.name}`;
 
 async function post(url: string, token: string, request: object): Promise<Answer> {
@@ -54,6 +57,19 @@ async function post(url: string, token: string, request: object): Promise<Answer
     body: JSON.stringify(request),
   });
   return { status: response.status, body: await response.text() };
+}
+
+/** All that a stream says, in the frames of Connect. */
+async function stream(method: DescMethod, token: string, request: object): Promise<string> {
+  const message = Buffer.from(JSON.stringify(request));
+  const frame = Buffer.alloc(5);
+  frame.writeUInt32BE(message.length, 1);
+  const response = await fetch(node.url + path(method), {
+    method: "POST",
+    headers: { authorization: `Bearer ${token}`, "content-type": "application/connect+json" },
+    body: Buffer.concat([frame, message]),
+  });
+  return response.text();
 }
 
 async function rpc(method: string, token: string, request: object) {
@@ -123,7 +139,7 @@ function namesIn(message: DescMessage, above = ""): readonly string[] {
     return isOurs && above.length < 200 ? [...own, ...namesIn(field.message, `${above}${field.name}.`)] : own;
   });
 }
-const positions = outside.flatMap((method) =>
+const positions = published.flatMap((method) =>
   namesIn(method.input).map((field) => `${method.parent.name}/${method.name}.${field}`),
 );
 
@@ -254,10 +270,13 @@ const FILTERS: Readonly<Record<string, (id: string) => object>> = {
 const filters = Object.keys(FILTERS);
 /** Only for who reaches every account: to anybody else it says no, whatever is named. */
 const WHOLE_NODE = "AccountService/RenameAccount.account";
+const FOLLOWED = "UsageService/WatchRequests.filter.key_id";
 
 describe("a credential of another namespace", () => {
   it("has a case here for every position in the contracts that names something", () => {
-    expect(new Set([...cases.map(([name]) => name.split(" ")[0]), ...filters, WHOLE_NODE])).toEqual(new Set(positions));
+    expect(new Set([...cases.map(([name]) => name.split(" ")[0]), ...filters, WHOLE_NODE, FOLLOWED])).toEqual(
+      new Set(positions),
+    );
   });
 
   it.each(cases)(
@@ -308,6 +327,18 @@ describe("a credential of another namespace", () => {
     }
     // The audit log is read from two services.
     expect(asked).toBe(filters.length + 3);
+  });
+
+  it("follows nothing of this namespace, whatever it asks to follow", async () => {
+    const follow = (token: string, keyId: string) => stream(streams[0]!, token, { filter: { keyId } });
+    const told = Promise.all([theirs.ids["key"]!, newId("key"), "key_x", ""].map((id) => follow(mine.token, id)));
+    const own = follow(theirs.token, theirs.ids["key"]!);
+    const followed = await infer(theirs.token);
+    expect(await own).toContain(followed);
+    for (const answer of await told) {
+      expect(answer).toContain("resumeToken");
+      expect(answer).not.toContain('"requests"');
+    }
   });
 
   it("reads nothing of this namespace in any answer, and changed nothing by trying", async () => {
@@ -368,12 +399,18 @@ describe("through the one address", () => {
     }
   });
 
+  it("no stream says anything without a credential, or to the one that services share", async () => {
+    const { serviceToken } = JSON.parse(await readFile(join(node.home, "secrets.json"), "utf8"));
+    expect(streams.map(path)).toEqual(["/routeplane.usage.v1.UsageService/WatchRequests"]);
+    for (const token of ["", serviceToken]) expect(await stream(streams[0]!, token, {})).toContain('"unauthenticated"');
+  });
+
   it("the credential that services share opens nothing from outside", async () => {
     const { serviceToken } = JSON.parse(await readFile(join(node.home, "secrets.json"), "utf8"));
     expect(serviceToken).toMatch(/^rps_/);
     const guessed = await post("/routeplane.auth.v1.IdentityService/WhoAmI", "rps_guess", {});
     expect(guessed.status).toBe(401);
-    for (const method of methods) {
+    for (const method of [...outside, ...internal]) {
       const { status } = await post(path(method), serviceToken, {});
       expect([path(method), status]).toEqual([path(method), internal.includes(method) ? 404 : 401]);
     }

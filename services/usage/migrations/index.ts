@@ -7,6 +7,7 @@ import * as unknown from "./0005_unknown.ts";
 import * as requestIndexes from "./0006_request_indexes.ts";
 import * as operators from "./0007_operators.ts";
 import * as retention from "./0008_retention.ts";
+import * as ended from "./0009_ended.ts";
 
 export const migrations: Migrations = {
   "0001_requests": requests,
@@ -17,4 +18,5 @@ export const migrations: Migrations = {
   "0006_request_indexes": requestIndexes,
   "0007_operators": operators,
   "0008_retention": retention,
+  "0009_ended": ended,
 };

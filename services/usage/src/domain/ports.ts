@@ -44,6 +44,13 @@ export interface UsageStore {
   /** Newest first. */
   list(namespaceId: Id<"ns">, page: PageRequest): Promise<Page>;
   get(namespaceId: Id<"ns">, id: Id<"req">): Promise<LoggedRequest | undefined>;
+  /** Where the requests begin that end from now on. */
+  endPosition(): Promise<EndPosition>;
+  /** Requests that have ended after `after`, in the order in which they were recorded, and where the next ones begin. */
+  ended(
+    namespaceId: Id<"ns">,
+    page: { readonly after: EndPosition; readonly size: number; readonly filter: RequestFilter },
+  ): Promise<{ readonly rows: readonly LoggedRequest[]; readonly next: EndPosition }>;
 }
 
 export interface PageRequest {
@@ -55,6 +62,14 @@ export interface PageRequest {
 
 /** A place in the log, whose order is that of time, then of ids. */
 export type Position = Pick<LoggedRequest, "createdAt" | "id">;
+
+/** A place in the order in which requests are recorded as ended: that of transactions, then of ids. */
+export interface EndPosition {
+  /** A transaction's number. */
+  readonly transaction: bigint;
+  /** The last one of that transaction that was read; undefined: none of it was. */
+  readonly id: Id<"req"> | undefined;
+}
 
 /** What is undefined does not filter. */
 export interface RequestFilter {

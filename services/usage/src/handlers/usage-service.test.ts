@@ -18,6 +18,7 @@ import type { UsageSchema } from "../store/schema.ts";
 const NOW = new Date("2026-11-20T12:00:00Z");
 const namespaceId = newId("ns");
 const foreignNamespaceId = newId("ns");
+const watchedNamespaceId = newId("ns");
 const ids = requestIds(60);
 
 let clone: TestDatabase;
@@ -70,6 +71,7 @@ function as(token: string | undefined, over = transport): Client<typeof UsageSer
   const headers = token === undefined ? {} : { authorization: `Bearer ${token}` };
   return {
     getUsage: (request, options) => client.getUsage(request, { headers, ...options }),
+    watchRequests: (request, options) => client.watchRequests(request, { headers, ...options }),
     getRequest: (request, options) => client.getRequest(request, { headers, ...options }),
     listRequests: (request, options) => client.listRequests(request, { headers, ...options }),
   };
@@ -243,6 +245,32 @@ describe("GetRequest", () => {
   ])("answers for a %s id like for any other", async (_, id, caller) => {
     const answer = await errorOf(as(`${caller}/usage:read`).getRequest({ id }));
     expect(answer).toEqual({ code: "NotFound", reason: "RESOURCE_NOT_FOUND", metadata: {}, fields: [] });
+  });
+});
+
+describe("WatchRequests", () => {
+  test("ends by itself, goes on from its token, and refuses a token that is none", async () => {
+    let resumeToken = "";
+    for await (const message of as(reader).watchRequests({})) {
+      resumeToken = message.resumeToken;
+      break;
+    }
+    const aggregator = open(clone.url("routeplane_aggregator"));
+    const ended = settledRequest(pendingRequest({ namespaceId: watchedNamespaceId }));
+    await createRequestLog(aggregator).record([ended]);
+    await aggregator.stop();
+    const told: string[] = [];
+    for await (const { requests } of as(`${watchedNamespaceId}/usage:read`).watchRequests({ resumeToken })) {
+      told.push(...requests.map(({ id }) => id));
+    }
+    expect(told).toEqual([ended.id]);
+    const wrong = async () => {
+      for await (const _ of as(reader).watchRequests({ resumeToken: "junk" }));
+    };
+    expect(await errorOf(wrong())).toMatchObject({
+      code: "InvalidArgument",
+      fields: [expect.stringMatching(/^page_token/)],
+    });
   });
 });
 

@@ -2,6 +2,7 @@ import type { ServiceImpl } from "@connectrpc/connect";
 import type { UsageService } from "@routeplane/contracts/usage";
 import { type Clock, notFound, requireId } from "@routeplane/domain";
 import { fromPageToken, fromTimestamp, keyPrincipalOf, toPageToken, toTimestamp } from "@routeplane/rpc";
+import { watchRequests } from "./watch-requests.ts";
 import type { UsageStore } from "../domain/ports.ts";
 import { totalOf, usageRange } from "../domain/usage.ts";
 import {
@@ -45,6 +46,8 @@ export function usageService(usage: UsageStore, clock: Clock): ServiceImpl<typeo
         nextPageToken: more && last ? toPageToken("requests", fromPosition(last)) : "",
       };
     },
+
+    watchRequests: watchRequests(usage),
 
     async getRequest({ id }, context) {
       const request = await usage.get(keyPrincipalOf(context).namespaceId, requireId("req", id));

@@ -114,7 +114,8 @@ function chargeOverdue(max: number) {
       order by expires_at limit ${max} for update skip locked
     ), written as (
       update requests as logged
-      set status = 'unknown', cost_nano_usd = reserved_nano_usd, estimated = true, completed_at = expires_at, expires_at = null
+      set status = 'unknown', cost_nano_usd = reserved_nano_usd, estimated = true, completed_at = expires_at, expires_at = null,
+        ended_tx = pg_current_xact_id()
       from overdue where logged.tableoid = overdue.tableoid and logged.ctid = overdue.ctid
       returning ${WRITTEN}
     ) ${ROLLUP_DELTAS}`;
@@ -129,10 +130,10 @@ function upsert(requests: readonly LoggedRequest[]) {
   const settle = SETTLED.map((column) => sql`${sql.ref(column)} = excluded.${sql.ref(column)}`);
   return sql<RollupRow>`
     with written as (
-      insert into requests as logged (${columns})
-      select ${columns} from ${unnest(COLUMNS, requests.map(toRequestRow))} as event (${columns})
+      insert into requests as logged (${columns}, ended_tx)
+      select ${columns}, case when status <> 'pending' then pg_current_xact_id() end from ${unnest(COLUMNS, requests.map(toRequestRow))} as event (${columns})
       order by namespace_id, id, created_at
-      on conflict (namespace_id, id, created_at) do update set ${sql.join(settle)}
+      on conflict (namespace_id, id, created_at) do update set ${sql.join(settle)}, ended_tx = coalesce(logged.ended_tx, excluded.ended_tx)
       where ${standing("excluded")} > ${standing("logged")}
       returning ${WRITTEN}
     ) ${ROLLUP_DELTAS}`;

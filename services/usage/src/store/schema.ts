@@ -5,7 +5,7 @@ import type { RequestStatus } from "../domain/request.ts";
 
 /** The tables as the migrations leave them. */
 export interface UsageSchema {
-  readonly requests: RequestRow;
+  readonly requests: RequestTable;
   readonly rollups_hourly: RollupRow;
   readonly rollups_daily: RollupRow;
   readonly dead_letters: DeadLetterTable;
@@ -41,6 +41,11 @@ export interface RollupRow {
   prompt_tokens: bigint;
   completion_tokens: bigint;
   cost_nano_usd: bigint;
+}
+
+interface RequestTable extends RequestRow {
+  /** The transaction in which it stopped being pending, as a decimal; null before, and of rows from before there was it. */
+  ended_tx: string | null;
 }
 
 export interface RequestRow {

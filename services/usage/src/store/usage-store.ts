@@ -1,6 +1,6 @@
-import type { Database } from "@routeplane/postgres";
-import { sql } from "kysely";
-import type { PageRequest, UsageStore } from "../domain/ports.ts";
+import type { Database, Transaction } from "@routeplane/postgres";
+import { type RawBuilder, sql } from "kysely";
+import type { PageRequest, RequestFilter, UsageStore } from "../domain/ports.ts";
 import { fromRequestRow } from "./rows.ts";
 import type { UsageSchema } from "./schema.ts";
 import { sumUsage } from "./usage-sums.ts";
@@ -37,20 +37,60 @@ export function createUsageStore(database: Database<UsageSchema>): UsageStore {
           .executeTakeFirst();
         return row && fromRequestRow(row);
       }),
+
+    endPosition: () =>
+      database.within({}, async (transaction) => ({ transaction: await finishedBelow(transaction), id: undefined })),
+
+    ended: (namespaceId, { after, size, filter }) =>
+      database.within({ namespaceId }, async (transaction) => {
+        // Read first: what ends while the rows are read is for the next time.
+        const below = await finishedBelow(transaction);
+        if (below < after.transaction) return { rows: [], next: after };
+        const rows = await transaction
+          .selectFrom("requests")
+          .selectAll()
+          .where("namespace_id", "=", namespaceId)
+          .where(sql<boolean>`(ended_tx, id) > (${String(after.transaction)}::xid8, ${after.id ?? ""})`)
+          .where(sql<boolean>`ended_tx < ${String(below)}::xid8`)
+          .where(sql<boolean>`${sql.join(filterConditions(filter), sql` and `)}`)
+          .orderBy("ended_tx")
+          .orderBy("id")
+          .limit(size)
+          .execute();
+        const last = rows.length === size ? rows.at(-1) : undefined;
+        const next = last
+          ? { transaction: BigInt(last.ended_tx ?? 0), id: last.id }
+          : { transaction: below, id: undefined };
+        return { rows: rows.map(fromRequestRow), next };
+      }),
   };
 }
 
-function conditions({ before, filter: { keyId, model, status, from, to, except } }: PageRequest) {
-  const all = [sql`true`];
+/** Every transaction with a lower number is over: what it wrote can be seen, and it will write nothing more. */
+async function finishedBelow(transaction: Transaction<UsageSchema>): Promise<bigint> {
+  const { rows } = await sql<{ xmin: string }>`select pg_snapshot_xmin(pg_current_snapshot())::text as xmin`.execute(
+    transaction,
+  );
+  return BigInt(rows[0]?.xmin ?? 0);
+}
+
+function conditions({ before, filter }: PageRequest) {
+  const all = filterConditions(filter);
+  // The first condition is the second's too, and the one by which months are left out.
+  if (before !== undefined) {
+    all.push(sql`created_at <= ${before.createdAt}`, sql`(created_at, id) < (${before.createdAt}, ${before.id})`);
+  }
+  return sql.join(all, sql` and `);
+}
+
+/** At least one. */
+function filterConditions({ keyId, model, status, from, to, except }: RequestFilter): RawBuilder<unknown>[] {
+  const all: RawBuilder<unknown>[] = [sql`true`];
   if (keyId !== undefined) all.push(sql`key_id = ${keyId}`);
   if (model !== undefined) all.push(sql`model = ${model}`);
   if (status !== undefined) all.push(sql`status = ${status}`);
   if (except !== undefined) all.push(sql`status <> ${except}`);
   if (from !== undefined) all.push(sql`created_at >= ${from}`);
   if (to !== undefined) all.push(sql`created_at < ${to}`);
-  // The first condition is the second's too, and the one by which months are left out.
-  if (before !== undefined) {
-    all.push(sql`created_at <= ${before.createdAt}`, sql`(created_at, id) < (${before.createdAt}, ${before.id})`);
-  }
-  return sql.join(all, sql` and `);
+  return all;
 }

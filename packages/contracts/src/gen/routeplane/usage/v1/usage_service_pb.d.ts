@@ -475,6 +475,60 @@ export declare type RequestFilter = Message<"routeplane.usage.v1.RequestFilter">
 export declare const RequestFilterSchema: GenMessage<RequestFilter>;
 
 /**
+ * Request of WatchRequests.
+ *
+ * @generated from message routeplane.usage.v1.WatchRequestsRequest
+ */
+export declare type WatchRequestsRequest = Message<"routeplane.usage.v1.WatchRequestsRequest"> & {
+  /**
+   * Which ones; absent: all.
+   *
+   * @generated from field: routeplane.usage.v1.RequestFilter filter = 1;
+   */
+  filter?: RequestFilter | undefined;
+
+  /**
+   * The last `resume_token` of the stream before; empty: from now on.
+   *
+   * @generated from field: string resume_token = 2;
+   */
+  resumeToken: string;
+};
+
+/**
+ * Describes the message routeplane.usage.v1.WatchRequestsRequest.
+ * Use `create(WatchRequestsRequestSchema)` to create a new message.
+ */
+export declare const WatchRequestsRequestSchema: GenMessage<WatchRequestsRequest>;
+
+/**
+ * One message of WatchRequests.
+ *
+ * @generated from message routeplane.usage.v1.WatchRequestsResponse
+ */
+export declare type WatchRequestsResponse = Message<"routeplane.usage.v1.WatchRequestsResponse"> & {
+  /**
+   * Requests that have ended since the message before; may be none.
+   *
+   * @generated from field: repeated routeplane.usage.v1.LoggedRequest requests = 1;
+   */
+  requests: LoggedRequest[];
+
+  /**
+   * From where to go on. It carries a position and no authority.
+   *
+   * @generated from field: string resume_token = 2;
+   */
+  resumeToken: string;
+};
+
+/**
+ * Describes the message routeplane.usage.v1.WatchRequestsResponse.
+ * Use `create(WatchRequestsResponseSchema)` to create a new message.
+ */
+export declare const WatchRequestsResponseSchema: GenMessage<WatchRequestsResponse>;
+
+/**
  * Request of GetRequest.
  *
  * @generated from message routeplane.usage.v1.GetRequestRequest
@@ -691,6 +745,19 @@ export declare const UsageService: GenService<{
     methodKind: "unary";
     input: typeof ListRequestsRequestSchema;
     output: typeof ListRequestsResponseSchema;
+  },
+  /**
+   * Requests as they end, each once, in the order in which they were recorded: none is skipped, whatever is recorded late, and
+   * one that is corrected afterwards is not told again. The stream ends after a few seconds, so that it follows its
+   * credential: call again with the last token, and nothing is missed or told twice.
+   * Errors: INVALID_ARGUMENT FIELD_INVALID for a token that is none.
+   *
+   * @generated from rpc routeplane.usage.v1.UsageService.WatchRequests
+   */
+  watchRequests: {
+    methodKind: "server_streaming";
+    input: typeof WatchRequestsRequestSchema;
+    output: typeof WatchRequestsResponseSchema;
   },
   /**
    * One request of the log.

@@ -1,0 +1,129 @@
+import { mkdtemp, readdir, readFile, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { Code, type ServiceImpl } from "@connectrpc/connect";
+import { RequestStatus, UsageService } from "@routeplane/contracts/usage";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { runCli, spawnCli } from "./cli-process.ts";
+import { type NodeDouble, refusal, startNodeDouble } from "./node-double.ts";
+
+const AT = { seconds: 1_777_593_600n, nanos: 0 };
+const row = (id: string) => ({ id, keyId: "key_1", status: RequestStatus.SUCCEEDED, createdAt: AT, model: 'a "b", c' });
+
+const as = (url: string): Record<string, string> => ({
+  ROUTEPLANE_HOME: "/nonexistent",
+  ROUTEPLANE_URL: url,
+  ROUTEPLANE_API_KEY: "rp_live_env",
+});
+
+const usage = (implementation: Partial<ServiceImpl<typeof UsageService>>): Promise<NodeDouble> =>
+  startNodeDouble((router) => void router.service(UsageService, implementation));
+
+let folder: string;
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), "routeplane-export-"));
+});
+afterAll(() => rm(folder, { recursive: true }));
+
+describe.concurrent("requests --follow", () => {
+  it("goes on where a stream ended, cleanly or not, and prints a line for each request", async () => {
+    const tokens: string[] = [];
+    await using node = await usage({
+      async *watchRequests({ resumeToken }) {
+        tokens.push(resumeToken);
+        const calls = tokens.length;
+        if (calls === 1) yield { requests: [row("req_1"), row("req_2")], resumeToken: "t1" };
+        if (calls === 2) throw refusal(Code.Unavailable, "DEPENDENCY_UNAVAILABLE", "away");
+        if (calls === 3) yield { requests: [row("req_3")], resumeToken: "t2" };
+        if (calls > 3) throw refusal(Code.Unauthenticated, "CREDENTIAL_REVOKED", "revoked");
+      },
+    });
+    const followed = await runCli(["cloud", "requests", "--follow", "--json"], as(node.url));
+    const lines = followed.stdout
+      .trimEnd()
+      .split("\n")
+      .map((line) => JSON.parse(line) as { id: string });
+    expect(lines.map(({ id }) => id)).toEqual(["req_1", "req_2", "req_3"]);
+    expect(tokens).toEqual(["", "t1", "t1", "t2"]);
+    expect(followed.code).toBe(4);
+  });
+
+  it("is refused at once where it never began", async () => {
+    await using node = await usage({
+      // eslint-disable-next-line require-yield
+      async *watchRequests() {
+        throw refusal(Code.Unavailable, "DEPENDENCY_UNAVAILABLE", "away");
+      },
+    });
+    expect(await runCli(["cloud", "requests", "--follow"], as(node.url))).toMatchObject({ code: 1 });
+  });
+
+  it("ends at Ctrl-C", async () => {
+    await using node = await usage({
+      async *watchRequests() {
+        yield { requests: [row("req_1")], resumeToken: "t1" };
+      },
+    });
+    const child = spawnCli(["cloud", "requests", "--follow"], as(node.url));
+    let stdout = "";
+    child.stdout.setEncoding("utf8");
+    await new Promise<void>((resolve) => {
+      child.stdout.on("data", (text: string) => {
+        stdout += text;
+        if (stdout.includes("req_1")) resolve();
+      });
+    });
+    const ended = new Promise((resolve) => child.on("close", resolve));
+    child.kill("SIGINT");
+    await ended;
+  });
+});
+
+describe.concurrent("requests export", () => {
+  /** Two pages; the second fails the first time. */
+  function twoPages() {
+    const asked: { pageToken: string; to: bigint | undefined }[] = [];
+    const listRequests: ServiceImpl<typeof UsageService>["listRequests"] = ({ pageToken, filter }) => {
+      asked.push({ pageToken, to: filter?.to?.seconds });
+      if (pageToken === "") return { requests: [row("req_2")], nextPageToken: "t1" };
+      if (asked.length === 2) throw refusal(Code.Unavailable, "DEPENDENCY_UNAVAILABLE", "away");
+      return { requests: [row("req_1")] };
+    };
+    return { asked, node: usage({ listRequests }) };
+  }
+
+  it.each(["csv", "jsonl"])(
+    "to %s goes on where it was interrupted, with the rows of when it began, each once",
+    async (format) => {
+      const { asked, node: starting } = twoPages();
+      await using node = await starting;
+      const output = join(folder, `resumed.${format}`);
+      const argv = ["cloud", "requests", "export", "--format", format, "--output", output, "--key", "key_1"];
+      expect(await runCli(argv, as(node.url))).toMatchObject({ code: 1 });
+      expect((await runCli(argv, as(node.url))).stderr).toContain("--resume");
+      expect(await runCli([...argv, "--status", "failed", "--resume"], as(node.url))).toMatchObject({ code: 2 });
+      const resumed = await runCli([...argv, "--resume", "--json"], as(node.url));
+      expect(JSON.parse(resumed.stdout)).toEqual({ file: output, format, request_count: 2 });
+      expect(asked.map(({ pageToken }) => pageToken)).toEqual(["", "t1", "t1"]);
+      expect(new Set(asked.map(({ to }) => to)).size).toBe(1);
+      const text = await readFile(output, "utf8");
+      const ids = format === "csv" ? /^req_\d/gm : /(?<="id":")req_\d/g;
+      expect(text.match(ids)).toEqual(["req_2", "req_1"]);
+      expect((await readdir(folder)).filter((name) => name.startsWith(`resumed.${format}`))).toEqual([
+        `resumed.${format}`,
+      ]);
+    },
+  );
+
+  it("writes CSV that RFC 4180 reads, under the names of --json", async () => {
+    await using node = await usage({ listRequests: () => ({ requests: [row("req_1")] }) });
+    const output = join(folder, "plain.csv");
+    await runCli(["cloud", "requests", "export", "--format", "csv", "--output", output], as(node.url));
+    const [head, line, rest] = (await readFile(output, "utf8")).split("\r\n");
+    expect(head).toMatch(/^id,key_id,status,endpoint,model,/);
+    expect(line).toMatch(
+      /^req_1,key_1,succeeded,,"a ""b"", c",,0,0,0,0,false,false,,,,,,\[\],2026-05-01T00:00:00\.000Z,$/,
+    );
+    expect(rest).toBe("");
+  });
+});

@@ -1,0 +1,121 @@
+import { type Id, newId } from "@routeplane/domain";
+import { type Database, openDatabase } from "@routeplane/postgres";
+import { cloneDatabase, type TestDatabase } from "@routeplane/testing";
+import { sql } from "kysely";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { pageRequest } from "../../test/queries.ts";
+import { pendingRequest, settledRequest } from "../../test/requests.ts";
+import { merge } from "../domain/merging.ts";
+import type { EndPosition, RequestLog, UsageStore } from "../domain/ports.ts";
+import { createRequestLog } from "./request-log.ts";
+import type { UsageSchema } from "./schema.ts";
+import { createUsageStore } from "./usage-store.ts";
+
+let clone: TestDatabase;
+let query: Database<UsageSchema>;
+let aggregator: Database<UsageSchema>;
+let log: RequestLog;
+let usage: UsageStore;
+
+beforeAll(async () => {
+  clone = await cloneDatabase();
+  query = open(clone.url("routeplane_usage"));
+  aggregator = open(clone.url("routeplane_aggregator"));
+  log = createRequestLog(aggregator);
+  usage = createUsageStore(query);
+});
+
+afterAll(async () => {
+  await Promise.all([query.stop(), aggregator.stop()]);
+  await clone.drop();
+});
+
+function open(url: string): Database<UsageSchema> {
+  return openDatabase<UsageSchema>({ url, schema: "usage", applicationName: "test" });
+}
+
+const { filter } = pageRequest();
+
+/** Reads on from `after` until `isDone`; the ids in the order in which they were told. */
+async function follow(namespaceId: Id<"ns">, after: EndPosition, isDone: (seen: readonly string[]) => boolean) {
+  const seen: string[] = [];
+  const until = Date.now() + 15_000;
+  while (!isDone(seen) && Date.now() < until) {
+    const { rows, next } = await usage.ended(namespaceId, { after, size: 7, filter });
+    seen.push(...rows.map(({ id }) => id));
+    after = next;
+  }
+  return seen;
+}
+
+describe("following requests as they end", () => {
+  test("tells each once, whoever writes at the same time, and none that is pending", async () => {
+    const namespaceId = newId("ns");
+    const from = await usage.endPosition();
+    const writers = Array.from({ length: 6 }, async () => {
+      const made: string[] = [];
+      for (let batch = 0; batch < 15; batch++) {
+        const requests = Array.from({ length: 4 }, () => pendingRequest({ namespaceId }));
+        await log.record(merge(requests));
+        const settled = requests.slice(1).map((request) => settledRequest(request));
+        await log.record(merge(settled));
+        await log.record(merge(settled));
+        made.push(...settled.map(({ id }) => id));
+      }
+      return made;
+    });
+    const written = Promise.all(writers).then((all) => all.flat());
+    const seen = await follow(namespaceId, from, (ids) => ids.length >= 6 * 15 * 3);
+    expect(seen.toSorted()).toEqual((await written).toSorted());
+  });
+
+  test("skips none that a slow transaction wrote before others, which were told of first", async () => {
+    const namespaceId = newId("ns");
+    const slow = settledRequest(pendingRequest({ namespaceId }));
+    const quick = settledRequest(pendingRequest({ namespaceId }));
+    let position = await usage.endPosition();
+    const [begun, release] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+    const slowly = aggregator.within({}, async (transaction) => {
+      // As `record` does, held open: the log of the open transaction, and of no other.
+      const inside = {
+        ...aggregator,
+        within: <T>(_: object, work: (tx: typeof transaction) => Promise<T>) => work(transaction),
+      };
+      await createRequestLog(inside as typeof aggregator).record([slow]);
+      begun.resolve();
+      await release.promise;
+    });
+    await begun.promise;
+    await log.record([quick]);
+    const early = await usage.ended(namespaceId, { after: position, size: 10, filter });
+    position = early.next;
+    expect(early.rows).toEqual([]);
+    release.resolve();
+    await slowly;
+    const seen = await follow(namespaceId, position, (ids) => ids.length >= 2);
+    expect(seen).toEqual([slow.id, quick.id]);
+  });
+
+  test("a correction is not told again, and neither is another namespace's", async () => {
+    const namespaceId = newId("ns");
+    const from = await usage.endPosition();
+    const request = pendingRequest({ namespaceId, expiresAt: new Date("2026-01-01T00:00:00Z") });
+    await log.record(
+      [request, settledRequest(pendingRequest())].toSorted((left, right) =>
+        left.namespaceId < right.namespaceId ? -1 : 1,
+      ),
+    );
+    await log.chargeOverdue(10);
+    const [first] = (await usage.ended(namespaceId, { after: from, size: 10, filter })).rows;
+    expect(first).toMatchObject({ id: request.id, status: "unknown" });
+    await log.record([settledRequest(request)]);
+    const last = settledRequest(pendingRequest({ namespaceId }));
+    await log.record([last]);
+    const { rows } = await usage.ended(namespaceId, { after: from, size: 10, filter });
+    expect(rows.map(({ id }) => id)).toEqual([request.id, last.id]);
+    const { rows: plans } = await query.within({ namespaceId }, (tx) =>
+      sql`select count(*)::int as count from requests where ended_tx is null`.execute(tx),
+    );
+    expect(plans).toEqual([{ count: 0 }]);
+  });
+});
