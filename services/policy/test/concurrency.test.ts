@@ -9,11 +9,11 @@ let policy: PolicyUnderTest;
 let replicas: readonly Admission[];
 beforeAll(async () => {
   policy = await startPolicyUnderTest();
-  replicas = [patient(policy.replica()), patient(policy.replica())];
+  replicas = [patient(policy.replica()), patient(policy.replica()), patient(policy.replica())];
 });
 afterAll(() => policy.stop());
 
-const CONCURRENT = 200;
+const CONCURRENT = 300;
 
 /** As a caller that asks again when the service has no connection free in time: every call is safe to repeat. */
 function patient(admission: Admission): Admission {
@@ -54,16 +54,17 @@ const overspent = (totals: Map<Id<"bnd">, BudgetTotals>) =>
 const requests = ({ namespaceId, lineages }: Tree) =>
   Array.from({ length: CONCURRENT }, (_, n) => requestOf(namespaceId, lineages[n % 2] ?? [], 10n));
 
-describe(`${CONCURRENT} concurrent requests over two replicas`, () => {
+describe(`${CONCURRENT} concurrent requests over three replicas`, () => {
   it("overspend no budget of their lineage, reserve on all of them or on none, and leave nothing unused", async () => {
     const tree = await budgetTree();
-    const answers = await Promise.all(requests(tree).map((request, n) => replicas[n % 2]!.admit(request)));
+    const answers = await Promise.all(requests(tree).map((request, n) => replicas[n % 3]!.admit(request)));
     const totals = await policy.totals(tree.namespaceId);
     expect(overspent(totals)).toEqual([]);
     const admitted = answers.filter(({ outcome }) => outcome === "admitted");
     expect(admitted.length).toBeLessThan(CONCURRENT);
     await expectHoldsMatch(tree, admitted);
     // Their parent is the tightest; the last request got what was left of it.
+    for (const each of totals.values()) expect(taken(each)).toBeGreaterThan(0n);
     const fullyUsed = [...totals.values()].filter((each) => taken(each) === each.limitNano);
     expect(fullyUsed.map(({ limitNano }) => limitNano)).toContain(905_000n);
   });
@@ -78,9 +79,9 @@ describe(`${CONCURRENT} concurrent requests over two replicas`, () => {
     })();
     await Promise.all(
       requests(tree).map(async (request, n) => {
-        const answer = await replicas[n % 2]!.admit(request);
+        const answer = await replicas[n % 3]!.admit(request);
         if (answer.outcome === "denied") return;
-        const other = replicas[(n + 1) % 2]!;
+        const other = replicas[(n + 1) % 3]!;
         if (n % 3 === 0) await other.void(request, true);
         else await other.settle(request, used(answer.reservedNano / 2n));
       }),
