@@ -153,3 +153,14 @@ describe("a restart of the whole node", () => {
     expect((await burst(4, root.token)).filter((status) => status === 200)).toHaveLength(1);
   });
 });
+
+describe("after all of it", () => {
+  it("the operator's reconciliation finds every namespace's sums in agreement with its request log", async () => {
+    const { differences, namespace_count } = await cliJson<{ differences: unknown[]; namespace_count: number }>(
+      node,
+      "admin",
+      "reconcile",
+    );
+    expect({ differences, namespace_count }).toEqual({ differences: [], namespace_count: 4 });
+  });
+});

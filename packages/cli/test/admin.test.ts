@@ -41,6 +41,49 @@ describe.concurrent("usage --all-namespaces", () => {
   });
 });
 
+describe.concurrent("admin reconcile", () => {
+  it("reads every page, names each difference, and ends with 1 if there is one", async () => {
+    const group = { hour: AT, keyId: "key_1", model: "small", provider: "echo", status: 2 };
+    await using node = await admin({
+      reconcileUsage({ pageToken, to }) {
+        const page = { from: AT, ...(to && { to }), namespaceCount: 1 };
+        if (pageToken === "") return { ...page, nextPageToken: "t1" };
+        const kept = { ...group, requestCount: 2n, spendMicroUsd: 9n };
+        return { ...page, differences: [{ namespaceId: "ns_1", kept, expected: { ...group, requestCount: 1n } }] };
+      },
+    });
+    const json = await runCli(["admin", "reconcile", "--to", "2026-06-01T00:00:00Z", "--json"], as(node.url));
+    expect(json.code).toBe(1);
+    const none = { prompt_tokens: 0, completion_tokens: 0 };
+    expect(JSON.parse(json.stdout)).toEqual({
+      from: DAY,
+      to: "2026-06-01T00:00:00.000Z",
+      namespace_count: 2,
+      differences: [
+        {
+          namespace_id: "ns_1",
+          hour: DAY,
+          day: null,
+          key_id: "key_1",
+          model: "small",
+          provider: "echo",
+          status: "succeeded",
+          kept: { request_count: 2, spend_micro_usd: 9, ...none },
+          expected: { request_count: 1, spend_micro_usd: 0, ...none },
+        },
+      ],
+    });
+    expect((await runCli(["admin", "reconcile"], as(node.url))).stdout).toMatch(/^ns_1 .* 2\/0\/0\/9 +1\/0\/0\/0$/m);
+  });
+
+  it("ends with 0 if there is none", async () => {
+    await using node = await admin({ reconcileUsage: () => ({ from: AT, to: AT, namespaceCount: 3 }) });
+    const { code, stdout, stderr } = await runCli(["admin", "reconcile"], as(node.url));
+    expect({ code, stdout }).toEqual({ code: 0, stdout: "" });
+    expect(stderr).toContain("0 differences in 3 namespaces");
+  });
+});
+
 describe.concurrent("admin dead-letters", () => {
   const LETTER = { id: "dl_1", state: DeadLetterState.HELD, reason: "cost: \u001b[2J", createdAt: AT };
   const VIEW = {

@@ -19,6 +19,7 @@ import { requestHistoryService } from "./handlers/request-history-service.ts";
 import { usageAdminService } from "./handlers/usage-admin-service.ts";
 import { usageService } from "./handlers/usage-service.ts";
 import { createDeadLetterStore } from "./store/dead-letters.ts";
+import { createReconciliationStore } from "./store/reconciliation.ts";
 import type { UsageSchema } from "./store/schema.ts";
 import { createUsageStore } from "./store/usage-store.ts";
 
@@ -52,7 +53,10 @@ export function wireUsage({ serviceToken, database, verifyToken, log, clock }: U
   const routes = (router: ConnectRouter): void => {
     const usage = createUsageStore(database);
     router.service(UsageService, usageService(usage, clock));
-    router.service(UsageAdminService, usageAdminService(usage, createDeadLetterStore(database), clock));
+    router.service(
+      UsageAdminService,
+      usageAdminService(usage, createDeadLetterStore(database), createReconciliationStore(database), clock),
+    );
     router.service(RequestHistoryService, requestHistoryService(usage));
     health(router);
   };

@@ -58,7 +58,7 @@ export function fromProtoNamespaceUsage(
   return { namespace_id: namespaceId, ...fromProtoUsageGroup(fromProtoSet(usage), groupBy) };
 }
 
-function fromProtoTotals(totals: GetUsageResponse | GetNodeUsageResponse | UsageGroup): TotalsView {
+export function fromProtoTotals(totals: GetUsageResponse | GetNodeUsageResponse | UsageGroup): TotalsView {
   return {
     request_count: fromProtoInteger(totals.requestCount),
     prompt_tokens: fromProtoInteger(totals.promptTokens),

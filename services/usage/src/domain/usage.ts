@@ -81,6 +81,11 @@ export function partsOf(range: UsageRange, byHour: boolean): RangeParts {
   };
 }
 
+/** The whole days of UTC in a range; undefined if there are none. */
+export function wholeDays(range: UsageRange): UsageRange | undefined {
+  return wholeUnits(range, DAY_MS);
+}
+
 /** The whole hours or days of UTC in a range; undefined if there are none. */
 function wholeUnits({ from, to }: UsageRange, unitMs: number): UsageRange | undefined {
   const first = Math.ceil(from.getTime() / unitMs) * unitMs;

@@ -8,6 +8,7 @@ import { type Database, openDatabase } from "@routeplane/postgres";
 import { type KeyVerifier, toTimestamp } from "@routeplane/rpc";
 import { createLogger } from "@routeplane/runtime";
 import { cloneDatabase, type TestDatabase } from "@routeplane/testing";
+import { sql } from "kysely";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { pendingRequest, settledRequest, usageEvent } from "../../test/requests.ts";
 import { wireUsage } from "../app.ts";
@@ -67,6 +68,7 @@ function as(token: string) {
   const client = createClient(UsageAdminService, transport);
   return {
     usage: (request: Parameters<typeof client.getNodeUsage>[0]) => client.getNodeUsage(request, authenticate),
+    reconcile: (request: Parameters<typeof client.reconcileUsage>[0]) => client.reconcileUsage(request, authenticate),
     list: (request: Parameters<typeof client.listDeadLetters>[0]) => client.listDeadLetters(request, authenticate),
     get: (id: string) => client.getDeadLetter({ id }, authenticate),
     replay: (id: string) => client.replayDeadLetter({ id }, authenticate),
@@ -127,6 +129,47 @@ describe("GetNodeUsage", () => {
       database.within({ node: true }, (tx) => tx.selectFrom(table).select("namespace_id").execute());
     expect(await seen("requests")).toEqual([]);
     expect(await seen("rollups_hourly")).toHaveLength(3);
+  });
+});
+
+describe("ReconcileUsage", () => {
+  const range = { from: toTimestamp(new Date("2026-11-19T10:30:00Z")), to: toTimestamp(NOW) };
+
+  test("finds no difference in what the aggregator wrote, and reads every namespace", async () => {
+    expect(await operator.reconcile(range)).toMatchObject({ namespaceCount: 2, differences: [], nextPageToken: "" });
+  });
+
+  test("names a sum that is kept and not true, and one that is true and not kept, of hour and day", async () => {
+    const broken = newId("ns");
+    const requests = ["kept", "lost"].map((model) => settledRequest(pendingRequest({ namespaceId: broken, model })));
+    await createRequestLog(aggregator).record(merge(requests));
+    const superuser = open(clone.adminUrl);
+    const spoil = (statement: ReturnType<typeof sql>) => superuser.within({}, (tx) => statement.execute(tx));
+    const mine = sql`namespace_id = ${broken}`;
+    await spoil(sql`update rollups_hourly set cost_nano_usd = cost_nano_usd + 1000 where ${mine} and model = 'kept'`);
+    await spoil(sql`delete from rollups_hourly where ${mine} and model = 'lost'`);
+    const { differences } = await operator.reconcile({ ...range, to: toTimestamp(new Date("2026-11-21T00:00:00Z")) });
+    const hour = toTimestamp(new Date("2026-11-20T10:00:00Z"));
+    const day = toTimestamp(new Date("2026-11-20T00:00:00Z"));
+    const named = { namespaceId: broken };
+    expect(differences).toMatchObject([
+      {
+        ...named,
+        kept: { hour, model: "kept", spendMicroUsd: 1235n },
+        expected: { requestCount: 1n, spendMicroUsd: 1234n },
+      },
+      {
+        ...named,
+        kept: { hour, model: "lost", requestCount: 0n },
+        expected: { requestCount: 1n, spendMicroUsd: 1234n },
+      },
+      { ...named, kept: { day, model: "kept", spendMicroUsd: 1234n }, expected: { spendMicroUsd: 1235n } },
+      { ...named, kept: { day, model: "lost", requestCount: 1n }, expected: { requestCount: 0n } },
+    ]);
+    await spoil(sql`delete from rollups_hourly where ${mine}`);
+    await spoil(sql`delete from rollups_daily where ${mine}`);
+    await spoil(sql`delete from requests where ${mine}`);
+    await superuser.stop();
   });
 });
 
@@ -202,6 +245,7 @@ describe("dead letters", () => {
 describe("who may call", () => {
   const calls = [
     ["GetNodeUsage", (token: string) => as(token).usage({}), "usage:read"],
+    ["ReconcileUsage", (token: string) => as(token).reconcile({}), "usage:read"],
     ["ListDeadLetters", (token: string) => as(token).list({}), "usage:read"],
     ["GetDeadLetter", (token: string) => as(token).get(newId("dl")), "usage:read"],
     ["ReplayDeadLetter", (token: string) => as(token).replay(newId("dl")), "usage:write"],

@@ -4,16 +4,21 @@ import { type Clock, DomainError, type Id, notFound, parseId, requireId } from "
 import { fromPageToken, fromTimestamp, operatorPrincipalOf, toPageToken, toTimestamp } from "@routeplane/rpc";
 import { type DeadLetter, type DeadLetterStore, moveDeadLetter } from "../domain/dead-letters.ts";
 import type { UsageStore } from "../domain/ports.ts";
+import { reconcile, type ReconciliationStore } from "../domain/reconciliation.ts";
 import { totalOf, usageRange, wholeHours } from "../domain/usage.ts";
 import { fromProtoDimension, toProtoGroup, toProtoTotals } from "./convert.ts";
 import { fromProtoDeadLetterState, toProtoDeadLetter, toProtoDeadLetterInFull } from "./dead-letter-convert.ts";
 
 const DEFAULT_PAGE_SIZE = 25;
 const LIST = "dead-letters";
+const RECONCILED = "reconciled-namespaces";
+/** Of one call: well below what a caller waits for. */
+const RECONCILE_MS = 3_000;
 
 export function usageAdminService(
   usage: UsageStore,
   deadLetters: DeadLetterStore,
+  reconciliation: ReconciliationStore,
   clock: Clock,
 ): ServiceImpl<typeof UsageAdminService> {
   return {
@@ -31,6 +36,24 @@ export function usageAdminService(
         to: toTimestamp(range.to),
         ...toProtoTotals(totalOf(groups)),
         groups: groups.map((group) => ({ namespaceId: group.namespaceId ?? "", usage: toProtoGroup(group) })),
+      };
+    },
+
+    async reconcileUsage({ from, to, pageToken }, context) {
+      operatorOfWholeNode(context);
+      const range = wholeHours(usageRange(fromTimestamp(from), fromTimestamp(to), clock));
+      const after = fromPageToken(RECONCILED, pageToken, (id) => parseId("ns", id));
+      const { differences, namespaceCount, last } = await reconcile(reconciliation, range, after, RECONCILE_MS);
+      return {
+        from: toTimestamp(range.from),
+        to: toTimestamp(range.to),
+        namespaceCount,
+        differences: differences.map(({ namespaceId, kept, expected }) => ({
+          namespaceId,
+          kept: toProtoGroup(kept),
+          expected: toProtoGroup(expected),
+        })),
+        nextPageToken: last === undefined ? "" : toPageToken(RECONCILED, last),
       };
     },
 

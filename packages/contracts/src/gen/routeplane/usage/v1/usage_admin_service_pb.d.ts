@@ -137,6 +137,122 @@ export declare type NamespaceUsage = Message<"routeplane.usage.v1.NamespaceUsage
 export declare const NamespaceUsageSchema: GenMessage<NamespaceUsage>;
 
 /**
+ * Request of ReconcileUsage.
+ *
+ * @generated from message routeplane.usage.v1.ReconcileUsageRequest
+ */
+export declare type ReconcileUsageRequest = Message<"routeplane.usage.v1.ReconcileUsageRequest"> & {
+  /**
+   * First moment, taken down to a whole hour; absent: 30 days before `to`.
+   *
+   * @generated from field: google.protobuf.Timestamp from = 1;
+   */
+  from?: Timestamp | undefined;
+
+  /**
+   * First moment that does not count any more, taken up to a whole hour; absent: now.
+   *
+   * @generated from field: google.protobuf.Timestamp to = 2;
+   */
+  to?: Timestamp | undefined;
+
+  /**
+   * `next_page_token` of the page before; empty for the first.
+   *
+   * @generated from field: string page_token = 3;
+   */
+  pageToken: string;
+};
+
+/**
+ * Describes the message routeplane.usage.v1.ReconcileUsageRequest.
+ * Use `create(ReconcileUsageRequestSchema)` to create a new message.
+ */
+export declare const ReconcileUsageRequestSchema: GenMessage<ReconcileUsageRequest>;
+
+/**
+ * Response of ReconcileUsage.
+ *
+ * @generated from message routeplane.usage.v1.ReconcileUsageResponse
+ */
+export declare type ReconcileUsageResponse = Message<"routeplane.usage.v1.ReconcileUsageResponse"> & {
+  /**
+   * The range that was read.
+   *
+   * @generated from field: google.protobuf.Timestamp from = 1;
+   */
+  from?: Timestamp | undefined;
+
+  /**
+   * Its end, exclusive.
+   *
+   * @generated from field: google.protobuf.Timestamp to = 2;
+   */
+  to?: Timestamp | undefined;
+
+  /**
+   * How many namespaces were held against their log in this page.
+   *
+   * @generated from field: int32 namespace_count = 3;
+   */
+  namespaceCount: number;
+
+  /**
+   * Every difference in them, at most 1000 of a namespace.
+   *
+   * @generated from field: repeated routeplane.usage.v1.UsageDifference differences = 4;
+   */
+  differences: UsageDifference[];
+
+  /**
+   * Empty on the last page: every namespace that has sums in the range was read.
+   *
+   * @generated from field: string next_page_token = 5;
+   */
+  nextPageToken: string;
+};
+
+/**
+ * Describes the message routeplane.usage.v1.ReconcileUsageResponse.
+ * Use `create(ReconcileUsageResponseSchema)` to create a new message.
+ */
+export declare const ReconcileUsageResponseSchema: GenMessage<ReconcileUsageResponse>;
+
+/**
+ * A kept sum that is not what it should be.
+ *
+ * @generated from message routeplane.usage.v1.UsageDifference
+ */
+export declare type UsageDifference = Message<"routeplane.usage.v1.UsageDifference"> & {
+  /**
+   * `ns_…`.
+   *
+   * @generated from field: string namespace_id = 1;
+   */
+  namespaceId: string;
+
+  /**
+   * What is kept: key, model, provider, status, and hour or day. Zeros if nothing is.
+   *
+   * @generated from field: routeplane.usage.v1.UsageGroup kept = 2;
+   */
+  kept?: UsageGroup | undefined;
+
+  /**
+   * What the log says of the hour, or the hours say of the day. Zeros if they say nothing.
+   *
+   * @generated from field: routeplane.usage.v1.UsageGroup expected = 3;
+   */
+  expected?: UsageGroup | undefined;
+};
+
+/**
+ * Describes the message routeplane.usage.v1.UsageDifference.
+ * Use `create(UsageDifferenceSchema)` to create a new message.
+ */
+export declare const UsageDifferenceSchema: GenMessage<UsageDifference>;
+
+/**
  * A usage event that could not be recorded, or a message that is none.
  *
  * @generated from message routeplane.usage.v1.DeadLetter
@@ -465,6 +581,19 @@ export declare const UsageAdminService: GenService<{
     methodKind: "unary";
     input: typeof GetNodeUsageRequestSchema;
     output: typeof GetNodeUsageResponseSchema;
+  },
+  /**
+   * Holds the kept sums of a range of whole hours against the request log, namespace by namespace, and those of its whole days
+   * against those of their hours. Each namespace is read in one moment, so requests may go on meanwhile. A range whose requests
+   * are not all kept any more differs.
+   * Errors: INVALID_ARGUMENT FIELD_INVALID if from is not before to.
+   *
+   * @generated from rpc routeplane.usage.v1.UsageAdminService.ReconcileUsage
+   */
+  reconcileUsage: {
+    methodKind: "unary";
+    input: typeof ReconcileUsageRequestSchema;
+    output: typeof ReconcileUsageResponseSchema;
   },
   /**
    * Usage events and messages that could not be recorded, newest first, whatever became of them.

@@ -1,0 +1,48 @@
+import type { UsageDifference, UsageGroup } from "@routeplane/contracts/usage";
+import type { Column } from "../output/table.ts";
+import { fromProtoStatus } from "./request.ts";
+import { fromProtoTotals, type TotalsView } from "./usage.ts";
+import { fromProtoSet, fromProtoText, fromProtoTime } from "./values.ts";
+
+export interface DifferenceView {
+  readonly namespace_id: string;
+  /** Of a sum of an hour, its first moment in UTC; else null. */
+  readonly hour: string | null;
+  /** Of a sum of a day, its first moment in UTC; else null. */
+  readonly day: string | null;
+  readonly key_id: string;
+  readonly model: string | null;
+  readonly provider: string | null;
+  readonly status: string;
+  readonly kept: TotalsView;
+  /** What the request log says of the hour, or the hours of the day. */
+  readonly expected: TotalsView;
+}
+
+export function fromProtoDifference({ namespaceId, kept, expected }: UsageDifference): DifferenceView {
+  const sum: UsageGroup = fromProtoSet(kept);
+  return {
+    namespace_id: namespaceId,
+    hour: fromProtoTime(sum.hour),
+    day: fromProtoTime(sum.day),
+    key_id: sum.keyId,
+    model: fromProtoText(sum.model),
+    provider: fromProtoText(sum.provider),
+    status: fromProtoStatus(sum.status),
+    kept: fromProtoTotals(sum),
+    expected: fromProtoTotals(fromProtoSet(expected)),
+  };
+}
+
+const show = ({ request_count, prompt_tokens, completion_tokens, spend_micro_usd }: TotalsView): string =>
+  `${request_count}/${prompt_tokens}/${completion_tokens}/${spend_micro_usd}`;
+
+export const DIFFERENCE_COLUMNS: readonly Column<DifferenceView>[] = [
+  { header: "NAMESPACE", cell: ({ namespace_id }) => namespace_id },
+  { header: "WHEN (UTC)", cell: ({ hour, day }) => hour?.slice(0, 13) ?? day?.slice(0, 10) ?? "-" },
+  { header: "KEY", cell: ({ key_id }) => key_id },
+  { header: "MODEL", cell: ({ model, provider }) => `${provider ?? "-"}/${model ?? "-"}` },
+  { header: "STATUS", cell: ({ status }) => status },
+  { header: "KEPT (requests/in/out/micro-usd)", cell: ({ kept }) => show(kept) },
+  { header: "EXPECTED", cell: ({ expected }) => show(expected) },
+];

@@ -1,0 +1,46 @@
+import type { Id } from "@routeplane/domain";
+import type { UsageGroup, UsageRange } from "./usage.ts";
+
+/** A kept sum of an hour or a day that is not what the log, or its hours, say. Alike in all but the numbers. */
+export interface UsageDifference {
+  readonly namespaceId: Id<"ns">;
+  readonly kept: UsageGroup;
+  readonly expected: UsageGroup;
+}
+
+export interface ReconciliationStore {
+  /** Of the namespaces that have sums in the range, the first one after `after`, in order of id. */
+  nextNamespace(range: UsageRange, after: Id<"ns"> | undefined): Promise<Id<"ns"> | undefined>;
+  /** Where the sums of a namespace differ, at one moment; at most 1000. */
+  differences(namespaceId: Id<"ns">, range: UsageRange): Promise<readonly UsageDifference[]>;
+}
+
+export interface Reconciliation {
+  readonly differences: readonly UsageDifference[];
+  readonly namespaceCount: number;
+  /** The last namespace that was read; undefined: there is no more. */
+  readonly last: Id<"ns"> | undefined;
+}
+
+/**
+ * Reads one namespace after the other, until all are read or so much time has passed.
+ *
+ * @param range of whole hours
+ */
+export async function reconcile(
+  store: ReconciliationStore,
+  range: UsageRange,
+  after: Id<"ns"> | undefined,
+  budgetMs: number,
+): Promise<Reconciliation> {
+  const endsAt = performance.now() + budgetMs;
+  const differences: UsageDifference[] = [];
+  let last = after;
+  for (let namespaceCount = 0; ; namespaceCount++) {
+    if (namespaceCount > 0 && performance.now() > endsAt) return { differences, namespaceCount, last };
+    const next = await store.nextNamespace(range, last);
+    if (next === undefined) return { differences, namespaceCount, last: undefined };
+    differences.push(...(await store.differences(next, range)));
+    last = next;
+  }
+}
