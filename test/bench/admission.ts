@@ -4,6 +4,7 @@ import { AdmissionService } from "@routeplane/contracts/policy";
 import { type Id, newId } from "@routeplane/domain";
 import { connectGrpc, type GrpcClient } from "@routeplane/testing";
 import pg from "pg";
+import { superuserUrl } from "../harness/database.ts";
 import { startNode, type TestNode } from "../harness/node.ts";
 
 /**
@@ -58,11 +59,11 @@ async function boundKeys(postgres: pg.Client, count: number): Promise<BoundKeys>
   const bindingIds = keyIds.map(() => newId("bnd"));
   const spec = JSON.stringify({ window: "day", limit_micro_usd: LIMIT_MICRO_USD });
   await postgres.query(
-    "insert into policy.policies (namespace_id, id, name, kind, spec, created_at) values ($1, $2, 'cap', 'budget', $3, now())",
+    "insert into policies (namespace_id, id, name, kind, spec, created_at) values ($1, $2, 'cap', 'budget', $3, now())",
     [namespaceId, policyId, spec],
   );
   await postgres.query(
-    `insert into policy.bindings (namespace_id, id, policy_id, principal_type, principal_id, created_at)
+    `insert into bindings (namespace_id, id, policy_id, principal_type, principal_id, created_at)
      select $1, binding_id, $2, 'api_key', key_id, now() from unnest($3::text[], $4::text[]) as b (binding_id, key_id)`,
     [namespaceId, policyId, bindingIds, keyIds],
   );
@@ -99,15 +100,14 @@ async function run(admit: () => Promise<number>, durationMs: number): Promise<Lo
 
 /** What the node's own processes know. */
 async function backDoor(node: TestNode) {
-  const secrets = JSON.parse(await readFile(join(node.home, "secrets.json"), "utf8")) as {
-    readonly serviceToken: string;
-    readonly superuserPassword: string;
-  };
-  const port = Number((await readFile(join(node.home, "postgres/data/postmaster.pid"), "utf8")).split("\n")[3]);
-  const login = { user: "postgres", database: "routeplane", password: secrets.superuserPassword };
-  const postgres = new pg.Client({ host: "127.0.0.1", port, ...login });
+  const secrets = await readFile(join(node.home, "secrets.json"), "utf8");
+  const { serviceToken } = JSON.parse(secrets) as { readonly serviceToken: string };
+  const postgres = new pg.Client({
+    connectionString: await superuserUrl(node.home),
+    options: "-c search_path=policy",
+  });
   await postgres.connect();
-  return { serviceToken: secrets.serviceToken, postgres };
+  return { serviceToken, postgres };
 }
 
 function print(name: string, { perSecond, p50Ms, p99Ms }: Load): void {
