@@ -133,16 +133,20 @@ async function checkThenRecord(namespaceId: Id<"ns">, request: ReturnType<typeof
 }
 
 describe("one request", () => {
-  it("holds once, however many times and on however many replicas it is admitted at the same instant", async () => {
-    const namespaceId = newId("ns");
-    const key = policy.key(namespaceId);
-    await policy.budget(namespaceId, 15n);
-    const request = requestOf(namespaceId, key.lineage, 10n);
-    const answers = await Promise.all(Array.from({ length: 20 }, (_, n) => replicas[n % 2]!.admit(request)));
-    expect(answers[0]).toMatchObject({ outcome: "admitted", reservedNano: 10_000n });
-    for (const answer of answers) expect(answer).toEqual(answers[0]);
-    expect([...(await policy.totals(namespaceId)).values()][0]?.reservedNano).toBe(10_000n);
-  });
+  // With room for half of it once more, and with none: then a repeated call looks like one that must be refused.
+  it.each([15n, 10n])(
+    "holds once on a budget of %d, however often it is admitted at the same instant",
+    async (limit) => {
+      const namespaceId = newId("ns");
+      const key = policy.key(namespaceId);
+      await policy.budget(namespaceId, limit);
+      const request = requestOf(namespaceId, key.lineage, 10n);
+      const answers = await Promise.all(Array.from({ length: 20 }, (_, n) => replicas[n % 2]!.admit(request)));
+      expect(answers[0]).toMatchObject({ outcome: "admitted", reservedNano: 10_000n });
+      for (const answer of answers) expect(answer).toEqual(answers[0]);
+      expect([...(await policy.totals(namespaceId)).values()][0]?.reservedNano).toBe(10_000n);
+    },
+  );
 
   it("is closed by exactly one of settle, void and expiry", async () => {
     for (let round = 0; round < 30; round += 1) {
