@@ -133,6 +133,10 @@ export function gatewaysArgument(text: string): number {
   return wholeNumber(text, 1, 16);
 }
 
+export function daysArgument(text: string): number {
+  return wholeNumber(text, 1, 90);
+}
+
 function textOf(text: string, maxLength: number): string {
   if (text.trim() === "") throw new InvalidArgumentError("It must not be blank.");
   if (Array.from(text).length > maxLength) {

@@ -16,6 +16,7 @@ import {
   PolicyService,
   PresetService,
   RateLimitService,
+  SimulationService,
 } from "@routeplane/contracts/policy";
 import { UsageAdminService, UsageService } from "@routeplane/contracts/usage";
 
@@ -32,6 +33,7 @@ export interface NodeClient {
   readonly rateLimits: Client<typeof RateLimitService>;
   readonly presets: Client<typeof PresetService>;
   readonly effectivePolicy: Client<typeof EffectivePolicyService>;
+  readonly simulation: Client<typeof SimulationService>;
   readonly usage: Client<typeof UsageService>;
   /** Of the whole node, for operators. */
   readonly usageAdmin: Client<typeof UsageAdminService>;
@@ -77,6 +79,7 @@ export function createNodeClient({ url, token, onSlow }: NodeClientOptions): Nod
     rateLimits: createClient(RateLimitService, transport),
     presets: createClient(PresetService, transport),
     effectivePolicy: createClient(EffectivePolicyService, transport),
+    simulation: createClient(SimulationService, transport),
     usage: createClient(UsageService, transport),
     usageAdmin: createClient(UsageAdminService, transport),
     audit: createClient(AuditService, transport),

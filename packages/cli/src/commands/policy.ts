@@ -15,6 +15,7 @@ import { addEffectiveCommand } from "./effective-policy.ts";
 import { withExamples } from "./examples.ts";
 import { addBindingCommands } from "./policy-bindings.ts";
 import { noteUnbound, specReference } from "./policy-notes.ts";
+import { addSimulateCommand } from "./policy-simulate.ts";
 import { addPolicyStateCommands } from "./policy-state.ts";
 
 interface CreateOptions {
@@ -42,6 +43,7 @@ export function addPolicyCommands(cloud: Command, context: Context): void {
   addPolicyStateCommands(policy, context);
   addBindingCommands(policy, context);
   addEffectiveCommand(policy, context);
+  addSimulateCommand(policy, context);
 }
 
 function addReads(policy: Command, context: Context): void {
