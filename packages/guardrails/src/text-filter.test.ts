@@ -156,6 +156,17 @@ describe("a match that is longer than the bound", () => {
     expect(passed).toBe(`x${"-".repeat(2_001 - MAX_MATCH_CHARS)}${REDACTED}.`);
   });
 
+  it("is never cut within a character", async () => {
+    const patterns = [redact("(?s)x.*y")];
+    for (const text of [`x${"😀".repeat(1_000)}y.`, `x.${"😀".repeat(1_000)}y.`]) {
+      const { passed } = await whole(patterns, text);
+      expect(passed.isWellFormed()).toBe(true);
+      expect((await inPieces(patterns, text.split(""))).passed).toBe(passed);
+    }
+    const filter = new TextFilter(await compileRules(patterns), new Work());
+    for (const unit of `x${"😀".repeat(1_000)}`) expect((await filter.push(unit)).isWellFormed()).toBe(true);
+  });
+
   it("is blocked however long it is", async () => {
     const text = `x${"-".repeat(5_000)}y`;
     expect((await whole([block("x-*y")], text)).blocked).toMatchObject({ reason: "match" });
