@@ -287,4 +287,25 @@ describe("what the node refuses", { timeout: 60_000 }, () => {
     );
     expect((await policy<List<Policy>>("list")).data).toEqual([]);
   });
+
+  it("is a field that is not known, with its path, in the API as on the command line", async () => {
+    const guardrail = {
+      contentPatterns: [
+        { name: "a", pattern: "b" },
+        { name: "c", pattern: "d", foo: 1 },
+      ],
+    };
+    const response = await fetch(`${node.url}/routeplane.policy.v1.PolicyService/CreatePolicy`, {
+      method: "POST",
+      headers: { authorization: `Bearer ${await node.apiKey()}`, "content-type": "application/json" },
+      body: JSON.stringify({ name: "x", spec: { guardrail } }),
+    });
+    expect([response.status, await response.json()]).toMatchObject([
+      400,
+      {
+        code: "invalid_argument",
+        message: expect.stringContaining("spec.guardrail.content_patterns[1].foo: is not known"),
+      },
+    ]);
+  });
 });

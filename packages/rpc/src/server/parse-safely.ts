@@ -2,6 +2,7 @@ import { type DescMessage, type DescMethod, fromJsonString } from "@bufbuild/pro
 import { Code, ConnectError, type ConnectRouter, type MethodImpl } from "@connectrpc/connect";
 import { DomainError } from "@routeplane/domain";
 import { toConnectError } from "../errors.ts";
+import { unknownField } from "./unknown-field.ts";
 
 /** A field that is not in the schema is a caller's mistake, and is named. */
 const STRICT = { ignoreUnknownFields: false };
@@ -40,12 +41,21 @@ function checked(schema: DescMessage): { readonly textDecoder: { decode(bytes: U
         try {
           fromJsonString(schema, text, STRICT);
         } catch (error) {
-          throw toConnectError(new DomainError("invalid_argument", "FIELD_INVALID", wordsFor(schema, error)));
+          throw toConnectError(faultOf(schema, text, error));
         }
         return text;
       },
     },
   };
+}
+
+/** With the path of a field that is none, wherever it lies: `spec.guardrail.content_patterns[2].foo`. */
+function faultOf(schema: DescMessage, text: string, error: unknown): DomainError {
+  const words = wordsFor(schema, error);
+  const path = words.endsWith(" is unknown") ? unknownField(schema, JSON.parse(text)) : undefined;
+  if (path === undefined) return new DomainError("invalid_argument", "FIELD_INVALID", words);
+  const fields = [{ field: path, rule: "is not known" }];
+  return new DomainError("invalid_argument", "FIELD_INVALID", `${path}: is not known (${words})`, { fields });
 }
 
 const PLACE = /^cannot decode (?:message|field|enum) [\w.]+ from JSON/;

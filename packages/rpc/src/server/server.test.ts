@@ -141,6 +141,7 @@ describe.each(JSON_TYPES)("JSON as %s", (type) => {
     expect((await send('{"namespace":"x"}')).text).toMatch(
       /MintKeyRequest from JSON: key \\?"namespace\\?" is unknown/,
     );
+    expect((await send('{"expiresAt":"2027-01-01T00:00:00Z","foo":{}}')).text).toContain("foo: is not known");
     expect((await send('{"name":5}')).text).toMatch(/MintKeyRequest.name from JSON: expected string/);
   });
 });

@@ -1,16 +1,17 @@
-import { create, type DescMessage, type DescService } from "@bufbuild/protobuf";
+import { create, type DescMessage, type DescMethod, type DescService } from "@bufbuild/protobuf";
 import { pathToString } from "@bufbuild/protobuf/reflect";
 import { createValidator, type Violation } from "@bufbuild/protovalidate";
 import type { Interceptor } from "@connectrpc/connect";
 import { DomainError, invalidField } from "@routeplane/domain";
 import { accessOf } from "../access.ts";
 import { strayTokens } from "./stray-tokens.ts";
+import { unknownNumber } from "./unknown-field.ts";
 
 const validator = createValidator();
 
 /**
  * Holds every request message against the rules in its schema, and names each field that breaks one. What comes from outside
- * may hold a credential in no text that would be kept.
+ * may hold a credential in no text that would be kept, and no field that is not known: what it says would not be done.
  */
 export function validate(): Interceptor {
   return (next) => (request) => {
@@ -18,13 +19,17 @@ export function validate(): Interceptor {
       const result = validator.validate<DescMessage>(request.method.input, request.message);
       if (result.kind === "error") throw result.error;
       if (result.kind === "invalid") throw invalidArgument(result.violations);
-      const [stray] = accessOf(request.method).includes("internal")
-        ? []
-        : strayTokens(request.method.input, request.message);
+      const unknown = isOutside(request.method) ? unknownNumber(request.method.input, request.message) : undefined;
+      if (unknown !== undefined) throw invalidField(unknown, "is the number of a field that is not known");
+      const [stray] = isOutside(request.method) ? strayTokens(request.method.input, request.message) : [];
       if (stray !== undefined) throw invalidField(stray, "must not hold a credential");
     }
     return next(request);
   };
+}
+
+function isOutside(method: DescMethod): boolean {
+  return !accessOf(method).includes("internal");
 }
 
 function invalidArgument(violations: readonly Violation[]): DomainError {
