@@ -7,10 +7,23 @@ test("reads user, password and every server of a cluster", () => {
     user: "routeplane",
     password: "p@ss",
     tls: false,
+    replicas: undefined,
   });
   expect(parseNatsUrl("tls://[::1]:4222")).toMatchObject({ servers: ["[::1]:4222"], user: undefined, tls: true });
 });
 
-test.each(["", "localhost:4222", "http://one", "nats://", "nats://one,two"])("refuses %j", (text) => {
+test("reads how many servers are to have the stream", () => {
+  expect(parseNatsUrl("nats://one,nats://two,nats://three?replicas=3")?.replicas).toBe(3);
+});
+
+test.each([
+  "nats://one?replicas=2",
+  "nats://one?replicas=",
+  "",
+  "localhost:4222",
+  "http://one",
+  "nats://",
+  "nats://one,two",
+])("refuses %j", (text) => {
   expect(parseNatsUrl(text)).toBeUndefined();
 });

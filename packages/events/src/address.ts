@@ -5,13 +5,17 @@ export interface NatsAddress {
   readonly user: string | undefined;
   readonly password: string | undefined;
   readonly tls: boolean;
+  /** On how many servers of a cluster the stream is to be; undefined: on as many as it is, or on one. */
+  readonly replicas: number | undefined;
 }
 
 const DEFAULT_PORT = 4222;
+const REPLICAS: ReadonlySet<string> = new Set(["1", "3", "5"]);
 
 /**
  * Reads `nats://[user:password@]host[:port]`, or several of them with commas between; `tls://` asks for TLS. The user of
- * the first one holds for all.
+ * the first one holds for all. `?replicas=3` (or 5) behind one of them keeps the stream on so many servers of a cluster: in
+ * the address, because whoever uses the stream must say the same.
  *
  * @returns undefined if it is not that
  */
@@ -22,12 +26,14 @@ export function parseNatsUrl(text: string): NatsAddress | undefined {
     .filter((url) => url !== null)
     .filter(isNatsUrl);
   const [first] = urls;
-  if (urls.length !== parts.length || !first) return undefined;
+  const replicas = urls.map(({ searchParams }) => searchParams.get("replicas")).find((each) => each !== null);
+  if (urls.length !== parts.length || !first || (replicas !== undefined && !REPLICAS.has(replicas))) return undefined;
   return {
     servers: urls.map(({ hostname, port }) => `${hostname}:${port || DEFAULT_PORT}`),
     user: first.username === "" ? undefined : decodeURIComponent(first.username),
     password: first.password === "" ? undefined : decodeURIComponent(first.password),
     tls: urls.some(({ protocol }) => protocol === "tls:"),
+    replicas: replicas === undefined ? undefined : Number(replicas),
   };
 }
 

@@ -34,7 +34,7 @@ const MAX_BACKOFF_MS = 5_000;
 export function openConsumer(options: EventConsumerOptions): EventConsumer {
   const stopped = new AbortController();
   const link = openLink(options, async (session) => {
-    await declareStream(session, options.log);
+    await declareStream(session, options);
     await declareConsumer(session, options);
   });
   const consuming = consumeForEver(link, options, stopped.signal);

@@ -90,7 +90,7 @@ export function openPublisher(options: EventPublisherOptions): EventPublisher {
   const { log, name, folder, maxBytes = DEFAULT_SPOOL_BYTES } = options;
   const { whenNatsIsAway = "spool", timeoutMs = DEFAULT_TIMEOUT_MS } = options;
   const journal = Journal.open({ folder, maxBytes, log });
-  const link = openLink(options, (session) => declareStream(session, log));
+  const link = openLink(options, (session) => declareStream(session, options));
   const sender: Sender = new Sender({
     journal,
     link,

@@ -1,4 +1,3 @@
-import type { Logger } from "@routeplane/runtime";
 import {
   DiscardPolicy,
   type JetStreamManager,
@@ -8,7 +7,7 @@ import {
   StorageType,
   type StreamConfig,
 } from "nats";
-import type { Session } from "./link.ts";
+import type { LinkOptions, Session } from "./link.ts";
 
 export const STREAM = "ROUTEPLANE_USAGE";
 export const SUBJECT = "routeplane.usage.v1";
@@ -34,11 +33,15 @@ const DECLARED = {
 } as const satisfies Partial<StreamConfig>;
 
 /** Creates the stream, or brings it to what is declared here, and holds what the server made of it against that. */
-export async function declareStream({ manager, connection }: Session, log: Logger): Promise<void> {
-  if ((await configOf(manager)) === undefined) await manager.streams.add(DECLARED);
-  else await manager.streams.update(STREAM, DECLARED);
+export async function declareStream(
+  { manager, connection }: Session,
+  { log, nats: { replicas } }: LinkOptions,
+): Promise<void> {
+  const wanted = replicas === undefined ? DECLARED : { ...DECLARED, num_replicas: replicas };
+  if ((await configOf(manager)) === undefined) await manager.streams.add(wanted);
+  else await manager.streams.update(STREAM, wanted);
   const config = await configOf(manager);
-  const differing = differences(DECLARED, config ?? {});
+  const differing = differences(wanted, config ?? {});
   if (differing.length > 0) throw new Error(`stream ${STREAM} is not as declared: ${differing.join(", ")}`);
   const version = connection.info?.version ?? "unknown";
   log.info({ version, replicas: config?.num_replicas, durability: durabilityOf(version) }, "nats server");

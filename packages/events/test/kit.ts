@@ -19,6 +19,19 @@ type PublisherOptions = Partial<Pick<EventPublisherOptions, "folder" | "maxBytes
 
 export async function startKit() {
   const nats = await startNats();
+  const kit = await kitOn(nats);
+  return {
+    ...kit,
+    nats,
+    async remove() {
+      nats.resume();
+      await kit.remove();
+    },
+  };
+}
+
+/** The same on servers that somebody else has started. */
+export async function kitOn(nats: { readonly url: string; remove(): Promise<void> }) {
   const root = await mkdtemp(join(tmpdir(), "routeplane-events-"));
   let spools = 0;
   const address = parseNatsUrl(nats.url);
@@ -31,7 +44,6 @@ export async function startKit() {
   const connectRaw = (): Promise<NatsConnection> => connect({ servers: [...servers], user, pass: password });
 
   return {
-    nats,
     lines,
     link,
     connectRaw,
@@ -75,7 +87,6 @@ export async function startKit() {
     },
 
     async remove() {
-      nats.resume();
       for (const each of opened.toReversed()) await each.stop();
       await nats.remove();
       await rm(root, { recursive: true, force: true });

@@ -3,3 +3,4 @@ export { cloneDatabase, type TestDatabase } from "./clone-database.ts";
 export { connectGrpc, type GrpcClient, type GrpcOptions } from "./grpc-client.ts";
 export { eventually } from "./eventually.ts";
 export { startNats, type TestNats } from "./start-nats.ts";
+export { startNatsCluster, type TestNatsCluster } from "./start-nats-cluster.ts";

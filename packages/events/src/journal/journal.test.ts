@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 import { createLogger } from "@routeplane/runtime";
+import { eventually } from "@routeplane/testing";
 import fc from "fast-check";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { JournalFull } from "./full.ts";
@@ -238,7 +239,8 @@ describe("bounds", () => {
     const before = retainedBytes();
     for (let index = 0; index < count; index++) journal.append({ event: new Uint8Array(1_000) });
     expect(journal.bytes).toBeGreaterThan(32e6);
-    expect(retainedBytes() - before).toBeLessThan(5e6);
+    // What is collected is given back a little later.
+    await eventually(() => retainedBytes() - before < 5e6);
     expect((await takeAll(journal)).reduce((sum, { payloads }) => sum + payloads.length, 0)).toBe(count);
     await journal.close();
   });

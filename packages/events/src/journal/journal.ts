@@ -16,7 +16,7 @@ export interface JournalOptions {
   /** What the records may take on the disk. A sixteenth of it is kept for what running requests still have to record. */
   readonly maxBytes: number;
   readonly log: Logger;
-  /** A file that is this large is followed by another. 1 MiB by default. */
+  /** A file that is this large is followed by another. 1 MiB by default, and never more than a 32nd of `maxBytes`. */
   readonly segmentBytes?: number;
 }
 
@@ -33,6 +33,7 @@ export interface Entry {
 }
 
 const SEGMENT_BYTES = 1024 ** 2;
+const SEGMENTS_AT_LEAST = 32;
 const KEPT_SHARE = 16;
 const MAX_BALLAST_BYTES = 4 * 1024 ** 2;
 const FLUSH_MARKS_MS = 50;
@@ -235,9 +236,10 @@ export class Journal {
   }
 
   #openSegment(): Segment {
-    const { folder, segmentBytes = SEGMENT_BYTES } = this.#options;
+    const { folder, maxBytes, segmentBytes = SEGMENT_BYTES } = this.#options;
     const last = this.#segments.at(-1);
-    if (last?.isOpen && last.size < segmentBytes) return last;
+    // The one that is written is never removed: it must not fill the spool.
+    if (last?.isOpen && last.size < Math.min(segmentBytes, maxBytes / SEGMENTS_AT_LEAST)) return last;
     last?.seal();
     // Nobody sends from it yet: its events need not wait in memory, they are on the disk.
     if (last !== undefined && this.#segments.some((each) => each !== last && each.waiting?.length !== 0)) {

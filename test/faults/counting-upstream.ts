@@ -1,0 +1,39 @@
+import type { ServerResponse } from "node:http";
+import { setTimeout as delay } from "node:timers/promises";
+import { sendJson, startUpstream } from "../../services/gateway/test/upstream-server.ts";
+
+/** A provider that keeps its own count: a request says who it is by its `max_tokens` n, and uses n output tokens. */
+export interface CountingUpstream {
+  readonly baseUrl: string;
+  /** How often each n came. */
+  readonly seen: ReadonlyMap<number, number>;
+  /** Begins to count anew. */
+  forget(): void;
+  close(): Promise<void>;
+}
+
+/** One output token costs one micro-USD, input is free: request n reserves and costs n. */
+export const COUNTED_PRICE = "price: {input_usd_per_mtok: 0, output_usd_per_mtok: 1}";
+
+export async function startCountingUpstream(): Promise<CountingUpstream> {
+  const seen = new Map<number, number>();
+  const server = await startUpstream(async (response, { body }) => {
+    const { max_tokens: n, stream = false } = JSON.parse(body) as { max_tokens: number; stream?: boolean };
+    seen.set(n, (seen.get(n) ?? 0) + 1);
+    await delay(Math.random() * 20);
+    const usage = { prompt_tokens: 1, completion_tokens: n };
+    if (stream) await answerInPieces(response, usage);
+    else
+      sendJson(response, 200, { choices: [{ index: 0, message: { role: "assistant", content: "counted" } }], usage });
+  });
+  return { baseUrl: server.baseUrl, seen, forget: () => seen.clear(), close: () => server.close() };
+}
+
+async function answerInPieces(response: ServerResponse, usage: { readonly completion_tokens: number }): Promise<void> {
+  response.writeHead(200, { "content-type": "text/event-stream" });
+  for (const content of ["one", " two", " three"].slice(0, usage.completion_tokens)) {
+    response.write(`data: ${JSON.stringify({ choices: [{ index: 0, delta: { content } }] })}\n\n`);
+    await delay(Math.random() * 20);
+  }
+  response.end(`data: ${JSON.stringify({ choices: [], usage })}\n\ndata: [DONE]\n\n`);
+}

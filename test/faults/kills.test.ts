@@ -1,0 +1,152 @@
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
+import { eventually } from "@routeplane/testing";
+import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
+import { cliJson, mintKey } from "../harness/gateway.ts";
+import { startNode, type TestNode } from "../harness/index.ts";
+import { COUNTED_PRICE, type CountingUpstream, startCountingUpstream } from "./counting-upstream.ts";
+import { inFull } from "./counts.ts";
+import { type Ledger, openLedger } from "./ledger.ts";
+import { type Load, startLoad } from "./load.ts";
+
+/**
+ * SIGKILL at random moments under load, and NATS away: every request that reached the upstream has one row and is charged
+ * once, and the budget is charged the same. The upstream keeps its own count.
+ */
+
+const KILLS = inFull(25, 3);
+const AWAY_MS = inFull(60_000, 5_000);
+const AGREE_MS = 60_000;
+
+let node: TestNode;
+let upstream: CountingUpstream;
+let folder: string;
+
+beforeAll(async () => {
+  upstream = await startCountingUpstream();
+  folder = await mkdtemp(join(tmpdir(), "routeplane-faults-"));
+  const providers = join(folder, "providers.yaml");
+  const model = `{id: counted, ${COUNTED_PRICE}}`;
+  await writeFile(
+    providers,
+    `providers: [{name: own, protocol: openai, base_url: "${upstream.baseUrl}", models: [${model}]}]`,
+  );
+  node = await startNode({ gateways: 2, environment: { ROUTEPLANE_PROVIDERS: providers } });
+}, 120_000);
+
+afterAll(async () => {
+  await node?.remove();
+  await upstream?.close();
+  await rm(folder, { recursive: true, force: true });
+});
+
+/** Of the test that runs: one that fails leaves no load to those after it. */
+let running: Load | undefined;
+afterEach(() => running?.stop());
+
+/** A key of its own with a budget on it, load under it, and the ledger that it fills. */
+async function metered(name: string): Promise<{ readonly load: Load; readonly ledger: Ledger }> {
+  upstream.forget();
+  const key = await mintKey(node, name);
+  const limit = ["--window", "total", "--limit-micro-usd", "1000000000"];
+  const budget = await cliJson<{ id: string }>(node, "cloud", "budget", "create", "--name", name, ...limit);
+  await cliJson(node, "cloud", "policy", "bind", budget.id, "--principal-type", "api_key", "--principal-id", key.id);
+  const ledger = await openLedger(node, key.id);
+  running = startLoad(node.urls, key.token);
+  return { load: running, ledger };
+}
+
+/** Nothing is left to be told to anybody, and all of them agree. */
+async function agree({ load, ledger }: { readonly load: Load; readonly ledger: Ledger }): Promise<void> {
+  await node.healthy();
+  const faults = await eventually(async () => {
+    const found = await ledger.faults(upstream, load.sent);
+    return found.length === 0 ? found : undefined;
+  }, AGREE_MS).catch(() => ledger.faults(upstream, load.sent));
+  expect(faults).toEqual([]);
+}
+
+describe("SIGKILL under load", () => {
+  it.each(["gateway", "nats", "aggregator", "postgres"])(
+    "of %s loses no request and doubles none",
+    async (role) => {
+      const { load, ledger } = await metered(role);
+      for (let kill = 0; kill < KILLS; kill++) {
+        await node.healthy();
+        const before = load.sent.answered.size;
+        await eventually(() => load.sent.answered.size > before + 40, 30_000);
+        await delay(Math.random() * 300);
+        await node.kill(role);
+      }
+      await node.healthy();
+      await load.stop();
+      await agree({ load, ledger });
+      const statuses = await ledger.statuses();
+      expect(statuses["succeeded"]).toBeGreaterThan(KILLS * 20);
+      // What was running in the gateway that was killed: charged its reservation, in the log and on its budget alike.
+      if (role === "gateway") expect(statuses["pending"]).toBeGreaterThan(0);
+      await ledger.close();
+    },
+    60_000 + KILLS * 15_000 + AGREE_MS,
+  );
+});
+
+describe("NATS silent under load", () => {
+  it(
+    `for ${AWAY_MS / 1_000} s refuses nobody, keeps nobody waiting, loses no request and doubles none`,
+    async () => {
+      const { load, ledger } = await metered("away");
+      await eventually(() => load.sent.answered.size > 20);
+      const failedBefore = load.failed;
+      await node.whileSilent("nats", async () => {
+        const before = load.sent.answered.size;
+        await delay(AWAY_MS);
+        expect(load.sent.answered.size).toBeGreaterThan(before + 20);
+      });
+      await load.stop();
+      expect(load.failed).toBe(failedBefore);
+      expect(load.slowestMs).toBeLessThan(3_000);
+      await agree({ load, ledger });
+      expect(await ledger.statuses()).toEqual({ succeeded: load.sent.count });
+      await ledger.close();
+    },
+    60_000 + AWAY_MS + AGREE_MS,
+  );
+});
+
+describe("the ledger that these tests are held against", () => {
+  it("sees a row that is missing, doubled or charged wrongly, and a hold that differs from its row", async () => {
+    const { load, ledger } = await metered("control");
+    await eventually(() => load.sent.answered.size > 20);
+    await load.stop();
+    await agree({ load, ledger });
+    const oneOf =
+      "(select id from usage.requests where model = 'counted' and status = 'succeeded' order by id desc limit 1)";
+    const broken = async (statement: string): Promise<readonly string[]> => {
+      await ledger.execute(statement);
+      return ledger.faults(upstream, load.sent);
+    };
+    expect(await broken(`update policy.holds set cost_nano = cost_nano + 1000 where request_id = ${oneOf}`)).toEqual([
+      expect.stringMatching(/is charged \d+ \(succeeded\), its hold \d+/),
+    ]);
+    await ledger.execute(`update policy.holds set cost_nano = cost_nano - 1000 where request_id = ${oneOf}`);
+    const doubled = await broken(
+      `create temporary table twin as select * from usage.requests where id = ${oneOf};
+       update twin set created_at = created_at + interval '1 second';
+       insert into usage.requests select * from twin; drop table twin`,
+    );
+    expect(doubled).toEqual([expect.stringMatching(/has 2 rows/)]);
+    await ledger.execute(
+      `delete from usage.requests r using usage.requests o where r.id = o.id and r.created_at > o.created_at`,
+    );
+    expect(
+      await broken(`update usage.requests set cost_nano_usd = cost_nano_usd + 1000 where id = ${oneOf}`),
+    ).toHaveLength(2);
+    expect(await broken(`delete from usage.requests where id = ${oneOf}`)).toEqual(
+      expect.arrayContaining([expect.stringMatching(/reached the upstream and has no row/)]),
+    );
+    await ledger.close();
+  }, 60_000);
+});

@@ -1,0 +1,87 @@
+import { readdir } from "node:fs/promises";
+import { join } from "node:path";
+import { eventually } from "@routeplane/testing";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { cliJson } from "../harness/gateway.ts";
+import { startNode, type TestNode } from "../harness/index.ts";
+
+/** A gateway's spool that is full, a gateway that is told to refuse, and what a stop leaves. */
+
+const MEBIBYTE = 1024 ** 2;
+
+let node: TestNode;
+let token: string;
+
+async function startWith(environment: Readonly<Record<string, string>>): Promise<void> {
+  node = await startNode({ environment });
+  token = await node.apiKey();
+}
+
+afterAll(() => node?.remove());
+
+interface Answer {
+  readonly status: number;
+  readonly dependency: string | undefined;
+}
+
+async function ask(): Promise<Answer> {
+  const response = await fetch(`${node.url}/v1/chat/completions`, {
+    method: "POST",
+    headers: { authorization: `Bearer ${token}`, "content-type": "application/json" },
+    body: JSON.stringify({ model: "echo", messages: [{ role: "user", content: "hi" }] }),
+  });
+  const body = (await response.json()) as { readonly error?: { readonly dependency?: string } };
+  return { status: response.status, dependency: body.error?.dependency };
+}
+
+const requestCount = async (): Promise<number> =>
+  (await cliJson<{ readonly request_count: number }>(node, "cloud", "usage")).request_count;
+
+describe("a spool that is full, while NATS is away", () => {
+  beforeAll(() => startWith({ ROUTEPLANE_SPOOL_MAX_BYTES: `${MEBIBYTE}` }), 120_000);
+
+  it("refuses requests with 503 that names it, settles those that it took, and loses none", async () => {
+    const answers: Answer[] = [];
+    await node.whileSilent("nats", async () => {
+      while (!answers.some(({ status }) => status === 503)) {
+        answers.push(...(await Promise.all(Array.from({ length: 40 }, ask))));
+      }
+      expect(answers.filter(({ status }) => status !== 200).map(({ dependency }) => dependency)).not.toContain(
+        undefined,
+      );
+      expect(answers.find(({ status }) => status === 503)).toEqual({ status: 503, dependency: "spool" });
+      const health = await fetch(`${node.url}/healthz`);
+      expect([health.status, await health.json()]).toMatchObject([503, { dependencies: { spool: "unreachable" } }]);
+    });
+    const served = answers.filter(({ status }) => status === 200).length;
+    expect(served).toBeGreaterThan(300);
+    await eventually(async () => (await requestCount()) === served, 30_000);
+    await node.healthy();
+    expect(await ask()).toMatchObject({ status: 200 });
+  }, 120_000);
+
+  it("is empty after a stop, and the next start goes on", async () => {
+    const before = await requestCount();
+    const { home, port } = node;
+    expect((await ask()).status).toBe(200);
+    await node.stop();
+    expect(await readdir(join(home, "spool/gateway"))).toEqual([]);
+    node = await startNode({ home, port, environment: { ROUTEPLANE_WHEN_NATS_IS_AWAY: "refuse" } });
+    await eventually(async () => (await requestCount()) === before + 1);
+  }, 120_000);
+});
+
+describe("a gateway that is told to refuse while NATS is away", () => {
+  it("refuses within 3 s with 503 that names NATS, says so in its health, and recovers by itself", async () => {
+    const before = await requestCount();
+    await node.whileSilent("nats", async () => {
+      const since = performance.now();
+      expect(await ask()).toEqual({ status: 503, dependency: "nats" });
+      expect(performance.now() - since).toBeLessThan(3_500);
+      const health = await fetch(`${node.url}/healthz`);
+      expect([health.status, await health.json()]).toMatchObject([503, { dependencies: { nats: "unreachable" } }]);
+    });
+    await eventually(async () => (await ask()).status === 200, 20_000);
+    await eventually(async () => (await requestCount()) > before, 20_000);
+  }, 60_000);
+});
