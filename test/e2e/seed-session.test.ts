@@ -139,8 +139,9 @@ describe("the reference's session", () => {
       kind: "budget",
       spec: { window: "day", limit_micro_usd: 5_000_000 },
       disabled_at: null,
+      etag: "v1",
     };
-    expect(made.budget).toEqual(shown);
+    expect(made.budget).toEqual({ ...shown, bindings: [] });
     expect(await cli.json("cloud", "policy", "list")).toEqual({ data: [shown], next_page_token: null });
     expect(await cli.json("cloud", "policy", "get", made.budget.id)).toEqual(shown);
     expect((await cli("cloud", "policy", "list")).stdout).toContain("5000000 micro-USD ($5.00) per day");
@@ -154,6 +155,7 @@ describe("the reference's session", () => {
       policy_id: made.budget.id,
       principal_type: "api_key",
       principal_id: made.agent.id,
+      mode: "enforce",
     });
     expect(await cli.json("cloud", "policy", "bind", ...argv)).toEqual(binding);
     expect(await cli("cloud", "policy", "bind", ...argv)).toMatchObject({ exitCode: 0 });

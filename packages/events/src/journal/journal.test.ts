@@ -1,4 +1,16 @@
-import { cpSync, mkdtempSync, readdirSync, rmSync, statSync, truncateSync, writeFileSync } from "node:fs";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import {
+  cpSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  truncateSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setFlagsFromString } from "node:v8";
@@ -268,5 +280,23 @@ describe("the folder", () => {
       await next.close();
     }
     await journal.close();
+  });
+
+  test("of a killed process that nobody has waited for is taken over", async () => {
+    const folder = newFolder();
+    mkdirSync(folder);
+    const parent = spawn("sh", ["-c", "sleep 600 & echo $!; exec sleep 600"], { stdio: ["ignore", "pipe", "ignore"] });
+    const pid = Number.parseInt(String((await once(parent.stdout, "data"))[0]), 10);
+    const stat = (): string[] => readFileSync(`/proc/${pid}/stat`, "utf8").split(") ")[1]!.split(" ");
+    const boot = readFileSync("/proc/sys/kernel/random/boot_id", "utf8");
+    writeFileSync(join(folder, "lock"), `${pid} ${stat()[19]} ${boot}`);
+    try {
+      expect(() => openJournal(folder)).toThrow(`in use by process ${pid}`);
+      process.kill(pid, "SIGKILL");
+      await eventually(() => stat()[0] === "Z");
+      await openJournal(folder).close();
+    } finally {
+      parent.kill("SIGKILL");
+    }
   });
 });

@@ -46,7 +46,7 @@ function removeIfDead(folder: string, path: string, mine: string): void {
   const held = readIfThere(path);
   if (held === undefined) return;
   const pid = Number.parseInt(held, 10);
-  if (held === mine || held === markOf(pid)) throw new FolderTaken(folder, pid);
+  if (held === mine || (held === markOf(pid) && runs(pid))) throw new FolderTaken(folder, pid);
   // Two may find the same dead lock: what was moved aside must be what was judged, else it is put back.
   const aside = `${path}.${process.pid}.dead`;
   try {
@@ -61,11 +61,28 @@ function removeIfDead(folder: string, path: string, mine: string): void {
 
 /** `<pid> <start> <boot>`: of one process among all that this machine ever ran. Start and boot are empty without /proc. */
 function markOf(pid: number): string {
-  const stat = readIfThere(`/proc/${pid}/stat`) ?? "";
-  // The name, in parentheses, may hold anything; the start is the 20th field after it.
-  const started = stat.slice(stat.lastIndexOf(")") + 2).split(" ")[19] ?? "";
+  const started = statOf(pid)[19] ?? "";
   const boot = readIfThere("/proc/sys/kernel/random/boot_id")?.trim() ?? "";
   return `${pid} ${started} ${boot}\n`;
+}
+
+/** A process that was killed and that its parent has not waited for (a container's, often never) still has an id and a start. */
+function runs(pid: number): boolean {
+  const [state] = statOf(pid);
+  if (state !== undefined) return state !== "Z" && state !== "X";
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return codeOf(error) === "EPERM";
+  }
+}
+
+/** The state of a process, and what /proc tells after it; nothing if there is no such process, or no /proc. */
+function statOf(pid: number): readonly string[] {
+  const stat = readIfThere(`/proc/${pid}/stat`);
+  // The name, in parentheses, may hold anything.
+  return stat === undefined ? [] : stat.slice(stat.lastIndexOf(")") + 2).split(" ");
 }
 
 function readIfThere(path: string): string | undefined {
