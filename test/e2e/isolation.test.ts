@@ -325,8 +325,8 @@ describe("a credential of another namespace", () => {
         asked++;
       }
     }
-    // The audit log is read from two services.
-    expect(asked).toBe(filters.length + 3);
+    // The audit log, with its three filters, is read from three services.
+    expect(asked).toBe(filters.length + 6);
   });
 
   it("follows nothing of this namespace, whatever it asks to follow", async () => {

@@ -2,7 +2,7 @@ import { afterAll, beforeAll, expect, it } from "vitest";
 import { startNode, type TestNode } from "../harness/index.ts";
 import { type Cli, cliAs, cliOf, type List } from "./json-cli.ts";
 
-/** What operators read of the audit logs of both services that keep one. */
+/** What operators read of the audit logs of every service. */
 
 interface Entry {
   readonly id: string;
@@ -132,7 +132,7 @@ it("needs audit:read, at every service", async () => {
   }
   const only = await operator("audit:read");
   expect(changesIn(await list(only, "--namespace", ours.namespaceId))).toEqual(ours.changes);
-  for (const service of ["auth", "policy"]) {
+  for (const service of ["auth", "policy", "usage"]) {
     const { token } = await cli.json<Made>("cloud", "operator", "mint", "--name", "x", "--scope", "keys:*");
     const response = await fetch(`${node.url}/routeplane.${service}.v1.AuditService/ListAuditEntries`, {
       method: "POST",

@@ -47,6 +47,16 @@ const EXCEPTIONS: Readonly<Record<string, string>> = {
   'auth.key_secrets.pepper_id: is an id that is not collated "C"': "names an entry of the configuration; never sorted",
   "usage.requests/aggregator_writes: lets rows through that the transaction's setting does not name":
     "the one writer writes for every namespace",
+  "usage.requests/owner_reads_and_prunes: is for everyone, or for a role that is no process's":
+    "the owner's functions name namespaces and drop what is old, and no process can",
+  "usage.requests/owner_reads_and_prunes: lets rows through that the transaction's setting does not name":
+    "all of them, in a transaction of the whole node",
+  "usage.retention: has no namespace_id that is not null": "one row that holds a time and nothing of any tenant",
+  "usage.retention_pkey: is unique and does not start with namespace_id": "keeps that row the only one",
+  "usage.retention/written_by_owner: is for everyone, or for a role that is no process's":
+    "the owner's function writes it, and no process can",
+  "usage.retention/written_by_owner: lets rows through that the transaction's setting does not name": "of the one row",
+  "usage.retention/read_by_process: lets rows through that the transaction's setting does not name": "of the one row",
   "usage.dead_letters/aggregator_writes: lets rows through that the transaction's setting does not name":
     "the one writer sets aside for every namespace",
   "usage.rollups_hourly/aggregator_writes: lets rows through that the transaction's setting does not name":

@@ -39,16 +39,30 @@ export function auditLog(role: string): RawBuilder<unknown>[] {
   ];
 }
 
+/** Which changes of a table are somebody's decision, where not all of them are. */
+export interface AuditedChanges {
+  /** E.g. `update or delete`. */
+  readonly events: string;
+  /** A condition on `old` and `new`. */
+  readonly when: RawBuilder<unknown>;
+}
+
 /**
- * Has every change of a table's rows recorded.
+ * Has changes of a table's rows recorded: every one, unless `only` says which.
  *
  * @param kind what a row is, e.g. `key`: the entry's action is `key.create`, `key.update` or `key.delete`
  * @param columns what is recorded of a row; a change of others is not. Never a secret, nor a hash of one.
  */
-export function auditChanges(table: string, kind: string, columns: readonly string[]): RawBuilder<unknown> {
+export function auditChanges(
+  table: string,
+  kind: string,
+  columns: readonly string[],
+  only?: AuditedChanges,
+): RawBuilder<unknown> {
   const args = sql.join([kind, ...columns].map((argument) => sql.lit(argument)));
-  return sql`create trigger audit after insert or update or delete on ${sql.table(table)}
-    for each row execute function record_change(${args})`;
+  const events = only?.events ?? "insert or update or delete";
+  return sql`create trigger audit after ${sql.raw(events)} on ${sql.table(table)}
+    for each row ${only === undefined ? sql`` : sql`when (${only.when})`} execute function record_change(${args})`;
 }
 
 /** A TypeID, as `newId` makes them: 128 bits of UUIDv7 in 26 digits of Crockford's base32. */

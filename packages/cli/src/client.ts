@@ -18,7 +18,7 @@ import {
   RateLimitService,
   SimulationService,
 } from "@routeplane/contracts/policy";
-import { UsageAdminService, UsageService } from "@routeplane/contracts/usage";
+import { AuditService as UsageAuditService, UsageAdminService, UsageService } from "@routeplane/contracts/usage";
 
 /** What the CLI asks of a node, through its one public address. */
 export interface NodeClient {
@@ -41,6 +41,8 @@ export interface NodeClient {
   readonly audit: Client<typeof AuditService>;
   /** Of policies and bindings. */
   readonly policyAudit: Client<typeof PolicyAuditService>;
+  /** Of dead letters. */
+  readonly usageAudit: Client<typeof UsageAuditService>;
 }
 
 export interface NodeClientOptions {
@@ -84,6 +86,7 @@ export function createNodeClient({ url, token, onSlow }: NodeClientOptions): Nod
     usageAdmin: createClient(UsageAdminService, transport),
     audit: createClient(AuditService, transport),
     policyAudit: createClient(PolicyAuditService, transport),
+    usageAudit: createClient(UsageAuditService, transport),
   };
 }
 

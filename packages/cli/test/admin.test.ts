@@ -58,6 +58,7 @@ describe.concurrent("admin reconcile", () => {
     expect(JSON.parse(json.stdout)).toEqual({
       from: DAY,
       to: "2026-06-01T00:00:00.000Z",
+      kept_from: null,
       namespace_count: 2,
       differences: [
         {
@@ -77,10 +78,11 @@ describe.concurrent("admin reconcile", () => {
   });
 
   it("ends with 0 if there is none", async () => {
-    await using node = await admin({ reconcileUsage: () => ({ from: AT, to: AT, namespaceCount: 3 }) });
+    await using node = await admin({ reconcileUsage: () => ({ from: AT, to: AT, namespaceCount: 3, keptFrom: AT }) });
     const { code, stdout, stderr } = await runCli(["admin", "reconcile"], as(node.url));
     expect({ code, stdout }).toEqual({ code: 0, stdout: "" });
     expect(stderr).toContain("0 differences in 3 namespaces");
+    expect(stderr).toContain(`Requests from before ${DAY} are not kept`);
   });
 });
 

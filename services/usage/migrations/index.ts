@@ -8,6 +8,8 @@ import * as requestIndexes from "./0006_request_indexes.ts";
 import * as operators from "./0007_operators.ts";
 import * as retention from "./0008_retention.ts";
 import * as ended from "./0009_ended.ts";
+import * as kept from "./0010_kept.ts";
+import * as audit from "./0011_audit.ts";
 
 export const migrations: Migrations = {
   "0001_requests": requests,
@@ -19,4 +21,6 @@ export const migrations: Migrations = {
   "0007_operators": operators,
   "0008_retention": retention,
   "0009_ended": ended,
+  "0010_kept": kept,
+  "0011_audit": audit,
 };

@@ -1,5 +1,6 @@
 import type { ConnectRouter } from "@connectrpc/connect";
-import { RequestHistoryService, UsageAdminService, UsageService } from "@routeplane/contracts/usage";
+import { auditService, createAuditStore } from "@routeplane/audit";
+import { AuditService, RequestHistoryService, UsageAdminService, UsageService } from "@routeplane/contracts/usage";
 import { redactTokens } from "@routeplane/credentials";
 import type { Clock } from "@routeplane/domain";
 import { type Database, openDatabase } from "@routeplane/postgres";
@@ -58,6 +59,7 @@ export function wireUsage({ serviceToken, database, verifyToken, log, clock }: U
       usageAdminService(usage, createDeadLetterStore(database), createReconciliationStore(database), clock),
     );
     router.service(RequestHistoryService, requestHistoryService(usage));
+    router.service(AuditService, auditService(createAuditStore(database)));
     health(router);
   };
   return { routes, ...rpcChain({ log, serviceToken, verifyToken }) };

@@ -30,12 +30,14 @@ export function addAuditCommands(cloud: Command, context: Context): void {
 
   const list = audit
     .command("list")
-    .description("changes of keys, namespaces, policies, bindings, accounts and operators, newest first, page by page")
+    .description(
+      "changes of keys, namespaces, policies, bindings, accounts, operators and dead letters, newest first, page by page",
+    )
     .option("--namespace <name|id>", "of this namespace (operator only)", idArgument)
     .option("--node", "of the whole node, or of the account that yours is limited to (operator only)")
     .option("--actor <id>", "only what this key_… or op_… did", idArgument)
     .option("--action <action>", "only this action, e.g. key.create", idArgument)
-    .option("--target <id>", "only changes of this key_…, ns_…, pol_…, bnd_…, acc_… or op_…", idArgument)
+    .option("--target <id>", "only changes of this key_…, ns_…, pol_…, bnd_…, acc_…, op_… or dl_…", idArgument)
     .option("--from <time>", "RFC 3339 with an offset: only from then on", timeArgument)
     .option("--to <time>", "RFC 3339 with an offset: only before then", timeArgument)
     .option("--limit <number>", "rows on the page, at most 1000", pageSizeArgument, 25)
@@ -51,15 +53,18 @@ export function addAuditCommands(cloud: Command, context: Context): void {
   );
 }
 
-/** Each service keeps the log of its own changes. One page of both is the newest of each page: ids sort by time. */
+/** Each service keeps the log of its own changes. One page of all is the newest of each page: ids sort by time. */
 async function listEntries(context: Context, options: AuditOptions): Promise<void> {
   const { namespace, node = false } = options;
   if (node && namespace !== undefined) throw usageError("--node and --namespace do not go together");
   const credential = node || namespace !== undefined ? operatorCredential : loginCredential;
   const clients = await context.connect(await credential(context.settings));
-  const { audit, policyAudit } = clients;
   const request = toRequest(options, namespace === undefined ? "" : await namespaceIdOf(clients, namespace));
-  const pages = await Promise.all([audit.listAuditEntries(request), policyAudit.listAuditEntries(request)]);
+  const pages = await Promise.all([
+    clients.audit.listAuditEntries(request),
+    clients.policyAudit.listAuditEntries(request),
+    clients.usageAudit.listAuditEntries(request),
+  ]);
   const all = pages.flatMap(({ entries }): readonly AuditEntry[] => entries);
   const newestFirst = all.toSorted((left, right) => (left.id < right.id ? 1 : -1));
   const shown = newestFirst.slice(0, options.limit);

@@ -5,13 +5,22 @@ import type { Context } from "../context.ts";
 import { ExitCode, usageError } from "../errors.ts";
 import { table } from "../output/table.ts";
 import { operatorCredential } from "../session.ts";
-import { DIFFERENCE_COLUMNS, fromProtoDifference } from "../views/difference.ts";
-import { fromProtoSetTime } from "../views/values.ts";
+import { DIFFERENCE_COLUMNS, type DifferenceView, fromProtoDifference } from "../views/difference.ts";
+import { fromProtoSetTime, fromProtoTime } from "../views/values.ts";
 import { withExamples } from "./examples.ts";
 
 interface ReconcileOptions {
   readonly from?: Date;
   readonly to?: Date;
+}
+
+interface ReconciliationView {
+  from: string;
+  to: string;
+  /** Of requests from before nothing is kept but the sums; null: all of the range are. */
+  kept_from: string | null;
+  namespace_count: number;
+  readonly differences: DifferenceView[];
 }
 
 export function addReconcileCommand(admin: Command, context: Context): void {
@@ -32,12 +41,13 @@ async function reconcileUsage(context: Context, { from, to = new Date() }: Recon
   if (from !== undefined && from >= to) throw usageError("--from must be before --to");
   const { usageAdmin } = await context.connect(await operatorCredential(context.settings));
   const range = { ...(from && { from: timestampFromDate(from) }), to: timestampFromDate(to) };
-  const view = { from: "", to: "", namespace_count: 0, differences: [] as ReturnType<typeof fromProtoDifference>[] };
+  const view: ReconciliationView = { from: "", to: "", kept_from: null, namespace_count: 0, differences: [] };
   let pageToken = "";
   do {
     const page = await usageAdmin.reconcileUsage({ ...range, pageToken });
     view.from = fromProtoSetTime(page.from);
     view.to = fromProtoSetTime(page.to);
+    view.kept_from = fromProtoTime(page.keptFrom);
     view.namespace_count += page.namespaceCount;
     view.differences.push(...page.differences.map(fromProtoDifference));
     pageToken = page.nextPageToken;
@@ -47,5 +57,8 @@ async function reconcileUsage(context: Context, { from, to = new Date() }: Recon
   context.output.note(
     `${differences.length} differences in ${namespace_count} namespaces from ${view.from} to ${view.to}`,
   );
+  if (view.kept_from !== null) {
+    context.output.note(`Requests from before ${view.kept_from} are not kept: their sums are held against each other.`);
+  }
   if (differences.length > 0) context.endWith(ExitCode.failed);
 }

@@ -9,15 +9,23 @@ export interface UsageDifference {
 }
 
 export interface ReconciliationStore {
-  /** Of the namespaces that have sums in the range, the first one after `after`, in order of id. */
+  /** Of requests from before nothing is kept but the sums. */
+  keptFrom(): Promise<Date>;
+  /** Of the namespaces that have sums or requests in the range, the first one after `after`, in order of id. */
   nextNamespace(range: UsageRange, after: Id<"ns"> | undefined): Promise<Id<"ns"> | undefined>;
-  /** Where the sums of a namespace differ, at one moment; at most 1000. */
-  differences(namespaceId: Id<"ns">, range: UsageRange): Promise<readonly UsageDifference[]>;
+  /**
+   * Where the sums of a namespace differ, at one moment; at most 1000.
+   *
+   * @param keptFrom what is older is not held against the log
+   */
+  differences(namespaceId: Id<"ns">, range: UsageRange, keptFrom: Date): Promise<readonly UsageDifference[]>;
 }
 
 export interface Reconciliation {
   readonly differences: readonly UsageDifference[];
   readonly namespaceCount: number;
+  /** Of requests of the range that are older nothing is kept; undefined: all are. */
+  readonly keptFrom: Date | undefined;
   /** The last namespace that was read; undefined: there is no more. */
   readonly last: Id<"ns"> | undefined;
 }
@@ -34,13 +42,15 @@ export async function reconcile(
   budgetMs: number,
 ): Promise<Reconciliation> {
   const endsAt = performance.now() + budgetMs;
+  const kept = await store.keptFrom();
+  const keptFrom = kept > range.from ? kept : undefined;
   const differences: UsageDifference[] = [];
   let last = after;
   for (let namespaceCount = 0; ; namespaceCount++) {
-    if (namespaceCount > 0 && performance.now() > endsAt) return { differences, namespaceCount, last };
+    if (namespaceCount > 0 && performance.now() > endsAt) return { differences, namespaceCount, keptFrom, last };
     const next = await store.nextNamespace(range, last);
-    if (next === undefined) return { differences, namespaceCount, last: undefined };
-    differences.push(...(await store.differences(next, range)));
+    if (next === undefined) return { differences, namespaceCount, keptFrom, last: undefined };
+    differences.push(...(await store.differences(next, range, kept)));
     last = next;
   }
 }

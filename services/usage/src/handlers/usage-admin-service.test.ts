@@ -2,7 +2,7 @@ import { create, toBinary } from "@bufbuild/protobuf";
 import { Code, ConnectError, createClient, createRouterTransport } from "@connectrpc/connect";
 import { UsageEventBatchSchema } from "@routeplane/contracts/events";
 import { ErrorInfoSchema } from "@routeplane/contracts/google-rpc";
-import { DeadLetterState, UsageAdminService, UsageDimension } from "@routeplane/contracts/usage";
+import { AuditService, DeadLetterState, UsageAdminService, UsageDimension } from "@routeplane/contracts/usage";
 import { newId } from "@routeplane/domain";
 import { type Database, openDatabase } from "@routeplane/postgres";
 import { type KeyVerifier, toTimestamp } from "@routeplane/rpc";
@@ -38,7 +38,7 @@ beforeAll(async () => {
   const wiring = { serviceToken: "rps_test", database, verifyToken, log, clock: () => NOW.getTime() };
   const { routes, interceptors } = wireUsage(wiring);
   transport = createRouterTransport(routes, { router: { interceptors } });
-  operator = as("operator/usage:*");
+  operator = as("operator/usage:*/audit:read");
 });
 
 afterAll(async () => {
@@ -66,7 +66,9 @@ const verifyToken: KeyVerifier = async (token) => {
 function as(token: string) {
   const authenticate = { headers: { authorization: `Bearer ${token}` } };
   const client = createClient(UsageAdminService, transport);
+  const audit = createClient(AuditService, transport);
   return {
+    audit: (request: Parameters<typeof audit.listAuditEntries>[0]) => audit.listAuditEntries(request, authenticate),
     usage: (request: Parameters<typeof client.getNodeUsage>[0]) => client.getNodeUsage(request, authenticate),
     reconcile: (request: Parameters<typeof client.reconcileUsage>[0]) => client.reconcileUsage(request, authenticate),
     list: (request: Parameters<typeof client.listDeadLetters>[0]) => client.listDeadLetters(request, authenticate),
@@ -171,6 +173,43 @@ describe("ReconcileUsage", () => {
     await spoil(sql`delete from requests where ${mine}`);
     await superuser.stop();
   });
+
+  test("finds namespaces that have requests and no sums, sums and no requests, and days without hours", async () => {
+    const [unsummed, unlogged, onlyDays] = [newId("ns"), newId("ns"), newId("ns")];
+    const requests = [unsummed, unlogged, onlyDays].map((namespaceId) =>
+      settledRequest(pendingRequest({ namespaceId })),
+    );
+    await createRequestLog(aggregator).record(merge(requests));
+    const superuser = open(clone.adminUrl);
+    const remove = (table: string, namespaceId: string) =>
+      superuser.within({}, (tx) =>
+        sql`delete from ${sql.table(table)} where namespace_id = ${namespaceId}`.execute(tx),
+      );
+    for (const table of ["rollups_hourly", "rollups_daily"]) await remove(table, unsummed);
+    await remove("requests", unlogged);
+    for (const table of ["rollups_hourly", "requests"]) await remove(table, onlyDays);
+    const wholeDay = { ...range, to: toTimestamp(new Date("2026-11-21T00:00:00Z")) };
+    const found = async (asked: typeof range) => {
+      const { differences } = await operator.reconcile(asked);
+      return differences.map(({ namespaceId, kept, expected }) =>
+        [namespaceId, kept?.day ? "day" : "hour", kept?.requestCount, expected?.requestCount].join(" "),
+      );
+    };
+    const [first, second, third] = [`${unsummed} hour 0 1`, `${unlogged} hour 1 0`, `${onlyDays} day 1 0`];
+    expect(new Set(await found(wholeDay))).toEqual(new Set([first, second, third]));
+    expect(new Set(await found(range))).toEqual(new Set([first, second]));
+    // Where the requests are not kept any more, the sums have nothing to be held against but each other.
+    await superuser.within({}, (tx) => sql`update retention set kept_from = '2026-11-20T11:00:00Z'`.execute(tx));
+    expect(await found(wholeDay)).toEqual([third]);
+    const { keptFrom } = await operator.reconcile(wholeDay);
+    expect(keptFrom).toEqual(toTimestamp(new Date("2026-11-20T11:00:00Z")));
+    await superuser.within({}, (tx) => sql`update retention set kept_from = '2000-01-01Z'`.execute(tx));
+    expect((await operator.reconcile(wholeDay)).keptFrom).toBeUndefined();
+    for (const table of ["rollups_hourly", "rollups_daily", "requests"]) {
+      for (const namespaceId of [unsummed, unlogged, onlyDays]) await remove(table, namespaceId);
+    }
+    await superuser.stop();
+  });
 });
 
 describe("dead letters", () => {
@@ -218,6 +257,31 @@ describe("dead letters", () => {
     const { deadLetter } = await operator.get(id);
     expect(deadLetter).toMatchObject({ state: DeadLetterState.HELD });
     expect(deadLetter?.reason).toContain("cost_nano_usd");
+  });
+
+  test("are replayed and discarded in the audit log: who, what, when, once; what the aggregator does is no entry", async () => {
+    const [replayed, discarded] = [await setAside(), await setAside()];
+    const from = toTimestamp(new Date());
+    for (let times = 0; times < 2; times++) {
+      await operator.replay(replayed);
+      await operator.discard(discarded);
+    }
+    await replayAll();
+    const actors = await Promise.all([discarded, replayed].map(async (id) => (await operator.get(id)).deadLetter));
+    const { entries } = await operator.audit({ filter: { from } });
+    const entry = (id: string, actorId: string | undefined, state: string) => ({
+      actorType: "operator",
+      actorId,
+      action: "dead_letter.update",
+      targetId: id,
+      before: { state: "held" },
+      after: { state },
+    });
+    expect(entries).toMatchObject([
+      entry(discarded, actors[0]?.changedBy, "discarded"),
+      entry(replayed, actors[1]?.changedBy, "replaying"),
+    ]);
+    expect(entries.every(({ createdAt }) => createdAt !== undefined && createdAt.seconds >= from.seconds)).toBe(true);
   });
 
   test("a message that cannot be read is held as it came", async () => {

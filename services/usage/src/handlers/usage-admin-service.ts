@@ -43,7 +43,12 @@ export function usageAdminService(
       operatorOfWholeNode(context);
       const range = wholeHours(usageRange(fromTimestamp(from), fromTimestamp(to), clock));
       const after = fromPageToken(RECONCILED, pageToken, (id) => parseId("ns", id));
-      const { differences, namespaceCount, last } = await reconcile(reconciliation, range, after, RECONCILE_MS);
+      const { differences, namespaceCount, keptFrom, last } = await reconcile(
+        reconciliation,
+        range,
+        after,
+        RECONCILE_MS,
+      );
       return {
         from: toTimestamp(range.from),
         to: toTimestamp(range.to),
@@ -54,6 +59,7 @@ export function usageAdminService(
           expected: toProtoGroup(expected),
         })),
         nextPageToken: last === undefined ? "" : toPageToken(RECONCILED, last),
+        ...(keptFrom && { keptFrom: toTimestamp(keptFrom) }),
       };
     },
 

@@ -23,37 +23,51 @@ interface DifferenceRow extends Numbers {
 
 export function createReconciliationStore(database: Database<UsageSchema>): ReconciliationStore {
   return {
-    nextNamespace: (range, after) =>
+    keptFrom: () =>
       database.within({ node: true }, async (transaction) => {
-        const some = transaction.selectFrom("rollups_hourly").select("namespace_id");
-        const later = after === undefined ? some : some.where("namespace_id", ">", after);
-        const row = await later
-          .where("bucket", ">=", range.from)
-          .where("bucket", "<", range.to)
-          .orderBy("namespace_id")
-          .limit(1)
-          .executeTakeFirst();
-        return row?.namespace_id;
+        const { kept_from } = await transaction.selectFrom("retention").select("kept_from").executeTakeFirstOrThrow();
+        return kept_from;
       }),
 
-    differences: (namespaceId, range) =>
+    nextNamespace: (range, after) =>
+      database.within({ node: true }, async (transaction) => {
+        const { rows } = await nextNamespace(range, after).execute(transaction);
+        return rows[0]?.namespace_id ?? undefined;
+      }),
+
+    differences: (namespaceId, range, keptFrom) =>
       database.within({ namespaceId }, async (transaction) => {
-        const { rows } = await differences(namespaceId, range).execute(transaction);
+        const { rows } = await differences(namespaceId, range, keptFrom).execute(transaction);
         return rows.map((row) => fromDifferenceRow(namespaceId, row));
       }),
   };
 }
 
+/** The least that either kind of sums or the log knows. Of the log nothing but the namespace can be seen. */
+function nextNamespace(range: UsageRange, after: Id<"ns"> | undefined) {
+  const ofSums = (table: string, { from, to }: UsageRange) => sql`
+    (select namespace_id from ${sql.table(table)}
+     where namespace_id > ${after ?? ""} and bucket >= ${from} and bucket < ${to} order by namespace_id limit 1)`;
+  const days = wholeDays(range);
+  return sql<{ namespace_id: Id<"ns"> | null }>`
+    select min(namespace_id) as namespace_id from (
+      ${ofSums("rollups_hourly", range)}
+      ${days === undefined ? sql`` : sql`union all ${ofSums("rollups_daily", days)}`}
+      union all select next_request_namespace(${after ?? ""}, ${range.from}, ${range.to})
+    ) as known`;
+}
+
 /** One statement, hence one snapshot: a writer changes rows and sums in one transaction. */
-function differences(namespaceId: Id<"ns">, range: UsageRange) {
+function differences(namespaceId: Id<"ns">, range: UsageRange, keptFrom: Date) {
   const inRange = (time: string, { from, to }: UsageRange) =>
     sql`namespace_id = ${namespaceId} and ${sql.ref(time)} >= ${from} and ${sql.ref(time)} < ${to}`;
   const sums = sql.join(COUNTERS.map((counter) => sql`sum(${sql.ref(counter)})::bigint as ${sql.ref(counter)}`));
+  const logged = keptFrom > range.from ? { from: keptFrom, to: range.to } : range;
   const log = sql`
     select date_trunc('hour', created_at, 'UTC') as bucket, key_id, model, provider, status, count(*) as request_count,
       sum(prompt_tokens)::bigint as prompt_tokens, sum(completion_tokens)::bigint as completion_tokens,
       sum(cost_nano_usd)::bigint as cost_nano_usd
-    from requests where ${inRange("created_at", range)} group by 1, 2, 3, 4, 5`;
+    from requests where ${inRange("created_at", logged)} group by 1, 2, 3, 4, 5`;
   const days = wholeDays(range);
   const ofDays = (part: UsageRange) => sql`
     union all ${unlike(
@@ -64,7 +78,7 @@ function differences(namespaceId: Id<"ns">, range: UsageRange) {
     )}`;
   return sql<DifferenceRow>`
     select * from (
-      ${unlike("hour", sql`select * from rollups_hourly where ${inRange("bucket", range)}`, log)}
+      ${unlike("hour", sql`select * from rollups_hourly where ${inRange("bucket", logged)}`, log)}
       ${days === undefined ? sql`` : ofDays(days)}
     ) as difference
     order by unit desc, ${IDENTITY} limit ${MAX_DIFFERENCES}`;

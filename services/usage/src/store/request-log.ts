@@ -86,8 +86,9 @@ export function createRequestLog(database: Database<UsageSchema>): RequestLog {
         return (await made.execute(transaction)).rows.map(({ name }) => name);
       }),
 
+    // Of the whole node, so that the function sees what it is to prune.
     dropMonths: (keepDays) =>
-      database.within({}, async (transaction) => {
+      database.within({ node: true }, async (transaction) => {
         const dropped = sql<{ name: string }>`select drop_request_partitions(${keepDays}) as name`;
         return (await dropped.execute(transaction)).rows.map(({ name }) => name);
       }),

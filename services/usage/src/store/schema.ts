@@ -1,14 +1,19 @@
+import type { AuditSchema } from "@routeplane/audit";
 import type { Id } from "@routeplane/domain";
 import type { Generated, Selectable } from "kysely";
 import type { DeadLetterState } from "../domain/dead-letters.ts";
 import type { RequestStatus } from "../domain/request.ts";
 
 /** The tables as the migrations leave them. */
-export interface UsageSchema {
+export interface UsageSchema extends AuditSchema {
   readonly requests: RequestTable;
   readonly rollups_hourly: RollupRow;
   readonly rollups_daily: RollupRow;
   readonly dead_letters: DeadLetterTable;
+  readonly retention: {
+    /** Of requests from before nothing is kept. */
+    kept_from: Date;
+  };
 }
 
 export type DeadLetterRow = Selectable<DeadLetterTable>;

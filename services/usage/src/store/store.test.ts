@@ -180,6 +180,27 @@ describe("retention", () => {
     await expect(log.dropMonths(29)).rejects.toThrow("at least 30 days are kept");
   });
 
+  test("holds for rows whose month has no partition of its own: they leave with their month, and nothing younger does", async () => {
+    const now = new Date();
+    const month = (monthsAgo: number, ms = 0) =>
+      new Date(Date.UTC(now.getUTCFullYear(), now.getUTCMonth() - monthsAgo, 1) + ms);
+    const namespaceId = newId("ns");
+    // The month that 401 days ago lies in is the oldest that is kept.
+    const cut = new Date(now.getTime() - 401 * 86_400_000);
+    const kept = new Date(Date.UTC(cut.getUTCFullYear(), cut.getUTCMonth(), 1));
+    const times = [new Date(kept.getTime() - 1), kept, month(-20), month(0)];
+    await log.record(
+      merge(times.map((createdAt) => settledRequest(pendingRequest({ namespaceId, createdAt, id: newId("req") })))),
+    );
+    expect(await log.dropMonths(400)).toEqual([]);
+    const { rows } = await usage.list(namespaceId, pageRequest());
+    expect(rows.map(({ createdAt }) => createdAt)).toEqual([month(-20), month(0), kept]);
+    expect(await asAdmin(sql`select kept_from from usage.retention`)).toEqual([{ kept_from: kept }]);
+    // Of a longer time it is known no more what was dropped.
+    await log.dropMonths(4_000);
+    expect(await asAdmin(sql`select kept_from from usage.retention`)).toEqual([{ kept_from: kept }]);
+  });
+
   /** Whether a month that ended then is over for more than 400 days, and the day for clocks that differ. */
   const over400 = (end: Date) => Date.now() - end.getTime() >= 401 * 86_400_000;
 });
@@ -196,6 +217,22 @@ describe("row-level security", () => {
     expect(await select(mine.namespaceId)).toEqual([{ namespace_id: mine.namespaceId }]);
     expect(await select()).toEqual([]);
     expect(await select("")).toEqual([]);
+  });
+
+  test("which namespaces have requests can be asked in a transaction of the whole node alone", async () => {
+    const { namespaceId, createdAt } = pendingRequest();
+    await log.record([pendingRequest({ namespaceId, createdAt })]);
+    const next = (scope: { node?: true; namespaceId?: string }, from = createdAt) =>
+      query.within(scope, async (tx) => {
+        const before = namespaceId.slice(0, -1);
+        const to = new Date(from.getTime() + 1);
+        const { rows } = await sql<{ next: string | null }>`
+          select next_request_namespace(${before}, ${from}, ${to}) as next`.execute(tx);
+        return rows[0]?.next;
+      });
+    expect(await next({ node: true })).toBe(namespaceId);
+    expect(await next({ node: true }, new Date(createdAt.getTime() + 1))).not.toBe(namespaceId);
+    expect([await next({}), await next({ namespaceId })]).toEqual([null, null]);
   });
 
   test("a partition that is named directly is refused, to reader and writer", async () => {
@@ -230,6 +267,9 @@ describe("row-level security", () => {
     ["routeplane_usage", "delete from requests"],
     ["routeplane_usage", "select ensure_request_partitions(1)"],
     ["routeplane_usage", "select drop_request_partitions(400)"],
+    ["routeplane_usage", "update retention set kept_from = now()"],
+    ["routeplane_aggregator", "update retention set kept_from = now()"],
+    ["routeplane_aggregator", "select next_request_namespace('', now(), now())"],
     ["routeplane_aggregator", "delete from requests"],
     ["routeplane_aggregator", "update requests set namespace_id = 'ns_other'"],
     ["routeplane_aggregator", "truncate requests"],

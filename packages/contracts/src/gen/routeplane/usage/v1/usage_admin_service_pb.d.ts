@@ -205,11 +205,19 @@ export declare type ReconcileUsageResponse = Message<"routeplane.usage.v1.Reconc
   differences: UsageDifference[];
 
   /**
-   * Empty on the last page: every namespace that has sums in the range was read.
+   * Empty on the last page: every namespace that has requests or sums in the range was read.
    *
    * @generated from field: string next_page_token = 5;
    */
   nextPageToken: string;
+
+  /**
+   * Requests from before are not kept any more, so that the sums of their hours were held against nothing; absent: all
+   * requests of the range are kept.
+   *
+   * @generated from field: google.protobuf.Timestamp kept_from = 6;
+   */
+  keptFrom?: Timestamp | undefined;
 };
 
 /**
@@ -584,8 +592,8 @@ export declare const UsageAdminService: GenService<{
   },
   /**
    * Holds the kept sums of a range of whole hours against the request log, namespace by namespace, and those of its whole days
-   * against those of their hours. Each namespace is read in one moment, so requests may go on meanwhile. A range whose requests
-   * are not all kept any more differs.
+   * against those of their hours. Each namespace is read in one moment, so requests may go on meanwhile. Namespaces that have only
+   * requests or only sums are found too. Of months whose requests are not kept any more only days and hours are compared.
    * Errors: INVALID_ARGUMENT FIELD_INVALID if from is not before to.
    *
    * @generated from rpc routeplane.usage.v1.UsageAdminService.ReconcileUsage
@@ -620,6 +628,7 @@ export declare const UsageAdminService: GenService<{
    * Has the aggregator record it again, within seconds: it is then REPLAYED, or HELD once more with the reason of this time.
    * Idempotent: what was recorded meanwhile is not counted again.
    * Errors: NOT_FOUND RESOURCE_NOT_FOUND; FAILED_PRECONDITION STATE_CONFLICT if it was replayed or discarded.
+   * In the audit log.
    *
    * @generated from rpc routeplane.usage.v1.UsageAdminService.ReplayDeadLetter
    */
@@ -631,6 +640,7 @@ export declare const UsageAdminService: GenService<{
   /**
    * Gives it up: what it says is never recorded. It is kept, with who gave it up. Idempotent.
    * Errors: NOT_FOUND RESOURCE_NOT_FOUND; FAILED_PRECONDITION STATE_CONFLICT if it was or is being replayed.
+   * In the audit log.
    *
    * @generated from rpc routeplane.usage.v1.UsageAdminService.DiscardDeadLetter
    */
