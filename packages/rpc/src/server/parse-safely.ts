@@ -1,11 +1,8 @@
 import { type DescMessage, type DescMethod, fromJsonString } from "@bufbuild/protobuf";
 import { Code, ConnectError, type ConnectRouter, type MethodImpl } from "@connectrpc/connect";
-import { DomainError } from "@routeplane/domain";
+import { DomainError, type FieldFault } from "@routeplane/domain";
 import { toConnectError } from "../errors.ts";
-import { unknownField } from "./unknown-field.ts";
-
-/** A field that is not in the schema is a caller's mistake, and is named. */
-const STRICT = { ignoreUnknownFields: false };
+import { jsonFault, STRICT_JSON } from "./json-fault.ts";
 
 /**
  * A router whose methods refuse JSON that is not their message in words of our own, by every protocol: those of the parser
@@ -24,7 +21,7 @@ export function parsingSafely(router: ConnectRouter): ConnectRouter {
       return safe;
     },
     rpc(method, implementation, options) {
-      router.rpc(method, implementation, { ...options, jsonOptions: { ...STRICT, ...checked(method.input) } });
+      router.rpc(method, implementation, { ...options, jsonOptions: { ...STRICT_JSON, ...checked(method.input) } });
       return safe;
     },
   };
@@ -39,7 +36,7 @@ function checked(schema: DescMessage): { readonly textDecoder: { decode(bytes: U
       decode(bytes) {
         const text = utf8.decode(bytes);
         try {
-          fromJsonString(schema, text, STRICT);
+          fromJsonString(schema, text, STRICT_JSON);
         } catch (error) {
           throw toConnectError(faultOf(schema, text, error));
         }
@@ -49,24 +46,28 @@ function checked(schema: DescMessage): { readonly textDecoder: { decode(bytes: U
   };
 }
 
-/** With the path of a field that is none, wherever it lies: `spec.guardrail.content_patterns[2].foo`. */
+/** With the path of the field and its rule, wherever it lies: `spec.guardrail.content_patterns[2].foo: is not known`. */
 function faultOf(schema: DescMessage, text: string, error: unknown): DomainError {
-  const words = wordsFor(schema, error);
-  const path = words.endsWith(" is unknown") ? unknownField(schema, JSON.parse(text)) : undefined;
-  if (path === undefined) return new DomainError("invalid_argument", "FIELD_INVALID", words);
-  const fields = [{ field: path, rule: "is not known" }];
-  return new DomainError("invalid_argument", "FIELD_INVALID", `${path}: is not known (${words})`, { fields });
+  let json: unknown;
+  try {
+    json = JSON.parse(text);
+  } catch {
+    return notTheMessage("the request is not JSON");
+  }
+  const fault = jsonFault(schema, json);
+  if (fault === undefined) return notTheMessage(`the request is no ${schema.typeName} in JSON${twice(error)}`);
+  const { field, rule } = fault;
+  return field === "" ? notTheMessage(`the request ${rule}`) : notTheMessage(`${field}: ${rule}`, [fault]);
 }
 
-const PLACE = /^cannot decode (?:message|field|enum) [\w.]+ from JSON/;
-/** What may be told of the fault: the name of a field that is none, and what was expected of one that is. */
-const DETAIL = /^: (?:(?:duplicate object )?key "\w{1,64}"(?: is unknown)?$|expected [\w. ()-]{1,100}(?=, got|$))/;
+function notTheMessage(words: string, fields: readonly FieldFault[] = []): DomainError {
+  return new DomainError("invalid_argument", "FIELD_INVALID", words, { fields });
+}
 
-function wordsFor(schema: DescMessage, error: unknown): string {
-  const message = error instanceof Error ? error.message : "";
-  const [place = `cannot decode message ${schema.typeName} from JSON`] = PLACE.exec(message) ?? [];
-  const [detail = ""] = DETAIL.exec(message.slice(place.length)) ?? [];
-  return place + detail;
+/** The one fault that is not to be seen any more once the text is parsed. */
+function twice(error: unknown): string {
+  const [, key] = /duplicate object key "(\w{1,64})"$/.exec(error instanceof Error ? error.message : "") ?? [];
+  return key === undefined ? "" : `: it gives ${key} twice`;
 }
 
 function unimplemented({ parent, name }: DescMethod) {

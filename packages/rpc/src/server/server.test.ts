@@ -118,30 +118,27 @@ describe.each(JSON_TYPES)("JSON as %s", (type) => {
   });
 
   it.each([
-    '{"name": canary-4711}',
-    '{"name": "canary-4711',
-    "canary-4711",
-    '"canary-4711"',
-    '{"name": ["canary-4711"]}',
-    '{"name": {"canary-4711": 1}}',
-    '{"scopes": "canary-4711"}',
-    '{"expiresAt": "canary-4711"}',
-    '{"expiresAt": {"canary-4711": 1}}',
-    '{"canary-4711 is a name": 1}',
-    `{"scopes": "canary-4711${"x".repeat(MEBIBYTE / 2)}"}`,
-  ])("that is none is refused without a word of it (%#)", async (json) => {
+    ['{"name": canary-4711}', "the request is not JSON"],
+    ['{"name": "canary-4711', "the request is not JSON"],
+    ["canary-4711", "the request is not JSON"],
+    ["", "the request is not JSON"],
+    ['"canary-4711"', "the request must be an object"],
+    ['["canary-4711"]', "the request must be an object"],
+    ['{"name": ["canary-4711"]}', "name: must be a text"],
+    ['{"name": {"canary-4711": 1}}', "name: must be a text"],
+    ['{"scopes": "canary-4711"}', "scopes: must be a list"],
+    ['{"scopes": ["keys:read", {"canary-4711": 1}]}', "scopes[1]: must be a text"],
+    ['{"expiresAt": "canary-4711"}', "expires_at: must be an RFC 3339 time with an offset"],
+    ['{"expiresAt": {"canary-4711": 1}}', "expires_at: must be an RFC 3339 time with an offset"],
+    ['{"canary-4711 is a name": 1}', "the request is no routeplane.auth.v1.MintKeyRequest in JSON"],
+    ['{"name": "canary-4711", "name": "x"}', "MintKeyRequest in JSON: it gives name twice"],
+    [`{"scopes": "canary-4711${"x".repeat(MEBIBYTE / 2)}"}`, "scopes: must be a list"],
+    ['{"namespace": "canary-4711"}', "namespace: is not known"],
+  ])("that is none is refused with the field and its rule, and without a word of it (%#)", async (json, words) => {
     const { status, text } = await send(json);
     expect(status).toBe(codeOf(type, 400, 3));
-    expect(text).toMatch(/cannot decode (message|field) [\w.]+ from JSON/);
+    expect(text).toContain(words);
     expect(text + logged.join("")).not.toContain("4711");
     expect(text.length).toBeLessThan(2_000);
-  });
-
-  it("with a field that is not in the schema, or of another type, is told which", async () => {
-    expect((await send('{"namespace":"x"}')).text).toMatch(
-      /MintKeyRequest from JSON: key \\?"namespace\\?" is unknown/,
-    );
-    expect((await send('{"expiresAt":"2027-01-01T00:00:00Z","foo":{}}')).text).toContain("foo: is not known");
-    expect((await send('{"name":5}')).text).toMatch(/MintKeyRequest.name from JSON: expected string/);
   });
 });

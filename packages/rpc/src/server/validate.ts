@@ -2,10 +2,11 @@ import { create, type DescMessage, type DescMethod, type DescService } from "@bu
 import { pathToString } from "@bufbuild/protobuf/reflect";
 import { createValidator, type Violation } from "@bufbuild/protovalidate";
 import type { Interceptor } from "@connectrpc/connect";
-import { DomainError, invalidField } from "@routeplane/domain";
+import { DomainError, type FieldFault, invalidField } from "@routeplane/domain";
 import { accessOf } from "../access.ts";
+import { onlyOneOf, ruleOf } from "./json-fault.ts";
 import { strayTokens } from "./stray-tokens.ts";
-import { unknownNumber } from "./unknown-field.ts";
+import { unknownNumber } from "./unknown-number.ts";
 
 const validator = createValidator();
 
@@ -33,9 +34,18 @@ function isOutside(method: DescMethod): boolean {
 }
 
 function invalidArgument(violations: readonly Violation[]): DomainError {
-  const fields = violations.map(({ field, message }) => ({ field: pathToString(field), rule: message }));
+  const fields = violations.map(faultOf);
   const message = fields.map(({ field, rule }) => (field === "" ? rule : `${field}: ${rule}`)).join("; ");
   return new DomainError("invalid_argument", "FIELD_INVALID", message, { fields });
+}
+
+/** In the words of the schema, except where those would be of numbers and names that only it knows. */
+function faultOf({ field: path, message, ruleId }: Violation): FieldFault {
+  const [last, ...above] = path.toReversed();
+  if (last?.kind === "oneof") return { field: pathToString(above.toReversed()), rule: onlyOneOf(last.fields) };
+  const field = path.findLast((each) => each.kind === "field");
+  const ofEnum = field?.enum !== undefined && ruleId.startsWith("enum.");
+  return { field: pathToString(path), rule: ofEnum ? ruleOf(field) : message };
 }
 
 /** Compiles the rules of every request message, which costs 80-180 ms on first use: done before the first caller waits. */

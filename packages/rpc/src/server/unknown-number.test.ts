@@ -1,0 +1,28 @@
+import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
+import { BinaryWriter, WireType } from "@bufbuild/protobuf/wire";
+import { MintKeyRequestSchema } from "@routeplane/contracts/auth";
+import { CreatePolicyRequestSchema, PolicySpecSchema } from "@routeplane/contracts/policy";
+import { describe, expect, it } from "vitest";
+import { unknownNumber } from "./unknown-number.ts";
+
+describe("a number that is no field's is named by its path", () => {
+  const stray = new BinaryWriter().tag(99, WireType.Varint).uint32(1).finish();
+
+  it("at the top and further down", () => {
+    const top = fromBinary(
+      MintKeyRequestSchema,
+      Buffer.concat([toBinary(MintKeyRequestSchema, create(MintKeyRequestSchema)), stray]),
+    );
+    expect(unknownNumber(MintKeyRequestSchema, top)).toBe("99");
+    const bytes = new BinaryWriter().tag(1, WireType.LengthDelimited).bytes(stray).finish();
+    const spec = fromBinary(PolicySpecSchema, bytes);
+    expect(unknownNumber(CreatePolicyRequestSchema, create(CreatePolicyRequestSchema, { spec }))).toBe(
+      "spec.budget.99",
+    );
+  });
+
+  it("not where there is none", () => {
+    const spec = { kind: { case: "budget" as const, value: { limitMicroUsd: 5n } } };
+    expect(unknownNumber(CreatePolicyRequestSchema, create(CreatePolicyRequestSchema, { spec }))).toBeUndefined();
+  });
+});
