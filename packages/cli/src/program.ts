@@ -4,6 +4,7 @@ import { addAccountCommands } from "./commands/account.ts";
 import { addAdminCommands } from "./commands/admin.ts";
 import { addAuditCommands } from "./commands/audit.ts";
 import { addBudgetCommands } from "./commands/budget.ts";
+import { addCompletionCommand } from "./commands/completion.ts";
 import { addGuardrailCommands } from "./commands/guardrail.ts";
 import { addIdentityCommands } from "./commands/identity.ts";
 import { addKeyCommands } from "./commands/keys.ts";
@@ -73,6 +74,7 @@ export function createProgram(context: Context): Command {
   addRequestsCommand(cloud, context);
   addAuditCommands(cloud, context);
   addAdminCommands(program, context);
+  addCompletionCommand(program, context);
   return program;
 }
 

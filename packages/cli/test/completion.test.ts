@@ -1,0 +1,59 @@
+import { execFile } from "node:child_process";
+import { promisify } from "node:util";
+import { beforeAll, describe, expect, it } from "vitest";
+import { runHere } from "./cli-process.ts";
+
+let script: string;
+beforeAll(async () => {
+  script = (await runHere(["completion", "bash"], {})).stdout;
+});
+
+/** What bash offers at the end of a command line. */
+async function offered(...words: readonly string[]): Promise<readonly string[]> {
+  const lines = `${script}
+COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _routeplane; printf "%s\\n" "\${COMPREPLY[@]}"`;
+  const { stdout } = await promisify(execFile)("bash", ["--norc", "-c", lines, "bash", "routeplane", ...words]);
+  return stdout.trim().split("\n");
+}
+
+describe("the completion of a shell", () => {
+  it.each([
+    [["cl"], ["cloud"]],
+    [["cloud", "keys", "m"], ["mint"]],
+    [
+      ["cloud", "--json", "keys", "r"],
+      ["rotate", "revoke"],
+    ],
+    [
+      ["cloud", "policy", "bind", "pol_1", "--princ"],
+      ["--principal-type", "--principal-id"],
+    ],
+    [
+      ["cloud", "policy", "bind", "pol_1", "--principal-type", ""],
+      ["api_key", "namespace"],
+    ],
+    [["cloud", "budget", "create", "--window", "w"], ["week"]],
+    [["cloud", "policy", "create", "--spec", ""], [""]],
+    [["completion", "z"], ["zsh"]],
+  ])("after %j offers %j", async (words, expected) => {
+    expect(await offered(...words)).toEqual(expected);
+  });
+
+  it.each(["bash", "zsh", "fish"])("knows every command and flag in %s", async (shell) => {
+    const { code, stdout } = await runHere(["completion", shell], {});
+    expect(code).toBe(0);
+    for (const word of ["for-principal", "rate-limit", "--bind-namespace", "--clear-guardrail", "dead-letters"]) {
+      expect(stdout).toContain(word);
+    }
+  });
+
+  it("is for the shell in use unless one is named, and refuses one that it does not know", async () => {
+    const { stdout } = await runHere(["completion", "--json"], { SHELL: "/usr/bin/fish" });
+    expect(JSON.parse(stdout)).toMatchObject({
+      shell: "fish",
+      script: expect.stringContaining("complete -c routeplane"),
+    });
+    expect((await runHere(["completion"], {})).stdout).toBe(script);
+    expect(await runHere(["completion", "tcsh"], {})).toMatchObject({ code: 2, stdout: "" });
+  });
+});
