@@ -14,7 +14,7 @@ import type { UsageSchema } from "./store/schema.ts";
 
 /** Replicas that may share the stream, and the messages (of up to 100 events each) that one writes in a transaction. */
 const MAX_REPLICAS = 16;
-const BATCH_MESSAGES = 20;
+const BATCH_MESSAGES = 50;
 
 /** A batch at a time needs one connection; health and each upkeep another. */
 const MAX_CONNECTIONS = 6;
@@ -28,6 +28,7 @@ export async function startAggregator(config: AggregatorConfig): Promise<Running
     schema: "usage",
     applicationName: "routeplane-aggregator",
     maxConnections: MAX_CONNECTIONS,
+    keepPlans: true,
   });
   const requests = createRequestLog(database);
   const deadLetters = createDeadLetterBox(database);

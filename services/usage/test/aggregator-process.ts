@@ -5,6 +5,7 @@ import { fileURLToPath } from "node:url";
 const ENTRY = fileURLToPath(new URL("../src/aggregator-main.ts", import.meta.url));
 
 export interface AggregatorProcess {
+  readonly pid: number;
   /** What it wrote, on stdout and stderr. */
   readonly output: () => string;
   /** The code it ended with; null while it runs or if a signal ended it. */
@@ -31,6 +32,7 @@ export function spawnAggregator(env: { databaseUrl: string; natsUrl: string; por
   let output = "";
   for (const stream of [child.stdout, child.stderr]) stream.on("data", (chunk: Buffer) => (output += chunk.toString()));
   return {
+    pid: child.pid ?? 0,
     output: () => output,
     exitCode: () => child.exitCode,
     kill: async () => void (await end(child, "SIGKILL")),

@@ -103,5 +103,6 @@ function fromProtoShadowDenial({ policyId, bindingId, rule }: ProtoShadowDenial)
 
 /** Also without NUL, which Postgres cannot hold in a text. */
 export function bounded(text: string): string {
+  if (text.length <= MAX_TEXT_LENGTH && !text.includes("\0") && text.isWellFormed()) return text;
   return text.slice(0, MAX_TEXT_LENGTH).replaceAll("\0", "").toWellFormed();
 }

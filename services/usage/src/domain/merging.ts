@@ -40,5 +40,5 @@ function rankOf({ status, estimated }: LoggedRequest): number {
 }
 
 function keyOf({ namespaceId, id, createdAt }: LoggedRequest): string {
-  return `${namespaceId} ${id} ${createdAt.toISOString()}`;
+  return `${namespaceId} ${id} ${createdAt.getTime()}`;
 }

@@ -1,7 +1,8 @@
 import { type RawBuilder, sql } from "kysely";
+import { type ColumnType, encodeArray, type ValueOf } from "./binary-array.ts";
 
 /** The columns of a row with their types, in order. */
-export type Columns<Row> = { readonly [Column in keyof Row & string]: string };
+export type Columns<Row> = { readonly [Column in keyof Row & string]: ColumnType };
 
 /** Names of columns, separated by commas. */
 export function names(columns: readonly string[]): RawBuilder<unknown> {
@@ -12,10 +13,9 @@ export function names(columns: readonly string[]): RawBuilder<unknown> {
 export function unnest<Row>(columns: Columns<Row>, rows: readonly Row[]): RawBuilder<unknown> {
   const all = Object.keys(columns) as (keyof Row & string)[];
   const arrays = all.map((column) => {
-    const values = rows.map((row) => row[column]);
-    // The driver would write a list within a list as an array of Postgres.
-    const written = columns[column] === "jsonb" ? values.map((value) => JSON.stringify(value)) : values;
-    return sql`${sql.val(written)}::${sql.raw(columns[column])}[]`;
+    const type = columns[column];
+    const values = rows.map((row) => row[column] as ValueOf<ColumnType>);
+    return sql`${sql.val(encodeArray<ColumnType>(type, values))}::${sql.raw(type)}[]`;
   });
   return sql`unnest(${sql.join(arrays)})`;
 }

@@ -23,19 +23,28 @@ const COLUMNS = { ...IDENTITY, ...COUNTERS } satisfies Columns<RollupRow>;
 const identity = Object.keys(IDENTITY);
 const counters = Object.keys(COUNTERS);
 
+/** As `date_trunc` in UTC, whose days are all alike, but in a quarter of the time: it looks up no time zone. */
+function startOf(unit: "hour" | "day", time: string): RawBuilder<unknown> {
+  return sql`date_bin(${sql.lit(`1 ${unit}`)}, ${sql.ref(time)}, timestamptz '2000-01-01 00:00:00Z')`;
+}
+
 /**
  * Ends a statement that writes rows of the request log and returns `old` and `new` of each (as `written`): what it changed in
  * the sums by hour. A row that moved from one status to another counts down there and up here.
  */
 export const ROLLUP_DELTAS = sql`
-  select namespace_id, date_trunc('hour', created_at, 'UTC') as bucket, key_id, model, provider, status,
+  select ${names(identity)},
     ${sql.join(counters.map((counter) => sql`sum(${sql.ref(counter)})::bigint as ${sql.ref(counter)}`))}
-  from written cross join lateral (values
-    (new_status, 1, new_prompt_tokens, new_completion_tokens, new_cost_nano_usd),
-    (old_status, -1, -old_prompt_tokens, -old_completion_tokens, -old_cost_nano_usd)
-  ) as change (status, ${names(counters)})
-  where status is not null
-  group by 1, 2, 3, 4, 5, 6
+  from (
+    select namespace_id, bucket, key_id, model, provider, new_status as status,
+      1 as request_count, new_prompt_tokens as prompt_tokens, new_completion_tokens as completion_tokens, new_cost_nano_usd as cost_nano_usd
+    from written
+    union all
+    select namespace_id, bucket, key_id, model, provider, old_status,
+      -1, -old_prompt_tokens, -old_completion_tokens, -old_cost_nano_usd
+    from written where old_status is not null
+  ) as change
+  group by ${names(identity)}
   having ${sql.join(
     counters.map((counter) => sql`sum(${sql.ref(counter)}) <> 0`),
     sql` or `,
@@ -43,7 +52,7 @@ export const ROLLUP_DELTAS = sql`
 
 /** What `ROLLUP_DELTAS` reads of `written`. */
 export const WRITTEN = sql`
-  new.namespace_id, new.created_at, new.key_id, new.model, new.provider, new.status as new_status, old.status as old_status,
+  new.namespace_id, ${startOf("hour", "new.created_at")} as bucket, new.key_id, new.model, new.provider, new.status as new_status, old.status as old_status,
   ${sql.join(
     ["prompt_tokens", "completion_tokens", "cost_nano_usd"].map(
       (counter) =>
@@ -60,7 +69,7 @@ export async function addToRollups(transaction: Transaction<UsageSchema>, deltas
   if (deltas.length === 0) return;
   const hourly = sql`select ${names([...identity, ...counters])} from ${unnest(COLUMNS, deltas)} as delta (${names(Object.keys(COLUMNS))})`;
   const daily = sql`
-    select namespace_id, date_trunc('day', bucket, 'UTC') as bucket, key_id, model, provider, status,
+    select namespace_id, ${startOf("day", "bucket")} as bucket, key_id, model, provider, status,
       ${sql.join(counters.map((counter) => sql`sum(${sql.ref(counter)})::bigint as ${sql.ref(counter)}`))}
     from hourly_delta group by 1, 2, 3, 4, 5, 6`;
   const both = (change: (table: string, deltas: string) => RawBuilder<unknown>) => sql`

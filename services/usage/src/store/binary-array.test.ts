@@ -1,0 +1,53 @@
+import { type Database, openDatabase } from "@routeplane/postgres";
+import { cloneDatabase, type TestDatabase } from "@routeplane/testing";
+import fc from "fast-check";
+import { sql } from "kysely";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { type ColumnType, encodeArray, type ValueOf } from "./binary-array.ts";
+
+let clone: TestDatabase;
+let database: Database<unknown>;
+
+beforeAll(async () => {
+  clone = await cloneDatabase();
+  const url = clone.url("routeplane_aggregator");
+  database = openDatabase({ url, schema: "usage", applicationName: "test" });
+});
+
+afterAll(async () => {
+  await database.stop();
+  await clone.drop();
+});
+
+const INT64 = { min: -(2n ** 63n), max: 2n ** 63n - 1n };
+const values: { readonly [Type in ColumnType]: fc.Arbitrary<ValueOf<Type>> } = {
+  text: fc.string({ unit: "grapheme" }).map((text) => text.replaceAll("\0", "")),
+  boolean: fc.boolean(),
+  integer: fc.integer(),
+  bigint: fc.bigInt(INT64),
+  timestamptz: fc.date({
+    min: new Date("1990-01-01T00:00:00Z"),
+    max: new Date("2100-01-01T00:00:00Z"),
+    noInvalidDate: true,
+  }),
+  jsonb: fc.array(fc.record({ rule: fc.constantFrom("budget", 'a "quoted", {braced} rule', "größer") }), {
+    maxLength: 3,
+  }),
+};
+
+for (const [type, value] of Object.entries(values) as [ColumnType, fc.Arbitrary<ValueOf<ColumnType>>][]) {
+  test(`an array of ${type} arrives in Postgres as it is, nulls and none at all included`, async () => {
+    const arrays = fc.array(fc.option(value, { nil: null }), { maxLength: 20 });
+    await fc.assert(
+      fc.asyncProperty(arrays, async (sent) => {
+        const { rows } = await database.within({}, (transaction) =>
+          sql<{ value: unknown }>`select unnest(${encodeArray(type, sent)}::${sql.raw(type)}[]) as value`.execute(
+            transaction,
+          ),
+        );
+        expect(rows.map((row) => row.value)).toEqual(sent);
+      }),
+      { numRuns: 50 },
+    );
+  });
+}

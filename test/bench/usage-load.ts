@@ -1,0 +1,64 @@
+import { join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
+import { type Id, newId } from "@routeplane/domain";
+import { type EventPublisher, openPublisher, parseNatsUrl } from "@routeplane/events";
+import { createLogger } from "@routeplane/runtime";
+import type pg from "pg";
+import type { LoggedRequest } from "../../services/usage/src/domain/request.ts";
+import { pendingRequest, settledRequest, usageEvent } from "../../services/usage/test/requests.ts";
+import type { UsageServers } from "./usage-servers.ts";
+
+/** Requests as a gateway would tell of them: settled just now, of `KEYS` keys of one namespace that call `MODELS` models each. */
+
+const KEYS = 100;
+const MODELS = 5;
+
+const keys = Array.from({ length: KEYS }, () => newId("key"));
+
+export function makeRequests(count: number, namespaceId: Id<"ns">): LoggedRequest[] {
+  return Array.from({ length: count }, () => {
+    const key = Math.floor(Math.random() * KEYS);
+    const model = Math.floor(Math.random() * MODELS);
+    const facts = { namespaceId, keyId: keys[key] ?? newId("key"), model: `model-${model}`, provider: "bench" };
+    return settledRequest(pendingRequest({ ...facts, createdAt: new Date() }));
+  });
+}
+
+/** The admission of a request that has settled since. */
+export function admissionOf(request: LoggedRequest): LoggedRequest {
+  const { namespaceId, id, keyId, createdAt, model, provider } = request;
+  return pendingRequest({ namespaceId, id, keyId, createdAt, model, provider });
+}
+
+/** A gateway's own publisher, with its spool. */
+export function openBenchPublisher({ natsUrl, folder }: UsageServers): EventPublisher {
+  const nats = parseNatsUrl(natsUrl);
+  if (nats === undefined) throw new Error("unreachable: the bench server's URL is well-formed");
+  return openPublisher({ nats, log: createLogger("bench", () => ""), name: "bench", folder: join(folder, "spool") });
+}
+
+const AT_ONCE = 5_000;
+
+/** Resolves once the broker has all of it. */
+export async function publish(publisher: EventPublisher, requests: readonly LoggedRequest[]): Promise<void> {
+  for (let first = 0; first < requests.length; first += AT_ONCE) {
+    const recorded = requests
+      .slice(first, first + AT_ONCE)
+      .map((said) => publisher.record({ event: usageEvent(said) }));
+    await Promise.all(recorded.map((each) => each.durable()));
+  }
+}
+
+const POLL_MS = 50;
+
+/** Resolves once the sums know `count` requests of a status; asks them, because they are few. */
+export async function untilSummed(postgres: pg.Client, status: string, count: number): Promise<void> {
+  for (;;) {
+    const { rows } = await postgres.query<{ sum: string | null }>(
+      "select sum(request_count) from usage.rollups_daily where status = $1",
+      [status],
+    );
+    if (Number(rows[0]?.sum ?? 0) >= count) return;
+    await delay(POLL_MS);
+  }
+}
