@@ -6,20 +6,27 @@ import { join } from "node:path";
 import { eventually } from "@routeplane/testing";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { startUpstream, type UpstreamServer } from "../../services/gateway/test/upstream-server.ts";
-import { requestLog, type RequestRow } from "../harness/gateway.ts";
+import { cliJson, mintKey, requestLog, type RequestRow } from "../harness/gateway.ts";
 import { startNode, type TestNode } from "../harness/index.ts";
 
-/** A client that goes away, at every stage of a stream: charged what the upstream said or what was reserved, never 0. */
+/**
+ * A client that goes away, at every stage of an answer: charged what the upstream said or what was reserved, never 0, whether
+ * or not a budget holds the reservation.
+ */
 
 const HEAD = { "content-type": "text/event-stream" };
 const piece = (content: string): string =>
   `data: ${JSON.stringify({ choices: [{ index: 0, delta: { content } }] })}\n\n`;
-const usage = (prompt: number, completion: number): string =>
-  `data: ${JSON.stringify({ choices: [], usage: { prompt_tokens: prompt, completion_tokens: completion } })}\n\n`;
+const usage = (prompt: number, completion: number): string => {
+  const details = { prompt_tokens_details: { cached_tokens: 4 }, completion_tokens_details: { reasoning_tokens: 1 } };
+  const counts = { prompt_tokens: prompt, completion_tokens: completion, ...details };
+  return `data: ${JSON.stringify({ choices: [], usage: counts })}\n\n`;
+};
 
 /** What the upstream has done when the client goes away; then it stays as it is. */
 const STAGES: Readonly<Record<string, (response: ServerResponse) => void>> = {
   "the upstream has answered": () => {},
+  "the upstream has answered with a whole answer": () => {},
   "the first piece": (response) => response.writeHead(200, HEAD).flushHeaders(),
   "the second piece": (response) => response.writeHead(200, HEAD).write(piece("one")),
   "usage is known": (response) => response.writeHead(200, HEAD).write(piece("one") + piece(" two")),
@@ -32,11 +39,12 @@ const ANSWERS: Readonly<Record<string, string>> = {
 };
 const COST = { input: 3, output: 5 };
 const MAX_TOKENS = 40;
+const KEYS = ["under no budget", "under a budget"] as const;
 
 let node: TestNode;
 let upstream: UpstreamServer;
 let folder: string;
-let token: string;
+const tokens: Partial<Record<(typeof KEYS)[number], string>> = {};
 
 beforeAll(async () => {
   upstream = await startUpstream((response, { body }) => {
@@ -52,7 +60,8 @@ beforeAll(async () => {
   const provider = `{name: own, protocol: openai, base_url: "${upstream.baseUrl}", models: [{id: staged, ${price}}]}`;
   await writeFile(providers, `providers: [${provider}]`);
   node = await startNode({ environment: { ROUTEPLANE_PROVIDERS: providers } });
-  token = await node.apiKey();
+  tokens["under no budget"] = await node.apiKey();
+  tokens["under a budget"] = await budgetedKey();
 }, 120_000);
 
 afterAll(async () => {
@@ -61,23 +70,40 @@ afterAll(async () => {
   await rm(folder, { recursive: true, force: true });
 });
 
-const bodyOf = (content: string): string =>
-  JSON.stringify({ model: "staged", stream: true, max_tokens: MAX_TOKENS, messages: [{ role: "user", content }] });
-
-const headers = () => ({ authorization: `Bearer ${token}`, "content-type": "application/json" });
-
-/** The row that is new since then, once it is settled. */
-function newRow(before: readonly RequestRow[]): Promise<RequestRow> {
-  const known = new Set(before.map(({ id }) => id));
-  return eventually(async () =>
-    (await requestLog(node)).find(({ id, status }) => !known.has(id) && status !== "pending"),
-  );
+async function budgetedKey(): Promise<string> {
+  const { id, token } = await mintKey(node, "budgeted");
+  const limit = ["--window", "total", "--limit-micro-usd", "1000000000"];
+  const budget = await cliJson<{ id: string }>(node, "cloud", "budget", "create", "--name", "wide", ...limit);
+  await cliJson(node, "cloud", "policy", "bind", budget.id, "--principal-type", "api_key", "--principal-id", id);
+  return token;
 }
 
-async function ask(content: string): Promise<string> {
+function bodyOf(content: string): string {
+  const stream = !content.endsWith("whole answer");
+  return JSON.stringify({ model: "staged", stream, max_tokens: MAX_TOKENS, messages: [{ role: "user", content }] });
+}
+
+const headers = (key: (typeof KEYS)[number] = "under no budget") => ({
+  authorization: `Bearer ${tokens[key]}`,
+  "content-type": "application/json",
+});
+
+/** Ids of the rows that tests have seen. */
+const known = new Set<string>();
+
+/** The row that no test has seen yet, once it is settled. */
+async function newRow(): Promise<RequestRow> {
+  const row = await eventually(async () =>
+    (await requestLog(node)).find(({ id, status }) => !known.has(id) && status !== "pending"),
+  );
+  known.add(row.id);
+  return row;
+}
+
+async function ask(content: string, key?: (typeof KEYS)[number]): Promise<string> {
   const response = await fetch(`${node.url}/v1/chat/completions`, {
     method: "POST",
-    headers: headers(),
+    headers: headers(key),
     body: bodyOf(content),
   });
   return response.text();
@@ -86,27 +112,28 @@ async function ask(content: string): Promise<string> {
 /** What a request of this stage reserves: the bytes that go upstream are an upper bound of its input. */
 const reservedAtLeast = (content: string): number => bodyOf(content).length * COST.input + MAX_TOKENS * COST.output;
 
-describe("a client that goes away before", () => {
+describe.each(KEYS)("%s a client that goes away before", (key) => {
   it.each(Object.keys(STAGES))("%s is charged, and its upstream call is cut", async (stage) => {
-    const before = await requestLog(node);
     const calls = upstream.requests.length;
     const gone = new AbortController();
-    const init = { method: "POST", headers: headers(), body: bodyOf(stage), signal: gone.signal };
+    const init = { method: "POST", headers: headers(key), body: bodyOf(stage), signal: gone.signal };
     const answering = fetch(`${node.url}/v1/chat/completions`, init).then((response) => response.body?.getReader());
     await eventually(() => upstream.requests.length === calls + 1);
-    const writes = !["the upstream has answered", "the first piece"].includes(stage);
+    const writes = !/has answered|first piece/.test(stage);
     if (writes) await (await answering)?.read();
     gone.abort();
     await answering.catch(() => {});
-    const row = await newRow(before);
+    const row = await newRow();
     expect(row.status).toBe("cancelled");
     if (stage === "the end, with usage known") expect(row.cost_micro_usd).toBe(5 * COST.input + 2 * COST.output);
-    else expect(row.cost_micro_usd).toBeGreaterThanOrEqual(reservedAtLeast(stage));
+    else expect(row.cost_micro_usd).toBe(row.reserved_micro_usd);
+    expect(row.reserved_micro_usd).toBeGreaterThanOrEqual(reservedAtLeast(stage));
     await eventually(() => upstream.requests[calls]?.aborted === true);
   });
+});
 
+describe("a client that goes away before", () => {
   it("its request is complete is not in the log, and reaches no upstream", async () => {
-    const before = await requestLog(node);
     const calls = upstream.requests.length;
     const socket = connect(node.port, "127.0.0.1");
     const lines = Object.entries({ host: "node", ...headers(), "content-length": "5000" });
@@ -115,27 +142,40 @@ describe("a client that goes away before", () => {
     socket.destroySoon();
     // A request that comes after it is in the log, and it is not.
     await ask("absent");
-    await newRow(before);
-    expect(await requestLog(node)).toHaveLength(Math.min(before.length + 1, 25));
+    await newRow();
+    expect((await requestLog(node)).map(({ id }) => id).toSorted()).toEqual([...known].toSorted());
     expect(upstream.requests).toHaveLength(calls + 1);
   });
 });
 
-describe("usage that an upstream reports", () => {
+describe.each(KEYS)("%s usage that an upstream reports", (key) => {
   it("in frames that are cumulative is charged once, as the last one says", async () => {
-    const before = await requestLog(node);
-    expect(await ask("cumulative")).toContain("three");
-    expect(await newRow(before)).toMatchObject({
-      completion_tokens: 3,
-      cost_micro_usd: 5 * COST.input + 3 * COST.output,
+    expect(await ask("cumulative", key)).toContain("three");
+    const row = await newRow();
+    expect(row).toMatchObject({ completion_tokens: 3, cost_micro_usd: 5 * COST.input + 3 * COST.output });
+    const ms = expect.any(Number) as unknown;
+    expect(await cliJson(node, "cloud", "request", "get", row.id)).toMatchObject({
+      ...row,
+      price: {
+        version: expect.stringMatching(/^file:/) as unknown,
+        input_pico_usd: COST.input * 1e6,
+        output_pico_usd: COST.output * 1e6,
+      },
+      token_buckets: { prompt: 5, cached_prompt: 4, completion: 3, reasoning: 1 },
+      timings: {
+        admitted_at: expect.any(String) as unknown,
+        time_to_first_token_ms: ms,
+        upstream_ms: ms,
+        total_ms: ms,
+      },
     });
   });
 
   it("not at all is charged as reserved", async () => {
-    const before = await requestLog(node);
-    await ask("absent");
-    const row = await newRow(before);
-    expect(row).toMatchObject({ status: "succeeded", completion_tokens: MAX_TOKENS });
+    await ask("absent", key);
+    const row = await newRow();
+    expect(row).toMatchObject({ status: "succeeded", completion_tokens: MAX_TOKENS, estimated: true });
+    expect(row.cost_micro_usd).toBe(row.reserved_micro_usd);
     expect(row.cost_micro_usd).toBeGreaterThanOrEqual(reservedAtLeast("absent"));
   });
 });

@@ -36,13 +36,18 @@ export interface Ledger {
   faults(upstream: CountingUpstream, sent: Sent): Promise<readonly string[]>;
   /** How many rows there are, by status. */
   statuses(): Promise<Readonly<Record<string, number>>>;
+  /** Lets the time of all rows that are pending be over. */
+  overdue(): Promise<void>;
   /** Runs a statement as the superuser. */
   execute(statement: string): Promise<void>;
   close(): Promise<void>;
 }
 
-/** @param keyId whose requests these are; a budget is bound to it */
-export async function openLedger(node: TestNode, keyId: string): Promise<Ledger> {
+/**
+ * @param keyId whose requests these are
+ * @param isBudgeted whether a budget is bound to it; else nothing holds what its requests reserve
+ */
+export async function openLedger(node: TestNode, keyId: string, isBudgeted: boolean): Promise<Ledger> {
   // It is one of the tests' own: an error between queries (a kill of Postgres) is met by the next one.
   const pool = new pg.Pool({ connectionString: await superuserUrl(node), max: 2, connectionTimeoutMillis: 2_000 });
   pool.on("error", () => {});
@@ -66,12 +71,18 @@ export async function openLedger(node: TestNode, keyId: string): Promise<Ledger>
   return {
     async faults(upstream, sent) {
       const [log, held] = [await rows(), await holds()];
-      return [...faultsOfLog(log, upstream, sent), ...faultsOfHolds(log, held)];
+      return [...faultsOfLog(log, upstream, sent), ...(isBudgeted ? faultsOfHolds(log, held) : faultsOfUnheld(held))];
     },
     async statuses() {
       const counts: Record<string, number> = {};
       for (const { status } of await rows()) counts[status] = (counts[status] ?? 0) + 1;
       return counts;
+    },
+    async overdue() {
+      const past = "now() - interval '1 hour'";
+      await pool.query(`update usage.requests set expires_at = ${past} where key_id = $1 and status = 'pending'`, [
+        keyId,
+      ]);
     },
     async execute(statement) {
       await pool.query(statement);
@@ -119,6 +130,12 @@ function faultsOfHolds(log: readonly Row[], holds: readonly Hold[]): readonly st
       : [`request ${n} is charged ${charge} (${status}), its hold ${charged} (${hold.state})`];
   });
   return [...unexplained, ...differing];
+}
+
+/** Where no budget applies there is nothing but the mark that a hold, which may have been asked for, was released. */
+function faultsOfUnheld(holds: readonly Hold[]): readonly string[] {
+  const taken = holds.filter(({ state }) => state !== "voided");
+  return taken.map(({ id, reserved, state }) => `${id} has a hold of ${reserved} (${state}) where no budget applies`);
 }
 
 /** From what the node has saved, and where its server says that it listens. */

@@ -14,6 +14,8 @@ export interface RequestRow {
   readonly prompt_tokens: number;
   readonly completion_tokens: number;
   readonly cost_micro_usd: number;
+  readonly reserved_micro_usd: number;
+  readonly estimated: boolean;
   readonly streamed: boolean;
 }
 

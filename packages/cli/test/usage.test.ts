@@ -103,6 +103,7 @@ describe.concurrent("requests", () => {
           httpStatus: 403,
           reservedMicroUsd: 12n,
         },
+        receipt: { totalMs: 250n },
       }),
     });
     const { stdout } = await runCli(["cloud", "request", "get", "req_1"], as(node.url));
@@ -110,6 +111,50 @@ describe.concurrent("requests", () => {
     expect(stdout).toMatch(/^reserved +12 micro-USD \(\$0\.000012\)$/m);
     expect(stdout).toMatch(/\(after 250 ms\)$/m);
     const json = await runCli(["cloud", "request", "get", "req_1", "--json"], as(node.url));
-    expect(JSON.parse(json.stdout)).toMatchObject({ id: "req_1", status: "denied", reserved_micro_usd: 12 });
+    expect(JSON.parse(json.stdout)).toMatchObject({
+      id: "req_1",
+      status: "denied",
+      reserved_micro_usd: 12,
+      price: null,
+      token_buckets: { prompt: 0, cached_prompt: null, completion: 0, reasoning: null },
+      timings: { admitted_at: null, time_to_first_token_ms: null, upstream_ms: null, total_ms: 250 },
+    });
+  });
+
+  it("get: the receipt tells the price, what of the tokens was what, and how long each part took", async () => {
+    await using node = await usage({
+      getRequest: ({ id }) => ({
+        request: {
+          id,
+          status: RequestStatus.SUCCEEDED,
+          promptTokens: 9n,
+          completionTokens: 8n,
+          createdAt: AT,
+          completedAt: AT,
+        },
+        receipt: {
+          price: { version: "file:0123456789ab", inputPicoUsd: 150_000n, outputPicoUsd: 2_000_000n },
+          cachedPromptTokens: 0n,
+          reasoningTokens: 5n,
+          admittedAt: AT,
+          timeToFirstTokenMs: 70,
+          upstreamMs: 900,
+          totalMs: 950n,
+        },
+      }),
+    });
+    const { stdout } = await runCli(["cloud", "request", "get", "req_1"], as(node.url));
+    expect(stdout).toMatch(/^price +\$0\.15 in, \$2 out per million tokens \(file:0123456789ab\)$/m);
+    expect(stdout).toMatch(/^prompt tokens +9 \(0 cached\)$/m);
+    expect(stdout).toMatch(/^completion tokens +8 \(5 reasoning\)$/m);
+    expect(stdout).toMatch(/^first token +after 70 ms$/m);
+    expect(stdout).toMatch(/^upstream +900 ms$/m);
+    const json = await runCli(["cloud", "request", "get", "req_1", "--json"], as(node.url));
+    const at = expect.stringMatching(/^\d{4}-.*T.*Z$/) as unknown;
+    expect(JSON.parse(json.stdout)).toMatchObject({
+      price: { version: "file:0123456789ab", input_pico_usd: 150_000, output_pico_usd: 2_000_000 },
+      token_buckets: { prompt: 9, cached_prompt: 0, completion: 8, reasoning: 5 },
+      timings: { received_at: at, admitted_at: at, time_to_first_token_ms: 70, upstream_ms: 900, total_ms: 950 },
+    });
   });
 });

@@ -49,6 +49,7 @@ const model = (provider: string, id: string): Model => ({
   provider,
   id,
   prices: [{ aboveInputTokens: 0, price: PRICE }],
+  priceVersion: "file:1",
   outputField: "max_tokens",
 });
 

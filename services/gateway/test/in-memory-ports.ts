@@ -88,8 +88,10 @@ export function limitsInMemory(limits: Limits, shadow = false): BudgetInMemory {
         return { ...common, admitted: false, denial };
       }
       const granted = Number(decision.outputTokensMax);
-      const expiresAt = new Date(atMs + 900_000);
-      return { ...common, admitted: true, outputTokensMax: granted, reservedNanoUsd: decision.reserveNano, expiresAt };
+      const isLimited = limits.budget !== undefined || limits.rateLimit !== undefined;
+      const expiresAt = isLimited ? new Date(atMs + 900_000) : undefined;
+      const reservedNanoUsd = limits.budget === undefined ? 0n : decision.reserveNano;
+      return { ...common, admitted: true, outputTokensMax: granted, reservedNanoUsd, expiresAt };
     },
     async settle({ requestId }, { costNanoUsd, tokens }) {
       calls.settle++;

@@ -30,6 +30,7 @@ const MODEL: Model = {
   provider: "echo",
   id: "echo",
   prices: [{ aboveInputTokens: 0, price: { inputPicoUsd: 1_000_000n, outputPicoUsd: 2_000_000n } }],
+  priceVersion: "file:1",
   outputField: "max_tokens",
 };
 export const BODY = { model: "echo", max_tokens: 3, messages: [{ role: "user", content: "one two three" }] };

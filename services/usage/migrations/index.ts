@@ -10,6 +10,7 @@ import * as retention from "./0008_retention.ts";
 import * as ended from "./0009_ended.ts";
 import * as kept from "./0010_kept.ts";
 import * as audit from "./0011_audit.ts";
+import * as receipt from "./0012_receipt.ts";
 
 export const migrations: Migrations = {
   "0001_requests": requests,
@@ -23,4 +24,5 @@ export const migrations: Migrations = {
   "0009_ended": ended,
   "0010_kept": kept,
   "0011_audit": audit,
+  "0012_receipt": receipt,
 };

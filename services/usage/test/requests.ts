@@ -33,6 +33,14 @@ export function pendingRequest(given: Partial<LoggedRequest> = {}): LoggedReques
     shadowDenials: [],
     completedAt: undefined,
     expiresAt: EXPIRES_AT,
+    receipt: {
+      price: { version: "catalogue:0123456789ab", inputPicoUsd: 150_000n, outputPicoUsd: 600_000n },
+      admittedAt: new Date(CREATED_AT.getTime() + 3),
+      cachedPromptTokens: undefined,
+      reasoningTokens: undefined,
+      firstTokenMs: undefined,
+      upstreamMs: undefined,
+    },
     ...given,
   };
 }
@@ -48,6 +56,7 @@ export function settledRequest(pending: LoggedRequest, given: Partial<LoggedRequ
     httpStatus: 200,
     completedAt: new Date(pending.createdAt.getTime() + 1_500),
     expiresAt: undefined,
+    receipt: { ...pending.receipt, cachedPromptTokens: 5n, reasoningTokens: 21n, firstTokenMs: 250, upstreamMs: 1_400 },
     ...given,
   };
 }
@@ -74,8 +83,10 @@ export function usageEvent(said: LoggedRequest): UsageEvent {
   };
   const { status, reservedNanoUsd } = said;
   if (status === "unknown") throw new Error("no gateway says that");
+  const { price, admittedAt, cachedPromptTokens, reasoningTokens, firstTokenMs, upstreamMs } = said.receipt;
+  const receipt = { ...(price && { price: { ...price } }), ...(admittedAt && { admittedAt: toTimestamp(admittedAt) }) };
   if (status === "pending") {
-    const value = { reservedNanoUsd, ...(said.expiresAt && { expiresAt: toTimestamp(said.expiresAt) }) };
+    const value = { reservedNanoUsd, ...receipt, ...(said.expiresAt && { expiresAt: toTimestamp(said.expiresAt) }) };
     return create(UsageEventSchema, { request, phase: { case: "admitted", value } });
   }
   const { promptTokens, completionTokens, costNanoUsd, estimated, httpStatus, errorCode, deniedByPolicyId } = said;
@@ -91,6 +102,11 @@ export function usageEvent(said: LoggedRequest): UsageEvent {
     deniedByBindingId: said.deniedByBindingId,
     deniedRule: said.deniedRule,
     shadowDenials: [...said.shadowDenials],
+    ...receipt,
+    ...(cachedPromptTokens !== undefined && { cachedPromptTokens }),
+    ...(reasoningTokens !== undefined && { reasoningTokens }),
+    ...(firstTokenMs !== undefined && { timeToFirstTokenMs: firstTokenMs }),
+    ...(upstreamMs !== undefined && { upstreamMs }),
     outcome: OUTCOMES[status],
     ...(said.completedAt && { completedAt: toTimestamp(said.completedAt) }),
   };

@@ -4,6 +4,7 @@ import type { Context } from "../context.ts";
 import { block } from "../output/table.ts";
 import { loginCredential } from "../session.ts";
 import { showList } from "../views/list.ts";
+import { fromProtoReceipt } from "../views/receipt.ts";
 import { fromProtoRequest, REQUEST_COLUMNS, requestFields } from "../views/request.ts";
 import { fromProtoSet, fromProtoText } from "../views/values.ts";
 import { withExamples } from "./examples.ts";
@@ -58,7 +59,8 @@ async function listRequests(context: Context, options: RequestsOptions): Promise
 
 async function showRequest(context: Context, id: string): Promise<void> {
   const { usage } = await context.connect(await loginCredential(context.settings));
-  const { request } = await usage.getRequest({ id });
-  const view = fromProtoRequest(fromProtoSet(request));
+  const { request, receipt } = await usage.getRequest({ id });
+  const row = fromProtoRequest(fromProtoSet(request));
+  const view = { ...row, ...fromProtoReceipt(row, receipt) };
   context.output.data(view, () => block(requestFields(view)));
 }

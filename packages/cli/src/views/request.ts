@@ -2,6 +2,7 @@ import { type LoggedRequest, RequestStatus } from "@routeplane/contracts/usage";
 import { formatMicroUsd, formatUsd } from "../output/money.ts";
 import type { Column } from "../output/table.ts";
 import { formatTime } from "../output/time.ts";
+import { chargeFields, type ReceiptView, timeFields } from "./receipt.ts";
 import { fromProtoInteger, fromProtoSetTime, fromProtoText, fromProtoTime } from "./values.ts";
 
 export interface RequestView {
@@ -83,11 +84,10 @@ export const REQUEST_COLUMNS: readonly Column<RequestView>[] = [
 ];
 
 /** The receipt of one request. */
-export function requestFields(request: RequestView): readonly (readonly [string, string])[] {
+export function requestFields(request: RequestView & ReceiptView): readonly (readonly [string, string])[] {
   const { error_code, http_status, completed_at, shadow_denials } = request;
   const answered = [http_status, error_code].filter((part) => part !== null).join(" ");
   const denied = [request.denied_rule, request.denied_by_policy_id, request.denied_by_binding_id];
-  const tookMs = completed_at === null ? undefined : Date.parse(completed_at) - Date.parse(request.created_at);
   return [
     ["id", request.id],
     ["key", request.key_id],
@@ -97,11 +97,9 @@ export function requestFields(request: RequestView): readonly (readonly [string,
     ["answered", answered || "-"],
     ...(request.status === "denied" ? [["denied by", denied.filter((part) => part !== null).join(" ")] as const] : []),
     ...shadow_denials.map((each) => ["shadow", `${each.rule} ${each.policy_id} ${each.binding_id}`] as const),
-    ["prompt tokens", String(request.prompt_tokens)],
-    ["completion tokens", String(request.completion_tokens)],
+    ...chargeFields(request),
     ["reserved", formatMicroUsd(request.reserved_micro_usd)],
     ["charged", formatMicroUsd(request.cost_micro_usd)],
-    ["received", formatTime(request.created_at)],
-    ["completed", completed_at === null ? "-" : `${formatTime(completed_at)} (after ${tookMs} ms)`],
+    ...timeFields(request, completed_at),
   ];
 }

@@ -4,6 +4,7 @@ import type { Id } from "@routeplane/domain";
 import type { EventPublisher } from "@routeplane/events";
 import { toTimestamp } from "@routeplane/rpc";
 import type { HoldEnd, RequestFacts, Settlement, UsageLog } from "../domain/ports.ts";
+import type { ReceiptFacts } from "../domain/receipt.ts";
 
 const OUTCOMES: Record<Settlement["outcome"], Outcome> = {
   succeeded: Outcome.SUCCEEDED,
@@ -17,8 +18,9 @@ export function createUsageLog(publisher: EventPublisher): UsageLog {
   return {
     unpaid: publisher.debts.map(({ place, payload }) => ({ debt: place, end: fromDebt(payload) })),
     asking: (hold) => publisher.owe(toDebt({ ...hold, costNanoUsd: 0n, tokens: 0, neverSent: true })),
-    admitted(facts, { reservedNanoUsd, expiresAt }, asked) {
-      const value = { reservedNanoUsd, expiresAt: toTimestamp(expiresAt) };
+    admitted(facts, { reservedNanoUsd, expiresAt, price, admittedAt }, asked) {
+      const times = { expiresAt: toTimestamp(expiresAt), admittedAt: toTimestamp(admittedAt) };
+      const value = { reservedNanoUsd, ...times, price: { ...price } };
       const event = toProtoEvent(facts, { case: "admitted", value });
       return { durable: publisher.record({ event, pays: asked }).durable() };
     },
@@ -69,8 +71,22 @@ function toProtoSettled(facts: RequestFacts, settlement: Settlement): UsageEvent
       deniedByBindingId: settlement.deniedByBindingId,
       deniedRule: settlement.deniedRule,
       shadowDenials: [...settlement.shadowDenials],
+      ...toProtoReceipt(settlement),
     },
   });
+}
+
+/** What is undefined is not set. */
+function toProtoReceipt(facts: ReceiptFacts) {
+  const { price, admittedAt, cachedPromptTokens, reasoningTokens, firstTokenMs, upstreamMs } = facts;
+  return {
+    ...(price && { price: { ...price } }),
+    ...(admittedAt && { admittedAt: toTimestamp(admittedAt) }),
+    ...(cachedPromptTokens !== undefined && { cachedPromptTokens: BigInt(cachedPromptTokens) }),
+    ...(reasoningTokens !== undefined && { reasoningTokens: BigInt(reasoningTokens) }),
+    ...(firstTokenMs !== undefined && { timeToFirstTokenMs: firstTokenMs }),
+    ...(upstreamMs !== undefined && { upstreamMs }),
+  };
 }
 
 type Phase = NonNullable<Parameters<typeof create<typeof UsageEventSchema>>[1]>["phase"];

@@ -1,7 +1,10 @@
 import { requestCost, reservation } from "@routeplane/admission";
+import type { Clock } from "@routeplane/domain";
 import { type Model, priceAt } from "./model-directory.ts";
-import type { Settlement } from "./ports.ts";
+import type { AdmissionDecision, Reservation, Settlement, ShadowDenial } from "./ports.ts";
+import type { AppliedPrice } from "./receipt.ts";
 import type { Relayed } from "./relay.ts";
+import type { Timings } from "./timings.ts";
 import type { TokenBounds } from "./token-bounds.ts";
 
 /** The most that a request of these bounds costs. Nano-USD. */
@@ -9,7 +12,31 @@ export function costBound(model: Model, { inputTokensMax, outputTokensMax }: Tok
   return reservation(priceAt(model, inputTokensMax), BigInt(inputTokensMax), BigInt(outputTokensMax));
 }
 
-export type Charge = Pick<Settlement, "promptTokens" | "completionTokens" | "costNanoUsd" | "estimated">;
+type Held = Pick<Extract<AdmissionDecision, { admitted: true }>, "reservedNanoUsd" | "expiresAt">;
+
+/** Of a request without a hold: longer than it can last, as a hold is. */
+const RESERVED_FOR_MS = 15 * 60_000;
+
+/** What every budget that applies holds. Where none does nothing is held, and yet a request of which nothing is heard is not free. */
+export function reservationOf(
+  model: Model,
+  granted: TokenBounds,
+  { reservedNanoUsd, expiresAt }: Held,
+  clock: Clock,
+): Reservation {
+  const now = clock();
+  return {
+    reservedNanoUsd: reservedNanoUsd === 0n ? costBound(model, granted) : reservedNanoUsd,
+    expiresAt: expiresAt ?? new Date(now + RESERVED_FOR_MS),
+    price: appliedPrice(model, granted.inputTokensMax),
+    admittedAt: new Date(now),
+  };
+}
+
+export type Charge = Pick<
+  Settlement,
+  "promptTokens" | "completionTokens" | "cachedPromptTokens" | "reasoningTokens" | "costNanoUsd" | "estimated" | "price"
+>;
 
 /**
  * What is charged: what the upstream says it used, even beyond what was reserved; the bounds themselves if it may have
@@ -18,12 +45,34 @@ export type Charge = Pick<Settlement, "promptTokens" | "completionTokens" | "cos
 export function chargeFor(relayed: Pick<Relayed, "usage" | "billable">, model: Model, granted: TokenBounds): Charge {
   const { usage, billable } = relayed;
   if (usage !== undefined) {
-    const { promptTokens, completionTokens } = usage;
-    const price = priceAt(model, promptTokens);
-    const costNanoUsd = requestCost(price, BigInt(promptTokens), BigInt(completionTokens));
-    return { promptTokens, completionTokens, costNanoUsd, estimated: false };
+    const price = appliedPrice(model, usage.promptTokens);
+    const costNanoUsd = requestCost(price, BigInt(usage.promptTokens), BigInt(usage.completionTokens));
+    return { ...usage, costNanoUsd, estimated: false, price };
   }
-  if (!billable) return { promptTokens: 0, completionTokens: 0, costNanoUsd: 0n, estimated: false };
+  const untold = { cachedPromptTokens: undefined, reasoningTokens: undefined };
+  const price = appliedPrice(model, granted.inputTokensMax);
+  if (!billable) return { promptTokens: 0, completionTokens: 0, ...untold, costNanoUsd: 0n, estimated: false, price };
   const { inputTokensMax: promptTokens, outputTokensMax: completionTokens } = granted;
-  return { promptTokens, completionTokens, costNanoUsd: costBound(model, granted), estimated: true };
+  const costNanoUsd = costBound(model, granted);
+  return { promptTokens, completionTokens, ...untold, costNanoUsd, estimated: true, price };
+}
+
+function appliedPrice(model: Model, inputTokens: number): AppliedPrice {
+  const { inputPicoUsd, outputPicoUsd } = priceAt(model, inputTokens);
+  return { version: model.priceVersion, inputPicoUsd, outputPicoUsd };
+}
+
+const NOT_DENIED = { deniedByPolicyId: "", deniedByBindingId: "", deniedRule: "" };
+
+/** The record of a request that was admitted. */
+export function settlementOf(
+  charge: Charge,
+  { outcome, httpStatus, errorCode }: Relayed,
+  { reservedNanoUsd, admittedAt }: Reservation,
+  shadowDenials: readonly ShadowDenial[],
+  { firstTokenMs, upstreamMs }: Timings,
+  clock: Clock,
+): Settlement {
+  const ended = { outcome, httpStatus, errorCode, completedAt: new Date(clock()) };
+  return { ...charge, ...ended, ...NOT_DENIED, reservedNanoUsd, admittedAt, shadowDenials, firstTokenMs, upstreamMs };
 }

@@ -1,5 +1,6 @@
 import type { Clock } from "@routeplane/domain";
 import type { Denial, Settlement, ShadowDenial } from "./ports.ts";
+import { NO_RECEIPT } from "./receipt.ts";
 import { Refusal, type RefusalFacts } from "./refusal.ts";
 
 /** Which rule of which policy refuses a request. */
@@ -73,5 +74,6 @@ export function denialSettlement(
     deniedByBindingId: denial.bindingId,
     deniedRule: denial.rule,
     shadowDenials,
+    ...NO_RECEIPT,
   };
 }

@@ -5,7 +5,13 @@ import { createModelDirectory, type Model, priceAt, resolveModel } from "./model
 const price = (input: bigint, output: bigint) => ({ inputPicoUsd: input, outputPicoUsd: output });
 
 function model(provider: string, id: string): Model {
-  return { provider, id, prices: [{ aboveInputTokens: 0, price: price(1n, 2n) }], outputField: "max_tokens" };
+  return {
+    provider,
+    id,
+    prices: [{ aboveInputTokens: 0, price: price(1n, 2n) }],
+    priceVersion: "file:1",
+    outputField: "max_tokens",
+  };
 }
 
 const directory = createModelDirectory([
@@ -49,8 +55,13 @@ describe("prices that grow with the input", () => {
 
   it("are reserved at the step of the bound and charged at the step of the usage", () => {
     expect(costBound(stepped, granted)).toBe((150n * 3n + 10n * 4n) * 1000n);
-    const usage = { promptTokens: 100, completionTokens: 10 };
-    expect(chargeFor({ usage, billable: true }, stepped, granted).costNanoUsd).toBe((100n + 20n) * 1000n);
+    const usage = { promptTokens: 100, completionTokens: 10, cachedPromptTokens: 7, reasoningTokens: undefined };
+    expect(chargeFor({ usage, billable: true }, stepped, granted)).toEqual({
+      ...usage,
+      costNanoUsd: (100n + 20n) * 1000n,
+      estimated: false,
+      price: { version: stepped.priceVersion, ...price(1_000_000n, 2_000_000n) },
+    });
   });
 
   it("charge the bounds if the usage is not known, and nothing for work that was not done", () => {

@@ -17,6 +17,8 @@ export interface Model {
   readonly id: string;
   /** By rising input length; the first one starts at 0. */
   readonly prices: readonly [PriceStep, ...PriceStep[]];
+  /** Where its prices are from and a digest of all of them: equal prices have equal versions. */
+  readonly priceVersion: string;
   /** The name under which its upstream takes the output bound. */
   readonly outputField: OutputField;
 }

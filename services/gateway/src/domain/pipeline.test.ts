@@ -29,6 +29,27 @@ describe("a request that is served", () => {
     expect(JSON.parse(reply.text)).toMatchObject({ choices: [{ finish_reason: "length" }] });
   });
 
+  it.each([
+    ["under a budget", budgetInMemory(1_000_000_000n)],
+    ["under a rate limit alone", limitsInMemory({ rateLimit: { windowSecs: 60, maxRequests: 9n } })],
+    ["under no limit", limitsInMemory({})],
+  ])("%s has the most that it can cost as its reservation, from its admission to its settlement", async (_, budget) => {
+    const { serve, usage } = world({ budget });
+    await serve(BODY);
+    expect(usage.admissions).toMatchObject([{ reservedNanoUsd: reservationOf(BODY) }]);
+    expect(usage.admissions[0]?.expiresAt.getTime()).toBeGreaterThan(Date.now() + 10 * 60_000);
+    expect(usage.settlements).toMatchObject([{ reservedNanoUsd: reservationOf(BODY), costNanoUsd: 9n * MICRO }]);
+  });
+
+  it("is recorded with the price that it is charged by, from its admission on", async () => {
+    const { serve, usage } = world();
+    await serve(BODY);
+    const price = { version: "file:1", inputPicoUsd: 1_000_000n, outputPicoUsd: 2_000_000n };
+    const [admission] = usage.admissions;
+    expect(admission).toMatchObject({ price });
+    expect(usage.settlements).toMatchObject([{ price, admittedAt: admission?.admittedAt, firstTokenMs: undefined }]);
+  });
+
   it("lets no byte out before its admission is durable", async () => {
     const durable = Promise.withResolvers<void>();
     const { serve } = world({ usage: usageInMemory(() => durable.promise) });
@@ -54,7 +75,9 @@ describe("a request that is not served", () => {
     expect(sent).toEqual([]);
     expect(budget.spentNano).toBe(0n);
     expect(usage.admissions).toEqual([]);
-    expect(usage.settlements).toMatchObject([{ outcome: "denied", costNanoUsd: 0n, deniedByPolicyId: "pol_1" }]);
+    expect(usage.settlements).toMatchObject([
+      { outcome: "denied", costNanoUsd: 0n, deniedByPolicyId: "pol_1", price: undefined, admittedAt: undefined },
+    ]);
   });
 
   it.each([

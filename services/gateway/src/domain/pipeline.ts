@@ -1,6 +1,6 @@
 import { type Clock, DomainError, type Id } from "@routeplane/domain";
 import type { Logger } from "@routeplane/runtime";
-import { chargeFor, costBound } from "./charge.ts";
+import { type Charge, chargeFor, costBound, reservationOf, settlementOf } from "./charge.ts";
 import { type ChatRequest, parseChatRequest, upstreamBody } from "./chat-request.ts";
 import { authenticate, authorise, type CredentialHeaders, INFERENCE_SCOPE } from "./credential.ts";
 import { cutReason, heedKey } from "./cut.ts";
@@ -16,7 +16,6 @@ import {
   type Reply,
   type RequestFacts,
   type Reservation,
-  type Settlement,
   type Upstream,
   UpstreamFault,
   type UsageLog,
@@ -28,6 +27,7 @@ import { type GuardedRequest, guardRequest } from "./request-guard.ts";
 import { type ResponseGuard, responseGuardOf } from "./response-guard.ts";
 import type { Settlements } from "./settlements.ts";
 import { ShadowLog } from "./shadow-log.ts";
+import { Timings } from "./timings.ts";
 import type { TokenBounds } from "./token-bounds.ts";
 
 /**
@@ -70,28 +70,25 @@ export interface PipelineDependencies {
 /** `asked` is the debt that was recorded before the policy service was asked. */
 type Admitted = Extract<AdmissionDecision, { admitted: true }> & { readonly asked: Debt };
 
-const NOT_DENIED = { deniedByPolicyId: "", deniedByBindingId: "", deniedRule: "" };
-
 const NO_HOLD = { held: false, neverSent: true };
 
 const TOTAL_TIMEOUT_MS = 10 * 60_000;
-/** Of a request without a hold: longer than it can last, as a hold is. */
-const RESERVED_FOR_MS = 15 * 60_000;
 
 /** @returns a function that throws a Refusal, or a DomainError of a dependency, if the client has been told nothing yet */
 export function createPipeline(dependencies: PipelineDependencies): Serve {
-  const { followKey, directory, guardOf, settlements } = dependencies;
+  const { followKey, directory, guardOf, settlements, clock } = dependencies;
   return async (call) => {
+    const timings = new Timings();
     const follow = (token: string) => followKey(token, (outcome) => heedKey(call.reply, outcome));
     const { principal, release } = await authenticate(call.credential, follow);
     try {
-      await serve(call, authorise(principal, INFERENCE_SCOPE));
+      await serve(call, authorise(principal, INFERENCE_SCOPE), timings);
     } finally {
       release();
     }
   };
 
-  async function serve(call: InferenceCall, caller: CallingKey): Promise<void> {
+  async function serve(call: InferenceCall, caller: CallingKey, timings: Timings): Promise<void> {
     const asked = parseChatRequest(await call.readBody());
     const model = resolveModel(directory, asked.model);
     const upstream = upstreamOf(dependencies, model);
@@ -102,9 +99,11 @@ export function createPipeline(dependencies: PipelineDependencies): Serve {
     const admission = await admit(dependencies, call.reply, facts, caller, model, bounds, request.choices, shadow);
     const granted = { ...bounds, outputTokensMax: admission.outputTokensMax };
     const responseGuard = await responseGuardOf(guard, shadow);
-    const answering = { upstream, reply: call.reply, request, model, granted, responseGuard };
-    const relayed = await forward(dependencies, facts, admission, answering);
-    const settlement = settlementOf(dependencies, facts, relayed, model, granted, admission, shadow);
+    const answering = { upstream, reply: call.reply, request, model, granted, responseGuard, timings };
+    const reservation = reservationOf(model, granted, admission, clock);
+    const relayed = await forward(dependencies, facts, reservation, admission.asked, answering);
+    const charge = chargeOf(dependencies, facts, relayed, model, granted);
+    const settlement = settlementOf(charge, relayed, reservation, shadow.denials, timings, clock);
     const neverSent = relayed.neverSent === true;
     settlements.settle(facts, settlement, {
       held: admission.expiresAt !== undefined,
@@ -196,6 +195,7 @@ interface Answering {
   readonly model: Model;
   readonly granted: TokenBounds;
   readonly responseGuard: ResponseGuard | undefined;
+  readonly timings: Timings;
 }
 
 /**
@@ -203,15 +203,16 @@ interface Answering {
  * Never throws.
  */
 async function forward(
-  { usageLog, clock, totalTimeoutMs = TOTAL_TIMEOUT_MS }: PipelineDependencies,
+  { usageLog, totalTimeoutMs = TOTAL_TIMEOUT_MS }: PipelineDependencies,
   facts: RequestFacts,
-  admission: Admitted,
-  { upstream, reply, request, model, granted, responseGuard }: Answering,
+  reservation: Reservation,
+  asked: Debt,
+  { upstream, reply, request, model, granted, responseGuard, timings }: Answering,
 ): Promise<Relayed> {
   if (reply.signal.aborted) return { ...cutShort(cutReason(reply), undefined, 0), billable: false, neverSent: true };
   let recorded: Promise<void>;
   try {
-    recorded = usageLog.admitted(facts, reservationOf(model, granted, admission, clock), admission.asked).durable;
+    recorded = usageLog.admitted(facts, reservation, asked).durable;
   } catch (error) {
     return { ...refused(dependencyMissing(error)), neverSent: true };
   }
@@ -219,6 +220,7 @@ async function forward(
   recorded.catch(() => reply.cut("not_durable"));
   const outputTokensMax = Math.floor(granted.outputTokensMax / request.choices);
   const body = upstreamBody(request, { model: model.id, outputTokensMax, outputField: model.outputField });
+  timings.upstreamCalled();
   const answered = upstream.chatCompletion({ body, streamed: request.streamed, signal: reply.signal });
   const [record, answer] = await Promise.allSettled([recorded, answered]);
   try {
@@ -226,24 +228,12 @@ async function forward(
     if (answer.status === "rejected") return noAnswer(answer.reason, reply);
     const { streamed, wantsUsageChunk } = request;
     const wants = { streamed, wantsUsageChunk, outputTokensMax: granted.outputTokensMax };
-    return await relay(answer.value, reply, wants, responseGuard);
+    return await relay(answer.value, reply, wants, responseGuard, timings);
   } finally {
     clearTimeout(tooLong);
+    timings.answerOver();
     if (answer.status === "fulfilled") answer.value.discard();
   }
-}
-
-/** Where no budget applies nothing is held, and yet a request of which nothing more is heard is not free. */
-function reservationOf(
-  model: Model,
-  granted: TokenBounds,
-  { reservedNanoUsd, expiresAt }: Admitted,
-  clock: Clock,
-): Reservation {
-  return {
-    reservedNanoUsd: reservedNanoUsd === 0n ? costBound(model, granted) : reservedNanoUsd,
-    expiresAt: expiresAt ?? new Date(clock() + RESERVED_FOR_MS),
-  };
 }
 
 /** An admission that could not be made safe: NATS or the disk does not do what it is for. */
@@ -260,15 +250,13 @@ function noAnswer(fault: unknown, reply: Reply): Relayed {
   return refused(upstreamFailed(502, "upstream_unreachable", "the upstream cannot be reached", fault));
 }
 
-function settlementOf(
-  { log, clock }: PipelineDependencies,
+function chargeOf(
+  { log }: PipelineDependencies,
   { requestId }: RequestFacts,
   relayed: Relayed,
   model: Model,
   granted: TokenBounds,
-  { reservedNanoUsd }: Admitted,
-  shadow: ShadowLog,
-): Settlement {
+): Charge {
   const charge = chargeFor(relayed, model, granted);
   const bound = costBound(model, granted);
   if (charge.costNanoUsd > bound) {
@@ -279,16 +267,5 @@ function settlementOf(
       "the upstream billed beyond the bound",
     );
   }
-  const { outcome, httpStatus, errorCode } = relayed;
-  const completedAt = new Date(clock());
-  return {
-    ...charge,
-    outcome,
-    completedAt,
-    reservedNanoUsd,
-    httpStatus,
-    errorCode,
-    ...NOT_DENIED,
-    shadowDenials: shadow.denials,
-  };
+  return charge;
 }

@@ -2,6 +2,7 @@ import type { TokenPrice } from "@routeplane/admission";
 import type { DomainError, Id } from "@routeplane/domain";
 import type { GuardrailSpec } from "@routeplane/guardrails";
 import type { ChatRequest } from "./chat-request.ts";
+import type { AppliedPrice, ReceiptFacts } from "./receipt.ts";
 import type { TokenBounds } from "./token-bounds.ts";
 
 /** Who calls. */
@@ -150,12 +151,13 @@ export type Debt = number;
 export type Outcome = "succeeded" | "failed" | "cancelled" | "denied";
 
 /** How a request ended and what is charged for it. */
-export interface Settlement {
+export interface Settlement extends ReceiptFacts {
   readonly outcome: Outcome;
   readonly completedAt: Date;
   readonly promptTokens: number;
   readonly completionTokens: number;
   readonly costNanoUsd: bigint;
+  /** As the admission said; 0 if it was denied. */
   readonly reservedNanoUsd: bigint;
   /** Whether the bounds of the reservation stand in for a usage that is not known. */
   readonly estimated: boolean;
@@ -179,10 +181,15 @@ export interface ShadowDenial {
   readonly rule: string;
 }
 
-/** What is charged if nobody ever says how the request ended, and from when on. */
+/**
+ * The most that the request can cost, whether or not a budget holds it: what is charged if nobody ever says how it ended, and
+ * from when on. 0 only where the price is.
+ */
 export interface Reservation {
   readonly reservedNanoUsd: bigint;
   readonly expiresAt: Date;
+  readonly price: AppliedPrice;
+  readonly admittedAt: Date;
 }
 
 /**

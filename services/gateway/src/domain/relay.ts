@@ -6,6 +6,7 @@ import { guardJson, type ResponseGuard } from "./response-guard.ts";
 import { formatSse, type SseEvent, SseOverflow, SseSplitter } from "./sse.ts";
 import { StreamGuard } from "./stream-guard.ts";
 import { StreamMeter } from "./stream-meter.ts";
+import type { Timings } from "./timings.ts";
 import { readUsage, type TokenUsage } from "./usage.ts";
 import { refusalOfUpstreamStatus } from "./upstream-refusal.ts";
 
@@ -31,19 +32,22 @@ const MAX_EVENT_BYTES = 4 * 1024 ** 2;
  * Passes the upstream's answer on to the client, and reads off what it used. Never throws.
  *
  * @param guard judges what may leave; undefined if all may
+ * @param timings told of the first piece of output of a stream
  */
 export async function relay(
   answer: UpstreamAnswer,
   reply: Reply,
   wants: { readonly streamed: boolean; readonly wantsUsageChunk: boolean; readonly outputTokensMax: number },
   guard: ResponseGuard | undefined,
+  timings: Pick<Timings, "passedOn">,
 ): Promise<Relayed> {
   if (answer.status < 200 || answer.status > 299) return relayFailure(answer, reply);
   const isStream = answer.contentType === "text/event-stream" || (wants.streamed && answer.contentType === "");
   if (isStream !== wants.streamed) {
     return refused(invalidAnswer(`answered with ${isStream ? "a stream" : "no stream"} where none was asked for`));
   }
-  return wants.streamed ? relayStream(answer, reply, new StreamMeter(wants), guard) : relayWhole(answer, reply, guard);
+  if (!wants.streamed) return relayWhole(answer, reply, guard);
+  return relayStream(answer, reply, new StreamMeter(wants), guard, timings);
 }
 
 /** Nothing is charged: the upstream did not do the work, or cannot be held to have done it. */
@@ -97,6 +101,7 @@ async function relayStream(
   reply: Reply,
   meter: StreamMeter,
   responseGuard: ResponseGuard | undefined,
+  timings: Pick<Timings, "passedOn">,
 ): Promise<Relayed> {
   const splitter = new SseSplitter(MAX_EVENT_BYTES);
   const guard = responseGuard && new StreamGuard(responseGuard);
@@ -109,6 +114,7 @@ async function relayStream(
     const kept = meter.absorbAll(events);
     if (guard === undefined) await write(kept.map(({ raw }) => raw));
     else for (const event of kept) await write(await guard.pass(event));
+    if (meter.begun) timings.passedOn();
     await tell();
     if (!meter.exhausted) return;
     reply.cut("reservation_exhausted");

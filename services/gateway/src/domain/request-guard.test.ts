@@ -14,6 +14,7 @@ const MODEL = {
   provider: "Vendor",
   id: "GPT-4o",
   prices: [{ aboveInputTokens: 0, price: { inputPicoUsd: 1n, outputPicoUsd: 1n } }] as const,
+  priceVersion: "file:1",
   outputField: "max_tokens" as const,
 };
 

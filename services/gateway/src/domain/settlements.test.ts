@@ -3,6 +3,7 @@ import { createLogger } from "@routeplane/runtime";
 import { describe, expect, it } from "vitest";
 import { budgetInMemory, usageInMemory } from "../../test/in-memory-ports.ts";
 import type { HoldKey, RequestFacts, Settlement, Used } from "./ports.ts";
+import { NO_RECEIPT } from "./receipt.ts";
 import { createSettlements } from "./settlements.ts";
 
 const log = createLogger("gateway", (line) => line, "silent");
@@ -30,6 +31,7 @@ const settlement: Settlement = {
   deniedByBindingId: "",
   deniedRule: "",
   shadowDenials: [],
+  ...NO_RECEIPT,
 };
 const HELD = { held: true, neverSent: false, asked: 0 };
 const unavailable = new DomainError("unavailable", "DEPENDENCY_UNAVAILABLE", "down");

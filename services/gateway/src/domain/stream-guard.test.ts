@@ -9,6 +9,7 @@ import { type CallingKey, UpstreamFault } from "./ports.ts";
 import { relay } from "./relay.ts";
 import { responseGuardOf } from "./response-guard.ts";
 import { ShadowLog } from "./shadow-log.ts";
+import { Timings } from "./timings.ts";
 
 const pattern = (pattern: string, action: ContentPattern["action"] = "redact"): ContentPattern => ({
   name: pattern,
@@ -42,6 +43,7 @@ async function streamed({ spec, mode, bytes, breaks = false, wantsUsageChunk = t
     reply,
     { streamed: true, wantsUsageChunk, outputTokensMax: 1_000_000 },
     responseGuard,
+    new Timings(),
   );
   return { relayed, reply, text: reply.text, chunks: chunksOf(reply.text), shadowDenials: shadow.denials };
 }

@@ -31,6 +31,11 @@ export class StreamMeter {
     return this.#pieces > this.#outputTokensMax || this.#overran;
   }
 
+  /** Whether there was any output. */
+  get begun(): boolean {
+    return this.#pieces > 0;
+  }
+
   /** The last usage that was reported: where there are several, each includes those before. */
   get usage(): TokenUsage | undefined {
     return this.#usage;

@@ -4,6 +4,10 @@ import { isObject } from "./chat-request.ts";
 export interface TokenUsage {
   readonly promptTokens: number;
   readonly completionTokens: number;
+  /** Those of the prompt that were cached; undefined unless the upstream says so. */
+  readonly cachedPromptTokens: number | undefined;
+  /** Those of the completion that were reasoning; undefined unless the upstream says so. */
+  readonly reasoningTokens: number | undefined;
 }
 
 /** More than any request can use: beyond it a count is a fault, not a fact. */
@@ -14,7 +18,16 @@ export function readUsage(completion: unknown): TokenUsage | undefined {
   const usage = isObject(completion) ? completion["usage"] : undefined;
   if (!isObject(usage)) return undefined;
   const { prompt_tokens: promptTokens, completion_tokens: completionTokens } = usage;
-  return isCount(promptTokens) && isCount(completionTokens) ? { promptTokens, completionTokens } : undefined;
+  if (!isCount(promptTokens) || !isCount(completionTokens)) return undefined;
+  const cachedPromptTokens = partOf(promptTokens, usage["prompt_tokens_details"], "cached_tokens");
+  const reasoningTokens = partOf(completionTokens, usage["completion_tokens_details"], "reasoning_tokens");
+  return { promptTokens, completionTokens, cachedPromptTokens, reasoningTokens };
+}
+
+/** Undefined as well for what is no part of `whole`: the charge does not hang on it. */
+function partOf(whole: number, details: unknown, name: string): number | undefined {
+  const part = isObject(details) ? details[name] : undefined;
+  return isCount(part) && part <= whole ? part : undefined;
 }
 
 function isCount(value: unknown): value is number {

@@ -148,6 +148,24 @@ describe("providers without a file", () => {
   });
 });
 
+describe("the version of a price", () => {
+  const versions = (text: string | undefined, more = {}) =>
+    load(text, more).flatMap(({ models }) => models.map(({ id, priceVersion }) => [id, priceVersion]));
+
+  it("says where the price is from, and changes when the price does and not otherwise", () => {
+    const before = new Map(versions(GOOD) as [string, string][]);
+    expect([...before.values()]).toEqual([
+      expect.stringMatching(/^file:[0-9a-f]{12}$/),
+      expect.stringMatching(/^catalogue:[0-9a-f]{12}$/),
+      expect.stringMatching(/^default:[0-9a-f]{12}$/),
+    ]);
+    const after = new Map(versions(GOOD.replace("0.15", "0.16")) as [string, string][]);
+    expect(after.get("gpt-4o-mini")).not.toBe(before.get("gpt-4o-mini"));
+    expect(after.get("gpt-4o")).toBe(before.get("gpt-4o"));
+    expect(versions(undefined, { echo: true })).toEqual([["echo", expect.stringMatching(/^built-in:[0-9a-f]{12}$/)]]);
+  });
+});
+
 describe("redaction", () => {
   it("takes the providers' keys and our own tokens out of every text", () => {
     const redact = createRedaction(load(GOOD));

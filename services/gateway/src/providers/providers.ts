@@ -1,8 +1,10 @@
 import { readFileSync } from "node:fs";
 import { dirname, resolve } from "node:path";
+import type { TokenPrice } from "@routeplane/admission";
 import { ConfigurationError } from "@routeplane/runtime";
 import type { Model } from "../domain/model-directory.ts";
-import { type Catalogue, catalogueOf } from "./catalogue.ts";
+import { type Catalogue, catalogueOf, type Prices } from "./catalogue.ts";
+import { priceVersion } from "./price-version.ts";
 import { priceOf, UNKNOWN_PRICE } from "./price.ts";
 import { parseProvidersFile, type ProviderEntry } from "./providers-file.ts";
 
@@ -50,6 +52,8 @@ export function loadProviders({ file, echo, openAiApiKey, variable }: ProviderSo
   return [...providers, ECHO];
 }
 
+const ECHO_PRICES = [{ aboveInputTokens: 0, price: priceOf(1, 2) }] as const;
+
 const ECHO: Provider = {
   name: "echo",
   upstream: "echo",
@@ -57,7 +61,8 @@ const ECHO: Provider = {
     {
       provider: "echo",
       id: "echo",
-      prices: [{ aboveInputTokens: 0, price: priceOf(1, 2) }],
+      prices: ECHO_PRICES,
+      priceVersion: priceVersion("built-in", ECHO_PRICES),
       outputField: "max_tokens",
     },
   ],
@@ -85,27 +90,34 @@ function describe(
   baseUrl: URL,
   apiKey: string | undefined,
   ids: readonly string[],
-  prices: ReadonlyMap<string, typeof UNKNOWN_PRICE | undefined>,
+  prices: ReadonlyMap<string, TokenPrice | undefined>,
   catalogue: Catalogue,
 ): Provider {
   // OpenAI's reasoning models refuse the older name; most others know only that.
   const outputField = baseUrl.hostname.endsWith(".openai.com") ? "max_completion_tokens" : "max_tokens";
   const described = ids.map((id) => {
     const own = prices.get(id);
-    const known = own === undefined ? catalogue.pricesOf(id) : ([{ aboveInputTokens: 0, price: own }] as const);
-    return { id, known };
+    if (own !== undefined) return { id, source: "file", prices: flat(own) } as const;
+    const known = catalogue.pricesOf(id);
+    if (known !== undefined) return { id, source: "catalogue", prices: known } as const;
+    return { id, source: "default", prices: flat(UNKNOWN_PRICE) } as const;
   });
   return {
     name,
     upstream: { baseUrl, apiKey },
-    models: described.map(({ id, known }) => ({
+    models: described.map(({ id, source, prices }) => ({
       provider: name,
       id,
-      prices: known ?? [{ aboveInputTokens: 0, price: UNKNOWN_PRICE }],
+      prices,
+      priceVersion: priceVersion(source, prices),
       outputField,
     })),
-    unpriced: described.filter(({ known }) => known === undefined).map(({ id }) => id),
+    unpriced: described.filter(({ source }) => source === "default").map(({ id }) => id),
   };
+}
+
+function flat(price: TokenPrice): Prices {
+  return [{ aboveInputTokens: 0, price }];
 }
 
 /** Faults never repeat the key. */

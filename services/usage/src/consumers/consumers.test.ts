@@ -47,6 +47,18 @@ describe("fromProtoUsageEvent", () => {
     fc.assert(fc.property(event, (init) => void fromProtoUsageEvent(create(UsageEventSchema, init as object))));
   });
 
+  test("leaves out of a receipt what cannot be true, rather than lose the request", () => {
+    const pending = pendingRequest();
+    const price = { version: "file:1", inputPicoUsd: -1n, outputPicoUsd: 1n };
+    const absurd = { cachedPromptTokens: -1n, reasoningTokens: 10n ** 13n, firstTokenMs: -1, upstreamMs: -5 };
+    const receipt = { price, admittedAt: new Date("1970-01-01T00:00:00Z"), ...absurd };
+    const nothing = Object.fromEntries(Object.keys(receipt).map((name) => [name, undefined]));
+    const settled = settledRequest(pending);
+    expect(fromProtoUsageEvent(usageEvent({ ...settled, receipt }))).toEqual({
+      request: { ...settled, receipt: nothing },
+    });
+  });
+
   test("cuts a text that is too long, and takes out what Postgres cannot hold, rather than lose the request", () => {
     const pending = pendingRequest({ model: `\0${"x".repeat(400)}` });
     expect(fromProtoUsageEvent(usageEvent(pending))).toEqual({ request: { ...pending, model: "x".repeat(255) } });

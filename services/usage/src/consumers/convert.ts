@@ -1,11 +1,22 @@
 import {
+  type Admitted,
   Outcome as ProtoOutcome,
+  type Price as ProtoPrice,
+  type Settled,
   type ShadowDenial as ProtoShadowDenial,
   type UsageEvent,
 } from "@routeplane/contracts/events";
 import { parseId } from "@routeplane/domain";
 import { fromTimestamp } from "@routeplane/rpc";
-import { faultOf, type LoggedRequest, type Outcome, type ShadowDenial } from "../domain/request.ts";
+import {
+  faultOf,
+  type LoggedRequest,
+  type Outcome,
+  plausibleReceipt,
+  type Price,
+  type Receipt,
+  type ShadowDenial,
+} from "../domain/request.ts";
 
 const OUTCOMES: Readonly<Record<ProtoOutcome, Outcome | undefined>> = {
   [ProtoOutcome.UNSPECIFIED]: undefined,
@@ -74,6 +85,7 @@ function fromProtoPhase(phase: UsageEvent["phase"], createdAt: Date): Omit<Logge
       shadowDenials: [],
       completedAt: undefined,
       expiresAt: fromTimestamp(phase.value.expiresAt) ?? new Date(createdAt.getTime() + DEFAULT_LIFE_MS),
+      receipt: fromProtoReceipt(phase.value),
     };
   }
   const status = phase.case === "settled" ? OUTCOMES[phase.value.outcome] : undefined;
@@ -94,7 +106,28 @@ function fromProtoPhase(phase: UsageEvent["phase"], createdAt: Date): Omit<Logge
     shadowDenials: phase.value.shadowDenials.slice(0, MAX_SHADOW_DENIALS).map(fromProtoShadowDenial),
     completedAt: fromTimestamp(phase.value.completedAt),
     expiresAt: undefined,
+    receipt: fromProtoReceipt(phase.value),
   };
+}
+
+/** What both phases say of it, and what a settlement alone knows. */
+function fromProtoReceipt(
+  phase: Pick<Admitted, "price" | "admittedAt"> &
+    Partial<Pick<Settled, "cachedPromptTokens" | "reasoningTokens" | "timeToFirstTokenMs" | "upstreamMs">>,
+): Receipt {
+  const { price, admittedAt, cachedPromptTokens, reasoningTokens, timeToFirstTokenMs, upstreamMs } = phase;
+  return plausibleReceipt({
+    price: price && fromProtoPrice(price),
+    cachedPromptTokens,
+    reasoningTokens,
+    admittedAt: fromTimestamp(admittedAt),
+    firstTokenMs: timeToFirstTokenMs,
+    upstreamMs,
+  });
+}
+
+function fromProtoPrice({ version, inputPicoUsd, outputPicoUsd }: ProtoPrice): Price {
+  return { version: bounded(version), inputPicoUsd, outputPicoUsd };
 }
 
 function fromProtoShadowDenial({ policyId, bindingId, rule }: ProtoShadowDenial): ShadowDenial {

@@ -43,6 +43,30 @@ export interface LoggedRequest {
   readonly completedAt: Date | undefined;
   /** While pending, from when on it is `unknown`; else undefined. */
   readonly expiresAt: Date | undefined;
+  readonly receipt: Receipt;
+}
+
+/** How a charge came about. What is not known is undefined: of a request from before it was recorded, everything. */
+export interface Receipt {
+  /** What it is charged by; while pending or unknown, what its reservation is reckoned with. */
+  readonly price: Price | undefined;
+  /** Those of the prompt tokens that the upstream had cached. */
+  readonly cachedPromptTokens: bigint | undefined;
+  /** Those of the completion tokens that were reasoning. */
+  readonly reasoningTokens: bigint | undefined;
+  /** Undefined if it was denied too. */
+  readonly admittedAt: Date | undefined;
+  /** From when it was received until its stream's first piece of output was passed on. */
+  readonly firstTokenMs: number | undefined;
+  /** From when the upstream was called until its answer was over. */
+  readonly upstreamMs: number | undefined;
+}
+
+/** What the tokens of a request cost, and which table of prices says so. */
+export interface Price {
+  readonly version: string;
+  readonly inputPicoUsd: bigint;
+  readonly outputPicoUsd: bigint;
 }
 
 /** A rule that would have refused a request, were its binding not in shadow mode. */
@@ -76,6 +100,30 @@ export function faultOf(request: LoggedRequest): string | undefined {
   ] as const;
   const broken = amounts.find(([, amount, max]) => amount < 0n || amount > max);
   return broken && `${broken[0]}: must be from 0 to ${broken[2]}`;
+}
+
+/** A price of a token beyond 1 USD is a fault. Pico-USD. */
+const MAX_PRICE_PICO_USD = 10n ** 12n;
+const MAX_MS = 2 ** 31 - 1;
+
+/** The receipt without what cannot be true of it: the charge does not hang on it, so it holds no request up. */
+export function plausibleReceipt(receipt: Receipt): Receipt {
+  const { price, cachedPromptTokens, reasoningTokens, admittedAt, firstTokenMs, upstreamMs } = receipt;
+  const isPrice = (pico: bigint): boolean => pico >= 0n && pico <= MAX_PRICE_PICO_USD;
+  const isTokens = (tokens: bigint): boolean => tokens >= 0n && tokens <= MAX_TOKENS;
+  const isMs = (ms: number): boolean => ms >= 0 && ms <= MAX_MS;
+  return {
+    price: only(price, ({ inputPicoUsd, outputPicoUsd }) => isPrice(inputPicoUsd) && isPrice(outputPicoUsd)),
+    cachedPromptTokens: only(cachedPromptTokens, isTokens),
+    reasoningTokens: only(reasoningTokens, isTokens),
+    admittedAt: only(admittedAt, isPlausible),
+    firstTokenMs: only(firstTokenMs, isMs),
+    upstreamMs: only(upstreamMs, isMs),
+  };
+}
+
+function only<T>(value: T | undefined, holds: (value: T) => boolean): T | undefined {
+  return value !== undefined && holds(value) ? value : undefined;
 }
 
 function isPlausible(time: Date): boolean {

@@ -1,6 +1,7 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import {
   type LoggedRequestSchema,
+  type ReceiptSchema,
   RequestStatus as ProtoStatus,
   type RequestFilter as ProtoFilter,
   UsageDimension,
@@ -102,4 +103,25 @@ export function toProtoLoggedRequest(request: LoggedRequest): MessageInitShape<t
     createdAt: toTimestamp(request.createdAt),
     ...(request.completedAt && { completedAt: toTimestamp(request.completedAt) }),
   };
+}
+
+/** What is undefined is not set. */
+export function toProtoReceipt({ receipt, ...request }: LoggedRequest): MessageInitShape<typeof ReceiptSchema> {
+  const { price, cachedPromptTokens, reasoningTokens, admittedAt, firstTokenMs, upstreamMs } = receipt;
+  const totalMs = totalMsOf(request);
+  return {
+    ...(price && { price: { ...price } }),
+    ...(cachedPromptTokens !== undefined && { cachedPromptTokens }),
+    ...(reasoningTokens !== undefined && { reasoningTokens }),
+    ...(admittedAt && { admittedAt: toTimestamp(admittedAt) }),
+    ...(firstTokenMs !== undefined && { timeToFirstTokenMs: firstTokenMs }),
+    ...(upstreamMs !== undefined && { upstreamMs }),
+    ...(totalMs !== undefined && { totalMs }),
+  };
+}
+
+/** Of what nobody told the end of, the time is that of its reservation, and no duration. A clock may have stepped back. */
+function totalMsOf({ status, createdAt, completedAt }: Pick<LoggedRequest, "status" | "createdAt" | "completedAt">) {
+  if (completedAt === undefined || status === "unknown") return undefined;
+  return BigInt(Math.max(0, completedAt.getTime() - createdAt.getTime()));
 }

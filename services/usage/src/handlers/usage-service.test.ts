@@ -233,9 +233,12 @@ describe("GetUsage by groups", () => {
 });
 
 describe("GetRequest", () => {
-  test("says of one request what the list says", async () => {
+  test("says of one request what the list says, and adds its receipt", async () => {
     const { requests } = await as(reader).listRequests({ pageSize: 1 });
-    expect((await as(reader).getRequest({ id: ids.at(-1)! })).request).toEqual(requests[0]);
+    const { request, receipt } = await as(reader).getRequest({ id: ids.at(-1)! });
+    expect(request).toEqual(requests[0]);
+    const price = { version: "catalogue:0123456789ab", inputPicoUsd: 150_000n, outputPicoUsd: 600_000n };
+    expect(receipt).toMatchObject({ price, reasoningTokens: 21n, upstreamMs: 1_400, totalMs: 1_500n });
   });
 
   test.each([

@@ -12,6 +12,7 @@ import {
   toPosition,
   toProtoGroup,
   toProtoLoggedRequest,
+  toProtoReceipt,
   toProtoTotals,
 } from "./convert.ts";
 
@@ -52,7 +53,7 @@ export function usageService(usage: UsageStore, clock: Clock): ServiceImpl<typeo
     async getRequest({ id }, context) {
       const request = await usage.get(keyPrincipalOf(context).namespaceId, requireId("req", id));
       if (request === undefined) throw notFound();
-      return { request: toProtoLoggedRequest(request) };
+      return { request: toProtoLoggedRequest(request), receipt: toProtoReceipt(request) };
     },
   };
 }

@@ -30,6 +30,14 @@ const COLUMNS = {
   shadow_denials: "jsonb",
   completed_at: "timestamptz",
   expires_at: "timestamptz",
+  price_version: "text",
+  input_price_pico_usd: "bigint",
+  output_price_pico_usd: "bigint",
+  cached_prompt_tokens: "bigint",
+  reasoning_tokens: "bigint",
+  admitted_at: "timestamptz",
+  first_token_ms: "integer",
+  upstream_ms: "integer",
 } as const satisfies Columns<RequestRow>;
 
 /** What a settlement replaces in the row that an admission wrote. */
@@ -48,6 +56,14 @@ const SETTLED = [
   "shadow_denials",
   "completed_at",
   "expires_at",
+  "price_version",
+  "input_price_pico_usd",
+  "output_price_pico_usd",
+  "cached_prompt_tokens",
+  "reasoning_tokens",
+  "admitted_at",
+  "first_token_ms",
+  "upstream_ms",
 ] as const satisfies readonly (keyof RequestRow)[];
 
 const MONTHS_AHEAD = 4;

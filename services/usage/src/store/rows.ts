@@ -1,4 +1,4 @@
-import type { LoggedRequest } from "../domain/request.ts";
+import type { LoggedRequest, Price } from "../domain/request.ts";
 import type { RequestRow } from "./schema.ts";
 
 export function fromRequestRow(row: RequestRow): LoggedRequest {
@@ -29,10 +29,25 @@ export function fromRequestRow(row: RequestRow): LoggedRequest {
     })),
     completedAt: row.completed_at ?? undefined,
     expiresAt: row.expires_at ?? undefined,
+    receipt: {
+      price: fromPriceColumns(row),
+      cachedPromptTokens: row.cached_prompt_tokens ?? undefined,
+      reasoningTokens: row.reasoning_tokens ?? undefined,
+      admittedAt: row.admitted_at ?? undefined,
+      firstTokenMs: row.first_token_ms ?? undefined,
+      upstreamMs: row.upstream_ms ?? undefined,
+    },
   };
 }
 
+function fromPriceColumns(row: RequestRow): Price | undefined {
+  const { price_version: version, input_price_pico_usd: inputPicoUsd, output_price_pico_usd: outputPicoUsd } = row;
+  if (version === null || inputPicoUsd === null || outputPicoUsd === null) return undefined;
+  return { version, inputPicoUsd, outputPicoUsd };
+}
+
 export function toRequestRow(request: LoggedRequest): RequestRow {
+  const { receipt } = request;
   return {
     namespace_id: request.namespaceId,
     id: request.id,
@@ -60,5 +75,13 @@ export function toRequestRow(request: LoggedRequest): RequestRow {
     })),
     completed_at: request.completedAt ?? null,
     expires_at: request.expiresAt ?? null,
+    price_version: receipt.price?.version ?? null,
+    input_price_pico_usd: receipt.price?.inputPicoUsd ?? null,
+    output_price_pico_usd: receipt.price?.outputPicoUsd ?? null,
+    cached_prompt_tokens: receipt.cachedPromptTokens ?? null,
+    reasoning_tokens: receipt.reasoningTokens ?? null,
+    admitted_at: receipt.admittedAt ?? null,
+    first_token_ms: receipt.firstTokenMs ?? null,
+    upstream_ms: receipt.upstreamMs ?? null,
   };
 }

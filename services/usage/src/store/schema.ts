@@ -76,4 +76,12 @@ export interface RequestRow {
   shadow_denials: readonly { readonly policy_id: string; readonly binding_id: string; readonly rule: string }[];
   completed_at: Date | null;
   expires_at: Date | null;
+  price_version: string | null;
+  input_price_pico_usd: bigint | null;
+  output_price_pico_usd: bigint | null;
+  cached_prompt_tokens: bigint | null;
+  reasoning_tokens: bigint | null;
+  admitted_at: Date | null;
+  first_token_ms: number | null;
+  upstream_ms: number | null;
 }

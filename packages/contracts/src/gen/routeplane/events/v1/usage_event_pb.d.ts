@@ -151,7 +151,8 @@ export declare const RequestFactsSchema: GenMessage<RequestFacts>;
  */
 export declare type Admitted = Message<"routeplane.events.v1.Admitted"> & {
   /**
-   * What the admission reserved on every budget that applies. Nano-USD, >= 0.
+   * The reservation: the most that the request can cost, at the bounds that it was admitted with. Every budget that applies
+   * holds it; where none applies nobody does, and it is said all the same. Nano-USD, >= 0; 0 only where the price is.
    *
    * @generated from field: int64 reserved_nano_usd = 1;
    */
@@ -164,6 +165,20 @@ export declare type Admitted = Message<"routeplane.events.v1.Admitted"> & {
    * @generated from field: google.protobuf.Timestamp expires_at = 2;
    */
   expiresAt?: Timestamp | undefined;
+
+  /**
+   * What the reservation is reckoned with.
+   *
+   * @generated from field: routeplane.events.v1.Price price = 3;
+   */
+  price?: Price | undefined;
+
+  /**
+   * When the admission was decided.
+   *
+   * @generated from field: google.protobuf.Timestamp admitted_at = 4;
+   */
+  admittedAt?: Timestamp | undefined;
 };
 
 /**
@@ -171,6 +186,41 @@ export declare type Admitted = Message<"routeplane.events.v1.Admitted"> & {
  * Use `create(AdmittedSchema)` to create a new message.
  */
 export declare const AdmittedSchema: GenMessage<Admitted>;
+
+/**
+ * What the tokens of a request cost.
+ *
+ * @generated from message routeplane.events.v1.Price
+ */
+export declare type Price = Message<"routeplane.events.v1.Price"> & {
+  /**
+   * Where the gateway has the model's prices from and a digest of all of them, e.g. `catalogue:3f9c2a71b0de`: equal prices have
+   * equal versions, on every gateway.
+   *
+   * @generated from field: string version = 1;
+   */
+  version: string;
+
+  /**
+   * Of one input token. Pico-USD, >= 0.
+   *
+   * @generated from field: int64 input_pico_usd = 2;
+   */
+  inputPicoUsd: bigint;
+
+  /**
+   * Of one output token. Pico-USD, >= 0.
+   *
+   * @generated from field: int64 output_pico_usd = 3;
+   */
+  outputPicoUsd: bigint;
+};
+
+/**
+ * Describes the message routeplane.events.v1.Price.
+ * Use `create(PriceSchema)` to create a new message.
+ */
+export declare const PriceSchema: GenMessage<Price>;
 
 /**
  * Phase: settled.
@@ -214,7 +264,7 @@ export declare type Settled = Message<"routeplane.events.v1.Settled"> & {
   costNanoUsd: bigint;
 
   /**
-   * What the admission had reserved. Nano-USD, >= 0.
+   * The reservation, as the admission said; 0 if it was denied. Nano-USD, >= 0.
    *
    * @generated from field: int64 reserved_nano_usd = 6;
    */
@@ -268,6 +318,50 @@ export declare type Settled = Message<"routeplane.events.v1.Settled"> & {
    * @generated from field: repeated routeplane.events.v1.ShadowDenial shadow_denials = 13;
    */
   shadowDenials: ShadowDenial[];
+
+  /**
+   * What the charge is reckoned with: of the same version as at the admission, and of another step where the model's price grows
+   * with its input. Absent if it was denied.
+   *
+   * @generated from field: routeplane.events.v1.Price price = 14;
+   */
+  price?: Price | undefined;
+
+  /**
+   * As the admission said; absent if it was denied.
+   *
+   * @generated from field: google.protobuf.Timestamp admitted_at = 15;
+   */
+  admittedAt?: Timestamp | undefined;
+
+  /**
+   * Those of the input tokens that the upstream had cached. Absent unless it says so.
+   *
+   * @generated from field: optional int64 cached_prompt_tokens = 16;
+   */
+  cachedPromptTokens?: bigint | undefined;
+
+  /**
+   * Those of the output tokens that were reasoning. Absent unless the upstream says so.
+   *
+   * @generated from field: optional int64 reasoning_tokens = 17;
+   */
+  reasoningTokens?: bigint | undefined;
+
+  /**
+   * From when the request was received until its stream's first piece of output was passed on. Absent if it was no stream, or
+   * none came.
+   *
+   * @generated from field: optional int32 time_to_first_token_ms = 18;
+   */
+  timeToFirstTokenMs?: number | undefined;
+
+  /**
+   * From when the upstream was called until its answer was over. Absent if it was not called.
+   *
+   * @generated from field: optional int32 upstream_ms = 19;
+   */
+  upstreamMs?: number | undefined;
 };
 
 /**

@@ -275,7 +275,8 @@ export declare type LoggedRequest = Message<"routeplane.usage.v1.LoggedRequest">
   costMicroUsd: bigint;
 
   /**
-   * What its admission reserved, rounded up.
+   * The reservation: the most that it could cost, at the bounds that it was admitted with, rounded up. Every budget that
+   * applies held it, if any did. 0 if it was denied, and where the price is 0.
    *
    * @generated from field: int64 reserved_micro_usd = 10;
    */
@@ -560,6 +561,13 @@ export declare type GetRequestResponse = Message<"routeplane.usage.v1.GetRequest
    * @generated from field: routeplane.usage.v1.LoggedRequest request = 1;
    */
   request?: LoggedRequest | undefined;
+
+  /**
+   * What is known beyond its row.
+   *
+   * @generated from field: routeplane.usage.v1.Receipt receipt = 2;
+   */
+  receipt?: Receipt | undefined;
 };
 
 /**
@@ -567,6 +575,103 @@ export declare type GetRequestResponse = Message<"routeplane.usage.v1.GetRequest
  * Use `create(GetRequestResponseSchema)` to create a new message.
  */
 export declare const GetRequestResponseSchema: GenMessage<GetRequestResponse>;
+
+/**
+ * How the charge of a request came about. What is not known is absent: of requests from before it was recorded, everything.
+ *
+ * @generated from message routeplane.usage.v1.Receipt
+ */
+export declare type Receipt = Message<"routeplane.usage.v1.Receipt"> & {
+  /**
+   * What it is charged by; while pending or unknown, what its reservation is reckoned with. Absent if it was denied.
+   *
+   * @generated from field: routeplane.usage.v1.Price price = 1;
+   */
+  price?: Price | undefined;
+
+  /**
+   * Those of the input tokens that the upstream had cached; absent unless it said so. They are charged as the others.
+   *
+   * @generated from field: optional int64 cached_prompt_tokens = 2;
+   */
+  cachedPromptTokens?: bigint | undefined;
+
+  /**
+   * Those of the output tokens that were reasoning; absent unless the upstream said so.
+   *
+   * @generated from field: optional int64 reasoning_tokens = 3;
+   */
+  reasoningTokens?: bigint | undefined;
+
+  /**
+   * When its admission was decided; absent if it was denied.
+   *
+   * @generated from field: google.protobuf.Timestamp admitted_at = 4;
+   */
+  admittedAt?: Timestamp | undefined;
+
+  /**
+   * From when it was received until its stream's first piece of output was passed on; absent if it was no stream, or none came.
+   *
+   * @generated from field: optional int32 time_to_first_token_ms = 5;
+   */
+  timeToFirstTokenMs?: number | undefined;
+
+  /**
+   * From when the upstream was called until its answer was over; absent if it was not called, or nobody said.
+   *
+   * @generated from field: optional int32 upstream_ms = 6;
+   */
+  upstreamMs?: number | undefined;
+
+  /**
+   * From when it was received until it was over; absent while pending, and if unknown.
+   *
+   * @generated from field: optional int64 total_ms = 7;
+   */
+  totalMs?: bigint | undefined;
+};
+
+/**
+ * Describes the message routeplane.usage.v1.Receipt.
+ * Use `create(ReceiptSchema)` to create a new message.
+ */
+export declare const ReceiptSchema: GenMessage<Receipt>;
+
+/**
+ * What the tokens of a request cost.
+ *
+ * @generated from message routeplane.usage.v1.Price
+ */
+export declare type Price = Message<"routeplane.usage.v1.Price"> & {
+  /**
+   * Where the gateway had the model's prices from and a digest of all of them, e.g. `catalogue:3f9c2a71b0de`: equal prices have
+   * equal versions.
+   *
+   * @generated from field: string version = 1;
+   */
+  version: string;
+
+  /**
+   * Of one input token, in pico-USD: 1,000,000 is 1 USD per million tokens.
+   *
+   * @generated from field: int64 input_pico_usd = 2;
+   */
+  inputPicoUsd: bigint;
+
+  /**
+   * Of one output token, in pico-USD.
+   *
+   * @generated from field: int64 output_pico_usd = 3;
+   */
+  outputPicoUsd: bigint;
+};
+
+/**
+ * Describes the message routeplane.usage.v1.Price.
+ * Use `create(PriceSchema)` to create a new message.
+ */
+export declare const PriceSchema: GenMessage<Price>;
 
 /**
  * Response of ListRequests.
@@ -760,7 +865,7 @@ export declare const UsageService: GenService<{
     output: typeof WatchRequestsResponseSchema;
   },
   /**
-   * One request of the log.
+   * One request of the log, and its receipt.
    * Errors: NOT_FOUND RESOURCE_NOT_FOUND for an id that is unknown here, or older than what is kept.
    *
    * @generated from rpc routeplane.usage.v1.UsageService.GetRequest

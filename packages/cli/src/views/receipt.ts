@@ -1,0 +1,89 @@
+import type { Receipt } from "@routeplane/contracts/usage";
+import { formatTime } from "../output/time.ts";
+import type { RequestView } from "./request.ts";
+import { fromProtoInteger, fromProtoTime } from "./values.ts";
+
+/** How the charge of a request came about; null is what is not known. */
+export interface ReceiptView {
+  /** What it is charged by: pico-USD per token, so that 1,000,000 is 1 USD per million tokens. */
+  readonly price: {
+    readonly version: string;
+    readonly input_pico_usd: number;
+    readonly output_pico_usd: number;
+  } | null;
+  readonly token_buckets: {
+    readonly prompt: number;
+    /** Of the prompt, those that the upstream had cached. */
+    readonly cached_prompt: number | null;
+    readonly completion: number;
+    /** Of the completion, those that were reasoning. */
+    readonly reasoning: number | null;
+  };
+  readonly timings: {
+    readonly received_at: string;
+    readonly admitted_at: string | null;
+    readonly time_to_first_token_ms: number | null;
+    readonly upstream_ms: number | null;
+    readonly total_ms: number | null;
+  };
+}
+
+/** @param receipt undefined: of a node that does not tell */
+export function fromProtoReceipt(request: RequestView, receipt: Receipt | undefined): ReceiptView {
+  const { price, cachedPromptTokens, reasoningTokens, totalMs } = receipt ?? {};
+  const count = (value: bigint | undefined): number | null => (value === undefined ? null : fromProtoInteger(value));
+  return {
+    price: price
+      ? {
+          version: price.version,
+          input_pico_usd: fromProtoInteger(price.inputPicoUsd),
+          output_pico_usd: fromProtoInteger(price.outputPicoUsd),
+        }
+      : null,
+    token_buckets: {
+      prompt: request.prompt_tokens,
+      cached_prompt: count(cachedPromptTokens),
+      completion: request.completion_tokens,
+      reasoning: count(reasoningTokens),
+    },
+    timings: {
+      received_at: request.created_at,
+      admitted_at: fromProtoTime(receipt?.admittedAt),
+      time_to_first_token_ms: receipt?.timeToFirstTokenMs ?? null,
+      upstream_ms: receipt?.upstreamMs ?? null,
+      total_ms: count(totalMs),
+    },
+  };
+}
+
+type Field = readonly [string, string];
+
+/** The lines of a receipt that are about what was used and what it costs. */
+export function chargeFields({ price, token_buckets }: ReceiptView): readonly Field[] {
+  const { prompt, cached_prompt, completion, reasoning } = token_buckets;
+  return [
+    ["prompt tokens", String(prompt) + (cached_prompt === null ? "" : ` (${cached_prompt} cached)`)],
+    ["completion tokens", String(completion) + (reasoning === null ? "" : ` (${reasoning} reasoning)`)],
+    ...(price === null ? [] : [["price", priceText(price)] as const]),
+  ];
+}
+
+/** The lines of a receipt that are about when. */
+export function timeFields({ timings }: ReceiptView, completedAt: string | null): readonly Field[] {
+  const { admitted_at, time_to_first_token_ms, upstream_ms, total_ms } = timings;
+  const total = total_ms === null ? "" : ` (after ${total_ms} ms)`;
+  return [
+    ["received", formatTime(timings.received_at)],
+    ...(admitted_at === null ? [] : [["admitted", formatTime(admitted_at)] as const]),
+    ...(time_to_first_token_ms === null ? [] : [["first token", `after ${time_to_first_token_ms} ms`] as const]),
+    ...(upstream_ms === null ? [] : [["upstream", `${upstream_ms} ms`] as const]),
+    ["completed", completedAt === null ? "-" : `${formatTime(completedAt)}${total}`],
+  ];
+}
+
+const PICO_USD_PER_TOKEN_IN_USD_PER_MTOK = 1e6;
+
+function priceText({ version, input_pico_usd, output_pico_usd }: NonNullable<ReceiptView["price"]>): string {
+  const perMtok = (pico: number): string => `$${pico / PICO_USD_PER_TOKEN_IN_USD_PER_MTOK}`;
+  return `${perMtok(input_pico_usd)} in, ${perMtok(output_pico_usd)} out per million tokens (${version})`;
+}

@@ -1,0 +1,37 @@
+import { describe, expect, test } from "vitest";
+import { pendingRequest, settledRequest } from "../../test/requests.ts";
+import type { Receipt } from "../domain/request.ts";
+import { toProtoReceipt } from "./convert.ts";
+
+const NOTHING_KNOWN: Receipt = {
+  price: undefined,
+  cachedPromptTokens: undefined,
+  reasoningTokens: undefined,
+  admittedAt: undefined,
+  firstTokenMs: undefined,
+  upstreamMs: undefined,
+};
+
+describe("the receipt of a request", () => {
+  test("tells nothing that is not known, and what is 0 as 0", () => {
+    expect(toProtoReceipt(pendingRequest({ receipt: NOTHING_KNOWN }))).toEqual({});
+    const instant = { ...NOTHING_KNOWN, cachedPromptTokens: 0n, reasoningTokens: 0n, firstTokenMs: 0, upstreamMs: 0 };
+    const pending = pendingRequest();
+    expect(toProtoReceipt(settledRequest(pending, { receipt: instant, completedAt: pending.createdAt }))).toEqual({
+      cachedPromptTokens: 0n,
+      reasoningTokens: 0n,
+      timeToFirstTokenMs: 0,
+      upstreamMs: 0,
+      totalMs: 0n,
+    });
+  });
+
+  test("says how long it took only where somebody said that it ended, and never less than nothing", () => {
+    const pending = pendingRequest();
+    const before = new Date(pending.createdAt.getTime() - 5);
+    expect(toProtoReceipt(pending).totalMs).toBeUndefined();
+    expect(toProtoReceipt(settledRequest(pending, { status: "unknown" })).totalMs).toBeUndefined();
+    expect(toProtoReceipt(settledRequest(pending)).totalMs).toBe(1_500n);
+    expect(toProtoReceipt(settledRequest(pending, { completedAt: before })).totalMs).toBe(0n);
+  });
+});
