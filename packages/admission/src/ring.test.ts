@@ -65,7 +65,7 @@ describe("a ring", () => {
     );
   });
 
-  it("admits never more than the exact limiter's limit, and over random arrivals at most 2 % less than it does", () => {
+  it("admits never more than the exact limiter's limit, and under every load of random arrivals at most 2 % less than it does", () => {
     const total = { exact: 0, ring: 0 };
     // Arrivals at random: the gaps between them are exponentially distributed.
     const load = fc.record({
@@ -90,6 +90,8 @@ describe("a ring", () => {
           }
           if (exactSum(byExact.slice(-limit), windowMs, nowMs) < BigInt(limit)) byExact.push(arrival);
         }
+        // Under each load; the one more is for those that admit a handful.
+        expect(byRing.length + 1).toBeGreaterThanOrEqual(byExact.length * 0.98);
         total.ring += byRing.length;
         total.exact += byExact.length;
       }),

@@ -218,6 +218,19 @@ describe("a stream under content patterns", () => {
     expect(atEnd.text).not.toContain("[DONE]");
   });
 
+  it("judges the name of a tool by itself, and lets it out in the chunk in which it came", async () => {
+    const named = (index: number, name: string) =>
+      delta(0, { tool_calls: [{ index, id: `call_${index}`, type: "function", function: { name, arguments: "" } }] });
+    const sent = named(0, "find_sec") + named(1, "ret_of") + named(2, "secret_of");
+    const { chunks } = await streamed({ spec: guardrail(pattern("secret")), bytes: [Buffer.from(sent + DONE)] });
+    const calls = chunks.map(({ choices: [choice] }) => choice?.delta["tool_calls"]);
+    expect(calls).toMatchObject([
+      [{ index: 0, function: { name: "find_sec" } }],
+      [{ index: 1, function: { name: "ret_of" } }],
+      [{ index: 2, function: { name: "[REDACTED]_of" } }],
+    ]);
+  });
+
   it("does not repeat the text in logprobs, nor in members that are new to us", async () => {
     const spec = guardrail(pattern("secret"));
     const logprobs = {
