@@ -16,12 +16,7 @@ export async function readLine({ stdin, output }: Context, what: string): Promis
 }
 
 /** Asks before something is deleted. Whoever cannot be asked must have said `--yes`, and else is told the loss. */
-export async function confirmDeletion(
-  context: Context,
-  question: string,
-  yes: boolean,
-  loss = "this deletes something.",
-): Promise<void> {
+export async function confirmDeletion(context: Context, question: string, yes: boolean, loss: string): Promise<void> {
   if (yes) return;
   if (!canAsk(context)) throw usageError(`${loss} Say --yes where nobody can be asked`);
   if (await confirm(context, question)) return;

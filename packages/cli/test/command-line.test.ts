@@ -50,6 +50,7 @@ describe("a wrong command line ends with 2, says what is wrong, and asks nothing
     ],
     ["page too large", ["cloud", "requests", "--limit", "1001"], "from 1 to 1000"],
     ["namespace in upper case", ["cloud", "namespace", "create", "Prod"], "lower-case"],
+    ["nobody to ask", ["cloud", "namespace", "delete", "prod"], "this deletes the namespace prod: all its keys stop"],
     ["port out of range", ["up", "--port", "70000"], "from 1 to 65535"],
     ["no ports for all gateways", ["up", "--port", "65535", "--gateways", "2"], "beyond 65535"],
   ])("%s", async (_, argv, message) => {

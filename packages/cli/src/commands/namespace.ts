@@ -98,7 +98,8 @@ function addLifecycle(namespace: Command, context: Context): void {
     .argument("<name|id>", "name or ns_…", idArgument)
     .option("--yes", "do not ask")
     .action(async (nameOrId: string, { yes = false }: { yes?: boolean }) => {
-      await confirmDeletion(context, `Delete the namespace ${nameOrId}? All its keys stop working.`, yes);
+      const loss = `this deletes the namespace ${nameOrId}: all its keys stop working.`;
+      await confirmDeletion(context, `Delete the namespace ${nameOrId}? All its keys stop working.`, yes, loss);
       await change(context, ({ namespaces }) => namespaces.deleteNamespace({ namespace: nameOrId }));
     });
   withExamples(remove, "cloud namespace delete staging", "cloud namespace delete staging --yes");
