@@ -1,0 +1,104 @@
+import { isDeepStrictEqual } from "node:util";
+import { type Id, newId } from "@routeplane/domain";
+import { type Database, openDatabase } from "@routeplane/postgres";
+import { cloneDatabase, type TestDatabase } from "@routeplane/testing";
+import fc from "fast-check";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { pageRequest, totalsIn } from "../../test/queries.ts";
+import { pendingRequest, settledRequest } from "../../test/requests.ts";
+import { merge } from "../domain/merging.ts";
+import type { LoggedRequest, RequestStatus } from "../domain/request.ts";
+import { createRequestLog } from "./request-log.ts";
+import type { UsageSchema } from "./schema.ts";
+import { createUsageStore } from "./usage-store.ts";
+
+let clone: TestDatabase;
+let query: Database<UsageSchema>;
+let aggregator: Database<UsageSchema>;
+
+beforeAll(async () => {
+  clone = await cloneDatabase();
+  query = open(clone.url("routeplane_usage"));
+  aggregator = open(clone.url("routeplane_aggregator"));
+});
+
+afterAll(async () => {
+  await Promise.all([query.stop(), aggregator.stop()]);
+  await clone.drop();
+});
+
+function open(url: string): Database<UsageSchema> {
+  return openDatabase<UsageSchema>({ url, schema: "usage", applicationName: "test" });
+}
+
+const REQUESTS = 2_000;
+const ROUNDS = 3;
+
+interface Said {
+  readonly status: RequestStatus;
+  readonly estimated: boolean;
+  readonly cost: number;
+  readonly seconds: number;
+  readonly prompt: number;
+  readonly completion: number;
+}
+
+/** Of few values each, so that what is said of one request is often alike in what decides. */
+const said: fc.Arbitrary<Said> = fc.record({
+  status: fc.constantFrom<RequestStatus>("pending", "unknown", "succeeded", "failed", "cancelled", "denied"),
+  estimated: fc.boolean(),
+  cost: fc.nat(2),
+  seconds: fc.nat(1),
+  prompt: fc.nat(1),
+  completion: fc.nat(1),
+});
+
+/** What `say` says of a request, known by its HTTP status and its prices, which decide nothing. */
+function observation(request: LoggedRequest, say: Said, at: number): LoggedRequest {
+  if (say.status === "pending") return { ...request, httpStatus: at };
+  return settledRequest(request, {
+    status: say.status,
+    estimated: say.estimated,
+    costNanoUsd: BigInt(say.cost) * 1_000n,
+    completedAt: new Date(request.createdAt.getTime() + say.seconds * 1_000),
+    promptTokens: BigInt(say.prompt),
+    completionTokens: BigInt(say.completion),
+    httpStatus: at,
+    receipt: {
+      ...request.receipt,
+      price: { version: `file:${at}`, inputPicoUsd: BigInt(at), outputPicoUsd: BigInt(at) },
+    },
+  });
+}
+
+test("the statement between batches has the rule of `merge` within one: the row is the one that merge takes", async () => {
+  const namespaceId = newId("ns");
+  const log = createRequestLog(aggregator);
+  const drawn = fc.sample(fc.array(said, { minLength: ROUNDS, maxLength: ROUNDS }), REQUESTS);
+  const requests = drawn.map((says) => {
+    const request = pendingRequest({ namespaceId });
+    return says.map((say, at) => observation(request, say, at));
+  });
+  // Of every other request the last two come in one batch.
+  const rounds = [[0], [1], [2]].map((round, index) =>
+    requests.flatMap((each, which) => {
+      const together = which % 2 === 0 ? round : ([[0], [1, 2], []][index] ?? []);
+      return together.flatMap((at) => each[at] ?? []);
+    }),
+  );
+  for (const round of rounds) await log.record(merge(round));
+  const expected = merge(requests.flat());
+  expect(expected).toHaveLength(REQUESTS);
+  const rows = await rowsOf(namespaceId);
+  expect(expected.filter((each) => !isDeepStrictEqual(rows.get(each.id), each))).toEqual([]);
+  const counted = expected.filter(({ status }) => status !== "denied");
+  expect(await totalsIn(createUsageStore(query), namespaceId)).toMatchObject({
+    requestCount: BigInt(counted.length),
+    costNanoUsd: counted.reduce((sum, { costNanoUsd }) => sum + costNanoUsd, 0n),
+  });
+});
+
+async function rowsOf(namespaceId: Id<"ns">): Promise<ReadonlyMap<string, LoggedRequest>> {
+  const { rows } = await createUsageStore(query).list(namespaceId, pageRequest({ size: REQUESTS }));
+  return new Map(rows.map((row) => [row.id, row]));
+}
