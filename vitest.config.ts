@@ -6,6 +6,8 @@ export default defineConfig({
     exclude: ["**/node_modules/**", "test/bench/**"],
     globalSetup: "./packages/testing/src/global-setup.ts",
     pool: "forks",
+    // Tests mostly wait for processes of their own: one worker fewer than there are cores, the default, leaves cores idle.
+    maxWorkers: "100%",
     testTimeout: 20_000,
     hookTimeout: 120_000,
     teardownTimeout: 20_000,

@@ -100,6 +100,36 @@ describe(`${CONCURRENT} concurrent requests over three replicas`, () => {
   });
 });
 
+describe("requests of one namespace that are decided together", () => {
+  it("are each refused for what applies to them alone: a policy that cannot be read is not the others'", async () => {
+    const namespaceId = newId("ns");
+    const [well, ill] = [policy.key(namespaceId), policy.key(namespaceId)];
+    await policy.budget(namespaceId, 1_000n, well.id);
+    const { policy: unreadable } = await policy.budget(namespaceId, 1_000n, ill.id);
+    await policy.garble(unreadable.id);
+    const answers = await Promise.allSettled(
+      Array.from({ length: 30 }, (_, n) =>
+        replicas[0]!.admit(requestOf(namespaceId, (n % 2 === 0 ? well : ill).lineage, 10n)),
+      ),
+    );
+    const states = answers.map((answer) => (answer.status === "fulfilled" ? answer.value.outcome : answer.status));
+    expect(states).toEqual(states.map((_, n) => (n % 2 === 0 ? "admitted" : "rejected")));
+  });
+
+  it("are each settled with their own cost, and one that is asked twice has one hold", async () => {
+    const namespaceId = newId("ns");
+    const key = policy.key(namespaceId);
+    await policy.budget(namespaceId, 100_000n, key.id);
+    const asked = Array.from({ length: 40 }, () => requestOf(namespaceId, key.lineage, 10n));
+    await Promise.all([...asked, ...asked].map((request) => replicas[0]!.admit(request)));
+    const [reserved] = [...(await policy.totals(namespaceId)).values()];
+    expect(reserved).toMatchObject({ spentNano: 0n, reservedNano: 40n * 10_000n });
+    await Promise.all([...asked, ...asked].map((hold, n) => replicas[0]!.settle(hold, used(BigInt(n % 40)))));
+    const [settled] = [...(await policy.totals(namespaceId)).values()];
+    expect(settled).toMatchObject({ spentNano: 780n, reservedNano: 0n });
+  });
+});
+
 /** Reserved on a budget is what open holds say that is on it, and every hold is on all budgets of its lineage. */
 async function expectHoldsMatch({ namespaceId }: Tree, admitted: readonly AdmissionAnswer[]): Promise<void> {
   const holds = await policy.admin.within({}, (tx) =>

@@ -78,7 +78,7 @@ describe("creating a policy", () => {
       { name: "a", spec: fromJson(PolicySpecSchema, { budget: { limitMicroUsd: "1", window: 99 } }) },
       "spec.budget.window",
     ],
-    ["no kind of spec", { name: "a", spec: {} }, "spec.kind"],
+    ["no kind of spec", { name: "a", spec: {} }, "spec"],
     ["no spec", { name: "a" }, "spec"],
     ["no name", { spec: budget(1n) }, "name"],
     ["a blank name", { name: "   ", spec: budget(1n) }, "name"],

@@ -42,7 +42,11 @@ function invalidArgument(violations: readonly Violation[]): DomainError {
 /** In the words of the schema, except where those would be of numbers and names that only it knows. */
 function faultOf({ field: path, message, ruleId }: Violation): FieldFault {
   const [last, ...above] = path.toReversed();
-  if (last?.kind === "oneof") return { field: pathToString(above.toReversed()), rule: onlyOneOf(last.fields) };
+  if (last?.kind === "oneof") {
+    // The name of a choice is not in the message; only where nothing else can be named does it stand for its fields.
+    const named = above.length === 0 ? path : above.toReversed();
+    return { field: pathToString(named), rule: onlyOneOf(last.fields) };
+  }
   const field = path.findLast((each) => each.kind === "field");
   const ofEnum = field?.enum !== undefined && ruleId.startsWith("enum.");
   return { field: pathToString(path), rule: ofEnum ? ruleOf(field) : message };

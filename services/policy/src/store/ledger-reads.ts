@@ -33,12 +33,17 @@ interface AppliedRow
 
 /**
  * Locks the counters of every enabled policy bound to one of these principals. What a locked row counts is what was committed
- * last; all else, whether the request has a hold too, is as of before the wait for the locks.
+ * last; all else, whether a request has a hold too, is as of before the wait for the locks.
  *
  * @throws CounterGone if a binding has none: it was unbound just now, or else the request must be refused
  * @throws Error if a policy or a counter cannot be read: the request must be refused
  */
-export async function lockApplied(tx: Tx, { namespaceId, keyId, requestId }: HoldKey, principalIds: readonly string[]) {
+export async function lockApplied(
+  tx: Tx,
+  namespaceId: Id<"ns">,
+  keys: readonly HoldKey[],
+  principalIds: readonly string[],
+) {
   const { rows } = await sql<AppliedRow>`
     with applied as (
       select b.id, b.principal_type, b.principal_id, b.mode, p.id as policy_id, p.name, p.kind, p.spec
@@ -51,10 +56,10 @@ export async function lockApplied(tx: Tx, { namespaceId, keyId, requestId }: Hol
       order by binding_id for no key update
     )
     select locked.*, locked.binding_id as counted, applied.*, applied.id as binding_id, clock_timestamp() as now,
-      exists (select from holds where namespace_id = ${namespaceId} and key_id = any(${keysOf(keyId)})
-              and request_id = ${requestId}) as known,
+      exists (select from ${requestsOf(keys)} as r cross join lateral (
+                select from holds where ${ofRequest(namespaceId)} limit 1) as h) as known,
       exists (select from holds where namespace_id = ${namespaceId} and state = 'open'
-              and expires_at <= clock_timestamp()) as overdue
+              and expires_at <= statement_timestamp()) as overdue
     from (select) always left join applied on true left join locked on locked.binding_id = applied.id
     order by applied.id`.execute(tx);
   const bindings = rows.flatMap((row) => toAppliedLimits(row) ?? []);
@@ -87,10 +92,26 @@ export class CounterGone extends Error {
   }
 }
 
-/** Locks holds, in whatever state they are by then. */
-export async function lockHolds(tx: Tx, namespaceId: Id<"ns">, which: RawBuilder<unknown>): Promise<readonly Hold[]> {
+/** Holds of requests, in order of key and request id. */
+export interface Holds {
+  readonly all: readonly Hold[];
+  of(key: HoldKey): Hold | undefined;
+}
+
+/** Locks the holds of these requests, in whatever state they are by then. */
+export function lockHolds(tx: Tx, namespaceId: Id<"ns">, keys: readonly HoldKey[]): Promise<Holds> {
+  return holdsOf(tx, namespaceId, keys, sql`for no key update`);
+}
+
+export function readHolds(tx: Tx, namespaceId: Id<"ns">, keys: readonly HoldKey[]): Promise<Holds> {
+  return holdsOf(tx, namespaceId, keys, sql`limit 2`);
+}
+
+/** Locks open holds whose time is over, the longest overdue first; those that somebody else is closing are left to them. */
+export async function lockOverdue(tx: Tx, namespaceId: Id<"ns">, atMost: number): Promise<readonly Hold[]> {
   const { rows } = await sql<Selectable<PolicySchema["holds"]>>`
-    select * from holds where namespace_id = ${namespaceId} and ${which}`.execute(tx);
+    select * from holds where namespace_id = ${namespaceId} and state = 'open' and expires_at <= statement_timestamp()
+    order by expires_at limit ${atMost} for no key update skip locked`.execute(tx);
   return rows.map(fromHoldRow);
 }
 
@@ -108,30 +129,31 @@ export async function lockCounters(tx: Tx, namespaceId: Id<"ns">, bindingIds: re
   return { counters, now: latest(rows) ?? new Date(0) };
 }
 
-export async function readHold(tx: Tx, key: HoldKey): Promise<Hold | undefined> {
+/** One lookup in the index for each request, in this order: neither a plan nor the order of locks is left to chance. */
+async function holdsOf(
+  tx: Tx,
+  namespaceId: Id<"ns">,
+  keys: readonly HoldKey[],
+  how: RawBuilder<unknown>,
+): Promise<Holds> {
   const { rows } = await sql<Selectable<PolicySchema["holds"]>>`
-    select * from holds where namespace_id = ${key.namespaceId} and ${ofRequest(key)}`.execute(tx);
-  return rows.map(fromHoldRow)[0];
+    select h.* from ${requestsOf(keys)} as r cross join lateral (
+      select * from holds where ${ofRequest(namespaceId)} ${how}) as h`.execute(tx);
+  const all = rows.map(fromHoldRow);
+  const byId = new Map(all.map((hold) => [`${hold.keyId} ${hold.requestId}`, hold]));
+  return { all, of: ({ keyId, requestId }) => byId.get(`${keyId} ${requestId}`) ?? byId.get(` ${requestId}`) };
 }
 
-export function ofRequest({ keyId, requestId }: HoldKey): RawBuilder<unknown> {
-  return sql`key_id = any(${keysOf(keyId)}) and request_id = ${requestId}`;
+function requestsOf(keys: readonly HoldKey[]): RawBuilder<unknown> {
+  const sorted = keys.toSorted((a, b) => (`${a.keyId} ${a.requestId}` < `${b.keyId} ${b.requestId}` ? -1 : 1));
+  const keyIds = sorted.map(({ keyId }) => keyId);
+  const requestIds = sorted.map(({ requestId }) => requestId);
+  return sql`(select * from unnest(${keyIds}::text[], ${requestIds}::text[]) as r (key_id, request_id))`;
 }
 
-/** Under which keys a request's hold may be. */
-function keysOf(keyId: Id<"key">): readonly string[] {
-  return [keyId, ""];
-}
-
-/** The request's hold, locked. */
-export function lockedOf(key: HoldKey): RawBuilder<unknown> {
-  return sql`${ofRequest(key)} for no key update`;
-}
-
-/** Open holds whose time is over, the longest overdue first; those that somebody else is closing are left to them. */
-export function overdue(atMost: number): RawBuilder<unknown> {
-  return sql`state = 'open' and expires_at <= clock_timestamp()
-    order by expires_at limit ${atMost} for no key update skip locked`;
+/** Under the key that called, or under none. */
+function ofRequest(namespaceId: Id<"ns">): RawBuilder<unknown> {
+  return sql`namespace_id = ${namespaceId} and holds.key_id = any(array[r.key_id, '']) and holds.request_id = r.request_id`;
 }
 
 /** The moment at which the last row was read, and so the last lock was held. */

@@ -29,28 +29,26 @@ const HOLD_RETENTION_HOURS = 24;
 /** Closed holds that one call forgets at most: more than it leaves behind, so that they do not pile up. */
 const FORGET_SIZE = 4;
 
-/** Writes the counters, and the hold. Fails on `holds_pkey` if the request has one already. */
-export async function openHold(
+/** Writes the counters, and the holds. Fails on `holds_pkey` if one of the requests has one already. */
+export async function openHolds(
   tx: Tx,
-  { namespaceId, keyId, requestId }: HoldKey,
-  { amountNano, tokens, outputTokensMax, openedAt, expiresAt, bindings }: OpenedHold,
+  namespaceId: Id<"ns">,
+  opened: readonly (readonly [HoldKey, OpenedHold])[],
   counters: readonly CounterChange[],
 ): Promise<void> {
-  const idsOf = (limit: "budget" | "rateLimit") =>
-    bindings.filter(({ limits }) => limits[limit] !== undefined).map(({ bindingId }) => bindingId);
-  await sql`
-    with ${writeCounters(namespaceId, counters)}
-    insert into holds (namespace_id, key_id, request_id, budget_binding_ids, rate_binding_ids, amount_nano, tokens,
-      output_tokens_max, opened_at, expires_at, state)
-    values (${namespaceId}, ${keyId}, ${requestId}, ${idsOf("budget")}, ${idsOf("rateLimit")}, ${amountNano}, ${tokens},
-      ${outputTokensMax}, ${openedAt}, ${expiresAt}, 'open')
-  `.execute(tx);
+  const holds = opened.map(([{ keyId, requestId }, { bindings, ...hold }]) => {
+    const idsOf = (limit: "budget" | "rateLimit") =>
+      bindings.filter(({ limits }) => limits[limit] !== undefined).map(({ bindingId }) => bindingId);
+    const on = { budgetBindingIds: idsOf("budget"), rateBindingIds: idsOf("rateLimit") };
+    return toHoldRow({ ...hold, ...on, keyId, requestId, state: "open", closedAt: undefined });
+  });
+  await sql`with ${writeCounters(namespaceId, counters)} ${insertHolds(namespaceId, holds)}`.execute(tx);
 }
 
 /** Leaves a voided hold on nothing. Fails on `holds_pkey` if the request has one by now. */
 export async function voidUnopened(tx: Tx, { namespaceId, keyId, requestId }: HoldKey): Promise<void> {
   await sql`
-    with ${forgetHolds(namespaceId)}
+    with ${forgetHolds(namespaceId, [])}
     insert into holds (namespace_id, key_id, request_id, budget_binding_ids, amount_nano, output_tokens_max, expires_at,
       state, closed_at)
     values (${namespaceId}, ${keyId}, ${requestId}, '{}', 0, 0, clock_timestamp(), 'voided', clock_timestamp())
@@ -65,16 +63,42 @@ export async function writeClosed(
   counters: readonly CounterChange[],
   now: Date,
 ): Promise<void> {
+  const holds = closed.map(({ hold, change: { state, costNano } }) =>
+    toHoldRow({ ...hold, state, closedAt: now }, costNano),
+  );
+  const requestIds = closed.map(({ hold }) => hold.requestId);
   await sql`
-    with ${writeCounters(namespaceId, counters)}, ${forgetHolds(namespaceId)}
-    update holds h set state = r.state, closed_at = ${now}, cost_nano = r.cost_nano
-    from unnest(
-      ${closed.map(({ hold }) => hold.keyId)}::text[],
-      ${closed.map(({ hold }) => hold.requestId)}::text[],
-      ${closed.map(({ change }) => change.state)}::text[],
-      ${closed.map(({ change }) => change.costNano ?? null)}::bigint[]
-    ) as r (key_id, request_id, state, cost_nano)
-    where h.namespace_id = ${namespaceId} and h.key_id = r.key_id and h.request_id = r.request_id`.execute(tx);
+    with ${writeCounters(namespaceId, counters)}, ${forgetHolds(namespaceId, requestIds)} ${insertHolds(namespaceId, holds)}
+    on conflict (namespace_id, key_id, request_id) do update
+    set state = excluded.state, closed_at = excluded.closed_at, cost_nano = excluded.cost_nano`.execute(tx);
+}
+
+/** Columns of `holds` in JSON, which carries arrays of arrays; of what does not fit its numbers, the text. */
+function toHoldRow(hold: Hold, costNano?: bigint) {
+  return {
+    key_id: hold.keyId,
+    request_id: hold.requestId,
+    budget_binding_ids: hold.budgetBindingIds,
+    rate_binding_ids: hold.rateBindingIds,
+    amount_nano: `${hold.amountNano}`,
+    tokens: `${hold.tokens}`,
+    output_tokens_max: `${hold.outputTokensMax}`,
+    opened_at: hold.openedAt,
+    expires_at: hold.expiresAt,
+    state: hold.state,
+    closed_at: hold.closedAt,
+    cost_nano: costNano === undefined ? undefined : `${costNano}`,
+  };
+}
+
+function insertHolds(namespaceId: Id<"ns">, holds: readonly ReturnType<typeof toHoldRow>[]): RawBuilder<unknown> {
+  return sql`
+    insert into holds (namespace_id, key_id, request_id, budget_binding_ids, rate_binding_ids, amount_nano, tokens,
+      output_tokens_max, opened_at, expires_at, state, closed_at, cost_nano)
+    select ${namespaceId}, r.* from json_to_recordset(${JSON.stringify(holds)}::json) as r (
+      key_id text, request_id text, budget_binding_ids text[], rate_binding_ids text[], amount_nano bigint, tokens bigint,
+      output_tokens_max bigint, opened_at timestamptz, expires_at timestamptz, state text, closed_at timestamptz,
+      cost_nano bigint)`;
 }
 
 export function counterChanges(
@@ -84,31 +108,41 @@ export function counterChanges(
   return [...after].map(([bindingId, counter]) => ({ bindingId, before: before.get(bindingId), after: counter }));
 }
 
+/**
+ * Of rows that are locked, and so are there. An upsert finds each by its key, whatever the planner believes: joined, a plan that
+ * was made while the table was small reads all of a namespace.
+ */
 function writeCounters(namespaceId: Id<"ns">, changes: readonly CounterChange[]): RawBuilder<unknown> {
   const rings = (name: "spend" | "requests" | "tokens") =>
     changes.map(({ before, after }) => toRingColumn(after[name], before?.[name]));
   return sql`counted as (
-    update counters c set reserved_nano = r.reserved_nano, open_holds = r.open_holds,
-      spend = coalesce(r.spend::bigint[], c.spend),
-      requests = coalesce(r.requests::bigint[], c.requests),
-      tokens = coalesce(r.tokens::bigint[], c.tokens)
+    insert into counters as c (namespace_id, binding_id, reserved_nano, open_holds, spend, requests, tokens)
+    select ${namespaceId}, r.binding_id, r.reserved_nano, r.open_holds, r.spend::bigint[], r.requests::bigint[],
+      r.tokens::bigint[]
     from unnest(
       ${changes.map(({ bindingId }) => bindingId)}::text[],
       ${changes.map(({ after }) => after.reservedNano)}::bigint[],
       ${changes.map(({ after }) => after.openHolds)}::bigint[],
       ${rings("spend")}::text[], ${rings("requests")}::text[], ${rings("tokens")}::text[]
     ) as r (binding_id, reserved_nano, open_holds, spend, requests, tokens)
-    where c.namespace_id = ${namespaceId} and c.binding_id = r.binding_id)`;
+    on conflict (namespace_id, binding_id) do update
+    set reserved_nano = excluded.reserved_nano, open_holds = excluded.open_holds,
+      spend = coalesce(excluded.spend, c.spend),
+      requests = coalesce(excluded.requests, c.requests),
+      tokens = coalesce(excluded.tokens, c.tokens))`;
 }
 
-/** A few closed holds that nobody can ask for any more. Those that another settlement is at need no waiting for. */
-function forgetHolds(namespaceId: Id<"ns">): RawBuilder<unknown> {
-  return sql`forgotten_holds as (
-    delete from holds using (
-      select key_id, request_id from holds
-      where namespace_id = ${namespaceId} and state <> 'open'
-        and expires_at < clock_timestamp() - make_interval(hours => ${HOLD_RETENTION_HOURS})
-      order by expires_at limit ${FORGET_SIZE} for update skip locked
-    ) as old
-    where namespace_id = ${namespaceId} and holds.key_id = old.key_id and holds.request_id = old.request_id)`;
+/**
+ * A few closed holds that nobody can ask for any more, but for those of `requestIds`, which are being written. Those that another
+ * settlement is at need no waiting for.
+ */
+function forgetHolds(namespaceId: Id<"ns">, requestIds: readonly Id<"req">[]): RawBuilder<unknown> {
+  return sql`old_holds as (
+    select key_id, request_id from holds
+    where namespace_id = ${namespaceId} and state <> 'open' and request_id <> all(${requestIds})
+      and expires_at < statement_timestamp() - make_interval(hours => ${HOLD_RETENTION_HOURS})
+    order by expires_at limit ${FORGET_SIZE} for update skip locked
+  ), forgotten_holds as (
+    delete from holds where namespace_id = ${namespaceId} and key_id = any(array(select key_id from old_holds))
+      and request_id = any(array(select request_id from old_holds)) and (key_id, request_id) in (select * from old_holds))`;
 }
