@@ -1,3 +1,4 @@
+export { authorized } from "./authorized.ts";
 export { type BreakableTransport, breakable } from "./breakable-transport.ts";
 export { cloneDatabase, type TestDatabase } from "./clone-database.ts";
 export { connectGrpc, type GrpcClient, type GrpcOptions } from "./grpc-client.ts";

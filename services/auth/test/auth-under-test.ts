@@ -6,7 +6,7 @@ import { ALL_OPERATOR_SCOPES, ALL_SCOPES, mintToken, parsePeppers, type Peppers 
 import { type Database, followChanges, openDatabase } from "@routeplane/postgres";
 import { type ChangeFeed, createChangeFeed } from "@routeplane/rpc";
 import { createLogger } from "@routeplane/runtime";
-import { cloneDatabase, type TestDatabase } from "@routeplane/testing";
+import { authorized, cloneDatabase, type TestDatabase } from "@routeplane/testing";
 import { wireAuth } from "../src/app.ts";
 import type { AuthSchema } from "../src/store/schema.ts";
 
@@ -136,20 +136,6 @@ export function reasonOf(error: unknown): string | undefined {
 
 function infoOf(error: unknown): ErrorInfo | undefined {
   return ConnectError.from(error).findDetails(ErrorInfoSchema)[0];
-}
-
-function authorized(transport: Transport, token: string): Transport {
-  const authorize = (header: ConstructorParameters<typeof Headers>[0]): Headers => {
-    const headers = new Headers(header);
-    headers.set("authorization", `Bearer ${token}`);
-    return headers;
-  };
-  return {
-    unary: (method, signal, timeoutMs, header, input, contextValues) =>
-      transport.unary(method, signal, timeoutMs, authorize(header), input, contextValues),
-    stream: (method, signal, timeoutMs, header, input, contextValues) =>
-      transport.stream(method, signal, timeoutMs, authorize(header), input, contextValues),
-  };
 }
 
 function clients(transport: Transport, token: string) {

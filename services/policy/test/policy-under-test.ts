@@ -19,7 +19,7 @@ import { type Id, newId, notFound } from "@routeplane/domain";
 import { type Database, followChanges, openDatabase } from "@routeplane/postgres";
 import { createChangeFeed, toConnectError } from "@routeplane/rpc";
 import { createLogger } from "@routeplane/runtime";
-import { cloneDatabase } from "@routeplane/testing";
+import { authorized, cloneDatabase } from "@routeplane/testing";
 import { type RawBuilder, sql } from "kysely";
 import { expect } from "vitest";
 import { wirePolicy } from "../src/app.ts";
@@ -272,20 +272,6 @@ function authStandIn() {
       byToken.set(key.token, key);
       return key;
     },
-  };
-}
-
-function authorized(transport: Transport, token: string): Transport {
-  const authorize = (header: ConstructorParameters<typeof Headers>[0]): Headers => {
-    const headers = new Headers(header);
-    if (token !== "") headers.set("authorization", `Bearer ${token}`);
-    return headers;
-  };
-  return {
-    unary: (method, signal, timeoutMs, header, input, contextValues) =>
-      transport.unary(method, signal, timeoutMs, authorize(header), input, contextValues),
-    stream: (method, signal, timeoutMs, header, input, contextValues) =>
-      transport.stream(method, signal, timeoutMs, authorize(header), input, contextValues),
   };
 }
 

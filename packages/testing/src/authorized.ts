@@ -1,0 +1,16 @@
+import type { Transport } from "@connectrpc/connect";
+
+/** A transport whose every call carries the token; an empty one is none. */
+export function authorized(transport: Transport, token: string): Transport {
+  const authorize = (header: ConstructorParameters<typeof Headers>[0]): Headers => {
+    const headers = new Headers(header);
+    if (token !== "") headers.set("authorization", `Bearer ${token}`);
+    return headers;
+  };
+  return {
+    unary: (method, signal, timeoutMs, header, input, contextValues) =>
+      transport.unary(method, signal, timeoutMs, authorize(header), input, contextValues),
+    stream: (method, signal, timeoutMs, header, input, contextValues) =>
+      transport.stream(method, signal, timeoutMs, authorize(header), input, contextValues),
+  };
+}
