@@ -3,8 +3,9 @@ import { join } from "node:path";
 import { newId } from "@routeplane/domain";
 import { toPageToken } from "@routeplane/rpc";
 import pg from "pg";
+import { superuserUrl } from "../harness/database.ts";
 import { startNode, type TestNode } from "../harness/node.ts";
-import { printTimes } from "./times.ts";
+import { load, printTimes } from "./times.ts";
 
 /**
  * What it takes to read the usage of one namespace with many requests (ROWS, 10 million unless set) in 30 days, of 100 keys and 5
@@ -12,21 +13,34 @@ import { printTimes } from "./times.ts";
  */
 
 const ROWS = Number(process.env["ROWS"] ?? 10_000_000);
-const CALLS = 300;
+const CALLS = 500;
 const KEYS = 100;
+const MODELS = 5;
+/** The sums of a day are as many as there are keys, times the models of each, times 2: some of all requests fail. */
+const MODELS_PER_KEY = Number(process.env["MODELS_PER_KEY"] ?? 2);
 const CHUNK = 250_000;
-const SPAN_MS = 30 * 24 * 60 * 60 * 1000;
+const HOUR_MS = 60 * 60 * 1000;
+const RANGE_MS = 30 * 24 * HOUR_MS;
+/** Of all rows: a range of 30 days may end anywhere in the last two hours. */
+const SPAN_MS = RANGE_MS + 2 * HOUR_MS;
+/** A little more than the 400 days that are kept unless somebody says otherwise. */
+const MONTHS_KEPT = 14;
 
 async function main(): Promise<void> {
   const node = await startNode();
   try {
-    const postgres = await backDoor(node);
+    const postgres = new pg.Client({ connectionString: await superuserUrl(node.home) });
+    await postgres.connect();
     const endMs = Date.now();
-    await fill(postgres, await namespaceOf(node), endMs - SPAN_MS, endMs);
+    await fill(postgres, await namespaceOf(node), endMs - SPAN_MS);
     await postgres.end();
-    await measure("usage of 30 days", () => call(node, "GetUsage", {}));
-    await measure("by day and model", () => call(node, "GetUsage", { groupBy: [DAY, MODEL] }));
-    await measure("by key", () => call(node, "GetUsage", { groupBy: ["USAGE_DIMENSION_KEY"] }));
+    const range = (): object => {
+      const toMs = Math.floor(endMs - Math.random() * 2 * HOUR_MS);
+      return { from: new Date(toMs - RANGE_MS).toISOString(), to: new Date(toMs).toISOString() };
+    };
+    await measure("usage of 30 days", () => call(node, "GetUsage", range()));
+    await measure("by day and model", () => call(node, "GetUsage", { ...range(), groupBy: [DAY, MODEL] }));
+    await measure("by key", () => call(node, "GetUsage", { ...range(), groupBy: ["USAGE_DIMENSION_KEY"] }));
     await measure("a page at any depth", () => {
       const nth = Math.floor(Math.random() * ROWS);
       const atMs = Math.floor(endMs - SPAN_MS + (nth / ROWS) * SPAN_MS);
@@ -48,7 +62,7 @@ async function measure(name: string, read: () => Promise<void>): Promise<void> {
     await read();
     times.push(performance.now() - began);
   }
-  printTimes(name, times);
+  printTimes(`${name}, ${load()}`, times);
 }
 
 async function call(node: TestNode, method: string, request: object): Promise<void> {
@@ -74,31 +88,11 @@ async function namespaceOf(node: TestNode): Promise<string> {
   return (JSON.parse(stdout) as { namespace: { id: string } }).namespace.id;
 }
 
-async function backDoor(node: TestNode): Promise<pg.Client> {
-  const { superuserPassword } = JSON.parse(await readFile(join(node.home, "secrets.json"), "utf8")) as {
-    readonly superuserPassword: string;
-  };
-  const port = Number((await readFile(join(node.home, "postgres/data/postmaster.pid"), "utf8")).split("\n")[3]);
-  const login = { user: "postgres", database: "routeplane", password: superuserPassword };
-  const postgres = new pg.Client({ host: "127.0.0.1", port, ...login });
-  await postgres.connect();
-  return postgres;
-}
-
 /** Rows as the aggregator would have left them, evenly over the time, and the sums of them. */
-async function fill(postgres: pg.Client, namespaceId: string, fromMs: number, toMs: number): Promise<void> {
-  await postgres.query("set synchronous_commit = off; set timezone = 'UTC'");
-  for (let month = new Date(fromMs); month.getTime() < toMs - SPAN_MS + 1; month = new Date(toMs)) {
-    const name = `usage.requests_y${month.toISOString().slice(0, 7).replace("-", "m")}`;
-    await postgres.query(`
-      do $$ begin
-        if to_regclass('${name}') is null then
-          create table ${name} partition of usage.requests
-            for values from (date_trunc('month', '${month.toISOString()}'::timestamptz))
-            to (date_trunc('month', '${month.toISOString()}'::timestamptz) + interval '1 month');
-        end if;
-      end $$`);
-  }
+async function fill(postgres: pg.Client, namespaceId: string, fromMs: number): Promise<void> {
+  await postgres.query("set synchronous_commit = off; set maintenance_work_mem = '512MB'; set timezone = 'UTC'");
+  await makeMonths(postgres);
+  const indexes = await dropIndexes(postgres);
   const keys = Array.from({ length: KEYS }, () => newId("key"));
   for (let first = 0; first < ROWS; first += CHUNK) {
     await postgres.query(
@@ -106,16 +100,17 @@ async function fill(postgres: pg.Client, namespaceId: string, fromMs: number, to
          reserved_nano_usd, prompt_tokens, completion_tokens, cost_nano_usd, estimated, http_status, error_code,
          denied_by_policy_id, completed_at)
        select $1, 'req_' || lpad(nth::text, 26, '0'), at, ($2::text[])[1 + nth % ${KEYS}],
-         case when nth % 50 = 0 then 'failed' else 'succeeded' end, '/v1/chat/completions', 'model-' || nth % 5, 'bench',
+         case when nth % 53 = 0 then 'failed' else 'succeeded' end, '/v1/chat/completions', 'model-' || (nth % ${KEYS} + nth / ${KEYS} % ${MODELS_PER_KEY}) % ${MODELS}, 'bench',
          false, 5000000, 12, 34, 1234000, false, 200, '', '', at + interval '1 second'
        from (
-         select nth, to_timestamp(($3::bigint + floor(nth::float8 / ${ROWS} * ${SPAN_MS})) / 1000) as at
+         select nth, to_timestamp(($3::bigint + floor(nth::float8 / ${ROWS} * ${SPAN_MS})) / 1000.0) as at
          from generate_series($4::bigint, $5::bigint) as nth
        ) as made`,
       [namespaceId, keys, fromMs, first, Math.min(first + CHUNK, ROWS) - 1],
     );
     process.stderr.write(`\r${first} rows`);
   }
+  for (const statement of indexes) await postgres.query(statement);
   for (const [table, unit] of [
     ["rollups_hourly", "hour"],
     ["rollups_daily", "day"],
@@ -127,10 +122,33 @@ async function fill(postgres: pg.Client, namespaceId: string, fromMs: number, to
         sum(prompt_tokens), sum(completion_tokens), sum(cost_nano_usd)
       from usage.requests group by 1, 2, 3, 4, 5, 6`);
   }
-  await postgres.query("vacuum analyze usage.requests");
-  await postgres.query("vacuum analyze usage.rollups_hourly");
-  await postgres.query("vacuum analyze usage.rollups_daily");
+  for (const table of ["requests", "rollups_hourly", "rollups_daily"])
+    await postgres.query(`vacuum analyze usage.${table}`);
   process.stderr.write("\r");
+}
+
+/** Those of a node that is older than what it keeps: each costs something to plan for. */
+async function makeMonths(postgres: pg.Client): Promise<void> {
+  for (let ago = 1; ago <= MONTHS_KEPT; ago++) {
+    await postgres.query(`
+      do $$
+      declare
+        month timestamptz := date_trunc('month', now()) - interval '${ago} months';
+      begin
+        execute format('create table usage.%I partition of usage.requests for values from (%L) to (%L)',
+          to_char(month, '"requests_y"YYYY"m"MM'), month, month + interval '1 month');
+      end $$`);
+  }
+}
+
+/** All but the primary key, so that filling takes half the time. @returns statements that make them again */
+async function dropIndexes(postgres: pg.Client): Promise<readonly string[]> {
+  const { rows } = await postgres.query<{ name: string; statement: string }>(`
+    select indexrelid::regclass::text as name, pg_get_indexdef(indexrelid) as statement
+    from pg_index where indrelid = 'usage.requests'::regclass and not indisprimary`);
+  for (const { name } of rows) await postgres.query(`drop index ${name}`);
+  // Of a partitioned table it says ONLY, which leaves the partitions without.
+  return rows.map(({ statement }) => statement.replace(" ON ONLY ", " ON "));
 }
 
 await main();

@@ -59,48 +59,60 @@ export function totalOf(groups: readonly UsageTotals[]): UsageTotals {
   );
 }
 
-/** A range, cut where the sums that are kept of whole days and hours can stand in for requests. */
+/** A part of a range that is added to its totals (1), or taken off them again (-1). */
+export interface RangePart extends UsageRange {
+  readonly sign: 1 | -1;
+}
+
+/** A range, put together from the sums that are kept of whole days and hours, and from requests. */
 export interface RangeParts {
-  readonly days: readonly UsageRange[];
-  readonly hours: readonly UsageRange[];
-  /** Less than an hour at either end: read from the requests themselves, so that the totals of any range are exact. */
-  readonly moments: readonly UsageRange[];
+  readonly days: readonly RangePart[];
+  readonly hours: readonly RangePart[];
+  /** At most half an hour at either end: from the requests themselves, so that the totals of any range are exact. */
+  readonly moments: readonly RangePart[];
 }
 
 const HOUR_MS = 60 * 60 * 1000;
 const DAY_MS = 24 * HOUR_MS;
 
-/** The parts of a range, none of them empty; without whole days if hours must be told apart. */
+/**
+ * The parts of a range, none of them empty; without whole days if hours must be told apart. Either end is taken to the nearest
+ * hour, and that to the nearest day: what is in excess then is taken off again, which is never more than half of a unit.
+ */
 export function partsOf(range: UsageRange, byHour: boolean): RangeParts {
-  const whole = { days: wholeUnits(range, DAY_MS), hours: wholeUnits(range, HOUR_MS) };
-  const days = byHour ? undefined : whole.days;
+  const hours = nearestUnits(range, HOUR_MS);
+  if (hours === undefined) return { days: [], hours: [], moments: [{ ...range, sign: 1 }] };
+  const days = byHour ? undefined : nearestUnits(hours, DAY_MS);
   return {
-    days: days === undefined ? [] : [days],
-    hours: whole.hours === undefined ? [] : without(whole.hours, days),
-    moments: without(range, whole.hours),
+    days: days === undefined ? [] : [{ ...days, sign: 1 }],
+    hours: days === undefined ? [{ ...hours, sign: 1 }] : corrections(hours, days),
+    moments: corrections(range, hours),
   };
 }
 
-/** The whole days of UTC in a range; undefined if there are none. */
-export function wholeDays(range: UsageRange): UsageRange | undefined {
-  return wholeUnits(range, DAY_MS);
+/** A range that is longer than one unit, with both ends at the nearest whole one; undefined if it is shorter. */
+function nearestUnits({ from, to }: UsageRange, unitMs: number): UsageRange | undefined {
+  if (to.getTime() - from.getTime() < unitMs) return undefined;
+  const nearest = (time: Date): Date => new Date(Math.round(time.getTime() / unitMs) * unitMs);
+  return { from: nearest(from), to: nearest(to) };
 }
 
-/** The whole hours or days of UTC in a range; undefined if there are none. */
-function wholeUnits({ from, to }: UsageRange, unitMs: number): UsageRange | undefined {
-  const first = Math.ceil(from.getTime() / unitMs) * unitMs;
-  const end = Math.floor(to.getTime() / unitMs) * unitMs;
-  return first < end ? { from: new Date(first), to: new Date(end) } : undefined;
-}
-
-/** What is left of a range on either side of `middle`, which lies within it. */
-function without(range: UsageRange, middle: UsageRange | undefined): readonly UsageRange[] {
-  if (middle === undefined) return [range];
-  const sides = [
-    { from: range.from, to: middle.from },
-    { from: middle.to, to: range.to },
+/** What is missing of `range` in `rounded`, and what that has in excess. */
+function corrections(range: UsageRange, rounded: UsageRange): readonly RangePart[] {
+  const parts: readonly RangePart[] = [
+    { from: range.from, to: rounded.from, sign: 1 },
+    { from: rounded.from, to: range.from, sign: -1 },
+    { from: rounded.to, to: range.to, sign: 1 },
+    { from: range.to, to: rounded.to, sign: -1 },
   ];
-  return sides.filter(({ from, to }) => from < to);
+  return parts.filter(({ from, to }) => from < to);
+}
+
+/** The whole days of UTC in a range; undefined if there are none. */
+export function wholeDays({ from, to }: UsageRange): UsageRange | undefined {
+  const first = Math.ceil(from.getTime() / DAY_MS) * DAY_MS;
+  const end = Math.floor(to.getTime() / DAY_MS) * DAY_MS;
+  return first < end ? { from: new Date(first), to: new Date(end) } : undefined;
 }
 
 const DEFAULT_RANGE_MS = 30 * DAY_MS;

@@ -137,8 +137,11 @@ describe("the sums by hour and day", () => {
         for (const each of ranges) {
           const inside = counted.filter(({ createdAt }) => createdAt >= each.from && createdAt < each.to);
           expect(await totalsIn(usage, namespaceId, each)).toEqual(sumOf(inside));
-          const groups = await usage.usage(namespaceId, usageQuery({ range: each, groupBy: ["key", "model", "hour"] }));
-          expect(totalOf(groups)).toEqual(sumOf(inside));
+          for (const groupBy of [["key", "model", "hour"], ["day"]] as const) {
+            const groups = await usage.usage(namespaceId, usageQuery({ range: each, groupBy }));
+            expect(totalOf(groups)).toEqual(sumOf(inside));
+            expect(groups.every(({ requestCount }) => requestCount > 0n)).toBe(true);
+          }
         }
       }),
       { numRuns: 60 },

@@ -24,7 +24,7 @@ const identity = Object.keys(IDENTITY);
 const counters = Object.keys(COUNTERS);
 
 /** As `date_trunc` in UTC, whose days are all alike, but in a quarter of the time: it looks up no time zone. */
-function startOf(unit: "hour" | "day", time: string): RawBuilder<unknown> {
+export function startOf(unit: "hour" | "day", time: string): RawBuilder<unknown> {
   return sql`date_bin(${sql.lit(`1 ${unit}`)}, ${sql.ref(time)}, timestamptz '2000-01-01 00:00:00Z')`;
 }
 

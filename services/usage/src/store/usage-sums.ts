@@ -6,22 +6,26 @@ import {
   type Dimension,
   MAX_GROUPS,
   partsOf,
+  type RangePart,
   type UsageGroup,
   type UsageQuery,
-  type UsageRange,
 } from "../domain/usage.ts";
+import { names } from "./columns.ts";
+import { startOf } from "./rollups.ts";
 import type { UsageSchema } from "./schema.ts";
 
-/** Each dimension as an expression over the parts, which have `at`: the moment, or the first one of the hour or day. */
-const DIMENSIONS: Readonly<Record<Dimension, RawBuilder<unknown>>> = {
-  namespace: sql`namespace_id`,
-  key: sql`key_id`,
-  model: sql`model`,
-  provider: sql`provider`,
-  status: sql`status`,
-  hour: sql`date_trunc('hour', at, 'UTC')`,
-  day: sql`date_trunc('day', at, 'UTC')`,
+/** Each dimension of a row whose moment, or the first one of its hour or day, is in the column `time`. */
+const DIMENSIONS: Readonly<Record<Dimension, (time: string) => RawBuilder<unknown>>> = {
+  namespace: () => sql`namespace_id`,
+  key: () => sql`key_id`,
+  model: () => sql`model`,
+  provider: () => sql`provider`,
+  status: () => sql`status`,
+  hour: (time) => startOf("hour", time),
+  day: (time) => startOf("day", time),
 };
+
+const COUNTERS = ["request_count", "prompt_tokens", "completion_tokens", "cost_nano_usd"] as const;
 
 interface SumRow {
   namespace: Id<"ns"> | null;
@@ -38,8 +42,8 @@ interface SumRow {
 }
 
 /**
- * Sums over a range: whole days and hours from what is kept of them, what is left from the requests. One statement, hence one
- * snapshot: no request is counted twice or missed because it settles meanwhile. Denied requests are left out.
+ * Sums over a range: whole days and hours from what is kept of them, what is missing or in excess then from the requests. One
+ * statement, hence one snapshot: no request is counted twice or missed because it settles meanwhile. Denied requests are left out.
  *
  * @param namespaceId undefined: every namespace that the transaction sees
  */
@@ -48,19 +52,15 @@ export async function sumUsage(
   namespaceId: Id<"ns"> | undefined,
   query: UsageQuery,
 ): Promise<readonly UsageGroup[]> {
-  const dimensions = Object.entries(DIMENSIONS) as [Dimension, RawBuilder<unknown>][];
-  const columns = dimensions.map(([name, expression]) =>
-    query.groupBy.includes(name) ? sql`${expression} as ${sql.ref(name)}` : sql`null as ${sql.ref(name)}`,
+  const { groupBy } = query;
+  const columns = Object.keys(DIMENSIONS).map((name) =>
+    groupBy.some((each) => each === name) ? sql.ref(name) : sql`null as ${sql.ref(name)}`,
   );
-  const grouped = query.groupBy.map((name) => DIMENSIONS[name]);
+  const sums = COUNTERS.map((counter) => sql`coalesce(sum(${sql.ref(counter)}), 0)::bigint as ${sql.ref(counter)}`);
   const { rows } = await sql<SumRow>`
-    select ${sql.join(columns)},
-      coalesce(sum(request_count), 0)::bigint as request_count,
-      coalesce(sum(prompt_tokens), 0)::bigint as prompt_tokens,
-      coalesce(sum(completion_tokens), 0)::bigint as completion_tokens,
-      coalesce(sum(cost_nano_usd), 0)::bigint as cost_nano_usd
+    select ${sql.join([...columns, ...sums])}
     from (${partsFor(namespaceId, query)}) as part
-    ${grouped.length === 0 ? sql`` : sql`group by ${sql.join(grouped)} having sum(request_count) > 0`}
+    ${groupBy.length === 0 ? sql`` : sql`group by ${names(groupBy)} having sum(request_count) > 0`}
     order by day, hour, cost_nano_usd desc, request_count desc, namespace, key, model, provider, status
     limit ${MAX_GROUPS + 1}`.execute(transaction);
   if (rows.length > MAX_GROUPS) {
@@ -69,6 +69,7 @@ export async function sumUsage(
   return rows.map(fromSumRow);
 }
 
+/** The groups of each part by itself: two thirds of the time that it takes to bring every row of all of them together first. */
 function partsFor(
   namespaceId: Id<"ns"> | undefined,
   { range, groupBy, keyId, model }: UsageQuery,
@@ -79,16 +80,22 @@ function partsFor(
   if (namespaceId !== undefined) conditions.push(sql`namespace_id = ${namespaceId}`);
   if (keyId !== undefined) conditions.push(sql`key_id = ${keyId}`);
   if (model !== undefined) conditions.push(sql`model = ${model}`);
-  const read = (table: string, time: RawBuilder<unknown>, count: RawBuilder<unknown>) => (part: UsageRange) =>
-    sql`
-    select ${time} as at, namespace_id, key_id, model, provider, status,
-      ${count} as request_count, prompt_tokens, completion_tokens, cost_nano_usd
-    from ${sql.table(table)}
-    where ${sql.join([...conditions, sql`${time} >= ${part.from}`, sql`${time} < ${part.to}`], sql` and `)}`;
+  const read = (table: string, time: string, count: RawBuilder<unknown>) => (part: RangePart) => {
+    const groups = groupBy.map((name) => sql`${DIMENSIONS[name](time)} as ${sql.ref(name)}`);
+    const sums = COUNTERS.map((counter) => {
+      const sum = sql`sum(${counter === "request_count" ? count : sql.ref(counter)})`;
+      return sql`${part.sign === 1 ? sum : sql`-${sum}`} as ${sql.ref(counter)}`;
+    });
+    const at = sql.ref(time);
+    return sql`
+      select ${sql.join([...groups, ...sums])} from ${sql.table(table)}
+      where ${sql.join([...conditions, sql`${at} >= ${part.from}`, sql`${at} < ${part.to}`], sql` and `)}
+      ${groupBy.length === 0 ? sql`` : sql`group by ${sql.join(groupBy.map((name) => DIMENSIONS[name](time)))}`}`;
+  };
   const parts = [
-    ...days.map(read("rollups_daily", sql`bucket`, sql`request_count`)),
-    ...hours.map(read("rollups_hourly", sql`bucket`, sql`request_count`)),
-    ...moments.map(read("requests", sql`created_at`, sql`1`)),
+    ...days.map(read("rollups_daily", "bucket", sql`request_count`)),
+    ...hours.map(read("rollups_hourly", "bucket", sql`request_count`)),
+    ...moments.map(read("requests", "created_at", sql`1`)),
   ];
   return sql.join(parts, sql` union all `);
 }
