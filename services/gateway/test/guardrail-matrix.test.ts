@@ -118,6 +118,12 @@ const KINDS: Readonly<Record<string, Kind>> = {
     sent: "a Secret word",
     passed: "the [REDACTED] is out",
   },
+  "block, both, in the request": {
+    spec: secret({}),
+    asked: "a Secret word",
+    refused: { status: 400, code: "content_blocked", rule: "content_patterns" },
+  },
+  "block, both, in the answer": { spec: secret({}), sent: "hello", blocked: true },
   "redact, both": {
     spec: secret({ action: "redact" }),
     asked: "secret",
