@@ -15,12 +15,15 @@ export interface CountingUpstream {
 /** One output token costs one micro-USD, input is free: request n reserves and costs n. */
 export const COUNTED_PRICE = "price: {input_usd_per_mtok: 0, output_usd_per_mtok: 1}";
 
+/** Most of the time that a request takes: whoever is killed is killed while some request is here. */
+const THINKING_MS = 150;
+
 export async function startCountingUpstream(): Promise<CountingUpstream> {
   const seen = new Map<number, number>();
   const server = await startUpstream(async (response, { body }) => {
     const { max_tokens: n, stream = false } = JSON.parse(body) as { max_tokens: number; stream?: boolean };
     seen.set(n, (seen.get(n) ?? 0) + 1);
-    await delay(Math.random() * 20);
+    await delay(Math.random() * THINKING_MS);
     const usage = { prompt_tokens: 1, completion_tokens: n };
     if (stream) await answerInPieces(response, usage);
     else
