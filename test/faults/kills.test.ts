@@ -68,6 +68,33 @@ async function agree({ load, ledger }: { readonly load: Load; readonly ledger: L
     return found.length === 0 ? found : undefined;
   }, AGREE_MS).catch(() => ledger.faults(upstream, load.sent));
   expect(faults).toEqual([]);
+  // The operator's own proof finds the same: over all that the tests before have done, too.
+  const { differences, budgets } = await reconcile();
+  expect({ differences, charges: budgets.charges, counters: budgets.counters }).toEqual({
+    differences: [],
+    charges: [],
+    counters: [],
+  });
+  expect(budgets.request_count).toBeGreaterThan(20);
+}
+
+interface Reconciliation {
+  readonly differences: readonly { readonly key_id: string }[];
+  readonly budgets: {
+    readonly request_count: number;
+    readonly running_count: number;
+    readonly charges: readonly { readonly request_id: string }[];
+    readonly counters: readonly { readonly quantity: string }[];
+  };
+}
+
+async function reconcile(): Promise<Reconciliation> {
+  const { exitCode, stdout, stderr } = await node.cli(["admin", "reconcile", "--json"]);
+  if (stdout === "") throw new Error(stderr);
+  const found = JSON.parse(stdout) as Reconciliation;
+  const { charges, counters } = found.budgets;
+  expect(exitCode).toBe(found.differences.length + charges.length + counters.length === 0 ? 0 : 1);
+  return found;
 }
 
 describe("SIGKILL under load", () => {
@@ -160,6 +187,12 @@ describe("the ledger that these tests are held against", () => {
     expect(await broken(`delete from usage.requests where id = ${oneOf}`)).toEqual(
       expect.arrayContaining([expect.stringMatching(/reached the upstream and has no row/)]),
     );
+    // So does the operator's: the row that is charged wrongly is gone by now, and the sums of its hour know it still.
+    await ledger.execute(`update policy.counters set reserved_nano = reserved_nano + 1000`);
+    const { differences, budgets } = await reconcile();
+    expect(differences).toMatchObject([{ hour: expect.any(String), status: "succeeded" }]);
+    expect(budgets.charges).toMatchObject([{ hold_state: "settled", request_status: null, log_micro_usd: 0 }]);
+    expect(new Set(budgets.counters.map(({ quantity }) => quantity))).toEqual(new Set(["reserved"]));
     await ledger.close();
   }, 60_000);
 });

@@ -42,6 +42,14 @@ const EXCEPTIONS: Readonly<Record<string, string>> = {
     "the owner's trigger counts, and no process can",
   "policy.changes/counted_by_owner: lets rows through that the transaction's setting does not name": "of the one row",
   "policy.changes/read_by_process: lets rows through that the transaction's setting does not name": "of the one row",
+  "policy.counters/owner_reads: is for everyone, or for a role that is no process's":
+    "the owner's function names namespaces, and no process can",
+  "policy.counters/owner_reads: lets rows through that the transaction's setting does not name":
+    "all of them, in a transaction of the whole node",
+  "policy.holds/owner_reads: is for everyone, or for a role that is no process's":
+    "the owner's function names namespaces, and no process can",
+  "policy.holds/owner_reads: lets rows through that the transaction's setting does not name":
+    "all of them, in a transaction of the whole node",
   'auth.operator_secrets.pepper_id: is an id that is not collated "C"':
     "names an entry of the configuration; never sorted",
   'auth.key_secrets.pepper_id: is an id that is not collated "C"': "names an entry of the configuration; never sorted",

@@ -10,6 +10,7 @@ import {
 } from "@routeplane/contracts/auth";
 import {
   AuditService as PolicyAuditService,
+  BudgetAdminService,
   BudgetService,
   EffectivePolicyService,
   GuardrailService,
@@ -29,6 +30,8 @@ export interface NodeClient {
   readonly operators: Client<typeof OperatorService>;
   readonly policies: Client<typeof PolicyService>;
   readonly budgets: Client<typeof BudgetService>;
+  /** Of the whole node, for operators. */
+  readonly budgetAdmin: Client<typeof BudgetAdminService>;
   readonly guardrails: Client<typeof GuardrailService>;
   readonly rateLimits: Client<typeof RateLimitService>;
   readonly presets: Client<typeof PresetService>;
@@ -77,6 +80,7 @@ export function createNodeClient({ url, token, onSlow }: NodeClientOptions): Nod
     operators: createClient(OperatorService, transport),
     policies: createClient(PolicyService, transport),
     budgets: createClient(BudgetService, transport),
+    budgetAdmin: createClient(BudgetAdminService, transport),
     guardrails: createClient(GuardrailService, transport),
     rateLimits: createClient(RateLimitService, transport),
     presets: createClient(PresetService, transport),

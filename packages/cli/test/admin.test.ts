@@ -1,4 +1,5 @@
 import type { ServiceImpl } from "@connectrpc/connect";
+import { BudgetAdminService } from "@routeplane/contracts/policy";
 import { DeadLetterState, UsageAdminService, UsageDimension } from "@routeplane/contracts/usage";
 import { describe, expect, it } from "vitest";
 import { runCli } from "./cli-process.ts";
@@ -14,8 +15,14 @@ const as = (url: string): Record<string, string> => ({
   ROUTEPLANE_OPERATOR_KEY: "rpo_live_env",
 });
 
-const admin = (implementation: Partial<ServiceImpl<typeof UsageAdminService>>): Promise<NodeDouble> =>
-  startNodeDouble((router) => void router.service(UsageAdminService, implementation));
+const admin = (
+  implementation: Partial<ServiceImpl<typeof UsageAdminService>>,
+  budgets: Partial<ServiceImpl<typeof BudgetAdminService>> = { reconcileBudgets: () => ({}) },
+): Promise<NodeDouble> =>
+  startNodeDouble((router) => {
+    router.service(UsageAdminService, implementation);
+    router.service(BudgetAdminService, budgets);
+  });
 
 describe.concurrent("usage --all-namespaces", () => {
   it("asks as the operator, and shows each namespace", async () => {
@@ -73,8 +80,84 @@ describe.concurrent("admin reconcile", () => {
           expected: { request_count: 1, spend_micro_usd: 0, ...none },
         },
       ],
+      budgets: {
+        compared_from: null,
+        namespace_count: 0,
+        request_count: 0,
+        running_count: 0,
+        counter_count: 0,
+        partial_counter_count: 0,
+        charges: [],
+        counters: [],
+      },
     });
     expect((await runCli(["admin", "reconcile"], as(node.url))).stdout).toMatch(/^ns_1 .* 2\/0\/0\/9 +1\/0\/0\/0$/m);
+  });
+
+  it("asks of budgets what it asked of usage, every page, and ends with 1 if they alone differ", async () => {
+    const charge = { keyId: "key_1", requestId: "req_1", budgetMicroUsd: 6n, holdState: "settled", logMicroUsd: 5n };
+    const counter = { policyId: "pol_1", bindingId: "bnd_1", quantity: "spent", countedMicroUsd: 9n };
+    const asked: unknown[] = [];
+    await using node = await admin(
+      { reconcileUsage: () => ({ from: AT, to: AT }) },
+      {
+        reconcileBudgets({ from, to, pageToken }) {
+          asked.push([from?.seconds, to?.seconds, pageToken]);
+          const page = { comparedFrom: AT, namespaceCount: 1, requestCount: 2n, counterCount: 1n };
+          return pageToken === ""
+            ? {
+                ...page,
+                differences: [{ namespaceId: "ns_1", subject: { case: "charge", value: charge } }],
+                nextPageToken: "t1",
+              }
+            : { ...page, differences: [{ namespaceId: "ns_1", subject: { case: "counter", value: counter } }] };
+        },
+      },
+    );
+    const json = await runCli(["admin", "reconcile", "--json"], as(node.url));
+    expect(json.code).toBe(1);
+    expect(asked).toEqual([
+      [AT.seconds, AT.seconds, ""],
+      [AT.seconds, AT.seconds, "t1"],
+    ]);
+    expect(JSON.parse(json.stdout)).toMatchObject({
+      differences: [],
+      budgets: {
+        compared_from: DAY,
+        namespace_count: 2,
+        request_count: 4,
+        running_count: 0,
+        counter_count: 2,
+        partial_counter_count: 0,
+        charges: [
+          {
+            namespace_id: "ns_1",
+            key_id: "key_1",
+            request_id: "req_1",
+            budget_micro_usd: 6,
+            hold_state: "settled",
+            log_micro_usd: 5,
+            request_status: null,
+          },
+        ],
+        counters: [
+          {
+            namespace_id: "ns_1",
+            policy_id: "pol_1",
+            binding_id: "bnd_1",
+            quantity: "spent",
+            counted_micro_usd: 9,
+            expected_micro_usd: 0,
+            expected_micro_usd_max: null,
+            since: null,
+          },
+        ],
+      },
+    });
+    const { stdout, stderr } = await runCli(["admin", "reconcile"], as(node.url));
+    expect(stdout).toMatch(/^ns_1 +key_1 +req_1 +6 settled +5 -$/m);
+    expect(stdout).toMatch(/^ns_1 +pol_1 +bnd_1 +spent +9 +0 to \?$/m);
+    expect(stderr).toContain("2 differences in budgets: 4 requests");
   });
 
   it("ends with 0 if there is none", async () => {
@@ -83,6 +166,7 @@ describe.concurrent("admin reconcile", () => {
     expect({ code, stdout }).toEqual({ code: 0, stdout: "" });
     expect(stderr).toContain("0 differences in 3 namespaces");
     expect(stderr).toContain(`Requests from before ${DAY} are not kept`);
+    expect(stderr).toContain("was not compared");
   });
 });
 

@@ -1,5 +1,6 @@
 export * from "./gen/routeplane/policy/v1/admission_service_pb.js";
 export * from "./gen/routeplane/policy/v1/audit_service_pb.js";
+export * from "./gen/routeplane/policy/v1/budget_admin_service_pb.js";
 export * from "./gen/routeplane/policy/v1/budget_service_pb.js";
 export * from "./gen/routeplane/policy/v1/effective_policy_service_pb.js";
 export * from "./gen/routeplane/policy/v1/simulation_service_pb.js";

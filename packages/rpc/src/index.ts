@@ -12,6 +12,7 @@ export {
   operatorPrincipalOf,
   type Principal,
   principalOf,
+  wholeNodeOperatorOf,
 } from "./principal.ts";
 export { safeText } from "./safe-text.ts";
 export { type GrpcServerOptions, mount, type MountedService, startGrpcServer } from "./server/grpc-server.ts";

@@ -1,5 +1,5 @@
 import { createContextKey, type HandlerContext } from "@connectrpc/connect";
-import type { Id } from "@routeplane/domain";
+import { DomainError, type Id } from "@routeplane/domain";
 
 /** Who calls: what the authenticate interceptor found out, and the only thing that handlers know of a credential. */
 export type Principal = KeyPrincipal | OperatorPrincipal | { readonly kind: "service" };
@@ -51,4 +51,16 @@ export function operatorPrincipalOf(context: HandlerContext): OperatorPrincipal 
   const principal = principalOf(context);
   if (principal.kind !== "operator") throw new Error(`${context.method.name} was let in for a ${principal.kind}`);
   return principal;
+}
+
+/**
+ * As `operatorPrincipalOf`, for what is above accounts.
+ *
+ * @throws DomainError PERMISSION_DENIED for an operator that is limited to one
+ */
+export function wholeNodeOperatorOf(context: HandlerContext): Id<"op"> {
+  const { operatorId, accountId } = operatorPrincipalOf(context);
+  if (accountId === undefined) return operatorId;
+  const message = "your operator credential is limited to an account, and this is about all of the node";
+  throw new DomainError("permission_denied", "ACCOUNT_LIMITED", message);
 }

@@ -5,6 +5,7 @@ import * as policyKinds from "./0003_policy_kinds.ts";
 import * as changes from "./0004_changes.ts";
 import * as operatorAudit from "./0005_operator_audit.ts";
 import * as counters from "./0006_counters.ts";
+import * as reconcile from "./0007_reconcile.ts";
 
 export const migrations: Migrations = {
   "0001_budgets": budgets,
@@ -13,4 +14,5 @@ export const migrations: Migrations = {
   "0004_changes": changes,
   "0005_operator_audit": operatorAudit,
   "0006_counters": counters,
+  "0007_reconcile": reconcile,
 };

@@ -18,6 +18,7 @@ import {
   warmValidation,
 } from "@routeplane/rpc";
 import { createLogger, type Logger, type RunningProcess } from "@routeplane/runtime";
+import { createChargeLog } from "./clients/charge-log.ts";
 import { createRequestHistory } from "./clients/request-history.ts";
 import { createKeyDirectory } from "./clients/key-directory.ts";
 import type { Config } from "./config.ts";
@@ -25,6 +26,7 @@ import { createAdmission } from "./domain/admission.ts";
 import { createReadEffectivePolicy } from "./domain/consumption.ts";
 import { createManagement } from "./domain/management.ts";
 import { createSimulatePolicy } from "./domain/simulator.ts";
+import { budgetAdminService } from "./handlers/budget-admin-service.ts";
 import { admissionService } from "./handlers/admission-service.ts";
 import { effectivePolicyService } from "./handlers/effective-policy-service.ts";
 import { enforcementService } from "./handlers/enforcement-service.ts";
@@ -35,6 +37,7 @@ import { simulationService } from "./handlers/simulation-service.ts";
 import { createAppliedPolicies } from "./store/applied-policies.ts";
 import { createBindingStore } from "./store/binding-store.ts";
 import { createConsumption } from "./store/consumption.ts";
+import { createHoldBook } from "./store/hold-book.ts";
 import { createLedger } from "./store/ledger.ts";
 import { createPolicyStore } from "./store/policy-store.ts";
 import type { PolicySchema } from "./store/schema.ts";
@@ -102,6 +105,8 @@ export function wirePolicy({ config, database, changes, auth, usage, log, clock 
     router.service(contracts.EffectivePolicyService, effectivePolicyService(readEffective));
     router.service(contracts.SimulationService, simulationService(simulate));
     router.service(contracts.EnforcementService, enforcementService(applied, changes));
+    const reconciled = { holds: createHoldBook(database), log: createChargeLog(usage), keys };
+    router.service(contracts.BudgetAdminService, budgetAdminService(reconciled, clock));
     router.service(contracts.AuditService, auditService(createAuditStore(database)));
     healthRoutes(ready)(router);
   };

@@ -104,14 +104,16 @@ describe("a rolling window", () => {
   });
 });
 
-it("closed holds are forgotten a day after their time, open ones never", async () => {
+it("closed holds are forgotten a day after their time and their end, open ones never", async () => {
   const { request, namespaceId, total } = await policy.oneBudget(1_000n);
-  const [old, open, next] = [request(10n), request(20n), request(30n)];
-  for (const each of [old, open, next]) await policy.admission.admit(each);
+  const [old, late, open, next] = [request(10n), request(15n), request(20n), request(30n)];
+  for (const each of [old, late, open, next]) await policy.admission.admit(each);
   await policy.admission.settle(old, used(0n));
   await policy.tamper(
-    sql`update holds set expires_at = now() - interval '25 hours' where namespace_id = ${namespaceId}`,
+    sql`update holds set expires_at = now() - interval '25 hours', closed_at = closed_at - interval '25 hours'
+        where namespace_id = ${namespaceId}`,
   );
+  await policy.admission.settle(late, used(0n));
   await policy.admission.settle(next, used(0n));
   const left = await policy.admin.within({}, (tx) =>
     tx.selectFrom("holds").select("request_id").where("namespace_id", "=", namespaceId).execute(),
@@ -119,5 +121,6 @@ it("closed holds are forgotten a day after their time, open ones never", async (
   const ids = left.map(({ request_id }) => request_id);
   expect(ids).not.toContain(old.requestId);
   expect(ids).toContain(open.requestId);
+  expect(ids).toContain(late.requestId);
   expect(await total()).toMatchObject({ reservedNano: nano(20n) });
 });

@@ -7,6 +7,7 @@ import {
   SimulationService,
   AdmissionService,
   EffectivePolicyService,
+  BudgetAdminService,
   BudgetService,
   GuardrailService,
   PresetService,
@@ -233,12 +234,14 @@ async function totals(admin: Database<PolicySchema>, namespaceId: Id<"ns">): Pro
 
 function authStandIn() {
   const byToken = new Map<string, TestKey>();
+  const operators = new Map<string, { operatorId: string; accountId: string; scopes: string[]; lineage: string[] }>();
   const revoked = new Set<string>();
   const down = { value: false };
   const transport = createRouterTransport(({ service }) => {
     service(VerificationService, {
       verifyKey({ token }) {
         if (down.value) throw new Error("the auth service is down");
+        if (token.startsWith("rpo_")) return { outcome: { case: "operator", value: operators.get(token) ?? {} } };
         const key = byToken.get(token);
         if (key === undefined) {
           const value = { reason: Reason.CREDENTIAL_INVALID, message: "invalid API key" };
@@ -260,6 +263,12 @@ function authStandIn() {
     transport,
     authDown: down,
     revoke: (keyId: Id<"key">) => revoked.add(keyId),
+    /** The token of an operator; of the whole node unless it is limited to an account. */
+    operator(scopes: string[], accountId: Id<"acc"> | "" = ""): string {
+      const [token, operatorId] = [mintToken("operator", "test"), newId("op")];
+      operators.set(token, { operatorId, accountId, scopes, lineage: [operatorId] });
+      return token;
+    },
     key(namespaceId: Id<"ns">, parent?: TestKey, scopes: readonly string[] = ["policy:*"]): TestKey {
       const id = newId("key");
       const key = {
@@ -278,6 +287,7 @@ function authStandIn() {
 function clients(transport: Transport, token: string) {
   const as = authorized(transport, token);
   return {
+    budgetAdmin: createClient(BudgetAdminService, as),
     policies: createClient(PolicyService, as),
     budgets: createClient(BudgetService, as),
     guardrails: createClient(GuardrailService, as),

@@ -1,11 +1,13 @@
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { timestampMs } from "@bufbuild/protobuf/wkt";
 import { createRouterTransport } from "@connectrpc/connect";
-import { LoggedRequestSchema, RequestHistoryService } from "@routeplane/contracts/usage";
+import { LoggedRequestSchema, type RequestChargeSchema, RequestHistoryService } from "@routeplane/contracts/usage";
 
 /** Answers as the usage service's contract says, with the requests that a test puts there. */
 export function usageStandIn() {
   const requests: MessageInitShape<typeof LoggedRequestSchema>[] = [];
+  /** With the namespace that each is of; in every range. */
+  const charges: (MessageInitShape<typeof RequestChargeSchema> & { namespaceId: string })[] = [];
   const down = { value: false };
   const transport = createRouterTransport(({ service }) => {
     service(RequestHistoryService, {
@@ -20,7 +22,27 @@ export function usageStandIn() {
         const nextPageToken = inRange.length > start + size ? String(start + size) : "";
         return { requests: inRange.slice(start, start + size), nextPageToken };
       },
+      getNextNamespace({ after }) {
+        if (down.value) throw new Error("the usage service is down");
+        const [namespaceId = ""] = charges
+          .map((each) => each.namespaceId)
+          .filter((id) => id > after)
+          .toSorted();
+        return { namespaceId };
+      },
+      listRequestCharges({ namespaceId, pageSize, pageToken }) {
+        const mine = charges.filter((each) => each.namespaceId === namespaceId);
+        const [start, size] = [Number(pageToken), Math.min(pageSize, 500)];
+        const nextPageToken = mine.length > start + size ? String(start + size) : "";
+        return { charges: mine.slice(start, start + size), nextPageToken };
+      },
+      getRequestCharges({ namespaceId, requestIds }) {
+        const asked = new Set(requestIds);
+        return {
+          charges: charges.filter((each) => each.namespaceId === namespaceId && asked.has(each.requestId ?? "")),
+        };
+      },
     });
   });
-  return { transport, requests, usageDown: down };
+  return { transport, requests, charges, usageDown: down };
 }

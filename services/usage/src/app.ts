@@ -58,7 +58,7 @@ export function wireUsage({ serviceToken, database, verifyToken, log, clock }: U
       UsageAdminService,
       usageAdminService(usage, createDeadLetterStore(database), createReconciliationStore(database), clock),
     );
-    router.service(RequestHistoryService, requestHistoryService(usage));
+    router.service(RequestHistoryService, requestHistoryService(usage, clock));
     router.service(AuditService, auditService(createAuditStore(database)));
     health(router);
   };

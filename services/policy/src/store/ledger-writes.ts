@@ -23,7 +23,7 @@ export interface CounterChange {
   readonly after: Counter;
 }
 
-/** A closed hold is kept this long after its time, for repeated calls and late settlements. */
+/** A closed hold is kept this long after its time and its end, for repeated calls, late settlements and reconciliation. */
 const HOLD_RETENTION_HOURS = 24;
 
 /** Closed holds that one call forgets at most: more than it leaves behind, so that they do not pile up. */
@@ -141,6 +141,7 @@ function forgetHolds(namespaceId: Id<"ns">, requestIds: readonly Id<"req">[]): R
     select key_id, request_id from holds
     where namespace_id = ${namespaceId} and state <> 'open' and request_id <> all(${requestIds})
       and expires_at < statement_timestamp() - make_interval(hours => ${HOLD_RETENTION_HOURS})
+      and closed_at < statement_timestamp() - make_interval(hours => ${HOLD_RETENTION_HOURS})
     order by expires_at limit ${FORGET_SIZE} for update skip locked
   ), forgotten_holds as (
     delete from holds where namespace_id = ${namespaceId} and key_id = any(array(select key_id from old_holds))

@@ -1,6 +1,6 @@
 import type { Id } from "@routeplane/domain";
 import type { LoggedRequest, RequestStatus } from "./request.ts";
-import type { UsageGroup, UsageQuery } from "./usage.ts";
+import type { UsageGroup, UsageQuery, UsageRange } from "./usage.ts";
 
 /** The one writer of the request log. */
 export interface RequestLog {
@@ -44,6 +44,10 @@ export interface UsageStore {
   /** Newest first. */
   list(namespaceId: Id<"ns">, page: PageRequest): Promise<Page>;
   get(namespaceId: Id<"ns">, id: Id<"req">): Promise<LoggedRequest | undefined>;
+  /** Every row of these requests, in no order. */
+  rowsOf(namespaceId: Id<"ns">, ids: readonly Id<"req">[]): Promise<readonly LoggedRequest[]>;
+  /** The first namespace after `after`, in order of id, that has requests in a range. */
+  nextNamespace(range: UsageRange, after: Id<"ns"> | undefined): Promise<Id<"ns"> | undefined>;
   /** Where the requests begin that end from now on. */
   endPosition(): Promise<EndPosition>;
   /** Requests that have ended after `after`, in the order in which they were recorded, and where the next ones begin. */

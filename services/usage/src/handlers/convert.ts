@@ -2,6 +2,7 @@ import type { MessageInitShape } from "@bufbuild/protobuf";
 import {
   type LoggedRequestSchema,
   type ReceiptSchema,
+  type RequestChargeSchema,
   RequestStatus as ProtoStatus,
   type RequestFilter as ProtoFilter,
   UsageDimension,
@@ -77,6 +78,12 @@ export function toProtoGroup(group: UsageGroup): MessageInitShape<typeof UsageGr
     ...(day && { day: toTimestamp(day) }),
     ...toProtoTotals(group),
   };
+}
+
+/** To the nano-USD. */
+export function toProtoCharge(request: LoggedRequest): MessageInitShape<typeof RequestChargeSchema> {
+  const { id: requestId, keyId, status, costNanoUsd, createdAt } = request;
+  return { requestId, keyId, status: STATUSES[status], costNanoUsd, createdAt: toTimestamp(createdAt) };
 }
 
 export function toProtoLoggedRequest(request: LoggedRequest): MessageInitShape<typeof LoggedRequestSchema> {

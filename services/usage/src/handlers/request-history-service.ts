@@ -1,33 +1,52 @@
 import type { ServiceImpl } from "@connectrpc/connect";
 import type { RequestHistoryService } from "@routeplane/contracts/usage";
-import { requireId } from "@routeplane/domain";
+import { type Clock, requireId } from "@routeplane/domain";
 import { fromPageToken, fromTimestamp, toPageToken } from "@routeplane/rpc";
-import type { RequestFilter, UsageStore } from "../domain/ports.ts";
-import { fromPosition, toPosition, toProtoLoggedRequest } from "./convert.ts";
+import type { Page, RequestFilter, UsageStore } from "../domain/ports.ts";
+import { usageRange } from "../domain/usage.ts";
+import { fromPosition, toPosition, toProtoCharge, toProtoLoggedRequest } from "./convert.ts";
 
 const DEFAULT_PAGE_SIZE = 1_000;
-const LIST = "request-history";
-const ADMITTED: RequestFilter = {
-  keyId: undefined,
-  model: undefined,
-  status: undefined,
-  from: undefined,
-  to: undefined,
-  except: "denied",
-};
+const HISTORY = "request-history";
+const CHARGES = "request-charges";
+const EVERY: RequestFilter = { keyId: undefined, model: undefined, status: undefined, from: undefined, to: undefined };
 
-export function requestHistoryService(usage: UsageStore): ServiceImpl<typeof RequestHistoryService> {
+type PageRequest = Parameters<ServiceImpl<typeof RequestHistoryService>["listRequestHistory"]>[0];
+
+export function requestHistoryService(usage: UsageStore, clock: Clock): ServiceImpl<typeof RequestHistoryService> {
+  const page = (list: string, asked: Omit<PageRequest, "$typeName">, filter: RequestFilter): Promise<Page> => {
+    const inRange = { ...filter, from: fromTimestamp(asked.from), to: fromTimestamp(asked.to) };
+    const before = fromPageToken(list, asked.pageToken, toPosition);
+    const size = asked.pageSize || DEFAULT_PAGE_SIZE;
+    return usage.list(requireId("ns", asked.namespaceId), { size, before, filter: inRange });
+  };
   return {
-    async listRequestHistory({ namespaceId, from, to, pageSize, pageToken }) {
-      const filter = { ...ADMITTED, from: fromTimestamp(from), to: fromTimestamp(to) };
-      const before = fromPageToken(LIST, pageToken, toPosition);
-      const page = { size: pageSize || DEFAULT_PAGE_SIZE, before, filter };
-      const { rows, more } = await usage.list(requireId("ns", namespaceId), page);
-      const last = rows.at(-1);
+    async listRequestHistory(request) {
+      const found = await page(HISTORY, request, { ...EVERY, except: "denied" });
+      return { requests: found.rows.map(toProtoLoggedRequest), nextPageToken: tokenAfter(HISTORY, found) };
+    },
+
+    async listRequestCharges(request) {
+      const found = await page(CHARGES, request, EVERY);
+      return { charges: found.rows.map(toProtoCharge), nextPageToken: tokenAfter(CHARGES, found) };
+    },
+
+    async getRequestCharges({ namespaceId, requestIds }) {
+      const ids = requestIds.map((id) => requireId("req", id));
+      const rows = await usage.rowsOf(requireId("ns", namespaceId), ids);
+      return { charges: rows.map(toProtoCharge) };
+    },
+
+    async getNextNamespace({ after, from, to }) {
+      const range = usageRange(fromTimestamp(from), fromTimestamp(to), clock);
       return {
-        requests: rows.map(toProtoLoggedRequest),
-        nextPageToken: more && last ? toPageToken(LIST, fromPosition(last)) : "",
+        namespaceId: (await usage.nextNamespace(range, after === "" ? undefined : requireId("ns", after))) ?? "",
       };
     },
   };
+}
+
+function tokenAfter(list: string, { rows, more }: Page): string {
+  const last = rows.at(-1);
+  return more && last ? toPageToken(list, fromPosition(last)) : "";
 }

@@ -1,7 +1,7 @@
-import type { HandlerContext, ServiceImpl } from "@connectrpc/connect";
+import type { ServiceImpl } from "@connectrpc/connect";
 import type { UsageAdminService } from "@routeplane/contracts/usage";
-import { type Clock, DomainError, type Id, notFound, parseId, requireId } from "@routeplane/domain";
-import { fromPageToken, fromTimestamp, operatorPrincipalOf, toPageToken, toTimestamp } from "@routeplane/rpc";
+import { type Clock, notFound, parseId, requireId } from "@routeplane/domain";
+import { fromPageToken, fromTimestamp, toPageToken, toTimestamp, wholeNodeOperatorOf } from "@routeplane/rpc";
 import { type DeadLetter, type DeadLetterStore, moveDeadLetter } from "../domain/dead-letters.ts";
 import type { UsageStore } from "../domain/ports.ts";
 import { reconcile, type ReconciliationStore } from "../domain/reconciliation.ts";
@@ -23,7 +23,7 @@ export function usageAdminService(
 ): ServiceImpl<typeof UsageAdminService> {
   return {
     async getNodeUsage({ from, to, groupBy }, context) {
-      operatorOfWholeNode(context);
+      wholeNodeOperatorOf(context);
       const range = wholeHours(usageRange(fromTimestamp(from), fromTimestamp(to), clock));
       const groups = await usage.nodeUsage({
         range,
@@ -40,7 +40,7 @@ export function usageAdminService(
     },
 
     async reconcileUsage({ from, to, pageToken }, context) {
-      operatorOfWholeNode(context);
+      wholeNodeOperatorOf(context);
       const range = wholeHours(usageRange(fromTimestamp(from), fromTimestamp(to), clock));
       const after = fromPageToken(RECONCILED, pageToken, (id) => parseId("ns", id));
       const { differences, namespaceCount, keptFrom, last } = await reconcile(
@@ -64,7 +64,7 @@ export function usageAdminService(
     },
 
     async listDeadLetters({ pageSize, pageToken, state }, context) {
-      operatorOfWholeNode(context);
+      wholeNodeOperatorOf(context);
       const size = pageSize || DEFAULT_PAGE_SIZE;
       const before = fromPageToken(LIST, pageToken, (id) => parseId("dl", id));
       const letters = await deadLetters.list({ size, before, state: fromProtoDeadLetterState(state) });
@@ -75,30 +75,22 @@ export function usageAdminService(
     },
 
     async getDeadLetter({ id }, context) {
-      operatorOfWholeNode(context);
+      wholeNodeOperatorOf(context);
       return { deadLetter: toProtoDeadLetterInFull(found(await deadLetters.get(requireId("dl", id)))) };
     },
 
     async replayDeadLetter({ id }, context) {
-      const byId = operatorOfWholeNode(context);
+      const byId = wholeNodeOperatorOf(context);
       const letter = await moveDeadLetter(deadLetters, requireId("dl", id), "replaying", byId);
       return { deadLetter: toProtoDeadLetter(found(letter)) };
     },
 
     async discardDeadLetter({ id }, context) {
-      const byId = operatorOfWholeNode(context);
+      const byId = wholeNodeOperatorOf(context);
       const letter = await moveDeadLetter(deadLetters, requireId("dl", id), "discarded", byId);
       return { deadLetter: toProtoDeadLetter(found(letter)) };
     },
   };
-}
-
-/** What is above accounts is not for an operator of one: this service does not know whose a namespace is. */
-function operatorOfWholeNode(context: HandlerContext): Id<"op"> {
-  const { operatorId, accountId } = operatorPrincipalOf(context);
-  if (accountId === undefined) return operatorId;
-  const message = "your operator credential is limited to an account, and this is about all of the node";
-  throw new DomainError("permission_denied", "ACCOUNT_LIMITED", message);
 }
 
 function found(letter: DeadLetter | undefined): DeadLetter {

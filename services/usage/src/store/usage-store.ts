@@ -1,3 +1,4 @@
+import type { Id } from "@routeplane/domain";
 import type { Database, Transaction } from "@routeplane/postgres";
 import { type RawBuilder, sql } from "kysely";
 import type { PageRequest, RequestFilter, UsageStore } from "../domain/ports.ts";
@@ -36,6 +37,24 @@ export function createUsageStore(database: Database<UsageSchema>): UsageStore {
           .where("id", "=", id)
           .executeTakeFirst();
         return row && fromRequestRow(row);
+      }),
+
+    rowsOf: (namespaceId, ids) =>
+      database.within({ namespaceId }, async (transaction) => {
+        const rows = await transaction
+          .selectFrom("requests")
+          .selectAll()
+          .where("namespace_id", "=", namespaceId)
+          .where("id", "=", sql<Id<"req">>`any(${ids})`)
+          .execute();
+        return rows.map(fromRequestRow);
+      }),
+
+    nextNamespace: ({ from, to }, after) =>
+      database.within({ node: true }, async (transaction) => {
+        const { rows } = await sql<{ next: Id<"ns"> | null }>`
+          select next_request_namespace(${after ?? ""}, ${from}, ${to}) as next`.execute(transaction);
+        return rows[0]?.next ?? undefined;
       }),
 
     endPosition: () =>

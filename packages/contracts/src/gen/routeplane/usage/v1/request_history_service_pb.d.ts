@@ -5,7 +5,7 @@
 import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
 import type { Message } from "@bufbuild/protobuf";
 import type { Timestamp } from "@bufbuild/protobuf/wkt";
-import type { LoggedRequest } from "./usage_service_pb.js";
+import type { LoggedRequest, RequestStatus } from "./usage_service_pb.js";
 
 /**
  * Describes the file routeplane/usage/v1/request_history_service.proto.
@@ -88,6 +88,230 @@ export declare type ListRequestHistoryResponse = Message<"routeplane.usage.v1.Li
 export declare const ListRequestHistoryResponseSchema: GenMessage<ListRequestHistoryResponse>;
 
 /**
+ * Request of GetNextNamespace.
+ *
+ * @generated from message routeplane.usage.v1.GetNextNamespaceRequest
+ */
+export declare type GetNextNamespaceRequest = Message<"routeplane.usage.v1.GetNextNamespaceRequest"> & {
+  /**
+   * `ns_…` after which to look; empty: from the first on.
+   *
+   * @generated from field: string after = 1;
+   */
+  after: string;
+
+  /**
+   * Requests received then or later.
+   *
+   * @generated from field: google.protobuf.Timestamp from = 2;
+   */
+  from?: Timestamp | undefined;
+
+  /**
+   * Requests received before then.
+   *
+   * @generated from field: google.protobuf.Timestamp to = 3;
+   */
+  to?: Timestamp | undefined;
+};
+
+/**
+ * Describes the message routeplane.usage.v1.GetNextNamespaceRequest.
+ * Use `create(GetNextNamespaceRequestSchema)` to create a new message.
+ */
+export declare const GetNextNamespaceRequestSchema: GenMessage<GetNextNamespaceRequest>;
+
+/**
+ * Response of GetNextNamespace.
+ *
+ * @generated from message routeplane.usage.v1.GetNextNamespaceResponse
+ */
+export declare type GetNextNamespaceResponse = Message<"routeplane.usage.v1.GetNextNamespaceResponse"> & {
+  /**
+   * `ns_…`; empty: there is none.
+   *
+   * @generated from field: string namespace_id = 1;
+   */
+  namespaceId: string;
+};
+
+/**
+ * Describes the message routeplane.usage.v1.GetNextNamespaceResponse.
+ * Use `create(GetNextNamespaceResponseSchema)` to create a new message.
+ */
+export declare const GetNextNamespaceResponseSchema: GenMessage<GetNextNamespaceResponse>;
+
+/**
+ * What a request was charged.
+ *
+ * @generated from message routeplane.usage.v1.RequestCharge
+ */
+export declare type RequestCharge = Message<"routeplane.usage.v1.RequestCharge"> & {
+  /**
+   * `req_…`.
+   *
+   * @generated from field: string request_id = 1;
+   */
+  requestId: string;
+
+  /**
+   * `key_…` that called.
+   *
+   * @generated from field: string key_id = 2;
+   */
+  keyId: string;
+
+  /**
+   * How it stands.
+   *
+   * @generated from field: routeplane.usage.v1.RequestStatus status = 3;
+   */
+  status: RequestStatus;
+
+  /**
+   * What it is charged; 0 while it is pending.
+   *
+   * @generated from field: int64 cost_nano_usd = 4;
+   */
+  costNanoUsd: bigint;
+
+  /**
+   * When the gateway received it.
+   *
+   * @generated from field: google.protobuf.Timestamp created_at = 5;
+   */
+  createdAt?: Timestamp | undefined;
+};
+
+/**
+ * Describes the message routeplane.usage.v1.RequestCharge.
+ * Use `create(RequestChargeSchema)` to create a new message.
+ */
+export declare const RequestChargeSchema: GenMessage<RequestCharge>;
+
+/**
+ * Request of ListRequestCharges.
+ *
+ * @generated from message routeplane.usage.v1.ListRequestChargesRequest
+ */
+export declare type ListRequestChargesRequest = Message<"routeplane.usage.v1.ListRequestChargesRequest"> & {
+  /**
+   * `ns_…`.
+   *
+   * @generated from field: string namespace_id = 1;
+   */
+  namespaceId: string;
+
+  /**
+   * Received then or later.
+   *
+   * @generated from field: google.protobuf.Timestamp from = 2;
+   */
+  from?: Timestamp | undefined;
+
+  /**
+   * Received before then.
+   *
+   * @generated from field: google.protobuf.Timestamp to = 3;
+   */
+  to?: Timestamp | undefined;
+
+  /**
+   * How many at most; 0 means 1,000.
+   *
+   * @generated from field: int32 page_size = 4;
+   */
+  pageSize: number;
+
+  /**
+   * `next_page_token` of the page before; empty for the first.
+   *
+   * @generated from field: string page_token = 5;
+   */
+  pageToken: string;
+};
+
+/**
+ * Describes the message routeplane.usage.v1.ListRequestChargesRequest.
+ * Use `create(ListRequestChargesRequestSchema)` to create a new message.
+ */
+export declare const ListRequestChargesRequestSchema: GenMessage<ListRequestChargesRequest>;
+
+/**
+ * Response of ListRequestCharges.
+ *
+ * @generated from message routeplane.usage.v1.ListRequestChargesResponse
+ */
+export declare type ListRequestChargesResponse = Message<"routeplane.usage.v1.ListRequestChargesResponse"> & {
+  /**
+   * Newest first.
+   *
+   * @generated from field: repeated routeplane.usage.v1.RequestCharge charges = 1;
+   */
+  charges: RequestCharge[];
+
+  /**
+   * Empty on the last page.
+   *
+   * @generated from field: string next_page_token = 2;
+   */
+  nextPageToken: string;
+};
+
+/**
+ * Describes the message routeplane.usage.v1.ListRequestChargesResponse.
+ * Use `create(ListRequestChargesResponseSchema)` to create a new message.
+ */
+export declare const ListRequestChargesResponseSchema: GenMessage<ListRequestChargesResponse>;
+
+/**
+ * Request of GetRequestCharges.
+ *
+ * @generated from message routeplane.usage.v1.GetRequestChargesRequest
+ */
+export declare type GetRequestChargesRequest = Message<"routeplane.usage.v1.GetRequestChargesRequest"> & {
+  /**
+   * `ns_…`.
+   *
+   * @generated from field: string namespace_id = 1;
+   */
+  namespaceId: string;
+
+  /**
+   * `req_…`.
+   *
+   * @generated from field: repeated string request_ids = 2;
+   */
+  requestIds: string[];
+};
+
+/**
+ * Describes the message routeplane.usage.v1.GetRequestChargesRequest.
+ * Use `create(GetRequestChargesRequestSchema)` to create a new message.
+ */
+export declare const GetRequestChargesRequestSchema: GenMessage<GetRequestChargesRequest>;
+
+/**
+ * Response of GetRequestCharges.
+ *
+ * @generated from message routeplane.usage.v1.GetRequestChargesResponse
+ */
+export declare type GetRequestChargesResponse = Message<"routeplane.usage.v1.GetRequestChargesResponse"> & {
+  /**
+   * One for each row of the log: a request that has two is there twice.
+   *
+   * @generated from field: repeated routeplane.usage.v1.RequestCharge charges = 1;
+   */
+  charges: RequestCharge[];
+};
+
+/**
+ * Describes the message routeplane.usage.v1.GetRequestChargesResponse.
+ * Use `create(GetRequestChargesResponseSchema)` to create a new message.
+ */
+export declare const GetRequestChargesResponseSchema: GenMessage<GetRequestChargesResponse>;
+
+/**
  * What requests there were, for other services of the node.
  *
  * @generated from service routeplane.usage.v1.RequestHistoryService
@@ -103,6 +327,37 @@ export declare const RequestHistoryService: GenService<{
     methodKind: "unary";
     input: typeof ListRequestHistoryRequestSchema;
     output: typeof ListRequestHistoryResponseSchema;
+  },
+  /**
+   * The first namespace after one, in order of id, that has requests in a range of time.
+   *
+   * @generated from rpc routeplane.usage.v1.RequestHistoryService.GetNextNamespace
+   */
+  getNextNamespace: {
+    methodKind: "unary";
+    input: typeof GetNextNamespaceRequestSchema;
+    output: typeof GetNextNamespaceResponseSchema;
+  },
+  /**
+   * What the requests of a namespace were charged, over a range of time, newest first, to the nano-USD. Paged as
+   * ListRequestHistory.
+   *
+   * @generated from rpc routeplane.usage.v1.RequestHistoryService.ListRequestCharges
+   */
+  listRequestCharges: {
+    methodKind: "unary";
+    input: typeof ListRequestChargesRequestSchema;
+    output: typeof ListRequestChargesResponseSchema;
+  },
+  /**
+   * What these requests of a namespace were charged, in no order. Those that it does not have are left out.
+   *
+   * @generated from rpc routeplane.usage.v1.RequestHistoryService.GetRequestCharges
+   */
+  getRequestCharges: {
+    methodKind: "unary";
+    input: typeof GetRequestChargesRequestSchema;
+    output: typeof GetRequestChargesResponseSchema;
   },
 }>;
 

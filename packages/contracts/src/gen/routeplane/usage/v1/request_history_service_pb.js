@@ -12,7 +12,7 @@ import { file_routeplane_usage_v1_usage_service } from "./usage_service_pb.js";
  * Describes the file routeplane/usage/v1/request_history_service.proto.
  */
 export const file_routeplane_usage_v1_request_history_service = /*@__PURE__*/
-  fileDesc("CjFyb3V0ZXBsYW5lL3VzYWdlL3YxL3JlcXVlc3RfaGlzdG9yeV9zZXJ2aWNlLnByb3RvEhNyb3V0ZXBsYW5lLnVzYWdlLnYxItABChlMaXN0UmVxdWVzdEhpc3RvcnlSZXF1ZXN0EhQKDG5hbWVzcGFjZV9pZBgBIAEoCRIwCgRmcm9tGAIgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcEIGukgDyAEBEi4KAnRvGAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcEIGukgDyAEBEh0KCXBhZ2Vfc2l6ZRgEIAEoBUIKukgHGgUYiCcoABIcCgpwYWdlX3Rva2VuGAUgASgJQgi6SAVyAxjoByJrChpMaXN0UmVxdWVzdEhpc3RvcnlSZXNwb25zZRI0CghyZXF1ZXN0cxgBIAMoCzIiLnJvdXRlcGxhbmUudXNhZ2UudjEuTG9nZ2VkUmVxdWVzdBIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkynQEKFVJlcXVlc3RIaXN0b3J5U2VydmljZRKDAQoSTGlzdFJlcXVlc3RIaXN0b3J5Ei4ucm91dGVwbGFuZS51c2FnZS52MS5MaXN0UmVxdWVzdEhpc3RvcnlSZXF1ZXN0Gi8ucm91dGVwbGFuZS51c2FnZS52MS5MaXN0UmVxdWVzdEhpc3RvcnlSZXNwb25zZSIMorsYCGludGVybmFsYgZwcm90bzM", [file_buf_validate_validate, file_google_protobuf_timestamp, file_routeplane_access_v1_access, file_routeplane_usage_v1_usage_service]);
+  fileDesc("CjFyb3V0ZXBsYW5lL3VzYWdlL3YxL3JlcXVlc3RfaGlzdG9yeV9zZXJ2aWNlLnByb3RvEhNyb3V0ZXBsYW5lLnVzYWdlLnYxItABChlMaXN0UmVxdWVzdEhpc3RvcnlSZXF1ZXN0EhQKDG5hbWVzcGFjZV9pZBgBIAEoCRIwCgRmcm9tGAIgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcEIGukgDyAEBEi4KAnRvGAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcEIGukgDyAEBEh0KCXBhZ2Vfc2l6ZRgEIAEoBUIKukgHGgUYiCcoABIcCgpwYWdlX3Rva2VuGAUgASgJQgi6SAVyAxjoByJrChpMaXN0UmVxdWVzdEhpc3RvcnlSZXNwb25zZRI0CghyZXF1ZXN0cxgBIAMoCzIiLnJvdXRlcGxhbmUudXNhZ2UudjEuTG9nZ2VkUmVxdWVzdBIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkiigEKF0dldE5leHROYW1lc3BhY2VSZXF1ZXN0Eg0KBWFmdGVyGAEgASgJEjAKBGZyb20YAiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wQga6SAPIAQESLgoCdG8YAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wQga6SAPIAQEiMAoYR2V0TmV4dE5hbWVzcGFjZVJlc3BvbnNlEhQKDG5hbWVzcGFjZV9pZBgBIAEoCSKuAQoNUmVxdWVzdENoYXJnZRISCgpyZXF1ZXN0X2lkGAEgASgJEg4KBmtleV9pZBgCIAEoCRIyCgZzdGF0dXMYAyABKA4yIi5yb3V0ZXBsYW5lLnVzYWdlLnYxLlJlcXVlc3RTdGF0dXMSFQoNY29zdF9uYW5vX3VzZBgEIAEoAxIuCgpjcmVhdGVkX2F0GAUgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCLQAQoZTGlzdFJlcXVlc3RDaGFyZ2VzUmVxdWVzdBIUCgxuYW1lc3BhY2VfaWQYASABKAkSMAoEZnJvbRgCIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXBCBrpIA8gBARIuCgJ0bxgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXBCBrpIA8gBARIdCglwYWdlX3NpemUYBCABKAVCCrpIBxoFGIgnKAASHAoKcGFnZV90b2tlbhgFIAEoCUIIukgFcgMY6AciagoaTGlzdFJlcXVlc3RDaGFyZ2VzUmVzcG9uc2USMwoHY2hhcmdlcxgBIAMoCzIiLnJvdXRlcGxhbmUudXNhZ2UudjEuUmVxdWVzdENoYXJnZRIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkiUAoYR2V0UmVxdWVzdENoYXJnZXNSZXF1ZXN0EhQKDG5hbWVzcGFjZV9pZBgBIAEoCRIeCgtyZXF1ZXN0X2lkcxgCIAMoCUIJukgGkgEDEOgHIlAKGUdldFJlcXVlc3RDaGFyZ2VzUmVzcG9uc2USMwoHY2hhcmdlcxgBIAMoCzIiLnJvdXRlcGxhbmUudXNhZ2UudjEuUmVxdWVzdENoYXJnZTKlBAoVUmVxdWVzdEhpc3RvcnlTZXJ2aWNlEoMBChJMaXN0UmVxdWVzdEhpc3RvcnkSLi5yb3V0ZXBsYW5lLnVzYWdlLnYxLkxpc3RSZXF1ZXN0SGlzdG9yeVJlcXVlc3QaLy5yb3V0ZXBsYW5lLnVzYWdlLnYxLkxpc3RSZXF1ZXN0SGlzdG9yeVJlc3BvbnNlIgyiuxgIaW50ZXJuYWwSfQoQR2V0TmV4dE5hbWVzcGFjZRIsLnJvdXRlcGxhbmUudXNhZ2UudjEuR2V0TmV4dE5hbWVzcGFjZVJlcXVlc3QaLS5yb3V0ZXBsYW5lLnVzYWdlLnYxLkdldE5leHROYW1lc3BhY2VSZXNwb25zZSIMorsYCGludGVybmFsEoMBChJMaXN0UmVxdWVzdENoYXJnZXMSLi5yb3V0ZXBsYW5lLnVzYWdlLnYxLkxpc3RSZXF1ZXN0Q2hhcmdlc1JlcXVlc3QaLy5yb3V0ZXBsYW5lLnVzYWdlLnYxLkxpc3RSZXF1ZXN0Q2hhcmdlc1Jlc3BvbnNlIgyiuxgIaW50ZXJuYWwSgAEKEUdldFJlcXVlc3RDaGFyZ2VzEi0ucm91dGVwbGFuZS51c2FnZS52MS5HZXRSZXF1ZXN0Q2hhcmdlc1JlcXVlc3QaLi5yb3V0ZXBsYW5lLnVzYWdlLnYxLkdldFJlcXVlc3RDaGFyZ2VzUmVzcG9uc2UiDKK7GAhpbnRlcm5hbGIGcHJvdG8z", [file_buf_validate_validate, file_google_protobuf_timestamp, file_routeplane_access_v1_access, file_routeplane_usage_v1_usage_service]);
 
 /**
  * Describes the message routeplane.usage.v1.ListRequestHistoryRequest.
@@ -27,6 +27,55 @@ export const ListRequestHistoryRequestSchema = /*@__PURE__*/
  */
 export const ListRequestHistoryResponseSchema = /*@__PURE__*/
   messageDesc(file_routeplane_usage_v1_request_history_service, 1);
+
+/**
+ * Describes the message routeplane.usage.v1.GetNextNamespaceRequest.
+ * Use `create(GetNextNamespaceRequestSchema)` to create a new message.
+ */
+export const GetNextNamespaceRequestSchema = /*@__PURE__*/
+  messageDesc(file_routeplane_usage_v1_request_history_service, 2);
+
+/**
+ * Describes the message routeplane.usage.v1.GetNextNamespaceResponse.
+ * Use `create(GetNextNamespaceResponseSchema)` to create a new message.
+ */
+export const GetNextNamespaceResponseSchema = /*@__PURE__*/
+  messageDesc(file_routeplane_usage_v1_request_history_service, 3);
+
+/**
+ * Describes the message routeplane.usage.v1.RequestCharge.
+ * Use `create(RequestChargeSchema)` to create a new message.
+ */
+export const RequestChargeSchema = /*@__PURE__*/
+  messageDesc(file_routeplane_usage_v1_request_history_service, 4);
+
+/**
+ * Describes the message routeplane.usage.v1.ListRequestChargesRequest.
+ * Use `create(ListRequestChargesRequestSchema)` to create a new message.
+ */
+export const ListRequestChargesRequestSchema = /*@__PURE__*/
+  messageDesc(file_routeplane_usage_v1_request_history_service, 5);
+
+/**
+ * Describes the message routeplane.usage.v1.ListRequestChargesResponse.
+ * Use `create(ListRequestChargesResponseSchema)` to create a new message.
+ */
+export const ListRequestChargesResponseSchema = /*@__PURE__*/
+  messageDesc(file_routeplane_usage_v1_request_history_service, 6);
+
+/**
+ * Describes the message routeplane.usage.v1.GetRequestChargesRequest.
+ * Use `create(GetRequestChargesRequestSchema)` to create a new message.
+ */
+export const GetRequestChargesRequestSchema = /*@__PURE__*/
+  messageDesc(file_routeplane_usage_v1_request_history_service, 7);
+
+/**
+ * Describes the message routeplane.usage.v1.GetRequestChargesResponse.
+ * Use `create(GetRequestChargesResponseSchema)` to create a new message.
+ */
+export const GetRequestChargesResponseSchema = /*@__PURE__*/
+  messageDesc(file_routeplane_usage_v1_request_history_service, 8);
 
 /**
  * What requests there were, for other services of the node.
