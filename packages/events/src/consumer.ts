@@ -2,6 +2,7 @@ import type { UsageEvent } from "@routeplane/contracts/events";
 import type { Component } from "@routeplane/runtime";
 import { type Delivery, fromPayload } from "./delivery.ts";
 import { declareConsumer, type DurableOptions, trimDone } from "./durable.ts";
+import { type ConsumerLag, lagOf } from "./lag.ts";
 import { type Link, type LinkOptions, openLink, type Session, wait } from "./link.ts";
 import { Pull } from "./pull.ts";
 import { declareStream, STREAM } from "./stream.ts";
@@ -22,6 +23,8 @@ export interface EventConsumerOptions extends LinkOptions, DurableOptions {
 export interface EventConsumer extends Component {
   /** Whether NATS answers now. */
   isReachable(): Promise<boolean>;
+  /** How far behind it is, with all others that share it; undefined while that cannot be known. */
+  lag(): Promise<ConsumerLag | undefined>;
   /** Finishes the batch in hand, and gives back what was only fetched. */
   stop(): Promise<void>;
 }
@@ -42,6 +45,10 @@ export function openConsumer(options: EventConsumerOptions): EventConsumer {
   return {
     name: `event consumer ${options.name}`,
     isReachable: () => link.isReachable(),
+    async lag() {
+      const session = link.session();
+      return session && lagOf(session, options.durable, Date.now()).catch(() => undefined);
+    },
     async stop() {
       stopped.abort();
       await Promise.all([consuming, trimming]);

@@ -113,12 +113,13 @@ function ownVariables(service: Service, { addresses, secrets, environment }: Rol
   const usageUrl = { ROUTEPLANE_USAGE_URL: urlOf(addresses.services.usage) };
   const holds = definedOf({ ROUTEPLANE_HOLD_TTL_SECS: environment["ROUTEPLANE_HOLD_TTL_SECS"] });
   const retention = definedOf({ ROUTEPLANE_RETENTION_DAYS: environment["ROUTEPLANE_RETENTION_DAYS"] });
+  const metrics = definedOf({ ROUTEPLANE_METRICS_PORT: environment["ROUTEPLANE_METRICS_PORT"] });
   const broker = { ROUTEPLANE_NATS_URL: natsUrl({ port: addresses.nats, password: secrets.natsPassword }) };
   const variables: Record<Service, Record<string, string>> = {
     auth: { ROUTEPLANE_KEY_PEPPERS: secrets.keyPeppers, ROUTEPLANE_GRPC_PORT: `${addresses.grpc.auth}` },
     policy: { ...authUrl, ...usageUrl, ...holds, ROUTEPLANE_GRPC_PORT: `${addresses.grpc.policy}` },
     usage: authUrl,
-    aggregator: { ...broker, ...retention },
+    aggregator: { ...broker, ...retention, ...metrics },
   };
   return variables[service];
 }

@@ -5,6 +5,8 @@ import { openDatabase } from "@routeplane/postgres";
 import { healthRoutes, rpcChain, startRpcServer } from "@routeplane/rpc";
 import { createLogger, type RunningProcess } from "@routeplane/runtime";
 import type { AggregatorConfig } from "./config.ts";
+import { Tally } from "./consumers/metered.ts";
+import { startMetricsServer } from "./handlers/metrics-server.ts";
 import { chargeOverdue, dropMonths, prepareMonths } from "./consumers/upkeep.ts";
 import { replayDeadLetters } from "./consumers/replay.ts";
 import { unreadableMessage, usageEvents } from "./consumers/usage-events.ts";
@@ -19,9 +21,9 @@ const BATCH_MESSAGES = 50;
 /** A batch at a time needs one connection; health and each upkeep another. */
 const MAX_CONNECTIONS = 6;
 
-/** The aggregator: usage events from NATS to Postgres. Its port serves health alone. */
+/** The aggregator: usage events from NATS to Postgres. Its port serves health alone; metrics, if they are wanted, another. */
 export async function startAggregator(config: AggregatorConfig): Promise<RunningProcess> {
-  const { nats, serviceToken, databaseUrl, keepDays } = config;
+  const { nats, serviceToken, databaseUrl, keepDays, host, metricsPort } = config;
   const log = createLogger("aggregator", redactTokens, config.logLevel);
   const database = openDatabase<UsageSchema>({
     url: databaseUrl,
@@ -39,6 +41,7 @@ export async function startAggregator(config: AggregatorConfig): Promise<Running
     dropMonths(requests, keepDays, log),
     replayDeadLetters(recorder, deadLetters, log),
   ];
+  const tally = new Tally();
   const consumer = openConsumer({
     nats,
     log,
@@ -46,7 +49,7 @@ export async function startAggregator(config: AggregatorConfig): Promise<Running
     durable: "usage-aggregator",
     workers: MAX_REPLICAS,
     batch: BATCH_MESSAGES,
-    onBatch: usageEvents(recorder, deadLetters, log),
+    onBatch: tally.metered(usageEvents(recorder, deadLetters, log)),
     onUnreadable: unreadableMessage(deadLetters, log),
   });
   const ready = async (): Promise<boolean> =>
@@ -54,7 +57,10 @@ export async function startAggregator(config: AggregatorConfig): Promise<Running
   const chain = rpcChain({ log, serviceToken, verifyToken: refuseEveryKey });
   const server = await startRpcServer({ ...config, ...chain, routes: healthRoutes(ready) });
   log.info({ port: server.port }, "health is served");
-  return { log, components: [{ name: database.name, stop: () => database.stop() }, ...upkeep, consumer, server] };
+  const read = () => tally.metrics(consumer, deadLetters);
+  const metrics = metricsPort === undefined ? [] : [await startMetricsServer({ host, port: metricsPort, log, read })];
+  const pool = { name: database.name, stop: () => database.stop() };
+  return { log, components: [pool, ...upkeep, consumer, server, ...metrics] };
 }
 
 /** No method here takes a credential. */

@@ -22,6 +22,7 @@ import { createUsageStore } from "./store/usage-store.ts";
 
 vi.setConfig({ testTimeout: 180_000 });
 
+const METRICS_PORT = /"metricsPort":(\d+)/;
 const HEALTH_PORT = /"port":(\d+)/;
 
 let clone: TestDatabase;
@@ -215,6 +216,36 @@ describe("what is down", TIMEOUT, () => {
     await eventually(async () => (await health.check({})).status === Serving.SERVING);
   });
 
+  test("metrics say how far behind it is while it cannot write and after it was stopped, and never a 0 that is not known", async () => {
+    const namespaceId = newId("ns");
+    const first = aggregator();
+    const { published, expected } = publishRequests(10, namespaceId);
+    await published;
+    await settledExactly(namespaceId, expected);
+    expect(await metricsOf(first)).toEqual({ pending: 0, oldest: 0, events: 20, deadLetters: 0 });
+    expect(await first.stop()).toBe(0);
+    // What comes while it is stopped waits, and so while the next one is without its database.
+    await admin(`revoke connect on database ${clone.name} from public, routeplane_aggregator`);
+    const away = publishRequests(5, newId("ns"));
+    await away.published;
+    const publishedAt = performance.now();
+    const second = aggregator();
+    const behind = await eventually(async () => {
+      const { oldest = 0, ...rest } = await metricsOf(second);
+      return oldest > 1 && { oldest, ...rest };
+    });
+    expect(behind).toMatchObject({ pending: expect.any(Number), events: 0, deadLetters: undefined });
+    expect(behind.pending).toBeGreaterThan(0);
+    expect(behind.oldest).toBeLessThan((performance.now() - publishedAt) / 1_000 + 5);
+    await admin(`grant connect on database ${clone.name} to routeplane_aggregator, routeplane_usage`);
+    await publish(usageEvent(settledRequest(pendingRequest(), { costNanoUsd: -1n })));
+    await eventually(async () => (await metricsOf(second)).pending === 0, REDELIVERED_BY_MS);
+    expect(await metricsOf(second)).toEqual({ pending: 0, oldest: 0, events: 11, deadLetters: 1 });
+    await nats.kill();
+    await eventually(async () => (await metricsOf(second)).pending === undefined);
+    expect(await metricsOf(second)).toEqual({ pending: undefined, oldest: undefined, events: 11, deadLetters: 1 });
+  });
+
   test("it starts without broker, writes once that is there, and stops cleanly on SIGTERM", async () => {
     await nats.kill();
     const running = aggregator();
@@ -227,6 +258,24 @@ describe("what is down", TIMEOUT, () => {
     expect(running.output()).toContain('"msg":"stopped"');
   });
 });
+
+/** What a scrape finds; undefined for what is not told. */
+async function metricsOf(running: AggregatorProcess) {
+  const port = await eventually(() => METRICS_PORT.exec(running.output())?.[1]);
+  const response = await fetch(`http://127.0.0.1:${port}/metrics`);
+  expect(response.headers.get("content-type")).toMatch(/^text\/plain; version=0.0.4/);
+  const text = await response.text();
+  const value = (name: string): number | undefined => {
+    const line = new RegExp(`^# TYPE routeplane_${name} (?:gauge|counter)\nrouteplane_${name} (.+)$`, "m").exec(text);
+    return line?.[1] === undefined ? undefined : Number(line[1]);
+  };
+  return {
+    pending: value("aggregator_pending_messages"),
+    oldest: value("aggregator_oldest_pending_seconds"),
+    events: value("aggregator_events_total"),
+    deadLetters: value("dead_letters"),
+  };
+}
 
 async function admin(statement: string): Promise<readonly unknown[]> {
   const superuser = openDatabase({ url: clone.adminUrl, schema: "usage", applicationName: "test", maxConnections: 1 });

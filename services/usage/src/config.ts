@@ -17,6 +17,8 @@ export interface AggregatorConfig extends ProcessConfig {
   readonly nats: NatsAddress;
   /** How long a request stays in the log. */
   readonly keepDays: number;
+  /** Where metrics are served; undefined: nowhere. */
+  readonly metricsPort: number | undefined;
 }
 
 /** A month of requests, so that the rows of the default range of usage are there. */
@@ -40,6 +42,10 @@ export function readAggregatorConfig(variables: Variables): AggregatorConfig {
       max: MAX_KEEP_DAYS,
       fallback: DEFAULT_KEEP_DAYS,
     }),
+    metricsPort:
+      env.optionalText("ROUTEPLANE_METRICS_PORT") === undefined
+        ? undefined
+        : env.integer("ROUTEPLANE_METRICS_PORT", { min: 0, max: 65_535 }),
   }));
 }
 

@@ -24,6 +24,7 @@ export function spawnAggregator(env: { databaseUrl: string; natsUrl: string; por
       ROUTEPLANE_SERVICE_TOKEN: "rps_test",
       ROUTEPLANE_DATABASE_URL: env.databaseUrl,
       ROUTEPLANE_NATS_URL: env.natsUrl,
+      ROUTEPLANE_METRICS_PORT: "0",
       // The tests' requests are of one day for ever.
       ROUTEPLANE_RETENTION_DAYS: "36500",
     },
