@@ -181,7 +181,7 @@ describe("what is down", TIMEOUT, () => {
     const away = newId("ns");
     const { published, expected } = publishRequests(50, away);
     await published;
-    await eventually(() => processes[0]!.output().includes("usage events were not handled"));
+    await eventually(() => processes[0]!.output().includes("usage events were not handled"), REDELIVERED_BY_MS);
     expect((await totals(away)).requestCount).toBe(0n);
     await admin(`grant connect on database ${clone.name} to routeplane_aggregator`);
     await settledExactly(away, expected);
