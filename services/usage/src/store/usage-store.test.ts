@@ -1,6 +1,7 @@
 import { newId } from "@routeplane/domain";
 import { type Database, openDatabase } from "@routeplane/postgres";
 import { cloneDatabase, type TestDatabase } from "@routeplane/testing";
+import { sql } from "kysely";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { pageRequest, totalsIn, usageQuery } from "../../test/queries.ts";
 import { pendingRequest, requestIds, settledRequest } from "../../test/requests.ts";
@@ -128,6 +129,19 @@ describe("reading", () => {
     await log.record([request]);
     expect(await usage.get(request.namespaceId, request.id)).toEqual(request);
     expect(await usage.get(newId("ns"), request.id)).toBeUndefined();
+  });
+
+  test("a request of which no receipt is known, as of those from before there was one, is read without", async () => {
+    const nothing = { price: undefined, cachedPromptTokens: undefined, reasoningTokens: undefined };
+    const receipt = { ...nothing, admittedAt: undefined, firstTokenMs: undefined, upstreamMs: undefined };
+    const request = settledRequest(pendingRequest(), { receipt });
+    await log.record([request]);
+    expect(await usage.get(request.namespaceId, request.id)).toEqual(request);
+    const { rows } = await query.within({ namespaceId: request.namespaceId }, (tx) =>
+      sql`select num_nonnulls(price_version, input_price_pico_usd, output_price_pico_usd, cached_prompt_tokens,
+        reasoning_tokens, admitted_at, first_token_ms, upstream_ms) as known from requests`.execute(tx),
+    );
+    expect(rows).toEqual([{ known: 0 }]);
   });
 
   test("paging while rows arrive and settle gives every row that was there once, newest first", async () => {
