@@ -134,9 +134,12 @@ async function makeMonths(postgres: pg.Client): Promise<void> {
       do $$
       declare
         month timestamptz := date_trunc('month', now()) - interval '${ago} months';
+        name text := to_char(month, '"requests_y"YYYY"m"MM');
       begin
         execute format('create table usage.%I partition of usage.requests for values from (%L) to (%L)',
-          to_char(month, '"requests_y"YYYY"m"MM'), month, month + interval '1 month');
+          name, month, month + interval '1 month');
+        execute format('alter table usage.%I owner to routeplane_usage_owner', name);
+        execute format('alter table usage.%I enable row level security, force row level security', name);
       end $$`);
   }
 }
