@@ -65,6 +65,8 @@ async function ensureRole(client: pg.Client, role: string, password: string): Pr
 
 async function withClient(url: string, work: (client: pg.Client) => Promise<void>): Promise<void> {
   const client = new pg.Client({ connectionString: url, connectionTimeoutMillis: 5_000 });
+  // The next query meets a connection that broke; without a listener it would end the process.
+  client.on("error", () => {});
   await client.connect();
   try {
     await work(client);

@@ -98,13 +98,11 @@ describe("what an auth process has verified", () => {
     ["revoked above", ({ keys, root }) => keys.revokeKey({ id: root.id }), "CREDENTIAL_REVOKED"],
     ["suspended", ({ name: namespace }) => operator().suspendNamespace({ namespace }), "NAMESPACE_SUSPENDED"],
     ["deleted", ({ name: namespace }) => operator().deleteNamespace({ namespace }), "NAMESPACE_DELETED"],
-  ])("is known here within 100 ms to be %s through another process", async (_, change, expected) => {
-    const here = await startProcess();
+  ])("is known here to be %s through another process, by the feed: time stands still", async (_, change, expected) => {
+    const here = await startProcess(undefined, () => 0);
     const key = await warmKey(here);
     await change(key);
-    const since = performance.now();
     await eventually(async () => (await here.ask(key.token)) === expected);
-    expect(performance.now() - since).toBeLessThan(100);
   });
 
   it("is forgotten before anybody is told of the change", async () => {
