@@ -124,3 +124,15 @@ describe("a kept plan", () => {
     expect(await database.within(scope, everything)).toMatchObject({ note: "new" });
   });
 });
+
+it("whose connection breaks between two queries fails as an outage, and the next one gets another connection", async () => {
+  const broken = database.within({ namespaceId: mine.namespaceId }, async (tx) => {
+    const { rows } = await sql<{ pid: number }>`select pg_backend_pid() as pid`.execute(tx);
+    await admin.query("select pg_terminate_backend($1, 5000)", [rows[0]?.pid]);
+    // Nobody waits for a query when the server says that it is over.
+    await new Promise((resolve) => setImmediate(resolve));
+    return seen(tx);
+  });
+  await expect(broken).rejects.toMatchObject({ code: "unavailable" });
+  expect(await database.within({ namespaceId: mine.namespaceId }, seen)).toEqual([mine.namespaceId]);
+});

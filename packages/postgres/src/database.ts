@@ -70,8 +70,10 @@ export function openDatabase<Schema>(options: DatabaseOptions): Database<Schema>
     ].join(" "),
     types: { getTypeParser: exactIntegers },
   });
-  // An idle connection that breaks is replaced at the next query; without a listener it would end the process.
+  // A connection that breaks fails its query or, between two, the next one; without a listener it would end the process. The pool
+  // listens to idle connections alone.
   pool.on("error", () => {});
+  pool.on("connect", (client) => client.on("error", () => {}));
 
   const names = options.keepPlans === true ? new StatementNames() : undefined;
   const kysely = new Kysely<Schema>({ dialect: new ScopedDialect(pool, names) });
