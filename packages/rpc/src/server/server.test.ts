@@ -138,7 +138,7 @@ describe.each(JSON_TYPES)("JSON as %s", (type) => {
     const { status, text } = await send(json);
     expect(status).toBe(codeOf(type, 400, 3));
     expect(text).toContain(words);
-    expect(text + logged.join("")).not.toContain("4711");
+    expect(text + logged.join("")).not.toMatch(/nary|ary-/);
     expect(text.length).toBeLessThan(2_000);
   });
 });
