@@ -183,7 +183,7 @@ describe("a service that dies", () => {
     const down = node.kill("policy");
     const started = performance.now();
     const first = await root.chat.completions.create(ask("x")).catch((error: unknown) => error);
-    expect(performance.now() - started).toBeLessThan(3_000);
+    expect(performance.now() - started).toBeLessThan(4_500);
     // The supervisor may have been faster than the request.
     if (first instanceof APIError) expect(first).toMatchObject({ status: 503, code: "dependency_unavailable" });
     await down;

@@ -63,7 +63,7 @@ describe("a revoked key", () => {
         const { error } = await eventually(async () => {
           const answer = await timed(call(url, each));
           return answer.error !== undefined && answer;
-        }, 1_000);
+        }, 5_000);
         expect(error).toMatchObject({ status: 401, code: "invalid_api_key" });
       }
     }
@@ -77,7 +77,7 @@ describe("a revoked key", () => {
     const ends = await Promise.all(streams.map(({ rest }) => timed(rest())));
     for (const { error, ms } of ends) {
       expect(error).toMatchObject({ code: "api_key_revoked", type: "invalid_request_error" });
-      expect(ms).toBeLessThan(1_000);
+      expect(ms).toBeLessThan(5_000);
     }
     const running = upstream.requests.slice(-streams.length);
     await eventually(() => running.every(({ aborted }) => aborted));
@@ -120,7 +120,7 @@ describe("a running stream", () => {
     const { rest } = await openStream(node.url, token);
     const { error, ms } = await timed(rest());
     expect(error).toMatchObject({ code: "api_key_expired" });
-    expect(ms).toBeLessThan(4_000);
+    expect(ms).toBeLessThan(8_000);
   });
 
   it("is cut when its key loses the scope for it", async () => {
@@ -148,9 +148,9 @@ describe("an auth service that is silent", () => {
       for (const { error } of await Promise.all(refusals)) {
         expect(error).toMatchObject({ status: 503, code: "dependency_unavailable" });
       }
-      expect(performance.now() - since).toBeLessThan(5_500);
+      expect(performance.now() - since).toBeLessThan(6_500);
       for (const { error } of await ends) expect(error).toMatchObject({ code: "dependency_unavailable" });
-      expect(performance.now() - since).toBeLessThan(5_500);
+      expect(performance.now() - since).toBeLessThan(6_500);
     });
     for (const url of node.urls) await eventually(async () => (await call(url, token)).choices.length === 1, 20_000);
   }, 60_000);

@@ -60,3 +60,8 @@ export async function failureOf(call: Promise<unknown>): Promise<APIError> {
   if (!(error instanceof APIError)) throw new Error(`no API error but ${String(error)}`);
   return error;
 }
+
+/** What a call is refused with, once it is: a change is in force at a gateway a moment after it is made, at most 5 s. */
+export function refusalOf(call: () => Promise<unknown>): Promise<APIError> {
+  return eventually(() => failureOf(call()), 5_000);
+}

@@ -1,7 +1,7 @@
-import { mkdtempSync, writeFileSync } from "node:fs";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { describe, expect, it } from "vitest";
+import { afterAll, describe, expect, it } from "vitest";
 import { createRedaction } from "../redaction.ts";
 import { loadProviders } from "./providers.ts";
 import { parseProvidersFile } from "./providers-file.ts";
@@ -21,8 +21,11 @@ const GOOD = `providers:
 const lineOf = (text: string, wanted: string): number =>
   text.split("\n").findIndex((line) => line.includes(wanted)) + 1;
 
+const folder = mkdtempSync(join(tmpdir(), "routeplane-providers-"));
+afterAll(() => rmSync(folder, { recursive: true }));
+
 function file(text: string): string {
-  const path = join(mkdtempSync(join(tmpdir(), "routeplane-providers-")), "providers.yaml");
+  const path = join(mkdtempSync(join(folder, "case-")), "providers.yaml");
   writeFileSync(path, text);
   return path;
 }
