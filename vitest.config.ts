@@ -8,7 +8,7 @@ export default defineConfig({
     pool: "forks",
     // Tests mostly wait for processes of their own: one worker fewer than there are cores, the default, leaves cores idle.
     maxWorkers: "100%",
-    testTimeout: 20_000,
+    testTimeout: 60_000,
     hookTimeout: 120_000,
     teardownTimeout: 20_000,
   },

@@ -19,7 +19,7 @@ beforeAll(async () => {
   // Outside the checkout: what the bundle forgot to bring along is not found by accident.
   folder = await mkdtemp(join(tmpdir(), "routeplane-bundle-"));
   built = await bundle(folder);
-}, 60_000);
+});
 
 afterAll(() => rm(folder, { recursive: true, force: true }));
 

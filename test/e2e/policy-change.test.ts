@@ -96,4 +96,4 @@ it("requests are refused, not let through, while the policy service is silent, a
   });
   await untilEverywhere(token, "403 model_not_allowed", 10_000);
   await untilEverywhere(other.token, "answered", 10_000);
-}, 60_000);
+});

@@ -178,7 +178,7 @@ describe("the reference's session", () => {
     const { data } = await eventually(async () => {
       const list = await agent.json<List<Request>>("cloud", "requests", "--limit", "25");
       return list.data.length === 2 && list.data.every(({ status }) => status === "succeeded") && list;
-    }, 5_000);
+    });
     expect(data.map(({ streamed }) => streamed)).toEqual([true, false]);
     const whole = { key_id: made.agent.id, model: "echo", status: "succeeded" };
     expect(data).toEqual([expect.objectContaining(whole), expect.objectContaining(whole)]);

@@ -194,5 +194,5 @@ describe("the ledger that these tests are held against", () => {
     expect(budgets.charges).toMatchObject([{ hold_state: "settled", request_status: null, log_micro_usd: 0 }]);
     expect(new Set(budgets.counters.map(({ quantity }) => quantity))).toEqual(new Set(["reserved"]));
     await ledger.close();
-  }, 60_000);
+  });
 });

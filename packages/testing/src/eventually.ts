@@ -8,7 +8,7 @@ const INTERVAL_MS = 20;
  */
 export async function eventually<T>(
   question: () => T | Promise<T>,
-  timeoutMs = 10_000,
+  timeoutMs = 20_000,
 ): Promise<Exclude<T, false | undefined>> {
   const deadline = performance.now() + timeoutMs;
   for (;;) {

@@ -206,7 +206,7 @@ test("whatever is recorded, sent, acknowledged, paid and killed in whatever orde
     }),
     { numRuns: 150 },
   );
-}, 60_000);
+});
 
 describe("bounds", () => {
   test("a full spool refuses what is new and still takes what running requests have to record", async () => {

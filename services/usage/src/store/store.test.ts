@@ -92,7 +92,7 @@ describe("recording", () => {
       }),
       { numRuns: 60 },
     );
-  }, 60_000);
+  });
 
   test.each<[string, Partial<LoggedRequest>, Partial<LoggedRequest>]>([
     ["what was reported over an estimate", { costNanoUsd: 1_000n }, { costNanoUsd: 9_000n, estimated: true }],
