@@ -11,6 +11,7 @@ import * as ended from "./0009_ended.ts";
 import * as kept from "./0010_kept.ts";
 import * as audit from "./0011_audit.ts";
 import * as receipt from "./0012_receipt.ts";
+import * as totals from "./0013_totals.ts";
 
 export const migrations: Migrations = {
   "0001_requests": requests,
@@ -25,4 +26,5 @@ export const migrations: Migrations = {
   "0010_kept": kept,
   "0011_audit": audit,
   "0012_receipt": receipt,
+  "0013_totals": totals,
 };

@@ -1,4 +1,4 @@
-import type { UsageDifference, UsageGroup } from "@routeplane/contracts/usage";
+import { RequestStatus, type UsageDifference, type UsageGroup } from "@routeplane/contracts/usage";
 import type { Column } from "../output/table.ts";
 import { fromProtoStatus } from "./request.ts";
 import { fromProtoTotals, type TotalsView } from "./usage.ts";
@@ -10,25 +10,29 @@ export interface DifferenceView {
   readonly hour: string | null;
   /** Of a sum of a day, its first moment in UTC; else null. */
   readonly day: string | null;
+  /** Of a total of five minutes, their first moment in UTC; else null. */
+  readonly five_minutes: string | null;
+  /** Empty, as model, provider and status are null then: of a total of all requests that were not denied. */
   readonly key_id: string;
   readonly model: string | null;
   readonly provider: string | null;
-  readonly status: string;
+  readonly status: string | null;
   readonly kept: TotalsView;
-  /** What the request log says of the hour, or the hours of the day. */
+  /** What the request log says of it, or what is kept of shorter times. */
   readonly expected: TotalsView;
 }
 
-export function fromProtoDifference({ namespaceId, kept, expected }: UsageDifference): DifferenceView {
+export function fromProtoDifference({ namespaceId, fiveMinutes, kept, expected }: UsageDifference): DifferenceView {
   const sum: UsageGroup = fromProtoSet(kept);
   return {
     namespace_id: namespaceId,
     hour: fromProtoTime(sum.hour),
     day: fromProtoTime(sum.day),
+    five_minutes: fromProtoTime(fiveMinutes),
     key_id: sum.keyId,
     model: fromProtoText(sum.model),
     provider: fromProtoText(sum.provider),
-    status: fromProtoStatus(sum.status),
+    status: sum.status === RequestStatus.UNSPECIFIED ? null : fromProtoStatus(sum.status),
     kept: fromProtoTotals(sum),
     expected: fromProtoTotals(fromProtoSet(expected)),
   };
@@ -39,10 +43,13 @@ const show = ({ request_count, prompt_tokens, completion_tokens, spend_micro_usd
 
 export const DIFFERENCE_COLUMNS: readonly Column<DifferenceView>[] = [
   { header: "NAMESPACE", cell: ({ namespace_id }) => namespace_id },
-  { header: "WHEN (UTC)", cell: ({ hour, day }) => hour?.slice(0, 13) ?? day?.slice(0, 10) ?? "-" },
-  { header: "KEY", cell: ({ key_id }) => key_id },
+  {
+    header: "WHEN (UTC)",
+    cell: ({ hour, day, five_minutes }) => five_minutes?.slice(0, 16) ?? hour?.slice(0, 13) ?? day?.slice(0, 10) ?? "-",
+  },
+  { header: "KEY", cell: ({ key_id }) => key_id || "(all)" },
   { header: "MODEL", cell: ({ model, provider }) => `${provider ?? "-"}/${model ?? "-"}` },
-  { header: "STATUS", cell: ({ status }) => status },
+  { header: "STATUS", cell: ({ status }) => status ?? "-" },
   { header: "KEPT (requests/in/out/micro-usd)", cell: ({ kept }) => show(kept) },
   { header: "EXPECTED", cell: ({ expected }) => show(expected) },
 ];

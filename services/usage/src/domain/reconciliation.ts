@@ -1,9 +1,14 @@
 import type { Id } from "@routeplane/domain";
 import type { UsageGroup, UsageRange } from "./usage.ts";
 
-/** A kept sum of an hour or a day that is not what the log, or its hours, say. Alike in all but the numbers. */
+/**
+ * A kept sum of an hour or a day that is not what the log, or its hours, say; or a total of all that was not denied, of five
+ * minutes or a day (of an hour, where the log is not kept any more). Alike in all but the numbers.
+ */
 export interface UsageDifference {
   readonly namespaceId: Id<"ns">;
+  /** First moment of them, if it is the total of five minutes. */
+  readonly fiveMinutes: Date | undefined;
   readonly kept: UsageGroup;
   readonly expected: UsageGroup;
 }

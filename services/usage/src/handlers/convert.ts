@@ -5,12 +5,14 @@ import {
   type RequestChargeSchema,
   RequestStatus as ProtoStatus,
   type RequestFilter as ProtoFilter,
+  type UsageDifferenceSchema,
   UsageDimension,
   type UsageGroupSchema,
 } from "@routeplane/contracts/usage";
 import { nanoToMicro, parseId } from "@routeplane/domain";
 import { fromTimestamp, toTimestamp } from "@routeplane/rpc";
 import type { Position, RequestFilter } from "../domain/ports.ts";
+import type { UsageDifference } from "../domain/reconciliation.ts";
 import type { LoggedRequest, RequestStatus } from "../domain/request.ts";
 import type { Dimension, UsageGroup, UsageTotals } from "../domain/usage.ts";
 
@@ -77,6 +79,16 @@ export function toProtoGroup(group: UsageGroup): MessageInitShape<typeof UsageGr
     ...(hour && { hour: toTimestamp(hour) }),
     ...(day && { day: toTimestamp(day) }),
     ...toProtoTotals(group),
+  };
+}
+
+export function toProtoDifference(difference: UsageDifference): MessageInitShape<typeof UsageDifferenceSchema> {
+  const { namespaceId, fiveMinutes, kept, expected } = difference;
+  return {
+    namespaceId,
+    kept: toProtoGroup(kept),
+    expected: toProtoGroup(expected),
+    ...(fiveMinutes && { fiveMinutes: toTimestamp(fiveMinutes) }),
   };
 }
 

@@ -135,6 +135,8 @@ describe("GetNodeUsage", () => {
 });
 
 describe("ReconcileUsage", () => {
+  /** Wherever a request leaves something. */
+  const KEPT = ["rollups_hourly", "rollups_daily", "totals", "requests"] as const;
   const range = { from: toTimestamp(new Date("2026-11-19T10:30:00Z")), to: toTimestamp(NOW) };
 
   test("finds no difference in what the aggregator wrote, and reads every namespace", async () => {
@@ -168,9 +170,7 @@ describe("ReconcileUsage", () => {
       { ...named, kept: { day, model: "kept", spendMicroUsd: 1234n }, expected: { spendMicroUsd: 1235n } },
       { ...named, kept: { day, model: "lost", requestCount: 1n }, expected: { requestCount: 0n } },
     ]);
-    await spoil(sql`delete from rollups_hourly where ${mine}`);
-    await spoil(sql`delete from rollups_daily where ${mine}`);
-    await spoil(sql`delete from requests where ${mine}`);
+    for (const table of KEPT) await spoil(sql`delete from ${sql.table(table)} where ${mine}`);
     await superuser.stop();
   });
 
@@ -185,27 +185,33 @@ describe("ReconcileUsage", () => {
       superuser.within({}, (tx) =>
         sql`delete from ${sql.table(table)} where namespace_id = ${namespaceId}`.execute(tx),
       );
-    for (const table of ["rollups_hourly", "rollups_daily"]) await remove(table, unsummed);
+    for (const table of ["rollups_hourly", "rollups_daily", "totals"]) await remove(table, unsummed);
     await remove("requests", unlogged);
     for (const table of ["rollups_hourly", "requests"]) await remove(table, onlyDays);
+    await superuser.within({}, (tx) =>
+      tx.deleteFrom("totals").where("namespace_id", "=", onlyDays).where("minutes", "=", 5).execute(),
+    );
     const wholeDay = { ...range, to: toTimestamp(new Date("2026-11-21T00:00:00Z")) };
     const found = async (asked: typeof range) => {
       const { differences } = await operator.reconcile(asked);
-      return differences.map(({ namespaceId, kept, expected }) =>
-        [namespaceId, kept?.day ? "day" : "hour", kept?.requestCount, expected?.requestCount].join(" "),
-      );
+      return differences.map(({ namespaceId, fiveMinutes, kept, expected }) => {
+        const of = `${kept?.keyId === "" ? "all in " : ""}${fiveMinutes ? "minutes" : kept?.day ? "day" : "hour"}`;
+        return [namespaceId, of, kept?.requestCount, expected?.requestCount].join(" ");
+      });
     };
-    const [first, second, third] = [`${unsummed} hour 0 1`, `${unlogged} hour 1 0`, `${onlyDays} day 1 0`];
-    expect(new Set(await found(wholeDay))).toEqual(new Set([first, second, third]));
-    expect(new Set(await found(range))).toEqual(new Set([first, second]));
+    const first = [`${unsummed} hour 0 1`, `${unsummed} all in minutes 0 1`];
+    const second = [`${unlogged} hour 1 0`, `${unlogged} all in minutes 1 0`];
+    const third = [`${onlyDays} day 1 0`, `${onlyDays} all in day 1 0`];
+    expect(new Set(await found(wholeDay))).toEqual(new Set([...first, ...second, ...third]));
+    expect(new Set(await found(range))).toEqual(new Set([...first, ...second]));
     // Where the requests are not kept any more, the sums have nothing to be held against but each other.
     await superuser.within({}, (tx) => sql`update retention set kept_from = '2026-11-20T11:00:00Z'`.execute(tx));
-    expect(await found(wholeDay)).toEqual([third]);
+    expect(new Set(await found(wholeDay))).toEqual(new Set(third));
     const { keptFrom } = await operator.reconcile(wholeDay);
     expect(keptFrom).toEqual(toTimestamp(new Date("2026-11-20T11:00:00Z")));
     await superuser.within({}, (tx) => sql`update retention set kept_from = '2000-01-01Z'`.execute(tx));
     expect((await operator.reconcile(wholeDay)).keptFrom).toBeUndefined();
-    for (const table of ["rollups_hourly", "rollups_daily", "requests"]) {
+    for (const table of KEPT) {
       for (const namespaceId of [unsummed, unlogged, onlyDays]) await remove(table, namespaceId);
     }
     await superuser.stop();

@@ -6,7 +6,7 @@ import { type DeadLetter, type DeadLetterStore, moveDeadLetter } from "../domain
 import type { UsageStore } from "../domain/ports.ts";
 import { reconcile, type ReconciliationStore } from "../domain/reconciliation.ts";
 import { totalOf, usageRange, wholeHours } from "../domain/usage.ts";
-import { fromProtoDimension, toProtoGroup, toProtoTotals } from "./convert.ts";
+import { fromProtoDimension, toProtoDifference, toProtoGroup, toProtoTotals } from "./convert.ts";
 import { fromProtoDeadLetterState, toProtoDeadLetter, toProtoDeadLetterInFull } from "./dead-letter-convert.ts";
 
 const DEFAULT_PAGE_SIZE = 25;
@@ -53,11 +53,7 @@ export function usageAdminService(
         from: toTimestamp(range.from),
         to: toTimestamp(range.to),
         namespaceCount,
-        differences: differences.map(({ namespaceId, kept, expected }) => ({
-          namespaceId,
-          kept: toProtoGroup(kept),
-          expected: toProtoGroup(expected),
-        })),
+        differences: differences.map(toProtoDifference),
         nextPageToken: last === undefined ? "" : toPageToken(RECONCILED, last),
         ...(keptFrom && { keptFrom: toTimestamp(keptFrom) }),
       };

@@ -72,7 +72,8 @@ describe("following requests as they end", () => {
   test("skips none that a slow transaction wrote before others, which were told of first", async () => {
     const namespaceId = newId("ns");
     const slow = settledRequest(pendingRequest({ namespaceId }));
-    const quick = settledRequest(pendingRequest({ namespaceId }));
+    // Of another day: the sums of the slow one are locked, those of its namespace too.
+    const quick = settledRequest(pendingRequest({ namespaceId, createdAt: new Date("2026-10-01T00:00:00Z") }));
     let position = await usage.endPosition();
     const [begun, release] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
     const slowly = aggregator.within({}, async (transaction) => {

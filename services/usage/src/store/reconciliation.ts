@@ -4,6 +4,7 @@ import { type RawBuilder, sql } from "kysely";
 import type { ReconciliationStore, UsageDifference } from "../domain/reconciliation.ts";
 import type { RequestStatus } from "../domain/request.ts";
 import { type UsageGroup, type UsageRange, wholeDays } from "../domain/usage.ts";
+import { names } from "./columns.ts";
 import type { UsageSchema } from "./schema.ts";
 
 const MAX_DIFFERENCES = 1_000;
@@ -13,12 +14,13 @@ const IDENTITY = sql.raw("bucket, key_id, model, provider, status");
 
 type Numbers = Record<`${"kept" | "expected"}_${(typeof COUNTERS)[number]}`, bigint>;
 interface DifferenceRow extends Numbers {
-  unit: "hour" | "day";
+  unit: "five minutes" | "hour" | "day";
   bucket: Date;
-  key_id: Id<"key">;
+  /** Empty, as the other three: a total of all of them. */
+  key_id: Id<"key"> | "";
   model: string;
   provider: string;
-  status: RequestStatus;
+  status: RequestStatus | "";
 }
 
 export function createReconciliationStore(database: Database<UsageSchema>): ReconciliationStore {
@@ -43,49 +45,85 @@ export function createReconciliationStore(database: Database<UsageSchema>): Reco
   };
 }
 
-/** The least that either kind of sums or the log knows. Of the log nothing but the namespace can be seen. */
+/** The least that any kind of sums or the log knows. Of the log nothing but the namespace can be seen. */
 function nextNamespace(range: UsageRange, after: Id<"ns"> | undefined) {
-  const ofSums = (table: string, { from, to }: UsageRange) => sql`
-    (select namespace_id from ${sql.table(table)}
+  const ofSums = (table: RawBuilder<unknown>, { from, to }: UsageRange) => sql`
+    (select namespace_id from ${table}
      where namespace_id > ${after ?? ""} and bucket >= ${from} and bucket < ${to} order by namespace_id limit 1)`;
   const days = wholeDays(range);
+  const known = [
+    ofSums(sql`rollups_hourly`, range),
+    ofSums(sql`(select * from totals where minutes = 5) as total`, range),
+    sql`select next_request_namespace(${after ?? ""}, ${range.from}, ${range.to})`,
+  ];
+  if (days !== undefined) {
+    known.push(ofSums(sql`rollups_daily`, days));
+    known.push(ofSums(sql`(select * from totals where minutes = 1440) as total`, days));
+  }
   return sql<{ namespace_id: Id<"ns"> | null }>`
-    select min(namespace_id) as namespace_id from (
-      ${ofSums("rollups_hourly", range)}
-      ${days === undefined ? sql`` : sql`union all ${ofSums("rollups_daily", days)}`}
-      union all select next_request_namespace(${after ?? ""}, ${range.from}, ${range.to})
-    ) as known`;
+    select min(namespace_id) as namespace_id from (${sql.join(known, sql` union all `)}) as known`;
 }
+
+const SUMS = sql.join(COUNTERS.map((counter) => sql`sum(${sql.ref(counter)})::bigint as ${sql.ref(counter)}`));
 
 /** One statement, hence one snapshot: a writer changes rows and sums in one transaction. */
 function differences(namespaceId: Id<"ns">, range: UsageRange, keptFrom: Date) {
   const inRange = (time: string, { from, to }: UsageRange) =>
     sql`namespace_id = ${namespaceId} and ${sql.ref(time)} >= ${from} and ${sql.ref(time)} < ${to}`;
-  const sums = sql.join(COUNTERS.map((counter) => sql`sum(${sql.ref(counter)})::bigint as ${sql.ref(counter)}`));
+  const kept = (table: string, part: UsageRange) =>
+    sql`select * from ${sql.table(table)} where ${inRange("bucket", part)}`;
+  const totals = (minutes: 5 | 1440, part: UsageRange) =>
+    sql`select bucket, ${EVERY}, ${COUNTER_NAMES} from totals where minutes = ${minutes} and ${inRange("bucket", part)}`;
   const logged = keptFrom > range.from ? { from: keptFrom, to: range.to } : range;
+  const unlogged = { from: range.from, to: keptFrom < range.to ? keptFrom : range.to };
   const log = sql`
-    select date_trunc('hour', created_at, 'UTC') as bucket, key_id, model, provider, status, count(*) as request_count,
-      sum(prompt_tokens)::bigint as prompt_tokens, sum(completion_tokens)::bigint as completion_tokens,
-      sum(cost_nano_usd)::bigint as cost_nano_usd
+    select date_bin('5 minutes', created_at, timestamptz '2000-01-01 00:00:00Z') as bucket, key_id, model, provider, status,
+      count(*) as request_count, sum(prompt_tokens)::bigint as prompt_tokens,
+      sum(completion_tokens)::bigint as completion_tokens, sum(cost_nano_usd)::bigint as cost_nano_usd
     from requests where ${inRange("created_at", logged)} group by 1, 2, 3, 4, 5`;
+  const checks = [
+    unlike("hour", kept("rollups_hourly", logged), of("hour", sql`log`)),
+    unlike("five minutes", totals(5, logged), totalOf("five minutes", sql`log`)),
+    // What is older is held against what else is kept of it.
+    unlike(
+      "hour",
+      totalOf("hour", sql`(${totals(5, unlogged)}) as total`),
+      totalOf("hour", sql`(${kept("rollups_hourly", unlogged)}) as sums`),
+    ),
+  ];
   const days = wholeDays(range);
-  const ofDays = (part: UsageRange) => sql`
-    union all ${unlike(
-      "day",
-      sql`select * from rollups_daily where ${inRange("bucket", part)}`,
-      sql`select date_trunc('day', bucket, 'UTC') as bucket, key_id, model, provider, status, ${sums}
-        from rollups_hourly where ${inRange("bucket", part)} group by 1, 2, 3, 4, 5`,
-    )}`;
+  if (days !== undefined) {
+    checks.push(unlike("day", kept("rollups_daily", days), of("day", sql`(${kept("rollups_hourly", days)}) as sums`)));
+    checks.push(unlike("day", totals(1440, days), totalOf("day", sql`(${totals(5, days)}) as total`)));
+  }
   return sql<DifferenceRow>`
-    select * from (
-      ${unlike("hour", sql`select * from rollups_hourly where ${inRange("bucket", logged)}`, log)}
-      ${days === undefined ? sql`` : ofDays(days)}
-    ) as difference
+    with log as materialized (${log})
+    select * from (${sql.join(checks, sql` union all `)}) as difference
     order by unit desc, ${IDENTITY} limit ${MAX_DIFFERENCES}`;
 }
 
+const COUNTER_NAMES = names(COUNTERS);
+/** What a total says of that which it does not tell apart. */
+const EVERY = sql.raw(["key_id", "model", "provider", "status"].map((name) => `'' collate "C" as ${name}`).join(", "));
+
+type Unit = DifferenceRow["unit"];
+
+/** Not as the sums are written: what is wrong there must not be wrong here. */
+const startOf = (unit: Unit): RawBuilder<unknown> =>
+  unit === "five minutes" ? sql`bucket` : sql`date_trunc(${sql.lit(unit)}, bucket, 'UTC')`;
+
+function of(unit: Unit, finer: RawBuilder<unknown>): RawBuilder<unknown> {
+  return sql`
+    select ${startOf(unit)} as bucket, key_id, model, provider, status, ${SUMS} from ${finer} group by 1, 2, 3, 4, 5`;
+}
+
+function totalOf(unit: Unit, finer: RawBuilder<unknown>): RawBuilder<unknown> {
+  return sql`
+    select ${startOf(unit)} as bucket, ${EVERY}, ${SUMS} from ${finer} where status <> 'denied' group by 1`;
+}
+
 /** The sums of which one side knows what the other does not. Zeros are as good as nothing. */
-function unlike(unit: "hour" | "day", kept: RawBuilder<unknown>, expected: RawBuilder<unknown>): RawBuilder<unknown> {
+function unlike(unit: Unit, kept: RawBuilder<unknown>, expected: RawBuilder<unknown>): RawBuilder<unknown> {
   const number = (side: "kept" | "expected", counter: string) => sql`coalesce(${sql.ref(`${side}.${counter}`)}, 0)`;
   const numbers = (["kept", "expected"] as const).flatMap((side) =>
     COUNTERS.map((counter) => sql`${number(side, counter)} as ${sql.ref(`${side}_${counter}`)}`),
@@ -100,10 +138,10 @@ function unlike(unit: "hour" | "day", kept: RawBuilder<unknown>, expected: RawBu
 function fromDifferenceRow(namespaceId: Id<"ns">, row: DifferenceRow): UsageDifference {
   const side = (name: "kept" | "expected"): UsageGroup => ({
     namespaceId: undefined,
-    keyId: row.key_id,
-    model: row.model,
-    provider: row.provider,
-    status: row.status,
+    keyId: row.key_id || undefined,
+    model: row.model || undefined,
+    provider: row.provider || undefined,
+    status: row.status || undefined,
     hour: row.unit === "hour" ? row.bucket : undefined,
     day: row.unit === "day" ? row.bucket : undefined,
     requestCount: row[`${name}_request_count`],
@@ -111,5 +149,6 @@ function fromDifferenceRow(namespaceId: Id<"ns">, row: DifferenceRow): UsageDiff
     completionTokens: row[`${name}_completion_tokens`],
     costNanoUsd: row[`${name}_cost_nano_usd`],
   });
-  return { namespaceId, kept: side("kept"), expected: side("expected") };
+  const fiveMinutes = row.unit === "five minutes" ? row.bucket : undefined;
+  return { namespaceId, fiveMinutes, kept: side("kept"), expected: side("expected") };
 }

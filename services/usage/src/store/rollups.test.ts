@@ -5,6 +5,7 @@ import fc from "fast-check";
 import { sql } from "kysely";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import * as rollups from "../../migrations/0003_rollups.ts";
+import * as totals from "../../migrations/0013_totals.ts";
 import { totalsIn, usageQuery } from "../../test/queries.ts";
 import { pendingRequest, settledRequest } from "../../test/requests.ts";
 import { merge } from "../domain/merging.ts";
@@ -45,7 +46,7 @@ function openOwner(of: TestDatabase): Database<unknown> {
   return openDatabase({ url: of.url("routeplane_usage_owner"), schema: "usage", applicationName: "test" });
 }
 
-/** Every sum that differs from that of the rows of its hour or day; a row of zeros is as good as none. */
+/** Every sum that differs from that of the rows of its time; a row of zeros is as good as none. */
 async function differences(): Promise<readonly unknown[]> {
   const compare = (table: string, unit: string) => sql`
     select * from (
@@ -60,7 +61,20 @@ async function differences(): Promise<readonly unknown[]> {
     ) as kept using (namespace_id, bucket, key_id, model, provider, status, request_count, prompt_tokens,
       completion_tokens, cost_nano_usd)
     where summed.namespace_id is null or kept.namespace_id is null`;
+  const totals = (minutes: 5 | 1440) => sql`
+    select * from (
+      select namespace_id, date_bin(${`${minutes} minutes`}::interval, created_at, '2000-01-01Z') as bucket, count(*) as request_count,
+        sum(prompt_tokens) as prompt_tokens, sum(completion_tokens) as completion_tokens, sum(cost_nano_usd) as cost_nano_usd
+      from requests where status <> 'denied' group by 1, 2
+    ) as summed
+    full join (
+      select * from totals
+      where minutes = ${minutes} and (request_count, prompt_tokens, completion_tokens, cost_nano_usd) <> (0, 0, 0, 0)
+    ) as kept using (namespace_id, bucket, request_count, prompt_tokens, completion_tokens, cost_nano_usd)
+    where summed.namespace_id is null or kept.namespace_id is null`;
   return admin.within({}, async (tx) => [
+    ...(await totals(5).execute(tx)).rows,
+    ...(await totals(1440).execute(tx)).rows,
     ...(await compare("rollups_hourly", "hour").execute(tx)).rows,
     ...(await compare("rollups_daily", "day").execute(tx)).rows,
   ]);
@@ -94,19 +108,9 @@ const range = fc.tuple(fc.nat(SPAN_MS), fc.nat(SPAN_MS)).map(([one, two]): Usage
   to: new Date(START_MS + Math.max(one, two) + 1),
 }));
 
+const COUNTERS = ["request_count", "prompt_tokens", "completion_tokens", "cost_nano_usd"] as const;
 /** All that the migration which fills them knows of. */
-const COLUMNS = [
-  "namespace_id",
-  "bucket",
-  "key_id",
-  "model",
-  "provider",
-  "status",
-  "request_count",
-  "prompt_tokens",
-  "completion_tokens",
-  "cost_nano_usd",
-] as const;
+const COLUMNS = ["namespace_id", "bucket", "key_id", "model", "provider", "status", ...COUNTERS] as const;
 
 function admitted({ namespaceId, id, keyId, model, provider, createdAt }: LoggedRequest): LoggedRequest {
   return pendingRequest({ namespaceId, id, keyId, model, provider, createdAt });
@@ -116,7 +120,7 @@ function sumOf(requests: readonly LoggedRequest[]): UsageTotals {
   return totalOf(requests.map((each) => ({ ...each, requestCount: 1n })));
 }
 
-describe("the sums by hour and day", () => {
+describe("the sums by time", () => {
   test("are those of the rows, whatever order, repetition and batching the events come in", async () => {
     const shape = fc.record({
       requests: fc.array(request, { minLength: 1, maxLength: 25 }),
@@ -176,7 +180,7 @@ describe("the sums by hour and day", () => {
     await log.record([mine]);
     expect((await totalsIn(usage, mine.namespaceId)).requestCount).toBe(1n);
     expect(await totalsIn(usage, newId("ns"))).toEqual(NO_USAGE);
-    for (const table of ["rollups_hourly", "rollups_daily"] as const) {
+    for (const table of ["rollups_hourly", "rollups_daily", "totals"] as const) {
       const seen = (scope: { namespaceId?: string }) =>
         query.within(scope, (tx) => tx.selectFrom(table).select("namespace_id").distinct().execute());
       expect(await seen({})).toEqual([]);
@@ -211,6 +215,46 @@ describe("the sums by hour and day", () => {
       await owner.within({}, (tx) => rollups.up(tx));
       expect(maintained[0]?.length).toBeGreaterThan(10);
       expect(await kept()).toEqual(maintained);
+    } finally {
+      await Promise.all([superuser.stop(), writer.stop(), owner.stop()]);
+      await before.drop();
+    }
+  });
+
+  test("of all requests are filled by the migration from those that are kept, and from the hours of those that are not", async () => {
+    const before = await cloneDatabase();
+    const superuser = open(before.adminUrl);
+    const writer = open(before.url("routeplane_aggregator"));
+    const owner = openOwner(before);
+    try {
+      const namespaceId = newId("ns");
+      const requests = fc.sample(request, 200).map((make) => make(namespaceId));
+      await createRequestLog(writer).record(merge(requests));
+      const kept = (bucket: string) =>
+        superuser.within({}, async (tx) => {
+          const { rows } = await sql`
+            select namespace_id, minutes, ${sql.raw(bucket)} as since, sum(request_count) as request_count, sum(prompt_tokens) as prompt_tokens,
+              sum(completion_tokens) as completion_tokens, sum(cost_nano_usd) as cost_nano_usd
+            from totals group by 1, 2, 3 having sum(request_count) > 0 order by 2, 3`.execute(tx);
+          return rows;
+        });
+      const byHour = "date_trunc('hour', bucket, 'UTC')";
+      const [exact, hours] = [await kept("bucket"), await kept(byHour)];
+      const again = async () => {
+        await superuser.within({}, (tx) => sql`drop table totals`.execute(tx));
+        await owner.within({}, (tx) => totals.up(tx));
+      };
+      await again();
+      expect(exact.length).toBeGreaterThan(10);
+      expect(await kept("bucket")).toEqual(exact);
+      const keptFrom = new Date(START_MS + SPAN_MS / 3);
+      await superuser.within({}, async (tx) => {
+        await tx.deleteFrom("requests").where("created_at", "<", keptFrom).execute();
+        await tx.updateTable("retention").set({ kept_from: keptFrom }).execute();
+      });
+      await again();
+      expect(await kept("bucket")).not.toEqual(exact);
+      expect(await kept(byHour)).toEqual(hours);
     } finally {
       await Promise.all([superuser.stop(), writer.stop(), owner.stop()]);
       await before.drop();

@@ -21,16 +21,22 @@ const COUNTERS = {
 
 const COLUMNS = { ...IDENTITY, ...COUNTERS } satisfies Columns<RollupRow>;
 const identity = Object.keys(IDENTITY);
+const totalIdentity = ["namespace_id", "minutes", "bucket"];
 const counters = Object.keys(COUNTERS);
 
+/** Of how long sums are kept. */
+export type SumUnit = "five minutes" | "hour" | "day";
+
+const INTERVALS: Readonly<Record<SumUnit, string>> = { "five minutes": "5 minutes", hour: "1 hour", day: "1 day" };
+
 /** As `date_trunc` in UTC, whose days are all alike, but in a quarter of the time: it looks up no time zone. */
-export function startOf(unit: "hour" | "day", time: string): RawBuilder<unknown> {
-  return sql`date_bin(${sql.lit(`1 ${unit}`)}, ${sql.ref(time)}, timestamptz '2000-01-01 00:00:00Z')`;
+export function startOf(unit: SumUnit, time: string): RawBuilder<unknown> {
+  return sql`date_bin(${sql.lit(INTERVALS[unit])}, ${sql.ref(time)}, timestamptz '2000-01-01 00:00:00Z')`;
 }
 
 /**
  * Ends a statement that writes rows of the request log and returns `old` and `new` of each (as `written`): what it changed in
- * the sums by hour. A row that moved from one status to another counts down there and up here.
+ * the sums, by the least time that any are kept of. A row that moved from one status to another counts down there and up here.
  */
 export const ROLLUP_DELTAS = sql`
   select ${names(identity)},
@@ -52,7 +58,7 @@ export const ROLLUP_DELTAS = sql`
 
 /** What `ROLLUP_DELTAS` reads of `written`. */
 export const WRITTEN = sql`
-  new.namespace_id, ${startOf("hour", "new.created_at")} as bucket, new.key_id, new.model, new.provider, new.status as new_status, old.status as old_status,
+  new.namespace_id, ${startOf("five minutes", "new.created_at")} as bucket, new.key_id, new.model, new.provider, new.status as new_status, old.status as old_status,
   ${sql.join(
     ["prompt_tokens", "completion_tokens", "cost_nano_usd"].map(
       (counter) =>
@@ -61,25 +67,45 @@ export const WRITTEN = sql`
   )}`;
 
 /**
- * Adds to the sums by hour and by day. Two statements, because a row that is proposed may hold nothing negative: the first
+ * Adds to every kind of sums. Two statements, because a row that is proposed may hold nothing negative: the first
  * makes and locks every row, in order of key, and adds what is above zero; the second takes off the rest, from rows that are
  * locked by then. So writers never wait for each other in a circle.
  */
 export async function addToRollups(transaction: Transaction<UsageSchema>, deltas: readonly RollupRow[]): Promise<void> {
   if (deltas.length === 0) return;
-  const hourly = sql`select ${names([...identity, ...counters])} from ${unnest(COLUMNS, deltas)} as delta (${names(Object.keys(COLUMNS))})`;
-  const daily = sql`
-    select namespace_id, ${startOf("day", "bucket")} as bucket, key_id, model, provider, status,
-      ${sql.join(counters.map((counter) => sql`sum(${sql.ref(counter)})::bigint as ${sql.ref(counter)}`))}
-    from hourly_delta group by 1, 2, 3, 4, 5, 6`;
-  const both = (change: (table: string, deltas: string) => RawBuilder<unknown>) => sql`
-    with hourly_delta as materialized (${hourly}),
-      daily_delta as materialized (${daily}),
-      daily as (${change("rollups_daily", "daily_delta")})
-    ${change("rollups_hourly", "hourly_delta")}`;
+  const both = (change: Change) => sql`
+    with delta as materialized (
+        select * from ${unnest(COLUMNS, deltas)} as delta (${names(Object.keys(COLUMNS))})
+      ),
+      hourly_delta as materialized (${coarser("hour", "delta")}),
+      daily_delta as materialized (${coarser("day", "hourly_delta")}),
+      total_delta as materialized (${TOTAL_DELTAS}),
+      daily as (${change("rollups_daily", identity, "daily_delta")}),
+      total as (${change("totals", totalIdentity, "total_delta")})
+    ${change("rollups_hourly", identity, "hourly_delta")}`;
   await both(raise).execute(transaction);
   if (deltas.some(isLowering)) await both(lower).execute(transaction);
 }
+
+const COUNTER_SUMS = sql.join(counters.map((counter) => sql`sum(${sql.ref(counter)})::bigint as ${sql.ref(counter)}`));
+
+function coarser(unit: SumUnit, deltas: string): RawBuilder<unknown> {
+  return sql`
+    select namespace_id, ${startOf(unit, "bucket")} as bucket, key_id, model, provider, status, ${COUNTER_SUMS}
+    from ${sql.table(deltas)} group by 1, 2, 3, 4, 5, 6`;
+}
+
+/** Of a few rows: mostly two, whatever the batch. What moves from one status to another changes none of them but in what it cost. */
+const TOTAL_DELTAS = sql`
+  select namespace_id, minutes, bucket, ${COUNTER_SUMS}
+  from (
+    select namespace_id, 5 as minutes, bucket, status, ${names(counters)} from delta
+    union all select namespace_id, 1440, bucket, status, ${names(counters)} from daily_delta
+  ) as timed
+  where status <> 'denied' group by 1, 2, 3`;
+
+/** A statement that changes the sums of `table`, which `key` tells apart, by what is in `deltas`. */
+type Change = (table: string, key: readonly string[], deltas: string) => RawBuilder<unknown>;
 
 function isLowering(delta: RollupRow): boolean {
   return (
@@ -87,22 +113,22 @@ function isLowering(delta: RollupRow): boolean {
   );
 }
 
-function raise(table: string, deltas: string): RawBuilder<unknown> {
+function raise(...[table, key, deltas]: Parameters<Change>): RawBuilder<unknown> {
   const additions = counters.map((counter) => sql`greatest(${sql.ref(counter)}, 0)`);
   const sums = counters.map(
     (counter) => sql`${sql.ref(counter)} = kept.${sql.ref(counter)} + excluded.${sql.ref(counter)}`,
   );
   return sql`
-    insert into ${sql.table(table)} as kept (${names([...identity, ...counters])})
-    select ${names(identity)}, ${sql.join(additions)} from ${sql.table(deltas)}
-    order by ${names(identity)}
-    on conflict (${names(identity)}) do update set ${sql.join(sums)}`;
+    insert into ${sql.table(table)} as kept (${names([...key, ...counters])})
+    select ${names(key)}, ${sql.join(additions)} from ${sql.table(deltas)}
+    order by ${names(key)}
+    on conflict (${names(key)}) do update set ${sql.join(sums)}`;
 }
 
-function lower(table: string, deltas: string): RawBuilder<unknown> {
+function lower(...[table, key, deltas]: Parameters<Change>): RawBuilder<unknown> {
   const rests = counters.map((counter) => sql`least(delta.${sql.ref(counter)}, 0)`);
   const sums = counters.map((counter, index) => sql`${sql.ref(counter)} = kept.${sql.ref(counter)} + ${rests[index]}`);
-  const same = identity.map((column) => sql`kept.${sql.ref(column)} = delta.${sql.ref(column)}`);
+  const same = key.map((column) => sql`kept.${sql.ref(column)} = delta.${sql.ref(column)}`);
   return sql`
     update ${sql.table(table)} as kept set ${sql.join(sums)} from ${sql.table(deltas)} as delta
     where ${sql.join(same, sql` and `)} and least(${sql.join(rests)}) < 0`;

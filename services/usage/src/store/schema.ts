@@ -9,6 +9,7 @@ export interface UsageSchema extends AuditSchema {
   readonly requests: RequestTable;
   readonly rollups_hourly: RollupRow;
   readonly rollups_daily: RollupRow;
+  readonly totals: TotalRow;
   readonly dead_letters: DeadLetterTable;
   readonly retention: {
     /** Of requests from before nothing is kept. */
@@ -33,19 +34,31 @@ interface DeadLetterTable {
   changed_by_id: Generated<string>;
 }
 
-/** Sums over the requests of an hour or a day; also what is added to them. */
-export interface RollupRow {
+interface CounterColumns {
+  request_count: bigint;
+  prompt_tokens: bigint;
+  completion_tokens: bigint;
+  cost_nano_usd: bigint;
+}
+
+/** Sums over the requests of an hour or a day; also what is added to them, in five minutes. */
+export interface RollupRow extends CounterColumns {
   namespace_id: Id<"ns">;
-  /** First moment of the hour or the day, in UTC. */
+  /** First moment of it, in UTC. */
   bucket: Date;
   key_id: Id<"key">;
   model: string;
   provider: string;
   status: RequestStatus;
-  request_count: bigint;
-  prompt_tokens: bigint;
-  completion_tokens: bigint;
-  cost_nano_usd: bigint;
+}
+
+/** Sums over the requests of a namespace that were not denied. */
+interface TotalRow extends CounterColumns {
+  namespace_id: Id<"ns">;
+  /** How long the time is: five, or those of a day. */
+  minutes: 5 | 1440;
+  /** First moment of it, in UTC. */
+  bucket: Date;
 }
 
 interface RequestTable extends RequestRow {

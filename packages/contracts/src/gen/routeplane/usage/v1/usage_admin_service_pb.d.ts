@@ -240,18 +240,27 @@ export declare type UsageDifference = Message<"routeplane.usage.v1.UsageDifferen
   namespaceId: string;
 
   /**
-   * What is kept: key, model, provider, status, and hour or day. Zeros if nothing is.
+   * What is kept: key, model, provider, status, and hour or day. Zeros if nothing is. Of a total neither key, model, provider
+   * nor status: it is that of all requests that were not denied.
    *
    * @generated from field: routeplane.usage.v1.UsageGroup kept = 2;
    */
   kept?: UsageGroup | undefined;
 
   /**
-   * What the log says of the hour, or the hours say of the day. Zeros if they say nothing.
+   * What the log says of the hour or the five minutes, or the hours (of a total: the five minutes) say of the day. Of a total
+   * of an hour, what its sums say: of those that the log does not keep any more. Zeros if they say nothing.
    *
    * @generated from field: routeplane.usage.v1.UsageGroup expected = 3;
    */
   expected?: UsageGroup | undefined;
+
+  /**
+   * First moment of the five minutes that it is the total of; absent: it is one of an hour or a day.
+   *
+   * @generated from field: google.protobuf.Timestamp five_minutes = 4;
+   */
+  fiveMinutes?: Timestamp | undefined;
 };
 
 /**
