@@ -58,6 +58,7 @@ describe("a spool that is full, while NATS is away", () => {
     await eventually(async () => (await requestCount()) === served, 30_000);
     await node.healthy();
     expect(await ask()).toMatchObject({ status: 200 });
+    await eventually(async () => (await requestCount()) === served + 1, 30_000);
   }, 120_000);
 
   it("is empty after a stop, and the next start goes on", async () => {
