@@ -21,6 +21,11 @@ const BEHAVIOUR: Record<string, Answer> = {
   plain: (response) => sendJson(response, 200, completion({ prompt_tokens: 11, completion_tokens: 7 })),
   "no-usage": (response) => sendJson(response, 200, completion(undefined)),
   rubbish: (response) => void response.writeHead(200, { "content-type": "text/html" }).end("<html>"),
+  half(response) {
+    response.writeHead(200, { "content-type": "application/json" }).write('{"choices":[');
+    setTimeout(() => response.destroy(), 50);
+  },
+  "hanging-up": (response) => void response.destroy(),
   refused: (response) =>
     sendJson(response, 401, { error: { message: `Incorrect API key provided: ${PROVIDER_KEY}`, type: "x" } }),
   picky: (response) =>
@@ -128,7 +133,19 @@ describe("an upstream of the providers file", () => {
   });
 
   it.each([
-    ["rubbish", 502, "upstream_invalid_response"],
+    ["rubbish", "upstream_invalid_response"],
+    ["half", "upstream_error"],
+    ["hanging-up", "upstream_error"],
+  ])("that is %s makes 502 %s, may have worked, and is charged its reservation", async (model, code) => {
+    const error = await failureOf(root.chat.completions.create(ask("x", model, { max_tokens: 10 })));
+    expect(error).toMatchObject({ status: 502, code });
+    const row = await settledRow(node, error.requestID);
+    expect(row).toMatchObject({ status: "failed", completion_tokens: 10, estimated: true });
+    expect(row.cost_micro_usd).toBe(row.reserved_micro_usd);
+    expect(row.cost_micro_usd).toBe(row.prompt_tokens * 3 + 10 * 5);
+  });
+
+  it.each([
     ["refused", 502, "upstream_error"],
     ["broken", 502, "upstream_error"],
     ["busy", 429, "rate_limit_exceeded"],

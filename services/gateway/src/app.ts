@@ -11,7 +11,7 @@ import type { Config } from "./config.ts";
 import { createGuards } from "./domain/guard.ts";
 import { createModelDirectory } from "./domain/model-directory.ts";
 import { createPipeline } from "./domain/pipeline.ts";
-import type { Upstream } from "./domain/ports.ts";
+import type { Upstream } from "./domain/upstream.ts";
 import { createSettlements } from "./domain/settlements.ts";
 import { healthRoute } from "./handlers/health.ts";
 import { startHttpServer } from "./handlers/http-server.ts";

@@ -3,14 +3,8 @@ import { createLogger } from "@routeplane/runtime";
 import { createGuards } from "../src/domain/guard.ts";
 import { createModelDirectory, type Model } from "../src/domain/model-directory.ts";
 import { createPipeline, type PipelineDependencies } from "../src/domain/pipeline.ts";
-import {
-  type FollowKey,
-  type GuardrailDirectory,
-  type Upstream,
-  type UpstreamAnswer,
-  UpstreamFault,
-  type VerifyKey,
-} from "../src/domain/ports.ts";
+import type { FollowKey, GuardrailDirectory, VerifyKey } from "../src/domain/ports.ts";
+import { type Upstream, type UpstreamAnswer, UpstreamFault, type UpstreamFaultKind } from "../src/domain/upstream.ts";
 import type { Refusal } from "../src/domain/refusal.ts";
 import { createSettlements } from "../src/domain/settlements.ts";
 import { createEchoUpstream } from "../src/upstreams/echo-upstream.ts";
@@ -125,9 +119,14 @@ export function answering(
   return { boundTokens, chatCompletion: async () => answer, async close() {} };
 }
 
-export async function* breakingAfter(chunk: string): AsyncGenerator<Uint8Array> {
+/** An upstream that fails before the head of an answer. */
+export function failing(kind: UpstreamFaultKind): Upstream {
+  return { boundTokens, chatCompletion: () => Promise.reject(new UpstreamFault(kind, "no")), async close() {} };
+}
+
+export async function* breakingAfter(chunk: string, kind: UpstreamFaultKind = "broken"): AsyncGenerator<Uint8Array> {
   yield Buffer.from(chunk);
-  throw new UpstreamFault("broken", "connection reset");
+  throw new UpstreamFault(kind, "connection reset");
 }
 
 export const down = (dependency: string): DomainError =>

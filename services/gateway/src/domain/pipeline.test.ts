@@ -3,7 +3,7 @@ import { describe, expect, it } from "vitest";
 import { budgetInMemory, callerWith, limitsInMemory, usageInMemory } from "../../test/in-memory-ports.ts";
 import { answering, BODY, down, following, MICRO, reservationOf, world } from "../../test/pipeline-world.ts";
 import { recordingReply } from "../../test/recording-reply.ts";
-import type { Upstream } from "./ports.ts";
+import type { Upstream } from "./upstream.ts";
 import { boundTokens } from "./token-bounds.ts";
 
 describe("a request that is served", () => {
@@ -103,26 +103,6 @@ describe("a request that is not served", () => {
     expect(sent).toEqual([]);
     // The admission may have arrived all the same: what it may hold is released.
     expect(budget.calls.release).toBe(dependency === "policy" ? 1 : 0);
-  });
-
-  it("is cut at the upstream and costs nothing if its admission cannot be made durable", async () => {
-    const signals: AbortSignal[] = [];
-    const hanging: Upstream = {
-      boundTokens,
-      chatCompletion: ({ signal }) =>
-        new Promise((_, reject) => {
-          signals.push(signal);
-          signal.addEventListener("abort", () => reject(new Error("aborted")));
-        }),
-      async close() {},
-    };
-    const usage = usageInMemory(() => Promise.reject(down("nats")));
-    const { serve, budget } = world({ upstream: hanging, usage });
-    const { refusal } = await serve(BODY);
-    expect(refusal?.facts).toMatchObject({ status: 503, details: { dependency: "nats" } });
-    expect(signals[0]?.aborted).toBe(true);
-    expect(budget).toMatchObject({ reservedNano: 0n, spentNano: 0n });
-    expect(usage.settlements).toMatchObject([{ outcome: "failed", costNanoUsd: 0n }]);
   });
 });
 

@@ -1,4 +1,4 @@
-import { type Clock, DomainError, type Id } from "@routeplane/domain";
+import type { Clock, Id } from "@routeplane/domain";
 import type { Logger } from "@routeplane/runtime";
 import { type Charge, chargeFor, costBound, reservationOf, settlementOf } from "./charge.ts";
 import { type ChatRequest, parseChatRequest, upstreamBody } from "./chat-request.ts";
@@ -7,22 +7,22 @@ import { cutReason, heedKey } from "./cut.ts";
 import { Denied, denialSettlement, limitExceeded } from "./denial.ts";
 import type { Guard } from "./guard.ts";
 import { type Model, type ModelDirectory, priceAt, resolveModel } from "./model-directory.ts";
-import {
-  type AdmissionDecision,
-  type Admissions,
-  type CallingKey,
-  type Debt,
-  type FollowKey,
-  type Reply,
-  type RequestFacts,
-  type Reservation,
-  type Upstream,
-  UpstreamFault,
-  type UsageLog,
+import { noAnswer, notRecorded } from "./no-answer.ts";
+import type {
+  AdmissionDecision,
+  Admissions,
+  CallingKey,
+  Debt,
+  FollowKey,
+  Reply,
+  RequestFacts,
+  Reservation,
+  UsageLog,
 } from "./ports.ts";
+import type { Upstream } from "./upstream.ts";
 import { rateLimitHeaders } from "./rate-limit-headers.ts";
-import { dependencyDown, type Refusal, upstreamFailed } from "./refusal.ts";
-import { cutShort, refused, relay, type Relayed } from "./relay.ts";
+import { dependencyDown } from "./refusal.ts";
+import { cutShort, relay, type Relayed } from "./relay.ts";
 import { type GuardedRequest, guardRequest } from "./request-guard.ts";
 import { type ResponseGuard, responseGuardOf } from "./response-guard.ts";
 import type { Settlements } from "./settlements.ts";
@@ -214,7 +214,7 @@ async function forward(
   try {
     recorded = usageLog.admitted(facts, reservation, asked).durable;
   } catch (error) {
-    return { ...refused(dependencyMissing(error)), neverSent: true };
+    return notRecorded(error, undefined);
   }
   const tooLong = setTimeout(() => reply.cut("too_long"), totalTimeoutMs);
   recorded.catch(() => reply.cut("not_durable"));
@@ -224,7 +224,7 @@ async function forward(
   const answered = upstream.chatCompletion({ body, streamed: request.streamed, signal: reply.signal });
   const [record, answer] = await Promise.allSettled([recorded, answered]);
   try {
-    if (record.status === "rejected") return refused(dependencyMissing(record.reason));
+    if (record.status === "rejected") return notRecorded(record.reason, answer);
     if (answer.status === "rejected") return noAnswer(answer.reason, reply);
     const { streamed, wantsUsageChunk } = request;
     const wants = { streamed, wantsUsageChunk, outputTokensMax: granted.outputTokensMax };
@@ -234,20 +234,6 @@ async function forward(
     timings.answerOver();
     if (answer.status === "fulfilled") answer.value.discard();
   }
-}
-
-/** An admission that could not be made safe: NATS or the disk does not do what it is for. */
-function dependencyMissing(fault: unknown): Refusal {
-  const named = fault instanceof DomainError ? fault.metadata["dependency"] : undefined;
-  return dependencyDown(named ?? "spool", fault);
-}
-
-function noAnswer(fault: unknown, reply: Reply): Relayed {
-  if (reply.signal.aborted) return cutShort(cutReason(reply), undefined, 0);
-  if (fault instanceof UpstreamFault && fault.kind === "timeout") {
-    return refused(upstreamFailed(504, "upstream_timeout", "the upstream did not answer in time", fault));
-  }
-  return refused(upstreamFailed(502, "upstream_unreachable", "the upstream cannot be reached", fault));
 }
 
 function chargeOf(

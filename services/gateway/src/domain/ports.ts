@@ -1,9 +1,7 @@
 import type { TokenPrice } from "@routeplane/admission";
 import type { DomainError, Id } from "@routeplane/domain";
 import type { GuardrailSpec } from "@routeplane/guardrails";
-import type { ChatRequest } from "./chat-request.ts";
 import type { AppliedPrice, ReceiptFacts } from "./receipt.ts";
-import type { TokenBounds } from "./token-bounds.ts";
 
 /** Who calls. */
 export type Caller =
@@ -217,46 +215,6 @@ export interface UsageLog {
   settled(facts: RequestFacts, settlement: Settlement, end: HoldEnd | undefined, asked: Debt): Debt;
   /** The policy service knows. */
   paid(debt: Debt): void;
-}
-
-/** What speaks to a provider. The metering sees all of them alike: bytes of JSON, or of server-sent events. */
-export interface Upstream {
-  /** The most tokens that it will count for this request. */
-  boundTokens(request: ChatRequest): TokenBounds;
-  /**
-   * Sends a chat completion and resolves with the head of the answer, whatever its status.
-   *
-   * @throws UpstreamFault if there is no answer; the body throws one if it breaks off
-   */
-  chatCompletion(request: UpstreamRequest): Promise<UpstreamAnswer>;
-  close(): Promise<void>;
-}
-
-export interface UpstreamRequest {
-  readonly body: string | Uint8Array;
-  readonly streamed: boolean;
-  /** Aborted when nobody wants the answer any more: the connection is destroyed, not reused. */
-  readonly signal: AbortSignal;
-}
-
-export interface UpstreamAnswer {
-  readonly status: number;
-  /** Lower case, without parameters; empty if there was none. */
-  readonly contentType: string;
-  readonly retryAfter: string | undefined;
-  readonly body: AsyncIterable<Uint8Array>;
-  /** Nobody reads the rest: ends it, unless it has ended. */
-  discard(): void;
-}
-
-export class UpstreamFault extends Error {
-  override readonly name = "UpstreamFault";
-  readonly kind: "unreachable" | "timeout" | "broken";
-
-  constructor(kind: UpstreamFault["kind"], message: string, cause?: unknown) {
-    super(message, { cause });
-    this.kind = kind;
-  }
 }
 
 /** The client's side of a request. Writing waits for the client to take what it has: nothing piles up here. */

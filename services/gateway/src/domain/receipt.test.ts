@@ -52,6 +52,32 @@ describe("the receipt of a stream", () => {
     const chunk = usageChunk({ prompt_tokens_details: told, completion_tokens_details: told });
     const { serve, usage } = world({ upstream: answering("text/event-stream", [piece("one"), chunk, done]) });
     await serve(stream);
-    expect(usage.settlements).toMatchObject([{ cachedPromptTokens, reasoningTokens, costNanoUsd: 7n * MICRO }]);
+    const counted = { promptTokens: 3, completionTokens: 2, costNanoUsd: 7n * MICRO };
+    expect(usage.settlements).toMatchObject([{ cachedPromptTokens, reasoningTokens, ...counted }]);
+  });
+
+  it("tells what the last of several cumulative counts says, in every part, and adds none of them up", async () => {
+    const counts = [1, 2, 3].map((each) => {
+      const details = { cached_tokens: each - 1, reasoning_tokens: each - 1 };
+      const parts = { prompt_tokens_details: details, completion_tokens_details: details };
+      return Object.assign({ prompt_tokens: 3, completion_tokens: each }, parts);
+    });
+    const body = counts.map((usage) => piece("one") + usageChunk(usage)).join("");
+    const { serve, usage } = world({ upstream: answering("text/event-stream", [body, done]) });
+    await serve(stream);
+    const parts = { promptTokens: 3, completionTokens: 3, cachedPromptTokens: 2, reasoningTokens: 2 };
+    expect(usage.settlements).toMatchObject([{ ...parts, costNanoUsd: 9n * MICRO, estimated: false }]);
+  });
+});
+
+describe("the receipt of a whole answer", () => {
+  it("tells what of its tokens was cached and reasoning: they are among those counted, and are charged as the others", async () => {
+    const details = { prompt_tokens_details: { cached_tokens: 2 }, completion_tokens_details: { reasoning_tokens: 1 } };
+    const counts = { prompt_tokens: 3, completion_tokens: 2, total_tokens: 5, ...details };
+    const answer = JSON.stringify({ choices: [], usage: counts });
+    const { serve, usage } = world({ upstream: answering("application/json", [answer]) });
+    await serve(BODY);
+    const parts = { promptTokens: 3, completionTokens: 2, cachedPromptTokens: 2, reasoningTokens: 1 };
+    expect(usage.settlements).toMatchObject([{ ...parts, costNanoUsd: 7n * MICRO }]);
   });
 });

@@ -2,8 +2,6 @@ import { setTimeout as delay } from "node:timers/promises";
 import { describe, expect, it } from "vitest";
 import { answering, BODY, breakingAfter, MICRO, reservationOf, world } from "../../test/pipeline-world.ts";
 import { recordingReply } from "../../test/recording-reply.ts";
-import { type Upstream, UpstreamFault } from "./ports.ts";
-import { boundTokens } from "./token-bounds.ts";
 
 describe("an upstream that fails", () => {
   const envelope = JSON.stringify({ error: { message: "no such thing", type: "t", param: "p", code: "c" } });
@@ -23,29 +21,47 @@ describe("an upstream that fails", () => {
     expect(budget).toMatchObject({ reservedNano: 0n, spentNano: 0n });
     expect(usage.settlements).toMatchObject([{ outcome: "failed", httpStatus: facts.status }]);
   });
+});
 
-  it.each([
-    ["unreachable", 502],
-    ["timeout", 504],
-  ] as const)("by being %s makes %i", async (kind, status) => {
-    const upstream: Upstream = {
-      boundTokens,
-      chatCompletion: () => Promise.reject(new UpstreamFault(kind, "no")),
-      async close() {},
-    };
-    const { serve, budget } = world({ upstream });
-    expect((await serve(BODY)).refusal?.facts.status).toBe(status);
-    expect(budget).toMatchObject({ reservedNano: 0n, spentNano: 0n });
+describe("an answer with status 200 that is of no use", () => {
+  const usage = { usage: { prompt_tokens: 4, completion_tokens: 1 } };
+  const invalid = "upstream_invalid_response";
+  const stream = { ...BODY, stream: true };
+  it.each<[string, object, string, string, bigint | undefined, string]>([
+    ["text that is no JSON", BODY, "application/json", "<html>", undefined, invalid],
+    ["JSON that is no completion", BODY, "application/json", '{"hello":1}', undefined, invalid],
+    ["JSON that is no completion, with usage", BODY, "application/json", JSON.stringify(usage), 6n, invalid],
+    ["a stream that was not asked for", BODY, "text/event-stream", "data: {}\n\n", undefined, invalid],
+    ["no stream where one was asked for", stream, "text/html", "<html>", undefined, invalid],
+    ["a whole completion where a stream was asked for", stream, "application/json", JSON.stringify(usage), 6n, invalid],
+  ])("being %s makes 502, and is charged by its usage, else as reserved", async (_, body, type, text, used, code) => {
+    const { serve, budget, usage } = world({ upstream: answering(type, [text]) });
+    expect((await serve(body)).refusal?.facts).toMatchObject({ status: 502, code });
+    const costNanoUsd = used === undefined ? reservationOf(body) : used * MICRO;
+    expect(budget).toMatchObject({ reservedNano: 0n, spentNano: costNanoUsd });
+    expect(usage.settlements).toMatchObject([
+      { outcome: "failed", costNanoUsd, estimated: used === undefined, httpStatus: 502, errorCode: code },
+    ]);
   });
 
   it.each([
-    ["text that is no JSON", "application/json", "<html>"],
-    ["JSON that is no completion", "application/json", '{"hello":1}'],
-    ["a stream that was not asked for", "text/event-stream", "data: {}\n\n"],
-  ])("by answering %s makes 502", async (_, contentType, body) => {
-    const { serve, budget } = world({ upstream: answering(contentType, [body]) });
-    const { refusal } = await serve(BODY);
-    expect(refusal?.facts).toMatchObject({ status: 502, code: "upstream_invalid_response" });
+    ["breaks off", "broken", 502, "upstream_error"],
+    ["stops", "timeout", 504, "upstream_timeout"],
+  ] as const)(
+    "because it %s in its body makes %s: %i %s, and is charged as reserved",
+    async (_, kind, status, code) => {
+      const upstream = answering("application/json", [], { body: breakingAfter('{"choices":[', kind) });
+      const { serve, budget, usage } = world({ upstream });
+      expect((await serve(BODY)).refusal?.facts).toMatchObject({ status, code });
+      expect(budget).toMatchObject({ reservedNano: 0n, spentNano: reservationOf(BODY) });
+      expect(usage.settlements).toMatchObject([{ outcome: "failed", estimated: true, httpStatus: status }]);
+    },
+  );
+
+  it("or broken off is free where its status is a refusal", async () => {
+    const upstream = answering("application/json", [], { status: 500, body: breakingAfter("{") });
+    const { serve, budget } = world({ upstream });
+    expect((await serve(BODY)).refusal?.facts).toMatchObject({ status: 502, code: "upstream_error" });
     expect(budget).toMatchObject({ reservedNano: 0n, spentNano: 0n });
   });
 });

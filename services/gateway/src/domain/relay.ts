@@ -1,6 +1,7 @@
 import { isObject } from "./chat-request.ts";
 import { cutReason, refusalOfCut } from "./cut.ts";
-import { type CutReason, type Reply, type UpstreamAnswer, UpstreamFault } from "./ports.ts";
+import type { CutReason, Reply } from "./ports.ts";
+import { type UpstreamAnswer, UpstreamFault } from "./upstream.ts";
 import { Refusal, upstreamFailed } from "./refusal.ts";
 import { guardJson, type ResponseGuard } from "./response-guard.ts";
 import { formatSse, type SseEvent, SseOverflow, SseSplitter } from "./sse.ts";
@@ -41,19 +42,30 @@ export async function relay(
   guard: ResponseGuard | undefined,
   timings: Pick<Timings, "passedOn">,
 ): Promise<Relayed> {
-  if (answer.status < 200 || answer.status > 299) return relayFailure(answer, reply);
+  if (!isSuccess(answer)) return relayFailure(answer, reply);
   const isStream = answer.contentType === "text/event-stream" || (wants.streamed && answer.contentType === "");
-  if (isStream !== wants.streamed) {
-    return refused(invalidAnswer(`answered with ${isStream ? "a stream" : "no stream"} where none was asked for`));
+  if (isStream && !wants.streamed) {
+    return wasted(invalidAnswer("answered with a stream where none was asked for"), undefined);
   }
+  if (!isStream && wants.streamed) return relayInsteadOfStream(answer, reply);
   if (!wants.streamed) return relayWhole(answer, reply, guard);
   return relayStream(answer, reply, new StreamMeter(wants), guard, timings);
 }
 
-/** Nothing is charged: the upstream did not do the work, or cannot be held to have done it. */
+/** Whether the upstream says that it has done the work. */
+export function isSuccess({ status }: UpstreamAnswer): boolean {
+  return status >= 200 && status <= 299;
+}
+
+/** Nothing is charged: the upstream did not do the work. */
 export function refused(refusal: Refusal): Relayed {
   const { status, code } = refusal.facts;
   return { outcome: "failed", usage: undefined, billable: false, httpStatus: status, errorCode: code ?? "", refusal };
+}
+
+/** The upstream may have done the work, so that is charged, though the client does not get it. */
+function wasted(refusal: Refusal, usage: TokenUsage | undefined): Relayed {
+  return { ...refused(refusal), usage, billable: true };
 }
 
 /** The upstream was at work when the request was cut; what it bills for that is not known unless it said so. */
@@ -68,12 +80,19 @@ async function relayFailure(answer: UpstreamAnswer, reply: Reply): Promise<Relay
   return refused(refusalOfUpstreamStatus(answer, body));
 }
 
-/** What the upstream has done is charged, though the client does not get it. */
 function blocked(refusal: Refusal, usage: TokenUsage | undefined, reply: Reply): Relayed {
-  const failed = { ...refused(refusal), usage, billable: true };
+  const failed = wasted(refusal, usage);
   if (!reply.begun) return failed;
   const { refusal: _, ...told } = failed;
   return { ...told, httpStatus: 200 };
+}
+
+/** Read for what it says of its usage alone. */
+async function relayInsteadOfStream(answer: UpstreamAnswer, reply: Reply): Promise<Relayed> {
+  const body = await collect(answer.body, MAX_ANSWER_BYTES).catch(() => Buffer.alloc(0));
+  const usage = readUsage(parse(body));
+  if (reply.signal.aborted) return cutShort(cutReason(reply), usage, 0);
+  return wasted(invalidAnswer("answered with no stream where one was asked for"), usage);
 }
 
 async function relayWhole(answer: UpstreamAnswer, reply: Reply, guard: ResponseGuard | undefined): Promise<Relayed> {
@@ -82,11 +101,11 @@ async function relayWhole(answer: UpstreamAnswer, reply: Reply, guard: ResponseG
     body = await collect(answer.body, MAX_ANSWER_BYTES);
   } catch (error) {
     if (reply.signal.aborted) return cutShort(cutReason(reply), undefined, 0);
-    return refused(brokenAnswer(error));
+    return wasted(brokenAnswer(error), undefined);
   }
-  const completion = parseCompletion(body);
-  if (completion === undefined) return refused(invalidAnswer("gave an answer that is not a chat completion"));
-  const usage = readUsage(completion);
+  const answered = parse(body);
+  const usage = readUsage(answered);
+  if (!isCompletion(answered)) return wasted(invalidAnswer("gave an answer that is not a chat completion"), usage);
   const passed = guard === undefined ? body : await guardJson(guard, body.toString("utf8"));
   if (passed instanceof Refusal) return blocked(passed, usage, reply);
   const bytes = typeof passed === "string" ? Buffer.from(passed) : passed;
@@ -175,13 +194,16 @@ export async function collect(body: AsyncIterable<Uint8Array>, maxBytes: number)
   return Buffer.concat(chunks, size);
 }
 
-function parseCompletion(body: Buffer): Record<string, unknown> | undefined {
+function parse(body: Buffer): unknown {
   try {
-    const completion: unknown = JSON.parse(body.toString("utf8"));
-    return isObject(completion) && Array.isArray(completion["choices"]) ? completion : undefined;
+    return JSON.parse(body.toString("utf8"));
   } catch {
     return undefined;
   }
+}
+
+function isCompletion(answered: unknown): boolean {
+  return isObject(answered) && Array.isArray(answered["choices"]);
 }
 
 function invalidAnswer(what: string): Refusal {

@@ -15,7 +15,7 @@ import type { DirectionRules, Guard, GuardRules } from "./guard.ts";
 import { CONTENT_RULE, refusalOfRequest, refusalOfViolation } from "./guardrail-refusals.ts";
 import { applyEdits, type Edit, jsonTexts } from "./json-texts.ts";
 import type { Model } from "./model-directory.ts";
-import type { Upstream } from "./ports.ts";
+import type { Upstream } from "./upstream.ts";
 import type { ShadowLog } from "./shadow-log.ts";
 import type { TokenBounds } from "./token-bounds.ts";
 

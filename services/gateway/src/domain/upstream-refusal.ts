@@ -1,5 +1,5 @@
 import { isObject } from "./chat-request.ts";
-import type { UpstreamAnswer } from "./ports.ts";
+import type { UpstreamAnswer } from "./upstream.ts";
 import { Refusal, upstreamFailed } from "./refusal.ts";
 
 /** Statuses that are about the client's own request: it needs to hear them, in the upstream's words. */

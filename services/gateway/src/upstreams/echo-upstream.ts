@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import type { Clock } from "@routeplane/domain";
 import { isObject } from "../domain/chat-request.ts";
-import type { Upstream, UpstreamAnswer } from "../domain/ports.ts";
+import type { Upstream, UpstreamAnswer } from "../domain/upstream.ts";
 import { formatSse } from "../domain/sse.ts";
 
 /**

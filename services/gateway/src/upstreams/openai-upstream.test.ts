@@ -46,7 +46,7 @@ describe("an OpenAI-compatible upstream", () => {
 
   it("that is silent times out", async () => {
     const { send } = await open(() => {}, { headersMs: 100 });
-    await expect(send()).rejects.toMatchObject({ name: "UpstreamFault", kind: "timeout" });
+    await expect(send()).rejects.toMatchObject({ name: "UpstreamFault", kind: "timeout", isSent: true });
   });
 
   it("that stops in the middle of its answer times out", async () => {
@@ -69,7 +69,38 @@ describe("an OpenAI-compatible upstream", () => {
     opened.push(upstream);
     const { signal } = new AbortController();
     const sent = upstream.chatCompletion({ body: "{}", streamed: false, signal });
-    await expect(sent).rejects.toMatchObject({ name: "UpstreamFault", kind: "unreachable" });
+    await expect(sent).rejects.toMatchObject({ name: "UpstreamFault", kind: "unreachable", isSent: false });
+  });
+
+  it.each([
+    ["a name that nobody has", "http://nobody.invalid/v1"],
+    ["a port that does not speak TLS", "https"],
+  ])("at %s was sent nothing", async (_, address) => {
+    const { server } = await open(() => {});
+    const baseUrl = new URL(address === "https" ? server.baseUrl.replace("http:", "https:") : address);
+    const upstream = createOpenAiUpstream({ baseUrl, apiKey: undefined, timeouts: { connectMs: 1_000 } });
+    opened.push(upstream);
+    const sent = upstream.chatCompletion({ body: "{}", streamed: false, signal: new AbortController().signal });
+    await expect(sent).rejects.toMatchObject({ name: "UpstreamFault", isSent: false });
+    expect(server.requests).toEqual([]);
+  });
+
+  it("that does not take the connection times out, and was sent nothing, also where the call is cut meanwhile", async () => {
+    for (const isCut of [false, true]) {
+      // Of a network for documentation: nobody is there, and nothing says so.
+      const options = { baseUrl: new URL("http://192.0.2.1/v1"), apiKey: undefined, timeouts: { connectMs: 200 } };
+      const upstream = createOpenAiUpstream(options);
+      opened.push(upstream);
+      const controller = new AbortController();
+      const sent = upstream.chatCompletion({ body: "{}", streamed: false, signal: controller.signal });
+      if (isCut) controller.abort("client_gone");
+      await expect(sent).rejects.toMatchObject({ isSent: false });
+    }
+  });
+
+  it("that breaks the connection off before it answers may have the request", async () => {
+    const { send } = await open((response) => void response.destroy());
+    await expect(send()).rejects.toMatchObject({ kind: "broken", isSent: true });
   });
 
   it("loses its connection when nobody wants the answer any more", async () => {
@@ -79,12 +110,28 @@ describe("an OpenAI-compatible upstream", () => {
     const sent = send(controller.signal);
     await started.promise;
     controller.abort();
-    await expect(sent).rejects.toMatchObject({ name: "UpstreamFault" });
+    await expect(sent).rejects.toMatchObject({ name: "UpstreamFault", kind: "broken", isSent: true });
     await expect.poll(() => server.requests[0]?.aborted).toBe(true);
+  });
+
+  it("is not sent what is cut while it waits for its connection", async () => {
+    const { server, send } = await open((response) => sendJson(response, 200, {}));
+    const controller = new AbortController();
+    const sent = send(controller.signal);
+    controller.abort("client_gone");
+    await expect(sent).rejects.toMatchObject({ name: "UpstreamFault", isSent: false });
+    await send();
+    expect(server.requests).toHaveLength(1);
   });
 
   it("is refused when it compresses without having been asked to", async () => {
     const { send } = await open((response) => void response.writeHead(200, { "content-encoding": "gzip" }).end("x"));
-    await expect(send()).rejects.toMatchObject({ name: "UpstreamFault" });
+    await expect(send()).rejects.toMatchObject({ name: "UpstreamFault", kind: "broken" });
+  });
+
+  it("that refuses in such a way has refused all the same, in words that nobody reads", async () => {
+    const { send } = await open((response) => void response.writeHead(500, { "content-encoding": "gzip" }).end("x"));
+    const { status, body } = await send();
+    expect([status, (await collect(body, 1000)).length]).toEqual([500, 0]);
   });
 });

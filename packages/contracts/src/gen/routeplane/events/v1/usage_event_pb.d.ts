@@ -425,7 +425,8 @@ export enum Outcome {
   SUCCEEDED = 1,
 
   /**
-   * The upstream failed or could not be reached; nothing is charged unless it reported usage.
+   * The upstream failed or could not be reached, or the gateway gave the request up. Free only if the upstream has certainly not
+   * worked for it; else charged what it reported, or the reservation.
    *
    * @generated from enum value: OUTCOME_FAILED = 2;
    */
