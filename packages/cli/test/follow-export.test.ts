@@ -115,6 +115,20 @@ describe.concurrent("requests export", () => {
     },
   );
 
+  it.each([{ output: [] }, { output: ["--output", "-"] }])(
+    "writes nothing else to stdout: $output",
+    async ({ output }) => {
+      const pages = { "": { requests: [row("req_2")], nextPageToken: "t1" }, t1: { requests: [row("req_1")] } };
+      await using node = await usage({ listRequests: ({ pageToken }) => pages[pageToken as "" | "t1"] });
+      const argv = ["cloud", "requests", "export", "--format", "jsonl", ...output];
+      const { code, stdout, stderr } = await runCli([...argv, "--json"], as(node.url));
+      const ids = stdout.split("\n").map((line) => line && (JSON.parse(line) as { id: string }).id);
+      expect({ code, ids, stderr }).toEqual({ code: 0, ids: ["req_2", "req_1", ""], stderr: "" });
+      expect((await runCli(argv, as(node.url))).stderr).toBe("2 requests\n");
+      expect(await runCli([...argv, "--resume"], as(node.url))).toMatchObject({ code: 2, stdout: "" });
+    },
+  );
+
   it("writes CSV that RFC 4180 reads, under the names of --json", async () => {
     await using node = await usage({ listRequests: () => ({ requests: [row("req_1")] }) });
     const output = join(folder, "plain.csv");

@@ -32,7 +32,7 @@ export function addRequestsCommand(cloud: Command, context: Context): void {
     "cloud requests --limit 25",
     "cloud requests --status denied --from 2026-05-01T00:00:00Z",
     "cloud requests --follow",
-    "cloud requests export --format csv --output requests.csv",
+    "cloud requests export --format csv > requests.csv",
   );
 
   addExport(requests, context);

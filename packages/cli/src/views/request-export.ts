@@ -1,0 +1,44 @@
+import type { RequestView } from "./request.ts";
+
+/** How the request log is written down for other programs. */
+export type ExportFormat = "csv" | "jsonl";
+
+/** What stands above the rows. */
+export function exportHead(format: ExportFormat): string {
+  return format === "csv" ? `${CSV_COLUMNS.join(",")}\r\n` : "";
+}
+
+export function exportLine(format: ExportFormat, request: RequestView): string {
+  if (format === "jsonl") return `${JSON.stringify(request)}\n`;
+  return `${CSV_COLUMNS.map((column) => csvCell(request[column])).join(",")}\r\n`;
+}
+
+/** RFC 4180; absent is empty, and a list is JSON. */
+function csvCell(value: RequestView[keyof RequestView]): string {
+  const text = value === null ? "" : typeof value === "object" ? JSON.stringify(value) : String(value);
+  return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
+}
+
+/** The fields of `--json`, in this order. */
+const CSV_COLUMNS = [
+  "id",
+  "key_id",
+  "status",
+  "endpoint",
+  "model",
+  "provider",
+  "prompt_tokens",
+  "completion_tokens",
+  "cost_micro_usd",
+  "reserved_micro_usd",
+  "estimated",
+  "streamed",
+  "http_status",
+  "error_code",
+  "denied_by_policy_id",
+  "denied_by_binding_id",
+  "denied_rule",
+  "shadow_denials",
+  "created_at",
+  "completed_at",
+] as const satisfies readonly (keyof RequestView)[];
