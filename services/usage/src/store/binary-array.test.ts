@@ -21,10 +21,12 @@ afterAll(async () => {
 
 const INT64 = { min: -(2n ** 63n), max: 2n ** 63n - 1n };
 const values: { readonly [Type in ColumnType]: fc.Arbitrary<ValueOf<Type>> } = {
-  text: fc.string({ unit: "grapheme" }).map((text) => text.replaceAll("\0", "")),
+  text: fc
+    .oneof(fc.string({ unit: "grapheme" }), fc.string({ unit: "grapheme-ascii", minLength: 60, maxLength: 300 }))
+    .map((text) => text.replaceAll("\0", "")),
   boolean: fc.boolean(),
   integer: fc.integer(),
-  bigint: fc.bigInt(INT64),
+  bigint: fc.oneof(fc.bigInt(INT64), fc.bigInt(-(2n ** 53n), 2n ** 53n), fc.bigInt(-5n, 5n)),
   timestamptz: fc.date({
     min: new Date("1990-01-01T00:00:00Z"),
     max: new Date("2100-01-01T00:00:00Z"),

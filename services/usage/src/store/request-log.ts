@@ -139,8 +139,8 @@ function chargeOverdue(max: number) {
 }
 
 /**
- * The conflict with the row's key is where a request becomes one row, however often its events arrive. Returns what that
- * changed in the sums.
+ * The conflict with the row's key is where a request becomes one row, however often its events arrive. Rows are written, and
+ * locked, in the order in which they are given. Returns what that changed in the sums.
  */
 function upsert(requests: readonly LoggedRequest[]) {
   const columns = names(Object.keys(COLUMNS));
@@ -148,8 +148,8 @@ function upsert(requests: readonly LoggedRequest[]) {
   return sql<RollupRow>`
     with written as (
       insert into requests as logged (${columns}, ended_tx)
-      select ${columns}, case when status <> 'pending' then pg_current_xact_id() end from ${unnest(COLUMNS, requests.map(toRequestRow))} as event (${columns})
-      order by namespace_id, id, created_at
+      select ${columns}, case when status <> 'pending' then pg_current_xact_id() end
+      from (${unnest(COLUMNS, requests.map(toRequestRow))}) as event
       on conflict (namespace_id, id, created_at) do update set ${sql.join(settle)}, ended_tx = coalesce(logged.ended_tx, excluded.ended_tx)
       where ${standing("excluded")} > ${standing("logged")}
       returning ${WRITTEN}

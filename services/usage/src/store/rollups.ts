@@ -23,6 +23,11 @@ const COLUMNS = { ...IDENTITY, ...COUNTERS } satisfies Columns<RollupRow>;
 const identity = Object.keys(IDENTITY);
 const totalIdentity = ["namespace_id", "minutes", "bucket"];
 const counters = Object.keys(COUNTERS);
+/** What a request's status does not change. */
+const place = identity.filter((column) => column !== "status");
+/** What is summed of a request besides that it is one. */
+const summed = counters.filter((counter) => counter !== "request_count");
+const sides = ["new", "old"] as const;
 
 /** Of how long sums are kept. */
 export type SumUnit = "five minutes" | "hour" | "day";
@@ -37,18 +42,23 @@ export function startOf(unit: SumUnit, time: string): RawBuilder<unknown> {
 /**
  * Ends a statement that writes rows of the request log and returns `old` and `new` of each (as `written`): what it changed in
  * the sums, by the least time that any are kept of. A row that moved from one status to another counts down there and up here.
+ * Rows that moved alike are summed first: each is looked at once, and a batch has few moves.
  */
 export const ROLLUP_DELTAS = sql`
+  , moved as materialized (
+    select ${names(place)}, new_status, old_status, count(*) as request_count,
+      ${sql.join(sides.flatMap((side) => summed.map((counter) => sql`sum(${sql.ref(`${side}_${counter}`)}) as ${sql.ref(`${side}_${counter}`)}`)))}
+    from written group by ${names(place)}, new_status, old_status
+  )
   select ${names(identity)},
     ${sql.join(counters.map((counter) => sql`sum(${sql.ref(counter)})::bigint as ${sql.ref(counter)}`))}
   from (
-    select namespace_id, bucket, key_id, model, provider, new_status as status,
-      1 as request_count, new_prompt_tokens as prompt_tokens, new_completion_tokens as completion_tokens, new_cost_nano_usd as cost_nano_usd
-    from written
+    select ${names(place)}, new_status as status, request_count,
+      ${sql.join(summed.map((counter) => sql`${sql.ref(`new_${counter}`)} as ${sql.ref(counter)}`))}
+    from moved
     union all
-    select namespace_id, bucket, key_id, model, provider, old_status,
-      -1, -old_prompt_tokens, -old_completion_tokens, -old_cost_nano_usd
-    from written where old_status is not null
+    select ${names(place)}, old_status, -request_count, ${sql.join(summed.map((counter) => sql`-${sql.ref(`old_${counter}`)}`))}
+    from moved where old_status is not null
   ) as change
   group by ${names(identity)}
   having ${sql.join(
@@ -60,7 +70,7 @@ export const ROLLUP_DELTAS = sql`
 export const WRITTEN = sql`
   new.namespace_id, ${startOf("five minutes", "new.created_at")} as bucket, new.key_id, new.model, new.provider, new.status as new_status, old.status as old_status,
   ${sql.join(
-    ["prompt_tokens", "completion_tokens", "cost_nano_usd"].map(
+    summed.map(
       (counter) =>
         sql`new.${sql.ref(counter)} as ${sql.ref(`new_${counter}`)}, old.${sql.ref(counter)} as ${sql.ref(`old_${counter}`)}`,
     ),
@@ -68,15 +78,13 @@ export const WRITTEN = sql`
 
 /**
  * Adds to every kind of sums. Two statements, because a row that is proposed may hold nothing negative: the first
- * makes and locks every row, in order of key, and adds what is above zero; the second takes off the rest, from rows that are
+ * makes and locks every row (also one that it adds nothing to), in order of key, and adds what is above zero; the second takes off the rest, from rows that are
  * locked by then. So writers never wait for each other in a circle.
  */
 export async function addToRollups(transaction: Transaction<UsageSchema>, deltas: readonly RollupRow[]): Promise<void> {
   if (deltas.length === 0) return;
   const both = (change: Change) => sql`
-    with delta as materialized (
-        select * from ${unnest(COLUMNS, deltas)} as delta (${names(Object.keys(COLUMNS))})
-      ),
+    with delta as materialized (${unnest(COLUMNS, deltas)}),
       hourly_delta as materialized (${coarser("hour", "delta")}),
       daily_delta as materialized (${coarser("day", "hourly_delta")}),
       total_delta as materialized (${TOTAL_DELTAS}),
@@ -122,7 +130,7 @@ function raise(...[table, key, deltas]: Parameters<Change>): RawBuilder<unknown>
     insert into ${sql.table(table)} as kept (${names([...key, ...counters])})
     select ${names(key)}, ${sql.join(additions)} from ${sql.table(deltas)}
     order by ${names(key)}
-    on conflict (${names(key)}) do update set ${sql.join(sums)}`;
+    on conflict (${names(key)}) do update set ${sql.join(sums)} where greatest(${names(counters.map((counter) => `excluded.${counter}`))}) > 0`;
 }
 
 function lower(...[table, key, deltas]: Parameters<Change>): RawBuilder<unknown> {
