@@ -122,7 +122,14 @@ async function fill(postgres: pg.Client, namespaceId: string, fromMs: number): P
         sum(prompt_tokens), sum(completion_tokens), sum(cost_nano_usd)
       from usage.requests group by 1, 2, 3, 4, 5, 6`);
   }
-  for (const table of ["requests", "rollups_hourly", "rollups_daily"])
+  for (const minutes of [5, 1440]) {
+    await postgres.query(`
+      insert into usage.totals (namespace_id, minutes, bucket, request_count, prompt_tokens, completion_tokens, cost_nano_usd)
+      select namespace_id, ${minutes}, date_bin('${minutes} minutes', created_at, '2000-01-01Z'), count(*), sum(prompt_tokens),
+        sum(completion_tokens), sum(cost_nano_usd)
+      from usage.requests group by 1, 3`);
+  }
+  for (const table of ["requests", "rollups_hourly", "rollups_daily", "totals"])
     await postgres.query(`vacuum analyze usage.${table}`);
   process.stderr.write("\r");
 }

@@ -59,35 +59,38 @@ export function totalOf(groups: readonly UsageTotals[]): UsageTotals {
   );
 }
 
+/** What sums are kept of, the shortest first. */
+export const SUM_UNITS = ["five minutes", "hour", "day"] as const;
+export type SumUnit = (typeof SUM_UNITS)[number];
+
 /** A part of a range that is added to its totals (1), or taken off them again (-1). */
 export interface RangePart extends UsageRange {
   readonly sign: 1 | -1;
-}
-
-/** A range, put together from the sums that are kept of whole days and hours, and from requests. */
-export interface RangeParts {
-  readonly days: readonly RangePart[];
-  readonly hours: readonly RangePart[];
-  /** At most half an hour at either end: from the requests themselves, so that the totals of any range are exact. */
-  readonly moments: readonly RangePart[];
+  /** Of how long the sums are that it is put together from; undefined: from the requests themselves. */
+  readonly unit: SumUnit | undefined;
 }
 
 const HOUR_MS = 60 * 60 * 1000;
 const DAY_MS = 24 * HOUR_MS;
+const UNIT_MS: Readonly<Record<SumUnit, number>> = { "five minutes": 5 * 60 * 1000, hour: HOUR_MS, day: DAY_MS };
 
 /**
- * The parts of a range, none of them empty; without whole days if hours must be told apart. Either end is taken to the nearest
- * hour, and that to the nearest day: what is in excess then is taken off again, which is never more than half of a unit.
+ * The parts of a range, none of them empty. Either end is taken to the nearest whole one of the shortest unit, and that to the
+ * nearest of the next: what is in excess then is taken off again, which is never more than half of a unit. So at most half of
+ * the shortest unit is read from the requests at either end, and the totals of any range are exact.
+ *
+ * @param units in which sums are kept, in the order of `SUM_UNITS`
  */
-export function partsOf(range: UsageRange, byHour: boolean): RangeParts {
-  const hours = nearestUnits(range, HOUR_MS);
-  if (hours === undefined) return { days: [], hours: [], moments: [{ ...range, sign: 1 }] };
-  const days = byHour ? undefined : nearestUnits(hours, DAY_MS);
-  return {
-    days: days === undefined ? [] : [{ ...days, sign: 1 }],
-    hours: days === undefined ? [{ ...hours, sign: 1 }] : corrections(hours, days),
-    moments: corrections(range, hours),
-  };
+export function partsOf(range: UsageRange, units: readonly SumUnit[]): readonly RangePart[] {
+  const parts: RangePart[] = [];
+  let [rest, made]: [UsageRange, SumUnit | undefined] = [range, undefined];
+  for (const unit of units) {
+    const rounded = nearestUnits(rest, UNIT_MS[unit]);
+    if (rounded === undefined) break;
+    for (const part of corrections(rest, rounded)) parts.push({ ...part, unit: made });
+    [rest, made] = [rounded, unit];
+  }
+  return [...parts, { ...rest, sign: 1, unit: made }];
 }
 
 /** A range that is longer than one unit, with both ends at the nearest whole one; undefined if it is shorter. */
@@ -98,8 +101,8 @@ function nearestUnits({ from, to }: UsageRange, unitMs: number): UsageRange | un
 }
 
 /** What is missing of `range` in `rounded`, and what that has in excess. */
-function corrections(range: UsageRange, rounded: UsageRange): readonly RangePart[] {
-  const parts: readonly RangePart[] = [
+function corrections(range: UsageRange, rounded: UsageRange): readonly Omit<RangePart, "unit">[] {
+  const parts: readonly Omit<RangePart, "unit">[] = [
     { from: range.from, to: rounded.from, sign: 1 },
     { from: rounded.from, to: range.from, sign: -1 },
     { from: rounded.to, to: range.to, sign: 1 },

@@ -82,7 +82,8 @@ async function differences(): Promise<readonly unknown[]> {
 
 const KEYS = [newId("key"), newId("key")];
 const START_MS = Date.parse("2026-03-28T22:00:00Z");
-const SPAN_MS = 3 * 24 * 60 * 60 * 1000;
+const HOUR_MS = 60 * 60 * 1000;
+const SPAN_MS = 3 * 24 * HOUR_MS;
 
 /** A request somewhere in three days, as it is in the end. */
 const request = fc
@@ -103,10 +104,21 @@ const request = fc
     return settledRequest(pending, { status, costNanoUsd: status === "denied" ? 0n : BigInt(cost) * 1_000n });
   });
 
-const range = fc.tuple(fc.nat(SPAN_MS), fc.nat(SPAN_MS)).map(([one, two]): UsageRange => ({
-  from: new Date(START_MS + Math.min(one, two)),
-  to: new Date(START_MS + Math.max(one, two) + 1),
-}));
+/** Anywhere, or where the half of five minutes, of an hour or of a day ends. */
+const moment = fc.oneof(
+  fc.nat(SPAN_MS),
+  fc.nat(SPAN_MS / 150_000).map((halves) => halves * 150_000),
+);
+/** Of any length: of seconds too. */
+const range = fc
+  .oneof(
+    fc.tuple(moment, moment),
+    fc.tuple(moment, fc.nat(600_000)).map(([from, length]) => [from, from + length]),
+  )
+  .map(([one = 0, two = 0]): UsageRange => ({
+    from: new Date(START_MS + Math.min(one, two)),
+    to: new Date(START_MS + Math.max(one, two) + 1),
+  }));
 
 const COUNTERS = ["request_count", "prompt_tokens", "completion_tokens", "cost_nano_usd"] as const;
 /** All that the migration which fills them knows of. */
@@ -141,10 +153,21 @@ describe("the sums by time", () => {
         for (const each of ranges) {
           const inside = counted.filter(({ createdAt }) => createdAt >= each.from && createdAt < each.to);
           expect(await totalsIn(usage, namespaceId, each)).toEqual(sumOf(inside));
-          for (const groupBy of [["key", "model", "hour"], ["day"]] as const) {
+          for (const groupBy of [["key", "model", "hour"], ["status", "day"], ["hour"], ["day"]] as const) {
             const groups = await usage.usage(namespaceId, usageQuery({ range: each, groupBy }));
             expect(totalOf(groups)).toEqual(sumOf(inside));
-            expect(groups.every(({ requestCount }) => requestCount > 0n)).toBe(true);
+            for (const group of groups) {
+              const [since, unitMs] = group.day ? [group.day, 24 * HOUR_MS] : [group.hour ?? new Date(0), HOUR_MS];
+              const ofGroup = inside.filter(
+                ({ createdAt, status, keyId, model }) =>
+                  Math.floor((createdAt.getTime() - since.getTime()) / unitMs) === 0 &&
+                  [status, undefined].includes(group.status) &&
+                  [keyId, undefined].includes(group.keyId) &&
+                  [model, undefined].includes(group.model),
+              );
+              expect(ofGroup.length).toBeGreaterThan(0);
+              expect(group).toMatchObject(sumOf(ofGroup));
+            }
           }
         }
       }),

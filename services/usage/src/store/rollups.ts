@@ -1,5 +1,6 @@
 import type { Transaction } from "@routeplane/postgres";
 import { type RawBuilder, sql } from "kysely";
+import type { SumUnit } from "../domain/usage.ts";
 import { type Columns, names, unnest } from "./columns.ts";
 import type { RollupRow, UsageSchema } from "./schema.ts";
 
@@ -28,9 +29,6 @@ const place = identity.filter((column) => column !== "status");
 /** What is summed of a request besides that it is one. */
 const summed = counters.filter((counter) => counter !== "request_count");
 const sides = ["new", "old"] as const;
-
-/** Of how long sums are kept. */
-export type SumUnit = "five minutes" | "hour" | "day";
 
 const INTERVALS: Readonly<Record<SumUnit, string>> = { "five minutes": "5 minutes", hour: "1 hour", day: "1 day" };
 

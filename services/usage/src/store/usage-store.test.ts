@@ -1,6 +1,7 @@
 import { newId } from "@routeplane/domain";
 import { type Database, openDatabase } from "@routeplane/postgres";
 import { cloneDatabase, type TestDatabase } from "@routeplane/testing";
+import fc from "fast-check";
 import { sql } from "kysely";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { pageRequest, totalsIn, usageQuery } from "../../test/queries.ts";
@@ -165,4 +166,44 @@ describe("reading", () => {
     expect(seen).toEqual(seen.toSorted().toReversed());
     expect(early.filter((id) => !seen.includes(id))).toEqual([]);
   });
+
+  test("pages of a log with gaps of weeks and months are those of the whole, wherever it begins and ends", async () => {
+    const DAY_MS = 24 * 60 * 60 * 1000;
+    const first = Date.now() - 300 * DAY_MS;
+    // Many of the last days, some at the same moment, and some that a clock of another machine has in the future.
+    const days = fc.oneof(fc.nat(310), fc.integer({ min: 288, max: 301 }), fc.constantFrom(292, 294));
+    const places = days.map((day) => first + day * DAY_MS);
+    const time = fc.option(places, { nil: undefined });
+    const shape = fc.record({
+      times: fc.array(places, { minLength: 5, maxLength: 30 }),
+      size: fc.integer({ min: 1, max: 9 }),
+      from: time,
+      to: time,
+    });
+    await fc.assert(
+      fc.asyncProperty(shape, async ({ times, size, from, to }) => {
+        const namespaceId = newId("ns");
+        const all = merge(times.map((atMs) => pendingRequest({ namespaceId, createdAt: new Date(atMs) })));
+        await log.record(all);
+        const asked = all
+          .filter(({ createdAt }) => createdAt.getTime() >= (from ?? 0) && createdAt.getTime() < (to ?? Infinity))
+          .map(({ createdAt, id }) => `${createdAt.toISOString()} ${id}`);
+        const filter = {
+          from: from === undefined ? undefined : new Date(from),
+          to: to === undefined ? undefined : new Date(to),
+        };
+        const seen: string[] = [];
+        let before: Position | undefined;
+        for (let more = true; more;) {
+          const page = await usage.list(namespaceId, pageRequest({ size, before, filter }));
+          expect(page.more ? page.rows.length : size).toBe(size);
+          seen.push(...page.rows.map(({ createdAt, id }) => `${createdAt.toISOString()} ${id}`));
+          before = page.rows.at(-1);
+          more = page.more;
+        }
+        expect(seen).toEqual(asked.toSorted().toReversed());
+      }),
+      { numRuns: 40 },
+    );
+  }, 60_000);
 });

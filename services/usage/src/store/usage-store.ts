@@ -3,7 +3,7 @@ import type { Database, Transaction } from "@routeplane/postgres";
 import { type RawBuilder, sql } from "kysely";
 import type { PageRequest, RequestFilter, UsageStore } from "../domain/ports.ts";
 import { fromRequestRow } from "./rows.ts";
-import type { UsageSchema } from "./schema.ts";
+import type { RequestRow, UsageSchema } from "./schema.ts";
 import { sumUsage } from "./usage-sums.ts";
 
 export function createUsageStore(database: Database<UsageSchema>): UsageStore {
@@ -15,16 +15,7 @@ export function createUsageStore(database: Database<UsageSchema>): UsageStore {
 
     list: (namespaceId, page) =>
       database.within({ namespaceId }, async (transaction) => {
-        const rows = await transaction
-          .selectFrom("requests")
-          .selectAll()
-          // Row-level security says so too; here it is what finds the index.
-          .where("namespace_id", "=", namespaceId)
-          .where(sql<boolean>`${conditions(page)}`)
-          .orderBy("created_at", "desc")
-          .orderBy("id", "desc")
-          .limit(page.size + 1)
-          .execute();
+        const rows = await newestFirst(transaction, namespaceId, { ...page, size: page.size + 1 });
         return { rows: rows.slice(0, page.size).map(fromRequestRow), more: rows.length > page.size };
       }),
 
@@ -85,6 +76,40 @@ export function createUsageStore(database: Database<UsageSchema>): UsageStore {
   };
 }
 
+/** Most pages end within it. */
+const NEAR_MS = 7 * 24 * 60 * 60 * 1000;
+
+/**
+ * First what is near to where the page begins, then what is older, if that is not enough: a statement is planned for each month
+ * that it may touch, which took most of its time.
+ */
+async function newestFirst(
+  transaction: Transaction<UsageSchema>,
+  namespaceId: Id<"ns">,
+  page: PageRequest,
+): Promise<readonly RequestRow[]> {
+  const { before, filter } = page;
+  const { from, to } = filter;
+  const newestMs = Math.min(before?.createdAt.getTime() ?? Infinity, to?.getTime() ?? Infinity, Date.now());
+  const near = new Date(newestMs - NEAR_MS);
+  const read = ({ size, ...asked }: PageRequest) =>
+    transaction
+      .selectFrom("requests")
+      .selectAll()
+      // Row-level security says so too; here it is what finds the index.
+      .where("namespace_id", "=", namespaceId)
+      .where(sql<boolean>`${conditions(asked)}`)
+      .orderBy("created_at", "desc")
+      .orderBy("id", "desc")
+      .limit(size)
+      .execute();
+  if (from !== undefined && from >= near) return read(page);
+  const rows = await read({ ...page, filter: { ...filter, from: near } });
+  if (rows.length === page.size) return rows;
+  const older = await read({ ...page, size: page.size - rows.length, filter: { ...filter, to: near } });
+  return [...rows, ...older];
+}
+
 /** Every transaction with a lower number is over: what it wrote can be seen, and it will write nothing more. */
 async function finishedBelow(transaction: Transaction<UsageSchema>): Promise<bigint> {
   const { rows } = await sql<{ xmin: string }>`select pg_snapshot_xmin(pg_current_snapshot())::text as xmin`.execute(
@@ -93,7 +118,7 @@ async function finishedBelow(transaction: Transaction<UsageSchema>): Promise<big
   return BigInt(rows[0]?.xmin ?? 0);
 }
 
-function conditions({ before, filter }: PageRequest) {
+function conditions({ before, filter }: Omit<PageRequest, "size">) {
   const all = filterConditions(filter);
   // The first condition is the second's too, and the one by which months are left out.
   if (before !== undefined) {

@@ -7,6 +7,8 @@ import {
   MAX_GROUPS,
   partsOf,
   type RangePart,
+  SUM_UNITS,
+  type SumUnit,
   type UsageGroup,
   type UsageQuery,
 } from "../domain/usage.ts";
@@ -42,7 +44,8 @@ interface SumRow {
 }
 
 /**
- * Sums over a range: whole days and hours from what is kept of them, what is missing or in excess then from the requests. One
+ * Sums over a range: as much as possible from the longest times that sums are kept of, what is missing or in excess then from
+ * shorter ones, and the ends from the requests. One
  * statement, hence one snapshot: no request is counted twice or missed because it settles meanwhile. Denied requests are left out.
  *
  * @param namespaceId undefined: every namespace that the transaction sees
@@ -69,35 +72,66 @@ export async function sumUsage(
   return rows.map(fromSumRow);
 }
 
+/** What totals tell apart: rollups of days have as many rows of a day as there are keys, models, providers and statuses. */
+const TOLD_BY_TOTALS: ReadonlySet<Dimension> = new Set(["namespace", "hour", "day"]);
+
+/** Where the requests of a part are summed, and what of that is its. */
+interface Source {
+  readonly table: "totals" | "rollups_hourly" | "rollups_daily" | "requests";
+  /** The column of the moment, or of the first one of the time that it is the sum of. */
+  readonly time: "bucket" | "created_at";
+  readonly count: RawBuilder<unknown>;
+  /** Besides the range and what the query filters by. */
+  readonly where: RawBuilder<unknown>;
+}
+
+const COUNTED = sql`status <> 'denied'`;
+const REQUESTS: Source = { table: "requests", time: "created_at", count: sql`1`, where: COUNTED };
+const kept = (table: Source["table"], where: RawBuilder<unknown>): Source => {
+  return { table, time: "bucket", count: sql`request_count`, where };
+};
+
+type Sources = Readonly<Partial<Record<SumUnit, Source>>>;
+const TOTALS: Sources = {
+  "five minutes": kept("totals", sql`minutes = 5`),
+  day: kept("totals", sql`minutes = 1440`),
+};
+const ROLLUPS: Sources = { hour: kept("rollups_hourly", COUNTED), day: kept("rollups_daily", COUNTED) };
+
 /** The groups of each part by itself: two thirds of the time that it takes to bring every row of all of them together first. */
-function partsFor(
-  namespaceId: Id<"ns"> | undefined,
-  { range, groupBy, keyId, model }: UsageQuery,
-): RawBuilder<unknown> {
-  const { days, hours, moments } = partsOf(range, groupBy.includes("hour"));
-  const conditions = [sql`status <> 'denied'`];
+function partsFor(namespaceId: Id<"ns"> | undefined, query: UsageQuery): RawBuilder<unknown> {
+  const { range, groupBy, keyId, model } = query;
+  const inTotals = keyId === undefined && model === undefined && groupBy.every((name) => TOLD_BY_TOTALS.has(name));
+  const sources = inTotals ? TOTALS : ROLLUPS;
+  // Hours that are told apart cannot be taken from days.
+  const units = SUM_UNITS.filter((unit) => sources[unit] && !(unit === "day" && groupBy.includes("hour")));
+  const conditions: RawBuilder<unknown>[] = [];
   // Row-level security says so too; here it is what finds the index.
   if (namespaceId !== undefined) conditions.push(sql`namespace_id = ${namespaceId}`);
   if (keyId !== undefined) conditions.push(sql`key_id = ${keyId}`);
   if (model !== undefined) conditions.push(sql`model = ${model}`);
-  const read = (table: string, time: string, count: RawBuilder<unknown>) => (part: RangePart) => {
-    const groups = groupBy.map((name) => sql`${DIMENSIONS[name](time)} as ${sql.ref(name)}`);
-    const sums = COUNTERS.map((counter) => {
-      const sum = sql`sum(${counter === "request_count" ? count : sql.ref(counter)})`;
-      return sql`${part.sign === 1 ? sum : sql`-${sum}`} as ${sql.ref(counter)}`;
-    });
-    const at = sql.ref(time);
-    return sql`
-      select ${sql.join([...groups, ...sums])} from ${sql.table(table)}
-      where ${sql.join([...conditions, sql`${at} >= ${part.from}`, sql`${at} < ${part.to}`], sql` and `)}
-      ${groupBy.length === 0 ? sql`` : sql`group by ${sql.join(groupBy.map((name) => DIMENSIONS[name](time)))}`}`;
-  };
-  const parts = [
-    ...days.map(read("rollups_daily", "bucket", sql`request_count`)),
-    ...hours.map(read("rollups_hourly", "bucket", sql`request_count`)),
-    ...moments.map(read("requests", "created_at", sql`1`)),
-  ];
+  const parts = partsOf(range, units).map((part) =>
+    sumsOf(part, (part.unit && sources[part.unit]) ?? REQUESTS, groupBy, conditions),
+  );
   return sql.join(parts, sql` union all `);
+}
+
+function sumsOf(
+  { from, to, sign }: RangePart,
+  { table, time, count, where }: Source,
+  groupBy: UsageQuery["groupBy"],
+  conditions: readonly RawBuilder<unknown>[],
+): RawBuilder<unknown> {
+  const groups = groupBy.map((name) => sql`${DIMENSIONS[name](time)} as ${sql.ref(name)}`);
+  const sums = COUNTERS.map((counter) => {
+    const sum = sql`sum(${counter === "request_count" ? count : sql.ref(counter)})`;
+    return sql`${sign === 1 ? sum : sql`-${sum}`} as ${sql.ref(counter)}`;
+  });
+  const at = sql.ref(time);
+  return sql`
+    select ${sql.join([...groups, ...sums])} from ${sql.table(table)}
+    where ${sql.join([where, ...conditions, sql`${at} >= ${from}`, sql`${at} < ${to}`], sql` and `)}
+    ${groupBy.length === 0 ? sql`` : sql`group by ${sql.join(groupBy.map((name) => DIMENSIONS[name](time)))}`}`;
 }
 
 function fromSumRow(row: SumRow): UsageGroup {
