@@ -5,7 +5,7 @@ import { eventually } from "@routeplane/testing";
 import { APIError } from "openai";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { type Answer, startUpstream, type UpstreamServer } from "../../services/gateway/test/upstream-server.ts";
-import { ask, failureOf, mintKey, openAiClient, settledRow } from "../harness/gateway.ts";
+import { ask, cliJson, failureOf, mintKey, openAiClient, settledRow } from "../harness/gateway.ts";
 import { startNode, type TestNode } from "../harness/index.ts";
 import { cliAs } from "./json-cli.ts";
 
@@ -87,6 +87,13 @@ async function bindGuardrail(keyId: string, guardrail: object, mode = "BINDING_M
   return { policyId: policy.id, bindingId: binding.id };
 }
 
+/** What the receipt of a request, once it is settled, says of guardrails. */
+async function decisionsOf(requestId: string | null | undefined): Promise<unknown> {
+  const { id } = await settledRow(node, requestId);
+  const { guardrail_decisions } = await cliJson<{ guardrail_decisions: unknown }>(node, "cloud", "request", "get", id);
+  return guardrail_decisions;
+}
+
 const pattern = (action: "BLOCK" | "REDACT", appliesTo = "BOTH") => ({
   contentPatterns: [
     {
@@ -124,6 +131,9 @@ describe("a guardrail", () => {
         denied_by_binding_id: bindingId,
         denied_rule: "guardrail.content_patterns",
       });
+      expect(await decisionsOf(error.requestID)).toMatchObject([
+        { policy_id: policyId, binding_id: bindingId, pattern: "ssn", request_redactions: 0, blocked: "request" },
+      ]);
     }
     expect(
       (await openAiClient(node, key.token).chat.completions.create(ask("all well"))).choices[0]?.message.content,
@@ -132,10 +142,15 @@ describe("a guardrail", () => {
 
   it("that redacts rewrites what goes upstream, and what comes back, whole and streamed", async () => {
     const key = await mintKey(node, "redacted");
-    await bindGuardrail(key.id, pattern("REDACT"));
+    const { policyId, bindingId } = await bindGuardrail(key.id, pattern("REDACT"));
     const client = openAiClient(node, key.token);
-    const whole = await client.chat.completions.create(ask("it is 123-45-6789 here"));
+    const asked = client.chat.completions.create(ask("it is 123-45-6789 here"));
+    const { data: whole, request_id } = await asked.withResponse();
     expect(whole.choices[0]?.message.content).toBe("it is [REDACTED] here");
+    const by = { policy_id: policyId, binding_id: bindingId, rule: "guardrail.content_patterns", pattern: "ssn" };
+    expect(await decisionsOf(request_id)).toEqual([
+      { ...by, request_redactions: 1, response_redactions: 0, blocked: null },
+    ]);
     let text = "";
     for await (const chunk of await client.chat.completions.create({
       ...ask("it is 123-45-6789 here"),
@@ -189,6 +204,7 @@ describe("a guardrail", () => {
       completion_tokens: 40,
       cost_micro_usd: 45,
     });
+    expect(await decisionsOf(request_id)).toMatchObject([{ policy_id: policyId, pattern: "ssn", blocked: "response" }]);
   });
 
   it("binds every key below the one that it is bound to", async () => {

@@ -5,6 +5,7 @@ import { groupTable } from "../src/views/usage-groups.ts";
 import { runCli } from "./cli-process.ts";
 import { type NodeDouble, startNodeDouble } from "./node-double.ts";
 
+const BY_GUARDRAIL = { policyId: "pol_1", bindingId: "bnd_1", rule: "guardrail.content_patterns" };
 const AT = { seconds: 1_777_593_600n, nanos: 0 };
 
 const as = (url: string): Record<string, string> => ({
@@ -118,6 +119,7 @@ describe.concurrent("requests", () => {
       price: null,
       token_buckets: { prompt: 0, cached_prompt: null, completion: 0, reasoning: null },
       timings: { admitted_at: null, time_to_first_token_ms: null, upstream_ms: null, total_ms: 250 },
+      guardrail_decisions: [],
     });
   });
 
@@ -140,6 +142,11 @@ describe.concurrent("requests", () => {
           timeToFirstTokenMs: 70,
           upstreamMs: 900,
           totalMs: 950n,
+          guardrailDecisions: [
+            { ...BY_GUARDRAIL, pattern: "house word", blockedResponse: true },
+            { ...BY_GUARDRAIL, pattern: "ssn", requestRedactions: 2, responseRedactions: 1 },
+            { ...BY_GUARDRAIL, blockedRequest: true },
+          ],
         },
       }),
     });
@@ -149,12 +156,22 @@ describe.concurrent("requests", () => {
     expect(stdout).toMatch(/^completion tokens +8 \(5 reasoning\)$/m);
     expect(stdout).toMatch(/^first token +after 70 ms$/m);
     expect(stdout).toMatch(/^upstream +900 ms$/m);
+    expect(stdout).toMatch(/^guardrail +blocked the answer: 'house word' pol_1 bnd_1$/m);
+    expect(stdout).toMatch(/^guardrail +redacted 2 in the request, redacted 1 in the answer: 'ssn' pol_1 bnd_1$/m);
+    expect(stdout).toMatch(/^guardrail +blocked the request: more than can be judged pol_1 bnd_1$/m);
     const json = await runCli(["cloud", "request", "get", "req_1", "--json"], as(node.url));
     const at = expect.stringMatching(/^\d{4}-.*T.*Z$/) as unknown;
+    const { rule } = BY_GUARDRAIL;
+    const nothing = { request_redactions: 0, response_redactions: 0 };
     expect(JSON.parse(json.stdout)).toMatchObject({
       price: { version: "file:0123456789ab", input_pico_usd: 150_000, output_pico_usd: 2_000_000 },
       token_buckets: { prompt: 9, cached_prompt: 0, completion: 8, reasoning: 5 },
       timings: { received_at: at, admitted_at: at, time_to_first_token_ms: 70, upstream_ms: 900, total_ms: 950 },
+      guardrail_decisions: [
+        { policy_id: "pol_1", binding_id: "bnd_1", rule, pattern: "house word", ...nothing, blocked: "response" },
+        { policy_id: "pol_1", pattern: "ssn", request_redactions: 2, response_redactions: 1, blocked: null },
+        { policy_id: "pol_1", pattern: null, ...nothing, blocked: "request" },
+      ],
     });
   });
 });

@@ -78,7 +78,7 @@ export interface EventPublisher extends Component {
 const DEFAULT_TIMEOUT_MS = 2_000;
 const DEFAULT_SPOOL_BYTES = 1024 ** 3;
 /** An event has no free text of any size: more than this is a fault of the caller. */
-const MAX_EVENT_BYTES = 16 * 1024;
+export const MAX_EVENT_BYTES = 32 * 1024;
 const FLUSH_TIMEOUT_MS = 5_000;
 
 /**

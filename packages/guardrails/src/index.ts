@@ -31,6 +31,6 @@ export {
   type PatternTarget,
   REDACTED,
 } from "./spec.ts";
-export { type Blocked, type Judged, judgeText, TextFilter } from "./text-filter.ts";
+export { type Blocked, type Judged, judgeText, type Redactions, TextFilter } from "./text-filter.ts";
 export { TextWatch } from "./text-watch.ts";
 export { MAX_STEPS, Work } from "./work.ts";

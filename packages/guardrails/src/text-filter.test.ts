@@ -4,15 +4,15 @@ import { describe, expect, it } from "vitest";
 import { patternFault } from "./pattern.ts";
 import { compileRules, type TextPattern } from "./rules.ts";
 import { MAX_MATCH_CHARS, REDACTED } from "./spec.ts";
-import { judgeText, TextFilter } from "./text-filter.ts";
+import { judgeText, type Redactions, TextFilter } from "./text-filter.ts";
 import { Work } from "./work.ts";
 
 const redact = (pattern: string): TextPattern => ({ pattern, action: "redact" });
 const block = (pattern: string): TextPattern => ({ pattern, action: "block" });
 
 async function whole(patterns: readonly TextPattern[], text: string) {
-  const { text: passed, blocked } = await judgeText(await compileRules(patterns), text, new Work());
-  return { passed, blocked };
+  const { text: passed, redactions, blocked } = await judgeText(await compileRules(patterns), text, new Work());
+  return { passed, blocked, counts: countsOf(patterns, redactions) };
 }
 
 async function inPieces(patterns: readonly TextPattern[], pieces: readonly string[]) {
@@ -20,8 +20,13 @@ async function inPieces(patterns: readonly TextPattern[], pieces: readonly strin
   const left: string[] = [];
   for (const piece of pieces) left.push(await filter.push(piece));
   left.push(filter.end());
-  return { passed: left.join(""), blocked: filter.blocked };
+  return { passed: left.join(""), blocked: filter.blocked, counts: countsOf(patterns, filter.redactions) };
 }
+
+const countsOf = (
+  patterns: readonly TextPattern[],
+  redactions: readonly Redactions<TextPattern>[],
+): readonly number[] => patterns.map((each) => redactions.find(({ pattern }) => pattern === each)?.count ?? 0);
 
 /** Pieces of an arbitrary pattern: small alphabets, so that things match. */
 const atom = fc.constantFrom(
@@ -79,9 +84,9 @@ describe("a text in pieces", () => {
       fc.asyncProperty(patterns, text, fc.array(fc.nat(), { maxLength: 8 }), async (patterns, text, places) => {
         const asWhole = await whole(patterns, text);
         for (const pieces of [cut(text, places), text.split("")]) {
-          const { passed, blocked } = await inPieces(patterns, pieces);
+          const { passed, blocked, counts } = await inPieces(patterns, pieces);
           expect(blocked).toEqual(asWhole.blocked);
-          if (blocked === undefined) expect(passed).toBe(asWhole.passed);
+          if (blocked === undefined) expect([passed, counts]).toEqual([asWhole.passed, asWhole.counts]);
         }
       }),
       { numRuns: 400 },
@@ -107,18 +112,27 @@ describe("what RE2 matches", () => {
   it("is what is redacted: at every place what it matches there", async () => {
     await fc.assert(
       fc.asyncProperty(patterns, text, async (patterns, text) => {
-        const { passed } = await whole(
+        const { passed, counts } = await whole(
           patterns.map(({ pattern }) => redact(pattern)),
           text,
         );
         expect(passed).toBe(redactedByRe2(patterns, text));
+        expect(counts).toEqual(patterns.map((each) => stretches(redactedByRe2([each], text, "\0"))));
       }),
       { numRuns: 400 },
     );
   });
+
+  it("is counted for each pattern by itself, what touches as one", async () => {
+    const { passed, counts } = await whole([redact("ab+"), redact("b"), redact("x")], "abab b bb-ab");
+    expect(passed).toBe(`${REDACTED} ${REDACTED} ${REDACTED}-${REDACTED}`);
+    expect(counts).toEqual([2, 5, 0]);
+  });
 });
 
-function redactedByRe2(patterns: readonly TextPattern[], text: string): string {
+const stretches = (redacted: string): number => redacted.split("\0").length - 1;
+
+function redactedByRe2(patterns: readonly TextPattern[], text: string, mark = REDACTED): string {
   const hidden = Array.from({ length: text.length }, () => false);
   for (const { pattern } of patterns) {
     const matcher = RE2JS.compile(pattern).matcher(text);
@@ -130,7 +144,7 @@ function redactedByRe2(patterns: readonly TextPattern[], text: string): string {
   }
   return Array.from({ length: text.length }, (_, at) => {
     if (!hidden[at]) return text[at];
-    return hidden[at - 1] ? "" : REDACTED;
+    return hidden[at - 1] ? "" : mark;
   }).join("");
 }
 
@@ -146,9 +160,9 @@ describe("a match that is longer than the bound", () => {
     await fc.assert(
       fc.asyncProperty(long, fc.array(fc.nat(), { maxLength: 30 }), async (text, places) => {
         const asWhole = await whole(hungry, text);
-        const { passed, blocked } = await inPieces(hungry, cut(text, places));
+        const { passed, blocked, counts } = await inPieces(hungry, cut(text, places));
         expect(blocked).toEqual(asWhole.blocked);
-        if (blocked === undefined) expect(passed).toBe(asWhole.passed);
+        if (blocked === undefined) expect([passed, counts]).toEqual([asWhole.passed, asWhole.counts]);
       }),
       { numRuns: 200 },
     );

@@ -3,6 +3,7 @@ import { isHighSurrogate, Pass } from "./pass.ts";
 import type { TextPattern, TextRules } from "./rules.ts";
 import { Spans } from "./spans.ts";
 import { MAX_MATCH_CHARS, REDACTED } from "./spec.ts";
+import { Tally } from "./tally.ts";
 import type { Work } from "./work.ts";
 
 /** Why a text must not pass. */
@@ -22,6 +23,7 @@ export class TextFilter<P extends TextPattern> {
   readonly #work: Work;
   readonly #passes: readonly Pass<P>[];
   readonly #redactions = new Spans();
+  readonly #tallies = new Map<P, Tally>();
   /** What has not left yet, and where it begins. */
   #held = "";
   #place = 0;
@@ -38,6 +40,11 @@ export class TextFilter<P extends TextPattern> {
   /** Once it is set nothing leaves any more. */
   get blocked(): Blocked<P> | undefined {
     return this.#blocked;
+  }
+
+  /** How many stretches of what has left each pattern redacted; those of several patterns may overlap. */
+  get redactions(): readonly Redactions<P>[] {
+    return [...this.#tallies].map(([pattern, { count }]) => ({ pattern, count })).filter(({ count }) => count > 0);
   }
 
   /** @returns what may leave now; empty once blocked */
@@ -77,11 +84,21 @@ export class TextFilter<P extends TextPattern> {
   /** Of several that block, the one that was to be seen first. @returns whether it blocks */
   #take(pattern: P, { start, end, seenAt }: FoundMatch): boolean {
     if (pattern.action === "redact") {
-      this.#redactions.add(Math.max(start, this.#wholeCharacter(end - MAX_MATCH_CHARS)), end);
+      const from = Math.max(start, this.#wholeCharacter(end - MAX_MATCH_CHARS));
+      this.#redactions.add(from, end);
+      this.#tallyOf(pattern).add(from, end);
       return false;
     }
     if (this.#hit === undefined || seenAt < this.#hit.seenAt) this.#hit = { seenAt, pattern };
     return true;
+  }
+
+  #tallyOf(pattern: P): Tally {
+    const known = this.#tallies.get(pattern);
+    if (known !== undefined) return known;
+    const tally = new Tally();
+    this.#tallies.set(pattern, tally);
+    return tally;
   }
 
   /** Up to where no match can begin any more that would still have to be redacted. */
@@ -104,6 +121,7 @@ export class TextFilter<P extends TextPattern> {
     this.#held = this.#held.slice(until - base);
     this.#place = until;
     if (text === "") return "";
+    for (const tally of this.#tallies.values()) tally.countBefore(until);
     const parts: string[] = [];
     let copied = base;
     for (const { start, end } of this.#redactions.takeBefore(until)) {
@@ -120,9 +138,17 @@ export class TextFilter<P extends TextPattern> {
 /** What is judged at one go: the effort of putting it together again is bounded too. */
 const PIECE_CHARS = 65_536;
 
+/** What a pattern took out of a text. */
+export interface Redactions<P> {
+  readonly pattern: P;
+  /** What touches is one. At least 1. */
+  readonly count: number;
+}
+
 export interface Judged<P> {
   /** What may pass; meaningless if blocked. */
   readonly text: string;
+  readonly redactions: readonly Redactions<P>[];
   readonly blocked: Blocked<P> | undefined;
 }
 
@@ -134,5 +160,6 @@ export async function judgeText<P extends TextPattern>(
 ): Promise<Judged<P>> {
   const filter = new TextFilter(rules, work);
   const passed = await filter.push(text);
-  return { text: passed + filter.end(), blocked: filter.blocked };
+  const rest = filter.end();
+  return { text: passed + rest, redactions: filter.redactions, blocked: filter.blocked };
 }

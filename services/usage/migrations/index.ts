@@ -12,6 +12,7 @@ import * as kept from "./0010_kept.ts";
 import * as audit from "./0011_audit.ts";
 import * as receipt from "./0012_receipt.ts";
 import * as totals from "./0013_totals.ts";
+import * as guardrailDecisions from "./0014_guardrail_decisions.ts";
 
 export const migrations: Migrations = {
   "0001_requests": requests,
@@ -27,4 +28,5 @@ export const migrations: Migrations = {
   "0011_audit": audit,
   "0012_receipt": receipt,
   "0013_totals": totals,
+  "0014_guardrail_decisions": guardrailDecisions,
 };

@@ -2,7 +2,7 @@ import { create } from "@bufbuild/protobuf";
 import { Outcome as ProtoOutcome, type UsageEvent, UsageEventSchema } from "@routeplane/contracts/events";
 import { type Id, newId } from "@routeplane/domain";
 import { toTimestamp } from "@routeplane/rpc";
-import type { LoggedRequest } from "../src/domain/request.ts";
+import type { GuardrailDecision, LoggedRequest } from "../src/domain/request.ts";
 
 const CREATED_AT = new Date("2026-11-20T10:00:00.123Z");
 /** So late that no test's request is overdue unless it says so. */
@@ -40,6 +40,7 @@ export function pendingRequest(given: Partial<LoggedRequest> = {}): LoggedReques
       reasoningTokens: undefined,
       firstTokenMs: undefined,
       upstreamMs: undefined,
+      guardrailDecisions: [],
     },
     ...given,
   };
@@ -56,7 +57,28 @@ export function settledRequest(pending: LoggedRequest, given: Partial<LoggedRequ
     httpStatus: 200,
     completedAt: new Date(pending.createdAt.getTime() + 1_500),
     expiresAt: undefined,
-    receipt: { ...pending.receipt, cachedPromptTokens: 5n, reasoningTokens: 21n, firstTokenMs: 250, upstreamMs: 1_400 },
+    receipt: {
+      ...pending.receipt,
+      cachedPromptTokens: 5n,
+      reasoningTokens: 21n,
+      firstTokenMs: 250,
+      upstreamMs: 1_400,
+      guardrailDecisions: [guardrailDecision({ requestRedactions: 2 })],
+    },
+    ...given,
+  };
+}
+
+export function guardrailDecision(given: Partial<GuardrailDecision>): GuardrailDecision {
+  return {
+    policyId: "pol_g",
+    bindingId: "bnd_g",
+    rule: "guardrail.content_patterns",
+    pattern: "ssn",
+    requestRedactions: 0,
+    responseRedactions: 0,
+    blockedRequest: false,
+    blockedResponse: false,
     ...given,
   };
 }
@@ -107,6 +129,7 @@ export function usageEvent(said: LoggedRequest): UsageEvent {
     ...(reasoningTokens !== undefined && { reasoningTokens }),
     ...(firstTokenMs !== undefined && { timeToFirstTokenMs: firstTokenMs }),
     ...(upstreamMs !== undefined && { upstreamMs }),
+    guardrailDecisions: [...said.receipt.guardrailDecisions],
     outcome: OUTCOMES[status],
     ...(said.completedAt && { completedAt: toTimestamp(said.completedAt) }),
   };

@@ -1,7 +1,7 @@
-import type { Receipt } from "@routeplane/contracts/usage";
+import type { GuardrailDecision, Receipt } from "@routeplane/contracts/usage";
 import { formatTime } from "../output/time.ts";
 import type { RequestView } from "./request.ts";
-import { fromProtoInteger, fromProtoTime } from "./values.ts";
+import { fromProtoInteger, fromProtoText, fromProtoTime } from "./values.ts";
 
 /** How the charge of a request came about; null is what is not known. */
 export interface ReceiptView {
@@ -19,6 +19,8 @@ export interface ReceiptView {
     /** Of the completion, those that were reasoning. */
     readonly reasoning: number | null;
   };
+  /** What content patterns of guardrails did, the one that blocked first; those that did nothing are left out. */
+  readonly guardrail_decisions: readonly GuardrailDecisionView[];
   readonly timings: {
     readonly received_at: string;
     readonly admitted_at: string | null;
@@ -26,6 +28,18 @@ export interface ReceiptView {
     readonly upstream_ms: number | null;
     readonly total_ms: number | null;
   };
+}
+
+export interface GuardrailDecisionView {
+  readonly policy_id: string;
+  readonly binding_id: string;
+  readonly rule: string;
+  /** Name of the pattern; null if there was more than can be judged. */
+  readonly pattern: string | null;
+  /** How many stretches of text it redacted. */
+  readonly request_redactions: number;
+  readonly response_redactions: number;
+  readonly blocked: "request" | "response" | null;
 }
 
 /** @param receipt undefined: of a node that does not tell */
@@ -46,6 +60,7 @@ export function fromProtoReceipt(request: RequestView, receipt: Receipt | undefi
       completion: request.completion_tokens,
       reasoning: count(reasoningTokens),
     },
+    guardrail_decisions: (receipt?.guardrailDecisions ?? []).map(fromProtoDecision),
     timings: {
       received_at: request.created_at,
       admitted_at: fromProtoTime(receipt?.admittedAt),
@@ -56,7 +71,34 @@ export function fromProtoReceipt(request: RequestView, receipt: Receipt | undefi
   };
 }
 
+function fromProtoDecision(decision: GuardrailDecision): GuardrailDecisionView {
+  const { blockedRequest, blockedResponse } = decision;
+  return {
+    policy_id: decision.policyId,
+    binding_id: decision.bindingId,
+    rule: decision.rule,
+    pattern: fromProtoText(decision.pattern),
+    request_redactions: decision.requestRedactions,
+    response_redactions: decision.responseRedactions,
+    blocked: blockedRequest ? "request" : blockedResponse ? "response" : null,
+  };
+}
+
 type Field = readonly [string, string];
+
+/** The lines of a receipt that are about what guardrails did, e.g. "redacted 2 in the request: 'ssn' pol_… bnd_…". */
+export function guardrailFields({ guardrail_decisions }: ReceiptView): readonly Field[] {
+  return guardrail_decisions.map((each) => {
+    const { request_redactions, response_redactions, blocked } = each;
+    const did = [
+      ...(blocked === null ? [] : [blocked === "request" ? "blocked the request" : "blocked the answer"]),
+      ...(request_redactions === 0 ? [] : [`redacted ${request_redactions} in the request`]),
+      ...(response_redactions === 0 ? [] : [`redacted ${response_redactions} in the answer`]),
+    ];
+    const by = each.pattern === null ? "more than can be judged" : `'${each.pattern}'`;
+    return ["guardrail", `${did.join(", ")}: ${by} ${each.policy_id} ${each.binding_id}`];
+  });
+}
 
 /** The lines of a receipt that are about what was used and what it costs. */
 export function chargeFields({ price, token_buckets }: ReceiptView): readonly Field[] {

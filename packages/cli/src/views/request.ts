@@ -2,7 +2,7 @@ import { type LoggedRequest, RequestStatus } from "@routeplane/contracts/usage";
 import { formatMicroUsd, formatUsd } from "../output/money.ts";
 import type { Column } from "../output/table.ts";
 import { formatTime } from "../output/time.ts";
-import { chargeFields, type ReceiptView, timeFields } from "./receipt.ts";
+import { chargeFields, guardrailFields, type ReceiptView, timeFields } from "./receipt.ts";
 import { fromProtoInteger, fromProtoSetTime, fromProtoText, fromProtoTime } from "./values.ts";
 
 export interface RequestView {
@@ -97,6 +97,7 @@ export function requestFields(request: RequestView & ReceiptView): readonly (rea
     ["answered", answered || "-"],
     ...(request.status === "denied" ? [["denied by", denied.filter((part) => part !== null).join(" ")] as const] : []),
     ...shadow_denials.map((each) => ["shadow", `${each.rule} ${each.policy_id} ${each.binding_id}`] as const),
+    ...guardrailFields(request),
     ...chargeFields(request),
     ["reserved", formatMicroUsd(request.reserved_micro_usd)],
     ["charged", formatMicroUsd(request.cost_micro_usd)],

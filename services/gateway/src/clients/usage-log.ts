@@ -3,7 +3,7 @@ import { Outcome, type UsageEvent, UsageEventSchema } from "@routeplane/contract
 import type { Id } from "@routeplane/domain";
 import type { EventPublisher } from "@routeplane/events";
 import { toTimestamp } from "@routeplane/rpc";
-import type { HoldEnd, RequestFacts, Settlement, UsageLog } from "../domain/ports.ts";
+import type { GuardrailDecision, HoldEnd, RequestFacts, Settlement, UsageLog } from "../domain/ports.ts";
 import type { ReceiptFacts } from "../domain/receipt.ts";
 
 const OUTCOMES: Record<Settlement["outcome"], Outcome> = {
@@ -12,6 +12,11 @@ const OUTCOMES: Record<Settlement["outcome"], Outcome> = {
   cancelled: Outcome.CANCELLED,
   denied: Outcome.DENIED,
 };
+
+/** An event must fit the spool whatever policies apply and upstreams say; as many of each are kept in a row. */
+const MAX_SHADOW_DENIALS = 100;
+const MAX_GUARDRAIL_DECISIONS = 50;
+const MAX_CODE_CHARS = 256;
 
 /** Records usage as events on their way to JetStream, from where the aggregator takes it, and debts beside them. */
 export function createUsageLog(publisher: EventPublisher): UsageLog {
@@ -54,7 +59,7 @@ function fromDebt(payload: Uint8Array): HoldEnd {
   return { namespaceId, keyId, requestId, costNanoUsd: BigInt(json.cost_nano_usd), tokens, neverSent };
 }
 
-function toProtoSettled(facts: RequestFacts, settlement: Settlement): UsageEvent {
+export function toProtoSettled(facts: RequestFacts, settlement: Settlement): UsageEvent {
   return toProtoEvent(facts, {
     case: "settled",
     value: {
@@ -66,14 +71,19 @@ function toProtoSettled(facts: RequestFacts, settlement: Settlement): UsageEvent
       reservedNanoUsd: settlement.reservedNanoUsd,
       estimated: settlement.estimated,
       httpStatus: settlement.httpStatus,
-      errorCode: settlement.errorCode,
+      errorCode: settlement.errorCode.slice(0, MAX_CODE_CHARS),
       deniedByPolicyId: settlement.deniedByPolicyId,
       deniedByBindingId: settlement.deniedByBindingId,
       deniedRule: settlement.deniedRule,
-      shadowDenials: [...settlement.shadowDenials],
+      shadowDenials: settlement.shadowDenials.slice(0, MAX_SHADOW_DENIALS),
+      guardrailDecisions: settlement.guardrailDecisions.slice(0, MAX_GUARDRAIL_DECISIONS).map(toProtoDecision),
       ...toProtoReceipt(settlement),
     },
   });
+}
+
+function toProtoDecision({ blocked, ...decision }: GuardrailDecision) {
+  return { ...decision, blockedRequest: blocked === "request", blockedResponse: blocked === "response" };
 }
 
 /** What is undefined is not set. */

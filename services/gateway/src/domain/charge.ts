@@ -1,7 +1,7 @@
 import { requestCost, reservation } from "@routeplane/admission";
 import type { Clock } from "@routeplane/domain";
 import { type Model, priceAt } from "./model-directory.ts";
-import type { AdmissionDecision, Reservation, Settlement, ShadowDenial } from "./ports.ts";
+import type { AdmissionDecision, Decisions, Reservation, Settlement } from "./ports.ts";
 import type { AppliedPrice } from "./receipt.ts";
 import type { Relayed } from "./relay.ts";
 import type { Timings } from "./timings.ts";
@@ -69,10 +69,11 @@ export function settlementOf(
   charge: Charge,
   { outcome, httpStatus, errorCode }: Relayed,
   { reservedNanoUsd, admittedAt }: Reservation,
-  shadowDenials: readonly ShadowDenial[],
+  { shadowDenials, guardrailDecisions }: Decisions,
   { firstTokenMs, upstreamMs }: Timings,
   clock: Clock,
 ): Settlement {
   const ended = { outcome, httpStatus, errorCode, completedAt: new Date(clock()) };
-  return { ...charge, ...ended, ...NOT_DENIED, reservedNanoUsd, admittedAt, shadowDenials, firstTokenMs, upstreamMs };
+  const decided = { ...NOT_DENIED, shadowDenials, guardrailDecisions };
+  return { ...charge, ...ended, ...decided, reservedNanoUsd, admittedAt, firstTokenMs, upstreamMs };
 }

@@ -1,5 +1,5 @@
 import type { Clock } from "@routeplane/domain";
-import type { Denial, Settlement, ShadowDenial } from "./ports.ts";
+import type { Decisions, Denial, Settlement } from "./ports.ts";
 import { NO_RECEIPT } from "./receipt.ts";
 import { Refusal, type RefusalFacts } from "./refusal.ts";
 
@@ -57,7 +57,7 @@ export function limitExceeded({ message, ...denial }: Denial, nowMs: number): De
 /** The record of a request that was denied: cost 0. */
 export function denialSettlement(
   { facts: { status, code }, denial }: Denied,
-  shadowDenials: readonly ShadowDenial[],
+  { shadowDenials, guardrailDecisions }: Decisions,
   clock: Clock,
 ): Settlement {
   return {
@@ -74,6 +74,7 @@ export function denialSettlement(
     deniedByBindingId: denial.bindingId,
     deniedRule: denial.rule,
     shadowDenials,
+    guardrailDecisions,
     ...NO_RECEIPT,
   };
 }

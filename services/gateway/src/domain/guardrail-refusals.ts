@@ -1,4 +1,5 @@
 import type { Blocked, Violation } from "@routeplane/guardrails";
+import type { DecisionLog } from "./decision-log.ts";
 import { Denied, type DenialFacts, denialDetails } from "./denial.ts";
 import type { Guard, GuardPattern } from "./guard.ts";
 import type { AppliedGuardrail } from "./ports.ts";
@@ -43,14 +44,24 @@ export function refusalOfViolation(guard: Guard, { rule, source }: Violation, mo
 export const CONTENT_RULE = "guardrail.content_patterns";
 
 /** 400: what the client sends must not go upstream. */
-export function refusalOfRequest(guard: Guard, blocked: Blocked<GuardPattern> | undefined): Denied {
+export function refusalOfRequest(
+  guard: Guard,
+  decisions: Pick<DecisionLog, "blocked">,
+  blocked: Blocked<GuardPattern> | undefined,
+): Denied {
   const { denial, ...facts } = contentBlocked(guard, blocked, "this request");
+  decisions.blocked("request", denial);
   return new Denied(denial, facts);
 }
 
 /** As of a request; but the upstream has done its work, so this is a failure that is charged, and no denial. */
-export function refusalOfResponse(guard: Guard, blocked: Blocked<GuardPattern> | undefined): Refusal {
+export function refusalOfResponse(
+  guard: Guard,
+  decisions: Pick<DecisionLog, "blocked">,
+  blocked: Blocked<GuardPattern> | undefined,
+): Refusal {
   const { denial, ...facts } = contentBlocked(guard, blocked, "the answer of the model");
+  decisions.blocked("response", denial);
   return new Refusal({ ...facts, details: denialDetails(denial) });
 }
 

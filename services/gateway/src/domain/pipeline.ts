@@ -4,6 +4,7 @@ import { type Charge, chargeFor, costBound, reservationOf, settlementOf } from "
 import { type ChatRequest, parseChatRequest, upstreamBody } from "./chat-request.ts";
 import { authenticate, authorise, type CredentialHeaders, INFERENCE_SCOPE } from "./credential.ts";
 import { cutReason, heedKey } from "./cut.ts";
+import { DecisionLog } from "./decision-log.ts";
 import { Denied, denialSettlement, limitExceeded } from "./denial.ts";
 import type { Guard } from "./guard.ts";
 import { type Model, type ModelDirectory, priceAt, resolveModel } from "./model-directory.ts";
@@ -26,7 +27,6 @@ import { cutShort, relay, type Relayed } from "./relay.ts";
 import { type GuardedRequest, guardRequest } from "./request-guard.ts";
 import { type ResponseGuard, responseGuardOf } from "./response-guard.ts";
 import type { Settlements } from "./settlements.ts";
-import { ShadowLog } from "./shadow-log.ts";
 import { Timings } from "./timings.ts";
 import type { TokenBounds } from "./token-bounds.ts";
 
@@ -94,16 +94,16 @@ export function createPipeline(dependencies: PipelineDependencies): Serve {
     const upstream = upstreamOf(dependencies, model);
     const facts = factsOf(call, caller, asked, model);
     const guard = await guardOf(caller);
-    const shadow = new ShadowLog(guard);
-    const { request, bounds } = await judge(dependencies, facts, guard, asked, model, upstream, shadow);
-    const admission = await admit(dependencies, call.reply, facts, caller, model, bounds, request.choices, shadow);
+    const decisions = new DecisionLog(guard);
+    const { request, bounds } = await judge(dependencies, facts, guard, asked, model, upstream, decisions);
+    const admission = await admit(dependencies, call.reply, facts, caller, model, bounds, request.choices, decisions);
     const granted = { ...bounds, outputTokensMax: admission.outputTokensMax };
-    const responseGuard = await responseGuardOf(guard, shadow);
+    const responseGuard = await responseGuardOf(guard, decisions);
     const answering = { upstream, reply: call.reply, request, model, granted, responseGuard, timings };
     const reservation = reservationOf(model, granted, admission, clock);
     const relayed = await forward(dependencies, facts, reservation, admission.asked, answering);
     const charge = chargeOf(dependencies, facts, relayed, model, granted);
-    const settlement = settlementOf(charge, relayed, reservation, shadow.denials, timings, clock);
+    const settlement = settlementOf(charge, relayed, reservation, decisions, timings, clock);
     const neverSent = relayed.neverSent === true;
     settlements.settle(facts, settlement, {
       held: admission.expiresAt !== undefined,
@@ -144,14 +144,14 @@ async function judge(
   request: ChatRequest,
   model: Model,
   upstream: Upstream,
-  shadow: ShadowLog,
+  decisions: DecisionLog,
 ): Promise<GuardedRequest> {
   try {
-    return await guardRequest(guard, request, model, upstream, shadow);
+    return await guardRequest(guard, request, model, upstream, decisions);
   } catch (error) {
     if (!(error instanceof Denied)) throw error;
     const asked = usageLog.asking(facts);
-    settlements.settle(facts, denialSettlement(error, shadow.denials, clock), { ...NO_HOLD, asked });
+    settlements.settle(facts, denialSettlement(error, decisions, clock), { ...NO_HOLD, asked });
     throw error;
   }
 }
@@ -165,7 +165,7 @@ async function admit(
   model: Model,
   bounds: TokenBounds,
   choices: number,
-  shadow: ShadowLog,
+  decisions: DecisionLog,
 ): Promise<Admitted> {
   if (!settlements.hasRoom()) throw dependencyDown("policy", new Error("too many settlements wait"));
   const { namespaceId, keyId, requestId } = facts;
@@ -180,10 +180,10 @@ async function admit(
     });
   const nowMs = clock();
   reply.announce(rateLimitHeaders(decision, nowMs));
-  for (const each of decision.shadowDenials) shadow.add(each);
+  for (const each of decision.shadowDenials) decisions.addShadow(each);
   if (decision.admitted) return { ...decision, asked };
   const refusal = limitExceeded(decision.denial, nowMs);
-  settlements.settle(facts, denialSettlement(refusal, shadow.denials, clock), { ...NO_HOLD, asked });
+  settlements.settle(facts, denialSettlement(refusal, decisions, clock), { ...NO_HOLD, asked });
   throw refusal;
 }
 

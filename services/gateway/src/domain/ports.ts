@@ -149,7 +149,7 @@ export type Debt = number;
 export type Outcome = "succeeded" | "failed" | "cancelled" | "denied";
 
 /** How a request ended and what is charged for it. */
-export interface Settlement extends ReceiptFacts {
+export interface Settlement extends ReceiptFacts, Decisions {
   readonly outcome: Outcome;
   readonly completedAt: Date;
   readonly promptTokens: number;
@@ -168,8 +168,27 @@ export interface Settlement extends ReceiptFacts {
   readonly deniedByBindingId: string;
   /** Which of the policy's rules, e.g. `budget`. */
   readonly deniedRule: string;
+}
+
+/** What policies decided about a request, beyond whether they admit it. */
+export interface Decisions {
   /** What bindings in shadow mode would have refused it for. */
   readonly shadowDenials: readonly ShadowDenial[];
+  /** What content patterns did to it and to its answer. */
+  readonly guardrailDecisions: readonly GuardrailDecision[];
+}
+
+/** What one content pattern of a guardrail did. Never what it matched. */
+export interface GuardrailDecision {
+  readonly policyId: string;
+  readonly bindingId: string;
+  readonly rule: string;
+  /** Its name; empty if there was more than can be judged. */
+  readonly pattern: string;
+  /** How many stretches of text it redacted, also where another pattern then blocked all of it. */
+  readonly requestRedactions: number;
+  readonly responseRedactions: number;
+  readonly blocked: "request" | "response" | undefined;
 }
 
 /** A rule that would have refused a request, were its binding not in shadow mode. */

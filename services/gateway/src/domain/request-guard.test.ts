@@ -7,7 +7,7 @@ import { Denied } from "./denial.ts";
 import { createGuards } from "./guard.ts";
 import type { AppliedGuardrail, CallingKey } from "./ports.ts";
 import { guardRequest } from "./request-guard.ts";
-import { ShadowLog } from "./shadow-log.ts";
+import { DecisionLog } from "./decision-log.ts";
 import { boundTokens } from "./token-bounds.ts";
 
 const MODEL = {
@@ -25,12 +25,16 @@ async function guarded(
   maxSteps?: number,
 ) {
   const guard = await createGuards(guardrailsInMemory(specs, mode), maxSteps)(callerWith([]) as CallingKey);
-  const shadow = new ShadowLog(guard);
+  const decisions = new DecisionLog(guard);
   const json = typeof body === "string" ? body : JSON.stringify(body);
-  const outcome = await guardRequest(guard, parseChatRequest(Buffer.from(json)), MODEL, { boundTokens }, shadow).catch(
-    (error: unknown) => error,
-  );
-  const rules = shadow.denials.map(({ rule }) => rule);
+  const outcome = await guardRequest(
+    guard,
+    parseChatRequest(Buffer.from(json)),
+    MODEL,
+    { boundTokens },
+    decisions,
+  ).catch((error: unknown) => error);
+  const rules = decisions.shadowDenials.map(({ rule }) => rule);
   if (outcome instanceof Denied) return { denied: outcome, rules };
   if (outcome instanceof Error) throw outcome;
   return { passed: outcome as Awaited<ReturnType<typeof guardRequest>>, rules };

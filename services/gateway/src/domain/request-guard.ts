@@ -11,12 +11,12 @@ import {
 } from "@routeplane/guardrails";
 import { type ChatRequest, parseChatRequest } from "./chat-request.ts";
 import { isRequestContent } from "./content-places.ts";
+import type { DecisionLog } from "./decision-log.ts";
 import type { DirectionRules, Guard, GuardRules } from "./guard.ts";
 import { CONTENT_RULE, refusalOfRequest, refusalOfViolation } from "./guardrail-refusals.ts";
 import { applyEdits, type Edit, jsonTexts } from "./json-texts.ts";
 import type { Model } from "./model-directory.ts";
 import type { Upstream } from "./upstream.ts";
-import type { ShadowLog } from "./shadow-log.ts";
 import type { TokenBounds } from "./token-bounds.ts";
 
 /** A request that the guardrails let pass: its content as it may go upstream, and its bounds as they may be reserved. */
@@ -38,12 +38,12 @@ export async function guardRequest(
   asked: ChatRequest,
   model: Model,
   upstream: Bounding,
-  shadow: ShadowLog,
+  decisions: DecisionLog,
 ): Promise<GuardedRequest> {
-  watchRules(guard, asked, model, upstream, shadow);
+  watchRules(guard, asked, model, upstream, decisions);
   const violation = judgeModel(guard.effective, model) ?? judgeStreaming(guard.effective, asked.streamed);
   if (violation !== undefined) throw refusalOfViolation(guard, violation);
-  const request = await guardContent(guard, asked, shadow);
+  const request = await guardContent(guard, asked, decisions);
   return { request, bounds: guardTokens(guard, request, upstream.boundTokens(request)) };
 }
 
@@ -60,8 +60,8 @@ function guardTokens(guard: Guard, request: ChatRequest, bounds: TokenBounds): T
 }
 
 /** The request with its content as it may go upstream; every other byte is as the client wrote it. */
-async function guardContent(guard: Guard, request: ChatRequest, shadow: ShadowLog): Promise<ChatRequest> {
-  const rules = await rulesOf(guard);
+async function guardContent(guard: Guard, request: ChatRequest, decisions: DecisionLog): Promise<ChatRequest> {
+  const rules = await rulesOf(guard, decisions);
   const watched = await guard.shadowRules();
   if (rules.request === undefined && watched.request === undefined) return request;
   const edits: Edit[] = [];
@@ -71,21 +71,22 @@ async function guardContent(guard: Guard, request: ChatRequest, shadow: ShadowLo
     if (each === undefined) await setImmediate();
     if (each === undefined || !isRequestContent(each.place, () => request.text.slice(each.start, each.end))) continue;
     const text = JSON.parse(request.text.slice(each.start, each.end)) as string;
-    if (watched.request !== undefined) await watch(watched.request, text, shadowWork, shadow);
+    if (watched.request !== undefined) await watch(watched.request, text, shadowWork, decisions);
     if (rules.request === undefined) continue;
     const judged = await judgeText(rules.request, text, work);
-    if (judged.blocked !== undefined) throw refusalOfRequest(guard, judged.blocked);
+    if (judged.blocked !== undefined) throw refusalOfRequest(guard, decisions, judged.blocked);
+    decisions.redacted("request", judged.redactions);
     if (judged.text !== text) edits.push({ start: each.start, end: each.end, literal: JSON.stringify(judged.text) });
   }
   return edits.length === 0 ? request : parseChatRequest(Buffer.from(applyEdits(request.text, edits)));
 }
 
 /** @throws Denied if there are more than can be run: what cannot be judged must not pass */
-async function rulesOf(guard: Guard): Promise<DirectionRules> {
+async function rulesOf(guard: Guard, decisions: DecisionLog): Promise<DirectionRules> {
   try {
     return await guard.rules();
   } catch (error) {
-    if (error instanceof TooManyPatterns) throw refusalOfRequest(guard, undefined);
+    if (error instanceof TooManyPatterns) throw refusalOfRequest(guard, decisions, undefined);
     throw error;
   }
 }
@@ -96,7 +97,7 @@ function watchRules(
   request: ChatRequest,
   model: Model,
   upstream: Bounding,
-  shadow: ShadowLog,
+  decisions: DecisionLog,
 ): void {
   for (const { applied, effective } of shadows) {
     const { inputTokensMax, outputTokensMax } = upstream.boundTokens(request);
@@ -107,13 +108,14 @@ function watchRules(
       judgeStreaming(effective, request.streamed),
       judgeTokens(effective, inputTokensMax + output),
     ];
-    for (const violation of violations) if (violation !== undefined) shadow.note(applied.bindingId, violation.rule);
+    for (const violation of violations)
+      if (violation !== undefined) decisions.noteShadow(applied.bindingId, violation.rule);
   }
 }
 
-export async function watch(rules: GuardRules, text: string, work: Work, shadow: ShadowLog): Promise<void> {
+export async function watch(rules: GuardRules, text: string, work: Work, decisions: DecisionLog): Promise<void> {
   const watching = new TextWatch(rules, work);
   await watching.push(text);
   watching.end();
-  for (const { bindingId } of watching.matched) shadow.note(bindingId, CONTENT_RULE);
+  for (const { bindingId } of watching.matched) decisions.noteShadow(bindingId, CONTENT_RULE);
 }

@@ -1,12 +1,12 @@
 import { setImmediate } from "node:timers/promises";
 import { judgeText, type Work } from "@routeplane/guardrails";
 import { isResponseContent, LOGPROBS } from "./content-places.ts";
+import type { DecisionLog } from "./decision-log.ts";
 import type { Guard, GuardRules } from "./guard.ts";
 import { refusalOfResponse } from "./guardrail-refusals.ts";
 import { applyEdits, type Edit, type JsonText, jsonTexts } from "./json-texts.ts";
 import type { Refusal } from "./refusal.ts";
 import { watch } from "./request-guard.ts";
-import type { ShadowLog } from "./shadow-log.ts";
 
 /** What judges one answer: everything in it that is content, as a whole or as a stream. */
 export interface ResponseGuard {
@@ -14,17 +14,17 @@ export interface ResponseGuard {
   /** Those that are enforced; undefined if nothing is, and the answer passes as it is. */
   readonly rules: GuardRules | undefined;
   readonly watched: GuardRules | undefined;
-  readonly shadow: ShadowLog;
+  readonly decisions: DecisionLog;
   readonly work: Work;
   readonly shadowWork: Work;
 }
 
 /** Undefined if no pattern applies to answers: then every byte passes as it is. */
-export async function responseGuardOf(guard: Guard, shadow: ShadowLog): Promise<ResponseGuard | undefined> {
+export async function responseGuardOf(guard: Guard, decisions: DecisionLog): Promise<ResponseGuard | undefined> {
   const { response: rules } = await guard.rules();
   const { response: watched } = await guard.shadowRules();
   if (rules === undefined && watched === undefined) return undefined;
-  return { guard, rules, watched, shadow, work: guard.work(), shadowWork: guard.work() };
+  return { guard, rules, watched, decisions, work: guard.work(), shadowWork: guard.work() };
 }
 
 /**
@@ -51,12 +51,13 @@ export async function guardWhole(
   { start, end, isString }: JsonText,
   json: string,
 ): Promise<Edit | Refusal | undefined> {
-  const { guard, rules, watched, shadow, work, shadowWork } = responseGuard;
+  const { guard, rules, watched, decisions, work, shadowWork } = responseGuard;
   if (!isString) return rules === undefined ? undefined : { start, end, literal: "null" };
   const text = JSON.parse(json.slice(start, end)) as string;
-  if (watched !== undefined) await watch(watched, text, shadowWork, shadow);
+  if (watched !== undefined) await watch(watched, text, shadowWork, decisions);
   if (rules === undefined) return undefined;
-  const { text: passed, blocked } = await judgeText(rules, text, work);
-  if (blocked !== undefined) return refusalOfResponse(guard, blocked);
+  const { text: passed, redactions, blocked } = await judgeText(rules, text, work);
+  if (blocked !== undefined) return refusalOfResponse(guard, decisions, blocked);
+  decisions.redacted("response", redactions);
   return passed === text ? undefined : { start, end, literal: JSON.stringify(passed) };
 }

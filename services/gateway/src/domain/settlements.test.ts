@@ -31,6 +31,7 @@ const settlement: Settlement = {
   deniedByBindingId: "",
   deniedRule: "",
   shadowDenials: [],
+  guardrailDecisions: [],
   ...NO_RECEIPT,
 };
 const HELD = { held: true, neverSent: false, asked: 0 };

@@ -4,12 +4,12 @@ import { describe, expect, it } from "vitest";
 import { callerWith, guardrailsInMemory } from "../../test/in-memory-ports.ts";
 import { chunksOf } from "../../test/guarded-gateway.ts";
 import { recordingReply } from "../../test/recording-reply.ts";
+import { DecisionLog } from "./decision-log.ts";
 import { createGuards } from "./guard.ts";
 import type { CallingKey } from "./ports.ts";
 import { UpstreamFault } from "./upstream.ts";
 import { relay } from "./relay.ts";
 import { responseGuardOf } from "./response-guard.ts";
-import { ShadowLog } from "./shadow-log.ts";
 import { Timings } from "./timings.ts";
 
 const pattern = (pattern: string, action: ContentPattern["action"] = "redact"): ContentPattern => ({
@@ -35,10 +35,10 @@ async function streamed({ spec, mode, bytes, breaks = false, wantsUsageChunk = t
     if (breaks) throw new UpstreamFault("broken", "connection reset");
   }
   const guard = await createGuards(guardrailsInMemory([spec], mode))(callerWith([]) as CallingKey);
-  const shadow = new ShadowLog(guard);
+  const decisions = new DecisionLog(guard);
   const reply = recordingReply();
   const answer = { status: 200, contentType: "text/event-stream", retryAfter: undefined, body: body(), discard() {} };
-  const responseGuard = await responseGuardOf(guard, shadow);
+  const responseGuard = await responseGuardOf(guard, decisions);
   const relayed = await relay(
     answer,
     reply,
@@ -46,7 +46,8 @@ async function streamed({ spec, mode, bytes, breaks = false, wantsUsageChunk = t
     responseGuard,
     new Timings(),
   );
-  return { relayed, reply, text: reply.text, chunks: chunksOf(reply.text), shadowDenials: shadow.denials };
+  const { shadowDenials, guardrailDecisions } = decisions;
+  return { relayed, reply, text: reply.text, chunks: chunksOf(reply.text), shadowDenials, guardrailDecisions };
 }
 
 const HEAD = { id: "chatcmpl-1", object: "chat.completion.chunk", created: 1, model: "m" };

@@ -1,4 +1,4 @@
-import { TextFilter, TextWatch } from "@routeplane/guardrails";
+import { type Blocked, TextFilter, TextWatch } from "@routeplane/guardrails";
 import { isObject } from "./chat-request.ts";
 import { isPieceOfText, isResponseContent, LOGPROBS } from "./content-places.ts";
 import type { GuardPattern } from "./guard.ts";
@@ -102,7 +102,7 @@ export class StreamGuard {
     const { filter } = channel;
     if (filter === undefined) return { start, end, literal };
     const passed = await filter.push(piece);
-    if (filter.blocked !== undefined) return refusalOfResponse(this.#responseGuard.guard, filter.blocked);
+    if (filter.blocked !== undefined) return this.#refusalOf(filter.blocked);
     touched.set(channel, index);
     return { start, end, literal: passed === piece ? literal : JSON.stringify(passed) };
   }
@@ -136,12 +136,20 @@ export class StreamGuard {
   #rest(channel: Channel): string {
     if (channel.ended) return "";
     channel.ended = true;
+    const { decisions } = this.#responseGuard;
     channel.watch?.end();
-    for (const { bindingId } of channel.watch?.matched ?? []) this.#responseGuard.shadow.note(bindingId, CONTENT_RULE);
-    const rest = channel.filter?.end() ?? "";
-    const blocked = channel.filter?.blocked;
-    if (blocked !== undefined) this.#refusal ??= refusalOfResponse(this.#responseGuard.guard, blocked);
+    for (const { bindingId } of channel.watch?.matched ?? []) decisions.noteShadow(bindingId, CONTENT_RULE);
+    const { filter } = channel;
+    if (filter === undefined) return "";
+    const rest = this.#refusal === undefined ? filter.end() : "";
+    if (filter.blocked !== undefined) this.#refusal ??= this.#refusalOf(filter.blocked);
+    decisions.redacted("response", filter.redactions);
     return rest;
+  }
+
+  #refusalOf(blocked: Blocked<GuardPattern>): Refusal {
+    const { guard, decisions } = this.#responseGuard;
+    return refusalOfResponse(guard, decisions, blocked);
   }
 
   #channelOf(chunk: JsonObject, path: Path): Channel {

@@ -3,7 +3,7 @@ import { type UsageEvent, UsageEventBatchSchema, UsageEventSchema } from "@route
 import { createLogger } from "@routeplane/runtime";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { pendingRequest, settledRequest, usageEvent } from "../../test/requests.ts";
+import { guardrailDecision, pendingRequest, settledRequest, usageEvent } from "../../test/requests.ts";
 import type { DeadLetterBox, Unrecorded } from "../domain/dead-letters.ts";
 import type { RequestLog } from "../domain/ports.ts";
 import type { LoggedRequest } from "../domain/request.ts";
@@ -51,11 +51,13 @@ describe("fromProtoUsageEvent", () => {
     const pending = pendingRequest();
     const price = { version: "file:1", inputPicoUsd: -1n, outputPicoUsd: 1n };
     const absurd = { cachedPromptTokens: -1n, reasoningTokens: 10n ** 13n, firstTokenMs: -1, upstreamMs: -5 };
-    const receipt = { price, admittedAt: new Date("1970-01-01T00:00:00Z"), ...absurd };
-    const nothing = Object.fromEntries(Object.keys(receipt).map((name) => [name, undefined]));
+    const told = { price, admittedAt: new Date("1970-01-01T00:00:00Z"), ...absurd };
+    const nothing = Object.fromEntries(Object.keys(told).map((name) => [name, undefined]));
+    const kept = guardrailDecision({ blockedResponse: true });
+    const guardrailDecisions = [guardrailDecision({ responseRedactions: -1 }), kept];
     const settled = settledRequest(pending);
-    expect(fromProtoUsageEvent(usageEvent({ ...settled, receipt }))).toEqual({
-      request: { ...settled, receipt: nothing },
+    expect(fromProtoUsageEvent(usageEvent({ ...settled, receipt: { ...told, guardrailDecisions } }))).toEqual({
+      request: { ...settled, receipt: { ...nothing, guardrailDecisions: [kept] } },
     });
   });
 

@@ -1,5 +1,6 @@
 import {
   type Admitted,
+  type GuardrailDecision as ProtoGuardrailDecision,
   Outcome as ProtoOutcome,
   type Price as ProtoPrice,
   type Settled,
@@ -10,6 +11,7 @@ import { parseId } from "@routeplane/domain";
 import { fromTimestamp } from "@routeplane/rpc";
 import {
   faultOf,
+  type GuardrailDecision,
   type LoggedRequest,
   type Outcome,
   plausibleReceipt,
@@ -31,6 +33,9 @@ const MAX_TEXT_LENGTH = 256;
 
 /** As many bindings as a principal can have; more are left out of the row. */
 const MAX_SHADOW_DENIALS = 100;
+
+/** As many as a gateway says. */
+const MAX_GUARDRAIL_DECISIONS = 50;
 
 /** For a gateway that does not say when a request is to be taken for lost. */
 const DEFAULT_LIFE_MS = 24 * 60 * 60 * 1000;
@@ -113,9 +118,15 @@ function fromProtoPhase(phase: UsageEvent["phase"], createdAt: Date): Omit<Logge
 /** What both phases say of it, and what a settlement alone knows. */
 function fromProtoReceipt(
   phase: Pick<Admitted, "price" | "admittedAt"> &
-    Partial<Pick<Settled, "cachedPromptTokens" | "reasoningTokens" | "timeToFirstTokenMs" | "upstreamMs">>,
+    Partial<
+      Pick<
+        Settled,
+        "cachedPromptTokens" | "reasoningTokens" | "timeToFirstTokenMs" | "upstreamMs" | "guardrailDecisions"
+      >
+    >,
 ): Receipt {
   const { price, admittedAt, cachedPromptTokens, reasoningTokens, timeToFirstTokenMs, upstreamMs } = phase;
+  const { guardrailDecisions = [] } = phase;
   return plausibleReceipt({
     price: price && fromProtoPrice(price),
     cachedPromptTokens,
@@ -123,6 +134,7 @@ function fromProtoReceipt(
     admittedAt: fromTimestamp(admittedAt),
     firstTokenMs: timeToFirstTokenMs,
     upstreamMs,
+    guardrailDecisions: guardrailDecisions.slice(0, MAX_GUARDRAIL_DECISIONS).map(fromProtoDecision),
   });
 }
 
@@ -132,6 +144,20 @@ function fromProtoPrice({ version, inputPicoUsd, outputPicoUsd }: ProtoPrice): P
 
 function fromProtoShadowDenial({ policyId, bindingId, rule }: ProtoShadowDenial): ShadowDenial {
   return { policyId: bounded(policyId), bindingId: bounded(bindingId), rule: bounded(rule) };
+}
+
+function fromProtoDecision(decision: ProtoGuardrailDecision): GuardrailDecision {
+  const { requestRedactions, responseRedactions, blockedRequest, blockedResponse } = decision;
+  return {
+    policyId: bounded(decision.policyId),
+    bindingId: bounded(decision.bindingId),
+    rule: bounded(decision.rule),
+    pattern: bounded(decision.pattern),
+    requestRedactions,
+    responseRedactions,
+    blockedRequest,
+    blockedResponse,
+  };
 }
 
 /** Also without NUL, which Postgres cannot hold in a text. */

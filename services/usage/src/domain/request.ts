@@ -60,6 +60,22 @@ export interface Receipt {
   readonly firstTokenMs: number | undefined;
   /** From when the upstream was called until its answer was over. */
   readonly upstreamMs: number | undefined;
+  /** What content patterns of guardrails did, the one that blocked first. */
+  readonly guardrailDecisions: readonly GuardrailDecision[];
+}
+
+/** What one content pattern did. Never what it matched. */
+export interface GuardrailDecision {
+  readonly policyId: string;
+  readonly bindingId: string;
+  readonly rule: string;
+  /** Its name; empty if there was more than can be judged. */
+  readonly pattern: string;
+  /** How many stretches of text it redacted. */
+  readonly requestRedactions: number;
+  readonly responseRedactions: number;
+  readonly blockedRequest: boolean;
+  readonly blockedResponse: boolean;
 }
 
 /** What the tokens of a request cost, and which table of prices says so. */
@@ -109,6 +125,7 @@ const MAX_MS = 2 ** 31 - 1;
 /** The receipt without what cannot be true of it: the charge does not hang on it, so it holds no request up. */
 export function plausibleReceipt(receipt: Receipt): Receipt {
   const { price, cachedPromptTokens, reasoningTokens, admittedAt, firstTokenMs, upstreamMs } = receipt;
+  const { guardrailDecisions } = receipt;
   const isPrice = (pico: bigint): boolean => pico >= 0n && pico <= MAX_PRICE_PICO_USD;
   const isTokens = (tokens: bigint): boolean => tokens >= 0n && tokens <= MAX_TOKENS;
   const isMs = (ms: number): boolean => ms >= 0 && ms <= MAX_MS;
@@ -119,6 +136,9 @@ export function plausibleReceipt(receipt: Receipt): Receipt {
     admittedAt: only(admittedAt, isPlausible),
     firstTokenMs: only(firstTokenMs, isMs),
     upstreamMs: only(upstreamMs, isMs),
+    guardrailDecisions: guardrailDecisions.filter(
+      ({ requestRedactions, responseRedactions }) => requestRedactions >= 0 && responseRedactions >= 0,
+    ),
   };
 }
 

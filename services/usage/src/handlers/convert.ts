@@ -127,6 +127,7 @@ export function toProtoLoggedRequest(request: LoggedRequest): MessageInitShape<t
 /** What is undefined is not set. */
 export function toProtoReceipt({ receipt, ...request }: LoggedRequest): MessageInitShape<typeof ReceiptSchema> {
   const { price, cachedPromptTokens, reasoningTokens, admittedAt, firstTokenMs, upstreamMs } = receipt;
+  const { guardrailDecisions } = receipt;
   const totalMs = totalMsOf(request);
   return {
     ...(price && { price: { ...price } }),
@@ -136,6 +137,7 @@ export function toProtoReceipt({ receipt, ...request }: LoggedRequest): MessageI
     ...(firstTokenMs !== undefined && { timeToFirstTokenMs: firstTokenMs }),
     ...(upstreamMs !== undefined && { upstreamMs }),
     ...(totalMs !== undefined && { totalMs }),
+    ...(guardrailDecisions.length > 0 && { guardrailDecisions: [...guardrailDecisions] }),
   };
 }
 

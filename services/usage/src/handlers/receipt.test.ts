@@ -10,6 +10,7 @@ const NOTHING_KNOWN: Receipt = {
   admittedAt: undefined,
   firstTokenMs: undefined,
   upstreamMs: undefined,
+  guardrailDecisions: [],
 };
 
 describe("the receipt of a request", () => {

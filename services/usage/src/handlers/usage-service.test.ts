@@ -239,6 +239,7 @@ describe("GetRequest", () => {
     expect(request).toEqual(requests[0]);
     const price = { version: "catalogue:0123456789ab", inputPicoUsd: 150_000n, outputPicoUsd: 600_000n };
     expect(receipt).toMatchObject({ price, reasoningTokens: 21n, upstreamMs: 1_400, totalMs: 1_500n });
+    expect(receipt?.guardrailDecisions).toMatchObject([{ pattern: "ssn", bindingId: "bnd_g", requestRedactions: 2 }]);
   });
 
   test.each([

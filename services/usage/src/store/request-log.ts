@@ -38,6 +38,7 @@ const COLUMNS = {
   admitted_at: "timestamptz",
   first_token_ms: "integer",
   upstream_ms: "integer",
+  guardrail_decisions: "jsonb",
 } as const satisfies Columns<RequestRow>;
 
 /** What a settlement replaces in the row that an admission wrote. */
@@ -64,6 +65,7 @@ const SETTLED = [
   "admitted_at",
   "first_token_ms",
   "upstream_ms",
+  "guardrail_decisions",
 ] as const satisfies readonly (keyof RequestRow)[];
 
 const MONTHS_AHEAD = 4;

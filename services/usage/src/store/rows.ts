@@ -1,5 +1,5 @@
-import type { LoggedRequest, Price } from "../domain/request.ts";
-import type { RequestRow } from "./schema.ts";
+import type { GuardrailDecision, LoggedRequest, Price } from "../domain/request.ts";
+import type { GuardrailDecisionJson, RequestRow } from "./schema.ts";
 
 export function fromRequestRow(row: RequestRow): LoggedRequest {
   return {
@@ -36,6 +36,7 @@ export function fromRequestRow(row: RequestRow): LoggedRequest {
       admittedAt: row.admitted_at ?? undefined,
       firstTokenMs: row.first_token_ms ?? undefined,
       upstreamMs: row.upstream_ms ?? undefined,
+      guardrailDecisions: (row.guardrail_decisions ?? []).map(fromDecisionJson),
     },
   };
 }
@@ -83,5 +84,33 @@ export function toRequestRow(request: LoggedRequest): RequestRow {
     admitted_at: receipt.admittedAt ?? null,
     first_token_ms: receipt.firstTokenMs ?? null,
     upstream_ms: receipt.upstreamMs ?? null,
+    guardrail_decisions:
+      receipt.guardrailDecisions.length === 0 ? null : receipt.guardrailDecisions.map(toDecisionJson),
+  };
+}
+
+function fromDecisionJson(json: GuardrailDecisionJson): GuardrailDecision {
+  return {
+    policyId: json.policy_id,
+    bindingId: json.binding_id,
+    rule: json.rule,
+    pattern: json.pattern,
+    requestRedactions: json.request_redactions,
+    responseRedactions: json.response_redactions,
+    blockedRequest: json.blocked_request,
+    blockedResponse: json.blocked_response,
+  };
+}
+
+function toDecisionJson(decision: GuardrailDecision): GuardrailDecisionJson {
+  return {
+    policy_id: decision.policyId,
+    binding_id: decision.bindingId,
+    rule: decision.rule,
+    pattern: decision.pattern,
+    request_redactions: decision.requestRedactions,
+    response_redactions: decision.responseRedactions,
+    blocked_request: decision.blockedRequest,
+    blocked_response: decision.blockedResponse,
   };
 }

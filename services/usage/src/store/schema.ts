@@ -97,4 +97,17 @@ export interface RequestRow {
   admitted_at: Date | null;
   first_token_ms: number | null;
   upstream_ms: number | null;
+  /** Null if there are none, or were none yet. */
+  guardrail_decisions: readonly GuardrailDecisionJson[] | null;
+}
+
+export interface GuardrailDecisionJson {
+  readonly policy_id: string;
+  readonly binding_id: string;
+  readonly rule: string;
+  readonly pattern: string;
+  readonly request_redactions: number;
+  readonly response_redactions: number;
+  readonly blocked_request: boolean;
+  readonly blocked_response: boolean;
 }

@@ -134,13 +134,16 @@ describe("reading", () => {
 
   test("a request of which no receipt is known, as of those from before there was one, is read without", async () => {
     const nothing = { price: undefined, cachedPromptTokens: undefined, reasoningTokens: undefined };
-    const receipt = { ...nothing, admittedAt: undefined, firstTokenMs: undefined, upstreamMs: undefined };
+    const untimed = { admittedAt: undefined, firstTokenMs: undefined, upstreamMs: undefined };
+    const receipt = { ...nothing, ...untimed, guardrailDecisions: [] };
     const request = settledRequest(pendingRequest(), { receipt });
     await log.record([request]);
     expect(await usage.get(request.namespaceId, request.id)).toEqual(request);
     const { rows } = await query.within({ namespaceId: request.namespaceId }, (tx) =>
       sql`select num_nonnulls(price_version, input_price_pico_usd, output_price_pico_usd, cached_prompt_tokens,
-        reasoning_tokens, admitted_at, first_token_ms, upstream_ms) as known from requests`.execute(tx),
+        reasoning_tokens, admitted_at, first_token_ms, upstream_ms, guardrail_decisions) as known from requests`.execute(
+        tx,
+      ),
     );
     expect(rows).toEqual([{ known: 0 }]);
   });

@@ -362,6 +362,13 @@ export declare type Settled = Message<"routeplane.events.v1.Settled"> & {
    * @generated from field: optional int32 upstream_ms = 19;
    */
   upstreamMs?: number | undefined;
+
+  /**
+   * What content patterns of guardrails did, the one that blocked first; those that did nothing are left out. At most 50.
+   *
+   * @generated from field: repeated routeplane.events.v1.GuardrailDecision guardrail_decisions = 20;
+   */
+  guardrailDecisions: GuardrailDecision[];
 };
 
 /**
@@ -403,6 +410,75 @@ export declare type ShadowDenial = Message<"routeplane.events.v1.ShadowDenial"> 
  * Use `create(ShadowDenialSchema)` to create a new message.
  */
 export declare const ShadowDenialSchema: GenMessage<ShadowDenial>;
+
+/**
+ * What one content pattern of a guardrail did to a request and to its answer. Never what it matched.
+ *
+ * @generated from message routeplane.events.v1.GuardrailDecision
+ */
+export declare type GuardrailDecision = Message<"routeplane.events.v1.GuardrailDecision"> & {
+  /**
+   * `pol_…`.
+   *
+   * @generated from field: string policy_id = 1;
+   */
+  policyId: string;
+
+  /**
+   * `bnd_…`.
+   *
+   * @generated from field: string binding_id = 2;
+   */
+  bindingId: string;
+
+  /**
+   * Which of the policy's rules: `guardrail.content_patterns`.
+   *
+   * @generated from field: string rule = 3;
+   */
+  rule: string;
+
+  /**
+   * Name of the pattern; empty if it blocked because there was more than can be judged.
+   *
+   * @generated from field: string pattern = 4;
+   */
+  pattern: string;
+
+  /**
+   * How many stretches of the request's texts it redacted; what touches is one.
+   *
+   * @generated from field: int32 request_redactions = 5;
+   */
+  requestRedactions: number;
+
+  /**
+   * As of the answer.
+   *
+   * @generated from field: int32 response_redactions = 6;
+   */
+  responseRedactions: number;
+
+  /**
+   * Whether it blocked the request.
+   *
+   * @generated from field: bool blocked_request = 7;
+   */
+  blockedRequest: boolean;
+
+  /**
+   * Whether it blocked the answer: that is charged, because the upstream has worked for it.
+   *
+   * @generated from field: bool blocked_response = 8;
+   */
+  blockedResponse: boolean;
+};
+
+/**
+ * Describes the message routeplane.events.v1.GuardrailDecision.
+ * Use `create(GuardrailDecisionSchema)` to create a new message.
+ */
+export declare const GuardrailDecisionSchema: GenMessage<GuardrailDecision>;
 
 /**
  * How a request ended.

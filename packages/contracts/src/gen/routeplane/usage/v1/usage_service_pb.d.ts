@@ -630,6 +630,13 @@ export declare type Receipt = Message<"routeplane.usage.v1.Receipt"> & {
    * @generated from field: optional int64 total_ms = 7;
    */
   totalMs?: bigint | undefined;
+
+  /**
+   * What content patterns of guardrails did, the one that blocked first; those that did nothing are left out.
+   *
+   * @generated from field: repeated routeplane.usage.v1.GuardrailDecision guardrail_decisions = 8;
+   */
+  guardrailDecisions: GuardrailDecision[];
 };
 
 /**
@@ -637,6 +644,75 @@ export declare type Receipt = Message<"routeplane.usage.v1.Receipt"> & {
  * Use `create(ReceiptSchema)` to create a new message.
  */
 export declare const ReceiptSchema: GenMessage<Receipt>;
+
+/**
+ * What one content pattern of a guardrail did to a request and to its answer. Never what it matched.
+ *
+ * @generated from message routeplane.usage.v1.GuardrailDecision
+ */
+export declare type GuardrailDecision = Message<"routeplane.usage.v1.GuardrailDecision"> & {
+  /**
+   * `pol_…`.
+   *
+   * @generated from field: string policy_id = 1;
+   */
+  policyId: string;
+
+  /**
+   * `bnd_…`.
+   *
+   * @generated from field: string binding_id = 2;
+   */
+  bindingId: string;
+
+  /**
+   * Which of the policy's rules: `guardrail.content_patterns`.
+   *
+   * @generated from field: string rule = 3;
+   */
+  rule: string;
+
+  /**
+   * Name of the pattern; empty if it blocked because there was more than can be judged.
+   *
+   * @generated from field: string pattern = 4;
+   */
+  pattern: string;
+
+  /**
+   * How many stretches of the request's texts it redacted; what touches is one.
+   *
+   * @generated from field: int32 request_redactions = 5;
+   */
+  requestRedactions: number;
+
+  /**
+   * As of the answer.
+   *
+   * @generated from field: int32 response_redactions = 6;
+   */
+  responseRedactions: number;
+
+  /**
+   * Whether it blocked the request.
+   *
+   * @generated from field: bool blocked_request = 7;
+   */
+  blockedRequest: boolean;
+
+  /**
+   * Whether it blocked the answer: that is charged, because the upstream has worked for it.
+   *
+   * @generated from field: bool blocked_response = 8;
+   */
+  blockedResponse: boolean;
+};
+
+/**
+ * Describes the message routeplane.usage.v1.GuardrailDecision.
+ * Use `create(GuardrailDecisionSchema)` to create a new message.
+ */
+export declare const GuardrailDecisionSchema: GenMessage<GuardrailDecision>;
 
 /**
  * What the tokens of a request cost.
