@@ -1,5 +1,5 @@
 import { newId } from "@routeplane/domain";
-import { cloneDatabase } from "@routeplane/testing";
+import { cloneDatabase, eventually } from "@routeplane/testing";
 import { sql } from "kysely";
 import pg from "pg";
 import { afterAll, describe, expect, it } from "vitest";
@@ -94,6 +94,53 @@ describe("a transaction", () => {
     const { rows } = await admin.query("select from auth.keys where last_used_at is not null");
     expect(rows).toEqual([]);
     expect(await database.within({ namespaceId: mine.namespaceId }, seen)).toEqual([mine.namespaceId]);
+  });
+});
+
+describe("a statement that is read alone", () => {
+  const read = (scope: Scope) =>
+    database
+      .read(scope, (builder) => builder.selectFrom("key_secrets").select("namespace_id").compile())
+      .then((rows) => rows.map((row) => row.namespace_id));
+
+  it("sees its own scope and never that of the one before on its connection, in whatever number", async () => {
+    const scopes: Scope[] = [{ namespaceId: mine.namespaceId }, {}, { lookupId: theirs.lookupId }, { accountId: "x" }];
+    const all = [...scopes, ...scopes, ...scopes];
+    const expected = [[mine.namespaceId], [], [theirs.namespaceId], []];
+    expect(await Promise.all(all.map(read))).toEqual([...expected, ...expected, ...expected]);
+    expect(await database.within({}, seen)).toEqual([]);
+  });
+
+  it("takes a scope for a value, whatever it holds, and shows nothing if that is none", async () => {
+    for (const value of ["' or ''='", "'); commit; --", "$1", "\u0000"]) {
+      expect(await read({ namespaceId: value }).catch(() => []), value).toEqual([]);
+    }
+    await expect(read({ namespaceId: "\u0000" })).rejects.toThrow();
+    expect(await read({ namespaceId: mine.namespaceId })).toEqual([mine.namespaceId]);
+  });
+
+  it("writes nothing, and its connection serves the next if it fails", async () => {
+    const scope = { namespaceId: mine.namespaceId };
+    const writing = database.read(scope, (builder) => sql`update keys set last_used_at = now()`.compile(builder));
+    await expect(writing).rejects.toThrow(/read-only transaction/);
+    const failing = database.read(scope, (builder) => sql`select 1 / (1 - ${1}::int)`.compile(builder));
+    await expect(failing).rejects.toThrow(/division by zero/);
+    expect(await read(scope)).toEqual([mine.namespaceId]);
+  });
+
+  it("whose connection breaks fails as an outage, and the next one gets another connection", async () => {
+    const broken = database.read({}, (builder) => sql`select pg_sleep(${30})`.compile(builder));
+    const other = new pg.Client({ connectionString: clone.adminUrl });
+    await other.connect();
+    const found = async () => {
+      const { rows } = await other.query(
+        "select pg_terminate_backend(pid, 5000) from pg_stat_activity where query like '%pg_sleep($1)'",
+      );
+      return rows.length > 0;
+    };
+    await Promise.all([expect(broken).rejects.toMatchObject({ code: "unavailable" }), eventually(found, 4_000)]);
+    await other.end();
+    expect(await read({ namespaceId: mine.namespaceId })).toEqual([mine.namespaceId]);
   });
 });
 

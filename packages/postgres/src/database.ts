@@ -1,7 +1,7 @@
 import { currentOrigin } from "@routeplane/runtime";
-import { Kysely, type Transaction as KyselyTransaction, sql } from "kysely";
+import { type CompiledQuery, Kysely, type Transaction as KyselyTransaction, sql } from "kysely";
 import pg from "pg";
-import { ScopedDialect } from "./dialect.ts";
+import { PooledConnection, ScopedDialect } from "./dialect.ts";
 import { fromDriverError } from "./errors.ts";
 import { THIS_NODE } from "./row-level-security.ts";
 import { isStalePlan, StatementNames } from "./statement-names.ts";
@@ -23,7 +23,7 @@ export type Enter = (scope: Scope) => Promise<void>;
 export interface Database<Schema> {
   readonly name: string;
   /**
-   * Runs `work` in one transaction that sees only the rows of `scope`. The only way to query. Costs two round trips on top
+   * Runs `work` in one transaction that sees only the rows of `scope`. Costs two round trips on top
    * of those of `work`: one that begins and sets the scope, and the commit.
    *
    * @param work gets, besides the transaction, a way into another scope: for what is only known once something was read.
@@ -31,6 +31,14 @@ export interface Database<Schema> {
    * @throws DomainError UNAVAILABLE (dependency `postgres`) if the database does not answer in time.
    */
   within<T>(scope: Scope, work: (transaction: Transaction<Schema>, enter: Enter) => Promise<T>): Promise<T>;
+  /**
+   * Runs one statement that writes nothing, and sees only the rows of `scope`, in a transaction of its own: in one round trip
+   * instead of three.
+   *
+   * @param statement makes it; what it is given is for that alone
+   * @throws as `within`
+   */
+  read<Row>(scope: Scope, statement: (builder: Kysely<Schema>) => CompiledQuery<Row>): Promise<readonly Row[]>;
   /** Whether a query gets through now, and finds a schema that has been migrated. */
   isReachable(): Promise<boolean>;
   stop(): Promise<void>;
@@ -69,6 +77,8 @@ export function openDatabase<Schema>(options: DatabaseOptions): Database<Schema>
       `-c idle_in_transaction_session_timeout=${IDLE_IN_TRANSACTION_TIMEOUT_MS}`,
     ].join(" "),
     types: { getTypeParser: exactIntegers },
+    // What is asked before the answer to what was asked before is sent at once: see `read`.
+    pipeline: true,
   });
   // A connection that breaks fails its query or, between two, the next one; without a listener it would end the process. The pool
   // listens to idle connections alone.
@@ -78,26 +88,35 @@ export function openDatabase<Schema>(options: DatabaseOptions): Database<Schema>
   const names = options.keepPlans === true ? new StatementNames() : undefined;
   const kysely = new Kysely<Schema>({ dialect: new ScopedDialect(pool, names) });
 
+  const retried = async <T>(attempt: () => Promise<T>): Promise<T> => {
+    try {
+      return await attempt().catch((error: unknown) => {
+        if (!isStalePlan(error)) throw error;
+        names?.forget();
+        return attempt();
+      });
+    } catch (error) {
+      throw fromDriverError(error);
+    }
+  };
+
   return {
     name: `database pool ${options.applicationName}`,
-    async within(scope, work) {
-      const attempt = () =>
+    within: (scope, work) =>
+      retried(() =>
         kysely.transaction().execute(async (transaction) => {
           await sql.raw(`begin; ${settings(scope)}`).execute(transaction);
           return work(transaction, async (next) => {
             await sql.raw(settings(next)).execute(transaction);
           });
-        });
-      try {
-        return await attempt().catch((error: unknown) => {
-          if (!isStalePlan(error)) throw error;
-          names?.forget();
-          return attempt();
-        });
-      } catch (error) {
-        throw fromDriverError(error);
-      }
-    },
+        }),
+      ),
+    read: (scope, statement) =>
+      retried(async () => {
+        const { sql: text, parameters } = statement(kysely);
+        const connection = new PooledConnection(await pool.connect(), names);
+        return connection.readAlone(`begin read only; ${settings(scope)}`, text, parameters);
+      }),
     async isReachable() {
       try {
         const { rows } = await sql`

@@ -30,7 +30,7 @@ class ScopedDriver extends PostgresDriver {
   override async beginTransaction(): Promise<void> {}
 }
 
-class PooledConnection implements PostgresPoolClient {
+export class PooledConnection implements PostgresPoolClient {
   readonly #client: pg.PoolClient;
   readonly #names: StatementNames | undefined;
 
@@ -46,6 +46,20 @@ class PooledConnection implements PostgresPoolClient {
     // Without values it goes out as it is, and may be several statements.
     const name = values.length === 0 ? undefined : this.#names?.nameOf(text);
     return this.#client.query({ text, values: [...values], ...(name === undefined ? {} : { name }) });
+  }
+
+  /**
+   * One statement in a transaction of its own, all of it sent at once, after which the connection is released. If the beginning
+   * fails, so does the rest, whose answer nobody gets then; if the statement fails, COMMIT is as good as ROLLBACK.
+   */
+  async readAlone<R>(begin: string, text: string, values: readonly unknown[]): Promise<R[]> {
+    const begun = this.query(begin, []);
+    const answered = this.query<R>(text, values);
+    const ended = this.query("commit", []);
+    // The answer does not wait for the end, with which nothing can go wrong that matters to it.
+    void Promise.allSettled([begun, answered, ended]).then(() => this.release());
+    await begun;
+    return (await answered).rows;
   }
 
   /**

@@ -8,38 +8,21 @@ import { sumUsage } from "./usage-sums.ts";
 
 export function createUsageStore(database: Database<UsageSchema>): UsageStore {
   return {
-    usage: (namespaceId, query) =>
-      database.within({ namespaceId }, (transaction) => sumUsage(transaction, namespaceId, query)),
+    usage: (namespaceId, query) => sumUsage(database, namespaceId, query),
 
-    nodeUsage: (query) => database.within({ node: true }, (transaction) => sumUsage(transaction, undefined, query)),
+    nodeUsage: (query) => sumUsage(database, undefined, query),
 
-    list: (namespaceId, page) =>
-      database.within({ namespaceId }, async (transaction) => {
-        const rows = await newestFirst(transaction, namespaceId, { ...page, size: page.size + 1 });
-        return { rows: rows.slice(0, page.size).map(fromRequestRow), more: rows.length > page.size };
-      }),
+    async list(namespaceId, page) {
+      const rows = await newestFirst(database, namespaceId, { ...page, size: page.size + 1 });
+      return { rows: rows.slice(0, page.size).map(fromRequestRow), more: rows.length > page.size };
+    },
 
-    get: (namespaceId, id) =>
-      database.within({ namespaceId }, async (transaction) => {
-        const row = await transaction
-          .selectFrom("requests")
-          .selectAll()
-          .where("namespace_id", "=", namespaceId)
-          .where("id", "=", id)
-          .executeTakeFirst();
-        return row && fromRequestRow(row);
-      }),
+    async get(namespaceId, id) {
+      const [row] = await rowsOf(database, namespaceId, [id]);
+      return row && fromRequestRow(row);
+    },
 
-    rowsOf: (namespaceId, ids) =>
-      database.within({ namespaceId }, async (transaction) => {
-        const rows = await transaction
-          .selectFrom("requests")
-          .selectAll()
-          .where("namespace_id", "=", namespaceId)
-          .where("id", "=", sql<Id<"req">>`any(${ids})`)
-          .execute();
-        return rows.map(fromRequestRow);
-      }),
+    rowsOf: async (namespaceId, ids) => (await rowsOf(database, namespaceId, ids)).map(fromRequestRow),
 
     nextNamespace: ({ from, to }, after) =>
       database.within({ node: true }, async (transaction) => {
@@ -76,6 +59,21 @@ export function createUsageStore(database: Database<UsageSchema>): UsageStore {
   };
 }
 
+function rowsOf(
+  database: Database<UsageSchema>,
+  namespaceId: Id<"ns">,
+  ids: readonly Id<"req">[],
+): Promise<readonly RequestRow[]> {
+  return database.read({ namespaceId }, (builder) =>
+    builder
+      .selectFrom("requests")
+      .selectAll()
+      .where("namespace_id", "=", namespaceId)
+      .where("id", "=", sql<Id<"req">>`any(${ids})`)
+      .compile(),
+  );
+}
+
 /** Most pages end within it. */
 const NEAR_MS = 7 * 24 * 60 * 60 * 1000;
 
@@ -84,7 +82,7 @@ const NEAR_MS = 7 * 24 * 60 * 60 * 1000;
  * that it may touch, which took most of its time.
  */
 async function newestFirst(
-  transaction: Transaction<UsageSchema>,
+  database: Database<UsageSchema>,
   namespaceId: Id<"ns">,
   page: PageRequest,
 ): Promise<readonly RequestRow[]> {
@@ -93,16 +91,18 @@ async function newestFirst(
   const newestMs = Math.min(before?.createdAt.getTime() ?? Infinity, to?.getTime() ?? Infinity, Date.now());
   const near = new Date(newestMs - NEAR_MS);
   const read = ({ size, ...asked }: PageRequest) =>
-    transaction
-      .selectFrom("requests")
-      .selectAll()
-      // Row-level security says so too; here it is what finds the index.
-      .where("namespace_id", "=", namespaceId)
-      .where(sql<boolean>`${conditions(asked)}`)
-      .orderBy("created_at", "desc")
-      .orderBy("id", "desc")
-      .limit(size)
-      .execute();
+    database.read({ namespaceId }, (builder) =>
+      builder
+        .selectFrom("requests")
+        .selectAll()
+        // Row-level security says so too; here it is what finds the index.
+        .where("namespace_id", "=", namespaceId)
+        .where(sql<boolean>`${conditions(asked)}`)
+        .orderBy("created_at", "desc")
+        .orderBy("id", "desc")
+        .limit(size)
+        .compile(),
+    );
   if (from !== undefined && from >= near) return read(page);
   const rows = await read({ ...page, filter: { ...filter, from: near } });
   if (rows.length === page.size) return rows;

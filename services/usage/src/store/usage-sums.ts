@@ -1,5 +1,5 @@
 import { type Id, invalidField } from "@routeplane/domain";
-import type { Transaction } from "@routeplane/postgres";
+import type { Database, Scope } from "@routeplane/postgres";
 import { type RawBuilder, sql } from "kysely";
 import type { RequestStatus } from "../domain/request.ts";
 import {
@@ -48,10 +48,10 @@ interface SumRow {
  * shorter ones, and the ends from the requests. One
  * statement, hence one snapshot: no request is counted twice or missed because it settles meanwhile. Denied requests are left out.
  *
- * @param namespaceId undefined: every namespace that the transaction sees
+ * @param namespaceId undefined: every namespace of the node
  */
 export async function sumUsage(
-  transaction: Transaction<UsageSchema>,
+  database: Database<UsageSchema>,
   namespaceId: Id<"ns"> | undefined,
   query: UsageQuery,
 ): Promise<readonly UsageGroup[]> {
@@ -60,12 +60,14 @@ export async function sumUsage(
     groupBy.some((each) => each === name) ? sql.ref(name) : sql`null as ${sql.ref(name)}`,
   );
   const sums = COUNTERS.map((counter) => sql`coalesce(sum(${sql.ref(counter)}), 0)::bigint as ${sql.ref(counter)}`);
-  const { rows } = await sql<SumRow>`
+  const statement = sql<SumRow>`
     select ${sql.join([...columns, ...sums])}
     from (${partsFor(namespaceId, query)}) as part
     ${groupBy.length === 0 ? sql`` : sql`group by ${names(groupBy)} having sum(request_count) > 0`}
     order by day, hour, cost_nano_usd desc, request_count desc, namespace, key, model, provider, status
-    limit ${MAX_GROUPS + 1}`.execute(transaction);
+    limit ${MAX_GROUPS + 1}`;
+  const scope: Scope = namespaceId === undefined ? { node: true } : { namespaceId };
+  const rows = await database.read(scope, (builder) => statement.compile(builder));
   if (rows.length > MAX_GROUPS) {
     throw invalidField("group_by", `makes more than ${MAX_GROUPS} groups of this range: ask for less at once`);
   }
