@@ -2,7 +2,7 @@ import { readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { eventually } from "@routeplane/testing";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { cliJson } from "../harness/gateway.ts";
+import { cliJson, mintKey, settledRow } from "../harness/gateway.ts";
 import { startNode, type TestNode } from "../harness/index.ts";
 
 /** A gateway's spool that is full, a gateway that is told to refuse, and what a stop leaves. */
@@ -20,18 +20,38 @@ async function startWith(environment: Readonly<Record<string, string>>): Promise
 afterAll(() => node?.remove());
 
 interface Answer {
+  readonly id: string | null;
   readonly status: number;
   readonly dependency: string | undefined;
 }
 
-async function ask(): Promise<Answer> {
+async function ask(key = token): Promise<Answer> {
   const response = await fetch(`${node.url}/v1/chat/completions`, {
     method: "POST",
-    headers: { authorization: `Bearer ${token}`, "content-type": "application/json" },
+    headers: { authorization: `Bearer ${key}`, "content-type": "application/json" },
     body: JSON.stringify({ model: "echo", messages: [{ role: "user", content: "hi" }] }),
   });
   const body = (await response.json()) as { readonly error?: { readonly dependency?: string } };
-  return { status: response.status, dependency: body.error?.dependency };
+  const id = response.headers.get("x-request-id");
+  return { id, status: response.status, dependency: body.error?.dependency };
+}
+
+async function budgetedKey(): Promise<string> {
+  const { id, token } = await mintKey(node, "budgeted");
+  const limit = ["--window", "total", "--limit-micro-usd", "1000"];
+  const budget = await cliJson<{ id: string }>(node, "cloud", "budget", "create", "--name", "wide", ...limit);
+  await cliJson(node, "cloud", "policy", "bind", budget.id, "--principal-type", "api_key", "--principal-id", id);
+  return token;
+}
+
+/** What `routeplane admin reconcile` says of budgets; it fails if anything differs. */
+async function reconcile() {
+  const { budgets } = await cliJson<{ budgets: { request_count: number; charges: unknown; counters: unknown } }>(
+    node,
+    "admin",
+    "reconcile",
+  );
+  return budgets;
 }
 
 const requestCount = async (): Promise<number> =>
@@ -49,7 +69,7 @@ describe("a spool that is full, while NATS is away", () => {
       expect(answers.filter(({ status }) => status !== 200).map(({ dependency }) => dependency)).not.toContain(
         undefined,
       );
-      expect(answers.find(({ status }) => status === 503)).toEqual({ status: 503, dependency: "spool" });
+      expect(answers.find(({ status }) => status === 503)).toMatchObject({ dependency: "spool" });
       const health = await fetch(`${node.url}/healthz`);
       expect([health.status, await health.json()]).toMatchObject([503, { dependencies: { spool: "unreachable" } }]);
     });
@@ -75,14 +95,27 @@ describe("a spool that is full, while NATS is away", () => {
 describe("a gateway that is told to refuse while NATS is away", () => {
   it("refuses within 3 s with 503 that names NATS, says so in its health, and recovers by itself", async () => {
     const before = await requestCount();
+    const budgeted = await budgetedKey();
+    let refused: string | null = null;
     await node.whileSilent("nats", async () => {
       const since = performance.now();
-      expect(await ask()).toEqual({ status: 503, dependency: "nats" });
+      const answer = await ask(budgeted);
+      refused = answer.id;
+      expect(answer).toMatchObject({ status: 503, dependency: "nats" });
       expect(performance.now() - since).toBeLessThan(4_500);
       const health = await fetch(`${node.url}/healthz`);
       expect([health.status, await health.json()]).toMatchObject([503, { dependencies: { nats: "unreachable" } }]);
     });
     await eventually(async () => (await ask()).status === 200, 20_000);
     await eventually(async () => (await requestCount()) > before, 20_000);
+    // The upstream had been called: what it may have done is charged, in the log and on the budget alike.
+    const row = await settledRow(node, refused);
+    expect(row).toMatchObject({ status: "failed", estimated: true, cost_micro_usd: row.reserved_micro_usd });
+    expect(row.cost_micro_usd).toBeGreaterThan(0);
+    const reconciled = await eventually(async () => {
+      const budgets = await reconcile();
+      return budgets.request_count > 0 && budgets;
+    }, 20_000);
+    expect(reconciled).toMatchObject({ charges: [], counters: [] });
   });
 });
