@@ -187,10 +187,13 @@ describe("the ledger that these tests are held against", () => {
     expect(await broken(`delete from usage.requests where id = ${oneOf}`)).toEqual(
       expect.arrayContaining([expect.stringMatching(/reached the upstream and has no row/)]),
     );
-    // So does the operator's: the row that is charged wrongly is gone by now, and the sums of its hour know it still.
+    // So does the operator's: the row that is charged wrongly is gone by now, and the sums of its time know it still.
     await ledger.execute(`update policy.counters set reserved_nano = reserved_nano + 1000`);
     const { differences, budgets } = await reconcile();
-    expect(differences).toMatchObject([{ hour: expect.any(String), status: "succeeded" }]);
+    expect(differences).toMatchObject([
+      { hour: expect.any(String), status: "succeeded" },
+      { five_minutes: expect.any(String), key_id: null },
+    ]);
     expect(budgets.charges).toMatchObject([{ hold_state: "settled", request_status: null, log_micro_usd: 0 }]);
     expect(new Set(budgets.counters.map(({ quantity }) => quantity))).toEqual(new Set(["reserved"]));
     await ledger.close();

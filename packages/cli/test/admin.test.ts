@@ -72,6 +72,7 @@ describe.concurrent("admin reconcile", () => {
           namespace_id: "ns_1",
           hour: DAY,
           day: null,
+          five_minutes: null,
           key_id: "key_1",
           model: "small",
           provider: "echo",

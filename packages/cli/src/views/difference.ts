@@ -12,8 +12,8 @@ export interface DifferenceView {
   readonly day: string | null;
   /** Of a total of five minutes, their first moment in UTC; else null. */
   readonly five_minutes: string | null;
-  /** Empty, as model, provider and status are null then: of a total of all requests that were not denied. */
-  readonly key_id: string;
+  /** Null, as are model, provider and status then: of a total of all requests that were not denied. */
+  readonly key_id: string | null;
   readonly model: string | null;
   readonly provider: string | null;
   readonly status: string | null;
@@ -29,7 +29,7 @@ export function fromProtoDifference({ namespaceId, fiveMinutes, kept, expected }
     hour: fromProtoTime(sum.hour),
     day: fromProtoTime(sum.day),
     five_minutes: fromProtoTime(fiveMinutes),
-    key_id: sum.keyId,
+    key_id: fromProtoText(sum.keyId),
     model: fromProtoText(sum.model),
     provider: fromProtoText(sum.provider),
     status: sum.status === RequestStatus.UNSPECIFIED ? null : fromProtoStatus(sum.status),
@@ -47,7 +47,7 @@ export const DIFFERENCE_COLUMNS: readonly Column<DifferenceView>[] = [
     header: "WHEN (UTC)",
     cell: ({ hour, day, five_minutes }) => five_minutes?.slice(0, 16) ?? hour?.slice(0, 13) ?? day?.slice(0, 10) ?? "-",
   },
-  { header: "KEY", cell: ({ key_id }) => key_id || "(all)" },
+  { header: "KEY", cell: ({ key_id }) => key_id ?? "(all)" },
   { header: "MODEL", cell: ({ model, provider }) => `${provider ?? "-"}/${model ?? "-"}` },
   { header: "STATUS", cell: ({ status }) => status ?? "-" },
   { header: "KEPT (requests/in/out/micro-usd)", cell: ({ kept }) => show(kept) },
