@@ -109,7 +109,7 @@ describe("exactly once", TIMEOUT, () => {
     const seenAtKill: bigint[] = [];
     for (let kills = 0; kills < 4; kills++) {
       const before = (await totals(namespaceId)).requestCount;
-      await eventually(async () => (await totals(namespaceId)).requestCount > before);
+      await eventually(async () => (await totals(namespaceId)).requestCount > before, REDELIVERED_BY_MS);
       await running.kill();
       seenAtKill.push((await totals(namespaceId)).requestCount);
       running = aggregator();
@@ -156,7 +156,7 @@ describe("exactly once", TIMEOUT, () => {
     const { published, expected } = publishRequests(3_000, namespaceId, 3);
     for (let kills = 0; kills < 3; kills++) {
       const before = (await totals(namespaceId)).requestCount;
-      await eventually(async () => (await totals(namespaceId)).requestCount > before);
+      await eventually(async () => (await totals(namespaceId)).requestCount > before, REDELIVERED_BY_MS);
       await nats.kill();
       await nats.start();
     }
@@ -192,13 +192,16 @@ describe("what is down", TIMEOUT, () => {
     const good = settledRequest(pendingRequest());
     const bad = settledRequest(pendingRequest(), { costNanoUsd: -1n });
     await Promise.all([bad, good].map((request) => publish(usageEvent(request))));
-    await eventually(async () => (await totals(good.namespaceId)).requestCount === 1n);
+    await eventually(async () => (await totals(good.namespaceId)).requestCount === 1n, REDELIVERED_BY_MS);
     const letters = () => admin("select state, reason, request_id from usage.dead_letters");
     const held = { state: "held", reason: expect.stringContaining("cost_nano_usd"), request_id: bad.id };
-    await eventually(async () => (await letters()).length > 0);
+    await eventually(async () => (await letters()).length > 0, REDELIVERED_BY_MS);
     expect(await letters()).toEqual([held]);
     await admin("update usage.dead_letters set state = 'replaying', reason = ''");
-    await eventually(async () => (await admin("select from usage.dead_letters where reason <> ''")).length > 0);
+    await eventually(
+      async () => (await admin("select from usage.dead_letters where reason <> ''")).length > 0,
+      REDELIVERED_BY_MS,
+    );
     expect(await letters()).toEqual([held]);
   });
 
@@ -222,6 +225,7 @@ describe("what is down", TIMEOUT, () => {
     const { published, expected } = publishRequests(10, namespaceId);
     await published;
     await settledExactly(namespaceId, expected);
+    await eventually(async () => (await metricsOf(first)).pending === 0);
     expect(await metricsOf(first)).toEqual({ pending: 0, oldest: 0, events: 20, deadLetters: 0 });
     expect(await first.stop()).toBe(0);
     // What comes while it is stopped waits, and so while the next one is without its database.
