@@ -1,6 +1,6 @@
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
-import { STOP_TIMEOUT_MS } from "@routeplane/runtime";
+import { AGGREGATOR_NODE_OPTIONS, STOP_TIMEOUT_MS } from "@routeplane/runtime";
 import { Deployment } from "kubernetes-models/apps/v1";
 import { PodDisruptionBudget } from "kubernetes-models/policy/v1";
 import { describe, expect, it } from "vitest";
@@ -86,6 +86,11 @@ describe.each(WORKLOADS.map((workload) => [workload.name, workload] as const))("
     expect(accounts.map(({ metadata }) => metadata.name)).toContain(pod.serviceAccountName);
     expect(pod.enableServiceLinks).toBe(false);
   });
+});
+
+it("the aggregator has the heap here that it has everywhere else, and nobody else has it", () => {
+  const heaps = WORKLOADS.map(({ role, environment }) => [role, environment.get("NODE_OPTIONS")] as const);
+  expect(heaps.filter(([, options]) => options !== undefined)).toEqual([["aggregator", AGGREGATOR_NODE_OPTIONS]]);
 });
 
 describe.each(DEPLOYMENTS.map((deployment) => [deployment.metadata.name, deployment] as const))(

@@ -1,18 +1,19 @@
-import type { UsageEvent } from "@routeplane/contracts/events";
 import type { Component } from "@routeplane/runtime";
-import { type Delivery, fromPayload } from "./delivery.ts";
+import type { Delivery } from "./delivery.ts";
 import { declareConsumer, type DurableOptions, trimDone } from "./durable.ts";
 import { type ConsumerLag, lagOf } from "./lag.ts";
 import { type Link, type LinkOptions, openLink, type Session, wait } from "./link.ts";
 import { Pull } from "./pull.ts";
 import { declareStream, STREAM } from "./stream.ts";
 
-export interface EventConsumerOptions extends LinkOptions, DurableOptions {
+export interface EventConsumerOptions<Event> extends LinkOptions, DurableOptions {
+  /** The events of one message, as `onBatch` wants them; undefined if it is no batch of events. */
+  readonly read: (payload: Uint8Array) => readonly Event[] | undefined;
   /**
    * Handles the events of up to `batch` messages, all or none. They are acknowledged after it resolves; if it rejects they
    * come again, later. Must give the same result for any order and repetition of events.
    */
-  readonly onBatch: (events: readonly UsageEvent[]) => Promise<void>;
+  readonly onBatch: (events: readonly Event[]) => Promise<void>;
   /**
    * Keeps a message that is no batch of events, which nothing could ever read. It is taken out of the way after this resolves;
    * if it rejects, it comes again with all others.
@@ -34,7 +35,7 @@ const MIN_BACKOFF_MS = 100;
 const MAX_BACKOFF_MS = 5_000;
 
 /** Returns at once; connects, and reconnects, in the background for ever, and handles batches one after the other. */
-export function openConsumer(options: EventConsumerOptions): EventConsumer {
+export function openConsumer<Event>(options: EventConsumerOptions<Event>): EventConsumer {
   const stopped = new AbortController();
   const link = openLink(options, async (session) => {
     await declareStream(session, options);
@@ -57,7 +58,11 @@ export function openConsumer(options: EventConsumerOptions): EventConsumer {
   };
 }
 
-async function consumeForEver(link: Link, options: EventConsumerOptions, stopped: AbortSignal): Promise<void> {
+async function consumeForEver<Event>(
+  link: Link,
+  options: EventConsumerOptions<Event>,
+  stopped: AbortSignal,
+): Promise<void> {
   while (!stopped.aborted) {
     const session = await link.untilUp(UP_TIMEOUT_MS);
     if (session === undefined) continue;
@@ -72,7 +77,11 @@ async function consumeForEver(link: Link, options: EventConsumerOptions, stopped
   }
 }
 
-async function consumeSession(session: Session, options: EventConsumerOptions, stopped: AbortSignal): Promise<void> {
+async function consumeSession<Event>(
+  session: Session,
+  options: EventConsumerOptions<Event>,
+  stopped: AbortSignal,
+): Promise<void> {
   const { durable, batch, log } = options;
   const pull = new Pull(session.connection, { stream: STREAM, durable, batch });
   let failures = 0;
@@ -94,9 +103,9 @@ async function consumeSession(session: Session, options: EventConsumerOptions, s
 }
 
 /** Whether all of it was handled. */
-async function handle(deliveries: readonly Delivery[], options: EventConsumerOptions): Promise<boolean> {
+async function handle<Event>(deliveries: readonly Delivery[], options: EventConsumerOptions<Event>): Promise<boolean> {
   const { onBatch, onUnreadable, log } = options;
-  const read = deliveries.map((delivery) => ({ delivery, events: fromPayload(delivery.payload) }));
+  const read = deliveries.map((delivery) => ({ delivery, events: options.read(delivery.payload) }));
   const events = read.flatMap((each) => each.events ?? []);
   const unreadable = read.filter((each) => each.events === undefined);
   try {

@@ -1,5 +1,3 @@
-import { fromBinary } from "@bufbuild/protobuf";
-import { type UsageEvent, UsageEventBatchSchema } from "@routeplane/contracts/events";
 import { type Msg, nanos } from "nats";
 
 /** One message as the server delivered it, and the answers that it understands. Answers are not confirmed. */
@@ -30,13 +28,4 @@ export function toDelivery(message: Msg): Delivery {
     ack: () => void message.respond(Buffer.from("+ACK")),
     nak: (delayMs) => void message.respond(Buffer.from(`-NAK ${JSON.stringify({ delay: nanos(delayMs) })}`)),
   };
-}
-
-/** The events in a delivery, or undefined if it holds something else. */
-export function fromPayload(payload: Uint8Array): readonly UsageEvent[] | undefined {
-  try {
-    return fromBinary(UsageEventBatchSchema, payload).events;
-  } catch {
-    return undefined;
-  }
 }

@@ -1,8 +1,8 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { create } from "@bufbuild/protobuf";
-import { type UsageEvent, UsageEventSchema } from "@routeplane/contracts/events";
+import { create, fromBinary } from "@bufbuild/protobuf";
+import { type UsageEvent, UsageEventBatchSchema, UsageEventSchema } from "@routeplane/contracts/events";
 import { createLogger } from "@routeplane/runtime";
 import { startNats } from "@routeplane/testing";
 import { connect, type NatsConnection } from "nats";
@@ -69,7 +69,7 @@ export async function kitOn(nats: { readonly url: string; remove(): Promise<void
       };
       const unreadable: string[] = [];
       const keep = async (payload: Uint8Array): Promise<void> => void unreadable.push(Buffer.from(payload).toString());
-      const consumer = openConsumer({ ...link, ...DURABLE, onBatch: collect, onUnreadable: keep });
+      const consumer = openConsumer({ ...link, ...DURABLE, read, onBatch: collect, onUnreadable: keep });
       opened.push(consumer);
       return { consumer, seen, unreadable, distinct: () => [...new Set(seen)].toSorted() };
     },
@@ -92,6 +92,14 @@ export async function kitOn(nats: { readonly url: string; remove(): Promise<void
       await rm(root, { recursive: true, force: true });
     },
   };
+}
+
+function read(payload: Uint8Array): readonly UsageEvent[] | undefined {
+  try {
+    return fromBinary(UsageEventBatchSchema, payload).events;
+  } catch {
+    return undefined;
+  }
 }
 
 export function usageEvent(requestId: string): UsageEvent {

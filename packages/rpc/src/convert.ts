@@ -1,7 +1,9 @@
-import { type Duration, type Timestamp, timestampDate, timestampFromDate } from "@bufbuild/protobuf/wkt";
+import { type Duration, type Timestamp, timestampFromDate } from "@bufbuild/protobuf/wkt";
 
-export function fromTimestamp(timestamp: Timestamp | undefined): Date | undefined {
-  return timestamp === undefined ? undefined : timestampDate(timestamp);
+/** To the nearest millisecond. */
+export function fromTimestamp(timestamp: Pick<Timestamp, "seconds" | "nanos"> | undefined): Date | undefined {
+  if (timestamp === undefined) return undefined;
+  return new Date(Number(timestamp.seconds) * 1_000 + Math.round(timestamp.nanos / 1e6));
 }
 
 export function toTimestamp(time: Date): Timestamp {

@@ -3,6 +3,7 @@ import { createClient } from "@connectrpc/connect";
 import { Health, HealthCheckResponse_ServingStatus as Status } from "@routeplane/contracts/health";
 import { databaseUrl, type RoleName } from "@routeplane/postgres";
 import { serviceTransport } from "@routeplane/rpc";
+import { AGGREGATOR_NODE_OPTIONS } from "@routeplane/runtime";
 import { cacheFolder } from "./cache.ts";
 import { CHECKOUT } from "./home.ts";
 import type { Command } from "./process/command.ts";
@@ -47,9 +48,6 @@ const ENTRIES: Record<Service, { entry: string; databaseRole: RoleName }> = {
   usage: { entry: "services/usage/src/main.ts", databaseRole: "routeplane_usage" },
   aggregator: { entry: "services/usage/src/aggregator-main.ts", databaseRole: "routeplane_aggregator" },
 };
-
-/** What it reads lives as long as a batch: with the heap that Node takes by itself it grows to 440 MB over a backlog, so to 200. */
-const AGGREGATOR_MEMORY = "--max-semi-space-size=16 --max-old-space-size=192";
 
 /** The services that own a schema. */
 export const MIGRATED = ["auth", "policy", "usage"] as const;
@@ -122,7 +120,7 @@ function ownVariables(service: Service, { addresses, secrets, environment }: Rol
     auth: { ROUTEPLANE_KEY_PEPPERS: secrets.keyPeppers, ROUTEPLANE_GRPC_PORT: `${addresses.grpc.auth}` },
     policy: { ...authUrl, ...usageUrl, ...holds, ROUTEPLANE_GRPC_PORT: `${addresses.grpc.policy}` },
     usage: authUrl,
-    aggregator: { ...broker, ...retention, ...metrics, NODE_OPTIONS: AGGREGATOR_MEMORY },
+    aggregator: { ...broker, ...retention, ...metrics, NODE_OPTIONS: AGGREGATOR_NODE_OPTIONS },
   };
   return variables[service];
 }

@@ -8,6 +8,7 @@ import type { AggregatorConfig } from "./config.ts";
 import { Tally } from "./consumers/metered.ts";
 import { startMetricsServer } from "./handlers/metrics-server.ts";
 import { chargeOverdue, dropMonths, prepareMonths } from "./consumers/upkeep.ts";
+import { readEvents } from "./consumers/read-events.ts";
 import { replayDeadLetters } from "./consumers/replay.ts";
 import { unreadableMessage, usageEvents } from "./consumers/usage-events.ts";
 import { createDeadLetterBox } from "./store/dead-letters.ts";
@@ -49,6 +50,7 @@ export async function startAggregator(config: AggregatorConfig): Promise<Running
     durable: "usage-aggregator",
     workers: MAX_REPLICAS,
     batch: BATCH_MESSAGES,
+    read: readEvents,
     onBatch: tally.metered(usageEvents(recorder, deadLetters, log)),
     onUnreadable: unreadableMessage(deadLetters, log),
   });

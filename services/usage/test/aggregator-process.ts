@@ -1,9 +1,7 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { fileURLToPath } from "node:url";
-
-/** As it runs on a node and in Kubernetes. */
-const AGGREGATOR_MEMORY = "--max-semi-space-size=16 --max-old-space-size=192";
+import { AGGREGATOR_NODE_OPTIONS } from "@routeplane/runtime";
 
 const ENTRY = fileURLToPath(new URL("../src/aggregator-main.ts", import.meta.url));
 
@@ -23,7 +21,7 @@ export interface AggregatorProcess {
 export function spawnAggregator(env: { databaseUrl: string; natsUrl: string; port?: number }): AggregatorProcess {
   const child = spawn(process.execPath, [ENTRY], {
     env: {
-      NODE_OPTIONS: AGGREGATOR_MEMORY,
+      NODE_OPTIONS: AGGREGATOR_NODE_OPTIONS,
       ROUTEPLANE_PORT: String(env.port ?? 0),
       ROUTEPLANE_SERVICE_TOKEN: "rps_test",
       ROUTEPLANE_DATABASE_URL: env.databaseUrl,

@@ -19,6 +19,7 @@ import {
   type Receipt,
   type ShadowDenial,
 } from "../domain/request.ts";
+import type { Plain } from "./wire.ts";
 
 const OUTCOMES: Readonly<Record<ProtoOutcome, Outcome | undefined>> = {
   [ProtoOutcome.UNSPECIFIED]: undefined,
@@ -42,7 +43,7 @@ const DEFAULT_LIFE_MS = 24 * 60 * 60 * 1000;
 
 /** What an event says of its request, or the rule that it breaks. */
 export function fromProtoUsageEvent(
-  event: UsageEvent,
+  event: Plain<UsageEvent>,
 ): { readonly request: LoggedRequest } | { readonly fault: string } {
   const { request: facts, phase } = event;
   const namespaceId = parseId("ns", facts?.namespaceId ?? "");
@@ -73,7 +74,7 @@ export function fromProtoUsageEvent(
 type Facts = "namespaceId" | "id" | "keyId" | "createdAt" | "endpoint" | "model" | "provider" | "streamed";
 
 /** What the phase decides: everything about a request that is not a fact from the beginning. */
-function fromProtoPhase(phase: UsageEvent["phase"], createdAt: Date): Omit<LoggedRequest, Facts> | undefined {
+function fromProtoPhase(phase: Plain<UsageEvent>["phase"], createdAt: Date): Omit<LoggedRequest, Facts> | undefined {
   if (phase.case === "admitted") {
     return {
       status: "pending",
@@ -117,10 +118,10 @@ function fromProtoPhase(phase: UsageEvent["phase"], createdAt: Date): Omit<Logge
 
 /** What both phases say of it, and what a settlement alone knows. */
 function fromProtoReceipt(
-  phase: Pick<Admitted, "price" | "admittedAt"> &
+  phase: Pick<Plain<Admitted>, "price" | "admittedAt"> &
     Partial<
       Pick<
-        Settled,
+        Plain<Settled>,
         "cachedPromptTokens" | "reasoningTokens" | "timeToFirstTokenMs" | "upstreamMs" | "guardrailDecisions"
       >
     >,
@@ -138,15 +139,15 @@ function fromProtoReceipt(
   });
 }
 
-function fromProtoPrice({ version, inputPicoUsd, outputPicoUsd }: ProtoPrice): Price {
+function fromProtoPrice({ version, inputPicoUsd, outputPicoUsd }: Plain<ProtoPrice>): Price {
   return { version: bounded(version), inputPicoUsd, outputPicoUsd };
 }
 
-function fromProtoShadowDenial({ policyId, bindingId, rule }: ProtoShadowDenial): ShadowDenial {
+function fromProtoShadowDenial({ policyId, bindingId, rule }: Plain<ProtoShadowDenial>): ShadowDenial {
   return { policyId: bounded(policyId), bindingId: bounded(bindingId), rule: bounded(rule) };
 }
 
-function fromProtoDecision(decision: ProtoGuardrailDecision): GuardrailDecision {
+function fromProtoDecision(decision: Plain<ProtoGuardrailDecision>): GuardrailDecision {
   const { requestRedactions, responseRedactions, blockedRequest, blockedResponse } = decision;
   return {
     policyId: bounded(decision.policyId),

@@ -1,4 +1,3 @@
-import type { UsageEvent } from "@routeplane/contracts/events";
 import type { EventConsumer } from "@routeplane/events";
 import type { DeadLetterBox } from "../domain/dead-letters.ts";
 import type { Metric } from "../domain/metrics.ts";
@@ -9,7 +8,7 @@ export class Tally {
   #events = 0;
 
   /** Counts what `onBatch` has committed. */
-  metered(onBatch: (events: readonly UsageEvent[]) => Promise<void>): (events: readonly UsageEvent[]) => Promise<void> {
+  metered<Event>(onBatch: (events: readonly Event[]) => Promise<void>): (events: readonly Event[]) => Promise<void> {
     return async (events) => {
       await onBatch(events);
       this.#events += events.length;

@@ -1,8 +1,7 @@
-import { fromBinary } from "@bufbuild/protobuf";
-import { type UsageEvent, UsageEventBatchSchema } from "@routeplane/contracts/events";
 import type { Component, Logger } from "@routeplane/runtime";
 import type { DeadLetterBox } from "../domain/dead-letters.ts";
 import { repeatForEver } from "./repeating.ts";
+import { readEvents } from "./read-events.ts";
 import { recordEvents, type Recorder, UNREADABLE } from "./usage-events.ts";
 
 const EVERY_MS = 2_000;
@@ -17,19 +16,11 @@ export function replayDeadLetters(recorder: Recorder, deadLetters: DeadLetterBox
     async work() {
       const letter = await deadLetters.nextToReplay();
       if (letter === undefined) return false;
-      const events = fromPayload(letter.payload);
+      const events = readEvents(letter.payload);
       const [failed] = events === undefined ? [{ reason: UNREADABLE }] : await recordEvents(recorder, events);
       await deadLetters.replayed(letter.id, failed?.reason);
       log.info({ id: letter.id, reason: failed?.reason }, "a dead letter was replayed");
       return true;
     },
   });
-}
-
-function fromPayload(payload: Uint8Array): readonly UsageEvent[] | undefined {
-  try {
-    return fromBinary(UsageEventBatchSchema, payload).events;
-  } catch {
-    return undefined;
-  }
 }

@@ -1,12 +1,13 @@
-import { create, toBinary } from "@bufbuild/protobuf";
-import { type UsageEvent, UsageEventBatchSchema } from "@routeplane/contracts/events";
+import { fromBinary } from "@bufbuild/protobuf";
+import { UsageEventBatchSchema } from "@routeplane/contracts/events";
 import type { Clock } from "@routeplane/domain";
 import type { Logger } from "@routeplane/runtime";
 import type { DeadLetterBox, Unrecorded } from "../domain/dead-letters.ts";
 import type { RequestLog } from "../domain/ports.ts";
 import { recordAll } from "../domain/recording.ts";
 import type { LoggedRequest } from "../domain/request.ts";
-import { bounded, fromProtoUsageEvent } from "./convert.ts";
+import { bounded } from "./convert.ts";
+import { payloadOf, type ReadEvent } from "./read-events.ts";
 
 /** Where events are recorded, and how old a request may be: what is dropped already would be counted a second time. */
 export interface Recorder {
@@ -25,7 +26,7 @@ export function usageEvents(
   recorder: Recorder,
   deadLetters: Pick<DeadLetterBox, "add">,
   log: Logger,
-): (events: readonly UsageEvent[]) => Promise<void> {
+): (events: readonly ReadEvent[]) => Promise<void> {
   return async (events) => setAside(await recordEvents(recorder, events), deadLetters, log);
 }
 
@@ -42,32 +43,34 @@ export const UNREADABLE = "it is no batch of usage events";
 /** Records what can be recorded of a batch. Resolves with what cannot. */
 export async function recordEvents(
   { requests, keepDays, clock }: Recorder,
-  events: readonly UsageEvent[],
+  events: readonly ReadEvent[],
 ): Promise<readonly Unrecorded[]> {
   const keptFrom = new Date(clock() - keepDays * DAY_MS);
   const unrecorded: Unrecorded[] = [];
-  const sources = new Map<LoggedRequest, UsageEvent>();
+  const observations: LoggedRequest[] = [];
   for (const event of events) {
-    const result = fromProtoUsageEvent(event);
-    if ("fault" in result) unrecorded.push(toUnrecorded(event, result.fault));
-    else if (result.request.createdAt < keptFrom) {
+    const { said } = event;
+    if ("fault" in said) unrecorded.push(toUnrecorded(event, said.fault));
+    else if (said.request.createdAt < keptFrom) {
       unrecorded.push(toUnrecorded(event, `created_at: is more than ${keepDays} days ago, of which nothing is kept`));
-    } else sources.set(result.request, event);
+    } else observations.push(said.request);
   }
-  await recordAll(requests, [...sources.keys()], (request, { cause }) => {
-    const event = sources.get(request);
+  await recordAll(requests, observations, (request, { cause }) => {
+    const event = events.find(({ said }) => "request" in said && said.request === request);
     const reason = cause instanceof Error ? cause.message : "the database refuses it";
     if (event !== undefined) unrecorded.push(toUnrecorded(event, reason));
   });
   return unrecorded;
 }
 
-function toUnrecorded(event: UsageEvent, reason: string): Unrecorded {
+function toUnrecorded(event: ReadEvent, reason: string): Unrecorded {
+  const payload = payloadOf(event);
+  const facts = fromBinary(UsageEventBatchSchema, payload).events[0]?.request;
   return {
-    namespaceId: bounded(event.request?.namespaceId ?? ""),
-    requestId: bounded(event.request?.requestId ?? ""),
+    namespaceId: bounded(facts?.namespaceId ?? ""),
+    requestId: bounded(facts?.requestId ?? ""),
     reason: bounded(reason),
-    payload: toBinary(UsageEventBatchSchema, create(UsageEventBatchSchema, { events: [event] })),
+    payload,
   };
 }
 
