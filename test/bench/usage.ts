@@ -5,7 +5,7 @@ import { toPageToken } from "@routeplane/rpc";
 import pg from "pg";
 import { superuserUrl } from "../harness/database.ts";
 import { startNode, type TestNode } from "../harness/node.ts";
-import { load, printTimes } from "./times.ts";
+import { familyCpuSeconds, load, printTimes } from "./times.ts";
 
 /**
  * What it takes to read the usage of one namespace with many requests (ROWS, 10 million unless set) in 30 days, of 100 keys and 5
@@ -38,6 +38,8 @@ async function main(): Promise<void> {
       const toMs = Math.floor(endMs - Math.random() * 2 * HOUR_MS);
       return { from: new Date(toMs - RANGE_MS).toISOString(), to: new Date(toMs).toISOString() };
     };
+    const postgresPid = (await node.pid("postgres")) ?? 0;
+    const measure = (name: string, read: () => Promise<void>) => timed(name, postgresPid, read);
     await measure("usage of 30 days", () => call(node, "GetUsage", range()));
     await measure("by day and model", () => call(node, "GetUsage", { ...range(), groupBy: [DAY, MODEL] }));
     await measure("by key", () => call(node, "GetUsage", { ...range(), groupBy: ["USAGE_DIMENSION_KEY"] }));
@@ -54,15 +56,17 @@ async function main(): Promise<void> {
 const [DAY, MODEL] = ["USAGE_DIMENSION_DAY", "USAGE_DIMENSION_MODEL"] as const;
 const requestId = (nth: number): string => `req_${String(nth).padStart(26, "0")}`;
 
-async function measure(name: string, read: () => Promise<void>): Promise<void> {
-  for (let warm = 0; warm < 20; warm++) await read();
+async function timed(name: string, postgresPid: number, read: () => Promise<void>): Promise<void> {
+  for (let warm = 0; warm < 50; warm++) await read();
   const times: number[] = [];
+  const before = await familyCpuSeconds(postgresPid);
   for (let count = 0; count < CALLS; count++) {
     const began = performance.now();
     await read();
     times.push(performance.now() - began);
   }
-  printTimes(`${name}, ${load()}`, times);
+  const cpuMs = (((await familyCpuSeconds(postgresPid)) - before) / CALLS) * 1000;
+  printTimes(`${name}, ${load()}, CPU of Postgres ${cpuMs.toFixed(1)} ms`, times);
 }
 
 async function call(node: TestNode, method: string, request: object): Promise<void> {
@@ -90,7 +94,7 @@ async function namespaceOf(node: TestNode): Promise<string> {
 
 /** Rows as the aggregator would have left them, evenly over the time, and the sums of them. */
 async function fill(postgres: pg.Client, namespaceId: string, fromMs: number): Promise<void> {
-  await postgres.query("set synchronous_commit = off; set maintenance_work_mem = '512MB'; set timezone = 'UTC'");
+  await postgres.query("set synchronous_commit = off; set maintenance_work_mem = '512MB'; set work_mem = '256MB'");
   await makeMonths(postgres);
   const indexes = await dropIndexes(postgres);
   const keys = Array.from({ length: KEYS }, () => newId("key"));
@@ -111,28 +115,32 @@ async function fill(postgres: pg.Client, namespaceId: string, fromMs: number): P
     process.stderr.write(`\r${first} rows`);
   }
   for (const statement of indexes) await postgres.query(statement);
-  for (const [table, unit] of [
-    ["rollups_hourly", "hour"],
-    ["rollups_daily", "day"],
-  ]) {
-    await postgres.query(`
-      insert into usage.${table} (namespace_id, bucket, key_id, model, provider, status, request_count, prompt_tokens,
-        completion_tokens, cost_nano_usd)
-      select namespace_id, date_trunc('${unit}', created_at, 'UTC'), key_id, model, provider, status, count(*),
-        sum(prompt_tokens), sum(completion_tokens), sum(cost_nano_usd)
-      from usage.requests group by 1, 2, 3, 4, 5, 6`);
-  }
-  for (const minutes of [5, 1440]) {
-    await postgres.query(`
-      insert into usage.totals (namespace_id, minutes, bucket, request_count, prompt_tokens, completion_tokens, cost_nano_usd)
-      select namespace_id, ${minutes}, date_bin('${minutes} minutes', created_at, '2000-01-01Z'), count(*), sum(prompt_tokens),
-        sum(completion_tokens), sum(cost_nano_usd)
-      from usage.requests group by 1, 3`);
-  }
+  await postgres.query(SUMS);
   for (const table of ["requests", "rollups_hourly", "rollups_daily", "totals"])
     await postgres.query(`vacuum analyze usage.${table}`);
+  await postgres.query("checkpoint");
   process.stderr.write("\r");
 }
+
+const SUMS = `
+  insert into usage.rollups_hourly (namespace_id, bucket, key_id, model, provider, status, request_count, prompt_tokens,
+    completion_tokens, cost_nano_usd)
+  select namespace_id, date_bin('1 hour', created_at, '2000-01-01Z'), key_id, model, provider, status, count(*),
+    sum(prompt_tokens), sum(completion_tokens), sum(cost_nano_usd)
+  from usage.requests group by 1, 2, 3, 4, 5, 6;
+  insert into usage.rollups_daily (namespace_id, bucket, key_id, model, provider, status, request_count, prompt_tokens,
+    completion_tokens, cost_nano_usd)
+  select namespace_id, date_bin('1 day', bucket, '2000-01-01Z'), key_id, model, provider, status, sum(request_count),
+    sum(prompt_tokens), sum(completion_tokens), sum(cost_nano_usd)
+  from usage.rollups_hourly group by 1, 2, 3, 4, 5, 6;
+  insert into usage.totals (namespace_id, minutes, bucket, request_count, prompt_tokens, completion_tokens, cost_nano_usd)
+  select namespace_id, 5, date_bin('5 minutes', created_at, '2000-01-01Z'), count(*), sum(prompt_tokens),
+    sum(completion_tokens), sum(cost_nano_usd)
+  from usage.requests group by 1, 3;
+  insert into usage.totals (namespace_id, minutes, bucket, request_count, prompt_tokens, completion_tokens, cost_nano_usd)
+  select namespace_id, 1440, date_bin('1 day', bucket, '2000-01-01Z'), sum(request_count), sum(prompt_tokens),
+    sum(completion_tokens), sum(cost_nano_usd)
+  from usage.totals where minutes = 5 group by 1, 3`;
 
 /** Those of a node that is older than what it keeps: each costs something to plan for. */
 async function makeMonths(postgres: pg.Client): Promise<void> {

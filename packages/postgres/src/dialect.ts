@@ -49,13 +49,16 @@ export class PooledConnection implements PostgresPoolClient {
   }
 
   /**
-   * One statement in a transaction of its own, all of it sent at once, after which the connection is released. If the beginning
+   * One statement in a transaction of its own, all of it sent at once and in one piece, after which the connection is released. If the beginning
    * fails, so does the rest, whose answer nobody gets then; if the statement fails, COMMIT is as good as ROLLBACK.
    */
   async readAlone<R>(begin: string, text: string, values: readonly unknown[]): Promise<R[]> {
+    const { stream } = this.#client.connection;
+    stream.cork();
     const begun = this.query(begin, []);
     const answered = this.query<R>(text, values);
     const ended = this.query("commit", []);
+    stream.uncork();
     // The answer does not wait for the end, with which nothing can go wrong that matters to it.
     void Promise.allSettled([begun, answered, ended]).then(() => this.release());
     await begun;

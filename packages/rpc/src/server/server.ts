@@ -20,12 +20,12 @@ export interface RpcServerOptions {
 
 /** Serves Connect, gRPC and gRPC-web over cleartext HTTP/2 on one port. On stop it drains: no new calls, old ones finish. */
 export async function startRpcServer(options: RpcServerOptions): Promise<Component & { readonly port: number }> {
-  const { readMaxBytes, maxTimeoutMs, maxConcurrentStreams, maxHeaderBytes } = LIMITS;
+  const { readMaxBytes, maxTimeoutMs, maxConcurrentStreams, maxHeaderBytes, compressMinBytes } = LIMITS;
   const { interceptors, requestGate } = options;
   const routes = quoteSafely((router) => options.routes(parsingSafely(router)));
   const server = createServer(
     { settings: { maxConcurrentStreams, maxHeaderListSize: maxHeaderBytes } },
-    connectNodeAdapter({ routes, interceptors, requestGate, readMaxBytes, maxTimeoutMs }),
+    connectNodeAdapter({ routes, interceptors, requestGate, readMaxBytes, maxTimeoutMs, compressMinBytes }),
   );
   const sessions = new Set<ServerHttp2Session>();
   server.on("session", (session) => {
