@@ -292,6 +292,8 @@ describe("the folder", () => {
     writeFileSync(join(folder, "lock"), `${pid} ${stat()[19]} ${boot}`);
     try {
       expect(() => openJournal(folder)).toThrow(`in use by process ${pid}`);
+      // A shell waits for its children; what it becomes does not.
+      await eventually(() => readFileSync(`/proc/${parent.pid}/comm`, "utf8") === "sleep\n");
       process.kill(pid, "SIGKILL");
       await eventually(() => stat()[0] === "Z");
       await openJournal(folder).close();
