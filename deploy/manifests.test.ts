@@ -1,6 +1,6 @@
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
-import { AGGREGATOR_NODE_OPTIONS, STOP_TIMEOUT_MS } from "@routeplane/runtime";
+import { AGGREGATOR_NODE_OPTIONS, STOP_TIMEOUT_MS, USAGE_NODE_OPTIONS } from "@routeplane/runtime";
 import { Deployment } from "kubernetes-models/apps/v1";
 import { PodDisruptionBudget } from "kubernetes-models/policy/v1";
 import { describe, expect, it } from "vitest";
@@ -88,9 +88,14 @@ describe.each(WORKLOADS.map((workload) => [workload.name, workload] as const))("
   });
 });
 
-it("the aggregator has the heap here that it has everywhere else, and nobody else has it", () => {
+it("aggregator and query API have the heaps here that they have everywhere else, and nobody else has one", () => {
   const heaps = WORKLOADS.map(({ role, environment }) => [role, environment.get("NODE_OPTIONS")] as const);
-  expect(heaps.filter(([, options]) => options !== undefined)).toEqual([["aggregator", AGGREGATOR_NODE_OPTIONS]]);
+  expect(new Map(heaps.filter(([, options]) => options !== undefined))).toEqual(
+    new Map([
+      ["aggregator", AGGREGATOR_NODE_OPTIONS],
+      ["usage", USAGE_NODE_OPTIONS],
+    ]),
+  );
 });
 
 describe.each(DEPLOYMENTS.map((deployment) => [deployment.metadata.name, deployment] as const))(

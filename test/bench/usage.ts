@@ -14,6 +14,8 @@ import { familyCpuSeconds, load, printTimes } from "./times.ts";
 
 const ROWS = Number(process.env["ROWS"] ?? 10_000_000);
 const CALLS = 500;
+/** Until Node has compiled what is called often. */
+const WARM_UP = 500;
 const KEYS = 100;
 const MODELS = 5;
 /** The sums of a day are as many as there are keys, times the models of each, times 2: some of all requests fail. */
@@ -57,7 +59,7 @@ const [DAY, MODEL] = ["USAGE_DIMENSION_DAY", "USAGE_DIMENSION_MODEL"] as const;
 const requestId = (nth: number): string => `req_${String(nth).padStart(26, "0")}`;
 
 async function timed(name: string, postgresPid: number, read: () => Promise<void>): Promise<void> {
-  for (let warm = 0; warm < 50; warm++) await read();
+  for (let warm = 0; warm < WARM_UP; warm++) await read();
   const times: number[] = [];
   const before = await familyCpuSeconds(postgresPid);
   for (let count = 0; count < CALLS; count++) {

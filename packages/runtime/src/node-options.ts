@@ -5,3 +5,9 @@
  * 440 MB; and at 192 MB V8 collected all the time, which was 14 us of CPU an event.
  */
 export const AGGREGATOR_NODE_OPTIONS = "--max-semi-space-size=32 --max-old-space-size=1000";
+
+/**
+ * NODE_OPTIONS of the usage query API, wherever it runs. Its young space is emptied more often and in 2 ms rather than 10, which is
+ * what the slowest reads of a hundred waited for: with it p99 of a page of the request log is 7 ms, without 7 to 15.
+ */
+export const USAGE_NODE_OPTIONS = "--max-semi-space-size=1";

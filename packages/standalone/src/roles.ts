@@ -3,7 +3,7 @@ import { createClient } from "@connectrpc/connect";
 import { Health, HealthCheckResponse_ServingStatus as Status } from "@routeplane/contracts/health";
 import { databaseUrl, type RoleName } from "@routeplane/postgres";
 import { serviceTransport } from "@routeplane/rpc";
-import { AGGREGATOR_NODE_OPTIONS } from "@routeplane/runtime";
+import { AGGREGATOR_NODE_OPTIONS, USAGE_NODE_OPTIONS } from "@routeplane/runtime";
 import { cacheFolder } from "./cache.ts";
 import { CHECKOUT } from "./home.ts";
 import type { Command } from "./process/command.ts";
@@ -119,7 +119,7 @@ function ownVariables(service: Service, { addresses, secrets, environment }: Rol
   const variables: Record<Service, Record<string, string>> = {
     auth: { ROUTEPLANE_KEY_PEPPERS: secrets.keyPeppers, ROUTEPLANE_GRPC_PORT: `${addresses.grpc.auth}` },
     policy: { ...authUrl, ...usageUrl, ...holds, ROUTEPLANE_GRPC_PORT: `${addresses.grpc.policy}` },
-    usage: authUrl,
+    usage: { ...authUrl, NODE_OPTIONS: USAGE_NODE_OPTIONS },
     aggregator: { ...broker, ...retention, ...metrics, NODE_OPTIONS: AGGREGATOR_NODE_OPTIONS },
   };
   return variables[service];
