@@ -8,6 +8,6 @@ export const AGGREGATOR_NODE_OPTIONS = "--max-semi-space-size=32 --max-old-space
 
 /**
  * NODE_OPTIONS of the usage query API, wherever it runs. Its young space is emptied more often and in 2 ms rather than 10, which is
- * what the slowest reads of a hundred waited for: with it p99 of a page of the request log is 7 ms, without 7 to 15.
+ * what the slowest reads of a hundred waited for: see test/bench/README.md.
  */
 export const USAGE_NODE_OPTIONS = "--max-semi-space-size=1";
