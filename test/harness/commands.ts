@@ -38,10 +38,10 @@ export function runCli(home: string, args: readonly string[], options: RunOption
   return run([CLI, ...args], { ...options, environment: { ROUTEPLANE_HOME: home, ...options.environment } }).ended;
 }
 
-/** Starts `routeplane up` as `npm start` does. */
+/** Starts `routeplane up` as `npm start` does. It may run for an hour: the faults in full take a third of that. */
 export function runUp(home: string, args: readonly string[], options: RunOptions = {}): RunningCommand {
   const environment = { ROUTEPLANE_HOME: home, ...options.environment };
-  return run([BOOTSTRAP, "packages/cli/src/main.ts", "up", ...args], { timeoutMs: 600_000, ...options, environment });
+  return run([BOOTSTRAP, "packages/cli/src/main.ts", "up", ...args], { timeoutMs: 3_600_000, ...options, environment });
 }
 
 /** Runs a script with this Node, with nothing of this process's environment but the PATH and HOME. It dies with this process. */
