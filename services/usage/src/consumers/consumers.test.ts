@@ -1,4 +1,4 @@
-import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
+import { create, fromBinary } from "@bufbuild/protobuf";
 import { type UsageEvent, UsageEventBatchSchema, UsageEventSchema } from "@routeplane/contracts/events";
 import { createLogger } from "@routeplane/runtime";
 import fc from "fast-check";
@@ -8,7 +8,6 @@ import type { DeadLetterBox, Unrecorded } from "../domain/dead-letters.ts";
 import type { RequestLog } from "../domain/ports.ts";
 import type { LoggedRequest } from "../domain/request.ts";
 import { fromProtoUsageEvent } from "./convert.ts";
-import { type ReadEvent, readEvents } from "./read-events.ts";
 import { type Recorder, usageEvents } from "./usage-events.ts";
 
 describe("fromProtoUsageEvent", () => {
@@ -68,11 +67,6 @@ describe("fromProtoUsageEvent", () => {
   });
 });
 
-/** As a message of them is read. */
-function read(...events: readonly UsageEvent[]): readonly ReadEvent[] {
-  return readEvents(toBinary(UsageEventBatchSchema, create(UsageEventBatchSchema, { events: [...events] }))) ?? [];
-}
-
 describe("usageEvents", () => {
   const NOW_MS = Date.parse("2026-11-20T12:00:00Z");
   const recorderOf = (record: RequestLog["record"]): Recorder => ({
@@ -89,7 +83,7 @@ describe("usageEvents", () => {
     const log = createLogger("test", () => "");
     const good = pendingRequest();
     const bad = settledRequest(pendingRequest(), { costNanoUsd: -5n });
-    await usageEvents(recorder, deadLetters, log)(read(usageEvent(bad), usageEvent(good), create(UsageEventSchema)));
+    await usageEvents(recorder, deadLetters, log)([usageEvent(bad), usageEvent(good), create(UsageEventSchema)]);
     expect(recorded).toEqual([good]);
     expect(aside).toMatchObject([
       {
@@ -113,7 +107,7 @@ describe("usageEvents", () => {
       recorder,
       deadLetters,
       createLogger("test", () => ""),
-    )(read(usageEvent(kept), usageEvent(gone)));
+    )([usageEvent(kept), usageEvent(gone)]);
     expect(recorded).toEqual([kept]);
     expect(aside).toMatchObject([{ requestId: gone.id, reason: expect.stringContaining("more than 400 days ago") }]);
   });
@@ -127,7 +121,7 @@ describe("usageEvents", () => {
         recorder,
         deadLetters,
         createLogger("test", () => ""),
-      )(read(bad)),
+      )([bad]),
     ).rejects.toThrow("away");
   });
 });

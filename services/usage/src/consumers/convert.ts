@@ -19,7 +19,6 @@ import {
   type Receipt,
   type ShadowDenial,
 } from "../domain/request.ts";
-import type { Plain } from "./wire.ts";
 
 const OUTCOMES: Readonly<Record<ProtoOutcome, Outcome | undefined>> = {
   [ProtoOutcome.UNSPECIFIED]: undefined,
@@ -43,7 +42,7 @@ const DEFAULT_LIFE_MS = 24 * 60 * 60 * 1000;
 
 /** What an event says of its request, or the rule that it breaks. */
 export function fromProtoUsageEvent(
-  event: Plain<UsageEvent>,
+  event: UsageEvent,
 ): { readonly request: LoggedRequest } | { readonly fault: string } {
   const { request: facts, phase } = event;
   const namespaceId = parseId("ns", facts?.namespaceId ?? "");
@@ -74,7 +73,7 @@ export function fromProtoUsageEvent(
 type Facts = "namespaceId" | "id" | "keyId" | "createdAt" | "endpoint" | "model" | "provider" | "streamed";
 
 /** What the phase decides: everything about a request that is not a fact from the beginning. */
-function fromProtoPhase(phase: Plain<UsageEvent>["phase"], createdAt: Date): Omit<LoggedRequest, Facts> | undefined {
+function fromProtoPhase(phase: UsageEvent["phase"], createdAt: Date): Omit<LoggedRequest, Facts> | undefined {
   if (phase.case === "admitted") {
     return {
       status: "pending",
@@ -118,10 +117,10 @@ function fromProtoPhase(phase: Plain<UsageEvent>["phase"], createdAt: Date): Omi
 
 /** What both phases say of it, and what a settlement alone knows. */
 function fromProtoReceipt(
-  phase: Pick<Plain<Admitted>, "price" | "admittedAt"> &
+  phase: Pick<Admitted, "price" | "admittedAt"> &
     Partial<
       Pick<
-        Plain<Settled>,
+        Settled,
         "cachedPromptTokens" | "reasoningTokens" | "timeToFirstTokenMs" | "upstreamMs" | "guardrailDecisions"
       >
     >,
@@ -139,15 +138,15 @@ function fromProtoReceipt(
   });
 }
 
-function fromProtoPrice({ version, inputPicoUsd, outputPicoUsd }: Plain<ProtoPrice>): Price {
+function fromProtoPrice({ version, inputPicoUsd, outputPicoUsd }: ProtoPrice): Price {
   return { version: bounded(version), inputPicoUsd, outputPicoUsd };
 }
 
-function fromProtoShadowDenial({ policyId, bindingId, rule }: Plain<ProtoShadowDenial>): ShadowDenial {
+function fromProtoShadowDenial({ policyId, bindingId, rule }: ProtoShadowDenial): ShadowDenial {
   return { policyId: bounded(policyId), bindingId: bounded(bindingId), rule: bounded(rule) };
 }
 
-function fromProtoDecision(decision: Plain<ProtoGuardrailDecision>): GuardrailDecision {
+function fromProtoDecision(decision: ProtoGuardrailDecision): GuardrailDecision {
   const { requestRedactions, responseRedactions, blockedRequest, blockedResponse } = decision;
   return {
     policyId: bounded(decision.policyId),

@@ -1,13 +1,12 @@
-import { fromBinary } from "@bufbuild/protobuf";
-import { UsageEventBatchSchema } from "@routeplane/contracts/events";
+import type { UsageEvent } from "@routeplane/contracts/events";
 import type { Clock } from "@routeplane/domain";
 import type { Logger } from "@routeplane/runtime";
 import type { DeadLetterBox, Unrecorded } from "../domain/dead-letters.ts";
 import type { RequestLog } from "../domain/ports.ts";
 import { recordAll } from "../domain/recording.ts";
 import type { LoggedRequest } from "../domain/request.ts";
-import { bounded } from "./convert.ts";
-import { payloadOf, type ReadEvent } from "./read-events.ts";
+import { bounded, fromProtoUsageEvent } from "./convert.ts";
+import { messageOf } from "./read-events.ts";
 
 /** Where events are recorded, and how old a request may be: what is dropped already would be counted a second time. */
 export interface Recorder {
@@ -26,7 +25,7 @@ export function usageEvents(
   recorder: Recorder,
   deadLetters: Pick<DeadLetterBox, "add">,
   log: Logger,
-): (events: readonly ReadEvent[]) => Promise<void> {
+): (events: readonly UsageEvent[]) => Promise<void> {
   return async (events) => setAside(await recordEvents(recorder, events), deadLetters, log);
 }
 
@@ -43,34 +42,33 @@ export const UNREADABLE = "it is no batch of usage events";
 /** Records what can be recorded of a batch. Resolves with what cannot. */
 export async function recordEvents(
   { requests, keepDays, clock }: Recorder,
-  events: readonly ReadEvent[],
+  events: readonly UsageEvent[],
 ): Promise<readonly Unrecorded[]> {
   const keptFrom = new Date(clock() - keepDays * DAY_MS);
   const unrecorded: Unrecorded[] = [];
-  const observations: LoggedRequest[] = [];
+  const observations = new Map<LoggedRequest, UsageEvent>();
   for (const event of events) {
-    const { said } = event;
+    const said = fromProtoUsageEvent(event);
     if ("fault" in said) unrecorded.push(toUnrecorded(event, said.fault));
     else if (said.request.createdAt < keptFrom) {
       unrecorded.push(toUnrecorded(event, `created_at: is more than ${keepDays} days ago, of which nothing is kept`));
-    } else observations.push(said.request);
+    } else observations.set(said.request, event);
   }
-  await recordAll(requests, observations, (request, { cause }) => {
-    const event = events.find(({ said }) => "request" in said && said.request === request);
+  await recordAll(requests, [...observations.keys()], (request, { cause }) => {
+    const event = observations.get(request);
     const reason = cause instanceof Error ? cause.message : "the database refuses it";
     if (event !== undefined) unrecorded.push(toUnrecorded(event, reason));
   });
   return unrecorded;
 }
 
-function toUnrecorded(event: ReadEvent, reason: string): Unrecorded {
-  const payload = payloadOf(event);
-  const facts = fromBinary(UsageEventBatchSchema, payload).events[0]?.request;
+function toUnrecorded(event: UsageEvent, reason: string): Unrecorded {
+  const { namespaceId = "", requestId = "" } = event.request ?? {};
   return {
-    namespaceId: bounded(facts?.namespaceId ?? ""),
-    requestId: bounded(facts?.requestId ?? ""),
+    namespaceId: bounded(namespaceId),
+    requestId: bounded(requestId),
     reason: bounded(reason),
-    payload,
+    payload: messageOf(event),
   };
 }
 
