@@ -2,7 +2,7 @@ import { rm } from "node:fs/promises";
 import { eventually } from "@routeplane/testing";
 import { reservePorts } from "@routeplane/standalone";
 import { expect, it, onTestFinished } from "vitest";
-import { killAll, newHome, processesOf, runUp, startNode } from "../harness/index.ts";
+import { killAll, newHome, processesOf, runNpmStart, runUp, startNode } from "../harness/index.ts";
 
 async function firstStart() {
   const home = await newHome();
@@ -49,3 +49,18 @@ it.each(MOMENTS)(
   },
   120_000,
 );
+
+// Who runs `npm start` knows npm's process alone. npm passes a signal on to what it runs, and a shell there would keep it.
+it("stops at a signal to npm alone, leaving no process", async () => {
+  const home = await newHome();
+  const { ports, release } = await reservePorts(1);
+  const command = runNpmStart(home, { ROUTEPLANE_PORT: `${ports[0]}` });
+  onTestFinished(async () => {
+    await killAll(home);
+    release();
+    await rm(home, { recursive: true, force: true });
+  });
+  await eventually(() => command.stderr().includes("  postgres"), 60_000);
+  command.child.kill("SIGTERM");
+  await eventually(async () => (await processesOf(home)).length === 0, 30_000);
+}, 120_000);

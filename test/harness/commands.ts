@@ -44,10 +44,20 @@ export function runUp(home: string, args: readonly string[], options: RunOptions
   return run([BOOTSTRAP, "packages/cli/src/main.ts", "up", ...args], { timeoutMs: 3_600_000, ...options, environment });
 }
 
-/** Runs a script with this Node, with nothing of this process's environment but the PATH and HOME. It dies with this process. */
+/** Runs `npm start` itself: its process is npm's. */
+export function runNpmStart(home: string, environment: Readonly<Record<string, string>>): RunningCommand {
+  return execute(["npm", "start"], { timeoutMs: 120_000, environment: { ROUTEPLANE_HOME: home, ...environment } });
+}
+
+/** Runs a script with this Node. */
 function run(args: readonly string[], options: RunOptions): RunningCommand {
+  return execute([process.execPath, ...args], options);
+}
+
+/** Runs a program with nothing of this process's environment but the PATH and HOME. It dies with this process. */
+function execute(program: readonly string[], options: RunOptions): RunningCommand {
   const { environment = {}, input, timeoutMs = 30_000, folder = CHECKOUT } = options;
-  const command = [...(existsSync(SETPRIV) ? [SETPRIV, "--pdeathsig", "TERM"] : []), process.execPath, ...args];
+  const command = [...(existsSync(SETPRIV) ? [SETPRIV, "--pdeathsig", "TERM"] : []), ...program];
   const [executable = "", ...rest] = command;
   const child = spawn(executable, rest, {
     cwd: folder,

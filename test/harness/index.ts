@@ -13,6 +13,6 @@
  * Starting takes 3 to 4 s: one node per file (top-level await or `beforeAll`), and namespaces or keys per test. Nodes of
  * files that run at the same time do not meet. Poll with `eventually` of @routeplane/testing; never sleep.
  */
-export { type CommandResult, runCli, runUp } from "./commands.ts";
+export { type CommandResult, runCli, runNpmStart, runUp } from "./commands.ts";
 export { isAlive, killAll, processesOf } from "./processes.ts";
 export { newHome, startNode, type TestNode } from "./node.ts";
