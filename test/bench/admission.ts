@@ -52,7 +52,10 @@ interface BoundKeys {
   readonly keyIds: readonly Id<"key">[];
 }
 
-/** A namespace with so many keys, each with a budget of its own: the policy service takes the gateway's word for who they are. */
+/**
+ * A namespace with so many keys, each with a budget of its own: the policy service takes the gateway's word for who they
+ * are.
+ */
 async function boundKeys(postgres: pg.Client, count: number): Promise<BoundKeys> {
   const [namespaceId, policyId] = [newId("ns"), newId("pol")];
   const keyIds = Array.from({ length: count }, () => newId("key"));

@@ -91,7 +91,10 @@ async function changeAndWatch({ manage, gateways, token, policyId }: Bench, chan
   return Math.max(0, Math.max(...(await Promise.all(ends))) - answeredAt);
 }
 
-/** The policy service keeps the connections that it has and gets no other, and the one that it hears of changes on is closed. */
+/**
+ * The policy service keeps the connections that it has and gets no other, and the one that it hears of changes on is
+ * closed.
+ */
 async function whileFeedIsCut(admin: pg.Client, bench: Bench): Promise<number> {
   await admin.query("alter role routeplane_policy connection limit 0");
   try {

@@ -11,9 +11,9 @@ import { load, printTimes } from "./times.ts";
 import { makeRequests } from "./usage-load.ts";
 
 /**
- * How long after a gateway has recorded that a request is over the query API of a running node tells of it, while RATE events
- * a second come in (1,000 unless set) for SECONDS. One in `SAMPLE_EVERY` is asked for again and again until it is told, by its id,
- * in the log and in the sums of a model of its own, each through the node's public address. How long one
+ * How long after a gateway has recorded that a request is over the query API of a running node tells of it, while RATE
+ * events a second come in (1,000 unless set) for SECONDS. One in `SAMPLE_EVERY` is asked for again and again until it is
+ * told, by its id, in the log and in the sums of a model of its own, each through the node's public address. How long one
  * such question takes is in it.
  */
 

@@ -8,7 +8,10 @@ import type { LoggedRequest } from "../../services/usage/src/domain/request.ts";
 import { pendingRequest, settledRequest, usageEvent } from "../../services/usage/test/requests.ts";
 import type { UsageServers } from "./usage-servers.ts";
 
-/** Requests as a gateway would tell of them: settled just now, of `KEYS` keys of one namespace that call `MODELS` models each. */
+/**
+ * Requests as a gateway would tell of them: settled just now, of `KEYS` keys of one namespace that call `MODELS` models
+ * each.
+ */
 
 const KEYS = 100;
 const MODELS = 5;

@@ -13,7 +13,10 @@ import {
 } from "@routeplane/standalone/servers";
 import { migrations } from "../../services/usage/migrations/index.ts";
 
-/** What the usage processes need and nothing else: a Postgres that keeps what it has committed, and a broker, as a node has them. */
+/**
+ * What the usage processes need and nothing else: a Postgres that keeps what it has committed, and a broker, as a node has
+ * them.
+ */
 export interface UsageServers {
   readonly adminUrl: string;
   readonly url: (role: RoleName) => string;

@@ -8,8 +8,8 @@ import { startNode, type TestNode } from "../harness/node.ts";
 import { familyCpuSeconds, load, printTimes } from "./times.ts";
 
 /**
- * What it takes to read the usage of one namespace with many requests (ROWS, 10 million unless set) in 30 days, of 100 keys and 5
- * models: totals of 30 days, groups, and a page of the request log at any depth. Through the node's public address.
+ * What it takes to read the usage of one namespace with many requests (ROWS, 10 million unless set) in 30 days, of 100 keys
+ * and 5 models: totals of 30 days, groups, and a page of the request log at any depth. Through the node's public address.
  */
 
 const ROWS = Number(process.env["ROWS"] ?? 10_000_000);

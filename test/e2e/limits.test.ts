@@ -74,7 +74,10 @@ const rowOf = (home: NamespaceKeys, requestId: string | null | undefined) =>
     return data.find(({ id, status }) => id === requestId && status !== "pending");
   }, 60_000);
 
-/** The status of one call, which is sent again, after growing pauses as clients make them, while the node is too busy to decide. */
+/**
+ * The status of one call, which is sent again, after growing pauses as clients make them, while the node is too busy to
+ * decide.
+ */
 async function decided(url: string, token: string): Promise<number> {
   for (let pauseMs = 500; ; pauseMs = Math.min(2 * pauseMs, 8_000)) {
     const headers = { authorization: `Bearer ${token}`, "content-type": "application/json" };

@@ -49,8 +49,8 @@ export function addToRing(ring: Ring, amount: bigint, atMs: number, nowMs: numbe
 }
 
 /**
- * Counts `amount` no more, of what was counted at that moment. No bucket falls below 0: what `rewindRing` has moved to a later one
- * stays counted until it leaves.
+ * Counts `amount` no more, of what was counted at that moment. No bucket falls below 0: what `rewindRing` has moved to a
+ * later one stays counted until it leaves.
  */
 export function takeFromRing(ring: Ring, amount: bigint, atMs: number): Ring {
   if (amount < 0n) throw new RangeError("what is taken back must not be negative");

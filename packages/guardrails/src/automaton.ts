@@ -143,7 +143,8 @@ export class Reader {
   }
 
   /**
-   * Reads on until the end of the text, `found` says stop, a pause is due or the work is used up. A half of a surrogate pair at the end waits.
+   * Reads on until the end of the text, `found` says stop, a pause is due or the work is used up. A half of a surrogate
+   * pair at the end waits.
    *
    * @param place where `text` begins in all that is read
    * @returns the index up to which it has read; the end of the text if told to stop

@@ -80,8 +80,8 @@ export function openDatabase<Schema>(options: DatabaseOptions): Database<Schema>
     // What is asked before the answer to what was asked before is sent at once: see `read`.
     pipeline: true,
   });
-  // A connection that breaks fails its query or, between two, the next one; without a listener it would end the process. The pool
-  // listens to idle connections alone.
+  // A connection that breaks fails its query or, between two, the next one; without a listener it would end the process.
+  // The pool listens to idle connections alone.
   pool.on("error", () => {});
   pool.on("connect", (client) => client.on("error", () => {}));
 

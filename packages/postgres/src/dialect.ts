@@ -49,8 +49,9 @@ export class PooledConnection implements PostgresPoolClient {
   }
 
   /**
-   * One statement in a transaction of its own, all of it sent at once and in one piece, after which the connection is released. If the beginning
-   * fails, so does the rest, whose answer nobody gets then; if the statement fails, COMMIT is as good as ROLLBACK.
+   * One statement in a transaction of its own, all of it sent at once and in one piece, after which the connection is
+   * released. If the beginning fails, so does the rest, whose answer nobody gets then; if the statement fails, COMMIT is as
+   * good as ROLLBACK.
    */
   async readAlone<R>(begin: string, text: string, values: readonly unknown[]): Promise<R[]> {
     const { stream } = this.#client.connection;

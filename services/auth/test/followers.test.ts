@@ -7,7 +7,10 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { type AuthUnderTest, startAuthUnderTest } from "./auth-under-test.ts";
 import { startVerifying, type Verifying, warmKey as warmKeyOf } from "./verifying.ts";
 
-/** Who follows a token through one auth process, while keys are changed through another; and the counter that changes are told by. */
+/**
+ * Who follows a token through one auth process, while keys are changed through another; and the counter that changes are
+ * told by.
+ */
 
 let auth: AuthUnderTest;
 const started: Verifying[] = [];

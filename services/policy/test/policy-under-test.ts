@@ -55,7 +55,10 @@ export interface BudgetTotals {
   readonly reservedNano: bigint;
 }
 
-/** The policy service on a database of its own. Keys are those of a stand-in that answers as the auth service's contract says. */
+/**
+ * The policy service on a database of its own. Keys are those of a stand-in that answers as the auth service's contract
+ * says.
+ */
 export type PolicyUnderTest = Awaited<ReturnType<typeof startPolicyUnderTest>>;
 
 export async function startPolicyUnderTest() {

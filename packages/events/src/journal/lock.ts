@@ -66,7 +66,10 @@ function markOf(pid: number): string {
   return `${pid} ${started} ${boot}\n`;
 }
 
-/** A process that was killed and that its parent has not waited for (a container's, often never) still has an id and a start. */
+/**
+ * A process that was killed and that its parent has not waited for (a container's, often never) still has an id and a
+ * start.
+ */
 function runs(pid: number): boolean {
   const [state] = statOf(pid);
   if (state !== undefined) return state !== "Z" && state !== "X";

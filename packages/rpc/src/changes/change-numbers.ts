@@ -10,8 +10,8 @@ export interface ChangeNumbersOptions {
 export const SILENCE_MS = 2_500;
 
 /**
- * Tells by the numbers of changes whether all are known. They go on from call to call and from one process of the service to the
- * next, so that who begins with the number that it ended with has missed nothing.
+ * Tells by the numbers of changes whether all are known. They go on from call to call and from one process of the service
+ * to the next, so that who begins with the number that it ended with has missed nothing.
  */
 export class ChangeNumbers {
   readonly #options: ChangeNumbersOptions;

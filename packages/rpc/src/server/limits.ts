@@ -6,8 +6,8 @@ export const LIMITS = {
   maxTimeoutMs: 30_000,
   maxHeaderBytes: 16 << 10,
   /**
-   * Smaller answers go out as they are. A page of 25 requests (17 KB) took the service a third of its CPU to compress, and a wait
-   * for another thread, for what a network between services carries in no time.
+   * Smaller answers go out as they are. A page of 25 requests (17 KB) took the service a third of its CPU to compress, and
+   * a wait for another thread, for what a network between services carries in no time.
    */
   compressMinBytes: 32 << 10,
 };

@@ -30,7 +30,10 @@ interface Followed {
 }
 
 export const TICK_MS = 250;
-/** What cannot be verified for this long is refused: 5 s, as promised for a lost feed, less what noticing may take on a machine with much else to do. */
+/**
+ * What cannot be verified for this long is refused: 5 s, as promised for a lost feed, less what noticing may take on a
+ * machine with much else to do.
+ */
 const DOUBT_MS = 4_000;
 const CHECK_AGAIN_MS = 1_000;
 /** Calls at a time: a gap puts every token in doubt at once. */

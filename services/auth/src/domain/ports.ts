@@ -136,6 +136,9 @@ export interface NodeStore {
    * @throws DomainError ALREADY_EXISTS if another one of the account has its name; otherwise as `findNamespace`
    */
   changeNamespace(reach: Reach, nameOrId: string, change: NamespaceChange): Promise<Namespace | undefined>;
-  /** What a new node starts with. @throws DomainError FAILED_PRECONDITION if the node has a first operator credential, or an account of this name. */
+  /**
+   * What a new node starts with. @throws DomainError FAILED_PRECONDITION if the node has a first operator credential, or an
+   * account of this name.
+   */
   setUp(account: Account, namespace: Namespace, operator: Operator, secret: StoredSecret): Promise<void>;
 }

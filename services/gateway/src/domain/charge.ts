@@ -17,7 +17,10 @@ type Held = Pick<Extract<AdmissionDecision, { admitted: true }>, "reservedNanoUs
 /** Of a request without a hold: longer than it can last, as a hold is. */
 const RESERVED_FOR_MS = 15 * 60_000;
 
-/** What every budget that applies holds. Where none does nothing is held, and yet a request of which nothing is heard is not free. */
+/**
+ * What every budget that applies holds. Where none does nothing is held, and yet a request of which nothing is heard is not
+ * free.
+ */
 export function reservationOf(
   model: Model,
   granted: TokenBounds,

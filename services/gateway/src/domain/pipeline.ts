@@ -31,12 +31,11 @@ import { Timings } from "./timings.ts";
 import type { TokenBounds } from "./token-bounds.ts";
 
 /**
- * The hot path: the only way to an upstream, and the only holder of the upstreams. Every request that is admitted is settled
- * exactly once, whatever happens to it, and whatever kills this process. Costs one call to policy, two short writes to the
- * disk and one batched publish, which runs beside the upstream call; and one call to auth if the key is not warm. Refuses when
- * auth or policy does not answer within 2 s, when the spool is full or, if the operator chose so, when NATS is away: nothing
- * fails open.
- * A request whose key is refused while it runs is cut.
+ * The hot path: the only way to an upstream, and the only holder of the upstreams. Every request that is admitted is
+ * settled exactly once, whatever happens to it, and whatever kills this process. Costs one call to policy, two short writes
+ * to the disk and one batched publish, which runs beside the upstream call; and one call to auth if the key is not warm.
+ * Refuses when auth or policy does not answer within 2 s, when the spool is full or, if the operator chose so, when NATS is
+ * away: nothing fails open. A request whose key is refused while it runs is cut.
  */
 export type Serve = (call: InferenceCall) => Promise<void>;
 

@@ -47,7 +47,7 @@ export class UpstreamFault extends Error {
 }
 
 /**
- * `unreachable` and `connect_timeout`: no byte of the request has left, because there was no connection for it. `timeout`: it was
- * sent, and then nothing came for too long. `broken`: anything else that happened after it was sent.
+ * `unreachable` and `connect_timeout`: no byte of the request has left, because there was no connection for it. `timeout`:
+ * it was sent, and then nothing came for too long. `broken`: anything else that happened after it was sent.
  */
 export type UpstreamFaultKind = "unreachable" | "connect_timeout" | "timeout" | "broken";

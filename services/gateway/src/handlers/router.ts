@@ -10,7 +10,8 @@ export interface Route {
   /** Matched whole; or, if it ends with `/*`, as a prefix. */
   readonly path: string;
   /**
-   * What answers: an `upstream`, through the pipeline; a `service` of the node, which authenticates by itself; or the `gateway`.
+   * What answers: an `upstream`, through the pipeline; a `service` of the node, which authenticates by itself; or the
+   * `gateway`.
    */
   readonly reaches: "upstream" | "service" | "gateway";
   readonly handle: (exchange: Exchange, rest: string) => Promise<void>;

@@ -1,7 +1,10 @@
 import { createHash } from "node:crypto";
 import type { PriceStep } from "../domain/model-directory.ts";
 
-/** Who says what a model costs: the providers file, the catalogue, nobody (so a dear price stands in), or the gateway itself. */
+/**
+ * Who says what a model costs: the providers file, the catalogue, nobody (so a dear price stands in), or the gateway
+ * itself.
+ */
 export type PriceSource = "file" | "catalogue" | "default" | "built-in";
 
 const DIGEST_LENGTH = 12;

@@ -39,7 +39,10 @@ export type AdmissionAnswer = {
 );
 
 export interface Admission {
-  /** Idempotent by namespace, calling key and request id. @throws DomainError FAILED_PRECONDITION if the request is over already */
+  /**
+   * Idempotent by namespace, calling key and request id. @throws DomainError FAILED_PRECONDITION if the request is over
+   * already
+   */
   admit(request: AdmissionRequest): Promise<AdmissionAnswer>;
   /** Idempotent. @throws DomainError INVALID_ARGUMENT for a cost or a number of tokens that no request can have */
   settle(key: HoldKey, used: Used): Promise<void>;

@@ -33,7 +33,10 @@ export interface Management {
   disable(caller: Caller, policyId: Id<"pol">): Promise<Policy>;
   /** The bindings that went with it. @throws DomainError FAILED_PRECONDITION if there are any, and not `unbind` */
   remove(caller: Caller, policyId: Id<"pol">, unbind: boolean): Promise<readonly Binding[]>;
-  /** Idempotent. @throws DomainError FAILED_PRECONDITION for a revoked key, ALREADY_EXISTS for the other mode, RESOURCE_EXHAUSTED */
+  /**
+   * Idempotent. @throws DomainError FAILED_PRECONDITION for a revoked key, ALREADY_EXISTS for the other mode,
+   * RESOURCE_EXHAUSTED
+   */
   bind(caller: Caller, policyId: Id<"pol">, principal: BoundPrincipal, mode: BindingMode): Promise<Binding>;
   unbind(caller: Caller, policyId: Id<"pol">, bindingId: Id<"bnd">): Promise<Binding>;
   bindingsOf(caller: Caller, policyId: Id<"pol">, page: PageRequest<"bnd">): Promise<Page<Binding>>;

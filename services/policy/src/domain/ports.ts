@@ -50,7 +50,10 @@ export interface PolicyStore {
 
 /** Bindings of one namespace at a time, likewise. */
 export interface BindingStore {
-  /** Adds it unless its policy is bound to its principal already; the binding that is there now. @throws DomainError RESOURCE_EXHAUSTED */
+  /**
+   * Adds it unless its policy is bound to its principal already; the binding that is there now. @throws DomainError
+   * RESOURCE_EXHAUSTED
+   */
   add(binding: Binding): Promise<Binding | undefined>;
   /** The binding that is gone. @throws DomainError PERMISSION_DENIED */
   remove(caller: Caller, policyId: Id<"pol">, bindingId: Id<"bnd">): Promise<Binding | undefined>;

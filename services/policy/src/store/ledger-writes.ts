@@ -109,8 +109,8 @@ export function counterChanges(
 }
 
 /**
- * Of rows that are locked, and so are there. An upsert finds each by its key, whatever the planner believes: joined, a plan that
- * was made while the table was small reads all of a namespace.
+ * Of rows that are locked, and so are there. An upsert finds each by its key, whatever the planner believes: joined, a plan
+ * that was made while the table was small reads all of a namespace.
  */
 function writeCounters(namespaceId: Id<"ns">, changes: readonly CounterChange[]): RawBuilder<unknown> {
   const rings = (name: "spend" | "requests" | "tokens") =>
@@ -133,8 +133,8 @@ function writeCounters(namespaceId: Id<"ns">, changes: readonly CounterChange[])
 }
 
 /**
- * A few closed holds that nobody can ask for any more, but for those of `requestIds`, which are being written. Those that another
- * settlement is at need no waiting for.
+ * A few closed holds that nobody can ask for any more, but for those of `requestIds`, which are being written. Those that
+ * another settlement is at need no waiting for.
  */
 function forgetHolds(namespaceId: Id<"ns">, requestIds: readonly Id<"req">[]): RawBuilder<unknown> {
   return sql`old_holds as (

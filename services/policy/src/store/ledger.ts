@@ -1,8 +1,8 @@
 /**
  * Holds, and what limits have counted. Every change of a counter is made under the lock of its row, which holds all that a
  * decision needs: one row for each binding, whatever was spent. Locks are taken in one order, so that no two transactions
- * wait for each other: first holds, in order of key and request id (a sweep waits for none), then counters in order of binding id. An admission
- * starts with the counters: its hold is not there yet, or is only read.
+ * wait for each other: first holds, in order of key and request id (a sweep waits for none), then counters in order of
+ * binding id. An admission starts with the counters: its hold is not there yet, or is only read.
  */
 import { type Database, isUniqueViolation, type Transaction } from "@routeplane/postgres";
 import type { Id } from "@routeplane/domain";

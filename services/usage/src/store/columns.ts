@@ -10,8 +10,9 @@ export function names(columns: readonly string[]): RawBuilder<unknown> {
 }
 
 /**
- * A query for `rows`, in their order: each column travels as one array, so that any number of rows is one statement of one text.
- * They are unnested side by side where rows are made: in FROM, Postgres would first keep each column by itself, at 3 us a row.
+ * A query for `rows`, in their order: each column travels as one array, so that any number of rows is one statement of one
+ * text. They are unnested side by side where rows are made: in FROM, Postgres would first keep each column by itself, at 3
+ * us a row.
  */
 export function unnest<Row>(columns: Columns<Row>, rows: readonly Row[]): RawBuilder<unknown> {
   const all = Object.keys(columns) as (keyof Row & string)[];

@@ -75,9 +75,9 @@ export const WRITTEN = sql`
   )}`;
 
 /**
- * Adds to every kind of sums. Two statements, because a row that is proposed may hold nothing negative: the first
- * makes and locks every row (also one that it adds nothing to), in order of key, and adds what is above zero; the second takes off the rest, from rows that are
- * locked by then. So writers never wait for each other in a circle.
+ * Adds to every kind of sums. Two statements, because a row that is proposed may hold nothing negative: the first makes and
+ * locks every row (also one that it adds nothing to), in order of key, and adds what is above zero; the second takes off
+ * the rest, from rows that are locked by then. So writers never wait for each other in a circle.
  */
 export async function addToRollups(transaction: Transaction<UsageSchema>, deltas: readonly RollupRow[]): Promise<void> {
   if (deltas.length === 0) return;
@@ -101,7 +101,10 @@ function coarser(unit: SumUnit, deltas: string): RawBuilder<unknown> {
     from ${sql.table(deltas)} group by 1, 2, 3, 4, 5, 6`;
 }
 
-/** Of a few rows: mostly two, whatever the batch. What moves from one status to another changes none of them but in what it cost. */
+/**
+ * Of a few rows: mostly two, whatever the batch. What moves from one status to another changes none of them but in what it
+ * cost.
+ */
 const TOTAL_DELTAS = sql`
   select namespace_id, minutes, bucket, ${COUNTER_SUMS}
   from (

@@ -44,9 +44,9 @@ interface SumRow {
 }
 
 /**
- * Sums over a range: as much as possible from the longest times that sums are kept of, what is missing or in excess then from
- * shorter ones, and the ends from the requests. One
- * statement, hence one snapshot: no request is counted twice or missed because it settles meanwhile. Denied requests are left out.
+ * Sums over a range: as much as possible from the longest times that sums are kept of, what is missing or in excess then
+ * from shorter ones, and the ends from the requests. One statement, hence one snapshot: no request is counted twice or
+ * missed because it settles meanwhile. Denied requests are left out.
  *
  * @param namespaceId undefined: every namespace of the node
  */
