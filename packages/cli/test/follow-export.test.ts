@@ -129,6 +129,14 @@ describe.concurrent("requests export", () => {
     },
   );
 
+  it("leaves stdout empty if it is refused at once, also of CSV's head", async () => {
+    await using node = await usage({
+      listRequests: () => Promise.reject(refusal(Code.Unavailable, "DEPENDENCY_UNAVAILABLE", "away")),
+    });
+    const refused = await runCli(["cloud", "requests", "export", "--format", "csv"], as(node.url));
+    expect(refused).toMatchObject({ code: 1, stdout: "" });
+  });
+
   it("writes CSV that RFC 4180 reads, under the names of --json", async () => {
     await using node = await usage({ listRequests: () => ({ requests: [row("req_1")] }) });
     const output = join(folder, "plain.csv");

@@ -53,11 +53,13 @@ async function toStdout(context: Context, usage: Usage, options: ExportOptions):
   const { stdout } = context;
   const { format, to = new Date() } = options;
   let rows = 0;
-  stdout.write(exportHead(format));
+  let head = exportHead(format);
   for await (const page of pagesOf(usage, options, { to, pageToken: "" })) {
     rows += page.count;
-    if (!stdout.write(page.text)) await once(stdout, "drain");
-    progress(context, rows);
+    if (!stdout.write(head + page.text)) await once(stdout, "drain");
+    head = "";
+    // The rows themselves are progress to who reads them on the same screen.
+    if (stdout.isTTY !== true) progress(context, rows);
   }
   context.output.note(`${rows} requests`);
 }

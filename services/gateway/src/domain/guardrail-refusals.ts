@@ -43,8 +43,8 @@ export function refusalOfViolation(guard: Guard, { rule, source }: Violation, mo
 
 export const CONTENT_RULE = "guardrail.content_patterns";
 
-/** 400: what the client sends must not go upstream. */
-export function refusalOfRequest(
+/** Notes that what the client sends must not go upstream. @returns what it is told: 400 */
+export function blockRequest(
   guard: Guard,
   decisions: Pick<DecisionLog, "blocked">,
   blocked: Blocked<GuardPattern> | undefined,
@@ -54,8 +54,8 @@ export function refusalOfRequest(
   return new Denied(denial, facts);
 }
 
-/** As of a request; but the upstream has done its work, so this is a failure that is charged, and no denial. */
-export function refusalOfResponse(
+/** As `blockRequest`; but the upstream has done its work, so this is a failure that is charged, and no denial. */
+export function blockResponse(
   guard: Guard,
   decisions: Pick<DecisionLog, "blocked">,
   blocked: Blocked<GuardPattern> | undefined,

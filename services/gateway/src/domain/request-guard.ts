@@ -13,7 +13,7 @@ import { type ChatRequest, parseChatRequest } from "./chat-request.ts";
 import { isRequestContent } from "./content-places.ts";
 import type { DecisionLog } from "./decision-log.ts";
 import type { DirectionRules, Guard, GuardRules } from "./guard.ts";
-import { CONTENT_RULE, refusalOfRequest, refusalOfViolation } from "./guardrail-refusals.ts";
+import { CONTENT_RULE, blockRequest, refusalOfViolation } from "./guardrail-refusals.ts";
 import { applyEdits, type Edit, jsonTexts } from "./json-texts.ts";
 import type { Model } from "./model-directory.ts";
 import type { Upstream } from "./upstream.ts";
@@ -74,7 +74,7 @@ async function guardContent(guard: Guard, request: ChatRequest, decisions: Decis
     if (watched.request !== undefined) await watch(watched.request, text, shadowWork, decisions);
     if (rules.request === undefined) continue;
     const judged = await judgeText(rules.request, text, work);
-    if (judged.blocked !== undefined) throw refusalOfRequest(guard, decisions, judged.blocked);
+    if (judged.blocked !== undefined) throw blockRequest(guard, decisions, judged.blocked);
     decisions.redacted("request", judged.redactions);
     if (judged.text !== text) edits.push({ start: each.start, end: each.end, literal: JSON.stringify(judged.text) });
   }
@@ -86,7 +86,7 @@ async function rulesOf(guard: Guard, decisions: DecisionLog): Promise<DirectionR
   try {
     return await guard.rules();
   } catch (error) {
-    if (error instanceof TooManyPatterns) throw refusalOfRequest(guard, decisions, undefined);
+    if (error instanceof TooManyPatterns) throw blockRequest(guard, decisions, undefined);
     throw error;
   }
 }

@@ -3,7 +3,7 @@ import { judgeText, type Work } from "@routeplane/guardrails";
 import { isResponseContent, LOGPROBS } from "./content-places.ts";
 import type { DecisionLog } from "./decision-log.ts";
 import type { Guard, GuardRules } from "./guard.ts";
-import { refusalOfResponse } from "./guardrail-refusals.ts";
+import { blockResponse } from "./guardrail-refusals.ts";
 import { applyEdits, type Edit, type JsonText, jsonTexts } from "./json-texts.ts";
 import type { Refusal } from "./refusal.ts";
 import { watch } from "./request-guard.ts";
@@ -57,7 +57,7 @@ export async function guardWhole(
   if (watched !== undefined) await watch(watched, text, shadowWork, decisions);
   if (rules === undefined) return undefined;
   const { text: passed, redactions, blocked } = await judgeText(rules, text, work);
-  if (blocked !== undefined) return refusalOfResponse(guard, decisions, blocked);
+  if (blocked !== undefined) return blockResponse(guard, decisions, blocked);
   decisions.redacted("response", redactions);
   return passed === text ? undefined : { start, end, literal: JSON.stringify(passed) };
 }

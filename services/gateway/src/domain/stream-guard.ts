@@ -2,7 +2,7 @@ import { type Blocked, TextFilter, TextWatch } from "@routeplane/guardrails";
 import { isObject } from "./chat-request.ts";
 import { isPieceOfText, isResponseContent, LOGPROBS } from "./content-places.ts";
 import type { GuardPattern } from "./guard.ts";
-import { CONTENT_RULE, refusalOfResponse } from "./guardrail-refusals.ts";
+import { CONTENT_RULE, blockResponse } from "./guardrail-refusals.ts";
 import { applyEdits, type Edit, type JsonText, jsonTexts } from "./json-texts.ts";
 import type { Refusal } from "./refusal.ts";
 import { guardJson, guardWhole, type ResponseGuard } from "./response-guard.ts";
@@ -149,7 +149,7 @@ export class StreamGuard {
 
   #refusalOf(blocked: Blocked<GuardPattern>): Refusal {
     const { guard, decisions } = this.#responseGuard;
-    return refusalOfResponse(guard, decisions, blocked);
+    return blockResponse(guard, decisions, blocked);
   }
 
   #channelOf(chunk: JsonObject, path: Path): Channel {
