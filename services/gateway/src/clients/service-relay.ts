@@ -1,7 +1,6 @@
 import { once } from "node:events";
 import type { IncomingHttpHeaders } from "node:http";
 import type { ClientHttp2Stream, IncomingHttpHeaders as Http2Headers } from "node:http2";
-import { pipeline } from "node:stream/promises";
 import { Code, ConnectError } from "@connectrpc/connect";
 import { Http2SessionManager } from "@connectrpc/connect-node";
 import { CLIENT_ADDRESS } from "@routeplane/rpc";
@@ -10,7 +9,9 @@ import type { Exchange } from "../handlers/exchange.ts";
 
 /** Passes Connect calls on to one service, bytes as they are. */
 export interface ServiceRelay extends Component {
-  /** @throws ConnectError or Error if there is no answer; nothing was sent to the client then */
+  /**
+   * @throws Refusal if the request cannot be read or is too large, ConnectError or Error if there is no answer or not all of it
+   */
   forward(exchange: Exchange): Promise<void>;
 }
 
@@ -39,33 +40,22 @@ export function createServiceRelay(name: string, url: string): ServiceRelay {
   return {
     name: `relay to ${name}`,
     async forward(exchange) {
-      const { request, response, reply, requestId, path } = exchange;
-      const tooLarge = new ConnectError(
-        `the request is larger than ${MAX_REQUEST_BYTES} bytes`,
-        Code.ResourceExhausted,
-      );
-      if (Number(request.headers["content-length"] ?? 0) > MAX_REQUEST_BYTES) throw tooLarge;
+      const { request, reply, requestId, path } = exchange;
+      const body = await exchange.readBody(MAX_REQUEST_BYTES);
       const address = request.socket.remoteAddress ?? "";
       const headers = { ...toServiceHeaders(request.headers), "x-request-id": requestId, [CLIENT_ADDRESS]: address };
       const stream = await connected(sessions.request("POST", path, headers, {}));
       const cut = (): void => void stream.destroy();
       reply.signal.addEventListener("abort", cut, { once: true });
       if (reply.signal.aborted) cut();
-      let size = 0;
-      request.on("data", (chunk: Buffer) => {
-        size += chunk.length;
-        if (size > MAX_REQUEST_BYTES) stream.destroy(tooLarge);
-      });
-      request.pipe(stream);
       try {
+        stream.end(body);
         const answer = await headersOf(stream);
         reply.begin(Number(answer[":status"] ?? 502), toClientHeaders(answer));
-        await pipeline(stream, response, { end: false });
-        request.unpipe(stream);
+        for await (const chunk of stream as AsyncIterable<Buffer>) await reply.write(chunk);
         await reply.end();
       } finally {
         reply.signal.removeEventListener("abort", cut);
-        request.unpipe(stream);
         stream.destroy();
       }
     },
@@ -95,12 +85,14 @@ async function headersOf(stream: ClientHttp2Stream): Promise<Http2Headers> {
     HEADERS_TIMEOUT_MS,
   );
   const closed = Promise.withResolvers<never>();
-  stream.once("close", () => closed.reject(new Error("the service closed the call without an answer")));
+  const onClose = (): void => closed.reject(new Error("the service closed the call without an answer"));
+  stream.once("close", onClose);
   try {
     const [headers] = (await Promise.race([once(stream, "response"), closed.promise])) as [Http2Headers];
     return headers;
   } finally {
     clearTimeout(late);
+    stream.off("close", onClose);
     // A reset in the middle of the body is reported by whoever reads it.
     stream.on("error", () => {});
   }

@@ -3,6 +3,7 @@ import { codeToHttpStatus, errorToJson } from "@connectrpc/connect/protocol-conn
 import { DomainError } from "@routeplane/domain";
 import { accessOf, publishedServices, toConnectError } from "@routeplane/rpc";
 import type { ServiceRelay } from "../clients/service-relay.ts";
+import { Refusal } from "../domain/refusal.ts";
 import type { Exchange } from "./exchange.ts";
 import type { Route } from "./router.ts";
 
@@ -54,9 +55,11 @@ async function forward(exchange: Exchange, name: string, relay: ServiceRelay): P
     }
     const message = `the ${name} service does not answer; try again`;
     const down = new DomainError("unavailable", "DEPENDENCY_UNAVAILABLE", message, { metadata: { dependency: name } });
-    if (!(error instanceof ConnectError)) return sendConnectError(exchange, toConnectError(down));
-    // 429, which Connect has for it, would tell clients to send it again.
-    await sendConnectError(exchange, error, error.code === Code.ResourceExhausted ? 413 : undefined);
+    // Connect's own status for a request that is too large is 429, which would tell clients to send it again.
+    if (error instanceof Refusal) {
+      return sendConnectError(exchange, new ConnectError(error.message, Code.ResourceExhausted), error.facts.status);
+    }
+    await sendConnectError(exchange, error instanceof ConnectError ? error : toConnectError(down));
   }
 }
 
