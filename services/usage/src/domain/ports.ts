@@ -1,5 +1,5 @@
 import type { Id } from "@routeplane/domain";
-import type { LoggedRequest, RequestStatus } from "./request.ts";
+import type { ListedRequest, LoggedRequest, RequestStatus } from "./request.ts";
 import type { UsageGroup, UsageQuery, UsageRange } from "./usage.ts";
 
 /** The one writer of the request log. */
@@ -45,7 +45,7 @@ export interface UsageStore {
   list(namespaceId: Id<"ns">, page: PageRequest): Promise<Page>;
   get(namespaceId: Id<"ns">, id: Id<"req">): Promise<LoggedRequest | undefined>;
   /** Every row of these requests, in no order. */
-  rowsOf(namespaceId: Id<"ns">, ids: readonly Id<"req">[]): Promise<readonly LoggedRequest[]>;
+  rowsOf(namespaceId: Id<"ns">, ids: readonly Id<"req">[]): Promise<readonly ListedRequest[]>;
   /** The first namespace after `after`, in order of id, that has requests in a range. */
   nextNamespace(range: UsageRange, after: Id<"ns"> | undefined): Promise<Id<"ns"> | undefined>;
   /** Where the requests begin that end from now on. */
@@ -54,7 +54,7 @@ export interface UsageStore {
   ended(
     namespaceId: Id<"ns">,
     page: { readonly after: EndPosition; readonly size: number; readonly filter: RequestFilter },
-  ): Promise<{ readonly rows: readonly LoggedRequest[]; readonly next: EndPosition }>;
+  ): Promise<{ readonly rows: readonly ListedRequest[]; readonly next: EndPosition }>;
 }
 
 export interface PageRequest {
@@ -89,6 +89,6 @@ export interface RequestFilter {
 
 /** A page of the request log, and whether there is more. */
 export interface Page {
-  readonly rows: readonly LoggedRequest[];
+  readonly rows: readonly ListedRequest[];
   readonly more: boolean;
 }

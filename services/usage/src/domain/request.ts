@@ -46,6 +46,9 @@ export interface LoggedRequest {
   readonly receipt: Receipt;
 }
 
+/** A request as a list tells of it: without how its charge came about. */
+export type ListedRequest = Omit<LoggedRequest, "expiresAt" | "receipt">;
+
 /** How a charge came about. What is not known is undefined: of a request from before it was recorded, everything. */
 export interface Receipt {
   /** What it is charged by; while pending or unknown, what its reservation is reckoned with. */

@@ -13,7 +13,7 @@ import { nanoToMicro, parseId } from "@routeplane/domain";
 import { fromTimestamp, toTimestamp } from "@routeplane/rpc";
 import type { Position, RequestFilter } from "../domain/ports.ts";
 import type { UsageDifference } from "../domain/reconciliation.ts";
-import type { LoggedRequest, RequestStatus } from "../domain/request.ts";
+import type { ListedRequest, LoggedRequest, RequestStatus } from "../domain/request.ts";
 import type { Dimension, UsageGroup, UsageTotals } from "../domain/usage.ts";
 
 const STATUSES: Readonly<Record<RequestStatus, ProtoStatus>> = {
@@ -93,12 +93,12 @@ export function toProtoDifference(difference: UsageDifference): MessageInitShape
 }
 
 /** To the nano-USD. */
-export function toProtoCharge(request: LoggedRequest): MessageInitShape<typeof RequestChargeSchema> {
+export function toProtoCharge(request: ListedRequest): MessageInitShape<typeof RequestChargeSchema> {
   const { id: requestId, keyId, status, costNanoUsd, createdAt } = request;
   return { requestId, keyId, status: STATUSES[status], costNanoUsd, createdAt: toTimestamp(createdAt) };
 }
 
-export function toProtoLoggedRequest(request: LoggedRequest): MessageInitShape<typeof LoggedRequestSchema> {
+export function toProtoLoggedRequest(request: ListedRequest): MessageInitShape<typeof LoggedRequestSchema> {
   const { id, keyId, endpoint, model, provider, streamed, estimated, httpStatus, errorCode } = request;
   return {
     id,

@@ -4,7 +4,7 @@ import { type Database, openDatabase } from "@routeplane/postgres";
 import { cloneDatabase, type TestDatabase } from "@routeplane/testing";
 import fc from "fast-check";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { pageRequest, totalsIn } from "../../test/queries.ts";
+import { rowsIn, totalsIn } from "../../test/queries.ts";
 import { pendingRequest, settledRequest } from "../../test/requests.ts";
 import { merge } from "../domain/merging.ts";
 import type { LoggedRequest, RequestStatus } from "../domain/request.ts";
@@ -99,6 +99,6 @@ test("the statement between batches has the rule of `merge` within one: the row 
 });
 
 async function rowsOf(namespaceId: Id<"ns">): Promise<ReadonlyMap<string, LoggedRequest>> {
-  const { rows } = await createUsageStore(query).list(namespaceId, pageRequest({ size: REQUESTS }));
+  const rows = await rowsIn(query, namespaceId);
   return new Map(rows.map((row) => [row.id, row]));
 }

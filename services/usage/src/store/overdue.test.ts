@@ -5,7 +5,7 @@ import fc from "fast-check";
 import { sql } from "kysely";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import * as unknown from "../../migrations/0005_unknown.ts";
-import { pageRequest, usageQuery } from "../../test/queries.ts";
+import { rowsIn, usageQuery } from "../../test/queries.ts";
 import { pendingRequest, settledRequest } from "../../test/requests.ts";
 import { merge } from "../domain/merging.ts";
 import type { RequestLog, UsageStore } from "../domain/ports.ts";
@@ -42,10 +42,9 @@ function openOwner(of: TestDatabase): Database<unknown> {
   return openDatabase({ url: of.url("routeplane_usage_owner"), schema: "usage", applicationName: "test" });
 }
 
-const firstPage = pageRequest();
 const LONG_AGO = new Date("2026-01-01T00:10:00.007Z");
 const overdueRequest = (given: Partial<LoggedRequest> = {}) => pendingRequest({ expiresAt: LONG_AGO, ...given });
-const rowsOf = async ({ namespaceId }: LoggedRequest) => (await usage.list(namespaceId, firstPage)).rows;
+const rowsOf = ({ namespaceId }: LoggedRequest) => rowsIn(query, namespaceId);
 const bySums = ({ namespaceId }: LoggedRequest) => usage.usage(namespaceId, usageQuery({ groupBy: ["status"] }));
 
 describe("a request that nobody settles", () => {

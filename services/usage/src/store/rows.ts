@@ -1,7 +1,34 @@
-import type { GuardrailDecision, LoggedRequest, Price } from "../domain/request.ts";
+import type { GuardrailDecision, ListedRequest, LoggedRequest, Price } from "../domain/request.ts";
 import type { GuardrailDecisionJson, RequestRow } from "./schema.ts";
 
-export function fromRequestRow(row: RequestRow): LoggedRequest {
+/** Of what `ListedRequest` is made: a page that reads no more leaves less behind for the collector of garbage. */
+export const LISTED = [
+  "namespace_id",
+  "id",
+  "created_at",
+  "key_id",
+  "status",
+  "endpoint",
+  "model",
+  "provider",
+  "streamed",
+  "reserved_nano_usd",
+  "prompt_tokens",
+  "completion_tokens",
+  "cost_nano_usd",
+  "estimated",
+  "http_status",
+  "error_code",
+  "denied_by_policy_id",
+  "denied_by_binding_id",
+  "denied_rule",
+  "shadow_denials",
+  "completed_at",
+] as const satisfies readonly (keyof RequestRow)[];
+
+export type ListedRow = Pick<RequestRow, (typeof LISTED)[number]>;
+
+export function fromListedRow(row: ListedRow): ListedRequest {
   return {
     namespaceId: row.namespace_id,
     id: row.id,
@@ -28,6 +55,12 @@ export function fromRequestRow(row: RequestRow): LoggedRequest {
       rule,
     })),
     completedAt: row.completed_at ?? undefined,
+  };
+}
+
+export function fromRequestRow(row: RequestRow): LoggedRequest {
+  return {
+    ...fromListedRow(row),
     expiresAt: row.expires_at ?? undefined,
     receipt: {
       price: fromPriceColumns(row),

@@ -4,7 +4,7 @@ import { cloneDatabase, type TestDatabase } from "@routeplane/testing";
 import fc from "fast-check";
 import { sql } from "kysely";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { pageRequest, totalsIn } from "../../test/queries.ts";
+import { pageRequest, rowsIn, totalsIn } from "../../test/queries.ts";
 import { pendingRequest, requestIds, settledRequest } from "../../test/requests.ts";
 import { merge } from "../domain/merging.ts";
 import { type RequestLog, UnstorableError, type UsageStore } from "../domain/ports.ts";
@@ -36,13 +36,11 @@ function open(url: string): Database<UsageSchema> {
   return openDatabase<UsageSchema>({ url, schema: "usage", applicationName: "test" });
 }
 
-const firstPage = pageRequest();
-
 describe("recording", () => {
   test("a row holds what the event said, to the nano-USD and the millisecond", async () => {
     const pending = pendingRequest({ streamed: true, reservedNanoUsd: 999_999_999_999_999n });
     await log.record([pending]);
-    expect((await usage.list(pending.namespaceId, firstPage)).rows).toEqual([pending]);
+    expect(await rowsIn(query, pending.namespaceId)).toEqual([pending]);
     const settled = settledRequest(pending, {
       deniedByBindingId: "bnd_x",
       deniedRule: "rate_limit.max_tokens",
@@ -58,7 +56,7 @@ describe("recording", () => {
       reservedNanoUsd: 999_999_999_999_999n,
     });
     await log.record([settled]);
-    expect((await usage.list(pending.namespaceId, firstPage)).rows).toEqual([settled]);
+    expect(await rowsIn(query, pending.namespaceId)).toEqual([settled]);
   });
 
   test("any order, repetition and batching of the events gives the same rows", async () => {
@@ -87,7 +85,7 @@ describe("recording", () => {
           .toSorted((left, right) => left.place - right.place)
           .map(({ event }) => event);
         for (let at = 0; at < shuffled.length; at += cut) await log.record(merge(shuffled.slice(at, at + cut)));
-        const { rows } = await usage.list(namespaceId, firstPage);
+        const rows = await rowsIn(query, namespaceId);
         expect(rows.toReversed()).toEqual(final.toSorted((left, right) => (left.id < right.id ? -1 : 1)));
       }),
       { numRuns: 60 },
@@ -104,7 +102,7 @@ describe("recording", () => {
       const pending = pendingRequest();
       for (const given of order) await log.record([settledRequest(pending, given)]);
       await log.record([pending]);
-      expect((await usage.list(pending.namespaceId, firstPage)).rows).toEqual([settledRequest(pending, better)]);
+      expect(await rowsIn(query, pending.namespaceId)).toEqual([settledRequest(pending, better)]);
     }
   });
 
@@ -112,8 +110,8 @@ describe("recording", () => {
     const one = pendingRequest();
     const two = pendingRequest({ id: one.id });
     await log.record(merge([one, two]));
-    expect((await usage.list(one.namespaceId, firstPage)).rows).toEqual([one]);
-    expect((await usage.list(two.namespaceId, firstPage)).rows).toEqual([two]);
+    expect(await rowsIn(query, one.namespaceId)).toEqual([one]);
+    expect(await rowsIn(query, two.namespaceId)).toEqual([two]);
   });
 
   test("writers of the same rows in different order finish, all of them, without a deadlock", async () => {
@@ -133,7 +131,7 @@ describe("recording", () => {
     const good = pendingRequest();
     const bad = pendingRequest({ namespaceId: good.namespaceId, costNanoUsd: -1n });
     await expect(log.record(merge([good, bad]))).rejects.toBeInstanceOf(UnstorableError);
-    expect((await usage.list(good.namespaceId, firstPage)).rows).toEqual([]);
+    expect(await rowsIn(query, good.namespaceId)).toEqual([]);
     const elsewhere = open("postgres://routeplane_aggregator:pw@127.0.0.1:1/nowhere");
     const outage = createRequestLog(elsewhere).record([good]);
     await expect(outage).rejects.toMatchObject({ code: "unavailable", metadata: { dependency: "postgres" } });

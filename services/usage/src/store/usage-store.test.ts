@@ -148,6 +148,14 @@ describe("reading", () => {
     expect(rows).toEqual([{ known: 0 }]);
   });
 
+  test("a page tells of a request everything but how its charge came about", async () => {
+    const request = settledRequest(pendingRequest(), { errorCode: "upstream_error", deniedRule: "budget" });
+    await log.record([request]);
+    const { expiresAt: _, receipt: __, ...listed } = request;
+    expect(await usage.list(request.namespaceId, pageRequest())).toEqual({ rows: [listed], more: false });
+    expect(await usage.rowsOf(request.namespaceId, [request.id])).toEqual([listed]);
+  });
+
   test("paging while rows arrive and settle gives every row that was there once, newest first", async () => {
     const namespaceId = newId("ns");
     const ids = requestIds(95);

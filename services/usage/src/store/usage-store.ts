@@ -2,8 +2,8 @@ import type { Id } from "@routeplane/domain";
 import type { Database, Transaction } from "@routeplane/postgres";
 import { type RawBuilder, sql } from "kysely";
 import type { PageRequest, RequestFilter, UsageStore } from "../domain/ports.ts";
-import { fromRequestRow } from "./rows.ts";
-import type { RequestRow, UsageSchema } from "./schema.ts";
+import { fromListedRow, fromRequestRow, LISTED, type ListedRow } from "./rows.ts";
+import type { UsageSchema } from "./schema.ts";
 import { sumUsage } from "./usage-sums.ts";
 
 export function createUsageStore(database: Database<UsageSchema>): UsageStore {
@@ -14,15 +14,32 @@ export function createUsageStore(database: Database<UsageSchema>): UsageStore {
 
     async list(namespaceId, page) {
       const rows = await newestFirst(database, namespaceId, { ...page, size: page.size + 1 });
-      return { rows: rows.slice(0, page.size).map(fromRequestRow), more: rows.length > page.size };
+      return { rows: rows.slice(0, page.size).map(fromListedRow), more: rows.length > page.size };
     },
 
     async get(namespaceId, id) {
-      const [row] = await rowsOf(database, namespaceId, [id]);
+      const [row] = await database.read({ namespaceId }, (builder) =>
+        builder
+          .selectFrom("requests")
+          .selectAll()
+          .where("namespace_id", "=", namespaceId)
+          .where("id", "=", id)
+          .compile(),
+      );
       return row && fromRequestRow(row);
     },
 
-    rowsOf: async (namespaceId, ids) => (await rowsOf(database, namespaceId, ids)).map(fromRequestRow),
+    async rowsOf(namespaceId, ids) {
+      const rows = await database.read({ namespaceId }, (builder) =>
+        builder
+          .selectFrom("requests")
+          .select(LISTED)
+          .where("namespace_id", "=", namespaceId)
+          .where("id", "=", sql<Id<"req">>`any(${ids})`)
+          .compile(),
+      );
+      return rows.map(fromListedRow);
+    },
 
     nextNamespace: ({ from, to }, after) =>
       database.within({ node: true }, async (transaction) => {
@@ -41,7 +58,7 @@ export function createUsageStore(database: Database<UsageSchema>): UsageStore {
         if (below < after.transaction) return { rows: [], next: after };
         const rows = await transaction
           .selectFrom("requests")
-          .selectAll()
+          .select([...LISTED, "ended_tx"])
           .where("namespace_id", "=", namespaceId)
           .where(sql<boolean>`(ended_tx, id) > (${String(after.transaction)}::xid8, ${after.id ?? ""})`)
           .where(sql<boolean>`ended_tx < ${String(below)}::xid8`)
@@ -54,24 +71,9 @@ export function createUsageStore(database: Database<UsageSchema>): UsageStore {
         const next = last
           ? { transaction: BigInt(last.ended_tx ?? 0), id: last.id }
           : { transaction: below, id: undefined };
-        return { rows: rows.map(fromRequestRow), next };
+        return { rows: rows.map(fromListedRow), next };
       }),
   };
-}
-
-function rowsOf(
-  database: Database<UsageSchema>,
-  namespaceId: Id<"ns">,
-  ids: readonly Id<"req">[],
-): Promise<readonly RequestRow[]> {
-  return database.read({ namespaceId }, (builder) =>
-    builder
-      .selectFrom("requests")
-      .selectAll()
-      .where("namespace_id", "=", namespaceId)
-      .where("id", "=", sql<Id<"req">>`any(${ids})`)
-      .compile(),
-  );
 }
 
 /** Most pages end within it. */
@@ -85,7 +87,7 @@ async function newestFirst(
   database: Database<UsageSchema>,
   namespaceId: Id<"ns">,
   page: PageRequest,
-): Promise<readonly RequestRow[]> {
+): Promise<readonly ListedRow[]> {
   const { before, filter } = page;
   const { from, to } = filter;
   const newestMs = Math.min(before?.createdAt.getTime() ?? Infinity, to?.getTime() ?? Infinity, Date.now());
@@ -94,7 +96,7 @@ async function newestFirst(
     database.read({ namespaceId }, (builder) =>
       builder
         .selectFrom("requests")
-        .selectAll()
+        .select(LISTED)
         // Row-level security says so too; here it is what finds the index.
         .where("namespace_id", "=", namespaceId)
         .where(sql<boolean>`${conditions(asked)}`)
