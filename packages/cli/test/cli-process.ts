@@ -23,7 +23,17 @@ export function spawnCli(argv: readonly string[], environment: Environment): Chi
 
 /** As `spawnCli`, to its end. */
 export async function runCli(argv: readonly string[], environment: Environment, stdin = ""): Promise<CliResult> {
-  const child = spawnCli(argv, environment);
+  return resultOf(spawnCli(argv, environment), stdin);
+}
+
+/** As `runCli`, where no file can grow beyond 4 KiB: as on a full disk, a part is written and then nothing more. */
+export async function runCliShortOfSpace(argv: readonly string[], environment: Environment): Promise<CliResult> {
+  const { PATH = "" } = process.env;
+  const limited = ["-c", 'ulimit -f 8; exec "$0" "$@"', process.execPath, BIN, ...argv];
+  return resultOf(spawn("sh", limited, { env: { PATH, TZ: "UTC", ...environment } }), "");
+}
+
+async function resultOf(child: ChildProcessWithoutNullStreams, stdin: string): Promise<CliResult> {
   child.stdin.end(stdin);
   const ended = new Promise<number | null>((resolve, reject) => child.on("close", resolve).on("error", reject));
   const [code, stdout, stderr] = await Promise.all([ended, text(child.stdout), text(child.stderr)]);

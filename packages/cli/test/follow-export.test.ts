@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { Code, type ServiceImpl } from "@connectrpc/connect";
 import { RequestStatus, UsageService } from "@routeplane/contracts/usage";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { runCli, spawnCli } from "./cli-process.ts";
+import { runCli, runCliShortOfSpace, spawnCli } from "./cli-process.ts";
 import { type NodeDouble, refusal, startNodeDouble } from "./node-double.ts";
 
 const AT = { seconds: 1_777_593_600n, nanos: 0 };
@@ -135,6 +135,40 @@ describe.concurrent("requests export", () => {
     });
     const refused = await runCli(["cloud", "requests", "export", "--format", "csv"], as(node.url));
     expect(refused).toMatchObject({ code: 1, stdout: "" });
+  });
+
+  it("says that the disk is full, and goes on with every row once there is room again", async () => {
+    const ids = Array.from({ length: 40 }, (_, index) => `req_${index}`);
+    const pages = { "": ids.slice(0, 2), t1: ids.slice(2) };
+    await using node = await usage({
+      listRequests: ({ pageToken }) => ({
+        requests: pages[pageToken as "" | "t1"].map(row),
+        nextPageToken: pageToken === "" ? "t1" : "",
+      }),
+    });
+    const output = join(folder, "full.jsonl");
+    const argv = ["cloud", "requests", "export", "--format", "jsonl", "--output", output];
+    const full = await runCliShortOfSpace([...argv, "--json"], as(node.url));
+    expect(full).toMatchObject({ code: 1, stdout: "" });
+    expect(JSON.parse(full.stderr)).toMatchObject({ error: { reason: "FILE_UNWRITABLE" } });
+    expect(await runCli([...argv, "--resume"], as(node.url))).toMatchObject({ code: 0 });
+    const lines = (await readFile(output, "utf8")).trimEnd().split("\n");
+    expect(lines.map((line) => (JSON.parse(line) as { id: string }).id)).toEqual(ids);
+  });
+
+  it("keeps how far it was when not even that can be written", async () => {
+    await using node = await usage({
+      listRequests: ({ pageToken }) =>
+        pageToken === ""
+          ? { requests: [row("req_2")], nextPageToken: "t".repeat(5000) }
+          : { requests: [row("req_1")] },
+    });
+    const output = join(folder, "lost.jsonl");
+    const argv = ["cloud", "requests", "export", "--format", "jsonl", "--output", output];
+    expect(await runCliShortOfSpace(argv, as(node.url))).toMatchObject({ code: 1 });
+    expect(await runCli([...argv, "--resume"], as(node.url))).toMatchObject({ code: 0 });
+    expect((await readFile(output, "utf8")).match(/(?<="id":")req_\d/g)).toEqual(["req_2", "req_1"]);
+    expect((await readdir(folder)).filter((name) => name.startsWith("lost"))).toEqual(["lost.jsonl"]);
   });
 
   it("writes CSV that RFC 4180 reads, under the names of --json", async () => {

@@ -1,4 +1,4 @@
-import { type FileHandle, open, readFile, rm, stat, writeFile } from "node:fs/promises";
+import { type FileHandle, open, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
 import { CliError, ExitCode, usageError } from "../errors.ts";
 
 /** How far an export is, beside its file for as long as it is not complete. */
@@ -29,21 +29,23 @@ export class ExportFile {
     return this.#progress;
   }
 
-  /** Resolves once the page is on the disk and would not be asked for again. */
+  /**
+   * Resolves once the page is on the disk and would not be asked for again.
+   * @throws CliError if it cannot be written; what was added before can be gone on with
+   */
   async add(text: string, rows: number, nextPageToken: string): Promise<void> {
     const bytes = Buffer.from(text);
     const before = this.#progress;
-    await this.#file.write(bytes, 0, bytes.length, before.bytes);
-    await this.#file.sync();
     const { what, to } = before;
-    this.#progress = {
-      what,
-      to,
-      pageToken: nextPageToken,
-      rows: before.rows + rows,
-      bytes: before.bytes + bytes.length,
-    };
-    if (nextPageToken !== "") await save(this.#path, this.#progress);
+    const after = { what, to, pageToken: nextPageToken, rows: before.rows + rows, bytes: before.bytes + bytes.length };
+    try {
+      await writeAll(this.#file, bytes, before.bytes);
+      await this.#file.sync();
+      if (nextPageToken !== "") await save(this.#path, after);
+    } catch (error) {
+      throw unwritable(this.#path, error);
+    }
+    this.#progress = after;
   }
 
   close(): Promise<void> {
@@ -58,17 +60,23 @@ export class ExportFile {
 
 /** @throws CliError if the file is there already, or cannot be written */
 export async function beginExport(path: string, what: string, to: Date, head: string): Promise<ExportFile> {
+  const file = await open(path, "wx+", 0o600).catch(async (error: unknown) => {
+    if (!(await exists(path))) throw unwritable(path, error);
+    const resumable = await exists(progressOf(path));
+    const hint = resumable ? "Say --resume to go on with it, or name another file." : "Name another file.";
+    throw usageError(`--output: ${path} exists`, hint);
+  });
   try {
-    await writeFile(path, head, { flag: "wx", mode: 0o600 });
+    const bytes = Buffer.from(head);
+    await writeAll(file, bytes, 0);
+    const progress = { what, to, pageToken: "", rows: 0, bytes: bytes.length };
+    await save(path, progress);
+    return new ExportFile(path, file, progress);
   } catch (error) {
-    if (await exists(path)) {
-      throw usageError(`--output: ${path} exists`, "Say --resume to go on with it, or name another file.");
-    }
+    await file.close();
+    await rm(path, { force: true });
     throw unwritable(path, error);
   }
-  const progress = { what, to, pageToken: "", rows: 0, bytes: Buffer.byteLength(head) };
-  await save(path, progress);
-  return new ExportFile(path, await open(path, "r+"), progress);
 }
 
 /** @throws CliError if there is nothing to go on with, or it is something else */
@@ -81,15 +89,33 @@ export async function resumeExport(path: string, what: string): Promise<ExportFi
   if (saved.what !== what) {
     throw usageError("--resume: the export that was interrupted had other options", `It had ${saved.what}.`);
   }
-  const file = await open(path, "r+");
+  const file = await open(path, "r+").catch((error: unknown) => {
+    throw unwritable(path, error);
+  });
   await file.truncate(saved.bytes);
   return new ExportFile(path, file, { ...saved, to: new Date(saved.to) });
 }
 
 const progressOf = (path: string): string => `${path}.progress`;
 
-function save(path: string, progress: Progress): Promise<void> {
-  return writeFile(progressOf(path), JSON.stringify(progress), { mode: 0o600 });
+/** In place of the one before, or not at all: on a full disk the one before is what can be gone on with. */
+async function save(path: string, progress: Progress): Promise<void> {
+  const next = `${progressOf(path)}.new`;
+  try {
+    await writeFile(next, JSON.stringify(progress), { mode: 0o600 });
+    await rename(next, progressOf(path));
+  } catch (error) {
+    await rm(next, { force: true });
+    throw error;
+  }
+}
+
+/** One `write` may write only a part, as the last one does before the disk is full. */
+async function writeAll(file: FileHandle, bytes: Buffer, position: number): Promise<void> {
+  for (let written = 0; written < bytes.length; ) {
+    const { bytesWritten } = await file.write(bytes, written, bytes.length - written, position + written);
+    written += bytesWritten;
+  }
 }
 
 async function exists(path: string): Promise<boolean> {
