@@ -13,9 +13,9 @@ export type Surroundings = Pick<Context, "settings" | "stdin" | "stdout" | "stde
 
 /** Runs one command line. Never throws; every failure is on stderr by then. */
 export async function run(argv: readonly string[], surroundings: Surroundings): Promise<ExitCode> {
-  endQuietlyWhenNobodyReads(surroundings.stdout);
   // Before anything is parsed, because errors in the command line are JSON too.
   const output = createOutput(asksForJson(argv), surroundings.stdout, surroundings.stderr);
+  endWhenNothingCanBeWritten(surroundings.stdout, output);
   let url = "the node";
   let exitCode: ExitCode = ExitCode.ok;
   const context = createContext(output, surroundings, {
@@ -78,9 +78,12 @@ function asksForJson(argv: readonly string[]): boolean {
   return (end === -1 ? argv : argv.slice(0, end)).includes("--json");
 }
 
-/** `routeplane … | head` is no failure: who stops reading has read enough. */
-function endQuietlyWhenNobodyReads(stdout: NodeJS.WritableStream): void {
-  stdout.on("error", (error: NodeJS.ErrnoException) => {
-    process.exit(error.code === "EPIPE" ? ExitCode.ok : ExitCode.failed);
+/** `routeplane … | head` is no failure: who stops reading has read enough. A full disk is one. */
+function endWhenNothingCanBeWritten(stdout: NodeJS.WritableStream, output: Output): void {
+  stdout.on("error", ({ code, message }: NodeJS.ErrnoException) => {
+    if (code === "EPIPE") process.exit(ExitCode.ok);
+    const why = `cannot write to stdout: ${message}`;
+    output.error(new CliError(ExitCode.failed, "failed_precondition", "FILE_UNWRITABLE", why));
+    process.exit(ExitCode.failed);
   });
 }

@@ -26,11 +26,15 @@ export async function runCli(argv: readonly string[], environment: Environment, 
   return resultOf(spawnCli(argv, environment), stdin);
 }
 
-/** As `runCli`, where no file can grow beyond 4 KiB: as on a full disk, a part is written and then nothing more. */
-export async function runCliShortOfSpace(argv: readonly string[], environment: Environment): Promise<CliResult> {
+/** As `runCli`, out of a shell: `script` has the command line as `"$0" "$@"`. */
+export async function runCliInShell(
+  script: string,
+  argv: readonly string[],
+  environment: Environment,
+): Promise<CliResult> {
   const { PATH = "" } = process.env;
-  const limited = ["-c", 'ulimit -f 8; exec "$0" "$@"', process.execPath, BIN, ...argv];
-  return resultOf(spawn("sh", limited, { env: { PATH, TZ: "UTC", ...environment } }), "");
+  const args = ["-c", script, process.execPath, BIN, ...argv];
+  return resultOf(spawn("sh", args, { env: { PATH, TZ: "UTC", ...environment } }), "");
 }
 
 async function resultOf(child: ChildProcessWithoutNullStreams, stdin: string): Promise<CliResult> {

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { runCli, runHere } from "./cli-process.ts";
+import { runCli, runCliInShell, runHere } from "./cli-process.ts";
 
 /** Nothing listens there: whatever is asked of a node fails. */
 const NOWHERE = {
@@ -12,6 +12,8 @@ const MINT = ["cloud", "keys", "mint"];
 const UPDATE = ["cloud", "keys", "update"];
 const ROTATE = ["cloud", "keys", "rotate", "key_1"];
 const REVOKE = ["cloud", "keys", "revoke"];
+const EXPORT = ["cloud", "requests", "export", "--format", "csv"];
+const BACKWARDS = ["--from", "2026-06-01T00:00:00Z", "--to", "2026-05-01T00:00:00Z"];
 
 describe("a wrong command line ends with 2, says what is wrong, and asks nothing of a node", () => {
   it.each([
@@ -43,10 +45,27 @@ describe("a wrong command line ends with 2, says what is wrong, and asks nothing
     ["unknown principal type", ["cloud", "policy", "bind", "pol_1", "--principal-type", "user"], "api_key, namespace"],
     ["unknown kind", ["cloud", "policy", "list", "--kind", "cap"], "budget"],
     ["time without offset", ["cloud", "usage", "--from", "2026-05-01T00:00:00"], "offset"],
+    ["usage from after to", ["cloud", "usage", ...BACKWARDS], "--from must be before --to"],
+    ["requests from after to", ["cloud", "requests", ...BACKWARDS], "--from must be before --to"],
+    ["export from after to", [...EXPORT, ...BACKWARDS], "--from must be before --to"],
+    ["audit from after to", ["cloud", "audit", "list", ...BACKWARDS], "--from must be before --to"],
+    ["reconcile from after to", ["admin", "reconcile", ...BACKWARDS], "--from must be before --to"],
+    ["page of an export", [...EXPORT, "--limit", "2"], "'--limit <number>' cannot be used with export"],
+    ["page token of an export", [...EXPORT, "--page-token", "x"], "'--page-token <token>' cannot be used with export"],
     [
-      "from after to",
-      ["cloud", "usage", "--from", "2026-06-01T00:00:00Z", "--to", "2026-05-01T00:00:00Z"],
-      "--from must be before --to",
+      "following export",
+      ["cloud", "requests", "--follow", "export", "--format", "csv"],
+      "'--follow' cannot be used with export",
+    ],
+    [
+      "page to follow",
+      ["cloud", "requests", "--follow", "--limit", "25"],
+      "'--follow' cannot be used with option '--limit",
+    ],
+    [
+      "page token to follow",
+      ["cloud", "requests", "--follow", "--page-token", "x"],
+      "'--follow' cannot be used with option '--page",
     ],
     ["page too large", ["cloud", "requests", "--limit", "1001"], "from 1 to 1000"],
     ["namespace in upper case", ["cloud", "namespace", "create", "Prod"], "lower-case"],
@@ -122,5 +141,12 @@ describe("the process", () => {
     expect(wrong).toEqual({ code: 2, stdout: "", stderr: expect.stringContaining("Did you mean status?") });
     const right = await runCli(["--version"], NOWHERE);
     expect(right).toEqual({ code: 0, stdout: expect.stringMatching(/^\d+\.\d+\.\d+\n$/), stderr: "" });
+  });
+
+  it("says why it failed where stdout cannot be written, and nothing where nobody reads it any more", async () => {
+    const full = await runCliInShell('exec "$0" "$@" > /dev/full', ["--help"], NOWHERE);
+    expect(full).toMatchObject({ code: 1, stderr: expect.stringContaining("cannot write") });
+    const unread = await runCliInShell('{ sleep 0.2; "$0" "$@"; echo "$?" >&2; } | true', ["--help"], NOWHERE);
+    expect(unread).toEqual({ code: 0, stdout: "", stderr: "0\n" });
   });
 });

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { Code, type ServiceImpl } from "@connectrpc/connect";
 import { RequestStatus, UsageService } from "@routeplane/contracts/usage";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { runCli, runCliShortOfSpace, spawnCli } from "./cli-process.ts";
+import { runCli, runCliInShell, spawnCli } from "./cli-process.ts";
 import { type NodeDouble, refusal, startNodeDouble } from "./node-double.ts";
 
 const AT = { seconds: 1_777_593_600n, nanos: 0 };
@@ -18,6 +18,9 @@ const as = (url: string): Record<string, string> => ({
 
 const usage = (implementation: Partial<ServiceImpl<typeof UsageService>>): Promise<NodeDouble> =>
   startNodeDouble((router) => void router.service(UsageService, implementation));
+
+/** No file grows beyond 4 KiB: as on a full disk, a part is written and then nothing more. */
+const SHORT_OF_SPACE = 'ulimit -f 8; exec "$0" "$@"';
 
 let folder: string;
 beforeAll(async () => {
@@ -148,7 +151,7 @@ describe.concurrent("requests export", () => {
     });
     const output = join(folder, "full.jsonl");
     const argv = ["cloud", "requests", "export", "--format", "jsonl", "--output", output];
-    const full = await runCliShortOfSpace([...argv, "--json"], as(node.url));
+    const full = await runCliInShell(SHORT_OF_SPACE, [...argv, "--json"], as(node.url));
     expect(full).toMatchObject({ code: 1, stdout: "" });
     expect(JSON.parse(full.stderr)).toMatchObject({ error: { reason: "FILE_UNWRITABLE" } });
     expect(await runCli([...argv, "--resume"], as(node.url))).toMatchObject({ code: 0 });
@@ -159,13 +162,11 @@ describe.concurrent("requests export", () => {
   it("keeps how far it was when not even that can be written", async () => {
     await using node = await usage({
       listRequests: ({ pageToken }) =>
-        pageToken === ""
-          ? { requests: [row("req_2")], nextPageToken: "t".repeat(5000) }
-          : { requests: [row("req_1")] },
+        pageToken === "" ? { requests: [row("req_2")], nextPageToken: "t".repeat(5000) } : { requests: [row("req_1")] },
     });
     const output = join(folder, "lost.jsonl");
     const argv = ["cloud", "requests", "export", "--format", "jsonl", "--output", output];
-    expect(await runCliShortOfSpace(argv, as(node.url))).toMatchObject({ code: 1 });
+    expect(await runCliInShell(SHORT_OF_SPACE, argv, as(node.url))).toMatchObject({ code: 1 });
     expect(await runCli([...argv, "--resume"], as(node.url))).toMatchObject({ code: 0 });
     expect((await readFile(output, "utf8")).match(/(?<="id":")req_\d/g)).toEqual(["req_2", "req_1"]);
     expect((await readdir(folder)).filter((name) => name.startsWith("lost"))).toEqual(["lost.jsonl"]);

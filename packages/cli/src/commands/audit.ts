@@ -11,6 +11,7 @@ import { AUDIT_COLUMNS, fromProtoAuditEntry } from "../views/audit.ts";
 import { showList } from "../views/list.ts";
 import { fromProtoSet } from "../views/values.ts";
 import { withExamples } from "./examples.ts";
+import { requireRange } from "./time-range.ts";
 
 interface AuditOptions {
   readonly actor?: string;
@@ -56,6 +57,7 @@ export function addAuditCommands(cloud: Command, context: Context): void {
 /** Each service keeps the log of its own changes. One page of all is the newest of each page: ids sort by time. */
 async function listEntries(context: Context, options: AuditOptions): Promise<void> {
   const { namespace, node = false } = options;
+  requireRange(options);
   if (node && namespace !== undefined) throw usageError("--node and --namespace do not go together");
   const credential = node || namespace !== undefined ? operatorCredential : loginCredential;
   const clients = await context.connect(await credential(context.settings));

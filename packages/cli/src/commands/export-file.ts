@@ -112,7 +112,7 @@ async function save(path: string, progress: Progress): Promise<void> {
 
 /** One `write` may write only a part, as the last one does before the disk is full. */
 async function writeAll(file: FileHandle, bytes: Buffer, position: number): Promise<void> {
-  for (let written = 0; written < bytes.length; ) {
+  for (let written = 0; written < bytes.length;) {
     const { bytesWritten } = await file.write(bytes, written, bytes.length - written, position + written);
     written += bytesWritten;
   }

@@ -3,7 +3,7 @@ import type { Command } from "commander";
 import { timeArgument } from "../arguments.ts";
 import type { NodeClient } from "../client.ts";
 import type { Context } from "../context.ts";
-import { ExitCode, usageError } from "../errors.ts";
+import { ExitCode } from "../errors.ts";
 import { type Column, table } from "../output/table.ts";
 import { operatorCredential } from "../session.ts";
 import {
@@ -16,6 +16,7 @@ import {
 import { DIFFERENCE_COLUMNS, type DifferenceView, fromProtoDifference } from "../views/difference.ts";
 import { fromProtoInteger, fromProtoSet, fromProtoTime } from "../views/values.ts";
 import { withExamples } from "./examples.ts";
+import { requireRange } from "./time-range.ts";
 
 interface ReconcileOptions {
   readonly from?: Date;
@@ -61,7 +62,7 @@ export function addReconcileCommand(admin: Command, context: Context): void {
 }
 
 async function reconcileAll(context: Context, { from, to = new Date() }: ReconcileOptions): Promise<void> {
-  if (from !== undefined && from >= to) throw usageError("--from must be before --to");
+  requireRange({ ...(from && { from }), to });
   const client = await context.connect(await operatorCredential(context.settings));
   const asked = { ...(from && { from: timestampFromDate(from) }), to: timestampFromDate(to) };
   const usage = await reconcileUsage(client, asked);

@@ -9,6 +9,7 @@ import { type ExportFormat, exportHead, exportLine } from "../views/request-expo
 import { withExamples } from "./examples.ts";
 import { beginExport, resumeExport } from "./export-file.ts";
 import { type FilterOptions, toFilter, withFilters } from "./request-filter.ts";
+import { requireRange } from "./time-range.ts";
 
 interface ExportOptions extends FilterOptions {
   readonly format: ExportFormat;
@@ -31,7 +32,18 @@ export function addExport(requests: Command, context: Context): void {
     )
     .option("--resume", "go on with an export to a file that was interrupted, with the same options")
     // An option that the list has too is taken for the list's, wherever it stands.
-    .action((_: ExportOptions, self: Command) => exportRequests(context, self.optsWithGlobals()));
+    .action((_: ExportOptions, self: Command) => {
+      for (const option of onlyOf(requests, self)) {
+        if (requests.getOptionValueSource(option.attributeName()) === "cli") {
+          throw usageError(`option '${option.flags}' cannot be used with export, which writes the whole log`);
+        }
+      }
+      return exportRequests(context, self.optsWithGlobals());
+    })
+    .configureHelp({
+      showGlobalOptions: true,
+      visibleGlobalOptions: () => requests.createHelp().visibleGlobalOptions(requests),
+    });
   withExamples(
     command,
     "cloud requests export --format csv --output may.csv --from 2026-05-01T00:00:00Z --to 2026-06-01T00:00:00Z",
@@ -40,8 +52,14 @@ export function addExport(requests: Command, context: Context): void {
   );
 }
 
+/** What the list has and the export has not. */
+function onlyOf(list: Command, { options }: Command): readonly Option[] {
+  return list.options.filter(({ long }) => options.every((own) => own.long !== long));
+}
+
 async function exportRequests(context: Context, options: ExportOptions): Promise<void> {
   const { output, resume = false } = options;
+  requireRange(options);
   if (output === STDOUT && resume) {
     throw usageError("--resume: only an export to a file can go on", "Name the file with --output.");
   }

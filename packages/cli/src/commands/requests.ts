@@ -1,4 +1,4 @@
-import type { Command } from "commander";
+import { type Command, Option } from "commander";
 import { idArgument, pageSizeArgument } from "../arguments.ts";
 import type { Context } from "../context.ts";
 import { block } from "../output/table.ts";
@@ -11,6 +11,7 @@ import { withExamples } from "./examples.ts";
 import { followRequests } from "./follow-requests.ts";
 import { type FilterOptions, toFilter, withFilters } from "./request-filter.ts";
 import { addExport } from "./requests-export.ts";
+import { requireRange } from "./time-range.ts";
 
 interface RequestsOptions extends FilterOptions {
   readonly limit: number;
@@ -23,10 +24,16 @@ export function addRequestsCommand(cloud: Command, context: Context): void {
     .description("the request log of the namespace, newest first, one page at a time")
     .option("--limit <number>", "rows on the page, at most 1000", pageSizeArgument, 25)
     .option("--page-token <token>", "next_page_token of the page before", idArgument)
-    .option("--follow", "go on with requests as they end, until Ctrl-C; with --json a line of JSON for each")
-    .action((options: RequestsOptions) =>
-      options.follow === true ? followRequests(context, options) : listRequests(context, options),
-    );
+    .addOption(
+      new Option(
+        "--follow",
+        "go on with requests as they end, until Ctrl-C; with --json a line of JSON for each",
+      ).conflicts(["limit", "pageToken"]),
+    )
+    .action((options: RequestsOptions) => {
+      requireRange(options);
+      return options.follow === true ? followRequests(context, options) : listRequests(context, options);
+    });
   withExamples(
     requests,
     "cloud requests --limit 25",

@@ -17,6 +17,7 @@ import {
 } from "../views/usage.ts";
 import { groupTable } from "../views/usage-groups.ts";
 import { withExamples } from "./examples.ts";
+import { requireRange } from "./time-range.ts";
 
 interface UsageOptions {
   readonly from?: Date;
@@ -66,7 +67,7 @@ export function addUsageCommand(cloud: Command, context: Context): void {
 
 async function showUsage(context: Context, options: UsageOptions): Promise<void> {
   const { from, to, groupBy = [], key = "", model = "", allNamespaces = false } = options;
-  if (from !== undefined && to !== undefined && from >= to) throw usageError("--from must be before --to");
+  requireRange(options);
   const query = {
     ...(from && { from: timestampFromDate(from) }),
     ...(to && { to: timestampFromDate(to) }),
