@@ -44,6 +44,15 @@ export async function operatorCredential(settings: Settings): Promise<Credential
   );
 }
 
+/**
+ * To read what other namespaces did. A namespace's key that the environment names is sent as it is, and refused: the saved
+ * operator credential would show an agent on the same machine more than its own.
+ */
+export async function crossNamespaceCredential(settings: Settings): Promise<Credential> {
+  const { operatorKey, apiKey } = settings;
+  return operatorKey === undefined && apiKey !== undefined ? loginCredential(settings) : operatorCredential(settings);
+}
+
 /** The login; if there is none, the operator credential. */
 export async function anyCredential(settings: Settings): Promise<Credential> {
   const login = await findLogin(settings);

@@ -97,6 +97,16 @@ describe("who the CLI is", () => {
     expect(node.authorizations).toEqual(["Bearer rpo_live_env", "Bearer rpo_live_op"]);
   });
 
+  it("is the key of the environment, and not the saved operator, that asks for all namespaces", async () => {
+    await save("operator-key", "rpo_live_saved");
+    const argv = ["cloud", "usage", "--all-namespaces"];
+    const environment = { ROUTEPLANE_HOME: home, ROUTEPLANE_URL: node.url };
+    await runCli(argv, { ...environment, ROUTEPLANE_API_KEY: "rp_live_env" });
+    await runCli(argv, { ...environment, ROUTEPLANE_API_KEY: "rp_live_env", ROUTEPLANE_OPERATOR_KEY: "rpo_live_op" });
+    await runCli(argv, environment);
+    expect(node.authorizations).toEqual(["Bearer rp_live_env", "Bearer rpo_live_op", "Bearer rpo_live_saved"]);
+  });
+
   it("sends the local node's operator credential to no other node", async () => {
     await save("operator-key", "rpo_live_saved");
     const environment = { ROUTEPLANE_HOME: home, ROUTEPLANE_URL: "http://node.invalid" };
