@@ -1,6 +1,6 @@
 import { once } from "node:events";
 import type { IncomingHttpHeaders } from "node:http";
-import type { ClientHttp2Stream, IncomingHttpHeaders as Http2Headers } from "node:http2";
+import { type ClientHttp2Stream, constants, type IncomingHttpHeaders as Http2Headers } from "node:http2";
 import { Code, ConnectError } from "@connectrpc/connect";
 import { Http2SessionManager } from "@connectrpc/connect-node";
 import { CLIENT_ADDRESS } from "@routeplane/rpc";
@@ -53,6 +53,8 @@ export function createServiceRelay(name: string, url: string): ServiceRelay {
         const answer = await headersOf(stream);
         reply.begin(Number(answer[":status"] ?? 502), toClientHeaders(answer));
         for await (const chunk of stream as AsyncIterable<Buffer>) await reply.write(chunk);
+        // A connection that breaks ends the reading like an answer that is whole; only the code tells them apart.
+        if (stream.rstCode !== constants.NGHTTP2_NO_ERROR) throw new Error("the service broke off its answer");
         await reply.end();
       } finally {
         reply.signal.removeEventListener("abort", cut);
