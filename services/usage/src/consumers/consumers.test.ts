@@ -1,4 +1,4 @@
-import { create, fromBinary } from "@bufbuild/protobuf";
+import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
 import { type UsageEvent, UsageEventBatchSchema, UsageEventSchema } from "@routeplane/contracts/events";
 import { createLogger } from "@routeplane/runtime";
 import fc from "fast-check";
@@ -8,6 +8,7 @@ import type { DeadLetterBox, Unrecorded } from "../domain/dead-letters.ts";
 import type { RequestLog } from "../domain/ports.ts";
 import type { LoggedRequest } from "../domain/request.ts";
 import { fromProtoUsageEvent } from "./convert.ts";
+import { readEvents } from "./read-events.ts";
 import { type Recorder, usageEvents } from "./usage-events.ts";
 
 describe("fromProtoUsageEvent", () => {
@@ -94,6 +95,23 @@ describe("usageEvents", () => {
       { namespaceId: "", requestId: "", reason: "namespace_id: must be ns_…" },
     ]);
     expect(fromBinary(UsageEventBatchSchema, aside[0]!.payload).events).toEqual([usageEvent(bad)]);
+  });
+
+  test("what is set aside keeps a field that only a later release knows", async () => {
+    const aside: Unrecorded[] = [];
+    const deadLetters: Pick<DeadLetterBox, "add"> = { add: async (unrecorded) => void aside.push(...unrecorded) };
+    const bad = settledRequest(pendingRequest(), { costNanoUsd: -5n });
+    // Number 31, as a text.
+    const later = Buffer.from([250, 1, 2, 65, 66]);
+    const event = Buffer.concat([toBinary(UsageEventSchema, usageEvent(bad)), later]);
+    const message = Buffer.from([10, 128 + (event.length % 128), event.length >> 7, ...event]);
+    const record = usageEvents(
+      recorderOf(() => Promise.resolve()),
+      deadLetters,
+      createLogger("test", () => ""),
+    );
+    await record(readEvents(message) ?? []);
+    expect(aside.map(({ payload }) => Buffer.from(payload))).toEqual([message]);
   });
 
   test("an event of a time of which nothing is kept any more is set aside, because it may have been counted then", async () => {
