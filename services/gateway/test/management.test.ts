@@ -50,3 +50,15 @@ it("breaks off an answer that a service did not live to finish, so that nobody t
   (await service.answered).socket.destroy();
   await expect(reader?.read()).rejects.toThrow("terminated");
 });
+
+it("says which service is away, and not where it would be", async () => {
+  // Nothing listens on port 1.
+  const url = await startManagement("http://127.0.0.1:1");
+  const response = await fetch(url + METHOD, { method: "POST", body: "{}" });
+  expect(response.status).toBe(503);
+  const answer = (await response.json()) as { readonly details?: unknown };
+  expect(answer).toMatchObject({ code: "unavailable", message: "the usage service does not answer; try again" });
+  expect(answer.details).toMatchObject([
+    { debug: { reason: "DEPENDENCY_UNAVAILABLE", metadata: { dependency: "usage" } } },
+  ]);
+});

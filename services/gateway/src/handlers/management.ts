@@ -59,7 +59,9 @@ async function forward(exchange: Exchange, name: string, relay: ServiceRelay): P
     if (error instanceof Refusal) {
       return sendConnectError(exchange, new ConnectError(error.message, Code.ResourceExhausted), error.facts.status);
     }
-    await sendConnectError(exchange, error instanceof ConnectError ? error : toConnectError(down));
+    // What else there is to say of a connection is where the service would be: nothing for those outside.
+    const late = error instanceof ConnectError && error.code === Code.DeadlineExceeded;
+    await sendConnectError(exchange, late ? error : toConnectError(down));
   }
 }
 
