@@ -60,7 +60,7 @@ function faultOf(schema: DescMessage, text: string, error: unknown): DomainError
   return field === "" ? notTheMessage(`the request ${rule}`) : notTheMessage(`${field}: ${rule}`, [fault]);
 }
 
-function notTheMessage(words: string, fields: readonly FieldFault[] = []): DomainError {
+export function notTheMessage(words: string, fields: readonly FieldFault[] = []): DomainError {
   return new DomainError("invalid_argument", "FIELD_INVALID", words, { fields });
 }
 

@@ -1,6 +1,10 @@
 import { brotliDecompressSync, gunzipSync } from "node:zlib";
+import type { DescMethod } from "@bufbuild/protobuf";
 import type { ConnectRouter } from "@connectrpc/connect";
+import { errorToJson } from "@connectrpc/connect/protocol-connect";
+import { toConnectError } from "../errors.ts";
 import { safeText } from "../safe-text.ts";
+import { notTheMessage } from "./parse-safely.ts";
 
 type Handler = ConnectRouter["handlers"][number];
 type Answer = Awaited<ReturnType<Handler>>;
@@ -15,22 +19,31 @@ export function quoteSafely(routes: (router: ConnectRouter) => void): (router: C
     const { handlers } = router;
     for (const [index, handler] of handlers.entries()) {
       handlers[index] = Object.assign(
-        async (...call: Parameters<Handler>) => answered(await handler(...call)),
+        async (...call: Parameters<Handler>) => answered(await handler(...call), handler),
         handler,
       );
     }
   };
 }
 
-async function answered(answer: Answer): Promise<Answer> {
+async function answered(answer: Answer, { method }: Handler): Promise<Answer> {
   if (answer.status < 400 || answer.body === undefined) return answer;
   const chunks: Uint8Array[] = [];
   for await (const chunk of answer.body) chunks.push(chunk);
   const header = new Headers(answer.header);
-  const body = Buffer.from(safeError(decompressed(Buffer.concat(chunks), header.get("content-encoding"))));
+  const error = safeError(decompressed(Buffer.concat(chunks), header.get("content-encoding")));
+  const isUnreadable = error.startsWith(UNREADABLE);
+  const body = Buffer.from(isUnreadable ? notOf(method) : error);
   header.delete("content-encoding");
   header.set("content-length", String(body.length));
-  return { ...answer, header, body: onePiece(body) };
+  return { ...answer, status: isUnreadable ? 400 : answer.status, header, body: onePiece(body) };
+}
+
+/** The library calls binary that it cannot read a fault of its own, and such JSON the caller's. Both are the caller's. */
+const UNREADABLE = '{"code":"internal","message":"parse binary: ';
+
+function notOf({ input }: DescMethod): string {
+  return JSON.stringify(errorToJson(toConnectError(notTheMessage(`the message is not a ${input.typeName}`)), {}));
 }
 
 /** By the two compressions that the server may choose. */

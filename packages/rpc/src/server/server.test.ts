@@ -1,5 +1,8 @@
+import { once } from "node:events";
 import { type ClientHttp2Session, connect } from "node:http2";
+import { setImmediate } from "node:timers/promises";
 import { KeyService } from "@routeplane/contracts/auth";
+import { UsageService } from "@routeplane/contracts/usage";
 import { DomainError, newId } from "@routeplane/domain";
 import { createLogger } from "@routeplane/runtime";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
@@ -12,6 +15,7 @@ const served: string[] = [];
 const logged: string[] = [];
 let server: Awaited<ReturnType<typeof startRpcServer>>;
 let session: ClientHttp2Session;
+const followed = Promise.withResolvers<void>();
 
 beforeAll(async () => {
   const chain = rpcChain({
@@ -32,6 +36,17 @@ beforeAll(async () => {
         mintKey: ({ name }) => {
           served.push(name);
           return { token: "minted" };
+        },
+      });
+      service(UsageService, {
+        async *watchRequests(_, { signal }) {
+          yield {};
+          await once(signal, "abort");
+          try {
+            yield {};
+          } finally {
+            followed.resolve();
+          }
         },
       });
     },
@@ -106,6 +121,27 @@ describe.each(TYPES)("a call as %s", (type) => {
     expect((await call(type, undefined, body)).status).toBe(codeOf(type, 401, 16));
     expect(served).toEqual([]);
   });
+});
+
+it("binary that is no message is the caller's fault, by Connect too", async () => {
+  const { status, text } = await call("application/proto", "keys:write", Buffer.from([0xff, 0xff, 0xff]));
+  expect(status).toBe("400");
+  expect(text).toMatch(/"invalid_argument".*the message is not a routeplane\.auth\.v1\.MintKeyRequest.*FIELD_INVALID/);
+});
+
+it("who follows a stream and goes away is no fault of the service", async () => {
+  const stream = session.request({
+    ":method": "POST",
+    ":path": `/${UsageService.typeName}/WatchRequests`,
+    "content-type": "application/grpc",
+    authorization: "Bearer usage:read",
+  });
+  stream.end(framed("application/grpc", Buffer.alloc(0)));
+  await once(stream, "data");
+  stream.close();
+  await followed.promise;
+  await setImmediate();
+  expect(logged.join("")).not.toContain("call failed");
 });
 
 describe.each(JSON_TYPES)("JSON as %s", (type) => {
