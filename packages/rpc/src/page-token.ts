@@ -1,22 +1,30 @@
 import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
 import { PageTokenSchema } from "@routeplane/contracts/paging";
-import { invalidField } from "@routeplane/domain";
+import { type FieldFault, invalidField } from "@routeplane/domain";
 
 /** The token of the page after the row `afterId` of `list`. */
 export function toPageToken(list: string, afterId: string): string {
   return Buffer.from(toBinary(PageTokenSchema, create(PageTokenSchema, { list, afterId }))).toString("base64url");
 }
 
+const PAGE_TOKEN = { field: "page_token", rule: "must be the next_page_token of an earlier page of this list" };
+
 /**
  * The id after which the page starts, or undefined for the first page.
  *
+ * @param fault what to say of another token, where it is not in `page_token`
  * @throws DomainError INVALID_ARGUMENT if it is not a token of this list.
  */
-export function fromPageToken<T>(list: string, token: string, parseId: (id: string) => T | undefined): T | undefined {
+export function fromPageToken<T>(
+  list: string,
+  token: string,
+  parseId: (id: string) => T | undefined,
+  fault: FieldFault = PAGE_TOKEN,
+): T | undefined {
   if (token === "") return undefined;
   const afterId = positionIn(list, token);
   const id = afterId === undefined ? undefined : parseId(afterId);
-  if (id === undefined) throw invalidField("page_token", "must be the next_page_token of an earlier page of this list");
+  if (id === undefined) throw invalidField(fault.field, fault.rule);
   return id;
 }
 

@@ -11,6 +11,7 @@ const LIFE_MS = 5_000;
 const POLL_MS = 250;
 const PAGE_SIZE = 200;
 const LIST = "ended-requests";
+const NO_TOKEN = { field: "resume_token", rule: "must be a resume_token of an earlier stream" };
 
 /** Follows the log by asking again and again: it holds one page, and no more is on its way than the caller takes. */
 export function watchRequests(usage: UsageStore): ServiceImpl<typeof UsageService>["watchRequests"] {
@@ -18,7 +19,7 @@ export function watchRequests(usage: UsageStore): ServiceImpl<typeof UsageServic
     const { namespaceId } = keyPrincipalOf(context);
     const endsAt = performance.now() + LIFE_MS;
     const tokenOf = (position: EndPosition): string => toPageToken(LIST, fromEndPosition(position));
-    let after = fromPageToken(LIST, resumeToken, toEndPosition) ?? (await usage.endPosition());
+    let after = fromPageToken(LIST, resumeToken, toEndPosition, NO_TOKEN) ?? (await usage.endPosition());
     // So that whoever watches knows that it does, and from where.
     yield { requests: [], resumeToken: tokenOf(after) };
     while (!context.signal.aborted && performance.now() < endsAt) {
