@@ -33,6 +33,11 @@ it("says the same of a fault over there as of no answer", () => {
   expect(fromConnectError(internal, "auth")).toMatchObject({ code: "unavailable" });
 });
 
+it("does not call what the protocol refuses a fault of the service", () => {
+  const refused = toConnectError(new ConnectError("protocol error: incomplete envelope", Code.InvalidArgument));
+  expect(fromConnectError(refused, "auth")).toMatchObject({ code: "invalid_argument", reason: "FIELD_INVALID" });
+});
+
 it("sends only reasons that the contract lists", () => {
   const reason: ErrorReason = invalidField("name", "rule").reason;
   expect(Reason[reason]).toBeTypeOf("number");

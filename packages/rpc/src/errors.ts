@@ -21,9 +21,10 @@ const CODES: Record<ErrorCode, Code> = {
 const DOMAIN = "routeplane";
 
 /** Reasons of the errors that the kit itself raises. */
-type KitReason = "INTERNAL" | "DEADLINE_EXCEEDED" | "CANCELLED" | "TOO_LARGE" | "METHOD_UNKNOWN";
+type KitReason = "INTERNAL" | "FIELD_INVALID" | "DEADLINE_EXCEEDED" | "CANCELLED" | "TOO_LARGE" | "METHOD_UNKNOWN";
 
 const KIT_REASONS: Partial<Record<Code, KitReason>> = {
+  [Code.InvalidArgument]: "FIELD_INVALID",
   [Code.DeadlineExceeded]: "DEADLINE_EXCEEDED",
   [Code.Canceled]: "CANCELLED",
   [Code.ResourceExhausted]: "TOO_LARGE",
