@@ -1,7 +1,8 @@
-import { readFile } from "node:fs/promises";
+import { readdir, readFile } from "node:fs/promises";
+import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { eventually } from "@routeplane/testing";
-import { isAlive, processesOf, runUp, startNode, type TestNode } from "../harness/index.ts";
+import { isAlive, killAll, processesOf, runUp, startNode, type TestNode } from "../harness/index.ts";
 
 const ROLES = ["postgres", "nats", "auth", "policy", "usage", "aggregator", "gateway", "gateway-2"];
 
@@ -30,13 +31,32 @@ describe("supervision", () => {
     const supervisor = await supervisorOf(node);
     process.kill(supervisor, "SIGKILL");
     await eventually(() => !isAlive(supervisor));
-    const next = await startNode({ home: node.home, port: node.port, gateways: 2 });
-    const { exitCode } = await next.cli(["cloud", "keys", "list"]);
-    expect(exitCode).toBe(0);
-    await next.stop("SIGTERM");
+    node = await startNode({ home: node.home, port: node.port, gateways: 2 });
+    expect((await node.cli(["cloud", "keys", "list"])).exitCode).toBe(0);
+  });
+
+  it("loses nothing that a gateway had still to tell when all is killed and the next start has fewer of them", async () => {
+    const nats = await node.pid("nats");
+    process.kill(nats ?? 0, "SIGSTOP");
+    const answer = await requestEcho(node.urls[1] ?? "", await node.apiKey());
+    expect(answer.status).toBe(200);
+    await killAll(node.home);
+    node = await startNode({ home: node.home, port: node.port });
+    const id = answer.headers.get("x-request-id") ?? "";
+    await eventually(async () => (await node.cli(["cloud", "request", "get", id])).exitCode === 0, 20_000);
+    expect((await node.stop("SIGTERM")).exitCode).toBe(0);
     expect(await processesOf(node.home)).toEqual([]);
+    expect(await readdir(join(node.home, "spool/gateway-2"))).toEqual([]);
   });
 });
+
+function requestEcho(url: string, token: string): Promise<Response> {
+  return fetch(`${url}/v1/chat/completions`, {
+    method: "POST",
+    headers: { authorization: `Bearer ${token}`, "content-type": "application/json" },
+    body: JSON.stringify({ model: "echo", messages: [{ role: "user", content: "hello" }] }),
+  });
+}
 
 /** The process below the bootstrap: it started postgres. */
 async function supervisorOf({ pid }: TestNode): Promise<number> {

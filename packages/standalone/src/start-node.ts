@@ -1,6 +1,7 @@
 import { provision } from "@routeplane/postgres";
 import { describeFailure, StartFailure } from "./failure.ts";
 import { createFleet, type Fleet, logFile } from "./fleet.ts";
+import { type Gateway, gatewaysOf } from "./gateways.ts";
 import type { HomeLayout } from "./home.ts";
 import { supervisionMark } from "./leftovers.ts";
 import { reservePorts } from "./ports.ts";
@@ -27,6 +28,7 @@ export interface StartOptions {
 /** What every step of the start works with. */
 interface Start extends StartOptions {
   readonly roles: RoleOptions;
+  readonly gateways: readonly Gateway[];
   readonly fleet: Fleet;
   /** Aborted when a step fails or the start is given up. */
   readonly signal: AbortSignal;
@@ -41,12 +43,13 @@ export async function startNode(options: StartOptions): Promise<{ addresses: Add
   const { layout, environment, progress, stop, gatewayPorts } = options;
   const secrets = await loadSecrets(layout.secrets);
   const addresses = await chooseAddresses();
+  const gateways = await gatewaysOf(layout.spool, gatewayPorts);
   const mark = (role: string): Record<string, string> => supervisionMark(role, layout.home);
   const roles: RoleOptions = { spool: layout.spool, addresses, secrets, environment, mark };
   const failed = new AbortController();
   const signal = AbortSignal.any([stop, failed.signal]);
   const fleet = createFleet(layout, progress.say, signal);
-  const steps = startSteps({ ...options, roles, fleet, signal });
+  const steps = startSteps({ ...options, roles, gateways, fleet, signal });
   try {
     await Promise.all(steps);
     await writeSaved(layout.home, "url", urlOf(gatewayPorts[0] ?? 0));
@@ -77,7 +80,7 @@ async function chooseAddresses(): Promise<Addresses> {
 
 /** Those that nothing else waits for; each settles after all that it needs. */
 function startSteps(start: Start): readonly Promise<void>[] {
-  const { fleet, progress, roles, gatewayPorts } = start;
+  const { fleet, progress, roles } = start;
   const run = (service: Service) => () => progress.step(service, () => fleet.start(serviceSpec(service, roles)));
   const database = startPostgres(start);
   const broker = startNats(start);
@@ -85,9 +88,9 @@ function startSteps(start: Start): readonly Promise<void>[] {
     MIGRATED.map((service) => [service, database.then(() => migrate(service, start))]),
   ) as Record<(typeof MIGRATED)[number], Promise<void>>;
   const auth = schemas.auth.then(run("auth"));
-  const gateways = gatewayPorts.map(async (port, index) => {
+  const gateways = start.gateways.map(async ({ role, port, isLeft }) => {
     await broker;
-    const role = index === 0 ? "gateway" : `gateway-${index + 1}`;
+    if (isLeft) progress.say(`  ${role} runs too, for what it had still to tell when an earlier run ended`);
     await progress.step(role, () => fleet.start(gatewaySpec(role, port, roles)));
   });
   const seeded = auth.then(() => seedNode(start));
