@@ -43,7 +43,7 @@ describe.concurrent("usage --all-namespaces", () => {
       asked: [UsageDimension.KEY],
       authorizations: ["Bearer rpo_live_env"],
     });
-    expect((await runCli(argv, as(node.url))).stdout).toMatch(/^ns_1 +key_1 +2 +0 +0 +7 +\$0\.000007$/m);
+    expect((await runCli(argv, as(node.url))).stdout).toMatch(/^ns_1 +key_1 +2 +0 +0 +7 +\$0\.000007 +█{16}$/m);
     expect(await runCli([...argv, "--model", "small"], as(node.url))).toMatchObject({ code: 2 });
   });
 });
@@ -208,7 +208,7 @@ describe.concurrent("admin dead-letters", () => {
         deadLetter: { ...LETTER, payload: new Uint8Array([1, 2]), ...(id === "dl_1" && { content: { events } }) },
       }),
     });
-    const show = (id: string) => runCli(["admin", "dead-letters", "show", id, "--json"], as(node.url));
+    const show = (id: string) => runCli(["admin", "dead-letters", "get", id, "--json"], as(node.url));
     expect(JSON.parse((await show("dl_1")).stdout)).toEqual({ ...VIEW, content: { events }, payload_base64: "AQI=" });
     expect(JSON.parse((await show("dl_2")).stdout)).toMatchObject({ content: null, payload_base64: "AQI=" });
   });

@@ -46,7 +46,7 @@ describe.concurrent("usage", () => {
     expect(text.stdout).toMatch(
       /^spend +7 micro-USD \(\$0\.000007\)\n\nDAY \(UTC\) +MODEL +REQUESTS +IN +OUT +MICRO-USD +USD$/m,
     );
-    expect(text.stdout).toMatch(/^2026-05-01 +small +2 +0 +0 +7 +\$0\.000007$/m);
+    expect(text.stdout).toMatch(/^2026-05-01 +small +2 +0 +0 +7 +\$0\.000007 +█{16}$/m);
   });
 
   it("refuses to group by what there is not, before it asks the node", async () => {
@@ -66,11 +66,11 @@ describe.concurrent("usage", () => {
       spend_micro_usd,
     });
     const groups = [group("a", 1_000), group("b", 500), group("c", 0)];
-    const lines = groupTable(groups, ["model"], { bars: true, dim: (line) => line })
+    const lines = groupTable(groups, ["model"], (line) => line)
       .join("\n")
       .split("\n");
     expect(lines.map((line) => /[█▏▎▍▌▋▊▉]*$/.exec(line)?.[0].length)).toEqual([0, 16, 8, 0]);
-    expect(groupTable([], ["model"], { bars: true, dim: (line) => line })).toEqual([]);
+    expect(groupTable([], ["model"], (line) => line)).toEqual([]);
   });
 });
 

@@ -37,12 +37,13 @@ export function addDeadLetterCommands(admin: Command, context: Context): void {
     .action((options: ListOptions) => listDeadLetters(context, options));
   withExamples(list, "admin dead-letters list --state held");
 
-  const show = letters
-    .command("show")
+  const get = letters
+    .command("get")
+    .alias("show")
     .description("one of them, with what it says")
     .argument("<id>", "dl_…", idArgument)
     .action((id: string) => showDeadLetter(context, id));
-  withExamples(show, "admin dead-letters show dl_01jxyz…");
+  withExamples(get, "admin dead-letters get dl_01jxyz…");
 
   const replay = letters
     .command("replay")

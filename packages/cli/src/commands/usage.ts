@@ -104,8 +104,7 @@ function showGroups(
   view: UsageView & { readonly groups: readonly UsageGroupView[] },
   groupBy: readonly (DimensionName | "namespace")[],
 ): void {
-  const bars = context.stdout.isTTY === true;
   context.output.data(view, ({ dim }) =>
-    [block(usageFields(view)), ...groupTable(view.groups, groupBy, { bars, dim })].join("\n\n"),
+    [block(usageFields(view)), ...groupTable(view.groups, groupBy, dim)].join("\n\n"),
   );
 }

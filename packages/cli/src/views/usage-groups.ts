@@ -27,14 +27,14 @@ const NUMBERS: readonly Column<UsageGroupView>[] = [
 export function groupTable(
   groups: readonly UsageGroupView[],
   groupBy: readonly GroupName[],
-  { bars, dim }: { readonly bars: boolean; readonly dim: (line: string) => string },
+  dim: (line: string) => string,
 ): readonly string[] {
   if (groups.length === 0) return [];
   const names = Object.entries(CELLS).flatMap(([name, column]) =>
     groupBy.includes(name as GroupName) ? [column] : [],
   );
   const bar: Column<UsageGroupView> = { header: "", cell: barOf(groups) };
-  return [table([...names, ...NUMBERS, ...(bars ? [bar] : [])], groups, dim)];
+  return [table([...names, ...NUMBERS, bar], groups, dim)];
 }
 
 const BAR_WIDTH = 16;
