@@ -4,6 +4,7 @@ import type { ConnectRouter } from "@connectrpc/connect";
 import { errorToJson } from "@connectrpc/connect/protocol-connect";
 import { toConnectError } from "../errors.ts";
 import { safeText } from "../safe-text.ts";
+import { withPlainMessage } from "./grpc-message.ts";
 import { notTheMessage } from "./parse-safely.ts";
 
 type Handler = ConnectRouter["handlers"][number];
@@ -27,16 +28,19 @@ export function quoteSafely(routes: (router: ConnectRouter) => void): (router: C
 }
 
 async function answered(answer: Answer, { method }: Handler): Promise<Answer> {
-  if (answer.status < 400 || answer.body === undefined) return answer;
+  const { status, body: pieces, trailer } = answer;
+  if (pieces === undefined) return answer;
+  if (trailer !== undefined) return { ...answer, body: withPlainMessage(pieces, trailer) };
+  if (status < 400) return answer;
   const chunks: Uint8Array[] = [];
-  for await (const chunk of answer.body) chunks.push(chunk);
+  for await (const chunk of pieces) chunks.push(chunk);
   const header = new Headers(answer.header);
   const error = safeError(decompressed(Buffer.concat(chunks), header.get("content-encoding")));
   const isUnreadable = error.startsWith(UNREADABLE);
   const body = Buffer.from(isUnreadable ? notOf(method) : error);
   header.delete("content-encoding");
   header.set("content-length", String(body.length));
-  return { ...answer, status: isUnreadable ? 400 : answer.status, header, body: onePiece(body) };
+  return { ...answer, status: isUnreadable ? 400 : status, header, body: onePiece(body) };
 }
 
 /** The library calls binary that it cannot read a fault of its own, and such JSON the caller's. Both are the caller's. */

@@ -1,6 +1,7 @@
 import { once } from "node:events";
 import { type ClientHttp2Session, connect } from "node:http2";
 import { setImmediate } from "node:timers/promises";
+import { Client, credentials, Metadata, type ServiceError } from "@grpc/grpc-js";
 import { KeyService } from "@routeplane/contracts/auth";
 import { UsageService } from "@routeplane/contracts/usage";
 import { DomainError, newId } from "@routeplane/domain";
@@ -127,6 +128,21 @@ it("binary that is no message is the caller's fault, by Connect too", async () =
   const { status, text } = await call("application/proto", "keys:write", Buffer.from([0xff, 0xff, 0xff]));
   expect(status).toBe("400");
   expect(text).toMatch(/"invalid_argument".*the message is not a routeplane\.auth\.v1\.MintKeyRequest.*FIELD_INVALID/);
+});
+
+it.each([
+  ["keys:read", 7, "this needs the scope keys:write, which your key does not hold"],
+  [undefined, 16, "no credential: send it as `Authorization: Bearer rp_…`"],
+])("a plain gRPC client reads why it is refused, letter by letter (%s)", async (token, code, details) => {
+  const client = new Client(`127.0.0.1:${server.port}`, credentials.createInsecure());
+  const metadata = new Metadata();
+  if (token !== undefined) metadata.set("authorization", `Bearer ${token}`);
+  const asIs = (bytes: Buffer): Buffer => bytes;
+  const error = await new Promise<ServiceError | null>((resolve) => {
+    client.makeUnaryRequest(PATH, asIs, asIs, Buffer.alloc(0), metadata, (refused) => resolve(refused));
+  });
+  client.close();
+  expect(error).toMatchObject({ code, details });
 });
 
 it("who follows a stream and goes away is no fault of the service", async () => {
