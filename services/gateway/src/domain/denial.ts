@@ -42,16 +42,24 @@ export function denialDetails(denial: DenialFacts): NonNullable<RefusalFacts["de
   };
 }
 
+/** The SDKs wait as long as `Retry-After` says if that is less; else they would ask again at once. */
+const MAX_RETRY_AFTER_SECS = 60;
+
 /** 402 for a budget, 429 for a rate limit. */
 export function limitExceeded({ message, ...denial }: Denial, nowMs: number): Denied {
   const { rule, retryAt } = denial;
-  const common = { message, retryable: retryAt !== undefined };
   if (rule === "budget") {
-    return new Denied(denial, { ...common, status: 402, type: "insufficient_quota", code: "budget_exceeded" });
+    const words = { message, type: "insufficient_quota", code: "budget_exceeded" };
+    return new Denied(denial, { ...words, status: 402, retryable: retryAt !== undefined });
   }
-  const retryAfter = retryAt && String(Math.max(1, Math.ceil((retryAt.getTime() - nowMs) / 1_000)));
   const type = rule === "rate_limit.max_tokens" ? "tokens" : "requests";
-  return new Denied(denial, { ...common, status: 429, type, code: "rate_limit_exceeded", retryAfter });
+  const words = { message, type, code: "rate_limit_exceeded" };
+  if (retryAt === undefined) {
+    return new Denied(denial, { ...words, status: 429, retryable: false, retryAfter: undefined });
+  }
+  const waitSecs = Math.max(1, Math.ceil((retryAt.getTime() - nowMs) / 1_000));
+  const retryable = waitSecs < MAX_RETRY_AFTER_SECS;
+  return new Denied(denial, { ...words, status: 429, retryAfter: String(waitSecs), retryable });
 }
 
 /** The record of a request that was denied: cost 0. */

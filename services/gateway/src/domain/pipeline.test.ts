@@ -179,7 +179,6 @@ describe("a rate limit", () => {
       status: 429,
       type: "requests",
       code: "rate_limit_exceeded",
-      retryable: true,
       details: { policy_id: "pol_1", rule: "rate_limit.max_requests", principal: { type: "namespace" } },
     });
     expect(Number(refusal?.facts.retryAfter)).toBeGreaterThan(58);
@@ -194,6 +193,18 @@ describe("a rate limit", () => {
       deniedRule: "rate_limit.max_requests",
     });
   });
+
+  it.each([
+    [50, true],
+    [3_600, false],
+  ])(
+    "that frees in %i s lets the SDKs, which wait less than a minute, try again: %s",
+    async (windowSecs, retryable) => {
+      const { serve } = world({ budget: limitsInMemory({ rateLimit: { windowSecs, maxRequests: 1n } }) });
+      await serve(BODY);
+      expect((await serve(BODY)).refusal?.facts).toMatchObject({ status: 429, retryable });
+    },
+  );
 
   it("counts the tokens that were used, not those that were bounded, once they are known", async () => {
     const { serve } = world({ budget: limited({ maxTokens: 500n }) });
