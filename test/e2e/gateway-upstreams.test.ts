@@ -10,7 +10,7 @@ import {
   startUpstream,
   type UpstreamServer,
 } from "../../services/gateway/test/upstream-server.ts";
-import { ask, failureOf, openAiClient, settledRow } from "../harness/gateway.ts";
+import { ask, failureOf, mintKey, openAiClient, settledRow } from "../harness/gateway.ts";
 import { startNode, type TestNode } from "../harness/index.ts";
 
 /** The stock `openai` client through a node to providers of a providers file, good ones and bad ones. */
@@ -102,6 +102,52 @@ function completion(usage: object | undefined): object {
 function event(chunk: object): string {
   return `data: ${JSON.stringify({ id: "c", object: "chat.completion.chunk", ...chunk })}\n\n`;
 }
+
+describe("requests with one Idempotency-Key", () => {
+  const sentOf = (marker: string) => upstream.requests.filter(({ body }) => body.includes(marker)).length;
+  const options = (key: string) => ({ headers: { "Idempotency-Key": key } });
+
+  it("reach the upstream once, at the same instant and afterwards, and the others name the one that did", async () => {
+    const sent = () =>
+      root.chat.completions.create(ask("order 17", "plain"), { ...options("order-17"), maxRetries: 2 }).withResponse();
+    const outcomes = await Promise.allSettled(Array.from({ length: 5 }, sent));
+    const [winner, ...others] = outcomes.flatMap((each) => (each.status === "fulfilled" ? [each.value] : []));
+    expect([winner?.data.choices[0]?.message.content, others]).toEqual(["fine", []]);
+    const late = await failureOf(sent());
+    const refused = outcomes.flatMap((each) => (each.status === "rejected" ? [each.reason as unknown] : []));
+    for (const error of [...refused, late]) {
+      expect(error).toMatchObject({ status: 409, code: "idempotency_key_used" });
+      expect(error).toMatchObject({ error: { request_id: winner?.request_id } });
+    }
+    expect(late.headers?.get("x-should-retry")).toBe("false");
+    expect(sentOf("order 17")).toBe(1);
+    expect(await settledRow(node, winner?.request_id)).toMatchObject({ status: "succeeded" });
+  });
+
+  it("are others under another key of the same namespace", async () => {
+    const other = openAiClient(node, (await mintKey(node, "other")).token);
+    for (const client of [root, other])
+      await client.chat.completions.create(ask("order 18", "plain"), options("order-18"));
+    expect(sentOf("order 18")).toBe(2);
+  });
+
+  it("may follow one that cost nothing", async () => {
+    const sent = () => failureOf(root.chat.completions.create(ask("order 19", "broken"), options("order-19")));
+    expect(await sent()).toMatchObject({ status: 502 });
+    // That nothing is charged is known a moment after the client is answered.
+    await eventually(async () => (await sent()).status === 502);
+    expect(sentOf("order 19")).toBeGreaterThan(1);
+  });
+
+  it("are refused with 400 if it is longer than 255 characters, or empty", async () => {
+    for (const key of ["x".repeat(256), ""]) {
+      const error = await failureOf(root.chat.completions.create(ask("order 20", "plain"), options(key)));
+      expect(error).toMatchObject({ status: 400, code: "invalid_value", param: "Idempotency-Key" });
+    }
+    await root.chat.completions.create(ask("order 20", "plain"), options("x".repeat(255)));
+    expect(sentOf("order 20")).toBe(1);
+  });
+});
 
 describe("an upstream of the providers file", () => {
   it("gets the operator's key and no header of the client's, and is charged at the file's price", async () => {

@@ -39,6 +39,7 @@ export type ErrorReason =
   | "POLICY_BOUND"
   | "POLICY_BINDS_CALLER"
   | "LIMIT_REACHED"
+  | "IDEMPOTENCY_KEY_USED"
   | "DEPENDENCY_UNAVAILABLE";
 
 /** A field of the request and the rule that it breaks, e.g. `{field: "spec.budget.limit_micro_usd", rule: "must be > 0"}`. */

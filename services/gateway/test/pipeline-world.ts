@@ -88,6 +88,7 @@ export function world(options: WorldOptions = {}): World {
         receivedAt: new Date(),
         endpoint: "/v1/chat/completions",
         credential: { authorization: "Bearer rp_x", apiKey: undefined },
+        idempotencyKey: undefined,
         readBody: async () => Buffer.from(text),
         reply,
       };

@@ -6,6 +6,7 @@ import * as changes from "./0004_changes.ts";
 import * as operatorAudit from "./0005_operator_audit.ts";
 import * as counters from "./0006_counters.ts";
 import * as reconcile from "./0007_reconcile.ts";
+import * as idempotencyKeys from "./0008_idempotency_keys.ts";
 
 export const migrations: Migrations = {
   "0001_budgets": budgets,
@@ -15,4 +16,5 @@ export const migrations: Migrations = {
   "0005_operator_audit": operatorAudit,
   "0006_counters": counters,
   "0007_reconcile": reconcile,
+  "0008_idempotency_keys": idempotencyKeys,
 };

@@ -19,7 +19,8 @@ describe("row-level security", () => {
     const bounds = { inputTokensMax: 1n, outputTokensMax: 1n, choices: 1n };
     const price = { inputPicoUsd: 1_000_000n, outputPicoUsd: 0n };
     const keyId = lineage.at(-1) ?? expect.fail("no key");
-    const request = { namespaceId, keyId, requestId: newId("req"), lineage, price, ...bounds };
+    const idempotencyKey = "retry-1";
+    const request = { namespaceId, keyId, requestId: newId("req"), lineage, price, idempotencyKey, ...bounds };
     await policy.admission.admit(request);
     await policy.admission.settle(request, used(1_000n));
     return namespaceId;

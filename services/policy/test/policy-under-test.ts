@@ -209,7 +209,8 @@ export function requestOf(
 ): AdmissionRequest & HoldKey {
   const bounds = { inputTokensMax: 0n, outputTokensMax: micro, choices: 1n };
   const keyId = lineage.at(-1) ?? expect.fail("no key");
-  return { namespaceId, requestId: newId("req"), keyId, lineage, price: MICRO_PER_TOKEN, ...bounds };
+  const named = { requestId: newId("req"), idempotencyKey: undefined };
+  return { namespaceId, keyId, lineage, price: MICRO_PER_TOKEN, ...named, ...bounds };
 }
 
 /** What a request used that cost so much. */

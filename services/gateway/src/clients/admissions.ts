@@ -17,7 +17,7 @@ export function createAdmissions(policy: Transport): Admissions {
     throw fromConnectError(error, "policy");
   };
   return {
-    async admit({ namespaceId, requestId, lineage, price, inputTokensMax, outputTokensMax, choices }) {
+    async admit({ namespaceId, requestId, lineage, price, inputTokensMax, outputTokensMax, choices, idempotencyKey }) {
       const response = await client
         .admit({
           namespaceId,
@@ -27,6 +27,7 @@ export function createAdmissions(policy: Transport): Admissions {
           inputTokensMax: BigInt(inputTokensMax),
           outputTokensMax: BigInt(outputTokensMax),
           choices,
+          ...(idempotencyKey !== undefined && { idempotencyKey }),
         })
         .catch(fail);
       const { shadowDenials } = response;

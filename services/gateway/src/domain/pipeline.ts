@@ -7,10 +7,12 @@ import { cutReason, heedKey } from "./cut.ts";
 import { DecisionLog } from "./decision-log.ts";
 import { Denied, denialSettlement, limitExceeded } from "./denial.ts";
 import type { Guard } from "./guard.ts";
+import { parseIdempotencyKey, repetitionOf } from "./idempotency-key.ts";
 import { type Model, type ModelDirectory, priceAt, resolveModel } from "./model-directory.ts";
 import { noAnswer, notRecorded } from "./no-answer.ts";
 import type {
   AdmissionDecision,
+  AdmissionRequest,
   Admissions,
   CallingKey,
   Debt,
@@ -45,6 +47,8 @@ export interface InferenceCall {
   readonly receivedAt: Date;
   readonly endpoint: string;
   readonly credential: CredentialHeaders;
+  /** The header `Idempotency-Key`; undefined: there is none. */
+  readonly idempotencyKey: string | undefined;
   /** @throws Refusal 413 */
   readBody(): Promise<Uint8Array>;
   readonly reply: Reply;
@@ -88,6 +92,7 @@ export function createPipeline(dependencies: PipelineDependencies): Serve {
   };
 
   async function serve(call: InferenceCall, caller: CallingKey, timings: Timings): Promise<void> {
+    const idempotencyKey = parseIdempotencyKey(call.idempotencyKey);
     const asked = parseChatRequest(await call.readBody());
     const model = resolveModel(directory, asked.model);
     const upstream = upstreamOf(dependencies, model);
@@ -95,7 +100,8 @@ export function createPipeline(dependencies: PipelineDependencies): Serve {
     const guard = await guardOf(caller);
     const decisions = new DecisionLog(guard);
     const { request, bounds } = await judge(dependencies, facts, guard, asked, model, upstream, decisions);
-    const admission = await admit(dependencies, call.reply, facts, caller, model, bounds, request.choices, decisions);
+    const asking = { ...bounds, choices: request.choices, idempotencyKey };
+    const admission = await admit(dependencies, call.reply, facts, caller, model, asking, decisions);
     const granted = { ...bounds, outputTokensMax: admission.outputTokensMax };
     const responseGuard = await responseGuardOf(guard, decisions);
     const answering = { upstream, reply: call.reply, request, model, granted, responseGuard, timings };
@@ -155,27 +161,29 @@ async function judge(
   }
 }
 
-/** Takes the most that the request can use. @throws Denied 402 or 429 if that does not fit; 503 if it cannot be known */
+/**
+ * Takes the most that the request can use. @throws Denied 402 or 429 if that does not fit; Refusal 409 if it is the repetition
+ * of another; 503 if it cannot be known
+ */
 async function admit(
   { admissions, usageLog, settlements, clock }: PipelineDependencies,
   reply: Reply,
   facts: RequestFacts,
   { lineage }: CallingKey,
   model: Model,
-  bounds: TokenBounds,
-  choices: number,
+  asking: TokenBounds & Pick<AdmissionRequest, "choices" | "idempotencyKey">,
   decisions: DecisionLog,
 ): Promise<Admitted> {
   if (!settlements.hasRoom()) throw dependencyDown("policy", new Error("too many settlements wait"));
   const { namespaceId, keyId, requestId } = facts;
   const hold = { namespaceId, keyId, requestId };
-  const price = priceAt(model, bounds.inputTokensMax);
+  const price = priceAt(model, asking.inputTokensMax);
   const asked = usageLog.asking(hold);
   const decision = await admissions
-    .admit({ namespaceId, requestId, lineage, price, ...bounds, choices })
+    .admit({ namespaceId, requestId, lineage, price, ...asking })
     .catch((error: unknown) => {
       settlements.release(hold, asked);
-      throw error;
+      throw repetitionOf(error) ?? error;
     });
   const nowMs = clock();
   reply.announce(rateLimitHeaders(decision, nowMs));

@@ -55,6 +55,7 @@ export interface AdmissionRequest {
   /** Over all choices. */
   readonly outputTokensMax: number;
   readonly choices: number;
+  readonly idempotencyKey: string | undefined;
 }
 
 export type AdmissionDecision = {
@@ -100,6 +101,7 @@ export interface Denial {
 
 /** Each is bounded in time and throws DomainError UNAVAILABLE if the policy service does not answer. All are idempotent. */
 export interface Admissions {
+  /** @throws DomainError ALREADY_EXISTS if another request of the key has its idempotency key */
   admit(request: AdmissionRequest): Promise<AdmissionDecision>;
   settle(hold: HoldKey, used: Used): Promise<void>;
   /** @param neverSent whether nothing went upstream: then it is as if it had not been admitted */

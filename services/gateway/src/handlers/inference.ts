@@ -67,6 +67,7 @@ function toInferenceCall(exchange: Exchange) {
     receivedAt,
     endpoint: path,
     credential: credentialOf(exchange),
+    idempotencyKey: request.headersDistinct["idempotency-key"]?.join(", "),
     readBody: async () => {
       const encoding = request.headers["content-encoding"];
       if (encoding !== undefined && encoding !== "identity") throw unsupportedEncoding();

@@ -21,6 +21,8 @@ export interface AdmissionRequest extends RequestBounds {
   readonly requestId: Id<"req">;
   /** From the root key down to the calling key. */
   readonly lineage: readonly Id<"key">[];
+  /** What the client calls it and every repetition of it; undefined: nothing. */
+  readonly idempotencyKey: string | undefined;
 }
 
 export type AdmissionAnswer = {
@@ -41,7 +43,7 @@ export type AdmissionAnswer = {
 export interface Admission {
   /**
    * Idempotent by namespace, calling key and request id. @throws DomainError FAILED_PRECONDITION if the request is over
-   * already
+   * already; ALREADY_EXISTS if another request of the calling key has its idempotency key
    */
   admit(request: AdmissionRequest): Promise<AdmissionAnswer>;
   /** Idempotent. @throws DomainError INVALID_ARGUMENT for a cost or a number of tokens that no request can have */
@@ -58,15 +60,15 @@ const MAX_TOKENS = 10n ** 12n;
 export function createAdmission(ledger: Ledger, holdTtlMs: number): Admission {
   return {
     async admit(request) {
-      const { namespaceId, requestId, lineage } = request;
-      const key = { namespaceId, requestId, keyId: callerOf(lineage) };
-      const first = await ledger.admit(key, lineage, (state) =>
+      const { namespaceId, requestId, lineage, idempotencyKey } = request;
+      const asking = { key: { namespaceId, requestId, keyId: callerOf(lineage) }, lineage, idempotencyKey };
+      const first = await ledger.admit(asking, (state) =>
         state.overdue ? { answer: undefined } : admitOn(state, request, holdTtlMs),
       );
       if (first !== undefined) return first;
       // Nobody else ends the holds of a gateway that died.
       await ledger.expireOverdue(namespaceId, expire);
-      return ledger.admit(key, lineage, (state) => admitOn(state, request, holdTtlMs));
+      return ledger.admit(asking, (state) => admitOn(state, request, holdTtlMs));
     },
 
     async settle(key, used) {
@@ -88,6 +90,7 @@ function callerOf(lineage: readonly Id<"key">[]): Id<"key"> {
 function admitOn(state: AdmissionState, request: AdmissionRequest, holdTtlMs: number): AdmissionStep<AdmissionAnswer> {
   const nowMs = state.now.getTime();
   if (state.hold !== undefined) return { answer: answerAgain(state.hold, state.bindings, nowMs) };
+  if (state.usedBy !== undefined) throw idempotencyKeyUsed(state.usedBy);
   const decision = decide(request, state.bindings, nowMs);
   const { shadowed } = decision;
   if (decision.outcome === "deny") {
@@ -97,7 +100,7 @@ function admitOn(state: AdmissionState, request: AdmissionRequest, holdTtlMs: nu
   const { outputTokensMax, reserveNano, tokens } = decision;
   const taken = decision.bindings.map((each) => takeFrom(each, decision, nowMs));
   const rates = rateStateOf(taken, nowMs);
-  if (taken.length === 0) {
+  if (taken.length === 0 && request.idempotencyKey === undefined) {
     const none = { reservedNano: 0n, expiresAt: undefined };
     return { answer: { outcome: "admitted", outputTokensMax, ...none, shadowed, rates } };
   }
@@ -107,6 +110,11 @@ function admitOn(state: AdmissionState, request: AdmissionRequest, holdTtlMs: nu
     answer: { outcome: "admitted", outputTokensMax, reservedNano: reservedOn(open), expiresAt, shadowed, rates },
     open,
   };
+}
+
+function idempotencyKeyUsed(requestId: Id<"req">): DomainError {
+  const message = `the request ${requestId} has this idempotency key`;
+  return new DomainError("already_exists", "IDEMPOTENCY_KEY_USED", message, { metadata: { request_id: requestId } });
 }
 
 function takeFrom(binding: AppliedLimits, taken: Taken, nowMs: number): AppliedLimits {

@@ -116,6 +116,15 @@ export interface HoldKey {
   readonly requestId: Id<"req">;
 }
 
+/** A request that asks for a hold. */
+export interface Asking {
+  readonly key: HoldKey;
+  /** From the root key down to the calling key. */
+  readonly lineage: readonly Id<"key">[];
+  /** Undefined: it is compared with no other request. */
+  readonly idempotencyKey: string | undefined;
+}
+
 /** What an admission decides on. None of it changes until the decision is written. */
 export interface AdmissionState {
   /** The database's clock, read once the counters were locked. */
@@ -124,6 +133,8 @@ export interface AdmissionState {
   readonly bindings: readonly AppliedLimits[];
   /** The hold that this request has already, in whatever state. */
   readonly hold: Hold | undefined;
+  /** The other request of this key that has its idempotency key, unless it was voided. */
+  readonly usedBy: Id<"req"> | undefined;
   /** Whether the namespace has open holds whose time is over. */
   readonly overdue: boolean;
 }
@@ -142,7 +153,7 @@ export interface OpenedHold extends Pick<Hold, "amountNano" | "tokens" | "output
 /** Where holds and counters are kept. Each call is one transaction: all of it happens, or nothing. */
 export interface Ledger {
   /** Locks the counters that apply to the lineage, and writes what `step` makes of them. */
-  admit<T>(key: HoldKey, lineage: readonly Id<"key">[], step: (state: AdmissionState) => AdmissionStep<T>): Promise<T>;
+  admit<T>(asking: Asking, step: (state: AdmissionState) => AdmissionStep<T>): Promise<T>;
   /** Locks a request's hold and its counters, and writes what `close` makes of it. No hold: nothing happens. */
   settle(key: HoldKey, close: CloseHold): Promise<void>;
   /** As `settle`. Without a hold it leaves a voided one, so that an admission that is still under way cannot open one. */

@@ -16,6 +16,7 @@ export function fromProtoAdmitRequest(request: AdmitRequest): AdmissionRequest {
     inputTokensMax: request.inputTokensMax,
     outputTokensMax: request.outputTokensMax,
     choices: BigInt(request.choices || 1),
+    idempotencyKey: request.idempotencyKey,
   };
 }
 

@@ -4,7 +4,7 @@ import type { Transaction } from "@routeplane/postgres";
 import { type RawBuilder, type Selectable, sql } from "kysely";
 import type { Hold } from "../domain/hold.ts";
 import { type AppliedLimits, limitsOf } from "../domain/applied-limits.ts";
-import type { HoldKey } from "../domain/ports.ts";
+import type { Asking, HoldKey } from "../domain/ports.ts";
 import { fromCounterColumns } from "./counter-columns.ts";
 import { fromHoldRow, fromPrincipalColumns } from "./rows.ts";
 import type { PolicySchema } from "./schema.ts";
@@ -142,6 +142,29 @@ async function holdsOf(
   const all = rows.map(fromHoldRow);
   const byId = new Map(all.map((hold) => [`${hold.keyId} ${hold.requestId}`, hold]));
   return { all, of: ({ keyId, requestId }) => byId.get(`${keyId} ${requestId}`) ?? byId.get(` ${requestId}`) };
+}
+
+/** Which requests have the idempotency keys of those that ask, unless they were voided. */
+export async function readUsedKeys(tx: Tx, namespaceId: Id<"ns">, asking: readonly Asking[]): Promise<UsedKeys> {
+  const named = asking.filter(({ idempotencyKey }) => idempotencyKey !== undefined);
+  if (named.length === 0) return { byOther: () => undefined };
+  const { rows } = await sql<Selectable<PolicySchema["holds"]>>`
+    select holds.* from unnest(${named.map(({ key }) => key.keyId)}::text[],
+      ${named.map(({ idempotencyKey }) => idempotencyKey)}::text[]) as r (key_id, idempotency_key)
+    join holds on namespace_id = ${namespaceId} and holds.key_id = r.key_id
+      and holds.idempotency_key = r.idempotency_key and state <> 'voided'`.execute(tx);
+  const byKey = new Map(rows.map((row) => [`${row.key_id} ${row.idempotency_key}`, row.request_id]));
+  return {
+    byOther({ key: { keyId, requestId }, idempotencyKey }) {
+      const usedBy = byKey.get(`${keyId} ${idempotencyKey}`);
+      return usedBy === requestId ? undefined : usedBy;
+    },
+  };
+}
+
+export interface UsedKeys {
+  /** The other request that has the idempotency key of this one. */
+  byOther(asking: Asking): Id<"req"> | undefined;
 }
 
 function requestsOf(keys: readonly HoldKey[]): RawBuilder<unknown> {

@@ -3,7 +3,7 @@ import type { Id } from "@routeplane/domain";
 import type { Transaction } from "@routeplane/postgres";
 import { type RawBuilder, sql } from "kysely";
 import type { Hold, HoldChange } from "../domain/hold.ts";
-import type { HoldKey, OpenedHold } from "../domain/ports.ts";
+import type { Asking, HoldKey, OpenedHold } from "../domain/ports.ts";
 import { toRingColumn } from "./counter-columns.ts";
 import type { LockedCounters } from "./ledger-reads.ts";
 import type { PolicySchema } from "./schema.ts";
@@ -29,19 +29,31 @@ const HOLD_RETENTION_HOURS = 24;
 /** Closed holds that one call forgets at most: more than it leaves behind, so that they do not pile up. */
 const FORGET_SIZE = 4;
 
-/** Writes the counters, and the holds. Fails on `holds_pkey` if one of the requests has one already. */
+/**
+ * Writes the counters, and the holds. Fails on `holds_pkey` if one of the requests has one already, on `holds_idempotency_key`
+ * if another request has its idempotency key.
+ */
 export async function openHolds(
   tx: Tx,
   namespaceId: Id<"ns">,
-  opened: readonly (readonly [HoldKey, OpenedHold])[],
+  opened: readonly (readonly [Asking, OpenedHold])[],
   counters: readonly CounterChange[],
 ): Promise<void> {
-  const holds = opened.map(([{ keyId, requestId }, { bindings, ...hold }]) => {
-    const idsOf = (limit: "budget" | "rateLimit") =>
-      bindings.filter(({ limits }) => limits[limit] !== undefined).map(({ bindingId }) => bindingId);
-    const on = { budgetBindingIds: idsOf("budget"), rateBindingIds: idsOf("rateLimit") };
-    return toHoldRow({ ...hold, ...on, keyId, requestId, state: "open", closedAt: undefined });
-  });
+  const holds = opened.map(
+    ([
+      {
+        key: { keyId, requestId },
+        idempotencyKey,
+      },
+      { bindings, ...hold },
+    ]) => {
+      const idsOf = (limit: "budget" | "rateLimit") =>
+        bindings.filter(({ limits }) => limits[limit] !== undefined).map(({ bindingId }) => bindingId);
+      const on = { budgetBindingIds: idsOf("budget"), rateBindingIds: idsOf("rateLimit") };
+      const row = toHoldRow({ ...hold, ...on, keyId, requestId, state: "open", closedAt: undefined });
+      return { ...row, idempotency_key: idempotencyKey };
+    },
+  );
   await sql`with ${writeCounters(namespaceId, counters)} ${insertHolds(namespaceId, holds)}`.execute(tx);
 }
 
@@ -91,14 +103,18 @@ function toHoldRow(hold: Hold, costNano?: bigint) {
   };
 }
 
-function insertHolds(namespaceId: Id<"ns">, holds: readonly ReturnType<typeof toHoldRow>[]): RawBuilder<unknown> {
+interface HoldRow extends ReturnType<typeof toHoldRow> {
+  readonly idempotency_key?: string | undefined;
+}
+
+function insertHolds(namespaceId: Id<"ns">, holds: readonly HoldRow[]): RawBuilder<unknown> {
   return sql`
     insert into holds (namespace_id, key_id, request_id, budget_binding_ids, rate_binding_ids, amount_nano, tokens,
-      output_tokens_max, opened_at, expires_at, state, closed_at, cost_nano)
+      output_tokens_max, opened_at, expires_at, state, closed_at, cost_nano, idempotency_key)
     select ${namespaceId}, r.* from json_to_recordset(${JSON.stringify(holds)}::json) as r (
       key_id text, request_id text, budget_binding_ids text[], rate_binding_ids text[], amount_nano bigint, tokens bigint,
       output_tokens_max bigint, opened_at timestamptz, expires_at timestamptz, state text, closed_at timestamptz,
-      cost_nano bigint)`;
+      cost_nano bigint, idempotency_key text)`;
 }
 
 export function counterChanges(

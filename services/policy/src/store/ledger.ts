@@ -7,7 +7,7 @@
 import { type Database, isUniqueViolation, type Transaction } from "@routeplane/postgres";
 import type { Id } from "@routeplane/domain";
 import { closeOn, type Hold } from "../domain/hold.ts";
-import type { AdmissionState, AdmissionStep, CloseHold, HoldKey, Ledger, OpenedHold } from "../domain/ports.ts";
+import type { AdmissionState, AdmissionStep, Asking, CloseHold, HoldKey, Ledger, OpenedHold } from "../domain/ports.ts";
 import { inBatches, type Outcome } from "./in-batches.ts";
 import {
   CounterGone,
@@ -17,6 +17,8 @@ import {
   lockHolds,
   lockOverdue,
   readHolds,
+  readUsedKeys,
+  type UsedKeys,
 } from "./ledger-reads.ts";
 import { type ClosedHold, counterChanges, openHolds, voidUnopened, writeClosed } from "./ledger-writes.ts";
 import type { PolicySchema } from "./schema.ts";
@@ -26,9 +28,7 @@ type Tx = Transaction<PolicySchema>;
 /** Holds that one sweep ends at most: it bounds how long the admission that sweeps waits. */
 const SWEEP_SIZE = 100;
 
-interface Admitting {
-  readonly key: HoldKey;
-  readonly lineage: readonly Id<"key">[];
+interface Admitting extends Asking {
   readonly step: (state: AdmissionState) => AdmissionStep<unknown>;
 }
 
@@ -43,7 +43,7 @@ export function createLedger(database: Database<PolicySchema>): Ledger {
   const idOf = ({ key }: { readonly key: HoldKey }): string => `${key.keyId} ${key.requestId}`;
   const admit = inBatches<Admitting, unknown>({
     laneOf,
-    idOf,
+    idOf: (call) => (call.idempotencyKey === undefined ? idOf(call) : `${call.key.keyId} = ${call.idempotencyKey}`),
     run: (calls) => againIfOvertaken(() => database.within(scopeOf(calls), (tx) => admitAll(tx, calls))),
   });
   const settle = inBatches<Settling, undefined>({
@@ -52,8 +52,8 @@ export function createLedger(database: Database<PolicySchema>): Ledger {
     run: (calls) => database.within(scopeOf(calls), (tx) => settleAll(tx, calls)),
   });
   return {
-    admit: <T>(key: HoldKey, lineage: readonly Id<"key">[], step: (state: AdmissionState) => AdmissionStep<T>) =>
-      admit({ key, lineage, step }) as Promise<T>,
+    admit: <T>(asking: Asking, step: (state: AdmissionState) => AdmissionStep<T>) =>
+      admit({ ...asking, step }) as Promise<T>,
 
     settle: (key, close) => settle({ key, close }),
 
@@ -86,13 +86,14 @@ async function admitAll(tx: Tx, calls: readonly Admitting[]): Promise<readonly O
   const applied = await lockApplied(tx, namespaceId, keys, [
     ...new Set([namespaceId, ...calls.flatMap(({ lineage }) => lineage)]),
   ]);
+  const usedKeys = await readUsedKeys(tx, namespaceId, calls);
   const holds = applied.known ? await readHolds(tx, namespaceId, keys) : undefined;
-  let decided = decideAll(calls, applied, holds);
+  let decided = decideAll(calls, applied, usedKeys, holds);
   // Whether there are holds was asked before the counters were waited for. One that has been opened since would be in the way
   // when another is, but a refusal would not notice.
   if (holds === undefined && applied.bindings.length > 0 && decided.opened.length < calls.length) {
     const opened = await readHolds(tx, namespaceId, keys);
-    if (opened.all.length > 0) decided = decideAll(calls, applied, opened);
+    if (opened.all.length > 0) decided = decideAll(calls, applied, usedKeys, opened);
   }
   if (decided.opened.length > 0) {
     await openHolds(tx, namespaceId, decided.opened, counterChanges(countersOf(applied.bindings), decided.after));
@@ -103,11 +104,17 @@ async function admitAll(tx: Tx, calls: readonly Admitting[]): Promise<readonly O
 type Applied = Pick<AdmissionState, "now" | "bindings" | "overdue">;
 
 /** One after the other, each on what those before it have left. */
-function decideAll(calls: readonly Admitting[], { now, bindings, overdue }: Applied, holds: Holds | undefined) {
+function decideAll(
+  calls: readonly Admitting[],
+  { now, bindings, overdue }: Applied,
+  usedKeys: UsedKeys,
+  holds: Holds | undefined,
+) {
   const counters = countersOf(bindings);
   const after: typeof counters = new Map();
-  const opened: (readonly [HoldKey, OpenedHold])[] = [];
-  const outcomes = calls.map(({ key, lineage, step }): Outcome<unknown> => {
+  const opened: (readonly [Asking, OpenedHold])[] = [];
+  const outcomes = calls.map((call): Outcome<unknown> => {
+    const { key, lineage, step } = call;
     const principals = new Set<string>([key.namespaceId, ...lineage]);
     const own = bindings.flatMap((binding) =>
       principals.has(binding.principal.id)
@@ -115,9 +122,15 @@ function decideAll(calls: readonly Admitting[], { now, bindings, overdue }: Appl
         : [],
     );
     try {
-      const { answer, open } = step({ now, overdue, bindings: own, hold: holds?.of(key) });
+      const { answer, open } = step({
+        now,
+        overdue,
+        bindings: own,
+        hold: holds?.of(key),
+        usedBy: usedKeys.byOther(call),
+      });
       if (open === undefined) return { answer };
-      opened.push([key, open]);
+      opened.push([call, open]);
       for (const { bindingId, counter } of open.bindings) after.set(bindingId, counter);
       return { answer };
     } catch (error) {
@@ -157,13 +170,15 @@ async function closeHolds(tx: Tx, namespaceId: Id<"ns">, holds: readonly Hold[],
 }
 
 const MAX_ATTEMPTS = 10;
+/** What another transaction's hold is in the way of. */
+const OVERTAKING = ["holds_pkey", "holds_idempotency_key"];
 
 /** Seen from the start again, if a hold was opened or a binding was taken away while this waited. */
 async function againIfOvertaken<T>(transaction: () => Promise<T>, attemptsLeft = MAX_ATTEMPTS): Promise<T> {
   try {
     return await transaction();
   } catch (error) {
-    const overtaken = error instanceof CounterGone || isUniqueViolation(error, "holds_pkey");
+    const overtaken = error instanceof CounterGone || OVERTAKING.some((name) => isUniqueViolation(error, name));
     if (!overtaken || attemptsLeft <= 1) throw error;
     return againIfOvertaken(transaction, attemptsLeft - 1);
   }

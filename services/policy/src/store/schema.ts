@@ -53,5 +53,6 @@ export interface PolicySchema extends AuditSchema {
     closed_at: Date | null;
     /** Nano-USD. */
     cost_nano: bigint | null;
+    idempotency_key: string | null;
   };
 }

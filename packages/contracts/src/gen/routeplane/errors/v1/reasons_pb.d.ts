@@ -248,6 +248,13 @@ export enum Reason {
    * @generated from enum value: REASON_ACCOUNT_LIMITED = 32;
    */
   ACCOUNT_LIMITED = 32,
+
+  /**
+   * ALREADY_EXISTS: another request of the key has this idempotency key; metadata `request_id` names it.
+   *
+   * @generated from enum value: REASON_IDEMPOTENCY_KEY_USED = 33;
+   */
+  IDEMPOTENCY_KEY_USED = 33,
 }
 
 /**

@@ -93,6 +93,14 @@ export declare type AdmitRequest = Message<"routeplane.policy.v1.AdmitRequest"> 
    * @generated from field: int32 choices = 7;
    */
   choices: number;
+
+  /**
+   * What the client calls this attempt and every repetition of it, at most 255 characters: of all requests of the calling key
+   * with the same one, one is admitted, until it is voided or a day has passed since its end. Absent: nothing is compared.
+   *
+   * @generated from field: optional string idempotency_key = 8;
+   */
+  idempotencyKey?: string | undefined;
 };
 
 /**
@@ -247,7 +255,8 @@ export declare type Admission = Message<"routeplane.policy.v1.Admission"> & {
   reservedNanoUsd: bigint;
 
   /**
-   * When the hold ends by itself and is charged in full; absent without a hold, when no budget or rate limit applies.
+   * When the hold ends by itself and is charged in full; absent without a hold: no budget or rate limit applies, and the
+   * request has no idempotency key.
    *
    * @generated from field: google.protobuf.Timestamp expires_at = 3;
    */
@@ -472,7 +481,8 @@ export declare const AdmissionService: GenService<{
    * or from none. A denial is data, not an error, and uses up nothing. Idempotent by (namespace_id, key, request_id), the key
    * being the last of the lineage: asked again, it answers with the hold that it has.
    * The output bound is lowered to what budgets and token limits leave, down to one token for each choice.
-   * Errors: FAILED_PRECONDITION STATE_CONFLICT if the request is settled or voided already.
+   * Errors: FAILED_PRECONDITION STATE_CONFLICT if the request is settled or voided already; ALREADY_EXISTS
+   * IDEMPOTENCY_KEY_USED if another request of the key has its idempotency key.
    *
    * @generated from rpc routeplane.policy.v1.AdmissionService.Admit
    */

@@ -1,0 +1,117 @@
+import { microToNano as nano, type Id, newId } from "@routeplane/domain";
+import { sql } from "kysely";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import type { Admission } from "../src/domain/admission.ts";
+import { type PolicyUnderTest, requestOf, startPolicyUnderTest, used } from "./policy-under-test.ts";
+
+let policy: PolicyUnderTest;
+let replicas: readonly Admission[];
+beforeAll(async () => {
+  policy = await startPolicyUnderTest();
+  replicas = [policy.replica(), policy.replica()];
+});
+afterAll(() => policy.stop());
+
+const named = (namespaceId: Id<"ns">, lineage: readonly Id<"key">[], idempotencyKey = "retry-1") => ({
+  ...requestOf(namespaceId, lineage, 10n),
+  idempotencyKey,
+});
+
+/** So that the two of a pair meet between reading and writing in some. */
+const ROUNDS = 20;
+
+const usedBy = ({ requestId }: { requestId: string }) => ({
+  code: "already_exists",
+  reason: "IDEMPOTENCY_KEY_USED",
+  metadata: { request_id: requestId },
+});
+
+describe.each(["a budget", "no limit"])("an idempotency key under %s", (limit) => {
+  async function tenant() {
+    const namespaceId = newId("ns");
+    const { lineage } = policy.key(namespaceId);
+    if (limit === "a budget") await policy.budget(namespaceId, 1_000n);
+    const reserved = async () => [...(await policy.totals(namespaceId)).values()][0]?.reservedNano ?? 0n;
+    return { namespaceId, lineage, reserved, taken: limit === "a budget" ? nano(10n) : 0n };
+  }
+
+  it("admits one request while that is under way and after it was settled, and names it to the others", async () => {
+    const { namespaceId, lineage, reserved, taken } = await tenant();
+    const [first, second] = [named(namespaceId, lineage), named(namespaceId, lineage)];
+    expect(await policy.admission.admit(first)).toMatchObject({ outcome: "admitted" });
+    await expect(policy.admission.admit(second)).rejects.toMatchObject(usedBy(first));
+    expect(await reserved()).toBe(taken);
+    await policy.admission.void(second, true);
+    await policy.admission.settle(first, used(nano(3n)));
+    await expect(policy.admission.admit(named(namespaceId, lineage))).rejects.toMatchObject(usedBy(first));
+    expect(await policy.admission.admit(named(namespaceId, lineage, "retry-2"))).toMatchObject({ outcome: "admitted" });
+  });
+
+  it("answers the admission of the same request again", async () => {
+    const { namespaceId, lineage } = await tenant();
+    const request = named(namespaceId, lineage);
+    const answer = await policy.admission.admit(request);
+    expect(await policy.admission.admit(request)).toEqual(answer);
+  });
+
+  it("may be used again once its request was voided", async () => {
+    const { namespaceId, lineage, reserved, taken } = await tenant();
+    const [first, second] = [named(namespaceId, lineage), named(namespaceId, lineage)];
+    await policy.admission.admit(first);
+    await policy.admission.void(first, false);
+    expect(await policy.admission.admit(second)).toMatchObject({ outcome: "admitted" });
+    await expect(policy.admission.admit(named(namespaceId, lineage))).rejects.toMatchObject(usedBy(second));
+    expect(await reserved()).toBe(taken);
+  });
+
+  it("stays used when its request's time is over: it is charged, and may be answered yet", async () => {
+    const { namespaceId, lineage } = await tenant();
+    const first = named(namespaceId, lineage);
+    await policy.admission.admit(first);
+    await policy.tamper(
+      sql`update holds set expires_at = clock_timestamp() - interval '1 second' where namespace_id = ${namespaceId}`,
+    );
+    await expect(policy.admission.admit(named(namespaceId, lineage))).rejects.toMatchObject(usedBy(first));
+  });
+
+  it("is another one with every key, and in every namespace", async () => {
+    const { namespaceId, lineage } = await tenant();
+    const [sibling, stranger] = [policy.key(namespaceId), await tenant()];
+    const all = [
+      named(namespaceId, lineage),
+      named(namespaceId, sibling.lineage),
+      named(stranger.namespaceId, stranger.lineage),
+    ];
+    for (const each of all) expect(await policy.admission.admit(each)).toMatchObject({ outcome: "admitted" });
+  });
+
+  it("admits one of two that two replicas are asked for at the same instant", async () => {
+    for (let round = 0; round < ROUNDS; round++) {
+      const { namespaceId, lineage } = await tenant();
+      const pair = replicas.map((replica) => ({ replica, request: named(namespaceId, lineage) }));
+      const outcomes = await Promise.allSettled(pair.map(({ replica, request }) => replica.admit(request)));
+      const winner = pair[outcomes.findIndex(({ status }) => status === "fulfilled")]?.request ?? expect.fail("none");
+      const [loser, ...more] = outcomes.flatMap((each) => (each.status === "rejected" ? [each.reason as unknown] : []));
+      expect([loser, more]).toMatchObject([usedBy(winner), []]);
+    }
+  });
+
+  it("admits one of many at the same instant, over two replicas, and refuses no request beside them", async () => {
+    const { namespaceId, lineage, reserved, taken } = await tenant();
+    const alike = Array.from({ length: 20 }, () => named(namespaceId, lineage));
+    const others = Array.from({ length: 10 }, () => requestOf(namespaceId, lineage, 10n));
+    const outcomes = await Promise.allSettled(
+      [...alike, ...others].map((request, index) => replicas[index % 2]!.admit(request)),
+    );
+    const admitted = outcomes
+      .slice(0, alike.length)
+      .flatMap(({ status }, index) => (status === "fulfilled" ? [index] : []));
+    expect(admitted).toHaveLength(1);
+    const winner = alike[admitted[0]!]!;
+    for (const outcome of outcomes.slice(0, alike.length)) {
+      if (outcome.status === "rejected") expect(outcome.reason).toMatchObject(usedBy(winner));
+    }
+    expect(outcomes.slice(alike.length).map(({ status }) => status)).toEqual(others.map(() => "fulfilled"));
+    expect(await reserved()).toBe(taken * 11n);
+  });
+});
