@@ -3,7 +3,7 @@ import type { HandlerContext } from "@connectrpc/connect";
 import type { AuditEntrySchema, AuditFilter } from "@routeplane/contracts/audit";
 import { parseId } from "@routeplane/domain";
 import type { Scope } from "@routeplane/postgres";
-import { fromPageToken, fromTimestamp, principalOf, toPageToken, toTimestamp } from "@routeplane/rpc";
+import { fromPageToken, fromTimeRange, principalOf, toPageToken, toTimestamp } from "@routeplane/rpc";
 import type { AuditRow, AuditStore } from "./store.ts";
 
 /** The request that every service's AuditService takes. */
@@ -26,8 +26,7 @@ export function auditService(entries: AuditStore) {
         action: filter?.action || undefined,
         targetId: filter?.targetId || undefined,
         namespaceId: filter?.namespaceId || undefined,
-        from: fromTimestamp(filter?.from),
-        to: fromTimestamp(filter?.to),
+        ...fromTimeRange(filter),
         before: fromPageToken(LIST, pageToken, (id) => parseId("aud", id)),
         size,
       });

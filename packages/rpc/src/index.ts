@@ -2,7 +2,7 @@ export { accessOf, type AccessRule, publishedServices } from "./access.ts";
 export { type Change, type ChangeFeed, createChangeFeed } from "./changes/change-feed.ts";
 export { type ChangeWatch, type ChangeWatchOptions, watchChanges } from "./changes/change-watch.ts";
 export { serviceTransport, type ServiceTransportOptions } from "./client/transport.ts";
-export { fromDuration, fromTimestamp, toTimestamp } from "./convert.ts";
+export { fromDuration, fromTimeRange, fromTimestamp, toTimestamp } from "./convert.ts";
 export { fromConnectError, toConnectError } from "./errors.ts";
 export { fromPageToken, toPageToken } from "./page-token.ts";
 export {

@@ -12,7 +12,8 @@ export interface Gateway {
 
 /**
  * The gateways of a start: those that were asked for, and one more, on a port that nobody is told, for each other one whose
- * spool an earlier start has left something in. Nobody else would tell it, and rows would be missing that budgets were charged for.
+ * spool an earlier start has left something in. Nobody else would tell it, and rows would be missing that budgets were
+ * charged for.
  *
  * @param spool folder with one for each gateway
  */

@@ -1,3 +1,4 @@
+import { timestampFromDate } from "@bufbuild/protobuf/wkt";
 import { Code, ConnectError } from "@connectrpc/connect";
 import { parseToken } from "@routeplane/credentials";
 import { newId, parseId } from "@routeplane/domain";
@@ -140,6 +141,16 @@ describe("listing", () => {
     expect(paged).toEqual(all);
     expect(await entriesOf(root.token, { actorId: root.id, action: "key.create" })).toHaveLength(3);
     expect(await entriesOf(root.token, { actorId: root.id, action: "key.delete" })).toEqual([]);
+  });
+
+  it("refuses an empty range of time, because an empty log would look the same", async () => {
+    const root = await auth.rootKey();
+    const at = timestampFromDate(new Date());
+    const error = ConnectError.from(
+      await entriesOf(root.token, { from: at, to: at }).catch((reason: unknown) => reason),
+    );
+    expect(error).toMatchObject({ code: Code.InvalidArgument });
+    expect(error.message).toContain("filter.from: must be before filter.to");
   });
 
   it("needs audit:read", async () => {

@@ -17,7 +17,9 @@ export function mapErrors(log: Logger): Interceptor {
 }
 
 export function mapError(log: Logger, error: unknown, requestId: string, ofStream: boolean): ConnectError {
-  const connect = toConnectError(isDeparture(error) ? new ConnectError("the caller is gone", Code.Canceled) : error);
+  const connect = toConnectError(
+    ofStream && isDeparture(error) ? new ConnectError("the caller is gone", Code.Canceled) : error,
+  );
   const facts = { err: error, requestId };
   if (connect.code === Code.Internal) log.error(facts, "call failed");
   // Whoever follows a stream calls again; it is expected of a service that is not ready yet.
@@ -31,7 +33,7 @@ const GONE: ReadonlySet<unknown> = new Set([
   "ERR_STREAM_WRITE_AFTER_END",
 ]);
 
-/** What connect-node throws into a stream's handler when there is nobody any more to write to. */
+/** What connect-node throws into a stream's handler when there is nobody any more to write to; elsewhere it is a fault. */
 function isDeparture(error: unknown): boolean {
   return error instanceof Error && "code" in error && GONE.has(error.code);
 }

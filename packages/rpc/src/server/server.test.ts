@@ -35,6 +35,7 @@ beforeAll(async () => {
     routes: ({ service }) => {
       service(KeyService, {
         mintKey: ({ name }) => {
+          if (name === "broken") throw Object.assign(new Error("a write"), { code: "ERR_STREAM_DESTROYED" });
           served.push(name);
           return { token: "minted" };
         },
@@ -143,6 +144,16 @@ it.each([
   });
   client.close();
   expect(error).toMatchObject({ code, details });
+});
+
+it("what breaks within a call is a fault of the service, and logged, also if it is a stream of its own", async () => {
+  const { status } = await call(
+    "application/json",
+    "keys:write",
+    Buffer.from('{"name":"broken","scopes":["keys:read"]}'),
+  );
+  expect(status).toBe("500");
+  expect(logged.splice(0).join("")).toContain("ERR_STREAM_DESTROYED");
 });
 
 it("who follows a stream and goes away is no fault of the service", async () => {

@@ -5,10 +5,10 @@ import type { Id } from "@routeplane/domain";
  * What a request took from every limit that applied when it was admitted: money from budgets; from rate limits its tokens, a
  * slot, and that it was admitted at all.
  *
- * open --settle--> settled      charged what it used
- * open --void----> voided       charged nothing
- * open --expire--> expired      charged in full
- * expired --settle--> settled   the charge is corrected to what it used
+ *     open --settle--> settled      charged what it used
+ *     open --void----> voided       charged nothing
+ *     open --expire--> expired      charged in full
+ *     expired --settle--> settled   the charge is corrected to what it used
  */
 export interface Hold {
   /** The key that called; empty for a hold that a release opened which did not say. */

@@ -10,7 +10,7 @@ import {
   type UsageGroupSchema,
 } from "@routeplane/contracts/usage";
 import { nanoToMicro, parseId } from "@routeplane/domain";
-import { fromTimestamp, toTimestamp } from "@routeplane/rpc";
+import { fromTimeRange, toTimestamp } from "@routeplane/rpc";
 import type { Position, RequestFilter } from "../domain/ports.ts";
 import type { UsageDifference } from "../domain/reconciliation.ts";
 import type { ListedRequest, LoggedRequest, RequestStatus } from "../domain/request.ts";
@@ -47,8 +47,7 @@ export function fromProtoFilter(filter: ProtoFilter | undefined): RequestFilter 
     keyId: filter?.keyId || undefined,
     model: filter?.model || undefined,
     status: filter && BY_STATUS.get(filter.status),
-    from: fromTimestamp(filter?.from),
-    to: fromTimestamp(filter?.to),
+    ...fromTimeRange(filter),
   };
 }
 

@@ -279,6 +279,14 @@ describe("WatchRequests", () => {
 });
 
 describe("ListRequests with a filter", () => {
+  test("of an empty range of time is refused, because an empty log would look the same", async () => {
+    const filter = { from: toTimestamp(NOW), to: toTimestamp(NOW) };
+    expect(await errorOf(as(reader).listRequests({ filter }))).toMatchObject({
+      code: "InvalidArgument",
+      fields: ["filter.from: must be before filter.to"],
+    });
+  });
+
   test("pages through what was asked for alone", async () => {
     const filter = { status: RequestStatus.SUCCEEDED, model: "echo", to: toTimestamp(NOW) };
     const first = await as(reader).listRequests({ filter, pageSize: 40 });

@@ -11,10 +11,11 @@ type Handler = ConnectRouter["handlers"][number];
 type Answer = Awaited<ReturnType<Handler>>;
 
 /**
- * A request that cannot be parsed is answered before any interceptor runs, in words that quote it. This puts those words
- * right too.
+ * Some errors the library writes where no interceptor comes by: a request that cannot be parsed is answered in words that quote
+ * it, or as if it were a fault of the service, and gRPC's trailers are escaped so that not every client reads them. This puts
+ * them right.
  */
-export function quoteSafely(routes: (router: ConnectRouter) => void): (router: ConnectRouter) => void {
+export function correctErrors(routes: (router: ConnectRouter) => void): (router: ConnectRouter) => void {
   return (router) => {
     routes(router);
     const { handlers } = router;
