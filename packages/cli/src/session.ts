@@ -28,29 +28,28 @@ export async function loginCredential(settings: Settings): Promise<Credential> {
   return credential;
 }
 
-/** For what only an operator may do. The saved operator credential is the local node's and goes to no other. */
+/**
+ * The credential for what only an operator may do. The saved one belongs to the local node: it is sent to a loopback address
+ * only, and never while ROUTEPLANE_API_KEY says who the caller is.
+ *
+ * @throws CliError OPERATOR_REQUIRED if there is none
+ */
 export async function operatorCredential(settings: Settings): Promise<Credential> {
   if (settings.operatorKey !== undefined) return fromEnvironment("ROUTEPLANE_OPERATOR_KEY", settings.operatorKey);
   const login = await findLogin(settings);
   if (login?.token.startsWith("rpo_")) return login;
+  if (settings.apiKey !== undefined) {
+    throw operatorRequired(
+      "only the node's operator may do this, and ROUTEPLANE_API_KEY is set to the key of a namespace",
+      "Unset ROUTEPLANE_API_KEY to use the saved operator credential, or set ROUTEPLANE_OPERATOR_KEY to a token that starts rpo_.",
+    );
+  }
   const saved = isLoopback(await nodeUrl(settings)) ? await readFileOf(settings.home, "operator-key") : undefined;
   if (saved !== undefined) return fromFile("operator-key", saved);
-  throw new CliError(
-    ExitCode.denied,
-    "permission_denied",
-    "OPERATOR_REQUIRED",
+  throw operatorRequired(
     "only the node's operator may do this, and there is no operator credential here",
-    { hint: "Set ROUTEPLANE_OPERATOR_KEY to a token that starts rpo_. A local node saves its own at the first start." },
+    "Set ROUTEPLANE_OPERATOR_KEY to a token that starts rpo_. A local node saves its own at the first start.",
   );
-}
-
-/**
- * To read what other namespaces did. A namespace's key that the environment names is sent as it is, and refused: the saved
- * operator credential would show an agent on the same machine more than its own.
- */
-export async function crossNamespaceCredential(settings: Settings): Promise<Credential> {
-  const { operatorKey, apiKey } = settings;
-  return operatorKey === undefined && apiKey !== undefined ? loginCredential(settings) : operatorCredential(settings);
 }
 
 /** The login; if there is none, the operator credential. */
@@ -63,6 +62,10 @@ export async function anyCredential(settings: Settings): Promise<Credential> {
     if (error instanceof CliError && error.reason === "OPERATOR_REQUIRED") throw notSignedIn("not signed in", SIGN_IN);
     throw error;
   }
+}
+
+function operatorRequired(message: string, hint: string): CliError {
+  return new CliError(ExitCode.denied, "permission_denied", "OPERATOR_REQUIRED", message, { hint });
 }
 
 /** A token that can go into a header; whether it is any good is the node's to say. It is never repeated. */

@@ -32,6 +32,24 @@ function routes(router: ConnectRouter): void {
   });
 }
 
+/** A command of every group that needs an operator. */
+const OPERATOR_COMMANDS = [
+  "namespace create prod",
+  "namespace rename staging pre",
+  "namespace suspend staging",
+  "namespace resume staging",
+  "namespace delete staging --yes",
+  "namespace restore ns_2",
+  "account list",
+  "account create team-a",
+  "operator list",
+  "operator mint --name ci --scope audit:read",
+  "keys mint --name ci --scope keys:read --namespace staging",
+  "audit list --node",
+  "audit list --namespace staging",
+  "usage --all-namespaces",
+];
+
 let home: string;
 let node: NodeDouble;
 
@@ -97,14 +115,27 @@ describe("who the CLI is", () => {
     expect(node.authorizations).toEqual(["Bearer rpo_live_env", "Bearer rpo_live_op"]);
   });
 
-  it("is the key of the environment, and not the saved operator, that asks for all namespaces", async () => {
+  it.each(OPERATOR_COMMANDS)("does not use the saved operator credential for `%s` with ROUTEPLANE_API_KEY set", async (line) => {
     await save("operator-key", "rpo_live_saved");
-    const argv = ["cloud", "usage", "--all-namespaces"];
+    const argv = ["cloud", ...line.split(" ")];
     const environment = { ROUTEPLANE_HOME: home, ROUTEPLANE_URL: node.url };
-    await runCli(argv, { ...environment, ROUTEPLANE_API_KEY: "rp_live_env" });
+    const refused = await runCli(argv, { ...environment, ROUTEPLANE_API_KEY: "rp_live_env" });
+    expect({ ...refused, calls: node.authorizations }).toEqual({
+      code: 4,
+      stdout: "",
+      stderr: expect.stringMatching(/ROUTEPLANE_API_KEY is set[^]*unset ROUTEPLANE_API_KEY[^]*ROUTEPLANE_OPERATOR_KEY/i),
+      calls: [],
+    });
     await runCli(argv, { ...environment, ROUTEPLANE_API_KEY: "rp_live_env", ROUTEPLANE_OPERATOR_KEY: "rpo_live_op" });
     await runCli(argv, environment);
-    expect(node.authorizations).toEqual(["Bearer rp_live_env", "Bearer rpo_live_op", "Bearer rpo_live_saved"]);
+    expect(new Set(node.authorizations)).toEqual(new Set(["Bearer rpo_live_op", "Bearer rpo_live_saved"]));
+  });
+
+  it("lists namespaces as the key that ROUTEPLANE_API_KEY names", async () => {
+    await save("operator-key", "rpo_live_saved");
+    const environment = { ROUTEPLANE_HOME: home, ROUTEPLANE_URL: node.url, ROUTEPLANE_API_KEY: "rp_live_env" };
+    await runCli(["cloud", "namespace", "list"], environment);
+    expect(node.authorizations).toEqual(["Bearer rp_live_env"]);
   });
 
   it("sends the local node's operator credential to no other node", async () => {

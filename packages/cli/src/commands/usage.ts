@@ -6,7 +6,7 @@ import { type DimensionName, groupByArgument, idArgument, timeArgument } from ".
 import type { Context } from "../context.ts";
 import { usageError } from "../errors.ts";
 import { block } from "../output/table.ts";
-import { crossNamespaceCredential, loginCredential } from "../session.ts";
+import { loginCredential, operatorCredential } from "../session.ts";
 import {
   fromProtoNamespaceUsage,
   fromProtoUsage,
@@ -93,7 +93,7 @@ async function showNodeUsage(
   query: MessageInitShape<typeof GetNodeUsageRequestSchema>,
   groupBy: readonly DimensionName[],
 ): Promise<void> {
-  const { usageAdmin } = await context.connect(await crossNamespaceCredential(context.settings));
+  const { usageAdmin } = await context.connect(await operatorCredential(context.settings));
   const answer = await usageAdmin.getNodeUsage(query);
   const groups = answer.groups.map((group) => fromProtoNamespaceUsage(group, groupBy));
   showGroups(context, { ...fromProtoUsage(answer), groups }, ["namespace", ...groupBy]);
