@@ -1,18 +1,34 @@
 import { createInterface } from "node:readline/promises";
+import { Writable } from "node:stream";
 import type { Context } from "./context.ts";
 import { CliError, ExitCode, usageError } from "./errors.ts";
 import { printable } from "./output/printable.ts";
 
-/** The first line of standard input, e.g. a key that must not show in the process list. */
-export async function readLine({ stdin, output }: Context, what: string): Promise<string> {
-  if (stdin.isTTY) output.note(`Paste ${what} and press Enter:`);
-  const lines = createInterface({ input: stdin });
+/**
+ * Reads a secret from the first line of standard input. A terminal does not show what is typed; Ctrl-C and Ctrl-D leave it as
+ * it was.
+ *
+ * @throws CliError if there is no line
+ */
+export async function readSecret({ stdin, output }: Context, what: string): Promise<string> {
+  const isTerminal = stdin.isTTY === true;
+  const lines = createInterface(
+    isTerminal ? { input: stdin, output: createSink(), terminal: true, historySize: 0 } : { input: stdin },
+  );
+  // After the echo is off: what is pasted as soon as this shows must not show.
+  if (isTerminal) output.note(`Paste ${what} and press Enter (it is not shown):`);
   try {
     for await (const line of lines) return line.trim();
-    throw usageError(`standard input is empty; ${what} was expected there`);
   } finally {
     lines.close();
+    if (isTerminal) output.note("");
   }
+  if (!isTerminal) throw usageError(`standard input is empty; ${what} was expected there`);
+  throw new CliError(ExitCode.failed, "aborted", "NOT_CONFIRMED", "nothing was saved");
+}
+
+function createSink(): Writable {
+  return new Writable({ write: (_chunk, _encoding, done) => done() });
 }
 
 /** Asks before something is deleted. Whoever cannot be asked must have said `--yes`, and else is told the loss. */

@@ -5,7 +5,7 @@ import { text } from "node:stream/consumers";
 import { readSettings } from "../src/config.ts";
 import { run } from "../src/run.ts";
 
-const BIN = join(import.meta.dirname, "../bin/routeplane.js");
+export const CLI_BIN = join(import.meta.dirname, "../bin/routeplane.js");
 
 export interface CliResult {
   readonly code: number | null;
@@ -18,7 +18,7 @@ type Environment = Readonly<Record<string, string>>;
 /** The real command line as a process of its own, without a terminal. `environment` is all of it, but for PATH. */
 export function spawnCli(argv: readonly string[], environment: Environment): ChildProcessWithoutNullStreams {
   const { PATH = "" } = process.env;
-  return spawn(process.execPath, [BIN, ...argv], { env: { PATH, TZ: "UTC", ...environment } });
+  return spawn(process.execPath, [CLI_BIN, ...argv], { env: { PATH, TZ: "UTC", ...environment } });
 }
 
 /** As `spawnCli`, to its end. */
@@ -33,7 +33,7 @@ export async function runCliInShell(
   environment: Environment,
 ): Promise<CliResult> {
   const { PATH = "" } = process.env;
-  const args = ["-c", script, process.execPath, BIN, ...argv];
+  const args = ["-c", script, process.execPath, CLI_BIN, ...argv];
   return resultOf(spawn("sh", args, { env: { PATH, TZ: "UTC", ...environment } }), "");
 }
 

@@ -115,21 +115,26 @@ describe("who the CLI is", () => {
     expect(node.authorizations).toEqual(["Bearer rpo_live_env", "Bearer rpo_live_op"]);
   });
 
-  it.each(OPERATOR_COMMANDS)("does not use the saved operator credential for `%s` with ROUTEPLANE_API_KEY set", async (line) => {
-    await save("operator-key", "rpo_live_saved");
-    const argv = ["cloud", ...line.split(" ")];
-    const environment = { ROUTEPLANE_HOME: home, ROUTEPLANE_URL: node.url };
-    const refused = await runCli(argv, { ...environment, ROUTEPLANE_API_KEY: "rp_live_env" });
-    expect({ ...refused, calls: node.authorizations }).toEqual({
-      code: 4,
-      stdout: "",
-      stderr: expect.stringMatching(/ROUTEPLANE_API_KEY is set[^]*unset ROUTEPLANE_API_KEY[^]*ROUTEPLANE_OPERATOR_KEY/i),
-      calls: [],
-    });
-    await runCli(argv, { ...environment, ROUTEPLANE_API_KEY: "rp_live_env", ROUTEPLANE_OPERATOR_KEY: "rpo_live_op" });
-    await runCli(argv, environment);
-    expect(new Set(node.authorizations)).toEqual(new Set(["Bearer rpo_live_op", "Bearer rpo_live_saved"]));
-  });
+  it.each(OPERATOR_COMMANDS)(
+    "does not use the saved operator credential for `%s` with ROUTEPLANE_API_KEY set",
+    async (line) => {
+      await save("operator-key", "rpo_live_saved");
+      const argv = ["cloud", ...line.split(" ")];
+      const environment = { ROUTEPLANE_HOME: home, ROUTEPLANE_URL: node.url };
+      const refused = await runCli(argv, { ...environment, ROUTEPLANE_API_KEY: "rp_live_env" });
+      expect({ ...refused, calls: node.authorizations }).toEqual({
+        code: 4,
+        stdout: "",
+        stderr: expect.stringMatching(
+          /ROUTEPLANE_API_KEY is set[^]*unset ROUTEPLANE_API_KEY[^]*ROUTEPLANE_OPERATOR_KEY/i,
+        ),
+        calls: [],
+      });
+      await runCli(argv, { ...environment, ROUTEPLANE_API_KEY: "rp_live_env", ROUTEPLANE_OPERATOR_KEY: "rpo_live_op" });
+      await runCli(argv, environment);
+      expect(new Set(node.authorizations)).toEqual(new Set(["Bearer rpo_live_op", "Bearer rpo_live_saved"]));
+    },
+  );
 
   it("lists namespaces as the key that ROUTEPLANE_API_KEY names", async () => {
     await save("operator-key", "rpo_live_saved");

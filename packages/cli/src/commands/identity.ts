@@ -5,7 +5,7 @@ import { requireNodeUrl } from "../config.ts";
 import type { Context } from "../context.ts";
 import { CliError, ExitCode } from "../errors.ts";
 import { nodeIsHealthy } from "../health.ts";
-import { readLine } from "../input.ts";
+import { readSecret } from "../input.ts";
 import { block } from "../output/table.ts";
 import { type Credential, loginCredential, requireToken } from "../session.ts";
 import { fromProtoIdentity, identityFields, type IdentityView } from "../views/identity.ts";
@@ -68,7 +68,7 @@ async function showIdentity(context: Context): Promise<void> {
 
 async function logIn(context: Context, apiKey: string): Promise<void> {
   const { settings, output } = context;
-  const token = requireToken("--api-key", apiKey === "-" ? await readLine(context, "the key") : apiKey.trim());
+  const token = requireToken("--api-key", apiKey === "-" ? await readSecret(context, "the key") : apiKey.trim());
   const identity = await whoAmI(context, { token, source: "saved" });
   await saving(settings.home, async () => {
     await mkdir(settings.home, { recursive: true, mode: 0o700 });
