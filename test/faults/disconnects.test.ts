@@ -23,6 +23,8 @@ const usage = (prompt: number, completion: number): string => {
   return `data: ${JSON.stringify({ choices: [], usage: counts })}\n\n`;
 };
 
+const FINISH = `data: ${JSON.stringify({ choices: [{ index: 0, delta: {}, finish_reason: "stop" }] })}\n\n`;
+
 /** What the upstream has done when the client goes away; then it stays as it is. */
 const STAGES: Readonly<Record<string, (response: ServerResponse) => void>> = {
   "the upstream has answered": () => {},
@@ -30,7 +32,9 @@ const STAGES: Readonly<Record<string, (response: ServerResponse) => void>> = {
   "the first piece": (response) => response.writeHead(200, HEAD).flushHeaders(),
   "the second piece": (response) => response.writeHead(200, HEAD).write(piece("one")),
   "usage is known": (response) => response.writeHead(200, HEAD).write(piece("one") + piece(" two")),
-  "the end, with usage known": (response) => response.writeHead(200, HEAD).write(piece("one") + usage(5, 2)),
+  "the second piece, with usage reported early": (response) =>
+    response.writeHead(200, HEAD).write(usage(5, 0) + piece("one") + usage(5, 1)),
+  "the end, with usage known": (response) => response.writeHead(200, HEAD).write(piece("one") + FINISH + usage(5, 2)),
 };
 /** Answers that are read to their end. */
 const ANSWERS: Readonly<Record<string, string>> = {

@@ -42,11 +42,16 @@ export type Charge = Pick<
 >;
 
 /**
- * What is charged: what the upstream says it used, even beyond what was reserved; the bounds themselves if it may have
- * worked and does not say, so that what is not known is never free; nothing if it did not do the work.
+ * Charge for an answer: the final usage, even beyond the reservation; nothing if the upstream did not do the work; else the
+ * reservation, or what the upstream had reported by then where that is more, as an estimate. A client that leaves early cannot
+ * pay less than that: how far the upstream went on is not known.
  */
-export function chargeFor(relayed: Pick<Relayed, "usage" | "billable">, model: Model, granted: TokenBounds): Charge {
-  const { usage, billable } = relayed;
+export function chargeFor(
+  relayed: Pick<Relayed, "usage" | "reported" | "billable">,
+  model: Model,
+  granted: TokenBounds,
+): Charge {
+  const { usage, reported, billable } = relayed;
   if (usage !== undefined) {
     const price = appliedPrice(model, usage.promptTokens);
     const costNanoUsd = requestCost(price, BigInt(usage.promptTokens), BigInt(usage.completionTokens));
@@ -55,9 +60,11 @@ export function chargeFor(relayed: Pick<Relayed, "usage" | "billable">, model: M
   const untold = { cachedPromptTokens: undefined, reasoningTokens: undefined };
   const price = appliedPrice(model, granted.inputTokensMax);
   if (!billable) return { promptTokens: 0, completionTokens: 0, ...untold, costNanoUsd: 0n, estimated: false, price };
-  const { inputTokensMax: promptTokens, outputTokensMax: completionTokens } = granted;
-  const costNanoUsd = costBound(model, granted);
-  return { promptTokens, completionTokens, ...untold, costNanoUsd, estimated: true, price };
+  const promptTokens = Math.max(granted.inputTokensMax, reported?.promptTokens ?? 0);
+  const completionTokens = Math.max(granted.outputTokensMax, reported?.completionTokens ?? 0);
+  const costNanoUsd = costBound(model, { inputTokensMax: promptTokens, outputTokensMax: completionTokens });
+  const estimate = { promptTokens, completionTokens, costNanoUsd, estimated: true };
+  return { ...estimate, ...untold, price: appliedPrice(model, promptTokens) };
 }
 
 function appliedPrice(model: Model, inputTokens: number): AppliedPrice {

@@ -233,8 +233,8 @@ async function forward(
   try {
     if (record.status === "rejected") return notRecorded(record.reason, answer);
     if (answer.status === "rejected") return noAnswer(answer.reason, reply);
-    const { streamed, wantsUsageChunk } = request;
-    const wants = { streamed, wantsUsageChunk, outputTokensMax: granted.outputTokensMax };
+    const { streamed, wantsUsageChunk, choices } = request;
+    const wants = { streamed, wantsUsageChunk, choices, outputTokensMax: granted.outputTokensMax };
     return await relay(answer.value, reply, wants, responseGuard, timings);
   } finally {
     clearTimeout(tooLong);

@@ -120,8 +120,9 @@ describe("a stream", () => {
     expect(reply.text).toMatch(/^data: \{"choices":\[\{"delta":\{"content":"a"\}\}\]\}\n\ndata: \{"error"/);
   });
 
-  it("that dies after its usage was reported is charged that", async () => {
-    const body = breakingAfter(first + usageChunk);
+  it("that dies after its final usage was reported is charged that", async () => {
+    const finish = 'data: {"choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}\n\n';
+    const body = breakingAfter(first + finish + usageChunk);
     const { serve, usage } = world({ upstream: answering("text/event-stream", [], { body }) });
     await serve(stream);
     expect(usage.settlements).toMatchObject([{ outcome: "failed", estimated: false, costNanoUsd: 5n * MICRO }]);

@@ -6,15 +6,18 @@ import { Refusal, upstreamFailed } from "./refusal.ts";
 import { guardJson, type ResponseGuard } from "./response-guard.ts";
 import { formatSse, type SseEvent, SseOverflow, SseSplitter } from "./sse.ts";
 import { StreamGuard } from "./stream-guard.ts";
-import { StreamMeter } from "./stream-meter.ts";
+import { type MeteredRequest, StreamMeter } from "./stream-meter.ts";
 import type { Timings } from "./timings.ts";
-import { readUsage, type TokenUsage } from "./usage.ts";
+import { hasOutput, isPlaceholder, readUsage, type TokenUsage } from "./usage.ts";
 import { refusalOfUpstreamStatus } from "./upstream-refusal.ts";
 
 /** How the upstream's answer went, before anything is charged for it. */
 export interface Relayed {
   readonly outcome: "succeeded" | "failed" | "cancelled";
+  /** Final count of the upstream; undefined if it is not known. */
   readonly usage: TokenUsage | undefined;
+  /** Lower bound of a usage that is not known: what the upstream had reported when it was cut. */
+  readonly reported?: TokenUsage | undefined;
   /** Whether there is something to charge even if the usage is not known: the upstream may have billed for it. */
   readonly billable: boolean;
   readonly httpStatus: number;
@@ -38,7 +41,7 @@ const MAX_EVENT_BYTES = 4 * 1024 ** 2;
 export async function relay(
   answer: UpstreamAnswer,
   reply: Reply,
-  wants: { readonly streamed: boolean; readonly wantsUsageChunk: boolean; readonly outputTokensMax: number },
+  wants: MeteredRequest & { readonly streamed: boolean },
   guard: ResponseGuard | undefined,
   timings: Pick<Timings, "passedOn">,
 ): Promise<Relayed> {
@@ -80,8 +83,8 @@ async function relayFailure(answer: UpstreamAnswer, reply: Reply): Promise<Relay
   return refused(refusalOfUpstreamStatus(answer, body));
 }
 
-function blocked(refusal: Refusal, usage: TokenUsage | undefined, reply: Reply): Relayed {
-  const failed = wasted(refusal, usage);
+function blocked(refusal: Refusal, counted: Pick<Relayed, "usage" | "reported">, reply: Reply): Relayed {
+  const failed = { ...refused(refusal), ...counted, billable: true };
   if (!reply.begun) return failed;
   const { refusal: _, ...told } = failed;
   return { ...told, httpStatus: 200 };
@@ -90,7 +93,7 @@ function blocked(refusal: Refusal, usage: TokenUsage | undefined, reply: Reply):
 /** Read for what it says of its usage alone. */
 async function relayInsteadOfStream(answer: UpstreamAnswer, reply: Reply): Promise<Relayed> {
   const body = await collect(answer.body, MAX_ANSWER_BYTES).catch(() => Buffer.alloc(0));
-  const usage = readUsage(parse(body));
+  const { usage } = read(body);
   if (reply.signal.aborted) return cutShort(cutReason(reply), usage, 0);
   return wasted(invalidAnswer("answered with no stream where one was asked for"), usage);
 }
@@ -103,11 +106,10 @@ async function relayWhole(answer: UpstreamAnswer, reply: Reply, guard: ResponseG
     if (reply.signal.aborted) return cutShort(cutReason(reply), undefined, 0);
     return wasted(brokenAnswer(error), undefined);
   }
-  const answered = parse(body);
-  const usage = readUsage(answered);
+  const { answered, usage } = read(body);
   if (!isCompletion(answered)) return wasted(invalidAnswer("gave an answer that is not a chat completion"), usage);
   const passed = guard === undefined ? body : await guardJson(guard, body.toString("utf8"));
-  if (passed instanceof Refusal) return blocked(passed, usage, reply);
+  if (passed instanceof Refusal) return blocked(passed, { usage }, reply);
   const bytes = typeof passed === "string" ? Buffer.from(passed) : passed;
   reply.begin(200, { "content-type": "application/json", "content-length": String(bytes.length) });
   const delivered = await reply.end(bytes);
@@ -158,24 +160,29 @@ async function relayStream(
   }
   if (guard !== undefined) await write(guard.flush()).catch(() => {});
   await tell();
-  if (guard?.refusal !== undefined) return blocked(guard.refusal, meter.usage, reply);
+  if (guard?.refusal !== undefined) return blocked(guard.refusal, countOf(meter), reply);
   return endStream(reply, meter, fault);
 }
 
 /** A stream is whole once the upstream said so, whatever happened to a connection afterwards. */
 async function endStream(reply: Reply, meter: StreamMeter, fault: unknown): Promise<Relayed> {
-  const { usage } = meter;
-  const ended = { usage, billable: true, httpStatus: 200 };
+  const ended = { ...countOf(meter), billable: true, httpStatus: 200 };
   if (meter.done && !meter.failed && !meter.exhausted) {
     await reply.end();
     return { ...ended, outcome: "succeeded", errorCode: "" };
   }
-  if (reply.signal.aborted && cutReason(reply) === "client_gone") return cutShort("client_gone", usage, 200);
+  if (reply.signal.aborted && cutReason(reply) === "client_gone") {
+    return { ...cutShort("client_gone", undefined, 200), ...countOf(meter) };
+  }
   const refusal = reply.signal.aborted ? refusalOfCut(cutReason(reply)) : brokenAnswer(fault);
   const errorCode = refusal.facts.code ?? "";
   if (!reply.begun) return { ...ended, outcome: "failed", httpStatus: refusal.facts.status, errorCode, refusal };
   await reply.end(meter.failed ? undefined : errorEvent(refusal));
   return { ...ended, outcome: "failed", errorCode };
+}
+
+function countOf({ usage, reported }: StreamMeter): Pick<Relayed, "usage" | "reported"> {
+  return { usage, reported };
 }
 
 /** How an OpenAI client learns that a stream that has begun will not be finished. */
@@ -194,9 +201,17 @@ export async function collect(body: AsyncIterable<Uint8Array>, maxBytes: number)
   return Buffer.concat(chunks, size);
 }
 
-function parse(body: Buffer): unknown {
+/** A whole answer and the usage in it, which is final. */
+function read(body: Buffer): { readonly answered: unknown; readonly usage: TokenUsage | undefined } {
+  const text = body.toString("utf8");
+  const answered = parse(text);
+  const usage = readUsage(answered);
+  return { answered, usage: usage && isPlaceholder(usage, hasOutput(text)) ? undefined : usage };
+}
+
+function parse(text: string): unknown {
   try {
-    return JSON.parse(body.toString("utf8"));
+    return JSON.parse(text);
   } catch {
     return undefined;
   }

@@ -14,7 +14,7 @@ interface Read {
 /** What a client that did not ask for usage gets of a stream that comes in these chunks. */
 function read(chunks: readonly Uint8Array[]): Read {
   const splitter = new SseSplitter(MAX_EVENT_BYTES);
-  const meter = new StreamMeter({ wantsUsageChunk: false, outputTokensMax: 1_000_000 });
+  const meter = new StreamMeter({ wantsUsageChunk: false, outputTokensMax: 1_000_000, choices: 1 });
   const events: SseEvent[] = [...chunks.flatMap((chunk) => splitter.push(chunk)), ...splitter.end()];
   const kept = events.filter(({ data }) => meter.absorb(data));
   return {
@@ -88,28 +88,34 @@ describe("SseSplitter", () => {
 });
 
 describe("StreamMeter", () => {
-  it("takes the last of several usages, because each includes those before", () => {
-    const meter = new StreamMeter({ wantsUsageChunk: false, outputTokensMax: 1_000_000 });
-    for (const tokens of [1, 2, 3]) {
+  it("takes the last of several usages, because each includes those before, once the choice is finished", () => {
+    const meter = new StreamMeter({ wantsUsageChunk: false, outputTokensMax: 1_000_000, choices: 1 });
+    for (const [tokens, finish_reason] of [
+      [1, null],
+      [2, null],
+      [3, "stop"],
+    ] as const) {
+      expect(meter.usage).toBeUndefined();
       const usage = { prompt_tokens: 4, completion_tokens: tokens };
-      expect(meter.absorb(JSON.stringify({ choices: [{ delta: {} }], usage }))).toBe(true);
+      expect(meter.absorb(JSON.stringify({ choices: [{ delta: {}, finish_reason }], usage }))).toBe(true);
+      expect(meter.reported).toMatchObject({ completionTokens: tokens });
     }
     expect(meter.usage).toEqual({ promptTokens: 4, completionTokens: 3 });
   });
 
   it("passes the usage chunk on to a client that asked for it", () => {
-    expect(new StreamMeter({ wantsUsageChunk: true, outputTokensMax: 1_000_000 }).absorb(USAGE)).toBe(true);
+    expect(new StreamMeter({ wantsUsageChunk: true, outputTokensMax: 1_000_000, choices: 1 }).absorb(USAGE)).toBe(true);
   });
 
   it("is not deceived by a model that writes usage into its text", () => {
-    const meter = new StreamMeter({ wantsUsageChunk: false, outputTokensMax: 1_000_000 });
+    const meter = new StreamMeter({ wantsUsageChunk: false, outputTokensMax: 1_000_000, choices: 1 });
     const content = '{"choices":[],"usage":{"prompt_tokens":0,"completion_tokens":0}}';
     expect(meter.absorb(JSON.stringify({ choices: [{ delta: { content } }] }))).toBe(true);
     expect(meter.usage).toBeUndefined();
   });
 
   it.each([-1, 0.5, 1e10, "3", null])("takes a count of %j for no count", (completionTokens) => {
-    const meter = new StreamMeter({ wantsUsageChunk: false, outputTokensMax: 1_000_000 });
+    const meter = new StreamMeter({ wantsUsageChunk: false, outputTokensMax: 1_000_000, choices: 1 });
     meter.absorb(JSON.stringify({ choices: [], usage: { prompt_tokens: 1, completion_tokens: completionTokens } }));
     expect(meter.usage).toBeUndefined();
   });

@@ -42,7 +42,7 @@ async function streamed({ spec, mode, bytes, breaks = false, wantsUsageChunk = t
   const relayed = await relay(
     answer,
     reply,
-    { streamed: true, wantsUsageChunk, outputTokensMax: 1_000_000 },
+    { streamed: true, wantsUsageChunk, outputTokensMax: 1_000_000, choices: 1 },
     responseGuard,
     new Timings(),
   );

@@ -1,26 +1,43 @@
 import { isObject } from "./chat-request.ts";
-import { readUsage, type TokenUsage } from "./usage.ts";
+import { hasOutput, isPlaceholder, readUsage, type TokenUsage } from "./usage.ts";
 
 /** Members that matter, found without parsing every chunk: a quote inside a JSON string is escaped and does not match. */
 const USAGE = /"usage"\s*:\s*\{/;
-/** Text that is not empty, in any of the members that carry output. */
-const TEXT = /"(?:content|reasoning_content|reasoning|refusal|arguments)"\s*:\s*"[^"]/;
+const FINISH = /"finish_reason"\s*:\s*"/;
 const ERROR = /"error"\s*:\s*[{"]/;
 
-/** Reads what a stream of chat completion chunks says about itself, and picks out the chunk that only we asked for. */
+/** The part of a request that decides how its stream is metered. */
+export interface MeteredRequest {
+  readonly wantsUsageChunk: boolean;
+  /** Granted output bound over all choices. */
+  readonly outputTokensMax: number;
+  /** Number of choices that were asked for. */
+  readonly choices: number;
+}
+
+/**
+ * Reads usage, errors and the end from a stream of chat completion chunks, and picks out the usage chunk that only the gateway
+ * asked for.
+ *
+ * Upstreams report usage once at the end, or so far in every chunk, or as placeholders before that. A count is final if it comes
+ * in or after the chunk that finishes the last choice, or in the last chunk before `[DONE]`, and no text follows it. Every other
+ * count is a lower bound: the upstream goes on after it, so a client must not pay less by leaving then.
+ */
 export class StreamMeter {
-  readonly #wantsUsageChunk: boolean;
-  readonly #outputTokensMax: number;
+  readonly #request: MeteredRequest;
+  /** Indices of the choices that are finished. */
+  readonly #finished = new Set<number>();
   #pieces = 0;
   #usage: TokenUsage | undefined;
+  #reported: TokenUsage | undefined;
+  /** Usage in the last chunk, final or not. */
+  #lastUsage: TokenUsage | undefined;
   #done = false;
   #failed = false;
   #overran = false;
 
-  /** @param wants.outputTokensMax what was granted, over all choices */
-  constructor(wants: { readonly wantsUsageChunk: boolean; readonly outputTokensMax: number }) {
-    this.#wantsUsageChunk = wants.wantsUsageChunk;
-    this.#outputTokensMax = wants.outputTokensMax;
+  constructor(request: MeteredRequest) {
+    this.#request = request;
   }
 
   /**
@@ -28,7 +45,7 @@ export class StreamMeter {
    * token, or by what it says itself while it goes on.
    */
   get exhausted(): boolean {
-    return this.#pieces > this.#outputTokensMax || this.#overran;
+    return this.#pieces > this.#request.outputTokensMax || this.#overran;
   }
 
   /** Whether there was any output. */
@@ -36,9 +53,14 @@ export class StreamMeter {
     return this.#pieces > 0;
   }
 
-  /** The last usage that was reported: where there are several, each includes those before. */
+  /** Final usage of the answer; undefined until it is known. */
   get usage(): TokenUsage | undefined {
     return this.#usage;
+  }
+
+  /** Largest usage that was reported so far, a lower bound of the final one; undefined if there was none. */
+  get reported(): TokenUsage | undefined {
+    return this.#reported;
   }
 
   /** Whether the upstream said that the answer is whole. */
@@ -65,25 +87,62 @@ export class StreamMeter {
   /** Takes in the data of one event. @returns whether the client is to see it */
   absorb(data: string | undefined): boolean {
     if (data === undefined) return true;
-    if (data.trim() === "[DONE]") this.#done = true;
-    if (TEXT.test(data)) this.#pieces += 1;
+    if (data.trim() === "[DONE]") {
+      this.#done = true;
+      this.#usage ??= this.#lastUsage;
+      return true;
+    }
+    this.#lastUsage = undefined;
+    if (hasOutput(data)) {
+      this.#pieces += 1;
+      this.#usage = undefined;
+    }
     const hasUsage = USAGE.test(data);
-    if (!hasUsage && !ERROR.test(data)) return true;
+    if (!hasUsage && !FINISH.test(data) && !ERROR.test(data)) return true;
     const chunk = parse(data);
     if (!isObject(chunk)) return true;
     this.#failed ||= Boolean(chunk["error"]);
-    const usage = readUsage(chunk);
-    this.#usage = usage ?? this.#usage;
-    this.#overran ||= usage !== undefined && usage.completionTokens > this.#outputTokensMax && goesOn(chunk);
-    return this.#wantsUsageChunk || !isUsageOnly(chunk);
+    this.#finish(chunk);
+    if (!hasUsage) return true;
+    this.#report(chunk);
+    return this.#request.wantsUsageChunk || !isUsageOnly(chunk);
   }
+
+  #finish({ choices }: Record<string, unknown>): void {
+    if (!Array.isArray(choices)) return;
+    choices.forEach((choice, position) => {
+      if (!isFinished(choice)) return;
+      const index = Number(choice["index"] ?? position);
+      if (Number.isInteger(index) && index >= 0 && index < this.#request.choices) this.#finished.add(index);
+    });
+  }
+
+  #report(chunk: Record<string, unknown>): void {
+    const usage = readUsage(chunk);
+    if (usage === undefined) return;
+    this.#overran ||= usage.completionTokens > this.#request.outputTokensMax && goesOn(chunk);
+    this.#reported = largerOf(usage, this.#reported);
+    if (isPlaceholder(usage, this.begun)) return;
+    this.#lastUsage = usage;
+    if (this.#done || this.#finished.size === this.#request.choices) this.#usage = usage;
+  }
+}
+
+function largerOf(usage: TokenUsage, other: TokenUsage = usage): TokenUsage {
+  const promptTokens = Math.max(usage.promptTokens, other.promptTokens);
+  const completionTokens = Math.max(usage.completionTokens, other.completionTokens);
+  return { ...usage, promptTokens, completionTokens };
+}
+
+/** Some servers write an empty string, or the word, where `null` is meant. */
+function isFinished(choice: unknown): choice is Record<string, unknown> {
+  const reason = isObject(choice) ? choice["finish_reason"] : undefined;
+  return typeof reason === "string" && reason !== "" && reason !== "null";
 }
 
 /** Whether a choice of the chunk is not finished. */
 function goesOn({ choices }: Record<string, unknown>): boolean {
-  return (
-    Array.isArray(choices) && choices.some((choice) => isObject(choice) && (choice["finish_reason"] ?? null) === null)
-  );
+  return Array.isArray(choices) && choices.some((choice) => isObject(choice) && !isFinished(choice));
 }
 
 /** The chunk that `stream_options.include_usage` adds: usage, and no choice. */

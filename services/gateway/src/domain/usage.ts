@@ -24,6 +24,19 @@ export function readUsage(completion: unknown): TokenUsage | undefined {
   return { promptTokens, completionTokens, cachedPromptTokens, reasoningTokens };
 }
 
+/** Text that is not empty, in any of the members that carry output. */
+const TEXT = /"(?:content|reasoning_content|reasoning|refusal|arguments)"\s*:\s*"[^"]/;
+
+/** Whether a completion or a chunk, as JSON, has text of the model's in it. */
+export function hasOutput(json: string): boolean {
+  return TEXT.test(json);
+}
+
+/** Whether a usage cannot be meant: no output is counted although there was some. */
+export function isPlaceholder({ completionTokens }: TokenUsage, sawOutput: boolean): boolean {
+  return completionTokens === 0 && sawOutput;
+}
+
 /** Undefined as well for what is no part of `whole`: the charge does not hang on it. */
 function partOf(whole: number, details: unknown, name: string): number | undefined {
   const part = isObject(details) ? details[name] : undefined;

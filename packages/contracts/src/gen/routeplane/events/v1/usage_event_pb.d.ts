@@ -271,7 +271,8 @@ export declare type Settled = Message<"routeplane.events.v1.Settled"> & {
   reservedNanoUsd: bigint;
 
   /**
-   * Whether the upstream reported no usage, so that the reservation's bounds stand in for it.
+   * Whether the upstream's final usage is not known, so that the bounds of the reservation stand in for it, or what the upstream
+   * had reported by then where that is more.
    *
    * @generated from field: bool estimated = 7;
    */
