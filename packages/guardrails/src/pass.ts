@@ -2,6 +2,9 @@ import { type Found, type FoundMatch, Reader } from "./automaton.ts";
 import type { PatternGroup, TextPattern } from "./rules.ts";
 import type { Work } from "./work.ts";
 
+/** What it takes to begin one, in steps of `Work`: short texts are not free. */
+export const STEPS_OF_A_PASS = 100;
+
 /** One automaton's way through a text that comes in pieces. */
 export class Pass<P extends TextPattern> {
   readonly #reader: Reader;

@@ -1,5 +1,5 @@
 import type { FoundMatch } from "./automaton.ts";
-import { isHighSurrogate, Pass } from "./pass.ts";
+import { isHighSurrogate, Pass, STEPS_OF_A_PASS } from "./pass.ts";
 import type { TextPattern, TextRules } from "./rules.ts";
 import { Spans } from "./spans.ts";
 import { MAX_MATCH_CHARS, REDACTED } from "./spec.ts";
@@ -34,6 +34,7 @@ export class TextFilter<P extends TextPattern> {
 
   constructor(rules: TextRules<P>, work: Work) {
     this.#work = work;
+    work.spend(STEPS_OF_A_PASS * rules.groups.length);
     this.#passes = rules.groups.map((group) => new Pass(group, (pattern, match) => this.#take(pattern, match)));
   }
 

@@ -1,4 +1,4 @@
-import { Pass } from "./pass.ts";
+import { Pass, STEPS_OF_A_PASS } from "./pass.ts";
 import type { TextPattern, TextRules } from "./rules.ts";
 import type { Work } from "./work.ts";
 
@@ -13,6 +13,7 @@ export class TextWatch<P extends TextPattern> {
 
   constructor(rules: TextRules<P>, work: Work) {
     this.#work = work;
+    work.spend(STEPS_OF_A_PASS * rules.groups.length);
     this.#passes = rules.groups.map(
       (group) =>
         new Pass(group, (pattern) => {

@@ -5,11 +5,14 @@ import { setImmediate } from "node:timers/promises";
  * it does not depend on how busy the machine is. A slice is at most some 10 ms; between slices everybody else has a turn.
  */
 export class Work {
+  readonly #signal: AbortSignal | undefined;
   #left: number;
   #untilPause = SLICE_STEPS;
 
-  constructor(steps: number = MAX_STEPS) {
+  /** @param signal stops the work once it is aborted */
+  constructor(steps: number = MAX_STEPS, signal?: AbortSignal) {
     this.#left = steps;
+    this.#signal = signal;
   }
 
   /** Whether all is used up: what is not judged by then must not pass. */
@@ -26,9 +29,11 @@ export class Work {
     this.#untilPause -= steps;
   }
 
+  /** Lets everybody else have a turn. @throws the reason of the signal once it is aborted */
   async pause(): Promise<void> {
     this.#untilPause = SLICE_STEPS;
     await setImmediate();
+    this.#signal?.throwIfAborted();
   }
 }
 

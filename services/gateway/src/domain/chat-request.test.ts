@@ -4,18 +4,18 @@ import type { Refusal } from "./refusal.ts";
 import { boundTokens, DEFAULT_OUTPUT_TOKENS } from "./token-bounds.ts";
 
 const MESSAGES = [{ role: "user", content: "hi" }];
+const NEVER = new AbortController().signal;
 
 function parse(body: unknown) {
-  return parseChatRequest(Buffer.from(typeof body === "string" ? body : JSON.stringify(body)));
+  return parseChatRequest(Buffer.from(typeof body === "string" ? body : JSON.stringify(body)), NEVER);
 }
 
-function refusalOf(body: unknown) {
-  try {
-    parse(body);
-  } catch (error) {
-    return (error as Refusal).facts;
-  }
-  return undefined;
+async function refusalOf(body: unknown) {
+  const refusal = await parse(body).then(
+    () => undefined,
+    (error: Refusal) => error,
+  );
+  return refusal?.facts;
 }
 
 describe("parseChatRequest", () => {
@@ -43,102 +43,115 @@ describe("parseChatRequest", () => {
       "stream_options.include_usage",
       { model: "m", messages: MESSAGES, stream: true, stream_options: { include_usage: 1 } },
     ],
-  ])("refuses a bad %s by name: %j", (param, body) => {
-    expect(refusalOf(body)).toMatchObject({ status: 400, type: "invalid_request_error", param });
+  ])("refuses a bad %s by name: %j", async (param, body) => {
+    expect(await refusalOf(body)).toMatchObject({ status: 400, type: "invalid_request_error", param });
   });
 
-  it.each(["", "{", "[]", "null", '"text"', '{"model":"m",}'])("refuses a body that is no JSON object: %s", (body) => {
-    expect(refusalOf(body)).toMatchObject({ status: 400, code: "invalid_body" });
+  it.each(["", "{", "[]", "null", '"text"', '{"model":"m",}'])(
+    "refuses a body that is no JSON object: %s",
+    async (body) => {
+      expect(await refusalOf(body)).toMatchObject({ status: 400, code: "invalid_body" });
+    },
+  );
+
+  it.each([
+    ["nested deeper than 64 levels", `"stream":true,"stream_options":{"a":${"[".repeat(5_000)}${"]".repeat(5_000)}}`],
+    ["nested deeper than 64 levels", `"x":${'{"a":'.repeat(64)}1${"}".repeat(64)}`],
+    ["more than 100000 values", `"x":[${"[],".repeat(100_000)}[]]`],
+  ])("refuses a body that is complex beyond the bounds: %s", async (rule, member) => {
+    const refused = refusalOf(`{"model":"m","messages":[{}],${member}}`);
+    expect(await refused).toMatchObject({ status: 400, code: "invalid_body", message: expect.stringContaining(rule) });
   });
 
-  it("refuses a body that is not UTF-8", () => {
-    expect(() => parseChatRequest(Buffer.from([0x7b, 0xff, 0x7d]))).toThrow("not UTF-8");
+  it("refuses a body that is not UTF-8", async () => {
+    await expect(parseChatRequest(Buffer.from([0x7b, 0xff, 0x7d]), NEVER)).rejects.toThrow("not UTF-8");
   });
 
-  it("refuses members that another parser could read differently", () => {
+  it("refuses members that another parser could read differently", async () => {
     const twice = '{"model":"cheap","messages":[{}],"model":"dear"}';
-    expect(refusalOf(twice)).toMatchObject({ status: 400, param: "model" });
+    expect(await refusalOf(twice)).toMatchObject({ status: 400, param: "model" });
     const otherCase = { model: "m", messages: MESSAGES, max_tokens: 1, Max_Tokens: 100_000 };
-    expect(refusalOf(otherCase)).toMatchObject({ status: 400, param: "max_tokens" });
+    expect(await refusalOf(otherCase)).toMatchObject({ status: 400, param: "max_tokens" });
   });
 
-  it("refuses a body beyond the bound with 413", () => {
-    expect(() => parseChatRequest(Buffer.alloc(MAX_BODY_BYTES + 1, " "))).toThrow(
+  it("refuses a body beyond the bound with 413", async () => {
+    await expect(parseChatRequest(Buffer.alloc(MAX_BODY_BYTES + 1, " "), NEVER)).rejects.toThrow(
       expect.objectContaining({ facts: expect.objectContaining({ status: 413 }) as unknown }),
     );
   });
 
-  it("takes null for absent, as the SDKs send it", () => {
+  it("takes null for absent, as the SDKs send it", async () => {
     const nulls = { n: null, max_tokens: null, stream: null, stream_options: null };
-    expect(parse({ model: "m", messages: MESSAGES, ...nulls })).toMatchObject({
+    expect(await parse({ model: "m", messages: MESSAGES, ...nulls })).toMatchObject({
       choices: 1,
       output: undefined,
       streamed: false,
     });
   });
 
-  it("clamps an absurd output bound instead of refusing it", () => {
+  it("clamps an absurd output bound instead of refusing it", async () => {
     for (const absurd of [1e12, 1e300]) {
-      const { output } = parse({ model: "m", messages: MESSAGES, max_tokens: absurd });
+      const { output } = await parse({ model: "m", messages: MESSAGES, max_tokens: absurd });
       expect(output?.bounded).toBe(1_000_000);
     }
   });
 });
 
 describe("boundTokens", () => {
-  it("never counts less input than there are bytes", () => {
-    const request = parse({ model: "m", messages: [{ role: "user", content: "é😀".repeat(100) }] });
+  it("never counts less input than there are bytes", async () => {
+    const request = await parse({ model: "m", messages: [{ role: "user", content: "é😀".repeat(100) }] });
     expect(boundTokens(request).inputTokensMax).toBeGreaterThanOrEqual(request.bytes.length);
   });
 
-  it("allows for images and files, whose tokens their bytes do not bound", () => {
+  it("allows for images and files, whose tokens their bytes do not bound", async () => {
     const content = [
       { type: "image_url", image_url: { url: "https://example.com/a.png" } },
       { type: "file", file: { file_id: "f" } },
     ];
-    const { inputTokensMax } = boundTokens(parse({ model: "m", messages: [{ role: "user", content }] }));
+    const { inputTokensMax } = boundTokens(await parse({ model: "m", messages: [{ role: "user", content }] }));
     expect(inputTokensMax).toBeGreaterThan(1_050_000);
   });
 
-  it("multiplies the output bound by the choices, and has one where the client gives none", () => {
-    const bounds = (more: object) => boundTokens(parse({ model: "m", messages: MESSAGES, ...more })).outputTokensMax;
-    expect(bounds({ max_tokens: 10, n: 3 })).toBe(30);
-    expect(bounds({ max_completion_tokens: 7 })).toBe(7);
-    expect(bounds({ n: 2 })).toBe(2 * DEFAULT_OUTPUT_TOKENS);
+  it("multiplies the output bound by the choices, and has one where the client gives none", async () => {
+    const bounds = async (more: object) =>
+      boundTokens(await parse({ model: "m", messages: MESSAGES, ...more })).outputTokensMax;
+    expect(await bounds({ max_tokens: 10, n: 3 })).toBe(30);
+    expect(await bounds({ max_completion_tokens: 7 })).toBe(7);
+    expect(await bounds({ n: 2 })).toBe(2 * DEFAULT_OUTPUT_TOKENS);
   });
 });
 
 describe("upstreamBody", () => {
   const target = { model: "m", outputTokensMax: 5, outputField: "max_tokens" } as const;
 
-  it("is the client's bytes where nothing needs changing", () => {
+  it("is the client's bytes where nothing needs changing", async () => {
     const body = Buffer.from('{ "model":"m","messages":[{}] , "max_tokens": 5, "seed":12345678901234567890 }');
-    expect(upstreamBody(parseChatRequest(body), target)).toBe(body);
+    expect(upstreamBody(await parseChatRequest(body, NEVER), target)).toBe(body);
   });
 
-  it("names the model as the upstream does", () => {
-    const body = upstreamBody(parse('{"model":" P/M ","messages":[{}],"max_tokens":5}'), target);
+  it("names the model as the upstream does", async () => {
+    const body = upstreamBody(await parse('{"model":" P/M ","messages":[{}],"max_tokens":5}'), target);
     expect(body).toBe('{"model":"m","messages":[{}],"max_tokens":5}');
   });
 
-  it("writes the granted bound where the client wrote its own, under the client's name for it", () => {
-    expect(upstreamBody(parse('{"model":"m","max_completion_tokens":9,"messages":[{}]}'), target)).toBe(
+  it("writes the granted bound where the client wrote its own, under the client's name for it", async () => {
+    expect(upstreamBody(await parse('{"model":"m","max_completion_tokens":9,"messages":[{}]}'), target)).toBe(
       '{"model":"m","max_completion_tokens":5,"messages":[{}]}',
     );
   });
 
-  it("adds a bound where the client gave none", () => {
-    expect(upstreamBody(parse('{"model":"m","messages":[{}]}'), target)).toBe(
+  it("adds a bound where the client gave none", async () => {
+    expect(upstreamBody(await parse('{"model":"m","messages":[{}]}'), target)).toBe(
       '{"model":"m","messages":[{}],"max_tokens":5}',
     );
-    expect(upstreamBody(parse('{"model":"m","messages":[{}],"max_tokens":null}'), target)).toBe(
+    expect(upstreamBody(await parse('{"model":"m","messages":[{}],"max_tokens":null}'), target)).toBe(
       '{"model":"m","messages":[{}],"max_tokens":5}',
     );
   });
 
-  it("asks for usage in streams and keeps the client's other stream options", () => {
+  it("asks for usage in streams and keeps the client's other stream options", async () => {
     const body = upstreamBody(
-      parse('{"model":"m","max_tokens":5,"messages":[{}],"stream":true,"stream_options":{"x":1}}'),
+      await parse('{"model":"m","max_tokens":5,"messages":[{}],"stream":true,"stream_options":{"x":1}}'),
       target,
     );
     expect(JSON.parse(String(body))).toMatchObject({ stream_options: { x: 1, include_usage: true } });

@@ -1,7 +1,9 @@
+import { JsonTooComplex, MAX_REQUEST_VALUES, parseLargeJson, pause } from "./bounded-json.ts";
 import { type Member, setMembers, topLevelMembers } from "./json-members.ts";
 import { badBody, badField, bodyTooLarge } from "./refusal.ts";
 
 export const MAX_BODY_BYTES = 10 * 1024 ** 2;
+const LARGE_BODY_BYTES = 1024 ** 2;
 /** OpenAI's own bound. */
 const MAX_CHOICES = 128;
 /** No model writes more in one answer; asking for more asks for this. */
@@ -40,14 +42,16 @@ type JsonObject = Record<string, unknown>;
 const GOVERNED = new Set(["model", "messages", "n", "max_tokens", "max_completion_tokens", "stream", "stream_options"]);
 
 /**
- * Reads a body of POST /v1/chat/completions.
+ * Reads a body of POST /v1/chat/completions. A large one is read with pauses in which other requests have their turn.
  *
- * @throws Refusal 400 that names the field, or 413
+ * @param signal stops the work once it is aborted
+ * @throws Refusal 400 that names the field, or 413; the reason of the signal
  */
-export function parseChatRequest(bytes: Uint8Array): ChatRequest {
+export async function parseChatRequest(bytes: Uint8Array, signal: AbortSignal): Promise<ChatRequest> {
   if (bytes.length > MAX_BODY_BYTES) throw bodyTooLarge(MAX_BODY_BYTES);
   const text = decode(bytes);
-  const body = parseObject(text);
+  const body = await parseObject(text, signal);
+  if (bytes.length > LARGE_BODY_BYTES) await pause(signal);
   const members = topLevelMembers(text);
   refuseAmbiguousMembers(members);
   const streamed = optionalBoolean(body, "stream") ?? false;
@@ -100,12 +104,14 @@ function decode(bytes: Uint8Array): string {
   }
 }
 
-function parseObject(text: string): JsonObject {
+async function parseObject(text: string, signal: AbortSignal): Promise<JsonObject> {
   let body: unknown;
   try {
-    body = JSON.parse(text);
-  } catch {
-    throw badBody("the request body is not JSON");
+    body = await parseLargeJson(text, MAX_REQUEST_VALUES, signal);
+  } catch (error) {
+    if (error instanceof JsonTooComplex) throw badBody(`the request body ${error.message}`);
+    if (error instanceof SyntaxError) throw badBody("the request body is not JSON");
+    throw error;
   }
   if (!isObject(body)) throw badBody("the request body must be a JSON object");
   return body;

@@ -35,8 +35,8 @@ export interface Guard {
   /** @throws TooManyPatterns if they are beyond what is run for one request */
   rules(): Promise<DirectionRules>;
   shadowRules(): Promise<DirectionRules>;
-  /** For the texts of one request, or of one answer. */
-  work(): Work;
+  /** The budget of judging the texts of one request, or of one answer. @param signal stops the judging once it is aborted */
+  work(signal: AbortSignal): Work;
 }
 
 /**
@@ -76,7 +76,7 @@ function guardOf(all: readonly AppliedGuardrail[], maxSteps: number): Guard {
     },
     rules: once(() => directionRules(effective)),
     shadowRules: once(() => directionRules(composed(shadows)).catch(watchNothing)),
-    work: () => new Work(maxSteps),
+    work: (signal) => new Work(maxSteps, signal),
   };
 }
 

@@ -54,33 +54,40 @@ function skipBlank(text: string, from: number): number {
 
 /** @param from where the opening quote is */
 export function endOfString(text: string, from: number): number {
-  for (let quote = text.indexOf('"', from + 1); quote !== -1; quote = text.indexOf('"', quote + 1)) {
-    let backslashes = 0;
-    while (text[quote - 1 - backslashes] === "\\") backslashes++;
-    if (backslashes % 2 === 0) return quote + 1;
+  const quote = text.indexOf('"', from + 1);
+  if (quote === -1) return text.length;
+  if (text[quote - 1] !== "\\") return quote + 1;
+  // One unit at a time: a search that starts anew at each escaped quote takes 20 times as long.
+  for (let at = from + 1; at < text.length; at++) {
+    const unit = text[at];
+    if (unit === "\\") at++;
+    else if (unit === '"') return at + 1;
   }
   return text.length;
 }
 
-const SCALAR_END = /[\s,\]}]/g;
-const NESTING = /["[\]{}]/g;
+const SCALAR_END = /[\s",:[\]{}]/g;
+
+/** @param from where a number, `true`, `false` or `null` starts. @returns more than `from`, also for what is no JSON */
+export function endOfScalar(text: string, from: number): number {
+  SCALAR_END.lastIndex = from + 1;
+  return SCALAR_END.exec(text)?.index ?? text.length;
+}
 
 export function endOfValue(text: string, from: number): number {
   const first = text[from];
   if (first === '"') return endOfString(text, from);
-  if (first !== "{" && first !== "[") {
-    SCALAR_END.lastIndex = from;
-    return SCALAR_END.exec(text)?.index ?? text.length;
-  }
+  if (first !== "{" && first !== "[") return endOfScalar(text, from);
   let depth = 0;
   for (let at = from; at < text.length;) {
-    NESTING.lastIndex = at;
-    const match = NESTING.exec(text);
-    if (match === null) break;
-    at = match.index + 1;
-    if (match[0] === '"') at = endOfString(text, match.index);
-    else depth += match[0] === "{" || match[0] === "[" ? 1 : -1;
-    if (depth === 0) return at;
+    const unit = text[at];
+    if (unit === '"') {
+      at = endOfString(text, at);
+      continue;
+    }
+    at++;
+    if (unit === "{" || unit === "[") depth++;
+    else if ((unit === "}" || unit === "]") && --depth === 0) return at;
   }
   return text.length;
 }

@@ -1,9 +1,13 @@
+import { Work } from "@routeplane/guardrails";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { applyEdits, jsonTexts } from "./json-texts.ts";
+import { applyEdits, type JsonText, jsonTexts, OTHER_PLACE } from "./json-texts.ts";
 
-const texts = (json: string, opaque?: ReadonlySet<string>) =>
-  [...jsonTexts(json, opaque)].flatMap((each) => each ?? []);
+async function texts(json: string, opaque?: ReadonlySet<string>) {
+  const all: (Omit<JsonText, "path"> & { readonly path: readonly (string | number)[] })[] = [];
+  for await (const text of jsonTexts(json, new Work(), opaque)) all.push({ ...text, path: text.path() });
+  return all;
+}
 
 /** The strings of a parsed value with their paths, the slow way. */
 function stringsIn(value: unknown, path: readonly (string | number)[] = []): [readonly (string | number)[], string][] {
@@ -14,12 +18,15 @@ function stringsIn(value: unknown, path: readonly (string | number)[] = []): [re
 }
 
 describe("the texts of a JSON document", () => {
-  it("are all its string values, each where it stands", () => {
-    fc.assert(
-      fc.property(fc.json({ stringUnit: "binary" }), fc.boolean(), (compact, pretty) => {
+  it("are all its string values, each where it stands", async () => {
+    await fc.assert(
+      fc.asyncProperty(fc.json({ stringUnit: "binary" }), fc.boolean(), async (compact, pretty) => {
         const json = pretty ? JSON.stringify(JSON.parse(compact), null, 2) : compact;
         const parsed: unknown = JSON.parse(json);
-        const found = texts(json).map(({ path, start, end }) => [path, JSON.parse(json.slice(start, end)) as unknown]);
+        const found = (await texts(json)).map(({ path, start, end }) => [
+          path,
+          JSON.parse(json.slice(start, end)) as unknown,
+        ]);
         // Members with numbers for names come in another order out of JSON.parse, and "__proto__" not at all.
         const inOrder = (all: readonly unknown[]) => all.map((each) => JSON.stringify(each)).toSorted();
         expect(inOrder(found)).toEqual(inOrder(stringsIn(parsed)));
@@ -27,13 +34,17 @@ describe("the texts of a JSON document", () => {
     );
   });
 
-  it("are those of duplicate members too", () => {
-    expect(texts('{"a":"one","a":"two","b":[{"a":"three"}]}').map(({ place }) => place)).toEqual(["a", "a", "b[].a"]);
+  it("are those of duplicate members too", async () => {
+    expect((await texts('{"a":"one","a":"two","b":[{"a":"three"}]}')).map(({ place }) => place)).toEqual([
+      "a",
+      "a",
+      "b[].a",
+    ]);
   });
 
-  it("are not looked for where a value is wanted as a whole", () => {
+  it("are not looked for where a value is wanted as a whole", async () => {
     const json = '{"a":[{"logprobs":{"x":["y","}"]},"t":"z"},{"logprobs":null}]}';
-    const found = texts(json, new Set(["a[].logprobs"]));
+    const found = await texts(json, new Set(["a[].logprobs"]));
     expect(found.map(({ place, isString, start, end }) => [place, isString, json.slice(start, end)])).toEqual([
       ["a[].logprobs", false, '{"x":["y","}"]}'],
       ["a[].t", true, '"z"'],
@@ -41,10 +52,42 @@ describe("the texts of a JSON document", () => {
   });
 });
 
+describe("the place of a text", () => {
+  it("does not grow with the names around it, so that none of 20,000 texts costs more for them", async () => {
+    const strings = Array.from({ length: 20_000 }, () => "x");
+    for (const deep of [{ ["n".repeat(1_000_000)]: { list: strings } }, { a: { ["n".repeat(201)]: [strings] } }]) {
+      const places = (await texts(JSON.stringify({ ...deep, b: "y" }))).map(({ place }) => place);
+      expect(new Set(places)).toEqual(new Set([OTHER_PLACE, "b"]));
+    }
+  });
+});
+
+describe("the search for texts", () => {
+  it("is charged for what it reads and for what it finds, and stops once its work is not wanted any more", async () => {
+    const controller = new AbortController();
+    class CountedWork extends Work {
+      steps = 0;
+      override spend(steps: number): void {
+        super.spend(steps);
+        this.steps += steps;
+      }
+    }
+    const walk = async (json: string, signal?: AbortSignal) => {
+      const work = new CountedWork(undefined, signal);
+      for await (const _ of jsonTexts(json, work)) continue;
+      return work.steps;
+    };
+    expect(await walk(`[${'"",'.repeat(20_000)}""]`)).toBeGreaterThan(1_000_000);
+    expect(await walk(`[${" ".repeat(10_000_000)}]`)).toBeGreaterThan(1_000_000);
+    controller.abort(new Error("gone"));
+    await expect(walk(`[${" ".repeat(10_000_000)}]`, controller.signal)).rejects.toThrow("gone");
+  });
+});
+
 describe("applyEdits", () => {
-  it("changes what is to be changed, and no other byte", () => {
+  it("changes what is to be changed, and no other byte", async () => {
     const json = '{ "n":12345678901234567890, "a":"x" , "b":["y\\u0041"]}';
-    const edits = texts(json)
+    const edits = (await texts(json))
       .filter(({ place }) => place === "a")
       .map(({ start, end }) => ({ start, end, literal: '"new"' }));
     expect(applyEdits(json, edits)).toBe('{ "n":12345678901234567890, "a":"new" , "b":["y\\u0041"]}');

@@ -1,19 +1,25 @@
+import type { Work } from "@routeplane/guardrails";
 import { endOfString, endOfValue } from "./json-members.ts";
 
 /** A string somewhere in a JSON text, and where it stands. */
 export interface JsonText {
-  /** Names of members and indices, from the root. */
-  readonly path: readonly (string | number)[];
-  /** The same with `[]` for every index, e.g. `messages[].content`. */
+  /** Names of members and indices with `[]` for every index, e.g. `messages[].content`; `OTHER_PLACE` if that is long. */
   readonly place: string;
   /** Where its literal starts and ends, quotes included. */
   readonly start: number;
   readonly end: number;
   /** False for a value that was asked for as a whole: it may be anything. */
   readonly isString: boolean;
+  /** Names of members and indices, from the root. Only until the next text is asked for. */
+  path(): readonly (string | number)[];
 }
 
+/** Longer than all places that are known, so that what each string takes does not grow with the names around it. */
+const MAX_PLACE_CHARS = 200;
+export const OTHER_PLACE = "…";
+
 interface Frame {
+  readonly parent: Frame | undefined;
   readonly isArray: boolean;
   readonly place: string;
   /** Of the member or the element that is being read. */
@@ -21,53 +27,73 @@ interface Frame {
   expectsName: boolean;
 }
 
-const STRUCTURE = /["[\]{},]/g;
-/** How much is read between two looks of the caller. */
-const STRETCH = 10_000;
+/** In steps of `Work`, as measured. */
+const STEPS_A_TEXT = 100;
+const CHARS_A_STEP = 2;
+/** Characters read between two looks at the work. */
+const STRETCH_CHARS = 100_000;
 
 /**
- * The string values of a JSON text in their order, those of duplicate members too: a round trip through JSON.parse would drop
- * them, and an upstream may read what we do not.
+ * Finds the string values of a JSON text in their order, those of duplicate members too: a round trip through JSON.parse would
+ * drop them, and an upstream may read what we do not.
  *
  * @param text valid JSON: the caller has parsed it
+ * @param work charged for what is read, and paused in between
  * @param opaque places whose values are given as a whole, without a look inside
- * @returns yields undefined now and then, so that its caller can let others have their turn
  */
-export function* jsonTexts(text: string, opaque: ReadonlySet<string> = new Set()): Generator<JsonText | undefined> {
-  const frames: Frame[] = [];
-  let at = 0;
-  for (let count = 0; ; count++) {
-    if (count % STRETCH === STRETCH - 1) yield undefined;
-    STRUCTURE.lastIndex = at;
-    const match = STRUCTURE.exec(text);
-    if (match === null) return;
-    const top = frames.at(-1);
-    at = match.index + 1;
-    if (match[0] === '"' && top?.expectsName === true) {
-      at = endOfString(text, match.index);
-      top.step = String(JSON.parse(text.slice(match.index, at)));
+export async function* jsonTexts(
+  text: string,
+  work: Work,
+  opaque: ReadonlySet<string> = new Set(),
+): AsyncGenerator<JsonText> {
+  let top: Frame | undefined;
+  let charged = 0;
+  for (let at = 0; at < text.length;) {
+    if (at - charged >= STRETCH_CHARS) {
+      work.spend((at - charged) / CHARS_A_STEP);
+      charged = at;
+      if (work.pauseDue) await work.pause();
+    }
+    const start = at++;
+    const unit = text[start];
+    if (unit === '"' && top?.expectsName === true) {
+      at = endOfString(text, start);
+      top.step = String(JSON.parse(text.slice(start, at)));
       top.expectsName = false;
-    } else if (match[0] === '"' || match[0] === "{" || match[0] === "[") {
+    } else if (unit === '"' || unit === "{" || unit === "[") {
       const place = top === undefined ? "" : placeIn(top);
-      const isString = match[0] === '"';
+      const isString = unit === '"';
       if (isString || opaque.has(place)) {
-        at = endOfValue(text, match.index);
-        yield { path: frames.map(({ step }) => step), place, start: match.index, end: at, isString };
-      } else frames.push(frameOf(match[0] === "[", place));
-    } else if (match[0] === ",") goOn(top);
-    else frames.pop();
+        at = endOfValue(text, start);
+        work.spend(STEPS_A_TEXT);
+        if (work.pauseDue) await work.pause();
+        const frame = top;
+        yield { place, start, end: at, isString, path: () => pathOf(frame) };
+      } else top = frameIn(top, unit === "[", place);
+    } else if (unit === ",") goOn(top);
+    else if (unit === "}" || unit === "]") top = top?.parent;
   }
 }
 
-function frameOf(isArray: boolean, place: string): Frame {
+function frameIn(parent: Frame | undefined, isArray: boolean, place: string): Frame {
   return isArray
-    ? { isArray, place: `${place}[]`, step: 0, expectsName: false }
-    : { isArray, place, step: "", expectsName: true };
+    ? { parent, isArray, place: bounded(`${place}[]`), step: 0, expectsName: false }
+    : { parent, isArray, place, step: "", expectsName: true };
 }
 
 function placeIn({ isArray, place, step }: Frame): string {
-  if (isArray) return place;
-  return place === "" ? String(step) : `${place}.${step}`;
+  if (isArray || place === OTHER_PLACE) return place;
+  return bounded(place === "" ? String(step) : `${place}.${step}`);
+}
+
+function bounded(place: string): string {
+  return place.length > MAX_PLACE_CHARS || place.startsWith(OTHER_PLACE) ? OTHER_PLACE : place;
+}
+
+function pathOf(top: Frame | undefined): readonly (string | number)[] {
+  const path: (string | number)[] = [];
+  for (let frame = top; frame !== undefined; frame = frame.parent) path.push(frame.step);
+  return path.toReversed();
 }
 
 function goOn(frame: Frame | undefined): void {

@@ -3,7 +3,7 @@ import type { Logger } from "@routeplane/runtime";
 import { type Charge, chargeFor, costBound, reservationOf, settlementOf } from "./charge.ts";
 import { type ChatRequest, parseChatRequest, upstreamBody } from "./chat-request.ts";
 import { authenticate, authorise, type CredentialHeaders, INFERENCE_SCOPE } from "./credential.ts";
-import { cutReason, heedKey } from "./cut.ts";
+import { cutReason, heedKey, refusalOfCut } from "./cut.ts";
 import { DecisionLog } from "./decision-log.ts";
 import { Denied, denialSettlement, limitExceeded } from "./denial.ts";
 import type { Guard } from "./guard.ts";
@@ -24,7 +24,7 @@ import type {
 } from "./ports.ts";
 import type { Upstream } from "./upstream.ts";
 import { rateLimitHeaders } from "./rate-limit-headers.ts";
-import { dependencyDown } from "./refusal.ts";
+import { dependencyDown, Refusal } from "./refusal.ts";
 import { cutShort, relay, type Relayed } from "./relay.ts";
 import { type GuardedRequest, guardRequest } from "./request-guard.ts";
 import { type ResponseGuard, responseGuardOf } from "./response-guard.ts";
@@ -86,6 +86,9 @@ export function createPipeline(dependencies: PipelineDependencies): Serve {
     const { principal, release } = await authenticate(call.credential, follow);
     try {
       await serve(call, authorise(principal, INFERENCE_SCOPE), timings);
+    } catch (error) {
+      if (call.reply.signal.aborted && !(error instanceof Refusal)) throw refusalOfCut(cutReason(call.reply));
+      throw error;
     } finally {
       release();
     }
@@ -93,17 +96,26 @@ export function createPipeline(dependencies: PipelineDependencies): Serve {
 
   async function serve(call: InferenceCall, caller: CallingKey, timings: Timings): Promise<void> {
     const idempotencyKey = parseIdempotencyKey(call.idempotencyKey);
-    const asked = parseChatRequest(await call.readBody());
+    const asked = await parseChatRequest(await call.readBody(), call.reply.signal);
     const model = resolveModel(directory, asked.model);
     const upstream = upstreamOf(dependencies, model);
     const facts = factsOf(call, caller, asked, model);
     const guard = await guardOf(caller);
     const decisions = new DecisionLog(guard);
-    const { request, bounds } = await judge(dependencies, facts, guard, asked, model, upstream, decisions);
+    const { request, bounds } = await judge(
+      dependencies,
+      facts,
+      guard,
+      asked,
+      model,
+      upstream,
+      decisions,
+      call.reply.signal,
+    );
     const asking = { ...bounds, choices: request.choices, idempotencyKey };
     const admission = await admit(dependencies, call.reply, facts, caller, model, asking, decisions);
     const granted = { ...bounds, outputTokensMax: admission.outputTokensMax };
-    const responseGuard = await responseGuardOf(guard, decisions);
+    const responseGuard = await responseGuardOf(guard, decisions, call.reply.signal);
     const answering = { upstream, reply: call.reply, request, model, granted, responseGuard, timings };
     const reservation = reservationOf(model, granted, admission, clock);
     const relayed = await forward(dependencies, facts, reservation, admission.asked, answering);
@@ -150,9 +162,10 @@ async function judge(
   model: Model,
   upstream: Upstream,
   decisions: DecisionLog,
+  signal: AbortSignal,
 ): Promise<GuardedRequest> {
   try {
-    return await guardRequest(guard, request, model, upstream, decisions);
+    return await guardRequest(guard, request, model, upstream, decisions, signal);
   } catch (error) {
     if (!(error instanceof Denied)) throw error;
     const asked = usageLog.asking(facts);

@@ -66,6 +66,39 @@ describe("an answer with status 200 that is of no use", () => {
   });
 });
 
+describe("an answer that is complex beyond the bounds", () => {
+  const deep = `${"[".repeat(5_000)}${"]".repeat(5_000)}`;
+  const refused = { status: 502, code: "upstream_invalid_response", message: expect.stringContaining("64 levels") };
+
+  it("is 502, and charged as reserved", async () => {
+    const upstream = answering("application/json", [`{"choices":[],"x":${deep}}`]);
+    const { serve, budget } = world({ upstream });
+    expect((await serve(BODY)).refusal?.facts).toMatchObject(refused);
+    expect(budget).toMatchObject({ reservedNano: 0n, spentNano: reservationOf(BODY) });
+  });
+
+  it.each(["choices", "usage", "error", "x"])(
+    "ends a stream at the chunk whose %s is, also the last one",
+    async (name) => {
+      const chunk = `data: {"choices":[],"${name}":{"a":${deep}}}`;
+      for (const chunks of [[`${chunk}\n\n`, "data: [DONE]\n\n"], [chunk]]) {
+        const { serve, budget } = world({ upstream: answering("text/event-stream", chunks) });
+        expect((await serve({ ...BODY, stream: true })).refusal?.facts).toMatchObject(refused);
+        expect(budget.reservedNano).toBe(0n);
+      }
+    },
+  );
+
+  it("is not quoted where it is an error", async () => {
+    const upstream = answering("application/json", [`{"error":{"message":"no","x":${deep}}}`], { status: 400 });
+    const { refusal } = await world({ upstream }).serve(BODY);
+    expect(refusal?.facts).toMatchObject({
+      status: 400,
+      message: "the upstream refused the request with HTTP status 400",
+    });
+  });
+});
+
 describe("usage that is not known", () => {
   it.each([
     ["absent", "{}"],

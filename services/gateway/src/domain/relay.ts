@@ -1,3 +1,4 @@
+import { checkJson, JsonTooComplex, MAX_ANSWER_VALUES, parseLargeJson } from "./bounded-json.ts";
 import { isObject } from "./chat-request.ts";
 import { cutReason, refusalOfCut } from "./cut.ts";
 import type { CutReason, Reply } from "./ports.ts";
@@ -30,6 +31,7 @@ export interface Relayed {
 
 /** Held in memory while it is checked. */
 const MAX_ANSWER_BYTES = 32 * 1024 ** 2;
+const MAX_ERROR_BYTES = 1024 ** 2;
 const MAX_EVENT_BYTES = 4 * 1024 ** 2;
 
 /**
@@ -78,7 +80,7 @@ export function cutShort(reason: CutReason, usage: TokenUsage | undefined, httpS
 }
 
 async function relayFailure(answer: UpstreamAnswer, reply: Reply): Promise<Relayed> {
-  const body = await collect(answer.body, MAX_ANSWER_BYTES).catch(() => Buffer.alloc(0));
+  const body = await collect(answer.body, MAX_ERROR_BYTES).catch(() => Buffer.alloc(0));
   if (reply.signal.aborted) return { ...cutShort(cutReason(reply), undefined, answer.status), billable: false };
   return refused(refusalOfUpstreamStatus(answer, body));
 }
@@ -92,23 +94,27 @@ function blocked(refusal: Refusal, counted: Pick<Relayed, "usage" | "reported">,
 
 /** Read for what it says of its usage alone. */
 async function relayInsteadOfStream(answer: UpstreamAnswer, reply: Reply): Promise<Relayed> {
-  const body = await collect(answer.body, MAX_ANSWER_BYTES).catch(() => Buffer.alloc(0));
-  const { usage } = read(body);
+  const answered = await collect(answer.body, MAX_ANSWER_BYTES)
+    .then((body) => read(body, reply.signal))
+    .catch(() => undefined);
+  const usage = answered?.usage;
   if (reply.signal.aborted) return cutShort(cutReason(reply), usage, 0);
   return wasted(invalidAnswer("answered with no stream where one was asked for"), usage);
 }
 
 async function relayWhole(answer: UpstreamAnswer, reply: Reply, guard: ResponseGuard | undefined): Promise<Relayed> {
-  let body: Buffer;
+  let usage: TokenUsage | undefined;
+  let passed: Buffer | string | Refusal;
   try {
-    body = await collect(answer.body, MAX_ANSWER_BYTES);
+    const body = await collect(answer.body, MAX_ANSWER_BYTES);
+    const { answered, usage: reported } = await read(body, reply.signal);
+    usage = reported;
+    if (!isCompletion(answered)) return wasted(invalidAnswer("gave an answer that is not a chat completion"), usage);
+    passed = guard === undefined ? body : await guardJson(guard, body.toString("utf8"));
   } catch (error) {
-    if (reply.signal.aborted) return cutShort(cutReason(reply), undefined, 0);
-    return wasted(brokenAnswer(error), undefined);
+    if (reply.signal.aborted) return cutShort(cutReason(reply), usage, 0);
+    return wasted(brokenAnswer(error), usage);
   }
-  const { answered, usage } = read(body);
-  if (!isCompletion(answered)) return wasted(invalidAnswer("gave an answer that is not a chat completion"), usage);
-  const passed = guard === undefined ? body : await guardJson(guard, body.toString("utf8"));
   if (passed instanceof Refusal) return blocked(passed, { usage }, reply);
   const bytes = typeof passed === "string" ? Buffer.from(passed) : passed;
   reply.begin(200, { "content-type": "application/json", "content-length": String(bytes.length) });
@@ -150,9 +156,9 @@ async function relayStream(
   };
   let fault: unknown;
   try {
-    for await (const chunk of answer.body) await pass(splitter.push(chunk));
+    for await (const chunk of answer.body) await pass(checked(splitter.push(chunk)));
     // What lacks its blank line was cut off, and is not passed on, unless it says that all is said.
-    const rest = splitter.end();
+    const rest = checked(splitter.end());
     if (rest.some(({ data }) => data?.trim() === "[DONE]")) await pass(rest);
     else rest.forEach(({ data }) => meter.absorb(data));
   } catch (error) {
@@ -201,20 +207,28 @@ export async function collect(body: AsyncIterable<Uint8Array>, maxBytes: number)
   return Buffer.concat(chunks, size);
 }
 
-/** A whole answer and the usage in it, which is final. */
-function read(body: Buffer): { readonly answered: unknown; readonly usage: TokenUsage | undefined } {
+/** A whole answer and the usage in it, which is final. @throws as `parse` */
+async function read(body: Buffer, signal: AbortSignal) {
   const text = body.toString("utf8");
-  const answered = parse(text);
+  const answered = await parse(text, signal);
   const usage = readUsage(answered);
   return { answered, usage: usage && isPlaceholder(usage, hasOutput(text)) ? undefined : usage };
 }
 
-function parse(text: string): unknown {
+/** @returns undefined if it is no JSON. @throws JsonTooComplex; the reason of the signal once it is aborted */
+async function parse(text: string, signal: AbortSignal): Promise<unknown> {
   try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
+    return await parseLargeJson(text, MAX_ANSWER_VALUES, signal);
+  } catch (error) {
+    if (error instanceof SyntaxError) return undefined;
+    throw error;
   }
+}
+
+/** @throws JsonTooComplex if the data of an event is beyond the bounds: neither meter nor guard must parse it */
+function checked(events: readonly SseEvent[]): readonly SseEvent[] {
+  for (const { data } of events) if (data !== undefined) checkJson(data, MAX_ANSWER_VALUES);
+  return events;
 }
 
 function isCompletion(answered: unknown): boolean {
@@ -229,6 +243,7 @@ function brokenAnswer(fault: unknown): Refusal {
   if (fault instanceof UpstreamFault && fault.kind === "timeout") {
     return upstreamFailed(504, "upstream_timeout", "the upstream stopped in the middle of its answer", fault);
   }
+  if (fault instanceof JsonTooComplex) return invalidAnswer(`gave an answer that ${fault.message}`);
   if (fault instanceof SseOverflow) return invalidAnswer("sent an event that is too large");
   return upstreamFailed(502, "upstream_error", "the upstream's answer broke off before it was complete", fault);
 }

@@ -1,3 +1,4 @@
+import { setImmediate } from "node:timers/promises";
 import type { GuardrailSpec } from "@routeplane/guardrails";
 import { MAX_COMPOSED_PATTERNS } from "@routeplane/guardrails";
 import { describe, expect, it } from "vitest";
@@ -23,16 +24,18 @@ async function guarded(
   body: object | string,
   mode?: AppliedGuardrail["mode"],
   maxSteps?: number,
+  signal = new AbortController().signal,
 ) {
   const guard = await createGuards(guardrailsInMemory(specs, mode), maxSteps)(callerWith([]) as CallingKey);
   const decisions = new DecisionLog(guard);
   const json = typeof body === "string" ? body : JSON.stringify(body);
   const outcome = await guardRequest(
     guard,
-    parseChatRequest(Buffer.from(json)),
+    await parseChatRequest(Buffer.from(json), signal),
     MODEL,
     { boundTokens },
     decisions,
+    signal,
   ).catch((error: unknown) => error);
   const rules = decisions.shadowDenials.map(({ rule }) => rule);
   if (outcome instanceof Denied) return { denied: outcome, rules };
@@ -165,6 +168,30 @@ describe("content of a request", () => {
       code: "content_blocked",
       message: expect.stringContaining("too long") as unknown,
     });
+  });
+});
+
+describe("the work of judging a request", () => {
+  const texts = { ...ask({ role: "user", content: "x" }), many: Array.from({ length: 20_000 }, () => "") };
+
+  it("is bounded for texts that are many and short, too", async () => {
+    const { denied } = await guarded([redact("aab")], texts, "enforce", 2_000_000);
+    expect(denied?.facts).toMatchObject({ code: "content_blocked", message: expect.stringContaining("too long") });
+    expect((await guarded([redact("aab")], texts, "enforce")).passed).toBeDefined();
+  });
+
+  it.each(["enforce", "shadow"] as const)("stops once the request is cut: %s", async (mode) => {
+    const controller = new AbortController();
+    const judging = guarded(
+      [redact("(a|b)*a(a|b){20}c")],
+      ask({ role: "user", content: "ab".repeat(1_000_000) }),
+      mode,
+      undefined,
+      controller.signal,
+    );
+    await setImmediate();
+    controller.abort(new Error("gone"));
+    await expect(judging).rejects.toThrow("gone");
   });
 });
 

@@ -1,4 +1,3 @@
-import { setImmediate } from "node:timers/promises";
 import {
   judgeModel,
   judgeStreaming,
@@ -31,7 +30,8 @@ type Bounding = Pick<Upstream, "boundTokens">;
  * Judges a request by the guardrails of its key: model, stream, content, tokens, in this order.
  *
  * @param upstream asked for the bounds after redaction, which changes the text
- * @throws Denied that names the first rule which it breaks
+ * @param signal stops the work once it is aborted
+ * @throws Denied that names the first rule which it breaks; the reason of the signal
  */
 export async function guardRequest(
   guard: Guard,
@@ -39,11 +39,12 @@ export async function guardRequest(
   model: Model,
   upstream: Bounding,
   decisions: DecisionLog,
+  signal: AbortSignal,
 ): Promise<GuardedRequest> {
   watchRules(guard, asked, model, upstream, decisions);
   const violation = judgeModel(guard.effective, model) ?? judgeStreaming(guard.effective, asked.streamed);
   if (violation !== undefined) throw refusalOfViolation(guard, violation);
-  const request = await guardContent(guard, asked, decisions);
+  const request = await guardContent(guard, asked, decisions, signal);
   return { request, bounds: guardTokens(guard, request, upstream.boundTokens(request)) };
 }
 
@@ -60,16 +61,20 @@ function guardTokens(guard: Guard, request: ChatRequest, bounds: TokenBounds): T
 }
 
 /** The request with its content as it may go upstream; every other byte is as the client wrote it. */
-async function guardContent(guard: Guard, request: ChatRequest, decisions: DecisionLog): Promise<ChatRequest> {
+async function guardContent(
+  guard: Guard,
+  request: ChatRequest,
+  decisions: DecisionLog,
+  signal: AbortSignal,
+): Promise<ChatRequest> {
   const rules = await rulesOf(guard, decisions);
   const watched = await guard.shadowRules();
   if (rules.request === undefined && watched.request === undefined) return request;
   const edits: Edit[] = [];
-  const work = guard.work();
-  const shadowWork = guard.work();
-  for (const each of jsonTexts(request.text)) {
-    if (each === undefined) await setImmediate();
-    if (each === undefined || !isRequestContent(each.place, () => request.text.slice(each.start, each.end))) continue;
+  const work = guard.work(signal);
+  const shadowWork = guard.work(signal);
+  for await (const each of jsonTexts(request.text, rules.request === undefined ? shadowWork : work)) {
+    if (!isRequestContent(each.place, () => request.text.slice(each.start, each.end))) continue;
     const text = JSON.parse(request.text.slice(each.start, each.end)) as string;
     if (watched.request !== undefined) await watch(watched.request, text, shadowWork, decisions);
     if (rules.request === undefined) continue;
@@ -78,7 +83,7 @@ async function guardContent(guard: Guard, request: ChatRequest, decisions: Decis
     decisions.redacted("request", judged.redactions);
     if (judged.text !== text) edits.push({ start: each.start, end: each.end, literal: JSON.stringify(judged.text) });
   }
-  return edits.length === 0 ? request : parseChatRequest(Buffer.from(applyEdits(request.text, edits)));
+  return edits.length === 0 ? request : parseChatRequest(Buffer.from(applyEdits(request.text, edits)), signal);
 }
 
 /** @throws Denied if there are more than can be run: what cannot be judged must not pass */

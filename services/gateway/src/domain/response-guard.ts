@@ -1,4 +1,3 @@
-import { setImmediate } from "node:timers/promises";
 import { judgeText, type Work } from "@routeplane/guardrails";
 import { isResponseContent, LOGPROBS } from "./content-places.ts";
 import type { DecisionLog } from "./decision-log.ts";
@@ -19,12 +18,20 @@ export interface ResponseGuard {
   readonly shadowWork: Work;
 }
 
-/** Undefined if no pattern applies to answers: then every byte passes as it is. */
-export async function responseGuardOf(guard: Guard, decisions: DecisionLog): Promise<ResponseGuard | undefined> {
+/**
+ * Makes the guard of one answer; undefined if no pattern applies to answers: then every byte passes as it is.
+ *
+ * @param signal stops the judging once it is aborted
+ */
+export async function responseGuardOf(
+  guard: Guard,
+  decisions: DecisionLog,
+  signal: AbortSignal,
+): Promise<ResponseGuard | undefined> {
   const { response: rules } = await guard.rules();
   const { response: watched } = await guard.shadowRules();
   if (rules === undefined && watched === undefined) return undefined;
-  return { guard, rules, watched, decisions, work: guard.work(), shadowWork: guard.work() };
+  return { guard, rules, watched, decisions, work: guard.work(signal), shadowWork: guard.work(signal) };
 }
 
 /**
@@ -32,17 +39,22 @@ export async function responseGuardOf(guard: Guard, decisions: DecisionLog): Pro
  *
  * @param json that has been parsed
  * @returns the JSON that may leave, every byte that need not change as it was; or why it must not
+ * @throws the reason of the signal once it is aborted
  */
 export async function guardJson(responseGuard: ResponseGuard, json: string): Promise<string | Refusal> {
   const edits: Edit[] = [];
-  for (const text of jsonTexts(json, LOGPROBS)) {
-    if (text === undefined) await setImmediate();
-    if (text === undefined || !isResponseContent(text.place)) continue;
+  for await (const text of jsonTexts(json, walkingWork(responseGuard), LOGPROBS)) {
+    if (!isResponseContent(text.place)) continue;
     const edit = await guardWhole(responseGuard, text, json);
     if (edit !== undefined && !("literal" in edit)) return edit;
     if (edit !== undefined) edits.push(edit);
   }
   return edits.length === 0 ? json : applyEdits(json, edits);
+}
+
+/** Charged for the search for texts. */
+export function walkingWork({ rules, work, shadowWork }: ResponseGuard): Work {
+  return rules === undefined ? shadowWork : work;
 }
 
 /** @returns what has to change, or why the text must not leave; undefined if it may leave as it is */

@@ -5,7 +5,7 @@ import type { GuardPattern } from "./guard.ts";
 import { CONTENT_RULE, blockResponse } from "./guardrail-refusals.ts";
 import { applyEdits, type Edit, type JsonText, jsonTexts } from "./json-texts.ts";
 import type { Refusal } from "./refusal.ts";
-import { guardJson, guardWhole, type ResponseGuard } from "./response-guard.ts";
+import { guardJson, guardWhole, type ResponseGuard, walkingWork } from "./response-guard.ts";
 import { formatSse, type SseEvent } from "./sse.ts";
 
 type JsonObject = Record<string, unknown>;
@@ -71,8 +71,8 @@ export class StreamGuard {
     this.#last = chunk;
     const edits: Edit[] = [];
     const touched = new Map<Channel, number>();
-    for (const text of jsonTexts(data, LOGPROBS)) {
-      if (text === undefined || !isResponseContent(text.place)) continue;
+    for await (const text of jsonTexts(data, walkingWork(this.#responseGuard), LOGPROBS)) {
+      if (!isResponseContent(text.place)) continue;
       const isPiece = text.isString && isPieceOfText(text.place);
       const edit = isPiece
         ? await this.#passPiece(chunk, text, data, touched, edits.length)
@@ -95,7 +95,7 @@ export class StreamGuard {
     touched: Map<Channel, number>,
     index: number,
   ): Promise<Edit | Refusal> {
-    const channel = this.#channelOf(chunk, path);
+    const channel = this.#channelOf(chunk, path());
     const literal = data.slice(start, end);
     const piece = JSON.parse(literal) as string;
     await channel.watch?.push(piece);

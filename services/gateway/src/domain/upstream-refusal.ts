@@ -1,3 +1,4 @@
+import { MAX_ANSWER_VALUES, parseJson } from "./bounded-json.ts";
 import { isObject } from "./chat-request.ts";
 import type { UpstreamAnswer } from "./upstream.ts";
 import { Refusal, upstreamFailed } from "./refusal.ts";
@@ -66,7 +67,7 @@ function bounded(text: string): string {
 
 function parse(body: Buffer): unknown {
   try {
-    return JSON.parse(body.toString("utf8"));
+    return parseJson(body.toString("utf8"), MAX_ANSWER_VALUES);
   } catch {
     return undefined;
   }

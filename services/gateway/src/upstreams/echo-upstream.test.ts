@@ -32,7 +32,8 @@ describe("echo", () => {
     const messages = user("one two three");
     for (const more of [{}, { n: 2 }, { max_tokens: 2 }, { max_tokens: 9, n: 3 }, { max_completion_tokens: 1 }]) {
       const body = { model: "echo", messages, ...more };
-      const bounds = echo.boundTokens(parseChatRequest(Buffer.from(JSON.stringify(body))));
+      const signal = new AbortController().signal;
+      const bounds = echo.boundTokens(await parseChatRequest(Buffer.from(JSON.stringify(body)), signal));
       const { usage } = JSON.parse((await ask(body)).text);
       expect(bounds).toEqual({ inputTokensMax: usage.prompt_tokens, outputTokensMax: usage.completion_tokens });
     }
