@@ -11,7 +11,7 @@ export interface JsonText {
   /** False for a value that was asked for as a whole: it may be anything. */
   readonly isString: boolean;
   /** Names of members and indices, from the root. Only until the next text is asked for. */
-  path(): readonly (string | number)[];
+  readonly path: () => readonly (string | number)[];
 }
 
 /** Longer than all places that are known, so that what each string takes does not grow with the names around it. */
