@@ -5,11 +5,13 @@ export {
   ALL_OPERATOR_SCOPES,
   ALL_SCOPES,
   effectiveScopes,
+  invokesOrReads,
   type OperatorScope,
   parseOperatorScopes,
   type ParsedScopes,
   parseScopes,
   permits,
+  replacedScopes,
   type Scope,
   scopesBeyond,
 } from "./scopes.ts";

@@ -95,6 +95,22 @@ export function effectiveScopes<S extends string>(lineage: readonly (readonly S[
   return rest.reduce<readonly S[]>(intersect, first);
 }
 
+/** Scopes that a token keeps once a rotation has replaced it: to invoke and to read. */
+const KEPT_WHEN_REPLACED = {
+  key: [...KNOWN].filter(invokesOrReads),
+  operator: [...KNOWN_TO_OPERATORS].filter(invokesOrReads),
+};
+
+/** The part of `held` that a replaced token may use until its grace ends. A wildcard is narrowed to what it contains of that. */
+export function replacedScopes(kind: "key" | "operator", held: readonly string[]): readonly string[] {
+  return effectiveScopes<string>([held, KEPT_WHEN_REPLACED[kind]]);
+}
+
+/** Whether a scope is one that a replaced token may use, if its credential holds it. */
+export function invokesOrReads(scope: string): boolean {
+  return scope === "inference:invoke" || scope.endsWith(":read");
+}
+
 function intersect<S extends string>(left: readonly S[], right: readonly S[]): readonly S[] {
   const both = [...left.filter((scope) => permits(right, scope)), ...right.filter((scope) => permits(left, scope))];
   return [...new Set(both)].toSorted();

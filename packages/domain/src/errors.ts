@@ -20,6 +20,7 @@ export type ErrorReason =
   | "NAMESPACE_SUSPENDED"
   | "NAMESPACE_DELETED"
   | "SCOPE_MISSING"
+  | "CREDENTIAL_REPLACED"
   | "OPERATOR_REQUIRED"
   | "INTERNAL_ONLY"
   | "RESOURCE_NOT_FOUND"
@@ -80,4 +81,25 @@ export function invalidField(field: string, rule: string): DomainError {
 /** The one answer for an unknown, a foreign and a malformed id: it holds nothing that could tell them apart. */
 export function notFound(): DomainError {
   return new DomainError("not_found", "RESOURCE_NOT_FOUND", "not found: there is no such resource in this namespace");
+}
+
+/** The token of a credential that a rotation replaced, in an act that such a token is not good for. */
+export interface ReplacedToken {
+  readonly kind: "key" | "operator";
+  /** First moment at which the token is refused altogether. */
+  readonly graceEndsAt: Date;
+}
+
+/**
+ * The refusal of an act that needs more than a replaced token keeps: PERMISSION_DENIED.
+ *
+ * @param scope that the act needs
+ */
+export function tokenReplaced({ kind, graceEndsAt }: ReplacedToken, scope: string): DomainError {
+  const end = graceEndsAt.toISOString();
+  const may = kind === "key" ? "invoke and read" : "read";
+  const message = `this needs the scope ${scope}, and your token was replaced by a rotation: until its grace ends, at ${end}, it may only ${may}; use the new token`;
+  return new DomainError("permission_denied", "CREDENTIAL_REPLACED", message, {
+    metadata: { scope, grace_ends_at: end },
+  });
 }

@@ -1,4 +1,13 @@
-export { DomainError, type ErrorCode, type ErrorReason, type FieldFault, invalidField, notFound } from "./errors.ts";
+export {
+  DomainError,
+  type ErrorCode,
+  type ErrorReason,
+  type FieldFault,
+  invalidField,
+  notFound,
+  type ReplacedToken,
+  tokenReplaced,
+} from "./errors.ts";
 export { type Id, type IdKind, newId, parseId, requireId } from "./ids.ts";
 export { ceilToMicroUsd, microToNano, nanoToMicro, picoToNanoCeil } from "./money.ts";
 export { type Present, present } from "./present.ts";

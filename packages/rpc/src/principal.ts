@@ -14,6 +14,8 @@ export interface KeyPrincipal {
   /** From the root key down to this key. */
   readonly lineage: readonly Id<"key">[];
   readonly expiresAt: Date | undefined;
+  /** End of the grace of the token in use, if a rotation replaced it: until then it only invokes and reads. */
+  readonly graceEndsAt?: Date | undefined;
 }
 
 export interface OperatorPrincipal {
@@ -26,6 +28,8 @@ export interface OperatorPrincipal {
   /** From the node's first operator credential down to this one. */
   readonly lineage: readonly Id<"op">[];
   readonly expiresAt: Date | undefined;
+  /** End of the grace of the token in use, if a rotation replaced it: until then it only invokes and reads. */
+  readonly graceEndsAt?: Date | undefined;
 }
 
 /** Undefined on a public method. */

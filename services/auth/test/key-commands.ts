@@ -174,6 +174,27 @@ const list = seed.map((who) =>
   }),
 );
 
+/** Tries with an older token of a key what its current one may do. */
+const useReplaced = fc.tuple(seed, seed, seed).map(([who, which, whom]) =>
+  command(`use token ${which} of ${who}, which was replaced, on ${whom}`, async (keys, auth) => {
+    const { now } = auth.time;
+    const replaced = keys.keys.filter(({ tokens }) => tokens.length > 1);
+    const actor = replaced[who % replaced.length];
+    const token = actor?.tokens[which % (actor.tokens.length - 1)];
+    if (actor === undefined || token === undefined) return;
+    const target = keys.target(whom, actor);
+    const as = auth.as(token.text).keys;
+    const isOver = model.isDead(actor, now) || now >= token.worksUntil;
+    const refused: Faults = new Set([isOver ? "unauthenticated" : "permission_denied"]);
+    await expected(refused, as.mintKey({ name: "sub", scopes: ["keys:read"] }));
+    await expected(refused, as.updateKey({ id: target.id, name: "renamed" }));
+    await expected(refused, as.rotateKey({ id: target.id, grace: { seconds: 0n } }));
+    await expected(refused, as.revokeKey({ id: target.id }));
+    const mayRead = !isOver && model.authority(actor).has("keys:read");
+    await expected(mayRead ? new Set() : refused, as.getKey({ id: actor.id }));
+  }),
+);
+
 /** The lookup id of one token with the secret of another: well-formed, and nobody's. */
 const forge = fc.tuple(seed, seed).map(([who, whose]) =>
   command(`forge ${who} with the secret of ${whose}`, async (keys, auth) => {
@@ -193,10 +214,13 @@ const advance = fc.constantFrom(1, 1000, HOUR_MS - 1, HOUR_MS, WEEK_SECS * 1000)
   }),
 );
 
-export const sequences = fc.commands([mint, mint, mint, update, rotate, revoke, read, list, forge, advance], {
-  maxCommands: 30,
-  size: "+1",
-});
+export const sequences = fc.commands(
+  [mint, mint, mint, update, rotate, revoke, read, list, useReplaced, forge, advance],
+  {
+    maxCommands: 30,
+    size: "+1",
+  },
+);
 
 /** Everything that every credential may do now, as the service tells it and as its tables have it. */
 async function holdsAgainst({ keys }: KeyModel, auth: AuthUnderTest): Promise<void> {
@@ -207,8 +231,10 @@ async function holdsAgainst({ keys }: KeyModel, auth: AuthUnderTest): Promise<vo
     const works = !model.isDead(key, auth.time.now) && auth.time.now < token.worksUntil;
     expect(outcome.case, key.id).toBe(works ? "key" : "refusal");
     if (outcome.case !== "key") return;
-    verified.set(key, outcome.value);
-    const { expiresAt } = outcome.value;
+    const { expiresAt, graceEndsAt, scopes } = outcome.value;
+    if (token.worksUntil === Infinity) verified.set(key, outcome.value);
+    else expect(model.grants(scopes)).toEqual(model.authorityOf(key, token));
+    expect(graceEndsAt ? timestampMs(graceEndsAt) : Infinity).toBe(token.worksUntil);
     expect(expiresAt ? timestampMs(expiresAt) : Infinity).toBe(Math.min(token.worksUntil, model.expiry(key)));
   };
   await Promise.all(keys.flatMap((key) => key.tokens.map((token) => verify(key, token))));

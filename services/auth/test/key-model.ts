@@ -92,6 +92,13 @@ export function authority(key: ModelKey): ReadonlySet<string> {
     .reduce((all, own) => all.intersection(own));
 }
 
+/** What a token of a key may do now: once a rotation has replaced it, no more than to invoke and to read. */
+export function authorityOf(key: ModelKey, token: ModelKey["tokens"][number]): ReadonlySet<string> {
+  const whole = authority(key);
+  if (token.worksUntil === Infinity) return whole;
+  return new Set([...whole].filter((scope) => scope === "inference:invoke" || scope.endsWith(":read")));
+}
+
 /** Why `actor` may not call a method that needs `scope`. */
 export function faultsOfCall(actor: ModelKey, scope: string, now: number): Faults {
   if (isDead(actor, now)) return new Set(["unauthenticated"]);

@@ -161,8 +161,8 @@ describe("one that is limited to an account", () => {
     for (const account of [newId("acc"), "acc_x", "nobody", "\u0000", "' or 1=1 --"]) {
       expect(await refusal(auth.operator({ by: limited.token, account }))).toMatchObject({ code: Code.NotFound });
     }
-    await operators.rotateOperator({ id: limited.id });
-    await operators.revokeOperator({ id: child.id });
+    const { token } = await operators.rotateOperator({ id: limited.id });
+    await auth.as(token).operators.revokeOperator({ id: child.id });
     expect(await auth.verify(child.token)).toMatchObject({ case: "refusal" });
   });
 

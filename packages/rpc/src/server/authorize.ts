@@ -1,7 +1,7 @@
 import type { DescMethod } from "@bufbuild/protobuf";
 import type { Interceptor } from "@connectrpc/connect";
-import { permits } from "@routeplane/credentials";
-import { DomainError } from "@routeplane/domain";
+import { invokesOrReads, permits } from "@routeplane/credentials";
+import { DomainError, tokenReplaced } from "@routeplane/domain";
 import { accessOf, type AccessRule, operatorScopeOf } from "../access.ts";
 import { type Principal, principalKey } from "../principal.ts";
 
@@ -40,10 +40,12 @@ function denial(rules: readonly AccessRule[], principal: Principal | undefined):
   const [operatorScope] = rules.flatMap((rule) => operatorScopeOf(rule) ?? []);
   const scope = rules.find((rule) => rule.includes(":") && operatorScopeOf(rule) === undefined);
   if (operatorScope !== undefined && principal?.kind === "operator") {
+    if (isBeyondGrace(principal, operatorScope)) return tokenReplaced(principal, operatorScope);
     const message = `this needs the operator scope ${operatorScope}, which your operator credential does not hold`;
     return new DomainError("permission_denied", "SCOPE_MISSING", message, { metadata: { scope: operatorScope } });
   }
   if (scope !== undefined && principal?.kind === "key") {
+    if (isBeyondGrace(principal, scope)) return tokenReplaced(principal, scope);
     const message = `this needs the scope ${scope}, which your key does not hold`;
     return new DomainError("permission_denied", "SCOPE_MISSING", message, { metadata: { scope } });
   }
@@ -55,4 +57,12 @@ function denial(rules: readonly AccessRule[], principal: Principal | undefined):
     return new DomainError("permission_denied", "OPERATOR_REQUIRED", "this needs an operator credential (rpo_…)");
   }
   return new DomainError("permission_denied", "INTERNAL_ONLY", "this is only for the services of this node");
+}
+
+/** Whether the token in use was replaced, and no replaced token is good for `scope`, whatever its credential holds. */
+function isBeyondGrace<P extends Principal>(
+  principal: P,
+  scope: string,
+): principal is P & { readonly graceEndsAt: Date } {
+  return principal.kind !== "service" && principal.graceEndsAt !== undefined && !invokesOrReads(scope);
 }

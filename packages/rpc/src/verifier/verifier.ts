@@ -90,7 +90,7 @@ function callVerifyKey(client: Client<typeof VerificationService>, { last }: Pic
 function fromProtoOutcome(outcome: VerifyKeyResponse["outcome"]): Principal {
   switch (outcome.case) {
     case "key": {
-      const { keyId, namespaceId, accountId, scopes, lineage, expiresAt } = outcome.value;
+      const { keyId, namespaceId, accountId, scopes, lineage, expiresAt, graceEndsAt } = outcome.value;
       return {
         kind: "key",
         keyId: keyId as Id<"key">,
@@ -99,10 +99,11 @@ function fromProtoOutcome(outcome: VerifyKeyResponse["outcome"]): Principal {
         scopes,
         lineage: lineage as Id<"key">[],
         expiresAt: fromTimestamp(expiresAt),
+        graceEndsAt: fromTimestamp(graceEndsAt),
       };
     }
     case "operator": {
-      const { operatorId, accountId, scopes, lineage, expiresAt } = outcome.value;
+      const { operatorId, accountId, scopes, lineage, expiresAt, graceEndsAt } = outcome.value;
       return {
         kind: "operator",
         operatorId: operatorId as Id<"op">,
@@ -110,6 +111,7 @@ function fromProtoOutcome(outcome: VerifyKeyResponse["outcome"]): Principal {
         scopes,
         lineage: lineage as Id<"op">[],
         expiresAt: fromTimestamp(expiresAt),
+        graceEndsAt: fromTimestamp(graceEndsAt),
       };
     }
     case "refusal": {

@@ -178,6 +178,7 @@ describe("over random trees", () => {
     namespaceId: owner.namespaceId,
     keyId: lastOf(lineage).id,
     lineage: lineage.map(({ id }) => id),
+    lookupId: "",
   });
   const reaches = (caller: Lineage, target: Lineage, act: "change" | "rotate"): boolean => {
     try {

@@ -11,6 +11,8 @@ export interface Caller {
   readonly keyId: Id<"key">;
   /** From its root key down to itself. */
   readonly lineage: readonly Id<"key">[];
+  /** Of the token that it presented. */
+  readonly lookupId: string;
 }
 
 /** What to change; the rest stays as it is. */

@@ -67,12 +67,8 @@ export function createLifecycle({ keys, peppers, clock }: LifecycleDependencies)
       }),
   };
 
-  async function change(
-    { namespaceId }: Caller,
-    keyId: Id<"key">,
-    decide: Parameters<KeyStore["change"]>[2],
-  ): Promise<Key> {
-    const key = await keys.change(namespaceId, keyId, decide);
+  async function change(caller: Caller, keyId: Id<"key">, decide: Parameters<KeyStore["change"]>[2]): Promise<Key> {
+    const key = await keys.change(caller, keyId, decide);
     if (key === undefined) throw notFound();
     return key;
   }

@@ -1,7 +1,9 @@
 import type { Peppers } from "@routeplane/credentials";
-import { type Clock, type Id, notFound } from "@routeplane/domain";
+import { type Clock, notFound } from "@routeplane/domain";
+import type { Caller } from "./key-change.ts";
 import { type Key, type KeyRequest, newRootKey, newSubKey } from "./key.ts";
-import type { Reach } from "./node.ts";
+import { reachOf } from "./node.ts";
+import type { OperatorCaller } from "./operators.ts";
 import type { KeyStore, NodeStore } from "./ports.ts";
 import { newSecret } from "./secret.ts";
 
@@ -13,9 +15,9 @@ export interface MintedKey {
 
 export interface Minting {
   /** @throws DomainError as `newSubKey` */
-  mintSubKey(parent: { namespaceId: Id<"ns">; keyId: Id<"key"> }, request: KeyRequest): Promise<MintedKey>;
+  mintSubKey(parent: Caller, request: KeyRequest): Promise<MintedKey>;
   /** @throws DomainError as `findNamespace`, NOT_FOUND if there is no such namespace; INVALID_ARGUMENT as `newRootKey` */
-  mintRootKey(reach: Reach, namespaceNameOrId: string, request: KeyRequest): Promise<MintedKey>;
+  mintRootKey(operator: OperatorCaller, namespaceNameOrId: string, request: KeyRequest): Promise<MintedKey>;
 }
 
 export interface MintingDependencies {
@@ -27,19 +29,17 @@ export interface MintingDependencies {
 
 export function createMinting({ keys, nodes, peppers, clock }: MintingDependencies): Minting {
   return {
-    async mintSubKey({ namespaceId, keyId }, request) {
+    async mintSubKey(caller, request) {
       const { token, prefix, secret } = newSecret("key", peppers);
-      const key = await keys.addSubKey(namespaceId, keyId, secret, (parent) =>
-        newSubKey(parent, request, prefix, clock()),
-      );
+      const key = await keys.addSubKey(caller, secret, (parent) => newSubKey(parent, request, prefix, clock()));
       return { key, token };
     },
-    async mintRootKey(reach, namespaceNameOrId, request) {
-      const namespace = await nodes.findNamespace(reach, namespaceNameOrId);
+    async mintRootKey(operator, namespaceNameOrId, request) {
+      const namespace = await nodes.findNamespace(reachOf(operator), namespaceNameOrId);
       if (namespace === undefined || namespace.deletedAt !== undefined) throw notFound();
       const { token, prefix, secret } = newSecret("key", peppers);
       const key = newRootKey({ namespaceId: namespace.id, accountId: namespace.accountId }, request, prefix, clock());
-      await keys.addRootKey(key, secret);
+      await keys.addRootKey(operator, key, secret);
       return { key, token };
     },
   };

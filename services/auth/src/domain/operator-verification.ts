@@ -1,6 +1,6 @@
 import type { ParsedToken } from "@routeplane/credentials";
-import { earlier, expiryOf, isExpired, isRevoked, lastOf, scopesOf } from "./lineage.ts";
-import { provesSecret } from "./secret.ts";
+import { isExpired, isRevoked, lastOf } from "./lineage.ts";
+import { provesSecret, tokenGrant } from "./secret.ts";
 import type { Refusal, Verification, VerificationDependencies } from "./verification.ts";
 
 const REVOKED: Refusal = {
@@ -33,7 +33,6 @@ export function createVerifyOperator({
     if (secretEndsAt !== undefined && secretEndsAt.getTime() <= now) return REPLACED;
     if (isRevoked(lineage)) return REVOKED;
     if (isExpired(lineage, now)) return EXPIRED;
-    const expiresAt = earlier(secretEndsAt, expiryOf(lineage));
-    return { outcome: "operator", operator: lastOf(lineage), scopes: scopesOf(lineage), expiresAt };
+    return { outcome: "operator", operator: lastOf(lineage), ...tokenGrant("operator", lineage, secretEndsAt) };
   };
 }

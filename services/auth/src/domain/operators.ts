@@ -19,6 +19,8 @@ import { newSecret } from "./secret.ts";
 export interface OperatorCaller {
   readonly operatorId: Id<"op">;
   readonly accountId: Id<"acc"> | undefined;
+  /** Of the token that it presented. */
+  readonly lookupId: string;
 }
 
 /** An operator credential and its new token, which exists nowhere else. */
@@ -55,10 +57,9 @@ export interface OperatorsDependencies {
 export function createOperators({ operators, accounts, peppers, clock }: OperatorsDependencies): Operators {
   return {
     async mint(caller, account, request) {
-      const reach = reachOf(caller);
-      const limit = account === undefined ? undefined : await accountFor(accounts, reach, account);
+      const limit = account === undefined ? undefined : await accountFor(accounts, reachOf(caller), account);
       const { token, prefix, secret } = newSecret("operator", peppers);
-      const operator = await operators.add(reach, caller.operatorId, secret, (parent) =>
+      const operator = await operators.add(caller, secret, (parent) =>
         newSubOperator(parent, limit?.id, request, prefix, clock()),
       );
       return { operator, token };
@@ -69,7 +70,7 @@ export function createOperators({ operators, accounts, peppers, clock }: Operato
       const { token, prefix, secret } = newSecret("operator", peppers);
       const now = clock();
       const graceEndsAt = new Date(now + grace);
-      const operator = await operators.change(reachOf(caller), id, (lineage) => {
+      const operator = await operators.change(caller, id, (lineage) => {
         requireOperatorReach(caller.operatorId, lastOf(lineage), "rotate");
         // Without grace, nothing but the new token is to work: neither what an earlier rotation left.
         const rotation = { secret, graceEndsAt, endsAll: grace === 0 };
@@ -80,7 +81,7 @@ export function createOperators({ operators, accounts, peppers, clock }: Operato
     },
 
     async revoke(caller, id, reason) {
-      const operator = await operators.change(reachOf(caller), id, (lineage) => {
+      const operator = await operators.change(caller, id, (lineage) => {
         requireOperatorReach(caller.operatorId, lastOf(lineage), "revoke");
         return { operator: revokedOperator(lineage, reason, clock()) };
       });

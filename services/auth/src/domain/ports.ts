@@ -1,8 +1,10 @@
 import type { Id } from "@routeplane/domain";
+import type { Caller } from "./key-change.ts";
 import type { Key, Lineage } from "./key.ts";
 import type { Namespace, NamespaceChange } from "./namespace.ts";
 import type { Account, Reach } from "./node.ts";
 import type { Operator, OperatorLineage } from "./operator.ts";
+import type { OperatorCaller } from "./operators.ts";
 import type { StoredSecret } from "./secret.ts";
 
 /** A page of a list in order of id, and whether there is more. */
@@ -34,22 +36,32 @@ export interface Rotation {
 
 /** Keys of one namespace at a time. A key of another is as good as none. */
 export interface KeyStore {
-  /** Reads the lineage of `parentId` and adds what `build` makes of it, in one transaction. */
+  /**
+   * Reads the lineage of the calling key and adds what `build` makes of it, in one transaction.
+   *
+   * @throws DomainError as `requireCurrentToken`
+   */
   addSubKey(
-    namespaceId: Id<"ns">,
-    parentId: Id<"key">,
+    parent: Pick<Caller, "namespaceId" | "keyId" | "lookupId">,
     secret: StoredSecret,
     build: (parent: Lineage) => Key,
   ): Promise<Key>;
-  addRootKey(key: Key, secret: StoredSecret): Promise<void>;
+  /** @throws DomainError as `requireCurrentToken` */
+  addRootKey(operator: Pick<OperatorCaller, "lookupId">, key: Key, secret: StoredSecret): Promise<void>;
   find(namespaceId: Id<"ns">, keyId: Id<"key">): Promise<Key | undefined>;
   findLineage(namespaceId: Id<"ns">, keyId: Id<"key">): Promise<Lineage | undefined>;
   list(namespaceId: Id<"ns">, page: PageRequest<Id<"key">>): Promise<Page<Key>>;
   /**
    * Locks a key, reads its lineage as it is then, and writes what `decide` makes of its last key, in one transaction:
-   * changes of one key happen one after the other. Undefined if there is none.
+   * changes of one key happen one after the other. Undefined if there is none in the caller's namespace.
+   *
+   * @throws DomainError as `requireCurrentToken`
    */
-  change(namespaceId: Id<"ns">, keyId: Id<"key">, decide: (lineage: Lineage) => KeyChange): Promise<Key | undefined>;
+  change(
+    caller: Pick<Caller, "namespaceId" | "lookupId">,
+    keyId: Id<"key">,
+    decide: (lineage: Lineage) => KeyChange,
+  ): Promise<Key | undefined>;
   /** Writes down that a key was used, unless a use of less than `resolutionMs` ago is. */
   touch(namespaceId: Id<"ns">, keyId: Id<"key">, at: Date, resolutionMs: number): Promise<void>;
 }
@@ -88,21 +100,22 @@ export interface OperatorChange {
 
 /** Operator credentials, as far as somebody sees them: those of an account, or all of the node. */
 export interface OperatorStore {
-  /** Reads the lineage of `parentId` and adds what `build` makes of it, in one transaction. */
-  add(
-    reach: Reach,
-    parentId: Id<"op">,
-    secret: StoredSecret,
-    build: (parent: OperatorLineage) => Operator,
-  ): Promise<Operator>;
+  /**
+   * Reads the lineage of the calling one and adds what `build` makes of it, in one transaction.
+   *
+   * @throws DomainError as `requireCurrentToken`
+   */
+  add(parent: OperatorCaller, secret: StoredSecret, build: (parent: OperatorLineage) => Operator): Promise<Operator>;
   find(reach: Reach, operatorId: Id<"op">): Promise<Operator | undefined>;
   list(reach: Reach, page: PageRequest<Id<"op">>): Promise<Page<Operator>>;
   /**
    * Locks one, reads its lineage as it is then, and writes what `decide` makes of its last one, in one transaction. Undefined
-   * if there is none.
+   * if there is none in the caller's reach.
+   *
+   * @throws DomainError as `requireCurrentToken`
    */
   change(
-    reach: Reach,
+    caller: OperatorCaller,
     operatorId: Id<"op">,
     decide: (lineage: OperatorLineage) => OperatorChange,
   ): Promise<Operator | undefined>;

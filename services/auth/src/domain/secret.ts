@@ -5,9 +5,12 @@ import {
   type ParsedToken,
   parseToken,
   type Peppers,
+  replacedScopes,
   type TokenKind,
   tokenPrefix,
 } from "@routeplane/credentials";
+import { tokenReplaced } from "@routeplane/domain";
+import { earlier, expiryOf, type Grant, type LineageOf, scopesOf } from "./lineage.ts";
 
 /** What is kept of a token: enough to recognise it, not enough to make it. */
 export interface StoredSecret {
@@ -33,4 +36,36 @@ export function toStoredSecret(token: ParsedToken, { current }: Peppers): Stored
 export function provesSecret(token: ParsedToken, stored: StoredSecret, peppers: Peppers): boolean {
   const pepper = peppers.find(stored.pepperId);
   return pepper !== undefined && constantTimeEqual(hashSecret(token.secret, pepper), stored.hash);
+}
+
+/** The authority of one token of a credential now. */
+export interface TokenGrant {
+  readonly scopes: readonly string[];
+  readonly expiresAt: Date | undefined;
+  readonly graceEndsAt: Date | undefined;
+}
+
+/**
+ * The authority of a token whose secret ends at `secretEndsAt`: that of its credential, or, once a rotation has replaced it, no
+ * more than to invoke and to read until then. The only place where the two differ.
+ */
+export function tokenGrant(kind: TokenKind, lineage: LineageOf<Grant>, secretEndsAt: Date | undefined): TokenGrant {
+  const scopes = scopesOf(lineage);
+  return {
+    scopes: secretEndsAt === undefined ? scopes : replacedScopes(kind, scopes),
+    expiresAt: earlier(secretEndsAt, expiryOf(lineage)),
+    graceEndsAt: secretEndsAt,
+  };
+}
+
+/**
+ * Holds a change of credentials against the caller's token as it is in the transaction of the change: a rotation may have
+ * replaced it since the call was let in.
+ *
+ * @param secretEndsAt of that token, read under its lock
+ * @throws DomainError PERMISSION_DENIED if it was replaced
+ */
+export function requireCurrentToken(kind: TokenKind, secretEndsAt: Date | undefined): void {
+  if (secretEndsAt === undefined) return;
+  throw tokenReplaced({ kind, graceEndsAt: secretEndsAt }, kind === "key" ? "keys:write" : "operators:write");
 }

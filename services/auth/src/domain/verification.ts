@@ -1,27 +1,33 @@
 import { parseToken, type ParsedToken, type Peppers } from "@routeplane/credentials";
 import type { Clock } from "@routeplane/domain";
 import type { Key } from "./key.ts";
-import { earlier, expiryOf, isExpired, isRevoked, lastOf, scopesOf } from "./lineage.ts";
+import { isExpired, isRevoked, lastOf } from "./lineage.ts";
 import type { Operator } from "./operator.ts";
 import { createVerifyOperator } from "./operator-verification.ts";
 import type { KeyStore, SecretStore } from "./ports.ts";
-import { provesSecret } from "./secret.ts";
+import { provesSecret, tokenGrant } from "./secret.ts";
 
 /** Whom a token belongs to. A refusal is an answer, not an error; what cannot be known is an error. */
 export type Verification =
   | {
       readonly outcome: "key";
       readonly key: Key;
+      /** Of this token now: cut down to those that a replaced one keeps, if it is one. */
       readonly scopes: readonly string[];
       /** Of the key, or of this token if that ends earlier. */
       readonly expiresAt: Date | undefined;
+      /** End of the token's grace; undefined unless a rotation replaced it. */
+      readonly graceEndsAt: Date | undefined;
     }
   | {
       readonly outcome: "operator";
       readonly operator: Operator;
+      /** Of this token now: cut down to those that a replaced one keeps, if it is one. */
       readonly scopes: readonly string[];
       /** Of the credential, or of this token if that ends earlier. */
       readonly expiresAt: Date | undefined;
+      /** End of the token's grace; undefined unless a rotation replaced it. */
+      readonly graceEndsAt: Date | undefined;
     }
   | Refusal;
 
@@ -96,7 +102,7 @@ export function createVerify({ secrets, keys, peppers, clock }: VerificationDepe
     const key = lastOf(lineage);
     if (key.namespaceState !== "active") return key.namespaceState === "deleted" ? DELETED : SUSPENDED;
     await recordUse(key, now);
-    return { outcome: "key", key, scopes: scopesOf(lineage), expiresAt: earlier(secretEndsAt, expiryOf(lineage)) };
+    return { outcome: "key", key, ...tokenGrant("key", lineage, secretEndsAt) };
   }
 
   async function recordUse({ namespaceId, id, lastUsedAt }: Key, now: number): Promise<void> {

@@ -111,7 +111,7 @@ function toProtoOutcome(answer: Answer): VerifyKeyResponse["outcome"] {
   const { principal } = answer;
   switch (principal.kind) {
     case "key": {
-      const { keyId, namespaceId, accountId, scopes, lineage, expiresAt } = principal;
+      const { keyId, namespaceId, accountId, scopes, lineage, expiresAt, graceEndsAt } = principal;
       const value = create(VerifiedKeySchema, {
         keyId,
         namespaceId,
@@ -119,17 +119,19 @@ function toProtoOutcome(answer: Answer): VerifyKeyResponse["outcome"] {
         scopes: [...scopes],
         lineage: [...lineage],
         ...(expiresAt && { expiresAt: toTimestamp(expiresAt) }),
+        ...(graceEndsAt && { graceEndsAt: toTimestamp(graceEndsAt) }),
       });
       return { case: "key", value };
     }
     case "operator": {
-      const { operatorId, accountId = "", scopes, lineage, expiresAt } = principal;
+      const { operatorId, accountId = "", scopes, lineage, expiresAt, graceEndsAt } = principal;
       const value = create(VerifiedOperatorSchema, {
         operatorId,
         accountId,
         scopes: [...scopes],
         lineage: [...lineage],
         ...(expiresAt && { expiresAt: toTimestamp(expiresAt) }),
+        ...(graceEndsAt && { graceEndsAt: toTimestamp(graceEndsAt) }),
       });
       return { case: "operator", value };
     }

@@ -16,11 +16,15 @@ export function identityService(
     async whoAmI(_request, context) {
       const principal = principalOf(context);
       if (principal.kind === "service") throw new Error("WhoAmI was let in for a service");
-      const { accountId, scopes, expiresAt } = principal;
+      const { accountId, scopes, expiresAt, graceEndsAt } = principal;
       const account = accountId && (await accounts.find({ accountId }, accountId));
       if (accountId !== undefined && account === undefined) throw notFound();
       const named = account ? { account: toProtoAccount(account) } : {};
-      const now = { scopes: [...scopes], ...(expiresAt && { expiresAt: toTimestamp(expiresAt) }) };
+      const now = {
+        scopes: [...scopes],
+        ...(expiresAt && { expiresAt: toTimestamp(expiresAt) }),
+        ...(graceEndsAt && { graceEndsAt: toTimestamp(graceEndsAt) }),
+      };
       if (principal.kind === "operator") {
         const { operatorId } = principal;
         const operator = await operators.find(reachOf(principal), operatorId);

@@ -1,19 +1,11 @@
 import type { ServiceImpl } from "@connectrpc/connect";
 import type { KeyService } from "@routeplane/contracts/auth";
 import { notFound, parseId, requireId } from "@routeplane/domain";
-import {
-  fromDuration,
-  fromPageToken,
-  fromTimestamp,
-  keyPrincipalOf,
-  operatorPrincipalOf,
-  toPageToken,
-  toTimestamp,
-} from "@routeplane/rpc";
-import { reachOf } from "../domain/node.ts";
+import { fromDuration, fromPageToken, fromTimestamp, keyPrincipalOf, toPageToken, toTimestamp } from "@routeplane/rpc";
 import type { Lifecycle } from "../domain/lifecycle.ts";
 import type { Minting } from "../domain/minting.ts";
 import type { KeyStore } from "../domain/ports.ts";
+import { keyCallerOf, operatorCallerOf } from "./caller.ts";
 import { fromProtoKeyUpdate, toProtoKey } from "./convert.ts";
 
 const DEFAULT_PAGE_SIZE = 100;
@@ -22,14 +14,13 @@ export function keyService(keys: KeyStore, minting: Minting, lifecycle: Lifecycl
   return {
     async mintKey({ name, scopes, expiresAt }, context) {
       const request = { name, scopes, expiresAt: fromTimestamp(expiresAt) };
-      const { key, token } = await minting.mintSubKey(keyPrincipalOf(context), request);
+      const { key, token } = await minting.mintSubKey(keyCallerOf(context), request);
       return { key: toProtoKey(key), token };
     },
 
     async mintRootKey({ namespace, name, scopes, expiresAt }, context) {
-      const reach = reachOf(operatorPrincipalOf(context));
       const request = { name, scopes, expiresAt: fromTimestamp(expiresAt) };
-      const { key, token } = await minting.mintRootKey(reach, namespace, request);
+      const { key, token } = await minting.mintRootKey(operatorCallerOf(context), namespace, request);
       return { key: toProtoKey(key), token };
     },
 
@@ -49,7 +40,7 @@ export function keyService(keys: KeyStore, minting: Minting, lifecycle: Lifecycl
 
     async updateKey(request, context) {
       const key = await lifecycle.update(
-        keyPrincipalOf(context),
+        keyCallerOf(context),
         requireId("key", request.id),
         fromProtoKeyUpdate(request),
       );
@@ -57,13 +48,13 @@ export function keyService(keys: KeyStore, minting: Minting, lifecycle: Lifecycl
     },
 
     async rotateKey({ id, grace }, context) {
-      const caller = keyPrincipalOf(context);
+      const caller = keyCallerOf(context);
       const { key, token, graceEndsAt } = await lifecycle.rotate(caller, requireId("key", id), fromDuration(grace));
       return { key: toProtoKey(key), token, graceEndsAt: toTimestamp(graceEndsAt) };
     },
 
     async revokeKey({ id, reason }, context) {
-      const key = await lifecycle.revoke(keyPrincipalOf(context), requireId("key", id), reason || undefined);
+      const key = await lifecycle.revoke(keyCallerOf(context), requireId("key", id), reason || undefined);
       return { key: toProtoKey(key) };
     },
   };

@@ -12,6 +12,7 @@ import {
 import { reachOf } from "../domain/node.ts";
 import type { Operators } from "../domain/operators.ts";
 import type { OperatorStore } from "../domain/ports.ts";
+import { operatorCallerOf } from "./caller.ts";
 import { toProtoOperator } from "./convert.ts";
 
 const DEFAULT_PAGE_SIZE = 100;
@@ -21,7 +22,7 @@ export function operatorService(store: OperatorStore, operators: Operators): Ser
   return {
     async mintOperator({ name, scopes, expiresAt, account }, context) {
       const request = { name, scopes, expiresAt: fromTimestamp(expiresAt) };
-      const caller = operatorPrincipalOf(context);
+      const caller = operatorCallerOf(context);
       const { operator, token } = await operators.mint(caller, account || undefined, request);
       return { operator: toProtoOperator(operator), token };
     },
@@ -41,14 +42,14 @@ export function operatorService(store: OperatorStore, operators: Operators): Ser
     },
 
     async rotateOperator({ id, grace }, context) {
-      const caller = operatorPrincipalOf(context);
+      const caller = operatorCallerOf(context);
       const rotated = await operators.rotate(caller, requireId("op", id), fromDuration(grace));
       const { operator, token, graceEndsAt } = rotated;
       return { operator: toProtoOperator(operator), token, graceEndsAt: toTimestamp(graceEndsAt) };
     },
 
     async revokeOperator({ id, reason }, context) {
-      const caller = operatorPrincipalOf(context);
+      const caller = operatorCallerOf(context);
       const operator = await operators.revoke(caller, requireId("op", id), reason || undefined);
       return { operator: toProtoOperator(operator) };
     },

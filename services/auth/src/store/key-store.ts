@@ -8,20 +8,27 @@ import type { KeyStore, Rotation } from "../domain/ports.ts";
 import type { StoredSecret } from "../domain/secret.ts";
 import { endedBy, fromKeyRow, toChangeableColumns, toKeyRow, toPage, toSecretColumns } from "./rows.ts";
 import type { AuthSchema } from "./schema.ts";
+import { lockKeyToken, lockOperatorToken } from "./token-lock.ts";
 
 export function createKeyStore(database: Database<AuthSchema>): KeyStore {
   return {
-    addSubKey: (namespaceId, parentId, secret, build) =>
+    addSubKey: ({ namespaceId, keyId, lookupId }, secret, build) =>
       database.within({ namespaceId }, async (tx) => {
-        // Needs no lock: what is revoked or narrowed above at this moment is held against the new key at every use.
-        const parent = await selectLineage(tx, parentId);
+        await lockKeyToken(tx, lookupId);
+        // The lineage needs no lock: what is revoked or narrowed in it at this moment is held against the new key at every use.
+        const parent = await selectLineage(tx, keyId);
         if (parent === undefined) throw notFound();
         const key = build(parent);
         await insertKey(tx, key, secret);
         return key;
       }),
 
-    addRootKey: (key, secret) => database.within({ namespaceId: key.namespaceId }, (tx) => insertKey(tx, key, secret)),
+    addRootKey: ({ lookupId }, key, secret) =>
+      database.within({ node: true }, async (tx, enter) => {
+        await lockOperatorToken(tx, lookupId);
+        await enter({ namespaceId: key.namespaceId });
+        await insertKey(tx, key, secret);
+      }),
 
     find: (namespaceId, keyId) =>
       database.within({ namespaceId }, async (tx) => {
@@ -40,17 +47,20 @@ export function createKeyStore(database: Database<AuthSchema>): KeyStore {
         return toPage(rows.map(fromKeyRow), page);
       }),
 
-    change: (namespaceId, keyId, decide) =>
+    change: ({ namespaceId, lookupId }, keyId, decide) =>
       database.within({ namespaceId }, async (tx) => {
         // Locked before it is read, so that each change sees what the one before it left.
         const lock = tx.selectFrom("keys").select("id").where("id", "=", keyId).forNoKeyUpdate();
-        const lineage = (await lock.executeTakeFirst()) && (await selectLineage(tx, keyId));
+        if ((await lock.executeTakeFirst()) === undefined) return undefined;
+        await lockKeyToken(tx, lookupId);
+        const lineage = await selectLineage(tx, keyId);
         if (lineage === undefined) return undefined;
         const { key, rotation } = decide(lineage);
+        // Secrets first: no transaction waits for a secret while it holds the counter of changes.
+        if (rotation !== undefined) await replaceSecrets(tx, key, rotation);
         if (key !== lastOf(lineage)) {
           await tx.updateTable("keys").set(toChangeableColumns(key)).where("id", "=", keyId).execute();
         }
-        if (rotation !== undefined) await replaceSecrets(tx, key, rotation);
         return key;
       }),
 

@@ -2,6 +2,7 @@ import { type Id, notFound } from "@routeplane/domain";
 import type { Database, Transaction } from "@routeplane/postgres";
 import { sql } from "kysely";
 import { lastOf } from "../domain/lineage.ts";
+import { reachOf } from "../domain/node.ts";
 import type { Operator, OperatorLineage } from "../domain/operator.ts";
 import type { OperatorStore, Rotation } from "../domain/ports.ts";
 import type { StoredSecret } from "../domain/secret.ts";
@@ -14,16 +15,18 @@ import {
   toSecretColumns,
 } from "./rows.ts";
 import type { AuthSchema } from "./schema.ts";
+import { lockOperatorToken } from "./token-lock.ts";
 
 /** What is above a credential may lie outside the caller's reach: lineages are read in the whole node, rows written within. */
 export function createOperatorStore(database: Database<AuthSchema>): OperatorStore {
   return {
-    add: (reach, parentId, secret, build) =>
+    add: (caller, secret, build) =>
       database.within({ node: true }, async (tx, enter) => {
-        const parent = await selectOperatorLineage(tx, parentId);
+        await lockOperatorToken(tx, caller.lookupId);
+        const parent = await selectOperatorLineage(tx, caller.operatorId);
         if (parent === undefined) throw notFound();
         const operator = build(parent);
-        await enter(reach);
+        await enter(reachOf(caller));
         await insertOperator(tx, operator, secret);
         return operator;
       }),
@@ -45,21 +48,23 @@ export function createOperatorStore(database: Database<AuthSchema>): OperatorSto
         return toPage(rows.map(fromOperatorRow), page);
       }),
 
-    change: (reach, operatorId, decide) =>
-      database.within(reach, async (tx, enter) => {
+    change: (caller, operatorId, decide) =>
+      database.within(reachOf(caller), async (tx, enter) => {
         // Locked before it is read, so that each change sees what the one before it left.
         const lock = tx.selectFrom("operators").select("id").where("id", "=", operatorId).forNoKeyUpdate();
         if ((await lock.executeTakeFirst()) === undefined) return undefined;
         await enter({ node: true });
+        await lockOperatorToken(tx, caller.lookupId);
         const lineage = await selectOperatorLineage(tx, operatorId);
         if (lineage === undefined) return undefined;
         const { operator, rotation } = decide(lineage);
-        await enter(reach);
+        await enter(reachOf(caller));
+        // Secrets first: no transaction waits for a secret while it holds the counter of changes.
+        if (rotation !== undefined) await replaceSecrets(tx, operator, rotation);
         if (operator !== lastOf(lineage)) {
           const columns = toChangeableOperatorColumns(operator);
           await tx.updateTable("operators").set(columns).where("id", "=", operatorId).execute();
         }
-        if (rotation !== undefined) await replaceSecrets(tx, operator, rotation);
         return operator;
       }),
   };

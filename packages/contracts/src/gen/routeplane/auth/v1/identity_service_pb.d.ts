@@ -150,6 +150,14 @@ export declare type KeyIdentity = Message<"routeplane.auth.v1.KeyIdentity"> & {
    * @generated from field: google.protobuf.Timestamp expires_at = 6;
    */
   expiresAt?: Timestamp | undefined;
+
+  /**
+   * End of the grace of the token in use, if a rotation replaced it: until then it may only invoke and read, and `scopes` say
+   * so. Absent for the token that the key has now.
+   *
+   * @generated from field: google.protobuf.Timestamp grace_ends_at = 7;
+   */
+  graceEndsAt?: Timestamp | undefined;
 };
 
 /**
@@ -192,6 +200,14 @@ export declare type OperatorIdentity = Message<"routeplane.auth.v1.OperatorIdent
    * @generated from field: google.protobuf.Timestamp expires_at = 4;
    */
   expiresAt?: Timestamp | undefined;
+
+  /**
+   * End of the grace of the token in use, if a rotation replaced it: until then it may only read, and `scopes` say so. Absent
+   * for the token that the credential has now.
+   *
+   * @generated from field: google.protobuf.Timestamp grace_ends_at = 5;
+   */
+  graceEndsAt?: Timestamp | undefined;
 };
 
 /**

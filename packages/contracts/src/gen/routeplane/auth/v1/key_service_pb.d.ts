@@ -567,8 +567,8 @@ export declare const KeyService: GenService<{
     output: typeof UpdateKeyResponseSchema;
   },
   /**
-   * Gives a key a new token. The key stays the same, so its limits, bindings and usage carry on; the token that it had works
-   * until the grace is over. Earlier ones, still in a grace of their own, keep that to its end; with a grace of 0 nothing
+   * Gives a key a new token. The key stays the same, so its limits, bindings and usage carry on; the token that it had may
+   * invoke and read, and nothing else, until the grace is over. Earlier ones, still in a grace of their own, keep that to its end; with a grace of 0 nothing
    * but the new token works from now on. Atomic; not idempotent. The token is in this response and nowhere else.
    * Errors: NOT_FOUND RESOURCE_NOT_FOUND; PERMISSION_DENIED KEY_OUT_OF_LINEAGE; FAILED_PRECONDITION STATE_CONFLICT if the
    * key, or one above it, is revoked or has expired; INVALID_ARGUMENT FIELD_INVALID for a grace that is out of range.

@@ -415,8 +415,8 @@ export declare const OperatorService: GenService<{
     output: typeof GetOperatorResponseSchema;
   },
   /**
-   * Gives an operator credential a new token. It stays the same credential; the token that it had works until the grace is
-   * over. Earlier ones, still in a grace of their own, keep that to its end; with a grace of 0 nothing but the new token
+   * Gives an operator credential a new token. It stays the same credential; the token that it had may read, and nothing else,
+   * until the grace is over. Earlier ones, still in a grace of their own, keep that to its end; with a grace of 0 nothing but the new token
    * works from now on. Atomic; not idempotent. The token is in this response and nowhere else.
    * Errors: NOT_FOUND RESOURCE_NOT_FOUND; PERMISSION_DENIED OPERATOR_OUT_OF_LINEAGE; FAILED_PRECONDITION STATE_CONFLICT if
    * it, or one above it, is revoked or has expired; INVALID_ARGUMENT FIELD_INVALID for a grace that is out of range.

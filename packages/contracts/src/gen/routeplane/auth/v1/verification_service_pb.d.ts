@@ -132,6 +132,14 @@ export declare type VerifiedKey = Message<"routeplane.auth.v1.VerifiedKey"> & {
    * @generated from field: google.protobuf.Timestamp expires_at = 6;
    */
   expiresAt?: Timestamp | undefined;
+
+  /**
+   * End of the token's grace, if a rotation replaced it: `scopes` are then cut down to `inference:invoke` and to read. Absent
+   * for the token that the key has now.
+   *
+   * @generated from field: google.protobuf.Timestamp grace_ends_at = 7;
+   */
+  graceEndsAt?: Timestamp | undefined;
 };
 
 /**
@@ -181,6 +189,14 @@ export declare type VerifiedOperator = Message<"routeplane.auth.v1.VerifiedOpera
    * @generated from field: google.protobuf.Timestamp expires_at = 5;
    */
   expiresAt?: Timestamp | undefined;
+
+  /**
+   * End of the token's grace, if a rotation replaced it: `scopes` are then cut down to those that read. Absent for the token
+   * that the credential has now.
+   *
+   * @generated from field: google.protobuf.Timestamp grace_ends_at = 6;
+   */
+  graceEndsAt?: Timestamp | undefined;
 };
 
 /**

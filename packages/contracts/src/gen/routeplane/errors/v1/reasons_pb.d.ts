@@ -255,6 +255,14 @@ export enum Reason {
    * @generated from enum value: REASON_IDEMPOTENCY_KEY_USED = 33;
    */
   IDEMPOTENCY_KEY_USED = 33,
+
+  /**
+   * PERMISSION_DENIED: the token was replaced by a rotation, and until its grace ends it may only invoke and read; metadata
+   * `scope` names what this needs, `grace_ends_at` when the token is refused altogether.
+   *
+   * @generated from enum value: REASON_CREDENTIAL_REPLACED = 34;
+   */
+  CREDENTIAL_REPLACED = 34,
 }
 
 /**

@@ -1,0 +1,256 @@
+import { timestampFromMs } from "@bufbuild/protobuf/wkt";
+import { Code, ConnectError } from "@connectrpc/connect";
+import { ALL_OPERATOR_SCOPES } from "@routeplane/credentials";
+import { eventually } from "@routeplane/testing";
+import { sql } from "kysely";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { type AuthUnderTest, refusal, startAuthUnderTest } from "./auth-under-test.ts";
+import { startVerifying } from "./verifying.ts";
+
+/** A token that a rotation replaced, while its grace lasts. */
+
+let auth: AuthUnderTest;
+beforeAll(async () => {
+  auth = await startAuthUnderTest();
+});
+afterAll(() => auth.stop());
+
+const HOUR = 3_600_000;
+const READS = ["audit:read", "inference:invoke", "keys:read", "namespace:read", "policy:read", "usage:read"];
+/** What a call may end with that a rotation or a revocation overtakes. */
+const REFUSALS = [Code.PermissionDenied, Code.FailedPrecondition, Code.Unauthenticated];
+const REPLACED = { code: Code.PermissionDenied, reason: "CREDENTIAL_REPLACED" };
+
+/** A root key whose token `old` was replaced by `token`. */
+async function replacedKey(scopes?: readonly string[]) {
+  const { id, token: old } = await auth.rootKey("default", scopes);
+  const { token } = await auth.as(old).keys.rotateKey({ id });
+  return { id, old, token };
+}
+
+async function replacedOperator(scopes?: readonly string[]) {
+  const { id, token: old } = await auth.operator(scopes && { scopes });
+  const { token } = await auth.as(auth.operatorToken).operators.rotateOperator({ id });
+  return { id, old, token };
+}
+
+describe("a key's token that was replaced", () => {
+  it("invokes and reads until its grace ends, with what the key holds of that and nothing else", async () => {
+    const every = await replacedKey();
+    expect(await auth.verify(every.old)).toMatchObject({ case: "key", value: { keyId: every.id, scopes: READS } });
+    const few = await replacedKey(["keys:*", "policy:write", "usage:read"]);
+    expect(await auth.verify(few.old)).toMatchObject({ value: { scopes: ["keys:read", "usage:read"] } });
+    const none = await replacedKey(["policy:write", "keys:write"]);
+    expect(await auth.verify(none.old)).toMatchObject({ case: "key", value: { scopes: [] } });
+    expect((await auth.as(every.old).keys.listKeys({})).keys.length).toBeGreaterThan(0);
+  });
+
+  it("is told apart by whoever asks, itself included, with the end of its grace", async () => {
+    const { id, old, token } = await replacedKey();
+    const graceEndsAt = timestampFromMs(auth.time.now + HOUR);
+    expect(await auth.verify(old)).toMatchObject({ value: { graceEndsAt } });
+    expect((await auth.as(old).identity.whoAmI({})).identity.value).toMatchObject({ keyId: id, graceEndsAt });
+    const { value } = (await auth.as(token).identity.whoAmI({})).identity;
+    expect(value?.graceEndsAt).toBeUndefined();
+    expect(value?.scopes).toContain("keys:*");
+  });
+
+  it("mints, updates, rotates and revokes nothing, whichever key it is, and is told why", async () => {
+    const { id, old, token } = await replacedKey();
+    const child = await auth.subKey(token);
+    const { keys } = auth.as(old);
+    const calls = [
+      keys.mintKey({ name: "x", scopes: ["keys:read"] }),
+      ...[id, child.id].flatMap((target) => [
+        keys.updateKey({ id: target, name: "x" }),
+        keys.rotateKey({ id: target, grace: { seconds: 0n } }),
+        keys.rotateKey({ id: target }),
+        keys.revokeKey({ id: target }),
+      ]),
+    ];
+    for (const error of await Promise.all(calls.map(refusal))) {
+      expect(error).toMatchObject(REPLACED);
+      expect(error.infoMetadata).toEqual({
+        scope: "keys:write",
+        grace_ends_at: new Date(auth.time.now + HOUR).toISOString(),
+      });
+      expect(error.rawMessage).toMatch(/replaced by a rotation.*use the new token/);
+    }
+    expect((await auth.verify(token)).case).toBe("key");
+    expect(await refusal(auth.as(old).namespaces.createNamespace({ name: "x" }))).toMatchObject({
+      reason: "OPERATOR_REQUIRED",
+    });
+  });
+
+  it("leaves what it minted before as it was", async () => {
+    const root = await auth.rootKey();
+    const child = await auth.subKey(root.token);
+    await auth.as(root.token).keys.rotateKey({ id: root.id });
+    expect(await auth.verify(child.token)).toMatchObject({
+      case: "key",
+      value: { scopes: expect.arrayContaining(["keys:*"]) },
+    });
+    expect((await auth.subKey(child.token)).id).not.toBe("");
+  });
+
+  it("says of a read that the key does not hold that the scope is missing", async () => {
+    const { old } = await replacedKey(["keys:*"]);
+    expect(await refusal(auth.as(old).audit.listAuditEntries({}))).toMatchObject({
+      reason: "SCOPE_MISSING",
+      infoMetadata: { scope: "audit:read" },
+    });
+  });
+
+  it("stays replaced through later rotations", async () => {
+    const { id, old, token: second } = await replacedKey();
+    const { token: third } = await auth.as(second).keys.rotateKey({ id });
+    for (const each of [old, second]) {
+      expect(await refusal(auth.as(each).keys.rotateKey({ id }))).toMatchObject(REPLACED);
+    }
+    expect((await auth.as(third).keys.rotateKey({ id })).token).not.toBe("");
+  });
+});
+
+describe("an operator's token that was replaced", () => {
+  it("reads until its grace ends and does nothing else", async () => {
+    const { id, old, token } = await replacedOperator();
+    const graceEndsAt = timestampFromMs(auth.time.now + HOUR);
+    const reads = ["accounts:read", "audit:read", "namespaces:read", "operators:read", "usage:read"];
+    expect(await auth.verify(old)).toMatchObject({ case: "operator", value: { scopes: reads, graceEndsAt } });
+    const { operators, keys, namespaces, accounts, identity } = auth.as(old);
+    expect((await identity.whoAmI({})).identity.value).toMatchObject({ operatorId: id, graceEndsAt });
+    expect((await operators.getOperator({ id })).operator?.id).toBe(id);
+    const below = await auth.operator({ by: token });
+    const calls = [
+      operators.mintOperator({ name: "x", scopes: ["audit:read"] }),
+      operators.rotateOperator({ id, grace: { seconds: 0n } }),
+      operators.rotateOperator({ id: below.id }),
+      operators.revokeOperator({ id: below.id }),
+      keys.mintRootKey({ namespace: "default", name: "x", scopes: ["keys:*"] }),
+      namespaces.createNamespace({ name: "by-replaced" }),
+      namespaces.suspendNamespace({ namespace: "default" }),
+      namespaces.deleteNamespace({ namespace: "default" }),
+      accounts.createAccount({ name: "by-replaced" }),
+    ];
+    for (const error of await Promise.all(calls.map(refusal))) {
+      expect(error).toMatchObject(REPLACED);
+      expect(error.rawMessage).not.toContain("invoke");
+    }
+    expect((await auth.verify(token)).case).toBe("operator");
+    expect((await auth.verify(below.token)).case).toBe("operator");
+  });
+
+  it("of write scopes alone still says who it is", async () => {
+    const { id, old } = await replacedOperator(["keys:write", "namespaces:write"]);
+    expect(await auth.verify(old)).toMatchObject({ case: "operator", value: { scopes: [] } });
+    expect((await auth.as(old).identity.whoAmI({})).identity.value).toMatchObject({ operatorId: id });
+  });
+
+  it("leaves what it minted before as it was", async () => {
+    const { id, token: old } = await auth.operator();
+    const below = await auth.operator({ by: old });
+    await auth.as(auth.operatorToken).operators.rotateOperator({ id });
+    const { value } = await auth.verify(below.token);
+    expect(value).toMatchObject({ scopes: [...ALL_OPERATOR_SCOPES].toSorted() });
+  });
+});
+
+describe("a verifier that has the token as whole", () => {
+  it("learns of the rotation by the feed, of a key and of an operator credential", async () => {
+    const verifying = await startVerifying(auth, { monotonic: () => 0 });
+    const { verifier } = verifying;
+    const scopesOf = async (token: string) => {
+      const principal = await verifier.verify(token);
+      return principal.kind === "service" ? [] : principal.scopes;
+    };
+    const key = await auth.rootKey();
+    const operator = await auth.operator();
+    expect(await scopesOf(key.token)).toContain("policy:*");
+    expect(await scopesOf(operator.token)).toContain("keys:*");
+    await auth.as(key.token).keys.rotateKey({ id: key.id });
+    await auth.as(auth.operatorToken).operators.rotateOperator({ id: operator.id });
+    await eventually(async () => !(await scopesOf(key.token)).includes("policy:*"));
+    await eventually(async () => !(await scopesOf(operator.token)).includes("keys:*"));
+    expect(await scopesOf(key.token)).toEqual(READS);
+    expect(await verifier.verify(key.token)).toMatchObject({ graceEndsAt: new Date(auth.time.now + HOUR) });
+    await verifier.stop();
+  });
+});
+
+describe("at the same instant as a rotation, and behind it", () => {
+  /** The error of `late`, which is let in with the token before the rotation, and acts after it: both wait for the token's row. */
+  async function overtaken(table: string, rotate: () => Promise<unknown>, late: () => Promise<unknown>) {
+    const calls = await auth.admin.within({}, async (tx) => {
+      await sql`select from ${sql.table(table)} where expires_at is null for update`.execute(tx);
+      const areWaiting = async (count: number) => {
+        const { rows } = await sql`select from pg_locks where not granted`.execute(tx);
+        return rows.length >= count;
+      };
+      const rotated = rotate();
+      await eventually(() => areWaiting(1));
+      const refused = refusal(late());
+      await eventually(() => areWaiting(2));
+      return { rotated, refused };
+    });
+    await calls.rotated;
+    return calls.refused;
+  }
+
+  type Keys = ReturnType<AuthUnderTest["as"]>["keys"];
+  it.each<[string, (keys: Keys, id: string, below: string) => Promise<unknown>]>([
+    ["rotates itself", (keys, id) => keys.rotateKey({ id, grace: { seconds: 0n } })],
+    ["rotates a key below", (keys, _, id) => keys.rotateKey({ id })],
+    ["mints", (keys) => keys.mintKey({ name: "late", scopes: ["keys:*"] })],
+    ["updates", (keys, _, id) => keys.updateKey({ id, name: "late" })],
+    ["revokes", (keys, _, id) => keys.revokeKey({ id })],
+  ])("a key that %s with the old token is refused", async (_act, act) => {
+    const root = await auth.rootKey();
+    const below = await auth.subKey(root.token);
+    const { keys } = auth.as(root.token);
+    const error = await overtaken(
+      "key_secrets",
+      () => keys.rotateKey({ id: root.id }),
+      () => act(keys, root.id, below.id),
+    );
+    expect(error).toMatchObject(REPLACED);
+    expect((await auth.verify(below.token)).case).toBe("key");
+  });
+
+  it.each<[string, (clients: ReturnType<AuthUnderTest["as"]>, id: string, below: string) => Promise<unknown>]>([
+    ["rotates itself", ({ operators }, id) => operators.rotateOperator({ id, grace: { seconds: 0n } })],
+    ["mints", ({ operators }) => operators.mintOperator({ name: "late", scopes: ["audit:read"] })],
+    ["revokes", ({ operators }, _, id) => operators.revokeOperator({ id })],
+    ["mints a root key", ({ keys }) => keys.mintRootKey({ namespace: "default", name: "late", scopes: ["keys:*"] })],
+  ])("an operator that %s with the old token is refused", async (_act, act) => {
+    const operator = await auth.operator();
+    const below = await auth.operator({ by: operator.token });
+    const clients = auth.as(operator.token);
+    const error = await overtaken(
+      "operator_secrets",
+      () => clients.operators.rotateOperator({ id: operator.id }),
+      () => act(clients, operator.id, below.id),
+    );
+    expect(error).toMatchObject(REPLACED);
+    expect((await auth.verify(below.token)).case).toBe("operator");
+  });
+});
+
+it("rotations, mints and revocations by one token at once all end, and what comes behind a rotation is refused", async () => {
+  const root = await auth.rootKey();
+  let { token } = root;
+  for (let round = 0; round < 20; round += 1) {
+    const { keys } = auth.as(token);
+    const below = await Promise.all([1, 2, 3].map(() => auth.subKey(token)));
+    const rotating = keys.rotateKey({ id: root.id });
+    const done = await Promise.allSettled([
+      ...below.map(({ id }) => keys.revokeKey({ id })),
+      ...below.map(({ id }) => keys.rotateKey({ id })),
+      ...below.map((each) => auth.as(each.token).keys.rotateKey({ id: each.id })),
+      ...below.map(() => keys.mintKey({ name: "late", scopes: ["keys:*"] })),
+    ]);
+    for (const each of done) {
+      if (each.status === "rejected") expect(REFUSALS).toContain(ConnectError.from(each.reason).code);
+    }
+    ({ token } = await rotating);
+  }
+});
