@@ -14,6 +14,7 @@ interface Policy {
   readonly spec: Readonly<Record<string, unknown>>;
   readonly disabled_at: string | null;
   readonly etag: string;
+  readonly created_by: string | null;
 }
 interface Binding {
   readonly id: string;
@@ -67,7 +68,15 @@ describe("a policy of each kind", { timeout: 60_000 }, () => {
     "%s: is created, read, listed, replaced, switched off and on, and deleted",
     async (kind, spec) => {
       const made = await create(`a ${kind}`, kind, spec);
-      expect(made).toEqual({ id: made.id, name: `a ${kind}`, kind, spec, disabled_at: null, etag: made.etag });
+      expect(made).toEqual({
+        id: made.id,
+        name: `a ${kind}`,
+        kind,
+        spec,
+        disabled_at: null,
+        etag: made.etag,
+        created_by: self.key.id,
+      });
       expect(await policy("get", made.id)).toEqual(made);
       expect((await policy<List<Policy>>("list", "--kind", kind)).data).toEqual([made]);
       const text = await cli("cloud", "policy", "list", "--kind", kind);
@@ -185,6 +194,7 @@ describe("binding", { timeout: 60_000 }, () => {
       principal_type: "api_key",
       principal_id: sub.id,
       mode: "shadow",
+      created_by: self.key.id,
     });
     expect(await policy("bind", made.id, ...onKey(sub.id), "--shadow")).toEqual(shadow);
     const other = await cli.error("cloud", "policy", "bind", made.id, ...onKey(sub.id));
@@ -254,6 +264,26 @@ describe("a sub-key", { timeout: 60_000 }, () => {
     expect((await policy<Policy>("get", id)).spec).toEqual({ window: "day", limit_micro_usd: 5 });
     await policy("update", id, "--spec", looser);
     await policy("delete", id, "--yes");
+  });
+});
+
+describe("binding with an etag", { timeout: 60_000 }, () => {
+  it("binds what was read, and is refused once its owner has changed it", async () => {
+    const sub = await mint("owner", "policy:*");
+    const agent = cliAs(node, sub.token);
+    const create = ["cloud", "budget", "create", "--name", "own", "--window", "day", "--limit-micro-usd", "5"];
+    const read = await agent.json<Policy>(...create);
+    expect(read.created_by).toBe(sub.id);
+    await agent.json("cloud", "budget", "update", read.id, "--limit-micro-usd", "500");
+    const stale = await cli.error("cloud", "policy", "bind", read.id, ...onKey(sub.id), "--etag", read.etag);
+    expect(stale).toMatchObject({ exitCode: 1, reason: "ETAG_MISMATCH" });
+    const { etag } = await policy<Policy>("get", read.id);
+    await policy("bind", read.id, ...onKey(sub.id), "--etag", etag);
+    expect(await agent.error("cloud", "policy", "bind", read.id, ...onKey(self.key.id))).toMatchObject({
+      exitCode: 4,
+      reason: "PRINCIPAL_OUT_OF_LINEAGE",
+    });
+    await policy("delete", read.id, "--yes");
   });
 });
 

@@ -55,12 +55,14 @@ function hintFor(reason: string, metadata: Readonly<Record<string, string>>): st
     case "LINEAGE_TOO_DEEP":
       return "Mint it with a credential further up.";
     case "ETAG_MISMATCH":
-      return "Someone changed it meanwhile: look at it with `get`, and update what is there now.";
+      return "Someone changed it meanwhile: look at it with `get`, and try again with its etag.";
     case "BINDING_EXISTS":
       return "`routeplane cloud policy bindings <policy-id>` shows it; unbind it to bind in the other mode.";
     case "POLICY_BOUND":
       return "`routeplane cloud policy bindings <policy-id>` shows what it is bound to.";
     case "POLICY_BINDS_CALLER":
+    case "POLICY_OUT_OF_LINEAGE":
+    case "PRINCIPAL_OUT_OF_LINEAGE":
       return "Use a root key of the namespace.";
     case "LIMIT_REACHED":
       return "Delete or unbind what is not needed any more.";

@@ -7,6 +7,7 @@ import * as operatorAudit from "./0005_operator_audit.ts";
 import * as counters from "./0006_counters.ts";
 import * as reconcile from "./0007_reconcile.ts";
 import * as idempotencyKeys from "./0008_idempotency_keys.ts";
+import * as creators from "./0009_creators.ts";
 
 export const migrations: Migrations = {
   "0001_budgets": budgets,
@@ -17,4 +18,5 @@ export const migrations: Migrations = {
   "0006_counters": counters,
   "0007_reconcile": reconcile,
   "0008_idempotency_keys": idempotencyKeys,
+  "0009_creators": creators,
 };

@@ -56,6 +56,8 @@ describe("row-level security", () => {
             principal_id: mine,
             mode: "enforce",
             created_at: new Date(),
+            creator_lineage: [],
+            principal_lineage: [],
           })
           .execute(),
       );

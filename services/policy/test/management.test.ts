@@ -301,6 +301,82 @@ describe("how many there may be", () => {
   });
 });
 
+describe("how many of them sub-keys may make", () => {
+  /** So many policies that a key has created. */
+  const fill = (namespaceId: string, { id, lineage }: { id: string; lineage: readonly string[] }, count: number) =>
+    policy.tamper(sql`
+      insert into policies (namespace_id, id, name, kind, spec, created_at, creator_lineage)
+      select ${namespaceId}, 'pol_' || lpad(n || right(${id}, 20), 26, '0'), ${id} || n, 'budget',
+        '{"window": "day", "limit_micro_usd": 1}', now(), ${[...lineage]} from generate_series(1, ${count}::int) n`);
+  const newPolicy = (token: string, name: string) => policy.as(token).policies.createPolicy({ name, spec: budget(1) });
+
+  it("is 100 policies by a key below a root key and all below it, whichever of them is faster", async () => {
+    const mine = policy.tenant();
+    const branch = policy.key(mine.namespaceId, mine.key);
+    const [one, two] = [policy.key(mine.namespaceId, branch), policy.key(mine.namespaceId, branch)];
+    await fill(mine.namespaceId, one, 97);
+    const attempts = [branch, one, two, branch, one, two].map(({ token }, n) => newPolicy(token, `late ${n}`));
+    const refused = (await Promise.allSettled(attempts)).filter(({ status }) => status === "rejected");
+    expect(refused).toHaveLength(3);
+    const error = await refusal(newPolicy(two.token, "one more"));
+    expect(error).toMatchObject({ code: Code.ResourceExhausted, reason: "LIMIT_REACHED", metadata: { limit: "100" } });
+    await newPolicy(policy.key(mine.namespaceId, mine.key).token, "of another branch");
+    await create(mine, "of the root key");
+  });
+
+  it("is 500 policies of a namespace by all of them: the root key has room for as many", async () => {
+    const mine = policy.tenant();
+    for (let branch = 0; branch < 5; branch++) {
+      await fill(mine.namespaceId, policy.key(mine.namespaceId, mine.key), 100);
+    }
+    const late = policy.key(mine.namespaceId, mine.key);
+    expect(await refusal(newPolicy(late.token, "one more"))).toMatchObject({ metadata: { limit: "500" } });
+    await fill(mine.namespaceId, mine.key, 499);
+    await create(mine, "the last");
+    expect(await refusal(create(mine, "one more"))).toMatchObject({ metadata: { limit: "1000" } });
+  });
+
+  it("is 25 bindings of a key by itself and 50 by sub-keys: keys above it and root keys have room left", async () => {
+    const mine = policy.tenant();
+    const [parent, other] = [policy.key(mine.namespaceId, mine.key), policy.key(mine.namespaceId, mine.key)];
+    const key = policy.key(mine.namespaceId, parent);
+    const on = { principalType: PrincipalType.API_KEY, principalId: key.id };
+    const made: string[] = [];
+    for (let n = 0; n < 55; n++)
+      made.push((await newPolicy(n < 30 ? key.token : parent.token, `p ${n}`)).policy?.id ?? "");
+    const bindAs = (token: string, policyId = "") => policy.as(token).policies.bindPolicy({ policyId, ...on });
+    const own = await Promise.allSettled(made.slice(0, 28).map((id) => bindAs(key.token, id)));
+    expect(own.filter(({ status }) => status === "fulfilled")).toHaveLength(25);
+    const error = await refusal(bindAs(key.token, made[29]));
+    expect(error).toMatchObject({ reason: "LIMIT_REACHED", metadata: { limit: "25" } });
+    const atOnce = { name: "at once", spec: { window: 2, limitMicroUsd: 5n }, bindTo: [on] };
+    expect(await refusal(policy.as(key.token).budgets.createBudget(atOnce))).toMatchObject({
+      metadata: { limit: "25" },
+    });
+    const above = await Promise.allSettled(made.slice(28, 55).map((id) => bindAs(parent.token, id)));
+    expect(above.filter(({ status }) => status === "fulfilled")).toHaveLength(25);
+    const more = (await newPolicy(parent.token, "one more")).policy?.id;
+    expect(await refusal(bindAs(parent.token, more))).toMatchObject({ metadata: { limit: "50" } });
+    const { id } = await create(mine, "of the root key");
+    await bind(mine, id, key.id);
+    await policy.as(other.token).policies.bindPolicy({ policyId: id, ...on, principalId: other.id });
+  });
+
+  it("is 500 bindings of a policy", async () => {
+    const mine = policy.tenant();
+    const sub = policy.key(mine.namespaceId, mine.key);
+    const { id } = await create(mine);
+    await policy.tamper(sql`
+      insert into bindings (namespace_id, id, policy_id, principal_type, principal_id, created_at, creator_lineage)
+      select ${mine.namespaceId}, 'bnd_' || lpad(n::text, 26, '0'), ${id}, 'api_key', 'key_' || lpad(n::text, 26, '0'), now(),
+        ${[...sub.lineage]} from generate_series(1, 500) n`);
+    const on = { principalType: PrincipalType.API_KEY, principalId: sub.id };
+    const error = await refusal(policy.as(sub.token).policies.bindPolicy({ policyId: id, ...on }));
+    expect(error).toMatchObject({ reason: "LIMIT_REACHED", metadata: { limit: "500" } });
+    await bind(mine, id, sub.id);
+  });
+});
+
 describe("the audit log", () => {
   it("has every change, with who made it, and none for what changed nothing", async () => {
     const mine = policy.tenant();

@@ -126,13 +126,14 @@ export async function startPolicyUnderTest() {
     },
     /** A policy bound to a key or, failing that, to the namespace. */
     async bound(namespaceId: Id<"ns">, spec: PolicySpec, keyId?: Id<"key">, mode: BindingMode = "enforce") {
-      const policy = newPolicy(namespaceId, `${spec.kind} ${newId("pol")}`, spec, Date.now());
+      const policy = newPolicy({ namespaceId, lineage: [] }, `${spec.kind} ${newId("pol")}`, spec, new Date());
       const principal =
         keyId === undefined
           ? ({ type: "namespace", id: namespaceId } as const)
           : ({ type: "api_key", id: keyId } as const);
       const policyId = policy.id;
-      const binding = { id: newId("bnd"), namespaceId, policyId, principal, mode, createdAt: new Date() };
+      const recorded = { createdAt: new Date(), creatorLineage: [], principalLineage: [] };
+      const binding = { id: newId("bnd"), namespaceId, policyId, principal, mode, ...recorded };
       await policies.add(policy, [binding]);
       return { policy, binding };
     },

@@ -1,5 +1,5 @@
 import { type Command, Option } from "commander";
-import { idArgument } from "../arguments.ts";
+import { etagArgument, idArgument } from "../arguments.ts";
 import type { Context } from "../context.ts";
 import { block } from "../output/table.ts";
 import { loginCredential } from "../session.ts";
@@ -14,7 +14,7 @@ import {
 import { fromProtoSet } from "../views/values.ts";
 import { MODES, PRINCIPAL_TYPES } from "../views/words.ts";
 import { withExamples } from "./examples.ts";
-import { bindingsOf, REACH } from "./policy-delete.ts";
+import { BIND_REACH, bindingsOf, REACH } from "./policy-delete.ts";
 
 interface PrincipalOptions {
   readonly principalType: keyof typeof PRINCIPAL_TYPES;
@@ -23,6 +23,7 @@ interface PrincipalOptions {
 
 interface BindOptions extends PrincipalOptions {
   readonly shadow?: boolean;
+  readonly etag?: string;
 }
 
 /** What policies are bound to, and what is bound to a principal. */
@@ -32,12 +33,15 @@ export function addBindingCommands(policy: Command, context: Context): void {
     .description("put a policy in force for a key and all below it, or for the whole namespace")
     .argument("<policy-id>", "pol_…", idArgument)
     .option("--shadow", "let through what the policy would refuse, and only log it")
+    .option("--etag <etag>", "refuse if the policy changed since it had this etag", etagArgument)
+    .addHelpText("after", BIND_REACH)
     .action((id: string, options: BindOptions) => bindPolicy(context, id, options));
   withPrincipal(bind, "what to bind it to");
   withExamples(
     bind,
     "cloud policy bind pol_01jxyz… --principal-type api_key --principal-id key_01jxyz…",
     "cloud policy bind pol_01jxyz… --principal-type namespace --principal-id ns_01jxyz… --shadow",
+    "cloud policy bind pol_01jxyz… --principal-type api_key --principal-id key_01jxyz… --etag v3",
   );
 
   const unbind = policy
@@ -74,12 +78,16 @@ function withPrincipal(command: Command, what: string): void {
 }
 
 async function bindPolicy(context: Context, policyId: string, options: BindOptions): Promise<void> {
-  const { principalType, principalId, shadow = false } = options;
+  const { principalType, principalId, shadow = false, etag = "" } = options;
   const { policies } = await context.connect(await loginCredential(context.settings));
   const principal = { principalType: PRINCIPAL_TYPES[principalType], principalId };
   const mode = MODES[shadow ? "shadow" : "enforce"];
-  const view = fromProtoBinding(fromProtoSet((await policies.bindPolicy({ policyId, ...principal, mode })).binding));
+  const { binding, policy } = await policies.bindPolicy({ policyId, ...principal, mode, etag });
+  const view = fromProtoBinding(fromProtoSet(binding));
   context.output.data(view, () => block(bindingFields(view)));
+  if (policy?.disabledAt !== undefined) {
+    context.output.note(`The policy is disabled: \`routeplane cloud policy enable ${policyId}\` puts it in force.`);
+  }
 }
 
 async function unbindPolicy(context: Context, policyId: string, bindingId: string): Promise<void> {

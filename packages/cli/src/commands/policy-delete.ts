@@ -7,7 +7,12 @@ import { loginCredential } from "../session.ts";
 import { allPages } from "../views/list.ts";
 import { type BindingView, fromProtoBinding, principalText } from "../views/policy.ts";
 
-export const REACH = "\nA sub-key cannot do this to a policy that binds itself; a root key can.";
+export const REACH = `
+A sub-key may do this only to policies that it or a key below it created, and
+that are bound to nothing but keys below it. A root key may do it to all.`;
+
+export const BIND_REACH = `
+A sub-key binds policies only to itself and to keys below it.`;
 
 export const DELETE_EXAMPLES = (command: string): readonly string[] => [
   `cloud ${command} delete pol_01jxyz…`,

@@ -13,6 +13,8 @@ export interface PolicyView {
   readonly spec: SpecView | null;
   readonly disabled_at: string | null;
   readonly etag: string;
+  /** Null if the policy is older than this field. */
+  readonly created_by: string | null;
 }
 
 export interface BindingView {
@@ -21,13 +23,15 @@ export interface BindingView {
   readonly principal_type: string;
   readonly principal_id: string;
   readonly mode: string;
+  /** Null if the binding is older than this field. */
+  readonly created_by: string | null;
 }
 
 export interface BoundPolicyView extends PolicyView {
   readonly binding: BindingView;
 }
 
-export function fromProtoPolicy({ id, name, kind, spec, disabledAt, etag }: Policy): PolicyView {
+export function fromProtoPolicy({ id, name, kind, spec, disabledAt, etag, createdBy }: Policy): PolicyView {
   return {
     id,
     name,
@@ -35,16 +39,18 @@ export function fromProtoPolicy({ id, name, kind, spec, disabledAt, etag }: Poli
     spec: fromProtoSpec(spec),
     disabled_at: fromProtoTime(disabledAt),
     etag,
+    created_by: createdBy || null,
   };
 }
 
-export function fromProtoBinding({ id, policyId, principalType, principalId, mode }: Binding): BindingView {
+export function fromProtoBinding({ id, policyId, principalType, principalId, mode, createdBy }: Binding): BindingView {
   return {
     id,
     policy_id: policyId,
     principal_type: word(PRINCIPAL_TYPES, principalType),
     principal_id: principalId,
     mode: word(MODES, mode),
+    created_by: createdBy || null,
   };
 }
 
@@ -82,6 +88,8 @@ export function policyFields(policy: PolicyView): readonly (readonly [string, st
     ["kind", policy.kind],
     ...(spec === null ? [["spec", specText(spec)] as const] : specFields(spec).map(named)),
     ["disabled", policy.disabled_at === null ? "no" : formatTime(policy.disabled_at)],
+    ["created by", policy.created_by ?? "not recorded"],
+    ["etag", policy.etag],
   ];
 }
 
@@ -91,6 +99,7 @@ export function bindingFields(binding: BindingView): readonly [string, string][]
     ["policy", binding.policy_id],
     ["principal", principalText(binding)],
     ["mode", binding.mode],
+    ["bound by", binding.created_by ?? "not recorded"],
   ];
 }
 

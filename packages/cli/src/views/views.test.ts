@@ -60,6 +60,7 @@ describe("--json", () => {
       spec: { kind: { case: "budget", value: { window: BudgetWindow.DAY, limitMicroUsd: 5_000_000n } } },
       createdAt: at,
       etag: "v1",
+      createdBy: "key_1",
     });
     expect(fromProtoPolicy(policy)).toEqual({
       id: "pol_1",
@@ -68,6 +69,7 @@ describe("--json", () => {
       spec: { window: "day", limit_micro_usd: 5_000_000 },
       disabled_at: null,
       etag: "v1",
+      created_by: "key_1",
     });
   });
 
@@ -108,6 +110,7 @@ describe("--json", () => {
       principal_type: "api_key",
       principal_id: "key_1",
       mode: "shadow",
+      created_by: null,
     });
   });
 

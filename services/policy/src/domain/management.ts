@@ -1,5 +1,5 @@
 import { type Clock, DomainError, type Id, invalidField, newId, notFound } from "@routeplane/domain";
-import type { Caller } from "./loosening.ts";
+import { type Caller, requireMayBind } from "./authority.ts";
 import {
   type Binding,
   type BindingMode,
@@ -10,14 +10,15 @@ import {
   type Policy,
   type PolicySpec,
   type PolicyUpdate,
+  requireEtag,
   updatedPolicy,
 } from "./policy.ts";
-import type { BindingStore, KeyDirectory, Page, PageRequest, PolicyStore } from "./ports.ts";
+import type { BindingStore, KeyDirectory, KnownKey, Page, PageRequest, PolicyStore } from "./ports.ts";
 import { requireSound } from "./spec-rules.ts";
 
 /**
- * What becomes of policies and bindings. All are of the caller's namespace: what is not is NOT_FOUND, whatever it is. What
- * loosens a policy that binds the caller is PERMISSION_DENIED, see `loosening.ts`.
+ * Changes of policies and bindings, all within the caller's namespace: what belongs to another is NOT_FOUND. What a sub-key may
+ * bind and change is restricted (PERMISSION_DENIED), see `authority.ts`.
  */
 export interface Management {
   /** With bindings to `bindTo`, or not at all. @throws DomainError INVALID_ARGUMENT, ALREADY_EXISTS, RESOURCE_EXHAUSTED */
@@ -35,9 +36,9 @@ export interface Management {
   remove(caller: Caller, policyId: Id<"pol">, unbind: boolean): Promise<readonly Binding[]>;
   /**
    * Idempotent. @throws DomainError FAILED_PRECONDITION for a revoked key, ALREADY_EXISTS for the other mode,
-   * RESOURCE_EXHAUSTED
+   * ABORTED, RESOURCE_EXHAUSTED
    */
-  bind(caller: Caller, policyId: Id<"pol">, principal: BoundPrincipal, mode: BindingMode): Promise<Binding>;
+  bind(caller: Caller, policyId: Id<"pol">, draft: BindingDraft): Promise<BoundPolicy>;
   unbind(caller: Caller, policyId: Id<"pol">, bindingId: Id<"bnd">): Promise<Binding>;
   bindingsOf(caller: Caller, policyId: Id<"pol">, page: PageRequest<"bnd">): Promise<Page<Binding>>;
   /** What is bound to the principal itself. */
@@ -52,6 +53,13 @@ export interface PolicyDraft {
   readonly bindTo?: readonly BoundPrincipal[];
 }
 
+export interface BindingDraft {
+  readonly principal: BoundPrincipal;
+  readonly mode: BindingMode;
+  /** Of the policy as the caller has read it. */
+  readonly etag?: string;
+}
+
 export function createManagement(
   policies: PolicyStore,
   bindings: BindingStore,
@@ -60,13 +68,18 @@ export function createManagement(
 ): Management {
   const now = (): Date => new Date(clock());
   return {
-    async create({ namespaceId }, { name, spec, guardrail, bindTo = [] }) {
+    async create(caller, { name, spec, guardrail, bindTo = [] }) {
       await requireSound(guardrail);
-      const policy = newPolicy(namespaceId, name, spec, clock());
+      const policy = newPolicy(caller, name, spec, now());
       const twice = bindTo.findIndex(({ id }, index) => bindTo.findIndex((each) => each.id === id) < index);
       if (twice >= 0) throw invalidField(`bind_to[${twice}]`, "is named before");
-      for (const principal of bindTo) requireLiving(await findPrincipal(keys, namespaceId, principal));
-      const bound = bindTo.map((principal) => newBinding(policy, principal, "enforce", now()));
+      const bound: Binding[] = [];
+      for (const principal of bindTo) {
+        const known = await findPrincipal(keys, caller.namespaceId, principal);
+        requireMayBind(caller, principal, known.lineage);
+        requireLiving(known);
+        bound.push(newBinding(caller, policy.id, { principal, mode: "enforce" }, known, now()));
+      }
       await policies.add(policy, bound);
       return { policy, bindings: bound };
     },
@@ -86,10 +99,18 @@ export function createManagement(
         }),
       ),
 
-    async bind({ namespaceId }, id, principal, mode) {
-      requireLiving(await findPrincipal(keys, namespaceId, principal));
-      const binding = found(await bindings.add(newBinding({ namespaceId, id }, principal, mode, now())));
-      if (binding.mode === mode) return binding;
+    async bind(caller, id, draft) {
+      const { principal, mode, etag } = draft;
+      const known = await findPrincipal(keys, caller.namespaceId, principal);
+      const drafted = newBinding(caller, id, draft, known, now());
+      const { policy, binding } = found(
+        await bindings.add(drafted, (policy) => {
+          requireMayBind(caller, principal, known.lineage);
+          requireLiving(known);
+          requireEtag(policy, etag);
+        }),
+      );
+      if (binding.mode === mode) return { policy, binding };
       const message = `the policy is bound there in mode ${binding.mode}: unbind it first`;
       throw new DomainError("already_exists", "BINDING_EXISTS", message, { metadata: { binding_id: binding.id } });
     },
@@ -111,24 +132,30 @@ function found<T>(thing: T | undefined): T {
 }
 
 function newBinding(
-  { namespaceId, id: policyId }: Pick<Policy, "namespaceId" | "id">,
-  principal: BoundPrincipal,
-  mode: BindingMode,
+  { namespaceId, lineage: creatorLineage }: Caller,
+  policyId: Id<"pol">,
+  { principal, mode }: BindingDraft,
+  { lineage: principalLineage }: KnownKey,
   createdAt: Date,
 ): Binding {
-  return { id: newId("bnd"), namespaceId, policyId, principal, mode, createdAt };
+  return {
+    id: newId("bnd"),
+    namespaceId,
+    policyId,
+    principal,
+    mode,
+    createdAt,
+    creatorLineage,
+    principalLineage,
+  };
 }
 
-async function findPrincipal(
-  keys: KeyDirectory,
-  namespaceId: Id<"ns">,
-  principal: BoundPrincipal,
-): Promise<{ readonly revoked: boolean }> {
+async function findPrincipal(keys: KeyDirectory, namespaceId: Id<"ns">, principal: BoundPrincipal): Promise<KnownKey> {
   if (principal.type === "api_key") return found(await keys.find(namespaceId, principal.id));
-  return found(principal.id === namespaceId ? { revoked: false } : undefined);
+  return found(principal.id === namespaceId ? { revoked: false, lineage: [] } : undefined);
 }
 
-function requireLiving({ revoked }: { readonly revoked: boolean }): void {
+function requireLiving({ revoked }: KnownKey): void {
   if (!revoked) return;
   const message = "the key is revoked, or a key above it is: there is nothing left to bind a policy to";
   throw new DomainError("failed_precondition", "STATE_CONFLICT", message);

@@ -1,6 +1,7 @@
 import type { BudgetWindow } from "@routeplane/admission";
 import { DomainError, type Id, invalidField, newId } from "@routeplane/domain";
 import type { GuardrailSpec } from "@routeplane/guardrails";
+import type { Caller } from "./authority.ts";
 import { requireSomething } from "./spec-rules.ts";
 
 export const POLICY_KINDS = ["guardrail", "rate_limit", "budget", "preset"] as const;
@@ -46,6 +47,8 @@ export interface Policy {
   readonly disabledAt: Date | undefined;
   /** Of name and spec: from 1, one more with every update. */
   readonly version: bigint;
+  /** From its root key down to the key that created it; empty if that is not recorded. */
+  readonly creatorLineage: readonly Id<"key">[];
 }
 
 /** What a policy is bound to: a namespace means every key in it, a key means itself and every key below it. */
@@ -63,6 +66,10 @@ export interface Binding {
   readonly principal: BoundPrincipal;
   readonly mode: BindingMode;
   readonly createdAt: Date;
+  /** From its root key down to the key that bound it; empty if that is not recorded. */
+  readonly creatorLineage: readonly Id<"key">[];
+  /** Of a key from its root key down to it; empty for a namespace, or if that is not recorded. */
+  readonly principalLineage: readonly Id<"key">[];
 }
 
 /** A policy and how it applies. */
@@ -94,16 +101,33 @@ export interface PolicyUpdate {
 }
 
 /** @throws DomainError INVALID_ARGUMENT for a spec without a rule */
-export function newPolicy(namespaceId: Id<"ns">, name: string, spec: PolicySpec, now: number): Policy {
-  const [createdAt, disabledAt] = [new Date(now), undefined];
-  return { id: newId("pol"), namespaceId, name, spec: requireSomething(spec), createdAt, disabledAt, version: 1n };
+export function newPolicy(
+  { namespaceId, lineage }: Pick<Caller, "namespaceId" | "lineage">,
+  name: string,
+  spec: PolicySpec,
+  createdAt: Date,
+): Policy {
+  return {
+    id: newId("pol"),
+    namespaceId,
+    name,
+    spec: requireSomething(spec),
+    createdAt,
+    disabledAt: undefined,
+    version: 1n,
+    creatorLineage: lineage,
+  };
+}
+
+/** @throws DomainError ABORTED if the policy is not what it was when it had the etag */
+export function requireEtag(policy: Policy, etag: string | undefined): void {
+  if (etag === undefined || etag === etagOf(policy)) return;
+  throw new DomainError("aborted", "ETAG_MISMATCH", "the policy has changed since this etag: read it again");
 }
 
 /** @throws DomainError ABORTED if it is not what the caller has read, INVALID_ARGUMENT for a change that breaks a rule */
 export function updatedPolicy(policy: Policy, { name, spec, etag }: PolicyUpdate): Policy {
-  if (etag !== undefined && etag !== etagOf(policy)) {
-    throw new DomainError("aborted", "ETAG_MISMATCH", "the policy has changed since this etag: read it again");
-  }
+  requireEtag(policy, etag);
   if (name === undefined && spec === undefined) {
     throw new DomainError("invalid_argument", "FIELD_INVALID", "there is nothing to change: set what is to be changed");
   }

@@ -4,7 +4,7 @@ import type { Applied } from "./applied-policy.ts";
 import type { AppliedLimits } from "./applied-limits.ts";
 import type { Hold, HoldChange } from "./hold.ts";
 import type { PastRequest } from "./simulation.ts";
-import type { Caller } from "./loosening.ts";
+import type { Caller } from "./authority.ts";
 import type { Binding, BoundPolicy, BoundPrincipal, Policy, PolicyKind, PolicySpec } from "./policy.ts";
 
 /** A page of a list in order of id, and whether there is more. */
@@ -34,9 +34,9 @@ export interface PolicyStore {
   add(policy: Policy, bindings: readonly Binding[]): Promise<void>;
   find(namespaceId: Id<"ns">, policyId: Id<"pol">): Promise<Policy | undefined>;
   list(namespaceId: Id<"ns">, page: PolicyPageRequest): Promise<Page<Policy>>;
-  /** Writes what `decide` makes of it, unless it binds the caller. @throws DomainError PERMISSION_DENIED, ALREADY_EXISTS */
+  /** Writes what `decide` makes of it. @throws DomainError PERMISSION_DENIED, ALREADY_EXISTS */
   update(caller: Caller, policyId: Id<"pol">, decide: (policy: Policy) => Policy): Promise<Policy | undefined>;
-  /** Does nothing to one that is enabled. */
+  /** Does nothing to one that is enabled. @throws DomainError PERMISSION_DENIED */
   enable(caller: Caller, policyId: Id<"pol">): Promise<Policy | undefined>;
   /** Does nothing to one that is disabled. @throws DomainError PERMISSION_DENIED */
   disable(caller: Caller, policyId: Id<"pol">, at: Date): Promise<Policy | undefined>;
@@ -51,10 +51,13 @@ export interface PolicyStore {
 /** Bindings of one namespace at a time, likewise. */
 export interface BindingStore {
   /**
-   * Adds it unless its policy is bound to its principal already; the binding that is there now. @throws DomainError
-   * RESOURCE_EXHAUSTED
+   * Adds a binding unless its policy is bound to its principal already. Returns the policy and the binding that is there now;
+   * undefined if there is no such policy.
+   *
+   * @param check runs while the policy cannot change; nothing is bound if it throws
+   * @throws DomainError RESOURCE_EXHAUSTED
    */
-  add(binding: Binding): Promise<Binding | undefined>;
+  add(binding: Binding, check: (policy: Policy) => void): Promise<BoundPolicy | undefined>;
   /** The binding that is gone. @throws DomainError PERMISSION_DENIED */
   remove(caller: Caller, policyId: Id<"pol">, bindingId: Id<"bnd">): Promise<Binding | undefined>;
   /** Undefined: no such policy. */

@@ -44,7 +44,7 @@ export function fromProtoKind(kind: ProtoKind): PolicyKind | undefined {
 }
 
 export function toProtoPolicy(policy: Policy): MessageInitShape<typeof PolicySchema> {
-  const { id, name, spec, createdAt, disabledAt } = policy;
+  const { id, name, spec, createdAt, disabledAt, creatorLineage } = policy;
   return {
     id,
     name,
@@ -52,6 +52,7 @@ export function toProtoPolicy(policy: Policy): MessageInitShape<typeof PolicySch
     spec: toProtoSpec(spec),
     createdAt: toTimestamp(createdAt),
     etag: etagOf(policy),
+    createdBy: creatorLineage.at(-1) ?? "",
     ...(disabledAt && { disabledAt: toTimestamp(disabledAt) }),
   };
 }
@@ -91,8 +92,15 @@ export function toProtoMode(mode: BindingMode): ProtoMode {
 }
 
 export function toProtoBinding(binding: Binding): MessageInitShape<typeof BindingSchema> {
-  const { id, policyId, principal, mode, createdAt } = binding;
-  return { id, policyId, ...toProtoPrincipal(principal), mode: MODES[mode], createdAt: toTimestamp(createdAt) };
+  const { id, policyId, principal, mode, createdAt, creatorLineage } = binding;
+  return {
+    id,
+    policyId,
+    ...toProtoPrincipal(principal),
+    mode: MODES[mode],
+    createdAt: toTimestamp(createdAt),
+    createdBy: creatorLineage.at(-1) ?? "",
+  };
 }
 
 export function toProtoAppliedGuardrail({

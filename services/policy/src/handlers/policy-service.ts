@@ -62,8 +62,13 @@ export function policyService(policies: PolicyStore, management: Management): Se
 
     async bindPolicy(request, context) {
       const [id, principal] = [requireId("pol", request.policyId), fromProtoPrincipal(request)];
-      const binding = await management.bind(keyPrincipalOf(context), id, principal, fromProtoMode(request.mode));
-      return { binding: toProtoBinding(binding) };
+      const draft = {
+        principal,
+        mode: fromProtoMode(request.mode),
+        ...(request.etag !== "" && { etag: request.etag }),
+      };
+      const { policy, binding } = await management.bind(keyPrincipalOf(context), id, draft);
+      return { policy: toProtoPolicy(policy), binding: toProtoBinding(binding) };
     },
 
     async unbindPolicy({ policyId, bindingId }, context) {

@@ -1,11 +1,11 @@
 import type { Id } from "@routeplane/domain";
 import type { Database, Transaction } from "@routeplane/postgres";
 import { sql } from "kysely";
-import { MAX_BINDINGS_OF_POLICY, MAX_BINDINGS_OF_PRINCIPAL, requireRoom } from "../domain/limits.ts";
+import { requireRoomAtPrincipal, requireRoomOfPolicy } from "../domain/limits.ts";
 import type { Binding, Policy } from "../domain/policy.ts";
 import type { BindingStore } from "../domain/ports.ts";
 import { lockForDeletion } from "./counters.ts";
-import { lockForRoom, lockPolicy, lockToLoosen, type LoosenablePolicy } from "./policy-lock.ts";
+import { type ChangeablePolicy, lockForRoom, lockPolicy, lockToChange } from "./policy-lock.ts";
 import { fromBindingRow, fromBoundPolicyRow, fromPolicyRow, toBindingRow, toPage } from "./rows.ts";
 import type { PolicySchema } from "./schema.ts";
 
@@ -16,24 +16,26 @@ const FIRST = "" as Id<"bnd">;
 
 export function createBindingStore(database: Database<PolicySchema>): BindingStore {
   return {
-    add: (binding) =>
+    add: (binding, check) =>
       database.within(binding, async (tx) => {
         const { namespaceId, policyId, principal } = binding;
         await lockForRoom(tx, [roomOf(binding)]);
-        const policy = await lockPolicy(tx, namespaceId, policyId);
-        if (policy === undefined) return undefined;
+        const row = await lockPolicy(tx, namespaceId, policyId);
+        if (row === undefined) return undefined;
+        const policy = fromPolicyRow(row);
+        check(policy);
         const there = await selectBindings(tx, namespaceId)
           .where("principal_id", "=", principal.id)
           .where("policy_id", "=", policyId)
           .executeTakeFirst();
-        if (there !== undefined) return fromBindingRow(there);
-        await insertBinding(tx, fromPolicyRow(policy), binding);
-        return binding;
+        if (there !== undefined) return { policy, binding: fromBindingRow(there) };
+        await insertBinding(tx, policy, binding);
+        return { policy, binding };
       }),
 
     remove: (caller, policyId, bindingId) =>
       database.within(caller, async (tx) => {
-        const policy = await lockToLoosen(tx, caller, policyId);
+        const policy = await lockToChange(tx, caller, policyId, "loosens");
         if (policy === undefined) return undefined;
         const [gone] = await deleteBindings(tx, policy, [bindingId]);
         return gone;
@@ -66,6 +68,7 @@ export function createBindingStore(database: Database<PolicySchema>): BindingSto
           )
           .selectAll("p")
           .select(["b.id as binding_id", "b.principal_type", "b.principal_id", "b.mode", "b.created_at as bound_at"])
+          .select(["b.creator_lineage as bound_by", "b.principal_lineage"])
           .where("b.namespace_id", "=", namespaceId)
           .where("b.principal_id", "=", id)
           .where("b.id", ">", page.after ?? FIRST)
@@ -84,24 +87,43 @@ export function roomOf({ namespaceId, principal }: Binding): string {
 
 /** Its room and its policy are locked, or nobody else sees the policy yet. @throws DomainError RESOURCE_EXHAUSTED */
 export async function insertBinding(tx: Tx, { id }: Policy, binding: Binding): Promise<void> {
-  const bound = await tx
+  const { principal, creatorLineage } = binding;
+  const bySubKey = sql<boolean>`cardinality(creator_lineage) > 1`;
+  const counts = await tx
     .selectFrom("bindings")
-    .select((is) => [
-      is.fn.countAll<string>().filterWhere("principal_id", "=", binding.principal.id).as("of_principal"),
-      is.fn.countAll<string>().filterWhere("policy_id", "=", id).as("of_policy"),
-    ])
+    .select(({ fn }) => {
+      const atPrincipal = fn.countAll<string>().filterWhere("principal_id", "=", principal.id);
+      const ofPolicy = fn.countAll<string>().filterWhere("policy_id", "=", id);
+      return [
+        atPrincipal.as("at_principal"),
+        atPrincipal.filterWhere(bySubKey).as("at_principal_by_sub_keys"),
+        atPrincipal
+          .filterWhere(bySubKey)
+          .filterWhere(sql<boolean>`creator_lineage[cardinality(creator_lineage)] = principal_id`)
+          .as("at_principal_by_itself"),
+        ofPolicy.as("of_policy"),
+        ofPolicy.filterWhere(bySubKey).as("of_policy_by_sub_keys"),
+      ];
+    })
     .where("namespace_id", "=", binding.namespaceId)
-    .where((is) => is.or([is("principal_id", "=", binding.principal.id), is("policy_id", "=", id)]))
+    .where((is) => is.or([is("principal_id", "=", principal.id), is("policy_id", "=", id)]))
     .executeTakeFirstOrThrow();
-  requireRoom(Number(bound.of_principal), MAX_BINDINGS_OF_PRINCIPAL, "a principal has policies bound to it");
-  requireRoom(Number(bound.of_policy), MAX_BINDINGS_OF_POLICY, "a policy has bindings");
+  requireRoomAtPrincipal(creatorLineage, principal.id, {
+    all: Number(counts.at_principal),
+    bySubKeys: Number(counts.at_principal_by_sub_keys),
+    byItself: Number(counts.at_principal_by_itself),
+  });
+  requireRoomOfPolicy(creatorLineage, {
+    all: Number(counts.of_policy),
+    bySubKeys: Number(counts.of_policy_by_sub_keys),
+  });
   await tx.insertInto("bindings").values(toBindingRow(binding)).execute();
 }
 
 /** Those of them that the policy has, in order of id, with what they have counted. */
 export async function deleteBindings(
   tx: Tx,
-  { namespace_id: namespaceId, id }: LoosenablePolicy,
+  { namespace_id: namespaceId, id }: ChangeablePolicy,
   bindingIds: readonly Id<"bnd">[],
 ): Promise<readonly Binding[]> {
   const ofPolicy = await selectBindings(tx, namespaceId)

@@ -8,7 +8,7 @@
 import type { Id } from "@routeplane/domain";
 import type { Transaction } from "@routeplane/postgres";
 import { type Selectable, sql } from "kysely";
-import { type Caller, principalsOf, requireMayLoosen } from "../domain/loosening.ts";
+import { type Caller, principalsOf, requireMayChange } from "../domain/authority.ts";
 import type { PolicySchema } from "./schema.ts";
 
 type Tx = Transaction<PolicySchema>;
@@ -18,10 +18,10 @@ declare const held: unique symbol;
 /** A policy's row under its lock. */
 export type LockedPolicy = Selectable<PolicySchema["policies"]> & { readonly [held]: true };
 
-declare const loosenable: unique symbol;
+declare const changeable: unique symbol;
 
-/** One that does not bind the caller, or whose caller may loosen it all the same. */
-export type LoosenablePolicy = LockedPolicy & { readonly [loosenable]: true };
+/** One that its caller may change. */
+export type ChangeablePolicy = LockedPolicy & { readonly [changeable]: true };
 
 export async function lockPolicy(
   tx: Tx,
@@ -38,21 +38,32 @@ export async function lockPolicy(
   return row as LockedPolicy | undefined;
 }
 
-/** @throws DomainError PERMISSION_DENIED if it binds the caller, and the caller is not a root key */
-export async function lockToLoosen(tx: Tx, caller: Caller, policyId: Id<"pol">): Promise<LoosenablePolicy | undefined> {
+/** @throws DomainError PERMISSION_DENIED if the caller may not change it, see `authority.ts` */
+export async function lockToChange(
+  tx: Tx,
+  caller: Caller,
+  policyId: Id<"pol">,
+  effect: "loosens" | "tightens",
+): Promise<ChangeablePolicy | undefined> {
   const policy = await lockPolicy(tx, caller.namespaceId, policyId);
   if (policy === undefined) return undefined;
   // A statement of its own: it sees the bindings that were made while this transaction waited for the lock.
-  const binding = await tx
+  const bound = await tx
     .selectFrom("bindings")
-    .select("id")
+    .select([
+      sql<boolean | null>`bool_or(principal_id = any(${principalsOf(caller)}))`.as("to_caller"),
+      sql<boolean | null>`bool_or(${caller.keyId} <> all(principal_lineage))`.as("elsewhere"),
+    ])
     .where("namespace_id", "=", caller.namespaceId)
     .where("policy_id", "=", policyId)
-    .where("principal_id", "=", sql<Id<"ns"> | Id<"key">>`any(${principalsOf(caller)})`)
-    .limit(1)
-    .executeTakeFirst();
-  requireMayLoosen(caller, binding !== undefined);
-  return policy as LoosenablePolicy;
+    .executeTakeFirstOrThrow();
+  const standing = {
+    creatorLineage: policy.creator_lineage,
+    bindsCaller: bound.to_caller ?? false,
+    boundElsewhere: bound.elsewhere ?? false,
+  };
+  requireMayChange(caller, standing, effect);
+  return policy as ChangeablePolicy;
 }
 
 /** Lets no other transaction count or add what has this bound, until this one ends. In order of name. */

@@ -1,11 +1,11 @@
 import { DomainError, type Id } from "@routeplane/domain";
 import { type Database, isUniqueViolation, type Transaction } from "@routeplane/postgres";
-import type { Updateable } from "kysely";
-import { MAX_POLICIES_OF_NAMESPACE, requireRoom } from "../domain/limits.ts";
+import { sql, type Updateable } from "kysely";
+import { requireRoomForPolicy } from "../domain/limits.ts";
 import type { Policy } from "../domain/policy.ts";
 import type { PolicyStore } from "../domain/ports.ts";
 import { deleteBindings, insertBinding, roomOf, selectBindings } from "./binding-store.ts";
-import { lockForRoom, lockPolicy, lockToLoosen, type LoosenablePolicy } from "./policy-lock.ts";
+import { type ChangeablePolicy, lockForRoom, lockToChange } from "./policy-lock.ts";
 import { fromBindingRow, fromPolicyRow, toPage, toPolicyRow } from "./rows.ts";
 import type { PolicySchema } from "./schema.ts";
 import { toSpecColumns } from "./spec-columns.ts";
@@ -17,12 +17,7 @@ export function createPolicyStore(database: Database<PolicySchema>): PolicyStore
     add: (policy, bindings) =>
       database.within(policy, async (tx) => {
         await lockForRoom(tx, [`policies of ${policy.namespaceId}`, ...bindings.map(roomOf)]);
-        const { count } = await tx
-          .selectFrom("policies")
-          .select((is) => is.fn.countAll<string>().as("count"))
-          .where("namespace_id", "=", policy.namespaceId)
-          .executeTakeFirstOrThrow();
-        requireRoom(Number(count), MAX_POLICIES_OF_NAMESPACE, "a namespace has policies");
+        await requireRoom(tx, policy);
         await named(policy, () => tx.insertInto("policies").values(toPolicyRow(policy)).execute());
         for (const binding of bindings) await insertBinding(tx, policy, binding);
       }),
@@ -46,7 +41,7 @@ export function createPolicyStore(database: Database<PolicySchema>): PolicyStore
 
     update: (caller, policyId, decide) =>
       database.within(caller, async (tx) => {
-        const row = await lockToLoosen(tx, caller, policyId);
+        const row = await lockToChange(tx, caller, policyId, "loosens");
         if (row === undefined) return undefined;
         const policy = decide(fromPolicyRow(row));
         const { name, version } = policy;
@@ -55,22 +50,17 @@ export function createPolicyStore(database: Database<PolicySchema>): PolicyStore
         return policy;
       }),
 
-    enable: ({ namespaceId }, policyId) =>
-      database.within({ namespaceId }, async (tx) => {
-        const row = await lockPolicy(tx, namespaceId, policyId);
+    enable: (caller, policyId) =>
+      database.within(caller, async (tx) => {
+        const row = await lockToChange(tx, caller, policyId, "tightens");
         if (row === undefined || row.disabled_at === null) return row && fromPolicyRow(row);
-        await tx
-          .updateTable("policies")
-          .set({ disabled_at: null })
-          .where("namespace_id", "=", namespaceId)
-          .where("id", "=", policyId)
-          .execute();
+        await change(tx, row, { disabled_at: null });
         return fromPolicyRow({ ...row, disabled_at: null });
       }),
 
     disable: (caller, policyId, at) =>
       database.within(caller, async (tx) => {
-        const row = await lockToLoosen(tx, caller, policyId);
+        const row = await lockToChange(tx, caller, policyId, "loosens");
         if (row === undefined || row.disabled_at !== null) return row && fromPolicyRow(row);
         await change(tx, row, { disabled_at: at });
         return fromPolicyRow({ ...row, disabled_at: at });
@@ -78,7 +68,7 @@ export function createPolicyStore(database: Database<PolicySchema>): PolicyStore
 
     remove: (caller, policyId, decide) =>
       database.within(caller, async (tx) => {
-        const row = await lockToLoosen(tx, caller, policyId);
+        const row = await lockToChange(tx, caller, policyId, "loosens");
         if (row === undefined) return undefined;
         const bindings = await selectBindings(tx, caller.namespaceId).where("policy_id", "=", policyId).execute();
         decide(bindings.map(fromBindingRow));
@@ -93,14 +83,34 @@ export function createPolicyStore(database: Database<PolicySchema>): PolicyStore
   };
 }
 
+/** The namespace's policies are locked against additions. @throws DomainError RESOURCE_EXHAUSTED */
+async function requireRoom(tx: Tx, { namespaceId, creatorLineage }: Policy): Promise<void> {
+  const { all, by_sub_keys, by_branch } = await tx
+    .selectFrom("policies")
+    .select(({ fn }) => [
+      fn.countAll<string>().as("all"),
+      fn
+        .countAll<string>()
+        .filterWhere(sql<boolean>`cardinality(creator_lineage) > 1`)
+        .as("by_sub_keys"),
+      fn
+        .countAll<string>()
+        .filterWhere(sql<boolean>`creator_lineage[2] = ${creatorLineage[1] ?? null}`)
+        .as("by_branch"),
+    ])
+    .where("namespace_id", "=", namespaceId)
+    .executeTakeFirstOrThrow();
+  const counts = { all: Number(all), bySubKeys: Number(by_sub_keys), byBranch: Number(by_branch) };
+  requireRoomForPolicy(creatorLineage, counts);
+}
+
 function selectPolicies(tx: Tx, namespaceId: Id<"ns">) {
   return tx.selectFrom("policies").selectAll().where("namespace_id", "=", namespaceId);
 }
 
-/** All that changes a policy, but for switching it on. */
 async function change(
   tx: Tx,
-  { namespace_id: namespaceId, id }: LoosenablePolicy,
+  { namespace_id: namespaceId, id }: ChangeablePolicy,
   columns: Updateable<PolicySchema["policies"]>,
 ): Promise<void> {
   await tx.updateTable("policies").set(columns).where("namespace_id", "=", namespaceId).where("id", "=", id).execute();

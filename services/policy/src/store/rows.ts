@@ -1,3 +1,4 @@
+import type { Id } from "@routeplane/domain";
 import type { Selectable } from "kysely";
 import type { Hold } from "../domain/hold.ts";
 import type { Binding, BoundPolicy, BoundPrincipal, Policy } from "../domain/policy.ts";
@@ -14,10 +15,12 @@ export function fromPolicyRow(row: Selectable<PolicySchema["policies"]>): Policy
     createdAt: row.created_at,
     disabledAt: row.disabled_at ?? undefined,
     version: row.version,
+    creatorLineage: row.creator_lineage,
   };
 }
 
-export function toPolicyRow({ id, namespaceId, name, spec, createdAt, disabledAt, version }: Policy) {
+export function toPolicyRow(policy: Policy) {
+  const { id, namespaceId, name, spec, createdAt, disabledAt, version, creatorLineage } = policy;
   return {
     namespace_id: namespaceId,
     id,
@@ -26,6 +29,7 @@ export function toPolicyRow({ id, namespaceId, name, spec, createdAt, disabledAt
     created_at: createdAt,
     disabled_at: disabledAt ?? null,
     version,
+    creator_lineage: [...creatorLineage],
   };
 }
 
@@ -37,10 +41,13 @@ export function fromBindingRow(row: Selectable<PolicySchema["bindings"]>): Bindi
     principal: fromPrincipalColumns(row),
     mode: row.mode,
     createdAt: row.created_at,
+    creatorLineage: row.creator_lineage,
+    principalLineage: row.principal_lineage,
   };
 }
 
-export function toBindingRow({ id, namespaceId, policyId, principal, mode, createdAt }: Binding) {
+export function toBindingRow(binding: Binding) {
+  const { id, namespaceId, policyId, principal, mode, createdAt, creatorLineage, principalLineage } = binding;
   return {
     namespace_id: namespaceId,
     id,
@@ -49,6 +56,8 @@ export function toBindingRow({ id, namespaceId, policyId, principal, mode, creat
     principal_id: principal.id,
     mode,
     created_at: createdAt,
+    creator_lineage: [...creatorLineage],
+    principal_lineage: [...principalLineage],
   };
 }
 
@@ -57,11 +66,14 @@ type BoundPolicyRow = Selectable<PolicySchema["policies"]> &
   Pick<Selectable<PolicySchema["bindings"]>, "principal_type" | "principal_id" | "mode"> & {
     readonly binding_id: Binding["id"];
     readonly bound_at: Date;
+    readonly bound_by: Id<"key">[];
+    readonly principal_lineage: Id<"key">[];
   };
 
 export function fromBoundPolicyRow(row: BoundPolicyRow): BoundPolicy {
-  const { id: policy_id, binding_id: id, bound_at: created_at } = row;
-  return { policy: fromPolicyRow(row), binding: fromBindingRow({ ...row, policy_id, id, created_at }) };
+  const { id: policy_id, binding_id: id, bound_at: created_at, bound_by: creator_lineage } = row;
+  const binding = fromBindingRow({ ...row, policy_id, id, created_at, creator_lineage });
+  return { policy: fromPolicyRow(row), binding };
 }
 
 export function toPage<T>(rows: readonly T[], { size }: { readonly size: number }): Page<T> {

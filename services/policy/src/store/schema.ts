@@ -16,6 +16,7 @@ export interface PolicySchema extends AuditSchema {
     created_at: Date;
     disabled_at: Date | null;
     version: bigint;
+    creator_lineage: Id<"key">[];
   };
   readonly bindings: {
     namespace_id: Id<"ns">;
@@ -25,6 +26,9 @@ export interface PolicySchema extends AuditSchema {
     principal_id: BoundPrincipal["id"];
     mode: BindingMode;
     created_at: Date;
+    creator_lineage: Id<"key">[];
+    /** Empty for a namespace. */
+    principal_lineage: Id<"key">[];
   };
   readonly counters: {
     namespace_id: Id<"ns">;

@@ -263,6 +263,21 @@ export enum Reason {
    * @generated from enum value: REASON_CREDENTIAL_REPLACED = 34;
    */
   CREDENTIAL_REPLACED = 34,
+
+  /**
+   * PERMISSION_DENIED: a sub-key was to bind a policy to something else than itself or a key below it.
+   *
+   * @generated from enum value: REASON_PRINCIPAL_OUT_OF_LINEAGE = 35;
+   */
+  PRINCIPAL_OUT_OF_LINEAGE = 35,
+
+  /**
+   * PERMISSION_DENIED: a sub-key was to change a policy that neither it nor a key below it created, or that is bound to something
+   * else than those.
+   *
+   * @generated from enum value: REASON_POLICY_OUT_OF_LINEAGE = 36;
+   */
+  POLICY_OUT_OF_LINEAGE = 36,
 }
 
 /**

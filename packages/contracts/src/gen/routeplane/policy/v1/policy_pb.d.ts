@@ -66,6 +66,13 @@ export declare type Policy = Message<"routeplane.policy.v1.Policy"> & {
    * @generated from field: string etag = 7;
    */
   etag: string;
+
+  /**
+   * `key_…` that created it. Empty: it is older than this field, and counts as created by a root key.
+   *
+   * @generated from field: string created_by = 8;
+   */
+  createdBy: string;
 };
 
 /**
@@ -148,6 +155,13 @@ export declare type Binding = Message<"routeplane.policy.v1.Binding"> & {
    * @generated from field: routeplane.policy.v1.BindingMode mode = 6;
    */
   mode: BindingMode;
+
+  /**
+   * `key_…` that bound it. Empty: it is older than this field, and counts as bound by a root key.
+   *
+   * @generated from field: string created_by = 7;
+   */
+  createdBy: string;
 };
 
 /**

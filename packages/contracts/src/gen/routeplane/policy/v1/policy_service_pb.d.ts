@@ -194,6 +194,13 @@ export declare type BindPolicyRequest = Message<"routeplane.policy.v1.BindPolicy
    * @generated from field: routeplane.policy.v1.BindingMode mode = 4;
    */
   mode: BindingMode;
+
+  /**
+   * The policy's etag as it was read: refused if the policy has changed since. Empty: whatever it is now.
+   *
+   * @generated from field: string etag = 5;
+   */
+  etag: string;
 };
 
 /**
@@ -214,6 +221,13 @@ export declare type BindPolicyResponse = Message<"routeplane.policy.v1.BindPolic
    * @generated from field: routeplane.policy.v1.Binding binding = 1;
    */
   binding?: Binding | undefined;
+
+  /**
+   * The policy as it was when it was bound.
+   *
+   * @generated from field: routeplane.policy.v1.Policy policy = 2;
+   */
+  policy?: Policy | undefined;
 };
 
 /**
@@ -623,8 +637,12 @@ export declare const BoundPolicySchema: GenMessage<BoundPolicy>;
 /**
  * Policies: what keys may do. A policy binds nothing until it is bound to a principal.
  *
- * A sub-key cannot loosen what binds itself: to update, disable, unbind or delete a policy that is bound, in whatever mode, to
- * its namespace or to a key of its lineage is PERMISSION_DENIED POLICY_BINDS_CALLER. Root keys may.
+ * A root key may bind and change every policy of its namespace. A sub-key is restricted (PERMISSION_DENIED):
+ * - It binds policies only to itself and to keys below it (PRINCIPAL_OUT_OF_LINEAGE).
+ * - It updates, enables, disables, unbinds and deletes only policies that it or a key below it created, and that are bound to
+ *   nothing but itself and keys below it (POLICY_OUT_OF_LINEAGE).
+ * - It cannot loosen what binds itself: to update, disable, unbind or delete a policy that is bound, in whatever mode, to its
+ *   namespace or to a key of its lineage is POLICY_BINDS_CALLER.
  *
  * @generated from service routeplane.policy.v1.PolicyService
  */
@@ -632,7 +650,9 @@ export declare const PolicyService: GenService<{
   /**
    * Creates a policy. Atomic; not idempotent.
    * Errors: INVALID_ARGUMENT FIELD_INVALID, for a pattern with the position of its fault; ALREADY_EXISTS NAME_TAKEN if the
-   * namespace has a policy of this name; RESOURCE_EXHAUSTED LIMIT_REACHED at 1,000 policies in the namespace.
+   * namespace has a policy of this name; RESOURCE_EXHAUSTED LIMIT_REACHED at 1,000 policies in the namespace; for
+   * a sub-key also at 500 that sub-keys created, and at 100 created by the key of its lineage that is directly below the root
+   * key together with all keys below that one.
    *
    * @generated from rpc routeplane.policy.v1.PolicyService.CreatePolicy
    */
@@ -665,8 +685,8 @@ export declare const PolicyService: GenService<{
   /**
    * Renames a policy, or replaces its spec: in force for the next admission wherever it is bound. What its bindings have
    * counted so far stays counted. Atomic. Without an etag, idempotent: the last write wins.
-   * Errors: NOT_FOUND RESOURCE_NOT_FOUND; PERMISSION_DENIED POLICY_BINDS_CALLER; ABORTED ETAG_MISMATCH if it has changed
-   * since; ALREADY_EXISTS NAME_TAKEN; INVALID_ARGUMENT FIELD_INVALID as CreatePolicy, for a spec of another kind than the
+   * Errors: NOT_FOUND RESOURCE_NOT_FOUND; PERMISSION_DENIED POLICY_BINDS_CALLER, POLICY_OUT_OF_LINEAGE; ABORTED ETAG_MISMATCH
+   * if it has changed since; ALREADY_EXISTS NAME_TAKEN; INVALID_ARGUMENT FIELD_INVALID as CreatePolicy, for a spec of another kind than the
    * policy's, for a mask of anything else, and if nothing is to be changed.
    *
    * @generated from rpc routeplane.policy.v1.PolicyService.UpdatePolicy
@@ -678,8 +698,8 @@ export declare const PolicyService: GenService<{
   },
   /**
    * Deletes a policy and, if told to, every binding of it, with what those have counted. Atomic; there is no way back.
-   * Errors: NOT_FOUND RESOURCE_NOT_FOUND; PERMISSION_DENIED POLICY_BINDS_CALLER; FAILED_PRECONDITION POLICY_BOUND if it is
-   * bound and the request does not say `unbind`.
+   * Errors: NOT_FOUND RESOURCE_NOT_FOUND; PERMISSION_DENIED POLICY_BINDS_CALLER, POLICY_OUT_OF_LINEAGE; FAILED_PRECONDITION
+   * POLICY_BOUND if it is bound and the request does not say `unbind`.
    *
    * @generated from rpc routeplane.policy.v1.PolicyService.DeletePolicy
    */
@@ -690,7 +710,7 @@ export declare const PolicyService: GenService<{
   },
   /**
    * Puts a policy that was disabled in force again wherever it is bound. Idempotent.
-   * Errors: NOT_FOUND RESOURCE_NOT_FOUND.
+   * Errors: NOT_FOUND RESOURCE_NOT_FOUND; PERMISSION_DENIED POLICY_OUT_OF_LINEAGE.
    *
    * @generated from rpc routeplane.policy.v1.PolicyService.EnablePolicy
    */
@@ -702,7 +722,7 @@ export declare const PolicyService: GenService<{
   /**
    * Switches a policy off wherever it is bound; bindings and what they have counted stay. Idempotent: one that is disabled
    * stays as it was.
-   * Errors: NOT_FOUND RESOURCE_NOT_FOUND; PERMISSION_DENIED POLICY_BINDS_CALLER.
+   * Errors: NOT_FOUND RESOURCE_NOT_FOUND; PERMISSION_DENIED POLICY_BINDS_CALLER, POLICY_OUT_OF_LINEAGE.
    *
    * @generated from rpc routeplane.policy.v1.PolicyService.DisablePolicy
    */
@@ -714,9 +734,11 @@ export declare const PolicyService: GenService<{
   /**
    * Binds a policy to a principal of the caller's namespace. In force for the next admission. Each binding of a budget has
    * a counter of its own. Idempotent: binding twice to the same principal in the same mode returns the same binding.
-   * Errors: NOT_FOUND RESOURCE_NOT_FOUND for the policy or the principal; FAILED_PRECONDITION STATE_CONFLICT if the
-   * principal is a revoked key; ALREADY_EXISTS BINDING_EXISTS if it is bound there in the other mode: unbind it first;
-   * RESOURCE_EXHAUSTED LIMIT_REACHED at 100 bindings of the principal, or 1,000 of the policy.
+   * Errors: NOT_FOUND RESOURCE_NOT_FOUND for the policy or the principal; PERMISSION_DENIED PRINCIPAL_OUT_OF_LINEAGE;
+   * FAILED_PRECONDITION STATE_CONFLICT if the principal is a revoked key; ABORTED ETAG_MISMATCH if the policy has changed since
+   * the etag was read; ALREADY_EXISTS BINDING_EXISTS if it is bound there in the other mode: unbind it first;
+   * RESOURCE_EXHAUSTED LIMIT_REACHED at 100 bindings of the principal, or 1,000 of the policy. Sub-keys together make at most 50
+   * and 500 of those, and at most 25 bindings of a principal are its own.
    *
    * @generated from rpc routeplane.policy.v1.PolicyService.BindPolicy
    */
@@ -728,7 +750,7 @@ export declare const PolicyService: GenService<{
   /**
    * Removes a binding, and what it has counted. In force for the next admission. Atomic; not idempotent.
    * Errors: NOT_FOUND RESOURCE_NOT_FOUND for the policy, or if the binding is not one of it; PERMISSION_DENIED
-   * POLICY_BINDS_CALLER, whichever of the policy's bindings it is.
+   * POLICY_BINDS_CALLER, POLICY_OUT_OF_LINEAGE, whichever of the policy's bindings it is.
    *
    * @generated from rpc routeplane.policy.v1.PolicyService.UnbindPolicy
    */

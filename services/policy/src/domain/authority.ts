@@ -1,0 +1,72 @@
+/** Rules on which keys may bind and change which policies. Root keys may do anything within their namespace. */
+import { DomainError, type Id } from "@routeplane/domain";
+import type { BoundPrincipal } from "./policy.ts";
+
+/** The key that asks for a change. */
+export interface Caller {
+  readonly namespaceId: Id<"ns">;
+  readonly keyId: Id<"key">;
+  /** From its root key down to itself. */
+  readonly lineage: readonly Id<"key">[];
+}
+
+/** Position of a policy relative to a caller. */
+export interface PolicyStanding {
+  /** Lineage of the key that created it; empty if that is not recorded. */
+  readonly creatorLineage: readonly Id<"key">[];
+  /** Whether it is bound, in whatever mode, to the caller's namespace or to a key of the caller's lineage. */
+  readonly bindsCaller: boolean;
+  /** Whether it is bound to anything but the caller and keys below it. */
+  readonly boundElsewhere: boolean;
+}
+
+/** Everything whose bindings bind the caller. */
+export function principalsOf({ namespaceId, lineage }: Caller): readonly (Id<"ns"> | Id<"key">)[] {
+  return [namespaceId, ...lineage];
+}
+
+/**
+ * Refuses a sub-key that would bind a policy to anything but itself or a key below it.
+ *
+ * @param principalLineage of a key from its root key down to it; of a namespace empty
+ * @throws DomainError PERMISSION_DENIED
+ */
+export function requireMayBind(
+  caller: Caller,
+  principal: BoundPrincipal,
+  principalLineage: readonly Id<"key">[],
+): void {
+  if (isRootKey(caller) || principalLineage.includes(caller.keyId)) return;
+  const name = principal.type === "namespace" ? "the namespace" : principal.id;
+  const message = `a sub-key binds policies only to itself and to keys below it: ${name} is neither; ask a root key`;
+  throw new DomainError("permission_denied", "PRINCIPAL_OUT_OF_LINEAGE", message);
+}
+
+/**
+ * Refuses a sub-key that would change a policy which it does not own: one that neither it nor a key below it created, or that
+ * is bound to anything but those. What loosens a policy is refused too if the policy binds the caller.
+ *
+ * @param effect whether the change can take away something that the policy enforces
+ * @throws DomainError PERMISSION_DENIED
+ */
+export function requireMayChange(caller: Caller, standing: PolicyStanding, effect: "loosens" | "tightens"): void {
+  if (isRootKey(caller)) return;
+  if (effect === "loosens" && standing.bindsCaller) {
+    const message =
+      "this policy binds your key, through its namespace or a key of its lineage: only a root key may change it";
+    throw new DomainError("permission_denied", "POLICY_BINDS_CALLER", message);
+  }
+  if (!standing.creatorLineage.includes(caller.keyId)) {
+    throw outOfLineage("neither your key nor a key below it created this policy");
+  }
+  if (standing.boundElsewhere)
+    throw outOfLineage("this policy is also bound outside of your key and the keys below it");
+}
+
+function isRootKey({ lineage }: Caller): boolean {
+  return lineage.length === 1;
+}
+
+function outOfLineage(why: string): DomainError {
+  return new DomainError("permission_denied", "POLICY_OUT_OF_LINEAGE", `${why}: ask a root key to change it`);
+}

@@ -1,0 +1,374 @@
+import { Code } from "@connectrpc/connect";
+import { type DescMethodUnary, fromJson, type JsonValue } from "@bufbuild/protobuf";
+import { BindingMode, PolicySpecSchema, PrincipalType } from "@routeplane/contracts/policy";
+import { type Id, newId } from "@routeplane/domain";
+import { accessOf, publishedServices } from "@routeplane/rpc";
+import { eventually } from "@routeplane/testing";
+import { sql } from "kysely";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { type PolicyUnderTest, refusal, startPolicyUnderTest } from "./policy-under-test.ts";
+
+/**
+ * What a sub-key may do to policies, by every method that writes them: it loosens nothing that binds itself, it changes what it
+ * or a key below created and what is bound there alone, and it binds only there. Root keys may do everything.
+ */
+
+let policy: PolicyUnderTest;
+beforeAll(async () => {
+  policy = await startPolicyUnderTest();
+});
+afterAll(() => policy.stop());
+
+interface Bound {
+  readonly policyId: string;
+  readonly bindingId: string;
+  /** Of another key than the caller. */
+  readonly otherKeyId: string;
+}
+
+interface Door {
+  /** Of the policy that it is tried on. */
+  readonly spec: JsonValue;
+  /** What it does to a policy that exists. */
+  readonly effect: "none" | "binds" | "tightens" | "loosens";
+  readonly request: (bound: Bound) => JsonValue;
+}
+
+const BUDGET = { budget: { window: "BUDGET_WINDOW_DAY", limitMicroUsd: "5" } };
+const LARGER = { budget: { window: "BUDGET_WINDOW_DAY", limitMicroUsd: "500" } };
+const onOther = ({ otherKeyId }: Bound) => ({ principalType: "PRINCIPAL_TYPE_API_KEY", principalId: otherKeyId });
+
+/** The doors of a typed service. */
+function typed(type: string, spec: JsonValue, change: Record<string, JsonValue>): Record<string, Door> {
+  const [arm = {}] = Object.values(spec as Record<string, JsonValue>);
+  const create = { name: "looser", spec: arm };
+  return {
+    [`${type}Service/Create${type}`]: { spec, effect: "none", request: () => create },
+    [`${type}Service/Update${type}`]: { spec, effect: "loosens", request: ({ policyId: id }) => ({ id, ...change }) },
+    [`${type}Service/Delete${type}`]: {
+      spec,
+      effect: "loosens",
+      request: ({ policyId: id }) => ({ id, unbind: true }),
+    },
+  };
+}
+
+const GUARDRAIL = { guardrail: { maxRequestTokens: "5", allowStreaming: false } };
+const RATE_LIMIT = { rateLimit: { windowSecs: 60, maxRequests: "5", maxTokens: "5" } };
+
+/** By what it is called. Whatever may write policies must be here. */
+const DOORS: Readonly<Record<string, Door>> = {
+  "PolicyService/CreatePolicy": { spec: BUDGET, effect: "none", request: () => ({ name: "looser", spec: LARGER }) },
+  "PolicyService/UpdatePolicy": {
+    spec: BUDGET,
+    effect: "loosens",
+    request: ({ policyId: id }) => ({ id, spec: LARGER }),
+  },
+  "PolicyService/DeletePolicy": {
+    spec: BUDGET,
+    effect: "loosens",
+    request: ({ policyId: id }) => ({ id, unbind: true }),
+  },
+  "PolicyService/EnablePolicy": { spec: BUDGET, effect: "tightens", request: ({ policyId: id }) => ({ id }) },
+  "PolicyService/DisablePolicy": { spec: BUDGET, effect: "loosens", request: ({ policyId: id }) => ({ id }) },
+  "PolicyService/BindPolicy": {
+    spec: BUDGET,
+    effect: "binds",
+    request: (bound) => ({ policyId: bound.policyId, ...onOther(bound) }),
+  },
+  "PolicyService/UnbindPolicy": {
+    spec: BUDGET,
+    effect: "loosens",
+    request: ({ policyId, bindingId }) => ({ policyId, bindingId }),
+  },
+  ...typed("Budget", BUDGET, { limitMicroUsd: "500" }),
+  ...typed("Guardrail", GUARDRAIL, { clearAllowStreaming: true }),
+  ...typed("RateLimit", RATE_LIMIT, { clearMaxTokens: true }),
+  ...typed("Preset", { preset: { ...BUDGET, ...RATE_LIMIT } }, { clearBudget: true }),
+};
+
+const writing = publishedServices()
+  .policy.flatMap(({ methods }) => methods)
+  .filter((method) => accessOf(method).includes("policy:write"));
+const nameOf = (method: DescMethodUnary): string => `${method.parent.name}/${method.name}`;
+const methods = writing.map((method) => [nameOf(method as DescMethodUnary), method as DescMethodUnary] as const);
+const withEffect = (...effects: readonly Door["effect"][]) =>
+  methods.filter(([name]) => effects.includes(DOORS[name]?.effect ?? "none"));
+const loosening = withEffect("loosens");
+const changing = withEffect("loosens", "tightens");
+
+async function knock(method: DescMethodUnary, token: string, request: JsonValue): Promise<void> {
+  const message = fromJson(method.input, request);
+  await policy.transportAs(token).unary(method, undefined, undefined, undefined, message);
+}
+
+type KeyName = "root" | "above" | "sub" | "below" | "deeper" | "beside";
+
+/**
+ * A namespace with a lineage of keys root, above, sub, below, deeper, and beside sub another key; and a policy of the door's kind
+ * that one of them created.
+ */
+async function furnish(name: string, creator: KeyName = "root") {
+  const { namespaceId, key: root, policies } = policy.tenant();
+  const above = policy.key(namespaceId, root);
+  const sub = policy.key(namespaceId, above);
+  const below = policy.key(namespaceId, sub);
+  const keys = {
+    root,
+    above,
+    sub,
+    below,
+    deeper: policy.key(namespaceId, below),
+    beside: policy.key(namespaceId, above),
+  };
+  const { beside } = keys;
+  const { spec = BUDGET } = DOORS[name] ?? {};
+  const { policy: made } = await policy
+    .as(keys[creator].token)
+    .policies.createPolicy({ name: "cap", spec: fromJson(PolicySpecSchema, spec) });
+  const policyId = made?.id ?? expect.fail("no policy");
+  const bind = async (principalId: Id<"ns"> | Id<"key">, mode = BindingMode.ENFORCE): Promise<Bound> => {
+    const principalType = principalId === namespaceId ? PrincipalType.NAMESPACE : PrincipalType.API_KEY;
+    const { binding } = await policies.bindPolicy({ policyId, principalType, principalId, mode });
+    return { policyId, bindingId: binding?.id ?? "", otherKeyId: beside.id };
+  };
+  const state = async () => [await policies.listPolicies({}), await policies.listBindings({ policyId })];
+  const principals = {
+    namespace: namespaceId,
+    "own key": sub.id,
+    "root key": root.id,
+    below: below.id,
+    beside: beside.id,
+  };
+  return { ...keys, policyId, bind, state, principals };
+}
+
+it("every door through which policies are written is tried here", () => {
+  expect(methods.map(([name]) => name).toSorted()).toEqual(Object.keys(DOORS).toSorted());
+  expect(loosening.length).toBeGreaterThanOrEqual(12);
+  expect(changing.length).toBe(loosening.length + 1);
+});
+
+describe.each(loosening)("%s", (name, method) => {
+  const request = DOORS[name]?.request ?? expect.fail("no door");
+
+  it.each(["namespace", "own key", "root key"] as const)("is shut to a sub-key that is bound by its %s", async (by) => {
+    for (const mode of [BindingMode.ENFORCE, BindingMode.SHADOW]) {
+      const { sub, below, bind, state, principals } = await furnish(name);
+      const bound = await bind(principals[by], mode);
+      const before = await state();
+      for (const caller of [sub, below]) {
+        const error = await refusal(knock(method, caller.token, request(bound)));
+        expect(error).toMatchObject({ reason: "POLICY_BINDS_CALLER" });
+      }
+      expect(await state()).toEqual(before);
+    }
+  });
+
+  it("is shut through a binding of another key too, while the policy binds the caller", async () => {
+    const { sub, bind, principals } = await furnish(name);
+    await bind(principals["own key"]);
+    const bound = await bind(principals.beside);
+    expect(await refusal(knock(method, sub.token, request(bound)))).toMatchObject({ reason: "POLICY_BINDS_CALLER" });
+  });
+
+  it("is open to a root key, whatever binds it", async () => {
+    const { root, bind, principals } = await furnish(name);
+    const bound = await bind(principals.namespace);
+    await knock(method, root.token, request(bound));
+  });
+
+  it("does not open in the instant in which the policy comes to bind the caller", async () => {
+    const { sub, below, bind, principals } = await furnish(name, "sub");
+    const bound = await bind(below.id);
+    const knocked = await whileLocked(bound.policyId, [
+      () => bind(principals["own key"]),
+      () => knock(method, sub.token, request(bound)),
+    ]);
+    expect(await refusal(Promise.all(knocked))).toMatchObject({ reason: "POLICY_BINDS_CALLER" });
+  });
+
+  it("is open until then", async () => {
+    const { sub, below, bind, principals } = await furnish(name, "sub");
+    const bound = await bind(below.id);
+    const [knocked] = await whileLocked(bound.policyId, [
+      () => knock(method, sub.token, request(bound)),
+      () => bind(principals["own key"]).catch(() => {}),
+    ]);
+    await knocked;
+  });
+});
+
+describe.each(changing)("%s", (name, method) => {
+  const request = DOORS[name]?.request ?? expect.fail("no door");
+
+  it.each(["sub", "below", "deeper"] as const)(
+    "is open to a sub-key: created by %s, bound below it",
+    async (creator) => {
+      const { root, sub, below, deeper, policyId, bind, state } = await furnish(name, creator);
+      if (DOORS[name]?.effect === "tightens") await policy.as(root.token).policies.disablePolicy({ id: policyId });
+      policy.revoke(deeper.id);
+      const bound = await bind(below.id);
+      const before = await state();
+      await knock(method, sub.token, request(bound));
+      expect(await state().catch(() => "gone")).not.toEqual(before);
+    },
+  );
+
+  it.each(["root", "above", "beside"] as const)(
+    "is shut to a sub-key: created by %s, bound below it",
+    async (creator) => {
+      const { sub, below, bind, state } = await furnish(name, creator);
+      const bound = await bind(below.id);
+      const before = await state();
+      for (const caller of [sub, below]) {
+        const error = await refusal(knock(method, caller.token, request(bound)));
+        // A key below is bound itself, which is said first if it matters.
+        expect(error).toMatchObject({ code: Code.PermissionDenied, reason: expect.stringMatching(/^POLICY_/) });
+        if (caller === sub) expect(error.reason).toBe("POLICY_OUT_OF_LINEAGE");
+      }
+      expect(await state()).toEqual(before);
+    },
+  );
+
+  it("is shut to a sub-key for its own policy once that is bound beside it too, and open to the root key", async () => {
+    const { root, sub, below, beside, bind, state } = await furnish(name, "sub");
+    const [bound] = [await bind(below.id), await bind(beside.id, BindingMode.SHADOW)];
+    const before = await state();
+    const error = await refusal(knock(method, sub.token, request(bound)));
+    expect(error).toMatchObject({ code: Code.PermissionDenied, reason: "POLICY_OUT_OF_LINEAGE" });
+    expect(await state()).toEqual(before);
+    await knock(method, root.token, request(bound));
+  });
+
+  it("is shut to a sub-key where it is not recorded who created the policy, and open to the root key", async () => {
+    const { root, sub, below, policyId, bind } = await furnish(name, "sub");
+    const bound = await bind(below.id);
+    await policy.tamper(sql`update policies set creator_lineage = default where id = ${policyId}`);
+    expect(await refusal(knock(method, sub.token, request(bound)))).toMatchObject({ reason: "POLICY_OUT_OF_LINEAGE" });
+    await knock(method, root.token, request(bound));
+  });
+});
+
+describe("PolicyService/EnablePolicy", () => {
+  it("is open to a sub-key for its own policy that is bound to itself: that only tightens", async () => {
+    const { sub, policyId, bind } = await furnish("PolicyService/EnablePolicy", "sub");
+    await policy.as(sub.token).policies.disablePolicy({ id: policyId });
+    await bind(sub.id);
+    const { policy: enabled } = await policy.as(sub.token).policies.enablePolicy({ id: policyId });
+    expect(enabled?.disabledAt).toBeUndefined();
+  });
+});
+
+describe("binding", () => {
+  const on = (id: string) => ({
+    principalType: id.startsWith("ns_") ? PrincipalType.NAMESPACE : PrincipalType.API_KEY,
+    principalId: id,
+  });
+  const spec = { window: 2, limitMicroUsd: 5n };
+
+  it.each(["own key", "below"] as const)("is open to a sub-key for its %s, whoever created the policy", async (by) => {
+    for (const creator of ["root", "sub"] as const) {
+      const { sub, policyId, principals } = await furnish("PolicyService/BindPolicy", creator);
+      const { policies, budgets } = policy.as(sub.token);
+      const { binding } = await policies.bindPolicy({ policyId, ...on(principals[by]) });
+      expect(binding).toMatchObject({ principalId: principals[by], createdBy: sub.id });
+      const made = await budgets.createBudget({ name: "own", spec, bindTo: [on(principals[by])] });
+      expect(made).toMatchObject({ policy: { createdBy: sub.id }, bindings: [{ createdBy: sub.id }] });
+    }
+  });
+
+  it.each(["namespace", "root key", "beside"] as const)(
+    "is shut to a sub-key for the %s, by every method",
+    async (by) => {
+      const { sub, policyId, principals, state } = await furnish("PolicyService/BindPolicy", "sub");
+      const before = await state();
+      const { policies, ...typedServices } = policy.as(sub.token);
+      const target = on(principals[by]);
+      const name = "own";
+      const bindTo = [on(sub.id), target];
+      const attempts = [
+        () => policies.bindPolicy({ policyId, ...target }),
+        () => policies.bindPolicy({ policyId, ...target, mode: BindingMode.SHADOW }),
+        () => typedServices.budgets.createBudget({ name, spec, bindTo }),
+        () => typedServices.guardrails.createGuardrail({ name, spec: { modelAllow: {} }, bindTo }),
+        () => typedServices.rateLimits.createRateLimit({ name, spec: { windowSecs: 60, maxRequests: 1n }, bindTo }),
+        () => typedServices.presets.createPreset({ name, spec: { budget: spec }, bindTo }),
+      ];
+      for (const attempt of attempts) {
+        const error = await refusal(attempt());
+        expect(error).toMatchObject({ code: Code.PermissionDenied, reason: "PRINCIPAL_OUT_OF_LINEAGE" });
+      }
+      expect(await state()).toEqual(before);
+    },
+  );
+
+  it("answers a sub-key NOT_FOUND for what is not there before it says what it may not do", async () => {
+    const { sub, policyId, principals } = await furnish("PolicyService/BindPolicy");
+    const { policies } = policy.as(sub.token);
+    const calls = [
+      () => policies.bindPolicy({ policyId, ...on(newId("key")) }),
+      () => policies.bindPolicy({ policyId: newId("pol"), ...on(principals.namespace) }),
+    ];
+    for (const call of calls) expect(await refusal(call())).toMatchObject({ reason: "RESOURCE_NOT_FOUND" });
+  });
+
+  it("with an etag is refused if the policy was changed since it was read, and binds nothing", async () => {
+    const { root, sub, policyId, state, principals } = await furnish("PolicyService/BindPolicy", "sub");
+    const { policies } = policy.as(root.token);
+    const { policy: read } = await policies.getPolicy({ id: policyId });
+    const etag = read?.etag ?? expect.fail("no policy");
+    await policy.as(sub.token).policies.updatePolicy({ id: policyId, spec: fromJson(PolicySpecSchema, LARGER) });
+    const before = await state();
+    const request = { policyId, ...on(principals.namespace) };
+    const error = await refusal(policies.bindPolicy({ ...request, etag }));
+    expect(error).toMatchObject({ code: Code.Aborted, reason: "ETAG_MISMATCH" });
+    expect(await state()).toEqual(before);
+    const { policy: now } = await policies.getPolicy({ id: policyId });
+    for (const _ of ["new", "again"]) {
+      const bound = await policies.bindPolicy({ ...request, etag: now?.etag ?? "" });
+      expect(bound).toMatchObject({ policy: { id: policyId, etag: now?.etag }, binding: { createdBy: root.id } });
+    }
+    expect(await refusal(policies.bindPolicy({ ...request, etag }))).toMatchObject({ reason: "ETAG_MISMATCH" });
+  });
+
+  it("with an etag never binds what is loosened at the same instant", async () => {
+    for (let round = 0; round < 10; round++) {
+      const { root, sub, policyId, principals } = await furnish("PolicyService/BindPolicy", "sub");
+      const { policies } = policy.as(root.token);
+      const { policy: read } = await policies.getPolicy({ id: policyId });
+      const [bound] = await Promise.allSettled([
+        policies.bindPolicy({ policyId, ...on(principals.namespace), etag: read?.etag ?? "" }),
+        policy.as(sub.token).policies.updatePolicy({ id: policyId, spec: fromJson(PolicySpecSchema, LARGER) }),
+      ]);
+      const { policy: now } = await policies.getPolicy({ id: policyId });
+      if (bound.status === "fulfilled") expect(now?.etag).toBe(read?.etag);
+    }
+  });
+});
+
+/** Starts the calls one after the other while somebody else holds the policy: they queue for it in this order. */
+async function whileLocked(policyId: string, calls: readonly (() => Promise<unknown>)[]) {
+  const started: Promise<unknown>[] = [];
+  await policy.admin.within({}, async (tx) => {
+    await sql`select from policies where id = ${policyId} for update`.execute(tx);
+    for (const call of calls) {
+      const answer = call();
+      answer.catch(() => {});
+      started.push(answer);
+      await eventually(async () => (await waitingForLocks()) === started.length);
+    }
+  });
+  await Promise.allSettled(started);
+  return started;
+}
+
+async function waitingForLocks(): Promise<number> {
+  const { rows } = await policy.admin.within({}, (tx) =>
+    sql<{ count: string }>`
+      select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`.execute(
+      tx,
+    ),
+  );
+  return Number(rows[0]?.count);
+}
