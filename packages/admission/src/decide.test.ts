@@ -33,6 +33,7 @@ const request: fc.Arbitrary<RequestBounds> = fc.record({
   price: fc.record({
     inputPicoUsd: fc.oneof(nano(3_000_000n), nano(10n ** 12n)),
     outputPicoUsd: fc.oneof(nano(3_000_000n), nano(10n ** 12n)),
+    requestPicoUsd: fc.option(fc.oneof(nano(30_000_000n), nano(10n ** 15n)), { nil: undefined }),
   }),
   inputTokensMax: fc.oneof(nano(50n), nano(10n ** 9n)),
   outputTokensMax: fc.oneof(nano(200n), nano(10n ** 9n)),

@@ -127,8 +127,9 @@ function mostOutput({ price, inputTokensMax, outputTokensMax }: RequestBounds, {
   if (rule === "rate_limit.max_tokens") return lesser(outputTokensMax, left - inputTokensMax);
   if (rule !== "budget" || reservation(price, inputTokensMax, outputTokensMax) <= left) return outputTokensMax;
   // A reservation is a whole number of micro-USD, so a fraction of one that is left buys nothing. The price is not 0: it fits.
-  const leftPico = (left / NANO_PER_MICRO) * PICO_PER_MICRO - price.inputPicoUsd * inputTokensMax;
-  return leftPico / price.outputPicoUsd;
+  const leftPico = (left / NANO_PER_MICRO) * PICO_PER_MICRO;
+  const outputPico = leftPico - (price.requestPicoUsd ?? 0n) - price.inputPicoUsd * inputTokensMax;
+  return outputPico / price.outputPicoUsd;
 }
 
 function lesser(a: bigint, b: bigint): bigint {

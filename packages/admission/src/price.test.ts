@@ -5,6 +5,7 @@ import { requestCost, reservation, type TokenPrice } from "./price.ts";
 const price: fc.Arbitrary<TokenPrice> = fc.record({
   inputPicoUsd: fc.bigInt({ min: 0n, max: 10n ** 12n }),
   outputPicoUsd: fc.bigInt({ min: 0n, max: 10n ** 12n }),
+  requestPicoUsd: fc.bigInt({ min: 0n, max: 10n ** 15n }),
 });
 const tokens = fc.bigInt({ min: 0n, max: 10n ** 9n });
 
@@ -30,7 +31,8 @@ describe("requestCost", () => {
   it("is the smallest whole micro-USD amount that covers the exact price", () => {
     fc.assert(
       fc.property(price, tokens, tokens, (each, prompt, completion) => {
-        const pico = each.inputPicoUsd * prompt + each.outputPicoUsd * completion;
+        const { requestPicoUsd = 0n } = each;
+        const pico = requestPicoUsd + each.inputPicoUsd * prompt + each.outputPicoUsd * completion;
         const cost = requestCost(each, prompt, completion);
         expect(cost % 1_000n).toBe(0n);
         expect(cost * 1_000n >= pico).toBe(true);
@@ -39,10 +41,17 @@ describe("requestCost", () => {
     );
   });
 
+  it("charges what the request costs beside its tokens", () => {
+    const price = { inputPicoUsd: 1n, outputPicoUsd: 1n, requestPicoUsd: 25_000_000_000n };
+    expect(requestCost(price, 0n, 0n)).toBe(25_000_000n);
+    expect(requestCost(price, 1n, 0n)).toBe(25_001_000n);
+  });
+
   it("refuses a negative price or count", () => {
     const free = { inputPicoUsd: 0n, outputPicoUsd: 0n };
     expect(() => requestCost(free, -1n, 0n)).toThrow(RangeError);
     expect(() => requestCost(free, 0n, -1n)).toThrow(RangeError);
+    expect(() => requestCost({ ...free, requestPicoUsd: -1n }, 1n, 1n)).toThrow(RangeError);
     expect(() => requestCost({ ...free, inputPicoUsd: -1n }, 1n, 1n)).toThrow(RangeError);
     expect(() => requestCost({ ...free, outputPicoUsd: -1n }, 1n, 1n)).toThrow(RangeError);
   });

@@ -4,6 +4,8 @@ import { ceilToMicroUsd, picoToNanoCeil } from "@routeplane/domain";
 export interface TokenPrice {
   readonly inputPicoUsd: bigint;
   readonly outputPicoUsd: bigint;
+  /** What the request costs beside its tokens; undefined: nothing. */
+  readonly requestPicoUsd?: bigint | undefined;
 }
 
 /**
@@ -13,11 +15,11 @@ export interface TokenPrice {
  * @throws RangeError for a negative price or count: it would turn a charge into a credit
  */
 export function requestCost(price: TokenPrice, promptTokens: bigint, completionTokens: bigint): bigint {
-  const { inputPicoUsd, outputPicoUsd } = price;
-  if (inputPicoUsd < 0n || outputPicoUsd < 0n || promptTokens < 0n || completionTokens < 0n) {
-    throw new RangeError("prices and token counts must not be negative");
-  }
-  return ceilToMicroUsd(picoToNanoCeil(inputPicoUsd * promptTokens + outputPicoUsd * completionTokens));
+  const { inputPicoUsd, outputPicoUsd, requestPicoUsd = 0n } = price;
+  const amounts = [inputPicoUsd, outputPicoUsd, requestPicoUsd, promptTokens, completionTokens];
+  if (amounts.some((amount) => amount < 0n)) throw new RangeError("prices and token counts must not be negative");
+  const tokensPicoUsd = inputPicoUsd * promptTokens + outputPicoUsd * completionTokens;
+  return ceilToMicroUsd(picoToNanoCeil(requestPicoUsd + tokensPicoUsd));
 }
 
 /**

@@ -1,6 +1,13 @@
 import { JsonTooComplex, MAX_REQUEST_VALUES, parseLargeJson, pause } from "./bounded-json.ts";
-import { type Member, setMembers, topLevelMembers } from "./json-members.ts";
+import { effectOf, isHarmless } from "./governed-members.ts";
+import { type HostedTool, hostedTools } from "./hosted-tools.ts";
+import { type Member, setMembers } from "./json-members.ts";
+import { isObject } from "./json-object.ts";
+import { checkMemberNames } from "./member-names.ts";
+import { countMedia, type MediaCounts } from "./message-media.ts";
 import { badBody, badField, bodyTooLarge } from "./refusal.ts";
+
+export { isObject } from "./json-object.ts";
 
 export const MAX_BODY_BYTES = 10 * 1024 ** 2;
 const LARGE_BODY_BYTES = 1024 ** 2;
@@ -28,18 +35,22 @@ export interface ChatRequest {
   readonly wantsUsageChunk: boolean;
   readonly streamOptions: Readonly<Record<string, unknown>> | undefined;
   readonly media: MediaCounts;
-}
-
-/** Parts of messages whose tokens their bytes do not bound. */
-export interface MediaCounts {
-  readonly images: number;
-  readonly files: number;
+  readonly hostedTools: readonly HostedTool[];
 }
 
 type JsonObject = Record<string, unknown>;
 
-/** Members that decide over cost or routing. An upstream that matches names without case must not see others than we do. */
-const GOVERNED = new Set(["model", "messages", "n", "max_tokens", "max_completion_tokens", "stream", "stream_options"]);
+/** Members that the gateway reads or sets itself. */
+const READ_MEMBERS = new Set([
+  "model",
+  "messages",
+  "n",
+  "max_tokens",
+  "max_completion_tokens",
+  "stream",
+  "stream_options",
+  "tools",
+]);
 
 /**
  * Reads a body of POST /v1/chat/completions. A large one is read with pauses in which other requests have their turn.
@@ -52,8 +63,7 @@ export async function parseChatRequest(bytes: Uint8Array, signal: AbortSignal): 
   const text = decode(bytes);
   const body = await parseObject(text, signal);
   if (bytes.length > LARGE_BODY_BYTES) await pause(signal);
-  const members = topLevelMembers(text);
-  refuseAmbiguousMembers(members);
+  const members = checkMemberNames(text, READ_MEMBERS, (name) => effectOf(name) !== undefined);
   const streamed = optionalBoolean(body, "stream") ?? false;
   const streamOptions = readStreamOptions(body, streamed);
   const messages = readMessages(body);
@@ -67,7 +77,8 @@ export async function parseChatRequest(bytes: Uint8Array, signal: AbortSignal): 
     streamed,
     wantsUsageChunk: streamOptions?.["include_usage"] === true,
     streamOptions,
-    media: countMedia(messages),
+    media: countAllMedia(body, messages),
+    hostedTools: hostedTools(body["tools"]),
   };
 }
 
@@ -115,17 +126,6 @@ async function parseObject(text: string, signal: AbortSignal): Promise<JsonObjec
   }
   if (!isObject(body)) throw badBody("the request body must be a JSON object");
   return body;
-}
-
-function refuseAmbiguousMembers(members: readonly Member[]): void {
-  const seen = new Set<string>();
-  for (const { key } of members) {
-    const name = key.toLowerCase();
-    if (!GOVERNED.has(name)) continue;
-    if (seen.has(name)) throw badField(name, "is given twice");
-    if (key !== name) throw badField(key.slice(0, 60), `must be written '${name}'`);
-    seen.add(name);
-  }
 }
 
 function readModel(body: JsonObject): string {
@@ -180,16 +180,12 @@ function optionalInteger(body: JsonObject, field: string, max: number): number |
   );
 }
 
-function countMedia(messages: readonly JsonObject[]): MediaCounts {
-  const parts = messages.flatMap(({ content }) => (Array.isArray(content) ? (content as unknown[]) : []));
-  const ofType = (test: (type: string) => boolean): number =>
-    parts.filter((part) => isObject(part) && typeof part["type"] === "string" && test(part["type"])).length;
-  return {
-    images: ofType((type) => type.includes("image")),
-    files: ofType((type) => type.includes("file")),
+/** Members beside the messages that add input count as a file each: they are sent only where the operator allows them. */
+function countAllMedia(body: JsonObject, messages: readonly JsonObject[]): MediaCounts {
+  const { images, files } = countMedia(messages);
+  const isInput = ([key, value]: [string, unknown]): boolean => {
+    const name = key.toLowerCase();
+    return effectOf(name) === "input" && !isHarmless(name, value);
   };
-}
-
-export function isObject(value: unknown): value is JsonObject {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
+  return { images, files: files + Object.entries(body).filter(isInput).length };
 }

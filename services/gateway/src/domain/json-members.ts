@@ -12,8 +12,13 @@ export interface Member {
 
 /** @param text a valid JSON object: the caller has parsed it */
 export function topLevelMembers(text: string): Member[] {
+  return membersOf(text, skipBlank(text, 0));
+}
+
+/** The members of the object that starts at `from`, duplicates included, in their order. */
+export function membersOf(text: string, from: number): Member[] {
   const members: Member[] = [];
-  let at = skipBlank(text, skipBlank(text, 0) + 1);
+  let at = skipBlank(text, from + 1);
   while (text[at] !== "}") {
     const keyEnd = endOfString(text, at);
     const key: unknown = JSON.parse(text.slice(at, keyEnd));
@@ -24,6 +29,18 @@ export function topLevelMembers(text: string): Member[] {
     if (text[at] === ",") at = skipBlank(text, at + 1);
   }
   return members;
+}
+
+/** Start positions of the elements of the array that starts at `from`. */
+export function elementsOf(text: string, from: number): number[] {
+  const elements: number[] = [];
+  let at = skipBlank(text, from + 1);
+  while (text[at] !== "]") {
+    elements.push(at);
+    at = skipBlank(text, endOfValue(text, at));
+    if (text[at] === ",") at = skipBlank(text, at + 1);
+  }
+  return elements;
 }
 
 /** The text with these members set to new values: replaced where they stand, or added at the end of the object. */

@@ -1,5 +1,6 @@
 import type { TokenPrice } from "@routeplane/admission";
 import type { OutputField } from "./chat-request.ts";
+import type { MemberRules } from "./member-rules.ts";
 import { modelNotFound } from "./refusal.ts";
 
 /** A price that grows with the length of the input: the last step that the input exceeds holds for the whole request. */
@@ -21,6 +22,8 @@ export interface Model {
   readonly priceVersion: string;
   /** The name under which its upstream takes the output bound. */
   readonly outputField: OutputField;
+  /** What the operator allows of the members that are refused otherwise; undefined: nothing. */
+  readonly memberRules?: MemberRules | undefined;
 }
 
 export interface ModelDirectory {

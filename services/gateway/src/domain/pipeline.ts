@@ -9,6 +9,7 @@ import { Denied, denialSettlement, limitExceeded } from "./denial.ts";
 import type { Guard } from "./guard.ts";
 import { parseIdempotencyKey, repetitionOf } from "./idempotency-key.ts";
 import { type Model, type ModelDirectory, priceAt, resolveModel } from "./model-directory.ts";
+import { applyMemberRules, withSurcharges } from "./member-rules.ts";
 import { noAnswer, notRecorded } from "./no-answer.ts";
 import type {
   AdmissionDecision,
@@ -97,7 +98,8 @@ export function createPipeline(dependencies: PipelineDependencies): Serve {
   async function serve(call: InferenceCall, caller: CallingKey, timings: Timings): Promise<void> {
     const idempotencyKey = parseIdempotencyKey(call.idempotencyKey);
     const asked = await parseChatRequest(await call.readBody(), call.reply.signal);
-    const model = resolveModel(directory, asked.model);
+    const resolved = resolveModel(directory, asked.model);
+    const model = withSurcharges(resolved, applyMemberRules(asked, resolved.memberRules));
     const upstream = upstreamOf(dependencies, model);
     const facts = factsOf(call, caller, asked, model);
     const guard = await guardOf(caller);

@@ -116,10 +116,10 @@ describe("content of a request", () => {
   });
 
   it("is judged as it reads once its JSON is undone, in duplicate members too", async () => {
-    const escaped = String.raw`{"model":"m","messages":[{"role":"user","content":"se\u0063ret","content":"SECRET"}],"seed":12345678901234567890}`;
+    const escaped = String.raw`{"model":"m","messages":[{"role":"user","content":"se\u0063ret"}],"x":"secret","x":"SECRET","seed":12345678901234567890}`;
     const { passed } = await guarded([redact("(?i)secret")], escaped);
     expect(passed?.request.text).toBe(
-      '{"model":"m","messages":[{"role":"user","content":"[REDACTED]","content":"[REDACTED]"}],"seed":12345678901234567890}',
+      '{"model":"m","messages":[{"role":"user","content":"[REDACTED]"}],"x":"[REDACTED]","x":"[REDACTED]","seed":12345678901234567890}',
     );
   });
 

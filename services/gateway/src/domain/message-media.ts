@@ -1,0 +1,130 @@
+import { isObject } from "./json-object.ts";
+import { badField } from "./refusal.ts";
+
+/** Media of a request whose tokens its bytes do not bound. */
+export interface MediaCounts {
+  readonly images: number;
+  /** Files, and everything whose kind is not known: it may be of any length. */
+  readonly files: number;
+}
+
+type JsonObject = Readonly<Record<string, unknown>>;
+
+/** Members of a message other than `content` that hold text, JSON or names: their bytes bound their tokens. */
+const TEXT_MEMBERS = new Set([
+  "role",
+  "name",
+  "refusal",
+  "tool_calls",
+  "tool_call_id",
+  "function_call",
+  "cache_control",
+  // Reasoning of earlier answers, as DeepSeek, OpenRouter and LiteLLM return it and take it back.
+  "reasoning",
+  "reasoning_content",
+  "reasoning_details",
+  "thinking",
+  "thinking_blocks",
+  "provider_specific_fields",
+  // Marks an answer that is to be continued: DeepSeek and Mistral, Moonshot.
+  "prefix",
+  "partial",
+]);
+
+/** Members of a part beside its content. */
+const PART_MARKS = ["type", "cache_control", "prompt_cache_breakpoint"];
+
+type PartKind = "text" | "image" | "file";
+
+interface KnownPart {
+  readonly members: ReadonlySet<string>;
+  kindOf(part: JsonObject): PartKind;
+}
+
+const KNOWN_PARTS: ReadonlyMap<unknown, KnownPart> = new Map([
+  ["text", { members: membersOf("text"), kindOf: ({ text }) => kindOfText(text) }],
+  ["refusal", { members: membersOf("refusal"), kindOf: ({ refusal }) => kindOfText(refusal) }],
+  ["thinking", { members: membersOf("thinking", "signature"), kindOf: ({ thinking }) => kindOfText(thinking) }],
+  ["redacted_thinking", { members: membersOf("data"), kindOf: ({ data }) => kindOfText(data) }],
+  ["image_url", { members: membersOf("image_url"), kindOf: ({ image_url }) => kindOfImage(image_url) }],
+  ["input_audio", { members: membersOf("input_audio"), kindOf: ({ input_audio }) => kindOfAudio(input_audio) }],
+] satisfies [string, KnownPart][]);
+
+function membersOf(...names: readonly string[]): ReadonlySet<string> {
+  return new Set([...PART_MARKS, ...names]);
+}
+
+/**
+ * Counts the media of messages. Text, inline audio and the text-like members are bounded by their bytes and count nothing; an
+ * image counts as one; a file, and every part or member that is not known, counts as a file.
+ *
+ * @throws Refusal 400 that names the content or part which has no shape that the API knows
+ */
+export function countMedia(messages: readonly JsonObject[]): MediaCounts {
+  const counts = { text: 0, image: 0, file: 0 };
+  messages.forEach((message, index) => {
+    for (const [name, value] of Object.entries(message)) {
+      if (name === "content") for (const kind of kindsOfContent(value, `messages[${index}].content`)) counts[kind]++;
+      else counts[kindOfMember(name, value)]++;
+    }
+  });
+  return { images: counts.image, files: counts.file };
+}
+
+function kindsOfContent(content: unknown, path: string): readonly PartKind[] {
+  if (content === null || typeof content === "string") return [];
+  if (!Array.isArray(content)) throw badField(path, "must be a string or an array of parts");
+  return content.map((part: unknown, index) => {
+    if (typeof part === "string") return "text";
+    if (!isObject(part)) throw badField(`${path}[${index}]`, "must be an object");
+    return kindOfPart(part);
+  });
+}
+
+function kindOfPart(part: JsonObject): PartKind {
+  const known = KNOWN_PARTS.get(part["type"]);
+  return known !== undefined && hasOnly(part, known.members) ? known.kindOf(part) : "file";
+}
+
+function kindOfMember(name: string, value: unknown): PartKind {
+  if (TEXT_MEMBERS.has(name) || isEmpty(value)) return "text";
+  // OpenRouter's annotations may also repeat a file with its images.
+  const isCitation = (each: unknown): boolean => isObject(each) && each["type"] === "url_citation";
+  return name === "annotations" && Array.isArray(value) && value.every(isCitation) ? "text" : "file";
+}
+
+function kindOfText(text: unknown): PartKind {
+  return typeof text === "string" || isEmpty(text) ? "text" : "file";
+}
+
+/** Extensions of what some upstreams take in the place of an image, and bill as what it is. */
+const OTHER_MEDIA =
+  /\.(?:pdf|txt|md|csv|html?|docx?|xlsx?|pptx?|mp4|m4v|mov|avi|webm|mkv|mpe?g|flv|wmv|3gpp?|mp3|wav|og[agv]|opus|flac|aac|m4a|aiff?)(?:$|[?#&])/i;
+
+function kindOfImage(image: unknown): PartKind {
+  const { url, format } = isObject(image) ? image : { url: image };
+  if (isObject(image) && !hasOnly(image, new Set(["url", "detail", "format"]))) return "file";
+  if (!isEmpty(format) && !(typeof format === "string" && format.startsWith("image/"))) return "file";
+  if (typeof url !== "string") return "file";
+  if (/^data:/i.test(url)) return /^data:image\//i.test(url) ? "image" : "file";
+  return /^https?:/i.test(url) && !OTHER_MEDIA.test(url) ? "image" : "file";
+}
+
+/** Base64 within the request: audio has fewer tokens than bytes. A reference in its place may be of any length. */
+function kindOfAudio(audio: unknown): PartKind {
+  if (!isObject(audio) || !hasOnly(audio, new Set(["data", "format"]))) return "file";
+  const { data } = audio;
+  return typeof data === "string" && /^[A-Za-z0-9+/=_\s-]*$/.test(data) ? "text" : "file";
+}
+
+/** Whether each other member of an object is empty. */
+function hasOnly(object: JsonObject, names: ReadonlySet<string>): boolean {
+  return Object.entries(object).every(([name, value]) => names.has(name) || isEmpty(value));
+}
+
+/** Whether a value cannot refer to anything. */
+function isEmpty(value: unknown): boolean {
+  if (value === undefined || value === null || typeof value === "boolean" || typeof value === "number") return true;
+  if (Array.isArray(value) || typeof value === "string") return value.length === 0;
+  return isObject(value) && Object.keys(value).length === 0;
+}
