@@ -83,6 +83,10 @@ const NASTY: Readonly<Record<string, readonly [readonly string[], string]>> = {
     several(20, (index) => String.raw`(?i)[\pL\pN]{10}\pS{${index + 1}}\pM`),
     random("a\xe9\xdf+\xb4", MIB_10),
   ],
+  "full-width letters": [["secret"], "ｓｅｃ".repeat(MIB_10 / 9)],
+  "letters and marks": [["secret"], "e\u0301s\u0336".repeat(MIB_10 / 6)],
+  "zero-width spaces in between": [["secret"], "s\u200be\u200b".repeat(MIB_10 / 8)],
+  "marks alone": [["secret"], "\u0301\u0336".repeat(MIB_10 / 4)],
   "x[ab]{1,500}y, z[^y]{400}y": [["x[ab]{1,500}y", "z[^y]{400}y"], random("xab", MIB_10)],
 };
 

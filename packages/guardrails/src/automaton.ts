@@ -1,5 +1,6 @@
 import { Attempts, type Stand } from "./attempt.ts";
 import { CharacterClasses, EDGE, type Neighbour } from "./classes.ts";
+import { compositionsOf } from "./fold.ts";
 import type { Program } from "./program.ts";
 import type { Work } from "./work.ts";
 
@@ -46,6 +47,7 @@ const CELLS_OF_A_STATE = 40;
 export class Automaton {
   readonly #classes: CharacterClasses;
   readonly #patterns: readonly Attempts[];
+  readonly #compositionClasses = new Map<string, readonly number[]>();
   #states = new Map<string, State>();
   #cells = 0;
   readonly start: State;
@@ -58,6 +60,15 @@ export class Automaton {
 
   get classes(): CharacterClasses {
     return this.#classes;
+  }
+
+  /** Classes of the characters that begin with this one once they are decomposed. */
+  compositionClassesOf(character: string): readonly number[] {
+    const known = this.#compositionClasses.get(character);
+    if (known !== undefined) return known;
+    const classes = [...new Set(compositionsOf(character).map((rune) => this.#classes.classOf(rune)))];
+    this.#compositionClasses.set(character, classes);
+    return classes;
   }
 
   /** What reading a character of this class, or the end of the text, makes of the state. */
@@ -137,6 +148,22 @@ export class Reader {
     this.#state = automaton.start;
   }
 
+  /** Another reader that stands at the same place, and goes on by itself. */
+  clone(): Reader {
+    const clone = new Reader(this.#automaton);
+    clone.#state = this.#state;
+    for (let index = 0; index < this.#state.attempts.length; index++) clone.#starts[index] = this.#starts[index] ?? 0;
+    return clone;
+  }
+
+  /** Whether a character that a mark may still make of this one is, or may become, part of a match. */
+  takesCompositionOf(character: string, work: Work): boolean {
+    return this.#automaton.compositionClassesOf(character).some((each) => {
+      const { to, matches } = this.#automaton.move(this.#state, each, work);
+      return matches.length > 0 || to.attempts.length > 0;
+    });
+  }
+
   /** Where the earliest attempt that is under way began; undefined if there is none. */
   get earliest(): number | undefined {
     return this.#state.attempts.length === 0 ? undefined : this.#starts[0];
@@ -177,14 +204,16 @@ export class Reader {
     return at;
   }
 
-  /** Reads what `read` has left: half a surrogate pair stands for itself at the end. */
+  /** Reads the rest of a text, half a surrogate pair included, and its end. */
   end(rest: string, place: number, work: Work, found: Found): void {
     const { classes } = this.#automaton;
-    const units = Array.from({ length: rest.length }, (_, at) => classes.classOf(rest.charCodeAt(at)));
-    [...units, classes.count].some((each, at) => {
-      const move = this.#automaton.move(this.#state, each, work);
-      return this.#follow(move, place + at, 1, found);
-    });
+    let at = place;
+    for (const character of rest) {
+      const move = this.#automaton.move(this.#state, classes.classOf(character.codePointAt(0) ?? 0), work);
+      if (this.#follow(move, at, character.length, found)) return;
+      at += character.length;
+    }
+    this.#follow(this.#automaton.move(this.#state, classes.count, work), at, 1, found);
   }
 
   /** @returns whether to stop */

@@ -1,5 +1,7 @@
 import { type Found, type FoundMatch, Reader } from "./automaton.ts";
+import { isHighSurrogate } from "./fold.ts";
 import type { PatternGroup, TextPattern } from "./rules.ts";
+import { MAX_MATCH_CHARS } from "./spec.ts";
 import type { Work } from "./work.ts";
 
 /** What it takes to begin one, in steps of `Work`: short texts are not free. */
@@ -7,18 +9,20 @@ export const STEPS_OF_A_PASS = 100;
 
 /** One automaton's way through a text that comes in pieces. */
 export class Pass<P extends TextPattern> {
+  readonly #group: PatternGroup<P>;
   readonly #reader: Reader;
-  readonly #found: Found;
   /** How much of the text is read. */
-  #place = 0;
+  #place: number;
 
-  /** @param found returns whether to stop: then the rest of the text is of no interest */
-  constructor({ patterns, automaton }: PatternGroup<P>, found: (pattern: P, match: FoundMatch) => boolean) {
-    this.#reader = new Reader(automaton);
-    this.#found = (match) => {
-      const pattern = patterns[match.pattern];
-      return pattern !== undefined && found(pattern, match);
-    };
+  constructor(group: PatternGroup<P>, reader: Reader = new Reader(group.automaton), place = 0) {
+    this.#group = group;
+    this.#reader = reader;
+    this.#place = place;
+  }
+
+  /** Another pass that stands at the same place, and goes on by itself. */
+  clone(): Pass<P> {
+    return new Pass(this.#group, this.#reader.clone(), this.#place);
   }
 
   /** How much is read: all but half a surrogate pair at the end. */
@@ -31,27 +35,43 @@ export class Pass<P extends TextPattern> {
     return this.#reader.earliest ?? this.#place;
   }
 
+  /** Whether a character that a mark may still make of this one is, or may become, part of a match. */
+  takesCompositionOf(character: string, work: Work): boolean {
+    return this.#reader.takesCompositionOf(character, work);
+  }
+
   /**
    * Reads on, letting others have their turn in between.
    *
-   * @param held what is kept of the text, from `heldFrom` on
+   * @param text from `from` on, which is not beyond what is read
    * @returns false if the work is used up before the end
    */
-  async read(held: string, heldFrom: number, work: Work): Promise<boolean> {
+  async read(text: string, from: number, work: Work, found: FoundPattern<P>): Promise<boolean> {
+    if (this.#place >= from + text.length) return true;
+    const take = this.#taking(found);
     for (;;) {
-      const read = this.#reader.read(held, this.#place - heldFrom, heldFrom, work, this.#found);
-      this.#place = heldFrom + read;
+      const read = this.#reader.read(text, this.#place - from, from, work, take);
+      this.#place = from + read;
       if (work.exhausted) return false;
-      if (read === held.length || (read === held.length - 1 && isHighSurrogate(held, read))) return true;
+      if (read === text.length || (read === text.length - 1 && isHighSurrogate(text, read))) return true;
       await work.pause();
     }
   }
 
-  end(held: string, heldFrom: number, work: Work): void {
-    this.#reader.end(held.slice(this.#place - heldFrom), this.#place, work, this.#found);
+  /** Reads the rest of the text, and its end. */
+  end(text: string, from: number, work: Work, found: FoundPattern<P>): void {
+    this.#reader.end(text.slice(this.#place - from), this.#place, work, this.#taking(found));
+    this.#place = from + text.length;
+  }
+
+  #taking(found: FoundPattern<P>): Found {
+    return (match) => {
+      const pattern = this.#group.patterns[match.pattern];
+      if (pattern === undefined) return false;
+      return found(pattern, { ...match, start: Math.max(match.start, match.end - MAX_MATCH_CHARS) });
+    };
   }
 }
 
-export function isHighSurrogate(text: string, at: number): boolean {
-  return (text.charCodeAt(at) & 0xfc00) === 0xd800;
-}
+/** Called for each match; of a longer one, for its last `MAX_MATCH_CHARS` characters. @returns whether to stop: then the rest of the text is of no interest */
+export type FoundPattern<P> = (pattern: P, match: Omit<FoundMatch, "pattern">) => boolean;

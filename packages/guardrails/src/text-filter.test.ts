@@ -66,7 +66,9 @@ const patterns = fc
   })
   .map((all) => all.filter(({ pattern }) => patternFault(pattern) === undefined));
 const text = fc
-  .array(fc.constantFrom("a", "b", "A", "é", "😀", " ", "\n", "x", "\ud83d", "\ude00"), { maxLength: 24 })
+  .array(fc.constantFrom("a", "b", "A", "é", "😀", " ", "\n", "x", "\ud83d", "\ude00", "\u200b", "\u00ad", "ａ", "ﬁ"), {
+    maxLength: 24,
+  })
   .map((units) => units.join(""));
 /** Cut anywhere, within surrogate pairs too, with empty pieces among them. */
 const cut = (whole: string, places: readonly number[]): string[] => {
@@ -77,6 +79,21 @@ const cut = (whole: string, places: readonly number[]): string[] => {
   ];
   return at.slice(1).map((end, index) => whole.slice(at[index], end));
 };
+
+/** The folded form of such a text, and where in the text each of its characters stands. */
+function foldedForm(text: string): { readonly form: string; readonly places: readonly number[] } {
+  const forms: Readonly<Record<string, string>> = { "\u200b": "", "\u00ad": "", ａ: "a", ﬁ: "fi" };
+  let form = "";
+  let at = 0;
+  const places: number[] = [];
+  for (const character of text) {
+    const folded = character.isWellFormed() ? (forms[character] ?? character) : "";
+    for (let unit = 0; unit < folded.length; unit++) places.push(at + (folded === character ? unit : 0));
+    form += folded;
+    at += character.length;
+  }
+  return { form, places };
+}
 
 describe("a text in pieces", () => {
   it("passes as the whole does, whatever the patterns and wherever it is cut", async () => {
@@ -94,7 +111,7 @@ describe("a text in pieces", () => {
   });
 });
 
-describe("what RE2 matches", () => {
+describe("what RE2 matches in a text or in its folded form", () => {
   it("is what blocks: no less and no more", async () => {
     await fc.assert(
       fc.asyncProperty(patterns, text, async (patterns, text) => {
@@ -102,7 +119,9 @@ describe("what RE2 matches", () => {
           patterns.map(({ pattern }) => block(pattern)),
           text,
         );
-        const matching = patterns.filter(({ pattern }) => RE2JS.compile(pattern).test(text));
+        const matching = patterns.filter(({ pattern }) =>
+          [text, foldedForm(text).form].some((form) => RE2JS.compile(pattern).test(form)),
+        );
         expect(blocked?.reason).toBe(matching.length > 0 ? "match" : undefined);
       }),
       { numRuns: 400 },
@@ -134,18 +153,27 @@ const stretches = (redacted: string): number => redacted.split("\0").length - 1;
 
 function redactedByRe2(patterns: readonly TextPattern[], text: string, mark = REDACTED): string {
   const hidden = Array.from({ length: text.length }, () => false);
+  const { form, places } = foldedForm(text);
   for (const { pattern } of patterns) {
-    const matcher = RE2JS.compile(pattern).matcher(text);
-    for (let place = 0; place < text.length; place++) {
-      // Half a character is no place to start at.
-      if (place > 0 && (text.codePointAt(place - 1) ?? 0) > 0xffff) continue;
-      if (matcher.find(place) && matcher.start() === place) hidden.fill(true, place, matcher.end());
+    for (const { start, end } of matchesOfRe2(pattern, text)) hidden.fill(true, start, end);
+    for (const { start, end } of matchesOfRe2(pattern, form)) {
+      hidden.fill(true, places[start], (places[end - 1] ?? 0) + 1);
     }
   }
   return Array.from({ length: text.length }, (_, at) => {
     if (!hidden[at]) return text[at];
     return hidden[at - 1] ? "" : mark;
   }).join("");
+}
+
+/** At every place, what RE2 matches there. */
+function matchesOfRe2(pattern: string, text: string): readonly { readonly start: number; readonly end: number }[] {
+  const matcher = RE2JS.compile(pattern).matcher(text);
+  return Array.from({ length: text.length }, (_, place) => place).flatMap((place) => {
+    // Half a character is no place to start at.
+    if (place > 0 && (text.codePointAt(place - 1) ?? 0) > 0xffff) return [];
+    return matcher.find(place) && matcher.start() === place ? [{ start: place, end: matcher.end() }] : [];
+  });
 }
 
 describe("a match that is longer than the bound", () => {

@@ -1,8 +1,9 @@
 import type { FoundMatch } from "./automaton.ts";
-import { isHighSurrogate, Pass, STEPS_OF_A_PASS } from "./pass.ts";
+import { isHighSurrogate, isLowSurrogate } from "./fold.ts";
+import { Reading } from "./reading.ts";
 import type { TextPattern, TextRules } from "./rules.ts";
 import { Spans } from "./spans.ts";
-import { MAX_MATCH_CHARS, REDACTED } from "./spec.ts";
+import { REDACTED } from "./spec.ts";
 import { Tally } from "./tally.ts";
 import type { Work } from "./work.ts";
 
@@ -14,14 +15,15 @@ export type Blocked<P> =
 
 /**
  * Lets a text pass piece by piece, without what must not: however it is cut into pieces, what passes is the same, and the
- * same as for the whole. Only text that may still become part of a match is held back, never more than `MAX_MATCH_CHARS`.
+ * same as for the whole. Only text that may still become part of a match is held back, never more than `MAX_MATCH_CHARS` of its
+ * folded form.
  *
- * What is redacted: at every place, what RE2 matches there (leftmost-first), overlapping or not. That covers all that RE2's own
+ * What is redacted: at every place of the text and of its folded form (`fold.ts`), what RE2 matches there (leftmost-first), overlapping or not. That covers all that RE2's own
  * replace-all would take out. What touches becomes one `REDACTED`.
  */
 export class TextFilter<P extends TextPattern> {
   readonly #work: Work;
-  readonly #passes: readonly Pass<P>[];
+  readonly #reading: Reading<P>;
   readonly #redactions = new Spans();
   readonly #tallies = new Map<P, Tally>();
   /** What has not left yet, and where it begins. */
@@ -34,8 +36,7 @@ export class TextFilter<P extends TextPattern> {
 
   constructor(rules: TextRules<P>, work: Work) {
     this.#work = work;
-    work.spend(STEPS_OF_A_PASS * rules.groups.length);
-    this.#passes = rules.groups.map((group) => new Pass(group, (pattern, match) => this.#take(pattern, match)));
+    this.#reading = new Reading(rules, work, (pattern, match) => this.#take(pattern, match));
   }
 
   /** Once it is set nothing leaves any more. */
@@ -52,29 +53,27 @@ export class TextFilter<P extends TextPattern> {
   async push(text: string): Promise<string> {
     if (text.length <= PIECE_CHARS) return this.#pushPiece(text);
     const parts: string[] = [];
-    for (let at = 0; at < text.length && this.#blocked === undefined; at += PIECE_CHARS) {
-      parts.push(await this.#pushPiece(text.slice(at, at + PIECE_CHARS)));
-    }
+    for (const piece of piecesOf(text)) parts.push(await this.#pushPiece(piece));
     return parts.join("");
   }
 
   /** The text is over, or will not go on. @returns the rest that may leave */
   end(): string {
     if (this.#blocked !== undefined) return "";
-    for (const pass of this.#passes) pass.end(this.#held, this.#place, this.#work);
+    this.#reading.end();
     return this.#isBlocked() ? "" : this.#release(this.#place + this.#held.length);
   }
 
   async #pushPiece(text: string): Promise<string> {
     if (this.#blocked !== undefined) return "";
     this.#held += text;
-    for (const pass of this.#passes) {
-      if (await pass.read(this.#held, this.#place, this.#work)) continue;
-      this.#blocked = { reason: "too_much_work" };
-      return "";
-    }
+    const judged = await this.#reading.read(text);
     if (this.#work.pauseDue) await this.#work.pause();
-    return this.#isBlocked() ? "" : this.#release(this.#frontier());
+    if (judged && this.#isBlocked()) return "";
+    const left = judged ? this.#release(this.#frontier()) : "";
+    if (judged && this.#held.length <= MAX_HELD_CHARS) return left;
+    this.#blocked = { reason: "too_much_work" };
+    return "";
   }
 
   #isBlocked(): boolean {
@@ -83,9 +82,11 @@ export class TextFilter<P extends TextPattern> {
   }
 
   /** Of several that block, the one that was to be seen first. @returns whether it blocks */
-  #take(pattern: P, { start, end, seenAt }: FoundMatch): boolean {
+  #take(pattern: P, { start, end, seenAt }: Omit<FoundMatch, "pattern">): boolean {
     if (pattern.action === "redact") {
-      const from = Math.max(start, this.#wholeCharacter(end - MAX_MATCH_CHARS));
+      // A folded form may show once more what has been redacted and has left.
+      const from = this.#wholeCharacter(Math.max(start, this.#place));
+      if (from >= end) return false;
       this.#redactions.add(from, end);
       this.#tallyOf(pattern).add(from, end);
       return false;
@@ -104,16 +105,13 @@ export class TextFilter<P extends TextPattern> {
 
   /** Up to where no match can begin any more that would still have to be redacted. */
   #frontier(): number {
-    const read = this.#passes[0]?.place ?? this.#place + this.#held.length;
-    const earliest = Math.min(read, ...this.#passes.map(({ frontier }) => frontier));
-    return Math.max(earliest, this.#place, this.#wholeCharacter(read - MAX_MATCH_CHARS));
+    return Math.max(this.#place, this.#wholeCharacter(this.#reading.frontier));
   }
 
   /** The place itself, or the one before it if it lies within a surrogate pair. */
   #wholeCharacter(place: number): number {
     const at = place - this.#place;
-    const isLow = (this.#held.charCodeAt(at) & 0xfc00) === 0xdc00;
-    return isLow && at > 0 && isHighSurrogate(this.#held, at - 1) ? place - 1 : place;
+    return isLowSurrogate(this.#held, at) && at > 0 && isHighSurrogate(this.#held, at - 1) ? place - 1 : place;
   }
 
   #release(until: number): string {
@@ -136,8 +134,18 @@ export class TextFilter<P extends TextPattern> {
   }
 }
 
-/** What is judged at one go: the effort of putting it together again is bounded too. */
-const PIECE_CHARS = 65_536;
+/** Length of what is judged at one go, which bounds the effort of folding it and of putting it together again. */
+const PIECE_CHARS = 16_384;
+
+/**
+ * Length of what is held back at most: characters that fold to nothing are held with those between which they stand. A text that
+ * needs more cannot be judged.
+ */
+export const MAX_HELD_CHARS = 65_536;
+
+export function* piecesOf(text: string): Generator<string> {
+  for (let at = 0; at < text.length; at += PIECE_CHARS) yield text.slice(at, at + PIECE_CHARS);
+}
 
 /** What a pattern took out of a text. */
 export interface Redactions<P> {
