@@ -1,6 +1,7 @@
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { setImmediate } from "node:timers/promises";
 import { eventually } from "@routeplane/testing";
 import type { OpenAI } from "openai";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
@@ -10,7 +11,7 @@ import {
   startUpstream,
   type UpstreamServer,
 } from "../../services/gateway/test/upstream-server.ts";
-import { ask, failureOf, mintKey, openAiClient, settledRow } from "../harness/gateway.ts";
+import { ask, cliJson, failureOf, mintKey, openAiClient, settledRow } from "../harness/gateway.ts";
 import { startNode, type TestNode } from "../harness/index.ts";
 
 /** The stock `openai` client through a node to providers of a providers file, good ones and bad ones. */
@@ -52,6 +53,32 @@ const BEHAVIOUR: Record<string, Answer> = {
   },
 };
 
+/** Answers that repeat the key that the upstream was sent. */
+const LEAKS: Record<string, Answer> = {
+  "leak-cut": (response, { headers }) =>
+    sendJson(response, 400, { error: { message: `${"x".repeat(1_985)}${headers.authorization}`, type: "t" } }),
+  "leak-code": (response, { headers }) =>
+    sendJson(response, 422, {
+      error: { message: "m", type: "t", code: `bad ${headers.authorization}`, param: PROVIDER_KEY },
+    }),
+  "leak-header": (response) => void response.writeHead(429, { "retry-after": `1 (${PROVIDER_KEY})` }).end("{}"),
+  "leak-escaped": (response) =>
+    sendJson(response, 404, `{"error":{"message":"no ${PROVIDER_KEY.replaceAll("-", "\\u002d")}"}}`),
+  "leak-whole": (response, { headers }) => {
+    const answer = { ...completion({ prompt_tokens: 1, completion_tokens: 1 }), debug: { headers } };
+    sendJson(response, 200, answer);
+  },
+  async "leak-stream"(response) {
+    const bytes = Buffer.from(event({ choices: [{ index: 0, delta: { content: `I am ${PROVIDER_KEY}!` } }] }));
+    response.writeHead(200, { "content-type": "text/event-stream" });
+    for (const byte of bytes) {
+      response.write(Buffer.from([byte]));
+      await setImmediate();
+    }
+    response.end(`: ${PROVIDER_KEY}\n\ndata: ${JSON.stringify({ error: { message: `no ${PROVIDER_KEY}` } })}\n\n`);
+  },
+};
+
 let node: TestNode;
 let upstream: UpstreamServer;
 let folder: string;
@@ -60,7 +87,7 @@ let root: OpenAI;
 beforeAll(async () => {
   upstream = await startUpstream((response, received) => {
     const { model } = JSON.parse(received.body) as { model: string };
-    return BEHAVIOUR[model]?.(response, received);
+    return (BEHAVIOUR[model] ?? LEAKS[model])?.(response, received);
   });
   folder = await mkdtemp(join(tmpdir(), "routeplane-gateway-test-"));
   const providers = join(folder, "providers.yaml");
@@ -78,7 +105,7 @@ afterAll(async () => {
 
 function providersFile(baseUrl: string): string {
   const price = "price: {input_usd_per_mtok: 3, output_usd_per_mtok: 5}";
-  const models = Object.keys(BEHAVIOUR).map((id) => `      - {id: ${id}, ${price}}`);
+  const models = Object.keys({ ...BEHAVIOUR, ...LEAKS }).map((id) => `      - {id: ${id}, ${price}}`);
   return [
     "providers:",
     "  - name: local",
@@ -102,6 +129,25 @@ function completion(usage: object | undefined): object {
 function event(chunk: object): string {
   return `data: ${JSON.stringify({ id: "c", object: "chat.completion.chunk", ...chunk })}\n\n`;
 }
+
+describe("a provider's key that the upstream repeats", () => {
+  it.each(Object.keys(LEAKS))("reaches neither the client nor the request log, not even in part: %s", async (model) => {
+    const token = (await mintKey(node, model)).token;
+    const response = await fetch(`${node.url}/v1/chat/completions`, {
+      method: "POST",
+      headers: { authorization: `Bearer ${token}`, "content-type": "application/json" },
+      body: JSON.stringify({ ...ask("hello", model), stream: model === "leak-stream" }),
+    });
+    const said = `${JSON.stringify([...response.headers])} ${await response.text()}`;
+    const row = await settledRow(node, response.headers.get("x-request-id"));
+    const receipt = await cliJson(node, "cloud", "request", "get", row.id);
+    for (const text of [said, JSON.stringify(row), JSON.stringify(receipt)]) {
+      expect(text).not.toMatch(/provider.?secret/i);
+      expect(text).not.toContain("sk-p");
+    }
+    expect(response.headers.get("retry-after")).toBeNull();
+  });
+});
 
 describe("requests with one Idempotency-Key", () => {
   const sentOf = (marker: string) => upstream.requests.filter(({ body }) => body.includes(marker)).length;

@@ -11,6 +11,7 @@ import type { Config } from "./config.ts";
 import { createGuards } from "./domain/guard.ts";
 import { createModelDirectory } from "./domain/model-directory.ts";
 import { createPipeline } from "./domain/pipeline.ts";
+import type { SecretRedactor } from "./domain/secret-redactor.ts";
 import type { Upstream } from "./domain/upstream.ts";
 import { createSettlements } from "./domain/settlements.ts";
 import { healthRoute } from "./handlers/health.ts";
@@ -22,10 +23,11 @@ import type { Provider } from "./providers/providers.ts";
 import { createRedaction } from "./redaction.ts";
 import { createEchoUpstream } from "./upstreams/echo-upstream.ts";
 import { createOpenAiUpstream } from "./upstreams/openai-upstream.ts";
+import { redactingUpstream } from "./upstreams/redacting-upstream.ts";
 
 export async function startGateway(config: Config): Promise<RunningProcess> {
-  const redact = createRedaction(config.providers);
-  const log = createLogger("gateway", redact, config.logLevel);
+  const redaction = createRedaction(config.providers);
+  const log = createLogger("gateway", redaction.text, config.logLevel);
   for (const warning of config.warnings) log.warn(warning);
   for (const { name, unpriced } of config.providers) {
     if (unpriced.length > 0)
@@ -33,9 +35,9 @@ export async function startGateway(config: Config): Promise<RunningProcess> {
   }
   const { nats, spoolFolder: folder, spoolMaxBytes: maxBytes, whenNatsIsAway } = config;
   const publisher = openPublisher({ nats, log, name: "gateway", folder, maxBytes, whenNatsIsAway });
-  const upstreams = openUpstreams(config.providers, Date.now);
+  const upstreams = openUpstreams(config.providers, redaction.secrets, Date.now);
   const { routes, components } = wireGateway({ config, publisher, upstreams, log, clock: Date.now });
-  const router = createRouter({ routes, unknownMethod, redact, log, clock: Date.now });
+  const router = createRouter({ routes, unknownMethod, redact: redaction.text, log, clock: Date.now });
   const server = await startHttpServer({ ...config, handle: router.handle, cutAll: router.cutAll });
   return { log, components: [publisher, upstreamsComponent(upstreams), ...components, server] };
 }
@@ -101,10 +103,14 @@ export function wireGateway({ config, publisher, upstreams, log, clock }: Gatewa
   return { routes, components: [...Object.values(relays), verifier, guardrails, settlements] };
 }
 
-export function openUpstreams(providers: readonly Provider[], clock: Clock): ReadonlyMap<string, Upstream> {
+export function openUpstreams(
+  providers: readonly Provider[],
+  secrets: SecretRedactor,
+  clock: Clock,
+): ReadonlyMap<string, Upstream> {
   const opened = providers.map(({ name, upstream }) => {
     const open = upstream === "echo" ? createEchoUpstream(clock) : createOpenAiUpstream(upstream);
-    return [name, open] as const;
+    return [name, redactingUpstream(open, secrets)] as const;
   });
   return new Map(opened);
 }

@@ -1,9 +1,16 @@
 import { redactTokens } from "@routeplane/credentials";
+import { SecretRedactor } from "./domain/secret-redactor.ts";
 import type { Provider } from "./providers/providers.ts";
 
-/** Takes tokens of this product and the providers' keys out of a text, as they stand and as JSON writes them. */
-export function createRedaction(providers: readonly Provider[]): (text: string) => string {
+export interface Redaction {
+  /** Removes the keys of providers. */
+  readonly secrets: SecretRedactor;
+  /** Removes those, and tokens of this product, from a text that the gateway writes: a log line or an error. */
+  readonly text: (text: string) => string;
+}
+
+export function createRedaction(providers: readonly Provider[]): Redaction {
   const keys = providers.flatMap(({ upstream }) => (upstream === "echo" ? [] : (upstream.apiKey ?? [])));
-  const spellings = [...new Set(keys.flatMap((key) => [key, JSON.stringify(key).slice(1, -1)]))];
-  return (text) => spellings.reduce((clean, key) => clean.replaceAll(key, "[redacted]"), redactTokens(text));
+  const secrets = new SecretRedactor(keys);
+  return { secrets, text: (text) => secrets.text(redactTokens(text)) };
 }

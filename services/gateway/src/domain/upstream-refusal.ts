@@ -6,6 +6,8 @@ import { Refusal, upstreamFailed } from "./refusal.ts";
 /** Statuses that are about the client's own request: it needs to hear them, in the upstream's words. */
 const ABOUT_THE_REQUEST = new Set([400, 404, 413, 415, 422]);
 const MAX_MESSAGE_LENGTH = 2_000;
+/** Seconds or an HTTP date. Anything else is not passed on: a client could not use it, and it may say anything. */
+const RETRY_AFTER = /^(?:\d{1,9}(?:\.\d{1,9})?|[A-Z][a-z]{2}, \d{2} [A-Z][a-z]{2} \d{4} \d{2}:\d{2}:\d{2} GMT)$/;
 
 /**
  * What a client hears of an upstream's status other than 2xx. The upstream's own refusal of credentials or payment is about
@@ -41,7 +43,7 @@ function tooMany(body: Buffer, retryAfter: string | undefined): Refusal {
     code: code ?? "rate_limit_exceeded",
     message: message ?? "the upstream receives more requests than it takes; try again later",
     retryable: true,
-    retryAfter,
+    retryAfter: retryAfter !== undefined && RETRY_AFTER.test(retryAfter) ? retryAfter : undefined,
   });
 }
 

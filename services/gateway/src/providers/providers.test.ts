@@ -171,7 +171,7 @@ describe("the version of a price", () => {
 
 describe("redaction", () => {
   it("takes the providers' keys and our own tokens out of every text", () => {
-    const redact = createRedaction(load(GOOD));
+    const { text: redact } = createRedaction(load(GOOD));
     expect(redact('{"m":"Incorrect API key provided: sk-some."}')).toBe(
       '{"m":"Incorrect API key provided: [redacted]."}',
     );

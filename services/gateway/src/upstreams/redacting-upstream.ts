@@ -1,0 +1,18 @@
+import type { SecretRedactor } from "../domain/secret-redactor.ts";
+import type { Upstream } from "../domain/upstream.ts";
+
+/**
+ * An upstream whose answers hold no secret: neither their bytes nor their headers. Whatever is made of an answer (for the
+ * client, the usage log, the receipt) is made of that.
+ */
+export function redactingUpstream(upstream: Upstream, redactor: SecretRedactor): Upstream {
+  if (redactor.isEmpty) return upstream;
+  return {
+    ...upstream,
+    async chatCompletion(request) {
+      const answer = await upstream.chatCompletion(request);
+      const { retryAfter, body } = answer;
+      return { ...answer, retryAfter: retryAfter && redactor.text(retryAfter), body: redactor.stream(body) };
+    },
+  };
+}
