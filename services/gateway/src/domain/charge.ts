@@ -2,7 +2,7 @@ import { requestCost, reservation } from "@routeplane/admission";
 import type { Clock } from "@routeplane/domain";
 import { type Model, priceAt } from "./model-directory.ts";
 import type { AdmissionDecision, Decisions, Reservation, Settlement } from "./ports.ts";
-import type { AppliedPrice } from "./receipt.ts";
+import { type AppliedPrice, NO_RECEIPT } from "./receipt.ts";
 import type { Relayed } from "./relay.ts";
 import type { Timings } from "./timings.ts";
 import type { TokenBounds } from "./token-bounds.ts";
@@ -86,4 +86,26 @@ export function settlementOf(
   const ended = { outcome, httpStatus, errorCode, completedAt: new Date(clock()) };
   const decided = { ...NOT_DENIED, shadowDenials, guardrailDecisions };
   return { ...charge, ...ended, ...decided, reservedNanoUsd, admittedAt, firstTokenMs, upstreamMs };
+}
+
+/**
+ * The record of a request that was admitted and that a fault of the gateway ended. Computes nothing that could throw once more.
+ *
+ * @param billable whether the upstream may have worked: then the reservation is charged
+ * @param reservation undefined if the fault came before it was known, and so before anything was sent
+ */
+export function faultSettlement(
+  { httpStatus, billable }: { readonly httpStatus: number; readonly billable: boolean },
+  { inputTokensMax, outputTokensMax }: TokenBounds,
+  reservation: Reservation | undefined,
+  { shadowDenials, guardrailDecisions }: Decisions,
+): Settlement {
+  const reservedNanoUsd = reservation?.reservedNanoUsd ?? 0n;
+  const charged = billable
+    ? { promptTokens: inputTokensMax, completionTokens: outputTokensMax, costNanoUsd: reservedNanoUsd }
+    : { promptTokens: 0, completionTokens: 0, costNanoUsd: 0n };
+  const receipt = { ...NO_RECEIPT, price: reservation?.price, admittedAt: reservation?.admittedAt };
+  const decided = { ...NOT_DENIED, shadowDenials, guardrailDecisions };
+  const ended = { outcome: "failed", httpStatus, errorCode: "internal_error", completedAt: new Date() } as const;
+  return { ...receipt, ...charged, estimated: billable, reservedNanoUsd, ...decided, ...ended };
 }

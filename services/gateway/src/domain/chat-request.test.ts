@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { MAX_BODY_BYTES, parseChatRequest, upstreamBody } from "./chat-request.ts";
+import { MAX_BODY_BYTES, parseChatRequest, prepareUpstreamBody } from "./chat-request.ts";
 import type { Refusal } from "./refusal.ts";
 import { boundTokens, DEFAULT_OUTPUT_TOKENS } from "./token-bounds.ts";
 
@@ -121,38 +121,38 @@ describe("boundTokens", () => {
   });
 });
 
-describe("upstreamBody", () => {
-  const target = { model: "m", outputTokensMax: 5, outputField: "max_tokens" } as const;
+describe("prepareUpstreamBody", () => {
+  const target = { model: "m", outputField: "max_tokens" } as const;
+  const upstreamBody = async (request: ReturnType<typeof parse>) => prepareUpstreamBody(await request, target)(5);
 
   it("is the client's bytes where nothing needs changing", async () => {
     const body = Buffer.from('{ "model":"m","messages":[{}] , "max_tokens": 5, "seed":12345678901234567890 }');
-    expect(upstreamBody(await parseChatRequest(body, NEVER), target)).toBe(body);
+    expect(await upstreamBody(parseChatRequest(body, NEVER))).toBe(body);
   });
 
   it("names the model as the upstream does", async () => {
-    const body = upstreamBody(await parse('{"model":" P/M ","messages":[{}],"max_tokens":5}'), target);
+    const body = await upstreamBody(parse('{"model":" P/M ","messages":[{}],"max_tokens":5}'));
     expect(body).toBe('{"model":"m","messages":[{}],"max_tokens":5}');
   });
 
   it("writes the granted bound where the client wrote its own, under the client's name for it", async () => {
-    expect(upstreamBody(await parse('{"model":"m","max_completion_tokens":9,"messages":[{}]}'), target)).toBe(
+    expect(await upstreamBody(parse('{"model":"m","max_completion_tokens":9,"messages":[{}]}'))).toBe(
       '{"model":"m","max_completion_tokens":5,"messages":[{}]}',
     );
   });
 
   it("adds a bound where the client gave none", async () => {
-    expect(upstreamBody(await parse('{"model":"m","messages":[{}]}'), target)).toBe(
+    expect(await upstreamBody(parse('{"model":"m","messages":[{}]}'))).toBe(
       '{"model":"m","messages":[{}],"max_tokens":5}',
     );
-    expect(upstreamBody(await parse('{"model":"m","messages":[{}],"max_tokens":null}'), target)).toBe(
+    expect(await upstreamBody(parse('{"model":"m","messages":[{}],"max_tokens":null}'))).toBe(
       '{"model":"m","messages":[{}],"max_tokens":5}',
     );
   });
 
   it("asks for usage in streams and keeps the client's other stream options", async () => {
-    const body = upstreamBody(
-      await parse('{"model":"m","max_tokens":5,"messages":[{}],"stream":true,"stream_options":{"x":1}}'),
-      target,
+    const body = await upstreamBody(
+      parse('{"model":"m","max_tokens":5,"messages":[{}],"stream":true,"stream_options":{"x":1}}'),
     );
     expect(JSON.parse(String(body))).toMatchObject({ stream_options: { x: 1, include_usage: true } });
   });

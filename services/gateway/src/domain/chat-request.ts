@@ -82,29 +82,35 @@ export async function parseChatRequest(bytes: Uint8Array, signal: AbortSignal): 
   };
 }
 
-export interface UpstreamBody {
+export interface UpstreamTarget {
   /** The model's id at the upstream. */
   readonly model: string;
-  /** The output bound of each choice. */
-  readonly outputTokensMax: number;
   /** The name under which this upstream takes an output bound that the client did not give. */
   readonly outputField: OutputField;
 }
 
-/** The body for the upstream: the client's bytes, with only what must change changed. */
-export function upstreamBody(
+/**
+ * Prepares the body for the upstream: the client's bytes, with only what must change changed. All that can fail is done here,
+ * before anything is reserved; what is left is to put in the output bound.
+ *
+ * @returns a function of the output bound of each choice
+ */
+export function prepareUpstreamBody(
   request: ChatRequest,
-  { model, outputTokensMax, outputField }: UpstreamBody,
-): string | Uint8Array {
-  const values = new Map<string, string>();
-  if (request.model !== model) values.set("model", JSON.stringify(model));
-  if (request.output?.asked !== outputTokensMax) {
-    values.set(request.output?.field ?? outputField, String(outputTokensMax));
-  }
+  { model, outputField }: UpstreamTarget,
+): (outputTokensMax: number) => string | Uint8Array {
+  const fixed = new Map<string, string>();
+  if (request.model !== model) fixed.set("model", JSON.stringify(model));
   if (request.streamed && !request.wantsUsageChunk) {
-    values.set("stream_options", JSON.stringify({ ...request.streamOptions, include_usage: true }));
+    fixed.set("stream_options", JSON.stringify({ ...request.streamOptions, include_usage: true }));
   }
-  return values.size === 0 ? request.bytes : setMembers(request.text, request.members, values);
+  return (outputTokensMax) => {
+    const values = new Map(fixed);
+    if (request.output?.asked !== outputTokensMax) {
+      values.set(request.output?.field ?? outputField, String(outputTokensMax));
+    }
+    return values.size === 0 ? request.bytes : setMembers(request.text, request.members, values);
+  };
 }
 
 function decode(bytes: Uint8Array): string {

@@ -17,8 +17,12 @@ export function notRecorded(fault: unknown, answered: PromiseSettledResult<Upstr
   const named = fault instanceof DomainError ? fault.metadata["dependency"] : undefined;
   const refusal = refused(dependencyDown(named ?? "spool", fault));
   if (answered === undefined) return { ...refusal, neverSent: true };
-  const billable = answered.status === "fulfilled" ? isSuccess(answered.value) : mayHaveWorked(answered.reason);
-  return { ...refusal, billable };
+  return { ...refusal, billable: isBillable(answered) };
+}
+
+/** Whether the upstream may have worked, by what became of the call. */
+export function isBillable(answered: PromiseSettledResult<UpstreamAnswer>): boolean {
+  return answered.status === "fulfilled" ? isSuccess(answered.value) : mayHaveWorked(answered.reason);
 }
 
 /** The call failed, or was cut, before the head of an answer. */

@@ -1,33 +1,21 @@
 import type { Clock, Id } from "@routeplane/domain";
 import type { Logger } from "@routeplane/runtime";
-import { type Charge, chargeFor, costBound, reservationOf, settlementOf } from "./charge.ts";
-import { type ChatRequest, parseChatRequest, upstreamBody } from "./chat-request.ts";
+import { type ChatRequest, parseChatRequest, prepareUpstreamBody } from "./chat-request.ts";
 import { authenticate, authorise, type CredentialHeaders, INFERENCE_SCOPE } from "./credential.ts";
 import { cutReason, heedKey, refusalOfCut } from "./cut.ts";
 import { DecisionLog } from "./decision-log.ts";
-import { Denied, denialSettlement, limitExceeded } from "./denial.ts";
+import { Denied, denialSettlement } from "./denial.ts";
 import type { Guard } from "./guard.ts";
-import { parseIdempotencyKey, repetitionOf } from "./idempotency-key.ts";
-import { type Model, type ModelDirectory, priceAt, resolveModel } from "./model-directory.ts";
+import { parseIdempotencyKey } from "./idempotency-key.ts";
+import { type Model, type ModelDirectory, resolveModel } from "./model-directory.ts";
 import { applyMemberRules, withSurcharges } from "./member-rules.ts";
-import { noAnswer, notRecorded } from "./no-answer.ts";
-import type {
-  AdmissionDecision,
-  AdmissionRequest,
-  Admissions,
-  CallingKey,
-  Debt,
-  FollowKey,
-  Reply,
-  RequestFacts,
-  Reservation,
-  UsageLog,
-} from "./ports.ts";
-import type { Upstream } from "./upstream.ts";
-import { rateLimitHeaders } from "./rate-limit-headers.ts";
-import { dependencyDown, Refusal } from "./refusal.ts";
+import { isBillable, noAnswer, notRecorded } from "./no-answer.ts";
+import { OpenReservation } from "./open-reservation.ts";
+import type { Admissions, CallingKey, FollowKey, Reply, RequestFacts, UsageLog } from "./ports.ts";
+import type { Upstream, UpstreamAnswer } from "./upstream.ts";
+import { Refusal } from "./refusal.ts";
 import { cutShort, relay, type Relayed } from "./relay.ts";
-import { type GuardedRequest, guardRequest } from "./request-guard.ts";
+import { type GuardedRequest, guardRequest, type Judging } from "./request-guard.ts";
 import { type ResponseGuard, responseGuardOf } from "./response-guard.ts";
 import type { Settlements } from "./settlements.ts";
 import { Timings } from "./timings.ts";
@@ -71,16 +59,11 @@ export interface PipelineDependencies {
   readonly totalTimeoutMs?: number;
 }
 
-/** `asked` is the debt that was recorded before the policy service was asked. */
-type Admitted = Extract<AdmissionDecision, { admitted: true }> & { readonly asked: Debt };
-
-const NO_HOLD = { held: false, neverSent: true };
-
 const TOTAL_TIMEOUT_MS = 10 * 60_000;
 
 /** @returns a function that throws a Refusal, or a DomainError of a dependency, if the client has been told nothing yet */
 export function createPipeline(dependencies: PipelineDependencies): Serve {
-  const { followKey, directory, guardOf, settlements, clock } = dependencies;
+  const { followKey, directory, guardOf } = dependencies;
   return async (call) => {
     const timings = new Timings();
     const follow = (token: string) => followKey(token, (outcome) => heedKey(call.reply, outcome));
@@ -96,40 +79,30 @@ export function createPipeline(dependencies: PipelineDependencies): Serve {
   };
 
   async function serve(call: InferenceCall, caller: CallingKey, timings: Timings): Promise<void> {
+    const { reply } = call;
     const idempotencyKey = parseIdempotencyKey(call.idempotencyKey);
-    const asked = await parseChatRequest(await call.readBody(), call.reply.signal);
+    const asked = await parseChatRequest(await call.readBody(), reply.signal);
     const resolved = resolveModel(directory, asked.model);
     const model = withSurcharges(resolved, applyMemberRules(asked, resolved.memberRules));
     const upstream = upstreamOf(dependencies, model);
     const facts = factsOf(call, caller, asked, model);
     const guard = await guardOf(caller);
     const decisions = new DecisionLog(guard);
-    const { request, bounds } = await judge(
-      dependencies,
-      facts,
-      guard,
-      asked,
-      model,
-      upstream,
-      decisions,
-      call.reply.signal,
-    );
-    const asking = { ...bounds, choices: request.choices, idempotencyKey };
-    const admission = await admit(dependencies, call.reply, facts, caller, model, asking, decisions);
-    const granted = { ...bounds, outputTokensMax: admission.outputTokensMax };
-    const responseGuard = await responseGuardOf(guard, decisions, call.reply.signal);
-    const answering = { upstream, reply: call.reply, request, model, granted, responseGuard, timings };
-    const reservation = reservationOf(model, granted, admission, clock);
-    const relayed = await forward(dependencies, facts, reservation, admission.asked, answering);
-    const charge = chargeOf(dependencies, facts, relayed, model, granted);
-    const settlement = settlementOf(charge, relayed, reservation, decisions, timings, clock);
-    const neverSent = relayed.neverSent === true;
-    settlements.settle(facts, settlement, {
-      held: admission.expiresAt !== undefined,
-      neverSent,
-      asked: admission.asked,
-    });
-    if (relayed.refusal !== undefined) throw relayed.refusal;
+    const judging = { guard, asked, model, upstream, decisions, signal: reply.signal };
+    const { request, bounds } = await judge(dependencies, facts, judging);
+    // All that can fail without anything being reserved comes before the reservation.
+    const bodyFor = prepareUpstreamBody(request, { model: model.id, outputField: model.outputField });
+    const responseGuard = await responseGuardOf(guard, decisions, reply.signal);
+    const reservation = new OpenReservation(dependencies, { facts, caller, model, reply, decisions, timings });
+    try {
+      const granted = await reservation.admit({ ...bounds, choices: request.choices, idempotencyKey });
+      const sending = { upstream, reply, request, bodyFor, granted, responseGuard, timings };
+      const relayed = await forward(dependencies, reservation, sending);
+      reservation.settle(relayed);
+      if (relayed.refusal !== undefined) throw relayed.refusal;
+    } finally {
+      reservation.close();
+    }
   }
 }
 
@@ -155,66 +128,29 @@ function factsOf(call: InferenceCall, caller: CallingKey, request: ChatRequest, 
   };
 }
 
-/** By the guardrails of the key. @throws Denied, which is recorded */
+/** Judges a request by the guardrails of its key. @throws Denied, which is recorded */
 async function judge(
   { usageLog, settlements, clock }: PipelineDependencies,
   facts: RequestFacts,
-  guard: Guard,
-  request: ChatRequest,
-  model: Model,
-  upstream: Upstream,
-  decisions: DecisionLog,
-  signal: AbortSignal,
+  judging: Judging,
 ): Promise<GuardedRequest> {
   try {
-    return await guardRequest(guard, request, model, upstream, decisions, signal);
+    return await guardRequest(judging);
   } catch (error) {
     if (!(error instanceof Denied)) throw error;
+    const settlement = denialSettlement(error, judging.decisions, clock);
     const asked = usageLog.asking(facts);
-    settlements.settle(facts, denialSettlement(error, decisions, clock), { ...NO_HOLD, asked });
+    settlements.settle(facts, settlement, { held: false, neverSent: true, asked });
     throw error;
   }
 }
 
-/**
- * Takes the most that the request can use. @throws Denied 402 or 429 if that does not fit; Refusal 409 if it is the repetition
- * of another; 503 if it cannot be known
- */
-async function admit(
-  { admissions, usageLog, settlements, clock }: PipelineDependencies,
-  reply: Reply,
-  facts: RequestFacts,
-  { lineage }: CallingKey,
-  model: Model,
-  asking: TokenBounds & Pick<AdmissionRequest, "choices" | "idempotencyKey">,
-  decisions: DecisionLog,
-): Promise<Admitted> {
-  if (!settlements.hasRoom()) throw dependencyDown("policy", new Error("too many settlements wait"));
-  const { namespaceId, keyId, requestId } = facts;
-  const hold = { namespaceId, keyId, requestId };
-  const price = priceAt(model, asking.inputTokensMax);
-  const asked = usageLog.asking(hold);
-  const decision = await admissions
-    .admit({ namespaceId, requestId, lineage, price, ...asking })
-    .catch((error: unknown) => {
-      settlements.release(hold, asked);
-      throw repetitionOf(error) ?? error;
-    });
-  const nowMs = clock();
-  reply.announce(rateLimitHeaders(decision, nowMs));
-  for (const each of decision.shadowDenials) decisions.addShadow(each);
-  if (decision.admitted) return { ...decision, asked };
-  const refusal = limitExceeded(decision.denial, nowMs);
-  settlements.settle(facts, denialSettlement(refusal, decisions, clock), { ...NO_HOLD, asked });
-  throw refusal;
-}
-
 /** What is sent where, and what may come back of it. */
-interface Answering {
+interface Sending {
   readonly upstream: Upstream;
   readonly reply: Reply;
   readonly request: ChatRequest;
-  readonly model: Model;
+  readonly bodyFor: (outputTokensMax: number) => string | Uint8Array;
   readonly granted: TokenBounds;
   readonly responseGuard: ResponseGuard | undefined;
   readonly timings: Timings;
@@ -222,58 +158,54 @@ interface Answering {
 
 /**
  * Records the admission, then sends the request upstream while the record is made durable, and lets no byte out before it is.
- * Never throws.
+ * What it throws is a fault of the gateway.
  */
 async function forward(
-  { usageLog, totalTimeoutMs = TOTAL_TIMEOUT_MS }: PipelineDependencies,
-  facts: RequestFacts,
-  reservation: Reservation,
-  asked: Debt,
-  { upstream, reply, request, model, granted, responseGuard, timings }: Answering,
+  { log, totalTimeoutMs = TOTAL_TIMEOUT_MS }: PipelineDependencies,
+  reservation: OpenReservation,
+  sending: Sending,
 ): Promise<Relayed> {
+  const { upstream, reply, request, bodyFor, granted, timings } = sending;
   if (reply.signal.aborted) return { ...cutShort(cutReason(reply), undefined, 0), billable: false, neverSent: true };
   let recorded: Promise<void>;
   try {
-    recorded = usageLog.admitted(facts, reservation, asked).durable;
+    recorded = reservation.record();
   } catch (error) {
     return notRecorded(error, undefined);
   }
-  const tooLong = setTimeout(() => reply.cut("too_long"), totalTimeoutMs);
   recorded.catch(() => reply.cut("not_durable"));
-  const outputTokensMax = Math.floor(granted.outputTokensMax / request.choices);
-  const body = upstreamBody(request, { model: model.id, outputTokensMax, outputField: model.outputField });
-  timings.upstreamCalled();
-  const answered = upstream.chatCompletion({ body, streamed: request.streamed, signal: reply.signal });
-  const [record, answer] = await Promise.allSettled([recorded, answered]);
+  const tooLong = setTimeout(() => reply.cut("too_long"), totalTimeoutMs);
+  let answer: PromiseSettledResult<UpstreamAnswer> | undefined;
   try {
+    const body = bodyFor(Math.floor(granted.outputTokensMax / request.choices));
+    timings.upstreamCalled();
+    reservation.markSent();
+    // An adapter that throws has failed as one that rejects.
+    const call = (async () => upstream.chatCompletion({ body, streamed: request.streamed, signal: reply.signal }))();
+    const [record, answered] = await Promise.allSettled([recorded, call]);
+    answer = answered;
+    if (!isBillable(answer)) reservation.markRefused();
     if (record.status === "rejected") return notRecorded(record.reason, answer);
     if (answer.status === "rejected") return noAnswer(answer.reason, reply);
-    const { streamed, wantsUsageChunk, choices } = request;
-    const wants = { streamed, wantsUsageChunk, choices, outputTokensMax: granted.outputTokensMax };
-    return await relay(answer.value, reply, wants, responseGuard, timings);
+    return await relayAnswer(answer.value, sending);
   } finally {
     clearTimeout(tooLong);
     timings.answerOver();
-    if (answer.status === "fulfilled") answer.value.discard();
+    if (answer?.status === "fulfilled") discard(answer.value, log);
   }
 }
 
-function chargeOf(
-  { log }: PipelineDependencies,
-  { requestId }: RequestFacts,
-  relayed: Relayed,
-  model: Model,
-  granted: TokenBounds,
-): Charge {
-  const charge = chargeFor(relayed, model, granted);
-  const bound = costBound(model, granted);
-  if (charge.costNanoUsd > bound) {
-    const { costNanoUsd } = charge;
-    const amounts = { costNanoUsd: String(costNanoUsd), boundNanoUsd: String(bound) };
-    log.warn(
-      { requestId, provider: model.provider, model: model.id, ...amounts },
-      "the upstream billed beyond the bound",
-    );
+function relayAnswer(answer: UpstreamAnswer, { reply, request, granted, responseGuard, timings }: Sending) {
+  const { streamed, wantsUsageChunk, choices } = request;
+  const wants = { streamed, wantsUsageChunk, choices, outputTokensMax: granted.outputTokensMax };
+  return relay(answer, reply, wants, responseGuard, timings);
+}
+
+/** The answer has been relayed: an upstream that cannot be closed changes nothing about that. */
+function discard(answer: UpstreamAnswer, log: Logger): void {
+  try {
+    answer.discard();
+  } catch (error) {
+    log.warn({ err: error }, "the connection to an upstream could not be closed");
   }
-  return charge;
 }

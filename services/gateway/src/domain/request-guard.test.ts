@@ -29,14 +29,9 @@ async function guarded(
   const guard = await createGuards(guardrailsInMemory(specs, mode), maxSteps)(callerWith([]) as CallingKey);
   const decisions = new DecisionLog(guard);
   const json = typeof body === "string" ? body : JSON.stringify(body);
-  const outcome = await guardRequest(
-    guard,
-    await parseChatRequest(Buffer.from(json), signal),
-    MODEL,
-    { boundTokens },
-    decisions,
-    signal,
-  ).catch((error: unknown) => error);
+  const asked = await parseChatRequest(Buffer.from(json), signal);
+  const judging = { guard, asked, model: MODEL, upstream: { boundTokens }, decisions, signal };
+  const outcome = await guardRequest(judging).catch((error: unknown) => error);
   const rules = decisions.shadowDenials.map(({ rule }) => rule);
   if (outcome instanceof Denied) return { denied: outcome, rules };
   if (outcome instanceof Error) throw outcome;

@@ -24,27 +24,31 @@ export interface GuardedRequest {
   readonly bounds: TokenBounds;
 }
 
+/** What a request is judged by. */
+export interface Judging {
+  readonly guard: Guard;
+  readonly asked: ChatRequest;
+  readonly model: Model;
+  /** Asked for the bounds after redaction, which changes the text. */
+  readonly upstream: Bounding;
+  readonly decisions: DecisionLog;
+  /** Stops the work once it is aborted. */
+  readonly signal: AbortSignal;
+}
+
 type Bounding = Pick<Upstream, "boundTokens">;
 
 /**
  * Judges a request by the guardrails of its key: model, stream, content, tokens, in this order.
  *
- * @param upstream asked for the bounds after redaction, which changes the text
- * @param signal stops the work once it is aborted
  * @throws Denied that names the first rule which it breaks; the reason of the signal
  */
-export async function guardRequest(
-  guard: Guard,
-  asked: ChatRequest,
-  model: Model,
-  upstream: Bounding,
-  decisions: DecisionLog,
-  signal: AbortSignal,
-): Promise<GuardedRequest> {
-  watchRules(guard, asked, model, upstream, decisions);
+export async function guardRequest(judging: Judging): Promise<GuardedRequest> {
+  const { guard, asked, model, upstream } = judging;
+  watchRules(judging);
   const violation = judgeModel(guard.effective, model) ?? judgeStreaming(guard.effective, asked.streamed);
   if (violation !== undefined) throw refusalOfViolation(guard, violation);
-  const request = await guardContent(guard, asked, decisions, signal);
+  const request = await guardContent(judging);
   return { request, bounds: guardTokens(guard, request, upstream.boundTokens(request)) };
 }
 
@@ -61,12 +65,7 @@ function guardTokens(guard: Guard, request: ChatRequest, bounds: TokenBounds): T
 }
 
 /** The request with its content as it may go upstream; every other byte is as the client wrote it. */
-async function guardContent(
-  guard: Guard,
-  request: ChatRequest,
-  decisions: DecisionLog,
-  signal: AbortSignal,
-): Promise<ChatRequest> {
+async function guardContent({ guard, asked: request, decisions, signal }: Judging): Promise<ChatRequest> {
   const rules = await rulesOf(guard, decisions);
   const watched = await guard.shadowRules();
   if (rules.request === undefined && watched.request === undefined) return request;
@@ -97,13 +96,7 @@ async function rulesOf(guard: Guard, decisions: DecisionLog): Promise<DirectionR
 }
 
 /** What guardrails in shadow mode would have refused. */
-function watchRules(
-  { shadows }: Guard,
-  request: ChatRequest,
-  model: Model,
-  upstream: Bounding,
-  decisions: DecisionLog,
-): void {
+function watchRules({ guard: { shadows }, asked: request, model, upstream, decisions }: Judging): void {
   for (const { applied, effective } of shadows) {
     const { inputTokensMax, outputTokensMax } = upstream.boundTokens(request);
     // An output bound that the client does not name would be lowered, to one token of each choice at least.

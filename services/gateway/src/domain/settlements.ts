@@ -10,6 +10,7 @@ import type { Admissions, Debt, HoldEnd, HoldKey, RequestFacts, Settlement, Usag
  */
 export interface Settlements extends Component {
   hasRoom(): boolean;
+  /** Never throws: what cannot be recorded is told from memory. */
   settle(facts: RequestFacts, settlement: Settlement, admission: AdmissionEnd): void;
   /** Releases a hold that may or may not exist: the answer to an admission never came. */
   release(hold: HoldKey, asked: Debt): void;
@@ -55,9 +56,12 @@ export function createSettlements(options: SettlementsOptions): Settlements {
     if (fault !== undefined) log.error({ err: fault, requestId }, "the policy service refuses a settlement: given up");
     usageLog.paid(debt);
   };
-  const track = (work: Promise<void>): void => {
+  const track = (paying: Promise<void>): void => {
+    const work = paying.catch((error: unknown) => {
+      log.error({ err: error }, "a settlement that was made could not be crossed off: the next process makes it again");
+    });
     pending.add(work);
-    void work.finally(() => pending.delete(work));
+    void work.then(() => pending.delete(work));
   };
   const left = [...usageLog.unpaid];
   const payLeft = async (): Promise<void> => {
@@ -74,7 +78,15 @@ export function createSettlements(options: SettlementsOptions): Settlements {
       const { costNanoUsd, promptTokens, completionTokens } = settlement;
       const used = { costNanoUsd, tokens: promptTokens + completionTokens };
       const end = held ? { namespaceId, keyId, requestId, ...used, neverSent } : undefined;
-      const debt = usageLog.settled(facts, settlement, end, asked);
+      let debt = asked;
+      try {
+        debt = usageLog.settled(facts, settlement, end, asked);
+      } catch (error) {
+        log.error(
+          { err: error, requestId },
+          "a settlement could not be recorded: the policy service is told from memory",
+        );
+      }
       if (end !== undefined) track(pay(debt, end));
     },
     release: (hold, asked) => track(pay(asked, { ...hold, ...NOTHING_USED })),

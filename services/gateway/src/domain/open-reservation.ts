@@ -1,0 +1,178 @@
+import type { Clock } from "@routeplane/domain";
+import type { Logger } from "@routeplane/runtime";
+import { type Charge, chargeFor, costBound, faultSettlement, reservationOf, settlementOf } from "./charge.ts";
+import type { DecisionLog } from "./decision-log.ts";
+import { denialSettlement, limitExceeded } from "./denial.ts";
+import { repetitionOf } from "./idempotency-key.ts";
+import { type Model, priceAt } from "./model-directory.ts";
+import type {
+  AdmissionRequest,
+  Admissions,
+  CallingKey,
+  Debt,
+  HoldKey,
+  Reply,
+  RequestFacts,
+  Reservation,
+  Settlement,
+  UsageLog,
+} from "./ports.ts";
+import { rateLimitHeaders } from "./rate-limit-headers.ts";
+import { dependencyDown } from "./refusal.ts";
+import type { Relayed } from "./relay.ts";
+import type { Settlements } from "./settlements.ts";
+import type { Timings } from "./timings.ts";
+import type { TokenBounds } from "./token-bounds.ts";
+
+export interface ReservationDependencies {
+  readonly admissions: Admissions;
+  readonly usageLog: UsageLog;
+  readonly settlements: Settlements;
+  readonly log: Logger;
+  readonly clock: Clock;
+}
+
+/** A request that is asked for, and what its settlement is made of. */
+export interface ReservedRequest {
+  readonly facts: RequestFacts;
+  readonly caller: CallingKey;
+  readonly model: Model;
+  readonly reply: Reply;
+  readonly decisions: DecisionLog;
+  readonly timings: Timings;
+}
+
+export type Asking = TokenBounds & Pick<AdmissionRequest, "choices" | "idempotencyKey">;
+
+/**
+ * The reservation of one request, from just before the policy service is asked for it until it is settled. It is settled
+ * exactly once, whatever throws in between, provided that `close` is called in the end: what certainly never left is free, and
+ * what may have been sent without its usage being known is charged as reserved.
+ */
+export class OpenReservation {
+  readonly #dependencies: ReservationDependencies;
+  readonly #request: ReservedRequest;
+  /** The debt that was recorded before the policy service was asked. */
+  readonly #asked: Debt;
+  /** Set once it is admitted; `held` if the policy service counts it. */
+  #admission: { readonly granted: TokenBounds; readonly held: boolean } | undefined;
+  #reservation: Reservation | undefined;
+  #isSent = false;
+  /** Whether the upstream may have worked. */
+  #isBillable = false;
+  #isOver = false;
+
+  /** @throws DomainError UNAVAILABLE, or Refusal 503, if nothing new is taken */
+  constructor(dependencies: ReservationDependencies, request: ReservedRequest) {
+    const { settlements, usageLog } = dependencies;
+    if (!settlements.hasRoom()) throw dependencyDown("policy", new Error("too many settlements wait"));
+    this.#dependencies = dependencies;
+    this.#request = request;
+    this.#asked = usageLog.asking(this.#holdKey);
+  }
+
+  get #holdKey(): HoldKey {
+    const { namespaceId, keyId, requestId } = this.#request.facts;
+    return { namespaceId, keyId, requestId };
+  }
+
+  /**
+   * Reserves the most that the request can use.
+   *
+   * @returns the bounds that were granted
+   * @throws Denied 402 or 429 if that does not fit; Refusal 409 if it is the repetition of another; 503 if it cannot be known
+   */
+  async admit(asking: Asking): Promise<TokenBounds> {
+    const { admissions, clock } = this.#dependencies;
+    const { facts, caller, model, reply, decisions } = this.#request;
+    const { namespaceId, requestId } = facts;
+    const price = priceAt(model, asking.inputTokensMax);
+    const decision = await admissions
+      .admit({ namespaceId, requestId, lineage: caller.lineage, price, ...asking })
+      .catch((error: unknown) => {
+        throw repetitionOf(error) ?? error;
+      });
+    const { inputTokensMax } = asking;
+    if (decision.admitted) {
+      const granted = { inputTokensMax, outputTokensMax: decision.outputTokensMax };
+      this.#admission = { granted, held: decision.expiresAt !== undefined };
+      this.#reservation = reservationOf(model, granted, decision, clock);
+    }
+    const nowMs = clock();
+    reply.announce(rateLimitHeaders(decision, nowMs));
+    for (const each of decision.shadowDenials) decisions.addShadow(each);
+    if (decision.admitted) return { inputTokensMax, outputTokensMax: decision.outputTokensMax };
+    const refusal = limitExceeded(decision.denial, nowMs);
+    this.#end(denialSettlement(refusal, decisions, clock), false, true);
+    throw refusal;
+  }
+
+  /**
+   * Records the admission. The request may go upstream once this returns.
+   *
+   * @returns a promise that resolves once the record is durable, and rejects with DomainError UNAVAILABLE
+   * @throws DomainError UNAVAILABLE if it cannot be recorded at all
+   */
+  record(): Promise<void> {
+    if (this.#reservation === undefined) throw new Error("the request is not admitted");
+    return this.#dependencies.usageLog.admitted(this.#request.facts, this.#reservation, this.#asked).durable;
+  }
+
+  /** From now on the upstream may have the request, and work for it. */
+  markSent(): void {
+    this.#isSent = true;
+    this.#isBillable = true;
+  }
+
+  /** The upstream has certainly not worked for it. */
+  markRefused(): void {
+    this.#isBillable = false;
+  }
+
+  /** Settles an admitted request by how its answer went. */
+  settle(relayed: Relayed): void {
+    this.#isBillable = relayed.billable;
+    const { decisions, timings } = this.#request;
+    if (this.#admission === undefined || this.#reservation === undefined)
+      throw new Error("the request is not admitted");
+    const { granted, held } = this.#admission;
+    const charge = this.#chargeOf(relayed, granted);
+    const settlement = settlementOf(charge, relayed, this.#reservation, decisions, timings, this.#dependencies.clock);
+    this.#end(settlement, held, relayed.neverSent === true);
+  }
+
+  /** Settles the request if something threw before that was done. */
+  close(): void {
+    if (this.#isOver) return;
+    if (this.#admission === undefined) {
+      this.#isOver = true;
+      this.#dependencies.settlements.release(this.#holdKey, this.#asked);
+      return;
+    }
+    const { granted, held } = this.#admission;
+    const { reply, decisions } = this.#request;
+    const fault = { httpStatus: reply.begun ? 200 : 500, billable: this.#isBillable };
+    this.#end(faultSettlement(fault, granted, this.#reservation, decisions), held, !this.#isSent);
+  }
+
+  #end(settlement: Settlement, held: boolean, neverSent: boolean): void {
+    this.#isOver = true;
+    this.#dependencies.settlements.settle(this.#request.facts, settlement, { held, neverSent, asked: this.#asked });
+  }
+
+  #chargeOf(relayed: Relayed, granted: TokenBounds): Charge {
+    const { facts, model } = this.#request;
+    const charge = chargeFor(relayed, model, granted);
+    const bound = costBound(model, granted);
+    if (charge.costNanoUsd > bound) {
+      const { costNanoUsd } = charge;
+      const amounts = { costNanoUsd: String(costNanoUsd), boundNanoUsd: String(bound) };
+      const { requestId, provider, model: id } = facts;
+      this.#dependencies.log.warn(
+        { requestId, provider, model: id, ...amounts },
+        "the upstream billed beyond the bound",
+      );
+    }
+    return charge;
+  }
+}
