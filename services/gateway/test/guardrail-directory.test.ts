@@ -152,20 +152,58 @@ describe("a call to policy", () => {
     expect(here.way.calls).toBe(calls + 1);
   });
 
-  it("whose answer is overtaken by a change is made again, and nothing older is kept", async () => {
+  it("whose answer is overtaken by a change serves the requests before the change, and none after it", async () => {
     const here = await world(timeless);
     const namespaceId = newId("ns");
     const caller = callerIn(namespaceId);
     const gate = Promise.withResolvers<void>();
     here.way.gate = gate.promise;
-    const { answered, heard } = here.way;
-    const asked = here.ask(caller);
+    const { answered, heard, calls } = here.way;
+    const before = [here.ask(caller), here.ask(caller)];
     await eventually(() => here.way.answered > answered);
     await policy.bound(namespaceId, NO_STREAMS);
     await eventually(() => here.way.heard > heard);
+    const after = [here.ask(caller), here.ask(caller)];
+    await eventually(() => here.way.answered > answered + 1);
     gate.resolve();
-    expect(await asked).toBe("allowStreaming");
+    expect(await Promise.all(before)).toEqual(["", ""]);
+    expect(await Promise.all(after)).toEqual(["allowStreaming", "allowStreaming"]);
     expect(await here.ask(caller)).toBe("allowStreaming");
+    expect(here.way.calls).toBe(calls + 2);
+  });
+
+  it("is answered also while every answer is overtaken by a change, with no less than what was bound before it", async () => {
+    const here = await world();
+    const { namespaceId, caller } = await warmKey(here);
+    const { policy: churned } = await policy.budget(namespaceId, 5n);
+    const quiet = await warmKey(here);
+    const churn = { stopped: false };
+    /** Lets no answer through before another change was heard. */
+    const churnWhileAnswersWait = async (): Promise<void> => {
+      while (!churn.stopped) {
+        const gate = Promise.withResolvers<void>();
+        here.way.gate = gate.promise;
+        const { answered, heard } = here.way;
+        await eventually(() => churn.stopped || here.way.answered > answered);
+        await policy.switchOff(churned.id);
+        await eventually(() => here.way.heard > heard);
+        gate.resolve();
+      }
+    };
+    const churning = churnWhileAnswersWait();
+    try {
+      for (let round = 0; round < 15; round++) {
+        const answers = await Promise.all([1, 2, 3].map(() => here.ask(caller)));
+        expect(answers).toEqual(["allowStreaming", "allowStreaming", "allowStreaming"]);
+        expect(await here.ask(quiet.caller)).toBe("allowStreaming");
+      }
+      await policy.bound(namespaceId, NO_MODELS);
+      await until(here, caller, "allowStreaming, modelAllow");
+      for (let round = 0; round < 5; round++) expect(await here.ask(caller)).toBe("allowStreaming, modelAllow");
+    } finally {
+      churn.stopped = true;
+      await churning;
+    }
   });
 
   it("is made for the key that was not used for longest, once there are more than are kept", async () => {

@@ -22,15 +22,19 @@ export interface GuardrailDirectoryOptions {
 
 type Guardrails = readonly AppliedGuardrail[];
 
-/** A question that is on its way to the policy service. */
+/** A call to the policy service that has no answer yet. */
 interface Flight {
   readonly namespaceId: string;
-  /** Whether something changed meanwhile: the answer may have been given before. */
+  /** Whether a change was heard since it began: its answer may not have that change in it. */
   overtaken: boolean;
 }
 
-/** An answer that is overtaken by changes is asked for again, and hardly ever twice. */
-const MAX_ATTEMPTS = 5;
+/** A flight and the answer that requests of one key share. */
+interface SharedFlight {
+  readonly flight: Flight;
+  readonly answer: Promise<Guardrails>;
+}
+
 /** Different answers that are remembered, to be the same array when they come again. */
 const MAX_SHARED = 1_000;
 
@@ -38,6 +42,10 @@ const MAX_SHARED = 1_000;
  * Guardrails of calling keys, without a call while they are warm. They are kept for as long as the policy service says what
  * changes, and in force here within 100 ms of a change at p99. Once its feed has been silent for 2.5 s it is asked every time;
  * when it does not answer that either, within 2 s, the request must be refused.
+ *
+ * A request uses the newest answer that has every change in it which was heard before the request began. A change that is heard
+ * while the answer is on its way is for later requests: they share the next call, and the answer is not kept. So a request
+ * waits for one call at most, however fast policies change, and changes of one namespace cost requests of others nothing.
  *
  * Equal answers are one and the same array: what is made of one (compiled patterns) serves every key to which the same
  * guardrails apply, and outlives a change of something else.
@@ -53,7 +61,8 @@ export function createGuardrailDirectory(
   const cache = new GuardrailCache({ capacity, monotonic });
   const shared = new SharedAnswers();
   const flights = new Set<Flight>();
-  const underWay = new Map<string, Promise<Guardrails>>();
+  /** The newest flight of each key. */
+  const underWay = new Map<string, SharedFlight>();
   const watch = watchChanges({
     call: (options) => client.watchPolicyChanges({}, options),
     monotonic,
@@ -67,26 +76,27 @@ export function createGuardrailDirectory(
     },
   });
 
-  async function ask(caller: CallingKey): Promise<Guardrails> {
-    const { namespaceId, lineage } = caller;
-    for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt++) {
-      const askedAt = monotonic();
-      const live = watch.isLive();
-      const flight: Flight = { namespaceId, overtaken: false };
-      flights.add(flight);
-      try {
-        const answer = await client.listAppliedGuardrails({ namespaceId, lineage: [...lineage] });
-        if (flight.overtaken) continue;
-        const guardrails = shared.of(answer);
-        if (live && watch.isLive()) cache.keep(caller, guardrails, askedAt);
-        return guardrails;
-      } catch (error) {
-        throw unknown("the policy service does not answer; try again", error);
-      } finally {
-        flights.delete(flight);
-      }
+  async function ask({ namespaceId, lineage }: CallingKey): Promise<Guardrails> {
+    try {
+      return shared.of(await client.listAppliedGuardrails({ namespaceId, lineage: [...lineage] }));
+    } catch (error) {
+      throw new DomainError("unavailable", "DEPENDENCY_UNAVAILABLE", "the policy service does not answer; try again", {
+        metadata: { dependency: "policy" },
+        cause: error,
+      });
     }
-    throw unknown("policies change faster than they can be read; try again");
+  }
+
+  async function askAndKeep(caller: CallingKey, flight: Flight): Promise<Guardrails> {
+    const [askedAt, wasLive] = [monotonic(), watch.isLive()];
+    flights.add(flight);
+    try {
+      const guardrails = await ask(caller);
+      if (wasLive && watch.isLive() && !flight.overtaken) cache.keep(caller, guardrails, askedAt);
+      return guardrails;
+    } finally {
+      flights.delete(flight);
+    }
   }
 
   return {
@@ -95,10 +105,13 @@ export function createGuardrailDirectory(
       const known = watch.isLive() ? cache.find(caller) : undefined;
       if (known !== undefined) return known;
       const name = `${caller.namespaceId} ${caller.keyId}`;
-      const asked = underWay.get(name);
-      if (asked !== undefined) return asked;
-      const answer = ask(caller).finally(() => underWay.delete(name));
-      underWay.set(name, answer);
+      const newest = underWay.get(name);
+      if (newest !== undefined && !newest.flight.overtaken) return newest.answer;
+      const flight: Flight = { namespaceId: caller.namespaceId, overtaken: false };
+      const answer = askAndKeep(caller, flight).finally(() => {
+        if (underWay.get(name)?.flight === flight) underWay.delete(name);
+      });
+      underWay.set(name, { flight, answer });
       return answer;
     },
     stop: () => watch.stop(),
@@ -122,11 +135,4 @@ class SharedAnswers {
     }
     return guardrails;
   }
-}
-
-function unknown(message: string, cause?: unknown): DomainError {
-  return new DomainError("unavailable", "DEPENDENCY_UNAVAILABLE", message, {
-    metadata: { dependency: "policy" },
-    cause,
-  });
 }
