@@ -59,6 +59,46 @@ it("a rotated key serves under both tokens until the grace is over, then under t
   expect(await keyInLog(await call(token))).toBe(key.id);
 });
 
+it("a rotated-away token that every service has as whole invokes and reads on, and changes nothing in any of them", async () => {
+  const scopes = ["inference:invoke", "keys:*", "policy:*", "usage:read"];
+  const { key, token: old } = await keys("MintKey", root, { name: "replaced", scopes });
+  const rpc = async (method: string, request: object) => {
+    const response = await fetch(`${node.url}/routeplane.${method}`, {
+      method: "POST",
+      headers: { authorization: `Bearer ${old}`, "content-type": "application/json" },
+      body: JSON.stringify(request),
+    });
+    return { status: response.status, text: await response.text() };
+  };
+  const createPolicy = () =>
+    rpc("policy.v1.PolicyService/CreatePolicy", {
+      name: `cap-${crypto.randomUUID()}`,
+      spec: { budget: { window: "BUDGET_WINDOW_DAY", limitMicroUsd: "5" } },
+    });
+  await call(old);
+  expect(await createPolicy()).toMatchObject({ status: 200 });
+  await keys("RotateKey", old, { id: key.id });
+  const refused = await eventually(async () => {
+    const answer = await createPolicy();
+    return answer.status === 403 ? answer : undefined;
+  });
+  expect(refused?.text).toMatch(/replaced by a rotation.*CREDENTIAL_REPLACED/);
+  for (const [method, request] of [
+    ["auth.v1.KeyService/MintKey", { name: "x", scopes: ["keys:read"] }],
+    ["auth.v1.KeyService/RotateKey", { id: key.id, grace: "0s" }],
+    ["auth.v1.KeyService/RevokeKey", { id: key.id }],
+  ] as const) {
+    expect(await rpc(method, request)).toMatchObject({
+      status: 403,
+      text: expect.stringContaining("CREDENTIAL_REPLACED"),
+    });
+  }
+  for (const method of ["policy.v1.PolicyService/ListPolicies", "usage.v1.UsageService/GetUsage"]) {
+    expect(await rpc(method, {})).toMatchObject({ status: 200 });
+  }
+  await call(old);
+});
+
 it("a rotation without grace stops the old token at once", async () => {
   const { key, token: old } = await mint("leaked");
   await call(old);

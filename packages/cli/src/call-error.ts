@@ -33,6 +33,8 @@ function hintFor(reason: string, metadata: Readonly<Record<string, string>>): st
       return SIGN_IN;
     case "SCOPE_MISSING":
       return `Use a credential that holds ${metadata["scope"] ?? "the scope"}; \`routeplane cloud whoami\` shows what yours holds.`;
+    case "CREDENTIAL_REPLACED":
+      return "Use the token that the rotation gave out: `routeplane cloud login --api-key -` saves it.";
     case "NAMESPACE_SUSPENDED":
     case "NAMESPACE_DELETED":
       return "Ask the operator: `routeplane cloud namespace resume` or `restore` brings it back.";

@@ -68,6 +68,31 @@ function operatorRequired(message: string, hint: string): CliError {
   return new CliError(ExitCode.denied, "permission_denied", "OPERATOR_REQUIRED", message, { hint });
 }
 
+/** Where a token is kept on this machine: in a saved file, or in the environment. */
+export type TokenPlace =
+  | { readonly kind: "file"; readonly name: "api-key" | "operator-key"; readonly token: string }
+  | {
+      readonly kind: "variable";
+      readonly name: "ROUTEPLANE_API_KEY" | "ROUTEPLANE_OPERATOR_KEY";
+      readonly token: string;
+    };
+
+/** Every token that is kept here, whether it is in use or not. What cannot be read is passed over. */
+export async function tokenPlaces({ home, apiKey, operatorKey }: Settings): Promise<readonly TokenPlace[]> {
+  const file = async (name: "api-key" | "operator-key"): Promise<TokenPlace[]> => {
+    const token = await readSaved(home, name).catch(() => undefined);
+    return token === undefined ? [] : [{ kind: "file", name, token }];
+  };
+  return [
+    ...(await file("api-key")),
+    ...(await file("operator-key")),
+    ...(apiKey === undefined ? [] : [{ kind: "variable", name: "ROUTEPLANE_API_KEY", token: apiKey } as const]),
+    ...(operatorKey === undefined
+      ? []
+      : [{ kind: "variable", name: "ROUTEPLANE_OPERATOR_KEY", token: operatorKey } as const]),
+  ];
+}
+
 /** A token that can go into a header; whether it is any good is the node's to say. It is never repeated. */
 export function requireToken(name: string, text: string): string {
   if (/^[\x21-\x7e]{1,4096}$/.test(text)) return text;

@@ -79,12 +79,6 @@ describe.concurrent("rotate", () => {
     expect(asked.map(({ grace }) => grace?.seconds)).toEqual([undefined, 172_800n, 0n]);
   });
 
-  it("of the key in use says to sign in with the new token", async () => {
-    await using node = await nodeWith({ rotateKey: () => ({ key: KEY, token: "t", graceEndsAt: AT }) }, KEY.id);
-    const { code, stderr } = await runCli(["cloud", "keys", "rotate", "key_1"], as(node.url));
-    expect({ code, stderr }).toEqual({ code: 0, stderr: expect.stringContaining("cloud login --api-key -") });
-  });
-
   it.each([
     [Code.FailedPrecondition, "STATE_CONFLICT", 1],
     [Code.PermissionDenied, "KEY_OUT_OF_LINEAGE", 4],

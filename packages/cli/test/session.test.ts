@@ -223,7 +223,7 @@ describe("what it shows", () => {
       credential_source: "environment",
       account: { id: "acc_1", name: "default" },
       namespace: { id: "ns_1", name: "default" },
-      key: { id: "key_1", name: "root", scopes: ["keys:*"], expires_at: null },
+      key: { id: "key_1", name: "root", scopes: ["keys:*"], expires_at: null, grace_ends_at: null },
       operator: null,
     });
   });

@@ -1,16 +1,16 @@
-import { timestampDate, timestampFromDate } from "@bufbuild/protobuf/wkt";
+import { timestampFromDate } from "@bufbuild/protobuf/wkt";
 import type { Command } from "commander";
-import { graceArgument, idArgument, nameArgument, reasonArgument, scopesArgument, timeArgument } from "../arguments.ts";
+import { idArgument, nameArgument, reasonArgument, scopesArgument, timeArgument } from "../arguments.ts";
 import type { Context } from "../context.ts";
 import { CliError, ExitCode, usageError } from "../errors.ts";
 import { confirm } from "../input.ts";
 import { block } from "../output/table.ts";
-import { formatTime } from "../output/time.ts";
 import { loginCredential } from "../session.ts";
 import { fromProtoIdentity } from "../views/identity.ts";
 import { fromProtoKey, keyFields } from "../views/key.ts";
 import { fromProtoSet } from "../views/values.ts";
 import { withExamples } from "./examples.ts";
+import { addGraceOptions, type GraceOptions, graceSecsOf, placesOf, showRotation, toProtoGrace } from "./rotation.ts";
 
 interface UpdateOptions {
   readonly name?: string;
@@ -44,16 +44,15 @@ export function addKeyChangeCommands(keys: Command, context: Context): void {
 
   const rotate = keys
     .command("rotate")
-    .description("give a key a new token, shown once; the key itself, its limits and its usage carry on")
+    .description("Give a key a new token, shown once")
     .argument("<id>", "key_…", idArgument)
-    .option(
-      "--grace <time>",
-      "how long the old token still works, 0s to 7d (default: 1h); 0s after a leak",
-      graceArgument,
-    )
-    .addHelpText("after", `${REACH}, a root key included.`)
-    .action((id: string, { grace }: { grace?: number }) => rotateKey(context, id, grace));
-  withExamples(rotate, "cloud keys rotate key_01jxyz…", "cloud keys rotate key_01jxyz… --grace 0s");
+    .action((id: string, options: GraceOptions) => rotateKey(context, id, options));
+  addGraceOptions(rotate).addHelpText(
+    "after",
+    `${REACH}, a root key included. The key itself, its limits and its usage carry on.\n` +
+      "Until its grace ends the old token may only invoke and read. Where it is saved here, the new one is saved instead.",
+  );
+  withExamples(rotate, "cloud keys rotate key_01jxyz…", "cloud keys rotate key_01jxyz… --leaked");
 
   const revoke = keys
     .command("revoke")
@@ -86,21 +85,28 @@ async function updateKey(context: Context, id: string, { name, scope, expiresAt 
   context.output.note("Changed, and with it what every key below it may do.");
 }
 
-async function rotateKey(context: Context, id: string, graceSecs: number | undefined): Promise<void> {
-  const { identity, keys } = await context.connect(await loginCredential(context.settings));
+async function rotateKey(context: Context, id: string, options: GraceOptions): Promise<void> {
+  const graceSecs = graceSecsOf(options);
+  const credential = await loginCredential(context.settings);
+  const { identity, keys } = await context.connect(credential);
   // Asked before, because without grace the credential in use may be dead afterwards.
-  const self = fromProtoIdentity(await identity.whoAmI({})).key?.id;
-  const grace = graceSecs === undefined ? {} : { grace: { seconds: BigInt(graceSecs), nanos: 0 } };
-  const { key, token, graceEndsAt } = await keys.rotateKey({ id, ...grace });
+  const places = await placesOf(context, credential, {
+    isInUse: fromProtoIdentity(await identity.whoAmI({})).key?.id === id,
+    prefix: async () => (await keys.getKey({ id })).key?.prefix,
+  });
+  const { key, token, graceEndsAt } = await keys.rotateKey({ id, ...toProtoGrace(graceSecs) });
   const view = fromProtoKey(fromProtoSet(key));
-  const shown = keyFields(view).filter(([field]) => ["id", "name", "expires"].includes(field));
-  context.output.data({ ...view, token }, () => block([...shown, ["token", token]]));
-  context.output.note("The token is shown once and kept nowhere: save it now.");
-  const end = formatTime(timestampDate(fromProtoSet(graceEndsAt)).toISOString());
-  context.output.note(graceSecs === 0 ? "No earlier token works any more." : `The old one works until ${end}.`);
-  if (view.id === self) {
-    context.output.note("You use this key here: sign in with the new token, `routeplane cloud login --api-key -`.");
-  }
+  const fields = keyFields(view).filter(([field]) => ["id", "name", "expires"].includes(field));
+  const stillMay = "invoke and read";
+  await showRotation(context, {
+    view,
+    fields,
+    token,
+    graceEndsAt: fromProtoSet(graceEndsAt),
+    graceSecs,
+    stillMay,
+    places,
+  });
 }
 
 async function revokeKey(context: Context, id: string, { reason, yes = false }: RevokeOptions): Promise<void> {

@@ -1,17 +1,17 @@
-import { timestampDate, timestampFromDate } from "@bufbuild/protobuf/wkt";
+import { timestampFromDate } from "@bufbuild/protobuf/wkt";
 import type { Command } from "commander";
-import { graceArgument, idArgument, nameArgument, reasonArgument, scopesArgument, timeArgument } from "../arguments.ts";
+import { idArgument, nameArgument, reasonArgument, scopesArgument, timeArgument } from "../arguments.ts";
 import type { Context } from "../context.ts";
 import { CliError, ExitCode } from "../errors.ts";
 import { confirm } from "../input.ts";
 import { block } from "../output/table.ts";
-import { formatTime } from "../output/time.ts";
 import { operatorCredential } from "../session.ts";
 import { fromProtoIdentity } from "../views/identity.ts";
 import { allPages, showList } from "../views/list.ts";
 import { fromProtoOperator, OPERATOR_COLUMNS, operatorFields } from "../views/operator.ts";
 import { fromProtoSet } from "../views/values.ts";
 import { withExamples } from "./examples.ts";
+import { addGraceOptions, type GraceOptions, graceSecsOf, placesOf, showRotation, toProtoGrace } from "./rotation.ts";
 
 interface MintOptions {
   readonly name: string;
@@ -46,16 +46,15 @@ export function addOperatorCommands(cloud: Command, context: Context): void {
 
   const rotate = operator
     .command("rotate")
-    .description("give an operator credential a new token, shown once; the credential itself carries on")
+    .description("Give an operator credential a new token, shown once")
     .argument("<id>", "op_…", idArgument)
-    .option(
-      "--grace <time>",
-      "how long the old token still works, 0s to 7d (default: 1h); 0s after a leak",
-      graceArgument,
-    )
-    .addHelpText("after", "\nFor the credential in use and those below it.")
-    .action((id: string, { grace }: { grace?: number }) => rotateOperator(context, id, grace));
-  withExamples(rotate, "cloud operator rotate op_01jxyz…", "cloud operator rotate op_01jxyz… --grace 0s");
+    .action((id: string, options: GraceOptions) => rotateOperator(context, id, options));
+  addGraceOptions(rotate).addHelpText(
+    "after",
+    "\nFor the credential in use and those below it. Until its grace ends the old token may only read. Where it is saved here,\n" +
+      "the new one is saved instead.",
+  );
+  withExamples(rotate, "cloud operator rotate op_01jxyz…", "cloud operator rotate op_01jxyz… --leaked");
 
   const revoke = operator
     .command("revoke")
@@ -125,23 +124,28 @@ async function getOperator(context: Context, id: string): Promise<void> {
   context.output.data(view, () => block(operatorFields(view)));
 }
 
-async function rotateOperator(context: Context, id: string, graceSecs: number | undefined): Promise<void> {
+async function rotateOperator(context: Context, id: string, options: GraceOptions): Promise<void> {
+  const graceSecs = graceSecsOf(options);
   const credential = await operatorCredential(context.settings);
   const { identity, operators } = await context.connect(credential);
   // Asked before, because without grace the credential in use may be dead afterwards.
-  const self = fromProtoIdentity(await identity.whoAmI({})).operator?.id;
-  const grace = graceSecs === undefined ? {} : { grace: { seconds: BigInt(graceSecs), nanos: 0 } };
-  const { operator, token, graceEndsAt } = await operators.rotateOperator({ id, ...grace });
+  const places = await placesOf(context, credential, {
+    isInUse: fromProtoIdentity(await identity.whoAmI({})).operator?.id === id,
+    prefix: async () => (await operators.getOperator({ id })).operator?.prefix,
+  });
+  const { operator, token, graceEndsAt } = await operators.rotateOperator({ id, ...toProtoGrace(graceSecs) });
   const view = fromProtoOperator(fromProtoSet(operator));
-  const shown = operatorFields(view).filter(([field]) => ["id", "name", "expires"].includes(field));
-  context.output.data({ ...view, token }, () => block([...shown, ["token", token]]));
-  context.output.note("The token is shown once and kept nowhere: save it now.");
-  const end = formatTime(timestampDate(fromProtoSet(graceEndsAt)).toISOString());
-  context.output.note(graceSecs === 0 ? "No earlier token works any more." : `The old one works until ${end}.`);
-  if (view.id !== self) return;
-  const where =
-    credential.source === "saved" ? `the file operator-key in ${context.settings.home}` : "ROUTEPLANE_OPERATOR_KEY";
-  context.output.note(`You use this credential here: put the new token into ${where}.`);
+  const fields = operatorFields(view).filter(([field]) => ["id", "name", "expires"].includes(field));
+  const stillMay = "read";
+  await showRotation(context, {
+    view,
+    fields,
+    token,
+    graceEndsAt: fromProtoSet(graceEndsAt),
+    graceSecs,
+    stillMay,
+    places,
+  });
 }
 
 async function revokeOperator(context: Context, id: string, { reason, yes = false }: RevokeOptions): Promise<void> {

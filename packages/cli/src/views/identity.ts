@@ -1,4 +1,4 @@
-import type { WhoAmIResponse } from "@routeplane/contracts/auth";
+import type { KeyIdentity, OperatorIdentity, WhoAmIResponse } from "@routeplane/contracts/auth";
 import { formatTime } from "../output/time.ts";
 import { fromProtoTime } from "./values.ts";
 
@@ -18,6 +18,8 @@ export interface IdentityView {
 interface Credential extends Named {
   readonly scopes: readonly string[];
   readonly expires_at: string | null;
+  /** End of the grace of the token in use; null unless a rotation replaced it. */
+  readonly grace_ends_at: string | null;
 }
 
 export function fromProtoIdentity({ account, identity }: WhoAmIResponse): IdentityView {
@@ -29,20 +31,24 @@ export function fromProtoIdentity({ account, identity }: WhoAmIResponse): Identi
   };
   switch (identity.case) {
     case "key": {
-      const { keyId, name, namespaceId, namespaceName, scopes, expiresAt } = identity.value;
+      const { keyId, namespaceId, namespaceName } = identity.value;
       return {
         ...view,
         namespace: { id: namespaceId, name: namespaceName },
-        key: { id: keyId, name, scopes, expires_at: fromProtoTime(expiresAt) },
+        key: { id: keyId, ...fromProtoCredential(identity.value) },
       };
     }
     case "operator": {
-      const { operatorId, name, scopes, expiresAt } = identity.value;
-      return { ...view, operator: { id: operatorId, name, scopes, expires_at: fromProtoTime(expiresAt) } };
+      const { operatorId } = identity.value;
+      return { ...view, operator: { id: operatorId, ...fromProtoCredential(identity.value) } };
     }
     default:
       return view;
   }
+}
+
+function fromProtoCredential({ name, scopes, expiresAt, graceEndsAt }: KeyIdentity | OperatorIdentity) {
+  return { name, scopes, expires_at: fromProtoTime(expiresAt), grace_ends_at: fromProtoTime(graceEndsAt) };
 }
 
 /** Fields for people, in order. */
@@ -56,6 +62,13 @@ export function identityFields({ account, namespace, key, operator }: IdentityVi
   if (credential !== null) {
     fields.push(["scopes", credential.scopes.join(" ")]);
     fields.push(["expires", credential.expires_at === null ? "never" : formatTime(credential.expires_at)]);
+    if (credential.grace_ends_at !== null) {
+      const end = formatTime(credential.grace_ends_at);
+      fields.push([
+        "token",
+        `replaced by a rotation; until ${end} it may only ${key === null ? "" : "invoke and "}read`,
+      ]);
+    }
   }
   return fields;
 }

@@ -169,7 +169,7 @@ describe("--json", () => {
       account: { id: "acc_1", name: "default" },
       namespace: null,
       key: null,
-      operator: { id: "op_1", name: "node", scopes: ["audit:*"], expires_at: null },
+      operator: { id: "op_1", name: "node", scopes: ["audit:*"], expires_at: null, grace_ends_at: null },
     });
   });
 });
