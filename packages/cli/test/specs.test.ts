@@ -55,6 +55,7 @@ describe("a spec that is wrong by itself ends with 2, names the path and the rul
     ["guardrail", { model_allow: "echo" }, "spec.model_allow: must be a list"],
     ["guardrail", { model_deny: ["a", 1] }, "spec.model_deny[1]: must be a text"],
     ["guardrail", { allow_streaming: "no" }, "spec.allow_streaming: must be true or false"],
+    ["guardrail", { uninspectable: "redact" }, "spec.uninspectable: must be one of block, pass"],
     ["guardrail", { content_patterns: [] }, "spec.content_patterns: must hold at least one pattern"],
     [
       "guardrail",
@@ -169,7 +170,7 @@ describe("flags", () => {
         }),
     );
     const flags = ["--model-allow", "", "--model-deny", "a, b", "--model-deny", "c", "--allow-streaming", "false"];
-    const patterns = ["--block", "x=a=b", "--redact", "y=c", "--applies-to", "response"];
+    const patterns = ["--block", "x=a=b", "--redact", "y=c", "--applies-to", "response", "--uninspectable", "pass"];
     const argv = ["cloud", "guardrail", "create", "--name", "x", "--max-request-tokens", "9", ...flags, ...patterns];
     expect((await runCli(argv, as(node.url))).code).toBe(0);
     expect(asked).toMatchObject([
@@ -182,6 +183,7 @@ describe("flags", () => {
           { name: "x", pattern: "a=b", action: 1, appliesTo: 2 },
           { name: "y", pattern: "c", action: 2, appliesTo: 2 },
         ],
+        uninspectable: 2,
       },
     ]);
   });

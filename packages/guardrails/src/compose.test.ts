@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { type Applied, compose, judgeModel, judgeStreaming, judgeTokens } from "./compose.ts";
+import { type Applied, compose, judgeModel, judgeStreaming, judgeTokens, judgeUninspectable } from "./compose.ts";
 import type { GuardrailSpec } from "./spec.ts";
 
 const entry = fc.constantFrom(
@@ -29,6 +29,7 @@ const spec: fc.Arbitrary<GuardrailSpec> = fc.record(
       }),
       { maxLength: 2 },
     ),
+    uninspectable: fc.constantFrom("block" as const, "pass" as const),
   },
   { requiredKeys: [] },
 );
@@ -70,6 +71,8 @@ describe("guardrails together", () => {
             judgeModel(effective, model),
             judgeStreaming(effective, streamed),
             judgeTokens(effective, tokens),
+            judgeUninspectable(effective, "request"),
+            judgeUninspectable(effective, "response"),
           ];
           return violations.some((violation) => violation !== undefined);
         };
@@ -107,6 +110,27 @@ describe("guardrails together", () => {
       spec: { modelAllow },
     }));
     expect(judgeModel(compose(disjoint), echo)?.source).toBe("bnd_0");
+  });
+});
+
+describe("the rule for content that cannot be inspected", () => {
+  const pattern = { name: "a", pattern: "a", action: "block", appliesTo: "request" } as const;
+  const blocked = (...specs: readonly GuardrailSpec[]) => {
+    const effective = compose(specs.map((spec, index) => ({ source: `bnd_${index}`, spec })));
+    return (["request", "response"] as const).filter((direction) => judgeUninspectable(effective, direction));
+  };
+
+  it("is to block where a pattern of the guardrail blocks, and to pass otherwise", () => {
+    expect(blocked({ contentPatterns: [pattern] })).toEqual(["request"]);
+    expect(blocked({ contentPatterns: [{ ...pattern, appliesTo: "both" }] })).toEqual(["request", "response"]);
+    expect(blocked({ contentPatterns: [{ ...pattern, action: "redact" }], modelDeny: ["x"] })).toEqual([]);
+  });
+
+  it("is what the guardrail says, and the strictest of several", () => {
+    expect(blocked({ contentPatterns: [pattern], uninspectable: "pass" })).toEqual([]);
+    expect(blocked({ uninspectable: "block" })).toEqual(["request", "response"]);
+    expect(blocked({ uninspectable: "pass" }, { contentPatterns: [pattern] })).toEqual(["request"]);
+    expect(blocked({ uninspectable: "pass" }, { uninspectable: "block" })).toEqual(["request", "response"]);
   });
 });
 

@@ -1,5 +1,5 @@
 import { deniesModel, namesModel, type ResolvedModel } from "./models.ts";
-import type { ContentPattern, GuardrailSpec } from "./spec.ts";
+import { blocksUninspectable, type ContentPattern, type Direction, type GuardrailSpec } from "./spec.ts";
 
 /** A guardrail that applies, and where it comes from: an opaque id, e.g. that of a binding. */
 export interface Applied {
@@ -24,6 +24,8 @@ export interface EffectiveGuardrail {
   readonly maxRequestTokens: Sourced<number> | undefined;
   readonly allowStreaming: Sourced<false> | undefined;
   readonly contentPatterns: readonly Sourced<ContentPattern>[];
+  /** By direction: that content which cannot be inspected is blocked; undefined if it passes. */
+  readonly uninspectable: Readonly<Record<Direction, Sourced<"block"> | undefined>>;
 }
 
 export function compose(applied: readonly Applied[]): EffectiveGuardrail {
@@ -32,6 +34,10 @@ export function compose(applied: readonly Applied[]): EffectiveGuardrail {
   const streaming = applied.flatMap(({ source, spec }) =>
     spec.allowStreaming === false ? sourced(source, false as const) : [],
   );
+  const uninspectable = (direction: Direction): Sourced<"block"> | undefined => {
+    const blocking = applied.filter(({ spec }) => blocksUninspectable(spec, direction));
+    return joined(blocking.flatMap(({ source }) => sourced(source, "block" as const)))[0];
+  };
   return {
     modelAllow: joined(
       applied.flatMap(({ source, spec }) => sourced(source, spec.modelAllow && asSet(spec.modelAllow))),
@@ -46,6 +52,7 @@ export function compose(applied: readonly Applied[]): EffectiveGuardrail {
         (spec.contentPatterns ?? []).flatMap((each) => sourced(source, canonical(each))),
       ),
     ),
+    uninspectable: { request: uninspectable("request"), response: uninspectable("response") },
   };
 }
 
@@ -55,7 +62,8 @@ export interface Violation {
     | "guardrail.model_allow"
     | "guardrail.model_deny"
     | "guardrail.allow_streaming"
-    | "guardrail.max_request_tokens";
+    | "guardrail.max_request_tokens"
+    | "guardrail.uninspectable";
   readonly source: string;
 }
 
@@ -75,6 +83,12 @@ export function judgeStreaming({ allowStreaming }: EffectiveGuardrail, streamed:
 export function judgeTokens({ maxRequestTokens }: EffectiveGuardrail, tokens: number): Violation | undefined {
   if (maxRequestTokens === undefined || tokens <= maxRequestTokens.value) return undefined;
   return violation("guardrail.max_request_tokens", maxRequestTokens);
+}
+
+/** @param direction of content that cannot be inspected */
+export function judgeUninspectable({ uninspectable }: EffectiveGuardrail, direction: Direction): Violation | undefined {
+  const rule = uninspectable[direction];
+  return rule && violation("guardrail.uninspectable", rule);
 }
 
 function violation(rule: Violation["rule"], { sources: [source = ""] }: Sourced<unknown>): Violation {

@@ -5,6 +5,7 @@ export {
   judgeModel,
   judgeStreaming,
   judgeTokens,
+  judgeUninspectable,
   type Sourced,
   type Violation,
 } from "./compose.ts";
@@ -19,7 +20,9 @@ export {
   TooManyPatterns,
 } from "./rules.ts";
 export {
+  appliesIn,
   type ContentPattern,
+  type Direction,
   type GuardrailSpec,
   MAX_MATCH_CHARS,
   MAX_MODEL_CHARS,
@@ -30,6 +33,7 @@ export {
   type PatternAction,
   type PatternTarget,
   REDACTED,
+  type Uninspectable,
 } from "./spec.ts";
 export { type Blocked, type Judged, judgeText, type Redactions, TextFilter } from "./text-filter.ts";
 export { TextWatch } from "./text-watch.ts";

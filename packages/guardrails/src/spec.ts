@@ -9,7 +9,12 @@ export interface GuardrailSpec {
   /** False: no streams. */
   readonly allowStreaming?: boolean;
   readonly contentPatterns?: readonly ContentPattern[];
+  /** Rule for content that patterns cannot be matched against. By default, see `blocksUninspectable`. */
+  readonly uninspectable?: Uninspectable;
 }
+
+/** What becomes of images, audio, binary files, references to content elsewhere and the like. */
+export type Uninspectable = "block" | "pass";
 
 export interface ContentPattern {
   /** Unique within its guardrail; what a denial calls it. */
@@ -23,6 +28,21 @@ export interface ContentPattern {
 /** `block` refuses the text; `redact` puts `REDACTED` in the place of what matches. */
 export type PatternAction = "block" | "redact";
 export type PatternTarget = "request" | "response" | "both";
+/** Direction in which content passes. */
+export type Direction = Exclude<PatternTarget, "both">;
+
+export function appliesIn(direction: Direction, { appliesTo }: ContentPattern): boolean {
+  return appliesTo === "both" || appliesTo === direction;
+}
+
+/** Says nothing of it, a guardrail blocks what it cannot inspect where one of its patterns blocks. */
+export function blocksUninspectable(
+  { uninspectable, contentPatterns = [] }: GuardrailSpec,
+  direction: Direction,
+): boolean {
+  if (uninspectable !== undefined) return uninspectable === "block";
+  return contentPatterns.some((pattern) => pattern.action === "block" && appliesIn(direction, pattern));
+}
 
 /** Stands where a redacted match stood. */
 export const REDACTED = "[REDACTED]";

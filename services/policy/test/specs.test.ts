@@ -25,6 +25,7 @@ const GUARDRAIL = {
   maxRequestTokens: "9000000000000000",
   allowStreaming: false,
   contentPatterns: [PATTERN],
+  uninspectable: "UNINSPECTABLE_PASS",
 };
 const RATE_LIMIT = { windowSecs: 2_592_000, maxRequests: "9000000000000000", maxTokens: "1", maxConcurrent: "100000" };
 const BUDGET = { window: "BUDGET_WINDOW_TOTAL", limitMicroUsd: "9000000000000000" };
@@ -33,6 +34,11 @@ describe("a policy", () => {
   it.each<[string, PolicyKind, JsonValue]>([
     ["a guardrail with every rule", PolicyKind.GUARDRAIL, { guardrail: GUARDRAIL }],
     ["a guardrail that allows no model at all", PolicyKind.GUARDRAIL, { guardrail: { modelAllow: {} } }],
+    [
+      "a guardrail that blocks what cannot be inspected",
+      PolicyKind.GUARDRAIL,
+      { guardrail: { uninspectable: "UNINSPECTABLE_BLOCK" } },
+    ],
     ["a guardrail that says that streaming is allowed", PolicyKind.GUARDRAIL, { guardrail: { allowStreaming: true } }],
     ["a rate limit with every maximum", PolicyKind.RATE_LIMIT, { rateLimit: RATE_LIMIT }],
     ["a rate limit with one", PolicyKind.RATE_LIMIT, { rateLimit: { windowSecs: 1, maxTokens: "1" } }],
@@ -90,6 +96,7 @@ describe("a policy", () => {
     ["an enormous pattern", pattern({ pattern: "x".repeat(513) }), "spec.guardrail.content_patterns[0].pattern"],
     ["an unknown action", pattern({ action: 9 }), "spec.guardrail.content_patterns[0].action"],
     ["an unknown direction", pattern({ appliesTo: 9 }), "spec.guardrail.content_patterns[0].applies_to"],
+    ["an unknown rule for uninspectable content", { guardrail: { uninspectable: 9 } }, "spec.guardrail.uninspectable"],
     [
       "too many models",
       { guardrail: { modelAllow: { models: Array.from({ length: 101 }, () => "a") } } },

@@ -6,7 +6,7 @@ import { countArgument, MAX_COUNT, modelsArgument, type NamedPattern, patternArg
 import type { Context } from "../context.ts";
 import { usageError } from "../errors.ts";
 import { guardrailAt, type GuardrailInit } from "../specs/read-spec.ts";
-import { ACTIONS, TARGETS } from "../views/words.ts";
+import { ACTIONS, TARGETS, UNINSPECTABLE } from "../views/words.ts";
 import { addTypedCommands, type TypedKind } from "./typed-policy.ts";
 
 interface Flags {
@@ -17,11 +17,13 @@ interface Flags {
   readonly block?: readonly NamedPattern[];
   readonly redact?: readonly NamedPattern[];
   readonly appliesTo?: keyof typeof TARGETS;
+  readonly uninspectable?: keyof typeof UNINSPECTABLE;
   readonly clearModelAllow?: true;
   readonly clearModelDeny?: true;
   readonly clearMaxRequestTokens?: true;
   readonly clearAllowStreaming?: true;
   readonly clearContentPatterns?: true;
+  readonly clearUninspectable?: true;
 }
 
 const guardrail: TypedKind<GuardrailInit, MessageInitShape<typeof UpdateGuardrailRequestSchema>, Flags> = {
@@ -33,6 +35,7 @@ const guardrail: TypedKind<GuardrailInit, MessageInitShape<typeof UpdateGuardrai
       'cloud guardrail create --name models --model-allow "openai/*, echo" --model-deny "*-preview" --bind-namespace',
       "cloud guardrail create --name cards --redact card='\\b\\d{16}\\b' --bind-key key_01jxyz…",
       "cloud guardrail create --name small --max-request-tokens 8192 --allow-streaming false",
+      "cloud guardrail create --name text --block secret='(?i)top secret' --uninspectable block",
       "cloud guardrail create --name all --spec guardrail.json",
     ],
     update: [
@@ -55,6 +58,11 @@ const guardrail: TypedKind<GuardrailInit, MessageInitShape<typeof UpdateGuardrai
       .option("--redact <name=pattern>", "replace what the RE2 pattern matches; repeatable", patternArgument)
       .addOption(
         new Option("--applies-to <where>", "where the patterns look (default: both)").choices(Object.keys(TARGETS)),
+      )
+      .addOption(
+        new Option("--uninspectable <rule>", "rule for images, audio and binary files").choices(
+          Object.keys(UNINSPECTABLE),
+        ),
       );
   },
   addClearFlags(command) {
@@ -63,21 +71,27 @@ const guardrail: TypedKind<GuardrailInit, MessageInitShape<typeof UpdateGuardrai
       .option("--clear-model-deny", "remove the deny-list")
       .option("--clear-max-request-tokens", "remove the cap on tokens")
       .option("--clear-allow-streaming", "say nothing about streaming any more")
-      .option("--clear-content-patterns", "remove all patterns");
+      .option("--clear-content-patterns", "remove all patterns")
+      .option("--clear-uninspectable", "remove the rule for uninspectable content");
   },
 
   async spec(flags) {
     const rules = rulesOf(flags);
     if (Object.keys(rules).length > 0) return rules;
     throw usageError(
-      "give at least one of --model-allow, --model-deny, --max-request-tokens, --allow-streaming, --block and --redact, or --spec",
+      "give at least one of --model-allow, --model-deny, --max-request-tokens, --allow-streaming, --block, --redact and --uninspectable, or --spec",
     );
   },
   read: (json) => guardrailAt(json, "spec"),
   change: async (flags) => {
     const { clearModelAllow, clearModelDeny, clearMaxRequestTokens, clearAllowStreaming, clearContentPatterns } = flags;
     const clear = present({ clearModelAllow, clearModelDeny, clearMaxRequestTokens });
-    return { ...rulesOf(flags), ...clear, ...present({ clearAllowStreaming, clearContentPatterns }) };
+    const { clearUninspectable } = flags;
+    return {
+      ...rulesOf(flags),
+      ...clear,
+      ...present({ clearAllowStreaming, clearContentPatterns, clearUninspectable }),
+    };
   },
 
   calls: ({ guardrails }) => ({
@@ -91,7 +105,16 @@ const guardrail: TypedKind<GuardrailInit, MessageInitShape<typeof UpdateGuardrai
 
 /** The rules that the flags set. */
 function rulesOf(flags: Flags) {
-  const { modelAllow, modelDeny, maxRequestTokens, allowStreaming, block = [], redact = [], appliesTo } = flags;
+  const {
+    modelAllow,
+    modelDeny,
+    maxRequestTokens,
+    allowStreaming,
+    block = [],
+    redact = [],
+    appliesTo,
+    uninspectable,
+  } = flags;
   const withAction = (patterns: readonly NamedPattern[], action: keyof typeof ACTIONS) =>
     patterns.map(({ name, pattern }) => ({
       name,
@@ -109,6 +132,7 @@ function rulesOf(flags: Flags) {
     maxRequestTokens,
     allowStreaming: allowStreaming === undefined ? undefined : allowStreaming === "true",
     contentPatterns: contentPatterns.length === 0 ? undefined : contentPatterns,
+    uninspectable: uninspectable && UNINSPECTABLE[uninspectable],
   });
 }
 

@@ -7,7 +7,8 @@ const SPECS: Readonly<Record<PolicyKindWord, string>> = {
               at least one of the maxima`,
   guardrail: `{"model_allow": ["openai/*"], "model_deny": ["*-preview"], "max_request_tokens": 8192,
                "allow_streaming": false, "content_patterns": [{"name": "card", "pattern": "\\\\b\\\\d{16}\\\\b",
-               "action": "block|redact", "applies_to": "request|response|both"}]}
+               "action": "block|redact", "applies_to": "request|response|both"}],
+               "uninspectable": "block|pass"}
               at least one of them; patterns are RE2; an empty model_allow allows no model`,
   preset: `{"guardrail": {…}, "rate_limit": {…}, "budget": {…}}
               at least one of them`,

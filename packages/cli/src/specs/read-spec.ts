@@ -9,7 +9,7 @@ import type {
   RateLimitSpecSchema,
 } from "@routeplane/contracts/policy";
 import { present } from "@routeplane/domain";
-import { ACTIONS, BUDGET_WINDOWS, type PolicyKindWord, TARGETS } from "../views/words.ts";
+import { ACTIONS, BUDGET_WINDOWS, type PolicyKindWord, TARGETS, UNINSPECTABLE } from "../views/words.ts";
 import { arrayAt, booleanAt, integerAt, objectAt, specFault, textAt, wordAt } from "./json-at.ts";
 
 export type BudgetInit = MessageInitShape<typeof BudgetSpecSchema>;
@@ -58,19 +58,28 @@ export function rateLimitAt(value: unknown, path: string): RateLimitInit {
 }
 
 export function guardrailAt(value: unknown, path: string): GuardrailInit {
-  const names = ["model_allow", "model_deny", "max_request_tokens", "allow_streaming", "content_patterns"] as const;
+  const names = [
+    "model_allow",
+    "model_deny",
+    "max_request_tokens",
+    "allow_streaming",
+    "content_patterns",
+    "uninspectable",
+  ] as const;
   const json = objectAt(value, path, "guardrail", names);
   if (Object.keys(json).length === 0) throw specFault(path, `must set at least one of ${names.join(", ")}`);
   const models = (given: unknown, name: string) =>
     given === undefined ? undefined : { models: arrayAt(given, `${path}.${name}`, textAt) };
   const cap = json.max_request_tokens;
   const streaming = json.allow_streaming;
+  const rule = json.uninspectable;
   return {
     ...present({
       modelAllow: models(json.model_allow, "model_allow"),
       modelDeny: models(json.model_deny, "model_deny"),
       maxRequestTokens: cap === undefined ? undefined : BigInt(integerAt(cap, `${path}.max_request_tokens`)),
       allowStreaming: streaming === undefined ? undefined : booleanAt(streaming, `${path}.allow_streaming`),
+      uninspectable: rule === undefined ? undefined : wordAt(rule, `${path}.uninspectable`, UNINSPECTABLE),
     }),
     contentPatterns: patternsAt(json.content_patterns, `${path}.content_patterns`),
   };

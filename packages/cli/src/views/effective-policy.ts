@@ -4,13 +4,14 @@ import {
   type EffectivePolicy,
   type EffectiveRateLimit,
   type PolicySource,
+  type SourcedUninspectable,
 } from "@routeplane/contracts/policy";
 import { formatMicroUsd, formatUsd } from "../output/money.ts";
 import type { Style } from "../output/style.ts";
 import { block, type Column, table } from "../output/table.ts";
 import { formatTime } from "../output/time.ts";
 import { fromProtoInteger, fromProtoSet, fromProtoTime } from "./values.ts";
-import { ACTIONS, BUDGET_WINDOWS, MODES, PRINCIPAL_TYPES, TARGETS, word } from "./words.ts";
+import { ACTIONS, BUDGET_WINDOWS, MODES, PRINCIPAL_TYPES, TARGETS, UNINSPECTABLE, word } from "./words.ts";
 
 export type EffectivePolicyView = ReturnType<typeof fromProtoEffectivePolicy>;
 type SourceView = ReturnType<typeof fromProtoSource>;
@@ -55,7 +56,15 @@ function fromProtoGuardrail(guardrail: EffectiveGuardrail) {
       const [does, target] = [word(ACTIONS, action), word(TARGETS, appliesTo)];
       return { name, pattern: text, action: does, applies_to: target, sources: from(sources) };
     }),
+    uninspectable_request: fromProtoUninspectable(guardrail.uninspectableRequest),
+    uninspectable_response: fromProtoUninspectable(guardrail.uninspectableResponse),
   };
+}
+
+function fromProtoUninspectable(rule: SourcedUninspectable | undefined) {
+  return rule === undefined
+    ? null
+    : { action: word(UNINSPECTABLE, rule.action), sources: rule.sources.map(fromProtoSource) };
 }
 
 function fromProtoBudget({ source, spec, freesUpAt, ...use }: EffectiveBudget) {
@@ -118,6 +127,8 @@ function rulesOf(guardrail: GuardrailView | null): readonly Rule[] {
   const { model_allow, model_deny, max_request_tokens: cap, allow_streaming: streaming, content_patterns } = guardrail;
   const lines = (rule: string, value: string, sources: readonly SourceView[]): readonly Rule[] =>
     sources.map((source) => ({ rule, value, source }));
+  const uninspectable = (rule: GuardrailView["uninspectable_request"], direction: string): readonly Rule[] =>
+    rule === null ? [] : lines(`${rule.action} ${direction}`, "content that cannot be inspected", rule.sources);
   return [
     ...model_allow.flatMap(({ models, sources }) => lines("allow", models.join(", ") || "no model", sources)),
     ...model_deny.flatMap(({ model, sources }) => lines("deny", model, sources)),
@@ -126,6 +137,8 @@ function rulesOf(guardrail: GuardrailView | null): readonly Rule[] {
     ...content_patterns.flatMap(({ name, pattern, action, applies_to, sources }) =>
       lines(`${action} ${applies_to}`, `${name}: ${pattern}`, sources),
     ),
+    ...uninspectable(guardrail.uninspectable_request, "request"),
+    ...uninspectable(guardrail.uninspectable_response, "response"),
   ];
 }
 

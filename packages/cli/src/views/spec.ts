@@ -1,8 +1,15 @@
-import type { BudgetSpec, GuardrailSpec, PolicySpec, PresetSpec, RateLimitSpec } from "@routeplane/contracts/policy";
+import {
+  type BudgetSpec,
+  type GuardrailSpec,
+  type PolicySpec,
+  type PresetSpec,
+  type RateLimitSpec,
+  Uninspectable,
+} from "@routeplane/contracts/policy";
 import { present } from "@routeplane/domain";
 import { formatMicroUsd } from "../output/money.ts";
 import { fromProtoInteger } from "./values.ts";
-import { ACTIONS, BUDGET_WINDOWS, TARGETS, word } from "./words.ts";
+import { ACTIONS, BUDGET_WINDOWS, TARGETS, UNINSPECTABLE, word } from "./words.ts";
 
 /** What a policy says, as specs are written: what is absent says nothing. */
 export type SpecView = BudgetView | RateLimitView | GuardrailView | PresetView;
@@ -62,7 +69,7 @@ function fromProtoRateLimit({ windowSecs, maxRequests, maxTokens, maxConcurrent 
 }
 
 function fromProtoGuardrail(guardrail: GuardrailSpec) {
-  const { modelAllow, modelDeny, maxRequestTokens, allowStreaming, contentPatterns } = guardrail;
+  const { modelAllow, modelDeny, maxRequestTokens, allowStreaming, contentPatterns, uninspectable } = guardrail;
   const patterns = contentPatterns.map(({ name, pattern, action, appliesTo }) => ({
     name,
     pattern,
@@ -75,6 +82,7 @@ function fromProtoGuardrail(guardrail: GuardrailSpec) {
     max_request_tokens: maxRequestTokens === undefined ? undefined : fromProtoInteger(maxRequestTokens),
     allow_streaming: allowStreaming,
     content_patterns: patterns.length === 0 ? undefined : patterns,
+    uninspectable: uninspectable === Uninspectable.UNSPECIFIED ? undefined : word(UNINSPECTABLE, uninspectable),
   });
 }
 
@@ -112,6 +120,7 @@ function guardrailFields(guardrail: GuardrailView): Fields {
       `${action} /${pattern}/ in ${applies_to === "both" ? "both" : `the ${applies_to}`}`,
     ]);
   }
+  if (guardrail.uninspectable !== undefined) fields.push(["uninspectable content", guardrail.uninspectable]);
   return fields;
 }
 

@@ -7,6 +7,7 @@ import {
   BudgetWindow,
   PatternAction,
   PatternScope,
+  Uninspectable,
   PolicyKind,
   PolicySchema,
   PolicySpecSchema,
@@ -77,13 +78,19 @@ describe("--json", () => {
     const shown = (kind: Exclude<PolicySpecInit["kind"], undefined>) =>
       fromProtoSpec(create(PolicySpecSchema, { kind }));
     const pattern = { name: "card", pattern: "\\d{16}", action: PatternAction.REDACT, appliesTo: PatternScope.BOTH };
-    const guardrail = { modelAllow: { models: [] }, allowStreaming: false, contentPatterns: [pattern] };
+    const guardrail = {
+      modelAllow: { models: [] },
+      allowStreaming: false,
+      contentPatterns: [pattern],
+      uninspectable: Uninspectable.BLOCK,
+    };
     const rateLimit = { windowSecs: 60, maxTokens: 9n * 10n ** 15n };
     const asWritten = {
       guardrail: {
         model_allow: [],
         allow_streaming: false,
         content_patterns: [{ name: "card", pattern: "\\d{16}", action: "redact", applies_to: "both" }],
+        uninspectable: "block",
       },
       rate_limit: { window_secs: 60, max_tokens: 9e15 },
     };
@@ -92,7 +99,7 @@ describe("--json", () => {
     expect(shown({ case: "preset", value: { guardrail, rateLimit } })).toEqual(asWritten);
     expect(shown({ case: undefined })).toBeNull();
     expect(specText(shown({ case: "preset", value: { guardrail, rateLimit } }))).toBe(
-      "models: none; streaming: no; pattern card: redact /\\d{16}/ in both; rate limit: 9000000000000000 tokens per 60 s",
+      "models: none; streaming: no; pattern card: redact /\\d{16}/ in both; uninspectable content: block; rate limit: 9000000000000000 tokens per 60 s",
     );
   });
 

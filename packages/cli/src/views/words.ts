@@ -5,6 +5,7 @@ import {
   PatternScope,
   PolicyKind,
   PrincipalType,
+  Uninspectable,
 } from "@routeplane/contracts/policy";
 
 /** The words of command line and JSON for the contract's enums. */
@@ -28,6 +29,7 @@ export const BUDGET_WINDOWS = {
 export const PRINCIPAL_TYPES = { api_key: PrincipalType.API_KEY, namespace: PrincipalType.NAMESPACE } as const;
 export const MODES = { enforce: BindingMode.ENFORCE, shadow: BindingMode.SHADOW } as const;
 export const ACTIONS = { block: PatternAction.BLOCK, redact: PatternAction.REDACT } as const;
+export const UNINSPECTABLE = { block: Uninspectable.BLOCK, pass: Uninspectable.PASS } as const;
 export const TARGETS = {
   request: PatternScope.REQUEST,
   response: PatternScope.RESPONSE,

@@ -10,6 +10,7 @@ import {
   type GuardrailSpec as ProtoSpec,
   PatternAction,
   PatternScope,
+  Uninspectable,
 } from "@routeplane/contracts/policy";
 import { present } from "@routeplane/domain";
 import type { ContentPattern, GuardrailSpec } from "@routeplane/guardrails";
@@ -33,7 +34,7 @@ export function fromProtoAppliedGuardrail(applied: ProtoApplied): AppliedGuardra
 
 function fromProtoSpec(spec: ProtoSpec): GuardrailSpec {
   requireKnown(spec);
-  const { modelAllow, modelDeny, maxRequestTokens, allowStreaming, contentPatterns } = spec;
+  const { modelAllow, modelDeny, maxRequestTokens, allowStreaming, contentPatterns, uninspectable } = spec;
   return present({
     modelAllow: modelAllow?.models,
     modelDeny: modelDeny?.models,
@@ -41,6 +42,7 @@ function fromProtoSpec(spec: ProtoSpec): GuardrailSpec {
     maxRequestTokens: maxRequestTokens === undefined ? undefined : Number(maxRequestTokens),
     allowStreaming,
     contentPatterns: contentPatterns.length === 0 ? undefined : contentPatterns.map(fromProtoPattern),
+    uninspectable: fromProtoUninspectable(uninspectable),
   });
 }
 
@@ -48,6 +50,11 @@ const TARGETS: Partial<Record<PatternScope, ContentPattern["appliesTo"]>> = {
   [PatternScope.REQUEST]: "request",
   [PatternScope.RESPONSE]: "response",
 };
+
+function fromProtoUninspectable(uninspectable: Uninspectable): GuardrailSpec["uninspectable"] {
+  if (uninspectable === Uninspectable.UNSPECIFIED) return undefined;
+  return uninspectable === Uninspectable.PASS ? "pass" : "block";
+}
 
 function fromProtoPattern(proto: ProtoPattern): ContentPattern {
   requireKnown(proto);

@@ -28,6 +28,13 @@ const WORDING: Readonly<
     param: null,
     what: "allows fewer tokens in one request",
   },
+  "guardrail.uninspectable": {
+    status: 400,
+    type: "invalid_request_error",
+    code: "content_uninspectable",
+    param: null,
+    what: "blocks content that cannot be inspected",
+  },
 };
 
 function modelNotAllowed(what: string) {

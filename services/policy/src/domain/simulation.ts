@@ -73,7 +73,10 @@ export async function simulate(spec: PolicySpec, requests: readonly PastRequest[
     byKey.set(request.keyId, ofKey);
     for (const tally of [total, ofKey]) count(tally, request, rule !== undefined);
   }
-  const notSimulated = written.contentPatterns === undefined ? [] : ["guardrail.content_patterns"];
+  const notSimulated = [
+    ...(written.contentPatterns === undefined ? [] : ["guardrail.content_patterns"]),
+    ...(written.uninspectable === undefined ? [] : ["guardrail.uninspectable"]),
+  ];
   return { ...total, byKey, byRule, notSimulated };
 }
 

@@ -6,12 +6,12 @@ import type {
   EffectiveRateLimitSchema,
   PolicySourceSchema,
 } from "@routeplane/contracts/policy";
-import { microToNano, nanoToMicro } from "@routeplane/domain";
-import type { Sourced } from "@routeplane/guardrails";
+import { microToNano, nanoToMicro, present } from "@routeplane/domain";
+import type { Sourced, Uninspectable } from "@routeplane/guardrails";
 import { toTimestamp } from "@routeplane/rpc";
 import type { UsedPolicy } from "../domain/consumption.ts";
 import type { PolicySource, SourcedGuardrail } from "../domain/effective-policy.ts";
-import { toProtoBudget, toProtoPattern, toProtoRateLimit } from "./convert-spec.ts";
+import { toProtoBudget, toProtoPattern, toProtoRateLimit, UNINSPECTABLE } from "./convert-spec.ts";
 import { toProtoMode, toProtoPrincipal } from "./convert.ts";
 
 export function toProtoEffectivePolicy(effective: UsedPolicy): MessageInitShape<typeof EffectivePolicySchema> {
@@ -54,15 +54,23 @@ function toProtoEffectiveBudget({
 }
 
 function toProtoEffectiveGuardrail(guardrail: SourcedGuardrail): MessageInitShape<typeof EffectiveGuardrailSchema> {
-  const { modelAllow, modelDeny, maxRequestTokens: cap, allowStreaming, contentPatterns } = guardrail;
+  const { modelAllow, modelDeny, maxRequestTokens: cap, allowStreaming, contentPatterns, uninspectable } = guardrail;
   const sources = (rule: Sourced<unknown>) =>
     rule.sources.flatMap((bindingId) => guardrail.sources.get(bindingId) ?? []).map(toProtoSource);
+  const toProtoUninspectable = (rule: Sourced<Uninspectable>) => ({
+    action: UNINSPECTABLE[rule.value],
+    sources: sources(rule),
+  });
   return {
     modelAllow: modelAllow.map((rule) => ({ models: [...rule.value], sources: sources(rule) })),
     modelDeny: modelDeny.map((rule) => ({ model: rule.value, sources: sources(rule) })),
     ...(cap && { maxRequestTokens: { tokens: BigInt(cap.value), sources: sources(cap) } }),
     ...(allowStreaming && { allowStreaming: { allowed: allowStreaming.value, sources: sources(allowStreaming) } }),
     contentPatterns: contentPatterns.map((rule) => ({ pattern: toProtoPattern(rule.value), sources: sources(rule) })),
+    ...present({
+      uninspectableRequest: uninspectable.request && toProtoUninspectable(uninspectable.request),
+      uninspectableResponse: uninspectable.response && toProtoUninspectable(uninspectable.response),
+    }),
   };
 }
 

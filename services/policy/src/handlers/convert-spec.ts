@@ -15,9 +15,10 @@ import {
   type PresetSpec as ProtoPreset,
   type PresetSpecSchema,
   type RateLimitSpec as ProtoRateLimit,
+  Uninspectable as ProtoUninspectable,
 } from "@routeplane/contracts/policy";
 import { invalidField, present } from "@routeplane/domain";
-import type { ContentPattern, GuardrailSpec } from "@routeplane/guardrails";
+import type { ContentPattern, GuardrailSpec, Uninspectable } from "@routeplane/guardrails";
 import { guardrailOf } from "../domain/applied-policy.ts";
 import type { BudgetSpec, GuardrailAt, PolicySpec, PresetSpec, RateLimitSpec } from "../domain/policy.ts";
 
@@ -38,6 +39,11 @@ const SCOPES: Readonly<Record<ContentPattern["appliesTo"], PatternScope>> = {
   request: PatternScope.REQUEST,
   response: PatternScope.RESPONSE,
   both: PatternScope.BOTH,
+};
+
+export const UNINSPECTABLE: Readonly<Record<Uninspectable, ProtoUninspectable>> = {
+  block: ProtoUninspectable.BLOCK,
+  pass: ProtoUninspectable.PASS,
 };
 
 export function fromProtoSpec(spec: ProtoSpec | undefined): PolicySpec {
@@ -101,7 +107,7 @@ export function toProtoRateLimit({ windowSecs, maxRequests, maxTokens, maxConcur
 
 /** The rules that are set, of a spec or of what is to change in one. */
 export function fromProtoGuardrail(guardrail: Omit<ProtoGuardrail, "$typeName">): GuardrailSpec {
-  const { modelAllow, modelDeny, maxRequestTokens, allowStreaming, contentPatterns } = guardrail;
+  const { modelAllow, modelDeny, maxRequestTokens, allowStreaming, contentPatterns, uninspectable } = guardrail;
   return present({
     modelAllow: modelAllow?.models,
     modelDeny: modelDeny?.models,
@@ -109,11 +115,12 @@ export function fromProtoGuardrail(guardrail: Omit<ProtoGuardrail, "$typeName">)
     maxRequestTokens: maxRequestTokens === undefined ? undefined : Number(maxRequestTokens),
     allowStreaming,
     contentPatterns: contentPatterns.length === 0 ? undefined : contentPatterns.map(fromProtoPattern),
+    uninspectable: uninspectable === ProtoUninspectable.UNSPECIFIED ? undefined : wordOf(UNINSPECTABLE, uninspectable),
   });
 }
 
 export function toProtoGuardrail(guardrail: GuardrailSpec): MessageInitShape<typeof GuardrailSpecSchema> {
-  const { modelAllow, modelDeny, maxRequestTokens, allowStreaming, contentPatterns = [] } = guardrail;
+  const { modelAllow, modelDeny, maxRequestTokens, allowStreaming, contentPatterns = [], uninspectable } = guardrail;
   return {
     contentPatterns: contentPatterns.map(toProtoPattern),
     ...present({
@@ -121,6 +128,7 @@ export function toProtoGuardrail(guardrail: GuardrailSpec): MessageInitShape<typ
       modelDeny: modelDeny && { models: [...modelDeny] },
       maxRequestTokens: maxRequestTokens === undefined ? undefined : BigInt(maxRequestTokens),
       allowStreaming,
+      uninspectable: uninspectable && UNINSPECTABLE[uninspectable],
     }),
   };
 }

@@ -39,6 +39,7 @@ export function guardrailChange(request: UpdateGuardrailRequest): SpecChange<"gu
     maxRequestTokens: request.clearMaxRequestTokens,
     allowStreaming: request.clearAllowStreaming,
     contentPatterns: request.clearContentPatterns,
+    uninspectable: request.clearUninspectable,
   });
   return change && { ...change, guardrail: { guardrail, prefix: "" } };
 }

@@ -73,6 +73,7 @@ function toGuardrailJson(spec: GuardrailSpec): object {
       action,
       applies_to: appliesTo,
     })),
+    uninspectable: spec.uninspectable,
   });
 }
 
@@ -99,7 +100,14 @@ function rateLimitAt(value: unknown, path: string): RateLimitSpec {
   return { windowSecs: integerAt(json["window_secs"], `${path}.window_secs`), ...maxima };
 }
 
-const GUARDRAIL_FIELDS = ["model_allow", "model_deny", "max_request_tokens", "allow_streaming", "content_patterns"];
+const GUARDRAIL_FIELDS = [
+  "model_allow",
+  "model_deny",
+  "max_request_tokens",
+  "allow_streaming",
+  "content_patterns",
+  "uninspectable",
+];
 
 function guardrailAt(value: unknown, path: string): GuardrailSpec {
   const json = objectAt(value, path, GUARDRAIL_FIELDS);
@@ -113,6 +121,7 @@ function guardrailAt(value: unknown, path: string): GuardrailSpec {
     maxRequestTokens: optional("max_request_tokens", integerAt),
     allowStreaming: optional("allow_streaming", booleanAt),
     contentPatterns: optional("content_patterns", (given, at) => arrayAt(given, at, contentPatternAt)),
+    uninspectable: optional("uninspectable", (given, at) => oneOfAt(given, at, ["block", "pass"] as const)),
   });
   if (Object.keys(spec).length === 0) throw unreadable(path, "has no rule");
   return spec;

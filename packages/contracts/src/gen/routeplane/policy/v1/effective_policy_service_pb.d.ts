@@ -5,7 +5,7 @@
 import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
 import type { Message } from "@bufbuild/protobuf";
 import type { BindingMode, PrincipalType } from "./policy_pb.js";
-import type { BudgetSpec, ContentPattern, RateLimitSpec } from "./policy_spec_pb.js";
+import type { BudgetSpec, ContentPattern, RateLimitSpec, Uninspectable } from "./policy_spec_pb.js";
 import type { Timestamp } from "@bufbuild/protobuf/wkt";
 
 /**
@@ -217,6 +217,20 @@ export declare type EffectiveGuardrail = Message<"routeplane.policy.v1.Effective
    * @generated from field: repeated routeplane.policy.v1.SourcedPattern content_patterns = 5;
    */
   contentPatterns: SourcedPattern[];
+
+  /**
+   * That content of requests which cannot be inspected is blocked; absent: it passes.
+   *
+   * @generated from field: routeplane.policy.v1.SourcedUninspectable uninspectable_request = 6;
+   */
+  uninspectableRequest?: SourcedUninspectable | undefined;
+
+  /**
+   * That content of answers which cannot be inspected is blocked; absent: it passes.
+   *
+   * @generated from field: routeplane.policy.v1.SourcedUninspectable uninspectable_response = 7;
+   */
+  uninspectableResponse?: SourcedUninspectable | undefined;
 };
 
 /**
@@ -332,6 +346,33 @@ export declare type SourcedStreaming = Message<"routeplane.policy.v1.SourcedStre
  * Use `create(SourcedStreamingSchema)` to create a new message.
  */
 export declare const SourcedStreamingSchema: GenMessage<SourcedStreaming>;
+
+/**
+ * Rule for content that cannot be inspected, and who says so.
+ *
+ * @generated from message routeplane.policy.v1.SourcedUninspectable
+ */
+export declare type SourcedUninspectable = Message<"routeplane.policy.v1.SourcedUninspectable"> & {
+  /**
+   * Block.
+   *
+   * @generated from field: routeplane.policy.v1.Uninspectable action = 1;
+   */
+  action: Uninspectable;
+
+  /**
+   * Every policy that says so, or whose patterns imply it.
+   *
+   * @generated from field: repeated routeplane.policy.v1.PolicySource sources = 2;
+   */
+  sources: PolicySource[];
+};
+
+/**
+ * Describes the message routeplane.policy.v1.SourcedUninspectable.
+ * Use `create(SourcedUninspectableSchema)` to create a new message.
+ */
+export declare const SourcedUninspectableSchema: GenMessage<SourcedUninspectable>;
 
 /**
  * A pattern and where it comes from.

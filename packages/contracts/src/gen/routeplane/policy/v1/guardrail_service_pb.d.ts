@@ -4,7 +4,7 @@
 
 import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
 import type { Message } from "@bufbuild/protobuf";
-import type { ContentPattern, GuardrailSpec, ModelList } from "./policy_spec_pb.js";
+import type { ContentPattern, GuardrailSpec, ModelList, Uninspectable } from "./policy_spec_pb.js";
 import type { Binding, Policy, Principal } from "./policy_pb.js";
 
 /**
@@ -263,6 +263,20 @@ export declare type UpdateGuardrailRequest = Message<"routeplane.policy.v1.Updat
    * @generated from field: string etag = 13;
    */
   etag: string;
+
+  /**
+   * The new rule for content that cannot be inspected; unspecified: as it is.
+   *
+   * @generated from field: routeplane.policy.v1.Uninspectable uninspectable = 14;
+   */
+  uninspectable: Uninspectable;
+
+  /**
+   * Whether to go back to the default for content that cannot be inspected.
+   *
+   * @generated from field: bool clear_uninspectable = 15;
+   */
+  clearUninspectable: boolean;
 };
 
 /**

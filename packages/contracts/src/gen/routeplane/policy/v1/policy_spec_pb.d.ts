@@ -171,6 +171,14 @@ export declare type GuardrailSpec = Message<"routeplane.policy.v1.GuardrailSpec"
    * @generated from field: repeated routeplane.policy.v1.ContentPattern content_patterns = 5;
    */
   contentPatterns: ContentPattern[];
+
+  /**
+   * What becomes of content that patterns cannot be matched against: see Uninspectable. Absent: it is blocked in the directions
+   * (request, response) to which a pattern of this guardrail with the action block applies, and passes in the others.
+   *
+   * @generated from field: routeplane.policy.v1.Uninspectable uninspectable = 6;
+   */
+  uninspectable: Uninspectable;
 };
 
 /**
@@ -201,7 +209,19 @@ export declare type ModelList = Message<"routeplane.policy.v1.ModelList"> & {
 export declare const ModelListSchema: GenMessage<ModelList>;
 
 /**
- * A text that may not pass.
+ * Pattern for text that may not pass. A match blocks or is redacted wherever the model, or the client, could read it:
+ *
+ * In a request, every string, every name of a member and every number is content, in messages, tool calls, tools, schemas and
+ * members that are not known, except the values of names, kinds and references (such as role, tool_call_id and service_tier) that
+ * have one of their known values or the form of an id. In an answer, likewise, streamed or not: content, reasoning, refusals,
+ * names and arguments of tool calls, and members that are not known.
+ *
+ * Text is judged as it reads: JSON escapes undone, also those in arguments of tool calls, which are JSON in a string; base64 of
+ * files and data URLs decoded where it holds text; and both as written and folded: NFKC, without default-ignorable characters
+ * (zero-width characters, soft hyphens, tags and the like), see packages/guardrails. The text parts of a message are judged each
+ * by itself and as one text, joined without a separator; so are consecutive messages of one role. The pieces of a stream are
+ * judged as one text; at most 512 characters are held back. Not undone: look-alike letters of other scripts, and encodings within
+ * prose (HTML entities, percent-encoding, base64).
  *
  * @generated from message routeplane.policy.v1.ContentPattern
  */
@@ -328,6 +348,42 @@ export enum BudgetWindow {
  * Describes the enum routeplane.policy.v1.BudgetWindow.
  */
 export declare const BudgetWindowSchema: GenEnum<BudgetWindow>;
+
+/**
+ * Rule for content that is not text and cannot be inspected: images, audio, PDF and other binary files, references to content
+ * that the request does not hold (URLs of media, ids of files, of audio answers and of stored prompts), encrypted reasoning, and
+ * base64 that does not decode to text. A request that holds some is refused with 400 and the code content_uninspectable; so is an
+ * answer, or its stream ends with an error event of that code.
+ *
+ * @generated from enum routeplane.policy.v1.Uninspectable
+ */
+export enum Uninspectable {
+  /**
+   * The default of GuardrailSpec.uninspectable.
+   *
+   * @generated from enum value: UNINSPECTABLE_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED = 0,
+
+  /**
+   * Such content is refused.
+   *
+   * @generated from enum value: UNINSPECTABLE_BLOCK = 1;
+   */
+  BLOCK = 1,
+
+  /**
+   * Such content passes, as far as this guardrail is concerned: another one that applies may still refuse it.
+   *
+   * @generated from enum value: UNINSPECTABLE_PASS = 2;
+   */
+  PASS = 2,
+}
+
+/**
+ * Describes the enum routeplane.policy.v1.Uninspectable.
+ */
+export declare const UninspectableSchema: GenEnum<Uninspectable>;
 
 /**
  * What becomes of a text that a pattern matches.
