@@ -30,6 +30,7 @@ const READ_BY_NODE = ["NODE_OPTIONS"];
 function plausibleEnvironment({ environment }: Workload): Record<string, string> {
   const plausible = (name: string): string => {
     if (name.endsWith("DATABASE_URL")) return "postgres://role:password@127.0.0.1:1/routeplane";
+    if (name === "ROUTEPLANE_SERVICE_CREDENTIALS") return `gateway:${"0f".repeat(32)}`;
     if (name === "ROUTEPLANE_NATS_URL") return "nats://user:password@127.0.0.1:1";
     if (name === "ROUTEPLANE_KEY_PEPPERS") return `p1:${"0f".repeat(32)}`;
     return "plausible";
@@ -65,7 +66,7 @@ describe.each(WORKLOADS.map((workload) => [workload.role, workload] as const))("
 
   it("finds no other fault than the one that was made in what the manifest sets", { timeout: 30_000 }, async () => {
     const environment = plausibleEnvironment(workload);
-    const names = ["ROUTEPLANE_SERVICE_TOKEN", ...Object.keys(environment)];
+    const names = ["ROUTEPLANE_SERVICE_TOKEN", "ROUTEPLANE_DATABASE_URL", ...Object.keys(environment)];
     const omitted = names.find((name) => name in environment) ?? "";
     const { code, stderr } = await runToExit(built.entry, role, { ...environment, [omitted]: "" });
     expect(code, stderr).toBe(1);

@@ -1,6 +1,7 @@
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { AGGREGATOR_NODE_OPTIONS, STOP_TIMEOUT_MS, USAGE_NODE_OPTIONS } from "@routeplane/runtime";
+import { natsUserConfig } from "@routeplane/standalone/servers";
 import { Deployment } from "kubernetes-models/apps/v1";
 import { PodDisruptionBudget } from "kubernetes-models/policy/v1";
 import { describe, expect, it } from "vitest";
@@ -48,6 +49,23 @@ describe("secrets", () => {
     );
     const used = new Set(WORKLOADS.flatMap(secretsOf));
     expect(documented.toSorted()).toEqual([...used].toSorted());
+  });
+
+  it("that are credentials go to one workload each", () => {
+    const accepted = "routeplane-callers/accepted";
+    const holders = WORKLOADS.flatMap((workload) =>
+      secretsOf(workload).map((secret) => [secret, workload.name] as const),
+    ).filter(([secret]) => secret !== accepted);
+    const shared = holders.filter(([secret]) => holders.filter(([other]) => other === secret).length > 1);
+    expect(shared).toEqual([]);
+  });
+
+  it("of NATS belong to users whose permissions the README shows as a node has them", async () => {
+    const readme = await readFile(join(import.meta.dirname, "README.md"), "utf8");
+    for (const user of ["gateway", "aggregator"] as const) {
+      const shown = natsUserConfig(user, `$${user.toUpperCase()}_PASSWORD`);
+      expect(readme).toContain(shown.replaceAll(/^/gm, "    "));
+    }
   });
 
   it("have no value in any manifest", () => {

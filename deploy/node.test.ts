@@ -1,4 +1,4 @@
-import { randomBytes } from "node:crypto";
+import { createHash, randomBytes } from "node:crypto";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -44,9 +44,12 @@ const portOf = (role: string): number => reserved.ports[SERVING.findIndex((workl
 /** What the manifest sets, with addresses of this machine and what an operator would put into the Secrets. */
 function environmentOf({ role, environment }: Workload): Record<string, string> {
   const secrets: Record<string, string> = {
-    ROUTEPLANE_SERVICE_TOKEN: `rps_${"0f".repeat(32)}`,
+    ROUTEPLANE_SERVICE_TOKEN: `rps_of-${role}`,
+    ROUTEPLANE_SERVICE_CREDENTIALS: ["gateway", "policy", "usage"]
+      .map((caller) => `${caller}:${createHash("sha256").update(`rps_of-${caller}`).digest("hex")}`)
+      .join(","),
     ROUTEPLANE_KEY_PEPPERS: `p1:${"0f".repeat(32)}`,
-    ROUTEPLANE_NATS_URL: nats.url,
+    ROUTEPLANE_NATS_URL: role === "gateway" ? nats.gatewayUrl : nats.aggregatorUrl,
     ROUTEPLANE_ADMIN_DATABASE_URL: server.adminUrl,
     ROUTEPLANE_DATABASE_URL: databaseUrl(`routeplane_${role}` as RoleName),
     ROUTEPLANE_MIGRATION_DATABASE_URL: databaseUrl(`routeplane_${role.replace("migrate-", "")}_owner` as RoleName),

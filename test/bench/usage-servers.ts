@@ -40,7 +40,7 @@ export async function startUsageServers(): Promise<UsageServers> {
   const data = { folder: join(folder, "postgres"), durable: true, log: postgresLog, signal, say };
   const postgres = supervise(await preparePostgres({ ...login, ...data }), { log: postgresLog });
   const executable = await natsBinary({ environment: process.env, say, signal });
-  const broker = { port: natsPort, password: "bench" };
+  const broker = { port: natsPort, password: "bench", passwords: { gateway: "bench", aggregator: "bench" } };
   const nats = supervise(await prepareNats({ ...broker, executable, folder: join(folder, "nats") }), {
     log: join(folder, "nats.log"),
   });

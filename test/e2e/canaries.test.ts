@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type DescMessage, type DescMethod, ScalarType } from "@bufbuild/protobuf";
 import { mintToken } from "@routeplane/credentials";
-import { accessOf, publishedServices } from "@routeplane/rpc";
+import { isInternal, publishedServices } from "@routeplane/rpc";
 import { eventually } from "@routeplane/testing";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { sendJson, startUpstream, type UpstreamServer } from "../../services/gateway/test/upstream-server.ts";
@@ -56,15 +56,19 @@ afterAll(async () => {
 });
 
 async function secretsOfNode(): Promise<readonly Canary[]> {
-  const { serviceToken, keyPeppers, natsPassword, superuserPassword, databasePasswords } = JSON.parse(
-    await readFile(join(node.home, "secrets.json"), "utf8"),
-  );
+  const secrets = JSON.parse(await readFile(join(node.home, "secrets.json"), "utf8"));
+  const { serviceToken, serviceTokens, keyPeppers, superuserPassword, databasePasswords } = secrets;
+  const { natsPassword, natsPasswords } = secrets;
   return [
-    ...tokenCanaries("the services' token", serviceToken),
+    ...Object.entries({ workload: serviceToken, ...serviceTokens }).flatMap(([caller, token]) =>
+      tokenCanaries(`the service credential of ${caller}`, String(token)),
+    ),
     ...tokenCanaries("the operator's token", operator),
     ...tokenCanaries("the first key", await node.apiKey()),
     canary("the pepper", keyPeppers.split(":")[1]),
-    canary("the broker's password", natsPassword),
+    ...Object.entries({ admin: natsPassword, ...natsPasswords }).map(([user, password]) =>
+      canary(`the NATS password of ${user}`, String(password)),
+    ),
     canary("the superuser's password", superuserPassword),
     ...Object.entries(databasePasswords).map(([role, password]) => canary(role, String(password))),
   ];
@@ -89,7 +93,7 @@ const bearer = (token: string) => ({ authorization: `Bearer ${token}` });
 const outside: readonly DescMethod[] = Object.values(publishedServices())
   .flat()
   .flatMap((service) => service.methods)
-  .filter((method) => !accessOf(method).includes("internal"));
+  .filter((method) => !isInternal(method));
 const pathOf = (method: DescMethod): string => `/${method.parent.typeName}/${method.name}`;
 
 async function mint(name: string): Promise<string> {

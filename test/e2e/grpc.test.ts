@@ -1,18 +1,21 @@
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
-import type { DescMessage, DescMethodUnary, MessageInitShape, MessageShape } from "@bufbuild/protobuf";
+import type { DescMessage, DescMethod, DescMethodUnary, MessageInitShape, MessageShape } from "@bufbuild/protobuf";
 import { type ServiceError, status } from "@grpc/grpc-js";
 import { KeyService, VerificationService } from "@routeplane/contracts/auth";
 import { Health, HealthCheckResponse_ServingStatus as Status } from "@routeplane/contracts/health";
 import { AdmissionService, PolicyService } from "@routeplane/contracts/policy";
 import { UsageService } from "@routeplane/contracts/usage";
+import { SERVICE_CALLERS } from "@routeplane/credentials";
 import { newId } from "@routeplane/domain";
+import { accessOf, internalCallerOf, isInternal, publishedServices } from "@routeplane/rpc";
 import { connectGrpc, type GrpcClient } from "@routeplane/testing";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { startNode, type TestNode } from "../harness/index.ts";
 
 interface Secrets {
   readonly serviceToken: string;
+  readonly serviceTokens: Readonly<Record<string, string>>;
 }
 
 /** Internal services call plain gRPC on the services' own ports, with whatever gRPC library they have. */
@@ -78,7 +81,7 @@ describe("a gRPC client", () => {
     );
   });
 
-  it("gets the hot methods on ports of their own, with the service credential and no other", async () => {
+  it("gets the hot methods on ports of their own, with the credential of workloads and no key", async () => {
     const token = await node.apiKey();
     const { serviceToken } = JSON.parse(await readFile(join(node.home, "secrets.json"), "utf8")) as Secrets;
     const { verifyKey } = VerificationService.method;
@@ -95,5 +98,47 @@ describe("a gRPC client", () => {
     expect(await call("Admit and Settle", voiding, hold, serviceToken)).toBeDefined();
     expect(await code(call("Admit and Settle", voiding, hold, token))).toBe(status.PERMISSION_DENIED);
     expect(await code(call("VerifyKey", KeyService.method.listKeys, {}, token))).toBe(status.UNIMPLEMENTED);
+  });
+});
+
+describe("a credential inside the node", () => {
+  const internal = Object.entries(publishedServices()).flatMap(([name, services]) =>
+    services
+      .flatMap(({ methods }) => methods)
+      .filter(isInternal)
+      .map((method) => ({ name, method })),
+  );
+  const knock = (name: string, method: DescMethod, token: string): Promise<unknown> => {
+    const path = `/${method.parent.typeName}/${method.name}`;
+    return code(clients.get(name)!.send(path, new Uint8Array(), { token }));
+  };
+  let tokens: Readonly<Record<string, string>>;
+
+  beforeAll(async () => {
+    const { serviceToken, serviceTokens } = JSON.parse(
+      await readFile(join(node.home, "secrets.json"), "utf8"),
+    ) as Secrets;
+    tokens = { ...serviceTokens, workload: serviceToken };
+  });
+
+  it("is one for each caller", () => {
+    expect(new Set(Object.keys(tokens))).toEqual(new Set(SERVICE_CALLERS));
+    expect(new Set(Object.values(tokens)).size).toBe(SERVICE_CALLERS.length);
+  });
+
+  it.each(internal)("opens $method.parent.name/$method.name to the callers that its contract names", async (target) => {
+    const admitted = new Set(accessOf(target.method).map(internalCallerOf));
+    for (const [caller, token] of Object.entries(tokens)) {
+      const isDenied = (await knock(target.name, target.method, token)) === status.PERMISSION_DENIED;
+      expect([caller, isDenied]).toEqual([caller, !admitted.has(caller)]);
+    }
+  });
+
+  it("of usage admits, settles and voids nothing", async () => {
+    for (const method of Object.values(AdmissionService.method)) {
+      for (const name of ["policy", "Admit and Settle"]) {
+        expect(await knock(name, method, tokens["usage"] ?? "")).toBe(status.PERMISSION_DENIED);
+      }
+    }
   });
 });

@@ -1,5 +1,5 @@
 import type { DescField, DescMessage, DescMethod } from "@bufbuild/protobuf";
-import { accessOf, publishedServices } from "@routeplane/rpc";
+import { accessOf, isInternal, publishedServices } from "@routeplane/rpc";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { routeTable } from "../../services/gateway/test/route-table.ts";
 import { startNode, type TestNode } from "../harness/index.ts";
@@ -47,10 +47,10 @@ const methods: readonly DescMethod[] = Object.values(publishedServices())
   .flat()
   .flatMap((service) => service.methods);
 const pathOf = (method: DescMethod): string => `/${method.parent.typeName}/${method.name}`;
-const published = methods.filter((method) => !accessOf(method).includes("internal"));
+const published = methods.filter((method) => !isInternal(method));
 /** Streams refuse inside of a stream: see the isolation tests. */
 const outside = published.filter(({ methodKind }) => methodKind === "unary");
-const internal = methods.filter((method) => accessOf(method).includes("internal"));
+const internal = methods.filter(isInternal);
 /** The gateway's own routes that need a key. */
 const INFERENCE = (await routeTable())
   .filter(({ path }) => path.startsWith("/v1/"))

@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import type { DescField, DescMessage, DescMethod } from "@bufbuild/protobuf";
 import { newId } from "@routeplane/domain";
-import { accessOf, publishedServices } from "@routeplane/rpc";
+import { accessOf, isInternal, publishedServices } from "@routeplane/rpc";
 import { eventually } from "@routeplane/testing";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { ask } from "../harness/gateway.ts";
@@ -45,7 +45,7 @@ afterAll(() => node.remove());
 const methods = Object.values(publishedServices())
   .flat()
   .flatMap((service) => service.methods);
-const published = methods.filter((method) => !accessOf(method).includes("internal"));
+const published = methods.filter((method) => !isInternal(method));
 const outside = published.filter(({ methodKind }) => methodKind === "unary");
 /** They speak in frames, and have tests of their own. */
 const streams = published.filter(({ methodKind }) => methodKind !== "unary");
@@ -389,7 +389,7 @@ describe("a credential of another namespace", () => {
 });
 
 describe("through the one address", () => {
-  const internal = methods.filter((method) => accessOf(method).includes("internal"));
+  const internal = methods.filter(isInternal);
 
   it.each(internal.map((method) => path(method)))("%s does not exist", async (url) => {
     const unknown = await post("/routeplane.auth.v1.KeyService/NoSuchMethod", mine.token, {});

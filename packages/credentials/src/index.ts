@@ -16,6 +16,14 @@ export {
   scopesBeyond,
 } from "./scopes.ts";
 export {
+  formatServiceCredentials,
+  parseServiceCredentials,
+  SERVICE_CALLERS,
+  SERVICE_CREDENTIALS_RULE,
+  type ServiceCaller,
+  type ServiceCredentials,
+} from "./service-credentials.ts";
+export {
   mintToken,
   mintServiceToken,
   parseToken,

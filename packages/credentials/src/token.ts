@@ -4,7 +4,7 @@ import { crc32 } from "node:zlib";
 /**
  * A token is `<rp|rpo>_<live|test>_<lookup id>_<secret>_<checksum>`, of fixed length: a lookup id of 128 random bits, a
  * secret of 256, and the CRC-32 of all before it, each in base62. Scanners recognise it; junk is refused by its checksum,
- * without a lookup. `rps_…` is a service's credential: one secret shared by the services of a node.
+ * without a lookup. `rps_…` is the credential of an internal caller (see service-credentials.ts).
  */
 export type TokenKind = "key" | "operator";
 export type TokenMode = "live" | "test";
@@ -29,7 +29,7 @@ export function mintToken(kind: TokenKind, mode: TokenMode = "live"): string {
   return `${body}_${checksum(body)}`;
 }
 
-/** The secret that the services of a node share: `rps_` and 256 random bits. */
+/** Token of an internal caller: `rps_` and 256 random bits. */
 export function mintServiceToken(): string {
   return `rps_${randomBase62(SECRET_BYTES)}`;
 }

@@ -4,7 +4,7 @@ import { declareConsumer, type DurableOptions, trimDone } from "./durable.ts";
 import { type ConsumerLag, lagOf } from "./lag.ts";
 import { type Link, type LinkOptions, openLink, type Session, wait } from "./link.ts";
 import { Pull } from "./pull.ts";
-import { declareStream, STREAM } from "./stream.ts";
+import { STREAM, updateStream } from "./stream.ts";
 
 export interface EventConsumerOptions<Event> extends LinkOptions, DurableOptions {
   /** The events of one message, as `onBatch` wants them; undefined if it is no batch of events. */
@@ -38,7 +38,7 @@ const MAX_BACKOFF_MS = 5_000;
 export function openConsumer<Event>(options: EventConsumerOptions<Event>): EventConsumer {
   const stopped = new AbortController();
   const link = openLink(options, async (session) => {
-    await declareStream(session, options);
+    await updateStream(session, options);
     await declareConsumer(session, options);
   });
   const consuming = consumeForEver(link, options, stopped.signal);
@@ -83,7 +83,7 @@ async function consumeSession<Event>(
   stopped: AbortSignal,
 ): Promise<void> {
   const { durable, batch, log } = options;
-  const pull = new Pull(session.connection, { stream: STREAM, durable, batch });
+  const pull = new Pull(session, { stream: STREAM, durable, batch });
   let failures = 0;
   try {
     while (!stopped.aborted) {

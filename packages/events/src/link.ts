@@ -1,10 +1,12 @@
 import { setTimeout as delay } from "node:timers/promises";
 import type { Component, Logger } from "@routeplane/runtime";
-import { connect, type JetStreamClient, type JetStreamManager, type NatsConnection } from "nats";
+import { connect, createInbox, type JetStreamClient, type JetStreamManager, type NatsConnection } from "nats";
 import type { NatsAddress } from "./address.ts";
 
 /** A live connection. Ends with the connection; the next one is another session. */
 export interface Session {
+  /** A new subject that answers to this connection come to. */
+  readonly newInbox: () => string;
   readonly connection: NatsConnection;
   readonly jetstream: JetStreamClient;
   readonly manager: JetStreamManager;
@@ -89,7 +91,7 @@ async function keepConnected(
     let connection: NatsConnection | undefined;
     try {
       connection = await connect(connectionOptions(options));
-      const session = await openSession(connection);
+      const session = await openSession(connection, options);
       await prepare(session);
       setLive(session);
       if (failures > 0) log.info({ failures }, "nats is back");
@@ -118,12 +120,19 @@ function connectionOptions({ nats, name }: LinkOptions) {
     pingInterval: PING_INTERVAL_MS,
     maxPingOut: MAX_PINGS_OUT,
     noAsyncTraces: true,
+    inboxPrefix: inboxPrefixOf(nats),
   };
 }
 
-async function openSession(connection: NatsConnection): Promise<Session> {
+/** Answers come to subjects of the user's own, so that permissions can keep users from listening to each other's. */
+function inboxPrefixOf({ user = "" }: NatsAddress): string {
+  return /^[\w-]+$/.test(user) ? `_INBOX.${user}` : "_INBOX";
+}
+
+async function openSession(connection: NatsConnection, { nats }: LinkOptions): Promise<Session> {
   const manager = await connection.jetstreamManager({ timeout: REQUEST_TIMEOUT_MS });
-  return { connection, manager, jetstream: connection.jetstream({ timeout: REQUEST_TIMEOUT_MS }) };
+  const jetstream = connection.jetstream({ timeout: REQUEST_TIMEOUT_MS });
+  return { connection, manager, jetstream, newInbox: () => createInbox(inboxPrefixOf(nats)) };
 }
 
 /** On stop what was written (acknowledgements) is flushed first, unless the server is silent. */

@@ -101,7 +101,7 @@ describe("with a server that goes away", () => {
     const { distinct, seen } = kit.collector();
     const recorded = new Set<string>();
     for (let kill = 0; kill < 5; kill++) {
-      const child = spawnPublisher(kit.nats.url, folder, `life-${kill}`);
+      const child = spawnPublisher(kit.nats.gatewayUrl, folder, `life-${kill}`);
       await eventually(() => child.recorded.length > 200 * (kill + 1));
       if (kill === 2) kit.nats.pause();
       await delay(kill * 7);

@@ -8,7 +8,7 @@ import { Journal } from "./journal/journal.ts";
 import type { Debt } from "./journal/recovery.ts";
 import { type LinkOptions, openLink } from "./link.ts";
 import { Sender } from "./sender.ts";
-import { declareStream } from "./stream.ts";
+import { ensureStream } from "./stream.ts";
 import { unavailable } from "./unavailable.ts";
 
 export interface EventPublisherOptions extends LinkOptions {
@@ -90,7 +90,7 @@ export function openPublisher(options: EventPublisherOptions): EventPublisher {
   const { log, name, folder, maxBytes = DEFAULT_SPOOL_BYTES } = options;
   const { whenNatsIsAway = "spool", timeoutMs = DEFAULT_TIMEOUT_MS } = options;
   const journal = Journal.open({ folder, maxBytes, log });
-  const link = openLink(options, (session) => declareStream(session, options));
+  const link = openLink(options, (session) => ensureStream(session, options));
   const sender: Sender = new Sender({
     journal,
     link,

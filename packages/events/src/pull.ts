@@ -1,5 +1,6 @@
-import { createInbox, type Msg, nanos, type NatsConnection, type Subscription } from "nats";
+import { type Msg, nanos, type NatsConnection, type Subscription } from "nats";
 import { type Delivery, toDelivery } from "./delivery.ts";
+import type { Session } from "./link.ts";
 
 /** How long one request for messages stays open at the server. */
 const EXPIRES_MS = 20_000;
@@ -16,7 +17,7 @@ export class Pull {
   readonly #connection: NatsConnection;
   readonly #subject: string;
   readonly #batch: number;
-  readonly #inbox = createInbox();
+  readonly #inbox: string;
   readonly #subscription: Subscription;
   readonly #watchdog: NodeJS.Timeout;
   #held: Delivery[] = [];
@@ -26,8 +27,10 @@ export class Pull {
   #fault: Error | undefined;
   #changed = Promise.withResolvers<void>();
 
-  constructor(connection: NatsConnection, consumer: { stream: string; durable: string; batch: number }) {
+  constructor(session: Session, consumer: { stream: string; durable: string; batch: number }) {
+    const { connection } = session;
     this.#connection = connection;
+    this.#inbox = session.newInbox();
     this.#subject = `$JS.API.CONSUMER.MSG.NEXT.${consumer.stream}.${consumer.durable}`;
     this.#batch = consumer.batch;
     this.#subscription = connection.subscribe(this.#inbox, {

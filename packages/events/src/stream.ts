@@ -32,16 +32,42 @@ const DECLARED = {
   duplicate_window: nanos(DUPLICATE_WINDOW_MS),
 } as const satisfies Partial<StreamConfig>;
 
-/** Creates the stream, or brings it to what is declared here, and holds what the server made of it against that. */
-export async function declareStream(
-  { manager, connection }: Session,
-  { log, nats: { replicas } }: LinkOptions,
-): Promise<void> {
-  const wanted = replicas === undefined ? DECLARED : { ...DECLARED, num_replicas: replicas };
-  if ((await configOf(manager)) === undefined) await manager.streams.add(wanted);
-  else await manager.streams.update(STREAM, wanted);
+/**
+ * Creates the stream where there is none: all that a publisher may do about it. A stream that is there must be as declared.
+ *
+ * @throws Error that names the differing fields
+ */
+export async function ensureStream(session: Session, options: LinkOptions): Promise<void> {
+  const { manager } = session;
+  if ((await configOf(manager)) === undefined) await create(manager, declaredFor(options));
+  await requireAsDeclared(session, options);
+}
+
+/** Creates the stream, or brings it to what is declared here. @throws Error as `ensureStream` */
+export async function updateStream(session: Session, options: LinkOptions): Promise<void> {
+  const { manager } = session;
+  if ((await configOf(manager)) === undefined) await create(manager, declaredFor(options));
+  else await manager.streams.update(STREAM, declaredFor(options));
+  await requireAsDeclared(session, options);
+}
+
+function declaredFor({ nats: { replicas } }: LinkOptions): Partial<StreamConfig> & { readonly name: string } {
+  return replicas === undefined ? DECLARED : { ...DECLARED, num_replicas: replicas };
+}
+
+/** Another process may have made it meanwhile, which the comparison that follows decides about. */
+async function create(manager: JetStreamManager, wanted: Partial<StreamConfig> & { readonly name: string }) {
+  try {
+    await manager.streams.add(wanted);
+  } catch (error) {
+    if (!(error instanceof NatsError && error.api_error?.err_code === 10_058)) throw error;
+  }
+}
+
+async function requireAsDeclared({ manager, connection }: Session, options: LinkOptions): Promise<void> {
+  const { log } = options;
   const config = await configOf(manager);
-  const differing = differences(wanted, config ?? {});
+  const differing = differences(declaredFor(options), config ?? {});
   if (differing.length > 0) throw new Error(`stream ${STREAM} is not as declared: ${differing.join(", ")}`);
   const version = connection.info?.version ?? "unknown";
   log.info({ version, replicas: config?.num_replicas, durability: durabilityOf(version) }, "nats server");

@@ -6,14 +6,20 @@ import { type UsageEvent, UsageEventBatchSchema, UsageEventSchema } from "@route
 import { createLogger } from "@routeplane/runtime";
 import { startNats } from "@routeplane/testing";
 import { connect, type NatsConnection } from "nats";
-import { type EventPublisherOptions, openConsumer, openPublisher, parseNatsUrl } from "../src/index.ts";
+import {
+  type EventPublisherOptions,
+  type NatsAddress,
+  openConsumer,
+  openPublisher,
+  parseNatsUrl,
+} from "../src/index.ts";
 import { STREAM } from "../src/stream.ts";
 
 /** A broker of its own, publishers and consumers on it, and what they logged. */
 export type Kit = Awaited<ReturnType<typeof startKit>>;
 
-/** Name of the durable consumer that collectors share. */
-export const DURABLE = { durable: "test", workers: 2, batch: 10 };
+/** The durable consumer that collectors share; the aggregators' own, which alone their user may use. */
+export const DURABLE = { durable: "usage-aggregator", workers: 2, batch: 10 };
 
 type PublisherOptions = Partial<Pick<EventPublisherOptions, "folder" | "maxBytes" | "whenNatsIsAway" | "timeoutMs">>;
 
@@ -31,17 +37,23 @@ export async function startKit() {
 }
 
 /** The same on servers that somebody else has started. */
-export async function kitOn(nats: { readonly url: string; remove(): Promise<void> }) {
+export async function kitOn(nats: {
+  readonly url: string;
+  readonly gatewayUrl?: string;
+  readonly aggregatorUrl?: string;
+  remove(): Promise<void>;
+}) {
   const root = await mkdtemp(join(tmpdir(), "routeplane-events-"));
   let spools = 0;
-  const address = parseNatsUrl(nats.url);
-  if (address === undefined) throw new Error("unreachable: the test server's URL is well-formed");
-  const { servers, user = "", password = "" } = address;
+  const address = addressOf(nats.url);
   const opened: { stop(): Promise<void> }[] = [];
   const lines: string[] = [];
   const log = createLogger("test", (line) => (lines.push(line), ""));
   const link = { nats: address, log, name: "test" };
-  const connectRaw = (): Promise<NatsConnection> => connect({ servers: [...servers], user, pass: password });
+  const connectRaw = (url = nats.url): Promise<NatsConnection> => {
+    const { servers, user = "", password = "" } = addressOf(url);
+    return connect({ servers: [...servers], user, pass: password, inboxPrefix: `_INBOX.${user}` });
+  };
 
   return {
     lines,
@@ -53,7 +65,7 @@ export async function kitOn(nats: { readonly url: string; remove(): Promise<void
 
     publisher(options: PublisherOptions = {}) {
       const folder = options.folder ?? join(root, `spool-${++spools}`);
-      const publisher = openPublisher({ ...link, folder, ...options });
+      const publisher = openPublisher({ ...link, nats: addressOf(nats.gatewayUrl ?? nats.url), folder, ...options });
       opened.push(publisher);
       const publish = (event: UsageEvent): Promise<void> => publisher.record({ event }).durable();
       return { ...publisher, folder, publish };
@@ -69,7 +81,9 @@ export async function kitOn(nats: { readonly url: string; remove(): Promise<void
       };
       const unreadable: string[] = [];
       const keep = async (payload: Uint8Array): Promise<void> => void unreadable.push(Buffer.from(payload).toString());
-      const consumer = openConsumer({ ...link, ...DURABLE, read, onBatch: collect, onUnreadable: keep });
+      const handlers = { read, onBatch: collect, onUnreadable: keep };
+      const own = addressOf(nats.aggregatorUrl ?? nats.url);
+      const consumer = openConsumer({ ...link, nats: own, ...DURABLE, ...handlers });
       opened.push(consumer);
       return { consumer, seen, unreadable, distinct: () => [...new Set(seen)].toSorted() };
     },
@@ -92,6 +106,12 @@ export async function kitOn(nats: { readonly url: string; remove(): Promise<void
       await rm(root, { recursive: true, force: true });
     },
   };
+}
+
+function addressOf(url: string): NatsAddress {
+  const address = parseNatsUrl(url);
+  if (address === undefined) throw new Error("unreachable: the test server's URL is well-formed");
+  return address;
 }
 
 function read(payload: Uint8Array): readonly UsageEvent[] | undefined {

@@ -1,6 +1,7 @@
-import { ALL_OPERATOR_SCOPES, ALL_SCOPES, permits } from "@routeplane/credentials";
+import { ALL_OPERATOR_SCOPES, ALL_SCOPES, permits, SERVICE_CALLERS, type ServiceCaller } from "@routeplane/credentials";
 import { expect, it } from "vitest";
-import { accessOf, operatorScopeOf, publishedServices } from "./access.ts";
+import { accessOf, internalCallerOf, isInternal, operatorScopeOf, publishedServices } from "./access.ts";
+import { requireAccess } from "./server/authorize.ts";
 
 const methods = Object.values(publishedServices())
   .flat()
@@ -15,7 +16,8 @@ it.each(methods.map((method) => [`${method.parent.typeName}/${method.name}`, met
   (_name, method) => {
     for (const rule of accessOf(method)) {
       const scope = operatorScopeOf(rule);
-      const known = ["credential", "internal", "public"].includes(rule);
+      const caller = internalCallerOf(rule);
+      const known = ["credential", "public"].includes(rule) || SERVICE_CALLERS.some((each) => each === caller);
       expect(known || (scope === undefined ? permits(ALL_SCOPES, rule) : permits(ALL_OPERATOR_SCOPES, scope))).toBe(
         true,
       );
@@ -32,6 +34,40 @@ it("lets no method be public, and mixes internal with nothing", () => {
   for (const method of methods) {
     const rules = accessOf(method);
     expect(rules).not.toContain("public");
-    if (rules.includes("internal")) expect(rules).toEqual(["internal"]);
+    if (isInternal(method)) expect(rules.filter((rule) => internalCallerOf(rule) === undefined)).toEqual([]);
   }
 });
+
+/** Of every internal method, who needs it. */
+const INTERNAL_METHODS: Readonly<Record<string, readonly ServiceCaller[]>> = {
+  "VerificationService/VerifyKey": ["gateway", "policy", "usage", "workload"],
+  "VerificationService/WatchChanges": ["gateway", "policy", "usage"],
+  "VerificationService/ResolveKey": ["policy"],
+  "BootstrapService/BootstrapNode": ["installer"],
+  "AdmissionService/Admit": ["gateway", "workload"],
+  "AdmissionService/Settle": ["gateway", "workload"],
+  "AdmissionService/Void": ["gateway", "workload"],
+  "EnforcementService/ListAppliedGuardrails": ["gateway"],
+  "EnforcementService/WatchPolicyChanges": ["gateway"],
+  "RequestHistoryService/ListRequestHistory": ["policy"],
+  "RequestHistoryService/GetNextNamespace": ["policy"],
+  "RequestHistoryService/ListRequestCharges": ["policy"],
+  "RequestHistoryService/GetRequestCharges": ["policy"],
+};
+
+it("lets every internal caller call the internal methods that it needs, and no other method", () => {
+  const admits = methods.map((method) => {
+    const callers = SERVICE_CALLERS.filter((caller) => isLetIn(method, caller));
+    return [`${method.parent.name}/${method.name}`, callers] as const;
+  });
+  expect(Object.fromEntries(admits.filter(([, callers]) => callers.length > 0))).toEqual(INTERNAL_METHODS);
+});
+
+function isLetIn(method: (typeof methods)[number], caller: ServiceCaller): boolean {
+  try {
+    requireAccess(method, { kind: "service", caller });
+    return true;
+  } catch {
+    return false;
+  }
+}

@@ -6,13 +6,24 @@ import * as policy from "@routeplane/contracts/policy";
 import * as usage from "@routeplane/contracts/usage";
 
 /** One value of the method option `routeplane.access.v1.any_of`. */
-export type AccessRule = "credential" | "internal" | "public" | `${string}:${string}`;
+export type AccessRule = "credential" | "public" | `${string}:${string}`;
 
 const OPERATOR = "operator:";
+const INTERNAL = "internal:";
 
 /** The scope that an operator credential needs by this rule; undefined if the rule is for others. */
 export function operatorScopeOf(rule: AccessRule): string | undefined {
   return rule.startsWith(OPERATOR) ? rule.slice(OPERATOR.length) : undefined;
+}
+
+/** Caller inside the node that this rule admits, e.g. `gateway`; undefined if the rule is for others. */
+export function internalCallerOf(rule: AccessRule): string | undefined {
+  return rule.startsWith(INTERNAL) ? rule.slice(INTERNAL.length) : undefined;
+}
+
+/** Whether only internal callers may call the method. */
+export function isInternal(method: DescMethod): boolean {
+  return accessOf(method).some((rule) => internalCallerOf(rule) !== undefined);
 }
 
 /**

@@ -39,7 +39,7 @@ function transport() {
   const served: string[] = [];
   const { interceptors } = rpcChain({
     log: createLogger("test", (line) => line, "silent"),
-    serviceToken: SERVICE_TOKEN,
+    serviceCredentials: { callerOf: (token) => (token === SERVICE_TOKEN ? "gateway" : undefined) },
     async verifyToken(token) {
       const principal = principals[token];
       if (principal === undefined) throw new DomainError("unauthenticated", "CREDENTIAL_INVALID", "invalid API key");

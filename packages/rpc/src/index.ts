@@ -1,4 +1,4 @@
-export { accessOf, type AccessRule, publishedServices } from "./access.ts";
+export { accessOf, type AccessRule, internalCallerOf, isInternal, publishedServices } from "./access.ts";
 export { type Change, type ChangeFeed, createChangeFeed } from "./changes/change-feed.ts";
 export { type ChangeWatch, type ChangeWatchOptions, watchChanges } from "./changes/change-watch.ts";
 export { serviceTransport, type ServiceTransportOptions } from "./client/transport.ts";
@@ -12,6 +12,7 @@ export {
   operatorPrincipalOf,
   type Principal,
   principalOf,
+  type ServicePrincipal,
   wholeNodeOperatorOf,
 } from "./principal.ts";
 export { safeText } from "./safe-text.ts";
@@ -20,7 +21,6 @@ export { healthRoutes, type Readiness } from "./server/health.ts";
 export { CLIENT_ADDRESS } from "./headers.ts";
 export { type RpcChain, rpcChain, type RpcChainOptions } from "./server/chain.ts";
 export { type RpcServerOptions, startRpcServer } from "./server/server.ts";
-export { serviceTokenMatches } from "./server/authenticate.ts";
 export { warmValidation } from "./server/validate.ts";
 export type { KeyVerifier } from "./verifier/answers.ts";
 export type { Heed } from "./verifier/followers.ts";

@@ -1,8 +1,15 @@
 import { createContextKey, type HandlerContext } from "@connectrpc/connect";
+import type { ServiceCaller } from "@routeplane/credentials";
 import { DomainError, type Id } from "@routeplane/domain";
 
 /** Who calls: what the authenticate interceptor found out, and the only thing that handlers know of a credential. */
-export type Principal = KeyPrincipal | OperatorPrincipal | { readonly kind: "service" };
+export type Principal = KeyPrincipal | OperatorPrincipal | ServicePrincipal;
+
+/** An internal caller, by its service credential. */
+export interface ServicePrincipal {
+  readonly kind: "service";
+  readonly caller: ServiceCaller;
+}
 
 export interface KeyPrincipal {
   readonly kind: "key";

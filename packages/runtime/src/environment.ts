@@ -70,8 +70,6 @@ export interface ServerConfig {
   readonly host: string;
   readonly port: number;
   readonly logLevel: string;
-  /** The credential that the services of a node share. */
-  readonly serviceToken: string;
 }
 
 export function readServerConfig(env: Environment): ServerConfig {
@@ -79,6 +77,5 @@ export function readServerConfig(env: Environment): ServerConfig {
     host: env.text("ROUTEPLANE_HOST", "127.0.0.1"),
     port: env.integer("ROUTEPLANE_PORT", { min: 0, max: 65_535 }),
     logLevel: env.text("ROUTEPLANE_LOG_LEVEL", "info"),
-    serviceToken: env.text("ROUTEPLANE_SERVICE_TOKEN"),
   };
 }

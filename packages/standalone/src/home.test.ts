@@ -44,11 +44,16 @@ describe("saved files", () => {
 describe("secrets", () => {
   it("stay as they are, and what is missing is added", async () => {
     const path = join(home, "secrets.json");
-    const { natsPassword: _, ...rest } = await loadSecrets(path);
+    // As a node had them before each caller had a credential of its own.
+    const { natsPasswords: _, serviceTokens: __, ...rest } = await loadSecrets(path);
     await writeFile(path, JSON.stringify(rest));
     const completed = await loadSecrets(path);
     expect(completed).toMatchObject(rest);
-    expect(completed.natsPassword).toMatch(/^[0-9a-f]{48}$/);
+    const tokens = [completed.serviceToken, ...Object.values(completed.serviceTokens)];
+    expect(tokens).toEqual(tokens.map(() => expect.stringMatching(/^rps_\w{43}$/)));
+    const passwords = [completed.natsPassword, ...Object.values(completed.natsPasswords)];
+    expect(passwords).toEqual(passwords.map(() => expect.stringMatching(/^[0-9a-f]{48}$/)));
+    expect(new Set([...tokens, ...passwords]).size).toBe(8);
     expect(await loadSecrets(path)).toEqual(completed);
   });
 

@@ -8,8 +8,9 @@ import { cacheFolder } from "./cache.ts";
 import { CHECKOUT } from "./home.ts";
 import type { Command } from "./process/command.ts";
 import type { ProcessSpec } from "./process/supervise.ts";
-import { type NodeSecrets, planOf } from "./secrets.ts";
+import { type NodeSecrets, planOf, serviceCredentialsOf } from "./secrets.ts";
 import { natsUrl } from "./servers/nats.ts";
+import type { NatsUser } from "./servers/nats-users.ts";
 
 type Variables = Readonly<Record<string, string | undefined>>;
 
@@ -61,18 +62,17 @@ export function migrationCommand(service: (typeof MIGRATED)[number], options: Ro
 }
 
 export function serviceSpec(service: Service, options: RoleOptions): ProcessSpec {
-  const { addresses, secrets } = options;
+  const { addresses } = options;
   const { entry, databaseRole } = ENTRIES[service];
   const port = addresses.services[service];
   const command = nodeCommand(entry, {
     ...commonVariables(service, options),
     ROUTEPLANE_HOST: HOST,
     ROUTEPLANE_PORT: `${port}`,
-    ROUTEPLANE_SERVICE_TOKEN: secrets.serviceToken,
     ROUTEPLANE_DATABASE_URL: databaseUrlOf(databaseRole, options),
     ...ownVariables(service, options),
   });
-  return nodeSpec(service, command, healthProbe(port, secrets.serviceToken));
+  return nodeSpec(service, command, healthProbe(port));
 }
 
 /** The only process that gets the whole environment: it holds the keys of the upstream providers. */
@@ -83,11 +83,11 @@ export function gatewaySpec(role: string, port: number, options: RoleOptions): P
     ...commonVariables(role, options),
     ROUTEPLANE_HOST: HOST,
     ROUTEPLANE_PORT: `${port}`,
-    ROUTEPLANE_SERVICE_TOKEN: secrets.serviceToken,
+    ROUTEPLANE_SERVICE_TOKEN: secrets.serviceTokens.gateway,
     ROUTEPLANE_AUTH_URL: urlOf(addresses.services.auth),
     ROUTEPLANE_POLICY_URL: urlOf(addresses.services.policy),
     ROUTEPLANE_USAGE_URL: urlOf(addresses.services.usage),
-    ROUTEPLANE_NATS_URL: natsUrl({ port: addresses.nats, password: secrets.natsPassword }),
+    ROUTEPLANE_NATS_URL: brokerUrl("gateway", options),
     ROUTEPLANE_SPOOL_DIR: join(spool, role),
     ROUTEPLANE_ECHO: environment["ROUTEPLANE_ECHO"] ?? "on",
   });
@@ -109,17 +109,31 @@ export function urlOf(port: number): string {
   return `http://${HOST}:${port}`;
 }
 
-function ownVariables(service: Service, { addresses, secrets, environment }: RoleOptions): Record<string, string> {
+function ownVariables(service: Service, options: RoleOptions): Record<string, string> {
+  const { addresses, secrets, environment } = options;
+  const accepted = { ROUTEPLANE_SERVICE_CREDENTIALS: serviceCredentialsOf(secrets) };
+  const tokenOf = (caller: "policy" | "usage") => ({ ROUTEPLANE_SERVICE_TOKEN: secrets.serviceTokens[caller] });
   const authUrl = { ROUTEPLANE_AUTH_URL: urlOf(addresses.services.auth) };
   const usageUrl = { ROUTEPLANE_USAGE_URL: urlOf(addresses.services.usage) };
   const holds = definedOf({ ROUTEPLANE_HOLD_TTL_SECS: environment["ROUTEPLANE_HOLD_TTL_SECS"] });
   const retention = definedOf({ ROUTEPLANE_RETENTION_DAYS: environment["ROUTEPLANE_RETENTION_DAYS"] });
   const metrics = definedOf({ ROUTEPLANE_METRICS_PORT: environment["ROUTEPLANE_METRICS_PORT"] });
-  const broker = { ROUTEPLANE_NATS_URL: natsUrl({ port: addresses.nats, password: secrets.natsPassword }) };
+  const broker = { ROUTEPLANE_NATS_URL: brokerUrl("aggregator", options) };
   const variables: Record<Service, Record<string, string>> = {
-    auth: { ROUTEPLANE_KEY_PEPPERS: secrets.keyPeppers, ROUTEPLANE_GRPC_PORT: `${addresses.grpc.auth}` },
-    policy: { ...authUrl, ...usageUrl, ...holds, ROUTEPLANE_GRPC_PORT: `${addresses.grpc.policy}` },
-    usage: { ...authUrl, NODE_OPTIONS: USAGE_NODE_OPTIONS },
+    auth: {
+      ...accepted,
+      ROUTEPLANE_KEY_PEPPERS: secrets.keyPeppers,
+      ROUTEPLANE_GRPC_PORT: `${addresses.grpc.auth}`,
+    },
+    policy: {
+      ...accepted,
+      ...tokenOf("policy"),
+      ...authUrl,
+      ...usageUrl,
+      ...holds,
+      ROUTEPLANE_GRPC_PORT: `${addresses.grpc.policy}`,
+    },
+    usage: { ...accepted, ...tokenOf("usage"), ...authUrl, NODE_OPTIONS: USAGE_NODE_OPTIONS },
     aggregator: { ...broker, ...retention, ...metrics, NODE_OPTIONS: AGGREGATOR_NODE_OPTIONS },
   };
   return variables[service];
@@ -134,15 +148,16 @@ function nodeSpec(role: string, command: Command, isReady: () => Promise<boolean
   return { role, command, isReady, stopSignal: "SIGTERM", ...limits };
 }
 
+function brokerUrl(user: NatsUser, { addresses, secrets }: RoleOptions): string {
+  return natsUrl({ port: addresses.nats, password: secrets.natsPassword, passwords: secrets.natsPasswords }, user);
+}
+
 function databaseUrlOf(role: RoleName, { addresses, secrets }: RoleOptions): string {
   return databaseUrl(planOf(secrets), role, { host: HOST, port: addresses.postgres });
 }
 
-function healthProbe(port: number, serviceToken: string): () => Promise<boolean> {
-  const health = createClient(
-    Health,
-    serviceTransport({ url: urlOf(port), serviceToken, timeoutMs: PROBE_TIMEOUT_MS }),
-  );
+function healthProbe(port: number): () => Promise<boolean> {
+  const health = createClient(Health, serviceTransport({ url: urlOf(port), timeoutMs: PROBE_TIMEOUT_MS }));
   return async () => {
     try {
       return (await health.check({})).status === Status.SERVING;

@@ -1,21 +1,30 @@
 import { randomBytes } from "node:crypto";
-import { mintServiceToken } from "@routeplane/credentials";
+import { formatServiceCredentials, mintServiceToken, type ServiceCaller } from "@routeplane/credentials";
 import { databasePlan, type DatabasePlan } from "@routeplane/postgres";
 import { StartFailure } from "./failure.ts";
 import { readIfExists, writeAtomically } from "./saved-files.ts";
+import type { NatsUser } from "./servers/nats-users.ts";
 
 /** What the processes of a node know each other by. Never leaves the machine, never printed. */
 export interface NodeSecrets {
   /** Of the database's superuser. */
   readonly superuserPassword: string;
+  /** Of the NATS user `routeplane`, who may do everything: the operator's, used by no process. */
   readonly natsPassword: string;
+  /** Of the NATS users that processes are. */
+  readonly natsPasswords: Readonly<Record<NatsUser, string>>;
+  /** Credential of the operator's own services that call over gRPC (the internal caller `workload`). */
   readonly serviceToken: string;
+  /** Credentials of the node's own processes. */
+  readonly serviceTokens: Readonly<Record<NodeCaller, string>>;
   /** `id:hex`, as ROUTEPLANE_KEY_PEPPERS takes it. Without it no saved key verifies any more. */
   readonly keyPeppers: string;
   readonly databasePasswords: Readonly<Record<string, string>>;
 }
 
 export const DATABASE = "routeplane";
+
+type NodeCaller = Exclude<ServiceCaller, "workload">;
 
 /** Reads the node's secrets, making and saving those that it does not have yet. */
 export async function loadSecrets(path: string): Promise<NodeSecrets> {
@@ -25,13 +34,28 @@ export async function loadSecrets(path: string): Promise<NodeSecrets> {
   const secrets: NodeSecrets = {
     superuserPassword: saved?.superuserPassword ?? password(),
     natsPassword: saved?.natsPassword ?? password(),
+    natsPasswords: {
+      gateway: saved?.natsPasswords?.gateway ?? password(),
+      aggregator: saved?.natsPasswords?.aggregator ?? password(),
+    },
     serviceToken: saved?.serviceToken ?? mintServiceToken(),
+    serviceTokens: {
+      gateway: saved?.serviceTokens?.gateway ?? mintServiceToken(),
+      policy: saved?.serviceTokens?.policy ?? mintServiceToken(),
+      usage: saved?.serviceTokens?.usage ?? mintServiceToken(),
+      installer: saved?.serviceTokens?.installer ?? mintServiceToken(),
+    },
     keyPeppers: saved?.keyPeppers ?? `p1:${randomBytes(32).toString("hex")}`,
     databasePasswords: plan.passwords,
   };
   const text = `${JSON.stringify(secrets, undefined, 2)}\n`;
   if (JSON.stringify(saved) !== JSON.stringify(secrets)) await writeAtomically(path, text, 0o600);
   return secrets;
+}
+
+/** What processes accept of internal callers, as ROUTEPLANE_SERVICE_CREDENTIALS takes it. */
+export function serviceCredentialsOf({ serviceToken, serviceTokens }: NodeSecrets): string {
+  return formatServiceCredentials({ ...serviceTokens, workload: serviceToken });
 }
 
 /** Roles and passwords of the node's database. */

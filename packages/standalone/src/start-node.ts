@@ -120,9 +120,11 @@ async function startNats({ layout, roles, fleet, progress, signal, environment }
   await progress.step("nats", async () => {
     const executable = await natsBinary({ environment, say: progress.say, signal });
     const port = roles.addresses.nats;
-    const password = roles.secrets.natsPassword;
+    const { natsPassword: password, natsPasswords: passwords } = roles.secrets;
     const variables = commonVariables("nats", { environment, mark: roles.mark });
-    await fleet.start(await prepareNats({ executable, folder: layout.nats, port, password, environment: variables }));
+    await fleet.start(
+      await prepareNats({ executable, folder: layout.nats, port, password, passwords, environment: variables }),
+    );
   });
 }
 
@@ -137,7 +139,7 @@ async function migrate(service: (typeof MIGRATED)[number], { layout, roles, prog
 
 async function seedNode({ layout, roles, progress }: Start): Promise<void> {
   const { addresses, secrets } = roles;
-  const isFirst = await seed(layout, urlOf(addresses.services.auth), secrets.serviceToken);
+  const isFirst = await seed(layout, urlOf(addresses.services.auth), secrets.serviceTokens.installer);
   if (isFirst)
     progress.say("  first start: made the account, the namespace default, an operator credential and a root key");
 }

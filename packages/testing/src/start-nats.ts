@@ -10,8 +10,12 @@ import { eventually } from "./eventually.ts";
 
 /** A nats-server of its own, on a port and files that it keeps. */
 export interface TestNats {
-  /** With user and password. */
+  /** As the user who may do everything. */
   readonly url: string;
+  /** As the user that gateways are, with their permissions. */
+  readonly gatewayUrl: string;
+  /** As the user that aggregators are, with their permissions. */
+  readonly aggregatorUrl: string;
   /** After `kill`: the same server again. */
   start(): Promise<void>;
   /** As if it fell dead: nothing is flushed. */
@@ -28,7 +32,7 @@ export async function startNats(): Promise<TestNats> {
   const folder = await mkdtemp(join(tmpdir(), `routeplane-test-${process.pid}-`));
   const { ports, release } = await reservePorts(1);
   const [port] = ports as [number];
-  const address = { port, password: "test" };
+  const address = { port, password: "test", passwords: { gateway: "of gateways", aggregator: "of aggregators" } };
   const executable = inject("testServers").natsExecutable;
   const spec = await prepareNats({ ...address, executable, folder: join(folder, "nats") });
   let child: ChildProcess | undefined;
@@ -47,6 +51,8 @@ export async function startNats(): Promise<TestNats> {
   await start();
   return {
     url: natsUrl(address),
+    gatewayUrl: natsUrl(address, "gateway"),
+    aggregatorUrl: natsUrl(address, "aggregator"),
     start,
     kill,
     pause: () => void child?.kill("SIGSTOP"),

@@ -61,7 +61,7 @@ export async function startAuth(config: Config): Promise<RunningProcess> {
 }
 
 export interface AuthWiring {
-  readonly config: Pick<Config, "serviceToken" | "peppers">;
+  readonly config: Pick<Config, "serviceCredentials" | "peppers">;
   readonly database: Database<AuthSchema>;
   readonly changes: ChangeFeed;
   readonly log: Logger;
@@ -77,7 +77,7 @@ export function wireAuth({ config, database, changes, log, clock, monotonic = ()
   const nodes = createNodeStore(database);
   const secrets = createSecretStore(database);
   const operators = createOperatorStore(database);
-  const { peppers, serviceToken } = config;
+  const { peppers, serviceCredentials } = config;
   const verify = createVerify({ secrets, keys, peppers, clock });
   const minting = createMinting({ keys, nodes, peppers, clock });
   const lifecycle = createLifecycle({ keys, peppers, clock });
@@ -101,5 +101,5 @@ export function wireAuth({ config, database, changes, log, clock, monotonic = ()
     healthRoutes(ready)(router);
   };
   const services = [mount(contracts.VerificationService, verification)];
-  return { routes, services, ready, ...rpcChain({ log, serviceToken, verifyToken }) };
+  return { routes, services, ready, ...rpcChain({ log, serviceCredentials, verifyToken }) };
 }

@@ -1,10 +1,17 @@
-import { parsePeppers, type Peppers } from "@routeplane/credentials";
+import {
+  parsePeppers,
+  parseServiceCredentials,
+  type Peppers,
+  SERVICE_CREDENTIALS_RULE,
+  type ServiceCredentials,
+} from "@routeplane/credentials";
 import { readEnvironment, readServerConfig, type ServerConfig } from "@routeplane/runtime";
 
 export interface Config extends ServerConfig {
   readonly databaseUrl: string;
   /** Where the hot methods are served over gRPC alone; 0: any free port. */
   readonly grpcPort: number;
+  readonly serviceCredentials: ServiceCredentials;
   /** What secrets are hashed with; the first one hashes new ones. */
   readonly peppers: Peppers;
 }
@@ -14,6 +21,7 @@ export function readConfig(variables: Readonly<Record<string, string | undefined
     ...readServerConfig(env),
     grpcPort: env.integer("ROUTEPLANE_GRPC_PORT", { min: 0, max: 65_535 }),
     databaseUrl: env.url("ROUTEPLANE_DATABASE_URL", ["postgres:", "postgresql:"]),
+    serviceCredentials: env.parsed("ROUTEPLANE_SERVICE_CREDENTIALS", SERVICE_CREDENTIALS_RULE, parseServiceCredentials),
     peppers: env.parsed("ROUTEPLANE_KEY_PEPPERS", "must be id:hex[,id:hex…] with at least 32 bytes each", parsePeppers),
   }));
 }

@@ -2,7 +2,7 @@ import { Code } from "@connectrpc/connect";
 import { mintToken } from "@routeplane/credentials";
 import { newId } from "@routeplane/domain";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { type AuthUnderTest, refusal, SERVICE_TOKEN, startAuthUnderTest } from "./auth-under-test.ts";
+import { type AuthUnderTest, INSTALLER_TOKEN, refusal, startAuthUnderTest } from "./auth-under-test.ts";
 
 let auth: AuthUnderTest;
 let names = 0;
@@ -106,7 +106,7 @@ describe("an account", () => {
 it("a node whose account default has another name is set up once all the same, with the one token", async () => {
   const alone = await startAuthUnderTest();
   await alone.as(alone.operatorToken).accounts.renameAccount({ account: "default", name: "renamed" });
-  const { bootstrap } = alone.as(SERVICE_TOKEN);
+  const { bootstrap } = alone.as(INSTALLER_TOKEN);
   expect(await refusal(bootstrap.bootstrapNode({ operatorToken: mintToken("operator") }))).toMatchObject({
     code: Code.FailedPrecondition,
   });

@@ -2,7 +2,14 @@ import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import { ConnectError, createClient, createRouterTransport, type Transport } from "@connectrpc/connect";
 import * as contracts from "@routeplane/contracts/auth";
 import { type ErrorInfo, ErrorInfoSchema } from "@routeplane/contracts/google-rpc";
-import { ALL_OPERATOR_SCOPES, ALL_SCOPES, mintToken, parsePeppers, type Peppers } from "@routeplane/credentials";
+import {
+  ALL_OPERATOR_SCOPES,
+  ALL_SCOPES,
+  mintToken,
+  parsePeppers,
+  type Peppers,
+  type ServiceCaller,
+} from "@routeplane/credentials";
 import { type Database, followChanges, openDatabase } from "@routeplane/postgres";
 import { type ChangeFeed, createChangeFeed } from "@routeplane/rpc";
 import { createLogger } from "@routeplane/runtime";
@@ -10,7 +17,16 @@ import { authorized, cloneDatabase, type TestDatabase } from "@routeplane/testin
 import { wireAuth } from "../src/app.ts";
 import type { AuthSchema } from "../src/store/schema.ts";
 
-export const SERVICE_TOKEN = "rps_the-service-token";
+/** The gateway's. */
+export const SERVICE_TOKEN = "rps_of-the-gateway";
+export const POLICY_TOKEN = "rps_of-policy";
+export const INSTALLER_TOKEN = "rps_of-the-installer";
+
+const CALLERS: ReadonlyMap<string, ServiceCaller> = new Map([
+  [SERVICE_TOKEN, "gateway"],
+  [POLICY_TOKEN, "policy"],
+  [INSTALLER_TOKEN, "installer"],
+]);
 
 /** The auth service on a database of its own, called through its whole interceptor chain. */
 export interface AuthUnderTest {
@@ -66,7 +82,8 @@ export async function startAuthUnderTest(
   const time = { now: Date.now() };
   const logged: string[] = [];
   const log = createLogger("auth", (line) => (logged.push(line), ""), "debug");
-  const config = { serviceToken: SERVICE_TOKEN, peppers: testPeppers() };
+  const serviceCredentials = { callerOf: (token: string) => CALLERS.get(token) };
+  const config = { serviceCredentials, peppers: testPeppers() };
   const wire = (database: Database<AuthSchema>, changes = createChangeFeed(), monotonic = () => performance.now()) =>
     wireAuth({ config, database, changes, log, clock: () => time.now, monotonic });
   const serve = ({ routes, interceptors }: ReturnType<typeof wireAuth>): Transport =>
@@ -76,7 +93,7 @@ export async function startAuthUnderTest(
   const opened: { stop(): Promise<void> }[] = [database, admin];
   const as = (token: string): AuthClients => clients(transport, token);
 
-  const { namespaceId } = await as(SERVICE_TOKEN).bootstrap.bootstrapNode({ operatorToken });
+  const { namespaceId } = await as(INSTALLER_TOKEN).bootstrap.bootstrapNode({ operatorToken });
   return {
     database,
     adminUrl: clone.adminUrl,

@@ -3,7 +3,7 @@ import { ALL_SCOPES, mintToken, parseToken } from "@routeplane/credentials";
 import { newId } from "@routeplane/domain";
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { type AuthUnderTest, refusal, SERVICE_TOKEN, startAuthUnderTest } from "./auth-under-test.ts";
+import { type AuthUnderTest, INSTALLER_TOKEN, refusal, startAuthUnderTest } from "./auth-under-test.ts";
 
 const YEAR_20000 = timestampFromMs(Date.UTC(20_000, 0));
 
@@ -201,7 +201,7 @@ describe("lists", () => {
 
 describe("bootstrap", () => {
   it("is idempotent for its token and refuses another", async () => {
-    const { bootstrap } = auth.as(SERVICE_TOKEN);
+    const { bootstrap } = auth.as(INSTALLER_TOKEN);
     const again = await bootstrap.bootstrapNode({ operatorToken: auth.operatorToken });
     expect(again.namespaceId).toBe(auth.namespaceId);
     const other = await refusal(bootstrap.bootstrapNode({ operatorToken: mintToken("operator") }));

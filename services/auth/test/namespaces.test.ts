@@ -1,7 +1,7 @@
 import { Code, ConnectError } from "@connectrpc/connect";
 import { newId } from "@routeplane/domain";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { type AuthUnderTest, SERVICE_TOKEN, startAuthUnderTest } from "./auth-under-test.ts";
+import { type AuthUnderTest, INSTALLER_TOKEN, SERVICE_TOKEN, startAuthUnderTest } from "./auth-under-test.ts";
 
 const DAY_MS = 24 * 3_600_000;
 
@@ -117,7 +117,7 @@ describe("a namespace's name", () => {
 
   it("leaves bootstrap idempotent when default has another one", async () => {
     await operators().renameNamespace({ namespace: "default", name: "renamed" });
-    const again = await auth.as(SERVICE_TOKEN).bootstrap.bootstrapNode({ operatorToken: auth.operatorToken });
+    const again = await auth.as(INSTALLER_TOKEN).bootstrap.bootstrapNode({ operatorToken: auth.operatorToken });
     expect(again.namespaceId).toBe("");
     await operators().renameNamespace({ namespace: "renamed", name: "default" });
   });

@@ -3,7 +3,7 @@ import { Code } from "@connectrpc/connect";
 import { ALL_OPERATOR_SCOPES, parseToken } from "@routeplane/credentials";
 import { newId } from "@routeplane/domain";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { type AuthUnderTest, refusal, startAuthUnderTest } from "./auth-under-test.ts";
+import { type AuthUnderTest, INSTALLER_TOKEN, refusal, startAuthUnderTest } from "./auth-under-test.ts";
 
 const HOUR = 3_600_000;
 
@@ -277,7 +277,7 @@ describe("a rotation", () => {
     const { identity } = await alone.as(alone.operatorToken).identity.whoAmI({});
     const id = identity.case === "operator" ? identity.value.operatorId : "";
     await alone.as(alone.operatorToken).operators.rotateOperator({ id, grace: { seconds: 0n } });
-    const { bootstrap } = alone.as("rps_the-service-token");
+    const { bootstrap } = alone.as(INSTALLER_TOKEN);
     const again = await bootstrap.bootstrapNode({ operatorToken: alone.operatorToken });
     expect(again.namespaceId).toBe(alone.namespaceId);
     expect((await alone.verify(alone.operatorToken)).case).toBe("refusal");

@@ -3,6 +3,8 @@ import { type Environment, readEnvironment, readServerConfig, type ServerConfig 
 import { loadProviders, type Provider } from "./providers/providers.ts";
 
 export interface Config extends ServerConfig {
+  /** Credential that it presents to other services. */
+  readonly serviceToken: string;
   readonly authUrl: string;
   readonly policyUrl: string;
   readonly usageUrl: string;
@@ -35,6 +37,7 @@ function readSettings(env: Environment) {
   const http = ["http:", "https:"];
   return {
     ...readServerConfig(env),
+    serviceToken: env.text("ROUTEPLANE_SERVICE_TOKEN"),
     authUrl: env.url("ROUTEPLANE_AUTH_URL", http),
     policyUrl: env.url("ROUTEPLANE_POLICY_URL", http),
     usageUrl: env.url("ROUTEPLANE_USAGE_URL", http),

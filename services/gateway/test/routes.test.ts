@@ -1,6 +1,6 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import { accessOf, publishedServices } from "@routeplane/rpc";
+import { isInternal, publishedServices } from "@routeplane/rpc";
 import { createLogger } from "@routeplane/runtime";
 import { describe, expect, it } from "vitest";
 import { unknownMethod } from "../src/handlers/management.ts";
@@ -71,7 +71,7 @@ describe("management routes", () => {
   it("are exactly the methods of the contracts that are not internal", async () => {
     const gateway = await startUnservedGateway();
     const served = gateway.routes.filter(({ reaches }) => reaches === "service").map(({ path }) => path);
-    const outside = methods.filter((method) => !accessOf(method).includes("internal"));
+    const outside = methods.filter((method) => !isInternal(method));
     expect(served.toSorted()).toEqual(outside.map(({ parent, name }) => `/${parent.typeName}/${name}`).toSorted());
     await gateway.stop();
   });
@@ -84,7 +84,7 @@ describe("management routes", () => {
     };
     const unknown = await answerTo("/routeplane.auth.v1.KeyService/Nothing");
     expect(unknown[0]).toBe(404);
-    const internal = methods.filter((method) => accessOf(method).includes("internal"));
+    const internal = methods.filter(isInternal);
     expect(internal.length).toBeGreaterThan(3);
     for (const { parent, name } of internal) expect(await answerTo(`/${parent.typeName}/${name}`)).toEqual(unknown);
     await gateway.stop();

@@ -71,7 +71,7 @@ export async function startPolicy(config: Config): Promise<RunningProcess> {
 }
 
 export interface PolicyWiring {
-  readonly config: Pick<Config, "serviceToken" | "holdTtlMs">;
+  readonly config: Pick<Config, "serviceCredentials" | "holdTtlMs">;
   readonly database: Database<PolicySchema>;
   readonly changes: ChangeFeed;
   /** To the auth service. */
@@ -84,7 +84,7 @@ export interface PolicyWiring {
 
 /** The service without its process: what it serves, the chain that every call passes through, and what that holds. */
 export function wirePolicy({ config, database, changes, auth, usage, log, clock }: PolicyWiring) {
-  const { serviceToken, holdTtlMs } = config;
+  const { serviceCredentials, holdTtlMs } = config;
   const policies = createPolicyStore(database);
   const bindings = createBindingStore(database);
   const keys = createKeyDirectory(auth);
@@ -112,6 +112,6 @@ export function wirePolicy({ config, database, changes, auth, usage, log, clock 
   };
   const services = [mount(contracts.AdmissionService, admission)];
   const verifier = createVerifier(auth, { log });
-  const chain = rpcChain({ log, serviceToken, verifyToken: verifier.verify });
+  const chain = rpcChain({ log, serviceCredentials, verifyToken: verifier.verify });
   return { routes, services, ready, ...chain, verifier };
 }

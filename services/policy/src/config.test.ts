@@ -5,6 +5,7 @@ const complete = {
   ROUTEPLANE_PORT: "7002",
   ROUTEPLANE_GRPC_PORT: "7003",
   ROUTEPLANE_SERVICE_TOKEN: "rps_x",
+  ROUTEPLANE_SERVICE_CREDENTIALS: `gateway:${"0f".repeat(32)}`,
   ROUTEPLANE_DATABASE_URL: "postgres://u:p@127.0.0.1/routeplane",
   ROUTEPLANE_AUTH_URL: "http://127.0.0.1:7001",
   ROUTEPLANE_USAGE_URL: "http://127.0.0.1:7004",

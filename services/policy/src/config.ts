@@ -1,3 +1,4 @@
+import { parseServiceCredentials, SERVICE_CREDENTIALS_RULE, type ServiceCredentials } from "@routeplane/credentials";
 import { readEnvironment, readServerConfig, type ServerConfig } from "@routeplane/runtime";
 
 export interface Config extends ServerConfig {
@@ -6,6 +7,10 @@ export interface Config extends ServerConfig {
   readonly grpcPort: number;
   readonly authUrl: string;
   readonly usageUrl: string;
+  /** Credential that it presents to other services. */
+  readonly serviceToken: string;
+  /** Credentials that it accepts. */
+  readonly serviceCredentials: ServiceCredentials;
   /** How long a request may be under way before its reservation is charged in full. */
   readonly holdTtlMs: number;
 }
@@ -20,6 +25,8 @@ export function readConfig(variables: Readonly<Record<string, string | undefined
     databaseUrl: env.url("ROUTEPLANE_DATABASE_URL", ["postgres:", "postgresql:"]),
     authUrl: env.url("ROUTEPLANE_AUTH_URL", ["http:", "https:"]),
     usageUrl: env.url("ROUTEPLANE_USAGE_URL", ["http:", "https:"]),
+    serviceToken: env.text("ROUTEPLANE_SERVICE_TOKEN"),
+    serviceCredentials: env.parsed("ROUTEPLANE_SERVICE_CREDENTIALS", SERVICE_CREDENTIALS_RULE, parseServiceCredentials),
     holdTtlMs:
       env.integer("ROUTEPLANE_HOLD_TTL_SECS", { min: 1, max: DAY_SECS, fallback: DEFAULT_HOLD_TTL_SECS }) * 1_000,
   }));

@@ -33,7 +33,8 @@ import { createPolicyStore } from "../src/store/policy-store.ts";
 import type { PolicySchema } from "../src/store/schema.ts";
 import { usageStandIn } from "./usage-stand-in.ts";
 
-export const SERVICE_TOKEN = "rps_the-service-token";
+/** The gateway's. */
+export const SERVICE_TOKEN = "rps_of-the-gateway";
 export const HOLD_TTL_MS = 900_000;
 
 /** One output token costs one micro-USD, and input nothing: a reservation in micro-USD is its output bound. */
@@ -72,7 +73,8 @@ export async function startPolicyUnderTest() {
   const usage = usageStandIn();
   const logged: string[] = [];
   const log = createLogger("policy", (line) => (logged.push(line), ""), "debug");
-  const config = { serviceToken: SERVICE_TOKEN, holdTtlMs: HOLD_TTL_MS };
+  const callerOf = (token: string) => (token === SERVICE_TOKEN ? ("gateway" as const) : undefined);
+  const config = { serviceCredentials: { callerOf }, holdTtlMs: HOLD_TTL_MS };
   const wire = (on: Database<PolicySchema>, changes = createChangeFeed()) =>
     wirePolicy({ config, database: on, changes, auth: auth.transport, usage: usage.transport, log, clock: Date.now });
   const serve = (on: Database<PolicySchema>, changes = createChangeFeed()): Transport => {

@@ -24,7 +24,7 @@ const MAX_CONNECTIONS = 6;
 
 /** The aggregator: usage events from NATS to Postgres. Its port serves health alone; metrics, if they are wanted, another. */
 export async function startAggregator(config: AggregatorConfig): Promise<RunningProcess> {
-  const { nats, serviceToken, databaseUrl, keepDays, host, metricsPort } = config;
+  const { nats, databaseUrl, keepDays, host, metricsPort } = config;
   const log = createLogger("aggregator", redactTokens, config.logLevel);
   const database = openDatabase<UsageSchema>({
     url: databaseUrl,
@@ -56,7 +56,7 @@ export async function startAggregator(config: AggregatorConfig): Promise<Running
   });
   const ready = async (): Promise<boolean> =>
     (await Promise.all([database.isReachable(), consumer.isReachable()])).every(Boolean);
-  const chain = rpcChain({ log, serviceToken, verifyToken: refuseEveryKey });
+  const chain = rpcChain({ log, serviceCredentials: { callerOf: () => undefined }, verifyToken: refuseEveryKey });
   const server = await startRpcServer({ ...config, ...chain, routes: healthRoutes(ready) });
   log.info({ port: server.port }, "health is served");
   const read = () => tally.metrics(consumer, deadLetters);

@@ -40,7 +40,7 @@ beforeEach(async () => {
     applicationName: "test",
     maxConnections: 4,
   });
-  const address = parseNatsUrl(nats.url);
+  const address = parseNatsUrl(nats.gatewayUrl);
   if (address === undefined) throw new Error("unreachable: the test server's URL is well-formed");
   spool = await mkdtemp(join(tmpdir(), "routeplane-spool-"));
   publisher = openPublisher({ nats: address, log: createLogger("test", () => ""), name: "gateway", folder: spool });
@@ -55,7 +55,7 @@ afterEach(async () => {
 });
 
 function aggregator(): AggregatorProcess {
-  const started = spawnAggregator({ databaseUrl: clone.url("routeplane_aggregator"), natsUrl: nats.url });
+  const started = spawnAggregator({ databaseUrl: clone.url("routeplane_aggregator"), natsUrl: nats.aggregatorUrl });
   processes.push(started);
   return started;
 }
@@ -208,10 +208,7 @@ describe("what is down", TIMEOUT, () => {
   test("it is ready once database and broker answer, and not while the broker is away", async () => {
     const running = aggregator();
     const port = await eventually(() => HEALTH_PORT.exec(running.output())?.[1]);
-    const health = createClient(
-      Health,
-      serviceTransport({ url: `http://127.0.0.1:${port}`, serviceToken: "rps_test" }),
-    );
+    const health = createClient(Health, serviceTransport({ url: `http://127.0.0.1:${port}` }));
     await eventually(async () => (await health.check({})).status === Serving.SERVING);
     await nats.kill();
     await eventually(async () => (await health.check({})).status === Serving.NOT_SERVING);

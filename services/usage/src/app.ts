@@ -1,7 +1,7 @@
 import type { ConnectRouter } from "@connectrpc/connect";
 import { auditService, createAuditStore } from "@routeplane/audit";
 import { AuditService, RequestHistoryService, UsageAdminService, UsageService } from "@routeplane/contracts/usage";
-import { redactTokens } from "@routeplane/credentials";
+import { redactTokens, type ServiceCredentials } from "@routeplane/credentials";
 import type { Clock } from "@routeplane/domain";
 import { type Database, openDatabase } from "@routeplane/postgres";
 import {
@@ -26,7 +26,7 @@ import { createUsageStore } from "./store/usage-store.ts";
 
 /** The query API. */
 export async function startUsage(config: Config): Promise<RunningProcess> {
-  const { authUrl, serviceToken, databaseUrl } = config;
+  const { authUrl, serviceToken, serviceCredentials, databaseUrl } = config;
   const log = createLogger("usage", redactTokens, config.logLevel);
   const database = openDatabase<UsageSchema>({
     url: databaseUrl,
@@ -35,13 +35,13 @@ export async function startUsage(config: Config): Promise<RunningProcess> {
   });
   const verifier = createVerifier(serviceTransport({ url: authUrl, serviceToken }), { log });
   warmValidation(publishedServices().usage);
-  const wiring = wireUsage({ serviceToken, database, verifyToken: verifier.verify, log, clock: Date.now });
+  const wiring = wireUsage({ serviceCredentials, database, verifyToken: verifier.verify, log, clock: Date.now });
   const server = await startRpcServer({ ...config, ...wiring });
   return { log, components: [{ name: database.name, stop: () => database.stop() }, verifier, server] };
 }
 
 export interface UsageWiring {
-  readonly serviceToken: string;
+  readonly serviceCredentials: ServiceCredentials;
   readonly database: Database<UsageSchema>;
   readonly verifyToken: KeyVerifier;
   readonly log: Logger;
@@ -49,7 +49,7 @@ export interface UsageWiring {
 }
 
 /** The service without its process: what it serves, and the chain that every call passes through. */
-export function wireUsage({ serviceToken, database, verifyToken, log, clock }: UsageWiring) {
+export function wireUsage({ serviceCredentials, database, verifyToken, log, clock }: UsageWiring) {
   const health = healthRoutes(() => database.isReachable());
   const routes = (router: ConnectRouter): void => {
     const usage = createUsageStore(database);
@@ -62,5 +62,5 @@ export function wireUsage({ serviceToken, database, verifyToken, log, clock }: U
     router.service(AuditService, auditService(createAuditStore(database)));
     health(router);
   };
-  return { routes, ...rpcChain({ log, serviceToken, verifyToken }) };
+  return { routes, ...rpcChain({ log, serviceCredentials, verifyToken }) };
 }

@@ -1,3 +1,4 @@
+import { parseServiceCredentials, SERVICE_CREDENTIALS_RULE, type ServiceCredentials } from "@routeplane/credentials";
 import { type NatsAddress, parseNatsUrl } from "@routeplane/events";
 import { type Environment, readEnvironment, readServerConfig, type ServerConfig } from "@routeplane/runtime";
 
@@ -11,6 +12,10 @@ interface ProcessConfig extends ServerConfig {
 /** The query API. */
 export interface Config extends ProcessConfig {
   readonly authUrl: string;
+  /** Credential that it presents to other services. */
+  readonly serviceToken: string;
+  /** Credentials that it accepts. */
+  readonly serviceCredentials: ServiceCredentials;
 }
 
 export interface AggregatorConfig extends ProcessConfig {
@@ -30,6 +35,8 @@ export function readConfig(variables: Variables): Config {
   return readEnvironment(variables, (env) => ({
     ...readProcess(env),
     authUrl: env.url("ROUTEPLANE_AUTH_URL", ["http:", "https:"]),
+    serviceToken: env.text("ROUTEPLANE_SERVICE_TOKEN"),
+    serviceCredentials: env.parsed("ROUTEPLANE_SERVICE_CREDENTIALS", SERVICE_CREDENTIALS_RULE, parseServiceCredentials),
   }));
 }
 

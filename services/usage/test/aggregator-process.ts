@@ -23,7 +23,6 @@ export function spawnAggregator(env: { databaseUrl: string; natsUrl: string; por
     env: {
       NODE_OPTIONS: AGGREGATOR_NODE_OPTIONS,
       ROUTEPLANE_PORT: String(env.port ?? 0),
-      ROUTEPLANE_SERVICE_TOKEN: "rps_test",
       ROUTEPLANE_DATABASE_URL: env.databaseUrl,
       ROUTEPLANE_NATS_URL: env.natsUrl,
       ROUTEPLANE_METRICS_PORT: "0",

@@ -4,8 +4,8 @@ import { createConnectTransport } from "@connectrpc/connect-node";
 export interface ServiceTransportOptions {
   /** Where the service listens, e.g. `http://127.0.0.1:7001`. */
   readonly url: string;
-  /** The credential that the services of this node share. */
-  readonly serviceToken: string;
+  /** Credential of this caller. Without one only public methods answer. */
+  readonly serviceToken?: string;
   /** A call without an answer by then fails; the deadline travels with it. 2000 by default. */
   readonly timeoutMs?: number;
 }
@@ -13,7 +13,7 @@ export interface ServiceTransportOptions {
 /** How one service calls another: Connect over HTTP/2, as a service, never without a deadline. */
 export function serviceTransport({ url, serviceToken, timeoutMs = 2_000 }: ServiceTransportOptions): Transport {
   const asService: Interceptor = (next) => (request) => {
-    request.header.set("authorization", `Bearer ${serviceToken}`);
+    if (serviceToken !== undefined) request.header.set("authorization", `Bearer ${serviceToken}`);
     return next(request);
   };
   return createConnectTransport({

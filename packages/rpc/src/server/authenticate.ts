@@ -1,6 +1,6 @@
 import type { DescMethod } from "@bufbuild/protobuf";
 import type { Interceptor } from "@connectrpc/connect";
-import { bearerToken, constantTimeEqual } from "@routeplane/credentials";
+import { bearerToken, type ServiceCredentials } from "@routeplane/credentials";
 import { DomainError } from "@routeplane/domain";
 import { accessOf } from "../access.ts";
 import { type Principal, principalKey } from "../principal.ts";
@@ -9,8 +9,8 @@ import { type Principal, principalKey } from "../principal.ts";
 export type VerifyToken = (token: string) => Promise<Principal>;
 
 /** Finds out who calls. A method that is not public is never reached without a principal. */
-export function authenticate(serviceToken: string, verifyToken: VerifyToken): Interceptor {
-  const identify = createIdentify(serviceToken, verifyToken);
+export function authenticate(serviceCredentials: ServiceCredentials, verifyToken: VerifyToken): Interceptor {
+  const identify = createIdentify(serviceCredentials, verifyToken);
   return (next) => (request) => {
     const { method, header, contextValues } = request;
     // Known already where it was found out before the body was read.
@@ -29,19 +29,15 @@ export function authenticate(serviceToken: string, verifyToken: VerifyToken): In
 /** Who calls; undefined on a public method. @throws DomainError as a `VerifyToken` */
 export type Identify = (method: DescMethod, header: Headers) => Principal | Promise<Principal> | undefined;
 
-export function createIdentify(serviceToken: string, verifyToken: VerifyToken): Identify {
+export function createIdentify(serviceCredentials: ServiceCredentials, verifyToken: VerifyToken): Identify {
   return (method, header) => {
     if (accessOf(method).includes("public")) return undefined;
     const presented = bearerToken(header.get("authorization"), header.get("x-api-key"));
     if ("fault" in presented) throw credentialFault(presented.fault);
-    return serviceTokenMatches(presented.token, serviceToken) ? SERVICE : verifyToken(presented.token);
+    const { token } = presented;
+    const caller = token.startsWith("rps_") ? serviceCredentials.callerOf(token) : undefined;
+    return caller === undefined ? verifyToken(token) : { kind: "service", caller };
   };
-}
-
-const SERVICE = { kind: "service" } as const;
-
-export function serviceTokenMatches(presented: string, serviceToken: string): boolean {
-  return presented.startsWith("rps_") && constantTimeEqual(presented, serviceToken);
 }
 
 function credentialFault(fault: "missing" | "conflict"): DomainError {

@@ -2,7 +2,7 @@ import type { DescMethod } from "@bufbuild/protobuf";
 import type { Interceptor } from "@connectrpc/connect";
 import { invokesOrReads, permits } from "@routeplane/credentials";
 import { DomainError, tokenReplaced } from "@routeplane/domain";
-import { accessOf, type AccessRule, operatorScopeOf } from "../access.ts";
+import { accessOf, type AccessRule, internalCallerOf, operatorScopeOf } from "../access.ts";
 import { type Principal, principalKey } from "../principal.ts";
 
 /** Holds the caller against the method's access rule: one rule that fits is enough. */
@@ -23,11 +23,11 @@ function fits(rule: AccessRule, principal: Principal | undefined): boolean {
   switch (rule) {
     case "public":
       return true;
-    case "internal":
-      return principal?.kind === "service";
     case "credential":
       return principal?.kind === "key" || principal?.kind === "operator";
     default: {
+      const caller = internalCallerOf(rule);
+      if (caller !== undefined) return principal?.kind === "service" && principal.caller === caller;
       const operatorScope = operatorScopeOf(rule);
       if (operatorScope !== undefined)
         return principal?.kind === "operator" && permits(principal.scopes, operatorScope);
@@ -37,6 +37,8 @@ function fits(rule: AccessRule, principal: Principal | undefined): boolean {
 }
 
 function denial(rules: readonly AccessRule[], principal: Principal | undefined): DomainError {
+  const callers = rules.flatMap((rule) => internalCallerOf(rule) ?? []);
+  if (callers.length > 0) return internalOnly(callers, principal);
   const [operatorScope] = rules.flatMap((rule) => operatorScopeOf(rule) ?? []);
   const scope = rules.find((rule) => rule.includes(":") && operatorScopeOf(rule) === undefined);
   if (operatorScope !== undefined && principal?.kind === "operator") {
@@ -65,4 +67,13 @@ function isBeyondGrace<P extends Principal>(
   scope: string,
 ): principal is P & { readonly graceEndsAt: Date } {
   return principal.kind !== "service" && principal.graceEndsAt !== undefined && !invokesOrReads(scope);
+}
+
+/** Callers are named to each other only. */
+function internalOnly(callers: readonly string[], principal: Principal | undefined): DomainError {
+  const message =
+    principal?.kind === "service"
+      ? `this is only for the internal callers ${callers.join(", ")}, and the credential is that of ${principal.caller}`
+      : "this is only for the services of this node";
+  return new DomainError("permission_denied", "INTERNAL_ONLY", message);
 }

@@ -1,4 +1,5 @@
 import type { Interceptor } from "@connectrpc/connect";
+import type { ServiceCredentials } from "@routeplane/credentials";
 import type { Logger } from "@routeplane/runtime";
 import { attribute } from "./attribute.ts";
 import { authenticate, type VerifyToken } from "./authenticate.ts";
@@ -11,8 +12,8 @@ import { validate } from "./validate.ts";
 
 export interface RpcChainOptions {
   readonly log: Logger;
-  /** The credential that the services of this node share. */
-  readonly serviceToken: string;
+  /** Credentials of the internal callers that are known here. */
+  readonly serviceCredentials: ServiceCredentials;
   /** Says whom any other token belongs to; throws DomainError UNAUTHENTICATED for a bad one. */
   readonly verifyToken: VerifyToken;
 }
@@ -26,12 +27,12 @@ export interface RpcChain {
 }
 
 export function rpcChain(options: RpcChainOptions): RpcChain {
-  const { log, serviceToken, verifyToken } = options;
+  const { log, serviceCredentials, verifyToken } = options;
   const interceptors = [
     observe(log),
     mapErrors(log),
     deadline(),
-    authenticate(serviceToken, verifyToken),
+    authenticate(serviceCredentials, verifyToken),
     attribute(),
     authorize(),
     validate(),

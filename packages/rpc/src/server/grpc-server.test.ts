@@ -22,7 +22,7 @@ async function start() {
   const waiting: (() => void)[] = [];
   const { interceptors } = rpcChain({
     log: createLogger("test", (line) => (logged.push(line), ""), "debug"),
-    serviceToken: SERVICE_TOKEN,
+    serviceCredentials: { callerOf: (token) => (token === SERVICE_TOKEN ? "gateway" : undefined) },
     async verifyToken(token) {
       if (token !== key.token) throw new DomainError("unauthenticated", "CREDENTIAL_INVALID", "invalid API key");
       const ids = { keyId: newId("key"), namespaceId: newId("ns"), accountId: newId("acc") };

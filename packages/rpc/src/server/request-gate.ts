@@ -13,8 +13,8 @@ export type RequestGate = (context: HandlerContext) => Promise<void>;
  * Authenticates and authorizes before anything of the body is read, decompressed or parsed: whoever may not call costs no
  * more than a header. The chain, which comes after, finds the principal.
  */
-export function requestGate({ log, serviceToken, verifyToken }: RpcChainOptions): RequestGate {
-  const identify = createIdentify(serviceToken, verifyToken);
+export function requestGate({ log, serviceCredentials, verifyToken }: RpcChainOptions): RequestGate {
+  const identify = createIdentify(serviceCredentials, verifyToken);
   return async ({ method, requestHeader, values }) => {
     const call = beginCall(log, method, requestHeader);
     try {

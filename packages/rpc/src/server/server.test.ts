@@ -21,7 +21,7 @@ const followed = Promise.withResolvers<void>();
 beforeAll(async () => {
   const chain = rpcChain({
     log: createLogger("test", (line) => (logged.push(line), ""), "debug"),
-    serviceToken: "rps_the-service-token",
+    serviceCredentials: { callerOf: (token) => (token === "rps_the-service-token" ? "gateway" : undefined) },
     async verifyToken(token) {
       if (token === "unknown") throw new DomainError("unauthenticated", "CREDENTIAL_INVALID", "invalid API key");
       const ids = { keyId: newId("key"), namespaceId: newId("ns"), accountId: newId("acc") };

@@ -3,7 +3,7 @@ import { pathToString } from "@bufbuild/protobuf/reflect";
 import { createValidator, type Violation } from "@bufbuild/protovalidate";
 import type { Interceptor } from "@connectrpc/connect";
 import { DomainError, type FieldFault, invalidField } from "@routeplane/domain";
-import { accessOf } from "../access.ts";
+import { isInternal } from "../access.ts";
 import { onlyOneOf, ruleOf } from "./json-fault.ts";
 import { strayTokens } from "./stray-tokens.ts";
 import { unknownNumber } from "./unknown-number.ts";
@@ -30,7 +30,7 @@ export function validate(): Interceptor {
 }
 
 function isOutside(method: DescMethod): boolean {
-  return !accessOf(method).includes("internal");
+  return !isInternal(method);
 }
 
 function invalidArgument(violations: readonly Violation[]): DomainError {

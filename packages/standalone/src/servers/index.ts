@@ -5,4 +5,5 @@ export { type ProcessSpec, supervise, type Supervised } from "../process/supervi
 export { waitUntil } from "../process/wait.ts";
 export { natsBinary } from "./nats-binary.ts";
 export { natsUrl, prepareNats } from "./nats.ts";
+export { natsUserConfig } from "./nats-users.ts";
 export { preparePostgres, superuserUrl } from "./postgres.ts";

@@ -4,6 +4,7 @@ import { connect } from "node:net";
 import { join } from "node:path";
 import type { ProcessSpec } from "../process/supervise.ts";
 import { writeAtomically } from "../saved-files.ts";
+import { type NatsUser, natsUserConfig } from "./nats-users.ts";
 
 export interface NatsOptions {
   readonly executable: string;
@@ -11,17 +12,19 @@ export interface NatsOptions {
   readonly folder: string;
   /** On 127.0.0.1. */
   readonly port: number;
-  /** Of the user `routeplane`. */
+  /** Of the user `routeplane`, who may do everything. */
   readonly password: string;
+  /** Of the users that processes are. */
+  readonly passwords: Readonly<Record<NatsUser, string>>;
   readonly environment?: Readonly<Record<string, string>>;
 }
 
-const USER = "routeplane";
+const ADMIN = "routeplane";
 const PROBE_TIMEOUT_MS = 1_000;
 
-/** Writes the configuration. JetStream is on, and one user may do everything. */
+/** Writes the configuration: JetStream, and users with the permissions that they need. */
 export async function prepareNats(options: NatsOptions): Promise<ProcessSpec> {
-  const { executable, folder, port, password, environment = {} } = options;
+  const { executable, folder, port, password, passwords, environment = {} } = options;
   await mkdir(folder, { recursive: true, mode: 0o700 });
   const configuration = join(folder, "nats.conf");
   // Only what 2.9 knows: an unknown field stops it.
@@ -29,7 +32,13 @@ export async function prepareNats(options: NatsOptions): Promise<ProcessSpec> {
 port: ${port}
 server_name: "routeplane"
 max_payload: 1048576
-authorization { user: "${USER}", password: ${JSON.stringify(password)} }
+authorization {
+  users: [
+    { user: ${ADMIN}, password: ${JSON.stringify(password)} }
+    ${natsUserConfig("gateway", JSON.stringify(passwords.gateway))}
+    ${natsUserConfig("aggregator", JSON.stringify(passwords.aggregator))}
+  ]
+}
 jetstream { store_dir: ${JSON.stringify(folder)} }
 `;
   await writeAtomically(configuration, text, 0o600);
@@ -44,8 +53,10 @@ jetstream { store_dir: ${JSON.stringify(folder)} }
   };
 }
 
-export function natsUrl({ port, password }: Pick<NatsOptions, "port" | "password">): string {
-  return `nats://${USER}:${encodeURIComponent(password)}@127.0.0.1:${port}`;
+/** Address for one of the users; for the one who may do everything unless one is named. */
+export function natsUrl(options: Pick<NatsOptions, "port" | "password" | "passwords">, user?: NatsUser): string {
+  const password = user === undefined ? options.password : options.passwords[user];
+  return `nats://${user ?? ADMIN}:${encodeURIComponent(password)}@127.0.0.1:${options.port}`;
 }
 
 /** A server that is ready, its streams recovered, begins every connection with INFO. */

@@ -1,7 +1,7 @@
 import { Code, ConnectError } from "@connectrpc/connect";
 import { codeToHttpStatus, errorToJson } from "@connectrpc/connect/protocol-connect";
 import { DomainError } from "@routeplane/domain";
-import { accessOf, publishedServices, toConnectError } from "@routeplane/rpc";
+import { isInternal, publishedServices, toConnectError } from "@routeplane/rpc";
 import type { ServiceRelay } from "../clients/service-relay.ts";
 import { Refusal } from "../domain/refusal.ts";
 import type { Exchange } from "./exchange.ts";
@@ -17,7 +17,7 @@ export function managementRoutes(relays: Readonly<Record<ServiceName, ServiceRel
   return Object.entries(publishedServices()).flatMap(([name, services]) =>
     services
       .flatMap((service) => service.methods)
-      .filter((method) => !accessOf(method).includes("internal"))
+      .filter((method) => !isInternal(method))
       .map((method): Route => ({
         method: "POST",
         path: `/${method.parent.typeName}/${method.name}`,
@@ -65,7 +65,7 @@ async function forward(exchange: Exchange, name: string, relay: ServiceRelay): P
   }
 }
 
-/** The services' own credential opens every internal method: from outside it is refused wherever it stands. */
+/** A service credential opens internal methods: from outside it is refused wherever it stands. */
 function carriesServiceToken({ request: { headers } }: Exchange): boolean {
   return [headers.authorization, headers["x-api-key"]]
     .flat()

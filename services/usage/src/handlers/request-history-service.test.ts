@@ -22,7 +22,7 @@ afterAll(async () => {
 });
 
 const { routes, interceptors } = wireUsage({
-  serviceToken: "rps_test",
+  serviceCredentials: { callerOf: (token) => (token === "rps_test" ? "policy" : undefined) },
   database,
   verifyToken: async () => {
     throw new DomainError("unauthenticated", "CREDENTIAL_INVALID", "unknown key");

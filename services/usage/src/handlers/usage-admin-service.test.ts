@@ -35,7 +35,8 @@ beforeAll(async () => {
   [database, aggregator] = [open(clone.url("routeplane_usage")), open(clone.url("routeplane_aggregator"))];
   const requests = [one, one, two].map((namespaceId) => settledRequest(pendingRequest({ namespaceId })));
   await createRequestLog(aggregator).record(merge(requests));
-  const wiring = { serviceToken: "rps_test", database, verifyToken, log, clock: () => NOW.getTime() };
+  const serviceCredentials = { callerOf: (token: string) => (token === "rps_test" ? ("policy" as const) : undefined) };
+  const wiring = { serviceCredentials, database, verifyToken, log, clock: () => NOW.getTime() };
   const { routes, interceptors } = wireUsage(wiring);
   transport = createRouterTransport(routes, { router: { interceptors } });
   operator = as("operator/usage:*/audit:read");

@@ -61,7 +61,8 @@ const verifyToken: KeyVerifier = async (token) => {
 
 function transportOver(over: Database<UsageSchema>) {
   const log = createLogger("test", () => "");
-  const wiring = { serviceToken: "rps_test", database: over, verifyToken, log, clock: () => NOW.getTime() };
+  const serviceCredentials = { callerOf: (token: string) => (token === "rps_test" ? ("policy" as const) : undefined) };
+  const wiring = { serviceCredentials, database: over, verifyToken, log, clock: () => NOW.getTime() };
   const { routes, interceptors } = wireUsage(wiring);
   return createRouterTransport(routes, { router: { interceptors } });
 }

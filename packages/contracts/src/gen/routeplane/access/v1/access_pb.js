@@ -18,7 +18,9 @@ export const file_routeplane_access_v1_access = /*@__PURE__*/
  * - `resource:action`: a namespace credential that holds this scope (wildcards by meaning);
  * - `operator:resource:action`: an operator credential that holds the operator scope `resource:action` (wildcards by meaning);
  * - `credential`: any valid namespace or operator credential, whatever its scopes (only for reading one's own identity);
- * - `internal`: another service of this node, by the service credential. Never reachable through the gateway;
+ * - `internal:caller`: this internal caller, by its own service credential (`gateway`, `policy` and `usage` are services of
+ *   the node, `installer` sets it up, `workload` is a service of the operator's own). A method with such a rule has no other
+ *   kind of rule, and is never reachable through the gateway;
  * - `public`: anyone, without a credential.
  *
  * @generated from extension: repeated string any_of = 50100;
