@@ -37,4 +37,5 @@ export {
 } from "./spec.ts";
 export { type Blocked, type Judged, judgeText, type Redactions, TextFilter } from "./text-filter.ts";
 export { TextWatch } from "./text-watch.ts";
-export { MAX_STEPS, Work } from "./work.ts";
+export { takeTurn } from "./turn.ts";
+export { MAX_STEPS, Work, type WorkMeter } from "./work.ts";

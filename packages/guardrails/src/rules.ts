@@ -1,7 +1,7 @@
-import { setImmediate } from "node:timers/promises";
 import { Automaton } from "./automaton.ts";
 import { compileProgram, type Program } from "./program.ts";
 import type { PatternAction } from "./spec.ts";
+import { takeTurn } from "./turn.ts";
 
 /** A pattern to judge text by. */
 export interface TextPattern {
@@ -52,7 +52,7 @@ export async function compileRules<P extends TextPattern>(patterns: readonly P[]
       throw new TooManyPatterns(message);
     }
     programs.push(program);
-    await setImmediate();
+    await takeTurn();
   }
   return { groups: groupsOf(patterns, programs) };
 }

@@ -1,4 +1,11 @@
-import { setImmediate } from "node:timers/promises";
+import { takeTurn } from "./turn.ts";
+
+/** A budget that the work of several requests shares. */
+export interface WorkMeter {
+  spend(steps: number): void;
+  /** Whether nothing is left of it: looked at between slices, and the work then counts as used up. */
+  readonly isExhausted: boolean;
+}
 
 /**
  * The effort that judging the texts of one request may take, in steps of some nanoseconds. It is counted, not timed, so that
@@ -6,13 +13,18 @@ import { setImmediate } from "node:timers/promises";
  */
 export class Work {
   readonly #signal: AbortSignal | undefined;
+  readonly #meter: WorkMeter | undefined;
   #left: number;
   #untilPause = SLICE_STEPS;
 
-  /** @param signal stops the work once it is aborted */
-  constructor(steps: number = MAX_STEPS, signal?: AbortSignal) {
-    this.#left = steps;
+  /**
+   * @param signal stops the work once it is aborted
+   * @param meter told of every step
+   */
+  constructor(steps: number = MAX_STEPS, signal?: AbortSignal, meter?: WorkMeter) {
+    this.#left = meter?.isExhausted === true ? 0 : steps;
     this.#signal = signal;
+    this.#meter = meter;
   }
 
   /** Whether all is used up: what is not judged by then must not pass. */
@@ -27,13 +39,15 @@ export class Work {
   spend(steps: number): void {
     this.#left -= steps;
     this.#untilPause -= steps;
+    this.#meter?.spend(steps);
   }
 
   /** Lets everybody else have a turn. @throws the reason of the signal once it is aborted */
   async pause(): Promise<void> {
     this.#untilPause = SLICE_STEPS;
-    await setImmediate();
+    await takeTurn();
     this.#signal?.throwIfAborted();
+    if (this.#meter?.isExhausted === true) this.#left = 0;
   }
 }
 

@@ -8,6 +8,7 @@ import {
   type TextRules,
   TooManyPatterns,
   Work,
+  type WorkMeter,
 } from "@routeplane/guardrails";
 import type { AppliedGuardrail, CallingKey, GuardrailDirectory } from "./ports.ts";
 
@@ -35,8 +36,13 @@ export interface Guard {
   /** @throws TooManyPatterns if they are beyond what is run for one request */
   rules(): Promise<DirectionRules>;
   shadowRules(): Promise<DirectionRules>;
-  /** The budget of judging the texts of one request, or of one answer. @param signal stops the judging once it is aborted */
-  work(signal: AbortSignal): Work;
+  /**
+   * The budget of judging the texts of one request, or of one answer.
+   *
+   * @param signal stops the judging once it is aborted
+   * @param meter the budget of the key
+   */
+  work(signal: AbortSignal, meter: WorkMeter): Work;
 }
 
 /**
@@ -76,7 +82,7 @@ function guardOf(all: readonly AppliedGuardrail[], maxSteps: number): Guard {
     },
     rules: once(() => directionRules(effective)),
     shadowRules: once(() => directionRules(composed(shadows)).catch(watchNothing)),
-    work: (signal) => new Work(maxSteps, signal),
+    work: (signal, meter) => new Work(maxSteps, signal, meter),
   };
 }
 

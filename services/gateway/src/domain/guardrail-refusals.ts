@@ -72,6 +72,16 @@ export function blockResponse(
   return new Refusal({ ...facts, details: denialDetails(denial) });
 }
 
+/** 429: what the keys of this tree send takes more judging than one gateway gives them. No policy denies it. */
+export function judgingLimited(waitMs: number): Refusal {
+  const waitSecs = Math.max(1, Math.ceil(waitMs / 1_000));
+  const message =
+    "the content patterns that apply to this API key, and to those minted from the same root key, take more work than a " +
+    `gateway does for them in a second; try again in ${waitSecs} s, with fewer or smaller requests`;
+  const words = { type: "requests", code: "judging_limit_exceeded", message };
+  return new Refusal({ status: 429, ...words, retryAfter: String(waitSecs), retryable: true });
+}
+
 /** @param blocked undefined if there are more patterns than can be run */
 function contentBlocked(guard: Guard, blocked: Blocked<GuardPattern> | undefined, what: string) {
   const facts = { status: 400, type: "invalid_request_error", code: "content_blocked" };

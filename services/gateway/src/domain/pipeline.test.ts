@@ -1,8 +1,17 @@
+import { MAX_STEPS } from "@routeplane/guardrails";
 import { setTimeout as delay } from "node:timers/promises";
 import { describe, expect, it } from "vitest";
-import { budgetInMemory, callerWith, limitsInMemory, usageInMemory } from "../../test/in-memory-ports.ts";
+import {
+  budgetInMemory,
+  callerWith,
+  guardrailsInMemory,
+  limitsInMemory,
+  usageInMemory,
+} from "../../test/in-memory-ports.ts";
 import { answering, BODY, down, following, MICRO, reservationOf, world } from "../../test/pipeline-world.ts";
 import { recordingReply } from "../../test/recording-reply.ts";
+import { JudgingMeter } from "./judging-meter.ts";
+import type { CallingKey } from "./ports.ts";
 import type { Upstream } from "./upstream.ts";
 import { boundTokens } from "./token-bounds.ts";
 
@@ -89,6 +98,24 @@ describe("a request that is not served", () => {
     const { refusal } = await serve("not JSON");
     expect(refusal?.facts).toMatchObject({ status: 403, message: expect.stringMatching(message) as unknown });
     expect(sent).toEqual([]);
+  });
+
+  it("is refused with 429 before anything is reserved or recorded, if its key has had too much judged", async () => {
+    const caller = callerWith(["inference:*"]) as CallingKey;
+    const meter = new JudgingMeter();
+    meter.shareOf(caller).spend(2 * MAX_STEPS);
+    const pattern = { name: "w", pattern: "x", action: "block", appliesTo: "request" } as const;
+    const guardrails = guardrailsInMemory([{ contentPatterns: [pattern] }]);
+    const overrides = { followKey: following(async () => caller), meter };
+    const { serve, sent, budget, usage } = world({ guardrails, overrides });
+    expect((await serve(BODY)).refusal?.facts).toMatchObject({ status: 429, code: "judging_limit_exceeded" });
+    expect({ sent, admissions: budget.calls.admit, rows: usage.settlements }).toEqual({
+      sent: [],
+      admissions: 0,
+      rows: [],
+    });
+    const other = world({ guardrails, overrides: { meter } });
+    expect((await other.serve(BODY)).reply.status).toBe(200);
   });
 
   it.each(["auth", "policy"])("reaches no upstream while %s is down", async (dependency) => {

@@ -8,6 +8,7 @@ import { Denied, denialSettlement } from "./denial.ts";
 import type { Guard } from "./guard.ts";
 import { parseIdempotencyKey } from "./idempotency-key.ts";
 import { type Model, type ModelDirectory, resolveModel } from "./model-directory.ts";
+import { JudgingMeter } from "./judging-meter.ts";
 import { applyMemberRules, withSurcharges } from "./member-rules.ts";
 import { isBillable, noAnswer, notRecorded } from "./no-answer.ts";
 import { OpenReservation } from "./open-reservation.ts";
@@ -57,13 +58,15 @@ export interface PipelineDependencies {
   readonly clock: Clock;
   /** Less than a hold lives, so that a request never outlives its reservation. 10 min by default. */
   readonly totalTimeoutMs?: number;
+  /** One of its own by default. */
+  readonly meter?: JudgingMeter;
 }
 
 const TOTAL_TIMEOUT_MS = 10 * 60_000;
 
 /** @returns a function that throws a Refusal, or a DomainError of a dependency, if the client has been told nothing yet */
 export function createPipeline(dependencies: PipelineDependencies): Serve {
-  const { followKey, directory, guardOf } = dependencies;
+  const { followKey, directory, guardOf, meter = new JudgingMeter() } = dependencies;
   return async (call) => {
     const timings = new Timings();
     const follow = (token: string) => followKey(token, (outcome) => heedKey(call.reply, outcome));
@@ -88,11 +91,12 @@ export function createPipeline(dependencies: PipelineDependencies): Serve {
     const facts = factsOf(call, caller, asked, model);
     const guard = await guardOf(caller);
     const decisions = new DecisionLog(guard);
-    const judging = { guard, asked, model, upstream, decisions, signal: reply.signal };
+    const share = meter.shareOf(caller);
+    const judging = { guard, asked, model, upstream, decisions, signal: reply.signal, share };
     const { request, bounds } = await judge(dependencies, facts, judging);
     // All that can fail without anything being reserved comes before the reservation.
     const bodyFor = prepareUpstreamBody(request, { model: model.id, outputField: model.outputField });
-    const responseGuard = await responseGuardOf(guard, decisions, reply.signal);
+    const responseGuard = await responseGuardOf(guard, decisions, reply.signal, share.unstopped);
     const reservation = new OpenReservation(dependencies, { facts, caller, model, reply, decisions, timings });
     try {
       const granted = await reservation.admit({ ...bounds, choices: request.choices, idempotencyKey });

@@ -1,6 +1,6 @@
 import { setImmediate } from "node:timers/promises";
 import type { GuardrailSpec } from "@routeplane/guardrails";
-import { MAX_COMPOSED_PATTERNS } from "@routeplane/guardrails";
+import { MAX_COMPOSED_PATTERNS, MAX_STEPS } from "@routeplane/guardrails";
 import { describe, expect, it } from "vitest";
 import { callerWith, guardrailsInMemory } from "../../test/in-memory-ports.ts";
 import { parseChatRequest } from "./chat-request.ts";
@@ -8,6 +8,7 @@ import { Denied } from "./denial.ts";
 import { createGuards } from "./guard.ts";
 import type { AppliedGuardrail, CallingKey } from "./ports.ts";
 import { guardRequest } from "./request-guard.ts";
+import { JudgingMeter } from "./judging-meter.ts";
 import { DecisionLog } from "./decision-log.ts";
 import { boundTokens } from "./token-bounds.ts";
 
@@ -25,12 +26,13 @@ async function guarded(
   mode?: AppliedGuardrail["mode"],
   maxSteps?: number,
   signal = new AbortController().signal,
+  share = new JudgingMeter().shareOf(callerWith([]) as CallingKey),
 ) {
   const guard = await createGuards(guardrailsInMemory(specs, mode), maxSteps)(callerWith([]) as CallingKey);
   const decisions = new DecisionLog(guard);
   const json = typeof body === "string" ? body : JSON.stringify(body);
   const asked = await parseChatRequest(Buffer.from(json), signal);
-  const judging = { guard, asked, model: MODEL, upstream: { boundTokens }, decisions, signal };
+  const judging = { guard, asked, model: MODEL, upstream: { boundTokens }, decisions, signal, share };
   const outcome = await guardRequest(judging).catch((error: unknown) => error);
   const rules = decisions.shadowDenials.map(({ rule }) => rule);
   if (outcome instanceof Denied) return { denied: outcome, rules };
@@ -187,6 +189,50 @@ describe("the work of judging a request", () => {
     await setImmediate();
     controller.abort(new Error("gone"));
     await expect(judging).rejects.toThrow("gone");
+  });
+});
+
+describe("a key that has had too much judged", () => {
+  const spent = () => {
+    const share = new JudgingMeter(() => 0).shareOf(callerWith([]) as CallingKey);
+    share.spend(MAX_STEPS);
+    return share;
+  };
+
+  it("is refused with 429 where content is to be judged, but not for what is judged without it", async () => {
+    const body = ask({ role: "user", content: "x" });
+    const refused = { status: 429, code: "judging_limit_exceeded", retryAfter: "10" };
+    await expect(guarded([redact("aab")], body, "enforce", undefined, undefined, spent())).rejects.toMatchObject({
+      facts: refused,
+    });
+    const cheap = await guarded([redact("aab"), { modelAllow: [] }], body, "enforce", undefined, undefined, spent());
+    expect(cheap.denied?.facts.code).toBe("model_not_allowed");
+    const small = await guarded([redact("a"), { maxRequestTokens: 1 }], body, "enforce", undefined, undefined, spent());
+    expect(small.denied?.facts.code).toBe("max_request_tokens_exceeded");
+    expect(
+      (await guarded([{ maxRequestTokens: 100_000 }], body, "enforce", undefined, undefined, spent())).passed,
+    ).toBeDefined();
+  });
+
+  it("is refused half-way, too, and told to wait for twice what that took", async () => {
+    const share = spent();
+    share.spend(-3_000_000);
+    const long = ask({ role: "user", content: "a".repeat(5_000_000) });
+    const judging = guarded([redact("aab")], long, "enforce", undefined, undefined, share);
+    await expect(judging).rejects.toMatchObject({ facts: { status: 429, code: "judging_limit_exceeded" } });
+  });
+
+  it("is not watched by guardrails in shadow mode, which change nothing", async () => {
+    const { passed, rules } = await guarded(
+      [block("x")],
+      ask({ role: "user", content: "x" }),
+      "shadow",
+      undefined,
+      undefined,
+      spent(),
+    );
+    expect(passed).toBeDefined();
+    expect(rules).toEqual([]);
   });
 });
 

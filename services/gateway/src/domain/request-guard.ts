@@ -12,8 +12,9 @@ import { type ChatRequest, parseChatRequest } from "./chat-request.ts";
 import { isRequestContent } from "./content-places.ts";
 import type { DecisionLog } from "./decision-log.ts";
 import type { DirectionRules, Guard, GuardRules } from "./guard.ts";
-import { CONTENT_RULE, blockRequest, refusalOfViolation } from "./guardrail-refusals.ts";
+import { CONTENT_RULE, blockRequest, judgingLimited, refusalOfViolation } from "./guardrail-refusals.ts";
 import { applyEdits, type Edit, jsonTexts } from "./json-texts.ts";
+import type { JudgingShare } from "./judging-meter.ts";
 import type { Model } from "./model-directory.ts";
 import type { Upstream } from "./upstream.ts";
 import type { TokenBounds } from "./token-bounds.ts";
@@ -34,21 +35,28 @@ export interface Judging {
   readonly decisions: DecisionLog;
   /** Stops the work once it is aborted. */
   readonly signal: AbortSignal;
+  /** What the key may still have judged. */
+  readonly share: JudgingShare;
 }
 
 type Bounding = Pick<Upstream, "boundTokens">;
 
 /**
- * Judges a request by the guardrails of its key: model, stream, content, tokens, in this order.
+ * Judges a request by the guardrails of its key, what is cheap first: model, stream, tokens as the client wrote it, content,
+ * and tokens as it is sent.
  *
- * @throws Denied that names the first rule which it breaks; the reason of the signal
+ * @throws Denied that names the first rule which it breaks; Refusal 429 if the key has had too much judged; the reason of the
+ * signal
  */
 export async function guardRequest(judging: Judging): Promise<GuardedRequest> {
   const { guard, asked, model, upstream } = judging;
-  watchRules(judging);
+  const asBounded = upstream.boundTokens(asked);
+  watchRules(judging, asBounded);
   const violation = judgeModel(guard.effective, model) ?? judgeStreaming(guard.effective, asked.streamed);
   if (violation !== undefined) throw refusalOfViolation(guard, violation);
+  const bounds = guardTokens(guard, asked, asBounded);
   const request = await guardContent(judging);
+  if (request === asked) return { request, bounds };
   return { request, bounds: guardTokens(guard, request, upstream.boundTokens(request)) };
 }
 
@@ -65,19 +73,24 @@ function guardTokens(guard: Guard, request: ChatRequest, bounds: TokenBounds): T
 }
 
 /** The request with its content as it may go upstream; every other byte is as the client wrote it. */
-async function guardContent({ guard, asked: request, decisions, signal }: Judging): Promise<ChatRequest> {
+async function guardContent({ guard, asked: request, decisions, signal, share }: Judging): Promise<ChatRequest> {
   const rules = await rulesOf(guard, decisions);
   const watched = await guard.shadowRules();
   if (rules.request === undefined && watched.request === undefined) return request;
+  if (share.isExhausted) {
+    if (rules.request !== undefined) throw judgingLimited(share.waitMs);
+    return request;
+  }
   const edits: Edit[] = [];
-  const work = guard.work(signal);
-  const shadowWork = guard.work(signal);
+  const work = guard.work(signal, share);
+  const shadowWork = guard.work(signal, share);
   for await (const each of jsonTexts(request.text, rules.request === undefined ? shadowWork : work)) {
     if (!isRequestContent(each.place, () => request.text.slice(each.start, each.end))) continue;
     const text = JSON.parse(request.text.slice(each.start, each.end)) as string;
     if (watched.request !== undefined) await watch(watched.request, text, shadowWork, decisions);
     if (rules.request === undefined) continue;
     const judged = await judgeText(rules.request, text, work);
+    if (judged.blocked?.reason === "too_much_work" && share.isExhausted) throw judgingLimited(share.waitMs);
     if (judged.blocked !== undefined) throw blockRequest(guard, decisions, judged.blocked);
     decisions.redacted("request", judged.redactions);
     if (judged.text !== text) edits.push({ start: each.start, end: each.end, literal: JSON.stringify(judged.text) });
@@ -96,9 +109,11 @@ async function rulesOf(guard: Guard, decisions: DecisionLog): Promise<DirectionR
 }
 
 /** What guardrails in shadow mode would have refused. */
-function watchRules({ guard: { shadows }, asked: request, model, upstream, decisions }: Judging): void {
+function watchRules(
+  { guard: { shadows }, asked: request, model, decisions }: Judging,
+  { inputTokensMax, outputTokensMax }: TokenBounds,
+): void {
   for (const { applied, effective } of shadows) {
-    const { inputTokensMax, outputTokensMax } = upstream.boundTokens(request);
     // An output bound that the client does not name would be lowered, to one token of each choice at least.
     const output = request.output === undefined ? request.choices : outputTokensMax;
     const violations: readonly (Violation | undefined)[] = [

@@ -1,4 +1,4 @@
-import { judgeText, type Work } from "@routeplane/guardrails";
+import { judgeText, type Work, type WorkMeter } from "@routeplane/guardrails";
 import { isResponseContent, LOGPROBS } from "./content-places.ts";
 import type { DecisionLog } from "./decision-log.ts";
 import type { Guard, GuardRules } from "./guard.ts";
@@ -27,11 +27,12 @@ export async function responseGuardOf(
   guard: Guard,
   decisions: DecisionLog,
   signal: AbortSignal,
+  meter: WorkMeter,
 ): Promise<ResponseGuard | undefined> {
   const { response: rules } = await guard.rules();
   const { response: watched } = await guard.shadowRules();
   if (rules === undefined && watched === undefined) return undefined;
-  return { guard, rules, watched, decisions, work: guard.work(signal), shadowWork: guard.work(signal) };
+  return { guard, rules, watched, decisions, work: guard.work(signal, meter), shadowWork: guard.work(signal, meter) };
 }
 
 /**

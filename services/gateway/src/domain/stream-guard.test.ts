@@ -38,7 +38,7 @@ async function streamed({ spec, mode, bytes, breaks = false, wantsUsageChunk = t
   const decisions = new DecisionLog(guard);
   const reply = recordingReply();
   const answer = { status: 200, contentType: "text/event-stream", retryAfter: undefined, body: body(), discard() {} };
-  const responseGuard = await responseGuardOf(guard, decisions, reply.signal);
+  const responseGuard = await responseGuardOf(guard, decisions, reply.signal, { spend() {}, isExhausted: false });
   const relayed = await relay(
     answer,
     reply,

@@ -1,0 +1,25 @@
+import { describe, expect, it } from "vitest";
+import { takeTurn } from "./turn.ts";
+
+describe("turns of the event loop", () => {
+  it("are taken one by one, in the order in which they were asked for", async () => {
+    let loop = 0;
+    let over = false;
+    const count = (): void => {
+      loop++;
+      if (!over) setImmediate(count);
+    };
+    setImmediate(count);
+    const taken: { readonly who: number; readonly loop: number }[] = [];
+    const work = async (who: number): Promise<void> => {
+      for (let turn = 0; turn < 3; turn++) {
+        await takeTurn();
+        taken.push({ who, loop });
+      }
+    };
+    await Promise.all([work(1), work(2), work(3)]);
+    over = true;
+    expect(taken.map(({ who }) => who)).toEqual([1, 2, 3, 1, 2, 3, 1, 2, 3]);
+    expect(new Set(taken.map(({ loop: each }) => each)).size).toBe(taken.length);
+  });
+});
