@@ -165,7 +165,7 @@ const right: Record<string, Right> = {
   "KeyService/RevokeKey.id": { kinds: ["key"], request: () => ({}) },
   ...namespaceOf("KeyService/MintRootKey", { name: "x", scopes: ["keys:read"] }),
   ...namespaceOf("NamespaceService/GetNamespace"),
-  "NamespaceService/GetNamespace.namespace (key)": { kinds: ["ns"], request: () => ({}), ...outsideAccount },
+  "NamespaceService/GetNamespace.namespace (key)": { kinds: ["ns"], request: () => ({}) },
   ...namespaceOf("NamespaceService/RenameNamespace", { name: "renamed" }),
   ...namespaceOf("NamespaceService/SuspendNamespace"),
   ...namespaceOf("NamespaceService/ResumeNamespace"),

@@ -52,14 +52,12 @@ export async function operatorCredential(settings: Settings): Promise<Credential
   );
 }
 
-/** The login; if there is none, the operator credential. */
-export async function anyCredential(settings: Settings): Promise<Credential> {
-  const login = await findLogin(settings);
-  if (login !== undefined) return login;
+/** The operator credential, if one is at hand: it sees every namespace. Else the login. */
+export async function widestCredential(settings: Settings): Promise<Credential> {
   try {
     return await operatorCredential(settings);
   } catch (error) {
-    if (error instanceof CliError && error.reason === "OPERATOR_REQUIRED") throw notSignedIn("not signed in", SIGN_IN);
+    if (error instanceof CliError && error.reason === "OPERATOR_REQUIRED") return loginCredential(settings);
     throw error;
   }
 }
@@ -105,7 +103,8 @@ export function requireToken(name: string, text: string): string {
   );
 }
 
-async function findLogin({ apiKey, home }: Settings): Promise<Credential | undefined> {
+/** ROUTEPLANE_API_KEY, else the saved login; undefined if nobody is signed in. */
+export async function findLogin({ apiKey, home }: Settings): Promise<Credential | undefined> {
   if (apiKey !== undefined) return fromEnvironment("ROUTEPLANE_API_KEY", apiKey);
   const saved = await readFileOf(home, "api-key");
   return saved === undefined ? undefined : fromFile("api-key", saved);

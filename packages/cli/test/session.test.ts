@@ -22,12 +22,20 @@ function routes(router: ConnectRouter): void {
     },
   });
   router.service(NamespaceService, {
-    listNamespaces: () => ({
-      namespaces: [
-        { id: "ns_1", name: "default", active: true, createdAt: CREATED },
-        { id: "ns_2", name: "staging", createdAt: CREATED },
-      ],
-    }),
+    // As the node does it: an operator sees all of them and is bound to none, a key its own.
+    listNamespaces(_, { requestHeader }) {
+      const token = requestHeader.get("authorization");
+      if (token === "Bearer rpo_live_foreign") throw refusal(Code.Unauthenticated, "CREDENTIAL_INVALID", "invalid");
+      if (token?.includes("rp_"))
+        return { namespaces: [{ id: "ns_1", name: "default", active: true, createdAt: CREATED }] };
+      return {
+        namespaces: [
+          { id: "ns_1", name: "default", createdAt: CREATED },
+          { id: "ns_2", name: "staging", createdAt: CREATED },
+        ],
+      };
+    },
+    getNamespace: ({ namespace }) => ({ namespace: { id: "ns_1", name: namespace, createdAt: CREATED } }),
     createNamespace: ({ name }) => ({ namespace: { id: "ns_3", name, accountId: "acc_1", createdAt: CREATED } }),
   });
 }
@@ -197,9 +205,49 @@ describe("what it shows", () => {
     ROUTEPLANE_API_KEY: "rp_live_env",
   });
 
-  it("namespaces as the reference shows them", async () => {
-    const { stdout, stderr } = await runCli(["cloud", "namespace", "list"], environment());
-    expect({ stdout, stderr }).toEqual({ stdout: "ns_1 default (active)\nns_2 staging\n", stderr: "" });
+  const listed = (environment: Record<string, string>, ...options: string[]) =>
+    runCli(["cloud", "namespace", "list", ...options], {
+      ROUTEPLANE_HOME: home,
+      ROUTEPLANE_URL: node.url,
+      ...environment,
+    });
+
+  it("all namespaces, the active one marked, where an operator credential is at hand", async () => {
+    await save("api-key", "rp_live_saved");
+    await save("operator-key", "rpo_live_saved");
+    expect(await listed({})).toEqual({ code: 0, stdout: "ns_1 default (active)\nns_2 staging\n", stderr: "" });
+    expect(new Set(node.authorizations)).toEqual(new Set(["Bearer rpo_live_saved", "Bearer rp_live_saved"]));
+    const { data } = JSON.parse((await listed({}, "--json")).stdout) as { data: { id: string; active: boolean }[] };
+    expect(data.map(({ id, active }) => [id, active])).toEqual([
+      ["ns_1", true],
+      ["ns_2", false],
+    ]);
+    const get = await runCli(["cloud", "namespace", "get", "x"], { ROUTEPLANE_HOME: home, ROUTEPLANE_URL: node.url });
+    expect(get.stdout).toBe("ns_1 x (active)\n");
+  });
+
+  it("all namespaces, and none as active, to an operator whose login is refused, and to one that has none", async () => {
+    await save("operator-key", "rpo_live_saved");
+    const all = { code: 0, stdout: "ns_1 default\nns_2 staging\n", stderr: "" };
+    expect(await listed({})).toEqual(all);
+    await save("api-key", "rp_live_bad");
+    expect(await listed({})).toEqual(all);
+    await save("api-key", "rpo_live_login");
+    expect(await listed({})).toEqual(all);
+  });
+
+  it("to a key alone its own namespace", async () => {
+    expect(await listed(environment())).toEqual({ code: 0, stdout: "ns_1 default (active)\n", stderr: "" });
+  });
+
+  it("to the login its own namespace where the saved operator credential is another node's, and says so", async () => {
+    await save("api-key", "rp_live_saved");
+    await save("operator-key", "rpo_live_foreign");
+    const { code, stdout, stderr } = await listed({});
+    expect({ code, stdout }).toEqual({ code: 0, stdout: "ns_1 default (active)\n" });
+    expect(stderr).toContain("not this node's");
+    const given = await listed({ ROUTEPLANE_OPERATOR_KEY: "rpo_live_foreign" });
+    expect(given).toMatchObject({ code: 4, stdout: "" });
   });
 
   it("the account, the bound namespace, the key and the node", async () => {

@@ -158,8 +158,9 @@ describe("several accounts", () => {
 });
 
 describe("what is limited to an account", () => {
-  it("sees names of that account's namespaces at most: a key", async () => {
+  it("sees its own namespace and no other, of the same account neither: a key", async () => {
     const [mine, theirs] = [await furnished(), await furnished()];
+    const sibling = await operator().namespaces.createNamespace({ name: "sibling", account: mine.id });
     const { namespaces } = auth.as(mine.root.token);
     expect(await idsOf(mine.root.token)).toEqual([mine.namespaceId]);
     expect(await idsOf(mine.root.token, { account: mine.name })).toEqual([mine.namespaceId]);
@@ -167,9 +168,12 @@ describe("what is limited to an account", () => {
     for (const account of [theirs.id, theirs.name, "default", newId("acc")]) {
       expect(await refusal(namespaces.listNamespaces({ account }))).toMatchObject({ code: Code.NotFound });
     }
-    expect(await refusal(namespaces.getNamespace({ namespace: theirs.namespaceId }))).toMatchObject({
-      code: Code.NotFound,
-    });
+    expect(await idsOf(mine.root.token, { showDeleted: true })).toEqual([mine.namespaceId]);
+    const unknown = await refusal(namespaces.getNamespace({ namespace: newId("ns") }));
+    for (const namespace of [theirs.namespaceId, sibling.namespace?.id ?? "", "sibling", "ns_x"]) {
+      const error = await refusal(namespaces.getNamespace({ namespace }));
+      expect([error.code, error.rawMessage, error.reason]).toEqual([Code.NotFound, unknown.rawMessage, unknown.reason]);
+    }
   });
 
   it("acts on that account alone, and its names are not ambiguous: an operator credential", async () => {

@@ -1,3 +1,4 @@
+import { Code, ConnectError } from "@connectrpc/connect";
 import type { Command } from "commander";
 import type { Namespace } from "@routeplane/contracts/auth";
 import { idArgument, namespaceNameArgument } from "../arguments.ts";
@@ -5,10 +6,10 @@ import type { NodeClient } from "../client.ts";
 import type { Context } from "../context.ts";
 import { CliError, ExitCode } from "../errors.ts";
 import { confirmDeletion } from "../input.ts";
-import { anyCredential, loginCredential, operatorCredential } from "../session.ts";
+import { findLogin, loginCredential, operatorCredential, widestCredential } from "../session.ts";
 import { fromProtoIdentity } from "../views/identity.ts";
 import { allPages } from "../views/list.ts";
-import { fromProtoNamespace, namespaceLine } from "../views/namespace.ts";
+import { fromProtoNamespace, namespaceLine, type NamespaceView } from "../views/namespace.ts";
 import { fromProtoSet } from "../views/values.ts";
 import { withExamples } from "./examples.ts";
 
@@ -25,9 +26,7 @@ export function addNamespaceCommands(cloud: Command, context: Context): void {
 
   const list = namespace
     .command("list")
-    .description(
-      "all namespaces of the account, or of every account that an operator reaches; the active one is marked",
-    )
+    .description("List the namespaces in reach, the active one marked")
     .option("--deleted", "list deleted ones too, as long as they can be restored")
     .option("--account <name|id>", "only those of this account", idArgument)
     .action((options: ListOptions) => listNamespaces(context, options));
@@ -54,7 +53,7 @@ export function addNamespaceCommands(cloud: Command, context: Context): void {
 
   const get = namespace
     .command("get")
-    .description("one namespace of the account")
+    .description("Show a namespace")
     .argument("<name|id>", "name or ns_…", idArgument)
     .action((nameOrId: string) => getNamespace(context, nameOrId));
   withExamples(get, "cloud namespace get staging");
@@ -113,15 +112,14 @@ function addLifecycle(namespace: Command, context: Context): void {
 }
 
 async function listNamespaces(context: Context, { deleted = false, account = "" }: ListOptions): Promise<void> {
-  const { namespaces } = await context.connect(await anyCredential(context.settings));
-  const list = await allPages(async (page) => {
-    const { namespaces: rows, nextPageToken } = await namespaces.listNamespaces({
-      ...page,
-      account,
-      showDeleted: deleted,
-    });
-    return { rows, nextPageToken };
-  }, fromProtoNamespace);
+  const request = { account, showDeleted: deleted };
+  const seen = await asWidest(context, ({ namespaces }) =>
+    allPages(async (page) => {
+      const { namespaces: rows, nextPageToken } = await namespaces.listNamespaces({ ...page, ...request });
+      return { rows, nextPageToken };
+    }, fromProtoNamespace),
+  );
+  const list = { ...seen, data: await withActive(context, seen.data) };
   const isMixed = new Set(list.data.map(({ account_id }) => account_id)).size > 1;
   context.output.data(list, () => list.data.map((each) => namespaceLine(each, isMixed)).join("\n"));
 }
@@ -152,8 +150,42 @@ async function createNamespace(context: Context, name: string, account: string):
 }
 
 async function getNamespace(context: Context, nameOrId: string): Promise<void> {
-  const { namespaces } = await context.connect(await anyCredential(context.settings));
-  show(context, (await namespaces.getNamespace({ namespace: nameOrId })).namespace);
+  const { namespace } = await asWidest(context, ({ namespaces }) => namespaces.getNamespace({ namespace: nameOrId }));
+  for (const view of await withActive(context, [fromProtoNamespace(fromProtoSet(namespace))])) {
+    context.output.data(view, () => namespaceLine(view));
+  }
+}
+
+/**
+ * Asks as the operator, who sees every namespace, if there is a credential at hand; else as the login. A saved operator
+ * credential that the node at this address refuses, because it is another node's, is passed over for the login.
+ */
+async function asWidest<T>(context: Context, ask: (clients: NodeClient) => Promise<T>): Promise<T> {
+  const credential = await widestCredential(context.settings);
+  try {
+    return await ask(await context.connect(credential));
+  } catch (error) {
+    const isRefused = error instanceof ConnectError && error.code === Code.Unauthenticated;
+    const login = isRefused && credential.source === "saved" ? await findLogin(context.settings) : undefined;
+    if (login === undefined || login.token === credential.token) throw error;
+    context.output.note("The saved operator credential is not this node's: only what your login sees is shown.");
+    return ask(await context.connect(login));
+  }
+}
+
+/**
+ * Marks the namespace of the login, which an operator credential knows nothing of: it is bound to none itself. None is marked if
+ * nobody is signed in, or the login is refused.
+ */
+async function withActive(context: Context, views: readonly NamespaceView[]): Promise<readonly NamespaceView[]> {
+  const login = views.some(({ active }) => active) ? undefined : await findLogin(context.settings);
+  if (login === undefined || login.token.startsWith("rpo_")) return views;
+  const { identity } = await context.connect(login);
+  const bound = await identity.whoAmI({}).then(
+    (answer) => fromProtoIdentity(answer).namespace?.id,
+    () => undefined,
+  );
+  return views.map((view) => ({ ...view, active: view.id === bound }));
 }
 
 async function change(

@@ -2,7 +2,7 @@ import type { Id } from "@routeplane/domain";
 import type { Caller } from "./key-change.ts";
 import type { Key, Lineage } from "./key.ts";
 import type { Namespace, NamespaceChange } from "./namespace.ts";
-import type { Account, Reach } from "./node.ts";
+import type { Account, NamespaceView, Reach } from "./node.ts";
 import type { Operator, OperatorLineage } from "./operator.ts";
 import type { OperatorCaller } from "./operators.ts";
 import type { StoredSecret } from "./secret.ts";
@@ -136,13 +136,13 @@ export interface NodeStore {
   /** @throws DomainError ALREADY_EXISTS if the account has one of this name. */
   addNamespace(namespace: Namespace): Promise<void>;
   /** @param deletedSince deleted ones are listed from this moment on; undefined: none of them */
-  listNamespaces(reach: Reach, page: PageRequest<Id<"ns">>, deletedSince?: Date): Promise<Page<Namespace>>;
+  listNamespaces(view: NamespaceView, page: PageRequest<Id<"ns">>, deletedSince?: Date): Promise<Page<Namespace>>;
   /**
    * By id, or by name if it is not deleted.
    *
    * @throws DomainError FAILED_PRECONDITION if several accounts have one of this name
    */
-  findNamespace(reach: Reach, nameOrId: string): Promise<Namespace | undefined>;
+  findNamespace(view: NamespaceView, nameOrId: string): Promise<Namespace | undefined>;
   /**
    * Writes what `change` makes of it, under its lock; undefined if there is none.
    *

@@ -33,7 +33,7 @@ export function identityService(
       const { keyId, namespaceId } = principal;
       const [key, namespace] = await Promise.all([
         keys.find(namespaceId, keyId),
-        nodes.findNamespace(reachOf(principal), namespaceId),
+        nodes.findNamespace({ namespaceId }, namespaceId),
       ]);
       const value = {
         keyId,

@@ -14,7 +14,7 @@ import {
   resume,
   suspend,
 } from "../domain/namespace.ts";
-import { type Reach, reachOf } from "../domain/node.ts";
+import { type NamespaceView, type Reach, reachOf } from "../domain/node.ts";
 import type { AccountStore, NodeStore } from "../domain/ports.ts";
 import { toProtoNamespace } from "./convert.ts";
 
@@ -36,6 +36,13 @@ export function namespaceService(
     return { namespace: toProtoNamespace(namespace, undefined) };
   }
 
+  /** The caller's view of one account. @throws DomainError as `accountFor` */
+  async function narrowed(context: HandlerContext, account: string): Promise<NamespaceView> {
+    const { view, reach } = viewOf(context);
+    const { id } = await accountFor(accounts, reach, account);
+    return "namespaceId" in view ? view : { accountId: id };
+  }
+
   return {
     async createNamespace({ name, account }, context) {
       const owner = await accountFor(accounts, reachOf(operatorPrincipalOf(context)), account || undefined);
@@ -45,8 +52,8 @@ export function namespaceService(
     },
 
     async listNamespaces({ pageSize, pageToken, showDeleted, account }, context) {
-      const { reach, active } = viewOf(context);
-      const within = account === "" ? reach : reachOf({ accountId: (await accountFor(accounts, reach, account)).id });
+      const { view, active } = viewOf(context);
+      const within = account === "" ? view : await narrowed(context, account);
       const after = fromPageToken("namespaces", pageToken, (id) => parseId("ns", id));
       const page = { size: pageSize || DEFAULT_PAGE_SIZE, after };
       const since = showDeleted ? deletedSince(clock()) : undefined;
@@ -59,8 +66,8 @@ export function namespaceService(
     },
 
     async getNamespace({ namespace: nameOrId }, context) {
-      const { reach, active } = viewOf(context);
-      const namespace = await nodes.findNamespace(reach, nameOrId);
+      const { view, active } = viewOf(context);
+      const namespace = await nodes.findNamespace(view, nameOrId);
       if (namespace === undefined || !isKnown(namespace, clock())) throw notFound();
       return { namespace: toProtoNamespace(namespace, active) };
     },
@@ -73,9 +80,12 @@ export function namespaceService(
   };
 }
 
-/** Whose namespaces the caller may see, and the one that it is bound to. */
-function viewOf(context: HandlerContext): { reach: Reach; active: Id<"ns"> | undefined } {
+/** Which namespaces and accounts the caller sees, and the namespace that it is bound to. */
+function viewOf(context: HandlerContext): { view: NamespaceView; reach: Reach; active: Id<"ns"> | undefined } {
   const principal = principalOf(context);
   if (principal.kind === "service") throw new Error(`${context.method.name} was let in for a service`);
-  return { reach: reachOf(principal), active: principal.kind === "key" ? principal.namespaceId : undefined };
+  const reach = reachOf(principal);
+  if (principal.kind === "operator") return { view: reach, reach, active: undefined };
+  const { namespaceId } = principal;
+  return { view: { namespaceId }, reach, active: namespaceId };
 }

@@ -18,8 +18,8 @@ export function createNodeStore(database: Database<AuthSchema>): NodeStore {
       );
     },
 
-    listNamespaces: (reach, page, deletedSince) =>
-      database.within(reach, async (tx) => {
+    listNamespaces: (view, page, deletedSince) =>
+      database.within(view, async (tx) => {
         const all = tx
           .selectFrom("namespaces")
           .selectAll()
@@ -32,8 +32,8 @@ export function createNodeStore(database: Database<AuthSchema>): NodeStore {
         return toPage(rows.map(fromNamespaceRow), page);
       }),
 
-    findNamespace: (reach, nameOrId) =>
-      database.within(reach, async (tx) => onlyOne(nameOrId, await selectNamespace(tx, nameOrId).execute())),
+    findNamespace: (view, nameOrId) =>
+      database.within(view, async (tx) => onlyOne(nameOrId, await selectNamespace(tx, nameOrId).execute())),
 
     changeNamespace: (reach, nameOrId, change) =>
       database.within(reach, async (tx) => {

@@ -464,8 +464,7 @@ export declare const NamespaceService: GenService<{
     output: typeof CreateNamespaceResponseSchema;
   },
   /**
-   * Lists the namespaces that the operator reaches, or those of the caller's account, oldest first. A namespace credential
-   * sees names and ids only of its own account; it can reach into none but its own.
+   * Lists the namespaces that the operator reaches, oldest first; to a namespace credential its own one and no other.
    * Errors: NOT_FOUND RESOURCE_NOT_FOUND if the caller reaches no such account.
    *
    * @generated from rpc routeplane.auth.v1.NamespaceService.ListNamespaces
@@ -476,7 +475,7 @@ export declare const NamespaceService: GenService<{
     output: typeof ListNamespacesResponseSchema;
   },
   /**
-   * Reads one namespace that the operator reaches, or of the caller's account.
+   * Reads one namespace that the operator reaches, or the caller's own.
    * Errors: NOT_FOUND RESOURCE_NOT_FOUND.
    *
    * @generated from rpc routeplane.auth.v1.NamespaceService.GetNamespace
