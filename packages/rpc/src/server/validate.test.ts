@@ -1,17 +1,24 @@
-import type { MessageInitShape } from "@bufbuild/protobuf";
-import { ConnectError, createClient, createRouterTransport } from "@connectrpc/connect";
+import type { DescMessage, MessageInitShape } from "@bufbuild/protobuf";
+import { Code, ConnectError, createClient, createRouterTransport } from "@connectrpc/connect";
 import { BadRequestSchema } from "@routeplane/contracts/google-rpc";
 import { type CreatePolicyRequestSchema, PolicyService } from "@routeplane/contracts/policy";
+import { UsageService, type WatchRequestsRequestSchema } from "@routeplane/contracts/usage";
 import { createLogger } from "@routeplane/runtime";
 import { describe, expect, it } from "vitest";
+import { publishedServices } from "../access.ts";
+import { type FieldBounds, fieldBoundsOf } from "./field-bounds.ts";
 import { mapErrors } from "./map-errors.ts";
 import { validate } from "./validate.ts";
 
 type Spec = MessageInitShape<typeof CreatePolicyRequestSchema>["spec"];
 
-const transport = createRouterTransport(({ service }) => service(PolicyService, { createPolicy: () => ({}) }), {
-  router: { interceptors: [mapErrors(createLogger("test", (line) => line, "silent")), validate()] },
-});
+const transport = createRouterTransport(
+  ({ service }) =>
+    service(PolicyService, { createPolicy: () => ({}), getPolicy: () => ({}), updatePolicy: () => ({}) }),
+  {
+    router: { interceptors: [mapErrors(createLogger("test", (line) => line, "silent")), validate()] },
+  },
+);
 const policies = createClient(PolicyService, transport);
 
 async function faultsOf(spec: Spec) {
@@ -19,6 +26,19 @@ async function faultsOf(spec: Spec) {
   const violations = error.findDetails(BadRequestSchema).flatMap(({ fieldViolations }) => fieldViolations);
   return violations.map(({ field, description }) => ({ field, rule: description }));
 }
+
+const usage = createClient(
+  UsageService,
+  createRouterTransport(
+    ({ service }) =>
+      service(UsageService, {
+        async *watchRequests() {
+          yield {};
+        },
+      }),
+    { router: { interceptors: [mapErrors(createLogger("test", (line) => line, "silent")), validate()] } },
+  ),
+);
 
 const budget = (value: object): Spec => ({ kind: { case: "budget", value } });
 
@@ -35,5 +55,83 @@ describe("a message that breaks a rule of its schema", () => {
   it("is told which of them to set where there is a choice", async () => {
     const rule = "must set exactly one of budget, guardrail, rate_limit, preset";
     expect(await faultsOf({})).toEqual([{ field: "spec", rule }]);
+  });
+});
+
+describe("a field that is too long", () => {
+  const MB = 1 << 20;
+  const fieldsOf = async (call: Promise<unknown>) => {
+    const error = ConnectError.from(await call.catch((error: unknown) => error));
+    expect(error.code).toBe(Code.InvalidArgument);
+    return error.findDetails(BadRequestSchema).flatMap(({ fieldViolations }) => fieldViolations);
+  };
+
+  it("is refused before its pattern reads it, naming the bound alone", async () => {
+    const name = `${"\u00a0".repeat(MB)}\n`;
+    const [fault, ...others] = await fieldsOf(policies.createPolicy({ name, spec: budget({}) }));
+    expect(fault).toMatchObject({ field: "name", description: "must be at most 100 characters" });
+    expect(others).toEqual([]);
+  });
+
+  it("is measured in characters, at any depth and in lists", async () => {
+    const wide = "\u{1f600}";
+    const ok = { name: wide.repeat(100), spec: budget({ limitMicroUsd: 5n, window: 2 }) };
+    await policies.createPolicy(ok);
+    expect(await fieldsOf(policies.createPolicy({ ...ok, name: wide.repeat(101) }))).toMatchObject([{ field: "name" }]);
+    const patterns = [
+      { name: "p", pattern: "a" },
+      { name: "q", pattern: "a".repeat(MB) },
+    ];
+    const spec: Spec = { kind: { case: "guardrail", value: { contentPatterns: patterns } } };
+    expect(await fieldsOf(policies.createPolicy({ name: "a", spec }))).toMatchObject([
+      { field: "spec.guardrail.content_patterns[1].pattern" },
+    ]);
+    const models = Array.from({ length: 100_000 }, () => "m");
+    const denied: Spec = { kind: { case: "guardrail", value: { modelDeny: { models } } } };
+    expect(await fieldsOf(policies.createPolicy({ name: "a", spec: denied }))).toMatchObject([
+      { field: "spec.guardrail.model_deny.models" },
+    ]);
+  });
+
+  it("is refused also where its schema states no bound", async () => {
+    expect(await fieldsOf(policies.getPolicy({ id: "a".repeat(1_001) }))).toMatchObject([{ field: "id" }]);
+    const paths = [["a".repeat(1_001)], Array.from({ length: 1_001 }, () => "name")];
+    for (const each of paths) {
+      const [fault] = await fieldsOf(policies.updatePolicy({ id: "a", name: "b", updateMask: { paths: each } }));
+      expect(fault?.field).toMatch(/^update_mask\.paths/);
+    }
+  });
+
+  it("has a bound in every request of every published method", () => {
+    const seen = new Set<string>();
+    const boundsIn = (schema: DescMessage, path: string): (readonly [string, FieldBounds])[] => {
+      if (seen.has(schema.typeName)) return [];
+      seen.add(schema.typeName);
+      return schema.fields.flatMap((field) => [
+        [`${path}.${field.name}`, fieldBoundsOf(field)] as const,
+        ...(field.message ? boundsIn(field.message, `${path}.${field.name}`) : []),
+      ]);
+    };
+    const methods = Object.values(publishedServices()).flatMap((services) => services.flatMap((each) => each.methods));
+    const bounds = methods.flatMap(({ name, input }) => boundsIn(input, name));
+    expect(bounds.length).toBeGreaterThan(150);
+    const loose = bounds.filter(([, { maxLength, maxItems }]) => !(maxLength <= 10_000 && maxItems <= 10_000));
+    expect(loose).toEqual([]);
+  });
+});
+
+describe("the message of a server stream", () => {
+  const first = async (request: MessageInitShape<typeof WatchRequestsRequestSchema>) => {
+    for await (const response of usage.watchRequests(request)) return response;
+    return undefined;
+  };
+
+  it("is held against the same rules", async () => {
+    expect(await first({})).toBeDefined();
+    for (const filter of [{ keyId: "a".repeat(1_001) }, { status: 99 }]) {
+      const error = ConnectError.from(await first({ filter }).catch((error: unknown) => error));
+      expect(error.code).toBe(Code.InvalidArgument);
+      expect(error.findDetails(BadRequestSchema)[0]?.fieldViolations[0]?.field).toMatch(/^filter\./);
+    }
   });
 });

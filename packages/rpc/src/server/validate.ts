@@ -1,9 +1,10 @@
-import { create, type DescMessage, type DescMethod, type DescService } from "@bufbuild/protobuf";
+import { create, type DescMessage, type DescMethod, type DescService, type Message } from "@bufbuild/protobuf";
 import { pathToString } from "@bufbuild/protobuf/reflect";
 import { createValidator, type Violation } from "@bufbuild/protovalidate";
 import type { Interceptor } from "@connectrpc/connect";
 import { DomainError, type FieldFault, invalidField } from "@routeplane/domain";
 import { isInternal } from "../access.ts";
+import { overlongField } from "./field-bounds.ts";
 import { onlyOneOf, ruleOf } from "./json-fault.ts";
 import { strayTokens } from "./stray-tokens.ts";
 import { unknownNumber } from "./unknown-number.ts";
@@ -11,22 +12,38 @@ import { unknownNumber } from "./unknown-number.ts";
 const validator = createValidator();
 
 /**
- * Holds every request message against the rules in its schema, and names each field that breaks one. What comes from outside
- * may hold a credential in no text that would be kept, and no field that is not known: what it says would not be done.
+ * Holds every request message, also each of a stream, against the bounds and rules in its schema, and names each field that
+ * breaks one. Bounds come first: no rule reads a field that is longer than its bound. What comes from outside may hold a
+ * credential in no text that would be kept, and no field that is not known: what it says would not be done.
  */
 export function validate(): Interceptor {
   return (next) => (request) => {
-    if (!request.stream) {
-      const result = validator.validate<DescMessage>(request.method.input, request.message);
-      if (result.kind === "error") throw result.error;
-      if (result.kind === "invalid") throw invalidArgument(result.violations);
-      const unknown = isOutside(request.method) ? unknownNumber(request.method.input, request.message) : undefined;
-      if (unknown !== undefined) throw invalidField(unknown, "is the number of a field that is not known");
-      const [stray] = isOutside(request.method) ? strayTokens(request.method.input, request.message) : [];
-      if (stray !== undefined) throw invalidField(stray, "must not hold a credential");
-    }
+    if (request.stream) return next({ ...request, message: eachValid(request.method, request.message) });
+    requireValid(request.method, request.message);
     return next(request);
   };
+}
+
+async function* eachValid<T extends Message>(method: DescMethod, messages: AsyncIterable<T>): AsyncGenerator<T> {
+  for await (const message of messages) {
+    requireValid(method, message);
+    yield message;
+  }
+}
+
+/** @throws DomainError INVALID_ARGUMENT */
+function requireValid(method: DescMethod, message: Message): void {
+  const { input } = method;
+  const overlong = overlongField(input, message);
+  if (overlong !== undefined) throw invalidField(overlong.field, overlong.rule);
+  const result = validator.validate<DescMessage>(input, message);
+  if (result.kind === "error") throw result.error;
+  if (result.kind === "invalid") throw invalidArgument(result.violations);
+  if (!isOutside(method)) return;
+  const unknown = unknownNumber(input, message);
+  if (unknown !== undefined) throw invalidField(unknown, "is the number of a field that is not known");
+  const [stray] = strayTokens(input, message);
+  if (stray !== undefined) throw invalidField(stray, "must not hold a credential");
 }
 
 function isOutside(method: DescMethod): boolean {

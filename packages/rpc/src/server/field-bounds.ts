@@ -1,0 +1,91 @@
+import { type DescField, type DescMessage, getOption, type Message } from "@bufbuild/protobuf";
+import { isReflectMessage, reflect, type ReflectMessage } from "@bufbuild/protobuf/reflect";
+import { type FieldRules, fieldRules } from "@routeplane/contracts/validate";
+import type { FieldFault } from "@routeplane/domain";
+
+/** Bounds of a field: those that its schema states, else the defaults. */
+export interface FieldBounds {
+  /** Of a text in characters (code points), of bytes in bytes; of a list or map that of each of its values. */
+  readonly maxLength: number;
+  /** Of a list or map. */
+  readonly maxItems: number;
+}
+
+/** Of a field whose schema states no bound: references and names, which are refused by what they refer to. */
+const DEFAULTS: FieldBounds = { maxLength: 1_000, maxItems: 1_000 };
+
+/** An option is decoded from the descriptor's bytes at each reading. */
+const KNOWN = new WeakMap<DescField, FieldBounds>();
+
+export function fieldBoundsOf(field: DescField): FieldBounds {
+  const known = KNOWN.get(field);
+  if (known !== undefined) return known;
+  const { type } = getOption(field, fieldRules);
+  const bounds = {
+    maxLength: lengthIn(type.case === "repeated" ? type.value.items?.type : type) ?? DEFAULTS.maxLength,
+    maxItems: itemsIn(type) ?? DEFAULTS.maxItems,
+  };
+  KNOWN.set(field, bounds);
+  return bounds;
+}
+
+/** An unset bound reads as 0. */
+function lengthIn(type: FieldRules["type"] | undefined): number | undefined {
+  if (type?.case !== "string" && type?.case !== "bytes") return undefined;
+  return Number(type.value.maxLen || type.value.len) || undefined;
+}
+
+function itemsIn(type: FieldRules["type"]): number | undefined {
+  if (type.case === "repeated") return Number(type.value.maxItems) || undefined;
+  return type.case === "map" ? Number(type.value.maxPairs) || undefined : undefined;
+}
+
+/**
+ * The first field of a message, at any depth, that is longer than its bounds. Its cost does not depend on how much longer, so
+ * that it comes before every rule that reads what is in a field, such as a pattern.
+ */
+export function overlongField(schema: DescMessage, message: Message): FieldFault | undefined {
+  return overlongIn(reflect(schema, message), "");
+}
+
+function overlongIn(message: ReflectMessage, above: string): FieldFault | undefined {
+  for (const field of message.sortedFields) {
+    if (field.fieldKind === "enum" || !message.isSet(field)) continue;
+    const path = above + field.name;
+    const found = overlongValue(message.get(field), field, path);
+    if (found !== undefined) return found;
+  }
+  return undefined;
+}
+
+function overlongValue(value: unknown, field: DescField, path: string): FieldFault | undefined {
+  const { maxLength, maxItems } = fieldBoundsOf(field);
+  if (typeof value === "string") {
+    if (isWithin(value, maxLength)) return undefined;
+    return { field: path, rule: `must be at most ${maxLength} characters` };
+  }
+  if (value instanceof Uint8Array) {
+    if (value.length <= maxLength) return undefined;
+    return { field: path, rule: `must be at most ${maxLength} bytes` };
+  }
+  if (isReflectMessage(value)) return overlongIn(value, `${path}.`);
+  if (!isCollection(value)) return undefined;
+  if (value.size > maxItems) return { field: path, rule: `must have at most ${maxItems} items` };
+  let index = 0;
+  for (const item of value) {
+    const found = overlongValue(item, field, `${path}[${index++}]`);
+    if (found !== undefined) return found;
+  }
+  return undefined;
+}
+
+/** A list of values or, of a map, of its entries. */
+function isCollection(value: unknown): value is Iterable<unknown> & { readonly size: number } {
+  return typeof value === "object" && value !== null && Symbol.iterator in value && "size" in value;
+}
+
+/** A character is one or two units of a string's length. */
+function isWithin(text: string, maxLength: number): boolean {
+  if (text.length <= maxLength) return true;
+  return text.length <= 2 * maxLength && Array.from(text).length <= maxLength;
+}
