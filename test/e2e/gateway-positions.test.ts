@@ -127,7 +127,7 @@ describe("what decides nothing", () => {
     "x-original-url",
     "cookie",
   ];
-  const FIELDS = ["namespace_id", "key_id", "policy_id", "user", "previous_response_id", "safety_identifier"];
+  const FIELDS = ["namespace_id", "key_id", "policy_id", "user", "safety_identifier"];
   const texts = (): readonly string[] => [...foreign, ...UNKNOWN.slice(0, 2), ...MALFORMED, mintToken("key")];
 
   it.each(table)("alters nothing of $method $path: not in its query, its headers or its body", async (route) => {

@@ -135,7 +135,14 @@ describe.concurrent("requests", () => {
           completedAt: AT,
         },
         receipt: {
-          price: { version: "file:0123456789ab", inputPicoUsd: 150_000n, outputPicoUsd: 2_000_000n },
+          price: {
+            version: "file:0123456789ab",
+            inputPicoUsd: 150_000n,
+            outputPicoUsd: 2_000_000n,
+            requestPicoUsd: 25_000_000_000n,
+          },
+          billedModel: "dear",
+          overrunMicroUsd: 997_010n,
           cachedPromptTokens: 0n,
           reasoningTokens: 5n,
           admittedAt: AT,
@@ -151,7 +158,9 @@ describe.concurrent("requests", () => {
       }),
     });
     const { stdout } = await runCli(["cloud", "request", "get", "req_1"], as(node.url));
-    expect(stdout).toMatch(/^price +\$0\.15 in, \$2 out per million tokens \(file:0123456789ab\)$/m);
+    expect(stdout).toMatch(/^price +\$0\.15 in, \$2 out per million tokens, \$0\.025 per request \(file:/m);
+    expect(stdout).toMatch(/^billed model +dear$/m);
+    expect(stdout).toMatch(/^overrun +997,?010 micro-USD \(\$0\.99701\d*\) beyond its reservation$/m);
     expect(stdout).toMatch(/^prompt tokens +9 \(0 cached\)$/m);
     expect(stdout).toMatch(/^completion tokens +8 \(5 reasoning\)$/m);
     expect(stdout).toMatch(/^first token +after 70 ms$/m);
@@ -164,7 +173,14 @@ describe.concurrent("requests", () => {
     const { rule } = BY_GUARDRAIL;
     const nothing = { request_redactions: 0, response_redactions: 0 };
     expect(JSON.parse(json.stdout)).toMatchObject({
-      price: { version: "file:0123456789ab", input_pico_usd: 150_000, output_pico_usd: 2_000_000 },
+      price: {
+        version: "file:0123456789ab",
+        input_pico_usd: 150_000,
+        output_pico_usd: 2_000_000,
+        request_pico_usd: 25_000_000_000,
+      },
+      billed_model: "dear",
+      overrun_micro_usd: 997_010,
       token_buckets: { prompt: 9, cached_prompt: 0, completion: 8, reasoning: 5 },
       timings: { received_at: at, admitted_at: at, time_to_first_token_ms: 70, upstream_ms: 900, total_ms: 950 },
       guardrail_decisions: [

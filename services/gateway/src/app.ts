@@ -73,7 +73,10 @@ export function wireGateway({ config, publisher, upstreams, log, clock }: Gatewa
   const admissions = createAdmissions(policy);
   const usageLog = createUsageLog(publisher);
   const settlements = createSettlements({ admissions, usageLog, log });
-  const directory = createModelDirectory(config.providers.flatMap(({ models }) => models));
+  const directory = createModelDirectory(
+    config.providers.flatMap(({ models }) => models),
+    (provider, id) => config.providers.find(({ name }) => name === provider)?.findPriced(id),
+  );
   const { verify: verifyKey, follow: followKey } = verifier;
   const guardOf = createGuards(guardrails);
   const serve = createPipeline({

@@ -13,6 +13,7 @@ import * as audit from "./0011_audit.ts";
 import * as receipt from "./0012_receipt.ts";
 import * as totals from "./0013_totals.ts";
 import * as guardrailDecisions from "./0014_guardrail_decisions.ts";
+import * as billedModel from "./0016_billed_model.ts";
 
 export const migrations: Migrations = {
   "0001_requests": requests,
@@ -29,4 +30,5 @@ export const migrations: Migrations = {
   "0012_receipt": receipt,
   "0013_totals": totals,
   "0014_guardrail_decisions": guardrailDecisions,
+  "0016_billed_model": billedModel,
 };

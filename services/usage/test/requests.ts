@@ -35,6 +35,7 @@ export function pendingRequest(given: Partial<LoggedRequest> = {}): LoggedReques
     expiresAt: EXPIRES_AT,
     receipt: {
       price: { version: "catalogue:0123456789ab", inputPicoUsd: 150_000n, outputPicoUsd: 600_000n },
+      billedModel: undefined,
       admittedAt: new Date(CREATED_AT.getTime() + 3),
       cachedPromptTokens: undefined,
       reasoningTokens: undefined,
@@ -105,8 +106,13 @@ export function usageEvent(said: LoggedRequest): UsageEvent {
   };
   const { status, reservedNanoUsd } = said;
   if (status === "unknown") throw new Error("no gateway says that");
-  const { price, admittedAt, cachedPromptTokens, reasoningTokens, firstTokenMs, upstreamMs } = said.receipt;
-  const receipt = { ...(price && { price: { ...price } }), ...(admittedAt && { admittedAt: toTimestamp(admittedAt) }) };
+  const { price, billedModel, admittedAt, cachedPromptTokens, reasoningTokens, firstTokenMs, upstreamMs } =
+    said.receipt;
+  const protoPrice = price && { ...price, requestPicoUsd: price.requestPicoUsd ?? 0n };
+  const receipt = {
+    ...(protoPrice && { price: protoPrice }),
+    ...(admittedAt && { admittedAt: toTimestamp(admittedAt) }),
+  };
   if (status === "pending") {
     const value = { reservedNanoUsd, ...receipt, ...(said.expiresAt && { expiresAt: toTimestamp(said.expiresAt) }) };
     return create(UsageEventSchema, { request, phase: { case: "admitted", value } });
@@ -125,6 +131,7 @@ export function usageEvent(said: LoggedRequest): UsageEvent {
     deniedRule: said.deniedRule,
     shadowDenials: [...said.shadowDenials],
     ...receipt,
+    ...(billedModel !== undefined && { billedModel }),
     ...(cachedPromptTokens !== undefined && { cachedPromptTokens }),
     ...(reasoningTokens !== undefined && { reasoningTokens }),
     ...(firstTokenMs !== undefined && { timeToFirstTokenMs: firstTokenMs }),

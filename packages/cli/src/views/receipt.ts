@@ -1,4 +1,5 @@
 import type { GuardrailDecision, Receipt } from "@routeplane/contracts/usage";
+import { formatMicroUsd } from "../output/money.ts";
 import { formatTime } from "../output/time.ts";
 import type { RequestView } from "./request.ts";
 import { fromProtoInteger, fromProtoText, fromProtoTime } from "./values.ts";
@@ -10,7 +11,13 @@ export interface ReceiptView {
     readonly version: string;
     readonly input_pico_usd: number;
     readonly output_pico_usd: number;
+    /** Of the request beside its tokens. */
+    readonly request_pico_usd: number;
   } | null;
+  /** The model that was billed, where the upstream answered with another than was asked for. */
+  readonly billed_model: string | null;
+  /** How much it cost beyond its reservation. */
+  readonly overrun_micro_usd: number;
   readonly token_buckets: {
     readonly prompt: number;
     /** Of the prompt, those that the upstream had cached. */
@@ -52,8 +59,11 @@ export function fromProtoReceipt(request: RequestView, receipt: Receipt | undefi
           version: price.version,
           input_pico_usd: fromProtoInteger(price.inputPicoUsd),
           output_pico_usd: fromProtoInteger(price.outputPicoUsd),
+          request_pico_usd: fromProtoInteger(price.requestPicoUsd),
         }
       : null,
+    billed_model: fromProtoText(receipt?.billedModel ?? ""),
+    overrun_micro_usd: fromProtoInteger(receipt?.overrunMicroUsd ?? 0n),
     token_buckets: {
       prompt: request.prompt_tokens,
       cached_prompt: count(cachedPromptTokens),
@@ -101,12 +111,16 @@ export function guardrailFields({ guardrail_decisions }: ReceiptView): readonly 
 }
 
 /** The lines of a receipt that are about what was used and what it costs. */
-export function chargeFields({ price, token_buckets }: ReceiptView): readonly Field[] {
+export function chargeFields({ price, billed_model, overrun_micro_usd, token_buckets }: ReceiptView): readonly Field[] {
   const { prompt, cached_prompt, completion, reasoning } = token_buckets;
   return [
     ["prompt tokens", String(prompt) + (cached_prompt === null ? "" : ` (${cached_prompt} cached)`)],
     ["completion tokens", String(completion) + (reasoning === null ? "" : ` (${reasoning} reasoning)`)],
+    ...(billed_model === null ? [] : [["billed model", billed_model] as const]),
     ...(price === null ? [] : [["price", priceText(price)] as const]),
+    ...(overrun_micro_usd === 0
+      ? []
+      : [["overrun", `${formatMicroUsd(overrun_micro_usd)} beyond its reservation`] as const]),
   ];
 }
 
@@ -124,8 +138,15 @@ export function timeFields({ timings }: ReceiptView, completedAt: string | null)
 }
 
 const PICO_USD_PER_TOKEN_IN_USD_PER_MTOK = 1e6;
+const PICO_USD_IN_USD = 1e12;
 
-function priceText({ version, input_pico_usd, output_pico_usd }: NonNullable<ReceiptView["price"]>): string {
+function priceText({
+  version,
+  input_pico_usd,
+  output_pico_usd,
+  request_pico_usd,
+}: NonNullable<ReceiptView["price"]>): string {
   const perMtok = (pico: number): string => `$${pico / PICO_USD_PER_TOKEN_IN_USD_PER_MTOK}`;
-  return `${perMtok(input_pico_usd)} in, ${perMtok(output_pico_usd)} out per million tokens (${version})`;
+  const perRequest = request_pico_usd === 0 ? "" : `, $${request_pico_usd / PICO_USD_IN_USD} per request`;
+  return `${perMtok(input_pico_usd)} in, ${perMtok(output_pico_usd)} out per million tokens${perRequest} (${version})`;
 }

@@ -23,7 +23,11 @@ export function createAdmissions(policy: Transport): Admissions {
           namespaceId,
           requestId,
           lineage: [...lineage],
-          price: { inputPicoUsd: price.inputPicoUsd, outputPicoUsd: price.outputPicoUsd },
+          price: {
+            inputPicoUsd: price.inputPicoUsd,
+            outputPicoUsd: price.outputPicoUsd,
+            requestPicoUsd: price.requestPicoUsd ?? 0n,
+          },
           inputTokensMax: BigInt(inputTokensMax),
           outputTokensMax: BigInt(outputTokensMax),
           choices,

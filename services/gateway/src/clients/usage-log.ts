@@ -4,7 +4,7 @@ import type { Id } from "@routeplane/domain";
 import type { EventPublisher } from "@routeplane/events";
 import { toTimestamp } from "@routeplane/rpc";
 import type { GuardrailDecision, HoldEnd, RequestFacts, Settlement, UsageLog } from "../domain/ports.ts";
-import type { ReceiptFacts } from "../domain/receipt.ts";
+import type { AppliedPrice, ReceiptFacts } from "../domain/receipt.ts";
 
 const OUTCOMES: Record<Settlement["outcome"], Outcome> = {
   succeeded: Outcome.SUCCEEDED,
@@ -25,7 +25,7 @@ export function createUsageLog(publisher: EventPublisher): UsageLog {
     asking: (hold) => publisher.owe(toDebt({ ...hold, costNanoUsd: 0n, tokens: 0, neverSent: true })),
     admitted(facts, { reservedNanoUsd, expiresAt, price, admittedAt }, asked) {
       const times = { expiresAt: toTimestamp(expiresAt), admittedAt: toTimestamp(admittedAt) };
-      const value = { reservedNanoUsd, ...times, price: { ...price } };
+      const value = { reservedNanoUsd, ...times, price: toProtoPrice(price) };
       const event = toProtoEvent(facts, { case: "admitted", value });
       return { durable: publisher.record({ event, pays: asked }).durable() };
     },
@@ -88,15 +88,20 @@ function toProtoDecision({ blocked, ...decision }: GuardrailDecision) {
 
 /** What is undefined is not set. */
 function toProtoReceipt(facts: ReceiptFacts) {
-  const { price, admittedAt, cachedPromptTokens, reasoningTokens, firstTokenMs, upstreamMs } = facts;
+  const { price, billedModel, admittedAt, cachedPromptTokens, reasoningTokens, firstTokenMs, upstreamMs } = facts;
   return {
-    ...(price && { price: { ...price } }),
+    ...(price && { price: toProtoPrice(price) }),
+    ...(billedModel !== undefined && { billedModel }),
     ...(admittedAt && { admittedAt: toTimestamp(admittedAt) }),
     ...(cachedPromptTokens !== undefined && { cachedPromptTokens: BigInt(cachedPromptTokens) }),
     ...(reasoningTokens !== undefined && { reasoningTokens: BigInt(reasoningTokens) }),
     ...(firstTokenMs !== undefined && { timeToFirstTokenMs: firstTokenMs }),
     ...(upstreamMs !== undefined && { upstreamMs }),
   };
+}
+
+function toProtoPrice({ version, inputPicoUsd, outputPicoUsd, requestPicoUsd = 0n }: AppliedPrice) {
+  return { version, inputPicoUsd, outputPicoUsd, requestPicoUsd };
 }
 
 type Phase = NonNullable<Parameters<typeof create<typeof UsageEventSchema>>[1]>["phase"];

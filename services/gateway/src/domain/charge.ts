@@ -38,7 +38,14 @@ export function reservationOf(
 
 export type Charge = Pick<
   Settlement,
-  "promptTokens" | "completionTokens" | "cachedPromptTokens" | "reasoningTokens" | "costNanoUsd" | "estimated" | "price"
+  | "promptTokens"
+  | "completionTokens"
+  | "cachedPromptTokens"
+  | "reasoningTokens"
+  | "costNanoUsd"
+  | "estimated"
+  | "price"
+  | "billedModel"
 >;
 
 /**
@@ -68,8 +75,7 @@ export function chargeFor(
 }
 
 function appliedPrice(model: Model, inputTokens: number): AppliedPrice {
-  const { inputPicoUsd, outputPicoUsd } = priceAt(model, inputTokens);
-  return { version: model.priceVersion, inputPicoUsd, outputPicoUsd };
+  return { version: model.priceVersion, ...priceAt(model, inputTokens) };
 }
 
 const NOT_DENIED = { deniedByPolicyId: "", deniedByBindingId: "", deniedRule: "" };

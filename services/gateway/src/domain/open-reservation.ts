@@ -32,11 +32,16 @@ export interface ReservationDependencies {
   readonly clock: Clock;
 }
 
+/** A charge beyond so many times the reservation means that a bound does not hold, and no longer a slip in counting. */
+const OVERRUN_ALARM = 2n;
+
 /** A request that is asked for, and what its settlement is made of. */
 export interface ReservedRequest {
   readonly facts: RequestFacts;
   readonly caller: CallingKey;
   readonly model: Model;
+  /** The model whose price is charged for an answer that says it is by this one. */
+  readonly billedModel: (answered: string) => Model;
   readonly reply: Reply;
   readonly decisions: DecisionLog;
   readonly timings: Timings;
@@ -161,18 +166,28 @@ export class OpenReservation {
   }
 
   #chargeOf(relayed: Relayed, granted: TokenBounds): Charge {
+    const { model, billedModel } = this.#request;
+    const { answeredModel } = relayed;
+    const answered = answeredModel === undefined ? model : billedModel(answeredModel);
+    const isOther = answered.id !== model.id && relayed.billable;
+    // What is not known is charged as reserved, or dearer where another model is.
+    const isCheaperEstimate = relayed.usage === undefined && costBound(answered, granted) < costBound(model, granted);
+    const billed = isOther && !isCheaperEstimate ? answered : model;
+    const charge = chargeFor(relayed, billed, granted);
+    this.#report(charge, billed);
+    return billed === model ? charge : { ...charge, billedModel: billed.id };
+  }
+
+  /** Logs what an operator should know of a charge. */
+  #report({ costNanoUsd }: Charge, billed: Model): void {
     const { facts, model } = this.#request;
-    const charge = chargeFor(relayed, model, granted);
-    const bound = costBound(model, granted);
-    if (charge.costNanoUsd > bound) {
-      const { costNanoUsd } = charge;
-      const amounts = { costNanoUsd: String(costNanoUsd), boundNanoUsd: String(bound) };
-      const { requestId, provider, model: id } = facts;
-      this.#dependencies.log.warn(
-        { requestId, provider, model: id, ...amounts },
-        "the upstream billed beyond the bound",
-      );
-    }
-    return charge;
+    const { log } = this.#dependencies;
+    const reservedNanoUsd = this.#reservation?.reservedNanoUsd ?? 0n;
+    const { requestId, namespaceId, keyId, provider, model: asked } = facts;
+    const amounts = { costNanoUsd: String(costNanoUsd), reservedNanoUsd: String(reservedNanoUsd) };
+    const fields = { requestId, namespaceId, keyId, provider, model: asked, billedModel: billed.id, ...amounts };
+    if (billed !== model) log.warn(fields, "the upstream answered with another model, whose price is charged");
+    if (costNanoUsd > reservedNanoUsd * OVERRUN_ALARM) log.error(fields, "the charge is a multiple of the reservation");
+    else if (costNanoUsd > reservedNanoUsd) log.warn(fields, "the charge exceeds the reservation");
   }
 }

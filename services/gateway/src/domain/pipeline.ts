@@ -86,7 +86,9 @@ export function createPipeline(dependencies: PipelineDependencies): Serve {
     const idempotencyKey = parseIdempotencyKey(call.idempotencyKey);
     const asked = await parseChatRequest(await call.readBody(), reply.signal);
     const resolved = resolveModel(directory, asked.model);
-    const model = withSurcharges(resolved, applyMemberRules(asked, resolved.memberRules));
+    const surcharges = applyMemberRules(asked, resolved.memberRules);
+    const model = withSurcharges(resolved, surcharges);
+    const billedModel = (answered: string) => withSurcharges(directory.findBilled(resolved, answered), surcharges);
     const upstream = upstreamOf(dependencies, model);
     const facts = factsOf(call, caller, asked, model);
     const guard = await guardOf(caller);
@@ -97,7 +99,8 @@ export function createPipeline(dependencies: PipelineDependencies): Serve {
     // All that can fail without anything being reserved comes before the reservation.
     const bodyFor = prepareUpstreamBody(request, { model: model.id, outputField: model.outputField });
     const responseGuard = await responseGuardOf(guard, decisions, reply.signal, share.unstopped);
-    const reservation = new OpenReservation(dependencies, { facts, caller, model, reply, decisions, timings });
+    const reserving = { facts, caller, model, billedModel, reply, decisions, timings };
+    const reservation = new OpenReservation(dependencies, reserving);
     try {
       const granted = await reservation.admit({ ...bounds, choices: request.choices, idempotencyKey });
       const sending = { upstream, reply, request, bodyFor, granted, responseGuard, timings };

@@ -9,6 +9,8 @@ export interface AppliedPrice extends TokenPrice {
 export interface ReceiptFacts {
   /** What the charge is reckoned with; undefined if it was denied. */
   readonly price: AppliedPrice | undefined;
+  /** Id of the model that the price is of, if the upstream answered with another than was asked for. */
+  readonly billedModel?: string | undefined;
   readonly cachedPromptTokens: number | undefined;
   readonly reasoningTokens: number | undefined;
   /** Undefined if it was denied. */

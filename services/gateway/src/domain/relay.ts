@@ -9,7 +9,7 @@ import { formatSse, type SseEvent, SseOverflow, SseSplitter } from "./sse.ts";
 import { StreamGuard } from "./stream-guard.ts";
 import { type MeteredRequest, StreamMeter } from "./stream-meter.ts";
 import type { Timings } from "./timings.ts";
-import { hasOutput, isPlaceholder, readUsage, type TokenUsage } from "./usage.ts";
+import { hasOutput, isPlaceholder, readModel, readUsage, type TokenUsage } from "./usage.ts";
 import { refusalOfUpstreamStatus } from "./upstream-refusal.ts";
 
 /** How the upstream's answer went, before anything is charged for it. */
@@ -19,6 +19,8 @@ export interface Relayed {
   readonly usage: TokenUsage | undefined;
   /** Lower bound of a usage that is not known: what the upstream had reported when it was cut. */
   readonly reported?: TokenUsage | undefined;
+  /** Model that the answer says it is by; undefined if it does not say. */
+  readonly answeredModel?: string | undefined;
   /** Whether there is something to charge even if the usage is not known: the upstream may have billed for it. */
   readonly billable: boolean;
   readonly httpStatus: number;
@@ -28,6 +30,9 @@ export interface Relayed {
   /** Set if nothing went upstream. */
   readonly neverSent?: boolean;
 }
+
+/** The part of an answer that decides what is charged for it. */
+type Counted = Pick<Relayed, "usage" | "reported" | "answeredModel">;
 
 /** Held in memory while it is checked. */
 const MAX_ANSWER_BYTES = 32 * 1024 ** 2;
@@ -85,7 +90,7 @@ async function relayFailure(answer: UpstreamAnswer, reply: Reply): Promise<Relay
   return refused(refusalOfUpstreamStatus(answer, body));
 }
 
-function blocked(refusal: Refusal, counted: Pick<Relayed, "usage" | "reported">, reply: Reply): Relayed {
+function blocked(refusal: Refusal, counted: Counted, reply: Reply): Relayed {
   const failed = { ...refused(refusal), ...counted, billable: true };
   if (!reply.begun) return failed;
   const { refusal: _, ...told } = failed;
@@ -97,30 +102,32 @@ async function relayInsteadOfStream(answer: UpstreamAnswer, reply: Reply): Promi
   const answered = await collect(answer.body, MAX_ANSWER_BYTES)
     .then((body) => read(body, reply.signal))
     .catch(() => undefined);
-  const usage = answered?.usage;
-  if (reply.signal.aborted) return cutShort(cutReason(reply), usage, 0);
-  return wasted(invalidAnswer("answered with no stream where one was asked for"), usage);
+  const counted = { usage: answered?.usage, answeredModel: readModel(answered?.answered) };
+  if (reply.signal.aborted) return { ...cutShort(cutReason(reply), undefined, 0), ...counted };
+  return { ...wasted(invalidAnswer("answered with no stream where one was asked for"), undefined), ...counted };
 }
 
 async function relayWhole(answer: UpstreamAnswer, reply: Reply, guard: ResponseGuard | undefined): Promise<Relayed> {
-  let usage: TokenUsage | undefined;
+  let counted: Counted = { usage: undefined };
   let passed: Buffer | string | Refusal;
   try {
     const body = await collect(answer.body, MAX_ANSWER_BYTES);
-    const { answered, usage: reported } = await read(body, reply.signal);
-    usage = reported;
-    if (!isCompletion(answered)) return wasted(invalidAnswer("gave an answer that is not a chat completion"), usage);
+    const { answered, usage } = await read(body, reply.signal);
+    counted = { usage, answeredModel: readModel(answered) };
+    if (!isCompletion(answered)) {
+      return { ...wasted(invalidAnswer("gave an answer that is not a chat completion"), usage), ...counted };
+    }
     passed = guard === undefined ? body : await guardJson(guard, body.toString("utf8"));
   } catch (error) {
-    if (reply.signal.aborted) return cutShort(cutReason(reply), usage, 0);
-    return wasted(brokenAnswer(error), usage);
+    if (reply.signal.aborted) return { ...cutShort(cutReason(reply), undefined, 0), ...counted };
+    return { ...wasted(brokenAnswer(error), undefined), ...counted };
   }
-  if (passed instanceof Refusal) return blocked(passed, { usage }, reply);
+  if (passed instanceof Refusal) return blocked(passed, counted, reply);
   const bytes = typeof passed === "string" ? Buffer.from(passed) : passed;
   reply.begin(200, { "content-type": "application/json", "content-length": String(bytes.length) });
   const delivered = await reply.end(bytes);
   const outcome = delivered ? "succeeded" : "cancelled";
-  return { outcome, usage, billable: true, httpStatus: 200, errorCode: delivered ? "" : "client_gone" };
+  return { ...counted, outcome, billable: true, httpStatus: 200, errorCode: delivered ? "" : "client_gone" };
 }
 
 async function relayStream(
@@ -187,8 +194,8 @@ async function endStream(reply: Reply, meter: StreamMeter, fault: unknown): Prom
   return { ...ended, outcome: "failed", errorCode };
 }
 
-function countOf({ usage, reported }: StreamMeter): Pick<Relayed, "usage" | "reported"> {
-  return { usage, reported };
+function countOf({ usage, reported, answeredModel }: StreamMeter): Counted {
+  return { usage, reported, answeredModel };
 }
 
 /** How an OpenAI client learns that a stream that has begun will not be finished. */

@@ -1,8 +1,9 @@
 import { isObject } from "./chat-request.ts";
-import { hasOutput, isPlaceholder, readUsage, type TokenUsage } from "./usage.ts";
+import { hasOutput, isPlaceholder, readModel, readUsage, type TokenUsage } from "./usage.ts";
 
 /** Members that matter, found without parsing every chunk: a quote inside a JSON string is escaped and does not match. */
 const USAGE = /"usage"\s*:\s*\{/;
+const MODEL = /"model"\s*:\s*"/;
 const FINISH = /"finish_reason"\s*:\s*"/;
 const ERROR = /"error"\s*:\s*[{"]/;
 
@@ -32,6 +33,7 @@ export class StreamMeter {
   #reported: TokenUsage | undefined;
   /** Usage in the last chunk, final or not. */
   #lastUsage: TokenUsage | undefined;
+  #answeredModel: string | undefined;
   #done = false;
   #failed = false;
   #overran = false;
@@ -61,6 +63,11 @@ export class StreamMeter {
   /** Largest usage that was reported so far, a lower bound of the final one; undefined if there was none. */
   get reported(): TokenUsage | undefined {
     return this.#reported;
+  }
+
+  /** Model that the chunk with the usage says it is by, else an earlier one. */
+  get answeredModel(): string | undefined {
+    return this.#answeredModel;
   }
 
   /** Whether the upstream said that the answer is whole. */
@@ -98,9 +105,11 @@ export class StreamMeter {
       this.#usage = undefined;
     }
     const hasUsage = USAGE.test(data);
-    if (!hasUsage && !FINISH.test(data) && !ERROR.test(data)) return true;
+    const isFirstWithModel = this.#answeredModel === undefined && MODEL.test(data);
+    if (!hasUsage && !isFirstWithModel && !FINISH.test(data) && !ERROR.test(data)) return true;
     const chunk = parse(data);
     if (!isObject(chunk)) return true;
+    this.#answeredModel = readModel(chunk) ?? this.#answeredModel;
     this.#failed ||= Boolean(chunk["error"]);
     this.#finish(chunk);
     if (!hasUsage) return true;

@@ -24,6 +24,14 @@ export function readUsage(completion: unknown): TokenUsage | undefined {
   return { promptTokens, completionTokens, cachedPromptTokens, reasoningTokens };
 }
 
+const MAX_MODEL_CHARS = 256;
+
+/** The model that a completion or a chunk says it is by. */
+export function readModel(completion: unknown): string | undefined {
+  const model = isObject(completion) ? completion["model"] : undefined;
+  return typeof model === "string" && model !== "" && model.length <= MAX_MODEL_CHARS ? model : undefined;
+}
+
 /** Text that is not empty, in any of the members that carry output. */
 const TEXT = /"(?:content|reasoning_content|reasoning|refusal|arguments)"\s*:\s*"[^"]/;
 

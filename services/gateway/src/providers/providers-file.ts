@@ -1,4 +1,6 @@
 import { LineCounter, parseDocument } from "yaml";
+import type { MemberRules } from "../domain/member-rules.ts";
+import { MEMBER_FIELDS, readMemberRules } from "./member-rules-field.ts";
 import { MAX_USD_PER_MTOK, priceOf } from "./price.ts";
 import type { TokenPrice } from "@routeplane/admission";
 import { type Field, ProvidersFileError, rootField } from "./yaml-field.ts";
@@ -12,6 +14,8 @@ export interface ProviderEntry {
   readonly apiKeyFile: { readonly value: string; readonly field: Field } | undefined;
   /** Undefined: the catalogue's models. */
   readonly models: readonly ModelEntry[] | undefined;
+  /** For models that it does not describe itself. */
+  readonly memberRules: MemberRules;
   /** For faults that are found later. */
   readonly field: Field;
 }
@@ -20,6 +24,8 @@ export interface ModelEntry {
   readonly id: string;
   /** Undefined: the catalogue's price. */
   readonly price: TokenPrice | undefined;
+  /** Its own and the provider's. */
+  readonly memberRules: MemberRules;
 }
 
 /**
@@ -42,7 +48,7 @@ export function parseProvidersFile(file: string, text: string): readonly Provide
 }
 
 function readProvider(field: Field): ProviderEntry {
-  field.onlyMembers(["name", "protocol", "base_url", "api_key_env", "api_key_file", "models"]);
+  field.onlyMembers(["name", "protocol", "base_url", "api_key_env", "api_key_file", "models", ...MEMBER_FIELDS]);
   const name = field.required("name").text(/^[a-z0-9][a-z0-9_-]{0,62}$/, "lower-case letters, digits, - and _");
   readProtocol(field.required("protocol"));
   const apiKeyEnv = field.optional("api_key_env");
@@ -51,7 +57,8 @@ function readProvider(field: Field): ProviderEntry {
     throw apiKeyFile.fault("must not be given together with api_key_env");
   }
   const models = field.optional("models");
-  const modelEntries = models?.items().map(readModel);
+  const memberRules = readMemberRules(field);
+  const modelEntries = models?.items().map((model) => readModel(model, memberRules));
   if (modelEntries?.length === 0) throw models?.fault("must name at least one model, or be left out");
   return {
     name,
@@ -62,6 +69,7 @@ function readProvider(field: Field): ProviderEntry {
     },
     apiKeyFile: apiKeyFile && { value: apiKeyFile.text(/./, "a path"), field: apiKeyFile },
     models: modelEntries && refuseDuplicates(modelEntries),
+    memberRules,
     field,
   };
 }
@@ -84,12 +92,21 @@ function readBaseUrl(field: Field): URL {
   return url;
 }
 
-function readModel(field: Field): ModelEntry & { readonly name: string; readonly field: Field } {
-  field.onlyMembers(["id", "price"]);
+function readModel(
+  field: Field,
+  ofProvider: MemberRules,
+): ModelEntry & { readonly name: string; readonly field: Field } {
+  field.onlyMembers(["id", "price", ...MEMBER_FIELDS]);
   const idField = field.required("id");
   const id = idField.text(/^[^\s\p{Cc}]{1,200}$/u, "1 to 200 characters without blanks");
   const price = field.optional("price");
-  return { id, price: price && readPrice(price), name: id.toLowerCase(), field: idField };
+  return {
+    id,
+    price: price && readPrice(price),
+    memberRules: readMemberRules(field, ofProvider),
+    name: id.toLowerCase(),
+    field: idField,
+  };
 }
 
 function readPrice(field: Field): TokenPrice {

@@ -127,6 +127,53 @@ describe("a providers file", () => {
   });
 });
 
+describe("allow_members and surcharges", () => {
+  const withProvider = (lines: string) => GOOD.replace("    models:", `${lines}\n    models:`);
+  const withModel = (lines: string) => GOOD.replace("      - id: gpt-4o\n", `      - id: gpt-4o\n${lines}\n`);
+  const PRIORITY = "{member: Service_Tier, value: priority, price_factor: 2.5}";
+  const SEARCH = "{member: web_search_options, usd_per_request: 0.025}";
+  const rulesOf = (text: string) => load(text)[0]?.models.map(({ memberRules }) => memberRules) ?? [];
+
+  it("of a provider are those of all its models, and of a model its own too, before them", () => {
+    const [mini, full] = rulesOf(
+      withProvider(`    allow_members: [fallbacks, service_tier]\n    surcharges: [${PRIORITY}]`).replace(
+        "      - id: gpt-4o\n",
+        `      - id: gpt-4o\n        allow_members: [models, service_tier]\n        surcharges: [${SEARCH}]\n`,
+      ),
+    );
+    expect([...(mini?.allowed ?? [])]).toEqual(["fallbacks", "service_tier"]);
+    expect([...(full?.allowed ?? [])]).toEqual(["models", "service_tier", "fallbacks"]);
+    const priority = { member: "service_tier", value: "priority", priceFactorPpm: 2_500_000n, requestPicoUsd: 0n };
+    expect(mini?.surcharges).toEqual([priority]);
+    const search = { member: "web_search_options", value: undefined, priceFactorPpm: 1_000_000n };
+    expect(full?.surcharges).toEqual([{ ...search, requestPicoUsd: 25_000_000_000n }, priority]);
+  });
+
+  it("change the version of a model's prices where they are priced", () => {
+    const versionsOf = (text: string) => load(text)[0]?.models.map(({ priceVersion }) => priceVersion);
+    const plain = versionsOf(GOOD);
+    expect(versionsOf(withProvider("    allow_members: [models]"))).toEqual(plain);
+    const [, priced] = versionsOf(withModel(`        surcharges: [${PRIORITY}]`)) ?? [];
+    expect(priced).toMatch(/^catalogue:[0-9a-f]{12}$/);
+    expect(priced).not.toBe(plain?.[1]);
+  });
+
+  it.each([
+    ["allow_members: [service_tier]", /allow_members\[0\]: service_tier is billed .* price it under surcharges/],
+    ["allow_members: [tools]", /tools is billed/],
+    ["allow_members: fallbacks", /must be a list/],
+    ["allow_members: [5]", /allow_members\[0\]: must be a text/],
+    ["surcharges: [{member: service_tier, value: priority}]", /needs price_factor, usd_per_request or both/],
+    ["surcharges: [{member: service_tier, price_factor: -1}]", /price_factor: must be a number from 0/],
+    ["surcharges: [{price_factor: 1}]", /member: is required/],
+    ["surcharges: [{member: tools, usd_per_request: 1, per: call}]", /per: unknown field/],
+  ])("with a fault are refused by line and field: %s", (line, message) => {
+    expect(() => load(withProvider(`    ${line}`))).toThrow(message);
+    expect(() => load(withProvider(`    ${line}`))).toThrow(/providers\.yaml:6: /);
+    expect(() => load(withModel(`        ${line}`))).toThrow(message);
+  });
+});
+
 describe("providers without a file", () => {
   it("are none, unless the environment switches them on", () => {
     expect(load(undefined)).toEqual([]);

@@ -4,9 +4,10 @@ import type { TokenPrice } from "@routeplane/admission";
 import { ConfigurationError } from "@routeplane/runtime";
 import type { Model } from "../domain/model-directory.ts";
 import { type Catalogue, catalogueOf, type Prices } from "./catalogue.ts";
+import { NO_MEMBER_RULES } from "./member-rules-field.ts";
 import { priceVersion } from "./price-version.ts";
 import { priceOf, UNKNOWN_PRICE } from "./price.ts";
-import { parseProvidersFile, type ProviderEntry } from "./providers-file.ts";
+import { type ModelEntry, parseProvidersFile, type ProviderEntry } from "./providers-file.ts";
 
 /** A provider as it is served. */
 export interface Provider {
@@ -16,6 +17,8 @@ export interface Provider {
   readonly models: readonly Model[];
   /** Ids of those whose price nobody knows. */
   readonly unpriced: readonly string[];
+  /** A model that is not served, at the catalogue's price. */
+  findPriced(id: string): Model | undefined;
 }
 
 export interface ProviderSources {
@@ -67,52 +70,57 @@ const ECHO: Provider = {
     },
   ],
   unpriced: [],
+  findPriced: () => undefined,
 };
 
 function openAi(apiKey: string): Provider {
   if (!USABLE_KEY.test(apiKey)) throw new ConfigurationError("OPENAI_API_KEY: must be printable and without blanks");
   const catalogue = catalogueOf("openai", OPENAI_URL);
   const baseUrl = new URL(OPENAI_URL);
-  return describe("openai", baseUrl, apiKey, catalogue.chatModels, new Map(), catalogue);
+  const models = catalogue.chatModels.map((id) => ({ id, price: undefined, memberRules: NO_MEMBER_RULES }));
+  return describe("openai", baseUrl, apiKey, models, catalogue);
 }
 
 function toProvider(entry: ProviderEntry, file: string, variable: ProviderSources["variable"]): Provider {
-  const { name, baseUrl, models, field } = entry;
+  const { name, baseUrl, field, memberRules } = entry;
   const catalogue = catalogueOf(name, baseUrl.href);
-  const ids = models?.map(({ id }) => id) ?? catalogue.chatModels;
-  if (ids.length === 0) throw field.fault("models: is required, because the catalogue does not know this provider");
-  const prices = new Map(models?.map(({ id, price }) => [id, price]));
-  return describe(name, baseUrl, readKey(entry, file, variable), ids, prices, catalogue);
+  const models = entry.models ?? catalogue.chatModels.map((id) => ({ id, price: undefined, memberRules }));
+  if (models.length === 0) throw field.fault("models: is required, because the catalogue does not know this provider");
+  return describe(name, baseUrl, readKey(entry, file, variable), models, catalogue);
 }
 
 function describe(
   name: string,
   baseUrl: URL,
   apiKey: string | undefined,
-  ids: readonly string[],
-  prices: ReadonlyMap<string, TokenPrice | undefined>,
+  models: readonly ModelEntry[],
   catalogue: Catalogue,
 ): Provider {
   // OpenAI's reasoning models refuse the older name; most others know only that.
   const outputField = baseUrl.hostname.endsWith(".openai.com") ? "max_completion_tokens" : "max_tokens";
-  const described = ids.map((id) => {
-    const own = prices.get(id);
-    if (own !== undefined) return { id, source: "file", prices: flat(own) } as const;
+  const described = models.map(({ id, price: own, memberRules }) => {
+    const model = { id, memberRules };
+    if (own !== undefined) return { ...model, source: "file", prices: flat(own) } as const;
     const known = catalogue.pricesOf(id);
-    if (known !== undefined) return { id, source: "catalogue", prices: known } as const;
-    return { id, source: "default", prices: flat(UNKNOWN_PRICE) } as const;
+    if (known !== undefined) return { ...model, source: "catalogue", prices: known } as const;
+    return { ...model, source: "default", prices: flat(UNKNOWN_PRICE) } as const;
   });
   return {
     name,
     upstream: { baseUrl, apiKey },
-    models: described.map(({ id, source, prices }) => ({
+    models: described.map(({ id, memberRules, source, prices }) => ({
       provider: name,
       id,
       prices,
-      priceVersion: priceVersion(source, prices),
+      priceVersion: priceVersion(source, prices, memberRules.surcharges),
       outputField,
+      memberRules,
     })),
     unpriced: described.filter(({ source }) => source === "default").map(({ id }) => id),
+    findPriced(id) {
+      const prices = catalogue.pricesOf(id);
+      return prices && { provider: name, id, prices, priceVersion: priceVersion("catalogue", prices), outputField };
+    },
   };
 }
 

@@ -1,6 +1,11 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
-import type { LimitState } from "@routeplane/admission";
-import type { AdmitRequest, AdmitResponseSchema, DenialSchema } from "@routeplane/contracts/policy";
+import type { LimitState, TokenPrice } from "@routeplane/admission";
+import type {
+  AdmitRequest,
+  AdmitResponseSchema,
+  DenialSchema,
+  TokenPrice as ProtoTokenPrice,
+} from "@routeplane/contracts/policy";
 import { invalidField, microToNano, nanoToMicro, present, requireId } from "@routeplane/domain";
 import { toTimestamp } from "@routeplane/rpc";
 import type { AdmissionAnswer, AdmissionRequest } from "../domain/admission.ts";
@@ -12,12 +17,16 @@ export function fromProtoAdmitRequest(request: AdmitRequest): AdmissionRequest {
     namespaceId: requireId("ns", request.namespaceId),
     requestId: requireId("req", request.requestId),
     lineage: request.lineage.map((id) => requireId("key", id)),
-    price: { inputPicoUsd: request.price.inputPicoUsd, outputPicoUsd: request.price.outputPicoUsd },
+    price: fromProtoPrice(request.price),
     inputTokensMax: request.inputTokensMax,
     outputTokensMax: request.outputTokensMax,
     choices: BigInt(request.choices || 1),
     idempotencyKey: request.idempotencyKey,
   };
+}
+
+function fromProtoPrice({ inputPicoUsd, outputPicoUsd, requestPicoUsd }: ProtoTokenPrice): TokenPrice {
+  return { inputPicoUsd, outputPicoUsd, requestPicoUsd };
 }
 
 export function toProtoAdmitResponse(answer: AdmissionAnswer): MessageInitShape<typeof AdmitResponseSchema> {

@@ -52,7 +52,7 @@ describe("fromProtoUsageEvent", () => {
     const pending = pendingRequest();
     const price = { version: "file:1", inputPicoUsd: -1n, outputPicoUsd: 1n };
     const absurd = { cachedPromptTokens: -1n, reasoningTokens: 10n ** 13n, firstTokenMs: -1, upstreamMs: -5 };
-    const told = { price, admittedAt: new Date("1970-01-01T00:00:00Z"), ...absurd };
+    const told = { price, billedModel: undefined, admittedAt: new Date("1970-01-01T00:00:00Z"), ...absurd };
     const nothing = Object.fromEntries(Object.keys(told).map((name) => [name, undefined]));
     const kept = guardrailDecision({ blockedResponse: true });
     const guardrailDecisions = [guardrailDecision({ responseRedactions: -1 }), kept];

@@ -121,14 +121,20 @@ function fromProtoReceipt(
     Partial<
       Pick<
         Settled,
-        "cachedPromptTokens" | "reasoningTokens" | "timeToFirstTokenMs" | "upstreamMs" | "guardrailDecisions"
+        | "cachedPromptTokens"
+        | "reasoningTokens"
+        | "timeToFirstTokenMs"
+        | "upstreamMs"
+        | "guardrailDecisions"
+        | "billedModel"
       >
     >,
 ): Receipt {
   const { price, admittedAt, cachedPromptTokens, reasoningTokens, timeToFirstTokenMs, upstreamMs } = phase;
-  const { guardrailDecisions = [] } = phase;
+  const { guardrailDecisions = [], billedModel = "" } = phase;
   return plausibleReceipt({
     price: price && fromProtoPrice(price),
+    billedModel: billedModel === "" ? undefined : bounded(billedModel),
     cachedPromptTokens,
     reasoningTokens,
     admittedAt: fromTimestamp(admittedAt),
@@ -138,8 +144,9 @@ function fromProtoReceipt(
   });
 }
 
-function fromProtoPrice({ version, inputPicoUsd, outputPicoUsd }: ProtoPrice): Price {
-  return { version: bounded(version), inputPicoUsd, outputPicoUsd };
+function fromProtoPrice({ version, inputPicoUsd, outputPicoUsd, requestPicoUsd }: ProtoPrice): Price {
+  const price = { version: bounded(version), inputPicoUsd, outputPicoUsd };
+  return requestPicoUsd === 0n ? price : { ...price, requestPicoUsd };
 }
 
 function fromProtoShadowDenial({ policyId, bindingId, rule }: ProtoShadowDenial): ShadowDenial {

@@ -1,3 +1,4 @@
+import type { UsageEvent } from "@routeplane/contracts/events";
 import type { EventConsumer } from "@routeplane/events";
 import type { DeadLetterBox } from "../domain/dead-letters.ts";
 import type { Metric } from "../domain/metrics.ts";
@@ -6,12 +7,14 @@ import type { Metric } from "../domain/metrics.ts";
 export class Tally {
   /** Events that are committed, as a row or as a dead letter; one that came twice counts twice. */
   #events = 0;
+  #overruns = 0;
 
   /** Counts what `onBatch` has committed. */
-  metered<Event>(onBatch: (events: readonly Event[]) => Promise<void>): (events: readonly Event[]) => Promise<void> {
+  metered(onBatch: (events: readonly UsageEvent[]) => Promise<void>): (events: readonly UsageEvent[]) => Promise<void> {
     return async (events) => {
       await onBatch(events);
       this.#events += events.length;
+      this.#overruns += events.filter(isOverrun).length;
     };
   }
 
@@ -41,6 +44,12 @@ export class Tally {
         value: this.#events,
       },
       {
+        name: "routeplane_aggregator_overruns_total",
+        help: "Settlements that this process has committed of more than twice their reservation, those that came twice twice.",
+        type: "counter",
+        value: this.#overruns,
+      },
+      {
         name: "routeplane_dead_letters",
         help: "Dead letters that wait for an operator. Absent while Postgres is away.",
         type: "gauge",
@@ -48,4 +57,11 @@ export class Tally {
       },
     ];
   }
+}
+
+const OVERRUN_ALARM = 2n;
+
+/** Whether an upstream billed a multiple of what its request was reserved for. */
+function isOverrun({ phase }: UsageEvent): boolean {
+  return phase.case === "settled" && phase.value.costNanoUsd > phase.value.reservedNanoUsd * OVERRUN_ALARM;
 }

@@ -53,6 +53,8 @@ export type ListedRequest = Omit<LoggedRequest, "expiresAt" | "receipt">;
 export interface Receipt {
   /** What it is charged by; while pending or unknown, what its reservation is reckoned with. */
   readonly price: Price | undefined;
+  /** The model that was billed, where the upstream answered with another than was asked for. */
+  readonly billedModel: string | undefined;
   /** Those of the prompt tokens that the upstream had cached. */
   readonly cachedPromptTokens: bigint | undefined;
   /** Those of the completion tokens that were reasoning. */
@@ -86,6 +88,8 @@ export interface Price {
   readonly version: string;
   readonly inputPicoUsd: bigint;
   readonly outputPicoUsd: bigint;
+  /** Of the request beside its tokens; undefined: nothing. */
+  readonly requestPicoUsd?: bigint | undefined;
 }
 
 /** A rule that would have refused a request, were its binding not in shadow mode. */
@@ -121,19 +125,25 @@ export function faultOf(request: LoggedRequest): string | undefined {
   return broken && `${broken[0]}: must be from 0 to ${broken[2]}`;
 }
 
-/** A price of a token beyond 1 USD is a fault. Pico-USD. */
+/** A price of a token beyond 1 USD is a fault, and one of a request beyond 1,000 USD. Pico-USD. */
 const MAX_PRICE_PICO_USD = 10n ** 12n;
+const MAX_REQUEST_PRICE_PICO_USD = 10n ** 15n;
 const MAX_MS = 2 ** 31 - 1;
 
 /** The receipt without what cannot be true of it: the charge does not hang on it, so it holds no request up. */
 export function plausibleReceipt(receipt: Receipt): Receipt {
-  const { price, cachedPromptTokens, reasoningTokens, admittedAt, firstTokenMs, upstreamMs } = receipt;
+  const { price, billedModel, cachedPromptTokens, reasoningTokens, admittedAt, firstTokenMs, upstreamMs } = receipt;
   const { guardrailDecisions } = receipt;
-  const isPrice = (pico: bigint): boolean => pico >= 0n && pico <= MAX_PRICE_PICO_USD;
+  const isUpTo = (max: bigint, pico: bigint): boolean => pico >= 0n && pico <= max;
+  const isPrice = ({ inputPicoUsd, outputPicoUsd, requestPicoUsd = 0n }: Price): boolean =>
+    isUpTo(MAX_PRICE_PICO_USD, inputPicoUsd) &&
+    isUpTo(MAX_PRICE_PICO_USD, outputPicoUsd) &&
+    isUpTo(MAX_REQUEST_PRICE_PICO_USD, requestPicoUsd);
   const isTokens = (tokens: bigint): boolean => tokens >= 0n && tokens <= MAX_TOKENS;
   const isMs = (ms: number): boolean => ms >= 0 && ms <= MAX_MS;
   return {
-    price: only(price, ({ inputPicoUsd, outputPicoUsd }) => isPrice(inputPicoUsd) && isPrice(outputPicoUsd)),
+    price: only(price, isPrice),
+    billedModel,
     cachedPromptTokens: only(cachedPromptTokens, isTokens),
     reasoningTokens: only(reasoningTokens, isTokens),
     admittedAt: only(admittedAt, isPlausible),

@@ -126,10 +126,12 @@ export function toProtoLoggedRequest(request: ListedRequest): MessageInitShape<t
 /** What is undefined is not set. */
 export function toProtoReceipt({ receipt, ...request }: LoggedRequest): MessageInitShape<typeof ReceiptSchema> {
   const { price, cachedPromptTokens, reasoningTokens, admittedAt, firstTokenMs, upstreamMs } = receipt;
-  const { guardrailDecisions } = receipt;
+  const { guardrailDecisions, billedModel } = receipt;
   const totalMs = totalMsOf(request);
+  const overrunNanoUsd = request.costNanoUsd - request.reservedNanoUsd;
   return {
-    ...(price && { price: { ...price } }),
+    ...(price && { price: { ...price, requestPicoUsd: price.requestPicoUsd ?? 0n } }),
+    ...(billedModel !== undefined && { billedModel }),
     ...(cachedPromptTokens !== undefined && { cachedPromptTokens }),
     ...(reasoningTokens !== undefined && { reasoningTokens }),
     ...(admittedAt && { admittedAt: toTimestamp(admittedAt) }),
@@ -137,6 +139,7 @@ export function toProtoReceipt({ receipt, ...request }: LoggedRequest): MessageI
     ...(upstreamMs !== undefined && { upstreamMs }),
     ...(totalMs !== undefined && { totalMs }),
     ...(guardrailDecisions.length > 0 && { guardrailDecisions: [...guardrailDecisions] }),
+    ...(overrunNanoUsd > 0n && { overrunMicroUsd: nanoToMicro(overrunNanoUsd) }),
   };
 }
 

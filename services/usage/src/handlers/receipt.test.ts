@@ -5,6 +5,7 @@ import { toProtoReceipt } from "./convert.ts";
 
 const NOTHING_KNOWN: Receipt = {
   price: undefined,
+  billedModel: undefined,
   cachedPromptTokens: undefined,
   reasoningTokens: undefined,
   admittedAt: undefined,
@@ -18,13 +19,24 @@ describe("the receipt of a request", () => {
     expect(toProtoReceipt(pendingRequest({ receipt: NOTHING_KNOWN }))).toEqual({});
     const instant = { ...NOTHING_KNOWN, cachedPromptTokens: 0n, reasoningTokens: 0n, firstTokenMs: 0, upstreamMs: 0 };
     const pending = pendingRequest();
-    expect(toProtoReceipt(settledRequest(pending, { receipt: instant, completedAt: pending.createdAt }))).toEqual({
+    const settled = settledRequest(pending, { receipt: instant, completedAt: pending.createdAt, costNanoUsd: 1_000n });
+    expect(toProtoReceipt({ ...settled, reservedNanoUsd: 1_000n })).toEqual({
       cachedPromptTokens: 0n,
       reasoningTokens: 0n,
       timeToFirstTokenMs: 0,
       upstreamMs: 0,
       totalMs: 0n,
     });
+  });
+
+  test("says which model was billed, what the request cost beside its tokens, and how far it overran", () => {
+    const price = { version: "file:1", inputPicoUsd: 1n, outputPicoUsd: 2n, requestPicoUsd: 25_000_000_000n };
+    const receipt = { ...NOTHING_KNOWN, price, billedModel: "dear" };
+    const settled = settledRequest(pendingRequest({ reservedNanoUsd: 3_000_000n }), {
+      receipt,
+      costNanoUsd: 1_000_010_000n,
+    });
+    expect(toProtoReceipt(settled)).toMatchObject({ price, billedModel: "dear", overrunMicroUsd: 997_010n });
   });
 
   test("says how long it took only where somebody said that it ended, and never less than nothing", () => {

@@ -64,6 +64,7 @@ export function fromRequestRow(row: RequestRow): LoggedRequest {
     expiresAt: row.expires_at ?? undefined,
     receipt: {
       price: fromPriceColumns(row),
+      billedModel: row.billed_model ?? undefined,
       cachedPromptTokens: row.cached_prompt_tokens ?? undefined,
       reasoningTokens: row.reasoning_tokens ?? undefined,
       admittedAt: row.admitted_at ?? undefined,
@@ -77,7 +78,8 @@ export function fromRequestRow(row: RequestRow): LoggedRequest {
 function fromPriceColumns(row: RequestRow): Price | undefined {
   const { price_version: version, input_price_pico_usd: inputPicoUsd, output_price_pico_usd: outputPicoUsd } = row;
   if (version === null || inputPicoUsd === null || outputPicoUsd === null) return undefined;
-  return { version, inputPicoUsd, outputPicoUsd };
+  const price = { version, inputPicoUsd, outputPicoUsd };
+  return row.request_price_pico_usd === null ? price : { ...price, requestPicoUsd: row.request_price_pico_usd };
 }
 
 export function toRequestRow(request: LoggedRequest): RequestRow {
@@ -112,6 +114,8 @@ export function toRequestRow(request: LoggedRequest): RequestRow {
     price_version: receipt.price?.version ?? null,
     input_price_pico_usd: receipt.price?.inputPicoUsd ?? null,
     output_price_pico_usd: receipt.price?.outputPicoUsd ?? null,
+    request_price_pico_usd: receipt.price?.requestPicoUsd ?? null,
+    billed_model: receipt.billedModel ?? null,
     cached_prompt_tokens: receipt.cachedPromptTokens ?? null,
     reasoning_tokens: receipt.reasoningTokens ?? null,
     admitted_at: receipt.admittedAt ?? null,

@@ -92,6 +92,8 @@ export interface RequestRow {
   price_version: string | null;
   input_price_pico_usd: bigint | null;
   output_price_pico_usd: bigint | null;
+  request_price_pico_usd: bigint | null;
+  billed_model: string | null;
   cached_prompt_tokens: bigint | null;
   reasoning_tokens: bigint | null;
   admitted_at: Date | null;

@@ -126,21 +126,28 @@ describe("reading", () => {
   });
 
   test("a request is found by its id, in its namespace alone", async () => {
-    const request = settledRequest(pendingRequest());
+    const settled = settledRequest(pendingRequest());
+    const price = { version: "file:1", inputPicoUsd: 1n, outputPicoUsd: 2n, requestPicoUsd: 25_000_000_000n };
+    const request = { ...settled, receipt: { ...settled.receipt, price, billedModel: "dear" } };
     await log.record([request]);
     expect(await usage.get(request.namespaceId, request.id)).toEqual(request);
     expect(await usage.get(newId("ns"), request.id)).toBeUndefined();
   });
 
   test("a request of which no receipt is known, as of those from before there was one, is read without", async () => {
-    const nothing = { price: undefined, cachedPromptTokens: undefined, reasoningTokens: undefined };
+    const nothing = {
+      price: undefined,
+      billedModel: undefined,
+      cachedPromptTokens: undefined,
+      reasoningTokens: undefined,
+    };
     const untimed = { admittedAt: undefined, firstTokenMs: undefined, upstreamMs: undefined };
     const receipt = { ...nothing, ...untimed, guardrailDecisions: [] };
     const request = settledRequest(pendingRequest(), { receipt });
     await log.record([request]);
     expect(await usage.get(request.namespaceId, request.id)).toEqual(request);
     const { rows } = await query.within({ namespaceId: request.namespaceId }, (tx) =>
-      sql`select num_nonnulls(price_version, input_price_pico_usd, output_price_pico_usd, cached_prompt_tokens,
+      sql`select num_nonnulls(billed_model, request_price_pico_usd, price_version, input_price_pico_usd, output_price_pico_usd, cached_prompt_tokens,
         reasoning_tokens, admitted_at, first_token_ms, upstream_ms, guardrail_decisions) as known from requests`.execute(
         tx,
       ),

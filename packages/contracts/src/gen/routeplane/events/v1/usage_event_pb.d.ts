@@ -214,6 +214,13 @@ export declare type Price = Message<"routeplane.events.v1.Price"> & {
    * @generated from field: int64 output_pico_usd = 3;
    */
   outputPicoUsd: bigint;
+
+  /**
+   * Of the request beside its tokens, e.g. of a search that it asks for. Pico-USD, >= 0.
+   *
+   * @generated from field: int64 request_pico_usd = 4;
+   */
+  requestPicoUsd: bigint;
 };
 
 /**
@@ -370,6 +377,13 @@ export declare type Settled = Message<"routeplane.events.v1.Settled"> & {
    * @generated from field: repeated routeplane.events.v1.GuardrailDecision guardrail_decisions = 20;
    */
   guardrailDecisions: GuardrailDecision[];
+
+  /**
+   * The model that the price is of, if the upstream answered with another one than `model`; else empty.
+   *
+   * @generated from field: string billed_model = 21;
+   */
+  billedModel: string;
 };
 
 /**

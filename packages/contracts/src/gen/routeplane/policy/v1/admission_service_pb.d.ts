@@ -13,7 +13,7 @@ import type { PrincipalType } from "./policy_pb.js";
 export declare const file_routeplane_policy_v1_admission_service: GenFile;
 
 /**
- * What a token of a model costs.
+ * What a request to a model costs.
  *
  * @generated from message routeplane.policy.v1.TokenPrice
  */
@@ -31,6 +31,13 @@ export declare type TokenPrice = Message<"routeplane.policy.v1.TokenPrice"> & {
    * @generated from field: int64 output_pico_usd = 2;
    */
   outputPicoUsd: bigint;
+
+  /**
+   * Pico-USD for the request beside its tokens, e.g. for a search; up to 1,000 USD.
+   *
+   * @generated from field: int64 request_pico_usd = 3;
+   */
+  requestPicoUsd: bigint;
 };
 
 /**

@@ -637,6 +637,20 @@ export declare type Receipt = Message<"routeplane.usage.v1.Receipt"> & {
    * @generated from field: repeated routeplane.usage.v1.GuardrailDecision guardrail_decisions = 8;
    */
   guardrailDecisions: GuardrailDecision[];
+
+  /**
+   * The model that the price is of, if the upstream answered with another one than was asked for; else empty.
+   *
+   * @generated from field: string billed_model = 9;
+   */
+  billedModel: string;
+
+  /**
+   * How much it cost beyond its reservation: what an upstream bills is charged in full. 0 if it kept to it.
+   *
+   * @generated from field: int64 overrun_micro_usd = 10;
+   */
+  overrunMicroUsd: bigint;
 };
 
 /**
@@ -741,6 +755,13 @@ export declare type Price = Message<"routeplane.usage.v1.Price"> & {
    * @generated from field: int64 output_pico_usd = 3;
    */
   outputPicoUsd: bigint;
+
+  /**
+   * Of the request beside its tokens, in pico-USD, e.g. of a search that it asked for.
+   *
+   * @generated from field: int64 request_pico_usd = 4;
+   */
+  requestPicoUsd: bigint;
 };
 
 /**
