@@ -732,8 +732,9 @@ export declare const PolicyService: GenService<{
     output: typeof DisablePolicyResponseSchema;
   },
   /**
-   * Binds a policy to a principal of the caller's namespace. In force for the next admission. Each binding of a budget has
-   * a counter of its own. Idempotent: binding twice to the same principal in the same mode returns the same binding.
+   * Binds a policy to a principal of the caller's namespace. In force for the next admission: requests that are running,
+   * streams too, go on under what they were admitted with, and the new binding counts nothing of them. To stop them, revoke
+   * their key. Each binding of a budget has a counter of its own. Idempotent: binding twice to the same principal in the same mode returns the same binding.
    * Errors: NOT_FOUND RESOURCE_NOT_FOUND for the policy or the principal; PERMISSION_DENIED PRINCIPAL_OUT_OF_LINEAGE;
    * FAILED_PRECONDITION STATE_CONFLICT if the principal is a revoked key; ABORTED ETAG_MISMATCH if the policy has changed since
    * the etag was read; ALREADY_EXISTS BINDING_EXISTS if it is bound there in the other mode: unbind it first;
