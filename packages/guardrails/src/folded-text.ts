@@ -19,6 +19,13 @@ export class FoldedText {
     this.#place = place;
   }
 
+  clone(): FoldedText {
+    const clone = new FoldedText(this.#place);
+    clone.#stretches = [...this.#stretches];
+    clone.#at = this.#at;
+    return clone;
+  }
+
   get length(): number {
     return this.#at;
   }

@@ -1,25 +1,26 @@
+import { foldEscapedStretches, lastEscapedStretchAt, unescape } from "./escapes.ts";
+import { foldStretches, isCharacter, sameStretch, type Stretch } from "./fold.ts";
 import { FoldedText } from "./folded-text.ts";
-import { foldStretches, isCharacter, lastStretchAt, sameStretch, type Stretch } from "./fold.ts";
+import { Form, frontierOf } from "./form.ts";
 import { type FoundPattern, Pass, STEPS_OF_A_PASS } from "./pass.ts";
 import type { TextPattern, TextRules } from "./rules.ts";
-import { MAX_MATCH_CHARS } from "./spec.ts";
 import type { Work } from "./work.ts";
 
 /**
- * The way of all patterns through one text that comes in pieces: through the text as it is and, from where the two differ, through
- * its folded form (`fold.ts`). Matches of both are told by their places in the text as it is. A text of ASCII characters is read
- * once.
+ * The way of all patterns through one text that comes in pieces, in each of its forms: the text as it is; from where that differs,
+ * its folded form (`fold.ts`); and from its first JSON escape on, the folded form with escapes undone (`escapes.ts`). Matches of
+ * all are told by their places in the text as it is. A text of ASCII characters without escapes is read once.
  */
 export class Reading<P extends TextPattern> {
   readonly #passes: readonly Pass<P>[];
-  /** Passes that stand where `#open` starts: they go on through the folded form. */
+  /** Passes that stand where `#open` starts: other forms begin with them. */
   #behind: readonly Pass<P>[];
-  /** The folded form; undefined while it is the text itself. */
-  #folded: FoldedText | undefined;
+  #folded: Form<P> | undefined;
+  #unescaped: Form<P> | undefined;
   /** The last stretch, which may go on in the next piece, and where it starts. */
   #open = "";
   #openFrom = 0;
-  /** Whether no match of the folded form can have to do with `#open`, if that does not go on. */
+  /** Whether no match of another form can have to do with `#open`, if that does not go on. */
   #isOpenFree = false;
   readonly #work: Work;
   readonly #found: FoundPattern<P>;
@@ -35,85 +36,98 @@ export class Reading<P extends TextPattern> {
 
   /** Where a match may begin that is not whole yet. */
   get frontier(): number {
-    const read = this.#openFrom + this.#open.length;
-    const raw = frontierOf(this.#passes, read);
+    const raw = frontierOf(this.#passes, this.#openFrom + this.#open.length);
     if (this.#isOpenFree) return raw;
-    const folded = frontierOf(this.#behind, this.#folded?.length ?? this.#openFrom);
-    return Math.min(raw, this.#folded?.placeOf(folded) ?? folded);
+    const folded = this.#folded?.frontier ?? frontierOf(this.#behind, this.#openFrom);
+    return Math.min(raw, folded, this.#unescaped?.frontier ?? folded);
   }
 
   /** @returns false if the work is used up before the end */
   async read(piece: string): Promise<boolean> {
     const text = this.#open + piece;
     const from = this.#openFrom;
-    const openAt = lastStretchAt(text);
+    const openAt = lastEscapedStretchAt(text);
     const closed = text.slice(0, openAt);
-    const stretches = foldStretches(closed, this.#work);
+    const [folded, unescaped] = this.#formsFor(closed);
     this.#open = text.slice(openAt);
     this.#openFrom = from + openAt;
-    if (stretches !== undefined) this.#folded ??= new FoldedText(from);
-    const folded = this.#folded;
-    if (folded === undefined) {
-      if (!(await this.#readRaw(closed, from))) return false;
-      if (openAt > 0) this.#behind = this.#passes.map((pass) => pass.clone());
-    }
-    if (!(await this.#readRaw(text, from))) return false;
-    if (folded !== undefined && !(await this.#readFolded(folded, stretches ?? [sameStretch(closed)]))) return false;
+    if (this.#folded === undefined && !(await this.#follow(closed, from))) return false;
+    if (!(await readAll(this.#passes, text, from, this.#work, this.#found))) return false;
+    if (!((await this.#folded?.read(folded, this.#work)) ?? true)) return false;
+    if (!((await this.#unescaped?.read(unescaped, this.#work)) ?? true)) return false;
     this.#isOpenFree = await this.#mayOpenLeave();
     return !this.#work.exhausted;
   }
 
   /** Reads the end of the text. */
   end(): void {
-    const stretches = foldStretches(this.#open, this.#work);
+    const [folded, unescaped] = this.#formsFor(this.#open);
     for (const pass of this.#passes) pass.end(this.#open, this.#openFrom, this.#work, this.#found);
-    if (this.#folded === undefined && stretches === undefined) return;
-    const folded = (this.#folded ??= new FoldedText(this.#openFrom));
-    const from = folded.length;
-    const rest = folded.push(stretches ?? [sameStretch(this.#open)]);
-    for (const pass of this.#behind) pass.end(rest, from, this.#work, this.#foundIn(folded));
+    this.#folded?.end(folded, this.#work);
+    this.#unescaped?.end(unescaped, this.#work);
   }
 
-  async #readRaw(text: string, from: number): Promise<boolean> {
-    for (const pass of this.#passes) if (!(await pass.read(text, from, this.#work, this.#found))) return false;
+  /** What the other forms are to read for a stretch of the text; begins those that differ from it, or from each other. */
+  #formsFor(closed: string): readonly [folded: readonly Stretch[], unescaped: readonly Stretch[]] {
+    const folded = foldStretches(closed, this.#work);
+    const unescaped = foldEscapedStretches(closed, this.#work);
+    if (unescaped !== undefined) this.#unescaped ??= this.#folded?.clone(this.#found) ?? this.#newForm();
+    if (folded !== undefined) this.#folded ??= this.#newForm();
+    const rest = folded ?? [sameStretch(closed)];
+    return [rest, unescaped ?? rest];
+  }
+
+  #newForm(): Form<P> {
+    const passes = this.#behind.map((pass) => pass.clone());
+    return new Form(passes, new FoldedText(this.#openFrom), this.#found);
+  }
+
+  /** Has `#behind` stand at the end of a stretch of the text: that has been read already, or is to be read anyway. */
+  async #follow(closed: string, from: number): Promise<boolean> {
+    const end = from + closed.length;
+    if (this.#passes.every(({ place }) => place > end)) {
+      return readAll(this.#behind, closed, from, this.#work, () => false);
+    }
+    if (!(await readAll(this.#passes, closed, from, this.#work, this.#found))) return false;
+    this.#behind = this.#passes.map((pass) => pass.clone());
     return true;
   }
 
-  async #readFolded(folded: FoldedText, stretches: readonly Stretch[]): Promise<boolean> {
-    const from = folded.length;
-    const text = folded.push(stretches);
-    const found = this.#foundIn(folded);
-    for (const pass of this.#behind) if (!(await pass.read(text, from, this.#work, found))) return false;
-    folded.forget(folded.length - 2 * MAX_MATCH_CHARS);
-    return true;
-  }
-
-  /** Reads `#open` ahead, to know whether the folded form has no use for it. */
+  /** Reads `#open` ahead, to know whether the other forms have no use for it. */
   async #mayOpenLeave(): Promise<boolean> {
-    const open = this.#open;
-    if (!isCharacter(open)) return false;
-    if (this.#behind.some((pass) => pass.takesCompositionOf(open, this.#work))) return false;
-    const stretches = foldStretches(open, this.#work);
-    // The passes through the text have read it.
-    if (this.#folded === undefined && stretches === undefined) return true;
-    const text = stretches?.map(({ folded }) => folded).join("") ?? open;
+    const unescaped = unescape(this.#open);
+    if (unescaped === undefined || !isCharacter(unescaped)) return false;
+    const passes = this.#folded?.passes ?? this.#behind;
+    const isPlain = unescaped === this.#open;
+    if (!isPlain && this.#folded !== undefined) return false;
+    if (isPlain && !(await this.#isFree(passes, unescaped, this.#folded === undefined))) return false;
+    if (isPlain && this.#unescaped === undefined) return true;
+    return this.#isFree(this.#unescaped?.passes ?? passes, unescaped, false);
+  }
+
+  /** @param isRead whether the character has been read as it is where these passes stand */
+  async #isFree(passes: readonly Pass<P>[], character: string, isRead: boolean): Promise<boolean> {
+    if (passes.some((pass) => pass.takesCompositionOf(character, this.#work))) return false;
+    const stretches = foldStretches(character, this.#work);
+    if (isRead && stretches === undefined) return true;
+    const text = stretches?.map(({ folded }) => folded).join("") ?? character;
     let matched = false;
-    for (const pass of this.#behind) {
+    for (const pass of passes) {
       const ahead = pass.clone();
       await ahead.read(text, pass.place, this.#work, () => (matched = true));
       if (matched || ahead.frontier < ahead.place) return false;
     }
     return true;
   }
-
-  #foundIn(folded: FoldedText): FoundPattern<P> {
-    return (pattern, { start, end, seenAt }) => {
-      const from = folded.placeOf(start);
-      return this.#found(pattern, { start: from, end: folded.endOf(end), seenAt: folded.placeOf(seenAt) });
-    };
-  }
 }
 
-function frontierOf(passes: readonly Pass<TextPattern>[], read: number): number {
-  return Math.max(Math.min(read, ...passes.map(({ frontier }) => frontier)), read - MAX_MATCH_CHARS);
+async function readAll<P extends TextPattern>(
+  passes: readonly Pass<P>[],
+  text: string,
+  from: number,
+  work: Work,
+  found: FoundPattern<P>,
+): Promise<boolean> {
+  for (const pass of passes) if (!(await pass.read(text, from, work, found))) return false;
+  return true;
 }
