@@ -42,7 +42,7 @@ it("every change by the command is in the audit log of whichever service made it
   const { data } = await list();
   const mine = data.filter(({ actor_id }) => actor_id === key.id);
   expect(mine.map(({ action, target_id }) => [action, target_id])).toEqual([
-    ["key.update", minted.id],
+    ["key.revoke", minted.id],
     ["binding.create", binding.id],
     ["policy.create", policy.id],
     ["key.create", minted.id],

@@ -1,9 +1,10 @@
 import type { JsonObject, MessageInitShape } from "@bufbuild/protobuf";
 import type { HandlerContext } from "@connectrpc/connect";
 import type { AuditEntrySchema, AuditFilter } from "@routeplane/contracts/audit";
-import { parseId } from "@routeplane/domain";
+import { invalidField, parseId } from "@routeplane/domain";
 import type { Scope } from "@routeplane/postgres";
 import { fromPageToken, fromTimeRange, principalOf, toPageToken, toTimestamp } from "@routeplane/rpc";
+import { type AuditAction, actionNames } from "./actions.ts";
 import type { AuditRow, AuditStore } from "./store.ts";
 
 /** The request that every service's AuditService takes. */
@@ -16,10 +17,18 @@ interface ListRequest {
 const DEFAULT_PAGE_SIZE = 25;
 const LIST = "audit-entries";
 
-/** The AuditService of a service, whichever it is: their messages have the same shape. */
-export function auditService(entries: AuditStore) {
+/**
+ * The AuditService of a service, whichever it is: their messages have the same shape.
+ *
+ * @param actions all that its log has
+ */
+export function auditService(entries: AuditStore, actions: readonly AuditAction[]) {
+  const known = actionNames(actions);
   return {
     async listAuditEntries({ filter, pageSize, pageToken }: ListRequest, context: HandlerContext) {
+      if (filter?.action && !known.includes(filter.action)) {
+        throw invalidField("filter.action", `must be one that this log has: ${known.join(" ")}`);
+      }
       const size = pageSize || DEFAULT_PAGE_SIZE;
       const rows = await entries.list(scopeOf(context), {
         actorId: filter?.actorId || undefined,

@@ -1,5 +1,7 @@
 import { type RawBuilder, sql } from "kysely";
 import { isolateBy } from "@routeplane/postgres";
+import type { AuditAction } from "./actions.ts";
+import { updateLabel } from "./labels.ts";
 
 /**
  * The audit log of a schema: who changed what, when, from where, and what it was before. Written by triggers, so that no
@@ -50,7 +52,7 @@ export interface AuditedChanges {
 /**
  * Has changes of a table's rows recorded: every one, unless `only` says which.
  *
- * @param kind what a row is, e.g. `key`: the entry's action is `key.create`, `key.update` or `key.delete`
+ * @param kind what a row is, e.g. `key`: the entry's action is one of that kind in the service's list of actions
  * @param columns what is recorded of a row; a change of others is not. Never a secret, nor a hash of one.
  */
 export function auditChanges(
@@ -79,13 +81,19 @@ const NEW_AUDIT_ID = sql`
   end
   $body$`;
 
+export interface RecordChangeOptions {
+  /** Labels of updates; an update of anything else is `<kind>.update`. */
+  readonly actions?: readonly AuditAction[] | undefined;
+  /** SQL that finds the account of a row that carries none, by the JSON `any_row`; the caller's by default. */
+  readonly accountOf?: RawBuilder<unknown> | undefined;
+}
+
 /**
  * The function that the triggers run. It runs as the role that makes the change, under its row-level security: an entry lies
  * where its change lies.
- *
- * @param accountOf SQL that finds the account of a row that carries none, by the JSON `any_row`; null: the caller's
  */
-export function recordChange(accountOf: RawBuilder<unknown> = sql`null`): RawBuilder<unknown> {
+export function recordChange({ actions = [], accountOf = sql`null` }: RecordChangeOptions = {}): RawBuilder<unknown> {
+  const label = updateLabel(actions, { kind: sql`tg_argv[0]`, became: sql`became` });
   return sql`
   create or replace function record_change() returns trigger language plpgsql as $body$
   declare
@@ -114,7 +122,7 @@ export function recordChange(accountOf: RawBuilder<unknown> = sql`null`): RawBui
       clock_timestamp(),
       coalesce(origin ->> 'actorType', 'service'),
       coalesce(origin ->> 'actorId', ''),
-      tg_argv[0] || case tg_op when 'INSERT' then '.create' when 'UPDATE' then '.update' else '.delete' end,
+      case tg_op when 'INSERT' then tg_argv[0] || '.create' when 'DELETE' then tg_argv[0] || '.delete' else ${label} end,
       any_row ->> 'id',
       case when tg_op <> 'INSERT' then was end,
       case when tg_op <> 'DELETE' then became end,
@@ -124,4 +132,21 @@ export function recordChange(accountOf: RawBuilder<unknown> = sql`null`): RawBui
     return null;
   end
   $body$`;
+}
+
+/**
+ * Statements that label changes as `actions` has it: those to come, and updates that were recorded before, whose columns tell.
+ * For the owner of a schema that has an audit log.
+ *
+ * @param accountOf as for `recordChange`
+ */
+export function labelActions(actions: readonly AuditAction[], accountOf?: RawBuilder<unknown>): RawBuilder<unknown>[] {
+  const label = updateLabel(actions, { kind: sql`split_part(action, '.', 1)`, became: sql`after` });
+  return [
+    recordChange({ actions, accountOf }),
+    // The owner too is bound by row-level security.
+    sql`alter table audit_entries no force row level security`,
+    sql`update audit_entries set action = ${label} where action like '%.update' and action <> ${label}`,
+    sql`alter table audit_entries force row level security`,
+  ];
 }

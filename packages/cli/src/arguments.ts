@@ -1,3 +1,4 @@
+import { actionNames, AUTH_ACTIONS, POLICY_ACTIONS, USAGE_ACTIONS } from "@routeplane/audit/actions";
 import { parseTime } from "@routeplane/domain";
 import { InvalidArgumentError } from "commander";
 
@@ -69,6 +70,29 @@ export function statusArgument(text: string): StatusName {
   const status = STATUSES.find((each) => each === text);
   if (status !== undefined) return status;
   throw new InvalidArgumentError(`It must be one of ${STATUSES.join(", ")}.`);
+}
+
+/** Services that have an audit log, with the actions in it. */
+const ACTIONS = {
+  auth: actionNames(AUTH_ACTIONS),
+  policy: actionNames(POLICY_ACTIONS),
+  usage: actionNames(USAGE_ACTIONS),
+};
+
+export interface LoggedAction {
+  readonly name: string;
+  /** The service in whose log it is. */
+  readonly service: keyof typeof ACTIONS;
+}
+
+export function actionArgument(text: string): LoggedAction {
+  for (const service of ["auth", "policy", "usage"] as const) {
+    if (ACTIONS[service].includes(text)) return { name: text, service };
+  }
+  const all = Object.values(ACTIONS).flat();
+  const [kind = ""] = text.split(".");
+  const alike = all.filter((name) => name.startsWith(`${kind}.`));
+  throw new InvalidArgumentError(`It must be one of ${(alike.length > 0 ? alike : all).join(", ")}.`);
 }
 
 /** An id or a page token: anything that is not blank. Whether it exists is the node's to say. */

@@ -21,10 +21,13 @@ export async function up(db: Kysely<unknown>): Promise<void> {
     sql`drop trigger audit on operators`,
     auditChanges("operators", "operator", AUDITED),
     // An operator may belong to no account, so that what it does in a namespace is laid to whose the namespace is.
-    recordChange(sql`(select n.account_id from namespaces n where n.id = any_row ->> 'namespace_id')`),
+    recordChange({ accountOf: ACCOUNT_OF_NAMESPACE }),
   ];
   for (const statement of statements) await statement.execute(db);
 }
+
+/** By the JSON `any_row` of a row that lies in a namespace. */
+export const ACCOUNT_OF_NAMESPACE = sql`(select n.account_id from namespaces n where n.id = any_row ->> 'namespace_id')`;
 
 const AUDITED = ["name", "prefix", "scopes", "parent_id", "account_id", "expires_at", "revoked_at", "revoked_reason"];
 

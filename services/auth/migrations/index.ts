@@ -7,6 +7,7 @@ import * as audit from "./0005_audit.ts";
 import * as operators from "./0006_operators.ts";
 import * as accounts from "./0007_accounts.ts";
 import * as auditOrder from "./0008_audit_order.ts";
+import * as auditActions from "./0009_audit_actions.ts";
 
 export const migrations: Migrations = {
   "0001_keys": keys,
@@ -17,4 +18,5 @@ export const migrations: Migrations = {
   "0006_operators": operators,
   "0007_accounts": accounts,
   "0008_audit_order": auditOrder,
+  "0009_audit_actions": auditActions,
 };

@@ -1,5 +1,5 @@
 import type { ConnectRouter } from "@connectrpc/connect";
-import { auditService, createAuditStore } from "@routeplane/audit";
+import { AUTH_ACTIONS, auditService, createAuditStore } from "@routeplane/audit";
 import * as contracts from "@routeplane/contracts/auth";
 import { redactTokens } from "@routeplane/credentials";
 import type { Clock } from "@routeplane/domain";
@@ -95,7 +95,7 @@ export function wireAuth({ config, database, changes, log, clock, monotonic = ()
     router.service(contracts.NamespaceService, namespaceService(accounts, nodes, clock));
     router.service(contracts.OperatorService, operatorService(operators, operatorRules));
     router.service(contracts.IdentityService, identityService(keys, accounts, nodes, operators));
-    router.service(contracts.AuditService, auditService(createAuditStore(database)));
+    router.service(contracts.AuditService, auditService(createAuditStore(database), AUTH_ACTIONS));
     router.service(contracts.VerificationService, verification);
     router.service(contracts.BootstrapService, bootstrapService(bootstrap));
     healthRoutes(ready)(router);

@@ -97,7 +97,7 @@ describe("an account", () => {
     expect(await auth.verify(root.token)).toMatchObject({ case: "key", value: { accountId: id } });
     const { entries } = await operator().audit.listAuditEntries({ filter: { targetId: id } });
     expect(entries.map(({ action, before }) => [action, before])).toEqual([
-      ["account.update", { name }],
+      ["account.rename", { name }],
       ["account.create", undefined],
     ]);
   });

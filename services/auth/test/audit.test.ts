@@ -32,7 +32,7 @@ describe("the audit log", () => {
     });
     expect(created?.before).toBeUndefined();
     expect(revoked).toMatchObject({
-      action: "key.update",
+      action: "key.revoke",
       before: { revoked_at: null },
       after: { revoked_at: expect.stringMatching(/^\d{4}-/) as unknown },
       requestId: "the-call",
@@ -50,8 +50,8 @@ describe("the audit log", () => {
     const seen = await entriesOf(auth.operatorToken);
     const here = seen.filter(({ namespaceId }) => namespaceId === namespace?.id);
     expect(here.map(({ action, actorType }) => [action, actorType])).toEqual([
-      ["namespace.update", "operator"],
-      ["namespace.update", "operator"],
+      ["namespace.resume", "operator"],
+      ["namespace.suspend", "operator"],
       ["key.create", "operator"],
       ["namespace.create", "operator"],
     ]);
@@ -140,7 +140,7 @@ describe("listing", () => {
     } while (pageToken !== "");
     expect(paged).toEqual(all);
     expect(await entriesOf(root.token, { actorId: root.id, action: "key.create" })).toHaveLength(3);
-    expect(await entriesOf(root.token, { actorId: root.id, action: "key.delete" })).toEqual([]);
+    expect(await entriesOf(root.token, { actorId: root.id, action: "key.update" })).toEqual([]);
   });
 
   it("refuses an empty range of time, because an empty log would look the same", async () => {

@@ -202,8 +202,8 @@ describe("the audit log", () => {
     await auth.as(by.token).operators.revokeOperator({ id });
     const { entries } = await auth.as(auth.operatorToken).audit.listAuditEntries({ filter: { targetId: id } });
     expect(entries.map(({ action, actorId, actorType }) => [action, actorId, actorType])).toEqual([
-      ["operator.update", by.id, "operator"],
-      ["operator.update", by.id, "operator"],
+      ["operator.revoke", by.id, "operator"],
+      ["operator.rotate", by.id, "operator"],
       ["operator.create", by.id, "operator"],
     ]);
     expect(entries[0]).toMatchObject({ after: { revoked_reason: "done" }, namespaceId: "" });

@@ -8,6 +8,7 @@ import * as counters from "./0006_counters.ts";
 import * as reconcile from "./0007_reconcile.ts";
 import * as idempotencyKeys from "./0008_idempotency_keys.ts";
 import * as creators from "./0009_creators.ts";
+import * as auditActions from "./0010_audit_actions.ts";
 
 export const migrations: Migrations = {
   "0001_budgets": budgets,
@@ -19,4 +20,5 @@ export const migrations: Migrations = {
   "0007_reconcile": reconcile,
   "0008_idempotency_keys": idempotencyKeys,
   "0009_creators": creators,
+  "0010_audit_actions": auditActions,
 };

@@ -1,5 +1,5 @@
 import type { ConnectRouter, Transport } from "@connectrpc/connect";
-import { auditService, createAuditStore } from "@routeplane/audit";
+import { auditService, createAuditStore, POLICY_ACTIONS } from "@routeplane/audit";
 import * as contracts from "@routeplane/contracts/policy";
 import { redactTokens } from "@routeplane/credentials";
 import type { Clock } from "@routeplane/domain";
@@ -107,7 +107,7 @@ export function wirePolicy({ config, database, changes, auth, usage, log, clock 
     router.service(contracts.EnforcementService, enforcementService(applied, changes));
     const reconciled = { holds: createHoldBook(database), log: createChargeLog(usage), keys };
     router.service(contracts.BudgetAdminService, budgetAdminService(reconciled, clock));
-    router.service(contracts.AuditService, auditService(createAuditStore(database)));
+    router.service(contracts.AuditService, auditService(createAuditStore(database), POLICY_ACTIONS));
     healthRoutes(ready)(router);
   };
   const services = [mount(contracts.AdmissionService, admission)];

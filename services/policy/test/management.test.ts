@@ -395,8 +395,8 @@ describe("the audit log", () => {
       [
         ["policy.create", id],
         ["policy.update", id],
-        ["policy.update", id],
-        ["policy.update", id],
+        ["policy.disable", id],
+        ["policy.enable", id],
         ["binding.create", one.id],
         ["binding.create", two.id],
         ["binding.delete", one.id],

@@ -1,5 +1,5 @@
 import type { ConnectRouter } from "@connectrpc/connect";
-import { auditService, createAuditStore } from "@routeplane/audit";
+import { auditService, createAuditStore, USAGE_ACTIONS } from "@routeplane/audit";
 import { AuditService, RequestHistoryService, UsageAdminService, UsageService } from "@routeplane/contracts/usage";
 import { redactTokens, type ServiceCredentials } from "@routeplane/credentials";
 import type { Clock } from "@routeplane/domain";
@@ -59,7 +59,7 @@ export function wireUsage({ serviceCredentials, database, verifyToken, log, cloc
       usageAdminService(usage, createDeadLetterStore(database), createReconciliationStore(database), clock),
     );
     router.service(RequestHistoryService, requestHistoryService(usage, clock));
-    router.service(AuditService, auditService(createAuditStore(database)));
+    router.service(AuditService, auditService(createAuditStore(database), USAGE_ACTIONS));
     health(router);
   };
   return { routes, ...rpcChain({ log, serviceCredentials, verifyToken }) };

@@ -2,7 +2,7 @@ import { timestampFromDate } from "@bufbuild/protobuf/wkt";
 import type { AuditEntry } from "@routeplane/contracts/audit";
 import { toPageToken } from "@routeplane/rpc/page-token";
 import type { Command } from "commander";
-import { idArgument, pageSizeArgument, timeArgument } from "../arguments.ts";
+import { actionArgument, idArgument, type LoggedAction, pageSizeArgument, timeArgument } from "../arguments.ts";
 import type { NodeClient } from "../client.ts";
 import type { Context } from "../context.ts";
 import { usageError } from "../errors.ts";
@@ -15,7 +15,7 @@ import { requireRange } from "./time-range.ts";
 
 interface AuditOptions {
   readonly actor?: string;
-  readonly action?: string;
+  readonly action?: LoggedAction;
   readonly target?: string;
   readonly from?: Date;
   readonly to?: Date;
@@ -37,7 +37,7 @@ export function addAuditCommands(cloud: Command, context: Context): void {
     .option("--namespace <name|id>", "of this namespace (operator only)", idArgument)
     .option("--node", "of the whole node, or of the account that yours is limited to (operator only)")
     .option("--actor <id>", "only what this key_… or op_… did", idArgument)
-    .option("--action <action>", "only this action, e.g. key.create", idArgument)
+    .option("--action <action>", "Show only this action, e.g. key.revoke", actionArgument)
     .option("--target <id>", "only changes of this key_…, ns_…, pol_…, bnd_…, acc_…, op_… or dl_…", idArgument)
     .option("--from <time>", "RFC 3339 with an offset: only from then on", timeArgument)
     .option("--to <time>", "RFC 3339 with an offset: only before then", timeArgument)
@@ -48,7 +48,7 @@ export function addAuditCommands(cloud: Command, context: Context): void {
     list,
     "cloud audit list",
     "cloud audit list --target key_01jxyz…",
-    "cloud audit list --action key.create",
+    "cloud audit list --action key.revoke",
     "cloud audit list --namespace staging",
     "cloud audit list --node --actor op_01jxyz…",
   );
@@ -62,11 +62,10 @@ async function listEntries(context: Context, options: AuditOptions): Promise<voi
   const credential = node || namespace !== undefined ? operatorCredential : loginCredential;
   const clients = await context.connect(await credential(context.settings));
   const request = toRequest(options, namespace === undefined ? "" : await namespaceIdOf(clients, namespace));
-  const pages = await Promise.all([
-    clients.audit.listAuditEntries(request),
-    clients.policyAudit.listAuditEntries(request),
-    clients.usageAudit.listAuditEntries(request),
-  ]);
+  const logs = { auth: clients.audit, policy: clients.policyAudit, usage: clients.usageAudit };
+  const { action } = options;
+  const asked = action === undefined ? Object.values(logs) : [logs[action.service]];
+  const pages = await Promise.all(asked.map((log) => log.listAuditEntries(request)));
   const all = pages.flatMap(({ entries }): readonly AuditEntry[] => entries);
   const newestFirst = all.toSorted((left, right) => (left.id < right.id ? 1 : -1));
   const shown = newestFirst.slice(0, options.limit);
@@ -85,10 +84,10 @@ async function namespaceIdOf({ namespaces }: NodeClient, nameOrId: string): Prom
 }
 
 function toRequest(options: AuditOptions, namespaceId: string) {
-  const { actor = "", action = "", target = "", from, to, limit, pageToken = "" } = options;
+  const { actor = "", action, target = "", from, to, limit, pageToken = "" } = options;
   const filter = {
     actorId: actor,
-    action,
+    action: action?.name ?? "",
     targetId: target,
     namespaceId,
     ...(from && { from: timestampFromDate(from) }),

@@ -276,17 +276,17 @@ describe("dead letters", () => {
     await replayAll();
     const actors = await Promise.all([discarded, replayed].map(async (id) => (await operator.get(id)).deadLetter));
     const { entries } = await operator.audit({ filter: { from } });
-    const entry = (id: string, actorId: string | undefined, state: string) => ({
+    const entry = (id: string, actorId: string | undefined, action: string, state: string) => ({
       actorType: "operator",
       actorId,
-      action: "dead_letter.update",
+      action,
       targetId: id,
       before: { state: "held" },
       after: { state },
     });
     expect(entries).toMatchObject([
-      entry(discarded, actors[0]?.changedBy, "discarded"),
-      entry(replayed, actors[1]?.changedBy, "replaying"),
+      entry(discarded, actors[0]?.changedBy, "dead_letter.discard", "discarded"),
+      entry(replayed, actors[1]?.changedBy, "dead_letter.replay", "replaying"),
     ]);
     expect(entries.every(({ createdAt }) => createdAt !== undefined && createdAt.seconds >= from.seconds)).toBe(true);
   });

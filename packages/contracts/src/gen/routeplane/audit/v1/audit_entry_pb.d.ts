@@ -46,7 +46,7 @@ export declare type AuditEntry = Message<"routeplane.audit.v1.AuditEntry"> & {
   actorId: string;
 
   /**
-   * What was done to what, e.g. `key.create`, `namespace.update`.
+   * What was done to what: `key.create`, `key.revoke`, `namespace.suspend` and so on, as each AuditService lists them.
    *
    * @generated from field: string action = 5;
    */
@@ -115,7 +115,7 @@ export declare type AuditFilter = Message<"routeplane.audit.v1.AuditFilter"> & {
   actorId: string;
 
   /**
-   * Only this action, e.g. `key.create`.
+   * Only this action, e.g. `key.revoke`: one that the AuditService lists.
    *
    * @generated from field: string action = 2;
    */

@@ -81,6 +81,9 @@ export declare const AuditService: GenService<{
   /**
    * Lists changes, newest first. A key sees its namespace; an operator the node, or the account that it is limited to. Entries
    * that arrive while it is paged through are neither skipped nor doubled.
+   * Actions: account.create account.rename key.create key.revoke key.rotate key.update namespace.create namespace.delete
+   * namespace.rename namespace.restore namespace.resume namespace.suspend operator.create operator.revoke operator.rotate.
+   * Errors: INVALID_ARGUMENT FIELD_INVALID for any other action, naming these, and for an empty range of time.
    *
    * @generated from rpc routeplane.auth.v1.AuditService.ListAuditEntries
    */

@@ -81,6 +81,8 @@ export declare const AuditService: GenService<{
   /**
    * Lists changes, newest first. A key sees its namespace; an operator the node, or the account that it is limited to. Entries
    * that arrive while it is paged through are neither skipped nor doubled.
+   * Actions: dead_letter.discard dead_letter.replay.
+   * Errors: INVALID_ARGUMENT FIELD_INVALID for any other action, naming these, and for an empty range of time.
    *
    * @generated from rpc routeplane.usage.v1.AuditService.ListAuditEntries
    */

@@ -1,0 +1,64 @@
+import { AuditService as AuthAudit } from "@routeplane/contracts/auth";
+import { AuditService as PolicyAudit } from "@routeplane/contracts/policy";
+import { AuditService as UsageAudit } from "@routeplane/contracts/usage";
+import { actionNames, AUTH_ACTIONS, POLICY_ACTIONS, USAGE_ACTIONS } from "@routeplane/audit/actions";
+import { describe, expect, it } from "vitest";
+import { runCli, runHere } from "./cli-process.ts";
+import { startNodeDouble } from "./node-double.ts";
+
+const environment = (url: string) => ({
+  ROUTEPLANE_HOME: "/nonexistent",
+  ROUTEPLANE_URL: url,
+  ROUTEPLANE_API_KEY: "rp_live_env",
+});
+
+/** A node that notes which logs are asked, and for which action. */
+async function startLogs() {
+  const asked: string[] = [];
+  const log = (name: string) => ({
+    listAuditEntries({ filter }: { readonly filter?: { readonly action: string } | undefined }) {
+      asked.push(`${name} ${filter?.action}`);
+      return {};
+    },
+  });
+  const node = await startNodeDouble((router) => {
+    router.service(AuthAudit, log("auth"));
+    router.service(PolicyAudit, log("policy"));
+    router.service(UsageAudit, log("usage"));
+  });
+  return { asked, node };
+}
+
+describe.concurrent("audit list --action", () => {
+  it("asks the one log that has the action, and without it all of them", async () => {
+    const { asked, node } = await startLogs();
+    await using _ = node;
+    for (const action of ["key.revoke", "policy.disable", "dead_letter.replay"]) {
+      const argv = ["cloud", "audit", "list", "--action", action, "--json"];
+      expect(await runCli(argv, environment(node.url))).toMatchObject({ code: 0, stderr: "" });
+    }
+    expect(asked.splice(0)).toEqual(["auth key.revoke", "policy policy.disable", "usage dead_letter.replay"]);
+    await runCli(["cloud", "audit", "list"], environment(node.url));
+    expect(asked.toSorted()).toEqual(["auth ", "policy ", "usage "]);
+  });
+
+  it.each([
+    ["key.revoked", /one of key\.create, key\.revoke, key\.rotate, key\.update\./],
+    ["key", /one of key\.create, key\.revoke, key\.rotate, key\.update\./],
+    ["namespace.update", /namespace\.suspend/],
+    ["Key.revoke", /account\.create.*policy\.update/],
+    ["nothing", /account\.create.*dead_letter\.replay/],
+  ])("%s is a wrong command line: 2, with the actions that there are, and nothing is asked", async (action, said) => {
+    const argv = ["cloud", "audit", "list", "--action", action];
+    const { code, stdout, stderr } = await runHere(argv, environment("http://127.0.0.1:1"));
+    expect({ code, stdout, stderr }).toEqual({ code: 2, stdout: "", stderr: expect.stringMatching(said) });
+  });
+
+  it("takes every action of every log", async () => {
+    const { asked, node } = await startLogs();
+    await using _ = node;
+    const names = [AUTH_ACTIONS, POLICY_ACTIONS, USAGE_ACTIONS].flatMap(actionNames);
+    for (const action of names) await runHere(["cloud", "audit", "list", "--action", action], environment(node.url));
+    expect(asked.map((each) => each.split(" ")[1])).toEqual(names);
+  });
+});

@@ -1,0 +1,104 @@
+import { Code } from "@connectrpc/connect";
+import { AUTH_ACTIONS } from "@routeplane/audit";
+import { migrateToLatest } from "@routeplane/postgres";
+import { sql } from "kysely";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { migrations } from "../migrations/index.ts";
+import { type AuthUnderTest, refusal, startAuthUnderTest } from "./auth-under-test.ts";
+
+let auth: AuthUnderTest;
+let ownerUrl: string;
+beforeAll(async () => {
+  auth = await startAuthUnderTest(async (clone) => void (ownerUrl = clone.url("routeplane_auth_owner")));
+});
+afterAll(() => auth.stop());
+
+const operator = () => auth.as(auth.operatorToken);
+const actionsOf = async (targetId: string) => {
+  const { entries } = await operator().audit.listAuditEntries({ filter: { targetId }, pageSize: 1000 });
+  return entries.map(({ action }) => action).toReversed();
+};
+
+/** Does everything that is audited, and returns by id what each thing went through. */
+async function everything(): Promise<Map<string, readonly string[]>> {
+  const { accounts, namespaces, operators } = operator();
+  const done = new Map<string, readonly string[]>();
+  const account = (await accounts.createAccount({ name: `acc-${done.size}-${Date.now()}` })).account?.id ?? "";
+  await accounts.renameAccount({ account, name: `renamed-${Date.now()}` });
+  done.set(account, ["account.create", "account.rename"]);
+
+  const namespace = (await namespaces.createNamespace({ name: "all", account })).namespace?.id ?? "";
+  const root = await auth.rootKey(namespace);
+  await namespaces.renameNamespace({ namespace, name: "other" });
+  for (const times of [1, 2]) {
+    for (const change of ["suspendNamespace", "resumeNamespace", "deleteNamespace", "restoreNamespace"] as const) {
+      await namespaces[change]({ namespace });
+      // What changes nothing leaves no entry.
+      if (times === 1) await namespaces[change]({ namespace });
+    }
+  }
+  const turns = ["suspend", "resume", "delete", "restore"].map((verb) => `namespace.${verb}`);
+  done.set(namespace, ["namespace.create", "namespace.rename", ...turns, ...turns]);
+
+  const { keys } = auth.as(root.token);
+  const { id } = await auth.subKey(root.token);
+  await keys.updateKey({ id, name: "new" });
+  await keys.rotateKey({ id });
+  await keys.updateKey({ id, scopes: ["keys:read"] });
+  await keys.revokeKey({ id, reason: "it leaked" });
+  await keys.revokeKey({ id });
+  done.set(id, ["key.create", "key.update", "key.rotate", "key.update", "key.revoke"]);
+
+  const { id: op } = await auth.operator();
+  await operators.rotateOperator({ id: op });
+  await operators.revokeOperator({ id: op });
+  done.set(op, ["operator.create", "operator.rotate", "operator.revoke"]);
+  return done;
+}
+
+describe("the audit log", () => {
+  it("has an action of its own for everything that is done, and no other action than it lists", async () => {
+    const done = await everything();
+    for (const [id, actions] of done) expect(await actionsOf(id)).toEqual(actions);
+    const names = AUTH_ACTIONS.map(({ action }) => action);
+    expect(new Set([...done.values()].flat())).toEqual(new Set(names));
+    for (const action of names) {
+      const { entries } = await operator().audit.listAuditEntries({ filter: { action }, pageSize: 1000 });
+      expect(new Set(entries.map((entry) => entry.action))).toEqual(new Set([action]));
+    }
+  });
+
+  it.each([
+    "key.revoked",
+    "key",
+    "KEY.REVOKE",
+    "key.revoke ",
+    "namespace.update",
+    "policy.create",
+    "' or 1=1 --",
+    "x".repeat(5000),
+  ])("refuses the unknown action %j with those that it has, instead of showing none", async (action) => {
+    const root = await auth.rootKey();
+    for (const token of [auth.operatorToken, root.token]) {
+      const error = await refusal(auth.as(token).audit.listAuditEntries({ filter: { action } }));
+      expect(error).toMatchObject({ code: Code.InvalidArgument, reason: "FIELD_INVALID" });
+      expect(error.rawMessage).toMatch(/^filter\.action: must be one that this log has: .*key\.revoke key\.rotate/);
+    }
+  });
+
+  it("labels what was recorded before as it labels it now, and leaves the rest of those entries as it was", async () => {
+    const done = await everything();
+    const read = () =>
+      auth.admin.within({}, (tx) => tx.selectFrom("audit_entries").selectAll().orderBy("id").execute());
+    const before = await read();
+    await auth.admin.within({}, async (tx) => {
+      await sql`update audit_entries set action = split_part(action, '.', 1) || '.update'
+        where before is not null and after is not null`.execute(tx);
+      await sql`delete from kysely_migration where name = '0009_audit_actions'`.execute(tx);
+    });
+    expect(new Set((await read()).map(({ action }) => action))).not.toContain("key.revoke");
+    await migrateToLatest({ url: ownerUrl, schema: "auth", migrations });
+    expect(await read()).toEqual(before);
+    for (const [id, actions] of done) expect(await actionsOf(id)).toEqual(actions);
+  });
+});
