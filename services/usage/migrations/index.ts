@@ -14,7 +14,7 @@ import * as receipt from "./0012_receipt.ts";
 import * as totals from "./0013_totals.ts";
 import * as guardrailDecisions from "./0014_guardrail_decisions.ts";
 import * as billedModel from "./0016_billed_model.ts";
-import * as auditActions from "./0016_audit_actions.ts";
+import * as auditActions from "./0017_audit_actions.ts";
 
 export const migrations: Migrations = {
   "0001_requests": requests,
@@ -32,5 +32,5 @@ export const migrations: Migrations = {
   "0013_totals": totals,
   "0014_guardrail_decisions": guardrailDecisions,
   "0016_billed_model": billedModel,
-  "0016_audit_actions": auditActions,
+  "0017_audit_actions": auditActions,
 };
