@@ -35,18 +35,37 @@ describe.concurrent("usage", () => {
       model: "small",
     });
     const numbers = { request_count: 2, prompt_tokens: 0, completion_tokens: 0, spend_micro_usd: 7 };
+    const denied = { denied_count: 0, denied_unlogged_count: 0 };
     const day = "2026-05-01T00:00:00.000Z";
     expect(JSON.parse(stdout)).toEqual({
       from: day,
       to: day,
       ...numbers,
-      groups: [{ model: "small", day, ...numbers }],
+      ...denied,
+      groups: [{ model: "small", day, ...numbers, ...denied }],
     });
     const text = await runCli(argv, as(node.url));
     expect(text.stdout).toMatch(
       /^spend +7 micro-USD \(\$0\.000007\)\n\nDAY \(UTC\) +MODEL +REQUESTS +IN +OUT +MICRO-USD +USD$/m,
     );
     expect(text.stdout).toMatch(/^2026-05-01 +small +2 +0 +0 +7 +\$0\.000007 +█{16}$/m);
+  });
+
+  it("shows denied requests beside the others, and how many of them have no row", async () => {
+    await using node = await usage({
+      getUsage() {
+        const group = { keyId: "key_1", requestCount: 2n, deniedCount: 500n, deniedUnloggedCount: 440n };
+        const totals = { requestCount: 2n, deniedCount: 500n, deniedUnloggedCount: 440n };
+        return { from: AT, to: AT, ...totals, groups: [group] };
+      },
+    });
+    const argv = ["cloud", "usage", "--group-by", "key"];
+    const { stdout } = await runCli([...argv, "--json"], as(node.url));
+    const denied = { request_count: 2, denied_count: 500, denied_unlogged_count: 440 };
+    expect(JSON.parse(stdout)).toMatchObject({ ...denied, groups: [{ key_id: "key_1", ...denied }] });
+    const text = await runCli(argv, as(node.url));
+    expect(text.stdout).toMatch(/^denied +500 \(440 of them without a row\)$/m);
+    expect(text.stdout).toMatch(/ USD +DENIED$/m);
   });
 
   it("refuses to group by what there is not, before it asks the node", async () => {
@@ -64,6 +83,8 @@ describe.concurrent("usage", () => {
       prompt_tokens: 0,
       completion_tokens: 0,
       spend_micro_usd,
+      denied_count: 0,
+      denied_unlogged_count: 0,
     });
     const groups = [group("a", 1_000), group("b", 500), group("c", 0)];
     const lines = groupTable(groups, ["model"], (line) => line)

@@ -3,9 +3,9 @@ import { notFound } from "./errors.ts";
 
 /**
  * The kinds of id, by prefix: account, namespace, key, operator credential, policy, binding, inference request, audit
- * entry, dead letter.
+ * entry, dead letter, count of denied requests.
  */
-export type IdKind = "acc" | "ns" | "key" | "op" | "pol" | "bnd" | "req" | "aud" | "dl";
+export type IdKind = "acc" | "ns" | "key" | "op" | "pol" | "bnd" | "req" | "aud" | "dl" | "den";
 
 declare const kind: unique symbol;
 

@@ -8,6 +8,7 @@ import { serviceDependency } from "./clients/reachable.ts";
 import { createServiceRelay } from "./clients/service-relay.ts";
 import { createUsageLog } from "./clients/usage-log.ts";
 import type { Config } from "./config.ts";
+import { createDenials } from "./domain/denials.ts";
 import { createGuards } from "./domain/guard.ts";
 import { createModelDirectory } from "./domain/model-directory.ts";
 import { createPipeline } from "./domain/pipeline.ts";
@@ -73,6 +74,7 @@ export function wireGateway({ config, publisher, upstreams, log, clock }: Gatewa
   const admissions = createAdmissions(policy);
   const usageLog = createUsageLog(publisher);
   const settlements = createSettlements({ admissions, usageLog, log });
+  const denials = createDenials({ usageLog, settlements, log, clock });
   const directory = createModelDirectory(
     config.providers.flatMap(({ models }) => models),
     (provider, id) => config.providers.find(({ name }) => name === provider)?.findPriced(id),
@@ -86,6 +88,7 @@ export function wireGateway({ config, publisher, upstreams, log, clock }: Gatewa
     admissions,
     usageLog,
     settlements,
+    denials,
     upstreams,
     log,
     clock,
@@ -103,7 +106,7 @@ export function wireGateway({ config, publisher, upstreams, log, clock }: Gatewa
     ...managementRoutes(relays),
     healthRoute(dependencies, clock),
   ];
-  return { routes, components: [...Object.values(relays), verifier, guardrails, settlements] };
+  return { routes, components: [...Object.values(relays), verifier, guardrails, settlements, denials] };
 }
 
 export function openUpstreams(

@@ -1,6 +1,7 @@
 import type { ServerResponse } from "node:http";
 import type { GuardrailSpec } from "@routeplane/guardrails";
 import { createLogger } from "@routeplane/runtime";
+import { createDenials } from "../src/domain/denials.ts";
 import { createGuards } from "../src/domain/guard.ts";
 import { createModelDirectory, type Model } from "../src/domain/model-directory.ts";
 import { createPipeline } from "../src/domain/pipeline.ts";
@@ -70,7 +71,8 @@ export async function startGuardedGateway(options: GuardedGatewayOptions): Promi
     ["vendor", upstream],
     ["other", upstream],
   ]);
-  const ports = { admissions, usageLog: usage, settlements, upstreams, log, clock: Date.now };
+  const denials = createDenials({ usageLog: usage, settlements, log, clock: Date.now });
+  const ports = { admissions, usageLog: usage, settlements, denials, upstreams, log, clock: Date.now };
   const serve = createPipeline({ followKey: following(verifyKey), directory, guardOf, ...ports });
   const routes = inferenceRoutes({ serve, verifyKey, guardOf, directory, configuredAt: 0 });
   const router = createRouter({ routes, unknownMethod, redact: (text) => text, log, clock: Date.now });

@@ -20,6 +20,7 @@ import type {
   RequestFacts,
   Reservation,
   Settlement,
+  UnloggedDenials,
   UsageLog,
 } from "../src/domain/ports.ts";
 
@@ -114,6 +115,7 @@ function stateOf(state: ReturnType<typeof rateStateOf>["requests"]): RateLimitSt
 export interface UsageInMemory extends UsageLog {
   readonly admissions: readonly (Reservation & { readonly facts: RequestFacts })[];
   readonly settlements: readonly (Settlement & { readonly facts: RequestFacts })[];
+  readonly unloggedDenials: readonly UnloggedDenials[];
   /** What a next process would have to do. */
   readonly owed: ReadonlyMap<Debt, HoldEnd>;
 }
@@ -122,6 +124,7 @@ export interface UsageInMemory extends UsageLog {
 export function usageInMemory(durable: () => Promise<void> = async () => {}): UsageInMemory {
   const admissions: (Reservation & { facts: RequestFacts })[] = [];
   const settlements: (Settlement & { facts: RequestFacts })[] = [];
+  const unloggedDenials: UnloggedDenials[] = [];
   const owed = new Map<Debt, HoldEnd>();
   let last = 0;
   const owe = (end: HoldEnd): Debt => {
@@ -145,6 +148,8 @@ export function usageInMemory(durable: () => Promise<void> = async () => {}): Us
       return end === undefined ? 0 : owe(end);
     },
     paid: (debt) => void owed.delete(debt),
+    unloggedDenials,
+    deniedUnlogged: (denials) => void unloggedDenials.push(denials),
   };
 }
 

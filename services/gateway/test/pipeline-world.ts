@@ -1,5 +1,6 @@
 import { DomainError, newId } from "@routeplane/domain";
 import { createLogger } from "@routeplane/runtime";
+import { createDenials } from "../src/domain/denials.ts";
 import { createGuards } from "../src/domain/guard.ts";
 import { createModelDirectory, type Model } from "../src/domain/model-directory.ts";
 import { createPipeline, type PipelineDependencies } from "../src/domain/pipeline.ts";
@@ -65,6 +66,8 @@ export function world(options: WorldOptions = {}): World {
     },
   };
   const settlements = createSettlements({ admissions: budget, usageLog: usage, log });
+  const { clock = Date.now } = overrides;
+  const denials = createDenials({ usageLog: usage, settlements, log, clock, ...overrides });
   const serve = createPipeline({
     followKey: following(async () => callerWith(["inference:*"])),
     directory: createModelDirectory([MODEL]),
@@ -72,6 +75,7 @@ export function world(options: WorldOptions = {}): World {
     admissions: budget,
     usageLog: usage,
     settlements,
+    denials,
     upstreams: new Map([["echo", watched]]),
     log,
     clock: Date.now,

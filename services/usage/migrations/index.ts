@@ -13,6 +13,7 @@ import * as audit from "./0011_audit.ts";
 import * as receipt from "./0012_receipt.ts";
 import * as totals from "./0013_totals.ts";
 import * as guardrailDecisions from "./0014_guardrail_decisions.ts";
+import * as unloggedDenials from "./0015_unlogged_denials.ts";
 import * as billedModel from "./0016_billed_model.ts";
 import * as auditActions from "./0017_audit_actions.ts";
 
@@ -31,6 +32,7 @@ export const migrations: Migrations = {
   "0012_receipt": receipt,
   "0013_totals": totals,
   "0014_guardrail_decisions": guardrailDecisions,
+  "0015_unlogged_denials": unloggedDenials,
   "0016_billed_model": billedModel,
   "0017_audit_actions": auditActions,
 };

@@ -16,7 +16,7 @@ import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { type AggregatorProcess, spawnAggregator } from "../test/aggregator-process.ts";
 import { totalsIn } from "../test/queries.ts";
 import { pendingRequest, settledRequest, usageEvent } from "../test/requests.ts";
-import type { UsageTotals } from "./domain/usage.ts";
+import type { AdmittedTotals } from "./domain/usage.ts";
 import type { UsageSchema } from "./store/schema.ts";
 import { createUsageStore } from "./store/usage-store.ts";
 
@@ -89,7 +89,7 @@ function publishRequests(count: number, namespaceId: Id<"ns">, paceMs = 0) {
   return { published: publishAll(), expected };
 }
 
-async function settledExactly(namespaceId: Id<"ns">, expected: UsageTotals): Promise<void> {
+async function settledExactly(namespaceId: Id<"ns">, expected: AdmittedTotals): Promise<void> {
   await eventually(async () => {
     expect(await totals(namespaceId)).toEqual(expected);
     return true;

@@ -2,7 +2,13 @@ import type { Id } from "@routeplane/domain";
 import type { Database } from "@routeplane/postgres";
 import type { PageRequest, RequestFilter, UsageStore } from "../src/domain/ports.ts";
 import type { LoggedRequest } from "../src/domain/request.ts";
-import { totalOf, type UsageQuery, type UsageRange, type UsageTotals } from "../src/domain/usage.ts";
+import {
+  type AdmittedTotals,
+  totalOf,
+  type UsageQuery,
+  type UsageRange,
+  type UsageTotals,
+} from "../src/domain/usage.ts";
 import { fromRequestRow } from "../src/store/rows.ts";
 import type { UsageSchema } from "../src/store/schema.ts";
 
@@ -14,7 +20,13 @@ export function usageQuery(given: Partial<UsageQuery> = {}): UsageQuery {
   return { range: EVERYTHING, groupBy: [], keyId: undefined, model: undefined, ...given };
 }
 
-export async function totalsIn(usage: UsageStore, namespaceId: Id<"ns">, range = EVERYTHING): Promise<UsageTotals> {
+export async function totalsIn(usage: UsageStore, namespaceId: Id<"ns">, range = EVERYTHING): Promise<AdmittedTotals> {
+  const { deniedCount: _, deniedUnloggedCount: _unlogged, ...admitted } = await allTotalsIn(usage, namespaceId, range);
+  return admitted;
+}
+
+/** With those that were denied. */
+export async function allTotalsIn(usage: UsageStore, namespaceId: Id<"ns">, range = EVERYTHING): Promise<UsageTotals> {
   return totalOf(await usage.usage(namespaceId, usageQuery({ range })));
 }
 

@@ -23,6 +23,13 @@ const NUMBERS: readonly Column<UsageGroupView>[] = [
   { header: "USD", right: true, cell: ({ spend_micro_usd }) => formatUsd(spend_micro_usd) },
 ];
 
+/** Shown if any group has some. */
+const DENIED: Column<UsageGroupView> = {
+  header: "DENIED",
+  right: true,
+  cell: ({ denied_count }) => String(denied_count),
+};
+
 /** A line for each group, in the order of the columns: time first. Nothing if there is no group. */
 export function groupTable(
   groups: readonly UsageGroupView[],
@@ -33,8 +40,9 @@ export function groupTable(
   const names = Object.entries(CELLS).flatMap(([name, column]) =>
     groupBy.includes(name as GroupName) ? [column] : [],
   );
+  const denied = groups.some(({ denied_count }) => denied_count > 0) ? [DENIED] : [];
   const bar: Column<UsageGroupView> = { header: "", cell: barOf(groups) };
-  return [table([...names, ...NUMBERS, bar], groups, dim)];
+  return [table([...names, ...NUMBERS, ...denied, bar], groups, dim)];
 }
 
 const BAR_WIDTH = 16;

@@ -10,6 +10,10 @@ export interface TotalsView {
   readonly prompt_tokens: number;
   readonly completion_tokens: number;
   readonly spend_micro_usd: number;
+  /** Not in `request_count`. */
+  readonly denied_count: number;
+  /** Those of them that have no row in the request log. */
+  readonly denied_unlogged_count: number;
 }
 
 export interface UsageView extends TotalsView {
@@ -64,7 +68,16 @@ export function fromProtoTotals(totals: GetUsageResponse | GetNodeUsageResponse 
     prompt_tokens: fromProtoInteger(totals.promptTokens),
     completion_tokens: fromProtoInteger(totals.completionTokens),
     spend_micro_usd: fromProtoInteger(totals.spendMicroUsd),
+    denied_count: fromProtoInteger(totals.deniedCount),
+    denied_unlogged_count: fromProtoInteger(totals.deniedUnloggedCount),
   };
+}
+
+/** Nothing if no request was denied. */
+function deniedFields({ denied_count, denied_unlogged_count }: UsageView): readonly [string, string][] {
+  if (denied_count === 0) return [];
+  const unlogged = denied_unlogged_count === 0 ? "" : ` (${denied_unlogged_count} of them without a row)`;
+  return [["denied", `${denied_count}${unlogged}`]];
 }
 
 export function usageFields(usage: UsageView): readonly [string, string][] {
@@ -75,5 +88,6 @@ export function usageFields(usage: UsageView): readonly [string, string][] {
     ["prompt tokens", String(usage.prompt_tokens)],
     ["completion tokens", String(usage.completion_tokens)],
     ["spend", formatMicroUsd(usage.spend_micro_usd)],
+    ...deniedFields(usage),
   ];
 }

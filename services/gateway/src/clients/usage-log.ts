@@ -1,9 +1,16 @@
 import { create } from "@bufbuild/protobuf";
 import { Outcome, type UsageEvent, UsageEventSchema } from "@routeplane/contracts/events";
-import type { Id } from "@routeplane/domain";
+import { type Id, newId } from "@routeplane/domain";
 import type { EventPublisher } from "@routeplane/events";
 import { toTimestamp } from "@routeplane/rpc";
-import type { GuardrailDecision, HoldEnd, RequestFacts, Settlement, UsageLog } from "../domain/ports.ts";
+import type {
+  GuardrailDecision,
+  HoldEnd,
+  RequestFacts,
+  Settlement,
+  UnloggedDenials,
+  UsageLog,
+} from "../domain/ports.ts";
 import type { AppliedPrice, ReceiptFacts } from "../domain/receipt.ts";
 
 const OUTCOMES: Record<Settlement["outcome"], Outcome> = {
@@ -34,6 +41,7 @@ export function createUsageLog(publisher: EventPublisher): UsageLog {
       return publisher.recordAnyway({ event, debt: end && toDebt(end), pays: asked });
     },
     paid: (debt) => publisher.paid(debt),
+    deniedUnlogged: (denials) => void publisher.recordAnyway({ event: toProtoUnloggedDenials(denials) }),
   };
 }
 
@@ -57,6 +65,12 @@ function fromDebt(payload: Uint8Array): HoldEnd {
   const json = JSON.parse(Buffer.from(payload).toString("utf8")) as DebtJson;
   const { namespace_id: namespaceId, key_id: keyId, request_id: requestId, tokens, never_sent: neverSent } = json;
   return { namespaceId, keyId, requestId, costNanoUsd: BigInt(json.cost_nano_usd), tokens, neverSent };
+}
+
+/** With an id of its own, by which it is counted once. */
+function toProtoUnloggedDenials({ minute, count, ...denials }: UnloggedDenials): UsageEvent {
+  const value = { id: newId("den"), ...denials, minute: toTimestamp(minute), count: BigInt(count) };
+  return create(UsageEventSchema, { phase: { case: "unloggedDenials", value } });
 }
 
 export function toProtoSettled(facts: RequestFacts, settlement: Settlement): UsageEvent {

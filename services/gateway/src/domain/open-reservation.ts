@@ -2,7 +2,8 @@ import type { Clock } from "@routeplane/domain";
 import type { Logger } from "@routeplane/runtime";
 import { type Charge, chargeFor, costBound, faultSettlement, reservationOf, settlementOf } from "./charge.ts";
 import type { DecisionLog } from "./decision-log.ts";
-import { denialSettlement, limitExceeded } from "./denial.ts";
+import { limitExceeded } from "./denial.ts";
+import type { Denials } from "./denials.ts";
 import { repetitionOf } from "./idempotency-key.ts";
 import { type Model, priceAt } from "./model-directory.ts";
 import type {
@@ -28,6 +29,7 @@ export interface ReservationDependencies {
   readonly admissions: Admissions;
   readonly usageLog: UsageLog;
   readonly settlements: Settlements;
+  readonly denials: Denials;
   readonly log: Logger;
   readonly clock: Clock;
 }
@@ -108,7 +110,8 @@ export class OpenReservation {
     for (const each of decision.shadowDenials) decisions.addShadow(each);
     if (decision.admitted) return { inputTokensMax, outputTokensMax: decision.outputTokensMax };
     const refusal = limitExceeded(decision.denial, nowMs);
-    this.#end(denialSettlement(refusal, decisions, clock), false, true);
+    this.#isOver = true;
+    this.#dependencies.denials.record({ facts, caller, refusal, decisions, asked: this.#asked });
     throw refusal;
   }
 

@@ -4,7 +4,8 @@ import { type ChatRequest, parseChatRequest, prepareUpstreamBody } from "./chat-
 import { authenticate, authorise, type CredentialHeaders, INFERENCE_SCOPE } from "./credential.ts";
 import { cutReason, heedKey, refusalOfCut } from "./cut.ts";
 import { DecisionLog } from "./decision-log.ts";
-import { Denied, denialSettlement } from "./denial.ts";
+import { Denied } from "./denial.ts";
+import type { Denials } from "./denials.ts";
 import type { Guard } from "./guard.ts";
 import { parseIdempotencyKey } from "./idempotency-key.ts";
 import { type Model, type ModelDirectory, resolveModel } from "./model-directory.ts";
@@ -52,6 +53,7 @@ export interface PipelineDependencies {
   readonly admissions: Admissions;
   readonly usageLog: UsageLog;
   readonly settlements: Settlements;
+  readonly denials: Denials;
   /** By name of the provider. */
   readonly upstreams: ReadonlyMap<string, Upstream>;
   readonly log: Logger;
@@ -95,7 +97,7 @@ export function createPipeline(dependencies: PipelineDependencies): Serve {
     const decisions = new DecisionLog(guard);
     const share = meter.shareOf(caller);
     const judging = { guard, asked, model, upstream, decisions, signal: reply.signal, share };
-    const { request, bounds } = await judge(dependencies, facts, judging);
+    const { request, bounds } = await judge(dependencies, facts, caller, judging);
     // All that can fail without anything being reserved comes before the reservation.
     const bodyFor = prepareUpstreamBody(request, { model: model.id, outputField: model.outputField });
     const responseGuard = await responseGuardOf(guard, decisions, reply.signal, share.unstopped);
@@ -137,17 +139,16 @@ function factsOf(call: InferenceCall, caller: CallingKey, request: ChatRequest, 
 
 /** Judges a request by the guardrails of its key. @throws Denied, which is recorded */
 async function judge(
-  { usageLog, settlements, clock }: PipelineDependencies,
+  { denials }: PipelineDependencies,
   facts: RequestFacts,
+  caller: CallingKey,
   judging: Judging,
 ): Promise<GuardedRequest> {
   try {
     return await guardRequest(judging);
   } catch (error) {
     if (!(error instanceof Denied)) throw error;
-    const settlement = denialSettlement(error, judging.decisions, clock);
-    const asked = usageLog.asking(facts);
-    settlements.settle(facts, settlement, { held: false, neverSent: true, asked });
+    denials.record({ facts, caller, refusal: error, decisions: judging.decisions });
     throw error;
   }
 }

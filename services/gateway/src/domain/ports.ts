@@ -172,6 +172,18 @@ export interface Settlement extends ReceiptFacts, Decisions {
   readonly deniedRule: string;
 }
 
+/** Denied requests of one minute that have no row of their own. */
+export interface UnloggedDenials {
+  readonly namespaceId: Id<"ns">;
+  readonly keyId: Id<"key">;
+  /** Empty if a root key stands in for the keys below it. */
+  readonly model: string;
+  readonly provider: string;
+  /** First moment of the minute. */
+  readonly minute: Date;
+  readonly count: number;
+}
+
 /** What policies decided about a request, beyond whether they admit it. */
 export interface Decisions {
   /** What bindings in shadow mode would have refused it for. */
@@ -234,8 +246,10 @@ export interface UsageLog {
   admitted(facts: RequestFacts, reservation: Reservation, asked: Debt): { readonly durable: Promise<void> };
   /** How it ended, and what the policy service is owed for it, if anything. `asked` is paid if it was not. */
   settled(facts: RequestFacts, settlement: Settlement, end: HoldEnd | undefined, asked: Debt): Debt;
-  /** The policy service knows. */
+  /** The policy service knows, or has nothing to know. */
   paid(debt: Debt): void;
+  /** Denied requests that have no row: counted once, whatever becomes of this process afterwards. */
+  deniedUnlogged(denials: UnloggedDenials): void;
 }
 
 /** The client's side of a request. Writing waits for the client to take what it has: nothing piles up here. */

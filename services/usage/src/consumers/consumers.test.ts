@@ -1,5 +1,7 @@
 import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
 import { type UsageEvent, UsageEventBatchSchema, UsageEventSchema } from "@routeplane/contracts/events";
+import { newId } from "@routeplane/domain";
+import { toTimestamp } from "@routeplane/rpc";
 import { createLogger } from "@routeplane/runtime";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
@@ -7,6 +9,7 @@ import { guardrailDecision, pendingRequest, settledRequest, usageEvent } from ".
 import type { DeadLetterBox, Unrecorded } from "../domain/dead-letters.ts";
 import type { RequestLog } from "../domain/ports.ts";
 import type { LoggedRequest } from "../domain/request.ts";
+import type { UnloggedDenials } from "../domain/unlogged-denials.ts";
 import { fromProtoUsageEvent } from "./convert.ts";
 import { readEvents } from "./read-events.ts";
 import { type Recorder, usageEvents } from "./usage-events.ts";
@@ -71,7 +74,7 @@ describe("fromProtoUsageEvent", () => {
 describe("usageEvents", () => {
   const NOW_MS = Date.parse("2026-11-20T12:00:00Z");
   const recorderOf = (record: RequestLog["record"]): Recorder => ({
-    requests: { record },
+    requests: { record, recordDenials: () => Promise.reject(new Error("no denials are expected")) },
     keepDays: 400,
     clock: () => NOW_MS,
   });
@@ -128,6 +131,46 @@ describe("usageEvents", () => {
     )([usageEvent(kept), usageEvent(gone)]);
     expect(recorded).toEqual([kept]);
     expect(aside).toMatchObject([{ requestId: gone.id, reason: expect.stringContaining("more than 400 days ago") }]);
+  });
+
+  test("counts of denied requests are recorded; one that breaks a rule, or is too old, is set aside", async () => {
+    const recorded: UnloggedDenials[] = [];
+    const aside: Unrecorded[] = [];
+    const deadLetters: Pick<DeadLetterBox, "add"> = { add: async (unrecorded) => void aside.push(...unrecorded) };
+    const recorder = {
+      ...recorderOf(() => Promise.resolve()),
+      requests: {
+        record: () => Promise.resolve(),
+        recordDenials: async (batch: readonly UnloggedDenials[]) => void recorded.push(...batch),
+      },
+    };
+    const namespaceId = newId("ns");
+    const at = { namespaceId, id: newId("den"), keyId: newId("key"), model: "m", provider: "p" };
+    const eventOf = (given: { id?: string; count?: bigint; minute?: Date }) => {
+      const { id = at.id, count = 7n, minute = new Date(NOW_MS) } = given;
+      const value = { ...at, id, count, minute: toTimestamp(minute) };
+      return create(UsageEventSchema, { phase: { case: "unloggedDenials", value } });
+    };
+    const broken = [
+      eventOf({ id: "req_x" }),
+      eventOf({ count: 0n }),
+      eventOf({ count: -1n }),
+      eventOf({ count: 10n ** 10n }),
+      eventOf({ minute: new Date("1999-12-31T00:00:00Z") }),
+      eventOf({ minute: new Date(NOW_MS - 401 * 86_400_000) }),
+    ];
+    const log = createLogger("test", () => "");
+    await usageEvents(recorder, deadLetters, log)([eventOf({}), ...broken]);
+    expect(recorded).toEqual([{ ...at, minute: new Date(NOW_MS), deniedCount: 7n }]);
+    expect(aside.map(({ reason }) => reason)).toEqual([
+      "id: must be den_…",
+      expect.stringContaining("count: must be from 1"),
+      expect.stringContaining("count: must be from 1"),
+      expect.stringContaining("count: must be from 1"),
+      expect.stringContaining("minute: must be a time"),
+      expect.stringContaining("minute: is more than 400 days ago"),
+    ]);
+    expect(aside).toMatchObject(broken.map(() => ({ namespaceId, requestId: "" })));
   });
 
   test("what can neither be recorded nor set aside comes again", async () => {

@@ -5,6 +5,7 @@ import {
   type Price as ProtoPrice,
   type Settled,
   type ShadowDenial as ProtoShadowDenial,
+  type UnloggedDenials as ProtoUnloggedDenials,
   type UsageEvent,
 } from "@routeplane/contracts/events";
 import { parseId } from "@routeplane/domain";
@@ -19,6 +20,7 @@ import {
   type Receipt,
   type ShadowDenial,
 } from "../domain/request.ts";
+import { faultOfDenials, type UnloggedDenials } from "../domain/unlogged-denials.ts";
 
 const OUTCOMES: Readonly<Record<ProtoOutcome, Outcome | undefined>> = {
   [ProtoOutcome.UNSPECIFIED]: undefined,
@@ -113,6 +115,24 @@ function fromProtoPhase(phase: UsageEvent["phase"], createdAt: Date): Omit<Logge
     expiresAt: undefined,
     receipt: fromProtoReceipt(phase.value),
   };
+}
+
+type SaidOfDenials = { readonly denials: UnloggedDenials } | { readonly fault: string };
+
+/** What an event says of denied requests that have no row, or the rule that it breaks. */
+export function fromProtoUnloggedDenials(event: ProtoUnloggedDenials): SaidOfDenials {
+  const namespaceId = parseId("ns", event.namespaceId);
+  const id = parseId("den", event.id);
+  const keyId = parseId("key", event.keyId);
+  const minute = fromTimestamp(event.minute);
+  if (namespaceId === undefined) return { fault: "namespace_id: must be ns_…" };
+  if (id === undefined) return { fault: "id: must be den_…" };
+  if (keyId === undefined) return { fault: "key_id: must be key_…" };
+  if (minute === undefined) return { fault: "minute: is required" };
+  const [model, provider] = [bounded(event.model), bounded(event.provider)];
+  const denials = { namespaceId, id, keyId, minute, model, provider, deniedCount: event.count };
+  const fault = faultOfDenials(denials);
+  return fault === undefined ? { denials } : { fault };
 }
 
 /** What both phases say of it, and what a settlement alone knows. */

@@ -2,15 +2,16 @@ import type { UsageEvent } from "@routeplane/contracts/events";
 import type { Clock } from "@routeplane/domain";
 import type { Logger } from "@routeplane/runtime";
 import type { DeadLetterBox, Unrecorded } from "../domain/dead-letters.ts";
-import type { RequestLog } from "../domain/ports.ts";
-import { recordAll } from "../domain/recording.ts";
+import type { RequestLog, UnstorableError } from "../domain/ports.ts";
+import { recordAll, recordAllDenials } from "../domain/recording.ts";
 import type { LoggedRequest } from "../domain/request.ts";
-import { bounded, fromProtoUsageEvent } from "./convert.ts";
+import type { UnloggedDenials } from "../domain/unlogged-denials.ts";
+import { bounded, fromProtoUnloggedDenials, fromProtoUsageEvent } from "./convert.ts";
 import { messageOf } from "./read-events.ts";
 
 /** Where events are recorded, and how old a request may be: what is dropped already would be counted a second time. */
 export interface Recorder {
-  readonly requests: Pick<RequestLog, "record">;
+  readonly requests: Pick<RequestLog, "record" | "recordDenials">;
   readonly keepDays: number;
   readonly clock: Clock;
 }
@@ -47,23 +48,35 @@ export async function recordEvents(
   const keptFrom = new Date(clock() - keepDays * DAY_MS);
   const unrecorded: Unrecorded[] = [];
   const observations = new Map<LoggedRequest, UsageEvent>();
+  const counts = new Map<UnloggedDenials, UsageEvent>();
+  const tooOld = (field: string): string => `${field}: is more than ${keepDays} days ago, of which nothing is kept`;
   for (const event of events) {
+    if (event.phase.case === "unloggedDenials") {
+      const said = fromProtoUnloggedDenials(event.phase.value);
+      if ("fault" in said) unrecorded.push(toUnrecorded(event, said.fault));
+      else if (said.denials.minute < keptFrom) unrecorded.push(toUnrecorded(event, tooOld("minute")));
+      else counts.set(said.denials, event);
+      continue;
+    }
     const said = fromProtoUsageEvent(event);
     if ("fault" in said) unrecorded.push(toUnrecorded(event, said.fault));
     else if (said.request.createdAt < keptFrom) {
-      unrecorded.push(toUnrecorded(event, `created_at: is more than ${keepDays} days ago, of which nothing is kept`));
+      unrecorded.push(toUnrecorded(event, tooOld("created_at")));
     } else observations.set(said.request, event);
   }
-  await recordAll(requests, [...observations.keys()], (request, { cause }) => {
-    const event = observations.get(request);
+  const refused = (event: UsageEvent | undefined, { cause }: UnstorableError): void => {
     const reason = cause instanceof Error ? cause.message : "the database refuses it";
     if (event !== undefined) unrecorded.push(toUnrecorded(event, reason));
-  });
+  };
+  await recordAll(requests, [...observations.keys()], (request, fault) => refused(observations.get(request), fault));
+  await recordAllDenials(requests, [...counts.keys()], (denials, fault) => refused(counts.get(denials), fault));
   return unrecorded;
 }
 
 function toUnrecorded(event: UsageEvent, reason: string): Unrecorded {
-  const { namespaceId = "", requestId = "" } = event.request ?? {};
+  const { case: phase, value } = event.phase;
+  const { namespaceId = "", requestId = "" } =
+    phase === "unloggedDenials" ? { ...value, requestId: "" } : (event.request ?? {});
   return {
     namespaceId: bounded(namespaceId),
     requestId: bounded(requestId),

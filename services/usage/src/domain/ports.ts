@@ -1,5 +1,6 @@
 import type { Id } from "@routeplane/domain";
 import type { ListedRequest, LoggedRequest, RequestStatus } from "./request.ts";
+import type { UnloggedDenials } from "./unlogged-denials.ts";
 import type { UsageGroup, UsageQuery, UsageRange } from "./usage.ts";
 
 /** The one writer of the request log. */
@@ -11,6 +12,12 @@ export interface RequestLog {
    * @throws UnstorableError if a value among them cannot be stored, today or ever
    */
   record(requests: readonly LoggedRequest[]): Promise<void>;
+  /**
+   * Counts all of them in one transaction or none, each id once.
+   *
+   * @throws UnstorableError as `record`
+   */
+  recordDenials(denials: readonly UnloggedDenials[]): Promise<void>;
   /**
    * Makes pending requests whose time is over `unknown`, at the price of what they had reserved: at most `max` of them, those
    * that are overdue longest first. Returns how many.

@@ -109,11 +109,11 @@ const MAX_TIME_MS = Date.UTC(2100, 0, 1);
 /** The rule that a request breaks, so that it cannot be stored; undefined if it breaks none. */
 export function faultOf(request: LoggedRequest): string | undefined {
   const { createdAt, completedAt, expiresAt, status } = request;
-  if (!isPlausible(createdAt)) return "created_at: must be a time between 2000 and 2100";
-  if (completedAt !== undefined && !isPlausible(completedAt)) {
-    return "completed_at: must be a time between 2000 and 2100";
-  }
-  if (expiresAt !== undefined && !isPlausible(expiresAt)) return "expires_at: must be a time between 2000 and 2100";
+  const timeFault =
+    faultOfTime("created_at", createdAt) ??
+    faultOfTime("completed_at", completedAt) ??
+    faultOfTime("expires_at", expiresAt);
+  if (timeFault !== undefined) return timeFault;
   if ((status === "pending") !== (completedAt === undefined)) return "completed_at: is required once settled";
   const amounts = [
     ["prompt_tokens", request.promptTokens, MAX_TOKENS],
@@ -157,6 +157,11 @@ export function plausibleReceipt(receipt: Receipt): Receipt {
 
 function only<T>(value: T | undefined, holds: (value: T) => boolean): T | undefined {
   return value !== undefined && holds(value) ? value : undefined;
+}
+
+/** Undefined for a time that is not given. */
+export function faultOfTime(name: string, time: Date | undefined): string | undefined {
+  return time === undefined || isPlausible(time) ? undefined : `${name}: must be a time between 2000 and 2100`;
 }
 
 function isPlausible(time: Date): boolean {

@@ -8,11 +8,18 @@ export interface UsageRange {
 }
 
 /** Sums over the requests of a range that were not denied; one that is pending counts, at no cost yet. */
-export interface UsageTotals {
+export interface AdmittedTotals {
   readonly requestCount: bigint;
   readonly promptTokens: bigint;
   readonly completionTokens: bigint;
   readonly costNanoUsd: bigint;
+}
+
+/** And those that were denied, which are in no other number. */
+export interface UsageTotals extends AdmittedTotals {
+  readonly deniedCount: bigint;
+  /** Those of them that have no row in the request log. */
+  readonly deniedUnloggedCount: bigint;
 }
 
 /** What usage can be broken down by: within a namespace, and on the node. */
@@ -44,7 +51,14 @@ export interface UsageGroup extends UsageTotals {
 /** More are refused: nobody reads them, and an answer has an end. */
 export const MAX_GROUPS = 10_000;
 
-export const NO_USAGE: UsageTotals = { requestCount: 0n, promptTokens: 0n, completionTokens: 0n, costNanoUsd: 0n };
+export const NO_USAGE: UsageTotals = {
+  requestCount: 0n,
+  promptTokens: 0n,
+  completionTokens: 0n,
+  costNanoUsd: 0n,
+  deniedCount: 0n,
+  deniedUnloggedCount: 0n,
+};
 
 /** What the groups of a query, which have no request in common, amount to. */
 export function totalOf(groups: readonly UsageTotals[]): UsageTotals {
@@ -54,6 +68,8 @@ export function totalOf(groups: readonly UsageTotals[]): UsageTotals {
       promptTokens: sum.promptTokens + group.promptTokens,
       completionTokens: sum.completionTokens + group.completionTokens,
       costNanoUsd: sum.costNanoUsd + group.costNanoUsd,
+      deniedCount: sum.deniedCount + group.deniedCount,
+      deniedUnloggedCount: sum.deniedUnloggedCount + group.deniedUnloggedCount,
     }),
     NO_USAGE,
   );

@@ -64,8 +64,9 @@ export function toPosition(text: string): Position | undefined {
 }
 
 export function toProtoTotals(totals: UsageTotals) {
-  const { requestCount, promptTokens, completionTokens, costNanoUsd } = totals;
-  return { requestCount, promptTokens, completionTokens, spendMicroUsd: nanoToMicro(costNanoUsd) };
+  const { costNanoUsd, requestCount, promptTokens, completionTokens, deniedCount, deniedUnloggedCount } = totals;
+  const spendMicroUsd = nanoToMicro(costNanoUsd);
+  return { requestCount, promptTokens, completionTokens, spendMicroUsd, deniedCount, deniedUnloggedCount };
 }
 
 export function toProtoGroup(group: UsageGroup): MessageInitShape<typeof UsageGroupSchema> {

@@ -148,6 +148,9 @@ function fromDifferenceRow(namespaceId: Id<"ns">, row: DifferenceRow): UsageDiff
     promptTokens: row[`${name}_prompt_tokens`],
     completionTokens: row[`${name}_completion_tokens`],
     costNanoUsd: row[`${name}_cost_nano_usd`],
+    // Told by the status.
+    deniedCount: 0n,
+    deniedUnloggedCount: 0n,
   });
   const fiveMinutes = row.unit === "five minutes" ? row.bucket : undefined;
   return { namespaceId, fiveMinutes, kept: side("kept"), expected: side("expected") };

@@ -1,10 +1,11 @@
-import { type Database, isDataFault } from "@routeplane/postgres";
+import { type Database, isDataFault, type Transaction } from "@routeplane/postgres";
 import { sql } from "kysely";
 import { type RequestLog, UnstorableError } from "../domain/ports.ts";
 import type { LoggedRequest } from "../domain/request.ts";
 import { type Columns, names, unnest } from "./columns.ts";
 import { addToRollups, ROLLUP_DELTAS, WRITTEN } from "./rollups.ts";
 import { toRequestRow } from "./rows.ts";
+import { insertDenials } from "./unlogged-denials.ts";
 import type { RequestRow, RollupRow, UsageSchema } from "./schema.ts";
 
 const COLUMNS = {
@@ -78,18 +79,22 @@ const MONTHS_AHEAD = 4;
 const MARGIN_SECS = 60;
 
 export function createRequestLog(database: Database<UsageSchema>): RequestLog {
+  const write = async (work: (transaction: Transaction<UsageSchema>) => Promise<unknown>): Promise<void> => {
+    try {
+      await database.within({}, work);
+    } catch (error) {
+      if (!isDataFault(error)) throw error;
+      throw new UnstorableError("the database refuses a value", { cause: error });
+    }
+  };
   return {
-    async record(requests) {
-      try {
-        await database.within({}, async (transaction) => {
-          const { rows } = await upsert(requests).execute(transaction);
-          await addToRollups(transaction, rows);
-        });
-      } catch (error) {
-        if (!isDataFault(error)) throw error;
-        throw new UnstorableError("the database refuses a value", { cause: error });
-      }
-    },
+    record: (requests) =>
+      write(async (transaction) => {
+        const { rows } = await upsert(requests).execute(transaction);
+        await addToRollups(transaction, rows);
+      }),
+
+    recordDenials: (denials) => write((transaction) => insertDenials(denials).execute(transaction)),
 
     async chargeOverdue(max) {
       return database.within({}, async (transaction) => {

@@ -6,11 +6,12 @@ import { sql } from "kysely";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import * as rollups from "../../migrations/0003_rollups.ts";
 import * as totals from "../../migrations/0013_totals.ts";
-import { totalsIn, usageQuery } from "../../test/queries.ts";
+import { allTotalsIn, usageQuery } from "../../test/queries.ts";
 import { pendingRequest, settledRequest } from "../../test/requests.ts";
 import { merge } from "../domain/merging.ts";
 import type { RequestLog, UsageStore } from "../domain/ports.ts";
 import type { LoggedRequest } from "../domain/request.ts";
+import type { UnloggedDenials } from "../domain/unlogged-denials.ts";
 import { NO_USAGE, totalOf, type UsageRange, type UsageTotals } from "../domain/usage.ts";
 import { createRequestLog } from "./request-log.ts";
 import type { UsageSchema } from "./schema.ts";
@@ -128,45 +129,73 @@ function admitted({ namespaceId, id, keyId, model, provider, createdAt }: Logged
   return pendingRequest({ namespaceId, id, keyId, model, provider, createdAt });
 }
 
-function sumOf(requests: readonly LoggedRequest[]): UsageTotals {
-  return totalOf(requests.map((each) => ({ ...each, requestCount: 1n })));
+function sumOf(requests: readonly LoggedRequest[], denials: readonly UnloggedDenials[] = []): UsageTotals {
+  return totalOf([
+    ...requests.map((each) =>
+      each.status === "denied"
+        ? { ...NO_USAGE, deniedCount: 1n }
+        : Object.assign({}, NO_USAGE, each, { requestCount: 1n }),
+    ),
+    ...denials.map(({ deniedCount }) => ({ ...NO_USAGE, deniedCount, deniedUnloggedCount: deniedCount })),
+  ]);
 }
+
+/** Denied requests without a row, somewhere in three days. */
+const denials = fc
+  .record({
+    key: fc.constantFrom(...KEYS),
+    model: fc.constantFrom("small", "large"),
+    minute: fc.nat(SPAN_MS / 60_000),
+    deniedCount: fc.bigInt({ min: 1n, max: 1_000n }),
+  })
+  .map(({ key, model, minute, deniedCount }) => (namespaceId: Id<"ns">): UnloggedDenials => {
+    const at = { namespaceId, id: newId("den"), minute: new Date(START_MS + minute * 60_000) };
+    return { ...at, keyId: key, model, provider: "one", deniedCount };
+  });
 
 describe("the sums by time", () => {
   test("are those of the rows, whatever order, repetition and batching the events come in", async () => {
     const shape = fc.record({
       requests: fc.array(request, { minLength: 1, maxLength: 25 }),
+      counts: fc.array(denials, { maxLength: 10 }),
       ranges: fc.array(range, { minLength: 3, maxLength: 3 }),
       seed: fc.infiniteStream(fc.nat()),
       cut: fc.integer({ min: 1, max: 12 }),
     });
     await fc.assert(
-      fc.asyncProperty(shape, async ({ requests, ranges, seed, cut }) => {
+      fc.asyncProperty(shape, async ({ requests, counts, ranges, seed, cut }) => {
         const namespaceId = newId("ns");
+        const denied = counts.map((make) => make(namespaceId));
+        // What comes again, within a batch and after it, counts once.
+        for (const batch of [denied, [...denied, ...denied.slice(0, 3)]]) await log.recordDenials(batch);
         const final = requests.map((make) => make(namespaceId));
         const events = [...final, ...final.map(admitted), ...final]
           .map((event) => ({ event, place: seed.next().value ?? 0 }))
           .toSorted((left, right) => left.place - right.place)
           .map(({ event }) => event);
         for (let at = 0; at < events.length; at += cut) await log.record(merge(events.slice(at, at + cut)));
-        const counted = final.filter(({ status }) => status !== "denied");
         for (const each of ranges) {
-          const inside = counted.filter(({ createdAt }) => createdAt >= each.from && createdAt < each.to);
-          expect(await totalsIn(usage, namespaceId, each)).toEqual(sumOf(inside));
+          const isInside = (time: Date): boolean => time >= each.from && time < each.to;
+          const inside = final.filter(({ createdAt }) => isInside(createdAt));
+          const unlogged = denied.filter(({ minute }) => isInside(minute));
+          expect(await allTotalsIn(usage, namespaceId, each)).toEqual(sumOf(inside, unlogged));
           for (const groupBy of [["key", "model", "hour"], ["status", "day"], ["hour"], ["day"]] as const) {
             const groups = await usage.usage(namespaceId, usageQuery({ range: each, groupBy }));
-            expect(totalOf(groups)).toEqual(sumOf(inside));
+            expect(totalOf(groups)).toEqual(sumOf(inside, unlogged));
             for (const group of groups) {
               const [since, unitMs] = group.day ? [group.day, 24 * HOUR_MS] : [group.hour ?? new Date(0), HOUR_MS];
+              const isOfGroup = (time: Date, { keyId, model }: Pick<LoggedRequest, "keyId" | "model">): boolean =>
+                Math.floor((time.getTime() - since.getTime()) / unitMs) === 0 &&
+                [keyId, undefined].includes(group.keyId) &&
+                [model, undefined].includes(group.model);
               const ofGroup = inside.filter(
-                ({ createdAt, status, keyId, model }) =>
-                  Math.floor((createdAt.getTime() - since.getTime()) / unitMs) === 0 &&
-                  [status, undefined].includes(group.status) &&
-                  [keyId, undefined].includes(group.keyId) &&
-                  [model, undefined].includes(group.model),
+                (each) => isOfGroup(each.createdAt, each) && [each.status, undefined].includes(group.status),
               );
-              expect(ofGroup.length).toBeGreaterThan(0);
-              expect(group).toMatchObject(sumOf(ofGroup));
+              const unloggedOfGroup = unlogged.filter(
+                (each) => isOfGroup(each.minute, each) && ["denied", undefined].includes(group.status),
+              );
+              expect(ofGroup.length + unloggedOfGroup.length).toBeGreaterThan(0);
+              expect(group).toMatchObject(sumOf(ofGroup, unloggedOfGroup));
             }
           }
         }
@@ -201,9 +230,18 @@ describe("the sums by time", () => {
   test("nobody's are another's: without a setting there are none, and a foreign namespace's are not seen", async () => {
     const mine = settledRequest(pendingRequest());
     await log.record([mine]);
-    expect((await totalsIn(usage, mine.namespaceId)).requestCount).toBe(1n);
-    expect(await totalsIn(usage, newId("ns"))).toEqual(NO_USAGE);
-    for (const table of ["rollups_hourly", "rollups_daily", "totals"] as const) {
+    await log.recordDenials(fc.sample(denials, 5).map((make) => make(mine.namespaceId)));
+    const { requestCount, deniedCount } = await allTotalsIn(usage, mine.namespaceId);
+    expect({ requestCount, isDenied: deniedCount > 0n }).toEqual({ requestCount: 1n, isDenied: true });
+    expect(await allTotalsIn(usage, newId("ns"))).toEqual(NO_USAGE);
+    const tables = [
+      "rollups_hourly",
+      "rollups_daily",
+      "totals",
+      "unlogged_denials",
+      "unlogged_denials_hourly",
+    ] as const;
+    for (const table of tables) {
       const seen = (scope: { namespaceId?: string }) =>
         query.within(scope, (tx) => tx.selectFrom(table).select("namespace_id").distinct().execute());
       expect(await seen({})).toEqual([]);

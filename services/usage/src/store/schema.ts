@@ -10,6 +10,11 @@ export interface UsageSchema extends AuditSchema {
   readonly rollups_hourly: RollupRow;
   readonly rollups_daily: RollupRow;
   readonly totals: TotalRow;
+  readonly unlogged_denials: UnloggedDenialsRow;
+  readonly unlogged_denials_hourly: Omit<UnloggedDenialsRow, "id" | "minute"> & {
+    /** First moment of the hour, in UTC. */
+    bucket: Date;
+  };
   readonly dead_letters: DeadLetterTable;
   readonly retention: {
     /** Of requests from before nothing is kept. */
@@ -59,6 +64,16 @@ interface TotalRow extends CounterColumns {
   minutes: 5 | 1440;
   /** First moment of it, in UTC. */
   bucket: Date;
+}
+
+export interface UnloggedDenialsRow {
+  namespace_id: Id<"ns">;
+  id: Id<"den">;
+  minute: Date;
+  key_id: Id<"key">;
+  model: string;
+  provider: string;
+  denied_count: bigint;
 }
 
 interface RequestTable extends RequestRow {

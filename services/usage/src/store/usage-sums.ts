@@ -27,7 +27,15 @@ const DIMENSIONS: Readonly<Record<Dimension, (time: string) => RawBuilder<unknow
   day: (time) => startOf("day", time),
 };
 
-const COUNTERS = ["request_count", "prompt_tokens", "completion_tokens", "cost_nano_usd"] as const;
+const COUNTERS = [
+  "request_count",
+  "prompt_tokens",
+  "completion_tokens",
+  "cost_nano_usd",
+  "denied_count",
+  "denied_unlogged_count",
+] as const;
+type Counter = (typeof COUNTERS)[number];
 
 interface SumRow {
   namespace: Id<"ns"> | null;
@@ -41,12 +49,14 @@ interface SumRow {
   prompt_tokens: bigint;
   completion_tokens: bigint;
   cost_nano_usd: bigint;
+  denied_count: bigint;
+  denied_unlogged_count: bigint;
 }
 
 /**
  * Sums over a range: as much as possible from the longest times that sums are kept of, what is missing or in excess then
  * from shorter ones, and the ends from the requests. One statement, hence one snapshot: no request is counted twice or
- * missed because it settles meanwhile. Denied requests are left out.
+ * missed because it settles meanwhile. Denied requests are counted by themselves.
  *
  * @param namespaceId undefined: every namespace of the node
  */
@@ -63,8 +73,8 @@ export async function sumUsage(
   const statement = sql<SumRow>`
     select ${sql.join([...columns, ...sums])}
     from (${partsFor(namespaceId, query)}) as part
-    ${groupBy.length === 0 ? sql`` : sql`group by ${names(groupBy)} having sum(request_count) > 0`}
-    order by day, hour, cost_nano_usd desc, request_count desc, namespace, key, model, provider, status
+    ${groupBy.length === 0 ? sql`` : sql`group by ${names(groupBy)} having sum(request_count) > 0 or sum(denied_count) > 0`}
+    order by day, hour, cost_nano_usd desc, request_count desc, denied_count desc, namespace, key, model, provider, status
     limit ${MAX_GROUPS + 1}`;
   const scope: Scope = namespaceId === undefined ? { node: true } : { namespaceId };
   const rows = await database.read(scope, (builder) => statement.compile(builder));
@@ -79,61 +89,115 @@ const TOLD_BY_TOTALS: ReadonlySet<Dimension> = new Set(["namespace", "hour", "da
 
 /** Where the requests of a part are summed, and what of that is its. */
 interface Source {
-  readonly table: "totals" | "rollups_hourly" | "rollups_daily" | "requests";
+  readonly table:
+    | "totals"
+    | "rollups_hourly"
+    | "rollups_daily"
+    | "requests"
+    | "unlogged_denials"
+    | "unlogged_denials_hourly";
   /** The column of the moment, or of the first one of the time that it is the sum of. */
-  readonly time: "bucket" | "created_at";
-  readonly count: RawBuilder<unknown>;
+  readonly time: "bucket" | "created_at" | "minute";
+  /** What is added to each counter; nothing to the others. */
+  readonly counts: Readonly<Partial<Record<Counter, RawBuilder<unknown>>>>;
   /** Besides the range and what the query filters by. */
   readonly where: RawBuilder<unknown>;
+  /** Of every row, if the table does not tell. */
+  readonly status?: RequestStatus;
 }
 
 const COUNTED = sql`status <> 'denied'`;
-const REQUESTS: Source = { table: "requests", time: "created_at", count: sql`1`, where: COUNTED };
+const DENIED = sql`status = 'denied'`;
+const one = sql`1`;
+const requestCount = sql.ref("request_count");
+const amounts = {
+  prompt_tokens: sql.ref("prompt_tokens"),
+  completion_tokens: sql.ref("completion_tokens"),
+  cost_nano_usd: sql.ref("cost_nano_usd"),
+};
 const kept = (table: Source["table"], where: RawBuilder<unknown>): Source => {
-  return { table, time: "bucket", count: sql`request_count`, where };
+  return { table, time: "bucket", counts: { request_count: requestCount, ...amounts }, where };
+};
+const denied = (table: Source["table"]): Source => {
+  return { table, time: "bucket", counts: { denied_count: requestCount }, where: DENIED };
+};
+const unlogged = (table: Source["table"], time: Source["time"]): Source => {
+  const count = sql.ref("denied_count");
+  return {
+    table,
+    time,
+    counts: { denied_count: count, denied_unlogged_count: count },
+    where: sql`true`,
+    status: "denied",
+  };
 };
 
-type Sources = Readonly<Partial<Record<SumUnit, Source>>>;
+/** Sums by how long a time they are of, and what the rest of a range is read from. */
+type Sources = Readonly<Partial<Record<SumUnit, Source>>> & { readonly rest: Source };
+const REQUESTS: Source = {
+  table: "requests",
+  time: "created_at",
+  counts: { request_count: one, ...amounts },
+  where: COUNTED,
+};
 const TOTALS: Sources = {
   "five minutes": kept("totals", sql`minutes = 5`),
   day: kept("totals", sql`minutes = 1440`),
+  rest: REQUESTS,
 };
-const ROLLUPS: Sources = { hour: kept("rollups_hourly", COUNTED), day: kept("rollups_daily", COUNTED) };
+const ROLLUPS: Sources = {
+  hour: kept("rollups_hourly", COUNTED),
+  day: kept("rollups_daily", COUNTED),
+  rest: REQUESTS,
+};
+const DENIED_ROWS: Sources = {
+  hour: denied("rollups_hourly"),
+  day: denied("rollups_daily"),
+  rest: { table: "requests", time: "created_at", counts: { denied_count: one }, where: DENIED },
+};
+const UNLOGGED_DENIALS: Sources = {
+  hour: unlogged("unlogged_denials_hourly", "bucket"),
+  rest: unlogged("unlogged_denials", "minute"),
+};
 
 /** The groups of each part by itself: two thirds of the time that it takes to bring every row of all of them together first. */
 function partsFor(namespaceId: Id<"ns"> | undefined, query: UsageQuery): RawBuilder<unknown> {
   const { range, groupBy, keyId, model } = query;
   const inTotals = keyId === undefined && model === undefined && groupBy.every((name) => TOLD_BY_TOTALS.has(name));
-  const sources = inTotals ? TOTALS : ROLLUPS;
-  // Hours that are told apart cannot be taken from days.
-  const units = SUM_UNITS.filter((unit) => sources[unit] && !(unit === "day" && groupBy.includes("hour")));
   const conditions: RawBuilder<unknown>[] = [];
   // Row-level security says so too; here it is what finds the index.
   if (namespaceId !== undefined) conditions.push(sql`namespace_id = ${namespaceId}`);
   if (keyId !== undefined) conditions.push(sql`key_id = ${keyId}`);
   if (model !== undefined) conditions.push(sql`model = ${model}`);
-  const parts = partsOf(range, units).map((part) =>
-    sumsOf(part, (part.unit && sources[part.unit]) ?? REQUESTS, groupBy, conditions),
-  );
+  const parts = [inTotals ? TOTALS : ROLLUPS, DENIED_ROWS, UNLOGGED_DENIALS].flatMap((sources) => {
+    // Hours that are told apart cannot be taken from days.
+    const units = SUM_UNITS.filter((unit) => sources[unit] && !(unit === "day" && groupBy.includes("hour")));
+    return partsOf(range, units).map((part) =>
+      sumsOf(part, (part.unit && sources[part.unit]) ?? sources.rest, groupBy, conditions),
+    );
+  });
   return sql.join(parts, sql` union all `);
 }
 
 function sumsOf(
   { from, to, sign }: RangePart,
-  { table, time, count, where }: Source,
+  { table, time, counts, where, status }: Source,
   groupBy: UsageQuery["groupBy"],
   conditions: readonly RawBuilder<unknown>[],
 ): RawBuilder<unknown> {
-  const groups = groupBy.map((name) => sql`${DIMENSIONS[name](time)} as ${sql.ref(name)}`);
+  const dimensionOf = (name: Dimension): RawBuilder<unknown> =>
+    name === "status" && status !== undefined ? sql`${sql.lit(status)}::text collate "C"` : DIMENSIONS[name](time);
+  const groups = groupBy.map((name) => sql`${dimensionOf(name)} as ${sql.ref(name)}`);
   const sums = COUNTERS.map((counter) => {
-    const sum = sql`sum(${counter === "request_count" ? count : sql.ref(counter)})`;
+    const counted = counts[counter];
+    const sum = counted === undefined ? sql`0` : sql`sum(${counted})`;
     return sql`${sign === 1 ? sum : sql`-${sum}`} as ${sql.ref(counter)}`;
   });
   const at = sql.ref(time);
   return sql`
     select ${sql.join([...groups, ...sums])} from ${sql.table(table)}
     where ${sql.join([where, ...conditions, sql`${at} >= ${from}`, sql`${at} < ${to}`], sql` and `)}
-    ${groupBy.length === 0 ? sql`` : sql`group by ${sql.join(groupBy.map((name) => DIMENSIONS[name](time)))}`}`;
+    ${groupBy.length === 0 ? sql`` : sql`group by ${sql.join(groupBy.map(dimensionOf))}`}`;
 }
 
 function fromSumRow(row: SumRow): UsageGroup {
@@ -149,5 +213,7 @@ function fromSumRow(row: SumRow): UsageGroup {
     promptTokens: row.prompt_tokens,
     completionTokens: row.completion_tokens,
     costNanoUsd: row.cost_nano_usd,
+    deniedCount: row.denied_count,
+    deniedUnloggedCount: row.denied_unlogged_count,
   };
 }

@@ -12,14 +12,15 @@ import type { Timestamp } from "@bufbuild/protobuf/wkt";
 export declare const file_routeplane_events_v1_usage_event: GenFile;
 
 /**
- * What a gateway publishes when a request is admitted and when it settles. Either event is enough to write the request's
- * row: they share every fact of the request, may arrive in any order and any number of times, and are told apart by phase.
+ * What a gateway publishes when a request is admitted and when it settles, and how many denied requests have no such event.
+ * Either event of a request is enough to write its row: they share every fact of the request, may arrive in any order and any
+ * number of times, and are told apart by phase.
  *
  * @generated from message routeplane.events.v1.UsageEvent
  */
 export declare type UsageEvent = Message<"routeplane.events.v1.UsageEvent"> & {
   /**
-   * What is known from admission on. The same in both events of a request.
+   * What is known from admission on. The same in both events of a request. Absent with `unlogged_denials`.
    *
    * @generated from field: routeplane.events.v1.RequestFacts request = 1;
    */
@@ -46,6 +47,14 @@ export declare type UsageEvent = Message<"routeplane.events.v1.UsageEvent"> & {
      */
     value: Settled;
     case: "settled";
+  } | {
+    /**
+     * Not of one request: denied requests that have no row.
+     *
+     * @generated from field: routeplane.events.v1.UnloggedDenials unlogged_denials = 4;
+     */
+    value: UnloggedDenials;
+    case: "unloggedDenials";
   } | { case: undefined; value?: undefined };
 };
 
@@ -54,6 +63,69 @@ export declare type UsageEvent = Message<"routeplane.events.v1.UsageEvent"> & {
  * Use `create(UsageEventSchema)` to create a new message.
  */
 export declare const UsageEventSchema: GenMessage<UsageEvent>;
+
+/**
+ * Requests that a policy refused beyond those that have a row each, because a key may have only so many of those in a minute.
+ * Counted once by its id, however often it arrives.
+ *
+ * @generated from message routeplane.events.v1.UnloggedDenials
+ */
+export declare type UnloggedDenials = Message<"routeplane.events.v1.UnloggedDenials"> & {
+  /**
+   * `den_…`, chosen by the gateway; unique with the namespace.
+   *
+   * @generated from field: string id = 1;
+   */
+  id: string;
+
+  /**
+   * `ns_…` of the key that called.
+   *
+   * @generated from field: string namespace_id = 2;
+   */
+  namespaceId: string;
+
+  /**
+   * `key_…` that called; its root key, if too many of the keys below it were denied at once.
+   *
+   * @generated from field: string key_id = 3;
+   */
+  keyId: string;
+
+  /**
+   * First moment of the minute in which they were refused, in UTC.
+   *
+   * @generated from field: google.protobuf.Timestamp minute = 4;
+   */
+  minute?: Timestamp | undefined;
+
+  /**
+   * Resolved model id, without provider prefix; empty if the root key stands in for its keys.
+   *
+   * @generated from field: string model = 5;
+   */
+  model: string;
+
+  /**
+   * Name of the provider; empty if the root key stands in for its keys.
+   *
+   * @generated from field: string provider = 6;
+   */
+  provider: string;
+
+  /**
+   * How many. > 0.
+   *
+   * @generated from field: int64 count = 7;
+   */
+  count: bigint;
+};
+
+/**
+ * Describes the message routeplane.events.v1.UnloggedDenials.
+ * Use `create(UnloggedDenialsSchema)` to create a new message.
+ */
+export declare const UnloggedDenialsSchema: GenMessage<UnloggedDenials>;
 
 /**
  * One message on the wire: events are published in batches, because acknowledgement is what costs.

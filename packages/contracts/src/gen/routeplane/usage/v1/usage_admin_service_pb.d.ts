@@ -101,6 +101,20 @@ export declare type GetNodeUsageResponse = Message<"routeplane.usage.v1.GetNodeU
    * @generated from field: repeated routeplane.usage.v1.NamespaceUsage groups = 7;
    */
   groups: NamespaceUsage[];
+
+  /**
+   * Requests that a policy refused, in all namespaces; not in request_count.
+   *
+   * @generated from field: int64 denied_count = 8;
+   */
+  deniedCount: bigint;
+
+  /**
+   * Those of denied_count that have no row in the request log.
+   *
+   * @generated from field: int64 denied_unlogged_count = 9;
+   */
+  deniedUnloggedCount: bigint;
 };
 
 /**

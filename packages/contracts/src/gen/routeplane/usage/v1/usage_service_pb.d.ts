@@ -134,6 +134,20 @@ export declare type UsageGroup = Message<"routeplane.usage.v1.UsageGroup"> & {
    * @generated from field: int64 spend_micro_usd = 10;
    */
   spendMicroUsd: bigint;
+
+  /**
+   * Requests that a policy refused; not in request_count.
+   *
+   * @generated from field: int64 denied_count = 11;
+   */
+  deniedCount: bigint;
+
+  /**
+   * Those of denied_count that have no row in the request log.
+   *
+   * @generated from field: int64 denied_unlogged_count = 12;
+   */
+  deniedUnloggedCount: bigint;
 };
 
 /**
@@ -191,12 +205,28 @@ export declare type GetUsageResponse = Message<"routeplane.usage.v1.GetUsageResp
   spendMicroUsd: bigint;
 
   /**
-   * One for each combination that there were requests of; they add up to the totals. By time if hours or days are told apart,
+   * One for each combination that there were requests of, denied ones too; they add up to the totals. By time if hours or days are told apart,
    * then by spend, most first. Empty if nothing was to be told apart.
    *
    * @generated from field: repeated routeplane.usage.v1.UsageGroup groups = 7;
    */
   groups: UsageGroup[];
+
+  /**
+   * Requests that a policy refused; not in request_count.
+   *
+   * @generated from field: int64 denied_count = 8;
+   */
+  deniedCount: bigint;
+
+  /**
+   * Those of denied_count that have no row in the request log: a gateway writes 60 rows of denied requests of a key in a minute,
+   * and 300 of a root key and all keys below it. The others are counted, up to some seconds later, by the minute in which they
+   * were refused.
+   *
+   * @generated from field: int64 denied_unlogged_count = 9;
+   */
+  deniedUnloggedCount: bigint;
 };
 
 /**
@@ -927,7 +957,7 @@ export declare const RequestStatusSchema: GenEnum<RequestStatus>;
 export declare const UsageService: GenService<{
   /**
    * Totals over a range of time, by when a request was received, and of each group if they are asked for. Denied requests
-   * count nowhere, pending ones at no cost yet. Exact for any range whose requests are still kept; of older ones, whole hours
+   * count in denied_count alone, pending ones at no cost yet. Exact for any range whose requests are still kept; of older ones, whole hours
    * are exact. All of an answer is of one moment.
    * Errors: INVALID_ARGUMENT FIELD_INVALID if from is not before to, or there are more than 10,000 groups.
    *

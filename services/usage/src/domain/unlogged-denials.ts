@@ -1,0 +1,24 @@
+import type { Id } from "@routeplane/domain";
+import { faultOfTime } from "./request.ts";
+
+/** Denied requests of one key in one minute that have no row in the request log, as a gateway counted them. */
+export interface UnloggedDenials {
+  readonly namespaceId: Id<"ns">;
+  /** Counted once by it. */
+  readonly id: Id<"den">;
+  /** First moment of the minute, in UTC. */
+  readonly minute: Date;
+  readonly keyId: Id<"key">;
+  readonly model: string;
+  readonly provider: string;
+  readonly deniedCount: bigint;
+}
+
+/** 10^9: no gateway refuses more in a few seconds, and sums of a billion counts still fit. */
+const MAX_COUNT = 10n ** 9n;
+
+/** The rule that a count breaks, so that it cannot be stored; undefined if it breaks none. */
+export function faultOfDenials({ minute, deniedCount }: UnloggedDenials): string | undefined {
+  if (deniedCount < 1n || deniedCount > MAX_COUNT) return `count: must be from 1 to ${MAX_COUNT}`;
+  return faultOfTime("minute", minute);
+}
