@@ -13,7 +13,8 @@ const CLIENT_TOOL = new Set(["type", "function", "custom", "strict", "cache_cont
 
 /** All tools but functions and custom tools. */
 export function hostedTools(tools: unknown): readonly HostedTool[] {
-  if (!Array.isArray(tools)) return [];
+  if (tools === undefined || tools === null) return [];
+  if (!Array.isArray(tools)) return [{ path: "tools", type: undefined }];
   return tools.flatMap((tool: unknown, index): HostedTool[] => {
     if (!isObject(tool)) return [{ path: `tools[${index}]`, type: undefined }];
     const { type } = tool;

@@ -4,7 +4,7 @@ import { badField } from "./refusal.ts";
 /**
  * Refusal of member names that an upstream may read differently than the gateway. JSON.parse takes the last of several
  * members of a name, others take the first; Go's encoding/json matches names without regard to case, and folds U+017F to s
- * and U+212A to k. Wherever the gateway reads a member, a name is ASCII, written once and in lower case.
+ * and U+212A to k. Wherever the gateway reads a member, a name is printable ASCII, written once and in lower case.
  */
 
 interface NameRules {
@@ -92,7 +92,7 @@ function checkNames(members: readonly Member[], path: string, { known, isUnique 
   const seen = new Set<string>();
   for (const { key } of members) {
     const pathOf = (name: string): string => (path === "" ? "" : `${path}.`) + name.slice(0, MAX_NAME_LENGTH);
-    if (!isAscii(key)) throw badField(pathOf(key), "must be written in ASCII");
+    if (!isPrintable(key)) throw badField(pathOf(key), "must be written in printable ASCII");
     const name = key.toLowerCase();
     if (isUnique?.(name) ?? true) {
       if (seen.has(name)) throw badField(pathOf(name), "is given twice");
@@ -102,6 +102,7 @@ function checkNames(members: readonly Member[], path: string, { known, isUnique 
   }
 }
 
-function isAscii(name: string): boolean {
-  return /^[\0-\x7f]*$/.test(name);
+/** Of ASCII alone; parsers written in C end a name at a NUL. */
+function isPrintable(name: string): boolean {
+  return /^[\x20-\x7e]*$/.test(name);
 }

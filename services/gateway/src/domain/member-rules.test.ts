@@ -100,6 +100,13 @@ describe("a member that governs what the upstream does", () => {
     expect((await refusalOf({ tools: [FUNCTION, tool] }))?.param).toBe(param.replace("[0]", "[1]"));
   });
 
+  it.each([[{ 0: { type: "mcp" } }], ["mcp"], [["mcp"]]])(
+    "is refused by name: tools that are no list of objects, %j",
+    async (tools) => {
+      expect(await refusalOf({ tools })).toMatchObject({ status: 400, code: "member_not_allowed" });
+    },
+  );
+
   it("is refused wherever it is written twice, so that no value hides behind a harmless one", async () => {
     const text = '{"model":"m","messages":[{}],"service_tier":"priority","Service_Tier":"default"}';
     await expect(parseChatRequest(Buffer.from(text), NEVER)).rejects.toThrow("is given twice");

@@ -100,6 +100,7 @@ describe("the media of a message", () => {
     [{ file_ids: ["file-1"] }],
     [{ attachments: [{ file_id: "file-1" }] }],
     [{ video: URL }],
+    [{ annotations: [{ type: "url_citation", file: { content: [{ type: "image_url" }] } }] }],
     [{ type: "item_reference" }],
     [{ annotations: [{ type: "file", file: { content: [{ type: "image_url" }] } }] }],
   ])("counts what it does not know as a file: the member %j", async (member) => {
@@ -160,6 +161,7 @@ describe("a name that parsers read differently is refused", () => {
     ["messages twice", `{"model":"m","messages":[{}],"messages":[{}]}`, "messages"],
     ["max_token\u017f", `{"model":"m","messages":[{}],"max_token\u017f":99}`, "max_token\u017f"],
     ["max_to\\u212aens", `{"model":"m","messages":[{}],"max_to\\u212aens":99}`, "max_to\u212aens"],
+    ["NUL in a name", `{"model":"m","messages":[{}],"max_tokens\\u0000":99}`, "max_tokens\0"],
     ["a name of the future outside ASCII", `{"model":"m","messages":[{}],"größe":99}`, "größe"],
     [
       "include_usage twice",

@@ -31,6 +31,8 @@ const TEXT_MEMBERS = new Set([
   "partial",
 ]);
 
+const CITATION_MEMBERS = new Set(["type", "url_citation"]);
+
 /** Members of a part beside its content. */
 const PART_MARKS = ["type", "cache_control", "prompt_cache_breakpoint"];
 
@@ -89,7 +91,8 @@ function kindOfPart(part: JsonObject): PartKind {
 function kindOfMember(name: string, value: unknown): PartKind {
   if (TEXT_MEMBERS.has(name) || isEmpty(value)) return "text";
   // OpenRouter's annotations may also repeat a file with its images.
-  const isCitation = (each: unknown): boolean => isObject(each) && each["type"] === "url_citation";
+  const isCitation = (each: unknown): boolean =>
+    isObject(each) && each["type"] === "url_citation" && hasOnly(each, CITATION_MEMBERS);
   return name === "annotations" && Array.isArray(value) && value.every(isCitation) ? "text" : "file";
 }
 
