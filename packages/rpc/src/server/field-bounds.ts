@@ -1,7 +1,8 @@
 import { type DescField, type DescMessage, getOption, type Message } from "@bufbuild/protobuf";
 import { isReflectMessage, reflect, type ReflectMessage } from "@bufbuild/protobuf/reflect";
 import { type FieldRules, fieldRules } from "@routeplane/contracts/validate";
-import type { FieldFault } from "@routeplane/domain";
+import { type FieldFault, invalidField, notFound } from "@routeplane/domain";
+import { isReference } from "./stray-tokens.ts";
 
 /** Bounds of a field: those that its schema states, else the defaults. */
 export interface FieldBounds {
@@ -9,10 +10,12 @@ export interface FieldBounds {
   readonly maxLength: number;
   /** Of a list or map. */
   readonly maxItems: number;
+  /** Whether it refers to something by a text that may be as long as the default: what is longer refers to nothing. */
+  readonly isReference: boolean;
 }
 
-/** Of a field whose schema states no bound: references and names, which are refused by what they refer to. */
-const DEFAULTS: FieldBounds = { maxLength: 1_000, maxItems: 1_000 };
+/** Of a field whose schema states no bound. */
+const DEFAULTS = { maxLength: 1_000, maxItems: 1_000 };
 
 /** An option is decoded from the descriptor's bytes at each reading. */
 const KNOWN = new WeakMap<DescField, FieldBounds>();
@@ -21,9 +24,11 @@ export function fieldBoundsOf(field: DescField): FieldBounds {
   const known = KNOWN.get(field);
   if (known !== undefined) return known;
   const { type } = getOption(field, fieldRules);
+  const maxLength = lengthIn(type.case === "repeated" ? type.value.items?.type : type);
   const bounds = {
-    maxLength: lengthIn(type.case === "repeated" ? type.value.items?.type : type) ?? DEFAULTS.maxLength,
+    maxLength: maxLength ?? DEFAULTS.maxLength,
     maxItems: itemsIn(type) ?? DEFAULTS.maxItems,
+    isReference: maxLength === undefined && isReference(field),
   };
   KNOWN.set(field, bounds);
   return bounds;
@@ -41,14 +46,21 @@ function itemsIn(type: FieldRules["type"]): number | undefined {
 }
 
 /**
- * The first field of a message, at any depth, that is longer than its bounds. Its cost does not depend on how much longer, so
+ * Refuses a message with a field, at any depth, that is longer than its bounds. Its cost does not depend on how much longer, so
  * that it comes before every rule that reads what is in a field, such as a pattern.
+ *
+ * @throws DomainError INVALID_ARGUMENT, or NOT_FOUND for a reference, as for any that refers to nothing
  */
-export function overlongField(schema: DescMessage, message: Message): FieldFault | undefined {
-  return overlongIn(reflect(schema, message), "");
+export function requireWithinBounds(schema: DescMessage, message: Message): void {
+  const fault = overlongIn(reflect(schema, message), "");
+  if (fault !== undefined) throw fault.isReference ? notFound() : invalidField(fault.field, fault.rule);
 }
 
-function overlongIn(message: ReflectMessage, above: string): FieldFault | undefined {
+interface BoundFault extends FieldFault {
+  readonly isReference?: boolean;
+}
+
+function overlongIn(message: ReflectMessage, above: string): BoundFault | undefined {
   for (const field of message.sortedFields) {
     if (field.fieldKind === "enum" || !message.isSet(field)) continue;
     const path = above + field.name;
@@ -58,11 +70,11 @@ function overlongIn(message: ReflectMessage, above: string): FieldFault | undefi
   return undefined;
 }
 
-function overlongValue(value: unknown, field: DescField, path: string): FieldFault | undefined {
-  const { maxLength, maxItems } = fieldBoundsOf(field);
+function overlongValue(value: unknown, field: DescField, path: string): BoundFault | undefined {
+  const { maxLength, maxItems, isReference } = fieldBoundsOf(field);
   if (typeof value === "string") {
     if (isWithin(value, maxLength)) return undefined;
-    return { field: path, rule: `must be at most ${maxLength} characters` };
+    return { field: path, rule: `must be at most ${maxLength} characters`, isReference };
   }
   if (value instanceof Uint8Array) {
     if (value.length <= maxLength) return undefined;
@@ -70,7 +82,7 @@ function overlongValue(value: unknown, field: DescField, path: string): FieldFau
   }
   if (isReflectMessage(value)) return overlongIn(value, `${path}.`);
   if (!isCollection(value)) return undefined;
-  if (value.size > maxItems) return { field: path, rule: `must have at most ${maxItems} items` };
+  if (value.size > maxItems) return { field: path, rule: `must contain no more than ${maxItems} items` };
   let index = 0;
   for (const item of value) {
     const found = overlongValue(item, field, `${path}[${index++}]`);

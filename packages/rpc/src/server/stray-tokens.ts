@@ -46,6 +46,7 @@ function isText(scalar: ScalarType): boolean {
   return scalar === ScalarType.STRING;
 }
 
-function isReference({ name }: DescField): boolean {
+/** Whether a field says which thing is meant, by its id or name. */
+export function isReference({ name }: DescField): boolean {
   return /(^|_)(id|token|namespace|account)$/.test(name);
 }

@@ -4,7 +4,7 @@ import { createValidator, type Violation } from "@bufbuild/protovalidate";
 import type { Interceptor } from "@connectrpc/connect";
 import { DomainError, type FieldFault, invalidField } from "@routeplane/domain";
 import { isInternal } from "../access.ts";
-import { overlongField } from "./field-bounds.ts";
+import { requireWithinBounds } from "./field-bounds.ts";
 import { onlyOneOf, ruleOf } from "./json-fault.ts";
 import { strayTokens } from "./stray-tokens.ts";
 import { unknownNumber } from "./unknown-number.ts";
@@ -34,8 +34,7 @@ async function* eachValid<T extends Message>(method: DescMethod, messages: Async
 /** @throws DomainError INVALID_ARGUMENT */
 function requireValid(method: DescMethod, message: Message): void {
   const { input } = method;
-  const overlong = overlongField(input, message);
-  if (overlong !== undefined) throw invalidField(overlong.field, overlong.rule);
+  requireWithinBounds(input, message);
   const result = validator.validate<DescMessage>(input, message);
   if (result.kind === "error") throw result.error;
   if (result.kind === "invalid") throw invalidArgument(result.violations);
