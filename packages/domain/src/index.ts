@@ -8,6 +8,7 @@ export {
   type ReplacedToken,
   tokenReplaced,
 } from "./errors.ts";
+export { FairSlots, type FairSlotsOptions } from "./fair-slots.ts";
 export { type Id, type IdKind, newId, parseId, requireId } from "./ids.ts";
 export { ceilToMicroUsd, microToNano, nanoToMicro, picoToNanoCeil } from "./money.ts";
 export { type Present, present } from "./present.ts";

@@ -56,6 +56,31 @@ async function seen(tx: Transaction<AuthTables>): Promise<readonly string[]> {
   return rows.map((row) => row.namespace_id);
 }
 
+describe("the transactions of one namespace", () => {
+  it("leave connections to others, however many of them wait for a lock", async () => {
+    const shared = openDatabase<AuthTables>({
+      url: clone.url("routeplane_auth"),
+      schema: "auth",
+      applicationName: "postgres-fairness",
+      maxConnections: 4,
+    });
+    const lock = "select pg_advisory_lock(4711)";
+    await admin.query(lock);
+    const waiting = Array.from({ length: 12 }, () =>
+      shared.within(mine, (tx) => sql`select pg_advisory_xact_lock(4711)`.execute(tx)),
+    );
+    try {
+      expect(await shared.within(theirs, seen)).toEqual([theirs.namespaceId]);
+      const read = await shared.read(theirs, (tx) => tx.selectFrom("key_secrets").select("namespace_id").compile());
+      expect(read).toHaveLength(1);
+    } finally {
+      await admin.query("select pg_advisory_unlock(4711)");
+      await Promise.all(waiting);
+      await shared.stop();
+    }
+  });
+});
+
 describe("a transaction", () => {
   it("sees its own scope and never that of the one before on its connection", async () => {
     expect(await database.within({ namespaceId: mine.namespaceId }, seen)).toEqual([mine.namespaceId]);

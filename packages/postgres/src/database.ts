@@ -1,8 +1,9 @@
+import { FairSlots } from "@routeplane/domain";
 import { currentOrigin } from "@routeplane/runtime";
 import { type CompiledQuery, Kysely, type Transaction as KyselyTransaction, sql } from "kysely";
 import pg from "pg";
 import { PooledConnection, ScopedDialect } from "./dialect.ts";
-import { fromDriverError } from "./errors.ts";
+import { fromDriverError, unavailable } from "./errors.ts";
 import { THIS_NODE } from "./row-level-security.ts";
 import { isStalePlan, StatementNames } from "./statement-names.ts";
 
@@ -50,7 +51,7 @@ export interface DatabaseOptions {
   readonly schema: string;
   /** Shown in pg_stat_activity. */
   readonly applicationName: string;
-  /** 10 by default. */
+  /** 10 by default. One namespace takes up at most half of them at a time. */
   readonly maxConnections?: number;
   /**
    * Whether connections keep the plans of statements. False by default: it is for services with few, short statements that
@@ -63,11 +64,15 @@ const CONNECT_TIMEOUT_MS = 2_000;
 const STATEMENT_TIMEOUT_MS = 5_000;
 const IDLE_IN_TRANSACTION_TIMEOUT_MS = 10_000;
 
+/** Of one namespace, beyond those that have a connection. */
+const MAX_WAITING_TRANSACTIONS = 1_000;
+
 export function openDatabase<Schema>(options: DatabaseOptions): Database<Schema> {
+  const { maxConnections = 10 } = options;
   const pool = new pg.Pool({
     connectionString: options.url,
     application_name: options.applicationName,
-    max: options.maxConnections ?? 10,
+    max: maxConnections,
     connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
     // The server's own time-out comes first; this one is for a server that has gone silent.
     query_timeout: STATEMENT_TIMEOUT_MS + 1_000,
@@ -88,6 +93,17 @@ export function openDatabase<Schema>(options: DatabaseOptions): Database<Schema>
   const names = options.keepPlans === true ? new StatementNames() : undefined;
   const kysely = new Kysely<Schema>({ dialect: new ScopedDialect(pool, names) });
 
+  /** Transactions of one namespace often wait for one another's locks: those of others must not wait along with them. */
+  const shares = new FairSlots({
+    total: Infinity,
+    perOwner: Math.ceil(maxConnections / 2),
+    waitingPerOwner: MAX_WAITING_TRANSACTIONS,
+    waitMs: CONNECT_TIMEOUT_MS,
+    refusal: () => unavailable("too many transactions of the namespace are waiting; try again"),
+  });
+  const sharing = <T>({ namespaceId }: Scope, work: () => Promise<T>): Promise<T> =>
+    namespaceId === undefined ? work() : shares.run(namespaceId, work);
+
   const retried = async <T>(attempt: () => Promise<T>): Promise<T> => {
     try {
       return await attempt().catch((error: unknown) => {
@@ -103,20 +119,24 @@ export function openDatabase<Schema>(options: DatabaseOptions): Database<Schema>
   return {
     name: `database pool ${options.applicationName}`,
     within: (scope, work) =>
-      retried(() =>
-        kysely.transaction().execute(async (transaction) => {
-          await sql.raw(`begin; ${settings(scope)}`).execute(transaction);
-          return work(transaction, async (next) => {
-            await sql.raw(settings(next)).execute(transaction);
-          });
-        }),
+      sharing(scope, () =>
+        retried(() =>
+          kysely.transaction().execute(async (transaction) => {
+            await sql.raw(`begin; ${settings(scope)}`).execute(transaction);
+            return work(transaction, async (next) => {
+              await sql.raw(settings(next)).execute(transaction);
+            });
+          }),
+        ),
       ),
     read: (scope, statement) =>
-      retried(async () => {
-        const { sql: text, parameters } = statement(kysely);
-        const connection = new PooledConnection(await pool.connect(), names);
-        return connection.readAlone(`begin read only; ${settings(scope)}`, text, parameters);
-      }),
+      sharing(scope, () =>
+        retried(async () => {
+          const { sql: text, parameters } = statement(kysely);
+          const connection = new PooledConnection(await pool.connect(), names);
+          return connection.readAlone(`begin read only; ${settings(scope)}`, text, parameters);
+        }),
+      ),
     async isReachable() {
       try {
         const { rows } = await sql`

@@ -39,9 +39,13 @@ export function fromDriverError(error: unknown): unknown {
       ? UNAVAILABLE_CLASSES.has(error.code?.slice(0, 2) ?? "")
       : error instanceof Error && isConnectionFailure(error);
   if (!outage) return error;
-  return new DomainError("unavailable", "DEPENDENCY_UNAVAILABLE", "the database does not answer; try again", {
+  return unavailable("the database does not answer; try again", error);
+}
+
+export function unavailable(message: string, cause?: unknown): DomainError {
+  return new DomainError("unavailable", "DEPENDENCY_UNAVAILABLE", message, {
     metadata: { dependency: "postgres" },
-    cause: error,
+    cause,
   });
 }
 

@@ -64,7 +64,7 @@ export type PolicyUnderTest = Awaited<ReturnType<typeof startPolicyUnderTest>>;
 
 export async function startPolicyUnderTest() {
   const clone = await cloneDatabase();
-  const open = (url: string, maxConnections = 5): Database<PolicySchema> =>
+  const open = (url: string, maxConnections = 10): Database<PolicySchema> =>
     openDatabase({ url, schema: "policy", applicationName: "policy-test", maxConnections, keepPlans: true });
   const database = open(clone.url("routeplane_policy"));
   const admin = open(clone.adminUrl);

@@ -81,6 +81,19 @@ describe("a simulation", () => {
     expect(answer).toMatchObject({ requestCount: 2n, spendMicroUsd: 1_000n, refusedCount: 1n });
   });
 
+  it("of one namespace runs alone, one more waits, and other namespaces do not notice", async () => {
+    const [mine, other] = [policy.tenant(SCOPES), policy.tenant(SCOPES)];
+    const gate = Promise.withResolvers<void>();
+    policy.usage.gates.set(mine.namespaceId, gate.promise);
+    const started = Array.from({ length: 6 }, () => mine.simulation.simulatePolicy({ subject: draft(1n) }));
+    const refused = await Promise.all(started.slice(2).map(refusal));
+    for (const error of refused) expect(error).toMatchObject({ code: Code.ResourceExhausted, reason: "LIMIT_REACHED" });
+    for (let round = 0; round < 3; round++) await other.simulation.simulatePolicy({ subject: draft(1n) });
+    gate.resolve();
+    await Promise.all(started.slice(0, 2));
+    await mine.simulation.simulatePolicy({ subject: draft(1n) });
+  });
+
   it("changes nothing", async () => {
     const { namespaceId, key, simulation, policies } = policy.tenant(SCOPES);
     await policy.budget(namespaceId, 5_000n);

@@ -9,9 +9,12 @@ export function usageStandIn() {
   /** With the namespace that each is of; in every range. */
   const charges: (MessageInitShape<typeof RequestChargeSchema> & { namespaceId: string })[] = [];
   const down = { value: false };
+  /** By namespace: its history is not answered before. */
+  const gates = new Map<string, Promise<void>>();
   const transport = createRouterTransport(({ service }) => {
     service(RequestHistoryService, {
-      listRequestHistory({ from, to, pageSize, pageToken }) {
+      async listRequestHistory({ namespaceId, from, to, pageSize, pageToken }) {
+        await gates.get(namespaceId);
         if (down.value) throw new Error("the usage service is down");
         const at = (time: typeof from) => (time === undefined ? 0 : timestampMs(time));
         const inRange = requests
@@ -44,5 +47,5 @@ export function usageStandIn() {
       },
     });
   });
-  return { transport, requests, charges, usageDown: down };
+  return { transport, requests, charges, usageDown: down, gates };
 }

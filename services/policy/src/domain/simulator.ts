@@ -1,5 +1,5 @@
 import { permits } from "@routeplane/credentials";
-import { type Clock, DomainError, type Id, notFound } from "@routeplane/domain";
+import { type Clock, DomainError, FairSlots, type Id, notFound } from "@routeplane/domain";
 import { readPastRequests } from "./past-requests.ts";
 import type { BoundPrincipal, GuardrailAt, PolicySpec } from "./policy.ts";
 import type { KeyDirectory, PolicyStore, RequestHistory } from "./ports.ts";
@@ -24,7 +24,7 @@ export interface SimulatedPast extends Simulation {
   readonly truncated: boolean;
 }
 
-/** @throws DomainError NOT_FOUND, INVALID_ARGUMENT, PERMISSION_DENIED, UNAVAILABLE */
+/** @throws DomainError NOT_FOUND, INVALID_ARGUMENT, PERMISSION_DENIED, RESOURCE_EXHAUSTED, UNAVAILABLE */
 export type SimulatePolicy = (
   caller: { readonly namespaceId: Id<"ns">; readonly scopes: readonly string[] },
   request: SimulationRequest,
@@ -40,23 +40,23 @@ export interface SimulatorDependencies {
 const DAY_MS = 86_400_000;
 /** Each holds the past in memory, and takes seconds of processor time. */
 const MAX_AT_A_TIME = 2;
+/** Of one namespace one runs and one waits. */
+const SHARE = { perOwner: 1, waitingPerOwner: 1 };
+/** Well within the longest deadline of a call. */
+const WAIT_MS = 10_000;
 
 export function createSimulatePolicy({ policies, keys, history, clock }: SimulatorDependencies): SimulatePolicy {
-  let underWay = 0;
+  const slots = new FairSlots({ total: MAX_AT_A_TIME, ...SHARE, waitMs: WAIT_MS, refusal: tooMany });
   return async ({ namespaceId, scopes }, { subject, principal, days }) => {
     requireUsageRead(scopes);
     const spec = await specOf(policies, namespaceId, subject);
     await requirePrincipal(keys, namespaceId, principal);
-    if (underWay >= MAX_AT_A_TIME) throw tooMany();
-    underWay++;
-    try {
+    return slots.run(namespaceId, async () => {
       const to = new Date(clock());
       const asked = { namespaceId, principal, from: new Date(to.getTime() - days * DAY_MS), to };
       const { requests, from, truncated } = await readPastRequests(history, keys, asked);
       return { ...(await simulate(spec, requests)), from, to, truncated };
-    } finally {
-      underWay--;
-    }
+    });
   };
 }
 
@@ -87,7 +87,7 @@ async function requirePrincipal(keys: KeyDirectory, namespaceId: Id<"ns">, princ
 }
 
 function tooMany(): DomainError {
-  const message = `no more than ${MAX_AT_A_TIME} simulations run at a time; try again`;
-  const metadata = { limit: String(MAX_AT_A_TIME) };
+  const message = `simulations of a namespace run one at a time, of all ${MAX_AT_A_TIME}; try again when one has ended`;
+  const metadata = { limit: String(SHARE.perOwner) };
   return new DomainError("resource_exhausted", "LIMIT_REACHED", message, { metadata });
 }

@@ -233,7 +233,8 @@ export declare const SimulationService: GenService<{
    * replayed as one that needs just what it used, from its arrival to its end; one that a policy refused is left out. At most the newest 100,000 requests are replayed. What the log
    * does not hold (the text that content patterns look at) is named and not simulated. Needs the scope usage:read as well.
    * Errors: NOT_FOUND RESOURCE_NOT_FOUND for the policy or the principal; INVALID_ARGUMENT FIELD_INVALID for a spec that could
-   * not be created; PERMISSION_DENIED SCOPE_MISSING; UNAVAILABLE DEPENDENCY_UNAVAILABLE while the usage service does not answer.
+   * not be created; PERMISSION_DENIED SCOPE_MISSING; UNAVAILABLE DEPENDENCY_UNAVAILABLE while the usage service does not answer;
+   * RESOURCE_EXHAUSTED LIMIT_REACHED while one simulation of the namespace runs and another waits, or after 10 s of waiting.
    *
    * @generated from rpc routeplane.policy.v1.SimulationService.SimulatePolicy
    */
