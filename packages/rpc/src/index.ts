@@ -1,6 +1,7 @@
 export { accessOf, type AccessRule, internalCallerOf, isInternal, publishedServices } from "./access.ts";
 export { type Change, type ChangeFeed, createChangeFeed } from "./changes/change-feed.ts";
 export { type ChangeWatch, type ChangeWatchOptions, watchChanges } from "./changes/change-watch.ts";
+export { ServiceConnection, type ServiceConnectionOptions } from "./client/service-connection.ts";
 export { serviceTransport, type ServiceTransportOptions } from "./client/transport.ts";
 export { fromDuration, fromTimeRange, fromTimestamp, toTimestamp } from "./convert.ts";
 export { fromConnectError, toConnectError } from "./errors.ts";
@@ -20,6 +21,8 @@ export { type GrpcServerOptions, mount, type MountedService, startGrpcServer } f
 export { healthRoutes, type Readiness } from "./server/health.ts";
 export { CLIENT_ADDRESS } from "./headers.ts";
 export { type RpcChain, rpcChain, type RpcChainOptions } from "./server/chain.ts";
+export { type Authenticate, outsideAuthentication } from "./server/request-gate.ts";
+export { requireAccess } from "./server/authorize.ts";
 export { type RpcServerOptions, startRpcServer } from "./server/server.ts";
 export { warmValidation } from "./server/validate.ts";
 export type { KeyVerifier } from "./verifier/answers.ts";

@@ -1,6 +1,6 @@
 import type { Clock } from "@routeplane/domain";
 import { type EventPublisher, openPublisher } from "@routeplane/events";
-import { createVerifier, serviceTransport } from "@routeplane/rpc";
+import { createVerifier, outsideAuthentication, ServiceConnection, serviceTransport } from "@routeplane/rpc";
 import { type Component, createLogger, type Logger, type RunningProcess } from "@routeplane/runtime";
 import { createAdmissions } from "./clients/admissions.ts";
 import { createGuardrailDirectory } from "./clients/guardrail-directory.ts";
@@ -18,7 +18,7 @@ import { createSettlements } from "./domain/settlements.ts";
 import { healthRoute } from "./handlers/health.ts";
 import { startHttpServer } from "./handlers/http-server.ts";
 import { inferenceRoutes } from "./handlers/inference.ts";
-import { managementRoutes, unknownMethod } from "./handlers/management.ts";
+import { managementRoutes, type ServiceName, unknownMethod } from "./handlers/management.ts";
 import { createRouter, type Route } from "./handlers/router.ts";
 import type { Provider } from "./providers/providers.ts";
 import { createRedaction } from "./redaction.ts";
@@ -61,13 +61,9 @@ export interface Gateway {
 /** The gateway without its process. The upstreams go to the pipeline and to nobody else. */
 export function wireGateway({ config, publisher, upstreams, log, clock }: GatewayWiring): Gateway {
   const { serviceToken, authUrl, policyUrl, usageUrl } = config;
-  const auth = serviceTransport({ url: authUrl, serviceToken });
-  const policy = serviceTransport({ url: policyUrl, serviceToken });
-  const relays = {
-    auth: createServiceRelay("auth", authUrl),
-    policy: createServiceRelay("policy", policyUrl),
-    usage: createServiceRelay("usage", usageUrl),
-  };
+  const auth = serviceTransport({ url: authUrl, serviceToken, log });
+  const policy = serviceTransport({ url: policyUrl, serviceToken, log });
+  const management = openManagement({ auth: authUrl, policy: policyUrl, usage: usageUrl }, log);
 
   const verifier = createVerifier(auth, { clock, log });
   const guardrails = createGuardrailDirectory(policy);
@@ -99,14 +95,37 @@ export function wireGateway({ config, publisher, upstreams, log, clock }: Gatewa
     serviceDependency("policy", policy),
     { name: "nats", optional: config.whenNatsIsAway === "spool", isReachable: () => publisher.isReachable() },
     { name: "spool", isReachable: () => Promise.resolve(publisher.takesNew()) },
+    ...management.dependencies,
   ];
   const configuredAt = Math.floor(clock() / 1000);
   const routes = [
     ...inferenceRoutes({ serve, verifyKey, guardOf, directory, configuredAt }),
-    ...managementRoutes(relays),
+    ...managementRoutes({ relays: management.relays, authenticate: outsideAuthentication(verifyKey) }),
     healthRoute(dependencies, clock),
   ];
-  return { routes, components: [...Object.values(relays), verifier, guardrails, settlements, denials] };
+  return { routes, components: [...Object.values(management.relays), verifier, guardrails, settlements, denials] };
+}
+
+/**
+ * The relays of the management API, each with a connection of its own, which callers from outside cannot take from inference;
+ * and what `/healthz` says of them. Inference is served without.
+ */
+function openManagement(urls: Readonly<Record<ServiceName, string>>, log: Logger) {
+  const connections = {
+    auth: new ServiceConnection({ url: urls.auth, log }),
+    policy: new ServiceConnection({ url: urls.policy, log }),
+    usage: new ServiceConnection({ url: urls.usage, log }),
+  };
+  const relays = {
+    auth: createServiceRelay("auth", connections.auth),
+    policy: createServiceRelay("policy", connections.policy),
+    usage: createServiceRelay("usage", connections.usage),
+  };
+  const dependencies = Object.entries(connections).map(([name, connection]) => {
+    const transport = serviceTransport({ url: connection.authority, connection });
+    return serviceDependency(`management_${name}`, transport, { optional: true });
+  });
+  return { relays, dependencies };
 }
 
 export function openUpstreams(

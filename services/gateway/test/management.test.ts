@@ -1,8 +1,21 @@
 import { once } from "node:events";
+import { type IncomingMessage, request as open } from "node:http";
 import { createServer, type Http2Session } from "node:http2";
 import type { AddressInfo } from "node:net";
+import { text } from "node:stream/consumers";
+import type { ConnectRouter } from "@connectrpc/connect";
+import { UsageService } from "@routeplane/contracts/usage";
+import {
+  type Authenticate,
+  type KeyPrincipal,
+  outsideAuthentication,
+  rpcChain,
+  ServiceConnection,
+  startRpcServer,
+} from "@routeplane/rpc";
+import { DomainError, newId } from "@routeplane/domain";
 import { createLogger } from "@routeplane/runtime";
-import { expect, it, onTestFinished } from "vitest";
+import { describe, expect, it, onTestFinished } from "vitest";
 import { createServiceRelay } from "../src/clients/service-relay.ts";
 import { startHttpServer } from "../src/handlers/http-server.ts";
 import { managementRoutes, unknownMethod } from "../src/handlers/management.ts";
@@ -28,9 +41,14 @@ async function startService(bytes: string) {
   return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, answered };
 }
 
-async function startManagement(serviceUrl: string): Promise<string> {
-  const relay = createServiceRelay("usage", serviceUrl);
-  const routes = managementRoutes({ auth: relay, policy: relay, usage: relay });
+const asReader: Authenticate = async () => {
+  const ids = { keyId: newId("key"), namespaceId: newId("ns"), accountId: newId("acc") };
+  return { kind: "key", ...ids, scopes: ["usage:read"], lineage: [], expiresAt: undefined };
+};
+
+async function startManagement(serviceUrl: string, authenticate: Authenticate = asReader): Promise<string> {
+  const relay = createServiceRelay("usage", new ServiceConnection({ url: serviceUrl }));
+  const routes = managementRoutes({ relays: { auth: relay, policy: relay, usage: relay }, authenticate });
   const router = createRouter({ routes, unknownMethod, redact: (text) => text, log, clock: Date.now });
   const server = await startHttpServer({ host: "127.0.0.1", port: 0, ...router });
   onTestFinished(async () => {
@@ -61,4 +79,75 @@ it("says which service is away, and not where it would be", async () => {
   expect(answer.details).toMatchObject([
     { debug: { reason: "DEPENDENCY_UNAVAILABLE", metadata: { dependency: "usage" } } },
   ]);
+});
+
+describe("a call that is refused by its credential", () => {
+  const served: string[] = [];
+
+  async function verifyToken(token: string): Promise<KeyPrincipal> {
+    if (token === "away") throw new DomainError("unavailable", "DEPENDENCY_UNAVAILABLE", "auth is away");
+    if (token !== "reader") throw new DomainError("unauthenticated", "CREDENTIAL_INVALID", "invalid API key");
+    const ids = { keyId: newId("key"), namespaceId: newId("ns"), accountId: newId("acc") };
+    return { kind: "key", ...ids, scopes: ["keys:read"], lineage: [], expiresAt: undefined };
+  }
+
+  async function startBoth() {
+    const chain = rpcChain({ log, serviceCredentials: { callerOf: () => undefined }, verifyToken });
+    const routes = ({ service }: ConnectRouter): void => {
+      service(UsageService, { getUsage: () => (served.push("usage"), {}) });
+    };
+    const server = await startRpcServer({ host: "127.0.0.1", port: 0, ...chain, routes });
+    onTestFinished(() => server.stop());
+    const serviceUrl = `http://127.0.0.1:${server.port}`;
+    return { serviceUrl, url: await startManagement(serviceUrl, outsideAuthentication(verifyToken)) };
+  }
+
+  /** As the service itself answers, on its own port. */
+  async function directly(serviceUrl: string, path: string, headers: Record<string, string>) {
+    const connection = new ServiceConnection({ url: serviceUrl });
+    const stream = await connection.request("POST", path, headers);
+    stream.end();
+    const [head] = (await once(stream, "response")) as [Record<string, unknown>];
+    const body = await text(stream);
+    connection.stop();
+    return { status: head[":status"], type: head["content-type"], body };
+  }
+
+  /** From where its JSON begins: what is before it in a stream counts its bytes. */
+  const withoutId = (body: string): string => body.slice(body.indexOf("{")).replace(/"x-request-id":\["[^"]*"\]/, "");
+  const credentials: [string, Record<string, string>][] = [
+    ["none", {}],
+    ["one that is unknown", { authorization: "Bearer unknown" }],
+    ["one without the scope", { "x-api-key": "reader" }],
+    ["two", { authorization: "Bearer reader", "x-api-key": "other" }],
+    ["one that cannot be verified", { authorization: "Bearer away" }],
+  ];
+  const TYPES = [
+    ["GetUsage", "application/json"],
+    ["GetUsage", "application/proto"],
+    ["WatchRequests", "application/connect+json"],
+    ["WatchRequests", "application/connect+proto"],
+  ] as const;
+
+  it.each(credentials)(
+    "(%s) gets the answer of the service, and nothing of its body is read",
+    async (_, credential) => {
+      const { serviceUrl, url } = await startBoth();
+      for (const [method, type] of TYPES) {
+        const path = `/routeplane.usage.v1.UsageService/${method}`;
+        const own = await directly(serviceUrl, path, { ...credential, "content-type": type });
+        const { port } = new URL(url);
+        // Its body is announced, and never comes.
+        const headers = { ...credential, "content-type": type, "content-length": "900000" };
+        const request = open({ host: "127.0.0.1", port, path, method: "POST", headers });
+        request.flushHeaders();
+        const [response] = (await once(request, "response")) as [IncomingMessage];
+        const [first] = (await once(response, "data")) as [Buffer];
+        request.on("error", () => {}).destroy();
+        expect([type, response.statusCode, response.headers["content-type"]]).toEqual([type, own.status, own.type]);
+        expect(withoutId(first.toString())).toBe(withoutId(own.body));
+      }
+      expect(served).toEqual([]);
+    },
+  );
 });

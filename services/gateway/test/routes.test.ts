@@ -1,5 +1,6 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
+import { mintToken } from "@routeplane/credentials";
 import { isInternal, publishedServices } from "@routeplane/rpc";
 import { createLogger } from "@routeplane/runtime";
 import { describe, expect, it } from "vitest";
@@ -110,7 +111,7 @@ describe("management routes", () => {
     const started = performance.now();
     const response = await fetch(`${gateway.url}/routeplane.usage.v1.UsageService/GetUsage`, {
       method: "POST",
-      headers: { "content-type": "application/json" },
+      headers: { "content-type": "application/json", authorization: `Bearer ${mintToken("key")}` },
       body: "{}",
     });
     expect(response.status).toBe(503);

@@ -51,8 +51,8 @@ export async function startPolicy(config: Config): Promise<RunningProcess> {
     keepPlans: true,
   });
   const { serviceToken } = config;
-  const auth = serviceTransport({ url: config.authUrl, serviceToken });
-  const usage = serviceTransport({ url: config.usageUrl, serviceToken });
+  const auth = serviceTransport({ url: config.authUrl, serviceToken, log });
+  const usage = serviceTransport({ url: config.usageUrl, serviceToken, log });
   const changes = createChangeFeed();
   const source = followChanges({
     url: config.databaseUrl,

@@ -33,7 +33,7 @@ export async function startUsage(config: Config): Promise<RunningProcess> {
     schema: "usage",
     applicationName: "routeplane-usage",
   });
-  const verifier = createVerifier(serviceTransport({ url: authUrl, serviceToken }), { log });
+  const verifier = createVerifier(serviceTransport({ url: authUrl, serviceToken, log }), { log });
   warmValidation(publishedServices().usage);
   const wiring = wireUsage({ serviceCredentials, database, verifyToken: verifier.verify, log, clock: Date.now });
   const server = await startRpcServer({ ...config, ...wiring });

@@ -1,7 +1,8 @@
+import type { DescMethod } from "@bufbuild/protobuf";
 import type { HandlerContext } from "@connectrpc/connect";
-import { principalKey } from "../principal.ts";
+import { type Principal, principalKey } from "../principal.ts";
 import type { RpcChainOptions } from "./chain.ts";
-import { createIdentify } from "./authenticate.ts";
+import { createIdentify, type VerifyToken } from "./authenticate.ts";
 import { requireAccess } from "./authorize.ts";
 import { mapError } from "./map-errors.ts";
 import { beginCall } from "./observe.ts";
@@ -25,4 +26,18 @@ export function requestGate({ log, serviceCredentials, verifyToken }: RpcChainOp
       throw call.failed(mapError(log, error, call.requestId, method.methodKind !== "unary"));
     }
   };
+}
+
+/** Finds the caller of a call by its headers; undefined on a public method. */
+export type Authenticate = (method: DescMethod, header: Headers) => Promise<Principal | undefined>;
+
+/**
+ * For whoever passes calls from outside on to a service, so that nothing of the body of a refused one is read: the same check as
+ * there, by which no service credential is known.
+ *
+ * @returns a function that throws DomainError UNAUTHENTICATED, or UNAVAILABLE if it cannot be known
+ */
+export function outsideAuthentication(verifyToken: VerifyToken): Authenticate {
+  const identify = createIdentify({ callerOf: () => undefined }, verifyToken);
+  return async (method, header) => identify(method, header);
 }

@@ -6,6 +6,7 @@ import { connectNodeAdapter } from "@connectrpc/connect-node";
 import type { Component } from "@routeplane/runtime";
 import { DRAIN_TIMEOUT_MS, LIMITS } from "./limits.ts";
 import { parsingSafely } from "./parse-safely.ts";
+import { answerInPieces } from "./answer-pieces.ts";
 import { correctErrors } from "./correct-errors.ts";
 import type { RequestGate } from "./request-gate.ts";
 
@@ -22,7 +23,7 @@ export interface RpcServerOptions {
 export async function startRpcServer(options: RpcServerOptions): Promise<Component & { readonly port: number }> {
   const { readMaxBytes, maxTimeoutMs, maxConcurrentStreams, maxHeaderBytes, compressMinBytes } = LIMITS;
   const { interceptors, requestGate } = options;
-  const routes = correctErrors((router) => options.routes(parsingSafely(router)));
+  const routes = answerInPieces(correctErrors((router) => options.routes(parsingSafely(router))));
   const server = createServer(
     { settings: { maxConcurrentStreams, maxHeaderListSize: maxHeaderBytes } },
     connectNodeAdapter({ routes, interceptors, requestGate, readMaxBytes, maxTimeoutMs, compressMinBytes }),

@@ -2,17 +2,20 @@ import { once } from "node:events";
 import type { IncomingHttpHeaders } from "node:http";
 import { type ClientHttp2Stream, constants, type IncomingHttpHeaders as Http2Headers } from "node:http2";
 import { Code, ConnectError } from "@connectrpc/connect";
-import { Http2SessionManager } from "@connectrpc/connect-node";
-import { CLIENT_ADDRESS } from "@routeplane/rpc";
+import { CLIENT_ADDRESS, type ServiceConnection } from "@routeplane/rpc";
 import type { Component } from "@routeplane/runtime";
 import type { Exchange } from "../handlers/exchange.ts";
 
 /** Passes Connect calls on to one service, bytes as they are. */
 export interface ServiceRelay extends Component {
-  /**
-   * @throws Refusal if the request cannot be read or is too large, ConnectError or Error if there is no answer or not all of it
-   */
-  forward(exchange: Exchange): Promise<void>;
+  /** @throws ConnectError or Error if there is no answer or not all of it */
+  forward(exchange: Exchange, call: RelayedCall): Promise<void>;
+}
+
+export interface RelayedCall {
+  readonly body: Buffer;
+  /** An answer without an end: it is given up with its client, rather than read to the end. */
+  readonly isStream: boolean;
 }
 
 /** What a management call needs; cookies, forwarding headers and everything else stays outside. */
@@ -28,75 +31,88 @@ const REQUEST_HEADERS = new Set([
 const RESPONSE_HEADERS = new Set(["content-encoding", "content-type", "retry-after", "vary"]);
 const CONNECT_HEADER = /^(connect|grpc|trailer)-[a-z0-9-]+$/;
 
-/** What the services take. */
-const MAX_REQUEST_BYTES = 1024 ** 2;
-const CONNECT_TIMEOUT_MS = 2_000;
+/** What one write hands to the HTTP/2 session at most: see `answerInPieces` of packages/rpc. */
+const PIECE_BYTES = 16 << 10;
 /** A service ends every call within 30 s by itself. */
 const HEADERS_TIMEOUT_MS = 31_000;
+/** The rest of an answer whose client is gone is read for this long. */
+const DRAIN_TIMEOUT_MS = 5_000;
 
-/** @param url where the service listens with HTTP/2 in clear text */
-export function createServiceRelay(name: string, url: string): ServiceRelay {
-  const sessions = new Http2SessionManager(url, { pingIntervalMs: 3_000, pingTimeoutMs: 2_000 });
+export function createServiceRelay(name: string, connection: ServiceConnection): ServiceRelay {
   return {
     name: `relay to ${name}`,
-    async forward(exchange) {
+    async forward(exchange, { body, isStream }) {
       const { request, reply, requestId, path } = exchange;
-      const body = await exchange.readBody(MAX_REQUEST_BYTES);
       const address = request.socket.remoteAddress ?? "";
       const headers = { ...toServiceHeaders(request.headers), "x-request-id": requestId, [CLIENT_ADDRESS]: address };
-      const stream = await connected(sessions.request("POST", path, headers, {}));
-      const cut = (): void => void stream.destroy();
-      reply.signal.addEventListener("abort", cut, { once: true });
-      if (reply.signal.aborted) cut();
+      const stream = await connection.request("POST", path, headers);
+      let isAnswered = false;
+      const leave = (): void => letGo(stream, isAnswered && !isStream);
+      reply.signal.addEventListener("abort", leave, { once: true });
+      if (reply.signal.aborted) leave();
       try {
-        stream.end(body);
+        void send(stream, body);
         const answer = await headersOf(stream);
+        isAnswered = true;
         reply.begin(Number(answer[":status"] ?? 502), toClientHeaders(answer));
-        for await (const chunk of stream as AsyncIterable<Buffer>) await reply.write(chunk);
+        const chunks = stream.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>;
+        for await (const chunk of chunks) await reply.write(chunk);
         // A connection that breaks ends the reading like an answer that is whole; only the code tells them apart.
         if (stream.rstCode !== constants.NGHTTP2_NO_ERROR) throw new Error("the service broke off its answer");
         await reply.end();
       } finally {
-        reply.signal.removeEventListener("abort", cut);
-        stream.destroy();
+        reply.signal.removeEventListener("abort", leave);
+        leave();
       }
     },
     async stop() {
-      sessions.abort();
+      connection.stop();
     },
   };
 }
 
-async function connected(stream: Promise<ClientHttp2Stream>): Promise<ClientHttp2Stream> {
-  const late = Promise.withResolvers<never>();
-  const timer = setTimeout(() => late.reject(new Error("no connection in time")), CONNECT_TIMEOUT_MS);
-  try {
-    return await Promise.race([stream, late.promise]);
-  } catch (error) {
-    // Should it come after all, nobody uses it.
-    void stream.then((unused) => unused.destroy()).catch(() => {});
-    throw error;
-  } finally {
-    clearTimeout(timer);
+/** Piece by piece; what a service that has answered does not want any more is not sent. */
+async function send(stream: ClientHttp2Stream, body: Buffer): Promise<void> {
+  for (let from = 0; from < body.length; from += PIECE_BYTES) {
+    if (!stream.writable) return;
+    const piece = body.subarray(from, from + PIECE_BYTES);
+    await new Promise<void>((resolve) => {
+      stream.once("close", resolve);
+      stream.write(piece, () => {
+        stream.off("close", resolve);
+        resolve();
+      });
+    });
   }
+  stream.end();
+}
+
+/**
+ * Ends a call whose answer nobody waits for. Bytes of a stream that is reset are lost to the account of its session on either
+ * side (see `ServiceSession`), so an answer that has begun is read to its end, if it has one soon.
+ */
+function letGo(stream: ClientHttp2Stream, mayDrain: boolean): void {
+  if (stream.closed || stream.destroyed) return;
+  if (!mayDrain) return stream.close(constants.NGHTTP2_CANCEL);
+  const timer = setTimeout(() => stream.close(constants.NGHTTP2_CANCEL), DRAIN_TIMEOUT_MS);
+  stream.once("close", () => clearTimeout(timer));
+  stream.resume();
 }
 
 async function headersOf(stream: ClientHttp2Stream): Promise<Http2Headers> {
-  const late = setTimeout(
-    () => stream.destroy(new ConnectError("too slow", Code.DeadlineExceeded)),
-    HEADERS_TIMEOUT_MS,
-  );
-  const closed = Promise.withResolvers<never>();
-  const onClose = (): void => closed.reject(new Error("the service closed the call without an answer"));
+  const none = Promise.withResolvers<never>();
+  const timer = setTimeout(() => {
+    none.reject(new ConnectError("too slow", Code.DeadlineExceeded));
+    stream.close(constants.NGHTTP2_INTERNAL_ERROR);
+  }, HEADERS_TIMEOUT_MS);
+  const onClose = (): void => none.reject(new Error("the service closed the call without an answer"));
   stream.once("close", onClose);
   try {
-    const [headers] = (await Promise.race([once(stream, "response"), closed.promise])) as [Http2Headers];
+    const [headers] = (await Promise.race([once(stream, "response"), none.promise])) as [Http2Headers];
     return headers;
   } finally {
-    clearTimeout(late);
+    clearTimeout(timer);
     stream.off("close", onClose);
-    // A reset in the middle of the body is reported by whoever reads it.
-    stream.on("error", () => {});
   }
 }
 

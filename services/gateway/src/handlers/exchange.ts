@@ -13,6 +13,8 @@ export interface Exchange {
   readonly request: IncomingMessage;
   readonly response: ServerResponse;
   readonly reply: Reply;
+  /** By the size that the request announces. @throws Refusal 413 */
+  refuseTooLarge(maxBytes: number): void;
   /** @throws Refusal 413, or 400 if the client goes away first */
   readBody(maxBytes: number): Promise<Buffer>;
   sendJson(status: number, body: unknown): Promise<void>;
@@ -33,7 +35,11 @@ export function openExchange(request: IncomingMessage, response: ServerResponse,
     request,
     response,
     reply,
-    readBody: (maxBytes) => readBody(request, maxBytes),
+    refuseTooLarge: (maxBytes) => refuseTooLarge(request, maxBytes),
+    async readBody(maxBytes) {
+      refuseTooLarge(request, maxBytes);
+      return readBody(request, maxBytes);
+    },
     async sendJson(status, body) {
       const bytes = Buffer.from(JSON.stringify(body));
       reply.begin(status, { "content-type": "application/json", "content-length": String(bytes.length) });
@@ -141,16 +147,16 @@ function end(response: ServerResponse, signal: AbortSignal, bytes: Uint8Array | 
   });
 }
 
+function refuseTooLarge(request: IncomingMessage, maxBytes: number): void {
+  if (Number(request.headers["content-length"] ?? 0) > maxBytes) throw bodyTooLarge(maxBytes);
+}
+
 /**
  * By events rather than by iteration, which would destroy the connection on the way out: a client that sends too much is to
  * read why. What it goes on sending is dropped.
  */
 function readBody(request: IncomingMessage, maxBytes: number): Promise<Buffer> {
   return new Promise((resolve, reject) => {
-    if (Number(request.headers["content-length"] ?? 0) > maxBytes) {
-      reject(bodyTooLarge(maxBytes));
-      return;
-    }
     const chunks: Buffer[] = [];
     let size = 0;
     const onData = (chunk: Buffer): void => {

@@ -1,19 +1,29 @@
+import type { DescMethod } from "@bufbuild/protobuf";
 import { Code, ConnectError } from "@connectrpc/connect";
-import { codeToHttpStatus, errorToJson } from "@connectrpc/connect/protocol-connect";
 import { DomainError } from "@routeplane/domain";
-import { isInternal, publishedServices, toConnectError } from "@routeplane/rpc";
+import { type Authenticate, isInternal, publishedServices, requireAccess, toConnectError } from "@routeplane/rpc";
 import type { ServiceRelay } from "../clients/service-relay.ts";
 import { Refusal } from "../domain/refusal.ts";
+import { sendConnectError } from "./connect-error.ts";
 import type { Exchange } from "./exchange.ts";
 import type { Route } from "./router.ts";
 
 export type ServiceName = keyof ReturnType<typeof publishedServices>;
 
+export interface ManagementDependencies {
+  readonly relays: Readonly<Record<ServiceName, ServiceRelay>>;
+  /** Finds the caller before anything of the body is read; the service behind it authenticates and authorises again. */
+  readonly authenticate: Authenticate;
+}
+
+/** What the services take. */
+const MAX_REQUEST_BYTES = 1024 ** 2;
+
 /**
- * The management API: every method of the contracts that outside callers may call, passed on as it is. The service behind it
- * authenticates and authorises. Methods for services only are not in the table, so they look like unknown ones.
+ * The management API: every method of the contracts that outside callers may call, passed on as it is. Methods for services
+ * only are not in the table, so they look like unknown ones.
  */
-export function managementRoutes(relays: Readonly<Record<ServiceName, ServiceRelay>>): readonly Route[] {
+export function managementRoutes({ relays, authenticate }: ManagementDependencies): readonly Route[] {
   return Object.entries(publishedServices()).flatMap(([name, services]) =>
     services
       .flatMap((service) => service.methods)
@@ -22,46 +32,67 @@ export function managementRoutes(relays: Readonly<Record<ServiceName, ServiceRel
         method: "POST",
         path: `/${method.parent.typeName}/${method.name}`,
         reaches: "service",
-        handle: (exchange) => forward(exchange, name, relays[name as ServiceName]),
+        handle: (exchange) => forward(exchange, { name, method, relay: relays[name as ServiceName], authenticate }),
       })),
   );
 }
 
 /** What is answered for a method that does not exist, or not for outside callers. */
 export async function unknownMethod(exchange: Exchange): Promise<void> {
-  await sendConnectError(exchange, new ConnectError("there is no such method", Code.Unimplemented), 404);
+  await sendConnectError(exchange, new ConnectError("there is no such method", Code.Unimplemented), { status: 404 });
 }
 
-async function forward(exchange: Exchange, name: string, relay: ServiceRelay): Promise<void> {
+interface ManagementMethod {
+  /** Of the service. */
+  readonly name: string;
+  readonly method: DescMethod;
+  readonly relay: ServiceRelay;
+  readonly authenticate: Authenticate;
+}
+
+async function forward(exchange: Exchange, { name, method, relay, authenticate }: ManagementMethod): Promise<void> {
+  const { request, response, reply } = exchange;
+  if (request.headers["content-type"]?.startsWith("application/grpc") === true) {
+    const message = "gRPC needs HTTP/2: call the service's own port, or use Connect here";
+    return sendConnectError(exchange, new ConnectError(message, Code.Unimplemented), { status: 415 });
+  }
+  try {
+    refuseAmbiguous(exchange);
+    const caller = await authenticate(method, new Headers(credentialHeaders(exchange)));
+    exchange.refuseTooLarge(MAX_REQUEST_BYTES);
+    requireAccess(method, caller);
+    const body = await exchange.readBody(MAX_REQUEST_BYTES);
+    await relay.forward(exchange, { body, isStream: method.methodKind !== "unary" });
+  } catch (error) {
+    if (response.headersSent || reply.signal.aborted) {
+      response.destroy();
+      return;
+    }
+    // Connect's own status for a request that is too large is 429, which would tell clients to send it again.
+    const status = error instanceof Refusal ? error.facts.status : undefined;
+    await sendConnectError(exchange, answerTo(error, name), { method, ...(status !== undefined && { status }) });
+  }
+}
+
+/** @param service that was called */
+function answerTo(error: unknown, service: string): ConnectError {
+  if (error instanceof Refusal) return new ConnectError(error.message, Code.ResourceExhausted);
+  if (error instanceof DomainError) return toConnectError(error);
+  if (error instanceof ConnectError && error.code === Code.DeadlineExceeded) return error;
+  // What else there is to say of a connection is where the service would be: nothing for those outside.
+  const message = `the ${service} service does not answer; try again`;
+  const metadata = { dependency: service };
+  return toConnectError(new DomainError("unavailable", "DEPENDENCY_UNAVAILABLE", message, { metadata }));
+}
+
+/** @throws DomainError UNAUTHENTICATED for what the services would not see as it was sent, and for their own credential */
+function refuseAmbiguous(exchange: Exchange): void {
   if (carriesServiceToken(exchange)) {
-    const error = new DomainError("unauthenticated", "CREDENTIAL_INVALID", "the credential is not valid");
-    return sendConnectError(exchange, toConnectError(error));
+    throw new DomainError("unauthenticated", "CREDENTIAL_INVALID", "the credential is not valid");
   }
   if ((exchange.request.headersDistinct["authorization"]?.length ?? 0) > 1) {
     const message = "two different credentials in one request: send one";
-    const error = new DomainError("unauthenticated", "CREDENTIAL_MISSING", message);
-    return sendConnectError(exchange, toConnectError(error));
-  }
-  if (exchange.request.headers["content-type"]?.startsWith("application/grpc") === true) {
-    const message = "gRPC needs HTTP/2: call the service's own port, or use Connect here";
-    return sendConnectError(exchange, new ConnectError(message, Code.Unimplemented), 415);
-  }
-  try {
-    await relay.forward(exchange);
-  } catch (error) {
-    if (exchange.response.headersSent || exchange.reply.signal.aborted) {
-      exchange.response.destroy();
-      return;
-    }
-    const message = `the ${name} service does not answer; try again`;
-    const down = new DomainError("unavailable", "DEPENDENCY_UNAVAILABLE", message, { metadata: { dependency: name } });
-    // Connect's own status for a request that is too large is 429, which would tell clients to send it again.
-    if (error instanceof Refusal) {
-      return sendConnectError(exchange, new ConnectError(error.message, Code.ResourceExhausted), error.facts.status);
-    }
-    // What else there is to say of a connection is where the service would be: nothing for those outside.
-    const late = error instanceof ConnectError && error.code === Code.DeadlineExceeded;
-    await sendConnectError(exchange, late ? error : toConnectError(down));
+    throw new DomainError("unauthenticated", "CREDENTIAL_MISSING", message);
   }
 }
 
@@ -72,6 +103,9 @@ function carriesServiceToken({ request: { headers } }: Exchange): boolean {
     .some((value) => value !== undefined && /\brps_/i.test(value));
 }
 
-async function sendConnectError(exchange: Exchange, error: ConnectError, status?: number): Promise<void> {
-  await exchange.sendJson(status ?? codeToHttpStatus(error.code), errorToJson(error, undefined));
+function credentialHeaders({ request: { headers } }: Exchange): [string, string][] {
+  return ["authorization", "x-api-key"].flatMap((name) => {
+    const value = headers[name];
+    return value === undefined ? [] : [[name, String(value)]];
+  });
 }

@@ -1,0 +1,132 @@
+import { request as open } from "node:http";
+import { setTimeout as delay } from "node:timers/promises";
+import { eventually } from "@routeplane/testing";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { ask } from "../harness/gateway.ts";
+import { startNode, type TestNode } from "../harness/index.ts";
+import { rawRequest } from "../harness/raw-http.ts";
+
+/** Management calls that are refused, or whose callers leave, cost the callers after them nothing. */
+
+let node: TestNode;
+let token: string;
+
+const PAGE_SIZE = 1_000;
+const TIMES = 100;
+const AT_A_TIME = 10;
+const METHODS = [
+  "/routeplane.auth.v1.IdentityService/WhoAmI",
+  "/routeplane.policy.v1.PolicyService/ListPolicies",
+  "/routeplane.usage.v1.UsageService/GetUsage",
+];
+const LIST = "/routeplane.usage.v1.UsageService/ListRequests";
+const WATCH = "/routeplane.usage.v1.UsageService/WatchRequests";
+const JSON_TYPE = ["content-type", "application/json"];
+
+beforeAll(async () => {
+  node = await startNode();
+  token = await node.apiKey();
+  await times(PAGE_SIZE, async () => {
+    const headers = { authorization: `Bearer ${token}`, "content-type": "application/json" };
+    const response = await fetch(`${node.url}/v1/chat/completions`, {
+      method: "POST",
+      headers,
+      body: JSON.stringify(ask("one")),
+    });
+    expect(response.status).toBe(200);
+    await response.arrayBuffer();
+  });
+  const page = JSON.stringify({ pageSize: PAGE_SIZE });
+  await eventually(async () => JSON.parse((await call(LIST, page)).body).requests?.length === PAGE_SIZE, 60_000);
+}, 180_000);
+afterAll(() => node?.remove());
+
+async function times(count: number, work: () => Promise<void>): Promise<void> {
+  let left = count;
+  const worker = async (): Promise<void> => {
+    while (left-- > 0) await work();
+  };
+  await Promise.all(Array.from({ length: AT_A_TIME }, worker));
+}
+
+function call(path: string, body = "{}") {
+  return rawRequest(node.port, path, { headers: ["authorization", `Bearer ${token}`, ...JSON_TYPE], body });
+}
+
+/** Within a moment: a service may still be busy with calls whose callers have left. */
+async function expectServed(): Promise<void> {
+  for (const path of METHODS) await eventually(async () => (await call(path)).status === 200, 20_000);
+  await eventually(async () => {
+    const health = (await (await fetch(`${node.url}/healthz`)).json()) as { dependencies: Record<string, string> };
+    return Object.values(health.dependencies).every((state) => state === "ok");
+  }, 20_000);
+}
+
+/** Sends a call, and closes the connection as soon as `until` says so. */
+function hangUp(path: string, bytes: Buffer, announced: number, until: "sent" | "answered", type = JSON_TYPE[1]) {
+  return new Promise<void>((resolve) => {
+    const headers = { authorization: `Bearer ${token}`, "content-type": type, "content-length": announced };
+    const request = open({ host: "127.0.0.1", port: node.port, path, method: "POST", headers, agent: false });
+    request.on("close", resolve);
+    request.on("error", () => {});
+    request.on("response", (response) => {
+      response.on("error", () => {});
+      response.once("data", () => request.destroy());
+    });
+    request.write(bytes, () => {
+      if (until === "sent") void delay(1).then(() => request.destroy());
+    });
+  });
+}
+
+/** A message of Connect's streaming protocol. */
+function enveloped(message: object): Buffer {
+  const json = Buffer.from(JSON.stringify(message));
+  const head = Buffer.alloc(5);
+  head.writeUInt32BE(json.length, 1);
+  return Buffer.concat([head, json]);
+}
+
+describe("after a hundred", () => {
+  it.each([
+    ["no credential", []],
+    ["a bad credential", ["authorization", "Bearer rp_live_nonsense"]],
+  ])(
+    "refused bodies of 1 MB with %s, calls are served",
+    async (_, credential) => {
+      for (const path of METHODS) {
+        await times(TIMES, async () => {
+          const body = `{"name":"${"x".repeat(1_000_000)}"}`;
+          const { status } = await rawRequest(node.port, path, { headers: [...credential, ...JSON_TYPE], body });
+          expect(status).toBe(401);
+        });
+      }
+      await expectServed();
+    },
+    120_000,
+  );
+
+  it("hang-ups in the middle of a page of 1,000 requests, calls are served", async () => {
+    const body = Buffer.from(JSON.stringify({ pageSize: PAGE_SIZE }));
+    await times(TIMES, () => hangUp(LIST, body, body.length, "answered"));
+    await expectServed();
+  }, 120_000);
+
+  it("hang-ups before the answer, calls are served", async () => {
+    const body = Buffer.from(JSON.stringify({ pageSize: PAGE_SIZE }));
+    await times(TIMES, () => hangUp(LIST, body, body.length, "sent"));
+    await expectServed();
+  }, 120_000);
+
+  it("hang-ups in the middle of a stream, calls are served", async () => {
+    const body = enveloped({});
+    await times(TIMES, () => hangUp(WATCH, body, body.length, "answered", "application/connect+json"));
+    await expectServed();
+  }, 120_000);
+
+  it("hang-ups in the middle of a body, calls are served", async () => {
+    const half = Buffer.alloc(500_000, " ");
+    for (const path of METHODS) await times(TIMES, () => hangUp(path, half, 1_000_000, "sent"));
+    await expectServed();
+  }, 120_000);
+});
