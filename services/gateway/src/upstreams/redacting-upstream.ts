@@ -1,4 +1,5 @@
 import type { SecretRedactor } from "../domain/secret-redactor.ts";
+import { withoutSplitSecrets } from "../domain/split-secrets.ts";
 import type { Upstream } from "../domain/upstream.ts";
 
 /**
@@ -11,8 +12,11 @@ export function redactingUpstream(upstream: Upstream, redactor: SecretRedactor):
     ...upstream,
     async chatCompletion(request) {
       const answer = await upstream.chatCompletion(request);
-      const { retryAfter, body } = answer;
-      return { ...answer, retryAfter: retryAfter && redactor.text(retryAfter), body: redactor.stream(body) };
+      const { retryAfter, contentType } = answer;
+      const bytes = redactor.stream(answer.body);
+      const isStream = contentType === "text/event-stream" || (request.streamed && contentType === "");
+      const body = isStream ? withoutSplitSecrets(bytes, redactor.secrets) : bytes;
+      return { ...answer, retryAfter: retryAfter && redactor.text(retryAfter), body };
     },
   };
 }

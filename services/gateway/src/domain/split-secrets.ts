@@ -1,0 +1,109 @@
+import { type SseEvent, SseSplitter } from "./sse.ts";
+import { UpstreamFault } from "./upstream.ts";
+
+/** So much of a secret's beginning may be any word, and is passed on. */
+const MIN_HELD_CHARS = 4;
+const MAX_EVENT_BYTES = 4 * 1024 ** 2;
+/** What is held back while a text may still become a secret; beyond it nobody waits any longer. */
+const MAX_HELD_BYTES = 1024 ** 2;
+/** More texts at a time than any answer has. */
+const MAX_TEXTS = 1_024;
+
+/** Literals of the members that carry pieces of text; and the first index, which is the choice's. */
+const PIECE = /"(content|reasoning_content|reasoning|refusal|arguments|text)"\s*:\s*("(?:[^"\\]|\\.)+")/g;
+const INDEX = /"index"\s*:\s*(\d+)/;
+
+/**
+ * The bytes of a stream of server-sent events, unless a secret is spelled by several of them, piece by piece: then the stream
+ * breaks off before the piece that completes it. Events wait while the end of their text is the beginning of a secret, of at
+ * least 4 characters; all others pass at once.
+ *
+ * @param chunks in which no secret is whole
+ * @throws UpstreamFault `broken` if a secret comes
+ */
+export async function* withoutSplitSecrets(
+  chunks: AsyncIterable<Uint8Array>,
+  secrets: readonly string[],
+): AsyncGenerator<Uint8Array> {
+  const splitter = new SseSplitter(MAX_EVENT_BYTES);
+  const watch = new SecretWatch(secrets);
+  let held: Buffer[] = [];
+  let heldBytes = 0;
+  const pass = (events: readonly SseEvent[]): Buffer | undefined => {
+    let passed = 0;
+    for (const { raw, data = "" } of events) {
+      held.push(raw);
+      heldBytes += raw.length;
+      const state = watch.absorb(data);
+      if (state === "whole") {
+        held = held.slice(0, passed);
+        throw new UpstreamFault("broken", "the upstream spells its own key");
+      }
+      if (state === "none" || heldBytes > MAX_HELD_BYTES) passed = held.length;
+    }
+    if (passed === 0) return undefined;
+    const leaving = held.slice(0, passed);
+    held = held.slice(passed);
+    heldBytes = held.reduce((sum, { length }) => sum + length, 0);
+    return Buffer.concat(leaving);
+  };
+  let fault: unknown;
+  try {
+    for await (const chunk of chunks) {
+      const passed = pass(splitter.push(chunk));
+      if (passed !== undefined) yield passed;
+    }
+    const last = pass(splitter.end());
+    if (last !== undefined) yield last;
+  } catch (error) {
+    fault = error;
+  }
+  // Nothing becomes of it any more.
+  if (!watch.isWhole) yield* held;
+  if (fault !== undefined) throw fault;
+}
+
+/** Whether texts that come in pieces end with the beginning of a secret, or hold one. */
+class SecretWatch {
+  readonly #secrets: readonly string[];
+  readonly #maxChars: number;
+  /** The ends of texts, by choice and member. */
+  readonly #tails = new Map<string, string>();
+  /** Those that end with the beginning of a secret. */
+  readonly #pending = new Set<string>();
+  isWhole = false;
+
+  constructor(secrets: readonly string[]) {
+    this.#secrets = secrets.map((secret) => secret.toLowerCase());
+    this.#maxChars = Math.max(0, ...secrets.map(({ length }) => length));
+  }
+
+  absorb(data: string): "none" | "begun" | "whole" {
+    const choice = INDEX.exec(data)?.[1] ?? "";
+    for (const [, member = "", literal = ""] of data.matchAll(PIECE)) this.#add(`${choice} ${member}`, literal);
+    if (this.isWhole) return "whole";
+    return this.#pending.size > 0 ? "begun" : "none";
+  }
+
+  #add(text: string, literal: string): void {
+    if (this.#tails.size > MAX_TEXTS) this.#tails.clear();
+    const tail = (this.#tails.get(text) ?? "") + unescaped(literal).toLowerCase();
+    this.#pending.delete(text);
+    for (const secret of this.#secrets) {
+      const begin = secret.slice(0, MIN_HELD_CHARS);
+      for (let at = tail.indexOf(begin); at !== -1; at = tail.indexOf(begin, at + 1)) {
+        this.isWhole ||= tail.startsWith(secret, at);
+        if (secret.startsWith(tail.slice(at))) this.#pending.add(text);
+      }
+    }
+    this.#tails.set(text, tail.slice(-this.#maxChars));
+  }
+}
+
+function unescaped(literal: string): string {
+  try {
+    return literal.includes("\\") ? String(JSON.parse(literal)) : literal.slice(1, -1);
+  } catch {
+    return literal;
+  }
+}

@@ -1,0 +1,38 @@
+import { expect, it } from "vitest";
+import { answering, BODY, reservationOf, world } from "../../test/pipeline-world.ts";
+import { SecretRedactor } from "../domain/secret-redactor.ts";
+import { redactingUpstream } from "./redacting-upstream.ts";
+
+const KEY = "sk-provider-0123456789";
+const redactor = new SecretRedactor([KEY]);
+const STREAM = { ...BODY, max_tokens: 300, stream: true };
+const piece = (content: string): string =>
+  `data: ${JSON.stringify({ choices: [{ index: 0, delta: { content } }] })}\n\n`;
+
+it("a stream that spells the key ends with an error before it is complete, and is charged as reserved", async () => {
+  const chunks = [piece("my key: "), ...Array.from(KEY, piece), "data: [DONE]\n\n"];
+  const { serve, usage, budget } = world({
+    upstream: redactingUpstream(answering("text/event-stream", chunks), redactor),
+  });
+  const { reply } = await serve(STREAM);
+  expect(reply.text).toBe(
+    [piece("my key: "), piece("s"), piece("k"), piece("-"), reply.text.slice(reply.text.lastIndexOf("data: "))].join(
+      "",
+    ),
+  );
+  expect(reply.text).toContain('"code":"upstream_error"');
+  expect(usage.settlements).toMatchObject([{ outcome: "failed", estimated: true, errorCode: "upstream_error" }]);
+  expect(budget.spentNano).toBe(reservationOf(STREAM) + 594n * 1_000n);
+});
+
+it("what an upstream says of a refusal is recorded and told without the key", async () => {
+  const envelope = JSON.stringify({
+    error: { message: `${"x".repeat(1_995)}${KEY}`, type: KEY, code: KEY, param: KEY },
+  });
+  const upstream = answering("application/json", [envelope], { status: 429, retryAfter: KEY });
+  const { serve, usage } = world({ upstream: redactingUpstream(upstream, redactor) });
+  const { refusal } = await serve(BODY);
+  expect(JSON.stringify(refusal?.facts)).not.toContain("sk-p");
+  expect(refusal?.facts).toMatchObject({ code: "[redacted]", retryAfter: undefined });
+  expect(usage.settlements).toMatchObject([{ errorCode: "[redacted]" }]);
+});
