@@ -122,6 +122,19 @@ describe("a surcharge", () => {
     );
   });
 
+  it.each<[string, object, object, bigint]>([
+    ["priority that default served", { service_tier: "priority" }, { service_tier: "default" }, 14n],
+    ["no tier that priority served", {}, { service_tier: "priority" }, 35n],
+    ["priority that priority served", { service_tier: "priority" }, { service_tier: "priority" }, 35n],
+    ["priority that an unpriced tier served", { service_tier: "priority" }, { service_tier: "scale" }, 35n],
+    ["no tier that an unpriced tier served", {}, { service_tier: "flex" }, 14n],
+  ])("of a tier is charged by the tier of the answer: %s", async (_, more, answered, cost) => {
+    const whole = await settle({ ...BODY, ...more }, plain({ model: "cheap", ...answered }));
+    expect(whole.settlement).toMatchObject({ costNanoUsd: cost * MICRO });
+    const streamed = await settle({ ...BODY, ...more, stream: true }, stream({ model: "cheap", ...answered }));
+    expect(streamed.settlement).toMatchObject({ costNanoUsd: cost * MICRO });
+  });
+
   it("holds for the model that answered too", async () => {
     const { settlement } = await settle({ ...BODY, service_tier: "priority" }, plain({ model: "dear" }));
     expect(settlement).toMatchObject({ costNanoUsd: 3_500n * MICRO, billedModel: "dear" });

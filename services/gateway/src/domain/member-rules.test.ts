@@ -164,7 +164,7 @@ describe("a surcharge", () => {
     expect(await refusalOf({ modalities: ["audio", "video"] }, rules)).toMatchObject({ param: "modalities" });
     expect(await applied({ turbo: true })).toEqual([["turbo", undefined]]);
     const interpreter = { type: "code_interpreter" };
-    expect(await applied({ tools: [interpreter, FUNCTION, interpreter] })).toHaveLength(2);
+    expect(await applied({ tools: [interpreter, FUNCTION, interpreter] })).toHaveLength(1);
     expect(await refusalOf({ tools: [interpreter, { type: "mcp" }] }, rules)).toMatchObject({ param: "tools[1].type" });
   });
 

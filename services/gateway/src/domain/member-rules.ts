@@ -57,7 +57,27 @@ export function applyMemberRules(
     throw memberNotAllowed(key, EFFECTS[effect]);
   });
   const ofTools = hostedTools.map(({ path, type }) => priceOf(path, type, pricesOf("tools")));
-  return [...ofMembers, ...ofTools];
+  // The price is one of the request, however many of its values it is for.
+  return [...new Set([...ofMembers, ...ofTools])];
+}
+
+const TIER = "service_tier";
+
+/**
+ * The surcharges of an answer that says which tier served it: OpenAI may serve a request that asks for priority by default, and
+ * one that asks for nothing by the tier of the account.
+ *
+ * @param applied those of the request
+ */
+export function surchargesOfTier(
+  applied: readonly Surcharge[],
+  { surcharges }: MemberRules = NOTHING_ALLOWED,
+  tier: string | undefined,
+): readonly Surcharge[] {
+  if (tier === undefined) return applied;
+  const priced = surcharges.find(({ member, value }) => member === TIER && value === tier);
+  if (priced === undefined && !isHarmless(TIER, tier)) return applied;
+  return [...applied.filter(({ member }) => member !== TIER), ...(priced === undefined ? [] : [priced])];
 }
 
 function priceOf(path: string, value: string | undefined, prices: readonly Surcharge[]): Surcharge {

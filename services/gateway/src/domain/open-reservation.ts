@@ -24,6 +24,7 @@ import type { Relayed } from "./relay.ts";
 import type { Settlements } from "./settlements.ts";
 import type { Timings } from "./timings.ts";
 import type { TokenBounds } from "./token-bounds.ts";
+import type { AnsweredBy } from "./usage.ts";
 
 export interface ReservationDependencies {
   readonly admissions: Admissions;
@@ -42,8 +43,8 @@ export interface ReservedRequest {
   readonly facts: RequestFacts;
   readonly caller: CallingKey;
   readonly model: Model;
-  /** The model whose price is charged for an answer that says it is by this one. */
-  readonly billedModel: (answered: string) => Model;
+  /** The model at the price that is charged for an answer. */
+  readonly billedFor: (answeredBy: AnsweredBy) => Model;
   readonly reply: Reply;
   readonly decisions: DecisionLog;
   readonly timings: Timings;
@@ -169,27 +170,26 @@ export class OpenReservation {
   }
 
   #chargeOf(relayed: Relayed, granted: TokenBounds): Charge {
-    const { model, billedModel } = this.#request;
-    const { answeredModel } = relayed;
-    const answered = answeredModel === undefined ? model : billedModel(answeredModel);
-    const isOther = answered.id !== model.id && relayed.billable;
-    // What is not known is charged as reserved, or dearer where another model is.
-    const isCheaperEstimate = relayed.usage === undefined && costBound(answered, granted) < costBound(model, granted);
-    const billed = isOther && !isCheaperEstimate ? answered : model;
+    const { model, billedFor } = this.#request;
+    const answered = billedFor(relayed.answeredBy ?? {});
+    // What is not known is charged as reserved, or dearer where the answer is.
+    const isEstimate = relayed.usage === undefined;
+    const billed = isEstimate && costBound(answered, granted) <= costBound(model, granted) ? model : answered;
     const charge = chargeFor(relayed, billed, granted);
-    this.#report(charge, billed);
-    return billed === model ? charge : { ...charge, billedModel: billed.id };
+    const isOther = billed.id !== model.id && relayed.billable;
+    this.#report(charge, isOther ? billed.id : undefined);
+    return isOther ? { ...charge, billedModel: billed.id } : charge;
   }
 
   /** Logs what an operator should know of a charge. */
-  #report({ costNanoUsd }: Charge, billed: Model): void {
-    const { facts, model } = this.#request;
+  #report({ costNanoUsd }: Charge, billedModel: string | undefined): void {
+    const { facts } = this.#request;
     const { log } = this.#dependencies;
     const reservedNanoUsd = this.#reservation?.reservedNanoUsd ?? 0n;
-    const { requestId, namespaceId, keyId, provider, model: asked } = facts;
+    const { requestId, namespaceId, keyId, provider, model } = facts;
     const amounts = { costNanoUsd: String(costNanoUsd), reservedNanoUsd: String(reservedNanoUsd) };
-    const fields = { requestId, namespaceId, keyId, provider, model: asked, billedModel: billed.id, ...amounts };
-    if (billed !== model) log.warn(fields, "the upstream answered with another model, whose price is charged");
+    const fields = { requestId, namespaceId, keyId, provider, model, billedModel, ...amounts };
+    if (billedModel !== undefined) log.warn(fields, "the upstream answered with another model, whose price is charged");
     if (costNanoUsd > reservedNanoUsd * OVERRUN_ALARM) log.error(fields, "the charge is a multiple of the reservation");
     else if (costNanoUsd > reservedNanoUsd) log.warn(fields, "the charge exceeds the reservation");
   }

@@ -10,7 +10,7 @@ import type { Guard } from "./guard.ts";
 import { parseIdempotencyKey } from "./idempotency-key.ts";
 import { type Model, type ModelDirectory, resolveModel } from "./model-directory.ts";
 import { JudgingMeter } from "./judging-meter.ts";
-import { applyMemberRules, withSurcharges } from "./member-rules.ts";
+import { applyMemberRules, surchargesOfTier, withSurcharges } from "./member-rules.ts";
 import { isBillable, noAnswer, notRecorded } from "./no-answer.ts";
 import { OpenReservation } from "./open-reservation.ts";
 import type { Admissions, CallingKey, FollowKey, Reply, RequestFacts, UsageLog } from "./ports.ts";
@@ -21,6 +21,7 @@ import { type GuardedRequest, guardRequest, type Judging } from "./request-guard
 import { type ResponseGuard, responseGuardOf } from "./response-guard.ts";
 import type { Settlements } from "./settlements.ts";
 import { Timings } from "./timings.ts";
+import type { AnsweredBy } from "./usage.ts";
 import type { TokenBounds } from "./token-bounds.ts";
 
 /**
@@ -90,7 +91,11 @@ export function createPipeline(dependencies: PipelineDependencies): Serve {
     const resolved = resolveModel(directory, asked.model);
     const surcharges = applyMemberRules(asked, resolved.memberRules);
     const model = withSurcharges(resolved, surcharges);
-    const billedModel = (answered: string) => withSurcharges(directory.findBilled(resolved, answered), surcharges);
+    const billedFor = ({ model: answered = resolved.id, serviceTier }: AnsweredBy): Model =>
+      withSurcharges(
+        directory.findBilled(resolved, answered),
+        surchargesOfTier(surcharges, resolved.memberRules, serviceTier),
+      );
     const upstream = upstreamOf(dependencies, model);
     const facts = factsOf(call, caller, asked, model);
     const guard = await guardOf(caller);
@@ -101,7 +106,7 @@ export function createPipeline(dependencies: PipelineDependencies): Serve {
     // All that can fail without anything being reserved comes before the reservation.
     const bodyFor = prepareUpstreamBody(request, { model: model.id, outputField: model.outputField });
     const responseGuard = await responseGuardOf(guard, decisions, reply.signal, share.unstopped);
-    const reserving = { facts, caller, model, billedModel, reply, decisions, timings };
+    const reserving = { facts, caller, model, billedFor, reply, decisions, timings };
     const reservation = new OpenReservation(dependencies, reserving);
     try {
       const granted = await reservation.admit({ ...bounds, choices: request.choices, idempotencyKey });

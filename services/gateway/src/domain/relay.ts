@@ -9,7 +9,7 @@ import { formatSse, type SseEvent, SseOverflow, SseSplitter } from "./sse.ts";
 import { StreamGuard } from "./stream-guard.ts";
 import { type MeteredRequest, StreamMeter } from "./stream-meter.ts";
 import type { Timings } from "./timings.ts";
-import { hasOutput, isPlaceholder, readModel, readUsage, type TokenUsage } from "./usage.ts";
+import { type AnsweredBy, hasOutput, isPlaceholder, readAnsweredBy, readUsage, type TokenUsage } from "./usage.ts";
 import { refusalOfUpstreamStatus } from "./upstream-refusal.ts";
 
 /** How the upstream's answer went, before anything is charged for it. */
@@ -19,8 +19,7 @@ export interface Relayed {
   readonly usage: TokenUsage | undefined;
   /** Lower bound of a usage that is not known: what the upstream had reported when it was cut. */
   readonly reported?: TokenUsage | undefined;
-  /** Model that the answer says it is by; undefined if it does not say. */
-  readonly answeredModel?: string | undefined;
+  readonly answeredBy?: AnsweredBy;
   /** Whether there is something to charge even if the usage is not known: the upstream may have billed for it. */
   readonly billable: boolean;
   readonly httpStatus: number;
@@ -32,7 +31,7 @@ export interface Relayed {
 }
 
 /** The part of an answer that decides what is charged for it. */
-type Counted = Pick<Relayed, "usage" | "reported" | "answeredModel">;
+type Counted = Pick<Relayed, "usage" | "reported" | "answeredBy">;
 
 /** Held in memory while it is checked. */
 const MAX_ANSWER_BYTES = 32 * 1024 ** 2;
@@ -102,7 +101,7 @@ async function relayInsteadOfStream(answer: UpstreamAnswer, reply: Reply): Promi
   const answered = await collect(answer.body, MAX_ANSWER_BYTES)
     .then((body) => read(body, reply.signal))
     .catch(() => undefined);
-  const counted = { usage: answered?.usage, answeredModel: readModel(answered?.answered) };
+  const counted = { usage: answered?.usage, answeredBy: readAnsweredBy(answered?.answered) };
   if (reply.signal.aborted) return { ...cutShort(cutReason(reply), undefined, 0), ...counted };
   return { ...wasted(invalidAnswer("answered with no stream where one was asked for"), undefined), ...counted };
 }
@@ -113,7 +112,7 @@ async function relayWhole(answer: UpstreamAnswer, reply: Reply, guard: ResponseG
   try {
     const body = await collect(answer.body, MAX_ANSWER_BYTES);
     const { answered, usage } = await read(body, reply.signal);
-    counted = { usage, answeredModel: readModel(answered) };
+    counted = { usage, answeredBy: readAnsweredBy(answered) };
     if (!isCompletion(answered)) {
       return { ...wasted(invalidAnswer("gave an answer that is not a chat completion"), usage), ...counted };
     }
@@ -194,8 +193,8 @@ async function endStream(reply: Reply, meter: StreamMeter, fault: unknown): Prom
   return { ...ended, outcome: "failed", errorCode };
 }
 
-function countOf({ usage, reported, answeredModel }: StreamMeter): Counted {
-  return { usage, reported, answeredModel };
+function countOf({ usage, reported, answeredBy }: StreamMeter): Counted {
+  return { usage, reported, answeredBy };
 }
 
 /** How an OpenAI client learns that a stream that has begun will not be finished. */

@@ -1,5 +1,5 @@
 import { isObject } from "./chat-request.ts";
-import { hasOutput, isPlaceholder, readModel, readUsage, type TokenUsage } from "./usage.ts";
+import { type AnsweredBy, hasOutput, isPlaceholder, readAnsweredBy, readUsage, type TokenUsage } from "./usage.ts";
 
 /** Members that matter, found without parsing every chunk: a quote inside a JSON string is escaped and does not match. */
 const USAGE = /"usage"\s*:\s*\{/;
@@ -33,7 +33,7 @@ export class StreamMeter {
   #reported: TokenUsage | undefined;
   /** Usage in the last chunk, final or not. */
   #lastUsage: TokenUsage | undefined;
-  #answeredModel: string | undefined;
+  #answeredBy: AnsweredBy = {};
   #done = false;
   #failed = false;
   #overran = false;
@@ -65,9 +65,9 @@ export class StreamMeter {
     return this.#reported;
   }
 
-  /** Model that the chunk with the usage says it is by, else an earlier one. */
-  get answeredModel(): string | undefined {
-    return this.#answeredModel;
+  /** What the chunk with the usage says it is by, else an earlier one. */
+  get answeredBy(): AnsweredBy {
+    return this.#answeredBy;
   }
 
   /** Whether the upstream said that the answer is whole. */
@@ -105,11 +105,11 @@ export class StreamMeter {
       this.#usage = undefined;
     }
     const hasUsage = USAGE.test(data);
-    const isFirstWithModel = this.#answeredModel === undefined && MODEL.test(data);
+    const isFirstWithModel = this.#answeredBy.model === undefined && MODEL.test(data);
     if (!hasUsage && !isFirstWithModel && !FINISH.test(data) && !ERROR.test(data)) return true;
     const chunk = parse(data);
     if (!isObject(chunk)) return true;
-    this.#answeredModel = readModel(chunk) ?? this.#answeredModel;
+    this.#answeredBy = { ...this.#answeredBy, ...readAnsweredBy(chunk) };
     this.#failed ||= Boolean(chunk["error"]);
     this.#finish(chunk);
     if (!hasUsage) return true;

@@ -24,12 +24,23 @@ export function readUsage(completion: unknown): TokenUsage | undefined {
   return { promptTokens, completionTokens, cachedPromptTokens, reasoningTokens };
 }
 
-const MAX_MODEL_CHARS = 256;
+/** What an answer says of how it came about, as far as it is priced. */
+export interface AnsweredBy {
+  readonly model?: string;
+  readonly serviceTier?: string;
+}
 
-/** The model that a completion or a chunk says it is by. */
-export function readModel(completion: unknown): string | undefined {
-  const model = isObject(completion) ? completion["model"] : undefined;
-  return typeof model === "string" && model !== "" && model.length <= MAX_MODEL_CHARS ? model : undefined;
+const MAX_NAME_CHARS = 256;
+
+/** The model and the tier that a completion or a chunk says it is by. */
+export function readAnsweredBy(completion: unknown): AnsweredBy {
+  if (!isObject(completion)) return {};
+  const { model, service_tier: serviceTier } = completion;
+  return { ...(isName(model) && { model }), ...(isName(serviceTier) && { serviceTier }) };
+}
+
+function isName(value: unknown): value is string {
+  return typeof value === "string" && value !== "" && value.length <= MAX_NAME_CHARS;
 }
 
 /** Text that is not empty, in any of the members that carry output. */
