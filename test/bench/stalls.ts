@@ -1,0 +1,123 @@
+import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { Pool } from "undici";
+import { startNode, type TestNode } from "../harness/node.ts";
+import { SHAPES } from "./body-shapes.ts";
+import { startChild } from "./children.ts";
+import { EVERYDAY_PATTERNS } from "./everyday-patterns.ts";
+import { load } from "./times.ts";
+
+/**
+ * How long the event loop of the gateway of a running node is held for bodies of 10 MiB, whatever their shape: the longest turn
+ * in CPU time of its thread, and in time. Each shape is sent to an upstream and to `echo`, by a key without a guardrail and by
+ * one with 12 content patterns, and then by several at the same time.
+ */
+
+const CONCURRENCY = Number(process.env["CONCURRENCY"] ?? 8);
+const ONLY = process.env["SHAPE"];
+
+interface Stall {
+  readonly at: number;
+  readonly wallMs: number;
+  readonly cpuMs: number;
+}
+
+async function main(): Promise<void> {
+  const upstream = await startChild("upstream");
+  const folder = await mkdtemp(join(tmpdir(), "routeplane-bench-"));
+  const stalls = join(folder, "stalls");
+  await mkdir(stalls);
+  const providers = join(folder, "providers.yaml");
+  await writeFile(providers, providersFile(upstream.url));
+  const node = await startNode({
+    environment: {
+      ROUTEPLANE_PROVIDERS: providers,
+      ROUTEPLANE_STALLS: stalls,
+      NODE_OPTIONS: `--import ${join(import.meta.dirname, "stall-probe.js")}`,
+    },
+  });
+  try {
+    const free = await mint(node, "free");
+    const governed = await mint(node, "governed");
+    await bindGuardrail(node, governed.id);
+    const log = join(stalls, `${(await node.pid("gateway")) ?? 0}`);
+    const pool = new Pool(node.url, { connections: CONCURRENCY, headersTimeout: 120_000 });
+    const keys = { none: free.token, patterns: governed.token };
+    let worst = 0;
+    for (const [shape, bodyFor] of Object.entries(SHAPES)) {
+      if (ONLY !== undefined && shape !== ONLY) continue;
+      for (const model of ["tiny", "echo"]) {
+        const body = Buffer.from(bodyFor(model));
+        for (const [rules, key] of Object.entries(keys)) {
+          const alone = await measure(log, () => post(pool, key, body));
+          const together = await measure(log, async () => {
+            const all = Array.from({ length: CONCURRENCY }, () => post(pool, key, body));
+            return (await Promise.all(all)).join(",");
+          });
+          worst = Math.max(worst, alone.cpuMs, together.cpuMs);
+          const [one, many] = [figures(alone), figures(together)];
+          process.stdout.write(
+            `${shape} | ${model} | ${rules} | ${alone.statuses} | ${one} | ${CONCURRENCY}: ${many}\n`,
+          );
+        }
+      }
+    }
+    process.stdout.write(`longest turn: ${worst.toFixed(0)} ms of CPU; ${load()}\n`);
+    await pool.close();
+  } finally {
+    await node.remove();
+    upstream.child.kill();
+    await rm(folder, { recursive: true, force: true });
+  }
+}
+
+const figures = ({ cpuMs, wallMs }: Pick<Stall, "cpuMs" | "wallMs">): string =>
+  `${cpuMs.toFixed(0)} ms CPU, ${wallMs.toFixed(0)} ms`;
+
+async function measure(log: string, work: () => Promise<string>) {
+  const from = Date.now();
+  const statuses = await work();
+  const lines = (await readFile(log, "utf8").catch(() => "")).split("\n").filter((line) => line !== "");
+  const during = lines.map((line) => JSON.parse(line) as Stall).filter(({ at }) => at >= from);
+  const longest = (value: (stall: Stall) => number) => Math.max(0, ...during.map(value));
+  return { statuses, cpuMs: longest(({ cpuMs }) => cpuMs), wallMs: longest(({ wallMs }) => wallMs) };
+}
+
+async function post(pool: Pool, key: string, body: Buffer): Promise<string> {
+  const headers = { "content-type": "application/json", authorization: `Bearer ${key}` };
+  const response = await pool.request({ method: "POST", path: "/v1/chat/completions", headers, body });
+  await response.body.dump({ limit: 1e9 });
+  return String(response.statusCode);
+}
+
+async function mint(node: TestNode, name: string): Promise<{ id: string; token: string }> {
+  const { stdout } = await node.cli(["cloud", "keys", "mint", "--name", name, "--scope", "inference:invoke", "--json"]);
+  return JSON.parse(stdout) as { id: string; token: string };
+}
+
+async function bindGuardrail(node: TestNode, keyId: string): Promise<void> {
+  const call = async <T>(method: string, body: object): Promise<T> => {
+    const headers = { authorization: `Bearer ${await node.apiKey()}`, "content-type": "application/json" };
+    const address = `${node.url}/routeplane.policy.v1.PolicyService/${method}`;
+    const response = await fetch(address, { method: "POST", headers, body: JSON.stringify(body) });
+    if (!response.ok) throw new Error(await response.text());
+    return (await response.json()) as T;
+  };
+  const contentPatterns = EVERYDAY_PATTERNS.map((pattern, index) => ({
+    name: `pattern ${index}`,
+    pattern,
+    action: "PATTERN_ACTION_REDACT",
+    appliesTo: "PATTERN_SCOPE_BOTH",
+  }));
+  const spec = { guardrail: { contentPatterns } };
+  const { policy } = await call<{ policy: { id: string } }>("CreatePolicy", { name: "everyday", spec });
+  await call("BindPolicy", { policyId: policy.id, principalType: "PRINCIPAL_TYPE_API_KEY", principalId: keyId });
+}
+
+function providersFile(url: string): string {
+  const price = "price: {input_usd_per_mtok: 1, output_usd_per_mtok: 2}";
+  return `providers:\n  - {name: bench, protocol: openai, base_url: ${url}/v1, models: [{id: tiny, ${price}}]}\n`;
+}
+
+await main();
