@@ -34,7 +34,7 @@ async function main(): Promise<void> {
     environment: {
       ROUTEPLANE_PROVIDERS: providers,
       ROUTEPLANE_STALLS: stalls,
-      NODE_OPTIONS: `--import ${join(import.meta.dirname, "stall-probe.js")}`,
+      NODE_OPTIONS: `--import ${join(import.meta.dirname, "stall-probe.ts")}`,
     },
   });
   try {

@@ -57,6 +57,7 @@ describe("parseChatRequest", () => {
   it.each([
     ["nested deeper than 64 levels", `"stream":true,"stream_options":{"a":${"[".repeat(5_000)}${"]".repeat(5_000)}}`],
     ["nested deeper than 64 levels", `"x":${'{"a":'.repeat(64)}1${"}".repeat(64)}`],
+    ["more than 1000 members", Array.from({ length: 1_000 }, (_, index) => `"m${index}":1`).join()],
     ["more than 100000 values", `"x":[${"[],".repeat(100_000)}[]]`],
   ])("refuses a body that is complex beyond the bounds: %s", async (rule, member) => {
     const refused = refusalOf(`{"model":"m","messages":[{}],${member}}`);

@@ -10,7 +10,10 @@ import { badBody, badField, bodyTooLarge } from "./refusal.ts";
 export { isObject } from "./json-object.ts";
 
 export const MAX_BODY_BYTES = 10 * 1024 ** 2;
-const LARGE_BODY_BYTES = 1024 ** 2;
+/** More than this is read in several turns of the event loop. */
+const LARGE_BODY_BYTES = 256 * 1024;
+/** At the top level; the API knows some forty. */
+const MAX_MEMBERS = 1_000;
 /** OpenAI's own bound. */
 const MAX_CHOICES = 128;
 /** No model writes more in one answer; asking for more asks for this. */
@@ -60,9 +63,12 @@ const READ_MEMBERS = new Set([
  */
 export async function parseChatRequest(bytes: Uint8Array, signal: AbortSignal): Promise<ChatRequest> {
   if (bytes.length > MAX_BODY_BYTES) throw bodyTooLarge(MAX_BODY_BYTES);
+  const isLarge = bytes.length > LARGE_BODY_BYTES;
+  if (isLarge) await pause(signal);
   const text = decode(bytes);
   const body = await parseObject(text, signal);
-  if (bytes.length > LARGE_BODY_BYTES) await pause(signal);
+  if (isLarge) await pause(signal);
+  if (Object.keys(body).length > MAX_MEMBERS) throw badBody(`the request body has more than ${MAX_MEMBERS} members`);
   const members = checkMemberNames(text, READ_MEMBERS, (name) => effectOf(name) !== undefined);
   const streamed = optionalBoolean(body, "stream") ?? false;
   const streamOptions = readStreamOptions(body, streamed);

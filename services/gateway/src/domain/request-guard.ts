@@ -50,14 +50,14 @@ type Bounding = Pick<Upstream, "boundTokens">;
  */
 export async function guardRequest(judging: Judging): Promise<GuardedRequest> {
   const { guard, asked, model, upstream } = judging;
-  const asBounded = upstream.boundTokens(asked);
+  const asBounded = await upstream.boundTokens(asked);
   watchRules(judging, asBounded);
   const violation = judgeModel(guard.effective, model) ?? judgeStreaming(guard.effective, asked.streamed);
   if (violation !== undefined) throw refusalOfViolation(guard, violation);
   const bounds = guardTokens(guard, asked, asBounded);
   const request = await guardContent(judging);
   if (request === asked) return { request, bounds };
-  return { request, bounds: guardTokens(guard, request, upstream.boundTokens(request)) };
+  return { request, bounds: guardTokens(guard, request, await upstream.boundTokens(request)) };
 }
 
 /** Lowers an output bound that the client did not name to what is left; refuses one that it did. */

@@ -4,7 +4,7 @@ import type { TokenBounds } from "./token-bounds.ts";
 /** What speaks to a provider. The metering sees all of them alike: bytes of JSON, or of server-sent events. */
 export interface Upstream {
   /** The most tokens that it will count for this request. */
-  boundTokens(request: ChatRequest): TokenBounds;
+  boundTokens(request: ChatRequest): TokenBounds | Promise<TokenBounds>;
   /**
    * Sends a chat completion and resolves with the head of the answer, whatever its status.
    *

@@ -8,7 +8,7 @@ const echo = createEchoUpstream(() => 1_700_000_000_000);
 async function ask(body: object, streamed = false) {
   const { signal } = new AbortController();
   const answer = await echo.chatCompletion({ body: JSON.stringify({ model: "echo", ...body }), streamed, signal });
-  return { ...answer, text: (await collect(answer.body, 1_000_000)).toString() };
+  return { ...answer, text: (await collect(answer.body, 4_000_000)).toString() };
 }
 
 const user = (content: unknown) => [
@@ -33,10 +33,27 @@ describe("echo", () => {
     for (const more of [{}, { n: 2 }, { max_tokens: 2 }, { max_tokens: 9, n: 3 }, { max_completion_tokens: 1 }]) {
       const body = { model: "echo", messages, ...more };
       const signal = new AbortController().signal;
-      const bounds = echo.boundTokens(await parseChatRequest(Buffer.from(JSON.stringify(body)), signal));
+      const bounds = await echo.boundTokens(await parseChatRequest(Buffer.from(JSON.stringify(body)), signal));
       const { usage } = JSON.parse((await ask(body)).text);
       expect(bounds).toEqual({ inputTokensMax: usage.prompt_tokens, outputTokensMax: usage.completion_tokens });
     }
+  });
+
+  it("tells white space as regular expressions do, and takes nothing else for it", async () => {
+    const units = Array.from({ length: 0xd800 }, (_, unit) => String.fromCharCode(unit));
+    const some = [...units.filter((unit, at) => /\s/.test(unit) || at < 0x200 || at % 64 === 0), "\ufeff", "\ufffd"];
+    for (const unit of some) {
+      const { usage } = JSON.parse((await ask({ messages: user(`a${unit}b`) })).text);
+      expect(usage.prompt_tokens, unit.charCodeAt(0).toString(16)).toBe(/\s/.test(unit) ? 4 : 3);
+    }
+  });
+
+  it("lets others have their turn while it answers with many words", async () => {
+    let turns = 0;
+    const others = setInterval(() => turns++, 0);
+    await ask({ messages: user("a ".repeat(5_000)) }, true);
+    clearInterval(others);
+    expect(turns).toBeGreaterThan(2);
   });
 
   it("is deterministic", async () => {

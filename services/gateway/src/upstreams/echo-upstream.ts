@@ -1,5 +1,6 @@
 import { createHash } from "node:crypto";
 import type { Clock } from "@routeplane/domain";
+import { takeTurn } from "@routeplane/guardrails";
 import { isObject } from "../domain/chat-request.ts";
 import type { Upstream, UpstreamAnswer } from "../domain/upstream.ts";
 import { formatSse } from "../domain/sse.ts";
@@ -14,14 +15,14 @@ import { formatSse } from "../domain/sse.ts";
 export function createEchoUpstream(clock: Clock): Upstream {
   return {
     // It counts as it will count when it answers, so that what is reserved is what is charged.
-    boundTokens({ text, choices, output }) {
-      const { prompt, said } = count(JSON.parse(text) as EchoRequest);
-      const words = Math.max(1, tokensOf(said ?? "").length);
+    async boundTokens({ text, choices, output }) {
+      const { prompt, said } = await count(await parse(text));
+      const words = Math.max(1, scanTokens(said ?? "").count);
       return { inputTokensMax: prompt, outputTokensMax: Math.min(output?.bounded ?? words, words) * choices };
     },
     async chatCompletion({ body, streamed }) {
       const text = typeof body === "string" ? body : new TextDecoder().decode(body);
-      const completion = complete(text, clock);
+      const completion = await complete(text, clock);
       if (completion === undefined) return invalid();
       return streamed ? answer("text/event-stream", chunks(completion)) : answer("application/json", whole(completion));
     },
@@ -33,8 +34,8 @@ interface Completion {
   readonly id: string;
   readonly created: number;
   readonly model: string;
-  /** What each choice says, a token each with the white space before it. */
-  readonly words: readonly string[];
+  /** The text of each choice: whole tokens, each with the white space before it. */
+  readonly said: string;
   readonly finishReason: "stop" | "length";
   readonly choices: number;
   readonly usage: object;
@@ -50,21 +51,31 @@ interface EchoRequest {
   readonly stream_options?: { readonly include_usage?: boolean } | null;
 }
 
+/** More than this is worked on in several turns of the event loop. */
+const LARGE_CHARS = 100_000;
+
+async function parse(body: string): Promise<EchoRequest> {
+  if (body.length > LARGE_CHARS) await takeTurn();
+  return JSON.parse(body) as EchoRequest;
+}
+
 /** Undefined if there is no user message with text. The gateway has checked the shape of everything else. */
-function complete(body: string, clock: Clock): Completion | undefined {
-  const request = JSON.parse(body) as EchoRequest;
-  const { prompt, said } = count(request);
+async function complete(body: string, clock: Clock): Promise<Completion | undefined> {
+  const request = await parse(body);
+  const { prompt, said } = await count(request);
   if (said === undefined) return undefined;
-  const all = tokensOf(said);
-  const words = all.slice(0, request.max_completion_tokens ?? request.max_tokens ?? all.length);
+  if (said.length > LARGE_CHARS) await takeTurn();
+  const all = scanTokens(said);
+  const kept = scanTokens(said, request.max_completion_tokens ?? request.max_tokens ?? all.count);
   const choices = request.n ?? 1;
-  const completion = words.length * choices;
+  const completion = kept.count * choices;
+  if (body.length > LARGE_CHARS) await takeTurn();
   return {
     id: `chatcmpl-${createHash("sha256").update(body).digest("hex").slice(0, 24)}`,
     created: Math.floor(clock() / 1000),
     model: request.model,
-    words,
-    finishReason: words.length < all.length ? "length" : "stop",
+    said: said.slice(0, kept.end),
+    finishReason: kept.count < all.count ? "length" : "stop",
     choices,
     usage: { prompt_tokens: prompt, completion_tokens: completion, total_tokens: prompt + completion },
     includeUsage: request.stream_options?.include_usage === true,
@@ -72,9 +83,21 @@ function complete(body: string, clock: Clock): Completion | undefined {
 }
 
 /** The tokens of all messages, and what the last user message says. */
-function count({ messages }: EchoRequest): { readonly prompt: number; readonly said: string | undefined } {
+async function count({
+  messages,
+}: EchoRequest): Promise<{ readonly prompt: number; readonly said: string | undefined }> {
   const last = messages.findLast(({ role }) => role === "user");
-  const prompt = messages.reduce((sum, { content }) => sum + tokensOf(textOf(content) ?? "").length, 0);
+  let prompt = 0;
+  let sinceTurn = 0;
+  for (const { content } of messages) {
+    const text = textOf(content) ?? "";
+    sinceTurn += text.length;
+    if (sinceTurn > LARGE_CHARS) {
+      await takeTurn();
+      sinceTurn = 0;
+    }
+    prompt += scanTokens(text).count;
+  }
   return { prompt, said: last && textOf(last["content"]) };
 }
 
@@ -85,23 +108,49 @@ function textOf(content: unknown): string | undefined {
   return texts.join(" ");
 }
 
-function tokensOf(text: string): string[] {
-  return text.match(/\s*\S+/g) ?? [];
+/** Counts tokens, at most `max` of them. `end` is where the last one ends. */
+function scanTokens(text: string, max = Infinity): { readonly count: number; readonly end: number } {
+  let count = 0;
+  let end = 0;
+  let isInside = false;
+  for (let at = 0; at < text.length; at++) {
+    const isToken = !isWhiteSpace(text.charCodeAt(at));
+    if (isToken && !isInside) {
+      if (count === max) break;
+      count++;
+    }
+    isInside = isToken;
+    if (isToken) end = at + 1;
+  }
+  return { count, end };
 }
 
-async function* whole({ id, created, model, words, finishReason, choices, usage }: Completion) {
-  const message = { role: "assistant", content: words.join(""), refusal: null };
-  const all = Array.from({ length: choices }, (_, index) => ({
-    index,
-    message,
-    logprobs: null,
-    finish_reason: finishReason,
-  }));
-  yield Buffer.from(JSON.stringify({ id, object: "chat.completion", created, model, choices: all, usage }));
+/** As `\s` has it. */
+function isWhiteSpace(unit: number): boolean {
+  if (unit < 0xa0) return unit === 0x20 || (unit >= 0x09 && unit <= 0x0d);
+  if (unit >= 0x2000 && unit <= 0x200a) return true;
+  return [0xa0, 0x1680, 0x2028, 0x2029, 0x202f, 0x205f, 0x3000, 0xfeff].includes(unit);
 }
+
+const TOKEN = /\s*\S+/g;
+
+/** A choice at a time: of an answer that is too large for the gateway no more is made than it takes. */
+async function* whole({ id, created, model, said, finishReason, choices, usage }: Completion) {
+  if (said.length > LARGE_CHARS) await takeTurn();
+  const head = JSON.stringify({ id, object: "chat.completion", created, model });
+  const message = JSON.stringify({ role: "assistant", content: said, refusal: null });
+  yield Buffer.from(`${head.slice(0, -1)},"choices":[`);
+  for (let index = 0; index < choices; index++) {
+    const rest = `"message":${message},"logprobs":null,"finish_reason":"${finishReason}"}`;
+    yield Buffer.from(`${index === 0 ? "" : ","}{"index":${index},${rest}`);
+  }
+  yield Buffer.from(`],"usage":${JSON.stringify(usage)}}`);
+}
+
+const TOKENS_A_TURN = 1_000;
 
 async function* chunks(completion: Completion): AsyncGenerator<Uint8Array> {
-  const { id, created, model, words, finishReason, choices, usage, includeUsage } = completion;
+  const { id, created, model, said, finishReason, choices, usage, includeUsage } = completion;
   const event = (choice: object[], usageOfStream: object | null): Buffer => {
     const withUsage = includeUsage ? { usage: usageOfStream } : {};
     const chunk = { id, object: "chat.completion.chunk", created, model, choices: choice, ...withUsage };
@@ -111,7 +160,12 @@ async function* chunks(completion: Completion): AsyncGenerator<Uint8Array> {
     event([{ index, delta, logprobs: null, finish_reason }], null);
   for (let index = 0; index < choices; index++) {
     yield delta(index, { role: "assistant", content: "" });
-    for (const word of words) yield delta(index, { content: word });
+    let sent = 0;
+    for (const [word] of said.matchAll(TOKEN)) {
+      yield delta(index, { content: word });
+      // Nobody may be waiting for the client, who then gets nothing any more.
+      if (++sent % TOKENS_A_TURN === 0) await takeTurn();
+    }
     yield delta(index, {}, finishReason);
   }
   if (includeUsage) yield event([], usage);
