@@ -203,8 +203,10 @@ describe("binding", { timeout: 60_000 }, () => {
     expect((await policy<List<Policy>>("for-principal", ...onKey(sub.id))).data).toEqual([
       { ...made, binding: shadow },
     ]);
-    expect(await policy("unbind", made.id, shadow.id)).toEqual(shadow);
-    expect(await cli.error("cloud", "policy", "unbind", made.id, shadow.id)).toMatchObject({ code: "not_found" });
+    expect(await policy("unbind", made.id, shadow.id, "--yes")).toEqual(shadow);
+    expect(await cli.error("cloud", "policy", "unbind", made.id, shadow.id, "--yes")).toMatchObject({
+      code: "not_found",
+    });
     expect(await policy("bindings", made.id)).toEqual({ data: [], next_page_token: null });
     await policy("delete", made.id, "--yes");
   });
@@ -254,7 +256,7 @@ describe("a sub-key", { timeout: 60_000 }, () => {
     for (const argv of [
       ["policy", "update", id, "--spec", looser],
       ["policy", "disable", id],
-      ["policy", "unbind", id, bindings[0]?.id ?? ""],
+      ["policy", "unbind", id, bindings[0]?.id ?? "", "--yes"],
       ["policy", "delete", id, "--yes"],
       ["budget", "update", id, "--limit-micro-usd", "500"],
       ["budget", "delete", id, "--yes"],

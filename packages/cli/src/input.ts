@@ -31,12 +31,16 @@ function createSink(): Writable {
   return new Writable({ write: (_chunk, _encoding, done) => done() });
 }
 
-/** Asks before something is deleted. Whoever cannot be asked must have said `--yes`, and else is told the loss. */
-export async function confirmDeletion(context: Context, question: string, yes: boolean, loss: string): Promise<void> {
-  if (yes) return;
+/**
+ * Asks a person before something is lost for good: called by every command that deletes or unbinds, unless `--yes` is given.
+ * `keys revoke` does not: it is the answer to a leak.
+ *
+ * @throws CliError usage, with the loss, where nobody can be asked (no terminal, or JSON is wanted)
+ */
+export async function confirmLoss(context: Context, question: string, loss: string): Promise<void> {
   if (!canAsk(context)) throw usageError(`${loss} Say --yes where nobody can be asked`);
   if (await confirm(context, question)) return;
-  throw new CliError(ExitCode.failed, "aborted", "NOT_CONFIRMED", "nothing was deleted");
+  throw new CliError(ExitCode.failed, "aborted", "NOT_CONFIRMED", "nothing was changed");
 }
 
 /** Asks a person; whoever is not at a terminal, or wants JSON, is not asked and meant what they typed. */

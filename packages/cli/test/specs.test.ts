@@ -240,6 +240,30 @@ describe("deleting a policy", () => {
     expect(asked).toEqual([]);
   });
 
+  it("or unbinding it where nobody can be asked: needs --yes, says what is lost, and changes nothing", async () => {
+    const asked: unknown[] = [];
+    await using double = await startNodeDouble(
+      (router) =>
+        void router.service(PolicyService, {
+          listBindings: () => ({ bindings }),
+          unbindPolicy: (request) => {
+            asked.push(request);
+            return { binding: bindings[3]! };
+          },
+        }),
+    );
+    const argv = ["cloud", "policy", "unbind", "pol_1", "bnd_3"];
+    for (const json of [[], ["--json"]]) {
+      const { code, stdout, stderr } = await runCli([...argv, ...json], as(double.url));
+      expect({ code, stdout }).toEqual({ code: 2, stdout: "" });
+      expect(stderr).toContain("pol_1 from api_key key_3");
+      expect(stderr).toContain("--yes");
+    }
+    expect(asked).toEqual([]);
+    expect(await runCli([...argv, "--yes"], as(double.url))).toMatchObject({ code: 0 });
+    expect(asked).toMatchObject([{ policyId: "pol_1", bindingId: "bnd_3" }]);
+  });
+
   it("with --yes: says what it has unbound", async () => {
     const asked: unknown[] = [];
     await using double = await node(asked);

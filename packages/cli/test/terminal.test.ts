@@ -1,33 +1,58 @@
 import { spawn } from "node:child_process";
-import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { stripVTControlCharacters } from "node:util";
-import { IdentityService } from "@routeplane/contracts/auth";
+import { timestampNow } from "@bufbuild/protobuf/wkt";
+import { IdentityService, KeyService } from "@routeplane/contracts/auth";
+import { PolicyService, PrincipalType } from "@routeplane/contracts/policy";
 import { afterEach, beforeEach, expect, it } from "vitest";
 import { CLI_BIN } from "./cli-process.ts";
 import { type NodeDouble, startNodeDouble } from "./node-double.ts";
 
 const TOKEN = "rp_live_pasted_secret";
 const PROMPT = "press Enter";
+const BINDING = { id: "bnd_1", policyId: "pol_1", principalType: PrincipalType.API_KEY, principalId: "key_1" };
 
 let home: string;
 let node: NodeDouble;
+/** Requests that changed something. */
+let calls: unknown[];
 beforeEach(async () => {
   home = await mkdtemp(join(tmpdir(), "routeplane-cli-"));
-  node = await startNodeDouble((router) => void router.service(IdentityService, { whoAmI: () => ({}) }));
+  calls = [];
+  node = await startNodeDouble((router) => {
+    router.service(IdentityService, { whoAmI: () => ({}) });
+    router.service(PolicyService, {
+      listBindings: () => ({ bindings: [BINDING] }),
+      unbindPolicy: (request) => {
+        calls.push(request);
+        return { binding: BINDING };
+      },
+    });
+    router.service(KeyService, {
+      revokeKey: (request) => {
+        calls.push(request);
+        return { key: { id: request.id, createdAt: timestampNow(), revokedAt: timestampNow() } };
+      },
+    });
+  });
+  await writeFile(join(home, "api-key"), TOKEN);
 });
 afterEach(async () => {
   await node[Symbol.asyncDispose]();
   await rm(home, { recursive: true });
 });
 
+/** Logs in with `keys` typed once it asks for the key. Resolves with all that the screen showed. */
+const logInAtTerminal = (keys: string): Promise<string> => atTerminal("cloud login --api-key -", PROMPT, keys);
+
 /**
- * Runs `login --api-key -` on a pseudoterminal that echoes, types `keys` once it asks for the key, and then prints the exit
- * code and the terminal's settings. Resolves with all that the screen showed.
+ * Runs a command line on a pseudoterminal that echoes, types `keys` once `prompt` shows, and then prints the exit code and the
+ * terminal's settings. Resolves with all that the screen showed.
  */
-async function logInAtTerminal(keys: string): Promise<string> {
-  const command = `sh -c '"$NODE" "$BIN" cloud login --api-key -; echo "code=$?"; stty -a'`;
+async function atTerminal(argv: string, prompt: string, keys: string): Promise<string> {
+  const command = `sh -c '"$NODE" "$BIN" ${argv}; echo "code=$?"; stty -a'`;
   const environment = { NODE: process.execPath, BIN: CLI_BIN, ROUTEPLANE_HOME: home, ROUTEPLANE_URL: node.url };
   const screen = spawn("script", ["--quiet", "--echo", "always", "--command", command, "/dev/null"], {
     env: { PATH: process.env["PATH"], TERM: "xterm", SHELL: "/bin/sh", ...environment },
@@ -37,7 +62,7 @@ async function logInAtTerminal(keys: string): Promise<string> {
   let hasTyped = false;
   screen.stdout.setEncoding("utf8").on("data", (text: string) => {
     shown += text;
-    if (hasTyped || !shown.includes(PROMPT)) return;
+    if (hasTyped || !shown.includes(prompt)) return;
     hasTyped = true;
     screen.stdin.write(keys);
   });
@@ -73,4 +98,24 @@ it.each([
   expect(screen).toContain("code=1");
   expect(screen).toMatch(SANE);
   expect(node.authorizations).toEqual([]);
+});
+
+it.each([
+  ["y", "code=0", 1],
+  ["n", "code=1", 0],
+  ["", "code=1", 0],
+])("asks before it unbinds a policy, and takes %j for an answer", async (answer, code, count) => {
+  const screen = await atTerminal("cloud policy unbind pol_1 bnd_1", "[y/N]", `${answer}\r`);
+  expect(screen).toContain("Unbind pol_1 from api_key key_1?");
+  expect(screen).toContain(code);
+  expect(calls).toHaveLength(count);
+});
+
+it("does not ask before it unbinds a policy with --yes, nor ever before it revokes a key", async () => {
+  for (const argv of ["cloud policy unbind pol_1 bnd_1 --yes", "cloud keys revoke key_1"]) {
+    const screen = await atTerminal(argv, "[y/N]", "n\r");
+    expect(screen).not.toContain("[y/N]");
+    expect(screen).toContain("code=0");
+  }
+  expect(calls).toHaveLength(2);
 });

@@ -2,8 +2,7 @@ import { timestampFromDate } from "@bufbuild/protobuf/wkt";
 import type { Command } from "commander";
 import { idArgument, nameArgument, reasonArgument, scopesArgument, timeArgument } from "../arguments.ts";
 import type { Context } from "../context.ts";
-import { CliError, ExitCode, usageError } from "../errors.ts";
-import { confirm } from "../input.ts";
+import { usageError } from "../errors.ts";
 import { block } from "../output/table.ts";
 import { loginCredential } from "../session.ts";
 import { fromProtoIdentity } from "../views/identity.ts";
@@ -20,7 +19,6 @@ interface UpdateOptions {
 
 interface RevokeOptions {
   readonly reason?: string;
-  readonly yes?: boolean;
 }
 
 const REACH = "\nFor the key in use and the keys below it";
@@ -56,16 +54,19 @@ export function addKeyChangeCommands(keys: Command, context: Context): void {
 
   const revoke = keys
     .command("revoke")
-    .description("revoke a key and, at once, every key below it; there is no way back")
+    .description("revoke a key and every key below it, at once and for good")
     .argument("<id>", "key_…", idArgument)
     .option("--reason <text>", "why, for people who read it later; up to 200 characters", reasonArgument)
-    .option("--yes", "do not ask, on a terminal either")
-    .addHelpText("after", `${REACH}; a root key revokes every key of the namespace.`)
+    .option("--yes", "accepted and without effect: revoking never asks")
+    .addHelpText(
+      "after",
+      `\nIt never asks, takes effect at once and cannot be undone.${REACH}; a root key revokes every key of the namespace.`,
+    )
     .action((id: string, options: RevokeOptions) => revokeKey(context, id, options));
   withExamples(
     revoke,
     "cloud keys revoke key_01jxyz…",
-    'cloud keys revoke key_01jxyz… --reason "in a public repository" --yes',
+    'cloud keys revoke key_01jxyz… --reason "in a public repository"',
   );
 }
 
@@ -109,11 +110,8 @@ async function rotateKey(context: Context, id: string, options: GraceOptions): P
   });
 }
 
-async function revokeKey(context: Context, id: string, { reason, yes = false }: RevokeOptions): Promise<void> {
+async function revokeKey(context: Context, id: string, { reason }: RevokeOptions): Promise<void> {
   const { keys } = await context.connect(await loginCredential(context.settings));
-  if (!yes && !(await confirm(context, `Revoke ${id} and every key below it, for good?`))) {
-    throw new CliError(ExitCode.failed, "aborted", "NOT_CONFIRMED", "nothing was revoked");
-  }
   const view = fromProtoKey(fromProtoSet((await keys.revokeKey({ id, reason: reason ?? "" })).key));
   context.output.data(view, () => block(keyFields(view)));
   context.output.note("Revoked, with every key below it.");

@@ -5,7 +5,7 @@ import { idArgument, namespaceNameArgument } from "../arguments.ts";
 import type { NodeClient } from "../client.ts";
 import type { Context } from "../context.ts";
 import { CliError, ExitCode } from "../errors.ts";
-import { confirmDeletion } from "../input.ts";
+import { confirmLoss } from "../input.ts";
 import { findLogin, loginCredential, operatorCredential, widestCredential } from "../session.ts";
 import { fromProtoIdentity } from "../views/identity.ts";
 import { allPages } from "../views/list.ts";
@@ -98,7 +98,7 @@ function addLifecycle(namespace: Command, context: Context): void {
     .option("--yes", "do not ask")
     .action(async (nameOrId: string, { yes = false }: { yes?: boolean }) => {
       const loss = `this deletes the namespace ${nameOrId}: all its keys stop working.`;
-      await confirmDeletion(context, `Delete the namespace ${nameOrId}? All its keys stop working.`, yes, loss);
+      if (!yes) await confirmLoss(context, `Delete the namespace ${nameOrId}? All its keys stop working.`, loss);
       await change(context, ({ namespaces }) => namespaces.deleteNamespace({ namespace: nameOrId }));
     });
   withExamples(remove, "cloud namespace delete staging", "cloud namespace delete staging --yes");

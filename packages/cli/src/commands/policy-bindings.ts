@@ -1,6 +1,7 @@
 import { type Command, Option } from "commander";
 import { etagArgument, idArgument } from "../arguments.ts";
 import type { Context } from "../context.ts";
+import { confirmLoss } from "../input.ts";
 import { block } from "../output/table.ts";
 import { loginCredential } from "../session.ts";
 import { allPages, showList } from "../views/list.ts";
@@ -10,6 +11,7 @@ import {
   BOUND_POLICY_COLUMNS,
   fromProtoBinding,
   fromProtoBoundPolicy,
+  principalText,
 } from "../views/policy.ts";
 import { fromProtoSet } from "../views/values.ts";
 import { MODES, PRINCIPAL_TYPES } from "../views/words.ts";
@@ -46,12 +48,19 @@ export function addBindingCommands(policy: Command, context: Context): void {
 
   const unbind = policy
     .command("unbind")
-    .description("remove a binding, and what it has counted")
+    .description("remove a binding and what it has counted, for good")
     .argument("<policy-id>", "pol_…", idArgument)
     .argument("<binding-id>", "bnd_…, as `policy bindings` shows it", idArgument)
+    .option("--yes", "do not ask")
     .addHelpText("after", REACH)
-    .action((id: string, bindingId: string) => unbindPolicy(context, id, bindingId));
-  withExamples(unbind, "cloud policy unbind pol_01jxyz… bnd_01jxyz…");
+    .action((id: string, bindingId: string, { yes = false }: { yes?: boolean }) =>
+      unbindPolicy(context, id, bindingId, yes),
+    );
+  withExamples(
+    unbind,
+    "cloud policy unbind pol_01jxyz… bnd_01jxyz…",
+    "cloud policy unbind pol_01jxyz… bnd_01jxyz… --yes --json",
+  );
 
   const bindings = policy
     .command("bindings")
@@ -90,8 +99,16 @@ async function bindPolicy(context: Context, policyId: string, options: BindOptio
   }
 }
 
-async function unbindPolicy(context: Context, policyId: string, bindingId: string): Promise<void> {
-  const { policies } = await context.connect(await loginCredential(context.settings));
+async function unbindPolicy(context: Context, policyId: string, bindingId: string, yes: boolean): Promise<void> {
+  const client = await context.connect(await loginCredential(context.settings));
+  const { policies } = client;
+  if (!yes) {
+    const binding = (await bindingsOf(client, policyId)).find(({ id }) => id === bindingId);
+    const principal = binding === undefined ? bindingId : principalText(binding);
+    const loss = `${policyId} from ${principal}`;
+    const question = `Unbind ${loss}? What it has counted there is lost.`;
+    await confirmLoss(context, question, `this unbinds ${loss}, and loses what it has counted there.`);
+  }
   const view = fromProtoBinding(fromProtoSet((await policies.unbindPolicy({ policyId, bindingId })).binding));
   context.output.data(view, () => block(bindingFields(view)));
   context.output.note("Unbound: it applies there no more.");

@@ -1,7 +1,7 @@
 import type { Binding } from "@routeplane/contracts/policy";
 import type { NodeClient } from "../client.ts";
 import type { Context } from "../context.ts";
-import { confirmDeletion } from "../input.ts";
+import { confirmLoss } from "../input.ts";
 import { block } from "../output/table.ts";
 import { loginCredential } from "../session.ts";
 import { allPages } from "../views/list.ts";
@@ -30,7 +30,7 @@ export async function deletePolicy(context: Context, id: string, yes: boolean, c
   if (!yes) {
     const bound = await bindingsOf(client, id);
     const loss = bound.length === 0 ? "" : ` It is unbound from ${listed(bound)}.`;
-    await confirmDeletion(context, `Delete ${id}?${loss}`, false, `this deletes ${id}.${loss}`);
+    await confirmLoss(context, `Delete ${id}?${loss}`, `this deletes ${id}.${loss}`);
   }
   const { unbound } = await call(client, { id, unbind: true });
   const bindings = unbound.map(fromProtoBinding);
