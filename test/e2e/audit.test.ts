@@ -54,6 +54,26 @@ it("every change by the command is in the audit log of whichever service made it
   expect(stdout).toMatch(/policy\.create +pol_\w+ +(kind|name|spec)/);
 });
 
+it("a client's headers do not get into the audit log: the address is that of its connection, the request id the gateway's", async () => {
+  const headers = {
+    authorization: `Bearer ${await node.apiKey()}`,
+    "content-type": "application/json",
+    "x-request-id": "forged",
+    "x-routeplane-client-address": "192.0.2.7",
+    "x-routeplane-relay": "rps_forged",
+    "x-forwarded-for": "192.0.2.7",
+  };
+  const body = JSON.stringify({ name: "claims", scopes: ["keys:read"] });
+  const path = "/routeplane.auth.v1.KeyService/MintKey";
+  const response = await fetch(`${node.url}${path}`, { method: "POST", headers, body });
+  expect(response.status).toBe(200);
+  const { key } = (await response.json()) as { key: { id: string } };
+  const requestId = response.headers.get("x-request-id");
+  expect(requestId).toMatch(/^req_/);
+  const { data } = await list("--target", key.id);
+  expect(data).toMatchObject([{ action: "key.create", address: "127.0.0.1", request_id: requestId }]);
+});
+
 it("pages over both services' logs skip and double nothing, and filters narrow them", async () => {
   const whole = (await list("--limit", "1000")).data.map(({ id }) => id);
   expect(whole.length).toBeGreaterThanOrEqual(6);

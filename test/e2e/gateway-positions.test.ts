@@ -120,6 +120,7 @@ describe("what decides nothing", () => {
     "x-namespace-id",
     "x-routeplane-namespace",
     "x-routeplane-client-address",
+    "x-routeplane-relay",
     "x-request-id",
     "openai-organization",
     "openai-project",

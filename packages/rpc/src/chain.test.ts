@@ -4,6 +4,7 @@ import { BadRequestSchema, ErrorInfoSchema } from "@routeplane/contracts/google-
 import { DomainError, newId, notFound } from "@routeplane/domain";
 import { createLogger } from "@routeplane/runtime";
 import { describe, expect, it } from "vitest";
+import { RELAY_CREDENTIAL } from "./headers.ts";
 import { type Principal, principalOf } from "./principal.ts";
 import { rpcChain } from "./server/chain.ts";
 
@@ -160,9 +161,12 @@ describe("every call", () => {
     expect(error.metadata.get("x-request-id")).toMatch(/^[\w-]+$/);
   });
 
-  it("keeps its caller's request id if that is sane", async () => {
+  it("keeps the request id that the gateway says, and no client's", async () => {
     const headers = { ...as("all").headers, "x-request-id": "from-the-caller" };
-    const { error } = await refusal(keys.getKey({ id: "x" }, { headers }));
+    const direct = await refusal(keys.getKey({ id: "x" }, { headers }));
+    expect(direct.error.metadata.get("x-request-id")).not.toBe("from-the-caller");
+    const relayed = { headers: { ...headers, [RELAY_CREDENTIAL]: SERVICE_TOKEN } };
+    const { error } = await refusal(keys.getKey({ id: "x" }, relayed));
     expect(error.metadata.get("x-request-id")).toBe("from-the-caller");
   });
 

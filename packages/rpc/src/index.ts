@@ -19,7 +19,7 @@ export {
 export { safeText } from "./safe-text.ts";
 export { type GrpcServerOptions, mount, type MountedService, startGrpcServer } from "./server/grpc-server.ts";
 export { healthRoutes, type Readiness } from "./server/health.ts";
-export { CLIENT_ADDRESS } from "./headers.ts";
+export { CLIENT_ADDRESS, RELAY_CREDENTIAL, REQUEST_ID } from "./headers.ts";
 export { type RpcChain, rpcChain, type RpcChainOptions } from "./server/chain.ts";
 export { type Authenticate, outsideAuthentication } from "./server/request-gate.ts";
 export { requireAccess } from "./server/authorize.ts";

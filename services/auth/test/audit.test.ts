@@ -4,7 +4,7 @@ import { parseToken } from "@routeplane/credentials";
 import { newId, parseId } from "@routeplane/domain";
 import { sql } from "kysely";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { type AuthUnderTest, startAuthUnderTest } from "./auth-under-test.ts";
+import { type AuthUnderTest, SERVICE_TOKEN, startAuthUnderTest } from "./auth-under-test.ts";
 
 let auth: AuthUnderTest;
 beforeAll(async () => {
@@ -20,7 +20,11 @@ describe("the audit log", () => {
     const root = await auth.rootKey();
     const minted = await auth.as(root.token).keys.mintKey({ name: "agent", scopes: ["keys:read"] });
     const id = minted.key?.id ?? "";
-    const headers = { "x-request-id": "the-call", "x-routeplane-client-address": "192.0.2.7" };
+    const headers = {
+      "x-request-id": "the-call",
+      "x-routeplane-client-address": "192.0.2.7",
+      "x-routeplane-relay": SERVICE_TOKEN,
+    };
     await auth.as(root.token).keys.revokeKey({ id }, { headers });
     const [revoked, created] = await entriesOf(root.token, { targetId: id });
     expect(created).toMatchObject({

@@ -63,7 +63,7 @@ export function wireGateway({ config, publisher, upstreams, log, clock }: Gatewa
   const { serviceToken, authUrl, policyUrl, usageUrl } = config;
   const auth = serviceTransport({ url: authUrl, serviceToken, log });
   const policy = serviceTransport({ url: policyUrl, serviceToken, log });
-  const management = openManagement({ auth: authUrl, policy: policyUrl, usage: usageUrl }, log);
+  const management = openManagement({ auth: authUrl, policy: policyUrl, usage: usageUrl }, serviceToken, log);
 
   const verifier = createVerifier(auth, { clock, log });
   const guardrails = createGuardrailDirectory(policy);
@@ -110,16 +110,16 @@ export function wireGateway({ config, publisher, upstreams, log, clock }: Gatewa
  * The relays of the management API, each with a connection of its own, which callers from outside cannot take from inference;
  * and what `/healthz` says of them. Inference is served without.
  */
-function openManagement(urls: Readonly<Record<ServiceName, string>>, log: Logger) {
+function openManagement(urls: Readonly<Record<ServiceName, string>>, serviceToken: string, log: Logger) {
   const connections = {
     auth: new ServiceConnection({ url: urls.auth, log }),
     policy: new ServiceConnection({ url: urls.policy, log }),
     usage: new ServiceConnection({ url: urls.usage, log }),
   };
   const relays = {
-    auth: createServiceRelay("auth", connections.auth),
-    policy: createServiceRelay("policy", connections.policy),
-    usage: createServiceRelay("usage", connections.usage),
+    auth: createServiceRelay("auth", connections.auth, serviceToken),
+    policy: createServiceRelay("policy", connections.policy, serviceToken),
+    usage: createServiceRelay("usage", connections.usage, serviceToken),
   };
   const dependencies = Object.entries(connections).map(([name, connection]) => {
     const transport = serviceTransport({ url: connection.authority, connection });

@@ -47,7 +47,7 @@ const asReader: Authenticate = async () => {
 };
 
 async function startManagement(serviceUrl: string, authenticate: Authenticate = asReader): Promise<string> {
-  const relay = createServiceRelay("usage", new ServiceConnection({ url: serviceUrl }));
+  const relay = createServiceRelay("usage", new ServiceConnection({ url: serviceUrl }), "rps_of-the-gateway");
   const routes = managementRoutes({ relays: { auth: relay, policy: relay, usage: relay }, authenticate });
   const router = createRouter({ routes, unknownMethod, redact: (text) => text, log, clock: Date.now });
   const server = await startHttpServer({ host: "127.0.0.1", port: 0, ...router });

@@ -1,19 +1,14 @@
-import { isIP } from "node:net";
 import type { Interceptor } from "@connectrpc/connect";
 import { onBehalfOf, type Origin } from "@routeplane/runtime";
-import { CLIENT_ADDRESS } from "../headers.ts";
 import { type Principal, principalKey } from "../principal.ts";
+import { callOriginOf } from "./call-origin.ts";
 
 /** Lets everything that the call changes be laid to whoever calls. */
 export function attribute(): Interceptor {
   return (next) => (request) => {
     const principal = request.contextValues.get(principalKey);
     if (principal === undefined) return next(request);
-    const requestId = request.header.get("x-request-id") ?? "";
-    const address = request.header.get(CLIENT_ADDRESS) ?? "";
-    return onBehalfOf({ ...actorOf(principal), requestId, address: isIP(address) === 0 ? "" : address }, () =>
-      next(request),
-    );
+    return onBehalfOf({ ...actorOf(principal), ...callOriginOf(request.contextValues) }, () => next(request));
   };
 }
 

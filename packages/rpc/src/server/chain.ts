@@ -29,7 +29,7 @@ export interface RpcChain {
 export function rpcChain(options: RpcChainOptions): RpcChain {
   const { log, serviceCredentials, verifyToken } = options;
   const interceptors = [
-    observe(log),
+    observe(log, serviceCredentials),
     mapErrors(log),
     deadline(),
     authenticate(serviceCredentials, verifyToken),

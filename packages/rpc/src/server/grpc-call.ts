@@ -2,6 +2,7 @@ import type { DescMethodUnary, MessageShape } from "@bufbuild/protobuf";
 import { Code, ConnectError, type ContextValues, createContextKey, createContextValues } from "@connectrpc/connect";
 import type { HandlerContext, UnaryRequest, UnaryResponse } from "@connectrpc/connect";
 import type { Metadata, ServerUnaryCall } from "@grpc/grpc-js";
+import { peerAddressKey } from "./call-origin.ts";
 import { LIMITS } from "./limits.ts";
 
 type Message = MessageShape<DescMethodUnary["input"]>;
@@ -24,6 +25,7 @@ export class GrpcCall implements HandlerContext {
     this.method = method;
     this.requestHeader = toHeaders(call.metadata);
     this.values.set(callKey, this);
+    this.values.set(peerAddressKey, hostOf(call.getPeer()));
     const own = Number(call.getDeadline());
     const longest = Date.now() + LIMITS.maxTimeoutMs;
     this.#deadline = Math.min(own, longest);
@@ -100,6 +102,11 @@ export function callOf({ contextValues }: UnaryRequest): GrpcCall {
 }
 
 const callKey = createContextKey<GrpcCall | undefined>(undefined, { description: "the call on the grpc-js server" });
+
+/** The address of `127.0.0.1:5000` or `[::1]:5000`. */
+function hostOf(peer: string): string {
+  return peer.replace(/:\d+$/, "").replace(/^\[(.*)\]$/, "$1");
+}
 
 /** Without what belongs to the transport and what is not text. */
 function toHeaders(metadata: Metadata): Headers {

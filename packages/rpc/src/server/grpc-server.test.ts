@@ -129,9 +129,14 @@ describe("a call over gRPC", () => {
     expect(logged.join("")).toContain(`${fault.requestId?.toString()}`);
   });
 
-  it("keeps its caller's request id", async () => {
-    const options = { ...key, metadata: { "x-request-id": "from-the-caller" } };
-    expect((await refusal(client.call(getKey, { id: "x" }, options))).requestId).toBe("from-the-caller");
+  it("keeps the request id of a caller with a service credential, and of no other", async () => {
+    const metadata = { "x-request-id": "from-the-caller" };
+    expect((await refusal(client.call(getKey, { id: "x" }, { ...service, metadata }))).requestId).toBe(
+      "from-the-caller",
+    );
+    expect((await refusal(client.call(getKey, { id: "x" }, { ...key, metadata }))).requestId).not.toBe(
+      "from-the-caller",
+    );
   });
 
   it("is answered at its deadline, and its handler is told", async () => {

@@ -1,14 +1,15 @@
-import { randomUUID } from "node:crypto";
 import type { DescMethod } from "@bufbuild/protobuf";
 import { Code, ConnectError, type Interceptor } from "@connectrpc/connect";
+import type { ServiceCredentials } from "@routeplane/credentials";
 import type { Logger } from "@routeplane/runtime";
+import { REQUEST_ID } from "../headers.ts";
+import { findCallOrigin } from "./call-origin.ts";
 
-const REQUEST_ID = "x-request-id";
-
-/** Gives every call a request id, its caller's if that is sane, and writes one line for it. */
-export function observe(log: Logger): Interceptor {
+/** Finds the origin of every call, and writes one line for it. */
+export function observe(log: Logger, serviceCredentials: ServiceCredentials): Interceptor {
   return (next) => async (request) => {
-    const call = beginCall(log, request.method, request.header);
+    const { requestId } = findCallOrigin(serviceCredentials, request.header, request.contextValues);
+    const call = beginCall(log, request.method, requestId);
     try {
       const response = await next(request);
       response.header.set(REQUEST_ID, call.requestId);
@@ -28,10 +29,7 @@ export interface ObservedCall {
   failed(error: unknown): ConnectError;
 }
 
-export function beginCall(log: Logger, method: DescMethod, header: Headers): ObservedCall {
-  const sent = header.get(REQUEST_ID) ?? "";
-  const requestId = /^[\w-]{1,64}$/.test(sent) ? sent : randomUUID();
-  header.set(REQUEST_ID, requestId);
+export function beginCall(log: Logger, method: DescMethod, requestId: string): ObservedCall {
   const started = performance.now();
   const facts = (code: string): object => ({
     requestId,

@@ -4,6 +4,7 @@ import { type Principal, principalKey } from "../principal.ts";
 import type { RpcChainOptions } from "./chain.ts";
 import { createIdentify, type VerifyToken } from "./authenticate.ts";
 import { requireAccess } from "./authorize.ts";
+import { findCallOrigin } from "./call-origin.ts";
 import { mapError } from "./map-errors.ts";
 import { beginCall } from "./observe.ts";
 
@@ -17,7 +18,8 @@ export type RequestGate = (context: HandlerContext) => Promise<void>;
 export function requestGate({ log, serviceCredentials, verifyToken }: RpcChainOptions): RequestGate {
   const identify = createIdentify(serviceCredentials, verifyToken);
   return async ({ method, requestHeader, values }) => {
-    const call = beginCall(log, method, requestHeader);
+    const { requestId } = findCallOrigin(serviceCredentials, requestHeader, values);
+    const call = beginCall(log, method, requestId);
     try {
       const principal = await identify(method, requestHeader);
       requireAccess(method, principal);

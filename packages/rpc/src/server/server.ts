@@ -1,9 +1,10 @@
 import { once } from "node:events";
 import { createServer, type Http2Server, type ServerHttp2Session } from "node:http2";
 import type { AddressInfo } from "node:net";
-import type { ConnectRouter, Interceptor } from "@connectrpc/connect";
+import { type ConnectRouter, createContextValues, type Interceptor } from "@connectrpc/connect";
 import { connectNodeAdapter } from "@connectrpc/connect-node";
 import type { Component } from "@routeplane/runtime";
+import { peerAddressKey } from "./call-origin.ts";
 import { DRAIN_TIMEOUT_MS, LIMITS } from "./limits.ts";
 import { parsingSafely } from "./parse-safely.ts";
 import { answerInPieces } from "./answer-pieces.ts";
@@ -26,7 +27,15 @@ export async function startRpcServer(options: RpcServerOptions): Promise<Compone
   const routes = answerInPieces(correctErrors((router) => options.routes(parsingSafely(router))));
   const server = createServer(
     { settings: { maxConcurrentStreams, maxHeaderListSize: maxHeaderBytes } },
-    connectNodeAdapter({ routes, interceptors, requestGate, readMaxBytes, maxTimeoutMs, compressMinBytes }),
+    connectNodeAdapter({
+      routes,
+      interceptors,
+      requestGate,
+      readMaxBytes,
+      maxTimeoutMs,
+      compressMinBytes,
+      contextValues: ({ socket }) => createContextValues().set(peerAddressKey, socket.remoteAddress ?? ""),
+    }),
   );
   const sessions = new Set<ServerHttp2Session>();
   server.on("session", (session) => {

@@ -2,7 +2,7 @@ import { once } from "node:events";
 import type { IncomingHttpHeaders } from "node:http";
 import { type ClientHttp2Stream, constants, type IncomingHttpHeaders as Http2Headers } from "node:http2";
 import { Code, ConnectError } from "@connectrpc/connect";
-import { CLIENT_ADDRESS, type ServiceConnection } from "@routeplane/rpc";
+import { CLIENT_ADDRESS, RELAY_CREDENTIAL, REQUEST_ID, type ServiceConnection } from "@routeplane/rpc";
 import type { Component } from "@routeplane/runtime";
 import type { Exchange } from "../handlers/exchange.ts";
 
@@ -38,13 +38,15 @@ const HEADERS_TIMEOUT_MS = 31_000;
 /** The rest of an answer whose client is gone is read for this long. */
 const DRAIN_TIMEOUT_MS = 5_000;
 
-export function createServiceRelay(name: string, connection: ServiceConnection): ServiceRelay {
+/** @param serviceToken the gateway's own, by which the service takes the client's address and the request id from it */
+export function createServiceRelay(name: string, connection: ServiceConnection, serviceToken: string): ServiceRelay {
   return {
     name: `relay to ${name}`,
     async forward(exchange, { body, isStream }) {
       const { request, reply, requestId, path } = exchange;
       const address = request.socket.remoteAddress ?? "";
-      const headers = { ...toServiceHeaders(request.headers), "x-request-id": requestId, [CLIENT_ADDRESS]: address };
+      const origin = { [REQUEST_ID]: requestId, [CLIENT_ADDRESS]: address, [RELAY_CREDENTIAL]: serviceToken };
+      const headers = { ...toServiceHeaders(request.headers), ...origin };
       const stream = await connection.request("POST", path, headers);
       let isAnswered = false;
       const leave = (): void => letGo(stream, isAnswered && !isStream);
