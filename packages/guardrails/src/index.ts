@@ -36,6 +36,7 @@ export {
   type Uninspectable,
 } from "./spec.ts";
 export { type Blocked, type Judged, judgeText, type Redactions, TextFilter } from "./text-filter.ts";
+export { judgeParts, type JudgedParts, matchesInParts } from "./text-parts.ts";
 export { TextWatch } from "./text-watch.ts";
 export { takeTurn } from "./turn.ts";
 export { MAX_STEPS, Work, type WorkMeter } from "./work.ts";

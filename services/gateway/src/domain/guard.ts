@@ -1,7 +1,8 @@
 import {
   compileRules,
   compose,
-  type ContentPattern,
+  appliesIn,
+  type Direction,
   type EffectiveGuardrail,
   MAX_STEPS,
   type TextPattern,
@@ -43,6 +44,13 @@ export interface Guard {
    * @param meter the budget of the key
    */
   work(signal: AbortSignal, meter: WorkMeter): Work;
+}
+
+/** Whether a guardrail, enforced or in shadow mode, wants to know of content that cannot be inspected. */
+export function inspects({ effective, shadows }: Guard, direction: Direction): boolean {
+  return [effective, ...shadows.map((each) => each.effective)].some(
+    (each) => each.uninspectable[direction] !== undefined,
+  );
 }
 
 /**
@@ -87,9 +95,9 @@ function guardOf(all: readonly AppliedGuardrail[], maxSteps: number): Guard {
 }
 
 async function directionRules({ contentPatterns }: EffectiveGuardrail): Promise<DirectionRules> {
-  const patterns = (target: ContentPattern["appliesTo"]): readonly GuardPattern[] =>
+  const patterns = (direction: Direction): readonly GuardPattern[] =>
     contentPatterns
-      .filter(({ value }) => value.appliesTo === target || value.appliesTo === "both")
+      .filter(({ value }) => appliesIn(direction, value))
       .map(({ value: { name, pattern, action }, sources: [bindingId = ""] }) => ({ name, pattern, action, bindingId }));
   const compiled = async (all: readonly GuardPattern[]) => (all.length === 0 ? undefined : compileRules(all));
   return { request: await compiled(patterns("request")), response: await compiled(patterns("response")) };

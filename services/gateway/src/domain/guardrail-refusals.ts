@@ -48,6 +48,17 @@ export function refusalOfViolation(guard: Guard, { rule, source }: Violation, mo
   return new Denied(denialOf(applied, rule), { ...facts, message: `the guardrail ${named(applied)} ${what}${more}` });
 }
 
+/** As `refusalOfViolation`, of an answer: the upstream has done its work, so this is a failure that is charged, and no denial. */
+export function refuseResponse(guard: Guard, { rule, source }: Violation): Refusal {
+  const { what, ...facts } = WORDING[rule];
+  const applied = guard.sourceOf(source);
+  const message = `the guardrail ${named(applied)} ${what}, and the answer of the model holds some`;
+  return new Refusal({ ...facts, message, details: denialDetails(denialOf(applied, rule)) });
+}
+
+export const UNINSPECTABLE_CONTENT =
+  ": images, audio, files that are not text, addresses and ids of those, encrypted reasoning; send text, or set its rule 'uninspectable' to pass";
+
 export const CONTENT_RULE = "guardrail.content_patterns";
 
 /** Notes that what the client sends must not go upstream. @returns what it is told: 400 */

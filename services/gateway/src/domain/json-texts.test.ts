@@ -4,6 +4,10 @@ import { describe, expect, it } from "vitest";
 import { applyEdits, type JsonText, jsonTexts, OTHER_PLACE } from "./json-texts.ts";
 
 async function texts(json: string, opaque?: ReadonlySet<string>) {
+  return (await found(json, opaque)).filter(({ kind }) => kind === "string" || kind === "whole");
+}
+
+async function found(json: string, opaque?: ReadonlySet<string>) {
   const all: (Omit<JsonText, "path"> & { readonly path: readonly (string | number)[] })[] = [];
   for await (const text of jsonTexts(json, new Work(), opaque)) all.push({ ...text, path: text.path() });
   return all;
@@ -23,15 +27,29 @@ describe("the texts of a JSON document", () => {
       fc.asyncProperty(fc.json({ stringUnit: "binary" }), fc.boolean(), async (compact, pretty) => {
         const json = pretty ? JSON.stringify(JSON.parse(compact), null, 2) : compact;
         const parsed: unknown = JSON.parse(json);
-        const found = (await texts(json)).map(({ path, start, end }) => [
+        const strings = (await texts(json)).map(({ path, start, end }) => [
           path,
           JSON.parse(json.slice(start, end)) as unknown,
         ]);
         // Members with numbers for names come in another order out of JSON.parse, and "__proto__" not at all.
         const inOrder = (all: readonly unknown[]) => all.map((each) => JSON.stringify(each)).toSorted();
-        expect(inOrder(found)).toEqual(inOrder(stringsIn(parsed)));
+        expect(inOrder(strings)).toEqual(inOrder(stringsIn(parsed)));
       }),
     );
+  });
+
+  it("come with the names of members and the numbers, where they stand", async () => {
+    const json = '{"a":[1,{"b\\u0021":-2.5e3}],"c":null,"d":"x"}';
+    const all = (await found(json)).map(({ kind, place, start, end }) => [kind, place, json.slice(start, end)]);
+    expect(all).toEqual([
+      ["name", "a", '"a"'],
+      ["number", "a[]", "1"],
+      ["name", "a[].b!", '"b\\u0021"'],
+      ["number", "a[].b!", "-2.5e3"],
+      ["name", "c", '"c"'],
+      ["name", "d", '"d"'],
+      ["string", "d", '"x"'],
+    ]);
   });
 
   it("are those of duplicate members too", async () => {
@@ -44,10 +62,10 @@ describe("the texts of a JSON document", () => {
 
   it("are not looked for where a value is wanted as a whole", async () => {
     const json = '{"a":[{"logprobs":{"x":["y","}"]},"t":"z"},{"logprobs":null}]}';
-    const found = await texts(json, new Set(["a[].logprobs"]));
-    expect(found.map(({ place, isString, start, end }) => [place, isString, json.slice(start, end)])).toEqual([
-      ["a[].logprobs", false, '{"x":["y","}"]}'],
-      ["a[].t", true, '"z"'],
+    const wanted = await texts(json, new Set(["a[].logprobs"]));
+    expect(wanted.map(({ place, kind, start, end }) => [place, kind, json.slice(start, end)])).toEqual([
+      ["a[].logprobs", "whole", '{"x":["y","}"]}'],
+      ["a[].t", "string", '"z"'],
     ]);
   });
 });

@@ -1,15 +1,18 @@
 import type { Work } from "@routeplane/guardrails";
-import { endOfString, endOfValue } from "./json-members.ts";
+import { endOfScalar, endOfString, endOfValue } from "./json-members.ts";
 
-/** A string somewhere in a JSON text, and where it stands. */
+/** A string, a name of a member or a number somewhere in a JSON text, and where it stands. */
 export interface JsonText {
-  /** Names of members and indices with `[]` for every index, e.g. `messages[].content`; `OTHER_PLACE` if that is long. */
+  /** `whole`: a value that was asked for as a whole, and may be anything. */
+  readonly kind: "string" | "name" | "number" | "whole";
+  /**
+   * Names of members and indices with `[]` for every index, e.g. `messages[].content`; `OTHER_PLACE` if that is long. Of a name,
+   * that of its value.
+   */
   readonly place: string;
   /** Where its literal starts and ends, quotes included. */
   readonly start: number;
   readonly end: number;
-  /** False for a value that was asked for as a whole: it may be anything. */
-  readonly isString: boolean;
   /** Names of members and indices, from the root. Only until the next text is asked for. */
   readonly path: () => readonly (string | number)[];
 }
@@ -29,12 +32,13 @@ interface Frame {
 
 /** In steps of `Work`, as measured. */
 const STEPS_A_TEXT = 100;
+const STEPS_A_NAME = 30;
 const CHARS_A_STEP = 2;
 /** Characters read between two looks at the work. */
 const STRETCH_CHARS = 100_000;
 
 /**
- * Finds the string values of a JSON text in their order, those of duplicate members too: a round trip through JSON.parse would
+ * Finds the strings, names and numbers of a JSON text in their order, those of duplicate members too: a round trip through JSON.parse would
  * drop them, and an upstream may read what we do not.
  *
  * @param text valid JSON: the caller has parsed it
@@ -60,6 +64,16 @@ export async function* jsonTexts(
       at = endOfString(text, start);
       top.step = String(JSON.parse(text.slice(start, at)));
       top.expectsName = false;
+      const frame = top;
+      work.spend(STEPS_A_NAME);
+      if (work.pauseDue) await work.pause();
+      yield { kind: "name", place: placeIn(top), start, end: at, path: () => pathOf(frame) };
+    } else if (unit === "-" || (unit !== undefined && unit >= "0" && unit <= "9")) {
+      at = endOfScalar(text, start);
+      const frame = top;
+      work.spend(STEPS_A_NAME);
+      if (work.pauseDue) await work.pause();
+      yield { kind: "number", place: top === undefined ? "" : placeIn(top), start, end: at, path: () => pathOf(frame) };
     } else if (unit === '"' || unit === "{" || unit === "[") {
       const place = top === undefined ? "" : placeIn(top);
       const isString = unit === '"';
@@ -68,7 +82,7 @@ export async function* jsonTexts(
         work.spend(STEPS_A_TEXT);
         if (work.pauseDue) await work.pause();
         const frame = top;
-        yield { place, start, end: at, isString, path: () => pathOf(frame) };
+        yield { kind: isString ? "string" : "whole", place, start, end: at, path: () => pathOf(frame) };
       } else top = frameIn(top, unit === "[", place);
     } else if (unit === ",") goOn(top);
     else if (unit === "}" || unit === "]") top = top?.parent;

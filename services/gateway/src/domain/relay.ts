@@ -58,7 +58,7 @@ export async function relay(
   }
   if (!isStream && wants.streamed) return relayInsteadOfStream(answer, reply);
   if (!wants.streamed) return relayWhole(answer, reply, guard);
-  return relayStream(answer, reply, new StreamMeter(wants), guard, timings);
+  return relayStream(answer, reply, wants, guard, timings);
 }
 
 /** Whether the upstream says that it has done the work. */
@@ -132,12 +132,13 @@ async function relayWhole(answer: UpstreamAnswer, reply: Reply, guard: ResponseG
 async function relayStream(
   answer: UpstreamAnswer,
   reply: Reply,
-  meter: StreamMeter,
+  wants: MeteredRequest,
   responseGuard: ResponseGuard | undefined,
   timings: Pick<Timings, "passedOn">,
 ): Promise<Relayed> {
+  const meter = new StreamMeter(wants);
   const splitter = new SseSplitter(MAX_EVENT_BYTES);
-  const guard = responseGuard && new StreamGuard(responseGuard);
+  const guard = responseGuard && new StreamGuard(responseGuard, wants.choices);
   const write = async (bytes: readonly Buffer[]): Promise<void> => {
     if (bytes.length === 0) return;
     if (!reply.begun) reply.begin(200, { "content-type": "text/event-stream", "cache-control": "no-cache" });

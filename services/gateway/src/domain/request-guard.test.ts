@@ -121,7 +121,7 @@ describe("content of a request", () => {
   });
 
   it("is not what names and refers, nor media in base64", async () => {
-    const url = `data:image/png;base64,${Buffer.from("user").toString("base64")}`;
+    const url = `data:image/png;base64,${Buffer.from([0x89, 0x50, 0x4e, 0x47, 0, 1]).toString("base64")}`;
     const body = ask(
       {
         role: "user",
@@ -131,9 +131,12 @@ describe("content of a request", () => {
         ],
       },
       { role: "tool", tool_call_id: "call_user", content: "y" },
-      { role: "user", content: [{ type: "input_audio", input_audio: { data: "dXNlcg", format: "wav" } }] },
+      { role: "user", content: [{ type: "input_audio", input_audio: { data: "UklGRgAA", format: "wav" } }] },
     );
-    const { passed } = await guarded([block("user|call|image|wav|low|dXN"), redact("text|m")], body);
+    const { passed } = await guarded(
+      [{ ...block("user|call|image|wav|low"), uninspectable: "pass" }, redact("text|m")],
+      body,
+    );
     expect(passed?.request.text).toBe(JSON.stringify(body));
   });
 

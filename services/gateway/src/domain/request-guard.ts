@@ -1,19 +1,25 @@
 import {
+  type Direction,
   judgeModel,
   judgeStreaming,
-  judgeText,
   judgeTokens,
-  TextWatch,
+  judgeUninspectable,
   TooManyPatterns,
   type Violation,
-  type Work,
 } from "@routeplane/guardrails";
 import { type ChatRequest, parseChatRequest } from "./chat-request.ts";
-import { isRequestContent } from "./content-places.ts";
+import { type ContentGuard, judgeContent } from "./content-guard.ts";
+import { requestContentOf } from "./content-places.ts";
 import type { DecisionLog } from "./decision-log.ts";
-import type { DirectionRules, Guard, GuardRules } from "./guard.ts";
-import { CONTENT_RULE, blockRequest, judgingLimited, refusalOfViolation } from "./guardrail-refusals.ts";
-import { applyEdits, type Edit, jsonTexts } from "./json-texts.ts";
+import { type DirectionRules, type Guard, inspects } from "./guard.ts";
+import {
+  CONTENT_RULE,
+  UNINSPECTABLE_CONTENT,
+  blockRequest,
+  judgingLimited,
+  refusalOfViolation,
+} from "./guardrail-refusals.ts";
+import { applyEdits } from "./json-texts.ts";
 import type { JudgingShare } from "./judging-meter.ts";
 import type { Model } from "./model-directory.ts";
 import type { Upstream } from "./upstream.ts";
@@ -76,26 +82,41 @@ function guardTokens(guard: Guard, request: ChatRequest, bounds: TokenBounds): T
 async function guardContent({ guard, asked: request, decisions, signal, share }: Judging): Promise<ChatRequest> {
   const rules = await rulesOf(guard, decisions);
   const watched = await guard.shadowRules();
-  if (rules.request === undefined && watched.request === undefined) return request;
+  if (rules.request === undefined && watched.request === undefined && !inspects(guard, "request")) return request;
   if (share.isExhausted) {
     if (rules.request !== undefined) throw judgingLimited(share.waitMs);
     return request;
   }
-  const edits: Edit[] = [];
   const work = guard.work(signal, share);
-  const shadowWork = guard.work(signal, share);
-  for await (const each of jsonTexts(request.text, rules.request === undefined ? shadowWork : work)) {
-    if (!isRequestContent(each.place, () => request.text.slice(each.start, each.end))) continue;
-    const text = JSON.parse(request.text.slice(each.start, each.end)) as string;
-    if (watched.request !== undefined) await watch(watched.request, text, shadowWork, decisions);
-    if (rules.request === undefined) continue;
-    const judged = await judgeText(rules.request, text, work);
-    if (judged.blocked?.reason === "too_much_work" && share.isExhausted) throw judgingLimited(share.waitMs);
-    if (judged.blocked !== undefined) throw blockRequest(guard, decisions, judged.blocked);
-    decisions.redacted("request", judged.redactions);
-    if (judged.text !== text) edits.push({ start: each.start, end: each.end, literal: JSON.stringify(judged.text) });
-  }
+  const content: ContentGuard = {
+    rules: rules.request,
+    watched: watched.request,
+    work,
+    shadowWork: guard.work(signal, share),
+    kindOf: requestContentOf,
+    redacted: (redactions) => decisions.redacted("request", redactions),
+    noted: ({ bindingId }) => decisions.noteShadow(bindingId, CONTENT_RULE),
+  };
+  const { edits, blocked, isUninspectable } = await judgeContent(content, request.text);
+  if (blocked?.reason === "too_much_work" && share.isExhausted) throw judgingLimited(share.waitMs);
+  if (blocked !== undefined) throw blockRequest(guard, decisions, blocked);
+  if (isUninspectable) guardUninspectable(guard, decisions);
   return edits.length === 0 ? request : parseChatRequest(Buffer.from(applyEdits(request.text, edits)), signal);
+}
+
+/** @throws Denied if content that cannot be inspected is blocked */
+function guardUninspectable(guard: Guard, decisions: DecisionLog): void {
+  noteUninspectable(guard, decisions, "request");
+  const violation = judgeUninspectable(guard.effective, "request");
+  if (violation !== undefined) throw refusalOfViolation(guard, violation, UNINSPECTABLE_CONTENT);
+}
+
+/** Notes which guardrails in shadow mode would have refused content that cannot be inspected. */
+export function noteUninspectable({ shadows }: Guard, decisions: DecisionLog, direction: Direction): void {
+  for (const { applied, effective } of shadows) {
+    const violation = judgeUninspectable(effective, direction);
+    if (violation !== undefined) decisions.noteShadow(applied.bindingId, violation.rule);
+  }
 }
 
 /** @throws Denied if there are more than can be run: what cannot be judged must not pass */
@@ -124,11 +145,4 @@ function watchRules(
     for (const violation of violations)
       if (violation !== undefined) decisions.noteShadow(applied.bindingId, violation.rule);
   }
-}
-
-export async function watch(rules: GuardRules, text: string, work: Work, decisions: DecisionLog): Promise<void> {
-  const watching = new TextWatch(rules, work);
-  await watching.push(text);
-  watching.end();
-  for (const { bindingId } of watching.matched) decisions.noteShadow(bindingId, CONTENT_RULE);
 }

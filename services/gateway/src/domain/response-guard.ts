@@ -1,11 +1,12 @@
-import { judgeText, type Work, type WorkMeter } from "@routeplane/guardrails";
-import { isResponseContent, LOGPROBS } from "./content-places.ts";
+import { judgeUninspectable, type Work, type WorkMeter } from "@routeplane/guardrails";
+import { type ContentGuard, judgeContent } from "./content-guard.ts";
+import { LOGPROBS, responseContentOf } from "./content-places.ts";
 import type { DecisionLog } from "./decision-log.ts";
-import type { Guard, GuardRules } from "./guard.ts";
-import { blockResponse } from "./guardrail-refusals.ts";
-import { applyEdits, type Edit, type JsonText, jsonTexts } from "./json-texts.ts";
+import { type Guard, type GuardRules, inspects } from "./guard.ts";
+import { CONTENT_RULE, blockResponse, refuseResponse } from "./guardrail-refusals.ts";
+import { applyEdits } from "./json-texts.ts";
 import type { Refusal } from "./refusal.ts";
-import { watch } from "./request-guard.ts";
+import { noteUninspectable } from "./request-guard.ts";
 
 /** What judges one answer: everything in it that is content, as a whole or as a stream. */
 export interface ResponseGuard {
@@ -31,7 +32,7 @@ export async function responseGuardOf(
 ): Promise<ResponseGuard | undefined> {
   const { response: rules } = await guard.rules();
   const { response: watched } = await guard.shadowRules();
-  if (rules === undefined && watched === undefined) return undefined;
+  if (rules === undefined && watched === undefined && !inspects(guard, "response")) return undefined;
   return { guard, rules, watched, decisions, work: guard.work(signal, meter), shadowWork: guard.work(signal, meter) };
 }
 
@@ -43,34 +44,34 @@ export async function responseGuardOf(
  * @throws the reason of the signal once it is aborted
  */
 export async function guardJson(responseGuard: ResponseGuard, json: string): Promise<string | Refusal> {
-  const edits: Edit[] = [];
-  for await (const text of jsonTexts(json, walkingWork(responseGuard), LOGPROBS)) {
-    if (!isResponseContent(text.place)) continue;
-    const edit = await guardWhole(responseGuard, text, json);
-    if (edit !== undefined && !("literal" in edit)) return edit;
-    if (edit !== undefined) edits.push(edit);
-  }
+  const { guard, decisions } = responseGuard;
+  const { edits, blocked, isUninspectable } = await judgeContent(contentGuardOf(responseGuard), json, LOGPROBS);
+  if (blocked !== undefined) return blockResponse(guard, decisions, blocked);
+  const refusal = isUninspectable ? guardUninspectable(responseGuard) : undefined;
+  if (refusal !== undefined) return refusal;
   return edits.length === 0 ? json : applyEdits(json, edits);
+}
+
+/** @returns why an answer with content that cannot be inspected must not leave; undefined if it may */
+export function guardUninspectable({ guard, decisions }: ResponseGuard): Refusal | undefined {
+  noteUninspectable(guard, decisions, "response");
+  const violation = judgeUninspectable(guard.effective, "response");
+  return violation && refuseResponse(guard, violation);
+}
+
+export function contentGuardOf({ rules, watched, work, shadowWork, decisions }: ResponseGuard): ContentGuard {
+  return {
+    rules,
+    watched,
+    work,
+    shadowWork,
+    kindOf: responseContentOf,
+    redacted: (redactions) => decisions.redacted("response", redactions),
+    noted: ({ bindingId }) => decisions.noteShadow(bindingId, CONTENT_RULE),
+  };
 }
 
 /** Charged for the search for texts. */
 export function walkingWork({ rules, work, shadowWork }: ResponseGuard): Work {
   return rules === undefined ? shadowWork : work;
-}
-
-/** @returns what has to change, or why the text must not leave; undefined if it may leave as it is */
-export async function guardWhole(
-  responseGuard: ResponseGuard,
-  { start, end, isString }: JsonText,
-  json: string,
-): Promise<Edit | Refusal | undefined> {
-  const { guard, rules, watched, decisions, work, shadowWork } = responseGuard;
-  if (!isString) return rules === undefined ? undefined : { start, end, literal: "null" };
-  const text = JSON.parse(json.slice(start, end)) as string;
-  if (watched !== undefined) await watch(watched, text, shadowWork, decisions);
-  if (rules === undefined) return undefined;
-  const { text: passed, redactions, blocked } = await judgeText(rules, text, work);
-  if (blocked !== undefined) return blockResponse(guard, decisions, blocked);
-  decisions.redacted("response", redactions);
-  return passed === text ? undefined : { start, end, literal: JSON.stringify(passed) };
 }

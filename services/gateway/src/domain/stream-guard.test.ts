@@ -42,7 +42,7 @@ async function streamed({ spec, mode, bytes, breaks = false, wantsUsageChunk = t
   const relayed = await relay(
     answer,
     reply,
-    { streamed: true, wantsUsageChunk, outputTokensMax: 1_000_000, choices: 1 },
+    { streamed: true, wantsUsageChunk, outputTokensMax: 1_000_000, choices: 2 },
     responseGuard,
     new Timings(),
   );
@@ -142,16 +142,24 @@ describe("a stream under content patterns", () => {
   });
 
   it("passes byte for byte what no pattern is near, and all of it if none applies to answers", async () => {
-    const sent = `: keep-alive\n\nevent: x\r\n${event({ choices: [{ index: 0, delta: { role: "assistant", content: "héllo" } }], n: 1e3 }, "\r\n")}${USAGE}${DONE}`;
+    const sent = `${event({ choices: [{ index: 0, delta: { role: "assistant", content: "héllo" } }], n: 1e3 })}${USAGE}${DONE}`;
     const bytes = [Buffer.from(sent)];
     expect((await streamed({ spec: guardrail(pattern("secret")), bytes })).text).toBe(sent);
     const forRequests = guardrail({ ...pattern("."), appliesTo: "request" });
     expect((await streamed({ spec: forRequests, bytes })).text).toBe(sent);
   });
 
-  it("keeps ids, roles, other fields of an event and of a chunk, where it rewrites a text", async () => {
+  it("leaves without comments and fields of events but their data, which could hold text", async () => {
+    const sent = `: the secret\n\nevent: sec\nid: ret\nretry: 1\n${USAGE}: x\n${DONE}`;
+    const { text } = await streamed({ spec: guardrail(pattern("secret")), bytes: [Buffer.from(sent)] });
+    expect(text).toBe(`:\n\n${USAGE}${DONE}`);
+    const shadow = await streamed({ spec: guardrail(pattern("secret")), mode: "shadow", bytes: [Buffer.from(sent)] });
+    expect(shadow.text).toBe(sent);
+  });
+
+  it("keeps ids, roles and other members of a chunk, where it rewrites a text", async () => {
     const sent =
-      'id: 7\ndata: {"id":"x", "big":12345678901234567890,"choices":[{"index":0,"delta":{"role":"assistant","content":"a secret"}}]}\n\n';
+      'data: {"id":"x", "big":12345678901234567890,"choices":[{"index":0,"delta":{"role":"assistant","content":"a secret"}}]}\n\n';
     const { text } = await streamed({ spec: guardrail(pattern("secret")), bytes: [Buffer.from(sent + DONE)] });
     expect(text).toBe(`${sent.replace("secret", "[REDACTED]")}${DONE}`);
   });

@@ -1,12 +1,14 @@
-import { type Blocked, TextFilter, TextWatch } from "@routeplane/guardrails";
+import { type Blocked, REDACTED, TextFilter, TextWatch } from "@routeplane/guardrails";
 import { isObject } from "./chat-request.ts";
-import { isPieceOfText, isResponseContent, LOGPROBS } from "./content-places.ts";
+import { type ContentGuard, judgeMedia, judgeText, valueOf } from "./content-guard.ts";
+import { isPieceOfText, isToolName, LOGPROBS, responseContentOf } from "./content-places.ts";
 import type { GuardPattern } from "./guard.ts";
 import { CONTENT_RULE, blockResponse } from "./guardrail-refusals.ts";
 import { applyEdits, type Edit, type JsonText, jsonTexts } from "./json-texts.ts";
 import type { Refusal } from "./refusal.ts";
-import { guardJson, guardWhole, type ResponseGuard, walkingWork } from "./response-guard.ts";
+import { contentGuardOf, guardJson, guardUninspectable, type ResponseGuard, walkingWork } from "./response-guard.ts";
 import { formatSse, type SseEvent } from "./sse.ts";
+import { isFinished } from "./stream-meter.ts";
 
 type JsonObject = Record<string, unknown>;
 type Path = readonly (string | number)[];
@@ -15,27 +17,52 @@ type Path = readonly (string | number)[];
 interface Channel {
   /** The choice, by its own index. */
   readonly choice: number;
-  /** Within the delta, with the tool calls' own indices. */
+  /** Within the choice, with the tool calls' own indices. */
   readonly path: Path;
   readonly filter: TextFilter<GuardPattern> | undefined;
   readonly watch: TextWatch<GuardPattern> | undefined;
   ended: boolean;
 }
 
+/** A chunk while it is judged. */
+interface Passing {
+  readonly chunk: JsonObject;
+  readonly data: string;
+  readonly edits: Edit[];
+  /** Index of the edit of each text that the chunk has a piece of. */
+  readonly touched: Map<Channel, number>;
+}
+
+/** Texts of one answer at most: each takes memory. */
+const MAX_CHANNELS = 1_024;
+/** Stands in the place of a comment, which upstreams send to keep a connection alive. */
+const COMMENT = Buffer.from(":\n\n");
+
 /**
- * Judges a stream of chat completion chunks while it passes. Every chunk keeps its place, its ids and its framing; only texts
- * in it become shorter, or appear later, where a match may still come of them. What is held back of a choice leaves before the
- * chunk that finishes it, and the rest before the end of the stream.
+ * Judges a stream of chat completion chunks while it passes. Every chunk keeps its place and its ids; only texts in it become
+ * shorter, or appear later, where a match may still come of them. What is held back of a choice leaves before the chunk that
+ * finishes it, and the rest before the end of the stream. Text of a choice behind that chunk is dropped, and of more choices than were asked for. Where rules are enforced,
+ * nothing but the data of an event leaves: clients of the API need neither its other fields nor comments.
  */
 export class StreamGuard {
   readonly #responseGuard: ResponseGuard;
+  readonly #content: ContentGuard;
+  readonly #choices: number;
   readonly #channels = new Map<string, Channel>();
+  /** Names of tools so far, as clients that put their pieces together read them. */
+  readonly #names = new Map<string, TextWatch<GuardPattern>>();
+  /** Indices of choices, as many as were asked for at most. */
+  readonly #known = new Set<number>();
+  readonly #finished = new Set<number>();
   /** The last chunk: what is flushed looks like it. */
   #last: JsonObject = {};
   #refusal: Refusal | undefined;
 
-  constructor(responseGuard: ResponseGuard) {
+  /** @param choices number of choices that were asked for */
+  constructor(responseGuard: ResponseGuard, choices: number) {
     this.#responseGuard = responseGuard;
+    this.#content = contentGuardOf(responseGuard);
+    this.#choices = choices;
   }
 
   /** Why nothing leaves any more. */
@@ -46,15 +73,18 @@ export class StreamGuard {
   /** @returns what may leave of the event, and before it; nothing once it is refused */
   async pass({ raw, data }: SseEvent): Promise<Buffer[]> {
     if (this.#refusal !== undefined) return [];
-    if (data === undefined) return [raw];
-    if (data.trim() === "[DONE]") return this.#unlessRefused(this.flush(), raw);
+    const isEnforced = this.#responseGuard.rules !== undefined;
+    if (data === undefined) return [isEnforced ? COMMENT : raw];
+    const mustStrip = isEnforced && hasOtherFields(raw);
+    if (data.trim() === "[DONE]") return this.#unlessRefused(this.flush(), mustStrip ? formatSse("[DONE]") : raw);
     const chunk = parse(data);
     const passed =
       isObject(chunk) && Array.isArray(chunk["choices"])
         ? await this.#passChunk(chunk, data)
         : await this.#passOther(data);
     if (passed === undefined) return [];
-    return this.#unlessRefused(passed.before, passed.data === data ? raw : withData(raw, passed.data));
+    const isSame = passed.data === data && !mustStrip;
+    return this.#unlessRefused(passed.before, isSame ? raw : withData(passed.data));
   }
 
   /** The stream is over, or broke off. @returns what was held back and may leave */
@@ -67,53 +97,110 @@ export class StreamGuard {
     return this.#refusal === undefined ? [...before, event] : [];
   }
 
-  async #passChunk(chunk: JsonObject, data: string) {
-    this.#last = chunk;
-    const edits: Edit[] = [];
-    const touched = new Map<Channel, number>();
-    for await (const text of jsonTexts(data, walkingWork(this.#responseGuard), LOGPROBS)) {
-      if (!isResponseContent(text.place)) continue;
-      const isPiece = text.isString && isPieceOfText(text.place);
-      const edit = isPiece
-        ? await this.#passPiece(chunk, text, data, touched, edits.length)
-        : await guardWhole(this.#responseGuard, text, data);
-      if (edit !== undefined && !("literal" in edit)) {
-        this.#refusal = edit;
-        return undefined;
-      }
-      if (edit !== undefined) edits.push(edit);
+  async #passChunk(chunk: JsonObject, written: string): Promise<Passed | undefined> {
+    const asWritten = await this.#textsOf(written);
+    // Of members that are given twice a client sees one, and the others would hide what it puts together.
+    const isPlain = asWritten.filter(({ kind }) => kind === "name").length === countMembers(chunk);
+    const data = isPlain ? written : JSON.stringify(chunk);
+    const texts = isPlain ? asWritten : await this.#textsOf(data);
+    const passing: Passing = { chunk, data, edits: [], touched: new Map() };
+    for (const text of texts) {
+      const refusal = await this.#passText(passing, text);
+      if (refusal === undefined) continue;
+      this.#refusal = refusal;
+      return undefined;
     }
+    const { edits, touched } = passing;
+    this.#last = edits.length === 0 ? chunk : (JSON.parse(applyEdits(data, edits)) as JsonObject);
     const before = this.#endFinished(chunk, touched, edits);
     return { before, data: edits.length === 0 ? data : applyEdits(data, edits) };
   }
 
-  /** @returns always an edit, so that what a finished choice has left can be added to it */
+  /** What a walk of the chunk finds within members that are judged as a whole is not counted. */
+  async #textsOf(data: string): Promise<readonly FoundText[]> {
+    const texts: FoundText[] = [];
+    for await (const text of jsonTexts(data, walkingWork(this.#responseGuard), LOGPROBS)) {
+      texts.push({ ...text, steps: text.kind === "string" ? text.path() : [] });
+    }
+    return texts;
+  }
+
+  /** @returns why nothing may leave any more */
+  async #passText(passing: Passing, text: FoundText): Promise<Refusal | undefined> {
+    const { data, edits } = passing;
+    const { kind, start, end, place } = text;
+    if (kind === "whole") {
+      if (this.#responseGuard.rules !== undefined) edits.push({ start, end, literal: "null" });
+      return undefined;
+    }
+    const value = (): string => valueOf(text, data);
+    const content = responseContentOf(text, value);
+    if (content === "exempt") return undefined;
+    if (content === "text" && isPieceOfText(text)) return this.#passPiece(passing, text);
+    const judged = await (content === "media" ? judgeMedia : judgeText)(this.#content, text, value());
+    if (judged.blocked !== undefined) return this.#refusalOf(judged.blocked);
+    edits.push(...judged.edits);
+    if (judged.isUninspectable) return guardUninspectable(this.#responseGuard);
+    return isToolName(place) && judged.edits.length === 0 ? this.#passName(passing, text, value()) : undefined;
+  }
+
+  /** Judges a piece of the name of a tool together with those before it, which have left. */
+  async #passName(
+    { chunk, edits }: Passing,
+    { steps, start, end }: FoundText,
+    piece: string,
+  ): Promise<Refusal | undefined> {
+    const { rules, work, decisions } = this.#responseGuard;
+    if (rules === undefined) return undefined;
+    const key = JSON.stringify(ownSteps(chunk, steps));
+    if (this.#names.size >= MAX_CHANNELS) return this.#refusalOf({ reason: "too_much_work" });
+    const name = this.#names.get(key) ?? new TextWatch(rules, work);
+    this.#names.set(key, name);
+    await name.push(piece);
+    const matched = [...name.matched];
+    const blocking = matched.find(({ action }) => action === "block");
+    if (blocking !== undefined) return this.#refusalOf({ reason: "match", pattern: blocking });
+    if (matched.length === 0) return undefined;
+    this.#names.delete(key);
+    edits.push({ start, end, literal: JSON.stringify(REDACTED) });
+    decisions.redacted(
+      "response",
+      matched.map((pattern) => ({ pattern, count: 1 })),
+    );
+    return undefined;
+  }
+
+  /** Always makes an edit, so that what a finished choice has left can be added to it. */
   async #passPiece(
-    chunk: JsonObject,
-    { path, start, end }: JsonText,
-    data: string,
-    touched: Map<Channel, number>,
-    index: number,
-  ): Promise<Edit | Refusal> {
-    const channel = this.#channelOf(chunk, path());
+    { chunk, data, edits, touched }: Passing,
+    { steps, start, end }: FoundText,
+  ): Promise<Refusal | undefined> {
+    const channel = this.#channelOf(chunk, steps);
+    if (channel === undefined) return this.#refusalOf({ reason: "too_much_work" });
     const literal = data.slice(start, end);
     const piece = JSON.parse(literal) as string;
-    await channel.watch?.push(piece);
     const { filter } = channel;
-    if (filter === undefined) return { start, end, literal };
+    if (filter !== undefined && !this.#isUnderWay(channel.choice)) {
+      if (piece !== "") edits.push({ start, end, literal: '""' });
+      return undefined;
+    }
+    await channel.watch?.push(piece);
+    if (filter === undefined) return undefined;
     const passed = await filter.push(piece);
     if (filter.blocked !== undefined) return this.#refusalOf(filter.blocked);
-    touched.set(channel, index);
-    return { start, end, literal: passed === piece ? literal : JSON.stringify(passed) };
+    touched.set(channel, edits.length);
+    edits.push({ start, end, literal: passed === piece ? literal : JSON.stringify(passed) });
+    return undefined;
   }
 
   /** Choices that this chunk finishes: the rest of their texts goes into the chunk itself, or before it. */
   #endFinished(chunk: JsonObject, touched: ReadonlyMap<Channel, number>, edits: Edit[]): Buffer[] {
     const finished = new Set(
       (chunk["choices"] as readonly unknown[]).flatMap((choice, at) =>
-        isObject(choice) && (choice["finish_reason"] ?? null) !== null ? [indexOf(choice, at)] : [],
+        isFinished(choice) ? [indexOf(choice, at)] : [],
       ),
     );
+    for (const choice of finished) this.#finished.add(choice);
     const over = [...this.#channels.values()].filter(({ choice }) => finished.has(choice));
     for (const channel of over) {
       const at = touched.get(channel);
@@ -152,21 +239,29 @@ export class StreamGuard {
     return blockResponse(guard, decisions, blocked);
   }
 
-  #channelOf(chunk: JsonObject, path: Path): Channel {
-    const [, choice = 0, , ...inDelta] = ownIndices(chunk, path);
-    const key = JSON.stringify([choice, inDelta]);
+  /** @returns undefined if there are too many */
+  #channelOf(chunk: JsonObject, steps: Path): Channel | undefined {
+    const [, choice = 0, ...path] = ownSteps(chunk, steps);
+    const key = JSON.stringify([choice, path]);
     const known = this.#channels.get(key);
-    if (known !== undefined && !known.ended) return known;
+    if (known !== undefined && !(known.ended && known.filter === undefined)) return known;
+    if (this.#channels.size >= MAX_CHANNELS) return undefined;
     const { rules, watched, work, shadowWork } = this.#responseGuard;
     const channel = {
       choice: Number(choice),
-      path: inDelta,
+      path,
       filter: rules && new TextFilter(rules, work),
       watch: watched && new TextWatch(watched, shadowWork),
       ended: false,
     };
     this.#channels.set(key, channel);
     return channel;
+  }
+
+  /** False for one that is finished, and for more than were asked for: some clients read the first choice of every chunk. */
+  #isUnderWay(choice: number): boolean {
+    if (this.#known.size < this.#choices) this.#known.add(choice);
+    return this.#known.has(choice) && !this.#finished.has(choice);
   }
 
   /** What is no chunk of a completion, e.g. an error of the upstream. */
@@ -181,10 +276,20 @@ export class StreamGuard {
   }
 }
 
+interface Passed {
+  readonly before: readonly Buffer[];
+  readonly data: string;
+}
+
+interface FoundText extends JsonText {
+  /** Its path, of a string. */
+  readonly steps: Path;
+}
+
 /** Chunks repeat the `index` of a choice and of a tool call; where they stand in their array says nothing. */
-function ownIndices(chunk: JsonObject, path: Path): Path {
+function ownSteps(chunk: JsonObject, steps: Path): Path {
   let value: unknown = chunk;
-  return path.map((step) => {
+  return steps.map((step) => {
     value = typeof value === "object" && value !== null ? (value as JsonObject)[step] : undefined;
     return typeof step === "number" ? indexOf(value, step) : step;
   });
@@ -192,27 +297,44 @@ function ownIndices(chunk: JsonObject, path: Path): Path {
 
 function indexOf(element: unknown, position: number): number {
   const index = isObject(element) ? element["index"] : undefined;
-  return typeof index === "number" ? index : position;
+  const number = typeof index === "string" && /^-?\d{1,9}$/.test(index) ? Number(index) : index;
+  return typeof number === "number" ? number : position;
 }
+
+/** Members of a value, and of all in it but what is judged as a whole. */
+function countMembers(value: unknown, place = ""): number {
+  if (typeof value !== "object" || value === null || LOGPROBS.has(place)) return 0;
+  if (Array.isArray(value)) return value.reduce<number>((sum, each) => sum + countMembers(each, `${place}[]`), 0);
+  const members = Object.entries(value);
+  const within = (name: string): string => (place === "" ? name : `${place}.${name}`);
+  return members.reduce((sum, [name, each]) => sum + countMembers(each, within(name)), members.length);
+}
+
+/** Members of a chunk that say which answer it belongs to. */
+const HEAD = ["id", "object", "created", "model", "system_fingerprint", "service_tier"];
 
 /** A chunk like another one, with nothing but this text. */
 function chunkWith(last: JsonObject, { choice, path }: Channel, text: string): JsonObject {
-  const { choices: _choices, usage: _usage, ...head } = last;
-  const delta = path.reduceRight<unknown>((inner, step) => {
+  const head = Object.fromEntries(HEAD.flatMap((name) => (name in last ? [[name, last[name]]] : [])));
+  const content = path.reduceRight<unknown>((inner, step) => {
     if (typeof step === "string") return { [step]: inner };
     return [isObject(inner) ? Object.assign({ index: step }, inner) : inner];
   }, text);
-  return { ...head, choices: [{ index: choice, delta, logprobs: null, finish_reason: null }] };
+  return { ...head, choices: [{ index: choice, ...(content as JsonObject), logprobs: null, finish_reason: null }] };
 }
 
-/** The event with other data, its other fields as they were. */
-function withData(raw: Buffer, data: string): Buffer {
-  const fields = raw
-    .toString("utf8")
-    .split(/\r\n|\n|\r/)
-    .filter((line) => line !== "" && line !== "data" && !line.startsWith("data:"));
-  const lines = [...fields, ...data.split("\n").map((line) => `data: ${line}`)];
-  return Buffer.from(`${lines.join("\n")}\n\n`);
+/** Whether an event has any line but its data. */
+function hasOtherFields(raw: Buffer): boolean {
+  return /(?:^|[\r\n])(?!data(?:[:\r\n]|$))[^\r\n]/.test(raw.toString("latin1"));
+}
+
+function withData(data: string): Buffer {
+  return Buffer.from(
+    `${data
+      .split("\n")
+      .map((line) => `data: ${line}`)
+      .join("\n")}\n\n`,
+  );
 }
 
 function parse(data: string): unknown {

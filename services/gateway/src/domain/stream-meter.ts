@@ -144,7 +144,7 @@ function largerOf(usage: TokenUsage, other: TokenUsage = usage): TokenUsage {
 }
 
 /** Some servers write an empty string, or the word, where `null` is meant. */
-function isFinished(choice: unknown): choice is Record<string, unknown> {
+export function isFinished(choice: unknown): choice is Record<string, unknown> {
   const reason = isObject(choice) ? choice["finish_reason"] : undefined;
   return typeof reason === "string" && reason !== "" && reason !== "null";
 }

@@ -1,0 +1,44 @@
+import { describe, expect, it } from "vitest";
+import { compileRules, type TextPattern } from "./rules.ts";
+import { REDACTED } from "./spec.ts";
+import { judgeText } from "./text-filter.ts";
+import { judgeParts, matchesInParts } from "./text-parts.ts";
+import { Work } from "./work.ts";
+
+const redact = (pattern: string): TextPattern => ({ pattern, action: "redact" });
+const judged = async (patterns: readonly TextPattern[], parts: readonly string[]) =>
+  judgeParts(await compileRules(patterns), parts, new Work());
+
+describe("the parts of a text", () => {
+  it("are redacted where a match is split over them, in each of them", async () => {
+    const { parts, redactions } = await judged([redact("secret")], ["a sec", "", "r", "et b", "secret"]);
+    expect(parts).toEqual([`a ${REDACTED}`, "", REDACTED, `${REDACTED} b`, REDACTED]);
+    expect(redactions.map(({ count }) => count)).toEqual([2]);
+  });
+
+  it("are blocked by a split match, and by what only one of them alone matches", async () => {
+    for (const [pattern, parts] of [
+      ["secret", ["sec", "ret"]],
+      [String.raw`\bsecret\b`, ["x", "secret", "y"]],
+      ["^secret$", ["x", "secret"]],
+    ] as const) {
+      const { blocked } = await judged([{ pattern, action: "block" }], parts);
+      expect(blocked).toMatchObject({ reason: "match" });
+      expect((await matchesInParts(await compileRules([redact(pattern)]), parts, new Work())).size).toBe(1);
+    }
+  });
+
+  it("pass as they are where nothing matches, and one by itself as a text does", async () => {
+    expect((await judged([redact("secret")], ["a", "b"])).parts).toEqual(["a", "b"]);
+    for (const text of ["a secret", "se\u200bcret", "😀".repeat(600), `x${"😀".repeat(300)}y`]) {
+      const patterns = [redact("secret"), redact("(?s)x.*y")];
+      const { text: passed } = await judgeText(await compileRules(patterns), text, new Work());
+      expect((await judged(patterns, [text])).parts).toEqual([passed]);
+    }
+  });
+
+  it("are refused once the work is used up", async () => {
+    const { blocked } = await judgeParts(await compileRules([redact("aab")]), ["a".repeat(20_000)], new Work(5_000));
+    expect(blocked).toEqual({ reason: "too_much_work" });
+  });
+});

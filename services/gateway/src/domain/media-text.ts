@@ -1,0 +1,80 @@
+import type { Work } from "@routeplane/guardrails";
+
+/**
+ * Text in the place of media: a data URL, or base64, that decodes to text is read by a model as a text file is, and so it is
+ * judged. Everything else in such a place (images, audio, PDF, other binary files, addresses, ids) cannot be inspected.
+ */
+export interface MediaText {
+  readonly text: string;
+  /** The value that holds another text in the same form. */
+  readonly withText: (text: string) => string;
+}
+
+const DATA_URL = /^\s*data:([^,]{0,1000}),/i;
+const BASE64 = /^[A-Za-z0-9+/_-]*={0,2}$/;
+/** Characters that are decoded in one go; a multiple of 4. */
+const SLICE_CHARS = 262_144;
+const CHARS_A_STEP = 2;
+const CONTROLS = /(?![\t-\r])\p{Cc}/u;
+
+/** @returns undefined if the value is no text */
+export async function mediaTextOf(value: string, work: Work): Promise<MediaText | undefined> {
+  const url = DATA_URL.exec(value);
+  if (url === null) {
+    const text = await textOfBase64(value, 0, work);
+    return text === undefined ? undefined : { text, withText: toBase64 };
+  }
+  const [head, parameters = ""] = url;
+  if (/;\s*base64\s*$/i.test(parameters)) {
+    const text = await textOfBase64(value, head.length, work);
+    return text === undefined ? undefined : { text, withText: (other) => head + toBase64(other) };
+  }
+  const text = percentDecoded(value.slice(head.length));
+  return isText(text) ? { text, withText: (other) => head + encodeURIComponent(other) } : undefined;
+}
+
+async function textOfBase64(value: string, from: number, work: Work): Promise<string | undefined> {
+  const decoder = new TextDecoder("utf-8", { fatal: true });
+  const texts: string[] = [];
+  let rest = "";
+  for (let at = from; at < value.length; at += SLICE_CHARS) {
+    const slice = rest + value.slice(at, at + SLICE_CHARS).replaceAll(/\s+/g, "");
+    const isLast = at + SLICE_CHARS >= value.length;
+    const end = isLast ? slice.length : slice.length - (slice.length % 4);
+    const taken = slice.slice(0, end);
+    rest = slice.slice(end);
+    if (!BASE64.test(taken) || (!isLast && taken.endsWith("="))) return undefined;
+    const text = decoded(decoder, Buffer.from(taken, "base64"), isLast);
+    if (text === undefined) return undefined;
+    texts.push(text);
+    work.spend(taken.length / CHARS_A_STEP);
+    if (work.pauseDue) await work.pause();
+  }
+  return texts.join("");
+}
+
+function decoded(decoder: InstanceType<typeof TextDecoder>, bytes: Uint8Array, isLast: boolean): string | undefined {
+  try {
+    const text = decoder.decode(bytes, { stream: !isLast });
+    return isText(text) ? text : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** A PDF may have no byte that is not text, and shows another one. */
+function isText(text: string): boolean {
+  return !CONTROLS.test(text) && !text.trimStart().startsWith("%PDF-");
+}
+
+function percentDecoded(text: string): string {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text;
+  }
+}
+
+function toBase64(text: string): string {
+  return Buffer.from(text).toString("base64");
+}
