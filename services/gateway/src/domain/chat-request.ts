@@ -69,7 +69,7 @@ export async function parseChatRequest(bytes: Uint8Array, signal: AbortSignal): 
   const body = await parseObject(text, signal);
   if (isLarge) await pause(signal);
   if (Object.keys(body).length > MAX_MEMBERS) throw badBody(`the request body has more than ${MAX_MEMBERS} members`);
-  const members = checkMemberNames(text, READ_MEMBERS, (name) => effectOf(name) !== undefined);
+  const members = await readMembers(text, signal);
   const streamed = optionalBoolean(body, "stream") ?? false;
   const streamOptions = readStreamOptions(body, streamed);
   const messages = readMessages(body);
@@ -138,6 +138,15 @@ async function parseObject(text: string, signal: AbortSignal): Promise<JsonObjec
   }
   if (!isObject(body)) throw badBody("the request body must be a JSON object");
   return body;
+}
+
+async function readMembers(text: string, signal: AbortSignal): Promise<readonly Member[]> {
+  const scan = checkMemberNames(text, READ_MEMBERS, (name) => effectOf(name) !== undefined);
+  for (;;) {
+    const { done, value } = scan.next();
+    if (done === true) return value;
+    await pause(signal);
+  }
 }
 
 function readModel(body: JsonObject): string {

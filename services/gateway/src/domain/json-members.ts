@@ -10,39 +10,6 @@ export interface Member {
   readonly end: number;
 }
 
-/** @param text a valid JSON object: the caller has parsed it */
-export function topLevelMembers(text: string): Member[] {
-  return membersOf(text, skipBlank(text, 0));
-}
-
-/** The members of the object that starts at `from`, duplicates included, in their order. */
-export function membersOf(text: string, from: number): Member[] {
-  const members: Member[] = [];
-  let at = skipBlank(text, from + 1);
-  while (text[at] !== "}") {
-    const keyEnd = endOfString(text, at);
-    const key: unknown = JSON.parse(text.slice(at, keyEnd));
-    const start = skipBlank(text, skipBlank(text, keyEnd) + 1);
-    const end = endOfValue(text, start);
-    members.push({ key: String(key), start, end });
-    at = skipBlank(text, end);
-    if (text[at] === ",") at = skipBlank(text, at + 1);
-  }
-  return members;
-}
-
-/** Start positions of the elements of the array that starts at `from`. */
-export function elementsOf(text: string, from: number): number[] {
-  const elements: number[] = [];
-  let at = skipBlank(text, from + 1);
-  while (text[at] !== "]") {
-    elements.push(at);
-    at = skipBlank(text, endOfValue(text, at));
-    if (text[at] === ",") at = skipBlank(text, at + 1);
-  }
-  return elements;
-}
-
 /** The text with these members set to new values: replaced where they stand, or added at the end of the object. */
 export function setMembers(text: string, members: readonly Member[], values: ReadonlyMap<string, string>): string {
   let result = "";
@@ -63,7 +30,7 @@ export function setMembers(text: string, members: readonly Member[], values: Rea
   return `${result}${text.slice(copied, close)}${comma}${added.join(",")}${text.slice(close)}`;
 }
 
-function skipBlank(text: string, from: number): number {
+export function skipBlank(text: string, from: number): number {
   let at = from;
   while (at < text.length && text.charCodeAt(at) <= 0x20) at++;
   return at;

@@ -1,4 +1,4 @@
-import { elementsOf, type Member, membersOf, topLevelMembers } from "./json-members.ts";
+import { endOfString, endOfValue, type Member, skipBlank } from "./json-members.ts";
 import { badField } from "./refusal.ts";
 
 /**
@@ -7,14 +7,27 @@ import { badField } from "./refusal.ts";
  * and U+212A to k. Wherever the gateway reads a member, a name is printable ASCII, written once and in lower case.
  */
 
-interface NameRules {
+/** The names of an object, and of the objects in its members that are checked too, each by itself or in a list. */
+interface ObjectNames {
   /** Names that must be written in lower case. */
   readonly known: ReadonlySet<string>;
   /** Whether a name, in lower case, must not be given twice. By default none may. */
   readonly isUnique?: (name: string) => boolean;
+  readonly within?: ReadonlyMap<string, ObjectNames>;
 }
 
-const MESSAGE: NameRules = {
+const MEDIA: ObjectNames = {
+  known: new Set(["url", "detail", "format", "data", "file_id", "file_data", "filename"]),
+};
+const PART: ObjectNames = {
+  known: new Set(["type", "text", "refusal", "image_url", "input_audio", "file"]),
+  within: new Map([
+    ["image_url", MEDIA],
+    ["input_audio", MEDIA],
+    ["file", MEDIA],
+  ]),
+};
+const MESSAGE: ObjectNames = {
   known: new Set([
     "role",
     "content",
@@ -27,79 +40,111 @@ const MESSAGE: NameRules = {
     "tool_call_id",
     "function_call",
   ]),
+  within: new Map([["content", PART]]),
 };
-const PART: NameRules = { known: new Set(["type", "text", "refusal", "image_url", "input_audio", "file"]) };
-/** Objects within a part. */
-const MEDIA: NameRules = { known: new Set(["url", "detail", "format", "data", "file_id", "file_data", "filename"]) };
-const MEDIA_MEMBERS = new Set(["image_url", "input_audio", "file"]);
-const TOOL: NameRules = { known: new Set(["type", "function", "custom"]) };
-const STREAM_OPTIONS: NameRules = { known: new Set(["include_usage"]) };
+const WITHIN_REQUEST: ReadonlyMap<string, ObjectNames> = new Map([
+  ["messages", MESSAGE],
+  ["tools", { known: new Set(["type", "function", "custom"]) }],
+  ["stream_options", { known: new Set(["include_usage"]) }],
+]);
 
-const MAX_NAME_LENGTH = 60;
+const MAX_SHOWN_CHARS = 60;
+/** Characters that are read between two pauses. */
+const STRETCH_CHARS = 1_000_000;
 
 /**
- * Checks the top level of a request, its messages, their parts and media, its tools and its stream options, in time linear
- * in the text. Schemas of tools and anything unknown may hold any names.
+ * Checks the top level of a request, its messages, their parts and media, its tools and its stream options, in one pass. Schemas
+ * of tools and anything unknown may hold any names.
  *
  * @param text a valid JSON object: the caller has parsed it
  * @param known names of the top level that must be written in lower case
  * @param isUnique whether another name of the top level, in lower case, must not be given twice
- * @returns the members of the top level
+ * @returns yields now and then in a long text, so that its caller can let others have their turn; the members of the top level
  * @throws Refusal 400 that names the member
  */
-export function checkMemberNames(
+export function* checkMemberNames(
   text: string,
   known: ReadonlySet<string>,
   isUnique: (name: string) => boolean,
-): readonly Member[] {
-  const members = topLevelMembers(text);
-  checkNames(members, "", { known, isUnique: (name) => known.has(name) || isUnique(name) });
-  for (const { key, start } of members) {
-    if (key === "messages") forEachObject(text, start, key, checkMessage);
-    if (key === "tools") forEachObject(text, start, key, (_, path, tool) => checkNames(tool, path, TOOL));
-    if (key === "stream_options" && text[start] === "{") checkNames(membersOf(text, start), key, STREAM_OPTIONS);
-  }
+): Generator<undefined, readonly Member[]> {
+  const members: Member[] = [];
+  const names = { known, isUnique: (name: string) => known.has(name) || isUnique(name), within: WITHIN_REQUEST };
+  yield* new NameScan(text).object(skipBlank(text, 0), names, () => "", members);
   return members;
 }
 
-function checkMessage(text: string, path: string, members: readonly Member[]): void {
-  checkNames(members, path, MESSAGE);
-  for (const { key, start } of members) if (key === "content") forEachObject(text, start, `${path}.content`, checkPart);
-}
+class NameScan {
+  readonly #text: string;
+  #pausedAt = 0;
 
-function checkPart(text: string, path: string, members: readonly Member[]): void {
-  checkNames(members, path, PART);
-  for (const { key, start } of members) {
-    const isMedia = MEDIA_MEMBERS.has(key) && text[start] === "{";
-    if (isMedia) checkNames(membersOf(text, start), `${path}.${key}`, MEDIA);
+  constructor(text: string) {
+    this.#text = text;
   }
-}
 
-/** Calls `check` for each object of the array that starts at `from`, if there is one. */
-function forEachObject(
-  text: string,
-  from: number,
-  path: string,
-  check: (text: string, path: string, members: readonly Member[]) => void,
-): void {
-  if (text[from] !== "[") return;
-  elementsOf(text, from).forEach((start, index) => {
-    if (text[start] === "{") check(text, `${path}[${index}]`, membersOf(text, start));
-  });
-}
-
-function checkNames(members: readonly Member[], path: string, { known, isUnique }: NameRules): void {
-  const seen = new Set<string>();
-  for (const { key } of members) {
-    const pathOf = (name: string): string => (path === "" ? "" : `${path}.`) + name.slice(0, MAX_NAME_LENGTH);
-    if (!isPrintable(key)) throw badField(pathOf(key), "must be written in printable ASCII");
-    const name = key.toLowerCase();
-    if (isUnique?.(name) ?? true) {
-      if (seen.has(name)) throw badField(pathOf(name), "is given twice");
-      seen.add(name);
+  /**
+   * Checks the object that starts at `from`.
+   *
+   * @param into takes its members
+   * @returns the position after it
+   */
+  *object(from: number, names: ObjectNames, path: () => string, into?: Member[]): Generator<undefined, number> {
+    const text = this.#text;
+    const seen = new Set<string>();
+    let at = skipBlank(text, from + 1);
+    while (text[at] !== "}") {
+      const keyEnd = endOfString(text, at);
+      const key = readName(text, at, keyEnd);
+      checkName(key, names, seen, path);
+      const start = skipBlank(text, skipBlank(text, keyEnd) + 1);
+      const within = names.within?.get(key);
+      const end =
+        within === undefined ? endOfValue(text, start) : yield* this.value(start, within, () => memberOf(path(), key));
+      into?.push({ key, start, end });
+      at = afterComma(text, end);
+      if (end - this.#pausedAt < STRETCH_CHARS) continue;
+      this.#pausedAt = end;
+      yield;
     }
-    if (key !== name && known.has(name)) throw badField(pathOf(key), `must be written '${name}'`);
+    return at + 1;
   }
+
+  /** Checks the value at `from` if it is an object, or the objects in it if it is a list. @returns the position after it */
+  *value(from: number, names: ObjectNames, path: () => string): Generator<undefined, number> {
+    const text = this.#text;
+    if (text[from] === "{") return yield* this.object(from, names, path);
+    if (text[from] !== "[") return endOfValue(text, from);
+    let at = skipBlank(text, from + 1);
+    for (let index = 0; text[at] !== "]"; index++) {
+      const isObject = text[at] === "{";
+      const end = isObject ? yield* this.object(at, names, () => `${path()}[${index}]`) : endOfValue(text, at);
+      at = afterComma(text, end);
+    }
+    return at + 1;
+  }
+}
+
+function readName(text: string, start: number, end: number): string {
+  const literal = text.slice(start, end);
+  return literal.includes("\\") ? String(JSON.parse(literal)) : literal.slice(1, -1);
+}
+
+function checkName(key: string, { known, isUnique }: ObjectNames, seen: Set<string>, path: () => string): void {
+  if (!isPrintable(key)) throw badField(memberOf(path(), key), "must be written in printable ASCII");
+  const name = key.toLowerCase();
+  if (isUnique === undefined || isUnique(name)) {
+    if (seen.has(name)) throw badField(memberOf(path(), name), "is given twice");
+    seen.add(name);
+  }
+  if (key !== name && known.has(name)) throw badField(memberOf(path(), key), `must be written '${name}'`);
+}
+
+function memberOf(path: string, name: string): string {
+  return (path === "" ? "" : `${path}.`) + name.slice(0, MAX_SHOWN_CHARS);
+}
+
+function afterComma(text: string, from: number): number {
+  const at = skipBlank(text, from);
+  return text[at] === "," ? skipBlank(text, at + 1) : at;
 }
 
 /** Of ASCII alone; parsers written in C end a name at a NUL. */
