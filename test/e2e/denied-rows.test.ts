@@ -112,3 +112,20 @@ it("what is counted and not sent when the gateway is stopped is sent before it e
   expect(usage.denied_unlogged_count).toBeGreaterThan(0);
   expect(before.request_count).toBe(usage.request_count);
 });
+
+it("a gateway that is killed loses some of its last counts at most, and doubles none", async () => {
+  const spec = { window: "total", limit_micro_usd: 1 };
+  const { id, token } = await deniedKey("killed", "budget", spec);
+  await eventually(async () => (await send(token, 1, 402)) === 1);
+  expect(await send(token, 200, 402)).toBe(200);
+  await node.kill("gateway");
+  await node.healthy();
+  expect(await send(token, 1, 402)).toBe(1);
+  const usage = await eventually<Usage | false>(async () => {
+    const usage = await usageOf(id);
+    return usage.denied_count > MAX_ROWS_OF_KEY && usage;
+  });
+  // The first one may have been served before the policy was in force.
+  expect(usage.denied_count).toBeLessThanOrEqual(202);
+  expect(await rowsOf(id)).toBe(usage.request_count + usage.denied_count - usage.denied_unlogged_count);
+});
