@@ -16,6 +16,7 @@ export {
   type ServicePrincipal,
   wholeNodeOperatorOf,
 } from "./principal.ts";
+export { requestBytesOf } from "./request-bytes.ts";
 export { safeText } from "./safe-text.ts";
 export { type GrpcServerOptions, mount, type MountedService, startGrpcServer } from "./server/grpc-server.ts";
 export { healthRoutes, type Readiness } from "./server/health.ts";

@@ -15,6 +15,7 @@ import { createPipeline } from "./domain/pipeline.ts";
 import type { SecretRedactor } from "./domain/secret-redactor.ts";
 import type { Upstream } from "./domain/upstream.ts";
 import { createSettlements } from "./domain/settlements.ts";
+import { BodyBudget } from "./handlers/body-budget.ts";
 import { healthRoute } from "./handlers/health.ts";
 import { startHttpServer } from "./handlers/http-server.ts";
 import { inferenceRoutes } from "./handlers/inference.ts";
@@ -38,7 +39,8 @@ export async function startGateway(config: Config): Promise<RunningProcess> {
   const publisher = openPublisher({ nats, log, name: "gateway", folder, maxBytes, whenNatsIsAway });
   const upstreams = openUpstreams(config.providers, redaction.secrets, Date.now);
   const { routes, components } = wireGateway({ config, publisher, upstreams, log, clock: Date.now });
-  const router = createRouter({ routes, unknownMethod, redact: redaction.text, log, clock: Date.now });
+  const bodies = new BodyBudget(config.maxBodyBytes);
+  const router = createRouter({ routes, unknownMethod, bodies, redact: redaction.text, log, clock: Date.now });
   const server = await startHttpServer({ ...config, handle: router.handle, cutAll: router.cutAll });
   return { log, components: [publisher, upstreamsComponent(upstreams), ...components, server] };
 }

@@ -12,6 +12,8 @@ export interface Config extends ServerConfig {
   /** Folder of this gateway alone, for what it has to tell NATS and the policy service. Must outlive the process. */
   readonly spoolFolder: string;
   readonly spoolMaxBytes: number;
+  /** What the bodies of all requests may take at a time. */
+  readonly maxBodyBytes: number;
   readonly whenNatsIsAway: "spool" | "refuse";
   readonly providers: readonly Provider[];
   /** What the operator asked for and this version does not do. */
@@ -20,6 +22,9 @@ export interface Config extends ServerConfig {
 
 const MEBIBYTE = 1024 ** 2;
 const SPOOL_BYTES = { min: MEBIBYTE, max: 1024 ** 2 * MEBIBYTE, fallback: 1024 * MEBIBYTE };
+
+/** At least some of the largest bodies (10 MiB). */
+const BODY_BYTES = { min: 32 * MEBIBYTE, max: 64 * 1024 * MEBIBYTE, fallback: 256 * MEBIBYTE };
 
 /** @throws ConfigurationError that lists every fault of the environment, or names the fault in the providers file */
 export function readConfig(variables: Readonly<Record<string, string | undefined>>): Config {
@@ -44,6 +49,7 @@ function readSettings(env: Environment) {
     nats: env.parsed("ROUTEPLANE_NATS_URL", "must be nats://[user:password@]host[:port]", parseNatsUrl),
     spoolFolder: env.text("ROUTEPLANE_SPOOL_DIR"),
     spoolMaxBytes: env.integer("ROUTEPLANE_SPOOL_MAX_BYTES", SPOOL_BYTES),
+    maxBodyBytes: env.integer("ROUTEPLANE_MAX_BODY_BYTES", BODY_BYTES),
     whenNatsIsAway: env.parsed("ROUTEPLANE_WHEN_NATS_IS_AWAY", "must be spool or refuse", parseWhenAway, "spool"),
     providersFile: env.optionalText("ROUTEPLANE_PROVIDERS"),
     echo: env.parsed("ROUTEPLANE_ECHO", "must be on or off", parseSwitch, "off"),

@@ -7,6 +7,7 @@ import { createModelDirectory, type Model } from "../src/domain/model-directory.
 import { createPipeline } from "../src/domain/pipeline.ts";
 import type { AppliedGuardrail } from "../src/domain/ports.ts";
 import { createSettlements } from "../src/domain/settlements.ts";
+import { BodyBudget } from "../src/handlers/body-budget.ts";
 import { startHttpServer } from "../src/handlers/http-server.ts";
 import { inferenceRoutes } from "../src/handlers/inference.ts";
 import { unknownMethod } from "../src/handlers/management.ts";
@@ -75,7 +76,14 @@ export async function startGuardedGateway(options: GuardedGatewayOptions): Promi
   const ports = { admissions, usageLog: usage, settlements, denials, upstreams, log, clock: Date.now };
   const serve = createPipeline({ followKey: following(verifyKey), directory, guardOf, ...ports });
   const routes = inferenceRoutes({ serve, verifyKey, guardOf, directory, configuredAt: 0 });
-  const router = createRouter({ routes, unknownMethod, redact: (text) => text, log, clock: Date.now });
+  const router = createRouter({
+    routes,
+    unknownMethod,
+    bodies: new BodyBudget(1 << 30),
+    redact: (text) => text,
+    log,
+    clock: Date.now,
+  });
   const server = await startHttpServer({ host: "127.0.0.1", port: 0, ...router });
   const url = `http://127.0.0.1:${server.port}`;
   return {

@@ -1,7 +1,9 @@
 import { once } from "node:events";
-import { connect } from "node:net";
+import { connect, type Socket } from "node:net";
 import { createLogger } from "@routeplane/runtime";
+import { eventually } from "@routeplane/testing";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { BodyBudget } from "../src/handlers/body-budget.ts";
 import { startHttpServer } from "../src/handlers/http-server.ts";
 import { createRouter, type Route } from "../src/handlers/router.ts";
 import { Refusal } from "../src/domain/refusal.ts";
@@ -14,6 +16,16 @@ const routes: Route[] = [
     path: "/body",
     reaches: "gateway",
     handle: async (exchange) => exchange.sendJson(200, { size: (await exchange.readBody(1_000)).length }),
+  },
+  {
+    method: "POST",
+    path: "/hold",
+    reaches: "gateway",
+    handle: async (exchange) => {
+      await exchange.readBody(10_000_000);
+      await new Promise((resolve) => exchange.reply.signal.addEventListener("abort", resolve));
+      throw new Error("gone");
+    },
   },
   {
     method: "GET",
@@ -29,6 +41,9 @@ const routes: Route[] = [
   },
 ];
 
+const MAX_BODY_BYTES = 1_000_000;
+const bodies = new BodyBudget(MAX_BODY_BYTES);
+
 let server: Awaited<ReturnType<typeof startHttpServer>>;
 let url: string;
 
@@ -37,6 +52,7 @@ beforeAll(async () => {
   const router = createRouter({
     routes,
     unknownMethod: () => Promise.reject(new Error()),
+    bodies,
     redact,
     log,
     clock: Date.now,
@@ -63,6 +79,46 @@ describe("the HTTP server", () => {
   it("answers headers that are too large with 431 and an envelope", async () => {
     const answer = await raw(`GET /ok HTTP/1.1\r\nhost: x\r\nx-large: ${"x".repeat(20_000)}\r\n\r\n`);
     expect(answer).toMatch(/^HTTP\/1\.1 431 [^]*x-request-id: req_[^]*"code":"headers_too_large"/);
+  });
+
+  it.each([
+    ["two Host headers", "GET /ok HTTP/1.1\r\nhost: a\r\nhost: b\r\n\r\n"],
+    ["two equal Host headers", "GET /ok HTTP/1.1\r\nHost: a\r\nhost: a\r\n\r\n"],
+    ["no Host header", "GET /ok HTTP/1.1\r\n\r\n"],
+    ["an empty Host", "GET /ok HTTP/1.1\r\nhost:\r\n\r\n"],
+    ["a Host with a path", "GET /ok HTTP/1.1\r\nhost: a/b\r\n\r\n"],
+    ["a Host with a user", "GET /ok HTTP/1.1\r\nhost: a@b\r\n\r\n"],
+    ["a list of Hosts", "GET /ok HTTP/1.1\r\nhost: a, b\r\n\r\n"],
+    ["another coding", "POST /body HTTP/1.1\r\nhost: a\r\ntransfer-encoding: gzip, chunked\r\n\r\n0\r\n\r\n"],
+    ["chunked twice", "POST /body HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked, chunked\r\n\r\n0\r\n\r\n"],
+    [
+      "two Transfer-Encodings",
+      "POST /body HTTP/1.1\r\nhost: a\r\ntransfer-encoding: identity\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n",
+    ],
+    ["chunked not last", "POST /body HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked, gzip\r\n\r\n0\r\n\r\n"],
+    ["identity", "POST /body HTTP/1.1\r\nhost: a\r\ntransfer-encoding: identity\r\n\r\n"],
+    ["a coding by HTTP/1.0", "POST /body HTTP/1.0\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n"],
+    ["two Content-Lengths", "POST /body HTTP/1.1\r\nhost: a\r\ncontent-length: 1\r\ncontent-length: 2\r\n\r\nxx"],
+    ["HTTP/0.9 with its number", "GET /ok HTTP/0.9\r\nhost: a\r\n\r\n"],
+    ["HTTP/0.9", "GET /ok\r\n\r\n"],
+    ["HTTP/2.0", "GET /ok HTTP/2.0\r\nhost: a\r\n\r\n"],
+    ["an absolute target", "GET http://a/ok HTTP/1.1\r\nhost: a\r\n\r\n"],
+    ["a target without a slash", "GET ok HTTP/1.1\r\nhost: a\r\n\r\n"],
+    ["an asterisk", "OPTIONS * HTTP/1.1\r\nhost: a\r\n\r\n"],
+  ])("refuses %s with 400, closes the connection and serves nothing that follows on it", async (_, bytes) => {
+    const answer = await raw(`${bytes}POST /body HTTP/1.1\r\nhost: a\r\ncontent-length: 1\r\n\r\nx`);
+    expect(answer).toMatch(/^HTTP\/1\.1 400 [^]*"code":"malformed_request"/);
+    expect(answer.toLowerCase()).toContain("connection: close");
+    expect(answer.match(/^HTTP\/1\.1 \d/gm)).toHaveLength(1);
+    expect(answer).not.toContain('"size"');
+  });
+
+  it.each(["localhost", "a.b-c_d:8080", "127.0.0.1", "[::1]:80"])("serves the Host %s", async (host) => {
+    expect(await raw(`GET /ok HTTP/1.1\r\nhost: ${host}\r\nconnection: close\r\n\r\n`)).toMatch(/^HTTP\/1\.1 200 /);
+  });
+
+  it("serves HTTP/1.0, with a Host or without", async () => {
+    expect(await raw("GET /ok HTTP/1.0\r\n\r\n")).toMatch(/^HTTP\/1\.1 200 /);
   });
 
   it.each([
@@ -143,5 +199,38 @@ describe("the HTTP server", () => {
     socket.write("POST /body HTTP/1.1\r\nhost: x\r\ncontent-length: 100\r\n\r\nhalf");
     socket.destroy();
     expect((await fetch(`${url}/ok`)).status).toBe(200);
+  });
+
+  it("holds no more of all bodies than it may, says when to try again, and has all of it back afterwards", async () => {
+    const open = async (path: string, bytes: number): Promise<Socket> => {
+      const socket = connect(server.port, "127.0.0.1");
+      socket.on("error", () => {});
+      await once(socket, "connect");
+      // One byte of it never comes.
+      socket.write(`POST ${path} HTTP/1.1\r\nhost: x\r\ncontent-length: ${bytes + 1}\r\n\r\n`);
+      socket.write(Buffer.alloc(bytes));
+      return socket;
+    };
+    const half = await open("/hold", 600_000);
+    await eventually(() => bodies.bytes === 600_000);
+    const post = (): Promise<Response> =>
+      fetch(`${url}/hold`, { method: "POST", body: "x".repeat(500_000), headers: { connection: "close" } });
+    const refused = await post();
+    expect([refused.status, refused.headers.get("retry-after")]).toEqual([503, "1"]);
+    expect(refused.headers.get("x-should-retry")).toBeNull();
+    expect(await refused.json()).toMatchObject({ error: { code: "overloaded" } });
+    expect(bodies.bytes).toBe(600_000);
+    // Whole, and worked on until its client leaves.
+    const whole = await open("/hold", 300_000);
+    whole.write("x");
+    await eventually(() => bodies.bytes === 900_001);
+    half.destroy();
+    whole.destroy();
+    await eventually(() => bodies.bytes === 0);
+    const small = await fetch(`${url}/body`, { method: "POST", body: "x".repeat(1_000) });
+    expect(small.status).toBe(200);
+    await small.arrayBuffer();
+    expect((await fetch(`${url}/body`, { method: "POST", body: "x".repeat(2_000) })).status).toBe(413);
+    await eventually(() => bodies.bytes === 0);
   });
 });

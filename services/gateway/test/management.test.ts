@@ -17,6 +17,7 @@ import { DomainError, newId } from "@routeplane/domain";
 import { createLogger } from "@routeplane/runtime";
 import { describe, expect, it, onTestFinished } from "vitest";
 import { createServiceRelay } from "../src/clients/service-relay.ts";
+import { BodyBudget } from "../src/handlers/body-budget.ts";
 import { startHttpServer } from "../src/handlers/http-server.ts";
 import { managementRoutes, unknownMethod } from "../src/handlers/management.ts";
 import { createRouter } from "../src/handlers/router.ts";
@@ -49,7 +50,14 @@ const asReader: Authenticate = async () => {
 async function startManagement(serviceUrl: string, authenticate: Authenticate = asReader): Promise<string> {
   const relay = createServiceRelay("usage", new ServiceConnection({ url: serviceUrl }), "rps_of-the-gateway");
   const routes = managementRoutes({ relays: { auth: relay, policy: relay, usage: relay }, authenticate });
-  const router = createRouter({ routes, unknownMethod, redact: (text) => text, log, clock: Date.now });
+  const router = createRouter({
+    routes,
+    unknownMethod,
+    bodies: new BodyBudget(1 << 30),
+    redact: (text) => text,
+    log,
+    clock: Date.now,
+  });
   const server = await startHttpServer({ host: "127.0.0.1", port: 0, ...router });
   onTestFinished(async () => {
     await server.stop();
@@ -138,7 +146,7 @@ describe("a call that is refused by its credential", () => {
         const own = await directly(serviceUrl, path, { ...credential, "content-type": type });
         const { port } = new URL(url);
         // Its body is announced, and never comes.
-        const headers = { ...credential, "content-type": type, "content-length": "900000" };
+        const headers = { ...credential, "content-type": type, "content-length": "60000" };
         const request = open({ host: "127.0.0.1", port, path, method: "POST", headers });
         request.flushHeaders();
         const [response] = (await once(request, "response")) as [IncomingMessage];

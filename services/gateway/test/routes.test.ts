@@ -5,6 +5,7 @@ import { isInternal, publishedServices } from "@routeplane/rpc";
 import { createLogger } from "@routeplane/runtime";
 import { describe, expect, it } from "vitest";
 import { unknownMethod } from "../src/handlers/management.ts";
+import { BodyBudget } from "../src/handlers/body-budget.ts";
 import { startHttpServer } from "../src/handlers/http-server.ts";
 import { createRouter } from "../src/handlers/router.ts";
 import { wireUnservedGateway } from "./route-table.ts";
@@ -15,7 +16,14 @@ const log = createLogger("gateway", (line) => line, "silent");
 async function startUnservedGateway() {
   let reached = 0;
   const { routes } = wireUnservedGateway(log, () => reached++);
-  const router = createRouter({ routes, unknownMethod, redact: (text) => text, log, clock: Date.now });
+  const router = createRouter({
+    routes,
+    unknownMethod,
+    bodies: new BodyBudget(1 << 30),
+    redact: (text) => text,
+    log,
+    clock: Date.now,
+  });
   const server = await startHttpServer({ host: "127.0.0.1", port: 0, ...router });
   const url = `http://127.0.0.1:${server.port}`;
   return { url, routes, reached: () => reached, stop: () => server.stop() };

@@ -2,6 +2,7 @@ import { type DescMessage, type DescMethod, fromJsonString } from "@bufbuild/pro
 import { Code, ConnectError, type ConnectRouter, type MethodImpl } from "@connectrpc/connect";
 import { DomainError, type FieldFault } from "@routeplane/domain";
 import { toConnectError } from "../errors.ts";
+import { requestBytesOf } from "../request-bytes.ts";
 import { jsonFault, STRICT_JSON } from "./json-fault.ts";
 
 /**
@@ -21,7 +22,8 @@ export function parsingSafely(router: ConnectRouter): ConnectRouter {
       return safe;
     },
     rpc(method, implementation, options) {
-      router.rpc(method, implementation, { ...options, jsonOptions: { ...STRICT_JSON, ...checked(method.input) } });
+      const jsonOptions = { ...STRICT_JSON, ...checked(method.input) };
+      router.rpc(method, implementation, { ...options, readMaxBytes: requestBytesOf(method), jsonOptions });
       return safe;
     },
   };

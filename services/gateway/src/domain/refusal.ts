@@ -54,6 +54,18 @@ export function bodyTooLarge(limitBytes: number): Refusal {
   return new Refusal({ status: 413, type: "invalid_request_error", code: "request_too_large", message });
 }
 
+/** 503: the bodies of all requests together take what this gateway has for them. */
+export function bodiesTooLarge(): Refusal {
+  return new Refusal({
+    status: 503,
+    type: "server_error",
+    code: "overloaded",
+    message: "the gateway holds as much of request bodies as it may; try again",
+    retryable: true,
+    retryAfter: "1",
+  });
+}
+
 /** 404 as OpenAI words it. */
 export function modelNotFound(model: string): Refusal {
   const message = `The model \`${model.slice(0, 100)}\` does not exist or you do not have access to it. GET /v1/models lists those that do.`;

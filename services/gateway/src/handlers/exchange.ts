@@ -1,7 +1,8 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { type Clock, type Id, newId } from "@routeplane/domain";
 import type { CutReason, Reply } from "../domain/ports.ts";
-import { badBody, bodyTooLarge } from "../domain/refusal.ts";
+import { badBody, bodiesTooLarge, bodyTooLarge } from "../domain/refusal.ts";
+import type { BodyBudget, BodyShare } from "./body-budget.ts";
 
 /** One HTTP request and the answer to it. */
 export interface Exchange {
@@ -15,13 +16,20 @@ export interface Exchange {
   readonly reply: Reply;
   /** By the size that the request announces. @throws Refusal 413 */
   refuseTooLarge(maxBytes: number): void;
-  /** @throws Refusal 413, or 400 if the client goes away first */
+  /** @throws Refusal 413, 400 if the client goes away first, or 503 if all requests together hold too much */
   readBody(maxBytes: number): Promise<Buffer>;
   sendJson(status: number, body: unknown): Promise<void>;
+  /** To be called once nothing works on the request any more: gives back what its body took of the budget. */
+  release(): void;
 }
 
 /** Puts our request id on the answer, whatever the answer will be. */
-export function openExchange(request: IncomingMessage, response: ServerResponse, clock: Clock): Exchange {
+export function openExchange(
+  request: IncomingMessage,
+  response: ServerResponse,
+  { clock, bodies }: { readonly clock: Clock; readonly bodies: BodyBudget },
+): Exchange {
+  const share = bodies.open();
   const requestId = newId("req");
   response.setHeader("x-request-id", requestId);
   const reply = createReply(request, response);
@@ -38,13 +46,14 @@ export function openExchange(request: IncomingMessage, response: ServerResponse,
     refuseTooLarge: (maxBytes) => refuseTooLarge(request, maxBytes),
     async readBody(maxBytes) {
       refuseTooLarge(request, maxBytes);
-      return readBody(request, maxBytes);
+      return readBody(request, maxBytes, share);
     },
     async sendJson(status, body) {
       const bytes = Buffer.from(JSON.stringify(body));
       reply.begin(status, { "content-type": "application/json", "content-length": String(bytes.length) });
       await reply.end(bytes);
     },
+    release: () => share.release(),
   };
 }
 
@@ -155,17 +164,21 @@ function refuseTooLarge(request: IncomingMessage, maxBytes: number): void {
  * By events rather than by iteration, which would destroy the connection on the way out: a client that sends too much is to
  * read why. What it goes on sending is dropped.
  */
-function readBody(request: IncomingMessage, maxBytes: number): Promise<Buffer> {
+function readBody(request: IncomingMessage, maxBytes: number, share: BodyShare): Promise<Buffer> {
   return new Promise((resolve, reject) => {
     const chunks: Buffer[] = [];
     let size = 0;
     const onData = (chunk: Buffer): void => {
       size += chunk.length;
-      chunks.push(chunk);
-      if (size <= maxBytes) return;
+      const isTooLarge = size > maxBytes;
+      if (!isTooLarge && share.take(chunk.length)) {
+        chunks.push(chunk);
+        return;
+      }
       chunks.length = 0;
+      share.release();
       request.off("data", onData).resume();
-      reject(bodyTooLarge(maxBytes));
+      reject(isTooLarge ? bodyTooLarge(maxBytes) : bodiesTooLarge());
     };
     request.on("data", onData);
     request.on("end", () => resolve(Buffer.concat(chunks)));

@@ -4,6 +4,7 @@ import type { AddressInfo, Socket } from "node:net";
 import { setTimeout as delay } from "node:timers/promises";
 import { newId } from "@routeplane/domain";
 import type { Component } from "@routeplane/runtime";
+import { faultOfHead } from "./request-head.ts";
 
 /** Node leaves most of these unbounded or very long. */
 const LIMITS = {
@@ -14,6 +15,8 @@ const LIMITS = {
   /** Longer than the idle time-outs of common load balancers, so that it is they who close. */
   keepAliveTimeout: 75_000,
   connectionsCheckingInterval: 5_000,
+  // Checked in `faultOfHead`, which answers in words.
+  requireHostHeader: false,
 } as const;
 
 /** How long running requests may go on once the gateway stops; after that they are cut, and have a moment to say so. */
@@ -33,14 +36,25 @@ export async function startHttpServer(options: HttpServerOptions): Promise<Compo
   const running = new Set<ServerResponse>();
   const answering = new WeakMap<Socket, ServerResponse>();
   let stopping = false;
+  /** Whatever else they send is part of a request that was not understood. */
+  const refused = new WeakSet<Socket>();
   const server = createServer(LIMITS, (request, response) => {
+    if (refused.has(request.socket)) return;
     running.add(response);
     answering.set(request.socket, response);
     response.on("close", () => running.delete(response));
     if (stopping) response.shouldKeepAlive = false;
+    const fault = faultOfHead(request);
+    if (fault !== undefined) {
+      refused.add(request.socket);
+      refuse(response, fault);
+      return;
+    }
     void options.handle(request, response);
   });
   server.on("clientError", (error: NodeJS.ErrnoException, socket) => {
+    // It has its answer, and is closed behind that.
+    if (refused.has(socket as Socket)) return;
     const current = answering.get(socket as Socket);
     // Half an answer cannot be taken back; a second one in the middle of it would be garbage.
     if (!socket.writable || (current?.headersSent === true && !current.writableFinished)) socket.destroy();
@@ -76,21 +90,31 @@ async function untilEmpty(server: Server, running: ReadonlySet<ServerResponse>, 
   server.closeIdleConnections();
 }
 
+/** Answers in its turn, behind the requests before it on the connection, and closes that. */
+function refuse(response: ServerResponse, message: string): void {
+  const { headers, body } = errorAnswer("malformed_request", message);
+  response.writeHead(400, headers);
+  response.end(body);
+}
+
 /** What cannot be read as HTTP never reaches a route, so its answer is written here. */
 function malformedAnswer(code: string | undefined): string {
   const [status, name, message] = malformed(code);
-  const error = { message, type: "invalid_request_error", param: null, code: name };
-  const body = JSON.stringify({ error });
-  return [
-    `HTTP/1.1 ${status} ${STATUS_CODES[status]}`,
-    "content-type: application/json",
-    `content-length: ${Buffer.byteLength(body)}`,
-    `x-request-id: ${newId("req")}`,
-    "x-should-retry: false",
-    "connection: close",
-    "",
-    body,
-  ].join("\r\n");
+  const { headers, body } = errorAnswer(name, message);
+  const lines = Object.entries(headers).map(([header, value]) => `${header}: ${value}`);
+  return [`HTTP/1.1 ${status} ${STATUS_CODES[status]}`, ...lines, "", body].join("\r\n");
+}
+
+function errorAnswer(code: string, message: string) {
+  const body = JSON.stringify({ error: { message, type: "invalid_request_error", param: null, code } });
+  const headers: Record<string, string> = {
+    "content-type": "application/json",
+    "content-length": String(Buffer.byteLength(body)),
+    "x-request-id": newId("req"),
+    "x-should-retry": "false",
+    connection: "close",
+  };
+  return { headers, body };
 }
 
 function malformed(code: string | undefined): [number, string, string] {

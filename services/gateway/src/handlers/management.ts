@@ -1,7 +1,14 @@
 import type { DescMethod } from "@bufbuild/protobuf";
 import { Code, ConnectError } from "@connectrpc/connect";
 import { DomainError } from "@routeplane/domain";
-import { type Authenticate, isInternal, publishedServices, requireAccess, toConnectError } from "@routeplane/rpc";
+import {
+  type Authenticate,
+  isInternal,
+  publishedServices,
+  requestBytesOf,
+  requireAccess,
+  toConnectError,
+} from "@routeplane/rpc";
 import type { ServiceRelay } from "../clients/service-relay.ts";
 import { Refusal } from "../domain/refusal.ts";
 import { sendConnectError } from "./connect-error.ts";
@@ -15,9 +22,6 @@ export interface ManagementDependencies {
   /** Finds the caller before anything of the body is read; the service behind it authenticates and authorises again. */
   readonly authenticate: Authenticate;
 }
-
-/** What the services take. */
-const MAX_REQUEST_BYTES = 1024 ** 2;
 
 /**
  * The management API: every method of the contracts that outside callers may call, passed on as it is. Methods for services
@@ -59,9 +63,10 @@ async function forward(exchange: Exchange, { name, method, relay, authenticate }
   try {
     refuseAmbiguous(exchange);
     const caller = await authenticate(method, new Headers(credentialHeaders(exchange)));
-    exchange.refuseTooLarge(MAX_REQUEST_BYTES);
+    const maxBytes = requestBytesOf(method);
+    exchange.refuseTooLarge(maxBytes);
     requireAccess(method, caller);
-    const body = await exchange.readBody(MAX_REQUEST_BYTES);
+    const body = await exchange.readBody(maxBytes);
     await relay.forward(exchange, { body, isStream: method.methodKind !== "unary" });
   } catch (error) {
     if (response.headersSent || reply.signal.aborted) {
@@ -69,14 +74,17 @@ async function forward(exchange: Exchange, { name, method, relay, authenticate }
       return;
     }
     // Connect's own status for a request that is too large is 429, which would tell clients to send it again.
-    const status = error instanceof Refusal ? error.facts.status : undefined;
+    const { status, retryAfter } = error instanceof Refusal ? error.facts : {};
+    if (retryAfter !== undefined) response.setHeader("retry-after", retryAfter);
     await sendConnectError(exchange, answerTo(error, name), { method, ...(status !== undefined && { status }) });
   }
 }
 
 /** @param service that was called */
 function answerTo(error: unknown, service: string): ConnectError {
-  if (error instanceof Refusal) return new ConnectError(error.message, Code.ResourceExhausted);
+  if (error instanceof Refusal) {
+    return new ConnectError(error.message, error.facts.status === 503 ? Code.Unavailable : Code.ResourceExhausted);
+  }
   if (error instanceof DomainError) return toConnectError(error);
   if (error instanceof ConnectError && error.code === Code.DeadlineExceeded) return error;
   // What else there is to say of a connection is where the service would be: nothing for those outside.

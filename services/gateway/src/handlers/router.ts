@@ -2,6 +2,7 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Clock } from "@routeplane/domain";
 import type { Logger } from "@routeplane/runtime";
 import { methodNotAllowed, notFound, refusalOf, toErrorAnswer } from "./error-envelope.ts";
+import type { BodyBudget } from "./body-budget.ts";
 import { type Exchange, openExchange } from "./exchange.ts";
 
 /** One address of the gateway. */
@@ -21,6 +22,8 @@ export interface RouterOptions {
   readonly routes: readonly Route[];
   /** Answers what is under `/routeplane.` and not in the table, in the envelope of those routes. */
   readonly unknownMethod: (exchange: Exchange) => Promise<void>;
+  /** What the bodies of all requests may take at a time. */
+  readonly bodies: BodyBudget;
   readonly redact: (text: string) => string;
   readonly log: Logger;
   readonly clock: Clock;
@@ -34,7 +37,7 @@ export interface Router {
 
 /** Finds the route of a request, and answers whatever no route answered. Never throws. */
 export function createRouter(options: RouterOptions): Router {
-  const { routes, log, clock } = options;
+  const { routes, log, clock, bodies } = options;
   const exact = new Map<string, Route>();
   for (const route of routes) if (!route.path.endsWith("/*")) exact.set(route.path, route);
   const prefixes = routes.filter(({ path }) => path.endsWith("/*"));
@@ -65,7 +68,7 @@ export function createRouter(options: RouterOptions): Router {
 
   return {
     async handle(request, response) {
-      const exchange = openExchange(request, response, clock);
+      const exchange = openExchange(request, response, { clock, bodies });
       running.add(exchange);
       try {
         await dispatch(exchange);
@@ -73,6 +76,7 @@ export function createRouter(options: RouterOptions): Router {
         await answerError(exchange, error, options);
       } finally {
         running.delete(exchange);
+        exchange.release();
         const { requestId, method, path, receivedAt } = exchange;
         const ms = clock() - receivedAt.getTime();
         log.debug({ requestId, method, path, status: response.statusCode, ms }, "request");
