@@ -207,6 +207,31 @@ describe("a guardrail", () => {
     expect(await decisionsOf(request_id)).toMatchObject([{ policy_id: policyId, pattern: "ssn", blocked: "response" }]);
   });
 
+  it("refuses an image where one of its patterns blocks, unless its rule lets pass what cannot be inspected", async () => {
+    const key = await mintKey(node, "images");
+    const create = ["cloud", "guardrail", "create", "--name", "images", "--block", "word=secret", "--bind-key", key.id];
+    const { id } = await cliJson<{ id: string }>(node, ...create);
+    const image_url = { url: "data:image/png;base64,iVBORw0KGgoAAAANSUhEUg==" };
+    const body = {
+      model: "echo",
+      messages: [{ role: "user" as const, content: [{ type: "image_url" as const, image_url }] }],
+    };
+    const client = openAiClient(node, key.token);
+    expect(await failureOf(client.chat.completions.create(body))).toMatchObject({
+      status: 400,
+      code: "content_uninspectable",
+      error: { policy_id: id, rule: "guardrail.uninspectable" },
+    });
+    const effective = ["cloud", "policy", "effective", "--principal-type", "api_key", "--principal-id", key.id];
+    const blocks = { action: "block", sources: [{ policy_id: id }] };
+    expect(await cliJson(node, ...effective)).toMatchObject({
+      guardrail: { uninspectable_request: blocks, uninspectable_response: blocks },
+    });
+    const updated = await cliJson(node, "cloud", "guardrail", "update", id, "--uninspectable", "pass");
+    expect(updated).toMatchObject({ spec: { uninspectable: "pass" } });
+    await eventually(async () => (await client.chat.completions.create(body).catch(() => undefined)) !== undefined);
+  });
+
   it("binds every key below the one that it is bound to", async () => {
     const parent = await mintKey(node, "parent", "inference:*,keys:*");
     const child = await cliAs(node, parent.token).json<{ id: string; token: string }>(

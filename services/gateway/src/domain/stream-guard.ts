@@ -8,17 +8,22 @@ import { applyEdits, type Edit, type JsonText, jsonTexts } from "./json-texts.ts
 import type { Refusal } from "./refusal.ts";
 import { contentGuardOf, guardJson, guardUninspectable, type ResponseGuard, walkingWork } from "./response-guard.ts";
 import { formatSse, type SseEvent } from "./sse.ts";
+import {
+  chunkWith,
+  countMembers,
+  hasOtherFields,
+  indexOf,
+  type JsonObject,
+  ownSteps,
+  parse,
+  type Path,
+  type TextPlace,
+  withData,
+} from "./stream-chunk.ts";
 import { isFinished } from "./stream-meter.ts";
 
-type JsonObject = Record<string, unknown>;
-type Path = readonly (string | number)[];
-
 /** One text of the answer that comes in pieces, e.g. the content of a choice, or the arguments of its second tool call. */
-interface Channel {
-  /** The choice, by its own index. */
-  readonly choice: number;
-  /** Within the choice, with the tool calls' own indices. */
-  readonly path: Path;
+interface Channel extends TextPlace {
   readonly filter: TextFilter<GuardPattern> | undefined;
   readonly watch: TextWatch<GuardPattern> | undefined;
   ended: boolean;
@@ -284,63 +289,4 @@ interface Passed {
 interface FoundText extends JsonText {
   /** Its path, of a string. */
   readonly steps: Path;
-}
-
-/** Chunks repeat the `index` of a choice and of a tool call; where they stand in their array says nothing. */
-function ownSteps(chunk: JsonObject, steps: Path): Path {
-  let value: unknown = chunk;
-  return steps.map((step) => {
-    value = typeof value === "object" && value !== null ? (value as JsonObject)[step] : undefined;
-    return typeof step === "number" ? indexOf(value, step) : step;
-  });
-}
-
-function indexOf(element: unknown, position: number): number {
-  const index = isObject(element) ? element["index"] : undefined;
-  const number = typeof index === "string" && /^-?\d{1,9}$/.test(index) ? Number(index) : index;
-  return typeof number === "number" ? number : position;
-}
-
-/** Members of a value, and of all in it but what is judged as a whole. */
-function countMembers(value: unknown, place = ""): number {
-  if (typeof value !== "object" || value === null || LOGPROBS.has(place)) return 0;
-  if (Array.isArray(value)) return value.reduce<number>((sum, each) => sum + countMembers(each, `${place}[]`), 0);
-  const members = Object.entries(value);
-  const within = (name: string): string => (place === "" ? name : `${place}.${name}`);
-  return members.reduce((sum, [name, each]) => sum + countMembers(each, within(name)), members.length);
-}
-
-/** Members of a chunk that say which answer it belongs to. */
-const HEAD = ["id", "object", "created", "model", "system_fingerprint", "service_tier"];
-
-/** A chunk like another one, with nothing but this text. */
-function chunkWith(last: JsonObject, { choice, path }: Channel, text: string): JsonObject {
-  const head = Object.fromEntries(HEAD.flatMap((name) => (name in last ? [[name, last[name]]] : [])));
-  const content = path.reduceRight<unknown>((inner, step) => {
-    if (typeof step === "string") return { [step]: inner };
-    return [isObject(inner) ? Object.assign({ index: step }, inner) : inner];
-  }, text);
-  return { ...head, choices: [{ index: choice, ...(content as JsonObject), logprobs: null, finish_reason: null }] };
-}
-
-/** Whether an event has any line but its data. */
-function hasOtherFields(raw: Buffer): boolean {
-  return /(?:^|[\r\n])(?!data(?:[:\r\n]|$))[^\r\n]/.test(raw.toString("latin1"));
-}
-
-function withData(data: string): Buffer {
-  return Buffer.from(
-    `${data
-      .split("\n")
-      .map((line) => `data: ${line}`)
-      .join("\n")}\n\n`,
-  );
-}
-
-function parse(data: string): unknown {
-  try {
-    return JSON.parse(data);
-  } catch {
-    return undefined;
-  }
 }
