@@ -7,12 +7,15 @@ import type { Work } from "./work.ts";
  */
 
 const ESCAPE = /\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4})/g;
+/** What it takes to undo an escape, each of the times that a piece is looked at, in steps of `Work`. */
+const STEPS_OF_A_STRETCH = 100;
 const BEGUN = /\\(?:u[0-9a-fA-F]{0,3})?$/;
 
 /** The folded form of a text whose escapes are undone. @returns undefined if it has none */
 export function foldEscapedStretches(text: string, work: Work): readonly Stretch[] | undefined {
   const escaped = unescapedStretches(text);
   if (escaped === undefined) return undefined;
+  work.spend(STEPS_OF_A_STRETCH * escaped.length);
   const unescaped = textOf(escaped);
   const folded = foldStretches(unescaped, work) ?? [sameStretch(unescaped)];
   return composed(escaped, folded);
@@ -48,12 +51,19 @@ function unescapedStretches(text: string): readonly Stretch[] | undefined {
   let copied = 0;
   for (const { 0: escape, index } of text.matchAll(ESCAPE)) {
     if (copied < index) stretches.push(sameStretch(text.slice(copied, index)));
-    stretches.push({ folded: JSON.parse(`"${escape}"`) as string, width: escape.length, same: false });
+    stretches.push({ folded: characterOf(escape), width: escape.length, same: false });
     copied = index + escape.length;
   }
   if (stretches.length === 0) return undefined;
   if (copied < text.length) stretches.push(sameStretch(text.slice(copied)));
   return stretches;
+}
+
+const CHARACTERS: Readonly<Record<string, string>> = { b: "\b", f: "\f", n: "\n", r: "\r", t: "\t" };
+
+function characterOf(escape: string): string {
+  const name = escape[1] ?? "";
+  return name === "u" ? String.fromCharCode(Number.parseInt(escape.slice(2), 16)) : (CHARACTERS[name] ?? name);
 }
 
 /** Stretches of a folded text, whose originals are what other stretches make of theirs. */
