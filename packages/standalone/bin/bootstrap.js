@@ -5,16 +5,20 @@
  */
 import { spawn } from "node:child_process";
 import { createHash } from "node:crypto";
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
-import { connect, createServer } from "node:net";
-import { constants } from "node:os";
+import { closeSync, constants, existsSync, ftruncateSync, mkdirSync, openSync, readFileSync } from "node:fs";
+import { writeFileSync, writeSync } from "node:fs";
+import { constants as system } from "node:os";
 import { join, resolve } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 
 const CHECKOUT = resolve(fileURLToPath(import.meta.url), "../../../..");
 const PACKAGE_MANAGER = "pnpm@12.21.0";
 const NODE_MAJOR = 24;
 const SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP"];
+/** Held by the process that installs. Not in node_modules, which the package manager may replace. */
+const LOCK = join(CHECKOUT, ".routeplane-install.lock");
+const LOCK_INTERVAL_MS = 200;
 /** How often a long installation says where it is. */
 const PROGRESS_INTERVAL_MS = 3_000;
 
@@ -38,41 +42,46 @@ function lockfileHash() {
 }
 
 /**
- * Runs `work` while no other process of this checkout does, and not at all if it is done by the time it is our turn. The
- * lock is a socket in Linux's abstract namespace: it goes away with whoever holds it, however that ends.
+ * Runs `work` while no other process of this checkout does, and not at all if it is done by the time it is our turn. The lock
+ * is the kernel's, on a file that only its owner can open: it ends with its holder, however that ends, and no other user can
+ * take it. The file stays, with the pid of its last holder.
  */
 async function alone(work) {
   if (process.platform !== "linux") return work();
-  const name = `\0routeplane-install-${createHash("sha256").update(CHECKOUT).digest("hex").slice(0, 32)}`;
-  let lock = await listen(name);
-  while (lock === undefined) {
-    say("waiting for another process that is installing the dependencies");
-    await closed(name);
-    lock = await listen(name);
-  }
+  const file = openSync(LOCK, constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW, 0o600);
   try {
+    await untilLocked(file);
+    ftruncateSync(file);
+    writeSync(file, `${process.pid}\n`, 0);
     if (!isInstalled()) await work();
   } finally {
-    lock.close();
+    closeSync(file);
   }
 }
 
-/** A server on that socket, or undefined if someone else has it. */
-function listen(name) {
-  return new Promise((fulfil, reject) => {
-    const server = createServer((peer) => peer.on("error", () => {}).unref());
-    server.once("error", (error) => (error.code === "EADDRINUSE" ? fulfil(undefined) : reject(error)));
-    server.listen(name, () => fulfil(server.unref()));
-  });
+/** @throws Error that names file and holder, after the time that an installation may take */
+async function untilLocked(file) {
+  const waitMs = 1_000 * Number(process.env.ROUTEPLANE_INSTALL_WAIT_SECS || 600);
+  const deadline = Date.now() + waitMs;
+  for (let attempt = 0; !(await tryLock(file)); attempt++) {
+    const holder = `process ${readFileSync(LOCK, "utf8").trim() || "?"}`;
+    if (Date.now() >= deadline) {
+      throw new Error(
+        `${holder} has been installing the dependencies for ${waitMs / 1_000} s and holds ${LOCK}: ` +
+          "stop it, or wait longer with ROUTEPLANE_INSTALL_WAIT_SECS",
+      );
+    }
+    if (attempt === 0) say(`waiting for ${holder}, which is installing the dependencies`);
+    await delay(LOCK_INTERVAL_MS);
+  }
 }
 
-/** Resolves when nobody has that socket any more. */
-function closed(name) {
-  return new Promise((fulfil) => {
-    const peer = connect(name);
-    peer.on("error", () => {});
-    peer.on("close", () => fulfil());
-  });
+/** `flock` of util-linux locks the file that it is handed; the lock is of the open file, which stays open here. */
+async function tryLock(file) {
+  const { code, error } = await ended(spawn("flock", ["-n", "3"], { stdio: ["ignore", "ignore", "ignore", file] }));
+  if (error?.code === "ENOENT") throw new Error("flock is not on the PATH; install util-linux and try again");
+  if (code !== 0 && code !== 1) throw new Error(`flock could not lock ${LOCK}: it exited with ${code}`);
+  return code === 0;
 }
 
 async function install() {
@@ -158,7 +167,7 @@ function exitLike(code, signal) {
   for (const name of SIGNALS) process.removeAllListeners(name);
   process.kill(process.pid, signal);
   // Reached if the signal does not end a process by itself.
-  process.exit(128 + constants.signals[signal]);
+  process.exit(128 + system.signals[signal]);
 }
 
 function seconds(since) {

@@ -1,16 +1,20 @@
 import { spawn } from "node:child_process";
+import { createHash } from "node:crypto";
 import { once } from "node:events";
 import { existsSync } from "node:fs";
-import { chmod, copyFile, mkdir, mkdtemp, readFile, rm, symlink, writeFile } from "node:fs/promises";
+import { chmod, copyFile, mkdir, mkdtemp, readFile, rm, stat, symlink, writeFile } from "node:fs/promises";
+import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { text } from "node:stream/consumers";
-import { beforeEach, expect, it } from "vitest";
+import { beforeEach, describe, expect, it, onTestFinished } from "vitest";
 import { waitUntil } from "../src/process/wait.ts";
 
 /** A checkout with nothing installed, and an `npx` that notes its calls and takes a moment. */
 let checkout: string;
+let waitSecs: string;
 beforeEach(async () => {
+  waitSecs = "";
   checkout = await mkdtemp(join(tmpdir(), "routeplane-checkout-"));
   for (const folder of ["packages/standalone/bin", "tools"]) await mkdir(join(checkout, folder), { recursive: true });
   await copyFile(join(import.meta.dirname, "bootstrap.js"), join(checkout, "packages/standalone/bin/bootstrap.js"));
@@ -27,7 +31,7 @@ async function installer(script: string): Promise<void> {
 
 function bootstrap(script: string, ...args: string[]) {
   const entry = join(checkout, "packages/standalone/bin/bootstrap.js");
-  const env = { PATH: `${join(checkout, "tools")}:/usr/bin:/bin` };
+  const env = { PATH: `${join(checkout, "tools")}:/usr/bin:/bin`, ROUTEPLANE_INSTALL_WAIT_SECS: waitSecs };
   return spawn(process.execPath, [entry, script, ...args], { cwd: checkout, env, stdio: "pipe" });
 }
 
@@ -46,7 +50,7 @@ async function script(name: string, body: string): Promise<string> {
 
 it("installs once, however many start at the same time, and again when the lockfile changes", async () => {
   const hello = await script("hello.js", "console.log('hello', ...process.argv.slice(2))");
-  const results = await Promise.all([run(hello, "a b"), run(hello, "a b"), run(hello, "a b")]);
+  const results = await Promise.all(Array.from({ length: 5 }, () => run(hello, "a b")));
   for (const result of results) expect(result).toMatchObject({ code: 0, stdout: "hello a b\n" });
   const calls = async (): Promise<number> => (await readFile(join(checkout, "calls"), "utf8")).split("\n").length - 1;
   expect(await calls()).toBe(1);
@@ -94,4 +98,52 @@ it("stops installing when it is told to, without a word about a failure", async 
   const [stderr, ending] = await ended;
   expect(ending).toEqual([null, "SIGINT"]);
   expect(stderr).not.toContain("could not be installed");
+});
+
+describe("while another process installs", () => {
+  /** One whose installation does not end. */
+  async function installing() {
+    await installer("echo $$ > calls; exec sleep 60");
+    const child = bootstrap("some.js");
+    const pidOfNpx = async (): Promise<number> =>
+      Number(await readFile(join(checkout, "calls"), "utf8").catch(() => ""));
+    await waitUntil(async () => (await pidOfNpx()) > 0, { timeoutMs: 5_000 });
+    const npx = await pidOfNpx();
+    onTestFinished(() => {
+      process.kill(npx, "SIGKILL");
+      child.kill("SIGKILL");
+    });
+    return child;
+  }
+
+  it("waits no longer than it may, and names the process and the file", async () => {
+    const other = await installing();
+    waitSecs = "0.5";
+    const { code, stderr } = await run("some.js");
+    expect(code).toBe(1);
+    expect(stderr).toContain(`waiting for process ${other.pid}`);
+    expect(stderr).toContain(
+      `process ${other.pid} has been installing the dependencies for 0.5 s and holds ${checkout}/`,
+    );
+  });
+
+  it("goes on when that is killed", async () => {
+    const other = await installing();
+    await installer("true");
+    const waiting = run(await script("hello.js", "console.log('hello')"));
+    const ended = once(other, "close");
+    other.kill("SIGKILL");
+    await ended;
+    expect(await waiting).toMatchObject({ code: 0, stdout: "hello\n" });
+  });
+});
+
+it("cannot be kept from installing by another user of the machine, who may name any abstract socket", async () => {
+  const digest = createHash("sha256").update(checkout).digest("hex").slice(0, 32);
+  const squatter = createServer().listen(`\0routeplane-install-${digest}`);
+  onTestFinished(() => void squatter.close());
+  await once(squatter, "listening");
+  waitSecs = "1";
+  expect(await run(await script("hello.js", "console.log('hello')"))).toMatchObject({ code: 0 });
+  expect((await stat(join(checkout, ".routeplane-install.lock"))).mode & 0o777).toBe(0o600);
 });
