@@ -1,9 +1,13 @@
+import { once } from "node:events";
 import { readdir, readFile, stat } from "node:fs/promises";
+import { connect } from "node:net";
 import { join } from "node:path";
 import { redactTokens } from "@routeplane/credentials";
 import { afterAll, describe, expect, it } from "vitest";
 import { newHome, processesOf, startNode, type TestNode } from "../harness/index.ts";
 
+/** Ports as they are for people. */
+const FIXED = { ROUTEPLANE_INNER_PORTS: "fixed" };
 const ROLES = ["aggregator", "auth", "gateway", "nats", "policy", "postgres", "usage"];
 
 /** One node: started, looked at, stopped, started again. Each test leans on the one before it. */
@@ -11,10 +15,11 @@ describe("npm start", () => {
   const home = newHome();
   let node: TestNode;
   let firstKey: string;
+  let addresses: AddressFile;
   afterAll(() => node?.remove());
 
   it("runs a node from an empty folder", async () => {
-    node = await startNode({ home: await home });
+    node = await startNode({ home: await home, environment: FIXED });
     const response = await fetch(`${node.url}/healthz`);
     expect(response.status).toBe(200);
     firstKey = await node.apiKey();
@@ -22,7 +27,7 @@ describe("npm start", () => {
 
   it("runs every role as a process of its own, with its pid on file", async () => {
     const files = await readdir(join(node.home, "run"));
-    expect(files.toSorted()).toEqual(ROLES.map((role) => `${role}.pid`));
+    expect(files.toSorted()).toEqual(["addresses.json", ...ROLES.map((role) => `${role}.pid`)]);
     const pids = await Promise.all(ROLES.map((role) => node.pid(role)));
     expect(new Set(pids).size).toBe(ROLES.length);
     for (const pid of pids) expect(() => process.kill(pid ?? 0, 0)).not.toThrow();
@@ -39,6 +44,18 @@ describe("npm start", () => {
     expect(firstKey).toMatch(/^rp_/);
   });
 
+  it("says in run/addresses.json where everything listens, by names that stay", async () => {
+    addresses = await addressesOf(node);
+    const { gateways, auth, policy, usage, aggregator, grpc, postgres, nats, ...others } = addresses;
+    expect(others).toEqual({});
+    expect(gateways).toEqual([`127.0.0.1:${node.port}`]);
+    for (const address of [auth, policy, usage, aggregator, grpc.auth, grpc.policy, postgres, nats]) {
+      const socket = connect(Number(address.split(":")[1]), "127.0.0.1");
+      await once(socket, "connect");
+      socket.destroy();
+    }
+  });
+
   it("keeps secrets to their owner", async () => {
     const mode = async (name: string): Promise<string> =>
       ((await stat(join(node.home, name))).mode & 0o777).toString(8);
@@ -53,7 +70,9 @@ describe("npm start", () => {
   it("says what to do next, in commands that can be pasted", async () => {
     expect(node.stdout()).toContain("npx routeplane cloud status");
     expect(node.stdout()).toContain(`${node.url}/v1/chat/completions`);
-    expect(node.stdout()).toMatch(/gRPC: auth 127\.0\.0\.1:\d+, policy 127\.0\.0\.1:\d+, usage 127\.0\.0\.1:\d+/);
+    const { auth, policy, usage, grpc } = await addressesOf(node);
+    expect(node.stdout()).toContain(`gRPC: auth ${auth}, policy ${policy}, usage ${usage}\n`);
+    expect(node.stdout()).toContain(`VerifyKey ${grpc.auth}, Admit and Settle ${grpc.policy}\n`);
   });
 
   it("shows no token and no password, neither on the terminal nor in a log nor in a process list", async () => {
@@ -76,8 +95,9 @@ describe("npm start", () => {
 
   it("starts again with all that it knew", async () => {
     const seeded = await readFile(join(node.home, "seeded"), "utf8");
-    node = await startNode({ home: node.home, port: node.port });
+    node = await startNode({ home: node.home, port: node.port, environment: FIXED });
     expect(await node.apiKey()).toBe(firstKey);
+    expect(await addressesOf(node)).toEqual(addresses);
     expect(await readFile(join(node.home, "seeded"), "utf8")).toBe(seeded);
     const { exitCode, stdout } = await node.cli(["cloud", "keys", "list", "--json"]);
     expect(exitCode).toBe(0);
@@ -92,6 +112,21 @@ describe("npm start", () => {
     await expect(node.apiKey()).rejects.toThrow("no api-key");
   });
 });
+
+interface AddressFile {
+  readonly gateways: readonly string[];
+  readonly auth: string;
+  readonly policy: string;
+  readonly usage: string;
+  readonly aggregator: string;
+  readonly grpc: { readonly auth: string; readonly policy: string };
+  readonly postgres: string;
+  readonly nats: string;
+}
+
+async function addressesOf(node: TestNode): Promise<AddressFile> {
+  return JSON.parse(await readFile(join(node.home, "run/addresses.json"), "utf8")) as AddressFile;
+}
 
 async function secretsOf(node: TestNode): Promise<readonly string[]> {
   const saved: unknown = JSON.parse(await readFile(join(node.home, "secrets.json"), "utf8"));

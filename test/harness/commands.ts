@@ -40,13 +40,16 @@ export function runCli(home: string, args: readonly string[], options: RunOption
 
 /** Starts `routeplane up` as `npm start` does. It may run for an hour: the faults in full take a third of that. */
 export function runUp(home: string, args: readonly string[], options: RunOptions = {}): RunningCommand {
-  const environment = { ROUTEPLANE_HOME: home, ...options.environment };
+  const environment = { ROUTEPLANE_HOME: home, ROUTEPLANE_INNER_PORTS: "free", ...options.environment };
   return run([BOOTSTRAP, "packages/cli/src/main.ts", "up", ...args], { timeoutMs: 3_600_000, ...options, environment });
 }
 
 /** Runs `npm start` itself: its process is npm's. */
 export function runNpmStart(home: string, environment: Readonly<Record<string, string>>): RunningCommand {
-  return execute(["npm", "start"], { timeoutMs: 120_000, environment: { ROUTEPLANE_HOME: home, ...environment } });
+  return execute(["npm", "start"], {
+    timeoutMs: 120_000,
+    environment: { ROUTEPLANE_HOME: home, ROUTEPLANE_INNER_PORTS: "free", ...environment },
+  });
 }
 
 /** Runs a script with this Node. */

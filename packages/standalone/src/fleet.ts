@@ -5,7 +5,7 @@ import { type ProcessSpec, supervise, type Supervised } from "./process/supervis
 
 /** All the processes of a node. */
 export interface Fleet {
-  /** Starts one and waits until it is ready. */
+  /** Starts one and waits until it is ready. Its time begins once the roles that it needs are ready. */
   start(spec: ProcessSpec): Promise<void>;
   /** Stops them all: who calls stops before who is called. Nothing starts any more. */
   stop(): Promise<void>;
@@ -21,7 +21,14 @@ const STOP_ORDER: readonly ((role: string) => boolean)[] = [
 
 export function createFleet(layout: HomeLayout, say: (text: string) => void, signal: AbortSignal): Fleet {
   const members: Supervised[] = [];
+  const readiness = new Map<string, PromiseWithResolvers<void>>();
   let isStopping = false;
+
+  const readinessOf = (role: string): PromiseWithResolvers<void> => {
+    const known = readiness.get(role) ?? Promise.withResolvers<void>();
+    readiness.set(role, known);
+    return known;
+  };
 
   return {
     async start(spec) {
@@ -37,7 +44,9 @@ export function createFleet(layout: HomeLayout, say: (text: string) => void, sig
         onRestart: (pid) => say(`${role} is back (process ${pid})`),
       });
       members.push(member);
-      await member.started(signal);
+      const after = Promise.all((spec.needs ?? []).map((needed) => readinessOf(needed).promise));
+      await member.started({ signal, after });
+      readinessOf(role).resolve();
     },
     async stop() {
       isStopping = true;

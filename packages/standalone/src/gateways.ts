@@ -1,7 +1,7 @@
 import { readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { errorCode } from "./failure.ts";
-import { reservePorts } from "./ports.ts";
+import { findFreePort } from "./ports.ts";
 
 export interface Gateway {
   readonly role: string;
@@ -16,16 +16,27 @@ export interface Gateway {
  * charged for.
  *
  * @param spool folder with one for each gateway
+ * @param innerPorts those of the other processes
  */
-export async function gatewaysOf(spool: string, ports: readonly number[]): Promise<readonly Gateway[]> {
+export async function gatewaysOf(
+  spool: string,
+  ports: readonly number[],
+  innerPorts: readonly number[],
+): Promise<readonly Gateway[]> {
   const roleOf = (index: number): string => (index === 0 ? "gateway" : `gateway-${index + 1}`);
   const asked = ports.map((port, index) => ({ role: roleOf(index), port, isLeft: false }));
   const roles = new Set(asked.map(({ role }) => role));
   const others = (await entriesOf(spool)).filter((role) => /^gateway-\d+$/.test(role) && !roles.has(role));
   const filled = await Promise.all(others.map(async (role) => (await entriesOf(join(spool, role))).length > 0));
   const left = others.filter((_, index) => filled[index]);
-  const inner = await reservePorts(left.length);
-  return [...asked, ...left.map((role, index) => ({ role, port: inner.ports[index] ?? 0, isLeft: true }))];
+  const taken = new Set([...ports, ...innerPorts]);
+  const found: Gateway[] = [];
+  for (const role of left) {
+    const port = await findFreePort((each) => taken.has(each));
+    taken.add(port);
+    found.push({ role, port, isLeft: true });
+  }
+  return [...asked, ...found];
 }
 
 /** None of a folder that is not there yet. */

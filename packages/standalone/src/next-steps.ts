@@ -1,6 +1,7 @@
 import { relative } from "node:path";
 import { CHECKOUT } from "./home.ts";
-import { urlOf, type Addresses } from "./roles.ts";
+import type { Addresses } from "./addresses.ts";
+import { urlOf } from "./roles.ts";
 
 export interface ReadyNode {
   readonly home: string;

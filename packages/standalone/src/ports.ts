@@ -3,8 +3,12 @@ import { createServer, type Server } from "node:net";
 import { randomInt } from "node:crypto";
 import { errorCode, StartFailure } from "./failure.ts";
 
-/** Below the range from which systems take ports for outgoing connections, so that a restarted process finds its port free. */
-const RANGE = { from: 20_000, to: 32_000 };
+/**
+ * Ports of nodes, and ports of tests. Both lie below the range from which systems take ports for outgoing connections, so that
+ * a restarted process finds its port free.
+ */
+export const INNER_PORTS = { from: 20_000, to: 32_000 };
+const RESERVED_PORTS = { from: 10_000, to: 20_000 };
 const ATTEMPTS = 200;
 const HOST = "127.0.0.1";
 
@@ -14,8 +18,9 @@ export interface ReservedPorts {
 }
 
 /**
- * Free ports on 127.0.0.1. Until they are released, or this process ends, no other call on this machine gets the same ones,
- * although nobody listens on them yet: each is marked by a socket in Linux's abstract namespace.
+ * Free ports on 127.0.0.1, for tests, which start many nodes and servers at a time. Until they are released, or this process
+ * ends, no other call on this machine gets the same ones, although nobody listens on them yet: each is marked by a socket in
+ * Linux's abstract namespace. Any user of the machine could hold such marks, so a node for use takes no part in this.
  *
  * @param adjacent whether each is one more than the one before
  */
@@ -34,7 +39,7 @@ export async function reservePorts(count: number, adjacent = false): Promise<Res
 
 async function reserveBlock(size: number): Promise<ReservedPorts> {
   for (let attempt = 0; attempt < ATTEMPTS; attempt += 1) {
-    const from = randomInt(RANGE.from, RANGE.to - size);
+    const from = randomInt(RESERVED_PORTS.from, RESERVED_PORTS.to - size);
     const ports = Array.from({ length: size }, (_, index) => from + index);
     const marks: Server[] = [];
     const release = (): void => marks.forEach((mark) => mark.close());
@@ -42,12 +47,25 @@ async function reserveBlock(size: number): Promise<ReservedPorts> {
       const mark = await tryListen(process.platform === "linux" ? { path: `\0routeplane-port-${port}` } : { port: 0 });
       if (mark === undefined) break;
       marks.push(mark.unref());
-      if (!(await isFree(port))) break;
+      if (!(await isPortFree(port))) break;
       if (port === ports.at(-1)) return { ports, release };
     }
     release();
   }
-  throw new StartFailure(`there is no free port between ${RANGE.from} and ${RANGE.to} on ${HOST}`);
+  throw noFreePort(RESERVED_PORTS);
+}
+
+/** A port of 127.0.0.1 that nobody listens on and that is not `taken`. @throws StartFailure if there is none */
+export async function findFreePort(taken: (port: number) => boolean): Promise<number> {
+  for (let attempt = 0; attempt < ATTEMPTS; attempt += 1) {
+    const port = randomInt(INNER_PORTS.from, INNER_PORTS.to);
+    if (!taken(port) && (await isPortFree(port))) return port;
+  }
+  throw noFreePort(INNER_PORTS);
+}
+
+function noFreePort({ from, to }: typeof INNER_PORTS): StartFailure {
+  return new StartFailure(`there is no free port between ${from} and ${to} on ${HOST}`);
 }
 
 /** @throws StartFailure naming the first port that someone else listens on, or that we may not listen on */
@@ -55,7 +73,7 @@ export async function assertPortsFree(ports: readonly number[]): Promise<void> {
   for (const port of ports) {
     if (port > 65_535) throw new StartFailure(`port ${port} does not exist: choose a lower one with ROUTEPLANE_PORT`);
     try {
-      if (await isFree(port)) continue;
+      if (await isPortFree(port)) continue;
     } catch (error) {
       if (errorCode(error) !== "EACCES") throw error;
       throw new StartFailure(`port ${port} needs more rights: choose one above 1023 with ROUTEPLANE_PORT`);
@@ -64,7 +82,8 @@ export async function assertPortsFree(ports: readonly number[]): Promise<void> {
   }
 }
 
-async function isFree(port: number): Promise<boolean> {
+/** Whether nobody listens there, on 127.0.0.1 or on every address. */
+export async function isPortFree(port: number): Promise<boolean> {
   const server = await tryListen({ port, host: HOST });
   if (server === undefined) return false;
   server.close();

@@ -4,6 +4,7 @@ import { Health, HealthCheckResponse_ServingStatus as Status } from "@routeplane
 import { databaseUrl, type RoleName } from "@routeplane/postgres";
 import { serviceTransport } from "@routeplane/rpc";
 import { AGGREGATOR_NODE_OPTIONS, USAGE_NODE_OPTIONS } from "@routeplane/runtime";
+import type { Addresses, Service } from "./addresses.ts";
 import { cacheFolder } from "./cache.ts";
 import { CHECKOUT } from "./home.ts";
 import type { Command } from "./process/command.ts";
@@ -13,18 +14,6 @@ import { natsUrl } from "./servers/nats.ts";
 import type { NatsUser } from "./servers/nats-users.ts";
 
 type Variables = Readonly<Record<string, string | undefined>>;
-
-/** The processes inside a node that serve RPC, each on a port of its own. */
-export type Service = "auth" | "policy" | "usage" | "aggregator";
-
-/** Where everything inside a node listens, on 127.0.0.1. */
-export interface Addresses {
-  readonly postgres: number;
-  readonly nats: number;
-  readonly services: Readonly<Record<Service, number>>;
-  /** Of the hot methods, over gRPC alone. */
-  readonly grpc: Readonly<Record<"auth" | "policy", number>>;
-}
 
 export interface RoleOptions {
   /** Folder with one for each gateway. */
@@ -41,7 +30,8 @@ const HOST = "127.0.0.1";
 const PROBE_TIMEOUT_MS = 1_000;
 /** Longer than a process gives itself to stop (10 s), so that it is killed only if it hangs. */
 const STOP_TIMEOUT_MS = 11_000;
-const START_TIMEOUT_MS = 30_000;
+/** From when all that the process needs is ready. Generous: a machine may be busy, and a process that ends says so at once. */
+const START_TIMEOUT_MS = 120_000;
 
 const ENTRIES: Record<Service, { entry: string; databaseRole: RoleName }> = {
   auth: { entry: "services/auth/src/main.ts", databaseRole: "routeplane_auth" },
@@ -91,7 +81,8 @@ export function gatewaySpec(role: string, port: number, options: RoleOptions): P
     ROUTEPLANE_SPOOL_DIR: join(spool, role),
     ROUTEPLANE_ECHO: environment["ROUTEPLANE_ECHO"] ?? "on",
   });
-  return nodeSpec(role, command, () => answersHealthz(port));
+  // It starts at once and waits for them by itself.
+  return { ...nodeSpec(role, command, () => answersHealthz(port)), needs: ["auth", "policy", "nats"] };
 }
 
 /** What any program gets. */

@@ -1,5 +1,6 @@
 import { mkdir, rm } from "node:fs/promises";
 import { once } from "node:events";
+import { removeAddresses } from "./addresses.ts";
 import { describeFailure } from "./failure.ts";
 import { CHECKOUT, type HomeLayout, nodeHome } from "./home.ts";
 import { endLeftovers, findLeftovers } from "./leftovers.ts";
@@ -70,6 +71,7 @@ async function runUntilStopped(options: NodeOptions, progress: Progress, stop: A
       if (!stop.aborted) await once(stop, "abort");
     } finally {
       await progress.step("stop", () => fleet.stop());
+      await removeAddresses(layout);
     }
   } finally {
     lock.release();

@@ -6,7 +6,8 @@ import type { HomeLayout } from "./home.ts";
 import { StartFailure } from "./failure.ts";
 import { readIfExists, readSaved, writeAtomically, writeSaved } from "./saved-files.ts";
 
-const TIMEOUT_MS = 10_000;
+/** The longest that a service lets a call take. */
+const TIMEOUT_MS = 30_000;
 
 /**
  * What a first start hands out: account, namespace `default`, operator credential and root key, saved in the home. Can be

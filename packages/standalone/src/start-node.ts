@@ -1,14 +1,21 @@
 import { provision } from "@routeplane/postgres";
+import {
+  type Addresses,
+  chooseAddresses,
+  portsOf,
+  removeAddresses,
+  type Service,
+  writeAddresses,
+} from "./addresses.ts";
 import { describeFailure, StartFailure } from "./failure.ts";
 import { createFleet, type Fleet, logFile } from "./fleet.ts";
 import { type Gateway, gatewaysOf } from "./gateways.ts";
 import type { HomeLayout } from "./home.ts";
 import { supervisionMark } from "./leftovers.ts";
-import { reservePorts } from "./ports.ts";
 import { describeEnding, runCommand } from "./process/command.ts";
 import type { Progress } from "./progress.ts";
-import { type Addresses, commonVariables, gatewaySpec, MIGRATED, migrationCommand } from "./roles.ts";
-import { type RoleOptions, type Service, serviceSpec, urlOf } from "./roles.ts";
+import { commonVariables, gatewaySpec, MIGRATED, migrationCommand } from "./roles.ts";
+import { type RoleOptions, serviceSpec, urlOf } from "./roles.ts";
 import { writeSaved } from "./saved-files.ts";
 import { loadSecrets, planOf } from "./secrets.ts";
 import { seed } from "./seed.ts";
@@ -42,8 +49,8 @@ interface Start extends StartOptions {
 export async function startNode(options: StartOptions): Promise<{ addresses: Addresses; fleet: Fleet }> {
   const { layout, environment, progress, stop, gatewayPorts } = options;
   const secrets = await loadSecrets(layout.secrets);
-  const addresses = await chooseAddresses();
-  const gateways = await gatewaysOf(layout.spool, gatewayPorts);
+  const addresses = await chooseAddresses({ gatewayPorts, environment, say: progress.say });
+  const gateways = await gatewaysOf(layout.spool, gatewayPorts, portsOf(addresses));
   const mark = (role: string): Record<string, string> => supervisionMark(role, layout.home);
   const roles: RoleOptions = { spool: layout.spool, addresses, secrets, environment, mark };
   const failed = new AbortController();
@@ -51,6 +58,7 @@ export async function startNode(options: StartOptions): Promise<{ addresses: Add
   const fleet = createFleet(layout, progress.say, signal);
   const steps = startSteps({ ...options, roles, gateways, fleet, signal });
   try {
+    await writeAddresses(layout, addresses, gatewayPorts);
     await Promise.all(steps);
     await writeSaved(layout.home, "url", urlOf(gatewayPorts[0] ?? 0));
     return { addresses, fleet };
@@ -58,24 +66,11 @@ export async function startNode(options: StartOptions): Promise<{ addresses: Add
     failed.abort(error);
     progress.end();
     await fleet.stop();
+    await removeAddresses(layout);
     // The other steps give up too, and nothing of theirs may outlive this.
     await Promise.allSettled(steps);
     throw error;
   }
-}
-
-type Ports = [number, number, number, number, number, number, number, number];
-
-/** Kept for as long as this process lives: a restarted process comes back where the others look for it. */
-async function chooseAddresses(): Promise<Addresses> {
-  const { ports } = await reservePorts(8);
-  const [postgres, nats, auth, policy, usage, aggregator, grpcAuth, grpcPolicy] = ports as Readonly<Ports>;
-  return {
-    postgres,
-    nats,
-    services: { auth, policy, usage, aggregator },
-    grpc: { auth: grpcAuth, policy: grpcPolicy },
-  };
 }
 
 /** Those that nothing else waits for; each settles after all that it needs. */

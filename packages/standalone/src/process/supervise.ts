@@ -12,8 +12,10 @@ export interface ProcessSpec {
   readonly command: Command;
   /** Whether it does its work now. Asked often; bounded in time. */
   readonly isReady: (pid: number) => Promise<boolean>;
-  /** How long a start may take. */
+  /** How long a start may take, once the roles of `needs` are ready. */
   readonly startTimeoutMs: number;
+  /** Roles without which it cannot get ready. None by default. */
+  readonly needs?: readonly string[];
   /** How often it may exit by itself before it was ever ready, and be started again. 0 by default. */
   readonly startRetries?: number;
   readonly stopSignal: NodeJS.Signals;
@@ -34,6 +36,13 @@ export interface SupervisionOptions {
   readonly onRestart?: (pid: number) => void;
 }
 
+export interface StartedOptions {
+  /** Gives up, with the signal's reason. */
+  readonly signal?: AbortSignal;
+  /** The time that the start may take begins when this resolves; at once by default. */
+  readonly after?: Promise<unknown>;
+}
+
 export interface Supervised {
   readonly role: string;
   /** Of the running process; undefined between two. */
@@ -43,7 +52,7 @@ export interface Supervised {
    *
    * @throws StartFailure if it ends before that, or takes too long
    */
-  started(signal?: AbortSignal): Promise<void>;
+  started(options?: StartedOptions): Promise<void>;
   /** Ends it for good: asks first, then kills. */
   readonly stop: () => Promise<void>;
 }
@@ -100,14 +109,14 @@ export function supervise(spec: ProcessSpec, options: SupervisionOptions): Super
   return {
     role: spec.role,
     pid: () => child?.pid,
-    async started(signal) {
+    async started({ signal, after } = {}) {
       const isSettled = async (): Promise<boolean> => {
         if (lastEnding?.signal === null && endings > (spec.startRetries ?? 0)) return true;
         const pid = child?.pid;
         ready = pid !== undefined && (await spec.isReady(pid)) && child?.pid === pid;
         return ready;
       };
-      const settled = await waitUntil(isSettled, { timeoutMs: spec.startTimeoutMs, signal });
+      const settled = await waitUntil(isSettled, { timeoutMs: spec.startTimeoutMs, signal, after });
       if (ready) return;
       const why = settled && lastEnding !== undefined ? describeEnding(lastEnding) : "did not get ready";
       const limit = settled ? "" : ` within ${spec.startTimeoutMs / 1_000} s`;

@@ -6,12 +6,18 @@ export interface WaitOptions {
   readonly intervalMs?: number;
   /** Gives up, with the signal's reason. */
   readonly signal?: AbortSignal | undefined;
+  /** The time begins when this resolves; at once by default. If it rejects, there is no end to it. */
+  readonly after?: Promise<unknown> | undefined;
 }
 
 /** Asks `check` again and again until it says yes: true then, or false once the time is over. */
 export async function waitUntil(check: () => Promise<boolean> | boolean, options: WaitOptions): Promise<boolean> {
-  const { timeoutMs, intervalMs = 25, signal } = options;
-  const deadline = performance.now() + timeoutMs;
+  const { timeoutMs, intervalMs = 25, signal, after } = options;
+  let deadline = after === undefined ? performance.now() + timeoutMs : Infinity;
+  void after?.then(
+    () => (deadline = performance.now() + timeoutMs),
+    () => {},
+  );
   for (;;) {
     signal?.throwIfAborted();
     if (await check()) return true;

@@ -46,7 +46,7 @@ jetstream { store_dir: ${JSON.stringify(folder)} }
     role: "nats",
     command: { executable, args: ["--config", configuration], environment, parentDeathSignal: "TERM" },
     isReady: () => greets(port),
-    startTimeoutMs: 30_000,
+    startTimeoutMs: 120_000,
     startRetries: 2,
     stopSignal: "SIGTERM",
     stopTimeoutMs: 5_000,

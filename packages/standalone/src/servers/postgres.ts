@@ -55,7 +55,8 @@ export async function preparePostgres(options: PostgresOptions): Promise<Process
     role: "postgres",
     command: command(binaries.postgres, ["-D", join(reached, "data"), ...settings(port, durable)]),
     isReady: (pid) => reportsReady(folder, pid),
-    startTimeoutMs: 60_000,
+    // Recovery after a crash reads what was written since the last checkpoint.
+    startTimeoutMs: 300_000,
     // After a kill -9 it refuses to start until the last of its former workers is gone.
     startRetries: 5,
     stopSignal: "SIGINT",

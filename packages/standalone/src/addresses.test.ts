@@ -1,0 +1,85 @@
+import { once } from "node:events";
+import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { expect, it, onTestFinished } from "vitest";
+import { chooseAddresses, fixedPort, portsOf, removeAddresses, writeAddresses } from "./addresses.ts";
+import { homeLayout } from "./home.ts";
+import { INNER_PORTS } from "./ports.ts";
+
+function choose(gatewayPorts: readonly number[], environment: Record<string, string> = {}) {
+  const said: string[] = [];
+  const options = { gatewayPorts, environment, say: (text: string) => void said.push(text) };
+  return chooseAddresses(options).then((addresses) => ({ addresses, said }));
+}
+
+/** Of a node that nobody runs here, most likely. */
+const GATEWAY_PORT = 9_417;
+
+async function occupy(port: number): Promise<void> {
+  const server = createServer().listen(port, "127.0.0.1");
+  onTestFinished(() => void server.close());
+  await once(server, "listening");
+}
+
+it("are the same at every start, and follow from the gateway's port", async () => {
+  const [first, second] = [await choose([GATEWAY_PORT]), await choose([GATEWAY_PORT])];
+  expect(first).toEqual({ ...second, said: [] });
+  const base = 20_000 + (GATEWAY_PORT % 750) * 16;
+  expect(first.addresses).toEqual({
+    services: { auth: base, policy: base + 1, usage: base + 2, aggregator: base + 3 },
+    grpc: { auth: base + 4, policy: base + 5 },
+    postgres: base + 6,
+    nats: base + 7,
+  });
+});
+
+it("meet those of no other node whose gateway port differs by less than 750", () => {
+  const names = ["auth", "nats"] as const;
+  const edges = Array.from({ length: 750 }, (_, index) => names.map((name) => fixedPort(8080 + index, name)));
+  const sorted = edges.toSorted(([a = 0], [b = 0]) => a - b);
+  sorted.reduce(([, end = 0], block) => (expect(block[0]).toBeGreaterThan(end), block), [0, 0]);
+  expect(sorted[0]?.[0]).toBeGreaterThanOrEqual(INNER_PORTS.from);
+  expect(sorted.at(-1)?.[1]).toBeLessThan(INNER_PORTS.to);
+});
+
+it("give way to another program, and to a gateway of the node itself, and say so", async () => {
+  const [taken, gateway] = [fixedPort(GATEWAY_PORT, "policy"), fixedPort(GATEWAY_PORT, "nats")];
+  await occupy(taken);
+  const { addresses, said } = await choose([GATEWAY_PORT, gateway]);
+  expect(said).toEqual([
+    `  port ${taken} (policy) is in use: this run has ${addresses.services.policy} instead`,
+    `  port ${gateway} (nats) is in use: this run has ${addresses.nats} instead`,
+  ]);
+  const ports = portsOf(addresses);
+  expect(new Set([...ports, taken, gateway]).size).toBe(10);
+  expect(addresses.services.auth).toBe(fixedPort(GATEWAY_PORT, "auth"));
+});
+
+it("are any free ones where that is asked for, so that many nodes run side by side", async () => {
+  const environment = { ROUTEPLANE_INNER_PORTS: "free" };
+  const nodes = await Promise.all(Array.from({ length: 4 }, () => choose([GATEWAY_PORT], environment)));
+  expect(new Set(nodes.flatMap(({ addresses }) => portsOf(addresses))).size).toBe(32);
+  await expect(choose([GATEWAY_PORT], { ROUTEPLANE_INNER_PORTS: "any" })).rejects.toThrow("must be fixed or free");
+});
+
+it("are on file while the node runs", async () => {
+  const folder = await mkdtemp(join(tmpdir(), "routeplane-home-"));
+  onTestFinished(() => rm(folder, { recursive: true }));
+  const layout = { ...homeLayout(folder), run: folder };
+  const services = { auth: 1, policy: 2, usage: 3, aggregator: 4 };
+  await writeAddresses(layout, { services, grpc: { auth: 5, policy: 6 }, postgres: 7, nats: 8 }, [8080, 8081]);
+  expect(JSON.parse(await readFile(join(folder, "addresses.json"), "utf8"))).toEqual({
+    gateways: ["127.0.0.1:8080", "127.0.0.1:8081"],
+    auth: "127.0.0.1:1",
+    policy: "127.0.0.1:2",
+    usage: "127.0.0.1:3",
+    aggregator: "127.0.0.1:4",
+    grpc: { auth: "127.0.0.1:5", policy: "127.0.0.1:6" },
+    postgres: "127.0.0.1:7",
+    nats: "127.0.0.1:8",
+  });
+  await removeAddresses(layout);
+  await expect(readFile(join(folder, "addresses.json"))).rejects.toThrow("ENOENT");
+});

@@ -1,0 +1,106 @@
+import { rm } from "node:fs/promises";
+import { join } from "node:path";
+import { StartFailure } from "./failure.ts";
+import type { HomeLayout } from "./home.ts";
+import { findFreePort, INNER_PORTS, isPortFree, reservePorts } from "./ports.ts";
+import { writeAtomically } from "./saved-files.ts";
+
+/** The processes inside a node that serve RPC, each on a port of its own. */
+export type Service = "auth" | "policy" | "usage" | "aggregator";
+
+/** Where everything inside a node listens, on 127.0.0.1. */
+export interface Addresses {
+  readonly services: Readonly<Record<Service, number>>;
+  /** Of the hot methods, over gRPC alone. */
+  readonly grpc: Readonly<Record<"auth" | "policy", number>>;
+  readonly postgres: number;
+  readonly nats: number;
+}
+
+export interface AddressOptions {
+  readonly gatewayPorts: readonly number[];
+  readonly environment: Readonly<Record<string, string | undefined>>;
+  readonly say: (text: string) => void;
+}
+
+/**
+ * Inner ports in their order: each port that a gateway may have owns a block of them, so that nodes whose ROUTEPLANE_PORT
+ * differs by less than `BLOCKS` never meet.
+ */
+const NAMES = ["auth", "policy", "usage", "aggregator", "grpc auth", "grpc policy", "postgres", "nats"] as const;
+type Name = (typeof NAMES)[number];
+const BLOCKS = 750;
+const BLOCK_SIZE = 16;
+
+/**
+ * Chooses where everything listens, for as long as this process lives: a restarted process comes back where the others look
+ * for it. The same at every start, except for a port that another program has: that one is replaced by a free one, aloud.
+ */
+export async function chooseAddresses(options: AddressOptions): Promise<Addresses> {
+  const ports = (await (usesFreePorts(options) ? anyPorts() : fixedPorts(options))) as Readonly<Record<Name, number>>;
+  const { auth, policy, usage, aggregator, postgres, nats } = ports;
+  const grpc = { auth: ports["grpc auth"], policy: ports["grpc policy"] };
+  return { services: { auth, policy, usage, aggregator }, grpc, postgres, nats };
+}
+
+/** Where a node whose first gateway has this port listens by default. */
+export function fixedPort(gatewayPort: number, name: Name): number {
+  return INNER_PORTS.from + (gatewayPort % BLOCKS) * BLOCK_SIZE + NAMES.indexOf(name);
+}
+
+async function fixedPorts({ gatewayPorts, say }: AddressOptions): Promise<Readonly<Record<string, number>>> {
+  const ports = new Map<Name, number>();
+  const isOurs = (port: number): boolean => gatewayPorts.includes(port) || [...ports.values()].includes(port);
+  for (const name of NAMES) {
+    const wanted = fixedPort(gatewayPorts[0] ?? 0, name);
+    const isUsable = !isOurs(wanted) && (await isPortFree(wanted));
+    const port = isUsable ? wanted : await findFreePort(isOurs);
+    if (!isUsable) say(`  port ${wanted} (${name}) is in use: this run has ${port} instead`);
+    ports.set(name, port);
+  }
+  return Object.fromEntries(ports);
+}
+
+async function anyPorts(): Promise<Readonly<Record<string, number>>> {
+  const { ports } = await reservePorts(NAMES.length);
+  return Object.fromEntries(NAMES.map((name, index) => [name, ports[index] ?? 0]));
+}
+
+function usesFreePorts({ environment }: AddressOptions): boolean {
+  const choice = environment["ROUTEPLANE_INNER_PORTS"]?.trim() || "fixed";
+  if (choice === "fixed" || choice === "free") return choice === "free";
+  throw new StartFailure("ROUTEPLANE_INNER_PORTS must be fixed or free");
+}
+
+export function portsOf({ services, grpc, postgres, nats }: Addresses): readonly number[] {
+  return [...Object.values(services), ...Object.values(grpc), postgres, nats];
+}
+
+/** Writes `run/addresses.json`, at once: see the README for its fields. */
+export async function writeAddresses(
+  layout: HomeLayout,
+  addresses: Addresses,
+  gatewayPorts: readonly number[],
+): Promise<void> {
+  const at = (port: number): string => `127.0.0.1:${port}`;
+  const { services, grpc, postgres, nats } = addresses;
+  const content = {
+    gateways: gatewayPorts.map(at),
+    auth: at(services.auth),
+    policy: at(services.policy),
+    usage: at(services.usage),
+    aggregator: at(services.aggregator),
+    grpc: { auth: at(grpc.auth), policy: at(grpc.policy) },
+    postgres: at(postgres),
+    nats: at(nats),
+  };
+  await writeAtomically(fileOf(layout), `${JSON.stringify(content, undefined, 2)}\n`, 0o600);
+}
+
+export async function removeAddresses(layout: HomeLayout): Promise<void> {
+  await rm(fileOf(layout), { force: true });
+}
+
+function fileOf(layout: HomeLayout): string {
+  return join(layout.run, "addresses.json");
+}
