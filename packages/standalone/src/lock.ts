@@ -45,8 +45,8 @@ function open(path: string): number {
  * that it is handed, and the lock is of the open file, which outlives it here.
  */
 async function takeLock(file: number): Promise<boolean> {
-  const flock = findExecutable("flock", process.env["PATH"]);
-  if (flock === undefined) throw new StartFailure("flock is not on the PATH: install util-linux and try again");
+  const flock = findExecutable("flock");
+  if (flock === undefined) throw new StartFailure("there is no flock: install util-linux and try again");
   const child = spawn(flock, ["-n", "3"], { stdio: ["ignore", "ignore", "ignore", file] });
   const [code] = (await once(child, "exit")) as [number | null];
   if (code !== 0 && code !== 1) throw new StartFailure(`flock exited with ${code}`);
