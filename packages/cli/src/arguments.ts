@@ -1,5 +1,5 @@
 import { actionNames, AUTH_ACTIONS, POLICY_ACTIONS, USAGE_ACTIONS } from "@routeplane/audit/actions";
-import { parseTime } from "@routeplane/domain";
+import { parseId, parseTime } from "@routeplane/domain";
 import { InvalidArgumentError } from "commander";
 
 /**
@@ -99,6 +99,13 @@ export function actionArgument(text: string): LoggedAction {
 export function idArgument(text: string): string {
   if (text.trim() !== "") return text.trim();
   throw new InvalidArgumentError("It must not be blank.");
+}
+
+/** Name or id of a key. Which one it names is the node's to say. */
+export function keyArgument(text: string): string {
+  const nameOrId = idArgument(text);
+  if (!nameOrId.startsWith("key_") || parseId("key", nameOrId) !== undefined) return nameOrId;
+  throw new InvalidArgumentError("It must be the name of a key, or an id: key_ and 26 letters and digits.");
 }
 
 /** Micro-USD: a whole number, above zero, exact in every JSON reader. */

@@ -2,6 +2,7 @@ import { mkdtemp, readdir, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Code, type ServiceImpl } from "@connectrpc/connect";
+import { KeyService } from "@routeplane/contracts/auth";
 import { RequestStatus, UsageService } from "@routeplane/contracts/usage";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { runCli, runCliInShell, spawnCli } from "./cli-process.ts";
@@ -16,8 +17,14 @@ const as = (url: string): Record<string, string> => ({
   ROUTEPLANE_API_KEY: "rp_live_env",
 });
 
+const KEY = "key_01kayeqtfnexes8b2c1x4m9d7z";
+
+/** A node that knows `KEY`. */
 const usage = (implementation: Partial<ServiceImpl<typeof UsageService>>): Promise<NodeDouble> =>
-  startNodeDouble((router) => void router.service(UsageService, implementation));
+  startNodeDouble((router) => {
+    router.service(UsageService, implementation);
+    router.service(KeyService, { getKey: ({ id }) => ({ key: { id } }) });
+  });
 
 /** No file grows beyond 4 KiB: as on a full disk, a part is written and then nothing more. */
 const SHORT_OF_SPACE = 'ulimit -f 8; exec "$0" "$@"';
@@ -101,7 +108,7 @@ describe.concurrent("requests export", () => {
       const { asked, node: starting } = twoPages();
       await using node = await starting;
       const output = join(folder, `resumed.${format}`);
-      const argv = ["cloud", "requests", "export", "--format", format, "--output", output, "--key", "key_1"];
+      const argv = ["cloud", "requests", "export", "--format", format, "--output", output, "--key", KEY];
       expect(await runCli(argv, as(node.url))).toMatchObject({ code: 1 });
       expect((await runCli(argv, as(node.url))).stderr).toContain("--resume");
       expect(await runCli([...argv, "--status", "failed", "--resume"], as(node.url))).toMatchObject({ code: 2 });

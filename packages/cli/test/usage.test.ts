@@ -1,4 +1,5 @@
 import type { ServiceImpl } from "@connectrpc/connect";
+import { KeyService } from "@routeplane/contracts/auth";
 import { RequestStatus, UsageDimension, UsageService } from "@routeplane/contracts/usage";
 import { describe, expect, it } from "vitest";
 import { groupTable } from "../src/views/usage-groups.ts";
@@ -14,8 +15,14 @@ const as = (url: string): Record<string, string> => ({
   ROUTEPLANE_API_KEY: "rp_live_env",
 });
 
+const KEY = "key_01kayeqtfnexes8b2c1x4m9d7z";
+
+/** A node that knows `KEY`. */
 const usage = (implementation: Partial<ServiceImpl<typeof UsageService>>): Promise<NodeDouble> =>
-  startNodeDouble((router) => void router.service(UsageService, implementation));
+  startNodeDouble((router) => {
+    router.service(UsageService, implementation);
+    router.service(KeyService, { getKey: ({ id }) => ({ key: { id } }) });
+  });
 
 describe.concurrent("usage", () => {
   it("by groups: asks for what is named, in JSON with the groups, each with what it was told apart by", async () => {
@@ -27,11 +34,11 @@ describe.concurrent("usage", () => {
         return { from: AT, to: AT, requestCount: 2n, spendMicroUsd: 7n, groups: [group] };
       },
     });
-    const argv = ["cloud", "usage", "--group-by", "model,day", "--key", "key_1", "--model", "small"];
+    const argv = ["cloud", "usage", "--group-by", "model,day", "--key", KEY, "--model", "small"];
     const { stdout } = await runCli([...argv, "--json"], as(node.url));
     expect(asked).toEqual({
       groupBy: [UsageDimension.MODEL, UsageDimension.DAY],
-      keyId: "key_1",
+      keyId: KEY,
       model: "small",
     });
     const numbers = { request_count: 2, prompt_tokens: 0, completion_tokens: 0, spend_micro_usd: 7 };
@@ -99,15 +106,16 @@ describe.concurrent("requests", () => {
   it("sends what is to be chosen, and the statuses by their names", async () => {
     const asked: object[] = [];
     await using node = await usage({
+      getUsage: () => ({ groups: [{ model: "small" }] }),
       listRequests({ filter }) {
         asked.push({ ...filter });
         return {};
       },
     });
-    const filters = ["--key", "key_1", "--model", "small", "--status", "unknown", "--from", "2026-05-01T00:00:00Z"];
+    const filters = ["--key", KEY, "--model", "small", "--status", "unknown", "--from", "2026-05-01T00:00:00Z"];
     const { code } = await runCli(["cloud", "requests", ...filters], as(node.url));
     expect(code).toBe(0);
-    expect(asked).toMatchObject([{ keyId: "key_1", model: "small", status: RequestStatus.UNKNOWN, from: AT }]);
+    expect(asked).toMatchObject([{ keyId: KEY, model: "small", status: RequestStatus.UNKNOWN, from: AT }]);
     expect(await runCli(["cloud", "requests", "--status", "lost"], as(node.url))).toMatchObject({ code: 2 });
   });
 

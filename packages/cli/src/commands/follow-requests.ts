@@ -5,6 +5,7 @@ import { printable } from "../output/printable.ts";
 import { loginCredential } from "../session.ts";
 import { fromProtoRequest, REQUEST_COLUMNS, type RequestView } from "../views/request.ts";
 import { type FilterOptions, toFilter } from "./request-filter.ts";
+import { resolveFilter } from "./resolve-filter.ts";
 
 const RETRY_MS = 1_000;
 /** What ends by itself, or may be over soon. Anything else is said and ends the command. */
@@ -12,8 +13,9 @@ const PASSING: ReadonlySet<Code> = new Set([Code.Unavailable, Code.DeadlineExcee
 
 /** Prints requests as they end, for ever. Each stream goes on where the one before ended, however that ended. */
 export async function followRequests(context: Context, options: FilterOptions): Promise<void> {
-  const { usage } = await context.connect(await loginCredential(context.settings));
-  const filter = toFilter(options);
+  const credential = await loginCredential(context.settings);
+  const { usage } = await context.connect(credential);
+  const filter = toFilter(await resolveFilter(context, credential, options));
   let resumeToken = "";
   let isAway = false;
   for (;;) {

@@ -9,6 +9,7 @@ import { type ExportFormat, exportHead, exportLine } from "../views/request-expo
 import { withExamples } from "./examples.ts";
 import { beginExport, resumeExport } from "./export-file.ts";
 import { type FilterOptions, toFilter, withFilters } from "./request-filter.ts";
+import { resolveFilter } from "./resolve-filter.ts";
 import { requireRange } from "./time-range.ts";
 
 interface ExportOptions extends FilterOptions {
@@ -63,8 +64,10 @@ async function exportRequests(context: Context, options: ExportOptions): Promise
   if (output === STDOUT && resume) {
     throw usageError("--resume: only an export to a file can go on", "Name the file with --output.");
   }
-  const { usage } = await context.connect(await loginCredential(context.settings));
-  await (output === STDOUT ? toStdout(context, usage, options) : toFile(context, usage, options));
+  const credential = await loginCredential(context.settings);
+  const { usage } = await context.connect(credential);
+  const resolved = await resolveFilter(context, credential, options);
+  await (output === STDOUT ? toStdout(context, usage, resolved) : toFile(context, usage, resolved));
 }
 
 async function toStdout(context: Context, usage: Usage, options: ExportOptions): Promise<void> {

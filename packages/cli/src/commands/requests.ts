@@ -10,6 +10,7 @@ import { fromProtoSet, fromProtoText } from "../views/values.ts";
 import { withExamples } from "./examples.ts";
 import { followRequests } from "./follow-requests.ts";
 import { type FilterOptions, toFilter, withFilters } from "./request-filter.ts";
+import { resolveFilter } from "./resolve-filter.ts";
 import { addExport } from "./requests-export.ts";
 import { requireRange } from "./time-range.ts";
 
@@ -56,8 +57,10 @@ export function addRequestsCommand(cloud: Command, context: Context): void {
 
 async function listRequests(context: Context, options: RequestsOptions): Promise<void> {
   const { limit, pageToken = "" } = options;
-  const { usage } = await context.connect(await loginCredential(context.settings));
-  const answer = await usage.listRequests({ pageSize: limit, pageToken, filter: toFilter(options) });
+  const credential = await loginCredential(context.settings);
+  const { usage } = await context.connect(credential);
+  const filter = toFilter(await resolveFilter(context, credential, options));
+  const answer = await usage.listRequests({ pageSize: limit, pageToken, filter });
   const { requests, nextPageToken } = answer;
   const list = { data: requests.map(fromProtoRequest), next_page_token: fromProtoText(nextPageToken) };
   showList(context, list, REQUEST_COLUMNS, "There are no such requests here yet.");

@@ -2,7 +2,7 @@ import type { MessageInitShape } from "@bufbuild/protobuf";
 import { timestampFromDate } from "@bufbuild/protobuf/wkt";
 import { type GetNodeUsageRequestSchema, UsageDimension } from "@routeplane/contracts/usage";
 import type { Command } from "commander";
-import { type DimensionName, groupByArgument, idArgument, timeArgument } from "../arguments.ts";
+import { type DimensionName, groupByArgument, idArgument, keyArgument, timeArgument } from "../arguments.ts";
 import type { Context } from "../context.ts";
 import { usageError } from "../errors.ts";
 import { block } from "../output/table.ts";
@@ -17,6 +17,7 @@ import {
 } from "../views/usage.ts";
 import { groupTable } from "../views/usage-groups.ts";
 import { withExamples } from "./examples.ts";
+import { resolveFilter } from "./resolve-filter.ts";
 import { requireRange } from "./time-range.ts";
 
 interface UsageOptions {
@@ -52,7 +53,7 @@ export function addUsageCommand(cloud: Command, context: Context): void {
       "tell apart key, model, provider, status, hour or day; several by commas",
       groupByArgument,
     )
-    .option("--key <id>", "only requests of this key", idArgument)
+    .option("--key <name|id>", "only requests of this key", keyArgument)
     .option("--model <id>", "only requests to this model", idArgument)
     .option("--all-namespaces", "of every namespace of the node, by whole hours; for operators")
     .action((options: UsageOptions) => showUsage(context, options));
@@ -61,12 +62,13 @@ export function addUsageCommand(cloud: Command, context: Context): void {
     "cloud usage",
     "cloud usage --from 2026-05-01T00:00:00Z --to 2026-06-01T00:00:00Z --group-by model,day",
     "cloud usage --group-by key --json",
+    "cloud usage --key ci-bot",
     "cloud usage --all-namespaces",
   );
 }
 
 async function showUsage(context: Context, options: UsageOptions): Promise<void> {
-  const { from, to, groupBy = [], key = "", model = "", allNamespaces = false } = options;
+  const { from, to, groupBy = [], key, model, allNamespaces = false } = options;
   requireRange(options);
   const query = {
     ...(from && { from: timestampFromDate(from) }),
@@ -74,11 +76,14 @@ async function showUsage(context: Context, options: UsageOptions): Promise<void>
     groupBy: groupBy.map((name) => DIMENSIONS[name]),
   };
   if (allNamespaces) {
-    if (key !== "" || model !== "") throw usageError("--all-namespaces does not go with --key or --model");
+    if (key !== undefined || model !== undefined)
+      throw usageError("--all-namespaces does not go with --key or --model");
     return showNodeUsage(context, query, groupBy);
   }
-  const { usage } = await context.connect(await loginCredential(context.settings));
-  const answer = await usage.getUsage({ ...query, keyId: key, model });
+  const credential = await loginCredential(context.settings);
+  const { usage } = await context.connect(credential);
+  const filter = await resolveFilter(context, credential, options);
+  const answer = await usage.getUsage({ ...query, keyId: filter.key ?? "", model: filter.model ?? "" });
   const totals = fromProtoUsage(answer);
   if (groupBy.length === 0) return context.output.data(totals, () => block(usageFields(totals)));
   showGroups(

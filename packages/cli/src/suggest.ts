@@ -1,0 +1,37 @@
+const MAX_SUGGESTIONS = 3;
+
+/** Names that may be meant by `text`, the nearest first: those that contain it or that a few typos away are it. */
+export function suggest(text: string, names: readonly string[]): readonly string[] {
+  const wanted = text.toLowerCase();
+  const maxDistance = Math.max(1, Math.floor(wanted.length / 3));
+  return [...new Set(names)]
+    .map((name) => ({ name, distance: distanceOf(wanted, name.toLowerCase()) }))
+    .filter(({ distance }) => distance <= maxDistance)
+    .toSorted((one, other) => one.distance - other.distance)
+    .slice(0, MAX_SUGGESTIONS)
+    .map(({ name }) => name);
+}
+
+/** Typos between the two; none for each letter that one has only before or after the other. */
+function distanceOf(wanted: string, name: string): number {
+  if (wanted.length >= 3 && name.includes(wanted)) return 0.5;
+  return editDistance(wanted, name);
+}
+
+/** Letters to add, leave out or change, and neighbours to swap, until one text is the other. */
+function editDistance(one: string, other: string): number {
+  let beforeLast: readonly number[] = [];
+  let last = Array.from({ length: other.length + 1 }, (_, index) => index);
+  for (let row = 1; row <= one.length; row++) {
+    const current = [row];
+    for (let column = 1; column <= other.length; column++) {
+      const isSame = one[row - 1] === other[column - 1];
+      const changed = (last[column - 1] ?? 0) + (isSame ? 0 : 1);
+      const isSwapped = one[row - 1] === other[column - 2] && one[row - 2] === other[column - 1];
+      const swapped = isSwapped ? (beforeLast[column - 2] ?? 0) + 1 : Infinity;
+      current.push(Math.min((last[column] ?? 0) + 1, (current[column - 1] ?? 0) + 1, changed, swapped));
+    }
+    [beforeLast, last] = [last, current];
+  }
+  return last[other.length] ?? 0;
+}
