@@ -73,7 +73,9 @@ it("each account has its namespaces, and a name that both have must be said by i
     namespace: { id: theirs.id },
   });
   expect((await namespaces(cliAs(node, token))).map(({ id }) => id)).toEqual([theirs.id]);
-  expect((await namespaces(cli)).map(({ id }) => id)).not.toContain(theirs.id);
+  expect((await namespaces(cli)).map(({ id }) => id)).toContain(theirs.id);
+  const key = cliAs(node, await node.apiKey());
+  expect((await namespaces(key)).map(({ name }) => name)).toEqual(["default"]);
 });
 
 it("an operator credential of one account runs that one, and learns of no other", async () => {
