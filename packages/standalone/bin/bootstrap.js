@@ -13,7 +13,8 @@ import { setTimeout as delay } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 
 const CHECKOUT = resolve(fileURLToPath(import.meta.url), "../../../..");
-const PACKAGE_MANAGER = "pnpm@12.21.0";
+/** Holds a package-lock.json with the hash of the package manager for each platform. */
+const PACKAGE_MANAGER = join(CHECKOUT, "packages/standalone/bin/package-manager");
 const NODE_MAJOR = 24;
 const SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP"];
 /** Held by the process that installs. Not in node_modules, which the package manager may replace. */
@@ -88,10 +89,29 @@ async function install() {
   const startedAt = Date.now();
   const hash = lockfileHash();
   say(existsSync(stamp) ? "the dependencies have changed: installing them" : "installing the dependencies");
-  const args = ["--yes", PACKAGE_MANAGER, "install", "--frozen-lockfile", "--reporter=append-only"];
+  await installWith("npm", ["ci", "--ignore-scripts", "--no-audit", "--no-fund"], PACKAGE_MANAGER, startedAt);
+  await installWith(packageManager(), ["install", "--frozen-lockfile", "--reporter=append-only"], CHECKOUT, startedAt);
+  mkdirSync(modules, { recursive: true });
+  writeFileSync(stamp, hash);
+  say(`dependencies installed (${seconds(startedAt)})`);
+}
+
+/** @throws Error if npm installed none: it leaves out an optional package that is not for this platform or not of its hash */
+function packageManager() {
+  const name = `@pnpm/exe.${process.platform}-${process.arch}`;
+  const file = join(PACKAGE_MANAGER, "node_modules", name, "pnpm");
+  if (existsSync(file)) return file;
+  throw new Error(
+    `npm installed no package manager: ${name} is not offered for this platform, or what the registry has is not what ` +
+      `${join(PACKAGE_MANAGER, "package-lock.json")} has the hash of`,
+  );
+}
+
+/** Runs a step of the installation, whose output shows only if it fails. @throws Error if it does */
+async function installWith(command, args, folder, startedAt) {
   // CI: never ask anything.
   const env = { ...process.env, CI: "true", npm_config_update_notifier: "false" };
-  const child = spawn("npx", args, { cwd: CHECKOUT, env, stdio: ["ignore", "pipe", "pipe"] });
+  const child = spawn(command, args, { cwd: folder, env, stdio: ["ignore", "pipe", "pipe"] });
   let output = "";
   const collect = (chunk) => (output += chunk);
   child.stdout.on("data", collect);
@@ -102,16 +122,13 @@ async function install() {
   clearInterval(progress);
   forward.stop();
   if (forward.signal() !== undefined) exitLike(null, forward.signal());
-  if (error?.code === "ENOENT") throw new Error("npx is not on the PATH; install npm and try again");
+  if (error?.code === "ENOENT") throw new Error(`${command} is not on the PATH; install npm and try again`);
   if (code !== 0) {
     process.stderr.write(output);
     throw new Error(
       `the dependencies could not be installed (see above); check that the npm registry can be reached, then try again`,
     );
   }
-  mkdirSync(modules, { recursive: true });
-  writeFileSync(stamp, hash);
-  say(`dependencies installed (${seconds(startedAt)})`);
 }
 
 /** The package manager's last word on how far it is. */

@@ -5,18 +5,20 @@ import { existsSync } from "node:fs";
 import { chmod, copyFile, mkdir, mkdtemp, readFile, rm, stat, symlink, writeFile } from "node:fs/promises";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { text } from "node:stream/consumers";
 import { beforeEach, describe, expect, it, onTestFinished } from "vitest";
 import { waitUntil } from "../src/process/wait.ts";
 
-/** A checkout with nothing installed, and an `npx` that notes its calls and takes a moment. */
+/** A checkout with nothing installed, and an `npm` whose package manager notes its calls and takes a moment. */
+const BIN = "packages/standalone/bin";
+const MANAGER = `${BIN}/package-manager`;
 let checkout: string;
 let waitSecs: string;
 beforeEach(async () => {
   waitSecs = "";
   checkout = await mkdtemp(join(tmpdir(), "routeplane-checkout-"));
-  for (const folder of ["packages/standalone/bin", "tools"]) await mkdir(join(checkout, folder), { recursive: true });
+  for (const folder of [BIN, MANAGER, "tools"]) await mkdir(join(checkout, folder), { recursive: true });
   await copyFile(join(import.meta.dirname, "bootstrap.js"), join(checkout, "packages/standalone/bin/bootstrap.js"));
   await writeFile(join(checkout, "package.json"), '{"type": "module"}');
   await writeFile(join(checkout, "pnpm-lock.yaml"), "lockfileVersion: 1\n");
@@ -24,9 +26,21 @@ beforeEach(async () => {
   return () => rm(checkout, { recursive: true });
 });
 
+/** The package manager does this. */
 async function installer(script: string): Promise<void> {
-  await writeFile(join(checkout, "tools/npx"), `#!/bin/sh\n${script}\n`);
-  await chmod(join(checkout, "tools/npx"), 0o755);
+  await program(join(checkout, "manager"), script);
+  const file = `node_modules/@pnpm/exe.${process.platform}-${process.arch}/pnpm`;
+  await npm(`mkdir -p ${dirname(file)}; cp ${join(checkout, "manager")} ${file}`);
+}
+
+/** npm does this, in the folder of the package manager. */
+function npm(script: string): Promise<void> {
+  return program(join(checkout, "tools/npm"), `echo "$@" >> "${checkout}/npm-calls"\n${script}`);
+}
+
+async function program(file: string, script: string): Promise<void> {
+  await writeFile(file, `#!/bin/sh\n${script}\n`);
+  await chmod(file, 0o755);
 }
 
 function bootstrap(script: string, ...args: string[]) {
@@ -68,6 +82,18 @@ it("shows what went wrong when the dependencies cannot be installed, and runs no
   expect(result.stderr).toContain("dependencies could not be installed");
 });
 
+it("takes the package manager that the lockfile's hash is of, runs no script of it, and stops where npm has none of that hash", async () => {
+  const hello = await script("hello.js", "console.log('hello')");
+  expect(await run(hello)).toMatchObject({ code: 0 });
+  expect(await readFile(join(checkout, "npm-calls"), "utf8")).toBe("ci --ignore-scripts --no-audit --no-fund\n");
+  await writeFile(join(checkout, "pnpm-lock.yaml"), "lockfileVersion: 3\n");
+  // What npm does with a package whose hash is another.
+  await npm("rm -r node_modules");
+  const { code, stdout, stderr } = await run(hello);
+  expect({ code, stdout }).toEqual({ code: 1, stdout: "" });
+  expect(stderr).toContain("installed no package manager");
+});
+
 it("ends as the script ends", async () => {
   expect(await run(await script("seven.js", "process.exit(7)"))).toMatchObject({ code: 7 });
   expect(
@@ -105,12 +131,12 @@ describe("while another process installs", () => {
   async function installing() {
     await installer("echo $$ > calls; exec sleep 60");
     const child = bootstrap("some.js");
-    const pidOfNpx = async (): Promise<number> =>
+    const pidOfManager = async (): Promise<number> =>
       Number(await readFile(join(checkout, "calls"), "utf8").catch(() => ""));
-    await waitUntil(async () => (await pidOfNpx()) > 0, { timeoutMs: 5_000 });
-    const npx = await pidOfNpx();
+    await waitUntil(async () => (await pidOfManager()) > 0, { timeoutMs: 5_000 });
+    const manager = await pidOfManager();
     onTestFinished(() => {
-      process.kill(npx, "SIGKILL");
+      process.kill(manager, "SIGKILL");
       child.kill("SIGKILL");
     });
     return child;
