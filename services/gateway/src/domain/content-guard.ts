@@ -76,7 +76,7 @@ export async function judgeContent(
   for (const parts of runsOf([...messages.values()])) {
     const { edits: more, blocked } = await judgeTexts(guard, parts);
     if (blocked !== undefined) return { edits, blocked, isUninspectable };
-    edits.push(...more);
+    for (const edit of more) edits.push(edit);
   }
   return { edits: edits.toSorted((one, other) => one.start - other.start), blocked: undefined, isUninspectable };
 }
@@ -128,8 +128,9 @@ function runsOf(messages: readonly { readonly role: string; readonly parts: read
   let last: string | undefined;
   for (const { role, parts } of messages) {
     if (parts.every(({ text }) => text === "")) continue;
-    if (role !== "" && role === last) runs.at(-1)?.push(...parts);
-    else runs.push([...parts]);
+    const run = role !== "" && role === last ? runs.at(-1) : undefined;
+    if (run === undefined) runs.push([...parts]);
+    else for (const part of parts) run.push(part);
     last = role;
   }
   return runs;
