@@ -66,7 +66,8 @@ async function complete(body: string, clock: Clock): Promise<Completion | undefi
   if (said === undefined) return undefined;
   if (said.length > LARGE_CHARS) await takeTurn();
   const all = scanTokens(said);
-  const kept = scanTokens(said, request.max_completion_tokens ?? request.max_tokens ?? all.count);
+  const outputTokensMax = request.max_completion_tokens ?? request.max_tokens ?? all.count;
+  const kept = outputTokensMax < all.count ? scanTokens(said, outputTokensMax) : all;
   const choices = request.n ?? 1;
   const completion = kept.count * choices;
   if (body.length > LARGE_CHARS) await takeTurn();
