@@ -130,3 +130,39 @@ describe("after a hundred", () => {
     await expectServed();
   }, 120_000);
 });
+
+describe("a credential", () => {
+  it("watches requests five times at once, and again as soon as one of them has left", async () => {
+    const watch = () =>
+      new Promise<{ text: string; leave: () => void }>((resolve, reject) => {
+        const headers = { authorization: `Bearer ${token}`, "content-type": "application/connect+json" };
+        const request = open({
+          host: "127.0.0.1",
+          port: node.port,
+          path: WATCH,
+          method: "POST",
+          headers,
+          agent: false,
+        });
+        request.on("error", reject);
+        request.on("response", (response) => {
+          response.on("error", () => {});
+          response.once("data", (data: Buffer) => resolve({ text: data.toString(), leave: () => request.destroy() }));
+        });
+        request.end(enveloped({}));
+      });
+    const isRefused = ({ text }: { text: string }): boolean => text.includes("resource_exhausted");
+    const sixth = await eventually(async () => {
+      const streams = await Promise.all(Array.from({ length: 6 }, watch));
+      const refused = streams.filter(isRefused);
+      for (const { leave } of streams) leave();
+      return refused.length === 1 && refused[0];
+    }, 60_000);
+    expect(sixth.text).toContain("this credential watches requests 5 times already");
+    await eventually(async () => {
+      const one = await watch();
+      one.leave();
+      return !isRefused(one);
+    });
+  }, 90_000);
+});

@@ -16,6 +16,8 @@ export interface RpcChainOptions {
   readonly serviceCredentials: ServiceCredentials;
   /** Says whom any other token belongs to; throws DomainError UNAUTHENTICATED for a bad one. */
   readonly verifyToken: VerifyToken;
+  /** For how often a credential calls. `performance.now` by default. */
+  readonly monotonic?: () => number;
 }
 
 /** What every call of every service passes through. */

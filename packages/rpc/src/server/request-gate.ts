@@ -1,7 +1,9 @@
 import type { DescMethod } from "@bufbuild/protobuf";
 import type { HandlerContext } from "@connectrpc/connect";
+import { DomainError } from "@routeplane/domain";
 import { type Principal, principalKey } from "../principal.ts";
 import type { RpcChainOptions } from "./chain.ts";
+import { CallRate } from "./call-rate.ts";
 import { createIdentify, type VerifyToken } from "./authenticate.ts";
 import { requireAccess } from "./authorize.ts";
 import { findCallOrigin } from "./call-origin.ts";
@@ -13,19 +15,24 @@ export type RequestGate = (context: HandlerContext) => Promise<void>;
 
 /**
  * Authenticates and authorizes before anything of the body is read, decompressed or parsed: whoever may not call costs no
- * more than a header. The chain, which comes after, finds the principal.
+ * more than a header, and no credential calls too often. The chain, which comes after, finds the principal.
  */
-export function requestGate({ log, serviceCredentials, verifyToken }: RpcChainOptions): RequestGate {
+export function requestGate({ log, serviceCredentials, verifyToken, monotonic }: RpcChainOptions): RequestGate {
   const identify = createIdentify(serviceCredentials, verifyToken);
+  const rate = new CallRate(monotonic);
   return async ({ method, requestHeader, values }) => {
     const { requestId } = findCallOrigin(serviceCredentials, requestHeader, values);
     const call = beginCall(log, method, requestId);
     try {
       const principal = await identify(method, requestHeader);
+      rate.take(principal);
       requireAccess(method, principal);
       values.set(principalKey, principal);
     } catch (error) {
-      throw call.failed(mapError(log, error, call.requestId, method.methodKind !== "unary"));
+      const failed = call.failed(mapError(log, error, call.requestId, method.methodKind !== "unary"));
+      const retryAfter = error instanceof DomainError ? error.metadata["retry_after"] : undefined;
+      if (retryAfter !== undefined) failed.metadata.set("retry-after", retryAfter);
+      throw failed;
     }
   };
 }

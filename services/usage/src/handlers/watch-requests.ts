@@ -4,6 +4,7 @@ import type { UsageService } from "@routeplane/contracts/usage";
 import { parseId } from "@routeplane/domain";
 import { fromPageToken, keyPrincipalOf, toPageToken } from "@routeplane/rpc";
 import type { EndPosition, UsageStore } from "../domain/ports.ts";
+import { OpenWatches } from "./open-watches.ts";
 import { fromProtoFilter, toProtoLoggedRequest } from "./convert.ts";
 
 /** Not longer than a revoked credential may be heeded. */
@@ -13,8 +14,24 @@ const PAGE_SIZE = 200;
 const LIST = "ended-requests";
 const NO_TOKEN = { field: "resume_token", rule: "must be a resume_token of an earlier stream" };
 
+type WatchRequests = ServiceImpl<typeof UsageService>["watchRequests"];
+
+/** Follows the log for a few callers of each credential at a time. */
+export function watchRequests(usage: UsageStore): WatchRequests {
+  const watches = new OpenWatches();
+  const follow = followRequests(usage);
+  return async function* (request, context: HandlerContext) {
+    const close = watches.open(keyPrincipalOf(context).keyId, context.signal);
+    try {
+      yield* follow(request, context);
+    } finally {
+      close();
+    }
+  };
+}
+
 /** Follows the log by asking again and again: it holds one page, and no more is on its way than the caller takes. */
-export function watchRequests(usage: UsageStore): ServiceImpl<typeof UsageService>["watchRequests"] {
+function followRequests(usage: UsageStore): WatchRequests {
   return async function* ({ filter, resumeToken }, context: HandlerContext) {
     const { namespaceId } = keyPrincipalOf(context);
     const endsAt = performance.now() + LIFE_MS;

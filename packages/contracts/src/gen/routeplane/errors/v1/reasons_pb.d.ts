@@ -278,6 +278,14 @@ export enum Reason {
    * @generated from enum value: REASON_POLICY_OUT_OF_LINEAGE = 36;
    */
   POLICY_OUT_OF_LINEAGE = 36,
+
+  /**
+   * RESOURCE_EXHAUSTED: the credential makes more management calls than a service takes of one; metadata `retry_after` says in how
+   * many seconds to try again.
+   *
+   * @generated from enum value: REASON_RATE_LIMITED = 37;
+   */
+  RATE_LIMITED = 37,
 }
 
 /**

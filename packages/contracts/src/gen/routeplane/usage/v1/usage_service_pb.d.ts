@@ -982,7 +982,8 @@ export declare const UsageService: GenService<{
    * Requests as they end, each once, in the order in which they were recorded: none is skipped, whatever is recorded late, and
    * one that is corrected afterwards is not told again. The stream ends after a few seconds, so that it follows its
    * credential: call again with the last token, and nothing is missed or told twice.
-   * Errors: INVALID_ARGUMENT FIELD_INVALID for a token that is none.
+   * A credential has at most 5 of these streams open at a time, at each process of this service.
+   * Errors: INVALID_ARGUMENT FIELD_INVALID for a token that is none, RESOURCE_EXHAUSTED LIMIT_REACHED for a sixth stream.
    *
    * @generated from rpc routeplane.usage.v1.UsageService.WatchRequests
    */
