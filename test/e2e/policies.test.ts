@@ -15,6 +15,8 @@ interface Policy {
   readonly disabled_at: string | null;
   readonly etag: string;
   readonly created_by: string | null;
+  readonly binding_count: number;
+  readonly bound_to: readonly object[];
 }
 interface Binding {
   readonly id: string;
@@ -76,12 +78,15 @@ describe("a policy of each kind", { timeout: 60_000 }, () => {
         disabled_at: null,
         etag: made.etag,
         created_by: self.key.id,
+        binding_count: 0,
+        bound_to: [],
       });
       expect(await policy("get", made.id)).toEqual(made);
       expect((await policy<List<Policy>>("list", "--kind", kind)).data).toEqual([made]);
       const text = await cli("cloud", "policy", "list", "--kind", kind);
       const [header = "", row = ""] = text.stdout.split("\n");
       expect(row.indexOf(`  ${kind} `) + 2).toBe(header.indexOf("KIND"));
+      expect(row.indexOf("not bound")).toBe(header.indexOf("BOUND TO"));
 
       const renamed = await policy<Policy>("update", made.id, "--name", `the ${kind}`, "--etag", made.etag);
       expect(renamed).toMatchObject({ name: `the ${kind}`, spec });
@@ -119,6 +124,12 @@ describe("the commands of one kind", { timeout: 60_000 }, () => {
     const { bindings, ...view } = made;
     expect(await cli.json("cloud", "budget", "get", made.id)).toEqual(view);
     expect((await cli.json<List<Policy>>("cloud", "budget", "list")).data).toEqual([view]);
+    expect(view).toMatchObject({ binding_count: 2, bound_to: [{ budget_use: { remaining_micro_usd: 5 } }, {}] });
+    const [header, row] = (await cli("cloud", "budget", "list")).stdout.split("\n");
+    expect(header).toMatch(/^ID +NAME +STATUS +BOUND TO +SPENT +LEFT +SPEC$/);
+    expect(row).toMatch(/ cap +enabled +namespace, 1 key +\$0\.00 +\$0\.000005 /);
+    const one = (await cli("cloud", "budget", "get", made.id)).stdout;
+    expect(one).toMatch(/^bound to +namespace ns_\w+ \(bnd_\w+\): \$0\.00 spent, \$0\.000005 left$/m);
     const changed = await cli.json<Policy>("cloud", "budget", "update", made.id, "--limit-micro-usd", "7");
     expect(changed.spec).toEqual({ window: "day", limit_micro_usd: 7 });
     const refused = await cli("cloud", "budget", "delete", made.id);
@@ -201,7 +212,25 @@ describe("binding", { timeout: 60_000 }, () => {
     expect(other).toMatchObject({ exitCode: 1, code: "already_exists", reason: "BINDING_EXISTS" });
     expect((await policy<List<Binding>>("bindings", made.id)).data).toEqual([shadow]);
     expect((await policy<List<Policy>>("for-principal", ...onKey(sub.id))).data).toEqual([
-      { ...made, binding: shadow },
+      {
+        ...made,
+        binding_count: 1,
+        bound_to: [
+          {
+            binding_id: shadow.id,
+            principal_type: "api_key",
+            principal_id: sub.id,
+            mode: "shadow",
+            budget_use: {
+              spent_micro_usd: 0,
+              reserved_micro_usd: 0,
+              remaining_micro_usd: SPECS.budget.limit_micro_usd,
+              frees_up_at: null,
+            },
+          },
+        ],
+        binding: shadow,
+      },
     ]);
     expect(await policy("unbind", made.id, shadow.id, "--yes")).toEqual(shadow);
     expect(await cli.error("cloud", "policy", "unbind", made.id, shadow.id, "--yes")).toMatchObject({

@@ -24,7 +24,9 @@ import { createKeyDirectory } from "./clients/key-directory.ts";
 import type { Config } from "./config.ts";
 import { createAdmission } from "./domain/admission.ts";
 import { createReadEffectivePolicy } from "./domain/consumption.ts";
+import { createDescribePolicies } from "./domain/described-policy.ts";
 import { createManagement } from "./domain/management.ts";
+import type { PolicyKind } from "./domain/policy.ts";
 import { createSimulatePolicy } from "./domain/simulator.ts";
 import { budgetAdminService } from "./handlers/budget-admin-service.ts";
 import { admissionService } from "./handlers/admission-service.ts";
@@ -90,17 +92,20 @@ export function wirePolicy({ config, database, changes, auth, usage, log, clock 
   const keys = createKeyDirectory(auth);
   const management = createManagement(policies, bindings, keys, clock);
   const applied = createAppliedPolicies(database);
-  const readEffective = createReadEffectivePolicy({ applied, consumption: createConsumption(database), keys });
+  const consumption = createConsumption(database);
+  const readEffective = createReadEffectivePolicy({ applied, consumption, keys });
+  const describe = createDescribePolicies(bindings, consumption);
+  const typed = <Kind extends PolicyKind>(kind: Kind) => typedPolicies(kind, policies, management, describe);
   const simulate = createSimulatePolicy({ policies, keys, history: createRequestHistory(usage), clock });
   const admission = admissionService(createAdmission(createLedger(database), holdTtlMs));
 
   const ready = () => database.isReachable();
   const routes = (router: ConnectRouter): void => {
-    router.service(contracts.PolicyService, policyService(policies, management));
-    router.service(contracts.BudgetService, budgetService(typedPolicies("budget", policies, management)));
-    router.service(contracts.GuardrailService, guardrailService(typedPolicies("guardrail", policies, management)));
-    router.service(contracts.RateLimitService, rateLimitService(typedPolicies("rate_limit", policies, management)));
-    router.service(contracts.PresetService, presetService(typedPolicies("preset", policies, management)));
+    router.service(contracts.PolicyService, policyService(policies, management, describe));
+    router.service(contracts.BudgetService, budgetService(typed("budget")));
+    router.service(contracts.GuardrailService, guardrailService(typed("guardrail")));
+    router.service(contracts.RateLimitService, rateLimitService(typed("rate_limit")));
+    router.service(contracts.PresetService, presetService(typed("preset")));
     router.service(contracts.AdmissionService, admission);
     router.service(contracts.EffectivePolicyService, effectivePolicyService(readEffective));
     router.service(contracts.SimulationService, simulationService(simulate));

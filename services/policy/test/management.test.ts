@@ -1,6 +1,6 @@
 import { fromJson, type JsonValue } from "@bufbuild/protobuf";
 import { Code } from "@connectrpc/connect";
-import { BindingMode, PolicySpecSchema, PrincipalType } from "@routeplane/contracts/policy";
+import { BindingMode, BudgetWindow, PolicySpecSchema, PrincipalType } from "@routeplane/contracts/policy";
 import { newId } from "@routeplane/domain";
 import { sql } from "kysely";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
@@ -121,8 +121,9 @@ describe("updating a policy", () => {
 describe("switching a policy off and on", () => {
   it("stops and resumes it wherever it is bound, and is idempotent", async () => {
     const mine = policy.tenant();
-    const made = await create(mine, "cap", 5);
-    await bind(mine, made.id);
+    const { id } = await create(mine, "cap", 5);
+    await bind(mine, id);
+    const made = (await mine.policies.getPolicy({ id })).policy ?? expect.fail("no policy");
     const ask = async () =>
       (await policy.admission.admit(requestOf(mine.namespaceId, mine.key.lineage, 50n))).outcome === "admitted" &&
       (await policy.totals(mine.namespaceId)).values().next().value?.reservedNano;
@@ -248,7 +249,7 @@ describe("listing", () => {
     const principal = { principalType: PrincipalType.API_KEY, principalId: sub.id };
     expect((await mine.policies.listPrincipalPolicies(principal)).boundPolicies).toMatchObject([
       { policy: off, binding: onSub[0] },
-      { policy: one, binding: onSub[1] },
+      { policy: { id: one.id, bindingCount: 2 }, binding: onSub[1] },
     ]);
     const first = await mine.policies.listPrincipalPolicies({ ...principal, pageSize: 1 });
     expect(first.boundPolicies).toHaveLength(1);
@@ -256,6 +257,50 @@ describe("listing", () => {
     expect(rest).toMatchObject({ boundPolicies: [{ binding: onSub[1] }], nextPageToken: "" });
     policy.revoke(sub.id);
     expect((await mine.policies.listPrincipalPolicies(principal)).boundPolicies).toHaveLength(2);
+  });
+});
+
+describe("a policy", () => {
+  it("shows what it is bound to and what is used of its budget there, got and listed, by every service", async () => {
+    const mine = policy.tenant();
+    const { id } = await create(mine, "cap", 100);
+    const sub = policy.key(mine.namespaceId, mine.key);
+    const loose = await create(mine, "loose");
+    expect(loose).toMatchObject({ bindingCount: 0, bindings: [] });
+    const [first, second] = [await bind(mine, id), await bind(mine, id, sub.id, BindingMode.SHADOW)];
+    const [spent, open] = [60n, 30n].map((micro) => requestOf(mine.namespaceId, mine.key.lineage, micro));
+    for (const request of [spent!, open!]) await policy.admission.admit(request);
+    await policy.admission.settle(spent!, used(50_000n));
+    const shown = {
+      id,
+      bindingCount: 2,
+      bindings: [
+        { binding: first, budgetUse: { spentMicroUsd: 50n, reservedMicroUsd: 30n, remainingMicroUsd: 20n } },
+        { binding: second, budgetUse: { spentMicroUsd: 0n, reservedMicroUsd: 0n, remainingMicroUsd: 100n } },
+      ],
+    };
+    const { policies, budgets } = mine;
+    expect((await policies.getPolicy({ id })).policy).toMatchObject(shown);
+    expect((await budgets.getBudget({ id })).policy).toMatchObject(shown);
+    expect((await policies.listPolicies({})).policies).toMatchObject([shown, { id: loose.id, bindingCount: 0 }]);
+    expect((await budgets.listBudgets({})).policies).toMatchObject([shown, { id: loose.id, bindingCount: 0 }]);
+    expect((await policies.disablePolicy({ id })).policy).toMatchObject(shown);
+  });
+
+  it("shows a budget within a preset likewise, no use of other kinds, and at most its five oldest bindings", async () => {
+    const mine = policy.tenant();
+    const budgetSpec = { window: BudgetWindow.DAY, limitMicroUsd: 7n };
+    const preset = await mine.presets.createPreset({ name: "p", spec: { budget: budgetSpec } });
+    const limit = await mine.rateLimits.createRateLimit({ name: "r", spec: { windowSecs: 60, maxRequests: 1n } });
+    const keys = Array.from({ length: 7 }, () => policy.key(mine.namespaceId, mine.key));
+    for (const { id } of keys) await bind(mine, preset.policy?.id ?? "", id);
+    await bind(mine, limit.policy?.id ?? "");
+    const [shown, other] = (await mine.policies.listPolicies({})).policies;
+    expect(shown).toMatchObject({ bindingCount: 7, bindings: { length: 5 } });
+    expect(shown?.bindings.map(({ binding }) => binding?.principalId)).toEqual(keys.slice(0, 5).map(({ id }) => id));
+    expect(shown?.bindings[0]?.budgetUse).toMatchObject({ remainingMicroUsd: 7n });
+    expect(other).toMatchObject({ bindingCount: 1 });
+    expect(other?.bindings[0]?.budgetUse).toBeUndefined();
   });
 });
 

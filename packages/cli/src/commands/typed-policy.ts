@@ -11,7 +11,7 @@ import { specAt } from "../specs/read-spec.ts";
 import { readJson } from "../specs/spec-source.ts";
 import { fromProtoIdentity } from "../views/identity.ts";
 import { allPages, showList } from "../views/list.ts";
-import { fromProtoBinding, fromProtoPolicy, POLICY_COLUMNS, policyFields, principalText } from "../views/policy.ts";
+import { fromProtoBinding, fromProtoPolicy, BUDGET_COLUMNS, POLICY_COLUMNS, policyFields } from "../views/policy.ts";
 import { fromProtoSet } from "../views/values.ts";
 import { type PolicyKindWord, PRINCIPAL_TYPES } from "../views/words.ts";
 import { withExamples } from "./examples.ts";
@@ -125,7 +125,8 @@ function addReads<Spec, Change extends object, Flags>(
         return { rows, nextPageToken };
       };
       const none = `There are none. \`routeplane cloud ${kind.command} create --help\` makes one.`;
-      showList(context, await allPages(read, fromProtoPolicy), POLICY_COLUMNS, none);
+      const columns = kind.kind === "budget" ? BUDGET_COLUMNS : POLICY_COLUMNS;
+      showList(context, await allPages(read, fromProtoPolicy), columns, none);
     });
   withExamples(list, `cloud ${kind.command} list`, `cloud ${kind.command} list --json`);
 
@@ -174,8 +175,7 @@ async function createTyped<Spec, Change extends object, Flags>(
   const made = await namingAsWritten(context, kind.kind, kind.calls(client).create({ name, spec, bindTo }));
   const view = fromProtoPolicy(fromProtoSet(made.policy));
   const bindings = made.bindings.map(fromProtoBinding);
-  const lines = bindings.map((binding) => ["bound to", `${principalText(binding)} (${binding.id})`] as const);
-  context.output.data({ ...view, bindings }, () => block([...policyFields(view), ...lines]));
+  context.output.data({ ...view, bindings }, () => block(policyFields(view)));
   if (bindings.length === 0) noteUnbound(context, view.id);
 }
 

@@ -1,8 +1,9 @@
-import type { Binding, BoundPolicy, Policy } from "@routeplane/contracts/policy";
+import type { Binding, BoundPolicy, BudgetUse, Policy, PolicyBinding } from "@routeplane/contracts/policy";
+import { formatUsd } from "../output/money.ts";
 import type { Column } from "../output/table.ts";
 import { formatTime } from "../output/time.ts";
 import { fromProtoSpec, specFields, specText, type SpecView } from "./spec.ts";
-import { fromProtoSet, fromProtoTime } from "./values.ts";
+import { fromProtoInteger, fromProtoSet, fromProtoTime } from "./values.ts";
 import { MODES, POLICY_KINDS, PRINCIPAL_TYPES, word } from "./words.ts";
 
 export interface PolicyView {
@@ -15,6 +16,25 @@ export interface PolicyView {
   readonly etag: string;
   /** Null if the policy is older than this field. */
   readonly created_by: string | null;
+  readonly binding_count: number;
+  /** The oldest of its bindings, at most 5. */
+  readonly bound_to: readonly BoundToView[];
+}
+
+export interface BoundToView {
+  readonly binding_id: string;
+  readonly principal_type: string;
+  readonly principal_id: string;
+  readonly mode: string;
+  /** Of its budget now; null if it holds none. */
+  readonly budget_use: BudgetUseView | null;
+}
+
+export interface BudgetUseView {
+  readonly spent_micro_usd: number;
+  readonly reserved_micro_usd: number;
+  readonly remaining_micro_usd: number;
+  readonly frees_up_at: string | null;
 }
 
 export interface BindingView {
@@ -31,7 +51,8 @@ export interface BoundPolicyView extends PolicyView {
   readonly binding: BindingView;
 }
 
-export function fromProtoPolicy({ id, name, kind, spec, disabledAt, etag, createdBy }: Policy): PolicyView {
+export function fromProtoPolicy(policy: Policy): PolicyView {
+  const { id, name, kind, spec, disabledAt, etag, createdBy, bindingCount, bindings } = policy;
   return {
     id,
     name,
@@ -40,6 +61,22 @@ export function fromProtoPolicy({ id, name, kind, spec, disabledAt, etag, create
     disabled_at: fromProtoTime(disabledAt),
     etag,
     created_by: createdBy || null,
+    binding_count: bindingCount,
+    bound_to: bindings.map(fromProtoPolicyBinding),
+  };
+}
+
+function fromProtoPolicyBinding({ binding, budgetUse }: PolicyBinding): BoundToView {
+  const { id, principal_type, principal_id, mode } = fromProtoBinding(fromProtoSet(binding));
+  return { binding_id: id, principal_type, principal_id, mode, budget_use: budgetUse ? fromProtoUse(budgetUse) : null };
+}
+
+function fromProtoUse({ spentMicroUsd, reservedMicroUsd, remainingMicroUsd, freesUpAt }: BudgetUse): BudgetUseView {
+  return {
+    spent_micro_usd: fromProtoInteger(spentMicroUsd),
+    reserved_micro_usd: fromProtoInteger(reservedMicroUsd),
+    remaining_micro_usd: fromProtoInteger(remainingMicroUsd),
+    frees_up_at: fromProtoTime(freesUpAt),
   };
 }
 
@@ -58,14 +95,30 @@ export function fromProtoBoundPolicy({ policy, binding }: BoundPolicy): BoundPol
   return { ...fromProtoPolicy(fromProtoSet(policy)), binding: fromProtoBinding(fromProtoSet(binding)) };
 }
 
-const SPEC_COLUMNS: readonly Column<PolicyView>[] = [
-  { header: "NAME", cell: ({ name }) => name },
-  { header: "KIND", cell: ({ kind }) => kind },
-  { header: "STATUS", cell: ({ disabled_at }) => (disabled_at === null ? "enabled" : "disabled") },
-  { header: "SPEC", cell: ({ spec }) => shortened(specText(spec)) },
-];
+type PolicyColumn = Column<PolicyView>;
 
-export const POLICY_COLUMNS: readonly Column<PolicyView>[] = [{ header: "ID", cell: ({ id }) => id }, ...SPEC_COLUMNS];
+const ID: PolicyColumn = { header: "ID", cell: ({ id }) => id };
+const NAME: PolicyColumn = { header: "NAME", cell: ({ name }) => name };
+const KIND: PolicyColumn = { header: "KIND", cell: ({ kind }) => kind };
+const STATUS: PolicyColumn = {
+  header: "STATUS",
+  cell: ({ disabled_at }) => (disabled_at === null ? "enabled" : "disabled"),
+};
+const BOUND_TO: PolicyColumn = { header: "BOUND TO", cell: boundToText };
+const SPEC: PolicyColumn = { header: "SPEC", cell: ({ spec }) => shortened(specText(spec)) };
+
+export const POLICY_COLUMNS: readonly PolicyColumn[] = [ID, NAME, KIND, STATUS, BOUND_TO, SPEC];
+
+/** Of the binding with the least left, which is the one that refuses first. */
+export const BUDGET_COLUMNS: readonly PolicyColumn[] = [
+  ID,
+  NAME,
+  STATUS,
+  BOUND_TO,
+  { header: "SPENT", cell: (policy) => usd(tightestUse(policy)?.spent_micro_usd), right: true },
+  { header: "LEFT", cell: (policy) => usd(tightestUse(policy)?.remaining_micro_usd), right: true },
+  SPEC,
+];
 
 export const BINDING_COLUMNS: readonly Column<BindingView>[] = [
   { header: "ID", cell: ({ id }) => id },
@@ -77,7 +130,10 @@ export const BOUND_POLICY_COLUMNS: readonly Column<BoundPolicyView>[] = [
   { header: "POLICY", cell: ({ id }) => id },
   { header: "BINDING", cell: ({ binding }) => binding.id },
   { header: "MODE", cell: ({ binding }) => binding.mode },
-  ...SPEC_COLUMNS,
+  NAME,
+  KIND,
+  STATUS,
+  SPEC,
 ];
 
 export function policyFields(policy: PolicyView): readonly (readonly [string, string])[] {
@@ -90,7 +146,47 @@ export function policyFields(policy: PolicyView): readonly (readonly [string, st
     ["disabled", policy.disabled_at === null ? "no" : formatTime(policy.disabled_at)],
     ["created by", policy.created_by ?? "not recorded"],
     ["etag", policy.etag],
+    ...boundToFields(policy),
   ];
+}
+
+/** E.g. `not bound`, `namespace`, `namespace, 2 keys`, `1 key (shadow)`. */
+function boundToText({ binding_count: count, bound_to: known }: PolicyView): string {
+  if (count === 0) return "not bound";
+  const mode = known.every(({ mode }) => mode === "shadow") ? " (shadow)" : "";
+  if (known.length < count) return `${count} principals`;
+  const keys = known.filter(({ principal_type }) => principal_type === "api_key").length;
+  const parts = [...(keys < count ? ["namespace"] : []), ...(keys > 0 ? [keys === 1 ? "1 key" : `${keys} keys`] : [])];
+  return parts.join(", ") + mode;
+}
+
+function boundToFields({ id, binding_count: count, bound_to: known }: PolicyView): readonly [string, string][] {
+  if (count === 0) return [["bound to", "nothing: it limits nothing"]];
+  const more = count - known.length;
+  return [
+    ...known.map((each): [string, string] => [
+      "bound to",
+      `${principalText(each)} (${each.binding_id})${useText(each)}`,
+    ]),
+    ...(more > 0 ? [["bound to", `${more} more; see routeplane cloud policy bindings ${id}`] as [string, string]] : []),
+  ];
+}
+
+/** E.g. `, shadow: spent $1.20, $0.10 reserved, $3.70 left`. */
+function useText({ mode, budget_use: use }: BoundToView): string {
+  const shadow = mode === "shadow" ? ", shadow" : "";
+  if (use === null) return shadow;
+  const reserved = use.reserved_micro_usd === 0 ? "" : `, ${usd(use.reserved_micro_usd)} reserved`;
+  return `${shadow}: ${usd(use.spent_micro_usd)} spent${reserved}, ${usd(use.remaining_micro_usd)} left`;
+}
+
+function tightestUse({ bound_to }: PolicyView): BudgetUseView | undefined {
+  const uses = bound_to.flatMap(({ budget_use: use }) => (use === null ? [] : [use]));
+  return uses.toSorted((one, other) => one.remaining_micro_usd - other.remaining_micro_usd)[0];
+}
+
+function usd(microUsd: number | undefined): string {
+  return microUsd === undefined ? "" : formatUsd(microUsd);
 }
 
 export function bindingFields(binding: BindingView): readonly [string, string][] {
@@ -103,7 +199,10 @@ export function bindingFields(binding: BindingView): readonly [string, string][]
   ];
 }
 
-export function principalText({ principal_type, principal_id }: BindingView): string {
+export function principalText({
+  principal_type,
+  principal_id,
+}: Pick<BindingView, "principal_type" | "principal_id">): string {
   return `${principal_type} ${principal_id}`;
 }
 

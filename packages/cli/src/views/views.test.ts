@@ -62,6 +62,18 @@ describe("--json", () => {
       createdAt: at,
       etag: "v1",
       createdBy: "key_1",
+      bindingCount: 1,
+      bindings: [
+        {
+          binding: {
+            id: "bnd_1",
+            principalType: PrincipalType.NAMESPACE,
+            principalId: "ns_1",
+            mode: BindingMode.ENFORCE,
+          },
+          budgetUse: { spentMicroUsd: 3n, reservedMicroUsd: 2n, remainingMicroUsd: 4_999_995n, freesUpAt: at },
+        },
+      ],
     });
     expect(fromProtoPolicy(policy)).toEqual({
       id: "pol_1",
@@ -71,6 +83,21 @@ describe("--json", () => {
       disabled_at: null,
       etag: "v1",
       created_by: "key_1",
+      binding_count: 1,
+      bound_to: [
+        {
+          binding_id: "bnd_1",
+          principal_type: "namespace",
+          principal_id: "ns_1",
+          mode: "enforce",
+          budget_use: {
+            spent_micro_usd: 3,
+            reserved_micro_usd: 2,
+            remaining_micro_usd: 4_999_995,
+            frees_up_at: AT,
+          },
+        },
+      ],
     });
   });
 

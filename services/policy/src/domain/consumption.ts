@@ -79,7 +79,7 @@ function withUse(counters: ReadonlyMap<Id<"bnd">, Counter>, now: Date) {
     };
 }
 
-function budgetUse(spec: BudgetSpec, counter: Counter, nowMs: number): BudgetUse {
+export function budgetUse(spec: BudgetSpec, counter: Counter, nowMs: number): BudgetUse {
   const { spend, reservedNano } = counterFor(counter, { budget: toBudgetLimit(spec) }, nowMs);
   return { spentNano: sumOf(spend, nowMs), reservedNano, freesUpAt: dateOf([freesUpMs(spend, nowMs)]) };
 }

@@ -62,6 +62,12 @@ export interface BindingStore {
   remove(caller: Caller, policyId: Id<"pol">, bindingId: Id<"bnd">): Promise<Binding | undefined>;
   /** Undefined: no such policy. */
   ofPolicy(namespaceId: Id<"ns">, policyId: Id<"pol">, page: PageRequest<"bnd">): Promise<Page<Binding> | undefined>;
+  /** How many bindings each of the policies has, and the oldest of them, at most so many; nothing for those without any. */
+  oldestOfPolicies(
+    namespaceId: Id<"ns">,
+    policyIds: readonly Id<"pol">[],
+    atMost: number,
+  ): Promise<ReadonlyMap<Id<"pol">, { readonly count: number; readonly bindings: readonly Binding[] }>>;
   ofPrincipal(principal: BoundPrincipal, namespaceId: Id<"ns">, page: PageRequest<"bnd">): Promise<Page<BoundPolicy>>;
 }
 

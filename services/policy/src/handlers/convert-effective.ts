@@ -6,13 +6,13 @@ import type {
   EffectiveRateLimitSchema,
   PolicySourceSchema,
 } from "@routeplane/contracts/policy";
-import { microToNano, nanoToMicro, present } from "@routeplane/domain";
+import { present } from "@routeplane/domain";
 import type { Sourced, Uninspectable } from "@routeplane/guardrails";
 import { toTimestamp } from "@routeplane/rpc";
 import type { UsedPolicy } from "../domain/consumption.ts";
 import type { PolicySource, SourcedGuardrail } from "../domain/effective-policy.ts";
 import { toProtoBudget, toProtoPattern, toProtoRateLimit, UNINSPECTABLE } from "./convert-spec.ts";
-import { toProtoMode, toProtoPrincipal } from "./convert.ts";
+import { toProtoBudgetUse, toProtoMode, toProtoPrincipal } from "./convert.ts";
 
 export function toProtoEffectivePolicy(effective: UsedPolicy): MessageInitShape<typeof EffectivePolicySchema> {
   const { principal, lineage, guardrail, shadowGuardrail, budgets, rateLimits } = effective;
@@ -40,17 +40,7 @@ function toProtoEffectiveBudget({
   use,
   ...source
 }: UsedPolicy["budgets"][number]): MessageInitShape<typeof EffectiveBudgetSchema> {
-  const { spentNano, reservedNano, freesUpAt } = use;
-  const leftNano = microToNano(spec.limitMicroUsd) - spentNano - reservedNano;
-  return {
-    source: toProtoSource(source),
-    spec: toProtoBudget(spec),
-    spentMicroUsd: nanoToMicro(spentNano),
-    reservedMicroUsd: nanoToMicro(reservedNano),
-    // Rounded down, unlike what is used: what is left can be had.
-    remainingMicroUsd: leftNano > 0n ? leftNano / microToNano(1n) : 0n,
-    ...(freesUpAt && { freesUpAt: toTimestamp(freesUpAt) }),
-  };
+  return { source: toProtoSource(source), spec: toProtoBudget(spec), ...toProtoBudgetUse(spec, use) };
 }
 
 function toProtoEffectiveGuardrail(guardrail: SourcedGuardrail): MessageInitShape<typeof EffectiveGuardrailSchema> {

@@ -8,16 +8,18 @@ import {
   PrincipalType,
   type UpdatePolicyRequest,
 } from "@routeplane/contracts/policy";
-import { invalidField, requireId } from "@routeplane/domain";
+import { invalidField, microToNano, nanoToMicro, requireId } from "@routeplane/domain";
 import type { GuardrailSpec } from "@routeplane/guardrails";
 import { toTimestamp } from "@routeplane/rpc";
 import type { Applied } from "../domain/applied-policy.ts";
+import type { BudgetUse } from "../domain/consumption.ts";
+import type { DescribedPolicy } from "../domain/described-policy.ts";
 import {
   type Binding,
   type BindingMode,
   type BoundPrincipal,
+  type BudgetSpec,
   etagOf,
-  type Policy,
   POLICY_KINDS,
   type PolicyKind,
   type PolicyUpdate,
@@ -43,7 +45,11 @@ export function fromProtoKind(kind: ProtoKind): PolicyKind | undefined {
   return POLICY_KINDS.find((each) => KINDS[each] === kind);
 }
 
-export function toProtoPolicy(policy: Policy): MessageInitShape<typeof PolicySchema> {
+export function toProtoPolicy({
+  policy,
+  bindingCount,
+  bindings,
+}: DescribedPolicy): MessageInitShape<typeof PolicySchema> {
   const { id, name, spec, createdAt, disabledAt, creatorLineage } = policy;
   return {
     id,
@@ -53,7 +59,23 @@ export function toProtoPolicy(policy: Policy): MessageInitShape<typeof PolicySch
     createdAt: toTimestamp(createdAt),
     etag: etagOf(policy),
     createdBy: creatorLineage.at(-1) ?? "",
+    bindingCount,
+    bindings: bindings.map(({ binding, budget }) => ({
+      binding: toProtoBinding(binding),
+      ...(budget && { budgetUse: toProtoBudgetUse(budget.spec, budget.use) }),
+    })),
     ...(disabledAt && { disabledAt: toTimestamp(disabledAt) }),
+  };
+}
+
+export function toProtoBudgetUse({ limitMicroUsd }: BudgetSpec, { spentNano, reservedNano, freesUpAt }: BudgetUse) {
+  const leftNano = microToNano(limitMicroUsd) - spentNano - reservedNano;
+  return {
+    spentMicroUsd: nanoToMicro(spentNano),
+    reservedMicroUsd: nanoToMicro(reservedNano),
+    // Rounded down, unlike what is used: what is left can be had.
+    remainingMicroUsd: leftNano > 0n ? leftNano / microToNano(1n) : 0n,
+    ...(freesUpAt && { freesUpAt: toTimestamp(freesUpAt) }),
   };
 }
 

@@ -2,7 +2,9 @@ import type { ServiceImpl } from "@connectrpc/connect";
 import type { PolicyService } from "@routeplane/contracts/policy";
 import { notFound, parseId, requireId } from "@routeplane/domain";
 import { fromPageToken, keyPrincipalOf, toPageToken } from "@routeplane/rpc";
+import type { DescribePolicies } from "../domain/described-policy.ts";
 import type { Management } from "../domain/management.ts";
+import type { Policy } from "../domain/policy.ts";
 import type { Page, PageRequest, PolicyStore } from "../domain/ports.ts";
 import {
   fromProtoKind,
@@ -16,19 +18,27 @@ import { fromProtoSpec, guardrailIn } from "./convert-spec.ts";
 
 const DEFAULT_PAGE_SIZE = 100;
 
-export function policyService(policies: PolicyStore, management: Management): ServiceImpl<typeof PolicyService> {
+export function policyService(
+  policies: PolicyStore,
+  management: Management,
+  describe: DescribePolicies,
+): ServiceImpl<typeof PolicyService> {
+  const toProto = async (policy: Policy) => {
+    const [described] = await describe(policy.namespaceId, [policy]);
+    return described && toProtoPolicy(described);
+  };
   return {
     async createPolicy(request, context) {
       const spec = fromProtoSpec(request.spec);
       const draft = { name: request.name, spec, guardrail: guardrailIn(spec) };
       const { policy } = await management.create(keyPrincipalOf(context), draft);
-      return { policy: toProtoPolicy(policy) };
+      return { policy: await toProto(policy) };
     },
 
     async getPolicy({ id }, context) {
       const policy = await policies.find(keyPrincipalOf(context).namespaceId, requireId("pol", id));
       if (policy === undefined) throw notFound();
-      return { policy: toProtoPolicy(policy) };
+      return { policy: await toProto(policy) };
     },
 
     async listPolicies({ kind, pageSize, pageToken }, context) {
@@ -38,13 +48,13 @@ export function policyService(policies: PolicyStore, management: Management): Se
       const { rows, more } = await policies.list(namespaceId, page);
       const last = rows.at(-1);
       const nextPageToken = more && last ? toPageToken("policies", last.id) : "";
-      return { policies: rows.map(toProtoPolicy), nextPageToken };
+      return { policies: (await describe(namespaceId, rows)).map(toProtoPolicy), nextPageToken };
     },
 
     async updatePolicy(request, context) {
       const id = requireId("pol", request.id);
       const policy = await management.update(keyPrincipalOf(context), id, fromProtoPolicyUpdate(request));
-      return { policy: toProtoPolicy(policy) };
+      return { policy: await toProto(policy) };
     },
 
     async deletePolicy({ id, unbind }, context) {
@@ -53,11 +63,11 @@ export function policyService(policies: PolicyStore, management: Management): Se
     },
 
     async enablePolicy({ id }, context) {
-      return { policy: toProtoPolicy(await management.enable(keyPrincipalOf(context), requireId("pol", id))) };
+      return { policy: await toProto(await management.enable(keyPrincipalOf(context), requireId("pol", id))) };
     },
 
     async disablePolicy({ id }, context) {
-      return { policy: toProtoPolicy(await management.disable(keyPrincipalOf(context), requireId("pol", id))) };
+      return { policy: await toProto(await management.disable(keyPrincipalOf(context), requireId("pol", id))) };
     },
 
     async bindPolicy(request, context) {
@@ -68,7 +78,7 @@ export function policyService(policies: PolicyStore, management: Management): Se
         ...(request.etag !== "" && { etag: request.etag }),
       };
       const { policy, binding } = await management.bind(keyPrincipalOf(context), id, draft);
-      return { policy: toProtoPolicy(policy), binding: toProtoBinding(binding) };
+      return { policy: await toProto(policy), binding: toProtoBinding(binding) };
     },
 
     async unbindPolicy({ policyId, bindingId }, context) {
@@ -85,10 +95,14 @@ export function policyService(policies: PolicyStore, management: Management): Se
     async listPrincipalPolicies(request, context) {
       const principal = fromProtoPrincipal(request);
       const page = await management.policiesOf(keyPrincipalOf(context), principal, fromBindingPage(request));
-      const boundPolicies = page.rows.map(({ policy, binding }) => ({
-        policy: toProtoPolicy(policy),
-        binding: toProtoBinding(binding),
-      }));
+      const described = await describe(
+        keyPrincipalOf(context).namespaceId,
+        page.rows.map(({ policy }) => policy),
+      );
+      const boundPolicies = page.rows.map(({ binding }, index) => {
+        const policy = described[index];
+        return { ...(policy && { policy: toProtoPolicy(policy) }), binding: toProtoBinding(binding) };
+      });
       return { boundPolicies, nextPageToken: nextBindingPage(page, ({ binding }) => binding) };
     },
   };

@@ -4,8 +4,9 @@ import type { BindingSchema, PolicySchema, Principal } from "@routeplane/contrac
 import { type Id, notFound, parseId, requireId } from "@routeplane/domain";
 import { fromPageToken, keyPrincipalOf, toPageToken } from "@routeplane/rpc";
 import { guardrailOf } from "../domain/applied-policy.ts";
+import type { DescribePolicies } from "../domain/described-policy.ts";
 import type { Management } from "../domain/management.ts";
-import type { PolicyKind, PolicySpec } from "../domain/policy.ts";
+import type { Policy, PolicyKind, PolicySpec } from "../domain/policy.ts";
 import type { PolicyStore } from "../domain/ports.ts";
 import { fromProtoPrincipal, toProtoBinding, toProtoPolicy } from "./convert.ts";
 import type { SpecChange, SpecOf } from "./spec-changes.ts";
@@ -43,7 +44,12 @@ export function typedPolicies<Kind extends PolicyKind>(
   kind: Kind,
   policies: PolicyStore,
   management: Management,
+  describe: DescribePolicies,
 ): TypedPolicies<Kind> {
+  const toProto = async (policy: Policy): Promise<PolicyMessage> => {
+    const [described] = await describe(policy.namespaceId, [policy]);
+    return described === undefined ? {} : toProtoPolicy(described);
+  };
   const find = async (id: Id<"pol">, context: HandlerContext) => {
     const policy = await policies.find(keyPrincipalOf(context).namespaceId, id);
     if (policy?.spec.kind !== kind) throw notFound();
@@ -54,18 +60,19 @@ export function typedPolicies<Kind extends PolicyKind>(
       const guardrail = guardrailIn(spec);
       const draft = { name, spec, guardrail, bindTo: bindTo.map(fromProtoPrincipal) };
       const { policy, bindings } = await management.create(keyPrincipalOf(context), draft);
-      return { policy: toProtoPolicy(policy), bindings: bindings.map(toProtoBinding) };
+      return { policy: await toProto(policy), bindings: bindings.map(toProtoBinding) };
     },
 
-    get: async ({ id }, context) => ({ policy: toProtoPolicy(await find(requireId("pol", id), context)) }),
+    get: async ({ id }, context) => ({ policy: await toProto(await find(requireId("pol", id), context)) }),
 
     async list({ pageSize, pageToken }, context) {
       const after = fromPageToken("policies", pageToken, (id) => parseId("pol", id));
       const page = { kind, size: pageSize || DEFAULT_PAGE_SIZE, after };
-      const { rows, more } = await policies.list(keyPrincipalOf(context).namespaceId, page);
+      const { namespaceId } = keyPrincipalOf(context);
+      const { rows, more } = await policies.list(namespaceId, page);
       const last = rows.at(-1);
       return {
-        policies: rows.map(toProtoPolicy),
+        policies: (await describe(namespaceId, rows)).map(toProtoPolicy),
         nextPageToken: more && last ? toPageToken("policies", last.id) : "",
       };
     },
@@ -78,7 +85,7 @@ export function typedPolicies<Kind extends PolicyKind>(
         ...(etag !== "" && { etag }),
         ...(change && { spec: (now) => change.spec(now as SpecOf<Kind>), guardrail: change.guardrail }),
       });
-      return { policy: toProtoPolicy(policy) };
+      return { policy: await toProto(policy) };
     },
 
     async remove({ id: text, unbind }, context) {

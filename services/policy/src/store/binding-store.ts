@@ -1,6 +1,6 @@
 import type { Id } from "@routeplane/domain";
 import type { Database, Transaction } from "@routeplane/postgres";
-import { sql } from "kysely";
+import { type Selectable, sql } from "kysely";
 import { requireRoomAtPrincipal, requireRoomOfPolicy } from "../domain/limits.ts";
 import type { Binding, Policy } from "../domain/policy.ts";
 import type { BindingStore } from "../domain/ports.ts";
@@ -57,6 +57,24 @@ export function createBindingStore(database: Database<PolicySchema>): BindingSto
           .limit(page.size + 1)
           .execute();
         return toPage(rows.map(fromBindingRow), page);
+      }),
+
+    oldestOfPolicies: (namespaceId, policyIds, atMost) =>
+      database.within({ namespaceId }, async (tx) => {
+        const { rows } = await sql<Selectable<PolicySchema["bindings"]> & { readonly of_policy: bigint }>`
+          select * from (
+            select bindings.*, count(*) over (partition by policy_id) as of_policy,
+              row_number() over (partition by policy_id order by id) as position
+            from bindings where namespace_id = ${namespaceId} and policy_id = any(${policyIds})
+          ) as numbered
+          where position <= ${atMost} order by id`.execute(tx);
+        const byPolicy = Map.groupBy(rows, (row) => row.policy_id);
+        return new Map(
+          [...byPolicy].map(([id, bound]) => [
+            id,
+            { count: Number(bound[0]?.of_policy), bindings: bound.map(fromBindingRow) },
+          ]),
+        );
       }),
 
     ofPrincipal: ({ id }, namespaceId, page) =>

@@ -67,8 +67,8 @@ export function createHoldBook(database: Database<PolicySchema>): HoldBook {
             and (p.kind = 'budget' or (p.kind = 'preset' and p.spec ? 'budget'))
             and not exists (
               select from audit_entries a
-              where a.namespace_id = b.namespace_id and a.target_id = p.id and a.action = 'policy.update'
-                and a.created_at >= ${since}
+              where a.namespace_id = b.namespace_id and a.target_id = p.id
+                and a.action in ('policy.update', 'policy.enable', 'policy.disable') and a.created_at >= ${since}
             )
           group by b.principal_id`.execute(tx);
         return new Map(rows.map(({ principal_id, bound_at }) => [principal_id, bound_at]));

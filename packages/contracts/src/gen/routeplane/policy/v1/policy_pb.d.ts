@@ -73,6 +73,20 @@ export declare type Policy = Message<"routeplane.policy.v1.Policy"> & {
    * @generated from field: string created_by = 8;
    */
   createdBy: string;
+
+  /**
+   * How many bindings it has. 0: it limits nothing.
+   *
+   * @generated from field: int32 binding_count = 9;
+   */
+  bindingCount: number;
+
+  /**
+   * The oldest of its bindings, at most 5; ListBindings lists all.
+   *
+   * @generated from field: repeated routeplane.policy.v1.PolicyBinding bindings = 10;
+   */
+  bindings: PolicyBinding[];
 };
 
 /**
@@ -80,6 +94,74 @@ export declare type Policy = Message<"routeplane.policy.v1.Policy"> & {
  * Use `create(PolicySchema)` to create a new message.
  */
 export declare const PolicySchema: GenMessage<Policy>;
+
+/**
+ * A binding of a policy and what is used through it.
+ *
+ * @generated from message routeplane.policy.v1.PolicyBinding
+ */
+export declare type PolicyBinding = Message<"routeplane.policy.v1.PolicyBinding"> & {
+  /**
+   * The binding.
+   *
+   * @generated from field: routeplane.policy.v1.Binding binding = 1;
+   */
+  binding?: Binding | undefined;
+
+  /**
+   * What is used of its budget now; absent if the policy holds none.
+   *
+   * @generated from field: routeplane.policy.v1.BudgetUse budget_use = 2;
+   */
+  budgetUse?: BudgetUse | undefined;
+};
+
+/**
+ * Describes the message routeplane.policy.v1.PolicyBinding.
+ * Use `create(PolicyBindingSchema)` to create a new message.
+ */
+export declare const PolicyBindingSchema: GenMessage<PolicyBinding>;
+
+/**
+ * What is used of a budget through one binding, as of now.
+ *
+ * @generated from message routeplane.policy.v1.BudgetUse
+ */
+export declare type BudgetUse = Message<"routeplane.policy.v1.BudgetUse"> & {
+  /**
+   * Settled within the window. Micro-USD, rounded up.
+   *
+   * @generated from field: int64 spent_micro_usd = 1;
+   */
+  spentMicroUsd: bigint;
+
+  /**
+   * Reserved for requests that are under way. Micro-USD, rounded up.
+   *
+   * @generated from field: int64 reserved_micro_usd = 2;
+   */
+  reservedMicroUsd: bigint;
+
+  /**
+   * What is left of the limit, rounded down; never below 0. Micro-USD.
+   *
+   * @generated from field: int64 remaining_micro_usd = 3;
+   */
+  remainingMicroUsd: bigint;
+
+  /**
+   * When the oldest part of what is spent leaves the window; absent if nothing is spent, or if it never does.
+   *
+   * @generated from field: google.protobuf.Timestamp frees_up_at = 4;
+   */
+  freesUpAt?: Timestamp | undefined;
+};
+
+/**
+ * Describes the message routeplane.policy.v1.BudgetUse.
+ * Use `create(BudgetUseSchema)` to create a new message.
+ */
+export declare const BudgetUseSchema: GenMessage<BudgetUse>;
 
 /**
  * Something in the caller's namespace that a policy can be bound to.
