@@ -332,6 +332,19 @@ describe("binding", () => {
     expect(await refusal(policies.bindPolicy({ ...request, etag }))).toMatchObject({ reason: "ETAG_MISMATCH" });
   });
 
+  it("with an etag is refused if the policy was disabled since it was read, and binds nothing", async () => {
+    const { root, sub, policyId, state, principals } = await furnish("PolicyService/BindPolicy", "sub");
+    const { policies } = policy.as(root.token);
+    const { policy: read } = await policies.getPolicy({ id: policyId });
+    const request = { policyId, ...on(principals.namespace), etag: read?.etag ?? "" };
+    await policy.as(sub.token).policies.disablePolicy({ id: policyId });
+    const before = await state();
+    expect(await refusal(policies.bindPolicy(request))).toMatchObject({ reason: "ETAG_MISMATCH" });
+    expect(await state()).toEqual(before);
+    await policies.enablePolicy({ id: policyId });
+    expect(await policies.bindPolicy(request)).toMatchObject({ policy: { etag: read?.etag } });
+  });
+
   it("with an etag never binds what is loosened at the same instant", async () => {
     for (let round = 0; round < 10; round++) {
       const { root, sub, policyId, principals } = await furnish("PolicyService/BindPolicy", "sub");

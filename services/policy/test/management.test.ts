@@ -128,7 +128,7 @@ describe("switching a policy off and on", () => {
       (await policy.admission.admit(requestOf(mine.namespaceId, mine.key.lineage, 50n))).outcome === "admitted" &&
       (await policy.totals(mine.namespaceId)).values().next().value?.reservedNano;
     const { policy: off } = await mine.policies.disablePolicy({ id: made.id });
-    expect(off).toEqual({ ...made, disabledAt: expect.anything() });
+    expect(off).toEqual({ ...made, etag: expect.any(String), disabledAt: expect.anything() });
     expect((await mine.policies.disablePolicy({ id: made.id })).policy).toEqual(off);
     expect(await ask()).toBe(0n);
     for (const _ of [1, 2]) expect((await mine.policies.enablePolicy({ id: made.id })).policy).toEqual(made);

@@ -78,9 +78,9 @@ export interface BoundPolicy {
   readonly binding: Binding;
 }
 
-/** Opaque to callers. It changes with the policy's name and spec, and with nothing else. */
-export function etagOf({ version }: Policy): string {
-  return `v${version}`;
+/** Etag of a policy, opaque to callers: it changes with name and spec, and with whether the policy is disabled. */
+export function etagOf({ version, disabledAt }: Policy): string {
+  return disabledAt === undefined ? `v${version}` : `v${version}-disabled`;
 }
 
 /** A guardrail, and what stands before its fields' names in the request, e.g. `spec.preset.guardrail.`. */

@@ -61,7 +61,8 @@ export declare type Policy = Message<"routeplane.policy.v1.Policy"> & {
   disabledAt?: Timestamp | undefined;
 
   /**
-   * Of its name and spec as they are now. Sent back with an update, it makes the update fail if either has changed since.
+   * Of its name, its spec and whether it is disabled, as they are now. Sent back with an update or a binding, it makes that fail
+   * if one of them has changed since.
    *
    * @generated from field: string etag = 7;
    */
