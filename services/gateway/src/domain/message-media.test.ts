@@ -47,6 +47,15 @@ describe("the media of a message", () => {
       },
     ],
     [{ role: "assistant", content: "a", annotations: [{ type: "url_citation", url_citation: { url: URL } }] }],
+    [{ role: "assistant", tool_calls: [{ id: "c", type: "custom", custom: { name: "f", input: "x" }, index: 0 }] }],
+    [
+      {
+        role: "assistant",
+        tool_calls: [{ type: "function", function: { arguments: { url: URL } }, extra_content: {} }],
+      },
+    ],
+    [{ role: "assistant", reasoning: "so", thinking_blocks: [{ type: "thinking", thinking: "so", signature: "s" }] }],
+    [{ role: "assistant", content: "a", prefix: true, provider_specific_fields: { refusal: null } }],
     [{ role: "tool", tool_call_id: "c", content: [{ type: "text", text: "4" }] }],
     [{ role: "user", content: [{ type: "input_audio", input_audio: { data: "UklGRg==", format: "wav" } }] }],
     [{ role: "user", content: "hi", weight: 1, images: [], attachments: null, has_media: false }],
@@ -85,11 +94,17 @@ describe("the media of a message", () => {
     [{ type: "image_url", image_url: { url: "https://example.com/a?name=b.PDF" } }],
     [{ type: "image_url", image_url: { url: "data:application/pdf;base64,JVBERi0=" } }],
     [{ type: "image_url", image_url: { url: "data:video/mp4;base64,AAAA" } }],
+    [{ type: "image_url", image_url: { url: "https://example.com/a%2Emp4" } }],
+    [{ type: "image_url", image_url: { url: "https://example.com/a.p%64f" } }],
+    [{ type: "image_url", image_url: { url: "https://example.com/a.pdf;v=1" } }],
+    [{ type: "image_url", image_url: { url: "https://example.com/a.pdf/" } }],
     [{ type: "image_url", image_url: { url: "gs://bucket/film" } }],
     [{ type: "image_url", image_url: { url: PIXEL, format: "video/mp4" } }],
     [{ type: "image_url", image_url: [{ url: PIXEL }, { url: PIXEL }] }],
     [{ type: "input_audio", input_audio: { data: URL, format: "wav" } }],
     [{ type: "input_audio", input_audio: { url: URL } }],
+    [{ type: "input_audio", input_audio: { data: "AAAA", format: { url: URL } } }],
+    [{ type: "text", text: "hi", cache_control: { type: "ephemeral", url: URL } }],
   ])("counts what it does not know as a file: the part %j", async (part) => {
     expect(await mediaOfPart(part)).toEqual(FILE);
   });
@@ -102,6 +117,14 @@ describe("the media of a message", () => {
     [{ video: URL }],
     [{ annotations: [{ type: "url_citation", file: { content: [{ type: "image_url" }] } }] }],
     [{ type: "item_reference" }],
+    [{ name: { url: URL } }],
+    [{ refusal: [{ type: "video_url", video_url: { url: URL } }] }],
+    [{ reasoning_content: [{ type: "image_url", image_url: { url: PIXEL } }] }],
+    [{ reasoning_details: [{ type: "image_url", image_url: { url: PIXEL } }] }],
+    [{ thinking_blocks: [{ type: "image", source: { type: "url", url: URL } }] }],
+    [{ tool_calls: [{ id: "c", type: "file", file: { file_id: "file-1" } }] }],
+    [{ tool_call_id: [{ type: "file" }] }],
+    [{ function_call: { name: "f", file: URL } }],
     [{ annotations: [{ type: "file", file: { content: [{ type: "image_url" }] } }] }],
   ])("counts what it does not know as a file: the member %j", async (member) => {
     expect(await mediaOf({ role: "assistant", content: "hi", ...member })).toEqual(FILE);

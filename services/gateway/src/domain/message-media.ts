@@ -10,27 +10,41 @@ export interface MediaCounts {
 
 type JsonObject = Readonly<Record<string, unknown>>;
 
-/** Members of a message other than `content` that hold text, JSON or names: their bytes bound their tokens. */
-const TEXT_MEMBERS = new Set([
-  "role",
-  "name",
-  "refusal",
-  "tool_calls",
-  "tool_call_id",
-  "function_call",
-  "cache_control",
+/** Members of a message other than `content` whose bytes bound their tokens, by the shape in which that holds. */
+const TEXT_MEMBERS: ReadonlyMap<string, (value: unknown) => boolean> = new Map([
+  ["role", isText],
+  ["name", isText],
+  ["refusal", isText],
+  ["tool_call_id", isText],
+  ["tool_calls", isListOf(isToolCall)],
+  ["function_call", (value) => isObject(value) && hasOnly(value, CALLED)],
+  ["cache_control", isCacheControl],
   // Reasoning of earlier answers, as DeepSeek, OpenRouter and LiteLLM return it and take it back.
-  "reasoning",
-  "reasoning_content",
-  "reasoning_details",
-  "thinking",
-  "thinking_blocks",
-  "provider_specific_fields",
-  // Marks an answer that is to be continued: DeepSeek and Mistral, Moonshot.
-  "prefix",
-  "partial",
+  ["reasoning", isText],
+  ["reasoning_content", isText],
+  ["thinking", isText],
+  ["reasoning_details", isListOf((each) => isObject(each) && String(each["type"]).startsWith("reasoning."))],
+  ["thinking_blocks", isListOf((each) => isObject(each) && kindOfPart(each) === "text")],
+  ["provider_specific_fields", isObject],
+  // OpenRouter's annotations may also repeat a file with its images.
+  [
+    "annotations",
+    isListOf((each) => isObject(each) && each["type"] === "url_citation" && hasOnly(each, CITATION_MEMBERS)),
+  ],
 ]);
 
+const CALLED = new Set(["name", "arguments", "input"]);
+const TOOL_CALL_MEMBERS = new Set([
+  "id",
+  "type",
+  "index",
+  "function",
+  "custom",
+  "cache_control",
+  // Signatures of reasoning, as Gemini and LiteLLM return them and take them back.
+  "extra_content",
+  "provider_specific_fields",
+]);
 const CITATION_MEMBERS = new Set(["type", "url_citation"]);
 
 /** Members of a part beside its content. */
@@ -85,15 +99,32 @@ function kindsOfContent(content: unknown, path: string): readonly PartKind[] {
 
 function kindOfPart(part: JsonObject): PartKind {
   const known = KNOWN_PARTS.get(part["type"]);
-  return known !== undefined && hasOnly(part, known.members) ? known.kindOf(part) : "file";
+  const { cache_control: caching } = part;
+  if (known === undefined || !hasOnly(part, known.members)) return "file";
+  return isEmpty(caching) || isCacheControl(caching) ? known.kindOf(part) : "file";
 }
 
 function kindOfMember(name: string, value: unknown): PartKind {
-  if (TEXT_MEMBERS.has(name) || isEmpty(value)) return "text";
-  // OpenRouter's annotations may also repeat a file with its images.
-  const isCitation = (each: unknown): boolean =>
-    isObject(each) && each["type"] === "url_citation" && hasOnly(each, CITATION_MEMBERS);
-  return name === "annotations" && Array.isArray(value) && value.every(isCitation) ? "text" : "file";
+  return isEmpty(value) || TEXT_MEMBERS.get(name)?.(value) === true ? "text" : "file";
+}
+
+function isText(value: unknown): boolean {
+  return typeof value === "string";
+}
+
+function isListOf(isElement: (element: unknown) => boolean): (value: unknown) => boolean {
+  return (value) => Array.isArray(value) && value.every(isElement);
+}
+
+function isToolCall(call: unknown): boolean {
+  if (!isObject(call) || !hasOnly(call, TOOL_CALL_MEMBERS)) return false;
+  return [call["function"], call["custom"]].every(
+    (called) => isEmpty(called) || (isObject(called) && hasOnly(called, CALLED)),
+  );
+}
+
+function isCacheControl(value: unknown): boolean {
+  return isObject(value) && hasOnly(value, new Set(["type", "ttl", "scope"]));
 }
 
 function kindOfText(text: unknown): PartKind {
@@ -102,7 +133,7 @@ function kindOfText(text: unknown): PartKind {
 
 /** Extensions of what some upstreams take in the place of an image, and bill as what it is. */
 const OTHER_MEDIA =
-  /\.(?:pdf|txt|md|csv|html?|docx?|xlsx?|pptx?|mp4|m4v|mov|avi|webm|mkv|mpe?g|flv|wmv|3gpp?|mp3|wav|og[agv]|opus|flac|aac|m4a|aiff?)(?:$|[?#&])/i;
+  /\.(?:pdf|txt|md|csv|html?|docx?|xlsx?|pptx?|mp4|m4v|mov|avi|webm|mkv|mpe?g|flv|wmv|3gpp?|mp3|wav|og[agv]|opus|flac|aac|m4a|aiff?)(?![a-z0-9])/i;
 
 function kindOfImage(image: unknown): PartKind {
   const { url, format } = isObject(image) ? image : { url: image };
@@ -110,13 +141,19 @@ function kindOfImage(image: unknown): PartKind {
   if (!isEmpty(format) && !(typeof format === "string" && format.startsWith("image/"))) return "file";
   if (typeof url !== "string") return "file";
   if (/^data:/i.test(url)) return /^data:image\//i.test(url) ? "image" : "file";
-  return /^https?:/i.test(url) && !OTHER_MEDIA.test(url) ? "image" : "file";
+  return /^https?:/i.test(url) && !OTHER_MEDIA.test(unescaped(url)) ? "image" : "file";
+}
+
+/** Percent-encoded ASCII is undone. */
+function unescaped(url: string): string {
+  return url.replace(/%[2-7][0-9a-f]/gi, (escape) => String.fromCharCode(Number.parseInt(escape.slice(1), 16)));
 }
 
 /** Base64 within the request: audio has fewer tokens than bytes. A reference in its place may be of any length. */
 function kindOfAudio(audio: unknown): PartKind {
   if (!isObject(audio) || !hasOnly(audio, new Set(["data", "format"]))) return "file";
-  const { data } = audio;
+  const { data, format } = audio;
+  if (!isEmpty(format) && typeof format !== "string") return "file";
   return typeof data === "string" && /^[A-Za-z0-9+/=_\s-]*$/.test(data) ? "text" : "file";
 }
 
