@@ -11,6 +11,7 @@ const query = {
   to: new Date(10 ** 9),
 };
 const keys = { find: async () => undefined };
+const NEVER = new AbortController().signal;
 
 /** So many requests, one each millisecond, newest first. */
 function historyOf(count: number) {
@@ -26,12 +27,28 @@ function historyOf(count: number) {
 }
 
 it("takes the newest requests up to a bound, and says since when they are complete", async () => {
-  const most = await readPastRequests(historyOf(MAX_PAST_REQUESTS), keys, query);
+  const most = await readPastRequests(historyOf(MAX_PAST_REQUESTS), keys, query, NEVER);
   expect(most).toMatchObject({ truncated: false, from: query.from });
   expect(most.requests).toHaveLength(MAX_PAST_REQUESTS);
   for (const more of [1, 5_001]) {
-    const { requests, truncated, from } = await readPastRequests(historyOf(MAX_PAST_REQUESTS + more), keys, query);
+    const history = historyOf(MAX_PAST_REQUESTS + more);
+    const { requests, truncated, from } = await readPastRequests(history, keys, query, NEVER);
     expect(requests).toHaveLength(MAX_PAST_REQUESTS);
     expect([truncated, from]).toEqual([true, new Date(more + 1)]);
   }
+});
+
+it("are read no further once nobody waits for them any more", async () => {
+  const caller = new AbortController();
+  let pages = 0;
+  const history = {
+    async *pages() {
+      for await (const page of historyOf(MAX_PAST_REQUESTS).pages()) {
+        if (++pages === 2) caller.abort(new Error("gone"));
+        yield page;
+      }
+    },
+  };
+  await expect(readPastRequests(history, keys, query, caller.signal)).rejects.toThrow("gone");
+  expect(pages).toBe(2);
 });

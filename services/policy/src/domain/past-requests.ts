@@ -20,17 +20,25 @@ export interface PastRequestsQuery {
   readonly to: Date;
 }
 
-/** The newest requests of a principal: of a namespace all, of a key its own and those of the keys below it. */
+/**
+ * The newest requests of a principal: of a namespace all, of a key its own and those of the keys below it.
+ *
+ * @param signal stops the reading after the page at hand, once it is aborted
+ * @throws DomainError UNAVAILABLE; the reason of the signal
+ */
 export async function readPastRequests(
   history: RequestHistory,
   keys: KeyDirectory,
   { namespaceId, principal, from, to }: PastRequestsQuery,
+  signal: AbortSignal,
 ): Promise<PastRequests> {
   const concerns = concernsOf(keys, namespaceId, principal);
   const requests: PastRequest[] = [];
   let room = MAX_PAST_REQUESTS;
   let oldestMs = to.getTime();
+  signal.throwIfAborted();
   for await (const page of history.pages(namespaceId, from, to)) {
+    signal.throwIfAborted();
     const kept = page.slice(0, room);
     const known = await concerns(kept.map(({ keyId }) => keyId));
     for (const request of kept) if (known(request.keyId)) requests.push(request);

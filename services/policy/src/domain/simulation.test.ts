@@ -7,6 +7,7 @@ import { type PastRequest, simulate } from "./simulation.ts";
 const [mine, other] = [newId("key"), newId("key")];
 const MICRO = 1_000n;
 const HOUR_MS = 3_600_000;
+const NEVER = new AbortController().signal;
 
 /** A request of 100 micro-USD and 10 tokens that took a second, unless told otherwise. */
 function request(startedMs: number, change: Partial<PastRequest> = {}): PastRequest {
@@ -17,7 +18,7 @@ function request(startedMs: number, change: Partial<PastRequest> = {}): PastRequ
 const budget = (limitMicroUsd: bigint): PolicySpec => ({ kind: "budget", window: "hour", limitMicroUsd });
 const rate = (maxima: object): PolicySpec => ({ kind: "rate_limit", windowSecs: 60, ...maxima });
 const refusedBy = async (spec: PolicySpec, requests: readonly PastRequest[]) => {
-  const { refused, byRule } = await simulate(spec, requests);
+  const { refused, byRule } = await simulate(spec, requests, NEVER);
   return [refused, Object.fromEntries(byRule)];
 };
 
@@ -25,7 +26,7 @@ describe("a simulated budget", () => {
   it("refuses what does not fit any more, until what was spent has left the window", async () => {
     const times = [0, 10_000, 20_000, 30_000, HOUR_MS + 120_000];
     const requests = times.map((ms) => request(ms, { keyId: ms === 30_000 ? other : mine }));
-    const simulation = await simulate(budget(250n), requests);
+    const simulation = await simulate(budget(250n), requests, NEVER);
     expect(simulation).toMatchObject({
       requests: 5,
       refused: 2,
@@ -58,7 +59,7 @@ describe("a simulated budget", () => {
           request(startedMs, { costNano, endedMs: startedMs + tookMs }),
         );
         const spec: PolicySpec = { kind: "budget", window: "total", limitMicroUsd: 1_000n };
-        const { refused, spendNano, refusedSpendNano } = await simulate(spec, requests);
+        const { refused, spendNano, refusedSpendNano } = await simulate(spec, requests, NEVER);
         expect(spendNano - refusedSpendNano).toBeLessThanOrEqual(1_000n * MICRO);
         if (spendNano <= 1_000n * MICRO) expect(refused).toBe(0);
       }),
@@ -97,7 +98,7 @@ describe("a simulated guardrail", () => {
     };
     const claude = { provider: "anthropic", model: "claude", streamed: true };
     const requests = [request(0), request(1, claude), request(2, { streamed: true }), request(3, { tokens: 11n })];
-    const { refused, byRule, notSimulated } = await simulate(spec, requests);
+    const { refused, byRule, notSimulated } = await simulate(spec, requests, NEVER);
     expect(refused).toBe(3);
     expect(Object.fromEntries(byRule)).toEqual({
       "guardrail.model_deny": 1,
@@ -116,4 +117,12 @@ describe("a simulated guardrail", () => {
     const requests = [request(0, { model: "o1" }), request(1), request(2)];
     expect(await refusedBy(spec, requests)).toEqual([2, { "guardrail.model_allow": 1, budget: 1 }]);
   });
+});
+
+it("stops replaying once its caller is gone", async () => {
+  const caller = new AbortController();
+  const requests = Array.from({ length: 100_000 }, (_, ms) => request(ms));
+  const simulating = simulate(budget(250n), requests, caller.signal);
+  caller.abort(new Error("gone"));
+  await expect(simulating).rejects.toThrow("gone");
 });

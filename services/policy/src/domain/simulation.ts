@@ -53,8 +53,15 @@ const STEPS_PER_TURN = 500;
 /**
  * What a policy would have done to requests, through the functions that decide on real ones: as if it had been bound to whoever
  * made them, with nothing used before the first. A request needs just what it used, from its start to its end.
+ *
+ * @param signal stops the work once it is aborted
+ * @throws the reason of the signal
  */
-export async function simulate(spec: PolicySpec, requests: readonly PastRequest[]): Promise<Simulation> {
+export async function simulate(
+  spec: PolicySpec,
+  requests: readonly PastRequest[],
+  signal: AbortSignal,
+): Promise<Simulation> {
   const limiter = createLimiter(limitsOf(spec) ?? {});
   const written = guardrailOf(spec) ?? {};
   const guardrail = compose([{ source: "", spec: written }]);
@@ -62,6 +69,7 @@ export async function simulate(spec: PolicySpec, requests: readonly PastRequest[
   let steps = 0;
   for (const { request, ends } of inOrder(requests)) {
     if (++steps % STEPS_PER_TURN === 0) await setImmediate();
+    signal.throwIfAborted();
     if (ends) {
       limiter.end(request);
       continue;

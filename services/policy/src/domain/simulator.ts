@@ -24,10 +24,16 @@ export interface SimulatedPast extends Simulation {
   readonly truncated: boolean;
 }
 
-/** @throws DomainError NOT_FOUND, INVALID_ARGUMENT, PERMISSION_DENIED, RESOURCE_EXHAUSTED, UNAVAILABLE */
+/**
+ * Replays past requests against a policy.
+ *
+ * @param signal stops the work once it is aborted
+ * @throws DomainError NOT_FOUND, INVALID_ARGUMENT, PERMISSION_DENIED, RESOURCE_EXHAUSTED, UNAVAILABLE; the reason of the signal
+ */
 export type SimulatePolicy = (
   caller: { readonly namespaceId: Id<"ns">; readonly scopes: readonly string[] },
   request: SimulationRequest,
+  signal: AbortSignal,
 ) => Promise<SimulatedPast>;
 
 export interface SimulatorDependencies {
@@ -47,15 +53,15 @@ const WAIT_MS = 10_000;
 
 export function createSimulatePolicy({ policies, keys, history, clock }: SimulatorDependencies): SimulatePolicy {
   const slots = new FairSlots({ total: MAX_AT_A_TIME, ...SHARE, waitMs: WAIT_MS, refusal: tooMany });
-  return async ({ namespaceId, scopes }, { subject, principal, days }) => {
+  return async ({ namespaceId, scopes }, { subject, principal, days }, signal) => {
     requireUsageRead(scopes);
     const spec = await specOf(policies, namespaceId, subject);
     await requirePrincipal(keys, namespaceId, principal);
     return slots.run(namespaceId, async () => {
       const to = new Date(clock());
       const asked = { namespaceId, principal, from: new Date(to.getTime() - days * DAY_MS), to };
-      const { requests, from, truncated } = await readPastRequests(history, keys, asked);
-      return { ...(await simulate(spec, requests)), from, to, truncated };
+      const { requests, from, truncated } = await readPastRequests(history, keys, asked, signal);
+      return { ...(await simulate(spec, requests, signal)), from, to, truncated };
     });
   };
 }

@@ -22,7 +22,8 @@ export function simulationService(simulate: SimulatePolicy): ServiceImpl<typeof 
   return {
     async simulatePolicy(request, context) {
       const caller = keyPrincipalOf(context);
-      return toProtoSimulation(await simulate(caller, fromProtoSimulationRequest(request, caller.namespaceId)));
+      const wanted = fromProtoSimulationRequest(request, caller.namespaceId);
+      return toProtoSimulation(await simulate(caller, wanted, context.signal));
     },
   };
 }
