@@ -332,6 +332,25 @@ describe("binding", () => {
     expect(await refusal(policies.bindPolicy({ ...request, etag }))).toMatchObject({ reason: "ETAG_MISMATCH" });
   });
 
+  it.each(["root", "above", "another root"] as const)(
+    "of a %s key enforces what a sub-key has bound in shadow mode: no sub-key holds the place",
+    async (by) => {
+      const { root, above, sub, policyId, principals } = await furnish("PolicyService/BindPolicy");
+      const caller = { root, above, "another root": policy.key(principals.namespace) }[by];
+      const [asCaller, asSub] = [policy.as(caller.token).policies, policy.as(sub.token).policies];
+      const request = { policyId, ...on(principals["own key"]) };
+      const [shadow, enforce] = [BindingMode.SHADOW, BindingMode.ENFORCE];
+      await asSub.bindPolicy({ ...request, mode: shadow });
+      expect(await refusal(asSub.bindPolicy({ ...request, mode: enforce }))).toMatchObject({
+        reason: "BINDING_EXISTS",
+      });
+      const { binding } = await asCaller.bindPolicy({ ...request, mode: enforce });
+      expect(binding).toMatchObject({ mode: enforce, createdBy: caller.id });
+      expect(await refusal(asSub.bindPolicy({ ...request, mode: shadow }))).toMatchObject({ reason: "BINDING_EXISTS" });
+      expect((await asCaller.listBindings({ policyId })).bindings).toEqual([binding]);
+    },
+  );
+
   it("with an etag is refused if the policy was disabled since it was read, and binds nothing", async () => {
     const { root, sub, policyId, state, principals } = await furnish("PolicyService/BindPolicy", "sub");
     const { policies } = policy.as(root.token);

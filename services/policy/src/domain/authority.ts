@@ -1,6 +1,6 @@
 /** Rules on which keys may bind and change which policies. Root keys may do anything within their namespace. */
 import { DomainError, type Id } from "@routeplane/domain";
-import type { BoundPrincipal } from "./policy.ts";
+import type { Binding, BoundPrincipal } from "./policy.ts";
 
 /** The key that asks for a change. */
 export interface Caller {
@@ -63,7 +63,19 @@ export function requireMayChange(caller: Caller, standing: PolicyStanding, effec
     throw outOfLineage("this policy is also bound outside of your key and the keys below it");
 }
 
-function isRootKey({ lineage }: Caller): boolean {
+/**
+ * Whether a binding replaces the one that its policy has at the same principal: a root key, or a key above the one that bound
+ * the policy there, enforces what was only logged. Otherwise a sub-key could keep a policy from being enforced on it by binding
+ * it to itself in shadow mode first.
+ */
+export function replacesShadow(binding: Binding, existing: Binding): boolean {
+  if (binding.mode !== "enforce" || existing.mode !== "shadow") return false;
+  const above = existing.creatorLineage.slice(0, -1);
+  const isByRootKey = isRootKey({ lineage: binding.creatorLineage });
+  return (isByRootKey && above.length > 0) || above.some((id) => id === binding.creatorLineage.at(-1));
+}
+
+function isRootKey({ lineage }: Pick<Caller, "lineage">): boolean {
   return lineage.length === 1;
 }
 

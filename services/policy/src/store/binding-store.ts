@@ -1,11 +1,12 @@
 import type { Id } from "@routeplane/domain";
 import type { Database, Transaction } from "@routeplane/postgres";
 import { type Selectable, sql } from "kysely";
+import { replacesShadow } from "../domain/authority.ts";
 import { requireRoomAtPrincipal, requireRoomOfPolicy } from "../domain/limits.ts";
 import type { Binding, Policy } from "../domain/policy.ts";
 import type { BindingStore } from "../domain/ports.ts";
 import { lockForDeletion } from "./counters.ts";
-import { type ChangeablePolicy, lockForRoom, lockPolicy, lockToChange } from "./policy-lock.ts";
+import { type LockedPolicy, lockForRoom, lockPolicy, lockToChange } from "./policy-lock.ts";
 import { fromBindingRow, fromBoundPolicyRow, fromPolicyRow, toBindingRow, toPage } from "./rows.ts";
 import type { PolicySchema } from "./schema.ts";
 
@@ -28,7 +29,11 @@ export function createBindingStore(database: Database<PolicySchema>): BindingSto
           .where("principal_id", "=", principal.id)
           .where("policy_id", "=", policyId)
           .executeTakeFirst();
-        if (there !== undefined) return { policy, binding: fromBindingRow(there) };
+        if (there !== undefined) {
+          const existing = fromBindingRow(there);
+          if (!replacesShadow(binding, existing)) return { policy, binding: existing };
+          await deleteBindings(tx, row, [existing.id]);
+        }
         await insertBinding(tx, policy, binding);
         return { policy, binding };
       }),
@@ -138,10 +143,15 @@ export async function insertBinding(tx: Tx, { id }: Policy, binding: Binding): P
   await tx.insertInto("bindings").values(toBindingRow(binding)).execute();
 }
 
-/** Those of them that the policy has, in order of id, with what they have counted. */
+/**
+ * Deletes those of the bindings that the policy has, with what they have counted.
+ *
+ * @param policy that the caller may change, or enforces where the bindings only log
+ * @returns them in order of id
+ */
 export async function deleteBindings(
   tx: Tx,
-  { namespace_id: namespaceId, id }: ChangeablePolicy,
+  { namespace_id: namespaceId, id }: LockedPolicy,
   bindingIds: readonly Id<"bnd">[],
 ): Promise<readonly Binding[]> {
   const ofPolicy = await selectBindings(tx, namespaceId)

@@ -737,7 +737,8 @@ export declare const PolicyService: GenService<{
    * their key. Each binding of a budget has a counter of its own. Idempotent: binding twice to the same principal in the same mode returns the same binding.
    * Errors: NOT_FOUND RESOURCE_NOT_FOUND for the policy or the principal; PERMISSION_DENIED PRINCIPAL_OUT_OF_LINEAGE;
    * FAILED_PRECONDITION STATE_CONFLICT if the principal is a revoked key; ABORTED ETAG_MISMATCH if the policy has changed since
-   * the etag was read; ALREADY_EXISTS BINDING_EXISTS if it is bound there in the other mode: unbind it first;
+   * the etag was read; ALREADY_EXISTS BINDING_EXISTS if it is bound there in the other mode: unbind it first,
+   * except that enforcing by a root key, or by a key above the one that bound it in shadow mode, replaces that binding;
    * RESOURCE_EXHAUSTED LIMIT_REACHED at 100 bindings of the principal, or 1,000 of the policy. Sub-keys together make at most 50
    * and 500 of those, and at most 25 bindings of a principal are its own.
    *
