@@ -55,6 +55,8 @@ describe("the media of a message", () => {
       },
     ],
     [{ role: "assistant", reasoning: "so", thinking_blocks: [{ type: "thinking", thinking: "so", signature: "s" }] }],
+    [{ role: "assistant", content: "a", extra_content: { google: { thought_signature: "s" } } }],
+    [{ role: "assistant", tool_plan: "first", tool_calls: [{ id: "c", type: "function", function: { name: "f" } }] }],
     [{ role: "assistant", content: "a", prefix: true, provider_specific_fields: { refusal: null } }],
     [{ role: "tool", tool_call_id: "c", content: [{ type: "text", text: "4" }] }],
     [{ role: "user", content: [{ type: "input_audio", input_audio: { data: "UklGRg==", format: "wav" } }] }],
@@ -125,6 +127,8 @@ describe("the media of a message", () => {
     [{ tool_calls: [{ id: "c", type: "file", file: { file_id: "file-1" } }] }],
     [{ tool_call_id: [{ type: "file" }] }],
     [{ function_call: { name: "f", file: URL } }],
+    [{ extra_content: { google: { thought_signature: "s", file_uri: URL } } }],
+    [{ tool_calls: [{ id: "c", type: "function", extra_content: { google: { file_uri: URL } } }] }],
     [{ annotations: [{ type: "file", file: { content: [{ type: "image_url" }] } }] }],
   ])("counts what it does not know as a file: the member %j", async (member) => {
     expect(await mediaOf({ role: "assistant", content: "hi", ...member })).toEqual(FILE);

@@ -26,6 +26,9 @@ const TEXT_MEMBERS: ReadonlyMap<string, (value: unknown) => boolean> = new Map([
   ["reasoning_details", isListOf((each) => isObject(each) && String(each["type"]).startsWith("reasoning."))],
   ["thinking_blocks", isListOf((each) => isObject(each) && kindOfPart(each) === "text")],
   ["provider_specific_fields", isObject],
+  ["extra_content", isSignature],
+  // Cohere's reasoning before its tool calls.
+  ["tool_plan", isText],
   // OpenRouter's annotations may also repeat a file with its images.
   [
     "annotations",
@@ -41,7 +44,6 @@ const TOOL_CALL_MEMBERS = new Set([
   "function",
   "custom",
   "cache_control",
-  // Signatures of reasoning, as Gemini and LiteLLM return them and take them back.
   "extra_content",
   "provider_specific_fields",
 ]);
@@ -118,9 +120,18 @@ function isListOf(isElement: (element: unknown) => boolean): (value: unknown) =>
 
 function isToolCall(call: unknown): boolean {
   if (!isObject(call) || !hasOnly(call, TOOL_CALL_MEMBERS)) return false;
+  const { extra_content: extra } = call;
+  if (!isEmpty(extra) && !isSignature(extra)) return false;
   return [call["function"], call["custom"]].every(
     (called) => isEmpty(called) || (isObject(called) && hasOnly(called, CALLED)),
   );
+}
+
+/** Signature of reasoning, as Gemini returns it and takes it back. */
+function isSignature(value: unknown): boolean {
+  if (!isObject(value) || !hasOnly(value, new Set(["google"]))) return false;
+  const { google } = value;
+  return isObject(google) && hasOnly(google, new Set(["thought", "thought_signature"]));
 }
 
 function isCacheControl(value: unknown): boolean {
