@@ -37,6 +37,11 @@ describe("the parts of a text", () => {
     }
   });
 
+  it("are redacted in time that grows with their number, each of them and all as one text", async () => {
+    const { parts } = await judged([redact("x")], Array<string>(20_000).fill("x x "));
+    expect(new Set(parts)).toEqual(new Set([`${REDACTED} ${REDACTED} `]));
+  });
+
   it("are refused once the work is used up", async () => {
     const { blocked } = await judgeParts(await compileRules([redact("aab")]), ["a".repeat(20_000)], new Work(5_000));
     expect(blocked).toEqual({ reason: "too_much_work" });

@@ -72,7 +72,9 @@ export async function matchesInParts<P extends TextPattern>(
     matched.add(pattern);
     return false;
   };
-  for (const text of parts.length > 1 ? [...parts, parts.join("")] : parts) await readWhole(rules, text, work, note);
+  for (const text of parts.length > 1 ? [...parts, parts.join("")] : parts) {
+    if (!(await readWhole(rules, text, work, note))) break;
+  }
   return matched;
 }
 
@@ -83,6 +85,7 @@ async function readWhole<P extends TextPattern>(
   work: Work,
   found: FoundPattern<P>,
 ): Promise<boolean> {
+  if (work.exhausted) return false;
   const reading = new Reading(rules, work, found);
   for (const piece of piecesOf(text)) {
     if (work.exhausted || !(await reading.read(piece))) return false;
@@ -94,15 +97,21 @@ async function readWhole<P extends TextPattern>(
 }
 
 function redacted(parts: readonly string[], redactions: Spans): readonly string[] {
+  const length = parts.reduce((sum, part) => sum + part.length, 0);
+  const spans = redactions.takeBefore(length);
   let place = 0;
+  let next = 0;
   return parts.map((part) => {
     const [from, to] = [place, place + part.length];
     place = to;
+    if (part === "") return part;
     const kept: string[] = [];
     let copied = from;
-    for (const { start, end } of redactions.takeBefore(to)) {
-      kept.push(part.slice(copied - from, start - from), REDACTED);
-      copied = end;
+    for (let span = spans[next]; span !== undefined && span.start < to; span = spans[next]) {
+      kept.push(part.slice(copied - from, Math.max(copied, span.start) - from), REDACTED);
+      copied = Math.min(span.end, to);
+      if (span.end > to) break;
+      next++;
     }
     kept.push(part.slice(copied - from));
     return kept.join("");
