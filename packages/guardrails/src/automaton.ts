@@ -170,20 +170,20 @@ export class Reader {
   }
 
   /**
-   * Reads on until the end of the text, `found` says stop, a pause is due or the work is used up. A half of a surrogate
+   * Reads on up to `until`, or until `found` says stop, a pause is due or the work is used up. A half of a surrogate
    * pair at the end waits.
    *
    * @param place where `text` begins in all that is read
-   * @returns the index up to which it has read; the end of the text if told to stop
+   * @returns the index up to which it has read; `until` if told to stop
    */
-  read(text: string, from: number, place: number, work: Work, found: Found): number {
+  read(text: string, from: number, until: number, place: number, work: Work, found: Found): number {
     const { classes } = this.#automaton;
     let at = from;
     let effort = 0;
-    while (at < text.length) {
+    while (at < until) {
       const unit = text.charCodeAt(at);
       const isHigh = (unit & 0xfc00) === 0xd800;
-      if (isHigh && at + 1 === text.length) break;
+      if (isHigh && at + 1 === until) break;
       const rune = isHigh ? (text.codePointAt(at) ?? unit) : unit;
       const width = rune > 0xffff ? 2 : 1;
       const each = classes.classOf(rune);
@@ -191,7 +191,7 @@ export class Reader {
       const move = known ?? this.#automaton.move(this.#state, each, work);
       if (this.#follow(move, place + at, width, found)) {
         work.spend(effort);
-        return text.length;
+        return until;
       }
       at += width;
       effort += move.effort;

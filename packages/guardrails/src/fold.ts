@@ -20,8 +20,8 @@ export interface Stretch {
   readonly same: boolean;
 }
 
-/** Text of these characters alone is its own folded form. */
-const NOT_PLAIN = /[^\t-\r\x20-\x7e]/;
+/** Text of these characters alone is its own folded form. A search for any other one takes half as long again. */
+const PLAIN_TEXT = /^[\t-\r\x20-\x7e]*$/;
 const IGNORED = /(?![\t-\r\u0085])[\p{Default_Ignorable_Code_Point}\p{Cs}\p{Cc}\ufff9-\ufffb]/gu;
 /** Characters that may become part of what precedes them: marks, and vowels and final consonants of Hangul. */
 const JOINS = /^[\p{M}\u1160-\u11ff]$/u;
@@ -66,7 +66,7 @@ const STEPS_OF_A_PAIR = 2;
  */
 export function foldStretches(text: string, work: Work): readonly Stretch[] | undefined {
   work.spend(text.length / PLAIN_CHARS_PER_STEP);
-  if (!NOT_PLAIN.test(text)) return undefined;
+  if (PLAIN_TEXT.test(text)) return undefined;
   work.spend(text.length * STEPS_OF_A_CHARACTER);
   const stretches: Stretch[] = [];
   let copied = 0;
@@ -149,7 +149,7 @@ function foldCharacter(character: string): string {
 
 function foldStretch(text: string): string {
   const normalised = text.replaceAll(IGNORED, "").normalize("NFKC").replaceAll(IGNORED, "");
-  if (!NOT_PLAIN.test(normalised)) return normalised;
+  if (PLAIN_TEXT.test(normalised)) return normalised;
   const unmarked = normalised.replaceAll(MARKS_WITHOUT_LETTER, "");
   return ASCII_FORMS.reduce(
     (folded, [found, form]) =>

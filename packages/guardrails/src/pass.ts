@@ -44,16 +44,23 @@ export class Pass<P extends TextPattern> {
    * Reads on, letting others have their turn in between.
    *
    * @param text from `from` on, which is not beyond what is read
+   * @param until index in `text` up to which it is read
    * @returns false if the work is used up before the end
    */
-  async read(text: string, from: number, work: Work, found: FoundPattern<P>): Promise<boolean> {
-    if (this.#place >= from + text.length) return true;
+  async read(
+    text: string,
+    from: number,
+    work: Work,
+    found: FoundPattern<P>,
+    until: number = text.length,
+  ): Promise<boolean> {
+    if (this.#place >= from + until) return true;
     const take = this.#taking(found);
     for (;;) {
-      const read = this.#reader.read(text, this.#place - from, from, work, take);
+      const read = this.#reader.read(text, this.#place - from, until, from, work, take);
       this.#place = from + read;
       if (work.exhausted) return false;
-      if (read === text.length || (read === text.length - 1 && isHighSurrogate(text, read))) return true;
+      if (read === until || (read === until - 1 && isHighSurrogate(text, read))) return true;
       await work.pause();
     }
   }

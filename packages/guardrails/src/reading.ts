@@ -51,7 +51,7 @@ export class Reading<P extends TextPattern> {
     const [folded, unescaped] = this.#formsFor(closed);
     this.#open = text.slice(openAt);
     this.#openFrom = from + openAt;
-    if (this.#folded === undefined && !(await this.#follow(closed, from))) return false;
+    if (this.#folded === undefined && !(await this.#follow(text, from, openAt))) return false;
     if (!(await readAll(this.#passes, text, from, this.#work, this.#found))) return false;
     if (!((await this.#folded?.read(folded, this.#work)) ?? true)) return false;
     if (!((await this.#unescaped?.read(unescaped, this.#work)) ?? true)) return false;
@@ -82,13 +82,12 @@ export class Reading<P extends TextPattern> {
     return new Form(passes, new FoldedText(this.#openFrom), this.#found);
   }
 
-  /** Has `#behind` stand at the end of a stretch of the text: that has been read already, or is to be read anyway. */
-  async #follow(closed: string, from: number): Promise<boolean> {
-    const end = from + closed.length;
-    if (this.#passes.every(({ place }) => place > end)) {
-      return readAll(this.#behind, closed, from, this.#work, () => false);
+  /** Has `#behind` stand at `until` in the text: that has been read already, or is to be read anyway. */
+  async #follow(text: string, from: number, until: number): Promise<boolean> {
+    if (this.#passes.every(({ place }) => place > from + until)) {
+      return readAll(this.#behind, text, from, this.#work, () => false, until);
     }
-    if (!(await readAll(this.#passes, closed, from, this.#work, this.#found))) return false;
+    if (!(await readAll(this.#passes, text, from, this.#work, this.#found, until))) return false;
     this.#behind = this.#passes.map((pass) => pass.clone());
     return true;
   }
@@ -127,7 +126,8 @@ async function readAll<P extends TextPattern>(
   from: number,
   work: Work,
   found: FoundPattern<P>,
+  until?: number,
 ): Promise<boolean> {
-  for (const pass of passes) if (!(await pass.read(text, from, work, found))) return false;
+  for (const pass of passes) if (!(await pass.read(text, from, work, found, until))) return false;
   return true;
 }
