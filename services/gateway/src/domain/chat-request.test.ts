@@ -113,6 +113,16 @@ describe("boundTokens", () => {
     expect(inputTokensMax).toBeGreaterThan(1_050_000);
   });
 
+  it("allows for the prompt that upstreams add to tools", async () => {
+    const boundOf = async (more: object) => {
+      const request = await parse({ model: "m", messages: MESSAGES, ...more });
+      return boundTokens(request).inputTokensMax - request.bytes.length;
+    };
+    expect(await boundOf({ tools: [{ type: "function", function: { name: "f" } }] })).toBeGreaterThan(530);
+    expect(await boundOf({ functions: [{ name: "f" }] })).toBeGreaterThan(530);
+    expect(await boundOf({ tools: [], functions: null })).toBe(await boundOf({}));
+  });
+
   it("multiplies the output bound by the choices, and has one where the client gives none", async () => {
     const bounds = async (more: object) =>
       boundTokens(await parse({ model: "m", messages: MESSAGES, ...more })).outputTokensMax;

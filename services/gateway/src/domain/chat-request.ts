@@ -38,6 +38,8 @@ export interface ChatRequest {
   readonly wantsUsageChunk: boolean;
   readonly streamOptions: Readonly<Record<string, unknown>> | undefined;
   readonly media: MediaCounts;
+  /** Whether any tool or function is defined. */
+  readonly hasTools: boolean;
   readonly hostedTools: readonly HostedTool[];
 }
 
@@ -84,6 +86,7 @@ export async function parseChatRequest(bytes: Uint8Array, signal: AbortSignal): 
     wantsUsageChunk: streamOptions?.["include_usage"] === true,
     streamOptions,
     media: countAllMedia(body, messages),
+    hasTools: [body["tools"], body["functions"]].some((tools) => Array.isArray(tools) && tools.length > 0),
     hostedTools: hostedTools(body["tools"]),
   };
 }

@@ -12,6 +12,8 @@ export const DEFAULT_OUTPUT_TOKENS = 4096;
 
 /** Chat templates and hidden system prompts that upstreams add to what the client wrote. */
 const TEMPLATE_TOKENS = 128;
+/** System prompt that upstreams add to a request with tools: Anthropic counts up to 530 for it. */
+const TOOL_PROMPT_TOKENS = 600;
 /** The dearest image there is: gpt-4o-mini counts 2,833 + 5,667 for each of at most 8 tiles. */
 const IMAGE_TOKENS = 50_000;
 /** A file may fill the whole context. */
@@ -23,7 +25,8 @@ const FILE_TOKENS = 1_000_000;
  */
 export function boundTokens(request: ChatRequest): TokenBounds {
   const { images, files } = request.media;
-  const input = request.bytes.length + TEMPLATE_TOKENS + images * IMAGE_TOKENS + files * FILE_TOKENS;
+  const added = TEMPLATE_TOKENS + (request.hasTools ? TOOL_PROMPT_TOKENS : 0);
+  const input = request.bytes.length + added + images * IMAGE_TOKENS + files * FILE_TOKENS;
   return {
     inputTokensMax: Math.min(input, MAX_BOUND),
     outputTokensMax: (request.output?.bounded ?? DEFAULT_OUTPUT_TOKENS) * request.choices,
