@@ -109,7 +109,7 @@ const SPEC: PolicyColumn = { header: "SPEC", cell: ({ spec }) => shortened(specT
 
 export const POLICY_COLUMNS: readonly PolicyColumn[] = [ID, NAME, KIND, STATUS, BOUND_TO, SPEC];
 
-/** Of the binding with the least left, which is the one that refuses first. */
+/** Columns of budgets. SPENT and LEFT are of the binding with the least left, which is the one that refuses first. */
 export const BUDGET_COLUMNS: readonly PolicyColumn[] = [
   ID,
   NAME,
@@ -150,14 +150,19 @@ export function policyFields(policy: PolicyView): readonly (readonly [string, st
   ];
 }
 
-/** E.g. `not bound`, `namespace`, `namespace, 2 keys`, `1 key (shadow)`. */
+/** E.g. `not bound`, `namespace`, `namespace, 2 keys`, `1 key (shadow)`, `3 keys (1 shadow)`. */
 function boundToText({ binding_count: count, bound_to: known }: PolicyView): string {
   if (count === 0) return "not bound";
-  const mode = known.every(({ mode }) => mode === "shadow") ? " (shadow)" : "";
   if (known.length < count) return `${count} principals`;
   const keys = known.filter(({ principal_type }) => principal_type === "api_key").length;
   const parts = [...(keys < count ? ["namespace"] : []), ...(keys > 0 ? [keys === 1 ? "1 key" : `${keys} keys`] : [])];
-  return parts.join(", ") + mode;
+  return parts.join(", ") + shadowText(known);
+}
+
+function shadowText(bindings: readonly BoundToView[]): string {
+  const shadows = bindings.filter(({ mode }) => mode === "shadow").length;
+  if (shadows === 0) return "";
+  return shadows === bindings.length ? " (shadow)" : ` (${shadows} shadow)`;
 }
 
 function boundToFields({ id, binding_count: count, bound_to: known }: PolicyView): readonly [string, string][] {
@@ -180,8 +185,11 @@ function useText({ mode, budget_use: use }: BoundToView): string {
   return `${shadow}: ${usd(use.spent_micro_usd)} spent${reserved}, ${usd(use.remaining_micro_usd)} left`;
 }
 
-function tightestUse({ bound_to }: PolicyView): BudgetUseView | undefined {
-  const uses = bound_to.flatMap(({ budget_use: use }) => (use === null ? [] : [use]));
+/** A shadow binding refuses nothing: it counts only where there is no other. */
+function tightestUse({ bound_to: bindings }: PolicyView): BudgetUseView | undefined {
+  const enforced = bindings.filter(({ mode }) => mode === "enforce");
+  const deciding = enforced.length > 0 ? enforced : bindings;
+  const uses = deciding.flatMap(({ budget_use: use }) => (use === null ? [] : [use]));
   return uses.toSorted((one, other) => one.remaining_micro_usd - other.remaining_micro_usd)[0];
 }
 

@@ -18,7 +18,7 @@ import { describe, expect, it } from "vitest";
 import { fromProtoIdentity } from "./identity.ts";
 import { fromProtoKey } from "./key.ts";
 import { allPages } from "./list.ts";
-import { fromProtoBinding, fromProtoPolicy } from "./policy.ts";
+import { BUDGET_COLUMNS, fromProtoBinding, fromProtoPolicy } from "./policy.ts";
 import { fromProtoSpec, specText } from "./spec.ts";
 import { BUDGET_WINDOWS, PRINCIPAL_TYPES } from "./words.ts";
 
@@ -154,6 +154,8 @@ describe("--json", () => {
       from: AT,
       to: AT,
       request_count: 3,
+      denied_count: 0,
+      denied_unlogged_count: 0,
       prompt_tokens: 0,
       completion_tokens: 0,
       spend_micro_usd: 205_891_132_094_649,
@@ -214,6 +216,28 @@ describe("words", () => {
       new Set(Object.values(values).filter((value) => typeof value === "number"));
     expect(new Set([0, ...Object.values<number>(BUDGET_WINDOWS)])).toEqual(known(BudgetWindow));
     expect(new Set([0, ...Object.values<number>(PRINCIPAL_TYPES)])).toEqual(known(PrincipalType));
+  });
+});
+
+describe("a list of budgets", () => {
+  const { ENFORCE, SHADOW } = BindingMode;
+  const row = (...bound: readonly (readonly [mode: BindingMode, left: bigint])[]) => {
+    const bindings = bound.map(([mode, remainingMicroUsd]) => ({
+      binding: { principalType: PrincipalType.API_KEY, mode },
+      budgetUse: { spentMicroUsd: 9_000_000n - remainingMicroUsd, remainingMicroUsd },
+    }));
+    const policy = fromProtoPolicy(
+      create(PolicySchema, { kind: PolicyKind.BUDGET, bindingCount: bound.length, bindings }),
+    );
+    const shown = BUDGET_COLUMNS.filter(({ header }) => ["BOUND TO", "SPENT", "LEFT"].includes(header));
+    return shown.map(({ cell }) => cell(policy));
+  };
+
+  it("shows what is left where it refuses first, of shadow bindings only if there are no others", () => {
+    expect(row()).toEqual(["not bound", "", ""]);
+    expect(row([ENFORCE, 5_000_000n], [ENFORCE, 3_000_000n])).toEqual(["2 keys", "$6.00", "$3.00"]);
+    expect(row([ENFORCE, 5_000_000n], [SHADOW, 0n])).toEqual(["2 keys (1 shadow)", "$4.00", "$5.00"]);
+    expect(row([SHADOW, 5_000_000n])).toEqual(["1 key (shadow)", "$4.00", "$5.00"]);
   });
 });
 
