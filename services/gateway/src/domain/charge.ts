@@ -14,7 +14,7 @@ export function costBound(model: Model, { inputTokensMax, outputTokensMax }: Tok
 
 type Held = Pick<Extract<AdmissionDecision, { admitted: true }>, "reservedNanoUsd" | "expiresAt">;
 
-/** Of a request without a hold: longer than it can last, as a hold is. */
+/** Life of a reservation without a hold: longer than a request can last. */
 const RESERVED_FOR_MS = 15 * 60_000;
 
 /**

@@ -1,17 +1,17 @@
 import { isObject } from "./json-object.ts";
 
-/** A tool that the provider runs, and bills: a search, an interpreter, a remote server. */
+/** Tool that the provider runs and bills, e.g. a search, a code interpreter or a remote server. */
 export interface HostedTool {
-  /** Where it is hosted by its definition, e.g. `tools[0].type`. */
+  /** Place in the request of what makes it one, e.g. `tools[0].type`. */
   readonly path: string;
-  /** Its type, or the member that makes it one. */
+  /** Type of the tool, or name of the member that makes it one. */
   readonly type: string | undefined;
 }
 
 /** Members of a tool that the client runs. */
 const CLIENT_TOOL = new Set(["type", "function", "custom", "strict", "cache_control"]);
 
-/** All tools but functions and custom tools. */
+/** Finds the tools that are neither functions nor custom tools, which the client runs. */
 export function hostedTools(tools: unknown): readonly HostedTool[] {
   if (tools === undefined || tools === null) return [];
   if (!Array.isArray(tools)) return [{ path: "tools", type: undefined }];

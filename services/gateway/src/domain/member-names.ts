@@ -147,7 +147,7 @@ function afterComma(text: string, from: number): number {
   return text[at] === "," ? skipBlank(text, at + 1) : at;
 }
 
-/** Of ASCII alone; parsers written in C end a name at a NUL. */
+/** Tells whether a name has printable ASCII alone: parsers written in C end a name at a NUL. */
 function isPrintable(name: string): boolean {
   return /^[\x20-\x7e]*$/.test(name);
 }

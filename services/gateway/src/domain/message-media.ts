@@ -168,12 +168,12 @@ function kindOfAudio(audio: unknown): PartKind {
   return typeof data === "string" && /^[A-Za-z0-9+/=_\s-]*$/.test(data) ? "text" : "file";
 }
 
-/** Whether each other member of an object is empty. */
+/** Tells whether all members of an object but these are empty. */
 function hasOnly(object: JsonObject, names: ReadonlySet<string>): boolean {
   return Object.entries(object).every(([name, value]) => names.has(name) || isEmpty(value));
 }
 
-/** Whether a value cannot refer to anything. */
+/** Tells whether a value is too small to refer to media: null, a boolean, a number, or empty. */
 function isEmpty(value: unknown): boolean {
   if (value === undefined || value === null || typeof value === "boolean" || typeof value === "number") return true;
   if (Array.isArray(value) || typeof value === "string") return value.length === 0;

@@ -1,16 +1,17 @@
 import { type SseEvent, SseSplitter } from "./sse.ts";
 import { UpstreamFault } from "./upstream.ts";
 
-/** So much of a secret's beginning may be any word, and is passed on. */
+/** Length of a secret's beginning from which on events are held back; fewer characters occur in any text. */
 const MIN_HELD_CHARS = 4;
 const MAX_EVENT_BYTES = 4 * 1024 ** 2;
-/** What is held back while a text may still become a secret; beyond it nobody waits any longer. */
+/** Bound of the events that are held back; beyond it they are passed on. */
 const MAX_HELD_BYTES = 1024 ** 2;
-/** More texts at a time than any answer has. */
+/** Bound of the texts that are watched at a time; no answer has so many. */
 const MAX_TEXTS = 1_024;
 
-/** Literals of the members that carry pieces of text; and the first index, which is the choice's. */
+/** Matches members that carry pieces of text, and their JSON strings. */
 const PIECE = /"(content|reasoning_content|reasoning|refusal|arguments|text)"\s*:\s*("(?:[^"\\]|\\.)+")/g;
+/** Matches the first index in a chunk, which is the choice's. */
 const INDEX = /"index"\s*:\s*(\d+)/;
 
 /**
@@ -58,12 +59,12 @@ export async function* withoutSplitSecrets(
   } catch (error) {
     fault = error;
   }
-  // Nothing becomes of it any more.
+  // The stream is over: what is held back cannot become a secret, unless one is whole.
   if (!watch.isWhole) yield* held;
   if (fault !== undefined) throw fault;
 }
 
-/** Whether texts that come in pieces end with the beginning of a secret, or hold one. */
+/** Tells whether texts that come in pieces end with the beginning of a secret, or hold one. */
 class SecretWatch {
   readonly #secrets: readonly string[];
   readonly #maxChars: number;
