@@ -18,9 +18,9 @@ const DEFAULT_PAGE_SIZE = 25;
 const LIST = "audit-entries";
 
 /**
- * The AuditService of a service, whichever it is: their messages have the same shape.
+ * Implementation of the AuditService of any service: their messages have the same shape.
  *
- * @param actions all that its log has
+ * @param actions of the service's log
  */
 export function auditService(entries: AuditStore, actions: readonly AuditAction[]) {
   const known = actionNames(actions);

@@ -61,7 +61,7 @@ function denial(rules: readonly AccessRule[], principal: Principal | undefined):
   return new DomainError("permission_denied", "INTERNAL_ONLY", "this is only for the services of this node");
 }
 
-/** Whether the token in use was replaced, and no replaced token is good for `scope`, whatever its credential holds. */
+/** Tells whether the token was replaced by a rotation and `scope` is one that no replaced token may use. */
 function isBeyondGrace<P extends Principal>(
   principal: P,
   scope: string,
@@ -69,7 +69,7 @@ function isBeyondGrace<P extends Principal>(
   return principal.kind !== "service" && principal.graceEndsAt !== undefined && !invokesOrReads(scope);
 }
 
-/** Callers are named to each other only. */
+/** Denial of an internal method. It names the callers that are admitted only to another internal caller. */
 function internalOnly(callers: readonly string[], principal: Principal | undefined): DomainError {
   const message =
     principal?.kind === "service"

@@ -23,9 +23,9 @@ const originKey = createContextKey<CallOrigin | undefined>(undefined, {
 const MAX_ADDRESS_LENGTH = 64;
 
 /**
- * Finds a call's origin, once. Headers say it only beside a service credential: that of the caller itself, or of the gateway
- * that passes a client's call on. Of anybody else it is the connection's address and a new request id. Afterwards the header
- * of the request id says what was found, and those that only the gateway sends are gone.
+ * Finds a call's origin, once. The headers are trusted only with a service credential, of the caller itself or of the gateway
+ * that forwards a client's call; otherwise the origin is the address of the connection and a new request id. Afterwards the
+ * request id is in its header, and the headers that only the gateway sends are removed.
  */
 export function findCallOrigin(credentials: ServiceCredentials, header: Headers, values: ContextValues): CallOrigin {
   const known = values.get(originKey);

@@ -6,18 +6,18 @@ import { isReference } from "./stray-tokens.ts";
 
 /** Bounds of a field: those that its schema states, else the defaults. */
 export interface FieldBounds {
-  /** Of a text in characters (code points), of bytes in bytes; of a list or map that of each of its values. */
+  /** Characters (code points) of a text, bytes of a bytes field; in a list, of each value. */
   readonly maxLength: number;
-  /** Of a list or map. */
+  /** Items of a list or map. */
   readonly maxItems: number;
-  /** Whether it refers to something by a text that may be as long as the default: what is longer refers to nothing. */
+  /** Whether the field is an id or name of something and has the default bound: a longer one is answered NOT_FOUND. */
   readonly isReference: boolean;
 }
 
-/** Of a field whose schema states no bound. */
+/** Bounds of a field whose schema states none. */
 const DEFAULTS = { maxLength: 1_000, maxItems: 1_000 };
 
-/** An option is decoded from the descriptor's bytes at each reading. */
+/** Cache: reading an option decodes it from the bytes of the descriptor. */
 const KNOWN = new WeakMap<DescField, FieldBounds>();
 
 export function fieldBoundsOf(field: DescField): FieldBounds {

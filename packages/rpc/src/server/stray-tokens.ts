@@ -46,7 +46,7 @@ function isText(scalar: ScalarType): boolean {
   return scalar === ScalarType.STRING;
 }
 
-/** Whether a field says which thing is meant, by its id or name. */
+/** Tells by its name whether a field refers to something by id or name. */
 export function isReference({ name }: DescField): boolean {
   return /(^|_)(id|token|namespace|account)$/.test(name);
 }

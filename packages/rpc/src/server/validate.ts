@@ -13,8 +13,8 @@ const validator = createValidator();
 
 /**
  * Holds every request message, also each of a stream, against the bounds and rules in its schema, and names each field that
- * breaks one. Bounds come first: no rule reads a field that is longer than its bound. What comes from outside may hold a
- * credential in no text that would be kept, and no field that is not known: what it says would not be done.
+ * breaks one. Bounds come first: no rule reads a field that is longer than its bound. A request from outside is also
+ * refused if it has an unknown field, which would be ignored, or a credential in a text that would be stored.
  */
 export function validate(): Interceptor {
   return (next) => (request) => {

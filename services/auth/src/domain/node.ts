@@ -12,7 +12,7 @@ export interface Account {
 /** What somebody sees of what is above namespaces: one account, or the whole node. */
 export type Reach = { readonly accountId: Id<"acc"> } | { readonly node: true };
 
-/** Whose names and ids of namespaces somebody sees: its own one alone, which is a key's; or all in its reach. */
+/** Namespaces that a caller sees: a key only its own, an operator credential all in its reach. */
 export type NamespaceView = Reach | { readonly namespaceId: Id<"ns"> };
 
 /** Of a key, or of an operator credential that may be limited to an account. */

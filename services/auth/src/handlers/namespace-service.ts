@@ -80,7 +80,7 @@ export function namespaceService(
   };
 }
 
-/** Which namespaces and accounts the caller sees, and the namespace that it is bound to. */
+/** Namespaces and accounts that the caller sees, and the namespace that it is bound to, if any. */
 function viewOf(context: HandlerContext): { view: NamespaceView; reach: Reach; active: Id<"ns"> | undefined } {
   const principal = principalOf(context);
   if (principal.kind === "service") throw new Error(`${context.method.name} was let in for a service`);

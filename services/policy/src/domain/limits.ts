@@ -5,13 +5,13 @@ export const MAX_POLICIES_OF_NAMESPACE = 1_000;
 export const MAX_BINDINGS_OF_PRINCIPAL = 100;
 export const MAX_BINDINGS_OF_POLICY = 1_000;
 
-/** Shares of the above that sub-keys may take up by what they create: the rest is reserved for root keys. */
+/** Quotas of what sub-keys create, within the limits above: the rest is reserved for root keys. */
 const MAX_POLICIES_BY_SUB_KEYS = 500;
 const MAX_BINDINGS_OF_PRINCIPAL_BY_SUB_KEYS = 50;
 const MAX_BINDINGS_OF_POLICY_BY_SUB_KEYS = 500;
-/** Share of a key directly below a root key, together with all keys below it. */
+/** Quota of a key directly below a root key and all keys below it. */
 const MAX_POLICIES_BY_BRANCH = 100;
-/** Share of the key that is the principal: the rest is reserved for the keys above it. */
+/** Quota of bindings that a key makes to itself: the rest is reserved for the keys above it. */
 const MAX_BINDINGS_OF_PRINCIPAL_BY_ITSELF = 25;
 
 /** Numbers of things that exist, by the keys that created them. */
