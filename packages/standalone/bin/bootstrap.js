@@ -62,7 +62,7 @@ async function alone(work) {
 
 /** @throws Error that names file and holder, after the time that an installation may take */
 async function untilLocked(file) {
-  const waitMs = 1_000 * Number(process.env.ROUTEPLANE_INSTALL_WAIT_SECS || 600);
+  const waitMs = installWaitMs();
   const deadline = Date.now() + waitMs;
   for (let attempt = 0; !(await tryLock(file)); attempt++) {
     const holder = `process ${readFileSync(LOCK, "utf8").trim() || "?"}`;
@@ -75,6 +75,16 @@ async function untilLocked(file) {
     if (attempt === 0) say(`waiting for ${holder}, which is installing the dependencies`);
     await delay(LOCK_INTERVAL_MS);
   }
+}
+
+/** @throws Error if ROUTEPLANE_INSTALL_WAIT_SECS is no number: the wait would have no end */
+function installWaitMs() {
+  const text = process.env.ROUTEPLANE_INSTALL_WAIT_SECS || "600";
+  const seconds = Number(text);
+  if (seconds >= 0 && seconds <= 86_400) return 1_000 * seconds;
+  throw new Error(
+    `ROUTEPLANE_INSTALL_WAIT_SECS is ${JSON.stringify(text)}: set it to seconds from 0 to 86400, or unset it`,
+  );
 }
 
 /** `flock` of util-linux locks the file that it is handed; the lock is of the open file, which stays open here. */

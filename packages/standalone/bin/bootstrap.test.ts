@@ -153,6 +153,14 @@ describe("while another process installs", () => {
     );
   });
 
+  it.each(["soon", "-1", "Infinity"])("refuses a wait of %s, which would have no end", async (secs) => {
+    await installing();
+    waitSecs = secs;
+    const { code, stderr } = await run("some.js");
+    expect(code).toBe(1);
+    expect(stderr).toContain(`ROUTEPLANE_INSTALL_WAIT_SECS is "${secs}": set it to seconds`);
+  });
+
   it("goes on when that is killed", async () => {
     const other = await installing();
     await installer("true");

@@ -69,7 +69,7 @@ async function anyPorts(): Promise<Readonly<Record<string, number>>> {
 function usesFreePorts({ environment }: AddressOptions): boolean {
   const choice = environment["ROUTEPLANE_INNER_PORTS"]?.trim() || "fixed";
   if (choice === "fixed" || choice === "free") return choice === "free";
-  throw new StartFailure("ROUTEPLANE_INNER_PORTS must be fixed or free");
+  throw new StartFailure(`ROUTEPLANE_INNER_PORTS is ${JSON.stringify(choice)}: set it to fixed or free, or unset it`);
 }
 
 export function portsOf({ services, grpc, postgres, nats }: Addresses): readonly number[] {
