@@ -70,10 +70,13 @@ describe("--key", () => {
     expect(messages).toEqual(Array.from({ length: 2 }, () => 'no key "ID" in this namespace'));
   });
 
-  it("that is no id, though it looks like one, is a wrong command line that names the flag", async () => {
+  it("may be a name that starts like an id, and is refused if no key has that name", async () => {
+    const { id } = await mint("key_ci");
+    expect(await cli.json("cloud", "usage", "--key", "key_ci")).toMatchObject({ request_count: 0 });
     for (const line of LISTS) {
-      const error = await cli.error("cloud", ...line.split(" "), "--key", `${bot.id}x`);
-      expect(error).toMatchObject({ exitCode: 2, message: expect.stringContaining("'--key <name|id>'") });
+      const error = await cli.error("cloud", ...line.split(" "), "--key", "key_cj");
+      expect(error).toMatchObject({ exitCode: 1, reason: "RESOURCE_NOT_FOUND" });
+      expect(error.message).toContain(`did you mean key_ci (${id})?`);
     }
   });
 

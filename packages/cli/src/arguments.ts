@@ -1,5 +1,5 @@
 import { actionNames, AUTH_ACTIONS, POLICY_ACTIONS, USAGE_ACTIONS } from "@routeplane/audit/actions";
-import { parseId, parseTime } from "@routeplane/domain";
+import { type IdKind, parseId, parseTime } from "@routeplane/domain";
 import { InvalidArgumentError } from "commander";
 
 /**
@@ -101,11 +101,23 @@ export function idArgument(text: string): string {
   throw new InvalidArgumentError("It must not be blank.");
 }
 
-/** Name or id of a key. Which one it names is the node's to say. */
-export function keyArgument(text: string): string {
-  const nameOrId = idArgument(text);
-  if (!nameOrId.startsWith("key_") || parseId("key", nameOrId) !== undefined) return nameOrId;
-  throw new InvalidArgumentError("It must be the name of a key, or an id: key_ and 26 letters and digits.");
+/** Id of a principal that changes things: a key or an operator credential. */
+export function actorArgument(text: string): string {
+  return idOfKind(text, ["key", "op"]);
+}
+
+/** Id of a resource whose changes are in an audit log. */
+export function targetArgument(text: string): string {
+  return idOfKind(text, ["key", "ns", "pol", "bnd", "acc", "op", "dl"]);
+}
+
+/** An audit log keeps what is gone, so that only the form of an id can be wrong. */
+function idOfKind(text: string, kinds: readonly IdKind[]): string {
+  const id = text.trim();
+  if (kinds.some((kind) => parseId(kind, id) !== undefined)) return id;
+  throw new InvalidArgumentError(
+    `It must be an id: ${kinds.map((kind) => `${kind}_`).join(", ")} and 26 letters and digits.`,
+  );
 }
 
 /** Micro-USD: a whole number, above zero, exact in every JSON reader. */

@@ -5,17 +5,16 @@ import { CliError, ExitCode, usageError } from "./errors.ts";
 import { printable } from "./output/printable.ts";
 
 /**
- * Reads a secret from the first line of standard input. A terminal does not show what is typed; Ctrl-C and Ctrl-D leave it as
- * it was.
+ * Reads a secret from the first line of standard input, with the echo of a terminal off while it reads.
  *
- * @throws CliError if there is no line
+ * @throws CliError usage if standard input is empty; NOT_CONFIRMED on Ctrl-C and Ctrl-D
  */
 export async function readSecret({ stdin, output }: Context, what: string): Promise<string> {
   const isTerminal = stdin.isTTY === true;
   const lines = createInterface(
     isTerminal ? { input: stdin, output: createSink(), terminal: true, historySize: 0 } : { input: stdin },
   );
-  // After the echo is off: what is pasted as soon as this shows must not show.
+  // The echo is off by now, so that a paste in answer to this prompt is not shown.
   if (isTerminal) output.note(`Paste ${what} and press Enter (it is not shown):`);
   try {
     for await (const line of lines) return line.trim();
@@ -32,18 +31,18 @@ function createSink(): Writable {
 }
 
 /**
- * Asks a person before something is lost for good: called by every command that deletes or unbinds, unless `--yes` is given.
- * `keys revoke` does not: it is the answer to a leak.
+ * Asks for confirmation before a command deletes or unbinds something, which cannot be undone. Skipped with `--yes`, and never
+ * used by `keys revoke`, which answers a leak.
  *
- * @throws CliError usage, with the loss, where nobody can be asked (no terminal, or JSON is wanted)
+ * @throws CliError usage, naming the loss, without a terminal or under `--json`; NOT_CONFIRMED if the answer is not yes
  */
 export async function confirmLoss(context: Context, question: string, loss: string): Promise<void> {
-  if (!canAsk(context)) throw usageError(`${loss} Say --yes where nobody can be asked`);
+  if (!canAsk(context)) throw usageError(`${loss} Without a terminal that needs --yes`);
   if (await confirm(context, question)) return;
   throw new CliError(ExitCode.failed, "aborted", "NOT_CONFIRMED", "nothing was changed");
 }
 
-/** Asks a person; whoever is not at a terminal, or wants JSON, is not asked and meant what they typed. */
+/** Asks for confirmation on a terminal. True without one, and under `--json`. */
 export async function confirm(context: Context, question: string): Promise<boolean> {
   if (!canAsk(context)) return true;
   const { stdin, stderr } = context;

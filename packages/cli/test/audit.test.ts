@@ -29,6 +29,21 @@ async function startLogs() {
   return { asked, node };
 }
 
+describe.concurrent("audit list --actor and --target", () => {
+  it.each([
+    ["--actor", "root", /key_, op_ and 26/],
+    ["--actor", "key_1", /key_, op_ and 26/],
+    ["--actor", "pol_01kayeqtfnexes8b2c1x4m9d7z", /key_, op_ and 26/],
+    ["--target", "daily-cap", /pol_, bnd_/],
+    ["--target", "req_01kayeqtfnexes8b2c1x4m9d7z", /pol_, bnd_/],
+    ["--target", "POL_01KAYEQTFNEXES8B2C1X4M9D7Z", /pol_, bnd_/],
+  ])("%s %s is no id: a wrong command line, and nothing is asked", async (option, text, said) => {
+    const argv = ["cloud", "audit", "list", option, text];
+    const { code, stdout, stderr } = await runHere(argv, environment("http://127.0.0.1:1"));
+    expect({ code, stdout, stderr }).toEqual({ code: 2, stdout: "", stderr: expect.stringMatching(said) });
+  });
+});
+
 describe.concurrent("audit list --action", () => {
   it("asks the one log that has the action, and without it all of them", async () => {
     const { asked, node } = await startLogs();

@@ -2,7 +2,8 @@ import { timestampFromDate } from "@bufbuild/protobuf/wkt";
 import type { AuditEntry } from "@routeplane/contracts/audit";
 import { toPageToken } from "@routeplane/rpc/page-token";
 import type { Command } from "commander";
-import { actionArgument, idArgument, type LoggedAction, pageSizeArgument, timeArgument } from "../arguments.ts";
+import { actionArgument, actorArgument, idArgument, type LoggedAction } from "../arguments.ts";
+import { pageSizeArgument, targetArgument, timeArgument } from "../arguments.ts";
 import type { NodeClient } from "../client.ts";
 import type { Context } from "../context.ts";
 import { usageError } from "../errors.ts";
@@ -36,9 +37,9 @@ export function addAuditCommands(cloud: Command, context: Context): void {
     )
     .option("--namespace <name|id>", "of this namespace (operator only)", idArgument)
     .option("--node", "of the whole node, or of the account that yours is limited to (operator only)")
-    .option("--actor <id>", "only what this key_… or op_… did", idArgument)
+    .option("--actor <id>", "Show only what this key_… or op_… did", actorArgument)
     .option("--action <action>", "Show only this action, e.g. key.revoke", actionArgument)
-    .option("--target <id>", "only changes of this key_…, ns_…, pol_…, bnd_…, acc_…, op_… or dl_…", idArgument)
+    .option("--target <id>", "Show only changes of this resource, e.g. key_… or pol_…", targetArgument)
     .option("--from <time>", "RFC 3339 with an offset: only from then on", timeArgument)
     .option("--to <time>", "RFC 3339 with an offset: only before then", timeArgument)
     .option("--limit <number>", "rows on the page, at most 1000", pageSizeArgument, 25)
@@ -73,7 +74,7 @@ async function listEntries(context: Context, options: AuditOptions): Promise<voi
   const last = shown.at(-1);
   const next = more && last !== undefined ? toPageToken("audit-entries", last.id) : null;
   const list = { data: shown.map(fromProtoAuditEntry), next_page_token: next };
-  showList(context, list, AUDIT_COLUMNS, "Nothing that matches was changed.");
+  showList(context, list, AUDIT_COLUMNS, "No entries match.");
   if (next !== null) context.output.note(`Older ones: add --page-token ${next}`);
 }
 

@@ -54,10 +54,10 @@ export function addKeyChangeCommands(keys: Command, context: Context): void {
 
   const revoke = keys
     .command("revoke")
-    .description("revoke a key and every key below it, at once and for good")
+    .description("Revoke a key and every key below it, at once and for good")
     .argument("<id>", "key_…", idArgument)
     .option("--reason <text>", "why, for people who read it later; up to 200 characters", reasonArgument)
-    .option("--yes", "accepted and without effect: revoking never asks")
+    .option("--yes", "Accepted without effect: revoking never asks")
     .addHelpText(
       "after",
       `\nIt never asks, takes effect at once and cannot be undone.${REACH}; a root key revokes every key of the namespace.`,

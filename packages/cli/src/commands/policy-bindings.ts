@@ -35,7 +35,7 @@ export function addBindingCommands(policy: Command, context: Context): void {
     .description("put a policy in force for a key and all below it, or for the whole namespace")
     .argument("<policy-id>", "pol_…", idArgument)
     .option("--shadow", "let through what the policy would refuse, and only log it")
-    .option("--etag <etag>", "refuse if the policy changed since it had this etag", etagArgument)
+    .option("--etag <etag>", "Refuse if the policy changed since it had this etag", etagArgument)
     .addHelpText("after", BIND_REACH)
     .action((id: string, options: BindOptions) => bindPolicy(context, id, options));
   withPrincipal(bind, "what to bind it to");
@@ -48,10 +48,10 @@ export function addBindingCommands(policy: Command, context: Context): void {
 
   const unbind = policy
     .command("unbind")
-    .description("remove a binding and what it has counted, for good")
+    .description("Remove a binding and what it has counted, for good")
     .argument("<policy-id>", "pol_…", idArgument)
     .argument("<binding-id>", "bnd_…, as `policy bindings` shows it", idArgument)
-    .option("--yes", "do not ask")
+    .option("--yes", "Skip the confirmation")
     .addHelpText("after", REACH)
     .action((id: string, bindingId: string, { yes = false }: { yes?: boolean }) =>
       unbindPolicy(context, id, bindingId, yes),

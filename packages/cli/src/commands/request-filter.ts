@@ -1,7 +1,7 @@
 import { timestampFromDate } from "@bufbuild/protobuf/wkt";
 import { RequestStatus } from "@routeplane/contracts/usage";
 import type { Command } from "commander";
-import { idArgument, keyArgument, type StatusName, statusArgument, timeArgument } from "../arguments.ts";
+import { idArgument, type StatusName, statusArgument, timeArgument } from "../arguments.ts";
 
 /** Which requests of the log. */
 export interface FilterOptions {
@@ -14,7 +14,7 @@ export interface FilterOptions {
 
 export function withFilters(command: Command): Command {
   return command
-    .option("--key <name|id>", "only requests of this key", keyArgument)
+    .option("--key <name|id>", "Show only requests of this key", idArgument)
     .option("--model <id>", "only requests to this model", idArgument)
     .option(
       "--status <status>",

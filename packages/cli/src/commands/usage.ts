@@ -2,7 +2,7 @@ import type { MessageInitShape } from "@bufbuild/protobuf";
 import { timestampFromDate } from "@bufbuild/protobuf/wkt";
 import { type GetNodeUsageRequestSchema, UsageDimension } from "@routeplane/contracts/usage";
 import type { Command } from "commander";
-import { type DimensionName, groupByArgument, idArgument, keyArgument, timeArgument } from "../arguments.ts";
+import { type DimensionName, groupByArgument, idArgument, timeArgument } from "../arguments.ts";
 import type { Context } from "../context.ts";
 import { usageError } from "../errors.ts";
 import { block } from "../output/table.ts";
@@ -53,7 +53,7 @@ export function addUsageCommand(cloud: Command, context: Context): void {
       "tell apart key, model, provider, status, hour or day; several by commas",
       groupByArgument,
     )
-    .option("--key <name|id>", "only requests of this key", keyArgument)
+    .option("--key <name|id>", "Count only requests of this key", idArgument)
     .option("--model <id>", "only requests to this model", idArgument)
     .option("--all-namespaces", "of every namespace of the node, by whole hours; for operators")
     .action((options: UsageOptions) => showUsage(context, options));
