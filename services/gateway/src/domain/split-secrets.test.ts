@@ -56,6 +56,26 @@ describe("a key that a stream spells piece by piece", () => {
     expect(fault).toBeInstanceOf(UpstreamFault);
     expect(contentOf(text)).not.toMatch(/sk-pro/i);
   });
+
+  it.each<[string, (text: string, index: number) => object]>([
+    [
+      "a tool's name",
+      (name) => ({ choices: [{ index: 0, delta: { tool_calls: [{ index: 0, function: { name } }] } }] }),
+    ],
+    [
+      "a tool's input",
+      (input) => ({ choices: [{ index: 0, delta: { tool_calls: [{ index: 0, custom: { input } }] } }] }),
+    ],
+    ["thinking", (thinking) => ({ choices: [{ index: 0, delta: { thinking } }] })],
+    ["errors", (message) => ({ error: { message } })],
+    ["chunks with an index of their own", (content, index) => ({ index, choices: [{ index: 0, delta: { content } }] })],
+    ["choices, one after the other", (content, index) => ({ choices: [{ index, delta: { content } }] })],
+  ])("is recognised in %s", async (_, chunkOf) => {
+    const pieces = KEY.match(/.{1,5}/g) ?? [];
+    const { text, fault } = await passedOf(pieces.map((each, at) => `data: ${JSON.stringify(chunkOf(each, at))}\n\n`));
+    expect(fault).toBeInstanceOf(UpstreamFault);
+    expect(text).not.toContain("sk-pr");
+  });
 });
 
 describe("a stream without a key", () => {

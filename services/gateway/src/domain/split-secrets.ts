@@ -1,3 +1,4 @@
+import { endOfString } from "./json-members.ts";
 import { type SseEvent, SseSplitter } from "./sse.ts";
 import { UpstreamFault } from "./upstream.ts";
 
@@ -6,11 +7,14 @@ const MIN_HELD_CHARS = 4;
 const MAX_EVENT_BYTES = 4 * 1024 ** 2;
 /** Bound of the events that are held back; beyond it they are passed on. */
 const MAX_HELD_BYTES = 1024 ** 2;
-/** Bound of the texts that are watched at a time; no answer has so many. */
+/** Bound of the texts that are watched at a time, and of the pieces in one event; no answer has so many. */
 const MAX_TEXTS = 1_024;
 
-/** Matches members that carry pieces of text, and their JSON strings. */
-const PIECE = /"(content|reasoning_content|reasoning|refusal|arguments|text)"\s*:\s*("(?:[^"\\]|\\.)+")/g;
+/** Matches the beginning of a member that is a string: any may carry pieces of a text, but those that every chunk repeats. */
+const PIECE =
+  /"(?!(?:id|object|model|system_fingerprint|service_tier|role|type|finish_reason)")([\w-]{1,40})"\s*:\s*"/g;
+/** Length of the longest escape of a character. */
+const ESCAPED_CHARS = "\\u0000".length;
 /** Matches the first index in a chunk, which is the choice's. */
 const INDEX = /"index"\s*:\s*(\d+)/;
 
@@ -68,7 +72,7 @@ export async function* withoutSplitSecrets(
 class SecretWatch {
   readonly #secrets: readonly string[];
   readonly #maxChars: number;
-  /** The ends of texts, by choice and member. */
+  /** The ends of texts, by choice and member, and by member alone. */
   readonly #tails = new Map<string, string>();
   /** Those that end with the beginning of a secret. */
   readonly #pending = new Set<string>();
@@ -81,9 +85,25 @@ class SecretWatch {
 
   absorb(data: string): "none" | "begun" | "whole" {
     const choice = INDEX.exec(data)?.[1] ?? "";
-    for (const [, member = "", literal = ""] of data.matchAll(PIECE)) this.#add(`${choice} ${member}`, literal);
+    let pieces = 0;
+    for (const { 0: opening, 1: member = "", index } of data.matchAll(PIECE)) {
+      if (++pieces > MAX_TEXTS) break;
+      const start = index + opening.length - 1;
+      for (const literal of this.#endsOf(data, start, endOfString(data, start))) {
+        this.#add(`${choice} ${member}`, literal);
+        // Also as one text over all choices: an index may be the chunk's own.
+        this.#add(member, literal);
+      }
+    }
     if (this.isWhole) return "whole";
     return this.#pending.size > 0 ? "begun" : "none";
+  }
+
+  /** What of a string may belong to a secret that is not whole in it: all of a short one, the two ends of a long one. */
+  #endsOf(data: string, start: number, end: number): readonly string[] {
+    const maxChars = this.#maxChars * ESCAPED_CHARS;
+    if (end - start <= 2 * maxChars) return [data.slice(start, end)];
+    return [`${data.slice(start, start + maxChars)}"`, `"${data.slice(end - maxChars, end)}`];
   }
 
   #add(text: string, literal: string): void {
@@ -105,6 +125,6 @@ function unescaped(literal: string): string {
   try {
     return literal.includes("\\") ? String(JSON.parse(literal)) : literal.slice(1, -1);
   } catch {
-    return literal;
+    return literal.slice(1, -1);
   }
 }
