@@ -36,7 +36,8 @@ describe.concurrent("usage --all-namespaces", () => {
     });
     const argv = ["cloud", "usage", "--all-namespaces", "--group-by", "key"];
     const json = await runCli([...argv, "--json"], as(node.url));
-    const numbers = { request_count: 2, prompt_tokens: 0, completion_tokens: 0, spend_micro_usd: 7 };
+    const denied = { denied_count: 0, denied_unlogged_count: 0 };
+    const numbers = { request_count: 2, prompt_tokens: 0, completion_tokens: 0, spend_micro_usd: 7, ...denied };
     const groups = [{ namespace_id: "ns_1", key_id: "key_1", ...numbers }];
     expect(JSON.parse(json.stdout)).toEqual({ from: DAY, to: DAY, ...numbers, groups });
     expect({ asked, authorizations: node.authorizations }).toEqual({
@@ -61,7 +62,7 @@ describe.concurrent("admin reconcile", () => {
     });
     const json = await runCli(["admin", "reconcile", "--to", "2026-06-01T00:00:00Z", "--json"], as(node.url));
     expect(json.code).toBe(1);
-    const none = { prompt_tokens: 0, completion_tokens: 0 };
+    const none = { prompt_tokens: 0, completion_tokens: 0, denied_count: 0, denied_unlogged_count: 0 };
     expect(JSON.parse(json.stdout)).toEqual({
       from: DAY,
       to: "2026-06-01T00:00:00.000Z",

@@ -80,6 +80,16 @@ describe("SseSplitter", () => {
     expect(event?.data).toBe(" a\nb\n");
   });
 
+  it("takes time linear in an event that comes byte by byte", () => {
+    const text = "x".repeat(1024 ** 2);
+    const splitter = new SseSplitter(2 * 1024 ** 2);
+    const events = [...Buffer.from(`data: ${text}\n\ndata: y\n\n`)].flatMap((byte) =>
+      splitter.push(Uint8Array.of(byte)),
+    );
+    expect(events.map(({ data }) => data)).toEqual([text, "y"]);
+    expect(events[0]?.raw.toString()).toBe(`data: ${text}\n\n`);
+  });
+
   it("keeps no more of an unfinished event than its bound", () => {
     const splitter = new SseSplitter(100);
     splitter.push(Buffer.alloc(90, "x"));

@@ -22,6 +22,8 @@ export class SseOverflow extends Error {
 export class SseSplitter {
   readonly #maxEventBytes: number;
   #pending: Buffer = Buffer.alloc(0);
+  /** Memory that `#pending` begins, with room for more: pieces of a large event are not copied anew with each further one. */
+  #room: Buffer = Buffer.alloc(0);
   /** Where in `#pending` to go on looking, and where the line that is being read starts. */
   #at = 0;
   #lineStart = 0;
@@ -33,11 +35,24 @@ export class SseSplitter {
 
   /** @throws SseOverflow if an event grows beyond the bound */
   push(chunk: Uint8Array): SseEvent[] {
-    this.#pending = this.#pending.length === 0 ? viewOf(chunk) : Buffer.concat([this.#pending, chunk]);
+    this.#pending = this.#pending.length === 0 ? viewOf(chunk) : this.#pendingWith(chunk);
     const events: SseEvent[] = [];
     for (let end = this.#nextEnd(); end !== -1; end = this.#nextEnd()) events.push(this.#take(end));
     if (this.#pending.length > this.#maxEventBytes) throw new SseOverflow("an event of the stream is too large");
     return events;
+  }
+
+  /** Writes behind what is pending, and never into what an event that was returned is a view of. */
+  #pendingWith(chunk: Uint8Array): Buffer {
+    const pending = this.#pending;
+    const length = pending.length + chunk.length;
+    const begins = this.#room.buffer === pending.buffer && this.#room.byteOffset === pending.byteOffset;
+    if (!begins || this.#room.length < length) {
+      this.#room = Buffer.allocUnsafeSlow(2 * length);
+      pending.copy(this.#room);
+    }
+    this.#room.set(chunk, pending.length);
+    return this.#room.subarray(0, length);
   }
 
   /** What is left when the stream is over: an event without its blank line counts as one. */

@@ -10,6 +10,8 @@ import type { CallingKey } from "./ports.ts";
 import { UpstreamFault } from "./upstream.ts";
 import { relay } from "./relay.ts";
 import { responseGuardOf } from "./response-guard.ts";
+import { type SseEvent, SseSplitter } from "./sse.ts";
+import { StreamGuard } from "./stream-guard.ts";
 import { Timings } from "./timings.ts";
 
 const pattern = (pattern: string, action: ContentPattern["action"] = "redact"): ContentPattern => ({
@@ -82,6 +84,20 @@ const FIELDS: Readonly<Record<string, (text: string) => object>> = {
   "call 0": (text) => ({ tool_calls: [{ index: 0, function: { arguments: text } }] }),
   "call 1": (text) => ({ tool_calls: [{ index: 1, function: { arguments: text } }] }),
 };
+
+it("lets nothing out any more after a fault while an event is judged", async () => {
+  const guard = await createGuards(guardrailsInMemory([guardrail(pattern("secret"))]))(callerWith([]) as CallingKey);
+  const caller = new AbortController();
+  const meter = { spend() {}, isExhausted: false };
+  const responseGuard = await responseGuardOf(guard, new DecisionLog(guard), caller.signal, meter);
+  if (responseGuard === undefined) throw new Error("the pattern does not apply to answers");
+  const streamGuard = new StreamGuard(responseGuard, 1);
+  const [event] = new SseSplitter(10_000_000).push(Buffer.from(delta(0, { content: "a secre".repeat(100_000) })));
+  const passing = streamGuard.pass(event as SseEvent);
+  caller.abort(new Error("cut"));
+  await expect(passing).rejects.toThrow("cut");
+  expect(streamGuard.flush()).toEqual([]);
+});
 
 describe("a stream under content patterns", () => {
   const piece = fc.record({

@@ -46,8 +46,9 @@ const COMMENT = Buffer.from(":\n\n");
 /**
  * Judges a stream of chat completion chunks while it passes. Every chunk keeps its place and its ids; only texts in it become
  * shorter, or appear later, where a match may still come of them. What is held back of a choice leaves before the chunk that
- * finishes it, and the rest before the end of the stream. Text of a choice behind that chunk is dropped, and of more choices than were asked for. Where rules are enforced,
- * nothing but the data of an event leaves: clients of the API need neither its other fields nor comments.
+ * finishes it, and the rest before the end of the stream. Text of a choice behind that chunk is dropped, and of more choices than
+ * were asked for. Where rules are enforced, nothing but the data of an event leaves: clients of the API need neither its other
+ * fields nor comments.
  */
 export class StreamGuard {
   readonly #responseGuard: ResponseGuard;
@@ -62,6 +63,8 @@ export class StreamGuard {
   /** The last chunk: what is flushed looks like it. */
   #last: JsonObject = {};
   #refusal: Refusal | undefined;
+  /** Set while an event is judged, and for good once that failed: then it is not known what of it was judged. */
+  #isPassing = false;
 
   /** @param choices number of choices that were asked for */
   constructor(responseGuard: ResponseGuard, choices: number) {
@@ -75,13 +78,25 @@ export class StreamGuard {
     return this.#refusal;
   }
 
-  /** @returns what may leave of the event, and before it; nothing once it is refused */
-  async pass({ raw, data }: SseEvent): Promise<Buffer[]> {
+  /**
+   * Judges an event.
+   *
+   * @returns what may leave of the event, and before it; nothing once it is refused
+   * @throws the reason of the request's signal; nothing leaves any more after that
+   */
+  async pass(event: SseEvent): Promise<Buffer[]> {
+    this.#isPassing = true;
+    const passed = await this.#pass(event);
+    this.#isPassing = false;
+    return passed;
+  }
+
+  async #pass({ raw, data }: SseEvent): Promise<Buffer[]> {
     if (this.#refusal !== undefined) return [];
     const isEnforced = this.#responseGuard.rules !== undefined;
     if (data === undefined) return [isEnforced ? COMMENT : raw];
     const mustStrip = isEnforced && hasOtherFields(raw);
-    if (data.trim() === "[DONE]") return this.#unlessRefused(this.flush(), mustStrip ? formatSse("[DONE]") : raw);
+    if (data.trim() === "[DONE]") return this.#unlessRefused(this.#flush(), mustStrip ? formatSse("[DONE]") : raw);
     const chunk = parse(data);
     const passed =
       isObject(chunk) && Array.isArray(chunk["choices"])
@@ -94,6 +109,10 @@ export class StreamGuard {
 
   /** The stream is over, or broke off. @returns what was held back and may leave */
   flush(): Buffer[] {
+    return this.#isPassing ? [] : this.#flush();
+  }
+
+  #flush(): Buffer[] {
     const rest = this.#end([...this.#channels.values()]);
     return this.#refusal === undefined ? rest : [];
   }
