@@ -11,6 +11,7 @@ export {
 } from "./compose.ts";
 export type { ResolvedModel } from "./models.ts";
 export { MAX_INSTRUCTIONS, type PatternFault, patternFault } from "./pattern.ts";
+export { RedactedJson } from "./redacted-text.ts";
 export {
   compileRules,
   MAX_COMPOSED_INSTRUCTIONS,

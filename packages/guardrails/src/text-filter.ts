@@ -3,7 +3,7 @@ import { isHighSurrogate, isLowSurrogate } from "./fold.ts";
 import { Reading } from "./reading.ts";
 import type { TextPattern, TextRules } from "./rules.ts";
 import { Spans } from "./spans.ts";
-import { REDACTED } from "./spec.ts";
+import { RedactedProse, type RedactedText } from "./redacted-text.ts";
 import { Tally } from "./tally.ts";
 import type { Work } from "./work.ts";
 
@@ -19,7 +19,7 @@ export type Blocked<P> =
  * folded form.
  *
  * What is redacted: at every place of the text and of its folded form (`fold.ts`), what RE2 matches there (leftmost-first), overlapping or not. That covers all that RE2's own
- * replace-all would take out. What touches becomes one `REDACTED`.
+ * replace-all would take out. What touches is one redaction (`redacted-text.ts`).
  */
 export class TextFilter<P extends TextPattern> {
   readonly #work: Work;
@@ -29,13 +29,14 @@ export class TextFilter<P extends TextPattern> {
   /** What has not left yet, and where it begins. */
   #held = "";
   #place = 0;
-  /** Whether what left last was redacted. */
-  #insideRedaction = false;
+  readonly #redacted: RedactedText;
   #hit: { readonly seenAt: number; readonly pattern: P } | undefined;
   #blocked: Blocked<P> | undefined;
 
-  constructor(rules: TextRules<P>, work: Work) {
+  /** @param redacted the form in which redactions are shown */
+  constructor(rules: TextRules<P>, work: Work, redacted: RedactedText = new RedactedProse()) {
     this.#work = work;
+    this.#redacted = redacted;
     this.#reading = new Reading(rules, work, (pattern, match) => this.#take(pattern, match));
   }
 
@@ -61,7 +62,8 @@ export class TextFilter<P extends TextPattern> {
   end(): string {
     if (this.#blocked !== undefined) return "";
     this.#reading.end();
-    return this.#isBlocked() ? "" : this.#release(this.#place + this.#held.length);
+    if (this.#isBlocked()) return "";
+    return this.#release(this.#place + this.#held.length) + this.#redacted.end();
   }
 
   async #pushPiece(text: string): Promise<string> {
@@ -124,12 +126,11 @@ export class TextFilter<P extends TextPattern> {
     const parts: string[] = [];
     let copied = base;
     for (const { start, end } of this.#redactions.takeBefore(until)) {
-      parts.push(text.slice(copied - base, start - base));
-      if (start > base || !this.#insideRedaction) parts.push(REDACTED);
+      parts.push(this.#redacted.keep(text.slice(copied - base, start - base)));
+      parts.push(this.#redacted.redact(text.slice(start - base, end - base)));
       copied = end;
     }
-    this.#insideRedaction = copied === until;
-    parts.push(text.slice(copied - base));
+    parts.push(this.#redacted.keep(text.slice(copied - base)));
     return parts.join("");
   }
 }
@@ -166,8 +167,9 @@ export async function judgeText<P extends TextPattern>(
   rules: TextRules<P>,
   text: string,
   work: Work,
+  redacted?: RedactedText,
 ): Promise<Judged<P>> {
-  const filter = new TextFilter(rules, work);
+  const filter = new TextFilter(rules, work, redacted);
   const passed = await filter.push(text);
   const rest = filter.end();
   return { text: passed + rest, redactions: filter.redactions, blocked: filter.blocked };

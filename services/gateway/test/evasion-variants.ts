@@ -61,13 +61,22 @@ export const REQUESTS: Readonly<Record<string, object | string>> = {
     tool_call_id: "call_1",
     content: String.raw`{"x":"\u0073ecret"}`,
   }),
-  "a number in the arguments of a tool call": calls('{"card": "4111111111111111"}'),
+  "a number in the arguments of a tool call": calls('{"card": 4111111111111111}'),
   "a file that is text in base64": file({ filename: "x.txt", file_data: base64("the secret") }),
   "a data URL that is text in base64": file({ file_data: `data:application/pdf;base64,${base64("the secret")}` }),
   "a data URL in plain text": file({ file_data: "data:text/plain,the%20%73ecret" }),
   "file data that is no base64": file({ file_data: "the secret!" }),
   "base64 that is broken into lines": file({
     file_data: base64("the secret".padEnd(90)).replaceAll(/(.{20})/g, "$1\n"),
+  }),
+  "base64 that is percent-encoded": file({
+    file_data: `data:text/plain;base64,${base64("a secret").replace("c", "%63")}`,
+  }),
+  "a data URL with an escape that is none": file({ file_data: "data:text/plain,%zz%73ecret" }),
+  "a data URL with half a surrogate pair":
+    '{"model":"m","messages":[{"role":"user","content":[{"type":"file","file":{"file_data":"data:text/plain,a secret \\ud800 x"}}]}]}',
+  "a data URL with long parameters": file({
+    file_data: `data:text/plain;x=${"y".repeat(2_000)};base64,${base64("a secret")}`,
   }),
   "an image that is text": user([
     { type: "image_url", image_url: { url: `data:image/png;base64,${base64("a secret")}` } },
@@ -168,6 +177,9 @@ const END = `${choice({ delta: {}, finish_reason: "stop" })}data: [DONE]\n\n`;
 /** Streams of chunks. */
 export const STREAMS: Readonly<Record<string, string>> = {
   "a match over chunks": delta({ content: "sec" }, { content: "ret" }) + END,
+  "a match over parts of one chunk": delta({ content: [text("sec"), text("ret")] }) + END,
+  "a match over parts of several chunks": delta({ content: [text("se"), text("c")] }, { content: [text("ret")] }) + END,
+  "a text that goes on in a part": delta({ content: "sec" }, { content: [text("ret")] }) + END,
   "hidden characters over chunks": delta({ content: "se" }, { content: "\u200b" }, { content: "ｃret" }) + END,
   "a surrogate half between chunks": delta({ content: "sec" }, { content: "\ud800" }, { content: "ret" }) + END,
   "an escape over chunks of arguments": args('{"x":"\\', "u00", "73ecr", 'et"}') + END,

@@ -1,5 +1,13 @@
-import { type Blocked, judgeParts, matchesInParts, type Redactions, type Work } from "@routeplane/guardrails";
-import { type ContentKind, isPartOfMessage } from "./content-places.ts";
+import {
+  type Blocked,
+  judgeParts,
+  judgeText as judgeWhole,
+  matchesInParts,
+  RedactedJson,
+  type Redactions,
+  type Work,
+} from "@routeplane/guardrails";
+import { type ContentKind, isArguments, isPartOfMessage } from "./content-places.ts";
 import type { GuardPattern, GuardRules } from "./guard.ts";
 import { type Edit, type JsonText, jsonTexts } from "./json-texts.ts";
 import { type MediaText, mediaTextOf } from "./media-text.ts";
@@ -82,23 +90,37 @@ export async function judgeContent(
 }
 
 /** Judges a text by itself. */
-export async function judgeText(guard: ContentGuard, { start, end }: JsonText, text: string): Promise<JudgedContent> {
-  return judgeTexts(guard, [{ text, start, end }]);
+export async function judgeText(guard: ContentGuard, found: JsonText, text: string): Promise<JudgedContent> {
+  const { start, end } = found;
+  return judgeTexts(guard, [{ text, start, end }], isArguments(found));
 }
 
-/** Judges texts that are read as one. */
-async function judgeTexts(guard: ContentGuard, parts: readonly Part[]): Promise<JudgedContent> {
+/**
+ * Judges texts that are read as one.
+ *
+ * @param isJson whether it is one text, of JSON
+ */
+async function judgeTexts(guard: ContentGuard, parts: readonly Part[], isJson = false): Promise<JudgedContent> {
   const { rules, watched, work, shadowWork } = guard;
   const texts = parts.map(({ text }) => text);
   if (watched !== undefined) for (const each of await matchesInParts(watched, texts, shadowWork)) guard.noted(each);
   if (rules === undefined) return { edits: [], blocked: undefined, isUninspectable: false };
-  const { parts: passed, redactions, blocked } = await judgeParts(rules, texts, work);
+  const {
+    parts: passed,
+    redactions,
+    blocked,
+  } = isJson ? await judgeJson(rules, texts.join(""), work) : await judgeParts(rules, texts, work);
   if (blocked === undefined) guard.redacted(redactions);
   const edits = parts.flatMap(({ text, start, end }, index) => {
     const left = passed[index] ?? text;
     return left === text ? [] : [{ start, end, literal: JSON.stringify(left) }];
   });
   return { edits, blocked, isUninspectable: false };
+}
+
+async function judgeJson(rules: GuardRules, json: string, work: Work) {
+  const { text, redactions, blocked } = await judgeWhole(rules, json, work, new RedactedJson());
+  return { parts: [text], redactions, blocked };
 }
 
 /** Judges the text that stands in the place of media; if there is none, what stands there as it is written. */

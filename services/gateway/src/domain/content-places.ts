@@ -87,6 +87,14 @@ export function isPartOfMessage({ kind, place }: JsonText): boolean {
 const PART =
   /^(?:messages|choices\[\]\.message|choices\[\]\.delta)(?:\[\])?\.content(?:\[\])?(?:\.(?:text|refusal|content))?$/;
 
+/** Whether a string is the JSON of a tool call: clients parse it, so that it has to stay valid. */
+export function isArguments({ kind, place }: JsonText): boolean {
+  return kind === "string" && ARGUMENTS.test(place);
+}
+
+const ARGUMENTS =
+  /^(?:messages\[\]|choices\[\]\.(?:message|delta)(?:\[\])?)\.(?:tool_calls\[\]\.function|function_call)\.arguments$/;
+
 /** The tokens of the answer once more, each by itself: where patterns are to be found they cannot be passed on. */
 export const LOGPROBS: ReadonlySet<string> = new Set([
   "choices[].logprobs",

@@ -92,6 +92,16 @@ describe("a variant of a request", () => {
   });
 });
 
+describe("the arguments of a tool call", () => {
+  it("stay valid JSON where a number in them is redacted, in requests and in answers", async () => {
+    const call = { id: "call_1", type: "function", function: { name: "f", arguments: '{"n":4111111111111111}' } };
+    const message = { role: "assistant", content: null, tool_calls: [call] };
+    const asked = await request(words("redact"), JSON.stringify({ model: "m", messages: [message] }));
+    const answered = await answer(words("redact"), JSON.stringify({ choices: [{ index: 0, message }] }), false);
+    for (const { text } of [asked, answered]) expect(text).toContain(String.raw`"{\"n\":\"[REDACTED]\"}"`);
+  });
+});
+
 describe("a variant of an answer", () => {
   it.each(Object.entries(ANSWERS))("is blocked and redacted: %s", async (_, json) => {
     expect((await answer(words("block"), json, false)).code).toBe("content_blocked");

@@ -10,7 +10,8 @@ export interface MediaText {
   readonly withText: (text: string) => string;
 }
 
-const DATA_URL = /^\s*data:([^,]{0,1000}),/i;
+const DATA_URL = /^\s*data:([^,]*),/i;
+const MAX_ENCODING_CHARS = 100;
 const BASE64 = /^[A-Za-z0-9+/_-]*={0,2}$/;
 /** Characters that are decoded in one go; a multiple of 4. */
 const SLICE_CHARS = 262_144;
@@ -25,12 +26,15 @@ export async function mediaTextOf(value: string, work: Work): Promise<MediaText 
     return text === undefined ? undefined : { text, withText: toBase64 };
   }
   const [head, parameters = ""] = url;
-  if (/;\s*base64\s*$/i.test(parameters)) {
-    const text = await textOfBase64(value, head.length, work);
+  if (/;\s*base64\s*$/i.test(parameters.slice(-MAX_ENCODING_CHARS))) {
+    const isEscaped = value.includes("%", head.length);
+    const text = isEscaped
+      ? await textOfBase64(await percentDecoded(value.slice(head.length), work), 0, work)
+      : await textOfBase64(value, head.length, work);
     return text === undefined ? undefined : { text, withText: (other) => head + toBase64(other) };
   }
-  const text = percentDecoded(value.slice(head.length));
-  return isText(text) ? { text, withText: (other) => head + encodeURIComponent(other) } : undefined;
+  const text = await percentDecoded(value.slice(head.length), work);
+  return isText(text) ? { text, withText: (other) => head + encodeURIComponent(other.toWellFormed()) } : undefined;
 }
 
 async function textOfBase64(value: string, from: number, work: Work): Promise<string | undefined> {
@@ -67,12 +71,31 @@ function isText(text: string): boolean {
   return !CONTROLS.test(text) && !text.trimStart().startsWith("%PDF-");
 }
 
-function percentDecoded(text: string): string {
-  try {
-    return decodeURIComponent(text);
-  } catch {
-    return text;
+/** What is no escape stands for itself. */
+async function percentDecoded(text: string, work: Work): Promise<string> {
+  if (!text.includes("%")) return text;
+  const bytes = Buffer.from(text);
+  let length = 0;
+  for (let at = 0; at < bytes.length; length++) {
+    const [high, low] = [hexOf(bytes[at + 1]), hexOf(bytes[at + 2])];
+    const isEscape = bytes[at] === PERCENT && high >= 0 && low >= 0;
+    bytes[length] = isEscape ? 16 * high + low : (bytes[at] ?? 0);
+    at += isEscape ? 3 : 1;
+    if (length % SLICE_CHARS !== 0) continue;
+    work.spend(2 * SLICE_CHARS);
+    if (work.pauseDue) await work.pause();
   }
+  return bytes.toString("utf8", 0, length);
+}
+
+const PERCENT = 0x25;
+const [ZERO, NINE, LOWER_A, LOWER_F] = [0x30, 0x39, 0x61, 0x66];
+
+/** @returns -1 for what is no hexadecimal digit */
+function hexOf(byte = 0): number {
+  if (byte >= ZERO && byte <= NINE) return byte - ZERO;
+  const lower = byte | 0x20;
+  return lower >= LOWER_A && lower <= LOWER_F ? lower - LOWER_A + 10 : -1;
 }
 
 function toBase64(text: string): string {

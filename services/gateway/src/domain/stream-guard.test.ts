@@ -136,8 +136,9 @@ describe("a stream under content patterns", () => {
           const asked = textsOf(chunksOf(bytes.toString()));
           const wholes = await Promise.all(
             Object.entries(asked).map(async ([key, whole]) => {
-              const { chunks } = await streamed({ spec, bytes: [Buffer.from(delta(0, { content: whole }) + DONE)] });
-              return [key, textsOf(chunks)["0 content"] ?? ""] as const;
+              const field = key.slice(2);
+              const { chunks } = await streamed({ spec, bytes: [Buffer.from(delta(0, FIELDS[field]!(whole)) + DONE)] });
+              return [key, textsOf(chunks)[`0 ${field}`] ?? ""] as const;
             }),
           );
           expect(textsOf(chunks)).toEqual(Object.fromEntries(wholes));
@@ -242,6 +243,15 @@ describe("a stream under content patterns", () => {
     expect(textsOf(atEnd.chunks.slice(0, -1))).toEqual({ "0 content": "a " });
     expect(atEnd.chunks.at(-1)?.error).toMatchObject({ code: "content_blocked" });
     expect(atEnd.text).not.toContain("[DONE]");
+  });
+
+  it("leaves arguments of tool calls valid JSON, whatever is redacted in them", async () => {
+    const spec = guardrail(pattern(String.raw`\d{6,}`), pattern(String.raw`password\W+\S+`));
+    const json = '{"card":4111111111111111,"n":12345,"password":"hunter2"}';
+    const sent = json.match(/.{1,3}/g)!.map((args) => delta(0, FIELDS["call 0"]!(args)));
+    const bytes = [Buffer.from(sent.join("") + delta(0, {}, "tool_calls") + DONE)];
+    const args = textsOf((await streamed({ spec, bytes })).chunks)["0 call 0"] ?? "";
+    expect(args).toBe('{"card":"[REDACTED]","n":12345,"[REDACTED]":"[REDACTED]"}');
   });
 
   it("judges the name of a tool by itself, and lets it out in the chunk in which it came", async () => {

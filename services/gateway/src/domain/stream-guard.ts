@@ -1,7 +1,14 @@
-import { type Blocked, REDACTED, TextFilter, TextWatch } from "@routeplane/guardrails";
+import { type Blocked, REDACTED, RedactedJson, TextFilter, TextWatch } from "@routeplane/guardrails";
 import { isObject } from "./chat-request.ts";
 import { type ContentGuard, judgeMedia, judgeText, valueOf } from "./content-guard.ts";
-import { isPieceOfText, isToolName, LOGPROBS, responseContentOf } from "./content-places.ts";
+import {
+  isArguments,
+  isPartOfMessage,
+  isPieceOfText,
+  isToolName,
+  LOGPROBS,
+  responseContentOf,
+} from "./content-places.ts";
 import type { GuardPattern } from "./guard.ts";
 import { CONTENT_RULE, blockResponse } from "./guardrail-refusals.ts";
 import { applyEdits, type Edit, type JsonText, jsonTexts } from "./json-texts.ts";
@@ -24,6 +31,8 @@ import { isFinished } from "./stream-meter.ts";
 
 /** One text of the answer that comes in pieces, e.g. the content of a choice, or the arguments of its second tool call. */
 interface Channel extends TextPlace {
+  /** Of its last piece. */
+  path: Path;
   readonly filter: TextFilter<GuardPattern> | undefined;
   readonly watch: TextWatch<GuardPattern> | undefined;
   ended: boolean;
@@ -195,11 +204,9 @@ export class StreamGuard {
   }
 
   /** Always makes an edit, so that what a finished choice has left can be added to it. */
-  async #passPiece(
-    { chunk, data, edits, touched }: Passing,
-    { steps, start, end }: FoundText,
-  ): Promise<Refusal | undefined> {
-    const channel = this.#channelOf(chunk, steps);
+  async #passPiece({ chunk, data, edits, touched }: Passing, text: FoundText): Promise<Refusal | undefined> {
+    const { start, end } = text;
+    const channel = this.#channelOf(chunk, text);
     if (channel === undefined) return this.#refusalOf({ reason: "too_much_work" });
     const literal = data.slice(start, end);
     const piece = JSON.parse(literal) as string;
@@ -264,17 +271,21 @@ export class StreamGuard {
   }
 
   /** @returns undefined if there are too many */
-  #channelOf(chunk: JsonObject, steps: Path): Channel | undefined {
-    const [, choice = 0, ...path] = ownSteps(chunk, steps);
-    const key = JSON.stringify([choice, path]);
+  #channelOf(chunk: JsonObject, text: FoundText): Channel | undefined {
+    const [, choice = 0, ...path] = ownSteps(chunk, text.steps);
+    // Clients append the parts of a content as they come, whatever their places in the lists.
+    const key = JSON.stringify([choice, isPartOfMessage(text) ? [path[0], "content"] : path]);
     const known = this.#channels.get(key);
-    if (known !== undefined && !(known.ended && known.filter === undefined)) return known;
+    if (known !== undefined && !(known.ended && known.filter === undefined)) {
+      known.path = path;
+      return known;
+    }
     if (this.#channels.size >= MAX_CHANNELS) return undefined;
     const { rules, watched, work, shadowWork } = this.#responseGuard;
     const channel = {
       choice: Number(choice),
       path,
-      filter: rules && new TextFilter(rules, work),
+      filter: rules && new TextFilter(rules, work, isArguments(text) ? new RedactedJson() : undefined),
       watch: watched && new TextWatch(watched, shadowWork),
       ended: false,
     };

@@ -1,0 +1,118 @@
+import { REDACTED } from "./spec.ts";
+
+/** Puts a text together from what is kept and what is redacted of it, in their order. Each call returns what is ready. */
+export interface RedactedText {
+  keep(text: string): string;
+  redact(text: string): string;
+  /** @returns what was held back */
+  end(): string;
+}
+
+/** Text with `REDACTED` for each redacted stretch. */
+export class RedactedProse implements RedactedText {
+  #insideRedaction = false;
+
+  keep(text: string): string {
+    if (text !== "") this.#insideRedaction = false;
+    return text;
+  }
+
+  redact(): string {
+    if (this.#insideRedaction) return "";
+    this.#insideRedaction = true;
+    return REDACTED;
+  }
+
+  end(): string {
+    return "";
+  }
+}
+
+const HEX = /[0-9a-fA-F]/;
+const STRUCTURE = /[\s{}[\],:]/;
+const RUN = /[^"\\]*/y;
+/** Longer than any number that is written as one: what is longer is no JSON, and passes as prose. */
+const MAX_TOKEN_CHARS = 512;
+
+/**
+ * JSON that stays valid: within a string `REDACTED` replaces what is redacted; a number or a literal that is redacted, in part or
+ * as a whole, becomes the string `"[REDACTED]"`; brackets, commas, colons and the quotes of strings stay. Numbers, literals and
+ * escapes are held back until they are whole.
+ */
+export class RedactedJson implements RedactedText {
+  #inString = false;
+  #insideRedaction = false;
+  /** A number, a literal or an escape that may go on. */
+  #token = "";
+  #isTokenRedacted = false;
+  #isTokenProse = false;
+
+  keep(text: string): string {
+    return this.#read(text, false);
+  }
+
+  redact(text: string): string {
+    return this.#read(text, true);
+  }
+
+  end(): string {
+    return this.#endToken();
+  }
+
+  #read(text: string, isRedacted: boolean): string {
+    const parts: string[] = [];
+    for (let at = 0; at < text.length;) {
+      const unit = text[at] ?? "";
+      if (this.#token !== "" && this.#goesOn(unit)) {
+        parts.push(this.#addToToken(unit, isRedacted));
+        at++;
+      } else if (this.#inString && unit !== '"' && unit !== "\\") {
+        parts.push(this.#endToken());
+        RUN.lastIndex = at;
+        const run = RUN.exec(text)?.[0] ?? unit;
+        parts.push(this.#string(run, isRedacted));
+        at += run.length;
+      } else {
+        parts.push(this.#endToken());
+        if (unit === '"') this.#inString = !this.#inString;
+        const isToken = unit === "\\" || !(unit === '"' || STRUCTURE.test(unit));
+        if (!isToken) this.#insideRedaction = false;
+        parts.push(isToken ? this.#addToToken(unit, isRedacted) : unit);
+        at++;
+      }
+    }
+    return parts.join("");
+  }
+
+  #goesOn(unit: string): boolean {
+    if (!this.#inString) return unit !== '"' && !STRUCTURE.test(unit);
+    if (this.#token.length === 1) return true;
+    return this.#token[1] === "u" && this.#token.length < 6 && HEX.test(unit);
+  }
+
+  #addToToken(unit: string, isRedacted: boolean): string {
+    if (this.#isTokenProse) return this.#string(unit, isRedacted);
+    this.#isTokenRedacted ||= isRedacted;
+    if (this.#token.length < MAX_TOKEN_CHARS) this.#token += unit;
+    this.#isTokenProse = this.#token.length === MAX_TOKEN_CHARS && !this.#isTokenRedacted;
+    return this.#isTokenProse ? this.#token : "";
+  }
+
+  #endToken(): string {
+    const [token, isRedacted, isProse] = [this.#token, this.#isTokenRedacted, this.#isTokenProse];
+    if (token === "") return "";
+    this.#token = "";
+    this.#isTokenRedacted = false;
+    this.#isTokenProse = false;
+    if (isProse) return "";
+    if (this.#inString) return this.#string(token, isRedacted);
+    return isRedacted ? `"${REDACTED}"` : token;
+  }
+
+  #string(text: string, isRedacted: boolean): string {
+    const isFirst = !this.#insideRedaction;
+    this.#insideRedaction = isRedacted;
+    if (!isRedacted) return text;
+    return isFirst ? REDACTED : "";
+  }
+}
