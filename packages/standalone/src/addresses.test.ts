@@ -61,7 +61,9 @@ it("are any free ones where that is asked for, so that many nodes run side by si
   const environment = { ROUTEPLANE_INNER_PORTS: "free" };
   const nodes = await Promise.all(Array.from({ length: 4 }, () => choose([GATEWAY_PORT], environment)));
   expect(new Set(nodes.flatMap(({ addresses }) => portsOf(addresses))).size).toBe(32);
-  await expect(choose([GATEWAY_PORT], { ROUTEPLANE_INNER_PORTS: "any" })).rejects.toThrow("must be fixed or free");
+  await expect(choose([GATEWAY_PORT], { ROUTEPLANE_INNER_PORTS: "any" })).rejects.toThrow(
+    'ROUTEPLANE_INNER_PORTS is "any": set it to fixed or free',
+  );
 });
 
 it("are on file while the node runs", async () => {
