@@ -6,7 +6,7 @@ interface ServedModel {
   readonly owned_by: string;
 }
 
-/** Models that the holder of the token may call; undefined if the node does not say, e.g. to one who may not call any. */
+/** Models that the credential may call; undefined if the node refuses to list them. */
 export async function listServedModels(url: string, token: string): Promise<readonly ServedModel[] | undefined> {
   try {
     const response = await fetch(`${url}/v1/models`, {

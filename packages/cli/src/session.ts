@@ -52,7 +52,7 @@ export async function operatorCredential(settings: Settings): Promise<Credential
   );
 }
 
-/** The operator credential, if one is at hand: it sees every namespace. Else the login. */
+/** The operator credential, which sees every namespace, if there is one; else the login. */
 export async function widestCredential(settings: Settings): Promise<Credential> {
   try {
     return await operatorCredential(settings);
@@ -75,7 +75,7 @@ export type TokenPlace =
       readonly token: string;
     };
 
-/** Every token that is kept here, whether it is in use or not. What cannot be read is passed over. */
+/** Tokens kept in the home and in the environment, in use or not. Files that cannot be read are skipped. */
 export async function tokenPlaces({ home, apiKey, operatorKey }: Settings): Promise<readonly TokenPlace[]> {
   const file = async (name: "api-key" | "operator-key"): Promise<TokenPlace[]> => {
     const token = await readSaved(home, name).catch(() => undefined);

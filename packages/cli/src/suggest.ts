@@ -1,6 +1,6 @@
 const MAX_SUGGESTIONS = 3;
 
-/** Names that may be meant by `text`, the nearest first: those that contain it or that a few typos away are it. */
+/** Names that contain `text` or differ from it by a few typos, closest first, at most 3. */
 export function suggest(text: string, names: readonly string[]): readonly string[] {
   const wanted = text.toLowerCase();
   const maxDistance = Math.max(1, Math.floor(wanted.length / 3));
@@ -12,13 +12,13 @@ export function suggest(text: string, names: readonly string[]): readonly string
     .map(({ name }) => name);
 }
 
-/** Typos between the two; none for each letter that one has only before or after the other. */
+/** Edit distance; 0.5 if the name contains what was typed, so that typos of 1 letter come after it. */
 function distanceOf(wanted: string, name: string): number {
   if (wanted.length >= 3 && name.includes(wanted)) return 0.5;
   return editDistance(wanted, name);
 }
 
-/** Letters to add, leave out or change, and neighbours to swap, until one text is the other. */
+/** Edit distance in letters added, left out, changed, or swapped with a neighbour (optimal string alignment). */
 function editDistance(one: string, other: string): number {
   let beforeLast: readonly number[] = [];
   let last = Array.from({ length: other.length + 1 }, (_, index) => index);

@@ -60,7 +60,7 @@ async function alone(work) {
   }
 }
 
-/** @throws Error that names file and holder, after the time that an installation may take */
+/** @throws Error that names file and holder, once the time limit for an installation is over */
 async function untilLocked(file) {
   const waitMs = installWaitMs();
   const deadline = Date.now() + waitMs;
@@ -106,7 +106,11 @@ async function install() {
   say(`dependencies installed (${seconds(startedAt)})`);
 }
 
-/** @throws Error if npm installed none: it leaves out an optional package that is not for this platform or not of its hash */
+/**
+ * Path of the package manager.
+ *
+ * @throws Error if npm skipped the optional package, which it does for another platform and for a hash that differs
+ */
 function packageManager() {
   const name = `@pnpm/exe.${process.platform}-${process.arch}`;
   const file = join(PACKAGE_MANAGER, "node_modules", name, "pnpm");

@@ -8,10 +8,10 @@ import { writeAtomically } from "./saved-files.ts";
 /** The processes inside a node that serve RPC, each on a port of its own. */
 export type Service = "auth" | "policy" | "usage" | "aggregator";
 
-/** Where everything inside a node listens, on 127.0.0.1. */
+/** Inner ports of a node, all on 127.0.0.1. */
 export interface Addresses {
   readonly services: Readonly<Record<Service, number>>;
-  /** Of the hot methods, over gRPC alone. */
+  /** Ports of the hot methods, plain gRPC only. */
   readonly grpc: Readonly<Record<"auth" | "policy", number>>;
   readonly postgres: number;
   readonly nats: number;
@@ -24,8 +24,8 @@ export interface AddressOptions {
 }
 
 /**
- * Inner ports in their order: each port that a gateway may have owns a block of them, so that nodes whose ROUTEPLANE_PORT
- * differs by less than `BLOCKS` never meet.
+ * Inner ports in their order within a block. Each gateway port maps to a block, so that nodes whose ROUTEPLANE_PORT differs by less
+ * than `BLOCKS` have no inner port in common.
  */
 const NAMES = ["auth", "policy", "usage", "aggregator", "grpc auth", "grpc policy", "postgres", "nats"] as const;
 type Name = (typeof NAMES)[number];
@@ -33,8 +33,8 @@ const BLOCKS = 750;
 const BLOCK_SIZE = 16;
 
 /**
- * Chooses where everything listens, for as long as this process lives: a restarted process comes back where the others look
- * for it. The same at every start, except for a port that another program has: that one is replaced by a free one, aloud.
+ * Chooses the port of each inner process, valid until this process ends: a restarted process listens on the same port again.
+ * The ports are the same at every start. One that another program uses is replaced by a free one, and `say` reports it.
  */
 export async function chooseAddresses(options: AddressOptions): Promise<Addresses> {
   const ports = (await (usesFreePorts(options) ? anyPorts() : fixedPorts(options))) as Readonly<Record<Name, number>>;
@@ -43,7 +43,7 @@ export async function chooseAddresses(options: AddressOptions): Promise<Addresse
   return { services: { auth, policy, usage, aggregator }, grpc, postgres, nats };
 }
 
-/** Where a node whose first gateway has this port listens by default. */
+/** Default inner port of a node whose first gateway listens on `gatewayPort`. */
 export function fixedPort(gatewayPort: number, name: Name): number {
   return INNER_PORTS.from + (gatewayPort % BLOCKS) * BLOCK_SIZE + NAMES.indexOf(name);
 }
@@ -76,7 +76,7 @@ export function portsOf({ services, grpc, postgres, nats }: Addresses): readonly
   return [...Object.values(services), ...Object.values(grpc), postgres, nats];
 }
 
-/** Writes `run/addresses.json`, at once: see the README for its fields. */
+/** Writes `run/addresses.json` atomically. The README documents its fields. */
 export async function writeAddresses(
   layout: HomeLayout,
   addresses: Addresses,

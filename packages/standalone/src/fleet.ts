@@ -5,7 +5,7 @@ import { type ProcessSpec, supervise, type Supervised } from "./process/supervis
 
 /** All the processes of a node. */
 export interface Fleet {
-  /** Starts one and waits until it is ready. Its time begins once the roles that it needs are ready. */
+  /** Starts a process and waits until it is ready. Its time limit counts from when the roles that it needs are ready. */
   start(spec: ProcessSpec): Promise<void>;
   /** Stops them all: who calls stops before who is called. Nothing starts any more. */
   stop(): Promise<void>;

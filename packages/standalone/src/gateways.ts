@@ -16,7 +16,7 @@ export interface Gateway {
  * charged for.
  *
  * @param spool folder with one for each gateway
- * @param innerPorts those of the other processes
+ * @param innerPorts ports of the other processes, which are not chosen
  */
 export async function gatewaysOf(
   spool: string,

@@ -18,9 +18,9 @@ export interface ReservedPorts {
 }
 
 /**
- * Free ports on 127.0.0.1, for tests, which start many nodes and servers at a time. Until they are released, or this process
- * ends, no other call on this machine gets the same ones, although nobody listens on them yet: each is marked by a socket in
- * Linux's abstract namespace. Any user of the machine could hold such marks, so a node for use takes no part in this.
+ * Reserves free ports on 127.0.0.1 for tests, which start many nodes and servers at a time. Until they are released, or this
+ * process ends, no other call on this machine returns the same ports: each is reserved by a socket in Linux's abstract namespace.
+ * Any user of the machine can open such sockets, so a node outside tests does not use them.
  *
  * @param adjacent whether each is one more than the one before
  */
@@ -82,7 +82,7 @@ export async function assertPortsFree(ports: readonly number[]): Promise<void> {
   }
 }
 
-/** Whether nobody listens there, on 127.0.0.1 or on every address. */
+/** True if no process listens on the port, on 127.0.0.1 or on all addresses. */
 export async function isPortFree(port: number): Promise<boolean> {
   const server = await tryListen({ port, host: HOST });
   if (server === undefined) return false;

@@ -30,7 +30,10 @@ const HOST = "127.0.0.1";
 const PROBE_TIMEOUT_MS = 1_000;
 /** Longer than a process gives itself to stop (10 s), so that it is killed only if it hangs. */
 const STOP_TIMEOUT_MS = 11_000;
-/** From when all that the process needs is ready. Generous: a machine may be busy, and a process that ends says so at once. */
+/**
+ * Time limits of a start, counted from when all that the process needs is ready. Generous for busy machines; a process that exits
+ * fails the start at once.
+ */
 const START_TIMEOUT_MS = 120_000;
 
 const ENTRIES: Record<Service, { entry: string; databaseRole: RoleName }> = {
@@ -81,7 +84,7 @@ export function gatewaySpec(role: string, port: number, options: RoleOptions): P
     ROUTEPLANE_SPOOL_DIR: join(spool, role),
     ROUTEPLANE_ECHO: environment["ROUTEPLANE_ECHO"] ?? "on",
   });
-  // It starts at once and waits for them by itself.
+  // A gateway starts immediately and waits for these roles by itself.
   return { ...nodeSpec(role, command, () => answersHealthz(port)), needs: ["auth", "policy", "nats"] };
 }
 

@@ -9,9 +9,9 @@ import type { NatsUser } from "./servers/nats-users.ts";
 export interface NodeSecrets {
   /** Of the database's superuser. */
   readonly superuserPassword: string;
-  /** Of the NATS user `routeplane`, who may do everything: the operator's, used by no process. */
+  /** Password of the NATS user `routeplane`, which has all permissions. For the operator; no process uses it. */
   readonly natsPassword: string;
-  /** Of the NATS users that processes are. */
+  /** Passwords of the NATS users of the node's processes. */
   readonly natsPasswords: Readonly<Record<NatsUser, string>>;
   /** Credential of the operator's own services that call over gRPC (the internal caller `workload`). */
   readonly serviceToken: string;
@@ -53,7 +53,7 @@ export async function loadSecrets(path: string): Promise<NodeSecrets> {
   return secrets;
 }
 
-/** What processes accept of internal callers, as ROUTEPLANE_SERVICE_CREDENTIALS takes it. */
+/** Value of ROUTEPLANE_SERVICE_CREDENTIALS: the internal callers and the hashes of their tokens. */
 export function serviceCredentialsOf({ serviceToken, serviceTokens }: NodeSecrets): string {
   return formatServiceCredentials({ ...serviceTokens, workload: serviceToken });
 }

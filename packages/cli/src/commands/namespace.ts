@@ -157,8 +157,8 @@ async function getNamespace(context: Context, nameOrId: string): Promise<void> {
 }
 
 /**
- * Asks as the operator, who sees every namespace, if there is a credential at hand; else as the login. A saved operator
- * credential that the node at this address refuses, because it is another node's, is passed over for the login.
+ * Calls with the operator credential, which sees every namespace, if there is one; else with the login. Falls back to the login,
+ * with a note, if the node refuses the saved operator credential: it belongs to another node.
  */
 async function asWidest<T>(context: Context, ask: (clients: NodeClient) => Promise<T>): Promise<T> {
   const credential = await widestCredential(context.settings);
@@ -174,8 +174,8 @@ async function asWidest<T>(context: Context, ask: (clients: NodeClient) => Promi
 }
 
 /**
- * Marks the namespace of the login, which an operator credential knows nothing of: it is bound to none itself. None is marked if
- * nobody is signed in, or the login is refused.
+ * Marks the namespace of the login as active. The answer to an operator credential does not mark it, because that is bound to no
+ * namespace. Marks none if nobody is signed in or the login is refused.
  */
 async function withActive(context: Context, views: readonly NamespaceView[]): Promise<readonly NamespaceView[]> {
   const login = views.some(({ active }) => active) ? undefined : await findLogin(context.settings);

@@ -11,7 +11,7 @@ import { suggest } from "../suggest.ts";
 import { fromProtoKey } from "../views/key.ts";
 import { allPages } from "../views/list.ts";
 
-/** Options that name a key or a model: a filter that fits nothing looks like usage of nothing, so both must exist. */
+/** Filter options that name a key or a model. Both must exist: usage of a misspelt name would read as no usage. */
 export interface NamedFilter {
   /** Name or id. */
   readonly key?: string;
@@ -23,7 +23,7 @@ export interface NamedFilter {
 /**
  * Replaces the key by its id, and the model by the id that requests carry.
  *
- * @throws CliError RESOURCE_NOT_FOUND with what may be meant, if there is no such key or model
+ * @throws CliError RESOURCE_NOT_FOUND with suggestions, if there is no such key or model
  */
 export async function resolveFilter<Options extends NamedFilter>(
   context: Context,
@@ -47,7 +47,7 @@ async function resolveKey({ keys }: NodeClient, nameOrId: string): Promise<strin
     const isKnown = await keys
       .getKey({ id: nameOrId })
       .then(() => true, unlessCode(Code.NotFound, Code.PermissionDenied));
-    // Without keys:read an id is taken as it is; requests of another namespace are not shown anyway.
+    // Without keys:read the id is used unchecked; the node shows no requests of another namespace.
     if (isKnown === true || isKnown === Code.PermissionDenied) return nameOrId;
     throw notFound(`no key ${JSON.stringify(nameOrId)} in this namespace`, LIST_KEYS);
   }

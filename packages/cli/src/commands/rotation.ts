@@ -10,8 +10,8 @@ import { formatTime } from "../output/time.ts";
 import { type Credential, type TokenPlace, tokenPlaces } from "../session.ts";
 
 /**
- * What `keys rotate` and `operator rotate` have in common: how long the token that is replaced goes on, and that it is replaced
- * where it is saved on this machine too, so that nobody is signed out when its grace ends.
+ * Parts shared by `keys rotate` and `operator rotate`: the grace of the old token, and replacing it in the files on this machine
+ * that hold it, so that the CLI stays signed in when the grace ends.
  */
 
 export interface GraceOptions {
@@ -21,25 +21,25 @@ export interface GraceOptions {
 
 export function addGraceOptions(command: Command): Command {
   return command
-    .option("--grace <time>", "Let the old token go on for 0s to 7d (default: 1h)", graceArgument)
+    .option("--grace <time>", "Keep the old token valid for 0s to 7d (default: 1h)", graceArgument)
     .addOption(new Option("--leaked", "End every earlier token at once, after a leak").conflicts("grace"));
 }
 
-/** In seconds; undefined: as the node has it. */
+/** Grace in seconds; undefined for the node's default. */
 export function graceSecsOf({ grace, leaked = false }: GraceOptions): number | undefined {
   return leaked ? 0 : grace;
 }
 
-/** As the requests of rotations have it. */
+/** Grace field of a rotation request; empty for the node's default. */
 export function toProtoGrace(seconds: number | undefined): { grace?: { seconds: bigint; nanos: number } } {
   return seconds === undefined ? {} : { grace: { seconds: BigInt(seconds), nanos: 0 } };
 }
 
 /** The credential that is about to be rotated. */
 export interface Rotated {
-  /** Whether it is the one in use. */
+  /** True for the credential that the command runs as. */
   readonly isInUse: boolean;
-  /** Reads the start of the token that it has. */
+  /** Reads the prefix of its current token. */
   readonly prefix: () => Promise<string | undefined>;
 }
 
@@ -53,18 +53,18 @@ export async function placesOf(
   if (isInUse) return all.filter((place) => place.token === token);
   const others = all.filter((place) => place.token !== token);
   if (others.length === 0) return [];
-  // Some may rotate a credential and not read it; then nothing is known to be replaced.
+  // A caller may be allowed to rotate the credential but not to read it: then no place is known to hold its token.
   const start = (await prefix().catch(() => undefined)) || undefined;
   return start === undefined ? [] : others.filter((place) => place.token.startsWith(start));
 }
 
 export interface Rotation {
-  /** The credential under --json. */
+  /** JSON view of the credential. */
   readonly view: object;
   readonly fields: readonly [string, string][];
   readonly token: string;
   readonly graceEndsAt: Timestamp;
-  /** What the old token may still do until then. */
+  /** Verbs allowed to the old token during its grace, e.g. `invoke and read`. */
   readonly stillMay: string;
   readonly graceSecs: number | undefined;
   readonly places: readonly TokenPlace[];

@@ -17,7 +17,7 @@ export interface PolicyView {
   /** Null if the policy is older than this field. */
   readonly created_by: string | null;
   readonly binding_count: number;
-  /** The oldest of its bindings, at most 5. */
+  /** Its oldest bindings, at most 5. */
   readonly bound_to: readonly BoundToView[];
 }
 
@@ -26,7 +26,7 @@ export interface BoundToView {
   readonly principal_type: string;
   readonly principal_id: string;
   readonly mode: string;
-  /** Of its budget now; null if it holds none. */
+  /** Current use of the budget through this binding; null if the policy holds no budget. */
   readonly budget_use: BudgetUseView | null;
 }
 

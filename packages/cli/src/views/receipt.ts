@@ -11,12 +11,12 @@ export interface ReceiptView {
     readonly version: string;
     readonly input_pico_usd: number;
     readonly output_pico_usd: number;
-    /** Of the request beside its tokens. */
+    /** Price per request, charged beside its tokens. */
     readonly request_pico_usd: number;
   } | null;
-  /** The model that was billed, where the upstream answered with another than was asked for. */
+  /** Billed model, if the upstream answered with another model than was requested; else null. */
   readonly billed_model: string | null;
-  /** How much it cost beyond its reservation. */
+  /** Charge beyond the reservation. */
   readonly overrun_micro_usd: number;
   readonly token_buckets: {
     readonly prompt: number;

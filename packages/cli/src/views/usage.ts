@@ -10,9 +10,9 @@ export interface TotalsView {
   readonly prompt_tokens: number;
   readonly completion_tokens: number;
   readonly spend_micro_usd: number;
-  /** Not in `request_count`. */
+  /** Denied requests; not part of `request_count`. */
   readonly denied_count: number;
-  /** Those of them that have no row in the request log. */
+  /** Denied requests without a row in the request log; part of `denied_count`. */
   readonly denied_unlogged_count: number;
 }
 

@@ -12,9 +12,9 @@ export interface ProcessSpec {
   readonly command: Command;
   /** Whether it does its work now. Asked often; bounded in time. */
   readonly isReady: (pid: number) => Promise<boolean>;
-  /** How long a start may take, once the roles of `needs` are ready. */
+  /** Time limit of a start, counted from when the roles in `needs` are ready. */
   readonly startTimeoutMs: number;
-  /** Roles without which it cannot get ready. None by default. */
+  /** Roles that must be ready before it can be. None by default. */
   readonly needs?: readonly string[];
   /** How often it may exit by itself before it was ever ready, and be started again. 0 by default. */
   readonly startRetries?: number;
@@ -39,7 +39,7 @@ export interface SupervisionOptions {
 export interface StartedOptions {
   /** Gives up, with the signal's reason. */
   readonly signal?: AbortSignal;
-  /** The time that the start may take begins when this resolves; at once by default. */
+  /** The time limit starts when this resolves; immediately by default. */
   readonly after?: Promise<unknown>;
 }
 

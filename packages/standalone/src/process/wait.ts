@@ -6,7 +6,7 @@ export interface WaitOptions {
   readonly intervalMs?: number;
   /** Gives up, with the signal's reason. */
   readonly signal?: AbortSignal | undefined;
-  /** The time begins when this resolves; at once by default. If it rejects, there is no end to it. */
+  /** The time limit starts when this resolves; immediately by default. There is no limit if it rejects. */
   readonly after?: Promise<unknown> | undefined;
 }
 

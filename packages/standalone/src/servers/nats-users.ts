@@ -1,10 +1,10 @@
-/** What a NATS user may publish to and subscribe to. */
+/** Subjects that a NATS user may publish to and subscribe to. */
 interface Permissions {
   readonly publish: readonly string[];
   readonly subscribe: readonly string[];
 }
 
-/** The NATS users that processes of a node are. */
+/** NATS users of a node's processes. */
 export type NatsUser = "gateway" | "aggregator";
 
 const SUBJECT = "routeplane.usage.v1";

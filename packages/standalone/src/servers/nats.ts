@@ -12,9 +12,9 @@ export interface NatsOptions {
   readonly folder: string;
   /** On 127.0.0.1. */
   readonly port: number;
-  /** Of the user `routeplane`, who may do everything. */
+  /** Password of the user `routeplane`, which has all permissions. */
   readonly password: string;
-  /** Of the users that processes are. */
+  /** Passwords of the users of the node's processes. */
   readonly passwords: Readonly<Record<NatsUser, string>>;
   readonly environment?: Readonly<Record<string, string>>;
 }
@@ -53,7 +53,7 @@ jetstream { store_dir: ${JSON.stringify(folder)} }
   };
 }
 
-/** Address for one of the users; for the one who may do everything unless one is named. */
+/** URL for `user`; by default for the user `routeplane`, which has all permissions. */
 export function natsUrl(options: Pick<NatsOptions, "port" | "password" | "passwords">, user?: NatsUser): string {
   const password = user === undefined ? options.password : options.passwords[user];
   return `nats://${user ?? ADMIN}:${encodeURIComponent(password)}@127.0.0.1:${options.port}`;

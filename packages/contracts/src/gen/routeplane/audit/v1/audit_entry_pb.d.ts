@@ -46,7 +46,7 @@ export declare type AuditEntry = Message<"routeplane.audit.v1.AuditEntry"> & {
   actorId: string;
 
   /**
-   * What was done to what: `key.create`, `key.revoke`, `namespace.suspend` and so on, as each AuditService lists them.
+   * Kind and verb of the change: `key.create`, `key.revoke`, `namespace.suspend` and so on; each AuditService lists its own.
    *
    * @generated from field: string action = 5;
    */

@@ -114,7 +114,7 @@ export declare type UnloggedDenials = Message<"routeplane.events.v1.UnloggedDeni
   provider: string;
 
   /**
-   * How many. > 0.
+   * Number of denied requests, > 0.
    *
    * @generated from field: int64 count = 7;
    */
@@ -288,7 +288,7 @@ export declare type Price = Message<"routeplane.events.v1.Price"> & {
   outputPicoUsd: bigint;
 
   /**
-   * Of the request beside its tokens, e.g. of a search that it asks for. Pico-USD, >= 0.
+   * Price per request, charged beside its tokens, e.g. for a search. Pico-USD, >= 0.
    *
    * @generated from field: int64 request_pico_usd = 4;
    */

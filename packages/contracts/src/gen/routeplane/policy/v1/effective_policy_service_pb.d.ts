@@ -219,14 +219,14 @@ export declare type EffectiveGuardrail = Message<"routeplane.policy.v1.Effective
   contentPatterns: SourcedPattern[];
 
   /**
-   * That content of requests which cannot be inspected is blocked; absent: it passes.
+   * Rule that blocks content of requests which cannot be inspected; absent: such content passes.
    *
    * @generated from field: routeplane.policy.v1.SourcedUninspectable uninspectable_request = 6;
    */
   uninspectableRequest?: SourcedUninspectable | undefined;
 
   /**
-   * That content of answers which cannot be inspected is blocked; absent: it passes.
+   * Rule that blocks content of answers which cannot be inspected; absent: such content passes.
    *
    * @generated from field: routeplane.policy.v1.SourcedUninspectable uninspectable_response = 7;
    */

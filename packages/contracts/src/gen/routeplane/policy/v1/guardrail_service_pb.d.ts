@@ -272,7 +272,7 @@ export declare type UpdateGuardrailRequest = Message<"routeplane.policy.v1.Updat
   uninspectable: Uninspectable;
 
   /**
-   * Whether to go back to the default for content that cannot be inspected.
+   * True to restore the default rule for content that cannot be inspected.
    *
    * @generated from field: bool clear_uninspectable = 15;
    */

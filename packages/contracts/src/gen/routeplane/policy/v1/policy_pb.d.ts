@@ -76,7 +76,7 @@ export declare type Policy = Message<"routeplane.policy.v1.Policy"> & {
   createdBy: string;
 
   /**
-   * How many bindings it has. 0: it limits nothing.
+   * Number of its bindings. 0: it limits nothing.
    *
    * @generated from field: int32 binding_count = 9;
    */
@@ -110,7 +110,7 @@ export declare type PolicyBinding = Message<"routeplane.policy.v1.PolicyBinding"
   binding?: Binding | undefined;
 
   /**
-   * What is used of its budget now; absent if the policy holds none.
+   * Current use of its budget through this binding; absent if the policy holds no budget.
    *
    * @generated from field: routeplane.policy.v1.BudgetUse budget_use = 2;
    */
@@ -124,7 +124,7 @@ export declare type PolicyBinding = Message<"routeplane.policy.v1.PolicyBinding"
 export declare const PolicyBindingSchema: GenMessage<PolicyBinding>;
 
 /**
- * What is used of a budget through one binding, as of now.
+ * Current use of a budget through one binding.
  *
  * @generated from message routeplane.policy.v1.BudgetUse
  */
@@ -144,7 +144,7 @@ export declare type BudgetUse = Message<"routeplane.policy.v1.BudgetUse"> & {
   reservedMicroUsd: bigint;
 
   /**
-   * What is left of the limit, rounded down; never below 0. Micro-USD.
+   * Rest of the limit, never below 0. Micro-USD, rounded down.
    *
    * @generated from field: int64 remaining_micro_usd = 3;
    */

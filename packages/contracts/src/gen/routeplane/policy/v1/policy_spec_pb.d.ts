@@ -173,7 +173,7 @@ export declare type GuardrailSpec = Message<"routeplane.policy.v1.GuardrailSpec"
   contentPatterns: ContentPattern[];
 
   /**
-   * What becomes of content that patterns cannot be matched against: see Uninspectable. Absent: it is blocked in the directions
+   * Rule for content that patterns cannot be matched against: see Uninspectable. Absent: it is blocked in the directions
    * (request, response) to which a pattern of this guardrail with the action block applies, and passes in the others.
    *
    * @generated from field: routeplane.policy.v1.Uninspectable uninspectable = 6;

@@ -110,7 +110,7 @@ export declare type GetNodeUsageResponse = Message<"routeplane.usage.v1.GetNodeU
   deniedCount: bigint;
 
   /**
-   * Those of denied_count that have no row in the request log.
+   * Part of denied_count without a row in the request log.
    *
    * @generated from field: int64 denied_unlogged_count = 9;
    */

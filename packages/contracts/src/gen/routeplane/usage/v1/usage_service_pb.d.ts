@@ -143,7 +143,7 @@ export declare type UsageGroup = Message<"routeplane.usage.v1.UsageGroup"> & {
   deniedCount: bigint;
 
   /**
-   * Those of denied_count that have no row in the request log.
+   * Part of denied_count without a row in the request log.
    *
    * @generated from field: int64 denied_unlogged_count = 12;
    */
@@ -220,7 +220,7 @@ export declare type GetUsageResponse = Message<"routeplane.usage.v1.GetUsageResp
   deniedCount: bigint;
 
   /**
-   * Those of denied_count that have no row in the request log: a gateway writes 60 rows of denied requests of a key in a minute,
+   * Part of denied_count without a row in the request log: a gateway writes 60 rows of denied requests of a key in a minute,
    * and 300 of a root key and all keys below it. The others are counted, up to some seconds later, by the minute in which they
    * were refused.
    *
@@ -676,7 +676,7 @@ export declare type Receipt = Message<"routeplane.usage.v1.Receipt"> & {
   billedModel: string;
 
   /**
-   * How much it cost beyond its reservation: what an upstream bills is charged in full. 0 if it kept to it.
+   * Charge beyond the reservation: what an upstream bills is charged in full. Micro-USD; 0 if it kept to the reservation.
    *
    * @generated from field: int64 overrun_micro_usd = 10;
    */
@@ -787,7 +787,7 @@ export declare type Price = Message<"routeplane.usage.v1.Price"> & {
   outputPicoUsd: bigint;
 
   /**
-   * Of the request beside its tokens, in pico-USD, e.g. of a search that it asked for.
+   * Price per request, charged beside its tokens, e.g. for a search. Pico-USD.
    *
    * @generated from field: int64 request_pico_usd = 4;
    */
