@@ -1,30 +1,71 @@
 import { once } from "node:events";
 import { connect, type Socket } from "node:net";
+import { setTimeout as delay } from "node:timers/promises";
 import { createLogger } from "@routeplane/runtime";
 import { eventually } from "@routeplane/testing";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { BodyBudget } from "../src/handlers/body-budget.ts";
+import type { Exchange } from "../src/handlers/exchange.ts";
 import { startHttpServer } from "../src/handlers/http-server.ts";
 import { createRouter, type Route } from "../src/handlers/router.ts";
 import { Refusal } from "../src/domain/refusal.ts";
 
 const log = createLogger("gateway", (line) => line, "silent");
+const STALL_TIMEOUT_MS = 3_000;
+
+/** How each large answer ended. */
+const served: ("taken" | "cut")[] = [];
+
+/** Several times what the buffers of both ends take: a client reads so much before the server sees any of it leave. */
+async function sendLarge({ reply }: Exchange, pieces: number): Promise<void> {
+  const piece = Buffer.alloc((64 << 20) / pieces, "x");
+  reply.begin(200, {});
+  try {
+    for (let count = 1; count < pieces; count++) await reply.write(piece);
+    served.push((await reply.end(piece)) ? "taken" : "cut");
+  } catch (error) {
+    served.push("cut");
+    throw error;
+  }
+}
+
 const routes: Route[] = [
   { method: "GET", path: "/ok", reaches: "gateway", handle: (exchange) => exchange.sendJson(200, { ok: true }) },
   {
     method: "POST",
     path: "/body",
     reaches: "gateway",
-    handle: async (exchange) => exchange.sendJson(200, { size: (await exchange.readBody(1_000)).length }),
+    handle: async (exchange) => exchange.sendJson(200, { size: (await exchange.readBody(1_000, [])).length }),
   },
   {
     method: "POST",
     path: "/hold",
     reaches: "gateway",
     handle: async (exchange) => {
-      await exchange.readBody(10_000_000);
+      await exchange.readBody(10_000_000, [String(exchange.request.headers["x-holder"])]);
       await new Promise((resolve) => exchange.reply.signal.addEventListener("abort", resolve));
       throw new Error("gone");
+    },
+  },
+  { method: "GET", path: "/large", reaches: "gateway", handle: (exchange) => sendLarge(exchange, 1) },
+  { method: "GET", path: "/large-stream", reaches: "gateway", handle: (exchange) => sendLarge(exchange, 64) },
+  {
+    method: "GET",
+    path: "/begun",
+    reaches: "gateway",
+    async handle({ reply }) {
+      reply.begin(200, {});
+      await reply.write(Buffer.from("the first part"));
+      await new Promise((resolve) => reply.signal.addEventListener("abort", resolve));
+    },
+  },
+  {
+    method: "GET",
+    path: "/late",
+    reaches: "gateway",
+    async handle(exchange) {
+      await delay(STALL_TIMEOUT_MS + 500);
+      await exchange.sendJson(200, { late: true });
     },
   },
   {
@@ -53,6 +94,7 @@ beforeAll(async () => {
     routes,
     unknownMethod: () => Promise.reject(new Error()),
     bodies,
+    stallTimeoutMs: STALL_TIMEOUT_MS,
     redact,
     log,
     clock: Date.now,
@@ -63,14 +105,19 @@ beforeAll(async () => {
 
 afterAll(() => server.stop());
 
+async function connected(): Promise<Socket> {
+  const socket = connect(server.port, "127.0.0.1");
+  socket.on("error", () => {});
+  await once(socket, "connect");
+  return socket;
+}
+
 /** What comes back for these bytes. */
 async function raw(bytes: string): Promise<string> {
-  const socket = connect(server.port, "127.0.0.1");
-  await once(socket, "connect");
+  const socket = await connected();
   socket.write(bytes);
   const chunks: Buffer[] = [];
   socket.on("data", (chunk: Buffer) => chunks.push(chunk));
-  socket.on("error", () => {});
   await once(socket, "close");
   return Buffer.concat(chunks).toString("utf8");
 }
@@ -126,6 +173,18 @@ describe("the HTTP server", () => {
     "GET /ok HTTP/1.1\r\nhost: x\r\ncontent-length: 1\r\ntransfer-encoding: chunked\r\n\r\n",
   ])("answers what is not valid HTTP with 400: %j", async (bytes) => {
     expect(await raw(bytes)).toMatch(/^HTTP\/1\.1 400 [^]*"code":"malformed_request"/);
+  });
+
+  it("writes nothing into an answer that has begun, whatever follows the request", async () => {
+    const get = (path: string): string => `GET ${path} HTTP/1.1\r\nhost: x\r\n\r\n`;
+    const socket = await connected();
+    let answer = "";
+    socket.on("data", (bytes: Buffer) => (answer += bytes.toString()));
+    socket.write(get("/begun") + get("/late"));
+    await eventually(() => answer.includes("the first part"));
+    socket.write("NONSENSE\r\n\r\n");
+    await once(socket, "close");
+    expect(answer).not.toContain("malformed_request");
   });
 
   it("puts a request id of its own on every answer", async () => {
@@ -201,36 +260,123 @@ describe("the HTTP server", () => {
     expect((await fetch(`${url}/ok`)).status).toBe(200);
   });
 
-  it("holds no more of all bodies than it may, says when to try again, and has all of it back afterwards", async () => {
-    const open = async (path: string, bytes: number): Promise<Socket> => {
-      const socket = connect(server.port, "127.0.0.1");
-      socket.on("error", () => {});
-      await once(socket, "connect");
-      // One byte of it never comes.
-      socket.write(`POST ${path} HTTP/1.1\r\nhost: x\r\ncontent-length: ${bytes + 1}\r\n\r\n`);
+  describe("with bodies that never end", () => {
+    /** One byte of it never comes. */
+    const open = async (holder: string, bytes: number): Promise<Socket> => {
+      const socket = await connected();
+      socket.write(`POST /hold HTTP/1.1\r\nhost: x\r\nx-holder: ${holder}\r\ncontent-length: ${bytes + 1}\r\n\r\n`);
       socket.write(Buffer.alloc(bytes));
       return socket;
     };
-    const half = await open("/hold", 600_000);
-    await eventually(() => bodies.bytes === 600_000);
-    const post = (): Promise<Response> =>
-      fetch(`${url}/hold`, { method: "POST", body: "x".repeat(500_000), headers: { connection: "close" } });
-    const refused = await post();
-    expect([refused.status, refused.headers.get("retry-after")]).toEqual([503, "1"]);
-    expect(refused.headers.get("x-should-retry")).toBeNull();
-    expect(await refused.json()).toMatchObject({ error: { code: "overloaded" } });
-    expect(bodies.bytes).toBe(600_000);
-    // Whole, and worked on until its client leaves.
-    const whole = await open("/hold", 300_000);
-    whole.write("x");
-    await eventually(() => bodies.bytes === 900_001);
-    half.destroy();
-    whole.destroy();
-    await eventually(() => bodies.bytes === 0);
-    const small = await fetch(`${url}/body`, { method: "POST", body: "x".repeat(1_000) });
-    expect(small.status).toBe(200);
-    await small.arrayBuffer();
-    expect((await fetch(`${url}/body`, { method: "POST", body: "x".repeat(2_000) })).status).toBe(413);
-    await eventually(() => bodies.bytes === 0);
+    const post = (holder: string, bytes: number): Promise<Response> =>
+      fetch(`${url}/hold`, {
+        method: "POST",
+        body: "x".repeat(bytes),
+        headers: { connection: "close", "x-holder": holder },
+      });
+
+    it("gives back what a request holds that waits for its turn on a connection that is lost", async () => {
+      const socket = await connected();
+      const whole = (path: string, bytes: number): string =>
+        `POST ${path} HTTP/1.1\r\nhost: x\r\ncontent-length: ${bytes}\r\n\r\n${"x".repeat(bytes)}`;
+      socket.write(whole("/hold", 1_000) + whole("/hold", 2_000) + whole("/body", 500));
+      await eventually(() => bodies.bytes === 3_500);
+      socket.destroy();
+      await eventually(() => bodies.bytes === 0);
+    });
+
+    it("holds no more of all bodies than it may, says when to try again, and has all of it back afterwards", async () => {
+      const half = await open("one", 450_000);
+      await eventually(() => bodies.bytes === 450_000);
+      const refused = await post("two", 300_000);
+      expect([refused.status, refused.headers.get("retry-after")]).toEqual([503, "1"]);
+      expect(refused.headers.get("x-should-retry")).toBeNull();
+      expect(await refused.json()).toMatchObject({ error: { code: "overloaded" } });
+      expect(bodies.bytes).toBe(450_000);
+      // Whole, and worked on until its client leaves.
+      const whole = await open("two", 200_000);
+      whole.write("x");
+      await eventually(() => bodies.bytes === 650_001);
+      half.destroy();
+      whole.destroy();
+      await eventually(() => bodies.bytes === 0);
+      const small = await fetch(`${url}/body`, { method: "POST", body: "x".repeat(1_000) });
+      expect(small.status).toBe(200);
+      await small.arrayBuffer();
+      expect((await fetch(`${url}/body`, { method: "POST", body: "x".repeat(2_000) })).status).toBe(413);
+      await eventually(() => bodies.bytes === 0);
+    });
+
+    it("keeps room for every other caller, however much of one caller is on its way", async () => {
+      const sockets = await Promise.all(Array.from({ length: 30 }, () => open("one", 100_000)));
+      await eventually(() => bodies.bytes >= 400_000);
+      expect((await post("one", 100_000)).status).toBe(503);
+      expect(bodies.bytes).toBeLessThanOrEqual(MAX_BODY_BYTES / 2);
+      const other = await open("two", 200_000);
+      await eventually(() => bodies.bytes >= 600_000);
+      for (const socket of [...sockets, other]) socket.destroy();
+      await eventually(() => bodies.bytes === 0);
+    });
+  });
+
+  describe("with a client that is slow to read", () => {
+    const size = 64 << 20;
+    const ask = (path: string): string => `GET ${path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n`;
+
+    it.each(["/large", "/large-stream"])(
+      "ends %s once nothing of it was taken for a while",
+      async (path) => {
+        const socket = await connected();
+        socket.pause();
+        const before = served.length;
+        socket.write(ask(path));
+        await eventually(() => served.length > before, 20_000);
+        expect(served.at(-1)).toBe("cut");
+        socket.destroy();
+      },
+      30_000,
+    );
+
+    it("ends the answer even if the client goes on sending requests", async () => {
+      const socket = await connected();
+      socket.pause();
+      const before = served.length;
+      const timer = setInterval(() => socket.write("GET /ok HTTP/1.1\r\nhost: x\r\n\r\n"), 100);
+      socket.write("GET /large HTTP/1.1\r\nhost: x\r\n\r\n");
+      await eventually(() => served.length > before, 20_000);
+      clearInterval(timer);
+      expect(served.at(-1)).toBe("cut");
+      socket.destroy();
+    }, 30_000);
+
+    it.each(["/large", "/large-stream"])(
+      "waits for a reader of %s that takes longer but goes on",
+      async (path) => {
+        const socket = await connected();
+        socket.pause();
+        let taken = 0;
+        socket.on("data", (bytes: Buffer) => {
+          taken += bytes.length;
+          socket.pause();
+        });
+        const startedAt = performance.now();
+        socket.write(ask(path));
+        const timer = setInterval(() => socket.resume(), 4);
+        await once(socket, "close");
+        clearInterval(timer);
+        expect(taken).toBeGreaterThan(size);
+        expect(performance.now() - startedAt).toBeGreaterThan(STALL_TIMEOUT_MS);
+      },
+      60_000,
+    );
+
+    it("cuts nobody whose answer takes long to begin, on a connection of which answers were waited for", async () => {
+      const socket = await connected();
+      const chunks: Buffer[] = [];
+      socket.on("data", (bytes: Buffer) => chunks.push(bytes.subarray(-500)));
+      socket.write(`GET /large HTTP/1.1\r\nhost: x\r\n\r\n${ask("/late")}`);
+      await once(socket, "close");
+      expect(Buffer.concat(chunks).toString()).toContain('{"late":true}');
+    }, 60_000);
   });
 });

@@ -41,8 +41,8 @@ export interface InferenceCall {
   readonly credential: CredentialHeaders;
   /** The header `Idempotency-Key`; undefined: there is none. */
   readonly idempotencyKey: string | undefined;
-  /** @throws Refusal 413 */
-  readBody(): Promise<Uint8Array>;
+  /** @throws Refusal 413, or 503 if bodies take too much already, of all callers or of this one */
+  readBody(caller: CallingKey): Promise<Uint8Array>;
   readonly reply: Reply;
 }
 
@@ -87,7 +87,7 @@ export function createPipeline(dependencies: PipelineDependencies): Serve {
   async function serve(call: InferenceCall, caller: CallingKey, timings: Timings): Promise<void> {
     const { reply } = call;
     const idempotencyKey = parseIdempotencyKey(call.idempotencyKey);
-    const asked = await parseChatRequest(await call.readBody(), reply.signal);
+    const asked = await parseChatRequest(await call.readBody(caller), reply.signal);
     const resolved = resolveModel(directory, asked.model);
     const surcharges = applyMemberRules(asked, resolved.memberRules);
     const model = withSurcharges(resolved, surcharges);

@@ -2,6 +2,7 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import { type Clock, type Id, newId } from "@routeplane/domain";
 import type { CutReason, Reply } from "../domain/ports.ts";
 import { badBody, bodiesTooLarge, bodyTooLarge } from "../domain/refusal.ts";
+import { endAnswer, writeBytes } from "./answer-writer.ts";
 import type { BodyBudget, BodyShare } from "./body-budget.ts";
 
 /** One HTTP request and the answer to it. */
@@ -16,23 +17,36 @@ export interface Exchange {
   readonly reply: Reply;
   /** By the size that the request announces. @throws Refusal 413 */
   refuseTooLarge(maxBytes: number): void;
-  /** @throws Refusal 413, 400 if the client goes away first, or 503 if all requests together hold too much */
-  readBody(maxBytes: number): Promise<Buffer>;
+  /**
+   * @param holders of the bytes that it takes, see `BodyBudget`
+   * @throws Refusal 413, 400 if the client goes away first, or 503 if there is no room for it
+   */
+  readBody(maxBytes: number, holders: readonly string[]): Promise<Buffer>;
   sendJson(status: number, body: unknown): Promise<void>;
   /** To be called once nothing works on the request any more: gives back what its body took of the budget. */
   release(): void;
 }
 
+export interface ExchangeOptions {
+  readonly clock: Clock;
+  readonly bodies: BodyBudget;
+  /** A client that takes nothing of its answer for so long is cut off; one that is slow is not. 30 s by default. */
+  readonly stallTimeoutMs?: number;
+}
+
+/** The kernel makes room for more of an answer only once a client has read some 1.5 MB: a slow one needs time for that. */
+const STALL_TIMEOUT_MS = 30_000;
+
 /** Puts our request id on the answer, whatever the answer will be. */
 export function openExchange(
   request: IncomingMessage,
   response: ServerResponse,
-  { clock, bodies }: { readonly clock: Clock; readonly bodies: BodyBudget },
+  { clock, bodies, stallTimeoutMs = STALL_TIMEOUT_MS }: ExchangeOptions,
 ): Exchange {
-  const share = bodies.open();
+  let share: BodyShare | undefined;
   const requestId = newId("req");
   response.setHeader("x-request-id", requestId);
-  const reply = createReply(request, response);
+  const reply = createReply(request, response, stallTimeoutMs);
   const { method = "GET", url = "/" } = request;
   const query = url.indexOf("?");
   return {
@@ -44,8 +58,9 @@ export function openExchange(
     response,
     reply,
     refuseTooLarge: (maxBytes) => refuseTooLarge(request, maxBytes),
-    async readBody(maxBytes) {
+    async readBody(maxBytes, holders) {
       refuseTooLarge(request, maxBytes);
+      share = bodies.open(holders);
       return readBody(request, maxBytes, share);
     },
     async sendJson(status, body) {
@@ -53,13 +68,14 @@ export function openExchange(
       reply.begin(status, { "content-type": "application/json", "content-length": String(bytes.length) });
       await reply.end(bytes);
     },
-    release: () => share.release(),
+    release: () => share?.release(),
   };
 }
 
-function createReply(request: IncomingMessage, response: ServerResponse): Reply {
+function createReply(request: IncomingMessage, response: ServerResponse, stallTimeoutMs: number): Reply {
   const controller = new AbortController();
   const { signal } = controller;
+  const sending = { response, signal, stallTimeoutMs };
   const cut = (reason: CutReason): void => {
     if (!response.writableFinished) controller.abort(reason);
   };
@@ -78,35 +94,15 @@ function createReply(request: IncomingMessage, response: ServerResponse): Reply 
     begin: (status, headers) => void response.writeHead(status, headers),
     async write(bytes) {
       if (signal.aborted) throw new Error("the request was cut");
-      if (!response.write(bytes)) await drained(response, signal);
+      await writeBytes(sending, bytes);
     },
     async end(bytes) {
-      if (request.complete || request.readableEnded) return end(response, signal, bytes);
-      if (bytes !== undefined && !signal.aborted) response.write(bytes);
-      await taken(request, signal);
-      return end(response, signal, undefined);
+      if (request.complete || request.readableEnded) return endAnswer(sending, bytes);
+      const written = bytes === undefined || signal.aborted ? undefined : writeBytes(sending, bytes);
+      await Promise.allSettled([written, taken(request, signal)]);
+      return endAnswer(sending);
     },
   };
-}
-
-/** @throws Error if the request is cut before the client has taken what was written */
-function drained(response: ServerResponse, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const stop = (): void => {
-      response.off("drain", onDrain);
-      signal.removeEventListener("abort", onCut);
-    };
-    const onDrain = (): void => {
-      stop();
-      resolve();
-    };
-    const onCut = (): void => {
-      stop();
-      reject(new Error("the request was cut"));
-    };
-    response.once("drain", onDrain);
-    signal.addEventListener("abort", onCut, { once: true });
-  });
 }
 
 /** Of what a client goes on sending after its answer, this much is taken and dropped. */
@@ -134,25 +130,6 @@ function taken(request: IncomingMessage, signal: AbortSignal): Promise<void> {
     signal.addEventListener("abort", stop, { once: true });
     request.on("data", drop).on("end", stop).on("close", stop).resume();
     if (signal.aborted || request.destroyed) stop();
-  });
-}
-
-/** A client that does not read what it asked for is cut off after this. */
-const END_TIMEOUT_MS = 30_000;
-
-function end(response: ServerResponse, signal: AbortSignal, bytes: Uint8Array | undefined): Promise<boolean> {
-  if (response.destroyed || (signal.aborted && signal.reason === "client_gone")) return Promise.resolve(false);
-  return new Promise((resolve) => {
-    const timer = setTimeout(() => response.destroy(), END_TIMEOUT_MS);
-    response.once("close", () => {
-      clearTimeout(timer);
-      resolve(response.writableFinished);
-    });
-    response.once("finish", () => {
-      clearTimeout(timer);
-      resolve(true);
-    });
-    response.end(bytes);
   });
 }
 

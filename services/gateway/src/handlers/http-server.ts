@@ -34,15 +34,20 @@ export interface HttpServerOptions {
 /** Plain HTTP/1.1. On stop: no new connections, running requests finish within 3 s or are cut. */
 export async function startHttpServer(options: HttpServerOptions): Promise<Component & { readonly port: number }> {
   const running = new Set<ServerResponse>();
-  const answering = new WeakMap<Socket, ServerResponse>();
+  /** Answers that have not ended, also those that wait for their turn on a connection. */
+  const answering = new WeakMap<Socket, Set<ServerResponse>>();
   let stopping = false;
   /** Whatever else they send is part of a request that was not understood. */
   const refused = new WeakSet<Socket>();
   const server = createServer(LIMITS, (request, response) => {
     if (refused.has(request.socket)) return;
+    const answers = answering.get(request.socket) ?? new Set();
+    answering.set(request.socket, answers.add(response));
     running.add(response);
-    answering.set(request.socket, response);
-    response.on("close", () => running.delete(response));
+    response.on("close", () => {
+      running.delete(response);
+      answers.delete(response);
+    });
     if (stopping) response.shouldKeepAlive = false;
     const fault = faultOfHead(request);
     if (fault !== undefined) {
@@ -55,9 +60,9 @@ export async function startHttpServer(options: HttpServerOptions): Promise<Compo
   server.on("clientError", (error: NodeJS.ErrnoException, socket) => {
     // It has its answer, and is closed behind that.
     if (refused.has(socket as Socket)) return;
-    const current = answering.get(socket as Socket);
+    const answers = [...(answering.get(socket as Socket) ?? [])];
     // Half an answer cannot be taken back; a second one in the middle of it would be garbage.
-    if (!socket.writable || (current?.headersSent === true && !current.writableFinished)) socket.destroy();
+    if (!socket.writable || answers.some((answer) => answer.headersSent && !answer.writableFinished)) socket.destroy();
     else socket.end(malformedAnswer(error.code));
   });
   server.listen(options.port, options.host);

@@ -4,7 +4,7 @@ import { judgeModel } from "@routeplane/guardrails";
 import type { Guard } from "../domain/guard.ts";
 import type { Model, ModelDirectory } from "../domain/model-directory.ts";
 import { resolveModel } from "../domain/model-directory.ts";
-import type { Serve } from "../domain/pipeline.ts";
+import type { InferenceCall, Serve } from "../domain/pipeline.ts";
 import type { CallingKey, VerifyKey } from "../domain/ports.ts";
 import { modelNotFound, Refusal } from "../domain/refusal.ts";
 import type { Exchange } from "./exchange.ts";
@@ -60,7 +60,7 @@ export function inferenceRoutes(dependencies: InferenceDependencies): readonly R
   ];
 }
 
-function toInferenceCall(exchange: Exchange) {
+function toInferenceCall(exchange: Exchange): InferenceCall {
   const { requestId, receivedAt, path, request, reply } = exchange;
   return {
     requestId,
@@ -68,10 +68,10 @@ function toInferenceCall(exchange: Exchange) {
     endpoint: path,
     credential: credentialOf(exchange),
     idempotencyKey: request.headersDistinct["idempotency-key"]?.join(", "),
-    readBody: async () => {
+    readBody: async ({ namespaceId, keyId }) => {
       const encoding = request.headers["content-encoding"];
       if (encoding !== undefined && encoding !== "identity") throw unsupportedEncoding();
-      return exchange.readBody(MAX_BODY_BYTES);
+      return exchange.readBody(MAX_BODY_BYTES, [namespaceId, keyId]);
     },
     reply,
   };

@@ -4,6 +4,7 @@ import { DomainError } from "@routeplane/domain";
 import {
   type Authenticate,
   isInternal,
+  type Principal,
   publishedServices,
   requestBytesOf,
   requireAccess,
@@ -66,7 +67,7 @@ async function forward(exchange: Exchange, { name, method, relay, authenticate }
     const maxBytes = requestBytesOf(method);
     exchange.refuseTooLarge(maxBytes);
     requireAccess(method, caller);
-    const body = await exchange.readBody(maxBytes);
+    const body = await exchange.readBody(maxBytes, holdersOf(caller));
     await relay.forward(exchange, { body, isStream: method.methodKind !== "unary" });
   } catch (error) {
     if (response.headersSent || reply.signal.aborted) {
@@ -78,6 +79,12 @@ async function forward(exchange: Exchange, { name, method, relay, authenticate }
     if (retryAfter !== undefined) response.setHeader("retry-after", retryAfter);
     await sendConnectError(exchange, answerTo(error, name), { method, ...(status !== undefined && { status }) });
   }
+}
+
+/** See `BodyBudget`; those without a credential are one. */
+function holdersOf(caller: Principal | undefined): readonly string[] {
+  if (caller?.kind === "key") return [caller.namespaceId, caller.keyId];
+  return caller?.kind === "operator" ? [caller.accountId ?? "", caller.operatorId] : [""];
 }
 
 /** @param service that was called */

@@ -24,6 +24,8 @@ export interface RouterOptions {
   readonly unknownMethod: (exchange: Exchange) => Promise<void>;
   /** What the bodies of all requests may take at a time. */
   readonly bodies: BodyBudget;
+  /** See `ExchangeOptions`. */
+  readonly stallTimeoutMs?: number;
   readonly redact: (text: string) => string;
   readonly log: Logger;
   readonly clock: Clock;
@@ -37,7 +39,7 @@ export interface Router {
 
 /** Finds the route of a request, and answers whatever no route answered. Never throws. */
 export function createRouter(options: RouterOptions): Router {
-  const { routes, log, clock, bodies } = options;
+  const { routes, log, clock } = options;
   const exact = new Map<string, Route>();
   for (const route of routes) if (!route.path.endsWith("/*")) exact.set(route.path, route);
   const prefixes = routes.filter(({ path }) => path.endsWith("/*"));
@@ -68,7 +70,7 @@ export function createRouter(options: RouterOptions): Router {
 
   return {
     async handle(request, response) {
-      const exchange = openExchange(request, response, { clock, bodies });
+      const exchange = openExchange(request, response, options);
       running.add(exchange);
       try {
         await dispatch(exchange);
