@@ -2,8 +2,10 @@
 export const LIMITS = {
   readMaxBytes: 1 << 20,
   maxConcurrentStreams: 1000,
-  /** Also how long a call may take that brings no deadline. */
+  /** The longest deadline. */
   maxTimeoutMs: 30_000,
+  /** A call in which neither side sends or takes anything for so long is ended: a body that stops, an answer that nobody reads. */
+  idleTimeoutMs: 45_000,
   maxHeaderBytes: 16 << 10,
   /**
    * Smaller answers go out as they are. A page of 25 requests (17 KB) took the service a third of its CPU to compress, and

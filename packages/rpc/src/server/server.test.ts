@@ -1,12 +1,14 @@
 import { once } from "node:events";
-import { type ClientHttp2Session, connect } from "node:http2";
-import { setImmediate } from "node:timers/promises";
+import { type ClientHttp2Session, connect, constants } from "node:http2";
+import { text } from "node:stream/consumers";
+import { setImmediate, setTimeout as delay } from "node:timers/promises";
 import { Client, credentials, Metadata, type ServiceError } from "@grpc/grpc-js";
 import { KeyService } from "@routeplane/contracts/auth";
 import { UsageService } from "@routeplane/contracts/usage";
 import { DomainError, newId } from "@routeplane/domain";
 import { createLogger } from "@routeplane/runtime";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { eventually } from "@routeplane/testing";
+import { afterAll, beforeAll, describe, expect, it, onTestFinished } from "vitest";
 import { rpcChain } from "./chain.ts";
 import { startRpcServer } from "./server.ts";
 
@@ -203,5 +205,73 @@ describe.each(JSON_TYPES)("JSON as %s", (type) => {
     expect(text).toContain(words);
     expect(text + logged.join("")).not.toMatch(/nary|ary-/);
     expect(text.length).toBeLessThan(2_000);
+  });
+});
+
+describe("a call in which nothing happens for too long", () => {
+  const LARGE = "x".repeat(900_000);
+  const AUTHORIZED = { ":method": "POST", authorization: "Bearer keys:write" };
+
+  async function startImpatient(): Promise<ClientHttp2Session> {
+    const chain = rpcChain({
+      log: createLogger("test", (line) => line, "silent"),
+      serviceCredentials: { callerOf: () => undefined },
+      async verifyToken() {
+        const ids = { keyId: newId("key"), namespaceId: newId("ns"), accountId: newId("acc") };
+        return { kind: "key", ...ids, scopes: ["keys:write", "usage:read"], lineage: [], expiresAt: undefined };
+      },
+    });
+    const impatient = await startRpcServer({
+      host: "127.0.0.1",
+      port: 0,
+      ...chain,
+      idleTimeoutMs: 1_000,
+      routes: ({ service }) => {
+        service(KeyService, { mintKey: () => ({ token: LARGE }) });
+        service(UsageService, {
+          async *watchRequests() {
+            for (let count = 0; count < 8; count++) {
+              yield {};
+              await delay(250);
+            }
+          },
+        });
+      },
+    });
+    const client = connect(`http://127.0.0.1:${impatient.port}`);
+    onTestFinished(async () => {
+      client.destroy();
+      await impatient.stop();
+    });
+    return client;
+  }
+
+  const path = `/${KeyService.typeName}/MintKey`;
+
+  it("is ended if the rest of its body does not come", async () => {
+    const client = await startImpatient();
+    const stream = client.request({ ...AUTHORIZED, ":path": path, "content-type": "application/json" });
+    stream.on("error", () => {});
+    stream.write("{");
+    await once(stream.resume(), "close");
+    expect(stream.rstCode).not.toBe(constants.NGHTTP2_NO_ERROR);
+  });
+
+  it("is ended if nobody reads its answer", async () => {
+    const client = await startImpatient();
+    const stream = client.request({ ...AUTHORIZED, ":path": path, "content-type": "application/json" });
+    stream.on("error", () => {});
+    stream.end(JSON.stringify({ name: "a", scopes: ["keys:read"] }));
+    await once(stream, "response");
+    await eventually(() => stream.rstCode === constants.NGHTTP2_CANCEL);
+  });
+
+  it("goes on for as long as there is something to send", async () => {
+    const client = await startImpatient();
+    const watch = `/${UsageService.typeName}/WatchRequests`;
+    const stream = client.request({ ...AUTHORIZED, ":path": watch, "content-type": "application/connect+json" });
+    stream.end(Buffer.from([0, 0, 0, 0, 2, ...Buffer.from("{}")]));
+    expect((await text(stream)).split("{}")).toHaveLength(10);
+    expect(stream.rstCode).toBe(constants.NGHTTP2_NO_ERROR);
   });
 });

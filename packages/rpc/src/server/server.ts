@@ -1,5 +1,5 @@
 import { once } from "node:events";
-import { createServer, type Http2Server, type ServerHttp2Session } from "node:http2";
+import { constants, createServer, type Http2Server, type ServerHttp2Session } from "node:http2";
 import type { AddressInfo } from "node:net";
 import { type ConnectRouter, createContextValues, type Interceptor } from "@connectrpc/connect";
 import { connectNodeAdapter } from "@connectrpc/connect-node";
@@ -18,12 +18,14 @@ export interface RpcServerOptions {
   readonly interceptors: Interceptor[];
   readonly requestGate: RequestGate;
   readonly routes: (router: ConnectRouter) => void;
+  /** See `LIMITS.idleTimeoutMs`, which is the default. */
+  readonly idleTimeoutMs?: number;
 }
 
 /** Serves Connect, gRPC and gRPC-web over cleartext HTTP/2 on one port. On stop it drains: no new calls, old ones finish. */
 export async function startRpcServer(options: RpcServerOptions): Promise<Component & { readonly port: number }> {
   const { readMaxBytes, maxTimeoutMs, maxConcurrentStreams, maxHeaderBytes, compressMinBytes } = LIMITS;
-  const { interceptors, requestGate } = options;
+  const { interceptors, requestGate, idleTimeoutMs = LIMITS.idleTimeoutMs } = options;
   const routes = answerInPieces(correctErrors((router) => options.routes(parsingSafely(router))));
   const server = createServer(
     { settings: { maxConcurrentStreams, maxHeaderListSize: maxHeaderBytes } },
@@ -37,6 +39,9 @@ export async function startRpcServer(options: RpcServerOptions): Promise<Compone
       contextValues: ({ socket }) => createContextValues().set(peerAddressKey, socket.remoteAddress ?? ""),
     }),
   );
+  server.on("stream", (stream) => {
+    stream.setTimeout(idleTimeoutMs, () => stream.close(constants.NGHTTP2_CANCEL));
+  });
   const sessions = new Set<ServerHttp2Session>();
   server.on("session", (session) => {
     sessions.add(session);
