@@ -37,6 +37,32 @@ export const REQUESTS: Readonly<Record<string, object | string>> = {
     { role: "assistant", content: "" },
     { role: "user", content: "ret" },
   ),
+  "a match over messages with a hidden one between": ask(
+    { role: "user", content: "sec" },
+    { role: "assistant", content: "\u200b" },
+    { role: "user", content: "ret" },
+  ),
+  "a match over messages of system and developer": ask(
+    { role: "system", content: "sec" },
+    { role: "developer", content: "ret" },
+  ),
+  "a match over nested parts": user([{ type: "tool_result", content: [text("sec"), text("ret")] }]),
+  "a match over parts of a prediction": {
+    ...user("x"),
+    prediction: { type: "content", content: [text("sec"), text("ret")] },
+  },
+  "a match over steps of reasoning": ask({
+    role: "assistant",
+    content: "x",
+    reasoning_details: [text("sec"), text("ret")],
+  }),
+  "a match over thinking parts": ask({
+    role: "assistant",
+    content: [
+      { type: "thinking", thinking: "sec" },
+      { type: "thinking", thinking: "ret" },
+    ],
+  }),
   "the name of a parameter of a tool": tool({ type: "object", properties: { secret: { type: "string" } } }),
   "a value of a schema": tool({ type: "object", properties: { x: { enum: ["secret"] } } }),
   "a number in a schema": tool({ type: "object", properties: { x: { const: 4111111111111111 } } }),
@@ -78,6 +104,7 @@ export const REQUESTS: Readonly<Record<string, object | string>> = {
   "a data URL with long parameters": file({
     file_data: `data:text/plain;x=${"y".repeat(2_000)};base64,${base64("a secret")}`,
   }),
+  "a data URL in a member that is not known": file({ fileData: `data:text/plain;base64,${base64("a secret")}` }),
   "an image that is text": user([
     { type: "image_url", image_url: { url: `data:image/png;base64,${base64("a secret")}` } },
   ]),
@@ -192,6 +219,9 @@ export const STREAMS: Readonly<Record<string, string>> = {
   "the name of a function call": delta({ function_call: { name: "sec" } }, { function_call: { name: "ret" } }) + END,
   "text behind the chunk that finishes a choice":
     delta({ content: "sec" }) + choice({ delta: {}, finish_reason: "stop" }) + delta({ content: "ret" }) + END,
+  "text behind the end of the stream": `${delta({ content: "sec" })}data: [DONE]\n\n${delta({ content: "ret" })}`,
+  "choices that are an object":
+    event({ choices: { 0: { delta: { content: "sec" } } } }) + event({ choices: { 0: { delta: { content: "ret" } } } }),
   "texts of choices": choice({ text: "sec" }) + choice({ text: "ret" }) + END,
   "messages instead of deltas": choice({ message: { content: "sec" } }) + choice({ message: { content: "ret" } }) + END,
   "a whole message in the last chunk":
@@ -216,6 +246,8 @@ export const STREAMS: Readonly<Record<string, string>> = {
   reasoning: delta({ reasoning_content: "sec" }, { reasoning_content: "ret" }) + END,
   "details of reasoning":
     delta({ reasoning_details: [{ index: 0, text: "sec" }] }, { reasoning_details: [{ index: 0, text: "ret" }] }) + END,
+  "several details of reasoning":
+    delta({ reasoning_details: [{ index: 0, text: "sec" }] }, { reasoning_details: [{ index: 1, text: "ret" }] }) + END,
   thinking: delta({ thinking: "sec" }, { thinking: "ret" }) + END,
   "a refusal": delta({ refusal: "sec" }, { refusal: "ret" }) + END,
   logprobs: choice({ delta: { content: "x" }, logprobs: { content: [{ token: "sec" }, { token: "ret" }] } }) + END,

@@ -7,10 +7,10 @@ import {
   type Redactions,
   type Work,
 } from "@routeplane/guardrails";
-import { type ContentKind, isArguments, isPartOfMessage } from "./content-places.ts";
+import { type ContentKind, isArguments, isInListOfMessage, isPartOfMessage } from "./content-places.ts";
 import type { GuardPattern, GuardRules } from "./guard.ts";
 import { type Edit, type JsonText, jsonTexts } from "./json-texts.ts";
-import { type MediaText, mediaTextOf } from "./media-text.ts";
+import { isDataUrl, type MediaText, mediaTextOf } from "./media-text.ts";
 
 /** Patterns over the content of one JSON text, and what is told of their matches. */
 export interface ContentGuard {
@@ -42,8 +42,8 @@ interface Part {
 }
 
 /**
- * Judges all content of a JSON text: each string, name and number by itself, and the parts of a message, and those of
- * consecutive messages of one role, also as one text.
+ * Judges all content of a JSON text: each string, name and number by itself; the parts of a message and those of consecutive
+ * messages of one role, and texts of the same place in a list of a message, also as one text.
  *
  * @param opaque places whose values become `null` where rules are enforced
  * @throws the reason of the work's signal once it is aborted
@@ -61,6 +61,7 @@ export async function judgeContent(
     messages.set(index, message);
     return message;
   };
+  const lists = new Map<string, Part[]>();
   let isUninspectable = false;
   for await (const found of jsonTexts(json, guard.rules === undefined ? guard.shadowWork : guard.work, opaque)) {
     const { start, end } = found;
@@ -69,19 +70,28 @@ export async function judgeContent(
       continue;
     }
     const value = (): string => valueOf(found, json);
-    if (found.place === "messages[].role") messageAt(found).role = value();
+    if (found.place === "messages[].role") messageAt(found).role = roleOf(value());
     const kind = guard.kindOf(found, value);
     if (kind === "exempt") continue;
     if (isPartOfMessage(found)) {
       messageAt(found).parts.push({ text: value(), start, end });
       continue;
     }
-    const judged = await (kind === "media" ? judgeMedia : judgeText)(guard, found, value());
+    const text = value();
+    const isMedia = kind === "media" || (found.kind === "string" && isDataUrl(text));
+    if (!isMedia && isInListOfMessage(found)) {
+      const key = `${found.path()[1]} ${found.place}`;
+      const list = lists.get(key) ?? [];
+      lists.set(key, list);
+      list.push({ text, start, end });
+      continue;
+    }
+    const judged = await (isMedia ? judgeMedia : judgeText)(guard, found, text);
     isUninspectable ||= judged.isUninspectable;
     if (judged.blocked !== undefined) return { edits, blocked: judged.blocked, isUninspectable };
     edits.push(...judged.edits);
   }
-  for (const parts of runsOf([...messages.values()])) {
+  for (const parts of [...runsOf([...messages.values()]), ...lists.values()]) {
     const { edits: more, blocked } = await judgeTexts(guard, parts);
     if (blocked !== undefined) return { edits, blocked, isUninspectable };
     for (const edit of more) edits.push(edit);
@@ -144,12 +154,21 @@ const MAX_ID_CHARS = 128;
 const BASE64 = /^[A-Za-z0-9+/_=\s-]*$/;
 const BINARY_URL = /^data:(?:application|audio|font|image|text|video)\/[\w.+-]{1,80};base64,[A-Za-z0-9+/_=\s-]*$/i;
 
+/** Both names of one role are the same role. */
+function roleOf(value: string): string {
+  const role = value.trim().toLowerCase();
+  return role === "developer" ? "system" : role;
+}
+
+/** Nothing that a model would read. */
+const HIDDEN = /^[\p{Default_Ignorable_Code_Point}\p{Cc}]*$/u;
+
 /** The parts of consecutive messages of one role; messages without text do not come between. */
 function runsOf(messages: readonly { readonly role: string; readonly parts: readonly Part[] }[]): readonly Part[][] {
   const runs: Part[][] = [];
   let last: string | undefined;
   for (const { role, parts } of messages) {
-    if (parts.every(({ text }) => text === "")) continue;
+    if (parts.every(({ text }) => HIDDEN.test(text))) continue;
     const run = role !== "" && role === last ? runs.at(-1) : undefined;
     if (run === undefined) runs.push([...parts]);
     else for (const part of parts) run.push(part);

@@ -87,6 +87,18 @@ export function isPartOfMessage({ kind, place }: JsonText): boolean {
 const PART =
   /^(?:messages|choices\[\]\.message|choices\[\]\.delta)(?:\[\])?\.content(?:\[\])?(?:\.(?:text|refusal|content))?$/;
 
+/** Whether a string stands in a list of a message, or of a prediction, e.g. the text of a step of reasoning. */
+export function isInListOfMessage(text: JsonText): boolean {
+  return text.kind === "string" && IN_LIST.test(text.place) && !isArguments(text);
+}
+
+const IN_LIST = /^(?:messages\[\]|choices\[\]\.message|prediction)\.(?!tool_calls|annotations).*\[\]/;
+
+/** Whether a string of a chunk is a piece of reasoning: clients append them, whatever their places in the list. */
+export function isReasoningPiece({ place }: JsonText): boolean {
+  return /^choices\[\]\.(?:delta|message)\.reasoning_details\[\]\.(?:text|summary)$/.test(place);
+}
+
 /** Whether a string is the JSON of a tool call: clients parse it, so that it has to stay valid. */
 export function isArguments({ kind, place }: JsonText): boolean {
   return kind === "string" && ARGUMENTS.test(place);

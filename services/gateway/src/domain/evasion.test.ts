@@ -115,6 +115,7 @@ describe("a variant of an answer", () => {
 /** What no client of the API needs, and what comes too late to be judged. */
 const DROPPED = new Set([
   "text behind the chunk that finishes a choice",
+  "text behind the end of the stream",
   "another index of the one choice",
   "the event, the id and comments",
   "a retry field with text",

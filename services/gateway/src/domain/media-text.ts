@@ -18,6 +18,10 @@ const SLICE_CHARS = 262_144;
 const CHARS_A_STEP = 2;
 const CONTROLS = /(?![\t-\r])\p{Cc}/u;
 
+export function isDataUrl(value: string): boolean {
+  return /^\s*data:[\w.+-]{0,100}(?:\/[\w.+-]{0,100})?[;,]/i.test(value);
+}
+
 /** @returns undefined if the value is no text */
 export async function mediaTextOf(value: string, work: Work): Promise<MediaText | undefined> {
   const url = DATA_URL.exec(value);

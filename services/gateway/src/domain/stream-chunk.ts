@@ -65,6 +65,13 @@ export function withData(data: string): Buffer {
   );
 }
 
+/** A chunk whose choices are an object, whose members some clients read like a list, with a list of them. */
+export function withListOfChoices(chunk: unknown, data: string): readonly [unknown, string] {
+  if (!isObject(chunk) || !isObject(chunk["choices"])) return [chunk, data];
+  const changed = { ...chunk, choices: Object.values(chunk["choices"]) };
+  return [changed, JSON.stringify(changed)];
+}
+
 export function parse(data: string): unknown {
   try {
     return JSON.parse(data);

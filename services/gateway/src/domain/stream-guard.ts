@@ -5,6 +5,7 @@ import {
   isArguments,
   isPartOfMessage,
   isPieceOfText,
+  isReasoningPiece,
   isToolName,
   LOGPROBS,
   responseContentOf,
@@ -26,6 +27,7 @@ import {
   type Path,
   type TextPlace,
   withData,
+  withListOfChoices,
 } from "./stream-chunk.ts";
 import { isFinished } from "./stream-meter.ts";
 
@@ -72,6 +74,8 @@ export class StreamGuard {
   /** The last chunk: what is flushed looks like it. */
   #last: JsonObject = {};
   #refusal: Refusal | undefined;
+  /** Whether the upstream has said that the stream is over. */
+  #isDone = false;
   /** Set while an event is judged, and for good once that failed: then it is not known what of it was judged. */
   #isPassing = false;
 
@@ -103,13 +107,17 @@ export class StreamGuard {
   async #pass({ raw, data }: SseEvent): Promise<Buffer[]> {
     if (this.#refusal !== undefined) return [];
     const isEnforced = this.#responseGuard.rules !== undefined;
+    if (isEnforced && this.#isDone) return [];
     if (data === undefined) return [isEnforced ? COMMENT : raw];
     const mustStrip = isEnforced && hasOtherFields(raw);
-    if (data.trim() === "[DONE]") return this.#unlessRefused(this.#flush(), mustStrip ? formatSse("[DONE]") : raw);
-    const chunk = parse(data);
+    if (data.trim() === "[DONE]") {
+      this.#isDone = true;
+      return this.#unlessRefused(this.#flush(), mustStrip ? formatSse("[DONE]") : raw);
+    }
+    const [chunk, written] = isEnforced ? withListOfChoices(parse(data), data) : [parse(data), data];
     const passed =
       isObject(chunk) && Array.isArray(chunk["choices"])
-        ? await this.#passChunk(chunk, data)
+        ? await this.#passChunk(chunk, written)
         : await this.#passOther(data);
     if (passed === undefined) return [];
     const isSame = passed.data === data && !mustStrip;
@@ -274,7 +282,8 @@ export class StreamGuard {
   #channelOf(chunk: JsonObject, text: FoundText): Channel | undefined {
     const [, choice = 0, ...path] = ownSteps(chunk, text.steps);
     // Clients append the parts of a content as they come, whatever their places in the lists.
-    const key = JSON.stringify([choice, isPartOfMessage(text) ? [path[0], "content"] : path]);
+    const appended = isPartOfMessage(text) ? [path[0], "content"] : isReasoningPiece(text) ? [text.place] : path;
+    const key = JSON.stringify([choice, appended]);
     const known = this.#channels.get(key);
     if (known !== undefined && !(known.ended && known.filter === undefined)) {
       known.path = path;
