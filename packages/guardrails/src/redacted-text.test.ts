@@ -11,7 +11,8 @@ const rulesOf = (...patterns: readonly string[]) =>
 const rules = rulesOf(String.raw`\d{6,}`, "secret", String.raw`password\W+\S+`, "true", "(?s)0073.*!");
 
 async function inPieces(pieces: readonly string[]): Promise<string> {
-  const filter = new TextFilter(await rules, new Work(), new RedactedJson());
+  const work = new Work();
+  const filter = new TextFilter(await rules, work, new RedactedJson(work));
   let left = "";
   for (const piece of pieces) left += await filter.push(piece);
   return left + filter.end();
@@ -32,7 +33,7 @@ const TEXTS: Readonly<Record<string, readonly [text: string, passed: string]>> =
 
 describe("JSON that is redacted", () => {
   it.each(Object.entries(TEXTS))("stays valid, whole and in pieces: %s", async (name, [text, passed]) => {
-    expect((await judgeText(await rules, text, new Work(), new RedactedJson())).text).toBe(passed);
+    expect((await judgeText(await rules, text, new Work(), new RedactedJson(new Work()))).text).toBe(passed);
     expect(await inPieces(text.split(""))).toBe(passed);
     for (let at = 1; at < text.length; at++) expect(await inPieces([text.slice(0, at), text.slice(at)])).toBe(passed);
     if (name !== "what is no JSON") expect(JSON.parse(passed)).toBeDefined();
@@ -53,7 +54,12 @@ describe("JSON that is redacted", () => {
     await fc.assert(
       fc.asyncProperty(value, fc.array(fc.nat(), { maxLength: 6 }), fc.boolean(), async (value, places, indented) => {
         const json = JSON.stringify(value, undefined, indented ? 2 : 0);
-        const { text: passed, redactions } = await judgeText(await rules, json, new Work(), new RedactedJson());
+        const { text: passed, redactions } = await judgeText(
+          await rules,
+          json,
+          new Work(),
+          new RedactedJson(new Work()),
+        );
         expect(JSON.parse(passed)).toBeDefined();
         if (redactions.length === 0) expect(passed).toBe(json);
         expect(passed).not.toMatch(/secret|\d{6}|true/);

@@ -1,4 +1,5 @@
 import { REDACTED } from "./spec.ts";
+import type { Work } from "./work.ts";
 
 /** Puts a text together from what is kept and what is redacted of it, in their order. Each call returns what is ready. */
 export interface RedactedText {
@@ -33,6 +34,8 @@ const STRUCTURE = /[\s{}[\],:]/;
 const RUN = /[^"\\]*/y;
 /** Longer than any number that is written as one: what is longer is no JSON, and passes as prose. */
 const MAX_TOKEN_CHARS = 512;
+/** What it takes to read a mark, a character of a token or a run of a string, in steps of `Work`. */
+const STEPS_OF_A_UNIT = 10;
 
 /**
  * JSON that stays valid: within a string `REDACTED` replaces what is redacted; a number or a literal that is redacted, in part or
@@ -40,12 +43,18 @@ const MAX_TOKEN_CHARS = 512;
  * escapes are held back until they are whole.
  */
 export class RedactedJson implements RedactedText {
+  readonly #work: Work;
   #inString = false;
   #insideRedaction = false;
   /** A number, a literal or an escape that may go on. */
   #token = "";
   #isTokenRedacted = false;
   #isTokenProse = false;
+
+  /** @param work charged for what is read */
+  constructor(work: Work) {
+    this.#work = work;
+  }
 
   keep(text: string): string {
     return this.#read(text, false);
@@ -61,7 +70,8 @@ export class RedactedJson implements RedactedText {
 
   #read(text: string, isRedacted: boolean): string {
     const parts: string[] = [];
-    for (let at = 0; at < text.length;) {
+    let units = 0;
+    for (let at = 0; at < text.length; units++) {
       const unit = text[at] ?? "";
       if (this.#token !== "" && this.#goesOn(unit)) {
         parts.push(this.#addToToken(unit, isRedacted));
@@ -81,6 +91,7 @@ export class RedactedJson implements RedactedText {
         at++;
       }
     }
+    this.#work.spend(STEPS_OF_A_UNIT * units);
     return parts.join("");
   }
 

@@ -129,7 +129,7 @@ async function judgeTexts(guard: ContentGuard, parts: readonly Part[], isJson = 
 }
 
 async function judgeJson(rules: GuardRules, json: string, work: Work) {
-  const { text, redactions, blocked } = await judgeWhole(rules, json, work, new RedactedJson());
+  const { text, redactions, blocked } = await judgeWhole(rules, json, work, new RedactedJson(work));
   return { parts: [text], redactions, blocked };
 }
 

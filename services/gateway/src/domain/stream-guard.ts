@@ -294,7 +294,7 @@ export class StreamGuard {
     const channel = {
       choice: Number(choice),
       path,
-      filter: rules && new TextFilter(rules, work, isArguments(text) ? new RedactedJson() : undefined),
+      filter: rules && new TextFilter(rules, work, isArguments(text) ? new RedactedJson(work) : undefined),
       watch: watched && new TextWatch(watched, shadowWork),
       ended: false,
     };
