@@ -27,7 +27,6 @@ export const REQUESTS: Readonly<Record<string, object | string>> = {
     text("r"),
     text("et"),
   ]),
-  "a match over parts that are strings": user(["sec", "ret"]),
   "a match over consecutive messages of one role": ask(
     { role: "user", content: "the sec" },
     { role: "user", content: [text("ret")] },

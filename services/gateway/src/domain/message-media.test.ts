@@ -27,7 +27,7 @@ async function refusalOf(messages: unknown) {
 describe("the media of a message", () => {
   it.each<[object]>([
     [{ role: "user", content: "hi", name: "anna" }],
-    [{ role: "user", content: [{ type: "text", text: "hi", cache_control: { type: "ephemeral" } }, "text"] }],
+    [{ role: "user", content: [{ type: "text", text: "hi", cache_control: { type: "ephemeral" } }] }],
     [{ role: "user", content: [{ type: "text", text: "hi", prompt_cache_breakpoint: { mode: "explicit" } }] }],
     [{ role: "assistant", content: [{ type: "refusal", refusal: "no" }], refusal: null, audio: null, annotations: [] }],
     [{ role: "assistant", content: null, tool_calls: [{ id: "c", type: "function", function: { arguments: "{}" } }] }],
@@ -148,10 +148,11 @@ describe("the media of a message", () => {
     },
   );
 
-  it.each([[null], [5], [[{ type: "image_url" }]]])(
-    "refuses a part that is neither text nor an object: %j",
+  it.each([[null], [5], ["https://example.com/a.mp4"], [[{ type: "image_url" }]]])(
+    "refuses a part that is not an object: %j",
     async (part) => {
-      expect(await refusalOf([{ role: "user", content: ["hi", part] }])).toMatchObject({
+      const text = { type: "text", text: "hi" };
+      expect(await refusalOf([{ role: "user", content: [text, part] }])).toMatchObject({
         status: 400,
         param: "messages[0].content[1]",
       });

@@ -93,7 +93,6 @@ function kindsOfContent(content: unknown, path: string): readonly PartKind[] {
   if (content === null || typeof content === "string") return [];
   if (!Array.isArray(content)) throw badField(path, "must be a string or an array of parts");
   return content.map((part: unknown, index) => {
-    if (typeof part === "string") return "text";
     if (!isObject(part)) throw badField(`${path}[${index}]`, "must be an object");
     return kindOfPart(part);
   });
