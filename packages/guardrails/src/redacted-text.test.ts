@@ -28,7 +28,7 @@ const TEXTS: Readonly<Record<string, readonly [text: string, passed: string]>> =
   "the end of the text": ['{"x":"password: hunter2","y":1}', `{"x":"${R}","${R}":"${R}"}`],
   "half an escape": [String.raw`{"x":"\u0073ec!"}`, `{"x":"${R}"}`],
   "an escaped quote": [String.raw`{"x":"\"secret\\"}`, String.raw`{"x":"\"${R}\\"}`.replace("${R}", R)],
-  "what is no JSON": ["a secret, 1234567", `a "${R}", "${R}"`],
+  "what is no JSON": ["a secret, 1234567", `a ${R}, ${R}`],
 };
 
 describe("JSON that is redacted", () => {
@@ -52,20 +52,25 @@ describe("JSON that is redacted", () => {
       ),
     }));
     await fc.assert(
-      fc.asyncProperty(value, fc.array(fc.nat(), { maxLength: 6 }), fc.boolean(), async (value, places, indented) => {
-        const json = JSON.stringify(value, undefined, indented ? 2 : 0);
-        const { text: passed, redactions } = await judgeText(
-          await rules,
-          json,
-          new Work(),
-          new RedactedJson(new Work()),
-        );
-        expect(JSON.parse(passed)).toBeDefined();
-        if (redactions.length === 0) expect(passed).toBe(json);
-        expect(passed).not.toMatch(/secret|\d{6}|true/);
-        const cuts = [0, ...places.map((place) => place % (json.length + 1)), json.length].toSorted((a, b) => a - b);
-        expect(await inPieces(cuts.slice(1).map((end, index) => json.slice(cuts[index], end)))).toBe(passed);
-      }),
+      fc.asyncProperty(
+        fc.array(value),
+        fc.array(fc.nat(), { maxLength: 6 }),
+        fc.boolean(),
+        async (value, places, indented) => {
+          const json = JSON.stringify(value, undefined, indented ? 2 : 0);
+          const { text: passed, redactions } = await judgeText(
+            await rules,
+            json,
+            new Work(),
+            new RedactedJson(new Work()),
+          );
+          expect(JSON.parse(passed)).toBeDefined();
+          if (redactions.length === 0) expect(passed).toBe(json);
+          expect(passed).not.toMatch(/secret|\d{6}|true/);
+          const cuts = [0, ...places.map((place) => place % (json.length + 1)), json.length].toSorted((a, b) => a - b);
+          expect(await inPieces(cuts.slice(1).map((end, index) => json.slice(cuts[index], end)))).toBe(passed);
+        },
+      ),
       { numRuns: 500 },
     );
   });

@@ -31,6 +31,7 @@ export class RedactedProse implements RedactedText {
 
 const HEX = /[0-9a-fA-F]/;
 const STRUCTURE = /[\s{}[\],:]/;
+const JSON_BEGIN = /[{["]/;
 const RUN = /[^"\\]*/y;
 /** Longer than any number that is written as one: what is longer is no JSON, and passes as prose. */
 const MAX_TOKEN_CHARS = 512;
@@ -40,10 +41,13 @@ const STEPS_OF_A_UNIT = 10;
 /**
  * JSON that stays valid: within a string `REDACTED` replaces what is redacted; a number or a literal that is redacted, in part or
  * as a whole, becomes the string `"[REDACTED]"`; brackets, commas, colons and the quotes of strings stay. Numbers, literals and
- * escapes are held back until they are whole.
+ * escapes are held back until they are whole. A text that begins otherwise than an object, an array or a string is redacted as prose.
  */
 export class RedactedJson implements RedactedText {
   readonly #work: Work;
+  /** Undefined until the text begins. */
+  #isJson: boolean | undefined;
+  readonly #prose = new RedactedProse();
   #inString = false;
   #insideRedaction = false;
   /** A number, a literal or an escape that may go on. */
@@ -69,6 +73,9 @@ export class RedactedJson implements RedactedText {
   }
 
   #read(text: string, isRedacted: boolean): string {
+    const begin = text.trimStart()[0];
+    if (begin !== undefined) this.#isJson ??= JSON_BEGIN.test(begin);
+    if (this.#isJson !== true) return isRedacted ? this.#prose.redact() : this.#prose.keep(text);
     const parts: string[] = [];
     let units = 0;
     for (let at = 0; at < text.length; units++) {
