@@ -79,6 +79,8 @@ describe("cloud policy effective", () => {
         max_request_tokens: { tokens: 900, sources },
         allow_streaming: { allowed: false, sources },
         content_patterns: [{ name: "card", pattern: "[0-9]{16}", action: "redact", applies_to: "both", sources }],
+        uninspectable_request: null,
+        uninspectable_response: null,
       },
       budgets: [
         {
