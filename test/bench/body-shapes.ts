@@ -1,7 +1,7 @@
 /** Bodies of 10 MiB that are hard on something: a parser, a decoder, a scan, a walk, a regular expression. */
 
 const BYTES = 10 * 1024 ** 2;
-/** As many values as a request may have, in 10 MiB. */
+/** Number of values in a body of 10 MiB, about as many as a request may have. */
 const VALUES = 99_000;
 
 const chat = (model: string, member: string): string =>

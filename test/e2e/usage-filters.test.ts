@@ -16,7 +16,7 @@ const LISTS = ["usage", "requests", "requests --follow", "requests export --form
 let node: TestNode;
 let cli: Cli;
 let bot: Key;
-/** Of another namespace, where it has made requests. */
+/** Key of another namespace, which has made requests there. */
 let foreign: Key;
 
 const mint = (name: string, ...more: readonly string[]): Promise<Key> =>

@@ -1,15 +1,15 @@
 import { ceilToMicroUsd, picoToNanoCeil } from "@routeplane/domain";
 
-/** What one token costs, in pico-USD, >= 0. 1 USD per million tokens is 1,000,000. */
+/** Price of one token, in pico-USD, >= 0. 1 USD per million tokens is 1,000,000. */
 export interface TokenPrice {
   readonly inputPicoUsd: bigint;
   readonly outputPicoUsd: bigint;
-  /** What the request costs beside its tokens; undefined: nothing. */
+  /** Price of the request beside its tokens, in pico-USD; undefined: nothing. */
   readonly requestPicoUsd?: bigint | undefined;
 }
 
 /**
- * What a request that used these tokens is charged: the exact sum, rounded up once to a whole micro-USD.
+ * Charge for a request that used these tokens: the exact sum, rounded up once to a whole micro-USD.
  *
  * @returns nano-USD, a multiple of 1,000
  * @throws RangeError for a negative price or count: it would turn a charge into a credit

@@ -7,7 +7,7 @@ import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { runCli, runHere } from "./cli-process.ts";
 import { type NodeDouble, refusal, startNodeDouble } from "./node-double.ts";
 
-/** What a rotation does to the tokens that are kept on this machine. */
+/** Effects of a rotation on the tokens that are kept on this machine. */
 
 const AT = { seconds: 1_777_593_600n, nanos: 0 };
 const OLD = { key: "rp_live_old11111_secret", operator: "rpo_live_old22222_secret" };

@@ -70,7 +70,7 @@ async function atTerminal(argv: string, prompt: string, keys: string): Promise<s
   return stripVTControlCharacters(shown);
 }
 
-/** Of a terminal that shows what is typed, line by line. */
+/** Matches the settings of a terminal that shows what is typed, line by line. */
 const SANE = /(^|\s)icanon\s[^]*(^|\s)echo\s/m;
 
 it("does not show a key that is pasted at a terminal, and saves it", async () => {

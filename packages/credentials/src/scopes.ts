@@ -106,7 +106,7 @@ export function replacedScopes(kind: "key" | "operator", held: readonly string[]
   return effectiveScopes<string>([held, KEPT_WHEN_REPLACED[kind]]);
 }
 
-/** Whether a scope is one that a replaced token may use, if its credential holds it. */
+/** True if a replaced token may use the scope, provided that its credential holds it. */
 export function invokesOrReads(scope: string): boolean {
   return scope === "inference:invoke" || scope.endsWith(":read");
 }

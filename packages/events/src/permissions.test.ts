@@ -6,7 +6,7 @@ import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { DURABLE, type Kit, startKit, usageEvent } from "../test/kit.ts";
 import { STREAM, SUBJECT } from "./stream.ts";
 
-/** What a process whose credentials for NATS are stolen could do with them. */
+/** Permissions of the users of NATS: what a thief of their credentials could do. */
 
 vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
 
@@ -47,7 +47,7 @@ async function connectAs(url: string): Promise<NatsConnection> {
   return connection;
 }
 
-/** What NATS holds that a permission protects. */
+/** State of NATS that a permission protects. */
 async function state() {
   const manager = await admin.jetstreamManager();
   const { config, state } = await manager.streams.info(STREAM);

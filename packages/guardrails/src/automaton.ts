@@ -156,7 +156,7 @@ export class Reader {
     return clone;
   }
 
-  /** Whether a character that a mark may still make of this one is, or may become, part of a match. */
+  /** True if a character that a mark may still make of this one is, or may become, part of a match. */
   takesCompositionOf(character: string, work: Work): boolean {
     return this.#automaton.compositionClassesOf(character).some((each) => {
       const { to, matches } = this.#automaton.move(this.#state, each, work);

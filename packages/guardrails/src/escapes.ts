@@ -7,7 +7,7 @@ import type { Work } from "./work.ts";
  */
 
 const ESCAPE = /\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4})/g;
-/** What it takes to undo an escape, each of the times that a piece is looked at, in steps of `Work`. */
+/** Cost of undoing an escape, each time that its piece is looked at, in steps of `Work`. */
 const STEPS_OF_A_STRETCH = 100;
 const BEGUN = /\\(?:u[0-9a-fA-F]{0,3})?$/;
 
@@ -21,7 +21,7 @@ export function foldEscapedStretches(text: string, work: Work): readonly Stretch
   return composed(escaped, folded);
 }
 
-/** As `lastStretchAt`, of a text whose escapes are undone; an escape that is not whole is part of the last stretch. */
+/** Index of the last stretch (see `lastStretchAt`) of a text whose escapes are undone; includes an escape that is not whole. */
 export function lastEscapedStretchAt(text: string): number {
   if (!text.includes("\\")) return lastStretchAt(text);
   const escaped = unescapedStretches(text) ?? [sameStretch(text)];

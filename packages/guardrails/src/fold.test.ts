@@ -12,7 +12,7 @@ const folded = (text: string): string =>
     ?.map((stretch) => stretch.folded)
     .join("") ?? text;
 
-/** How a word may be written so that it reads "secret 4111" and is not those code points. */
+/** Spellings that read "secret 4111" and are not those code points. */
 const DISGUISES: Readonly<Record<string, string>> = {
   "zero-width spaces": "s\u200be\u200bc\u200br\u200be\u200bt 4\u200b111",
   "zero-width joiners and non-joiners": "s\u200decr\u200cet 41\u200d11",

@@ -33,16 +33,16 @@ const ASCII_FORMS: readonly (readonly [RegExp, string | ((digit: string) => stri
   [/[\u0085\u2028\u2029]/g, "\n"],
 ];
 
-/** What a code point is to folding. */
+/** Kind of a code point whose effect on folding has not been determined yet. */
 const UNKNOWN = 0;
-/** Stands for itself. */
+/** Kind of a code point that stands for itself. */
 const PLAIN = 1;
 const CHANGING = 2;
-/** Belongs to what precedes it, if anything does. */
+/** Kind of a code point that belongs to what precedes it, if anything does. */
 const JOINING = 3;
-/** Is removed. */
+/** Kind of a code point that is removed. */
 const REMOVED = 4;
-/** By code point, filled while it is used. */
+/** Kind of each code point, determined at its first use. */
 const kinds = new Uint8Array(0x110000);
 
 /**
@@ -113,7 +113,7 @@ export function lastStretchAt(text: string): number {
   return isHighSurrogate(text, text.length - 1) ? text.length - 1 : text.length;
 }
 
-/** Whether a stretch is one character that nothing has joined. */
+/** True if a stretch is one character that nothing has joined. */
 export function isCharacter(stretch: string): boolean {
   return stretch.length > 0 && widthAt(stretch, 0) === stretch.length && kindAt(stretch, 0) < JOINING;
 }

@@ -4,7 +4,7 @@ import type { PatternGroup, TextPattern } from "./rules.ts";
 import { MAX_MATCH_CHARS } from "./spec.ts";
 import type { Work } from "./work.ts";
 
-/** What it takes to begin one, in steps of `Work`: short texts are not free. */
+/** Cost of beginning a pass, in steps of `Work`: short texts are not free. */
 export const STEPS_OF_A_PASS = 100;
 
 /** One automaton's way through a text that comes in pieces. */
@@ -35,7 +35,7 @@ export class Pass<P extends TextPattern> {
     return this.#reader.earliest ?? this.#place;
   }
 
-  /** Whether a character that a mark may still make of this one is, or may become, part of a match. */
+  /** True if a character that a mark may still make of this one is, or may become, part of a match. */
   takesCompositionOf(character: string, work: Work): boolean {
     return this.#reader.takesCompositionOf(character, work);
   }

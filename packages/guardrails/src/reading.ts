@@ -20,7 +20,7 @@ export class Reading<P extends TextPattern> {
   /** The last stretch, which may go on in the next piece, and where it starts. */
   #open = "";
   #openFrom = 0;
-  /** Whether no match of another form can have to do with `#open`, if that does not go on. */
+  /** True if no match of another form can involve `#open`, should it not go on. */
   #isOpenFree = false;
   readonly #work: Work;
   readonly #found: FoundPattern<P>;
@@ -67,7 +67,7 @@ export class Reading<P extends TextPattern> {
     this.#unescaped?.end(unescaped, this.#work);
   }
 
-  /** What the other forms are to read for a stretch of the text; begins those that differ from it, or from each other. */
+  /** Stretches that the other forms read for a part of the text; begins each form that differs from the text, or from another. */
   #formsFor(closed: string): readonly [folded: readonly Stretch[], unescaped: readonly Stretch[]] {
     const folded = foldStretches(closed, this.#work);
     const unescaped = foldEscapedStretches(closed, this.#work);

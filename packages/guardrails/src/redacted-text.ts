@@ -35,7 +35,7 @@ const JSON_BEGIN = /[{["]/;
 const RUN = /[^"\\]*/y;
 /** Longer than any number that is written as one: what is longer is no JSON, and passes as prose. */
 const MAX_TOKEN_CHARS = 512;
-/** What it takes to read a mark, a character of a token or a run of a string, in steps of `Work`. */
+/** Cost of reading a mark, a character of a token or a run of a string, in steps of `Work`. */
 const STEPS_OF_A_UNIT = 10;
 
 /**

@@ -13,7 +13,7 @@ export interface GuardrailSpec {
   readonly uninspectable?: Uninspectable;
 }
 
-/** What becomes of images, audio, binary files, references to content elsewhere and the like. */
+/** Treatment of images, audio, binary files, references to content elsewhere and the like. */
 export type Uninspectable = "block" | "pass";
 
 export interface ContentPattern {

@@ -3,7 +3,7 @@ import { takeTurn } from "./turn.ts";
 /** A budget that the work of several requests shares. */
 export interface WorkMeter {
   spend(steps: number): void;
-  /** Whether nothing is left of it: looked at between slices, and the work then counts as used up. */
+  /** True once the budget is used up. Checked between slices; the work then counts as used up too. */
   readonly isExhausted: boolean;
 }
 

@@ -64,7 +64,7 @@ const CONNECT_TIMEOUT_MS = 2_000;
 const STATEMENT_TIMEOUT_MS = 5_000;
 const IDLE_IN_TRANSACTION_TIMEOUT_MS = 10_000;
 
-/** Of one namespace, beyond those that have a connection. */
+/** Transactions of one namespace that may wait for a connection, besides those that have one. */
 const MAX_WAITING_TRANSACTIONS = 1_000;
 
 export function openDatabase<Schema>(options: DatabaseOptions): Database<Schema> {

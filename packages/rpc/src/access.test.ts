@@ -38,7 +38,7 @@ it("lets no method be public, and mixes internal with nothing", () => {
   }
 });
 
-/** Of every internal method, who needs it. */
+/** Callers that need each internal method. */
 const INTERNAL_METHODS: Readonly<Record<string, readonly ServiceCaller[]>> = {
   "VerificationService/VerifyKey": ["gateway", "policy", "usage", "workload"],
   "VerificationService/WatchChanges": ["gateway", "policy", "usage"],

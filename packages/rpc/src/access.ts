@@ -21,13 +21,13 @@ export function internalCallerOf(rule: AccessRule): string | undefined {
   return rule.startsWith(INTERNAL) ? rule.slice(INTERNAL.length) : undefined;
 }
 
-/** Whether only internal callers may call the method. */
+/** True if only internal callers may call the method. */
 export function isInternal(method: DescMethod): boolean {
   return accessOf(method).some((rule) => internalCallerOf(rule) !== undefined);
 }
 
 /**
- * Who may call a method, as its contract says. The standard health service, which cannot carry our option, is public.
+ * Rules on who may call a method, from its contract. The standard health service, which cannot carry our option, is public.
  *
  * @throws Error for a method without a rule: it must not be served.
  */

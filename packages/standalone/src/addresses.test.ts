@@ -14,7 +14,7 @@ function choose(gatewayPorts: readonly number[], environment: Record<string, str
   return chooseAddresses(options).then((addresses) => ({ addresses, said }));
 }
 
-/** Of a node that nobody runs here, most likely. */
+/** Gateway port of a node that most likely nobody runs on this machine. */
 const GATEWAY_PORT = 9_417;
 
 async function occupy(port: number): Promise<void> {

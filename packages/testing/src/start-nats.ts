@@ -10,17 +10,17 @@ import { eventually } from "./eventually.ts";
 
 /** A nats-server of its own, on a port and files that it keeps. */
 export interface TestNats {
-  /** As the user who may do everything. */
+  /** URL for the user who may do everything. */
   readonly url: string;
-  /** As the user that gateways are, with their permissions. */
+  /** URL for the user that gateways are, with their permissions. */
   readonly gatewayUrl: string;
-  /** As the user that aggregators are, with their permissions. */
+  /** URL for the user that aggregators are, with their permissions. */
   readonly aggregatorUrl: string;
-  /** After `kill`: the same server again. */
+  /** Starts the same server again after `kill`. */
   start(): Promise<void>;
-  /** As if it fell dead: nothing is flushed. */
+  /** Kills the server as a crash would: nothing is flushed. */
   kill(): Promise<void>;
-  /** It keeps its connections and answers nothing, until `resume`. */
+  /** Suspends the server until `resume`: it keeps its connections and answers nothing. */
   pause(): void;
   resume(): void;
   /** Kills it and removes its files. */

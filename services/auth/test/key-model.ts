@@ -92,7 +92,7 @@ export function authority(key: ModelKey): ReadonlySet<string> {
     .reduce((all, own) => all.intersection(own));
 }
 
-/** What a token of a key may do now: once a rotation has replaced it, no more than to invoke and to read. */
+/** Scopes that a token of a key has now: once a rotation has replaced it, at most those to invoke and to read. */
 export function authorityOf(key: ModelKey, token: ModelKey["tokens"][number]): ReadonlySet<string> {
   const whole = authority(key);
   if (token.worksUntil === Infinity) return whole;

@@ -17,7 +17,7 @@ afterAll(() => auth.stop());
 
 const HOUR = 3_600_000;
 const READS = ["audit:read", "inference:invoke", "keys:read", "namespace:read", "policy:read", "usage:read"];
-/** What a call may end with that a rotation or a revocation overtakes. */
+/** Codes that a call may end with if a rotation or a revocation overtakes it. */
 const REFUSALS = [Code.PermissionDenied, Code.FailedPrecondition, Code.Unauthenticated];
 const REPLACED = { code: Code.PermissionDenied, reason: "CREDENTIAL_REPLACED" };
 

@@ -12,11 +12,11 @@ export interface Config extends ServerConfig {
   /** Folder of this gateway alone, for what it has to tell NATS and the policy service. Must outlive the process. */
   readonly spoolFolder: string;
   readonly spoolMaxBytes: number;
-  /** What the bodies of all requests may take at a time. */
+  /** Bytes that the bodies of all requests may take at a time. */
   readonly maxBodyBytes: number;
   readonly whenNatsIsAway: "spool" | "refuse";
   readonly providers: readonly Provider[];
-  /** What the operator asked for and this version does not do. */
+  /** Settings that the operator asked for and this version does not support. */
   readonly warnings: readonly string[];
 }
 

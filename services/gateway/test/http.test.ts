@@ -13,7 +13,7 @@ import { Refusal } from "../src/domain/refusal.ts";
 const log = createLogger("gateway", (line) => line, "silent");
 const STALL_TIMEOUT_MS = 3_000;
 
-/** How each large answer ended. */
+/** End of each large answer: taken by the client, or cut. */
 const served: ("taken" | "cut")[] = [];
 
 /** Several times what the buffers of both ends take: a client reads so much before the server sees any of it leave. */
@@ -112,7 +112,7 @@ async function connected(): Promise<Socket> {
   return socket;
 }
 
-/** What comes back for these bytes. */
+/** Sends these bytes on a new connection. @returns what comes back until it closes */
 async function raw(bytes: string): Promise<string> {
   const socket = await connected();
   socket.write(bytes);

@@ -110,7 +110,7 @@ describe("a call that is refused by its credential", () => {
     return { serviceUrl, url: await startManagement(serviceUrl, outsideAuthentication(verifyToken)) };
   }
 
-  /** As the service itself answers, on its own port. */
+  /** Calls the service itself, on its own port. @returns its answer */
   async function directly(serviceUrl: string, path: string, headers: Record<string, string>) {
     const connection = new ServiceConnection({ url: serviceUrl });
     const stream = await connection.request("POST", path, headers);

@@ -22,14 +22,14 @@ afterAll(() => policy.stop());
 interface Bound {
   readonly policyId: string;
   readonly bindingId: string;
-  /** Of another key than the caller. */
+  /** Id of a key other than the caller. */
   readonly otherKeyId: string;
 }
 
 interface Door {
-  /** Of the policy that it is tried on. */
+  /** Spec of the policy that the method is tried on. */
   readonly spec: JsonValue;
-  /** What it does to a policy that exists. */
+  /** Effect of the method on a policy that exists. */
   readonly effect: "none" | "binds" | "tightens" | "loosens";
   readonly request: (bound: Bound) => JsonValue;
 }

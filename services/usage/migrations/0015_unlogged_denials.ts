@@ -57,7 +57,7 @@ function access(table: string) {
   ];
 }
 
-/** As before it, and with the counts of the same months. */
+/** Replaces the function that drops old months of the request log: it now deletes the counts of the same months too. */
 function dropFunction() {
   return sql`
     create or replace function drop_request_partitions(keep_days integer) returns setof text

@@ -5,7 +5,7 @@ import { ServiceSession } from "./service-session.ts";
 export interface ServiceConnectionOptions {
   /** Where the service listens with HTTP/2 in clear text, e.g. `http://127.0.0.1:7001`. */
   readonly url: string;
-  /** Told why a session is replaced. None by default. */
+  /** Logger of replaced sessions and of the reasons. None by default. */
   readonly log?: Logger;
 }
 

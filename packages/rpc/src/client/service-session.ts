@@ -24,7 +24,7 @@ const MAX_ABANDONED = 8;
 /** Why a session takes no further streams. */
 export interface Unfitness {
   readonly reason: string;
-  /** Whether something is wrong, rather than callers that went away. */
+  /** True if something is wrong; false if callers merely went away. */
   readonly isFault: boolean;
 }
 

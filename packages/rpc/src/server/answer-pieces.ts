@@ -1,6 +1,6 @@
 import type { ConnectRouter } from "@connectrpc/connect";
 
-/** What one write hands to the HTTP/2 session at most. */
+/** Bytes that one write hands to the HTTP/2 session at most. */
 const PIECE_BYTES = 16 << 10;
 
 /**

@@ -10,7 +10,7 @@ import { rpcChain } from "./chain.ts";
 import { mount, startGrpcServer } from "./grpc-server.ts";
 import { startRpcServer } from "./server.ts";
 
-/** What the audit log of a service would say of a call: its request id, and where the caller connected from. */
+/** Origin of a call, as the audit log of a service states it: the request id, and where the caller connected from. */
 
 const GATEWAY = "rps_the-gateways";
 const FRESH = /^[0-9a-f-]{36}$/;

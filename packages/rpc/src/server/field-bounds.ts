@@ -10,7 +10,7 @@ export interface FieldBounds {
   readonly maxLength: number;
   /** Items of a list or map. */
   readonly maxItems: number;
-  /** Whether the field is an id or name of something and has the default bound: a longer one is answered NOT_FOUND. */
+  /** True if the field is an id or name of something and has the default bound: a longer one is answered NOT_FOUND. */
   readonly isReference: boolean;
 }
 

@@ -9,13 +9,13 @@ import { expiryOf, lastOf, requireFuture, requireLiving, scopesOf } from "./line
 export interface Caller {
   readonly namespaceId: Id<"ns">;
   readonly keyId: Id<"key">;
-  /** From its root key down to itself. */
+  /** Key ids from the root key down to the caller. */
   readonly lineage: readonly Id<"key">[];
-  /** Of the token that it presented. */
+  /** Lookup id of the token that the caller presented. */
   readonly lookupId: string;
 }
 
-/** What to change; the rest stays as it is. */
+/** Fields to change; the rest stays as it is. */
 export interface KeyUpdate {
   readonly name?: string;
   readonly scopes?: readonly string[];

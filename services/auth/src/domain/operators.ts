@@ -19,7 +19,7 @@ import { newSecret } from "./secret.ts";
 export interface OperatorCaller {
   readonly operatorId: Id<"op">;
   readonly accountId: Id<"acc"> | undefined;
-  /** Of the token that it presented. */
+  /** Lookup id of the token that the caller presented. */
   readonly lookupId: string;
 }
 

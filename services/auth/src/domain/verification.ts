@@ -12,9 +12,9 @@ export type Verification =
   | {
       readonly outcome: "key";
       readonly key: Key;
-      /** Of this token now: cut down to those that a replaced one keeps, if it is one. */
+      /** Scopes that this token has now: once it is replaced, only those that a replaced token keeps. */
       readonly scopes: readonly string[];
-      /** Of the key, or of this token if that ends earlier. */
+      /** Expiry of the key, or of this token if that ends earlier. */
       readonly expiresAt: Date | undefined;
       /** End of the token's grace; undefined unless a rotation replaced it. */
       readonly graceEndsAt: Date | undefined;
@@ -22,9 +22,9 @@ export type Verification =
   | {
       readonly outcome: "operator";
       readonly operator: Operator;
-      /** Of this token now: cut down to those that a replaced one keeps, if it is one. */
+      /** Scopes that this token has now: once it is replaced, only those that a replaced token keeps. */
       readonly scopes: readonly string[];
-      /** Of the credential, or of this token if that ends earlier. */
+      /** Expiry of the credential, or of this token if that ends earlier. */
       readonly expiresAt: Date | undefined;
       /** End of the token's grace; undefined unless a rotation replaced it. */
       readonly graceEndsAt: Date | undefined;

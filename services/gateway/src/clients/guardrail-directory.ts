@@ -25,7 +25,7 @@ type Guardrails = readonly AppliedGuardrail[];
 /** A call to the policy service that has no answer yet. */
 interface Flight {
   readonly namespaceId: string;
-  /** Whether a change was heard since it began: its answer may not have that change in it. */
+  /** True once a change was received during the call: the answer may not have that change in it. */
   overtaken: boolean;
 }
 

@@ -34,11 +34,11 @@ export interface ChatRequest {
   /** Which of its two names the client used for the output bound, and its value for each choice; undefined if for none. */
   readonly output: { readonly field: OutputField; readonly asked: number; readonly bounded: number } | undefined;
   readonly streamed: boolean;
-  /** Whether the client wants the extra chunk with the usage. */
+  /** True if the client wants the extra chunk with the usage. */
   readonly wantsUsageChunk: boolean;
   readonly streamOptions: Readonly<Record<string, unknown>> | undefined;
   readonly media: MediaCounts;
-  /** Whether any tool or function is defined. */
+  /** True if any tool or function is defined. */
   readonly hasTools: boolean;
   readonly hostedTools: readonly HostedTool[];
 }

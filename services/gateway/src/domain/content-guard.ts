@@ -14,9 +14,9 @@ import { isDataUrl, type MediaText, mediaTextOf } from "./media-text.ts";
 
 /** Patterns over the content of one JSON text, and what is told of their matches. */
 export interface ContentGuard {
-  /** Those that are enforced. */
+  /** Patterns of enforced guardrails. */
   readonly rules: GuardRules | undefined;
-  /** Those of guardrails in shadow mode. */
+  /** Patterns of guardrails in shadow mode. */
   readonly watched: GuardRules | undefined;
   readonly work: Work;
   readonly shadowWork: Work;
@@ -27,10 +27,10 @@ export interface ContentGuard {
 }
 
 export interface JudgedContent {
-  /** What has to change, by rising place. */
+  /** Changes to make, in ascending order of their place. */
   readonly edits: readonly Edit[];
   readonly blocked: Blocked<GuardPattern> | undefined;
-  /** Whether some of the content cannot be inspected. */
+  /** True if some of the content cannot be inspected. */
   readonly isUninspectable: boolean;
 }
 

@@ -22,7 +22,7 @@ const words = (names: string): Value => {
 
 const isRole = words("system developer user assistant tool function");
 const isCallType = words("function custom");
-/** As providers make them, e.g. `call_…`, `toolu_…`; no number in them that is longer than a date. */
+/** Matches call ids as providers make them, e.g. `call_…`, `toolu_…`, with no number in them that is longer than a date. */
 const isCallId: Value = (value) =>
   /^(?:(?:call|toolu|tool|chatcmpl-tool|fc|tc|ws|functions)[_.:-])?[\w.:-]{1,64}$/.test(value) &&
   /^(?:call|toolu|tool|chatcmpl-tool|fc|tc|ws|functions)[_.:-]|^[A-Za-z0-9]{1,9}$/.test(value) &&
@@ -79,7 +79,7 @@ export function requestContentOf(text: JsonText, value: () => string): ContentKi
   return place === AUDIO_ID || (MEDIA.test(place) && !NO_MEDIA.test(place)) ? "media" : "text";
 }
 
-/** Whether a string is a part of the text of a message: what stands in several is read as one. */
+/** True if a string is a part of the text of a message; the parts of a text are read as one. */
 export function isPartOfMessage({ kind, place }: JsonText): boolean {
   return kind === "string" && PART.test(place);
 }
@@ -87,19 +87,19 @@ export function isPartOfMessage({ kind, place }: JsonText): boolean {
 const PART =
   /^(?:messages|choices\[\]\.message|choices\[\]\.delta)(?:\[\])?\.content(?:\[\])?(?:\.(?:text|refusal|content))?$/;
 
-/** Whether a string stands in a list of a message, or of a prediction, e.g. the text of a step of reasoning. */
+/** True if a string stands in a list of a message, or of a prediction, e.g. the text of a step of reasoning. */
 export function isInListOfMessage(text: JsonText): boolean {
   return text.kind === "string" && IN_LIST.test(text.place) && !isArguments(text);
 }
 
 const IN_LIST = /^(?:messages\[\]|choices\[\]\.message|prediction)\.(?!tool_calls|annotations).*\[\]/;
 
-/** Whether a string of a chunk is a piece of reasoning: clients append them, whatever their places in the list. */
+/** True if a string of a chunk is a piece of reasoning: clients append them, whatever their places in the list. */
 export function isReasoningPiece({ place }: JsonText): boolean {
   return /^choices\[\]\.(?:delta|message)\.reasoning_details\[\]\.(?:text|summary)$/.test(place);
 }
 
-/** Whether a string is the JSON of a tool call: clients parse it, so that it has to stay valid. */
+/** True if a string is the JSON arguments of a tool call: clients parse it, so that it has to stay valid. */
 export function isArguments({ kind, place }: JsonText): boolean {
   return kind === "string" && ARGUMENTS.test(place);
 }

@@ -106,7 +106,7 @@ class RowsOfMinute {
   readonly #byKey = new Map<Id<"key">, number>();
   readonly #byRoot = new Map<Id<"key">, number>();
 
-  /** Whether a request of the key may have a row. */
+  /** Takes a row of the minute for a request of the key. @returns false if the key or its root key has none left */
   take(keyId: Id<"key">, rootKeyId: Id<"key">, minute: number): boolean {
     if (minute !== this.#minute) {
       this.#minute = minute;

@@ -62,7 +62,7 @@ async function answer(spec: GuardrailSpec, bytes: string, streamed: boolean, mod
   return { code: errorCode, text: reply.text, rules: decisions.shadowDenials.map(({ rule }) => rule) };
 }
 
-/** What a client that puts the pieces of a stream together may read of it. */
+/** Text as a client that puts the pieces of a stream together may read it. */
 const reads = (text: string): string =>
   text.normalize("NFKC").replaceAll(/[\p{Default_Ignorable_Code_Point}\p{Cc}]/gu, "");
 const LEAK = /secret|4111111111111111|c2VjcmV0|sec.*ret/is;
@@ -112,7 +112,7 @@ describe("a variant of an answer", () => {
   });
 });
 
-/** What no client of the API needs, and what comes too late to be judged. */
+/** Variants that are dropped: no client of the API needs them, or they come too late to be judged. */
 const DROPPED = new Set([
   "text behind the chunk that finishes a choice",
   "text behind the end of the stream",

@@ -75,7 +75,7 @@ const SERVERS: Table = {
     inference_config model_kwargs tokens_to_generate`,
 };
 
-/** What a name says by itself, also those that no reference lists yet. */
+/** Patterns of names that tell their effect by themselves, also of those that no reference lists yet. */
 const TELLING_NAMES: Table = {
   routes: "*fallback*",
   redirects: "*api_key *api_base *access_token *secret* *password *url",

@@ -46,7 +46,7 @@ export interface Guard {
   work(signal: AbortSignal, meter: WorkMeter): Work;
 }
 
-/** Whether a guardrail, enforced or in shadow mode, wants to know of content that cannot be inspected. */
+/** True if a guardrail, enforced or in shadow mode, has a rule for content that cannot be inspected. */
 export function inspects({ effective, shadows }: Guard, direction: Direction): boolean {
   return [effective, ...shadows.map((each) => each.effective)].some(
     (each) => each.uninspectable[direction] !== undefined,

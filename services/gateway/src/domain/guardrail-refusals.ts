@@ -48,7 +48,7 @@ export function refusalOfViolation(guard: Guard, { rule, source }: Violation, mo
   return new Denied(denialOf(applied, rule), { ...facts, message: `the guardrail ${named(applied)} ${what}${more}` });
 }
 
-/** As `refusalOfViolation`, of an answer: the upstream has done its work, so this is a failure that is charged, and no denial. */
+/** Refuses an answer that breaks a guardrail. The upstream has done its work: this is a failure that is charged, no denial. */
 export function refuseResponse(guard: Guard, { rule, source }: Violation): Refusal {
   const { what, ...facts } = WORDING[rule];
   const applied = guard.sourceOf(source);

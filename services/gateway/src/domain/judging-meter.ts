@@ -59,7 +59,7 @@ export class JudgingMeter {
   }
 }
 
-/** What one request takes of the budgets that apply to it. */
+/** Meter of the work that one request takes from the budgets that apply to it. */
 export class JudgingShare implements WorkMeter {
   readonly #buckets: readonly Bucket[];
   readonly #nowMs: () => number;

@@ -75,7 +75,7 @@ function isText(text: string): boolean {
   return !CONTROLS.test(text) && !text.trimStart().startsWith("%PDF-");
 }
 
-/** What is no escape stands for itself. */
+/** Decodes the percent-escapes of a text; everything else stands for itself. */
 async function percentDecoded(text: string, work: Work): Promise<string> {
   if (!text.includes("%")) return text;
   const bytes = Buffer.from(text);

@@ -11,7 +11,7 @@ import { badField } from "./refusal.ts";
 interface ObjectNames {
   /** Names that must be written in lower case. */
   readonly known: ReadonlySet<string>;
-  /** Whether a name, in lower case, must not be given twice. By default none may. */
+  /** True for a name, in lower case, that must not be given twice. By default, for every name. */
   readonly isUnique?: (name: string) => boolean;
   readonly within?: ReadonlyMap<string, ObjectNames>;
 }

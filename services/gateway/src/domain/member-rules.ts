@@ -4,7 +4,7 @@ import { effectOf, isHarmless, type MemberEffect } from "./governed-members.ts";
 import type { Model, PriceStep } from "./model-directory.ts";
 import { Refusal } from "./refusal.ts";
 
-/** What the operator allows of the members that are refused otherwise, for one model. */
+/** Members that the operator allows for one model, although they are refused by default. */
 export interface MemberRules {
   /** Names in lower case. */
   readonly allowed: ReadonlySet<string>;
@@ -23,7 +23,7 @@ export interface Surcharge {
   readonly requestPicoUsd: bigint;
 }
 
-/** What a refused member would do, for people. */
+/** Descriptions, for people, of what a refused member would do. */
 const EFFECTS: Readonly<Record<MemberEffect, string>> = {
   routes: "it may route the request to another model",
   redirects: "it may send the request to another address or account",

@@ -22,7 +22,7 @@ export interface Model {
   readonly priceVersion: string;
   /** The name under which its upstream takes the output bound. */
   readonly outputField: OutputField;
-  /** What the operator allows of the members that are refused otherwise; undefined: nothing. */
+  /** Members that the operator allows although they are refused by default; undefined: none. */
   readonly memberRules?: MemberRules | undefined;
 }
 
@@ -84,7 +84,7 @@ function isSameModel(id: string, answered: string): boolean {
 
 const VERSION = /^-(?:\d{4}-?\d{2}-?\d{2}|\d{2}-\d{2}(?:-\d{4})?|\d{3,4}|latest|preview|exp|v\d[\w.]*)(?:-|$)/;
 
-/** Whether the answer names a version of the model, e.g. `gpt-4o-2024-08-06` of `gpt-4o`. */
+/** True if the answer names a version of the model, e.g. `gpt-4o-2024-08-06` of `gpt-4o`. */
 function isVersionOf(id: string, answered: string): boolean {
   const [name, version] = [fold(id), fold(answered)];
   return version.startsWith(name) && VERSION.test(version.slice(name.length));

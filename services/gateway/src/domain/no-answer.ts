@@ -20,7 +20,7 @@ export function notRecorded(fault: unknown, answered: PromiseSettledResult<Upstr
   return { ...refusal, billable: isBillable(answered) };
 }
 
-/** Whether the upstream may have worked, by what became of the call. */
+/** True if the upstream may have worked for the request, judging by what became of the call. */
 export function isBillable(answered: PromiseSettledResult<UpstreamAnswer>): boolean {
   return answered.status === "fulfilled" ? isSuccess(answered.value) : mayHaveWorked(answered.reason);
 }
@@ -32,7 +32,7 @@ export function noAnswer(fault: unknown, reply: Reply): Relayed {
   return { ...refused(refusalOf(fault)), billable };
 }
 
-/** Whatever is not known to have never left may have been worked for. */
+/** True unless it is known that the request never left the gateway: the upstream may have worked for it. */
 function mayHaveWorked(fault: unknown): boolean {
   return !(fault instanceof UpstreamFault) || fault.isSent;
 }

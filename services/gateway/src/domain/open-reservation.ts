@@ -66,7 +66,7 @@ export class OpenReservation {
   #admission: { readonly granted: TokenBounds; readonly held: boolean } | undefined;
   #reservation: Reservation | undefined;
   #isSent = false;
-  /** Whether the upstream may have worked. */
+  /** True if the upstream may have worked for the request. */
   #isBillable = false;
   #isOver = false;
 
@@ -127,13 +127,13 @@ export class OpenReservation {
     return this.#dependencies.usageLog.admitted(this.#request.facts, this.#reservation, this.#asked).durable;
   }
 
-  /** From now on the upstream may have the request, and work for it. */
+  /** Records that from now on the upstream may have the request, and work for it. */
   markSent(): void {
     this.#isSent = true;
     this.#isBillable = true;
   }
 
-  /** The upstream has certainly not worked for it. */
+  /** Records that the upstream has certainly not worked for the request. */
   markRefused(): void {
     this.#isBillable = false;
   }

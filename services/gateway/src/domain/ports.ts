@@ -159,7 +159,7 @@ export interface Settlement extends ReceiptFacts, Decisions {
   readonly costNanoUsd: bigint;
   /** As the admission said; 0 if it was denied. */
   readonly reservedNanoUsd: bigint;
-  /** Whether the usage is not known, so that the bounds of the reservation, or a count that was not final, stand in for it. */
+  /** True if the usage is not known, so that the bounds of the reservation, or a count that was not final, stand in for it. */
   readonly estimated: boolean;
   /** What the client got. */
   readonly httpStatus: number;

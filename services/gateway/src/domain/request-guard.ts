@@ -31,7 +31,7 @@ export interface GuardedRequest {
   readonly bounds: TokenBounds;
 }
 
-/** What a request is judged by. */
+/** Guard, request, model and budget that a request is judged with. */
 export interface Judging {
   readonly guard: Guard;
   readonly asked: ChatRequest;
@@ -41,7 +41,7 @@ export interface Judging {
   readonly decisions: DecisionLog;
   /** Stops the work once it is aborted. */
   readonly signal: AbortSignal;
-  /** What the key may still have judged. */
+  /** Budget of judging that the key has left. */
   readonly share: JudgingShare;
 }
 

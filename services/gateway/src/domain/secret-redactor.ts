@@ -7,7 +7,7 @@
  * as they are. Costs one look-up per byte (2 us for an event of 218 bytes); work per byte is bounded whatever the text.
  */
 export class SecretRedactor {
-  /** Those that are looked for. */
+  /** Secrets that are looked for. */
   readonly secrets: readonly string[];
   readonly #needles: readonly Needle[];
   /** By folded character: whether a secret begins with it. */
@@ -31,7 +31,7 @@ export class SecretRedactor {
     }
   }
 
-  /** Whether there is nothing to look for. */
+  /** True if there is nothing to look for. */
   get isEmpty(): boolean {
     return this.#needles.length === 0;
   }
@@ -107,10 +107,10 @@ const [LETTER_U, LETTER_X, DIGIT_2, DIGIT_5] = Buffer.from("ux25");
 
 /** Longer runs of backslashes escape nothing that anybody means. */
 const MAX_BACKSLASHES = 32;
-/** How often a `%` may be percent-encoded itself. */
+/** Number of times that a `%` may be percent-encoded itself. */
 const MAX_PERCENT_LEVELS = 4;
 
-/** What bytes are compared as: letters without case, and the two alphabets of base64 alike. */
+/** Byte that each byte is compared as: letters without case, and the two alphabets of base64 alike. */
 const FOLDED = Uint8Array.from({ length: 256 }, (_, byte) => {
   if (byte >= 0x41 && byte <= 0x5a) return byte + 0x20;
   if (byte === 0x2d) return 0x2b;
@@ -150,7 +150,7 @@ interface Read {
 const READ: Read = { code: 0, next: 0 };
 type Reader = (bytes: Uint8Array, at: number) => Read;
 
-/** What a reader makes of one spelling of a secret. */
+/** One spelling of a secret, as the characters that its reader makes of it. */
 interface Needle {
   readonly codes: Uint8Array;
   readonly read: Reader;

@@ -74,7 +74,7 @@ class SecretWatch {
   readonly #maxChars: number;
   /** The ends of texts, by choice and member, and by member alone. */
   readonly #tails = new Map<string, string>();
-  /** Those that end with the beginning of a secret. */
+  /** Names, as in `#tails`, of the texts that end with the beginning of a secret. */
   readonly #pending = new Set<string>();
   isWhole = false;
 
@@ -99,7 +99,7 @@ class SecretWatch {
     return this.#pending.size > 0 ? "begun" : "none";
   }
 
-  /** What of a string may belong to a secret that is not whole in it: all of a short one, the two ends of a long one. */
+  /** Parts of a string that may belong to a secret that is not whole in it: all of a short string, the two ends of a long one. */
   #endsOf(data: string, start: number, end: number): readonly string[] {
     const maxChars = this.#maxChars * ESCAPED_CHARS;
     if (end - start <= 2 * maxChars) return [data.slice(start, end)];

@@ -51,7 +51,7 @@ export function chunkWith(last: JsonObject, { choice, path }: TextPlace, text: s
   return { ...head, choices: [{ index: choice, ...(content as JsonObject), logprobs: null, finish_reason: null }] };
 }
 
-/** Whether an event has any line but its data. */
+/** True if an event has any line but its data. */
 export function hasOtherFields(raw: Buffer): boolean {
   return /(?:^|[\r\n])(?!data(?:[:\r\n]|$))[^\r\n]/.test(raw.toString("latin1"));
 }

@@ -33,7 +33,7 @@ import { isFinished } from "./stream-meter.ts";
 
 /** One text of the answer that comes in pieces, e.g. the content of a choice, or the arguments of its second tool call. */
 interface Channel extends TextPlace {
-  /** Of its last piece. */
+  /** Path of the last piece of the text. */
   path: Path;
   readonly filter: TextFilter<GuardPattern> | undefined;
   readonly watch: TextWatch<GuardPattern> | undefined;
@@ -74,7 +74,7 @@ export class StreamGuard {
   /** The last chunk: what is flushed looks like it. */
   #last: JsonObject = {};
   #refusal: Refusal | undefined;
-  /** Whether the upstream has said that the stream is over. */
+  /** True once the upstream has said that the stream is over. */
   #isDone = false;
   /** Set while an event is judged, and for good once that failed: then it is not known what of it was judged. */
   #isPassing = false;
@@ -157,7 +157,7 @@ export class StreamGuard {
     return { before, data: edits.length === 0 ? data : applyEdits(data, edits) };
   }
 
-  /** What a walk of the chunk finds within members that are judged as a whole is not counted. */
+  /** Texts of a chunk, without those within members that are judged as a whole. */
   async #textsOf(data: string): Promise<readonly FoundText[]> {
     const texts: FoundText[] = [];
     for await (const text of jsonTexts(data, walkingWork(this.#responseGuard), LOGPROBS)) {

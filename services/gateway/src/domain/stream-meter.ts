@@ -65,7 +65,7 @@ export class StreamMeter {
     return this.#reported;
   }
 
-  /** What the chunk with the usage says it is by, else an earlier one. */
+  /** Model and service tier that the chunk with the usage says it is by, else those of an earlier chunk. */
   get answeredBy(): AnsweredBy {
     return this.#answeredBy;
   }

@@ -24,7 +24,7 @@ export function readUsage(completion: unknown): TokenUsage | undefined {
   return { promptTokens, completionTokens, cachedPromptTokens, reasoningTokens };
 }
 
-/** What an answer says of how it came about, as far as it is priced. */
+/** Facts that an answer states of how it came about, as far as its price depends on them. */
 export interface AnsweredBy {
   readonly model?: string;
   readonly serviceTier?: string;
@@ -46,12 +46,12 @@ function isName(value: unknown): value is string {
 /** Text that is not empty, in any of the members that carry output. */
 const TEXT = /"(?:content|reasoning_content|reasoning|refusal|arguments)"\s*:\s*"[^"]/;
 
-/** Whether a completion or a chunk, as JSON, has text of the model's in it. */
+/** True if a completion or a chunk, as JSON, has text of the model's in it. */
 export function hasOutput(json: string): boolean {
   return TEXT.test(json);
 }
 
-/** Whether a usage cannot be meant: no output is counted although there was some. */
+/** True if a usage cannot be meant: no output is counted although there was some. */
 export function isPlaceholder({ completionTokens }: TokenUsage, sawOutput: boolean): boolean {
   return completionTokens === 0 && sawOutput;
 }

@@ -37,7 +37,7 @@ export async function startHttpServer(options: HttpServerOptions): Promise<Compo
   /** Answers that have not ended, also those that wait for their turn on a connection. */
   const answering = new WeakMap<Socket, Set<ServerResponse>>();
   let stopping = false;
-  /** Whatever else they send is part of a request that was not understood. */
+  /** Connections whose request was not understood: whatever else they send is part of it, and is ignored. */
   const refused = new WeakSet<Socket>();
   const server = createServer(LIMITS, (request, response) => {
     if (refused.has(request.socket)) return;

@@ -48,7 +48,7 @@ export async function unknownMethod(exchange: Exchange): Promise<void> {
 }
 
 interface ManagementMethod {
-  /** Of the service. */
+  /** Name of the service. */
   readonly name: string;
   readonly method: DescMethod;
   readonly relay: ServiceRelay;

@@ -22,7 +22,7 @@ export interface RouterOptions {
   readonly routes: readonly Route[];
   /** Answers what is under `/routeplane.` and not in the table, in the envelope of those routes. */
   readonly unknownMethod: (exchange: Exchange) => Promise<void>;
-  /** What the bodies of all requests may take at a time. */
+  /** Budget of bytes that the bodies of all requests may take at a time. */
   readonly bodies: BodyBudget;
   /** See `ExchangeOptions`. */
   readonly stallTimeoutMs?: number;

@@ -126,7 +126,7 @@ function scanTokens(text: string, max = Infinity): { readonly count: number; rea
   return { count, end };
 }
 
-/** As `\s` has it. */
+/** True if `\s` matches the UTF-16 code unit. */
 function isWhiteSpace(unit: number): boolean {
   if (unit < 0xa0) return unit === 0x20 || (unit >= 0x09 && unit <= 0x0d);
   if (unit >= 0x2000 && unit <= 0x200a) return true;

@@ -56,7 +56,7 @@ export interface PolicyDraft {
 export interface BindingDraft {
   readonly principal: BoundPrincipal;
   readonly mode: BindingMode;
-  /** Of the policy as the caller has read it. */
+  /** Etag of the policy as the caller has read it. */
   readonly etag?: string;
 }
 

@@ -66,9 +66,9 @@ export interface Binding {
   readonly principal: BoundPrincipal;
   readonly mode: BindingMode;
   readonly createdAt: Date;
-  /** From its root key down to the key that bound it; empty if that is not recorded. */
+  /** Key ids from the root key down to the key that bound the policy; empty if that is not recorded. */
   readonly creatorLineage: readonly Id<"key">[];
-  /** Of a key from its root key down to it; empty for a namespace, or if that is not recorded. */
+  /** Key ids from the root key down to the bound key; empty for a namespace, or if that is not recorded. */
   readonly principalLineage: readonly Id<"key">[];
 }
 

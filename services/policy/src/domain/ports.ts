@@ -62,7 +62,7 @@ export interface BindingStore {
   remove(caller: Caller, policyId: Id<"pol">, bindingId: Id<"bnd">): Promise<Binding | undefined>;
   /** Undefined: no such policy. */
   ofPolicy(namespaceId: Id<"ns">, policyId: Id<"pol">, page: PageRequest<"bnd">): Promise<Page<Binding> | undefined>;
-  /** How many bindings each of the policies has, and the oldest of them, at most so many; nothing for those without any. */
+  /** Number of bindings of each policy, and its oldest ones, at most `atMost`; no entry for a policy without any. */
   oldestOfPolicies(
     namespaceId: Id<"ns">,
     policyIds: readonly Id<"pol">[],

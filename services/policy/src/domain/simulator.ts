@@ -44,9 +44,9 @@ export interface SimulatorDependencies {
 }
 
 const DAY_MS = 86_400_000;
-/** Each holds the past in memory, and takes seconds of processor time. */
+/** Simulations that run at a time: each holds the past in memory, and takes seconds of processor time. */
 const MAX_AT_A_TIME = 2;
-/** Of one namespace one runs and one waits. */
+/** Simulations of one namespace at a time: one runs and one waits. */
 const SHARE = { perOwner: 1, waitingPerOwner: 1 };
 /** Well within the longest deadline of a call. */
 const WAIT_MS = 10_000;

@@ -119,7 +119,7 @@ function fromProtoPhase(phase: UsageEvent["phase"], createdAt: Date): Omit<Logge
 
 type SaidOfDenials = { readonly denials: UnloggedDenials } | { readonly fault: string };
 
-/** What an event says of denied requests that have no row, or the rule that it breaks. */
+/** Counts of denied requests that have no row, as an event states them, or the rule that the event breaks. */
 export function fromProtoUnloggedDenials(event: ProtoUnloggedDenials): SaidOfDenials {
   const namespaceId = parseId("ns", event.namespaceId);
   const id = parseId("den", event.id);

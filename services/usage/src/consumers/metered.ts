@@ -61,7 +61,7 @@ export class Tally {
 
 const OVERRUN_ALARM = 2n;
 
-/** Whether an upstream billed a multiple of what its request was reserved for. */
+/** True if an upstream billed a multiple of what was reserved for its request. */
 function isOverrun({ phase }: UsageEvent): boolean {
   return phase.case === "settled" && phase.value.costNanoUsd > phase.value.reservedNanoUsd * OVERRUN_ALARM;
 }

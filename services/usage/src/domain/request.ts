@@ -88,7 +88,7 @@ export interface Price {
   readonly version: string;
   readonly inputPicoUsd: bigint;
   readonly outputPicoUsd: bigint;
-  /** Of the request beside its tokens; undefined: nothing. */
+  /** Price of the request beside its tokens, in pico-USD; undefined: nothing. */
   readonly requestPicoUsd?: bigint | undefined;
 }
 

@@ -15,10 +15,10 @@ export interface AdmittedTotals {
   readonly costNanoUsd: bigint;
 }
 
-/** And those that were denied, which are in no other number. */
+/** Sums over all requests of a range; those that were denied are in no number but their own. */
 export interface UsageTotals extends AdmittedTotals {
   readonly deniedCount: bigint;
-  /** Those of them that have no row in the request log. */
+  /** Denied requests that have no row in the request log; `deniedCount` includes them. */
   readonly deniedUnloggedCount: bigint;
 }
 

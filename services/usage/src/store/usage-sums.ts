@@ -98,11 +98,11 @@ interface Source {
     | "unlogged_denials_hourly";
   /** The column of the moment, or of the first one of the time that it is the sum of. */
   readonly time: "bucket" | "created_at" | "minute";
-  /** What is added to each counter; nothing to the others. */
+  /** Amounts that a row adds to each counter; nothing to those that are absent. */
   readonly counts: Readonly<Partial<Record<Counter, RawBuilder<unknown>>>>;
-  /** Besides the range and what the query filters by. */
+  /** Condition besides the range and the filters of the query. */
   readonly where: RawBuilder<unknown>;
-  /** Of every row, if the table does not tell. */
+  /** Status of every row, if the table does not tell. */
   readonly status?: RequestStatus;
 }
 
