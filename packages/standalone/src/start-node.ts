@@ -56,9 +56,12 @@ export async function startNode(options: StartOptions): Promise<{ addresses: Add
   const failed = new AbortController();
   const signal = AbortSignal.any([stop, failed.signal]);
   const fleet = createFleet(layout, progress.say, signal);
-  const steps = startSteps({ ...options, roles, gateways, fleet, signal });
+  // Awaited together: a step that fails while another thing is awaited would end this process.
+  const steps = [
+    writeAddresses(layout, addresses, gatewayPorts),
+    ...startSteps({ ...options, roles, gateways, fleet, signal }),
+  ];
   try {
-    await writeAddresses(layout, addresses, gatewayPorts);
     await Promise.all(steps);
     await writeSaved(layout.home, "url", urlOf(gatewayPorts[0] ?? 0));
     return { addresses, fleet };
@@ -66,9 +69,9 @@ export async function startNode(options: StartOptions): Promise<{ addresses: Add
     failed.abort(error);
     progress.end();
     await fleet.stop();
-    await removeAddresses(layout);
     // The other steps give up too, and nothing of theirs may outlive this.
     await Promise.allSettled(steps);
+    await removeAddresses(layout);
     throw error;
   }
 }
