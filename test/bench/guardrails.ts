@@ -4,7 +4,8 @@ import { join } from "node:path";
 import { Pool } from "undici";
 import { startNode, type TestNode } from "../harness/node.ts";
 import { startChild } from "./children.ts";
-import { EVERYDAY_PATTERNS, prose } from "./everyday-patterns.ts";
+import { prose } from "./everyday-patterns.ts";
+import { bindGuardrail, mint } from "./guarded-key.ts";
 import { type LoadResult, runLoad } from "./load.ts";
 import { cpuSeconds, printTimes } from "./times.ts";
 
@@ -115,32 +116,6 @@ async function untilFirstWord(pool: Pool, key: string): Promise<number> {
   }
   if (first === undefined) throw new Error(`no word in an answer of status ${response.statusCode}`);
   return first;
-}
-
-async function mint(node: TestNode, name: string): Promise<{ id: string; token: string }> {
-  const { stdout } = await node.cli(["cloud", "keys", "mint", "--name", name, "--scope", "inference:invoke", "--json"]);
-  return JSON.parse(stdout) as { id: string; token: string };
-}
-
-async function bindGuardrail(node: TestNode, keyId: string): Promise<void> {
-  const call = async <T>(method: string, body: object): Promise<T> => {
-    const headers = { authorization: `Bearer ${await node.apiKey()}`, "content-type": "application/json" };
-    const address = `${node.url}/routeplane.policy.v1.PolicyService/${method}`;
-    const response = await fetch(address, { method: "POST", headers, body: JSON.stringify(body) });
-    if (!response.ok) throw new Error(await response.text());
-    return (await response.json()) as T;
-  };
-  const contentPatterns = EVERYDAY_PATTERNS.map((pattern, index) => ({
-    name: `pattern ${index}`,
-    pattern,
-    action: "PATTERN_ACTION_REDACT",
-    appliesTo: "PATTERN_SCOPE_BOTH",
-  }));
-  const { policy } = await call<{ policy: { id: string } }>("CreatePolicy", {
-    name: "everyday",
-    spec: { guardrail: { contentPatterns } },
-  });
-  await call("BindPolicy", { policyId: policy.id, principalType: "PRINCIPAL_TYPE_API_KEY", principalId: keyId });
 }
 
 function providersFile(url: string): string {

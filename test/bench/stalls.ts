@@ -2,10 +2,10 @@ import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Pool } from "undici";
-import { startNode, type TestNode } from "../harness/node.ts";
+import { startNode } from "../harness/node.ts";
 import { SHAPES } from "./body-shapes.ts";
 import { startChild } from "./children.ts";
-import { EVERYDAY_PATTERNS } from "./everyday-patterns.ts";
+import { bindGuardrail, mint } from "./guarded-key.ts";
 import { load } from "./times.ts";
 
 /**
@@ -90,30 +90,6 @@ async function post(pool: Pool, key: string, body: Buffer): Promise<string> {
   const response = await pool.request({ method: "POST", path: "/v1/chat/completions", headers, body });
   await response.body.dump({ limit: 1e9 });
   return String(response.statusCode);
-}
-
-async function mint(node: TestNode, name: string): Promise<{ id: string; token: string }> {
-  const { stdout } = await node.cli(["cloud", "keys", "mint", "--name", name, "--scope", "inference:invoke", "--json"]);
-  return JSON.parse(stdout) as { id: string; token: string };
-}
-
-async function bindGuardrail(node: TestNode, keyId: string): Promise<void> {
-  const call = async <T>(method: string, body: object): Promise<T> => {
-    const headers = { authorization: `Bearer ${await node.apiKey()}`, "content-type": "application/json" };
-    const address = `${node.url}/routeplane.policy.v1.PolicyService/${method}`;
-    const response = await fetch(address, { method: "POST", headers, body: JSON.stringify(body) });
-    if (!response.ok) throw new Error(await response.text());
-    return (await response.json()) as T;
-  };
-  const contentPatterns = EVERYDAY_PATTERNS.map((pattern, index) => ({
-    name: `pattern ${index}`,
-    pattern,
-    action: "PATTERN_ACTION_REDACT",
-    appliesTo: "PATTERN_SCOPE_BOTH",
-  }));
-  const spec = { guardrail: { contentPatterns } };
-  const { policy } = await call<{ policy: { id: string } }>("CreatePolicy", { name: "everyday", spec });
-  await call("BindPolicy", { policyId: policy.id, principalType: "PRINCIPAL_TYPE_API_KEY", principalId: keyId });
 }
 
 function providersFile(url: string): string {

@@ -28,7 +28,7 @@ const directory = createModelDirectory([CHEAP, model("dear", 100n, 200n), KNOWN]
 const BODY = { model: "cheap", max_tokens: 3, messages: [{ role: "user", content: "one two three" }] };
 const USAGE = { prompt_tokens: 10, completion_tokens: 2 };
 
-function plain(answered: object, usage: object | undefined = USAGE) {
+function plain(answered: object, usage: object | null = USAGE) {
   const choices = [{ index: 0, message: { role: "assistant", content: "x" }, finish_reason: "stop" }];
   return answering("application/json", [JSON.stringify({ ...answered, choices, usage })]);
 }
@@ -96,13 +96,13 @@ describe("an answer", () => {
   });
 
   it("without usage is charged as reserved, or at the bounds where the other model is dearer", async () => {
-    const nothing = plain({ model: "cheap" }, null as unknown as undefined);
+    const nothing = plain({ model: "cheap" }, null);
     const { settlement, admission } = await settle(BODY, nothing);
     expect(settlement).toMatchObject({ estimated: true, costNanoUsd: admission?.reservedNanoUsd });
-    const dear = await settle(BODY, plain({ model: "dear" }, null as unknown as undefined));
+    const dear = await settle(BODY, plain({ model: "dear" }, null));
     const reserved = dear.admission?.reservedNanoUsd ?? 0n;
     expect(dear.settlement).toMatchObject({ estimated: true, costNanoUsd: reserved * 100n, billedModel: "dear" });
-    const cheaper = await settle({ ...BODY, model: "dear" }, plain({ model: "cheap" }, null as unknown as undefined));
+    const cheaper = await settle({ ...BODY, model: "dear" }, plain({ model: "cheap" }, null));
     expect(cheaper.settlement?.costNanoUsd).toBe(cheaper.admission?.reservedNanoUsd);
   });
 });
