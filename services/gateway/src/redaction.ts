@@ -1,5 +1,5 @@
 import { redactTokens } from "@routeplane/credentials";
-import { SecretRedactor } from "./domain/secret-redactor.ts";
+import { SecretRedactor } from "./domain/response/secret-redactor.ts";
 import type { Provider } from "./providers/providers.ts";
 
 export interface Redaction {

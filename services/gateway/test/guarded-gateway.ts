@@ -1,12 +1,12 @@
 import type { ServerResponse } from "node:http";
 import type { GuardrailSpec } from "@routeplane/guardrails";
 import { createLogger } from "@routeplane/runtime";
-import { createDenials } from "../src/domain/denials.ts";
-import { createGuards } from "../src/domain/guard.ts";
-import { createModelDirectory, type Model } from "../src/domain/model-directory.ts";
+import { createDenials } from "../src/domain/metering/denial-recorder.ts";
+import { createGuards } from "../src/domain/guardrails/guard.ts";
+import { createModelDirectory, type Model } from "../src/domain/request/model-directory.ts";
 import { createPipeline } from "../src/domain/pipeline.ts";
 import type { AppliedGuardrail } from "../src/domain/ports.ts";
-import { createSettlements } from "../src/domain/settlements.ts";
+import { createSettlements } from "../src/domain/metering/settlements.ts";
 import { BodyBudget } from "../src/handlers/body-budget.ts";
 import { startHttpServer } from "../src/handlers/http-server.ts";
 import { inferenceRoutes } from "../src/handlers/inference.ts";

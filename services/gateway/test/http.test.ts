@@ -8,7 +8,7 @@ import { BodyBudget } from "../src/handlers/body-budget.ts";
 import type { Exchange } from "../src/handlers/exchange.ts";
 import { startHttpServer } from "../src/handlers/http-server.ts";
 import { createRouter, type Route } from "../src/handlers/router.ts";
-import { Refusal } from "../src/domain/refusal.ts";
+import { Refusal } from "../src/domain/errors/refusal.ts";
 
 const log = createLogger("gateway", (line) => line, "silent");
 const STALL_TIMEOUT_MS = 3_000;

@@ -1,13 +1,18 @@
 import { DomainError, newId } from "@routeplane/domain";
 import { createLogger } from "@routeplane/runtime";
-import { createDenials } from "../src/domain/denials.ts";
-import { createGuards } from "../src/domain/guard.ts";
-import { createModelDirectory, type Model } from "../src/domain/model-directory.ts";
+import { createDenials } from "../src/domain/metering/denial-recorder.ts";
+import { createGuards } from "../src/domain/guardrails/guard.ts";
+import { createModelDirectory, type Model } from "../src/domain/request/model-directory.ts";
 import { createPipeline, type PipelineDependencies } from "../src/domain/pipeline.ts";
 import type { FollowKey, GuardrailDirectory, VerifyKey } from "../src/domain/ports.ts";
-import { type Upstream, type UpstreamAnswer, UpstreamFault, type UpstreamFaultKind } from "../src/domain/upstream.ts";
-import type { Refusal } from "../src/domain/refusal.ts";
-import { createSettlements } from "../src/domain/settlements.ts";
+import {
+  type Upstream,
+  type UpstreamAnswer,
+  UpstreamFault,
+  type UpstreamFaultKind,
+} from "../src/domain/ports/upstream.ts";
+import type { Refusal } from "../src/domain/errors/refusal.ts";
+import { createSettlements } from "../src/domain/metering/settlements.ts";
 import { createEchoUpstream } from "../src/upstreams/echo-upstream.ts";
 import {
   type BudgetInMemory,
@@ -17,7 +22,7 @@ import {
   usageInMemory,
 } from "./in-memory-ports.ts";
 import { type RecordingReply, recordingReply } from "./recording-reply.ts";
-import { boundTokens } from "../src/domain/token-bounds.ts";
+import { boundTokens } from "../src/domain/request/token-bounds.ts";
 
 /** The pipeline around an upstream, a budget and a usage log that a test can look into. */
 export const MICRO = 1_000n;

@@ -2,8 +2,8 @@ import type { EventPublisher } from "@routeplane/events";
 import type { Logger } from "@routeplane/runtime";
 import { createLogger } from "@routeplane/runtime";
 import { type Gateway, wireGateway } from "../src/app.ts";
-import type { Upstream } from "../src/domain/upstream.ts";
-import { boundTokens } from "../src/domain/token-bounds.ts";
+import type { Upstream } from "../src/domain/ports/upstream.ts";
+import { boundTokens } from "../src/domain/request/token-bounds.ts";
 import type { Route } from "../src/handlers/router.ts";
 import { loadProviders } from "../src/providers/providers.ts";
 

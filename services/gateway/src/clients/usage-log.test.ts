@@ -5,7 +5,7 @@ import { MAX_EVENT_BYTES } from "@routeplane/events";
 import { MAX_PATTERN_NAME_CHARS } from "@routeplane/guardrails";
 import { expect, it } from "vitest";
 import type { Settlement } from "../domain/ports.ts";
-import { NO_RECEIPT } from "../domain/receipt.ts";
+import { NO_RECEIPT } from "../domain/metering/receipt.ts";
 import { toProtoSettled } from "./usage-log.ts";
 
 it("a settlement fits the spool, however many policies apply and however much an upstream says", () => {

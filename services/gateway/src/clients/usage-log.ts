@@ -11,7 +11,7 @@ import type {
   UnloggedDenials,
   UsageLog,
 } from "../domain/ports.ts";
-import type { AppliedPrice, ReceiptFacts } from "../domain/receipt.ts";
+import type { AppliedPrice, ReceiptFacts } from "../domain/metering/receipt.ts";
 
 const OUTCOMES: Record<Settlement["outcome"], Outcome> = {
   succeeded: Outcome.SUCCEEDED,

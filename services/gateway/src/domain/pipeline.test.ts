@@ -10,10 +10,10 @@ import {
 } from "../../test/in-memory-ports.ts";
 import { answering, BODY, down, following, MICRO, reservationOf, world } from "../../test/pipeline-world.ts";
 import { recordingReply } from "../../test/recording-reply.ts";
-import { JudgingMeter } from "./judging-meter.ts";
+import { JudgingMeter } from "./guardrails/judging-meter.ts";
 import type { CallingKey } from "./ports.ts";
-import type { Upstream } from "./upstream.ts";
-import { boundTokens } from "./token-bounds.ts";
+import type { Upstream } from "./ports/upstream.ts";
+import { boundTokens } from "./request/token-bounds.ts";
 
 describe("a request that is served", () => {
   it("is charged what the upstream counted, and its hold is gone", async () => {

@@ -1,7 +1,7 @@
 import type { TokenPrice } from "@routeplane/admission";
 import type { DomainError, Id } from "@routeplane/domain";
 import type { GuardrailSpec } from "@routeplane/guardrails";
-import type { AppliedPrice, ReceiptFacts } from "./receipt.ts";
+import type { AppliedPrice, ReceiptFacts } from "./metering/receipt.ts";
 
 /** Who calls. */
 export type Caller =

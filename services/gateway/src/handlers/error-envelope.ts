@@ -1,6 +1,6 @@
 import { DomainError } from "@routeplane/domain";
 import { safeText } from "@routeplane/rpc";
-import { dependencyDown, Refusal, type RefusalFacts } from "../domain/refusal.ts";
+import { dependencyDown, Refusal, type RefusalFacts } from "../domain/errors/refusal.ts";
 
 /** A refusal as the OpenAI API words it. */
 export interface ErrorAnswer {

@@ -1,7 +1,7 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { type Clock, type Id, newId } from "@routeplane/domain";
 import type { CutReason, Reply } from "../domain/ports.ts";
-import { badBody, bodiesTooLarge, bodyTooLarge } from "../domain/refusal.ts";
+import { badBody, bodiesTooLarge, bodyTooLarge } from "../domain/errors/refusal.ts";
 import { endAnswer, writeBytes } from "./answer-writer.ts";
 import type { BodyBudget, BodyShare } from "./body-budget.ts";
 

@@ -1,12 +1,12 @@
-import { MAX_BODY_BYTES } from "../domain/chat-request.ts";
-import { authenticate, authorise, type CredentialHeaders, INFERENCE_SCOPE } from "../domain/credential.ts";
+import { MAX_BODY_BYTES } from "../domain/request/chat-request.ts";
+import { authenticate, authorise, type CredentialHeaders, INFERENCE_SCOPE } from "../domain/request/credential.ts";
 import { judgeModel } from "@routeplane/guardrails";
-import type { Guard } from "../domain/guard.ts";
-import type { Model, ModelDirectory } from "../domain/model-directory.ts";
-import { resolveModel } from "../domain/model-directory.ts";
+import type { Guard } from "../domain/guardrails/guard.ts";
+import type { Model, ModelDirectory } from "../domain/request/model-directory.ts";
+import { resolveModel } from "../domain/request/model-directory.ts";
 import type { InferenceCall, Serve } from "../domain/pipeline.ts";
 import type { CallingKey, VerifyKey } from "../domain/ports.ts";
-import { modelNotFound, Refusal } from "../domain/refusal.ts";
+import { modelNotFound, Refusal } from "../domain/errors/refusal.ts";
 import type { Exchange } from "./exchange.ts";
 import type { Route } from "./router.ts";
 

@@ -11,7 +11,7 @@ import {
   toConnectError,
 } from "@routeplane/rpc";
 import type { ServiceRelay } from "../clients/service-relay.ts";
-import { Refusal } from "../domain/refusal.ts";
+import { Refusal } from "../domain/errors/refusal.ts";
 import { sendConnectError } from "./connect-error.ts";
 import type { Exchange } from "./exchange.ts";
 import type { Route } from "./router.ts";

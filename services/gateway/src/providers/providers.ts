@@ -2,7 +2,7 @@ import { readFileSync } from "node:fs";
 import { dirname, resolve } from "node:path";
 import type { TokenPrice } from "@routeplane/admission";
 import { ConfigurationError } from "@routeplane/runtime";
-import type { Model } from "../domain/model-directory.ts";
+import type { Model } from "../domain/request/model-directory.ts";
 import { type Catalogue, catalogueOf, type Prices } from "./catalogue.ts";
 import { NO_MEMBER_RULES } from "./member-rules-field.ts";
 import { priceVersion } from "./price-version.ts";

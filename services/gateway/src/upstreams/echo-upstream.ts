@@ -1,9 +1,9 @@
 import { createHash } from "node:crypto";
 import type { Clock } from "@routeplane/domain";
 import { takeTurn } from "@routeplane/guardrails";
-import { isObject } from "../domain/chat-request.ts";
-import type { Upstream, UpstreamAnswer } from "../domain/upstream.ts";
-import { formatSse } from "../domain/sse.ts";
+import { isObject } from "../domain/request/chat-request.ts";
+import type { Upstream, UpstreamAnswer } from "../domain/ports/upstream.ts";
+import { formatSse } from "../domain/wire/sse.ts";
 
 /**
  * A deterministic upstream within the process, for a node without an account anywhere: it answers with the last user

@@ -1,6 +1,6 @@
 import { afterEach, describe, expect, it } from "vitest";
 import { type Answer, sendJson, startUpstream, type UpstreamServer } from "../../test/upstream-server.ts";
-import { collect } from "../domain/relay.ts";
+import { collect } from "../domain/response/relay.ts";
 import { createOpenAiUpstream, type UpstreamTimeouts } from "./openai-upstream.ts";
 
 const opened: { close(): Promise<void> }[] = [];

@@ -1,6 +1,6 @@
 import { type Dispatcher, errors, Pool } from "undici";
-import { boundTokens } from "../domain/token-bounds.ts";
-import { type Upstream, type UpstreamAnswer, UpstreamFault, type UpstreamRequest } from "../domain/upstream.ts";
+import { boundTokens } from "../domain/request/token-bounds.ts";
+import { type Upstream, type UpstreamAnswer, UpstreamFault, type UpstreamRequest } from "../domain/ports/upstream.ts";
 
 export interface OpenAiUpstreamOptions {
   /** From the operator's configuration only, e.g. `https://api.openai.com/v1`. */

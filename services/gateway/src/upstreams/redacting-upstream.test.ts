@@ -1,6 +1,6 @@
 import { expect, it } from "vitest";
 import { answering, BODY, reservationOf, world } from "../../test/pipeline-world.ts";
-import { SecretRedactor } from "../domain/secret-redactor.ts";
+import { SecretRedactor } from "../domain/response/secret-redactor.ts";
 import { redactingUpstream } from "./redacting-upstream.ts";
 
 const KEY = "sk-provider-0123456789";

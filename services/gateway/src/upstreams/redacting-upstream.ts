@@ -1,6 +1,6 @@
-import type { SecretRedactor } from "../domain/secret-redactor.ts";
-import { withoutSplitSecrets } from "../domain/split-secrets.ts";
-import type { Upstream } from "../domain/upstream.ts";
+import type { SecretRedactor } from "../domain/response/secret-redactor.ts";
+import { withoutSplitSecrets } from "../domain/response/split-secrets.ts";
+import type { Upstream } from "../domain/ports/upstream.ts";
 
 /**
  * An upstream whose answers hold no secret: neither their bytes nor their headers. Whatever is made of an answer (for the

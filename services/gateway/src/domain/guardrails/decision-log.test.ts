@@ -1,0 +1,87 @@
+import type { ContentPattern, GuardrailSpec } from "@routeplane/guardrails";
+import { describe, expect, it } from "vitest";
+import { guardrailsInMemory } from "../../../test/in-memory-ports.ts";
+import { answering, BODY, world } from "../../../test/pipeline-world.ts";
+import type { GuardrailDecision } from "../ports.ts";
+
+const pattern = (
+  name: string,
+  pattern: string,
+  action: ContentPattern["action"],
+  appliesTo: ContentPattern["appliesTo"] = "both",
+): ContentPattern => ({ name, pattern, action, appliesTo });
+const guardrail = (...contentPatterns: readonly ContentPattern[]): GuardrailSpec => ({ contentPatterns });
+const decision = (number: number, pattern: string, more: Partial<GuardrailDecision>): GuardrailDecision => ({
+  policyId: `pol_${number}`,
+  bindingId: `bnd_${number}`,
+  rule: "guardrail.content_patterns",
+  pattern,
+  requestRedactions: 0,
+  responseRedactions: 0,
+  blocked: undefined,
+  ...more,
+});
+
+/** @returns the decisions that the record of the request has, once it is certain that it repeats no text */
+async function decided(specs: readonly GuardrailSpec[], content: string, upstream?: ReturnType<typeof answering>) {
+  const { serve, usage } = world({ guardrails: guardrailsInMemory(specs), ...(upstream && { upstream }) });
+  const stream = upstream !== undefined;
+  await serve({ ...BODY, max_tokens: 50, stream, messages: [{ role: "user", content }] });
+  const [settlement] = usage.settlements;
+  expect(usage.settlements).toHaveLength(1);
+  expect(
+    Object.values(settlement ?? {})
+      .map(String)
+      .join(),
+  ).not.toMatch(/4711|0815/);
+  return settlement?.guardrailDecisions;
+}
+
+const event = (content: string): string =>
+  `data: ${JSON.stringify({ choices: [{ index: 0, delta: { content } }] })}\n\n`;
+const streaming = (...pieces: readonly string[]) =>
+  answering("text/event-stream", [...pieces.map(event), "data: [DONE]\n\n"]);
+
+describe("the record of a request", () => {
+  it("says of each pattern of each guardrail how much it redacted, in the request and in the answer", async () => {
+    const specs = [
+      guardrail(pattern("pin", String.raw`\d{4}`, "redact"), pattern("name", "Ann", "redact", "request")),
+      guardrail(pattern("sum", String.raw`\d`, "redact", "response"), pattern("word", "nowhere", "block")),
+    ];
+    // The echo says what it is sent, which has no digits any more.
+    expect(await decided(specs, "4711 and 0815 of Ann")).toEqual([
+      decision(1, "pin", { requestRedactions: 2 }),
+      decision(1, "name", { requestRedactions: 1 }),
+    ]);
+    const answer = streaming("it is 47", "11, or ", "1 of 08", "15");
+    expect(await decided(specs, "Ann, Ann", answer)).toEqual([
+      decision(1, "name", { requestRedactions: 2 }),
+      decision(2, "sum", { responseRedactions: 3 }),
+      decision(1, "pin", { responseRedactions: 2 }),
+    ]);
+  });
+
+  it("says which pattern blocked it, or its answer, first", async () => {
+    const specs = [
+      guardrail(pattern("pin", String.raw`\d{4}`, "redact")),
+      guardrail(pattern("house word", "secret", "block")),
+    ];
+    expect(await decided(specs, "a secret")).toEqual([decision(2, "house word", { blocked: "request" })]);
+    const answer = streaming("4711 is", " a sec", "ret", " of 0815");
+    expect(await decided(specs, "hello", answer)).toEqual([
+      decision(2, "house word", { blocked: "response" }),
+      decision(1, "pin", { responseRedactions: 1 }),
+    ]);
+  });
+
+  it("says what happened to an answer that is whole", async () => {
+    const pin = pattern("pin", String.raw`\d{4}`, "redact", "response");
+    const specs = [guardrail(pin, pattern("house word", "secret", "block", "response"))];
+    expect(await decided(specs, "4711 and 0815")).toEqual([decision(1, "pin", { responseRedactions: 2 })]);
+    expect(await decided(specs, "a secret")).toEqual([decision(1, "house word", { blocked: "response" })]);
+  });
+
+  it("says nothing of patterns that matched nothing", async () => {
+    expect(await decided([guardrail(pattern("pin", String.raw`\d{4}`, "redact"))], "hello")).toEqual([]);
+  });
+});

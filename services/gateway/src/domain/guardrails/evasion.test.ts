@@ -1,0 +1,168 @@
+import { readFile } from "node:fs/promises";
+import type { GuardrailSpec } from "@routeplane/guardrails";
+import { describe, expect, it } from "vitest";
+import { callerWith, guardrailsInMemory } from "../../../test/in-memory-ports.ts";
+import { recordingReply } from "../../../test/recording-reply.ts";
+import { parseChatRequest } from "../request/chat-request.ts";
+import { DecisionLog } from "./decision-log.ts";
+import { Denied } from "../errors/denial.ts";
+import { ANSWERS, MEDIA, REQUESTS, STREAMS } from "../../../test/evasion-variants.ts";
+import { createGuards } from "./guard.ts";
+import { JudgingMeter } from "./judging-meter.ts";
+import type { CallingKey } from "../ports.ts";
+import { relay } from "../response/relay.ts";
+import { guardRequest } from "./request-guard.ts";
+import { responseGuardOf } from "./response-guard.ts";
+import { Timings } from "../metering/timings.ts";
+import { boundTokens } from "../request/token-bounds.ts";
+
+/** Every variant of `evasion-variants.ts`, in the direction that it is about, under patterns that block and that redact. */
+
+const SECRET = String.raw`secret|\b4111111111111111\b`;
+const words = (action: "block" | "redact", more: GuardrailSpec = {}): GuardrailSpec => ({
+  contentPatterns: [{ name: "words", pattern: SECRET, action, appliesTo: "both" }],
+  ...more,
+});
+
+const MODEL = {
+  provider: "vendor",
+  id: "m",
+  prices: [{ aboveInputTokens: 0, price: { inputPicoUsd: 1n, outputPicoUsd: 1n } }] as const,
+  priceVersion: "file:1",
+  outputField: "max_tokens" as const,
+};
+const share = new JudgingMeter(() => 0).shareOf(callerWith([]) as CallingKey);
+
+async function request(spec: GuardrailSpec, json: string, mode?: "shadow") {
+  const guard = await createGuards(guardrailsInMemory([spec], mode))(callerWith([]) as CallingKey);
+  const decisions = new DecisionLog(guard);
+  const { signal } = new AbortController();
+  const asked = await parseChatRequest(Buffer.from(json), signal);
+  const judging = { guard, asked, model: MODEL, upstream: { boundTokens }, decisions, signal, share };
+  const outcome = await guardRequest(judging).catch((error: unknown) => error);
+  const rules = decisions.shadowDenials.map(({ rule }) => rule);
+  if (outcome instanceof Denied) return { code: outcome.facts.code, denial: outcome.denial, text: "", rules };
+  if (outcome instanceof Error) throw outcome;
+  const { request } = outcome as Awaited<ReturnType<typeof guardRequest>>;
+  return { code: undefined, denial: undefined, text: request.text, rules };
+}
+
+async function answer(spec: GuardrailSpec, bytes: string, streamed: boolean, mode?: "shadow") {
+  const guard = await createGuards(guardrailsInMemory([spec], mode))(callerWith([]) as CallingKey);
+  const decisions = new DecisionLog(guard);
+  const reply = recordingReply();
+  async function* body(): AsyncGenerator<Uint8Array> {
+    yield Buffer.from(bytes);
+  }
+  const contentType = streamed ? "text/event-stream" : "application/json";
+  const answered = { status: 200, contentType, retryAfter: undefined, body: body(), discard() {} };
+  const wants = { streamed, wantsUsageChunk: true, outputTokensMax: 1_000_000, choices: 1 };
+  const responseGuard = await responseGuardOf(guard, decisions, reply.signal, share);
+  const { errorCode } = await relay(answered, reply, wants, responseGuard, new Timings());
+  return { code: errorCode, text: reply.text, rules: decisions.shadowDenials.map(({ rule }) => rule) };
+}
+
+/** Text as a client that puts the pieces of a stream together may read it. */
+const reads = (text: string): string =>
+  text.normalize("NFKC").replaceAll(/[\p{Default_Ignorable_Code_Point}\p{Cc}]/gu, "");
+const LEAK = /secret|4111111111111111|c2VjcmV0|sec.*ret/is;
+
+describe("the table of variants", () => {
+  it("has a row for each that is tried, and no other", async () => {
+    const table = await readFile(new URL("../../../evasion-variants.md", import.meta.url), "utf8");
+    const rows = [...table.matchAll(/^\| (request|answer|stream|uninspectable) +\| (.*?) +\|/gm)];
+    const variants = { request: REQUESTS, answer: ANSWERS, stream: STREAMS, uninspectable: MEDIA };
+    const tried = Object.entries(variants).flatMap(([direction, each]) =>
+      Object.keys(each).map((name) => [direction, name]),
+    );
+    expect(rows.map(([, direction, name]) => [direction, name])).toEqual(tried);
+  });
+});
+
+describe("a variant of a request", () => {
+  it.each(Object.entries(REQUESTS))("is blocked and redacted: %s", async (_, body) => {
+    const json = typeof body === "string" ? body : JSON.stringify(body);
+    expect((await request(words("block"), json)).code).toBe("content_blocked");
+    const { text, code } = await request(words("redact"), json);
+    expect(code).toBeUndefined();
+    expect(JSON.parse(text)).toBeDefined();
+    expect(reads(JSON.stringify(JSON.parse(text)))).not.toMatch(LEAK);
+    expect(text).not.toBe(json);
+    expect((await request(words("block"), json, "shadow")).rules).toContain("guardrail.content_patterns");
+  });
+});
+
+describe("the arguments of a tool call", () => {
+  it("stay valid JSON where a number in them is redacted, in requests and in answers", async () => {
+    const call = { id: "call_1", type: "function", function: { name: "f", arguments: '{"n":4111111111111111}' } };
+    const message = { role: "assistant", content: null, tool_calls: [call] };
+    const asked = await request(words("redact"), JSON.stringify({ model: "m", messages: [message] }));
+    const answered = await answer(words("redact"), JSON.stringify({ choices: [{ index: 0, message }] }), false);
+    for (const { text } of [asked, answered]) expect(text).toContain(String.raw`"{\"n\":\"[REDACTED]\"}"`);
+  });
+});
+
+describe("a variant of an answer", () => {
+  it.each(Object.entries(ANSWERS))("is blocked and redacted: %s", async (_, json) => {
+    expect((await answer(words("block"), json, false)).code).toBe("content_blocked");
+    const { text } = await answer(words("redact"), json, false);
+    expect(JSON.parse(text)).toBeDefined();
+    expect(reads(text)).not.toMatch(LEAK);
+    expect((await answer(words("block"), json, false, "shadow")).rules).toContain("guardrail.content_patterns");
+  });
+});
+
+/** Variants that are dropped: no client of the API needs them, or they come too late to be judged. */
+const DROPPED = new Set([
+  "text behind the chunk that finishes a choice",
+  "text behind the end of the stream",
+  "another index of the one choice",
+  "the event, the id and comments",
+  "a retry field with text",
+  "logprobs",
+  "logprobs within a delta",
+]);
+
+describe("a variant of a stream", () => {
+  it.each(Object.entries(STREAMS))("is blocked or dropped, and redacted: %s", async (name, sent) => {
+    const blocked = await answer(words("block"), sent, true);
+    expect(blocked.code).toBe(DROPPED.has(name) ? "" : "content_blocked");
+    expect(reads(blocked.text.replaceAll(/"pattern.*/g, ""))).not.toMatch(LEAK);
+    const { text } = await answer(words("redact"), sent, true);
+    expect(reads(text)).not.toMatch(LEAK);
+  });
+});
+
+describe("content that cannot be inspected", () => {
+  it.each(Object.entries(MEDIA))("is refused where a pattern blocks, and passes by the rule: %s", async (_, body) => {
+    const json = JSON.stringify(body);
+    const { code, denial } = await request(words("block"), json);
+    expect(code).toBe("content_uninspectable");
+    expect(denial).toMatchObject({ rule: "guardrail.uninspectable", policyId: "pol_1", bindingId: "bnd_1" });
+    expect((await request(words("block", { uninspectable: "pass" }), json)).text).toBe(json);
+    expect((await request(words("redact"), json)).text).toBe(json);
+    expect((await request({ uninspectable: "block" }, json)).code).toBe("content_uninspectable");
+    const shadow = await request(words("block"), json, "shadow");
+    expect([shadow.text, shadow.rules]).toEqual([json, ["guardrail.uninspectable"]]);
+  });
+
+  it("is refused in answers too, whole and streamed", async () => {
+    const audio = { id: "audio_1", data: "UklGRgAAAAA=", transcript: "hi" };
+    const image = { images: [{ type: "image_url", image_url: { url: "data:image/png;base64,iVBORw0KGgo=" } }] };
+    for (const media of [{ audio }, image]) {
+      const message = { role: "assistant", content: "x", ...media };
+      const whole = JSON.stringify({ id: "c", choices: [{ index: 0, message, finish_reason: "stop" }] });
+      const streamed = `data: ${JSON.stringify({ id: "c", choices: [{ index: 0, delta: message }] })}\n\ndata: [DONE]\n\n`;
+      for (const [sent, isStream] of [
+        [whole, false],
+        [streamed, true],
+      ] as const) {
+        expect((await answer(words("block"), sent, isStream)).code).toBe("content_uninspectable");
+        expect((await answer({ uninspectable: "block" }, sent, isStream)).code).toBe("content_uninspectable");
+        expect((await answer(words("redact"), sent, isStream)).text).toBe(sent);
+        const shadow = await answer(words("block"), sent, isStream, "shadow");
+        expect([shadow.text, shadow.rules]).toEqual([sent, ["guardrail.uninspectable"]]);
+      }
+    }
+  });
+});

@@ -1,0 +1,298 @@
+import { setImmediate } from "node:timers/promises";
+import type { GuardrailSpec } from "@routeplane/guardrails";
+import { MAX_COMPOSED_PATTERNS, MAX_STEPS } from "@routeplane/guardrails";
+import { describe, expect, it } from "vitest";
+import { callerWith, guardrailsInMemory } from "../../../test/in-memory-ports.ts";
+import { parseChatRequest } from "../request/chat-request.ts";
+import { Denied } from "../errors/denial.ts";
+import { createGuards } from "./guard.ts";
+import type { AppliedGuardrail, CallingKey } from "../ports.ts";
+import { guardRequest } from "./request-guard.ts";
+import { JudgingMeter } from "./judging-meter.ts";
+import { DecisionLog } from "./decision-log.ts";
+import { boundTokens } from "../request/token-bounds.ts";
+
+const MODEL = {
+  provider: "Vendor",
+  id: "GPT-4o",
+  prices: [{ aboveInputTokens: 0, price: { inputPicoUsd: 1n, outputPicoUsd: 1n } }] as const,
+  priceVersion: "file:1",
+  outputField: "max_tokens" as const,
+};
+
+async function guarded(
+  specs: readonly GuardrailSpec[],
+  body: object | string,
+  mode?: AppliedGuardrail["mode"],
+  maxSteps?: number,
+  signal = new AbortController().signal,
+  share = new JudgingMeter().shareOf(callerWith([]) as CallingKey),
+) {
+  const guard = await createGuards(guardrailsInMemory(specs, mode), maxSteps)(callerWith([]) as CallingKey);
+  const decisions = new DecisionLog(guard);
+  const json = typeof body === "string" ? body : JSON.stringify(body);
+  const asked = await parseChatRequest(Buffer.from(json), signal);
+  const judging = { guard, asked, model: MODEL, upstream: { boundTokens }, decisions, signal, share };
+  const outcome = await guardRequest(judging).catch((error: unknown) => error);
+  const rules = decisions.shadowDenials.map(({ rule }) => rule);
+  if (outcome instanceof Denied) return { denied: outcome, rules };
+  if (outcome instanceof Error) throw outcome;
+  return { passed: outcome as Awaited<ReturnType<typeof guardRequest>>, rules };
+}
+
+const redact = (pattern: string): GuardrailSpec => ({
+  contentPatterns: [{ name: "words", pattern, action: "redact", appliesTo: "request" }],
+});
+const block = (pattern: string): GuardrailSpec => ({
+  contentPatterns: [{ name: "words", pattern, action: "block", appliesTo: "both" }],
+});
+const ask = (...messages: readonly object[]) => ({ model: "m", messages });
+
+/** Wherever a client may put text for a model to read. */
+const PLACES: Readonly<Record<string, object>> = {
+  "a system message": ask({ role: "system", content: "the secret" }),
+  "a user message": ask({ role: "user", content: "the secret" }),
+  "an assistant message": ask({ role: "assistant", content: "the secret" }, { role: "user", content: "?" }),
+  "a part": ask({
+    role: "user",
+    content: [
+      { type: "text", text: "hi" },
+      { type: "text", text: "the secret" },
+    ],
+  }),
+  "a refusal part": ask({ role: "assistant", content: [{ type: "refusal", refusal: "the secret" }] }),
+  "the result of a tool": ask({ role: "tool", tool_call_id: "c", content: "the secret" }),
+  "the result of a tool in parts": ask({
+    role: "tool",
+    tool_call_id: "c",
+    content: [{ type: "text", text: "the secret" }],
+  }),
+  "the arguments of a tool call": ask({
+    role: "assistant",
+    tool_calls: [{ id: "c", type: "function", function: { name: "f", arguments: '{"x":"the secret"}' } }],
+  }),
+  "the arguments of a function call": ask({
+    role: "assistant",
+    function_call: { name: "f", arguments: '{"x":"the secret"}' },
+  }),
+  "the input of a custom tool": ask({
+    role: "assistant",
+    tool_calls: [{ id: "c", type: "custom", custom: { name: "f", input: "the secret" } }],
+  }),
+  reasoning: ask({ role: "assistant", content: "x", reasoning: "the secret" }),
+  reasoning_content: ask({ role: "assistant", content: "x", reasoning_content: "the secret" }),
+  "the details of reasoning": ask({ role: "assistant", reasoning_details: [{ type: "x", text: "the secret" }] }),
+  "a name": ask({ role: "user", name: "the secret", content: "x" }),
+  "the definition of a tool": {
+    ...ask({ role: "user", content: "x" }),
+    tools: [{ type: "function", function: { name: "f", description: "the secret" } }],
+  },
+  "a schema": {
+    ...ask({ role: "user", content: "x" }),
+    response_format: { type: "json_schema", json_schema: { schema: { enum: ["the secret"] } } },
+  },
+  "a prediction": { ...ask({ role: "user", content: "x" }), prediction: { type: "content", content: "the secret" } },
+  "a stop sequence": { ...ask({ role: "user", content: "x" }), stop: ["the secret"] },
+  "a member that is new": { ...ask({ role: "user", content: "x" }), novel: { deep: [["the secret"]] } },
+  "an address of an image": ask({
+    role: "user",
+    content: [{ type: "image_url", image_url: { url: "https://example.com/the secret.png" } }],
+  }),
+};
+
+describe("content of a request", () => {
+  it.each(Object.entries(PLACES))("is judged in %s: redacted there and nowhere else, or blocked", async (_, body) => {
+    const json = JSON.stringify(body, null, 1);
+    const { passed } = await guarded([redact("(?i)secret")], json);
+    expect(passed?.request.text).toBe(json.replace("secret", "[REDACTED]"));
+    expect(Buffer.from(passed?.request.bytes ?? []).toString()).toBe(passed?.request.text);
+    const { denied } = await guarded([block("secret")], json);
+    expect(denied?.facts).toMatchObject({ status: 400, code: "content_blocked" });
+    expect(denied?.denial).toMatchObject({ rule: "guardrail.content_patterns", pattern: "words", bindingId: "bnd_1" });
+    expect(denied?.message).not.toContain("secret");
+  });
+
+  it("is judged as it reads once its JSON is undone, in duplicate members too", async () => {
+    const escaped = String.raw`{"model":"m","messages":[{"role":"user","content":"se\u0063ret"}],"x":"secret","x":"SECRET","seed":12345678901234567890}`;
+    const { passed } = await guarded([redact("(?i)secret")], escaped);
+    expect(passed?.request.text).toBe(
+      '{"model":"m","messages":[{"role":"user","content":"[REDACTED]"}],"x":"[REDACTED]","x":"[REDACTED]","seed":12345678901234567890}',
+    );
+  });
+
+  it("is not what names and refers, nor media in base64", async () => {
+    const url = `data:image/png;base64,${Buffer.from([0x89, 0x50, 0x4e, 0x47, 0, 1]).toString("base64")}`;
+    const body = ask(
+      {
+        role: "user",
+        content: [
+          { type: "image_url", image_url: { url, detail: "low" } },
+          { type: "text", text: "x" },
+        ],
+      },
+      { role: "tool", tool_call_id: "call_user", content: "y" },
+      { role: "user", content: [{ type: "input_audio", input_audio: { data: "UklGRgAA", format: "wav" } }] },
+    );
+    const { passed } = await guarded(
+      [{ ...block("user|call|image|wav|low"), uninspectable: "pass" }, redact("text|m")],
+      body,
+    );
+    expect(passed?.request.text).toBe(JSON.stringify(body));
+  });
+
+  it("bounds the tokens of what is sent, not of what was asked", async () => {
+    const body = ask({ role: "user", content: "a b ".repeat(100) });
+    const { passed } = await guarded([redact("a")], body);
+    expect(passed?.bounds.inputTokensMax).toBe(JSON.stringify(body).length + 128 + 100 * ("[REDACTED]".length - 1));
+  });
+
+  it("is refused where it cannot be judged: more patterns than are run, or more text than they can be run over", async () => {
+    const many = Array.from({ length: MAX_COMPOSED_PATTERNS / 50 + 1 }, (_, guardrail): GuardrailSpec => ({
+      contentPatterns: Array.from({ length: 50 }, (_, each) => ({
+        name: `${each}`,
+        pattern: `x${guardrail}y${each}`,
+        action: "block",
+        appliesTo: "response",
+      })),
+    }));
+    const tooMany = await guarded(many, ask({ role: "user", content: "x" }));
+    expect(tooMany.denied?.facts).toMatchObject({
+      status: 400,
+      code: "content_blocked",
+      message: expect.stringContaining("more content patterns") as unknown,
+    });
+    expect((await guarded(many, ask({ role: "user", content: "x" }), "shadow")).passed).toBeDefined();
+    const long = ask({ role: "user", content: "a".repeat(20_000) });
+    const tooLong = await guarded([redact("aab")], long, "enforce", 20_000);
+    expect(tooLong.denied?.facts).toMatchObject({
+      code: "content_blocked",
+      message: expect.stringContaining("too long") as unknown,
+    });
+  });
+});
+
+describe("the work of judging a request", () => {
+  const texts = { ...ask({ role: "user", content: "x" }), many: Array.from({ length: 20_000 }, () => "") };
+
+  it("is bounded for texts that are many and short, too", async () => {
+    const { denied } = await guarded([redact("aab")], texts, "enforce", 2_000_000);
+    expect(denied?.facts).toMatchObject({ code: "content_blocked", message: expect.stringContaining("too long") });
+    expect((await guarded([redact("aab")], texts, "enforce")).passed).toBeDefined();
+  });
+
+  it.each(["enforce", "shadow"] as const)("stops once the request is cut: %s", async (mode) => {
+    const controller = new AbortController();
+    const judging = guarded(
+      [redact("(a|b)*a(a|b){20}c")],
+      ask({ role: "user", content: "ab".repeat(1_000_000) }),
+      mode,
+      undefined,
+      controller.signal,
+    );
+    await setImmediate();
+    controller.abort(new Error("gone"));
+    await expect(judging).rejects.toThrow("gone");
+  });
+});
+
+describe("a key that has had too much judged", () => {
+  const spent = () => {
+    const share = new JudgingMeter(() => 0).shareOf(callerWith([]) as CallingKey);
+    share.spend(MAX_STEPS);
+    return share;
+  };
+
+  it("is refused with 429 where content is to be judged, but not for what is judged without it", async () => {
+    const body = ask({ role: "user", content: "x" });
+    const refused = { status: 429, code: "judging_limit_exceeded", retryAfter: "10" };
+    await expect(guarded([redact("aab")], body, "enforce", undefined, undefined, spent())).rejects.toMatchObject({
+      facts: refused,
+    });
+    const cheap = await guarded([redact("aab"), { modelAllow: [] }], body, "enforce", undefined, undefined, spent());
+    expect(cheap.denied?.facts.code).toBe("model_not_allowed");
+    const small = await guarded([redact("a"), { maxRequestTokens: 1 }], body, "enforce", undefined, undefined, spent());
+    expect(small.denied?.facts.code).toBe("max_request_tokens_exceeded");
+    expect(
+      (await guarded([{ maxRequestTokens: 100_000 }], body, "enforce", undefined, undefined, spent())).passed,
+    ).toBeDefined();
+  });
+
+  it("is refused half-way, too, and told to wait for twice what that took", async () => {
+    const share = spent();
+    share.spend(-3_000_000);
+    const long = ask({ role: "user", content: "a".repeat(5_000_000) });
+    const judging = guarded([redact("aab")], long, "enforce", undefined, undefined, share);
+    await expect(judging).rejects.toMatchObject({ facts: { status: 429, code: "judging_limit_exceeded" } });
+  });
+
+  it("is not watched by guardrails in shadow mode, which change nothing", async () => {
+    const { passed, rules } = await guarded(
+      [block("x")],
+      ask({ role: "user", content: "x" }),
+      "shadow",
+      undefined,
+      undefined,
+      spent(),
+    );
+    expect(passed).toBeDefined();
+    expect(rules).toEqual([]);
+  });
+});
+
+describe("the tokens of a request", () => {
+  const body = ask({ role: "user", content: "x" });
+  const input = JSON.stringify(body).length + 128;
+
+  it("are bounded by lowering an output bound that the client does not name", async () => {
+    const { passed } = await guarded([{ maxRequestTokens: input + 10 }], body);
+    expect(passed?.bounds).toEqual({ inputTokensMax: input, outputTokensMax: 10 });
+    const three = await guarded([{ maxRequestTokens: input + '"n":3,'.length + 10 }], { ...body, n: 3 });
+    expect(three.passed?.bounds.outputTokensMax).toBe(9);
+  });
+
+  it("are refused where that leaves nothing, and where the client names more", async () => {
+    expect((await guarded([{ maxRequestTokens: input }], body)).denied?.denial.rule).toBe(
+      "guardrail.max_request_tokens",
+    );
+    const named = { ...body, max_tokens: 50 };
+    const fits = input + '"max_tokens":50,'.length + 50;
+    expect((await guarded([{ maxRequestTokens: fits - 1 }], named)).denied?.facts.code).toBe(
+      "max_request_tokens_exceeded",
+    );
+    expect((await guarded([{ maxRequestTokens: fits }], named)).passed?.bounds.outputTokensMax).toBe(50);
+  });
+});
+
+describe("guardrails in shadow mode", () => {
+  it("refuse nothing, change nothing and are all listed", async () => {
+    const specs: readonly GuardrailSpec[] = [
+      { modelAllow: [], allowStreaming: false, maxRequestTokens: 1 },
+      { ...block("secret"), modelDeny: ["gpt-*"] },
+      redact("the"),
+      redact("nothing"),
+    ];
+    const body = { ...ask({ role: "user", content: "the secret" }), stream: true };
+    const { passed, rules } = await guarded(specs, body, "shadow");
+    expect(passed?.request.text).toBe(JSON.stringify(body));
+    expect(passed?.bounds.outputTokensMax).toBe(4096);
+    expect(rules.toSorted()).toEqual(
+      [
+        "allow_streaming",
+        "content_patterns",
+        "content_patterns",
+        "max_request_tokens",
+        "model_allow",
+        "model_deny",
+      ].map((rule) => `guardrail.${rule}`),
+    );
+  });
+});
+
+describe("what a guard is made of", () => {
+  it("is made once for as long as the same guardrails apply", async () => {
+    const guardOf = createGuards(guardrailsInMemory([redact("x")]));
+    const [one, other] = [await guardOf(callerWith([]) as CallingKey), await guardOf(callerWith([]) as CallingKey)];
+    expect(other).toBe(one);
+    expect(await other.rules()).toBe(await one.rules());
+  });
+});

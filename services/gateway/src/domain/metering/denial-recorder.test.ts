@@ -1,0 +1,107 @@
+import { newId } from "@routeplane/domain";
+import { createLogger } from "@routeplane/runtime";
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { budgetInMemory, usageInMemory } from "../../../test/in-memory-ports.ts";
+import { Denied } from "../errors/denial.ts";
+import { createDenials, type DeniedRequest, MAX_ROWS_OF_KEY, MAX_ROWS_OF_ROOT_KEY } from "./denial-recorder.ts";
+import { createSettlements } from "./settlements.ts";
+
+const MINUTE_MS = 60_000;
+const START = new Date("2026-11-20T10:00:30Z");
+
+beforeEach(() => {
+  vi.useFakeTimers({ now: START });
+});
+
+afterEach(() => {
+  vi.useRealTimers();
+});
+
+function opened() {
+  const log = createLogger("gateway", (line) => line, "silent");
+  const usage = usageInMemory();
+  const settlements = createSettlements({ admissions: budgetInMemory(0n), usageLog: usage, log });
+  return { usage, denials: createDenials({ usageLog: usage, settlements, log, clock: Date.now }) };
+}
+
+const namespaceId = newId("ns");
+const refusal = new Denied(
+  {
+    policyId: "pol_1",
+    policyName: "p",
+    bindingId: "bnd_1",
+    principalType: "namespace",
+    principalId: "ns_1",
+    rule: "r",
+  },
+  { status: 403, type: "t", code: "c", message: "m" },
+);
+
+function requestOf(rootKeyId = newId("key"), keyId = rootKeyId, model = "echo"): DeniedRequest {
+  const facts = {
+    requestId: newId("req"),
+    namespaceId,
+    keyId,
+    createdAt: new Date(),
+    endpoint: "/v1/chat/completions",
+    model,
+    provider: "echo",
+    streamed: false,
+  };
+  const lineage = keyId === rootKeyId ? [keyId] : [rootKeyId, keyId];
+  const caller = { kind: "key", keyId, namespaceId, scopes: [], lineage } as const;
+  return { facts, caller, refusal, decisions: { shadowDenials: [], guardrailDecisions: [] } };
+}
+
+describe("denied requests", () => {
+  it("of a key have so many rows in a minute, and the others are counted in that minute", async () => {
+    const { denials, usage } = opened();
+    const key = newId("key");
+    for (let n = 0; n < 500; n++) denials.record(requestOf(key));
+    expect(usage.settlements).toHaveLength(MAX_ROWS_OF_KEY);
+    expect(usage.unloggedDenials).toEqual([]);
+    await vi.advanceTimersByTimeAsync(5_000);
+    const minute = new Date("2026-11-20T10:00:00Z");
+    const apart = { namespaceId, keyId: key, model: "echo", provider: "echo", minute };
+    expect(usage.unloggedDenials).toEqual([{ ...apart, count: 500 - MAX_ROWS_OF_KEY }]);
+    vi.setSystemTime(START.getTime() + MINUTE_MS);
+    denials.record(requestOf(key));
+    expect(usage.settlements).toHaveLength(MAX_ROWS_OF_KEY + 1);
+  });
+
+  it("beyond their rows leave no debt, whether or not the policy service was asked", () => {
+    const { denials, usage } = opened();
+    const key = newId("key");
+    for (let n = 0; n < MAX_ROWS_OF_KEY + 10; n++) {
+      const request = requestOf(key);
+      denials.record(n % 2 === 0 ? request : { ...request, asked: usage.asking(request.facts) });
+    }
+    expect(usage.settlements).toHaveLength(MAX_ROWS_OF_KEY);
+    expect(usage.owed.size).toBe(0);
+  });
+
+  it("of keys below one root key share the rows of that, and each of them is counted", async () => {
+    const { denials, usage } = opened();
+    const root = newId("key");
+    const keys = Array.from({ length: 1_000 }, () => newId("key"));
+    for (const key of keys) denials.record(requestOf(root, key));
+    expect(usage.settlements).toHaveLength(MAX_ROWS_OF_ROOT_KEY);
+    denials.record(requestOf());
+    expect(usage.settlements).toHaveLength(MAX_ROWS_OF_ROOT_KEY + 1);
+    await denials.stop();
+    const counted = usage.unloggedDenials.reduce((sum, { count }) => sum + count, 0);
+    expect(counted).toBe(keys.length - MAX_ROWS_OF_ROOT_KEY);
+    // Too many to be told apart are counted as the root key's.
+    expect(usage.unloggedDenials.length).toBe(257);
+    expect(usage.unloggedDenials.at(-1)).toMatchObject({ keyId: root, model: "", count: 1_000 - 300 - 256 });
+  });
+
+  it("that are counted are sent when the gateway stops, and once", async () => {
+    const { denials, usage } = opened();
+    const key = newId("key");
+    for (let n = 0; n <= MAX_ROWS_OF_KEY; n++) denials.record(requestOf(key));
+    await denials.stop();
+    await vi.advanceTimersByTimeAsync(10_000);
+    expect(usage.unloggedDenials).toMatchObject([{ count: 1 }]);
+  });
+});

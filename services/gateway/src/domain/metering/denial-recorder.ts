@@ -1,0 +1,122 @@
+import type { Clock, Id } from "@routeplane/domain";
+import type { Component, Logger } from "@routeplane/runtime";
+import type { Denied } from "../errors/denial.ts";
+import { denialSettlement } from "../errors/denial.ts";
+import type { CallingKey, Debt, Decisions, RequestFacts, UnloggedDenials, UsageLog } from "../ports.ts";
+import type { Settlements } from "./settlements.ts";
+
+/** Rows that the denied requests of a key may have in a minute, at one gateway. */
+export const MAX_ROWS_OF_KEY = 60;
+/** Rows that those of a root key and all keys below it may have in a minute: keys below it cost nothing. */
+export const MAX_ROWS_OF_ROOT_KEY = 300;
+/** Counts of a root key that are kept apart by key, model and provider until they are sent; more are counted as the root key's. */
+const MAX_COUNTS_OF_ROOT_KEY = 256;
+
+const MINUTE_MS = 60_000;
+const FLUSH_MS = 5_000;
+
+/** A request that a policy refused. */
+export interface DeniedRequest {
+  readonly facts: RequestFacts;
+  readonly caller: CallingKey;
+  readonly refusal: Denied;
+  readonly decisions: Decisions;
+  /** The debt that was recorded before the policy service was asked; undefined if it was not asked. */
+  readonly asked?: Debt;
+}
+
+/**
+ * Records denied requests: the first ones of a key in a minute as rows of the request log, the others as counts, which cost
+ * neither a write nor an event each. Counts are sent every 5 s and when the gateway stops; one that is killed loses those of its
+ * last 5 s, and never any money, because a denied request costs nothing.
+ */
+export interface Denials extends Component {
+  /** @throws DomainError UNAVAILABLE if the row of a request that the policy service was not asked about cannot be recorded */
+  record(request: DeniedRequest): void;
+}
+
+export interface DenialsOptions {
+  readonly usageLog: UsageLog;
+  readonly settlements: Settlements;
+  readonly log: Logger;
+  readonly clock: Clock;
+}
+
+type Count = { -readonly [K in keyof UnloggedDenials]: UnloggedDenials[K] };
+
+export function createDenials({ usageLog, settlements, log, clock }: DenialsOptions): Denials {
+  const rows = new RowsOfMinute();
+  /** By root key, then by what tells them apart. */
+  let counts = new Map<Id<"key">, Map<string, Count>>();
+  let timer: NodeJS.Timeout | undefined;
+
+  const flush = (): void => {
+    clearTimeout(timer);
+    timer = undefined;
+    const due = [...counts.values()].flatMap((ofRoot) => Array.from(ofRoot.values()));
+    counts = new Map();
+    for (const count of due) {
+      try {
+        usageLog.deniedUnlogged(count);
+      } catch (error) {
+        log.error({ err: error, denied: count.count }, "a count of denied requests is lost");
+      }
+    }
+  };
+  const count = (facts: RequestFacts, rootKeyId: Id<"key">, minute: Date): void => {
+    const ofRoot = counts.get(rootKeyId) ?? new Map<string, Count>();
+    counts.set(rootKeyId, ofRoot);
+    const { namespaceId, keyId, model, provider } = facts;
+    const apart = { namespaceId, keyId, model, provider, minute };
+    const together = { namespaceId, keyId: rootKeyId, model: "", provider: "", minute };
+    const known = ofRoot.get(nameOf(apart));
+    const counted = known ?? (ofRoot.size < MAX_COUNTS_OF_ROOT_KEY ? { ...apart, count: 0 } : undefined);
+    const target = counted ?? ofRoot.get(nameOf(together)) ?? { ...together, count: 0 };
+    target.count += 1;
+    ofRoot.set(nameOf(target), target);
+    timer ??= setTimeout(flush, FLUSH_MS).unref();
+  };
+
+  return {
+    name: "denials",
+    record({ facts, caller, refusal, decisions, asked }) {
+      const [rootKeyId = facts.keyId] = caller.lineage;
+      const minute = Math.floor(clock() / MINUTE_MS);
+      if (!rows.take(facts.keyId, rootKeyId, minute)) {
+        if (asked !== undefined) usageLog.paid(asked);
+        return count(facts, rootKeyId, new Date(minute * MINUTE_MS));
+      }
+      const debt = asked ?? usageLog.asking(facts);
+      const settlement = denialSettlement(refusal, decisions, clock);
+      settlements.settle(facts, settlement, { held: false, neverSent: true, asked: debt });
+    },
+    async stop() {
+      flush();
+    },
+  };
+}
+
+function nameOf({ keyId, model, provider, minute }: Omit<UnloggedDenials, "count">): string {
+  return JSON.stringify([keyId, model, provider, minute.getTime()]);
+}
+
+/** Rows that keys and root keys have used of the running minute. */
+class RowsOfMinute {
+  #minute = 0;
+  readonly #byKey = new Map<Id<"key">, number>();
+  readonly #byRoot = new Map<Id<"key">, number>();
+
+  /** Takes a row of the minute for a request of the key. @returns false if the key or its root key has none left */
+  take(keyId: Id<"key">, rootKeyId: Id<"key">, minute: number): boolean {
+    if (minute !== this.#minute) {
+      this.#minute = minute;
+      this.#byKey.clear();
+      this.#byRoot.clear();
+    }
+    const [ofKey, ofRoot] = [this.#byKey.get(keyId) ?? 0, this.#byRoot.get(rootKeyId) ?? 0];
+    if (ofKey >= MAX_ROWS_OF_KEY || ofRoot >= MAX_ROWS_OF_ROOT_KEY) return false;
+    this.#byKey.set(keyId, ofKey + 1);
+    this.#byRoot.set(rootKeyId, ofRoot + 1);
+    return true;
+  }
+}

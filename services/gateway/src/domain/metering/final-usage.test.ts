@@ -1,0 +1,147 @@
+import { describe, expect, it } from "vitest";
+import { answering, BODY, MICRO, reservationOf, world } from "../../../test/pipeline-world.ts";
+import { recordingReply } from "../../../test/recording-reply.ts";
+import type { CutReason } from "../ports.ts";
+import { UpstreamFault } from "../ports/upstream.ts";
+
+const PROMPT_TOKENS = 10;
+const PIECES = 6;
+const STREAM = { ...BODY, max_tokens: 300, stream: true };
+const DONE = "data: [DONE]\n\n";
+
+type Usage = Readonly<Record<"prompt_tokens" | "completion_tokens", number>>;
+const usageOf = (completionTokens: number): Usage => ({
+  prompt_tokens: PROMPT_TOKENS,
+  completion_tokens: completionTokens,
+});
+const event = (chunk: object): string => `data: ${JSON.stringify(chunk)}\n\n`;
+const piece = (index: number, usage?: Usage, finishReason: unknown = null): string =>
+  event({ choices: [{ index, delta: { content: "word" }, finish_reason: finishReason }], usage });
+const finish = (index: number, usage?: Usage): string =>
+  event({ choices: [{ index, delta: {}, finish_reason: "stop" }], usage });
+const usageAlone = (usage: Usage): string => event({ choices: [], usage });
+
+/** The events of a whole stream of `n` choices, whose final count is `PIECES * n`, by where the upstream reports usage. */
+const DIALECTS: Readonly<Record<string, (n: number) => readonly string[]>> = {
+  "once, in a chunk of its own after the last choice": (n) => [...choices(n), usageAlone(usageOf(PIECES * n))],
+  "once, in the chunk that finishes the last choice": (n) =>
+    choices(n, { atFinish: (index) => (index === n - 1 ? usageOf(PIECES * n) : undefined) }),
+  "early, in a chunk of its own": (n) => [usageAlone(usageOf(0)), ...choices(n), usageAlone(usageOf(PIECES * n))],
+  "early, with the first piece": (n) => [
+    ...choices(n, { atPiece: (_, at) => (at === 0 ? usageOf(1) : undefined) }),
+    usageAlone(usageOf(PIECES * n)),
+  ],
+  "in every chunk, so far": (n) => choices(n, { atPiece: soFar, atFinish: (index) => usageOf((index + 1) * PIECES) }),
+  "in every chunk, as zeros until the end": (n) => [
+    ...choices(n, { atPiece: () => ZEROS, atFinish: () => ZEROS }),
+    usageAlone(usageOf(PIECES * n)),
+  ],
+  "at the end, from a server that finishes no choice": (n) => [
+    ...choices(n).filter((event) => !event.includes('"stop"')),
+    usageAlone(usageOf(PIECES * n)),
+  ],
+  "in every chunk, from a server that writes an empty finish_reason before the end": (n) => [
+    ...choices(n, { atPiece: soFar, unfinished: "" }),
+    usageAlone(usageOf(PIECES * n)),
+  ],
+};
+
+const ZEROS: Usage = { prompt_tokens: 0, completion_tokens: 0 };
+const soFar = (index: number, at: number): Usage => usageOf(index * PIECES + at + 1);
+
+interface Reported {
+  readonly atPiece?: (index: number, at: number) => Usage | undefined;
+  readonly atFinish?: (index: number) => Usage | undefined;
+  readonly unfinished?: string;
+}
+
+/** Every choice to its end, one after the other. */
+function choices(n: number, { atPiece, atFinish, unfinished }: Reported = {}): readonly string[] {
+  return Array.from({ length: n }, (_, index) =>
+    Array.from({ length: PIECES }, (_, at) => piece(index, atPiece?.(index, at), unfinished)).concat(
+      finish(index, atFinish?.(index)),
+    ),
+  ).flat();
+}
+
+/** A stream that ends after these events: because the client goes away, a clock runs out, or the upstream dies. */
+async function chargeFor(events: readonly string[], n: number, end: CutReason | "dies") {
+  const reply = recordingReply();
+  async function* body(): AsyncGenerator<Uint8Array> {
+    for (const each of events) yield Buffer.from(each);
+    if (end !== "dies") reply.cut(end);
+    throw new UpstreamFault("broken", "cut");
+  }
+  const { serve, budget, usage } = world({ upstream: answering("text/event-stream", [], { body: body() }) });
+  await serve({ ...STREAM, n }, reply);
+  const [settlement] = usage.settlements;
+  expect(budget).toMatchObject({ reservedNano: 0n, spentNano: settlement?.costNanoUsd });
+  return { costMicroUsd: Number((settlement?.costNanoUsd ?? 0n) / MICRO), estimated: settlement?.estimated };
+}
+
+const isPiece = (text: string): boolean => text.includes('"content"');
+
+describe.each(Object.keys(DIALECTS))("usage that is reported %s", (dialect) => {
+  describe.each([1, 2])("of %i choices", (n) => {
+    const events = DIALECTS[dialect]?.(n) ?? [];
+    const exact = PROMPT_TOKENS + 2 * PIECES * n;
+
+    it.each(["client_gone", "too_long", "api_key_revoked", "dies"] as const)(
+      "never charges less than was passed on, wherever the stream ends because of %s",
+      async (end) => {
+        for (let length = 0; length <= events.length; length++) {
+          const passed = events.slice(0, length);
+          const counted = PROMPT_TOKENS + 2 * passed.filter(isPiece).length;
+          const { costMicroUsd, estimated } = await chargeFor(passed, n, end);
+          expect(costMicroUsd, `after ${length} events`).toBeGreaterThanOrEqual(counted);
+          if (costMicroUsd < exact) throw new Error(`after ${length} events: less than the answer costs`);
+          if (!estimated) expect(costMicroUsd).toBe(exact);
+        }
+      },
+    );
+
+    it("charges the exact usage once the stream is whole", async () => {
+      expect(await chargeFor([...events, DONE], n, "dies")).toEqual({ costMicroUsd: exact, estimated: false });
+      expect(await chargeFor([...events, DONE], n, "client_gone")).toEqual({ costMicroUsd: exact, estimated: false });
+    });
+  });
+});
+
+describe("usage of a stream that is cut", () => {
+  const reserved = Number(reservationOf(STREAM) / MICRO) - 6 + 600;
+
+  it("is exact once every choice is finished, though [DONE] never comes", async () => {
+    const events = [piece(0), finish(0), usageAlone(usageOf(1))];
+    expect(await chargeFor(events, 1, "client_gone")).toEqual({ costMicroUsd: 12, estimated: false });
+  });
+
+  it.each<[string, number, readonly string[]]>([
+    ["is in a chunk of its own before the answer", 1, [usageAlone(usageOf(0)), piece(0)]],
+    ["came before one of the choices was finished", 2, [finish(0), usageAlone(usageOf(4))]],
+    ["came before text that follows the end of its choice", 1, [finish(0, usageOf(1)), piece(0)]],
+    ["has no output although text was passed on", 1, [piece(0), finish(0), usageAlone(usageOf(0))]],
+    ["comes with the end of a choice that was not asked for", 1, [finish(7, usageOf(1))]],
+  ])("is estimated as the reservation if it %s", async (_, n, events) => {
+    const { costMicroUsd, estimated } = await chargeFor(events, n, "client_gone");
+    expect(estimated).toBe(true);
+    expect(costMicroUsd).toBeGreaterThanOrEqual(reserved);
+  });
+
+  it("is estimated as more than the reservation if the upstream has said more by then", async () => {
+    const { costMicroUsd, estimated } = await chargeFor(
+      [piece(0, { prompt_tokens: 5_000, completion_tokens: 1 })],
+      1,
+      "client_gone",
+    );
+    expect({ costMicroUsd, estimated }).toEqual({ costMicroUsd: 5_000 + 600, estimated: true });
+  });
+});
+
+it("a whole answer that has text and reports no output is charged as reserved", async () => {
+  const answer = { choices: [{ message: { content: "hello" } }], usage: { prompt_tokens: 0, completion_tokens: 0 } };
+  const { serve, usage } = world({ upstream: answering("application/json", [JSON.stringify(answer)]) });
+  await serve(BODY);
+  expect(usage.settlements).toMatchObject([
+    { outcome: "succeeded", estimated: true, costNanoUsd: reservationOf(BODY) },
+  ]);
+});

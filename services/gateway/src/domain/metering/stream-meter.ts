@@ -1,0 +1,169 @@
+import { isObject } from "../request/chat-request.ts";
+import { type AnsweredBy, hasOutput, isPlaceholder, readAnsweredBy, readUsage, type TokenUsage } from "./usage.ts";
+
+/** Members that matter, found without parsing every chunk: a quote inside a JSON string is escaped and does not match. */
+const USAGE = /"usage"\s*:\s*\{/;
+const MODEL = /"model"\s*:\s*"/;
+const FINISH = /"finish_reason"\s*:\s*"/;
+const ERROR = /"error"\s*:\s*[{"]/;
+
+/** The part of a request that decides how its stream is metered. */
+export interface MeteredRequest {
+  readonly wantsUsageChunk: boolean;
+  /** Granted output bound over all choices. */
+  readonly outputTokensMax: number;
+  /** Number of choices that were asked for. */
+  readonly choices: number;
+}
+
+/**
+ * Reads usage, errors and the end from a stream of chat completion chunks, and picks out the usage chunk that only the gateway
+ * asked for.
+ *
+ * Upstreams report usage once at the end, or so far in every chunk, or as placeholders before that. A count is final if it comes
+ * in or after the chunk that finishes the last choice, or in the last chunk before `[DONE]`, and no text follows it. Every other
+ * count is a lower bound: the upstream goes on after it, so a client must not pay less by leaving then.
+ */
+export class StreamMeter {
+  readonly #request: MeteredRequest;
+  /** Indices of the choices that are finished. */
+  readonly #finished = new Set<number>();
+  #pieces = 0;
+  #usage: TokenUsage | undefined;
+  #reported: TokenUsage | undefined;
+  /** Usage in the last chunk, final or not. */
+  #lastUsage: TokenUsage | undefined;
+  #answeredBy: AnsweredBy = {};
+  #done = false;
+  #failed = false;
+  #overran = false;
+
+  constructor(request: MeteredRequest) {
+    this.#request = request;
+  }
+
+  /**
+   * Whether the stream has certainly used more output than was granted: by its pieces of text, each of which is at least one
+   * token, or by what it says itself while it goes on.
+   */
+  get exhausted(): boolean {
+    return this.#pieces > this.#request.outputTokensMax || this.#overran;
+  }
+
+  /** Whether there was any output. */
+  get begun(): boolean {
+    return this.#pieces > 0;
+  }
+
+  /** Final usage of the answer; undefined until it is known. */
+  get usage(): TokenUsage | undefined {
+    return this.#usage;
+  }
+
+  /** Largest usage that was reported so far, a lower bound of the final one; undefined if there was none. */
+  get reported(): TokenUsage | undefined {
+    return this.#reported;
+  }
+
+  /** Model and service tier that the chunk with the usage says it is by, else those of an earlier chunk. */
+  get answeredBy(): AnsweredBy {
+    return this.#answeredBy;
+  }
+
+  /** Whether the upstream said that the answer is whole. */
+  get done(): boolean {
+    return this.#done;
+  }
+
+  /** Whether the upstream ended the answer with an error of its own. */
+  get failed(): boolean {
+    return this.#failed;
+  }
+
+  /** Takes in events until the grant is used up. @returns those that the client is to see */
+  absorbAll<E extends { readonly data: string | undefined }>(events: readonly E[]): readonly E[] {
+    const kept: E[] = [];
+    for (const event of events) {
+      const visible = this.absorb(event.data);
+      if (this.exhausted) break;
+      if (visible) kept.push(event);
+    }
+    return kept;
+  }
+
+  /** Takes in the data of one event. @returns whether the client is to see it */
+  absorb(data: string | undefined): boolean {
+    if (data === undefined) return true;
+    if (data.trim() === "[DONE]") {
+      this.#done = true;
+      this.#usage ??= this.#lastUsage;
+      return true;
+    }
+    this.#lastUsage = undefined;
+    if (hasOutput(data)) {
+      this.#pieces += 1;
+      this.#usage = undefined;
+    }
+    const hasUsage = USAGE.test(data);
+    const isFirstWithModel = this.#answeredBy.model === undefined && MODEL.test(data);
+    if (!hasUsage && !isFirstWithModel && !FINISH.test(data) && !ERROR.test(data)) return true;
+    const chunk = parse(data);
+    if (!isObject(chunk)) return true;
+    this.#answeredBy = { ...this.#answeredBy, ...readAnsweredBy(chunk) };
+    this.#failed ||= Boolean(chunk["error"]);
+    this.#finish(chunk);
+    if (!hasUsage) return true;
+    this.#report(chunk);
+    return this.#request.wantsUsageChunk || !isUsageOnly(chunk);
+  }
+
+  #finish({ choices }: Record<string, unknown>): void {
+    if (!Array.isArray(choices)) return;
+    choices.forEach((choice, position) => {
+      if (!isFinished(choice)) return;
+      const index = Number(choice["index"] ?? position);
+      if (Number.isInteger(index) && index >= 0 && index < this.#request.choices) this.#finished.add(index);
+    });
+  }
+
+  #report(chunk: Record<string, unknown>): void {
+    const usage = readUsage(chunk);
+    if (usage === undefined) return;
+    this.#overran ||= usage.completionTokens > this.#request.outputTokensMax && goesOn(chunk);
+    this.#reported = largerOf(usage, this.#reported);
+    if (isPlaceholder(usage, this.begun)) return;
+    this.#lastUsage = usage;
+    if (this.#done || this.#finished.size === this.#request.choices) this.#usage = usage;
+  }
+}
+
+function largerOf(usage: TokenUsage, other: TokenUsage = usage): TokenUsage {
+  const promptTokens = Math.max(usage.promptTokens, other.promptTokens);
+  const completionTokens = Math.max(usage.completionTokens, other.completionTokens);
+  return { ...usage, promptTokens, completionTokens };
+}
+
+/** Some servers write an empty string, or the word, where `null` is meant. */
+export function isFinished(choice: unknown): choice is Record<string, unknown> {
+  const reason = isObject(choice) ? choice["finish_reason"] : undefined;
+  return typeof reason === "string" && reason !== "" && reason !== "null";
+}
+
+/** Whether a choice of the chunk is not finished. */
+function goesOn({ choices }: Record<string, unknown>): boolean {
+  return Array.isArray(choices) && choices.some((choice) => isObject(choice) && !isFinished(choice));
+}
+
+/** The chunk that `stream_options.include_usage` adds: usage, and no choice. */
+function isUsageOnly(chunk: Record<string, unknown>): boolean {
+  const { choices, usage } = chunk;
+  return isObject(usage) && Array.isArray(choices) && choices.length === 0;
+}
+
+function parse(data: string): unknown {
+  try {
+    return JSON.parse(data);
+  } catch {
+    return undefined;
+  }
+}

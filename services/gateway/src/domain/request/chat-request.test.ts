@@ -1,0 +1,170 @@
+import { describe, expect, it } from "vitest";
+import { MAX_BODY_BYTES, parseChatRequest, prepareUpstreamBody } from "./chat-request.ts";
+import type { Refusal } from "../errors/refusal.ts";
+import { boundTokens, DEFAULT_OUTPUT_TOKENS } from "./token-bounds.ts";
+
+const MESSAGES = [{ role: "user", content: "hi" }];
+const NEVER = new AbortController().signal;
+
+function parse(body: unknown) {
+  return parseChatRequest(Buffer.from(typeof body === "string" ? body : JSON.stringify(body)), NEVER);
+}
+
+async function refusalOf(body: unknown) {
+  const refusal = await parse(body).then(
+    () => undefined,
+    (error: Refusal) => error,
+  );
+  return refusal?.facts;
+}
+
+describe("parseChatRequest", () => {
+  it.each([
+    ["model", { messages: MESSAGES }],
+    ["model", { model: 4, messages: MESSAGES }],
+    ["model", { model: "  ", messages: MESSAGES }],
+    ["model", { model: "x".repeat(300), messages: MESSAGES }],
+    ["messages", { model: "m" }],
+    ["messages", { model: "m", messages: [] }],
+    ["messages", { model: "m", messages: "hi" }],
+    ["messages[1]", { model: "m", messages: [{}, "hi"] }],
+    ["n", { model: "m", messages: MESSAGES, n: 0 }],
+    ["n", { model: "m", messages: MESSAGES, n: 129 }],
+    ["n", { model: "m", messages: MESSAGES, n: 1.5 }],
+    ["max_tokens", { model: "m", messages: MESSAGES, max_tokens: -1 }],
+    ["max_tokens", { model: "m", messages: MESSAGES, max_tokens: 0 }],
+    ["max_tokens", { model: "m", messages: MESSAGES, max_tokens: "10" }],
+    ["max_completion_tokens", { model: "m", messages: MESSAGES, max_completion_tokens: 2.5 }],
+    ["max_tokens", { model: "m", messages: MESSAGES, max_tokens: 1, max_completion_tokens: 1 }],
+    ["stream", { model: "m", messages: MESSAGES, stream: "yes" }],
+    ["stream_options", { model: "m", messages: MESSAGES, stream_options: {} }],
+    ["stream_options", { model: "m", messages: MESSAGES, stream: true, stream_options: [] }],
+    [
+      "stream_options.include_usage",
+      { model: "m", messages: MESSAGES, stream: true, stream_options: { include_usage: 1 } },
+    ],
+  ])("refuses a bad %s by name: %j", async (param, body) => {
+    expect(await refusalOf(body)).toMatchObject({ status: 400, type: "invalid_request_error", param });
+  });
+
+  it.each(["", "{", "[]", "null", '"text"', '{"model":"m",}'])(
+    "refuses a body that is no JSON object: %s",
+    async (body) => {
+      expect(await refusalOf(body)).toMatchObject({ status: 400, code: "invalid_body" });
+    },
+  );
+
+  it.each([
+    ["nested deeper than 64 levels", `"stream":true,"stream_options":{"a":${"[".repeat(5_000)}${"]".repeat(5_000)}}`],
+    ["nested deeper than 64 levels", `"x":${'{"a":'.repeat(64)}1${"}".repeat(64)}`],
+    ["more than 1000 members", Array.from({ length: 1_000 }, (_, index) => `"m${index}":1`).join()],
+    ["more than 100000 values", `"x":[${"[],".repeat(100_000)}[]]`],
+  ])("refuses a body that is complex beyond the bounds: %s", async (rule, member) => {
+    const refused = refusalOf(`{"model":"m","messages":[{}],${member}}`);
+    expect(await refused).toMatchObject({ status: 400, code: "invalid_body", message: expect.stringContaining(rule) });
+  });
+
+  it("refuses a body that is not UTF-8", async () => {
+    await expect(parseChatRequest(Buffer.from([0x7b, 0xff, 0x7d]), NEVER)).rejects.toThrow("not UTF-8");
+  });
+
+  it("refuses members that another parser could read differently", async () => {
+    const twice = '{"model":"cheap","messages":[{}],"model":"dear"}';
+    expect(await refusalOf(twice)).toMatchObject({ status: 400, param: "model" });
+    const otherCase = { model: "m", messages: MESSAGES, max_tokens: 1, Max_Tokens: 100_000 };
+    expect(await refusalOf(otherCase)).toMatchObject({ status: 400, param: "max_tokens" });
+  });
+
+  it("refuses a body beyond the bound with 413", async () => {
+    await expect(parseChatRequest(Buffer.alloc(MAX_BODY_BYTES + 1, " "), NEVER)).rejects.toThrow(
+      expect.objectContaining({ facts: expect.objectContaining({ status: 413 }) as unknown }),
+    );
+  });
+
+  it("takes null for absent, as the SDKs send it", async () => {
+    const nulls = { n: null, max_tokens: null, stream: null, stream_options: null };
+    expect(await parse({ model: "m", messages: MESSAGES, ...nulls })).toMatchObject({
+      choices: 1,
+      output: undefined,
+      streamed: false,
+    });
+  });
+
+  it("clamps an absurd output bound instead of refusing it", async () => {
+    for (const absurd of [1e12, 1e300]) {
+      const { output } = await parse({ model: "m", messages: MESSAGES, max_tokens: absurd });
+      expect(output?.bounded).toBe(1_000_000);
+    }
+  });
+});
+
+describe("boundTokens", () => {
+  it("never counts less input than there are bytes", async () => {
+    const request = await parse({ model: "m", messages: [{ role: "user", content: "é😀".repeat(100) }] });
+    expect(boundTokens(request).inputTokensMax).toBeGreaterThanOrEqual(request.bytes.length);
+  });
+
+  it("allows for images and files, whose tokens their bytes do not bound", async () => {
+    const content = [
+      { type: "image_url", image_url: { url: "https://example.com/a.png" } },
+      { type: "file", file: { file_id: "f" } },
+    ];
+    const { inputTokensMax } = boundTokens(await parse({ model: "m", messages: [{ role: "user", content }] }));
+    expect(inputTokensMax).toBeGreaterThan(1_050_000);
+  });
+
+  it("allows for the prompt that upstreams add to tools", async () => {
+    const boundOf = async (more: object) => {
+      const request = await parse({ model: "m", messages: MESSAGES, ...more });
+      return boundTokens(request).inputTokensMax - request.bytes.length;
+    };
+    expect(await boundOf({ tools: [{ type: "function", function: { name: "f" } }] })).toBeGreaterThan(530);
+    expect(await boundOf({ functions: [{ name: "f" }] })).toBeGreaterThan(530);
+    expect(await boundOf({ tools: [], functions: null })).toBe(await boundOf({}));
+  });
+
+  it("multiplies the output bound by the choices, and has one where the client gives none", async () => {
+    const bounds = async (more: object) =>
+      boundTokens(await parse({ model: "m", messages: MESSAGES, ...more })).outputTokensMax;
+    expect(await bounds({ max_tokens: 10, n: 3 })).toBe(30);
+    expect(await bounds({ max_completion_tokens: 7 })).toBe(7);
+    expect(await bounds({ n: 2 })).toBe(2 * DEFAULT_OUTPUT_TOKENS);
+  });
+});
+
+describe("prepareUpstreamBody", () => {
+  const target = { model: "m", outputField: "max_tokens" } as const;
+  const upstreamBody = async (request: ReturnType<typeof parse>) => prepareUpstreamBody(await request, target)(5);
+
+  it("is the client's bytes where nothing needs changing", async () => {
+    const body = Buffer.from('{ "model":"m","messages":[{}] , "max_tokens": 5, "seed":12345678901234567890 }');
+    expect(await upstreamBody(parseChatRequest(body, NEVER))).toBe(body);
+  });
+
+  it("names the model as the upstream does", async () => {
+    const body = await upstreamBody(parse('{"model":" P/M ","messages":[{}],"max_tokens":5}'));
+    expect(body).toBe('{"model":"m","messages":[{}],"max_tokens":5}');
+  });
+
+  it("writes the granted bound where the client wrote its own, under the client's name for it", async () => {
+    expect(await upstreamBody(parse('{"model":"m","max_completion_tokens":9,"messages":[{}]}'))).toBe(
+      '{"model":"m","max_completion_tokens":5,"messages":[{}]}',
+    );
+  });
+
+  it("adds a bound where the client gave none", async () => {
+    expect(await upstreamBody(parse('{"model":"m","messages":[{}]}'))).toBe(
+      '{"model":"m","messages":[{}],"max_tokens":5}',
+    );
+    expect(await upstreamBody(parse('{"model":"m","messages":[{}],"max_tokens":null}'))).toBe(
+      '{"model":"m","messages":[{}],"max_tokens":5}',
+    );
+  });
+
+  it("asks for usage in streams and keeps the client's other stream options", async () => {
+    const body = await upstreamBody(
+      parse('{"model":"m","max_tokens":5,"messages":[{}],"stream":true,"stream_options":{"x":1}}'),
+    );
+    expect(JSON.parse(String(body))).toMatchObject({ stream_options: { x: 1, include_usage: true } });
+  });
+});

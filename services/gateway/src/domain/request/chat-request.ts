@@ -1,0 +1,215 @@
+import { JsonTooComplex, MAX_REQUEST_VALUES, parseLargeJson, pause } from "../wire/bounded-json.ts";
+import { effectOf, isHarmless } from "./governed-members.ts";
+import { type HostedTool, hostedTools } from "./hosted-tools.ts";
+import { type Member, setMembers } from "../wire/json-members.ts";
+import { isObject } from "../wire/json-object.ts";
+import { checkMemberNames } from "./member-names.ts";
+import { countMedia, type MediaCounts } from "./message-media.ts";
+import { badBody, badField, bodyTooLarge } from "../errors/refusal.ts";
+
+export { isObject } from "../wire/json-object.ts";
+
+export const MAX_BODY_BYTES = 10 * 1024 ** 2;
+/** More than this is read in several turns of the event loop. */
+const LARGE_BODY_BYTES = 256 * 1024;
+/** At the top level; the API knows some forty. */
+const MAX_MEMBERS = 1_000;
+/** OpenAI's own bound. */
+const MAX_CHOICES = 128;
+/** No model writes more in one answer; asking for more asks for this. */
+const MAX_OUTPUT_TOKENS_PER_CHOICE = 1_000_000;
+const MAX_MODEL_LENGTH = 256;
+
+export type OutputField = "max_tokens" | "max_completion_tokens";
+
+/** What the gateway needs to know of a chat completion; the rest of the body is the upstream's business. */
+export interface ChatRequest {
+  /** The body as it came. */
+  readonly bytes: Uint8Array;
+  readonly text: string;
+  readonly members: readonly Member[];
+  /** As the client wrote it. */
+  readonly model: string;
+  readonly choices: number;
+  /** Which of its two names the client used for the output bound, and its value for each choice; undefined if for none. */
+  readonly output: { readonly field: OutputField; readonly asked: number; readonly bounded: number } | undefined;
+  readonly streamed: boolean;
+  /** True if the client wants the extra chunk with the usage. */
+  readonly wantsUsageChunk: boolean;
+  readonly streamOptions: Readonly<Record<string, unknown>> | undefined;
+  readonly media: MediaCounts;
+  /** True if any tool or function is defined. */
+  readonly hasTools: boolean;
+  readonly hostedTools: readonly HostedTool[];
+}
+
+type JsonObject = Record<string, unknown>;
+
+/** Members that the gateway reads or sets itself. */
+const READ_MEMBERS = new Set([
+  "model",
+  "messages",
+  "n",
+  "max_tokens",
+  "max_completion_tokens",
+  "stream",
+  "stream_options",
+  "tools",
+]);
+
+/**
+ * Reads a body of POST /v1/chat/completions. A large one is read with pauses in which other requests have their turn.
+ *
+ * @param signal stops the work once it is aborted
+ * @throws Refusal 400 that names the field, or 413; the reason of the signal
+ */
+export async function parseChatRequest(bytes: Uint8Array, signal: AbortSignal): Promise<ChatRequest> {
+  if (bytes.length > MAX_BODY_BYTES) throw bodyTooLarge(MAX_BODY_BYTES);
+  const isLarge = bytes.length > LARGE_BODY_BYTES;
+  if (isLarge) await pause(signal);
+  const text = decode(bytes);
+  const body = await parseObject(text, signal);
+  if (isLarge) await pause(signal);
+  if (Object.keys(body).length > MAX_MEMBERS) throw badBody(`the request body has more than ${MAX_MEMBERS} members`);
+  const members = await readMembers(text, signal);
+  const streamed = optionalBoolean(body, "stream") ?? false;
+  const streamOptions = readStreamOptions(body, streamed);
+  const messages = readMessages(body);
+  return {
+    bytes,
+    text,
+    members,
+    model: readModel(body),
+    choices: optionalInteger(body, "n", MAX_CHOICES) ?? 1,
+    output: readOutput(body),
+    streamed,
+    wantsUsageChunk: streamOptions?.["include_usage"] === true,
+    streamOptions,
+    media: countAllMedia(body, messages),
+    hasTools: [body["tools"], body["functions"]].some((tools) => Array.isArray(tools) && tools.length > 0),
+    hostedTools: hostedTools(body["tools"]),
+  };
+}
+
+export interface UpstreamTarget {
+  /** The model's id at the upstream. */
+  readonly model: string;
+  /** The name under which this upstream takes an output bound that the client did not give. */
+  readonly outputField: OutputField;
+}
+
+/**
+ * Prepares the body for the upstream: the client's bytes, with only what must change changed. All that can fail is done here,
+ * before anything is reserved; what is left is to put in the output bound.
+ *
+ * @returns a function of the output bound of each choice
+ */
+export function prepareUpstreamBody(
+  request: ChatRequest,
+  { model, outputField }: UpstreamTarget,
+): (outputTokensMax: number) => string | Uint8Array {
+  const fixed = new Map<string, string>();
+  if (request.model !== model) fixed.set("model", JSON.stringify(model));
+  if (request.streamed && !request.wantsUsageChunk) {
+    fixed.set("stream_options", JSON.stringify({ ...request.streamOptions, include_usage: true }));
+  }
+  return (outputTokensMax) => {
+    const values = new Map(fixed);
+    if (request.output?.asked !== outputTokensMax) {
+      values.set(request.output?.field ?? outputField, String(outputTokensMax));
+    }
+    return values.size === 0 ? request.bytes : setMembers(request.text, request.members, values);
+  };
+}
+
+function decode(bytes: Uint8Array): string {
+  try {
+    return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
+  } catch {
+    throw badBody("the request body is not UTF-8");
+  }
+}
+
+async function parseObject(text: string, signal: AbortSignal): Promise<JsonObject> {
+  let body: unknown;
+  try {
+    body = await parseLargeJson(text, MAX_REQUEST_VALUES, signal);
+  } catch (error) {
+    if (error instanceof JsonTooComplex) throw badBody(`the request body ${error.message}`);
+    if (error instanceof SyntaxError) throw badBody("the request body is not JSON");
+    throw error;
+  }
+  if (!isObject(body)) throw badBody("the request body must be a JSON object");
+  return body;
+}
+
+async function readMembers(text: string, signal: AbortSignal): Promise<readonly Member[]> {
+  const scan = checkMemberNames(text, READ_MEMBERS, (name) => effectOf(name) !== undefined);
+  for (;;) {
+    const { done, value } = scan.next();
+    if (done === true) return value;
+    await pause(signal);
+  }
+}
+
+function readModel(body: JsonObject): string {
+  const { model } = body;
+  if (typeof model !== "string" || model.trim() === "") throw badField("model", "must be a string that names a model");
+  if (model.length > MAX_MODEL_LENGTH) throw badField("model", `must be at most ${MAX_MODEL_LENGTH} characters long`);
+  return model;
+}
+
+function readMessages(body: JsonObject): readonly JsonObject[] {
+  const { messages } = body;
+  if (!Array.isArray(messages) || messages.length === 0) throw badField("messages", "must be a non-empty array");
+  messages.forEach((message, index) => {
+    if (!isObject(message)) throw badField(`messages[${index}]`, "must be an object");
+  });
+  return messages as JsonObject[];
+}
+
+function readOutput(body: JsonObject): ChatRequest["output"] {
+  const both = (["max_completion_tokens", "max_tokens"] as const).flatMap((field) => {
+    const asked = optionalInteger(body, field, Number.MAX_SAFE_INTEGER);
+    return asked === undefined ? [] : [{ field, asked, bounded: Math.min(asked, MAX_OUTPUT_TOKENS_PER_CHOICE) }];
+  });
+  if (both.length > 1) throw badField("max_tokens", "and 'max_completion_tokens' must not both be given");
+  return both[0];
+}
+
+function readStreamOptions(body: JsonObject, streamed: boolean): JsonObject | undefined {
+  const options = body["stream_options"] ?? undefined;
+  if (options === undefined) return undefined;
+  if (!isObject(options)) throw badField("stream_options", "must be an object");
+  if (!streamed) throw badField("stream_options", "is only allowed when 'stream' is true");
+  optionalBoolean(options, "include_usage", "stream_options.include_usage");
+  return options;
+}
+
+function optionalBoolean(body: JsonObject, field: string, path = field): boolean | undefined {
+  const value = body[field] ?? undefined;
+  if (value !== undefined && typeof value !== "boolean") throw badField(path, "must be true or false");
+  return value;
+}
+
+function optionalInteger(body: JsonObject, field: string, max: number): number | undefined {
+  const value = body[field] ?? undefined;
+  if (value === undefined) return undefined;
+  // A whole number beyond every bound is still a whole number: it is clamped further down.
+  const number = typeof value === "number" && value > max && max === Number.MAX_SAFE_INTEGER ? max : value;
+  if (typeof number === "number" && Number.isSafeInteger(number) && number >= 1 && number <= max) return number;
+  throw badField(
+    field,
+    max === Number.MAX_SAFE_INTEGER ? "must be a whole number >= 1" : `must be a whole number from 1 to ${max}`,
+  );
+}
+
+/** Members beside the messages that add input count as a file each: they are sent only where the operator allows them. */
+function countAllMedia(body: JsonObject, messages: readonly JsonObject[]): MediaCounts {
+  const { images, files } = countMedia(messages);
+  const isInput = ([key, value]: [string, unknown]): boolean => {
+    const name = key.toLowerCase();
+    return effectOf(name) === "input" && !isHarmless(name, value);
+  };
+  return { images, files: files + Object.entries(body).filter(isInput).length };
+}

@@ -1,0 +1,58 @@
+import { DomainError } from "@routeplane/domain";
+import { describe, expect, it } from "vitest";
+import { callerWith } from "../../../test/in-memory-ports.ts";
+import { authenticate, authorise } from "./credential.ts";
+
+const nobody = (): never => {
+  throw new Error("the verifier was asked");
+};
+
+function refusedWith(status: number, message: RegExp): unknown {
+  return expect.objectContaining({
+    facts: expect.objectContaining({ status, message: expect.stringMatching(message) as unknown }) as unknown,
+  });
+}
+
+describe("authenticate", () => {
+  it.each([
+    ["none", {}, /no API key/],
+    ["a blank one", { apiKey: " " }, /no API key/],
+    ["another scheme", { authorization: "Basic abc" }, /no API key/],
+    ["two different ones", { authorization: "Bearer rp_a", apiKey: "rp_b" }, /two different/],
+    ["the services' own", { authorization: "Bearer rps_secret" }, /not valid/],
+    ["the services' own in the other header", { apiKey: "rps_secret" }, /not valid/],
+  ])("refuses %s without asking anyone", async (_, headers, message) => {
+    const sent = { authorization: undefined, apiKey: undefined, ...headers };
+    await expect(authenticate(sent, nobody)).rejects.toEqual(refusedWith(401, message));
+  });
+
+  it.each([
+    { authorization: "Bearer rp_a", apiKey: undefined },
+    { authorization: undefined, apiKey: "rp_a" },
+    { authorization: "bearer rp_a", apiKey: "rp_a" },
+  ])("takes one key from either header: %j", async (headers) => {
+    const asked: string[] = [];
+    await authenticate(headers, async (token) => {
+      asked.push(token);
+      return callerWith([]);
+    });
+    expect(asked).toEqual(["rp_a"]);
+  });
+
+  it("passes on that a key cannot be verified now, instead of calling it bad", async () => {
+    const down = new DomainError("unavailable", "DEPENDENCY_UNAVAILABLE", "down");
+    await expect(
+      authenticate({ authorization: "Bearer rp_a", apiKey: undefined }, () => Promise.reject(down)),
+    ).rejects.toBe(down);
+  });
+});
+
+describe("authorise", () => {
+  it("takes a wildcard for its resource and for no other", () => {
+    expect(authorise(callerWith(["inference:*"]), "inference:invoke")).toMatchObject({ kind: "key" });
+    expect(() => authorise(callerWith(["keys:*", "usage:read"]), "inference:invoke")).toThrow(
+      expect.objectContaining({ facts: expect.objectContaining({ status: 403 }) as unknown }),
+    );
+    expect(() => authorise(callerWith([]), "inference:invoke")).toThrow();
+  });
+});

@@ -1,0 +1,66 @@
+import { bearerToken, permits } from "@routeplane/credentials";
+import { DomainError } from "@routeplane/domain";
+import type { Caller, CallingKey } from "../ports.ts";
+import { Refusal } from "../errors/refusal.ts";
+
+export const INFERENCE_SCOPE = "inference:invoke";
+
+/** Where a client may put its key. */
+export interface CredentialHeaders {
+  readonly authorization: string | undefined;
+  readonly apiKey: string | undefined;
+}
+
+/**
+ * Finds out who calls.
+ *
+ * @param verify a `VerifyKey`, or what says more than that
+ * @throws Refusal 401, or DomainError UNAVAILABLE if it cannot be known
+ */
+export async function authenticate<T>(headers: CredentialHeaders, verify: (token: string) => Promise<T>): Promise<T> {
+  const presented = bearerToken(headers.authorization, headers.apiKey);
+  if ("fault" in presented) throw credentialFault(presented.fault);
+  // A service's credential is for the services' own ports; from outside it is as unknown as any other text.
+  if (presented.token.startsWith("rps_")) throw invalidKey("the API key is not valid");
+  try {
+    return await verify(presented.token);
+  } catch (error) {
+    if (error instanceof DomainError && error.code === "unauthenticated") throw invalidKey(error.message);
+    throw error;
+  }
+}
+
+/** @throws Refusal 403 that names the scope */
+export function authorise(caller: Caller, scope: string): CallingKey {
+  if (caller.kind !== "key") {
+    throw forbidden(
+      `an ${caller.kind} credential cannot do this: use a namespace key (rp_…) with the scope ${scope}`,
+      scope,
+    );
+  }
+  if (!permits(caller.scopes, scope))
+    throw forbidden(`this needs the scope ${scope}, which your key does not hold`, scope);
+  return caller;
+}
+
+function credentialFault(fault: "missing" | "conflict"): Refusal {
+  return invalidKey(
+    fault === "missing"
+      ? "no API key: send it as `Authorization: Bearer rp_…` or `x-api-key: rp_…`"
+      : "two different credentials in one request: send one, in `Authorization: Bearer` or in `x-api-key`",
+  );
+}
+
+function invalidKey(message: string): Refusal {
+  return new Refusal({ status: 401, type: "invalid_request_error", code: "invalid_api_key", message });
+}
+
+function forbidden(message: string, scope: string): Refusal {
+  return new Refusal({
+    status: 403,
+    type: "permission_error",
+    code: "insufficient_scope",
+    message,
+    details: { scope },
+  });
+}

@@ -1,0 +1,153 @@
+import { endOfString, endOfValue, type Member, skipBlank } from "../wire/json-members.ts";
+import { badField } from "../errors/refusal.ts";
+
+/**
+ * Refusal of member names that an upstream may read differently than the gateway. JSON.parse takes the last of several
+ * members of a name, others take the first; Go's encoding/json matches names without regard to case, and folds U+017F to s
+ * and U+212A to k. Wherever the gateway reads a member, a name is printable ASCII, written once and in lower case.
+ */
+
+/** The names of an object, and of the objects in its members that are checked too, each by itself or in a list. */
+interface ObjectNames {
+  /** Names that must be written in lower case. */
+  readonly known: ReadonlySet<string>;
+  /** True for a name, in lower case, that must not be given twice. By default, for every name. */
+  readonly isUnique?: (name: string) => boolean;
+  readonly within?: ReadonlyMap<string, ObjectNames>;
+}
+
+const MEDIA: ObjectNames = {
+  known: new Set(["url", "detail", "format", "data", "file_id", "file_data", "filename"]),
+};
+const PART: ObjectNames = {
+  known: new Set(["type", "text", "refusal", "image_url", "input_audio", "file"]),
+  within: new Map([
+    ["image_url", MEDIA],
+    ["input_audio", MEDIA],
+    ["file", MEDIA],
+  ]),
+};
+const MESSAGE: ObjectNames = {
+  known: new Set([
+    "role",
+    "content",
+    "name",
+    "refusal",
+    "audio",
+    "images",
+    "annotations",
+    "tool_calls",
+    "tool_call_id",
+    "function_call",
+  ]),
+  within: new Map([["content", PART]]),
+};
+const WITHIN_REQUEST: ReadonlyMap<string, ObjectNames> = new Map([
+  ["messages", MESSAGE],
+  ["tools", { known: new Set(["type", "function", "custom"]) }],
+  ["stream_options", { known: new Set(["include_usage"]) }],
+]);
+
+const MAX_SHOWN_CHARS = 60;
+/** Characters that are read between two pauses. */
+const STRETCH_CHARS = 1_000_000;
+
+/**
+ * Checks the top level of a request, its messages, their parts and media, its tools and its stream options, in one pass. Schemas
+ * of tools and anything unknown may hold any names.
+ *
+ * @param text a valid JSON object: the caller has parsed it
+ * @param known names of the top level that must be written in lower case
+ * @param isUnique whether another name of the top level, in lower case, must not be given twice
+ * @returns yields now and then in a long text, so that its caller can let others have their turn; the members of the top level
+ * @throws Refusal 400 that names the member
+ */
+export function* checkMemberNames(
+  text: string,
+  known: ReadonlySet<string>,
+  isUnique: (name: string) => boolean,
+): Generator<undefined, readonly Member[]> {
+  const members: Member[] = [];
+  const names = { known, isUnique: (name: string) => known.has(name) || isUnique(name), within: WITHIN_REQUEST };
+  yield* new NameScan(text).object(skipBlank(text, 0), names, () => "", members);
+  return members;
+}
+
+class NameScan {
+  readonly #text: string;
+  #pausedAt = 0;
+
+  constructor(text: string) {
+    this.#text = text;
+  }
+
+  /**
+   * Checks the object that starts at `from`.
+   *
+   * @param into takes its members
+   * @returns the position after it
+   */
+  *object(from: number, names: ObjectNames, path: () => string, into?: Member[]): Generator<undefined, number> {
+    const text = this.#text;
+    const seen = new Set<string>();
+    let at = skipBlank(text, from + 1);
+    while (text[at] !== "}") {
+      const keyEnd = endOfString(text, at);
+      const key = readName(text, at, keyEnd);
+      checkName(key, names, seen, path);
+      const start = skipBlank(text, skipBlank(text, keyEnd) + 1);
+      const within = names.within?.get(key);
+      const end =
+        within === undefined ? endOfValue(text, start) : yield* this.value(start, within, () => memberOf(path(), key));
+      into?.push({ key, start, end });
+      at = afterComma(text, end);
+      if (end - this.#pausedAt < STRETCH_CHARS) continue;
+      this.#pausedAt = end;
+      yield;
+    }
+    return at + 1;
+  }
+
+  /** Checks the value at `from` if it is an object, or the objects in it if it is a list. @returns the position after it */
+  *value(from: number, names: ObjectNames, path: () => string): Generator<undefined, number> {
+    const text = this.#text;
+    if (text[from] === "{") return yield* this.object(from, names, path);
+    if (text[from] !== "[") return endOfValue(text, from);
+    let at = skipBlank(text, from + 1);
+    for (let index = 0; text[at] !== "]"; index++) {
+      const isObject = text[at] === "{";
+      const end = isObject ? yield* this.object(at, names, () => `${path()}[${index}]`) : endOfValue(text, at);
+      at = afterComma(text, end);
+    }
+    return at + 1;
+  }
+}
+
+function readName(text: string, start: number, end: number): string {
+  const literal = text.slice(start, end);
+  return literal.includes("\\") ? String(JSON.parse(literal)) : literal.slice(1, -1);
+}
+
+function checkName(key: string, { known, isUnique }: ObjectNames, seen: Set<string>, path: () => string): void {
+  if (!isPrintable(key)) throw badField(memberOf(path(), key), "must be written in printable ASCII");
+  const name = key.toLowerCase();
+  if (isUnique === undefined || isUnique(name)) {
+    if (seen.has(name)) throw badField(memberOf(path(), name), "is given twice");
+    seen.add(name);
+  }
+  if (key !== name && known.has(name)) throw badField(memberOf(path(), key), `must be written '${name}'`);
+}
+
+function memberOf(path: string, name: string): string {
+  return (path === "" ? "" : `${path}.`) + name.slice(0, MAX_SHOWN_CHARS);
+}
+
+function afterComma(text: string, from: number): number {
+  const at = skipBlank(text, from);
+  return text[at] === "," ? skipBlank(text, at + 1) : at;
+}
+
+/** Tells whether a name has printable ASCII alone: parsers written in C end a name at a NUL. */
+function isPrintable(name: string): boolean {
+  return /^[\x20-\x7e]*$/.test(name);
+}

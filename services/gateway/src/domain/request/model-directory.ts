@@ -1,0 +1,103 @@
+import type { TokenPrice } from "@routeplane/admission";
+import type { OutputField } from "./chat-request.ts";
+import type { MemberRules } from "./member-rules.ts";
+import { modelNotFound } from "../errors/refusal.ts";
+
+/** A price that grows with the length of the input: the last step that the input exceeds holds for the whole request. */
+export interface PriceStep {
+  /** The step holds for inputs of more tokens than this. 0 for the first one. */
+  readonly aboveInputTokens: number;
+  readonly price: TokenPrice;
+}
+
+/** A model that can be called. */
+export interface Model {
+  /** Name of the provider, in lower case. */
+  readonly provider: string;
+  /** Id at the provider. */
+  readonly id: string;
+  /** By rising input length; the first one starts at 0. */
+  readonly prices: readonly [PriceStep, ...PriceStep[]];
+  /** Where its prices are from and a digest of all of them: equal prices have equal versions. */
+  readonly priceVersion: string;
+  /** The name under which its upstream takes the output bound. */
+  readonly outputField: OutputField;
+  /** Members that the operator allows although they are refused by default; undefined: none. */
+  readonly memberRules?: MemberRules | undefined;
+}
+
+export interface ModelDirectory {
+  /** In the order of the configuration. */
+  readonly models: readonly Model[];
+  /**
+   * The model that a client's text names: `id` or `provider/id`, without regard to case and outer blanks. If several
+   * providers have the id, the first one of the configuration is meant.
+   */
+  find(text: string): Model | undefined;
+  /**
+   * The model whose price holds for an answer of a model: the model itself where the answer names it, a version or a variant of
+   * it, or something unknown; else the other model of the provider.
+   */
+  findBilled(model: Model, answered: string): Model;
+}
+
+/** @param findPriced a model that is not served, at the price that is publicly known of it */
+export function createModelDirectory(
+  models: readonly Model[],
+  findPriced: (provider: string, id: string) => Model | undefined = () => undefined,
+): ModelDirectory {
+  const byName = new Map<string, Model>();
+  for (const model of models) byName.set(fold(`${model.provider}/${model.id}`), model);
+  for (const model of models) if (!byName.has(fold(model.id))) byName.set(fold(model.id), model);
+  return {
+    models,
+    find: (text) => byName.get(fold(text)),
+    findBilled(model, answered) {
+      const served = byName.get(fold(`${model.provider}/${answered}`));
+      // The operator's price holds for whatever stands behind a deployment.
+      const isOperatorPriced = model.priceVersion.startsWith("file:");
+      const isKnown = isOperatorPriced || isSameModel(model.id, answered) || isVersionOf(model.id, answered);
+      const other = served ?? (isKnown ? undefined : findPriced(model.provider, answered));
+      return other === undefined || hasSamePrices(other, model) ? model : other;
+    },
+  };
+}
+
+/** @throws Refusal 404 */
+export function resolveModel(directory: ModelDirectory, text: string): Model {
+  const model = directory.find(text);
+  if (model === undefined) throw modelNotFound(text.trim());
+  return model;
+}
+
+/** What tokens cost in a request with so many input tokens. */
+export function priceAt({ prices }: Model, inputTokens: number): TokenPrice {
+  const step = prices.findLast(({ aboveInputTokens }) => inputTokens > aboveInputTokens) ?? prices[0];
+  return step.price;
+}
+
+/** Without the vendor before it, and without its variant, e.g. `openai/gpt-4o:free`. */
+function isSameModel(id: string, answered: string): boolean {
+  const nameOf = (text: string): string => fold(text).replace(/^.*\//, "").replace(/:.*$/, "");
+  return nameOf(id) === nameOf(answered);
+}
+
+const VERSION = /^-(?:\d{4}-?\d{2}-?\d{2}|\d{2}-\d{2}(?:-\d{4})?|\d{3,4}|latest|preview|exp|v\d[\w.]*)(?:-|$)/;
+
+/** True if the answer names a version of the model, e.g. `gpt-4o-2024-08-06` of `gpt-4o`. */
+function isVersionOf(id: string, answered: string): boolean {
+  const [name, version] = [fold(id), fold(answered)];
+  return version.startsWith(name) && VERSION.test(version.slice(name.length));
+}
+
+function hasSamePrices(left: Model, right: Model): boolean {
+  const textOf = ({ prices }: Model): string =>
+    prices
+      .map(({ aboveInputTokens, price }) => `${aboveInputTokens} ${price.inputPicoUsd} ${price.outputPicoUsd}`)
+      .join();
+  return textOf(left) === textOf(right);
+}
+
+function fold(text: string): string {
+  return text.trim().toLowerCase();
+}

@@ -1,0 +1,56 @@
+import { permits } from "@routeplane/credentials";
+import { DomainError } from "@routeplane/domain";
+import { INFERENCE_SCOPE } from "../request/credential.ts";
+import type { Caller, CutReason, Reply } from "../ports.ts";
+import { dependencyDown, Refusal, upstreamFailed } from "../errors/refusal.ts";
+
+/** Why a running request is ended before its time, and what its client is told. */
+
+/** Cuts the request if its key is not good for it any more. */
+export function heedKey(reply: Reply, outcome: Caller | DomainError): void {
+  if (outcome instanceof DomainError) reply.cut(reasonOf(outcome));
+  else if (outcome.kind !== "key" || !permits(outcome.scopes, INFERENCE_SCOPE)) reply.cut("insufficient_scope");
+}
+
+function reasonOf({ code, reason }: DomainError): CutReason {
+  if (code === "unavailable") return "dependency_unavailable";
+  return reason === "CREDENTIAL_EXPIRED" ? "api_key_expired" : "api_key_revoked";
+}
+
+export function cutReason(reply: Reply): CutReason {
+  return reply.signal.reason as CutReason;
+}
+
+/** What the client is told: as the answer, or as the last event of a stream that has begun. */
+export function refusalOfCut(reason: CutReason): Refusal {
+  switch (reason) {
+    case "api_key_revoked": {
+      const message = "the API key was revoked, or its namespace suspended, while this request was running";
+      return withdrawn(401, "invalid_request_error", reason, message);
+    }
+    case "api_key_expired":
+      return withdrawn(401, "invalid_request_error", reason, "the API key expired while this request was running");
+    case "insufficient_scope": {
+      const message = `the API key lost the scope ${INFERENCE_SCOPE} while this request was running`;
+      return withdrawn(403, "permission_error", reason, message);
+    }
+    case "dependency_unavailable":
+      return dependencyDown("auth");
+    case "too_long":
+      return upstreamFailed(504, "upstream_timeout", "the upstream took longer than the gateway waits for it");
+    case "reservation_exhausted": {
+      const message = "the upstream went on beyond the output bound that it was given, and nothing more is reserved";
+      return new Refusal({ ...upstreamFailed(502, "upstream_error", message).facts, code: reason, retryable: false });
+    }
+    case "client_gone":
+    case "not_durable":
+    case "stopping": {
+      const message = "the gateway is stopping; try again";
+      return new Refusal({ status: 503, type: "server_error", code: reason, message, retryable: true });
+    }
+  }
+}
+
+function withdrawn(status: number, type: string, code: CutReason, message: string): Refusal {
+  return new Refusal({ status, type, code, message });
+}

@@ -1,0 +1,110 @@
+import { describe, expect, it } from "vitest";
+import { type UsageInMemory, usageInMemory } from "../../../test/in-memory-ports.ts";
+import { answering, BODY, down, failing, reservationOf, world } from "../../../test/pipeline-world.ts";
+import { recordingReply } from "../../../test/recording-reply.ts";
+import { boundTokens } from "../request/token-bounds.ts";
+import { type Upstream, UpstreamFault, type UpstreamFaultKind } from "../ports/upstream.ts";
+
+/** An upstream that is silent until the call is cut. */
+function hanging(kind: UpstreamFaultKind = "broken") {
+  const signals: AbortSignal[] = [];
+  const chatCompletion: Upstream["chatCompletion"] = ({ signal }) =>
+    new Promise((_, reject) => {
+      signals.push(signal);
+      signal.addEventListener("abort", () => reject(new UpstreamFault(kind, "cut")));
+    });
+  return { signals, upstream: { boundTokens, chatCompletion, async close() {} } };
+}
+
+const notDurable = () => usageInMemory(() => Promise.reject(down("nats")));
+/** As when the disk takes nothing any more: what is owed is not recorded. */
+const unrecorded = (usage: UsageInMemory): UsageInMemory => {
+  const settled: UsageInMemory["settled"] = (...told) => {
+    usage.settled(...told);
+    return 0;
+  };
+  return { ...usage, settled };
+};
+const RESERVED = { outcome: "failed", costNanoUsd: reservationOf(BODY), estimated: true };
+const FREE = { outcome: "failed", costNanoUsd: 0n, estimated: false };
+
+describe("a request whose admission cannot be made durable", () => {
+  it("is refused with 503 and cut at the upstream at once, which may have worked by then: it is charged as reserved", async () => {
+    const { upstream, signals } = hanging();
+    const usage = notDurable();
+    const { serve, budget } = world({ upstream, usage });
+    const { refusal, reply } = await serve(BODY);
+    expect(refusal?.facts).toMatchObject({ status: 503, details: { dependency: "nats" } });
+    expect(reply.begun).toBe(false);
+    expect(signals[0]?.aborted).toBe(true);
+    expect(budget).toMatchObject({ reservedNano: 0n, spentNano: reservationOf(BODY) });
+    expect(usage.settlements).toMatchObject([{ ...RESERVED, httpStatus: 503, errorCode: "dependency_unavailable" }]);
+  });
+
+  it("is charged as reserved where the upstream had answered by then, and free where that refused", async () => {
+    for (const [status, charge] of [
+      [200, RESERVED],
+      [500, FREE],
+    ] as const) {
+      const usage = notDurable();
+      const { serve } = world({ upstream: answering("application/json", ["{}"], { status }), usage });
+      expect((await serve(BODY)).refusal?.facts).toMatchObject({ status: 503 });
+      expect(usage.settlements).toMatchObject([charge]);
+    }
+  });
+
+  it.each(["unreachable", "connect_timeout"] as const)(
+    "is free where the upstream was %s: nothing was sent",
+    async (kind) => {
+      for (const { upstream } of [{ upstream: failing(kind) }, hanging(kind)]) {
+        const usage = notDurable();
+        const { serve, budget } = world({ upstream, usage });
+        expect((await serve(BODY)).refusal?.facts).toMatchObject({ status: 503 });
+        expect(budget).toMatchObject({ reservedNano: 0n, spentNano: 0n });
+        expect(usage.settlements).toMatchObject([FREE]);
+      }
+    },
+  );
+
+  it("has its hold charged, and not released, where its settlement cannot be recorded either", async () => {
+    const { serve, budget } = world({ upstream: hanging().upstream, usage: unrecorded(notDurable()) });
+    await serve(BODY);
+    expect(budget).toMatchObject({ reservedNano: 0n, spentNano: reservationOf(BODY) });
+    expect(budget.calls).toMatchObject({ settle: 1, release: 0 });
+  });
+});
+
+describe("an upstream of which no answer comes", () => {
+  it.each([
+    ["unreachable", 502, "upstream_unreachable", FREE],
+    ["connect_timeout", 504, "upstream_timeout", FREE],
+    ["timeout", 504, "upstream_timeout", RESERVED],
+    ["broken", 502, "upstream_error", RESERVED],
+  ] as const)(
+    "because it is %s makes %i %s, and is charged for if it may have the request",
+    async (kind, status, code, charge) => {
+      const { serve, budget, usage } = world({ upstream: failing(kind) });
+      expect((await serve(BODY)).refusal?.facts).toMatchObject({ status, code });
+      expect(budget).toMatchObject({ reservedNano: 0n, spentNano: charge.costNanoUsd });
+      expect(usage.settlements).toMatchObject([{ ...charge, httpStatus: status, errorCode: code }]);
+    },
+  );
+
+  it.each([
+    ["broken", reservationOf(BODY)],
+    ["unreachable", 0n],
+  ] as const)(
+    "because its client has gone is charged for if it may have the request: %s",
+    async (kind, costNanoUsd) => {
+      const { upstream, signals } = hanging(kind);
+      const { serve, budget, usage } = world({ upstream });
+      const reply = recordingReply();
+      const served = serve(BODY, reply);
+      await expect.poll(() => signals.length).toBe(1);
+      reply.cut("client_gone");
+      await served;
+      expect(usage.settlements).toMatchObject([{ outcome: "cancelled", costNanoUsd, errorCode: "client_gone" }]);
+      expect(budget).toMatchObject({ reservedNano: 0n, spentNano: costNanoUsd });
+    },
+  );
+});
