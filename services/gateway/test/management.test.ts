@@ -16,7 +16,7 @@ import {
 import { DomainError, newId } from "@routeplane/domain";
 import { createLogger } from "@routeplane/runtime";
 import { describe, expect, it, onTestFinished } from "vitest";
-import { createServiceRelay } from "../src/clients/service-relay.ts";
+import { createServiceRelay } from "../src/handlers/service-relay.ts";
 import { BodyBudget } from "../src/handlers/body-budget.ts";
 import { startHttpServer } from "../src/handlers/http-server.ts";
 import { managementRoutes, unknownMethod } from "../src/handlers/management.ts";

@@ -1,17 +1,38 @@
+import { createClient, type Transport } from "@connectrpc/connect";
+import { Health, HealthCheckResponse_ServingStatus as Status } from "@routeplane/contracts/health";
 import type { Clock } from "@routeplane/domain";
 import type { Route } from "./router.ts";
 
 /** Something without which no request can be served, unless it is optional. */
 export interface Dependency {
   readonly name: string;
-  /** Requests are served without it; its state is shown all the same. */
+  /** True if requests are served without it; `/healthz` shows its state all the same. False by default. */
   readonly optional?: boolean;
-  /** Bounded in time; never throws. */
+  /** Resolves within about a second; never rejects. */
   isReachable(): Promise<boolean>;
 }
 
-/** Health checks may come from many sides at once: they share one look within this time. */
+/** Time within which health checks share one result: they may come from many sides at once. */
 const FRESH_MS = 500;
+const CHECK_TIMEOUT_MS = 1_000;
+
+/** A service of the node as a dependency: reachable while the standard health service says that it serves. */
+export function serviceDependency(
+  name: string,
+  transport: Transport,
+  { optional = false }: Pick<Dependency, "optional"> = {},
+): Dependency {
+  const client = createClient(Health, transport);
+  return {
+    name,
+    optional,
+    isReachable: () =>
+      client.check({}, { timeoutMs: CHECK_TIMEOUT_MS }).then(
+        ({ status }) => status === Status.SERVING,
+        () => false,
+      ),
+  };
+}
 
 /** `GET /healthz`: 200 once requests can be served, else 503 and which dependencies are missing. Needs no credential. */
 export function healthRoute(dependencies: readonly Dependency[], clock: Clock): Route {

@@ -4,7 +4,6 @@ import type { AddressInfo, Socket } from "node:net";
 import { setTimeout as delay } from "node:timers/promises";
 import { newId } from "@routeplane/domain";
 import type { Component } from "@routeplane/runtime";
-import { faultOfHead } from "./request-head.ts";
 
 /** Node leaves most of these unbounded or very long. */
 const LIMITS = {
@@ -128,4 +127,31 @@ function malformed(code: string | undefined): [number, string, string] {
   }
   if (code === "ERR_HTTP_REQUEST_TIMEOUT") return [408, "request_timeout", "the request did not arrive in time"];
   return [400, "malformed_request", "the request is not valid HTTP/1.1"];
+}
+
+/** A host name or address, with or without a port. */
+const HOST = /^(\[[0-9a-f:.]+\]|[\w.-]+)(:\d{1,5})?$/i;
+
+/**
+ * Finds the fault in the head of a request that Node's parser lets through, although a proxy in front of this server may read
+ * it differently: such a request is refused rather than interpreted.
+ *
+ * @returns a sentence that names the fault; undefined if there is none
+ */
+function faultOfHead({ httpVersion, url = "", headersDistinct }: IncomingMessage): string | undefined {
+  if (httpVersion !== "1.1" && httpVersion !== "1.0") return `HTTP/${httpVersion} is not served here: use HTTP/1.1`;
+  if (!url.startsWith("/")) return "the request target must be a path that begins with /";
+  const hosts = headersDistinct["host"] ?? [];
+  if (hosts.length > 1) return "the request has more than one Host header";
+  if (hosts.length === 0 && httpVersion === "1.1") return "the request has no Host header";
+  if (hosts.some((host) => !HOST.test(host))) return "the Host header is not a host";
+  const codings = headersDistinct["transfer-encoding"];
+  if (codings === undefined) return undefined;
+  if (httpVersion === "1.0") return "HTTP/1.0 has no Transfer-Encoding: send Content-Length";
+  if (headersDistinct["content-length"] !== undefined)
+    return "the request has both Content-Length and Transfer-Encoding";
+  if (codings.length > 1 || codings[0]?.trim().toLowerCase() !== "chunked") {
+    return "the only Transfer-Encoding that is served here is chunked";
+  }
+  return undefined;
 }

@@ -1,5 +1,6 @@
 import type { DescMethod } from "@bufbuild/protobuf";
 import { Code, ConnectError } from "@connectrpc/connect";
+import { codeToHttpStatus, endStreamFlag, endStreamToJson, errorToJson } from "@connectrpc/connect/protocol-connect";
 import { DomainError } from "@routeplane/domain";
 import {
   type Authenticate,
@@ -10,9 +11,8 @@ import {
   requireAccess,
   toConnectError,
 } from "@routeplane/rpc";
-import type { ServiceRelay } from "../clients/service-relay.ts";
 import { Refusal } from "../domain/errors/refusal.ts";
-import { sendConnectError } from "./connect-error.ts";
+import type { ServiceRelay } from "./service-relay.ts";
 import type { Exchange } from "./exchange.ts";
 import type { Route } from "./router.ts";
 
@@ -123,4 +123,27 @@ function credentialHeaders({ request: { headers } }: Exchange): [string, string]
     const value = headers[name];
     return value === undefined ? [] : [[name, String(value)]];
   });
+}
+
+/**
+ * Answers with an error in the services' own format: a call to a streaming method gets it within the stream, whose HTTP status
+ * is 200.
+ *
+ * @param status HTTP status of any other call; that of the error's code by default
+ */
+async function sendConnectError(
+  exchange: Exchange,
+  error: ConnectError,
+  { method, status }: { readonly method?: DescMethod; readonly status?: number } = {},
+): Promise<void> {
+  const type = exchange.request.headers["content-type"];
+  if (method === undefined || method.methodKind === "unary" || type?.startsWith("application/connect+") !== true) {
+    return exchange.sendJson(status ?? codeToHttpStatus(error.code), errorToJson(error, undefined));
+  }
+  error.metadata.set("x-request-id", exchange.requestId);
+  const message = Buffer.from(JSON.stringify(endStreamToJson(error.metadata, error, undefined)));
+  const head = Buffer.from([endStreamFlag, 0, 0, 0, 0]);
+  head.writeUInt32BE(message.length, 1);
+  exchange.reply.begin(200, { "content-type": type });
+  await exchange.reply.end(Buffer.concat([head, message]));
 }

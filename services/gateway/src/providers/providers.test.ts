@@ -2,8 +2,7 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, it } from "vitest";
-import { createRedaction } from "../redaction.ts";
-import { loadProviders } from "./providers.ts";
+import { createRedaction, loadProviders } from "./providers.ts";
 import { parseProvidersFile } from "./providers-file.ts";
 
 const GOOD = `providers:

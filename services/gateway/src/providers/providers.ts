@@ -1,8 +1,10 @@
 import { readFileSync } from "node:fs";
 import { dirname, resolve } from "node:path";
 import type { TokenPrice } from "@routeplane/admission";
+import { redactTokens } from "@routeplane/credentials";
 import { ConfigurationError } from "@routeplane/runtime";
 import type { Model } from "../domain/request/model-directory.ts";
+import { SecretRedactor } from "../domain/response/secret-redactor.ts";
 import { type Catalogue, catalogueOf, type Prices } from "./catalogue.ts";
 import { NO_MEMBER_RULES } from "./member-rules-field.ts";
 import { priceVersion } from "./price-version.ts";
@@ -162,4 +164,17 @@ function readText(path: string, name: string): string {
   }
   if (bytes.length > MAX_FILE_BYTES) throw new ConfigurationError(`${name}: ${path} is larger than 1 MiB`);
   return bytes.toString("utf8");
+}
+
+export interface Redaction {
+  /** Redactor of the providers' keys. */
+  readonly secrets: SecretRedactor;
+  /** Replaces the providers' keys and tokens of this product in a text that the gateway writes: a log line or an error. */
+  readonly text: (text: string) => string;
+}
+
+export function createRedaction(providers: readonly Provider[]): Redaction {
+  const keys = providers.flatMap(({ upstream }) => (upstream === "echo" ? [] : (upstream.apiKey ?? [])));
+  const secrets = new SecretRedactor(keys);
+  return { secrets, text: (text) => secrets.text(redactTokens(text)) };
 }

@@ -4,7 +4,7 @@ import { type ClientHttp2Stream, constants, type IncomingHttpHeaders as Http2Hea
 import { Code, ConnectError } from "@connectrpc/connect";
 import { CLIENT_ADDRESS, RELAY_CREDENTIAL, REQUEST_ID, type ServiceConnection } from "@routeplane/rpc";
 import type { Component } from "@routeplane/runtime";
-import type { Exchange } from "../handlers/exchange.ts";
+import type { Exchange } from "./exchange.ts";
 
 /** Passes Connect calls on to one service, bytes as they are. */
 export interface ServiceRelay extends Component {
