@@ -10,7 +10,7 @@ export interface ChangeCounterOptions {
 
 /**
  * A schema's counter of changes: what `announceChanges` names takes the next number and is announced on the channel
- * `<schema>_changes` as `<number>:<subject>` (see `followChanges`). The counter's row stays locked until the commit, so that
+ * `<schema>_changes` as `<number>:<subject>` (see `subscribeToChanges`). The counter's row stays locked until the commit, so that
  * numbers are in the order of the commits, and a change that is rolled back leaves no hole.
  */
 export function changeCounter({ schema, owner, role }: ChangeCounterOptions): RawBuilder<unknown>[] {

@@ -22,7 +22,7 @@ export interface ListenOptions {
   readonly onLost: (cause: unknown) => void;
 }
 
-export interface Listener {
+export interface ListenConnection {
   readonly name: string;
   stop(): Promise<void>;
 }
@@ -33,7 +33,7 @@ const PROBE_TIMEOUT_MS = 1_000;
 const RECONNECT_MS = 200;
 
 /** Holds one connection that listens on a channel, and makes another whenever it is lost, until it is stopped. */
-export function listen(options: ListenOptions): Listener {
+export function listen(options: ListenOptions): ListenConnection {
   const stopping = new AbortController();
   const { signal } = stopping;
   const run = async (): Promise<void> => {

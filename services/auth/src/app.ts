@@ -3,7 +3,7 @@ import { AUTH_ACTIONS, auditService, createAuditStore } from "@routeplane/audit"
 import * as contracts from "@routeplane/contracts/auth";
 import { redactTokens } from "@routeplane/credentials";
 import type { Clock } from "@routeplane/domain";
-import { type Database, followChanges, openDatabase } from "@routeplane/postgres";
+import { type Database, subscribeToChanges, openDatabase } from "@routeplane/postgres";
 import {
   type ChangeFeed,
   createChangeFeed,
@@ -44,11 +44,11 @@ export async function startAuth(config: Config): Promise<RunningProcess> {
     keepPlans: true,
   });
   const changes = createChangeFeed();
-  const source = followChanges({
+  const subscription = subscribeToChanges({
     url: config.databaseUrl,
     schema: "auth",
-    feed: changes,
-    onLost: (cause) => log.warn({ err: cause }, "the connection that follows changes is lost"),
+    listener: changes,
+    onLost: (cause) => log.warn({ err: cause }, "connection to the change feed lost"),
   });
   warmValidation(publishedServices().auth);
   const wired = wireAuth({ config, database, changes, log, clock: Date.now });
@@ -57,7 +57,7 @@ export async function startAuth(config: Config): Promise<RunningProcess> {
   // Watches never end by themselves: they are ended before the servers wait for their calls.
   const watches = { name: "watches of changes", stop: async () => changes.close() };
   const pool = { name: database.name, stop: () => database.stop() };
-  return { log, components: [pool, source, server, grpcServer, watches] };
+  return { log, components: [pool, subscription, server, grpcServer, watches] };
 }
 
 export interface AuthWiring {

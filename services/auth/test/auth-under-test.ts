@@ -10,7 +10,7 @@ import {
   type Peppers,
   type ServiceCaller,
 } from "@routeplane/credentials";
-import { type Database, followChanges, openDatabase } from "@routeplane/postgres";
+import { type Database, subscribeToChanges, openDatabase } from "@routeplane/postgres";
 import { type ChangeFeed, createChangeFeed } from "@routeplane/rpc";
 import { createLogger } from "@routeplane/runtime";
 import { authorized, cloneDatabase, type TestDatabase } from "@routeplane/testing";
@@ -123,7 +123,8 @@ export async function startAuthUnderTest(
       const changes = given ?? createChangeFeed();
       const own = open(url);
       opened.push(own);
-      if (given === undefined) opened.push(followChanges({ url, schema: "auth", feed: changes, onLost: () => {} }));
+      if (given === undefined)
+        opened.push(subscribeToChanges({ url, schema: "auth", listener: changes, onLost: () => {} }));
       return authorized(serve(wire(own, changes, monotonic)), SERVICE_TOKEN);
     },
     admin,

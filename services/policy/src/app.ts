@@ -3,7 +3,7 @@ import { auditService, createAuditStore, POLICY_ACTIONS } from "@routeplane/audi
 import * as contracts from "@routeplane/contracts/policy";
 import { redactTokens } from "@routeplane/credentials";
 import type { Clock } from "@routeplane/domain";
-import { type Database, followChanges, openDatabase } from "@routeplane/postgres";
+import { type Database, subscribeToChanges, openDatabase } from "@routeplane/postgres";
 import {
   type ChangeFeed,
   createChangeFeed,
@@ -56,11 +56,11 @@ export async function startPolicy(config: Config): Promise<RunningProcess> {
   const auth = serviceTransport({ url: config.authUrl, serviceToken, log });
   const usage = serviceTransport({ url: config.usageUrl, serviceToken, log });
   const changes = createChangeFeed();
-  const source = followChanges({
+  const subscription = subscribeToChanges({
     url: config.databaseUrl,
     schema: "policy",
-    feed: changes,
-    onLost: (cause) => log.warn({ err: cause }, "the connection that follows changes is lost"),
+    listener: changes,
+    onLost: (cause) => log.warn({ err: cause }, "connection to the change feed lost"),
   });
   warmValidation(publishedServices().policy);
   const { verifier, ...served } = wirePolicy({ config, database, changes, auth, usage, log, clock: Date.now });
@@ -69,7 +69,7 @@ export async function startPolicy(config: Config): Promise<RunningProcess> {
   // Watches never end by themselves: they are ended before the servers wait for their calls.
   const watches = { name: "watches of changes", stop: async () => changes.close() };
   const pool = { name: database.name, stop: () => database.stop() };
-  return { log, components: [pool, source, verifier, server, grpcServer, watches] };
+  return { log, components: [pool, subscription, verifier, server, grpcServer, watches] };
 }
 
 export interface PolicyWiring {

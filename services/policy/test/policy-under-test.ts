@@ -17,7 +17,7 @@ import {
 } from "@routeplane/contracts/policy";
 import { mintToken } from "@routeplane/credentials";
 import { type Id, newId, notFound } from "@routeplane/domain";
-import { type Database, followChanges, openDatabase } from "@routeplane/postgres";
+import { type Database, subscribeToChanges, openDatabase } from "@routeplane/postgres";
 import { createChangeFeed, toConnectError } from "@routeplane/rpc";
 import { createLogger } from "@routeplane/runtime";
 import { authorized, cloneDatabase } from "@routeplane/testing";
@@ -111,10 +111,10 @@ export async function startPolicyUnderTest() {
     follower(): Transport {
       const own = open(clone.url("routeplane_policy"));
       const changes = createChangeFeed();
-      const source = followChanges({
+      const source = subscribeToChanges({
         url: clone.url("routeplane_policy"),
         schema: "policy",
-        feed: changes,
+        listener: changes,
         onLost: () => {},
       });
       opened.push(own, source);
