@@ -21,5 +21,5 @@ export interface Context {
   /** A client as the holder of `credential`. */
   connect(credential: Credential): Promise<NodeClient>;
   /** For a command that ran to its end and still is not a success. */
-  endWith(code: ExitCode): void;
+  setExitCode(code: ExitCode): void;
 }

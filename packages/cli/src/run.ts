@@ -9,10 +9,10 @@ import { createProgram, helpCommandFor } from "./program.ts";
 import { nodeUrl } from "./session.ts";
 
 /** The process around a command line. */
-export type Surroundings = Pick<Context, "settings" | "stdin" | "stdout" | "stderr">;
+export type ProcessContext = Pick<Context, "settings" | "stdin" | "stdout" | "stderr">;
 
 /** Runs one command line. Never throws; every failure is on stderr by then. */
-export async function run(argv: readonly string[], surroundings: Surroundings): Promise<ExitCode> {
+export async function run(argv: readonly string[], surroundings: ProcessContext): Promise<ExitCode> {
   // Before anything is parsed, because errors in the command line are JSON too.
   const output = createOutput(asksForJson(argv), surroundings.stdout, surroundings.stderr);
   endWhenNothingCanBeWritten(surroundings.stdout, output);
@@ -36,7 +36,7 @@ export async function run(argv: readonly string[], surroundings: Surroundings): 
 
 function createContext(
   output: Output,
-  { settings, stdin, stdout, stderr }: Surroundings,
+  { settings, stdin, stdout, stderr }: ProcessContext,
   { onUrl, onEnd }: { readonly onUrl: (url: string) => void; readonly onEnd: (code: ExitCode) => void },
 ): Context {
   const url = async (): Promise<string> => {
@@ -55,7 +55,7 @@ function createContext(
       const node = await url();
       return createNodeClient({ url: node, token, onSlow: () => output.note(`Waiting for ${node} …`) });
     },
-    endWith: onEnd,
+    setExitCode: onEnd,
   };
 }
 

@@ -53,7 +53,7 @@ export async function operatorCredential(settings: Settings): Promise<Credential
 }
 
 /** The operator credential, which sees every namespace, if there is one; else the login. */
-export async function widestCredential(settings: Settings): Promise<Credential> {
+export async function operatorOrLoginCredential(settings: Settings): Promise<Credential> {
   try {
     return await operatorCredential(settings);
   } catch (error) {
@@ -67,7 +67,7 @@ function operatorRequired(message: string, hint: string): CliError {
 }
 
 /** Where a token is kept on this machine: in a saved file, or in the environment. */
-export type TokenPlace =
+export type StoredToken =
   | { readonly kind: "file"; readonly name: "api-key" | "operator-key"; readonly token: string }
   | {
       readonly kind: "variable";
@@ -76,8 +76,8 @@ export type TokenPlace =
     };
 
 /** Tokens kept in the home and in the environment, in use or not. Files that cannot be read are skipped. */
-export async function tokenPlaces({ home, apiKey, operatorKey }: Settings): Promise<readonly TokenPlace[]> {
-  const file = async (name: "api-key" | "operator-key"): Promise<TokenPlace[]> => {
+export async function storedTokens({ home, apiKey, operatorKey }: Settings): Promise<readonly StoredToken[]> {
+  const file = async (name: "api-key" | "operator-key"): Promise<StoredToken[]> => {
     const token = await readSaved(home, name).catch(() => undefined);
     return token === undefined ? [] : [{ kind: "file", name, token }];
   };

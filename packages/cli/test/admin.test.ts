@@ -3,7 +3,7 @@ import { BudgetAdminService } from "@routeplane/contracts/policy";
 import { DeadLetterState, UsageAdminService, UsageDimension } from "@routeplane/contracts/usage";
 import { describe, expect, it } from "vitest";
 import { runCli } from "./cli-process.ts";
-import { type NodeDouble, startNodeDouble } from "./node-double.ts";
+import { type FakeNode, startFakeNode } from "./fake-node.ts";
 
 const AT = { seconds: 1_777_593_600n, nanos: 0 };
 const DAY = "2026-05-01T00:00:00.000Z";
@@ -18,8 +18,8 @@ const as = (url: string): Record<string, string> => ({
 const admin = (
   implementation: Partial<ServiceImpl<typeof UsageAdminService>>,
   budgets: Partial<ServiceImpl<typeof BudgetAdminService>> = { reconcileBudgets: () => ({}) },
-): Promise<NodeDouble> =>
-  startNodeDouble((router) => {
+): Promise<FakeNode> =>
+  startFakeNode((router) => {
     router.service(UsageAdminService, implementation);
     router.service(BudgetAdminService, budgets);
   });

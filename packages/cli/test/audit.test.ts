@@ -4,7 +4,7 @@ import { AuditService as UsageAudit } from "@routeplane/contracts/usage";
 import { actionNames, AUTH_ACTIONS, POLICY_ACTIONS, USAGE_ACTIONS } from "@routeplane/audit/actions";
 import { describe, expect, it } from "vitest";
 import { runCli, runHere } from "./cli-process.ts";
-import { startNodeDouble } from "./node-double.ts";
+import { startFakeNode } from "./fake-node.ts";
 
 const environment = (url: string) => ({
   ROUTEPLANE_HOME: "/nonexistent",
@@ -21,7 +21,7 @@ async function startLogs() {
       return {};
     },
   });
-  const node = await startNodeDouble((router) => {
+  const node = await startFakeNode((router) => {
     router.service(AuthAudit, log("auth"));
     router.service(PolicyAudit, log("policy"));
     router.service(UsageAudit, log("usage"));

@@ -4,7 +4,7 @@ import { PolicyService } from "@routeplane/contracts/policy";
 import { RequestStatus, UsageService } from "@routeplane/contracts/usage";
 import { describe, expect, it } from "vitest";
 import { runCli, spawnCli } from "./cli-process.ts";
-import { type NodeDouble, refusal, startHttpDouble, startNodeDouble } from "./node-double.ts";
+import { type FakeNode, refusal, startFakeHttpServer, startFakeNode } from "./fake-node.ts";
 
 const CREATED = { seconds: 1_777_593_600n, nanos: 0 };
 const KEY = { id: "key_1", name: "my-agent", prefix: "rp_live_abcdefgh", scopes: ["usage:read"], createdAt: CREATED };
@@ -15,8 +15,8 @@ const as = (url: string): Record<string, string> => ({
   ROUTEPLANE_API_KEY: "rp_live_env",
 });
 
-const keys = (implementation: Partial<ServiceImpl<typeof KeyService>>): Promise<NodeDouble> =>
-  startNodeDouble((router) => void router.service(KeyService, implementation));
+const keys = (implementation: Partial<ServiceImpl<typeof KeyService>>): Promise<FakeNode> =>
+  startFakeNode((router) => void router.service(KeyService, implementation));
 
 describe.concurrent("keys", () => {
   it("mint: the token is on stdout, once, and that it is so on stderr", async () => {
@@ -61,7 +61,7 @@ describe.concurrent("keys", () => {
 
 describe.concurrent("lists", () => {
   it("say on stderr that there is nothing, and print an empty list as JSON", async () => {
-    await using node = await startNodeDouble(
+    await using node = await startFakeNode(
       (router) => void router.service(PolicyService, { listPolicies: () => ({}) }),
     );
     const text = await runCli(["cloud", "policy", "list"], as(node.url));
@@ -72,7 +72,7 @@ describe.concurrent("lists", () => {
 
   it("of requests are one page, and tell how to get the next", async () => {
     const asked: object[] = [];
-    await using node = await startNodeDouble(
+    await using node = await startFakeNode(
       (router) =>
         void router.service(UsageService, {
           listRequests({ pageSize, pageToken }) {
@@ -161,7 +161,7 @@ describe.concurrent("no node", () => {
   });
 
   it("but some other server: says that it is not one", async () => {
-    await using other = await startHttpDouble((_, response) => {
+    await using other = await startFakeHttpServer((_, response) => {
       response.writeHead(404, { "content-type": "text/html" }).end("<h1>Not here</h1>");
     });
     const { code, stderr } = await runCli(["cloud", "keys", "list", "--json"], as(other.url));
@@ -170,14 +170,14 @@ describe.concurrent("no node", () => {
   });
 
   it("that answers in time: says that it waits, and gives up after 10 s", { timeout: 20_000 }, async () => {
-    await using mute = await startHttpDouble(() => undefined);
+    await using mute = await startFakeHttpServer(() => undefined);
     const { code, stderr } = await runCli(["cloud", "keys", "list"], as(mute.url));
     expect(code).toBe(1);
     expect(stderr).toMatch(/^Waiting for .*\nerror: no answer from .* within 10 s\n/);
   });
 
   it("that keeps the connection: says that it broke", async () => {
-    await using broken = await startHttpDouble((request) => void request.socket.destroy());
+    await using broken = await startFakeHttpServer((request) => void request.socket.destroy());
     const { code, stderr } = await runCli(["cloud", "keys", "list", "--json"], as(broken.url));
     expect(code).toBe(1);
     expect(JSON.parse(stderr)).toMatchObject({ error: { reason: "NODE_UNREACHABLE" } });

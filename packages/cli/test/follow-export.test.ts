@@ -6,7 +6,7 @@ import { KeyService } from "@routeplane/contracts/auth";
 import { RequestStatus, UsageService } from "@routeplane/contracts/usage";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { runCli, runCliInShell, spawnCli } from "./cli-process.ts";
-import { type NodeDouble, refusal, startNodeDouble } from "./node-double.ts";
+import { type FakeNode, refusal, startFakeNode } from "./fake-node.ts";
 
 const AT = { seconds: 1_777_593_600n, nanos: 0 };
 const row = (id: string) => ({ id, keyId: "key_1", status: RequestStatus.SUCCEEDED, createdAt: AT, model: 'a "b", c' });
@@ -20,8 +20,8 @@ const as = (url: string): Record<string, string> => ({
 const KEY = "key_01kayeqtfnexes8b2c1x4m9d7z";
 
 /** A node that knows `KEY`. */
-const usage = (implementation: Partial<ServiceImpl<typeof UsageService>>): Promise<NodeDouble> =>
-  startNodeDouble((router) => {
+const usage = (implementation: Partial<ServiceImpl<typeof UsageService>>): Promise<FakeNode> =>
+  startFakeNode((router) => {
     router.service(UsageService, implementation);
     router.service(KeyService, { getKey: ({ id }) => ({ key: { id } }) });
   });

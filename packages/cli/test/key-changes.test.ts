@@ -2,14 +2,14 @@ import { Code, type ServiceImpl } from "@connectrpc/connect";
 import { IdentityService, KeyService, type RotateKeyRequest, type UpdateKeyRequest } from "@routeplane/contracts/auth";
 import { describe, expect, it } from "vitest";
 import { runCli } from "./cli-process.ts";
-import { type NodeDouble, refusal, startNodeDouble } from "./node-double.ts";
+import { type FakeNode, refusal, startFakeNode } from "./fake-node.ts";
 
 const AT = { seconds: 1_777_593_600n, nanos: 0 };
 const KEY = { id: "key_1", name: "my-agent", prefix: "rp_live_abcdefgh", scopes: ["usage:read"], createdAt: AT };
 
 /** A node on which the caller is `self`. */
-const nodeWith = (keys: Partial<ServiceImpl<typeof KeyService>>, self = "key_root"): Promise<NodeDouble> =>
-  startNodeDouble((router) => {
+const nodeWith = (keys: Partial<ServiceImpl<typeof KeyService>>, self = "key_root"): Promise<FakeNode> =>
+  startFakeNode((router) => {
     router.service(KeyService, keys);
     const whoAmI = () => ({ identity: { case: "key" as const, value: { keyId: self } } });
     router.service(IdentityService, { whoAmI });

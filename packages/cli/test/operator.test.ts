@@ -2,7 +2,7 @@ import { Code, type ServiceImpl } from "@connectrpc/connect";
 import { IdentityService, type MintOperatorRequest, OperatorService } from "@routeplane/contracts/auth";
 import { describe, expect, it } from "vitest";
 import { runCli, runHere } from "./cli-process.ts";
-import { type NodeDouble, refusal, startNodeDouble } from "./node-double.ts";
+import { type FakeNode, refusal, startFakeNode } from "./fake-node.ts";
 
 const AT = { seconds: 1_777_593_600n, nanos: 0 };
 const OPERATOR = {
@@ -27,8 +27,8 @@ const SHOWN = {
 };
 
 /** A node on which the caller is `self`. */
-const nodeWith = (operators: Partial<ServiceImpl<typeof OperatorService>>, self = "op_0"): Promise<NodeDouble> =>
-  startNodeDouble((router) => {
+const nodeWith = (operators: Partial<ServiceImpl<typeof OperatorService>>, self = "op_0"): Promise<FakeNode> =>
+  startFakeNode((router) => {
     router.service(OperatorService, operators);
     router.service(IdentityService, {
       whoAmI: () => ({ identity: { case: "operator", value: { operatorId: self } } }),

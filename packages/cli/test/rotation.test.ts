@@ -5,7 +5,7 @@ import { Code } from "@connectrpc/connect";
 import { IdentityService, KeyService, OperatorService } from "@routeplane/contracts/auth";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { runCli, runHere } from "./cli-process.ts";
-import { type NodeDouble, refusal, startNodeDouble } from "./node-double.ts";
+import { type FakeNode, refusal, startFakeNode } from "./fake-node.ts";
 
 /** Effects of a rotation on the tokens that are kept on this machine. */
 
@@ -15,7 +15,7 @@ const NEW = { key: "rp_live_new11111_secret", operator: "rpo_live_new22222_secre
 const LOWER = "rp_live_low33333_secret";
 
 let home: string;
-let node: NodeDouble;
+let node: FakeNode;
 const graces: (bigint | undefined)[] = [];
 
 /** The node on which `key_1` has the old key token, `op_1` the old operator token, and `key_2` is below `key_1`. */
@@ -23,7 +23,7 @@ beforeEach(async () => {
   home = await mkdtemp(join(tmpdir(), "routeplane-cli-"));
   graces.length = 0;
   const prefixes: Record<string, string> = { key_1: "rp_live_old11111", key_2: "rp_live_low33333" };
-  node = await startNodeDouble((router) => {
+  node = await startFakeNode((router) => {
     router.service(IdentityService, {
       whoAmI: (_, { requestHeader }) =>
         requestHeader.get("authorization")?.includes("rpo_")

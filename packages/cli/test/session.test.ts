@@ -5,7 +5,7 @@ import { Code, type ConnectRouter } from "@connectrpc/connect";
 import { IdentityService, NamespaceService } from "@routeplane/contracts/auth";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { runCli } from "./cli-process.ts";
-import { type NodeDouble, refusal, startNodeDouble } from "./node-double.ts";
+import { type FakeNode, refusal, startFakeNode } from "./fake-node.ts";
 
 const CREATED = { seconds: 1_777_593_600n, nanos: 0 };
 
@@ -59,11 +59,11 @@ const OPERATOR_COMMANDS = [
 ];
 
 let home: string;
-let node: NodeDouble;
+let node: FakeNode;
 
 beforeEach(async () => {
   home = await mkdtemp(join(tmpdir(), "routeplane-cli-"));
-  node = await startNodeDouble(routes);
+  node = await startFakeNode(routes);
 });
 
 afterEach(async () => {

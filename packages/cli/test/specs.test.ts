@@ -11,7 +11,7 @@ import {
 } from "@routeplane/contracts/policy";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { runCli, runHere } from "./cli-process.ts";
-import { refusal, startNodeDouble } from "./node-double.ts";
+import { refusal, startFakeNode } from "./fake-node.ts";
 
 /** Nothing listens there: whatever is asked of a node fails. */
 const NOWHERE = {
@@ -113,7 +113,7 @@ describe("where a spec comes from", () => {
   });
 
   it("may be standard input, by a byte order mark or not", async () => {
-    await using node = await startNodeDouble(
+    await using node = await startFakeNode(
       (router) =>
         void router.service(PolicyService, {
           createPolicy: ({ name, spec }) => ({
@@ -160,7 +160,7 @@ describe("flags", () => {
 
   it("of a guardrail come to its rules; an empty list of models is one that allows none", async () => {
     const asked: unknown[] = [];
-    await using node = await startNodeDouble(
+    await using node = await startFakeNode(
       (router) =>
         void router.service(GuardrailService, {
           createGuardrail: ({ name, spec }) => {
@@ -192,7 +192,7 @@ describe("flags", () => {
 describe("what the node refuses in a spec", () => {
   it("is named as it was written", async () => {
     const field = "spec.guardrail.model_allow.models[0]";
-    await using node = await startNodeDouble((router) => {
+    await using node = await startFakeNode((router) => {
       const refuse = () => {
         throw refusal(Code.InvalidArgument, "FIELD_INVALID", `${field}: must not be blank`, {}, [
           { field, description: "must not be blank" },
@@ -219,7 +219,7 @@ describe("deleting a policy", () => {
     principalId: `key_${n}`,
   }));
   const node = (asked: unknown[]) =>
-    startNodeDouble(
+    startFakeNode(
       (router) =>
         void router.service(PolicyService, {
           listBindings: () => ({ bindings }),
@@ -242,7 +242,7 @@ describe("deleting a policy", () => {
 
   it("or unbinding it where nobody can be asked: needs --yes, says what is lost, and changes nothing", async () => {
     const asked: unknown[] = [];
-    await using double = await startNodeDouble(
+    await using double = await startFakeNode(
       (router) =>
         void router.service(PolicyService, {
           listBindings: () => ({ bindings }),

@@ -8,20 +8,20 @@ import { IdentityService, KeyService } from "@routeplane/contracts/auth";
 import { PolicyService, PrincipalType } from "@routeplane/contracts/policy";
 import { afterEach, beforeEach, expect, it } from "vitest";
 import { CLI_BIN } from "./cli-process.ts";
-import { type NodeDouble, startNodeDouble } from "./node-double.ts";
+import { type FakeNode, startFakeNode } from "./fake-node.ts";
 
 const TOKEN = "rp_live_pasted_secret";
 const PROMPT = "press Enter";
 const BINDING = { id: "bnd_1", policyId: "pol_1", principalType: PrincipalType.API_KEY, principalId: "key_1" };
 
 let home: string;
-let node: NodeDouble;
+let node: FakeNode;
 /** Requests that changed something. */
 let calls: unknown[];
 beforeEach(async () => {
   home = await mkdtemp(join(tmpdir(), "routeplane-cli-"));
   calls = [];
-  node = await startNodeDouble((router) => {
+  node = await startFakeNode((router) => {
     router.service(IdentityService, { whoAmI: () => ({}) });
     router.service(PolicyService, {
       listBindings: () => ({ bindings: [BINDING] }),

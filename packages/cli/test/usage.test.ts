@@ -4,7 +4,7 @@ import { RequestStatus, UsageDimension, UsageService } from "@routeplane/contrac
 import { describe, expect, it } from "vitest";
 import { groupTable } from "../src/views/usage-groups.ts";
 import { runCli } from "./cli-process.ts";
-import { type NodeDouble, startNodeDouble } from "./node-double.ts";
+import { type FakeNode, startFakeNode } from "./fake-node.ts";
 
 const BY_GUARDRAIL = { policyId: "pol_1", bindingId: "bnd_1", rule: "guardrail.content_patterns" };
 const AT = { seconds: 1_777_593_600n, nanos: 0 };
@@ -18,8 +18,8 @@ const as = (url: string): Record<string, string> => ({
 const KEY = "key_01kayeqtfnexes8b2c1x4m9d7z";
 
 /** A node that knows `KEY`. */
-const usage = (implementation: Partial<ServiceImpl<typeof UsageService>>): Promise<NodeDouble> =>
-  startNodeDouble((router) => {
+const usage = (implementation: Partial<ServiceImpl<typeof UsageService>>): Promise<FakeNode> =>
+  startFakeNode((router) => {
     router.service(UsageService, implementation);
     router.service(KeyService, { getKey: ({ id }) => ({ key: { id } }) });
   });

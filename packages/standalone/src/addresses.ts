@@ -1,6 +1,6 @@
 import { rm } from "node:fs/promises";
 import { join } from "node:path";
-import { StartFailure } from "./failure.ts";
+import { StartFailure } from "./start-failure.ts";
 import type { HomeLayout } from "./home.ts";
 import { findFreePort, INNER_PORTS, isPortFree, reservePorts } from "./ports.ts";
 import { writeAtomically } from "./saved-files.ts";

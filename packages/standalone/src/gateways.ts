@@ -1,22 +1,21 @@
 import { readdir } from "node:fs/promises";
 import { join } from "node:path";
-import { errorCode } from "./failure.ts";
 import { findFreePort } from "./ports.ts";
+import { errorCode } from "./start-failure.ts";
 
 export interface Gateway {
   readonly role: string;
   readonly port: number;
-  /** Nobody asked for it: an earlier start had it, and its spool is not empty. */
-  readonly isLeft: boolean;
+  /** True if it was not asked for and runs only to send what an earlier run left in its spool. */
+  readonly isForSpool: boolean;
 }
 
 /**
- * The gateways of a start: those that were asked for, and one more, on a port that nobody is told, for each other one whose
- * spool an earlier start has left something in. Nobody else would tell it, and rows would be missing that budgets were
- * charged for.
+ * Gateways of a start: one for each of `ports`, and one on a free inner port for each further spool that is not empty. Without
+ * the latter, the request log would lack requests that budgets were charged for.
  *
- * @param spool folder with one for each gateway
- * @param innerPorts ports of the other processes, which are not chosen
+ * @param spool folder that holds one spool for each gateway
+ * @param innerPorts ports of the node's other processes, which are not chosen
  */
 export async function gatewaysOf(
   spool: string,
@@ -24,22 +23,21 @@ export async function gatewaysOf(
   innerPorts: readonly number[],
 ): Promise<readonly Gateway[]> {
   const roleOf = (index: number): string => (index === 0 ? "gateway" : `gateway-${index + 1}`);
-  const asked = ports.map((port, index) => ({ role: roleOf(index), port, isLeft: false }));
-  const roles = new Set(asked.map(({ role }) => role));
-  const others = (await entriesOf(spool)).filter((role) => /^gateway-\d+$/.test(role) && !roles.has(role));
-  const filled = await Promise.all(others.map(async (role) => (await entriesOf(join(spool, role))).length > 0));
-  const left = others.filter((_, index) => filled[index]);
-  const taken = new Set([...ports, ...innerPorts]);
-  const found: Gateway[] = [];
-  for (const role of left) {
-    const port = await findFreePort((each) => taken.has(each));
-    taken.add(port);
-    found.push({ role, port, isLeft: true });
+  const requested = ports.map((port, index) => ({ role: roleOf(index), port, isForSpool: false }));
+  const roles = new Set(requested.map(({ role }) => role));
+  const otherRoles = (await entriesOf(spool)).filter((entry) => /^gateway-\d+$/.test(entry) && !roles.has(entry));
+  const entryCounts = await Promise.all(otherRoles.map(async (role) => (await entriesOf(join(spool, role))).length));
+  const usedPorts = new Set([...ports, ...innerPorts]);
+  const forSpools: Gateway[] = [];
+  for (const role of otherRoles.filter((_, index) => entryCounts[index] !== 0)) {
+    const port = await findFreePort((candidate) => usedPorts.has(candidate));
+    usedPorts.add(port);
+    forSpools.push({ role, port, isForSpool: true });
   }
-  return [...asked, ...found];
+  return [...requested, ...forSpools];
 }
 
-/** None of a folder that is not there yet. */
+/** Names in a folder; empty if the folder does not exist. */
 async function entriesOf(folder: string): Promise<readonly string[]> {
   try {
     return await readdir(folder);

@@ -7,7 +7,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { beforeEach, describe, expect, it, onTestFinished } from "vitest";
 import { CHECKOUT, nodeHome } from "./home.ts";
-import { endLeftovers, findLeftovers, supervisionMark } from "./leftovers.ts";
+import { endOrphanedProcesses, findOrphanedProcesses, supervisionMark } from "./orphaned-processes.ts";
 import { lockHome } from "./lock.ts";
 import { readSaved, removeSaved, writeSaved } from "./saved-files.ts";
 import { loadSecrets } from "./secrets.ts";
@@ -115,7 +115,7 @@ describe("the lock", () => {
   });
 });
 
-describe("leftovers", () => {
+describe("orphaned processes", () => {
   async function startMarked(role: string, of: string): Promise<{ pid: number; ended: Promise<unknown> }> {
     const env = { PATH: "/usr/bin:/bin", ...supervisionMark(role, of) };
     const child = spawn("/bin/sh", ["-c", "echo up; exec sleep 60"], { env });
@@ -128,10 +128,10 @@ describe("leftovers", () => {
   it("of this home are found and ended, those of another are left alone", async () => {
     const ours = await startMarked("usage", home);
     const theirs = await startMarked("usage", `${home}-2`);
-    const leftovers = await findLeftovers(home);
-    expect(leftovers).toContainEqual({ role: "usage", pid: ours.pid });
-    expect(leftovers.map(({ pid }) => pid)).not.toContain(theirs.pid);
-    await endLeftovers(home, leftovers);
+    const orphans = await findOrphanedProcesses(home);
+    expect(orphans).toContainEqual({ role: "usage", pid: ours.pid });
+    expect(orphans.map(({ pid }) => pid)).not.toContain(theirs.pid);
+    await endOrphanedProcesses(home, orphans);
     await ours.ended;
     expect(() => process.kill(theirs.pid, 0)).not.toThrow();
   });

@@ -2,7 +2,7 @@ import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { closeSync, constants, ftruncateSync, openSync, readFileSync, writeSync } from "node:fs";
 import { join } from "node:path";
-import { errorCode, StartFailure } from "./failure.ts";
+import { errorCode, StartFailure } from "./start-failure.ts";
 import { findExecutable } from "./process/command.ts";
 
 /**

@@ -1,7 +1,7 @@
 import { once } from "node:events";
 import { createServer, type Server } from "node:net";
 import { randomInt } from "node:crypto";
-import { errorCode, StartFailure } from "./failure.ts";
+import { errorCode, StartFailure } from "./start-failure.ts";
 
 /**
  * Ports of nodes, and ports of tests. Both lie below the range from which systems take ports for outgoing connections, so that

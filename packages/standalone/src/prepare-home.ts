@@ -1,6 +1,6 @@
 import { mkdir, realpath, rm, stat, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import { errorCode, StartFailure } from "./failure.ts";
+import { errorCode, StartFailure } from "./start-failure.ts";
 import { type HomeLayout, homeLayout } from "./home.ts";
 import { readIfExists } from "./saved-files.ts";
 

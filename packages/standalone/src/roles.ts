@@ -5,7 +5,7 @@ import { databaseUrl, type RoleName } from "@routeplane/postgres";
 import { serviceTransport } from "@routeplane/rpc";
 import { AGGREGATOR_NODE_OPTIONS, USAGE_NODE_OPTIONS } from "@routeplane/runtime";
 import type { Addresses, Service } from "./addresses.ts";
-import { cacheFolder } from "./cache.ts";
+import { cacheFolder } from "./cache-folder.ts";
 import { CHECKOUT } from "./home.ts";
 import type { Command } from "./process/command.ts";
 import type { ProcessSpec } from "./process/supervise.ts";

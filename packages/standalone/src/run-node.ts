@@ -1,9 +1,9 @@
 import { mkdir, rm } from "node:fs/promises";
 import { once } from "node:events";
 import { removeAddresses } from "./addresses.ts";
-import { describeFailure } from "./failure.ts";
+import { describeFailure } from "./start-failure.ts";
 import { CHECKOUT, type HomeLayout, nodeHome } from "./home.ts";
-import { endLeftovers, findLeftovers } from "./leftovers.ts";
+import { endOrphanedProcesses, findOrphanedProcesses } from "./orphaned-processes.ts";
 import { lockHome } from "./lock.ts";
 import { nextSteps } from "./next-steps.ts";
 import { assertPortsFree } from "./ports.ts";
@@ -60,7 +60,7 @@ async function runUntilStopped(options: NodeOptions, progress: Progress, stop: A
   const lock = await lockHome(layout.home);
   try {
     await assertComplete(layout);
-    await clearLeftovers(layout, progress);
+    await clearPreviousRun(layout, progress);
     await assertPortsFree(gatewayPorts);
     progress.say(`Starting Routeplane in ${layout.home}`);
     const start = { layout, gatewayPorts, environment: options.environment, progress, stop };
@@ -82,12 +82,12 @@ function placeOf({ environment }: NodeOptions, { home }: HomeLayout) {
   return { home, isDefaultHome: !environment["ROUTEPLANE_HOME"] && home === nodeHome({}), folder: CHECKOUT };
 }
 
-/** What an earlier supervisor, killed before it could clean up, has left behind. */
-async function clearLeftovers(layout: HomeLayout, progress: Progress): Promise<void> {
-  const leftovers = await findLeftovers(layout.home);
-  if (leftovers.length > 0) {
-    const names = leftovers.map(({ role, pid }) => `${role} (process ${pid})`).join(", ");
-    await progress.step(`ending what an earlier run left behind: ${names}`, () => endLeftovers(layout.home, leftovers));
+/** Ends orphaned processes and empties `run/`, in case the previous supervisor was killed before it could. */
+async function clearPreviousRun(layout: HomeLayout, progress: Progress): Promise<void> {
+  const orphans = await findOrphanedProcesses(layout.home);
+  if (orphans.length > 0) {
+    const names = orphans.map(({ role, pid }) => `${role} (process ${pid})`).join(", ");
+    await progress.step(`ending orphaned processes: ${names}`, () => endOrphanedProcesses(layout.home, orphans));
   }
   await rm(layout.run, { recursive: true, force: true });
   await mkdir(layout.run, { mode: 0o700 });

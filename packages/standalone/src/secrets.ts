@@ -1,7 +1,7 @@
 import { randomBytes } from "node:crypto";
 import { formatServiceCredentials, mintServiceToken, type ServiceCaller } from "@routeplane/credentials";
 import { databasePlan, type DatabasePlan } from "@routeplane/postgres";
-import { StartFailure } from "./failure.ts";
+import { StartFailure } from "./start-failure.ts";
 import { readIfExists, writeAtomically } from "./saved-files.ts";
 import type { NatsUser } from "./servers/nats-users.ts";
 

@@ -3,7 +3,7 @@ import { createConnectTransport } from "@connectrpc/connect-node";
 import { BootstrapService, KeyService } from "@routeplane/contracts/auth";
 import { ALL_SCOPES, mintToken } from "@routeplane/credentials";
 import type { HomeLayout } from "./home.ts";
-import { StartFailure } from "./failure.ts";
+import { StartFailure } from "./start-failure.ts";
 import { readIfExists, readSaved, writeAtomically, writeSaved } from "./saved-files.ts";
 
 /** The longest that a service lets a call take. */

@@ -7,11 +7,11 @@ import {
   type Service,
   writeAddresses,
 } from "./addresses.ts";
-import { describeFailure, StartFailure } from "./failure.ts";
+import { describeFailure, StartFailure } from "./start-failure.ts";
 import { createFleet, type Fleet, logFile } from "./fleet.ts";
 import { type Gateway, gatewaysOf } from "./gateways.ts";
 import type { HomeLayout } from "./home.ts";
-import { supervisionMark } from "./leftovers.ts";
+import { supervisionMark } from "./orphaned-processes.ts";
 import { describeEnding, runCommand } from "./process/command.ts";
 import type { Progress } from "./progress.ts";
 import { commonVariables, gatewaySpec, MIGRATED, migrationCommand } from "./roles.ts";
@@ -86,9 +86,9 @@ function startSteps(start: Start): readonly Promise<void>[] {
     MIGRATED.map((service) => [service, database.then(() => migrate(service, start))]),
   ) as Record<(typeof MIGRATED)[number], Promise<void>>;
   const auth = schemas.auth.then(run("auth"));
-  const gateways = start.gateways.map(async ({ role, port, isLeft }) => {
+  const gateways = start.gateways.map(async ({ role, port, isForSpool }) => {
     await broker;
-    if (isLeft) progress.say(`  ${role} runs too, for what it had still to tell when an earlier run ended`);
+    if (isForSpool) progress.say(`  ${role} runs too, to send what an earlier run left in its spool`);
     await progress.step(role, () => fleet.start(gatewaySpec(role, port, roles)));
   });
   const seeded = auth.then(() => seedNode(start));

@@ -1,58 +1,58 @@
 import { Code, ConnectError, type Transport } from "@connectrpc/connect";
 
-/** The way to a service with a change feed, that a test can break as networks do. */
+/** A transport to a service with a change feed, with switches for the ways in which networks fail. */
 export interface BreakableTransport extends Transport {
-  /** Calls so far, the change feed not counted. */
+  /** Number of calls that were made; the change feed is not counted. */
   readonly calls: number;
-  /** Calls that the service has answered. */
-  readonly answered: number;
-  /** Changes that came through. */
-  readonly heard: number;
-  /** Calls get no answer. */
+  /** Number of calls that the service has answered. */
+  readonly callsAnswered: number;
+  /** Number of changes that the change feed has delivered. */
+  readonly changesDelivered: number;
+  /** Makes every call fail as UNAVAILABLE. */
   callsFail: boolean;
-  /** Nothing comes through the change feed, and nothing says so. */
-  feedSilent: boolean;
-  /** So many changes are lost on the way. */
+  /** Stops the delivery of changes and heartbeats without an error. */
+  feedStalled: boolean;
+  /** Number of further changes that are lost in transit. */
   changesToLose: number;
-  /** Answers wait for this. */
+  /** Delays every response of a call until it resolves. */
   gate: Promise<void>;
 }
 
 export function breakable(transport: Transport): BreakableTransport {
   const state = {
     calls: 0,
-    answered: 0,
-    heard: 0,
+    callsAnswered: 0,
+    changesDelivered: 0,
     callsFail: false,
-    feedSilent: false,
+    feedStalled: false,
     changesToLose: 0,
     gate: Promise.resolve(),
   };
-  const passes = (message: object): boolean => {
-    if (state.feedSilent) return false;
+  const isDelivered = (message: object): boolean => {
+    if (state.feedStalled) return false;
     if (!("subjectId" in message) || message.subjectId === "") return true;
     if (state.changesToLose > 0) {
       state.changesToLose--;
       return false;
     }
-    state.heard++;
+    state.changesDelivered++;
     return true;
   };
-  async function* passing<T extends object>(messages: AsyncIterable<T>): AsyncGenerator<T> {
-    for await (const message of messages) if (passes(message)) yield message;
+  async function* delivered<T extends object>(messages: AsyncIterable<T>): AsyncGenerator<T> {
+    for await (const message of messages) if (isDelivered(message)) yield message;
   }
   return Object.assign(state, {
     async unary(...call) {
       state.calls++;
       if (state.callsFail) throw new ConnectError("no answer", Code.Unavailable);
-      const answer = await transport.unary(...call);
-      state.answered++;
+      const response = await transport.unary(...call);
+      state.callsAnswered++;
       await state.gate;
-      return answer;
+      return response;
     },
     async stream(...call) {
-      const answer = await transport.stream(...call);
-      return { ...answer, message: passing(answer.message) };
+      const response = await transport.stream(...call);
+      return { ...response, message: delivered(response.message) };
     },
   } satisfies Transport);
 }

@@ -20,7 +20,7 @@ it("warns once when the feed falls silent, says once that it is back, and again 
     return way.calls === calls;
   });
   for (const round of [1, 2]) {
-    way.feedSilent = true;
+    way.feedStalled = true;
     time.skipped += 2_600;
     await eventually(() => told().length === 2 * round - 1);
     // A call after the other falls as silent, and nothing more is said.
@@ -30,7 +30,7 @@ it("warns once when the feed falls silent, says once that it is back, and again 
       return way.calls >= calls + 40;
     });
     expect(told()).toEqual(["warn", "info", "warn"].slice(0, 2 * round - 1));
-    way.feedSilent = false;
+    way.feedStalled = false;
     await eventually(() => told().length === 2 * round);
   }
   expect(told()).toEqual(["warn", "info", "warn", "info"]);

@@ -81,7 +81,7 @@ describe("who follows a token", () => {
     const here = await world();
     const { root, id, token } = await warmKey(here);
     const { told } = await follow(here, token);
-    here.way.feedSilent = true;
+    here.way.feedStalled = true;
     const since = performance.now();
     await revoke(root, id);
     await eventually(() => told() === "CREDENTIAL_REVOKED");
@@ -92,7 +92,7 @@ describe("who follows a token", () => {
     const here = await world();
     const { token } = await warmKey(here);
     const { told } = await follow(here, token);
-    here.way.feedSilent = true;
+    here.way.feedStalled = true;
     here.way.callsFail = true;
     const since = performance.now();
     await eventually(() => told() === "DEPENDENCY_UNAVAILABLE");

@@ -47,9 +47,9 @@ describe("a warm key", () => {
   it("is refused once it is revoked through another process, without being asked about in between", async () => {
     const here = await world(timeless);
     const { root, id, token } = await warmKey(here);
-    const { heard } = here.way;
+    const { changesDelivered: heard } = here.way;
     await revoke(root, id);
-    await eventually(() => here.way.heard > heard);
+    await eventually(() => here.way.changesDelivered > heard);
     expect(await here.ask(token)).toBe("CREDENTIAL_REVOKED");
   });
 
@@ -97,10 +97,10 @@ describe("a warm key", () => {
     for (let second = 0; second < 29; second++) {
       time.now += 1_000;
       // Heard a moment ago, as far as this clock knows.
-      const { heard } = here.way;
+      const { changesDelivered: heard } = here.way;
       const other = await auth.rootKey();
       await revoke(other, other.id);
-      await eventually(() => here.way.heard > heard);
+      await eventually(() => here.way.changesDelivered > heard);
       expect(await here.ask(token)).toBe("ok");
     }
     expect(here.way.calls).toBe(calls);
@@ -132,9 +132,9 @@ describe("a call to auth", () => {
       const used = await rowsOf(sql`select from keys where id = ${root.id} and last_used_at is not null`);
       return used.length === 1;
     });
-    const { heard } = here.way;
+    const { changesDelivered: heard } = here.way;
     await revoke(root, root.id);
-    await eventually(() => here.way.heard > heard);
+    await eventually(() => here.way.changesDelivered > heard);
     gate.resolve();
     expect(await asked).toBe("CREDENTIAL_REVOKED");
   });
@@ -173,9 +173,9 @@ describe("a change that is lost on the way", () => {
     here.way.changesToLose = 1;
     await revoke(lost.root, lost.id);
     await eventually(() => here.way.changesToLose === 0);
-    const { heard } = here.way;
+    const { changesDelivered: heard } = here.way;
     await revoke(next.root, next.id);
-    await eventually(() => here.way.heard > heard);
+    await eventually(() => here.way.changesDelivered > heard);
     expect([await here.ask(lost.token), await here.ask(next.token)]).toEqual(Array(2).fill("CREDENTIAL_REVOKED"));
   });
 
@@ -185,7 +185,7 @@ describe("a change that is lost on the way", () => {
     here.way.changesToLose = 1;
     await revoke(root, id);
     expect(await untilRefused(here, token)).toBe("CREDENTIAL_REVOKED");
-    expect(here.way.heard).toBe(0);
+    expect(here.way.changesDelivered).toBe(0);
   });
 
   it("is noticed by the auth service when its own connection was cut", async () => {
@@ -203,7 +203,7 @@ describe("a silent feed", () => {
   it("is noticed within 5 s: keys are verified by call, until it is back", async () => {
     const here = await world();
     const [revoked, good] = [await warmKey(here), await warmKey(here)];
-    here.way.feedSilent = true;
+    here.way.feedStalled = true;
     const silentSince = performance.now();
     await revoke(revoked.root, revoked.id);
     expect(await untilRefused(here, revoked.token)).toBe("CREDENTIAL_REVOKED");
@@ -211,7 +211,7 @@ describe("a silent feed", () => {
     const { calls } = here.way;
     for (let round = 0; round < 3; round++) expect(await here.ask(good.token)).toBe("ok");
     expect(here.way.calls).toBe(calls + 3);
-    here.way.feedSilent = false;
+    here.way.feedStalled = false;
     await eventually(async () => {
       const { calls } = here.way;
       return (await here.ask(good.token)) === "ok" && here.way.calls === calls;
@@ -221,7 +221,7 @@ describe("a silent feed", () => {
   it("and an auth service that does not answer: every key is refused as unavailable within 5 s", async () => {
     const here = await world();
     const { token } = await warmKey(here);
-    here.way.feedSilent = true;
+    here.way.feedStalled = true;
     here.way.callsFail = true;
     const since = performance.now();
     expect(await here.ask(token)).toBe("ok");

@@ -82,9 +82,9 @@ describe("the guardrails of a warm key", () => {
   it("follow a binding that another process makes, without being asked for in between", async () => {
     const here = await world(timeless);
     const { namespaceId, caller } = await warmKey(here);
-    const { heard, calls } = here.way;
+    const { changesDelivered: heard, calls } = here.way;
     await policy.bound(namespaceId, NO_MODELS, caller.keyId, "shadow");
-    await eventually(() => here.way.heard > heard);
+    await eventually(() => here.way.changesDelivered > heard);
     expect(here.way.calls).toBe(calls);
     expect(await here.guardrailsOf(caller)).toMatchObject([
       { mode: "enforce", principalType: "namespace", principalId: namespaceId, spec: { allowStreaming: false } },
@@ -116,9 +116,9 @@ describe("the guardrails of a warm key", () => {
     const { namespaceId, caller } = await warmKey(here);
     const before = await here.guardrailsOf(caller);
     expect(await here.guardrailsOf(callerIn(namespaceId))).toBe(before);
-    const { heard, calls } = here.way;
+    const { changesDelivered: heard, calls } = here.way;
     await policy.budget(namespaceId, 5n);
-    await eventually(() => here.way.heard > heard);
+    await eventually(() => here.way.changesDelivered > heard);
     expect(await here.guardrailsOf(caller)).toBe(before);
     expect(here.way.calls).toBe(calls + 1);
   });
@@ -130,9 +130,9 @@ describe("the guardrails of a warm key", () => {
     const { calls } = here.way;
     for (let passed = 0; passed < 28; passed += 2) {
       time.now += 2_000;
-      const { heard } = here.way;
+      const { changesDelivered: heard } = here.way;
       await policy.bound(newId("ns"), NO_STREAMS);
-      await eventually(() => here.way.heard > heard);
+      await eventually(() => here.way.changesDelivered > heard);
       expect(await here.ask(caller)).toBe("allowStreaming");
     }
     expect(here.way.calls).toBe(calls);
@@ -157,13 +157,13 @@ describe("a call to policy", () => {
     const caller = callerIn(namespaceId);
     const gate = Promise.withResolvers<void>();
     here.way.gate = gate.promise;
-    const { answered, heard, calls } = here.way;
+    const { callsAnswered: answered, changesDelivered: heard, calls } = here.way;
     const before = [here.ask(caller), here.ask(caller)];
-    await eventually(() => here.way.answered > answered);
+    await eventually(() => here.way.callsAnswered > answered);
     await policy.bound(namespaceId, NO_STREAMS);
-    await eventually(() => here.way.heard > heard);
+    await eventually(() => here.way.changesDelivered > heard);
     const after = [here.ask(caller), here.ask(caller)];
-    await eventually(() => here.way.answered > answered + 1);
+    await eventually(() => here.way.callsAnswered > answered + 1);
     gate.resolve();
     expect(await Promise.all(before)).toEqual(["", ""]);
     expect(await Promise.all(after)).toEqual(["allowStreaming", "allowStreaming"]);
@@ -182,10 +182,10 @@ describe("a call to policy", () => {
       while (!churn.stopped) {
         const gate = Promise.withResolvers<void>();
         here.way.gate = gate.promise;
-        const { answered, heard } = here.way;
-        await eventually(() => churn.stopped || here.way.answered > answered);
+        const { callsAnswered: answered, changesDelivered: heard } = here.way;
+        await eventually(() => churn.stopped || here.way.callsAnswered > answered);
         await policy.switchOff(churned.id);
-        await eventually(() => here.way.heard > heard);
+        await eventually(() => here.way.changesDelivered > heard);
         gate.resolve();
       }
     };
@@ -253,20 +253,20 @@ describe("a change that is lost on the way", () => {
     here.way.changesToLose = 1;
     await policy.switchOff(lost.policy.id);
     await eventually(() => here.way.changesToLose === 0);
-    const { heard } = here.way;
+    const { changesDelivered: heard } = here.way;
     await policy.switchOff(next.policy.id);
-    await eventually(() => here.way.heard > heard);
+    await eventually(() => here.way.changesDelivered > heard);
     expect([await here.ask(lost.caller), await here.ask(next.caller)]).toEqual(["", ""]);
   });
 
   it("is noticed within about a second if no other follows", async () => {
     const here = await world(timeless);
     const { policy: made, caller } = await warmKey(here);
-    const { heard } = here.way;
+    const { changesDelivered: heard } = here.way;
     here.way.changesToLose = 1;
     await policy.switchOff(made.id);
     await until(here, caller, "");
-    expect(here.way.heard).toBe(heard);
+    expect(here.way.changesDelivered).toBe(heard);
   });
 
   it("is noticed by the policy service when its own connection was cut", async () => {
@@ -282,7 +282,7 @@ describe("a silent feed", () => {
   it("is noticed within 5 s: guardrails are asked for by call, until it is back", async () => {
     const here = await world();
     const [changed, same] = [await warmKey(here), await warmKey(here)];
-    here.way.feedSilent = true;
+    here.way.feedStalled = true;
     const silentSince = performance.now();
     await policy.switchOff(changed.policy.id);
     await until(here, changed.caller, "");
@@ -290,7 +290,7 @@ describe("a silent feed", () => {
     const { calls } = here.way;
     for (let round = 0; round < 3; round++) expect(await here.ask(same.caller)).toBe("allowStreaming");
     expect(here.way.calls).toBe(calls + 3);
-    here.way.feedSilent = false;
+    here.way.feedStalled = false;
     await eventually(async () => {
       const { calls } = here.way;
       return (await here.ask(same.caller)) === "allowStreaming" && here.way.calls === calls;
@@ -300,7 +300,7 @@ describe("a silent feed", () => {
   it("and a policy service that does not answer: nothing is known of any key within 5 s, and a cold one at once", async () => {
     const here = await world();
     const { caller } = await warmKey(here);
-    here.way.feedSilent = true;
+    here.way.feedStalled = true;
     here.way.callsFail = true;
     const since = performance.now();
     expect(await here.ask(caller)).toBe("allowStreaming");

@@ -5,7 +5,7 @@ import type { Context } from "../context.ts";
 import { operatorCredential } from "../session.ts";
 import { ACCOUNT_COLUMNS, accountLine, fromProtoAccount } from "../views/account.ts";
 import { allPages, showList } from "../views/list.ts";
-import { fromProtoSet } from "../views/values.ts";
+import { requirePresent } from "../views/values.ts";
 import { withExamples } from "./examples.ts";
 
 const NAME = "1 to 63 lower-case letters, digits or hyphens, starting with a letter";
@@ -65,6 +65,6 @@ async function listAccounts(context: Context): Promise<void> {
 }
 
 function show(context: Context, account: Account | undefined): void {
-  const view = fromProtoAccount(fromProtoSet(account));
+  const view = fromProtoAccount(requirePresent(account));
   context.output.data(view, () => accountLine(view));
 }

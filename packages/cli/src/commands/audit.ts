@@ -10,7 +10,7 @@ import { usageError } from "../errors.ts";
 import { loginCredential, operatorCredential } from "../session.ts";
 import { AUDIT_COLUMNS, fromProtoAuditEntry } from "../views/audit.ts";
 import { showList } from "../views/list.ts";
-import { fromProtoSet } from "../views/values.ts";
+import { requirePresent } from "../views/values.ts";
 import { withExamples } from "./examples.ts";
 import { requireRange } from "./time-range.ts";
 
@@ -81,7 +81,7 @@ async function listEntries(context: Context, options: AuditOptions): Promise<voi
 /** An id is taken as it is: it may be of a namespace that is gone, and asking needs one more scope. */
 async function namespaceIdOf({ namespaces }: NodeClient, nameOrId: string): Promise<string> {
   if (nameOrId.startsWith("ns_")) return nameOrId;
-  return fromProtoSet((await namespaces.getNamespace({ namespace: nameOrId })).namespace).id;
+  return requirePresent((await namespaces.getNamespace({ namespace: nameOrId })).namespace).id;
 }
 
 function toRequest(options: AuditOptions, namespaceId: string) {

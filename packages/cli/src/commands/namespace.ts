@@ -6,11 +6,11 @@ import type { NodeClient } from "../client.ts";
 import type { Context } from "../context.ts";
 import { CliError, ExitCode } from "../errors.ts";
 import { confirmLoss } from "../input.ts";
-import { findLogin, loginCredential, operatorCredential, widestCredential } from "../session.ts";
+import { findLogin, loginCredential, operatorCredential, operatorOrLoginCredential } from "../session.ts";
 import { fromProtoIdentity } from "../views/identity.ts";
 import { allPages } from "../views/list.ts";
 import { fromProtoNamespace, namespaceLine, type NamespaceView } from "../views/namespace.ts";
-import { fromProtoSet } from "../views/values.ts";
+import { requirePresent } from "../views/values.ts";
 import { withExamples } from "./examples.ts";
 
 interface ListOptions {
@@ -142,7 +142,7 @@ async function showCurrent(context: Context): Promise<void> {
 async function createNamespace(context: Context, name: string, account: string): Promise<void> {
   const { namespaces } = await context.connect(await operatorCredential(context.settings));
   const { namespace } = await namespaces.createNamespace({ name, account });
-  const view = fromProtoNamespace(fromProtoSet(namespace));
+  const view = fromProtoNamespace(requirePresent(namespace));
   context.output.data(view, () => namespaceLine(view));
   context.output.note(
     `Mint a key for it: routeplane cloud keys mint --namespace ${account === "" ? name : view.id} --name <name> --scope <scopes>`,
@@ -151,7 +151,7 @@ async function createNamespace(context: Context, name: string, account: string):
 
 async function getNamespace(context: Context, nameOrId: string): Promise<void> {
   const { namespace } = await asWidest(context, ({ namespaces }) => namespaces.getNamespace({ namespace: nameOrId }));
-  for (const view of await withActive(context, [fromProtoNamespace(fromProtoSet(namespace))])) {
+  for (const view of await withActive(context, [fromProtoNamespace(requirePresent(namespace))])) {
     context.output.data(view, () => namespaceLine(view));
   }
 }
@@ -161,7 +161,7 @@ async function getNamespace(context: Context, nameOrId: string): Promise<void> {
  * with a note, if the node refuses the saved operator credential: it belongs to another node.
  */
 async function asWidest<T>(context: Context, ask: (clients: NodeClient) => Promise<T>): Promise<T> {
-  const credential = await widestCredential(context.settings);
+  const credential = await operatorOrLoginCredential(context.settings);
   try {
     return await ask(await context.connect(credential));
   } catch (error) {
@@ -197,6 +197,6 @@ async function change(
 }
 
 function show(context: Context, namespace: Namespace | undefined): void {
-  const view = fromProtoNamespace(fromProtoSet(namespace));
+  const view = fromProtoNamespace(requirePresent(namespace));
   context.output.data(view, () => namespaceLine(view));
 }

@@ -9,9 +9,16 @@ import { operatorCredential } from "../session.ts";
 import { fromProtoIdentity } from "../views/identity.ts";
 import { allPages, showList } from "../views/list.ts";
 import { fromProtoOperator, OPERATOR_COLUMNS, operatorFields } from "../views/operator.ts";
-import { fromProtoSet } from "../views/values.ts";
+import { requirePresent } from "../views/values.ts";
 import { withExamples } from "./examples.ts";
-import { addGraceOptions, type GraceOptions, graceSecsOf, placesOf, showRotation, toProtoGrace } from "./rotation.ts";
+import {
+  addGraceOptions,
+  type GraceOptions,
+  graceSecsOf,
+  storedTokensToReplace,
+  showRotation,
+  toProtoGrace,
+} from "./rotation.ts";
 
 interface MintOptions {
   readonly name: string;
@@ -101,7 +108,7 @@ async function mintOperator(context: Context, { name, scope, expiresAt, account 
     account: account ?? "",
     ...(expiresAt === undefined ? {} : { expiresAt: timestampFromDate(expiresAt) }),
   });
-  const view = fromProtoOperator(fromProtoSet(operator));
+  const view = fromProtoOperator(requirePresent(operator));
   const shown = operatorFields(view).filter(([field]) =>
     ["id", "name", "scopes", "account", "expires"].includes(field),
   );
@@ -120,7 +127,7 @@ async function listOperators(context: Context): Promise<void> {
 
 async function getOperator(context: Context, id: string): Promise<void> {
   const { operators } = await context.connect(await operatorCredential(context.settings));
-  const view = fromProtoOperator(fromProtoSet((await operators.getOperator({ id })).operator));
+  const view = fromProtoOperator(requirePresent((await operators.getOperator({ id })).operator));
   context.output.data(view, () => block(operatorFields(view)));
 }
 
@@ -129,22 +136,22 @@ async function rotateOperator(context: Context, id: string, options: GraceOption
   const credential = await operatorCredential(context.settings);
   const { identity, operators } = await context.connect(credential);
   // Asked before, because without grace the credential in use may be dead afterwards.
-  const places = await placesOf(context, credential, {
+  const places = await storedTokensToReplace(context, credential, {
     isInUse: fromProtoIdentity(await identity.whoAmI({})).operator?.id === id,
     prefix: async () => (await operators.getOperator({ id })).operator?.prefix,
   });
   const { operator, token, graceEndsAt } = await operators.rotateOperator({ id, ...toProtoGrace(graceSecs) });
-  const view = fromProtoOperator(fromProtoSet(operator));
+  const view = fromProtoOperator(requirePresent(operator));
   const fields = operatorFields(view).filter(([field]) => ["id", "name", "expires"].includes(field));
   const stillMay = "read";
   await showRotation(context, {
     view,
     fields,
     token,
-    graceEndsAt: fromProtoSet(graceEndsAt),
+    graceEndsAt: requirePresent(graceEndsAt),
     graceSecs,
     stillMay,
-    places,
+    storedTokens: places,
   });
 }
 
@@ -154,7 +161,7 @@ async function revokeOperator(context: Context, id: string, { reason, yes = fals
     throw new CliError(ExitCode.failed, "aborted", "NOT_CONFIRMED", "nothing was revoked");
   }
   const { operator } = await operators.revokeOperator({ id, reason: reason ?? "" });
-  const view = fromProtoOperator(fromProtoSet(operator));
+  const view = fromProtoOperator(requirePresent(operator));
   context.output.data(view, () => block(operatorFields(view)));
   context.output.note("Revoked, with every one below it.");
 }

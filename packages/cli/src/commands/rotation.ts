@@ -7,7 +7,7 @@ import type { Context } from "../context.ts";
 import { CliError, ExitCode } from "../errors.ts";
 import { block } from "../output/table.ts";
 import { formatTime } from "../output/time.ts";
-import { type Credential, type TokenPlace, tokenPlaces } from "../session.ts";
+import { type Credential, type StoredToken, storedTokens } from "../session.ts";
 
 /**
  * Parts shared by `keys rotate` and `operator rotate`: the grace of the old token, and replacing it in the files on this machine
@@ -44,12 +44,12 @@ export interface Rotated {
 }
 
 /** Places on this machine that hold the token which a rotation is about to replace. */
-export async function placesOf(
+export async function storedTokensToReplace(
   { settings }: Context,
   { token }: Credential,
   { isInUse, prefix }: Rotated,
-): Promise<readonly TokenPlace[]> {
-  const all = await tokenPlaces(settings);
+): Promise<readonly StoredToken[]> {
+  const all = await storedTokens(settings);
   if (isInUse) return all.filter((place) => place.token === token);
   const others = all.filter((place) => place.token !== token);
   if (others.length === 0) return [];
@@ -67,13 +67,13 @@ export interface Rotation {
   /** Verbs allowed to the old token during its grace, e.g. `invoke and read`. */
   readonly stillMay: string;
   readonly graceSecs: number | undefined;
-  readonly places: readonly TokenPlace[];
+  readonly storedTokens: readonly StoredToken[];
 }
 
 /** Shows a new token, and saves it wherever the old one was saved. The token is shown even if it cannot be saved. */
 export async function showRotation(context: Context, rotation: Rotation): Promise<void> {
   const { output } = context;
-  const { view, fields, token, graceSecs, stillMay, places } = rotation;
+  const { view, fields, token, graceSecs, stillMay, storedTokens: places } = rotation;
   const graceEndsAt = timestampDate(rotation.graceEndsAt).toISOString();
   const { savedIn, fault } = await saveInPlaceOfOld(context, places, token);
   const shown = { ...view, token, grace_ends_at: graceEndsAt, saved_in: savedIn };
@@ -93,7 +93,7 @@ export async function showRotation(context: Context, rotation: Rotation): Promis
 
 async function saveInPlaceOfOld(
   { settings: { home } }: Context,
-  places: readonly TokenPlace[],
+  places: readonly StoredToken[],
   token: string,
 ): Promise<{ readonly savedIn: readonly string[]; readonly fault: CliError | undefined }> {
   const savedIn: string[] = [];

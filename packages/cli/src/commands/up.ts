@@ -39,7 +39,7 @@ async function runUp(context: Context, { port, gateways }: UpOptions): Promise<v
     stdout: output.json ? stderr : stdout,
     stderr,
   });
-  context.endWith(exitCode === 0 ? ExitCode.ok : ExitCode.failed);
+  context.setExitCode(exitCode === 0 ? ExitCode.ok : ExitCode.failed);
 }
 
 function portFromEnvironment(text: string | undefined): number {

@@ -17,7 +17,7 @@ import {
 } from "../views/usage.ts";
 import { groupTable } from "../views/usage-groups.ts";
 import { withExamples } from "./examples.ts";
-import { resolveFilter } from "./resolve-filter.ts";
+import { resolveFilter } from "./requests/resolve-filter.ts";
 import { requireRange } from "./time-range.ts";
 
 interface UsageOptions {

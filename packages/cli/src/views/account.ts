@@ -2,7 +2,7 @@ import type { Account } from "@routeplane/contracts/auth";
 import { printable } from "../output/printable.ts";
 import type { Column } from "../output/table.ts";
 import { formatTime } from "../output/time.ts";
-import { fromProtoSetTime } from "./values.ts";
+import { fromProtoRequiredTime } from "./values.ts";
 
 export interface AccountView {
   readonly id: string;
@@ -11,7 +11,7 @@ export interface AccountView {
 }
 
 export function fromProtoAccount({ id, name, createdAt }: Account): AccountView {
-  return { id, name, created_at: fromProtoSetTime(createdAt) };
+  return { id, name, created_at: fromProtoRequiredTime(createdAt) };
 }
 
 /** `acc_01jxyz… team-a` */

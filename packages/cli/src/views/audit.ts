@@ -1,7 +1,7 @@
 import type { AuditEntry } from "@routeplane/contracts/audit";
 import type { Column } from "../output/table.ts";
 import { formatTime } from "../output/time.ts";
-import { fromProtoSetTime, fromProtoText } from "./values.ts";
+import { fromProtoRequiredTime, fromProtoText } from "./values.ts";
 
 export interface AuditView {
   readonly id: string;
@@ -24,7 +24,7 @@ export interface AuditView {
 export function fromProtoAuditEntry(entry: AuditEntry): AuditView {
   return {
     id: entry.id,
-    created_at: fromProtoSetTime(entry.createdAt),
+    created_at: fromProtoRequiredTime(entry.createdAt),
     actor_type: entry.actorType,
     actor_id: fromProtoText(entry.actorId),
     action: entry.action,

@@ -1,7 +1,7 @@
 import type { Namespace } from "@routeplane/contracts/auth";
 import { printable } from "../output/printable.ts";
 import { formatTime } from "../output/time.ts";
-import { fromProtoSetTime, fromProtoTime } from "./values.ts";
+import { fromProtoRequiredTime, fromProtoTime } from "./values.ts";
 
 export interface NamespaceView {
   readonly id: string;
@@ -24,7 +24,7 @@ export function fromProtoNamespace(namespace: Namespace): NamespaceView {
     name,
     account_id: accountId,
     active,
-    created_at: fromProtoSetTime(createdAt),
+    created_at: fromProtoRequiredTime(createdAt),
     suspended_at: fromProtoTime(suspendedAt),
     deleted_at: fromProtoTime(deletedAt),
     restorable_until: fromProtoTime(restorableUntil),

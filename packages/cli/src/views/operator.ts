@@ -1,8 +1,8 @@
 import type { Operator } from "@routeplane/contracts/auth";
 import type { Column } from "../output/table.ts";
 import { formatTime } from "../output/time.ts";
-import { keyStatus } from "./key.ts";
-import { fromProtoSetTime, fromProtoText, fromProtoTime } from "./values.ts";
+import { keyStatus } from "./keys/key.ts";
+import { fromProtoRequiredTime, fromProtoText, fromProtoTime } from "./values.ts";
 
 export interface OperatorView {
   readonly id: string;
@@ -27,7 +27,7 @@ export function fromProtoOperator(operator: Operator): OperatorView {
     scopes: operator.scopes,
     parent_id: fromProtoText(operator.parentId),
     account_id: fromProtoText(operator.accountId),
-    created_at: fromProtoSetTime(operator.createdAt),
+    created_at: fromProtoRequiredTime(operator.createdAt),
     expires_at: fromProtoTime(operator.expiresAt),
     revoked_at: fromProtoTime(operator.revokedAt),
     revoked_reason: fromProtoText(operator.revokedReason),

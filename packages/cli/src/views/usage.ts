@@ -2,8 +2,8 @@ import type { GetNodeUsageResponse, GetUsageResponse, NamespaceUsage, UsageGroup
 import type { DimensionName } from "../arguments.ts";
 import { formatMicroUsd } from "../output/money.ts";
 import { formatTime } from "../output/time.ts";
-import { fromProtoStatus } from "./request.ts";
-import { fromProtoInteger, fromProtoSet, fromProtoSetTime, fromProtoText } from "./values.ts";
+import { fromProtoStatus } from "./requests/request.ts";
+import { fromProtoInteger, requirePresent, fromProtoRequiredTime, fromProtoText } from "./values.ts";
 
 export interface TotalsView {
   readonly request_count: number;
@@ -37,8 +37,8 @@ export interface UsageGroupView extends TotalsView {
 
 export function fromProtoUsage(usage: GetUsageResponse | GetNodeUsageResponse): UsageView {
   return {
-    from: fromProtoSetTime(usage.from),
-    to: fromProtoSetTime(usage.to),
+    from: fromProtoRequiredTime(usage.from),
+    to: fromProtoRequiredTime(usage.to),
     ...fromProtoTotals(usage),
   };
 }
@@ -49,8 +49,8 @@ export function fromProtoUsageGroup(group: UsageGroup, groupBy: readonly Dimensi
     ...(groupBy.includes("model") && { model: fromProtoText(group.model) }),
     ...(groupBy.includes("provider") && { provider: fromProtoText(group.provider) }),
     ...(groupBy.includes("status") && { status: fromProtoStatus(group.status) }),
-    ...(groupBy.includes("hour") && { hour: fromProtoSetTime(group.hour) }),
-    ...(groupBy.includes("day") && { day: fromProtoSetTime(group.day) }),
+    ...(groupBy.includes("hour") && { hour: fromProtoRequiredTime(group.hour) }),
+    ...(groupBy.includes("day") && { day: fromProtoRequiredTime(group.day) }),
     ...fromProtoTotals(group),
   };
 }
@@ -59,7 +59,7 @@ export function fromProtoNamespaceUsage(
   { namespaceId, usage }: NamespaceUsage,
   groupBy: readonly DimensionName[],
 ): UsageGroupView {
-  return { namespace_id: namespaceId, ...fromProtoUsageGroup(fromProtoSet(usage), groupBy) };
+  return { namespace_id: namespaceId, ...fromProtoUsageGroup(requirePresent(usage), groupBy) };
 }
 
 export function fromProtoTotals(totals: GetUsageResponse | GetNodeUsageResponse | UsageGroup): TotalsView {

@@ -8,12 +8,12 @@ export function fromProtoTime(timestamp: Timestamp | undefined): string | null {
 }
 
 /** For what the contract always sets. */
-export function fromProtoSetTime(timestamp: Timestamp | undefined): string {
-  return timestampDate(fromProtoSet(timestamp)).toISOString();
+export function fromProtoRequiredTime(timestamp: Timestamp | undefined): string {
+  return timestampDate(requirePresent(timestamp)).toISOString();
 }
 
 /** For what the contract always sets. */
-export function fromProtoSet<T>(resource: T | undefined): T {
+export function requirePresent<T>(resource: T | undefined): T {
   if (resource !== undefined) return resource;
   throw new CliError(ExitCode.failed, "internal", "ANSWER_UNINTELLIGIBLE", "the node's answer lacks what it must hold");
 }

@@ -16,14 +16,14 @@ import {
 import { GetUsageResponseSchema, LoggedRequestSchema, RequestStatus } from "@routeplane/contracts/usage";
 import { describe, expect, it } from "vitest";
 import { fromProtoIdentity } from "./identity.ts";
-import { fromProtoKey } from "./key.ts";
+import { fromProtoKey } from "./keys/key.ts";
 import { allPages } from "./list.ts";
-import { BUDGET_COLUMNS, fromProtoBinding, fromProtoPolicy } from "./policy.ts";
+import { BUDGET_COLUMNS, fromProtoBinding, fromProtoPolicy } from "./policies/policy.ts";
 import { fromProtoSpec, specText } from "./spec.ts";
 import { BUDGET_WINDOWS, PRINCIPAL_TYPES } from "./words.ts";
 
 type PolicySpecInit = Exclude<MessageInitShape<typeof PolicySpecSchema>, { $typeName: string }>;
-import { fromProtoRequest } from "./request.ts";
+import { fromProtoRequest } from "./requests/request.ts";
 import { fromProtoUsage } from "./usage.ts";
 
 const AT = "2026-05-01T00:00:00.000Z";

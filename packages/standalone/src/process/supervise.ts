@@ -2,7 +2,7 @@ import type { ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import { renameSync, rmSync, writeFileSync } from "node:fs";
 import { setTimeout as delay } from "node:timers/promises";
-import { StartFailure } from "../failure.ts";
+import { StartFailure } from "../start-failure.ts";
 import { type Command, describeEnding, type Ending, startCommand } from "./command.ts";
 import { waitUntil } from "./wait.ts";
 

@@ -1,5 +1,5 @@
 /** The servers that a node runs, for whoever needs one by itself: tests and benchmarks. */
-export { describeFailure, StartFailure } from "../failure.ts";
+export { describeFailure, StartFailure } from "../start-failure.ts";
 export { runCommand, startCommand } from "../process/command.ts";
 export { type ProcessSpec, supervise, type Supervised } from "../process/supervise.ts";
 export { waitUntil } from "../process/wait.ts";

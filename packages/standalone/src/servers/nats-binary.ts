@@ -2,8 +2,8 @@ import { execFile } from "node:child_process";
 import { mkdir, mkdtemp, readdir, rename, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { promisify } from "node:util";
-import { cacheFolder } from "../cache.ts";
-import { StartFailure } from "../failure.ts";
+import { cacheFolder } from "../cache-folder.ts";
+import { StartFailure } from "../start-failure.ts";
 import { findExecutable, isExecutable } from "../process/command.ts";
 
 const run = promisify(execFile);

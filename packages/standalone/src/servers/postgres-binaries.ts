@@ -3,7 +3,7 @@ import { cp, mkdir, mkdtemp, readFile, rename, rm } from "node:fs/promises";
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
 import { promisify } from "node:util";
-import { errorCode, StartFailure } from "../failure.ts";
+import { errorCode, StartFailure } from "../start-failure.ts";
 import { type OsUser, runCommand } from "../process/command.ts";
 
 const run = promisify(execFile);

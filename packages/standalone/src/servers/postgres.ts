@@ -1,7 +1,7 @@
 import { closeSync, openSync } from "node:fs";
 import { chmod, chown, mkdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { StartFailure } from "../failure.ts";
+import { StartFailure } from "../start-failure.ts";
 import { type Command, describeEnding, runCommand } from "../process/command.ts";
 import type { ProcessSpec } from "../process/supervise.ts";
 import { readIfExists } from "../saved-files.ts";

@@ -1,0 +1,111 @@
+import { type DeadLetter, DeadLetterState } from "@routeplane/contracts/usage";
+import { type Command, InvalidArgumentError } from "commander";
+import { idArgument, pageSizeArgument } from "../../arguments.ts";
+import type { NodeClient } from "../../client.ts";
+import type { Context } from "../../context.ts";
+import { CliError, ExitCode } from "../../errors.ts";
+import { confirm } from "../../input.ts";
+import { printableJson } from "../../output/printable.ts";
+import { block } from "../../output/table.ts";
+import { operatorCredential } from "../../session.ts";
+import {
+  DEAD_LETTER_COLUMNS,
+  deadLetterFields,
+  fromProtoDeadLetter,
+  fromProtoDeadLetterInFull,
+} from "../../views/admin/dead-letter.ts";
+import { showList } from "../../views/list.ts";
+import { requirePresent, fromProtoText } from "../../views/values.ts";
+import { withExamples } from "../examples.ts";
+
+interface ListOptions {
+  readonly state?: DeadLetterState;
+  readonly limit: number;
+  readonly pageToken?: string;
+}
+
+export function addDeadLetterCommands(admin: Command, context: Context): void {
+  const letters = admin.command("dead-letters").description("usage events that could not be recorded");
+  withExamples(letters, "admin dead-letters list", "admin dead-letters replay dl_01jxyz…");
+
+  const list = letters
+    .command("list")
+    .description("what was set aside, newest first, one page at a time, whatever became of it")
+    .option("--state <state>", "only those that are held, replaying, replayed or discarded", stateArgument)
+    .option("--limit <number>", "rows on the page, at most 1000", pageSizeArgument, 25)
+    .option("--page-token <token>", "next_page_token of the page before", idArgument)
+    .action((options: ListOptions) => listDeadLetters(context, options));
+  withExamples(list, "admin dead-letters list --state held");
+
+  const get = letters
+    .command("get")
+    .alias("show")
+    .description("one of them, with what it says")
+    .argument("<id>", "dl_…", idArgument)
+    .action((id: string) => showDeadLetter(context, id));
+  withExamples(get, "admin dead-letters get dl_01jxyz…");
+
+  const replay = letters
+    .command("replay")
+    .description("record it again, within seconds; what fails once more is held again, with its reason")
+    .argument("<id>", "dl_…", idArgument)
+    .action((id: string) => changeDeadLetter(context, (client) => client.usageAdmin.replayDeadLetter({ id })));
+  withExamples(replay, "admin dead-letters replay dl_01jxyz…");
+
+  const discard = letters
+    .command("discard")
+    .description("give it up: what it says is never recorded")
+    .argument("<id>", "dl_…", idArgument)
+    .option("--yes", "do not ask, on a terminal either")
+    .action((id: string, options: { yes?: boolean }) => discardDeadLetter(context, id, options));
+  withExamples(discard, "admin dead-letters discard dl_01jxyz… --yes");
+}
+
+const STATES: Readonly<Record<string, DeadLetterState>> = {
+  held: DeadLetterState.HELD,
+  replaying: DeadLetterState.REPLAYING,
+  replayed: DeadLetterState.REPLAYED,
+  discarded: DeadLetterState.DISCARDED,
+};
+
+function stateArgument(text: string): DeadLetterState {
+  const state = Object.hasOwn(STATES, text) ? STATES[text] : undefined;
+  if (state !== undefined) return state;
+  throw new InvalidArgumentError(`It must be one of ${Object.keys(STATES).join(", ")}.`);
+}
+
+async function listDeadLetters(context: Context, { state, limit, pageToken = "" }: ListOptions): Promise<void> {
+  const { usageAdmin } = await context.connect(await operatorCredential(context.settings));
+  const answer = await usageAdmin.listDeadLetters({
+    pageSize: limit,
+    pageToken,
+    state: state ?? DeadLetterState.UNSPECIFIED,
+  });
+  const { deadLetters, nextPageToken } = answer;
+  const list = { data: deadLetters.map(fromProtoDeadLetter), next_page_token: fromProtoText(nextPageToken) };
+  showList(context, list, DEAD_LETTER_COLUMNS, "There are no such dead letters.");
+  if (nextPageToken !== "") context.output.note(`Older ones: add --page-token ${nextPageToken}`);
+}
+
+async function showDeadLetter(context: Context, id: string): Promise<void> {
+  const { usageAdmin } = await context.connect(await operatorCredential(context.settings));
+  const view = fromProtoDeadLetterInFull(requirePresent((await usageAdmin.getDeadLetter({ id })).deadLetter));
+  const said = view.content === null ? view.payload_base64 : printableJson(view.content);
+  context.output.data(view, () => `${block(deadLetterFields(view))}\n\n${said}`);
+}
+
+async function changeDeadLetter(
+  context: Context,
+  change: (client: NodeClient) => Promise<{ readonly deadLetter?: DeadLetter | undefined }>,
+): Promise<void> {
+  const client = await context.connect(await operatorCredential(context.settings));
+  const view = fromProtoDeadLetter(requirePresent((await change(client)).deadLetter));
+  context.output.data(view, () => block(deadLetterFields(view)));
+}
+
+async function discardDeadLetter(context: Context, id: string, { yes = false }: { yes?: boolean }): Promise<void> {
+  if (!yes && !(await confirm(context, `Give up ${id}? What it says is never recorded.`))) {
+    throw new CliError(ExitCode.failed, "aborted", "NOT_CONFIRMED", "nothing was discarded");
+  }
+  await changeDeadLetter(context, (client) => client.usageAdmin.discardDeadLetter({ id }));
+}

@@ -1,0 +1,141 @@
+import { type Timestamp, timestampFromDate } from "@bufbuild/protobuf/wkt";
+import type { Command } from "commander";
+import { timeArgument } from "../../arguments.ts";
+import type { NodeClient } from "../../client.ts";
+import type { Context } from "../../context.ts";
+import { ExitCode } from "../../errors.ts";
+import { type Column, table } from "../../output/table.ts";
+import { operatorCredential } from "../../session.ts";
+import {
+  CHARGE_COLUMNS,
+  type ChargeDifferenceView,
+  COUNTER_COLUMNS,
+  type CounterDifferenceView,
+  fromProtoBudgetDifference,
+} from "../../views/admin/budget-difference.ts";
+import { DIFFERENCE_COLUMNS, type DifferenceView, fromProtoDifference } from "../../views/admin/usage-difference.ts";
+import { fromProtoInteger, requirePresent, fromProtoTime } from "../../views/values.ts";
+import { withExamples } from "../examples.ts";
+import { requireRange } from "../time-range.ts";
+
+interface ReconcileOptions {
+  readonly from?: Date;
+  readonly to?: Date;
+}
+
+interface UsageReconciliation {
+  readonly from: Timestamp;
+  readonly to: Timestamp;
+  /** Of requests from before nothing is kept but the sums; null: all of the range are. */
+  kept_from: string | null;
+  namespace_count: number;
+  readonly differences: DifferenceView[];
+}
+
+interface BudgetReconciliation {
+  /** Of what was admitted before nothing is kept that could be compared; null: of none of the range. */
+  compared_from: string | null;
+  namespace_count: number;
+  request_count: number;
+  /** Requests under way: nothing can be said of them yet. */
+  running_count: number;
+  counter_count: number;
+  /** Counters of which only a part could be compared. */
+  partial_counter_count: number;
+  readonly charges: ChargeDifferenceView[];
+  readonly counters: CounterDifferenceView[];
+}
+
+export function addReconcileCommand(admin: Command, context: Context): void {
+  const reconcile = admin
+    .command("reconcile")
+    .description("hold the request log, its sums and what budgets were charged against each other")
+    .option(
+      "--from <time>",
+      "RFC 3339 with an offset, taken down to a whole hour (default: 30 days before --to)",
+      timeArgument,
+    )
+    .option("--to <time>", "RFC 3339 with an offset, taken up to a whole hour (default: now)", timeArgument)
+    .addHelpText("after", "\nExit code 1 if they differ. Budgets can be compared for the last 23 hours.")
+    .action((options: ReconcileOptions) => reconcileAll(context, options));
+  withExamples(reconcile, "admin reconcile", "admin reconcile --from 2026-05-01T00:00:00Z --to 2026-06-01T00:00:00Z");
+}
+
+async function reconcileAll(context: Context, { from, to = new Date() }: ReconcileOptions): Promise<void> {
+  requireRange({ ...(from && { from }), to });
+  const client = await context.connect(await operatorCredential(context.settings));
+  const asked = { ...(from && { from: timestampFromDate(from) }), to: timestampFromDate(to) };
+  const usage = await reconcileUsage(client, asked);
+  const budgets = await reconcileBudgets(client, usage);
+  const [start, end] = [fromProtoTime(usage.from), fromProtoTime(usage.to)];
+  const view = { ...usage, from: start, to: end, budgets };
+  context.output.data(view, ({ dim }) => {
+    const shown = <Row>(columns: readonly Column<Row>[], rows: readonly Row[]): string[] =>
+      rows.length === 0 ? [] : [table(columns, rows, dim)];
+    return [
+      ...shown(DIFFERENCE_COLUMNS, usage.differences),
+      ...shown(CHARGE_COLUMNS, budgets.charges),
+      ...shown(COUNTER_COLUMNS, budgets.counters),
+    ].join("\n");
+  });
+  const { differences, namespace_count, kept_from } = usage;
+  const note = (text: string): void => context.output.note(text);
+  note(`${differences.length} differences in ${namespace_count} namespaces from ${start} to ${end}`);
+  if (kept_from !== null)
+    note(`Requests from before ${kept_from} are not kept: their sums are held against each other.`);
+  const found = budgets.charges.length + budgets.counters.length;
+  note(
+    budgets.compared_from === null
+      ? "What budgets were charged then is not kept any more, and was not compared."
+      : `${found} differences in budgets: ${budgets.request_count} requests since ${budgets.compared_from}, ` +
+          `${budgets.counter_count} counters (${budgets.partial_counter_count} in part); ${budgets.running_count} requests are under way`,
+  );
+  if (differences.length + found > 0) context.setExitCode(ExitCode.failed);
+}
+
+async function reconcileUsage(
+  { usageAdmin }: NodeClient,
+  asked: { readonly from?: Timestamp; readonly to: Timestamp },
+): Promise<UsageReconciliation> {
+  let page = await usageAdmin.reconcileUsage(asked);
+  const range = { from: requirePresent(page.from), to: requirePresent(page.to) };
+  const all: UsageReconciliation = { ...range, kept_from: null, namespace_count: 0, differences: [] };
+  for (;;) {
+    all.kept_from = fromProtoTime(page.keptFrom);
+    all.namespace_count += page.namespaceCount;
+    all.differences.push(...page.differences.map(fromProtoDifference));
+    if (page.nextPageToken === "") return all;
+    page = await usageAdmin.reconcileUsage({ ...asked, pageToken: page.nextPageToken });
+  }
+}
+
+async function reconcileBudgets(
+  { budgetAdmin }: NodeClient,
+  { from, to }: { readonly from: Timestamp; readonly to: Timestamp },
+): Promise<BudgetReconciliation> {
+  const all: BudgetReconciliation = {
+    compared_from: null,
+    namespace_count: 0,
+    request_count: 0,
+    running_count: 0,
+    counter_count: 0,
+    partial_counter_count: 0,
+    charges: [],
+    counters: [],
+  };
+  for (let pageToken = ""; ;) {
+    const page = await budgetAdmin.reconcileBudgets({ from, to, pageToken });
+    all.compared_from = fromProtoTime(page.comparedFrom);
+    all.namespace_count += page.namespaceCount;
+    all.request_count += fromProtoInteger(page.requestCount);
+    all.running_count += fromProtoInteger(page.runningCount);
+    all.counter_count += fromProtoInteger(page.counterCount);
+    all.partial_counter_count += fromProtoInteger(page.partialCounterCount);
+    for (const { charges, counters } of page.differences.map(fromProtoBudgetDifference)) {
+      all.charges.push(...charges);
+      all.counters.push(...counters);
+    }
+    pageToken = page.nextPageToken;
+    if (pageToken === "") return all;
+  }
+}

@@ -1,0 +1,43 @@
+import { type Command, Option } from "commander";
+import { idArgument } from "../../arguments.ts";
+import type { Context } from "../../context.ts";
+import { loginCredential } from "../../session.ts";
+import { effectivePolicyText, fromProtoEffectivePolicy } from "../../views/policies/effective-policy.ts";
+import { requirePresent } from "../../views/values.ts";
+import { PRINCIPAL_TYPES } from "../../views/words.ts";
+import { withExamples } from "../examples.ts";
+
+interface EffectiveOptions {
+  readonly principalType: keyof typeof PRINCIPAL_TYPES;
+  readonly principalId: string;
+}
+
+export function addEffectiveCommand(policy: Command, context: Context): void {
+  const effective = policy
+    .command("effective")
+    .description("all that applies to a key or the namespace, where each rule comes from, and what is used of it")
+    .addOption(
+      new Option("--principal-type <type>", "what to look at")
+        .choices(Object.keys(PRINCIPAL_TYPES))
+        .makeOptionMandatory(),
+    )
+    .requiredOption("--principal-id <id>", "key_… or ns_…", idArgument)
+    .action((options: EffectiveOptions) => showEffective(context, options));
+  withExamples(
+    effective,
+    "cloud policy effective --principal-type api_key --principal-id key_01jxyz…",
+    "cloud policy effective --principal-type namespace --principal-id ns_01jxyz… --json",
+  );
+}
+
+async function showEffective(context: Context, { principalType, principalId }: EffectiveOptions): Promise<void> {
+  const { effectivePolicy } = await context.connect(await loginCredential(context.settings));
+  const request = { principalType: PRINCIPAL_TYPES[principalType], principalId };
+  const answer = await effectivePolicy.getEffectivePolicy(request);
+  const view = fromProtoEffectivePolicy(requirePresent(answer.effectivePolicy));
+  const { guardrail, shadow_guardrail, budgets, rate_limits } = view;
+  if (guardrail === null && shadow_guardrail === null && budgets.length + rate_limits.length === 0) {
+    context.output.note("No policy applies.");
+  }
+  context.output.data(view, (style) => effectivePolicyText(view, style));
+}

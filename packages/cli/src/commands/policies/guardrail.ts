@@ -1,0 +1,141 @@
+import type { MessageInitShape } from "@bufbuild/protobuf";
+import type { UpdateGuardrailRequestSchema } from "@routeplane/contracts/policy";
+import { present } from "@routeplane/domain";
+import { type Command, Option } from "commander";
+import { countArgument, MAX_COUNT, modelsArgument, type NamedPattern, patternArgument } from "../../arguments.ts";
+import type { Context } from "../../context.ts";
+import { usageError } from "../../errors.ts";
+import { guardrailAt, type GuardrailInit } from "../../specs/read-spec.ts";
+import { ACTIONS, TARGETS, UNINSPECTABLE } from "../../views/words.ts";
+import { addPolicyKindCommands, type PolicyKindDefinition } from "./kind-commands.ts";
+
+interface Flags {
+  readonly modelAllow?: readonly string[];
+  readonly modelDeny?: readonly string[];
+  readonly maxRequestTokens?: bigint;
+  readonly allowStreaming?: "true" | "false";
+  readonly block?: readonly NamedPattern[];
+  readonly redact?: readonly NamedPattern[];
+  readonly appliesTo?: keyof typeof TARGETS;
+  readonly uninspectable?: keyof typeof UNINSPECTABLE;
+  readonly clearModelAllow?: true;
+  readonly clearModelDeny?: true;
+  readonly clearMaxRequestTokens?: true;
+  readonly clearAllowStreaming?: true;
+  readonly clearContentPatterns?: true;
+  readonly clearUninspectable?: true;
+}
+
+const guardrail: PolicyKindDefinition<GuardrailInit, MessageInitShape<typeof UpdateGuardrailRequestSchema>, Flags> = {
+  kind: "guardrail",
+  command: "guardrail",
+  description: "guardrails: policies on models, streaming, size and content of requests and answers",
+  examples: {
+    create: [
+      'cloud guardrail create --name models --model-allow "openai/*, echo" --model-deny "*-preview" --bind-namespace',
+      "cloud guardrail create --name cards --redact card='\\b\\d{16}\\b' --bind-key key_01jxyz…",
+      "cloud guardrail create --name small --max-request-tokens 8192 --allow-streaming false",
+      "cloud guardrail create --name text --block secret='(?i)top secret' --uninspectable block",
+      "cloud guardrail create --name all --spec guardrail.json",
+    ],
+    update: [
+      "cloud guardrail update pol_01jxyz… --max-request-tokens 4096 --clear-model-deny",
+      "cloud guardrail update pol_01jxyz… --block secret='(?i)top secret' --applies-to request",
+    ],
+  },
+
+  addFlags(command) {
+    command
+      .option(
+        "--model-allow <models>",
+        'only these, by comma; * is any run of characters; "" allows none',
+        modelsArgument,
+      )
+      .option("--model-deny <models>", "not these, by comma, whatever allows them", modelsArgument)
+      .option("--max-request-tokens <number>", "input and output tokens of a request at most", countArgument(MAX_COUNT))
+      .addOption(new Option("--allow-streaming <bool>", "whether answers may be streamed").choices(["true", "false"]))
+      .option("--block <name=pattern>", "refuse what the RE2 pattern matches; repeatable", patternArgument)
+      .option("--redact <name=pattern>", "replace what the RE2 pattern matches; repeatable", patternArgument)
+      .addOption(
+        new Option("--applies-to <where>", "where the patterns look (default: both)").choices(Object.keys(TARGETS)),
+      )
+      .addOption(
+        new Option("--uninspectable <rule>", "rule for images, audio and binary files").choices(
+          Object.keys(UNINSPECTABLE),
+        ),
+      );
+  },
+  addClearFlags(command) {
+    command
+      .option("--clear-model-allow", "remove the allow-list")
+      .option("--clear-model-deny", "remove the deny-list")
+      .option("--clear-max-request-tokens", "remove the cap on tokens")
+      .option("--clear-allow-streaming", "say nothing about streaming any more")
+      .option("--clear-content-patterns", "remove all patterns")
+      .option("--clear-uninspectable", "remove the rule for uninspectable content");
+  },
+
+  async spec(flags) {
+    const rules = rulesOf(flags);
+    if (Object.keys(rules).length > 0) return rules;
+    throw usageError(
+      "give at least one of --model-allow, --model-deny, --max-request-tokens, --allow-streaming, --block, --redact and --uninspectable, or --spec",
+    );
+  },
+  read: (json) => guardrailAt(json, "spec"),
+  change: async (flags) => {
+    const { clearModelAllow, clearModelDeny, clearMaxRequestTokens, clearAllowStreaming, clearContentPatterns } = flags;
+    const clear = present({ clearModelAllow, clearModelDeny, clearMaxRequestTokens });
+    const { clearUninspectable } = flags;
+    return {
+      ...rulesOf(flags),
+      ...clear,
+      ...present({ clearAllowStreaming, clearContentPatterns, clearUninspectable }),
+    };
+  },
+
+  calls: ({ guardrails }) => ({
+    create: (request) => guardrails.createGuardrail(request),
+    get: (request) => guardrails.getGuardrail(request),
+    list: (page) => guardrails.listGuardrails(page),
+    update: (request) => guardrails.updateGuardrail(request),
+    remove: (request) => guardrails.deleteGuardrail(request),
+  }),
+};
+
+/** The rules that the flags set. */
+function rulesOf(flags: Flags) {
+  const {
+    modelAllow,
+    modelDeny,
+    maxRequestTokens,
+    allowStreaming,
+    block = [],
+    redact = [],
+    appliesTo,
+    uninspectable,
+  } = flags;
+  const withAction = (patterns: readonly NamedPattern[], action: keyof typeof ACTIONS) =>
+    patterns.map(({ name, pattern }) => ({
+      name,
+      pattern,
+      action: ACTIONS[action],
+      appliesTo: TARGETS[appliesTo ?? "both"],
+    }));
+  const contentPatterns = [...withAction(block, "block"), ...withAction(redact, "redact")];
+  if (appliesTo !== undefined && contentPatterns.length === 0) {
+    throw usageError("--applies-to is about patterns: give --block or --redact with it");
+  }
+  return present({
+    modelAllow: modelAllow && { models: [...modelAllow] },
+    modelDeny: modelDeny && { models: [...modelDeny] },
+    maxRequestTokens,
+    allowStreaming: allowStreaming === undefined ? undefined : allowStreaming === "true",
+    contentPatterns: contentPatterns.length === 0 ? undefined : contentPatterns,
+    uninspectable: uninspectable && UNINSPECTABLE[uninspectable],
+  });
+}
+
+export function addGuardrailCommands(cloud: Command, context: Context): void {
+  addPolicyKindCommands(cloud, context, guardrail);
+}

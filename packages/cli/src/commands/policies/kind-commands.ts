@@ -1,0 +1,232 @@
+import type { Binding, Policy, PrincipalType } from "@routeplane/contracts/policy";
+import type { Command } from "commander";
+import { etagArgument, idArgument, nameArgument } from "../../arguments.ts";
+import type { NodeClient } from "../../client.ts";
+import type { Context } from "../../context.ts";
+import { usageError } from "../../errors.ts";
+import { block } from "../../output/table.ts";
+import { loginCredential } from "../../session.ts";
+import { namingAsWritten } from "../../specs/node-paths.ts";
+import { specAt } from "../../specs/read-spec.ts";
+import { readJson } from "../../specs/spec-source.ts";
+import { fromProtoIdentity } from "../../views/identity.ts";
+import { allPages, showList } from "../../views/list.ts";
+import {
+  fromProtoBinding,
+  fromProtoPolicy,
+  BUDGET_COLUMNS,
+  POLICY_COLUMNS,
+  policyFields,
+} from "../../views/policies/policy.ts";
+import { requirePresent } from "../../views/values.ts";
+import { type PolicyKindWord, PRINCIPAL_TYPES } from "../../views/words.ts";
+import { withExamples } from "../examples.ts";
+import { noteUnbound, specReference } from "./spec-reference.ts";
+import { DELETE_EXAMPLES, deletePolicy, LINEAGE_NOTE } from "./delete-policy.ts";
+
+interface Principal {
+  readonly principalType: PrincipalType;
+  readonly principalId: string;
+}
+interface Named {
+  readonly policy?: Policy | undefined;
+}
+interface Page {
+  readonly pageSize: number;
+  readonly pageToken: string;
+}
+
+/** What the node's service of the kind does. */
+export interface PolicyKindCalls<Spec, Change> {
+  create(request: {
+    name: string;
+    spec: Spec;
+    bindTo: Principal[];
+  }): Promise<Named & { readonly bindings: readonly Binding[] }>;
+  get(request: { readonly id: string }): Promise<Named>;
+  list(page: Page): Promise<{ readonly policies: readonly Policy[]; readonly nextPageToken: string }>;
+  update(request: Change & { id: string; name: string; etag: string }): Promise<Named>;
+  remove(request: { readonly id: string; readonly unbind: boolean }): Promise<{ readonly unbound: readonly Binding[] }>;
+}
+
+/** A kind of policy with commands of its own. `Flags` are what its options come to. */
+export interface PolicyKindDefinition<Spec, Change extends object, Flags> {
+  readonly kind: PolicyKindWord;
+  /** As typed, e.g. `rate-limit`. */
+  readonly command: string;
+  readonly description: string;
+  readonly examples: { readonly create: readonly string[]; readonly update: readonly string[] };
+  addFlags(command: Command): void;
+  /** On top of those, for update. */
+  addClearFlags(command: Command): void;
+  /** @throws CliError if the flags do not make a spec, or one that breaks a rule */
+  spec(flags: Flags, context: Context): Promise<Spec>;
+  /** @throws CliError naming the path and the rule */
+  read(json: unknown): Spec;
+  change(flags: Flags, context: Context): Promise<Change>;
+  calls(client: NodeClient): PolicyKindCalls<Spec, Change>;
+}
+
+interface CommonOptions {
+  readonly name?: string;
+  readonly spec?: string;
+  readonly etag?: string;
+  readonly bindNamespace?: boolean;
+  readonly bindKey?: readonly string[];
+}
+
+export function addPolicyKindCommands<Spec, Change extends object, Flags>(
+  cloud: Command,
+  context: Context,
+  kind: PolicyKindDefinition<Spec, Change, Flags>,
+): void {
+  const group = withExamples(cloud.command(kind.command).description(kind.description), ...kind.examples.create);
+  addCreate(group, context, kind);
+  addReads(group, context, kind);
+  addUpdate(group, context, kind);
+
+  const remove = group
+    .command("delete")
+    .description("delete it, with its bindings and what they have counted, for good")
+    .argument("<id>", "pol_…", idArgument)
+    .option("--yes", "do not ask")
+    .addHelpText("after", LINEAGE_NOTE)
+    .action((id: string, { yes = false }: { yes?: boolean }) =>
+      deletePolicy(context, id, yes, (client, request) => kind.calls(client).remove(request)),
+    );
+  withExamples(remove, ...DELETE_EXAMPLES(kind.command));
+}
+
+function addCreate<Spec, Change extends object, Flags>(
+  group: Command,
+  context: Context,
+  kind: PolicyKindDefinition<Spec, Change, Flags>,
+): void {
+  const create = group
+    .command("create")
+    .description("create it, and bind it at once if told to; unbound it limits nothing")
+    .requiredOption("--name <name>", "unique in the namespace", nameArgument);
+  kind.addFlags(create);
+  create
+    .option("--spec <file|->", "all of it in JSON instead of flags; - is standard input")
+    .option("--bind-namespace", "bind it to the namespace: every key in it")
+    .option("--bind-key <id>", "bind it to a key and all below it; repeatable", collected)
+    .addHelpText("after", specReference(kind.kind))
+    .action((options: CommonOptions & Flags) => createPolicy(context, kind, options));
+  withExamples(create, ...kind.examples.create);
+}
+
+function addReads<Spec, Change extends object, Flags>(
+  group: Command,
+  context: Context,
+  kind: PolicyKindDefinition<Spec, Change, Flags>,
+): void {
+  const list = group
+    .command("list")
+    .description("all of the namespace, oldest first")
+    .action(async () => {
+      const calls = kind.calls(await context.connect(await loginCredential(context.settings)));
+      const read = async (page: Page) => {
+        const { policies: rows, nextPageToken } = await calls.list(page);
+        return { rows, nextPageToken };
+      };
+      const none = `There are none. \`routeplane cloud ${kind.command} create --help\` makes one.`;
+      const columns = kind.kind === "budget" ? BUDGET_COLUMNS : POLICY_COLUMNS;
+      showList(context, await allPages(read, fromProtoPolicy), columns, none);
+    });
+  withExamples(list, `cloud ${kind.command} list`, `cloud ${kind.command} list --json`);
+
+  const get = group
+    .command("get")
+    .description("one, with all that it says")
+    .argument("<id>", "pol_…", idArgument)
+    .action(async (id: string) => {
+      const calls = kind.calls(await context.connect(await loginCredential(context.settings)));
+      show(context, (await calls.get({ id })).policy);
+    });
+  withExamples(get, `cloud ${kind.command} get pol_01jxyz…`);
+}
+
+function addUpdate<Spec, Change extends object, Flags>(
+  group: Command,
+  context: Context,
+  kind: PolicyKindDefinition<Spec, Change, Flags>,
+): void {
+  const update = group
+    .command("update")
+    .description("change what is named and keep the rest; what was counted stays counted")
+    .argument("<id>", "pol_…", idArgument)
+    .option("--name <name>", "unique in the namespace", nameArgument);
+  kind.addFlags(update);
+  kind.addClearFlags(update);
+  update
+    .option("--spec <file|->", "all that it says from now on, in JSON; - is standard input")
+    .option("--etag <etag>", "refuse if it is not what it was when it had this etag", etagArgument)
+    .addHelpText("after", LINEAGE_NOTE + specReference(kind.kind))
+    .action((id: string, options: CommonOptions & Flags) => updatePolicy(context, kind, id, options));
+  withExamples(update, ...kind.examples.update);
+}
+
+async function createPolicy<Spec, Change extends object, Flags>(
+  context: Context,
+  kind: PolicyKindDefinition<Spec, Change, Flags>,
+  options: CommonOptions & Flags,
+): Promise<void> {
+  const { name = "", spec: source, bindNamespace = false, bindKey = [] } = options;
+  if (source !== undefined) refuseFlagsBesideSpec(options);
+  const spec = source === undefined ? await kind.spec(options, context) : kind.read(await readJson(context, source));
+  const client = await context.connect(await loginCredential(context.settings));
+  const bindTo: Principal[] = bindKey.map((id) => ({ principalType: PRINCIPAL_TYPES.api_key, principalId: id }));
+  if (bindNamespace) bindTo.unshift(await ownNamespace(client));
+  const made = await namingAsWritten(context, kind.kind, kind.calls(client).create({ name, spec, bindTo }));
+  const view = fromProtoPolicy(requirePresent(made.policy));
+  const bindings = made.bindings.map(fromProtoBinding);
+  context.output.data({ ...view, bindings }, () => block(policyFields(view)));
+  if (bindings.length === 0) noteUnbound(context, view.id);
+}
+
+async function updatePolicy<Spec, Change extends object, Flags>(
+  context: Context,
+  kind: PolicyKindDefinition<Spec, Change, Flags>,
+  id: string,
+  options: CommonOptions & Flags,
+): Promise<void> {
+  const { name = "", etag = "", spec: source } = options;
+  if (source !== undefined) {
+    refuseFlagsBesideSpec(options);
+    const spec = specAt(kind.kind, await readJson(context, source));
+    const { policies } = await context.connect(await loginCredential(context.settings));
+    const request = policies.updatePolicy({ id, name, etag, spec });
+    return show(context, (await namingAsWritten(context, kind.kind, request)).policy);
+  }
+  const change = await kind.change(options, context);
+  if (name === "" && Object.keys(change).length === 0) {
+    throw usageError("there is nothing to change: give --name, a flag that changes something, or --spec");
+  }
+  const calls = kind.calls(await context.connect(await loginCredential(context.settings)));
+  const { policy } = await namingAsWritten(context, kind.kind, calls.update({ ...change, id, name, etag }));
+  show(context, policy);
+}
+
+const COMMON: ReadonlySet<string> = new Set(["name", "spec", "etag", "bindNamespace", "bindKey"]);
+
+function refuseFlagsBesideSpec(options: object): void {
+  if (Object.keys(options).every((name) => COMMON.has(name))) return;
+  throw usageError("--spec holds all that it says: give either that or flags for parts of it");
+}
+
+async function ownNamespace({ identity }: NodeClient): Promise<Principal> {
+  const { namespace } = fromProtoIdentity(await identity.whoAmI({}));
+  if (namespace === null) throw usageError("--bind-namespace needs a key: an operator credential has no namespace");
+  return { principalType: PRINCIPAL_TYPES.namespace, principalId: namespace.id };
+}
+
+function show(context: Context, policy: Policy | undefined): void {
+  const view = fromProtoPolicy(requirePresent(policy));
+  context.output.data(view, () => block(policyFields(view)));
+}
+
+/** Of a flag that is given several times. */
+function collected(text: string, before: readonly string[] = []): readonly string[] {
+  return [...before, idArgument(text)];
+}

@@ -1,0 +1,83 @@
+import type { MessageInitShape } from "@bufbuild/protobuf";
+import type { UpdatePresetRequestSchema } from "@routeplane/contracts/policy";
+import { present } from "@routeplane/domain";
+import type { Command } from "commander";
+import type { Context } from "../../context.ts";
+import { usageError } from "../../errors.ts";
+import { budgetAt, guardrailAt, presetAt, type PresetInit, rateLimitAt } from "../../specs/read-spec.ts";
+import { readJson } from "../../specs/spec-source.ts";
+import { addPolicyKindCommands, type PolicyKindDefinition } from "./kind-commands.ts";
+
+interface Flags {
+  readonly guardrail?: string;
+  readonly rateLimit?: string;
+  readonly budget?: string;
+  readonly clearGuardrail?: true;
+  readonly clearRateLimit?: true;
+  readonly clearBudget?: true;
+}
+
+const preset: PolicyKindDefinition<PresetInit, MessageInitShape<typeof UpdatePresetRequestSchema>, Flags> = {
+  kind: "preset",
+  command: "preset",
+  description: "presets: policies that bundle a guardrail, a rate limit and a budget, bound and changed as one",
+  examples: {
+    create: [
+      "cloud preset create --name standard --guardrail guardrail.json --budget budget.json --bind-namespace",
+      "cloud preset create --name standard --spec preset.json",
+    ],
+    update: [
+      "cloud preset update pol_01jxyz… --rate-limit rate-limit.json",
+      "cloud preset update pol_01jxyz… --clear-guardrail",
+    ],
+  },
+
+  addFlags(command) {
+    command
+      .option("--guardrail <file|->", "its guardrail in JSON; - is standard input")
+      .option("--rate-limit <file|->", "its rate limit in JSON; - is standard input")
+      .option("--budget <file|->", "its budget in JSON; - is standard input");
+  },
+  addClearFlags(command) {
+    command
+      .option("--clear-guardrail", "remove its guardrail")
+      .option("--clear-rate-limit", "remove its rate limit")
+      .option("--clear-budget", "remove its budget");
+  },
+
+  async spec(flags, context) {
+    const parts = await partsOf(flags, context);
+    if (Object.keys(parts).length > 0) return parts;
+    throw usageError("give at least one of --guardrail, --rate-limit and --budget, or --spec");
+  },
+  read: (json) => presetAt(json, "spec"),
+  async change(flags, context) {
+    const { clearGuardrail, clearRateLimit, clearBudget } = flags;
+    return { ...(await partsOf(flags, context)), ...present({ clearGuardrail, clearRateLimit, clearBudget }) };
+  },
+
+  calls: ({ presets }) => ({
+    create: (request) => presets.createPreset(request),
+    get: (request) => presets.getPreset(request),
+    list: (page) => presets.listPresets(page),
+    update: (request) => presets.updatePreset(request),
+    remove: (request) => presets.deletePreset(request),
+  }),
+};
+
+async function partsOf({ guardrail, rateLimit, budget }: Flags, context: Context) {
+  if ([guardrail, rateLimit, budget].filter((source) => source === "-").length > 1) {
+    throw usageError("standard input holds one spec: give - once");
+  }
+  const part = async <T>(source: string | undefined, read: (json: unknown) => T): Promise<T | undefined> =>
+    source === undefined ? undefined : read(await readJson(context, source));
+  return present({
+    guardrail: await part(guardrail, (json) => guardrailAt(json, "guardrail")),
+    rateLimit: await part(rateLimit, (json) => rateLimitAt(json, "rate_limit")),
+    budget: await part(budget, (json) => budgetAt(json, "budget")),
+  });
+}
+
+export function addPresetCommands(cloud: Command, context: Context): void {
+  addPolicyKindCommands(cloud, context, preset);
+}

@@ -1,0 +1,75 @@
+import type { MessageInitShape } from "@bufbuild/protobuf";
+import type { SimulatePolicyRequestSchema } from "@routeplane/contracts/policy";
+import { type Command, Option } from "commander";
+import { daysArgument, idArgument } from "../../arguments.ts";
+import type { Context } from "../../context.ts";
+import { usageError } from "../../errors.ts";
+import { loginCredential } from "../../session.ts";
+import { namingAsWritten } from "../../specs/node-paths.ts";
+import { specAt } from "../../specs/read-spec.ts";
+import { readJson } from "../../specs/spec-source.ts";
+import { fromProtoSimulation, simulationText } from "../../views/policies/simulation.ts";
+import { POLICY_KINDS, type PolicyKindWord, PRINCIPAL_TYPES } from "../../views/words.ts";
+import { withExamples } from "../examples.ts";
+import { specReference } from "./spec-reference.ts";
+
+interface SimulateOptions {
+  readonly kind?: PolicyKindWord;
+  readonly spec?: string;
+  readonly principalType?: keyof typeof PRINCIPAL_TYPES;
+  readonly principalId?: string;
+  readonly days: number;
+}
+
+/** A replay of up to 100,000 requests; the node ends it by then. */
+const TIMEOUT_MS = 30_000;
+
+export function addSimulateCommand(policy: Command, context: Context): void {
+  const simulate = policy
+    .command("simulate")
+    .description("what a policy, or a draft of one, would have refused of the requests there were; changes nothing")
+    .argument("[policy-id]", "pol_…, as it is now; or give a draft with --kind and --spec", idArgument)
+    .addOption(new Option("--kind <kind>", "what the draft is about").choices(Object.keys(POLICY_KINDS)))
+    .option("--spec <file|->", "what the draft says, in JSON; - is standard input")
+    .addOption(
+      new Option("--principal-type <type>", "what it would be bound to (default: the namespace)").choices(
+        Object.keys(PRINCIPAL_TYPES),
+      ),
+    )
+    .option("--principal-id <id>", "key_… or ns_…", idArgument)
+    .option("--days <days>", "how many days back from now, 1 to 90", daysArgument, 7)
+    .addHelpText("after", specReference())
+    .action((id: string | undefined, options: SimulateOptions) => simulatePolicy(context, id, options));
+  withExamples(
+    simulate,
+    "cloud policy simulate pol_01jxyz… --days 30",
+    `cloud policy simulate --kind budget --spec - <<< '{"window": "day", "limit_micro_usd": 5000000}'`,
+  );
+}
+
+async function simulatePolicy(context: Context, id: string | undefined, options: SimulateOptions): Promise<void> {
+  const { kind, principalType, principalId, days } = options;
+  if ((principalType === undefined) !== (principalId === undefined)) {
+    throw usageError("--principal-type and --principal-id go together");
+  }
+  const subject = await subjectOf(context, id, options);
+  const principal = principalType && { principalType: PRINCIPAL_TYPES[principalType], principalId: principalId ?? "" };
+  const { simulation } = await context.connect(await loginCredential(context.settings));
+  context.output.note(`Replaying the requests of the last ${days === 1 ? "day" : `${days} days`}…`);
+  const call = simulation.simulatePolicy({ subject, ...principal, days }, { timeoutMs: TIMEOUT_MS });
+  const view = fromProtoSimulation(await (kind === undefined ? call : namingAsWritten(context, kind, call)));
+  context.output.data(view, (style) => simulationText(view, style));
+}
+
+type Subject = NonNullable<MessageInitShape<typeof SimulatePolicyRequestSchema>["subject"]>;
+
+async function subjectOf(context: Context, id: string | undefined, { kind, spec }: SimulateOptions): Promise<Subject> {
+  if (id !== undefined) {
+    if (kind !== undefined || spec !== undefined) throw usageError("give a policy or a draft, not both");
+    return { case: "policyId", value: id };
+  }
+  if (kind === undefined || spec === undefined) {
+    throw usageError("give the id of a policy, or a draft with --kind and --spec");
+  }
+  return { case: "spec", value: specAt(kind, await readJson(context, spec)) };
+}

@@ -1,0 +1,27 @@
+import type { Context } from "../../context.ts";
+import { POLICY_KINDS, type PolicyKindWord } from "../../views/words.ts";
+
+const SPECS: Readonly<Record<PolicyKindWord, string>> = {
+  budget: `{"window": "hour|day|week|month|total", "limit_micro_usd": 5000000}`,
+  rate_limit: `{"window_secs": 60, "max_requests": 100, "max_tokens": 50000, "max_concurrent": 5}
+              at least one of the maxima`,
+  guardrail: `{"model_allow": ["openai/*"], "model_deny": ["*-preview"], "max_request_tokens": 8192,
+               "allow_streaming": false, "content_patterns": [{"name": "card", "pattern": "\\\\b\\\\d{16}\\\\b",
+               "action": "block|redact", "applies_to": "request|response|both"}],
+               "uninspectable": "block|pass"}
+              at least one of them; patterns are RE2; an empty model_allow allows no model`,
+  preset: `{"guardrail": {…}, "rate_limit": {…}, "budget": {…}}
+              at least one of them`,
+};
+
+/** What `--spec` takes, for one kind or for each; a preset is made of the others. */
+export function specReference(kind?: PolicyKindWord): string {
+  const kinds = kind === undefined || kind === "preset" ? (Object.keys(POLICY_KINDS) as PolicyKindWord[]) : [kind];
+  const lines = kinds.map((each) => `  ${each.padEnd(10)}  ${SPECS[each]}`);
+  return ["\nA spec is JSON; a field that is not known is refused:", ...lines].join("\n");
+}
+
+export function noteUnbound({ output }: Context, id: string): void {
+  const bind = `routeplane cloud policy bind ${id} --principal-type api_key --principal-id <key-id>`;
+  output.note(`It limits nothing until it is bound: ${bind}`);
+}

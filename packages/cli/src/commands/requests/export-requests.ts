@@ -1,0 +1,137 @@
+import { once } from "node:events";
+import { type Command, Option } from "commander";
+import type { NodeClient } from "../../client.ts";
+import type { Context } from "../../context.ts";
+import { usageError } from "../../errors.ts";
+import { loginCredential } from "../../session.ts";
+import { fromProtoRequest } from "../../views/requests/request.ts";
+import { type ExportFormat, exportHead, exportLine } from "../../views/requests/request-export.ts";
+import { withExamples } from "../examples.ts";
+import { beginExport, resumeExport } from "./export-file.ts";
+import { type FilterOptions, toFilter, withFilters } from "./request-filter.ts";
+import { resolveFilter } from "./resolve-filter.ts";
+import { requireRange } from "../time-range.ts";
+
+interface ExportOptions extends FilterOptions {
+  readonly format: ExportFormat;
+  readonly output: string;
+  readonly resume?: boolean;
+}
+
+const STDOUT = "-";
+const PAGE_SIZE = 1000;
+
+export function addExportCommand(requests: Command, context: Context): void {
+  const command = withFilters(requests.command("export"))
+    .description("write the request log, newest first, to stdout or to a file")
+    .addOption(new Option("--format <format>", "csv or jsonl").choices(["csv", "jsonl"]).makeOptionMandatory())
+    .addOption(
+      new Option(
+        "--output <file>",
+        "a file instead of stdout; it must not exist yet, unless --resume goes on with it",
+      ).default(STDOUT, "stdout"),
+    )
+    .option("--resume", "go on with an export to a file that was interrupted, with the same options")
+    // An option that the list has too is taken for the list's, wherever it stands.
+    .action((_: ExportOptions, self: Command) => {
+      for (const option of onlyOf(requests, self)) {
+        if (requests.getOptionValueSource(option.attributeName()) === "cli") {
+          throw usageError(`option '${option.flags}' cannot be used with export, which writes the whole log`);
+        }
+      }
+      return exportRequests(context, self.optsWithGlobals());
+    })
+    .configureHelp({
+      showGlobalOptions: true,
+      visibleGlobalOptions: () => requests.createHelp().visibleGlobalOptions(requests),
+    });
+  withExamples(
+    command,
+    "cloud requests export --format csv --output may.csv --from 2026-05-01T00:00:00Z --to 2026-06-01T00:00:00Z",
+    "cloud requests export --format csv --output may.csv --from 2026-05-01T00:00:00Z --to 2026-06-01T00:00:00Z --resume",
+    "cloud requests export --format jsonl --status failed | jq .error_code",
+  );
+}
+
+/** What the list has and the export has not. */
+function onlyOf(list: Command, { options }: Command): readonly Option[] {
+  return list.options.filter(({ long }) => options.every((own) => own.long !== long));
+}
+
+async function exportRequests(context: Context, options: ExportOptions): Promise<void> {
+  const { output, resume = false } = options;
+  requireRange(options);
+  if (output === STDOUT && resume) {
+    throw usageError("--resume: only an export to a file can go on", "Name the file with --output.");
+  }
+  const credential = await loginCredential(context.settings);
+  const { usage } = await context.connect(credential);
+  const resolved = await resolveFilter(context, credential, options);
+  await (output === STDOUT ? toStdout(context, usage, resolved) : toFile(context, usage, resolved));
+}
+
+async function toStdout(context: Context, usage: Usage, options: ExportOptions): Promise<void> {
+  const { stdout } = context;
+  const { format, to = new Date() } = options;
+  let rows = 0;
+  let head = exportHead(format);
+  for await (const page of pagesOf(usage, options, { to, pageToken: "" })) {
+    rows += page.count;
+    if (!stdout.write(head + page.text)) await once(stdout, "drain");
+    head = "";
+    // The rows themselves are progress to who reads them on the same screen.
+    if (stdout.isTTY !== true) progress(context, rows);
+  }
+  context.output.note(`${rows} requests`);
+}
+
+async function toFile(context: Context, usage: Usage, options: ExportOptions): Promise<void> {
+  const { format, output, resume, to = new Date() } = options;
+  const what = JSON.stringify(whatOf(options));
+  const file = await (resume ? resumeExport(output, what) : beginExport(output, what, to, exportHead(format)));
+  try {
+    for await (const page of pagesOf(usage, options, file.progress)) {
+      await file.add(page.text, page.count, page.nextPageToken);
+      progress(context, file.progress.rows);
+    }
+  } finally {
+    await file.close();
+  }
+  await file.complete();
+  const { rows } = file.progress;
+  context.output.note(`${rows} requests in ${output}`);
+  context.output.data({ file: output, format, request_count: rows }, () => "");
+}
+
+type Usage = NodeClient["usage"];
+
+interface Page {
+  readonly text: string;
+  readonly count: number;
+  /** Empty: this is the last one. */
+  readonly nextPageToken: string;
+}
+
+/** From a page on; what arrives after `to` is not in it. */
+async function* pagesOf(
+  usage: Usage,
+  options: ExportOptions,
+  from: { readonly to: Date; readonly pageToken: string },
+): AsyncIterable<Page> {
+  const filter = toFilter({ ...options, to: from.to });
+  let { pageToken } = from;
+  do {
+    const { requests, nextPageToken } = await usage.listRequests({ filter, pageSize: PAGE_SIZE, pageToken });
+    const text = requests.map((request) => exportLine(options.format, fromProtoRequest(request))).join("");
+    yield { text, count: requests.length, nextPageToken };
+    pageToken = nextPageToken;
+  } while (pageToken !== "");
+}
+
+function progress({ stderr }: Context, rows: number): void {
+  if (stderr.isTTY === true) stderr.write(`\r${rows} requests\r`);
+}
+
+function whatOf({ format, key, model, status, from, to }: ExportOptions): object {
+  return { format, key, model, status, from, to };
+}

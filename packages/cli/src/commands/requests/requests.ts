@@ -1,0 +1,76 @@
+import { type Command, Option } from "commander";
+import { idArgument, pageSizeArgument } from "../../arguments.ts";
+import type { Context } from "../../context.ts";
+import { block } from "../../output/table.ts";
+import { loginCredential } from "../../session.ts";
+import { showList } from "../../views/list.ts";
+import { fromProtoReceipt } from "../../views/requests/receipt.ts";
+import { fromProtoRequest, REQUEST_COLUMNS, requestFields } from "../../views/requests/request.ts";
+import { requirePresent, fromProtoText } from "../../views/values.ts";
+import { withExamples } from "../examples.ts";
+import { followRequests } from "./follow-requests.ts";
+import { type FilterOptions, toFilter, withFilters } from "./request-filter.ts";
+import { resolveFilter } from "./resolve-filter.ts";
+import { addExportCommand } from "./export-requests.ts";
+import { requireRange } from "../time-range.ts";
+
+interface RequestsOptions extends FilterOptions {
+  readonly limit: number;
+  readonly pageToken?: string;
+  readonly follow?: boolean;
+}
+
+export function addRequestCommands(cloud: Command, context: Context): void {
+  const requests = withFilters(cloud.command("requests"))
+    .description("the request log of the namespace, newest first, one page at a time")
+    .option("--limit <number>", "rows on the page, at most 1000", pageSizeArgument, 25)
+    .option("--page-token <token>", "next_page_token of the page before", idArgument)
+    .addOption(
+      new Option(
+        "--follow",
+        "go on with requests as they end, until Ctrl-C; with --json a line of JSON for each",
+      ).conflicts(["limit", "pageToken"]),
+    )
+    .action((options: RequestsOptions) => {
+      requireRange(options);
+      return options.follow === true ? followRequests(context, options) : listRequests(context, options);
+    });
+  withExamples(
+    requests,
+    "cloud requests --limit 25",
+    "cloud requests --status denied --from 2026-05-01T00:00:00Z",
+    "cloud requests --follow",
+    "cloud requests export --format csv > requests.csv",
+  );
+
+  addExportCommand(requests, context);
+
+  const request = cloud.command("request").description("one request of the log");
+  withExamples(request, "cloud request get req_01jxyz…");
+  const get = request
+    .command("get")
+    .description("what was reserved and charged for a request, what was decided about it, and when")
+    .argument("<id>", "req_…; the response's x-request-id", idArgument)
+    .action((id: string) => showRequest(context, id));
+  withExamples(get, "cloud request get req_01jxyz…");
+}
+
+async function listRequests(context: Context, options: RequestsOptions): Promise<void> {
+  const { limit, pageToken = "" } = options;
+  const credential = await loginCredential(context.settings);
+  const { usage } = await context.connect(credential);
+  const filter = toFilter(await resolveFilter(context, credential, options));
+  const answer = await usage.listRequests({ pageSize: limit, pageToken, filter });
+  const { requests, nextPageToken } = answer;
+  const list = { data: requests.map(fromProtoRequest), next_page_token: fromProtoText(nextPageToken) };
+  showList(context, list, REQUEST_COLUMNS, "There are no such requests here yet.");
+  if (nextPageToken !== "") context.output.note(`Older ones: add --page-token ${nextPageToken}`);
+}
+
+async function showRequest(context: Context, id: string): Promise<void> {
+  const { usage } = await context.connect(await loginCredential(context.settings));
+  const { request, receipt } = await usage.getRequest({ id });
+  const row = fromProtoRequest(requirePresent(request));
+  const view = { ...row, ...fromProtoReceipt(row, receipt) };
+  context.output.data(view, () => block(requestFields(view)));
+}

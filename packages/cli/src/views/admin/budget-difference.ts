@@ -1,0 +1,96 @@
+import type { BudgetDifference, ChargeDifference, CounterDifference } from "@routeplane/contracts/policy";
+import type { Column } from "../../output/table.ts";
+import { fromProtoInteger, fromProtoText, fromProtoTime } from "../values.ts";
+
+/** A request that its budgets and the request log do not charge the same. */
+export interface ChargeDifferenceView {
+  readonly namespace_id: string;
+  readonly key_id: string;
+  readonly request_id: string;
+  readonly budget_micro_usd: number;
+  /** Null: no budget knows it. */
+  readonly hold_state: string | null;
+  readonly log_micro_usd: number;
+  /** Null: the request log does not know it. */
+  readonly request_status: string | null;
+}
+
+/** A counter of a budget that is not what its requests amount to. */
+export interface CounterDifferenceView {
+  readonly namespace_id: string;
+  readonly policy_id: string;
+  readonly binding_id: string;
+  /** `reserved` or `spent`. */
+  readonly quantity: string;
+  readonly counted_micro_usd: number;
+  readonly expected_micro_usd: number;
+  /** Null: not known. */
+  readonly expected_micro_usd_max: number | null;
+  /** Null: from the beginning. */
+  readonly since: string | null;
+}
+
+export interface BudgetDifferenceViews {
+  readonly charges: readonly ChargeDifferenceView[];
+  readonly counters: readonly CounterDifferenceView[];
+}
+
+export function fromProtoBudgetDifference({ namespaceId, subject }: BudgetDifference): BudgetDifferenceViews {
+  return {
+    charges: subject.case === "charge" ? [fromProtoCharge(namespaceId, subject.value)] : [],
+    counters: subject.case === "counter" ? [fromProtoCounter(namespaceId, subject.value)] : [],
+  };
+}
+
+function fromProtoCharge(namespaceId: string, charge: ChargeDifference): ChargeDifferenceView {
+  return {
+    namespace_id: namespaceId,
+    key_id: charge.keyId,
+    request_id: charge.requestId,
+    budget_micro_usd: fromProtoInteger(charge.budgetMicroUsd),
+    hold_state: fromProtoText(charge.holdState),
+    log_micro_usd: fromProtoInteger(charge.logMicroUsd),
+    request_status: fromProtoText(charge.requestStatus),
+  };
+}
+
+function fromProtoCounter(namespaceId: string, counter: CounterDifference): CounterDifferenceView {
+  const { expectedMicroUsdMax: max } = counter;
+  return {
+    namespace_id: namespaceId,
+    policy_id: counter.policyId,
+    binding_id: counter.bindingId,
+    quantity: counter.quantity,
+    counted_micro_usd: fromProtoInteger(counter.countedMicroUsd),
+    expected_micro_usd: fromProtoInteger(counter.expectedMicroUsd),
+    expected_micro_usd_max: max === undefined ? null : fromProtoInteger(max),
+    since: fromProtoTime(counter.since),
+  };
+}
+
+export const CHARGE_COLUMNS: readonly Column<ChargeDifferenceView>[] = [
+  { header: "NAMESPACE", cell: ({ namespace_id }) => namespace_id },
+  { header: "KEY", cell: ({ key_id }) => key_id },
+  { header: "REQUEST", cell: ({ request_id }) => request_id },
+  {
+    header: "BUDGETS (micro-usd)",
+    cell: ({ hold_state, budget_micro_usd }) => `${budget_micro_usd} ${hold_state ?? "-"}`,
+  },
+  {
+    header: "LOG (micro-usd)",
+    cell: ({ request_status, log_micro_usd }) => `${log_micro_usd} ${request_status ?? "-"}`,
+  },
+];
+
+export const COUNTER_COLUMNS: readonly Column<CounterDifferenceView>[] = [
+  { header: "NAMESPACE", cell: ({ namespace_id }) => namespace_id },
+  { header: "POLICY", cell: ({ policy_id }) => policy_id },
+  { header: "BINDING", cell: ({ binding_id }) => binding_id },
+  { header: "COUNTER", cell: ({ quantity }) => quantity },
+  { header: "SAYS (micro-usd)", cell: ({ counted_micro_usd }) => `${counted_micro_usd}` },
+  {
+    header: "EXPECTED",
+    cell: ({ expected_micro_usd: min, expected_micro_usd_max: max }) =>
+      max === min ? `${min}` : `${min} to ${max ?? "?"}`,
+  },
+];

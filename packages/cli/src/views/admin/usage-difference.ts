@@ -1,0 +1,55 @@
+import { RequestStatus, type UsageDifference, type UsageGroup } from "@routeplane/contracts/usage";
+import type { Column } from "../../output/table.ts";
+import { fromProtoStatus } from "../requests/request.ts";
+import { fromProtoTotals, type TotalsView } from "../usage.ts";
+import { requirePresent, fromProtoText, fromProtoTime } from "../values.ts";
+
+export interface DifferenceView {
+  readonly namespace_id: string;
+  /** Of a sum of an hour, its first moment in UTC; else null. */
+  readonly hour: string | null;
+  /** Of a sum of a day, its first moment in UTC; else null. */
+  readonly day: string | null;
+  /** Of a total of five minutes, their first moment in UTC; else null. */
+  readonly five_minutes: string | null;
+  /** Null, as are model, provider and status then: of a total of all requests that were not denied. */
+  readonly key_id: string | null;
+  readonly model: string | null;
+  readonly provider: string | null;
+  readonly status: string | null;
+  readonly kept: TotalsView;
+  /** What the request log says of it, or what is kept of shorter times. */
+  readonly expected: TotalsView;
+}
+
+export function fromProtoDifference({ namespaceId, fiveMinutes, kept, expected }: UsageDifference): DifferenceView {
+  const sum: UsageGroup = requirePresent(kept);
+  return {
+    namespace_id: namespaceId,
+    hour: fromProtoTime(sum.hour),
+    day: fromProtoTime(sum.day),
+    five_minutes: fromProtoTime(fiveMinutes),
+    key_id: fromProtoText(sum.keyId),
+    model: fromProtoText(sum.model),
+    provider: fromProtoText(sum.provider),
+    status: sum.status === RequestStatus.UNSPECIFIED ? null : fromProtoStatus(sum.status),
+    kept: fromProtoTotals(sum),
+    expected: fromProtoTotals(requirePresent(expected)),
+  };
+}
+
+const show = ({ request_count, prompt_tokens, completion_tokens, spend_micro_usd }: TotalsView): string =>
+  `${request_count}/${prompt_tokens}/${completion_tokens}/${spend_micro_usd}`;
+
+export const DIFFERENCE_COLUMNS: readonly Column<DifferenceView>[] = [
+  { header: "NAMESPACE", cell: ({ namespace_id }) => namespace_id },
+  {
+    header: "WHEN (UTC)",
+    cell: ({ hour, day, five_minutes }) => five_minutes?.slice(0, 16) ?? hour?.slice(0, 13) ?? day?.slice(0, 10) ?? "-",
+  },
+  { header: "KEY", cell: ({ key_id }) => key_id ?? "(all)" },
+  { header: "MODEL", cell: ({ model, provider }) => `${provider ?? "-"}/${model ?? "-"}` },
+  { header: "STATUS", cell: ({ status }) => status ?? "-" },
+  { header: "KEPT (requests/in/out/micro-usd)", cell: ({ kept }) => show(kept) },
+  { header: "EXPECTED", cell: ({ expected }) => show(expected) },
+];

@@ -1,0 +1,185 @@
+import {
+  type EffectiveBudget,
+  type EffectiveGuardrail,
+  type EffectivePolicy,
+  type EffectiveRateLimit,
+  type PolicySource,
+  type SourcedUninspectable,
+} from "@routeplane/contracts/policy";
+import { formatMicroUsd, formatUsd } from "../../output/money.ts";
+import type { Style } from "../../output/style.ts";
+import { block, type Column, table } from "../../output/table.ts";
+import { formatTime } from "../../output/time.ts";
+import { fromProtoInteger, requirePresent, fromProtoTime } from "../values.ts";
+import { ACTIONS, BUDGET_WINDOWS, MODES, PRINCIPAL_TYPES, TARGETS, UNINSPECTABLE, word } from "../words.ts";
+
+export type EffectivePolicyView = ReturnType<typeof fromProtoEffectivePolicy>;
+type SourceView = ReturnType<typeof fromProtoSource>;
+type GuardrailView = ReturnType<typeof fromProtoGuardrail>;
+type BudgetView = ReturnType<typeof fromProtoBudget>;
+type RateLimitView = ReturnType<typeof fromProtoRateLimit>;
+
+export function fromProtoEffectivePolicy(effective: EffectivePolicy) {
+  const { principalType, principalId, lineage, guardrail, shadowGuardrail, budgets, rateLimits } = effective;
+  return {
+    principal_type: word(PRINCIPAL_TYPES, principalType),
+    principal_id: principalId,
+    lineage,
+    guardrail: guardrail === undefined ? null : fromProtoGuardrail(guardrail),
+    shadow_guardrail: shadowGuardrail === undefined ? null : fromProtoGuardrail(shadowGuardrail),
+    budgets: budgets.map(fromProtoBudget),
+    rate_limits: rateLimits.map(fromProtoRateLimit),
+  };
+}
+
+function fromProtoSource({ policyId, policyName, bindingId, principalType, principalId, mode }: PolicySource) {
+  return {
+    policy_id: policyId,
+    policy_name: policyName,
+    binding_id: bindingId,
+    principal_type: word(PRINCIPAL_TYPES, principalType),
+    principal_id: principalId,
+    mode: word(MODES, mode),
+  };
+}
+
+function fromProtoGuardrail(guardrail: EffectiveGuardrail) {
+  const { modelAllow, modelDeny, maxRequestTokens: cap, allowStreaming, contentPatterns } = guardrail;
+  const from = (sources: readonly PolicySource[]) => sources.map(fromProtoSource);
+  return {
+    model_allow: modelAllow.map(({ models, sources }) => ({ models, sources: from(sources) })),
+    model_deny: modelDeny.map(({ model, sources }) => ({ model, sources: from(sources) })),
+    max_request_tokens: cap ? { tokens: fromProtoInteger(cap.tokens), sources: from(cap.sources) } : null,
+    allow_streaming: allowStreaming ? { allowed: allowStreaming.allowed, sources: from(allowStreaming.sources) } : null,
+    content_patterns: contentPatterns.map(({ pattern, sources }) => {
+      const { name, pattern: text, action, appliesTo } = requirePresent(pattern);
+      const [does, target] = [word(ACTIONS, action), word(TARGETS, appliesTo)];
+      return { name, pattern: text, action: does, applies_to: target, sources: from(sources) };
+    }),
+    uninspectable_request: fromProtoUninspectable(guardrail.uninspectableRequest),
+    uninspectable_response: fromProtoUninspectable(guardrail.uninspectableResponse),
+  };
+}
+
+function fromProtoUninspectable(rule: SourcedUninspectable | undefined) {
+  return rule === undefined
+    ? null
+    : { action: word(UNINSPECTABLE, rule.action), sources: rule.sources.map(fromProtoSource) };
+}
+
+function fromProtoBudget({ source, spec, freesUpAt, ...use }: EffectiveBudget) {
+  const { window, limitMicroUsd } = requirePresent(spec);
+  return {
+    ...fromProtoSource(requirePresent(source)),
+    window: word(BUDGET_WINDOWS, window),
+    limit_micro_usd: fromProtoInteger(limitMicroUsd),
+    spent_micro_usd: fromProtoInteger(use.spentMicroUsd),
+    reserved_micro_usd: fromProtoInteger(use.reservedMicroUsd),
+    remaining_micro_usd: fromProtoInteger(use.remainingMicroUsd),
+    frees_up_at: fromProtoTime(freesUpAt),
+  };
+}
+
+function fromProtoRateLimit({ source, spec, freesUpAt, ...use }: EffectiveRateLimit) {
+  const { windowSecs, maxRequests, maxTokens, maxConcurrent } = requirePresent(spec);
+  const maximum = (max: bigint | undefined): number | null => (max === undefined ? null : fromProtoInteger(max));
+  return {
+    ...fromProtoSource(requirePresent(source)),
+    window_secs: windowSecs,
+    max_requests: maximum(maxRequests),
+    max_tokens: maximum(maxTokens),
+    max_concurrent: maximum(maxConcurrent),
+    requests: fromProtoInteger(use.requests),
+    tokens: fromProtoInteger(use.tokens),
+    concurrent: fromProtoInteger(use.concurrent),
+    frees_up_at: fromProtoTime(freesUpAt),
+  };
+}
+
+/** For people: whom it applies to, then a table for each kind of which there is something. */
+export function effectivePolicyText(effective: EffectivePolicyView, { dim }: Style): string {
+  const { principal_type: type, principal_id: id, lineage, budgets, rate_limits: rateLimits } = effective;
+  const from = ({ principal_type, principal_id }: SourceView): string =>
+    principal_id === id ? `this ${principal_type === "namespace" ? "namespace" : "key"}` : principal_id;
+  const rules = [...rulesOf(effective.guardrail), ...rulesOf(effective.shadow_guardrail)];
+  const above = lineage.slice(0, -1);
+  const parts = [
+    block([
+      ["principal", `${type} ${id}`],
+      ...(type === "namespace" ? [] : [["keys above", above.length === 0 ? "none" : above.join(" > ")] as const]),
+    ]),
+    ...(rules.length === 0 ? [] : [table(ruleColumns(from), rules, dim)]),
+    ...(budgets.length === 0 ? [] : [table(budgetColumns(from), budgets, dim)]),
+    ...(rateLimits.length === 0 ? [] : [table(rateLimitColumns(from), rateLimits, dim)]),
+  ];
+  return parts.join("\n\n");
+}
+
+interface Rule {
+  readonly rule: string;
+  readonly value: string;
+  readonly source: SourceView;
+}
+
+/** A line for each rule and each policy that says it. */
+function rulesOf(guardrail: GuardrailView | null): readonly Rule[] {
+  if (guardrail === null) return [];
+  const { model_allow, model_deny, max_request_tokens: cap, allow_streaming: streaming, content_patterns } = guardrail;
+  const lines = (rule: string, value: string, sources: readonly SourceView[]): readonly Rule[] =>
+    sources.map((source) => ({ rule, value, source }));
+  const uninspectable = (rule: GuardrailView["uninspectable_request"], direction: string): readonly Rule[] =>
+    rule === null ? [] : lines(`${rule.action} ${direction}`, "content that cannot be inspected", rule.sources);
+  return [
+    ...model_allow.flatMap(({ models, sources }) => lines("allow", models.join(", ") || "no model", sources)),
+    ...model_deny.flatMap(({ model, sources }) => lines("deny", model, sources)),
+    ...(cap === null ? [] : lines("max tokens", String(cap.tokens), cap.sources)),
+    ...(streaming === null ? [] : lines("streaming", streaming.allowed ? "allowed" : "not allowed", streaming.sources)),
+    ...content_patterns.flatMap(({ name, pattern, action, applies_to, sources }) =>
+      lines(`${action} ${applies_to}`, `${name}: ${pattern}`, sources),
+    ),
+    ...uninspectable(guardrail.uninspectable_request, "request"),
+    ...uninspectable(guardrail.uninspectable_response, "response"),
+  ];
+}
+
+type From = (source: SourceView) => string;
+
+function sourceColumns<Row>(from: From, sourceOf: (row: Row) => SourceView): readonly Column<Row>[] {
+  return [
+    { header: "MODE", cell: (row) => sourceOf(row).mode },
+    { header: "POLICY", cell: (row) => sourceOf(row).policy_name },
+    { header: "BOUND TO", cell: (row) => from(sourceOf(row)) },
+  ];
+}
+
+function ruleColumns(from: From): readonly Column<Rule>[] {
+  return [
+    { header: "GUARDRAIL", cell: ({ rule }) => rule },
+    { header: "VALUE", cell: ({ value }) => value },
+    ...sourceColumns<Rule>(from, ({ source }) => source),
+  ];
+}
+
+function budgetColumns(from: From): readonly Column<BudgetView>[] {
+  const per = (window: string): string => (window === "total" ? "in total" : `per ${window}`);
+  return [
+    { header: "BUDGET", cell: ({ limit_micro_usd, window }) => `${formatMicroUsd(limit_micro_usd)} ${per(window)}` },
+    { header: "SPENT", cell: ({ spent_micro_usd }) => formatUsd(spent_micro_usd), right: true },
+    { header: "RESERVED", cell: ({ reserved_micro_usd }) => formatUsd(reserved_micro_usd), right: true },
+    { header: "LEFT", cell: ({ remaining_micro_usd }) => formatUsd(remaining_micro_usd), right: true },
+    { header: "FREES UP", cell: ({ frees_up_at }) => (frees_up_at === null ? "" : formatTime(frees_up_at)) },
+    ...sourceColumns<BudgetView>(from, (row) => row),
+  ];
+}
+
+function rateLimitColumns(from: From): readonly Column<RateLimitView>[] {
+  const used = (count: number, max: number | null): string => (max === null ? "" : `${count} of ${max}`);
+  return [
+    { header: "RATE LIMIT", cell: ({ window_secs }) => `per ${window_secs} s` },
+    { header: "REQUESTS", cell: ({ requests, max_requests }) => used(requests, max_requests), right: true },
+    { header: "TOKENS", cell: ({ tokens, max_tokens }) => used(tokens, max_tokens), right: true },
+    { header: "CONCURRENT", cell: ({ concurrent, max_concurrent }) => used(concurrent, max_concurrent), right: true },
+    { header: "FREES UP", cell: ({ frees_up_at }) => (frees_up_at === null ? "" : formatTime(frees_up_at)) },
+    ...sourceColumns<RateLimitView>(from, (row) => row),
+  ];
+}

@@ -1,0 +1,226 @@
+import type { Binding, BoundPolicy, BudgetUse, Policy, PolicyBinding } from "@routeplane/contracts/policy";
+import { formatUsd } from "../../output/money.ts";
+import type { Column } from "../../output/table.ts";
+import { formatTime } from "../../output/time.ts";
+import { fromProtoSpec, specFields, specText, type SpecView } from "../spec.ts";
+import { fromProtoInteger, requirePresent, fromProtoTime } from "../values.ts";
+import { MODES, POLICY_KINDS, PRINCIPAL_TYPES, word } from "../words.ts";
+
+export interface PolicyView {
+  readonly id: string;
+  readonly name: string;
+  readonly kind: string;
+  /** Null if this CLI is older than the policy's kind. */
+  readonly spec: SpecView | null;
+  readonly disabled_at: string | null;
+  readonly etag: string;
+  /** Null if the policy is older than this field. */
+  readonly created_by: string | null;
+  readonly binding_count: number;
+  /** Its oldest bindings, at most 5. */
+  readonly bound_to: readonly BoundToView[];
+}
+
+export interface BoundToView {
+  readonly binding_id: string;
+  readonly principal_type: string;
+  readonly principal_id: string;
+  readonly mode: string;
+  /** Current use of the budget through this binding; null if the policy holds no budget. */
+  readonly budget_use: BudgetUseView | null;
+}
+
+export interface BudgetUseView {
+  readonly spent_micro_usd: number;
+  readonly reserved_micro_usd: number;
+  readonly remaining_micro_usd: number;
+  readonly frees_up_at: string | null;
+}
+
+export interface BindingView {
+  readonly id: string;
+  readonly policy_id: string;
+  readonly principal_type: string;
+  readonly principal_id: string;
+  readonly mode: string;
+  /** Null if the binding is older than this field. */
+  readonly created_by: string | null;
+}
+
+export interface BoundPolicyView extends PolicyView {
+  readonly binding: BindingView;
+}
+
+export function fromProtoPolicy(policy: Policy): PolicyView {
+  const { id, name, kind, spec, disabledAt, etag, createdBy, bindingCount, bindings } = policy;
+  return {
+    id,
+    name,
+    kind: word(POLICY_KINDS, kind),
+    spec: fromProtoSpec(spec),
+    disabled_at: fromProtoTime(disabledAt),
+    etag,
+    created_by: createdBy || null,
+    binding_count: bindingCount,
+    bound_to: bindings.map(fromProtoPolicyBinding),
+  };
+}
+
+function fromProtoPolicyBinding({ binding, budgetUse }: PolicyBinding): BoundToView {
+  const { id, principal_type, principal_id, mode } = fromProtoBinding(requirePresent(binding));
+  return { binding_id: id, principal_type, principal_id, mode, budget_use: budgetUse ? fromProtoUse(budgetUse) : null };
+}
+
+function fromProtoUse({ spentMicroUsd, reservedMicroUsd, remainingMicroUsd, freesUpAt }: BudgetUse): BudgetUseView {
+  return {
+    spent_micro_usd: fromProtoInteger(spentMicroUsd),
+    reserved_micro_usd: fromProtoInteger(reservedMicroUsd),
+    remaining_micro_usd: fromProtoInteger(remainingMicroUsd),
+    frees_up_at: fromProtoTime(freesUpAt),
+  };
+}
+
+export function fromProtoBinding({ id, policyId, principalType, principalId, mode, createdBy }: Binding): BindingView {
+  return {
+    id,
+    policy_id: policyId,
+    principal_type: word(PRINCIPAL_TYPES, principalType),
+    principal_id: principalId,
+    mode: word(MODES, mode),
+    created_by: createdBy || null,
+  };
+}
+
+export function fromProtoBoundPolicy({ policy, binding }: BoundPolicy): BoundPolicyView {
+  return { ...fromProtoPolicy(requirePresent(policy)), binding: fromProtoBinding(requirePresent(binding)) };
+}
+
+type PolicyColumn = Column<PolicyView>;
+
+const ID: PolicyColumn = { header: "ID", cell: ({ id }) => id };
+const NAME: PolicyColumn = { header: "NAME", cell: ({ name }) => name };
+const KIND: PolicyColumn = { header: "KIND", cell: ({ kind }) => kind };
+const STATUS: PolicyColumn = {
+  header: "STATUS",
+  cell: ({ disabled_at }) => (disabled_at === null ? "enabled" : "disabled"),
+};
+const BOUND_TO: PolicyColumn = { header: "BOUND TO", cell: boundToText };
+const SPEC: PolicyColumn = { header: "SPEC", cell: ({ spec }) => shortened(specText(spec)) };
+
+export const POLICY_COLUMNS: readonly PolicyColumn[] = [ID, NAME, KIND, STATUS, BOUND_TO, SPEC];
+
+/** Columns of budgets. SPENT and LEFT are of the binding with the least left, which is the one that refuses first. */
+export const BUDGET_COLUMNS: readonly PolicyColumn[] = [
+  ID,
+  NAME,
+  STATUS,
+  BOUND_TO,
+  { header: "SPENT", cell: (policy) => usd(tightestUse(policy)?.spent_micro_usd), right: true },
+  { header: "LEFT", cell: (policy) => usd(tightestUse(policy)?.remaining_micro_usd), right: true },
+  SPEC,
+];
+
+export const BINDING_COLUMNS: readonly Column<BindingView>[] = [
+  { header: "ID", cell: ({ id }) => id },
+  { header: "MODE", cell: ({ mode }) => mode },
+  { header: "PRINCIPAL", cell: principalText },
+];
+
+export const BOUND_POLICY_COLUMNS: readonly Column<BoundPolicyView>[] = [
+  { header: "POLICY", cell: ({ id }) => id },
+  { header: "BINDING", cell: ({ binding }) => binding.id },
+  { header: "MODE", cell: ({ binding }) => binding.mode },
+  NAME,
+  KIND,
+  STATUS,
+  SPEC,
+];
+
+export function policyFields(policy: PolicyView): readonly (readonly [string, string])[] {
+  const { spec } = policy;
+  return [
+    ["id", policy.id],
+    ["name", policy.name],
+    ["kind", policy.kind],
+    ...(spec === null ? [["spec", specText(spec)] as const] : specFields(spec).map(named)),
+    ["disabled", policy.disabled_at === null ? "no" : formatTime(policy.disabled_at)],
+    ["created by", policy.created_by ?? "not recorded"],
+    ["etag", policy.etag],
+    ...boundToFields(policy),
+  ];
+}
+
+/** E.g. `not bound`, `namespace`, `namespace, 2 keys`, `1 key (shadow)`, `3 keys (1 shadow)`. */
+function boundToText({ binding_count: count, bound_to: known }: PolicyView): string {
+  if (count === 0) return "not bound";
+  if (known.length < count) return `${count} principals`;
+  const keys = known.filter(({ principal_type }) => principal_type === "api_key").length;
+  const parts = [...(keys < count ? ["namespace"] : []), ...(keys > 0 ? [keys === 1 ? "1 key" : `${keys} keys`] : [])];
+  return parts.join(", ") + shadowText(known);
+}
+
+function shadowText(bindings: readonly BoundToView[]): string {
+  const shadows = bindings.filter(({ mode }) => mode === "shadow").length;
+  if (shadows === 0) return "";
+  return shadows === bindings.length ? " (shadow)" : ` (${shadows} shadow)`;
+}
+
+function boundToFields({ id, binding_count: count, bound_to: known }: PolicyView): readonly [string, string][] {
+  if (count === 0) return [["bound to", "nothing: it limits nothing"]];
+  const more = count - known.length;
+  return [
+    ...known.map((each): [string, string] => [
+      "bound to",
+      `${principalText(each)} (${each.binding_id})${useText(each)}`,
+    ]),
+    ...(more > 0 ? [["bound to", `${more} more; see routeplane cloud policy bindings ${id}`] as [string, string]] : []),
+  ];
+}
+
+/** E.g. `, shadow: spent $1.20, $0.10 reserved, $3.70 left`. */
+function useText({ mode, budget_use: use }: BoundToView): string {
+  const shadow = mode === "shadow" ? ", shadow" : "";
+  if (use === null) return shadow;
+  const reserved = use.reserved_micro_usd === 0 ? "" : `, ${usd(use.reserved_micro_usd)} reserved`;
+  return `${shadow}: ${usd(use.spent_micro_usd)} spent${reserved}, ${usd(use.remaining_micro_usd)} left`;
+}
+
+/** A shadow binding refuses nothing: it counts only where there is no other. */
+function tightestUse({ bound_to: bindings }: PolicyView): BudgetUseView | undefined {
+  const enforced = bindings.filter(({ mode }) => mode === "enforce");
+  const deciding = enforced.length > 0 ? enforced : bindings;
+  const uses = deciding.flatMap(({ budget_use: use }) => (use === null ? [] : [use]));
+  return uses.toSorted((one, other) => one.remaining_micro_usd - other.remaining_micro_usd)[0];
+}
+
+function usd(microUsd: number | undefined): string {
+  return microUsd === undefined ? "" : formatUsd(microUsd);
+}
+
+export function bindingFields(binding: BindingView): readonly [string, string][] {
+  return [
+    ["id", binding.id],
+    ["policy", binding.policy_id],
+    ["principal", principalText(binding)],
+    ["mode", binding.mode],
+    ["bound by", binding.created_by ?? "not recorded"],
+  ];
+}
+
+export function principalText({
+  principal_type,
+  principal_id,
+}: Pick<BindingView, "principal_type" | "principal_id">): string {
+  return `${principal_type} ${principal_id}`;
+}
+
+function named([name, value]: readonly [string, string]): readonly [string, string] {
+  return [name === "" ? "spec" : name, value];
+}
+
+/** A guardrail may say more than fits on a line; `get` shows all of it. */
+const MAX_SPEC_CHARS = 100;
+
+function shortened(text: string): string {
+  return text.length <= MAX_SPEC_CHARS ? text : `${text.slice(0, MAX_SPEC_CHARS - 1)}…`;
+}

@@ -1,0 +1,152 @@
+import type { GuardrailDecision, Receipt } from "@routeplane/contracts/usage";
+import { formatMicroUsd } from "../../output/money.ts";
+import { formatTime } from "../../output/time.ts";
+import type { RequestView } from "./request.ts";
+import { fromProtoInteger, fromProtoText, fromProtoTime } from "../values.ts";
+
+/** How the charge of a request came about; null is what is not known. */
+export interface ReceiptView {
+  /** What it is charged by: pico-USD per token, so that 1,000,000 is 1 USD per million tokens. */
+  readonly price: {
+    readonly version: string;
+    readonly input_pico_usd: number;
+    readonly output_pico_usd: number;
+    /** Price per request, charged beside its tokens. */
+    readonly request_pico_usd: number;
+  } | null;
+  /** Billed model, if the upstream answered with another model than was requested; else null. */
+  readonly billed_model: string | null;
+  /** Charge beyond the reservation. */
+  readonly overrun_micro_usd: number;
+  readonly token_buckets: {
+    readonly prompt: number;
+    /** Of the prompt, those that the upstream had cached. */
+    readonly cached_prompt: number | null;
+    readonly completion: number;
+    /** Of the completion, those that were reasoning. */
+    readonly reasoning: number | null;
+  };
+  /** What content patterns of guardrails did, the one that blocked first; those that did nothing are left out. */
+  readonly guardrail_decisions: readonly GuardrailDecisionView[];
+  readonly timings: {
+    readonly received_at: string;
+    readonly admitted_at: string | null;
+    readonly time_to_first_token_ms: number | null;
+    readonly upstream_ms: number | null;
+    readonly total_ms: number | null;
+  };
+}
+
+export interface GuardrailDecisionView {
+  readonly policy_id: string;
+  readonly binding_id: string;
+  readonly rule: string;
+  /** Name of the pattern; null if there was more than can be judged. */
+  readonly pattern: string | null;
+  /** How many stretches of text it redacted. */
+  readonly request_redactions: number;
+  readonly response_redactions: number;
+  readonly blocked: "request" | "response" | null;
+}
+
+/** @param receipt undefined: of a node that does not tell */
+export function fromProtoReceipt(request: RequestView, receipt: Receipt | undefined): ReceiptView {
+  const { price, cachedPromptTokens, reasoningTokens, totalMs } = receipt ?? {};
+  const count = (value: bigint | undefined): number | null => (value === undefined ? null : fromProtoInteger(value));
+  return {
+    price: price
+      ? {
+          version: price.version,
+          input_pico_usd: fromProtoInteger(price.inputPicoUsd),
+          output_pico_usd: fromProtoInteger(price.outputPicoUsd),
+          request_pico_usd: fromProtoInteger(price.requestPicoUsd),
+        }
+      : null,
+    billed_model: fromProtoText(receipt?.billedModel ?? ""),
+    overrun_micro_usd: fromProtoInteger(receipt?.overrunMicroUsd ?? 0n),
+    token_buckets: {
+      prompt: request.prompt_tokens,
+      cached_prompt: count(cachedPromptTokens),
+      completion: request.completion_tokens,
+      reasoning: count(reasoningTokens),
+    },
+    guardrail_decisions: (receipt?.guardrailDecisions ?? []).map(fromProtoDecision),
+    timings: {
+      received_at: request.created_at,
+      admitted_at: fromProtoTime(receipt?.admittedAt),
+      time_to_first_token_ms: receipt?.timeToFirstTokenMs ?? null,
+      upstream_ms: receipt?.upstreamMs ?? null,
+      total_ms: count(totalMs),
+    },
+  };
+}
+
+function fromProtoDecision(decision: GuardrailDecision): GuardrailDecisionView {
+  const { blockedRequest, blockedResponse } = decision;
+  return {
+    policy_id: decision.policyId,
+    binding_id: decision.bindingId,
+    rule: decision.rule,
+    pattern: fromProtoText(decision.pattern),
+    request_redactions: decision.requestRedactions,
+    response_redactions: decision.responseRedactions,
+    blocked: blockedRequest ? "request" : blockedResponse ? "response" : null,
+  };
+}
+
+type Field = readonly [string, string];
+
+/** The lines of a receipt that are about what guardrails did, e.g. "redacted 2 in the request: 'ssn' pol_… bnd_…". */
+export function guardrailFields({ guardrail_decisions }: ReceiptView): readonly Field[] {
+  return guardrail_decisions.map((each) => {
+    const { request_redactions, response_redactions, blocked } = each;
+    const did = [
+      ...(blocked === null ? [] : [blocked === "request" ? "blocked the request" : "blocked the answer"]),
+      ...(request_redactions === 0 ? [] : [`redacted ${request_redactions} in the request`]),
+      ...(response_redactions === 0 ? [] : [`redacted ${response_redactions} in the answer`]),
+    ];
+    const by = each.pattern === null ? "more than can be judged" : `'${each.pattern}'`;
+    return ["guardrail", `${did.join(", ")}: ${by} ${each.policy_id} ${each.binding_id}`];
+  });
+}
+
+/** The lines of a receipt that are about what was used and what it costs. */
+export function chargeFields({ price, billed_model, overrun_micro_usd, token_buckets }: ReceiptView): readonly Field[] {
+  const { prompt, cached_prompt, completion, reasoning } = token_buckets;
+  return [
+    ["prompt tokens", String(prompt) + (cached_prompt === null ? "" : ` (${cached_prompt} cached)`)],
+    ["completion tokens", String(completion) + (reasoning === null ? "" : ` (${reasoning} reasoning)`)],
+    ...(billed_model === null ? [] : [["billed model", billed_model] as const]),
+    ...(price === null ? [] : [["price", priceText(price)] as const]),
+    ...(overrun_micro_usd === 0
+      ? []
+      : [["overrun", `${formatMicroUsd(overrun_micro_usd)} beyond its reservation`] as const]),
+  ];
+}
+
+/** The lines of a receipt that are about when. */
+export function timeFields({ timings }: ReceiptView, completedAt: string | null): readonly Field[] {
+  const { admitted_at, time_to_first_token_ms, upstream_ms, total_ms } = timings;
+  const total = total_ms === null ? "" : ` (after ${total_ms} ms)`;
+  return [
+    ["received", formatTime(timings.received_at)],
+    ...(admitted_at === null ? [] : [["admitted", formatTime(admitted_at)] as const]),
+    ...(time_to_first_token_ms === null ? [] : [["first token", `after ${time_to_first_token_ms} ms`] as const]),
+    ...(upstream_ms === null ? [] : [["upstream", `${upstream_ms} ms`] as const]),
+    ["completed", completedAt === null ? "-" : `${formatTime(completedAt)}${total}`],
+  ];
+}
+
+const PICO_USD_PER_TOKEN_IN_USD_PER_MTOK = 1e6;
+const PICO_USD_IN_USD = 1e12;
+
+function priceText({
+  version,
+  input_pico_usd,
+  output_pico_usd,
+  request_pico_usd,
+}: NonNullable<ReceiptView["price"]>): string {
+  const perMtok = (pico: number): string => `$${pico / PICO_USD_PER_TOKEN_IN_USD_PER_MTOK}`;
+  const perRequest = request_pico_usd === 0 ? "" : `, $${request_pico_usd / PICO_USD_IN_USD} per request`;
+  return `${perMtok(input_pico_usd)} in, ${perMtok(output_pico_usd)} out per million tokens${perRequest} (${version})`;
+}
