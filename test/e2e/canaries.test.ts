@@ -6,7 +6,7 @@ import { mintToken } from "@routeplane/credentials";
 import { isInternal, publishedServices } from "@routeplane/rpc";
 import { eventually } from "@routeplane/testing";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { sendJson, startUpstream, type UpstreamServer } from "../../services/gateway/test/upstream-server.ts";
+import { sendJson, startFakeProvider, type FakeProvider } from "../../services/gateway/test/fake-provider.ts";
 import {
   type Canary,
   canary,
@@ -26,7 +26,7 @@ const PROVIDER_KEY = "sk-canary-0123456789abcdef0123456789";
 const SAVED = ["secrets.json", "api-key", "operator-key", "nats/nats.conf"];
 
 let node: TestNode;
-let upstream: UpstreamServer;
+let upstream: FakeProvider;
 let folder: string;
 /** Every answer but those of mints, with the request that it answers. */
 const answers: { place: string; text: string }[] = [];
@@ -34,7 +34,7 @@ const canaries: Canary[] = [];
 let operator: string;
 
 beforeAll(async () => {
-  upstream = await startUpstream((response, { headers }) =>
+  upstream = await startFakeProvider((response, { headers }) =>
     sendJson(response, 400, {
       error: { message: `bad key ${headers.authorization}`, type: PROVIDER_KEY, param: null },
     }),

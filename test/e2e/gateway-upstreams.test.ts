@@ -8,9 +8,9 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import {
   type Answer,
   sendJson,
-  startUpstream,
-  type UpstreamServer,
-} from "../../services/gateway/test/upstream-server.ts";
+  startFakeProvider,
+  type FakeProvider,
+} from "../../services/gateway/test/fake-provider.ts";
 import { ask, cliJson, failureOf, mintKey, openAiClient, settledRow } from "../harness/gateway.ts";
 import { startNode, type TestNode } from "../harness/index.ts";
 
@@ -80,12 +80,12 @@ const LEAKS: Record<string, Answer> = {
 };
 
 let node: TestNode;
-let upstream: UpstreamServer;
+let upstream: FakeProvider;
 let folder: string;
 let root: OpenAI;
 
 beforeAll(async () => {
-  upstream = await startUpstream((response, received) => {
+  upstream = await startFakeProvider((response, received) => {
     const { model } = JSON.parse(received.body) as { model: string };
     return (BEHAVIOUR[model] ?? LEAKS[model])?.(response, received);
   });

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { eventually } from "@routeplane/testing";
 import type OpenAI from "openai";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { sendJson, startUpstream, type UpstreamServer } from "../../services/gateway/test/upstream-server.ts";
+import { sendJson, startFakeProvider, type FakeProvider } from "../../services/gateway/test/fake-provider.ts";
 import { ask, cliJson, openAiClient } from "../harness/gateway.ts";
 import { startNode, type TestNode } from "../harness/index.ts";
 import { type NamespaceKeys, newNamespace } from "../harness/policies.ts";
@@ -15,7 +15,7 @@ const BUDGET_MICRO_USD = 3_000;
 const WINDOW_TOKENS = 1_000_000;
 
 let node: TestNode;
-let upstream: UpstreamServer;
+let upstream: FakeProvider;
 let folder: string;
 /** Has a budget of 3,000 micro-USD, and a key. */
 let home: NamespaceKeys;
@@ -23,7 +23,7 @@ let capped: string;
 let root: OpenAI;
 
 beforeAll(async () => {
-  upstream = await startUpstream((response, { body }) => {
+  upstream = await startFakeProvider((response, { body }) => {
     const { model, messages } = JSON.parse(body) as { model: string; messages: { content: unknown }[] };
     const isText = messages.every(({ content }) => typeof content === "string");
     const usage = { prompt_tokens: isText ? 10 : WINDOW_TOKENS, completion_tokens: 5, total_tokens: 0 };

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { eventually } from "@routeplane/testing";
 import { APIError } from "openai";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { type Answer, startUpstream, type UpstreamServer } from "../../services/gateway/test/upstream-server.ts";
+import { type Answer, startFakeProvider, type FakeProvider } from "../../services/gateway/test/fake-provider.ts";
 import { ask, cliJson, failureOf, mintKey, openAiClient, settledRow } from "../harness/gateway.ts";
 import { startNode, type TestNode } from "../harness/index.ts";
 import { cliAs } from "./json-cli.ts";
@@ -40,11 +40,11 @@ const talkative: Answer = (response) => {
 };
 
 let node: TestNode;
-let upstream: UpstreamServer;
+let upstream: FakeProvider;
 let folder: string;
 
 beforeAll(async () => {
-  upstream = await startUpstream(talkative);
+  upstream = await startFakeProvider(talkative);
   folder = await mkdtemp(join(tmpdir(), "routeplane-guardrails-test-"));
   const providers = join(folder, "providers.yaml");
   const price = "price: {input_usd_per_mtok: 1, output_usd_per_mtok: 1}";

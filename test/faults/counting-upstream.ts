@@ -1,6 +1,6 @@
 import type { ServerResponse } from "node:http";
 import { setTimeout as delay } from "node:timers/promises";
-import { sendJson, startUpstream } from "../../services/gateway/test/upstream-server.ts";
+import { sendJson, startFakeProvider } from "../../services/gateway/test/fake-provider.ts";
 
 /** A provider that keeps its own count: a request says who it is by its `max_tokens` n, and uses n output tokens. */
 export interface CountingUpstream {
@@ -20,7 +20,7 @@ const THINKING_MS = 150;
 
 export async function startCountingUpstream(): Promise<CountingUpstream> {
   const seen = new Map<number, number>();
-  const server = await startUpstream(async (response, { body }) => {
+  const server = await startFakeProvider(async (response, { body }) => {
     const { max_tokens: n, stream = false } = JSON.parse(body) as { max_tokens: number; stream?: boolean };
     seen.set(n, (seen.get(n) ?? 0) + 1);
     await delay(Math.random() * THINKING_MS);

@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { eventually } from "@routeplane/testing";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { startUpstream, type UpstreamServer } from "../../services/gateway/test/upstream-server.ts";
+import { startFakeProvider, type FakeProvider } from "../../services/gateway/test/fake-provider.ts";
 import { cliJson, mintKey, requestLog, type RequestRow } from "../harness/gateway.ts";
 import { startNode, type TestNode } from "../harness/index.ts";
 
@@ -46,12 +46,12 @@ const MAX_TOKENS = 40;
 const KEYS = ["under no budget", "under a budget"] as const;
 
 let node: TestNode;
-let upstream: UpstreamServer;
+let upstream: FakeProvider;
 let folder: string;
 const tokens: Partial<Record<(typeof KEYS)[number], string>> = {};
 
 beforeAll(async () => {
-  upstream = await startUpstream((response, { body }) => {
+  upstream = await startFakeProvider((response, { body }) => {
     const { messages } = JSON.parse(body) as { messages: readonly { content: string }[] };
     const [asked = ""] = messages.map(({ content }) => content);
     const whole = ANSWERS[asked];

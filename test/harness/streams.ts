@@ -1,5 +1,5 @@
 import type OpenAI from "openai";
-import { startUpstream, type UpstreamServer } from "../../services/gateway/test/upstream-server.ts";
+import { startFakeProvider, type FakeProvider } from "../../services/gateway/test/fake-provider.ts";
 import { openAiClient } from "./gateway.ts";
 
 /** What tests of running requests share: streams that last, and how long something took. */
@@ -7,7 +7,7 @@ import { openAiClient } from "./gateway.ts";
 /** An upstream whose streams stop after the first word until they are told to finish. */
 export interface SlowUpstream {
   readonly baseUrl: string;
-  readonly requests: UpstreamServer["requests"];
+  readonly requests: FakeProvider["requests"];
   finish(): void;
   close(): Promise<void>;
 }
@@ -17,7 +17,7 @@ export async function startSlowUpstream(): Promise<SlowUpstream> {
   const word = (content: string): string =>
     `data: ${JSON.stringify({ choices: [{ index: 0, delta: { content } }] })}\n\n`;
   const usage = JSON.stringify({ choices: [], usage: { prompt_tokens: 5, completion_tokens: 2 } });
-  const server = await startUpstream((response, { body }) => {
+  const server = await startFakeProvider((response, { body }) => {
     // What is not a stream is never answered.
     if (!body.includes('"stream":true')) return;
     response.writeHead(200, { "content-type": "text/event-stream" }).write(word("one"));

@@ -13,15 +13,12 @@ import { inferenceRoutes } from "../src/handlers/inference.ts";
 import { unknownMethod } from "../src/handlers/management.ts";
 import { createRouter, type Route } from "../src/handlers/router.ts";
 import { createOpenAiUpstream } from "../src/upstreams/openai-upstream.ts";
-import {
-  budgetInMemory,
-  callerWith,
-  guardrailsInMemory,
-  type UsageInMemory,
-  usageInMemory,
-} from "./in-memory-ports.ts";
-import { following } from "./pipeline-world.ts";
-import { type ReceivedRequest, startUpstream } from "./upstream-server.ts";
+import { fakeBudget } from "./fake-admissions.ts";
+import { callerWith } from "./fake-verifier.ts";
+import { fakeGuardrailDirectory } from "./fake-guardrail-directory.ts";
+import { type FakeUsageLog, fakeUsageLog } from "./fake-usage-log.ts";
+import { fakeVerification } from "./fake-verifier.ts";
+import { type ReceivedRequest, startFakeProvider } from "./fake-provider.ts";
 
 /** A gateway over HTTP between a client and a provider on this machine; guardrails apply to whoever calls. */
 export interface GuardedGateway {
@@ -29,7 +26,7 @@ export interface GuardedGateway {
   readonly routes: readonly Route[];
   /** What the provider was sent. */
   readonly received: readonly ReceivedRequest[];
-  readonly usage: UsageInMemory;
+  readonly usage: FakeUsageLog;
   post(path: string, body: object | string): Promise<Answer>;
   stop(): Promise<void>;
 }
@@ -56,17 +53,17 @@ const model = (provider: string, id: string): Model => ({
 });
 
 export async function startGuardedGateway(options: GuardedGatewayOptions): Promise<GuardedGateway> {
-  const provider = await startUpstream(options.answer);
+  const provider = await startFakeProvider(options.answer);
   const upstream = createOpenAiUpstream({ baseUrl: new URL(provider.baseUrl), apiKey: undefined });
   const log = createLogger("gateway", (line) => line, "silent");
-  const [admissions, usage] = [budgetInMemory(1_000_000_000_000n), usageInMemory()];
+  const [admissions, usage] = [fakeBudget(1_000_000_000_000n), fakeUsageLog()];
   const settlements = createSettlements({ admissions, usageLog: usage, log });
   const directory = createModelDirectory([
     model("vendor", "gpt-4o"),
     model("vendor", "gpt-mini"),
     model("other", "gpt-4o"),
   ]);
-  const guardOf = createGuards(guardrailsInMemory(options.specs, options.mode));
+  const guardOf = createGuards(fakeGuardrailDirectory(options.specs, options.mode));
   const verifyKey = async () => callerWith(["inference:*"]);
   const upstreams = new Map([
     ["vendor", upstream],
@@ -74,7 +71,7 @@ export async function startGuardedGateway(options: GuardedGatewayOptions): Promi
   ]);
   const denials = createDenials({ usageLog: usage, settlements, log, clock: Date.now });
   const ports = { admissions, usageLog: usage, settlements, denials, upstreams, log, clock: Date.now };
-  const serve = createPipeline({ followKey: following(verifyKey), directory, guardOf, ...ports });
+  const serve = createPipeline({ followKey: fakeVerification(verifyKey), directory, guardOf, ...ports });
   const routes = inferenceRoutes({ serve, verifyKey, guardOf, directory, configuredAt: 0 });
   const router = createRouter({
     routes,

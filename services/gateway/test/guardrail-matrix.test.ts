@@ -2,7 +2,7 @@ import type { ServerResponse } from "node:http";
 import type { ContentPattern, GuardrailSpec } from "@routeplane/guardrails";
 import { afterEach, describe, expect, it } from "vitest";
 import { type Answer, chunksOf, type GuardedGateway, startGuardedGateway } from "./guarded-gateway.ts";
-import { type ReceivedRequest, sendJson } from "./upstream-server.ts";
+import { type ReceivedRequest, sendJson } from "./fake-provider.ts";
 
 /** Every endpoint, streamed or not, under every kind of rule: a new endpoint without a row here goes red. */
 

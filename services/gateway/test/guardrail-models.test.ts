@@ -1,7 +1,7 @@
 import type { GuardrailSpec } from "@routeplane/guardrails";
 import { afterEach, describe, expect, it } from "vitest";
 import { type GuardedGateway, startGuardedGateway } from "./guarded-gateway.ts";
-import { sendJson } from "./upstream-server.ts";
+import { sendJson } from "./fake-provider.ts";
 
 /** The configuration: vendor/gpt-4o, vendor/gpt-mini, other/gpt-4o. */
 

@@ -1,15 +1,14 @@
 import { MAX_STEPS } from "@routeplane/guardrails";
 import { setTimeout as delay } from "node:timers/promises";
 import { describe, expect, it } from "vitest";
-import {
-  budgetInMemory,
-  callerWith,
-  guardrailsInMemory,
-  limitsInMemory,
-  usageInMemory,
-} from "../../test/in-memory-ports.ts";
-import { answering, BODY, down, following, MICRO, reservationOf, world } from "../../test/pipeline-world.ts";
-import { recordingReply } from "../../test/recording-reply.ts";
+import { fakeBudget, fakeAdmissions } from "../../test/fake-admissions.ts";
+import { callerWith } from "../../test/fake-verifier.ts";
+import { fakeGuardrailDirectory } from "../../test/fake-guardrail-directory.ts";
+import { fakeUsageLog } from "../../test/fake-usage-log.ts";
+import { answeringUpstream } from "../../test/fake-upstream.ts";
+import { BODY, down, MICRO, reservationOf, pipelineUnderTest } from "../../test/pipeline-under-test.ts";
+import { fakeVerification } from "../../test/fake-verifier.ts";
+import { fakeReply } from "../../test/fake-reply.ts";
 import { JudgingMeter } from "./guardrails/judging-meter.ts";
 import type { CallingKey } from "./ports.ts";
 import type { Upstream } from "./ports/upstream.ts";
@@ -17,7 +16,7 @@ import { boundTokens } from "./request/token-bounds.ts";
 
 describe("a request that is served", () => {
   it("is charged what the upstream counted, and its hold is gone", async () => {
-    const { serve, budget, usage } = world();
+    const { serve, budget, usage } = pipelineUnderTest();
     const { reply } = await serve(BODY);
     expect(JSON.parse(reply.text)).toMatchObject({ choices: [{ message: { content: "one two three" } }] });
     expect(budget).toMatchObject({ reservedNano: 0n, spentNano: 9n * MICRO });
@@ -32,18 +31,18 @@ describe("a request that is served", () => {
 
   it("gets no more output than is affordable", async () => {
     const body = { ...BODY, max_tokens: 1_000_000 };
-    const { serve, sent } = world({ budget: budgetInMemory(reservationOf(body) - 2n * MICRO) });
+    const { serve, sent } = pipelineUnderTest({ budget: fakeBudget(reservationOf(body) - 2n * MICRO) });
     const { reply } = await serve(body);
     expect(JSON.parse(sent[0] ?? "")).toMatchObject({ max_tokens: 2 });
     expect(JSON.parse(reply.text)).toMatchObject({ choices: [{ finish_reason: "length" }] });
   });
 
   it.each([
-    ["under a budget", budgetInMemory(1_000_000_000n)],
-    ["under a rate limit alone", limitsInMemory({ rateLimit: { windowSecs: 60, maxRequests: 9n } })],
-    ["under no limit", limitsInMemory({})],
+    ["under a budget", fakeBudget(1_000_000_000n)],
+    ["under a rate limit alone", fakeAdmissions({ rateLimit: { windowSecs: 60, maxRequests: 9n } })],
+    ["under no limit", fakeAdmissions({})],
   ])("%s has the most that it can cost as its reservation, from its admission to its settlement", async (_, budget) => {
-    const { serve, usage } = world({ budget });
+    const { serve, usage } = pipelineUnderTest({ budget });
     await serve(BODY);
     expect(usage.admissions).toMatchObject([{ reservedNanoUsd: reservationOf(BODY) }]);
     expect(usage.admissions[0]?.expiresAt.getTime()).toBeGreaterThan(Date.now() + 10 * 60_000);
@@ -51,7 +50,7 @@ describe("a request that is served", () => {
   });
 
   it("is recorded with the price that it is charged by, from its admission on", async () => {
-    const { serve, usage } = world();
+    const { serve, usage } = pipelineUnderTest();
     await serve(BODY);
     const price = { version: "file:1", inputPicoUsd: 1_000_000n, outputPicoUsd: 2_000_000n };
     const [admission] = usage.admissions;
@@ -61,8 +60,8 @@ describe("a request that is served", () => {
 
   it("lets no byte out before its admission is durable", async () => {
     const durable = Promise.withResolvers<void>();
-    const { serve } = world({ usage: usageInMemory(() => durable.promise) });
-    const reply = recordingReply();
+    const { serve } = pipelineUnderTest({ usage: fakeUsageLog(() => durable.promise) });
+    const reply = fakeReply();
     const served = serve(BODY, reply);
     await delay(50);
     expect(reply.begun).toBe(false);
@@ -74,7 +73,7 @@ describe("a request that is served", () => {
 
 describe("a request that is not served", () => {
   it("is refused with 402 that names the policy, reaches no upstream and costs nothing", async () => {
-    const { serve, sent, usage, budget } = world({ budget: budgetInMemory(10n * MICRO) });
+    const { serve, sent, usage, budget } = pipelineUnderTest({ budget: fakeBudget(10n * MICRO) });
     const { refusal } = await serve(BODY);
     expect(refusal?.facts).toMatchObject({
       status: 402,
@@ -94,7 +93,7 @@ describe("a request that is not served", () => {
     ["with an operator credential", { kind: "operator" as const }, /namespace key/],
     ["with a service credential", { kind: "service" as const }, /namespace key/],
   ])("is refused with 403 %s before its body is read", async (_, caller, message) => {
-    const { serve, sent } = world({ overrides: { followKey: following(async () => caller) } });
+    const { serve, sent } = pipelineUnderTest({ overrides: { followKey: fakeVerification(async () => caller) } });
     const { refusal } = await serve("not JSON");
     expect(refusal?.facts).toMatchObject({ status: 403, message: expect.stringMatching(message) as unknown });
     expect(sent).toEqual([]);
@@ -105,16 +104,16 @@ describe("a request that is not served", () => {
     const meter = new JudgingMeter();
     meter.shareOf(caller).spend(2 * MAX_STEPS);
     const pattern = { name: "w", pattern: "x", action: "block", appliesTo: "request" } as const;
-    const guardrails = guardrailsInMemory([{ contentPatterns: [pattern] }]);
-    const overrides = { followKey: following(async () => caller), meter };
-    const { serve, sent, budget, usage } = world({ guardrails, overrides });
+    const guardrails = fakeGuardrailDirectory([{ contentPatterns: [pattern] }]);
+    const overrides = { followKey: fakeVerification(async () => caller), meter };
+    const { serve, sent, budget, usage } = pipelineUnderTest({ guardrails, overrides });
     expect((await serve(BODY)).refusal?.facts).toMatchObject({ status: 429, code: "judging_limit_exceeded" });
     expect({ sent, admissions: budget.calls.admit, rows: usage.settlements }).toEqual({
       sent: [],
       admissions: 0,
       rows: [],
     });
-    const other = world({ guardrails, overrides: { meter } });
+    const other = pipelineUnderTest({ guardrails, overrides: { meter } });
     expect((await other.serve(BODY)).reply.status).toBe(200);
   });
 
@@ -122,9 +121,9 @@ describe("a request that is not served", () => {
     const fail = async (): Promise<never> => {
       throw down(dependency);
     };
-    const budget = budgetInMemory(1_000_000n);
+    const budget = fakeBudget(1_000_000n);
     const overrides = dependency === "auth" ? { followKey: fail } : { admissions: { ...budget, admit: fail } };
-    const { serve, sent } = world({ overrides, budget });
+    const { serve, sent } = pipelineUnderTest({ overrides, budget });
     const { refusal } = await serve(BODY);
     expect(refusal).toMatchObject({ code: "unavailable", metadata: { dependency } });
     expect(sent).toEqual([]);
@@ -138,7 +137,9 @@ describe("a request that cannot be recorded", () => {
     const asking = (): never => {
       throw down("spool");
     };
-    const { serve, sent, budget, usage } = world({ overrides: { usageLog: { ...usageInMemory(), asking } } });
+    const { serve, sent, budget, usage } = pipelineUnderTest({
+      overrides: { usageLog: { ...fakeUsageLog(), asking } },
+    });
     const { refusal } = await serve(BODY);
     expect(refusal).toMatchObject({ code: "unavailable", metadata: { dependency: "spool" } });
     expect(sent).toEqual([]);
@@ -147,11 +148,11 @@ describe("a request that cannot be recorded", () => {
   });
 
   it("reaches no upstream and costs nothing, if its admission cannot be written", async () => {
-    const usage = usageInMemory();
+    const usage = fakeUsageLog();
     const admitted = (): never => {
       throw down("spool");
     };
-    const { serve, sent, budget } = world({ usage, overrides: { usageLog: { ...usage, admitted } } });
+    const { serve, sent, budget } = pipelineUnderTest({ usage, overrides: { usageLog: { ...usage, admitted } } });
     const { refusal } = await serve(BODY);
     expect(refusal?.facts).toMatchObject({ status: 503, details: { dependency: "spool" } });
     expect(sent).toEqual([]);
@@ -161,9 +162,9 @@ describe("a request that cannot be recorded", () => {
   });
 
   it("has recorded what it owes before it asks for a hold, and its admission before it reaches the upstream", async () => {
-    const usage = usageInMemory();
+    const usage = fakeUsageLog();
     const order: string[] = [];
-    const budget = budgetInMemory(1_000_000_000n);
+    const budget = fakeBudget(1_000_000_000n);
     const admit: typeof budget.admit = (request) => {
       order.push(`admit, owing ${usage.owed.size}`);
       return budget.admit(request);
@@ -173,7 +174,7 @@ describe("a request that cannot be recorded", () => {
       throw new Error("seen enough");
     };
     const upstream: Upstream = { boundTokens, chatCompletion, async close() {} };
-    const { serve } = world({ usage, budget, upstream, overrides: { admissions: { ...budget, admit } } });
+    const { serve } = pipelineUnderTest({ usage, budget, upstream, overrides: { admissions: { ...budget, admit } } });
     await serve(BODY);
     expect(order).toEqual(["admit, owing 1", "upstream, owing 0, recorded 1"]);
   });
@@ -182,7 +183,7 @@ describe("a request that cannot be recorded", () => {
 describe("under concurrency", () => {
   it("requests together never spend more than the budget", async () => {
     const limit = reservationOf(BODY) * 5n;
-    const { serve, budget } = world({ budget: budgetInMemory(limit) });
+    const { serve, budget } = pipelineUnderTest({ budget: fakeBudget(limit) });
     const results = await Promise.all(Array.from({ length: 20 }, () => serve(BODY)));
     const denied = results.filter(({ refusal }) => refusal?.facts.status === 402).length;
     expect(denied).toBe(15);
@@ -191,10 +192,10 @@ describe("under concurrency", () => {
 });
 
 describe("a rate limit", () => {
-  const limited = (maxima: object) => limitsInMemory({ rateLimit: { windowSecs: 60, ...maxima } });
+  const limited = (maxima: object) => fakeAdmissions({ rateLimit: { windowSecs: 60, ...maxima } });
 
   it("refuses with 429 that says which rule and when to come back, and costs nothing", async () => {
-    const { serve, sent, usage } = world({ budget: limited({ maxRequests: 1n }) });
+    const { serve, sent, usage } = pipelineUnderTest({ budget: limited({ maxRequests: 1n }) });
     const first = await serve(BODY);
     expect(first.reply.headers).toMatchObject({
       "x-ratelimit-limit-requests": "1",
@@ -227,14 +228,14 @@ describe("a rate limit", () => {
   ])(
     "that frees in %i s lets the SDKs, which wait less than a minute, try again: %s",
     async (windowSecs, retryable) => {
-      const { serve } = world({ budget: limitsInMemory({ rateLimit: { windowSecs, maxRequests: 1n } }) });
+      const { serve } = pipelineUnderTest({ budget: fakeAdmissions({ rateLimit: { windowSecs, maxRequests: 1n } }) });
       await serve(BODY);
       expect((await serve(BODY)).refusal?.facts).toMatchObject({ status: 429, retryable });
     },
   );
 
   it("counts the tokens that were used, not those that were bounded, once they are known", async () => {
-    const { serve } = world({ budget: limited({ maxTokens: 500n }) });
+    const { serve } = pipelineUnderTest({ budget: limited({ maxTokens: 500n }) });
     for (const left of ["494", "488", "482"]) {
       await serve(BODY);
       const { reply } = await serve({ ...BODY, max_tokens: 100_000 });
@@ -243,7 +244,7 @@ describe("a rate limit", () => {
   });
 
   it("that a request can never fit under is told as such: no waiting helps", async () => {
-    const { serve } = world({ budget: limited({ maxTokens: 20n }) });
+    const { serve } = pipelineUnderTest({ budget: limited({ maxTokens: 20n }) });
     const { refusal } = await serve(BODY);
     expect(refusal?.facts).toMatchObject({ status: 429, type: "tokens", retryable: false, retryAfter: undefined });
     expect(refusal?.facts.details).not.toHaveProperty("retry_at");
@@ -251,21 +252,21 @@ describe("a rate limit", () => {
 
   it("has its slots back after an answer, a failure and a request that was never sent", async () => {
     const budget = limited({ maxConcurrent: 1n });
-    const upstream = answering("application/json", ["{}"], { status: 500 });
-    for (const each of [world({ budget }), world({ budget, upstream })]) {
+    const upstream = answeringUpstream("application/json", ["{}"], { status: 500 });
+    for (const each of [pipelineUnderTest({ budget }), pipelineUnderTest({ budget, upstream })]) {
       for (const _ of [1, 2]) expect((await each.serve(BODY)).refusal?.facts.status).not.toBe(429);
     }
-    const gone = recordingReply();
+    const gone = fakeReply();
     gone.cut("client_gone");
-    await world({ budget }).serve(BODY, gone);
-    expect((await world({ budget }).serve(BODY)).refusal).toBeUndefined();
+    await pipelineUnderTest({ budget }).serve(BODY, gone);
+    expect((await pipelineUnderTest({ budget }).serve(BODY)).refusal).toBeUndefined();
     expect(budget.closed).toContainEqual({ neverSent: true });
     expect(budget.closed).toContainEqual({ neverSent: false });
   });
 
   it("in the shadow refuses nothing, and is recorded with what it would have refused", async () => {
-    const budget = limitsInMemory({ rateLimit: { windowSecs: 60, maxRequests: 1n } }, true);
-    const { serve, usage } = world({ budget });
+    const budget = fakeAdmissions({ rateLimit: { windowSecs: 60, maxRequests: 1n } }, true);
+    const { serve, usage } = pipelineUnderTest({ budget });
     for (const _ of [1, 2]) expect((await serve(BODY)).refusal).toBeUndefined();
     const denial = { policyId: "pol_1", bindingId: "bnd_1", rule: "rate_limit.max_requests" };
     expect(usage.settlements.map(({ shadowDenials }) => shadowDenials)).toEqual([[], [denial]]);

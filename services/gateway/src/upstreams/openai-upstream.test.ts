@@ -1,5 +1,5 @@
 import { afterEach, describe, expect, it } from "vitest";
-import { type Answer, sendJson, startUpstream, type UpstreamServer } from "../../test/upstream-server.ts";
+import { type Answer, sendJson, startFakeProvider, type FakeProvider } from "../../test/fake-provider.ts";
 import { collect } from "../domain/response/relay.ts";
 import { createOpenAiUpstream, type UpstreamTimeouts } from "./openai-upstream.ts";
 
@@ -9,7 +9,7 @@ afterEach(async () => {
 });
 
 async function open(answer: Answer, timeouts: Partial<UpstreamTimeouts> = {}, apiKey?: string) {
-  const server: UpstreamServer = await startUpstream(answer);
+  const server: FakeProvider = await startFakeProvider(answer);
   const upstream = createOpenAiUpstream({ baseUrl: new URL(server.baseUrl), apiKey, timeouts });
   opened.push(server, upstream);
   const send = (signal = new AbortController().signal) =>

@@ -1,5 +1,6 @@
 import { expect, it } from "vitest";
-import { answering, BODY, reservationOf, world } from "../../test/pipeline-world.ts";
+import { answeringUpstream } from "../../test/fake-upstream.ts";
+import { BODY, reservationOf, pipelineUnderTest } from "../../test/pipeline-under-test.ts";
 import { SecretRedactor } from "../domain/response/secret-redactor.ts";
 import { redactingUpstream } from "./redacting-upstream.ts";
 
@@ -11,8 +12,8 @@ const piece = (content: string): string =>
 
 it("a stream that spells the key ends with an error before it is complete, and is charged as reserved", async () => {
   const chunks = [piece("my key: "), ...Array.from(KEY, piece), "data: [DONE]\n\n"];
-  const { serve, usage, budget } = world({
-    upstream: redactingUpstream(answering("text/event-stream", chunks), redactor),
+  const { serve, usage, budget } = pipelineUnderTest({
+    upstream: redactingUpstream(answeringUpstream("text/event-stream", chunks), redactor),
   });
   const { reply } = await serve(STREAM);
   expect(reply.text).toBe(
@@ -29,8 +30,8 @@ it("what an upstream says of a refusal is recorded and told without the key", as
   const envelope = JSON.stringify({
     error: { message: `${"x".repeat(1_995)}${KEY}`, type: KEY, code: KEY, param: KEY },
   });
-  const upstream = answering("application/json", [envelope], { status: 429, retryAfter: KEY });
-  const { serve, usage } = world({ upstream: redactingUpstream(upstream, redactor) });
+  const upstream = answeringUpstream("application/json", [envelope], { status: 429, retryAfter: KEY });
+  const { serve, usage } = pipelineUnderTest({ upstream: redactingUpstream(upstream, redactor) });
   const { refusal } = await serve(BODY);
   expect(JSON.stringify(refusal?.facts)).not.toContain("sk-p");
   expect(refusal?.facts).toMatchObject({ code: "[redacted]", retryAfter: undefined });

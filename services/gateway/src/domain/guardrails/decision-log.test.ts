@@ -1,7 +1,8 @@
 import type { ContentPattern, GuardrailSpec } from "@routeplane/guardrails";
 import { describe, expect, it } from "vitest";
-import { guardrailsInMemory } from "../../../test/in-memory-ports.ts";
-import { answering, BODY, world } from "../../../test/pipeline-world.ts";
+import { fakeGuardrailDirectory } from "../../../test/fake-guardrail-directory.ts";
+import { answeringUpstream } from "../../../test/fake-upstream.ts";
+import { BODY, pipelineUnderTest } from "../../../test/pipeline-under-test.ts";
 import type { GuardrailDecision } from "../ports.ts";
 
 const pattern = (
@@ -23,8 +24,15 @@ const decision = (number: number, pattern: string, more: Partial<GuardrailDecisi
 });
 
 /** @returns the decisions that the record of the request has, once it is certain that it repeats no text */
-async function decided(specs: readonly GuardrailSpec[], content: string, upstream?: ReturnType<typeof answering>) {
-  const { serve, usage } = world({ guardrails: guardrailsInMemory(specs), ...(upstream && { upstream }) });
+async function decided(
+  specs: readonly GuardrailSpec[],
+  content: string,
+  upstream?: ReturnType<typeof answeringUpstream>,
+) {
+  const { serve, usage } = pipelineUnderTest({
+    guardrails: fakeGuardrailDirectory(specs),
+    ...(upstream && { upstream }),
+  });
   const stream = upstream !== undefined;
   await serve({ ...BODY, max_tokens: 50, stream, messages: [{ role: "user", content }] });
   const [settlement] = usage.settlements;
@@ -40,7 +48,7 @@ async function decided(specs: readonly GuardrailSpec[], content: string, upstrea
 const event = (content: string): string =>
   `data: ${JSON.stringify({ choices: [{ index: 0, delta: { content } }] })}\n\n`;
 const streaming = (...pieces: readonly string[]) =>
-  answering("text/event-stream", [...pieces.map(event), "data: [DONE]\n\n"]);
+  answeringUpstream("text/event-stream", [...pieces.map(event), "data: [DONE]\n\n"]);
 
 describe("the record of a request", () => {
   it("says of each pattern of each guardrail how much it redacted, in the request and in the answer", async () => {

@@ -1,8 +1,9 @@
 import { readFile } from "node:fs/promises";
 import type { GuardrailSpec } from "@routeplane/guardrails";
 import { describe, expect, it } from "vitest";
-import { callerWith, guardrailsInMemory } from "../../../test/in-memory-ports.ts";
-import { recordingReply } from "../../../test/recording-reply.ts";
+import { callerWith } from "../../../test/fake-verifier.ts";
+import { fakeGuardrailDirectory } from "../../../test/fake-guardrail-directory.ts";
+import { fakeReply } from "../../../test/fake-reply.ts";
 import { parseChatRequest } from "../request/chat-request.ts";
 import { DecisionLog } from "./decision-log.ts";
 import { Denied } from "../errors/denial.ts";
@@ -34,7 +35,7 @@ const MODEL = {
 const share = new JudgingMeter(() => 0).shareOf(callerWith([]) as CallingKey);
 
 async function request(spec: GuardrailSpec, json: string, mode?: "shadow") {
-  const guard = await createGuards(guardrailsInMemory([spec], mode))(callerWith([]) as CallingKey);
+  const guard = await createGuards(fakeGuardrailDirectory([spec], mode))(callerWith([]) as CallingKey);
   const decisions = new DecisionLog(guard);
   const { signal } = new AbortController();
   const asked = await parseChatRequest(Buffer.from(json), signal);
@@ -48,9 +49,9 @@ async function request(spec: GuardrailSpec, json: string, mode?: "shadow") {
 }
 
 async function answer(spec: GuardrailSpec, bytes: string, streamed: boolean, mode?: "shadow") {
-  const guard = await createGuards(guardrailsInMemory([spec], mode))(callerWith([]) as CallingKey);
+  const guard = await createGuards(fakeGuardrailDirectory([spec], mode))(callerWith([]) as CallingKey);
   const decisions = new DecisionLog(guard);
-  const reply = recordingReply();
+  const reply = fakeReply();
   async function* body(): AsyncGenerator<Uint8Array> {
     yield Buffer.from(bytes);
   }

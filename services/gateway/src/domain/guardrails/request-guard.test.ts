@@ -2,7 +2,8 @@ import { setImmediate } from "node:timers/promises";
 import type { GuardrailSpec } from "@routeplane/guardrails";
 import { MAX_COMPOSED_PATTERNS, MAX_STEPS } from "@routeplane/guardrails";
 import { describe, expect, it } from "vitest";
-import { callerWith, guardrailsInMemory } from "../../../test/in-memory-ports.ts";
+import { callerWith } from "../../../test/fake-verifier.ts";
+import { fakeGuardrailDirectory } from "../../../test/fake-guardrail-directory.ts";
 import { parseChatRequest } from "../request/chat-request.ts";
 import { Denied } from "../errors/denial.ts";
 import { createGuards } from "./guard.ts";
@@ -28,7 +29,7 @@ async function guarded(
   signal = new AbortController().signal,
   share = new JudgingMeter().shareOf(callerWith([]) as CallingKey),
 ) {
-  const guard = await createGuards(guardrailsInMemory(specs, mode), maxSteps)(callerWith([]) as CallingKey);
+  const guard = await createGuards(fakeGuardrailDirectory(specs, mode), maxSteps)(callerWith([]) as CallingKey);
   const decisions = new DecisionLog(guard);
   const json = typeof body === "string" ? body : JSON.stringify(body);
   const asked = await parseChatRequest(Buffer.from(json), signal);
@@ -290,7 +291,7 @@ describe("guardrails in shadow mode", () => {
 
 describe("what a guard is made of", () => {
   it("is made once for as long as the same guardrails apply", async () => {
-    const guardOf = createGuards(guardrailsInMemory([redact("x")]));
+    const guardOf = createGuards(fakeGuardrailDirectory([redact("x")]));
     const [one, other] = [await guardOf(callerWith([]) as CallingKey), await guardOf(callerWith([]) as CallingKey)];
     expect(other).toBe(one);
     expect(await other.rules()).toBe(await one.rules());

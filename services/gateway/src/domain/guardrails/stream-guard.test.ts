@@ -1,9 +1,10 @@
 import type { ContentPattern, GuardrailSpec } from "@routeplane/guardrails";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { callerWith, guardrailsInMemory } from "../../../test/in-memory-ports.ts";
+import { callerWith } from "../../../test/fake-verifier.ts";
+import { fakeGuardrailDirectory } from "../../../test/fake-guardrail-directory.ts";
 import { chunksOf } from "../../../test/guarded-gateway.ts";
-import { recordingReply } from "../../../test/recording-reply.ts";
+import { fakeReply } from "../../../test/fake-reply.ts";
 import { DecisionLog } from "./decision-log.ts";
 import { createGuards } from "./guard.ts";
 import type { CallingKey } from "../ports.ts";
@@ -36,9 +37,9 @@ async function streamed({ spec, mode, bytes, breaks = false, wantsUsageChunk = t
     yield* bytes;
     if (breaks) throw new UpstreamFault("broken", "connection reset");
   }
-  const guard = await createGuards(guardrailsInMemory([spec], mode))(callerWith([]) as CallingKey);
+  const guard = await createGuards(fakeGuardrailDirectory([spec], mode))(callerWith([]) as CallingKey);
   const decisions = new DecisionLog(guard);
-  const reply = recordingReply();
+  const reply = fakeReply();
   const answer = { status: 200, contentType: "text/event-stream", retryAfter: undefined, body: body(), discard() {} };
   const responseGuard = await responseGuardOf(guard, decisions, reply.signal, { spend() {}, isExhausted: false });
   const relayed = await relay(
@@ -86,7 +87,9 @@ const FIELDS: Readonly<Record<string, (text: string) => object>> = {
 };
 
 it("lets nothing out any more after a fault while an event is judged", async () => {
-  const guard = await createGuards(guardrailsInMemory([guardrail(pattern("secret"))]))(callerWith([]) as CallingKey);
+  const guard = await createGuards(fakeGuardrailDirectory([guardrail(pattern("secret"))]))(
+    callerWith([]) as CallingKey,
+  );
   const caller = new AbortController();
   const meter = { spend() {}, isExhausted: false };
   const responseGuard = await responseGuardOf(guard, new DecisionLog(guard), caller.signal, meter);

@@ -1,7 +1,8 @@
 import { createLogger } from "@routeplane/runtime";
 import { describe, expect, it } from "vitest";
-import { answering, MICRO, world } from "../../../test/pipeline-world.ts";
-import { budgetInMemory } from "../../../test/in-memory-ports.ts";
+import { answeringUpstream } from "../../../test/fake-upstream.ts";
+import { MICRO, pipelineUnderTest } from "../../../test/pipeline-under-test.ts";
+import { fakeBudget } from "../../../test/fake-admissions.ts";
 import type { Surcharge } from "../request/member-rules.ts";
 import { createModelDirectory, type Model } from "../request/model-directory.ts";
 
@@ -30,14 +31,14 @@ const USAGE = { prompt_tokens: 10, completion_tokens: 2 };
 
 function plain(answered: object, usage: object | null = USAGE) {
   const choices = [{ index: 0, message: { role: "assistant", content: "x" }, finish_reason: "stop" }];
-  return answering("application/json", [JSON.stringify({ ...answered, choices, usage })]);
+  return answeringUpstream("application/json", [JSON.stringify({ ...answered, choices, usage })]);
 }
 
 function stream(answered: object, answeredAtEnd: object = answered) {
   const event = (data: object): string => `data: ${JSON.stringify(data)}\n\n`;
   const delta = { index: 0, delta: { content: '"model":"dear"' }, finish_reason: null };
   const end = { index: 0, delta: {}, finish_reason: "stop" };
-  return answering("text/event-stream", [
+  return answeringUpstream("text/event-stream", [
     event({ ...answered, choices: [delta] }),
     event({ ...answered, choices: [end] }),
     event({ ...answeredAtEnd, choices: [], usage: USAGE }),
@@ -45,10 +46,10 @@ function stream(answered: object, answeredAtEnd: object = answered) {
   ]);
 }
 
-async function settle(body: object, upstream: ReturnType<typeof plain>, budget = budgetInMemory(1_000_000n * MICRO)) {
+async function settle(body: object, upstream: ReturnType<typeof plain>, budget = fakeBudget(1_000_000n * MICRO)) {
   const lines: string[] = [];
   const log = createLogger("gateway", (line) => (lines.push(line), ""));
-  const served = world({ upstream, budget, overrides: { directory, log } });
+  const served = pipelineUnderTest({ upstream, budget, overrides: { directory, log } });
   const { refusal } = await served.serve(body);
   const logged = lines.map((line) => JSON.parse(line) as { level: string | number; msg: string });
   return { settlement: served.usage.settlements[0], admission: served.usage.admissions[0], refusal, logged, budget };
@@ -141,7 +142,7 @@ describe("a surcharge", () => {
   });
 
   it("is refused by a budget that it does not fit into, before anything is sent", async () => {
-    const small = () => budgetInMemory(3_000n * MICRO);
+    const small = () => fakeBudget(3_000n * MICRO);
     expect((await settle(BODY, plain({}), small())).refusal).toBeUndefined();
     const { refusal } = await settle({ ...BODY, web_search_options: {} }, plain({}), small());
     expect(refusal?.facts).toMatchObject({ status: 402, code: "budget_exceeded" });

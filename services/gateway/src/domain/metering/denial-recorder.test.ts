@@ -1,7 +1,8 @@
 import { newId } from "@routeplane/domain";
 import { createLogger } from "@routeplane/runtime";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
-import { budgetInMemory, usageInMemory } from "../../../test/in-memory-ports.ts";
+import { fakeBudget } from "../../../test/fake-admissions.ts";
+import { fakeUsageLog } from "../../../test/fake-usage-log.ts";
 import { Denied } from "../errors/denial.ts";
 import { createDenials, type DeniedRequest, MAX_ROWS_OF_KEY, MAX_ROWS_OF_ROOT_KEY } from "./denial-recorder.ts";
 import { createSettlements } from "./settlements.ts";
@@ -19,8 +20,8 @@ afterEach(() => {
 
 function opened() {
   const log = createLogger("gateway", (line) => line, "silent");
-  const usage = usageInMemory();
-  const settlements = createSettlements({ admissions: budgetInMemory(0n), usageLog: usage, log });
+  const usage = fakeUsageLog();
+  const settlements = createSettlements({ admissions: fakeBudget(0n), usageLog: usage, log });
   return { usage, denials: createDenials({ usageLog: usage, settlements, log, clock: Date.now }) };
 }
 

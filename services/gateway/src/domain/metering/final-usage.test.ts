@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
-import { answering, BODY, MICRO, reservationOf, world } from "../../../test/pipeline-world.ts";
-import { recordingReply } from "../../../test/recording-reply.ts";
+import { answeringUpstream } from "../../../test/fake-upstream.ts";
+import { BODY, MICRO, reservationOf, pipelineUnderTest } from "../../../test/pipeline-under-test.ts";
+import { fakeReply } from "../../../test/fake-reply.ts";
 import type { CutReason } from "../ports.ts";
 import { UpstreamFault } from "../ports/upstream.ts";
 
@@ -66,13 +67,15 @@ function choices(n: number, { atPiece, atFinish, unfinished }: Reported = {}): r
 
 /** A stream that ends after these events: because the client goes away, a clock runs out, or the upstream dies. */
 async function chargeFor(events: readonly string[], n: number, end: CutReason | "dies") {
-  const reply = recordingReply();
+  const reply = fakeReply();
   async function* body(): AsyncGenerator<Uint8Array> {
     for (const each of events) yield Buffer.from(each);
     if (end !== "dies") reply.cut(end);
     throw new UpstreamFault("broken", "cut");
   }
-  const { serve, budget, usage } = world({ upstream: answering("text/event-stream", [], { body: body() }) });
+  const { serve, budget, usage } = pipelineUnderTest({
+    upstream: answeringUpstream("text/event-stream", [], { body: body() }),
+  });
   await serve({ ...STREAM, n }, reply);
   const [settlement] = usage.settlements;
   expect(budget).toMatchObject({ reservedNano: 0n, spentNano: settlement?.costNanoUsd });
@@ -139,7 +142,9 @@ describe("usage of a stream that is cut", () => {
 
 it("a whole answer that has text and reports no output is charged as reserved", async () => {
   const answer = { choices: [{ message: { content: "hello" } }], usage: { prompt_tokens: 0, completion_tokens: 0 } };
-  const { serve, usage } = world({ upstream: answering("application/json", [JSON.stringify(answer)]) });
+  const { serve, usage } = pipelineUnderTest({
+    upstream: answeringUpstream("application/json", [JSON.stringify(answer)]),
+  });
   await serve(BODY);
   expect(usage.settlements).toMatchObject([
     { outcome: "succeeded", estimated: true, costNanoUsd: reservationOf(BODY) },

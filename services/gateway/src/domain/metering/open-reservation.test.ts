@@ -1,9 +1,14 @@
 import { createLogger } from "@routeplane/runtime";
 import { describe, expect, it } from "vitest";
 import { Fault, faulty } from "../../../test/faulty.ts";
-import { callerWith, guardrailsInMemory, limitsInMemory, usageInMemory } from "../../../test/in-memory-ports.ts";
-import { answering, BODY, failing, following, reservationOf, world } from "../../../test/pipeline-world.ts";
-import { recordingReply } from "../../../test/recording-reply.ts";
+import { callerWith } from "../../../test/fake-verifier.ts";
+import { fakeGuardrailDirectory } from "../../../test/fake-guardrail-directory.ts";
+import { fakeAdmissions } from "../../../test/fake-admissions.ts";
+import { fakeUsageLog } from "../../../test/fake-usage-log.ts";
+import { answeringUpstream, failingUpstream } from "../../../test/fake-upstream.ts";
+import { BODY, reservationOf, pipelineUnderTest } from "../../../test/pipeline-under-test.ts";
+import { fakeVerification } from "../../../test/fake-verifier.ts";
+import { fakeReply } from "../../../test/fake-reply.ts";
 import { createGuards } from "../guardrails/guard.ts";
 import { createModelDirectory, type Model } from "../request/model-directory.ts";
 import { createSettlements } from "./settlements.ts";
@@ -29,24 +34,32 @@ const REDACT = { name: "w", pattern: "secret", action: "redact", appliesTo: "bot
 const STREAM = { ...BODY, stream: true };
 
 const SCENARIOS: Readonly<Record<string, readonly [() => Upstream, object, object]>> = {
-  "a whole answer": [() => answering("application/json", [WHOLE]), BODY, { outcome: "succeeded", costNanoUsd: 5_000n }],
+  "a whole answer": [
+    () => answeringUpstream("application/json", [WHOLE]),
+    BODY,
+    { outcome: "succeeded", costNanoUsd: 5_000n },
+  ],
   "a stream": [
-    () => answering("text/event-stream", [...CHUNKS, "data: [DONE]\n\n"]),
+    () => answeringUpstream("text/event-stream", [...CHUNKS, "data: [DONE]\n\n"]),
     STREAM,
     { outcome: "succeeded", costNanoUsd: 5_000n },
   ],
   "a stream that breaks off": [
-    () => answering("text/event-stream", CHUNKS.slice(0, 1)),
+    () => answeringUpstream("text/event-stream", CHUNKS.slice(0, 1)),
     STREAM,
     { outcome: "failed", estimated: true },
   ],
   "a refusal of the upstream": [
-    () => answering("application/json", ["{}"], { status: 400 }),
+    () => answeringUpstream("application/json", ["{}"], { status: 400 }),
     BODY,
     { httpStatus: 400, costNanoUsd: 0n },
   ],
-  "an upstream that cannot be reached": [() => failing("unreachable"), BODY, { httpStatus: 502, costNanoUsd: 0n }],
-  "an upstream that breaks off": [() => failing("broken"), BODY, { httpStatus: 502, estimated: true }],
+  "an upstream that cannot be reached": [
+    () => failingUpstream("unreachable"),
+    BODY,
+    { httpStatus: 502, costNanoUsd: 0n },
+  ],
+  "an upstream that breaks off": [() => failingUpstream("broken"), BODY, { httpStatus: 502, estimated: true }],
 };
 
 /** One request whose n-th step after its admission throws, and what is left of it. */
@@ -56,19 +69,19 @@ async function runWithFault(upstream: Upstream, body: object, step: number) {
     budget: { window: "total", limitNano: 10n ** 12n },
     rateLimit: { windowSecs: 60, maxConcurrent: 1n },
   };
-  const budget = limitsInMemory(limits as Parameters<typeof limitsInMemory>[0]);
-  const usage = usageInMemory();
+  const budget = fakeAdmissions(limits as Parameters<typeof fakeAdmissions>[0]);
+  const usage = fakeUsageLog();
   const usageLog = faulty(usage, fault, "usageLog");
   const log = faulty(
     createLogger("gateway", (line) => line, "silent"),
     fault,
     "log",
   );
-  const reply = recordingReply();
+  const reply = fakeReply();
   const settlements = createSettlements({ admissions: budget, usageLog, log });
-  const guardOf = createGuards(guardrailsInMemory([{ contentPatterns: [REDACT] }]));
+  const guardOf = createGuards(fakeGuardrailDirectory([{ contentPatterns: [REDACT] }]));
   const overrides = {
-    followKey: following(async () => callerWith(["inference:*"])),
+    followKey: fakeVerification(async () => callerWith(["inference:*"])),
     directory: createModelDirectory([faulty(MODEL, fault, "model")]),
     guardOf: async (caller: Parameters<typeof guardOf>[0]) => faulty(await guardOf(caller), fault, "guard"),
     admissions: {
@@ -85,7 +98,7 @@ async function runWithFault(upstream: Upstream, body: object, step: number) {
     log,
     clock: faulty(Date.now, fault, "clock"),
   };
-  const { serve } = world({ overrides, upstream });
+  const { serve } = pipelineUnderTest({ overrides, upstream });
   const { refusal } = await serve(body, faulty(reply, fault, "reply"));
   await settlements.stop();
   return { fault, budget, usage, reply, refusal };

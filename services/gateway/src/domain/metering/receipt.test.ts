@@ -1,7 +1,8 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { describe, expect, it } from "vitest";
-import { answering, BODY, MICRO, world } from "../../../test/pipeline-world.ts";
-import { recordingReply } from "../../../test/recording-reply.ts";
+import { answeringUpstream } from "../../../test/fake-upstream.ts";
+import { BODY, MICRO, pipelineUnderTest } from "../../../test/pipeline-under-test.ts";
+import { fakeReply } from "../../../test/fake-reply.ts";
 
 describe("the receipt of a stream", () => {
   const stream = { ...BODY, stream: true };
@@ -22,7 +23,7 @@ describe("the receipt of a stream", () => {
 
   it("tells when its first output was passed on, and not its first byte, and how long the upstream took", async () => {
     const body = slowly(role, piece("one"), usageChunk({}), done);
-    const { serve, usage } = world({ upstream: answering("text/event-stream", [], { body }) });
+    const { serve, usage } = pipelineUnderTest({ upstream: answeringUpstream("text/event-stream", [], { body }) });
     await serve(stream);
     const [settlement] = usage.settlements;
     const { firstTokenMs = 0, upstreamMs = 0, completedAt, facts } = settlement ?? expect.fail("it was not settled");
@@ -32,9 +33,11 @@ describe("the receipt of a stream", () => {
   });
 
   it("tells of no first token where there was no output, and of no upstream where there was none", async () => {
-    const { serve, usage } = world({ upstream: answering("text/event-stream", [role, usageChunk({}), done]) });
+    const { serve, usage } = pipelineUnderTest({
+      upstream: answeringUpstream("text/event-stream", [role, usageChunk({}), done]),
+    });
     await serve(stream);
-    const gone = recordingReply();
+    const gone = fakeReply();
     gone.cut("client_gone");
     await serve(stream, gone);
     expect(usage.settlements).toMatchObject([
@@ -50,7 +53,9 @@ describe("the receipt of a stream", () => {
     ["nothing of what is no part of them", { cached_tokens: 4, reasoning_tokens: -1 }, undefined, undefined],
   ])("tells %s, and the charge does not hang on it", async (_, told, cachedPromptTokens, reasoningTokens) => {
     const chunk = usageChunk({ prompt_tokens_details: told, completion_tokens_details: told });
-    const { serve, usage } = world({ upstream: answering("text/event-stream", [piece("one"), chunk, done]) });
+    const { serve, usage } = pipelineUnderTest({
+      upstream: answeringUpstream("text/event-stream", [piece("one"), chunk, done]),
+    });
     await serve(stream);
     const counted = { promptTokens: 3, completionTokens: 2, costNanoUsd: 7n * MICRO };
     expect(usage.settlements).toMatchObject([{ cachedPromptTokens, reasoningTokens, ...counted }]);
@@ -63,7 +68,7 @@ describe("the receipt of a stream", () => {
       return Object.assign({ prompt_tokens: 3, completion_tokens: each }, parts);
     });
     const body = counts.map((usage) => piece("one") + usageChunk(usage)).join("");
-    const { serve, usage } = world({ upstream: answering("text/event-stream", [body, done]) });
+    const { serve, usage } = pipelineUnderTest({ upstream: answeringUpstream("text/event-stream", [body, done]) });
     await serve(stream);
     const parts = { promptTokens: 3, completionTokens: 3, cachedPromptTokens: 2, reasoningTokens: 2 };
     expect(usage.settlements).toMatchObject([{ ...parts, costNanoUsd: 9n * MICRO, estimated: false }]);
@@ -75,7 +80,7 @@ describe("the receipt of a whole answer", () => {
     const details = { prompt_tokens_details: { cached_tokens: 2 }, completion_tokens_details: { reasoning_tokens: 1 } };
     const counts = { prompt_tokens: 3, completion_tokens: 2, total_tokens: 5, ...details };
     const answer = JSON.stringify({ choices: [], usage: counts });
-    const { serve, usage } = world({ upstream: answering("application/json", [answer]) });
+    const { serve, usage } = pipelineUnderTest({ upstream: answeringUpstream("application/json", [answer]) });
     await serve(BODY);
     const parts = { promptTokens: 3, completionTokens: 2, cachedPromptTokens: 2, reasoningTokens: 1 };
     expect(usage.settlements).toMatchObject([{ ...parts, costNanoUsd: 7n * MICRO }]);

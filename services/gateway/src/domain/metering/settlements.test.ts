@@ -1,7 +1,8 @@
 import { DomainError, newId } from "@routeplane/domain";
 import { createLogger } from "@routeplane/runtime";
 import { describe, expect, it } from "vitest";
-import { budgetInMemory, usageInMemory } from "../../../test/in-memory-ports.ts";
+import { fakeBudget } from "../../../test/fake-admissions.ts";
+import { fakeUsageLog } from "../../../test/fake-usage-log.ts";
 import type { HoldKey, RequestFacts, Settlement, Used } from "../ports.ts";
 import { NO_RECEIPT } from "./receipt.ts";
 import { createSettlements } from "./settlements.ts";
@@ -42,13 +43,13 @@ describe("settlements", () => {
     let failures = 3;
     const settled: bigint[] = [];
     const admissions = {
-      ...budgetInMemory(0n),
+      ...fakeBudget(0n),
       async settle(_: unknown, { costNanoUsd }: Used) {
         if (failures-- > 0) throw unavailable;
         settled.push(costNanoUsd);
       },
     };
-    const usageLog = usageInMemory();
+    const usageLog = fakeUsageLog();
     const settlements = createSettlements({ admissions, usageLog, log, flushTimeoutMs: 5_000 });
     settlements.settle(facts, settlement, HELD);
     await settlements.stop();
@@ -57,8 +58,8 @@ describe("settlements", () => {
   });
 
   it("leave no room for more requests while too many wait", async () => {
-    const admissions = { ...budgetInMemory(0n), settle: () => Promise.reject(unavailable) };
-    const options = { admissions, usageLog: usageInMemory(), log, capacity: 2, flushTimeoutMs: 10 };
+    const admissions = { ...fakeBudget(0n), settle: () => Promise.reject(unavailable) };
+    const options = { admissions, usageLog: fakeUsageLog(), log, capacity: 2, flushTimeoutMs: 10 };
     const settlements = createSettlements(options);
     expect(settlements.hasRoom()).toBe(true);
     settlements.settle(facts, settlement, HELD);
@@ -68,8 +69,8 @@ describe("settlements", () => {
   });
 
   it("without a hold go to the usage log alone, and without a cost release the hold", async () => {
-    const budget = budgetInMemory(0n);
-    const settlements = createSettlements({ admissions: budget, usageLog: usageInMemory(), log });
+    const budget = fakeBudget(0n);
+    const settlements = createSettlements({ admissions: budget, usageLog: fakeUsageLog(), log });
     settlements.settle(facts, settlement, { ...HELD, held: false });
     settlements.settle(facts, { ...settlement, costNanoUsd: 0n, promptTokens: 0, completionTokens: 0 }, HELD);
     await settlements.stop();
@@ -78,16 +79,16 @@ describe("settlements", () => {
   });
 
   it("of a request that was free settle its tokens", async () => {
-    const budget = budgetInMemory(0n);
-    const settlements = createSettlements({ admissions: budget, usageLog: usageInMemory(), log });
+    const budget = fakeBudget(0n);
+    const settlements = createSettlements({ admissions: budget, usageLog: fakeUsageLog(), log });
     settlements.settle(facts, { ...settlement, costNanoUsd: 0n, promptTokens: 5, completionTokens: 2 }, HELD);
     await settlements.stop();
     expect(budget.closed).toEqual([{ tokens: 7 }]);
   });
 
   it("do not keep a stop waiting for a dependency that is away, and are left to the next process", async () => {
-    const usageLog = usageInMemory();
-    const admissions = { ...budgetInMemory(0n), settle: () => Promise.reject(unavailable) };
+    const usageLog = fakeUsageLog();
+    const admissions = { ...fakeBudget(0n), settle: () => Promise.reject(unavailable) };
     const settlements = createSettlements({ admissions, usageLog, log, flushTimeoutMs: 20 });
     settlements.settle(facts, settlement, HELD);
     await settlements.stop();
@@ -102,11 +103,11 @@ describe("settlements", () => {
       { debt: 2, end: { namespaceId, keyId, requestId: released, costNanoUsd: 0n, tokens: 0, neverSent: true } },
     ];
     const paid: number[] = [];
-    const usageLog = { ...usageInMemory(), unpaid: ends, paid: (debt: number) => void paid.push(debt) };
+    const usageLog = { ...fakeUsageLog(), unpaid: ends, paid: (debt: number) => void paid.push(debt) };
     const told: string[] = [];
     let failures = 2;
     const admissions = {
-      ...budgetInMemory(0n),
+      ...fakeBudget(0n),
       async settle({ requestId }: HoldKey, { costNanoUsd }: Used) {
         if (failures-- > 0) throw unavailable;
         told.push(`${requestId} ${costNanoUsd}`);
@@ -122,9 +123,9 @@ describe("settlements", () => {
   });
 
   it("that the policy service refuses for good are given up, not tried for ever", async () => {
-    const usageLog = usageInMemory();
+    const usageLog = fakeUsageLog();
     const refuse = () => Promise.reject(new DomainError("not_found", "RESOURCE_NOT_FOUND", "no such namespace"));
-    const settlements = createSettlements({ admissions: { ...budgetInMemory(0n), settle: refuse }, usageLog, log });
+    const settlements = createSettlements({ admissions: { ...fakeBudget(0n), settle: refuse }, usageLog, log });
     settlements.settle(facts, settlement, HELD);
     await settlements.stop();
     expect(usageLog.owed.size).toBe(0);

@@ -1,6 +1,6 @@
 import { DomainError } from "@routeplane/domain";
 import { describe, expect, it } from "vitest";
-import { callerWith } from "../../../test/in-memory-ports.ts";
+import { callerWith } from "../../../test/fake-verifier.ts";
 import { authenticate, authorise } from "./credential.ts";
 
 const nobody = (): never => {

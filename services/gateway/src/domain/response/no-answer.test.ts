@@ -1,7 +1,8 @@
 import { describe, expect, it } from "vitest";
-import { type UsageInMemory, usageInMemory } from "../../../test/in-memory-ports.ts";
-import { answering, BODY, down, failing, reservationOf, world } from "../../../test/pipeline-world.ts";
-import { recordingReply } from "../../../test/recording-reply.ts";
+import { type FakeUsageLog, fakeUsageLog } from "../../../test/fake-usage-log.ts";
+import { answeringUpstream, failingUpstream } from "../../../test/fake-upstream.ts";
+import { BODY, down, reservationOf, pipelineUnderTest } from "../../../test/pipeline-under-test.ts";
+import { fakeReply } from "../../../test/fake-reply.ts";
 import { boundTokens } from "../request/token-bounds.ts";
 import { type Upstream, UpstreamFault, type UpstreamFaultKind } from "../ports/upstream.ts";
 
@@ -16,10 +17,10 @@ function hanging(kind: UpstreamFaultKind = "broken") {
   return { signals, upstream: { boundTokens, chatCompletion, async close() {} } };
 }
 
-const notDurable = () => usageInMemory(() => Promise.reject(down("nats")));
+const notDurable = () => fakeUsageLog(() => Promise.reject(down("nats")));
 /** As when the disk takes nothing any more: what is owed is not recorded. */
-const unrecorded = (usage: UsageInMemory): UsageInMemory => {
-  const settled: UsageInMemory["settled"] = (...told) => {
+const unrecorded = (usage: FakeUsageLog): FakeUsageLog => {
+  const settled: FakeUsageLog["settled"] = (...told) => {
     usage.settled(...told);
     return 0;
   };
@@ -32,7 +33,7 @@ describe("a request whose admission cannot be made durable", () => {
   it("is refused with 503 and cut at the upstream at once, which may have worked by then: it is charged as reserved", async () => {
     const { upstream, signals } = hanging();
     const usage = notDurable();
-    const { serve, budget } = world({ upstream, usage });
+    const { serve, budget } = pipelineUnderTest({ upstream, usage });
     const { refusal, reply } = await serve(BODY);
     expect(refusal?.facts).toMatchObject({ status: 503, details: { dependency: "nats" } });
     expect(reply.begun).toBe(false);
@@ -47,7 +48,10 @@ describe("a request whose admission cannot be made durable", () => {
       [500, FREE],
     ] as const) {
       const usage = notDurable();
-      const { serve } = world({ upstream: answering("application/json", ["{}"], { status }), usage });
+      const { serve } = pipelineUnderTest({
+        upstream: answeringUpstream("application/json", ["{}"], { status }),
+        usage,
+      });
       expect((await serve(BODY)).refusal?.facts).toMatchObject({ status: 503 });
       expect(usage.settlements).toMatchObject([charge]);
     }
@@ -56,9 +60,9 @@ describe("a request whose admission cannot be made durable", () => {
   it.each(["unreachable", "connect_timeout"] as const)(
     "is free where the upstream was %s: nothing was sent",
     async (kind) => {
-      for (const { upstream } of [{ upstream: failing(kind) }, hanging(kind)]) {
+      for (const { upstream } of [{ upstream: failingUpstream(kind) }, hanging(kind)]) {
         const usage = notDurable();
-        const { serve, budget } = world({ upstream, usage });
+        const { serve, budget } = pipelineUnderTest({ upstream, usage });
         expect((await serve(BODY)).refusal?.facts).toMatchObject({ status: 503 });
         expect(budget).toMatchObject({ reservedNano: 0n, spentNano: 0n });
         expect(usage.settlements).toMatchObject([FREE]);
@@ -67,7 +71,7 @@ describe("a request whose admission cannot be made durable", () => {
   );
 
   it("has its hold charged, and not released, where its settlement cannot be recorded either", async () => {
-    const { serve, budget } = world({ upstream: hanging().upstream, usage: unrecorded(notDurable()) });
+    const { serve, budget } = pipelineUnderTest({ upstream: hanging().upstream, usage: unrecorded(notDurable()) });
     await serve(BODY);
     expect(budget).toMatchObject({ reservedNano: 0n, spentNano: reservationOf(BODY) });
     expect(budget.calls).toMatchObject({ settle: 1, release: 0 });
@@ -83,7 +87,7 @@ describe("an upstream of which no answer comes", () => {
   ] as const)(
     "because it is %s makes %i %s, and is charged for if it may have the request",
     async (kind, status, code, charge) => {
-      const { serve, budget, usage } = world({ upstream: failing(kind) });
+      const { serve, budget, usage } = pipelineUnderTest({ upstream: failingUpstream(kind) });
       expect((await serve(BODY)).refusal?.facts).toMatchObject({ status, code });
       expect(budget).toMatchObject({ reservedNano: 0n, spentNano: charge.costNanoUsd });
       expect(usage.settlements).toMatchObject([{ ...charge, httpStatus: status, errorCode: code }]);
@@ -97,8 +101,8 @@ describe("an upstream of which no answer comes", () => {
     "because its client has gone is charged for if it may have the request: %s",
     async (kind, costNanoUsd) => {
       const { upstream, signals } = hanging(kind);
-      const { serve, budget, usage } = world({ upstream });
-      const reply = recordingReply();
+      const { serve, budget, usage } = pipelineUnderTest({ upstream });
+      const reply = fakeReply();
       const served = serve(BODY, reply);
       await expect.poll(() => signals.length).toBe(1);
       reply.cut("client_gone");

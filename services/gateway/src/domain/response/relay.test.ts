@@ -1,7 +1,8 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { describe, expect, it } from "vitest";
-import { answering, BODY, breakingAfter, MICRO, reservationOf, world } from "../../../test/pipeline-world.ts";
-import { recordingReply } from "../../../test/recording-reply.ts";
+import { answeringUpstream, breakingAfter } from "../../../test/fake-upstream.ts";
+import { BODY, MICRO, reservationOf, pipelineUnderTest } from "../../../test/pipeline-under-test.ts";
+import { fakeReply } from "../../../test/fake-reply.ts";
 
 describe("an upstream that fails", () => {
   const envelope = JSON.stringify({ error: { message: "no such thing", type: "t", param: "p", code: "c" } });
@@ -14,8 +15,8 @@ describe("an upstream that fails", () => {
     [500, { status: 502, retryable: true }],
     [302, { status: 502 }],
   ])("with status %i makes %j, and costs nothing", async (status, facts) => {
-    const upstream = answering("application/json", [envelope], { status, retryAfter: "7" });
-    const { serve, budget, usage } = world({ upstream });
+    const upstream = answeringUpstream("application/json", [envelope], { status, retryAfter: "7" });
+    const { serve, budget, usage } = pipelineUnderTest({ upstream });
     const { refusal } = await serve(BODY);
     expect(refusal?.facts).toMatchObject(facts);
     expect(budget).toMatchObject({ reservedNano: 0n, spentNano: 0n });
@@ -35,7 +36,7 @@ describe("an answer with status 200 that is of no use", () => {
     ["no stream where one was asked for", stream, "text/html", "<html>", undefined, invalid],
     ["a whole completion where a stream was asked for", stream, "application/json", JSON.stringify(usage), 6n, invalid],
   ])("being %s makes 502, and is charged by its usage, else as reserved", async (_, body, type, text, used, code) => {
-    const { serve, budget, usage } = world({ upstream: answering(type, [text]) });
+    const { serve, budget, usage } = pipelineUnderTest({ upstream: answeringUpstream(type, [text]) });
     expect((await serve(body)).refusal?.facts).toMatchObject({ status: 502, code });
     const costNanoUsd = used === undefined ? reservationOf(body) : used * MICRO;
     expect(budget).toMatchObject({ reservedNano: 0n, spentNano: costNanoUsd });
@@ -50,8 +51,8 @@ describe("an answer with status 200 that is of no use", () => {
   ] as const)(
     "because it %s in its body makes %s: %i %s, and is charged as reserved",
     async (_, kind, status, code) => {
-      const upstream = answering("application/json", [], { body: breakingAfter('{"choices":[', kind) });
-      const { serve, budget, usage } = world({ upstream });
+      const upstream = answeringUpstream("application/json", [], { body: breakingAfter('{"choices":[', kind) });
+      const { serve, budget, usage } = pipelineUnderTest({ upstream });
       expect((await serve(BODY)).refusal?.facts).toMatchObject({ status, code });
       expect(budget).toMatchObject({ reservedNano: 0n, spentNano: reservationOf(BODY) });
       expect(usage.settlements).toMatchObject([{ outcome: "failed", estimated: true, httpStatus: status }]);
@@ -59,8 +60,8 @@ describe("an answer with status 200 that is of no use", () => {
   );
 
   it("or broken off is free where its status is a refusal", async () => {
-    const upstream = answering("application/json", [], { status: 500, body: breakingAfter("{") });
-    const { serve, budget } = world({ upstream });
+    const upstream = answeringUpstream("application/json", [], { status: 500, body: breakingAfter("{") });
+    const { serve, budget } = pipelineUnderTest({ upstream });
     expect((await serve(BODY)).refusal?.facts).toMatchObject({ status: 502, code: "upstream_error" });
     expect(budget).toMatchObject({ reservedNano: 0n, spentNano: 0n });
   });
@@ -71,8 +72,8 @@ describe("an answer that is complex beyond the bounds", () => {
   const refused = { status: 502, code: "upstream_invalid_response", message: expect.stringContaining("64 levels") };
 
   it("is 502, and charged as reserved", async () => {
-    const upstream = answering("application/json", [`{"choices":[],"x":${deep}}`]);
-    const { serve, budget } = world({ upstream });
+    const upstream = answeringUpstream("application/json", [`{"choices":[],"x":${deep}}`]);
+    const { serve, budget } = pipelineUnderTest({ upstream });
     expect((await serve(BODY)).refusal?.facts).toMatchObject(refused);
     expect(budget).toMatchObject({ reservedNano: 0n, spentNano: reservationOf(BODY) });
   });
@@ -82,7 +83,7 @@ describe("an answer that is complex beyond the bounds", () => {
     async (name) => {
       const chunk = `data: {"choices":[],"${name}":{"a":${deep}}}`;
       for (const chunks of [[`${chunk}\n\n`, "data: [DONE]\n\n"], [chunk]]) {
-        const { serve, budget } = world({ upstream: answering("text/event-stream", chunks) });
+        const { serve, budget } = pipelineUnderTest({ upstream: answeringUpstream("text/event-stream", chunks) });
         expect((await serve({ ...BODY, stream: true })).refusal?.facts).toMatchObject(refused);
         expect(budget.reservedNano).toBe(0n);
       }
@@ -90,8 +91,8 @@ describe("an answer that is complex beyond the bounds", () => {
   );
 
   it("is not quoted where it is an error", async () => {
-    const upstream = answering("application/json", [`{"error":{"message":"no","x":${deep}}}`], { status: 400 });
-    const { refusal } = await world({ upstream }).serve(BODY);
+    const upstream = answeringUpstream("application/json", [`{"error":{"message":"no","x":${deep}}}`], { status: 400 });
+    const { refusal } = await pipelineUnderTest({ upstream }).serve(BODY);
     expect(refusal?.facts).toMatchObject({
       status: 400,
       message: "the upstream refused the request with HTTP status 400",
@@ -107,7 +108,7 @@ describe("usage that is not known", () => {
     ["fractional", '{"prompt_tokens":0.1,"completion_tokens":1}'],
   ])("because it is %s is charged as the whole reservation", async (_, reported) => {
     const body = `{"choices":[],"usage":${reported}}`;
-    const { serve, usage, budget } = world({ upstream: answering("application/json", [body]) });
+    const { serve, usage, budget } = pipelineUnderTest({ upstream: answeringUpstream("application/json", [body]) });
     const { reply } = await serve(BODY);
     expect(reply.text).toBe(body);
     expect(budget.spentNano).toBe(reservationOf(BODY));
@@ -116,7 +117,7 @@ describe("usage that is not known", () => {
 
   it("is charged in full where it exceeds the reservation", async () => {
     const body = '{"choices":[],"usage":{"prompt_tokens":1000000,"completion_tokens":5}}';
-    const { serve, budget } = world({ upstream: answering("application/json", [body]) });
+    const { serve, budget } = pipelineUnderTest({ upstream: answeringUpstream("application/json", [body]) });
     await serve(BODY);
     expect(budget.spentNano).toBe(1_000_010n * MICRO);
   });
@@ -128,7 +129,7 @@ describe("a stream", () => {
   const usageChunk = 'data: {"choices":[],"usage":{"prompt_tokens":3,"completion_tokens":1}}\n\n';
 
   it("is charged by the usage chunk that only the gateway asked for", async () => {
-    const { serve, sent, budget } = world();
+    const { serve, sent, budget } = pipelineUnderTest();
     const { reply } = await serve(stream);
     expect(JSON.parse(sent[0] ?? "")).toMatchObject({ stream_options: { include_usage: true } });
     expect(reply.text).not.toContain("prompt_tokens");
@@ -137,7 +138,9 @@ describe("a stream", () => {
   });
 
   it("that dies ends with an error event and is charged its reservation", async () => {
-    const { serve, usage } = world({ upstream: answering("text/event-stream", [], { body: breakingAfter(first) }) });
+    const { serve, usage } = pipelineUnderTest({
+      upstream: answeringUpstream("text/event-stream", [], { body: breakingAfter(first) }),
+    });
     const { reply } = await serve(stream);
     expect(reply.text).toMatch(/"content":"a".*\n\ndata: \{"error":\{"message":.*\}\}\n\n$/);
     expect(reply.ended).toBe(true);
@@ -148,7 +151,9 @@ describe("a stream", () => {
 
   it("that dies in the middle of an event passes no half event on", async () => {
     const half = `${first}data: {"choices":[{"del`;
-    const { serve } = world({ upstream: answering("text/event-stream", [], { body: breakingAfter(half) }) });
+    const { serve } = pipelineUnderTest({
+      upstream: answeringUpstream("text/event-stream", [], { body: breakingAfter(half) }),
+    });
     const { reply } = await serve(stream);
     expect(reply.text).toMatch(/^data: \{"choices":\[\{"delta":\{"content":"a"\}\}\]\}\n\ndata: \{"error"/);
   });
@@ -156,33 +161,35 @@ describe("a stream", () => {
   it("that dies after its final usage was reported is charged that", async () => {
     const finish = 'data: {"choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}\n\n';
     const body = breakingAfter(first + finish + usageChunk);
-    const { serve, usage } = world({ upstream: answering("text/event-stream", [], { body }) });
+    const { serve, usage } = pipelineUnderTest({ upstream: answeringUpstream("text/event-stream", [], { body }) });
     await serve(stream);
     expect(usage.settlements).toMatchObject([{ outcome: "failed", estimated: false, costNanoUsd: 5n * MICRO }]);
   });
 
   it("that dies before its first event is a 502", async () => {
-    const { serve } = world({ upstream: answering("text/event-stream", []) });
+    const { serve } = pipelineUnderTest({ upstream: answeringUpstream("text/event-stream", []) });
     expect((await serve(stream)).refusal?.facts.status).toBe(502);
   });
 
   it("whose client goes away is cancelled and charged its reservation, never nothing", async () => {
-    const { serve, usage, budget } = world({ upstream: answering("text/event-stream", [first, first, usageChunk]) });
+    const { serve, usage, budget } = pipelineUnderTest({
+      upstream: answeringUpstream("text/event-stream", [first, first, usageChunk]),
+    });
     await serve(
       stream,
-      recordingReply((reply) => reply.cut("client_gone")),
+      fakeReply((reply) => reply.cut("client_gone")),
     );
     expect(usage.settlements).toMatchObject([{ outcome: "cancelled", estimated: true }]);
     expect(budget).toMatchObject({ reservedNano: 0n, spentNano: reservationOf(stream) });
   });
 
   it("whose client goes away after the end is charged what it used", async () => {
-    const { serve, usage } = world({
-      upstream: answering("text/event-stream", [`${first}${usageChunk}data: [DONE]\n\n`]),
+    const { serve, usage } = pipelineUnderTest({
+      upstream: answeringUpstream("text/event-stream", [`${first}${usageChunk}data: [DONE]\n\n`]),
     });
     await serve(
       stream,
-      recordingReply((reply) => reply.cut("client_gone")),
+      fakeReply((reply) => reply.cut("client_gone")),
     );
     expect(usage.settlements).toMatchObject([{ outcome: "succeeded", estimated: false, costNanoUsd: 5n * MICRO }]);
   });
@@ -193,8 +200,8 @@ describe("a stream", () => {
       await delay(200);
       yield Buffer.from(first);
     }
-    const upstream = answering("text/event-stream", [], { body: slow() });
-    const { serve, usage } = world({ upstream, overrides: { totalTimeoutMs: 50 } });
+    const upstream = answeringUpstream("text/event-stream", [], { body: slow() });
+    const { serve, usage } = pipelineUnderTest({ upstream, overrides: { totalTimeoutMs: 50 } });
     const { reply } = await serve(stream);
     expect(reply.text).toContain("upstream_timeout");
     expect(usage.settlements).toMatchObject([{ outcome: "failed", estimated: true }]);
@@ -213,7 +220,7 @@ describe("a stream that goes on beyond the output that was granted", () => {
     ["piece by piece", (all: readonly string[]) => all],
   ])("is cut before the piece that nothing is reserved for, and charged as reserved, %s", async (_, cut) => {
     const chunks = cut([piece("one"), piece(" two"), piece(""), piece(" three"), piece(" four"), DONE]);
-    const { serve, budget, usage } = world({ upstream: answering("text/event-stream", chunks) });
+    const { serve, budget, usage } = pipelineUnderTest({ upstream: answeringUpstream("text/event-stream", chunks) });
     const { reply } = await serve(STREAM);
     expect(reply.text).toContain(" three");
     expect(reply.text).not.toContain(" four");
@@ -227,7 +234,7 @@ describe("a stream that goes on beyond the output that was granted", () => {
 
   it("is cut by what it says itself that it used", async () => {
     const chunks = [piece("one", usage(1)), piece(" two", usage(9)), piece(" three", usage(10)), DONE];
-    const { serve, usage: log } = world({ upstream: answering("text/event-stream", chunks) });
+    const { serve, usage: log } = pipelineUnderTest({ upstream: answeringUpstream("text/event-stream", chunks) });
     const { reply } = await serve(STREAM);
     expect(reply.text).not.toContain(" two");
     expect(log.settlements).toMatchObject([{ errorCode: "reservation_exhausted", completionTokens: 9 }]);
@@ -235,7 +242,9 @@ describe("a stream that goes on beyond the output that was granted", () => {
 
   it("is left alone where it is over by then: the answer is whole, and the overrun is charged", async () => {
     const last = `data: ${JSON.stringify({ choices: [{ index: 0, delta: {}, finish_reason: "stop" }], ...usage(9) })}\n\n`;
-    const { serve, usage: log } = world({ upstream: answering("text/event-stream", [piece("one"), last, DONE]) });
+    const { serve, usage: log } = pipelineUnderTest({
+      upstream: answeringUpstream("text/event-stream", [piece("one"), last, DONE]),
+    });
     const { reply } = await serve(STREAM);
     expect(reply.text).toContain("[DONE]");
     expect(log.settlements).toMatchObject([{ outcome: "succeeded", completionTokens: 9 }]);

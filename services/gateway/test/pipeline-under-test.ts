@@ -4,24 +4,16 @@ import { createDenials } from "../src/domain/metering/denial-recorder.ts";
 import { createGuards } from "../src/domain/guardrails/guard.ts";
 import { createModelDirectory, type Model } from "../src/domain/request/model-directory.ts";
 import { createPipeline, type PipelineDependencies } from "../src/domain/pipeline.ts";
-import type { FollowKey, GuardrailDirectory, VerifyKey } from "../src/domain/ports.ts";
-import {
-  type Upstream,
-  type UpstreamAnswer,
-  UpstreamFault,
-  type UpstreamFaultKind,
-} from "../src/domain/ports/upstream.ts";
+import type { GuardrailDirectory } from "../src/domain/ports.ts";
+import type { Upstream } from "../src/domain/ports/upstream.ts";
 import type { Refusal } from "../src/domain/errors/refusal.ts";
 import { createSettlements } from "../src/domain/metering/settlements.ts";
 import { createEchoUpstream } from "../src/upstreams/echo-upstream.ts";
-import {
-  type BudgetInMemory,
-  budgetInMemory,
-  callerWith,
-  guardrailsInMemory,
-  usageInMemory,
-} from "./in-memory-ports.ts";
-import { type RecordingReply, recordingReply } from "./recording-reply.ts";
+import { type FakeAdmissions, fakeBudget } from "./fake-admissions.ts";
+import { callerWith, fakeVerification } from "./fake-verifier.ts";
+import { fakeGuardrailDirectory } from "./fake-guardrail-directory.ts";
+import { fakeUsageLog } from "./fake-usage-log.ts";
+import { type FakeReply, fakeReply } from "./fake-reply.ts";
 import { boundTokens } from "../src/domain/request/token-bounds.ts";
 
 /** The pipeline around an upstream, a budget and a usage log that a test can look into. */
@@ -37,28 +29,28 @@ export const BODY = { model: "echo", max_tokens: 3, messages: [{ role: "user", c
 /** What BODY reserves: its bytes and the allowance for templates, and 3 output tokens at double the price. */
 export const reservationOf = (body: object): bigint => BigInt(JSON.stringify(body).length + 128 + 6) * MICRO;
 
-export interface World {
-  readonly budget: BudgetInMemory;
-  readonly usage: ReturnType<typeof usageInMemory>;
+export interface PipelineUnderTest {
+  readonly budget: FakeAdmissions;
+  readonly usage: ReturnType<typeof fakeUsageLog>;
   readonly sent: string[];
   readonly serve: (
     body: object | string,
-    reply?: RecordingReply,
-  ) => Promise<{ readonly reply: RecordingReply; readonly refusal?: Refusal }>;
+    reply?: FakeReply,
+  ) => Promise<{ readonly reply: FakeReply; readonly refusal?: Refusal }>;
 }
 
 interface WorldOptions {
   readonly upstream?: Upstream;
-  readonly budget?: BudgetInMemory;
-  readonly usage?: ReturnType<typeof usageInMemory>;
+  readonly budget?: FakeAdmissions;
+  readonly usage?: ReturnType<typeof fakeUsageLog>;
   readonly guardrails?: GuardrailDirectory;
   readonly overrides?: Partial<PipelineDependencies>;
 }
 
-export function world(options: WorldOptions = {}): World {
+export function pipelineUnderTest(options: WorldOptions = {}): PipelineUnderTest {
   const { upstream = createEchoUpstream(Date.now), overrides = {} } = options;
-  const budget = options.budget ?? budgetInMemory(1_000_000_000n);
-  const usage = options.usage ?? usageInMemory();
+  const budget = options.budget ?? fakeBudget(1_000_000_000n);
+  const usage = options.usage ?? fakeUsageLog();
   const log = createLogger("gateway", (line) => line, "silent");
   const sent: string[] = [];
   const watched: Upstream = {
@@ -74,9 +66,9 @@ export function world(options: WorldOptions = {}): World {
   const { clock = Date.now } = overrides;
   const denials = createDenials({ usageLog: usage, settlements, log, clock, ...overrides });
   const serve = createPipeline({
-    followKey: following(async () => callerWith(["inference:*"])),
+    followKey: fakeVerification(async () => callerWith(["inference:*"])),
     directory: createModelDirectory([MODEL]),
-    guardOf: createGuards(options.guardrails ?? guardrailsInMemory([])),
+    guardOf: createGuards(options.guardrails ?? fakeGuardrailDirectory([])),
     admissions: budget,
     usageLog: usage,
     settlements,
@@ -90,7 +82,7 @@ export function world(options: WorldOptions = {}): World {
     budget,
     usage,
     sent,
-    async serve(body, reply = recordingReply()) {
+    async serve(body, reply = fakeReply()) {
       const text = typeof body === "string" ? body : JSON.stringify(body);
       const call = {
         requestId: newId("req"),
@@ -109,34 +101,6 @@ export function world(options: WorldOptions = {}): World {
       return refusal === undefined ? { reply } : { reply, refusal };
     },
   };
-}
-
-/** Keys of which nothing becomes. */
-export function following(verifyKey: VerifyKey): FollowKey {
-  return async (token) => ({ principal: await verifyKey(token), release() {} });
-}
-
-/** An upstream that answers with these chunks, and then with `fault` if there is one. */
-export function answering(
-  contentType: string,
-  chunks: readonly string[],
-  more: Partial<UpstreamAnswer> = {},
-): Upstream {
-  async function* body(): AsyncGenerator<Uint8Array> {
-    for (const chunk of chunks) yield Buffer.from(chunk);
-  }
-  const answer = { status: 200, contentType, retryAfter: undefined, body: body(), discard() {}, ...more };
-  return { boundTokens, chatCompletion: async () => answer, async close() {} };
-}
-
-/** An upstream that fails before the head of an answer. */
-export function failing(kind: UpstreamFaultKind): Upstream {
-  return { boundTokens, chatCompletion: () => Promise.reject(new UpstreamFault(kind, "no")), async close() {} };
-}
-
-export async function* breakingAfter(chunk: string, kind: UpstreamFaultKind = "broken"): AsyncGenerator<Uint8Array> {
-  yield Buffer.from(chunk);
-  throw new UpstreamFault(kind, "connection reset");
 }
 
 export const down = (dependency: string): DomainError =>

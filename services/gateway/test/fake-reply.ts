@@ -1,7 +1,7 @@
 import type { CutReason, Reply } from "../src/domain/ports.ts";
 
 /** A client that takes everything and remembers it. */
-export interface RecordingReply extends Reply {
+export interface FakeReply extends Reply {
   readonly status: number | undefined;
   readonly headers: Readonly<Record<string, string>>;
   readonly text: string;
@@ -9,7 +9,7 @@ export interface RecordingReply extends Reply {
 }
 
 /** @param onWrite runs after each write, e.g. to go away after the first one */
-export function recordingReply(onWrite: (reply: RecordingReply) => void = () => {}): RecordingReply {
+export function fakeReply(onWrite: (reply: FakeReply) => void = () => {}): FakeReply {
   const controller = new AbortController();
   const chunks: Uint8Array[] = [];
   let status: number | undefined;
@@ -20,7 +20,7 @@ export function recordingReply(onWrite: (reply: RecordingReply) => void = () => 
     chunks.push(bytes);
     onWrite(reply);
   };
-  const reply: RecordingReply = {
+  const reply: FakeReply = {
     signal: controller.signal,
     cut: (reason: CutReason) => controller.abort(reason),
     get begun() {

@@ -3,7 +3,7 @@ import { createServer, type IncomingHttpHeaders, type IncomingMessage, type Serv
 import type { AddressInfo } from "node:net";
 
 /** A provider on this machine: the outside world of the gateway, scripted by the test. */
-export interface UpstreamServer {
+export interface FakeProvider {
   /** What to configure as `base_url`. */
   readonly baseUrl: string;
   readonly requests: readonly ReceivedRequest[];
@@ -20,7 +20,7 @@ export interface ReceivedRequest {
 
 export type Answer = (response: ServerResponse, received: ReceivedRequest) => void | Promise<void>;
 
-export async function startUpstream(answer: Answer): Promise<UpstreamServer> {
+export async function startFakeProvider(answer: Answer): Promise<FakeProvider> {
   const requests: ReceivedRequest[] = [];
   const server = createServer((request, response) => void handle(request, response));
   const handle = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {

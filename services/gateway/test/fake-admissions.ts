@@ -7,25 +7,10 @@ import {
   openOn,
   rateStateOf,
 } from "@routeplane/admission";
-import { newId } from "@routeplane/domain";
-import type { GuardrailSpec } from "@routeplane/guardrails";
-import type {
-  Admissions,
-  AppliedGuardrail,
-  Caller,
-  Debt,
-  GuardrailDirectory,
-  HoldEnd,
-  RateLimitState,
-  RequestFacts,
-  Reservation,
-  Settlement,
-  UnloggedDenials,
-  UsageLog,
-} from "../src/domain/ports.ts";
+import type { Admissions, RateLimitState } from "../src/domain/ports.ts";
 
 /** The policy service's contract over one binding in memory, by the same arithmetic. */
-export interface BudgetInMemory extends Admissions {
+export interface FakeAdmissions extends Admissions {
   readonly spentNano: bigint;
   readonly reservedNano: bigint;
   /** What each hold was closed with, in order. */
@@ -34,11 +19,11 @@ export interface BudgetInMemory extends Admissions {
   readonly calls: Readonly<Record<"admit" | "settle" | "release", number>>;
 }
 
-export function budgetInMemory(limitNano: bigint): BudgetInMemory {
-  return limitsInMemory({ budget: { window: "total", limitNano } });
+export function fakeBudget(limitNano: bigint): FakeAdmissions {
+  return fakeAdmissions({ budget: { window: "total", limitNano } });
 }
 
-export function limitsInMemory(limits: Limits, shadow = false): BudgetInMemory {
+export function fakeAdmissions(limits: Limits, shadow = false): FakeAdmissions {
   const holds = new Map<string, { readonly reserveNano: bigint; readonly tokens: bigint; readonly atMs: number }>();
   const calls = { admit: 0, settle: 0, release: 0 };
   const closed: { tokens?: number; neverSent?: boolean }[] = [];
@@ -110,64 +95,4 @@ export function limitsInMemory(limits: Limits, shadow = false): BudgetInMemory {
 function stateOf(state: ReturnType<typeof rateStateOf>["requests"]): RateLimitState | undefined {
   if (state === undefined) return undefined;
   return { limit: Number(state.limit), remaining: Number(state.left), resetsAt: new Date(state.resetsAtMs) };
-}
-
-export interface UsageInMemory extends UsageLog {
-  readonly admissions: readonly (Reservation & { readonly facts: RequestFacts })[];
-  readonly settlements: readonly (Settlement & { readonly facts: RequestFacts })[];
-  readonly unloggedDenials: readonly UnloggedDenials[];
-  /** What a next process would have to do. */
-  readonly owed: ReadonlyMap<Debt, HoldEnd>;
-}
-
-/** @param durable what becomes of an admission event; durable at once by default */
-export function usageInMemory(durable: () => Promise<void> = async () => {}): UsageInMemory {
-  const admissions: (Reservation & { facts: RequestFacts })[] = [];
-  const settlements: (Settlement & { facts: RequestFacts })[] = [];
-  const unloggedDenials: UnloggedDenials[] = [];
-  const owed = new Map<Debt, HoldEnd>();
-  let last = 0;
-  const owe = (end: HoldEnd): Debt => {
-    owed.set(++last, end);
-    return last;
-  };
-  return {
-    admissions,
-    settlements,
-    owed,
-    unpaid: [],
-    asking: (hold) => owe({ ...hold, costNanoUsd: 0n, tokens: 0, neverSent: true }),
-    admitted(facts, reservation, asked) {
-      admissions.push({ ...reservation, facts });
-      owed.delete(asked);
-      return { durable: durable() };
-    },
-    settled(facts, settlement, end, asked) {
-      settlements.push({ ...settlement, facts });
-      owed.delete(asked);
-      return end === undefined ? 0 : owe(end);
-    },
-    paid: (debt) => void owed.delete(debt),
-    unloggedDenials,
-    deniedUnlogged: (denials) => void unloggedDenials.push(denials),
-  };
-}
-
-export function callerWith(scopes: readonly string[]): Caller {
-  const keyId = newId("key");
-  return { kind: "key", keyId, namespaceId: newId("ns"), scopes, lineage: [keyId] };
-}
-
-/** Guardrails that apply to every key: each from a binding of its own, `bnd_1` and so on. */
-export function guardrailsInMemory(
-  specs: readonly GuardrailSpec[],
-  mode: AppliedGuardrail["mode"] = "enforce",
-): GuardrailDirectory {
-  const applied = specs.map((spec, index): AppliedGuardrail => {
-    const number = index + 1;
-    const principal = { principalType: "namespace", principalId: "ns_1" } as const;
-    const binding = { policyId: `pol_${number}`, policyName: `rule ${number}`, bindingId: `bnd_${number}` };
-    return { ...binding, ...principal, mode, spec };
-  });
-  return { of: async () => applied };
 }

@@ -1,0 +1,30 @@
+import {
+  type Upstream,
+  type UpstreamAnswer,
+  UpstreamFault,
+  type UpstreamFaultKind,
+} from "../src/domain/ports/upstream.ts";
+import { boundTokens } from "../src/domain/request/token-bounds.ts";
+
+/** An upstream that answers with these chunks, and then with `fault` if there is one. */
+export function answeringUpstream(
+  contentType: string,
+  chunks: readonly string[],
+  more: Partial<UpstreamAnswer> = {},
+): Upstream {
+  async function* body(): AsyncGenerator<Uint8Array> {
+    for (const chunk of chunks) yield Buffer.from(chunk);
+  }
+  const answer = { status: 200, contentType, retryAfter: undefined, body: body(), discard() {}, ...more };
+  return { boundTokens, chatCompletion: async () => answer, async close() {} };
+}
+
+/** An upstream that fails before the head of an answer. */
+export function failingUpstream(kind: UpstreamFaultKind): Upstream {
+  return { boundTokens, chatCompletion: () => Promise.reject(new UpstreamFault(kind, "no")), async close() {} };
+}
+
+export async function* breakingAfter(chunk: string, kind: UpstreamFaultKind = "broken"): AsyncGenerator<Uint8Array> {
+  yield Buffer.from(chunk);
+  throw new UpstreamFault(kind, "connection reset");
+}
