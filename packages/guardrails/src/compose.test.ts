@@ -1,6 +1,13 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { type Applied, compose, judgeModel, judgeStreaming, judgeTokens, judgeUninspectable } from "./compose.ts";
+import {
+  type AppliedGuardrail,
+  compose,
+  judgeModel,
+  judgeStreaming,
+  judgeTokens,
+  judgeUninspectable,
+} from "./compose.ts";
 import type { GuardrailSpec } from "./spec.ts";
 
 const entry = fc.constantFrom(
@@ -33,7 +40,7 @@ const spec: fc.Arbitrary<GuardrailSpec> = fc.record(
   },
   { requiredKeys: [] },
 );
-const applied: fc.Arbitrary<readonly Applied[]> = fc.array(
+const applied: fc.Arbitrary<readonly AppliedGuardrail[]> = fc.array(
   fc.record({ source: fc.constantFrom("bnd_1", "bnd_2", "bnd_3"), spec }),
   { maxLength: 5 },
 );
@@ -65,7 +72,7 @@ describe("guardrails together", () => {
   it("are never looser than any of them", () => {
     fc.assert(
       fc.property(applied, model, fc.boolean(), fc.integer({ min: 1, max: 6 }), (all, model, streamed, tokens) => {
-        const refuses = (guardrails: readonly Applied[]): boolean => {
+        const refuses = (guardrails: readonly AppliedGuardrail[]): boolean => {
           const effective = compose(guardrails);
           const violations = [
             judgeModel(effective, model),

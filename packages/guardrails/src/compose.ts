@@ -2,13 +2,13 @@ import { deniesModel, namesModel, type ResolvedModel } from "./models.ts";
 import { blocksUninspectable, type ContentPattern, type Direction, type GuardrailSpec } from "./spec.ts";
 
 /** A guardrail that applies, and where it comes from: an opaque id, e.g. that of a binding. */
-export interface Applied {
+export interface AppliedGuardrail {
   readonly source: string;
   readonly spec: GuardrailSpec;
 }
 
 /** Something that a rule says, and all the sources that say it, in order. */
-export interface Sourced<T> {
+export interface SourcedRule<T> {
   readonly value: T;
   readonly sources: readonly string[];
 }
@@ -19,22 +19,22 @@ export interface Sourced<T> {
  */
 export interface EffectiveGuardrail {
   /** Each of these lists must have the model. */
-  readonly modelAllow: readonly Sourced<readonly string[]>[];
-  readonly modelDeny: readonly Sourced<string>[];
-  readonly maxRequestTokens: Sourced<number> | undefined;
-  readonly allowStreaming: Sourced<false> | undefined;
-  readonly contentPatterns: readonly Sourced<ContentPattern>[];
+  readonly modelAllow: readonly SourcedRule<readonly string[]>[];
+  readonly modelDeny: readonly SourcedRule<string>[];
+  readonly maxRequestTokens: SourcedRule<number> | undefined;
+  readonly allowStreaming: SourcedRule<false> | undefined;
+  readonly contentPatterns: readonly SourcedRule<ContentPattern>[];
   /** By direction: that content which cannot be inspected is blocked; undefined if it passes. */
-  readonly uninspectable: Readonly<Record<Direction, Sourced<"block"> | undefined>>;
+  readonly uninspectable: Readonly<Record<Direction, SourcedRule<"block"> | undefined>>;
 }
 
-export function compose(applied: readonly Applied[]): EffectiveGuardrail {
+export function compose(applied: readonly AppliedGuardrail[]): EffectiveGuardrail {
   const caps = applied.flatMap(({ source, spec }) => sourced(source, spec.maxRequestTokens));
   const smallest = Math.min(...caps.map(({ value }) => value));
   const streaming = applied.flatMap(({ source, spec }) =>
     spec.allowStreaming === false ? sourced(source, false as const) : [],
   );
-  const uninspectable = (direction: Direction): Sourced<"block"> | undefined => {
+  const uninspectable = (direction: Direction): SourcedRule<"block"> | undefined => {
     const blocking = applied.filter(({ spec }) => blocksUninspectable(spec, direction));
     return joined(blocking.flatMap(({ source }) => sourced(source, "block" as const)))[0];
   };
@@ -91,17 +91,17 @@ export function judgeUninspectable({ uninspectable }: EffectiveGuardrail, direct
   return rule && violation("guardrail.uninspectable", rule);
 }
 
-function violation(rule: Violation["rule"], { sources: [source = ""] }: Sourced<unknown>): Violation {
+function violation(rule: Violation["rule"], { sources: [source = ""] }: SourcedRule<unknown>): Violation {
   return { rule, source };
 }
 
-function sourced<T>(source: string, value: T | undefined): Sourced<T>[] {
+function sourced<T>(source: string, value: T | undefined): SourcedRule<T>[] {
   return value === undefined ? [] : [{ value, sources: [source] }];
 }
 
 /** What is said more than once is one rule with several sources; in an order that depends on what is said alone. */
-function joined<T>(rules: readonly Sourced<T>[]): readonly Sourced<T>[] {
-  const byText = new Map<string, Sourced<T>>();
+function joined<T>(rules: readonly SourcedRule<T>[]): readonly SourcedRule<T>[] {
+  const byText = new Map<string, SourcedRule<T>>();
   for (const { value, sources } of rules) {
     const text = JSON.stringify(value);
     byText.set(text, { value, sources: asSet([...(byText.get(text)?.sources ?? []), ...sources]) });

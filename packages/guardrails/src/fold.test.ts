@@ -4,7 +4,7 @@ import { foldStretches } from "./fold.ts";
 import { compileRules } from "./rules.ts";
 import { REDACTED } from "./spec.ts";
 import { judgeText, TextFilter } from "./text-filter.ts";
-import { TextWatch } from "./text-watch.ts";
+import { MatchRecorder } from "./match-recorder.ts";
 import { Work } from "./work.ts";
 
 const folded = (text: string): string =>
@@ -88,7 +88,7 @@ describe("a pattern", () => {
       let left = "";
       for (const unit of `a ${text}.`.split("")) left += await filter.push(unit);
       expect(left + filter.end()).toBe(passed);
-      const watch = new TextWatch(await rules, new Work());
+      const watch = new MatchRecorder(await rules, new Work());
       for (const unit of text.split("")) await watch.push(unit);
       watch.end();
       expect(watch.matched.size).toBe(1);

@@ -1,17 +1,17 @@
 export {
-  type Applied,
+  type AppliedGuardrail,
   compose,
   type EffectiveGuardrail,
   judgeModel,
   judgeStreaming,
   judgeTokens,
   judgeUninspectable,
-  type Sourced,
+  type SourcedRule,
   type Violation,
 } from "./compose.ts";
 export type { ResolvedModel } from "./models.ts";
 export { MAX_INSTRUCTIONS, type PatternFault, patternFault } from "./pattern.ts";
-export { RedactedJson } from "./redacted-text.ts";
+export { JsonRedactionWriter } from "./redaction-writer.ts";
 export {
   compileRules,
   MAX_COMPOSED_INSTRUCTIONS,
@@ -36,8 +36,8 @@ export {
   REDACTED,
   type Uninspectable,
 } from "./spec.ts";
-export { type Blocked, type Judged, judgeText, type Redactions, TextFilter } from "./text-filter.ts";
-export { judgeParts, type JudgedParts, matchesInParts } from "./text-parts.ts";
-export { TextWatch } from "./text-watch.ts";
-export { takeTurn } from "./turn.ts";
+export { type BlockReason, type TextVerdict, judgeText, type Redactions, TextFilter } from "./text-filter.ts";
+export { judgeParts, type PartsVerdict, matchesInParts } from "./text-parts.ts";
+export { MatchRecorder } from "./match-recorder.ts";
+export { yieldToEventLoop } from "./event-loop.ts";
 export { MAX_STEPS, Work, type WorkMeter } from "./work.ts";

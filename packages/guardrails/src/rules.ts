@@ -1,7 +1,7 @@
-import { Automaton } from "./automaton.ts";
+import { LazyDfa } from "./lazy-dfa.ts";
 import { compileProgram, type Program } from "./program.ts";
 import type { PatternAction } from "./spec.ts";
-import { takeTurn } from "./turn.ts";
+import { yieldToEventLoop } from "./event-loop.ts";
 
 /** A pattern to judge text by. */
 export interface TextPattern {
@@ -17,7 +17,7 @@ export interface TextRules<P extends TextPattern> {
 /** Patterns that share an automaton: their index is the automaton's. */
 export interface PatternGroup<P extends TextPattern> {
   readonly patterns: readonly P[];
-  readonly automaton: Automaton;
+  readonly dfa: LazyDfa;
 }
 
 /** Bounds over all guardrails that apply to a request. */
@@ -52,7 +52,7 @@ export async function compileRules<P extends TextPattern>(patterns: readonly P[]
       throw new TooManyPatterns(message);
     }
     programs.push(program);
-    await takeTurn();
+    await yieldToEventLoop();
   }
   return { groups: groupsOf(patterns, programs) };
 }
@@ -76,5 +76,5 @@ function groupsOf<P extends TextPattern>(
       group.instructions += length;
     }
   });
-  return groups.map(({ patterns, programs }) => ({ patterns, automaton: new Automaton(programs) }));
+  return groups.map(({ patterns, programs }) => ({ patterns, dfa: new LazyDfa(programs) }));
 }

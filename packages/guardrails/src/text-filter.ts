@@ -1,14 +1,14 @@
-import type { FoundMatch } from "./automaton.ts";
+import type { FoundMatch } from "./lazy-dfa.ts";
 import { isHighSurrogate, isLowSurrogate } from "./fold.ts";
-import { Reading } from "./reading.ts";
+import { TextScan } from "./text-scan.ts";
 import type { TextPattern, TextRules } from "./rules.ts";
 import { Spans } from "./spans.ts";
-import { RedactedProse, type RedactedText } from "./redacted-text.ts";
-import { Tally } from "./tally.ts";
+import { ProseRedactionWriter, type RedactionWriter } from "./redaction-writer.ts";
+import { RedactionCounter } from "./redaction-counter.ts";
 import type { Work } from "./work.ts";
 
 /** Why a text must not pass. */
-export type Blocked<P> =
+export type BlockReason<P> =
   | { readonly reason: "match"; readonly pattern: P }
   /** The work that a request may take is used up before all of its text was judged. */
   | { readonly reason: "too_much_work" };
@@ -23,25 +23,25 @@ export type Blocked<P> =
  */
 export class TextFilter<P extends TextPattern> {
   readonly #work: Work;
-  readonly #reading: Reading<P>;
+  readonly #reading: TextScan<P>;
   readonly #redactions = new Spans();
-  readonly #tallies = new Map<P, Tally>();
+  readonly #tallies = new Map<P, RedactionCounter>();
   /** What has not left yet, and where it begins. */
   #held = "";
   #place = 0;
-  readonly #redacted: RedactedText;
+  readonly #redacted: RedactionWriter;
   #hit: { readonly seenAt: number; readonly pattern: P } | undefined;
-  #blocked: Blocked<P> | undefined;
+  #blocked: BlockReason<P> | undefined;
 
   /** @param redacted the form in which redactions are shown */
-  constructor(rules: TextRules<P>, work: Work, redacted: RedactedText = new RedactedProse()) {
+  constructor(rules: TextRules<P>, work: Work, redacted: RedactionWriter = new ProseRedactionWriter()) {
     this.#work = work;
     this.#redacted = redacted;
-    this.#reading = new Reading(rules, work, (pattern, match) => this.#take(pattern, match));
+    this.#reading = new TextScan(rules, work, (pattern, match) => this.#take(pattern, match));
   }
 
   /** Once it is set nothing leaves any more. */
-  get blocked(): Blocked<P> | undefined {
+  get blocked(): BlockReason<P> | undefined {
     return this.#blocked;
   }
 
@@ -70,7 +70,7 @@ export class TextFilter<P extends TextPattern> {
     if (this.#blocked !== undefined) return "";
     this.#held += text;
     const judged = await this.#reading.read(text);
-    if (this.#work.pauseDue) await this.#work.pause();
+    if (this.#work.isPauseDue) await this.#work.pause();
     if (judged && this.#isBlocked()) return "";
     const left = judged ? this.#release(this.#frontier()) : "";
     if (judged && this.#held.length <= MAX_HELD_CHARS) return left;
@@ -97,10 +97,10 @@ export class TextFilter<P extends TextPattern> {
     return true;
   }
 
-  #tallyOf(pattern: P): Tally {
+  #tallyOf(pattern: P): RedactionCounter {
     const known = this.#tallies.get(pattern);
     if (known !== undefined) return known;
-    const tally = new Tally();
+    const tally = new RedactionCounter();
     this.#tallies.set(pattern, tally);
     return tally;
   }
@@ -155,11 +155,11 @@ export interface Redactions<P> {
   readonly count: number;
 }
 
-export interface Judged<P> {
+export interface TextVerdict<P> {
   /** What may pass; meaningless if blocked. */
   readonly text: string;
   readonly redactions: readonly Redactions<P>[];
-  readonly blocked: Blocked<P> | undefined;
+  readonly blocked: BlockReason<P> | undefined;
 }
 
 /** Judges a text that is there as a whole. */
@@ -167,8 +167,8 @@ export async function judgeText<P extends TextPattern>(
   rules: TextRules<P>,
   text: string,
   work: Work,
-  redacted?: RedactedText,
-): Promise<Judged<P>> {
+  redacted?: RedactionWriter,
+): Promise<TextVerdict<P>> {
   const filter = new TextFilter(rules, work, redacted);
   const passed = await filter.push(text);
   const rest = filter.end();

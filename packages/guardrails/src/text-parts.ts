@@ -1,19 +1,19 @@
 import { isHighSurrogate, isLowSurrogate } from "./fold.ts";
-import type { FoundPattern } from "./pass.ts";
-import { Reading } from "./reading.ts";
+import type { FoundPattern } from "./group-scan.ts";
+import { TextScan } from "./text-scan.ts";
 import type { TextPattern, TextRules } from "./rules.ts";
 import { Spans } from "./spans.ts";
 import { REDACTED } from "./spec.ts";
-import { Tally } from "./tally.ts";
-import { type Blocked, piecesOf, type Redactions } from "./text-filter.ts";
+import { RedactionCounter } from "./redaction-counter.ts";
+import { type BlockReason, piecesOf, type Redactions } from "./text-filter.ts";
 import type { Work } from "./work.ts";
 
 /** Judgement of a text that comes in parts, e.g. of one message. */
-export interface JudgedParts<P> {
+export interface PartsVerdict<P> {
   /** The parts as they may pass; meaningless if blocked. */
   readonly parts: readonly string[];
   readonly redactions: readonly Redactions<P>[];
-  readonly blocked: Blocked<P> | undefined;
+  readonly blocked: BlockReason<P> | undefined;
 }
 
 /**
@@ -24,10 +24,10 @@ export async function judgeParts<P extends TextPattern>(
   rules: TextRules<P>,
   parts: readonly string[],
   work: Work,
-): Promise<JudgedParts<P>> {
+): Promise<PartsVerdict<P>> {
   const whole = parts.join("");
   const redactions = new Spans();
-  const tallies = new Map<P, Tally>();
+  const tallies = new Map<P, RedactionCounter>();
   let hit: P | undefined;
   const take: FoundPattern<P> = (pattern, { start, end }) => {
     if (pattern.action === "block") {
@@ -37,12 +37,12 @@ export async function judgeParts<P extends TextPattern>(
     const isWithinPair = start > 0 && isLowSurrogate(whole, start) && isHighSurrogate(whole, start - 1);
     const from = isWithinPair ? start - 1 : start;
     redactions.add(from, end);
-    const tally = tallies.get(pattern) ?? new Tally();
+    const tally = tallies.get(pattern) ?? new RedactionCounter();
     tallies.set(pattern, tally);
     tally.add(from, end);
     return false;
   };
-  const blocked = (): JudgedParts<P> => ({
+  const blocked = (): PartsVerdict<P> => ({
     parts,
     redactions: [],
     blocked: hit === undefined ? { reason: "too_much_work" } : { reason: "match", pattern: hit },
@@ -85,13 +85,13 @@ async function readWhole<P extends TextPattern>(
   work: Work,
   found: FoundPattern<P>,
 ): Promise<boolean> {
-  if (work.exhausted) return false;
-  const reading = new Reading(rules, work, found);
+  if (work.isExhausted) return false;
+  const reading = new TextScan(rules, work, found);
   for (const piece of piecesOf(text)) {
-    if (work.exhausted || !(await reading.read(piece))) return false;
-    if (work.pauseDue) await work.pause();
+    if (work.isExhausted || !(await reading.read(piece))) return false;
+    if (work.isPauseDue) await work.pause();
   }
-  if (work.exhausted) return false;
+  if (work.isExhausted) return false;
   reading.end();
   return true;
 }

@@ -1,4 +1,4 @@
-import { takeTurn } from "./turn.ts";
+import { yieldToEventLoop } from "./event-loop.ts";
 
 /** A budget that the work of several requests shares. */
 export interface WorkMeter {
@@ -28,11 +28,11 @@ export class Work {
   }
 
   /** Whether all is used up: what is not judged by then must not pass. */
-  get exhausted(): boolean {
+  get isExhausted(): boolean {
     return this.#left <= 0;
   }
 
-  get pauseDue(): boolean {
+  get isPauseDue(): boolean {
     return this.#untilPause <= 0;
   }
 
@@ -45,7 +45,7 @@ export class Work {
   /** Lets everybody else have a turn. @throws the reason of the signal once it is aborted */
   async pause(): Promise<void> {
     this.#untilPause = SLICE_STEPS;
-    await takeTurn();
+    await yieldToEventLoop();
     this.#signal?.throwIfAborted();
     if (this.#meter?.isExhausted === true) this.#left = 0;
   }

@@ -14,6 +14,7 @@ export {
   type Principal,
   principalOf,
   type ServicePrincipal,
+  type VerifyToken,
   wholeNodeOperatorOf,
 } from "./principal.ts";
 export { requestBytesOf } from "./request-bytes.ts";
@@ -22,12 +23,11 @@ export { type GrpcServerOptions, mount, type MountedService, startGrpcServer } f
 export { healthRoutes, type Readiness } from "./server/health.ts";
 export { CLIENT_ADDRESS, RELAY_CREDENTIAL, REQUEST_ID } from "./headers.ts";
 export { type RpcChain, rpcChain, type RpcChainOptions } from "./server/chain.ts";
-export { type Authenticate, outsideAuthentication } from "./server/request-gate.ts";
+export { type Authenticate, createAuthenticate } from "./server/request-gate.ts";
 export { requireAccess } from "./server/authorize.ts";
 export { type RpcServerOptions, startRpcServer } from "./server/server.ts";
 export { warmValidation } from "./server/validate.ts";
-export type { KeyVerifier } from "./verifier/answers.ts";
-export type { Heed } from "./verifier/followers.ts";
+export type { CredentialListener } from "./verifier/credential-subscriptions.ts";
 export { createLocalVerifier, type LocalVerifier } from "./verifier/local-verifier.ts";
-export type { Answer } from "./verifier/verification-cache.ts";
+export type { VerificationResult } from "./verifier/verification-cache.ts";
 export { createVerifier, type Verifier, type VerifierOptions } from "./verifier/verifier.ts";

@@ -5,6 +5,13 @@ import { DomainError, type Id } from "@routeplane/domain";
 /** Who calls: what the authenticate interceptor found out, and the only thing that handlers know of a credential. */
 export type Principal = KeyPrincipal | OperatorPrincipal | ServicePrincipal;
 
+/**
+ * Finds the principal of a token.
+ *
+ * @throws DomainError UNAUTHENTICATED for a bad token, UNAVAILABLE if it cannot be verified now
+ */
+export type VerifyToken = (token: string) => Promise<Principal>;
+
 /** An internal caller, by its service credential. */
 export interface ServicePrincipal {
   readonly kind: "service";

@@ -87,7 +87,7 @@ export function wireAuth({ config, database, changes, log, clock, monotonic = ()
   const ready = () => database.isReachable();
   // Whoever calls this service itself is looked up every time; who asks it about others may get an answer that it kept.
   const verifyToken = async (token: string) => toPrincipal(await verify(token));
-  const verifier = createLocalVerifier({ ask: verifyToken, changes, clock, monotonic });
+  const verifier = createLocalVerifier({ verifyUncached: verifyToken, changes, clock, monotonic });
   const verification = verificationService(verifier, keys, changes);
   const routes = (router: ConnectRouter): void => {
     router.service(contracts.KeyService, keyService(keys, minting, lifecycle));

@@ -41,7 +41,7 @@ async function rowsOf<T>(query: RawBuilder<T>): Promise<T[]> {
 describe("who follows a token", () => {
   async function follow({ verifier }: Verifying, token: string) {
     const outcomes: (Principal | DomainError)[] = [];
-    const { release } = await verifier.follow(token, (outcome) => void outcomes.push(outcome));
+    const { release } = await verifier.subscribe(token, (outcome) => void outcomes.push(outcome));
     const told = (): string | undefined => outcomes.map((each) => (each instanceof Error ? each.reason : "ok")).at(-1);
     return { release, told, outcomes };
   }

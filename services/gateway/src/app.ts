@@ -1,6 +1,6 @@
 import type { Clock } from "@routeplane/domain";
 import { type EventPublisher, openPublisher } from "@routeplane/events";
-import { createVerifier, outsideAuthentication, ServiceConnection, serviceTransport } from "@routeplane/rpc";
+import { createAuthenticate, createVerifier, ServiceConnection, serviceTransport } from "@routeplane/rpc";
 import { type Component, createLogger, type Logger, type RunningProcess } from "@routeplane/runtime";
 import { createAdmissions } from "./clients/admissions.ts";
 import { createGuardrailDirectory } from "./clients/guardrail-directory.ts";
@@ -75,7 +75,7 @@ export function wireGateway({ config, publisher, upstreams, log, clock }: Gatewa
     config.providers.flatMap(({ models }) => models),
     (provider, id) => config.providers.find(({ name }) => name === provider)?.findPriced(id),
   );
-  const { verify: verifyKey, follow: followKey } = verifier;
+  const { verify: verifyKey, subscribe: followKey } = verifier;
   const guardOf = createGuards(guardrails);
   const serve = createPipeline({
     followKey,
@@ -100,7 +100,7 @@ export function wireGateway({ config, publisher, upstreams, log, clock }: Gatewa
   const configuredAt = Math.floor(clock() / 1000);
   const routes = [
     ...inferenceRoutes({ serve, verifyKey, guardOf, directory, configuredAt }),
-    ...managementRoutes({ relays: management.relays, authenticate: outsideAuthentication(verifyKey) }),
+    ...managementRoutes({ relays: management.relays, authenticate: createAuthenticate(verifyKey) }),
     healthRoute(dependencies, clock),
   ];
   return { routes, components: [...Object.values(management.relays), verifier, guardrails, settlements, denials] };

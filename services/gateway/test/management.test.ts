@@ -7,8 +7,8 @@ import type { ConnectRouter } from "@connectrpc/connect";
 import { UsageService } from "@routeplane/contracts/usage";
 import {
   type Authenticate,
+  createAuthenticate,
   type KeyPrincipal,
-  outsideAuthentication,
   rpcChain,
   ServiceConnection,
   startRpcServer,
@@ -107,7 +107,7 @@ describe("a call that is refused by its credential", () => {
     const server = await startRpcServer({ host: "127.0.0.1", port: 0, ...chain, routes });
     onTestFinished(() => server.stop());
     const serviceUrl = `http://127.0.0.1:${server.port}`;
-    return { serviceUrl, url: await startManagement(serviceUrl, outsideAuthentication(verifyToken)) };
+    return { serviceUrl, url: await startManagement(serviceUrl, createAuthenticate(verifyToken)) };
   }
 
   /** Calls the service itself, on its own port. @returns its answer */

@@ -7,11 +7,11 @@ import { type Database, openDatabase } from "@routeplane/postgres";
 import {
   createVerifier,
   healthRoutes,
-  type KeyVerifier,
   publishedServices,
   rpcChain,
   serviceTransport,
   startRpcServer,
+  type VerifyToken,
   warmValidation,
 } from "@routeplane/rpc";
 import { createLogger, type Logger, type RunningProcess } from "@routeplane/runtime";
@@ -43,7 +43,7 @@ export async function startUsage(config: Config): Promise<RunningProcess> {
 export interface UsageWiring {
   readonly serviceCredentials: ServiceCredentials;
   readonly database: Database<UsageSchema>;
-  readonly verifyToken: KeyVerifier;
+  readonly verifyToken: VerifyToken;
   readonly log: Logger;
   readonly clock: Clock;
 }

@@ -13,9 +13,9 @@ export interface Change {
  */
 export interface ChangeFeed {
   /** Whether changes can be followed now. */
-  isFollowing(): boolean;
+  isLive(): boolean;
   /** Calls `listener` with whatever watchers are told, in this process and before they are. */
-  follow(listener: (change: Change) => void): void;
+  subscribe(listener: (change: Change) => void): void;
   /**
    * What changes from now on, beginning with the last number.
    *
@@ -54,8 +54,8 @@ export function createChangeFeed(): ChangeFeed {
   };
 
   return {
-    isFollowing: () => following,
-    follow: (listener) => void listeners.push(listener),
+    isLive: () => following,
+    subscribe: (listener) => void listeners.push(listener),
 
     async *watch(signal) {
       if (!following || closed) throw cannotFollow();

@@ -1,14 +1,14 @@
 import { setTimeout as delay } from "node:timers/promises";
 import type { CallOptions } from "@connectrpc/connect";
-import { ChangeNumbers, type ChangeNumbersOptions, SILENCE_MS } from "./change-numbers.ts";
+import { SequenceTracker, type SequenceTrackerOptions, FEED_TIMEOUT_MS } from "./sequence-tracker.ts";
 
-export interface ChangeWatchOptions extends ChangeNumbersOptions {
+export interface ChangeWatchOptions extends SequenceTrackerOptions {
   /** Calls the service whose changes they are: a method that streams them. */
   readonly call: (options: CallOptions) => AsyncIterable<{ readonly sequence: bigint; readonly subjectId: string }>;
 }
 
 /** Hears of every change that a service announces, or knows that it does not. */
-export interface ChangeWatch extends Pick<ChangeNumbers, "isLive" | "knownAt" | "last"> {
+export interface ChangeWatch extends Pick<SequenceTracker, "isLive" | "upToDateAt" | "lastSequence"> {
   stop(): Promise<void>;
 }
 
@@ -18,12 +18,12 @@ const MAX_RECONNECT_MS = 1_000;
 /** Calls again whenever a call ends, and gives one up that is silent. */
 export function watchChanges({ call, ...options }: ChangeWatchOptions): ChangeWatch {
   const stopping = new AbortController();
-  const numbers = new ChangeNumbers(options);
+  const numbers = new SequenceTracker(options);
 
   /** @returns whether anything was heard */
   const watch = async (): Promise<boolean> => {
     const silent = new AbortController();
-    const timer = setTimeout(() => silent.abort(), SILENCE_MS).unref();
+    const timer = setTimeout(() => silent.abort(), FEED_TIMEOUT_MS).unref();
     let heard = false;
     try {
       const signal = AbortSignal.any([stopping.signal, silent.signal]);
@@ -50,8 +50,8 @@ export function watchChanges({ call, ...options }: ChangeWatchOptions): ChangeWa
 
   return {
     isLive: () => numbers.isLive(),
-    knownAt: () => numbers.knownAt(),
-    last: () => numbers.last(),
+    upToDateAt: () => numbers.upToDateAt(),
+    lastSequence: () => numbers.lastSequence(),
     async stop() {
       stopping.abort();
       await running;

@@ -3,10 +3,7 @@ import type { Interceptor } from "@connectrpc/connect";
 import { bearerToken, type ServiceCredentials } from "@routeplane/credentials";
 import { DomainError } from "@routeplane/domain";
 import { accessOf } from "../access.ts";
-import { type Principal, principalKey } from "../principal.ts";
-
-/** @throws DomainError UNAUTHENTICATED for a bad token, UNAVAILABLE if it cannot be known. */
-export type VerifyToken = (token: string) => Promise<Principal>;
+import { type Principal, principalKey, type VerifyToken } from "../principal.ts";
 
 /** Finds out who calls. A method that is not public is never reached without a principal. */
 export function authenticate(serviceCredentials: ServiceCredentials, verifyToken: VerifyToken): Interceptor {

@@ -1,8 +1,9 @@
 import type { Interceptor } from "@connectrpc/connect";
 import type { ServiceCredentials } from "@routeplane/credentials";
 import type { Logger } from "@routeplane/runtime";
+import type { VerifyToken } from "../principal.ts";
 import { attribute } from "./attribute.ts";
-import { authenticate, type VerifyToken } from "./authenticate.ts";
+import { authenticate } from "./authenticate.ts";
 import { authorize } from "./authorize.ts";
 import { deadline } from "./deadline.ts";
 import { mapErrors } from "./map-errors.ts";

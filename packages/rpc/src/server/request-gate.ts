@@ -1,10 +1,10 @@
 import type { DescMethod } from "@bufbuild/protobuf";
 import type { HandlerContext } from "@connectrpc/connect";
 import { DomainError } from "@routeplane/domain";
-import { type Principal, principalKey } from "../principal.ts";
+import { type Principal, principalKey, type VerifyToken } from "../principal.ts";
 import type { RpcChainOptions } from "./chain.ts";
 import { CallRate } from "./call-rate.ts";
-import { createIdentify, type VerifyToken } from "./authenticate.ts";
+import { createIdentify } from "./authenticate.ts";
 import { requireAccess } from "./authorize.ts";
 import { findCallOrigin } from "./call-origin.ts";
 import { mapError } from "./map-errors.ts";
@@ -46,7 +46,7 @@ export type Authenticate = (method: DescMethod, header: Headers) => Promise<Prin
  *
  * @returns a function that throws DomainError UNAUTHENTICATED, or UNAVAILABLE if it cannot be known
  */
-export function outsideAuthentication(verifyToken: VerifyToken): Authenticate {
+export function createAuthenticate(verifyToken: VerifyToken): Authenticate {
   const identify = createIdentify({ callerOf: () => undefined }, verifyToken);
   return async (method, header) => identify(method, header);
 }

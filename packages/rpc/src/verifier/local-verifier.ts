@@ -1,11 +1,11 @@
 import type { ChangeFeed } from "../changes/change-feed.ts";
-import { ChangeNumbers } from "../changes/change-numbers.ts";
-import { Answers, type AnswersOptions, askOnce } from "./answers.ts";
-import type { Answer } from "./verification-cache.ts";
+import { SequenceTracker } from "../changes/sequence-tracker.ts";
+import { CachingVerifier, type CachingVerifierOptions, verificationResultOf } from "./caching-verifier.ts";
+import type { VerificationResult } from "./verification-cache.ts";
 
-export interface LocalVerifierOptions extends Omit<AnswersOptions, "isLive"> {
+export interface LocalVerifierOptions extends Omit<CachingVerifierOptions, "isLive"> {
   /** Of what credentials may do. */
-  readonly changes: Pick<ChangeFeed, "isFollowing" | "follow">;
+  readonly changes: Pick<ChangeFeed, "isLive" | "subscribe">;
 }
 
 /** @see createLocalVerifier */
@@ -15,7 +15,7 @@ export interface LocalVerifier {
    *
    * @param knownChange number of the last change that whoever asks knows of: the answer is not older than that
    */
-  answer(token: string, knownChange: bigint): Answer | Promise<Answer>;
+  verify(token: string, knownChange: bigint): VerificationResult | Promise<VerificationResult>;
 }
 
 /**
@@ -25,15 +25,18 @@ export interface LocalVerifier {
  */
 export function createLocalVerifier({ changes, ...options }: LocalVerifierOptions): LocalVerifier {
   const { monotonic = () => performance.now() } = options;
-  const numbers = new ChangeNumbers({
+  const numbers = new SequenceTracker({
     monotonic,
-    onChange: (subject) => answers.changed(subject),
-    onGap: () => answers.missedChanges(),
+    onChange: (subject) => answers.invalidate(subject),
+    onGap: () => answers.invalidateAll(),
   });
-  const isLive = (): boolean => changes.isFollowing() && numbers.isLive();
-  const answers = new Answers({ ...options, monotonic, isLive });
-  changes.follow(({ sequence, subjectId = "" }) => numbers.take(sequence, subjectId));
+  const isLive = (): boolean => changes.isLive() && numbers.isLive();
+  const answers = new CachingVerifier({ ...options, monotonic, isLive });
+  changes.subscribe(({ sequence, subjectId = "" }) => numbers.take(sequence, subjectId));
   return {
-    answer: (token, knownChange) => (knownChange > numbers.last() ? askOnce(options.ask, token) : answers.find(token)),
+    verify: (token, knownChange) =>
+      knownChange > numbers.lastSequence()
+        ? verificationResultOf(options.verifyUncached, token)
+        : answers.verify(token),
   };
 }

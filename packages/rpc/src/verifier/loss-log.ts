@@ -1,6 +1,6 @@
 import type { Logger } from "@routeplane/runtime";
 import type { ChangeWatch } from "../changes/change-watch.ts";
-import { SILENCE_MS } from "../changes/change-numbers.ts";
+import { FEED_TIMEOUT_MS } from "../changes/sequence-tracker.ts";
 
 /**
  * Writes one warning when nothing is heard of changes any more, and one line when they are heard again.
@@ -15,7 +15,7 @@ export function logLoss(log: Logger, watch: Pick<ChangeWatch, "isLive">, monoton
     if (lost && isLive) {
       lost = false;
       log.info("changes of keys are heard of again");
-    } else if (!lost && !isLive && monotonic() - startedAt > SILENCE_MS) {
+    } else if (!lost && !isLive && monotonic() - startedAt > FEED_TIMEOUT_MS) {
       lost = true;
       log.warn("nothing is heard of changes of keys: every token is verified by call");
     }

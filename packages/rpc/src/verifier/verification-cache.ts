@@ -3,7 +3,7 @@ import type { Principal } from "../principal.ts";
 import { SubjectIndex } from "./subjects.ts";
 
 /** Whom a token belongs to, or why it is refused. */
-export type Answer = { readonly principal: Principal } | { readonly refusal: DomainError };
+export type VerificationResult = { readonly principal: Principal } | { readonly refusal: DomainError };
 
 export interface VerificationCacheOptions {
   /** Entries of each kind; those not used for longest go first. */
@@ -41,7 +41,7 @@ export class VerificationCache {
     this.#options = options;
   }
 
-  find(digest: string): Answer | undefined {
+  find(digest: string): VerificationResult | undefined {
     const now = this.#options.monotonic();
     const positive = this.#positives.get(digest);
     if (positive !== undefined) {
@@ -62,13 +62,13 @@ export class VerificationCache {
   }
 
   /** @param askedAt by the monotonic clock */
-  keep(digest: string, answer: Answer, askedAt: number): void {
+  keep(digest: string, answer: VerificationResult, askedAt: number): void {
     if ("refusal" in answer) this.#keepRefusal(digest, { answer, until: askedAt + NEGATIVE_MS });
     else this.#keepPrincipal(digest, answer, askedAt + POSITIVE_MS);
   }
 
   /** Forgets every good answer that depends on the subject; and all bad ones, which name none. */
-  drop(subject: string): void {
+  invalidate(subject: string): void {
     this.#negatives.clear();
     for (const digest of this.#bySubject.of(subject)) {
       const positive = this.#positives.get(digest);

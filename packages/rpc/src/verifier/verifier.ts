@@ -6,9 +6,13 @@ import type { Component, Logger } from "@routeplane/runtime";
 import { type ChangeWatch, watchChanges } from "../changes/change-watch.ts";
 import { fromTimestamp } from "../convert.ts";
 import { fromConnectError } from "../errors.ts";
-import type { Principal } from "../principal.ts";
-import { Answers, type AnswersOptions, type KeyVerifier, principalOf } from "./answers.ts";
-import { Followers, type Heed, TICK_MS } from "./followers.ts";
+import type { Principal, VerifyToken } from "../principal.ts";
+import { CachingVerifier, type CachingVerifierOptions, requirePrincipal } from "./caching-verifier.ts";
+import {
+  CredentialSubscriptions,
+  type CredentialListener,
+  STALE_CHECK_INTERVAL_MS,
+} from "./credential-subscriptions.ts";
 import { logLoss } from "./loss-log.ts";
 
 /**
@@ -22,19 +26,19 @@ import { logLoss } from "./loss-log.ts";
  * call, and when the auth service does not answer that either, refused: UNAVAILABLE, within 5 s of the loss.
  */
 export interface Verifier extends Component {
-  readonly verify: KeyVerifier;
+  readonly verify: VerifyToken;
   /**
    * Verifies, and from that very moment on tells `heed` what becomes of the token.
    *
    * @throws as `verify`
    */
-  readonly follow: (
+  readonly subscribe: (
     token: string,
-    heed: Heed,
+    heed: CredentialListener,
   ) => Promise<{ readonly principal: Principal; readonly release: () => void }>;
 }
 
-export interface VerifierOptions extends Pick<AnswersOptions, "capacity" | "clock" | "monotonic"> {
+export interface VerifierOptions extends Pick<CachingVerifierOptions, "capacity" | "clock" | "monotonic"> {
   /** Told once when nothing is heard of changes any more, and once when they are heard again. None by default. */
   readonly log?: Logger;
 }
@@ -47,27 +51,31 @@ export function createVerifier(auth: Transport, options: VerifierOptions = {}): 
     call: (callOptions) => client.watchChanges({}, callOptions),
     monotonic,
     onChange(subject) {
-      answers.changed(subject);
-      followers.changed(subject);
+      answers.invalidate(subject);
+      followers.markStale(subject);
     },
     onGap(knownAt) {
-      answers.missedChanges();
-      followers.missedChanges(knownAt);
+      answers.invalidateAll();
+      followers.markAllStale(knownAt);
     },
   });
-  const answers = new Answers({ ...options, ask: callVerifyKey(client, watch), isLive: () => watch.isLive() });
-  const verify: KeyVerifier = async (token) => principalOf(await answers.find(token));
-  const followers = new Followers({ verify, watch, clock, monotonic });
+  const answers = new CachingVerifier({
+    ...options,
+    verifyUncached: callVerifyKey(client, watch),
+    isLive: () => watch.isLive(),
+  });
+  const verify: VerifyToken = async (token) => requirePrincipal(await answers.verify(token));
+  const followers = new CredentialSubscriptions({ verify, watch, clock, monotonic });
   const noteLoss = options.log && logLoss(options.log, watch, monotonic);
   const ticks = setInterval(() => {
-    followers.tick();
+    followers.checkStale();
     noteLoss?.();
-  }, TICK_MS).unref();
+  }, STALE_CHECK_INTERVAL_MS).unref();
   return {
     name: "verifier",
     verify,
-    follow: (token, heed) =>
-      answers.handOn(token, (digest, principal) => {
+    subscribe: (token, heed) =>
+      answers.verifyAndSubscribe(token, (digest, principal) => {
         return { principal, release: followers.add(digest, token, principal, heed) };
       }),
     async stop() {
@@ -78,7 +86,10 @@ export function createVerifier(auth: Transport, options: VerifierOptions = {}): 
 }
 
 /** Asks the auth service, every time, and whichever process of it, for what is not older than what is known here. */
-function callVerifyKey(client: Client<typeof VerificationService>, { last }: Pick<ChangeWatch, "last">): KeyVerifier {
+function callVerifyKey(
+  client: Client<typeof VerificationService>,
+  { lastSequence: last }: Pick<ChangeWatch, "lastSequence">,
+): VerifyToken {
   return async (token) => {
     const { outcome } = await client.verifyKey({ token, knownChange: last() }).catch((error: unknown) => {
       throw fromConnectError(error, "auth");

@@ -13,7 +13,7 @@ import {
 } from "@routeplane/contracts/auth";
 import { Reason } from "@routeplane/contracts/errors";
 import { invalidField } from "@routeplane/domain";
-import { type Answer, fromTimestamp, toTimestamp } from "@routeplane/rpc";
+import { fromTimestamp, toTimestamp, type VerificationResult } from "@routeplane/rpc";
 import { type Key, parentOf } from "../domain/key.ts";
 import type { KeyUpdate } from "../domain/key-change.ts";
 import { type Namespace, restorableUntil } from "../domain/namespace.ts";
@@ -93,7 +93,7 @@ export function toProtoNamespace(
 }
 
 /** The same frozen message for the same answer: one that is kept is encoded once. */
-export function toProtoAnswer(answer: Answer): VerifyKeyResponse {
+export function toProtoAnswer(answer: VerificationResult): VerifyKeyResponse {
   const known = RESPONSES.get(answer);
   if (known !== undefined) return known;
   const response = Object.freeze(create(VerifyKeyResponseSchema, { outcome: toProtoOutcome(answer) }));
@@ -101,9 +101,9 @@ export function toProtoAnswer(answer: Answer): VerifyKeyResponse {
   return response;
 }
 
-const RESPONSES = new WeakMap<Answer, VerifyKeyResponse>();
+const RESPONSES = new WeakMap<VerificationResult, VerifyKeyResponse>();
 
-function toProtoOutcome(answer: Answer): VerifyKeyResponse["outcome"] {
+function toProtoOutcome(answer: VerificationResult): VerifyKeyResponse["outcome"] {
   if ("refusal" in answer) {
     const { reason, message } = answer.refusal;
     return { case: "refusal", value: create(VerificationRefusalSchema, { reason: Reason[reason], message }) };

@@ -13,7 +13,7 @@ export function verificationService(
   changes: ChangeFeed,
 ): ServiceImpl<typeof VerificationService> {
   return {
-    verifyKey: async ({ token, knownChange }) => toProtoAnswer(await verifier.answer(token, knownChange)),
+    verifyKey: async ({ token, knownChange }) => toProtoAnswer(await verifier.verify(token, knownChange)),
 
     async *watchChanges(_, { signal }) {
       for await (const { sequence, subjectId = "" } of changes.watch(signal)) yield { sequence, subjectId };

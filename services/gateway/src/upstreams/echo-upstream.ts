@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import type { Clock } from "@routeplane/domain";
-import { takeTurn } from "@routeplane/guardrails";
+import { yieldToEventLoop } from "@routeplane/guardrails";
 import { isObject } from "../domain/request/chat-request.ts";
 import type { Upstream, UpstreamAnswer } from "../domain/ports/upstream.ts";
 import { formatSse } from "../domain/wire/sse.ts";
@@ -55,7 +55,7 @@ interface EchoRequest {
 const LARGE_CHARS = 100_000;
 
 async function parse(body: string): Promise<EchoRequest> {
-  if (body.length > LARGE_CHARS) await takeTurn();
+  if (body.length > LARGE_CHARS) await yieldToEventLoop();
   return JSON.parse(body) as EchoRequest;
 }
 
@@ -64,13 +64,13 @@ async function complete(body: string, clock: Clock): Promise<Completion | undefi
   const request = await parse(body);
   const { prompt, said } = await count(request);
   if (said === undefined) return undefined;
-  if (said.length > LARGE_CHARS) await takeTurn();
+  if (said.length > LARGE_CHARS) await yieldToEventLoop();
   const all = scanTokens(said);
   const outputTokensMax = request.max_completion_tokens ?? request.max_tokens ?? all.count;
   const kept = outputTokensMax < all.count ? scanTokens(said, outputTokensMax) : all;
   const choices = request.n ?? 1;
   const completion = kept.count * choices;
-  if (body.length > LARGE_CHARS) await takeTurn();
+  if (body.length > LARGE_CHARS) await yieldToEventLoop();
   return {
     id: `chatcmpl-${createHash("sha256").update(body).digest("hex").slice(0, 24)}`,
     created: Math.floor(clock() / 1000),
@@ -94,7 +94,7 @@ async function count({
     const text = textOf(content) ?? "";
     sinceTurn += text.length;
     if (sinceTurn > LARGE_CHARS) {
-      await takeTurn();
+      await yieldToEventLoop();
       sinceTurn = 0;
     }
     prompt += scanTokens(text).count;
@@ -137,7 +137,7 @@ const TOKEN = /\s*\S+/g;
 
 /** A choice at a time: of an answer that is too large for the gateway no more is made than it takes. */
 async function* whole({ id, created, model, said, finishReason, choices, usage }: Completion) {
-  if (said.length > LARGE_CHARS) await takeTurn();
+  if (said.length > LARGE_CHARS) await yieldToEventLoop();
   const head = JSON.stringify({ id, object: "chat.completion", created, model });
   const message = JSON.stringify({ role: "assistant", content: said, refusal: null });
   yield Buffer.from(`${head.slice(0, -1)},"choices":[`);
@@ -165,7 +165,7 @@ async function* chunks(completion: Completion): AsyncGenerator<Uint8Array> {
     for (const [word] of said.matchAll(TOKEN)) {
       yield delta(index, { content: word });
       // Nobody may be waiting for the client, who then gets nothing any more.
-      if (++sent % TOKENS_A_TURN === 0) await takeTurn();
+      if (++sent % TOKENS_A_TURN === 0) await yieldToEventLoop();
     }
     yield delta(index, {}, finishReason);
   }

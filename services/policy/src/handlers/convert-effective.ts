@@ -7,7 +7,7 @@ import type {
   PolicySourceSchema,
 } from "@routeplane/contracts/policy";
 import { present } from "@routeplane/domain";
-import type { Sourced, Uninspectable } from "@routeplane/guardrails";
+import type { SourcedRule, Uninspectable } from "@routeplane/guardrails";
 import { toTimestamp } from "@routeplane/rpc";
 import type { UsedPolicy } from "../domain/consumption.ts";
 import type { PolicySource, SourcedGuardrail } from "../domain/effective-policy.ts";
@@ -45,9 +45,9 @@ function toProtoEffectiveBudget({
 
 function toProtoEffectiveGuardrail(guardrail: SourcedGuardrail): MessageInitShape<typeof EffectiveGuardrailSchema> {
   const { modelAllow, modelDeny, maxRequestTokens: cap, allowStreaming, contentPatterns, uninspectable } = guardrail;
-  const sources = (rule: Sourced<unknown>) =>
+  const sources = (rule: SourcedRule<unknown>) =>
     rule.sources.flatMap((bindingId) => guardrail.sources.get(bindingId) ?? []).map(toProtoSource);
-  const toProtoUninspectable = (rule: Sourced<Uninspectable>) => ({
+  const toProtoUninspectable = (rule: SourcedRule<Uninspectable>) => ({
     action: UNINSPECTABLE[rule.value],
     sources: sources(rule),
   });

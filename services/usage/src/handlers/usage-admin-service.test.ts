@@ -5,7 +5,7 @@ import { ErrorInfoSchema } from "@routeplane/contracts/google-rpc";
 import { AuditService, DeadLetterState, UsageAdminService, UsageDimension } from "@routeplane/contracts/usage";
 import { newId } from "@routeplane/domain";
 import { type Database, openDatabase } from "@routeplane/postgres";
-import { type KeyVerifier, toTimestamp } from "@routeplane/rpc";
+import { toTimestamp, type VerifyToken } from "@routeplane/rpc";
 import { createLogger } from "@routeplane/runtime";
 import { cloneDatabase, type TestDatabase } from "@routeplane/testing";
 import { sql } from "kysely";
@@ -52,7 +52,7 @@ function open(url: string): Database<UsageSchema> {
 }
 
 /** `operator/<scopes>`, `limited/<scopes>` or `key`. */
-const verifyToken: KeyVerifier = async (token) => {
+const verifyToken: VerifyToken = async (token) => {
   const [kind, ...scopes] = token.split("/");
   const operatorId = newId("op");
   if (kind === "key") {

@@ -5,7 +5,7 @@ import { RequestStatus, UsageDimension, UsageService } from "@routeplane/contrac
 import { ALL_OPERATOR_SCOPES } from "@routeplane/credentials";
 import { DomainError, type Id, newId } from "@routeplane/domain";
 import { type Database, openDatabase } from "@routeplane/postgres";
-import { type KeyVerifier, toPageToken, toTimestamp } from "@routeplane/rpc";
+import { toPageToken, toTimestamp, type VerifyToken } from "@routeplane/rpc";
 import { createLogger } from "@routeplane/runtime";
 import { cloneDatabase, type TestDatabase } from "@routeplane/testing";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
@@ -46,7 +46,7 @@ function open(url: string): Database<UsageSchema> {
 }
 
 /** Tokens name the namespace and the scopes that they are for; what makes real ones is the auth service's business. */
-const verifyToken: KeyVerifier = async (token) => {
+const verifyToken: VerifyToken = async (token) => {
   const [namespace, ...scopes] = token.split("/");
   if (namespace === "operator") {
     const operatorId = newId("op");

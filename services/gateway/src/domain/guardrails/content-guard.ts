@@ -1,9 +1,9 @@
 import {
-  type Blocked,
+  type BlockReason,
+  JsonRedactionWriter,
   judgeParts,
   judgeText as judgeWhole,
   matchesInParts,
-  RedactedJson,
   type Redactions,
   type Work,
 } from "@routeplane/guardrails";
@@ -29,7 +29,7 @@ export interface ContentGuard {
 export interface JudgedContent {
   /** Changes to make, in ascending order of their place. */
   readonly edits: readonly Edit[];
-  readonly blocked: Blocked<GuardPattern> | undefined;
+  readonly blocked: BlockReason<GuardPattern> | undefined;
   /** True if some of the content cannot be inspected. */
   readonly isUninspectable: boolean;
 }
@@ -129,7 +129,7 @@ async function judgeTexts(guard: ContentGuard, parts: readonly Part[], isJson = 
 }
 
 async function judgeJson(rules: GuardRules, json: string, work: Work) {
-  const { text, redactions, blocked } = await judgeWhole(rules, json, work, new RedactedJson(work));
+  const { text, redactions, blocked } = await judgeWhole(rules, json, work, new JsonRedactionWriter(work));
   return { parts: [text], redactions, blocked };
 }
 

@@ -1,4 +1,4 @@
-import type { Blocked, Violation } from "@routeplane/guardrails";
+import type { BlockReason, Violation } from "@routeplane/guardrails";
 import type { DecisionLog } from "./decision-log.ts";
 import { Denied, type DenialFacts, denialDetails } from "../errors/denial.ts";
 import type { Guard, GuardPattern } from "./guard.ts";
@@ -65,7 +65,7 @@ export const CONTENT_RULE = "guardrail.content_patterns";
 export function blockRequest(
   guard: Guard,
   decisions: Pick<DecisionLog, "blocked">,
-  blocked: Blocked<GuardPattern> | undefined,
+  blocked: BlockReason<GuardPattern> | undefined,
 ): Denied {
   const { denial, ...facts } = contentBlocked(guard, blocked, "this request");
   decisions.blocked("request", denial);
@@ -76,7 +76,7 @@ export function blockRequest(
 export function blockResponse(
   guard: Guard,
   decisions: Pick<DecisionLog, "blocked">,
-  blocked: Blocked<GuardPattern> | undefined,
+  blocked: BlockReason<GuardPattern> | undefined,
 ): Refusal {
   const { denial, ...facts } = contentBlocked(guard, blocked, "the answer of the model");
   decisions.blocked("response", denial);
@@ -94,7 +94,7 @@ export function judgingLimited(waitMs: number): Refusal {
 }
 
 /** @param blocked undefined if there are more patterns than can be run */
-function contentBlocked(guard: Guard, blocked: Blocked<GuardPattern> | undefined, what: string) {
+function contentBlocked(guard: Guard, blocked: BlockReason<GuardPattern> | undefined, what: string) {
   const facts = { status: 400, type: "invalid_request_error", code: "content_blocked" };
   if (blocked?.reason === "match") {
     const { name, bindingId } = blocked.pattern;

@@ -56,7 +56,7 @@ async function textOfBase64(value: string, from: number, work: Work): Promise<st
     if (text === undefined) return undefined;
     texts.push(text);
     work.spend(taken.length / CHARS_A_STEP);
-    if (work.pauseDue) await work.pause();
+    if (work.isPauseDue) await work.pause();
   }
   return texts.join("");
 }
@@ -87,7 +87,7 @@ async function percentDecoded(text: string, work: Work): Promise<string> {
     at += isEscape ? 3 : 1;
     if (length % SLICE_CHARS !== 0) continue;
     work.spend(2 * SLICE_CHARS);
-    if (work.pauseDue) await work.pause();
+    if (work.isPauseDue) await work.pause();
   }
   return bytes.toString("utf8", 0, length);
 }

@@ -1,4 +1,4 @@
-import { type Blocked, REDACTED, RedactedJson, TextFilter, TextWatch } from "@routeplane/guardrails";
+import { type BlockReason, JsonRedactionWriter, MatchRecorder, REDACTED, TextFilter } from "@routeplane/guardrails";
 import { isObject } from "../request/chat-request.ts";
 import { type ContentGuard, judgeMedia, judgeText, valueOf } from "./content-guard.ts";
 import {
@@ -36,7 +36,7 @@ interface Channel extends TextPlace {
   /** Path of the last piece of the text. */
   path: Path;
   readonly filter: TextFilter<GuardPattern> | undefined;
-  readonly watch: TextWatch<GuardPattern> | undefined;
+  readonly watch: MatchRecorder<GuardPattern> | undefined;
   ended: boolean;
 }
 
@@ -67,7 +67,7 @@ export class StreamGuard {
   readonly #choices: number;
   readonly #channels = new Map<string, Channel>();
   /** Names of tools so far, as clients that put their pieces together read them. */
-  readonly #names = new Map<string, TextWatch<GuardPattern>>();
+  readonly #names = new Map<string, MatchRecorder<GuardPattern>>();
   /** Indices of choices, as many as were asked for at most. */
   readonly #known = new Set<number>();
   readonly #finished = new Set<number>();
@@ -195,7 +195,7 @@ export class StreamGuard {
     if (rules === undefined) return undefined;
     const key = JSON.stringify(ownSteps(chunk, steps));
     if (this.#names.size >= MAX_CHANNELS) return this.#refusalOf({ reason: "too_much_work" });
-    const name = this.#names.get(key) ?? new TextWatch(rules, work);
+    const name = this.#names.get(key) ?? new MatchRecorder(rules, work);
     this.#names.set(key, name);
     await name.push(piece);
     const matched = [...name.matched];
@@ -273,7 +273,7 @@ export class StreamGuard {
     return rest;
   }
 
-  #refusalOf(blocked: Blocked<GuardPattern>): Refusal {
+  #refusalOf(blocked: BlockReason<GuardPattern>): Refusal {
     const { guard, decisions } = this.#responseGuard;
     return blockResponse(guard, decisions, blocked);
   }
@@ -294,8 +294,8 @@ export class StreamGuard {
     const channel = {
       choice: Number(choice),
       path,
-      filter: rules && new TextFilter(rules, work, isArguments(text) ? new RedactedJson(work) : undefined),
-      watch: watched && new TextWatch(watched, shadowWork),
+      filter: rules && new TextFilter(rules, work, isArguments(text) ? new JsonRedactionWriter(work) : undefined),
+      watch: watched && new MatchRecorder(watched, shadowWork),
       ended: false,
     };
     this.#channels.set(key, channel);

@@ -1,4 +1,4 @@
-import { takeTurn } from "@routeplane/guardrails";
+import { yieldToEventLoop } from "@routeplane/guardrails";
 import { endOfScalar, endOfString } from "./json-members.ts";
 
 /**
@@ -52,7 +52,7 @@ export async function parseLargeJson(text: string, maxValues: number, signal: Ab
 
 /** Lets other requests have their turn. @throws the reason of the signal once it is aborted */
 export async function pause(signal: AbortSignal): Promise<void> {
-  await takeTurn();
+  await yieldToEventLoop();
   signal.throwIfAborted();
 }
 

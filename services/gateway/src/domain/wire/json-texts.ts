@@ -56,7 +56,7 @@ export async function* jsonTexts(
     if (at - charged >= STRETCH_CHARS) {
       work.spend((at - charged) / CHARS_A_STEP);
       charged = at;
-      if (work.pauseDue) await work.pause();
+      if (work.isPauseDue) await work.pause();
     }
     const start = at++;
     const unit = text[start];
@@ -66,13 +66,13 @@ export async function* jsonTexts(
       top.expectsName = false;
       const frame = top;
       work.spend(STEPS_A_NAME);
-      if (work.pauseDue) await work.pause();
+      if (work.isPauseDue) await work.pause();
       yield { kind: "name", place: placeIn(top), start, end: at, path: () => pathOf(frame) };
     } else if (unit === "-" || (unit !== undefined && unit >= "0" && unit <= "9")) {
       at = endOfScalar(text, start);
       const frame = top;
       work.spend(STEPS_A_NAME);
-      if (work.pauseDue) await work.pause();
+      if (work.isPauseDue) await work.pause();
       yield { kind: "number", place: top === undefined ? "" : placeIn(top), start, end: at, path: () => pathOf(frame) };
     } else if (unit === '"' || unit === "{" || unit === "[") {
       const place = top === undefined ? "" : placeIn(top);
@@ -80,7 +80,7 @@ export async function* jsonTexts(
       if (isString || opaque.has(place)) {
         at = endOfValue(text, start);
         work.spend(STEPS_A_TEXT);
-        if (work.pauseDue) await work.pause();
+        if (work.isPauseDue) await work.pause();
         const frame = top;
         yield { kind: isString ? "string" : "whole", place, start, end: at, path: () => pathOf(frame) };
       } else top = frameIn(top, unit === "[", place);

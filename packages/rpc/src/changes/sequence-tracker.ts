@@ -1,4 +1,4 @@
-export interface ChangeNumbersOptions {
+export interface SequenceTrackerOptions {
   /** Milliseconds, as `performance.now`. */
   readonly monotonic: () => number;
   readonly onChange: (subjectId: string) => void;
@@ -7,18 +7,18 @@ export interface ChangeNumbersOptions {
 }
 
 /** A service with a feed speaks every second. After this nothing is known any more. */
-export const SILENCE_MS = 2_500;
+export const FEED_TIMEOUT_MS = 2_500;
 
 /**
  * Tells by the numbers of changes whether all are known. They go on from call to call and from one process of the service
  * to the next, so that who begins with the number that it ended with has missed nothing.
  */
-export class ChangeNumbers {
-  readonly #options: ChangeNumbersOptions;
+export class SequenceTracker {
+  readonly #options: SequenceTrackerOptions;
   #last: bigint | undefined;
   #knownAt = -Infinity;
 
-  constructor(options: ChangeNumbersOptions) {
+  constructor(options: SequenceTrackerOptions) {
     this.#options = options;
   }
 
@@ -35,16 +35,16 @@ export class ChangeNumbers {
 
   /** Whether every change is known, but for those of the last moment. */
   isLive(): boolean {
-    return this.#options.monotonic() - this.#knownAt <= SILENCE_MS;
+    return this.#options.monotonic() - this.#knownAt <= FEED_TIMEOUT_MS;
   }
 
   /** When everything was last known, by the monotonic clock; before that, long ago. */
-  knownAt(): number {
+  upToDateAt(): number {
     return this.#knownAt;
   }
 
   /** Number of the last change that is known; 0 before any is. */
-  last(): bigint {
+  lastSequence(): bigint {
     return this.#last ?? 0n;
   }
 }

@@ -1,7 +1,7 @@
 import { Spans } from "./spans.ts";
 
 /** Counts the stretches of a text that a pattern redacts. What touches is one stretch, in whatever pieces it is counted. */
-export class Tally {
+export class RedactionCounter {
   readonly #spans = new Spans();
   #count = 0;
   /** Where the last stretch that was counted ends. */

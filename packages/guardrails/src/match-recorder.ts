@@ -1,17 +1,17 @@
-import { Reading } from "./reading.ts";
+import { TextScan } from "./text-scan.ts";
 import type { TextPattern, TextRules } from "./rules.ts";
 import { piecesOf } from "./text-filter.ts";
 import type { Work } from "./work.ts";
 
 /** Notes which patterns a text matches, and lets all of it pass. */
-export class TextWatch<P extends TextPattern> {
+export class MatchRecorder<P extends TextPattern> {
   readonly #work: Work;
-  readonly #reading: Reading<P>;
+  readonly #reading: TextScan<P>;
   readonly #matched = new Set<P>();
 
   constructor(rules: TextRules<P>, work: Work) {
     this.#work = work;
-    this.#reading = new Reading(rules, work, (pattern) => {
+    this.#reading = new TextScan(rules, work, (pattern) => {
       this.#matched.add(pattern);
       return false;
     });
@@ -25,12 +25,12 @@ export class TextWatch<P extends TextPattern> {
   /** Watches no further once the work is used up: nobody depends on it. */
   async push(text: string): Promise<void> {
     for (const piece of piecesOf(text)) {
-      if (this.#work.exhausted || !(await this.#reading.read(piece))) return;
-      if (this.#work.pauseDue) await this.#work.pause();
+      if (this.#work.isExhausted || !(await this.#reading.read(piece))) return;
+      if (this.#work.isPauseDue) await this.#work.pause();
     }
   }
 
   end(): void {
-    if (!this.#work.exhausted) this.#reading.end();
+    if (!this.#work.isExhausted) this.#reading.end();
   }
 }

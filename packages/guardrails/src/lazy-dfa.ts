@@ -1,4 +1,4 @@
-import { Attempts, type Stand } from "./attempt.ts";
+import { AnchoredDfa, type AnchoredState } from "./anchored-dfa.ts";
 import { CharacterClasses, EDGE, type Neighbour } from "./classes.ts";
 import { compositionsOf } from "./fold.ts";
 import type { Program } from "./program.ts";
@@ -9,16 +9,16 @@ import type { Work } from "./work.ts";
  * that is filled while it is used. An attempt begins at every place, and of those that stand alike only the earliest is kept,
  * because whatever a later one will match, the earlier one matches too, from further in front.
  */
-interface State {
+interface DfaState {
   readonly behind: Neighbour;
   /** The earliest first. */
-  readonly attempts: readonly Stand[];
+  readonly attempts: readonly AnchoredState[];
   /** By character class. */
-  readonly moves: (Move | undefined)[];
+  readonly moves: (Transition | undefined)[];
 }
 
-interface Move {
-  readonly to: State;
+interface Transition {
+  readonly to: DfaState;
   /** For each attempt of `to`, which attempt of the state before it was, rising; then `BEGINS_HERE` for the new ones. */
   readonly from: readonly number[];
   /** Whether `from` keeps every attempt where it was. */
@@ -44,17 +44,17 @@ const EFFORT_OF_AN_ATTEMPT = 15;
 const EFFORT_OF_A_MATCH = 15;
 const CELLS_OF_A_STATE = 40;
 
-export class Automaton {
+export class LazyDfa {
   readonly #classes: CharacterClasses;
-  readonly #patterns: readonly Attempts[];
+  readonly #patterns: readonly AnchoredDfa[];
   readonly #compositionClasses = new Map<string, readonly number[]>();
-  #states = new Map<string, State>();
+  #states = new Map<string, DfaState>();
   #cells = 0;
-  readonly start: State;
+  readonly start: DfaState;
 
   constructor(programs: readonly Program[]) {
     this.#classes = new CharacterClasses(programs);
-    this.#patterns = programs.map((program, index) => new Attempts(index, program, this.#classes));
+    this.#patterns = programs.map((program, index) => new AnchoredDfa(index, program, this.#classes));
     this.start = this.#stateOf(EDGE, []);
   }
 
@@ -72,7 +72,7 @@ export class Automaton {
   }
 
   /** What reading a character of this class, or the end of the text, makes of the state. */
-  move(state: State, each: number, work: Work): Move {
+  move(state: DfaState, each: number, work: Work): Transition {
     const known = state.moves[each];
     if (known !== undefined) return known;
     const before = this.#effortOfPatterns();
@@ -85,12 +85,12 @@ export class Automaton {
     return move;
   }
 
-  #take(state: State, each: number): Move {
-    const attempts: Stand[] = [];
+  #take(state: DfaState, each: number): Transition {
+    const attempts: AnchoredState[] = [];
     const from: number[] = [];
     const matches: Match[] = [];
-    const seen = new Set<Stand>();
-    const advance = (stand: Stand, origin: number): void => {
+    const seen = new Set<AnchoredState>();
+    const advance = (stand: AnchoredState, origin: number): void => {
       const { pattern } = stand;
       const step = this.#patterns[pattern]?.step(stand, state.behind, each);
       if (step === undefined) return;
@@ -116,11 +116,11 @@ export class Automaton {
     return this.#patterns.reduce((sum, { cells }) => sum + cells, 0);
   }
 
-  #stateOf(behind: Neighbour, attempts: readonly Stand[]): State {
+  #stateOf(behind: Neighbour, attempts: readonly AnchoredState[]): DfaState {
     const key = `${behind}:${attempts.map(({ id }) => id).join()}`;
     const known = this.#states.get(key);
     if (known !== undefined) return known;
-    const moves = Array.from<Move | undefined>({ length: this.#classes.count + 1 });
+    const moves = Array.from<Transition | undefined>({ length: this.#classes.count + 1 });
     const state = { behind, attempts, moves };
     this.#states.set(key, state);
     this.#cells += CELLS_OF_A_STATE + moves.length + attempts.length;
@@ -137,20 +137,20 @@ export class Automaton {
 }
 
 /** Where one reader of one text stands in an automaton. */
-export class Reader {
-  readonly #automaton: Automaton;
-  #state: State;
+export class DfaCursor {
+  readonly #automaton: LazyDfa;
+  #state: DfaState;
   /** Where each attempt of the state began, by rising place; what is beyond them is of no meaning. */
   readonly #starts: number[] = [];
 
-  constructor(automaton: Automaton) {
+  constructor(automaton: LazyDfa) {
     this.#automaton = automaton;
     this.#state = automaton.start;
   }
 
   /** Another reader that stands at the same place, and goes on by itself. */
-  clone(): Reader {
-    const clone = new Reader(this.#automaton);
+  clone(): DfaCursor {
+    const clone = new DfaCursor(this.#automaton);
     clone.#state = this.#state;
     for (let index = 0; index < this.#state.attempts.length; index++) clone.#starts[index] = this.#starts[index] ?? 0;
     return clone;
@@ -198,7 +198,7 @@ export class Reader {
       if (known !== undefined && effort < STRETCH) continue;
       work.spend(effort);
       effort = 0;
-      if (work.pauseDue || work.exhausted) return at;
+      if (work.isPauseDue || work.isExhausted) return at;
     }
     work.spend(effort);
     return at;
@@ -217,7 +217,7 @@ export class Reader {
   }
 
   /** @returns whether to stop */
-  #follow({ to, matches, from, keeps }: Move, place: number, width: number, found: Found): boolean {
+  #follow({ to, matches, from, keeps }: Transition, place: number, width: number, found: Found): boolean {
     this.#state = to;
     let stop = false;
     for (const { pattern, from: origin, includes } of matches) {

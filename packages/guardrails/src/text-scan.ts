@@ -1,8 +1,8 @@
 import { foldEscapedStretches, lastEscapedStretchAt, unescape } from "./escapes.ts";
 import { foldStretches, isCharacter, sameStretch, type Stretch } from "./fold.ts";
 import { FoldedText } from "./folded-text.ts";
-import { Form, frontierOf } from "./form.ts";
-import { type FoundPattern, Pass, STEPS_OF_A_PASS } from "./pass.ts";
+import { FormScan, frontierOf } from "./form-scan.ts";
+import { type FoundPattern, GroupScan, STEPS_OF_A_PASS } from "./group-scan.ts";
 import type { TextPattern, TextRules } from "./rules.ts";
 import type { Work } from "./work.ts";
 
@@ -11,12 +11,12 @@ import type { Work } from "./work.ts";
  * its folded form (`fold.ts`); and from its first JSON escape on, the folded form with escapes undone (`escapes.ts`). Matches of
  * all are told by their places in the text as it is. A text of ASCII characters without escapes is read once.
  */
-export class Reading<P extends TextPattern> {
-  readonly #passes: readonly Pass<P>[];
+export class TextScan<P extends TextPattern> {
+  readonly #passes: readonly GroupScan<P>[];
   /** Passes that stand where `#open` starts: other forms begin with them. */
-  #behind: readonly Pass<P>[];
-  #folded: Form<P> | undefined;
-  #unescaped: Form<P> | undefined;
+  #behind: readonly GroupScan<P>[];
+  #folded: FormScan<P> | undefined;
+  #unescaped: FormScan<P> | undefined;
   /** The last stretch, which may go on in the next piece, and where it starts. */
   #open = "";
   #openFrom = 0;
@@ -28,8 +28,8 @@ export class Reading<P extends TextPattern> {
   /** @param found called for each match, by its place in the text as it is */
   constructor({ groups }: TextRules<P>, work: Work, found: FoundPattern<P>) {
     work.spend(STEPS_OF_A_PASS * groups.length);
-    this.#passes = groups.map((group) => new Pass(group));
-    this.#behind = groups.map((group) => new Pass(group));
+    this.#passes = groups.map((group) => new GroupScan(group));
+    this.#behind = groups.map((group) => new GroupScan(group));
     this.#work = work;
     this.#found = found;
   }
@@ -56,7 +56,7 @@ export class Reading<P extends TextPattern> {
     if (!((await this.#folded?.read(folded, this.#work)) ?? true)) return false;
     if (!((await this.#unescaped?.read(unescaped, this.#work)) ?? true)) return false;
     this.#isOpenFree = await this.#mayOpenLeave();
-    return !this.#work.exhausted;
+    return !this.#work.isExhausted;
   }
 
   /** Reads the end of the text. */
@@ -77,9 +77,9 @@ export class Reading<P extends TextPattern> {
     return [rest, unescaped ?? rest];
   }
 
-  #newForm(): Form<P> {
+  #newForm(): FormScan<P> {
     const passes = this.#behind.map((pass) => pass.clone());
-    return new Form(passes, new FoldedText(this.#openFrom), this.#found);
+    return new FormScan(passes, new FoldedText(this.#openFrom), this.#found);
   }
 
   /** Has `#behind` stand at `until` in the text: that has been read already, or is to be read anyway. */
@@ -105,7 +105,7 @@ export class Reading<P extends TextPattern> {
   }
 
   /** @param isRead whether the character has been read as it is where these passes stand */
-  async #isFree(passes: readonly Pass<P>[], character: string, isRead: boolean): Promise<boolean> {
+  async #isFree(passes: readonly GroupScan<P>[], character: string, isRead: boolean): Promise<boolean> {
     if (passes.some((pass) => pass.takesCompositionOf(character, this.#work))) return false;
     const stretches = foldStretches(character, this.#work);
     if (isRead && stretches === undefined) return true;
@@ -121,7 +121,7 @@ export class Reading<P extends TextPattern> {
 }
 
 async function readAll<P extends TextPattern>(
-  passes: readonly Pass<P>[],
+  passes: readonly GroupScan<P>[],
   text: string,
   from: number,
   work: Work,

@@ -2,7 +2,7 @@ import { REDACTED } from "./spec.ts";
 import type { Work } from "./work.ts";
 
 /** Puts a text together from what is kept and what is redacted of it, in their order. Each call returns what is ready. */
-export interface RedactedText {
+export interface RedactionWriter {
   keep(text: string): string;
   redact(text: string): string;
   /** @returns what was held back */
@@ -10,7 +10,7 @@ export interface RedactedText {
 }
 
 /** Text with `REDACTED` for each redacted stretch. */
-export class RedactedProse implements RedactedText {
+export class ProseRedactionWriter implements RedactionWriter {
   #insideRedaction = false;
 
   keep(text: string): string {
@@ -43,11 +43,11 @@ const STEPS_OF_A_UNIT = 10;
  * as a whole, becomes the string `"[REDACTED]"`; brackets, commas, colons and the quotes of strings stay. Numbers, literals and
  * escapes are held back until they are whole. A text that begins otherwise than an object, an array or a string is redacted as prose.
  */
-export class RedactedJson implements RedactedText {
+export class JsonRedactionWriter implements RedactionWriter {
   readonly #work: Work;
   /** Undefined until the text begins. */
   #isJson: boolean | undefined;
-  readonly #prose = new RedactedProse();
+  readonly #prose = new ProseRedactionWriter();
   #inString = false;
   #insideRedaction = false;
   /** A number, a literal or an escape that may go on. */

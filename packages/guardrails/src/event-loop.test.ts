@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { takeTurn } from "./turn.ts";
+import { yieldToEventLoop } from "./event-loop.ts";
 
 describe("turns of the event loop", () => {
   it("are taken one by one, in the order in which they were asked for", async () => {
@@ -13,7 +13,7 @@ describe("turns of the event loop", () => {
     const taken: { readonly who: number; readonly loop: number }[] = [];
     const work = async (who: number): Promise<void> => {
       for (let turn = 0; turn < 3; turn++) {
-        await takeTurn();
+        await yieldToEventLoop();
         taken.push({ who, loop });
       }
     };

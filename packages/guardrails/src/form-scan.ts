@@ -1,13 +1,13 @@
 import type { Stretch } from "./fold.ts";
 import type { FoldedText } from "./folded-text.ts";
-import type { FoundPattern, Pass } from "./pass.ts";
+import type { FoundPattern, GroupScan } from "./group-scan.ts";
 import type { TextPattern } from "./rules.ts";
 import { MAX_MATCH_CHARS } from "./spec.ts";
 import type { Work } from "./work.ts";
 
 /** The way of all patterns through another form of a text, e.g. its folded one, from where that differs from the text itself. */
-export class Form<P extends TextPattern> {
-  readonly #passes: readonly Pass<P>[];
+export class FormScan<P extends TextPattern> {
+  readonly #passes: readonly GroupScan<P>[];
   readonly #folded: FoldedText;
   readonly #found: FoundPattern<P>;
 
@@ -15,7 +15,7 @@ export class Form<P extends TextPattern> {
    * @param passes stand at the end of `folded`
    * @param found called for each match, by its place in the text itself
    */
-  constructor(passes: readonly Pass<P>[], folded: FoldedText, found: FoundPattern<P>) {
+  constructor(passes: readonly GroupScan<P>[], folded: FoldedText, found: FoundPattern<P>) {
     this.#passes = passes;
     this.#folded = folded;
     this.#found = (pattern, { start, end, seenAt }) => {
@@ -25,15 +25,15 @@ export class Form<P extends TextPattern> {
   }
 
   /** Another form that reads alike so far. */
-  clone(found: FoundPattern<P>): Form<P> {
-    return new Form(
+  clone(found: FoundPattern<P>): FormScan<P> {
+    return new FormScan(
       this.#passes.map((pass) => pass.clone()),
       this.#folded.clone(),
       found,
     );
   }
 
-  get passes(): readonly Pass<P>[] {
+  get passes(): readonly GroupScan<P>[] {
     return this.#passes;
   }
 
@@ -59,6 +59,6 @@ export class Form<P extends TextPattern> {
 }
 
 /** @param read how much is read */
-export function frontierOf(passes: readonly Pass<TextPattern>[], read: number): number {
+export function frontierOf(passes: readonly GroupScan<TextPattern>[], read: number): number {
   return Math.max(Math.min(read, ...passes.map(({ frontier }) => frontier)), read - MAX_MATCH_CHARS);
 }

@@ -6,19 +6,19 @@ import { AT, type Program } from "./program.ts";
  * the preferred one first. This is RE2's own way (leftmost-first): what a match makes pointless is dropped, so lazy and greedy
  * repetitions end where RE2 ends them. Attempts that stand at the same list have the same future, whatever place they are from.
  */
-export interface Stand {
+export interface AnchoredState {
   /** Unique in the process. */
   readonly id: number;
   readonly pattern: number;
   /** Instructions that consume, or whose conditions wait for the next character. */
   readonly next: readonly number[];
-  readonly steps: Map<number, Step>;
+  readonly steps: Map<number, AnchoredTransition>;
 }
 
 /** What one character makes of an attempt, worked out once. */
-export interface Step {
+export interface AnchoredTransition {
   /** Undefined if the attempt is over. */
-  readonly stand: Stand | undefined;
+  readonly stand: AnchoredState | undefined;
   /** Whether it matches up to this character, and whether with it. */
   readonly matchesBefore: boolean;
   readonly matchesWith: boolean;
@@ -31,13 +31,13 @@ const EFFORT_OF_AN_INSTRUCTION = 8;
 /** In units of 8 bytes or so. */
 const CELLS_OF_A_STEP = 20;
 
-export class Attempts {
+export class AnchoredDfa {
   /** An attempt at the place where it begins. */
-  readonly begin: Stand;
+  readonly begin: AnchoredState;
   readonly #pattern: number;
   readonly #program: Program;
   readonly #classes: CharacterClasses;
-  #stands = new Map<string, Stand>();
+  #stands = new Map<string, AnchoredState>();
   /** Instructions looked at so far, and what is remembered of them: for whoever bounds time and memory. */
   effort = 0;
   cells = 0;
@@ -50,7 +50,7 @@ export class Attempts {
   }
 
   /** @param each the class of the character, or `classes.count` at the end of the text */
-  step(stand: Stand, behind: Neighbour, each: number): Step {
+  step(stand: AnchoredState, behind: Neighbour, each: number): AnchoredTransition {
     const key = behind * (this.#classes.count + 1) + each;
     const known = stand.steps.get(key);
     if (known !== undefined) return known;
@@ -68,7 +68,7 @@ export class Attempts {
     this.cells = 0;
   }
 
-  #take(stand: Stand, conditions: number, each: number): Step {
+  #take(stand: AnchoredState, conditions: number, each: number): AnchoredTransition {
     const ready: number[] = [];
     const seenReady = new Set<number>();
     const matchesBefore = stand.next.some((pc) => this.#follow(pc, conditions, ready, seenReady));
@@ -110,11 +110,11 @@ export class Attempts {
     return false;
   }
 
-  #standAt(next: readonly number[]): Stand {
+  #standAt(next: readonly number[]): AnchoredState {
     const key = next.join();
     const known = this.#stands.get(key);
     if (known !== undefined) return known;
-    const stand = { id: ++lastId, pattern: this.#pattern, next, steps: new Map<number, Step>() };
+    const stand = { id: ++lastId, pattern: this.#pattern, next, steps: new Map<number, AnchoredTransition>() };
     this.#stands.set(key, stand);
     this.effort += EFFORT_OF_A_STEP + next.length * EFFORT_OF_AN_INSTRUCTION;
     this.cells += CELLS_OF_A_STEP + next.length;

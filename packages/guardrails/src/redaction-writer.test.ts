@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { RedactedJson } from "./redacted-text.ts";
+import { JsonRedactionWriter } from "./redaction-writer.ts";
 import { compileRules } from "./rules.ts";
 import { REDACTED } from "./spec.ts";
 import { judgeText, TextFilter } from "./text-filter.ts";
@@ -12,7 +12,7 @@ const rules = rulesOf(String.raw`\d{6,}`, "secret", String.raw`password\W+\S+`, 
 
 async function inPieces(pieces: readonly string[]): Promise<string> {
   const work = new Work();
-  const filter = new TextFilter(await rules, work, new RedactedJson(work));
+  const filter = new TextFilter(await rules, work, new JsonRedactionWriter(work));
   let left = "";
   for (const piece of pieces) left += await filter.push(piece);
   return left + filter.end();
@@ -33,7 +33,7 @@ const TEXTS: Readonly<Record<string, readonly [text: string, passed: string]>> =
 
 describe("JSON that is redacted", () => {
   it.each(Object.entries(TEXTS))("stays valid, whole and in pieces: %s", async (name, [text, passed]) => {
-    expect((await judgeText(await rules, text, new Work(), new RedactedJson(new Work()))).text).toBe(passed);
+    expect((await judgeText(await rules, text, new Work(), new JsonRedactionWriter(new Work()))).text).toBe(passed);
     expect(await inPieces(text.split(""))).toBe(passed);
     for (let at = 1; at < text.length; at++) expect(await inPieces([text.slice(0, at), text.slice(at)])).toBe(passed);
     if (name !== "what is no JSON") expect(JSON.parse(passed)).toBeDefined();
@@ -62,7 +62,7 @@ describe("JSON that is redacted", () => {
             await rules,
             json,
             new Work(),
-            new RedactedJson(new Work()),
+            new JsonRedactionWriter(new Work()),
           );
           expect(JSON.parse(passed)).toBeDefined();
           if (redactions.length === 0) expect(passed).toBe(json);

@@ -1,4 +1,4 @@
-import { type Found, type FoundMatch, Reader } from "./automaton.ts";
+import { type Found, type FoundMatch, DfaCursor } from "./lazy-dfa.ts";
 import { isHighSurrogate } from "./fold.ts";
 import type { PatternGroup, TextPattern } from "./rules.ts";
 import { MAX_MATCH_CHARS } from "./spec.ts";
@@ -8,21 +8,21 @@ import type { Work } from "./work.ts";
 export const STEPS_OF_A_PASS = 100;
 
 /** One automaton's way through a text that comes in pieces. */
-export class Pass<P extends TextPattern> {
+export class GroupScan<P extends TextPattern> {
   readonly #group: PatternGroup<P>;
-  readonly #reader: Reader;
+  readonly #reader: DfaCursor;
   /** How much of the text is read. */
   #place: number;
 
-  constructor(group: PatternGroup<P>, reader: Reader = new Reader(group.automaton), place = 0) {
+  constructor(group: PatternGroup<P>, reader: DfaCursor = new DfaCursor(group.dfa), place = 0) {
     this.#group = group;
     this.#reader = reader;
     this.#place = place;
   }
 
   /** Another pass that stands at the same place, and goes on by itself. */
-  clone(): Pass<P> {
-    return new Pass(this.#group, this.#reader.clone(), this.#place);
+  clone(): GroupScan<P> {
+    return new GroupScan(this.#group, this.#reader.clone(), this.#place);
   }
 
   /** How much is read: all but half a surrogate pair at the end. */
@@ -59,7 +59,7 @@ export class Pass<P extends TextPattern> {
     for (;;) {
       const read = this.#reader.read(text, this.#place - from, until, from, work, take);
       this.#place = from + read;
-      if (work.exhausted) return false;
+      if (work.isExhausted) return false;
       if (read === until || (read === until - 1 && isHighSurrogate(text, read))) return true;
       await work.pause();
     }

@@ -1,20 +1,13 @@
 import { hash } from "node:crypto";
 import { parseToken } from "@routeplane/credentials";
 import { type Clock, DomainError } from "@routeplane/domain";
-import type { Principal } from "../principal.ts";
+import type { Principal, VerifyToken } from "../principal.ts";
 import { ChangeRecord } from "./subjects.ts";
-import { type Answer, VerificationCache } from "./verification-cache.ts";
+import { type VerificationResult, VerificationCache } from "./verification-cache.ts";
 
-/**
- * Says whom a token belongs to.
- *
- * @throws DomainError UNAUTHENTICATED for a bad token, UNAVAILABLE if it cannot be known
- */
-export type KeyVerifier = (token: string) => Promise<Principal>;
-
-export interface AnswersOptions {
+export interface CachingVerifierOptions {
   /** Finds it out, every time. */
-  readonly ask: KeyVerifier;
+  readonly verifyUncached: VerifyToken;
   /** Whether every change is known, but for those of the last moment. */
   readonly isLive: () => boolean;
   /** Tokens whose answers are kept, good and bad ones counted apart. 20,000 by default. */
@@ -28,7 +21,7 @@ export interface AnswersOptions {
 /** An answer that is overtaken by changes is asked for again, and hardly ever twice. */
 const MAX_ATTEMPTS = 5;
 
-const MALFORMED: Answer = {
+const MALFORMED: VerificationResult = {
   refusal: new DomainError("unauthenticated", "CREDENTIAL_INVALID", "invalid API key"),
 };
 
@@ -36,16 +29,22 @@ const MALFORMED: Answer = {
  * Answers about tokens that are asked for once and kept while every change is known. Whoever hears of the changes tells
  * `changed` and `missedChanges`; what they say counts for the answers that are on their way, too.
  */
-export class Answers {
-  readonly #ask: KeyVerifier;
+export class CachingVerifier {
+  readonly #ask: VerifyToken;
   readonly #isLive: () => boolean;
   readonly #monotonic: () => number;
   readonly #cache: VerificationCache;
   readonly #records = new Set<ChangeRecord>();
-  readonly #underWay = new Map<string, Promise<Answer>>();
+  readonly #underWay = new Map<string, Promise<VerificationResult>>();
 
-  constructor(options: AnswersOptions) {
-    const { ask, isLive, capacity = 20_000, clock = Date.now, monotonic = () => performance.now() } = options;
+  constructor(options: CachingVerifierOptions) {
+    const {
+      verifyUncached: ask,
+      isLive,
+      capacity = 20_000,
+      clock = Date.now,
+      monotonic = () => performance.now(),
+    } = options;
     this.#ask = ask;
     this.#isLive = isLive;
     this.#monotonic = monotonic;
@@ -53,7 +52,7 @@ export class Answers {
   }
 
   /** Rejects with a DomainError UNAVAILABLE if it cannot be known. */
-  find(token: string): Answer | Promise<Answer> {
+  verify(token: string): VerificationResult | Promise<VerificationResult> {
     return this.#find(digestOf(token), token);
   }
 
@@ -62,13 +61,13 @@ export class Answers {
    *
    * @throws as a `KeyVerifier`
    */
-  async handOn<T>(token: string, take: (digest: string, principal: Principal) => T): Promise<T> {
+  async verifyAndSubscribe<T>(token: string, take: (digest: string, principal: Principal) => T): Promise<T> {
     const digest = digestOf(token);
     for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt++) {
       // A change may come between the answer and its reader.
       const record = this.#record();
       try {
-        const principal = principalOf(await this.#find(digest, token));
+        const principal = requirePrincipal(await this.#find(digest, token));
         if (!record.touches(principal)) return take(digest, principal);
       } finally {
         this.#records.delete(record);
@@ -77,17 +76,17 @@ export class Answers {
     throw overtaken();
   }
 
-  changed(subject: string): void {
-    this.#cache.drop(subject);
+  invalidate(subject: string): void {
+    this.#cache.invalidate(subject);
     for (const record of this.#records) record.note(subject);
   }
 
-  missedChanges(): void {
+  invalidateAll(): void {
     this.#cache.clear();
     for (const record of this.#records) record.noteGap();
   }
 
-  #find(digest: string, token: string): Answer | Promise<Answer> {
+  #find(digest: string, token: string): VerificationResult | Promise<VerificationResult> {
     const known = this.#isLive() ? this.#cache.find(digest) : undefined;
     if (known !== undefined) return known;
     const underWay = this.#underWay.get(digest);
@@ -98,13 +97,13 @@ export class Answers {
     return answer;
   }
 
-  async #currentAnswer(digest: string, token: string): Promise<Answer> {
+  async #currentAnswer(digest: string, token: string): Promise<VerificationResult> {
     for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt++) {
       const askedAt = this.#monotonic();
       const live = this.#isLive();
       const record = this.#record();
       try {
-        const answer = await askOnce(this.#ask, token);
+        const answer = await verificationResultOf(this.#ask, token);
         const current = "refusal" in answer ? record.isEmpty : !record.touches(answer.principal);
         if (!current && "principal" in answer) continue;
         if (current && live && this.#isLive()) this.#cache.keep(digest, answer, askedAt);
@@ -124,7 +123,7 @@ export class Answers {
 }
 
 /** What `ask` says, a refusal too. Rejects if it cannot be known. */
-export async function askOnce(ask: KeyVerifier, token: string): Promise<Answer> {
+export async function verificationResultOf(ask: VerifyToken, token: string): Promise<VerificationResult> {
   try {
     return { principal: await ask(token) };
   } catch (error) {
@@ -134,7 +133,7 @@ export async function askOnce(ask: KeyVerifier, token: string): Promise<Answer> 
 }
 
 /** @throws DomainError UNAUTHENTICATED for a refusal */
-export function principalOf(answer: Answer): Principal {
+export function requirePrincipal(answer: VerificationResult): Principal {
   if ("refusal" in answer) throw answer.refusal;
   return answer.principal;
 }
