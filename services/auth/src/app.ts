@@ -17,13 +17,13 @@ import { startGrpcServer, startRpcServer, warmValidation } from "@routeplane/rpc
 import { createLogger, type Logger, type RunningProcess } from "@routeplane/runtime";
 import type { Config } from "./config.ts";
 import { createBootstrap } from "./domain/bootstrap.ts";
-import { createLifecycle } from "./domain/lifecycle.ts";
-import { createMinting } from "./domain/minting.ts";
-import { createOperators } from "./domain/operators.ts";
+import { createKeyLifecycle } from "./domain/keys/key-lifecycle.ts";
+import { createMinting } from "./domain/keys/minting.ts";
+import { createOperatorLifecycle } from "./domain/operators/operator-lifecycle.ts";
 import { createVerify } from "./domain/verification.ts";
 import { accountService } from "./handlers/account-service.ts";
 import { identityService } from "./handlers/identity-service.ts";
-import { bootstrapService, verificationService } from "./handlers/internal-services.ts";
+import { bootstrapService, verificationService } from "./handlers/verification-service.ts";
 import { keyService } from "./handlers/key-service.ts";
 import { namespaceService } from "./handlers/namespace-service.ts";
 import { operatorService } from "./handlers/operator-service.ts";
@@ -80,8 +80,8 @@ export function wireAuth({ config, database, changes, log, clock, monotonic = ()
   const { peppers, serviceCredentials } = config;
   const verify = createVerify({ secrets, keys, peppers, clock });
   const minting = createMinting({ keys, nodes, peppers, clock });
-  const lifecycle = createLifecycle({ keys, peppers, clock });
-  const operatorRules = createOperators({ operators, accounts, peppers, clock });
+  const lifecycle = createKeyLifecycle({ keys, peppers, clock });
+  const operatorRules = createOperatorLifecycle({ operators, accounts, peppers, clock });
   const bootstrap = createBootstrap({ accounts, nodes, secrets, peppers, clock });
 
   const ready = () => database.isReachable();

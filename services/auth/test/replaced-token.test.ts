@@ -5,7 +5,7 @@ import { eventually } from "@routeplane/testing";
 import { sql } from "kysely";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { type AuthUnderTest, refusal, startAuthUnderTest } from "./auth-under-test.ts";
-import { startVerifying } from "./verifying.ts";
+import { startVerifying } from "./verifier-under-test.ts";
 
 /** A token that a rotation replaced, while its grace lasts. */
 

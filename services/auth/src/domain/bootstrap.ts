@@ -1,6 +1,6 @@
 import { parseToken, type Peppers, tokenPrefix } from "@routeplane/credentials";
 import { type Clock, type Id, invalidField } from "@routeplane/domain";
-import { newNode } from "./node.ts";
+import { newNode } from "./namespaces/account.ts";
 import type { AccountStore, NodeStore, SecretStore } from "./ports.ts";
 import { provesSecret, toStoredSecret } from "./secret.ts";
 

@@ -1,5 +1,5 @@
 import type { ParsedToken } from "@routeplane/credentials";
-import { isExpired, isRevoked, lastOf } from "./lineage.ts";
+import { isExpired, isRevoked, lastOf } from "./grant-rules.ts";
 import { provesSecret, tokenGrant } from "./secret.ts";
 import type { Refusal, Verification, VerificationDependencies } from "./verification.ts";
 

@@ -1,10 +1,10 @@
 import type { Id } from "@routeplane/domain";
-import type { Caller } from "./key-change.ts";
-import type { Key, Lineage } from "./key.ts";
-import type { Namespace, NamespaceChange } from "./namespace.ts";
-import type { Account, NamespaceView, Reach } from "./node.ts";
-import type { Operator, OperatorLineage } from "./operator.ts";
-import type { OperatorCaller } from "./operators.ts";
+import type { KeyCaller } from "./keys/key-change.ts";
+import type { Key, KeyLineage } from "./keys/key.ts";
+import type { Namespace, NamespaceChange } from "./namespaces/namespace.ts";
+import type { Account, NamespaceView, Reach } from "./namespaces/account.ts";
+import type { Operator, OperatorLineage } from "./operators/operator.ts";
+import type { OperatorCaller } from "./operators/operator-lifecycle.ts";
 import type { StoredSecret } from "./secret.ts";
 
 /** A page of a list in order of id, and whether there is more. */
@@ -42,14 +42,14 @@ export interface KeyStore {
    * @throws DomainError as `requireCurrentToken`
    */
   addSubKey(
-    parent: Pick<Caller, "namespaceId" | "keyId" | "lookupId">,
+    parent: Pick<KeyCaller, "namespaceId" | "keyId" | "lookupId">,
     secret: StoredSecret,
-    build: (parent: Lineage) => Key,
+    build: (parent: KeyLineage) => Key,
   ): Promise<Key>;
   /** @throws DomainError as `requireCurrentToken` */
   addRootKey(operator: Pick<OperatorCaller, "lookupId">, key: Key, secret: StoredSecret): Promise<void>;
   find(namespaceId: Id<"ns">, keyId: Id<"key">): Promise<Key | undefined>;
-  findLineage(namespaceId: Id<"ns">, keyId: Id<"key">): Promise<Lineage | undefined>;
+  findLineage(namespaceId: Id<"ns">, keyId: Id<"key">): Promise<KeyLineage | undefined>;
   list(namespaceId: Id<"ns">, page: PageRequest<Id<"key">>): Promise<Page<Key>>;
   /**
    * Locks a key, reads its lineage as it is then, and writes what `decide` makes of its last key, in one transaction:
@@ -58,9 +58,9 @@ export interface KeyStore {
    * @throws DomainError as `requireCurrentToken`
    */
   change(
-    caller: Pick<Caller, "namespaceId" | "lookupId">,
+    caller: Pick<KeyCaller, "namespaceId" | "lookupId">,
     keyId: Id<"key">,
-    decide: (lineage: Lineage) => KeyChange,
+    decide: (lineage: KeyLineage) => KeyChange,
   ): Promise<Key | undefined>;
   /** Writes down that a key was used, unless a use of less than `resolutionMs` ago is. */
   touch(namespaceId: Id<"ns">, keyId: Id<"key">, at: Date, resolutionMs: number): Promise<void>;
@@ -68,7 +68,7 @@ export interface KeyStore {
 
 /** The key that a proven secret stands for. */
 export interface ProvenKey {
-  readonly lineage: Lineage;
+  readonly lineage: KeyLineage;
   /** From when on the secret is refused; undefined unless a rotation replaced it. */
   readonly secretEndsAt: Date | undefined;
 }

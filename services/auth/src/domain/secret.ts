@@ -10,7 +10,7 @@ import {
   tokenPrefix,
 } from "@routeplane/credentials";
 import { tokenReplaced } from "@routeplane/domain";
-import { earlier, expiryOf, type Grant, type LineageOf, scopesOf } from "./lineage.ts";
+import { earlierOf, expiryOf, type Grant, type LineageOf, scopesOf } from "./grant-rules.ts";
 
 /** What is kept of a token: enough to recognise it, not enough to make it. */
 export interface StoredSecret {
@@ -53,7 +53,7 @@ export function tokenGrant(kind: TokenKind, lineage: LineageOf<Grant>, secretEnd
   const scopes = scopesOf(lineage);
   return {
     scopes: secretEndsAt === undefined ? scopes : replacedScopes(kind, scopes),
-    expiresAt: earlier(secretEndsAt, expiryOf(lineage)),
+    expiresAt: earlierOf(secretEndsAt, expiryOf(lineage)),
     graceEndsAt: secretEndsAt,
   };
 }

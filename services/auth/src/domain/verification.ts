@@ -1,8 +1,8 @@
 import { parseToken, type ParsedToken, type Peppers } from "@routeplane/credentials";
 import type { Clock } from "@routeplane/domain";
-import type { Key } from "./key.ts";
-import { isExpired, isRevoked, lastOf } from "./lineage.ts";
-import type { Operator } from "./operator.ts";
+import type { Key } from "./keys/key.ts";
+import { isExpired, isRevoked, lastOf } from "./grant-rules.ts";
+import type { Operator } from "./operators/operator.ts";
 import { createVerifyOperator } from "./operator-verification.ts";
 import type { KeyStore, SecretStore } from "./ports.ts";
 import { provesSecret, tokenGrant } from "./secret.ts";

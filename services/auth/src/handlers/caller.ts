@@ -1,11 +1,11 @@
 import type { HandlerContext } from "@connectrpc/connect";
 import { bearerToken, parseToken } from "@routeplane/credentials";
 import { keyPrincipalOf, operatorPrincipalOf } from "@routeplane/rpc";
-import type { Caller } from "../domain/key-change.ts";
-import type { OperatorCaller } from "../domain/operators.ts";
+import type { KeyCaller } from "../domain/keys/key-change.ts";
+import type { OperatorCaller } from "../domain/operators/operator-lifecycle.ts";
 
 /** The calling key and the token that it presented, in a handler whose access rule admits keys only. */
-export function keyCallerOf(context: HandlerContext): Caller {
+export function keyCallerOf(context: HandlerContext): KeyCaller {
   return { ...keyPrincipalOf(context), lookupId: lookupIdOf(context) };
 }
 

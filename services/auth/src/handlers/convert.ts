@@ -14,11 +14,11 @@ import {
 import { Reason } from "@routeplane/contracts/errors";
 import { invalidField } from "@routeplane/domain";
 import { fromTimestamp, toTimestamp, type VerificationResult } from "@routeplane/rpc";
-import { type Key, parentOf } from "../domain/key.ts";
-import type { KeyUpdate } from "../domain/key-change.ts";
-import { type Namespace, restorableUntil } from "../domain/namespace.ts";
-import type { Account } from "../domain/node.ts";
-import type { Operator } from "../domain/operator.ts";
+import { type Key, parentOf } from "../domain/keys/key.ts";
+import type { KeyUpdate } from "../domain/keys/key-change.ts";
+import { type Namespace, restorableUntil } from "../domain/namespaces/namespace.ts";
+import type { Account } from "../domain/namespaces/account.ts";
+import type { Operator } from "../domain/operators/operator.ts";
 
 export function toProtoKey(key: Key): MessageInitShape<typeof KeySchema> {
   return {

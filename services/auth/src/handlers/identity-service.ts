@@ -2,7 +2,7 @@ import type { ServiceImpl } from "@connectrpc/connect";
 import type { IdentityService } from "@routeplane/contracts/auth";
 import { notFound } from "@routeplane/domain";
 import { principalOf, toTimestamp } from "@routeplane/rpc";
-import { reachOf } from "../domain/node.ts";
+import { reachOf } from "../domain/namespaces/account.ts";
 import type { AccountStore, KeyStore, NodeStore, OperatorStore } from "../domain/ports.ts";
 import { toProtoAccount } from "./convert.ts";
 

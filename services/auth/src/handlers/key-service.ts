@@ -2,15 +2,15 @@ import type { ServiceImpl } from "@connectrpc/connect";
 import type { KeyService } from "@routeplane/contracts/auth";
 import { notFound, parseId, requireId } from "@routeplane/domain";
 import { fromDuration, fromPageToken, fromTimestamp, keyPrincipalOf, toPageToken, toTimestamp } from "@routeplane/rpc";
-import type { Lifecycle } from "../domain/lifecycle.ts";
-import type { Minting } from "../domain/minting.ts";
+import type { KeyLifecycle } from "../domain/keys/key-lifecycle.ts";
+import type { Minting } from "../domain/keys/minting.ts";
 import type { KeyStore } from "../domain/ports.ts";
 import { keyCallerOf, operatorCallerOf } from "./caller.ts";
 import { fromProtoKeyUpdate, toProtoKey } from "./convert.ts";
 
 const DEFAULT_PAGE_SIZE = 100;
 
-export function keyService(keys: KeyStore, minting: Minting, lifecycle: Lifecycle): ServiceImpl<typeof KeyService> {
+export function keyService(keys: KeyStore, minting: Minting, lifecycle: KeyLifecycle): ServiceImpl<typeof KeyService> {
   return {
     async mintKey({ name, scopes, expiresAt }, context) {
       const request = { name, scopes, expiresAt: fromTimestamp(expiresAt) };

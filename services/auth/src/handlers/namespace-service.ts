@@ -2,7 +2,7 @@ import type { HandlerContext, ServiceImpl } from "@connectrpc/connect";
 import type { NamespaceService } from "@routeplane/contracts/auth";
 import { type Clock, type Id, notFound, parseId } from "@routeplane/domain";
 import { fromPageToken, operatorPrincipalOf, principalOf, toPageToken } from "@routeplane/rpc";
-import { accountFor } from "../domain/accounts.ts";
+import { accountFor } from "../domain/namespaces/find-account.ts";
 import {
   deletedSince,
   isKnown,
@@ -13,8 +13,8 @@ import {
   restore,
   resume,
   suspend,
-} from "../domain/namespace.ts";
-import { type NamespaceView, type Reach, reachOf } from "../domain/node.ts";
+} from "../domain/namespaces/namespace.ts";
+import { type NamespaceView, type Reach, reachOf } from "../domain/namespaces/account.ts";
 import type { AccountStore, NodeStore } from "../domain/ports.ts";
 import { toProtoNamespace } from "./convert.ts";
 

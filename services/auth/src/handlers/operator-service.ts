@@ -9,8 +9,8 @@ import {
   toPageToken,
   toTimestamp,
 } from "@routeplane/rpc";
-import { reachOf } from "../domain/node.ts";
-import type { Operators } from "../domain/operators.ts";
+import { reachOf } from "../domain/namespaces/account.ts";
+import type { OperatorLifecycle } from "../domain/operators/operator-lifecycle.ts";
 import type { OperatorStore } from "../domain/ports.ts";
 import { operatorCallerOf } from "./caller.ts";
 import { toProtoOperator } from "./convert.ts";
@@ -18,7 +18,10 @@ import { toProtoOperator } from "./convert.ts";
 const DEFAULT_PAGE_SIZE = 100;
 const LIST = "operators";
 
-export function operatorService(store: OperatorStore, operators: Operators): ServiceImpl<typeof OperatorService> {
+export function operatorService(
+  store: OperatorStore,
+  operators: OperatorLifecycle,
+): ServiceImpl<typeof OperatorService> {
   return {
     async mintOperator({ name, scopes, expiresAt, account }, context) {
       const request = { name, scopes, expiresAt: fromTimestamp(expiresAt) };

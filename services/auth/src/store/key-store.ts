@@ -1,12 +1,12 @@
 import { type Id, notFound } from "@routeplane/domain";
 import type { Database, Transaction } from "@routeplane/postgres";
 import { sql } from "kysely";
-import type { Key, Lineage } from "../domain/key.ts";
-import { lastOf } from "../domain/lineage.ts";
-import type { NamespaceState } from "../domain/namespace.ts";
+import type { Key, KeyLineage } from "../domain/keys/key.ts";
+import { lastOf } from "../domain/grant-rules.ts";
+import type { NamespaceState } from "../domain/namespaces/namespace.ts";
 import type { KeyStore, Rotation } from "../domain/ports.ts";
 import type { StoredSecret } from "../domain/secret.ts";
-import { endedBy, fromKeyRow, toChangeableColumns, toKeyRow, toPage, toSecretColumns } from "./rows.ts";
+import { secretsEndedBy, fromKeyRow, toChangeableKeyColumns, toKeyRow, toPage, toSecretColumns } from "./rows.ts";
 import type { AuthSchema } from "./schema.ts";
 import { lockKeyToken, lockOperatorToken } from "./token-lock.ts";
 
@@ -59,7 +59,7 @@ export function createKeyStore(database: Database<AuthSchema>): KeyStore {
         // Secrets first: no transaction waits for a secret while it holds the counter of changes.
         if (rotation !== undefined) await replaceSecrets(tx, key, rotation);
         if (key !== lastOf(lineage)) {
-          await tx.updateTable("keys").set(toChangeableColumns(key)).where("id", "=", keyId).execute();
+          await tx.updateTable("keys").set(toChangeableKeyColumns(key)).where("id", "=", keyId).execute();
         }
         return key;
       }),
@@ -88,7 +88,7 @@ function selectKeys(tx: Transaction<AuthSchema>) {
 }
 
 /** A key of the transaction's namespace and all above it. */
-export async function selectLineage(tx: Transaction<AuthSchema>, keyId: Id<"key">): Promise<Lineage | undefined> {
+export async function selectLineage(tx: Transaction<AuthSchema>, keyId: Id<"key">): Promise<KeyLineage | undefined> {
   const path = tx
     .selectFrom("keys")
     .select(sql<Id<"key">>`unnest(lineage)`.as("id"))
@@ -112,7 +112,7 @@ async function replaceSecrets(tx: Transaction<AuthSchema>, key: Key, rotation: R
     .updateTable("key_secrets")
     .set({ expires_at: graceEndsAt })
     .where("key_id", "=", key.id)
-    .where(endedBy(rotation))
+    .where(secretsEndedBy(rotation))
     .execute();
   await insertSecret(tx, key, secret);
 }

@@ -2,7 +2,7 @@ import { DomainError } from "@routeplane/domain";
 import { isUniqueViolation } from "@routeplane/postgres";
 
 /** No row holds U+0000, and the database takes it for no text at all: it is as unknown as any other name. */
-export function askable(nameOrId: string): string {
+export function emptyIfUnstorable(nameOrId: string): string {
   return nameOrId.includes("\u0000") ? "" : nameOrId;
 }
 
@@ -13,7 +13,7 @@ export function askable(nameOrId: string): string {
  * @param owner what it keeps them apart among, e.g. `another account of this node`
  * @throws DomainError ALREADY_EXISTS if it is taken
  */
-export async function orNameTaken<T>(
+export async function writeUniqueName<T>(
   { name, constraint, owner }: { readonly name: string; readonly constraint: string; readonly owner: string },
   write: () => Promise<T>,
 ): Promise<T> {

@@ -1,9 +1,9 @@
 import { DomainError } from "@routeplane/domain";
 import { type Database, isUniqueViolation, type Transaction } from "@routeplane/postgres";
 import type { Selectable } from "kysely";
-import { ambiguousName, type Namespace } from "../domain/namespace.ts";
+import { ambiguousName, type Namespace } from "../domain/namespaces/namespace.ts";
 import type { NodeStore } from "../domain/ports.ts";
-import { askable, orNameTaken } from "./names.ts";
+import { emptyIfUnstorable, writeUniqueName } from "./names.ts";
 import { insertOperator } from "./operator-store.ts";
 import { fromNamespaceRow, toAccountRow, toNamespaceRow, toPage } from "./rows.ts";
 import type { AuthSchema } from "./schema.ts";
@@ -11,7 +11,7 @@ import type { AuthSchema } from "./schema.ts";
 export function createNodeStore(database: Database<AuthSchema>): NodeStore {
   return {
     async addNamespace(namespace) {
-      await orNameTaken(unique(namespace), () =>
+      await writeUniqueName(unique(namespace), () =>
         database.within({ accountId: namespace.accountId }, (tx) =>
           tx.insertInto("namespaces").values(toNamespaceRow(namespace)).execute(),
         ),
@@ -33,16 +33,16 @@ export function createNodeStore(database: Database<AuthSchema>): NodeStore {
       }),
 
     findNamespace: (view, nameOrId) =>
-      database.within(view, async (tx) => onlyOne(nameOrId, await selectNamespace(tx, nameOrId).execute())),
+      database.within(view, async (tx) => requireUnambiguous(nameOrId, await selectNamespace(tx, nameOrId).execute())),
 
     changeNamespace: (reach, nameOrId, change) =>
       database.within(reach, async (tx) => {
-        const before = onlyOne(nameOrId, await selectNamespace(tx, nameOrId).forUpdate().execute());
+        const before = requireUnambiguous(nameOrId, await selectNamespace(tx, nameOrId).forUpdate().execute());
         if (before === undefined) return undefined;
         const after = change(before);
         if (after === before) return after;
         const { name, suspended_at, deleted_at } = toNamespaceRow(after);
-        await orNameTaken(unique(after), () =>
+        await writeUniqueName(unique(after), () =>
           tx.updateTable("namespaces").set({ name, suspended_at, deleted_at }).where("id", "=", after.id).execute(),
         );
         return after;
@@ -67,7 +67,7 @@ export function createNodeStore(database: Database<AuthSchema>): NodeStore {
 
 /** By id, or by name if it is not deleted; of every account that the transaction sees. A name is never an id. */
 function selectNamespace(tx: Transaction<AuthSchema>, asked: string) {
-  const nameOrId = askable(asked);
+  const nameOrId = emptyIfUnstorable(asked);
   return tx
     .selectFrom("namespaces")
     .selectAll()
@@ -80,7 +80,10 @@ function selectNamespace(tx: Transaction<AuthSchema>, asked: string) {
 }
 
 /** @throws DomainError FAILED_PRECONDITION if several accounts have one of this name */
-function onlyOne(name: string, rows: readonly Selectable<AuthSchema["namespaces"]>[]): Namespace | undefined {
+function requireUnambiguous(
+  name: string,
+  rows: readonly Selectable<AuthSchema["namespaces"]>[],
+): Namespace | undefined {
   const [row, ...others] = rows;
   if (others.length > 0) throw ambiguousName(name, rows.map(({ id }) => id).toSorted());
   return row && fromNamespaceRow(row);

@@ -1,13 +1,13 @@
 import { type Id, notFound } from "@routeplane/domain";
 import type { Database, Transaction } from "@routeplane/postgres";
 import { sql } from "kysely";
-import { lastOf } from "../domain/lineage.ts";
-import { reachOf } from "../domain/node.ts";
-import type { Operator, OperatorLineage } from "../domain/operator.ts";
+import { lastOf } from "../domain/grant-rules.ts";
+import { reachOf } from "../domain/namespaces/account.ts";
+import type { Operator, OperatorLineage } from "../domain/operators/operator.ts";
 import type { OperatorStore, Rotation } from "../domain/ports.ts";
 import type { StoredSecret } from "../domain/secret.ts";
 import {
-  endedBy,
+  secretsEndedBy,
   fromOperatorRow,
   toChangeableOperatorColumns,
   toOperatorRow,
@@ -104,7 +104,7 @@ async function replaceSecrets(tx: Transaction<AuthSchema>, operator: Operator, r
     .updateTable("operator_secrets")
     .set({ expires_at: graceEndsAt })
     .where("operator_id", "=", operator.id)
-    .where(endedBy(rotation))
+    .where(secretsEndedBy(rotation))
     .execute();
   await insertSecret(tx, operator, secret);
 }

@@ -1,8 +1,8 @@
 import { type RawBuilder, type Selectable, sql, type SqlBool } from "kysely";
-import type { Key } from "../domain/key.ts";
-import type { Namespace } from "../domain/namespace.ts";
-import type { Account } from "../domain/node.ts";
-import type { Operator } from "../domain/operator.ts";
+import type { Key } from "../domain/keys/key.ts";
+import type { Namespace } from "../domain/namespaces/namespace.ts";
+import type { Account } from "../domain/namespaces/account.ts";
+import type { Operator } from "../domain/operators/operator.ts";
 import type { Page, PageRequest, Rotation } from "../domain/ports.ts";
 import type { StoredSecret } from "../domain/secret.ts";
 import type { AuthSchema, SecretColumns } from "./schema.ts";
@@ -38,12 +38,12 @@ export function toKeyRow(key: Key) {
     lineage: [...key.lineage],
     created_at: key.createdAt,
     last_used_at: key.lastUsedAt ?? null,
-    ...toChangeableColumns(key),
+    ...toChangeableKeyColumns(key),
   };
 }
 
 /** What a change of a key may touch. */
-export function toChangeableColumns({ name, prefix, scopes, expiresAt, revokedAt, revokedReason }: Key) {
+export function toChangeableKeyColumns({ name, prefix, scopes, expiresAt, revokedAt, revokedReason }: Key) {
   return {
     name,
     prefix,
@@ -126,7 +126,7 @@ export function toSecretColumns({ lookupId, hash, pepperId }: StoredSecret): Sec
 }
 
 /** The secrets of a credential that a rotation ends, or ends earlier than they would. */
-export function endedBy({ graceEndsAt, endsAll }: Rotation): RawBuilder<SqlBool> {
+export function secretsEndedBy({ graceEndsAt, endsAll }: Rotation): RawBuilder<SqlBool> {
   return sql`(expires_at is null or (${endsAll} and expires_at > ${graceEndsAt}))`;
 }
 

@@ -1,6 +1,6 @@
 import { DomainError, type Id, invalidField, notFound } from "@routeplane/domain";
-import type { Account, Reach } from "./node.ts";
-import type { AccountStore } from "./ports.ts";
+import type { Account, Reach } from "./account.ts";
+import type { AccountStore } from "../ports.ts";
 
 /**
  * The account that a caller means: the one that it names, or else the only one that it reaches.

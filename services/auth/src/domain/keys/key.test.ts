@@ -2,18 +2,18 @@ import { ALL_SCOPES, effectiveScopes, permits, type Scope, scopesBeyond } from "
 import { DomainError, newId } from "@routeplane/domain";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { type Key, type Lineage, newRootKey, newSubKey } from "./key.ts";
-import { expiryOf, isExpired, isRevoked, MAX_LINEAGE } from "./lineage.ts";
+import { type Key, type KeyLineage, newRootKey, newSubKey } from "./key.ts";
+import { expiryOf, isExpired, isRevoked, MAX_LINEAGE } from "../grant-rules.ts";
 
 const NOW = Date.parse("2026-11-01T00:00:00Z");
 const HOUR = 3_600_000;
 const owner = { namespaceId: newId("ns"), accountId: newId("acc") };
 
-function root(scopes: readonly string[] = ALL_SCOPES, expiresAt?: Date): Lineage {
+function root(scopes: readonly string[] = ALL_SCOPES, expiresAt?: Date): KeyLineage {
   return [newRootKey(owner, { name: "root", scopes, expiresAt }, "rp_live_x", NOW)];
 }
 
-function below(parent: Lineage, scopes: readonly string[], expiresAt?: Date, now = NOW): Lineage {
+function below(parent: KeyLineage, scopes: readonly string[], expiresAt?: Date, now = NOW): KeyLineage {
   return [...parent, newSubKey(parent, { name: "sub", scopes, expiresAt }, "rp_live_x", now)];
 }
 
@@ -41,7 +41,7 @@ describe("a sub-key", () => {
 
   it("is held to what its parent may do now, not to what it was granted", () => {
     const [top, sub] = below(root(), ["keys:*"]);
-    const narrowed: Lineage = [{ ...top, scopes: ["keys:read"] }, sub!];
+    const narrowed: KeyLineage = [{ ...top, scopes: ["keys:read"] }, sub!];
     expect(fault(() => below(narrowed, ["keys:write"])).metadata).toEqual({ scopes: "keys:write" });
   });
 
@@ -56,7 +56,7 @@ describe("a sub-key", () => {
 
   it("cannot be minted in the past, at this very moment, by a dead key, or too deep", () => {
     expect(fault(() => below(root(), ["keys:read"], new Date(NOW))).fields).toMatchObject([{ field: "expires_at" }]);
-    const dead: Lineage = [revoked(root()[0])];
+    const dead: KeyLineage = [revoked(root()[0])];
     expect(fault(() => below(dead, ["keys:read"])).code).toBe("unauthenticated");
     const expired = root(ALL_SCOPES, new Date(NOW + 1));
     expect(fault(() => below(expired, ["keys:read"], undefined, NOW + 1)).code).toBe("unauthenticated");

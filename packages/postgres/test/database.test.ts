@@ -3,7 +3,7 @@ import { cloneDatabase, eventually } from "@routeplane/testing";
 import { sql } from "kysely";
 import pg from "pg";
 import { afterAll, describe, expect, it } from "vitest";
-import { openDatabase, type Scope, type Transaction } from "./database.ts";
+import { openDatabase, type Scope, type Transaction } from "../src/database.ts";
 
 interface AuthTables {
   readonly key_secrets: { namespace_id: string; lookup_id: string; key_id: string };

@@ -2,12 +2,12 @@ import { ALL_OPERATOR_SCOPES, type OperatorScope, permits, scopesBeyond } from "
 import { DomainError, newId } from "@routeplane/domain";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { expiryOf, isRevoked, lastOf, scopesOf } from "./lineage.ts";
+import { expiryOf, isRevoked, lastOf, scopesOf } from "../grant-rules.ts";
 import {
   firstOperator,
   newSubOperator,
   type OperatorLineage,
-  requireOperatorReach,
+  requireOperatorAuthority,
   revokedOperator,
   rotatedOperator,
 } from "./operator.ts";
@@ -87,7 +87,7 @@ describe("over random chains of mints", () => {
         const refusals = { revoke: target === caller ? "STATE_CONFLICT" : undefined, rotate: undefined };
         for (const act of ["revoke", "rotate"] as const) {
           const allowed = target < caller ? "OPERATOR_OUT_OF_LINEAGE" : refusals[act];
-          expect(outcome(() => requireOperatorReach(by.id, at, act))).toBe(allowed);
+          expect(outcome(() => requireOperatorAuthority(by.id, at, act))).toBe(allowed);
         }
         const [top, ...rest] = lineage.slice(0, target + 1);
         const revoked = revokedOperator([top!, ...rest], "left", NOW);

@@ -8,8 +8,8 @@ import {
   requireFuture,
   requireParent,
   requireWithin,
-} from "./lineage.ts";
-import type { NamespaceState } from "./namespace.ts";
+} from "../grant-rules.ts";
+import type { NamespaceState } from "../namespaces/namespace.ts";
 
 /** A key, without its secret. */
 export interface Key {
@@ -41,9 +41,9 @@ export interface KeyRequest {
 }
 
 /** A key and all above it, from the root key down. */
-export type Lineage = LineageOf<Key>;
+export type KeyLineage = LineageOf<Key>;
 
-export const KEY_WORDS: CredentialWords = { one: "key", many: "keys", minted: "a sub-key" };
+export const KEY_WORDS: CredentialWords = { singular: "key", plural: "keys", sub: "a sub-key" };
 
 export function parentOf({ lineage }: Key): Id<"key"> | undefined {
   return lineage.at(-2);
@@ -68,7 +68,7 @@ export function newRootKey(
  *
  * @throws DomainError INVALID_ARGUMENT, PERMISSION_DENIED or FAILED_PRECONDITION
  */
-export function newSubKey(parent: Lineage, request: KeyRequest, prefix: string, now: number): Key {
+export function newSubKey(parent: KeyLineage, request: KeyRequest, prefix: string, now: number): Key {
   requireParent(parent, now, KEY_WORDS);
   const expiresAt = request.expiresAt ?? expiryOf(parent);
   const key = newKey(lastOf(parent), { ...request, expiresAt }, prefix, now);

@@ -18,10 +18,10 @@ export type LineageOf<G> = readonly [G, ...G[]];
 
 /** How errors call them. */
 export interface CredentialWords {
-  readonly one: string;
-  readonly many: string;
+  readonly singular: string;
+  readonly plural: string;
   /** One that is minted by another. */
-  readonly minted: string;
+  readonly sub: string;
 }
 
 /** The latest moment that RFC 3339, and with it JSON, can say. */
@@ -57,7 +57,7 @@ export function isRevoked(lineage: LineageOf<Grant>): boolean {
 }
 
 /** The earlier of two ends; undefined: never. */
-export function earlier(left: Date | undefined, right: Date | undefined): Date | undefined {
+export function earlierOf(left: Date | undefined, right: Date | undefined): Date | undefined {
   if (left === undefined || right === undefined) return left ?? right;
   return left < right ? left : right;
 }
@@ -74,7 +74,7 @@ export function requireFuture(expiresAt: Date, now: number): Date {
  *
  * @throws DomainError FAILED_PRECONDITION
  */
-export function requireLiving(lineage: LineageOf<Grant>, now: number, { one }: CredentialWords): void {
+export function requireActive(lineage: LineageOf<Grant>, now: number, { singular: one }: CredentialWords): void {
   const revoked = isRevoked(lineage);
   if (!revoked && !isExpired(lineage, now)) return;
   const message = `this ${one}, or one above it, ${revoked ? "was revoked" : "has expired"}: it stays as it is`;
@@ -86,7 +86,11 @@ export function requireLiving(lineage: LineageOf<Grant>, now: number, { one }: C
  *
  * @throws DomainError UNAUTHENTICATED or FAILED_PRECONDITION
  */
-export function requireParent(parent: LineageOf<Grant>, now: number, { one, many }: CredentialWords): void {
+export function requireParent(
+  parent: LineageOf<Grant>,
+  now: number,
+  { singular: one, plural: many }: CredentialWords,
+): void {
   if (isRevoked(parent) || isExpired(parent, now)) {
     throw new DomainError("unauthenticated", "CREDENTIAL_REVOKED", `your ${one} was revoked or has expired`);
   }
@@ -104,7 +108,7 @@ export function requireParent(parent: LineageOf<Grant>, now: number, { one, many
 export function requireWithin(minted: Grant, parent: LineageOf<Grant>, words: CredentialWords): void {
   const scopes = scopesBeyond(minted.scopes, scopesOf(parent)).join(" ");
   if (scopes !== "") {
-    const message = `scopes: ${words.minted} cannot hold more than its parent, and yours does not hold ${scopes}`;
+    const message = `scopes: ${words.sub} cannot hold more than its parent, and yours does not hold ${scopes}`;
     throw new DomainError("permission_denied", "SCOPE_EXCEEDS_PARENT", message, {
       fields: [{ field: "scopes", rule: `beyond the parent: ${scopes}` }],
       metadata: { scopes },
@@ -113,7 +117,7 @@ export function requireWithin(minted: Grant, parent: LineageOf<Grant>, words: Cr
   const limit = expiryOf(parent);
   if (limit !== undefined && minted.expiresAt !== undefined && minted.expiresAt > limit) {
     const latest = limit.toISOString();
-    const message = `expires_at: ${words.minted} cannot outlive its parent, and yours expires at ${latest}`;
+    const message = `expires_at: ${words.sub} cannot outlive its parent, and yours expires at ${latest}`;
     throw new DomainError("permission_denied", "EXPIRY_EXCEEDS_PARENT", message, {
       fields: [{ field: "expires_at", rule: `must not be after ${latest}` }],
       metadata: { expires_at: latest },

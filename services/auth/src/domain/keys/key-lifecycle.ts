@@ -2,17 +2,17 @@ import type { Peppers } from "@routeplane/credentials";
 import { type Clock, type Id, invalidField, notFound } from "@routeplane/domain";
 import type { Key } from "./key.ts";
 import {
-  type Caller,
+  type KeyCaller,
   graceMs,
   type KeyUpdate,
-  requireReach,
+  requireKeyAuthority,
   revokedKey,
   rotatedKey,
   updatedKey,
 } from "./key-change.ts";
-import { lastOf } from "./lineage.ts";
-import type { KeyStore } from "./ports.ts";
-import { newSecret } from "./secret.ts";
+import { lastOf } from "../grant-rules.ts";
+import type { KeyStore } from "../ports.ts";
+import { newSecret } from "../secret.ts";
 
 /** A key under its new token, which exists nowhere else. */
 export interface RotatedKey {
@@ -23,26 +23,26 @@ export interface RotatedKey {
 }
 
 /** Each finds the key in the caller's namespace. @throws DomainError NOT_FOUND, and PERMISSION_DENIED as `requireReach` */
-export interface Lifecycle {
+export interface KeyLifecycle {
   /** @throws DomainError as `updatedKey`; INVALID_ARGUMENT if there is nothing to change */
-  update(caller: Caller, keyId: Id<"key">, update: KeyUpdate): Promise<Key>;
+  update(caller: KeyCaller, keyId: Id<"key">, update: KeyUpdate): Promise<Key>;
   /** @throws DomainError as `rotatedKey` and `graceMs` */
-  rotate(caller: Caller, keyId: Id<"key">, graceSecs: number | undefined): Promise<RotatedKey>;
-  revoke(caller: Caller, keyId: Id<"key">, reason: string | undefined): Promise<Key>;
+  rotate(caller: KeyCaller, keyId: Id<"key">, graceSecs: number | undefined): Promise<RotatedKey>;
+  revoke(caller: KeyCaller, keyId: Id<"key">, reason: string | undefined): Promise<Key>;
 }
 
-export interface LifecycleDependencies {
+export interface KeyLifecycleDependencies {
   readonly keys: KeyStore;
   readonly peppers: Peppers;
   readonly clock: Clock;
 }
 
-export function createLifecycle({ keys, peppers, clock }: LifecycleDependencies): Lifecycle {
+export function createKeyLifecycle({ keys, peppers, clock }: KeyLifecycleDependencies): KeyLifecycle {
   return {
     async update(caller, keyId, update) {
       if (Object.keys(update).length === 0) throw invalidField("update_mask", "there is nothing to change");
       return change(caller, keyId, (lineage) => {
-        requireReach(caller, lastOf(lineage), "change");
+        requireKeyAuthority(caller, lastOf(lineage), "change");
         return { key: updatedKey(lineage, update, clock()) };
       });
     },
@@ -53,7 +53,7 @@ export function createLifecycle({ keys, peppers, clock }: LifecycleDependencies)
       const now = clock();
       const graceEndsAt = new Date(now + grace);
       const key = await change(caller, keyId, (lineage) => {
-        requireReach(caller, lastOf(lineage), "rotate");
+        requireKeyAuthority(caller, lastOf(lineage), "rotate");
         // Without grace, nothing but the new token is to work: neither what an earlier rotation left.
         return { key: rotatedKey(lineage, prefix, now), rotation: { secret, graceEndsAt, endsAll: grace === 0 } };
       });
@@ -62,12 +62,12 @@ export function createLifecycle({ keys, peppers, clock }: LifecycleDependencies)
 
     revoke: (caller, keyId, reason) =>
       change(caller, keyId, (lineage) => {
-        requireReach(caller, lastOf(lineage), "change");
+        requireKeyAuthority(caller, lastOf(lineage), "change");
         return { key: revokedKey(lineage, reason, clock()) };
       }),
   };
 
-  async function change(caller: Caller, keyId: Id<"key">, decide: Parameters<KeyStore["change"]>[2]): Promise<Key> {
+  async function change(caller: KeyCaller, keyId: Id<"key">, decide: Parameters<KeyStore["change"]>[2]): Promise<Key> {
     const key = await keys.change(caller, keyId, decide);
     if (key === undefined) throw notFound();
     return key;

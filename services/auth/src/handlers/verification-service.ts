@@ -3,7 +3,7 @@ import type { BootstrapService, VerificationService } from "@routeplane/contract
 import { notFound, requireId } from "@routeplane/domain";
 import type { ChangeFeed, LocalVerifier } from "@routeplane/rpc";
 import type { Bootstrap } from "../domain/bootstrap.ts";
-import { isRevoked } from "../domain/lineage.ts";
+import { isRevoked } from "../domain/grant-rules.ts";
 import type { KeyStore } from "../domain/ports.ts";
 import { toProtoAnswer } from "./convert.ts";
 

@@ -1,19 +1,19 @@
 import type { Peppers } from "@routeplane/credentials";
 import { type Clock, type Id, notFound } from "@routeplane/domain";
-import { accountFor } from "./accounts.ts";
-import { graceMs } from "./key-change.ts";
-import { lastOf } from "./lineage.ts";
-import { reachOf } from "./node.ts";
+import { accountFor } from "../namespaces/find-account.ts";
+import { graceMs } from "../keys/key-change.ts";
+import { lastOf } from "../grant-rules.ts";
+import { reachOf } from "../namespaces/account.ts";
 import {
   newSubOperator,
   type Operator,
   type OperatorRequest,
-  requireOperatorReach,
+  requireOperatorAuthority,
   revokedOperator,
   rotatedOperator,
 } from "./operator.ts";
-import type { AccountStore, OperatorStore } from "./ports.ts";
-import { newSecret } from "./secret.ts";
+import type { AccountStore, OperatorStore } from "../ports.ts";
+import { newSecret } from "../secret.ts";
 
 /** The operator credential that asks. */
 export interface OperatorCaller {
@@ -35,7 +35,7 @@ export interface RotatedOperator extends MintedOperator {
 }
 
 /** Operator credentials, as far as the caller sees them. @throws DomainError NOT_FOUND for any other */
-export interface Operators {
+export interface OperatorLifecycle {
   /**
    * @param account name or id of the account to limit it to; undefined: as the caller is
    * @throws DomainError as `newSubOperator`
@@ -47,14 +47,19 @@ export interface Operators {
   revoke(caller: OperatorCaller, id: Id<"op">, reason: string | undefined): Promise<Operator>;
 }
 
-export interface OperatorsDependencies {
+export interface OperatorLifecycleDependencies {
   readonly operators: OperatorStore;
   readonly accounts: AccountStore;
   readonly peppers: Peppers;
   readonly clock: Clock;
 }
 
-export function createOperators({ operators, accounts, peppers, clock }: OperatorsDependencies): Operators {
+export function createOperatorLifecycle({
+  operators,
+  accounts,
+  peppers,
+  clock,
+}: OperatorLifecycleDependencies): OperatorLifecycle {
   return {
     async mint(caller, account, request) {
       const limit = account === undefined ? undefined : await accountFor(accounts, reachOf(caller), account);
@@ -71,7 +76,7 @@ export function createOperators({ operators, accounts, peppers, clock }: Operato
       const now = clock();
       const graceEndsAt = new Date(now + grace);
       const operator = await operators.change(caller, id, (lineage) => {
-        requireOperatorReach(caller.operatorId, lastOf(lineage), "rotate");
+        requireOperatorAuthority(caller.operatorId, lastOf(lineage), "rotate");
         // Without grace, nothing but the new token is to work: neither what an earlier rotation left.
         const rotation = { secret, graceEndsAt, endsAll: grace === 0 };
         return { operator: rotatedOperator(lineage, prefix, now), rotation };
@@ -82,7 +87,7 @@ export function createOperators({ operators, accounts, peppers, clock }: Operato
 
     async revoke(caller, id, reason) {
       const operator = await operators.change(caller, id, (lineage) => {
-        requireOperatorReach(caller.operatorId, lastOf(lineage), "revoke");
+        requireOperatorAuthority(caller.operatorId, lastOf(lineage), "revoke");
         return { operator: revokedOperator(lineage, reason, clock()) };
       });
       if (operator === undefined) throw notFound();

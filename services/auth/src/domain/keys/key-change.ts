@@ -1,12 +1,12 @@
 import { scopesBeyond } from "@routeplane/credentials";
 import { DomainError, type Id, invalidField } from "@routeplane/domain";
-import { type Key, KEY_WORDS, type Lineage, requireScopes } from "./key.ts";
-import { expiryOf, lastOf, requireFuture, requireLiving, scopesOf } from "./lineage.ts";
+import { type Key, KEY_WORDS, type KeyLineage, requireScopes } from "./key.ts";
+import { expiryOf, lastOf, requireFuture, requireActive, scopesOf } from "../grant-rules.ts";
 
 /** What may become of a key after it was minted, and who may do it. Nothing here gives a key more than it has. */
 
 /** The key that asks for a change. */
-export interface Caller {
+export interface KeyCaller {
   readonly namespaceId: Id<"ns">;
   readonly keyId: Id<"key">;
   /** Key ids from the root key down to the caller. */
@@ -31,7 +31,7 @@ const MAX_GRACE_SECS = 7 * 86_400;
  *
  * @throws DomainError PERMISSION_DENIED
  */
-export function requireReach(caller: Caller, target: Key, act: "change" | "rotate"): void {
+export function requireKeyAuthority(caller: KeyCaller, target: Key, act: "change" | "rotate"): void {
   if (target.lineage.includes(caller.keyId)) return;
   const isRoot = caller.lineage.length === 1;
   if (isRoot && act === "change") return;
@@ -46,8 +46,8 @@ export function requireReach(caller: Caller, target: Key, act: "change" | "rotat
  *
  * @throws DomainError INVALID_ARGUMENT, PERMISSION_DENIED or FAILED_PRECONDITION
  */
-export function updatedKey(lineage: Lineage, update: KeyUpdate, now: number): Key {
-  requireLiving(lineage, now, KEY_WORDS);
+export function updatedKey(lineage: KeyLineage, update: KeyUpdate, now: number): Key {
+  requireActive(lineage, now, KEY_WORDS);
   const { name, scopes, expiresAt } = update;
   if (name === "") throw invalidField("name", "must not be blank");
   return {
@@ -63,13 +63,13 @@ export function updatedKey(lineage: Lineage, update: KeyUpdate, now: number): Ke
  *
  * @throws DomainError FAILED_PRECONDITION
  */
-export function rotatedKey(lineage: Lineage, prefix: string, now: number): Key {
-  requireLiving(lineage, now, KEY_WORDS);
+export function rotatedKey(lineage: KeyLineage, prefix: string, now: number): Key {
+  requireActive(lineage, now, KEY_WORDS);
   return { ...lastOf(lineage), prefix };
 }
 
 /** The last key of `lineage`, revoked. One that is already stays the very same, whatever the reason. */
-export function revokedKey(lineage: Lineage, reason: string | undefined, now: number): Key {
+export function revokedKey(lineage: KeyLineage, reason: string | undefined, now: number): Key {
   const key = lastOf(lineage);
   return key.revokedAt === undefined ? { ...key, revokedAt: new Date(now), revokedReason: reason } : key;
 }
@@ -84,7 +84,7 @@ export function graceMs(seconds: number = DEFAULT_GRACE_SECS): number {
   throw invalidField("grace", `must be a whole number of seconds from 0 to ${MAX_GRACE_SECS} (7 days)`);
 }
 
-function narrowedScopes(lineage: Lineage, texts: readonly string[]): Key["scopes"] {
+function narrowedScopes(lineage: KeyLineage, texts: readonly string[]): Key["scopes"] {
   const scopes = requireScopes(texts);
   const beyond = scopesBeyond(scopes, scopesOf(lineage)).join(" ");
   if (beyond === "") return scopes;
@@ -92,7 +92,7 @@ function narrowedScopes(lineage: Lineage, texts: readonly string[]): Key["scopes
   throw widened(message, { field: "scopes", rule: `beyond the key: ${beyond}` }, { scopes: beyond });
 }
 
-function broughtForward(lineage: Lineage, expiresAt: Date | "never", now: number): Date | undefined {
+function broughtForward(lineage: KeyLineage, expiresAt: Date | "never", now: number): Date | undefined {
   const limit = expiryOf(lineage);
   const wanted = expiresAt === "never" ? undefined : requireFuture(expiresAt, now);
   if (limit === undefined || (wanted !== undefined && wanted <= limit)) return wanted;

@@ -2,33 +2,33 @@ import { ALL_SCOPES, type Scope, scopesBeyond } from "@routeplane/credentials";
 import { DomainError, newId } from "@routeplane/domain";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { type Key, type Lineage, newRootKey, newSubKey } from "./key.ts";
+import { type Key, type KeyLineage, newRootKey, newSubKey } from "./key.ts";
 import {
-  type Caller,
+  type KeyCaller,
   graceMs,
   type KeyUpdate,
-  requireReach,
+  requireKeyAuthority,
   revokedKey,
   rotatedKey,
   updatedKey,
 } from "./key-change.ts";
-import { expiryOf, lastOf, scopesOf } from "./lineage.ts";
+import { expiryOf, lastOf, scopesOf } from "../grant-rules.ts";
 
 const NOW = Date.parse("2026-11-01T00:00:00Z");
 const HOUR = 3_600_000;
 const owner = { namespaceId: newId("ns"), accountId: newId("acc") };
 const at = (hours: number): Date => new Date(NOW + hours * HOUR);
 
-function root(scopes: readonly string[] = ALL_SCOPES, expiresAt?: Date): Lineage {
+function root(scopes: readonly string[] = ALL_SCOPES, expiresAt?: Date): KeyLineage {
   return [newRootKey(owner, { name: "root", scopes, expiresAt }, "rp_live_x", NOW)];
 }
 
-function below(parent: Lineage, scopes: readonly string[] = ALL_SCOPES, expiresAt?: Date): Lineage {
+function below(parent: KeyLineage, scopes: readonly string[] = ALL_SCOPES, expiresAt?: Date): KeyLineage {
   return [...parent, newSubKey(parent, { name: "sub", scopes, expiresAt }, "rp_live_x", NOW)];
 }
 
 /** The lineage once its last key has become another. */
-const withLast = ([top, ...rest]: Lineage, last: Key): Lineage =>
+const withLast = ([top, ...rest]: KeyLineage, last: Key): KeyLineage =>
   rest.length === 0 ? [last] : [top, ...rest.slice(0, -1), last];
 
 function fault(work: () => unknown): DomainError {
@@ -66,7 +66,7 @@ describe("an update", () => {
 
   it("is held to what the keys above allow now, not to what the key was granted", () => {
     const [top, sub] = below(root());
-    const lineage: Lineage = [{ ...top, scopes: ["keys:read"], expiresAt: at(2) }, sub!];
+    const lineage: KeyLineage = [{ ...top, scopes: ["keys:read"], expiresAt: at(2) }, sub!];
     expect(fault(() => updatedKey(lineage, { scopes: ["keys:write"] }, NOW)).metadata).toEqual({
       scopes: "keys:write",
     });
@@ -118,7 +118,7 @@ describe("an update", () => {
 
 describe("a key that is dead, or below one that is,", () => {
   const live = below(root(), ["keys:read"], at(2));
-  const dead: [string, Lineage, number][] = [
+  const dead: [string, KeyLineage, number][] = [
     ["revoked", withLast(live, revokedKey(live, undefined, NOW)), NOW],
     ["below a revoked one", [revokedKey([live[0]], undefined, NOW), live[1]!], NOW],
     ["expired", live, at(2).getTime()],
@@ -164,7 +164,7 @@ describe("over random trees", () => {
     lifetime: fc.integer({ min: 0, max: 9 }),
   });
   const trees = fc.array(step, { minLength: 1, maxLength: 12 }).map((steps) => {
-    const tree: Lineage[] = [root(), root()];
+    const tree: KeyLineage[] = [root(), root()];
     for (const { parent, scopes, lifetime } of steps) {
       const above = tree[parent % tree.length]!;
       const granted = scopesBeyond(scopes, scopesOf(above)).length === 0 ? scopes : scopesOf(above);
@@ -174,15 +174,15 @@ describe("over random trees", () => {
     }
     return tree;
   });
-  const callerOf = (lineage: Lineage): Caller => ({
+  const callerOf = (lineage: KeyLineage): KeyCaller => ({
     namespaceId: owner.namespaceId,
     keyId: lastOf(lineage).id,
     lineage: lineage.map(({ id }) => id),
     lookupId: "",
   });
-  const reaches = (caller: Lineage, target: Lineage, act: "change" | "rotate"): boolean => {
+  const reaches = (caller: KeyLineage, target: KeyLineage, act: "change" | "rotate"): boolean => {
     try {
-      requireReach(callerOf(caller), lastOf(target), act);
+      requireKeyAuthority(callerOf(caller), lastOf(target), act);
       return true;
     } catch (error) {
       expect(error).toMatchObject({ code: "permission_denied", reason: "KEY_OUT_OF_LINEAGE" });

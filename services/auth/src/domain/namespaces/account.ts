@@ -1,6 +1,6 @@
 import { type Clock, type Id, newId } from "@routeplane/domain";
 import { type Namespace, newNamespace } from "./namespace.ts";
-import { firstOperator, type Operator } from "./operator.ts";
+import { firstOperator, type Operator } from "../operators/operator.ts";
 
 /** Who owns namespaces on a node. */
 export interface Account {

@@ -6,10 +6,10 @@ import {
   lastOf,
   type LineageOf,
   requireFuture,
-  requireLiving,
+  requireActive,
   requireParent,
   requireWithin,
-} from "./lineage.ts";
+} from "../grant-rules.ts";
 
 /** An operator credential, without its secret. */
 export interface Operator {
@@ -41,9 +41,9 @@ export interface OperatorRequest {
 export type OperatorLineage = LineageOf<Operator>;
 
 const OPERATOR_WORDS: CredentialWords = {
-  one: "operator credential",
-  many: "operator credentials",
-  minted: "an operator credential",
+  singular: "operator credential",
+  plural: "operator credentials",
+  sub: "an operator credential",
 };
 
 /** The one that the installer sets a node up with. */
@@ -80,7 +80,7 @@ export function newSubOperator(
  *
  * @throws DomainError PERMISSION_DENIED, and FAILED_PRECONDITION for a caller that would revoke itself
  */
-export function requireOperatorReach(callerId: Id<"op">, target: Operator, act: "revoke" | "rotate"): void {
+export function requireOperatorAuthority(callerId: Id<"op">, target: Operator, act: "revoke" | "rotate"): void {
   if (!target.lineage.includes(callerId)) {
     const message = `an operator credential ${act}s only ${act === "rotate" ? "itself and " : ""}those below it, and this one is not below yours`;
     throw new DomainError("permission_denied", "OPERATOR_OUT_OF_LINEAGE", message);
@@ -97,7 +97,7 @@ export function requireOperatorReach(callerId: Id<"op">, target: Operator, act: 
  * @throws DomainError FAILED_PRECONDITION
  */
 export function rotatedOperator(lineage: OperatorLineage, prefix: string, now: number): Operator {
-  requireLiving(lineage, now, OPERATOR_WORDS);
+  requireActive(lineage, now, OPERATOR_WORDS);
   return { ...lastOf(lineage), prefix };
 }
 

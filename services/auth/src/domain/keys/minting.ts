@@ -1,11 +1,11 @@
 import type { Peppers } from "@routeplane/credentials";
 import { type Clock, notFound } from "@routeplane/domain";
-import type { Caller } from "./key-change.ts";
+import type { KeyCaller } from "./key-change.ts";
 import { type Key, type KeyRequest, newRootKey, newSubKey } from "./key.ts";
-import { reachOf } from "./node.ts";
-import type { OperatorCaller } from "./operators.ts";
-import type { KeyStore, NodeStore } from "./ports.ts";
-import { newSecret } from "./secret.ts";
+import { reachOf } from "../namespaces/account.ts";
+import type { OperatorCaller } from "../operators/operator-lifecycle.ts";
+import type { KeyStore, NodeStore } from "../ports.ts";
+import { newSecret } from "../secret.ts";
 
 /** A key and its new token, which exists nowhere else. */
 export interface MintedKey {
@@ -15,7 +15,7 @@ export interface MintedKey {
 
 export interface Minting {
   /** @throws DomainError as `newSubKey` */
-  mintSubKey(parent: Caller, request: KeyRequest): Promise<MintedKey>;
+  mintSubKey(parent: KeyCaller, request: KeyRequest): Promise<MintedKey>;
   /** @throws DomainError as `findNamespace`, NOT_FOUND if there is no such namespace; INVALID_ARGUMENT as `newRootKey` */
   mintRootKey(operator: OperatorCaller, namespaceNameOrId: string, request: KeyRequest): Promise<MintedKey>;
 }

@@ -5,7 +5,7 @@ import { eventually } from "@routeplane/testing";
 import { type RawBuilder, sql } from "kysely";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { type AuthUnderTest, startAuthUnderTest } from "./auth-under-test.ts";
-import { startVerifying, type Verifying, warmKey as warmKeyOf } from "./verifying.ts";
+import { startVerifying, type Verifying, warmKey as warmKeyOf } from "./verifier-under-test.ts";
 
 /**
  * Who follows a token through one auth process, while keys are changed through another; and the counter that changes are
