@@ -50,7 +50,7 @@ export async function publish(publisher: EventPublisher, requests: readonly Logg
     const recorded = requests
       .slice(first, first + AT_ONCE)
       .map((said) => publisher.record({ event: usageEvent(said) }));
-    await Promise.all(recorded.map((each) => each.durable()));
+    await Promise.all(recorded.map((each) => each.committed()));
   }
 }
 

@@ -1,12 +1,12 @@
 import type { Component } from "@routeplane/runtime";
 import type { Delivery } from "./delivery.ts";
-import { declareConsumer, type DurableOptions, trimDone } from "./durable.ts";
+import { declareConsumer, type JetStreamConsumerOptions, trimAcknowledged } from "./jetstream-consumer.ts";
 import { type ConsumerLag, lagOf } from "./lag.ts";
-import { type Link, type LinkOptions, openLink, type Session, wait } from "./link.ts";
+import { type NatsConnection, type ConnectionOptions, openConnection, type Session, wait } from "./connection.ts";
 import { Pull } from "./pull.ts";
 import { STREAM, updateStream } from "./stream.ts";
 
-export interface EventConsumerOptions<Event> extends LinkOptions, DurableOptions {
+export interface EventConsumerOptions<Event> extends ConnectionOptions, JetStreamConsumerOptions {
   /** The events of one message, as `onBatch` wants them; undefined if it is no batch of events. */
   readonly read: (payload: Uint8Array) => readonly Event[] | undefined;
   /**
@@ -37,34 +37,34 @@ const MAX_BACKOFF_MS = 5_000;
 /** Returns at once; connects, and reconnects, in the background for ever, and handles batches one after the other. */
 export function openConsumer<Event>(options: EventConsumerOptions<Event>): EventConsumer {
   const stopped = new AbortController();
-  const link = openLink(options, async (session) => {
+  const connection = openConnection(options, async (session) => {
     await updateStream(session, options);
     await declareConsumer(session, options);
   });
-  const consuming = consumeForEver(link, options, stopped.signal);
-  const trimming = trimDone(() => link.session(), options, stopped.signal);
+  const consuming = consumeForEver(connection, options, stopped.signal);
+  const trimming = trimAcknowledged(() => connection.session(), options, stopped.signal);
   return {
     name: `event consumer ${options.name}`,
-    isReachable: () => link.isReachable(),
+    isReachable: () => connection.isReachable(),
     async lag() {
-      const session = link.session();
+      const session = connection.session();
       return session && lagOf(session, options.durable, Date.now()).catch(() => undefined);
     },
     async stop() {
       stopped.abort();
       await Promise.all([consuming, trimming]);
-      await link.stop();
+      await connection.stop();
     },
   };
 }
 
 async function consumeForEver<Event>(
-  link: Link,
+  connection: NatsConnection,
   options: EventConsumerOptions<Event>,
   stopped: AbortSignal,
 ): Promise<void> {
   while (!stopped.aborted) {
-    const session = await link.untilUp(UP_TIMEOUT_MS);
+    const session = await connection.untilConnected(UP_TIMEOUT_MS);
     if (session === undefined) continue;
     try {
       await consumeSession(session, options, stopped);

@@ -1,5 +1,5 @@
 import { NatsError } from "nats";
-import type { Session } from "./link.ts";
+import type { Session } from "./connection.ts";
 import { STREAM } from "./stream.ts";
 
 /** How far behind a durable consumer is, over all processes that share it. */

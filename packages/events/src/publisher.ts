@@ -1,163 +1,181 @@
+/**
+ * The publisher of usage events: what a gateway records before, during and after a request.
+ *
+ * Architecture. A record goes to the spool on this process's disk (`spool/spool.ts`); the sender (`sender.ts`) sends the
+ * spool's events to JetStream in batches; the commit wait (`commit-wait.ts`) says when an event survives the loss of power
+ * too. Pending settlements lie in the same spool, so that a settlement and its usage event are written in one piece.
+ *
+ * Steps of one request. `enqueue` writes the release of a reservation that is about to be made; the reservation is made;
+ * `record` writes the admission event and completes the release; the caller waits for `committed` before the first byte of
+ * the answer; `recordOrSend` writes the settled event and the settlement; `complete` follows once policy has acknowledged.
+ *
+ * Concurrency. Every recording method is synchronous and has written its record when it returns: a kill at any moment after
+ * that loses nothing. Sending and waiting go on in the background.
+ *
+ * Failures. NATS disconnected: by the policy `natsOutage`, events commit to the spool or new requests are refused. Spool
+ * full or failing: `enqueue` refuses new requests at once, `record` uses the space that is kept for running ones, and
+ * `recordOrSend` sends from memory what even then cannot be written. Nothing waits longer than its bound.
+ */
 import { toBinary } from "@bufbuild/protobuf";
 import { type UsageEvent, UsageEventSchema } from "@routeplane/contracts/events";
 import type { DomainError } from "@routeplane/domain";
 import type { Component } from "@routeplane/runtime";
-import { Durability, type WhenNatsIsAway } from "./durability.ts";
-import { JournalFull } from "./journal/full.ts";
-import { Journal } from "./journal/journal.ts";
-import type { Debt } from "./journal/recovery.ts";
-import { type LinkOptions, openLink } from "./link.ts";
+import { CommitWait, type NatsOutage } from "./commit-wait.ts";
+import { type ConnectionOptions, openConnection } from "./connection.ts";
 import { Sender } from "./sender.ts";
+import type { PendingSettlement } from "./spool/recovery.ts";
+import { SpoolFull } from "./spool/spool-full.ts";
+import { Spool } from "./spool/spool.ts";
 import { ensureStream } from "./stream.ts";
 import { unavailable } from "./unavailable.ts";
 
-export interface EventPublisherOptions extends LinkOptions {
+export interface EventPublisherOptions extends ConnectionOptions {
   /** Folder of the spool, of this process alone. */
   readonly folder: string;
-  /** What the spool may take on the disk. 1 GiB by default. */
+  /** Upper bound of the spool's bytes on the disk. 1 GiB by default. */
   readonly maxBytes?: number;
-  /** What becomes of new requests while NATS does not answer. `spool` by default. */
-  readonly whenNatsIsAway?: WhenNatsIsAway;
-  /** With `refuse`: after this an event that is not acknowledged is not durable. 2000 by default. */
+  /** Policy for new requests while NATS does not answer. `spool` by default. */
+  readonly natsOutage?: NatsOutage;
+  /** With `refuse`: time that NATS has to acknowledge an event. 2000 by default. */
   readonly timeoutMs?: number;
 }
 
-/** What is recorded in one piece. */
+/** Usage event, and what is written in one piece with it. */
 export interface UsageRecord {
   readonly event: UsageEvent;
-  /** What this process owes another service from now on, in words of its own. */
-  readonly debt?: Uint8Array | undefined;
-  /** A debt that is paid with this. */
-  readonly pays?: number | undefined;
+  /** Settlement that another service has yet to acknowledge, in the caller's encoding. */
+  readonly pendingSettlement?: Uint8Array | undefined;
+  /** Offset of a pending settlement that this record completes. */
+  readonly completes?: number | undefined;
 }
 
 export interface Recorded {
-  /** Place of the debt; 0 if there is none. */
-  readonly debt: number;
+  /** Offset of the record's pending settlement; 0 if it has none. */
+  readonly pendingSettlementOffset: number;
   /**
    * Resolves once the event survives any kill and the loss of power: NATS has acknowledged it or, with `spool`, it is synced
    * to the disk while NATS does not answer.
    *
    * @throws DomainError UNAVAILABLE (dependency `nats` or `spool`) in bounded time. The event is sent all the same, so a
-   * request that is refused for it needs a settlement event too.
+   * request that is refused for it needs a settled event too.
    */
-  durable(): Promise<void>;
+  committed(): Promise<void>;
 }
 
-/** Whatever it returns from is on this process's disk: a kill at any moment after it loses nothing. */
+/** Publisher of usage events, with an outbox of settlements. A record is on this process's disk once its method returns. */
 export interface EventPublisher extends Component {
-  /** What earlier processes on this folder owed and did not pay, to be paid now. */
-  readonly debts: readonly Debt[];
+  /** Pending settlements of earlier processes on this folder, to be sent now. */
+  readonly pendingFromPreviousRun: readonly PendingSettlement[];
   /**
-   * Records what this process is about to owe, before the request that causes it goes anywhere.
+   * Writes a pending settlement, before the request that causes it goes anywhere.
    *
-   * @returns the place of the debt
-   * @throws DomainError UNAVAILABLE, if nothing new is taken: the spool is full or cannot be written (dependency `spool`), or
-   * NATS does not answer and new requests are to be refused then (dependency `nats`)
+   * @returns its offset
+   * @throws DomainError UNAVAILABLE while new requests are refused: the spool is full or cannot be written (dependency
+   * `spool`), or NATS does not answer and the policy is `refuse` (dependency `nats`)
    */
-  readonly owe: (debt: Uint8Array) => number;
-  /** A debt is paid. After a kill within 50 ms it is there again. */
-  readonly paid: (debt: number) => void;
-  /** Records what follows from a request that is under way: there is room kept for it. @throws DomainError as `owe` */
+  readonly enqueue: (settlement: Uint8Array) => number;
+  /** Marks a pending settlement as acknowledged; offset 0 has no effect. After a kill within 50 ms it is pending again. */
+  readonly complete: (offset: number) => void;
+  /** Writes an event of a running request, for which space is kept. @throws DomainError as `enqueue` */
   readonly record: (record: UsageRecord) => Recorded;
   /**
-   * As `record`, but never refused: what the disk does not take is sent from memory, and lost if this process is killed
-   * before. @returns the place of the debt; 0 if it is not recorded
+   * Writes an event as `record` does, but never fails: an event that cannot be written is sent from memory, and lost if this
+   * process is killed before it is sent. Its pending settlement is not kept then.
+   *
+   * @returns the offset of the pending settlement; 0 if there is none or it was not written
    */
-  readonly recordAnyway: (record: UsageRecord) => number;
-  /** Of the spool, on the disk. */
-  readonly bytes: () => number;
-  /** Whether new requests are taken: what `owe` would say. */
-  readonly takesNew: () => boolean;
-  /** Whether NATS answers now. */
+  readonly recordOrSend: (record: UsageRecord) => number;
+  /** Returns the spool's bytes on the disk. */
+  readonly spoolBytes: () => number;
+  /** Returns true while new requests are accepted: `enqueue` would not throw. */
+  readonly acceptsNew: () => boolean;
+  /** Resolves to true if NATS answers now. */
   readonly isReachable: () => Promise<boolean>;
-  /** Waits up to 5 s until all is acknowledged; the rest stays on the disk for the next process. */
+  /** Waits up to 5 s until all events are acknowledged; the rest stays on the disk for the next process. */
   stop(): Promise<void>;
 }
 
 const DEFAULT_TIMEOUT_MS = 2_000;
 const DEFAULT_SPOOL_BYTES = 1024 ** 3;
-/** An event has no free text of any size: more than this is a fault of the caller. */
+/** Upper bound of an encoded event. Events have no free text of any size: a larger one is a bug of the caller. */
 export const MAX_EVENT_BYTES = 32 * 1024;
 const FLUSH_TIMEOUT_MS = 5_000;
 
 /**
- * Connects, and reconnects, in the background for ever, and sends first what earlier processes left in the folder.
+ * Opens the spool and sends its events, those of earlier processes first. Connects, and reconnects, in the background for
+ * ever.
  *
- * @throws FolderTaken if a living process has the folder; Error of the file system
+ * @throws SpoolInUse if another running process has the folder
+ * @throws Error of the file system
  */
 export function openPublisher(options: EventPublisherOptions): EventPublisher {
   const { log, name, folder, maxBytes = DEFAULT_SPOOL_BYTES } = options;
-  const { whenNatsIsAway = "spool", timeoutMs = DEFAULT_TIMEOUT_MS } = options;
-  const journal = Journal.open({ folder, maxBytes, log });
-  const link = openLink(options, (session) => ensureStream(session, options));
+  const { natsOutage = "spool", timeoutMs = DEFAULT_TIMEOUT_MS } = options;
+  const spool = Spool.open({ folder, maxBytes, log });
+  const connection = openConnection(options, (session) => ensureStream(session, options));
   const sender: Sender = new Sender({
-    journal,
-    link,
+    spool,
+    connection,
     log,
-    onAcknowledged: (place, last) => durability.acknowledged(place, last),
-    onFailure: () => durability.check(),
+    onAcknowledged: (first, last) => commitWait.acknowledged(first, last),
+    onFailure: () => commitWait.check(),
   });
-  const isAway = (): boolean => link.session() === undefined || sender.isFailing;
-  const durability = new Durability({ journal, whenNatsIsAway, timeoutMs, isAway });
-  const refusal = (): DomainError | undefined => {
-    if (whenNatsIsAway === "refuse" && link.downForMs() > timeoutMs) return unavailable("nats", "NATS does not answer");
-    return journal.hasRoom ? undefined : spoolDown("the spool is full");
+  const isDisconnected = (): boolean => connection.session() === undefined || sender.isFailing;
+  const commitWait = new CommitWait({ spool, natsOutage, timeoutMs, isDisconnected });
+  const refusalOfNew = (): DomainError | undefined => {
+    if (natsOutage === "refuse" && connection.disconnectedForMs() > timeoutMs)
+      return unavailable("nats", "NATS does not answer");
+    return spool.hasSpace ? undefined : unavailable("spool", "the spool is full");
+  };
+  const append: Spool["append"] = (entry) => {
+    try {
+      return spool.append(entry);
+    } catch (error) {
+      throw error instanceof SpoolFull ? unavailable("spool", error.message, error) : error;
+    }
   };
   const record = ({ event, ...entry }: UsageRecord): Recorded => {
-    const places = guarded(() => journal.append({ event: encoded(event), ...entry }));
-    sender.noticed();
-    return { debt: places.debt, durable: () => durability.of(places.event) };
+    const { eventOffset, pendingSettlementOffset } = append({ event: encode(event), ...entry });
+    sender.notify();
+    return { pendingSettlementOffset, committed: () => commitWait.untilCommitted(eventOffset) };
   };
 
   return {
     name: `event publisher ${name}`,
-    debts: journal.debts,
-    owe(debt) {
-      const refused = refusal();
-      if (refused !== undefined) throw refused;
-      return guarded(() => journal.append({ debt, isNew: true })).debt;
+    pendingFromPreviousRun: spool.pendingFromPreviousRun,
+    enqueue(settlement) {
+      const refusal = refusalOfNew();
+      if (refusal !== undefined) throw refusal;
+      return append({ pendingSettlement: settlement, isNewRequest: true }).pendingSettlementOffset;
     },
-    paid(debt) {
-      if (debt > 0) journal.pay(debt);
+    complete(offset) {
+      if (offset > 0) spool.complete(offset);
     },
     record,
-    recordAnyway(entry) {
+    recordOrSend(usageRecord) {
       try {
-        return record(entry).debt;
+        return record(usageRecord).pendingSettlementOffset;
       } catch (error) {
-        log.error({ err: error }, "a usage event could not be recorded: it is sent from memory");
-        sender.sendUnrecorded(encoded(entry.event));
+        log.error({ err: error }, "cannot record a usage event: sending it from memory");
+        sender.sendUnspooled(encode(usageRecord.event));
         return 0;
       }
     },
-    bytes: () => journal.bytes,
-    takesNew: () => refusal() === undefined,
-    isReachable: () => link.isReachable(),
+    spoolBytes: () => spool.bytes,
+    acceptsNew: () => refusalOfNew() === undefined,
+    isReachable: () => connection.isReachable(),
     async stop() {
-      const lost = await sender.stop(FLUSH_TIMEOUT_MS);
-      if (lost > 0)
-        log.error({ events: lost }, "stopped before these usage events were recorded anywhere: they are lost");
-      durability.rejectAll(unavailable("nats", "the event publisher stopped before NATS answered"));
-      await Promise.all([link.stop(), journal.close()]);
+      const lostEvents = await sender.stop(FLUSH_TIMEOUT_MS);
+      if (lostEvents > 0)
+        log.error({ events: lostEvents }, "lost usage events that could neither be recorded nor sent before the stop");
+      commitWait.rejectAll(unavailable("nats", "the event publisher stopped before NATS answered"));
+      await Promise.all([connection.stop(), spool.close()]);
     },
   };
 }
 
-function encoded(event: UsageEvent): Uint8Array {
+function encode(event: UsageEvent): Uint8Array {
   const bytes = toBinary(UsageEventSchema, event);
   if (bytes.length > MAX_EVENT_BYTES) throw new RangeError(`a usage event of ${bytes.length} bytes`);
   return bytes;
-}
-
-function guarded<T>(append: () => T): T {
-  try {
-    return append();
-  } catch (error) {
-    throw error instanceof JournalFull ? spoolDown(error.message, error) : error;
-  }
-}
-
-function spoolDown(message: string, cause?: unknown): DomainError {
-  return unavailable("spool", message, cause);
 }

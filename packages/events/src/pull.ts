@@ -1,6 +1,6 @@
 import { type Msg, nanos, type NatsConnection, type Subscription } from "nats";
 import { type Delivery, toDelivery } from "./delivery.ts";
-import type { Session } from "./link.ts";
+import type { Session } from "./connection.ts";
 
 /** How long one request for messages stays open at the server. */
 const EXPIRES_MS = 20_000;

@@ -2,9 +2,9 @@ import { randomUUID } from "node:crypto";
 import { BinaryWriter, WireType } from "@bufbuild/protobuf/wire";
 import { UsageEventBatchSchema } from "@routeplane/contracts/events";
 import type { Logger } from "@routeplane/runtime";
-import type { Journal } from "./journal/journal.ts";
-import type { Parcel } from "./journal/sending.ts";
-import { type Link, wait } from "./link.ts";
+import type { Spool } from "./spool/spool.ts";
+import type { EventBatch } from "./spool/event-batch.ts";
+import { type NatsConnection, wait } from "./connection.ts";
 import { STREAM, SUBJECT } from "./stream.ts";
 
 /** Acknowledgement is what costs, so events share messages: up to this many, or what comes within the linger time. */
@@ -19,8 +19,8 @@ const MAX_RETRY_MS = 2_000;
 const EVENTS_FIELD = UsageEventBatchSchema.field.events.number;
 
 export interface SenderOptions {
-  readonly journal: Journal;
-  readonly link: Link;
+  readonly spool: Spool;
+  readonly connection: NatsConnection;
   readonly log: Logger;
   /** The server has the events from one place to another. */
   readonly onAcknowledged: (place: number, last: number) => void;
@@ -34,8 +34,8 @@ export class Sender {
   readonly #stopping = new AbortController();
   readonly #running: Promise<void>;
   #inFlight = 0;
-  #unrecorded = 0;
-  #recorded = 0;
+  #unspooled = 0;
+  #recordedSinceBatch = 0;
   #failing = false;
   #linger: NodeJS.Timeout | undefined;
   #awake = Promise.withResolvers<void>();
@@ -52,15 +52,15 @@ export class Sender {
   }
 
   /** Something was recorded. */
-  noticed(): void {
-    if (++this.#recorded >= MAX_EVENTS) this.#wake();
+  notify(): void {
+    if (++this.#recordedSinceBatch >= MAX_EVENTS) this.#wake();
     else this.#linger ??= setTimeout(() => this.#wake(), LINGER_MS);
   }
 
   /** An event that could not be recorded: sent all the same, and lost only if this process ends before. */
-  sendUnrecorded(event: Uint8Array): void {
-    this.#unrecorded++;
-    void this.#deliverUnrecorded(event);
+  sendUnspooled(event: Uint8Array): void {
+    this.#unspooled++;
+    void this.#deliverUnspooled(event);
   }
 
   /** Stops once all is acknowledged, or after `timeoutMs`. @returns how many events are lost with this process */
@@ -71,22 +71,22 @@ export class Sender {
     this.#stopping.abort();
     this.#wake();
     await this.#running;
-    return this.#unrecorded;
+    return this.#unspooled;
   }
 
   async #run(): Promise<void> {
-    const { journal } = this.#options;
+    const { spool } = this.#options;
     while (!this.#stopping.signal.aborted) {
-      this.#recorded = 0;
-      const parcel = this.#inFlight < MAX_IN_FLIGHT ? await journal.take(MAX_EVENTS, MAX_BYTES) : undefined;
-      if (parcel === undefined) {
-        if (this.#inFlight + this.#unrecorded === 0) this.#idle.resolve();
+      this.#recordedSinceBatch = 0;
+      const batch = this.#inFlight < MAX_IN_FLIGHT ? await spool.nextBatch(MAX_EVENTS, MAX_BYTES) : undefined;
+      if (batch === undefined) {
+        if (this.#inFlight + this.#unspooled === 0) this.#idle.resolve();
         await this.#awake.promise;
         this.#awake = Promise.withResolvers<void>();
         continue;
       }
       this.#idle = Promise.withResolvers<void>();
-      void this.#deliver(parcel);
+      void this.#deliver(batch);
     }
   }
 
@@ -96,29 +96,29 @@ export class Sender {
     this.#awake.resolve();
   }
 
-  async #deliver(parcel: Parcel): Promise<void> {
+  async #deliver(batch: EventBatch): Promise<void> {
     this.#inFlight++;
-    const { journal, onAcknowledged } = this.#options;
-    if (await this.#send(parcel)) {
-      journal.acknowledge(parcel);
-      onAcknowledged(parcel.place, parcel.last);
+    const { spool, onAcknowledged } = this.#options;
+    if (await this.#send(batch)) {
+      spool.acknowledge(batch);
+      onAcknowledged(batch.first, batch.last);
     }
     // While a linger runs the next message is still filling; without one, or with none free, it has waited for this place.
     if (this.#inFlight-- === MAX_IN_FLIGHT || this.#linger === undefined) this.#wake();
   }
 
-  async #deliverUnrecorded(event: Uint8Array): Promise<void> {
-    if (await this.#send({ id: randomUUID(), payloads: [event] })) this.#unrecorded--;
+  async #deliverUnspooled(event: Uint8Array): Promise<void> {
+    if (await this.#send({ id: randomUUID(), payloads: [event] })) this.#unspooled--;
     this.#wake();
   }
 
   /** Until it is acknowledged, under one message id. @returns false if it was not when this stopped */
-  async #send({ id, payloads }: Pick<Parcel, "id" | "payloads">): Promise<boolean> {
-    const { link, log, onFailure } = this.#options;
+  async #send({ id, payloads }: Pick<EventBatch, "id" | "payloads">): Promise<boolean> {
+    const { connection, log, onFailure } = this.#options;
     const message = encode(payloads);
     for (let attempt = 0; !this.#stopping.signal.aborted; attempt++) {
       try {
-        const session = link.session();
+        const session = connection.session();
         if (session === undefined) throw new Error("no connection to NATS");
         await session.jetstream.publish(SUBJECT, message, { msgID: id, expect: { streamName: STREAM } });
         this.#failing = false;
@@ -129,7 +129,7 @@ export class Sender {
         if (attempt % 30 === 0) log.warn({ err: error, events: payloads.length, attempt }, "usage events wait");
       }
       await wait(Math.min(MIN_RETRY_MS * 2 ** Math.min(attempt, 6), MAX_RETRY_MS), this.#stopping.signal);
-      await link.untilUp(MAX_RETRY_MS);
+      await connection.untilConnected(MAX_RETRY_MS);
     }
     return false;
   }

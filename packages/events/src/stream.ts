@@ -7,7 +7,7 @@ import {
   StorageType,
   type StreamConfig,
 } from "nats";
-import type { LinkOptions, Session } from "./link.ts";
+import type { ConnectionOptions, Session } from "./connection.ts";
 
 export const STREAM = "ROUTEPLANE_USAGE";
 export const SUBJECT = "routeplane.usage.v1";
@@ -37,21 +37,21 @@ const DECLARED = {
  *
  * @throws Error that names the differing fields
  */
-export async function ensureStream(session: Session, options: LinkOptions): Promise<void> {
+export async function ensureStream(session: Session, options: ConnectionOptions): Promise<void> {
   const { manager } = session;
   if ((await configOf(manager)) === undefined) await create(manager, declaredFor(options));
   await requireAsDeclared(session, options);
 }
 
 /** Creates the stream, or brings it to what is declared here. @throws Error as `ensureStream` */
-export async function updateStream(session: Session, options: LinkOptions): Promise<void> {
+export async function updateStream(session: Session, options: ConnectionOptions): Promise<void> {
   const { manager } = session;
   if ((await configOf(manager)) === undefined) await create(manager, declaredFor(options));
   else await manager.streams.update(STREAM, declaredFor(options));
   await requireAsDeclared(session, options);
 }
 
-function declaredFor({ nats: { replicas } }: LinkOptions): Partial<StreamConfig> & { readonly name: string } {
+function declaredFor({ nats: { replicas } }: ConnectionOptions): Partial<StreamConfig> & { readonly name: string } {
   return replicas === undefined ? DECLARED : { ...DECLARED, num_replicas: replicas };
 }
 
@@ -64,7 +64,7 @@ async function create(manager: JetStreamManager, wanted: Partial<StreamConfig> &
   }
 }
 
-async function requireAsDeclared({ manager, connection }: Session, options: LinkOptions): Promise<void> {
+async function requireAsDeclared({ manager, connection }: Session, options: ConnectionOptions): Promise<void> {
   const { log } = options;
   const config = await configOf(manager);
   const differing = differences(declaredFor(options), config ?? {});

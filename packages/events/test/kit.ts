@@ -21,7 +21,7 @@ export type Kit = Awaited<ReturnType<typeof startKit>>;
 /** The durable consumer that collectors share; the aggregators' own, which alone their user may use. */
 export const DURABLE = { durable: "usage-aggregator", workers: 2, batch: 10 };
 
-type PublisherOptions = Partial<Pick<EventPublisherOptions, "folder" | "maxBytes" | "whenNatsIsAway" | "timeoutMs">>;
+type PublisherOptions = Partial<Pick<EventPublisherOptions, "folder" | "maxBytes" | "natsOutage" | "timeoutMs">>;
 
 export async function startKit() {
   const nats = await startNats();
@@ -67,7 +67,7 @@ export async function kitOn(nats: {
       const folder = options.folder ?? join(root, `spool-${++spools}`);
       const publisher = openPublisher({ ...link, nats: addressOf(nats.gatewayUrl ?? nats.url), folder, ...options });
       opened.push(publisher);
-      const publish = (event: UsageEvent): Promise<void> => publisher.record({ event }).durable();
+      const publish = (event: UsageEvent): Promise<void> => publisher.record({ event }).committed();
       return { ...publisher, folder, publish };
     },
 

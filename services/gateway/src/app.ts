@@ -33,8 +33,8 @@ export async function startGateway(config: Config): Promise<RunningProcess> {
     if (unpriced.length > 0)
       log.warn({ provider: name, models: unpriced }, "no known price: charged at 10/30 USD per Mtok");
   }
-  const { nats, spoolFolder: folder, spoolMaxBytes: maxBytes, whenNatsIsAway } = config;
-  const publisher = openPublisher({ nats, log, name: "gateway", folder, maxBytes, whenNatsIsAway });
+  const { nats, spoolFolder: folder, spoolMaxBytes: maxBytes, natsOutage } = config;
+  const publisher = openPublisher({ nats, log, name: "gateway", folder, maxBytes, natsOutage });
   const upstreams = openUpstreams(config.providers, redaction.secrets, Date.now);
   const { routes, components } = wireGateway({ config, publisher, upstreams, log, clock: Date.now });
   const bodies = new BodyBudget(config.maxBodyBytes);
@@ -44,7 +44,7 @@ export async function startGateway(config: Config): Promise<RunningProcess> {
 }
 
 export interface GatewayWiring {
-  readonly config: Pick<Config, "serviceToken" | "authUrl" | "policyUrl" | "usageUrl" | "providers" | "whenNatsIsAway">;
+  readonly config: Pick<Config, "serviceToken" | "authUrl" | "policyUrl" | "usageUrl" | "providers" | "natsOutage">;
   readonly publisher: EventPublisher;
   readonly upstreams: ReadonlyMap<string, Upstream>;
   readonly log: Logger;
@@ -93,8 +93,8 @@ export function wireGateway({ config, publisher, upstreams, log, clock }: Gatewa
   const dependencies = [
     serviceDependency("auth", auth),
     serviceDependency("policy", policy),
-    { name: "nats", optional: config.whenNatsIsAway === "spool", isReachable: () => publisher.isReachable() },
-    { name: "spool", isReachable: () => Promise.resolve(publisher.takesNew()) },
+    { name: "nats", optional: config.natsOutage === "spool", isReachable: () => publisher.isReachable() },
+    { name: "spool", isReachable: () => Promise.resolve(publisher.acceptsNew()) },
     ...management.dependencies,
   ];
   const configuredAt = Math.floor(clock() / 1000);

@@ -14,7 +14,7 @@ export interface Config extends ServerConfig {
   readonly spoolMaxBytes: number;
   /** Bytes that the bodies of all requests may take at a time. */
   readonly maxBodyBytes: number;
-  readonly whenNatsIsAway: "spool" | "refuse";
+  readonly natsOutage: "spool" | "refuse";
   readonly providers: readonly Provider[];
   /** Settings that the operator asked for and this version does not support. */
   readonly warnings: readonly string[];
@@ -50,7 +50,7 @@ function readSettings(env: Environment) {
     spoolFolder: env.text("ROUTEPLANE_SPOOL_DIR"),
     spoolMaxBytes: env.integer("ROUTEPLANE_SPOOL_MAX_BYTES", SPOOL_BYTES),
     maxBodyBytes: env.integer("ROUTEPLANE_MAX_BODY_BYTES", BODY_BYTES),
-    whenNatsIsAway: env.parsed("ROUTEPLANE_WHEN_NATS_IS_AWAY", "must be spool or refuse", parseWhenAway, "spool"),
+    natsOutage: env.parsed("ROUTEPLANE_WHEN_NATS_IS_AWAY", "must be spool or refuse", parseNatsOutage, "spool"),
     providersFile: env.optionalText("ROUTEPLANE_PROVIDERS"),
     echo: env.parsed("ROUTEPLANE_ECHO", "must be on or off", parseSwitch, "off"),
     openAiApiKey: env.optionalText("OPENAI_API_KEY"),
@@ -58,7 +58,7 @@ function readSettings(env: Environment) {
   };
 }
 
-function parseWhenAway(text: string): Config["whenNatsIsAway"] | undefined {
+function parseNatsOutage(text: string): Config["natsOutage"] | undefined {
   return text === "spool" || text === "refuse" ? text : undefined;
 }
 

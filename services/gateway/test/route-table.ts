@@ -7,17 +7,17 @@ import { boundTokens } from "../src/domain/request/token-bounds.ts";
 import type { Route } from "../src/handlers/router.ts";
 import { loadProviders } from "../src/providers/providers.ts";
 
-const whenNatsIsAway = "spool" as const;
+const natsOutage = "spool" as const;
 const NOWHERE = "http://127.0.0.1:9";
 const publisher: EventPublisher = {
   name: "nobody",
-  debts: [],
-  owe: () => 1,
-  paid() {},
-  record: () => ({ debt: 0, durable: async () => {} }),
-  recordAnyway: () => 0,
-  bytes: () => 0,
-  takesNew: () => true,
+  pendingFromPreviousRun: [],
+  enqueue: () => 1,
+  complete() {},
+  record: () => ({ pendingSettlementOffset: 0, committed: async () => {} }),
+  recordOrSend: () => 0,
+  spoolBytes: () => 0,
+  acceptsNew: () => true,
   isReachable: async () => true,
   stop: async () => {},
 };
@@ -39,7 +39,7 @@ export function wireUnservedGateway(log: Logger, onReached: () => void): Gateway
     policyUrl: NOWHERE,
     usageUrl: NOWHERE,
     providers,
-    whenNatsIsAway,
+    natsOutage,
   };
   return wireGateway({ config, publisher, upstreams: new Map([["echo", upstream]]), log, clock: Date.now });
 }

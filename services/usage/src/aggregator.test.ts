@@ -66,7 +66,7 @@ const TIMEOUT = { timeout: 2 * REDELIVERED_BY_MS };
 
 const totals = (namespaceId: Id<"ns">) => totalsIn(createUsageStore(database), namespaceId);
 
-const publish = (event: UsageEvent): Promise<void> => publisher.record({ event }).durable();
+const publish = (event: UsageEvent): Promise<void> => publisher.record({ event }).committed();
 
 /** Publishes both events of `count` requests; every cost differs, so that no loss can make up for a doubling. */
 function publishRequests(count: number, namespaceId: Id<"ns">, paceMs = 0) {

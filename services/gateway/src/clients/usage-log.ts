@@ -28,20 +28,20 @@ const MAX_CODE_CHARS = 256;
 /** Records usage as events on their way to JetStream, from where the aggregator takes it, and debts beside them. */
 export function createUsageLog(publisher: EventPublisher): UsageLog {
   return {
-    unpaid: publisher.debts.map(({ place, payload }) => ({ debt: place, end: fromDebt(payload) })),
-    asking: (hold) => publisher.owe(toDebt({ ...hold, costNanoUsd: 0n, tokens: 0, neverSent: true })),
+    unpaid: publisher.pendingFromPreviousRun.map(({ offset, payload }) => ({ debt: offset, end: fromDebt(payload) })),
+    asking: (hold) => publisher.enqueue(toDebt({ ...hold, costNanoUsd: 0n, tokens: 0, neverSent: true })),
     admitted(facts, { reservedNanoUsd, expiresAt, price, admittedAt }, asked) {
       const times = { expiresAt: toTimestamp(expiresAt), admittedAt: toTimestamp(admittedAt) };
       const value = { reservedNanoUsd, ...times, price: toProtoPrice(price) };
       const event = toProtoEvent(facts, { case: "admitted", value });
-      return { durable: publisher.record({ event, pays: asked }).durable() };
+      return { durable: publisher.record({ event, completes: asked }).committed() };
     },
     settled(facts, settlement, end, asked) {
       const event = toProtoSettled(facts, settlement);
-      return publisher.recordAnyway({ event, debt: end && toDebt(end), pays: asked });
+      return publisher.recordOrSend({ event, pendingSettlement: end && toDebt(end), completes: asked });
     },
-    paid: (debt) => publisher.paid(debt),
-    deniedUnlogged: (denials) => void publisher.recordAnyway({ event: toProtoUnloggedDenials(denials) }),
+    paid: (debt) => publisher.complete(debt),
+    deniedUnlogged: (denials) => void publisher.recordOrSend({ event: toProtoUnloggedDenials(denials) }),
   };
 }
 

@@ -3,8 +3,8 @@ import { UsageEventSchema } from "@routeplane/contracts/events";
 import { eventually } from "@routeplane/testing";
 import { type NatsConnection, StringCodec } from "nats";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
-import { DURABLE, type Kit, startKit, usageEvent } from "../test/kit.ts";
-import { STREAM, SUBJECT } from "./stream.ts";
+import { DURABLE, type Kit, startKit, usageEvent } from "./kit.ts";
+import { STREAM, SUBJECT } from "../src/stream.ts";
 
 /** Permissions of the users of NATS: what a thief of their credentials could do. */
 

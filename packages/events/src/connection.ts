@@ -1,18 +1,24 @@
 import { setTimeout as delay } from "node:timers/promises";
 import type { Component, Logger } from "@routeplane/runtime";
-import { connect, createInbox, type JetStreamClient, type JetStreamManager, type NatsConnection } from "nats";
+import {
+  connect,
+  createInbox,
+  type JetStreamClient,
+  type JetStreamManager,
+  type NatsConnection as RawConnection,
+} from "nats";
 import type { NatsAddress } from "./address.ts";
 
 /** A live connection. Ends with the connection; the next one is another session. */
 export interface Session {
   /** A new subject that answers to this connection come to. */
   readonly newInbox: () => string;
-  readonly connection: NatsConnection;
+  readonly connection: RawConnection;
   readonly jetstream: JetStreamClient;
   readonly manager: JetStreamManager;
 }
 
-export interface LinkOptions {
+export interface ConnectionOptions {
   readonly nats: NatsAddress;
   readonly log: Logger;
   /** Shown by the server for this connection, e.g. `gateway`. */
@@ -20,13 +26,13 @@ export interface LinkOptions {
 }
 
 /** A connection that is made anew, for ever, whenever there is none. */
-export interface Link extends Component {
+export interface NatsConnection extends Component {
   /** The live session; undefined while NATS is away. */
   session(): Session | undefined;
   /** The live session as soon as there is one; undefined after `timeoutMs` or once stopped. */
-  untilUp(timeoutMs: number): Promise<Session | undefined>;
+  untilConnected(timeoutMs: number): Promise<Session | undefined>;
   /** Milliseconds since there was last a session; 0 while there is one. */
-  downForMs(): number;
+  disconnectedForMs(): number;
   /** Whether NATS answers now; false after a second without an answer. */
   isReachable(): Promise<boolean>;
 }
@@ -45,7 +51,10 @@ const MAX_WAIT_MS = 2_000;
  *
  * @param prepare declares what the session needs; a failure ends the session and is tried again
  */
-export function openLink(options: LinkOptions, prepare: (session: Session) => Promise<void>): Link {
+export function openConnection(
+  options: ConnectionOptions,
+  prepare: (session: Session) => Promise<void>,
+): NatsConnection {
   const stopped = new AbortController();
   let live: Session | undefined;
   let lastUp = performance.now();
@@ -60,10 +69,10 @@ export function openLink(options: LinkOptions, prepare: (session: Session) => Pr
 
   const running = keepConnected(options, prepare, setLive, stopped.signal);
   return {
-    name: `nats link ${options.name}`,
+    name: `nats connection ${options.name}`,
     session: () => live,
-    downForMs: () => (live === undefined ? performance.now() - lastUp : 0),
-    async untilUp(timeoutMs) {
+    disconnectedForMs: () => (live === undefined ? performance.now() - lastUp : 0),
+    async untilConnected(timeoutMs) {
       const until = performance.now() + timeoutMs;
       for (;;) {
         const leftMs = until - performance.now();
@@ -80,7 +89,7 @@ export function openLink(options: LinkOptions, prepare: (session: Session) => Pr
 }
 
 async function keepConnected(
-  options: LinkOptions,
+  options: ConnectionOptions,
   prepare: (session: Session) => Promise<void>,
   setLive: (session: Session | undefined) => void,
   stopped: AbortSignal,
@@ -88,9 +97,9 @@ async function keepConnected(
   const { log } = options;
   let failures = 0;
   while (!stopped.aborted) {
-    let connection: NatsConnection | undefined;
+    let connection: RawConnection | undefined;
     try {
-      connection = await connect(connectionOptions(options));
+      connection = await connect(toClientOptions(options));
       const session = await openSession(connection, options);
       await prepare(session);
       setLive(session);
@@ -109,7 +118,7 @@ async function keepConnected(
   }
 }
 
-function connectionOptions({ nats, name }: LinkOptions) {
+function toClientOptions({ nats, name }: ConnectionOptions) {
   return {
     servers: [...nats.servers],
     name,
@@ -129,20 +138,20 @@ function inboxPrefixOf({ user = "" }: NatsAddress): string {
   return /^[\w-]+$/.test(user) ? `_INBOX.${user}` : "_INBOX";
 }
 
-async function openSession(connection: NatsConnection, { nats }: LinkOptions): Promise<Session> {
+async function openSession(connection: RawConnection, { nats }: ConnectionOptions): Promise<Session> {
   const manager = await connection.jetstreamManager({ timeout: REQUEST_TIMEOUT_MS });
   const jetstream = connection.jetstream({ timeout: REQUEST_TIMEOUT_MS });
   return { connection, manager, jetstream, newInbox: () => createInbox(inboxPrefixOf(nats)) };
 }
 
 /** On stop what was written (acknowledgements) is flushed first, unless the server is silent. */
-async function close(connection: NatsConnection | undefined, stopped: AbortSignal): Promise<void> {
+async function close(connection: RawConnection | undefined, stopped: AbortSignal): Promise<void> {
   if (connection === undefined || connection.isClosed()) return;
   if (stopped.aborted) await answers(connection);
   await connection.close();
 }
 
-async function answers(connection: NatsConnection): Promise<boolean> {
+async function answers(connection: RawConnection): Promise<boolean> {
   const answered = connection.flush().then(
     () => true,
     () => false,

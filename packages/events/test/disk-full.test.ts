@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { eventually } from "@routeplane/testing";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
-import { type Kit, startKit, usageEvent } from "../test/kit.ts";
+import { type Kit, startKit, usageEvent } from "./kit.ts";
 
 vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
 
@@ -33,7 +33,7 @@ test("a full disk (ENOSPC) refuses what is new, takes what is under way, and los
   if (!mounted) skip("file systems cannot be mounted here");
   const folder = join(disk, "spool");
   mkdirSync(folder);
-  const { owe, record, takesNew, isReachable } = kit.publisher({ folder, maxBytes: 1024 ** 3 });
+  const { enqueue: owe, record, acceptsNew: takesNew, isReachable } = kit.publisher({ folder, maxBytes: 1024 ** 3 });
   const { seen } = kit.collector();
   await eventually(isReachable);
   await kit.nats.kill();

@@ -1,8 +1,8 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { eventually, startNatsCluster, type TestNatsCluster } from "@routeplane/testing";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
-import { kitOn, usageEvent } from "../test/kit.ts";
-import { STREAM } from "./stream.ts";
+import { kitOn, usageEvent } from "./kit.ts";
+import { STREAM } from "../src/stream.ts";
 
 /** How often a node is lost: 3 times in every run, 20 times with `npm run faults`. */
 const LOSSES = process.env["ROUTEPLANE_FAULTS"] === "full" ? 20 : 3;

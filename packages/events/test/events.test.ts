@@ -3,10 +3,10 @@ import { create, toBinary } from "@bufbuild/protobuf";
 import { UsageEventBatchSchema } from "@routeplane/contracts/events";
 import { eventually } from "@routeplane/testing";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
-import { DURABLE, type Kit, names, startKit, usageEvent } from "../test/kit.ts";
-import { trimDone } from "./durable.ts";
-import { openLink } from "./link.ts";
-import { STREAM, SUBJECT } from "./stream.ts";
+import { DURABLE, type Kit, names, startKit, usageEvent } from "./kit.ts";
+import { trimAcknowledged } from "../src/jetstream-consumer.ts";
+import { openConnection } from "../src/connection.ts";
+import { STREAM, SUBJECT } from "../src/stream.ts";
 
 vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
 
@@ -115,7 +115,7 @@ describe("with a server that stays", () => {
     const manager = await connection.jetstreamManager();
     await manager.streams.add({ name: STREAM, subjects: [SUBJECT], retention: "workqueue" as never });
     await connection.close();
-    const { publish } = kit.publisher({ timeoutMs: 300, whenNatsIsAway: "refuse" });
+    const { publish } = kit.publisher({ timeoutMs: 300, natsOutage: "refuse" });
     await expect(publish(usageEvent("refused"))).rejects.toMatchObject({ code: "unavailable" });
   });
 
@@ -152,9 +152,9 @@ test("messages that are done are removed from the stream, so that it does not fi
   await eventually(() => seen.length === 5);
   refusing = true;
   await publish(usageEvent("open"));
-  const link = openLink(kit.link, () => Promise.resolve());
+  const link = openConnection(kit.link, () => Promise.resolve());
   const stopped = new AbortController();
-  const trimming = trimDone(() => link.session(), DURABLE, stopped.signal, 50);
+  const trimming = trimAcknowledged(() => link.session(), DURABLE, stopped.signal, 50);
   await eventually(async () => (await kit.counts()).messages === 1);
   for (let round = 0; round < 5; round++) {
     await delay(50);

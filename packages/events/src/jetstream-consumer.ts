@@ -1,9 +1,9 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { AckPolicy, type ConsumerConfig, DeliverPolicy, type JetStreamManager, NatsError, nanos } from "nats";
-import type { Session } from "./link.ts";
+import type { Session } from "./connection.ts";
 import { differences, DUPLICATE_WINDOW_MS, STREAM, SUBJECT } from "./stream.ts";
 
-export interface DurableOptions {
+export interface JetStreamConsumerOptions {
   /** Name of the consumer: its place in the stream outlives every process. */
   readonly durable: string;
   /** How many processes may share it. */
@@ -16,7 +16,7 @@ export interface DurableOptions {
 const ACK_WAIT_MS = 10_000;
 
 /** A finite max_deliver would drop messages while the database is away. */
-function declared({ durable, workers, batch }: DurableOptions) {
+function declared({ durable, workers, batch }: JetStreamConsumerOptions) {
   return {
     durable_name: durable,
     filter_subject: SUBJECT,
@@ -31,7 +31,7 @@ function declared({ durable, workers, batch }: DurableOptions) {
 }
 
 /** Creates the durable consumer, or brings it to what is declared here, and holds what the server made of it against that. */
-export async function declareConsumer({ manager }: Session, options: DurableOptions): Promise<void> {
+export async function declareConsumer({ manager }: Session, options: JetStreamConsumerOptions): Promise<void> {
   const wanted = declared(options);
   if (await exists(manager, options.durable)) await manager.consumers.update(STREAM, options.durable, wanted);
   else await manager.consumers.add(STREAM, wanted);
@@ -54,9 +54,9 @@ async function exists(manager: JetStreamManager, durable: string): Promise<boole
  * Keeps the stream from filling up with messages that are done: a full stream refuses new ones. What every message up to the
  * consumer's acknowledgement floor held was committed; it is removed once it is older than the window for repetitions.
  */
-export async function trimDone(
+export async function trimAcknowledged(
   session: () => Session | undefined,
-  { durable }: DurableOptions,
+  { durable }: JetStreamConsumerOptions,
   stopped: AbortSignal,
   intervalMs = DUPLICATE_WINDOW_MS,
 ): Promise<void> {

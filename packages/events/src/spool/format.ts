@@ -1,32 +1,33 @@
 import { crc32 } from "node:zlib";
 
 /**
- * What a segment of the journal looks like: a header, then records, nothing between and nothing behind them. All numbers are
- * big-endian.
+ * Record of a spool segment. A segment is a header followed by records, with nothing between or after them. Numbers are
+ * big-endian. The kind is a byte: 1 for `event` to 5 for `acknowledged`, in the order of KINDS.
  *
  *     header  "RPLJRNL1" · 16 bytes id of the process's session · CRC32 of both
  *     record  CRC32 of the rest · u32 length of the body · body
- *     body    u8 kind · u48 place · payload
+ *     body    u8 kind · u48 offset · payload
  */
-export type JournalRecord =
-  /** A usage event, at its place in the journal. */
-  | { readonly kind: "event"; readonly place: number; readonly payload: Uint8Array }
-  /** What this process owes another service, in words of its own. */
-  | { readonly kind: "debt"; readonly place: number; readonly payload: Uint8Array }
-  /** That debt is paid. */
-  | { readonly kind: "paid"; readonly place: number }
-  /** The events from `place` to `last` are about to be sent as one message. */
-  | { readonly kind: "sent"; readonly place: number; readonly last: number }
-  /** They are acknowledged. */
-  | { readonly kind: "acked"; readonly place: number; readonly last: number };
+export type SpoolRecord =
+  /** Usage event. */
+  | { readonly kind: "event"; readonly offset: number; readonly payload: Uint8Array }
+  /** Settlement that another service has yet to acknowledge, in the encoding of the caller. */
+  | { readonly kind: "pendingSettlement"; readonly offset: number; readonly payload: Uint8Array }
+  /** Mark: the pending settlement at `offset` was acknowledged. */
+  | { readonly kind: "completed"; readonly offset: number }
+  /** Mark: the events from `first` to `last` are about to be sent as one batch. */
+  | { readonly kind: "sent"; readonly first: number; readonly last: number }
+  /** Mark: that batch was acknowledged. */
+  | { readonly kind: "acknowledged"; readonly first: number; readonly last: number };
 
+/** Readable content of one segment file. */
 export interface SegmentContent {
   /** Id of the session that wrote it, as hexadecimal digits; undefined if the header is not readable. */
   readonly session: string | undefined;
-  readonly records: readonly JournalRecord[];
-  /** Where the last readable record ends. */
+  readonly records: readonly SpoolRecord[];
+  /** Position after the last readable record. */
   readonly end: number;
-  /** Bytes that are no record, before `end`: damage, where a torn write only leaves bytes after it. */
+  /** Number of bytes before `end` that are no record. A torn write leaves bytes after `end`, so these are damage. */
   readonly damagedBytes: number;
 }
 
@@ -35,10 +36,16 @@ const SESSION_BYTES = 16;
 export const HEADER_BYTES = MAGIC.length + SESSION_BYTES + 4;
 const FRAME_BYTES = 8;
 const BODY_BYTES = 7;
-/** No payload is larger: what says so is damage. */
+/** Upper bound of a payload. A record that claims more is damaged. */
 export const MAX_PAYLOAD_BYTES = 64 * 1024;
 
-const KINDS = ["event", "debt", "paid", "sent", "acked"] as const satisfies readonly JournalRecord["kind"][];
+const KINDS = [
+  "event",
+  "pendingSettlement",
+  "completed",
+  "sent",
+  "acknowledged",
+] as const satisfies readonly SpoolRecord["kind"][];
 
 /** @param session 32 hexadecimal digits */
 export function encodeHeader(session: string): Buffer {
@@ -49,24 +56,24 @@ export function encodeHeader(session: string): Buffer {
   return header;
 }
 
-export function encodeRecord(record: JournalRecord): Buffer {
+export function encodeRecord(record: SpoolRecord): Buffer {
   const payload = payloadOf(record);
   const bytes = Buffer.allocUnsafe(FRAME_BYTES + BODY_BYTES + payload.length);
   bytes.writeUInt32BE(BODY_BYTES + payload.length, 4);
   bytes.writeUInt8(KINDS.indexOf(record.kind) + 1, FRAME_BYTES);
-  bytes.writeUIntBE(record.place, FRAME_BYTES + 1, 6);
+  bytes.writeUIntBE(offsetOf(record), FRAME_BYTES + 1, 6);
   bytes.set(payload, FRAME_BYTES + BODY_BYTES);
   bytes.writeUInt32BE(crc32(bytes.subarray(4)), 0);
   return bytes;
 }
 
 /**
- * All that can be read. A record is whole or it is not there: what a torn write, a lost page or a flipped bit has spoiled is
- * passed over to the next whole record.
+ * Reads every whole record. Bytes that a torn write, a lost page or a flipped bit has damaged are skipped up to the next
+ * whole record; a record that was not written is never returned.
  */
 export function decodeSegment(bytes: Buffer): SegmentContent {
   const session = sessionOf(bytes);
-  const records: JournalRecord[] = [];
+  const records: SpoolRecord[] = [];
   if (session === undefined) return { session, records, end: 0, damagedBytes: 0 };
   let end = HEADER_BYTES;
   let damagedBytes = 0;
@@ -84,15 +91,20 @@ export function decodeSegment(bytes: Buffer): SegmentContent {
   return { session, records, end, damagedBytes };
 }
 
-function payloadOf(record: JournalRecord): Uint8Array {
+/** Returns the offset in a record's body: its own, or the first of its batch. */
+export function offsetOf(record: SpoolRecord): number {
+  return "first" in record ? record.first : record.offset;
+}
+
+function payloadOf(record: SpoolRecord): Uint8Array {
   switch (record.kind) {
     case "event":
-    case "debt":
+    case "pendingSettlement":
       return record.payload;
-    case "paid":
+    case "completed":
       return Buffer.alloc(0);
     case "sent":
-    case "acked": {
+    case "acknowledged": {
       const last = Buffer.alloc(6);
       last.writeUIntBE(record.last, 0, 6);
       return last;
@@ -106,7 +118,7 @@ function sessionOf(bytes: Buffer): string | undefined {
   return bytes.toString("hex", MAGIC.length, MAGIC.length + SESSION_BYTES);
 }
 
-/** Of the whole record that begins there; undefined if none does. */
+/** Returns the size of the whole record that begins at `at`; undefined if none does. */
 function sizeOfRecord(bytes: Buffer, at: number): number | undefined {
   const bodyBytes = bytes.readUInt32BE(at + 4);
   const size = FRAME_BYTES + bodyBytes;
@@ -114,21 +126,21 @@ function sizeOfRecord(bytes: Buffer, at: number): number | undefined {
     return undefined;
   const kind = KINDS[bytes.readUInt8(at + FRAME_BYTES) - 1];
   if (kind === undefined) return undefined;
-  if ((kind === "sent" || kind === "acked") && bodyBytes !== BODY_BYTES + 6) return undefined;
+  if ((kind === "sent" || kind === "acknowledged") && bodyBytes !== BODY_BYTES + 6) return undefined;
   return crc32(bytes.subarray(at + 4, at + size)) === bytes.readUInt32BE(at) ? size : undefined;
 }
 
-function decodeBody(body: Buffer): JournalRecord {
+function decodeBody(body: Buffer): SpoolRecord {
   const kind = KINDS[body.readUInt8(0) - 1] ?? "event";
-  const place = body.readUIntBE(1, 6);
+  const offset = body.readUIntBE(1, 6);
   switch (kind) {
     case "event":
-    case "debt":
-      return { kind, place, payload: body.subarray(BODY_BYTES) };
-    case "paid":
-      return { kind, place };
+    case "pendingSettlement":
+      return { kind, offset, payload: body.subarray(BODY_BYTES) };
+    case "completed":
+      return { kind, offset };
     case "sent":
-    case "acked":
-      return { kind, place, last: body.readUIntBE(BODY_BYTES, 6) };
+    case "acknowledged":
+      return { kind, first: offset, last: body.readUIntBE(BODY_BYTES, 6) };
   }
 }

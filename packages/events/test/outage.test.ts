@@ -2,9 +2,9 @@ import { setTimeout as delay } from "node:timers/promises";
 import { DomainError } from "@routeplane/domain";
 import { eventually } from "@routeplane/testing";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
-import { spawnPublisher } from "../test/publisher-process.ts";
-import { DURABLE, type Kit, names, startKit, usageEvent } from "../test/kit.ts";
-import { STREAM } from "./stream.ts";
+import { spawnPublisher } from "./publisher-process.ts";
+import { DURABLE, type Kit, names, startKit, usageEvent } from "./kit.ts";
+import { STREAM } from "../src/stream.ts";
 
 vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
 
@@ -47,7 +47,7 @@ describe("with a server that goes away", () => {
 
   test("with refuse, nothing is durable without the server, which is said in bounded time: server gone", async () => {
     await kit.nats.kill();
-    const { publish, owe, takesNew } = kit.publisher({ timeoutMs: 300, whenNatsIsAway: "refuse" });
+    const { publish, enqueue: owe, acceptsNew: takesNew } = kit.publisher({ timeoutMs: 300, natsOutage: "refuse" });
     const began = performance.now();
     const failure = await publish(usageEvent("nowhere")).catch((error: unknown) => error);
     expect(failure).toBeInstanceOf(DomainError);
@@ -58,7 +58,7 @@ describe("with a server that goes away", () => {
   });
 
   test("with refuse, nothing is durable while the server is silent, and what was refused arrives all the same", async () => {
-    const { publish, isReachable } = kit.publisher({ timeoutMs: 500, whenNatsIsAway: "refuse" });
+    const { publish, isReachable } = kit.publisher({ timeoutMs: 500, natsOutage: "refuse" });
     const { distinct } = kit.collector();
     await eventually(isReachable);
     kit.nats.pause();
@@ -74,7 +74,13 @@ describe("with a server that goes away", () => {
 
   test("a full spool refuses what is new at once, takes what is under way, and takes both once the server is back", async () => {
     await kit.nats.kill();
-    const { record, owe, paid, bytes, takesNew } = kit.publisher({ maxBytes: 32 * 1024 });
+    const {
+      record,
+      enqueue: owe,
+      complete: paid,
+      spoolBytes: bytes,
+      acceptsNew: takesNew,
+    } = kit.publisher({ maxBytes: 32 * 1024 });
     const debts: number[] = [];
     let taken = 0;
     const fill = (): void => {

@@ -1,20 +1,20 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { decodeSegment, encodeHeader, encodeRecord, HEADER_BYTES, type JournalRecord } from "./format.ts";
+import { decodeSegment, encodeHeader, encodeRecord, HEADER_BYTES, type SpoolRecord } from "./format.ts";
 
 const SESSION = "0123456789abcdef0123456789abcdef";
 const RUNS = { numRuns: 500 };
 
-const place = fc.nat({ max: 2 ** 48 - 1 });
+const offset = fc.nat({ max: 2 ** 48 - 1 });
 const payload = fc.uint8Array({ maxLength: 200 });
-const record: fc.Arbitrary<JournalRecord> = fc.oneof(
-  fc.record({ kind: fc.constantFrom("event" as const, "debt" as const), place, payload }),
-  fc.record({ kind: fc.constant("paid" as const), place }),
-  fc.record({ kind: fc.constantFrom("sent" as const, "acked" as const), place, last: place }),
+const record: fc.Arbitrary<SpoolRecord> = fc.oneof(
+  fc.record({ kind: fc.constantFrom("event" as const, "pendingSettlement" as const), offset, payload }),
+  fc.record({ kind: fc.constant("completed" as const), offset }),
+  fc.record({ kind: fc.constantFrom("sent" as const, "acknowledged" as const), first: offset, last: offset }),
 );
 const records = fc.array(record, { maxLength: 20 });
 
-function segmentOf(written: readonly JournalRecord[]): { readonly bytes: Buffer; readonly ends: readonly number[] } {
+function segmentOf(written: readonly SpoolRecord[]): { readonly bytes: Buffer; readonly ends: readonly number[] } {
   const parts = [encodeHeader(SESSION), ...written.map(encodeRecord)];
   const ends: number[] = [];
   for (const part of parts) ends.push((ends.at(-1) ?? 0) + part.length);
@@ -22,11 +22,11 @@ function segmentOf(written: readonly JournalRecord[]): { readonly bytes: Buffer;
 }
 
 /** Payloads as buffers, so that equal ones are equal. */
-function read(bytes: Buffer): readonly JournalRecord[] {
+function read(bytes: Buffer): readonly SpoolRecord[] {
   return decodeSegment(bytes).records.map(comparable);
 }
 
-function comparable(each: JournalRecord): JournalRecord {
+function comparable(each: SpoolRecord): SpoolRecord {
   return "payload" in each ? { ...each, payload: Buffer.from(each.payload) } : { ...each };
 }
 
@@ -84,7 +84,7 @@ test("pages that were never written cost what was on them and nothing else", () 
 });
 
 test("a header with a flipped bit is not read as a segment, and rubbish neither", () => {
-  const { bytes } = segmentOf([{ kind: "paid", place: 7 }]);
+  const { bytes } = segmentOf([{ kind: "completed", offset: 7 }]);
   for (let bit = 0; bit < HEADER_BYTES * 8; bit++) {
     const spoiled = Buffer.from(bytes);
     spoiled[bit >> 3] = (spoiled[bit >> 3] ?? 0) ^ (1 << (bit & 7));

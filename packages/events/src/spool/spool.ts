@@ -1,0 +1,301 @@
+/**
+ * The spool: the write-ahead log of one process, from which usage events and settlements are sent. Exactly-once metering
+ * depends on it: a request goes upstream only after `append` has returned for its admission.
+ *
+ * Architecture. A folder of numbered segments (`format.ts`), locked by one process (`lock.ts`). Entries go to the newest
+ * segment; events are sent from the oldest one. `recovery.ts` reads what earlier processes left, `event-batch.ts` chooses
+ * what goes into one NATS message, `mark-buffer.ts` delays marks, and `reserved-disk-space.ts` keeps bytes for a full disk.
+ *
+ * Steps of one event. `append` writes it with one `write` (1 to 2 µs, page cache: it survives a kill). `nextBatch` takes it
+ * and writes a `sent` mark first, so that a later process sends the same batch under the same id. `acknowledge` notes that
+ * NATS has it. `sync` makes everything written so far survive the loss of power. A pending settlement is written by
+ * `append`, alone or in one piece with an event, and lasts until `complete`.
+ *
+ * Concurrency. One process, one event loop; `append`, `complete` and `acknowledge` are synchronous and never interleave.
+ * `nextBatch` has one caller at a time. `sync` can run while entries are appended: it covers those that were written
+ * before it began.
+ *
+ * Failures. An entry is written whole or not at all; if it is not, `append` throws SpoolFull. A sixteenth of `maxBytes` and
+ * the reserved disk space are kept for requests that are already running: entries of new requests are refused first. After
+ * a failed `sync` its segments are sealed, because the kernel may have dropped pages. Marks that are lost only repeat work.
+ * Segments are removed whole, the oldest first, so that a mark lives as long as the record that it is about.
+ *
+ * Memory. Unsent events are held only for the oldest unsent segment and for the one that is written.
+ */
+import { randomBytes } from "node:crypto";
+import { mkdirSync } from "node:fs";
+import { join } from "node:path";
+import type { Logger } from "@routeplane/runtime";
+import { countOfNextBatch, type EventBatch, loadUnsent } from "./event-batch.ts";
+import { encodeRecord, MAX_PAYLOAD_BYTES, type SpoolRecord } from "./format.ts";
+import { codeOf, lockFolder } from "./lock.ts";
+import { MarkBuffer } from "./mark-buffer.ts";
+import { type PendingSettlement, recover, type RecoveredSpool, segmentName } from "./recovery.ts";
+import { ReservedDiskSpace } from "./reserved-disk-space.ts";
+import { Segment, type SpooledEvent, syncPath } from "./segment.ts";
+import { asSpoolFull, SpoolFull } from "./spool-full.ts";
+
+export interface SpoolOptions {
+  /** Folder of this process alone; created if missing. */
+  readonly folder: string;
+  /** Upper bound of the segments' bytes on the disk. A sixteenth of it is kept for requests that are already running. */
+  readonly maxBytes: number;
+  readonly log: Logger;
+  /** Size at which a segment is followed by the next one. 1 MiB by default, and never more than a 32nd of `maxBytes`. */
+  readonly segmentBytes?: number;
+}
+
+/** Parts that are written in one piece: all of them or none. */
+export interface SpoolEntry {
+  /** Encoded usage event. */
+  readonly event?: Uint8Array | undefined;
+  /** Encoded settlement that another service has yet to acknowledge. */
+  readonly pendingSettlement?: Uint8Array | undefined;
+  /** Offset of a pending settlement that this entry completes. */
+  readonly completes?: number | undefined;
+  /** True for the first entry of a request: it cannot use the space that is kept for running requests. */
+  readonly isNewRequest?: boolean;
+}
+
+/** Offsets of the parts of an entry; 0 for a part that it does not have. */
+interface EntryOffsets {
+  readonly eventOffset: number;
+  readonly pendingSettlementOffset: number;
+}
+
+const SEGMENT_BYTES = 1024 ** 2;
+const MIN_SEGMENTS = 32;
+const KEPT_SHARE = 16;
+const MAX_RESERVED_BYTES = 4 * 1024 ** 2;
+
+/** Write-ahead log of usage events and pending settlements; see the head of this file. */
+export class Spool {
+  /** Pending settlements of earlier processes on this folder. */
+  readonly pendingFromPreviousRun: readonly PendingSettlement[];
+  readonly #options: SpoolOptions;
+  readonly #recovered: RecoveredSpool;
+  readonly #releaseLock: () => void;
+  readonly #session = randomBytes(16).toString("hex");
+  readonly #reservedSpace: ReservedDiskSpace;
+  readonly #marks = new MarkBuffer(() => this.#flushMarks());
+  /** In the order of their numbers: the oldest first. */
+  readonly #segments: Segment[];
+  /** Segments that were written to since the last sync. */
+  readonly #unsynced = new Set<Segment>();
+  readonly #segmentOfPending = new Map<number, Segment>();
+  #lastOffset: number;
+  #lastSegmentNumber: number;
+  #bytes: number;
+
+  /**
+   * Locks the folder and reads what earlier processes left in it.
+   *
+   * @throws SpoolInUse if another running process has the folder
+   * @throws Error of the file system
+   */
+  static open(options: SpoolOptions): Spool {
+    mkdirSync(options.folder, { recursive: true, mode: 0o700 });
+    const lock = lockFolder(options.folder);
+    try {
+      return new Spool(options, recover(options.folder, options.log), lock.release);
+    } catch (error) {
+      lock.release();
+      throw error;
+    }
+  }
+
+  private constructor(options: SpoolOptions, recovered: RecoveredSpool, releaseLock: () => void) {
+    const { folder, maxBytes, log } = options;
+    this.#options = options;
+    this.#recovered = recovered;
+    this.#releaseLock = releaseLock;
+    this.#segments = recovered.segments;
+    this.#lastOffset = recovered.lastOffset;
+    this.#lastSegmentNumber = recovered.lastSegmentNumber;
+    this.#bytes = recovered.segments.reduce((sum, { size }) => sum + size, 0);
+    for (const segment of recovered.segments) {
+      for (const offset of segment.pendingSettlements) this.#segmentOfPending.set(offset, segment);
+    }
+    this.pendingFromPreviousRun = recovered.pendingSettlements;
+    this.#reservedSpace = new ReservedDiskSpace(folder, Math.min(maxBytes / KEPT_SHARE, MAX_RESERVED_BYTES));
+    this.#reservedSpace.ensure();
+    const unfinished = { events: recovered.events, pendingSettlements: recovered.pendingSettlements.length };
+    if (unfinished.events + unfinished.pendingSettlements > 0) {
+      log.info(unfinished, "recovered the spool of an earlier process");
+    }
+  }
+
+  /** Bytes of all segments on the disk. */
+  get bytes(): number {
+    return this.#bytes;
+  }
+
+  /** True while entries of new requests are accepted. */
+  get hasSpace(): boolean {
+    const { maxBytes } = this.#options;
+    return this.#bytes < maxBytes - maxBytes / KEPT_SHARE && this.#reservedSpace.ensure();
+  }
+
+  /** Offset of the last record with a payload. */
+  get lastOffset(): number {
+    return this.#lastOffset;
+  }
+
+  /**
+   * Writes an entry with one `write` before it returns.
+   *
+   * @throws SpoolFull if it cannot be written: nothing of it is
+   */
+  append({ event, pendingSettlement, completes, isNewRequest = false }: SpoolEntry): EntryOffsets {
+    const eventOffset = event ? ++this.#lastOffset : 0;
+    const pendingSettlementOffset = pendingSettlement ? ++this.#lastOffset : 0;
+    const records: SpoolRecord[] = [];
+    if (event) records.push({ kind: "event", offset: eventOffset, payload: event });
+    if (pendingSettlement) {
+      records.push({ kind: "pendingSettlement", offset: pendingSettlementOffset, payload: pendingSettlement });
+    }
+    if (completes !== undefined) records.push({ kind: "completed", offset: completes });
+    if ([event, pendingSettlement].some((payload) => payload !== undefined && payload.length > MAX_PAYLOAD_BYTES))
+      throw new RangeError("an entry is too large for the spool");
+    if (isNewRequest && !this.hasSpace) throw new SpoolFull("the spool is full");
+    const segment = this.#write(records.map(encodeRecord));
+    if (event) segment.unsent?.push({ offset: eventOffset, payload: event });
+    if (pendingSettlement) {
+      segment.pendingSettlements.add(pendingSettlementOffset);
+      this.#segmentOfPending.set(pendingSettlementOffset, segment);
+    }
+    if (completes !== undefined) this.#removePending(completes);
+    return { eventOffset, pendingSettlementOffset };
+  }
+
+  /** Notes within 50 ms that a pending settlement was acknowledged. After a kill before that it is pending again. */
+  complete(offset: number): void {
+    this.#marks.add({ kind: "completed", offset });
+    this.#removePending(offset);
+  }
+
+  /**
+   * Takes the next unsent events in the order of their offsets; those that were one batch in an earlier run stay one.
+   * Resolves to undefined if there are none. Not to be called again before it has resolved.
+   */
+  async nextBatch(maxEvents: number, maxBytes: number): Promise<EventBatch | undefined> {
+    for (;;) {
+      const segment = this.#segments.find(({ unsent }) => unsent?.length !== 0);
+      if (segment === undefined) return undefined;
+      segment.unsent ??= await loadUnsent(segment, this.#recovered, this.#options.log);
+      if (segment.unsent.length === 0) this.#removeFinished();
+      else return this.#batchFrom(segment, segment.unsent, maxEvents, maxBytes);
+    }
+  }
+
+  acknowledge({ first, last, segment, payloads }: EventBatch): void {
+    segment.inFlight -= payloads.length;
+    this.#marks.add({ kind: "acknowledged", first, last });
+    this.#removeFinished();
+  }
+
+  /** Resolves once everything that is written now survives the loss of power too. @throws Error of the file system */
+  async sync(): Promise<void> {
+    const segments = [...this.#unsynced];
+    this.#unsynced.clear();
+    try {
+      for (const { path } of segments) await syncPath(path, "r+");
+      await syncPath(this.#options.folder, "r");
+    } catch (error) {
+      // The kernel may have dropped the pages that it could not write: nothing is added to such a file.
+      for (const segment of segments) segment.seal();
+      throw error;
+    }
+  }
+
+  /** Keeps unfinished records for the next process; removes every file if there are none. */
+  async close(): Promise<void> {
+    this.#flushMarks();
+    this.#marks.cancelFlush();
+    this.#segments.at(-1)?.seal();
+    this.#removeFinished();
+    if (this.#segments.length > 0) await this.sync();
+    this.#reservedSpace.release();
+    this.#releaseLock();
+  }
+
+  #batchFrom(segment: Segment, unsent: SpooledEvent[], maxEvents: number, maxBytes: number): EventBatch {
+    const events = unsent.splice(0, countOfNextBatch(unsent, this.#recovered, maxEvents, maxBytes));
+    const first = events[0]?.offset ?? 0;
+    const last = events.at(-1)?.offset ?? first;
+    segment.inFlight += events.length;
+    this.#marks.add({ kind: "sent", first, last });
+    this.#flushMarks();
+    const payloads = events.map(({ payload }) => payload);
+    return { id: `${segment.session}-${first}-${last}`, first, last, payloads, segment };
+  }
+
+  /** Writes the waiting marks and `records`. If the disk is full, it does so again after releasing the reserved space. */
+  #write(records: readonly Buffer[]): Segment {
+    const bytes = Buffer.concat([...this.#marks.records, ...records]);
+    if (this.#bytes + bytes.length > this.#options.maxBytes) throw new SpoolFull("the spool is full");
+    try {
+      return this.#writeToSegment(bytes);
+    } catch (error) {
+      if (codeOf(error) !== "ENOSPC" || !this.#reservedSpace.release()) throw asSpoolFull(error);
+    }
+    try {
+      return this.#writeToSegment(bytes);
+    } catch (error) {
+      throw asSpoolFull(error);
+    }
+  }
+
+  #writeToSegment(bytes: Buffer): Segment {
+    const segment = this.#openSegment();
+    const sizeBefore = segment.size;
+    segment.append(bytes);
+    this.#bytes += segment.size - sizeBefore;
+    this.#unsynced.add(segment);
+    this.#marks.clear();
+    return segment;
+  }
+
+  #openSegment(): Segment {
+    const { folder, maxBytes, segmentBytes = SEGMENT_BYTES } = this.#options;
+    const newest = this.#segments.at(-1);
+    // The newest segment is never removed, so it must be small against the spool.
+    if (newest?.isWritable && newest.size < Math.min(segmentBytes, maxBytes / MIN_SEGMENTS)) return newest;
+    newest?.seal();
+    // Events are sent from an older segment first: until then those of this one are read from the disk, not kept in memory.
+    const isOlderUnsent = this.#segments.some((segment) => segment !== newest && segment.unsent?.length !== 0);
+    if (newest?.inFlight === 0 && isOlderUnsent) newest.unsent = undefined;
+    const segment = Segment.create(join(folder, segmentName(++this.#lastSegmentNumber)), this.#session);
+    this.#segments.push(segment);
+    return segment;
+  }
+
+  #flushMarks(): void {
+    this.#marks.cancelFlush();
+    if (this.#marks.records.length === 0) return;
+    try {
+      this.#write([]);
+    } catch {
+      if (this.#marks.isOverfull) this.#marks.clear();
+    }
+  }
+
+  #removePending(offset: number): void {
+    this.#segmentOfPending.get(offset)?.pendingSettlements.delete(offset);
+    this.#segmentOfPending.delete(offset);
+    this.#removeFinished();
+  }
+
+  #removeFinished(): void {
+    for (let [oldest] = this.#segments; oldest?.isFinished; [oldest] = this.#segments) {
+      this.#segments.shift();
+      this.#unsynced.delete(oldest);
+      this.#bytes -= oldest.size;
+      try {
+        oldest.remove();
+      } catch (error) {
+        this.#options.log.error({ err: error, path: oldest.path }, "cannot remove a finished segment of the spool");
+      }
+    }
+  }
+}
