@@ -1,25 +1,13 @@
 import type { Interceptor } from "@connectrpc/connect";
-import type { ServiceCredentials } from "@routeplane/credentials";
-import type { Logger } from "@routeplane/runtime";
-import type { VerifyToken } from "../principal.ts";
 import { attribute } from "./attribute.ts";
 import { authenticate } from "./authenticate.ts";
 import { authorize } from "./authorize.ts";
+import type { RpcChainOptions } from "./chain-options.ts";
 import { deadline } from "./deadline.ts";
 import { mapErrors } from "./map-errors.ts";
 import { observe } from "./observe.ts";
 import { type RequestGate, requestGate } from "./request-gate.ts";
 import { validate } from "./validate.ts";
-
-export interface RpcChainOptions {
-  readonly log: Logger;
-  /** Credentials of the internal callers that are known here. */
-  readonly serviceCredentials: ServiceCredentials;
-  /** Says whom any other token belongs to; throws DomainError UNAUTHENTICATED for a bad one. */
-  readonly verifyToken: VerifyToken;
-  /** For how often a credential calls. `performance.now` by default. */
-  readonly monotonic?: () => number;
-}
 
 /** What every call of every service passes through. */
 export interface RpcChain {

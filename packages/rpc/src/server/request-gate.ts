@@ -2,7 +2,7 @@ import type { DescMethod } from "@bufbuild/protobuf";
 import type { HandlerContext } from "@connectrpc/connect";
 import { DomainError } from "@routeplane/domain";
 import { type Principal, principalKey, type VerifyToken } from "../principal.ts";
-import type { RpcChainOptions } from "./chain.ts";
+import type { RpcChainOptions } from "./chain-options.ts";
 import { CallRate } from "./call-rate.ts";
 import { createIdentify } from "./authenticate.ts";
 import { requireAccess } from "./authorize.ts";

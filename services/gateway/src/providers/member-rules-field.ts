@@ -1,5 +1,5 @@
 import { effectOf } from "../domain/request/governed-members.ts";
-import type { MemberRules, Surcharge } from "../domain/request/member-rules.ts";
+import type { MemberRules, Surcharge } from "../domain/request/model-directory.ts";
 import type { Field } from "./yaml-field.ts";
 
 /** Fields of a provider and of a model that allow and price members of requests. */

@@ -1,6 +1,5 @@
 import { createHash } from "node:crypto";
-import type { Surcharge } from "../domain/request/member-rules.ts";
-import type { PriceStep } from "../domain/request/model-directory.ts";
+import type { PriceStep, Surcharge } from "../domain/request/model-directory.ts";
 
 /**
  * Who says what a model costs: the providers file, the catalogue, nobody (so a dear price stands in), or the gateway

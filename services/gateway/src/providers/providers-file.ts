@@ -1,5 +1,5 @@
 import { LineCounter, parseDocument } from "yaml";
-import type { MemberRules } from "../domain/request/member-rules.ts";
+import type { MemberRules } from "../domain/request/model-directory.ts";
 import { MEMBER_FIELDS, readMemberRules } from "./member-rules-field.ts";
 import { MAX_USD_PER_MTOK, priceOf } from "./price.ts";
 import type { TokenPrice } from "@routeplane/admission";

@@ -1,7 +1,6 @@
 import type { GuardrailDecision, Receipt } from "@routeplane/contracts/usage";
 import { formatMicroUsd } from "../../output/money.ts";
 import { formatTime } from "../../output/time.ts";
-import type { RequestView } from "./request.ts";
 import { fromProtoInteger, fromProtoText, fromProtoTime } from "../values.ts";
 
 /** How the charge of a request came about; null is what is not known. */
@@ -49,8 +48,15 @@ export interface GuardrailDecisionView {
   readonly blocked: "request" | "response" | null;
 }
 
-/** @param receipt undefined: of a node that does not tell */
-export function fromProtoReceipt(request: RequestView, receipt: Receipt | undefined): ReceiptView {
+/** Fields of a request that its receipt repeats. */
+interface ReceiptRequest {
+  readonly prompt_tokens: number;
+  readonly completion_tokens: number;
+  readonly created_at: string;
+}
+
+/** @param receipt undefined if the node sent none */
+export function fromProtoReceipt(request: ReceiptRequest, receipt: Receipt | undefined): ReceiptView {
   const { price, cachedPromptTokens, reasoningTokens, totalMs } = receipt ?? {};
   const count = (value: bigint | undefined): number | null => (value === undefined ? null : fromProtoInteger(value));
   return {

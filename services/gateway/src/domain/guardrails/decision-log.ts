@@ -1,7 +1,6 @@
 import type { Redactions } from "@routeplane/guardrails";
 import type { DenialFacts } from "../errors/denial.ts";
-import type { Guard, GuardPattern } from "./guard.ts";
-import { CONTENT_RULE } from "./guardrail-refusals.ts";
+import { CONTENT_RULE, type Guard, type GuardPattern } from "./guard.ts";
 import type { Decisions, GuardrailDecision, ShadowDenial } from "../ports.ts";
 
 type Target = "request" | "response";

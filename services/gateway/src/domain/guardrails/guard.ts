@@ -13,6 +13,9 @@ import {
 } from "@routeplane/guardrails";
 import type { AppliedGuardrail, CallingKey, GuardrailDirectory } from "../ports.ts";
 
+/** Rule that a denial by a content pattern names. */
+export const CONTENT_RULE = "guardrail.content_patterns";
+
 /** A content pattern that applies, and the binding that it comes from. */
 export interface GuardPattern extends TextPattern {
   readonly name: string;

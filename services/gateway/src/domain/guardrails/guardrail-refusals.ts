@@ -1,7 +1,7 @@
 import type { BlockReason, Violation } from "@routeplane/guardrails";
 import type { DecisionLog } from "./decision-log.ts";
 import { Denied, type DenialFacts, denialDetails } from "../errors/denial.ts";
-import type { Guard, GuardPattern } from "./guard.ts";
+import { CONTENT_RULE, type Guard, type GuardPattern } from "./guard.ts";
 import type { AppliedGuardrail } from "../ports.ts";
 import { Refusal, type RefusalFacts } from "../errors/refusal.ts";
 
@@ -58,8 +58,6 @@ export function refuseResponse(guard: Guard, { rule, source }: Violation): Refus
 
 export const UNINSPECTABLE_CONTENT =
   ": images, audio, files that are not text, addresses and ids of those, encrypted reasoning; send text, or set its rule 'uninspectable' to pass";
-
-export const CONTENT_RULE = "guardrail.content_patterns";
 
 /** Notes that what the client sends must not go upstream. @returns what it is told: 400 */
 export function blockRequest(

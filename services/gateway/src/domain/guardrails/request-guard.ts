@@ -11,14 +11,8 @@ import { type ChatRequest, parseChatRequest } from "../request/chat-request.ts";
 import { type ContentGuard, judgeContent } from "./content-guard.ts";
 import { requestContentOf } from "./content-kinds.ts";
 import type { DecisionLog } from "./decision-log.ts";
-import { type DirectionRules, type Guard, inspects } from "./guard.ts";
-import {
-  CONTENT_RULE,
-  UNINSPECTABLE_CONTENT,
-  blockRequest,
-  judgingLimited,
-  refusalOfViolation,
-} from "./guardrail-refusals.ts";
+import { CONTENT_RULE, type DirectionRules, type Guard, inspects } from "./guard.ts";
+import { UNINSPECTABLE_CONTENT, blockRequest, judgingLimited, refusalOfViolation } from "./guardrail-refusals.ts";
 import { applyEdits } from "../wire/json-texts.ts";
 import type { JudgingShare } from "./judging-meter.ts";
 import type { Model } from "../request/model-directory.ts";

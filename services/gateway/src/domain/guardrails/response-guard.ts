@@ -2,8 +2,8 @@ import { judgeUninspectable, type Work, type WorkMeter } from "@routeplane/guard
 import { type ContentGuard, judgeContent } from "./content-guard.ts";
 import { LOGPROBS, responseContentOf } from "./content-kinds.ts";
 import type { DecisionLog } from "./decision-log.ts";
-import { type Guard, type GuardRules, inspects } from "./guard.ts";
-import { CONTENT_RULE, blockResponse, refuseResponse } from "./guardrail-refusals.ts";
+import { CONTENT_RULE, type Guard, type GuardRules, inspects } from "./guard.ts";
+import { blockResponse, refuseResponse } from "./guardrail-refusals.ts";
 import { applyEdits } from "../wire/json-texts.ts";
 import type { Refusal } from "../errors/refusal.ts";
 import { noteUninspectable } from "./request-guard.ts";

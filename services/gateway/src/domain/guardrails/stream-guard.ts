@@ -10,8 +10,8 @@ import {
   LOGPROBS,
   responseContentOf,
 } from "./content-kinds.ts";
-import type { GuardPattern } from "./guard.ts";
-import { CONTENT_RULE, blockResponse } from "./guardrail-refusals.ts";
+import { CONTENT_RULE, type GuardPattern } from "./guard.ts";
+import { blockResponse } from "./guardrail-refusals.ts";
 import { applyEdits, type Edit, type JsonText, jsonTexts } from "../wire/json-texts.ts";
 import type { Refusal } from "../errors/refusal.ts";
 import { contentGuardOf, guardJson, guardUninspectable, type ResponseGuard, walkingWork } from "./response-guard.ts";

@@ -3,8 +3,7 @@ import { describe, expect, it } from "vitest";
 import { answeringUpstream } from "../../../test/fake-upstream.ts";
 import { MICRO, pipelineUnderTest } from "../../../test/pipeline-under-test.ts";
 import { fakeBudget } from "../../../test/fake-admissions.ts";
-import type { Surcharge } from "../request/member-rules.ts";
-import { createModelDirectory, type Model } from "../request/model-directory.ts";
+import { createModelDirectory, type Model, type Surcharge } from "../request/model-directory.ts";
 
 const price = (input: bigint, output: bigint) => ({
   inputPicoUsd: input * 1_000_000n,

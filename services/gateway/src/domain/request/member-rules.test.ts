@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { parseChatRequest } from "./chat-request.ts";
-import { applyMemberRules, type MemberRules, type Surcharge, withSurcharges } from "./member-rules.ts";
-import type { Model } from "./model-directory.ts";
+import { applyMemberRules, withSurcharges } from "./member-rules.ts";
+import type { MemberRules, Model, Surcharge } from "./model-directory.ts";
 import type { Refusal } from "../errors/refusal.ts";
 
 const BODY = { model: "m", messages: [{ role: "user", content: "hi" }] };

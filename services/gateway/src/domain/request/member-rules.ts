@@ -1,27 +1,8 @@
 import type { TokenPrice } from "@routeplane/admission";
 import type { ChatRequest } from "./chat-request.ts";
 import { effectOf, isHarmless, type MemberEffect } from "./governed-members.ts";
-import type { Model, PriceStep } from "./model-directory.ts";
+import type { MemberRules, Model, PriceStep, Surcharge } from "./model-directory.ts";
 import { Refusal } from "../errors/refusal.ts";
-
-/** Members that the operator allows for one model, although they are refused by default. */
-export interface MemberRules {
-  /** Names in lower case. */
-  readonly allowed: ReadonlySet<string>;
-  readonly surcharges: readonly Surcharge[];
-}
-
-/** The price of a member, or of one of its values. */
-export interface Surcharge {
-  /** Name in lower case; `tools` for tools that the provider runs. */
-  readonly member: string;
-  /** The value, or one of the values of a list; of a tool its type. Undefined: any. */
-  readonly value: string | undefined;
-  /** Factor of the model's price of tokens, in millionths. */
-  readonly priceFactorPpm: bigint;
-  /** Pico-USD for the request. */
-  readonly requestPicoUsd: bigint;
-}
 
 /** Descriptions, for people, of what a refused member would do. */
 const EFFECTS: Readonly<Record<MemberEffect, string>> = {

@@ -1,6 +1,5 @@
 import type { TokenPrice } from "@routeplane/admission";
 import type { OutputField } from "./chat-request.ts";
-import type { MemberRules } from "./member-rules.ts";
 import { modelNotFound } from "../errors/refusal.ts";
 
 /** A price that grows with the length of the input: the last step that the input exceeds holds for the whole request. */
@@ -8,6 +7,25 @@ export interface PriceStep {
   /** The step holds for inputs of more tokens than this. 0 for the first one. */
   readonly aboveInputTokens: number;
   readonly price: TokenPrice;
+}
+
+/** Members that the operator allows for one model, although they are refused by default. */
+export interface MemberRules {
+  /** Names in lower case. */
+  readonly allowed: ReadonlySet<string>;
+  readonly surcharges: readonly Surcharge[];
+}
+
+/** The price of a member, or of one of its values. */
+export interface Surcharge {
+  /** Name in lower case; `tools` for tools that the provider runs. */
+  readonly member: string;
+  /** The value, or one of the values of a list; of a tool its type. Undefined: any. */
+  readonly value: string | undefined;
+  /** Factor of the model's price of tokens, in millionths. */
+  readonly priceFactorPpm: bigint;
+  /** Pico-USD for the request. */
+  readonly requestPicoUsd: bigint;
 }
 
 /** A model that can be called. */
