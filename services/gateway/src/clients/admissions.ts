@@ -8,7 +8,8 @@ import {
 } from "@routeplane/contracts/policy";
 import { DomainError } from "@routeplane/domain";
 import { fromConnectError, fromTimestamp } from "@routeplane/rpc";
-import type { Admissions, Denial, RateLimitState } from "../domain/ports.ts";
+import type { Denial } from "../domain/errors/denial.ts";
+import type { Admissions, RateLimitState } from "../domain/ports.ts";
 
 /** The policy service's decisions. @param policy transport to the policy service */
 export function createAdmissions(policy: Transport): Admissions {

@@ -75,7 +75,7 @@ describe("a request that is not served", () => {
   it("is refused with 402 that names the policy, reaches no upstream and costs nothing", async () => {
     const { serve, sent, usage, budget } = pipelineUnderTest({ budget: fakeBudget(10n * MICRO) });
     const { refusal } = await serve(BODY);
-    expect(refusal?.facts).toMatchObject({
+    expect(refusal).toMatchObject({
       status: 402,
       code: "budget_exceeded",
       details: { policy_id: "pol_1", binding_id: "bnd_1", principal: { type: "namespace" }, rule: "budget" },
@@ -95,7 +95,7 @@ describe("a request that is not served", () => {
   ])("is refused with 403 %s before its body is read", async (_, caller, message) => {
     const { serve, sent } = pipelineUnderTest({ overrides: { followKey: fakeVerification(async () => caller) } });
     const { refusal } = await serve("not JSON");
-    expect(refusal?.facts).toMatchObject({ status: 403, message: expect.stringMatching(message) as unknown });
+    expect(refusal).toMatchObject({ status: 403, message: expect.stringMatching(message) as unknown });
     expect(sent).toEqual([]);
   });
 
@@ -107,7 +107,7 @@ describe("a request that is not served", () => {
     const guardrails = fakeGuardrailDirectory([{ contentPatterns: [pattern] }]);
     const overrides = { followKey: fakeVerification(async () => caller), meter };
     const { serve, sent, budget, usage } = pipelineUnderTest({ guardrails, overrides });
-    expect((await serve(BODY)).refusal?.facts).toMatchObject({ status: 429, code: "judging_limit_exceeded" });
+    expect((await serve(BODY)).refusal).toMatchObject({ status: 429, code: "judging_limit_exceeded" });
     expect({ sent, admissions: budget.calls.admit, rows: usage.settlements }).toEqual({
       sent: [],
       admissions: 0,
@@ -154,7 +154,7 @@ describe("a request that cannot be recorded", () => {
     };
     const { serve, sent, budget } = pipelineUnderTest({ usage, overrides: { usageLog: { ...usage, admitted } } });
     const { refusal } = await serve(BODY);
-    expect(refusal?.facts).toMatchObject({ status: 503, details: { dependency: "spool" } });
+    expect(refusal).toMatchObject({ status: 503, details: { dependency: "spool" } });
     expect(sent).toEqual([]);
     expect(budget).toMatchObject({ reservedNano: 0n, spentNano: 0n });
     expect(usage.settlements).toMatchObject([{ outcome: "failed", costNanoUsd: 0n }]);
@@ -185,7 +185,7 @@ describe("under concurrency", () => {
     const limit = reservationOf(BODY) * 5n;
     const { serve, budget } = pipelineUnderTest({ budget: fakeBudget(limit) });
     const results = await Promise.all(Array.from({ length: 20 }, () => serve(BODY)));
-    const denied = results.filter(({ refusal }) => refusal?.facts.status === 402).length;
+    const denied = results.filter(({ refusal }) => refusal?.status === 402).length;
     expect(denied).toBe(15);
     expect(budget).toMatchObject({ reservedNano: 0n, spentNano: 5n * 9n * MICRO });
   });
@@ -203,14 +203,14 @@ describe("a rate limit", () => {
       "x-ratelimit-reset-requests": expect.stringMatching(/^(1m0|60|1m|59)/) as unknown,
     });
     const { refusal, reply } = await serve(BODY);
-    expect(refusal?.facts).toMatchObject({
+    expect(refusal).toMatchObject({
       status: 429,
       type: "requests",
       code: "rate_limit_exceeded",
       details: { policy_id: "pol_1", rule: "rate_limit.max_requests", principal: { type: "namespace" } },
     });
-    expect(Number(refusal?.facts.retryAfter)).toBeGreaterThan(58);
-    expect(Number(refusal?.facts.retryAfter)).toBeLessThanOrEqual(61);
+    expect(Number(refusal?.retryAfter)).toBeGreaterThan(58);
+    expect(Number(refusal?.retryAfter)).toBeLessThanOrEqual(61);
     expect(reply.headers).toMatchObject({ "x-ratelimit-remaining-requests": "0" });
     expect(sent).toHaveLength(1);
     expect(usage.settlements.at(-1)).toMatchObject({
@@ -230,7 +230,7 @@ describe("a rate limit", () => {
     async (windowSecs, retryable) => {
       const { serve } = pipelineUnderTest({ budget: fakeAdmissions({ rateLimit: { windowSecs, maxRequests: 1n } }) });
       await serve(BODY);
-      expect((await serve(BODY)).refusal?.facts).toMatchObject({ status: 429, retryable });
+      expect((await serve(BODY)).refusal).toMatchObject({ status: 429, retryable });
     },
   );
 
@@ -246,15 +246,15 @@ describe("a rate limit", () => {
   it("that a request can never fit under is told as such: no waiting helps", async () => {
     const { serve } = pipelineUnderTest({ budget: limited({ maxTokens: 20n }) });
     const { refusal } = await serve(BODY);
-    expect(refusal?.facts).toMatchObject({ status: 429, type: "tokens", retryable: false, retryAfter: undefined });
-    expect(refusal?.facts.details).not.toHaveProperty("retry_at");
+    expect(refusal).toMatchObject({ status: 429, type: "tokens", retryable: false, retryAfter: undefined });
+    expect(refusal?.details).not.toHaveProperty("retry_at");
   });
 
   it("has its slots back after an answer, a failure and a request that was never sent", async () => {
     const budget = limited({ maxConcurrent: 1n });
     const upstream = answeringUpstream("application/json", ["{}"], { status: 500 });
     for (const each of [pipelineUnderTest({ budget }), pipelineUnderTest({ budget, upstream })]) {
-      for (const _ of [1, 2]) expect((await each.serve(BODY)).refusal?.facts.status).not.toBe(429);
+      for (const _ of [1, 2]) expect((await each.serve(BODY)).refusal?.status).not.toBe(429);
     }
     const gone = fakeReply();
     gone.cut("client_gone");

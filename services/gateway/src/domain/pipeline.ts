@@ -4,7 +4,6 @@ import { type ChatRequest, parseChatRequest, prepareUpstreamBody } from "./reque
 import { authenticate, authorise, type CredentialHeaders, INFERENCE_SCOPE } from "./request/credential.ts";
 import { cutReason, heedKey, refusalOfCut } from "./response/cancellation.ts";
 import { DecisionLog } from "./guardrails/decision-log.ts";
-import { Denied } from "./errors/denial.ts";
 import type { Denials } from "./metering/denial-recorder.ts";
 import type { Guard } from "./guardrails/guard.ts";
 import { parseIdempotencyKey } from "./request/idempotency-key.ts";
@@ -142,7 +141,7 @@ function factsOf(call: InferenceCall, caller: CallingKey, request: ChatRequest, 
   };
 }
 
-/** Judges a request by the guardrails of its key. @throws Denied, which is recorded */
+/** Judges a request by the guardrails of its key. @throws Refusal; a denial is recorded */
 async function judge(
   { denials }: PipelineDependencies,
   facts: RequestFacts,
@@ -152,8 +151,9 @@ async function judge(
   try {
     return await guardRequest(judging);
   } catch (error) {
-    if (!(error instanceof Denied)) throw error;
-    denials.record({ facts, caller, refusal: error, decisions: judging.decisions });
+    if (error instanceof Refusal && error.denial !== undefined) {
+      denials.record({ facts, caller, refusal: error, denial: error.denial, decisions: judging.decisions });
+    }
     throw error;
   }
 }

@@ -1,6 +1,7 @@
 import type { TokenPrice } from "@routeplane/admission";
 import type { DomainError, Id } from "@routeplane/domain";
 import type { GuardrailSpec } from "@routeplane/guardrails";
+import type { Denial } from "./errors/denial.ts";
 import type { AppliedPrice, ReceiptFacts } from "./metering/receipt.ts";
 
 /** Who calls. */
@@ -82,21 +83,6 @@ export interface RateLimitState {
   readonly remaining: number;
   /** When all of them will be left again, if no more are admitted. */
   readonly resetsAt: Date;
-}
-
-/** Which policy refuses a request, and why. */
-export interface Denial {
-  readonly policyId: string;
-  readonly policyName: string;
-  readonly bindingId: string;
-  readonly principalType: "namespace" | "api_key";
-  readonly principalId: string;
-  /** Which of the policy's rules, e.g. `budget` or `rate_limit.max_requests`. */
-  readonly rule: string;
-  /** When the request is worth sending again; undefined: waiting does not help. */
-  readonly retryAt: Date | undefined;
-  /** For people; without what the request says. */
-  readonly message: string;
 }
 
 /** Each is bounded in time and throws DomainError UNAVAILABLE if the policy service does not answer. All are idempotent. */

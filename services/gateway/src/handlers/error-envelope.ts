@@ -1,6 +1,6 @@
 import { DomainError } from "@routeplane/domain";
 import { safeText } from "@routeplane/rpc";
-import { dependencyDown, Refusal, type RefusalFacts } from "../domain/errors/refusal.ts";
+import { dependencyDown, Refusal } from "../domain/errors/refusal.ts";
 
 /** A refusal as the OpenAI API words it. */
 export interface ErrorAnswer {
@@ -16,8 +16,7 @@ export interface ErrorAnswer {
  * @param redact takes secrets out of a text: an upstream's own words may repeat its key
  */
 export function toErrorAnswer(error: unknown, redact: (text: string) => string): ErrorAnswer {
-  const facts = refusalOf(error).facts;
-  const { status, type, code, message, param = null, retryable = false, retryAfter, details = {} } = facts;
+  const { status, type, code, message, param, retryable, retryAfter, details } = refusalOf(error);
   const headers: Record<string, string> = { "content-type": "application/json" };
   // The SDKs try 408, 409, 429 and 5xx again unless they are told that it cannot help.
   if (!retryable) headers["x-should-retry"] = "false";
@@ -36,16 +35,10 @@ export function refusalOf(error: unknown): Refusal {
   if (error instanceof DomainError && error.code === "unavailable") {
     return dependencyDown(error.metadata["dependency"] ?? "a service", error);
   }
-  return new Refusal({ ...INTERNAL, cause: error });
+  const message = "internal error of the gateway; the x-request-id of this answer finds it in the log";
+  const entry = { status: 500, type: "server_error", code: "internal_error", retryable: true };
+  return new Refusal({ ...entry, message, cause: error });
 }
-
-const INTERNAL: RefusalFacts = {
-  status: 500,
-  type: "server_error",
-  code: "internal_error",
-  message: "internal error of the gateway; the x-request-id of this answer finds it in the log",
-  retryable: true,
-};
 
 export function notFound(method: string, path: string): Refusal {
   const message = `Unknown request URL: ${method} ${path.slice(0, 200)}. This gateway serves /v1/chat/completions and /v1/models.`;

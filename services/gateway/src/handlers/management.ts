@@ -75,7 +75,7 @@ async function forward(exchange: Exchange, { name, method, relay, authenticate }
       return;
     }
     // Connect's own status for a request that is too large is 429, which would tell clients to send it again.
-    const { status, retryAfter } = error instanceof Refusal ? error.facts : {};
+    const { status, retryAfter } = error instanceof Refusal ? error : {};
     if (retryAfter !== undefined) response.setHeader("retry-after", retryAfter);
     await sendConnectError(exchange, answerTo(error, name), { method, ...(status !== undefined && { status }) });
   }
@@ -90,7 +90,7 @@ function holdersOf(caller: Principal | undefined): readonly string[] {
 /** @param service that was called */
 function answerTo(error: unknown, service: string): ConnectError {
   if (error instanceof Refusal) {
-    return new ConnectError(error.message, error.facts.status === 503 ? Code.Unavailable : Code.ResourceExhausted);
+    return new ConnectError(error.message, error.status === 503 ? Code.Unavailable : Code.ResourceExhausted);
   }
   if (error instanceof DomainError) return toConnectError(error);
   if (error instanceof ConnectError && error.code === Code.DeadlineExceeded) return error;

@@ -92,10 +92,11 @@ export function createRouter(options: RouterOptions): Router {
 
 async function answerError(exchange: Exchange, error: unknown, { redact, log }: RouterOptions): Promise<void> {
   const { requestId, response, reply, path } = exchange;
-  const { facts } = refusalOf(error);
+  const refusal = refusalOf(error);
   const gone = reply.signal.aborted && reply.signal.reason === "client_gone";
-  if (facts.status >= 500 && !gone) {
-    log.error({ err: facts.cause ?? error, requestId, path, status: facts.status, code: facts.code }, "request failed");
+  if (refusal.status >= 500 && !gone) {
+    const { status, code } = refusal;
+    log.error({ err: refusal.cause ?? error, requestId, path, status, code }, "request failed");
   }
   if (gone || reply.begun) {
     response.destroy();

@@ -1,35 +1,55 @@
-/**
- * Why the gateway does not answer an inference request with a model's answer. Carries what every envelope needs; each route
- * renders it in its own.
- */
-export interface RefusalFacts {
-  /** HTTP status. */
-  readonly status: number;
-  /** OpenAI's word for the kind of fault, e.g. `invalid_request_error`. */
-  readonly type: string;
-  /** For machines, e.g. `model_not_found`. */
-  readonly code: string | null;
-  /** For people: what is wrong and what to do. Never a secret. */
-  readonly message: string;
-  /** The field of the request that is at fault. */
-  readonly param?: string | null;
-  /** Whether the same request may succeed later. False tells the SDKs not to try again. */
-  readonly retryable?: boolean;
-  /** `Retry-After` in seconds, or as an upstream wrote it. */
-  readonly retryAfter?: string | undefined;
-  /** More members of the error object, e.g. `policy_id`. Never a secret. */
-  readonly details?: Readonly<Record<string, string | Readonly<Record<string, string>>>>;
-  /** For the log; never crosses the wire. */
-  readonly cause?: unknown;
-}
+import { type Denial, denialDetails } from "./denial.ts";
 
+/** Members of an error object beyond type, code, message and param. */
+type ErrorDetails = Readonly<Record<string, string | Readonly<Record<string, string>>>>;
+
+/** Error for a request that is not served. Carries what every error envelope needs; each route renders it in its own. */
 export class Refusal extends Error {
   override readonly name = "Refusal";
-  readonly facts: RefusalFacts;
+  /** HTTP status. */
+  readonly status: number;
+  /** Kind of fault in OpenAI's words, e.g. `invalid_request_error`. */
+  readonly type: string;
+  /** Code for machines, e.g. `model_not_found`; null if an upstream gave none. */
+  readonly code: string | null;
+  /** Field of the request that is at fault; null if none is. */
+  readonly param: string | null;
+  /** True if the same request may succeed later. False tells the SDKs not to try again. */
+  readonly retryable: boolean;
+  /** `Retry-After` in seconds, or as an upstream wrote it. */
+  readonly retryAfter: string | undefined;
+  /** More members of the error object, e.g. `policy_id`. Never a secret. */
+  readonly details: ErrorDetails;
+  /** The policy, binding and rule that refused; undefined if no policy did. */
+  readonly denial: Denial | undefined;
 
-  constructor(facts: RefusalFacts) {
-    super(facts.message, facts.cause === undefined ? undefined : { cause: facts.cause });
-    this.facts = facts;
+  /**
+   * @param options.message what is wrong and what to do, for people; never a secret
+   * @param options.details ignored if there is a denial: its own are shown
+   * @param options.cause for the log; never crosses the wire
+   */
+  constructor(options: {
+    readonly status: number;
+    readonly type: string;
+    readonly code: string | null;
+    readonly message: string;
+    readonly param?: string | null;
+    readonly retryable?: boolean;
+    readonly retryAfter?: string | undefined;
+    readonly details?: ErrorDetails;
+    readonly denial?: Denial;
+    readonly cause?: unknown;
+  }) {
+    super(options.message, options.cause === undefined ? undefined : { cause: options.cause });
+    const { status, type, code, param = null, retryable = false, retryAfter, details = {}, denial } = options;
+    this.status = status;
+    this.type = type;
+    this.code = code;
+    this.param = param;
+    this.retryable = retryable;
+    this.retryAfter = retryAfter;
+    this.details = denial === undefined ? details : denialDetails(denial);
+    this.denial = denial;
   }
 }
 

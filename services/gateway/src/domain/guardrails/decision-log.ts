@@ -1,5 +1,5 @@
 import type { Redactions } from "@routeplane/guardrails";
-import type { DenialFacts } from "../errors/denial.ts";
+import type { Denial } from "../errors/denial.ts";
 import { CONTENT_RULE, type Guard, type GuardPattern } from "./guard.ts";
 import type { Decisions, GuardrailDecision, ShadowDenial } from "../ports.ts";
 
@@ -46,7 +46,7 @@ export class DecisionLog implements Decisions {
     }
   }
 
-  blocked(target: Target, { policyId, bindingId, pattern = "" }: DenialFacts): void {
+  blocked(target: Target, { policyId, bindingId, pattern = "" }: Denial): void {
     this.#keep({ ...this.#decisionOf(policyId, bindingId, pattern), blocked: target });
   }
 

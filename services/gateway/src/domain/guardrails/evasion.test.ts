@@ -6,7 +6,7 @@ import { fakeGuardrailDirectory } from "../../../test/fake-guardrail-directory.t
 import { fakeReply } from "../../../test/fake-reply.ts";
 import { parseChatRequest } from "../request/chat-request.ts";
 import { DecisionLog } from "./decision-log.ts";
-import { Denied } from "../errors/denial.ts";
+import { Refusal } from "../errors/refusal.ts";
 import { ANSWERS, MEDIA, REQUESTS, STREAMS } from "../../../test/evasion-variants.ts";
 import { createGuards } from "./guard.ts";
 import { JudgingMeter } from "./judging-meter.ts";
@@ -42,7 +42,9 @@ async function request(spec: GuardrailSpec, json: string, mode?: "shadow") {
   const judging = { guard, asked, model: MODEL, upstream: { boundTokens }, decisions, signal, share };
   const outcome = await guardRequest(judging).catch((error: unknown) => error);
   const rules = decisions.shadowDenials.map(({ rule }) => rule);
-  if (outcome instanceof Denied) return { code: outcome.facts.code, denial: outcome.denial, text: "", rules };
+  if (outcome instanceof Refusal && outcome.denial !== undefined) {
+    return { code: outcome.code, denial: outcome.denial, text: "", rules };
+  }
   if (outcome instanceof Error) throw outcome;
   const { request } = outcome as Awaited<ReturnType<typeof guardRequest>>;
   return { code: undefined, denial: undefined, text: request.text, rules };

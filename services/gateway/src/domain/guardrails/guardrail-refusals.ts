@@ -1,85 +1,89 @@
 import type { BlockReason, Violation } from "@routeplane/guardrails";
 import type { DecisionLog } from "./decision-log.ts";
-import { Denied, type DenialFacts, denialDetails } from "../errors/denial.ts";
+import type { Denial } from "../errors/denial.ts";
 import { CONTENT_RULE, type Guard, type GuardPattern } from "./guard.ts";
 import type { AppliedGuardrail } from "../ports.ts";
-import { Refusal, type RefusalFacts } from "../errors/refusal.ts";
+import { Refusal } from "../errors/refusal.ts";
 
 /** How a client is told that a guardrail refuses its request. */
 
 type Rule = Violation["rule"];
 
-const WORDING: Readonly<
-  Record<Rule, Pick<RefusalFacts, "status" | "type" | "code" | "param"> & { readonly what: string }>
-> = {
-  "guardrail.model_allow": modelNotAllowed("does not allow this model; GET /v1/models lists those that may be called"),
-  "guardrail.model_deny": modelNotAllowed("denies this model; GET /v1/models lists those that may be called"),
-  "guardrail.allow_streaming": {
-    status: 400,
-    type: "invalid_request_error",
-    code: "streaming_not_allowed",
-    param: "stream",
-    what: "allows no streams; send the request without 'stream'",
-  },
-  "guardrail.max_request_tokens": {
-    status: 400,
-    type: "invalid_request_error",
-    code: "max_request_tokens_exceeded",
-    param: null,
-    what: "allows fewer tokens in one request",
-  },
-  "guardrail.uninspectable": {
-    status: 400,
-    type: "invalid_request_error",
-    code: "content_uninspectable",
-    param: null,
-    what: "blocks content that cannot be inspected",
-  },
-};
+const WORDING: Readonly<Record<Rule, Pick<Refusal, "status" | "type" | "code" | "param"> & { readonly what: string }>> =
+  {
+    "guardrail.model_allow": modelNotAllowed(
+      "does not allow this model; GET /v1/models lists those that may be called",
+    ),
+    "guardrail.model_deny": modelNotAllowed("denies this model; GET /v1/models lists those that may be called"),
+    "guardrail.allow_streaming": {
+      status: 400,
+      type: "invalid_request_error",
+      code: "streaming_not_allowed",
+      param: "stream",
+      what: "allows no streams; send the request without 'stream'",
+    },
+    "guardrail.max_request_tokens": {
+      status: 400,
+      type: "invalid_request_error",
+      code: "max_request_tokens_exceeded",
+      param: null,
+      what: "allows fewer tokens in one request",
+    },
+    "guardrail.uninspectable": {
+      status: 400,
+      type: "invalid_request_error",
+      code: "content_uninspectable",
+      param: null,
+      what: "blocks content that cannot be inspected",
+    },
+  };
 
 function modelNotAllowed(what: string) {
   return { status: 403, type: "permission_error", code: "model_not_allowed", param: "model", what };
 }
 
-/** @param more e.g. the bound that was exceeded */
-export function refusalOfViolation(guard: Guard, { rule, source }: Violation, more = ""): Denied {
-  const { what, ...facts } = WORDING[rule];
+/** Refusal of a request that breaks a guardrail. @param more e.g. the bound that was exceeded */
+export function refusalOfViolation(guard: Guard, { rule, source }: Violation, more = ""): Refusal {
+  const { what, ...entry } = WORDING[rule];
   const applied = guard.sourceOf(source);
-  return new Denied(denialOf(applied, rule), { ...facts, message: `the guardrail ${named(applied)} ${what}${more}` });
+  const message = `the guardrail ${named(applied)} ${what}${more}`;
+  return new Refusal({ ...entry, message, denial: denialOf(applied, rule, message) });
 }
 
-/** Refuses an answer that breaks a guardrail. The upstream has done its work: this is a failure that is charged, no denial. */
+/** Refusal of an answer that breaks a guardrail. The upstream has done its work, so the request has failed and is charged. */
 export function refuseResponse(guard: Guard, { rule, source }: Violation): Refusal {
-  const { what, ...facts } = WORDING[rule];
+  const { what, ...entry } = WORDING[rule];
   const applied = guard.sourceOf(source);
   const message = `the guardrail ${named(applied)} ${what}, and the answer of the model holds some`;
-  return new Refusal({ ...facts, message, details: denialDetails(denialOf(applied, rule)) });
+  return new Refusal({ ...entry, message, denial: denialOf(applied, rule, message) });
 }
 
 export const UNINSPECTABLE_CONTENT =
   ": images, audio, files that are not text, addresses and ids of those, encrypted reasoning; send text, or set its rule 'uninspectable' to pass";
 
-/** Notes that what the client sends must not go upstream. @returns what it is told: 400 */
+/** Records that content patterns block a request, which must not go upstream. @returns the refusal, 400 */
 export function blockRequest(
   guard: Guard,
   decisions: Pick<DecisionLog, "blocked">,
   blocked: BlockReason<GuardPattern> | undefined,
-): Denied {
-  const { denial, ...facts } = contentBlocked(guard, blocked, "this request");
+): Refusal {
+  const denial = contentDenial(guard, blocked, "this request");
   decisions.blocked("request", denial);
-  return new Denied(denial, facts);
+  return new Refusal({ ...CONTENT_BLOCKED, message: denial.message, denial });
 }
 
-/** As `blockRequest`; but the upstream has done its work, so this is a failure that is charged, and no denial. */
+/** Records that content patterns block an answer, which has failed and is charged. @returns the refusal, 400 */
 export function blockResponse(
   guard: Guard,
   decisions: Pick<DecisionLog, "blocked">,
   blocked: BlockReason<GuardPattern> | undefined,
 ): Refusal {
-  const { denial, ...facts } = contentBlocked(guard, blocked, "the answer of the model");
+  const denial = contentDenial(guard, blocked, "the answer of the model");
   decisions.blocked("response", denial);
-  return new Refusal({ ...facts, details: denialDetails(denial) });
+  return new Refusal({ ...CONTENT_BLOCKED, message: denial.message, denial });
 }
+
+const CONTENT_BLOCKED = { status: 400, type: "invalid_request_error", code: "content_blocked" };
 
 /** 429: what the keys of this tree send takes more judging than one gateway gives them. No policy denies it. */
 export function judgingLimited(waitMs: number): Refusal {
@@ -92,13 +96,12 @@ export function judgingLimited(waitMs: number): Refusal {
 }
 
 /** @param blocked undefined if there are more patterns than can be run */
-function contentBlocked(guard: Guard, blocked: BlockReason<GuardPattern> | undefined, what: string) {
-  const facts = { status: 400, type: "invalid_request_error", code: "content_blocked" };
+function contentDenial(guard: Guard, blocked: BlockReason<GuardPattern> | undefined, content: string): Denial {
   if (blocked?.reason === "match") {
     const { name, bindingId } = blocked.pattern;
     const applied = guard.sourceOf(bindingId);
-    const message = `the guardrail ${named(applied)} blocks the content of ${what}: it matches the pattern '${name}'`;
-    return { ...facts, message, denial: { ...denialOf(applied, CONTENT_RULE), pattern: name } };
+    const message = `the guardrail ${named(applied)} blocks the content of ${content}: it matches the pattern '${name}'`;
+    return { ...denialOf(applied, CONTENT_RULE, message), pattern: name };
   }
   const [source = ""] = guard.effective.contentPatterns.flatMap(({ sources }) => sources);
   const applied = guard.sourceOf(source);
@@ -106,13 +109,13 @@ function contentBlocked(guard: Guard, blocked: BlockReason<GuardPattern> | undef
     blocked === undefined
       ? "there are more content patterns, or larger ones, than are run for one request"
       : "its text is too long for content patterns of this number and size";
-  const message = `${what} cannot be judged by the guardrail ${named(applied)} and those that apply with it: ${bound}`;
-  return { ...facts, message, denial: denialOf(applied, CONTENT_RULE) };
+  const message = `${content} cannot be judged by the guardrail ${named(applied)} and those that apply with it: ${bound}`;
+  return denialOf(applied, CONTENT_RULE, message);
 }
 
-function denialOf(applied: AppliedGuardrail, rule: string): DenialFacts {
+function denialOf(applied: AppliedGuardrail, rule: string, message: string): Denial {
   const { policyId, policyName, bindingId, principalType, principalId } = applied;
-  return { policyId, policyName, bindingId, principalType, principalId, rule };
+  return { policyId, policyName, bindingId, principalType, principalId, rule, message };
 }
 
 function named({ policyName, policyId }: AppliedGuardrail): string {

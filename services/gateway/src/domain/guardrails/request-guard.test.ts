@@ -5,7 +5,7 @@ import { describe, expect, it } from "vitest";
 import { callerWith } from "../../../test/fake-verifier.ts";
 import { fakeGuardrailDirectory } from "../../../test/fake-guardrail-directory.ts";
 import { parseChatRequest } from "../request/chat-request.ts";
-import { Denied } from "../errors/denial.ts";
+import { Refusal } from "../errors/refusal.ts";
 import { createGuards } from "./guard.ts";
 import type { AppliedGuardrail, CallingKey } from "../ports.ts";
 import { guardRequest } from "./request-guard.ts";
@@ -36,7 +36,7 @@ async function guarded(
   const judging = { guard, asked, model: MODEL, upstream: { boundTokens }, decisions, signal, share };
   const outcome = await guardRequest(judging).catch((error: unknown) => error);
   const rules = decisions.shadowDenials.map(({ rule }) => rule);
-  if (outcome instanceof Denied) return { denied: outcome, rules };
+  if (outcome instanceof Refusal && outcome.denial !== undefined) return { denied: outcome, rules };
   if (outcome instanceof Error) throw outcome;
   return { passed: outcome as Awaited<ReturnType<typeof guardRequest>>, rules };
 }
@@ -108,7 +108,7 @@ describe("content of a request", () => {
     expect(passed?.request.text).toBe(json.replace("secret", "[REDACTED]"));
     expect(Buffer.from(passed?.request.bytes ?? []).toString()).toBe(passed?.request.text);
     const { denied } = await guarded([block("secret")], json);
-    expect(denied?.facts).toMatchObject({ status: 400, code: "content_blocked" });
+    expect(denied).toMatchObject({ status: 400, code: "content_blocked" });
     expect(denied?.denial).toMatchObject({ rule: "guardrail.content_patterns", pattern: "words", bindingId: "bnd_1" });
     expect(denied?.message).not.toContain("secret");
   });
@@ -157,7 +157,7 @@ describe("content of a request", () => {
       })),
     }));
     const tooMany = await guarded(many, ask({ role: "user", content: "x" }));
-    expect(tooMany.denied?.facts).toMatchObject({
+    expect(tooMany.denied).toMatchObject({
       status: 400,
       code: "content_blocked",
       message: expect.stringContaining("more content patterns") as unknown,
@@ -165,7 +165,7 @@ describe("content of a request", () => {
     expect((await guarded(many, ask({ role: "user", content: "x" }), "shadow")).passed).toBeDefined();
     const long = ask({ role: "user", content: "a".repeat(20_000) });
     const tooLong = await guarded([redact("aab")], long, "enforce", 20_000);
-    expect(tooLong.denied?.facts).toMatchObject({
+    expect(tooLong.denied).toMatchObject({
       code: "content_blocked",
       message: expect.stringContaining("too long") as unknown,
     });
@@ -177,7 +177,7 @@ describe("the work of judging a request", () => {
 
   it("is bounded for texts that are many and short, too", async () => {
     const { denied } = await guarded([redact("aab")], texts, "enforce", 2_000_000);
-    expect(denied?.facts).toMatchObject({ code: "content_blocked", message: expect.stringContaining("too long") });
+    expect(denied).toMatchObject({ code: "content_blocked", message: expect.stringContaining("too long") });
     expect((await guarded([redact("aab")], texts, "enforce")).passed).toBeDefined();
   });
 
@@ -206,13 +206,13 @@ describe("a key that has had too much judged", () => {
   it("is refused with 429 where content is to be judged, but not for what is judged without it", async () => {
     const body = ask({ role: "user", content: "x" });
     const refused = { status: 429, code: "judging_limit_exceeded", retryAfter: "10" };
-    await expect(guarded([redact("aab")], body, "enforce", undefined, undefined, spent())).rejects.toMatchObject({
-      facts: refused,
-    });
+    await expect(guarded([redact("aab")], body, "enforce", undefined, undefined, spent())).rejects.toMatchObject(
+      refused,
+    );
     const cheap = await guarded([redact("aab"), { modelAllow: [] }], body, "enforce", undefined, undefined, spent());
-    expect(cheap.denied?.facts.code).toBe("model_not_allowed");
+    expect(cheap.denied?.code).toBe("model_not_allowed");
     const small = await guarded([redact("a"), { maxRequestTokens: 1 }], body, "enforce", undefined, undefined, spent());
-    expect(small.denied?.facts.code).toBe("max_request_tokens_exceeded");
+    expect(small.denied?.code).toBe("max_request_tokens_exceeded");
     expect(
       (await guarded([{ maxRequestTokens: 100_000 }], body, "enforce", undefined, undefined, spent())).passed,
     ).toBeDefined();
@@ -223,7 +223,7 @@ describe("a key that has had too much judged", () => {
     share.spend(-3_000_000);
     const long = ask({ role: "user", content: "a".repeat(5_000_000) });
     const judging = guarded([redact("aab")], long, "enforce", undefined, undefined, share);
-    await expect(judging).rejects.toMatchObject({ facts: { status: 429, code: "judging_limit_exceeded" } });
+    await expect(judging).rejects.toMatchObject({ status: 429, code: "judging_limit_exceeded" });
   });
 
   it("is not watched by guardrails in shadow mode, which change nothing", async () => {
@@ -252,14 +252,12 @@ describe("the tokens of a request", () => {
   });
 
   it("are refused where that leaves nothing, and where the client names more", async () => {
-    expect((await guarded([{ maxRequestTokens: input }], body)).denied?.denial.rule).toBe(
+    expect((await guarded([{ maxRequestTokens: input }], body)).denied?.denial?.rule).toBe(
       "guardrail.max_request_tokens",
     );
     const named = { ...body, max_tokens: 50 };
     const fits = input + '"max_tokens":50,'.length + 50;
-    expect((await guarded([{ maxRequestTokens: fits - 1 }], named)).denied?.facts.code).toBe(
-      "max_request_tokens_exceeded",
-    );
+    expect((await guarded([{ maxRequestTokens: fits - 1 }], named)).denied?.code).toBe("max_request_tokens_exceeded");
     expect((await guarded([{ maxRequestTokens: fits }], named)).passed?.bounds.outputTokensMax).toBe(50);
   });
 });

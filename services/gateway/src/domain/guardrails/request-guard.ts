@@ -45,7 +45,7 @@ type Bounding = Pick<Upstream, "boundTokens">;
  * Judges a request by the guardrails of its key, what is cheap first: model, stream, tokens as the client wrote it, content,
  * and tokens as it is sent.
  *
- * @throws Denied that names the first rule which it breaks; Refusal 429 if the key has had too much judged; the reason of the
+ * @throws Refusal with a denial that names the first rule which it breaks; 429 if the key has had too much judged; the reason of the
  * signal
  */
 export async function guardRequest(judging: Judging): Promise<GuardedRequest> {
@@ -98,7 +98,7 @@ async function guardContent({ guard, asked: request, decisions, signal, share }:
   return edits.length === 0 ? request : parseChatRequest(Buffer.from(applyEdits(request.text, edits)), signal);
 }
 
-/** @throws Denied if content that cannot be inspected is blocked */
+/** @throws Refusal if content that cannot be inspected is blocked */
 function guardUninspectable(guard: Guard, decisions: DecisionLog): void {
   noteUninspectable(guard, decisions, "request");
   const violation = judgeUninspectable(guard.effective, "request");
@@ -113,7 +113,7 @@ export function noteUninspectable({ shadows }: Guard, decisions: DecisionLog, di
   }
 }
 
-/** @throws Denied if there are more than can be run: what cannot be judged must not pass */
+/** @throws Refusal if there are more than can be run: what cannot be judged must not pass */
 async function rulesOf(guard: Guard, decisions: DecisionLog): Promise<DirectionRules> {
   try {
     return await guard.rules();

@@ -240,7 +240,7 @@ describe("a stream under content patterns", () => {
       spec: guardrail(pattern("secret", "block")),
       bytes: [Buffer.from(delta(0, { content: "secret" }) + DONE)],
     });
-    expect(first.relayed.refusal?.facts).toMatchObject({ status: 400, code: "content_blocked" });
+    expect(first.relayed.refusal).toMatchObject({ status: 400, code: "content_blocked" });
     expect(first.text).toBe("");
     const atEnd = await streamed({ spec, bytes: [Buffer.from(delta(0, { content: "a secret" }) + DONE)] });
     expect(textsOf(atEnd.chunks.slice(0, -1))).toEqual({ "0 content": "a " });

@@ -144,7 +144,7 @@ describe("a surcharge", () => {
     const small = () => fakeBudget(3_000n * MICRO);
     expect((await settle(BODY, plain({}), small())).refusal).toBeUndefined();
     const { refusal } = await settle({ ...BODY, web_search_options: {} }, plain({}), small());
-    expect(refusal?.facts).toMatchObject({ status: 402, code: "budget_exceeded" });
+    expect(refusal).toMatchObject({ status: 402, code: "budget_exceeded" });
   });
 });
 

@@ -3,7 +3,7 @@ import { createLogger } from "@routeplane/runtime";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { fakeBudget } from "../../../test/fake-admissions.ts";
 import { fakeUsageLog } from "../../../test/fake-usage-log.ts";
-import { Denied } from "../errors/denial.ts";
+import { Refusal } from "../errors/refusal.ts";
 import { createDenials, type DeniedRequest, MAX_ROWS_OF_KEY, MAX_ROWS_OF_ROOT_KEY } from "./denial-recorder.ts";
 import { createSettlements } from "./settlements.ts";
 
@@ -26,17 +26,16 @@ function opened() {
 }
 
 const namespaceId = newId("ns");
-const refusal = new Denied(
-  {
-    policyId: "pol_1",
-    policyName: "p",
-    bindingId: "bnd_1",
-    principalType: "namespace",
-    principalId: "ns_1",
-    rule: "r",
-  },
-  { status: 403, type: "t", code: "c", message: "m" },
-);
+const denial = {
+  policyId: "pol_1",
+  policyName: "p",
+  bindingId: "bnd_1",
+  principalType: "namespace",
+  principalId: "ns_1",
+  rule: "r",
+  message: "m",
+} as const;
+const refusal = new Refusal({ status: 403, type: "t", code: "c", message: "m", denial });
 
 function requestOf(rootKeyId = newId("key"), keyId = rootKeyId, model = "echo"): DeniedRequest {
   const facts = {
@@ -51,7 +50,7 @@ function requestOf(rootKeyId = newId("key"), keyId = rootKeyId, model = "echo"):
   };
   const lineage = keyId === rootKeyId ? [keyId] : [rootKeyId, keyId];
   const caller = { kind: "key", keyId, namespaceId, scopes: [], lineage } as const;
-  return { facts, caller, refusal, decisions: { shadowDenials: [], guardrailDecisions: [] } };
+  return { facts, caller, refusal, denial, decisions: { shadowDenials: [], guardrailDecisions: [] } };
 }
 
 describe("denied requests", () => {

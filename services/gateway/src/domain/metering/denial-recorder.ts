@@ -1,8 +1,9 @@
 import type { Clock, Id } from "@routeplane/domain";
 import type { Component, Logger } from "@routeplane/runtime";
-import type { Denied } from "../errors/denial.ts";
-import { denialSettlement } from "../errors/denial.ts";
-import type { CallingKey, Debt, Decisions, RequestFacts, UnloggedDenials, UsageLog } from "../ports.ts";
+import type { Denial } from "../errors/denial.ts";
+import type { Refusal } from "../errors/refusal.ts";
+import type { CallingKey, Debt, Decisions, RequestFacts, Settlement, UnloggedDenials, UsageLog } from "../ports.ts";
+import { NO_RECEIPT } from "./receipt.ts";
 import type { Settlements } from "./settlements.ts";
 
 /** Rows that the denied requests of a key may have in a minute, at one gateway. */
@@ -19,7 +20,8 @@ const FLUSH_MS = 5_000;
 export interface DeniedRequest {
   readonly facts: RequestFacts;
   readonly caller: CallingKey;
-  readonly refusal: Denied;
+  readonly refusal: Refusal;
+  readonly denial: Denial;
   readonly decisions: Decisions;
   /** The debt that was recorded before the policy service was asked; undefined if it was not asked. */
   readonly asked?: Debt;
@@ -79,7 +81,7 @@ export function createDenials({ usageLog, settlements, log, clock }: DenialsOpti
 
   return {
     name: "denials",
-    record({ facts, caller, refusal, decisions, asked }) {
+    record({ facts, caller, refusal, denial, decisions, asked }) {
       const [rootKeyId = facts.keyId] = caller.lineage;
       const minute = Math.floor(clock() / MINUTE_MS);
       if (!rows.take(facts.keyId, rootKeyId, minute)) {
@@ -87,7 +89,7 @@ export function createDenials({ usageLog, settlements, log, clock }: DenialsOpti
         return count(facts, rootKeyId, new Date(minute * MINUTE_MS));
       }
       const debt = asked ?? usageLog.asking(facts);
-      const settlement = denialSettlement(refusal, decisions, clock);
+      const settlement = denialSettlement(refusal, denial, decisions, clock);
       settlements.settle(facts, settlement, { held: false, neverSent: true, asked: debt });
     },
     async stop() {
@@ -98,6 +100,32 @@ export function createDenials({ usageLog, settlements, log, clock }: DenialsOpti
 
 function nameOf({ keyId, model, provider, minute }: Omit<UnloggedDenials, "count">): string {
   return JSON.stringify([keyId, model, provider, minute.getTime()]);
+}
+
+/** Settlement of a request that was denied: cost 0. */
+function denialSettlement(
+  { status, code }: Refusal,
+  denial: Denial,
+  { shadowDenials, guardrailDecisions }: Decisions,
+  clock: Clock,
+): Settlement {
+  return {
+    outcome: "denied",
+    completedAt: new Date(clock()),
+    promptTokens: 0,
+    completionTokens: 0,
+    costNanoUsd: 0n,
+    reservedNanoUsd: 0n,
+    estimated: false,
+    httpStatus: status,
+    errorCode: code ?? "",
+    deniedByPolicyId: denial.policyId,
+    deniedByBindingId: denial.bindingId,
+    deniedRule: denial.rule,
+    shadowDenials,
+    guardrailDecisions,
+    ...NO_RECEIPT,
+  };
 }
 
 /** Rows that keys and root keys have used of the running minute. */

@@ -127,7 +127,7 @@ describe.each(Object.entries(SCENARIOS))(
           expect(["succeeded", "failed"], at).toContain(outcome);
         }
         if (!reply.begun) {
-          const status = refusal instanceof Refusal ? refusal.facts.status : 500;
+          const status = refusal instanceof Refusal ? refusal.status : 500;
           expect([400, 500, 502, 503], at).toContain(status);
         }
         const next = await budget.admit({

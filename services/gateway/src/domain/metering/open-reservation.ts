@@ -2,7 +2,7 @@ import type { Clock } from "@routeplane/domain";
 import type { Logger } from "@routeplane/runtime";
 import { type Charge, chargeFor, costBound, faultSettlement, reservationOf, settlementOf } from "./charge.ts";
 import type { DecisionLog } from "../guardrails/decision-log.ts";
-import { limitExceeded } from "../errors/denial.ts";
+import { limitExceeded } from "../errors/limit-exceeded.ts";
 import type { Denials } from "./denial-recorder.ts";
 import { repetitionOf } from "../request/idempotency-key.ts";
 import { type Model, priceAt } from "../request/model-directory.ts";
@@ -88,7 +88,7 @@ export class OpenReservation {
    * Reserves the most that the request can use.
    *
    * @returns the bounds that were granted
-   * @throws Denied 402 or 429 if that does not fit; Refusal 409 if it is the repetition of another; 503 if it cannot be known
+   * @throws Refusal 402 or 429 if that does not fit; 409 if it is the repetition of another; 503 if it cannot be known
    */
   async admit(asking: Asking): Promise<TokenBounds> {
     const { admissions, clock } = this.#dependencies;
@@ -110,9 +110,10 @@ export class OpenReservation {
     reply.announce(rateLimitHeaders(decision, nowMs));
     for (const each of decision.shadowDenials) decisions.addShadow(each);
     if (decision.admitted) return { inputTokensMax, outputTokensMax: decision.outputTokensMax };
-    const refusal = limitExceeded(decision.denial, nowMs);
+    const { denial } = decision;
+    const refusal = limitExceeded(denial, nowMs);
     this.#isOver = true;
-    this.#dependencies.denials.record({ facts, caller, refusal, decisions, asked: this.#asked });
+    this.#dependencies.denials.record({ facts, caller, refusal, denial, decisions, asked: this.#asked });
     throw refusal;
   }
 

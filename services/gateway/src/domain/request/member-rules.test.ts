@@ -17,7 +17,7 @@ async function refusalOf(more: object, rules?: MemberRules) {
   try {
     applyMemberRules(await parse(more), rules);
   } catch (error) {
-    return (error as Refusal).facts;
+    return error as Refusal;
   }
   return undefined;
 }

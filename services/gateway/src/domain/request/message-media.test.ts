@@ -21,7 +21,7 @@ async function refusalOf(messages: unknown) {
     () => undefined,
     (error: Refusal) => error,
   );
-  return refusal?.facts;
+  return refusal;
 }
 
 describe("the media of a message", () => {

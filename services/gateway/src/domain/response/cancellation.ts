@@ -40,7 +40,7 @@ export function refusalOfCut(reason: CutReason): Refusal {
       return upstreamFailed(504, "upstream_timeout", "the upstream took longer than the gateway waits for it");
     case "reservation_exhausted": {
       const message = "the upstream went on beyond the output bound that it was given, and nothing more is reserved";
-      return new Refusal({ ...upstreamFailed(502, "upstream_error", message).facts, code: reason, retryable: false });
+      return new Refusal({ status: 502, type: "upstream_error", code: reason, message });
     }
     case "client_gone":
     case "not_durable":

@@ -35,7 +35,7 @@ describe("a request whose admission cannot be made durable", () => {
     const usage = notDurable();
     const { serve, budget } = pipelineUnderTest({ upstream, usage });
     const { refusal, reply } = await serve(BODY);
-    expect(refusal?.facts).toMatchObject({ status: 503, details: { dependency: "nats" } });
+    expect(refusal).toMatchObject({ status: 503, details: { dependency: "nats" } });
     expect(reply.begun).toBe(false);
     expect(signals[0]?.aborted).toBe(true);
     expect(budget).toMatchObject({ reservedNano: 0n, spentNano: reservationOf(BODY) });
@@ -52,7 +52,7 @@ describe("a request whose admission cannot be made durable", () => {
         upstream: answeringUpstream("application/json", ["{}"], { status }),
         usage,
       });
-      expect((await serve(BODY)).refusal?.facts).toMatchObject({ status: 503 });
+      expect((await serve(BODY)).refusal).toMatchObject({ status: 503 });
       expect(usage.settlements).toMatchObject([charge]);
     }
   });
@@ -63,7 +63,7 @@ describe("a request whose admission cannot be made durable", () => {
       for (const { upstream } of [{ upstream: failingUpstream(kind) }, hanging(kind)]) {
         const usage = notDurable();
         const { serve, budget } = pipelineUnderTest({ upstream, usage });
-        expect((await serve(BODY)).refusal?.facts).toMatchObject({ status: 503 });
+        expect((await serve(BODY)).refusal).toMatchObject({ status: 503 });
         expect(budget).toMatchObject({ reservedNano: 0n, spentNano: 0n });
         expect(usage.settlements).toMatchObject([FREE]);
       }
@@ -88,7 +88,7 @@ describe("an upstream of which no answer comes", () => {
     "because it is %s makes %i %s, and is charged for if it may have the request",
     async (kind, status, code, charge) => {
       const { serve, budget, usage } = pipelineUnderTest({ upstream: failingUpstream(kind) });
-      expect((await serve(BODY)).refusal?.facts).toMatchObject({ status, code });
+      expect((await serve(BODY)).refusal).toMatchObject({ status, code });
       expect(budget).toMatchObject({ reservedNano: 0n, spentNano: charge.costNanoUsd });
       expect(usage.settlements).toMatchObject([{ ...charge, httpStatus: status, errorCode: code }]);
     },

@@ -18,7 +18,7 @@ describe("an upstream that fails", () => {
     const upstream = answeringUpstream("application/json", [envelope], { status, retryAfter: "7" });
     const { serve, budget, usage } = pipelineUnderTest({ upstream });
     const { refusal } = await serve(BODY);
-    expect(refusal?.facts).toMatchObject(facts);
+    expect(refusal).toMatchObject(facts);
     expect(budget).toMatchObject({ reservedNano: 0n, spentNano: 0n });
     expect(usage.settlements).toMatchObject([{ outcome: "failed", httpStatus: facts.status }]);
   });
@@ -37,7 +37,7 @@ describe("an answer with status 200 that is of no use", () => {
     ["a whole completion where a stream was asked for", stream, "application/json", JSON.stringify(usage), 6n, invalid],
   ])("being %s makes 502, and is charged by its usage, else as reserved", async (_, body, type, text, used, code) => {
     const { serve, budget, usage } = pipelineUnderTest({ upstream: answeringUpstream(type, [text]) });
-    expect((await serve(body)).refusal?.facts).toMatchObject({ status: 502, code });
+    expect((await serve(body)).refusal).toMatchObject({ status: 502, code });
     const costNanoUsd = used === undefined ? reservationOf(body) : used * MICRO;
     expect(budget).toMatchObject({ reservedNano: 0n, spentNano: costNanoUsd });
     expect(usage.settlements).toMatchObject([
@@ -53,7 +53,7 @@ describe("an answer with status 200 that is of no use", () => {
     async (_, kind, status, code) => {
       const upstream = answeringUpstream("application/json", [], { body: breakingAfter('{"choices":[', kind) });
       const { serve, budget, usage } = pipelineUnderTest({ upstream });
-      expect((await serve(BODY)).refusal?.facts).toMatchObject({ status, code });
+      expect((await serve(BODY)).refusal).toMatchObject({ status, code });
       expect(budget).toMatchObject({ reservedNano: 0n, spentNano: reservationOf(BODY) });
       expect(usage.settlements).toMatchObject([{ outcome: "failed", estimated: true, httpStatus: status }]);
     },
@@ -62,7 +62,7 @@ describe("an answer with status 200 that is of no use", () => {
   it("or broken off is free where its status is a refusal", async () => {
     const upstream = answeringUpstream("application/json", [], { status: 500, body: breakingAfter("{") });
     const { serve, budget } = pipelineUnderTest({ upstream });
-    expect((await serve(BODY)).refusal?.facts).toMatchObject({ status: 502, code: "upstream_error" });
+    expect((await serve(BODY)).refusal).toMatchObject({ status: 502, code: "upstream_error" });
     expect(budget).toMatchObject({ reservedNano: 0n, spentNano: 0n });
   });
 });
@@ -74,7 +74,7 @@ describe("an answer that is complex beyond the bounds", () => {
   it("is 502, and charged as reserved", async () => {
     const upstream = answeringUpstream("application/json", [`{"choices":[],"x":${deep}}`]);
     const { serve, budget } = pipelineUnderTest({ upstream });
-    expect((await serve(BODY)).refusal?.facts).toMatchObject(refused);
+    expect((await serve(BODY)).refusal).toMatchObject(refused);
     expect(budget).toMatchObject({ reservedNano: 0n, spentNano: reservationOf(BODY) });
   });
 
@@ -84,7 +84,7 @@ describe("an answer that is complex beyond the bounds", () => {
       const chunk = `data: {"choices":[],"${name}":{"a":${deep}}}`;
       for (const chunks of [[`${chunk}\n\n`, "data: [DONE]\n\n"], [chunk]]) {
         const { serve, budget } = pipelineUnderTest({ upstream: answeringUpstream("text/event-stream", chunks) });
-        expect((await serve({ ...BODY, stream: true })).refusal?.facts).toMatchObject(refused);
+        expect((await serve({ ...BODY, stream: true })).refusal).toMatchObject(refused);
         expect(budget.reservedNano).toBe(0n);
       }
     },
@@ -93,7 +93,7 @@ describe("an answer that is complex beyond the bounds", () => {
   it("is not quoted where it is an error", async () => {
     const upstream = answeringUpstream("application/json", [`{"error":{"message":"no","x":${deep}}}`], { status: 400 });
     const { refusal } = await pipelineUnderTest({ upstream }).serve(BODY);
-    expect(refusal?.facts).toMatchObject({
+    expect(refusal).toMatchObject({
       status: 400,
       message: "the upstream refused the request with HTTP status 400",
     });
@@ -168,7 +168,7 @@ describe("a stream", () => {
 
   it("that dies before its first event is a 502", async () => {
     const { serve } = pipelineUnderTest({ upstream: answeringUpstream("text/event-stream", []) });
-    expect((await serve(stream)).refusal?.facts.status).toBe(502);
+    expect((await serve(stream)).refusal?.status).toBe(502);
   });
 
   it("whose client goes away is cancelled and charged its reservation, never nothing", async () => {

@@ -75,7 +75,7 @@ export function isSuccess({ status }: UpstreamAnswer): boolean {
 
 /** Nothing is charged: the upstream did not do the work. */
 export function refused(refusal: Refusal): Relayed {
-  const { status, code } = refusal.facts;
+  const { status, code } = refusal;
   return { outcome: "failed", usage: undefined, billable: false, httpStatus: status, errorCode: code ?? "", refusal };
 }
 
@@ -195,8 +195,8 @@ async function endStream(reply: Reply, meter: StreamMeter, fault: unknown): Prom
     return { ...cutShort("client_gone", undefined, 200), ...countOf(meter) };
   }
   const refusal = reply.signal.aborted ? refusalOfCut(cutReason(reply)) : brokenAnswer(fault);
-  const errorCode = refusal.facts.code ?? "";
-  if (!reply.begun) return { ...ended, outcome: "failed", httpStatus: refusal.facts.status, errorCode, refusal };
+  const errorCode = refusal.code ?? "";
+  if (!reply.begun) return { ...ended, outcome: "failed", httpStatus: refusal.status, errorCode, refusal };
   await reply.end(meter.failed ? undefined : errorEvent(refusal));
   return { ...ended, outcome: "failed", errorCode };
 }
@@ -206,7 +206,7 @@ function countOf({ usage, reported, answeredBy }: StreamMeter): Counted {
 }
 
 /** How an OpenAI client learns that a stream that has begun will not be finished. */
-function errorEvent({ facts: { message, type, code, details } }: Refusal): Buffer {
+function errorEvent({ message, type, code, details }: Refusal): Buffer {
   return formatSse(JSON.stringify({ error: { message, type, param: null, code, ...details } }));
 }
 

@@ -18,7 +18,7 @@ export function refusalOfUpstreamStatus({ status, retryAfter }: UpstreamAnswer, 
   if (status === 429) return tooMany(body, retryAfter);
   if (status === 401 || status === 402 || status === 403) {
     const message = "the upstream refuses the gateway's own credentials or account; the operator of this node must act";
-    return new Refusal({ ...upstreamFailed(502, "upstream_error", message).facts, retryable: false });
+    return new Refusal({ status: 502, type: "upstream_error", code: "upstream_error", message });
   }
   if (status === 408 || status === 504) return upstreamFailed(504, "upstream_timeout", "the upstream timed out");
   return upstreamFailed(502, "upstream_error", `the upstream failed with HTTP status ${status}`);
