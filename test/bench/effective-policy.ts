@@ -1,7 +1,7 @@
 import { newId } from "@routeplane/domain";
-import type { Applied } from "../../services/policy/src/domain/applied-policy.ts";
-import { effectivePolicy } from "../../services/policy/src/domain/effective-policy.ts";
-import type { PolicySpec } from "../../services/policy/src/domain/policy.ts";
+import type { Applied } from "../../services/policy/src/domain/effective/applied-policy.ts";
+import { composePolicies } from "../../services/policy/src/domain/effective/effective-policy.ts";
+import type { PolicySpec } from "../../services/policy/src/domain/policies/policy.ts";
 
 /** What it takes to compose the effective policy of a key at the end of a lineage of 5, with 20 bindings above and on it. */
 
@@ -41,12 +41,12 @@ const applied = Array.from({ length: 20 }, (_, index): Applied<PolicySpec> => {
   return { ...ids, principal, mode: index % 10 === 9 ? "shadow" : "enforce", spec: specOf(index) };
 });
 
-for (let round = 0; round < ROUNDS / 10; round++) effectivePolicy(applied);
+for (let round = 0; round < ROUNDS / 10; round++) composePolicies(applied);
 const took = new Float64Array(ROUNDS);
 const before = process.cpuUsage();
 for (let round = 0; round < ROUNDS; round++) {
   const from = performance.now();
-  effectivePolicy(applied);
+  composePolicies(applied);
   took[round] = (performance.now() - from) * 1_000;
 }
 const { user, system } = process.cpuUsage(before);

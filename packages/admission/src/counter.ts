@@ -1,4 +1,4 @@
-import { addToRing, emptyRing, type Ring, rewindRing, takeFromRing } from "./ring.ts";
+import { addToRing, emptyRing, type Ring, resizeRing, subtractFromRing } from "./ring.ts";
 import { budgetBucketMs, type BudgetWindow, rateBucketMs } from "./window.ts";
 
 /** Settled and reserved together never exceed it within the window. */
@@ -26,7 +26,7 @@ export interface Counter {
   /** Held for requests under way. Nano-USD. */
   readonly reservedNano: bigint;
   /** Requests under way. */
-  readonly openHolds: bigint;
+  readonly openReservations: bigint;
   /** Settled. Nano-USD. */
   readonly spend: Ring | undefined;
   /** Admitted. */
@@ -35,42 +35,42 @@ export interface Counter {
   readonly tokens: Ring | undefined;
 }
 
-export const NEW_COUNTER: Counter = {
+export const EMPTY_COUNTER: Counter = {
   reservedNano: 0n,
-  openHolds: 0n,
+  openReservations: 0n,
   spend: undefined,
   requests: undefined,
   tokens: undefined,
 };
 
 /** What an admission takes. */
-export interface Taken {
+export interface Reservation {
   /** Nano-USD. */
-  readonly reserveNano: bigint;
+  readonly reservedNano: bigint;
   /** Input and output bound together. */
   readonly tokens: bigint;
 }
 
 /** What closing a hold does to the counters that it is on. An amount < 0 takes back part of what was counted at that moment. */
-export interface Closing {
+export interface ReservationEnd {
   /** Taken off what is reserved. Nano-USD. */
   readonly releaseNano: bigint;
-  readonly charge: Amount | undefined;
-  readonly tokens: Amount | undefined;
-  readonly requests: Amount | undefined;
+  readonly charge: DatedAmount | undefined;
+  readonly tokens: DatedAmount | undefined;
+  readonly requests: DatedAmount | undefined;
   /** Whether a request is under way no more. */
   readonly freesSlot: boolean;
 }
 
-export interface Amount {
+export interface DatedAmount {
   readonly amount: bigint;
   readonly atMs: number;
 }
 
 /** With its windows as the limits have them now: editing a limit keeps what was counted. */
-export function counterFor(counter: Counter, { budget, rateLimit }: Limits, nowMs: number): Counter {
+export function resizeCounter(counter: Counter, { budget, rateLimit }: Limits, nowMs: number): Counter {
   const within = (ring: Ring | undefined, bucketMs: number): Ring =>
-    ring === undefined ? emptyRing(bucketMs) : rewindRing(ring, bucketMs, nowMs);
+    ring === undefined ? emptyRing(bucketMs) : resizeRing(ring, bucketMs, nowMs);
   const budgetMs = budget && budgetBucketMs(budget.window);
   const rateMs = rateLimit && rateBucketMs(rateLimit.windowSecs);
   return {
@@ -82,14 +82,19 @@ export function counterFor(counter: Counter, { budget, rateLimit }: Limits, nowM
 }
 
 /** After an admission. Takes from the limits that there are: a counter without a budget reserves nothing. */
-export function openOn(counter: Counter, limits: Limits, { reserveNano, tokens }: Taken, nowMs: number): Counter {
-  const current = counterFor(counter, limits, nowMs);
+export function addReservation(
+  counter: Counter,
+  limits: Limits,
+  { reservedNano, tokens }: Reservation,
+  nowMs: number,
+): Counter {
+  const current = resizeCounter(counter, limits, nowMs);
   const one = (ring: Ring | undefined, amount: bigint) => ring && addToRing(ring, amount, nowMs, nowMs);
   return {
     ...current,
-    ...(limits.budget !== undefined && { reservedNano: current.reservedNano + reserveNano }),
+    ...(limits.budget !== undefined && { reservedNano: current.reservedNano + reservedNano }),
     ...(limits.rateLimit !== undefined && {
-      openHolds: current.openHolds + 1n,
+      openReservations: current.openReservations + 1n,
       requests: one(current.requests, 1n),
       tokens: one(current.tokens, tokens),
     }),
@@ -97,7 +102,11 @@ export function openOn(counter: Counter, limits: Limits, { reserveNano, tokens }
 }
 
 /** After a hold on its budget was closed. */
-export function closeBudgetOn(counter: Counter, { releaseNano, charge }: Closing, nowMs: number): Counter {
+export function endBudgetReservation(
+  counter: Counter,
+  { releaseNano, charge }: ReservationEnd,
+  nowMs: number,
+): Counter {
   return {
     ...counter,
     reservedNano: counter.reservedNano - releaseNano,
@@ -106,17 +115,21 @@ export function closeBudgetOn(counter: Counter, { releaseNano, charge }: Closing
 }
 
 /** After a hold on its rate limit was closed. */
-export function closeRateOn(counter: Counter, { tokens, requests, freesSlot }: Closing, nowMs: number): Counter {
+export function endRateLimitReservation(
+  counter: Counter,
+  { tokens, requests, freesSlot }: ReservationEnd,
+  nowMs: number,
+): Counter {
   return {
     ...counter,
-    openHolds: freesSlot ? counter.openHolds - 1n : counter.openHolds,
+    openReservations: freesSlot ? counter.openReservations - 1n : counter.openReservations,
     requests: corrected(counter.requests, requests, nowMs),
     tokens: corrected(counter.tokens, tokens, nowMs),
   };
 }
 
-function corrected(ring: Ring | undefined, change: Amount | undefined, nowMs: number): Ring | undefined {
+function corrected(ring: Ring | undefined, change: DatedAmount | undefined, nowMs: number): Ring | undefined {
   if (ring === undefined || change === undefined) return ring;
   const { amount, atMs } = change;
-  return amount < 0n ? takeFromRing(ring, -amount, atMs) : addToRing(ring, amount, atMs, nowMs);
+  return amount < 0n ? subtractFromRing(ring, -amount, atMs) : addToRing(ring, amount, atMs, nowMs);
 }

@@ -1,8 +1,8 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { NEW_COUNTER } from "./counter.ts";
-import { decide as decideAt, type LimitedBinding, type RequestBounds } from "./decide.ts";
-import { reservation } from "./price.ts";
+import { EMPTY_COUNTER } from "./counter.ts";
+import { decideAdmission, type LimitedBinding, type RequestBounds } from "./decide.ts";
+import { reservationCost } from "./price.ts";
 import { addToRing, emptyRing } from "./ring.ts";
 
 const NOW_MS = Date.UTC(2026, 10, 23);
@@ -16,11 +16,11 @@ interface Budget {
 function bindingOf({ limitNano, spentNano, reservedNano }: Budget): LimitedBinding {
   const spend = addToRing(emptyRing(0), spentNano, NOW_MS, NOW_MS);
   const limits = { budget: { window: "total" as const, limitNano } };
-  return { limits, counter: { ...NEW_COUNTER, spend, reservedNano }, shadow: false };
+  return { limits, counter: { ...EMPTY_COUNTER, spend, reservedNano }, shadow: false };
 }
 
 const decide = (request: RequestBounds, budgets: readonly Budget[]) =>
-  decideAt(request, budgets.map(bindingOf), NOW_MS);
+  decideAdmission(request, budgets.map(bindingOf), NOW_MS);
 
 const nano = (max: bigint) => fc.bigInt({ min: 0n, max });
 const budget: fc.Arbitrary<Budget> = fc.record({
@@ -48,7 +48,7 @@ describe("decide", () => {
     fc.assert(
       fc.property(request, budgets, (asked, all) => {
         const decision = decide(asked, all);
-        if (decision.outcome === "admit") expect(fits(decision.reserveNano, all)).toBe(true);
+        if (decision.outcome === "admit") expect(fits(decision.reservedNano, all)).toBe(true);
       }),
       { numRuns: 2_000 },
     );
@@ -60,7 +60,7 @@ describe("decide", () => {
         const decision = decide(asked, all);
         if (decision.outcome === "deny") return;
         const { price, inputTokensMax } = asked;
-        expect(decision.reserveNano).toBe(reservation(price, inputTokensMax, decision.outputTokensMax));
+        expect(decision.reservedNano).toBe(reservationCost(price, inputTokensMax, decision.outputTokensMax));
       }),
     );
   });
@@ -69,7 +69,7 @@ describe("decide", () => {
     fc.assert(
       fc.property(request, fc.array(budget, { minLength: 1, maxLength: 5 }), (asked, all) => {
         const { price, inputTokensMax, outputTokensMax, choices } = asked;
-        const affordable = (output: bigint) => fits(reservation(price, inputTokensMax, output), all);
+        const affordable = (output: bigint) => fits(reservationCost(price, inputTokensMax, output), all);
         const decision = decide(asked, all);
         if (affordable(outputTokensMax)) {
           expect(decision).toMatchObject({ outcome: "admit", outputTokensMax });
@@ -95,9 +95,11 @@ describe("decide", () => {
         const decision = decide(asked, all);
         if (decision.outcome === "admit") return;
         expect(decision.rule).toBe("budget");
-        expect(decision.needed).toBeGreaterThan(decision.left);
-        const { limit, left: free } = decision;
-        expect(all.some((each) => each.limitNano === limit && free === (left(each) > 0n ? left(each) : 0n))).toBe(true);
+        expect(decision.needed).toBeGreaterThan(decision.remaining);
+        const { limit, remaining } = decision;
+        expect(all.some((each) => each.limitNano === limit && remaining === (left(each) > 0n ? left(each) : 0n))).toBe(
+          true,
+        );
       }),
     );
   });
@@ -124,7 +126,7 @@ describe("decide", () => {
         for (const asked of requests) {
           const decision = decide(asked, state);
           if (decision.outcome === "deny") continue;
-          for (const each of state) each.reservedNano += decision.reserveNano;
+          for (const each of state) each.reservedNano += decision.reservedNano;
         }
         for (const each of state) expect(each.reservedNano).toBeLessThanOrEqual(each.limitNano);
       }),

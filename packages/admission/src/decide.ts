@@ -1,6 +1,6 @@
-import type { Counter, Limits, Taken } from "./counter.ts";
-import { type LimitRule, type Meter, metersOf } from "./meters.ts";
-import { requestCost, reservation, type TokenPrice } from "./price.ts";
+import type { Counter, Limits, Reservation } from "./counter.ts";
+import { type LimitRule, type LimitState, limitStatesOf } from "./limit-states.ts";
+import { requestCost, reservationCost, type TokenPrice } from "./price.ts";
 
 /** What a request may use at most. */
 export interface RequestBounds {
@@ -26,7 +26,7 @@ export interface Excess<B extends LimitedBinding> {
   readonly rule: LimitRule;
   /** Nano-USD, requests or tokens, as are the next two. */
   readonly limit: bigint;
-  readonly left: bigint;
+  readonly remaining: bigint;
   /** The least that the request could be admitted for. */
   readonly needed: bigint;
   /** From when on it fits, if nothing else is admitted; undefined: waiting does not help. */
@@ -35,9 +35,9 @@ export interface Excess<B extends LimitedBinding> {
 
 export type Decision<B extends LimitedBinding> = {
   /** What shadow bindings would have refused it for, one for each of them. */
-  readonly shadowed: readonly Excess<B>[];
+  readonly shadowDenials: readonly Excess<B>[];
 } & (
-  | (Taken & {
+  | (Reservation & {
       readonly outcome: "admit";
       /** As asked for, or lowered to what fits: then a multiple of the choices. */
       readonly outputTokensMax: bigint;
@@ -55,30 +55,33 @@ const PICO_PER_MICRO = 1_000_000n;
  * a slot from each of them keeps every maximum. It is refused only if not even one output token for each choice fits
  * (without output tokens: if the input does not); then for the maximum that it has to wait for longest.
  */
-export function decide<B extends LimitedBinding>(
+export function decideAdmission<B extends LimitedBinding>(
   request: RequestBounds,
   bindings: readonly B[],
   nowMs: number,
 ): Decision<B> {
   const least = leastOf(request);
-  const metered = bindings.map((binding) => ({ binding, meters: metersOf(binding.limits, binding.counter, nowMs) }));
+  const metered = bindings.map((binding) => ({
+    binding,
+    meters: limitStatesOf(binding.limits, binding.counter, nowMs),
+  }));
   const excesses = metered.flatMap(({ binding, meters }) => {
     const worst = longestWait(meters.flatMap((meter) => excessOf(binding, meter, least) ?? []));
     return worst === undefined ? [] : [worst];
   });
   const shadowed = excesses.filter(({ binding }) => binding.shadow);
   const refusing = longestWait(excesses.filter(({ binding }) => !binding.shadow));
-  if (refusing !== undefined) return { outcome: "deny", ...refusing, shadowed };
+  if (refusing !== undefined) return { outcome: "deny", ...refusing, shadowDenials: shadowed };
   const enforced = metered.flatMap(({ binding, meters }) => (binding.shadow ? [] : meters));
   const outputTokensMax = grantedOutput(request, enforced);
   const { price, inputTokensMax } = request;
   return {
     outcome: "admit",
     outputTokensMax,
-    reserveNano: reservation(price, inputTokensMax, outputTokensMax),
+    reservedNano: reservationCost(price, inputTokensMax, outputTokensMax),
     tokens: inputTokensMax + outputTokensMax,
     bindings: bindings.filter((each) => !shadowed.some(({ binding }) => binding === each)),
-    shadowed,
+    shadowDenials: shadowed,
   };
 }
 
@@ -97,13 +100,13 @@ function leastOf({ price, inputTokensMax, outputTokensMax, choices }: RequestBou
 
 function excessOf<B extends LimitedBinding>(
   binding: B,
-  { rule, limit, left, fitsAt }: Meter,
+  { rule, limit, remaining, fitsAt }: LimitState,
   least: Least,
 ): Excess<B> | undefined {
   const needed = least[rule];
   // What is free fits even where more was counted than the limit is.
-  if (needed <= left) return undefined;
-  return { binding, rule, limit, left, needed, retryAtMs: fitsAt(needed) };
+  if (needed <= remaining) return undefined;
+  return { binding, rule, limit, remaining, needed, retryAtMs: fitsAt(needed) };
 }
 
 /** The one that frees last: after it, all do. The first of several. */
@@ -116,18 +119,21 @@ function longestWait<B extends LimitedBinding>(excesses: readonly Excess<B>[]): 
 }
 
 /** The output bound as asked for, or the largest multiple of the choices that fits under every maximum; the least does. */
-function grantedOutput(request: RequestBounds, meters: readonly Meter[]): bigint {
+function grantedOutput(request: RequestBounds, meters: readonly LimitState[]): bigint {
   const { outputTokensMax, choices } = request;
   const most = meters.map((meter) => mostOutput(request, meter)).reduce((a, b) => (b < a ? b : a), outputTokensMax);
   return most === outputTokensMax ? most : most - (most % choices);
 }
 
 /** The most output tokens that this maximum leaves room for, up to what is asked for. */
-function mostOutput({ price, inputTokensMax, outputTokensMax }: RequestBounds, { rule, left }: Meter): bigint {
-  if (rule === "rate_limit.max_tokens") return lesser(outputTokensMax, left - inputTokensMax);
-  if (rule !== "budget" || reservation(price, inputTokensMax, outputTokensMax) <= left) return outputTokensMax;
+function mostOutput(
+  { price, inputTokensMax, outputTokensMax }: RequestBounds,
+  { rule, remaining }: LimitState,
+): bigint {
+  if (rule === "rate_limit.max_tokens") return lesser(outputTokensMax, remaining - inputTokensMax);
+  if (rule !== "budget" || reservationCost(price, inputTokensMax, outputTokensMax) <= remaining) return outputTokensMax;
   // A reservation is a whole number of micro-USD, so a fraction of one that is left buys nothing. The price is not 0: it fits.
-  const leftPico = (left / NANO_PER_MICRO) * PICO_PER_MICRO;
+  const leftPico = (remaining / NANO_PER_MICRO) * PICO_PER_MICRO;
   const outputPico = leftPico - (price.requestPicoUsd ?? 0n) - price.inputPicoUsd * inputTokensMax;
   return outputPico / price.outputPicoUsd;
 }

@@ -1,20 +1,20 @@
 export {
-  type Amount,
+  type DatedAmount,
   type BudgetLimit,
-  closeBudgetOn,
-  closeRateOn,
-  type Closing,
+  endBudgetReservation,
+  endRateLimitReservation,
+  type ReservationEnd,
   type Counter,
-  counterFor,
+  resizeCounter,
   type Limits,
-  NEW_COUNTER,
-  openOn,
+  EMPTY_COUNTER,
+  addReservation,
   type RateLimit,
-  type Taken,
+  type Reservation,
 } from "./counter.ts";
-export { decide, type Decision, type Excess, type LimitedBinding, type RequestBounds } from "./decide.ts";
-export { type LimitRule, type Meter, metersOf } from "./meters.ts";
-export { requestCost, reservation, type TokenPrice } from "./price.ts";
-export { type LimitState, type RateState, rateStateOf } from "./rate-state.ts";
+export { decideAdmission, type Decision, type Excess, type LimitedBinding, type RequestBounds } from "./decide.ts";
+export { type LimitRule, type LimitState, limitStatesOf } from "./limit-states.ts";
+export { requestCost, reservationCost, type TokenPrice } from "./price.ts";
+export { type RateLimitState, type RateLimitStates, rateLimitStatesOf } from "./rate-limit-states.ts";
 export { fromRingNumbers, type Ring, ringFreesAt, ringSum, toRingNumbers } from "./ring.ts";
 export { BUDGET_WINDOWS, type BudgetWindow } from "./window.ts";

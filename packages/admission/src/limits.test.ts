@@ -1,9 +1,17 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { closeBudgetOn, closeRateOn, type Closing, type Counter, type Limits, NEW_COUNTER, openOn } from "./counter.ts";
-import { decide, type LimitedBinding, type RequestBounds } from "./decide.ts";
-import { metersOf } from "./meters.ts";
-import { rateStateOf } from "./rate-state.ts";
+import {
+  endBudgetReservation,
+  endRateLimitReservation,
+  type ReservationEnd,
+  type Counter,
+  type Limits,
+  EMPTY_COUNTER,
+  addReservation,
+} from "./counter.ts";
+import { decideAdmission, type LimitedBinding, type RequestBounds } from "./decide.ts";
+import { limitStatesOf } from "./limit-states.ts";
+import { rateLimitStatesOf } from "./rate-limit-states.ts";
 import { ringSum } from "./ring.ts";
 
 const START_MS = Date.UTC(2026, 10, 23);
@@ -13,7 +21,7 @@ interface Bound extends LimitedBinding {
   counter: Counter;
 }
 
-const bound = (limits: Limits, shadow = false): Bound => ({ limits, counter: NEW_COUNTER, shadow });
+const bound = (limits: Limits, shadow = false): Bound => ({ limits, counter: EMPTY_COUNTER, shadow });
 const asking = (input: number, output: number, choices = 1): RequestBounds => ({
   price: PRICE,
   inputTokensMax: BigInt(input),
@@ -23,9 +31,9 @@ const asking = (input: number, output: number, choices = 1): RequestBounds => ({
 
 /** As the ledger does it: all of the bindings take it, or none. */
 function admit(bindings: readonly Bound[], request: RequestBounds, nowMs: number) {
-  const decision = decide(request, bindings, nowMs);
+  const decision = decideAdmission(request, bindings, nowMs);
   if (decision.outcome === "admit") {
-    for (const each of decision.bindings) each.counter = openOn(each.counter, each.limits, decision, nowMs);
+    for (const each of decision.bindings) each.counter = addReservation(each.counter, each.limits, decision, nowMs);
   }
   return decision;
 }
@@ -73,7 +81,7 @@ describe("limits of every kind", () => {
             if (!rateLimit) continue;
             expect(sum(counter.requests)).toBeLessThanOrEqual(rateLimit.maxRequests ?? 0n);
             expect(sum(counter.tokens)).toBeLessThanOrEqual(rateLimit.maxTokens ?? 0n);
-            expect(counter.openHolds).toBeLessThanOrEqual(rateLimit.maxConcurrent ?? 0n);
+            expect(counter.openReservations).toBeLessThanOrEqual(rateLimit.maxConcurrent ?? 0n);
           }
         }
       }),
@@ -99,13 +107,13 @@ describe("limits of every kind", () => {
           const decision = admit(bindings, request, nowMs);
           if (decision.outcome === "admit") {
             // Settled at once: what requests under way will free is not known.
-            const charge = { amount: decision.reserveNano, atMs: nowMs };
-            const closing = { ...NOTHING, releaseNano: decision.reserveNano, charge };
+            const charge = { amount: decision.reservedNano, atMs: nowMs };
+            const closing = { ...NOTHING, releaseNano: decision.reservedNano, charge };
             for (const each of bindings)
-              if (each.limits.budget) each.counter = closeBudgetOn(each.counter, closing, nowMs);
+              if (each.limits.budget) each.counter = endBudgetReservation(each.counter, closing, nowMs);
             continue;
           }
-          const at = (ms: number) => decide(request, bindings, ms).outcome;
+          const at = (ms: number) => decideAdmission(request, bindings, ms).outcome;
           if (decision.retryAtMs === undefined) expect(at(nowMs + 400 * 24 * 3_600_000)).toBe("deny");
           else expect([at(decision.retryAtMs - 1), at(decision.retryAtMs)]).toEqual(["deny", "admit"]);
         }
@@ -138,13 +146,20 @@ describe("limits of every kind", () => {
   it("lower the output bound to what both money and tokens leave, in whole shares of the choices", () => {
     const money = bound({ budget: { window: "day", limitNano: 50_000n } });
     const tokens = bound({ rateLimit: { windowSecs: 60, maxTokens: 31n } });
-    expect(decide(asking(10, 1_000, 4), [money], START_MS)).toMatchObject({ outputTokensMax: 40n, tokens: 50n });
-    expect(decide(asking(10, 1_000, 4), [money, tokens], START_MS)).toMatchObject({
+    expect(decideAdmission(asking(10, 1_000, 4), [money], START_MS)).toMatchObject({
+      outputTokensMax: 40n,
+      tokens: 50n,
+    });
+    expect(decideAdmission(asking(10, 1_000, 4), [money, tokens], START_MS)).toMatchObject({
       outputTokensMax: 20n,
       tokens: 30n,
     });
-    expect(decide(asking(28, 1_000, 4), [tokens], START_MS)).toMatchObject({ outcome: "deny", needed: 32n, left: 31n });
-    expect(decide(asking(28, 1_000, 4), [tokens], START_MS)).toMatchObject({ retryAtMs: undefined });
+    expect(decideAdmission(asking(28, 1_000, 4), [tokens], START_MS)).toMatchObject({
+      outcome: "deny",
+      needed: 32n,
+      left: 31n,
+    });
+    expect(decideAdmission(asking(28, 1_000, 4), [tokens], START_MS)).toMatchObject({ retryAtMs: undefined });
   });
 
   it("in the shadow refuse nothing and lower nothing, are told of, and count what they would have let through", () => {
@@ -152,7 +167,7 @@ describe("limits of every kind", () => {
     const enforced = bound({ rateLimit: { windowSecs: 60, maxRequests: 3n } });
     const answers = [1, 2, 3, 4].map(() => admit([shadow, enforced], asking(10, 500), START_MS));
     expect(answers.map(({ outcome }) => outcome)).toEqual(["admit", "admit", "admit", "deny"]);
-    expect(answers.map(({ shadowed }) => shadowed.map(({ rule }) => rule))).toEqual([
+    expect(answers.map(({ shadowDenials }) => shadowDenials.map(({ rule }) => rule))).toEqual([
       [],
       ["rate_limit.max_requests"],
       ["rate_limit.max_requests"],
@@ -163,7 +178,7 @@ describe("limits of every kind", () => {
   });
 });
 
-const NOTHING: Closing = {
+const NOTHING: ReservationEnd = {
   releaseNano: 0n,
   charge: undefined,
   tokens: undefined,
@@ -177,9 +192,15 @@ describe("closing a hold", () => {
     admit([one], asking(50, 40), START_MS);
     expect(admit([one], asking(1, 1), START_MS)).toMatchObject({ rule: "rate_limit.max_concurrent" });
     const tokens = { amount: 15n - 90n, atMs: START_MS };
-    one.counter = closeRateOn(one.counter, { ...NOTHING, tokens, freesSlot: true }, START_MS + 5_000);
-    expect(metersOf(one.limits, one.counter, START_MS + 5_000).map(({ left }) => left)).toEqual([85n, 1n]);
-    expect(metersOf(one.limits, one.counter, START_MS + 60_600).map(({ left }) => left)).toEqual([100n, 1n]);
+    one.counter = endRateLimitReservation(one.counter, { ...NOTHING, tokens, freesSlot: true }, START_MS + 5_000);
+    expect(limitStatesOf(one.limits, one.counter, START_MS + 5_000).map(({ remaining }) => remaining)).toEqual([
+      85n,
+      1n,
+    ]);
+    expect(limitStatesOf(one.limits, one.counter, START_MS + 60_600).map(({ remaining }) => remaining)).toEqual([
+      100n,
+      1n,
+    ]);
   });
 
   it("settles on a limit that was edited in between, whose consumption is kept", () => {
@@ -187,13 +208,13 @@ describe("closing a hold", () => {
     const decision = admit([edited], asking(10, 10), START_MS);
     if (decision.outcome === "deny") return expect.fail();
     const charge = { amount: 7_000n, atMs: START_MS + 9 };
-    edited.counter = closeBudgetOn(
+    edited.counter = endBudgetReservation(
       edited.counter,
-      { ...NOTHING, releaseNano: decision.reserveNano, charge },
+      { ...NOTHING, releaseNano: decision.reservedNano, charge },
       START_MS + 9,
     );
     const longer: Limits = { budget: { window: "month", limitNano: 8_000n } };
-    const [meter] = metersOf(longer, edited.counter, START_MS + 20 * 24 * 3_600_000);
+    const [meter] = limitStatesOf(longer, edited.counter, START_MS + 20 * 24 * 3_600_000);
     expect(meter).toMatchObject({ left: 1_000n });
   });
 });
@@ -204,11 +225,11 @@ describe("the state of rate limits", () => {
     const tight = bound({ rateLimit: { windowSecs: 1, maxRequests: 3n } });
     admit([wide, tight], asking(5, 5), START_MS);
     expect(
-      rateStateOf([wide, tight, bound({ rateLimit: { windowSecs: 1, maxRequests: 1n } }, true)], START_MS),
+      rateLimitStatesOf([wide, tight, bound({ rateLimit: { windowSecs: 1, maxRequests: 1n } }, true)], START_MS),
     ).toEqual({
       requests: { limit: 3n, left: 2n, resetsAtMs: START_MS + 1_010 },
       tokens: { limit: 50n, left: 40n, resetsAtMs: START_MS + 60_600 },
     });
-    expect(rateStateOf([bound({})], START_MS)).toEqual({ requests: undefined, tokens: undefined });
+    expect(rateLimitStatesOf([bound({})], START_MS)).toEqual({ requests: undefined, tokens: undefined });
   });
 });

@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { requestCost, reservation, type TokenPrice } from "./price.ts";
+import { requestCost, reservationCost, type TokenPrice } from "./price.ts";
 
 const price: fc.Arbitrary<TokenPrice> = fc.record({
   inputPicoUsd: fc.bigInt({ min: 0n, max: 10n ** 12n }),
@@ -62,7 +62,7 @@ describe("reservation", () => {
     fc.assert(
       fc.property(price, tokens, tokens, fc.nat(1_000), fc.nat(1_000), (each, inputMax, outputMax, inPart, outPart) => {
         const used = requestCost(each, (inputMax * BigInt(inPart)) / 1_000n, (outputMax * BigInt(outPart)) / 1_000n);
-        expect(reservation(each, inputMax, outputMax) >= used).toBe(true);
+        expect(reservationCost(each, inputMax, outputMax) >= used).toBe(true);
       }),
     );
   });
@@ -70,13 +70,13 @@ describe("reservation", () => {
   it("reserves no more than the bounds can cost", () => {
     fc.assert(
       fc.property(price, tokens, tokens, (each, inputMax, outputMax) => {
-        expect(reservation(each, inputMax, outputMax)).toBe(requestCost(each, inputMax, outputMax));
+        expect(reservationCost(each, inputMax, outputMax)).toBe(requestCost(each, inputMax, outputMax));
       }),
     );
   });
 
   it("fits into an int64 at the largest price and bounds that the contract allows", () => {
     const dearest = { inputPicoUsd: 10n ** 12n, outputPicoUsd: 10n ** 12n };
-    expect(reservation(dearest, 10n ** 9n, 10n ** 9n)).toBeLessThan(2n ** 63n);
+    expect(reservationCost(dearest, 10n ** 9n, 10n ** 9n)).toBeLessThan(2n ** 63n);
   });
 });

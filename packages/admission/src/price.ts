@@ -29,6 +29,6 @@ export function requestCost(price: TokenPrice, promptTokens: bigint, completionT
  * @returns nano-USD, a multiple of 1,000
  * @throws RangeError as `requestCost`
  */
-export function reservation(price: TokenPrice, inputTokensMax: bigint, outputTokensMax: bigint): bigint {
+export function reservationCost(price: TokenPrice, inputTokensMax: bigint, outputTokensMax: bigint): bigint {
   return requestCost(price, inputTokensMax, outputTokensMax);
 }

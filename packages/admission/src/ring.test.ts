@@ -6,10 +6,10 @@ import {
   FOR_EVER_MS,
   fromRingNumbers,
   type Ring,
-  rewindRing,
+  resizeRing,
   ringFreesAt,
   ringSum,
-  takeFromRing,
+  subtractFromRing,
   toRingNumbers,
   WINDOW_BUCKETS,
 } from "./ring.ts";
@@ -123,7 +123,7 @@ describe("a ring", () => {
         if (taken === undefined) return;
         const nowMs = log.at(-1)?.atMs ?? START_MS;
         const rest = log.filter((each) => each !== taken);
-        const ring = takeFromRing(counting(width, log), taken.amount, taken.atMs);
+        const ring = subtractFromRing(counting(width, log), taken.amount, taken.atMs);
         expect(ringSum(ring, nowMs)).toBe(ringSum(counting(width, rest), nowMs));
       }),
     );
@@ -141,7 +141,7 @@ describe("a ring", () => {
       fc.property(filled, fc.array(bucketMs, { minLength: 1, maxLength: 3 }), ([width, log], edits) => {
         const nowMs = log.at(-1)?.atMs ?? START_MS;
         const shortest = Math.min(width, ...edits) * WINDOW_BUCKETS;
-        const ring = edits.reduce((each, next) => rewindRing(each, next, nowMs), counting(width, log));
+        const ring = edits.reduce((each, next) => resizeRing(each, next, nowMs), counting(width, log));
         for (const later of [0, 0.2, 0.7, 0.99].map((share) => nowMs + Math.floor(share * shortest))) {
           // What every window that it went through counts.
           const truth = exactSum(log, shortest, later);
@@ -155,14 +155,14 @@ describe("a ring", () => {
   it("keeps its consumption when its window is made longer, shorter, endless and finite again", () => {
     const nowMs = START_MS + 30 * 60_000;
     const hour = counting(36_000, [{ atMs: START_MS, amount: 7n }]);
-    const day = rewindRing(hour, 864_000, nowMs);
-    expect([ringSum(day, START_MS + 24 * 3_600_000 - 1), ringSum(rewindRing(day, 36_000, nowMs), nowMs)]).toEqual([
+    const day = resizeRing(hour, 864_000, nowMs);
+    expect([ringSum(day, START_MS + 24 * 3_600_000 - 1), ringSum(resizeRing(day, 36_000, nowMs), nowMs)]).toEqual([
       7n,
       7n,
     ]);
-    const endless = rewindRing(day, FOR_EVER_MS, nowMs);
+    const endless = resizeRing(day, FOR_EVER_MS, nowMs);
     expect(ringSum(endless, Date.UTC(2090, 0, 1))).toBe(7n);
-    const again = rewindRing(endless, 36_000, nowMs);
+    const again = resizeRing(endless, 36_000, nowMs);
     expect([ringSum(again, nowMs + 3_600_000 - 1), ringSum(again, nowMs + 3_640_000)]).toEqual([7n, 0n]);
   });
 
@@ -199,6 +199,6 @@ describe("a ring", () => {
   it("refuses a negative amount", () => {
     const ring: Ring = emptyRing(10);
     expect(() => addToRing(ring, -1n, 5, 5)).toThrow(RangeError);
-    expect(() => takeFromRing(ring, -1n, 5)).toThrow(RangeError);
+    expect(() => subtractFromRing(ring, -1n, 5)).toThrow(RangeError);
   });
 });

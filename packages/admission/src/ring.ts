@@ -52,7 +52,7 @@ export function addToRing(ring: Ring, amount: bigint, atMs: number, nowMs: numbe
  * Counts `amount` no more, of what was counted at that moment. No bucket falls below 0: what `rewindRing` has moved to a
  * later one stays counted until it leaves.
  */
-export function takeFromRing(ring: Ring, amount: bigint, atMs: number): Ring {
+export function subtractFromRing(ring: Ring, amount: bigint, atMs: number): Ring {
   if (amount < 0n) throw new RangeError("what is taken back must not be negative");
   const index = ring.newest - bucketOf(ring.bucketMs, atMs);
   const held = ring.amounts[index];
@@ -79,7 +79,7 @@ export function ringFreesAt(ring: Ring, atMost: bigint, nowMs: number): number |
  * to one old bucket, because it is not known when within its bucket it was counted; never shorter. What the shorter window
  * had dropped already is not known any more.
  */
-export function rewindRing(ring: Ring, bucketMs: number, nowMs: number): Ring {
+export function resizeRing(ring: Ring, bucketMs: number, nowMs: number): Ring {
   if (ring.bucketMs === bucketMs) return ring;
   return ring.amounts.reduceRight<Ring>((rewound, amount, index) => {
     return addToRing(rewound, amount, lastMoment(ring, ring.newest - index, nowMs), nowMs);

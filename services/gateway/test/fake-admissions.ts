@@ -1,11 +1,11 @@
 import {
-  closeBudgetOn,
-  closeRateOn,
-  decide,
+  endBudgetReservation,
+  endRateLimitReservation,
+  decideAdmission,
   type Limits,
-  NEW_COUNTER,
-  openOn,
-  rateStateOf,
+  EMPTY_COUNTER,
+  addReservation,
+  rateLimitStatesOf,
 } from "@routeplane/admission";
 import type { Admissions, RateLimitState } from "../src/domain/ports.ts";
 
@@ -24,25 +24,25 @@ export function fakeBudget(limitNano: bigint): FakeAdmissions {
 }
 
 export function fakeAdmissions(limits: Limits, shadow = false): FakeAdmissions {
-  const holds = new Map<string, { readonly reserveNano: bigint; readonly tokens: bigint; readonly atMs: number }>();
+  const holds = new Map<string, { readonly reservedNano: bigint; readonly tokens: bigint; readonly atMs: number }>();
   const calls = { admit: 0, settle: 0, release: 0 };
   const closed: { tokens?: number; neverSent?: boolean }[] = [];
-  const binding = { limits, counter: NEW_COUNTER, shadow };
+  const binding = { limits, counter: EMPTY_COUNTER, shadow };
   let spentNano = 0n;
   const close = (requestId: string, costNano: bigint, tokens: bigint, countsNoMore: boolean): void => {
     const hold = holds.get(requestId);
     if (!holds.delete(requestId) || hold === undefined) return;
     const { atMs } = hold;
     const closing = {
-      releaseNano: hold.reserveNano,
+      releaseNano: hold.reservedNano,
       charge: { amount: costNano, atMs },
       tokens: { amount: tokens - hold.tokens, atMs },
       requests: countsNoMore ? { amount: -1n, atMs } : undefined,
       freesSlot: true,
     };
     spentNano += costNano;
-    if (limits.budget) binding.counter = closeBudgetOn(binding.counter, closing, Date.now());
-    if (limits.rateLimit) binding.counter = closeRateOn(binding.counter, closing, Date.now());
+    if (limits.budget) binding.counter = endBudgetReservation(binding.counter, closing, Date.now());
+    if (limits.rateLimit) binding.counter = endRateLimitReservation(binding.counter, closing, Date.now());
   };
   return {
     calls,
@@ -51,20 +51,20 @@ export function fakeAdmissions(limits: Limits, shadow = false): FakeAdmissions {
       return spentNano;
     },
     get reservedNano() {
-      return [...holds.values()].reduce((sum, { reserveNano }) => sum + reserveNano, 0n);
+      return [...holds.values()].reduce((sum, { reservedNano }) => sum + reservedNano, 0n);
     },
     async admit({ requestId, price, inputTokensMax, outputTokensMax, choices, namespaceId }) {
       calls.admit++;
       const atMs = Date.now();
       const bounds = { inputTokensMax: BigInt(inputTokensMax), outputTokensMax: BigInt(outputTokensMax) };
-      const decision = decide({ price, ...bounds, choices: BigInt(choices) }, [binding], atMs);
+      const decision = decideAdmission({ price, ...bounds, choices: BigInt(choices) }, [binding], atMs);
       const source = { policyId: "pol_1", bindingId: "bnd_1" };
-      const shadowDenials = decision.shadowed.map(({ rule }) => ({ ...source, rule }));
+      const shadowDenials = decision.shadowDenials.map(({ rule }) => ({ ...source, rule }));
       if (decision.outcome === "admit") {
-        for (const each of decision.bindings) each.counter = openOn(each.counter, limits, decision, atMs);
+        for (const each of decision.bindings) each.counter = addReservation(each.counter, limits, decision, atMs);
         holds.set(requestId, { ...decision, atMs });
       }
-      const rates = rateStateOf([binding], atMs);
+      const rates = rateLimitStatesOf([binding], atMs);
       const common = { shadowDenials, requests: stateOf(rates.requests), tokens: stateOf(rates.tokens) };
       if (decision.outcome === "deny") {
         const { rule, retryAtMs } = decision;
@@ -76,7 +76,7 @@ export function fakeAdmissions(limits: Limits, shadow = false): FakeAdmissions {
       const granted = Number(decision.outputTokensMax);
       const isLimited = limits.budget !== undefined || limits.rateLimit !== undefined;
       const expiresAt = isLimited ? new Date(atMs + 900_000) : undefined;
-      const reservedNanoUsd = limits.budget === undefined ? 0n : decision.reserveNano;
+      const reservedNanoUsd = limits.budget === undefined ? 0n : decision.reservedNano;
       return { ...common, admitted: true, outputTokensMax: granted, reservedNanoUsd, expiresAt };
     },
     async settle({ requestId }, { costNanoUsd, tokens }) {
@@ -92,7 +92,7 @@ export function fakeAdmissions(limits: Limits, shadow = false): FakeAdmissions {
   };
 }
 
-function stateOf(state: ReturnType<typeof rateStateOf>["requests"]): RateLimitState | undefined {
+function stateOf(state: ReturnType<typeof rateLimitStatesOf>["requests"]): RateLimitState | undefined {
   if (state === undefined) return undefined;
-  return { limit: Number(state.limit), remaining: Number(state.left), resetsAt: new Date(state.resetsAtMs) };
+  return { limit: Number(state.limit), remaining: Number(state.remaining), resetsAt: new Date(state.resetsAtMs) };
 }

@@ -1,8 +1,8 @@
-import { decide, NEW_COUNTER } from "@routeplane/admission";
+import { decideAdmission, EMPTY_COUNTER } from "@routeplane/admission";
 import { DomainError, type Id, newId } from "@routeplane/domain";
 import { sql } from "kysely";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import type { Admission, AdmissionAnswer } from "../src/domain/admission.ts";
+import type { Admission, AdmissionResult } from "../src/domain/admission/admission.ts";
 import { type BudgetTotals, type PolicyUnderTest, requestOf, startPolicyUnderTest, used } from "./policy-under-test.ts";
 
 let policy: PolicyUnderTest;
@@ -131,7 +131,7 @@ describe("requests of one namespace that are decided together", () => {
 });
 
 /** Reserved on a budget is what open holds say that is on it, and every hold is on all budgets of its lineage. */
-async function expectHoldsMatch({ namespaceId }: Tree, admitted: readonly AdmissionAnswer[]): Promise<void> {
+async function expectHoldsMatch({ namespaceId }: Tree, admitted: readonly AdmissionResult[]): Promise<void> {
   const holds = await policy.admin.within({}, (tx) =>
     tx.selectFrom("holds").selectAll().where("namespace_id", "=", namespaceId).execute(),
   );
@@ -152,12 +152,12 @@ async function checkThenRecord(namespaceId: Id<"ns">, request: ReturnType<typeof
       where b.principal_id = any(${[namespaceId, ...request.lineage]})`.execute(tx);
     const bindings = rows.map((row) => ({
       limits: { budget: { window: "day" as const, limitNano: row.limit } },
-      counter: { ...NEW_COUNTER, reservedNano: row.reserved },
+      counter: { ...EMPTY_COUNTER, reservedNano: row.reserved },
       shadow: false,
     }));
-    const decision = decide(request, bindings, Date.now());
+    const decision = decideAdmission(request, bindings, Date.now());
     if (decision.outcome === "deny") return;
-    await sql`update counters set reserved_nano = reserved_nano + ${decision.reserveNano}
+    await sql`update counters set reserved_nano = reserved_nano + ${decision.reservedNano}
               where binding_id = any(${rows.map(({ id }) => id)})`.execute(tx);
   });
 }

@@ -4,7 +4,7 @@ import { cloneDatabase } from "@routeplane/testing";
 import { sql } from "kysely";
 import { expect, it } from "vitest";
 import { migrations } from "../migrations/index.ts";
-import { createAdmission } from "../src/domain/admission.ts";
+import { createAdmission } from "../src/domain/admission/admission.ts";
 import { createLedger } from "../src/store/ledger.ts";
 import type { PolicySchema } from "../src/store/schema.ts";
 import { HOLD_TTL_MS, requestOf, used } from "./policy-under-test.ts";

@@ -1,7 +1,7 @@
 import { microToNano as nano, type Id, newId } from "@routeplane/domain";
 import { sql } from "kysely";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import type { Admission } from "../src/domain/admission.ts";
+import type { Admission } from "../src/domain/admission/admission.ts";
 import { type PolicyUnderTest, requestOf, startPolicyUnderTest, used } from "./policy-under-test.ts";
 
 let policy: PolicyUnderTest;

@@ -24,14 +24,14 @@ import { authorized, cloneDatabase } from "@routeplane/testing";
 import { type RawBuilder, sql } from "kysely";
 import { expect } from "vitest";
 import { wirePolicy } from "../src/app.ts";
-import { type Admission, type AdmissionRequest, createAdmission } from "../src/domain/admission.ts";
-import type { Used } from "../src/domain/hold.ts";
-import { type BindingMode, newPolicy, type PolicySpec } from "../src/domain/policy.ts";
-import type { HoldKey } from "../src/domain/ports.ts";
+import { type Admission, type AdmissionRequest, createAdmission } from "../src/domain/admission/admission.ts";
+import type { RequestUsage } from "../src/domain/admission/reservation.ts";
+import { type BindingMode, newPolicy, type PolicySpec } from "../src/domain/policies/policy.ts";
+import type { ReservationKey } from "../src/domain/ports.ts";
 import { createLedger } from "../src/store/ledger.ts";
 import { createPolicyStore } from "../src/store/policy-store.ts";
 import type { PolicySchema } from "../src/store/schema.ts";
-import { usageStandIn } from "./usage-stand-in.ts";
+import { createFakeUsageService } from "./fake-usage-service.ts";
 
 /** The gateway's. */
 export const SERVICE_TOKEN = "rps_of-the-gateway";
@@ -70,7 +70,7 @@ export async function startPolicyUnderTest() {
   const admin = open(clone.adminUrl);
   const opened: { stop(): Promise<void> }[] = [database, admin];
   const auth = authStandIn();
-  const usage = usageStandIn();
+  const usage = createFakeUsageService();
   const logged: string[] = [];
   const log = createLogger("policy", (line) => (logged.push(line), ""), "debug");
   const callerOf = (token: string) => (token === SERVICE_TOKEN ? ("gateway" as const) : undefined);
@@ -209,7 +209,7 @@ export function requestOf(
   namespaceId: Id<"ns">,
   lineage: readonly Id<"key">[],
   micro: bigint,
-): AdmissionRequest & HoldKey {
+): AdmissionRequest & ReservationKey {
   const bounds = { inputTokensMax: 0n, outputTokensMax: micro, choices: 1n };
   const keyId = lineage.at(-1) ?? expect.fail("no key");
   const named = { requestId: newId("req"), idempotencyKey: undefined };
@@ -217,7 +217,7 @@ export function requestOf(
 }
 
 /** What a request used that cost so much. */
-export function used(costNano: bigint, tokens = 0n): Used {
+export function used(costNano: bigint, tokens = 0n): RequestUsage {
   return { costNano, tokens };
 }
 

@@ -1,8 +1,8 @@
-import { NEW_COUNTER } from "@routeplane/admission";
+import { EMPTY_COUNTER } from "@routeplane/admission";
 import { microToNano as nano, type Id, newId } from "@routeplane/domain";
 import { sql } from "kysely";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import type { RateLimitSpec } from "../src/domain/policy.ts";
+import type { RateLimitSpec } from "../src/domain/policies/policy.ts";
 import { fromCounterColumns } from "../src/store/counter-columns.ts";
 import { type PolicyUnderTest, requestOf, startPolicyUnderTest, used } from "./policy-under-test.ts";
 
@@ -157,7 +157,7 @@ describe("a preset", () => {
     const key = policy.key(namespaceId);
     const { binding } = await policy.bound(namespaceId, { kind: "preset", guardrail: { allowStreaming: false } });
     expect(await admit(requestOf(namespaceId, key.lineage, 5n))).toMatchObject({ expiresAt: undefined });
-    expect(await counterOf(binding.id)).toEqual({ ...NEW_COUNTER, requests: 0n, tokens: 0n });
+    expect(await counterOf(binding.id)).toEqual({ ...EMPTY_COUNTER, requests: 0n, tokens: 0n });
   });
 });
 

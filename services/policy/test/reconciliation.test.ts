@@ -4,7 +4,7 @@ import { type Id, microToNano as nano, newId } from "@routeplane/domain";
 import { toTimestamp } from "@routeplane/rpc";
 import { type RawBuilder, sql } from "kysely";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
-import type { HoldKey } from "../src/domain/ports.ts";
+import type { ReservationKey } from "../src/domain/ports.ts";
 import { type PolicyUnderTest, refusal, requestOf, startPolicyUnderTest, used } from "./policy-under-test.ts";
 
 /** What budgets were charged, what the request log says of it, and what counters amount to. */
@@ -25,7 +25,7 @@ afterEach(async () => {
 type Tenant = Awaited<ReturnType<PolicyUnderTest["oneBudget"]>>;
 
 /** What the request log has of a request. */
-function log({ namespaceId, keyId, requestId }: HoldKey, status: RequestStatus, cost = 0n) {
+function log({ namespaceId, keyId, requestId }: ReservationKey, status: RequestStatus, cost = 0n) {
   const createdAt = toTimestamp(new Date());
   policy.usage.charges.push({ namespaceId, keyId, requestId, status, costNanoUsd: nano(cost), createdAt });
 }
@@ -36,7 +36,7 @@ const charge = (requestId: string) => {
 };
 
 /** A request that is over, as budgets and log have it. */
-async function spend({ request }: Tenant, reserved: bigint, cost: bigint): Promise<HoldKey> {
+async function spend({ request }: Tenant, reserved: bigint, cost: bigint): Promise<ReservationKey> {
   const one = request(reserved);
   await policy.admission.admit(one);
   await policy.admission.settle(one, used(nano(cost)));
@@ -44,7 +44,7 @@ async function spend({ request }: Tenant, reserved: bigint, cost: bigint): Promi
   return one;
 }
 
-const makeOverdue = ({ requestId }: HoldKey) =>
+const makeOverdue = ({ requestId }: ReservationKey) =>
   policy.tamper(
     sql`update holds set expires_at = clock_timestamp() - interval '1 second' where request_id = ${requestId}`,
   );
@@ -185,13 +185,13 @@ describe("what agrees", () => {
 });
 
 describe("what was broken is named, and nothing else", () => {
-  const hold = (change: string) => (one: HoldKey) =>
+  const hold = (change: string) => (one: ReservationKey) =>
     policy.tamper(sql`update holds set ${sql.raw(change)} where request_id = ${one.requestId}`);
-  const row = (change: object) => (one: HoldKey) => Object.assign(charge(one.requestId), change);
+  const row = (change: object) => (one: ReservationKey) => Object.assign(charge(one.requestId), change);
   const another = newId("key");
 
   /** What is done to a request that reserved 100 micro-USD and cost 60, and what is said of it then. */
-  const FAULTS: readonly [string, (one: HoldKey) => unknown, readonly string[]][] = [
+  const FAULTS: readonly [string, (one: ReservationKey) => unknown, readonly string[]][] = [
     ["none", () => {}, []],
     ["a row's cost", row({ costNanoUsd: nano(61n) }), ["settled 60, succeeded 61"]],
     ["a row's cost, by a nano-USD", row({ costNanoUsd: 60_001n }), ["settled 60, succeeded 61"]],

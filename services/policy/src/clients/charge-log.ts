@@ -2,8 +2,8 @@ import { createClient, type Transport } from "@connectrpc/connect";
 import { type RequestCharge, RequestHistoryService, RequestStatus } from "@routeplane/contracts/usage";
 import type { Id } from "@routeplane/domain";
 import { fromConnectError, fromTimestamp, toTimestamp } from "@routeplane/rpc";
-import type { LoggedCharge } from "../domain/charges.ts";
-import type { ChargeLog, Range } from "../domain/reconciliation.ts";
+import type { LoggedCharge } from "../domain/reconciliation/charges.ts";
+import type { ChargeLog, Range } from "../domain/reconciliation/reconciliation.ts";
 
 /** @param usage transport to the usage service */
 export function createChargeLog(usage: Transport): ChargeLog {

@@ -3,7 +3,7 @@ import { type LoggedRequest, RequestHistoryService, RequestStatus } from "@route
 import { type Id, microToNano } from "@routeplane/domain";
 import { fromConnectError, fromTimestamp, toTimestamp } from "@routeplane/rpc";
 import type { RequestHistory } from "../domain/ports.ts";
-import type { PastRequest } from "../domain/simulation.ts";
+import type { PastRequest } from "../domain/simulation/simulation.ts";
 
 const PAGE_SIZE = 5_000;
 

@@ -1,11 +1,11 @@
 import type { Counter } from "@routeplane/admission";
 import type { Id, IdKind } from "@routeplane/domain";
-import type { Applied } from "./applied-policy.ts";
-import type { AppliedLimits } from "./applied-limits.ts";
-import type { Hold, HoldChange } from "./hold.ts";
-import type { PastRequest } from "./simulation.ts";
-import type { Caller } from "./authority.ts";
-import type { Binding, BoundPolicy, BoundPrincipal, Policy, PolicyKind, PolicySpec } from "./policy.ts";
+import type { Applied } from "./effective/applied-policy.ts";
+import type { AppliedLimits } from "./admission/applied-limits.ts";
+import type { Reservation, ReservationChange } from "./admission/reservation.ts";
+import type { PastRequest } from "./simulation/simulation.ts";
+import type { Caller } from "./policies/authority.ts";
+import type { Binding, BoundPolicy, BoundPrincipal, Policy, PolicyKind, PolicySpec } from "./policies/policy.ts";
 
 /** A page of a list in order of id, and whether there is more. */
 export interface Page<T> {
@@ -82,7 +82,7 @@ export interface AppliedPolicies {
 }
 
 /** What the limits of bindings have counted. */
-export interface Consumption {
+export interface CounterReader {
   /** As of one moment, which is `now`. Without those that are gone. */
   ofBindings(
     namespaceId: Id<"ns">,
@@ -118,7 +118,7 @@ export interface KnownKey {
 }
 
 /** Names a request's hold. */
-export interface HoldKey {
+export interface ReservationKey {
   readonly namespaceId: Id<"ns">;
   /** The key that called. */
   readonly keyId: Id<"key">;
@@ -126,8 +126,8 @@ export interface HoldKey {
 }
 
 /** A request that asks for a hold. */
-export interface Asking {
-  readonly key: HoldKey;
+export interface ReservationRequest {
+  readonly key: ReservationKey;
   /** From the root key down to the calling key. */
   readonly lineage: readonly Id<"key">[];
   /** Undefined: it is compared with no other request. */
@@ -141,20 +141,23 @@ export interface AdmissionState {
   /** Every binding of an enabled policy with limits, on the namespace or on a key of the lineage. */
   readonly bindings: readonly AppliedLimits[];
   /** The hold that this request has already, in whatever state. */
-  readonly hold: Hold | undefined;
+  readonly reservation: Reservation | undefined;
   /** The other request of this key that has its idempotency key, unless it was voided. */
-  readonly usedBy: Id<"req"> | undefined;
+  readonly idempotencyKeyUsedBy: Id<"req"> | undefined;
   /** Whether the namespace has open holds whose time is over. */
-  readonly overdue: boolean;
+  readonly isExpiryDue: boolean;
 }
 
 /** An answer, and the hold to open before it is given. */
-export interface AdmissionStep<T> {
-  readonly answer: T;
-  readonly open?: OpenedHold;
+export interface AdmissionDecision<T> {
+  readonly result: T;
+  readonly reservation?: NewReservation;
 }
 
-export interface OpenedHold extends Pick<Hold, "amountNano" | "tokens" | "outputTokensMax" | "openedAt" | "expiresAt"> {
+export interface NewReservation extends Pick<
+  Reservation,
+  "reservedNano" | "tokens" | "outputTokensMax" | "openedAt" | "expiresAt"
+> {
   /** Those of the state that it takes from, with their counters as they are afterwards. */
   readonly bindings: readonly AppliedLimits[];
 }
@@ -162,14 +165,14 @@ export interface OpenedHold extends Pick<Hold, "amountNano" | "tokens" | "output
 /** Where holds and counters are kept. Each call is one transaction: all of it happens, or nothing. */
 export interface Ledger {
   /** Locks the counters that apply to the lineage, and writes what `step` makes of them. */
-  admit<T>(asking: Asking, step: (state: AdmissionState) => AdmissionStep<T>): Promise<T>;
+  admit<T>(asking: ReservationRequest, step: (state: AdmissionState) => AdmissionDecision<T>): Promise<T>;
   /** Locks a request's hold and its counters, and writes what `close` makes of it. No hold: nothing happens. */
-  settle(key: HoldKey, close: CloseHold): Promise<void>;
+  settle(key: ReservationKey, close: EndReservation): Promise<void>;
   /** As `settle`. Without a hold it leaves a voided one, so that an admission that is still under way cannot open one. */
-  void(key: HoldKey, close: CloseHold): Promise<void>;
+  void(key: ReservationKey, close: EndReservation): Promise<void>;
   /** Closes open holds of the namespace whose time is over, the longest overdue first. */
-  expireOverdue(namespaceId: Id<"ns">, close: CloseHold): Promise<void>;
+  expireDue(namespaceId: Id<"ns">, close: EndReservation): Promise<void>;
 }
 
 /** What becomes of a hold now; undefined if nothing. */
-export type CloseHold = (hold: Hold, now: Date) => HoldChange | undefined;
+export type EndReservation = (hold: Reservation, now: Date) => ReservationChange | undefined;

@@ -1,8 +1,8 @@
 import type { ServiceImpl } from "@connectrpc/connect";
 import type { AdmissionService } from "@routeplane/contracts/policy";
 import { requireId } from "@routeplane/domain";
-import type { Admission } from "../domain/admission.ts";
-import type { HoldKey } from "../domain/ports.ts";
+import type { Admission } from "../domain/admission/admission.ts";
+import type { ReservationKey } from "../domain/ports.ts";
 import { fromProtoAdmitRequest, toProtoAdmitResponse } from "./convert-admission.ts";
 
 export function admissionService(admission: Admission): ServiceImpl<typeof AdmissionService> {
@@ -21,7 +21,7 @@ export function admissionService(admission: Admission): ServiceImpl<typeof Admis
   };
 }
 
-function fromProtoHoldKey(request: { namespaceId: string; keyId: string; requestId: string }): HoldKey {
+function fromProtoHoldKey(request: { namespaceId: string; keyId: string; requestId: string }): ReservationKey {
   return {
     namespaceId: requireId("ns", request.namespaceId),
     keyId: requireId("key", request.keyId),

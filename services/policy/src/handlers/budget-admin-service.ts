@@ -5,10 +5,10 @@ import { type Clock, invalidField, nanoToMicro, parseId } from "@routeplane/doma
 import { fromPageToken, fromTimestamp, toPageToken, toTimestamp, wholeNodeOperatorOf } from "@routeplane/rpc";
 import {
   type BudgetReconciliation,
-  type Place,
+  type ReconciliationCursor,
   reconcileBudgets,
   type ReconciliationDependencies,
-} from "../domain/reconciliation.ts";
+} from "../domain/reconciliation/reconciliation.ts";
 
 /** What a request took from budgets is kept for a day after its time; an hour less, for clocks that differ. */
 const COMPARED_MS = 23 * 60 * 60 * 1000;
@@ -28,12 +28,12 @@ export function budgetAdminService(
       const kept = new Date(now.getTime() - COMPARED_MS);
       const asked = { from: fromTimestamp(from) ?? kept, to: fromTimestamp(to) };
       if (asked.to !== undefined && asked.from >= asked.to) throw invalidField("from", "must be before to");
-      const place = fromPageToken(LIST, pageToken, toPlace);
+      const cursor = fromPageToken(LIST, pageToken, parseCursor);
       // What is admitted while this reads is for the next time.
       const withCounters = asked.to === undefined || asked.to >= now;
       const range = { from: asked.from > kept ? asked.from : kept, to: withCounters ? now : (asked.to ?? now) };
       if (range.from >= range.to) return {};
-      const request = { range, withCounters, now, place, budgetMs: RECONCILE_MS };
+      const request = { range, withCounters, now, cursor, budgetMs: RECONCILE_MS };
       const found = await reconcileBudgets(dependencies, request);
       return {
         comparedFrom: toTimestamp(range.from),
@@ -43,17 +43,17 @@ export function budgetAdminService(
         counterCount: BigInt(found.counterCount),
         partialCounterCount: BigInt(found.partialCounterCount),
         differences: toProtoDifferences(found),
-        nextPageToken: found.next === undefined ? "" : toPageToken(LIST, fromPlace(found.next)),
+        nextPageToken: found.next === undefined ? "" : toPageToken(LIST, formatCursor(found.next)),
       };
     },
   };
 }
 
-function fromPlace({ namespaceId, part, after }: Place): string {
+function formatCursor({ namespaceId, part, after }: ReconciliationCursor): string {
   return `${namespaceId} ${part} ${after}`;
 }
 
-function toPlace(text: string): Place | undefined {
+function parseCursor(text: string): ReconciliationCursor | undefined {
   const [id = "", name = "", after = ""] = text.split(" ");
   const namespaceId = parseId("ns", id);
   const part = PARTS.find((each) => each === name);
@@ -66,9 +66,9 @@ function toProtoDifferences({
 }: BudgetReconciliation): MessageInitShape<typeof BudgetDifferenceSchema>[] {
   return [
     ...charges.map(({ namespaceId, difference }) => {
-      const { keyId, requestId, budgetNano, holdState = "", logNano, requestStatus = "" } = difference;
+      const { keyId, requestId, budgetNano, reservationState = "", logNano, requestStatus = "" } = difference;
       const amounts = { budgetMicroUsd: nanoToMicro(budgetNano), logMicroUsd: nanoToMicro(logNano) };
-      const value = { keyId, requestId, holdState, requestStatus, ...amounts };
+      const value = { keyId, requestId, holdState: reservationState, requestStatus, ...amounts };
       return { namespaceId, subject: { case: "charge" as const, value } };
     }),
     ...counters.map(({ namespaceId, difference }) => {

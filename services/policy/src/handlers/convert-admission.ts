@@ -1,5 +1,5 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
-import type { LimitState, TokenPrice } from "@routeplane/admission";
+import type { RateLimitState, TokenPrice } from "@routeplane/admission";
 import type {
   AdmitRequest,
   AdmitResponseSchema,
@@ -8,8 +8,8 @@ import type {
 } from "@routeplane/contracts/policy";
 import { invalidField, microToNano, nanoToMicro, present, requireId } from "@routeplane/domain";
 import { toTimestamp } from "@routeplane/rpc";
-import type { AdmissionAnswer, AdmissionRequest } from "../domain/admission.ts";
-import { toProtoPrincipal } from "./convert.ts";
+import type { AdmissionResult, AdmissionRequest } from "../domain/admission/admission.ts";
+import { toProtoPrincipal } from "./convert-policy.ts";
 
 export function fromProtoAdmitRequest(request: AdmitRequest): AdmissionRequest {
   if (request.price === undefined) throw invalidField("price", "is required");
@@ -29,16 +29,19 @@ function fromProtoPrice({ inputPicoUsd, outputPicoUsd, requestPicoUsd }: ProtoTo
   return { inputPicoUsd, outputPicoUsd, requestPicoUsd };
 }
 
-export function toProtoAdmitResponse(answer: AdmissionAnswer): MessageInitShape<typeof AdmitResponseSchema> {
-  const { shadowed, rates } = answer;
+export function toProtoAdmitResponse(answer: AdmissionResult): MessageInitShape<typeof AdmitResponseSchema> {
+  const { shadowDenials, rateLimits } = answer;
   return {
     outcome: toProtoOutcome(answer),
-    shadowDenials: shadowed.map(({ binding: { policyId, bindingId }, rule }) => ({ policyId, bindingId, rule })),
-    ...present({ requests: toProtoRateState(rates.requests), tokens: toProtoRateState(rates.tokens) }),
+    shadowDenials: shadowDenials.map(({ binding: { policyId, bindingId }, rule }) => ({ policyId, bindingId, rule })),
+    ...present({
+      requests: toProtoRateLimitState(rateLimits.requests),
+      tokens: toProtoRateLimitState(rateLimits.tokens),
+    }),
   };
 }
 
-function toProtoOutcome(answer: AdmissionAnswer) {
+function toProtoOutcome(answer: AdmissionResult) {
   if (answer.outcome === "denied") return { case: "denial" as const, value: toProtoDenial(answer) };
   const { outputTokensMax, reservedNano, expiresAt } = answer;
   const bounds = { outputTokensMax, reservedNanoUsd: reservedNano };
@@ -46,8 +49,8 @@ function toProtoOutcome(answer: AdmissionAnswer) {
   return { case: "admission" as const, value };
 }
 
-function toProtoDenial(denied: Extract<AdmissionAnswer, { outcome: "denied" }>): MessageInitShape<typeof DenialSchema> {
-  const { binding, rule, limit, left, retryAtMs, message } = denied;
+function toProtoDenial(denied: Extract<AdmissionResult, { outcome: "denied" }>): MessageInitShape<typeof DenialSchema> {
+  const { binding, rule, limit, remaining, retryAtMs, message } = denied;
   const { policyId, policyName, bindingId, principal } = binding;
   const source = { policyId, policyName, bindingId, ...toProtoPrincipal(principal) };
   const isMoney = rule === "budget";
@@ -57,13 +60,13 @@ function toProtoDenial(denied: Extract<AdmissionAnswer, { outcome: "denied" }>):
     rule,
     limit: isMoney ? nanoToMicro(limit) : limit,
     // Rounded down: what is said to be left can be had.
-    remaining: isMoney ? left / microToNano(1n) : left,
+    remaining: isMoney ? remaining / microToNano(1n) : remaining,
     ...(retryAtMs !== undefined && { retryAt: toTimestamp(new Date(retryAtMs)) }),
   };
 }
 
-function toProtoRateState(state: LimitState | undefined) {
+function toProtoRateLimitState(state: RateLimitState | undefined) {
   if (state === undefined) return undefined;
-  const { limit, left, resetsAtMs } = state;
-  return { limit, remaining: left, resetsAt: toTimestamp(new Date(resetsAtMs)) };
+  const { limit, remaining, resetsAtMs } = state;
+  return { limit, remaining, resetsAt: toTimestamp(new Date(resetsAtMs)) };
 }

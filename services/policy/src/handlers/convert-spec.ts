@@ -19,8 +19,14 @@ import {
 } from "@routeplane/contracts/policy";
 import { invalidField, present } from "@routeplane/domain";
 import type { ContentPattern, GuardrailSpec, Uninspectable } from "@routeplane/guardrails";
-import { guardrailOf } from "../domain/applied-policy.ts";
-import type { BudgetSpec, GuardrailAt, PolicySpec, PresetSpec, RateLimitSpec } from "../domain/policy.ts";
+import { guardrailOf } from "../domain/effective/applied-policy.ts";
+import type {
+  BudgetSpec,
+  GuardrailInRequest,
+  PolicySpec,
+  PresetSpec,
+  RateLimitSpec,
+} from "../domain/policies/policy.ts";
 
 const WINDOWS: Readonly<Record<BudgetWindow, ProtoWindow>> = {
   hour: ProtoWindow.HOUR,
@@ -62,9 +68,9 @@ export function fromProtoSpec(spec: ProtoSpec | undefined): PolicySpec {
 }
 
 /** The guardrail in a spec that lies in a request's `spec`. */
-export function guardrailIn(spec: PolicySpec): GuardrailAt | undefined {
+export function guardrailIn(spec: PolicySpec): GuardrailInRequest | undefined {
   const guardrail = guardrailOf(spec);
-  return guardrail && { guardrail, prefix: spec.kind === "preset" ? "spec.preset.guardrail." : "spec.guardrail." };
+  return guardrail && { guardrail, fieldPrefix: spec.kind === "preset" ? "spec.preset.guardrail." : "spec.guardrail." };
 }
 
 export function toProtoSpec(spec: PolicySpec): MessageInitShape<typeof PolicySpecSchema> {

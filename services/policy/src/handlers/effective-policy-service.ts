@@ -1,9 +1,9 @@
 import type { ServiceImpl } from "@connectrpc/connect";
 import type { EffectivePolicyService } from "@routeplane/contracts/policy";
 import { keyPrincipalOf } from "@routeplane/rpc";
-import type { ReadEffectivePolicy } from "../domain/consumption.ts";
-import { toProtoEffectivePolicy } from "./convert-effective.ts";
-import { fromProtoPrincipal } from "./convert.ts";
+import type { ReadEffectivePolicy } from "../domain/effective/read-effective-policy.ts";
+import { toProtoEffectivePolicy } from "./convert-effective-policy.ts";
+import { fromProtoPrincipal } from "./convert-policy.ts";
 
 export function effectivePolicyService(read: ReadEffectivePolicy): ServiceImpl<typeof EffectivePolicyService> {
   return {

@@ -2,9 +2,9 @@ import type { ServiceImpl } from "@connectrpc/connect";
 import type { EnforcementService } from "@routeplane/contracts/policy";
 import { requireId } from "@routeplane/domain";
 import type { ChangeFeed } from "@routeplane/rpc";
-import { guardrailsIn } from "../domain/applied-policy.ts";
+import { guardrailsIn } from "../domain/effective/applied-policy.ts";
 import type { AppliedPolicies } from "../domain/ports.ts";
-import { toProtoAppliedGuardrail } from "./convert.ts";
+import { toProtoAppliedGuardrail } from "./convert-policy.ts";
 
 export function enforcementService(
   applied: AppliedPolicies,

@@ -2,9 +2,9 @@ import type { ServiceImpl } from "@connectrpc/connect";
 import type { PolicyService } from "@routeplane/contracts/policy";
 import { notFound, parseId, requireId } from "@routeplane/domain";
 import { fromPageToken, keyPrincipalOf, toPageToken } from "@routeplane/rpc";
-import type { DescribePolicies } from "../domain/described-policy.ts";
-import type { Management } from "../domain/management.ts";
-import type { Policy } from "../domain/policy.ts";
+import type { DescribePolicies } from "../domain/policies/described-policy.ts";
+import type { Management } from "../domain/policies/management.ts";
+import type { Policy } from "../domain/policies/policy.ts";
 import type { Page, PageRequest, PolicyStore } from "../domain/ports.ts";
 import {
   fromProtoKind,
@@ -13,7 +13,7 @@ import {
   fromProtoPrincipal,
   toProtoBinding,
   toProtoPolicy,
-} from "./convert.ts";
+} from "./convert-policy.ts";
 import { fromProtoSpec, guardrailIn } from "./convert-spec.ts";
 
 const DEFAULT_PAGE_SIZE = 100;

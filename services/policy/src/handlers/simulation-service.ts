@@ -9,10 +9,10 @@ import {
 } from "@routeplane/contracts/policy";
 import { type Id, invalidField, nanoToMicro, requireId } from "@routeplane/domain";
 import { keyPrincipalOf, toTimestamp } from "@routeplane/rpc";
-import type { BoundPrincipal } from "../domain/policy.ts";
-import type { Tally } from "../domain/simulation.ts";
-import type { SimulatedPast, SimulatePolicy, SimulationRequest } from "../domain/simulator.ts";
-import { fromProtoPrincipal } from "./convert.ts";
+import type { BoundPrincipal } from "../domain/policies/policy.ts";
+import type { SimulationTotals } from "../domain/simulation/simulation.ts";
+import type { SimulationResult, SimulatePolicy, SimulationRequest } from "../domain/simulation/simulate-policy.ts";
+import { fromProtoPrincipal } from "./convert-policy.ts";
 import { fromProtoSpec, guardrailIn } from "./convert-spec.ts";
 
 const DEFAULT_DAYS = 7;
@@ -46,8 +46,8 @@ function fromProtoTarget(request: SimulatePolicyRequest, namespaceId: Id<"ns">):
   return { type: "namespace", id: namespaceId };
 }
 
-function toProtoSimulation(past: SimulatedPast): MessageInitShape<typeof SimulatePolicyResponseSchema> {
-  const byKey = [...past.byKey].toSorted(([, one], [, other]) => other.refused - one.refused).slice(0, MAX_KEYS);
+function toProtoSimulation(past: SimulationResult): MessageInitShape<typeof SimulatePolicyResponseSchema> {
+  const byKey = [...past.byKey].toSorted(([, one], [, other]) => other.denied - one.denied).slice(0, MAX_KEYS);
   const byRule = [...past.byRule].toSorted(([, one], [, other]) => other - one);
   return {
     from: toTimestamp(past.from),
@@ -55,19 +55,22 @@ function toProtoSimulation(past: SimulatedPast): MessageInitShape<typeof Simulat
     truncated: past.truncated,
     requestCount: BigInt(past.requests),
     spendMicroUsd: nanoToMicro(past.spendNano),
-    refusedCount: BigInt(past.refused),
-    refusedSpendMicroUsd: nanoToMicro(past.refusedSpendNano),
+    refusedCount: BigInt(past.denied),
+    refusedSpendMicroUsd: nanoToMicro(past.deniedSpendNano),
     byKey: byKey.map(([keyId, tally]) => toProtoSimulatedKey(keyId, tally)),
     byRule: byRule.map(([rule, refused]) => ({ rule, refusedCount: BigInt(refused) })),
     notSimulated: [...past.notSimulated],
   };
 }
 
-function toProtoSimulatedKey(keyId: string, tally: Readonly<Tally>): MessageInitShape<typeof SimulatedKeySchema> {
+function toProtoSimulatedKey(
+  keyId: string,
+  tally: Readonly<SimulationTotals>,
+): MessageInitShape<typeof SimulatedKeySchema> {
   return {
     keyId,
     requestCount: BigInt(tally.requests),
-    refusedCount: BigInt(tally.refused),
-    refusedSpendMicroUsd: nanoToMicro(tally.refusedSpendNano),
+    refusedCount: BigInt(tally.denied),
+    refusedSpendMicroUsd: nanoToMicro(tally.deniedSpendNano),
   };
 }

@@ -6,7 +6,7 @@ import type {
   UpdateRateLimitRequest,
 } from "@routeplane/contracts/policy";
 import { invalidField, type Present, present } from "@routeplane/domain";
-import type { GuardrailAt, PolicyKind, PolicySpec } from "../domain/policy.ts";
+import type { GuardrailInRequest, PolicyKind, PolicySpec } from "../domain/policies/policy.ts";
 import { fromProtoBudget, fromProtoGuardrail, fromProtoRateLimit, fromProtoWindow } from "./convert-spec.ts";
 
 export type SpecOf<Kind extends PolicyKind> = Extract<PolicySpec, { readonly kind: Kind }>;
@@ -14,7 +14,7 @@ export type SpecOf<Kind extends PolicyKind> = Extract<PolicySpec, { readonly kin
 export interface SpecChange<Kind extends PolicyKind> {
   readonly spec: (now: SpecOf<Kind>) => SpecOf<Kind>;
   /** The guardrail that it brings, if any. */
-  readonly guardrail?: GuardrailAt | undefined;
+  readonly guardrail?: GuardrailInRequest | undefined;
 }
 
 export function budgetChange({ window, limitMicroUsd }: UpdateBudgetRequest): SpecChange<"budget"> | undefined {
@@ -41,7 +41,7 @@ export function guardrailChange(request: UpdateGuardrailRequest): SpecChange<"gu
     contentPatterns: request.clearContentPatterns,
     uninspectable: request.clearUninspectable,
   });
-  return change && { ...change, guardrail: { guardrail, prefix: "" } };
+  return change && { ...change, guardrail: { guardrail, fieldPrefix: "" } };
 }
 
 export function presetChange(request: UpdatePresetRequest): SpecChange<"preset"> | undefined {
@@ -53,7 +53,7 @@ export function presetChange(request: UpdatePresetRequest): SpecChange<"preset">
     rateLimit: request.clearRateLimit,
     budget: request.clearBudget,
   });
-  return change && { ...change, guardrail: guardrail && { guardrail, prefix: "guardrail." } };
+  return change && { ...change, guardrail: guardrail && { guardrail, fieldPrefix: "guardrail." } };
 }
 
 type Parts<Kind extends PolicyKind> = Present<Omit<SpecOf<Kind>, "kind">>;

@@ -3,12 +3,12 @@ import type { HandlerContext } from "@connectrpc/connect";
 import type { BindingSchema, PolicySchema, Principal } from "@routeplane/contracts/policy";
 import { type Id, notFound, parseId, requireId } from "@routeplane/domain";
 import { fromPageToken, keyPrincipalOf, toPageToken } from "@routeplane/rpc";
-import { guardrailOf } from "../domain/applied-policy.ts";
-import type { DescribePolicies } from "../domain/described-policy.ts";
-import type { Management } from "../domain/management.ts";
-import type { Policy, PolicyKind, PolicySpec } from "../domain/policy.ts";
+import { guardrailOf } from "../domain/effective/applied-policy.ts";
+import type { DescribePolicies } from "../domain/policies/described-policy.ts";
+import type { Management } from "../domain/policies/management.ts";
+import type { Policy, PolicyKind, PolicySpec } from "../domain/policies/policy.ts";
 import type { PolicyStore } from "../domain/ports.ts";
-import { fromProtoPrincipal, toProtoBinding, toProtoPolicy } from "./convert.ts";
+import { fromProtoPrincipal, toProtoBinding, toProtoPolicy } from "./convert-policy.ts";
 import type { SpecChange, SpecOf } from "./spec-changes.ts";
 
 const DEFAULT_PAGE_SIZE = 100;
@@ -100,5 +100,5 @@ export function typedPolicies<Kind extends PolicyKind>(
 /** In a request whose `spec` is that of its kind. */
 function guardrailIn(spec: PolicySpec) {
   const guardrail = guardrailOf(spec);
-  return guardrail && { guardrail, prefix: spec.kind === "preset" ? "spec.guardrail." : "spec." };
+  return guardrail && { guardrail, fieldPrefix: spec.kind === "preset" ? "spec.guardrail." : "spec." };
 }

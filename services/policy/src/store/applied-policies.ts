@@ -1,8 +1,8 @@
 import type { Database } from "@routeplane/postgres";
 import type { AppliedPolicies } from "../domain/ports.ts";
-import { fromPrincipalColumns } from "./rows.ts";
+import { fromPrincipalColumns } from "./convert-rows.ts";
 import type { PolicySchema } from "./schema.ts";
-import { fromSpecColumns } from "./spec-columns.ts";
+import { fromSpecColumns } from "./convert-spec.ts";
 
 export function createAppliedPolicies(database: Database<PolicySchema>): AppliedPolicies {
   return {

@@ -1,13 +1,13 @@
 import type { Id } from "@routeplane/domain";
 import type { Database, Transaction } from "@routeplane/postgres";
 import { type Selectable, sql } from "kysely";
-import { replacesShadow } from "../domain/authority.ts";
-import { requireRoomAtPrincipal, requireRoomOfPolicy } from "../domain/limits.ts";
-import type { Binding, Policy } from "../domain/policy.ts";
+import { replacesShadow } from "../domain/policies/authority.ts";
+import { requirePrincipalBindingQuota, requirePolicyBindingQuota } from "../domain/policies/quotas.ts";
+import type { Binding, Policy } from "../domain/policies/policy.ts";
 import type { BindingStore } from "../domain/ports.ts";
 import { lockForDeletion } from "./counters.ts";
-import { type LockedPolicy, lockForRoom, lockPolicy, lockToChange } from "./policy-lock.ts";
-import { fromBindingRow, fromBoundPolicyRow, fromPolicyRow, toBindingRow, toPage } from "./rows.ts";
+import { type LockedPolicy, lockQuotas, lockPolicy, lockToChange } from "./policy-lock.ts";
+import { fromBindingRow, fromBoundPolicyRow, fromPolicyRow, toBindingRow, toPage } from "./convert-rows.ts";
 import type { PolicySchema } from "./schema.ts";
 
 type Tx = Transaction<PolicySchema>;
@@ -20,7 +20,7 @@ export function createBindingStore(database: Database<PolicySchema>): BindingSto
     add: (binding, check) =>
       database.within(binding, async (tx) => {
         const { namespaceId, policyId, principal } = binding;
-        await lockForRoom(tx, [roomOf(binding)]);
+        await lockQuotas(tx, [bindingQuotaOf(binding)]);
         const row = await lockPolicy(tx, namespaceId, policyId);
         if (row === undefined) return undefined;
         const policy = fromPolicyRow(row);
@@ -103,8 +103,8 @@ export function createBindingStore(database: Database<PolicySchema>): BindingSto
   };
 }
 
-/** What bounds the bindings of its principal, see `lockForRoom`. */
-export function roomOf({ namespaceId, principal }: Binding): string {
+/** What bounds the bindings of its principal, see `lockQuotas`. */
+export function bindingQuotaOf({ namespaceId, principal }: Binding): string {
   return `bindings of ${namespaceId} ${principal.id}`;
 }
 
@@ -131,12 +131,12 @@ export async function insertBinding(tx: Tx, { id }: Policy, binding: Binding): P
     .where("namespace_id", "=", binding.namespaceId)
     .where((is) => is.or([is("principal_id", "=", principal.id), is("policy_id", "=", id)]))
     .executeTakeFirstOrThrow();
-  requireRoomAtPrincipal(creatorLineage, principal.id, {
+  requirePrincipalBindingQuota(creatorLineage, principal.id, {
     all: Number(counts.at_principal),
     bySubKeys: Number(counts.at_principal_by_sub_keys),
     byItself: Number(counts.at_principal_by_itself),
   });
-  requireRoomOfPolicy(creatorLineage, {
+  requirePolicyBindingQuota(creatorLineage, {
     all: Number(counts.of_policy),
     bySubKeys: Number(counts.of_policy_by_sub_keys),
   });

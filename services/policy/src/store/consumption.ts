@@ -1,11 +1,11 @@
 import type { Database } from "@routeplane/postgres";
 import { type Selectable, sql } from "kysely";
-import type { Consumption } from "../domain/ports.ts";
+import type { CounterReader } from "../domain/ports.ts";
 import { fromCounterColumns } from "./counter-columns.ts";
 import type { PolicySchema } from "./schema.ts";
 
 /** Waits for no admission: what it says was so a moment ago. */
-export function createConsumption(database: Database<PolicySchema>): Consumption {
+export function createCounterReader(database: Database<PolicySchema>): CounterReader {
   return {
     ofBindings: (namespaceId, bindingIds) =>
       database.within({ namespaceId }, async (tx) => {

@@ -10,7 +10,7 @@ export function fromCounterColumns(
 ): Counter {
   return {
     reservedNano: row.reserved_nano,
-    openHolds: row.open_holds,
+    openReservations: row.open_holds,
     spend: fromRingColumn(row.spend),
     requests: fromRingColumn(row.requests),
     tokens: fromRingColumn(row.tokens),

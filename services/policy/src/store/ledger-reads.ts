@@ -2,13 +2,13 @@ import type { Counter } from "@routeplane/admission";
 import type { Id } from "@routeplane/domain";
 import type { Transaction } from "@routeplane/postgres";
 import { type RawBuilder, type Selectable, sql } from "kysely";
-import type { Hold } from "../domain/hold.ts";
-import { type AppliedLimits, limitsOf } from "../domain/applied-limits.ts";
-import type { Asking, HoldKey } from "../domain/ports.ts";
+import type { Reservation } from "../domain/admission/reservation.ts";
+import { type AppliedLimits, limitsOf } from "../domain/admission/applied-limits.ts";
+import type { ReservationRequest, ReservationKey } from "../domain/ports.ts";
 import { fromCounterColumns } from "./counter-columns.ts";
-import { fromHoldRow, fromPrincipalColumns } from "./rows.ts";
+import { fromReservationRow, fromPrincipalColumns } from "./convert-rows.ts";
 import type { PolicySchema } from "./schema.ts";
-import { fromSpecColumns } from "./spec-columns.ts";
+import { fromSpecColumns } from "./convert-spec.ts";
 
 type Tx = Transaction<PolicySchema>;
 type CounterRow = Selectable<PolicySchema["counters"]>;
@@ -41,7 +41,7 @@ interface AppliedRow
 export async function lockApplied(
   tx: Tx,
   namespaceId: Id<"ns">,
-  keys: readonly HoldKey[],
+  keys: readonly ReservationKey[],
   principalIds: readonly string[],
 ) {
   const { rows } = await sql<AppliedRow>`
@@ -63,15 +63,15 @@ export async function lockApplied(
     from (select) always left join applied on true left join locked on locked.binding_id = applied.id
     order by applied.id`.execute(tx);
   const bindings = rows.flatMap((row) => toAppliedLimits(row) ?? []);
-  const { known = false, overdue = false } = rows[0] ?? {};
-  return { bindings, known, overdue, now: latest(rows) ?? new Date(0) };
+  const { known = false, overdue: isExpiryDue = false } = rows[0] ?? {};
+  return { bindings, known, isExpiryDue, now: latest(rows) ?? new Date(0) };
 }
 
 function toAppliedLimits(row: AppliedRow): AppliedLimits | undefined {
   if (row.binding_id === null) return undefined;
   const limits = limitsOf(fromSpecColumns(row));
   if (limits === undefined) return undefined;
-  if (row.counted === null) throw new CounterGone(row.binding_id);
+  if (row.counted === null) throw new CounterMissing(row.binding_id);
   return {
     bindingId: row.binding_id,
     principal: fromPrincipalColumns(row),
@@ -84,7 +84,7 @@ function toAppliedLimits(row: AppliedRow): AppliedLimits | undefined {
 }
 
 /** A binding has no counter. */
-export class CounterGone extends Error {
+export class CounterMissing extends Error {
   override readonly name = "CounterGone";
 
   constructor(bindingId: string) {
@@ -93,26 +93,34 @@ export class CounterGone extends Error {
 }
 
 /** Holds of requests, in order of key and request id. */
-export interface Holds {
-  readonly all: readonly Hold[];
-  of(key: HoldKey): Hold | undefined;
+export interface Reservations {
+  readonly all: readonly Reservation[];
+  of(key: ReservationKey): Reservation | undefined;
 }
 
 /** Locks the holds of these requests, in whatever state they are by then. */
-export function lockHolds(tx: Tx, namespaceId: Id<"ns">, keys: readonly HoldKey[]): Promise<Holds> {
-  return holdsOf(tx, namespaceId, keys, sql`for no key update`);
+export function lockReservations(
+  tx: Tx,
+  namespaceId: Id<"ns">,
+  keys: readonly ReservationKey[],
+): Promise<Reservations> {
+  return selectReservations(tx, namespaceId, keys, sql`for no key update`);
 }
 
-export function readHolds(tx: Tx, namespaceId: Id<"ns">, keys: readonly HoldKey[]): Promise<Holds> {
-  return holdsOf(tx, namespaceId, keys, sql`limit 2`);
+export function readReservations(
+  tx: Tx,
+  namespaceId: Id<"ns">,
+  keys: readonly ReservationKey[],
+): Promise<Reservations> {
+  return selectReservations(tx, namespaceId, keys, sql`limit 2`);
 }
 
 /** Locks open holds whose time is over, the longest overdue first; those that somebody else is closing are left to them. */
-export async function lockOverdue(tx: Tx, namespaceId: Id<"ns">, atMost: number): Promise<readonly Hold[]> {
+export async function lockDueForExpiry(tx: Tx, namespaceId: Id<"ns">, atMost: number): Promise<readonly Reservation[]> {
   const { rows } = await sql<Selectable<PolicySchema["holds"]>>`
     select * from holds where namespace_id = ${namespaceId} and state = 'open' and expires_at <= statement_timestamp()
     order by expires_at limit ${atMost} for no key update skip locked`.execute(tx);
-  return rows.map(fromHoldRow);
+  return rows.map(fromReservationRow);
 }
 
 /** Locks the counters of these bindings; those that are gone are left out. */
@@ -130,22 +138,26 @@ export async function lockCounters(tx: Tx, namespaceId: Id<"ns">, bindingIds: re
 }
 
 /** One lookup in the index for each request, in this order: neither a plan nor the order of locks is left to chance. */
-async function holdsOf(
+async function selectReservations(
   tx: Tx,
   namespaceId: Id<"ns">,
-  keys: readonly HoldKey[],
+  keys: readonly ReservationKey[],
   how: RawBuilder<unknown>,
-): Promise<Holds> {
+): Promise<Reservations> {
   const { rows } = await sql<Selectable<PolicySchema["holds"]>>`
     select h.* from ${requestsOf(keys)} as r cross join lateral (
       select * from holds where ${ofRequest(namespaceId)} ${how}) as h`.execute(tx);
-  const all = rows.map(fromHoldRow);
+  const all = rows.map(fromReservationRow);
   const byId = new Map(all.map((hold) => [`${hold.keyId} ${hold.requestId}`, hold]));
   return { all, of: ({ keyId, requestId }) => byId.get(`${keyId} ${requestId}`) ?? byId.get(` ${requestId}`) };
 }
 
 /** Which requests have the idempotency keys of those that ask, unless they were voided. */
-export async function readUsedKeys(tx: Tx, namespaceId: Id<"ns">, asking: readonly Asking[]): Promise<UsedKeys> {
+export async function readUsedIdempotencyKeys(
+  tx: Tx,
+  namespaceId: Id<"ns">,
+  asking: readonly ReservationRequest[],
+): Promise<UsedIdempotencyKeys> {
   const named = asking.filter(({ idempotencyKey }) => idempotencyKey !== undefined);
   if (named.length === 0) return { byOther: () => undefined };
   const { rows } = await sql<Selectable<PolicySchema["holds"]>>`
@@ -162,12 +174,12 @@ export async function readUsedKeys(tx: Tx, namespaceId: Id<"ns">, asking: readon
   };
 }
 
-export interface UsedKeys {
+export interface UsedIdempotencyKeys {
   /** The other request that has the idempotency key of this one. */
-  byOther(asking: Asking): Id<"req"> | undefined;
+  byOther(asking: ReservationRequest): Id<"req"> | undefined;
 }
 
-function requestsOf(keys: readonly HoldKey[]): RawBuilder<unknown> {
+function requestsOf(keys: readonly ReservationKey[]): RawBuilder<unknown> {
   const sorted = keys.toSorted((a, b) => (`${a.keyId} ${a.requestId}` < `${b.keyId} ${b.requestId}` ? -1 : 1));
   const keyIds = sorted.map(({ keyId }) => keyId);
   const requestIds = sorted.map(({ requestId }) => requestId);

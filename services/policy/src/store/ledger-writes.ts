@@ -2,8 +2,8 @@ import type { Counter } from "@routeplane/admission";
 import type { Id } from "@routeplane/domain";
 import type { Transaction } from "@routeplane/postgres";
 import { type RawBuilder, sql } from "kysely";
-import type { Hold, HoldChange } from "../domain/hold.ts";
-import type { Asking, HoldKey, OpenedHold } from "../domain/ports.ts";
+import type { Reservation, ReservationChange } from "../domain/admission/reservation.ts";
+import type { ReservationRequest, ReservationKey, NewReservation } from "../domain/ports.ts";
 import { toRingColumn } from "./counter-columns.ts";
 import type { LockedCounters } from "./ledger-reads.ts";
 import type { PolicySchema } from "./schema.ts";
@@ -11,9 +11,9 @@ import type { PolicySchema } from "./schema.ts";
 type Tx = Transaction<PolicySchema>;
 
 /** A hold and what becomes of it. */
-export interface ClosedHold {
-  readonly hold: Hold;
-  readonly change: HoldChange;
+export interface EndedReservation {
+  readonly hold: Reservation;
+  readonly change: ReservationChange;
 }
 
 /** A counter whose row is locked, and what it is to be. */
@@ -33,10 +33,10 @@ const FORGET_SIZE = 4;
  * Writes the counters, and the holds. Fails on `holds_pkey` if one of the requests has one already, on `holds_idempotency_key`
  * if another request has its idempotency key.
  */
-export async function openHolds(
+export async function insertReservations(
   tx: Tx,
   namespaceId: Id<"ns">,
-  opened: readonly (readonly [Asking, OpenedHold])[],
+  opened: readonly (readonly [ReservationRequest, NewReservation])[],
   counters: readonly CounterChange[],
 ): Promise<void> {
   const holds = opened.map(
@@ -54,13 +54,13 @@ export async function openHolds(
       return { ...row, idempotency_key: idempotencyKey };
     },
   );
-  await sql`with ${writeCounters(namespaceId, counters)} ${insertHolds(namespaceId, holds)}`.execute(tx);
+  await sql`with ${writeCounters(namespaceId, counters)} ${insertHoldRows(namespaceId, holds)}`.execute(tx);
 }
 
 /** Leaves a voided hold on nothing. Fails on `holds_pkey` if the request has one by now. */
-export async function voidUnopened(tx: Tx, { namespaceId, keyId, requestId }: HoldKey): Promise<void> {
+export async function insertReleased(tx: Tx, { namespaceId, keyId, requestId }: ReservationKey): Promise<void> {
   await sql`
-    with ${forgetHolds(namespaceId, [])}
+    with ${deleteOldHolds(namespaceId, [])}
     insert into holds (namespace_id, key_id, request_id, budget_binding_ids, amount_nano, output_tokens_max, expires_at,
       state, closed_at)
     values (${namespaceId}, ${keyId}, ${requestId}, '{}', 0, 0, clock_timestamp(), 'voided', clock_timestamp())
@@ -68,10 +68,10 @@ export async function voidUnopened(tx: Tx, { namespaceId, keyId, requestId }: Ho
 }
 
 /** The holds' new states, what that does to their counters, and what can be forgotten by then, in one statement. */
-export async function writeClosed(
+export async function writeEnded(
   tx: Tx,
   namespaceId: Id<"ns">,
-  closed: readonly ClosedHold[],
+  closed: readonly EndedReservation[],
   counters: readonly CounterChange[],
   now: Date,
 ): Promise<void> {
@@ -80,19 +80,19 @@ export async function writeClosed(
   );
   const requestIds = closed.map(({ hold }) => hold.requestId);
   await sql`
-    with ${writeCounters(namespaceId, counters)}, ${forgetHolds(namespaceId, requestIds)} ${insertHolds(namespaceId, holds)}
+    with ${writeCounters(namespaceId, counters)}, ${deleteOldHolds(namespaceId, requestIds)} ${insertHoldRows(namespaceId, holds)}
     on conflict (namespace_id, key_id, request_id) do update
     set state = excluded.state, closed_at = excluded.closed_at, cost_nano = excluded.cost_nano`.execute(tx);
 }
 
 /** Columns of `holds` in JSON, which carries arrays of arrays; of what does not fit its numbers, the text. */
-function toHoldRow(hold: Hold, costNano?: bigint) {
+function toHoldRow(hold: Reservation, costNano?: bigint) {
   return {
     key_id: hold.keyId,
     request_id: hold.requestId,
     budget_binding_ids: hold.budgetBindingIds,
     rate_binding_ids: hold.rateBindingIds,
-    amount_nano: `${hold.amountNano}`,
+    amount_nano: `${hold.reservedNano}`,
     tokens: `${hold.tokens}`,
     output_tokens_max: `${hold.outputTokensMax}`,
     opened_at: hold.openedAt,
@@ -107,7 +107,7 @@ interface HoldRow extends ReturnType<typeof toHoldRow> {
   readonly idempotency_key?: string | undefined;
 }
 
-function insertHolds(namespaceId: Id<"ns">, holds: readonly HoldRow[]): RawBuilder<unknown> {
+function insertHoldRows(namespaceId: Id<"ns">, holds: readonly HoldRow[]): RawBuilder<unknown> {
   return sql`
     insert into holds (namespace_id, key_id, request_id, budget_binding_ids, rate_binding_ids, amount_nano, tokens,
       output_tokens_max, opened_at, expires_at, state, closed_at, cost_nano, idempotency_key)
@@ -138,7 +138,7 @@ function writeCounters(namespaceId: Id<"ns">, changes: readonly CounterChange[])
     from unnest(
       ${changes.map(({ bindingId }) => bindingId)}::text[],
       ${changes.map(({ after }) => after.reservedNano)}::bigint[],
-      ${changes.map(({ after }) => after.openHolds)}::bigint[],
+      ${changes.map(({ after }) => after.openReservations)}::bigint[],
       ${rings("spend")}::text[], ${rings("requests")}::text[], ${rings("tokens")}::text[]
     ) as r (binding_id, reserved_nano, open_holds, spend, requests, tokens)
     on conflict (namespace_id, binding_id) do update
@@ -152,7 +152,7 @@ function writeCounters(namespaceId: Id<"ns">, changes: readonly CounterChange[])
  * A few closed holds that nobody can ask for any more, but for those of `requestIds`, which are being written. Those that
  * another settlement is at need no waiting for.
  */
-function forgetHolds(namespaceId: Id<"ns">, requestIds: readonly Id<"req">[]): RawBuilder<unknown> {
+function deleteOldHolds(namespaceId: Id<"ns">, requestIds: readonly Id<"req">[]): RawBuilder<unknown> {
   return sql`old_holds as (
     select key_id, request_id from holds
     where namespace_id = ${namespaceId} and state <> 'open' and request_id <> all(${requestIds})

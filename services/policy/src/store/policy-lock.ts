@@ -2,13 +2,13 @@
  * The one way to a policy's row that changes it. Whoever updates or deletes a policy or a binding locks the policy's row
  * first, and whoever binds it does too: so a policy cannot come to bind a caller while the caller is loosening it.
  *
- * Locks are taken in this order: of a namespace's or principal's bound (`lockForRoom`), of the policy's row, of counters
+ * Locks are taken in this order: of a namespace's or principal's bound (`lockQuotas`), of the policy's row, of counters
  * in order of binding id; what announces a change comes after all of them.
  */
 import type { Id } from "@routeplane/domain";
 import type { Transaction } from "@routeplane/postgres";
 import { type Selectable, sql } from "kysely";
-import { type Caller, principalsOf, requireMayChange } from "../domain/authority.ts";
+import { type Caller, principalsOf, requireMayChange } from "../domain/policies/authority.ts";
 import type { PolicySchema } from "./schema.ts";
 
 type Tx = Transaction<PolicySchema>;
@@ -67,7 +67,7 @@ export async function lockToChange(
 }
 
 /** Lets no other transaction count or add what has this bound, until this one ends. In order of name. */
-export async function lockForRoom(tx: Tx, names: readonly string[]): Promise<void> {
+export async function lockQuotas(tx: Tx, names: readonly string[]): Promise<void> {
   for (const name of names.toSorted()) {
     await sql`select pg_advisory_xact_lock(hashtextextended(${name}, 0))`.execute(tx);
   }

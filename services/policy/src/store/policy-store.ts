@@ -1,14 +1,14 @@
 import { DomainError, type Id } from "@routeplane/domain";
 import { type Database, isUniqueViolation, type Transaction } from "@routeplane/postgres";
 import { sql, type Updateable } from "kysely";
-import { requireRoomForPolicy } from "../domain/limits.ts";
-import type { Policy } from "../domain/policy.ts";
+import { requirePolicyQuota } from "../domain/policies/quotas.ts";
+import type { Policy } from "../domain/policies/policy.ts";
 import type { PolicyStore } from "../domain/ports.ts";
-import { deleteBindings, insertBinding, roomOf, selectBindings } from "./binding-store.ts";
-import { type ChangeablePolicy, lockForRoom, lockToChange } from "./policy-lock.ts";
-import { fromBindingRow, fromPolicyRow, toPage, toPolicyRow } from "./rows.ts";
+import { deleteBindings, insertBinding, bindingQuotaOf, selectBindings } from "./binding-store.ts";
+import { type ChangeablePolicy, lockQuotas, lockToChange } from "./policy-lock.ts";
+import { fromBindingRow, fromPolicyRow, toPage, toPolicyRow } from "./convert-rows.ts";
 import type { PolicySchema } from "./schema.ts";
-import { toSpecColumns } from "./spec-columns.ts";
+import { toSpecColumns } from "./convert-spec.ts";
 
 type Tx = Transaction<PolicySchema>;
 
@@ -16,7 +16,7 @@ export function createPolicyStore(database: Database<PolicySchema>): PolicyStore
   return {
     add: (policy, bindings) =>
       database.within(policy, async (tx) => {
-        await lockForRoom(tx, [`policies of ${policy.namespaceId}`, ...bindings.map(roomOf)]);
+        await lockQuotas(tx, [`policies of ${policy.namespaceId}`, ...bindings.map(bindingQuotaOf)]);
         await requireRoom(tx, policy);
         await named(policy, () => tx.insertInto("policies").values(toPolicyRow(policy)).execute());
         for (const binding of bindings) await insertBinding(tx, policy, binding);
@@ -101,7 +101,7 @@ async function requireRoom(tx: Tx, { namespaceId, creatorLineage }: Policy): Pro
     .where("namespace_id", "=", namespaceId)
     .executeTakeFirstOrThrow();
   const counts = { all: Number(all), bySubKeys: Number(by_sub_keys), byBranch: Number(by_branch) };
-  requireRoomForPolicy(creatorLineage, counts);
+  requirePolicyQuota(creatorLineage, counts);
 }
 
 function selectPolicies(tx: Tx, namespaceId: Id<"ns">) {

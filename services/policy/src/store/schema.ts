@@ -1,8 +1,8 @@
 import type { AuditSchema } from "@routeplane/audit";
 import type { Id } from "@routeplane/domain";
 import type { JSONColumnType } from "kysely";
-import type { Hold } from "../domain/hold.ts";
-import type { BindingMode, BoundPrincipal, PolicyKind } from "../domain/policy.ts";
+import type { Reservation } from "../domain/admission/reservation.ts";
+import type { BindingMode, BoundPrincipal, PolicyKind } from "../domain/policies/policy.ts";
 
 /** The tables as the migrations leave them. */
 export interface PolicySchema extends AuditSchema {
@@ -43,7 +43,7 @@ export interface PolicySchema extends AuditSchema {
   };
   readonly holds: {
     namespace_id: Id<"ns">;
-    key_id: Hold["keyId"];
+    key_id: Reservation["keyId"];
     request_id: Id<"req">;
     budget_binding_ids: Id<"bnd">[];
     rate_binding_ids: Id<"bnd">[];
@@ -53,7 +53,7 @@ export interface PolicySchema extends AuditSchema {
     output_tokens_max: bigint;
     opened_at: Date;
     expires_at: Date;
-    state: Hold["state"];
+    state: Reservation["state"];
     closed_at: Date | null;
     /** Nano-USD. */
     cost_nano: bigint | null;

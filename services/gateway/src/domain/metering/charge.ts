@@ -1,4 +1,4 @@
-import { requestCost, reservation } from "@routeplane/admission";
+import { requestCost, reservationCost } from "@routeplane/admission";
 import type { Clock } from "@routeplane/domain";
 import { type Model, priceAt } from "../request/model-directory.ts";
 import type { AdmissionDecision, Decisions, Reservation, Settlement } from "../ports.ts";
@@ -9,7 +9,7 @@ import type { TokenBounds } from "../request/token-bounds.ts";
 
 /** The most that a request of these bounds costs. Nano-USD. */
 export function costBound(model: Model, { inputTokensMax, outputTokensMax }: TokenBounds): bigint {
-  return reservation(priceAt(model, inputTokensMax), BigInt(inputTokensMax), BigInt(outputTokensMax));
+  return reservationCost(priceAt(model, inputTokensMax), BigInt(inputTokensMax), BigInt(outputTokensMax));
 }
 
 type Held = Pick<Extract<AdmissionDecision, { admitted: true }>, "reservedNanoUsd" | "expiresAt">;

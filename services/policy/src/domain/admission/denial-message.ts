@@ -1,0 +1,27 @@
+import type { Excess } from "@routeplane/admission";
+import { microToNano, nanoToMicro } from "@routeplane/domain";
+import type { AppliedLimits } from "./applied-limits.ts";
+
+/** For people: what did not fit, and by how much. */
+export function denialMessage(excess: Excess<AppliedLimits>): string {
+  const { rule, limit, remaining, needed, retryAtMs } = excess;
+  const { policyName, limits } = excess.binding;
+  const never = retryAtMs === undefined ? ", which will never fit" : "";
+  const within = `in ${limits.rateLimit?.windowSecs} s`;
+  switch (rule) {
+    case "budget":
+      return (
+        `budget "${policyName}" (${limits.budget?.window}, ${nanoToMicro(limit)} micro-USD) has ` +
+        `${remaining / microToNano(1n)} micro-USD left; this request needs at least ${nanoToMicro(needed)}${never}`
+      );
+    case "rate_limit.max_requests":
+      return `rate limit "${policyName}" (${limit} requests ${within}) has no request left`;
+    case "rate_limit.max_tokens":
+      return (
+        `rate limit "${policyName}" (${limit} tokens ${within}) has ${remaining} tokens left; ` +
+        `this request needs at least ${needed}${never}`
+      );
+    case "rate_limit.max_concurrent":
+      return `rate limit "${policyName}" allows ${limit} requests at the same time, and so many are under way`;
+  }
+}

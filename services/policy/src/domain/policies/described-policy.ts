@@ -1,0 +1,55 @@
+import type { Id } from "@routeplane/domain";
+import { type BudgetUse, budgetUseOf } from "../effective/read-effective-policy.ts";
+import type { Binding, BudgetSpec, Policy, PolicySpec } from "./policy.ts";
+import type { BindingStore, CounterReader } from "../ports.ts";
+
+/** A policy with what it is bound to and, if it holds a budget, what is used of that through each binding. */
+export interface DescribedPolicy {
+  readonly policy: Policy;
+  readonly bindingCount: number;
+  /** The oldest of them, at most `MAX_DESCRIBED_BINDINGS`. */
+  readonly bindings: readonly DescribedBinding[];
+}
+
+export interface DescribedBinding {
+  readonly binding: Binding;
+  readonly budget?: { readonly spec: BudgetSpec; readonly use: BudgetUse };
+}
+
+export type DescribePolicies = (
+  namespaceId: Id<"ns">,
+  policies: readonly Policy[],
+) => Promise<readonly DescribedPolicy[]>;
+
+const MAX_DESCRIBED_BINDINGS = 5;
+
+/** Reads bindings and consumption after the policies: something may have been bound or unbound in between. */
+export function createDescribePolicies(bindings: BindingStore, consumption: CounterReader): DescribePolicies {
+  return async (namespaceId, policies) => {
+    if (policies.length === 0) return [];
+    const ids = policies.map(({ id }) => id);
+    const oldest = await bindings.oldestOfPolicies(namespaceId, ids, MAX_DESCRIBED_BINDINGS);
+    const counted = policies.flatMap((policy) =>
+      budgetOf(policy.spec) === undefined ? [] : (oldest.get(policy.id)?.bindings ?? []),
+    );
+    const { now, counters } = await consumption.ofBindings(
+      namespaceId,
+      counted.map(({ id }) => id),
+    );
+    return policies.map((policy) => {
+      const spec = budgetOf(policy.spec);
+      const { count = 0, bindings: bound = [] } = oldest.get(policy.id) ?? {};
+      const described = bound.map((binding): DescribedBinding => {
+        const counter = counters.get(binding.id);
+        if (spec === undefined || counter === undefined) return { binding };
+        return { binding, budget: { spec, use: budgetUseOf(spec, counter, now.getTime()) } };
+      });
+      return { policy, bindingCount: count, bindings: described };
+    });
+  };
+}
+
+function budgetOf(spec: PolicySpec): BudgetSpec | undefined {
+  if (spec.kind === "budget") return spec;
+  return spec.kind === "preset" ? spec.budget : undefined;
+}

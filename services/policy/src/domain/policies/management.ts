@@ -1,0 +1,167 @@
+import { type Clock, DomainError, type Id, invalidField, newId, notFound } from "@routeplane/domain";
+import { type Caller, requireMayBind } from "./authority.ts";
+import {
+  type Binding,
+  type BindingMode,
+  type BoundPolicy,
+  type BoundPrincipal,
+  type GuardrailInRequest,
+  newPolicy,
+  type Policy,
+  type PolicySpec,
+  type PolicyUpdate,
+  requireEtag,
+  updatedPolicy,
+} from "./policy.ts";
+import type { BindingStore, KeyDirectory, KnownKey, Page, PageRequest, PolicyStore } from "../ports.ts";
+import { requireValidSpec } from "./spec-rules.ts";
+
+/**
+ * Changes of policies and bindings, all within the caller's namespace: what belongs to another is NOT_FOUND. What a sub-key may
+ * bind and change is restricted (PERMISSION_DENIED), see `authority.ts`.
+ */
+export interface Management {
+  /** With bindings to `bindTo`, or not at all. @throws DomainError INVALID_ARGUMENT, ALREADY_EXISTS, RESOURCE_EXHAUSTED */
+  create(
+    caller: Caller,
+    draft: PolicyDraft,
+  ): Promise<{ readonly policy: Policy; readonly bindings: readonly Binding[] }>;
+  /** @throws DomainError ABORTED, INVALID_ARGUMENT, ALREADY_EXISTS */
+  update(caller: Caller, policyId: Id<"pol">, update: PolicyUpdate): Promise<Policy>;
+  /** Idempotent. */
+  enable(caller: Caller, policyId: Id<"pol">): Promise<Policy>;
+  /** Idempotent. */
+  disable(caller: Caller, policyId: Id<"pol">): Promise<Policy>;
+  /** The bindings that went with it. @throws DomainError FAILED_PRECONDITION if there are any, and not `unbind` */
+  remove(caller: Caller, policyId: Id<"pol">, unbind: boolean): Promise<readonly Binding[]>;
+  /**
+   * Idempotent. @throws DomainError FAILED_PRECONDITION for a revoked key, ALREADY_EXISTS for the other mode,
+   * ABORTED, RESOURCE_EXHAUSTED
+   */
+  bind(caller: Caller, policyId: Id<"pol">, draft: BindingDraft): Promise<BoundPolicy>;
+  unbind(caller: Caller, policyId: Id<"pol">, bindingId: Id<"bnd">): Promise<Binding>;
+  bindingsOf(caller: Caller, policyId: Id<"pol">, page: PageRequest<"bnd">): Promise<Page<Binding>>;
+  /** What is bound to the principal itself. */
+  policiesOf(caller: Caller, principal: BoundPrincipal, page: PageRequest<"bnd">): Promise<Page<BoundPolicy>>;
+}
+
+export interface PolicyDraft {
+  readonly name: string;
+  readonly spec: PolicySpec;
+  /** The guardrail in its spec, if any. */
+  readonly guardrail: GuardrailInRequest | undefined;
+  readonly bindTo?: readonly BoundPrincipal[];
+}
+
+export interface BindingDraft {
+  readonly principal: BoundPrincipal;
+  readonly mode: BindingMode;
+  /** Etag of the policy as the caller has read it. */
+  readonly etag?: string;
+}
+
+export function createManagement(
+  policies: PolicyStore,
+  bindings: BindingStore,
+  keys: KeyDirectory,
+  clock: Clock,
+): Management {
+  const now = (): Date => new Date(clock());
+  return {
+    async create(caller, { name, spec, guardrail, bindTo = [] }) {
+      await requireValidSpec(guardrail);
+      const policy = newPolicy(caller, name, spec, now());
+      const twice = bindTo.findIndex(({ id }, index) => bindTo.findIndex((each) => each.id === id) < index);
+      if (twice >= 0) throw invalidField(`bind_to[${twice}]`, "is named before");
+      const bound: Binding[] = [];
+      for (const principal of bindTo) {
+        const known = await findPrincipal(keys, caller.namespaceId, principal);
+        requireMayBind(caller, principal, known.lineage);
+        requireActive(known);
+        bound.push(newBinding(caller, policy.id, { principal, mode: "enforce" }, known, now()));
+      }
+      await policies.add(policy, bound);
+      return { policy, bindings: bound };
+    },
+
+    async update(caller, id, update) {
+      await requireValidSpec(update.guardrail);
+      return requireFound(await policies.update(caller, id, (policy) => updatedPolicy(policy, update)));
+    },
+
+    enable: async (caller, id) => requireFound(await policies.enable(caller, id)),
+    disable: async (caller, id) => requireFound(await policies.disable(caller, id, now())),
+
+    remove: async (caller, id, unbind) =>
+      requireFound(
+        await policies.remove(caller, id, (bound) => {
+          if (bound.length > 0 && !unbind) throw stillBound(bound.length);
+        }),
+      ),
+
+    async bind(caller, id, draft) {
+      const { principal, mode, etag } = draft;
+      const known = await findPrincipal(keys, caller.namespaceId, principal);
+      const drafted = newBinding(caller, id, draft, known, now());
+      const { policy, binding } = requireFound(
+        await bindings.add(drafted, (policy) => {
+          requireMayBind(caller, principal, known.lineage);
+          requireActive(known);
+          requireEtag(policy, etag);
+        }),
+      );
+      if (binding.mode === mode) return { policy, binding };
+      const message = `the policy is bound there in mode ${binding.mode}: unbind it first`;
+      throw new DomainError("already_exists", "BINDING_EXISTS", message, { metadata: { binding_id: binding.id } });
+    },
+
+    unbind: async (caller, id, bindingId) => requireFound(await bindings.remove(caller, id, bindingId)),
+    bindingsOf: async ({ namespaceId }, id, page) => requireFound(await bindings.ofPolicy(namespaceId, id, page)),
+
+    async policiesOf({ namespaceId }, principal, page) {
+      await findPrincipal(keys, namespaceId, principal);
+      return bindings.ofPrincipal(principal, namespaceId, page);
+    },
+  };
+}
+
+/** @throws DomainError NOT_FOUND, the same for all that the namespace does not have */
+function requireFound<T>(thing: T | undefined): T {
+  if (thing === undefined) throw notFound();
+  return thing;
+}
+
+function newBinding(
+  { namespaceId, lineage: creatorLineage }: Caller,
+  policyId: Id<"pol">,
+  { principal, mode }: BindingDraft,
+  { lineage: principalLineage }: KnownKey,
+  createdAt: Date,
+): Binding {
+  return {
+    id: newId("bnd"),
+    namespaceId,
+    policyId,
+    principal,
+    mode,
+    createdAt,
+    creatorLineage,
+    principalLineage,
+  };
+}
+
+async function findPrincipal(keys: KeyDirectory, namespaceId: Id<"ns">, principal: BoundPrincipal): Promise<KnownKey> {
+  if (principal.type === "api_key") return requireFound(await keys.find(namespaceId, principal.id));
+  return requireFound(principal.id === namespaceId ? { revoked: false, lineage: [] } : undefined);
+}
+
+function requireActive({ revoked }: KnownKey): void {
+  if (!revoked) return;
+  const message = "the key is revoked, or a key above it is: there is nothing left to bind a policy to";
+  throw new DomainError("failed_precondition", "STATE_CONFLICT", message);
+}
+
+function stillBound(count: number): DomainError {
+  const message = `the policy has ${count === 1 ? "a binding" : `${count} bindings`}: unbind it first, or say that they go too`;
+  return new DomainError("failed_precondition", "POLICY_BOUND", message, { metadata: { bindings: String(count) } });
+}

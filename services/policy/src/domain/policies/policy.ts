@@ -1,0 +1,140 @@
+import type { BudgetWindow } from "@routeplane/admission";
+import { DomainError, type Id, invalidField, newId } from "@routeplane/domain";
+import type { GuardrailSpec } from "@routeplane/guardrails";
+import type { Caller } from "./authority.ts";
+import { requireNonEmptySpec } from "./spec-rules.ts";
+
+export const POLICY_KINDS = ["guardrail", "rate_limit", "budget", "preset"] as const;
+
+export type PolicyKind = (typeof POLICY_KINDS)[number];
+
+/** Settled and reserved together never exceed the limit within the window. */
+export interface BudgetSpec {
+  readonly window: BudgetWindow;
+  /** > 0. */
+  readonly limitMicroUsd: bigint;
+}
+
+/** At least one of the maxima; each > 0. */
+export interface RateLimitSpec {
+  readonly windowSecs: number;
+  readonly maxRequests?: bigint;
+  readonly maxTokens?: bigint;
+  readonly maxConcurrent?: bigint;
+}
+
+/** At least one part. */
+export interface PresetSpec {
+  readonly guardrail?: GuardrailSpec;
+  readonly rateLimit?: RateLimitSpec;
+  readonly budget?: BudgetSpec;
+}
+
+/** What a policy says; one arm for each kind. */
+export type PolicySpec =
+  | ({ readonly kind: "guardrail" } & GuardrailSpec)
+  | ({ readonly kind: "rate_limit" } & RateLimitSpec)
+  | ({ readonly kind: "budget" } & BudgetSpec)
+  | ({ readonly kind: "preset" } & PresetSpec);
+
+export interface Policy {
+  readonly id: Id<"pol">;
+  readonly namespaceId: Id<"ns">;
+  readonly name: string;
+  readonly spec: PolicySpec;
+  readonly createdAt: Date;
+  /** Since when it is switched off. */
+  readonly disabledAt: Date | undefined;
+  /** Of name and spec: from 1, one more with every update. */
+  readonly version: bigint;
+  /** From its root key down to the key that created it; empty if that is not recorded. */
+  readonly creatorLineage: readonly Id<"key">[];
+}
+
+/** What a policy is bound to: a namespace means every key in it, a key means itself and every key below it. */
+export type BoundPrincipal =
+  | { readonly type: "namespace"; readonly id: Id<"ns"> }
+  | { readonly type: "api_key"; readonly id: Id<"key"> };
+
+/** Whether what breaks the policy is refused, or let through and logged. */
+export type BindingMode = "enforce" | "shadow";
+
+export interface Binding {
+  readonly id: Id<"bnd">;
+  readonly namespaceId: Id<"ns">;
+  readonly policyId: Id<"pol">;
+  readonly principal: BoundPrincipal;
+  readonly mode: BindingMode;
+  readonly createdAt: Date;
+  /** Key ids from the root key down to the key that bound the policy; empty if that is not recorded. */
+  readonly creatorLineage: readonly Id<"key">[];
+  /** Key ids from the root key down to the bound key; empty for a namespace, or if that is not recorded. */
+  readonly principalLineage: readonly Id<"key">[];
+}
+
+/** A policy and how it applies. */
+export interface BoundPolicy {
+  readonly policy: Policy;
+  readonly binding: Binding;
+}
+
+/** Etag of a policy, opaque to callers: it changes with name and spec, and with whether the policy is disabled. */
+export function etagOf({ version, disabledAt }: Policy): string {
+  return disabledAt === undefined ? `v${version}` : `v${version}-disabled`;
+}
+
+/** A guardrail, and what stands before its fields' names in the request, e.g. `spec.preset.guardrail.`. */
+export interface GuardrailInRequest {
+  readonly guardrail: GuardrailSpec;
+  readonly fieldPrefix: string;
+}
+
+/** What to change; the rest stays as it is. */
+export interface PolicyUpdate {
+  readonly name?: string;
+  /** What it shall say, given what it says now. */
+  readonly spec?: (now: PolicySpec) => PolicySpec;
+  /** The guardrail that comes to be in its spec, if any. */
+  readonly guardrail?: GuardrailInRequest | undefined;
+  /** Of the policy as the caller has read it. */
+  readonly etag?: string;
+}
+
+/** @throws DomainError INVALID_ARGUMENT for a spec without a rule */
+export function newPolicy(
+  { namespaceId, lineage }: Pick<Caller, "namespaceId" | "lineage">,
+  name: string,
+  spec: PolicySpec,
+  createdAt: Date,
+): Policy {
+  return {
+    id: newId("pol"),
+    namespaceId,
+    name,
+    spec: requireNonEmptySpec(spec),
+    createdAt,
+    disabledAt: undefined,
+    version: 1n,
+    creatorLineage: lineage,
+  };
+}
+
+/** @throws DomainError ABORTED if the policy is not what it was when it had the etag */
+export function requireEtag(policy: Policy, etag: string | undefined): void {
+  if (etag === undefined || etag === etagOf(policy)) return;
+  throw new DomainError("aborted", "ETAG_MISMATCH", "the policy has changed since this etag: read it again");
+}
+
+/** @throws DomainError ABORTED if it is not what the caller has read, INVALID_ARGUMENT for a change that breaks a rule */
+export function updatedPolicy(policy: Policy, { name, spec, etag }: PolicyUpdate): Policy {
+  requireEtag(policy, etag);
+  if (name === undefined && spec === undefined) {
+    throw new DomainError("invalid_argument", "FIELD_INVALID", "there is nothing to change: set what is to be changed");
+  }
+  if (name === "") throw invalidField("name", "must not be blank");
+  const next = spec?.(policy.spec) ?? policy.spec;
+  if (next.kind !== policy.spec.kind) {
+    throw invalidField("spec", `a policy's kind never changes, and this one is a ${policy.spec.kind}`);
+  }
+  return { ...policy, name: name ?? policy.name, spec: requireNonEmptySpec(next), version: policy.version + 1n };
+}

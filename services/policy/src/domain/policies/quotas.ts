@@ -1,0 +1,67 @@
+import { DomainError, type Id } from "@routeplane/domain";
+
+/** How many there may be. They bound what one request has to be held against, and what one change touches. */
+export const MAX_POLICIES_OF_NAMESPACE = 1_000;
+export const MAX_BINDINGS_OF_PRINCIPAL = 100;
+export const MAX_BINDINGS_OF_POLICY = 1_000;
+
+/** Quotas of what sub-keys create, within the limits above: the rest is reserved for root keys. */
+const MAX_POLICIES_BY_SUB_KEYS = 500;
+const MAX_BINDINGS_OF_PRINCIPAL_BY_SUB_KEYS = 50;
+const MAX_BINDINGS_OF_POLICY_BY_SUB_KEYS = 500;
+/** Quota of a key directly below a root key and all keys below it. */
+const MAX_POLICIES_BY_BRANCH = 100;
+/** Quota of bindings that a key makes to itself: the rest is reserved for the keys above it. */
+const MAX_BINDINGS_OF_PRINCIPAL_BY_ITSELF = 25;
+
+/** Numbers of things that exist, by the keys that created them. */
+export interface CountsByCreator {
+  readonly all: number;
+  readonly bySubKeys: number;
+}
+
+/** @throws DomainError RESOURCE_EXHAUSTED if the key at the end of the lineage may create no more policies */
+export function requirePolicyQuota(
+  creatorLineage: readonly Id<"key">[],
+  { all, bySubKeys, byBranch }: CountsByCreator & { readonly byBranch: number },
+): void {
+  requireQuota(all, MAX_POLICIES_OF_NAMESPACE, "a namespace has policies");
+  if (!isSubKey(creatorLineage)) return;
+  requireQuota(bySubKeys, MAX_POLICIES_BY_SUB_KEYS, "the sub-keys of a namespace create policies");
+  const branch = `${creatorLineage[1]} and the keys below it create policies`;
+  requireQuota(byBranch, MAX_POLICIES_BY_BRANCH, branch);
+}
+
+/** @throws DomainError RESOURCE_EXHAUSTED if the key at the end of the lineage may bind nothing more to a principal */
+export function requirePrincipalBindingQuota(
+  creatorLineage: readonly Id<"key">[],
+  principalId: Id<"ns"> | Id<"key">,
+  { all, bySubKeys, byItself }: CountsByCreator & { readonly byItself: number },
+): void {
+  requireQuota(all, MAX_BINDINGS_OF_PRINCIPAL, "a principal has policies bound to it");
+  if (!isSubKey(creatorLineage)) return;
+  requireQuota(bySubKeys, MAX_BINDINGS_OF_PRINCIPAL_BY_SUB_KEYS, "sub-keys bind policies to one principal");
+  if (creatorLineage.at(-1) !== principalId) return;
+  requireQuota(byItself, MAX_BINDINGS_OF_PRINCIPAL_BY_ITSELF, "a sub-key binds policies to itself");
+}
+
+/** @throws DomainError RESOURCE_EXHAUSTED if the key at the end of the lineage may bind a policy to nothing more */
+export function requirePolicyBindingQuota(
+  creatorLineage: readonly Id<"key">[],
+  { all, bySubKeys }: CountsByCreator,
+): void {
+  requireQuota(all, MAX_BINDINGS_OF_POLICY, "a policy has bindings");
+  if (!isSubKey(creatorLineage)) return;
+  requireQuota(bySubKeys, MAX_BINDINGS_OF_POLICY_BY_SUB_KEYS, "sub-keys bind one policy to principals");
+}
+
+function isSubKey(lineage: readonly Id<"key">[]): boolean {
+  return lineage.length > 1;
+}
+
+function requireQuota(count: number, limit: number, what: string): void {
+  if (count < limit) return;
+  throw new DomainError("resource_exhausted", "LIMIT_REACHED", `${what} at most ${limit}, and there are as many`, {
+    metadata: { limit: String(limit) },
+  });
+}

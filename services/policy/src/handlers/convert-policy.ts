@@ -1,0 +1,139 @@
+import type { MessageInitShape } from "@bufbuild/protobuf";
+import {
+  type AppliedGuardrailSchema,
+  BindingMode as ProtoMode,
+  type BindingSchema,
+  PolicyKind as ProtoKind,
+  type PolicySchema,
+  PrincipalType,
+  type UpdatePolicyRequest,
+} from "@routeplane/contracts/policy";
+import { invalidField, microToNano, nanoToMicro, requireId } from "@routeplane/domain";
+import type { GuardrailSpec } from "@routeplane/guardrails";
+import { toTimestamp } from "@routeplane/rpc";
+import type { Applied } from "../domain/effective/applied-policy.ts";
+import type { BudgetUse } from "../domain/effective/read-effective-policy.ts";
+import type { DescribedPolicy } from "../domain/policies/described-policy.ts";
+import {
+  type Binding,
+  type BindingMode,
+  type BoundPrincipal,
+  type BudgetSpec,
+  etagOf,
+  POLICY_KINDS,
+  type PolicyKind,
+  type PolicyUpdate,
+} from "../domain/policies/policy.ts";
+import { fromProtoSpec, guardrailIn, toProtoGuardrail, toProtoSpec } from "./convert-spec.ts";
+
+const PRINCIPAL_TYPES: Readonly<Record<BoundPrincipal["type"], PrincipalType>> = {
+  namespace: PrincipalType.NAMESPACE,
+  api_key: PrincipalType.API_KEY,
+};
+
+const MODES: Readonly<Record<BindingMode, ProtoMode>> = { enforce: ProtoMode.ENFORCE, shadow: ProtoMode.SHADOW };
+
+const KINDS: Readonly<Record<PolicyKind, ProtoKind>> = {
+  guardrail: ProtoKind.GUARDRAIL,
+  rate_limit: ProtoKind.RATE_LIMIT,
+  budget: ProtoKind.BUDGET,
+  preset: ProtoKind.PRESET,
+};
+
+/** Undefined: any kind. */
+export function fromProtoKind(kind: ProtoKind): PolicyKind | undefined {
+  return POLICY_KINDS.find((each) => KINDS[each] === kind);
+}
+
+export function toProtoPolicy({
+  policy,
+  bindingCount,
+  bindings,
+}: DescribedPolicy): MessageInitShape<typeof PolicySchema> {
+  const { id, name, spec, createdAt, disabledAt, creatorLineage } = policy;
+  return {
+    id,
+    name,
+    kind: KINDS[spec.kind],
+    spec: toProtoSpec(spec),
+    createdAt: toTimestamp(createdAt),
+    etag: etagOf(policy),
+    createdBy: creatorLineage.at(-1) ?? "",
+    bindingCount,
+    bindings: bindings.map(({ binding, budget }) => ({
+      binding: toProtoBinding(binding),
+      ...(budget && { budgetUse: toProtoBudgetUse(budget.spec, budget.use) }),
+    })),
+    ...(disabledAt && { disabledAt: toTimestamp(disabledAt) }),
+  };
+}
+
+export function toProtoBudgetUse({ limitMicroUsd }: BudgetSpec, { spentNano, reservedNano, freesUpAt }: BudgetUse) {
+  const leftNano = microToNano(limitMicroUsd) - spentNano - reservedNano;
+  return {
+    spentMicroUsd: nanoToMicro(spentNano),
+    reservedMicroUsd: nanoToMicro(reservedNano),
+    // Rounded down, unlike what is used: what is left can be had.
+    remainingMicroUsd: leftNano > 0n ? leftNano / microToNano(1n) : 0n,
+    ...(freesUpAt && { freesUpAt: toTimestamp(freesUpAt) }),
+  };
+}
+
+export function fromProtoPolicyUpdate({ name, spec, etag, updateMask }: UpdatePolicyRequest): PolicyUpdate {
+  const masked = updateMask?.paths ?? [];
+  const foreign = masked.find((path) => !["name", "spec"].includes(path));
+  if (foreign !== undefined) throw invalidField("update_mask", "must name only name and spec");
+  const changes = (path: string, isSet: boolean): boolean => (masked.length === 0 ? isSet : masked.includes(path));
+  const next = changes("spec", spec !== undefined) ? fromProtoSpec(spec) : undefined;
+  return {
+    ...(changes("name", name !== "") && { name }),
+    ...(next && { spec: () => next, guardrail: guardrailIn(next) }),
+    ...(etag !== "" && { etag }),
+  };
+}
+
+/** Names a principal. */
+interface PrincipalFields {
+  readonly principalType: PrincipalType;
+  readonly principalId: string;
+}
+
+export function fromProtoPrincipal({ principalType, principalId }: PrincipalFields): BoundPrincipal {
+  return principalType === PrincipalType.NAMESPACE
+    ? { type: "namespace", id: requireId("ns", principalId) }
+    : { type: "api_key", id: requireId("key", principalId) };
+}
+
+/** Unspecified: enforce. */
+export function fromProtoMode(mode: ProtoMode): BindingMode {
+  return mode === ProtoMode.SHADOW ? "shadow" : "enforce";
+}
+
+export function toProtoMode(mode: BindingMode): ProtoMode {
+  return MODES[mode];
+}
+
+export function toProtoBinding(binding: Binding): MessageInitShape<typeof BindingSchema> {
+  const { id, policyId, principal, mode, createdAt, creatorLineage } = binding;
+  return {
+    id,
+    policyId,
+    ...toProtoPrincipal(principal),
+    mode: MODES[mode],
+    createdAt: toTimestamp(createdAt),
+    createdBy: creatorLineage.at(-1) ?? "",
+  };
+}
+
+export function toProtoAppliedGuardrail({
+  principal,
+  mode,
+  spec,
+  ...source
+}: Applied<GuardrailSpec>): MessageInitShape<typeof AppliedGuardrailSchema> {
+  return { ...source, ...toProtoPrincipal(principal), mode: MODES[mode], spec: toProtoGuardrail(spec) };
+}
+
+export function toProtoPrincipal({ type, id }: BoundPrincipal) {
+  return { principalType: PRINCIPAL_TYPES[type], principalId: id };
+}

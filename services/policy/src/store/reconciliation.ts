@@ -1,0 +1,145 @@
+import type { Id } from "@routeplane/domain";
+import type { Database } from "@routeplane/postgres";
+import { type Selectable, sql } from "kysely";
+import type { ChargedReservation, CounterReading, RequestKey } from "../domain/reconciliation/charges.ts";
+import type { BudgetRecords } from "../domain/reconciliation/reconciliation.ts";
+import type { PolicySchema } from "./schema.ts";
+
+type HoldRow = Pick<
+  Selectable<PolicySchema["holds"]>,
+  "request_id" | "state" | "expires_at" | "amount_nano" | "cost_nano"
+> & { readonly key_id: Id<"key"> };
+
+const COLUMNS = sql.raw("key_id, request_id, state, expires_at, amount_nano, cost_nano");
+
+/** Longer than any window: what was counted before it was edited has left by then. */
+const EDITED_DAYS = 90;
+
+interface CounterRow {
+  readonly policy_id: Id<"pol">;
+  readonly binding_id: Id<"bnd">;
+  readonly reserved: bigint;
+  readonly expected_reserved: bigint;
+  readonly spent: bigint;
+  readonly min_spent: bigint;
+  readonly max_spent: bigint | null;
+  readonly since: Date | null;
+  readonly edited: boolean;
+}
+
+/** Waits for no admission. */
+export function createBudgetRecords(database: Database<PolicySchema>): BudgetRecords {
+  return {
+    nextNamespace: (after) =>
+      database.within({ node: true }, async (tx) => {
+        const { rows } = await sql<{ next: Id<"ns"> | null }>`
+          select next_limited_namespace(${after ?? ""}) as next`.execute(tx);
+        return rows[0]?.next ?? undefined;
+      }),
+
+    page: (namespaceId, { range, after, size }) =>
+      database.within({ namespaceId }, async (tx) => {
+        const { rows } = await sql<HoldRow>`
+          select ${COLUMNS} from holds
+          where namespace_id = ${namespaceId} and (key_id, request_id) > (${after?.keyId ?? ""}, ${after?.requestId ?? ""})
+            and key_id <> '' and cardinality(budget_binding_ids) > 0
+            and opened_at >= ${range.from} and opened_at < ${range.to}
+          order by key_id, request_id limit ${size}`.execute(tx);
+        return rows.map(fromHoldRow);
+      }),
+
+    of: (namespaceId, keys: readonly RequestKey[]) =>
+      database.within({ namespaceId }, async (tx) => {
+        const { rows } = await sql<HoldRow>`
+          select ${COLUMNS} from holds
+          join unnest(${keys.map(({ keyId }) => keyId)}::text[], ${keys.map(({ requestId }) => requestId)}::text[])
+            as asked (key_id, request_id) using (key_id, request_id)
+          where namespace_id = ${namespaceId} and cardinality(budget_binding_ids) > 0`.execute(tx);
+        return rows.map(fromHoldRow);
+      }),
+
+    budgeted: (namespaceId, since) =>
+      database.within({ namespaceId }, async (tx) => {
+        const { rows } = await sql<{ principal_id: string; bound_at: Date }>`
+          select b.principal_id, min(b.created_at) as bound_at
+          from bindings b join policies p on p.namespace_id = b.namespace_id and p.id = b.policy_id
+          where b.namespace_id = ${namespaceId} and b.mode = 'enforce' and p.disabled_at is null
+            and (p.kind = 'budget' or (p.kind = 'preset' and p.spec ? 'budget'))
+            and not exists (
+              select from audit_entries a
+              where a.namespace_id = b.namespace_id and a.target_id = p.id
+                and a.action in ('policy.update', 'policy.enable', 'policy.disable') and a.created_at >= ${since}
+            )
+          group by b.principal_id`.execute(tx);
+        return new Map(rows.map(({ principal_id, bound_at }) => [principal_id, bound_at]));
+      }),
+
+    counters: (namespaceId, from) =>
+      database.within({ namespaceId }, async (tx) => {
+        const { rows } = await counters(namespaceId, from).execute(tx);
+        return rows.map(fromCounterRow);
+      }),
+  };
+}
+
+/**
+ * One statement, hence one snapshot: a counter is changed along with its holds. Of a window, the buckets count that began at
+ * `from` or later; of one that never ends all of it, so that only a binding that is younger than `from` can be told exactly.
+ * A hold that was settled after it had expired was charged at both moments: it may count as little as nothing if the first
+ * bucket began in between.
+ */
+function counters(namespaceId: Id<"ns">, from: Date) {
+  const sum = (what: string, which: string) =>
+    sql`coalesce(sum(${sql.raw(what)}) filter (where ${sql.raw(which)}), 0)::bigint`;
+  const charge = "case state when 'settled' then cost_nano when 'expired' then amount_nano else 0 end";
+  const within = "(since is null or closed_at >= since)";
+  const whole = "(since is null or state <> 'settled' or expires_at >= closed_at or expires_at >= since)";
+  return sql<CounterRow>`
+    with counted as materialized (
+      select c.binding_id, b.policy_id, c.reserved_nano, spend[1] as width, spend[2] as newest, spend[3:] as amounts,
+        case when spend[1] > 0 then to_timestamp(spend[1] * greatest(
+          ceil(extract(epoch from ${from}::timestamptz) * 1000 / spend[1]), spend[2] - 100) / 1000.0) end as since,
+        spend[1] = 0 and b.created_at < ${from} as is_older,
+        exists (
+          select from audit_entries a
+          where a.namespace_id = c.namespace_id and a.target_id = b.policy_id and a.action = 'policy.update'
+            and a.created_at >= ${from}::timestamptz - make_interval(days => ${EDITED_DAYS})
+            and coalesce(a.before #>> '{spec,window}', a.before #>> '{spec,budget,window}')
+              is distinct from coalesce(a.after #>> '{spec,window}', a.after #>> '{spec,budget,window}')
+        ) as edited
+      from counters c join bindings b on b.namespace_id = c.namespace_id and b.id = c.binding_id
+      where c.namespace_id = ${namespaceId}
+    ), held as (
+      select binding_id, ${sum("amount_nano", "state = 'open'")} as expected_reserved,
+        ${sum(charge, `${within} and ${whole}`)} as min_spent, ${sum(charge, within)} as max_spent
+      from (select unnest(budget_binding_ids) as binding_id, * from holds where namespace_id = ${namespaceId}) as hold
+        join counted using (binding_id)
+      group by binding_id
+    )
+    select policy_id, binding_id, reserved_nano as reserved, coalesce(expected_reserved, 0) as expected_reserved,
+      (select coalesce(sum(amount), 0)::bigint from unnest(amounts) with ordinality as bucket (amount, place)
+       where since is null or to_timestamp((newest - place + 1) * width / 1000.0) >= since) as spent,
+      coalesce(min_spent, 0) as min_spent, case when is_older then null else coalesce(max_spent, 0) end as max_spent,
+      since, edited
+    from counted left join held using (binding_id)
+    where width is not null or reserved_nano > 0 or held.binding_id is not null
+    order by binding_id`;
+}
+
+function fromHoldRow(row: HoldRow): ChargedReservation {
+  return {
+    keyId: row.key_id,
+    requestId: row.request_id,
+    state: row.state,
+    expiresAt: row.expires_at,
+    reservedNano: row.amount_nano,
+    costNano: row.cost_nano ?? undefined,
+  };
+}
+
+function fromCounterRow(row: CounterRow): CounterReading {
+  const { policy_id: policyId, binding_id: bindingId, spent: counted, min_spent: min, max_spent, since, edited } = row;
+  const spent = { counted, min, max: max_spent ?? undefined, since: since ?? undefined };
+  const reserved = { counted: row.reserved, expected: row.expected_reserved };
+  return { policyId, bindingId, reserved, spent: edited ? undefined : spent };
+}
