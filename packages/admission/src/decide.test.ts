@@ -145,7 +145,7 @@ describe("decide", () => {
     const embeddings = { inputTokensMax: 10n, outputTokensMax: 0n, choices: 1n };
     const price = { inputPicoUsd: 1_000_000n, outputPicoUsd: 5n };
     const of = (limitNano: bigint) => [{ limitNano, spentNano: 0n, reservedNano: 0n }];
-    const admitted = { outcome: "admit", outputTokensMax: 0n, reserveNano: 10_000n };
+    const admitted = { outcome: "admit", outputTokensMax: 0n, reservedNano: 10_000n };
     expect(decide({ ...embeddings, price }, of(10_000n))).toMatchObject(admitted);
     expect(decide({ ...embeddings, price }, of(9_999n))).toMatchObject({ outcome: "deny", needed: 10_000n });
   });
@@ -158,6 +158,6 @@ describe("decide", () => {
       outputTokensMax: 9n,
       choices: 1n,
     };
-    expect(decide(free, [overdrawn])).toMatchObject({ outcome: "admit", outputTokensMax: 9n, reserveNano: 0n });
+    expect(decide(free, [overdrawn])).toMatchObject({ outcome: "admit", outputTokensMax: 9n, reservedNano: 0n });
   });
 });

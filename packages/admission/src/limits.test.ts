@@ -134,7 +134,7 @@ describe("limits of every kind", () => {
       binding: late,
       rule: "rate_limit.max_requests",
       needed: 1n,
-      left: 0n,
+      remaining: 0n,
     });
     expect(admit([soon, late, never], asking(9, 9), START_MS + 5)).toMatchObject({
       binding: never,
@@ -157,7 +157,7 @@ describe("limits of every kind", () => {
     expect(decideAdmission(asking(28, 1_000, 4), [tokens], START_MS)).toMatchObject({
       outcome: "deny",
       needed: 32n,
-      left: 31n,
+      remaining: 31n,
     });
     expect(decideAdmission(asking(28, 1_000, 4), [tokens], START_MS)).toMatchObject({ retryAtMs: undefined });
   });
@@ -215,7 +215,7 @@ describe("closing a hold", () => {
     );
     const longer: Limits = { budget: { window: "month", limitNano: 8_000n } };
     const [meter] = limitStatesOf(longer, edited.counter, START_MS + 20 * 24 * 3_600_000);
-    expect(meter).toMatchObject({ left: 1_000n });
+    expect(meter).toMatchObject({ remaining: 1_000n });
   });
 });
 
@@ -227,8 +227,8 @@ describe("the state of rate limits", () => {
     expect(
       rateLimitStatesOf([wide, tight, bound({ rateLimit: { windowSecs: 1, maxRequests: 1n } }, true)], START_MS),
     ).toEqual({
-      requests: { limit: 3n, left: 2n, resetsAtMs: START_MS + 1_010 },
-      tokens: { limit: 50n, left: 40n, resetsAtMs: START_MS + 60_600 },
+      requests: { limit: 3n, remaining: 2n, resetsAtMs: START_MS + 1_010 },
+      tokens: { limit: 50n, remaining: 40n, resetsAtMs: START_MS + 60_600 },
     });
     expect(rateLimitStatesOf([bound({})], START_MS)).toEqual({ requests: undefined, tokens: undefined });
   });

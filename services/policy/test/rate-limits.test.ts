@@ -32,13 +32,16 @@ async function counterOf(bindingId: Id<"bnd">) {
 }
 
 const admit = (request: ReturnType<typeof requestOf>) => policy.admission.admit(request);
-const TAKEN = { openHolds: 1n, requests: 1n, tokens: 10n };
+const TAKEN = { openReservations: 1n, requests: 1n, tokens: 10n };
 
 describe("a rate limit on requests", () => {
   it("admits as many as it says, and then says which rule of which policy and when there is room again", async () => {
     const { request, policy: made, binding, key, counter } = await limited({ maxRequests: 2n });
     for (const left of [1n, 0n]) {
-      expect(await admit(request())).toMatchObject({ outcome: "admitted", rates: { requests: { limit: 2n, left } } });
+      expect(await admit(request())).toMatchObject({
+        outcome: "admitted",
+        rateLimits: { requests: { limit: 2n, remaining: left } },
+      });
     }
     const denied = await admit(request());
     expect(denied).toMatchObject({
@@ -46,13 +49,13 @@ describe("a rate limit on requests", () => {
       rule: "rate_limit.max_requests",
       binding: { policyId: made.id, bindingId: binding.id, principal: { type: "api_key", id: key.id } },
       limit: 2n,
-      left: 0n,
+      remaining: 0n,
       message: `rate limit "${made.name}" (2 requests in 3600 s) has no request left`,
     });
     const waitMs = (denied.outcome === "denied" ? (denied.retryAtMs ?? 0) : 0) - Date.now();
     expect(waitMs).toBeGreaterThan(3_600_000 - 10_000);
     expect(waitMs).toBeLessThanOrEqual(3_636_000);
-    expect(await counter()).toMatchObject({ requests: 2n, openHolds: 2n });
+    expect(await counter()).toMatchObject({ requests: 2n, openReservations: 2n });
   });
 
   it("is per binding: a sibling under another one is not affected, and a parent's is shared by all below", async () => {
@@ -87,9 +90,9 @@ describe("a rate limit on tokens", () => {
     const first = request(60n);
     await admit(first);
     expect(await admit(request(60n))).toMatchObject({ outputTokensMax: 40n });
-    expect(await admit(request(60n))).toMatchObject({ rule: "rate_limit.max_tokens", limit: 100n, left: 0n });
+    expect(await admit(request(60n))).toMatchObject({ rule: "rate_limit.max_tokens", limit: 100n, remaining: 0n });
     await policy.admission.settle(first, used(0n, 25n));
-    expect(await counter()).toMatchObject({ tokens: 65n, openHolds: 1n, requests: 2n });
+    expect(await counter()).toMatchObject({ tokens: 65n, openReservations: 1n, requests: 2n });
     expect(await admit(request(60n))).toMatchObject({ outputTokensMax: 35n });
   });
 
@@ -100,9 +103,9 @@ describe("a rate limit on tokens", () => {
     await policy.admission.settle(over, used(0n, 65n));
     await makeOverdue(namespaceId);
     expect(await admit(request(10n))).toMatchObject({ outputTokensMax: 5n });
-    expect(await counter()).toMatchObject({ tokens: 100n, openHolds: 1n });
+    expect(await counter()).toMatchObject({ tokens: 100n, openReservations: 1n });
     await policy.admission.settle(late, used(0n, 1n));
-    expect(await counter()).toMatchObject({ tokens: 71n, openHolds: 1n });
+    expect(await counter()).toMatchObject({ tokens: 71n, openReservations: 1n });
   });
 });
 
@@ -117,12 +120,12 @@ describe("a rate limit on requests at the same time", () => {
     for (const end of ends) {
       const one = request();
       expect(await admit(one)).toMatchObject({ outcome: "admitted" });
-      expect(await admit(request())).toMatchObject({ rule: "rate_limit.max_concurrent", limit: 1n, left: 0n });
+      expect(await admit(request())).toMatchObject({ rule: "rate_limit.max_concurrent", limit: 1n, remaining: 0n });
       await end(one);
       await end(one);
     }
     expect(await admit(request())).toMatchObject({ outcome: "admitted" });
-    expect(await counter()).toMatchObject({ openHolds: 1n });
+    expect(await counter()).toMatchObject({ openReservations: 1n });
   });
 });
 
@@ -168,12 +171,12 @@ describe("a binding in shadow mode", () => {
     expect(first).toMatchObject({
       outcome: "admitted",
       outputTokensMax: 4n,
-      shadowed: [],
-      rates: { tokens: undefined },
+      shadowDenials: [],
+      rateLimits: { tokens: undefined },
     });
     const second = await admit(request(40n));
     const denial = { rule: "rate_limit.max_requests", binding: { policyId: made.id, bindingId: binding.id } };
-    expect(second).toMatchObject({ outcome: "admitted", outputTokensMax: 40n, shadowed: [denial] });
+    expect(second).toMatchObject({ outcome: "admitted", outputTokensMax: 40n, shadowDenials: [denial] });
     expect(await counter()).toMatchObject({ requests: 1n, tokens: 4n });
   });
 });
@@ -244,7 +247,7 @@ describe("an edited window", () => {
     await policy.admission.settle(open, used(nano(25n)));
     expect(await total()).toMatchObject({ spentNano: nano(85n) });
     await edit(budget.id, { window: "hour", limit_micro_usd: 90 });
-    expect(await admit(request(60n))).toMatchObject({ outcome: "denied", left: 0n });
+    expect(await admit(request(60n))).toMatchObject({ outcome: "denied", remaining: 0n });
     expect((await policy.totals(namespaceId)).size).toBe(1);
   });
 });

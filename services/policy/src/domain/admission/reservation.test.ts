@@ -87,7 +87,7 @@ describe("a hold", () => {
     expect(expireReservation(open, new Date(EXPIRES_AT.getTime() - 1))).toBeUndefined();
     expect(expireReservation(open, EXPIRES_AT)).toMatchObject({
       state: "expired",
-      closing: { charge: { amount: 5_000n, atMs: EXPIRES_AT.getTime() } },
+      end: { charge: { amount: 5_000n, atMs: EXPIRES_AT.getTime() } },
     });
   });
 

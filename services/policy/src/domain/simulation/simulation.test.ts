@@ -29,13 +29,13 @@ describe("a simulated budget", () => {
     const simulation = await simulate(budget(250n), requests, NEVER);
     expect(simulation).toMatchObject({
       requests: 5,
-      refused: 2,
+      denied: 2,
       spendNano: 500n * MICRO,
-      refusedSpendNano: 200n * MICRO,
+      deniedSpendNano: 200n * MICRO,
       notSimulated: [],
     });
     expect(Object.fromEntries(simulation.byRule)).toEqual({ budget: 2 });
-    const one = { refused: 1, refusedSpendNano: 100n * MICRO };
+    const one = { denied: 1, deniedSpendNano: 100n * MICRO };
     expect(Object.fromEntries(simulation.byKey)).toEqual({
       [mine]: { requests: 4, spendNano: 400n * MICRO, ...one },
       [other]: { requests: 1, spendNano: 100n * MICRO, ...one },
