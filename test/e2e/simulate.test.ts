@@ -59,7 +59,7 @@ describe("cloud policy simulate", () => {
     });
     expect(shown.spend_micro_usd).toBeGreaterThan(0);
     const { stdout, stderr } = await cli(...args, "--days", "2");
-    expect(stderr).toBe("Replaying the requests of the last 2 days…\n");
+    expect(stderr).toBe("Simulating on the requests of the last 2 days…\n");
     expect(stdout).toMatch(/^refused +1 \(25\.0%\), \$0\.\d+$/m);
     expect(stdout).toMatch(/^rate_limit\.max_requests +1$/m);
   });

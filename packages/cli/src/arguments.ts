@@ -45,6 +45,10 @@ export function graceArgument(text: string): number {
   throw new InvalidArgumentError("It must be a whole number of s, m, h or d, from 0s to 7d, e.g. 90s, 1h or 2d.");
 }
 
+/** Help text for the name of a namespace or an account. */
+export const NAMESPACE_NAME = "Name: 1 to 63 of a-z, 0-9 and -, starting with a letter";
+
+/** Name of a namespace or an account. */
 export function namespaceNameArgument(text: string): string {
   if (/^[a-z][a-z0-9-]{0,62}$/.test(text)) return text;
   throw new InvalidArgumentError(

@@ -21,7 +21,7 @@ import type { Context } from "./context.ts";
 const REFERENCE = `
 Examples:
   $ npm start                        run a node on this machine and sign in to it
-  $ routeplane cloud status          who you are, and where
+  $ routeplane cloud status          show the account, the namespace and the node
   $ routeplane cloud keys mint --name my-agent --scope "inference:invoke usage:read"
   $ routeplane cloud usage --json    the same for programs, on every command
 
@@ -32,34 +32,35 @@ Exit codes:
   4  not signed in, or not allowed
 
 Environment:
-  ROUTEPLANE_API_KEY       the key to use; wins over the saved login
-  ROUTEPLANE_URL           the node's address; wins over the saved one
+  ROUTEPLANE_API_KEY       the key to use; takes precedence over the saved login
+  ROUTEPLANE_URL           the node's address; takes precedence over the saved one
   ROUTEPLANE_OPERATOR_KEY  for what only an operator may do (operator, account, namespace create, keys mint --namespace)
-  ROUTEPLANE_HOME          where the login and a local node's state lie (default: .routeplane in the checkout)
-  ROUTEPLANE_PORT          where \`up\` serves
+  ROUTEPLANE_HOME          folder of the login and a local node (default: .routeplane in the checkout)
+  ROUTEPLANE_PORT          port of \`up\`
   NO_COLOR                 no colours, even on a terminal
 
 Data goes to stdout, everything else to stderr.`;
 
-/** The command tree. Parsing throws commander's own errors; actions throw `CliError` and `ConnectError`. */
+/** Creates the command tree. Parsing throws commander's own errors; actions throw `CliError` and `ConnectError`. */
 export function createProgram(context: Context): Command {
   const program = new Command("routeplane")
-    .description("Who may call your models, what they may do, and what they did.")
-    .version(packageJson.version)
-    .option("--json", "print JSON, errors included")
+    .description("Control and record the calls of your models")
+    .version(packageJson.version, "-V, --version", "Print the version")
+    .helpOption("-h, --help", "Show this help")
+    .option("--json", "Print JSON, errors included")
     .addHelpText("after", REFERENCE)
-    .configureHelp({ showGlobalOptions: true })
+    .configureHelp({ showGlobalOptions: true, subcommandDescription })
     .configureOutput({
       writeOut: (text) => context.stdout.write(text),
       // Under --json stderr holds one JSON error and nothing else.
       writeErr: (text) => context.output.json || context.stderr.write(text),
-      // The error itself is reported where all errors are.
+      // `run` reports the error, as it does all others.
       outputError: () => undefined,
     })
     .exitOverride();
 
   addUpCommand(program, context);
-  const cloud = program.command("cloud").description("manage keys, policies and usage of a node");
+  const cloud = program.command("cloud").description("Manage keys, policies and usage of a node");
   addIdentityCommands(cloud, context);
   addAccountCommands(cloud, context);
   addNamespaceCommands(cloud, context);
@@ -78,7 +79,12 @@ export function createProgram(context: Context): Command {
   return program;
 }
 
-/** The command line that explains the command which `argv` was heading for. */
+/** Description of a command in the list of its parent. The command `help` is commander's own. */
+function subcommandDescription(command: Command): string {
+  return command.name() === "help" ? "Show the help of a command" : command.description();
+}
+
+/** Command line that shows the help of the deepest command that `argv` names. */
 export function helpCommandFor(program: Command, argv: readonly string[]): string {
   const path = [program.name()];
   let command: Command | undefined = program;

@@ -1,6 +1,6 @@
 import type { Account } from "@routeplane/contracts/auth";
 import type { Command } from "commander";
-import { idArgument, namespaceNameArgument } from "../arguments.ts";
+import { idArgument, NAMESPACE_NAME, namespaceNameArgument } from "../arguments.ts";
 import type { Context } from "../context.ts";
 import { operatorCredential } from "../session.ts";
 import { ACCOUNT_COLUMNS, accountLine, fromProtoAccount } from "../views/account.ts";
@@ -8,29 +8,27 @@ import { allPages, showList } from "../views/list.ts";
 import { requirePresent } from "../views/values.ts";
 import { withExamples } from "./examples.ts";
 
-const NAME = "1 to 63 lower-case letters, digits or hyphens, starting with a letter";
-
 export function addAccountCommands(cloud: Command, context: Context): void {
-  const account = cloud.command("account").description("who owns namespaces on the node (operator only)");
+  const account = cloud.command("account").description("Manage accounts, which own namespaces (operator only)");
   withExamples(account, "cloud account create team-a", "cloud account list");
 
   const create = account
     .command("create")
-    .description("create an account, as yet without namespaces")
-    .argument("<name>", NAME, namespaceNameArgument)
+    .description("Create an account without namespaces")
+    .argument("<name>", NAMESPACE_NAME, namespaceNameArgument)
     .action((name: string) => createAccount(context, name));
   withExamples(create, "cloud account create team-a", "cloud namespace create staging --account team-a");
 
   const list = account
     .command("list")
-    .description("all accounts that your operator credential reaches, oldest first")
+    .description("List the accounts of your credential, oldest first")
     .action(() => listAccounts(context));
   withExamples(list, "cloud account list", "cloud account list --json");
 
   const get = account
     .command("get")
-    .description("one account")
-    .argument("<name|id>", "name or acc_…", idArgument)
+    .description("Show an account")
+    .argument("<name|id>", "Name or id (acc_…)", idArgument)
     .action(async (nameOrId: string) => {
       const { accounts } = await context.connect(await operatorCredential(context.settings));
       show(context, (await accounts.getAccount({ account: nameOrId })).account);
@@ -39,9 +37,9 @@ export function addAccountCommands(cloud: Command, context: Context): void {
 
   const rename = account
     .command("rename")
-    .description("give an account another name; its id and all that is its stay")
-    .argument("<name|id>", "name or acc_…", idArgument)
-    .argument("<new-name>", NAME, namespaceNameArgument)
+    .description("Rename an account; its id and its namespaces stay")
+    .argument("<name|id>", "Name or id (acc_…)", idArgument)
+    .argument("<new-name>", NAMESPACE_NAME, namespaceNameArgument)
     .action(async (nameOrId: string, name: string) => {
       const { accounts } = await context.connect(await operatorCredential(context.settings));
       show(context, (await accounts.renameAccount({ account: nameOrId, name })).account);

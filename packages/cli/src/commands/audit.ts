@@ -27,23 +27,22 @@ interface AuditOptions {
 }
 
 export function addAuditCommands(cloud: Command, context: Context): void {
-  const audit = cloud.command("audit").description("who changed what");
+  const audit = cloud.command("audit").description("Read the audit log");
   withExamples(audit, "cloud audit list");
 
   const list = audit
     .command("list")
-    .description(
-      "changes of keys, namespaces, policies, bindings, accounts, operators and dead letters, newest first, page by page",
-    )
-    .option("--namespace <name|id>", "of this namespace (operator only)", idArgument)
-    .option("--node", "of the whole node, or of the account that yours is limited to (operator only)")
-    .option("--actor <id>", "Show only what this key_… or op_… did", actorArgument)
-    .option("--action <action>", "Show only this action, e.g. key.revoke", actionArgument)
-    .option("--target <id>", "Show only changes of this resource, e.g. key_… or pol_…", targetArgument)
-    .option("--from <time>", "RFC 3339 with an offset: only from then on", timeArgument)
-    .option("--to <time>", "RFC 3339 with an offset: only before then", timeArgument)
-    .option("--limit <number>", "rows on the page, at most 1000", pageSizeArgument, 25)
-    .option("--page-token <token>", "next_page_token of the page before", idArgument)
+    .description("List changes, newest first, page by page")
+    .option("--namespace <name|id>", "Name or id of the namespace (operator only)", idArgument)
+    .option("--node", "Show the whole node, or your account (operator only)")
+    .option("--actor <id>", "Id of who made the changes (key_… or op_…)", actorArgument)
+    .option("--action <action>", "Action, e.g. key.revoke", actionArgument)
+    .option("--target <id>", "Id of the changed resource, e.g. key_… or pol_…", targetArgument)
+    .option("--from <time>", "Start, RFC 3339 with an offset", timeArgument)
+    .option("--to <time>", "End, exclusive, RFC 3339 with an offset", timeArgument)
+    .option("--limit <number>", "Rows per page, at most 1000", pageSizeArgument, 25)
+    .option("--page-token <token>", "Token of the page, from next_page_token", idArgument)
+    .addHelpText("after", "\nOf keys, namespaces, policies, bindings, accounts, operators and dead letters.")
     .action((options: AuditOptions) => listEntries(context, options));
   withExamples(
     list,
@@ -55,7 +54,7 @@ export function addAuditCommands(cloud: Command, context: Context): void {
   );
 }
 
-/** Each service keeps the log of its own changes. One page of all is the newest of each page: ids sort by time. */
+/** Shows one page of the merged logs of the services. Ids sort by time: the newest entries of each page are the newest of all. */
 async function listEntries(context: Context, options: AuditOptions): Promise<void> {
   const { namespace, node = false } = options;
   requireRange(options);
@@ -65,8 +64,8 @@ async function listEntries(context: Context, options: AuditOptions): Promise<voi
   const request = toRequest(options, namespace === undefined ? "" : await namespaceIdOf(clients, namespace));
   const logs = { auth: clients.audit, policy: clients.policyAudit, usage: clients.usageAudit };
   const { action } = options;
-  const asked = action === undefined ? Object.values(logs) : [logs[action.service]];
-  const pages = await Promise.all(asked.map((log) => log.listAuditEntries(request)));
+  const queried = action === undefined ? Object.values(logs) : [logs[action.service]];
+  const pages = await Promise.all(queried.map((log) => log.listAuditEntries(request)));
   const all = pages.flatMap(({ entries }): readonly AuditEntry[] => entries);
   const newestFirst = all.toSorted((left, right) => (left.id < right.id ? 1 : -1));
   const shown = newestFirst.slice(0, options.limit);
@@ -78,7 +77,7 @@ async function listEntries(context: Context, options: AuditOptions): Promise<voi
   if (next !== null) context.output.note(`Older ones: add --page-token ${next}`);
 }
 
-/** An id is taken as it is: it may be of a namespace that is gone, and asking needs one more scope. */
+/** Id of a namespace. An id is not looked up: the namespace may be deleted, and reading it needs another scope. */
 async function namespaceIdOf({ namespaces }: NodeClient, nameOrId: string): Promise<string> {
   if (nameOrId.startsWith("ns_")) return nameOrId;
   return requirePresent((await namespaces.getNamespace({ namespace: nameOrId })).namespace).id;

@@ -7,8 +7,8 @@ import { withExamples } from "./examples.ts";
 export function addCompletionCommand(program: Command, context: Context): void {
   const completion = program
     .command("completion")
-    .description("a script that completes commands and flags in your shell")
-    .addArgument(new Argument("[shell]", "default: the one that SHELL names, else bash").choices(SHELLS))
+    .description("Print a script that completes commands in your shell")
+    .addArgument(new Argument("[shell]", "Shell (default: the one that SHELL names, else bash)").choices(SHELLS))
     .action((shell: Shell = shellOf(context)) => {
       const script = completionScript(shell, completionWords(program));
       context.output.data({ shell, script }, () => script);

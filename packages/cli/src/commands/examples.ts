@@ -1,6 +1,6 @@
 import type { Command } from "commander";
 
-/** Ends a command's help with lines to copy. */
+/** Adds examples to the end of the help of a command. `lines` leave out `routeplane`. */
 export function withExamples(command: Command, ...lines: readonly string[]): Command {
   const examples = lines.map((line) => `  $ routeplane ${line}`).join("\n");
   return command.addHelpText("after", `\nExamples:\n${examples}`);

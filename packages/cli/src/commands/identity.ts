@@ -14,22 +14,23 @@ import { withExamples } from "./examples.ts";
 export function addIdentityCommands(cloud: Command, context: Context): void {
   const status = cloud
     .command("status")
-    .description("the signed-in account, its bound namespace, the key and the node")
+    .description("Show the account, the namespace and the node in use")
     .action(() => showStatus(context));
   withExamples(status, "cloud status", "cloud status --json");
 
   const whoami = cloud
     .command("whoami")
-    .description("whom the credential in use belongs to, and its scopes")
+    .description("Show the owner and the scopes of the credential in use")
     .action(() => showIdentity(context));
   withExamples(whoami, "cloud whoami");
 
   const login = cloud
     .command("login")
-    .description("check a key with the node and save it; with ROUTEPLANE_URL set, that address too")
-    .requiredOption(
-      "--api-key <key>",
-      "the key; - reads it from standard input, which keeps it out of the process list",
+    .description("Check a key with the node and save it")
+    .requiredOption("--api-key <key>", "Key to save, or - to read it from standard input")
+    .addHelpText(
+      "after",
+      "\nStandard input keeps the key out of the process list. If ROUTEPLANE_URL is set, that address is saved too.",
     )
     .action(({ apiKey }: { apiKey: string }) => logIn(context, apiKey));
   withExamples(
@@ -40,7 +41,7 @@ export function addIdentityCommands(cloud: Command, context: Context): void {
 
   const logout = cloud
     .command("logout")
-    .description("forget the saved key; it stays valid until it is revoked")
+    .description("Remove the saved key, which stays valid until revoked")
     .action(() => logOut(context));
   withExamples(logout, "cloud logout");
 }

@@ -1,7 +1,7 @@
 import { Code, ConnectError } from "@connectrpc/connect";
 import type { Command } from "commander";
 import type { Namespace } from "@routeplane/contracts/auth";
-import { idArgument, namespaceNameArgument } from "../arguments.ts";
+import { idArgument, NAMESPACE_NAME, namespaceNameArgument } from "../arguments.ts";
 import type { NodeClient } from "../client.ts";
 import type { Context } from "../context.ts";
 import { CliError, ExitCode } from "../errors.ts";
@@ -19,30 +19,28 @@ interface ListOptions {
 }
 
 export function addNamespaceCommands(cloud: Command, context: Context): void {
-  const namespace = cloud
-    .command("namespace")
-    .description("the isolation primitive: keys, policies and usage live in one");
+  const namespace = cloud.command("namespace").description("Manage namespaces, which isolate keys, policies and usage");
   withExamples(namespace, "cloud namespace list", "cloud namespace create staging");
 
   const list = namespace
     .command("list")
-    .description("List the namespaces in reach, the active one marked")
-    .option("--deleted", "list deleted ones too, as long as they can be restored")
-    .option("--account <name|id>", "only those of this account", idArgument)
+    .description("List namespaces, the active one marked")
+    .option("--deleted", "Include deleted namespaces that can be restored")
+    .option("--account <name|id>", "Name or id of the account that owns them", idArgument)
     .action((options: ListOptions) => listNamespaces(context, options));
   withExamples(list, "cloud namespace list", "cloud namespace list --account team-a", "cloud namespace list --json");
 
   const current = namespace
     .command("current")
-    .description("the namespace that the credential in use is bound to")
+    .description("Show the namespace of the credential in use")
     .action(() => showCurrent(context));
   withExamples(current, "cloud namespace current");
 
   const create = namespace
     .command("create")
-    .description("create a namespace (operator only)")
-    .argument("<name>", "1 to 63 lower-case letters, digits or hyphens, starting with a letter", namespaceNameArgument)
-    .option("--account <name|id>", "who is to own it; needed where there are several", idArgument)
+    .description("Create a namespace (operator only)")
+    .argument("<name>", NAMESPACE_NAME, namespaceNameArgument)
+    .option("--account <name|id>", "Owner; needed if there are several accounts", idArgument)
     .action((name: string, { account = "" }: { account?: string }) => createNamespace(context, name, account));
   withExamples(
     create,
@@ -54,20 +52,20 @@ export function addNamespaceCommands(cloud: Command, context: Context): void {
   const get = namespace
     .command("get")
     .description("Show a namespace")
-    .argument("<name|id>", "name or ns_…", idArgument)
+    .argument("<name|id>", "Name or id (ns_…)", idArgument)
     .action((nameOrId: string) => getNamespace(context, nameOrId));
   withExamples(get, "cloud namespace get staging");
 
   addLifecycle(namespace, context);
 }
 
-/** What an operator does to a namespace that exists. */
+/** Adds the commands by which an operator changes a namespace. */
 function addLifecycle(namespace: Command, context: Context): void {
   const rename = namespace
     .command("rename")
-    .description("give a namespace another name; its id, keys and usage stay (operator only)")
-    .argument("<name|id>", "name or ns_…", idArgument)
-    .argument("<new-name>", "1 to 63 lower-case letters, digits or hyphens", namespaceNameArgument)
+    .description("Rename a namespace; id, keys and usage stay (operator only)")
+    .argument("<name|id>", "Name or id (ns_…)", idArgument)
+    .argument("<new-name>", NAMESPACE_NAME, namespaceNameArgument)
     .action((nameOrId: string, name: string) =>
       change(context, ({ namespaces }) => namespaces.renameNamespace({ namespace: nameOrId, name })),
     );
@@ -75,8 +73,8 @@ function addLifecycle(namespace: Command, context: Context): void {
 
   const suspend = namespace
     .command("suspend")
-    .description("refuse all its keys until it is resumed (operator only)")
-    .argument("<name|id>", "name or ns_…", idArgument)
+    .description("Suspend a namespace: refuse all its keys (operator only)")
+    .argument("<name|id>", "Name or id (ns_…)", idArgument)
     .action((nameOrId: string) =>
       change(context, ({ namespaces }) => namespaces.suspendNamespace({ namespace: nameOrId })),
     );
@@ -84,8 +82,8 @@ function addLifecycle(namespace: Command, context: Context): void {
 
   const resume = namespace
     .command("resume")
-    .description("end a suspension (operator only)")
-    .argument("<name|id>", "name or ns_…", idArgument)
+    .description("Resume a suspended namespace (operator only)")
+    .argument("<name|id>", "Name or id (ns_…)", idArgument)
     .action((nameOrId: string) =>
       change(context, ({ namespaces }) => namespaces.resumeNamespace({ namespace: nameOrId })),
     );
@@ -93,9 +91,10 @@ function addLifecycle(namespace: Command, context: Context): void {
 
   const remove = namespace
     .command("delete")
-    .description("refuse all its keys for good; it can be restored for 30 days (operator only)")
-    .argument("<name|id>", "name or ns_…", idArgument)
-    .option("--yes", "do not ask")
+    .description("Delete a namespace: refuse all its keys (operator only)")
+    .argument("<name|id>", "Name or id (ns_…)", idArgument)
+    .option("--yes", "Skip the confirmation")
+    .addHelpText("after", "\nIt can be restored for 30 days.")
     .action(async (nameOrId: string, { yes = false }: { yes?: boolean }) => {
       const loss = `this deletes the namespace ${nameOrId}: all its keys stop working.`;
       if (!yes) await confirmLoss(context, `Delete the namespace ${nameOrId}? All its keys stop working.`, loss);
@@ -105,21 +104,21 @@ function addLifecycle(namespace: Command, context: Context): void {
 
   const restore = namespace
     .command("restore")
-    .description("bring a deleted namespace back as it was (operator only)")
-    .argument("<id>", "ns_…, as `namespace list --deleted` shows it", idArgument)
+    .description("Restore a deleted namespace as it was (operator only)")
+    .argument("<id>", "Id (ns_…), as `namespace list --deleted` shows it", idArgument)
     .action((id: string) => change(context, ({ namespaces }) => namespaces.restoreNamespace({ namespace: id })));
   withExamples(restore, "cloud namespace restore ns_01jxyz…");
 }
 
 async function listNamespaces(context: Context, { deleted = false, account = "" }: ListOptions): Promise<void> {
   const request = { account, showDeleted: deleted };
-  const seen = await asWidest(context, ({ namespaces }) =>
+  const visible = await callAsOperatorOrLogin(context, ({ namespaces }) =>
     allPages(async (page) => {
       const { namespaces: rows, nextPageToken } = await namespaces.listNamespaces({ ...page, ...request });
       return { rows, nextPageToken };
     }, fromProtoNamespace),
   );
-  const list = { ...seen, data: await withActive(context, seen.data) };
+  const list = { ...visible, data: await withActive(context, visible.data) };
   const isMixed = new Set(list.data.map(({ account_id }) => account_id)).size > 1;
   context.output.data(list, () => list.data.map((each) => namespaceLine(each, isMixed)).join("\n"));
 }
@@ -150,7 +149,9 @@ async function createNamespace(context: Context, name: string, account: string):
 }
 
 async function getNamespace(context: Context, nameOrId: string): Promise<void> {
-  const { namespace } = await asWidest(context, ({ namespaces }) => namespaces.getNamespace({ namespace: nameOrId }));
+  const { namespace } = await callAsOperatorOrLogin(context, ({ namespaces }) =>
+    namespaces.getNamespace({ namespace: nameOrId }),
+  );
   for (const view of await withActive(context, [fromProtoNamespace(requirePresent(namespace))])) {
     context.output.data(view, () => namespaceLine(view));
   }
@@ -160,16 +161,16 @@ async function getNamespace(context: Context, nameOrId: string): Promise<void> {
  * Calls with the operator credential, which sees every namespace, if there is one; else with the login. Falls back to the login,
  * with a note, if the node refuses the saved operator credential: it belongs to another node.
  */
-async function asWidest<T>(context: Context, ask: (clients: NodeClient) => Promise<T>): Promise<T> {
+async function callAsOperatorOrLogin<T>(context: Context, call: (clients: NodeClient) => Promise<T>): Promise<T> {
   const credential = await operatorOrLoginCredential(context.settings);
   try {
-    return await ask(await context.connect(credential));
+    return await call(await context.connect(credential));
   } catch (error) {
     const isRefused = error instanceof ConnectError && error.code === Code.Unauthenticated;
     const login = isRefused && credential.source === "saved" ? await findLogin(context.settings) : undefined;
     if (login === undefined || login.token === credential.token) throw error;
     context.output.note("The saved operator credential is not this node's: only what your login sees is shown.");
-    return ask(await context.connect(login));
+    return call(await context.connect(login));
   }
 }
 

@@ -33,28 +33,29 @@ interface RevokeOptions {
 }
 
 export function addOperatorCommands(cloud: Command, context: Context): void {
-  const operator = cloud.command("operator").description("operator credentials: who administers the node");
+  const operator = cloud.command("operator").description("Manage operator credentials, which administer the node");
   withExamples(operator, 'cloud operator mint --name ci --scope "namespaces:* keys:write"', "cloud operator list");
 
   addMint(operator, context);
 
   const list = operator
     .command("list")
-    .description("all operator credentials that yours sees, revoked and expired ones included, oldest first")
+    .description("List operator credentials, oldest first")
+    .addHelpText("after", "\nThose that the credential in use sees, revoked and expired ones included.")
     .action(() => listOperators(context));
   withExamples(list, "cloud operator list", "cloud operator list --json");
 
   const get = operator
     .command("get")
-    .description("one operator credential; never its token")
-    .argument("<id>", "op_…", idArgument)
+    .description("Show an operator credential, without its token")
+    .argument("<id>", "Id of the credential (op_…)", idArgument)
     .action((id: string) => getOperator(context, id));
   withExamples(get, "cloud operator get op_01jxyz…");
 
   const rotate = operator
     .command("rotate")
     .description("Give an operator credential a new token, shown once")
-    .argument("<id>", "op_…", idArgument)
+    .argument("<id>", "Id of the credential (op_…)", idArgument)
     .action((id: string, options: GraceOptions) => rotateOperator(context, id, options));
   addGraceOptions(rotate).addHelpText(
     "after",
@@ -65,11 +66,14 @@ export function addOperatorCommands(cloud: Command, context: Context): void {
 
   const revoke = operator
     .command("revoke")
-    .description("revoke an operator credential and, at once, every one below it; there is no way back")
-    .argument("<id>", "op_…", idArgument)
-    .option("--reason <text>", "why, for people who read it later; up to 200 characters", reasonArgument)
-    .option("--yes", "do not ask, on a terminal either")
-    .addHelpText("after", "\nFor those below the credential in use. None revokes itself: rotate it instead.")
+    .description("Revoke an operator credential and every one below it")
+    .argument("<id>", "Id of the credential (op_…)", idArgument)
+    .option("--reason <text>", "Reason, kept with the credential; up to 200 characters", reasonArgument)
+    .option("--yes", "Skip the confirmation")
+    .addHelpText(
+      "after",
+      "\nIt takes effect at once and cannot be undone. For those below the credential in use: none revokes\nitself, rotate it instead.",
+    )
     .action((id: string, options: RevokeOptions) => revokeOperator(context, id, options));
   withExamples(revoke, "cloud operator revoke op_01jxyz…", 'cloud operator revoke op_01jxyz… --reason "left" --yes');
 }
@@ -77,15 +81,11 @@ export function addOperatorCommands(cloud: Command, context: Context): void {
 function addMint(operator: Command, context: Context): void {
   const mint = operator
     .command("mint")
-    .description("mint an operator credential below the one in use; its token is shown once")
-    .requiredOption("--name <name>", "for people; need not be unique", nameArgument)
-    .requiredOption(
-      "--scope <scopes>",
-      "what it may do, at most what yours may; several by blank or comma",
-      scopesArgument,
-    )
-    .option("--expires-at <time>", "when it stops working, RFC 3339 with an offset; at most its parent's", timeArgument)
-    .option("--account <name|id>", "limit it to this account, for good", idArgument)
+    .description("Mint an operator credential; its token is shown once")
+    .requiredOption("--name <name>", "Name for people; need not be unique", nameArgument)
+    .requiredOption("--scope <scopes>", "Scopes, at most yours, separated by blanks or commas", scopesArgument)
+    .option("--expires-at <time>", "Expiry, RFC 3339 with an offset; not after the parent's", timeArgument)
+    .option("--account <name|id>", "Account that it is limited to, for good", idArgument)
     .action((options: MintOptions) => mintOperator(context, options));
   mint.addHelpText(
     "after",
@@ -135,8 +135,8 @@ async function rotateOperator(context: Context, id: string, options: GraceOption
   const graceSecs = graceSecsOf(options);
   const credential = await operatorCredential(context.settings);
   const { identity, operators } = await context.connect(credential);
-  // Asked before, because without grace the credential in use may be dead afterwards.
-  const places = await storedTokensToReplace(context, credential, {
+  // Found before the rotation, because without grace the credential in use may be invalid after it.
+  const tokens = await storedTokensToReplace(context, credential, {
     isInUse: fromProtoIdentity(await identity.whoAmI({})).operator?.id === id,
     prefix: async () => (await operators.getOperator({ id })).operator?.prefix,
   });
@@ -151,7 +151,7 @@ async function rotateOperator(context: Context, id: string, options: GraceOption
     graceEndsAt: requirePresent(graceEndsAt),
     graceSecs,
     stillMay,
-    storedTokens: places,
+    storedTokens: tokens,
   });
 }
 

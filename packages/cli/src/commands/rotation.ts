@@ -21,7 +21,7 @@ export interface GraceOptions {
 
 export function addGraceOptions(command: Command): Command {
   return command
-    .option("--grace <time>", "Keep the old token valid for 0s to 7d (default: 1h)", graceArgument)
+    .option("--grace <time>", "Grace of the old token, 0s to 7d (default: 1h)", graceArgument)
     .addOption(new Option("--leaked", "End every earlier token at once, after a leak").conflicts("grace"));
 }
 
@@ -43,19 +43,19 @@ export interface Rotated {
   readonly prefix: () => Promise<string | undefined>;
 }
 
-/** Places on this machine that hold the token which a rotation is about to replace. */
+/** Copies on this machine of the token that a rotation is about to replace. */
 export async function storedTokensToReplace(
   { settings }: Context,
   { token }: Credential,
   { isInUse, prefix }: Rotated,
 ): Promise<readonly StoredToken[]> {
   const all = await storedTokens(settings);
-  if (isInUse) return all.filter((place) => place.token === token);
-  const others = all.filter((place) => place.token !== token);
+  if (isInUse) return all.filter((stored) => stored.token === token);
+  const others = all.filter((stored) => stored.token !== token);
   if (others.length === 0) return [];
-  // A caller may be allowed to rotate the credential but not to read it: then no place is known to hold its token.
+  // A caller may be allowed to rotate the credential but not to read it: then no stored token is known to be its own.
   const start = (await prefix().catch(() => undefined)) || undefined;
-  return start === undefined ? [] : others.filter((place) => place.token.startsWith(start));
+  return start === undefined ? [] : others.filter((stored) => stored.token.startsWith(start));
 }
 
 export interface Rotation {
@@ -73,9 +73,9 @@ export interface Rotation {
 /** Shows a new token, and saves it wherever the old one was saved. The token is shown even if it cannot be saved. */
 export async function showRotation(context: Context, rotation: Rotation): Promise<void> {
   const { output } = context;
-  const { view, fields, token, graceSecs, stillMay, storedTokens: places } = rotation;
+  const { view, fields, token, graceSecs, stillMay, storedTokens } = rotation;
   const graceEndsAt = timestampDate(rotation.graceEndsAt).toISOString();
-  const { savedIn, fault } = await saveInPlaceOfOld(context, places, token);
+  const { savedIn, fault } = await replaceSavedTokens(context, storedTokens, token);
   const shown = { ...view, token, grace_ends_at: graceEndsAt, saved_in: savedIn };
   output.data(shown, () => block([...fields, ["token", token]]));
   output.note("The token is shown once: save it now, wherever it is used.");
@@ -85,24 +85,25 @@ export async function showRotation(context: Context, rotation: Rotation): Promis
       : `The old one works until ${formatTime(graceEndsAt)}, only to ${stillMay}.`,
   );
   if (savedIn.length > 0) output.note(`Saved the new one in ${savedIn.join(" and ")}, in place of the old one.`);
-  for (const place of places) {
-    if (place.kind === "variable") output.note(`${place.name} still holds the old one: set it to the new one.`);
+  for (const { kind, name } of storedTokens) {
+    if (kind === "variable") output.note(`${name} still holds the old one: set it to the new one.`);
   }
   if (fault !== undefined) throw fault;
 }
 
-async function saveInPlaceOfOld(
+/** Writes `token` to each file among `storedTokens`; a fault is returned, so that the token is shown all the same. */
+async function replaceSavedTokens(
   { settings: { home } }: Context,
-  places: readonly StoredToken[],
+  storedTokens: readonly StoredToken[],
   token: string,
 ): Promise<{ readonly savedIn: readonly string[]; readonly fault: CliError | undefined }> {
   const savedIn: string[] = [];
   let fault: CliError | undefined;
-  for (const place of places) {
-    if (place.kind !== "file") continue;
-    const path = join(home, place.name);
+  for (const storedToken of storedTokens) {
+    if (storedToken.kind !== "file") continue;
+    const path = join(home, storedToken.name);
     try {
-      await writeSaved(home, place.name satisfies SavedFile, token);
+      await writeSaved(home, storedToken.name satisfies SavedFile, token);
       savedIn.push(path);
     } catch (error) {
       const why = error instanceof Error ? error.message : String(error);

@@ -15,9 +15,10 @@ interface UpOptions {
 export function addUpCommand(program: Command, context: Context): void {
   const up = program
     .command("up")
-    .description("run a node on this machine, in the foreground; Ctrl-C stops it and keeps its data")
-    .option("--port <number>", `port of the gateway (default: ROUTEPLANE_PORT, else ${DEFAULT_PORT})`, portArgument)
-    .option("--gateways <number>", "how many gateways, on this port and the next ones", gatewaysArgument, 1)
+    .description("Run a node on this machine, in the foreground")
+    .option("--port <number>", `Port of the gateway (default: ROUTEPLANE_PORT, else ${DEFAULT_PORT})`, portArgument)
+    .option("--gateways <number>", "Number of gateways, on this port and those after it", gatewaysArgument, 1)
+    .addHelpText("after", "\nCtrl-C stops the node and keeps its data.")
     .action((options: UpOptions) => runUp(context, options));
   withExamples(up, "up", "up --port 9000 --gateways 2");
 }
@@ -28,14 +29,14 @@ async function runUp(context: Context, { port, gateways }: UpOptions): Promise<v
   if (firstPort + gateways - 1 > MAX_PORT) {
     throw usageError(`${gateways} gateways from port ${firstPort} on would need ports beyond ${MAX_PORT}`);
   }
-  // Loaded here, so that no other command pays for what running a node needs.
+  // Imported here, so that no other command loads what running a node needs.
   const { runNode } = await import("@routeplane/standalone");
   const exitCode = await runNode({
     home: settings.home,
     port: firstPort,
     gateways,
     environment: settings.environment,
-    // What it prints is for people.
+    // Its progress is for people, not for the reader of JSON.
     stdout: output.json ? stderr : stdout,
     stderr,
   });

@@ -41,21 +41,14 @@ const DIMENSIONS: Readonly<Record<DimensionName, UsageDimension>> = {
 export function addUsageCommand(cloud: Command, context: Context): void {
   const usage = cloud
     .command("usage")
-    .description("requests, tokens and spend of the namespace; the last 30 days unless told otherwise")
-    .option(
-      "--from <time>",
-      "first moment that counts, RFC 3339 with an offset (default: 30 days before --to)",
-      timeArgument,
-    )
-    .option("--to <time>", "first moment that does not count any more (default: now)", timeArgument)
-    .option(
-      "--group-by <what>",
-      "tell apart key, model, provider, status, hour or day; several by commas",
-      groupByArgument,
-    )
-    .option("--key <name|id>", "Count only requests of this key", idArgument)
-    .option("--model <id>", "only requests to this model", idArgument)
-    .option("--all-namespaces", "of every namespace of the node, by whole hours; for operators")
+    .description("Show requests, tokens and spend of the namespace")
+    .option("--from <time>", "Start, RFC 3339 with an offset (default: --to minus 30 days)", timeArgument)
+    .option("--to <time>", "End, exclusive, RFC 3339 with an offset (default: now)", timeArgument)
+    .option("--group-by <what>", "Dimensions to group by, separated by commas", groupByArgument)
+    .option("--key <name|id>", "Name or id of the key whose requests count", idArgument)
+    .option("--model <id>", "Model whose requests count", idArgument)
+    .option("--all-namespaces", "Show every namespace of the node (operator only)")
+    .addHelpText("after", "\nDimensions: key, model, provider, status, hour, day. --all-namespaces counts whole hours.")
     .action((options: UsageOptions) => showUsage(context, options));
   withExamples(
     usage,
@@ -83,12 +76,12 @@ async function showUsage(context: Context, options: UsageOptions): Promise<void>
   const credential = await loginCredential(context.settings);
   const { usage } = await context.connect(credential);
   const filter = await resolveFilter(context, credential, options);
-  const answer = await usage.getUsage({ ...query, keyId: filter.key ?? "", model: filter.model ?? "" });
-  const totals = fromProtoUsage(answer);
+  const response = await usage.getUsage({ ...query, keyId: filter.key ?? "", model: filter.model ?? "" });
+  const totals = fromProtoUsage(response);
   if (groupBy.length === 0) return context.output.data(totals, () => block(usageFields(totals)));
   showGroups(
     context,
-    { ...totals, groups: answer.groups.map((group) => fromProtoUsageGroup(group, groupBy)) },
+    { ...totals, groups: response.groups.map((group) => fromProtoUsageGroup(group, groupBy)) },
     groupBy,
   );
 }
@@ -99,9 +92,9 @@ async function showNodeUsage(
   groupBy: readonly DimensionName[],
 ): Promise<void> {
   const { usageAdmin } = await context.connect(await operatorCredential(context.settings));
-  const answer = await usageAdmin.getNodeUsage(query);
-  const groups = answer.groups.map((group) => fromProtoNamespaceUsage(group, groupBy));
-  showGroups(context, { ...fromProtoUsage(answer), groups }, ["namespace", ...groupBy]);
+  const response = await usageAdmin.getNodeUsage(query);
+  const groups = response.groups.map((group) => fromProtoNamespaceUsage(group, groupBy));
+  showGroups(context, { ...fromProtoUsage(response), groups }, ["namespace", ...groupBy]);
 }
 
 function showGroups(

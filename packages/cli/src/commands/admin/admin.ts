@@ -4,9 +4,8 @@ import { addDeadLetterCommands } from "./dead-letters.ts";
 import { withExamples } from "../examples.ts";
 import { addReconcileCommand } from "./reconcile.ts";
 
-/** What operators do about the node itself. */
 export function addAdminCommands(program: Command, context: Context): void {
-  const admin = program.command("admin").description("look after a node, with an operator credential");
+  const admin = program.command("admin").description("Administer the node (operator only)");
   withExamples(admin, "admin dead-letters list", "admin reconcile");
   addDeadLetterCommands(admin, context);
   addReconcileCommand(admin, context);

@@ -25,38 +25,39 @@ interface ListOptions {
 }
 
 export function addDeadLetterCommands(admin: Command, context: Context): void {
-  const letters = admin.command("dead-letters").description("usage events that could not be recorded");
+  const letters = admin.command("dead-letters").description("Manage usage events that could not be recorded");
   withExamples(letters, "admin dead-letters list", "admin dead-letters replay dl_01jxyz…");
 
   const list = letters
     .command("list")
-    .description("what was set aside, newest first, one page at a time, whatever became of it")
-    .option("--state <state>", "only those that are held, replaying, replayed or discarded", stateArgument)
-    .option("--limit <number>", "rows on the page, at most 1000", pageSizeArgument, 25)
-    .option("--page-token <token>", "next_page_token of the page before", idArgument)
+    .description("List dead letters, newest first, page by page")
+    .option("--state <state>", "State: held, replaying, replayed or discarded", stateArgument)
+    .option("--limit <number>", "Rows per page, at most 1000", pageSizeArgument, 25)
+    .option("--page-token <token>", "Token of the page, from next_page_token", idArgument)
     .action((options: ListOptions) => listDeadLetters(context, options));
   withExamples(list, "admin dead-letters list --state held");
 
   const get = letters
     .command("get")
     .alias("show")
-    .description("one of them, with what it says")
-    .argument("<id>", "dl_…", idArgument)
+    .description("Show a dead letter with its content")
+    .argument("<id>", "Id of the dead letter (dl_…)", idArgument)
     .action((id: string) => showDeadLetter(context, id));
   withExamples(get, "admin dead-letters get dl_01jxyz…");
 
   const replay = letters
     .command("replay")
-    .description("record it again, within seconds; what fails once more is held again, with its reason")
-    .argument("<id>", "dl_…", idArgument)
+    .description("Record a dead letter again, within seconds")
+    .argument("<id>", "Id of the dead letter (dl_…)", idArgument)
+    .addHelpText("after", "\nOne that fails again is held again, with the new reason.")
     .action((id: string) => changeDeadLetter(context, (client) => client.usageAdmin.replayDeadLetter({ id })));
   withExamples(replay, "admin dead-letters replay dl_01jxyz…");
 
   const discard = letters
     .command("discard")
-    .description("give it up: what it says is never recorded")
-    .argument("<id>", "dl_…", idArgument)
-    .option("--yes", "do not ask, on a terminal either")
+    .description("Discard a dead letter, which is then never recorded")
+    .argument("<id>", "Id of the dead letter (dl_…)", idArgument)
+    .option("--yes", "Skip the confirmation")
     .action((id: string, options: { yes?: boolean }) => discardDeadLetter(context, id, options));
   withExamples(discard, "admin dead-letters discard dl_01jxyz… --yes");
 }
@@ -76,22 +77,22 @@ function stateArgument(text: string): DeadLetterState {
 
 async function listDeadLetters(context: Context, { state, limit, pageToken = "" }: ListOptions): Promise<void> {
   const { usageAdmin } = await context.connect(await operatorCredential(context.settings));
-  const answer = await usageAdmin.listDeadLetters({
+  const response = await usageAdmin.listDeadLetters({
     pageSize: limit,
     pageToken,
     state: state ?? DeadLetterState.UNSPECIFIED,
   });
-  const { deadLetters, nextPageToken } = answer;
+  const { deadLetters, nextPageToken } = response;
   const list = { data: deadLetters.map(fromProtoDeadLetter), next_page_token: fromProtoText(nextPageToken) };
-  showList(context, list, DEAD_LETTER_COLUMNS, "There are no such dead letters.");
+  showList(context, list, DEAD_LETTER_COLUMNS, "No dead letters match.");
   if (nextPageToken !== "") context.output.note(`Older ones: add --page-token ${nextPageToken}`);
 }
 
 async function showDeadLetter(context: Context, id: string): Promise<void> {
   const { usageAdmin } = await context.connect(await operatorCredential(context.settings));
   const view = fromProtoDeadLetterInFull(requirePresent((await usageAdmin.getDeadLetter({ id })).deadLetter));
-  const said = view.content === null ? view.payload_base64 : printableJson(view.content);
-  context.output.data(view, () => `${block(deadLetterFields(view))}\n\n${said}`);
+  const content = view.content === null ? view.payload_base64 : printableJson(view.content);
+  context.output.data(view, () => `${block(deadLetterFields(view))}\n\n${content}`);
 }
 
 async function changeDeadLetter(
@@ -104,7 +105,7 @@ async function changeDeadLetter(
 }
 
 async function discardDeadLetter(context: Context, id: string, { yes = false }: { yes?: boolean }): Promise<void> {
-  if (!yes && !(await confirm(context, `Give up ${id}? What it says is never recorded.`))) {
+  if (!yes && !(await confirm(context, `Discard ${id}? Its content is never recorded.`))) {
     throw new CliError(ExitCode.failed, "aborted", "NOT_CONFIRMED", "nothing was discarded");
   }
   await changeDeadLetter(context, (client) => client.usageAdmin.discardDeadLetter({ id }));

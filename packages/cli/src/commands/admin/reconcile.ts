@@ -26,21 +26,21 @@ interface ReconcileOptions {
 interface UsageReconciliation {
   readonly from: Timestamp;
   readonly to: Timestamp;
-  /** Of requests from before nothing is kept but the sums; null: all of the range are. */
+  /** Start of the request log, if it is within the range: before it only usage totals are kept. */
   kept_from: string | null;
   namespace_count: number;
   readonly differences: DifferenceView[];
 }
 
 interface BudgetReconciliation {
-  /** Of what was admitted before nothing is kept that could be compared; null: of none of the range. */
+  /** Admission time from which budget charges could be compared; null if none of the range could be. */
   compared_from: string | null;
   namespace_count: number;
   request_count: number;
-  /** Requests under way: nothing can be said of them yet. */
+  /** Number of requests under way, which were not compared. */
   running_count: number;
   counter_count: number;
-  /** Counters of which only a part could be compared. */
+  /** Number of counters that could be compared only in part. */
   partial_counter_count: number;
   readonly charges: ChargeDifferenceView[];
   readonly counters: CounterDifferenceView[];
@@ -49,14 +49,13 @@ interface BudgetReconciliation {
 export function addReconcileCommand(admin: Command, context: Context): void {
   const reconcile = admin
     .command("reconcile")
-    .description("hold the request log, its sums and what budgets were charged against each other")
-    .option(
-      "--from <time>",
-      "RFC 3339 with an offset, taken down to a whole hour (default: 30 days before --to)",
-      timeArgument,
+    .description("Compare request log, usage totals and budget charges")
+    .option("--from <time>", "Start, rounded down to an hour (default: --to minus 30 days)", timeArgument)
+    .option("--to <time>", "End, rounded up to an hour (default: now)", timeArgument)
+    .addHelpText(
+      "after",
+      "\nTimes are RFC 3339 with an offset. Exits with 1 if there are differences. Budget charges can be\ncompared for the last 23 hours.",
     )
-    .option("--to <time>", "RFC 3339 with an offset, taken up to a whole hour (default: now)", timeArgument)
-    .addHelpText("after", "\nExit code 1 if they differ. Budgets can be compared for the last 23 hours.")
     .action((options: ReconcileOptions) => reconcileAll(context, options));
   withExamples(reconcile, "admin reconcile", "admin reconcile --from 2026-05-01T00:00:00Z --to 2026-06-01T00:00:00Z");
 }
@@ -64,40 +63,40 @@ export function addReconcileCommand(admin: Command, context: Context): void {
 async function reconcileAll(context: Context, { from, to = new Date() }: ReconcileOptions): Promise<void> {
   requireRange({ ...(from && { from }), to });
   const client = await context.connect(await operatorCredential(context.settings));
-  const asked = { ...(from && { from: timestampFromDate(from) }), to: timestampFromDate(to) };
-  const usage = await reconcileUsage(client, asked);
+  const range = { ...(from && { from: timestampFromDate(from) }), to: timestampFromDate(to) };
+  const usage = await reconcileUsage(client, range);
   const budgets = await reconcileBudgets(client, usage);
   const [start, end] = [fromProtoTime(usage.from), fromProtoTime(usage.to)];
   const view = { ...usage, from: start, to: end, budgets };
   context.output.data(view, ({ dim }) => {
-    const shown = <Row>(columns: readonly Column<Row>[], rows: readonly Row[]): string[] =>
+    const tables = <Row>(columns: readonly Column<Row>[], rows: readonly Row[]): string[] =>
       rows.length === 0 ? [] : [table(columns, rows, dim)];
     return [
-      ...shown(DIFFERENCE_COLUMNS, usage.differences),
-      ...shown(CHARGE_COLUMNS, budgets.charges),
-      ...shown(COUNTER_COLUMNS, budgets.counters),
+      ...tables(DIFFERENCE_COLUMNS, usage.differences),
+      ...tables(CHARGE_COLUMNS, budgets.charges),
+      ...tables(COUNTER_COLUMNS, budgets.counters),
     ].join("\n");
   });
   const { differences, namespace_count, kept_from } = usage;
   const note = (text: string): void => context.output.note(text);
   note(`${differences.length} differences in ${namespace_count} namespaces from ${start} to ${end}`);
   if (kept_from !== null)
-    note(`Requests from before ${kept_from} are not kept: their sums are held against each other.`);
-  const found = budgets.charges.length + budgets.counters.length;
+    note(`Requests from before ${kept_from} are not kept: only their usage totals were compared.`);
+  const budgetDifferences = budgets.charges.length + budgets.counters.length;
   note(
     budgets.compared_from === null
-      ? "What budgets were charged then is not kept any more, and was not compared."
-      : `${found} differences in budgets: ${budgets.request_count} requests since ${budgets.compared_from}, ` +
+      ? "The record of budget charges does not reach back that far and was not compared."
+      : `${budgetDifferences} differences in budgets: ${budgets.request_count} requests since ${budgets.compared_from}, ` +
           `${budgets.counter_count} counters (${budgets.partial_counter_count} in part); ${budgets.running_count} requests are under way`,
   );
-  if (differences.length + found > 0) context.setExitCode(ExitCode.failed);
+  if (differences.length + budgetDifferences > 0) context.setExitCode(ExitCode.failed);
 }
 
 async function reconcileUsage(
   { usageAdmin }: NodeClient,
-  asked: { readonly from?: Timestamp; readonly to: Timestamp },
+  requested: { readonly from?: Timestamp; readonly to: Timestamp },
 ): Promise<UsageReconciliation> {
-  let page = await usageAdmin.reconcileUsage(asked);
+  let page = await usageAdmin.reconcileUsage(requested);
   const range = { from: requirePresent(page.from), to: requirePresent(page.to) };
   const all: UsageReconciliation = { ...range, kept_from: null, namespace_count: 0, differences: [] };
   for (;;) {
@@ -105,7 +104,7 @@ async function reconcileUsage(
     all.namespace_count += page.namespaceCount;
     all.differences.push(...page.differences.map(fromProtoDifference));
     if (page.nextPageToken === "") return all;
-    page = await usageAdmin.reconcileUsage({ ...asked, pageToken: page.nextPageToken });
+    page = await usageAdmin.reconcileUsage({ ...requested, pageToken: page.nextPageToken });
   }
 }
 

@@ -9,7 +9,7 @@ import { KEY_TREE_COLUMNS, keyTree } from "../../views/keys/key-tree.ts";
 import { allPages, showList, showListAs } from "../../views/list.ts";
 import { requirePresent } from "../../views/values.ts";
 import { withExamples } from "../examples.ts";
-import { addKeyChangeCommands } from "./lifecycle.ts";
+import { addKeyLifecycleCommands } from "./lifecycle.ts";
 
 interface MintOptions {
   readonly name: string;
@@ -19,40 +19,37 @@ interface MintOptions {
 }
 
 export function addKeyCommands(cloud: Command, context: Context): void {
-  const keys = cloud.command("keys").description("API keys of the namespace: who may call");
+  const keys = cloud.command("keys").description("Manage API keys of the namespace");
   withExamples(keys, 'cloud keys mint --name my-agent --scope "inference:invoke"', "cloud keys list");
 
   addMint(keys, context);
 
   const list = keys
     .command("list")
-    .description("all keys of the namespace, revoked and expired ones included, oldest first")
-    .option("--tree", "show which key was minted by which: parents first, and what hangs below them")
+    .description("List all keys of the namespace, oldest first")
+    .option("--tree", "Show sub-keys below the key that minted them")
+    .addHelpText("after", "\nRevoked and expired keys are included.")
     .action(({ tree = false }: { tree?: boolean }) => listKeys(context, tree));
   withExamples(list, "cloud keys list", "cloud keys list --tree", "cloud keys list --json");
 
   const get = keys
     .command("get")
-    .description("one key; never its token")
-    .argument("<id>", "key_…", idArgument)
+    .description("Show a key, without its token")
+    .argument("<id>", "Id of the key (key_…)", idArgument)
     .action((id: string) => getKey(context, id));
   withExamples(get, "cloud keys get key_01jxyz…");
 
-  addKeyChangeCommands(keys, context);
+  addKeyLifecycleCommands(keys, context);
 }
 
 function addMint(keys: Command, context: Context): void {
   const mint = keys
     .command("mint")
-    .description("mint a sub-key of the key in use, in its namespace; its token is shown once")
-    .requiredOption("--name <name>", "for people; need not be unique", nameArgument)
-    .requiredOption(
-      "--scope <scopes>",
-      "what it may do, at most what you may; several by blank or comma",
-      scopesArgument,
-    )
-    .option("--expires-at <time>", "when it stops working, RFC 3339 with an offset; at most its parent's", timeArgument)
-    .option("--namespace <name|id>", "mint a root key in this namespace instead (operator only)", idArgument)
+    .description("Mint a sub-key of the key in use; its token is shown once")
+    .requiredOption("--name <name>", "Name for people; need not be unique", nameArgument)
+    .requiredOption("--scope <scopes>", "Scopes, at most yours, separated by blanks or commas", scopesArgument)
+    .option("--expires-at <time>", "Expiry, RFC 3339 with an offset; not after the parent's", timeArgument)
+    .option("--namespace <name|id>", "Namespace of a new root key (operator only)", idArgument)
     .action((options: MintOptions) => mintKey(context, options));
   mint.addHelpText(
     "after",

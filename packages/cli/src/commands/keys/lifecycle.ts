@@ -28,18 +28,18 @@ interface RevokeOptions {
   readonly reason?: string;
 }
 
-const REACH = "\nFor the key in use and the keys below it";
+const LINEAGE_NOTE = "\nFor the key in use and the keys below it";
 
-/** What becomes of a key after it was minted. */
-export function addKeyChangeCommands(keys: Command, context: Context): void {
+/** Adds the commands that change a key: `update`, `rotate` and `revoke`. */
+export function addKeyLifecycleCommands(keys: Command, context: Context): void {
   const update = keys
     .command("update")
-    .description("rename a key, narrow its scopes or bring its expiry forward; nothing widens it again")
-    .argument("<id>", "key_…", idArgument)
-    .option("--name <name>", "for people; need not be unique", nameArgument)
-    .option("--scope <scopes>", "all that it may do from now on; several by blank or comma", scopesArgument)
-    .option("--expires-at <time>", "when it stops working, RFC 3339 with an offset; never later", timeArgument)
-    .addHelpText("after", `${REACH}; a root key changes every key of the namespace.`)
+    .description("Rename a key, narrow its scopes or bring its expiry forward")
+    .argument("<id>", "Id of the key (key_…)", idArgument)
+    .option("--name <name>", "Name for people; need not be unique", nameArgument)
+    .option("--scope <scopes>", "All its scopes from now on, a subset of the current ones", scopesArgument)
+    .option("--expires-at <time>", "New expiry, RFC 3339 with an offset; never later", timeArgument)
+    .addHelpText("after", `${LINEAGE_NOTE}; a root key changes every key of the namespace. Nothing widens a key again.`)
     .action((id: string, options: UpdateOptions) => updateKey(context, id, options));
   withExamples(
     update,
@@ -50,11 +50,11 @@ export function addKeyChangeCommands(keys: Command, context: Context): void {
   const rotate = keys
     .command("rotate")
     .description("Give a key a new token, shown once")
-    .argument("<id>", "key_…", idArgument)
+    .argument("<id>", "Id of the key (key_…)", idArgument)
     .action((id: string, options: GraceOptions) => rotateKey(context, id, options));
   addGraceOptions(rotate).addHelpText(
     "after",
-    `${REACH}, a root key included. The key itself, its limits and its usage carry on.\n` +
+    `${LINEAGE_NOTE}, a root key included. The key itself, its limits and its usage carry on.\n` +
       "Until its grace ends the old token may only invoke and read. Where it is saved here, the new one is saved instead.",
   );
   withExamples(rotate, "cloud keys rotate key_01jxyz…", "cloud keys rotate key_01jxyz… --leaked");
@@ -62,12 +62,12 @@ export function addKeyChangeCommands(keys: Command, context: Context): void {
   const revoke = keys
     .command("revoke")
     .description("Revoke a key and every key below it, at once and for good")
-    .argument("<id>", "key_…", idArgument)
-    .option("--reason <text>", "why, for people who read it later; up to 200 characters", reasonArgument)
+    .argument("<id>", "Id of the key (key_…)", idArgument)
+    .option("--reason <text>", "Reason, kept with the key; up to 200 characters", reasonArgument)
     .option("--yes", "Accepted without effect: revoking never asks")
     .addHelpText(
       "after",
-      `\nIt never asks, takes effect at once and cannot be undone.${REACH}; a root key revokes every key of the namespace.`,
+      `\nIt never asks, takes effect at once and cannot be undone.${LINEAGE_NOTE}; a root key revokes every key of the namespace.`,
     )
     .action((id: string, options: RevokeOptions) => revokeKey(context, id, options));
   withExamples(
@@ -90,15 +90,15 @@ async function updateKey(context: Context, id: string, { name, scope, expiresAt 
   };
   const view = fromProtoKey(requirePresent((await keys.updateKey(request)).key));
   context.output.data(view, () => block(keyFields(view)));
-  context.output.note("Changed, and with it what every key below it may do.");
+  context.output.note("Changed. Keys below it are limited by it too.");
 }
 
 async function rotateKey(context: Context, id: string, options: GraceOptions): Promise<void> {
   const graceSecs = graceSecsOf(options);
   const credential = await loginCredential(context.settings);
   const { identity, keys } = await context.connect(credential);
-  // Asked before, because without grace the credential in use may be dead afterwards.
-  const places = await storedTokensToReplace(context, credential, {
+  // Found before the rotation, because without grace the credential in use may be invalid after it.
+  const tokens = await storedTokensToReplace(context, credential, {
     isInUse: fromProtoIdentity(await identity.whoAmI({})).key?.id === id,
     prefix: async () => (await keys.getKey({ id })).key?.prefix,
   });
@@ -113,7 +113,7 @@ async function rotateKey(context: Context, id: string, options: GraceOptions): P
     graceEndsAt: requirePresent(graceEndsAt),
     graceSecs,
     stillMay,
-    storedTokens: places,
+    storedTokens: tokens,
   });
 }
 

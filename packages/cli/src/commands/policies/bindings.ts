@@ -28,17 +28,17 @@ interface BindOptions extends PrincipalOptions {
   readonly etag?: string;
 }
 
-/** What policies are bound to, and what is bound to a principal. */
+/** Adds `bind`, `unbind`, and the lists of bindings of a policy and of a principal. */
 export function addBindingCommands(policy: Command, context: Context): void {
   const bind = policy
     .command("bind")
-    .description("put a policy in force for a key and all below it, or for the whole namespace")
-    .argument("<policy-id>", "pol_…", idArgument)
-    .option("--shadow", "let through what the policy would refuse, and only log it")
-    .option("--etag <etag>", "Refuse if the policy changed since it had this etag", etagArgument)
+    .description("Bind a policy to a key and all below it, or the namespace")
+    .argument("<policy-id>", "Id of the policy (pol_…)", idArgument)
+    .option("--shadow", "Log what the policy would refuse, and refuse nothing")
+    .option("--etag <etag>", "Etag that the policy must still have", etagArgument)
     .addHelpText("after", BIND_LINEAGE_NOTE)
     .action((id: string, options: BindOptions) => bindPolicy(context, id, options));
-  withPrincipal(bind, "what to bind it to");
+  withPrincipal(bind, "Type of the principal to bind it to");
   withExamples(
     bind,
     "cloud policy bind pol_01jxyz… --principal-type api_key --principal-id key_01jxyz…",
@@ -48,9 +48,9 @@ export function addBindingCommands(policy: Command, context: Context): void {
 
   const unbind = policy
     .command("unbind")
-    .description("Remove a binding and what it has counted, for good")
-    .argument("<policy-id>", "pol_…", idArgument)
-    .argument("<binding-id>", "bnd_…, as `policy bindings` shows it", idArgument)
+    .description("Remove a binding and its counters, for good")
+    .argument("<policy-id>", "Id of the policy (pol_…)", idArgument)
+    .argument("<binding-id>", "Id (bnd_…), as `policy bindings` shows it", idArgument)
     .option("--yes", "Skip the confirmation")
     .addHelpText("after", LINEAGE_NOTE)
     .action((id: string, bindingId: string, { yes = false }: { yes?: boolean }) =>
@@ -64,16 +64,17 @@ export function addBindingCommands(policy: Command, context: Context): void {
 
   const bindings = policy
     .command("bindings")
-    .description("what a policy is bound to, oldest binding first")
-    .argument("<policy-id>", "pol_…", idArgument)
+    .description("List the bindings of a policy, oldest first")
+    .argument("<policy-id>", "Id of the policy (pol_…)", idArgument)
     .action((id: string) => listBindings(context, id));
   withExamples(bindings, "cloud policy bindings pol_01jxyz…", "cloud policy bindings pol_01jxyz… --json");
 
   const forPrincipal = policy
     .command("for-principal")
-    .description("the policies bound to a key or the namespace itself; `policy effective` shows what it inherits too")
+    .description("List the policies bound to a key or the namespace itself")
+    .addHelpText("after", "\n`policy effective` shows what a key inherits too.")
     .action((options: PrincipalOptions) => listPrincipalPolicies(context, options));
-  withPrincipal(forPrincipal, "what to look at");
+  withPrincipal(forPrincipal, "Type of the principal");
   withExamples(
     forPrincipal,
     "cloud policy for-principal --principal-type api_key --principal-id key_01jxyz…",
@@ -81,9 +82,11 @@ export function addBindingCommands(policy: Command, context: Context): void {
   );
 }
 
-function withPrincipal(command: Command, what: string): void {
-  const types = new Option("--principal-type <type>", what).choices(Object.keys(PRINCIPAL_TYPES));
-  command.addOption(types.makeOptionMandatory()).requiredOption("--principal-id <id>", "key_… or ns_…", idArgument);
+function withPrincipal(command: Command, typeDescription: string): void {
+  const types = new Option("--principal-type <type>", typeDescription).choices(Object.keys(PRINCIPAL_TYPES));
+  command
+    .addOption(types.makeOptionMandatory())
+    .requiredOption("--principal-id <id>", "Id of the principal (key_… or ns_…)", idArgument);
 }
 
 async function bindPolicy(context: Context, policyId: string, options: BindOptions): Promise<void> {
@@ -106,18 +109,18 @@ async function unbindPolicy(context: Context, policyId: string, bindingId: strin
     const binding = (await bindingsOf(client, policyId)).find(({ id }) => id === bindingId);
     const principal = binding === undefined ? bindingId : principalText(binding);
     const loss = `${policyId} from ${principal}`;
-    const question = `Unbind ${loss}? What it has counted there is lost.`;
-    await confirmLoss(context, question, `this unbinds ${loss}, and loses what it has counted there.`);
+    const question = `Unbind ${loss}? Its counters there are lost.`;
+    await confirmLoss(context, question, `this unbinds ${loss}, and its counters there are lost.`);
   }
   const view = fromProtoBinding(requirePresent((await policies.unbindPolicy({ policyId, bindingId })).binding));
   context.output.data(view, () => block(bindingFields(view)));
-  context.output.note("Unbound: it applies there no more.");
+  context.output.note("Unbound: it no longer applies there.");
 }
 
 async function listBindings(context: Context, policyId: string): Promise<void> {
   const client = await context.connect(await loginCredential(context.settings));
   const list = { data: await bindingsOf(client, policyId), next_page_token: null };
-  showList(context, list, BINDING_COLUMNS, "It is bound to nothing.");
+  showList(context, list, BINDING_COLUMNS, "The policy has no bindings.");
 }
 
 async function listPrincipalPolicies(context: Context, options: PrincipalOptions): Promise<void> {
@@ -127,5 +130,5 @@ async function listPrincipalPolicies(context: Context, options: PrincipalOptions
     const { boundPolicies: rows, nextPageToken } = await policies.listPrincipalPolicies({ ...principal, ...page });
     return { rows, nextPageToken };
   }, fromProtoBoundPolicy);
-  showList(context, list, BOUND_POLICY_COLUMNS, "Nothing is bound to it itself.");
+  showList(context, list, BOUND_POLICY_COLUMNS, "No policy is bound to the principal itself.");
 }

@@ -17,7 +17,7 @@ interface Flags {
 const budget: PolicyKindDefinition<BudgetInit, MessageInitShape<typeof UpdateBudgetRequestSchema>, Flags> = {
   kind: "budget",
   command: "budget",
-  description: "budgets: policies that limit spend within a rolling window",
+  description: "Manage budgets, which limit spend within a rolling window",
   examples: {
     create: [
       "cloud budget create --name daily-cap --window day --limit-micro-usd 5000000",
@@ -30,11 +30,11 @@ const budget: PolicyKindDefinition<BudgetInit, MessageInitShape<typeof UpdateBud
   addFlags(command) {
     command
       .addOption(
-        new Option("--window <window>", "rolling: 60 minutes, 24 hours, 7 days, 30 days, or for ever").choices(
+        new Option("--window <window>", "Rolling window: 1 hour, 24 hours, 7 days, 30 days, or total").choices(
           Object.keys(BUDGET_WINDOWS),
         ),
       )
-      .option("--limit-micro-usd <number>", "the limit; 5000000 is 5 USD", limitArgument);
+      .option("--limit-micro-usd <number>", "Limit in micro-USD; 5000000 is 5 USD", limitArgument);
   },
   addClearFlags: (command: Command) => command,
 

@@ -24,7 +24,7 @@ type Delete = (
   request: { readonly id: string; readonly unbind: boolean },
 ) => Promise<{ readonly unbound: readonly Binding[] }>;
 
-/** Says what goes with the policy, and asks, unless told not to. */
+/** Deletes a policy and its bindings. Names the bindings and asks for confirmation first, unless `yes`. */
 export async function deletePolicy(context: Context, id: string, yes: boolean, call: Delete): Promise<void> {
   const client = await context.connect(await loginCredential(context.settings));
   if (!yes) {

@@ -15,13 +15,14 @@ interface EffectiveOptions {
 export function addEffectiveCommand(policy: Command, context: Context): void {
   const effective = policy
     .command("effective")
-    .description("all that applies to a key or the namespace, where each rule comes from, and what is used of it")
+    .description("Show all that applies to a key or the namespace")
+    .addHelpText("after", "\nEach rule and limit with the policy that it comes from, and how much is used.")
     .addOption(
-      new Option("--principal-type <type>", "what to look at")
+      new Option("--principal-type <type>", "Type of the principal")
         .choices(Object.keys(PRINCIPAL_TYPES))
         .makeOptionMandatory(),
     )
-    .requiredOption("--principal-id <id>", "key_… or ns_…", idArgument)
+    .requiredOption("--principal-id <id>", "Id of the principal (key_… or ns_…)", idArgument)
     .action((options: EffectiveOptions) => showEffective(context, options));
   withExamples(
     effective,
@@ -33,8 +34,8 @@ export function addEffectiveCommand(policy: Command, context: Context): void {
 async function showEffective(context: Context, { principalType, principalId }: EffectiveOptions): Promise<void> {
   const { effectivePolicy } = await context.connect(await loginCredential(context.settings));
   const request = { principalType: PRINCIPAL_TYPES[principalType], principalId };
-  const answer = await effectivePolicy.getEffectivePolicy(request);
-  const view = fromProtoEffectivePolicy(requirePresent(answer.effectivePolicy));
+  const response = await effectivePolicy.getEffectivePolicy(request);
+  const view = fromProtoEffectivePolicy(requirePresent(response.effectivePolicy));
   const { guardrail, shadow_guardrail, budgets, rate_limits } = view;
   if (guardrail === null && shadow_guardrail === null && budgets.length + rate_limits.length === 0) {
     context.output.note("No policy applies.");

@@ -29,7 +29,7 @@ interface Flags {
 const guardrail: PolicyKindDefinition<GuardrailInit, MessageInitShape<typeof UpdateGuardrailRequestSchema>, Flags> = {
   kind: "guardrail",
   command: "guardrail",
-  description: "guardrails: policies on models, streaming, size and content of requests and answers",
+  description: "Manage guardrails on models, streaming, size and content",
   examples: {
     create: [
       'cloud guardrail create --name models --model-allow "openai/*, echo" --model-deny "*-preview" --bind-namespace',
@@ -46,33 +46,35 @@ const guardrail: PolicyKindDefinition<GuardrailInit, MessageInitShape<typeof Upd
 
   addFlags(command) {
     command
+      .option("--model-allow <models>", 'Allowed models, by comma; * is any text, "" allows none', modelsArgument)
+      .option("--model-deny <models>", "Denied models, by comma, even if they are allowed", modelsArgument)
       .option(
-        "--model-allow <models>",
-        'only these, by comma; * is any run of characters; "" allows none',
-        modelsArgument,
+        "--max-request-tokens <number>",
+        "Maximum of input and output tokens of a request",
+        countArgument(MAX_COUNT),
       )
-      .option("--model-deny <models>", "not these, by comma, whatever allows them", modelsArgument)
-      .option("--max-request-tokens <number>", "input and output tokens of a request at most", countArgument(MAX_COUNT))
-      .addOption(new Option("--allow-streaming <bool>", "whether answers may be streamed").choices(["true", "false"]))
-      .option("--block <name=pattern>", "refuse what the RE2 pattern matches; repeatable", patternArgument)
-      .option("--redact <name=pattern>", "replace what the RE2 pattern matches; repeatable", patternArgument)
+      .addOption(new Option("--allow-streaming <bool>", "Permission to stream answers").choices(["true", "false"]))
+      .option("--block <name=pattern>", "RE2 pattern whose matches are refused; repeatable", patternArgument)
+      .option("--redact <name=pattern>", "RE2 pattern whose matches are replaced; repeatable", patternArgument)
       .addOption(
-        new Option("--applies-to <where>", "where the patterns look (default: both)").choices(Object.keys(TARGETS)),
+        new Option("--applies-to <where>", "Side that the patterns inspect (default: both)").choices(
+          Object.keys(TARGETS),
+        ),
       )
       .addOption(
-        new Option("--uninspectable <rule>", "rule for images, audio and binary files").choices(
+        new Option("--uninspectable <rule>", "Rule for images, audio and binary files").choices(
           Object.keys(UNINSPECTABLE),
         ),
       );
   },
   addClearFlags(command) {
     command
-      .option("--clear-model-allow", "remove the allow-list")
-      .option("--clear-model-deny", "remove the deny-list")
-      .option("--clear-max-request-tokens", "remove the cap on tokens")
-      .option("--clear-allow-streaming", "say nothing about streaming any more")
-      .option("--clear-content-patterns", "remove all patterns")
-      .option("--clear-uninspectable", "remove the rule for uninspectable content");
+      .option("--clear-model-allow", "Remove the allow-list")
+      .option("--clear-model-deny", "Remove the deny-list")
+      .option("--clear-max-request-tokens", "Remove the maximum of tokens")
+      .option("--clear-allow-streaming", "Remove the rule on streaming")
+      .option("--clear-content-patterns", "Remove all patterns")
+      .option("--clear-uninspectable", "Remove the rule for uninspectable content");
   },
 
   async spec(flags) {
@@ -103,7 +105,7 @@ const guardrail: PolicyKindDefinition<GuardrailInit, MessageInitShape<typeof Upd
   }),
 };
 
-/** The rules that the flags set. */
+/** Rules that the flags set; empty if they set none. */
 function rulesOf(flags: Flags) {
   const {
     modelAllow,
@@ -124,7 +126,7 @@ function rulesOf(flags: Flags) {
     }));
   const contentPatterns = [...withAction(block, "block"), ...withAction(redact, "redact")];
   if (appliesTo !== undefined && contentPatterns.length === 0) {
-    throw usageError("--applies-to is about patterns: give --block or --redact with it");
+    throw usageError("--applies-to applies to patterns: give --block or --redact with it");
   }
   return present({
     modelAllow: modelAllow && { models: [...modelAllow] },

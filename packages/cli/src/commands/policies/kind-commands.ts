@@ -36,7 +36,7 @@ interface Page {
   readonly pageToken: string;
 }
 
-/** What the node's service of the kind does. */
+/** Calls of the node's service for one kind of policy. */
 export interface PolicyKindCalls<Spec, Change> {
   create(request: {
     name: string;
@@ -49,15 +49,15 @@ export interface PolicyKindCalls<Spec, Change> {
   remove(request: { readonly id: string; readonly unbind: boolean }): Promise<{ readonly unbound: readonly Binding[] }>;
 }
 
-/** A kind of policy with commands of its own. `Flags` are what its options come to. */
+/** A kind of policy with commands of its own, e.g. `budget`. `Flags` are the parsed values of its options. */
 export interface PolicyKindDefinition<Spec, Change extends object, Flags> {
   readonly kind: PolicyKindWord;
-  /** As typed, e.g. `rate-limit`. */
+  /** Name on the command line, e.g. `rate-limit`. */
   readonly command: string;
   readonly description: string;
   readonly examples: { readonly create: readonly string[]; readonly update: readonly string[] };
   addFlags(command: Command): void;
-  /** On top of those, for update. */
+  /** Adds the `--clear-…` flags, which only `update` has. */
   addClearFlags(command: Command): void;
   /** @throws CliError if the flags do not make a spec, or one that breaks a rule */
   spec(flags: Flags, context: Context): Promise<Spec>;
@@ -87,9 +87,9 @@ export function addPolicyKindCommands<Spec, Change extends object, Flags>(
 
   const remove = group
     .command("delete")
-    .description("delete it, with its bindings and what they have counted, for good")
-    .argument("<id>", "pol_…", idArgument)
-    .option("--yes", "do not ask")
+    .description(`Delete a ${nounOf(kind)}, its bindings and counters, for good`)
+    .argument("<id>", "Id of the policy (pol_…)", idArgument)
+    .option("--yes", "Skip the confirmation")
     .addHelpText("after", LINEAGE_NOTE)
     .action((id: string, { yes = false }: { yes?: boolean }) =>
       deletePolicy(context, id, yes, (client, request) => kind.calls(client).remove(request)),
@@ -104,13 +104,13 @@ function addCreate<Spec, Change extends object, Flags>(
 ): void {
   const create = group
     .command("create")
-    .description("create it, and bind it at once if told to; unbound it limits nothing")
-    .requiredOption("--name <name>", "unique in the namespace", nameArgument);
+    .description(`Create a ${nounOf(kind)}, which limits nothing until it is bound`)
+    .requiredOption("--name <name>", "Name, unique in the namespace", nameArgument);
   kind.addFlags(create);
   create
-    .option("--spec <file|->", "all of it in JSON instead of flags; - is standard input")
-    .option("--bind-namespace", "bind it to the namespace: every key in it")
-    .option("--bind-key <id>", "bind it to a key and all below it; repeatable", collected)
+    .option("--spec <file|->", "File with the whole spec in JSON; - is standard input")
+    .option("--bind-namespace", "Bind it to the namespace: every key in it")
+    .option("--bind-key <id>", "Key to bind it to, with all below it; repeatable", bindKeyArgument)
     .addHelpText("after", specReference(kind.kind))
     .action((options: CommonOptions & Flags) => createPolicy(context, kind, options));
   withExamples(create, ...kind.examples.create);
@@ -123,14 +123,14 @@ function addReads<Spec, Change extends object, Flags>(
 ): void {
   const list = group
     .command("list")
-    .description("all of the namespace, oldest first")
+    .description(`List the ${nounOf(kind)}s of the namespace, oldest first`)
     .action(async () => {
       const calls = kind.calls(await context.connect(await loginCredential(context.settings)));
       const read = async (page: Page) => {
         const { policies: rows, nextPageToken } = await calls.list(page);
         return { rows, nextPageToken };
       };
-      const none = `There are none. \`routeplane cloud ${kind.command} create --help\` makes one.`;
+      const none = `There are no ${nounOf(kind)}s. \`routeplane cloud ${kind.command} create --help\` shows how to create one.`;
       const columns = kind.kind === "budget" ? BUDGET_COLUMNS : POLICY_COLUMNS;
       showList(context, await allPages(read, fromProtoPolicy), columns, none);
     });
@@ -138,8 +138,8 @@ function addReads<Spec, Change extends object, Flags>(
 
   const get = group
     .command("get")
-    .description("one, with all that it says")
-    .argument("<id>", "pol_…", idArgument)
+    .description(`Show a ${nounOf(kind)} with its spec and its bindings`)
+    .argument("<id>", "Id of the policy (pol_…)", idArgument)
     .action(async (id: string) => {
       const calls = kind.calls(await context.connect(await loginCredential(context.settings)));
       show(context, (await calls.get({ id })).policy);
@@ -154,14 +154,14 @@ function addUpdate<Spec, Change extends object, Flags>(
 ): void {
   const update = group
     .command("update")
-    .description("change what is named and keep the rest; what was counted stays counted")
-    .argument("<id>", "pol_…", idArgument)
-    .option("--name <name>", "unique in the namespace", nameArgument);
+    .description(`Change parts of a ${nounOf(kind)}; its counters stay`)
+    .argument("<id>", "Id of the policy (pol_…)", idArgument)
+    .option("--name <name>", "Name, unique in the namespace", nameArgument);
   kind.addFlags(update);
   kind.addClearFlags(update);
   update
-    .option("--spec <file|->", "all that it says from now on, in JSON; - is standard input")
-    .option("--etag <etag>", "refuse if it is not what it was when it had this etag", etagArgument)
+    .option("--spec <file|->", "File with the new spec in JSON; - is standard input")
+    .option("--etag <etag>", "Etag that the policy must still have", etagArgument)
     .addHelpText("after", LINEAGE_NOTE + specReference(kind.kind))
     .action((id: string, options: CommonOptions & Flags) => updatePolicy(context, kind, id, options));
   withExamples(update, ...kind.examples.update);
@@ -178,9 +178,9 @@ async function createPolicy<Spec, Change extends object, Flags>(
   const client = await context.connect(await loginCredential(context.settings));
   const bindTo: Principal[] = bindKey.map((id) => ({ principalType: PRINCIPAL_TYPES.api_key, principalId: id }));
   if (bindNamespace) bindTo.unshift(await ownNamespace(client));
-  const made = await namingAsWritten(context, kind.kind, kind.calls(client).create({ name, spec, bindTo }));
-  const view = fromProtoPolicy(requirePresent(made.policy));
-  const bindings = made.bindings.map(fromProtoBinding);
+  const created = await namingAsWritten(context, kind.kind, kind.calls(client).create({ name, spec, bindTo }));
+  const view = fromProtoPolicy(requirePresent(created.policy));
+  const bindings = created.bindings.map(fromProtoBinding);
   context.output.data({ ...view, bindings }, () => block(policyFields(view)));
   if (bindings.length === 0) noteUnbound(context, view.id);
 }
@@ -212,7 +212,7 @@ const COMMON: ReadonlySet<string> = new Set(["name", "spec", "etag", "bindNamesp
 
 function refuseFlagsBesideSpec(options: object): void {
   if (Object.keys(options).every((name) => COMMON.has(name))) return;
-  throw usageError("--spec holds all that it says: give either that or flags for parts of it");
+  throw usageError("--spec holds the whole spec: give either that or flags for its parts");
 }
 
 async function ownNamespace({ identity }: NodeClient): Promise<Principal> {
@@ -221,12 +221,17 @@ async function ownNamespace({ identity }: NodeClient): Promise<Principal> {
   return { principalType: PRINCIPAL_TYPES.namespace, principalId: namespace.id };
 }
 
+/** The kind in words, e.g. `rate limit`. */
+function nounOf({ kind }: { readonly kind: PolicyKindWord }): string {
+  return kind.replaceAll("_", " ");
+}
+
 function show(context: Context, policy: Policy | undefined): void {
   const view = fromProtoPolicy(requirePresent(policy));
   context.output.data(view, () => block(policyFields(view)));
 }
 
-/** Of a flag that is given several times. */
-function collected(text: string, before: readonly string[] = []): readonly string[] {
+/** Parser of a repeatable flag: adds an id to those before. */
+function bindKeyArgument(text: string, before: readonly string[] = []): readonly string[] {
   return [...before, idArgument(text)];
 }

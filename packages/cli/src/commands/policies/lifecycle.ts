@@ -10,28 +10,28 @@ import { requirePresent } from "../../views/values.ts";
 import { withExamples } from "../examples.ts";
 import { deletePolicy, DELETE_EXAMPLES, LINEAGE_NOTE } from "./delete-policy.ts";
 
-/** Whether a policy is in force, or there at all. */
-export function addPolicyStateCommands(policy: Command, context: Context): void {
+/** Adds `enable`, `disable` and `delete`. */
+export function addPolicyLifecycleCommands(policy: Command, context: Context): void {
   const enable = policy
     .command("enable")
-    .description("put a policy that was disabled in force again, wherever it is bound")
-    .argument("<id>", "pol_…", idArgument)
+    .description("Enable a disabled policy, wherever it is bound")
+    .argument("<id>", "Id of the policy (pol_…)", idArgument)
     .action((id: string) => change(context, ({ policies }) => policies.enablePolicy({ id })));
   withExamples(enable, "cloud policy enable pol_01jxyz…");
 
   const disable = policy
     .command("disable")
-    .description("switch a policy off wherever it is bound; its bindings, and what they have counted, stay")
-    .argument("<id>", "pol_…", idArgument)
+    .description("Disable a policy; its bindings and counters stay")
+    .argument("<id>", "Id of the policy (pol_…)", idArgument)
     .addHelpText("after", LINEAGE_NOTE)
     .action((id: string) => change(context, ({ policies }) => policies.disablePolicy({ id })));
   withExamples(disable, "cloud policy disable pol_01jxyz…");
 
   const remove = policy
     .command("delete")
-    .description("delete a policy, with its bindings and what they have counted, for good")
-    .argument("<id>", "pol_…", idArgument)
-    .option("--yes", "do not ask")
+    .description("Delete a policy, its bindings and counters, for good")
+    .argument("<id>", "Id of the policy (pol_…)", idArgument)
+    .option("--yes", "Skip the confirmation")
     .addHelpText("after", LINEAGE_NOTE)
     .action((id: string, { yes = false }: { yes?: boolean }) =>
       deletePolicy(context, id, yes, ({ policies }, request) => policies.deletePolicy(request)),

@@ -16,7 +16,7 @@ import { withExamples } from "../examples.ts";
 import { addBindingCommands } from "./bindings.ts";
 import { noteUnbound, specReference } from "./spec-reference.ts";
 import { addSimulateCommand } from "./simulate.ts";
-import { addPolicyStateCommands } from "./lifecycle.ts";
+import { addPolicyLifecycleCommands } from "./lifecycle.ts";
 
 interface CreateOptions {
   readonly name: string;
@@ -31,7 +31,7 @@ interface UpdateOptions {
 }
 
 export function addPolicyCommands(cloud: Command, context: Context): void {
-  const policy = cloud.command("policy").description("policies of the namespace: what keys may do");
+  const policy = cloud.command("policy").description("Manage policies, which decide what keys may do");
   withExamples(
     policy,
     "cloud policy list",
@@ -40,7 +40,7 @@ export function addPolicyCommands(cloud: Command, context: Context): void {
   );
   addReads(policy, context);
   addWrites(policy, context);
-  addPolicyStateCommands(policy, context);
+  addPolicyLifecycleCommands(policy, context);
   addBindingCommands(policy, context);
   addEffectiveCommand(policy, context);
   addSimulateCommand(policy, context);
@@ -49,15 +49,15 @@ export function addPolicyCommands(cloud: Command, context: Context): void {
 function addReads(policy: Command, context: Context): void {
   const list = policy
     .command("list")
-    .description("all policies of the namespace, oldest first")
-    .addOption(kindOption("only this kind"))
+    .description("List the policies of the namespace, oldest first")
+    .addOption(kindOption("Kind of the policies"))
     .action(({ kind }: { kind?: PolicyKindWord }) => listPolicies(context, kind));
   withExamples(list, "cloud policy list", "cloud policy list --kind budget --json");
 
   const get = policy
     .command("get")
-    .description("one policy, with all that it says")
-    .argument("<id>", "pol_…", idArgument)
+    .description("Show a policy with its spec and its bindings")
+    .argument("<id>", "Id of the policy (pol_…)", idArgument)
     .action((id: string) => getPolicy(context, id));
   withExamples(get, "cloud policy get pol_01jxyz…");
 }
@@ -65,10 +65,10 @@ function addReads(policy: Command, context: Context): void {
 function addWrites(policy: Command, context: Context): void {
   const create = policy
     .command("create")
-    .description("create a policy; it limits nothing until it is bound")
-    .requiredOption("--name <name>", "unique in the namespace", nameArgument)
-    .addOption(kindOption("what it is about; never changes").makeOptionMandatory())
-    .requiredOption("--spec <file|->", "what it says, in JSON; - is standard input")
+    .description("Create a policy, which limits nothing until it is bound")
+    .requiredOption("--name <name>", "Name, unique in the namespace", nameArgument)
+    .addOption(kindOption("Kind of the policy, which never changes").makeOptionMandatory())
+    .requiredOption("--spec <file|->", "File with the spec in JSON; - is standard input")
     .addHelpText("after", specReference())
     .action((options: CreateOptions) => createPolicy(context, options));
   withExamples(
@@ -79,11 +79,11 @@ function addWrites(policy: Command, context: Context): void {
 
   const update = policy
     .command("update")
-    .description("rename a policy, or replace all that it says; what was counted stays counted")
-    .argument("<id>", "pol_…", idArgument)
-    .option("--name <name>", "unique in the namespace", nameArgument)
-    .option("--spec <file|->", "what it says from now on, in JSON; - is standard input")
-    .option("--etag <etag>", "refuse if the policy is not what it was when it had this etag", etagArgument)
+    .description("Rename a policy, or replace its spec; its counters stay")
+    .argument("<id>", "Id of the policy (pol_…)", idArgument)
+    .option("--name <name>", "Name, unique in the namespace", nameArgument)
+    .option("--spec <file|->", "File with the new spec in JSON; - is standard input")
+    .option("--etag <etag>", "Etag that the policy must still have", etagArgument)
     .addHelpText("after", specReference())
     .action((id: string, options: UpdateOptions) => updatePolicy(context, id, options));
   withExamples(
@@ -104,7 +104,12 @@ async function listPolicies(context: Context, kind: PolicyKindWord | undefined):
     const { policies: rows, nextPageToken } = await policies.listPolicies({ ...filter, ...page });
     return { rows, nextPageToken };
   }, fromProtoPolicy);
-  showList(context, list, POLICY_COLUMNS, "There are no policies. `routeplane cloud budget create --help` makes one.");
+  showList(
+    context,
+    list,
+    POLICY_COLUMNS,
+    "There are no policies. `routeplane cloud budget create --help` shows how to create one.",
+  );
 }
 
 async function getPolicy(context: Context, id: string): Promise<void> {
@@ -128,13 +133,12 @@ async function updatePolicy(
   { name = "", spec, etag = "" }: UpdateOptions,
 ): Promise<void> {
   if (name === "" && spec === undefined) throw usageError("there is nothing to change: give --name or --spec");
-  const written = spec === undefined ? undefined : await readJson(context, spec);
+  const json = spec === undefined ? undefined : await readJson(context, spec);
   const { policies } = await context.connect(await loginCredential(context.settings));
-  // A spec is read by the kind of the policy that it is for.
-  const { kind } = fromProtoPolicy(requirePresent((await policies.getPolicy({ id })).policy));
-  const known = kind as PolicyKindWord;
-  const request = { id, name, etag, ...(written !== undefined && { spec: specAt(known, written) }) };
-  const { policy } = await namingAsWritten(context, known, policies.updatePolicy(request));
+  // The fields of a spec depend on the kind of the policy.
+  const kind = fromProtoPolicy(requirePresent((await policies.getPolicy({ id })).policy)).kind as PolicyKindWord;
+  const request = { id, name, etag, ...(json !== undefined && { spec: specAt(kind, json) }) };
+  const { policy } = await namingAsWritten(context, kind, policies.updatePolicy(request));
   const view = fromProtoPolicy(requirePresent(policy));
   context.output.data(view, () => block(policyFields(view)));
 }

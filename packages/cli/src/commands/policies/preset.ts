@@ -20,7 +20,7 @@ interface Flags {
 const preset: PolicyKindDefinition<PresetInit, MessageInitShape<typeof UpdatePresetRequestSchema>, Flags> = {
   kind: "preset",
   command: "preset",
-  description: "presets: policies that bundle a guardrail, a rate limit and a budget, bound and changed as one",
+  description: "Manage presets of a guardrail, a rate limit and a budget",
   examples: {
     create: [
       "cloud preset create --name standard --guardrail guardrail.json --budget budget.json --bind-namespace",
@@ -34,15 +34,15 @@ const preset: PolicyKindDefinition<PresetInit, MessageInitShape<typeof UpdatePre
 
   addFlags(command) {
     command
-      .option("--guardrail <file|->", "its guardrail in JSON; - is standard input")
-      .option("--rate-limit <file|->", "its rate limit in JSON; - is standard input")
-      .option("--budget <file|->", "its budget in JSON; - is standard input");
+      .option("--guardrail <file|->", "File with its guardrail in JSON; - is standard input")
+      .option("--rate-limit <file|->", "File with its rate limit in JSON; - is standard input")
+      .option("--budget <file|->", "File with its budget in JSON; - is standard input");
   },
   addClearFlags(command) {
     command
-      .option("--clear-guardrail", "remove its guardrail")
-      .option("--clear-rate-limit", "remove its rate limit")
-      .option("--clear-budget", "remove its budget");
+      .option("--clear-guardrail", "Remove its guardrail")
+      .option("--clear-rate-limit", "Remove its rate limit")
+      .option("--clear-budget", "Remove its budget");
   },
 
   async spec(flags, context) {

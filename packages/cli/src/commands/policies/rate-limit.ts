@@ -24,7 +24,7 @@ const MAX_CONCURRENT = 100_000n;
 const rateLimit: PolicyKindDefinition<RateLimitInit, MessageInitShape<typeof UpdateRateLimitRequestSchema>, Flags> = {
   kind: "rate_limit",
   command: "rate-limit",
-  description: "rate limits: policies that limit requests, tokens or concurrency within a sliding window",
+  description: "Manage rate limits on requests, tokens and concurrency",
   examples: {
     create: [
       "cloud rate-limit create --name per-minute --window-secs 60 --max-requests 100 --bind-namespace",
@@ -38,16 +38,16 @@ const rateLimit: PolicyKindDefinition<RateLimitInit, MessageInitShape<typeof Upd
 
   addFlags(command) {
     command
-      .option("--window-secs <number>", "how long the sliding window is, up to 30 days", countArgument(MAX_WINDOW_SECS))
-      .option("--max-requests <number>", "requests within the window at most", countArgument(MAX_COUNT))
-      .option("--max-tokens <number>", "input and output tokens within the window at most", countArgument(MAX_COUNT))
-      .option("--max-concurrent <number>", "requests under way at once at most", countArgument(MAX_CONCURRENT));
+      .option("--window-secs <number>", "Length of the sliding window, up to 30 days", countArgument(MAX_WINDOW_SECS))
+      .option("--max-requests <number>", "Maximum of requests within the window", countArgument(MAX_COUNT))
+      .option("--max-tokens <number>", "Maximum of input and output tokens within the window", countArgument(MAX_COUNT))
+      .option("--max-concurrent <number>", "Maximum of requests under way at once", countArgument(MAX_CONCURRENT));
   },
   addClearFlags(command) {
     command
-      .option("--clear-max-requests", "limit requests no more")
-      .option("--clear-max-tokens", "limit tokens no more")
-      .option("--clear-max-concurrent", "limit concurrency no more");
+      .option("--clear-max-requests", "Remove the maximum of requests")
+      .option("--clear-max-tokens", "Remove the maximum of tokens")
+      .option("--clear-max-concurrent", "Remove the maximum of requests under way");
   },
 
   async spec({ windowSecs, maxRequests, maxTokens, maxConcurrent }) {

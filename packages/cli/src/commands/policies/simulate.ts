@@ -21,23 +21,24 @@ interface SimulateOptions {
   readonly days: number;
 }
 
-/** A replay of up to 100,000 requests; the node ends it by then. */
+/** Time limit of a simulation of up to 100,000 requests, which the node keeps within. */
 const TIMEOUT_MS = 30_000;
 
 export function addSimulateCommand(policy: Command, context: Context): void {
   const simulate = policy
     .command("simulate")
-    .description("what a policy, or a draft of one, would have refused of the requests there were; changes nothing")
-    .argument("[policy-id]", "pol_…, as it is now; or give a draft with --kind and --spec", idArgument)
-    .addOption(new Option("--kind <kind>", "what the draft is about").choices(Object.keys(POLICY_KINDS)))
-    .option("--spec <file|->", "what the draft says, in JSON; - is standard input")
+    .description("Simulate a policy or a draft on the logged requests")
+    .argument("[policy-id]", "Id of the policy (pol_…), unless a draft is given", idArgument)
+    .addOption(new Option("--kind <kind>", "Kind of the draft").choices(Object.keys(POLICY_KINDS)))
+    .option("--spec <file|->", "File with the draft in JSON; - is standard input")
     .addOption(
-      new Option("--principal-type <type>", "what it would be bound to (default: the namespace)").choices(
+      new Option("--principal-type <type>", "Type of the principal (default: namespace)").choices(
         Object.keys(PRINCIPAL_TYPES),
       ),
     )
-    .option("--principal-id <id>", "key_… or ns_…", idArgument)
-    .option("--days <days>", "how many days back from now, 1 to 90", daysArgument, 7)
+    .option("--principal-id <id>", "Id of the principal (key_… or ns_…)", idArgument)
+    .option("--days <days>", "Number of days back from now, 1 to 90", daysArgument, 7)
+    .addHelpText("after", "\nShows which requests it would have refused. Nothing is changed.")
     .addHelpText("after", specReference())
     .action((id: string | undefined, options: SimulateOptions) => simulatePolicy(context, id, options));
   withExamples(
@@ -55,7 +56,7 @@ async function simulatePolicy(context: Context, id: string | undefined, options:
   const subject = await subjectOf(context, id, options);
   const principal = principalType && { principalType: PRINCIPAL_TYPES[principalType], principalId: principalId ?? "" };
   const { simulation } = await context.connect(await loginCredential(context.settings));
-  context.output.note(`Replaying the requests of the last ${days === 1 ? "day" : `${days} days`}…`);
+  context.output.note(`Simulating on the requests of the last ${days === 1 ? "day" : `${days} days`}…`);
   const call = simulation.simulatePolicy({ subject, ...principal, days }, { timeoutMs: TIMEOUT_MS });
   const view = fromProtoSimulation(await (kind === undefined ? call : namingAsWritten(context, kind, call)));
   context.output.data(view, (style) => simulationText(view, style));

@@ -4,7 +4,7 @@ import { POLICY_KINDS, type PolicyKindWord } from "../../views/words.ts";
 const SPECS: Readonly<Record<PolicyKindWord, string>> = {
   budget: `{"window": "hour|day|week|month|total", "limit_micro_usd": 5000000}`,
   rate_limit: `{"window_secs": 60, "max_requests": 100, "max_tokens": 50000, "max_concurrent": 5}
-              at least one of the maxima`,
+              at least one maximum`,
   guardrail: `{"model_allow": ["openai/*"], "model_deny": ["*-preview"], "max_request_tokens": 8192,
                "allow_streaming": false, "content_patterns": [{"name": "card", "pattern": "\\\\b\\\\d{16}\\\\b",
                "action": "block|redact", "applies_to": "request|response|both"}],
@@ -14,11 +14,11 @@ const SPECS: Readonly<Record<PolicyKindWord, string>> = {
               at least one of them`,
 };
 
-/** What `--spec` takes, for one kind or for each; a preset is made of the others. */
+/** Help on the JSON that `--spec` takes: of one kind, or of all for a preset and for `policy create`. */
 export function specReference(kind?: PolicyKindWord): string {
   const kinds = kind === undefined || kind === "preset" ? (Object.keys(POLICY_KINDS) as PolicyKindWord[]) : [kind];
-  const lines = kinds.map((each) => `  ${each.padEnd(10)}  ${SPECS[each]}`);
-  return ["\nA spec is JSON; a field that is not known is refused:", ...lines].join("\n");
+  const lines = kinds.map((name) => `  ${name.padEnd(10)}  ${SPECS[name]}`);
+  return ["\nA spec is JSON; unknown fields are refused:", ...lines].join("\n");
 }
 
 export function noteUnbound({ output }: Context, id: string): void {

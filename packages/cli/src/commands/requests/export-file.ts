@@ -1,19 +1,19 @@
 import { type FileHandle, open, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
 import { CliError, ExitCode, usageError } from "../../errors.ts";
 
-/** How far an export is, beside its file for as long as it is not complete. */
+/** Progress of an export. It is saved beside the file until the export is complete. */
 interface Progress {
-  /** What is exported: an export goes on only with the same. */
+  /** Options of the export, as JSON: it can be resumed only with the same. */
   readonly what: string;
-  /** Not given by the caller, it is when the export began: what arrives meanwhile is not in it. */
+  /** End of the time range, exclusive. By default the start of the export, so that new requests are not in it. */
   readonly to: Date;
   readonly pageToken: string;
   readonly rows: number;
-  /** Of the file: what lies behind is of a page that was not finished. */
+  /** Length of the complete pages in the file. Bytes after it are of a page that was not finished. */
   readonly bytes: number;
 }
 
-/** A file that an export fills page by page, and that a later one goes on with if this is interrupted. */
+/** A file that is written page by page, and can be resumed after an interruption. */
 export class ExportFile {
   readonly #path: string;
   readonly #file: FileHandle;
@@ -30,8 +30,9 @@ export class ExportFile {
   }
 
   /**
-   * Resolves once the page is on the disk and would not be asked for again.
-   * @throws CliError if it cannot be written; what was added before can be gone on with
+   * Appends a page. Resolves once it is synced and a resumed export would start after it.
+   *
+   * @throws CliError if it cannot be written; the export can be resumed after the pages before
    */
   async add(text: string, rows: number, nextPageToken: string): Promise<void> {
     const bytes = Buffer.from(text);
@@ -52,18 +53,22 @@ export class ExportFile {
     return this.#file.close();
   }
 
-  /** To be called when nothing is left to go on with. */
+  /** Removes the saved progress, after the last page. */
   complete(): Promise<void> {
     return rm(progressOf(this.#path), { force: true });
   }
 }
 
-/** @throws CliError if the file is there already, or cannot be written */
+/**
+ * Creates the file and its saved progress, and writes `head`.
+ *
+ * @throws CliError if the file exists or cannot be written
+ */
 export async function beginExport(path: string, what: string, to: Date, head: string): Promise<ExportFile> {
   const file = await open(path, "wx+", 0o600).catch(async (error: unknown) => {
     if (!(await exists(path))) throw unwritable(path, error);
     const resumable = await exists(progressOf(path));
-    const hint = resumable ? "Say --resume to go on with it, or name another file." : "Name another file.";
+    const hint = resumable ? "Add --resume to go on with it, or name another file." : "Name another file.";
     throw usageError(`--output: ${path} exists`, hint);
   });
   try {
@@ -79,15 +84,19 @@ export async function beginExport(path: string, what: string, to: Date, head: st
   }
 }
 
-/** @throws CliError if there is nothing to go on with, or it is something else */
+/**
+ * Opens the file of an interrupted export, and cuts off the page that was not finished.
+ *
+ * @throws CliError if there is no interrupted export, or it had other options
+ */
 export async function resumeExport(path: string, what: string): Promise<ExportFile> {
   const text = await readFile(progressOf(path), "utf8").catch(() => undefined);
   if (text === undefined || !(await exists(path))) {
-    throw usageError(`--resume: there is nothing to go on with at ${path}`, "An export that is complete needs none.");
+    throw usageError(`--resume: there is no interrupted export at ${path}`, "A complete export needs no --resume.");
   }
   const saved = JSON.parse(text) as Omit<Progress, "to"> & { readonly to: string };
   if (saved.what !== what) {
-    throw usageError("--resume: the export that was interrupted had other options", `It had ${saved.what}.`);
+    throw usageError("--resume: the interrupted export had other options", `It had ${saved.what}.`);
   }
   const file = await open(path, "r+").catch((error: unknown) => {
     throw unwritable(path, error);
@@ -98,7 +107,7 @@ export async function resumeExport(path: string, what: string): Promise<ExportFi
 
 const progressOf = (path: string): string => `${path}.progress`;
 
-/** In place of the one before, or not at all: on a full disk the one before is what can be gone on with. */
+/** Replaces the saved progress atomically: on a full disk the previous one stays, from which the export can be resumed. */
 async function save(path: string, progress: Progress): Promise<void> {
   const next = `${progressOf(path)}.new`;
   try {
@@ -110,7 +119,7 @@ async function save(path: string, progress: Progress): Promise<void> {
   }
 }
 
-/** One `write` may write only a part, as the last one does before the disk is full. */
+/** Writes all bytes. A single `write` can write a part of them, as before the disk is full. */
 async function writeAll(file: FileHandle, bytes: Buffer, position: number): Promise<void> {
   for (let written = 0; written < bytes.length;) {
     const { bytesWritten } = await file.write(bytes, written, bytes.length - written, position + written);

@@ -23,16 +23,13 @@ const PAGE_SIZE = 1000;
 
 export function addExportCommand(requests: Command, context: Context): void {
   const command = withFilters(requests.command("export"))
-    .description("write the request log, newest first, to stdout or to a file")
-    .addOption(new Option("--format <format>", "csv or jsonl").choices(["csv", "jsonl"]).makeOptionMandatory())
+    .description("Export the request log, newest first")
+    .addOption(new Option("--format <format>", "Format of the rows").choices(["csv", "jsonl"]).makeOptionMandatory())
     .addOption(
-      new Option(
-        "--output <file>",
-        "a file instead of stdout; it must not exist yet, unless --resume goes on with it",
-      ).default(STDOUT, "stdout"),
+      new Option("--output <file>", "File to write; must not exist without --resume").default(STDOUT, "stdout"),
     )
-    .option("--resume", "go on with an export to a file that was interrupted, with the same options")
-    // An option that the list has too is taken for the list's, wherever it stands.
+    .option("--resume", "Resume an interrupted export, with the same options")
+    // Commander assigns an option that list and export share to the list, wherever it stands.
     .action((_: ExportOptions, self: Command) => {
       for (const option of onlyOf(requests, self)) {
         if (requests.getOptionValueSource(option.attributeName()) === "cli") {
@@ -53,7 +50,7 @@ export function addExportCommand(requests: Command, context: Context): void {
   );
 }
 
-/** What the list has and the export has not. */
+/** Options of the list that the export does not have. */
 function onlyOf(list: Command, { options }: Command): readonly Option[] {
   return list.options.filter(({ long }) => options.every((own) => own.long !== long));
 }
@@ -79,7 +76,7 @@ async function toStdout(context: Context, usage: Usage, options: ExportOptions):
     rows += page.count;
     if (!stdout.write(head + page.text)) await once(stdout, "drain");
     head = "";
-    // The rows themselves are progress to who reads them on the same screen.
+    // On a terminal the rows themselves show the progress.
     if (stdout.isTTY !== true) progress(context, rows);
   }
   context.output.note(`${rows} requests`);
@@ -87,8 +84,10 @@ async function toStdout(context: Context, usage: Usage, options: ExportOptions):
 
 async function toFile(context: Context, usage: Usage, options: ExportOptions): Promise<void> {
   const { format, output, resume, to = new Date() } = options;
-  const what = JSON.stringify(whatOf(options));
-  const file = await (resume ? resumeExport(output, what) : beginExport(output, what, to, exportHead(format)));
+  const selection = JSON.stringify(selectionOf(options));
+  const file = await (resume
+    ? resumeExport(output, selection)
+    : beginExport(output, selection, to, exportHead(format)));
   try {
     for await (const page of pagesOf(usage, options, file.progress)) {
       await file.add(page.text, page.count, page.nextPageToken);
@@ -108,11 +107,11 @@ type Usage = NodeClient["usage"];
 interface Page {
   readonly text: string;
   readonly count: number;
-  /** Empty: this is the last one. */
+  /** Empty on the last page. */
   readonly nextPageToken: string;
 }
 
-/** From a page on; what arrives after `to` is not in it. */
+/** Pages of the request log from a page token on, without requests that were received after `to`. */
 async function* pagesOf(
   usage: Usage,
   options: ExportOptions,
@@ -132,6 +131,7 @@ function progress({ stderr }: Context, rows: number): void {
   if (stderr.isTTY === true) stderr.write(`\r${rows} requests\r`);
 }
 
-function whatOf({ format, key, model, status, from, to }: ExportOptions): object {
+/** Options that two parts of one export must have in common. */
+function selectionOf({ format, key, model, status, from, to }: ExportOptions): object {
   return { format, key, model, status, from, to };
 }

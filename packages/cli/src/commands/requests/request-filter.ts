@@ -3,7 +3,7 @@ import { RequestStatus } from "@routeplane/contracts/usage";
 import type { Command } from "commander";
 import { idArgument, type StatusName, statusArgument, timeArgument } from "../../arguments.ts";
 
-/** Which requests of the log. */
+/** Options that select requests of the log. */
 export interface FilterOptions {
   readonly key?: string;
   readonly model?: string;
@@ -14,15 +14,12 @@ export interface FilterOptions {
 
 export function withFilters(command: Command): Command {
   return command
-    .option("--key <name|id>", "Show only requests of this key", idArgument)
-    .option("--model <id>", "only requests to this model", idArgument)
-    .option(
-      "--status <status>",
-      "only those that are pending, succeeded, failed, cancelled, denied or unknown",
-      statusArgument,
-    )
-    .option("--from <time>", "RFC 3339 with an offset: only from then on", timeArgument)
-    .option("--to <time>", "RFC 3339 with an offset: only before then", timeArgument);
+    .option("--key <name|id>", "Name or id of the key", idArgument)
+    .option("--model <id>", "Model that was requested", idArgument)
+    .option("--status <status>", "Status of the requests, see below", statusArgument)
+    .option("--from <time>", "Start, RFC 3339 with an offset", timeArgument)
+    .option("--to <time>", "End, exclusive, RFC 3339 with an offset", timeArgument)
+    .addHelpText("after", `\nStatuses: ${Object.keys(STATUSES).join(", ")}.`);
 }
 
 const STATUSES: Readonly<Record<StatusName, RequestStatus>> = {

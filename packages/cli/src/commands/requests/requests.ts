@@ -22,15 +22,11 @@ interface RequestsOptions extends FilterOptions {
 
 export function addRequestCommands(cloud: Command, context: Context): void {
   const requests = withFilters(cloud.command("requests"))
-    .description("the request log of the namespace, newest first, one page at a time")
-    .option("--limit <number>", "rows on the page, at most 1000", pageSizeArgument, 25)
-    .option("--page-token <token>", "next_page_token of the page before", idArgument)
-    .addOption(
-      new Option(
-        "--follow",
-        "go on with requests as they end, until Ctrl-C; with --json a line of JSON for each",
-      ).conflicts(["limit", "pageToken"]),
-    )
+    .description("List the request log, newest first, page by page")
+    .option("--limit <number>", "Rows per page, at most 1000", pageSizeArgument, 25)
+    .option("--page-token <token>", "Token of the page, from next_page_token", idArgument)
+    .addOption(new Option("--follow", "Print requests as they end, until Ctrl-C").conflicts(["limit", "pageToken"]))
+    .addHelpText("after", "\n--follow with --json prints one line of JSON for each request.")
     .action((options: RequestsOptions) => {
       requireRange(options);
       return options.follow === true ? followRequests(context, options) : listRequests(context, options);
@@ -45,12 +41,13 @@ export function addRequestCommands(cloud: Command, context: Context): void {
 
   addExportCommand(requests, context);
 
-  const request = cloud.command("request").description("one request of the log");
+  const request = cloud.command("request").description("Show one request of the request log");
   withExamples(request, "cloud request get req_01jxyz…");
   const get = request
     .command("get")
-    .description("what was reserved and charged for a request, what was decided about it, and when")
-    .argument("<id>", "req_…; the response's x-request-id", idArgument)
+    .description("Show the receipt of a request")
+    .argument("<id>", "Id (req_…), the x-request-id of the answer", idArgument)
+    .addHelpText("after", "\nWhat was reserved and charged, what was decided about the request, and when.")
     .action((id: string) => showRequest(context, id));
   withExamples(get, "cloud request get req_01jxyz…");
 }
@@ -60,10 +57,10 @@ async function listRequests(context: Context, options: RequestsOptions): Promise
   const credential = await loginCredential(context.settings);
   const { usage } = await context.connect(credential);
   const filter = toFilter(await resolveFilter(context, credential, options));
-  const answer = await usage.listRequests({ pageSize: limit, pageToken, filter });
-  const { requests, nextPageToken } = answer;
+  const response = await usage.listRequests({ pageSize: limit, pageToken, filter });
+  const { requests, nextPageToken } = response;
   const list = { data: requests.map(fromProtoRequest), next_page_token: fromProtoText(nextPageToken) };
-  showList(context, list, REQUEST_COLUMNS, "There are no such requests here yet.");
+  showList(context, list, REQUEST_COLUMNS, "No requests match.");
   if (nextPageToken !== "") context.output.note(`Older ones: add --page-token ${nextPageToken}`);
 }
 

@@ -11,7 +11,7 @@ import { suggest } from "../../suggest.ts";
 import { fromProtoKey } from "../../views/keys/key.ts";
 import { allPages } from "../../views/list.ts";
 
-/** Filter options that name a key or a model. Both must exist: usage of a misspelt name would read as no usage. */
+/** Filter options that name a key or a model. Both are looked up: a misspelt name would otherwise show no usage. */
 export interface NamedFilter {
   /** Name or id. */
   readonly key?: string;
@@ -57,11 +57,11 @@ async function resolveKey({ keys }: NodeClient, nameOrId: string): Promise<strin
     });
     return { rows, nextPageToken };
   }, fromProtoKey);
-  const named = list.data.filter(({ name }) => name === nameOrId);
-  const [only, ...others] = named;
-  if (only !== undefined && others.length === 0) return only.id;
-  if (only !== undefined) {
-    const ids = named.map(({ id, revoked_at }) => (revoked_at === null ? id : `${id} (revoked)`));
+  const matches = list.data.filter(({ name }) => name === nameOrId);
+  const [match, ...others] = matches;
+  if (match !== undefined && others.length === 0) return match.id;
+  if (match !== undefined) {
+    const ids = matches.map(({ id, revoked_at }) => (revoked_at === null ? id : `${id} (revoked)`));
     const message = `several keys are named ${JSON.stringify(nameOrId)}: ${ids.join(", ")}`;
     throw new CliError(ExitCode.failed, "failed_precondition", "NAME_AMBIGUOUS", message, {
       hint: "Give the id of one.",
@@ -124,7 +124,7 @@ function notFound(message: string, hint?: string): CliError {
 
 function unlessCode(...codes: readonly Code[]): (error: unknown) => Code {
   return (error) => {
-    const code = codes.find((each) => isOf(error, each));
+    const code = codes.find((candidate) => isOf(error, candidate));
     if (code === undefined) throw error;
     return code;
   };
