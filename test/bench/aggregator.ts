@@ -3,7 +3,7 @@ import { newId } from "@routeplane/domain";
 import type { EventPublisher } from "@routeplane/events";
 import pg from "pg";
 import type { LoggedRequest } from "../../services/usage/src/domain/request.ts";
-import { toRequestRow } from "../../services/usage/src/store/rows.ts";
+import { toRequestRow } from "../../services/usage/src/store/request-columns.ts";
 import { type AggregatorProcess, spawnAggregator } from "../../services/usage/test/aggregator-process.ts";
 import { cpuSeconds, familyCpuSeconds, load, median } from "./times.ts";
 import { admissionOf, makeRequests, openBenchPublisher, publish, untilSummed } from "./usage-load.ts";

@@ -5,12 +5,12 @@ import { openDatabase } from "@routeplane/postgres";
 import { healthRoutes, rpcChain, startRpcServer } from "@routeplane/rpc";
 import { createLogger, type RunningProcess } from "@routeplane/runtime";
 import type { AggregatorConfig } from "./config.ts";
-import { Tally } from "./consumers/metered.ts";
+import { AggregatorMetrics } from "./consumers/aggregator-metrics.ts";
 import { startMetricsServer } from "./handlers/metrics-server.ts";
-import { chargeOverdue, dropMonths, prepareMonths } from "./consumers/upkeep.ts";
-import { readEvents } from "./consumers/read-events.ts";
-import { replayDeadLetters } from "./consumers/replay.ts";
-import { unreadableMessage, usageEvents } from "./consumers/usage-events.ts";
+import { expireRequests, dropExpiredPartitions, createPartitions } from "./jobs/retention.ts";
+import { decodeEvents } from "./consumers/decode-events.ts";
+import { replayDeadLetters } from "./jobs/replay-dead-letters.ts";
+import { handleUnreadableMessage, handleUsageEvents } from "./consumers/usage-events.ts";
 import { createDeadLetterBox } from "./store/dead-letters.ts";
 import { createRequestLog } from "./store/request-log.ts";
 import type { UsageSchema } from "./store/schema.ts";
@@ -24,7 +24,7 @@ const MAX_CONNECTIONS = 6;
 
 /** The aggregator: usage events from NATS to Postgres. Its port serves health alone; metrics, if they are wanted, another. */
 export async function startAggregator(config: AggregatorConfig): Promise<RunningProcess> {
-  const { nats, databaseUrl, keepDays, host, metricsPort } = config;
+  const { nats, databaseUrl, retentionDays, host, metricsPort } = config;
   const log = createLogger("aggregator", redactTokens, config.logLevel);
   const database = openDatabase<UsageSchema>({
     url: databaseUrl,
@@ -35,14 +35,14 @@ export async function startAggregator(config: AggregatorConfig): Promise<Running
   });
   const requests = createRequestLog(database);
   const deadLetters = createDeadLetterBox(database);
-  const recorder = { requests, keepDays, clock: Date.now };
-  const upkeep = [
-    prepareMonths(requests, log),
-    chargeOverdue(requests, log),
-    dropMonths(requests, keepDays, log),
+  const recorder = { requests, retentionDays, clock: Date.now };
+  const jobs = [
+    createPartitions(requests, log),
+    expireRequests(requests, log),
+    dropExpiredPartitions(requests, retentionDays, log),
     replayDeadLetters(recorder, deadLetters, log),
   ];
-  const tally = new Tally();
+  const metrics = new AggregatorMetrics();
   const consumer = openConsumer({
     nats,
     log,
@@ -50,19 +50,20 @@ export async function startAggregator(config: AggregatorConfig): Promise<Running
     durable: "usage-aggregator",
     workers: MAX_REPLICAS,
     batch: BATCH_MESSAGES,
-    read: readEvents,
-    onBatch: tally.metered(usageEvents(recorder, deadLetters, log)),
-    onUnreadable: unreadableMessage(deadLetters, log),
+    read: decodeEvents,
+    onBatch: metrics.counting(handleUsageEvents(recorder, deadLetters, log)),
+    onUnreadable: handleUnreadableMessage(deadLetters, log),
   });
   const ready = async (): Promise<boolean> =>
     (await Promise.all([database.isReachable(), consumer.isReachable()])).every(Boolean);
   const chain = rpcChain({ log, serviceCredentials: { callerOf: () => undefined }, verifyToken: refuseEveryKey });
   const server = await startRpcServer({ ...config, ...chain, routes: healthRoutes(ready) });
   log.info({ port: server.port }, "health is served");
-  const read = () => tally.metrics(consumer, deadLetters);
-  const metrics = metricsPort === undefined ? [] : [await startMetricsServer({ host, port: metricsPort, log, read })];
+  const readMetrics = () => metrics.read(consumer, deadLetters);
+  const metricsServers =
+    metricsPort === undefined ? [] : [await startMetricsServer({ host, port: metricsPort, log, read: readMetrics })];
   const pool = { name: database.name, stop: () => database.stop() };
-  return { log, components: [pool, ...upkeep, consumer, server, ...metrics] };
+  return { log, components: [pool, ...jobs, consumer, server, ...metricsServers] };
 }
 
 /** No method here takes a credential. */

@@ -21,15 +21,15 @@ export interface Config extends ProcessConfig {
 export interface AggregatorConfig extends ProcessConfig {
   readonly nats: NatsAddress;
   /** How long a request stays in the log. */
-  readonly keepDays: number;
+  readonly retentionDays: number;
   /** Where metrics are served; undefined: nowhere. */
   readonly metricsPort: number | undefined;
 }
 
 /** A month of requests, so that the rows of the default range of usage are there. */
-const MIN_KEEP_DAYS = 30;
-const MAX_KEEP_DAYS = 36_500;
-const DEFAULT_KEEP_DAYS = 400;
+const MIN_RETENTION_DAYS = 30;
+const MAX_RETENTION_DAYS = 36_500;
+const DEFAULT_RETENTION_DAYS = 400;
 
 export function readConfig(variables: Variables): Config {
   return readEnvironment(variables, (env) => ({
@@ -44,10 +44,10 @@ export function readAggregatorConfig(variables: Variables): AggregatorConfig {
   return readEnvironment(variables, (env) => ({
     ...readProcess(env),
     nats: env.parsed("ROUTEPLANE_NATS_URL", "must be nats://[user:password@]host[:port][,…]", parseNatsUrl),
-    keepDays: env.integer("ROUTEPLANE_RETENTION_DAYS", {
-      min: MIN_KEEP_DAYS,
-      max: MAX_KEEP_DAYS,
-      fallback: DEFAULT_KEEP_DAYS,
+    retentionDays: env.integer("ROUTEPLANE_RETENTION_DAYS", {
+      min: MIN_RETENTION_DAYS,
+      max: MAX_RETENTION_DAYS,
+      fallback: DEFAULT_RETENTION_DAYS,
     }),
     metricsPort:
       env.optionalText("ROUTEPLANE_METRICS_PORT") === undefined

@@ -9,7 +9,7 @@ import {
   type UsageRange,
   type UsageTotals,
 } from "../src/domain/usage.ts";
-import { fromRequestRow } from "../src/store/rows.ts";
+import { fromRequestRow } from "../src/store/request-columns.ts";
 import type { UsageSchema } from "../src/store/schema.ts";
 
 /** Whatever time a test's request has. */
@@ -27,7 +27,7 @@ export async function totalsIn(usage: UsageStore, namespaceId: Id<"ns">, range =
 
 /** With those that were denied. */
 export async function allTotalsIn(usage: UsageStore, namespaceId: Id<"ns">, range = EVERYTHING): Promise<UsageTotals> {
-  return totalOf(await usage.usage(namespaceId, usageQuery({ range })));
+  return totalOf(await usage.sumUsage(namespaceId, usageQuery({ range })));
 }
 
 /** All that is kept of every request, newest first. */

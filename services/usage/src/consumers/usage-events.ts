@@ -3,16 +3,16 @@ import type { Clock } from "@routeplane/domain";
 import type { Logger } from "@routeplane/runtime";
 import type { DeadLetterBox, Unrecorded } from "../domain/dead-letters.ts";
 import type { RequestLog, UnstorableError } from "../domain/ports.ts";
-import { recordAll, recordAllDenials } from "../domain/recording.ts";
+import { recordRequests, recordUnloggedDenials } from "../domain/recording.ts";
 import type { LoggedRequest } from "../domain/request.ts";
 import type { UnloggedDenials } from "../domain/unlogged-denials.ts";
-import { bounded, fromProtoUnloggedDenials, fromProtoUsageEvent } from "./convert.ts";
-import { messageOf } from "./read-events.ts";
+import { bounded, fromProtoUnloggedDenials, fromProtoUsageEvent } from "./convert-usage-event.ts";
+import { encodeEvent } from "./decode-events.ts";
 
 /** Where events are recorded, and how old a request may be: what is dropped already would be counted a second time. */
 export interface Recorder {
   readonly requests: Pick<RequestLog, "record" | "recordDenials">;
-  readonly keepDays: number;
+  readonly retentionDays: number;
   readonly clock: Clock;
 }
 
@@ -22,7 +22,7 @@ const DAY_MS = 24 * 60 * 60 * 1000;
  * Handles a batch of events. Resolves once all of it is committed; rejects if the batch must come again. An event that can
  * never be recorded is set aside as a dead letter, so that it does not hold up the others.
  */
-export function usageEvents(
+export function handleUsageEvents(
   recorder: Recorder,
   deadLetters: Pick<DeadLetterBox, "add">,
   log: Logger,
@@ -31,7 +31,7 @@ export function usageEvents(
 }
 
 /** For a message that is no batch of events. */
-export function unreadableMessage(
+export function handleUnreadableMessage(
   deadLetters: Pick<DeadLetterBox, "add">,
   log: Logger,
 ): (payload: Uint8Array) => Promise<void> {
@@ -42,7 +42,7 @@ export const UNREADABLE = "it is no batch of usage events";
 
 /** Records what can be recorded of a batch. Resolves with what cannot. */
 export async function recordEvents(
-  { requests, keepDays, clock }: Recorder,
+  { requests, retentionDays: keepDays, clock }: Recorder,
   events: readonly UsageEvent[],
 ): Promise<readonly Unrecorded[]> {
   const keptFrom = new Date(clock() - keepDays * DAY_MS);
@@ -68,8 +68,10 @@ export async function recordEvents(
     const reason = cause instanceof Error ? cause.message : "the database refuses it";
     if (event !== undefined) unrecorded.push(toUnrecorded(event, reason));
   };
-  await recordAll(requests, [...observations.keys()], (request, fault) => refused(observations.get(request), fault));
-  await recordAllDenials(requests, [...counts.keys()], (denials, fault) => refused(counts.get(denials), fault));
+  await recordRequests(requests, [...observations.keys()], (request, fault) =>
+    refused(observations.get(request), fault),
+  );
+  await recordUnloggedDenials(requests, [...counts.keys()], (denials, fault) => refused(counts.get(denials), fault));
   return unrecorded;
 }
 
@@ -81,7 +83,7 @@ function toUnrecorded(event: UsageEvent, reason: string): Unrecorded {
     namespaceId: bounded(namespaceId),
     requestId: bounded(requestId),
     reason: bounded(reason),
-    payload: messageOf(event),
+    payload: encodeEvent(event),
   };
 }
 

@@ -30,9 +30,9 @@ export interface DeadLetterBox {
   /** Of those that are to be recorded again, the oldest; undefined if there is none. */
   nextToReplay(): Promise<DeadLetter | undefined>;
   /** How many wait for an operator. */
-  held(): Promise<bigint>;
+  countHeld(): Promise<bigint>;
   /** Ends a replay: `reason` says why it could not be recorded this time either; undefined: it was. */
-  replayed(id: Id<"dl">, reason: string | undefined): Promise<void>;
+  endReplay(id: Id<"dl">, reason: string | undefined): Promise<void>;
 }
 
 /** What operators see of it. */

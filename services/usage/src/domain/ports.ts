@@ -22,11 +22,11 @@ export interface RequestLog {
    * Makes pending requests whose time is over `unknown`, at the price of what they had reserved: at most `max` of them, those
    * that are overdue longest first. Returns how many.
    */
-  chargeOverdue(max: number): Promise<bigint>;
+  expireRequests(max: number): Promise<bigint>;
   /** Makes room for the months ahead; returns the names of what it made. */
-  prepareMonths(): Promise<readonly string[]>;
+  createPartitions(): Promise<readonly string[]>;
   /** Drops the months that ended more than `keepDays` days ago, at least 30; returns the names of what it dropped. */
-  dropMonths(keepDays: number): Promise<readonly string[]>;
+  dropExpiredPartitions(keepDays: number): Promise<readonly string[]>;
 }
 
 /** A value that the store refuses for what it is: trying again cannot help. */
@@ -41,24 +41,24 @@ export interface UsageStore {
    *
    * @throws DomainError INVALID_ARGUMENT if there are more groups than `MAX_GROUPS`
    */
-  usage(namespaceId: Id<"ns">, query: UsageQuery): Promise<readonly UsageGroup[]>;
+  sumUsage(namespaceId: Id<"ns">, query: UsageQuery): Promise<readonly UsageGroup[]>;
   /**
    * As `usage`, over every namespace of the node.
    *
    * @param query its range is one of whole hours: of requests nothing is read
    */
-  nodeUsage(query: UsageQuery): Promise<readonly UsageGroup[]>;
+  sumNodeUsage(query: UsageQuery): Promise<readonly UsageGroup[]>;
   /** Newest first. */
   list(namespaceId: Id<"ns">, page: PageRequest): Promise<Page>;
   get(namespaceId: Id<"ns">, id: Id<"req">): Promise<LoggedRequest | undefined>;
   /** Every row of these requests, in no order. */
-  rowsOf(namespaceId: Id<"ns">, ids: readonly Id<"req">[]): Promise<readonly ListedRequest[]>;
+  listByIds(namespaceId: Id<"ns">, ids: readonly Id<"req">[]): Promise<readonly ListedRequest[]>;
   /** The first namespace after `after`, in order of id, that has requests in a range. */
   nextNamespace(range: UsageRange, after: Id<"ns"> | undefined): Promise<Id<"ns"> | undefined>;
   /** Where the requests begin that end from now on. */
   endPosition(): Promise<EndPosition>;
   /** Requests that have ended after `after`, in the order in which they were recorded, and where the next ones begin. */
-  ended(
+  listEnded(
     namespaceId: Id<"ns">,
     page: { readonly after: EndPosition; readonly size: number; readonly filter: RequestFilter },
   ): Promise<{ readonly rows: readonly ListedRequest[]; readonly next: EndPosition }>;
@@ -91,11 +91,11 @@ export interface RequestFilter {
   /** Exclusive. */
   readonly to: Date | undefined;
   /** Those that stand so are left out. */
-  readonly except?: RequestStatus;
+  readonly exceptStatus?: RequestStatus;
 }
 
 /** A page of the request log, and whether there is more. */
 export interface Page {
   readonly rows: readonly ListedRequest[];
-  readonly more: boolean;
+  readonly hasMore: boolean;
 }

@@ -23,7 +23,7 @@ export interface ReconciliationStore {
    *
    * @param keptFrom what is older is not held against the log
    */
-  differences(namespaceId: Id<"ns">, range: UsageRange, keptFrom: Date): Promise<readonly UsageDifference[]>;
+  findDifferences(namespaceId: Id<"ns">, range: UsageRange, keptFrom: Date): Promise<readonly UsageDifference[]>;
 }
 
 export interface Reconciliation {
@@ -32,7 +32,7 @@ export interface Reconciliation {
   /** Of requests of the range that are older nothing is kept; undefined: all are. */
   readonly keptFrom: Date | undefined;
   /** The last namespace that was read; undefined: there is no more. */
-  readonly last: Id<"ns"> | undefined;
+  readonly lastNamespace: Id<"ns"> | undefined;
 }
 
 /**
@@ -52,10 +52,11 @@ export async function reconcile(
   const differences: UsageDifference[] = [];
   let last = after;
   for (let namespaceCount = 0; ; namespaceCount++) {
-    if (namespaceCount > 0 && performance.now() > endsAt) return { differences, namespaceCount, keptFrom, last };
+    if (namespaceCount > 0 && performance.now() > endsAt)
+      return { differences, namespaceCount, keptFrom, lastNamespace: last };
     const next = await store.nextNamespace(range, last);
-    if (next === undefined) return { differences, namespaceCount, keptFrom, last: undefined };
-    differences.push(...(await store.differences(next, range, kept)));
+    if (next === undefined) return { differences, namespaceCount, keptFrom, lastNamespace: undefined };
+    differences.push(...(await store.findDifferences(next, range, kept)));
     last = next;
   }
 }

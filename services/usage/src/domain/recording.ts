@@ -1,19 +1,19 @@
-import { merge } from "./merging.ts";
+import { deduplicate } from "./deduplication.ts";
 import { type RequestLog, UnstorableError } from "./ports.ts";
 import type { LoggedRequest } from "./request.ts";
 import type { UnloggedDenials } from "./unlogged-denials.ts";
 
 /** Records what a batch of events says of requests. */
-export async function recordAll(
+export async function recordRequests(
   log: Pick<RequestLog, "record">,
   observations: readonly LoggedRequest[],
   onUnstorable: (request: LoggedRequest, cause: UnstorableError) => void,
 ): Promise<void> {
-  await recordHalves((requests) => log.record(requests), merge(observations), onUnstorable);
+  await recordHalves((requests) => log.record(requests), deduplicate(observations), onUnstorable);
 }
 
 /** Records what a batch of events says of denied requests that have no row. */
-export async function recordAllDenials(
+export async function recordUnloggedDenials(
   log: Pick<RequestLog, "recordDenials">,
   denials: readonly UnloggedDenials[],
   onUnstorable: (denials: UnloggedDenials, cause: UnstorableError) => void,

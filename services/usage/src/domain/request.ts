@@ -107,12 +107,12 @@ const MIN_TIME_MS = Date.UTC(2000, 0, 1);
 const MAX_TIME_MS = Date.UTC(2100, 0, 1);
 
 /** The rule that a request breaks, so that it cannot be stored; undefined if it breaks none. */
-export function faultOf(request: LoggedRequest): string | undefined {
+export function findFault(request: LoggedRequest): string | undefined {
   const { createdAt, completedAt, expiresAt, status } = request;
   const timeFault =
-    faultOfTime("created_at", createdAt) ??
-    faultOfTime("completed_at", completedAt) ??
-    faultOfTime("expires_at", expiresAt);
+    findTimeFault("created_at", createdAt) ??
+    findTimeFault("completed_at", completedAt) ??
+    findTimeFault("expires_at", expiresAt);
   if (timeFault !== undefined) return timeFault;
   if ((status === "pending") !== (completedAt === undefined)) return "completed_at: is required once settled";
   const amounts = [
@@ -131,7 +131,7 @@ const MAX_REQUEST_PRICE_PICO_USD = 10n ** 15n;
 const MAX_MS = 2 ** 31 - 1;
 
 /** The receipt without what cannot be true of it: the charge does not hang on it, so it holds no request up. */
-export function plausibleReceipt(receipt: Receipt): Receipt {
+export function withoutImplausible(receipt: Receipt): Receipt {
   const { price, billedModel, cachedPromptTokens, reasoningTokens, admittedAt, firstTokenMs, upstreamMs } = receipt;
   const { guardrailDecisions } = receipt;
   const isUpTo = (max: bigint, pico: bigint): boolean => pico >= 0n && pico <= max;
@@ -160,7 +160,7 @@ function only<T>(value: T | undefined, holds: (value: T) => boolean): T | undefi
 }
 
 /** Undefined for a time that is not given. */
-export function faultOfTime(name: string, time: Date | undefined): string | undefined {
+export function findTimeFault(name: string, time: Date | undefined): string | undefined {
   return time === undefined || isPlausible(time) ? undefined : `${name}: must be a time between 2000 and 2100`;
 }
 

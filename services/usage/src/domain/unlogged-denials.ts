@@ -1,5 +1,5 @@
 import type { Id } from "@routeplane/domain";
-import { faultOfTime } from "./request.ts";
+import { findTimeFault } from "./request.ts";
 
 /** Denied requests of one key in one minute that have no row in the request log, as a gateway counted them. */
 export interface UnloggedDenials {
@@ -18,7 +18,7 @@ export interface UnloggedDenials {
 const MAX_COUNT = 10n ** 9n;
 
 /** The rule that a count breaks, so that it cannot be stored; undefined if it breaks none. */
-export function faultOfDenials({ minute, deniedCount }: UnloggedDenials): string | undefined {
+export function findDenialsFault({ minute, deniedCount }: UnloggedDenials): string | undefined {
   if (deniedCount < 1n || deniedCount > MAX_COUNT) return `count: must be from 1 to ${MAX_COUNT}`;
-  return faultOfTime("minute", minute);
+  return findTimeFault("minute", minute);
 }

@@ -97,7 +97,7 @@ const UNIT_MS: Readonly<Record<SumUnit, number>> = { "five minutes": 5 * 60 * 10
  *
  * @param units in which sums are kept, in the order of `SUM_UNITS`
  */
-export function partsOf(range: UsageRange, units: readonly SumUnit[]): readonly RangePart[] {
+export function splitRange(range: UsageRange, units: readonly SumUnit[]): readonly RangePart[] {
   const parts: RangePart[] = [];
   let [rest, made]: [UsageRange, SumUnit | undefined] = [range, undefined];
   for (const unit of units) {

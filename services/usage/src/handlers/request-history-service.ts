@@ -4,7 +4,7 @@ import { type Clock, requireId } from "@routeplane/domain";
 import { fromPageToken, fromTimestamp, toPageToken } from "@routeplane/rpc";
 import type { Page, RequestFilter, UsageStore } from "../domain/ports.ts";
 import { usageRange } from "../domain/usage.ts";
-import { fromPosition, toPosition, toProtoCharge, toProtoLoggedRequest } from "./convert.ts";
+import { toPositionText, fromPositionText, toProtoCharge, toProtoLoggedRequest } from "./convert-request.ts";
 
 const DEFAULT_PAGE_SIZE = 1_000;
 const HISTORY = "request-history";
@@ -16,13 +16,13 @@ type PageRequest = Parameters<ServiceImpl<typeof RequestHistoryService>["listReq
 export function requestHistoryService(usage: UsageStore, clock: Clock): ServiceImpl<typeof RequestHistoryService> {
   const page = (list: string, asked: Omit<PageRequest, "$typeName">, filter: RequestFilter): Promise<Page> => {
     const inRange = { ...filter, from: fromTimestamp(asked.from), to: fromTimestamp(asked.to) };
-    const before = fromPageToken(list, asked.pageToken, toPosition);
+    const before = fromPageToken(list, asked.pageToken, fromPositionText);
     const size = asked.pageSize || DEFAULT_PAGE_SIZE;
     return usage.list(requireId("ns", asked.namespaceId), { size, before, filter: inRange });
   };
   return {
     async listRequestHistory(request) {
-      const found = await page(HISTORY, request, { ...EVERY, except: "denied" });
+      const found = await page(HISTORY, request, { ...EVERY, exceptStatus: "denied" });
       return { requests: found.rows.map(toProtoLoggedRequest), nextPageToken: tokenAfter(HISTORY, found) };
     },
 
@@ -33,7 +33,7 @@ export function requestHistoryService(usage: UsageStore, clock: Clock): ServiceI
 
     async getRequestCharges({ namespaceId, requestIds }) {
       const ids = requestIds.map((id) => requireId("req", id));
-      const rows = await usage.rowsOf(requireId("ns", namespaceId), ids);
+      const rows = await usage.listByIds(requireId("ns", namespaceId), ids);
       return { charges: rows.map(toProtoCharge) };
     },
 
@@ -46,7 +46,7 @@ export function requestHistoryService(usage: UsageStore, clock: Clock): ServiceI
   };
 }
 
-function tokenAfter(list: string, { rows, more }: Page): string {
+function tokenAfter(list: string, { rows, hasMore }: Page): string {
   const last = rows.at(-1);
-  return more && last ? toPageToken(list, fromPosition(last)) : "";
+  return hasMore && last ? toPageToken(list, toPositionText(last)) : "";
 }

@@ -6,8 +6,8 @@ import { type DeadLetter, type DeadLetterStore, moveDeadLetter } from "../domain
 import type { UsageStore } from "../domain/ports.ts";
 import { reconcile, type ReconciliationStore } from "../domain/reconciliation.ts";
 import { totalOf, usageRange, wholeHours } from "../domain/usage.ts";
-import { fromProtoDimension, toProtoDifference, toProtoGroup, toProtoTotals } from "./convert.ts";
-import { fromProtoDeadLetterState, toProtoDeadLetter, toProtoDeadLetterInFull } from "./dead-letter-convert.ts";
+import { fromProtoDimension, toProtoDifference, toProtoGroup, toProtoTotals } from "./convert-request.ts";
+import { fromProtoDeadLetterState, toProtoDeadLetter, toProtoDeadLetterInFull } from "./convert-dead-letter.ts";
 
 const DEFAULT_PAGE_SIZE = 25;
 const LIST = "dead-letters";
@@ -25,7 +25,7 @@ export function usageAdminService(
     async getNodeUsage({ from, to, groupBy }, context) {
       wholeNodeOperatorOf(context);
       const range = wholeHours(usageRange(fromTimestamp(from), fromTimestamp(to), clock));
-      const groups = await usage.nodeUsage({
+      const groups = await usage.sumNodeUsage({
         range,
         groupBy: ["namespace", ...groupBy.flatMap(fromProtoDimension)],
         keyId: undefined,
@@ -43,7 +43,7 @@ export function usageAdminService(
       wholeNodeOperatorOf(context);
       const range = wholeHours(usageRange(fromTimestamp(from), fromTimestamp(to), clock));
       const after = fromPageToken(RECONCILED, pageToken, (id) => parseId("ns", id));
-      const { differences, namespaceCount, keptFrom, last } = await reconcile(
+      const { differences, namespaceCount, keptFrom, lastNamespace } = await reconcile(
         reconciliation,
         range,
         after,
@@ -54,7 +54,7 @@ export function usageAdminService(
         to: toTimestamp(range.to),
         namespaceCount,
         differences: differences.map(toProtoDifference),
-        nextPageToken: last === undefined ? "" : toPageToken(RECONCILED, last),
+        nextPageToken: lastNamespace === undefined ? "" : toPageToken(RECONCILED, lastNamespace),
         ...(keptFrom && { keptFrom: toTimestamp(keptFrom) }),
       };
     },

@@ -6,15 +6,15 @@ import { watchRequests } from "./watch-requests.ts";
 import type { UsageStore } from "../domain/ports.ts";
 import { totalOf, usageRange } from "../domain/usage.ts";
 import {
-  fromPosition,
+  toPositionText,
   fromProtoDimension,
   fromProtoFilter,
-  toPosition,
+  fromPositionText,
   toProtoGroup,
   toProtoLoggedRequest,
   toProtoReceipt,
   toProtoTotals,
-} from "./convert.ts";
+} from "./convert-request.ts";
 
 const DEFAULT_PAGE_SIZE = 25;
 
@@ -22,7 +22,7 @@ export function usageService(usage: UsageStore, clock: Clock): ServiceImpl<typeo
   return {
     async getUsage({ from, to, groupBy, keyId, model }, context) {
       const range = usageRange(fromTimestamp(from), fromTimestamp(to), clock);
-      const groups = await usage.usage(keyPrincipalOf(context).namespaceId, {
+      const groups = await usage.sumUsage(keyPrincipalOf(context).namespaceId, {
         range,
         groupBy: groupBy.flatMap(fromProtoDimension),
         keyId: keyId || undefined,
@@ -38,13 +38,13 @@ export function usageService(usage: UsageStore, clock: Clock): ServiceImpl<typeo
 
     async listRequests({ pageSize, pageToken, filter }, context) {
       const { namespaceId } = keyPrincipalOf(context);
-      const before = fromPageToken("requests", pageToken, toPosition);
+      const before = fromPageToken("requests", pageToken, fromPositionText);
       const page = { size: pageSize || DEFAULT_PAGE_SIZE, before, filter: fromProtoFilter(filter) };
-      const { rows, more } = await usage.list(namespaceId, page);
+      const { rows, hasMore } = await usage.list(namespaceId, page);
       const last = rows.at(-1);
       return {
         requests: rows.map(toProtoLoggedRequest),
-        nextPageToken: more && last ? toPageToken("requests", fromPosition(last)) : "",
+        nextPageToken: hasMore && last ? toPageToken("requests", toPositionText(last)) : "",
       };
     },
 

@@ -5,7 +5,7 @@ import { parseId } from "@routeplane/domain";
 import { fromPageToken, keyPrincipalOf, toPageToken } from "@routeplane/rpc";
 import type { EndPosition, UsageStore } from "../domain/ports.ts";
 import { OpenWatches } from "./open-watches.ts";
-import { fromProtoFilter, toProtoLoggedRequest } from "./convert.ts";
+import { fromProtoFilter, toProtoLoggedRequest } from "./convert-request.ts";
 
 /** Not longer than a revoked credential may be heeded. */
 const LIFE_MS = 5_000;
@@ -35,13 +35,13 @@ function followRequests(usage: UsageStore): WatchRequests {
   return async function* ({ filter, resumeToken }, context: HandlerContext) {
     const { namespaceId } = keyPrincipalOf(context);
     const endsAt = performance.now() + LIFE_MS;
-    const tokenOf = (position: EndPosition): string => toPageToken(LIST, fromEndPosition(position));
-    let after = fromPageToken(LIST, resumeToken, toEndPosition, NO_TOKEN) ?? (await usage.endPosition());
+    const tokenOf = (position: EndPosition): string => toPageToken(LIST, toEndPositionText(position));
+    let after = fromPageToken(LIST, resumeToken, fromEndPositionText, NO_TOKEN) ?? (await usage.endPosition());
     // So that whoever watches knows that it does, and from where.
     yield { requests: [], resumeToken: tokenOf(after) };
     while (!context.signal.aborted && performance.now() < endsAt) {
       const page = { after, size: PAGE_SIZE, filter: fromProtoFilter(filter) };
-      const { rows, next } = await usage.ended(namespaceId, page);
+      const { rows, next } = await usage.listEnded(namespaceId, page);
       after = next;
       if (rows.length > 0) yield { requests: rows.map(toProtoLoggedRequest), resumeToken: tokenOf(after) };
       if (rows.length < PAGE_SIZE) await delay(POLL_MS, undefined, { signal: context.signal }).catch(() => {});
@@ -50,11 +50,11 @@ function followRequests(usage: UsageStore): WatchRequests {
   };
 }
 
-function fromEndPosition({ transaction, id }: EndPosition): string {
+function toEndPositionText({ transaction, id }: EndPosition): string {
   return `${transaction}.${id ?? ""}`;
 }
 
-function toEndPosition(text: string): EndPosition | undefined {
+function fromEndPositionText(text: string): EndPosition | undefined {
   const [, transaction, idText = ""] = /^(\d{1,19})\.(req_\w+)?$/.exec(text) ?? [];
   if (transaction === undefined) return undefined;
   if (idText === "") return { transaction: BigInt(transaction), id: undefined };

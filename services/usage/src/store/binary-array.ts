@@ -1,4 +1,4 @@
-import { Writer } from "./writer.ts";
+import { BinaryEncoder } from "./binary-encoder.ts";
 
 /** What a value of each type is here. */
 interface Values {
@@ -19,7 +19,7 @@ interface Codec<Value> {
   readonly oid: number;
   /** What an element is likely to take, with its length. */
   readonly bytes: number;
-  readonly write: (to: Writer, value: Value) => void;
+  readonly write: (to: BinaryEncoder, value: Value) => void;
 }
 
 /** From then on a timestamptz counts microseconds. */
@@ -51,7 +51,7 @@ const NO_VALUE = -1;
  */
 export function encodeArray<Type extends ColumnType>(type: Type, values: readonly ValueOf<Type>[]): Buffer {
   const { oid, bytes, write } = CODECS[type];
-  const to = new Writer(HEADER_BYTES + values.length * bytes);
+  const to = new BinaryEncoder(HEADER_BYTES + values.length * bytes);
   writeHeader(to, oid, values);
   for (const value of values) {
     if (value === null) {
@@ -65,7 +65,7 @@ export function encodeArray<Type extends ColumnType>(type: Type, values: readonl
   return to.written();
 }
 
-function writeHeader(to: Writer, oid: number, values: readonly unknown[]): void {
+function writeHeader(to: BinaryEncoder, oid: number, values: readonly unknown[]): void {
   to.int32(values.length === 0 ? 0 : 1);
   to.int32(values.includes(null) ? 1 : 0);
   to.int32(oid);

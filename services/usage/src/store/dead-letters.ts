@@ -33,14 +33,14 @@ export function createDeadLetterBox(database: Database<UsageSchema>): DeadLetter
         return row && fromDeadLetterRow(row);
       }),
 
-    held: () =>
+    countHeld: () =>
       database.within({}, async (transaction) => {
         const { rows } = await sql<{ held: bigint }>`
           select count(*) as held from dead_letters where state = 'held'`.execute(transaction);
         return rows[0]?.held ?? 0n;
       }),
 
-    async replayed(id, reason) {
+    async endReplay(id, reason) {
       const outcome = reason === undefined ? { state: "replayed" as const } : { state: "held" as const, reason };
       await database.within({}, (transaction) =>
         transaction

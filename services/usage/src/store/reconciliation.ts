@@ -37,7 +37,7 @@ export function createReconciliationStore(database: Database<UsageSchema>): Reco
         return rows[0]?.namespace_id ?? undefined;
       }),
 
-    differences: (namespaceId, range, keptFrom) =>
+    findDifferences: (namespaceId, range, keptFrom) =>
       database.within({ namespaceId }, async (transaction) => {
         const { rows } = await differences(namespaceId, range, keptFrom).execute(transaction);
         return rows.map((row) => fromDifferenceRow(namespaceId, row));

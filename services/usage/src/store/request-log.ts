@@ -4,7 +4,7 @@ import { type RequestLog, UnstorableError } from "../domain/ports.ts";
 import type { LoggedRequest } from "../domain/request.ts";
 import { type Columns, names, unnest } from "./columns.ts";
 import { addToRollups, ROLLUP_DELTAS, WRITTEN } from "./rollups.ts";
-import { toRequestRow } from "./rows.ts";
+import { toRequestRow } from "./request-columns.ts";
 import { insertDenials } from "./unlogged-denials.ts";
 import type { RequestRow, RollupRow, UsageSchema } from "./schema.ts";
 
@@ -96,9 +96,9 @@ export function createRequestLog(database: Database<UsageSchema>): RequestLog {
 
     recordDenials: (denials) => write((transaction) => insertDenials(denials).execute(transaction)),
 
-    async chargeOverdue(max) {
+    async expireRequests(max) {
       return database.within({}, async (transaction) => {
-        const { rows } = await chargeOverdue(max).execute(transaction);
+        const { rows } = await expireRequests(max).execute(transaction);
         await addToRollups(transaction, rows);
         return rows.reduce(
           (charged, { status, request_count }) => charged + (status === "unknown" ? request_count : 0n),
@@ -107,14 +107,14 @@ export function createRequestLog(database: Database<UsageSchema>): RequestLog {
       });
     },
 
-    prepareMonths: () =>
+    createPartitions: () =>
       database.within({}, async (transaction) => {
         const made = sql<{ name: string }>`select ensure_request_partitions(${MONTHS_AHEAD}) as name`;
         return (await made.execute(transaction)).rows.map(({ name }) => name);
       }),
 
     // Of the whole node, so that the function sees what it is to prune.
-    dropMonths: (keepDays) =>
+    dropExpiredPartitions: (keepDays) =>
       database.within({ node: true }, async (transaction) => {
         const dropped = sql<{ name: string }>`select drop_request_partitions(${keepDays}) as name`;
         return (await dropped.execute(transaction)).rows.map(({ name }) => name);
@@ -123,7 +123,7 @@ export function createRequestLog(database: Database<UsageSchema>): RequestLog {
 }
 
 /** The rule of `supersedes` as a value to compare by. Of two that are pending it is not known, and the first stays. */
-function standing(row: "excluded" | "logged") {
+function precedenceOf(row: "excluded" | "logged") {
   const of = (column: keyof RequestRow) => sql.ref(`${row}.${column}`);
   return sql`(
     case ${of("status")} when 'pending' then 0 when 'unknown' then 1 else case when ${of("estimated")} then 2 else 3 end end,
@@ -134,7 +134,7 @@ function standing(row: "excluded" | "logged") {
  * Rows that someone else is writing are left for the next time: this waits for no row, so it is in nobody's way. What it has
  * locked cannot move, so it is found again by its place.
  */
-function chargeOverdue(max: number) {
+function expireRequests(max: number) {
   return sql<RollupRow>`
     with overdue as materialized (
       select tableoid, ctid from requests
@@ -162,7 +162,7 @@ function upsert(requests: readonly LoggedRequest[]) {
       select ${columns}, case when status <> 'pending' then pg_current_xact_id() end
       from (${unnest(COLUMNS, requests.map(toRequestRow))}) as event
       on conflict (namespace_id, id, created_at) do update set ${sql.join(settle)}, ended_tx = coalesce(logged.ended_tx, excluded.ended_tx)
-      where ${standing("excluded")} > ${standing("logged")}
+      where ${precedenceOf("excluded")} > ${precedenceOf("logged")}
       returning ${WRITTEN}
     ) ${ROLLUP_DELTAS}`;
 }

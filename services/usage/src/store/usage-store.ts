@@ -2,19 +2,19 @@ import type { Id } from "@routeplane/domain";
 import type { Database, Transaction } from "@routeplane/postgres";
 import { type RawBuilder, sql } from "kysely";
 import type { PageRequest, RequestFilter, UsageStore } from "../domain/ports.ts";
-import { fromListedRow, fromRequestRow, LISTED, type ListedRow } from "./rows.ts";
+import { fromListedRow, fromRequestRow, LISTED, type ListedRow } from "./request-columns.ts";
 import type { UsageSchema } from "./schema.ts";
 import { sumUsage } from "./usage-sums.ts";
 
 export function createUsageStore(database: Database<UsageSchema>): UsageStore {
   return {
-    usage: (namespaceId, query) => sumUsage(database, namespaceId, query),
+    sumUsage: (namespaceId, query) => sumUsage(database, namespaceId, query),
 
-    nodeUsage: (query) => sumUsage(database, undefined, query),
+    sumNodeUsage: (query) => sumUsage(database, undefined, query),
 
     async list(namespaceId, page) {
-      const rows = await newestFirst(database, namespaceId, { ...page, size: page.size + 1 });
-      return { rows: rows.slice(0, page.size).map(fromListedRow), more: rows.length > page.size };
+      const rows = await listNewestFirst(database, namespaceId, { ...page, size: page.size + 1 });
+      return { rows: rows.slice(0, page.size).map(fromListedRow), hasMore: rows.length > page.size };
     },
 
     async get(namespaceId, id) {
@@ -29,7 +29,7 @@ export function createUsageStore(database: Database<UsageSchema>): UsageStore {
       return row && fromRequestRow(row);
     },
 
-    async rowsOf(namespaceId, ids) {
+    async listByIds(namespaceId, ids) {
       const rows = await database.read({ namespaceId }, (builder) =>
         builder
           .selectFrom("requests")
@@ -51,7 +51,7 @@ export function createUsageStore(database: Database<UsageSchema>): UsageStore {
     endPosition: () =>
       database.within({}, async (transaction) => ({ transaction: await finishedBelow(transaction), id: undefined })),
 
-    ended: (namespaceId, { after, size, filter }) =>
+    listEnded: (namespaceId, { after, size, filter }) =>
       database.within({ namespaceId }, async (transaction) => {
         // Read first: what ends while the rows are read is for the next time.
         const below = await finishedBelow(transaction);
@@ -83,7 +83,7 @@ const NEAR_MS = 7 * 24 * 60 * 60 * 1000;
  * First what is near to where the page begins, then what is older, if that is not enough: a statement is planned for each month
  * that it may touch, which took most of its time.
  */
-async function newestFirst(
+async function listNewestFirst(
   database: Database<UsageSchema>,
   namespaceId: Id<"ns">,
   page: PageRequest,
@@ -130,12 +130,12 @@ function conditions({ before, filter }: Omit<PageRequest, "size">) {
 }
 
 /** At least one. */
-function filterConditions({ keyId, model, status, from, to, except }: RequestFilter): RawBuilder<unknown>[] {
+function filterConditions({ keyId, model, status, from, to, exceptStatus }: RequestFilter): RawBuilder<unknown>[] {
   const all: RawBuilder<unknown>[] = [sql`true`];
   if (keyId !== undefined) all.push(sql`key_id = ${keyId}`);
   if (model !== undefined) all.push(sql`model = ${model}`);
   if (status !== undefined) all.push(sql`status = ${status}`);
-  if (except !== undefined) all.push(sql`status <> ${except}`);
+  if (exceptStatus !== undefined) all.push(sql`status <> ${exceptStatus}`);
   if (from !== undefined) all.push(sql`created_at >= ${from}`);
   if (to !== undefined) all.push(sql`created_at < ${to}`);
   return all;

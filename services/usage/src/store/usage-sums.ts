@@ -5,7 +5,7 @@ import type { RequestStatus } from "../domain/request.ts";
 import {
   type Dimension,
   MAX_GROUPS,
-  partsOf,
+  splitRange,
   type RangePart,
   SUM_UNITS,
   type SumUnit,
@@ -172,7 +172,7 @@ function partsFor(namespaceId: Id<"ns"> | undefined, query: UsageQuery): RawBuil
   const parts = [inTotals ? TOTALS : ROLLUPS, DENIED_ROWS, UNLOGGED_DENIALS].flatMap((sources) => {
     // Hours that are told apart cannot be taken from days.
     const units = SUM_UNITS.filter((unit) => sources[unit] && !(unit === "day" && groupBy.includes("hour")));
-    return partsOf(range, units).map((part) =>
+    return splitRange(range, units).map((part) =>
       sumsOf(part, (part.unit && sources[part.unit]) ?? sources.rest, groupBy, conditions),
     );
   });

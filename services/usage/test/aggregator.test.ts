@@ -13,12 +13,12 @@ import { createLogger } from "@routeplane/runtime";
 import { cloneDatabase, eventually, startNats, type TestDatabase, type TestNats } from "@routeplane/testing";
 import { sql } from "kysely";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
-import { type AggregatorProcess, spawnAggregator } from "../test/aggregator-process.ts";
-import { totalsIn } from "../test/queries.ts";
-import { pendingRequest, settledRequest, usageEvent } from "../test/requests.ts";
-import type { AdmittedTotals } from "./domain/usage.ts";
-import type { UsageSchema } from "./store/schema.ts";
-import { createUsageStore } from "./store/usage-store.ts";
+import { type AggregatorProcess, spawnAggregator } from "./aggregator-process.ts";
+import { totalsIn } from "./queries.ts";
+import { pendingRequest, settledRequest, usageEvent } from "./requests.ts";
+import type { AdmittedTotals } from "../src/domain/usage.ts";
+import type { UsageSchema } from "../src/store/schema.ts";
+import { createUsageStore } from "../src/store/usage-store.ts";
 
 vi.setConfig({ testTimeout: 180_000 });
 

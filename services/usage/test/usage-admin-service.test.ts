@@ -10,13 +10,13 @@ import { createLogger } from "@routeplane/runtime";
 import { cloneDatabase, type TestDatabase } from "@routeplane/testing";
 import { sql } from "kysely";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { pendingRequest, settledRequest, usageEvent } from "../../test/requests.ts";
-import { wireUsage } from "../app.ts";
-import { replayDeadLetters } from "../consumers/replay.ts";
-import { merge } from "../domain/merging.ts";
-import { createDeadLetterBox } from "../store/dead-letters.ts";
-import { createRequestLog } from "../store/request-log.ts";
-import type { UsageSchema } from "../store/schema.ts";
+import { pendingRequest, settledRequest, usageEvent } from "./requests.ts";
+import { wireUsage } from "../src/app.ts";
+import { replayDeadLetters } from "../src/jobs/replay-dead-letters.ts";
+import { deduplicate } from "../src/domain/deduplication.ts";
+import { createDeadLetterBox } from "../src/store/dead-letters.ts";
+import { createRequestLog } from "../src/store/request-log.ts";
+import type { UsageSchema } from "../src/store/schema.ts";
 
 const NOW = new Date("2026-11-20T12:00:00Z");
 const log = createLogger("test", () => "");
@@ -34,7 +34,7 @@ beforeAll(async () => {
   clone = await cloneDatabase();
   [database, aggregator] = [open(clone.url("routeplane_usage")), open(clone.url("routeplane_aggregator"))];
   const requests = [one, one, two].map((namespaceId) => settledRequest(pendingRequest({ namespaceId })));
-  await createRequestLog(aggregator).record(merge(requests));
+  await createRequestLog(aggregator).record(deduplicate(requests));
   const serviceCredentials = { callerOf: (token: string) => (token === "rps_test" ? ("policy" as const) : undefined) };
   const wiring = { serviceCredentials, database, verifyToken, log, clock: () => NOW.getTime() };
   const { routes, interceptors } = wireUsage(wiring);
@@ -103,7 +103,7 @@ async function setAside(request = settledRequest(pendingRequest()), reason = "ou
 async function replayAll(): Promise<void> {
   const box = createDeadLetterBox(aggregator);
   const replaying = replayDeadLetters(
-    { requests: createRequestLog(aggregator), keepDays: 400, clock: () => NOW.getTime() },
+    { requests: createRequestLog(aggregator), retentionDays: 400, clock: () => NOW.getTime() },
     box,
     log,
   );
@@ -147,7 +147,7 @@ describe("ReconcileUsage", () => {
   test("names a sum that is kept and not true, and one that is true and not kept, of hour and day", async () => {
     const broken = newId("ns");
     const requests = ["kept", "lost"].map((model) => settledRequest(pendingRequest({ namespaceId: broken, model })));
-    await createRequestLog(aggregator).record(merge(requests));
+    await createRequestLog(aggregator).record(deduplicate(requests));
     const superuser = open(clone.adminUrl);
     const spoil = (statement: ReturnType<typeof sql>) => superuser.within({}, (tx) => statement.execute(tx));
     const mine = sql`namespace_id = ${broken}`;
@@ -180,7 +180,7 @@ describe("ReconcileUsage", () => {
     const requests = [unsummed, unlogged, onlyDays].map((namespaceId) =>
       settledRequest(pendingRequest({ namespaceId })),
     );
-    await createRequestLog(aggregator).record(merge(requests));
+    await createRequestLog(aggregator).record(deduplicate(requests));
     const superuser = open(clone.adminUrl);
     const remove = (table: string, namespaceId: string) =>
       superuser.within({}, (tx) =>

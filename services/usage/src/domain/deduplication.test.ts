@@ -2,10 +2,10 @@ import { DomainError } from "@routeplane/domain";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { pendingRequest, settledRequest } from "../../test/requests.ts";
-import { merge, supersedes } from "./merging.ts";
+import { deduplicate, supersedes } from "./deduplication.ts";
 import { type RequestLog, UnstorableError } from "./ports.ts";
-import { recordAll } from "./recording.ts";
-import { faultOf, type LoggedRequest } from "./request.ts";
+import { recordRequests } from "./recording.ts";
+import { findFault, type LoggedRequest } from "./request.ts";
 import { usageRange } from "./usage.ts";
 
 describe("merge", () => {
@@ -19,14 +19,14 @@ describe("merge", () => {
     });
     fc.assert(
       fc.property(events, (shuffled) => {
-        expect(merge(shuffled)).toEqual(expected);
+        expect(deduplicate(shuffled)).toEqual(expected);
       }),
     );
   });
 
   test("merging what was merged changes nothing", () => {
     const requests = [pendingRequest(), settledRequest(pendingRequest())];
-    expect(merge(merge(requests))).toEqual(merge(requests));
+    expect(deduplicate(deduplicate(requests))).toEqual(deduplicate(requests));
   });
 
   test.each<[string, Partial<LoggedRequest>, Partial<LoggedRequest>]>([
@@ -37,8 +37,8 @@ describe("merge", () => {
   ])("of two settlements that differ takes %s, in either order", (_, better, worse) => {
     const pending = pendingRequest();
     const [first, second] = [settledRequest(pending, better), settledRequest(pending, worse)];
-    expect(merge([first, second])).toEqual([first]);
-    expect(merge([second, first])).toEqual([first]);
+    expect(deduplicate([first, second])).toEqual([first]);
+    expect(deduplicate([second, first])).toEqual([first]);
   });
 
   test("a request that is charged as unknown gives way to any settlement, and to no admission", () => {
@@ -64,7 +64,7 @@ describe("recordAll", () => {
       stored.push(...batch);
     });
     const dropped: LoggedRequest[] = [];
-    await recordAll(refusing, requests, (request) => dropped.push(request));
+    await recordRequests(refusing, requests, (request) => dropped.push(request));
     expect(new Set(dropped)).toEqual(bad);
     expect(stored.length).toBe(11);
   });
@@ -75,14 +75,14 @@ describe("recordAll", () => {
     const away = logOf(() => {
       throw outage;
     });
-    await expect(recordAll(away, [pendingRequest()], (request) => dropped.push(request))).rejects.toBe(outage);
+    await expect(recordRequests(away, [pendingRequest()], (request) => dropped.push(request))).rejects.toBe(outage);
     expect(dropped).toEqual([]);
   });
 
   test("a batch without a fault is one transaction", async () => {
     let transactions = 0;
     const counting = logOf(() => void transactions++);
-    await recordAll(counting, [pendingRequest(), pendingRequest()], () => {});
+    await recordRequests(counting, [pendingRequest(), pendingRequest()], () => {});
     expect(transactions).toBe(1);
   });
 
@@ -101,12 +101,12 @@ describe("faultOf", () => {
     ["no time at all", { createdAt: new Date(Number.NaN) }, "created_at: must be a time"],
     ["a time outside the calendar", { completedAt: new Date(8.64e15) }, "completed_at: must be a time"],
   ])("refuses %s, naming the field", (_, given, fault) => {
-    expect(faultOf(settledRequest(pendingRequest(), given))).toContain(fault);
+    expect(findFault(settledRequest(pendingRequest(), given))).toContain(fault);
   });
 
   test("finds none in what gateways send", () => {
-    expect(faultOf(pendingRequest())).toBeUndefined();
-    expect(faultOf(settledRequest(pendingRequest()))).toBeUndefined();
+    expect(findFault(pendingRequest())).toBeUndefined();
+    expect(findFault(settledRequest(pendingRequest()))).toBeUndefined();
   });
 });
 

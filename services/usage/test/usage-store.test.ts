@@ -4,14 +4,14 @@ import { cloneDatabase, type TestDatabase } from "@routeplane/testing";
 import fc from "fast-check";
 import { sql } from "kysely";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { pageRequest, totalsIn, usageQuery } from "../../test/queries.ts";
-import { pendingRequest, requestIds, settledRequest } from "../../test/requests.ts";
-import { merge } from "../domain/merging.ts";
-import type { Position, RequestFilter, RequestLog, UsageStore } from "../domain/ports.ts";
-import type { UsageQuery } from "../domain/usage.ts";
-import { createRequestLog } from "./request-log.ts";
-import type { UsageSchema } from "./schema.ts";
-import { createUsageStore } from "./usage-store.ts";
+import { pageRequest, totalsIn, usageQuery } from "./queries.ts";
+import { pendingRequest, requestIds, settledRequest } from "./requests.ts";
+import { deduplicate } from "../src/domain/deduplication.ts";
+import type { Position, RequestFilter, RequestLog, UsageStore } from "../src/domain/ports.ts";
+import type { UsageQuery } from "../src/domain/usage.ts";
+import { createRequestLog } from "../src/store/request-log.ts";
+import type { UsageSchema } from "../src/store/schema.ts";
+import { createUsageStore } from "../src/store/usage-store.ts";
 
 let clone: TestDatabase;
 let query: Database<UsageSchema>;
@@ -42,7 +42,7 @@ describe("reading", () => {
     const at = (time: string) => ({ namespaceId, createdAt: new Date(time) });
     const inside = pendingRequest(at("2026-05-01T00:00:00.000Z"));
     await log.record(
-      merge([
+      deduplicate([
         settledRequest(inside),
         settledRequest(pendingRequest(at("2026-05-31T23:59:59.999Z"))),
         pendingRequest(at("2026-05-10T00:00:00Z")),
@@ -81,7 +81,7 @@ describe("reading", () => {
       make(two, "small", 3, "pending"),
       make(two, "large", 4, "succeeded"),
     ] as const;
-    await log.record(merge([first, second, third, fourth, settledRequest(pendingRequest({ keyId: one }))]));
+    await log.record(deduplicate([first, second, third, fourth, settledRequest(pendingRequest({ keyId: one }))]));
     const listed = async (filter: Partial<RequestFilter>) =>
       (await usage.list(namespaceId, pageRequest({ filter }))).rows.map(({ createdAt }) => createdAt.getUTCDate());
     expect(await listed({})).toEqual([4, 3, 2, 1]);
@@ -92,7 +92,7 @@ describe("reading", () => {
     expect(await listed({ from: at(2), to: at(4) })).toEqual([3, 2]);
     expect(await listed({ keyId: "no key" })).toEqual([]);
     const counted = async (given: Partial<UsageQuery>) =>
-      (await usage.usage(namespaceId, usageQuery(given))).map(({ requestCount }) => Number(requestCount));
+      (await usage.sumUsage(namespaceId, usageQuery(given))).map(({ requestCount }) => Number(requestCount));
     expect(await counted({ keyId: one })).toEqual([2]);
     expect(await counted({ model: "small", keyId: two })).toEqual([1]);
     expect(await counted({ groupBy: ["model", "key"] })).toEqual([1, 1, 1, 1]);
@@ -107,9 +107,9 @@ describe("reading", () => {
       });
     const cheap = settled(8, "cheap", 1_000n);
     await log.record(
-      merge([settled(9, "dear", 5_000n), cheap, settled(8, "dear", 9_000n), settled(8, "dear", 9_000n)]),
+      deduplicate([settled(9, "dear", 5_000n), cheap, settled(8, "dear", 9_000n), settled(8, "dear", 9_000n)]),
     );
-    const groups = await usage.usage(
+    const groups = await usage.sumUsage(
       namespaceId,
       usageQuery({ groupBy: ["hour", "model", "key", "provider", "status"] }),
     );
@@ -121,7 +121,7 @@ describe("reading", () => {
     ]);
     const own = { keyId: cheap.keyId, provider: "echo", status: "succeeded", day: undefined };
     expect(groups[2]).toMatchObject(own);
-    const days = await usage.usage(namespaceId, usageQuery({ groupBy: ["day"] }));
+    const days = await usage.sumUsage(namespaceId, usageQuery({ groupBy: ["day"] }));
     expect(days).toMatchObject([{ day: new Date("2026-11-01T00:00:00Z"), hour: undefined, requestCount: 4n }]);
   });
 
@@ -160,7 +160,7 @@ describe("reading", () => {
     await log.record([request]);
     const { expiresAt: _, receipt: __, ...listed } = request;
     expect(await usage.list(request.namespaceId, pageRequest())).toEqual({ rows: [listed], more: false });
-    expect(await usage.rowsOf(request.namespaceId, [request.id])).toEqual([listed]);
+    expect(await usage.listByIds(request.namespaceId, [request.id])).toEqual([listed]);
   });
 
   test("paging while rows arrive and settle gives every row that was there once, newest first", async () => {
@@ -175,10 +175,10 @@ describe("reading", () => {
       const page = await usage.list(namespaceId, pageRequest({ size: 10, before }));
       seen.push(...page.rows.map(({ id }) => id));
       before = page.rows.at(-1);
-      more = page.more;
+      more = page.hasMore;
       const arriving = [...late.splice(0, 3), newId("req")].map((id) => pendingRequest({ namespaceId, id }));
       const settling = early.slice(0, 20).map((id) => settledRequest(pendingRequest({ namespaceId, id })));
-      await log.record(merge([...arriving, ...settling]));
+      await log.record(deduplicate([...arriving, ...settling]));
     }
     expect(new Set(seen).size).toBe(seen.length);
     expect(seen).toEqual(seen.toSorted().toReversed());
@@ -201,7 +201,7 @@ describe("reading", () => {
     await fc.assert(
       fc.asyncProperty(shape, async ({ times, size, from, to }) => {
         const namespaceId = newId("ns");
-        const all = merge(times.map((atMs) => pendingRequest({ namespaceId, createdAt: new Date(atMs) })));
+        const all = deduplicate(times.map((atMs) => pendingRequest({ namespaceId, createdAt: new Date(atMs) })));
         await log.record(all);
         const asked = all
           .filter(({ createdAt }) => createdAt.getTime() >= (from ?? 0) && createdAt.getTime() < (to ?? Infinity))
@@ -214,10 +214,10 @@ describe("reading", () => {
         let before: Position | undefined;
         for (let more = true; more;) {
           const page = await usage.list(namespaceId, pageRequest({ size, before, filter }));
-          expect(page.more ? page.rows.length : size).toBe(size);
+          expect(page.hasMore ? page.rows.length : size).toBe(size);
           seen.push(...page.rows.map(({ createdAt, id }) => `${createdAt.toISOString()} ${id}`));
           before = page.rows.at(-1);
-          more = page.more;
+          more = page.hasMore;
         }
         expect(seen).toEqual(asked.toSorted().toReversed());
       }),

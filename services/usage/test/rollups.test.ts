@@ -4,18 +4,18 @@ import { cloneDatabase, type TestDatabase } from "@routeplane/testing";
 import fc from "fast-check";
 import { sql } from "kysely";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import * as rollups from "../../migrations/0003_rollups.ts";
-import * as totals from "../../migrations/0013_totals.ts";
-import { allTotalsIn, usageQuery } from "../../test/queries.ts";
-import { pendingRequest, settledRequest } from "../../test/requests.ts";
-import { merge } from "../domain/merging.ts";
-import type { RequestLog, UsageStore } from "../domain/ports.ts";
-import type { LoggedRequest } from "../domain/request.ts";
-import type { UnloggedDenials } from "../domain/unlogged-denials.ts";
-import { NO_USAGE, totalOf, type UsageRange, type UsageTotals } from "../domain/usage.ts";
-import { createRequestLog } from "./request-log.ts";
-import type { UsageSchema } from "./schema.ts";
-import { createUsageStore } from "./usage-store.ts";
+import * as rollups from "../migrations/0003_rollups.ts";
+import * as totals from "../migrations/0013_totals.ts";
+import { allTotalsIn, usageQuery } from "./queries.ts";
+import { pendingRequest, settledRequest } from "./requests.ts";
+import { deduplicate } from "../src/domain/deduplication.ts";
+import type { RequestLog, UsageStore } from "../src/domain/ports.ts";
+import type { LoggedRequest } from "../src/domain/request.ts";
+import type { UnloggedDenials } from "../src/domain/unlogged-denials.ts";
+import { NO_USAGE, totalOf, type UsageRange, type UsageTotals } from "../src/domain/usage.ts";
+import { createRequestLog } from "../src/store/request-log.ts";
+import type { UsageSchema } from "../src/store/schema.ts";
+import { createUsageStore } from "../src/store/usage-store.ts";
 
 let clone: TestDatabase;
 let admin: Database<UsageSchema>;
@@ -173,14 +173,14 @@ describe("the sums by time", () => {
           .map((event) => ({ event, place: seed.next().value ?? 0 }))
           .toSorted((left, right) => left.place - right.place)
           .map(({ event }) => event);
-        for (let at = 0; at < events.length; at += cut) await log.record(merge(events.slice(at, at + cut)));
+        for (let at = 0; at < events.length; at += cut) await log.record(deduplicate(events.slice(at, at + cut)));
         for (const each of ranges) {
           const isInside = (time: Date): boolean => time >= each.from && time < each.to;
           const inside = final.filter(({ createdAt }) => isInside(createdAt));
           const unlogged = denied.filter(({ minute }) => isInside(minute));
           expect(await allTotalsIn(usage, namespaceId, each)).toEqual(sumOf(inside, unlogged));
           for (const groupBy of [["key", "model", "hour"], ["status", "day"], ["hour"], ["day"]] as const) {
-            const groups = await usage.usage(namespaceId, usageQuery({ range: each, groupBy }));
+            const groups = await usage.sumUsage(namespaceId, usageQuery({ range: each, groupBy }));
             expect(totalOf(groups)).toEqual(sumOf(inside, unlogged));
             for (const group of groups) {
               const [since, unitMs] = group.day ? [group.day, 24 * HOUR_MS] : [group.hour ?? new Date(0), HOUR_MS];
@@ -212,7 +212,7 @@ describe("the sums by time", () => {
       pendingRequest({ namespaceId, keyId: KEYS[0]!, model: models[index % models.length]! });
     const settling = Array.from({ length: 480 }, make);
     const arriving = Array.from({ length: 480 }, make);
-    await log.record(merge(settling));
+    await log.record(deduplicate(settling));
     // Each batch lowers half of the sums of pending requests and raises the other half, another half each.
     const batches = Array.from({ length: 24 }, (_, batch) => [
       ...settling.slice(batch * 20, batch * 20 + 20).filter((each) => models.indexOf(each.model) % 2 === batch % 2),
@@ -221,7 +221,7 @@ describe("the sums by time", () => {
     const isSettling = new Set(settling);
     await Promise.all(
       batches.map((batch) =>
-        log.record(merge(batch.map((each) => (isSettling.has(each) ? settledRequest(each) : each)))),
+        log.record(deduplicate(batch.map((each) => (isSettling.has(each) ? settledRequest(each) : each)))),
       ),
     );
     expect(await differences()).toEqual([]);
@@ -257,7 +257,7 @@ describe("the sums by time", () => {
     try {
       const namespaceId = newId("ns");
       const requests = fc.sample(request, 200).map((make) => make(namespaceId));
-      await createRequestLog(writer).record(merge(requests));
+      await createRequestLog(writer).record(deduplicate(requests));
       const kept = () =>
         superuser.within({}, async (tx) => {
           const of = (table: "rollups_hourly" | "rollups_daily") =>
@@ -290,7 +290,7 @@ describe("the sums by time", () => {
     try {
       const namespaceId = newId("ns");
       const requests = fc.sample(request, 200).map((make) => make(namespaceId));
-      await createRequestLog(writer).record(merge(requests));
+      await createRequestLog(writer).record(deduplicate(requests));
       const kept = (bucket: string) =>
         superuser.within({}, async (tx) => {
           const { rows } = await sql`

@@ -6,12 +6,12 @@ import { toTimestamp } from "@routeplane/rpc";
 import { createLogger } from "@routeplane/runtime";
 import { cloneDatabase } from "@routeplane/testing";
 import { afterAll, expect, it } from "vitest";
-import { pendingRequest, requestIds, settledRequest } from "../../test/requests.ts";
-import { wireUsage } from "../app.ts";
-import { merge } from "../domain/merging.ts";
-import type { LoggedRequest } from "../domain/request.ts";
-import { createRequestLog } from "../store/request-log.ts";
-import type { UsageSchema } from "../store/schema.ts";
+import { pendingRequest, requestIds, settledRequest } from "./requests.ts";
+import { wireUsage } from "../src/app.ts";
+import { deduplicate } from "../src/domain/deduplication.ts";
+import type { LoggedRequest } from "../src/domain/request.ts";
+import { createRequestLog } from "../src/store/request-log.ts";
+import type { UsageSchema } from "../src/store/schema.ts";
 
 const clone = await cloneDatabase();
 const open = (url: string) => openDatabase<UsageSchema>({ url, schema: "usage", applicationName: "test" });
@@ -37,7 +37,7 @@ const DAY = { from: new Date("2026-11-20T00:00:00Z"), to: new Date("2026-11-21T0
 const range = { from: toTimestamp(DAY.from), to: toTimestamp(DAY.to) };
 
 async function record(...requests: readonly LoggedRequest[]): Promise<void> {
-  await createRequestLog(aggregator).record(merge(requests));
+  await createRequestLog(aggregator).record(deduplicate(requests));
 }
 
 it("lists every request of the namespace in the range that no policy refused, newest first, page by page", async () => {

@@ -9,11 +9,11 @@ import { toPageToken, toTimestamp, type VerifyToken } from "@routeplane/rpc";
 import { createLogger } from "@routeplane/runtime";
 import { cloneDatabase, type TestDatabase } from "@routeplane/testing";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { pendingRequest, requestIds, settledRequest } from "../../test/requests.ts";
-import { wireUsage } from "../app.ts";
-import { merge } from "../domain/merging.ts";
-import { createRequestLog } from "../store/request-log.ts";
-import type { UsageSchema } from "../store/schema.ts";
+import { pendingRequest, requestIds, settledRequest } from "./requests.ts";
+import { wireUsage } from "../src/app.ts";
+import { deduplicate } from "../src/domain/deduplication.ts";
+import { createRequestLog } from "../src/store/request-log.ts";
+import type { UsageSchema } from "../src/store/schema.ts";
 
 const NOW = new Date("2026-11-20T12:00:00Z");
 const namespaceId = newId("ns");
@@ -30,7 +30,7 @@ beforeAll(async () => {
   const aggregator = open(clone.url("routeplane_aggregator"));
   const requests = ids.map((id) => settledRequest(pendingRequest({ namespaceId, id })));
   const foreign = settledRequest(pendingRequest({ namespaceId: foreignNamespaceId }));
-  await createRequestLog(aggregator).record(merge([...requests, foreign]));
+  await createRequestLog(aggregator).record(deduplicate([...requests, foreign]));
   await aggregator.stop();
   database = open(clone.url("routeplane_usage"));
   transport = transportOver(database);
@@ -223,7 +223,7 @@ describe("GetUsage by groups", () => {
     const aggregator = open(clone.url("routeplane_aggregator"));
     const requests = Array.from({ length: 10_001 }, () => pendingRequest({ namespaceId: crowded }));
     for (let at = 0; at < requests.length; at += 2_500) {
-      await createRequestLog(aggregator).record(merge(requests.slice(at, at + 2_500)));
+      await createRequestLog(aggregator).record(deduplicate(requests.slice(at, at + 2_500)));
     }
     await aggregator.stop();
     const range = { from: toTimestamp(new Date("2026-11-20T00:00:00Z")) };

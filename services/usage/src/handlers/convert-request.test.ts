@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { pendingRequest, settledRequest } from "../../test/requests.ts";
 import type { Receipt } from "../domain/request.ts";
-import { toProtoReceipt } from "./convert.ts";
+import { toProtoReceipt } from "./convert-request.ts";
 
 const NOTHING_KNOWN: Receipt = {
   price: undefined,

@@ -3,13 +3,13 @@ import { type Database, openDatabase } from "@routeplane/postgres";
 import { cloneDatabase, eventually, type TestDatabase } from "@routeplane/testing";
 import { sql } from "kysely";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { pageRequest } from "../../test/queries.ts";
-import { pendingRequest, settledRequest } from "../../test/requests.ts";
-import { merge } from "../domain/merging.ts";
-import type { EndPosition, RequestLog, UsageStore } from "../domain/ports.ts";
-import { createRequestLog } from "./request-log.ts";
-import type { UsageSchema } from "./schema.ts";
-import { createUsageStore } from "./usage-store.ts";
+import { pageRequest } from "./queries.ts";
+import { pendingRequest, settledRequest } from "./requests.ts";
+import { deduplicate } from "../src/domain/deduplication.ts";
+import type { EndPosition, RequestLog, UsageStore } from "../src/domain/ports.ts";
+import { createRequestLog } from "../src/store/request-log.ts";
+import type { UsageSchema } from "../src/store/schema.ts";
+import { createUsageStore } from "../src/store/usage-store.ts";
 
 let clone: TestDatabase;
 let query: Database<UsageSchema>;
@@ -41,7 +41,7 @@ async function follow(namespaceId: Id<"ns">, after: EndPosition, isDone: (seen: 
   const seen: string[] = [];
   const until = Date.now() + 15_000;
   while (!isDone(seen) && Date.now() < until) {
-    const { rows, next } = await usage.ended(namespaceId, { after, size: 7, filter });
+    const { rows, next } = await usage.listEnded(namespaceId, { after, size: 7, filter });
     seen.push(...rows.map(({ id }) => id));
     after = next;
   }
@@ -56,10 +56,10 @@ describe("following requests as they end", () => {
       const made: string[] = [];
       for (let batch = 0; batch < 15; batch++) {
         const requests = Array.from({ length: 4 }, () => pendingRequest({ namespaceId }));
-        await log.record(merge(requests));
+        await log.record(deduplicate(requests));
         const settled = requests.slice(1).map((request) => settledRequest(request));
-        await log.record(merge(settled));
-        await log.record(merge(settled));
+        await log.record(deduplicate(settled));
+        await log.record(deduplicate(settled));
         made.push(...settled.map(({ id }) => id));
       }
       return made;
@@ -88,7 +88,7 @@ describe("following requests as they end", () => {
     });
     await begun.promise;
     await log.record([quick]);
-    const early = await usage.ended(namespaceId, { after: position, size: 10, filter });
+    const early = await usage.listEnded(namespaceId, { after: position, size: 10, filter });
     position = early.next;
     expect(early.rows).toEqual([]);
     release.resolve();
@@ -106,10 +106,10 @@ describe("following requests as they end", () => {
         left.namespaceId < right.namespaceId ? -1 : 1,
       ),
     );
-    await log.chargeOverdue(10);
+    await log.expireRequests(10);
     // Not before transactions of others, on the same server, are over.
     const [first] = await eventually(async () => {
-      const { rows } = await usage.ended(namespaceId, { after: from, size: 10, filter });
+      const { rows } = await usage.listEnded(namespaceId, { after: from, size: 10, filter });
       return rows.length > 0 && rows;
     });
     expect(first).toMatchObject({ id: request.id, status: "unknown" });

@@ -3,7 +3,7 @@ import { cloneDatabase, type TestDatabase } from "@routeplane/testing";
 import fc from "fast-check";
 import { sql } from "kysely";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { type ColumnType, encodeArray, type ValueOf } from "./binary-array.ts";
+import { type ColumnType, encodeArray, type ValueOf } from "../src/store/binary-array.ts";
 
 let clone: TestDatabase;
 let database: Database<unknown>;

@@ -4,15 +4,15 @@ import { cloneDatabase, type TestDatabase } from "@routeplane/testing";
 import fc from "fast-check";
 import { sql } from "kysely";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import * as unknown from "../../migrations/0005_unknown.ts";
-import { rowsIn, usageQuery } from "../../test/queries.ts";
-import { pendingRequest, settledRequest } from "../../test/requests.ts";
-import { merge } from "../domain/merging.ts";
-import type { RequestLog, UsageStore } from "../domain/ports.ts";
-import type { LoggedRequest } from "../domain/request.ts";
-import { createRequestLog } from "./request-log.ts";
-import type { UsageSchema } from "./schema.ts";
-import { createUsageStore } from "./usage-store.ts";
+import * as unknown from "../migrations/0005_unknown.ts";
+import { rowsIn, usageQuery } from "./queries.ts";
+import { pendingRequest, settledRequest } from "./requests.ts";
+import { deduplicate } from "../src/domain/deduplication.ts";
+import type { RequestLog, UsageStore } from "../src/domain/ports.ts";
+import type { LoggedRequest } from "../src/domain/request.ts";
+import { createRequestLog } from "../src/store/request-log.ts";
+import type { UsageSchema } from "../src/store/schema.ts";
+import { createUsageStore } from "../src/store/usage-store.ts";
 
 let clone: TestDatabase;
 let query: Database<UsageSchema>;
@@ -45,16 +45,16 @@ function openOwner(of: TestDatabase): Database<unknown> {
 const LONG_AGO = new Date("2026-01-01T00:10:00.007Z");
 const overdueRequest = (given: Partial<LoggedRequest> = {}) => pendingRequest({ expiresAt: LONG_AGO, ...given });
 const rowsOf = ({ namespaceId }: LoggedRequest) => rowsIn(query, namespaceId);
-const bySums = ({ namespaceId }: LoggedRequest) => usage.usage(namespaceId, usageQuery({ groupBy: ["status"] }));
+const bySums = ({ namespaceId }: LoggedRequest) => usage.sumUsage(namespaceId, usageQuery({ groupBy: ["status"] }));
 
 describe("a request that nobody settles", () => {
   test("is unknown once its time is over, and what it had reserved is its charge, in the row and in the sums", async () => {
     const overdue = overdueRequest({ reservedNanoUsd: 7_000n });
     const underWay = pendingRequest({ namespaceId: overdue.namespaceId });
     const justOver = pendingRequest({ namespaceId: overdue.namespaceId, expiresAt: new Date(Date.now() - 1_000) });
-    await log.record(merge([overdue, underWay, justOver]));
-    expect(await log.chargeOverdue(1_000)).toBe(1n);
-    expect(await log.chargeOverdue(1_000)).toBe(0n);
+    await log.record(deduplicate([overdue, underWay, justOver]));
+    expect(await log.expireRequests(1_000)).toBe(1n);
+    expect(await log.expireRequests(1_000)).toBe(0n);
     const charged = {
       status: "unknown",
       costNanoUsd: 7_000n,
@@ -72,11 +72,11 @@ describe("a request that nobody settles", () => {
   test("is corrected by a settlement that comes late, and stays corrected", async () => {
     const overdue = overdueRequest();
     await log.record([overdue]);
-    await log.chargeOverdue(1_000);
+    await log.expireRequests(1_000);
     const settled = settledRequest(overdue, { costNanoUsd: 2_000n });
     await log.record([settled]);
     await log.record([overdue]);
-    expect(await log.chargeOverdue(1_000)).toBe(0n);
+    expect(await log.expireRequests(1_000)).toBe(0n);
     expect(await rowsOf(overdue)).toEqual([settled]);
     expect(await bySums(overdue)).toMatchObject([{ status: "succeeded", requestCount: 1n, costNanoUsd: 2_000n }]);
   });
@@ -84,16 +84,16 @@ describe("a request that nobody settles", () => {
   test("is charged once by any number of replicas, while settlements arrive", async () => {
     const namespaceId = newId("ns");
     const requests = Array.from({ length: 400 }, () => overdueRequest({ namespaceId, reservedNanoUsd: 5_000n }));
-    await log.record(merge(requests));
+    await log.record(deduplicate(requests));
     const late = requests
       .filter((_, index) => index % 2 === 0)
       .map((each) => settledRequest(each, { costNanoUsd: 1_000n }));
-    const sweeps = Array.from({ length: 8 }, () => log.chargeOverdue(60));
+    const sweeps = Array.from({ length: 8 }, () => log.expireRequests(60));
     const settlements = Array.from({ length: 4 }, (_, part) =>
-      log.record(merge(late.filter((_each, index) => index % 4 === part))),
+      log.record(deduplicate(late.filter((_each, index) => index % 4 === part))),
     );
     await Promise.all([...sweeps, ...settlements]);
-    while ((await log.chargeOverdue(60)) > 0n);
+    while ((await log.expireRequests(60)) > 0n);
     expect(await bySums(requests[0]!)).toMatchObject([
       { status: "unknown", requestCount: 200n, costNanoUsd: 1_000_000n },
       { status: "succeeded", requestCount: 200n, costNanoUsd: 200_000n },
@@ -111,7 +111,7 @@ test("what was pending before requests had an end gets a day from the migration 
   const [superuser, owner] = [open(before.adminUrl), openOwner(before)];
   try {
     const pending = pendingRequest();
-    await createRequestLog(superuser).record(merge([pending, settledRequest(pendingRequest())]));
+    await createRequestLog(superuser).record(deduplicate([pending, settledRequest(pendingRequest())]));
     await superuser.within({}, (tx) => sql`alter table requests drop column expires_at`.execute(tx));
     const began = Date.now();
     await owner.within({}, (tx) => unknown.up(tx));
@@ -149,12 +149,12 @@ describe("a set of events", () => {
       order.forEach((which, place) => rounds[rising[place] ?? 0]?.push(events[which]!));
     }
     for (const round of rounds) {
-      for (let at = 0; at < round.length; at += AT_ONCE) await log.record(merge(round.slice(at, at + AT_ONCE)));
+      for (let at = 0; at < round.length; at += AT_ONCE) await log.record(deduplicate(round.slice(at, at + AT_ONCE)));
       // Some of those that are overdue, wherever they are in their order.
-      await log.chargeOverdue(2_000);
+      await log.expireRequests(2_000);
     }
-    while ((await log.chargeOverdue(2_000)) > 0n);
-    const bills = await usage.usage(namespaceId, usageQuery({ groupBy: ["key"] }));
+    while ((await log.expireRequests(2_000)) > 0n);
+    const bills = await usage.sumUsage(namespaceId, usageQuery({ groupBy: ["key"] }));
     expect(bills).toHaveLength(PERMUTATIONS);
     const wrong = bills.filter(
       ({ requestCount, costNanoUsd, promptTokens }) =>

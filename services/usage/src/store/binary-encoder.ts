@@ -9,7 +9,7 @@ const SHORT = 64;
  * Bytes one after the other, numbers with the highest byte first, in a buffer that grows. Numbers are written by hand: a
  * BigInt more for each took twice the time.
  */
-export class Writer {
+export class BinaryEncoder {
   #buffer: Buffer;
   #at = 0;
 

@@ -10,9 +10,9 @@ import type { DeadLetterBox, Unrecorded } from "../domain/dead-letters.ts";
 import type { RequestLog } from "../domain/ports.ts";
 import type { LoggedRequest } from "../domain/request.ts";
 import type { UnloggedDenials } from "../domain/unlogged-denials.ts";
-import { fromProtoUsageEvent } from "./convert.ts";
-import { readEvents } from "./read-events.ts";
-import { type Recorder, usageEvents } from "./usage-events.ts";
+import { fromProtoUsageEvent } from "./convert-usage-event.ts";
+import { decodeEvents } from "./decode-events.ts";
+import { type Recorder, handleUsageEvents } from "./usage-events.ts";
 
 describe("fromProtoUsageEvent", () => {
   test("reads back what a gateway says, in both phases", () => {
@@ -75,7 +75,7 @@ describe("usageEvents", () => {
   const NOW_MS = Date.parse("2026-11-20T12:00:00Z");
   const recorderOf = (record: RequestLog["record"]): Recorder => ({
     requests: { record, recordDenials: () => Promise.reject(new Error("no denials are expected")) },
-    keepDays: 400,
+    retentionDays: 400,
     clock: () => NOW_MS,
   });
 
@@ -87,7 +87,7 @@ describe("usageEvents", () => {
     const log = createLogger("test", () => "");
     const good = pendingRequest();
     const bad = settledRequest(pendingRequest(), { costNanoUsd: -5n });
-    await usageEvents(recorder, deadLetters, log)([usageEvent(bad), usageEvent(good), create(UsageEventSchema)]);
+    await handleUsageEvents(recorder, deadLetters, log)([usageEvent(bad), usageEvent(good), create(UsageEventSchema)]);
     expect(recorded).toEqual([good]);
     expect(aside).toMatchObject([
       {
@@ -108,12 +108,12 @@ describe("usageEvents", () => {
     const later = Buffer.from([250, 1, 2, 65, 66]);
     const event = Buffer.concat([toBinary(UsageEventSchema, usageEvent(bad)), later]);
     const message = Buffer.from([10, 128 + (event.length % 128), event.length >> 7, ...event]);
-    const record = usageEvents(
+    const record = handleUsageEvents(
       recorderOf(() => Promise.resolve()),
       deadLetters,
       createLogger("test", () => ""),
     );
-    await record(readEvents(message) ?? []);
+    await record(decodeEvents(message) ?? []);
     expect(aside.map(({ payload }) => Buffer.from(payload))).toEqual([message]);
   });
 
@@ -124,7 +124,7 @@ describe("usageEvents", () => {
     const deadLetters: Pick<DeadLetterBox, "add"> = { add: async (unrecorded) => void aside.push(...unrecorded) };
     const daysAgo = (days: number) => pendingRequest({ createdAt: new Date(NOW_MS - days * 86_400_000 - 1) });
     const [kept, gone] = [daysAgo(399), daysAgo(400)];
-    await usageEvents(
+    await handleUsageEvents(
       recorder,
       deadLetters,
       createLogger("test", () => ""),
@@ -160,7 +160,7 @@ describe("usageEvents", () => {
       eventOf({ minute: new Date(NOW_MS - 401 * 86_400_000) }),
     ];
     const log = createLogger("test", () => "");
-    await usageEvents(recorder, deadLetters, log)([eventOf({}), ...broken]);
+    await handleUsageEvents(recorder, deadLetters, log)([eventOf({}), ...broken]);
     expect(recorded).toEqual([{ ...at, minute: new Date(NOW_MS), deniedCount: 7n }]);
     expect(aside.map(({ reason }) => reason)).toEqual([
       "id: must be den_…",
@@ -178,7 +178,7 @@ describe("usageEvents", () => {
     const deadLetters: Pick<DeadLetterBox, "add"> = { add: () => Promise.reject(new Error("away")) };
     const bad = usageEvent(settledRequest(pendingRequest(), { costNanoUsd: -5n }));
     await expect(
-      usageEvents(
+      handleUsageEvents(
         recorder,
         deadLetters,
         createLogger("test", () => ""),

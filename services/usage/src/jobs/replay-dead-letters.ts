@@ -1,24 +1,24 @@
 import type { Component, Logger } from "@routeplane/runtime";
 import type { DeadLetterBox } from "../domain/dead-letters.ts";
-import { repeatForEver } from "./repeating.ts";
-import { readEvents } from "./read-events.ts";
-import { recordEvents, type Recorder, UNREADABLE } from "./usage-events.ts";
+import { runPeriodically } from "./periodic-job.ts";
+import { decodeEvents } from "../consumers/decode-events.ts";
+import { recordEvents, type Recorder, UNREADABLE } from "../consumers/usage-events.ts";
 
 const EVERY_MS = 2_000;
 
 /** Records what operators want recorded again. Two replicas that take the same one record it once, like any event. */
 export function replayDeadLetters(recorder: Recorder, deadLetters: DeadLetterBox, log: Logger): Component {
-  return repeatForEver({
+  return runPeriodically({
     name: "replay dead letters",
     everyMs: EVERY_MS,
     retryMs: EVERY_MS,
     log,
-    async work() {
+    async run() {
       const letter = await deadLetters.nextToReplay();
       if (letter === undefined) return false;
-      const events = readEvents(letter.payload);
+      const events = decodeEvents(letter.payload);
       const [failed] = events === undefined ? [{ reason: UNREADABLE }] : await recordEvents(recorder, events);
-      await deadLetters.replayed(letter.id, failed?.reason);
+      await deadLetters.endReplay(letter.id, failed?.reason);
       log.info({ id: letter.id, reason: failed?.reason }, "a dead letter was replayed");
       return true;
     },

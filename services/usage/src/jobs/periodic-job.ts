@@ -1,7 +1,7 @@
 import { setTimeout as delay } from "node:timers/promises";
 import type { Component, Logger } from "@routeplane/runtime";
 
-export interface Repeated {
+export interface PeriodicJob {
   /** What it does, in words that follow "could not": the log's when it fails. */
   readonly name: string;
   readonly everyMs: number;
@@ -9,17 +9,17 @@ export interface Repeated {
   readonly retryMs: number;
   readonly log: Logger;
   /** Resolves to true if there is more to do at once. */
-  readonly work: () => Promise<boolean>;
+  readonly run: () => Promise<boolean>;
 }
 
 /** Work beside the consumer, for as long as the process runs. Nothing waits for it, and a failure ends nothing. */
-export function repeatForEver({ name, everyMs, retryMs, log, work }: Repeated): Component {
+export function runPeriodically({ name, everyMs, retryMs, log, run }: PeriodicJob): Component {
   const stopped = new AbortController();
   const running = (async () => {
     while (!stopped.signal.aborted) {
       let waitMs = everyMs;
       try {
-        if (await work()) continue;
+        if (await run()) continue;
       } catch (error) {
         log.warn({ err: error }, `could not ${name}; trying again`);
         waitMs = retryMs;

@@ -1,6 +1,6 @@
 import type { Component, Logger } from "@routeplane/runtime";
 import type { RequestLog } from "../domain/ports.ts";
-import { repeatForEver } from "./repeating.ts";
+import { runPeriodically } from "./periodic-job.ts";
 
 const HOUR_MS = 60 * 60 * 1000;
 const RETRY_MS = 30_000;
@@ -10,14 +10,14 @@ const OVERDUE_EVERY_MS = 5_000;
 const OVERDUE_AT_ONCE = 500;
 
 /** Sees to it that there is a partition for the months to come: enough ahead, and a default partition behind them. */
-export function prepareMonths(requests: RequestLog, log: Logger): Component {
-  return repeatForEver({
+export function createPartitions(requests: RequestLog, log: Logger): Component {
+  return runPeriodically({
     name: "make partitions of the request log",
     everyMs: HOUR_MS,
     retryMs: RETRY_MS,
     log,
-    async work() {
-      const made = await requests.prepareMonths();
+    async run() {
+      const made = await requests.createPartitions();
       if (made.length > 0) log.info({ partitions: made }, "partitions of the request log made");
       return false;
     },
@@ -25,14 +25,14 @@ export function prepareMonths(requests: RequestLog, log: Logger): Component {
 }
 
 /** Sees to it that months whose time is over leave; their sums stay. */
-export function dropMonths(requests: RequestLog, keepDays: number, log: Logger): Component {
-  return repeatForEver({
+export function dropExpiredPartitions(requests: RequestLog, keepDays: number, log: Logger): Component {
+  return runPeriodically({
     name: "drop old months of the request log",
     everyMs: HOUR_MS,
     retryMs: RETRY_MS,
     log,
-    async work() {
-      const dropped = await requests.dropMonths(keepDays);
+    async run() {
+      const dropped = await requests.dropExpiredPartitions(keepDays);
       if (dropped.length > 0) log.info({ partitions: dropped, keepDays }, "old months of the request log dropped");
       return false;
     },
@@ -40,14 +40,14 @@ export function dropMonths(requests: RequestLog, keepDays: number, log: Logger):
 }
 
 /** Sees to it that what nobody settles is charged all the same. Any number of replicas may do so at once. */
-export function chargeOverdue(requests: RequestLog, log: Logger): Component {
-  return repeatForEver({
+export function expireRequests(requests: RequestLog, log: Logger): Component {
+  return runPeriodically({
     name: "charge requests that nobody settled",
     everyMs: OVERDUE_EVERY_MS,
     retryMs: RETRY_MS,
     log,
-    async work() {
-      const charged = await requests.chargeOverdue(OVERDUE_AT_ONCE);
+    async run() {
+      const charged = await requests.expireRequests(OVERDUE_AT_ONCE);
       if (charged > 0n) log.warn({ requests: Number(charged) }, "requests that nobody settled are charged as reserved");
       return charged === BigInt(OVERDUE_AT_ONCE);
     },

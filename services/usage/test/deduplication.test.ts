@@ -4,13 +4,13 @@ import { type Database, openDatabase } from "@routeplane/postgres";
 import { cloneDatabase, type TestDatabase } from "@routeplane/testing";
 import fc from "fast-check";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { rowsIn, totalsIn } from "../../test/queries.ts";
-import { pendingRequest, settledRequest } from "../../test/requests.ts";
-import { merge } from "../domain/merging.ts";
-import type { LoggedRequest, RequestStatus } from "../domain/request.ts";
-import { createRequestLog } from "./request-log.ts";
-import type { UsageSchema } from "./schema.ts";
-import { createUsageStore } from "./usage-store.ts";
+import { rowsIn, totalsIn } from "./queries.ts";
+import { pendingRequest, settledRequest } from "./requests.ts";
+import { deduplicate } from "../src/domain/deduplication.ts";
+import type { LoggedRequest, RequestStatus } from "../src/domain/request.ts";
+import { createRequestLog } from "../src/store/request-log.ts";
+import type { UsageSchema } from "../src/store/schema.ts";
+import { createUsageStore } from "../src/store/usage-store.ts";
 
 let clone: TestDatabase;
 let query: Database<UsageSchema>;
@@ -86,8 +86,8 @@ test("the statement between batches has the rule of `merge` within one: the row 
       return together.flatMap((at) => each[at] ?? []);
     }),
   );
-  for (const round of rounds) await log.record(merge(round));
-  const expected = merge(requests.flat());
+  for (const round of rounds) await log.record(deduplicate(round));
+  const expected = deduplicate(requests.flat());
   expect(expected).toHaveLength(REQUESTS);
   const rows = await rowsOf(namespaceId);
   expect(expected.filter((each) => !isDeepStrictEqual(rows.get(each.id), each))).toEqual([]);

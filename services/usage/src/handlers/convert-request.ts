@@ -52,12 +52,12 @@ export function fromProtoFilter(filter: ProtoFilter | undefined): RequestFilter 
 }
 
 /** A place in the log as a page token holds it. */
-export function fromPosition({ createdAt, id }: Position): string {
+export function toPositionText({ createdAt, id }: Position): string {
   return `${createdAt.getTime()}.${id}`;
 }
 
 /** Undefined for a text that is no place in the log. */
-export function toPosition(text: string): Position | undefined {
+export function fromPositionText(text: string): Position | undefined {
   const [, timeMs = "", idText = ""] = /^(\d{1,15})\.(req_\w+)$/.exec(text) ?? [];
   const id = parseId("req", idText);
   return id && { createdAt: new Date(Number(timeMs)), id };

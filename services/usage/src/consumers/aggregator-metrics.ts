@@ -4,13 +4,15 @@ import type { DeadLetterBox } from "../domain/dead-letters.ts";
 import type { Metric } from "../domain/metrics.ts";
 
 /** What an aggregator has done since it started. */
-export class Tally {
+export class AggregatorMetrics {
   /** Events that are committed, as a row or as a dead letter; one that came twice counts twice. */
   #events = 0;
   #overruns = 0;
 
   /** Counts what `onBatch` has committed. */
-  metered(onBatch: (events: readonly UsageEvent[]) => Promise<void>): (events: readonly UsageEvent[]) => Promise<void> {
+  counting(
+    onBatch: (events: readonly UsageEvent[]) => Promise<void>,
+  ): (events: readonly UsageEvent[]) => Promise<void> {
     return async (events) => {
       await onBatch(events);
       this.#events += events.length;
@@ -19,11 +21,11 @@ export class Tally {
   }
 
   /** With how far behind all aggregators are together, as far as that can be known now. */
-  async metrics(
+  async read(
     consumer: Pick<EventConsumer, "lag">,
-    deadLetters: Pick<DeadLetterBox, "held">,
+    deadLetters: Pick<DeadLetterBox, "countHeld">,
   ): Promise<readonly Metric[]> {
-    const [lag, held] = await Promise.all([consumer.lag(), deadLetters.held().catch(() => undefined)]);
+    const [lag, held] = await Promise.all([consumer.lag(), deadLetters.countHeld().catch(() => undefined)]);
     return [
       {
         name: "routeplane_aggregator_pending_messages",

@@ -5,7 +5,7 @@ import type { LoggedRequest } from "./request.ts";
  * The rule is the same here, within a batch, and in the store, between batches. So any order and any repetition of a request's
  * events gives the same bill.
  */
-export function merge(observations: readonly LoggedRequest[]): readonly LoggedRequest[] {
+export function deduplicate(observations: readonly LoggedRequest[]): readonly LoggedRequest[] {
   const byKey = new Map<string, LoggedRequest>();
   for (const observation of observations) {
     const key = keyOf(observation);
@@ -22,13 +22,13 @@ export function merge(observations: readonly LoggedRequest[]): readonly LoggedRe
  * until they differ in nothing that is counted).
  */
 export function supersedes(one: LoggedRequest, other: LoggedRequest): boolean {
-  const [left, right] = [standingOf(one), standingOf(other)];
+  const [left, right] = [precedenceOf(one), precedenceOf(other)];
   const at = left.findIndex((value, index) => value !== right[index]);
   const [mine, others] = [left[at], right[at]];
   return mine !== undefined && others !== undefined && mine > others;
 }
 
-function standingOf(request: LoggedRequest): readonly (number | bigint | string)[] {
+function precedenceOf(request: LoggedRequest): readonly (number | bigint | string)[] {
   const { costNanoUsd, completedAt, promptTokens, completionTokens, status } = request;
   return [rankOf(request), costNanoUsd, completedAt?.getTime() ?? 0, promptTokens, completionTokens, status];
 }

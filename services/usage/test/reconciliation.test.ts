@@ -1,10 +1,10 @@
 import { type Database, openDatabase } from "@routeplane/postgres";
 import { cloneDatabase, type TestDatabase } from "@routeplane/testing";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { pendingRequest, settledRequest } from "../../test/requests.ts";
-import { createReconciliationStore } from "./reconciliation.ts";
-import { createRequestLog } from "./request-log.ts";
-import type { UsageSchema } from "./schema.ts";
+import { pendingRequest, settledRequest } from "./requests.ts";
+import { createReconciliationStore } from "../src/store/reconciliation.ts";
+import { createRequestLog } from "../src/store/request-log.ts";
+import type { UsageSchema } from "../src/store/schema.ts";
 
 let clone: TestDatabase;
 let superuser: Database<UsageSchema>;
@@ -41,7 +41,7 @@ describe("totals of all requests that are not true are named", () => {
     expected: { costNanoUsd: expected },
   });
   const differences = (keptFrom: string) =>
-    createReconciliationStore(query).differences(namespaceId, day, new Date(keptFrom));
+    createReconciliationStore(query).findDifferences(namespaceId, day, new Date(keptFrom));
   const set = (minutes: 5 | 1440, costNanoUsd: bigint) =>
     superuser.within({}, (tx) =>
       tx.updateTable("totals").set({ cost_nano_usd: costNanoUsd }).where("minutes", "=", minutes).execute(),

@@ -11,16 +11,16 @@ import {
 import { parseId } from "@routeplane/domain";
 import { fromTimestamp } from "@routeplane/rpc";
 import {
-  faultOf,
+  findFault,
   type GuardrailDecision,
   type LoggedRequest,
   type Outcome,
-  plausibleReceipt,
+  withoutImplausible,
   type Price,
   type Receipt,
   type ShadowDenial,
 } from "../domain/request.ts";
-import { faultOfDenials, type UnloggedDenials } from "../domain/unlogged-denials.ts";
+import { findDenialsFault, type UnloggedDenials } from "../domain/unlogged-denials.ts";
 
 const OUTCOMES: Readonly<Record<ProtoOutcome, Outcome | undefined>> = {
   [ProtoOutcome.UNSPECIFIED]: undefined,
@@ -68,7 +68,7 @@ export function fromProtoUsageEvent(
     streamed: facts.streamed,
     ...state,
   };
-  const fault = faultOf(request);
+  const fault = findFault(request);
   return fault === undefined ? { request } : { fault };
 }
 
@@ -131,7 +131,7 @@ export function fromProtoUnloggedDenials(event: ProtoUnloggedDenials): SaidOfDen
   if (minute === undefined) return { fault: "minute: is required" };
   const [model, provider] = [bounded(event.model), bounded(event.provider)];
   const denials = { namespaceId, id, keyId, minute, model, provider, deniedCount: event.count };
-  const fault = faultOfDenials(denials);
+  const fault = findDenialsFault(denials);
   return fault === undefined ? { denials } : { fault };
 }
 
@@ -152,7 +152,7 @@ function fromProtoReceipt(
 ): Receipt {
   const { price, admittedAt, cachedPromptTokens, reasoningTokens, timeToFirstTokenMs, upstreamMs } = phase;
   const { guardrailDecisions = [], billedModel = "" } = phase;
-  return plausibleReceipt({
+  return withoutImplausible({
     price: price && fromProtoPrice(price),
     billedModel: billedModel === "" ? undefined : bounded(billedModel),
     cachedPromptTokens,

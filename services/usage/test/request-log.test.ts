@@ -4,14 +4,14 @@ import { cloneDatabase, type TestDatabase } from "@routeplane/testing";
 import fc from "fast-check";
 import { sql } from "kysely";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { pageRequest, rowsIn, totalsIn } from "../../test/queries.ts";
-import { pendingRequest, requestIds, settledRequest } from "../../test/requests.ts";
-import { merge } from "../domain/merging.ts";
-import { type RequestLog, UnstorableError, type UsageStore } from "../domain/ports.ts";
-import type { LoggedRequest } from "../domain/request.ts";
-import { createRequestLog } from "./request-log.ts";
-import type { UsageSchema } from "./schema.ts";
-import { createUsageStore } from "./usage-store.ts";
+import { pageRequest, rowsIn, totalsIn } from "./queries.ts";
+import { pendingRequest, requestIds, settledRequest } from "./requests.ts";
+import { deduplicate } from "../src/domain/deduplication.ts";
+import { type RequestLog, UnstorableError, type UsageStore } from "../src/domain/ports.ts";
+import type { LoggedRequest } from "../src/domain/request.ts";
+import { createRequestLog } from "../src/store/request-log.ts";
+import type { UsageSchema } from "../src/store/schema.ts";
+import { createUsageStore } from "../src/store/usage-store.ts";
 
 let clone: TestDatabase;
 let query: Database<UsageSchema>;
@@ -84,7 +84,7 @@ describe("recording", () => {
           .map((event) => ({ event, place: order.next().value ?? 0 }))
           .toSorted((left, right) => left.place - right.place)
           .map(({ event }) => event);
-        for (let at = 0; at < shuffled.length; at += cut) await log.record(merge(shuffled.slice(at, at + cut)));
+        for (let at = 0; at < shuffled.length; at += cut) await log.record(deduplicate(shuffled.slice(at, at + cut)));
         const rows = await rowsIn(query, namespaceId);
         expect(rows.toReversed()).toEqual(final.toSorted((left, right) => (left.id < right.id ? -1 : 1)));
       }),
@@ -109,7 +109,7 @@ describe("recording", () => {
   test("two namespaces that use one request id have a row each", async () => {
     const one = pendingRequest();
     const two = pendingRequest({ id: one.id });
-    await log.record(merge([one, two]));
+    await log.record(deduplicate([one, two]));
     expect(await rowsIn(query, one.namespaceId)).toEqual([one]);
     expect(await rowsIn(query, two.namespaceId)).toEqual([two]);
   });
@@ -119,10 +119,10 @@ describe("recording", () => {
     const requests = requestIds(200).map((id) => pendingRequest({ namespaceId, id }));
     const settled = requests.map((request) => settledRequest(request));
     const writers = Array.from({ length: 8 }, (_, index) =>
-      log.record(merge(index % 2 === 0 ? requests : settled.toReversed())),
+      log.record(deduplicate(index % 2 === 0 ? requests : settled.toReversed())),
     );
     await Promise.all(writers);
-    await log.record(merge(settled));
+    await log.record(deduplicate(settled));
     const { requestCount, costNanoUsd } = await totalsIn(usage, namespaceId);
     expect({ requestCount, costNanoUsd }).toEqual({ requestCount: 200n, costNanoUsd: 200n * 1_234_000n });
   });
@@ -130,7 +130,7 @@ describe("recording", () => {
   test("a batch is all or nothing, and a value that can never be stored is told from an outage", async () => {
     const good = pendingRequest();
     const bad = pendingRequest({ namespaceId: good.namespaceId, costNanoUsd: -1n });
-    await expect(log.record(merge([good, bad]))).rejects.toBeInstanceOf(UnstorableError);
+    await expect(log.record(deduplicate([good, bad]))).rejects.toBeInstanceOf(UnstorableError);
     expect(await rowsIn(query, good.namespaceId)).toEqual([]);
     const elsewhere = open("postgres://routeplane_aggregator:pw@127.0.0.1:1/nowhere");
     const outage = createRequestLog(elsewhere).record([good]);
@@ -139,10 +139,10 @@ describe("recording", () => {
   });
 
   test("a request of any month finds a place, and the months ahead have partitions of their own", async () => {
-    expect(await log.prepareMonths()).toEqual([]);
+    expect(await log.createPartitions()).toEqual([]);
     const namespaceId = newId("ns");
     const times = ["2001-05-06T07:08:09Z", "2099-01-01T00:00:00Z", new Date().toISOString()];
-    await log.record(merge(times.map((time) => pendingRequest({ namespaceId, createdAt: new Date(time) }))));
+    await log.record(deduplicate(times.map((time) => pendingRequest({ namespaceId, createdAt: new Date(time) }))));
     const homes = await asAdmin<{ home: string }>(
       sql`select tableoid::regclass::text as home from usage.requests where namespace_id = ${namespaceId} order by created_at`,
     );
@@ -169,13 +169,16 @@ describe("retention", () => {
     const requests = [15, 3, 0].map((monthsAgo) =>
       settledRequest(pendingRequest({ namespaceId, createdAt: month(monthsAgo) })),
     );
-    await log.record(merge(requests));
-    expect(await log.dropMonths(400)).toEqual([name(month(15)), ...(over400(month(13)) ? [name(month(14))] : [])]);
-    expect(await log.dropMonths(400)).toEqual([]);
+    await log.record(deduplicate(requests));
+    expect(await log.dropExpiredPartitions(400)).toEqual([
+      name(month(15)),
+      ...(over400(month(13)) ? [name(month(14))] : []),
+    ]);
+    expect(await log.dropExpiredPartitions(400)).toEqual([]);
     const { rows } = await usage.list(namespaceId, pageRequest());
     expect(rows.map(({ createdAt }) => createdAt)).toEqual([month(0), month(3)]);
     expect((await totalsIn(usage, namespaceId)).requestCount).toBe(3n);
-    await expect(log.dropMonths(29)).rejects.toThrow("at least 30 days are kept");
+    await expect(log.dropExpiredPartitions(29)).rejects.toThrow("at least 30 days are kept");
   });
 
   test("holds for rows whose month has no partition of its own: they leave with their month, and nothing younger does", async () => {
@@ -188,14 +191,16 @@ describe("retention", () => {
     const kept = new Date(Date.UTC(cut.getUTCFullYear(), cut.getUTCMonth(), 1));
     const times = [new Date(kept.getTime() - 1), kept, month(-20), month(0)];
     await log.record(
-      merge(times.map((createdAt) => settledRequest(pendingRequest({ namespaceId, createdAt, id: newId("req") })))),
+      deduplicate(
+        times.map((createdAt) => settledRequest(pendingRequest({ namespaceId, createdAt, id: newId("req") }))),
+      ),
     );
-    expect(await log.dropMonths(400)).toEqual([]);
+    expect(await log.dropExpiredPartitions(400)).toEqual([]);
     const { rows } = await usage.list(namespaceId, pageRequest());
     expect(rows.map(({ createdAt }) => createdAt)).toEqual([month(-20), month(0), kept]);
     expect(await asAdmin(sql`select kept_from from usage.retention`)).toEqual([{ kept_from: kept }]);
     // Of a longer time it is known no more what was dropped.
-    await log.dropMonths(4_000);
+    await log.dropExpiredPartitions(4_000);
     expect(await asAdmin(sql`select kept_from from usage.retention`)).toEqual([{ kept_from: kept }]);
   });
 
@@ -207,7 +212,7 @@ describe("row-level security", () => {
   test("a query without a filter sees the rows of its own namespace, and without a setting none", async () => {
     const mine = pendingRequest();
     const foreign = pendingRequest();
-    await log.record(merge([mine, foreign]));
+    await log.record(deduplicate([mine, foreign]));
     const select = (namespaceId?: string) =>
       query.within(namespaceId === undefined ? {} : { namespaceId }, (tx) =>
         tx.selectFrom("requests").select("namespace_id").distinct().execute(),
