@@ -2,7 +2,7 @@ import { createContextKey, type HandlerContext } from "@connectrpc/connect";
 import type { ServiceCaller } from "@routeplane/credentials";
 import { DomainError, type Id } from "@routeplane/domain";
 
-/** Authenticated caller: everything that handlers know of a credential. */
+/** Who calls: what the authenticate interceptor found out, and the only thing that handlers know of a credential. */
 export type Principal = KeyPrincipal | OperatorPrincipal | ServicePrincipal;
 
 /**
@@ -12,7 +12,7 @@ export type Principal = KeyPrincipal | OperatorPrincipal | ServicePrincipal;
  */
 export type VerifyToken = (token: string) => Promise<Principal>;
 
-/** Internal caller, identified by its service credential. */
+/** An internal caller, by its service credential. */
 export interface ServicePrincipal {
   readonly kind: "service";
   readonly caller: ServiceCaller;
@@ -23,32 +23,32 @@ export interface KeyPrincipal {
   readonly keyId: Id<"key">;
   readonly namespaceId: Id<"ns">;
   readonly accountId: Id<"acc">;
-  /** Scopes in effect now: those of the key that every key above it has too. */
+  /** Effective now: cut down to those of every key above it. */
   readonly scopes: readonly string[];
-  /** Ids of the key and its ancestors, from the root key down. */
+  /** From the root key down to this key. */
   readonly lineage: readonly Id<"key">[];
   readonly expiresAt: Date | undefined;
-  /** End of the grace of a token that a rotation replaced: until then it may only invoke and read. Otherwise undefined. */
+  /** End of the grace of the token in use, if a rotation replaced it: until then it only invokes and reads. */
   readonly graceEndsAt?: Date | undefined;
 }
 
 export interface OperatorPrincipal {
   readonly kind: "operator";
   readonly operatorId: Id<"op">;
-  /** Account that the operator is limited to; undefined if it acts on every account of the node. */
+  /** The account that it is limited to; undefined if it acts on every account of the node. */
   readonly accountId: Id<"acc"> | undefined;
-  /** Operator scopes in effect now: those that every operator credential above it has too. */
+  /** Operator scopes, effective now: cut down to those of every operator credential above it. */
   readonly scopes: readonly string[];
-  /** Ids of the operator credential and its ancestors, from the node's first one down. */
+  /** From the node's first operator credential down to this one. */
   readonly lineage: readonly Id<"op">[];
   readonly expiresAt: Date | undefined;
-  /** End of the grace of a token that a rotation replaced: until then it may only invoke and read. Otherwise undefined. */
+  /** End of the grace of the token in use, if a rotation replaced it: until then it only invokes and reads. */
   readonly graceEndsAt?: Date | undefined;
 }
 
-/** Context value of the caller; undefined on a public method. */
+/** Undefined on a public method. */
 export const principalKey = createContextKey<Principal | undefined>(undefined, {
-  description: "authenticated caller",
+  description: "who calls, from the authenticate interceptor",
 });
 
 export function principalOf(context: HandlerContext): Principal {
@@ -57,24 +57,24 @@ export function principalOf(context: HandlerContext): Principal {
   return principal;
 }
 
-/** Key that calls, in a handler whose access rules admit keys only. */
+/** The calling key, in a handler whose access rule admits keys only. */
 export function keyPrincipalOf(context: HandlerContext): KeyPrincipal {
   const principal = principalOf(context);
-  if (principal.kind !== "key") throw new Error(`${context.method.name} was called by a ${principal.kind}`);
+  if (principal.kind !== "key") throw new Error(`${context.method.name} was let in for a ${principal.kind}`);
   return principal;
 }
 
-/** Operator that calls, in a handler whose access rules admit operators only. */
+/** The calling operator, in a handler whose access rule admits operators only. */
 export function operatorPrincipalOf(context: HandlerContext): OperatorPrincipal {
   const principal = principalOf(context);
-  if (principal.kind !== "operator") throw new Error(`${context.method.name} was called by a ${principal.kind}`);
+  if (principal.kind !== "operator") throw new Error(`${context.method.name} was let in for a ${principal.kind}`);
   return principal;
 }
 
 /**
- * Operator that calls, in a handler that acts on all accounts of the node.
+ * As `operatorPrincipalOf`, for what is above accounts.
  *
- * @throws DomainError PERMISSION_DENIED for an operator that is limited to an account
+ * @throws DomainError PERMISSION_DENIED for an operator that is limited to one
  */
 export function wholeNodeOperatorOf(context: HandlerContext): Id<"op"> {
   const { operatorId, accountId } = operatorPrincipalOf(context);

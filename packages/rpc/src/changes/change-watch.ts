@@ -1,14 +1,13 @@
 import { setTimeout as delay } from "node:timers/promises";
 import type { CallOptions } from "@connectrpc/connect";
-import { FEED_TIMEOUT_MS } from "../staleness.ts";
-import { SequenceTracker, type SequenceTrackerOptions } from "./sequence-tracker.ts";
+import { SequenceTracker, type SequenceTrackerOptions, FEED_TIMEOUT_MS } from "./sequence-tracker.ts";
 
 export interface ChangeWatchOptions extends SequenceTrackerOptions {
-  /** Calls the method of a service that streams its changes. */
+  /** Calls the service whose changes they are: a method that streams them. */
   readonly call: (options: CallOptions) => AsyncIterable<{ readonly sequence: bigint; readonly subjectId: string }>;
 }
 
-/** A service's change feed as its caller receives it: every change, or the knowledge that some may be missing. */
+/** Hears of every change that a service announces, or knows that it does not. */
 export interface ChangeWatch extends Pick<SequenceTracker, "isLive" | "upToDateAt" | "lastSequence"> {
   stop(): Promise<void>;
 }
@@ -16,43 +15,43 @@ export interface ChangeWatch extends Pick<SequenceTracker, "isLive" | "upToDateA
 const RECONNECT_MS = 100;
 const MAX_RECONNECT_MS = 1_000;
 
-/** Receives the changes of a service until stopped. Calls again when a call ends, and cancels one that is silent. */
+/** Calls again whenever a call ends, and gives one up that is silent. */
 export function watchChanges({ call, ...options }: ChangeWatchOptions): ChangeWatch {
   const stopping = new AbortController();
-  const tracker = new SequenceTracker(options);
+  const numbers = new SequenceTracker(options);
 
-  /** @returns true if anything was received */
-  const receive = async (): Promise<boolean> => {
+  /** @returns whether anything was heard */
+  const watch = async (): Promise<boolean> => {
     const silent = new AbortController();
     const timer = setTimeout(() => silent.abort(), FEED_TIMEOUT_MS).unref();
-    let hasReceived = false;
+    let heard = false;
     try {
       const signal = AbortSignal.any([stopping.signal, silent.signal]);
       for await (const { sequence, subjectId } of call({ signal, timeoutMs: 0 })) {
-        tracker.add(sequence, subjectId);
+        numbers.take(sequence, subjectId);
         timer.refresh();
-        hasReceived = true;
+        heard = true;
       }
     } catch {
-      // Errors need no handling: the tracker's time decides, and the call is made again.
+      // However it ended: what counts is when it was last heard of.
     } finally {
       clearTimeout(timer);
     }
-    return hasReceived;
+    return heard;
   };
 
   const run = async (): Promise<void> => {
     for (let waitMs = RECONNECT_MS; !stopping.signal.aborted; waitMs = Math.min(waitMs * 2, MAX_RECONNECT_MS)) {
-      if (await receive()) waitMs = RECONNECT_MS;
+      if (await watch()) waitMs = RECONNECT_MS;
       await delay(waitMs, undefined, { signal: stopping.signal, ref: false }).catch(() => {});
     }
   };
   const running = run();
 
   return {
-    isLive: () => tracker.isLive(),
-    upToDateAt: () => tracker.upToDateAt(),
-    lastSequence: () => tracker.lastSequence(),
+    isLive: () => numbers.isLive(),
+    upToDateAt: () => numbers.upToDateAt(),
+    lastSequence: () => numbers.lastSequence(),
     async stop() {
       stopping.abort();
       await running;

@@ -4,15 +4,15 @@ import { type ContextValues, createContextKey } from "@connectrpc/connect";
 import { bearerToken, type ServiceCredentials } from "@routeplane/credentials";
 import { CLIENT_ADDRESS, RELAY_CREDENTIAL, REQUEST_ID } from "../headers.ts";
 
-/** Request id and client address of a call, for its log line and the audit log. */
+/** Request id and address of a call, as its log line and the audit log have them. */
 export interface CallOrigin {
   /** 1 to 64 letters, digits, `_` and `-`. */
   readonly requestId: string;
-  /** IP address from which the client connected; empty if unknown. */
+  /** IP address that the client connected from; empty if it is not known. */
   readonly address: string;
 }
 
-/** Context value that each server sets: the address at the other end of the connection. */
+/** Address at the other end of the connection, which each server sets. */
 export const peerAddressKey = createContextKey("", { description: "address at the other end of the connection" });
 
 const originKey = createContextKey<CallOrigin | undefined>(undefined, {
@@ -23,19 +23,19 @@ const originKey = createContextKey<CallOrigin | undefined>(undefined, {
 const MAX_ADDRESS_LENGTH = 64;
 
 /**
- * Determines the origin of a call, once. The headers are trusted only beside a service credential, of the caller itself or of the
- * gateway that relays a client's call; otherwise the origin is the address of the connection and a new request id. Afterwards the
+ * Finds a call's origin, once. The headers are trusted only with a service credential, of the caller itself or of the gateway
+ * that forwards a client's call; otherwise the origin is the address of the connection and a new request id. Afterwards the
  * request id is in its header, and the headers that only the gateway sends are removed.
  */
 export function findCallOrigin(credentials: ServiceCredentials, header: Headers, values: ContextValues): CallOrigin {
-  const existing = values.get(originKey);
-  if (existing !== undefined) return existing;
+  const known = values.get(originKey);
+  if (known !== undefined) return known;
   const sent = { requestId: header.get(REQUEST_ID), address: header.get(CLIENT_ADDRESS) };
-  const hasHeaders = sent.requestId !== null || sent.address !== null;
-  const isTrusted = hasHeaders && isFromService(credentials, header);
+  const isTold = sent.requestId !== null || sent.address !== null;
+  const isTrusted = isTold && isFromService(credentials, header);
   const origin = {
-    requestId: (isTrusted && validRequestId(sent.requestId)) || randomUUID(),
-    address: validAddress(isTrusted && sent.address !== null ? sent.address : values.get(peerAddressKey)),
+    requestId: (isTrusted && saneRequestId(sent.requestId)) || randomUUID(),
+    address: saneAddress(isTrusted && sent.address !== null ? sent.address : values.get(peerAddressKey)),
   };
   header.set(REQUEST_ID, origin.requestId);
   header.delete(CLIENT_ADDRESS);
@@ -44,14 +44,14 @@ export function findCallOrigin(credentials: ServiceCredentials, header: Headers,
   return origin;
 }
 
-/** Origin of a call, as determined by `findCallOrigin`. */
+/** The origin that `findCallOrigin` has found. */
 export function callOriginOf(values: ContextValues): CallOrigin {
   const origin = values.get(originKey);
-  if (origin === undefined) throw new Error("findCallOrigin was not called for this call");
+  if (origin === undefined) throw new Error("the call's origin was not found before it was asked for");
   return origin;
 }
 
-/** True if the call has a valid service credential. Takes constant time whatever token is presented, as `callerOf` does. */
+/** In constant time for whichever token is presented, as `callerOf` is. */
 function isFromService(credentials: ServiceCredentials, header: Headers): boolean {
   const relay = header.get(RELAY_CREDENTIAL);
   if (relay !== null) return credentials.callerOf(relay) !== undefined;
@@ -61,10 +61,10 @@ function isFromService(credentials: ServiceCredentials, header: Headers): boolea
   );
 }
 
-function validRequestId(text: string | null): string | undefined {
+function saneRequestId(text: string | null): string | undefined {
   return text !== null && /^[\w-]{1,64}$/.test(text) ? text : undefined;
 }
 
-function validAddress(text: string): string {
+function saneAddress(text: string): string {
   return text.length <= MAX_ADDRESS_LENGTH && isIP(text) !== 0 ? text : "";
 }

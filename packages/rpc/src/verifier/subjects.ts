@@ -1,6 +1,6 @@
 import type { Principal } from "../principal.ts";
 
-/** Subjects of a principal: ids of everything whose change can change what the principal may do. */
+/** Ids of everything whose change may change what this principal may do. */
 export function subjectsOf(principal: Principal): readonly string[] {
   switch (principal.kind) {
     case "key":
@@ -12,7 +12,7 @@ export function subjectsOf(principal: Principal): readonly string[] {
   }
 }
 
-/** Index of items by the subjects that their principals depend on. */
+/** Finds items by any of the subjects that they depend on. */
 export class SubjectIndex<T> {
   readonly #items = new Map<string, Set<T>>();
 
@@ -32,7 +32,7 @@ export class SubjectIndex<T> {
     }
   }
 
-  /** Items that depend on a subject: a copy, so the index may be changed while it is iterated. */
+  /** As they are now; may be changed while it is read. */
   of(subject: string): readonly T[] {
     return [...(this.#items.get(subject) ?? [])];
   }
@@ -42,25 +42,24 @@ export class SubjectIndex<T> {
   }
 }
 
-/** Changes that were announced while a verification was in flight: its result may be from before them. */
-export class ConcurrentChanges {
+/** What changed while an answer was on its way: it may have been given before. */
+export class ChangeRecord {
   readonly #subjects = new Set<string>();
-  #hasGap = false;
+  #missed = false;
 
-  add(subjectId: string): void {
-    this.#subjects.add(subjectId);
+  note(subject: string): void {
+    this.#subjects.add(subject);
   }
 
-  /** Records that changes were missed: they may concern any principal. */
-  addGap(): void {
-    this.#hasGap = true;
+  noteGap(): void {
+    this.#missed = true;
   }
 
   get isEmpty(): boolean {
-    return !this.#hasGap && this.#subjects.size === 0;
+    return !this.#missed && this.#subjects.size === 0;
   }
 
-  concern(principal: Principal): boolean {
-    return this.#hasGap || (this.#subjects.size > 0 && subjectsOf(principal).some((id) => this.#subjects.has(id)));
+  touches(principal: Principal): boolean {
+    return this.#missed || (this.#subjects.size > 0 && subjectsOf(principal).some((each) => this.#subjects.has(each)));
   }
 }

@@ -1,8 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { type FakeUsageLog, fakeUsageLog } from "../../../test/fake-usage-log.ts";
 import { answeringUpstream, failingUpstream } from "../../../test/fake-upstream.ts";
-import { BODY, reservationOf, pipelineUnderTest } from "../../../test/pipeline-under-test.ts";
-import { unavailable } from "../../../test/unavailable.ts";
+import { BODY, down, reservationOf, pipelineUnderTest } from "../../../test/pipeline-under-test.ts";
 import { fakeReply } from "../../../test/fake-reply.ts";
 import { boundTokens } from "../request/token-bounds.ts";
 import { type Upstream, UpstreamFault, type UpstreamFaultKind } from "../ports/upstream.ts";
@@ -18,7 +17,7 @@ function hanging(kind: UpstreamFaultKind = "broken") {
   return { signals, upstream: { boundTokens, chatCompletion, async close() {} } };
 }
 
-const notDurable = () => fakeUsageLog(() => Promise.reject(unavailable("nats")));
+const notDurable = () => fakeUsageLog(() => Promise.reject(down("nats")));
 /** As when the disk takes nothing any more: what is owed is not recorded. */
 const unrecorded = (usage: FakeUsageLog): FakeUsageLog => {
   const settled: FakeUsageLog["settled"] = (...told) => {
