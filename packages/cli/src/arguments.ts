@@ -3,8 +3,8 @@ import { type IdKind, parseId, parseTime } from "@routeplane/domain";
 import { InvalidArgumentError } from "commander";
 
 /**
- * Parsers of option values, for commander: each returns the value, or says which rule it breaks. They know the rules that
- * a command line can break by itself; what depends on the node's state is the node's to refuse.
+ * Parsers of option values, for commander. Each returns the value, or throws an error that names the rule it breaks. They check
+ * only the form: rules that depend on the state of the node are checked by the node.
  */
 
 const MAX_LIMIT_MICRO_USD = 9_000_000_000_000_000n;
@@ -12,31 +12,31 @@ const MAX_PAGE_SIZE = 1000;
 const SECONDS = { s: 1, m: 60, h: 3_600, d: 86_400 } as const;
 const MAX_GRACE_SECS = 7 * SECONDS.d;
 
-/** RFC 3339 with an offset. */
+/** Parses an RFC 3339 time with an offset. */
 export function timeArgument(text: string): Date {
   const time = parseTime(text);
   if (time !== undefined) return time;
   throw new InvalidArgumentError("It must be an RFC 3339 time with an offset, e.g. 2026-05-01T00:00:00Z.");
 }
 
-/** Blank- or comma-separated, and repeatable: each use adds to `before`. */
+/** Parses scopes, separated by blanks or commas. The option is repeatable: each use adds to `before`. */
 export function scopesArgument(text: string, before: readonly string[] = []): readonly string[] {
   const scopes = text.split(/[\s,]+/).filter((scope) => scope !== "");
   if (scopes.length > 0) return [...before, ...scopes];
   throw new InvalidArgumentError('It must name at least one scope, e.g. "inference:invoke usage:read".');
 }
 
-/** Name of a key or a policy: 1 to 100 characters, not blank, no control characters. */
+/** Parses the name of a key or a policy: 1 to 100 characters, not blank, no control characters. */
 export function nameArgument(text: string): string {
-  return textOf(text, 100);
+  return boundedText(text, 100);
 }
 
-/** Why a key is revoked: 1 to 200 characters, not blank, no control characters. */
+/** Parses the reason of a revocation: 1 to 200 characters, not blank, no control characters. */
 export function reasonArgument(text: string): string {
-  return textOf(text, 200);
+  return boundedText(text, 200);
 }
 
-/** In seconds: a whole number of seconds, minutes, hours or days, from 0 to 7 days. */
+/** Parses a duration, a whole number of seconds, minutes, hours or days, from 0 to 7 days. The result is in seconds. */
 export function graceArgument(text: string): number {
   if (text === "0") return 0;
   const [, number = "", unit = ""] = /^(\d{1,9})([smhd])$/.exec(text) ?? [];
@@ -48,7 +48,7 @@ export function graceArgument(text: string): number {
 /** Help text for the name of a namespace or an account. */
 export const NAMESPACE_NAME = "Name: 1 to 63 of a-z, 0-9 and -, starting with a letter";
 
-/** Name of a namespace or an account. */
+/** Parses the name of a namespace or an account. */
 export function namespaceNameArgument(text: string): string {
   if (/^[a-z][a-z0-9-]{0,62}$/.test(text)) return text;
   throw new InvalidArgumentError(
@@ -61,22 +61,22 @@ const STATUSES = ["pending", "succeeded", "failed", "cancelled", "denied", "unkn
 export type DimensionName = (typeof DIMENSIONS)[number];
 export type StatusName = (typeof STATUSES)[number];
 
-/** Blank- or comma-separated, and repeatable: each use adds to `before`. */
+/** Parses dimensions, separated by blanks or commas. The option is repeatable: each use adds to `before`. */
 export function groupByArgument(text: string, before: readonly DimensionName[] = []): readonly DimensionName[] {
   const names = text.split(/[\s,]+/).filter((name) => name !== "");
-  const known = names.flatMap((name) => DIMENSIONS.find((each) => each === name) ?? []);
+  const known = names.flatMap((name) => DIMENSIONS.find((dimension) => dimension === name) ?? []);
   const all = [...before, ...known];
   if (names.length > 0 && known.length === names.length && new Set(all).size === all.length) return all;
   throw new InvalidArgumentError(`It must name some of ${DIMENSIONS.join(", ")}, each once, e.g. key,model.`);
 }
 
 export function statusArgument(text: string): StatusName {
-  const status = STATUSES.find((each) => each === text);
+  const status = STATUSES.find((known) => known === text);
   if (status !== undefined) return status;
   throw new InvalidArgumentError(`It must be one of ${STATUSES.join(", ")}.`);
 }
 
-/** Services that have an audit log, with the actions in it. */
+/** Actions in the audit log of each service. */
 const ACTIONS = {
   auth: actionNames(AUTH_ACTIONS),
   policy: actionNames(POLICY_ACTIONS),
@@ -85,7 +85,7 @@ const ACTIONS = {
 
 export interface LoggedAction {
   readonly name: string;
-  /** The service in whose log it is. */
+  /** Service whose audit log has the action. */
   readonly service: keyof typeof ACTIONS;
 }
 
@@ -99,23 +99,23 @@ export function actionArgument(text: string): LoggedAction {
   throw new InvalidArgumentError(`It must be one of ${(alike.length > 0 ? alike : all).join(", ")}.`);
 }
 
-/** An id or a page token: anything that is not blank. Whether it exists is the node's to say. */
+/** Parses an id or a page token: anything that is not blank. The node finds out if it exists. */
 export function idArgument(text: string): string {
   if (text.trim() !== "") return text.trim();
   throw new InvalidArgumentError("It must not be blank.");
 }
 
-/** Id of a principal that changes things: a key or an operator credential. */
+/** Parses the id of a caller that can change resources: a key or an operator credential. */
 export function actorArgument(text: string): string {
   return idOfKind(text, ["key", "op"]);
 }
 
-/** Id of a resource whose changes are in an audit log. */
+/** Parses the id of a resource whose changes are in an audit log. */
 export function targetArgument(text: string): string {
   return idOfKind(text, ["key", "ns", "pol", "bnd", "acc", "op", "dl"]);
 }
 
-/** An audit log keeps what is gone, so that only the form of an id can be wrong. */
+/** Parses an id of one of `kinds`. Only its form is checked, because audit logs keep the ids of deleted resources. */
 function idOfKind(text: string, kinds: readonly IdKind[]): string {
   const id = text.trim();
   if (kinds.some((kind) => parseId(kind, id) !== undefined)) return id;
@@ -124,7 +124,7 @@ function idOfKind(text: string, kinds: readonly IdKind[]): string {
   );
 }
 
-/** Micro-USD: a whole number, above zero, exact in every JSON reader. */
+/** Parses micro-USD: a whole number above 0, small enough to be exact in every JSON reader. */
 export function limitArgument(text: string): bigint {
   const limit = /^\d{1,20}$/.test(text) ? BigInt(text) : 0n;
   if (limit > 0n && limit <= MAX_LIMIT_MICRO_USD) return limit;
@@ -133,7 +133,7 @@ export function limitArgument(text: string): bigint {
   );
 }
 
-/** A number of a spec: whole, and at least 1. */
+/** Creates a parser of whole numbers from 1 to `max`. */
 export function countArgument(max: bigint): (text: string) => bigint {
   return (text) => {
     const count = /^\d{1,20}$/.test(text) ? BigInt(text) : 0n;
@@ -142,15 +142,15 @@ export function countArgument(max: bigint): (text: string) => bigint {
   };
 }
 
-/** The largest count of a spec: exact in every JSON reader. */
+/** Largest count in a spec, exact in every JSON reader. */
 export const MAX_COUNT = 9_000_000_000_000_000n;
 
-/** Blank- or comma-separated, and repeatable. Blank alone is an empty list. */
+/** Parses models, separated by blanks or commas. The option is repeatable. A blank text is an empty list. */
 export function modelsArgument(text: string, before: readonly string[] = []): readonly string[] {
   return [...before, ...text.split(/[\s,]+/).filter((model) => model !== "")];
 }
 
-/** `name=pattern`; the name holds no `=`. */
+/** Parses `name=pattern`, split at the first `=`. */
 export function patternArgument(text: string, before: readonly NamedPattern[] = []): readonly NamedPattern[] {
   const [, name = "", pattern = ""] = /^([^=]*)=(.*)$/s.exec(text) ?? [];
   if (name.trim() !== "" && pattern !== "") return [...before, { name, pattern }];
@@ -162,7 +162,7 @@ export interface NamedPattern {
   readonly pattern: string;
 }
 
-/** What a policy shows under --json as `etag`. */
+/** Parses the etag of a policy, as `--json` shows it. */
 export function etagArgument(text: string): string {
   if (text.trim() !== "" && text.length <= 100) return text.trim();
   throw new InvalidArgumentError("It must be an etag, as `policy get --json` shows it.");
@@ -184,7 +184,7 @@ export function daysArgument(text: string): number {
   return wholeNumber(text, 1, 90);
 }
 
-function textOf(text: string, maxLength: number): string {
+function boundedText(text: string, maxLength: number): string {
   if (text.trim() === "") throw new InvalidArgumentError("It must not be blank.");
   if (Array.from(text).length > maxLength) {
     throw new InvalidArgumentError(`It must have at most ${maxLength} characters.`);

@@ -3,27 +3,33 @@ import { BadRequestSchema, ErrorInfoSchema } from "@routeplane/contracts/google-
 import { CALL_TIMEOUT_MS } from "./client.ts";
 import { CliError, ExitCode } from "./errors.ts";
 
-/** What a failed call means for the user: a refusal of the node, or the lack of one. */
+/** Error for the user from a failed call: the refusal of the node, or the reason why there is no answer of a node. */
 export function fromConnectError(error: ConnectError, url: string): CliError {
   const info = error.findDetails(ErrorInfoSchema).find(({ domain }) => domain === "routeplane");
-  if (info === undefined) return withoutAnswer(error, url);
+  if (info === undefined) return withoutNodeAnswer(error, url);
   const fields = error
     .findDetails(BadRequestSchema)
     .flatMap(({ fieldViolations }) => fieldViolations.map(({ field, description }) => ({ field, rule: description })));
   const hint = hintFor(info.reason, info.metadata);
   const requestId = error.metadata.get("x-request-id");
-  const denied = error.code === Code.Unauthenticated || error.code === Code.PermissionDenied;
-  return new CliError(denied ? ExitCode.denied : ExitCode.failed, codeName(error.code), info.reason, error.rawMessage, {
-    fields,
-    metadata: info.metadata,
-    ...(hint === undefined ? {} : { hint }),
-    ...(requestId === null ? {} : { requestId }),
-  });
+  const isDenied = error.code === Code.Unauthenticated || error.code === Code.PermissionDenied;
+  return new CliError(
+    isDenied ? ExitCode.denied : ExitCode.failed,
+    codeName(error.code),
+    info.reason,
+    error.rawMessage,
+    {
+      fields,
+      metadata: info.metadata,
+      ...(hint === undefined ? {} : { hint }),
+      ...(requestId === null ? {} : { requestId }),
+    },
+  );
 }
 
 const SIGN_IN = "Sign in with a key that is valid: `routeplane cloud login --api-key -`, or set ROUTEPLANE_API_KEY.";
 
-/** What to do next. `metadata` is the error's own. */
+/** Advice on what to do next. `metadata` is that of the error. */
 function hintFor(reason: string, metadata: Readonly<Record<string, string>>): string | undefined {
   switch (reason) {
     case "CREDENTIAL_MISSING":
@@ -53,11 +59,11 @@ function hintFor(reason: string, metadata: Readonly<Record<string, string>>): st
     case "NAME_AMBIGUOUS":
       return "Name it by its id; `routeplane cloud namespace list` shows them all.";
     case "KEY_WIDENED":
-      return "Keys only narrow. Mint one that may do more with a key that holds it.";
+      return "A key can only be narrowed. Mint another one with a key that holds these scopes.";
     case "LINEAGE_TOO_DEEP":
-      return "Mint it with a credential further up.";
+      return "Mint it with a credential nearer to the root key.";
     case "ETAG_MISMATCH":
-      return "Someone changed it meanwhile: look at it with `get`, and try again with its etag.";
+      return "It was changed meanwhile: look at it with `get`, and try again with its etag.";
     case "BINDING_EXISTS":
       return "`routeplane cloud policy bindings <policy-id>` shows it; unbind it to bind in the other mode.";
     case "POLICY_BOUND":
@@ -67,11 +73,11 @@ function hintFor(reason: string, metadata: Readonly<Record<string, string>>): st
     case "PRINCIPAL_OUT_OF_LINEAGE":
       return "Use a root key of the namespace.";
     case "LIMIT_REACHED":
-      return "Delete or unbind what is not needed any more.";
+      return "Delete or unbind what is no longer needed.";
     case "RESOURCE_NOT_FOUND":
-      return "Check the id; the `list` commands show what there is in your namespace.";
+      return "Check the id; the `list` commands show what is in your namespace.";
     case "NAME_TAKEN":
-      return "Choose another name, or use the one that is there.";
+      return "Choose another name, or use what has this one.";
     case "DEPENDENCY_UNAVAILABLE":
       return "Nothing is wrong with the command; try again in a moment.";
     default:
@@ -79,33 +85,33 @@ function hintFor(reason: string, metadata: Readonly<Record<string, string>>): st
   }
 }
 
-/** No node's answer: nobody there, nobody in time, or somebody else. */
-function withoutAnswer(error: ConnectError, url: string): CliError {
+/** Error for a call without an answer of a node: no connection, a time-out, or an answer of another program. */
+function withoutNodeAnswer(error: ConnectError, url: string): CliError {
   if (error.code === Code.DeadlineExceeded) {
     return new CliError(
       ExitCode.failed,
       "deadline_exceeded",
       "DEADLINE_EXCEEDED",
       `no answer from ${url} within ${CALL_TIMEOUT_MS / 1000} s`,
-      { hint: "Try again; if it stays so, look at the node's logs." },
+      { hint: "Try again; if it happens again, look at the logs of the node." },
     );
   }
   const network = networkFault(error);
   if (network !== undefined) {
     return new CliError(ExitCode.failed, "unavailable", "NODE_UNREACHABLE", `no node answers at ${url} (${network})`, {
-      hint: "Start one with `npm start`, or set ROUTEPLANE_URL to the address of a node that runs.",
+      hint: "Start a node with `npm start`, or set ROUTEPLANE_URL to the address of a running node.",
     });
   }
   return new CliError(
     ExitCode.failed,
     codeName(error.code),
     "ANSWER_UNINTELLIGIBLE",
-    `what answers at ${url} does not speak as a Routeplane node does (${error.rawMessage || codeName(error.code)})`,
+    `the program at ${url} is not a Routeplane node (${error.rawMessage || codeName(error.code)})`,
     { hint: "Check the address: ROUTEPLANE_URL, or the url that the last login saved." },
   );
 }
 
-/** The system's word for it, e.g. `ECONNREFUSED`, if the call never got an answer. */
+/** Error code of the operating system, e.g. `ECONNREFUSED`; undefined if there was an answer. */
 function networkFault(error: ConnectError): string | undefined {
   for (let cause: unknown = error.cause, depth = 0; cause instanceof Error && depth < 5; cause = cause.cause, depth++) {
     if ("code" in cause && typeof cause.code === "string" && /^[A-Z0-9_]+$/.test(cause.code)) return cause.code;
@@ -113,7 +119,7 @@ function networkFault(error: ConnectError): string | undefined {
   return undefined;
 }
 
-/** As Connect spells it on the wire: `PermissionDenied` is `permission_denied`. */
+/** Name of a code as Connect spells it on the wire, e.g. `permission_denied`. */
 function codeName(code: Code): string {
   return (Code[code] ?? "unknown").replace(/(?<=[a-z])[A-Z]/g, "_$&").toLowerCase();
 }

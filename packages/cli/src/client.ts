@@ -21,7 +21,7 @@ import {
 } from "@routeplane/contracts/policy";
 import { AuditService as UsageAuditService, UsageAdminService, UsageService } from "@routeplane/contracts/usage";
 
-/** What the CLI asks of a node, through its one public address. */
+/** Clients of the services of a node, at its public address and with one credential. */
 export interface NodeClient {
   readonly identity: Client<typeof IdentityService>;
   readonly accounts: Client<typeof AccountService>;
@@ -30,7 +30,7 @@ export interface NodeClient {
   readonly operators: Client<typeof OperatorService>;
   readonly policies: Client<typeof PolicyService>;
   readonly budgets: Client<typeof BudgetService>;
-  /** Of the whole node, for operators. */
+  /** Budgets of the whole node, for operators. */
   readonly budgetAdmin: Client<typeof BudgetAdminService>;
   readonly guardrails: Client<typeof GuardrailService>;
   readonly rateLimits: Client<typeof RateLimitService>;
@@ -38,30 +38,30 @@ export interface NodeClient {
   readonly effectivePolicy: Client<typeof EffectivePolicyService>;
   readonly simulation: Client<typeof SimulationService>;
   readonly usage: Client<typeof UsageService>;
-  /** Of the whole node, for operators. */
+  /** Usage of the whole node, for operators. */
   readonly usageAdmin: Client<typeof UsageAdminService>;
-  /** Of keys and namespaces. */
+  /** Audit log of accounts, namespaces, keys and operators. */
   readonly audit: Client<typeof AuditService>;
-  /** Of policies and bindings. */
+  /** Audit log of policies and bindings. */
   readonly policyAudit: Client<typeof PolicyAuditService>;
-  /** Of dead letters. */
+  /** Audit log of dead letters. */
   readonly usageAudit: Client<typeof UsageAuditService>;
 }
 
 export interface NodeClientOptions {
-  /** Of the node, without a slash at its end. */
+  /** Address of the node, without a slash at its end. */
   readonly url: string;
-  /** Sent with every call, and nowhere else. */
+  /** Token that is sent with every call. */
   readonly token: string;
   /** Called once for a call that is still unanswered after 2 s. */
   readonly onSlow: () => void;
 }
 
-/** Each call ends by then, whatever the node does. */
+/** Time limit of each call. */
 export const CALL_TIMEOUT_MS = 10_000;
 const SLOW_AFTER_MS = 2_000;
-/** The largest page is far below; a larger answer is not a node's. */
-const MAX_ANSWER_BYTES = 16 * 1024 * 1024;
+/** Bound of the memory that a response can take. The largest page of a node is far smaller. */
+const MAX_RESPONSE_BYTES = 16 * 1024 * 1024;
 
 export function createNodeClient({ url, token, onSlow }: NodeClientOptions): NodeClient {
   const transport = createConnectTransport({
@@ -69,7 +69,7 @@ export function createNodeClient({ url, token, onSlow }: NodeClientOptions): Nod
     httpVersion: "1.1",
     useBinaryFormat: true,
     defaultTimeoutMs: CALL_TIMEOUT_MS,
-    readMaxBytes: MAX_ANSWER_BYTES,
+    readMaxBytes: MAX_RESPONSE_BYTES,
     interceptors: [reportSlow(onSlow), authenticate(token)],
   });
   return {

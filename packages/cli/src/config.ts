@@ -1,19 +1,19 @@
 import { nodeHome } from "@routeplane/standalone/home";
 import { usageError } from "./errors.ts";
 
-/** What the environment says. The only reader of it. */
+/** Settings from the environment. Nothing else in the CLI reads it. */
 export interface Settings {
-  /** Where the saved login lies: ROUTEPLANE_HOME, else the checkout's own. Absolute; need not exist. */
+  /** Folder of the saved login: ROUTEPLANE_HOME, else `.routeplane` in the checkout. Absolute; need not exist. */
   readonly home: string;
-  /** ROUTEPLANE_URL, if set: where the node is. As it was given. */
+  /** Address of the node from ROUTEPLANE_URL, unchecked. */
   readonly url: string | undefined;
-  /** ROUTEPLANE_API_KEY, if set: wins over the saved login. */
+  /** ROUTEPLANE_API_KEY, which takes precedence over the saved login. */
   readonly apiKey: string | undefined;
-  /** ROUTEPLANE_OPERATOR_KEY, if set: wins over the saved operator credential. */
+  /** ROUTEPLANE_OPERATOR_KEY, which takes precedence over the saved operator credential. */
   readonly operatorKey: string | undefined;
-  /** ROUTEPLANE_PORT, if set: where `up` serves. */
+  /** Port of `up` from ROUTEPLANE_PORT, unchecked. */
   readonly port: string | undefined;
-  /** All of it, for the processes that `up` starts. */
+  /** All variables, for the processes that `up` starts. */
   readonly environment: Readonly<Record<string, string | undefined>>;
 }
 
@@ -29,7 +29,12 @@ export function readSettings(environment: Readonly<Record<string, string | undef
   });
 }
 
-/** `text` as the address of a node, without a slash at its end. It is not repeated in the error: it may hold a password. */
+/**
+ * Checks the address of a node, and removes a slash at its end.
+ *
+ * @param name of the variable or file that holds it, for the error, which does not repeat the address: it may hold a password
+ * @throws CliError usage
+ */
 export function requireNodeUrl(name: string, text: string): string {
   const url = URL.parse(text);
   const fits = url !== null && ["http:", "https:"].includes(url.protocol);

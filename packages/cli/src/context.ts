@@ -4,22 +4,22 @@ import type { ExitCode } from "./errors.ts";
 import type { Output } from "./output/output.ts";
 import type { Credential } from "./session.ts";
 
-/** Whether a person is at the other end. */
+/** A stream that is possibly a terminal. */
 interface MaybeTerminal {
   readonly isTTY?: boolean;
 }
 
-/** What every command has at hand. */
+/** Settings, streams and connections of one invocation, which every command gets. */
 export interface Context {
   readonly settings: Settings;
   readonly output: Output;
   readonly stdin: NodeJS.ReadableStream & MaybeTerminal;
   readonly stdout: NodeJS.WritableStream & MaybeTerminal;
   readonly stderr: NodeJS.WritableStream & MaybeTerminal;
-  /** Address of the node that this invocation talks to. */
+  /** Address of the node that this invocation calls. */
   url(): Promise<string>;
-  /** A client as the holder of `credential`. */
+  /** Creates clients that call as the holder of `credential`. */
   connect(credential: Credential): Promise<NodeClient>;
-  /** For a command that ran to its end and still is not a success. */
+  /** Sets the exit code of a command that ends without an error. */
   setExitCode(code: ExitCode): void;
 }

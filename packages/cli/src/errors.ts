@@ -1,32 +1,32 @@
-/** What the process ends with. A contract: scripts decide by it. */
+/** Exit codes of the process. They are a contract with scripts. */
 export const ExitCode = {
   ok: 0,
-  /** The command was understood and did not succeed. */
+  /** Failure of the command: the node refused or did not answer, or a file could not be read or written. */
   failed: 1,
-  /** The command line (or the environment) is wrong; nothing was asked of the node. */
+  /** Error in the command line or the environment. No node was called. */
   usage: 2,
-  /** Not signed in, or not allowed. */
+  /** Failure because the caller is not signed in or not allowed. */
   denied: 4,
 } as const;
 
 export type ExitCode = (typeof ExitCode)[keyof typeof ExitCode];
 
 export interface CliErrorOptions {
-  /** What to do next; one line or more. */
+  /** Advice on what to do next; one line or more. */
   readonly hint?: string;
   readonly fields?: readonly { readonly field: string; readonly rule: string }[];
   readonly metadata?: Readonly<Record<string, string>>;
-  /** Finds the call in the node's logs. */
+  /** Id of the call in the logs of the node. */
   readonly requestId?: string;
 }
 
-/** The one error that commands throw. Everything in it is meant for the user: no secrets, no stack traces. */
+/** Error of a command. All of it is shown to the user: it holds no secrets and no stack traces. */
 export class CliError extends Error {
   override readonly name = "CliError";
   readonly exitCode: ExitCode;
-  /** As Connect spells it, e.g. `not_found`. */
+  /** Connect code in its wire spelling, e.g. `not_found`. */
   readonly code: string;
-  /** A name of `routeplane.errors.v1.Reason`, or one of the CLI's own (see README). */
+  /** Name of a `routeplane.errors.v1.Reason`, or one of the CLI's own reasons (see README). */
   readonly reason: string;
   readonly options: CliErrorOptions;
 
@@ -39,7 +39,7 @@ export class CliError extends Error {
   }
 }
 
-/** The command line, or the environment that stands in for it, breaks a rule. */
+/** Creates the error for a command line, or a variable that stands in for it, that breaks a rule. */
 export function usageError(message: string, hint?: string): CliError {
   return new CliError(
     ExitCode.usage,

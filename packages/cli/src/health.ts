@@ -3,7 +3,7 @@ import { get as httpsGet } from "node:https";
 
 const TIMEOUT_MS = 5_000;
 
-/** Whether the node says that it can serve requests. No answer, or none in time, is a no. */
+/** True if the node reports that it can serve requests; false without an answer within 5 s. */
 export function nodeIsHealthy(url: string): Promise<boolean> {
   const get = url.startsWith("https:") ? httpsGet : httpGet;
   return new Promise((resolve) => {

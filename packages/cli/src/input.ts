@@ -9,20 +9,20 @@ import { printable } from "./output/printable.ts";
  *
  * @throws CliError usage if standard input is empty; NOT_CONFIRMED on Ctrl-C and Ctrl-D
  */
-export async function readSecret({ stdin, output }: Context, what: string): Promise<string> {
+export async function readSecret({ stdin, output }: Context, name: string): Promise<string> {
   const isTerminal = stdin.isTTY === true;
   const lines = createInterface(
     isTerminal ? { input: stdin, output: createSink(), terminal: true, historySize: 0 } : { input: stdin },
   );
   // The echo is off by now, so that a paste in answer to this prompt is not shown.
-  if (isTerminal) output.note(`Paste ${what} and press Enter (it is not shown):`);
+  if (isTerminal) output.note(`Paste ${name} and press Enter (it is not shown):`);
   try {
     for await (const line of lines) return line.trim();
   } finally {
     lines.close();
     if (isTerminal) output.note("");
   }
-  if (!isTerminal) throw usageError(`standard input is empty; ${what} was expected there`);
+  if (!isTerminal) throw usageError(`standard input is empty; ${name} was expected there`);
   throw new CliError(ExitCode.failed, "aborted", "NOT_CONFIRMED", "nothing was saved");
 }
 
@@ -50,7 +50,7 @@ export async function confirm(context: Context, question: string): Promise<boole
   try {
     return /^y(es)?$/i.test((await prompt.question(`${printable(question)} [y/N] `)).trim());
   } catch {
-    // Ctrl-C and Ctrl-D: whoever leaves did not say yes.
+    // Ctrl-C and Ctrl-D count as no.
     stderr.write("\n");
     return false;
   } finally {

@@ -24,6 +24,6 @@ export async function listServedModels(url: string, token: string): Promise<read
 function isModelList(body: unknown): body is { readonly data: readonly ServedModel[] } {
   if (typeof body !== "object" || body === null || !("data" in body) || !Array.isArray(body.data)) return false;
   return body.data.every(
-    (each: Partial<ServedModel>) => typeof each.id === "string" && typeof each.owned_by === "string",
+    (model: Partial<ServedModel>) => typeof model.id === "string" && typeof model.owned_by === "string",
   );
 }

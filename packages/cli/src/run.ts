@@ -8,19 +8,19 @@ import { createOutput, type Output } from "./output/output.ts";
 import { createProgram, helpCommandFor } from "./program.ts";
 import { nodeUrl } from "./session.ts";
 
-/** The process around a command line. */
+/** Settings and streams of the process that runs a command line. */
 export type ProcessContext = Pick<Context, "settings" | "stdin" | "stdout" | "stderr">;
 
-/** Runs one command line. Never throws; every failure is on stderr by then. */
+/** Runs one command line. Reports every failure on stderr and never throws. */
 export async function run(argv: readonly string[], surroundings: ProcessContext): Promise<ExitCode> {
   // Before anything is parsed, because errors in the command line are JSON too.
   const output = createOutput(asksForJson(argv), surroundings.stdout, surroundings.stderr);
-  endWhenNothingCanBeWritten(surroundings.stdout, output);
+  exitOnStdoutError(surroundings.stdout, output);
   let url = "the node";
   let exitCode: ExitCode = ExitCode.ok;
   const context = createContext(output, surroundings, {
     onUrl: (used) => (url = used),
-    onEnd: (code) => (exitCode = code),
+    onExitCode: (code) => (exitCode = code),
   });
   const program = createProgram(context);
   try {
@@ -37,7 +37,7 @@ export async function run(argv: readonly string[], surroundings: ProcessContext)
 function createContext(
   output: Output,
   { settings, stdin, stdout, stderr }: ProcessContext,
-  { onUrl, onEnd }: { readonly onUrl: (url: string) => void; readonly onEnd: (code: ExitCode) => void },
+  { onUrl, onExitCode }: { readonly onUrl: (url: string) => void; readonly onExitCode: (code: ExitCode) => void },
 ): Context {
   const url = async (): Promise<string> => {
     const used = await nodeUrl(settings);
@@ -55,11 +55,11 @@ function createContext(
       const node = await url();
       return createNodeClient({ url: node, token, onSlow: () => output.note(`Waiting for ${node} …`) });
     },
-    setExitCode: onEnd,
+    setExitCode: onExitCode,
   };
 }
 
-/** What to report; undefined for what is no failure (help and version were asked for). */
+/** Error to report; undefined for help and version, which commander reports as errors too. */
 function toCliError(error: unknown, url: string, helpCommand: string): CliError | undefined {
   if (error instanceof CliError) return error;
   if (error instanceof CommanderError) return error.exitCode === 0 ? undefined : fromCommanderError(error, helpCommand);
@@ -78,8 +78,8 @@ function asksForJson(argv: readonly string[]): boolean {
   return (end === -1 ? argv : argv.slice(0, end)).includes("--json");
 }
 
-/** `routeplane … | head` is no failure: who stops reading has read enough. A full disk is one. */
-function endWhenNothingCanBeWritten(stdout: NodeJS.WritableStream, output: Output): void {
+/** Ends the process with 0 when the reader of stdout closes it, as `| head` does, and with 1 on any other write error. */
+function exitOnStdoutError(stdout: NodeJS.WritableStream, output: Output): void {
   stdout.on("error", ({ code, message }: NodeJS.ErrnoException) => {
     if (code === "EPIPE") process.exit(ExitCode.ok);
     const why = `cannot write to stdout: ${message}`;

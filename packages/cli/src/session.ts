@@ -2,26 +2,26 @@ import { readSaved } from "@routeplane/standalone/saved-files";
 import { requireNodeUrl, type Settings } from "./config.ts";
 import { CliError, ExitCode, notSignedIn } from "./errors.ts";
 
-/** Which node a command talks to, and as whom. */
+/** Choice of the node that a command calls, and of the credential that it calls with. */
 
 const DEFAULT_URL = "http://127.0.0.1:8080";
 const SIGN_IN =
   "Sign in with `routeplane cloud login --api-key -`, or set ROUTEPLANE_API_KEY. `npm start` runs a local node and signs you in.";
 
 export interface Credential {
-  /** Secret. Only for the Authorization header and the login file. */
+  /** Secret token, for the Authorization header and the login file only. */
   readonly token: string;
   readonly source: "environment" | "saved";
 }
 
-/** ROUTEPLANE_URL, else what the last login or the local node saved, else where a local node is by default. */
+/** Address of the node: ROUTEPLANE_URL, else the saved address, else the default address of a local node. */
 export async function nodeUrl({ url, home }: Settings): Promise<string> {
   if (url !== undefined) return requireNodeUrl("ROUTEPLANE_URL", url);
   const saved = await readFileOf(home, "url");
   return saved === undefined ? DEFAULT_URL : requireNodeUrl(`the file url in ${home}`, saved);
 }
 
-/** ROUTEPLANE_API_KEY, else the saved login. */
+/** ROUTEPLANE_API_KEY, else the saved login. @throws CliError if there is neither */
 export async function loginCredential(settings: Settings): Promise<Credential> {
   const credential = await findLogin(settings);
   if (credential === undefined) throw notSignedIn("not signed in", SIGN_IN);
@@ -30,7 +30,7 @@ export async function loginCredential(settings: Settings): Promise<Credential> {
 
 /**
  * The credential for what only an operator may do. The saved one belongs to the local node: it is sent to a loopback address
- * only, and never while ROUTEPLANE_API_KEY says who the caller is.
+ * only, and not used while ROUTEPLANE_API_KEY is set.
  *
  * @throws CliError OPERATOR_REQUIRED if there is none
  */
@@ -52,7 +52,7 @@ export async function operatorCredential(settings: Settings): Promise<Credential
   );
 }
 
-/** The operator credential, which sees every namespace, if there is one; else the login. */
+/** Operator credential, which sees every namespace, if there is one; else the login. */
 export async function operatorOrLoginCredential(settings: Settings): Promise<Credential> {
   try {
     return await operatorCredential(settings);
@@ -66,7 +66,7 @@ function operatorRequired(message: string, hint: string): CliError {
   return new CliError(ExitCode.denied, "permission_denied", "OPERATOR_REQUIRED", message, { hint });
 }
 
-/** Where a token is kept on this machine: in a saved file, or in the environment. */
+/** A token on this machine, in a saved file or in a variable of the environment. */
 export type StoredToken =
   | { readonly kind: "file"; readonly name: "api-key" | "operator-key"; readonly token: string }
   | {
@@ -75,7 +75,7 @@ export type StoredToken =
       readonly token: string;
     };
 
-/** Tokens kept in the home and in the environment, in use or not. Files that cannot be read are skipped. */
+/** Tokens in the home and in the environment, in use or not. Files that cannot be read are skipped. */
 export async function storedTokens({ home, apiKey, operatorKey }: Settings): Promise<readonly StoredToken[]> {
   const file = async (name: "api-key" | "operator-key"): Promise<StoredToken[]> => {
     const token = await readSaved(home, name).catch(() => undefined);
@@ -91,7 +91,7 @@ export async function storedTokens({ home, apiKey, operatorKey }: Settings): Pro
   ];
 }
 
-/** A token that can go into a header; whether it is any good is the node's to say. It is never repeated. */
+/** Checks that a token can be sent in a header. The error does not repeat it. @throws CliError CREDENTIAL_INVALID */
 export function requireToken(name: string, text: string): string {
   if (/^[\x21-\x7e]{1,4096}$/.test(text)) return text;
   throw new CliError(

@@ -12,7 +12,7 @@ export function suggest(text: string, names: readonly string[]): readonly string
     .map(({ name }) => name);
 }
 
-/** Edit distance; 0.5 if the name contains what was typed, so that typos of 1 letter come after it. */
+/** Edit distance, or 0.5 for a name that contains `wanted`, which so comes before a typo of one letter. */
 function distanceOf(wanted: string, name: string): number {
   if (wanted.length >= 3 && name.includes(wanted)) return 0.5;
   return editDistance(wanted, name);

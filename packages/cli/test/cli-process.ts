@@ -15,18 +15,18 @@ export interface CliResult {
 
 type Environment = Readonly<Record<string, string>>;
 
-/** The real command line as a process of its own, without a terminal. `environment` is all of it, but for PATH. */
+/** Starts the command line as a process without a terminal. It gets `environment` and PATH, and no other variables. */
 export function spawnCli(argv: readonly string[], environment: Environment): ChildProcessWithoutNullStreams {
   const { PATH = "" } = process.env;
   return spawn(process.execPath, [CLI_BIN, ...argv], { env: { PATH, TZ: "UTC", ...environment } });
 }
 
-/** As `spawnCli`, to its end. */
+/** Runs the command line as a process, to its end. */
 export async function runCli(argv: readonly string[], environment: Environment, stdin = ""): Promise<CliResult> {
   return resultOf(spawnCli(argv, environment), stdin);
 }
 
-/** As `runCli`, out of a shell: `script` has the command line as `"$0" "$@"`. */
+/** Runs a shell script that has the command line as `"$0" "$@"`. */
 export async function runCliInShell(
   script: string,
   argv: readonly string[],
@@ -44,7 +44,7 @@ async function resultOf(child: ChildProcessWithoutNullStreams, stdin: string): P
   return { code, stdout, stderr };
 }
 
-/** The same without a process, for command lines that end before anything is asked of a node. */
+/** Runs the command line in this process, for those that end before a node is called. */
 export async function runHere(argv: readonly string[], environment: Environment): Promise<CliResult> {
   const [stdin, stdout, stderr] = [new PassThrough(), new PassThrough(), new PassThrough()];
   const code = await run(argv, { settings: readSettings(environment), stdin, stdout, stderr });

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { runCli, runCliInShell, runHere } from "./cli-process.ts";
 
-/** Nothing listens there: whatever is asked of a node fails. */
+/** Settings with an address where nothing listens: every call of a node fails. */
 const NOWHERE = {
   ROUTEPLANE_HOME: "/nonexistent",
   ROUTEPLANE_URL: "http://127.0.0.1:1",

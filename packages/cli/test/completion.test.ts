@@ -8,7 +8,7 @@ beforeAll(async () => {
   script = (await runHere(["completion", "bash"], {})).stdout;
 });
 
-/** What bash offers at the end of a command line. */
+/** Words that bash offers at the end of a command line. */
 async function offered(...words: readonly string[]): Promise<readonly string[]> {
   const lines = `${script}
 COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _routeplane; printf "%s\\n" "\${COMPREPLY[@]}"`;

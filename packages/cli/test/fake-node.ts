@@ -5,8 +5,8 @@ import { connectNodeAdapter } from "@connectrpc/connect-node";
 import { BadRequestSchema, ErrorInfoSchema } from "@routeplane/contracts/google-rpc";
 
 /**
- * Stands in for a node's public address where a test is about what goes over the wire: answers and refusals are scripted,
- * in the real contracts. What a real node does is tested end to end.
+ * An HTTP server in place of a node, for tests of the calls that the CLI makes. Responses and refusals are scripted in the real
+ * contracts. The behaviour of a real node is tested end to end.
  */
 export interface FakeNode extends AsyncDisposable {
   readonly url: string;
@@ -30,7 +30,7 @@ export async function startFakeHttpServer(answer: RequestListener): Promise<Fake
   });
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   const address = server.address();
-  if (address === null || typeof address === "string") throw new Error("the double listens on no port");
+  if (address === null || typeof address === "string") throw new Error("the fake node listens on no port");
   return {
     url: `http://127.0.0.1:${address.port}`,
     authorizations,
@@ -41,7 +41,7 @@ export async function startFakeHttpServer(answer: RequestListener): Promise<Fake
   };
 }
 
-/** A refusal as every service sends it. */
+/** Error of an RPC with the details that every service sends. */
 export function refusal(
   code: Code,
   reason: string,

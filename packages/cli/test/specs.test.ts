@@ -13,7 +13,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { runCli, runHere } from "./cli-process.ts";
 import { refusal, startFakeNode } from "./fake-node.ts";
 
-/** Nothing listens there: whatever is asked of a node fails. */
+/** Settings with an address where nothing listens: every call of a node fails. */
 const NOWHERE = {
   ROUTEPLANE_HOME: "/nonexistent",
   ROUTEPLANE_URL: "http://127.0.0.1:1",

@@ -1,6 +1,6 @@
 import { Argument, type Command } from "commander";
 import { completionScript, type Shell, SHELLS } from "../completion/scripts.ts";
-import { completionWords } from "../completion/words.ts";
+import { completionsOf } from "../completion/completions.ts";
 import type { Context } from "../context.ts";
 import { withExamples } from "./examples.ts";
 
@@ -10,7 +10,7 @@ export function addCompletionCommand(program: Command, context: Context): void {
     .description("Print a script that completes commands in your shell")
     .addArgument(new Argument("[shell]", "Shell (default: the one that SHELL names, else bash)").choices(SHELLS))
     .action((shell: Shell = shellOf(context)) => {
-      const script = completionScript(shell, completionWords(program));
+      const script = completionScript(shell, completionsOf(program));
       context.output.data({ shell, script }, () => script);
     });
   withExamples(

@@ -1,18 +1,18 @@
-import type { Words } from "./words.ts";
+import type { Completions } from "./completions.ts";
 
-/** The shells that can be taught the command line. */
+/** Shells with a completion script. */
 export const SHELLS = ["bash", "zsh", "fish"] as const;
 
 export type Shell = (typeof SHELLS)[number];
 
-/** A script that teaches a shell what may stand next. The words need no quoting: names of commands, options and choices. */
-export function completionScript(shell: Shell, all: readonly Words[]): string {
-  return shell === "fish" ? forFish(all) : forBash(all, shell);
+/** Completion script of a shell. The words need no quoting: they are names of commands, options and choices. */
+export function completionScript(shell: Shell, completions: readonly Completions[]): string {
+  return shell === "fish" ? forFish(completions) : forBash(completions, shell);
 }
 
-/** Zsh runs it too, through its own emulation of how bash completes. */
-function forBash(all: readonly Words[], shell: "bash" | "zsh"): string {
-  const table = all.map(({ after, words }) => `    "${after}") echo "${words.join(" ")}" ;;`).join("\n");
+/** Completion script for bash, and for zsh through its emulation of bash completion. */
+function forBash(completions: readonly Completions[], shell: "bash" | "zsh"): string {
+  const table = completions.map(({ after, words }) => `    "${after}") echo "${words.join(" ")}" ;;`).join("\n");
   const emulation = shell === "zsh" ? "autoload -Uz compinit bashcompinit && compinit && bashcompinit\n" : "";
   return `# Completes routeplane in ${shell}: source it, e.g. from ~/.${shell}rc.
 ${emulation}_routeplane_words() {
@@ -41,8 +41,8 @@ _routeplane() {
 complete -o default -F _routeplane routeplane`;
 }
 
-function forFish(all: readonly Words[]): string {
-  const table = all
+function forFish(completions: readonly Completions[]): string {
+  const table = completions
     .map(
       ({ after, words }) =>
         `        case "${after}"\n            ${words.length === 0 ? "true" : `printf "%s\\n" ${words.join(" ")}`}`,

@@ -3,12 +3,12 @@ import type { CliError } from "../errors.ts";
 import { printableJson, printableLines } from "./printable.ts";
 import { type Style, styleFor } from "./style.ts";
 
-/** Where a command's words go: data on stdout, everything else on stderr. */
+/** Output of a command: data on stdout, everything else on stderr. */
 export interface Output {
   readonly json: boolean;
-  /** The command's result: `value` under --json, else what `text` makes of it for people (a trailing line break is added). */
+  /** Writes the result of the command: `value` under `--json`, else `text`. A line break is added. */
   data(value: unknown, text: (style: Style) => string): void;
-  /** A remark for people. Left out under --json, so that stderr holds nothing or one JSON error. */
+  /** Writes a remark for people; none under `--json`, so that stderr holds nothing or one JSON error. */
   note(text: string): void;
   error(error: CliError): void;
 }
@@ -44,10 +44,10 @@ function errorJson({ code, reason, message, options }: CliError): object {
   };
 }
 
-/** Faults that someone has to look up in the node's logs. */
+/** Codes of faults whose cause is only in the logs of the node. */
 const NEEDS_LOGS: ReadonlySet<string> = new Set(["internal", "unavailable", "unknown"]);
 
-/** Whatever an error repeats, a pasted token is not in it. */
+/** Text of an error for people, with tokens redacted that were pasted into the command line. */
 function errorText({ code, message, options }: CliError, style: Style): string {
   const { hint, requestId } = options;
   const lines = [`${style.red("error:")} ${printableLines(redactTokens(message))}`];

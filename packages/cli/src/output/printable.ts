@@ -1,22 +1,22 @@
 /**
- * Text from elsewhere (a name that someone chose, a server's message) must not steer the terminal: control characters and
- * those that reorder what follows become visible escapes.
+ * Escaping of text that the CLI did not write, e.g. the name of a key or a message of the node, so that it cannot control the
+ * terminal: control characters and those that reorder text become visible escapes.
  */
 
 // C0 and C1 controls, DEL, line and paragraph separators, directional marks, embeddings, overrides and isolates.
 const UNSAFE = /[\p{Cc}\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]/gu;
 
-/** `text` on one line, safe to print. */
+/** Escapes text so that it is on one line and safe to print. */
 export function printable(text: string): string {
   return text.replace(UNSAFE, escaped);
 }
 
-/** As `printable`, with its line breaks kept. */
+/** Escapes text as `printable` does, but keeps its line breaks. */
 export function printableLines(text: string): string {
   return text.split("\n").map(printable).join("\n");
 }
 
-/** JSON, indented for people, that says the same to a parser and nothing to a terminal. */
+/** Indented JSON whose strings are escaped for terminals; a parser reads the same value. */
 export function printableJson(value: unknown): string {
   return printableLines(JSON.stringify(value, null, 2));
 }

@@ -1,6 +1,6 @@
 import { styleText } from "node:util";
 
-/** Colours for a stream: only if it is a terminal, and not under NO_COLOR (node's `styleText` reads both). */
+/** Colours for a stream. Without effect if it is not a terminal, and under NO_COLOR. */
 export interface Style {
   readonly dim: (text: string) => string;
   readonly red: (text: string) => string;

@@ -1,4 +1,4 @@
-/** An RFC 3339 time in the reader's zone, which it names: `2026-05-01 02:00:00 +02:00`. */
+/** RFC 3339 time in the time zone of the reader, with its offset, e.g. `2026-05-01 02:00:00 +02:00`. */
 export function formatTime(rfc3339: string): string {
   const time = new Date(rfc3339);
   const date = [time.getFullYear(), time.getMonth() + 1, time.getDate()].map(twoDigits).join("-");

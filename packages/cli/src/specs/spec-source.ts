@@ -2,19 +2,19 @@ import { createReadStream } from "node:fs";
 import type { Context } from "../context.ts";
 import { CliError, ExitCode, usageError } from "../errors.ts";
 
-/** What a spec may take: far above the largest that a node accepts. */
+/** Maximum size of the JSON of a spec, far above the largest spec that a node accepts. */
 const MAX_SPEC_BYTES = 1 << 20;
 
-/** The JSON in a file or, for `-`, on standard input. */
+/** Reads JSON from a file or, for `-`, from standard input. @throws CliError if there is none */
 export async function readJson(context: Context, source: string): Promise<unknown> {
-  const written = source === "-" ? await readInput(context) : await readWhole(source);
-  const where = source === "-" ? "standard input" : source;
-  if (written.length > MAX_SPEC_BYTES) throw usageError(`${where} is larger than any spec (${MAX_SPEC_BYTES} bytes)`);
-  if (written.trim() === "") throw usageError(`${where} is empty; a spec in JSON was expected there`);
+  const json = source === "-" ? await readInput(context) : await readWhole(source);
+  const name = source === "-" ? "standard input" : source;
+  if (json.length > MAX_SPEC_BYTES) throw usageError(`${name} is larger than any spec (${MAX_SPEC_BYTES} bytes)`);
+  if (json.trim() === "") throw usageError(`${name} is empty; a spec in JSON was expected there`);
   try {
-    return JSON.parse(written.replace(/^\ufeff/, "")) as unknown;
+    return JSON.parse(json.replace(/^\ufeff/, "")) as unknown;
   } catch (error) {
-    throw usageError(`${where} is not JSON: ${error instanceof Error ? error.message : String(error)}`);
+    throw usageError(`${name} is not JSON: ${error instanceof Error ? error.message : String(error)}`);
   }
 }
 
@@ -34,7 +34,7 @@ async function readWhole(path: string): Promise<string> {
   }
 }
 
-/** A little more than may be, if there is more. */
+/** Reads a text, and stops when it is longer than a spec can be. */
 async function textOf(stream: NodeJS.ReadableStream): Promise<string> {
   const chunks: Buffer[] = [];
   let size = 0;

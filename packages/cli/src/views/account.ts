@@ -14,7 +14,7 @@ export function fromProtoAccount({ id, name, createdAt }: Account): AccountView 
   return { id, name, created_at: fromProtoRequiredTime(createdAt) };
 }
 
-/** `acc_01jxyz… team-a` */
+/** Line for an account, e.g. `acc_01jxyz… team-a`. */
 export function accountLine({ id, name }: AccountView): string {
   return printable(`${id} ${name}`);
 }

@@ -7,7 +7,7 @@ interface Named {
   readonly name: string;
 }
 
-/** Who the caller is: `namespace` and `key` for a key, `operator` for an operator credential, which may have no account. */
+/** Identity of the caller: `namespace` and `key` for a key, `operator` for an operator credential, which may have no account. */
 export interface IdentityView {
   readonly account: Named | null;
   readonly namespace: Named | null;
@@ -51,7 +51,7 @@ function fromProtoCredential({ name, scopes, expiresAt, graceEndsAt }: KeyIdenti
   return { name, scopes, expires_at: fromProtoTime(expiresAt), grace_ends_at: fromProtoTime(graceEndsAt) };
 }
 
-/** Fields for people, in order. */
+/** Fields for people, in their order. */
 export function identityFields({ account, namespace, key, operator }: IdentityView): readonly [string, string][] {
   const fields: [string, string][] = [];
   if (account !== null) fields.push(["account", named(account)]);

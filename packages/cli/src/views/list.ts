@@ -1,7 +1,7 @@
 import type { Context } from "../context.ts";
 import { type Column, table } from "../output/table.ts";
 
-/** What every list is under --json. */
+/** A list as `--json` shows it. */
 export interface ListView<Row> {
   readonly data: readonly Row[];
   /** Null on the last page. */
@@ -10,7 +10,7 @@ export interface ListView<Row> {
 
 const PAGE_SIZE = 1000;
 
-/** Every row of a list, page by page: what people and scripts mean by `list`. */
+/** Reads all pages of a list. */
 export async function allPages<Message, Row>(
   read: (page: { pageSize: number; pageToken: string }) => Promise<{ rows: readonly Message[]; nextPageToken: string }>,
   fromProto: (message: Message) => Row,
@@ -25,7 +25,7 @@ export async function allPages<Message, Row>(
   return { data, next_page_token: null };
 }
 
-/** Prints a list as a table; for people, `none` says on stderr that there is nothing. */
+/** Prints a list as a table, or as JSON. If it is empty, people get the note `none` on stderr. */
 export function showList<Row>(
   context: Context,
   list: ListView<Row>,
@@ -35,7 +35,7 @@ export function showList<Row>(
   showListAs(context, list, list.data, columns, none);
 }
 
-/** As `showList`, with other rows for people: JSON is that of the list. */
+/** Prints a list as `showList` does, with other rows in the table than in the JSON. */
 export function showListAs<Row, Shown>(
   { output }: Context,
   list: ListView<Row>,

@@ -7,13 +7,13 @@ export interface NamespaceView {
   readonly id: string;
   readonly name: string;
   readonly account_id: string;
-  /** Whether the calling key is bound to it. */
+  /** True for the namespace of the credential in use. */
   readonly active: boolean;
   readonly created_at: string;
-  /** Since when all its keys are refused. */
+  /** Time from which all its keys are refused; null unless it is suspended. */
   readonly suspended_at: string | null;
   readonly deleted_at: string | null;
-  /** Until when it can be restored; null unless it is deleted. */
+  /** End of the time in which it can be restored; null unless it is deleted. */
   readonly restorable_until: string | null;
 }
 
@@ -32,9 +32,9 @@ export function fromProtoNamespace(namespace: Namespace): NamespaceView {
 }
 
 /**
- * `ns_01jxyz… default (active)`
+ * Line for a namespace, e.g. `ns_01jxyz… default (active)`.
  *
- * @param withAccount whether it stands beside those of other accounts
+ * @param withAccount true to name its account, in a list of several
  */
 export function namespaceLine(
   namespace: Pick<NamespaceView, "id" | "name"> & Partial<NamespaceView>,

@@ -9,9 +9,9 @@ export interface OperatorView {
   readonly name: string;
   readonly prefix: string;
   readonly scopes: readonly string[];
-  /** Null for the node's first one. */
+  /** Id of the credential that minted it; null for the first one of the node. */
   readonly parent_id: string | null;
-  /** Null if it acts on every account of the node. */
+  /** Account that it is limited to; null if it is not limited. */
   readonly account_id: string | null;
   readonly created_at: string;
   readonly expires_at: string | null;

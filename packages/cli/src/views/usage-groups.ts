@@ -23,14 +23,14 @@ const NUMBERS: readonly Column<UsageGroupView>[] = [
   { header: "USD", right: true, cell: ({ spend_micro_usd }) => formatUsd(spend_micro_usd) },
 ];
 
-/** Shown if any group has some. */
+/** Column that is shown if a group has denied requests. */
 const DENIED: Column<UsageGroupView> = {
   header: "DENIED",
   right: true,
   cell: ({ denied_count }) => String(denied_count),
 };
 
-/** A line for each group, in the order of the columns: time first. Nothing if there is no group. */
+/** Table with a row for each group; empty if there are no groups. */
 export function groupTable(
   groups: readonly UsageGroupView[],
   groupBy: readonly GroupName[],
@@ -48,10 +48,10 @@ export function groupTable(
 const BAR_WIDTH = 16;
 const EIGHTHS = ["", "▏", "▎", "▍", "▌", "▋", "▊", "▉"];
 
-/** As long as its share of the most that any group spent; of requests, if none of them cost anything. */
+/** Bar of a group, in proportion to the largest spend of a group; to the number of requests if none cost anything. */
 function barOf(groups: readonly UsageGroupView[]): (group: UsageGroupView) => string {
-  const spent = groups.some(({ spend_micro_usd }) => spend_micro_usd > 0);
-  const size = (group: UsageGroupView): number => (spent ? group.spend_micro_usd : group.request_count);
+  const hasSpend = groups.some(({ spend_micro_usd }) => spend_micro_usd > 0);
+  const size = (group: UsageGroupView): number => (hasSpend ? group.spend_micro_usd : group.request_count);
   const most = groups.reduce((max, group) => Math.max(max, size(group)), 1);
   return (group) => {
     const eighths = Math.round((size(group) / most) * BAR_WIDTH * 8);

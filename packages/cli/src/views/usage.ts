@@ -18,20 +18,20 @@ export interface TotalsView {
 
 export interface UsageView extends TotalsView {
   readonly from: string;
-  /** Exclusive. */
+  /** End of the range, exclusive. */
   readonly to: string;
 }
 
-/** Of what was asked to be told apart, each is there; null for a request that has none. */
+/** Totals of one group. It has one field for each dimension of `--group-by`, null if its requests have no value of it. */
 export interface UsageGroupView extends TotalsView {
   readonly namespace_id?: string;
   readonly key_id?: string;
   readonly model?: string | null;
   readonly provider?: string | null;
   readonly status?: string;
-  /** First moment of the hour, in UTC. */
+  /** Start of the hour, in UTC. */
   readonly hour?: string;
-  /** First moment of the day, in UTC. */
+  /** Start of the day, in UTC. */
   readonly day?: string;
 }
 
@@ -73,7 +73,7 @@ export function fromProtoTotals(totals: GetUsageResponse | GetNodeUsageResponse 
   };
 }
 
-/** Nothing if no request was denied. */
+/** Field on denied requests; empty if there are none. */
 function deniedFields({ denied_count, denied_unlogged_count }: UsageView): readonly [string, string][] {
   if (denied_count === 0) return [];
   const unlogged = denied_unlogged_count === 0 ? "" : ` (${denied_unlogged_count} of them without a row)`;

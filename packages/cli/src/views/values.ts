@@ -1,24 +1,29 @@
 import { type Timestamp, timestampDate } from "@bufbuild/protobuf/wkt";
 import { CliError, ExitCode } from "../errors.ts";
 
-/** How wire values look in `--json`: RFC 3339 in UTC, numbers, and null for what is absent. */
+/** Conversion of wire values to the values of `--json`: RFC 3339 in UTC, numbers, and null for absent fields. */
 
 export function fromProtoTime(timestamp: Timestamp | undefined): string | null {
   return timestamp === undefined ? null : timestampDate(timestamp).toISOString();
 }
 
-/** For what the contract always sets. */
+/** Converts a time that the contract always sets. */
 export function fromProtoRequiredTime(timestamp: Timestamp | undefined): string {
   return timestampDate(requirePresent(timestamp)).toISOString();
 }
 
-/** For what the contract always sets. */
-export function requirePresent<T>(resource: T | undefined): T {
-  if (resource !== undefined) return resource;
-  throw new CliError(ExitCode.failed, "internal", "ANSWER_UNINTELLIGIBLE", "the node's answer lacks what it must hold");
+/** Value of a message field that the contract always sets. @throws CliError ANSWER_UNINTELLIGIBLE if it is absent */
+export function requirePresent<T>(field: T | undefined): T {
+  if (field !== undefined) return field;
+  throw new CliError(
+    ExitCode.failed,
+    "internal",
+    "ANSWER_UNINTELLIGIBLE",
+    "the answer of the node lacks a required field",
+  );
 }
 
-/** Amounts and counts are within 2^53 by contract, so that every JSON reader reads them exactly. */
+/** Converts an amount or a count. The contract keeps them below 2^53, so that every JSON reader reads them exactly. */
 export function fromProtoInteger(integer: bigint): number {
   return Number(integer);
 }

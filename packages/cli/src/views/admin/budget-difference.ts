@@ -2,20 +2,20 @@ import type { BudgetDifference, ChargeDifference, CounterDifference } from "@rou
 import type { Column } from "../../output/table.ts";
 import { fromProtoInteger, fromProtoText, fromProtoTime } from "../values.ts";
 
-/** A request that its budgets and the request log do not charge the same. */
+/** A request whose charge differs between its budgets and the request log. */
 export interface ChargeDifferenceView {
   readonly namespace_id: string;
   readonly key_id: string;
   readonly request_id: string;
   readonly budget_micro_usd: number;
-  /** Null: no budget knows it. */
+  /** State of the reservation; null if no budget has one. */
   readonly hold_state: string | null;
   readonly log_micro_usd: number;
-  /** Null: the request log does not know it. */
+  /** Status in the request log; null if it has no such request. */
   readonly request_status: string | null;
 }
 
-/** A counter of a budget that is not what its requests amount to. */
+/** A counter of a budget that differs from the sum over its requests. */
 export interface CounterDifferenceView {
   readonly namespace_id: string;
   readonly policy_id: string;
@@ -24,9 +24,9 @@ export interface CounterDifferenceView {
   readonly quantity: string;
   readonly counted_micro_usd: number;
   readonly expected_micro_usd: number;
-  /** Null: not known. */
+  /** Upper bound of the expected amount; null if it is not known. */
   readonly expected_micro_usd_max: number | null;
-  /** Null: from the beginning. */
+  /** Start of the compared time; null for all of it. */
   readonly since: string | null;
 }
 

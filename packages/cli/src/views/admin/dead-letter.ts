@@ -18,7 +18,7 @@ export interface DeadLetterView {
 }
 
 export interface DeadLetterInFullView extends DeadLetterView {
-  /** What it says, as JSON of the contract; null if it cannot be read. */
+  /** Event batch as ProtoJSON; null if it cannot be read. */
   readonly content: unknown;
   readonly payload_base64: string;
 }
@@ -40,13 +40,13 @@ export function fromProtoDeadLetterInFull(letter: DeadLetter): DeadLetterInFullV
   const { content, payload } = letter;
   return {
     ...fromProtoDeadLetter(letter),
-    content: content === undefined ? null : toReadable(content),
+    content: content === undefined ? null : toReadableJson(content),
     payload_base64: Buffer.from(payload).toString("base64"),
   };
 }
 
-/** A time outside of JSON's calendar, for one, has no JSON form; the bytes are there all the same. */
-function toReadable(content: NonNullable<DeadLetter["content"]>): unknown {
+/** Event batch as ProtoJSON; null if it has none, e.g. because of a time out of range. */
+function toReadableJson(content: NonNullable<DeadLetter["content"]>): unknown {
   try {
     return toJson(UsageEventBatchSchema, content);
   } catch {

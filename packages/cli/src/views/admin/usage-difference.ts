@@ -6,19 +6,19 @@ import { requirePresent, fromProtoText, fromProtoTime } from "../values.ts";
 
 export interface DifferenceView {
   readonly namespace_id: string;
-  /** Of a sum of an hour, its first moment in UTC; else null. */
+  /** Start of the hour, in UTC, if the rollup is by hour; else null. */
   readonly hour: string | null;
-  /** Of a sum of a day, its first moment in UTC; else null. */
+  /** Start of the day, in UTC, if the rollup is by day; else null. */
   readonly day: string | null;
-  /** Of a total of five minutes, their first moment in UTC; else null. */
+  /** Start of the five minutes, in UTC, if the sum is of five minutes; else null. */
   readonly five_minutes: string | null;
-  /** Null, as are model, provider and status then: of a total of all requests that were not denied. */
+  /** Null, with model, provider and status, for the sum of all requests that were not denied. */
   readonly key_id: string | null;
   readonly model: string | null;
   readonly provider: string | null;
   readonly status: string | null;
   readonly kept: TotalsView;
-  /** What the request log says of it, or what is kept of shorter times. */
+  /** Sums over the request log, or over rollups of shorter times. */
   readonly expected: TotalsView;
 }
 
@@ -38,7 +38,7 @@ export function fromProtoDifference({ namespaceId, fiveMinutes, kept, expected }
   };
 }
 
-const show = ({ request_count, prompt_tokens, completion_tokens, spend_micro_usd }: TotalsView): string =>
+const totalsText = ({ request_count, prompt_tokens, completion_tokens, spend_micro_usd }: TotalsView): string =>
   `${request_count}/${prompt_tokens}/${completion_tokens}/${spend_micro_usd}`;
 
 export const DIFFERENCE_COLUMNS: readonly Column<DifferenceView>[] = [
@@ -50,6 +50,6 @@ export const DIFFERENCE_COLUMNS: readonly Column<DifferenceView>[] = [
   { header: "KEY", cell: ({ key_id }) => key_id ?? "(all)" },
   { header: "MODEL", cell: ({ model, provider }) => `${provider ?? "-"}/${model ?? "-"}` },
   { header: "STATUS", cell: ({ status }) => status ?? "-" },
-  { header: "KEPT (requests/in/out/micro-usd)", cell: ({ kept }) => show(kept) },
-  { header: "EXPECTED", cell: ({ expected }) => show(expected) },
+  { header: "KEPT (requests/in/out/micro-usd)", cell: ({ kept }) => totalsText(kept) },
+  { header: "EXPECTED", cell: ({ expected }) => totalsText(expected) },
 ];

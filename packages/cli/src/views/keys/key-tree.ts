@@ -2,16 +2,16 @@ import type { Column } from "../../output/table.ts";
 import { formatTime } from "../../output/time.ts";
 import { keyStatus, type KeyView } from "./key.ts";
 
-/** A key where it hangs in its namespace's tree. */
+/** A key at its position in the tree of the namespace. */
 export interface KeyBranch {
   readonly key: KeyView;
-  /** What leads up to its name: empty for a root key, else branches such as `│   └── `. */
+  /** Branches before the name, e.g. `│   └── `; empty for a root key. */
   readonly indent: string;
-  /** Of the key with those above it: one below a dead key is as dead. */
+  /** Status that includes the keys above: a key below a revoked or expired one is refused as well. */
   readonly status: string;
 }
 
-/** Parents first, and the keys below one in the order of `keys`. One whose parent is not among them stands like a root key. */
+/** Tree of keys, parents first, siblings in the order of `keys`. A key whose parent is not in `keys` is shown like a root key. */
 export function keyTree(keys: readonly KeyView[], nowMs: number): readonly KeyBranch[] {
   const ids = new Set(keys.map(({ id }) => id));
   const below = Map.groupBy(keys, ({ parent_id }) => (parent_id !== null && ids.has(parent_id) ? parent_id : null));

@@ -56,7 +56,7 @@ export function keyFields(key: KeyView): readonly [string, string][] {
   ];
 }
 
-/** What the key itself says; one below a revoked key is refused too, without showing it here. */
+/** Status of the key alone. A key below a revoked or expired one is refused too, which is not shown here. */
 export function keyStatus(
   { revoked_at, expires_at }: Pick<KeyView, "revoked_at" | "expires_at">,
   nowMs: number,

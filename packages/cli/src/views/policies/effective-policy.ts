@@ -96,7 +96,7 @@ function fromProtoRateLimit({ source, spec, freesUpAt, ...use }: EffectiveRateLi
   };
 }
 
-/** For people: whom it applies to, then a table for each kind of which there is something. */
+/** Text for people: the principal, then a table for each kind of policy that applies. */
 export function effectivePolicyText(effective: EffectivePolicyView, { dim }: Style): string {
   const { principal_type: type, principal_id: id, lineage, budgets, rate_limits: rateLimits } = effective;
   const from = ({ principal_type, principal_id }: SourceView): string =>
@@ -121,7 +121,7 @@ interface Rule {
   readonly source: SourceView;
 }
 
-/** A line for each rule and each policy that says it. */
+/** Table rows of a guardrail: one for each rule and each policy that sets it. */
 function rulesOf(guardrail: GuardrailView | null): readonly Rule[] {
   if (guardrail === null) return [];
   const { model_allow, model_deny, max_request_tokens: cap, allow_streaming: streaming, content_patterns } = guardrail;

@@ -10,14 +10,14 @@ export interface PolicyView {
   readonly id: string;
   readonly name: string;
   readonly kind: string;
-  /** Null if this CLI is older than the policy's kind. */
+  /** Spec of the policy; null if this CLI does not know its kind. */
   readonly spec: SpecView | null;
   readonly disabled_at: string | null;
   readonly etag: string;
-  /** Null if the policy is older than this field. */
+  /** Id of the caller that created it; null if that was not recorded yet. */
   readonly created_by: string | null;
   readonly binding_count: number;
-  /** Its oldest bindings, at most 5. */
+  /** Oldest bindings of the policy, at most 5. */
   readonly bound_to: readonly BoundToView[];
 }
 
@@ -43,7 +43,7 @@ export interface BindingView {
   readonly principal_type: string;
   readonly principal_id: string;
   readonly mode: string;
-  /** Null if the binding is older than this field. */
+  /** Id of the caller that created it; null if that was not recorded yet. */
   readonly created_by: string | null;
 }
 
@@ -109,7 +109,7 @@ const SPEC: PolicyColumn = { header: "SPEC", cell: ({ spec }) => shortened(specT
 
 export const POLICY_COLUMNS: readonly PolicyColumn[] = [ID, NAME, KIND, STATUS, BOUND_TO, SPEC];
 
-/** Columns of budgets. SPENT and LEFT are of the binding with the least left, which is the one that refuses first. */
+/** Columns of budgets. SPENT and LEFT are those of the binding with the least left, which is the first to refuse. */
 export const BUDGET_COLUMNS: readonly PolicyColumn[] = [
   ID,
   NAME,
@@ -150,7 +150,7 @@ export function policyFields(policy: PolicyView): readonly (readonly [string, st
   ];
 }
 
-/** E.g. `not bound`, `namespace`, `namespace, 2 keys`, `1 key (shadow)`, `3 keys (1 shadow)`. */
+/** Summary of the bindings, e.g. `not bound`, `namespace`, `namespace, 2 keys`, `1 key (shadow)`, `3 keys (1 shadow)`. */
 function boundToText({ binding_count: count, bound_to: known }: PolicyView): string {
   if (count === 0) return "not bound";
   if (known.length < count) return `${count} principals`;
@@ -169,15 +169,15 @@ function boundToFields({ id, binding_count: count, bound_to: known }: PolicyView
   if (count === 0) return [["bound to", "nothing: it limits nothing"]];
   const more = count - known.length;
   return [
-    ...known.map((each): [string, string] => [
+    ...known.map((binding): [string, string] => [
       "bound to",
-      `${principalText(each)} (${each.binding_id})${useText(each)}`,
+      `${principalText(binding)} (${binding.binding_id})${useText(binding)}`,
     ]),
     ...(more > 0 ? [["bound to", `${more} more; see routeplane cloud policy bindings ${id}`] as [string, string]] : []),
   ];
 }
 
-/** E.g. `, shadow: spent $1.20, $0.10 reserved, $3.70 left`. */
+/** Mode and use of a binding, e.g. `, shadow: spent $1.20, $0.10 reserved, $3.70 left`. */
 function useText({ mode, budget_use: use }: BoundToView): string {
   const shadow = mode === "shadow" ? ", shadow" : "";
   if (use === null) return shadow;
@@ -185,7 +185,7 @@ function useText({ mode, budget_use: use }: BoundToView): string {
   return `${shadow}: ${usd(use.spent_micro_usd)} spent${reserved}, ${usd(use.remaining_micro_usd)} left`;
 }
 
-/** A shadow binding refuses nothing: it counts only where there is no other. */
+/** Use of the binding with the least left. Shadow bindings, which refuse nothing, count only if there is no other. */
 function tightestUse({ bound_to: bindings }: PolicyView): BudgetUseView | undefined {
   const enforced = bindings.filter(({ mode }) => mode === "enforce");
   const deciding = enforced.length > 0 ? enforced : bindings;
@@ -218,7 +218,7 @@ function named([name, value]: readonly [string, string]): readonly [string, stri
   return [name === "" ? "spec" : name, value];
 }
 
-/** A guardrail may say more than fits on a line; `get` shows all of it. */
+/** Length to which the spec is cut in lists. */
 const MAX_SPEC_CHARS = 100;
 
 function shortened(text: string): string {

@@ -42,18 +42,18 @@ const RULE_COLUMNS: readonly Column<RuleView>[] = [
   { header: "REFUSED", cell: ({ refused_count }) => String(refused_count), right: true },
 ];
 
-/** For people: the totals, then what refuses and whom, if anything does. */
+/** Text for people: the totals and, if requests would be refused, tables by rule and by key. */
 export function simulationText(view: SimulationView, { dim }: Style): string {
   const { request_count: requests, refused_count: refused, by_key, by_rule, not_simulated } = view;
   const share = requests === 0 ? "" : ` (${((100 * refused) / requests).toFixed(1)}%)`;
   const totals = block([
-    ["from", `${formatTime(view.from)}${view.truncated ? " (there are more requests than are replayed)" : ""}`],
+    ["from", `${formatTime(view.from)}${view.truncated ? " (there are more requests than were simulated)" : ""}`],
     ["to", formatTime(view.to)],
     ["requests", `${requests}, ${formatUsd(view.spend_micro_usd)}`],
     ["refused", `${refused}${share}, ${formatUsd(view.refused_spend_micro_usd)}`],
     ...(not_simulated.length === 0 ? [] : [["not simulated", not_simulated.join(", ")] as const]),
   ]);
   if (refused === 0) return totals;
-  const hit = by_key.filter(({ refused_count }) => refused_count > 0);
-  return [totals, table(RULE_COLUMNS, by_rule, dim), table(KEY_COLUMNS, hit, dim)].join("\n\n");
+  const refusedKeys = by_key.filter(({ refused_count }) => refused_count > 0);
+  return [totals, table(RULE_COLUMNS, by_rule, dim), table(KEY_COLUMNS, refusedKeys, dim)].join("\n\n");
 }

@@ -3,14 +3,14 @@ import { formatMicroUsd } from "../../output/money.ts";
 import { formatTime } from "../../output/time.ts";
 import { fromProtoInteger, fromProtoText, fromProtoTime } from "../values.ts";
 
-/** How the charge of a request came about; null is what is not known. */
+/** Receipt of a request: how its charge was made. Values that are not known are null. */
 export interface ReceiptView {
-  /** What it is charged by: pico-USD per token, so that 1,000,000 is 1 USD per million tokens. */
+  /** Price that was charged, in pico-USD per token: 1,000,000 is 1 USD per million tokens. */
   readonly price: {
     readonly version: string;
     readonly input_pico_usd: number;
     readonly output_pico_usd: number;
-    /** Price per request, charged beside its tokens. */
+    /** Price per request, on top of that of its tokens. */
     readonly request_pico_usd: number;
   } | null;
   /** Billed model, if the upstream answered with another model than was requested; else null. */
@@ -19,13 +19,13 @@ export interface ReceiptView {
   readonly overrun_micro_usd: number;
   readonly token_buckets: {
     readonly prompt: number;
-    /** Of the prompt, those that the upstream had cached. */
+    /** Number of prompt tokens that the upstream had cached. */
     readonly cached_prompt: number | null;
     readonly completion: number;
-    /** Of the completion, those that were reasoning. */
+    /** Number of completion tokens that were reasoning. */
     readonly reasoning: number | null;
   };
-  /** What content patterns of guardrails did, the one that blocked first; those that did nothing are left out. */
+  /** Actions of content patterns, the one that blocked first. Patterns without a match are left out. */
   readonly guardrail_decisions: readonly GuardrailDecisionView[];
   readonly timings: {
     readonly received_at: string;
@@ -40,9 +40,9 @@ export interface GuardrailDecisionView {
   readonly policy_id: string;
   readonly binding_id: string;
   readonly rule: string;
-  /** Name of the pattern; null if there was more than can be judged. */
+  /** Name of the pattern; null if the content was more than a guardrail can judge. */
   readonly pattern: string | null;
-  /** How many stretches of text it redacted. */
+  /** Number of redactions in the request. */
   readonly request_redactions: number;
   readonly response_redactions: number;
   readonly blocked: "request" | "response" | null;
@@ -102,21 +102,21 @@ function fromProtoDecision(decision: GuardrailDecision): GuardrailDecisionView {
 
 type Field = readonly [string, string];
 
-/** The lines of a receipt that are about what guardrails did, e.g. "redacted 2 in the request: 'ssn' pol_… bnd_…". */
+/** Fields on the actions of guardrails, e.g. "redacted 2 in the request: 'ssn' pol_… bnd_…". */
 export function guardrailFields({ guardrail_decisions }: ReceiptView): readonly Field[] {
-  return guardrail_decisions.map((each) => {
-    const { request_redactions, response_redactions, blocked } = each;
-    const did = [
+  return guardrail_decisions.map((decision) => {
+    const { request_redactions, response_redactions, blocked } = decision;
+    const actions = [
       ...(blocked === null ? [] : [blocked === "request" ? "blocked the request" : "blocked the answer"]),
       ...(request_redactions === 0 ? [] : [`redacted ${request_redactions} in the request`]),
       ...(response_redactions === 0 ? [] : [`redacted ${response_redactions} in the answer`]),
     ];
-    const by = each.pattern === null ? "more than can be judged" : `'${each.pattern}'`;
-    return ["guardrail", `${did.join(", ")}: ${by} ${each.policy_id} ${each.binding_id}`];
+    const cause = decision.pattern === null ? "more than can be judged" : `'${decision.pattern}'`;
+    return ["guardrail", `${actions.join(", ")}: ${cause} ${decision.policy_id} ${decision.binding_id}`];
   });
 }
 
-/** The lines of a receipt that are about what was used and what it costs. */
+/** Fields on tokens and price. */
 export function chargeFields({ price, billed_model, overrun_micro_usd, token_buckets }: ReceiptView): readonly Field[] {
   const { prompt, cached_prompt, completion, reasoning } = token_buckets;
   return [
@@ -130,7 +130,7 @@ export function chargeFields({ price, billed_model, overrun_micro_usd, token_buc
   ];
 }
 
-/** The lines of a receipt that are about when. */
+/** Fields on times. */
 export function timeFields({ timings }: ReceiptView, completedAt: string | null): readonly Field[] {
   const { admitted_at, time_to_first_token_ms, upstream_ms, total_ms } = timings;
   const total = total_ms === null ? "" : ` (after ${total_ms} ms)`;

@@ -1,9 +1,9 @@
 import type { RequestView } from "./request.ts";
 
-/** How the request log is written down for other programs. */
+/** File format of an exported request log. */
 export type ExportFormat = "csv" | "jsonl";
 
-/** What stands above the rows. */
+/** Text before the first row. */
 export function exportHead(format: ExportFormat): string {
   return format === "csv" ? `${CSV_COLUMNS.join(",")}\r\n` : "";
 }
@@ -13,13 +13,13 @@ export function exportLine(format: ExportFormat, request: RequestView): string {
   return `${CSV_COLUMNS.map((column) => csvCell(request[column])).join(",")}\r\n`;
 }
 
-/** RFC 4180; absent is empty, and a list is JSON. */
+/** CSV cell as in RFC 4180. Null is empty, and a list is JSON. */
 function csvCell(value: RequestView[keyof RequestView]): string {
   const text = value === null ? "" : typeof value === "object" ? JSON.stringify(value) : String(value);
   return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
 }
 
-/** The fields of `--json`, in this order. */
+/** Columns of the CSV, with the names of the fields of `--json`. */
 const CSV_COLUMNS = [
   "id",
   "key_id",

@@ -23,9 +23,9 @@ export interface RequestView {
   readonly error_code: string | null;
   readonly denied_by_policy_id: string | null;
   readonly denied_by_binding_id: string | null;
-  /** E.g. `budget` or `rate_limit.max_requests`. */
+  /** Rule that the denial names, e.g. `budget` or `rate_limit.max_requests`. */
   readonly denied_rule: string | null;
-  /** What bindings in shadow mode would have refused it for. */
+  /** Denials that bindings in shadow mode would have made. */
   readonly shadow_denials: readonly ShadowDenialView[];
   readonly created_at: string;
   readonly completed_at: string | null;
@@ -66,7 +66,7 @@ export function fromProtoRequest(request: LoggedRequest): RequestView {
   };
 }
 
-/** One that this release does not know is `unknown` too. */
+/** Name of a status; `unknown` also for one that this release does not know. */
 export function fromProtoStatus(status: RequestStatus): string {
   return (RequestStatus[status] ?? "unknown").toLowerCase();
 }
@@ -83,7 +83,7 @@ export const REQUEST_COLUMNS: readonly Column<RequestView>[] = [
   { header: "USD", right: true, cell: ({ cost_micro_usd }) => formatUsd(cost_micro_usd) },
 ];
 
-/** The receipt of one request. */
+/** Fields of the receipt of a request. */
 export function requestFields(request: RequestView & ReceiptView): readonly (readonly [string, string])[] {
   const { error_code, http_status, completed_at, shadow_denials } = request;
   const answered = [http_status, error_code].filter((part) => part !== null).join(" ");
@@ -96,7 +96,9 @@ export function requestFields(request: RequestView & ReceiptView): readonly (rea
     ["model", [request.provider, request.model].filter((part) => part !== null).join("/") || "-"],
     ["answered", answered || "-"],
     ...(request.status === "denied" ? [["denied by", denied.filter((part) => part !== null).join(" ")] as const] : []),
-    ...shadow_denials.map((each) => ["shadow", `${each.rule} ${each.policy_id} ${each.binding_id}`] as const),
+    ...shadow_denials.map(
+      ({ rule, policy_id, binding_id }) => ["shadow", `${rule} ${policy_id} ${binding_id}`] as const,
+    ),
     ...guardrailFields(request),
     ...chargeFields(request),
     ["reserved", formatMicroUsd(request.reserved_micro_usd)],
