@@ -232,8 +232,8 @@ describe("deleting a policy", () => {
 
   it("where nobody can be asked: needs --yes, and says what it would unbind", async () => {
     const asked: unknown[] = [];
-    await using double = await node(asked);
-    const { code, stderr } = await runCli(["cloud", "policy", "delete", "pol_1"], as(double.url));
+    await using fakeNode = await node(asked);
+    const { code, stderr } = await runCli(["cloud", "policy", "delete", "pol_1"], as(fakeNode.url));
     expect(code).toBe(2);
     expect(stderr).toContain("api_key key_0, api_key key_1, api_key key_2, api_key key_3, api_key key_4 and 2 more");
     expect(stderr).toContain("--yes");
@@ -242,7 +242,7 @@ describe("deleting a policy", () => {
 
   it("or unbinding it where nobody can be asked: needs --yes, says what is lost, and changes nothing", async () => {
     const asked: unknown[] = [];
-    await using double = await startFakeNode(
+    await using fakeNode = await startFakeNode(
       (router) =>
         void router.service(PolicyService, {
           listBindings: () => ({ bindings }),
@@ -254,20 +254,20 @@ describe("deleting a policy", () => {
     );
     const argv = ["cloud", "policy", "unbind", "pol_1", "bnd_3"];
     for (const json of [[], ["--json"]]) {
-      const { code, stdout, stderr } = await runCli([...argv, ...json], as(double.url));
+      const { code, stdout, stderr } = await runCli([...argv, ...json], as(fakeNode.url));
       expect({ code, stdout }).toEqual({ code: 2, stdout: "" });
       expect(stderr).toContain("pol_1 from api_key key_3");
       expect(stderr).toContain("--yes");
     }
     expect(asked).toEqual([]);
-    expect(await runCli([...argv, "--yes"], as(double.url))).toMatchObject({ code: 0 });
+    expect(await runCli([...argv, "--yes"], as(fakeNode.url))).toMatchObject({ code: 0 });
     expect(asked).toMatchObject([{ policyId: "pol_1", bindingId: "bnd_3" }]);
   });
 
   it("with --yes: says what it has unbound", async () => {
     const asked: unknown[] = [];
-    await using double = await node(asked);
-    const { code, stdout } = await runCli(["cloud", "policy", "delete", "pol_1", "--yes", "--json"], as(double.url));
+    await using fakeNode = await node(asked);
+    const { code, stdout } = await runCli(["cloud", "policy", "delete", "pol_1", "--yes", "--json"], as(fakeNode.url));
     expect({ code, view: JSON.parse(stdout) }).toMatchObject({
       code: 0,
       view: { id: "pol_1", unbound: { length: 7 } },

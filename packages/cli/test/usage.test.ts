@@ -2,7 +2,6 @@ import type { ServiceImpl } from "@connectrpc/connect";
 import { KeyService } from "@routeplane/contracts/auth";
 import { RequestStatus, UsageDimension, UsageService } from "@routeplane/contracts/usage";
 import { describe, expect, it } from "vitest";
-import { groupTable } from "../src/views/usage-groups.ts";
 import { runCli } from "./cli-process.ts";
 import { type FakeNode, startFakeNode } from "./fake-node.ts";
 
@@ -81,24 +80,6 @@ describe.concurrent("usage", () => {
       code: 2,
       stderr: expect.stringContaining("key, model, provider, status, hour, day"),
     });
-  });
-
-  it("shows a person a bar for each group, as long as its share of the dearest", () => {
-    const group = (model: string, spend_micro_usd: number) => ({
-      model,
-      request_count: 1,
-      prompt_tokens: 0,
-      completion_tokens: 0,
-      spend_micro_usd,
-      denied_count: 0,
-      denied_unlogged_count: 0,
-    });
-    const groups = [group("a", 1_000), group("b", 500), group("c", 0)];
-    const lines = groupTable(groups, ["model"], (line) => line)
-      .join("\n")
-      .split("\n");
-    expect(lines.map((line) => /[█▏▎▍▌▋▊▉]*$/.exec(line)?.[0].length)).toEqual([0, 16, 8, 0]);
-    expect(groupTable([], ["model"], (line) => line)).toEqual([]);
   });
 });
 

@@ -102,7 +102,7 @@ function showGroups(
   view: UsageView & { readonly groups: readonly UsageGroupView[] },
   groupBy: readonly (DimensionName | "namespace")[],
 ): void {
-  context.output.data(view, ({ dim }) =>
-    [block(usageFields(view)), ...groupTable(view.groups, groupBy, dim)].join("\n\n"),
+  context.output.data(view, (style) =>
+    [block(usageFields(view)), ...groupTable(view.groups, groupBy, style)].join("\n\n"),
   );
 }

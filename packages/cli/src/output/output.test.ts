@@ -73,4 +73,22 @@ describe("tables", () => {
     expect(table(columns, [{ name: "a\nb", n: 1 }]).split("\n")).toHaveLength(2);
     expect(block([["name", "a\nb"]])).toBe("name  a\\u000ab");
   });
+
+  describe("on a terminal", () => {
+    const wide = [
+      { header: "ID", cell: () => "pol_1" },
+      { header: "NAME", cell: () => "a-name", leaveOutRank: 2 },
+      { header: "SPEC", cell: () => "a long text", leaveOutRank: 1 },
+    ];
+    const at = (width: number): string => table(wide, [0], { dim: (text) => text, columns: width });
+
+    it.each([
+      [26, "ID     NAME    SPEC\npol_1  a-name  a long text"],
+      [25, "ID     NAME\npol_1  a-name"],
+      [12, "ID\npol_1"],
+      [3, "ID\npol_1"],
+    ])("of %i columns leave out what does not fit, in the order of the ranks", (width, text) => {
+      expect(at(width)).toBe(text);
+    });
+  });
 });

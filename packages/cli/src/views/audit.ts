@@ -42,5 +42,5 @@ export const AUDIT_COLUMNS: readonly Column<AuditView>[] = [
   { header: "WHO", cell: ({ actor_type, actor_id }) => actor_id ?? actor_type },
   { header: "ACTION", cell: ({ action }) => action },
   { header: "TARGET", cell: ({ target_id }) => target_id },
-  { header: "CHANGED", cell: ({ before, after }) => Object.keys({ ...before, ...after }).join(" ") },
+  { header: "CHANGED", leaveOutRank: 1, cell: ({ before, after }) => Object.keys({ ...before, ...after }).join(" ") },
 ];

@@ -44,5 +44,5 @@ export function showListAs<Row, Shown>(
   none: string,
 ): void {
   if (list.data.length === 0) output.note(none);
-  output.data(list, ({ dim }) => (list.data.length === 0 ? "" : table(columns, shown, dim)));
+  output.data(list, (style) => (list.data.length === 0 ? "" : table(columns, shown, style)));
 }

@@ -37,11 +37,11 @@ export function fromProtoOperator(operator: Operator): OperatorView {
 export const OPERATOR_COLUMNS: readonly Column<OperatorView>[] = [
   { header: "ID", cell: ({ id }) => id },
   { header: "NAME", cell: ({ name }) => name },
-  { header: "PREFIX", cell: ({ prefix }) => prefix },
+  { header: "PREFIX", leaveOutRank: 3, cell: ({ prefix }) => prefix },
   { header: "STATUS", cell: (operator) => keyStatus(operator, Date.now()) },
-  { header: "ACCOUNT", cell: ({ account_id }) => account_id ?? "all" },
-  { header: "CREATED", cell: ({ created_at }) => formatTime(created_at) },
-  { header: "SCOPES", cell: ({ scopes }) => scopes.join(" ") },
+  { header: "ACCOUNT", leaveOutRank: 4, cell: ({ account_id }) => account_id ?? "all" },
+  { header: "CREATED", leaveOutRank: 2, cell: ({ created_at }) => formatTime(created_at) },
+  { header: "SCOPES", leaveOutRank: 1, cell: ({ scopes }) => scopes.join(" ") },
 ];
 
 export function operatorFields(operator: OperatorView): readonly [string, string][] {

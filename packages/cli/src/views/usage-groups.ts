@@ -1,6 +1,6 @@
 import type { DimensionName } from "../arguments.ts";
 import { formatUsd } from "../output/money.ts";
-import { type Column, table } from "../output/table.ts";
+import { type Column, table, type TableStyle } from "../output/table.ts";
 import type { UsageGroupView } from "./usage.ts";
 
 type GroupName = DimensionName | "namespace";
@@ -19,7 +19,7 @@ const NUMBERS: readonly Column<UsageGroupView>[] = [
   { header: "REQUESTS", right: true, cell: ({ request_count }) => String(request_count) },
   { header: "IN", right: true, cell: ({ prompt_tokens }) => String(prompt_tokens) },
   { header: "OUT", right: true, cell: ({ completion_tokens }) => String(completion_tokens) },
-  { header: "MICRO-USD", right: true, cell: ({ spend_micro_usd }) => String(spend_micro_usd) },
+  { header: "MICRO-USD", right: true, leaveOutRank: 2, cell: ({ spend_micro_usd }) => String(spend_micro_usd) },
   { header: "USD", right: true, cell: ({ spend_micro_usd }) => formatUsd(spend_micro_usd) },
 ];
 
@@ -34,15 +34,15 @@ const DENIED: Column<UsageGroupView> = {
 export function groupTable(
   groups: readonly UsageGroupView[],
   groupBy: readonly GroupName[],
-  dim: (line: string) => string,
+  style?: TableStyle,
 ): readonly string[] {
   if (groups.length === 0) return [];
   const names = Object.entries(CELLS).flatMap(([name, column]) =>
     groupBy.includes(name as GroupName) ? [column] : [],
   );
   const denied = groups.some(({ denied_count }) => denied_count > 0) ? [DENIED] : [];
-  const bar: Column<UsageGroupView> = { header: "", cell: barOf(groups) };
-  return [table([...names, ...NUMBERS, ...denied, bar], groups, dim)];
+  const bar: Column<UsageGroupView> = { header: "", leaveOutRank: 1, cell: barOf(groups) };
+  return [table([...names, ...NUMBERS, ...denied, bar], groups, style)];
 }
 
 const BAR_WIDTH = 16;

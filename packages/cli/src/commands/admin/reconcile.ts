@@ -68,9 +68,9 @@ async function reconcileAll(context: Context, { from, to = new Date() }: Reconci
   const budgets = await reconcileBudgets(client, usage);
   const [start, end] = [fromProtoTime(usage.from), fromProtoTime(usage.to)];
   const view = { ...usage, from: start, to: end, budgets };
-  context.output.data(view, ({ dim }) => {
+  context.output.data(view, (style) => {
     const tables = <Row>(columns: readonly Column<Row>[], rows: readonly Row[]): string[] =>
-      rows.length === 0 ? [] : [table(columns, rows, dim)];
+      rows.length === 0 ? [] : [table(columns, rows, style)];
     return [
       ...tables(DIFFERENCE_COLUMNS, usage.differences),
       ...tables(CHARGE_COLUMNS, budgets.charges),

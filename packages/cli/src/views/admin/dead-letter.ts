@@ -58,8 +58,8 @@ export const DEAD_LETTER_COLUMNS: readonly Column<DeadLetterView>[] = [
   { header: "TIME", cell: ({ created_at }) => formatTime(created_at) },
   { header: "ID", cell: ({ id }) => id },
   { header: "STATE", cell: ({ state }) => state },
-  { header: "NAMESPACE", cell: ({ namespace_id }) => namespace_id ?? "-" },
-  { header: "REQUEST", cell: ({ request_id }) => request_id ?? "-" },
+  { header: "NAMESPACE", leaveOutRank: 1, cell: ({ namespace_id }) => namespace_id ?? "-" },
+  { header: "REQUEST", leaveOutRank: 2, cell: ({ request_id }) => request_id ?? "-" },
   { header: "REASON", cell: ({ reason }) => reason },
 ];
 

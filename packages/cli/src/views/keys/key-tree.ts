@@ -34,8 +34,8 @@ export function keyTree(keys: readonly KeyView[], nowMs: number): readonly KeyBr
 export const KEY_TREE_COLUMNS: readonly Column<KeyBranch>[] = [
   { header: "NAME", cell: ({ key, indent }) => indent + key.name },
   { header: "ID", cell: ({ key }) => key.id },
-  { header: "PREFIX", cell: ({ key }) => key.prefix },
+  { header: "PREFIX", leaveOutRank: 3, cell: ({ key }) => key.prefix },
   { header: "STATUS", cell: ({ status }) => status },
-  { header: "CREATED", cell: ({ key }) => formatTime(key.created_at) },
-  { header: "SCOPES", cell: ({ key }) => key.scopes.join(" ") },
+  { header: "CREATED", leaveOutRank: 2, cell: ({ key }) => formatTime(key.created_at) },
+  { header: "SCOPES", leaveOutRank: 1, cell: ({ key }) => key.scopes.join(" ") },
 ];

@@ -35,10 +35,10 @@ export function fromProtoKey(key: Key): KeyView {
 export const KEY_COLUMNS: readonly Column<KeyView>[] = [
   { header: "ID", cell: ({ id }) => id },
   { header: "NAME", cell: ({ name }) => name },
-  { header: "PREFIX", cell: ({ prefix }) => prefix },
+  { header: "PREFIX", leaveOutRank: 3, cell: ({ prefix }) => prefix },
   { header: "STATUS", cell: (key) => keyStatus(key, Date.now()) },
-  { header: "CREATED", cell: ({ created_at }) => formatTime(created_at) },
-  { header: "SCOPES", cell: ({ scopes }) => scopes.join(" ") },
+  { header: "CREATED", leaveOutRank: 2, cell: ({ created_at }) => formatTime(created_at) },
+  { header: "SCOPES", leaveOutRank: 1, cell: ({ scopes }) => scopes.join(" ") },
 ];
 
 export function keyFields(key: KeyView): readonly [string, string][] {

@@ -97,7 +97,7 @@ function fromProtoRateLimit({ source, spec, freesUpAt, ...use }: EffectiveRateLi
 }
 
 /** Text for people: the principal, then a table for each kind of policy that applies. */
-export function effectivePolicyText(effective: EffectivePolicyView, { dim }: Style): string {
+export function effectivePolicyText(effective: EffectivePolicyView, style: Style): string {
   const { principal_type: type, principal_id: id, lineage, budgets, rate_limits: rateLimits } = effective;
   const from = ({ principal_type, principal_id }: SourceView): string =>
     principal_id === id ? `this ${principal_type === "namespace" ? "namespace" : "key"}` : principal_id;
@@ -108,9 +108,9 @@ export function effectivePolicyText(effective: EffectivePolicyView, { dim }: Sty
       ["principal", `${type} ${id}`],
       ...(type === "namespace" ? [] : [["keys above", above.length === 0 ? "none" : above.join(" > ")] as const]),
     ]),
-    ...(rules.length === 0 ? [] : [table(ruleColumns(from), rules, dim)]),
-    ...(budgets.length === 0 ? [] : [table(budgetColumns(from), budgets, dim)]),
-    ...(rateLimits.length === 0 ? [] : [table(rateLimitColumns(from), rateLimits, dim)]),
+    ...(rules.length === 0 ? [] : [table(ruleColumns(from), rules, style)]),
+    ...(budgets.length === 0 ? [] : [table(budgetColumns(from), budgets, style)]),
+    ...(rateLimits.length === 0 ? [] : [table(rateLimitColumns(from), rateLimits, style)]),
   ];
   return parts.join("\n\n");
 }
@@ -146,7 +146,7 @@ type From = (source: SourceView) => string;
 
 function sourceColumns<Row>(from: From, sourceOf: (row: Row) => SourceView): readonly Column<Row>[] {
   return [
-    { header: "MODE", cell: (row) => sourceOf(row).mode },
+    { header: "MODE", leaveOutRank: 3, cell: (row) => sourceOf(row).mode },
     { header: "POLICY", cell: (row) => sourceOf(row).policy_name },
     { header: "BOUND TO", cell: (row) => from(sourceOf(row)) },
   ];
@@ -165,9 +165,18 @@ function budgetColumns(from: From): readonly Column<BudgetView>[] {
   return [
     { header: "BUDGET", cell: ({ limit_micro_usd, window }) => `${formatMicroUsd(limit_micro_usd)} ${per(window)}` },
     { header: "SPENT", cell: ({ spent_micro_usd }) => formatUsd(spent_micro_usd), right: true },
-    { header: "RESERVED", cell: ({ reserved_micro_usd }) => formatUsd(reserved_micro_usd), right: true },
+    {
+      header: "RESERVED",
+      leaveOutRank: 2,
+      cell: ({ reserved_micro_usd }) => formatUsd(reserved_micro_usd),
+      right: true,
+    },
     { header: "LEFT", cell: ({ remaining_micro_usd }) => formatUsd(remaining_micro_usd), right: true },
-    { header: "FREES UP", cell: ({ frees_up_at }) => (frees_up_at === null ? "" : formatTime(frees_up_at)) },
+    {
+      header: "FREES UP",
+      leaveOutRank: 1,
+      cell: ({ frees_up_at }) => (frees_up_at === null ? "" : formatTime(frees_up_at)),
+    },
     ...sourceColumns<BudgetView>(from, (row) => row),
   ];
 }
@@ -179,7 +188,11 @@ function rateLimitColumns(from: From): readonly Column<RateLimitView>[] {
     { header: "REQUESTS", cell: ({ requests, max_requests }) => used(requests, max_requests), right: true },
     { header: "TOKENS", cell: ({ tokens, max_tokens }) => used(tokens, max_tokens), right: true },
     { header: "CONCURRENT", cell: ({ concurrent, max_concurrent }) => used(concurrent, max_concurrent), right: true },
-    { header: "FREES UP", cell: ({ frees_up_at }) => (frees_up_at === null ? "" : formatTime(frees_up_at)) },
+    {
+      header: "FREES UP",
+      leaveOutRank: 1,
+      cell: ({ frees_up_at }) => (frees_up_at === null ? "" : formatTime(frees_up_at)),
+    },
     ...sourceColumns<RateLimitView>(from, (row) => row),
   ];
 }

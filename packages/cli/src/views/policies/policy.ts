@@ -99,13 +99,14 @@ type PolicyColumn = Column<PolicyView>;
 
 const ID: PolicyColumn = { header: "ID", cell: ({ id }) => id };
 const NAME: PolicyColumn = { header: "NAME", cell: ({ name }) => name };
-const KIND: PolicyColumn = { header: "KIND", cell: ({ kind }) => kind };
+const KIND: PolicyColumn = { header: "KIND", leaveOutRank: 2, cell: ({ kind }) => kind };
 const STATUS: PolicyColumn = {
   header: "STATUS",
+  leaveOutRank: 3,
   cell: ({ disabled_at }) => (disabled_at === null ? "enabled" : "disabled"),
 };
 const BOUND_TO: PolicyColumn = { header: "BOUND TO", cell: boundToText };
-const SPEC: PolicyColumn = { header: "SPEC", cell: ({ spec }) => shortened(specText(spec)) };
+const SPEC: PolicyColumn = { header: "SPEC", leaveOutRank: 1, cell: ({ spec }) => shortened(specText(spec)) };
 
 export const POLICY_COLUMNS: readonly PolicyColumn[] = [ID, NAME, KIND, STATUS, BOUND_TO, SPEC];
 

@@ -43,7 +43,7 @@ const RULE_COLUMNS: readonly Column<RuleView>[] = [
 ];
 
 /** Text for people: the totals and, if requests would be refused, tables by rule and by key. */
-export function simulationText(view: SimulationView, { dim }: Style): string {
+export function simulationText(view: SimulationView, style: Style): string {
   const { request_count: requests, refused_count: refused, by_key, by_rule, not_simulated } = view;
   const share = requests === 0 ? "" : ` (${((100 * refused) / requests).toFixed(1)}%)`;
   const totals = block([
@@ -55,5 +55,5 @@ export function simulationText(view: SimulationView, { dim }: Style): string {
   ]);
   if (refused === 0) return totals;
   const refusedKeys = by_key.filter(({ refused_count }) => refused_count > 0);
-  return [totals, table(RULE_COLUMNS, by_rule, dim), table(KEY_COLUMNS, refusedKeys, dim)].join("\n\n");
+  return [totals, table(RULE_COLUMNS, by_rule, style), table(KEY_COLUMNS, refusedKeys, style)].join("\n\n");
 }

@@ -74,12 +74,12 @@ export function fromProtoStatus(status: RequestStatus): string {
 export const REQUEST_COLUMNS: readonly Column<RequestView>[] = [
   { header: "TIME", cell: ({ created_at }) => formatTime(created_at) },
   { header: "ID", cell: ({ id }) => id },
-  { header: "KEY", cell: ({ key_id }) => key_id },
+  { header: "KEY", leaveOutRank: 1, cell: ({ key_id }) => key_id },
   { header: "STATUS", cell: ({ status, error_code }) => (error_code === null ? status : `${status} (${error_code})`) },
-  { header: "MODEL", cell: ({ model }) => model ?? "-" },
-  { header: "IN", right: true, cell: ({ prompt_tokens }) => String(prompt_tokens) },
-  { header: "OUT", right: true, cell: ({ completion_tokens }) => String(completion_tokens) },
-  { header: "MICRO-USD", right: true, cell: ({ cost_micro_usd }) => String(cost_micro_usd) },
+  { header: "MODEL", leaveOutRank: 4, cell: ({ model }) => model ?? "-" },
+  { header: "IN", right: true, leaveOutRank: 3, cell: ({ prompt_tokens }) => String(prompt_tokens) },
+  { header: "OUT", right: true, leaveOutRank: 3, cell: ({ completion_tokens }) => String(completion_tokens) },
+  { header: "MICRO-USD", right: true, leaveOutRank: 2, cell: ({ cost_micro_usd }) => String(cost_micro_usd) },
   { header: "USD", right: true, cell: ({ cost_micro_usd }) => formatUsd(cost_micro_usd) },
 ];
 
