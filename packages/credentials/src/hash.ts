@@ -1,18 +1,18 @@
 import { createHmac, timingSafeEqual } from "node:crypto";
 
-/** A key for HMAC that is not in the database, so that a stolen database verifies nothing. At least 32 bytes. */
+/** An HMAC key of at least 32 bytes, kept outside the database, so that a stolen database verifies nothing. */
 export interface Pepper {
   readonly id: string;
   readonly secret: Buffer;
 }
 
-/** The current pepper hashes new secrets; rows name the one that hashed them, so that it can be rotated. */
+/** All configured peppers. The current one hashes new secrets; a row names the pepper that hashed its secret. */
 export interface Peppers {
   readonly current: Pepper;
   readonly find: (id: string) => Pepper | undefined;
 }
 
-/** Reads `id:hex[,id:hex…]`, the current one first; undefined unless each is at least 32 bytes and the ids differ. */
+/** Parses `id:hex[,id:hex…]`, the current one first; undefined unless each has at least 32 bytes and the ids differ. */
 export function parsePeppers(text: string): Peppers | undefined {
   const peppers = new Map<string, Pepper>();
   for (const part of text.split(",")) {
@@ -24,13 +24,13 @@ export function parsePeppers(text: string): Peppers | undefined {
   return current && { current, find: (id) => peppers.get(id) };
 }
 
-/** HMAC-SHA256. Fast on purpose: a 256-bit random secret needs no slow hash, and a slow one caps a core at 13 checks/s. */
+/** HMAC-SHA256 of a secret. Fast on purpose: 256 random bits need no slow hash, which would cap a core at 13 checks/s. */
 export function hashSecret(secret: string, pepper: Pepper): Buffer {
   return createHmac("sha256", pepper.secret).update(secret).digest();
 }
 
-/** Compares secrets without telling by its time more than whether they are of one length, which is no secret. */
+/** True if the secrets are equal. Takes the same time for all of one length, so that it reveals no more than the length. */
 export function constantTimeEqual(left: string | Buffer, right: string | Buffer): boolean {
-  const [one, other] = [Buffer.from(left as string), Buffer.from(right as string)];
-  return one.length === other.length && timingSafeEqual(one, other);
+  const [leftBytes, rightBytes] = [Buffer.from(left as string), Buffer.from(right as string)];
+  return leftBytes.length === rightBytes.length && timingSafeEqual(leftBytes, rightBytes);
 }

@@ -1,7 +1,7 @@
 /**
- * The credential of a request, from `Authorization: Bearer …` or `x-api-key`. The scheme is matched without case.
+ * Reads the token of a request from `Authorization: Bearer …` or `x-api-key`. The scheme is matched without case.
  *
- * @returns the token; `missing` if there is none; `conflict` if the two headers differ.
+ * @returns the token, `missing` if there is none, or `conflict` if the two headers differ
  */
 export function bearerToken(
   authorization: string | null | undefined,

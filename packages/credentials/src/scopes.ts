@@ -1,8 +1,9 @@
 /**
- * Scopes: `resource:action`, or `resource:*` for every action of a resource, today's and tomorrow's. Compared by meaning:
- * `keys:*` contains `keys:read`, not the reverse. An empty set permits nothing.
+ * Scopes: `resource:action`, or `resource:*` for every action of a resource, future ones included. Compared by meaning: `keys:*`
+ * contains `keys:read`, not the reverse. An empty set permits nothing.
  */
 
+/** Actions of the scopes of keys, keyed by resource. */
 const ACTIONS = {
   audit: ["read"],
   inference: ["invoke"],
@@ -12,7 +13,7 @@ const ACTIONS = {
   usage: ["read"],
 } as const satisfies Actions;
 
-/** Of an operator credential. A resource that both have, as `audit`, is another one: that of the node, not of a namespace. */
+/** Actions of operator scopes, keyed by resource. `audit` is the log of the node here, that of one namespace for keys. */
 const OPERATOR_ACTIONS = {
   accounts: ["read", "write"],
   audit: ["read"],
@@ -28,10 +29,10 @@ type ScopeOf<A extends Actions> = { [R in keyof A & string]: `${R}:${A[R][number
 export type Scope = ScopeOf<typeof ACTIONS>;
 export type OperatorScope = ScopeOf<typeof OPERATOR_ACTIONS>;
 
-/** What a root key holds unless told otherwise. */
+/** Default scopes of a root key. */
 export const ALL_SCOPES: readonly Scope[] = ["audit:*", "inference:*", "keys:*", "namespace:*", "policy:*", "usage:*"];
 
-/** What a node's first operator credential holds. */
+/** Scopes of a node's first operator credential. */
 export const ALL_OPERATOR_SCOPES: readonly OperatorScope[] = [
   "accounts:*",
   "audit:*",
@@ -44,17 +45,15 @@ export const ALL_OPERATOR_SCOPES: readonly OperatorScope[] = [
 const KNOWN = scopesIn(ACTIONS);
 const KNOWN_TO_OPERATORS = scopesIn(OPERATOR_ACTIONS);
 
-/** The rule of scopes that is broken, or what they are. */
+/** Parsed scopes, or the rule that they break. */
 export type ParsedScopes<S> = { readonly scopes: readonly S[] } | { readonly fault: string };
 
-/**
- * The scopes in `texts`, sorted, or the rule that is broken: at least one, each known (case matters), none twice.
- */
+/** The scopes in `texts`, sorted, or the rule that they break: at least one, each known (case matters), none twice. */
 export function parseScopes(texts: readonly string[]): ParsedScopes<Scope> {
   return parseKnown(texts, KNOWN);
 }
 
-/** As `parseScopes`, for an operator credential. */
+/** The operator scopes in `texts`; otherwise as `parseScopes`. */
 export function parseOperatorScopes(texts: readonly string[]): ParsedScopes<OperatorScope> {
   return parseKnown(texts, KNOWN_TO_OPERATORS);
 }
@@ -79,34 +78,34 @@ function parseKnown<S extends string>(texts: readonly string[], known: ReadonlyS
   return { scopes: (texts as readonly S[]).toSorted() };
 }
 
-/** Whether `held` contains `needed`. */
+/** True if `held` contains `needed`, by meaning. */
 export function permits(held: readonly string[], needed: string): boolean {
   return held.some((scope) => covers(scope, needed));
 }
 
-/** Those of `wanted` that `held` does not contain: empty if `wanted` is a subset by meaning. */
-export function scopesBeyond<S extends string>(wanted: readonly S[], held: readonly string[]): readonly S[] {
-  return wanted.filter((scope) => !permits(held, scope));
+/** Scopes of `requested` that `held` does not contain: empty if `requested` is a subset, by meaning. */
+export function scopesBeyond<S extends string>(requested: readonly S[], held: readonly string[]): readonly S[] {
+  return requested.filter((scope) => !permits(held, scope));
 }
 
-/** What a lineage may do now: the intersection, by meaning, of the scopes of every credential in it. */
+/** Scopes that a lineage leaves: the intersection, by meaning, of the scopes of every credential in it. */
 export function effectiveScopes<S extends string>(lineage: readonly (readonly S[])[]): readonly S[] {
   const [first = [], ...rest] = lineage;
   return rest.reduce<readonly S[]>(intersect, first);
 }
 
 /** Scopes that a token keeps once a rotation has replaced it: to invoke and to read. */
-const KEPT_WHEN_REPLACED = {
+const REPLACED_TOKEN_SCOPES = {
   key: [...KNOWN].filter(invokesOrReads),
   operator: [...KNOWN_TO_OPERATORS].filter(invokesOrReads),
 };
 
-/** The part of `held` that a replaced token may use until its grace ends. A wildcard is narrowed to what it contains of that. */
+/** The part of `held` that a replaced token keeps until its grace ends. A wildcard is narrowed to the actions that are kept. */
 export function replacedScopes(kind: "key" | "operator", held: readonly string[]): readonly string[] {
-  return effectiveScopes<string>([held, KEPT_WHEN_REPLACED[kind]]);
+  return effectiveScopes<string>([held, REPLACED_TOKEN_SCOPES[kind]]);
 }
 
-/** True if a replaced token may use the scope, provided that its credential holds it. */
+/** True for a scope that a replaced token keeps, if its credential holds it. */
 export function invokesOrReads(scope: string): boolean {
   return scope === "inference:invoke" || scope.endsWith(":read");
 }
@@ -120,7 +119,7 @@ function covers(held: string, needed: string): boolean {
   return held === needed || (held.endsWith(":*") && needed.startsWith(held.slice(0, -1)));
 }
 
-/** Bounded and without control characters, because it ends up in an error message. */
+/** `text` for an error message: bounded, and without control characters. */
 function quote(text: string): string {
   return JSON.stringify(text.slice(0, 60));
 }

@@ -2,27 +2,28 @@ import { createHash } from "node:crypto";
 import { constantTimeEqual } from "./hash.ts";
 
 /**
- * Callers of internal methods, each with a credential of its own. `installer` sets up a new node; `workload` is any service
- * of the operator's own that calls over gRPC.
+ * Callers of internal methods, each with a service credential of its own. `installer` sets up a new node; `workload` is any
+ * service of the operator's own that calls over gRPC.
  */
 export const SERVICE_CALLERS = ["gateway", "policy", "usage", "installer", "workload"] as const;
 export type ServiceCaller = (typeof SERVICE_CALLERS)[number];
 
 /**
- * Credentials that a process accepts of internal callers. It knows their SHA-256 hashes only, so that it cannot call as one of
- * them; a fast hash is enough, because a token is 256 random bits.
+ * Service credentials that a process accepts. It knows only their SHA-256 hashes, so that it cannot call as one of the callers; a
+ * fast hash is enough, because a token has 256 random bits.
  */
 export interface ServiceCredentials {
-  /** Caller that the token belongs to; undefined for a token of nobody. Takes the same time for every token. */
+  /** Caller that the token belongs to; undefined for an unknown token. Takes the same time for every token. */
   callerOf(token: string): ServiceCaller | undefined;
 }
 
+/** Format of the variable, for configuration errors. */
 export const SERVICE_CREDENTIALS_RULE = `must be <caller>:<SHA-256 of its token in hex>[,…], of the callers ${SERVICE_CALLERS.join(", ")}`;
 
 /**
- * Reads `<caller>:<SHA-256 in hex>[,…]`. A caller may stand there several times: that is how its token is replaced.
+ * Parses `<caller>:<SHA-256 in hex>[,…]`. A caller can have several tokens, so that one can be replaced.
  *
- * @returns undefined if it is not that
+ * @returns undefined for any other text
  */
 export function parseServiceCredentials(text: string): ServiceCredentials | undefined {
   const accepted: { readonly caller: ServiceCaller; readonly hash: Buffer }[] = [];
@@ -36,14 +37,14 @@ export function parseServiceCredentials(text: string): ServiceCredentials | unde
     callerOf(token) {
       const presented = hashServiceToken(token);
       let owner: ServiceCaller | undefined;
-      // All of them, so that the time does not tell which one fits.
+      // Compares with all of them, so that the time does not reveal which one matches.
       for (const { caller, hash } of accepted) if (constantTimeEqual(hash, presented)) owner = caller;
       return owner;
     },
   };
 }
 
-/** Writes what `parseServiceCredentials` reads. */
+/** The text that `parseServiceCredentials` parses. */
 export function formatServiceCredentials(tokens: Readonly<Record<ServiceCaller, string>>): string {
   return SERVICE_CALLERS.map((caller) => `${caller}:${hashServiceToken(tokens[caller]).toString("hex")}`).join(",");
 }

@@ -2,9 +2,9 @@ import { randomBytes } from "node:crypto";
 import { crc32 } from "node:zlib";
 
 /**
- * A token is `<rp|rpo>_<live|test>_<lookup id>_<secret>_<checksum>`, of fixed length: a lookup id of 128 random bits, a
- * secret of 256, and the CRC-32 of all before it, each in base62. Scanners recognise it; junk is refused by its checksum,
- * without a lookup. `rps_…` is the credential of an internal caller (see service-credentials.ts).
+ * The shape of a token: `<rp|rpo>_<live|test>_<lookup id>_<secret>_<checksum>`, of fixed length: a lookup id of 128 random bits,
+ * a secret of 256, and the CRC-32 of all before it, each in base62. Secret scanners recognise it, and a malformed one is refused
+ * by its checksum, without a lookup. `rps_…` is a service credential (see service-credentials.ts).
  */
 export type TokenKind = "key" | "operator";
 export type TokenMode = "live" | "test";
@@ -12,7 +12,7 @@ export type TokenMode = "live" | "test";
 export interface ParsedToken {
   readonly kind: TokenKind;
   readonly mode: TokenMode;
-  /** Finds the row. Not a secret. */
+  /** Id by which the stored secret is found. Not a secret. */
   readonly lookupId: string;
   readonly secret: string;
 }
@@ -29,12 +29,12 @@ export function mintToken(kind: TokenKind, mode: TokenMode = "live"): string {
   return `${body}_${checksum(body)}`;
 }
 
-/** Token of an internal caller: `rps_` and 256 random bits. */
+/** A new service credential: `rps_` and 256 random bits. */
 export function mintServiceToken(): string {
   return `rps_${randomBase62(SECRET_BYTES)}`;
 }
 
-/** The parts of a well-formed token, or undefined. Touches nothing but the text. */
+/** The parts of a well-formed token, or undefined. Pure. */
 export function parseToken(text: string): ParsedToken | undefined {
   const match = TOKEN.exec(text);
   if (match === null) return undefined;
@@ -50,7 +50,7 @@ export function parseToken(text: string): ParsedToken | undefined {
   return { kind: prefix === PREFIX.operator ? "operator" : "key", mode, lookupId, secret };
 }
 
-/** What people recognise a token by: everything before the lookup id, and the first 8 characters of that. */
+/** Start of a token, by which people recognise it: everything before the lookup id, and its first 8 characters. */
 export function tokenPrefix(token: ParsedToken): string {
   return `${PREFIX[token.kind]}_${token.mode}_${token.lookupId.slice(0, 8)}`;
 }
@@ -65,7 +65,7 @@ function randomBase62(bytes: number): string {
   return base62(randomBytes(bytes));
 }
 
-/** Fixed length for a given number of bytes: the fewest digits that hold any value. */
+/** Base62 of fixed length for a given number of bytes: the fewest digits that hold any value. */
 function base62(bytes: Buffer): string {
   const length = Math.ceil((bytes.length * 8) / Math.log2(62));
   let value = BigInt(`0x${bytes.toString("hex")}`);

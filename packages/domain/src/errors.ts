@@ -1,4 +1,4 @@
-/** The one error type of every service's domain. The RPC kit turns it into a Connect error, in one place. */
+/** The one error type of every domain. `packages/rpc` converts it to a Connect error, in one place. */
 
 export type ErrorCode =
   | "invalid_argument"
@@ -11,7 +11,7 @@ export type ErrorCode =
   | "resource_exhausted"
   | "unavailable";
 
-/** The names of `routeplane.errors.v1.Reason`, without their prefix. */
+/** Names of `routeplane.errors.v1.Reason`, without their prefix. */
 export type ErrorReason =
   | "CREDENTIAL_MISSING"
   | "CREDENTIAL_INVALID"
@@ -54,9 +54,9 @@ export interface FieldFault {
 
 export interface DomainErrorOptions {
   readonly fields?: readonly FieldFault[];
-  /** For machines; strings only, never a secret. */
+  /** Details for programs, e.g. `{scope: "keys:write"}`. Never holds a secret. */
   readonly metadata?: Readonly<Record<string, string>>;
-  /** For the log; never crosses the wire. */
+  /** The underlying error, for the log; never crosses the wire. */
   readonly cause?: unknown;
 }
 
@@ -76,17 +76,17 @@ export class DomainError extends Error {
   }
 }
 
-/** A field that breaks a rule: INVALID_ARGUMENT, naming both. */
+/** Error for a field that breaks a rule: INVALID_ARGUMENT, naming both. */
 export function invalidField(field: string, rule: string): DomainError {
   return new DomainError("invalid_argument", "FIELD_INVALID", `${field}: ${rule}`, { fields: [{ field, rule }] });
 }
 
-/** The one answer for an unknown, a foreign and a malformed id: it holds nothing that could tell them apart. */
+/** The one error for an unknown, a foreign and a malformed id: nothing in it tells them apart. */
 export function notFound(): DomainError {
   return new DomainError("not_found", "RESOURCE_NOT_FOUND", "not found: there is no such resource in this namespace");
 }
 
-/** The token of a credential that a rotation replaced, in an act that such a token is not good for. */
+/** A token that a rotation replaced, used for a call that it no longer permits. */
 export interface ReplacedToken {
   readonly kind: "key" | "operator";
   /** First moment at which the token is refused altogether. */
@@ -94,9 +94,9 @@ export interface ReplacedToken {
 }
 
 /**
- * The refusal of an act that needs more than a replaced token keeps: PERMISSION_DENIED.
+ * Error for a call that needs a scope which a replaced token does not keep: PERMISSION_DENIED.
  *
- * @param scope that the act needs
+ * @param scope scope that the call needs
  */
 export function tokenReplaced({ kind, graceEndsAt }: ReplacedToken, scope: string): DomainError {
   const end = graceEndsAt.toISOString();

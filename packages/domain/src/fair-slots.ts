@@ -22,8 +22,9 @@ interface Waiting {
 }
 
 /**
- * Slots for work on a shared resource, of which no owner (a namespace, say) takes up more than its share: work of one owner waits
- * for its own, and never because of how much of another's waits. First come, first served among owners that have room.
+ * Slots for work on a shared resource, e.g. the connections of a pool. No owner, e.g. a namespace, uses more than its share: work
+ * waits for slots of its own owner, and never because another owner has work waiting. First come, first served among owners
+ * below their share.
  */
 export class FairSlots {
   readonly #options: FairSlotsOptions;
@@ -35,11 +36,11 @@ export class FairSlots {
     this.#options = options;
   }
 
-  /** @throws whatever `work` throws, or the refusal if no slot became free in time */
+  /** Runs `work` in a slot. @throws what `work` throws, or the refusal if no slot became free in time */
   async run<T>(ownerName: string, work: () => Promise<T>): Promise<T> {
     const owner = this.#owners.get(ownerName) ?? { running: 0, waiting: 0 };
     this.#owners.set(ownerName, owner);
-    if (this.#hasRoom(owner)) this.#take(owner);
+    if (this.#hasFreeSlot(owner)) this.#occupy(owner);
     else await this.#wait(owner);
     try {
       return await work();
@@ -51,16 +52,16 @@ export class FairSlots {
     }
   }
 
-  #hasRoom(owner: Owner): boolean {
+  #hasFreeSlot(owner: Owner): boolean {
     return this.#running < this.#options.total && owner.running < this.#options.perOwner;
   }
 
-  #take(owner: Owner): void {
+  #occupy(owner: Owner): void {
     owner.running++;
     this.#running++;
   }
 
-  /** Resolves with a slot taken. */
+  /** Resolves once a slot is occupied. */
   #wait(owner: Owner): Promise<void> {
     const { waitingPerOwner, waitMs, refusal } = this.#options;
     if (owner.waiting >= waitingPerOwner) return Promise.reject(refusal());
@@ -74,7 +75,7 @@ export class FairSlots {
       owner,
       start: () => {
         leave();
-        this.#take(owner);
+        this.#occupy(owner);
         resolve();
       },
     };
@@ -90,7 +91,7 @@ export class FairSlots {
   #startNext(): void {
     for (const { owner, start } of this.#queue) {
       if (this.#running >= this.#options.total) return;
-      if (this.#hasRoom(owner)) start();
+      if (this.#hasFreeSlot(owner)) start();
     }
   }
 }

@@ -2,8 +2,8 @@ import { typeid } from "typeid-js";
 import { notFound } from "./errors.ts";
 
 /**
- * The kinds of id, by prefix: account, namespace, key, operator credential, policy, binding, inference request, audit
- * entry, dead letter, count of denied requests.
+ * Prefixes of ids: account, namespace, key, operator credential, policy, binding, inference request, audit entry, dead letter,
+ * count of denied requests.
  */
 export type IdKind = "acc" | "ns" | "key" | "op" | "pol" | "bnd" | "req" | "aud" | "dl" | "den";
 
@@ -21,8 +21,8 @@ export function newId<K extends IdKind>(prefix: K): Id<K> {
 const SUFFIX = /^[0-7][0-9a-hjkmnp-tv-z]{25}$/;
 
 /**
- * The id in `text`, or undefined if it is not a well-formed id of this kind. Takes 0.1 us; decoding the id as well took
- * 2.5.
+ * The id in `text`, or undefined if that is not a well-formed id of this kind. Takes 0.1 us; decoding the id as well took
+ * 2.5 us.
  */
 export function parseId<K extends IdKind>(prefix: K, text: string): Id<K> | undefined {
   const end = prefix.length;
@@ -30,7 +30,7 @@ export function parseId<K extends IdKind>(prefix: K, text: string): Id<K> | unde
   return text as Id<K>;
 }
 
-/** As `parseId`; a malformed id is NOT_FOUND, because it must look the same as an unknown one. */
+/** The id in `text`. @throws DomainError NOT_FOUND for a malformed id, which must look the same as an unknown one */
 export function requireId<K extends IdKind>(prefix: K, text: string): Id<K> {
   const id = parseId(prefix, text);
   if (id === undefined) throw notFound();

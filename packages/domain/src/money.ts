@@ -1,6 +1,6 @@
 /**
- * Money is integer: pico-USD for the price of one token, nano-USD for amounts, micro-USD at every edge. An amount is rounded
- * up to a whole micro-USD once, at settlement, so that sums of amounts agree at every edge without rounding again.
+ * Money in integers: pico-USD for the price of one token, nano-USD for amounts, micro-USD at every edge. A cost is rounded up to a
+ * whole micro-USD once, at settlement (`ceilToMicroUsd`), so that sums of costs agree at every edge without rounding again.
  */
 
 const NANO_PER_MICRO = 1000n;
@@ -10,7 +10,7 @@ export function microToNano(micro: bigint): bigint {
   return micro * NANO_PER_MICRO;
 }
 
-/** Rounded up: what is shown is never less than what is charged. */
+/** Micro-USD of an amount, rounded up: an edge never shows less than what is charged. */
 export function nanoToMicro(nano: bigint): bigint {
   return ceilDivide(nano, NANO_PER_MICRO);
 }
@@ -24,7 +24,7 @@ export function picoToNanoCeil(pico: bigint): bigint {
   return ceilDivide(pico, PICO_PER_NANO);
 }
 
-/** For dividends >= 0. */
+/** The quotient, rounded up. Only for dividends >= 0. */
 function ceilDivide(dividend: bigint, divisor: bigint): bigint {
   return (dividend + divisor - 1n) / divisor;
 }

@@ -2,16 +2,16 @@ import { type RawBuilder, sql } from "kysely";
 
 export interface ChangeCounterOptions {
   readonly schema: string;
-  /** Owns the schema: counts, on behalf of whoever makes a change. */
+  /** Role that owns the schema; the trigger counts under it. */
   readonly owner: string;
-  /** The process's role: reads the counter, and can move it only by making a change. */
+  /** Role of the process: reads the counter, and moves it only by making a change. */
   readonly role: string;
 }
 
 /**
- * A schema's counter of changes: what `announceChanges` names takes the next number and is announced on the channel
- * `<schema>_changes` as `<number>:<subject>` (see `subscribeToChanges`). The counter's row stays locked until the commit, so that
- * numbers are in the order of the commits, and a change that is rolled back leaves no hole.
+ * Statements that create the change counter of a schema, for a migration. Each change that `announceChanges` covers takes the
+ * next number and is announced on the channel `<schema>_changes` as `<number>:<subject>` (see `subscribeToChanges`). The
+ * counter's row stays locked until the commit: numbers are in commit order, and a rolled-back change leaves no hole.
  */
 export function changeCounter({ schema, owner, role }: ChangeCounterOptions): RawBuilder<unknown>[] {
   return [
@@ -20,7 +20,7 @@ export function changeCounter({ schema, owner, role }: ChangeCounterOptions): Ra
       sequence bigint not null check (sequence >= 0)
     )`,
     sql`insert into changes (sequence) values (0)`,
-    // It holds a number and nothing of any tenant's: whoever may use the table sees its one row.
+    // The one row holds a number and nothing of a namespace, so every role with access sees it.
     sql`alter table changes enable row level security, force row level security`,
     sql`create policy counted_by_owner on changes to ${sql.id(owner)} using (true) with check (true)`,
     sql`create policy read_by_process on changes for select to ${sql.id(role)} using (true)`,
@@ -39,11 +39,11 @@ export function changeCounter({ schema, owner, role }: ChangeCounterOptions): Ra
 }
 
 /**
- * Has changes of a table's rows announced. Counted at the commit, when the transaction waits for nothing else any more: two
- * that change several rows in different orders cannot wait for each other.
+ * Statement that has changes of a table's rows announced, for a migration. Changes are counted at the commit, when the
+ * transaction takes no other lock any more, so that transactions cannot deadlock on the counter.
  *
  * @param events e.g. `update or delete`
- * @param subject the column that says whom the change concerns
+ * @param subject column with the id of the thing that changed
  */
 export function announceChanges(table: string, events: string, subject: string): RawBuilder<unknown> {
   return sql`create constraint trigger announce_change after ${sql.raw(events)} on ${sql.table(table)}

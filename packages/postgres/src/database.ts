@@ -7,55 +7,58 @@ import { fromDriverError, unavailable } from "./errors.ts";
 import { THIS_NODE } from "./row-level-security.ts";
 import { isStalePlan, StatementNames } from "./statement-names.ts";
 
-/** What row-level security lets a transaction see: rows of this namespace, account or token lookup, or of the node. */
+/**
+ * The rows that row-level security shows a transaction: those of one namespace, account or token lookup id, or those of the
+ * whole node. An empty scope shows none.
+ */
 export interface Scope {
   readonly namespaceId?: string;
   readonly accountId?: string;
   readonly lookupId?: string;
-  /** Every row of the tables that are above namespaces. */
+  /** Every row of the tables above namespaces (`openToNode`). */
   readonly node?: true;
 }
 
 export type Transaction<Schema> = KyselyTransaction<Schema>;
 
-/** From here on the transaction sees only the rows of `scope`, and no longer those of the scope before. */
+/** Replaces the scope of a running transaction by another one. */
 export type Enter = (scope: Scope) => Promise<void>;
 
 export interface Database<Schema> {
   readonly name: string;
   /**
-   * Runs `work` in one transaction that sees only the rows of `scope`. Costs two round trips on top
-   * of those of `work`: one that begins and sets the scope, and the commit.
+   * Runs `work` in one transaction that sees only the rows of `scope`. Costs two round trips on top of those of `work`: one
+   * that begins and sets the scope, and the commit.
    *
-   * @param work gets, besides the transaction, a way into another scope: for what is only known once something was read.
-   *   Runs a second time, after a rollback, if a migration has just changed a table under a kept plan.
-   * @throws DomainError UNAVAILABLE (dependency `postgres`) if the database does not answer in time.
+   * @param work receives the transaction, and `enter` for a scope that is only known once something was read (the namespace
+   *   of a token). Runs a second time, after a rollback, if a migration has just changed a table under a kept plan.
+   * @throws DomainError UNAVAILABLE (dependency `postgres`) if the database does not answer in time
    */
   within<T>(scope: Scope, work: (transaction: Transaction<Schema>, enter: Enter) => Promise<T>): Promise<T>;
   /**
-   * Runs one statement that writes nothing, and sees only the rows of `scope`, in a transaction of its own: in one round trip
-   * instead of three.
+   * Runs one read-only statement that sees only the rows of `scope`, in a transaction of its own: one round trip instead of
+   * three.
    *
-   * @param statement makes it; what it is given is for that alone
-   * @throws as `within`
+   * @param statement compiles the statement; `builder` is only for that
+   * @throws DomainError as `within`
    */
   read<Row>(scope: Scope, statement: (builder: Kysely<Schema>) => CompiledQuery<Row>): Promise<readonly Row[]>;
-  /** Whether a query gets through now, and finds a schema that has been migrated. */
+  /** True if the database answers a query now and its schema has been migrated. */
   isReachable(): Promise<boolean>;
   stop(): Promise<void>;
 }
 
 export interface DatabaseOptions {
   readonly url: string;
-  /** Schema that unqualified names mean. */
+  /** Schema of unqualified names. */
   readonly schema: string;
   /** Shown in pg_stat_activity. */
   readonly applicationName: string;
-  /** 10 by default. One namespace takes up at most half of them at a time. */
+  /** Size of the pool; 10 by default. One namespace uses at most half of it at a time. */
   readonly maxConnections?: number;
   /**
-   * Whether connections keep the plans of statements. False by default: it is for services with few, short statements that
-   * differ in nothing but their values. A pooler in between must know prepared statements (PgBouncer from 1.21).
+   * Set if connections keep the plans of statements; false by default. For services with few, short statements that differ
+   * only in their values. A pooler in between must support prepared statements (PgBouncer from 1.21).
    */
   readonly keepPlans?: boolean;
 }
@@ -64,7 +67,7 @@ const CONNECT_TIMEOUT_MS = 2_000;
 const STATEMENT_TIMEOUT_MS = 5_000;
 const IDLE_IN_TRANSACTION_TIMEOUT_MS = 10_000;
 
-/** Transactions of one namespace that may wait for a connection, besides those that have one. */
+/** Most transactions of one namespace that wait for a connection, besides those that have one. */
 const MAX_WAITING_TRANSACTIONS = 1_000;
 
 export function openDatabase<Schema>(options: DatabaseOptions): Database<Schema> {
@@ -74,7 +77,7 @@ export function openDatabase<Schema>(options: DatabaseOptions): Database<Schema>
     application_name: options.applicationName,
     max: maxConnections,
     connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
-    // The server's own time-out comes first; this one is for a server that has gone silent.
+    // The server's own time-out comes first; this one is for a server that does not answer at all.
     query_timeout: STATEMENT_TIMEOUT_MS + 1_000,
     options: [
       `-c search_path=${options.schema}`,
@@ -82,18 +85,18 @@ export function openDatabase<Schema>(options: DatabaseOptions): Database<Schema>
       `-c idle_in_transaction_session_timeout=${IDLE_IN_TRANSACTION_TIMEOUT_MS}`,
     ].join(" "),
     types: { getTypeParser: exactIntegers },
-    // What is asked before the answer to what was asked before is sent at once: see `read`.
+    // Queries are sent without waiting for the results of earlier ones: see `read`.
     pipeline: true,
   });
-  // A connection that breaks fails its query or, between two, the next one; without a listener it would end the process.
-  // The pool listens to idle connections alone.
+  // A broken connection fails its running query, or the next one. Without listeners its error event would end the process; the
+  // pool itself listens to idle connections only.
   pool.on("error", () => {});
   pool.on("connect", (client) => client.on("error", () => {}));
 
   const names = options.keepPlans === true ? new StatementNames() : undefined;
   const kysely = new Kysely<Schema>({ dialect: new ScopedDialect(pool, names) });
 
-  /** Transactions of one namespace often wait for one another's locks: those of others must not wait along with them. */
+  /** Shares of the pool: transactions of one namespace often wait for each other's locks and must not hold up other namespaces. */
   const shares = new FairSlots({
     total: Infinity,
     perOwner: Math.ceil(maxConnections / 2),
@@ -101,10 +104,10 @@ export function openDatabase<Schema>(options: DatabaseOptions): Database<Schema>
     waitMs: CONNECT_TIMEOUT_MS,
     refusal: () => unavailable("too many transactions of the namespace are waiting; try again"),
   });
-  const sharing = <T>({ namespaceId }: Scope, work: () => Promise<T>): Promise<T> =>
+  const withinShare = <T>({ namespaceId }: Scope, work: () => Promise<T>): Promise<T> =>
     namespaceId === undefined ? work() : shares.run(namespaceId, work);
 
-  const retried = async <T>(attempt: () => Promise<T>): Promise<T> => {
+  const retryOnStalePlan = async <T>(attempt: () => Promise<T>): Promise<T> => {
     try {
       return await attempt().catch((error: unknown) => {
         if (!isStalePlan(error)) throw error;
@@ -119,8 +122,8 @@ export function openDatabase<Schema>(options: DatabaseOptions): Database<Schema>
   return {
     name: `database pool ${options.applicationName}`,
     within: (scope, work) =>
-      sharing(scope, () =>
-        retried(() =>
+      withinShare(scope, () =>
+        retryOnStalePlan(() =>
           kysely.transaction().execute(async (transaction) => {
             await sql.raw(`begin; ${settings(scope)}`).execute(transaction);
             return work(transaction, async (next) => {
@@ -130,8 +133,8 @@ export function openDatabase<Schema>(options: DatabaseOptions): Database<Schema>
         ),
       ),
     read: (scope, statement) =>
-      sharing(scope, () =>
-        retried(async () => {
+      withinShare(scope, () =>
+        retryOnStalePlan(async () => {
           const { sql: text, parameters } = statement(kysely);
           const connection = new PooledConnection(await pool.connect(), names);
           return connection.readAlone(`begin read only; ${settings(scope)}`, text, parameters);
@@ -152,8 +155,8 @@ export function openDatabase<Schema>(options: DatabaseOptions): Database<Schema>
 }
 
 /**
- * Every setting every time, so that what a scope does not name is empty whatever the connection did before. As text without
- * parameters, which can be sent behind a BEGIN.
+ * SQL that sets the scope and the origin of a transaction. It sets every setting, so that those which the scope lacks are empty
+ * whatever the connection did before. It has no parameters, so that it can follow a BEGIN in one message.
  */
 function settings({ namespaceId = "", accountId = "", lookupId = "", node }: Scope): string {
   const setting = (name: string, value: string) => `set_config('routeplane.${name}', ${pg.escapeLiteral(value)}, true)`;
@@ -167,7 +170,7 @@ function settings({ namespaceId = "", accountId = "", lookupId = "", node }: Sco
   return `select ${all.join(", ")}`;
 }
 
-/** BIGINT (oid 20) as bigint: money and counts are exact. Everything else as the driver has it. */
+/** Parsers of column values: BIGINT (oid 20) becomes bigint, so that money and counts are exact; the rest is the driver's. */
 function exactIntegers(oid: number, format?: "text" | "binary") {
   return oid === 20 && format !== "binary" ? BigInt : getDriverParser(oid, format);
 }

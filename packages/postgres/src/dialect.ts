@@ -4,13 +4,13 @@ import type pg from "pg";
 import type { StatementNames } from "./statement-names.ts";
 
 /**
- * Kysely over a pool, with two differences: who uses it begins a transaction (together with its scope, in one round trip),
- * and the connections are those of `pooledConnection`.
+ * Kysely dialect over a pool, with two differences from its own: the caller sends BEGIN (with the scope, in one round trip), and
+ * connections are `PooledConnection`s.
  */
 export class ScopedDialect extends PostgresDialect {
   readonly #pool: ConstructorParameters<typeof PostgresDriver>[0]["pool"];
 
-  /** @param names undefined: statements are not prepared */
+  /** @param names names of prepared statements; undefined: statements are not prepared */
   constructor(pool: pg.Pool, names: StatementNames | undefined) {
     const scoped = {
       options: {},
@@ -30,6 +30,7 @@ class ScopedDriver extends PostgresDriver {
   override async beginTransaction(): Promise<void> {}
 }
 
+/** A connection of the pool that names statements and is closed, not reused, if it comes back inside a transaction. */
 export class PooledConnection implements PostgresPoolClient {
   readonly #client: pg.PoolClient;
   readonly #names: StatementNames | undefined;
@@ -42,33 +43,33 @@ export class PooledConnection implements PostgresPoolClient {
   query<R>(text: string, values: readonly unknown[]): Promise<PostgresQueryResult<R>>;
   query<R>(cursor: PostgresCursor<R>): PostgresCursor<R>;
   query(text: unknown, values: readonly unknown[] = []): unknown {
-    if (typeof text !== "string") throw new Error("rows are not streamed: read them by the page");
-    // Without values it goes out as it is, and may be several statements.
+    if (typeof text !== "string") throw new Error("cursors are not supported: read rows in pages");
+    // Without values the text is sent as it is, and can hold several statements.
     const name = values.length === 0 ? undefined : this.#names?.nameOf(text);
     return this.#client.query({ text, values: [...values], ...(name === undefined ? {} : { name }) });
   }
 
   /**
-   * One statement in a transaction of its own, all of it sent at once and in one piece, after which the connection is
-   * released. If the beginning fails, so does the rest, whose answer nobody gets then; if the statement fails, COMMIT is as
-   * good as ROLLBACK.
+   * Runs one statement in a transaction of its own, sends BEGIN, statement and COMMIT in one piece, and releases the
+   * connection. If BEGIN fails, its error is thrown and the other results are ignored; if the statement fails, COMMIT rolls
+   * back.
    */
   async readAlone<R>(begin: string, text: string, values: readonly unknown[]): Promise<R[]> {
     const { stream } = this.#client.connection;
     stream.cork();
     const begun = this.query(begin, []);
-    const answered = this.query<R>(text, values);
+    const selected = this.query<R>(text, values);
     const ended = this.query("commit", []);
     stream.uncork();
-    // The answer does not wait for the end, with which nothing can go wrong that matters to it.
-    void Promise.allSettled([begun, answered, ended]).then(() => this.release());
+    // The rows do not wait for COMMIT: its failure cannot change what was read.
+    void Promise.allSettled([begun, selected, ended]).then(() => this.release());
     await begun;
-    return (await answered).rows;
+    return (await selected).rows;
   }
 
   /**
-   * A connection that comes back inside a transaction (its ROLLBACK failed, or a query was given up) carries its tenant to
-   * the next borrower: it is closed instead.
+   * Returns the connection to the pool, or closes it if it is inside a transaction (ROLLBACK failed, or a query timed out):
+   * otherwise the next borrower would see the rows of this scope.
    */
   release(): void {
     this.#client.release(this.#client.getTransactionStatus() !== "I");

@@ -1,7 +1,7 @@
 import pg from "pg";
 import { DomainError } from "@routeplane/domain";
 
-/** SQLSTATE stays inside the stores: these are the only questions asked of it. */
+/** Meanings of SQLSTATE codes. The codes themselves do not leave the stores. */
 
 export function isUniqueViolation(error: unknown, constraint: string): boolean {
   return isViolation(error, "23505", constraint);
@@ -11,7 +11,7 @@ export function isForeignKeyViolation(error: unknown, constraint: string): boole
   return isViolation(error, "23503", constraint);
 }
 
-/** A value was refused for what it is (SQLSTATE classes 22 and 23): the same statement fails however often it is tried. */
+/** True if Postgres refused a value (SQLSTATE classes 22 and 23): the same statement fails at every attempt. */
 export function isDataFault(error: unknown): boolean {
   const fault = error instanceof DomainError ? error.cause : error;
   return fault instanceof pg.DatabaseError && ["22", "23"].includes(fault.code?.slice(0, 2) ?? "");
@@ -21,13 +21,13 @@ function isViolation(error: unknown, code: string, constraint: string): boolean 
   return error instanceof pg.DatabaseError && error.code === code && error.constraint === constraint;
 }
 
-/** U+0000 in JSON is a character like any other, and in Postgres none. */
+/** SQLSTATE for U+0000, which JSON permits and Postgres cannot store. */
 const CHARACTER_NOT_IN_REPERTOIRE = "22021";
 
-/** Connection lost or refused, shutting down, out of connections or resources, or a statement that took too long. */
+/** SQLSTATE classes of an outage: connection lost or refused, out of resources, shutting down or statement timed out. */
 const UNAVAILABLE_CLASSES: ReadonlySet<string> = new Set(["08", "53", "57"]);
 
-/** An outage, or a text that no text can be, as the domain knows it; anything else as it was. */
+/** The `DomainError` for an outage or an unstorable text; any other error unchanged. */
 export function fromDriverError(error: unknown): unknown {
   if (error instanceof DomainError) return error;
   if (error instanceof pg.DatabaseError && error.code === CHARACTER_NOT_IN_REPERTOIRE) {
@@ -49,7 +49,7 @@ export function unavailable(message: string, cause?: unknown): DomainError {
   });
 }
 
-/** The driver reports lost connections and its own time-outs by errno code or, failing that, only in words. */
+/** True for lost connections and the driver's own time-outs, which it reports by errno code or only in the message. */
 function isConnectionFailure(error: Error & { code?: unknown }): boolean {
   if (typeof error.code === "string" && /^E[A-Z]+$/.test(error.code)) return true;
   return /connection terminated|timeout|client has encountered a connection error|not queryable/i.test(error.message);

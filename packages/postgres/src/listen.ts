@@ -2,43 +2,44 @@ import { setTimeout as delay } from "node:timers/promises";
 import pg from "pg";
 
 export interface ListenOptions {
-  /** Straight to the server, or through a pooler that keeps sessions: LISTEN is the session's. */
+  /** Connection string of the server itself, or of a pooler that keeps sessions: LISTEN belongs to a session. */
   readonly url: string;
   readonly schema: string;
   /** Shown in pg_stat_activity. */
   readonly applicationName: string;
   readonly channel: string;
-  /** SQL of one row with one column, asked on the listening connection once it listens and then every `intervalMs`. */
+  /** SQL that returns one row of one column; run on the listening connection once it listens and then every `intervalMs`. */
   readonly probe: string;
   readonly intervalMs: number;
   readonly onNotification: (payload: string) => void;
   /**
-   * The probe was answered in time. Notifications arrive before the answer of a probe that was asked after their commit.
+   * Called with the result of each probe. Notifications arrive before the result of a probe that was sent after their commit.
    *
-   * @param fresh whether the connection is new: what was announced before this answer may have been missed
+   * @param fresh true if the connection is new: notifications before this result may have been missed
    */
-  readonly onProbe: (answer: string, fresh: boolean) => void;
-  /** The connection is lost; another is being made. */
+  readonly onProbe: (result: string, fresh: boolean) => void;
+  /** Called when the connection is lost; another one is being made. */
   readonly onLost: (cause: unknown) => void;
 }
 
+/** A running LISTEN. */
 export interface ListenConnection {
   readonly name: string;
   stop(): Promise<void>;
 }
 
 const CONNECT_TIMEOUT_MS = 2_000;
-/** A connection whose server is silent for this long is lost. */
+/** Longest wait for a probe; after it the connection counts as lost. */
 const PROBE_TIMEOUT_MS = 1_000;
 const RECONNECT_MS = 200;
 
-/** Holds one connection that listens on a channel, and makes another whenever it is lost, until it is stopped. */
+/** Listens on a channel over one connection of its own, and makes another whenever that is lost, until it is stopped. */
 export function listen(options: ListenOptions): ListenConnection {
   const stopping = new AbortController();
   const { signal } = stopping;
   const run = async (): Promise<void> => {
     while (!signal.aborted) {
-      await session(options, signal).catch((error: unknown) => {
+      await listenOnce(options, signal).catch((error: unknown) => {
         if (!signal.aborted) options.onLost(error);
       });
       await delay(RECONNECT_MS, undefined, { signal }).catch(() => {});
@@ -54,8 +55,8 @@ export function listen(options: ListenOptions): ListenConnection {
   };
 }
 
-/** @throws Error once the connection is lost */
-async function session(options: ListenOptions, signal: AbortSignal): Promise<void> {
+/** Listens until the connection is lost. @throws Error then */
+async function listenOnce(options: ListenOptions, signal: AbortSignal): Promise<void> {
   const { url, schema, applicationName, channel, probe, intervalMs } = options;
   const client = new pg.Client({
     connectionString: url,
@@ -78,7 +79,7 @@ async function session(options: ListenOptions, signal: AbortSignal): Promise<voi
       await Promise.race([delay(intervalMs, undefined, { signal }).catch(() => {}), lost.promise]);
     }
   } finally {
-    // Not waited for: a server that has gone silent does not say goodbye.
+    // Not awaited: an unreachable server never confirms the end.
     client.end().catch(() => {});
   }
 }

@@ -3,18 +3,18 @@ import { type Migration, Migrator } from "kysely/migration";
 import { readEnvironment } from "@routeplane/runtime";
 import pg from "pg";
 
-/** By name, `0001_…` first. Forward only: applied once, in order, and never edited afterwards. */
+/** Migrations, keyed by name (`0001_…` first). Forward only: applied once, in order; their SQL is never edited afterwards. */
 export type Migrations = Readonly<Record<string, Migration>>;
 
 export interface MigrationOptions {
-  /** Connects as the owner of the schema. */
+  /** Connection string of the owner of the schema. */
   readonly url: string;
   readonly schema: string;
   readonly migrations: Migrations;
 }
 
 /**
- * Applies what is not applied yet. Safe to run at the same time in several processes: one works, the others wait.
+ * Applies the migrations that are not applied yet. Safe to run in several processes at once: one works, the others wait.
  *
  * @returns names of the migrations that this call applied
  */
@@ -36,8 +36,8 @@ export async function migrateToLatest({ url, schema, migrations }: MigrationOpti
 }
 
 /**
- * A whole migration process: reads ROUTEPLANE_MIGRATION_DATABASE_URL, applies, prints a line for each migration, and sets
- * the exit code. What went wrong is one line on stderr.
+ * The whole of a migration process: reads ROUTEPLANE_MIGRATION_DATABASE_URL, applies, and prints a line for each migration. A
+ * failure is one line on stderr and exit code 1.
  */
 export async function migrateFromEnvironment(
   schema: string,

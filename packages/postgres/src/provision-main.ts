@@ -1,7 +1,7 @@
 import { readEnvironment } from "@routeplane/runtime";
 import { databasePlan, provision, type RoleName } from "./provision.ts";
 
-/** A whole provisioning process: the administrator's URL and a password for each role from the environment, then exit. */
+/** The whole of a provisioning process. The administrator's URL and a password for each role come from the environment. */
 try {
   const { adminUrl, plan } = readEnvironment(process.env, (env) => ({
     adminUrl: env.url("ROUTEPLANE_ADMIN_DATABASE_URL", ["postgres:", "postgresql:"]),
@@ -14,7 +14,7 @@ try {
   process.exitCode = 1;
 }
 
-/** E.g. ROUTEPLANE_PASSWORD_AUTH_OWNER for the role routeplane_auth_owner. */
+/** Name of the variable with a role's password, e.g. ROUTEPLANE_PASSWORD_AUTH_OWNER for routeplane_auth_owner. */
 function passwordVariable(role: RoleName): string {
   return `ROUTEPLANE_PASSWORD_${role.replace(/^routeplane_/, "").toUpperCase()}`;
 }

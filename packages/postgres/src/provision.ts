@@ -1,8 +1,8 @@
 import pg from "pg";
 
 /**
- * What the database administrator does once, before any migration: a schema for each service, owned by a role that only
- * migrations use, and for each process a role that owns nothing and is bound by row-level security.
+ * Schemas and roles, made once by the database administrator before any migration: a schema for each service, owned by a role
+ * that only migrations use, and for each process a role that owns nothing and is bound by row-level security.
  */
 const SCHEMAS = [
   { schema: "auth", owner: "routeplane_auth_owner", processes: ["routeplane_auth"] },
@@ -14,7 +14,7 @@ export type RoleName = (typeof SCHEMAS)[number]["owner"] | (typeof SCHEMAS)[numb
 
 export interface DatabasePlan {
   readonly database: string;
-  /** A password for every role. */
+  /** Passwords, keyed by role. */
   readonly passwords: Readonly<Record<RoleName, string>>;
 }
 
@@ -24,16 +24,16 @@ export function databasePlan(database: string, password: (role: RoleName) => str
   return { database, passwords };
 }
 
-/** Where `role` connects to, on the server that `server` names (host and port). */
+/** Connection string of `role` on a server. */
 export function databaseUrl(plan: DatabasePlan, role: RoleName, server: { host: string; port: number }): string {
   const password = encodeURIComponent(plan.passwords[role]);
   return `postgres://${role}:${password}@${server.host}:${server.port}/${plan.database}`;
 }
 
 /**
- * Brings the server to the plan. Idempotent; passwords are set anew each time.
+ * Creates the roles, the database and the schemas of the plan where they are missing, and sets all passwords. Idempotent.
  *
- * @param adminUrl connects as a superuser, or one that may create roles and databases, to any database
+ * @param adminUrl connection string, to any database, of a superuser or a role that can create roles and databases
  */
 export async function provision(adminUrl: string, plan: DatabasePlan): Promise<void> {
   await withClient(adminUrl, async (client) => {
@@ -65,7 +65,7 @@ async function ensureRole(client: pg.Client, role: string, password: string): Pr
 
 async function withClient(url: string, work: (client: pg.Client) => Promise<void>): Promise<void> {
   const client = new pg.Client({ connectionString: url, connectionTimeoutMillis: 5_000 });
-  // The next query meets a connection that broke; without a listener it would end the process.
+  // A broken connection fails the next query; without a listener its error event would end the process.
   client.on("error", () => {});
   await client.connect();
   try {

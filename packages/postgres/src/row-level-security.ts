@@ -1,10 +1,10 @@
 import { type RawBuilder, sql } from "kysely";
 
 /**
- * Statements that make row-level security hold for a table, for its owner too, and let `role` see the rows whose `column`
- * equals the transaction's setting (see `within`). Without the setting it sees none.
+ * Statements that force row-level security on a table, for its owner too, and show `role` the rows whose column equals the
+ * transaction's setting (see `Database.within`), and none without the setting.
  *
- * @param by which setting, and the column that is held against it
+ * @param by the setting, and the column that is compared with it
  */
 export function isolateBy(
   table: string,
@@ -19,15 +19,14 @@ export function isolateBy(
   ];
 }
 
-/** What the column `node` holds in every row, and the setting in a transaction of the whole node. */
+/** Value of the column `node` in every row, and of the setting in a transaction of the whole node. */
 export const THIS_NODE = "this";
 
 /**
- * Statements that let `role` see, besides what it sees already, every row of a table in a transaction of the whole node. Only
- * for what is above namespaces.
+ * Statements that also show `role` every row of a table in a transaction of the whole node. Only for tables above namespaces.
  */
 export function openToNode(table: string, role: string): RawBuilder<unknown>[] {
-  // Nobody can write it, and it takes no space.
+  // A virtual column: it cannot be written and takes no space.
   const column = sql`node text collate "C" not null generated always as (${sql.lit(THIS_NODE)}) virtual`;
   return [
     sql`alter table ${sql.table(table)} add column ${column}`,

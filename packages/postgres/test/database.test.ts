@@ -10,7 +10,7 @@ interface AuthTables {
 }
 
 const clone = await cloneDatabase();
-/** One connection, so that each transaction gets what the one before left behind. */
+/** A pool of one connection, so that each transaction runs on that of the one before. */
 const database = openDatabase<AuthTables>({
   url: clone.url("routeplane_auth"),
   schema: "auth",
@@ -20,7 +20,7 @@ const database = openDatabase<AuthTables>({
 });
 const admin = new pg.Client({ connectionString: clone.adminUrl });
 await admin.connect();
-// Where the triggers of the tables find what they write.
+// Schema in which the triggers of the tables find the tables that they write.
 await admin.query("set search_path = auth");
 afterAll(async () => {
   await Promise.all([admin.end(), database.stop()]);
@@ -47,17 +47,17 @@ async function filledNamespace(): Promise<Secret> {
   return { namespaceId, lookupId };
 }
 
-const mine = await filledNamespace();
-const theirs = await filledNamespace();
+const first = await filledNamespace();
+const second = await filledNamespace();
 
-/** What a query without any filter sees. */
-async function seen(tx: Transaction<AuthTables>): Promise<readonly string[]> {
+/** Namespaces of the rows that a query without a filter returns. */
+async function visibleNamespaces(tx: Transaction<AuthTables>): Promise<readonly string[]> {
   const rows = await tx.selectFrom("key_secrets").select("namespace_id").execute();
   return rows.map((row) => row.namespace_id);
 }
 
 describe("the transactions of one namespace", () => {
-  it("leave connections to others, however many of them wait for a lock", async () => {
+  it("leave connections to other namespaces while many of them wait for a lock", async () => {
     const shared = openDatabase<AuthTables>({
       url: clone.url("routeplane_auth"),
       schema: "auth",
@@ -67,11 +67,11 @@ describe("the transactions of one namespace", () => {
     const lock = "select pg_advisory_lock(4711)";
     await admin.query(lock);
     const waiting = Array.from({ length: 12 }, () =>
-      shared.within(mine, (tx) => sql`select pg_advisory_xact_lock(4711)`.execute(tx)),
+      shared.within(first, (tx) => sql`select pg_advisory_xact_lock(4711)`.execute(tx)),
     );
     try {
-      expect(await shared.within(theirs, seen)).toEqual([theirs.namespaceId]);
-      const read = await shared.read(theirs, (tx) => tx.selectFrom("key_secrets").select("namespace_id").compile());
+      expect(await shared.within(second, visibleNamespaces)).toEqual([second.namespaceId]);
+      const read = await shared.read(second, (tx) => tx.selectFrom("key_secrets").select("namespace_id").compile());
       expect(read).toHaveLength(1);
     } finally {
       await admin.query("select pg_advisory_unlock(4711)");
@@ -83,74 +83,75 @@ describe("the transactions of one namespace", () => {
 
 describe("a transaction", () => {
   it("sees its own scope and never that of the one before on its connection", async () => {
-    expect(await database.within({ namespaceId: mine.namespaceId }, seen)).toEqual([mine.namespaceId]);
-    expect(await database.within({}, seen)).toEqual([]);
-    expect(await database.within({ lookupId: theirs.lookupId }, seen)).toEqual([theirs.namespaceId]);
-    expect(await database.within({ accountId: mine.namespaceId }, seen)).toEqual([]);
+    expect(await database.within({ namespaceId: first.namespaceId }, visibleNamespaces)).toEqual([first.namespaceId]);
+    expect(await database.within({}, visibleNamespaces)).toEqual([]);
+    expect(await database.within({ lookupId: second.lookupId }, visibleNamespaces)).toEqual([second.namespaceId]);
+    expect(await database.within({ accountId: first.namespaceId }, visibleNamespaces)).toEqual([]);
   });
 
-  it("that enters another scope sees that one, and the first no longer", async () => {
-    await database.within({ lookupId: mine.lookupId }, async (tx, enter) => {
-      expect(await seen(tx)).toEqual([mine.namespaceId]);
-      await enter({ namespaceId: theirs.namespaceId });
-      expect(await seen(tx)).toEqual([theirs.namespaceId]);
+  it("that enters another scope sees its rows, and no longer those of the first", async () => {
+    await database.within({ lookupId: first.lookupId }, async (tx, enter) => {
+      expect(await visibleNamespaces(tx)).toEqual([first.namespaceId]);
+      await enter({ namespaceId: second.namespaceId });
+      expect(await visibleNamespaces(tx)).toEqual([second.namespaceId]);
       await enter({});
-      expect(await seen(tx)).toEqual([]);
+      expect(await visibleNamespaces(tx)).toEqual([]);
     });
-    expect(await database.within({}, seen)).toEqual([]);
+    expect(await database.within({}, visibleNamespaces)).toEqual([]);
   });
 
-  it("takes a scope for a value, whatever it holds", async () => {
-    const hostile = ["' or ''='", "\\'; reset role; --", `${mine.namespaceId}'`, "$1", "%s\n'); commit; --", "\u0000"];
+  it("treats a scope as a value, never as SQL", async () => {
+    const hostile = ["' or ''='", "\\'; reset role; --", `${first.namespaceId}'`, "$1", "%s\n'); commit; --", "\u0000"];
     for (const value of hostile) {
       const scopes: Scope[] = [{ namespaceId: value }, { accountId: value }, { lookupId: value }];
-      for (const scope of scopes) expect(await database.within(scope, seen).catch(() => []), value).toEqual([]);
+      for (const scope of scopes)
+        expect(await database.within(scope, visibleNamespaces).catch(() => []), value).toEqual([]);
     }
-    expect(await database.within({ namespaceId: mine.namespaceId }, seen)).toEqual([mine.namespaceId]);
+    expect(await database.within({ namespaceId: first.namespaceId }, visibleNamespaces)).toEqual([first.namespaceId]);
   });
 
-  it("that fails is undone, and its connection serves the next", async () => {
-    const failing = database.within({ namespaceId: mine.namespaceId }, async (tx) => {
-      const added = { namespace_id: mine.namespaceId, lookup_id: "x", key_id: "none" };
+  it("that fails is rolled back, and its connection serves the next", async () => {
+    const failing = database.within({ namespaceId: first.namespaceId }, async (tx) => {
+      const added = { namespace_id: first.namespaceId, lookup_id: "x", key_id: "none" };
       await sql`update keys set last_used_at = now()`.execute(tx);
       await tx.insertInto("key_secrets").values(added).execute();
     });
     await expect(failing).rejects.toThrow(/null value/);
     const { rows } = await admin.query("select from auth.keys where last_used_at is not null");
     expect(rows).toEqual([]);
-    expect(await database.within({ namespaceId: mine.namespaceId }, seen)).toEqual([mine.namespaceId]);
+    expect(await database.within({ namespaceId: first.namespaceId }, visibleNamespaces)).toEqual([first.namespaceId]);
   });
 });
 
-describe("a statement that is read alone", () => {
+describe("a read", () => {
   const read = (scope: Scope) =>
     database
       .read(scope, (builder) => builder.selectFrom("key_secrets").select("namespace_id").compile())
       .then((rows) => rows.map((row) => row.namespace_id));
 
-  it("sees its own scope and never that of the one before on its connection, in whatever number", async () => {
-    const scopes: Scope[] = [{ namespaceId: mine.namespaceId }, {}, { lookupId: theirs.lookupId }, { accountId: "x" }];
+  it("sees its own scope and never that of the one before on its connection, with many at once", async () => {
+    const scopes: Scope[] = [{ namespaceId: first.namespaceId }, {}, { lookupId: second.lookupId }, { accountId: "x" }];
     const all = [...scopes, ...scopes, ...scopes];
-    const expected = [[mine.namespaceId], [], [theirs.namespaceId], []];
+    const expected = [[first.namespaceId], [], [second.namespaceId], []];
     expect(await Promise.all(all.map(read))).toEqual([...expected, ...expected, ...expected]);
-    expect(await database.within({}, seen)).toEqual([]);
+    expect(await database.within({}, visibleNamespaces)).toEqual([]);
   });
 
-  it("takes a scope for a value, whatever it holds, and shows nothing if that is none", async () => {
+  it("treats a scope as a value, never as SQL, and shows no row for an impossible one", async () => {
     for (const value of ["' or ''='", "'); commit; --", "$1", "\u0000"]) {
       expect(await read({ namespaceId: value }).catch(() => []), value).toEqual([]);
     }
     await expect(read({ namespaceId: "\u0000" })).rejects.toThrow();
-    expect(await read({ namespaceId: mine.namespaceId })).toEqual([mine.namespaceId]);
+    expect(await read({ namespaceId: first.namespaceId })).toEqual([first.namespaceId]);
   });
 
   it("writes nothing, and its connection serves the next if it fails", async () => {
-    const scope = { namespaceId: mine.namespaceId };
+    const scope = { namespaceId: first.namespaceId };
     const writing = database.read(scope, (builder) => sql`update keys set last_used_at = now()`.compile(builder));
     await expect(writing).rejects.toThrow(/read-only transaction/);
     const failing = database.read(scope, (builder) => sql`select 1 / (1 - ${1}::int)`.compile(builder));
     await expect(failing).rejects.toThrow(/division by zero/);
-    expect(await read(scope)).toEqual([mine.namespaceId]);
+    expect(await read(scope)).toEqual([first.namespaceId]);
   });
 
   it("whose connection breaks fails as an outage, and the next one gets another connection", async () => {
@@ -165,20 +166,20 @@ describe("a statement that is read alone", () => {
     };
     await Promise.all([expect(broken).rejects.toMatchObject({ code: "unavailable" }), eventually(found, 4_000)]);
     await other.end();
-    expect(await read({ namespaceId: mine.namespaceId })).toEqual([mine.namespaceId]);
+    expect(await read({ namespaceId: first.namespaceId })).toEqual([first.namespaceId]);
   });
 });
 
 describe("a kept plan", () => {
   const everything = (tx: Transaction<AuthTables>) =>
-    tx.selectFrom("key_secrets").selectAll().where("lookup_id", "=", mine.lookupId).executeTakeFirst();
+    tx.selectFrom("key_secrets").selectAll().where("lookup_id", "=", first.lookupId).executeTakeFirst();
 
   it("serves every scope with that scope's rows alone", async () => {
-    // More often than Postgres makes plans for single values (five times).
+    // More rounds than Postgres makes custom plans for (five).
     for (let round = 0; round < 8; round += 1) {
-      const { namespaceId } = round % 2 === 0 ? mine : theirs;
+      const { namespaceId } = round % 2 === 0 ? first : second;
       expect(await database.within({ namespaceId }, everything).then((row) => row?.namespace_id)).toBe(
-        namespaceId === mine.namespaceId ? namespaceId : undefined,
+        namespaceId === first.namespaceId ? namespaceId : undefined,
       );
     }
     const { rows } = await database.within({}, (tx) =>
@@ -190,7 +191,7 @@ describe("a kept plan", () => {
   });
 
   it("survives a migration that adds a column to what it reads", async () => {
-    const scope = { namespaceId: mine.namespaceId };
+    const scope = { namespaceId: first.namespaceId };
     await database.within(scope, everything);
     await admin.query("alter table auth.key_secrets add column note text not null default 'new'");
     expect(await database.within(scope, everything)).toMatchObject({ note: "new" });
@@ -198,13 +199,13 @@ describe("a kept plan", () => {
 });
 
 it("whose connection breaks between two queries fails as an outage, and the next one gets another connection", async () => {
-  const broken = database.within({ namespaceId: mine.namespaceId }, async (tx) => {
+  const broken = database.within({ namespaceId: first.namespaceId }, async (tx) => {
     const { rows } = await sql<{ pid: number }>`select pg_backend_pid() as pid`.execute(tx);
     await admin.query("select pg_terminate_backend($1, 5000)", [rows[0]?.pid]);
-    // Nobody waits for a query when the server says that it is over.
+    // No query is running when the server reports the end of the connection.
     await new Promise((resolve) => setImmediate(resolve));
-    return seen(tx);
+    return visibleNamespaces(tx);
   });
   await expect(broken).rejects.toMatchObject({ code: "unavailable" });
-  expect(await database.within({ namespaceId: mine.namespaceId }, seen)).toEqual([mine.namespaceId]);
+  expect(await database.within({ namespaceId: first.namespaceId }, visibleNamespaces)).toEqual([first.namespaceId]);
 });

@@ -1,9 +1,9 @@
 /**
- * Reads a process's configuration: environment in, one frozen object out, and every fault in one error. A process calls it
- * once, in its config.ts, which is the only reader of `process.env`.
+ * Configuration of a process: environment in, one frozen object out, and all faults in one error. A process reads it once, in
+ * its config.ts, which is the only reader of `process.env`.
  */
 
-/** What was wrong with the environment; the message lists every variable and its rule. */
+/** Error for faults of the environment. The message lists each faulty variable with its rule. */
 export class ConfigurationError extends Error {
   override readonly name = "ConfigurationError";
 }
@@ -12,13 +12,13 @@ export class ConfigurationError extends Error {
 export interface Environment {
   /** Any text that is not empty. */
   text(name: string, fallback?: string): string;
-  /** As `text`, and undefined if it is not set. */
+  /** Any text, or undefined if the variable is not set or empty. */
   optionalText(name: string): string | undefined;
   /** A whole number within bounds, both included. */
   integer(name: string, bounds: { min: number; max: number; fallback?: number }): number;
   /** An absolute URL with one of these schemes, e.g. `["http:", "https:"]`. Its value is never repeated in a fault. */
   url(name: string, schemes: readonly string[], fallback?: string): string;
-  /** What `parse` makes of the text; undefined means that it breaks `rule`. The value is never repeated in a fault. */
+  /** The result of `parse`, which returns undefined for a text that breaks `rule`. The value is never repeated in a fault. */
   parsed<T>(name: string, rule: string, parse: (text: string) => T | undefined, fallback?: string): T;
 }
 
@@ -27,7 +27,7 @@ export function readEnvironment<T extends object>(
   read: (environment: Environment) => T,
 ): Readonly<T> {
   const faults: string[] = [];
-  // What a faulty variable reads as is never seen: the error is thrown before the object is returned.
+  // The value of a faulty variable is never used: the error is thrown before the object is returned.
   const fault = (name: string, rule: string): never => {
     faults.push(`${name}: ${rule}`);
     return undefined as never;
@@ -64,9 +64,9 @@ export function readEnvironment<T extends object>(
   return Object.freeze(config);
 }
 
-/** What every process that serves needs to know. */
+/** Configuration that every server process has. */
 export interface ServerConfig {
-  /** Address that it listens on. */
+  /** Address to listen on. */
   readonly host: string;
   readonly port: number;
   readonly logLevel: string;

@@ -1,25 +1,26 @@
 import { ConfigurationError } from "./environment.ts";
 import type { Logger } from "./log.ts";
 
-/** Something that was started and can be stopped. */
+/** A started part of a process that can be stopped. */
 export interface Component {
   readonly name: string;
-  /** Stops taking new work, finishes what is in hand, and releases what it holds. */
+  /** Takes no new work, finishes running work, and releases its resources. */
   stop(): Promise<void>;
 }
 
 export interface RunningProcess {
   readonly log: Logger;
-  /** In the order in which they were started; stopped in reverse. */
+  /** Components in the order of their start; they are stopped in reverse. */
   readonly components: readonly Component[];
 }
 
-/** A process that is asked to stop is gone after this. Whoever asks must wait longer before it kills. */
+/** Longest time from a stop signal to the exit. A supervisor must wait longer before it kills the process. */
 export const STOP_TIMEOUT_MS = 10_000;
 
 /**
- * Runs one service process from start to exit: SIGTERM, SIGINT or the loss of a supervising parent stops it in order, and
- * what does not stop within 10 s is cut. A process that cannot start says why in one line and exits with 1.
+ * Runs one service process from start to exit. SIGTERM, SIGINT or the loss of a supervising parent stops its components in
+ * order; after `STOP_TIMEOUT_MS` the process exits with 1 all the same. A process that cannot start writes why to stderr, in one
+ * line, and exits with 1.
  */
 export async function runProcess(start: () => Promise<RunningProcess>): Promise<void> {
   const stopRequested = new Promise<string>((resolve) => {

@@ -3,9 +3,10 @@ import { type DestinationStream, type Logger as PinoLogger, pino } from "pino";
 export type Logger = PinoLogger;
 
 /**
- * One JSON object per line on stdout. Every line passes through `redact` as text, whatever field a secret hid in.
+ * A logger that writes one JSON object per line to stdout. `redact` gets every line as text, so that no field can carry a secret
+ * past it.
  *
- * @param service which process writes, e.g. `auth`
+ * @param service name of the process, e.g. `auth`
  */
 export function createLogger(service: string, redact: (line: string) => string, level = "info"): Logger {
   const destination: DestinationStream = {

@@ -1,15 +1,15 @@
 import { AsyncLocalStorage } from "node:async_hooks";
 
-/** On whose behalf something is being done: what the audit log says of every change. */
+/** The origin of a call: on whose behalf a transaction runs. The audit log records it with every change. */
 export interface Origin {
   readonly actorType: "api_key" | "operator" | "service";
   /** `key_…` or `op_…`; empty for a service. */
   readonly actorId: string;
-  /** `acc_…` that owns the caller, or that it is limited to; empty for an operator of the whole node, and for a service. */
+  /** `acc_…` that owns the key, or that the operator is limited to; empty for an operator of the whole node and a service. */
   readonly accountId: string;
-  /** Finds the call in the logs. */
+  /** Id of the call, by which it is found in the logs. */
   readonly requestId: string;
-  /** Where the caller connected from, as far as it is known. */
+  /** Client address of the call; empty if unknown. */
   readonly address: string;
 }
 
@@ -20,7 +20,7 @@ export function onBehalfOf<T>(origin: Origin, work: () => T): T {
   return current.run(origin, work);
 }
 
-/** Undefined outside of any call. */
+/** Origin of the current call; undefined outside of any call. */
 export function currentOrigin(): Origin | undefined {
   return current.getStore();
 }
