@@ -7,17 +7,18 @@ const methods = Object.values(publishedServices())
   .flat()
   .flatMap((service) => service.methods);
 
-it("knows every service of the contracts", () => {
+it("lists every service of the contracts", () => {
   expect(methods.length).toBeGreaterThanOrEqual(18);
 });
 
 it.each(methods.map((method) => [`${method.parent.typeName}/${method.name}`, method] as const))(
-  "%s says who may call it, in words that exist",
+  "%s has access rules, of known callers and scopes",
   (_name, method) => {
     for (const rule of accessOf(method)) {
       const scope = operatorScopeOf(rule);
       const caller = internalCallerOf(rule);
-      const known = ["credential", "public"].includes(rule) || SERVICE_CALLERS.some((each) => each === caller);
+      const known =
+        ["credential", "public"].includes(rule) || SERVICE_CALLERS.some((serviceCaller) => serviceCaller === caller);
       expect(known || (scope === undefined ? permits(ALL_SCOPES, rule) : permits(ALL_OPERATOR_SCOPES, scope))).toBe(
         true,
       );
@@ -25,12 +26,13 @@ it.each(methods.map((method) => [`${method.parent.typeName}/${method.name}`, met
   },
 );
 
-it("knows for every resource of an operator scope a method that needs it", () => {
-  const needed = methods.flatMap(accessOf).flatMap((rule) => operatorScopeOf(rule) ?? []);
-  for (const scope of ALL_OPERATOR_SCOPES) expect(needed.filter((each) => permits([scope], each))).not.toEqual([]);
+it("has a method for every resource of an operator scope", () => {
+  const required = methods.flatMap(accessOf).flatMap((rule) => operatorScopeOf(rule) ?? []);
+  for (const scope of ALL_OPERATOR_SCOPES)
+    expect(required.filter((operatorScope) => permits([scope], operatorScope))).not.toEqual([]);
 });
 
-it("lets no method be public, and mixes internal with nothing", () => {
+it("has no public method, and no method for internal and other callers both", () => {
   for (const method of methods) {
     const rules = accessOf(method);
     expect(rules).not.toContain("public");
@@ -55,15 +57,15 @@ const INTERNAL_METHODS: Readonly<Record<string, readonly ServiceCaller[]>> = {
   "RequestHistoryService/GetRequestCharges": ["policy"],
 };
 
-it("lets every internal caller call the internal methods that it needs, and no other method", () => {
-  const admits = methods.map((method) => {
-    const callers = SERVICE_CALLERS.filter((caller) => isLetIn(method, caller));
+it("admits every internal caller to the internal methods that it needs, and to no other method", () => {
+  const admitted = methods.map((method) => {
+    const callers = SERVICE_CALLERS.filter((caller) => isAdmitted(method, caller));
     return [`${method.parent.name}/${method.name}`, callers] as const;
   });
-  expect(Object.fromEntries(admits.filter(([, callers]) => callers.length > 0))).toEqual(INTERNAL_METHODS);
+  expect(Object.fromEntries(admitted.filter(([, callers]) => callers.length > 0))).toEqual(INTERNAL_METHODS);
 });
 
-function isLetIn(method: (typeof methods)[number], caller: ServiceCaller): boolean {
+function isAdmitted(method: (typeof methods)[number], caller: ServiceCaller): boolean {
   try {
     requireAccess(method, { kind: "service", caller });
     return true;

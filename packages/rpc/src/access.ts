@@ -11,12 +11,12 @@ export type AccessRule = "credential" | "public" | `${string}:${string}`;
 const OPERATOR = "operator:";
 const INTERNAL = "internal:";
 
-/** The scope that an operator credential needs by this rule; undefined if the rule is for others. */
+/** Scope that an operator credential needs by this rule; undefined if the rule is for other callers. */
 export function operatorScopeOf(rule: AccessRule): string | undefined {
   return rule.startsWith(OPERATOR) ? rule.slice(OPERATOR.length) : undefined;
 }
 
-/** Caller inside the node that this rule admits, e.g. `gateway`; undefined if the rule is for others. */
+/** Internal caller that this rule admits, e.g. `gateway`; undefined if the rule is for other callers. */
 export function internalCallerOf(rule: AccessRule): string | undefined {
   return rule.startsWith(INTERNAL) ? rule.slice(INTERNAL.length) : undefined;
 }
@@ -27,29 +27,29 @@ export function isInternal(method: DescMethod): boolean {
 }
 
 /**
- * Rules on who may call a method, from its contract. The standard health service, which cannot carry our option, is public.
+ * Access rules of a method, from its contract. The standard health service, which cannot carry our option, is public.
  *
  * @throws Error for a method without a rule: it must not be served.
  */
 export function accessOf(method: DescMethod): readonly AccessRule[] {
-  const known = KNOWN.get(method);
-  if (known !== undefined) return known;
+  const cached = CACHE.get(method);
+  if (cached !== undefined) return cached;
   const rules = readAccess(method);
-  KNOWN.set(method, rules);
+  CACHE.set(method, rules);
   return rules;
 }
 
-/** An option is decoded from the descriptor's bytes at each reading, and this one is read twice in every call. */
-const KNOWN = new WeakMap<DescMethod, readonly AccessRule[]>();
+/** Cached rules: reading an option decodes it from the descriptor's bytes, and this one is read twice in every call. */
+const CACHE = new WeakMap<DescMethod, readonly AccessRule[]>();
 
 function readAccess(method: DescMethod): readonly AccessRule[] {
   if (method.parent.typeName === Health.typeName) return ["public"];
   const rules = getOption(method, any_of) as AccessRule[];
-  if (rules.length === 0) throw new Error(`${method.parent.typeName}/${method.name} says nowhere who may call it`);
+  if (rules.length === 0) throw new Error(`${method.parent.typeName}/${method.name} has no access rule`);
   return rules;
 }
 
-/** Every service of the contracts, by the process that serves it. */
+/** Services of the contracts, keyed by the process that serves them. */
 export function publishedServices(): Readonly<Record<"auth" | "policy" | "usage", readonly DescService[]>> {
   return { auth: servicesIn(auth), policy: servicesIn(policy), usage: servicesIn(usage) };
 }

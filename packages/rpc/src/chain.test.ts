@@ -28,7 +28,7 @@ const operator = (...scopes: string[]): Principal => ({
   expiresAt: undefined,
 });
 
-/** Answers for tokens by name, as the auth service would. */
+/** Principals, keyed by token. */
 const principals: Record<string, Principal> = {
   reader: key("keys:read"),
   all: key("keys:*"),
@@ -76,7 +76,7 @@ const as = (token: string) => ({ headers: { authorization: `Bearer ${token}` } }
 
 async function refusal(call: Promise<unknown>) {
   const error = await call.then(
-    () => expect.fail("was let through"),
+    () => expect.fail("was admitted"),
     (reason: unknown) => ConnectError.from(reason),
   );
   const [info] = error.findDetails(ErrorInfoSchema);
@@ -87,7 +87,7 @@ describe("every call", () => {
   const { wired, served } = transport();
   const keys = createClient(KeyService, wired);
 
-  it("needs a credential, exactly one", async () => {
+  it("requires exactly one credential", async () => {
     expect(await refusal(keys.listKeys({}))).toMatchObject({
       code: Code.Unauthenticated,
       reason: "CREDENTIAL_MISSING",
@@ -98,7 +98,7 @@ describe("every call", () => {
     expect(served).toEqual([]);
   });
 
-  it("needs the scope that its contract names, and is told which", async () => {
+  it("requires the scope that its contract names, and names it in the refusal", async () => {
     const call = keys.mintKey({ name: "a", scopes: ["keys:read"] }, as("reader"));
     expect(await refusal(call)).toMatchObject({
       code: Code.PermissionDenied,
@@ -109,14 +109,14 @@ describe("every call", () => {
     expect(served.splice(0)).toEqual(["mintKey key"]);
   });
 
-  it("is let in by any one of several rules", async () => {
+  it("is admitted by any one of several access rules", async () => {
     const namespaces = createClient(NamespaceService, wired);
     await namespaces.listNamespaces({}, as("operator"));
     expect(await refusal(namespaces.listNamespaces({}, as("all")))).toMatchObject({ reason: "SCOPE_MISSING" });
     expect(served.splice(0)).toEqual(["listNamespaces operator"]);
   });
 
-  it("of an operator credential needs the operator scope that the contract names, and is told which", async () => {
+  it("requires the operator scope of an operator credential, and names it in the refusal", async () => {
     const namespaces = createClient(NamespaceService, wired);
     expect(await refusal(namespaces.listNamespaces({}, as("clerk")))).toMatchObject({
       code: Code.PermissionDenied,
@@ -128,12 +128,12 @@ describe("every call", () => {
     expect(await refusal(namespaces.createNamespace(create, as("clerk")))).toMatchObject({
       metadata: { scope: "namespaces:write" },
     });
-    // A key holds other scopes, whatever their names.
+    // A key never has operator scopes, even of the same name.
     expect(await refusal(namespaces.createNamespace(create, as("all")))).toMatchObject({ reason: "OPERATOR_REQUIRED" });
     expect(served).toEqual([]);
   });
 
-  it("to an internal method needs the service credential, which opens nothing else", async () => {
+  it("requires a service credential for an internal method, and admits it to no other method", async () => {
     const verification = createClient(VerificationService, wired);
     for (const token of ["all", "operator"]) {
       expect(await refusal(verification.verifyKey({}, as(token)))).toMatchObject({ reason: "INTERNAL_ONLY" });
@@ -146,7 +146,7 @@ describe("every call", () => {
     expect(served.splice(0)).toEqual(["verifyKey service"]);
   });
 
-  it("with a bad field is refused before the handler, with the field and the rule", async () => {
+  it("is refused for an invalid field before it reaches the handler, with the field and the rule", async () => {
     const { code, error } = await refusal(keys.mintKey({ name: " \t", scopes: [] }, as("all")));
     expect(code).toBe(Code.InvalidArgument);
     const fields = error.findDetails(BadRequestSchema).flatMap((detail) => detail.fieldViolations);
@@ -154,14 +154,14 @@ describe("every call", () => {
     expect(served).toEqual([]);
   });
 
-  it("that fails inside says nothing of why, but carries a request id", async () => {
+  it("hides the cause of an internal error, and has a request id", async () => {
     const { message, code, error } = await refusal(keys.revokeKey({ id: "x" }, as("all")));
     expect(code).toBe(Code.Internal);
     expect(message).not.toContain("hunter2");
     expect(error.metadata.get("x-request-id")).toMatch(/^[\w-]+$/);
   });
 
-  it("keeps the request id that the gateway says, and no client's", async () => {
+  it("keeps the request id of the gateway, and replaces that of a client", async () => {
     const headers = { ...as("all").headers, "x-request-id": "from-the-caller" };
     const direct = await refusal(keys.getKey({ id: "x" }, { headers }));
     expect(direct.error.metadata.get("x-request-id")).not.toBe("from-the-caller");
@@ -170,7 +170,7 @@ describe("every call", () => {
     expect(error.metadata.get("x-request-id")).toBe("from-the-caller");
   });
 
-  it("is answered when its deadline passes, whatever the handler waits for", async () => {
+  it("is answered when its deadline passes, even if the handler never returns", async () => {
     const identity = createClient(IdentityService, wired);
     const { code } = await refusal(identity.whoAmI({}, { ...as("all"), timeoutMs: 50 }));
     expect(code).toBe(Code.DeadlineExceeded);

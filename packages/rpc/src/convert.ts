@@ -1,7 +1,7 @@
 import { type Duration, type Timestamp, timestampFromDate } from "@bufbuild/protobuf/wkt";
 import { invalidField } from "@routeplane/domain";
 
-/** To the nearest millisecond. */
+/** Converts a timestamp, rounded to the nearest millisecond. */
 export function fromTimestamp(timestamp: Pick<Timestamp, "seconds" | "nanos"> | undefined): Date | undefined {
   if (timestamp === undefined) return undefined;
   return new Date(Number(timestamp.seconds) * 1_000 + Math.round(timestamp.nanos / 1e6));
@@ -13,9 +13,9 @@ interface ProtoRange {
 }
 
 /**
- * Both ends of a list's filter by time, each undefined if it is open.
+ * Converts the time range of a list's filter; an end that is open is undefined.
  *
- * @throws DomainError INVALID_ARGUMENT for an empty range: the list would look as if there were nothing
+ * @throws DomainError INVALID_ARGUMENT for an empty range: an empty list would hide the mistake
  */
 export function fromTimeRange(filter: ProtoRange | undefined): { from: Date | undefined; to: Date | undefined } {
   const [from, to] = [fromTimestamp(filter?.from), fromTimestamp(filter?.to)];
@@ -28,7 +28,7 @@ export function toTimestamp(time: Date): Timestamp {
   return timestampFromDate(time);
 }
 
-/** In seconds. Keeps what makes a duration fractional, negative or absurd, so that a rule can refuse it. */
+/** Converts a duration to seconds. Fractional, negative and absurd values are kept, so that a rule can refuse them. */
 export function fromDuration(duration: Duration | undefined): number | undefined {
   return duration === undefined ? undefined : Number(duration.seconds) + duration.nanos / 1e9;
 }

@@ -6,7 +6,7 @@ import { DomainError, type ErrorReason, invalidField } from "@routeplane/domain"
 import { expect, it } from "vitest";
 import { fromConnectError, toConnectError } from "./errors.ts";
 
-it("carries a domain error over the wire whole, except for its cause", () => {
+it("carries a domain error over the wire, without its cause", () => {
   const error = new DomainError("permission_denied", "SCOPE_EXCEEDS_PARENT", "too much", {
     fields: [{ field: "scopes", rule: "subset" }],
     metadata: { scopes: "keys:*" },
@@ -18,7 +18,7 @@ it("carries a domain error over the wire whole, except for its cause", () => {
   expect(inspect(toConnectError(error), { depth: 3 })).not.toContain("secret");
 });
 
-it("names the dependency when what failed is not an answer", () => {
+it("names the dependency when a call got no response", () => {
   for (const error of [new Error("connect ECONNREFUSED"), new ConnectError("late", Code.DeadlineExceeded)]) {
     expect(fromConnectError(error, "policy")).toMatchObject({
       code: "unavailable",
@@ -28,22 +28,22 @@ it("names the dependency when what failed is not an answer", () => {
   }
 });
 
-it("says the same of a fault over there as of no answer", () => {
+it("reports a fault of the other service as unavailable", () => {
   const internal = toConnectError(new Error("boom"));
   expect(fromConnectError(internal, "auth")).toMatchObject({ code: "unavailable" });
 });
 
-it("does not call what the protocol refuses a fault of the service", () => {
+it("does not report a refusal by the protocol as a fault of the service", () => {
   const refused = toConnectError(new ConnectError("protocol error: incomplete envelope", Code.InvalidArgument));
   expect(fromConnectError(refused, "auth")).toMatchObject({ code: "invalid_argument", reason: "FIELD_INVALID" });
 });
 
-it("sends only reasons that the contract lists", () => {
+it("sends only reasons that are in the contract", () => {
   const reason: ErrorReason = invalidField("name", "rule").reason;
   expect(Reason[reason]).toBeTypeOf("number");
 });
 
-it("sends no credential, no control character and no megabyte that the caller put into it", () => {
+it("sends no credential, no control character and no overlong text of the caller", () => {
   const token = mintToken("key");
   const error = invalidField("name", `must not be ${token}\u001b[31m${"x".repeat(10_000)}`);
   const sent = inspect(toConnectError(error), { depth: 6, maxStringLength: null });

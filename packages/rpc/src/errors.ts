@@ -4,8 +4,7 @@ import { BadRequestSchema, ErrorInfoSchema } from "@routeplane/contracts/google-
 import { DomainError, type ErrorCode, type ErrorReason } from "@routeplane/domain";
 import { safeText } from "./safe-text.ts";
 
-/** The only place where a domain error becomes a Connect error, and back. A cause never crosses the wire. */
-
+/** Connect code of each domain error code. Only this file converts between the two. A cause never crosses the wire. */
 const CODES: Record<ErrorCode, Code> = {
   invalid_argument: Code.InvalidArgument,
   unauthenticated: Code.Unauthenticated,
@@ -18,12 +17,19 @@ const CODES: Record<ErrorCode, Code> = {
   unavailable: Code.Unavailable,
 };
 
+/** Domain of `google.rpc.ErrorInfo`. */
 const DOMAIN = "routeplane";
 
-/** Reasons of the errors that the kit itself raises. */
-type KitReason = "INTERNAL" | "FIELD_INVALID" | "DEADLINE_EXCEEDED" | "CANCELLED" | "TOO_LARGE" | "METHOD_UNKNOWN";
+/** Reasons of the errors that this package and the library raise, which are no domain errors. */
+type TransportReason =
+  | "INTERNAL"
+  | "FIELD_INVALID"
+  | "DEADLINE_EXCEEDED"
+  | "CANCELLED"
+  | "TOO_LARGE"
+  | "METHOD_UNKNOWN";
 
-const KIT_REASONS: Partial<Record<Code, KitReason>> = {
+const TRANSPORT_REASONS: Partial<Record<Code, TransportReason>> = {
   [Code.InvalidArgument]: "FIELD_INVALID",
   [Code.DeadlineExceeded]: "DEADLINE_EXCEEDED",
   [Code.Canceled]: "CANCELLED",
@@ -31,10 +37,11 @@ const KIT_REASONS: Partial<Record<Code, KitReason>> = {
   [Code.Unimplemented]: "METHOD_UNKNOWN",
 };
 
+/** Converts an error to the one that the caller gets. An unexpected error becomes INTERNAL, without its message. */
 export function toConnectError(error: unknown): ConnectError {
   if (error instanceof DomainError) return connectError(CODES[error.code], error.message, error.reason, error);
   if (error instanceof ConnectError && error.code !== Code.Internal && error.code !== Code.Unknown) {
-    return connectError(error.code, error.rawMessage, KIT_REASONS[error.code] ?? "INTERNAL");
+    return connectError(error.code, error.rawMessage, TRANSPORT_REASONS[error.code] ?? "INTERNAL");
   }
   return connectError(Code.Internal, "internal error; the request id finds it in the log", "INTERNAL");
 }
@@ -42,7 +49,7 @@ export function toConnectError(error: unknown): ConnectError {
 function connectError(
   code: Code,
   message: string,
-  reason: ErrorReason | KitReason,
+  reason: ErrorReason | TransportReason,
   { fields = [], metadata = {} }: Partial<Pick<DomainError, "fields" | "metadata">> = {},
 ): ConnectError {
   const safe = Object.fromEntries(Object.entries(metadata).map(([name, value]) => [name, safeText(value)]));
@@ -55,8 +62,8 @@ function connectError(
 }
 
 /**
- * What a failed call to another service means here. An answer of that service stays what it was; anything that is not an
- * answer (refused connection, time-out, a fault over there) is UNAVAILABLE and names the dependency.
+ * Converts the error of a call to another service. An error that the service returned is kept, with its reason and fields; any
+ * other (refused connection, time-out, a fault of the service) becomes UNAVAILABLE and names the dependency.
  */
 export function fromConnectError(error: unknown, dependency: string): DomainError {
   const connect = ConnectError.from(error);

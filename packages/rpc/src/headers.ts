@@ -1,11 +1,11 @@
-/** Finds a call in the logs. Taken from callers with a service credential; others get a new one. */
+/** Header of the request id, by which a call is found in the logs. Accepted beside a service credential; other calls get a new id. */
 export const REQUEST_ID = "x-request-id";
 
-/** Address that the client of a forwarded call connected from. Taken from callers with a service credential only. */
+/** Header of the address from which the client of a relayed call connected. Accepted beside a service credential only. */
 export const CLIENT_ADDRESS = "x-routeplane-client-address";
 
 /**
- * The gateway's service credential, on a call that it passes on with the credential of its client: by it a service knows that
- * the other headers come from the gateway. The gateway lets none in.
+ * Header of the gateway's service credential, on a call that it relays with the credential of its client: it proves that the two
+ * headers above come from the gateway. The gateway removes it from clients' requests.
  */
 export const RELAY_CREDENTIAL = "x-routeplane-relay";

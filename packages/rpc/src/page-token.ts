@@ -2,7 +2,7 @@ import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
 import { PageTokenSchema } from "@routeplane/contracts/paging";
 import { type FieldFault, invalidField } from "@routeplane/domain";
 
-/** The token of the page after the row `afterId` of `list`. */
+/** Token of the page that follows the row `afterId` of `list`. */
 export function toPageToken(list: string, afterId: string): string {
   return Buffer.from(toBinary(PageTokenSchema, create(PageTokenSchema, { list, afterId }))).toString("base64url");
 }
@@ -10,10 +10,10 @@ export function toPageToken(list: string, afterId: string): string {
 const PAGE_TOKEN = { field: "page_token", rule: "must be the next_page_token of an earlier page of this list" };
 
 /**
- * The id after which the page starts, or undefined for the first page.
+ * Id after which a page starts; undefined for the first page.
  *
- * @param fault what to say of another token, where it is not in `page_token`
- * @throws DomainError INVALID_ARGUMENT if it is not a token of this list.
+ * @param fault field and rule of the error, if the token is not in `page_token`
+ * @throws DomainError INVALID_ARGUMENT if it is not a token of this list
  */
 export function fromPageToken<T>(
   list: string,

@@ -2,7 +2,7 @@ import { createContextKey, type HandlerContext } from "@connectrpc/connect";
 import type { ServiceCaller } from "@routeplane/credentials";
 import { DomainError, type Id } from "@routeplane/domain";
 
-/** Who calls: what the authenticate interceptor found out, and the only thing that handlers know of a credential. */
+/** Authenticated caller: everything that handlers know of a credential. */
 export type Principal = KeyPrincipal | OperatorPrincipal | ServicePrincipal;
 
 /**
@@ -12,7 +12,7 @@ export type Principal = KeyPrincipal | OperatorPrincipal | ServicePrincipal;
  */
 export type VerifyToken = (token: string) => Promise<Principal>;
 
-/** An internal caller, by its service credential. */
+/** Internal caller, identified by its service credential. */
 export interface ServicePrincipal {
   readonly kind: "service";
   readonly caller: ServiceCaller;
@@ -23,32 +23,32 @@ export interface KeyPrincipal {
   readonly keyId: Id<"key">;
   readonly namespaceId: Id<"ns">;
   readonly accountId: Id<"acc">;
-  /** Effective now: cut down to those of every key above it. */
+  /** Scopes in effect now: those of the key that every key above it has too. */
   readonly scopes: readonly string[];
-  /** From the root key down to this key. */
+  /** Ids of the key and its ancestors, from the root key down. */
   readonly lineage: readonly Id<"key">[];
   readonly expiresAt: Date | undefined;
-  /** End of the grace of the token in use, if a rotation replaced it: until then it only invokes and reads. */
+  /** End of the grace of a token that a rotation replaced: until then it may only invoke and read. Otherwise undefined. */
   readonly graceEndsAt?: Date | undefined;
 }
 
 export interface OperatorPrincipal {
   readonly kind: "operator";
   readonly operatorId: Id<"op">;
-  /** The account that it is limited to; undefined if it acts on every account of the node. */
+  /** Account that the operator is limited to; undefined if it acts on every account of the node. */
   readonly accountId: Id<"acc"> | undefined;
-  /** Operator scopes, effective now: cut down to those of every operator credential above it. */
+  /** Operator scopes in effect now: those that every operator credential above it has too. */
   readonly scopes: readonly string[];
-  /** From the node's first operator credential down to this one. */
+  /** Ids of the operator credential and its ancestors, from the node's first one down. */
   readonly lineage: readonly Id<"op">[];
   readonly expiresAt: Date | undefined;
-  /** End of the grace of the token in use, if a rotation replaced it: until then it only invokes and reads. */
+  /** End of the grace of a token that a rotation replaced: until then it may only invoke and read. Otherwise undefined. */
   readonly graceEndsAt?: Date | undefined;
 }
 
-/** Undefined on a public method. */
+/** Context value of the caller; undefined on a public method. */
 export const principalKey = createContextKey<Principal | undefined>(undefined, {
-  description: "who calls, from the authenticate interceptor",
+  description: "authenticated caller",
 });
 
 export function principalOf(context: HandlerContext): Principal {
@@ -57,24 +57,24 @@ export function principalOf(context: HandlerContext): Principal {
   return principal;
 }
 
-/** The calling key, in a handler whose access rule admits keys only. */
+/** Key that calls, in a handler whose access rules admit keys only. */
 export function keyPrincipalOf(context: HandlerContext): KeyPrincipal {
   const principal = principalOf(context);
-  if (principal.kind !== "key") throw new Error(`${context.method.name} was let in for a ${principal.kind}`);
+  if (principal.kind !== "key") throw new Error(`${context.method.name} was called by a ${principal.kind}`);
   return principal;
 }
 
-/** The calling operator, in a handler whose access rule admits operators only. */
+/** Operator that calls, in a handler whose access rules admit operators only. */
 export function operatorPrincipalOf(context: HandlerContext): OperatorPrincipal {
   const principal = principalOf(context);
-  if (principal.kind !== "operator") throw new Error(`${context.method.name} was let in for a ${principal.kind}`);
+  if (principal.kind !== "operator") throw new Error(`${context.method.name} was called by a ${principal.kind}`);
   return principal;
 }
 
 /**
- * As `operatorPrincipalOf`, for what is above accounts.
+ * Operator that calls, in a handler that acts on all accounts of the node.
  *
- * @throws DomainError PERMISSION_DENIED for an operator that is limited to one
+ * @throws DomainError PERMISSION_DENIED for an operator that is limited to an account
  */
 export function wholeNodeOperatorOf(context: HandlerContext): Id<"op"> {
   const { operatorId, accountId } = operatorPrincipalOf(context);

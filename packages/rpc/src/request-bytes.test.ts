@@ -4,7 +4,7 @@ import { expect, it } from "vitest";
 import { publishedServices } from "./access.ts";
 import { requestBytesOf } from "./request-bytes.ts";
 
-it("lets a management request take 64 KiB, one that holds guardrails 512 KiB, and one between services 1 MiB", () => {
+it("allows 64 KiB to a management request, 512 KiB to one with guardrails, and 1 MiB between services", () => {
   expect(requestBytesOf(UsageService.method.listRequests)).toBe(65_536);
   expect(requestBytesOf(PolicyService.method.bindPolicy)).toBe(65_536);
   expect(requestBytesOf(PolicyService.method.createPolicy)).toBe(524_288);
@@ -12,7 +12,7 @@ it("lets a management request take 64 KiB, one that holds guardrails 512 KiB, an
   expect(requestBytesOf(AdmissionService.method.admit)).toBe(1_048_576);
 });
 
-it("makes few exceptions", () => {
+it("allows 512 KiB to the requests with guardrails only", () => {
   const methods = Object.values(publishedServices())
     .flat()
     .flatMap((service) => service.methods);

@@ -18,18 +18,18 @@ import { createLogger, type Logger, type RunningProcess } from "@routeplane/runt
 import type { Config } from "./config.ts";
 import { createBootstrap } from "./domain/bootstrap.ts";
 import { createKeyLifecycle } from "./domain/keys/key-lifecycle.ts";
-import { createMinting } from "./domain/keys/minting.ts";
 import { createOperatorLifecycle } from "./domain/operators/operator-lifecycle.ts";
 import { createVerify } from "./domain/verification.ts";
 import { accountService } from "./handlers/account-service.ts";
 import { identityService } from "./handlers/identity-service.ts";
+import { toPrincipal } from "./handlers/convert-verification.ts";
 import { bootstrapService, verificationService } from "./handlers/verification-service.ts";
 import { keyService } from "./handlers/key-service.ts";
 import { namespaceService } from "./handlers/namespace-service.ts";
 import { operatorService } from "./handlers/operator-service.ts";
-import { toPrincipal } from "./handlers/principal.ts";
 import { createAccountStore } from "./store/account-store.ts";
 import { createKeyStore } from "./store/key-store.ts";
+import { createNamespaceStore } from "./store/namespace-store.ts";
 import { createNodeStore } from "./store/node-store.ts";
 import { createOperatorStore } from "./store/operator-store.ts";
 import type { AuthSchema } from "./store/schema.ts";
@@ -54,8 +54,8 @@ export async function startAuth(config: Config): Promise<RunningProcess> {
   const wired = wireAuth({ config, database, changes, log, clock: Date.now });
   const server = await startRpcServer({ ...config, ...wired });
   const grpcServer = await startGrpcServer({ ...config, ...wired, port: config.grpcPort });
-  // Watches never end by themselves: they are ended before the servers wait for their calls.
-  const watches = { name: "watches of changes", stop: async () => changes.close() };
+  // Watches never end by themselves: they are ended before the servers wait for running calls.
+  const watches = { name: "change watches", stop: async () => changes.close() };
   const pool = { name: database.name, stop: () => database.stop() };
   return { log, components: [pool, subscription, server, grpcServer, watches] };
 }
@@ -66,35 +66,39 @@ export interface AuthWiring {
   readonly changes: ChangeFeed;
   readonly log: Logger;
   readonly clock: Clock;
-  /** `performance.now` by default. */
+  /** Monotonic clock; `performance.now` by default. Milliseconds. */
   readonly monotonic?: () => number;
 }
 
-/** The service without its process: what it serves, and the chain that every call passes through. */
+/** The service without its process: the routes that it serves and the chain of interceptors that every call passes through. */
 export function wireAuth({ config, database, changes, log, clock, monotonic = () => performance.now() }: AuthWiring) {
-  const keys = createKeyStore(database);
-  const accounts = createAccountStore(database);
-  const nodes = createNodeStore(database);
-  const secrets = createSecretStore(database);
-  const operators = createOperatorStore(database);
+  const stores = {
+    keys: createKeyStore(database),
+    accounts: createAccountStore(database),
+    namespaces: createNamespaceStore(database),
+    nodes: createNodeStore(database),
+    secrets: createSecretStore(database),
+    operators: createOperatorStore(database),
+  };
+  const { keys, accounts, namespaces, operators } = stores;
   const { peppers, serviceCredentials } = config;
-  const verify = createVerify({ secrets, keys, peppers, clock });
-  const minting = createMinting({ keys, nodes, peppers, clock });
-  const lifecycle = createKeyLifecycle({ keys, peppers, clock });
-  const operatorRules = createOperatorLifecycle({ operators, accounts, peppers, clock });
-  const bootstrap = createBootstrap({ accounts, nodes, secrets, peppers, clock });
+  const dependencies = { ...stores, peppers, clock };
+  const verify = createVerify(dependencies);
+  const keyLifecycle = createKeyLifecycle(dependencies);
+  const operatorLifecycle = createOperatorLifecycle(dependencies);
+  const bootstrap = createBootstrap(dependencies);
 
   const ready = () => database.isReachable();
-  // Whoever calls this service itself is looked up every time; who asks it about others may get an answer that it kept.
+  // Callers of this service itself are verified in the database at every call; VerifyKey answers other services from a cache.
   const verifyToken = async (token: string) => toPrincipal(await verify(token));
   const verifier = createLocalVerifier({ verifyUncached: verifyToken, changes, clock, monotonic });
   const verification = verificationService(verifier, keys, changes);
   const routes = (router: ConnectRouter): void => {
-    router.service(contracts.KeyService, keyService(keys, minting, lifecycle));
+    router.service(contracts.KeyService, keyService(keys, keyLifecycle));
     router.service(contracts.AccountService, accountService(accounts, clock));
-    router.service(contracts.NamespaceService, namespaceService(accounts, nodes, clock));
-    router.service(contracts.OperatorService, operatorService(operators, operatorRules));
-    router.service(contracts.IdentityService, identityService(keys, accounts, nodes, operators));
+    router.service(contracts.NamespaceService, namespaceService(accounts, namespaces, clock));
+    router.service(contracts.OperatorService, operatorService(operators, operatorLifecycle));
+    router.service(contracts.IdentityService, identityService(stores));
     router.service(contracts.AuditService, auditService(createAuditStore(database), AUTH_ACTIONS));
     router.service(contracts.VerificationService, verification);
     router.service(contracts.BootstrapService, bootstrapService(bootstrap));

@@ -9,10 +9,10 @@ import { readEnvironment, readServerConfig, type ServerConfig } from "@routeplan
 
 export interface Config extends ServerConfig {
   readonly databaseUrl: string;
-  /** Where the hot methods are served over gRPC alone; 0: any free port. */
+  /** Port on which VerificationService alone is served over `@grpc/grpc-js`; 0: any free port. */
   readonly grpcPort: number;
   readonly serviceCredentials: ServiceCredentials;
-  /** What secrets are hashed with; the first one hashes new ones. */
+  /** Peppers of the HMACs of tokens. The first one hashes new tokens; a row names the one that hashed it. */
   readonly peppers: Peppers;
 }
 

@@ -1,16 +1,34 @@
 import type { GuardrailSpec } from "@routeplane/guardrails";
 import type { AppliedGuardrail, GuardrailDirectory } from "../src/domain/ports.ts";
+import { unavailable } from "./unavailable.ts";
 
-/** Guardrails that apply to every key: each from a binding of its own, `bnd_1` and so on. */
+/** In-memory `GuardrailDirectory` whose guardrails apply to every key, by bindings `bnd_1`, `bnd_2`, … on one namespace. */
+export interface FakeGuardrailDirectory extends GuardrailDirectory {
+  /** Makes every call fail as UNAVAILABLE while it is true. */
+  isDown: boolean;
+  /** Binds one more guardrail. */
+  bind(spec: GuardrailSpec, mode?: AppliedGuardrail["mode"]): void;
+}
+
+/** @param namespaceId the principal of the bindings */
 export function fakeGuardrailDirectory(
   specs: readonly GuardrailSpec[],
   mode: AppliedGuardrail["mode"] = "enforce",
-): GuardrailDirectory {
-  const applied = specs.map((spec, index): AppliedGuardrail => {
-    const number = index + 1;
-    const principal = { principalType: "namespace", principalId: "ns_1" } as const;
+  namespaceId = "ns_1",
+): FakeGuardrailDirectory {
+  const toApplied = (spec: GuardrailSpec, mode: AppliedGuardrail["mode"], number: number): AppliedGuardrail => {
     const binding = { policyId: `pol_${number}`, policyName: `rule ${number}`, bindingId: `bnd_${number}` };
-    return { ...binding, ...principal, mode, spec };
-  });
-  return { of: async () => applied };
+    return { ...binding, principalType: "namespace", principalId: namespaceId, mode, spec };
+  };
+  let applied = specs.map((spec, index) => toApplied(spec, mode, index + 1));
+  return {
+    isDown: false,
+    async of() {
+      if (this.isDown) throw unavailable("policy");
+      return applied;
+    },
+    bind(spec, mode = "enforce") {
+      applied = [...applied, toApplied(spec, mode, applied.length + 1)];
+    },
+  };
 }

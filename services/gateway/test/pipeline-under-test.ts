@@ -1,4 +1,4 @@
-import { DomainError, newId } from "@routeplane/domain";
+import { newId } from "@routeplane/domain";
 import { createLogger } from "@routeplane/runtime";
 import { createDenials } from "../src/domain/metering/denial-recorder.ts";
 import { createGuards } from "../src/domain/guardrails/guard.ts";
@@ -102,6 +102,3 @@ export function pipelineUnderTest(options: WorldOptions = {}): PipelineUnderTest
     },
   };
 }
-
-export const down = (dependency: string): DomainError =>
-  new DomainError("unavailable", "DEPENDENCY_UNAVAILABLE", "down", { metadata: { dependency } });

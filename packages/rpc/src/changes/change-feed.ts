@@ -1,73 +1,76 @@
 import { DomainError } from "@routeplane/domain";
 
-/** A change of something that others keep answers about; without a subject, word of the last one. */
+/** One message of a change feed: a numbered change of a subject or, without a subject, the last number. */
 export interface Change {
   readonly sequence: bigint;
-  /** Id of what changed; undefined: nothing changed, this is the last number. */
+  /** Id of the subject that changed; undefined if none did. */
   readonly subjectId: string | undefined;
 }
 
 /**
- * Fans changes out to whoever watches. Numbers have no hole, so a watcher sees by itself when it missed one; this feed only
- * must never say a number before the change that it belongs to, and say nothing while it does not know.
+ * Change feed of a service: fans out what its database announces to listeners in the process and to watchers that call.
+ *
+ * Sequence numbers have no hole, so a receiver finds out by itself that it missed one. The feed never sends a number before the
+ * change that it belongs to, and sends nothing while it is not live. `announced`, `confirmed` and `lost` are called by what
+ * listens to the database (`subscribeToChanges` of packages/postgres).
  */
 export interface ChangeFeed {
-  /** Whether changes can be followed now. */
+  /** True while changes are received from the database. */
   isLive(): boolean;
-  /** Calls `listener` with whatever watchers are told, in this process and before they are. */
+  /** Adds a listener for the life of the process; it is called before the watchers receive the same message. */
   subscribe(listener: (change: Change) => void): void;
   /**
-   * What changes from now on, beginning with the last number.
+   * Streams the changes from now on, beginning with the last number.
    *
-   * @throws DomainError UNAVAILABLE while changes cannot be followed
+   * @throws DomainError UNAVAILABLE while the feed is not live
    */
   watch(signal: AbortSignal): AsyncIterable<Change>;
-  /** A change was announced. */
+  /** Called for each change that the database announces. */
   announced(sequence: bigint, subjectId: string): void;
   /**
-   * The counter was read on the connection on which changes are announced.
+   * Called with the counter of changes, read at intervals on the connection on which they are announced.
    *
-   * @param fresh whether announcements may have been missed before
+   * @param fresh true if announcements may have been missed before
    */
   confirmed(sequence: bigint, fresh: boolean): void;
-  /** Changes cannot be followed until the next confirmation. */
+  /** Called when the connection is lost: the feed is not live until the next confirmation. */
   lost(): void;
-  /** Ends every watch, and lets no other begin. */
+  /** Ends every watch, and refuses new ones. */
   close(): void;
 }
 
-/** A watcher that takes nothing for so long is told the last number instead, from which it sees that it missed some. */
-const MAX_WAITING = 1_000;
+/** Maximum queue of a watcher. Beyond it, the queue is replaced by the last number, from which the watcher sees the gap. */
+const MAX_QUEUED_CHANGES = 1_000;
 
 export function createChangeFeed(): ChangeFeed {
   const listeners: ((change: Change) => void)[] = [];
   const watchers = new Set<Watcher>();
-  let following = false;
-  let closed = false;
+  let isLive = false;
+  let isClosed = false;
   let last = 0n;
   let lastAtConfirmation = 0n;
-  let counted = 0n;
-  let early = 0n;
-  const tell = (change: Change): void => {
+  let lastConfirmed = 0n;
+  let announcedBeforeLive = 0n;
+  const send = (change: Change): void => {
     for (const listener of listeners) listener(change);
-    for (const watcher of watchers) watcher.tell(change);
+    for (const watcher of watchers) watcher.push(change);
   };
 
   return {
-    isLive: () => following,
+    isLive: () => isLive,
     subscribe: (listener) => void listeners.push(listener),
 
     async *watch(signal) {
-      if (!following || closed) throw cannotFollow();
+      if (!isLive || isClosed) throw notLive();
       const watcher = new Watcher();
-      watcher.tell({ sequence: last, subjectId: undefined });
+      watcher.push({ sequence: last, subjectId: undefined });
       const end = (): void => watcher.end();
       signal.addEventListener("abort", end, { once: true });
       watchers.add(watcher);
       try {
-        while (!watcher.ended) {
-          yield* watcher.take();
-          await watcher.arrival();
+        while (!watcher.isEnded) {
+          yield* watcher.takeQueue();
+          await watcher.nextPush();
         }
       } finally {
         watchers.delete(watcher);
@@ -76,70 +79,72 @@ export function createChangeFeed(): ChangeFeed {
     },
 
     announced(sequence, subjectId) {
-      // On a fresh connection it may come just before the first confirmation, and be newer than that.
-      if (!following) early = sequence;
-      if (!following || sequence <= last) return;
+      // On a fresh connection an announcement may precede the first confirmation, and be newer than it.
+      if (!isLive) announcedBeforeLive = sequence;
+      if (!isLive || sequence <= last) return;
       last = sequence;
-      tell({ sequence, subjectId });
+      send({ sequence, subjectId });
     },
 
     confirmed(sequence, fresh) {
-      // What was counted a whole confirmation ago and is not announced yet never will be; and a counter that went back was
-      // restored. Either way the jump tells the watchers.
-      if (fresh) last = early > sequence ? early : sequence;
-      else if (counted > last || sequence < lastAtConfirmation) last = sequence;
-      following = true;
+      // A change that was counted a whole confirmation ago and is not announced yet never will be, and a counter that went back
+      // was restored from a backup. In both cases the watchers see the jump in the numbers.
+      if (fresh) last = announcedBeforeLive > sequence ? announcedBeforeLive : sequence;
+      else if (lastConfirmed > last || sequence < lastAtConfirmation) last = sequence;
+      isLive = true;
       lastAtConfirmation = last;
-      counted = sequence;
-      tell({ sequence: last, subjectId: undefined });
+      lastConfirmed = sequence;
+      send({ sequence: last, subjectId: undefined });
     },
 
     lost() {
-      following = false;
-      early = 0n;
+      isLive = false;
+      announcedBeforeLive = 0n;
     },
 
     close() {
-      closed = true;
+      isClosed = true;
       watchers.forEach((watcher) => watcher.end());
     },
   };
 }
 
+/** Bounded queue of the messages for one watcher. */
 class Watcher {
-  #waiting: Change[] = [];
-  #arrival = Promise.withResolvers<void>();
-  #ended = false;
+  #queue: Change[] = [];
+  #pushed = Promise.withResolvers<void>();
+  #isEnded = false;
 
-  tell(change: Change): void {
-    if (this.#waiting.length >= MAX_WAITING) this.#waiting = [{ sequence: change.sequence, subjectId: undefined }];
-    else this.#waiting.push(change);
-    this.#arrival.resolve();
+  push(change: Change): void {
+    if (this.#queue.length >= MAX_QUEUED_CHANGES) this.#queue = [{ sequence: change.sequence, subjectId: undefined }];
+    else this.#queue.push(change);
+    this.#pushed.resolve();
   }
 
-  get ended(): boolean {
-    return this.#ended;
+  get isEnded(): boolean {
+    return this.#isEnded;
   }
 
   end(): void {
-    this.#ended = true;
-    this.#arrival.resolve();
+    this.#isEnded = true;
+    this.#pushed.resolve();
   }
 
-  arrival(): Promise<void> {
-    return this.#arrival.promise;
+  /** Resolves when something has been pushed since the last `takeQueue`, or the watcher has ended. */
+  nextPush(): Promise<void> {
+    return this.#pushed.promise;
   }
 
-  take(): readonly Change[] {
-    const taken = this.#waiting;
-    this.#waiting = [];
-    this.#arrival = Promise.withResolvers();
-    return taken;
+  takeQueue(): readonly Change[] {
+    const queue = this.#queue;
+    this.#queue = [];
+    this.#pushed = Promise.withResolvers();
+    return queue;
   }
 }
 
-function cannotFollow(): DomainError {
-  return new DomainError("unavailable", "DEPENDENCY_UNAVAILABLE", "changes cannot be followed now; try again", {
+function notLive(): DomainError {
+  return new DomainError("unavailable", "DEPENDENCY_UNAVAILABLE", "changes cannot be received now; try again", {
     metadata: { dependency: "postgres" },
   });
 }

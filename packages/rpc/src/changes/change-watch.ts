@@ -1,13 +1,14 @@
 import { setTimeout as delay } from "node:timers/promises";
 import type { CallOptions } from "@connectrpc/connect";
-import { SequenceTracker, type SequenceTrackerOptions, FEED_TIMEOUT_MS } from "./sequence-tracker.ts";
+import { FEED_TIMEOUT_MS } from "../staleness.ts";
+import { SequenceTracker, type SequenceTrackerOptions } from "./sequence-tracker.ts";
 
 export interface ChangeWatchOptions extends SequenceTrackerOptions {
-  /** Calls the service whose changes they are: a method that streams them. */
+  /** Calls the method of a service that streams its changes. */
   readonly call: (options: CallOptions) => AsyncIterable<{ readonly sequence: bigint; readonly subjectId: string }>;
 }
 
-/** Hears of every change that a service announces, or knows that it does not. */
+/** A service's change feed as its caller receives it: every change, or the knowledge that some may be missing. */
 export interface ChangeWatch extends Pick<SequenceTracker, "isLive" | "upToDateAt" | "lastSequence"> {
   stop(): Promise<void>;
 }
@@ -15,43 +16,43 @@ export interface ChangeWatch extends Pick<SequenceTracker, "isLive" | "upToDateA
 const RECONNECT_MS = 100;
 const MAX_RECONNECT_MS = 1_000;
 
-/** Calls again whenever a call ends, and gives one up that is silent. */
+/** Receives the changes of a service until stopped. Calls again when a call ends, and cancels one that is silent. */
 export function watchChanges({ call, ...options }: ChangeWatchOptions): ChangeWatch {
   const stopping = new AbortController();
-  const numbers = new SequenceTracker(options);
+  const tracker = new SequenceTracker(options);
 
-  /** @returns whether anything was heard */
-  const watch = async (): Promise<boolean> => {
+  /** @returns true if anything was received */
+  const receive = async (): Promise<boolean> => {
     const silent = new AbortController();
     const timer = setTimeout(() => silent.abort(), FEED_TIMEOUT_MS).unref();
-    let heard = false;
+    let hasReceived = false;
     try {
       const signal = AbortSignal.any([stopping.signal, silent.signal]);
       for await (const { sequence, subjectId } of call({ signal, timeoutMs: 0 })) {
-        numbers.take(sequence, subjectId);
+        tracker.add(sequence, subjectId);
         timer.refresh();
-        heard = true;
+        hasReceived = true;
       }
     } catch {
-      // However it ended: what counts is when it was last heard of.
+      // Errors need no handling: the tracker's time decides, and the call is made again.
     } finally {
       clearTimeout(timer);
     }
-    return heard;
+    return hasReceived;
   };
 
   const run = async (): Promise<void> => {
     for (let waitMs = RECONNECT_MS; !stopping.signal.aborted; waitMs = Math.min(waitMs * 2, MAX_RECONNECT_MS)) {
-      if (await watch()) waitMs = RECONNECT_MS;
+      if (await receive()) waitMs = RECONNECT_MS;
       await delay(waitMs, undefined, { signal: stopping.signal, ref: false }).catch(() => {});
     }
   };
   const running = run();
 
   return {
-    isLive: () => numbers.isLive(),
-    upToDateAt: () => numbers.upToDateAt(),
-    lastSequence: () => numbers.lastSequence(),
+    isLive: () => tracker.isLive(),
+    upToDateAt: () => tracker.upToDateAt(),
+    lastSequence: () => tracker.lastSequence(),
     async stop() {
       stopping.abort();
       await running;

@@ -16,7 +16,7 @@ import { serviceTransport } from "./transport.ts";
 
 type Serve = (stream: ServerHttp2Stream, session: number) => void;
 
-/** A peer that does with the streams of each session, counted from 0, what the test says. */
+/** Starts a peer that passes each stream to the test, with the number of its session from 0. */
 async function startPeer(serve: Serve) {
   const sessions: ServerHttp2Session[] = [];
   const server: Http2Server = createServer();
@@ -47,7 +47,7 @@ function answer(stream: ServerHttp2Stream): void {
 
 async function call(connection: ServiceConnection, timeoutMs?: number): Promise<string> {
   const stream = await connection.request("POST", "/", {});
-  // As connect-node ends a call whose time is over.
+  // As connect-node ends a call at its deadline.
   const timer = timeoutMs && setTimeout(() => stream.close(constants.NGHTTP2_INTERNAL_ERROR), timeoutMs);
   stream.end();
   const closed = new Promise((resolve) => stream.once("close", resolve));
@@ -68,7 +68,7 @@ describe("a connection to a service", () => {
     expect(lines.join("")).toMatch(/"level":"warn".*ENHANCE_YOUR_CALM.*session to a service replaced/);
   });
 
-  it("replaces a session on which calls in a row have no answer, and logs why", async () => {
+  it("replaces a session after consecutive calls without a response, and logs why", async () => {
     const { connection, lines } = await startPeer((stream, session) => {
       if (session > 0) answer(stream);
     });
@@ -77,7 +77,7 @@ describe("a connection to a service", () => {
     expect(lines.join("")).toContain("3 calls in a row had no answer");
   });
 
-  it("keeps a session on which a call is answered now and then", async () => {
+  it("keeps a session on which some calls get a response", async () => {
     let calls = 0;
     const { connection, sessions } = await startPeer((stream) => {
       if (++calls % 3 === 0) answer(stream);
@@ -89,7 +89,7 @@ describe("a connection to a service", () => {
     expect(sessions).toHaveLength(1);
   });
 
-  it("lets a call that runs on a replaced session finish there", async () => {
+  it("lets a running call finish on a replaced session", async () => {
     const held: ServerHttp2Stream[] = [];
     const { connection, sessions } = await startPeer((stream, session) => {
       if (session === 0 && held.length === 0) held.push(stream);
@@ -106,7 +106,7 @@ describe("a connection to a service", () => {
     await eventually(async () => sessions[0]?.destroyed === true);
   });
 
-  it("survives an error of a session that it has replaced", async () => {
+  it("survives an error of a replaced session", async () => {
     const { connection, sessions } = await startPeer((stream, session) => {
       if (stream.id !== undefined && stream.id > 1 && session === 0) stream.close(constants.NGHTTP2_ENHANCE_YOUR_CALM);
       else if (session > 0) answer(stream);
@@ -120,7 +120,7 @@ describe("a connection to a service", () => {
     expect(sessions).toHaveLength(2);
   });
 
-  it("is opened again after its peer has closed it", async () => {
+  it("reconnects after the peer has closed the session", async () => {
     const { connection, sessions } = await startPeer(answer);
     expect(await call(connection)).toBe("answer");
     sessions[0]?.close();
@@ -129,7 +129,7 @@ describe("a connection to a service", () => {
     expect(sessions).toHaveLength(2);
   });
 
-  it("says that nobody is there, every time, and connects once somebody is", async () => {
+  it("fails with UNAVAILABLE every time while nothing listens", async () => {
     const connection = new ServiceConnection({ url: "http://127.0.0.1:1" });
     for (let count = 0; count < 2; count++) {
       await expect(connection.request("POST", "/", {})).rejects.toMatchObject({ code: Code.Unavailable });
@@ -137,7 +137,7 @@ describe("a connection to a service", () => {
   });
 });
 
-describe("after many callers that gave up", () => {
+describe("after many abandoned calls", () => {
   const LARGE = "x".repeat(900_000);
 
   async function startService() {
@@ -159,8 +159,8 @@ describe("after many callers that gave up", () => {
     return `http://127.0.0.1:${server.port}`;
   }
 
-  it("when their time was over in the middle of large answers, a transport serves those that wait", async () => {
-    // Nobody reads while the process is busy: when it is done the time is over, and the answer has hardly begun.
+  it("serves calls after 100 deadlines have passed in the middle of large responses", async () => {
+    // Keeps the event loop busy: afterwards the deadline has passed, and hardly any of the response has been read.
     const busy = (): void => {
       const until = performance.now() + 60;
       while (performance.now() < until);
@@ -179,7 +179,7 @@ describe("after many callers that gave up", () => {
     for (let count = 0; count < 5; count++) expect((await mint(30_000)).token).toBe(LARGE);
   }, 60_000);
 
-  it("and left it in the middle, the service's account of the session has room", async () => {
+  it("serves calls after 120 callers have hung up in the middle of large responses", async () => {
     const url = await startService();
     const connection = new ServiceConnection({ url });
     onTestFinished(() => connection.stop());

@@ -3,7 +3,7 @@ import type { Logger } from "@routeplane/runtime";
 import { ServiceSession } from "./service-session.ts";
 
 export interface ServiceConnectionOptions {
-  /** Where the service listens with HTTP/2 in clear text, e.g. `http://127.0.0.1:7001`. */
+  /** Address of the service, which speaks HTTP/2 in clear text, e.g. `http://127.0.0.1:7001`. */
   readonly url: string;
   /** Logger of replaced sessions and of the reasons. None by default. */
   readonly log?: Logger;
@@ -11,12 +11,12 @@ export interface ServiceConnectionOptions {
 
 /**
  * Connection to one service: one HTTP/2 session at a time, opened by the first call and replaced once it is closed, broken or
- * unfit (see `ServiceSession`). Calls that run on a replaced session finish there. Fits `sessionManager` of connect-node.
+ * unfit (see `ServiceSession`). Calls that run on a replaced session finish there. Implements `sessionManager` of connect-node.
  */
 export class ServiceConnection {
   readonly authority: string;
   readonly #log: Logger | undefined;
-  /** All that are not closed yet. */
+  /** Sessions that are not closed yet. */
   readonly #sessions = new Set<ServiceSession>();
   #current: ServiceSession | undefined;
 
@@ -25,7 +25,7 @@ export class ServiceConnection {
     this.#log = log;
   }
 
-  /** @throws ConnectError UNAVAILABLE if there is no connection within 2 s */
+  /** Opens a stream. @throws ConnectError UNAVAILABLE if there is no connection within 2 s */
   async request(
     method: string,
     path: string,
@@ -35,12 +35,12 @@ export class ServiceConnection {
     for (;;) {
       const session = this.#current?.isUsable === true ? this.#current : this.#open();
       await session.connected;
-      // It may have ended meanwhile.
+      // It may have been replaced or closed meanwhile.
       if (session.isUsable) return session.request({ ...headers, ":method": method, ":path": path }, options);
     }
   }
 
-  /** Part of connect-node's interface. Sessions are kept alive by pings instead. */
+  /** Does nothing: part of connect-node's interface. Sessions are kept alive by pings instead. */
   notifyResponseByteRead(): void {}
 
   /** Ends every call. */

@@ -1,19 +1,20 @@
 import type { Interceptor, Transport } from "@connectrpc/connect";
 import { createConnectTransport } from "@connectrpc/connect-node";
+import { CALL_TIMEOUT_MS } from "../staleness.ts";
 import { ServiceConnection, type ServiceConnectionOptions } from "./service-connection.ts";
 
 export interface ServiceTransportOptions extends ServiceConnectionOptions {
-  /** Credential of this caller. Without one only public methods answer. */
+  /** Service credential of this caller. Without one, only public methods can be called. */
   readonly serviceToken?: string;
-  /** A call without an answer by then fails; the deadline travels with it. 2000 by default. */
+  /** Deadline of a call, in milliseconds; sent with it. `CALL_TIMEOUT_MS` by default. */
   readonly timeoutMs?: number;
-  /** To the same address, where it is shared. One of its own by default. */
+  /** Connection to the same address, if it is shared. A new one by default. */
   readonly connection?: ServiceConnection;
 }
 
-/** How one service calls another: Connect over HTTP/2, as a service, never without a deadline. */
+/** Creates a transport to another service: Connect over HTTP/2, with the caller's service credential and a deadline on every call. */
 export function serviceTransport(options: ServiceTransportOptions): Transport {
-  const { url, serviceToken, timeoutMs = 2_000, connection = new ServiceConnection(options) } = options;
+  const { url, serviceToken, timeoutMs = CALL_TIMEOUT_MS, connection = new ServiceConnection(options) } = options;
   const asService: Interceptor = (next) => (request) => {
     if (serviceToken !== undefined) request.header.set("authorization", `Bearer ${serviceToken}`);
     return next(request);

@@ -5,25 +5,25 @@ import { DomainError } from "@routeplane/domain";
 import { accessOf } from "../access.ts";
 import { type Principal, principalKey, type VerifyToken } from "../principal.ts";
 
-/** Finds out who calls. A method that is not public is never reached without a principal. */
+/** Interceptor that identifies the caller. A method that is not public is never reached without a principal. */
 export function authenticate(serviceCredentials: ServiceCredentials, verifyToken: VerifyToken): Interceptor {
   const identify = createIdentify(serviceCredentials, verifyToken);
   return (next) => (request) => {
     const { method, header, contextValues } = request;
-    // Known already where it was found out before the body was read.
+    // Set already by the request gate, before the body was read.
     if (contextValues.get(principalKey) !== undefined) return next(request);
     const principal = identify(method, header);
     if (principal === undefined) return next(request);
-    const proceed = (known: Principal) => {
-      contextValues.set(principalKey, known);
+    const proceed = (identified: Principal) => {
+      contextValues.set(principalKey, identified);
       return next(request);
     };
-    // Not waited for where there is nothing to wait for: this is on the way of the hottest calls.
+    // Without `await` where the principal is cached: this is on the path of the hottest calls.
     return principal instanceof Promise ? principal.then(proceed) : proceed(principal);
   };
 }
 
-/** Who calls; undefined on a public method. @throws DomainError as a `VerifyToken` */
+/** Identifies the caller by the headers of a call; undefined on a public method. @throws DomainError as a `VerifyToken` */
 export type Identify = (method: DescMethod, header: Headers) => Principal | Promise<Principal> | undefined;
 
 export function createIdentify(serviceCredentials: ServiceCredentials, verifyToken: VerifyToken): Identify {

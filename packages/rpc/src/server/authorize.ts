@@ -5,7 +5,7 @@ import { DomainError, tokenReplaced } from "@routeplane/domain";
 import { accessOf, type AccessRule, internalCallerOf, operatorScopeOf } from "../access.ts";
 import { type Principal, principalKey } from "../principal.ts";
 
-/** Holds the caller against the method's access rule: one rule that fits is enough. */
+/** Interceptor that checks the caller against the access rules of the method: one that admits it is enough. */
 export function authorize(): Interceptor {
   return (next) => (request) => {
     requireAccess(request.method, request.contextValues.get(principalKey));
@@ -13,13 +13,13 @@ export function authorize(): Interceptor {
   };
 }
 
-/** @throws DomainError PERMISSION_DENIED */
+/** Requires that an access rule of the method admits the principal. @throws DomainError PERMISSION_DENIED */
 export function requireAccess(method: DescMethod, principal: Principal | undefined): void {
   const rules = accessOf(method);
-  if (!rules.some((rule) => fits(rule, principal))) throw denial(rules, principal);
+  if (!rules.some((rule) => admits(rule, principal))) throw denial(rules, principal);
 }
 
-function fits(rule: AccessRule, principal: Principal | undefined): boolean {
+function admits(rule: AccessRule, principal: Principal | undefined): boolean {
   switch (rule) {
     case "public":
       return true;
@@ -61,7 +61,7 @@ function denial(rules: readonly AccessRule[], principal: Principal | undefined):
   return new DomainError("permission_denied", "INTERNAL_ONLY", "this is only for the services of this node");
 }
 
-/** Tells whether the token was replaced by a rotation and `scope` is one that no replaced token may use. */
+/** True if the token was replaced by a rotation, and `scope` is one that no replaced token may use. */
 function isBeyondGrace<P extends Principal>(
   principal: P,
   scope: string,

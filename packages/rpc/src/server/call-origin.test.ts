@@ -10,7 +10,7 @@ import { rpcChain } from "./chain.ts";
 import { mount, startGrpcServer } from "./grpc-server.ts";
 import { startRpcServer } from "./server.ts";
 
-/** Origin of a call, as the audit log of a service states it: the request id, and where the caller connected from. */
+/** Origin of a call, as the audit log of a service records it: request id and client address. */
 
 const GATEWAY = "rps_the-gateways";
 const FRESH = /^[0-9a-f-]{36}$/;
@@ -44,7 +44,7 @@ const url = `http://127.0.0.1:${server.port}`;
 const over = (transport: ReturnType<typeof createConnectTransport>) => async (headers: Headers) =>
   (await createClient(KeyService, transport).mintKey({ name: "x", scopes: ["keys:read"] }, { headers })).token;
 
-const doors: [string, (headers: Headers) => Promise<string>][] = [
+const protocols: [string, (headers: Headers) => Promise<string>][] = [
   ["Connect", over(createConnectTransport({ baseUrl: url, httpVersion: "2" }))],
   ["gRPC on the Connect server", over(createGrpcTransport({ baseUrl: url }))],
   [
@@ -56,12 +56,12 @@ const doors: [string, (headers: Headers) => Promise<string>][] = [
   ],
 ];
 
-describe.each(doors)("a call over %s", (_door, call) => {
+describe.each(protocols)("a call over %s", (_protocol, call) => {
   const originOf = async (headers: Headers) =>
     JSON.parse(await call({ authorization: "Bearer rp_a-key", ...headers })) as Origin;
   const claims = { "x-request-id": "forged", [CLIENT_ADDRESS]: "192.0.2.7" };
 
-  it("of a client is laid to the connection's address under a new request id, whatever its headers say", async () => {
+  it("of a client has the address of the connection and a new request id, whatever its headers say", async () => {
     for (const headers of [
       {},
       claims,
@@ -76,7 +76,7 @@ describe.each(doors)("a call over %s", (_door, call) => {
     }
   });
 
-  it("that the gateway passes on is laid to the address and the request id that the gateway says", async () => {
+  it("that the gateway relays has the address and the request id of the gateway's headers", async () => {
     const relayed = { ...claims, [RELAY_CREDENTIAL]: GATEWAY };
     expect(await originOf(relayed)).toMatchObject({
       actorType: "api_key",
@@ -86,7 +86,7 @@ describe.each(doors)("a call over %s", (_door, call) => {
     expect(await originOf({ ...relayed, [CLIENT_ADDRESS]: "2001:db8::1" })).toMatchObject({ address: "2001:db8::1" });
   });
 
-  it("holds no request id and no address that is none, from the gateway neither", async () => {
+  it("ignores an invalid request id or address, even from the gateway", async () => {
     for (const sent of ["", "a b", "x".repeat(65), "<script>", "req_1;drop", "%C3%A4"]) {
       const { requestId } = await originOf({ "x-request-id": sent, [RELAY_CREDENTIAL]: GATEWAY });
       expect(requestId).toMatch(FRESH);

@@ -4,15 +4,15 @@ import { type ContextValues, createContextKey } from "@connectrpc/connect";
 import { bearerToken, type ServiceCredentials } from "@routeplane/credentials";
 import { CLIENT_ADDRESS, RELAY_CREDENTIAL, REQUEST_ID } from "../headers.ts";
 
-/** Request id and address of a call, as its log line and the audit log have them. */
+/** Request id and client address of a call, for its log line and the audit log. */
 export interface CallOrigin {
   /** 1 to 64 letters, digits, `_` and `-`. */
   readonly requestId: string;
-  /** IP address that the client connected from; empty if it is not known. */
+  /** IP address from which the client connected; empty if unknown. */
   readonly address: string;
 }
 
-/** Address at the other end of the connection, which each server sets. */
+/** Context value that each server sets: the address at the other end of the connection. */
 export const peerAddressKey = createContextKey("", { description: "address at the other end of the connection" });
 
 const originKey = createContextKey<CallOrigin | undefined>(undefined, {
@@ -23,19 +23,19 @@ const originKey = createContextKey<CallOrigin | undefined>(undefined, {
 const MAX_ADDRESS_LENGTH = 64;
 
 /**
- * Finds a call's origin, once. The headers are trusted only with a service credential, of the caller itself or of the gateway
- * that forwards a client's call; otherwise the origin is the address of the connection and a new request id. Afterwards the
+ * Determines the origin of a call, once. The headers are trusted only beside a service credential, of the caller itself or of the
+ * gateway that relays a client's call; otherwise the origin is the address of the connection and a new request id. Afterwards the
  * request id is in its header, and the headers that only the gateway sends are removed.
  */
 export function findCallOrigin(credentials: ServiceCredentials, header: Headers, values: ContextValues): CallOrigin {
-  const known = values.get(originKey);
-  if (known !== undefined) return known;
+  const existing = values.get(originKey);
+  if (existing !== undefined) return existing;
   const sent = { requestId: header.get(REQUEST_ID), address: header.get(CLIENT_ADDRESS) };
-  const isTold = sent.requestId !== null || sent.address !== null;
-  const isTrusted = isTold && isFromService(credentials, header);
+  const hasHeaders = sent.requestId !== null || sent.address !== null;
+  const isTrusted = hasHeaders && isFromService(credentials, header);
   const origin = {
-    requestId: (isTrusted && saneRequestId(sent.requestId)) || randomUUID(),
-    address: saneAddress(isTrusted && sent.address !== null ? sent.address : values.get(peerAddressKey)),
+    requestId: (isTrusted && validRequestId(sent.requestId)) || randomUUID(),
+    address: validAddress(isTrusted && sent.address !== null ? sent.address : values.get(peerAddressKey)),
   };
   header.set(REQUEST_ID, origin.requestId);
   header.delete(CLIENT_ADDRESS);
@@ -44,14 +44,14 @@ export function findCallOrigin(credentials: ServiceCredentials, header: Headers,
   return origin;
 }
 
-/** The origin that `findCallOrigin` has found. */
+/** Origin of a call, as determined by `findCallOrigin`. */
 export function callOriginOf(values: ContextValues): CallOrigin {
   const origin = values.get(originKey);
-  if (origin === undefined) throw new Error("the call's origin was not found before it was asked for");
+  if (origin === undefined) throw new Error("findCallOrigin was not called for this call");
   return origin;
 }
 
-/** In constant time for whichever token is presented, as `callerOf` is. */
+/** True if the call has a valid service credential. Takes constant time whatever token is presented, as `callerOf` does. */
 function isFromService(credentials: ServiceCredentials, header: Headers): boolean {
   const relay = header.get(RELAY_CREDENTIAL);
   if (relay !== null) return credentials.callerOf(relay) !== undefined;
@@ -61,10 +61,10 @@ function isFromService(credentials: ServiceCredentials, header: Headers): boolea
   );
 }
 
-function saneRequestId(text: string | null): string | undefined {
+function validRequestId(text: string | null): string | undefined {
   return text !== null && /^[\w-]{1,64}$/.test(text) ? text : undefined;
 }
 
-function saneAddress(text: string): string {
+function validAddress(text: string): string {
   return text.length <= MAX_ADDRESS_LENGTH && isIP(text) !== 0 ? text : "";
 }

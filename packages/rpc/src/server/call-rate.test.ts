@@ -35,7 +35,7 @@ function refused(rate: CallRate, principal: Principal, calls: number): number {
   return count;
 }
 
-it("takes a burst of a credential and then as many as come back, and leaves other credentials alone", () => {
+it("admits a burst and then the sustained rate of each credential, independent of the others", () => {
   let now = 0;
   const rate = new CallRate(() => now);
   const [mine, other] = [key(), key()];
@@ -48,12 +48,12 @@ it("takes a burst of a credential and then as many as come back, and leaves othe
   expect(refused(rate, mine, CALL_RATE.burst + 7)).toBe(7);
 });
 
-it("counts no calls of services", () => {
+it("does not count calls of services", () => {
   const rate = new CallRate(() => 0);
   expect(refused(rate, { kind: "service", caller: "gateway" }, CALL_RATE.burst * 3)).toBe(0);
 });
 
-it("answers a call beyond it with 429 and Retry-After before anything of its body is read", async () => {
+it("refuses a call beyond the rate with 429 and Retry-After before any of its body is read", async () => {
   const caller = key("keys:write");
   const chain = rpcChain({
     log: createLogger("test", (line) => line, "silent"),

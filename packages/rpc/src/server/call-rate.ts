@@ -1,19 +1,19 @@
 import { DomainError } from "@routeplane/domain";
 import type { Principal } from "../principal.ts";
 
-/** Calls of one credential that a process takes: so many a second in the long run, and so many at once. */
+/** Rate limit of each credential in each process: sustained calls a second, and the size of a burst. */
 export const CALL_RATE = { perSecond: 200, burst: 1_000 } as const;
-/** Credentials whose calls are counted; the one that has not called for longest is forgotten first. */
+/** Maximum number of buckets; the least recently used one is evicted. */
 const MAX_CREDENTIALS = 20_000;
 
 interface Bucket {
   tokens: number;
-  filledAt: number;
+  refilledAt: number;
 }
 
 /**
- * Token bucket of each credential: a call takes a token, and tokens come back evenly. Held by every service by itself, whichever
- * way a call comes, so that no credential keeps a service from the others. Services are not counted.
+ * Token bucket of each credential: a call takes a token, and tokens are refilled continuously. Every service counts by itself,
+ * calls over the gateway and direct ones alike, so no credential can use a service up. Calls of services are not counted.
  */
 export class CallRate {
   readonly #buckets = new Map<string, Bucket>();
@@ -23,21 +23,21 @@ export class CallRate {
     this.#monotonic = monotonic;
   }
 
-  /** @throws DomainError RESOURCE_EXHAUSTED with metadata `retry_after`, in seconds */
+  /** Counts a call. @throws DomainError RESOURCE_EXHAUSTED with metadata `retry_after`, in seconds */
   take(principal: Principal | undefined): void {
     if (principal === undefined || principal.kind === "service") return;
     const id = principal.kind === "key" ? principal.keyId : principal.operatorId;
     const now = this.#monotonic();
-    const { tokens, filledAt } = this.#buckets.get(id) ?? { tokens: CALL_RATE.burst, filledAt: now };
-    const filled = Math.min(CALL_RATE.burst, tokens + ((now - filledAt) / 1_000) * CALL_RATE.perSecond);
-    const isAllowed = filled >= 1;
+    const { tokens, refilledAt } = this.#buckets.get(id) ?? { tokens: CALL_RATE.burst, refilledAt: now };
+    const available = Math.min(CALL_RATE.burst, tokens + ((now - refilledAt) / 1_000) * CALL_RATE.perSecond);
+    const isAllowed = available >= 1;
     this.#buckets.delete(id);
-    this.#buckets.set(id, { tokens: isAllowed ? filled - 1 : filled, filledAt: now });
-    if (this.#buckets.size > MAX_CREDENTIALS) this.#forgetOldest();
+    this.#buckets.set(id, { tokens: isAllowed ? available - 1 : available, refilledAt: now });
+    if (this.#buckets.size > MAX_CREDENTIALS) this.#evictOldest();
     if (!isAllowed) throw tooManyCalls();
   }
 
-  #forgetOldest(): void {
+  #evictOldest(): void {
     for (const id of this.#buckets.keys()) {
       this.#buckets.delete(id);
       return;

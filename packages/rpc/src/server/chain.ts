@@ -1,19 +1,20 @@
-import type { Interceptor } from "@connectrpc/connect";
-import { attribute } from "./attribute.ts";
+import { Code, ConnectError, type Interceptor } from "@connectrpc/connect";
+import { onBehalfOf, type Origin } from "@routeplane/runtime";
+import { type Principal, principalKey } from "../principal.ts";
 import { authenticate } from "./authenticate.ts";
 import { authorize } from "./authorize.ts";
+import { callOriginOf } from "./call-origin.ts";
 import type { RpcChainOptions } from "./chain-options.ts";
-import { deadline } from "./deadline.ts";
 import { mapErrors } from "./map-errors.ts";
 import { observe } from "./observe.ts";
 import { type RequestGate, requestGate } from "./request-gate.ts";
 import { validate } from "./validate.ts";
 
-/** What every call of every service passes through. */
+/** Checks that every call of every service passes through. */
 export interface RpcChain {
-  /** Outermost first. */
+  /** Interceptors, outermost first. */
   readonly interceptors: Interceptor[];
-  /** Before them, where the transport has one: see there. */
+  /** Check before the interceptors, by the headers alone; only the Connect server has one. See `requestGate`. */
   readonly requestGate: RequestGate;
 }
 
@@ -22,11 +23,50 @@ export function rpcChain(options: RpcChainOptions): RpcChain {
   const interceptors = [
     observe(log, serviceCredentials),
     mapErrors(log),
-    deadline(),
+    enforceDeadline(),
     authenticate(serviceCredentials, verifyToken),
     attribute(),
     authorize(),
     validate(),
   ];
   return { interceptors, requestGate: requestGate(options) };
+}
+
+/** Answers when the deadline passes (the caller's, or the server's maximum), whether or not the handler has returned. */
+function enforceDeadline(): Interceptor {
+  return (next) => (request) => {
+    const { signal } = request;
+    const { promise, resolve, reject } = Promise.withResolvers<Awaited<ReturnType<typeof next>>>();
+    const onAbort = (): void => {
+      const { reason } = signal as { reason: unknown };
+      reject(reason instanceof ConnectError ? reason : new ConnectError("cancelled", Code.Canceled));
+    };
+    if (signal.aborted) onAbort();
+    // Never removed: the signal belongs to the call and ends with it.
+    signal.addEventListener("abort", onAbort, { once: true });
+    // Async, so that a synchronous error rejects this promise too: otherwise the later rejection by the signal would be unhandled.
+    const work = async () => next(request);
+    work().then(resolve, reject);
+    return promise;
+  };
+}
+
+/** Attributes everything that the call changes to its caller, for the audit log. */
+function attribute(): Interceptor {
+  return (next) => (request) => {
+    const principal = request.contextValues.get(principalKey);
+    if (principal === undefined) return next(request);
+    return onBehalfOf({ ...actorOf(principal), ...callOriginOf(request.contextValues) }, () => next(request));
+  };
+}
+
+function actorOf(principal: Principal): Pick<Origin, "actorType" | "actorId" | "accountId"> {
+  switch (principal.kind) {
+    case "key":
+      return { actorType: "api_key", actorId: principal.keyId, accountId: principal.accountId };
+    case "operator":
+      return { actorType: "operator", actorId: principal.operatorId, accountId: principal.accountId ?? "" };
+    case "service":
+      return { actorType: "service", actorId: "", accountId: "" };
+  }
 }

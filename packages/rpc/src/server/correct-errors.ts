@@ -4,16 +4,14 @@ import type { ConnectRouter } from "@connectrpc/connect";
 import { errorToJson } from "@connectrpc/connect/protocol-connect";
 import { toConnectError } from "../errors.ts";
 import { safeText } from "../safe-text.ts";
-import { withPlainMessage } from "./grpc-message.ts";
-import { notTheMessage } from "./parse-safely.ts";
+import { messageFault } from "./parse-safely.ts";
 
 type Handler = ConnectRouter["handlers"][number];
-type Answer = Awaited<ReturnType<Handler>>;
+type Response = Awaited<ReturnType<Handler>>;
 
 /**
- * Some errors the library writes where no interceptor comes by: a request that cannot be parsed is answered in words that quote
- * it, or as if it were a fault of the service, and gRPC's trailers are escaped so that not every client reads them. This puts
- * them right.
+ * Corrects the errors that the library writes itself, past all interceptors: for a request that cannot be parsed it quotes the
+ * request or reports an internal error, and it escapes gRPC's trailers so that not every client can read them.
  */
 export function correctErrors(routes: (router: ConnectRouter) => void): (router: ConnectRouter) => void {
   return (router) => {
@@ -21,50 +19,70 @@ export function correctErrors(routes: (router: ConnectRouter) => void): (router:
     const { handlers } = router;
     for (const [index, handler] of handlers.entries()) {
       handlers[index] = Object.assign(
-        async (...call: Parameters<Handler>) => answered(await handler(...call), handler),
+        async (...call: Parameters<Handler>) => corrected(await handler(...call), handler),
         handler,
       );
     }
   };
 }
 
-async function answered(answer: Answer, { method }: Handler): Promise<Answer> {
-  const { status, body: pieces, trailer } = answer;
-  if (pieces === undefined) return answer;
-  if (trailer !== undefined) return { ...answer, body: withPlainMessage(pieces, trailer) };
-  if (status < 400) return answer;
-  const chunks: Uint8Array[] = [];
-  for await (const chunk of pieces) chunks.push(chunk);
-  const header = new Headers(answer.header);
-  const error = safeError(decompressed(Buffer.concat(chunks), header.get("content-encoding")));
+async function corrected(response: Response, { method }: Handler): Promise<Response> {
+  const { status, body: chunks, trailer } = response;
+  if (chunks === undefined) return response;
+  if (trailer !== undefined) return { ...response, body: withPlainGrpcMessage(chunks, trailer) };
+  if (status < 400) return response;
+  const header = new Headers(response.header);
+  const received: Uint8Array[] = [];
+  for await (const chunk of chunks) received.push(chunk);
+  const error = withSafeMessage(decompressed(Buffer.concat(received), header.get("content-encoding")));
   const isUnreadable = error.startsWith(UNREADABLE);
-  const body = Buffer.from(isUnreadable ? notOf(method) : error);
+  const body = Buffer.from(isUnreadable ? unreadableError(method) : error);
   header.delete("content-encoding");
   header.set("content-length", String(body.length));
-  return { ...answer, status: isUnreadable ? 400 : status, header, body: onePiece(body) };
+  return { ...response, status: isUnreadable ? 400 : status, header, body: oneChunk(body) };
 }
 
-/** The library calls binary that it cannot read a fault of its own, and such JSON the caller's. Both are the caller's. */
+/** Beginning of the error for an unreadable binary message. The library reports it as its own fault, unlike unreadable JSON. */
 const UNREADABLE = '{"code":"internal","message":"parse binary: ';
 
-function notOf({ input }: DescMethod): string {
-  return JSON.stringify(errorToJson(toConnectError(notTheMessage(`the message is not a ${input.typeName}`)), {}));
+function unreadableError({ input }: DescMethod): string {
+  return JSON.stringify(errorToJson(toConnectError(messageFault(`the message is not a ${input.typeName}`)), {}));
 }
 
-/** By the two compressions that the server may choose. */
+/** Decompresses a body. The server chooses between two encodings. */
 function decompressed(bytes: Buffer, encoding: string | null): Buffer {
   if (encoding === "gzip") return gunzipSync(bytes);
   return encoding === "br" ? brotliDecompressSync(bytes) : bytes;
 }
 
-/** A Connect error; its details were made by us and hold nothing that came from outside. */
-function safeError(bytes: Buffer): string {
+/** Rewrites the message of a Connect error in JSON. Its details are made by this package and quote nothing from outside. */
+function withSafeMessage(bytes: Buffer): string {
   const error: unknown = JSON.parse(bytes.toString("utf8"));
   return JSON.stringify(error, (key, value: unknown) =>
     key === "message" && typeof value === "string" ? safeText(value) : value,
   );
 }
 
-async function* onePiece(bytes: Uint8Array): AsyncIterable<Uint8Array> {
+async function* oneChunk(bytes: Uint8Array): AsyncIterable<Uint8Array> {
   yield bytes;
+}
+
+const GRPC_MESSAGE = "grpc-message";
+
+/**
+ * Passes a gRPC body on and, at its end, escapes the message in its trailer as gRPC specifies. The library escapes `:`, `,` and
+ * the like too, which grpc-js does not undo: its callers would read of the scope `usage%3Aread`.
+ */
+async function* withPlainGrpcMessage(body: AsyncIterable<Uint8Array>, trailer: Headers): AsyncIterable<Uint8Array> {
+  try {
+    yield* body;
+  } finally {
+    const message = trailer.get(GRPC_MESSAGE);
+    if (message !== null) trailer.set(GRPC_MESSAGE, percentEncoded(decodeURIComponent(message)));
+  }
+}
+
+/** Percent-encodes everything that is not printable ASCII, and the percent sign. */
+function percentEncoded(text: string): string {
+  return text.replaceAll(/[^\x20-\x24\x26-\x7e]+/g, encodeURIComponent);
 }

@@ -7,7 +7,7 @@ import { LIMITS } from "./limits.ts";
 
 type Message = MessageShape<DescMethodUnary["input"]>;
 
-/** One unary call on the grpc-js server, as interceptors and handlers see every call. */
+/** Adapter of one unary call of grpc-js to the context and request that Connect's interceptors and handlers expect. */
 export class GrpcCall implements HandlerContext {
   readonly method: DescMethodUnary;
   readonly values: ContextValues = createContextValues();
@@ -19,18 +19,18 @@ export class GrpcCall implements HandlerContext {
   readonly #deadline: number;
   readonly #timer: NodeJS.Timeout | undefined;
   #trailer: Headers | undefined;
-  #ended = false;
+  #isEnded = false;
 
   constructor(method: DescMethodUnary, call: ServerUnaryCall<unknown, unknown>) {
     this.method = method;
     this.requestHeader = toHeaders(call.metadata);
     this.values.set(callKey, this);
     this.values.set(peerAddressKey, hostOf(call.getPeer()));
-    const own = Number(call.getDeadline());
-    const longest = Date.now() + LIMITS.maxTimeoutMs;
-    this.#deadline = Math.min(own, longest);
-    // grpc-js answers by itself at the caller's deadline, and then says that the call is cancelled.
-    if (own > longest) this.#timer = setTimeout(() => this.#abort(), LIMITS.maxTimeoutMs);
+    const callerDeadline = Number(call.getDeadline());
+    const latestDeadline = Date.now() + LIMITS.maxTimeoutMs;
+    this.#deadline = Math.min(callerDeadline, latestDeadline);
+    // At the caller's deadline grpc-js responds by itself, and then emits "cancelled".
+    if (callerDeadline > latestDeadline) this.#timer = setTimeout(() => this.#abort(), LIMITS.maxTimeoutMs);
     call.once("cancelled", () => this.#abort());
   }
 
@@ -52,7 +52,7 @@ export class GrpcCall implements HandlerContext {
 
   timeoutMs = (): number => this.#deadline - Date.now();
 
-  /** @param read the message, which is not read before the first interceptor that wants it: after the caller is known */
+  /** @param read decodes the message; called by the first interceptor that reads it, after the caller is authenticated */
   toRequest(read: () => Message): UnaryRequest {
     const { method, service, url, requestMethod, requestHeader: header, signal, values: contextValues } = this;
     let message: Message | undefined;
@@ -76,39 +76,39 @@ export class GrpcCall implements HandlerContext {
     return { stream: false, method, service, header, trailer, message };
   }
 
-  /** To be called when the answer is known. */
+  /** Marks the call as ended. Called when the response is known. */
   end(): void {
-    this.#ended = true;
+    this.#isEnded = true;
     clearTimeout(this.#timer);
   }
 
-  /** grpc-js says of every call that it is cancelled, once its stream is closed. */
+  /** Aborts the call, unless it has ended: grpc-js emits "cancelled" for every call once its stream is closed. */
   #abort(): void {
-    if (this.#ended) return;
+    if (this.#isEnded) return;
     clearTimeout(this.#timer);
-    const isLate = this.timeoutMs() <= 0;
-    const [message, code] = isLate
+    const isPastDeadline = this.timeoutMs() <= 0;
+    const [message, code] = isPastDeadline
       ? (["the deadline has passed", Code.DeadlineExceeded] as const)
       : (["cancelled", Code.Canceled] as const);
     this.#controller.abort(new ConnectError(message, code));
   }
 }
 
-/** The call that a request belongs to. */
+/** Call that a request belongs to. */
 export function callOf({ contextValues }: UnaryRequest): GrpcCall {
   const call = contextValues.get(callKey);
-  if (call === undefined) throw new Error("this request came in some other way");
+  if (call === undefined) throw new Error("the request is not of the grpc-js server");
   return call;
 }
 
 const callKey = createContextKey<GrpcCall | undefined>(undefined, { description: "the call on the grpc-js server" });
 
-/** The address of `127.0.0.1:5000` or `[::1]:5000`. */
+/** Address of a peer: `127.0.0.1` of `127.0.0.1:5000`, `::1` of `[::1]:5000`. */
 function hostOf(peer: string): string {
   return peer.replace(/:\d+$/, "").replace(/^\[(.*)\]$/, "$1");
 }
 
-/** Without what belongs to the transport and what is not text. */
+/** Converts metadata to headers, except binary entries. */
 function toHeaders(metadata: Metadata): Headers {
   const headers = new Headers();
   for (const [name, value] of Object.entries(metadata.getMap())) {

@@ -92,12 +92,12 @@ const { verifyKey } = VerificationService.method;
 const { getKey, mintKey, revokeKey } = KeyService.method;
 
 describe("a call over gRPC", () => {
-  it("reaches the handler with its principal, and its answer comes back", async () => {
+  it("reaches the handler with its principal, and gets the response", async () => {
     const { outcome } = await client.call(verifyKey, { token: "über" }, service);
     expect(outcome).toMatchObject({ case: "refusal", value: { message: "über" } });
   });
 
-  it("needs a credential, a right one, and one that the method's contract admits", async () => {
+  it("requires a valid credential that the method's contract admits", async () => {
     const { UNAUTHENTICATED, PERMISSION_DENIED } = status;
     const missing = { code: UNAUTHENTICATED, reason: "CREDENTIAL_MISSING" };
     expect(await refusal(client.call(verifyKey, {}))).toMatchObject(missing);
@@ -109,19 +109,19 @@ describe("a call over gRPC", () => {
     expect(await refusal(client.call(verifyKey, {}, key))).toMatchObject(foreign);
   });
 
-  it("with a bad field is refused with the field in the details", async () => {
+  it("is refused for an invalid field, with the field in the details", async () => {
     const { code, reason, fields } = await refusal(client.call(mintKey, { name: " ", scopes: [] }, key));
     expect({ code, reason }).toEqual({ code: status.INVALID_ARGUMENT, reason: "FIELD_INVALID" });
     expect(fields?.toSorted()).toEqual(["name", "scopes"]);
   });
 
-  it("whose message cannot be read is refused like any bad argument", async () => {
+  it("is refused as INVALID_ARGUMENT for an unreadable message", async () => {
     const path = `/${VerificationService.typeName}/VerifyKey`;
     const { code, reason } = await refusal(client.send(path, Buffer.from("ffffff", "hex"), service));
     expect({ code, reason }).toEqual({ code: status.INVALID_ARGUMENT, reason: "FIELD_INVALID" });
   });
 
-  it("gets a domain error's code and reason, and of a fault inside nothing but the request id", async () => {
+  it("gets the code and reason of a domain error, and of an internal error only the request id", async () => {
     expect(await refusal(client.call(getKey, { id: "x" }, key))).toMatchObject({ code: status.NOT_FOUND });
     const fault = await refusal(client.call(revokeKey, { id: "x" }, key));
     expect(fault).toMatchObject({ code: status.INTERNAL, reason: "INTERNAL", requestId: expect.any(String) });
@@ -129,7 +129,7 @@ describe("a call over gRPC", () => {
     expect(logged.join("")).toContain(`${fault.requestId?.toString()}`);
   });
 
-  it("keeps the request id of a caller with a service credential, and of no other", async () => {
+  it("keeps the request id of a caller with a service credential only", async () => {
     const metadata = { "x-request-id": "from-the-caller" };
     expect((await refusal(client.call(getKey, { id: "x" }, { ...service, metadata }))).requestId).toBe(
       "from-the-caller",
@@ -139,31 +139,31 @@ describe("a call over gRPC", () => {
     );
   });
 
-  it("is answered at its deadline, and its handler is told", async () => {
+  it("is answered at its deadline, and its handler is aborted", async () => {
     const { code } = await refusal(client.call(IdentityService.method.whoAmI, {}, { ...key, timeoutMs: 100 }));
     expect(code).toBe(status.DEADLINE_EXCEEDED);
     await eventually(() => signals.some(({ aborted }) => aborted));
   });
 
-  it("to an unknown or unmounted method is refused", async () => {
+  it("is refused for an unknown or unmounted method", async () => {
     for (const path of ["/no.such.v1.Service/Method", `/${VerificationService.typeName}/ResolveKey`]) {
       expect(await refusal(client.send(path, new Uint8Array(), service))).toMatchObject({ code: status.UNIMPLEMENTED });
     }
   });
 
-  it("larger than 1 MiB is refused unread", async () => {
+  it("is refused unread if it is larger than 1 MiB", async () => {
     const bytes = toBinary(verifyKey.input, create(verifyKey.input, { token: "a".repeat(1 << 20) }));
     const call = client.send(`/${VerificationService.typeName}/VerifyKey`, bytes, service);
     expect(await refusal(call)).toMatchObject({ code: status.RESOURCE_EXHAUSTED });
     await client.call(verifyKey, {}, service);
   });
 
-  it("of the standard health service needs no credential", async () => {
+  it("needs no credential for the standard health service", async () => {
     expect((await client.call(Health.method.check, {})).status).toBe(Status.SERVING);
   });
 });
 
-it("drains on stop: calls in hand are answered, new ones refused", async () => {
+it("drains on stop: running calls are answered, new ones refused", async () => {
   const draining = await start();
   const calls = Array.from({ length: 20 }, () => draining.client.call(verifyKey, { token: "wait" }, service));
   await eventually(() => draining.waiting.length === calls.length);
@@ -176,7 +176,7 @@ it("drains on stop: calls in hand are answered, new ones refused", async () => {
   for (const each of [late, draining.client]) each.close();
 });
 
-it("cuts on stop what has not ended after 5 s", { timeout: 15_000 }, async () => {
+it("ends on stop the calls that still run after 5 s", { timeout: 15_000 }, async () => {
   const stuck = await start();
   const call = refusal(stuck.client.call(IdentityService.method.whoAmI, {}, key));
   await eventually(() => stuck.signals.length === 1);

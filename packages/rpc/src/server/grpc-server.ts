@@ -15,20 +15,20 @@ import { DRAIN_TIMEOUT_MS, LIMITS } from "./limits.ts";
 export interface GrpcServerOptions {
   readonly host: string;
   readonly port: number;
-  /** The same chain as on the Connect server. */
+  /** Interceptors of `rpcChain`, as on the Connect server. */
   readonly interceptors: readonly Interceptor[];
-  /** What it serves besides health; see `mount`. */
+  /** Services besides health; see `mount`. */
   readonly services: readonly MountedService[];
   readonly ready: Readiness;
 }
 
-/** A service and what implements it. */
+/** A service with its implementation. */
 export interface MountedService {
   readonly service: DescService;
   readonly implementation: Partial<Record<string, unknown>>;
 }
 
-/** The same implementation as Connect's router takes. Its unary methods are served; streams are Connect's. */
+/** Pairs a service with an implementation as Connect's router takes it. Only unary methods are served; streams are left to Connect. */
 export function mount<Service extends DescService>(
   service: Service,
   implementation: Partial<ServiceImpl<Service>>,
@@ -37,9 +37,9 @@ export function mount<Service extends DescService>(
 }
 
 /**
- * Serves gRPC, and nothing else, on a port of its own: for the hot methods, whose way through Connect's gRPC costs several
- * times as much CPU (test/bench/verify.ts). Handlers, interceptors and limits are those of the Connect server; only the
- * transport differs. On stop it drains: no new calls, old ones finish.
+ * Starts a server of gRPC alone, on a port of its own, for the hot methods: a call through Connect's gRPC costs several times as
+ * much CPU (test/bench/verify.ts). Handlers, interceptors and limits are those of the Connect server; only the transport differs.
+ * It stops by draining: no new calls, running ones finish.
  */
 export async function startGrpcServer(options: GrpcServerOptions): Promise<Component & { readonly port: number }> {
   const server = new Server({
@@ -52,7 +52,7 @@ export async function startGrpcServer(options: GrpcServerOptions): Promise<Compo
       const handler = implementation[method.localName];
       if (isUnary(method) && typeof handler === "function") {
         const serve = unaryHandler(method, handler.bind(implementation) as Handler, options.interceptors);
-        server.register(`/${service.typeName}/${method.name}`, serve, asIs, asIs, "unary");
+        server.register(`/${service.typeName}/${method.name}`, serve, identity, identity, "unary");
       }
     }
   }
@@ -64,15 +64,15 @@ export async function startGrpcServer(options: GrpcServerOptions): Promise<Compo
 type Handler = (message: Message, context: HandlerContext) => Promise<Init> | Init;
 type Init = MessageInitShape<DescMethodUnary["output"]>;
 type Message = MessageShape<DescMethodUnary["input"]>;
-type Answer = sendUnaryData<Buffer>;
+type Respond = sendUnaryData<Buffer>;
 type AnyFn = Parameters<Interceptor>[0];
 
 function isUnary(method: DescMethod): method is DescMethodUnary {
   return method.methodKind === "unary";
 }
 
-/** Messages are decoded and encoded with the handler, so that a malformed one is an error like any other. */
-function asIs(bytes: Buffer): Buffer {
+/** Serializer of grpc-js. Messages are decoded beside the handler, so a malformed one is an error like any other. */
+function identity(bytes: Buffer): Buffer {
   return bytes;
 }
 
@@ -82,20 +82,20 @@ function unaryHandler(method: DescMethodUnary, handler: Handler, interceptors: r
     return call.toResponse(create(method.output, await handler(request.message as Message, call)));
   };
   const serve = interceptors.reduceRight((next, interceptor) => interceptor(next), implementation);
-  const respond = async (grpcCall: ServerUnaryCall<Buffer, Buffer>, answer: Answer): Promise<void> => {
+  const handle = async (grpcCall: ServerUnaryCall<Buffer, Buffer>, respond: Respond): Promise<void> => {
     const call = new GrpcCall(method, grpcCall);
     try {
       const { header, trailer, message } = await serve(call.toRequest(() => decode(method, grpcCall.request)));
       const bytes = encode(method, message as Message);
       grpcCall.sendMetadata(toMetadata(header));
-      answer(null, bytes, toMetadata(trailer));
+      respond(null, bytes, toMetadata(trailer));
     } catch (error) {
-      answer(toStatus(error instanceof ConnectError ? error : toConnectError(error)));
+      respond(toStatus(error instanceof ConnectError ? error : toConnectError(error)));
     } finally {
       call.end();
     }
   };
-  return (call: ServerUnaryCall<Buffer, Buffer>, answer: Answer): void => void respond(call, answer);
+  return (call: ServerUnaryCall<Buffer, Buffer>, respond: Respond): void => void handle(call, respond);
 }
 
 function decode(method: DescMethodUnary, bytes: Buffer): Message {
@@ -107,18 +107,18 @@ function decode(method: DescMethodUnary, bytes: Buffer): Message {
   }
 }
 
-const ENCODED = new WeakMap<Message, Buffer>();
+const ENCODED_MESSAGES = new WeakMap<Message, Buffer>();
 
-/** A message that its handler has frozen is what it was, and not encoded again: that is a tenth of what a call costs. */
+/** Encodes a message; one that its handler has frozen only once, because encoding is a tenth of the cost of a call. */
 function encode(method: DescMethodUnary, message: Message): Buffer {
-  const known = ENCODED.get(message);
-  if (known !== undefined) return known;
+  const encoded = ENCODED_MESSAGES.get(message);
+  if (encoded !== undefined) return encoded;
   const bytes = Buffer.from(toBinary(method.output, message));
-  if (Object.isFrozen(message)) ENCODED.set(message, bytes);
+  if (Object.isFrozen(message)) ENCODED_MESSAGES.set(message, bytes);
   return bytes;
 }
 
-/** With the details in `grpc-status-details-bin`, as Connect's gRPC writes them. */
+/** Status of an error, with its details in `grpc-status-details-bin` as Connect's gRPC writes them. */
 function toStatus(error: ConnectError) {
   const trailer = setTrailerStatus(new Headers(), error);
   for (const name of ["grpc-status", "grpc-message"]) trailer.delete(name);
@@ -143,7 +143,7 @@ function listen(server: Server, address: string): Promise<number> {
   return promise;
 }
 
-/** `forceShutdown` would cut nothing here: without channelz, grpc-js does not tell it which connections there are. */
+/** Drains the server. `forceShutdown` would end nothing: without channelz, grpc-js does not know its connections. */
 async function drain(server: Server, address: string): Promise<void> {
   server.drain(address, DRAIN_TIMEOUT_MS);
   const { promise, resolve } = Promise.withResolvers<void>();

@@ -1,15 +1,15 @@
 import type { ConnectRouter, ServiceImpl } from "@connectrpc/connect";
 import { Health, HealthCheckResponse_ServingStatus as Status } from "@routeplane/contracts/health";
 
-/** Whether the process can do its work now. Asked at every check; bounded in time by whoever provides it. */
+/** Readiness probe: true if the process can do its work now. Called for every health check; must bound its own time. */
 export type Readiness = () => Promise<boolean>;
 
-/** What an orchestrator asks about when it decides on a restart: the process itself, whatever it depends on. */
+/** Service name of the liveness check, by which an orchestrator decides on a restart: the process itself, without its dependencies. */
 const LIVENESS = "liveness";
 
 /**
- * The standard gRPC health service: readiness for the whole process (`service` empty), and `liveness`, which is served as
- * long as the process answers. Watch is left to pollers.
+ * Implements the standard gRPC health service: readiness of the whole process (`service` empty), and `liveness`, which is SERVING
+ * as long as the process answers. `Watch` is not implemented: clients poll.
  */
 export function healthService(ready: Readiness): Partial<ServiceImpl<typeof Health>> {
   return {

@@ -35,7 +35,7 @@ describe("the fault in the JSON of a message", () => {
     ],
     [{ spec: [] }, "spec", "must be an object"],
     [null, "", "must be an object"],
-  ])("%j is told with its path and its rule", (json, field, rule) => {
+  ])("of %j has a path and a rule", (json, field, rule) => {
     expect(jsonFault(CreatePolicyRequestSchema, json)).toEqual({ field, rule });
   });
 
@@ -45,11 +45,11 @@ describe("the fault in the JSON of a message", () => {
     { spec: { budget: { window: 1, limit_micro_usd: "5" } } },
     { spec: { guardrail: { modelAllow: { models: ["a"] }, contentPatterns: [{ action: "PATTERN_ACTION_BLOCK" }] } } },
     { "not a name": 1 },
-  ])("is none where there is none, or no name to repeat: %j", (json) => {
+  ])("is undefined without a fault, or without a name that can be quoted: %j", (json) => {
     expect(jsonFault(CreatePolicyRequestSchema, json)).toBeUndefined();
   });
 
-  it("is told of what has a JSON of its own as a whole", () => {
+  it("of a well-known type is reported for the field as a whole", () => {
     expect(
       jsonFault(UpdateKeyRequestSchema, { updateMask: "name", expiresAt: "2027-01-01T00:00:00Z" }),
     ).toBeUndefined();

@@ -1,27 +1,27 @@
 import { type DescField, type DescMessage, fromJson, type JsonValue, ScalarType } from "@bufbuild/protobuf";
 import type { FieldFault } from "@routeplane/domain";
 
-/** A field that is not in the schema is a caller's mistake, and is named. */
+/** Parser options that refuse unknown fields. */
 export const STRICT_JSON = { ignoreUnknownFields: false };
 
-/** A name that may be repeated to whoever sent it. */
-const NAME = /^\w{1,64}$/;
+/** Field name that may be quoted in an error. */
+const QUOTABLE_NAME = /^\w{1,64}$/;
 
 /**
- * The first fault in the JSON of a message, with the path of its field as errors name fields; the path of the message as a
- * whole is empty. Says nothing that was sent but the names of fields. Undefined if it finds none that may be told.
+ * First fault in the JSON of a message, with the path of its field; the path of the message itself is empty. Quotes nothing of
+ * the request but names of fields. Undefined if there is no fault that can be named.
  */
 export function jsonFault(schema: DescMessage, json: unknown, path = ""): FieldFault | undefined {
   if (!isObject(json)) return { field: path, rule: "must be an object" };
-  const given = new Set<object>();
+  const seen = new Set<object>();
   for (const [name, value] of Object.entries(json)) {
     const field = schema.fields.find((each) => each.jsonName === name || each.name === name);
-    if (field === undefined) return NAME.test(name) ? { field: within(path, name), rule: "is not known" } : undefined;
+    if (field === undefined)
+      return QUOTABLE_NAME.test(name) ? { field: within(path, name), rule: "is not known" } : undefined;
     const at = within(path, field.name);
-    if (given.has(field)) return { field: at, rule: "is given twice, under both spellings of its name" };
-    if (field.oneof !== undefined && given.has(field.oneof))
-      return { field: path, rule: onlyOneOf(field.oneof.fields) };
-    given.add(field).add(field.oneof ?? field);
+    if (seen.has(field)) return { field: at, rule: "is given twice, under both spellings of its name" };
+    if (field.oneof !== undefined && seen.has(field.oneof)) return { field: path, rule: onlyOneOf(field.oneof.fields) };
+    seen.add(field).add(field.oneof ?? field);
     const fault = faultIn(field, value, at);
     if (fault !== undefined) return fault;
   }
@@ -29,7 +29,7 @@ export function jsonFault(schema: DescMessage, json: unknown, path = ""): FieldF
 }
 
 function faultIn(field: DescField, value: JsonValue, at: string): FieldFault | undefined {
-  // Null is a field that is not given.
+  // Null stands for an unset field.
   if (value === null || field.fieldKind === "map") return undefined;
   if (field.fieldKind !== "list") return faultOf(field, value, at, value);
   if (!Array.isArray(value)) return { field: at, rule: "must be a list" };
@@ -40,10 +40,10 @@ function faultIn(field: DescField, value: JsonValue, at: string): FieldFault | u
   return undefined;
 }
 
-/** @param alone what the field would be given if this were all of it */
+/** @param alone value that the field would have with this item alone */
 function faultOf(field: DescField, value: JsonValue, at: string, alone: JsonValue): FieldFault | undefined {
   const { message } = field;
-  // Those of Google have a JSON of their own.
+  // The well-known types have a JSON form of their own.
   if (message !== undefined && !message.typeName.startsWith("google.protobuf.")) return jsonFault(message, value, at);
   try {
     fromJson(field.parent, { [field.jsonName]: alone }, STRICT_JSON);
@@ -53,11 +53,11 @@ function faultOf(field: DescField, value: JsonValue, at: string, alone: JsonValu
   }
 }
 
-/** What a value of the field must look like, whatever else holds for it. */
+/** Rule on the type of a field's values, as a predicate: "must be …". */
 export function ruleOf({ message, enum: enumeration, scalar }: DescField): string {
   if (message !== undefined) return WELL_KNOWN[message.typeName] ?? "must be an object";
   if (enumeration !== undefined) {
-    // The first one stands for a field that is not given.
+    // The zero value stands for an unset field.
     return `must be one of ${enumeration.values.flatMap(({ name, number }) => (number === 0 ? [] : [name])).join(", ")}`;
   }
   return (scalar && SCALARS[scalar]) ?? "must be a number";
@@ -77,7 +77,7 @@ const SCALARS: Readonly<Partial<Record<ScalarType, string>>> = {
   [ScalarType.INT64]: "must be a whole number of at most 64 bits",
 };
 
-/** Of fields of which a message has one. */
+/** Rule on the fields of a oneof. */
 export function onlyOneOf(fields: readonly DescField[]): string {
   return `must set exactly one of ${fields.map(({ name }) => name).join(", ")}`;
 }

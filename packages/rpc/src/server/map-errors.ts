@@ -2,7 +2,7 @@ import { Code, ConnectError, type Interceptor } from "@connectrpc/connect";
 import type { Logger } from "@routeplane/runtime";
 import { toConnectError } from "../errors.ts";
 
-/** Turns whatever was thrown into the error that the caller sees; what the caller must not see is logged. */
+/** Interceptor that maps every error to the one that the caller gets, and logs what the caller must not see. */
 export function mapErrors(log: Logger): Interceptor {
   return (next) => async (request) => {
     const requestId = request.header.get("x-request-id") ?? "";
@@ -16,29 +16,31 @@ export function mapErrors(log: Logger): Interceptor {
   };
 }
 
-export function mapError(log: Logger, error: unknown, requestId: string, ofStream: boolean): ConnectError {
+/** Maps an error to a Connect error, and logs it if it is a fault of the service. */
+export function mapError(log: Logger, error: unknown, requestId: string, isStream: boolean): ConnectError {
   const connect = toConnectError(
-    ofStream && isDeparture(error) ? new ConnectError("the caller is gone", Code.Canceled) : error,
+    isStream && isHangUp(error) ? new ConnectError("the caller is gone", Code.Canceled) : error,
   );
   const facts = { err: error, requestId };
   if (connect.code === Code.Internal) log.error(facts, "call failed");
-  // Whoever follows a stream calls again; it is expected of a service that is not ready yet.
-  else if (connect.code === Code.Unavailable) log[ofStream ? "warn" : "error"](facts, "call failed");
+  // Subscribers of a stream call again; of a service that is not ready yet this is expected.
+  else if (connect.code === Code.Unavailable) log[isStream ? "warn" : "error"](facts, "call failed");
   return connect;
 }
 
-const GONE: ReadonlySet<unknown> = new Set([
+/** Codes of Node's errors for a write to a stream that is closed. */
+const STREAM_CLOSED: ReadonlySet<unknown> = new Set([
   "ERR_HTTP2_INVALID_STREAM",
   "ERR_STREAM_DESTROYED",
   "ERR_STREAM_WRITE_AFTER_END",
 ]);
 
-/** What connect-node throws into a stream's handler when there is nobody any more to write to; elsewhere it is a fault. */
-function isDeparture(error: unknown): boolean {
-  return error instanceof Error && "code" in error && GONE.has(error.code);
+/** True for the error that connect-node throws into a stream's handler when the caller has hung up; in unary calls it is a fault. */
+function isHangUp(error: unknown): boolean {
+  return error instanceof Error && "code" in error && STREAM_CLOSED.has(error.code);
 }
 
-/** A stream's handler runs, and may fail, while it is read. */
+/** Maps the errors of a stream: its handler runs, and may fail, while it is read. */
 async function* withErrors<T>(messages: AsyncIterable<T>, map: (error: unknown) => ConnectError): AsyncIterable<T> {
   try {
     yield* messages;

@@ -5,7 +5,7 @@ import type { Logger } from "@routeplane/runtime";
 import { REQUEST_ID } from "../headers.ts";
 import { findCallOrigin } from "./call-origin.ts";
 
-/** Finds the origin of every call, and writes one line for it. */
+/** Interceptor that determines the origin of every call, and logs one line for it. */
 export function observe(log: Logger, serviceCredentials: ServiceCredentials): Interceptor {
   return (next) => async (request) => {
     const { requestId } = findCallOrigin(serviceCredentials, request.header, request.contextValues);
@@ -21,29 +21,29 @@ export function observe(log: Logger, serviceCredentials: ServiceCredentials): In
   };
 }
 
-/** One call and the line that it leaves in the log. */
+/** A call that has begun, and the line that is logged when it ends. */
 export interface ObservedCall {
   readonly requestId: string;
   succeeded(): void;
-  /** The error as the caller gets it, with the request id. */
+  /** Logs the failure. @returns the error as the caller gets it, with the request id */
   failed(error: unknown): ConnectError;
 }
 
 export function beginCall(log: Logger, method: DescMethod, requestId: string): ObservedCall {
-  const started = performance.now();
-  const facts = (code: string): object => ({
+  const startedAt = performance.now();
+  const fields = (code: string): object => ({
     requestId,
     method: `${method.parent.typeName}/${method.name}`,
     code,
-    ms: Math.round(performance.now() - started),
+    ms: Math.round(performance.now() - startedAt),
   });
   return {
     requestId,
-    succeeded: () => log.debug(facts("ok"), "call"),
+    succeeded: () => log.debug(fields("ok"), "call"),
     failed(error) {
       const connect = ConnectError.from(error);
       connect.metadata.set(REQUEST_ID, requestId);
-      log.info(facts(Code[connect.code]), "call");
+      log.info(fields(Code[connect.code]), "call");
       return connect;
     },
   };

@@ -6,8 +6,8 @@ import { requestBytesOf } from "../request-bytes.ts";
 import { jsonFault, STRICT_JSON } from "./json-fault.ts";
 
 /**
- * A router whose methods refuse JSON that is not their message in words of our own, by every protocol: those of the parser
- * quote what they stumbled over, and that may be anything, of any length.
+ * Wraps a router so that its methods refuse JSON that is not their message with an error of this package, on every protocol: the
+ * errors of the parser quote the request, which may hold anything, of any length.
  */
 export function parsingSafely(router: ConnectRouter): ConnectRouter {
   const safe: ConnectRouter = {
@@ -22,7 +22,7 @@ export function parsingSafely(router: ConnectRouter): ConnectRouter {
       return safe;
     },
     rpc(method, implementation, options) {
-      const jsonOptions = { ...STRICT_JSON, ...checked(method.input) };
+      const jsonOptions = { ...STRICT_JSON, ...jsonChecker(method.input) };
       router.rpc(method, implementation, { ...options, readMaxBytes: requestBytesOf(method), jsonOptions });
       return safe;
     },
@@ -30,8 +30,8 @@ export function parsingSafely(router: ConnectRouter): ConnectRouter {
   return safe;
 }
 
-/** What turns the bytes of a JSON message into the text that is then parsed: the one place where its faults can be worded. */
-function checked(schema: DescMessage): { readonly textDecoder: { decode(bytes: Uint8Array): string } } {
+/** Option that decodes a JSON message from UTF-8, and parses it once more: only here can the fault be replaced by a safe one. */
+function jsonChecker(schema: DescMessage): { readonly textDecoder: { decode(bytes: Uint8Array): string } } {
   const utf8 = new TextDecoder();
   return {
     textDecoder: {
@@ -40,7 +40,7 @@ function checked(schema: DescMessage): { readonly textDecoder: { decode(bytes: U
         try {
           fromJsonString(schema, text, STRICT_JSON);
         } catch (error) {
-          throw toConnectError(faultOf(schema, text, error));
+          throw toConnectError(jsonError(schema, text, error));
         }
         return text;
       },
@@ -48,26 +48,27 @@ function checked(schema: DescMessage): { readonly textDecoder: { decode(bytes: U
   };
 }
 
-/** With the path of the field and its rule, wherever it lies: `spec.guardrail.content_patterns[2].foo: is not known`. */
-function faultOf(schema: DescMessage, text: string, error: unknown): DomainError {
+/** Error for a JSON message, with the path of the field and its rule: `spec.guardrail.content_patterns[2].foo: is not known`. */
+function jsonError(schema: DescMessage, text: string, error: unknown): DomainError {
   let json: unknown;
   try {
     json = JSON.parse(text);
   } catch {
-    return notTheMessage("the request is not JSON");
+    return messageFault("the request is not JSON");
   }
   const fault = jsonFault(schema, json);
-  if (fault === undefined) return notTheMessage(`the request is no ${schema.typeName} in JSON${twice(error)}`);
+  if (fault === undefined) return messageFault(`the request is no ${schema.typeName} in JSON${duplicateKey(error)}`);
   const { field, rule } = fault;
-  return field === "" ? notTheMessage(`the request ${rule}`) : notTheMessage(`${field}: ${rule}`, [fault]);
+  return field === "" ? messageFault(`the request ${rule}`) : messageFault(`${field}: ${rule}`, [fault]);
 }
 
-export function notTheMessage(words: string, fields: readonly FieldFault[] = []): DomainError {
-  return new DomainError("invalid_argument", "FIELD_INVALID", words, { fields });
+/** Error for a request that is not the message of its method. */
+export function messageFault(message: string, fields: readonly FieldFault[] = []): DomainError {
+  return new DomainError("invalid_argument", "FIELD_INVALID", message, { fields });
 }
 
-/** The one fault that is not to be seen any more once the text is parsed. */
-function twice(error: unknown): string {
+/** Suffix that names a duplicate key: the one fault that `JSON.parse` does not show. */
+function duplicateKey(error: unknown): string {
   const [, key] = /duplicate object key "(\w{1,64})"$/.exec(error instanceof Error ? error.message : "") ?? [];
   return key === undefined ? "" : `: it gives ${key} twice`;
 }

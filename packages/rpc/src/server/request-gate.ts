@@ -10,12 +10,12 @@ import { findCallOrigin } from "./call-origin.ts";
 import { mapError } from "./map-errors.ts";
 import { beginCall } from "./observe.ts";
 
-/** Lets a call in by its headers alone. */
+/** Check of a call by its headers alone; rejects with the error for the caller. */
 export type RequestGate = (context: HandlerContext) => Promise<void>;
 
 /**
- * Authenticates and authorizes before anything of the body is read, decompressed or parsed: whoever may not call costs no
- * more than a header, and no credential calls too often. The chain, which comes after, finds the principal.
+ * Creates the request gate: it authenticates, counts and authorizes a call before anything of its body is read, decompressed or
+ * parsed, so a refused call costs no more than its headers. The interceptors that follow find the principal in the context.
  */
 export function requestGate({ log, serviceCredentials, verifyToken, monotonic }: RpcChainOptions): RequestGate {
   const identify = createIdentify(serviceCredentials, verifyToken);
@@ -37,14 +37,14 @@ export function requestGate({ log, serviceCredentials, verifyToken, monotonic }:
   };
 }
 
-/** Finds the caller of a call by its headers; undefined on a public method. */
+/** Authenticates a client's call by its headers; undefined on a public method. */
 export type Authenticate = (method: DescMethod, header: Headers) => Promise<Principal | undefined>;
 
 /**
- * For whoever passes calls from outside on to a service, so that nothing of the body of a refused one is read: the same check as
- * there, by which no service credential is known.
+ * Creates the authentication of calls that are relayed to a service for clients, so that nothing of the body of a refused call is
+ * read. It is the check of the service itself, except that no service credential is accepted.
  *
- * @returns a function that throws DomainError UNAUTHENTICATED, or UNAVAILABLE if it cannot be known
+ * @returns a function that rejects with a DomainError UNAUTHENTICATED, or UNAVAILABLE if the token cannot be verified now
  */
 export function createAuthenticate(verifyToken: VerifyToken): Authenticate {
   const identify = createIdentify({ callerOf: () => undefined }, verifyToken);

@@ -12,13 +12,13 @@ import { afterAll, beforeAll, describe, expect, it, onTestFinished } from "vites
 import { rpcChain } from "./chain.ts";
 import { startRpcServer } from "./server.ts";
 
-/** What a service's own port says to bodies that it should not, or cannot, read. */
+/** Responses of a service to bodies that it must not, or cannot, read. */
 
 const served: string[] = [];
 const logged: string[] = [];
 let server: Awaited<ReturnType<typeof startRpcServer>>;
 let session: ClientHttp2Session;
-const followed = Promise.withResolvers<void>();
+const streamEnded = Promise.withResolvers<void>();
 
 beforeAll(async () => {
   const chain = rpcChain({
@@ -49,7 +49,7 @@ beforeAll(async () => {
           try {
             yield {};
           } finally {
-            followed.resolve();
+            streamEnded.resolve();
           }
         },
       });
@@ -65,15 +65,15 @@ afterAll(async () => {
 const PATH = `/${KeyService.typeName}/MintKey`;
 const MEBIBYTE = 1 << 20;
 
-interface Answer {
-  /** The HTTP status of Connect, else `grpc-status`. */
+interface Response {
+  /** HTTP status by Connect, `grpc-status` by gRPC. */
   readonly status: string;
-  /** All that came back, trailers and what they hold in base64 too. */
+  /** Headers, body and trailers, with base64 decoded. */
   readonly text: string;
 }
 
-/** @param body undefined: is never sent, although the call stays open for it */
-function call(type: string, token: string | undefined, body: Buffer | undefined): Promise<Answer> {
+/** Makes a call. @param body not sent if undefined, while the call stays open for it */
+function call(type: string, token: string | undefined, body: Buffer | undefined): Promise<Response> {
   return new Promise((resolve, reject) => {
     const credential = token === undefined ? {} : { authorization: `Bearer ${token}` };
     const stream = session.request({ ":method": "POST", ":path": PATH, "content-type": type, ...credential });
@@ -97,7 +97,7 @@ function call(type: string, token: string | undefined, body: Buffer | undefined)
   });
 }
 
-/** As that protocol sends one message. */
+/** Frames a message as the protocol does. */
 function framed(type: string, message: Buffer): Buffer {
   if (!type.startsWith("application/grpc")) return message;
   const head = Buffer.alloc(5);
@@ -114,20 +114,20 @@ describe.each(TYPES)("a call as %s", (type) => {
     ["without a credential", undefined, 401, 16],
     ["with an unknown one", "unknown", 401, 16],
     ["without the scope", "keys:read", 403, 7],
-  ])("%s is refused before any of its body has come", async (_, token, http, grpc) => {
+  ])("%s is refused before any of its body has arrived", async (_, token, http, grpc) => {
     const { status, text } = await call(type, token, undefined);
     expect(status).toBe(codeOf(type, http, grpc));
     expect(text).toContain("x-request-id");
   });
 
-  it("with a body of 1 MiB and without a credential is refused all the same", async () => {
+  it("without a credential is refused with a body of 1 MiB too", async () => {
     const body = framed(type, Buffer.from(`{"name":"${"x".repeat(MEBIBYTE)}`));
     expect((await call(type, undefined, body)).status).toBe(codeOf(type, 401, 16));
     expect(served).toEqual([]);
   });
 });
 
-it("binary that is no message is the caller's fault, by Connect too", async () => {
+it("an unreadable binary message is INVALID_ARGUMENT by Connect too", async () => {
   const { status, text } = await call("application/proto", "keys:write", Buffer.from([0xff, 0xff, 0xff]));
   expect(status).toBe("400");
   expect(text).toMatch(/"invalid_argument".*the message is not a routeplane\.auth\.v1\.MintKeyRequest.*FIELD_INVALID/);
@@ -136,7 +136,7 @@ it("binary that is no message is the caller's fault, by Connect too", async () =
 it.each([
   ["keys:read", 7, "this needs the scope keys:write, which your key does not hold"],
   [undefined, 16, "no credential: send it as `Authorization: Bearer rp_…`"],
-])("a plain gRPC client reads why it is refused, letter by letter (%s)", async (token, code, details) => {
+])("a plain gRPC client gets the message of a refusal unescaped (%s)", async (token, code, details) => {
   const client = new Client(`127.0.0.1:${server.port}`, credentials.createInsecure());
   const metadata = new Metadata();
   if (token !== undefined) metadata.set("authorization", `Bearer ${token}`);
@@ -148,7 +148,7 @@ it.each([
   expect(error).toMatchObject({ code, details });
 });
 
-it("what breaks within a call is a fault of the service, and logged, also if it is a stream of its own", async () => {
+it("an error within a unary call is a fault of the service, and logged, even a stream error", async () => {
   const { status } = await call(
     "application/json",
     "keys:write",
@@ -158,7 +158,7 @@ it("what breaks within a call is a fault of the service, and logged, also if it 
   expect(logged.splice(0).join("")).toContain("ERR_STREAM_DESTROYED");
 });
 
-it("who follows a stream and goes away is no fault of the service", async () => {
+it("a subscriber of a stream that hangs up is no fault of the service", async () => {
   const stream = session.request({
     ":method": "POST",
     ":path": `/${UsageService.typeName}/WatchRequests`,
@@ -168,7 +168,7 @@ it("who follows a stream and goes away is no fault of the service", async () => 
   stream.end(framed("application/grpc", Buffer.alloc(0)));
   await once(stream, "data");
   stream.close();
-  await followed.promise;
+  await streamEnded.promise;
   await setImmediate();
   expect(logged.join("")).not.toContain("call failed");
 });
@@ -176,7 +176,7 @@ it("who follows a stream and goes away is no fault of the service", async () => 
 describe.each(JSON_TYPES)("JSON as %s", (type) => {
   const send = (json: string) => call(type, "keys:write", framed(type, Buffer.from(json)));
 
-  it("that is a message reaches the handler", async () => {
+  it("reaches the handler if it is the message", async () => {
     const { status, text } = await send('{"name":"a name","scopes":["keys:read"]}');
     expect([status, served.splice(0)]).toEqual([codeOf(type, 200, 0), ["a name"]]);
     expect(text).toContain("minted");
@@ -199,7 +199,7 @@ describe.each(JSON_TYPES)("JSON as %s", (type) => {
     ['{"name": "canary-4711", "name": "x"}', "MintKeyRequest in JSON: it gives name twice"],
     [`{"scopes": "canary-4711${"x".repeat(MEBIBYTE / 32)}"}`, "scopes: must be a list"],
     ['{"namespace": "canary-4711"}', "namespace: is not known"],
-  ])("that is none is refused with the field and its rule, and without a word of it (%#)", async (json, words) => {
+  ])("is refused with the field and its rule if it is another message, and is not quoted (%#)", async (json, words) => {
     const { status, text } = await send(json);
     expect(status).toBe(codeOf(type, 400, 3));
     expect(text).toContain(words);
@@ -208,11 +208,11 @@ describe.each(JSON_TYPES)("JSON as %s", (type) => {
   });
 });
 
-describe("a call in which nothing happens for too long", () => {
+describe("an idle call", () => {
   const LARGE = "x".repeat(900_000);
   const AUTHORIZED = { ":method": "POST", authorization: "Bearer keys:write" };
 
-  async function startImpatient(): Promise<ClientHttp2Session> {
+  async function startWithIdleTimeout(): Promise<ClientHttp2Session> {
     const chain = rpcChain({
       log: createLogger("test", (line) => line, "silent"),
       serviceCredentials: { callerOf: () => undefined },
@@ -221,7 +221,7 @@ describe("a call in which nothing happens for too long", () => {
         return { kind: "key", ...ids, scopes: ["keys:write", "usage:read"], lineage: [], expiresAt: undefined };
       },
     });
-    const impatient = await startRpcServer({
+    const idleServer = await startRpcServer({
       host: "127.0.0.1",
       port: 0,
       ...chain,
@@ -238,18 +238,18 @@ describe("a call in which nothing happens for too long", () => {
         });
       },
     });
-    const client = connect(`http://127.0.0.1:${impatient.port}`);
+    const client = connect(`http://127.0.0.1:${idleServer.port}`);
     onTestFinished(async () => {
       client.destroy();
-      await impatient.stop();
+      await idleServer.stop();
     });
     return client;
   }
 
   const path = `/${KeyService.typeName}/MintKey`;
 
-  it("is ended if the rest of its body does not come", async () => {
-    const client = await startImpatient();
+  it("is ended if the rest of its body does not arrive", async () => {
+    const client = await startWithIdleTimeout();
     const stream = client.request({ ...AUTHORIZED, ":path": path, "content-type": "application/json" });
     stream.on("error", () => {});
     stream.write("{");
@@ -257,8 +257,8 @@ describe("a call in which nothing happens for too long", () => {
     expect(stream.rstCode).not.toBe(constants.NGHTTP2_NO_ERROR);
   });
 
-  it("is ended if nobody reads its answer", async () => {
-    const client = await startImpatient();
+  it("is ended if the client does not read its response", async () => {
+    const client = await startWithIdleTimeout();
     const stream = client.request({ ...AUTHORIZED, ":path": path, "content-type": "application/json" });
     stream.on("error", () => {});
     stream.end(JSON.stringify({ name: "a", scopes: ["keys:read"] }));
@@ -266,8 +266,8 @@ describe("a call in which nothing happens for too long", () => {
     await eventually(() => stream.rstCode === constants.NGHTTP2_CANCEL);
   });
 
-  it("goes on for as long as there is something to send", async () => {
-    const client = await startImpatient();
+  it("is not ended while there are messages to send", async () => {
+    const client = await startWithIdleTimeout();
     const watch = `/${UsageService.typeName}/WatchRequests`;
     const stream = client.request({ ...AUTHORIZED, ":path": watch, "content-type": "application/connect+json" });
     stream.end(Buffer.from([0, 0, 0, 0, 2, ...Buffer.from("{}")]));

@@ -7,26 +7,26 @@ import type { Component } from "@routeplane/runtime";
 import { peerAddressKey } from "./call-origin.ts";
 import { DRAIN_TIMEOUT_MS, LIMITS } from "./limits.ts";
 import { parsingSafely } from "./parse-safely.ts";
-import { answerInPieces } from "./answer-pieces.ts";
+import { respondInPieces } from "./response-pieces.ts";
 import { correctErrors } from "./correct-errors.ts";
 import type { RequestGate } from "./request-gate.ts";
 
 export interface RpcServerOptions {
   readonly port: number;
   readonly host: string;
-  /** See `rpcChain`. */
+  /** Interceptors and request gate, from `rpcChain`. */
   readonly interceptors: Interceptor[];
   readonly requestGate: RequestGate;
   readonly routes: (router: ConnectRouter) => void;
-  /** See `LIMITS.idleTimeoutMs`, which is the default. */
+  /** Time without traffic after which a call is ended. `LIMITS.idleTimeoutMs` by default. */
   readonly idleTimeoutMs?: number;
 }
 
-/** Serves Connect, gRPC and gRPC-web over cleartext HTTP/2 on one port. On stop it drains: no new calls, old ones finish. */
+/** Starts a server of Connect, gRPC and gRPC-web over cleartext HTTP/2 on one port. It stops by draining: no new calls, running ones finish. */
 export async function startRpcServer(options: RpcServerOptions): Promise<Component & { readonly port: number }> {
   const { readMaxBytes, maxTimeoutMs, maxConcurrentStreams, maxHeaderBytes, compressMinBytes } = LIMITS;
   const { interceptors, requestGate, idleTimeoutMs = LIMITS.idleTimeoutMs } = options;
-  const routes = answerInPieces(correctErrors((router) => options.routes(parsingSafely(router))));
+  const routes = respondInPieces(correctErrors((router) => options.routes(parsingSafely(router))));
   const server = createServer(
     { settings: { maxConcurrentStreams, maxHeaderListSize: maxHeaderBytes } },
     connectNodeAdapter({
@@ -46,7 +46,7 @@ export async function startRpcServer(options: RpcServerOptions): Promise<Compone
   server.on("session", (session) => {
     sessions.add(session);
     session.on("close", () => sessions.delete(session));
-    // A peer that goes away is its own business; without a listener its reset would end this process.
+    // A reset by the peer needs no handling, but without a listener it would end this process.
     session.on("error", () => session.destroy());
   });
   server.listen(options.port, options.host);
@@ -59,9 +59,9 @@ async function drain(server: Http2Server, sessions: ReadonlySet<ServerHttp2Sessi
   const closed = once(server, "close");
   server.close();
   for (const session of sessions) session.close();
-  const cut = setTimeout(() => {
+  const timer = setTimeout(() => {
     for (const session of sessions) session.destroy();
   }, DRAIN_TIMEOUT_MS);
   await closed;
-  clearTimeout(cut);
+  clearTimeout(timer);
 }

@@ -4,10 +4,8 @@ import type { DescMessage } from "@bufbuild/protobuf";
 import { holdsToken } from "@routeplane/credentials";
 
 /**
- * The fields of a message, at any depth, that hold a token: a name is kept, listed and shown, and a token is not to be. What
- * refers to something is left out, because there a token is as unknown as any other text.
- *
- * @returns their paths, e.g. `name` or `spec.patterns`
+ * Paths of the fields of a message, at any depth, that hold a token, e.g. `name` or `spec.patterns`: texts are stored, listed and
+ * shown, and a token must not be. References are left out: there a token is as unknown as any other text.
  */
 export function strayTokens(schema: DescMessage, message: Message): readonly string[] {
   return tokensIn(reflect(schema, message), "");
@@ -17,25 +15,25 @@ function tokensIn(message: ReflectMessage, path: string): readonly string[] {
   return message.sortedFields
     .filter((field) => message.isSet(field) && !isReference(field))
     .flatMap((field) => {
-      const place = path + field.name;
+      const fieldPath = path + field.name;
       switch (field.fieldKind) {
         case "scalar":
-          return isText(field.scalar) && holdsToken(String(message.get(field))) ? [place] : [];
+          return isText(field.scalar) && holdsToken(String(message.get(field))) ? [fieldPath] : [];
         case "message":
-          return tokensIn(message.get(field), `${place}.`);
+          return tokensIn(message.get(field), `${fieldPath}.`);
         case "list":
-          return [...message.get(field)].some((value) => holds(value, place)) ? [place] : [];
+          return [...message.get(field)].some((value) => holds(value, fieldPath)) ? [fieldPath] : [];
         case "map":
-          return [...message.get(field)].flat().some((value) => holds(value, place)) ? [place] : [];
+          return [...message.get(field)].flat().some((value) => holds(value, fieldPath)) ? [fieldPath] : [];
         case "enum":
           return [];
       }
     });
 }
 
-function holds(value: unknown, place: string): boolean {
+function holds(value: unknown, fieldPath: string): boolean {
   if (typeof value === "string") return holdsToken(value);
-  return isReflected(value) && tokensIn(value, `${place}.`).length > 0;
+  return isReflected(value) && tokensIn(value, `${fieldPath}.`).length > 0;
 }
 
 function isReflected(value: unknown): value is ReflectMessage {
@@ -46,7 +44,7 @@ function isText(scalar: ScalarType): boolean {
   return scalar === ScalarType.STRING;
 }
 
-/** Tells by its name whether a field refers to something by id or name. */
+/** True if a field refers to something by id or name, which its own name shows. */
 export function isReference({ name }: DescField): boolean {
   return /(^|_)(id|token|namespace|account)$/.test(name);
 }

@@ -5,10 +5,10 @@ import { CreatePolicyRequestSchema, PolicySpecSchema } from "@routeplane/contrac
 import { describe, expect, it } from "vitest";
 import { unknownNumber } from "./unknown-number.ts";
 
-describe("a number that is no field's is named by its path", () => {
+describe("the path of an unknown field", () => {
   const stray = new BinaryWriter().tag(99, WireType.Varint).uint32(1).finish();
 
-  it("at the top and further down", () => {
+  it("is found at the top and further down", () => {
     const top = fromBinary(
       MintKeyRequestSchema,
       Buffer.concat([toBinary(MintKeyRequestSchema, create(MintKeyRequestSchema)), stray]),
@@ -21,7 +21,7 @@ describe("a number that is no field's is named by its path", () => {
     );
   });
 
-  it("not where there is none", () => {
+  it("is undefined without an unknown field", () => {
     const spec = { kind: { case: "budget" as const, value: { limitMicroUsd: 5n } } };
     expect(unknownNumber(CreatePolicyRequestSchema, create(CreatePolicyRequestSchema, { spec }))).toBeUndefined();
   });

@@ -46,21 +46,21 @@ const budget = (value: object): Spec => ({ kind: { case: "budget", value } });
 
 describe("a message that breaks a rule of its schema", () => {
   it.each([
-    ["a window that is none", budget({ limitMicroUsd: 5n, window: 9 }), "spec.budget.window"],
+    ["an unknown window", budget({ limitMicroUsd: 5n, window: 9 }), "spec.budget.window"],
     ["no window", budget({ limitMicroUsd: 5n }), "spec.budget.window"],
-  ])("is told the names that it may give: %s", async (_, spec, field) => {
+  ])("is answered with the valid names: %s", async (_, spec, field) => {
     expect(await faultsOf(spec)).toEqual([
       { field, rule: expect.stringMatching(/^must be one of BUDGET_WINDOW_HOUR, .*BUDGET_WINDOW_TOTAL$/) },
     ]);
   });
 
-  it("is told which of them to set where there is a choice", async () => {
+  it("is answered with the fields of an unset oneof", async () => {
     const rule = "must set exactly one of budget, guardrail, rate_limit, preset";
     expect(await faultsOf({})).toEqual([{ field: "spec", rule }]);
   });
 });
 
-describe("a field that is too long", () => {
+describe("an overlong field", () => {
   const MB = 1 << 20;
   const fieldsOf = async (call: Promise<unknown>) => {
     const error = ConnectError.from(await call.catch((error: unknown) => error));
@@ -68,7 +68,7 @@ describe("a field that is too long", () => {
     return error.findDetails(BadRequestSchema).flatMap(({ fieldViolations }) => fieldViolations);
   };
 
-  it("is refused before its pattern reads it, naming the bound alone", async () => {
+  it("is refused before its pattern reads it, with the bound alone", async () => {
     const name = `${"\u00a0".repeat(MB)}\n`;
     const [fault, ...others] = await fieldsOf(policies.createPolicy({ name, spec: budget({}) }));
     expect(fault).toMatchObject({ field: "name", description: "must be at most 100 characters" });
@@ -95,14 +95,14 @@ describe("a field that is too long", () => {
     ]);
   });
 
-  it("is NOT_FOUND where it refers to something, as whatever refers to nothing", async () => {
+  it("is NOT_FOUND if it is a reference, like any that refers to nothing", async () => {
     for (const id of ["a".repeat(1_001), "a".repeat(MB)]) {
       const error = ConnectError.from(await policies.getPolicy({ id }).catch((error: unknown) => error));
       expect(error).toMatchObject({ code: Code.NotFound, rawMessage: toConnectError(notFound()).rawMessage });
     }
   });
 
-  it("is refused also where its schema states no bound", async () => {
+  it("is refused even if its schema states no bound", async () => {
     const paths = [["a".repeat(1_001)], Array.from({ length: 1_001 }, () => "name")];
     for (const each of paths) {
       const [fault] = await fieldsOf(policies.updatePolicy({ id: "a", name: "b", updateMask: { paths: each } }));
@@ -134,7 +134,7 @@ describe("the message of a server stream", () => {
     return undefined;
   };
 
-  it("is held against the same rules", async () => {
+  it("is checked against the same rules", async () => {
     expect(await first({})).toBeDefined();
     for (const filter of [{ model: "a".repeat(1_001) }, { status: 99 }]) {
       const error = ConnectError.from(await first({ filter }).catch((error: unknown) => error));

@@ -12,9 +12,9 @@ import { unknownNumber } from "./unknown-number.ts";
 const validator = createValidator();
 
 /**
- * Holds every request message, also each of a stream, against the bounds and rules in its schema, and names each field that
- * breaks one. Bounds come first: no rule reads a field that is longer than its bound. A request from outside is also
- * refused if it has an unknown field, which would be ignored, or a credential in a text that would be stored.
+ * Interceptor that checks every request message, each of a stream too, against the bounds and rules of its schema, and names
+ * every field that breaks one. Bounds come first: no rule reads a field that exceeds its bound. A request from outside is also
+ * refused for an unknown field, which would be ignored, and for a credential in a text that would be stored.
  */
 export function validate(): Interceptor {
   return (next) => (request) => {
@@ -31,22 +31,18 @@ async function* eachValid<T extends Message>(method: DescMethod, messages: Async
   }
 }
 
-/** @throws DomainError INVALID_ARGUMENT */
+/** Checks one message. @throws DomainError INVALID_ARGUMENT */
 function requireValid(method: DescMethod, message: Message): void {
   const { input } = method;
   requireWithinBounds(input, message);
   const result = validator.validate<DescMessage>(input, message);
   if (result.kind === "error") throw result.error;
   if (result.kind === "invalid") throw invalidArgument(result.violations);
-  if (!isOutside(method)) return;
+  if (isInternal(method)) return;
   const unknown = unknownNumber(input, message);
   if (unknown !== undefined) throw invalidField(unknown, "is the number of a field that is not known");
   const [stray] = strayTokens(input, message);
   if (stray !== undefined) throw invalidField(stray, "must not hold a credential");
-}
-
-function isOutside(method: DescMethod): boolean {
-  return !isInternal(method);
 }
 
 function invalidArgument(violations: readonly Violation[]): DomainError {
@@ -55,20 +51,20 @@ function invalidArgument(violations: readonly Violation[]): DomainError {
   return new DomainError("invalid_argument", "FIELD_INVALID", message, { fields });
 }
 
-/** In the words of the schema, except where those would be of numbers and names that only it knows. */
+/** Fault with the message of the schema, except where that would speak of numbers and names that only the schema has. */
 function faultOf({ field: path, message, ruleId }: Violation): FieldFault {
-  const [last, ...above] = path.toReversed();
+  const [last, ...parents] = path.toReversed();
   if (last?.kind === "oneof") {
-    // The name of a choice is not in the message; only where nothing else can be named does it stand for its fields.
-    const named = above.length === 0 ? path : above.toReversed();
-    return { field: pathToString(named), rule: onlyOneOf(last.fields) };
+    // The name of a oneof is not in the message; it stands for its fields only if there is nothing else to name.
+    const namedPath = parents.length === 0 ? path : parents.toReversed();
+    return { field: pathToString(namedPath), rule: onlyOneOf(last.fields) };
   }
   const field = path.findLast((each) => each.kind === "field");
-  const ofEnum = field?.enum !== undefined && ruleId.startsWith("enum.");
-  return { field: pathToString(path), rule: ofEnum ? ruleOf(field) : message };
+  const isEnumRule = field?.enum !== undefined && ruleId.startsWith("enum.");
+  return { field: pathToString(path), rule: isEnumRule ? ruleOf(field) : message };
 }
 
-/** Compiles the rules of every request message, which costs 80-180 ms on first use: done before the first caller waits. */
+/** Compiles the rules of every request message before the first call: on first use that takes 80-180 ms. */
 export function warmValidation(services: readonly DescService[]): void {
   for (const { input } of services.flatMap((service) => service.methods)) validator.validate(input, create(input));
 }

@@ -2,15 +2,15 @@ import { hash } from "node:crypto";
 import { parseToken } from "@routeplane/credentials";
 import { type Clock, DomainError } from "@routeplane/domain";
 import type { Principal, VerifyToken } from "../principal.ts";
-import { ChangeRecord } from "./subjects.ts";
-import { type VerificationResult, VerificationCache } from "./verification-cache.ts";
+import { ConcurrentChanges } from "./subjects.ts";
+import { VerificationCache, type VerificationResult } from "./verification-cache.ts";
 
 export interface CachingVerifierOptions {
-  /** Finds it out, every time. */
+  /** Verifies a token at its source: a call to the auth service, or in that service a query. */
   readonly verifyUncached: VerifyToken;
-  /** Whether every change is known, but for those of the last moment. */
+  /** True while the change feed is heard: every change is known, except those of the last moment. */
   readonly isLive: () => boolean;
-  /** Tokens whose answers are kept, good and bad ones counted apart. 20,000 by default. */
+  /** Maximum number of cached principals, and of cached refusals. 20,000 by default. */
   readonly capacity?: number;
   /** `Date.now` by default. */
   readonly clock?: Clock;
@@ -18,7 +18,7 @@ export interface CachingVerifierOptions {
   readonly monotonic?: () => number;
 }
 
-/** An answer that is overtaken by changes is asked for again, and hardly ever twice. */
+/** Attempts at a verification that changes overtake. More than two are hardly ever needed. */
 const MAX_ATTEMPTS = 5;
 
 const MALFORMED: VerificationResult = {
@@ -26,116 +26,123 @@ const MALFORMED: VerificationResult = {
 };
 
 /**
- * Answers about tokens that are asked for once and kept while every change is known. Whoever hears of the changes tells
- * `changed` and `missedChanges`; what they say counts for the answers that are on their way, too.
+ * Verification of tokens with a cache and single-flight, on the path of every call and every inference request.
+ *
+ * Steps of a verification: (1) while the feed is live, return the cached result; (2) otherwise join the call that is in flight for
+ * the same token; (3) refuse a malformed token by its checksum; (4) verify it at the source, and once more if a change that
+ * concerns the principal arrived meanwhile; (5) cache the result if the feed was live from before the call until after it.
+ *
+ * Concurrency: a change that arrives during a call is recorded in a `ConcurrentChanges`, so a result from before the change is
+ * neither returned nor cached. Between the last comparison and the return there is no `await`.
+ *
+ * Failure: while the feed is not live, every token is verified at the source; if that fails, so does the verification
+ * (UNAVAILABLE). No stale result is returned.
  */
 export class CachingVerifier {
-  readonly #ask: VerifyToken;
+  readonly #verifyUncached: VerifyToken;
   readonly #isLive: () => boolean;
   readonly #monotonic: () => number;
   readonly #cache: VerificationCache;
-  readonly #records = new Set<ChangeRecord>();
-  readonly #underWay = new Map<string, Promise<VerificationResult>>();
+  readonly #concurrentChanges = new Set<ConcurrentChanges>();
+  readonly #inFlight = new Map<string, Promise<VerificationResult>>();
 
   constructor(options: CachingVerifierOptions) {
-    const {
-      verifyUncached: ask,
-      isLive,
-      capacity = 20_000,
-      clock = Date.now,
-      monotonic = () => performance.now(),
-    } = options;
-    this.#ask = ask;
-    this.#isLive = isLive;
+    const { capacity = 20_000, clock = Date.now, monotonic = () => performance.now() } = options;
+    this.#verifyUncached = options.verifyUncached;
+    this.#isLive = options.isLive;
     this.#monotonic = monotonic;
     this.#cache = new VerificationCache({ capacity, clock, monotonic });
   }
 
-  /** Rejects with a DomainError UNAVAILABLE if it cannot be known. */
+  /** Verifies a token. Rejects with a DomainError UNAVAILABLE if the source cannot be reached. */
   verify(token: string): VerificationResult | Promise<VerificationResult> {
-    return this.#find(digestOf(token), token);
+    return this.#verify(digestOf(token), token);
   }
 
   /**
-   * Hands on whom a token belongs to, in the very step in which that is known: no change slips in between.
+   * Verifies a token and calls `subscribe` synchronously with its principal: no change can go unnoticed in between.
    *
-   * @throws as a `KeyVerifier`
+   * @returns the result of `subscribe`
+   * @throws as a `VerifyToken`
    */
-  async verifyAndSubscribe<T>(token: string, take: (digest: string, principal: Principal) => T): Promise<T> {
+  async verifyAndSubscribe<T>(token: string, subscribe: (digest: string, principal: Principal) => T): Promise<T> {
     const digest = digestOf(token);
     for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt++) {
-      // A change may come between the answer and its reader.
-      const record = this.#record();
+      // A change may arrive after the result is known and before this function goes on.
+      const changes = this.#recordChanges();
       try {
-        const principal = requirePrincipal(await this.#find(digest, token));
-        if (!record.touches(principal)) return take(digest, principal);
+        const principal = requirePrincipal(await this.#verify(digest, token));
+        if (!changes.concern(principal)) return subscribe(digest, principal);
       } finally {
-        this.#records.delete(record);
+        this.#concurrentChanges.delete(changes);
       }
     }
     throw overtaken();
   }
 
-  invalidate(subject: string): void {
-    this.#cache.invalidate(subject);
-    for (const record of this.#records) record.note(subject);
+  /** Invalidates the results that depend on a subject (a key, namespace, operator or account) because it changed. */
+  invalidate(subjectId: string): void {
+    this.#cache.invalidate(subjectId);
+    for (const changes of this.#concurrentChanges) changes.add(subjectId);
   }
 
+  /** Invalidates all results because changes were missed. */
   invalidateAll(): void {
     this.#cache.clear();
-    for (const record of this.#records) record.noteGap();
+    for (const changes of this.#concurrentChanges) changes.addGap();
   }
 
-  #find(digest: string, token: string): VerificationResult | Promise<VerificationResult> {
-    const known = this.#isLive() ? this.#cache.find(digest) : undefined;
-    if (known !== undefined) return known;
-    const underWay = this.#underWay.get(digest);
-    if (underWay !== undefined) return underWay;
+  #verify(digest: string, token: string): VerificationResult | Promise<VerificationResult> {
+    const cached = this.#isLive() ? this.#cache.find(digest) : undefined;
+    if (cached !== undefined) return cached;
+    const inFlight = this.#inFlight.get(digest);
+    if (inFlight !== undefined) return inFlight;
     if (parseToken(token) === undefined) return MALFORMED;
-    const answer = this.#currentAnswer(digest, token).finally(() => this.#underWay.delete(digest));
-    this.#underWay.set(digest, answer);
-    return answer;
+    const result = this.#verifyAtSource(digest, token).finally(() => this.#inFlight.delete(digest));
+    this.#inFlight.set(digest, result);
+    return result;
   }
 
-  async #currentAnswer(digest: string, token: string): Promise<VerificationResult> {
+  async #verifyAtSource(digest: string, token: string): Promise<VerificationResult> {
     for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt++) {
-      const askedAt = this.#monotonic();
-      const live = this.#isLive();
-      const record = this.#record();
+      const startedAt = this.#monotonic();
+      const wasLive = this.#isLive();
+      const changes = this.#recordChanges();
       try {
-        const answer = await verificationResultOf(this.#ask, token);
-        const current = "refusal" in answer ? record.isEmpty : !record.touches(answer.principal);
-        if (!current && "principal" in answer) continue;
-        if (current && live && this.#isLive()) this.#cache.keep(digest, answer, askedAt);
-        return answer;
+        const result = await verificationResultOf(this.#verifyUncached, token);
+        // A refusal names no subject: any change may have ended it.
+        const isCurrent = "refusal" in result ? changes.isEmpty : !changes.concern(result.principal);
+        if (!isCurrent && "principal" in result) continue;
+        if (isCurrent && wasLive && this.#isLive()) this.#cache.add(digest, result, startedAt);
+        return result;
       } finally {
-        this.#records.delete(record);
+        this.#concurrentChanges.delete(changes);
       }
     }
     throw overtaken();
   }
 
-  #record(): ChangeRecord {
-    const record = new ChangeRecord();
-    this.#records.add(record);
-    return record;
+  #recordChanges(): ConcurrentChanges {
+    const changes = new ConcurrentChanges();
+    this.#concurrentChanges.add(changes);
+    return changes;
   }
 }
 
-/** What `ask` says, a refusal too. Rejects if it cannot be known. */
-export async function verificationResultOf(ask: VerifyToken, token: string): Promise<VerificationResult> {
+/** Verifies a token, with a refusal as a value. Rejects with any other error. */
+export async function verificationResultOf(verifyToken: VerifyToken, token: string): Promise<VerificationResult> {
   try {
-    return { principal: await ask(token) };
+    return { principal: await verifyToken(token) };
   } catch (error) {
     if (error instanceof DomainError && error.code === "unauthenticated") return { refusal: error };
     throw error;
   }
 }
 
-/** @throws DomainError UNAUTHENTICATED for a refusal */
-export function requirePrincipal(answer: VerificationResult): Principal {
-  if ("refusal" in answer) throw answer.refusal;
-  return answer.principal;
+/** Principal of a result. @throws DomainError UNAUTHENTICATED for a refusal */
+export function requirePrincipal(result: VerificationResult): Principal {
+  if ("refusal" in result) throw result.refusal;
+  return result.principal;
 }
 
 function digestOf(token: string): string {

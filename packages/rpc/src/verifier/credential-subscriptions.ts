@@ -1,12 +1,14 @@
 import { type Clock, DomainError } from "@routeplane/domain";
 import type { SequenceTracker } from "../changes/sequence-tracker.ts";
 import type { Principal } from "../principal.ts";
+import { MAX_STALE_MS, RECHECK_INTERVAL_MS } from "../staleness.ts";
 import { SubjectIndex } from "./subjects.ts";
 import { isExpired } from "./verification-cache.ts";
 
 /**
- * Told what a token is good for now whenever that may have changed, or why it is good for nothing any more: refused
- * (UNAUTHENTICATED), or not to be verified for 5 s (UNAVAILABLE). After such an error nothing follows.
+ * Called when the verification result of a subscribed token may have changed. Receives the principal as verified now, or the error
+ * that invalidated the token: a refusal (UNAUTHENTICATED), or UNAVAILABLE once it could not be verified for `MAX_STALE_MS`. No
+ * calls follow an error.
  */
 export type CredentialListener = (outcome: Principal | DomainError) => void;
 
@@ -17,141 +19,141 @@ export interface CredentialSubscriptionsOptions {
   readonly monotonic: () => number;
 }
 
-/** All who follow one token. */
+/** A token with at least one subscription, and all its listeners. */
 interface SubscribedToken {
   readonly token: string;
-  /** As last verified; what it depends on never changes. */
+  /** Principal as last verified. The subjects that it depends on never change. */
   principal: Principal;
   readonly listeners: Set<CredentialListener>;
-  /** Since when it is not known whether it is still good, by the monotonic clock. */
+  /** Monotonic time at which the result became stale; undefined while it is fresh. */
   staleSince: number | undefined;
+  /** Monotonic time at which its last verification began. */
   checkedAt: number;
   isChecking: boolean;
 }
 
-export const STALE_CHECK_INTERVAL_MS = 250;
-/**
- * What cannot be verified for this long is refused: 5 s, as promised for a lost feed, less what noticing may take on a
- * machine with much else to do.
- */
-const MAX_STALE_MS = 4_000;
-const CHECK_AGAIN_MS = 1_000;
-/** Calls at a time: a gap puts every token in doubt at once. */
+/** Maximum number of concurrent verifications: a gap in the feed makes every token stale at once. */
 const MAX_CHECKS = 64;
 
-/** Tokens on whose strength something is running. */
+/**
+ * Subscriptions to the verification results of tokens, one for each running request.
+ *
+ * A token becomes stale when a subject of its principal changes, when changes were missed, or when the feed is lost. A stale token
+ * is verified at once, and again every `RECHECK_INTERVAL_MS` until it is fresh; every listener gets each result. A token that
+ * expires, is refused or stays stale for `MAX_STALE_MS` is ended: its listeners get the error and are released. Time is checked
+ * every `STALE_CHECK_INTERVAL_MS` (`checkStale`), so the cost does not depend on how long requests run.
+ */
 export class CredentialSubscriptions {
   readonly #options: CredentialSubscriptionsOptions;
   readonly #byDigest = new Map<string, SubscribedToken>();
   readonly #bySubject = new SubjectIndex<string>();
-  readonly #waiting = new Set<string>();
-  #checks = 0;
+  /** Digests of the stale tokens that are to be verified as soon as a check is free. */
+  readonly #queue = new Set<string>();
+  #runningChecks = 0;
 
   constructor(options: CredentialSubscriptionsOptions) {
     this.#options = options;
   }
 
-  /** @returns a function that ends it */
-  add(digest: string, token: string, principal: Principal, heed: CredentialListener): () => void {
+  /**
+   * Subscribes to a token that was verified in this very moment.
+   *
+   * @returns a function that releases the subscription; calling it again has no effect
+   */
+  add(digest: string, token: string, principal: Principal, listener: CredentialListener): () => void {
     const { watch, monotonic } = this.#options;
-    let followed = this.#byDigest.get(digest);
-    if (followed === undefined) {
+    let subscribed = this.#byDigest.get(digest);
+    if (subscribed === undefined) {
       const now = monotonic();
-      const doubtedSince = watch.isLive() ? undefined : now;
-      followed = {
-        token,
-        principal,
-        listeners: new Set(),
-        staleSince: doubtedSince,
-        checkedAt: now,
-        isChecking: false,
-      };
-      this.#byDigest.set(digest, followed);
+      const staleSince = watch.isLive() ? undefined : now;
+      subscribed = { token, principal, listeners: new Set(), staleSince, checkedAt: now, isChecking: false };
+      this.#byDigest.set(digest, subscribed);
       this.#bySubject.add(digest, principal);
     }
-    const { listeners: heeds } = followed;
-    // As an entry of its own, whatever function it is.
-    const mine: CredentialListener = (outcome) => heed(outcome);
-    heeds.add(mine);
+    const { listeners } = subscribed;
+    // Wrapped: the same function may be subscribed more than once.
+    const entry: CredentialListener = (outcome) => listener(outcome);
+    listeners.add(entry);
     return () => {
-      heeds.delete(mine);
-      if (heeds.size === 0) this.#forget(digest, followed);
+      listeners.delete(entry);
+      if (listeners.size === 0) this.#remove(digest, subscribed);
     };
   }
 
-  markStale(subject: string): void {
-    for (const digest of this.#bySubject.of(subject)) this.#doubt(digest, this.#options.monotonic());
+  /** Makes the tokens that depend on a subject stale, because it changed. */
+  markStale(subjectId: string): void {
+    for (const digest of this.#bySubject.of(subjectId)) this.#markStale(digest, this.#options.monotonic());
   }
 
-  /** @param knownAt until when everything was known */
-  markAllStale(knownAt: number): void {
-    for (const digest of this.#byDigest.keys()) this.#doubt(digest, Math.max(knownAt, 0));
+  /** Makes all tokens stale, because changes were missed. @param upToDateAt monotonic time at which all changes were known */
+  markAllStale(upToDateAt: number): void {
+    for (const digest of this.#byDigest.keys()) this.#markStale(digest, Math.max(upToDateAt, 0));
   }
 
-  /** To be called every `TICK_MS`. */
+  /** Ends what has expired or is stale for too long, and verifies what is stale. Called every `STALE_CHECK_INTERVAL_MS`. */
   checkStale(): void {
     const { watch, clock, monotonic } = this.#options;
     const now = monotonic();
-    const live = watch.isLive();
-    for (const [digest, followed] of this.#byDigest) {
-      if (isExpired(followed.principal, clock())) this.#end(digest, followed, expired());
-      else if (!live) followed.staleSince ??= watch.upToDateAt();
-      if (followed.staleSince === undefined) continue;
-      if (now - followed.staleSince >= MAX_STALE_MS) this.#end(digest, followed, unverifiable());
-      else if (now - followed.checkedAt >= CHECK_AGAIN_MS) this.#waiting.add(digest);
+    const isLive = watch.isLive();
+    for (const [digest, subscribed] of this.#byDigest) {
+      if (isExpired(subscribed.principal, clock())) this.#end(digest, subscribed, expired());
+      else if (!isLive) subscribed.staleSince ??= watch.upToDateAt();
+      if (subscribed.staleSince === undefined) continue;
+      if (now - subscribed.staleSince >= MAX_STALE_MS) this.#end(digest, subscribed, unverifiable());
+      else if (now - subscribed.checkedAt >= RECHECK_INTERVAL_MS) this.#queue.add(digest);
     }
-    this.#checkWaiting();
+    this.#startChecks();
   }
 
-  #doubt(digest: string, since: number): void {
-    const followed = this.#byDigest.get(digest);
-    if (followed === undefined) return;
-    followed.staleSince ??= since;
-    this.#waiting.add(digest);
-    this.#checkWaiting();
+  #markStale(digest: string, since: number): void {
+    const subscribed = this.#byDigest.get(digest);
+    if (subscribed === undefined) return;
+    subscribed.staleSince ??= since;
+    this.#queue.add(digest);
+    this.#startChecks();
   }
 
-  #checkWaiting(): void {
-    for (const digest of this.#waiting) {
-      if (this.#checks >= MAX_CHECKS) return;
-      this.#waiting.delete(digest);
-      const followed = this.#byDigest.get(digest);
-      if (followed !== undefined && !followed.isChecking) void this.#check(digest, followed);
+  #startChecks(): void {
+    for (const digest of this.#queue) {
+      if (this.#runningChecks >= MAX_CHECKS) return;
+      this.#queue.delete(digest);
+      const subscribed = this.#byDigest.get(digest);
+      if (subscribed !== undefined && !subscribed.isChecking) void this.#check(digest, subscribed);
     }
   }
 
-  /** Whatever changes while it is on its way is in the answer: the verifier asks again by itself. */
-  async #check(digest: string, followed: SubscribedToken): Promise<void> {
+  /** Verifies a token. Changes that arrive meanwhile are in the result: the verifier tries again by itself. */
+  async #check(digest: string, subscribed: SubscribedToken): Promise<void> {
     const { verify, watch, monotonic } = this.#options;
     const startedAt = monotonic();
-    followed.isChecking = true;
-    followed.checkedAt = startedAt;
-    this.#checks++;
+    subscribed.isChecking = true;
+    subscribed.checkedAt = startedAt;
+    this.#runningChecks++;
     try {
-      const principal = await verify(followed.token);
-      followed.principal = principal;
-      followed.staleSince = watch.isLive() ? undefined : startedAt;
-      for (const heed of followed.listeners) heed(principal);
+      const principal = await verify(subscribed.token);
+      subscribed.principal = principal;
+      subscribed.staleSince = watch.isLive() ? undefined : startedAt;
+      for (const listener of subscribed.listeners) listener(principal);
     } catch (error) {
-      if (error instanceof DomainError && error.code === "unauthenticated") this.#end(digest, followed, error);
+      if (error instanceof DomainError && error.code === "unauthenticated") this.#end(digest, subscribed, error);
     } finally {
-      followed.isChecking = false;
-      this.#checks--;
-      this.#checkWaiting();
+      subscribed.isChecking = false;
+      this.#runningChecks--;
+      this.#startChecks();
     }
   }
 
-  #end(digest: string, followed: SubscribedToken, error: DomainError): void {
-    this.#forget(digest, followed);
-    for (const heed of followed.listeners) heed(error);
-    followed.listeners.clear();
+  #end(digest: string, subscribed: SubscribedToken, error: DomainError): void {
+    this.#remove(digest, subscribed);
+    for (const listener of subscribed.listeners) listener(error);
+    subscribed.listeners.clear();
   }
 
-  #forget(digest: string, followed: SubscribedToken): void {
-    if (this.#byDigest.get(digest) !== followed) return;
+  #remove(digest: string, subscribed: SubscribedToken): void {
+    if (this.#byDigest.get(digest) !== subscribed) return;
     this.#byDigest.delete(digest);
-    this.#bySubject.remove(digest, followed.principal);
-    this.#waiting.delete(digest);
+    this.#bySubject.remove(digest, subscribed.principal);
+    this.#queue.delete(digest);
   }
 }
 

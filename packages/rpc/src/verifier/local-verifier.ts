@@ -4,39 +4,39 @@ import { CachingVerifier, type CachingVerifierOptions, verificationResultOf } fr
 import type { VerificationResult } from "./verification-cache.ts";
 
 export interface LocalVerifierOptions extends Omit<CachingVerifierOptions, "isLive"> {
-  /** Of what credentials may do. */
+  /** Feed of the changes of credentials. */
   readonly changes: Pick<ChangeFeed, "isLive" | "subscribe">;
 }
 
 /** @see createLocalVerifier */
 export interface LocalVerifier {
   /**
-   * Whom a token belongs to, or why it is refused. Rejects if it cannot be known.
+   * Verifies a token. Rejects if the database cannot be read.
    *
-   * @param knownChange number of the last change that whoever asks knows of: the answer is not older than that
+   * @param knownChange sequence number of the last change that the caller knows: the result is not older than that
    */
   verify(token: string, knownChange: bigint): VerificationResult | Promise<VerificationResult>;
 }
 
 /**
- * Keeps answers in the process that finds them out, under the same rules as a verifier that has to call for them. It hears of
- * a change before any other process does from here; one that heard of it from elsewhere says so, and is never given less than
- * it knows. While changes cannot be followed everything is asked anew.
+ * Creates the verifier of the auth service itself: the same cache as `createVerifier`, over the database instead of a call.
+ *
+ * It learns of a change before any other process does from here. A caller that learned of one from another auth process says so
+ * (`knownChange`) and is verified uncached, so its cache is never refilled with an older result. While the feed is lost, every
+ * token is verified uncached.
  */
 export function createLocalVerifier({ changes, ...options }: LocalVerifierOptions): LocalVerifier {
-  const { monotonic = () => performance.now() } = options;
-  const numbers = new SequenceTracker({
+  const { verifyUncached, monotonic = () => performance.now() } = options;
+  const tracker = new SequenceTracker({
     monotonic,
-    onChange: (subject) => answers.invalidate(subject),
-    onGap: () => answers.invalidateAll(),
+    onChange: (subjectId) => cached.invalidate(subjectId),
+    onGap: () => cached.invalidateAll(),
   });
-  const isLive = (): boolean => changes.isLive() && numbers.isLive();
-  const answers = new CachingVerifier({ ...options, monotonic, isLive });
-  changes.subscribe(({ sequence, subjectId = "" }) => numbers.take(sequence, subjectId));
+  const isLive = (): boolean => changes.isLive() && tracker.isLive();
+  const cached = new CachingVerifier({ ...options, monotonic, isLive });
+  changes.subscribe(({ sequence, subjectId = "" }) => tracker.add(sequence, subjectId));
   return {
     verify: (token, knownChange) =>
-      knownChange > numbers.lastSequence()
-        ? verificationResultOf(options.verifyUncached, token)
-        : answers.verify(token),
+      knownChange > tracker.lastSequence() ? verificationResultOf(verifyUncached, token) : cached.verify(token),
   };
 }

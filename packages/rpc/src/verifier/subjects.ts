@@ -1,6 +1,6 @@
 import type { Principal } from "../principal.ts";
 
-/** Ids of everything whose change may change what this principal may do. */
+/** Subjects of a principal: ids of everything whose change can change what the principal may do. */
 export function subjectsOf(principal: Principal): readonly string[] {
   switch (principal.kind) {
     case "key":
@@ -12,7 +12,7 @@ export function subjectsOf(principal: Principal): readonly string[] {
   }
 }
 
-/** Finds items by any of the subjects that they depend on. */
+/** Index of items by the subjects that their principals depend on. */
 export class SubjectIndex<T> {
   readonly #items = new Map<string, Set<T>>();
 
@@ -32,7 +32,7 @@ export class SubjectIndex<T> {
     }
   }
 
-  /** As they are now; may be changed while it is read. */
+  /** Items that depend on a subject: a copy, so the index may be changed while it is iterated. */
   of(subject: string): readonly T[] {
     return [...(this.#items.get(subject) ?? [])];
   }
@@ -42,24 +42,25 @@ export class SubjectIndex<T> {
   }
 }
 
-/** What changed while an answer was on its way: it may have been given before. */
-export class ChangeRecord {
+/** Changes that were announced while a verification was in flight: its result may be from before them. */
+export class ConcurrentChanges {
   readonly #subjects = new Set<string>();
-  #missed = false;
+  #hasGap = false;
 
-  note(subject: string): void {
-    this.#subjects.add(subject);
+  add(subjectId: string): void {
+    this.#subjects.add(subjectId);
   }
 
-  noteGap(): void {
-    this.#missed = true;
+  /** Records that changes were missed: they may concern any principal. */
+  addGap(): void {
+    this.#hasGap = true;
   }
 
   get isEmpty(): boolean {
-    return !this.#missed && this.#subjects.size === 0;
+    return !this.#hasGap && this.#subjects.size === 0;
   }
 
-  touches(principal: Principal): boolean {
-    return this.#missed || (this.#subjects.size > 0 && subjectsOf(principal).some((each) => this.#subjects.has(each)));
+  concern(principal: Principal): boolean {
+    return this.#hasGap || (this.#subjects.size > 0 && subjectsOf(principal).some((id) => this.#subjects.has(id)));
   }
 }

@@ -2,38 +2,38 @@ import type { Clock, DomainError } from "@routeplane/domain";
 import type { Principal } from "../principal.ts";
 import { SubjectIndex } from "./subjects.ts";
 
-/** Whom a token belongs to, or why it is refused. */
+/** Principal of a token, or the error for which the token is refused. */
 export type VerificationResult = { readonly principal: Principal } | { readonly refusal: DomainError };
 
 export interface VerificationCacheOptions {
-  /** Entries of each kind; those not used for longest go first. */
+  /** Maximum number of principals, and of refusals; the least recently used one is evicted. */
   readonly capacity: number;
   readonly clock: Clock;
   readonly monotonic: () => number;
 }
 
-interface Positive {
-  readonly answer: { readonly principal: Principal };
-  /** By the monotonic clock: a wall clock that is put back prolongs nothing. */
-  readonly until: number;
+interface CachedPrincipal {
+  readonly result: { readonly principal: Principal };
+  /** Monotonic time: setting the wall clock back prolongs nothing. */
+  readonly expiresAt: number;
 }
 
-interface Negative {
-  readonly answer: { readonly refusal: DomainError };
-  readonly until: number;
+interface CachedRefusal {
+  readonly result: { readonly refusal: DomainError };
+  readonly expiresAt: number;
 }
 
-/** However well the feed works: no answer is older. Also how far `last_used_at` may lag behind. */
-const POSITIVE_MS = 30_000;
-const NEGATIVE_MS = 1_000;
+/** Time to live of a principal, however well the feed works. Also the most by which `last_used_at` lags behind. */
+const PRINCIPAL_TTL_MS = 30_000;
+const REFUSAL_TTL_MS = 1_000;
 
 /**
- * Answers about tokens, good and bad ones apart, by the full SHA-256 digest of the token. An entry lives from the moment at
- * which its question was asked; no use of it and no other entry prolongs that.
+ * Two LRU caches of verification results, for principals and for refusals, keyed by the SHA-256 digest of the token. The time to
+ * live of an entry counts from the start of its verification; neither use nor other entries prolong it.
  */
 export class VerificationCache {
-  readonly #positives = new Map<string, Positive>();
-  readonly #negatives = new Map<string, Negative>();
+  readonly #principals = new Map<string, CachedPrincipal>();
+  readonly #refusals = new Map<string, CachedRefusal>();
   readonly #bySubject = new SubjectIndex<string>();
   readonly #options: VerificationCacheOptions;
 
@@ -43,77 +43,77 @@ export class VerificationCache {
 
   find(digest: string): VerificationResult | undefined {
     const now = this.#options.monotonic();
-    const positive = this.#positives.get(digest);
-    if (positive !== undefined) {
-      const { answer, until } = positive;
-      if (now >= until || isExpired(answer.principal, this.#options.clock())) {
-        this.#forget(digest, answer.principal);
+    const cached = this.#principals.get(digest);
+    if (cached !== undefined) {
+      const { result, expiresAt } = cached;
+      if (now >= expiresAt || isExpired(result.principal, this.#options.clock())) {
+        this.#removePrincipal(digest, result.principal);
         return undefined;
       }
-      this.#positives.delete(digest);
-      this.#positives.set(digest, positive);
-      return answer;
+      this.#principals.delete(digest);
+      this.#principals.set(digest, cached);
+      return result;
     }
-    const negative = this.#negatives.get(digest);
-    if (negative === undefined) return undefined;
-    if (now < negative.until) return negative.answer;
-    this.#negatives.delete(digest);
+    const refusal = this.#refusals.get(digest);
+    if (refusal === undefined) return undefined;
+    if (now < refusal.expiresAt) return refusal.result;
+    this.#refusals.delete(digest);
     return undefined;
   }
 
-  /** @param askedAt by the monotonic clock */
-  keep(digest: string, answer: VerificationResult, askedAt: number): void {
-    if ("refusal" in answer) this.#keepRefusal(digest, { answer, until: askedAt + NEGATIVE_MS });
-    else this.#keepPrincipal(digest, answer, askedAt + POSITIVE_MS);
+  /** @param startedAt monotonic time at which the verification began */
+  add(digest: string, result: VerificationResult, startedAt: number): void {
+    if ("refusal" in result) this.#addRefusal(digest, { result, expiresAt: startedAt + REFUSAL_TTL_MS });
+    else this.#addPrincipal(digest, result, startedAt + PRINCIPAL_TTL_MS);
   }
 
-  /** Forgets every good answer that depends on the subject; and all bad ones, which name none. */
-  invalidate(subject: string): void {
-    this.#negatives.clear();
-    for (const digest of this.#bySubject.of(subject)) {
-      const positive = this.#positives.get(digest);
-      if (positive !== undefined) this.#forget(digest, positive.answer.principal);
+  /** Removes the principals that depend on a subject, and all refusals, because they name no subject. */
+  invalidate(subjectId: string): void {
+    this.#refusals.clear();
+    for (const digest of this.#bySubject.of(subjectId)) {
+      const cached = this.#principals.get(digest);
+      if (cached !== undefined) this.#removePrincipal(digest, cached.result.principal);
     }
   }
 
   clear(): void {
-    this.#positives.clear();
-    this.#negatives.clear();
+    this.#principals.clear();
+    this.#refusals.clear();
     this.#bySubject.clear();
   }
 
-  #keepPrincipal(digest: string, answer: Positive["answer"], longest: number): void {
+  #addPrincipal(digest: string, result: CachedPrincipal["result"], latestExpiry: number): void {
     const { clock, monotonic, capacity } = this.#options;
-    const expiry = expiryOf(answer.principal);
-    const untilExpiry = expiry === undefined ? Infinity : monotonic() + expiry - clock();
-    this.#negatives.delete(digest);
-    this.#positives.set(digest, { answer, until: Math.min(longest, untilExpiry) });
-    this.#bySubject.add(digest, answer.principal);
-    if (this.#positives.size <= capacity) return;
-    const [oldest] = this.#positives;
-    if (oldest !== undefined) this.#forget(oldest[0], oldest[1].answer.principal);
+    const expiry = expiryOf(result.principal);
+    const credentialExpiry = expiry === undefined ? Infinity : monotonic() + expiry - clock();
+    this.#refusals.delete(digest);
+    this.#principals.set(digest, { result, expiresAt: Math.min(latestExpiry, credentialExpiry) });
+    this.#bySubject.add(digest, result.principal);
+    if (this.#principals.size <= capacity) return;
+    const [oldest] = this.#principals;
+    if (oldest !== undefined) this.#removePrincipal(oldest[0], oldest[1].result.principal);
   }
 
-  #keepRefusal(digest: string, negative: Negative): void {
-    this.#negatives.delete(digest);
-    this.#negatives.set(digest, negative);
-    if (this.#negatives.size <= this.#options.capacity) return;
-    const [oldest] = this.#negatives.keys();
-    if (oldest !== undefined) this.#negatives.delete(oldest);
+  #addRefusal(digest: string, refusal: CachedRefusal): void {
+    this.#refusals.delete(digest);
+    this.#refusals.set(digest, refusal);
+    if (this.#refusals.size <= this.#options.capacity) return;
+    const [oldest] = this.#refusals.keys();
+    if (oldest !== undefined) this.#refusals.delete(oldest);
   }
 
-  #forget(digest: string, principal: Principal): void {
-    this.#positives.delete(digest);
+  #removePrincipal(digest: string, principal: Principal): void {
+    this.#principals.delete(digest);
     this.#bySubject.remove(digest, principal);
   }
 }
 
-/** Milliseconds since the epoch; undefined: never. */
+/** Milliseconds since the epoch; undefined if the credential never expires. */
 function expiryOf(principal: Principal): number | undefined {
   return principal.kind === "service" ? undefined : principal.expiresAt?.getTime();
 }
 
-/** From the moment of its expiry on. */
+/** True from the very millisecond of the expiry. */
 export function isExpired(principal: Principal, now: number): boolean {
   const expiry = expiryOf(principal);
   return expiry !== undefined && expiry <= now;

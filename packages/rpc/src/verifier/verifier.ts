@@ -7,39 +7,42 @@ import { type ChangeWatch, watchChanges } from "../changes/change-watch.ts";
 import { fromTimestamp } from "../convert.ts";
 import { fromConnectError } from "../errors.ts";
 import type { Principal, VerifyToken } from "../principal.ts";
+import { FEED_TIMEOUT_MS, STALE_CHECK_INTERVAL_MS } from "../staleness.ts";
 import { CachingVerifier, type CachingVerifierOptions, requirePrincipal } from "./caching-verifier.ts";
-import {
-  CredentialSubscriptions,
-  type CredentialListener,
-  STALE_CHECK_INTERVAL_MS,
-} from "./credential-subscriptions.ts";
-import { logLoss } from "./loss-log.ts";
+import { type CredentialListener, CredentialSubscriptions } from "./credential-subscriptions.ts";
 
 /**
- * Verification that costs no call while it is warm, and still refuses a revoked key within 100 ms at p99:
+ * Verification of tokens for any service of the node. It makes no call while it is warm, and still refuses a revoked key within
+ * 100 ms at p99:
  *
- *     const verifier = createVerifier(serviceTransport({ url: authUrl, serviceToken }));
+ *     const verifier = createVerifier(serviceTransport({ url: authUrl, serviceToken }), { log });
  *     const { kind } = await verifier.verify(token);
  *     await verifier.stop();
  *
- * Answers are kept while the change feed says what changes. Once it has been silent for 2.5 s every token is verified by
- * call, and when the auth service does not answer that either, refused: UNAVAILABLE, within 5 s of the loss.
+ * Architecture: `watchChanges` receives what changes in the auth service; `CachingVerifier` keeps the results that no change has
+ * touched, and calls `VerifyKey` for the others; `CredentialSubscriptions` tells running requests what becomes of their token.
+ *
+ * Concurrency: everything runs on one thread and in one event loop; the handlers of a change are synchronous, so a change is
+ * either before or after a verification, never within it. Calls for the same token share one call.
+ *
+ * Failure: once the feed has been silent for 2.5 s, every token is verified by call. If the auth service does not answer that
+ * either, the token is refused: UNAVAILABLE, within 5 s of the loss (`staleness.ts` has the sum).
  */
 export interface Verifier extends Component {
   readonly verify: VerifyToken;
   /**
-   * Verifies, and from that very moment on tells `heed` what becomes of the token.
+   * Verifies a token and subscribes to changes of its result, without a gap between the two.
    *
    * @throws as `verify`
    */
   readonly subscribe: (
     token: string,
-    heed: CredentialListener,
+    listener: CredentialListener,
   ) => Promise<{ readonly principal: Principal; readonly release: () => void }>;
 }
 
 export interface VerifierOptions extends Pick<CachingVerifierOptions, "capacity" | "clock" | "monotonic"> {
-  /** Told once when nothing is heard of changes any more, and once when they are heard again. None by default. */
+  /** Logger of one warning when the feed is lost, and of one line when it is back. None by default. */
   readonly log?: Logger;
 }
 
@@ -50,48 +53,68 @@ export function createVerifier(auth: Transport, options: VerifierOptions = {}): 
   const watch = watchChanges({
     call: (callOptions) => client.watchChanges({}, callOptions),
     monotonic,
-    onChange(subject) {
-      answers.invalidate(subject);
-      followers.markStale(subject);
+    onChange(subjectId) {
+      cached.invalidate(subjectId);
+      subscriptions.markStale(subjectId);
     },
-    onGap(knownAt) {
-      answers.invalidateAll();
-      followers.markAllStale(knownAt);
+    onGap(upToDateAt) {
+      cached.invalidateAll();
+      subscriptions.markAllStale(upToDateAt);
     },
   });
-  const answers = new CachingVerifier({
+  const cached = new CachingVerifier({
     ...options,
     verifyUncached: callVerifyKey(client, watch),
     isLive: () => watch.isLive(),
   });
-  const verify: VerifyToken = async (token) => requirePrincipal(await answers.verify(token));
-  const followers = new CredentialSubscriptions({ verify, watch, clock, monotonic });
-  const noteLoss = options.log && logLoss(options.log, watch, monotonic);
-  const ticks = setInterval(() => {
-    followers.checkStale();
-    noteLoss?.();
+  const verify: VerifyToken = async (token) => requirePrincipal(await cached.verify(token));
+  const subscriptions = new CredentialSubscriptions({ verify, watch, clock, monotonic });
+  const logLoss = options.log && createLossLog(options.log, watch, monotonic);
+  const checks = setInterval(() => {
+    subscriptions.checkStale();
+    logLoss?.();
   }, STALE_CHECK_INTERVAL_MS).unref();
   return {
     name: "verifier",
     verify,
-    subscribe: (token, heed) =>
-      answers.verifyAndSubscribe(token, (digest, principal) => {
-        return { principal, release: followers.add(digest, token, principal, heed) };
+    subscribe: (token, listener) =>
+      cached.verifyAndSubscribe(token, (digest, principal) => {
+        return { principal, release: subscriptions.add(digest, token, principal, listener) };
       }),
     async stop() {
-      clearInterval(ticks);
+      clearInterval(checks);
       await watch.stop();
     },
   };
 }
 
-/** Asks the auth service, every time, and whichever process of it, for what is not older than what is known here. */
+/**
+ * Creates a log of the loss of the feed: one warning when it is lost, and one line when it is back.
+ *
+ * @returns a function to be called at intervals
+ */
+function createLossLog(log: Logger, watch: Pick<ChangeWatch, "isLive">, monotonic: () => number): () => void {
+  const startedAt = monotonic();
+  let isLost = false;
+  return () => {
+    const isLive = watch.isLive();
+    if (isLost && isLive) {
+      isLost = false;
+      log.info("change feed of the auth service recovered");
+    } else if (!isLost && !isLive && monotonic() - startedAt > FEED_TIMEOUT_MS) {
+      isLost = true;
+      log.warn("change feed of the auth service lost; every token is verified by call");
+    }
+  };
+}
+
+/** Verification by a call to any process of the auth service. Its result is not older than the changes that are known here. */
 function callVerifyKey(
   client: Client<typeof VerificationService>,
-  { lastSequence: last }: Pick<ChangeWatch, "lastSequence">,
+  { lastSequence }: Pick<ChangeWatch, "lastSequence">,
 ): VerifyToken {
   return async (token) => {
-    const { outcome } = await client.verifyKey({ token, knownChange: last() }).catch((error: unknown) => {
+    const { outcome } = await client.verifyKey({ token, knownChange: lastSequence() }).catch((error: unknown) => {
       throw fromConnectError(error, "auth");
     });
     return fromProtoOutcome(outcome);
@@ -130,10 +153,8 @@ function fromProtoOutcome(outcome: VerifyKeyResponse["outcome"]): Principal {
       throw new DomainError("unauthenticated", Reason[reason] as ErrorReason, message);
     }
     default:
-      throw noAnswer("the auth service gave no answer");
+      throw new DomainError("unavailable", "DEPENDENCY_UNAVAILABLE", "the auth service gave no answer", {
+        metadata: { dependency: "auth" },
+      });
   }
-}
-
-function noAnswer(message: string): DomainError {
-  return new DomainError("unavailable", "DEPENDENCY_UNAVAILABLE", message, { metadata: { dependency: "auth" } });
 }

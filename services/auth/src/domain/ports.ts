@@ -1,43 +1,38 @@
 import type { Id } from "@routeplane/domain";
-import type { KeyCaller } from "./keys/key-change.ts";
-import type { Key, KeyLineage } from "./keys/key.ts";
-import type { Namespace, NamespaceChange } from "./namespaces/namespace.ts";
+import type { Key, KeyCaller, KeyLineage } from "./keys/key.ts";
 import type { Account, NamespaceView, Reach } from "./namespaces/account.ts";
-import type { Operator, OperatorLineage } from "./operators/operator.ts";
-import type { OperatorCaller } from "./operators/operator-lifecycle.ts";
+import type { Namespace, NamespaceChange } from "./namespaces/namespace.ts";
+import type { Operator, OperatorCaller, OperatorLineage } from "./operators/operator.ts";
+import type { Rotation } from "./rotation.ts";
 import type { StoredSecret } from "./secret.ts";
 
-/** A page of a list in order of id, and whether there is more. */
+/** Stores of the domain. Each sees only the rows of the caller's namespace or reach; all other rows are as good as none. */
+
+/** One page of a list that is ordered by id. */
 export interface Page<T> {
   readonly rows: readonly T[];
+  /** True if there are rows after these. */
   readonly more: boolean;
 }
 
 export interface PageRequest<K> {
+  /** Most rows of the page. */
   readonly size: number;
-  /** Start after this id; undefined: from the beginning. */
+  /** Id that the page starts after; undefined: from the beginning. */
   readonly after: K | undefined;
 }
 
-/** What becomes of a key. The very object that it was: nothing of it is written. */
+/** The outcome of a change of a key. */
 export interface KeyChange {
+  /** The key as it is to be; the very object that was read if its row is not to be written. */
   readonly key: Key;
   readonly rotation?: Rotation;
 }
 
-/** A new secret of a key, and what becomes of those that it has. None is ever given longer than it had. */
-export interface Rotation {
-  readonly secret: StoredSecret;
-  /** First moment at which the secret that the key had until now is refused. */
-  readonly graceEndsAt: Date;
-  /** Whether that goes for those too that an earlier rotation replaced; otherwise they keep the end that it set. */
-  readonly endsAll: boolean;
-}
-
-/** Keys of one namespace at a time. A key of another is as good as none. */
+/** Keys of one namespace at a time. */
 export interface KeyStore {
   /**
-   * Reads the lineage of the calling key and adds what `build` makes of it, in one transaction.
+   * Reads the lineage of the calling key and inserts the key that `build` makes of it, in one transaction.
    *
    * @throws DomainError as `requireCurrentToken`
    */
@@ -52,8 +47,8 @@ export interface KeyStore {
   findLineage(namespaceId: Id<"ns">, keyId: Id<"key">): Promise<KeyLineage | undefined>;
   list(namespaceId: Id<"ns">, page: PageRequest<Id<"key">>): Promise<Page<Key>>;
   /**
-   * Locks a key, reads its lineage as it is then, and writes what `decide` makes of its last key, in one transaction:
-   * changes of one key happen one after the other. Undefined if there is none in the caller's namespace.
+   * Locks a key, reads its lineage, and writes what `decide` makes of its last key, in one transaction: changes of one key
+   * happen one after the other. Undefined if there is no such key in the caller's namespace.
    *
    * @throws DomainError as `requireCurrentToken`
    */
@@ -62,46 +57,43 @@ export interface KeyStore {
     keyId: Id<"key">,
     decide: (lineage: KeyLineage) => KeyChange,
   ): Promise<Key | undefined>;
-  /** Writes down that a key was used, unless a use of less than `resolutionMs` ago is. */
-  touch(namespaceId: Id<"ns">, keyId: Id<"key">, at: Date, resolutionMs: number): Promise<void>;
+  /** Records the use of a key, unless a use within `resolutionMs` before is recorded. */
+  touch(namespaceId: Id<"ns">, keyId: Id<"key">, usedAt: Date, resolutionMs: number): Promise<void>;
 }
 
-/** The key that a proven secret stands for. */
-export interface ProvenKey {
-  readonly lineage: KeyLineage;
-  /** From when on the secret is refused; undefined unless a rotation replaced it. */
+/** The credential that a proven secret stands for. */
+export type ProvenCredential =
+  | ({ readonly kind: "key"; readonly lineage: KeyLineage } & SecretEnd)
+  | ({ readonly kind: "operator"; readonly lineage: OperatorLineage } & SecretEnd);
+
+interface SecretEnd {
+  /** First moment at which the secret is refused; undefined unless a rotation replaced it. */
   readonly secretEndsAt: Date | undefined;
 }
 
-/** The operator credential that a proven secret stands for. */
-export interface ProvenOperator {
-  readonly lineage: OperatorLineage;
-  /** From when on the secret is refused; undefined unless a rotation replaced it. */
-  readonly secretEndsAt: Date | undefined;
-}
-
-/** Finds what a token's lookup id belongs to, before anything else is known of the caller. */
+/** Credentials by the lookup id of a token, while nothing is known of the caller yet. */
 export interface SecretStore {
   /**
-   * The key that the id belongs to, read in the same transaction as its secret; undefined if there is none.
+   * The key that the lookup id belongs to, read in the same transaction as its secret; undefined without one.
    *
-   * @param proves whether the caller holds that secret. If not, nothing of the namespace is read.
+   * @param proves true if the caller holds the secret; otherwise nothing of the namespace is read
    */
-  findKey(lookupId: string, proves: (secret: StoredSecret) => boolean): Promise<ProvenKey | undefined>;
-  /** As `findKey`, of an operator credential. */
-  findOperator(lookupId: string, proves: (secret: StoredSecret) => boolean): Promise<ProvenOperator | undefined>;
+  findKey(lookupId: string, proves: (secret: StoredSecret) => boolean): Promise<ProvenCredential | undefined>;
+  /** The operator credential that the lookup id belongs to; otherwise as `findKey`. */
+  findOperator(lookupId: string, proves: (secret: StoredSecret) => boolean): Promise<ProvenCredential | undefined>;
 }
 
-/** What becomes of an operator credential. The very object that it was: nothing of it is written. */
+/** The outcome of a change of an operator credential. */
 export interface OperatorChange {
+  /** The credential as it is to be; the very object that was read if its row is not to be written. */
   readonly operator: Operator;
   readonly rotation?: Rotation;
 }
 
-/** Operator credentials, as far as somebody sees them: those of an account, or all of the node. */
+/** Operator credentials in the caller's reach. */
 export interface OperatorStore {
   /**
-   * Reads the lineage of the calling one and adds what `build` makes of it, in one transaction.
+   * Reads the lineage of the calling credential and inserts the one that `build` makes of it, in one transaction.
    *
    * @throws DomainError as `requireCurrentToken`
    */
@@ -109,8 +101,8 @@ export interface OperatorStore {
   find(reach: Reach, operatorId: Id<"op">): Promise<Operator | undefined>;
   list(reach: Reach, page: PageRequest<Id<"op">>): Promise<Page<Operator>>;
   /**
-   * Locks one, reads its lineage as it is then, and writes what `decide` makes of its last one, in one transaction. Undefined
-   * if there is none in the caller's reach.
+   * Locks a credential, reads its lineage, and writes what `decide` makes of its last one, in one transaction. Undefined if
+   * there is no such credential in the caller's reach.
    *
    * @throws DomainError as `requireCurrentToken`
    */
@@ -121,37 +113,42 @@ export interface OperatorStore {
   ): Promise<Operator | undefined>;
 }
 
-/** Accounts, as far as somebody sees them. */
+/** Accounts in the caller's reach. */
 export interface AccountStore {
   find(reach: Reach, nameOrId: string): Promise<Account | undefined>;
   list(reach: Reach, page: PageRequest<Id<"acc">>): Promise<Page<Account>>;
-  /** @throws DomainError ALREADY_EXISTS if the node has one of this name */
+  /** @throws DomainError ALREADY_EXISTS if the node has an account of this name */
   add(account: Account): Promise<void>;
-  /** Undefined if the node has no such account. @throws DomainError ALREADY_EXISTS if another one has the name */
+  /** Undefined if the node has no such account. @throws DomainError ALREADY_EXISTS if another account has the name */
   rename(nameOrId: string, name: string): Promise<Account | undefined>;
 }
 
-/** Namespaces, as far as somebody sees them. */
+/** Namespaces in the caller's view. */
+export interface NamespaceStore {
+  /** @throws DomainError ALREADY_EXISTS if the account has a namespace of this name */
+  add(namespace: Namespace): Promise<void>;
+  /** @param deletedSince deleted namespaces are listed from this time on; undefined: none of them */
+  list(view: NamespaceView, page: PageRequest<Id<"ns">>, deletedSince?: Date): Promise<Page<Namespace>>;
+  /**
+   * The namespace of that id, or of that name if it is not deleted.
+   *
+   * @throws DomainError FAILED_PRECONDITION if several accounts have a namespace of this name
+   */
+  find(view: NamespaceView, nameOrId: string): Promise<Namespace | undefined>;
+  /**
+   * Locks a namespace and writes what `change` makes of it; undefined if there is no such namespace.
+   *
+   * @throws DomainError ALREADY_EXISTS if another namespace of the account has the new name; otherwise as `find`
+   */
+  change(reach: Reach, nameOrId: string, change: NamespaceChange): Promise<Namespace | undefined>;
+}
+
+/** The node as a whole. */
 export interface NodeStore {
-  /** @throws DomainError ALREADY_EXISTS if the account has one of this name. */
-  addNamespace(namespace: Namespace): Promise<void>;
-  /** @param deletedSince deleted ones are listed from this moment on; undefined: none of them */
-  listNamespaces(view: NamespaceView, page: PageRequest<Id<"ns">>, deletedSince?: Date): Promise<Page<Namespace>>;
   /**
-   * By id, or by name if it is not deleted.
+   * Adds the account, the namespace and the operator credential that a new node starts with, in one transaction.
    *
-   * @throws DomainError FAILED_PRECONDITION if several accounts have one of this name
-   */
-  findNamespace(view: NamespaceView, nameOrId: string): Promise<Namespace | undefined>;
-  /**
-   * Writes what `change` makes of it, under its lock; undefined if there is none.
-   *
-   * @throws DomainError ALREADY_EXISTS if another one of the account has its name; otherwise as `findNamespace`
-   */
-  changeNamespace(reach: Reach, nameOrId: string, change: NamespaceChange): Promise<Namespace | undefined>;
-  /**
-   * What a new node starts with. @throws DomainError FAILED_PRECONDITION if the node has a first operator credential, or an
-   * account of this name.
+   * @throws DomainError FAILED_PRECONDITION if the node has a first operator credential, or an account of this name
    */
   setUp(account: Account, namespace: Namespace, operator: Operator, secret: StoredSecret): Promise<void>;
 }

@@ -1,37 +1,28 @@
-import { parseToken, type ParsedToken, type Peppers } from "@routeplane/credentials";
+import { parseToken, type ParsedToken, type Peppers, type TokenKind } from "@routeplane/credentials";
 import type { Clock } from "@routeplane/domain";
-import type { Key } from "./keys/key.ts";
 import { isExpired, isRevoked, lastOf } from "./grant-rules.ts";
+import type { Key } from "./keys/key.ts";
 import type { Operator } from "./operators/operator.ts";
-import { createVerifyOperator } from "./operator-verification.ts";
-import type { KeyStore, SecretStore } from "./ports.ts";
-import { provesSecret, tokenGrant } from "./secret.ts";
+import type { KeyStore, ProvenCredential, SecretStore } from "./ports.ts";
+import { type TokenGrant, tokenGrant } from "./rotation.ts";
+import { provesSecret, type StoredSecret } from "./secret.ts";
 
-/** Whom a token belongs to. A refusal is an answer, not an error; what cannot be known is an error. */
+/**
+ * Verification: which credential a token stands for, and what it may do at this moment. One path for keys and operator
+ * credentials.
+ *
+ * - Latency: a malformed token costs its checksum. Any other token costs one transaction of five round trips, and a key one
+ *   more write a minute, for `last_used_at`. Nothing is cached here; `createLocalVerifier` caches the results.
+ * - Concurrency: secret, namespace and lineage are read in one transaction, so a result is never a mix of two states.
+ * - Failure: a refusal is a result. An error means that the question could not be answered (UNAVAILABLE).
+ */
+
 export type Verification =
-  | {
-      readonly outcome: "key";
-      readonly key: Key;
-      /** Scopes that this token has now: once it is replaced, only those that a replaced token keeps. */
-      readonly scopes: readonly string[];
-      /** Expiry of the key, or of this token if that ends earlier. */
-      readonly expiresAt: Date | undefined;
-      /** End of the token's grace; undefined unless a rotation replaced it. */
-      readonly graceEndsAt: Date | undefined;
-    }
-  | {
-      readonly outcome: "operator";
-      readonly operator: Operator;
-      /** Scopes that this token has now: once it is replaced, only those that a replaced token keeps. */
-      readonly scopes: readonly string[];
-      /** Expiry of the credential, or of this token if that ends earlier. */
-      readonly expiresAt: Date | undefined;
-      /** End of the token's grace; undefined unless a rotation replaced it. */
-      readonly graceEndsAt: Date | undefined;
-    }
-  | Refusal;
+  | ({ readonly outcome: "key"; readonly key: Key } & TokenGrant)
+  | ({ readonly outcome: "operator"; readonly operator: Operator } & TokenGrant)
+  | VerificationRefusal;
 
-export interface Refusal {
+export interface VerificationRefusal {
   readonly outcome: "refused";
   readonly reason:
     | "CREDENTIAL_INVALID"
@@ -44,69 +35,85 @@ export interface Refusal {
 
 export interface VerificationDependencies {
   readonly secrets: SecretStore;
-  readonly keys: KeyStore;
+  readonly keys: Pick<KeyStore, "touch">;
   readonly peppers: Peppers;
   readonly clock: Clock;
 }
 
+/** @throws DomainError UNAVAILABLE */
 export type Verify = (token: string) => Promise<Verification>;
 
-/** Malformed, unknown and wrong look the same: only who holds the secret learns more. */
-const INVALID: Refusal = { outcome: "refused", reason: "CREDENTIAL_INVALID", message: "invalid API key" };
-const REVOKED: Refusal = {
-  outcome: "refused",
-  reason: "CREDENTIAL_REVOKED",
-  message: "this API key, or a key above it, was revoked",
-};
-const EXPIRED: Refusal = {
-  outcome: "refused",
-  reason: "CREDENTIAL_EXPIRED",
-  message: "this API key, or a key above it, has expired",
-};
+/** Refusal of malformed, unknown and wrong tokens, which must look the same: only the holder of the secret learns more. */
+const INVALID = refusal("CREDENTIAL_INVALID", "invalid API key");
 
-const SUSPENDED: Refusal = {
-  outcome: "refused",
-  reason: "NAMESPACE_SUSPENDED",
-  message: "the namespace of this API key is suspended",
+const REVOKED: Readonly<Record<TokenKind, VerificationRefusal>> = {
+  key: refusal("CREDENTIAL_REVOKED", "this API key, or a key above it, was revoked"),
+  operator: refusal("CREDENTIAL_REVOKED", "this operator credential, or one above it, was revoked"),
 };
-const DELETED: Refusal = {
-  outcome: "refused",
-  reason: "NAMESPACE_DELETED",
-  message: "the namespace of this API key was deleted",
+const EXPIRED: Readonly<Record<TokenKind, VerificationRefusal>> = {
+  key: refusal("CREDENTIAL_EXPIRED", "this API key, or a key above it, has expired"),
+  operator: refusal("CREDENTIAL_EXPIRED", "this operator credential, or one above it, has expired"),
 };
-const REPLACED: Refusal = {
-  outcome: "refused",
-  reason: "CREDENTIAL_EXPIRED",
-  message: "this token was replaced when its API key was rotated, and its grace is over",
+const GRACE_OVER: Readonly<Record<TokenKind, VerificationRefusal>> = {
+  key: refusal("CREDENTIAL_EXPIRED", "this token was replaced when its API key was rotated, and its grace is over"),
+  operator: refusal(
+    "CREDENTIAL_EXPIRED",
+    "this token was replaced when its operator credential was rotated, and its grace is over",
+  ),
 };
+const NAMESPACE_SUSPENDED = refusal("NAMESPACE_SUSPENDED", "the namespace of this API key is suspended");
+const NAMESPACE_DELETED = refusal("NAMESPACE_DELETED", "the namespace of this API key was deleted");
 
-/** `last_used_at` is exact to this, so that it costs a write per minute and key, not one per request. */
+/** Resolution of `last_used_at`: using a key costs one write a minute, not one a request. */
 const LAST_USED_RESOLUTION_MS = 60_000;
 
 export function createVerify({ secrets, keys, peppers, clock }: VerificationDependencies): Verify {
-  const verifyOperator = createVerifyOperator({ secrets, peppers, clock });
   return async (text) => {
     const token = parseToken(text);
     if (token === undefined) return INVALID;
-    return token.kind === "key" ? verifyKey(token) : ((await verifyOperator(token)) ?? INVALID);
+    const credential = await findProven(token);
+    if (credential === undefined) return INVALID;
+    const now = clock();
+    const refused = refusalOf(credential, now);
+    if (refused !== undefined) return refused;
+    if (credential.kind === "key") await recordUse(lastOf(credential.lineage), now);
+    return toVerification(credential);
   };
 
-  async function verifyKey(token: ParsedToken): Promise<Verification> {
-    const found = await secrets.findKey(token.lookupId, (secret) => provesSecret(token, secret, peppers));
-    if (found === undefined) return INVALID;
-    const { lineage, secretEndsAt } = found;
-    const now = clock();
-    if (secretEndsAt !== undefined && secretEndsAt.getTime() <= now) return REPLACED;
-    if (isRevoked(lineage)) return REVOKED;
-    if (isExpired(lineage, now)) return EXPIRED;
-    const key = lastOf(lineage);
-    if (key.namespaceState !== "active") return key.namespaceState === "deleted" ? DELETED : SUSPENDED;
-    await recordUse(key, now);
-    return { outcome: "key", key, ...tokenGrant("key", lineage, secretEndsAt) };
+  /** The credential whose secret the token holds; undefined for an unknown or a wrong token. */
+  function findProven(token: ParsedToken): Promise<ProvenCredential | undefined> {
+    const proves = (secret: StoredSecret) => provesSecret(token, secret, peppers);
+    return token.kind === "key"
+      ? secrets.findKey(token.lookupId, proves)
+      : secrets.findOperator(token.lookupId, proves);
   }
 
   async function recordUse({ namespaceId, id, lastUsedAt }: Key, now: number): Promise<void> {
     if (now - (lastUsedAt?.getTime() ?? 0) < LAST_USED_RESOLUTION_MS) return;
     await keys.touch(namespaceId, id, new Date(now), LAST_USED_RESOLUTION_MS);
   }
+}
+
+/** The first of: grace over, revoked, expired, namespace not active; undefined if the token is good. */
+function refusalOf(credential: ProvenCredential, now: number): VerificationRefusal | undefined {
+  const { kind, lineage, secretEndsAt } = credential;
+  if (secretEndsAt !== undefined && secretEndsAt.getTime() <= now) return GRACE_OVER[kind];
+  if (isRevoked(lineage)) return REVOKED[kind];
+  if (isExpired(lineage, now)) return EXPIRED[kind];
+  if (credential.kind === "operator") return undefined;
+  const { namespaceState } = lastOf(credential.lineage);
+  if (namespaceState === "active") return undefined;
+  return namespaceState === "deleted" ? NAMESPACE_DELETED : NAMESPACE_SUSPENDED;
+}
+
+function toVerification(credential: ProvenCredential): Verification {
+  const { kind, lineage, secretEndsAt } = credential;
+  const grant = tokenGrant(kind, lineage, secretEndsAt);
+  return credential.kind === "key"
+    ? { outcome: "key", key: lastOf(credential.lineage), ...grant }
+    : { outcome: "operator", operator: lastOf(credential.lineage), ...grant };
+}
+
+function refusal(reason: VerificationRefusal["reason"], message: string): VerificationRefusal {
+  return { outcome: "refused", reason, message };
 }

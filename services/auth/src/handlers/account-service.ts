@@ -2,10 +2,9 @@ import type { ServiceImpl } from "@connectrpc/connect";
 import type { AccountService } from "@routeplane/contracts/auth";
 import { type Clock, notFound, parseId } from "@routeplane/domain";
 import { fromPageToken, operatorPrincipalOf, toPageToken } from "@routeplane/rpc";
-import { requireWholeNode } from "../domain/namespaces/find-account.ts";
-import { newAccount, reachOf } from "../domain/namespaces/account.ts";
+import { newAccount, reachOf, requireWholeNode } from "../domain/namespaces/account.ts";
 import type { AccountStore } from "../domain/ports.ts";
-import { toProtoAccount } from "./convert.ts";
+import { toProtoAccount } from "./convert-namespace.ts";
 
 const DEFAULT_PAGE_SIZE = 100;
 const LIST = "accounts";

@@ -3,33 +3,33 @@ import type { KeyService } from "@routeplane/contracts/auth";
 import { notFound, parseId, requireId } from "@routeplane/domain";
 import { fromDuration, fromPageToken, fromTimestamp, keyPrincipalOf, toPageToken, toTimestamp } from "@routeplane/rpc";
 import type { KeyLifecycle } from "../domain/keys/key-lifecycle.ts";
-import type { Minting } from "../domain/keys/minting.ts";
 import type { KeyStore } from "../domain/ports.ts";
 import { keyCallerOf, operatorCallerOf } from "./caller.ts";
-import { fromProtoKeyUpdate, toProtoKey } from "./convert.ts";
+import { fromProtoKeyUpdate, toProtoKey } from "./convert-key.ts";
 
 const DEFAULT_PAGE_SIZE = 100;
+const LIST = "keys";
 
-export function keyService(keys: KeyStore, minting: Minting, lifecycle: KeyLifecycle): ServiceImpl<typeof KeyService> {
+export function keyService(keys: KeyStore, lifecycle: KeyLifecycle): ServiceImpl<typeof KeyService> {
   return {
     async mintKey({ name, scopes, expiresAt }, context) {
       const request = { name, scopes, expiresAt: fromTimestamp(expiresAt) };
-      const { key, token } = await minting.mintSubKey(keyCallerOf(context), request);
+      const { key, token } = await lifecycle.mintSubKey(keyCallerOf(context), request);
       return { key: toProtoKey(key), token };
     },
 
     async mintRootKey({ namespace, name, scopes, expiresAt }, context) {
       const request = { name, scopes, expiresAt: fromTimestamp(expiresAt) };
-      const { key, token } = await minting.mintRootKey(operatorCallerOf(context), namespace, request);
+      const { key, token } = await lifecycle.mintRootKey(operatorCallerOf(context), namespace, request);
       return { key: toProtoKey(key), token };
     },
 
     async listKeys({ pageSize, pageToken }, context) {
       const { namespaceId } = keyPrincipalOf(context);
-      const after = fromPageToken("keys", pageToken, (id) => parseId("key", id));
+      const after = fromPageToken(LIST, pageToken, (id) => parseId("key", id));
       const { rows, more } = await keys.list(namespaceId, { size: pageSize || DEFAULT_PAGE_SIZE, after });
       const last = rows.at(-1);
-      return { keys: rows.map(toProtoKey), nextPageToken: more && last ? toPageToken("keys", last.id) : "" };
+      return { keys: rows.map(toProtoKey), nextPageToken: more && last ? toPageToken(LIST, last.id) : "" };
     },
 
     async getKey({ id }, context) {
@@ -39,11 +39,8 @@ export function keyService(keys: KeyStore, minting: Minting, lifecycle: KeyLifec
     },
 
     async updateKey(request, context) {
-      const key = await lifecycle.update(
-        keyCallerOf(context),
-        requireId("key", request.id),
-        fromProtoKeyUpdate(request),
-      );
+      const caller = keyCallerOf(context);
+      const key = await lifecycle.update(caller, requireId("key", request.id), fromProtoKeyUpdate(request));
       return { key: toProtoKey(key) };
     },
 

@@ -13,47 +13,47 @@ import { reachOf } from "../domain/namespaces/account.ts";
 import type { OperatorLifecycle } from "../domain/operators/operator-lifecycle.ts";
 import type { OperatorStore } from "../domain/ports.ts";
 import { operatorCallerOf } from "./caller.ts";
-import { toProtoOperator } from "./convert.ts";
+import { toProtoOperator } from "./convert-operator.ts";
 
 const DEFAULT_PAGE_SIZE = 100;
 const LIST = "operators";
 
 export function operatorService(
-  store: OperatorStore,
-  operators: OperatorLifecycle,
+  operators: OperatorStore,
+  lifecycle: OperatorLifecycle,
 ): ServiceImpl<typeof OperatorService> {
   return {
     async mintOperator({ name, scopes, expiresAt, account }, context) {
       const request = { name, scopes, expiresAt: fromTimestamp(expiresAt) };
       const caller = operatorCallerOf(context);
-      const { operator, token } = await operators.mint(caller, account || undefined, request);
+      const { operator, token } = await lifecycle.mint(caller, account || undefined, request);
       return { operator: toProtoOperator(operator), token };
     },
 
     async listOperators({ pageSize, pageToken }, context) {
       const after = fromPageToken(LIST, pageToken, (id) => parseId("op", id));
       const page = { size: pageSize || DEFAULT_PAGE_SIZE, after };
-      const { rows, more } = await store.list(reachOf(operatorPrincipalOf(context)), page);
+      const { rows, more } = await operators.list(reachOf(operatorPrincipalOf(context)), page);
       const last = rows.at(-1);
       return { operators: rows.map(toProtoOperator), nextPageToken: more && last ? toPageToken(LIST, last.id) : "" };
     },
 
     async getOperator({ id }, context) {
-      const operator = await store.find(reachOf(operatorPrincipalOf(context)), requireId("op", id));
+      const operator = await operators.find(reachOf(operatorPrincipalOf(context)), requireId("op", id));
       if (operator === undefined) throw notFound();
       return { operator: toProtoOperator(operator) };
     },
 
     async rotateOperator({ id, grace }, context) {
       const caller = operatorCallerOf(context);
-      const rotated = await operators.rotate(caller, requireId("op", id), fromDuration(grace));
+      const rotated = await lifecycle.rotate(caller, requireId("op", id), fromDuration(grace));
       const { operator, token, graceEndsAt } = rotated;
       return { operator: toProtoOperator(operator), token, graceEndsAt: toTimestamp(graceEndsAt) };
     },
 
     async revokeOperator({ id, reason }, context) {
       const caller = operatorCallerOf(context);
-      const operator = await operators.revoke(caller, requireId("op", id), reason || undefined);
+      const operator = await lifecycle.revoke(caller, requireId("op", id), reason || undefined);
       return { operator: toProtoOperator(operator) };
     },
   };

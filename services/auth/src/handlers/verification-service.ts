@@ -5,7 +5,7 @@ import type { ChangeFeed, LocalVerifier } from "@routeplane/rpc";
 import type { Bootstrap } from "../domain/bootstrap.ts";
 import { isRevoked } from "../domain/grant-rules.ts";
 import type { KeyStore } from "../domain/ports.ts";
-import { toProtoAnswer } from "./convert.ts";
+import { toProtoVerification } from "./convert-verification.ts";
 
 export function verificationService(
   verifier: LocalVerifier,
@@ -13,9 +13,9 @@ export function verificationService(
   changes: ChangeFeed,
 ): ServiceImpl<typeof VerificationService> {
   return {
-    verifyKey: async ({ token, knownChange }) => toProtoAnswer(await verifier.verify(token, knownChange)),
+    verifyKey: async ({ token, knownChange }) => toProtoVerification(await verifier.verify(token, knownChange)),
 
-    async *watchChanges(_, { signal }) {
+    async *watchChanges(_request, { signal }) {
       for await (const { sequence, subjectId = "" } of changes.watch(signal)) yield { sequence, subjectId };
     },
 

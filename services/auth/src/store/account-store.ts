@@ -1,6 +1,6 @@
 import type { Database, Transaction } from "@routeplane/postgres";
 import type { AccountStore } from "../domain/ports.ts";
-import { emptyIfUnstorable, writeUniqueName } from "./names.ts";
+import { emptyIfUnstorable, type UniqueName, writeUniqueName } from "./names.ts";
 import { fromAccountRow, toAccountRow, toPage } from "./rows.ts";
 import type { AuthSchema } from "./schema.ts";
 
@@ -24,13 +24,13 @@ export function createAccountStore(database: Database<AuthSchema>): AccountStore
       }),
 
     async add(account) {
-      await writeUniqueName(unique(account.name), () =>
+      await writeUniqueName(uniqueName(account.name), () =>
         database.within({ node: true }, (tx) => tx.insertInto("accounts").values(toAccountRow(account)).execute()),
       );
     },
 
     rename: (nameOrId, name) =>
-      writeUniqueName(unique(name), () =>
+      writeUniqueName(uniqueName(name), () =>
         database.within({ node: true }, async (tx) => {
           const row = await selectAccount(tx, nameOrId).forUpdate().executeTakeFirst();
           if (row === undefined) return undefined;
@@ -41,11 +41,13 @@ export function createAccountStore(database: Database<AuthSchema>): AccountStore
   };
 }
 
-const unique = (name: string) => ({ name, constraint: "accounts_name_key", owner: "another account of this node" });
+function uniqueName(name: string): UniqueName {
+  return { name, constraint: "accounts_name_key", owner: "another account of this node" };
+}
 
-/** By id or by name. A name is never an id: it holds no underscore. */
-function selectAccount(tx: Transaction<AuthSchema>, asked: string) {
-  const nameOrId = emptyIfUnstorable(asked);
+/** Selects by id or by name. A name is never an id: it holds no underscore. */
+function selectAccount(tx: Transaction<AuthSchema>, requested: string) {
+  const nameOrId = emptyIfUnstorable(requested);
   return tx
     .selectFrom("accounts")
     .selectAll()

@@ -4,7 +4,8 @@ import { sql } from "kysely";
 import type { Key, KeyLineage } from "../domain/keys/key.ts";
 import { lastOf } from "../domain/grant-rules.ts";
 import type { NamespaceState } from "../domain/namespaces/namespace.ts";
-import type { KeyStore, Rotation } from "../domain/ports.ts";
+import type { KeyStore } from "../domain/ports.ts";
+import type { Rotation } from "../domain/rotation.ts";
 import type { StoredSecret } from "../domain/secret.ts";
 import { secretsEndedBy, fromKeyRow, toChangeableKeyColumns, toKeyRow, toPage, toSecretColumns } from "./rows.ts";
 import type { AuthSchema } from "./schema.ts";
@@ -15,8 +16,8 @@ export function createKeyStore(database: Database<AuthSchema>): KeyStore {
     addSubKey: ({ namespaceId, keyId, lookupId }, secret, build) =>
       database.within({ namespaceId }, async (tx) => {
         await lockKeyToken(tx, lookupId);
-        // The lineage needs no lock: what is revoked or narrowed in it at this moment is held against the new key at every use.
-        const parent = await selectLineage(tx, keyId);
+        // The lineage is not locked: a revocation or narrowing above at this moment takes effect on the new key at every use.
+        const parent = await selectKeyLineage(tx, keyId);
         if (parent === undefined) throw notFound();
         const key = build(parent);
         await insertKey(tx, key, secret);
@@ -36,7 +37,7 @@ export function createKeyStore(database: Database<AuthSchema>): KeyStore {
         return row && fromKeyRow(row);
       }),
 
-    findLineage: (namespaceId, keyId) => database.within({ namespaceId }, (tx) => selectLineage(tx, keyId)),
+    findLineage: (namespaceId, keyId) => database.within({ namespaceId }, (tx) => selectKeyLineage(tx, keyId)),
 
     list: (namespaceId, page) =>
       database.within({ namespaceId }, async (tx) => {
@@ -49,14 +50,14 @@ export function createKeyStore(database: Database<AuthSchema>): KeyStore {
 
     change: ({ namespaceId, lookupId }, keyId, decide) =>
       database.within({ namespaceId }, async (tx) => {
-        // Locked before it is read, so that each change sees what the one before it left.
+        // Locked before it is read, so that a change sees the result of the one before it.
         const lock = tx.selectFrom("keys").select("id").where("id", "=", keyId).forNoKeyUpdate();
         if ((await lock.executeTakeFirst()) === undefined) return undefined;
         await lockKeyToken(tx, lookupId);
-        const lineage = await selectLineage(tx, keyId);
+        const lineage = await selectKeyLineage(tx, keyId);
         if (lineage === undefined) return undefined;
         const { key, rotation } = decide(lineage);
-        // Secrets first: no transaction waits for a secret while it holds the counter of changes.
+        // Secrets first, so that no transaction waits for a secret while it holds the lock of the change counter.
         if (rotation !== undefined) await replaceSecrets(tx, key, rotation);
         if (key !== lastOf(lineage)) {
           await tx.updateTable("keys").set(toChangeableKeyColumns(key)).where("id", "=", keyId).execute();
@@ -64,13 +65,13 @@ export function createKeyStore(database: Database<AuthSchema>): KeyStore {
         return key;
       }),
 
-    touch: (namespaceId, keyId, at, resolutionMs) =>
+    touch: (namespaceId, keyId, usedAt, resolutionMs) =>
       database.within({ namespaceId }, async (tx) => {
-        // Skipped rather than waited for: whoever holds the row writes much the same, or changes the key and will not be long.
-        const unlessSince = new Date(at.getTime() - resolutionMs);
-        await sql`update keys set last_used_at = ${at}
+        // A locked row is skipped, not waited for: the lock is of another use, or of a change, after which the next use counts.
+        const recordedBefore = new Date(usedAt.getTime() - resolutionMs);
+        await sql`update keys set last_used_at = ${usedAt}
                   where id = (select id from keys where id = ${keyId} for no key update skip locked)
-                    and (last_used_at is null or last_used_at <= ${unlessSince})`.execute(tx);
+                    and (last_used_at is null or last_used_at <= ${recordedBefore})`.execute(tx);
       }),
   };
 }
@@ -78,7 +79,7 @@ export function createKeyStore(database: Database<AuthSchema>): KeyStore {
 const namespaceState = sql<NamespaceState>`case
   when n.deleted_at is not null then 'deleted' when n.suspended_at is not null then 'suspended' else 'active' end`;
 
-/** Only those of the transaction's namespace: row-level security adds the filter. */
+/** Selects keys of the transaction's namespace: row-level security adds the filter. */
 function selectKeys(tx: Transaction<AuthSchema>) {
   return tx
     .selectFrom("keys as k")
@@ -87,8 +88,8 @@ function selectKeys(tx: Transaction<AuthSchema>) {
     .select(["n.account_id", namespaceState.as("namespace_state")]);
 }
 
-/** A key of the transaction's namespace and all above it. */
-export async function selectLineage(tx: Transaction<AuthSchema>, keyId: Id<"key">): Promise<KeyLineage | undefined> {
+/** A key of the transaction's namespace and all above it; undefined if there is no such key. */
+export async function selectKeyLineage(tx: Transaction<AuthSchema>, keyId: Id<"key">): Promise<KeyLineage | undefined> {
   const path = tx
     .selectFrom("keys")
     .select(sql<Id<"key">>`unnest(lineage)`.as("id"))

@@ -1,22 +1,28 @@
 import { DomainError } from "@routeplane/domain";
 import { isUniqueViolation } from "@routeplane/postgres";
 
-/** No row holds U+0000, and the database takes it for no text at all: it is as unknown as any other name. */
+/**
+ * `nameOrId`, or the empty text, which matches no row, if it holds U+0000: Postgres stores no such text and fails a query
+ * with it, where it must be as unknown as any other name.
+ */
 export function emptyIfUnstorable(nameOrId: string): string {
   return nameOrId.includes("\u0000") ? "" : nameOrId;
 }
 
+/** A name and the unique constraint that it must satisfy. */
+export interface UniqueName {
+  readonly name: string;
+  readonly constraint: string;
+  /** Whoever else can have the name, for the error: e.g. `another account of this node`. */
+  readonly owner: string;
+}
+
 /**
- * Writes something under a name.
+ * Runs a write, and turns a violation of the constraint into an error that names the name.
  *
- * @param constraint that keeps names apart
- * @param owner what it keeps them apart among, e.g. `another account of this node`
- * @throws DomainError ALREADY_EXISTS if it is taken
+ * @throws DomainError ALREADY_EXISTS if the name is taken
  */
-export async function writeUniqueName<T>(
-  { name, constraint, owner }: { readonly name: string; readonly constraint: string; readonly owner: string },
-  write: () => Promise<T>,
-): Promise<T> {
+export async function writeUniqueName<T>({ name, constraint, owner }: UniqueName, write: () => Promise<T>): Promise<T> {
   try {
     return await write();
   } catch (error) {

@@ -4,7 +4,8 @@ import { sql } from "kysely";
 import { lastOf } from "../domain/grant-rules.ts";
 import { reachOf } from "../domain/namespaces/account.ts";
 import type { Operator, OperatorLineage } from "../domain/operators/operator.ts";
-import type { OperatorStore, Rotation } from "../domain/ports.ts";
+import type { OperatorStore } from "../domain/ports.ts";
+import type { Rotation } from "../domain/rotation.ts";
 import type { StoredSecret } from "../domain/secret.ts";
 import {
   secretsEndedBy,
@@ -17,7 +18,10 @@ import {
 import type { AuthSchema } from "./schema.ts";
 import { lockOperatorToken } from "./token-lock.ts";
 
-/** What is above a credential may lie outside the caller's reach: lineages are read in the whole node, rows written within. */
+/**
+ * Postgres store of operator credentials. Lineages are read in the whole node, because ancestors of a credential may be out of
+ * the caller's reach; rows are written within that reach.
+ */
 export function createOperatorStore(database: Database<AuthSchema>): OperatorStore {
   return {
     add: (caller, secret, build) =>
@@ -50,7 +54,7 @@ export function createOperatorStore(database: Database<AuthSchema>): OperatorSto
 
     change: (caller, operatorId, decide) =>
       database.within(reachOf(caller), async (tx, enter) => {
-        // Locked before it is read, so that each change sees what the one before it left.
+        // Locked before it is read, so that a change sees the result of the one before it.
         const lock = tx.selectFrom("operators").select("id").where("id", "=", operatorId).forNoKeyUpdate();
         if ((await lock.executeTakeFirst()) === undefined) return undefined;
         await enter({ node: true });
@@ -59,7 +63,7 @@ export function createOperatorStore(database: Database<AuthSchema>): OperatorSto
         if (lineage === undefined) return undefined;
         const { operator, rotation } = decide(lineage);
         await enter(reachOf(caller));
-        // Secrets first: no transaction waits for a secret while it holds the counter of changes.
+        // Secrets first, so that no transaction waits for a secret while it holds the lock of the change counter.
         if (rotation !== undefined) await replaceSecrets(tx, operator, rotation);
         if (operator !== lastOf(lineage)) {
           const columns = toChangeableOperatorColumns(operator);
@@ -70,7 +74,7 @@ export function createOperatorStore(database: Database<AuthSchema>): OperatorSto
   };
 }
 
-/** An operator credential and all above it, as far as the transaction sees them. */
+/** An operator credential and all above it that the transaction sees; undefined if it sees no such credential. */
 export async function selectOperatorLineage(
   tx: Transaction<AuthSchema>,
   operatorId: Id<"op">,

@@ -3,11 +3,12 @@ import type { Key } from "../domain/keys/key.ts";
 import type { Namespace } from "../domain/namespaces/namespace.ts";
 import type { Account } from "../domain/namespaces/account.ts";
 import type { Operator } from "../domain/operators/operator.ts";
-import type { Page, PageRequest, Rotation } from "../domain/ports.ts";
+import type { Page, PageRequest } from "../domain/ports.ts";
+import type { Rotation } from "../domain/rotation.ts";
 import type { StoredSecret } from "../domain/secret.ts";
 import type { AuthSchema, SecretColumns } from "./schema.ts";
 
-/** A key row with what counts of its namespace. */
+/** A key row with the account and the state of its namespace. */
 type KeyRow = Selectable<AuthSchema["keys"]> & {
   account_id: Key["accountId"];
   namespace_state: Key["namespaceState"];
@@ -42,7 +43,7 @@ export function toKeyRow(key: Key) {
   };
 }
 
-/** What a change of a key may touch. */
+/** Columns that a change of a key can touch. */
 export function toChangeableKeyColumns({ name, prefix, scopes, expiresAt, revokedAt, revokedReason }: Key) {
   return {
     name,
@@ -112,7 +113,7 @@ export function toOperatorRow(operator: Operator) {
   };
 }
 
-/** What a change of an operator credential may touch. */
+/** Columns that a change of an operator credential can touch. */
 export function toChangeableOperatorColumns({ prefix, revokedAt, revokedReason }: Operator) {
   return { prefix, revoked_at: revokedAt ?? null, revoked_reason: revokedReason ?? null };
 }
@@ -125,12 +126,12 @@ export function toSecretColumns({ lookupId, hash, pepperId }: StoredSecret): Sec
   return { lookup_id: lookupId, secret_hash: hash, pepper_id: pepperId };
 }
 
-/** The secrets of a credential that a rotation ends, or ends earlier than they would. */
+/** Condition on a credential's secrets: those that the rotation ends, or ends earlier than they would. */
 export function secretsEndedBy({ graceEndsAt, endsAll }: Rotation): RawBuilder<SqlBool> {
   return sql`(expires_at is null or (${endsAll} and expires_at > ${graceEndsAt}))`;
 }
 
-/** A page out of `size + 1` rows: the one too many only tells that there are more. */
+/** A page of `size + 1` rows or fewer: the last of `size + 1` only shows that there are more. */
 export function toPage<T>(rows: readonly T[], { size }: PageRequest<unknown>): Page<T> {
   return { rows: rows.slice(0, size), more: rows.length > size };
 }

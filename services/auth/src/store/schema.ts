@@ -3,7 +3,7 @@ import type { OperatorScope, Scope } from "@routeplane/credentials";
 import type { Id } from "@routeplane/domain";
 import type { Generated } from "kysely";
 
-/** The tables as the migrations leave them. */
+/** Tables of schema `auth` after all migrations. */
 export interface AuthSchema extends AuditSchema {
   readonly accounts: { id: Id<"acc">; name: string; created_at: Date };
   readonly namespaces: {

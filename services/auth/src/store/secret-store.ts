@@ -1,11 +1,14 @@
 import type { Database } from "@routeplane/postgres";
 import type { SecretStore } from "../domain/ports.ts";
-import { selectLineage } from "./key-store.ts";
+import { selectKeyLineage } from "./key-store.ts";
 import { selectOperatorLineage } from "./operator-store.ts";
 import { fromSecretColumns } from "./rows.ts";
 import type { AuthSchema } from "./schema.ts";
 
-/** Sees nothing but the rows of the one lookup id that it was asked for, until its secret is proven. */
+/**
+ * Postgres store of secrets. Its transaction sees only the row of the lookup id until the secret is proven, and only then
+ * enters the namespace of the key, or the node of the operator credential.
+ */
 export function createSecretStore(database: Database<AuthSchema>): SecretStore {
   return {
     findKey: (lookupId, proves) =>
@@ -13,8 +16,8 @@ export function createSecretStore(database: Database<AuthSchema>): SecretStore {
         const row = await tx.selectFrom("key_secrets").selectAll().where("lookup_id", "=", lookupId).executeTakeFirst();
         if (row === undefined || !proves(fromSecretColumns(row))) return undefined;
         await enter({ namespaceId: row.namespace_id });
-        const lineage = await selectLineage(tx, row.key_id);
-        return lineage && { lineage, secretEndsAt: row.expires_at ?? undefined };
+        const lineage = await selectKeyLineage(tx, row.key_id);
+        return lineage && { kind: "key", lineage, secretEndsAt: row.expires_at ?? undefined };
       }),
 
     findOperator: (lookupId, proves) =>
@@ -24,7 +27,7 @@ export function createSecretStore(database: Database<AuthSchema>): SecretStore {
         if (row === undefined || !proves(fromSecretColumns(row))) return undefined;
         await enter({ node: true });
         const lineage = await selectOperatorLineage(tx, row.operator_id);
-        return lineage && { lineage, secretEndsAt: row.expires_at ?? undefined };
+        return lineage && { kind: "operator", lineage, secretEndsAt: row.expires_at ?? undefined };
       }),
   };
 }

@@ -1,10 +1,10 @@
 import type { Transaction } from "@routeplane/postgres";
-import { requireCurrentToken } from "../domain/secret.ts";
+import { requireCurrentToken } from "../domain/rotation.ts";
 import type { AuthSchema } from "./schema.ts";
 
 /**
- * Locks on the token of a caller that changes credentials, until the end of the transaction: a rotation of that token comes
- * before, and then the call is refused, or after. To be taken after the lock on the credential that is changed, if there is one.
+ * Locks on the token of a caller that changes credentials, held until the end of the transaction: a rotation of that token
+ * comes either before, and the call is refused, or after. Lock order: the credential that is changed, if any, then the token.
  */
 
 /** Locks the calling key's token, in its namespace. @throws DomainError as `requireCurrentToken` */

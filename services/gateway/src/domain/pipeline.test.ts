@@ -6,7 +6,8 @@ import { callerWith } from "../../test/fake-verifier.ts";
 import { fakeGuardrailDirectory } from "../../test/fake-guardrail-directory.ts";
 import { fakeUsageLog } from "../../test/fake-usage-log.ts";
 import { answeringUpstream } from "../../test/fake-upstream.ts";
-import { BODY, down, MICRO, reservationOf, pipelineUnderTest } from "../../test/pipeline-under-test.ts";
+import { BODY, MICRO, reservationOf, pipelineUnderTest } from "../../test/pipeline-under-test.ts";
+import { unavailable } from "../../test/unavailable.ts";
 import { fakeVerification } from "../../test/fake-verifier.ts";
 import { fakeReply } from "../../test/fake-reply.ts";
 import { JudgingMeter } from "./guardrails/judging-meter.ts";
@@ -119,7 +120,7 @@ describe("a request that is not served", () => {
 
   it.each(["auth", "policy"])("reaches no upstream while %s is down", async (dependency) => {
     const fail = async (): Promise<never> => {
-      throw down(dependency);
+      throw unavailable(dependency);
     };
     const budget = fakeBudget(1_000_000n);
     const overrides = dependency === "auth" ? { followKey: fail } : { admissions: { ...budget, admit: fail } };
@@ -135,7 +136,7 @@ describe("a request that is not served", () => {
 describe("a request that cannot be recorded", () => {
   it("is refused before its hold is asked for, if the spool takes nothing new", async () => {
     const asking = (): never => {
-      throw down("spool");
+      throw unavailable("spool");
     };
     const { serve, sent, budget, usage } = pipelineUnderTest({
       overrides: { usageLog: { ...fakeUsageLog(), asking } },
@@ -150,7 +151,7 @@ describe("a request that cannot be recorded", () => {
   it("reaches no upstream and costs nothing, if its admission cannot be written", async () => {
     const usage = fakeUsageLog();
     const admitted = (): never => {
-      throw down("spool");
+      throw unavailable("spool");
     };
     const { serve, sent, budget } = pipelineUnderTest({ usage, overrides: { usageLog: { ...usage, admitted } } });
     const { refusal } = await serve(BODY);

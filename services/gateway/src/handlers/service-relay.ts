@@ -31,7 +31,7 @@ const REQUEST_HEADERS = new Set([
 const RESPONSE_HEADERS = new Set(["content-encoding", "content-type", "retry-after", "vary"]);
 const CONNECT_HEADER = /^(connect|grpc|trailer)-[a-z0-9-]+$/;
 
-/** Bytes that one write hands to the HTTP/2 session at most: see `answerInPieces` of packages/rpc. */
+/** Bytes that one write hands to the HTTP/2 session at most: see `respondInPieces` of packages/rpc. */
 const PIECE_BYTES = 16 << 10;
 /** A service ends every call within 30 s by itself. */
 const HEADERS_TIMEOUT_MS = 31_000;

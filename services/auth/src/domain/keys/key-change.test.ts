@@ -2,16 +2,8 @@ import { ALL_SCOPES, type Scope, scopesBeyond } from "@routeplane/credentials";
 import { DomainError, newId } from "@routeplane/domain";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { type Key, type KeyLineage, newRootKey, newSubKey } from "./key.ts";
-import {
-  type KeyCaller,
-  graceMs,
-  type KeyUpdate,
-  requireKeyAuthority,
-  revokedKey,
-  rotatedKey,
-  updatedKey,
-} from "./key-change.ts";
+import { type Key, type KeyCaller, type KeyLineage, newRootKey, newSubKey } from "./key.ts";
+import { type KeyUpdate, requireKeyAuthority, revokedKey, rotatedKey, updatedKey } from "./key-change.ts";
 import { expiryOf, lastOf, scopesOf } from "../grant-rules.ts";
 
 const NOW = Date.parse("2026-11-01T00:00:00Z");
@@ -27,7 +19,7 @@ function below(parent: KeyLineage, scopes: readonly string[] = ALL_SCOPES, expir
   return [...parent, newSubKey(parent, { name: "sub", scopes, expiresAt }, "rp_live_x", NOW)];
 }
 
-/** The lineage once its last key has become another. */
+/** `lineage` with its last key replaced. */
 const withLast = ([top, ...rest]: KeyLineage, last: Key): KeyLineage =>
   rest.length === 0 ? [last] : [top, ...rest.slice(0, -1), last];
 
@@ -64,7 +56,7 @@ describe("an update", () => {
     expect(fault(() => updatedKey(narrowed, { scopes: ["keys:*"] }, NOW)).metadata).toEqual({ scopes: "keys:*" });
   });
 
-  it("is held to what the keys above allow now, not to what the key was granted", () => {
+  it("is bound by what the keys above hold now, not by what the key was granted", () => {
     const [top, sub] = below(root());
     const lineage: KeyLineage = [{ ...top, scopes: ["keys:read"], expiresAt: at(2) }, sub!];
     expect(fault(() => updatedKey(lineage, { scopes: ["keys:write"] }, NOW)).metadata).toEqual({
@@ -102,8 +94,8 @@ describe("an update", () => {
   it.each<[string, Date]>([
     ["in the past", at(-1)],
     ["at this very moment", at(0)],
-    ["that is no time", new Date(Number.NaN)],
-    ["beyond what RFC 3339 can say", new Date("+010000-01-01T00:00:00Z")],
+    ["that is not a time", new Date(Number.NaN)],
+    ["beyond what RFC 3339 can express", new Date("+010000-01-01T00:00:00Z")],
   ])("refuses an expiry %s", (_, expiresAt) => {
     expect(fault(() => updatedKey(root(), { expiresAt }, NOW))).toMatchObject({
       code: "invalid_argument",
@@ -111,49 +103,31 @@ describe("an update", () => {
     });
   });
 
-  it("takes it that a key which never expires shall not", () => {
+  it("accepts that a key which never expires is not to expire", () => {
     expect(updatedKey(root(), { expiresAt: "never" }, NOW).expiresAt).toBeUndefined();
   });
 });
 
-describe("a key that is dead, or below one that is,", () => {
-  const live = below(root(), ["keys:read"], at(2));
-  const dead: [string, KeyLineage, number][] = [
-    ["revoked", withLast(live, revokedKey(live, undefined, NOW)), NOW],
-    ["below a revoked one", [revokedKey([live[0]], undefined, NOW), live[1]!], NOW],
-    ["expired", live, at(2).getTime()],
-    ["below an expired one", [{ ...live[0], expiresAt: at(1) }, live[1]!], at(1).getTime()],
+describe("a key that is not active, or below one that is not,", () => {
+  const active = below(root(), ["keys:read"], at(2));
+  const inactive: [string, KeyLineage, number][] = [
+    ["revoked", withLast(active, revokedKey(active, undefined, NOW)), NOW],
+    ["below a revoked one", [revokedKey([active[0]], undefined, NOW), active[1]!], NOW],
+    ["expired", active, at(2).getTime()],
+    ["below an expired one", [{ ...active[0], expiresAt: at(1) }, active[1]!], at(1).getTime()],
   ];
 
-  it.each(dead)("takes no update and no rotation: %s", (_, lineage, now) => {
+  it.each(inactive)("takes no update and no rotation: %s", (_, lineage, now) => {
     for (const change of [() => updatedKey(lineage, { name: "x" }, now), () => rotatedKey(lineage, "rp_live_y", now)]) {
       expect(fault(change)).toMatchObject({ code: "failed_precondition", reason: "STATE_CONFLICT" });
     }
   });
 
   it("can still be revoked, once: a second time changes neither time nor reason", () => {
-    const first = revokedKey(live, "leaked", NOW);
+    const first = revokedKey(active, "leaked", NOW);
     expect(first).toMatchObject({ revokedAt: new Date(NOW), revokedReason: "leaked" });
-    expect(revokedKey(withLast(live, first), "other", NOW + 1)).toBe(first);
+    expect(revokedKey(withLast(active, first), "other", NOW + 1)).toBe(first);
   });
-});
-
-describe("a grace", () => {
-  it.each([
-    [undefined, 3_600_000],
-    [0, 0],
-    [1, 1000],
-    [604_800, 604_800_000],
-  ])("of %s seconds is %i ms", (seconds, ms) => {
-    expect(graceMs(seconds)).toBe(ms);
-  });
-
-  it.each([-1, 604_801, 0.5, 604_800.000_000_1, Number.NaN, Infinity, -1e18, 9.3e18])(
-    "is not %d seconds",
-    (seconds) => {
-      expect(fault(() => graceMs(seconds)).fields).toMatchObject([{ field: "grace" }]);
-    },
-  );
 });
 
 describe("over random trees", () => {
@@ -180,9 +154,9 @@ describe("over random trees", () => {
     lineage: lineage.map(({ id }) => id),
     lookupId: "",
   });
-  const reaches = (caller: KeyLineage, target: KeyLineage, act: "change" | "rotate"): boolean => {
+  const hasAuthority = (caller: KeyLineage, target: KeyLineage, action: "change" | "rotate"): boolean => {
     try {
-      requireKeyAuthority(callerOf(caller), lastOf(target), act);
+      requireKeyAuthority(callerOf(caller), lastOf(target), action);
       return true;
     } catch (error) {
       expect(error).toMatchObject({ code: "permission_denied", reason: "KEY_OUT_OF_LINEAGE" });
@@ -194,8 +168,8 @@ describe("over random trees", () => {
     fc.assert(
       fc.property(trees, (tree) => {
         for (const caller of tree) {
-          expect(reaches(caller, caller, "rotate")).toBe(true);
-          for (const target of tree.filter((each) => reaches(caller, each, "rotate"))) {
+          expect(hasAuthority(caller, caller, "rotate")).toBe(true);
+          for (const target of tree.filter((each) => hasAuthority(caller, each, "rotate"))) {
             expect(target.slice(0, caller.length)).toEqual(caller);
             expect(scopesBeyond(scopesOf(target), scopesOf(caller))).toEqual([]);
             const [end, limit] = [target, caller].map((each) => expiryOf(each)?.getTime() ?? Infinity);
@@ -207,14 +181,14 @@ describe("over random trees", () => {
     );
   });
 
-  it("a sub-key changes nothing above it and nothing on another branch; a root key reaches all", () => {
+  it("a sub-key changes nothing above it and nothing on another branch; a root key changes all", () => {
     fc.assert(
       fc.property(trees, (tree) => {
         for (const caller of tree) {
           for (const target of tree) {
             const isBelow = lastOf(target).lineage.includes(lastOf(caller).id);
-            expect(reaches(caller, target, "change")).toBe(isBelow || caller.length === 1);
-            expect(reaches(caller, target, "rotate")).toBe(isBelow);
+            expect(hasAuthority(caller, target, "change")).toBe(isBelow || caller.length === 1);
+            expect(hasAuthority(caller, target, "rotate")).toBe(isBelow);
           }
         }
       }),
@@ -231,13 +205,13 @@ describe("over random trees", () => {
       fc.property(fc.array(update, { maxLength: 10 }), (updates) => {
         let lineage = below(root(), ALL_SCOPES);
         for (const { scopes, expiresAt } of updates) {
-          const wanted: KeyUpdate = {
+          const keyUpdate: KeyUpdate = {
             ...(scopes && { scopes }),
             ...(expiresAt !== undefined && { expiresAt: expiresAt === 9 ? "never" : at(expiresAt) }),
           };
           const before = lineage;
           try {
-            lineage = withLast(lineage, updatedKey(lineage, wanted, NOW));
+            lineage = withLast(lineage, updatedKey(lineage, keyUpdate, NOW));
           } catch (error) {
             expect(error).toBeInstanceOf(DomainError);
           }

@@ -1,44 +1,65 @@
 import type { Peppers } from "@routeplane/credentials";
 import { type Clock, type Id, invalidField, notFound } from "@routeplane/domain";
-import type { Key } from "./key.ts";
-import {
-  type KeyCaller,
-  graceMs,
-  type KeyUpdate,
-  requireKeyAuthority,
-  revokedKey,
-  rotatedKey,
-  updatedKey,
-} from "./key-change.ts";
 import { lastOf } from "../grant-rules.ts";
-import type { KeyStore } from "../ports.ts";
-import { newSecret } from "../secret.ts";
+import { reachOf } from "../namespaces/account.ts";
+import type { OperatorCaller } from "../operators/operator.ts";
+import type { KeyStore, NamespaceStore } from "../ports.ts";
+import { newRotation } from "../rotation.ts";
+import { newToken } from "../secret.ts";
+import { type Key, type KeyCaller, type KeyRequest, newRootKey, newSubKey } from "./key.ts";
+import { type KeyUpdate, requireKeyAuthority, revokedKey, rotatedKey, updatedKey } from "./key-change.ts";
 
-/** A key under its new token, which exists nowhere else. */
-export interface RotatedKey {
+/** A key and its new token, which exists nowhere else. */
+export interface MintedKey {
   readonly key: Key;
   readonly token: string;
-  /** First moment at which the token that it had is refused. */
+}
+
+export interface RotatedKey extends MintedKey {
+  /** First moment at which the replaced token is refused. */
   readonly graceEndsAt: Date;
 }
 
-/** Each finds the key in the caller's namespace. @throws DomainError NOT_FOUND, and PERMISSION_DENIED as `requireReach` */
+/**
+ * Mint, update, rotation and revocation of keys. The last three find the key in the caller's namespace, and throw NOT_FOUND for
+ * any other and PERMISSION_DENIED as `requireKeyAuthority`.
+ */
 export interface KeyLifecycle {
+  /** @throws DomainError as `newSubKey` */
+  mintSubKey(parent: KeyCaller, request: KeyRequest): Promise<MintedKey>;
+  /** @throws DomainError as `NamespaceStore.find`, NOT_FOUND without such a namespace; INVALID_ARGUMENT as `newRootKey` */
+  mintRootKey(operator: OperatorCaller, namespaceNameOrId: string, request: KeyRequest): Promise<MintedKey>;
   /** @throws DomainError as `updatedKey`; INVALID_ARGUMENT if there is nothing to change */
   update(caller: KeyCaller, keyId: Id<"key">, update: KeyUpdate): Promise<Key>;
-  /** @throws DomainError as `rotatedKey` and `graceMs` */
+  /** @throws DomainError as `rotatedKey` and `newRotation` */
   rotate(caller: KeyCaller, keyId: Id<"key">, graceSecs: number | undefined): Promise<RotatedKey>;
   revoke(caller: KeyCaller, keyId: Id<"key">, reason: string | undefined): Promise<Key>;
 }
 
 export interface KeyLifecycleDependencies {
   readonly keys: KeyStore;
+  readonly namespaces: NamespaceStore;
   readonly peppers: Peppers;
   readonly clock: Clock;
 }
 
-export function createKeyLifecycle({ keys, peppers, clock }: KeyLifecycleDependencies): KeyLifecycle {
+export function createKeyLifecycle({ keys, namespaces, peppers, clock }: KeyLifecycleDependencies): KeyLifecycle {
   return {
+    async mintSubKey(caller, request) {
+      const { token, prefix, secret } = newToken("key", peppers);
+      const key = await keys.addSubKey(caller, secret, (parent) => newSubKey(parent, request, prefix, clock()));
+      return { key, token };
+    },
+
+    async mintRootKey(operator, namespaceNameOrId, request) {
+      const namespace = await namespaces.find(reachOf(operator), namespaceNameOrId);
+      if (namespace === undefined || namespace.deletedAt !== undefined) throw notFound();
+      const { token, prefix, secret } = newToken("key", peppers);
+      const key = newRootKey({ namespaceId: namespace.id, accountId: namespace.accountId }, request, prefix, clock());
+      await keys.addRootKey(operator, key, secret);
+      return { key, token };
+    },
+
     async update(caller, keyId, update) {
       if (Object.keys(update).length === 0) throw invalidField("update_mask", "there is nothing to change");
       return change(caller, keyId, (lineage) => {
@@ -48,16 +69,13 @@ export function createKeyLifecycle({ keys, peppers, clock }: KeyLifecycleDepende
     },
 
     async rotate(caller, keyId, graceSecs) {
-      const grace = graceMs(graceSecs);
-      const { token, prefix, secret } = newSecret("key", peppers);
       const now = clock();
-      const graceEndsAt = new Date(now + grace);
+      const { token, prefix, rotation } = newRotation("key", peppers, graceSecs, now);
       const key = await change(caller, keyId, (lineage) => {
         requireKeyAuthority(caller, lastOf(lineage), "rotate");
-        // Without grace, nothing but the new token is to work: neither what an earlier rotation left.
-        return { key: rotatedKey(lineage, prefix, now), rotation: { secret, graceEndsAt, endsAll: grace === 0 } };
+        return { key: rotatedKey(lineage, prefix, now), rotation };
       });
-      return { key, token, graceEndsAt };
+      return { key, token, graceEndsAt: rotation.graceEndsAt };
     },
 
     revoke: (caller, keyId, reason) =>

@@ -39,7 +39,7 @@ describe("a sub-key", () => {
     expect(error).toMatchObject({ code: "permission_denied", metadata: { scopes: "policy:read usage:*" } });
   });
 
-  it("is held to what its parent may do now, not to what it was granted", () => {
+  it("is bound by what its parent holds now, not by what the parent was granted", () => {
     const [top, sub] = below(root(), ["keys:*"]);
     const narrowed: KeyLineage = [{ ...top, scopes: ["keys:read"] }, sub!];
     expect(fault(() => below(narrowed, ["keys:write"])).metadata).toEqual({ scopes: "keys:write" });
@@ -54,10 +54,10 @@ describe("a sub-key", () => {
     expect(below(parent, ["keys:read"], expiry)).toHaveLength(3);
   });
 
-  it("cannot be minted in the past, at this very moment, by a dead key, or too deep", () => {
+  it("cannot be minted in the past, at this very moment, by a key that is not active, or too deep", () => {
     expect(fault(() => below(root(), ["keys:read"], new Date(NOW))).fields).toMatchObject([{ field: "expires_at" }]);
-    const dead: KeyLineage = [revoked(root()[0])];
-    expect(fault(() => below(dead, ["keys:read"])).code).toBe("unauthenticated");
+    const inactive: KeyLineage = [revoked(root()[0])];
+    expect(fault(() => below(inactive, ["keys:read"])).code).toBe("unauthenticated");
     const expired = root(ALL_SCOPES, new Date(NOW + 1));
     expect(fault(() => below(expired, ["keys:read"], undefined, NOW + 1)).code).toBe("unauthenticated");
     let deep = root();
@@ -65,7 +65,7 @@ describe("a sub-key", () => {
     expect(fault(() => below(deep, ["keys:read"])).reason).toBe("LINEAGE_TOO_DEEP");
   });
 
-  it("dies with any key above it", () => {
+  it("is revoked or expired with any key above it", () => {
     const [top, sub] = below(root(), ["keys:read"]);
     expect(isRevoked([top, sub!])).toBe(false);
     expect(isRevoked([revoked(top), sub!])).toBe(true);

@@ -5,9 +5,11 @@ import {
   expiryOf,
   lastOf,
   type LineageOf,
+  mintErrors,
+  requireExpiryWithin,
   requireFuture,
   requireParent,
-  requireWithin,
+  requireScopesWithin,
 } from "../grant-rules.ts";
 import type { NamespaceState } from "../namespaces/namespace.ts";
 
@@ -16,24 +18,34 @@ export interface Key {
   readonly id: Id<"key">;
   readonly namespaceId: Id<"ns">;
   readonly accountId: Id<"acc">;
-  /** All keys of a namespace that is not active are refused. */
+  /** State of its namespace; all keys of a namespace that is not active are refused. */
   readonly namespaceState: NamespaceState;
   readonly name: string;
-  /** Start of the token, for people to recognise it by. */
+  /** Start of the token, by which people recognise it. */
   readonly prefix: string;
-  /** As granted, or narrowed since; what it may do now is the intersection over its lineage. */
+  /** Scopes as granted, or narrowed since. Those that it holds now are the intersection over its lineage. */
   readonly scopes: readonly Scope[];
-  /** From the root key down to this one. */
+  /** Ids from the root key down to this key. */
   readonly lineage: readonly Id<"key">[];
   readonly createdAt: Date;
   readonly expiresAt: Date | undefined;
   readonly lastUsedAt: Date | undefined;
   readonly revokedAt: Date | undefined;
-  /** In the words of whoever revoked it, if they gave any. */
+  /** Reason given at the revocation, verbatim. */
   readonly revokedReason: string | undefined;
 }
 
-/** What a caller asks of a new key. */
+/** The key that makes a call. */
+export interface KeyCaller {
+  readonly namespaceId: Id<"ns">;
+  readonly keyId: Id<"key">;
+  /** Ids from the root key down to the caller. */
+  readonly lineage: readonly Id<"key">[];
+  /** Lookup id of the token that the caller presented. */
+  readonly lookupId: string;
+}
+
+/** Properties of a key that is to be minted. */
 export interface KeyRequest {
   readonly name: string;
   readonly scopes: readonly string[];
@@ -43,8 +55,10 @@ export interface KeyRequest {
 /** A key and all above it, from the root key down. */
 export type KeyLineage = LineageOf<Key>;
 
-export const KEY_WORDS: CredentialWords = { singular: "key", plural: "keys", sub: "a sub-key" };
+export const KEY_WORDS: CredentialWords = { singular: "key", plural: "keys", minted: "a sub-key" };
+const MINT_ERRORS = mintErrors(KEY_WORDS);
 
+/** Id of the key that minted this one; undefined for a root key. */
 export function parentOf({ lineage }: Key): Id<"key"> | undefined {
   return lineage.at(-2);
 }
@@ -55,16 +69,16 @@ export function parentOf({ lineage }: Key): Id<"key"> | undefined {
  * @throws DomainError INVALID_ARGUMENT
  */
 export function newRootKey(
-  owner: { readonly namespaceId: Id<"ns">; readonly accountId: Id<"acc"> },
+  namespace: { readonly namespaceId: Id<"ns">; readonly accountId: Id<"acc"> },
   request: KeyRequest,
   prefix: string,
   now: number,
 ): Key {
-  return newKey({ ...owner, lineage: [] }, request, prefix, now);
+  return newKey({ ...namespace, lineage: [] }, request, prefix, now);
 }
 
 /**
- * A new key below the last one of `parent`: authority only shrinks downwards, and asking for more is refused, not trimmed.
+ * A new sub-key of the last key of `parent`. Without an expiry it expires with its parent.
  *
  * @throws DomainError INVALID_ARGUMENT, PERMISSION_DENIED or FAILED_PRECONDITION
  */
@@ -72,11 +86,12 @@ export function newSubKey(parent: KeyLineage, request: KeyRequest, prefix: strin
   requireParent(parent, now, KEY_WORDS);
   const expiresAt = request.expiresAt ?? expiryOf(parent);
   const key = newKey(lastOf(parent), { ...request, expiresAt }, prefix, now);
-  requireWithin(key, parent, KEY_WORDS);
+  requireScopesWithin(key.scopes, parent, MINT_ERRORS);
+  requireExpiryWithin(key.expiresAt, parent, MINT_ERRORS);
   return key;
 }
 
-/** @throws DomainError INVALID_ARGUMENT as `parseScopes` */
+/** @throws DomainError INVALID_ARGUMENT for what `parseScopes` refuses */
 export function requireScopes(texts: readonly string[]): readonly Scope[] {
   const parsed = parseScopes(texts);
   if ("fault" in parsed) throw invalidField("scopes", parsed.fault);
@@ -85,11 +100,11 @@ export function requireScopes(texts: readonly string[]): readonly Scope[] {
 
 function newKey(
   above: Pick<Key, "namespaceId" | "accountId" | "lineage">,
-  { name, scopes, expiresAt }: KeyRequest,
+  { name, scopes: scopeTexts, expiresAt }: KeyRequest,
   prefix: string,
   now: number,
 ): Key {
-  const granted = requireScopes(scopes);
+  const scopes = requireScopes(scopeTexts);
   if (expiresAt !== undefined) requireFuture(expiresAt, now);
   const id = newId("key");
   return {
@@ -99,7 +114,7 @@ function newKey(
     namespaceState: "active",
     name,
     prefix,
-    scopes: granted,
+    scopes,
     lineage: [...above.lineage, id],
     createdAt: new Date(now),
     expiresAt,

@@ -1,21 +1,20 @@
-import { type Clock, type Id, newId } from "@routeplane/domain";
-import { type Namespace, newNamespace } from "./namespace.ts";
-import { firstOperator, type Operator } from "../operators/operator.ts";
+import { type Clock, DomainError, type Id, newId } from "@routeplane/domain";
 
-/** Who owns namespaces on a node. */
+/** Owner of namespaces on a node. */
 export interface Account {
   readonly id: Id<"acc">;
+  /** Unique on the node. */
   readonly name: string;
   readonly createdAt: Date;
 }
 
-/** What somebody sees of what is above namespaces: one account, or the whole node. */
+/** The accounts that a caller can see and act on: one, or all of the node. */
 export type Reach = { readonly accountId: Id<"acc"> } | { readonly node: true };
 
-/** Namespaces that a caller sees: a key only its own, an operator credential all in its reach. */
+/** The namespaces that a caller can see: a key its own, an operator credential all in its reach. */
 export type NamespaceView = Reach | { readonly namespaceId: Id<"ns"> };
 
-/** Of a key, or of an operator credential that may be limited to an account. */
+/** Reach of a key, or of an operator credential, which may be limited to one account. */
 export function reachOf({ accountId }: { readonly accountId: Id<"acc"> | undefined }): Reach {
   return accountId === undefined ? { node: true } : { accountId };
 }
@@ -24,15 +23,9 @@ export function newAccount(name: string, clock: Clock): Account {
   return { id: newId("acc"), name, createdAt: new Date(clock()) };
 }
 
-/** What a new node starts with. */
-export function newNode(
-  operatorPrefix: string,
-  clock: Clock,
-): { account: Account; namespace: Namespace; operator: Operator } {
-  const account = newAccount("default", clock);
-  return {
-    account,
-    namespace: newNamespace(account.id, "default", clock),
-    operator: firstOperator(operatorPrefix, clock()),
-  };
+/** @throws DomainError PERMISSION_DENIED for an operator credential that is limited to an account */
+export function requireWholeNode({ accountId }: { readonly accountId: Id<"acc"> | undefined }): void {
+  if (accountId === undefined) return;
+  const message = "this is about the whole node, and your operator credential is limited to one account";
+  throw new DomainError("permission_denied", "ACCOUNT_LIMITED", message);
 }

@@ -1,28 +1,25 @@
-import { DomainError, type Id, invalidField, notFound } from "@routeplane/domain";
-import type { Account, Reach } from "./account.ts";
+import { invalidField, notFound } from "@routeplane/domain";
 import type { AccountStore } from "../ports.ts";
+import type { Account, Reach } from "./account.ts";
 
 /**
- * The account that a caller means: the one that it names, or else the only one that it reaches.
+ * The account of that name or id; without one, the only account in reach.
  *
- * @throws DomainError NOT_FOUND for one that it does not reach; INVALID_ARGUMENT if it names none and reaches several
+ * @throws DomainError NOT_FOUND for an account out of reach; INVALID_ARGUMENT if none is named and several are in reach
  */
-export async function accountFor(accounts: AccountStore, reach: Reach, nameOrId: string | undefined): Promise<Account> {
+export async function requireAccount(
+  accounts: AccountStore,
+  reach: Reach,
+  nameOrId: string | undefined,
+): Promise<Account> {
   if (nameOrId !== undefined) {
     const account = await accounts.find(reach, nameOrId);
     if (account === undefined) throw notFound();
     return account;
   }
   const { rows, more } = await accounts.list(reach, { size: 1, after: undefined });
-  const [only] = rows;
-  if (only === undefined) throw notFound();
+  const [account] = rows;
+  if (account === undefined) throw notFound();
   if (more) throw invalidField("account", "must name an account, because this node has several");
-  return only;
-}
-
-/** @throws DomainError PERMISSION_DENIED for an operator that is limited to an account */
-export function requireWholeNode({ accountId }: { readonly accountId: Id<"acc"> | undefined }): void {
-  if (accountId === undefined) return;
-  const message = "this is about the whole node, and your operator credential is limited to one account";
-  throw new DomainError("permission_denied", "ACCOUNT_LIMITED", message);
+  return account;
 }

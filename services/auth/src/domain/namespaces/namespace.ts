@@ -1,21 +1,21 @@
 import { type Clock, DomainError, type Id, newId } from "@routeplane/domain";
 
-/** The isolation primitive. */
+/** The unit of isolation: keys, policies, bindings and usage live in exactly one. */
 export interface Namespace {
   readonly id: Id<"ns">;
   readonly accountId: Id<"acc">;
-  /** Unique among those of its account that are not deleted. */
+  /** Unique among the namespaces of its account that are not deleted. */
   readonly name: string;
   readonly createdAt: Date;
-  /** Since when all its keys are refused. */
+  /** Time of the suspension, from which on all its keys are refused; undefined if it is not suspended. */
   readonly suspendedAt: Date | undefined;
-  /** Since when it is gone for everyone; it comes back by `restore` until its restore window is over. */
+  /** Time of the deletion; undefined if it is not deleted. It can be restored until its restore window is over. */
   readonly deletedAt: Date | undefined;
 }
 
 export type NamespaceState = "active" | "suspended" | "deleted";
 
-/** A namespace as it is to be; the same one if there is nothing to change. */
+/** A change: takes a namespace and returns it changed, or the same object if there is nothing to change. */
 export type NamespaceChange = (namespace: Namespace) => Namespace;
 
 const RESTORE_WINDOW_MS = 30 * 24 * 3_600_000;
@@ -25,23 +25,23 @@ export function newNamespace(accountId: Id<"acc">, name: string, clock: Clock): 
   return { id: newId("ns"), accountId, name, createdAt, suspendedAt: undefined, deletedAt: undefined };
 }
 
-/** Until when a deleted namespace can be restored; undefined if it is not deleted. */
+/** End of the restore window of a deleted namespace; undefined if it is not deleted. */
 export function restorableUntil({ deletedAt }: Namespace): Date | undefined {
   return deletedAt && new Date(deletedAt.getTime() + RESTORE_WINDOW_MS);
 }
 
-/** Namespaces that were deleted after this moment can be restored now. */
-export function deletedSince(now: number): Date {
+/** Start of the restore window: namespaces that were deleted after this time can be restored at `now`. */
+export function restoreWindowStart(now: number): Date {
   return new Date(now - RESTORE_WINDOW_MS);
 }
 
-/** Whether it can be named at all: one whose restore window is over is as unknown as one that never was. */
+/** False once the restore window is over: the namespace is then as unknown as one that never was. */
 export function isKnown(namespace: Namespace, now: number): boolean {
   const until = restorableUntil(namespace);
   return until === undefined || until.getTime() > now;
 }
 
-/** Several accounts have a namespace of this name, and the caller reaches them all. */
+/** Error for a name that stands for namespaces of several accounts in the caller's reach. */
 export function ambiguousName(name: string, ids: readonly string[]): DomainError {
   const message = `several accounts have a namespace ${JSON.stringify(name)}: name it by its id, one of ${ids.join(" ")}`;
   return new DomainError("failed_precondition", "NAME_AMBIGUOUS", message, { metadata: { ids: ids.join(" ") } });

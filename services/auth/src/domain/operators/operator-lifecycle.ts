@@ -1,27 +1,20 @@
 import type { Peppers } from "@routeplane/credentials";
 import { type Clock, type Id, notFound } from "@routeplane/domain";
-import { accountFor } from "../namespaces/find-account.ts";
-import { graceMs } from "../keys/key-change.ts";
 import { lastOf } from "../grant-rules.ts";
 import { reachOf } from "../namespaces/account.ts";
+import { requireAccount } from "../namespaces/find-account.ts";
+import type { AccountStore, OperatorStore } from "../ports.ts";
+import { newRotation } from "../rotation.ts";
+import { newToken } from "../secret.ts";
 import {
   newSubOperator,
   type Operator,
+  type OperatorCaller,
   type OperatorRequest,
   requireOperatorAuthority,
   revokedOperator,
   rotatedOperator,
 } from "./operator.ts";
-import type { AccountStore, OperatorStore } from "../ports.ts";
-import { newSecret } from "../secret.ts";
-
-/** The operator credential that asks. */
-export interface OperatorCaller {
-  readonly operatorId: Id<"op">;
-  readonly accountId: Id<"acc"> | undefined;
-  /** Lookup id of the token that the caller presented. */
-  readonly lookupId: string;
-}
 
 /** An operator credential and its new token, which exists nowhere else. */
 export interface MintedOperator {
@@ -30,21 +23,21 @@ export interface MintedOperator {
 }
 
 export interface RotatedOperator extends MintedOperator {
-  /** First moment at which the token that it had is refused. */
+  /** First moment at which the replaced token is refused. */
   readonly graceEndsAt: Date;
 }
 
-/** Operator credentials, as far as the caller sees them. @throws DomainError NOT_FOUND for any other */
+/** Mint, rotation and revocation of operator credentials. NOT_FOUND for a credential out of the caller's reach. */
 export interface OperatorLifecycle {
   /**
-   * @param account name or id of the account to limit it to; undefined: as the caller is
+   * @param account name or id of the account to limit the new credential to; undefined: the caller's limit, if it has one
    * @throws DomainError as `newSubOperator`
    */
   mint(caller: OperatorCaller, account: string | undefined, request: OperatorRequest): Promise<MintedOperator>;
-  /** @throws DomainError as `requireOperatorReach`, `rotatedOperator` and `graceMs` */
-  rotate(caller: OperatorCaller, id: Id<"op">, graceSecs: number | undefined): Promise<RotatedOperator>;
-  /** @throws DomainError as `requireOperatorReach` */
-  revoke(caller: OperatorCaller, id: Id<"op">, reason: string | undefined): Promise<Operator>;
+  /** @throws DomainError as `requireOperatorAuthority`, `rotatedOperator` and `newRotation` */
+  rotate(caller: OperatorCaller, operatorId: Id<"op">, graceSecs: number | undefined): Promise<RotatedOperator>;
+  /** @throws DomainError as `requireOperatorAuthority` */
+  revoke(caller: OperatorCaller, operatorId: Id<"op">, reason: string | undefined): Promise<Operator>;
 }
 
 export interface OperatorLifecycleDependencies {
@@ -61,32 +54,29 @@ export function createOperatorLifecycle({
   clock,
 }: OperatorLifecycleDependencies): OperatorLifecycle {
   return {
-    async mint(caller, account, request) {
-      const limit = account === undefined ? undefined : await accountFor(accounts, reachOf(caller), account);
-      const { token, prefix, secret } = newSecret("operator", peppers);
+    async mint(caller, accountNameOrId, request) {
+      const limit =
+        accountNameOrId === undefined ? undefined : await requireAccount(accounts, reachOf(caller), accountNameOrId);
+      const { token, prefix, secret } = newToken("operator", peppers);
       const operator = await operators.add(caller, secret, (parent) =>
         newSubOperator(parent, limit?.id, request, prefix, clock()),
       );
       return { operator, token };
     },
 
-    async rotate(caller, id, graceSecs) {
-      const grace = graceMs(graceSecs);
-      const { token, prefix, secret } = newSecret("operator", peppers);
+    async rotate(caller, operatorId, graceSecs) {
       const now = clock();
-      const graceEndsAt = new Date(now + grace);
-      const operator = await operators.change(caller, id, (lineage) => {
+      const { token, prefix, rotation } = newRotation("operator", peppers, graceSecs, now);
+      const operator = await operators.change(caller, operatorId, (lineage) => {
         requireOperatorAuthority(caller.operatorId, lastOf(lineage), "rotate");
-        // Without grace, nothing but the new token is to work: neither what an earlier rotation left.
-        const rotation = { secret, graceEndsAt, endsAll: grace === 0 };
         return { operator: rotatedOperator(lineage, prefix, now), rotation };
       });
       if (operator === undefined) throw notFound();
-      return { operator, token, graceEndsAt };
+      return { operator, token, graceEndsAt: rotation.graceEndsAt };
     },
 
-    async revoke(caller, id, reason) {
-      const operator = await operators.change(caller, id, (lineage) => {
+    async revoke(caller, operatorId, reason) {
+      const operator = await operators.change(caller, operatorId, (lineage) => {
         requireOperatorAuthority(caller.operatorId, lastOf(lineage), "revoke");
         return { operator: revokedOperator(lineage, reason, clock()) };
       });

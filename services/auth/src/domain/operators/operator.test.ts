@@ -29,7 +29,7 @@ const below = (
   newSubOperator(parent, account, { name: "sub", scopes, expiresAt }, "rpo_live_x", NOW),
 ];
 
-/** What becomes of it: a value, or the reason for which it is refused. */
+/** The value of `work`, or the reason of its error. */
 function outcome<T>(work: () => T): T | string {
   try {
     return work();
@@ -77,7 +77,7 @@ describe("over random chains of mints", () => {
     );
   });
 
-  it("whoever is revoked ends all below, and a credential is revoked by those above it alone", () => {
+  it("a revocation ends all below, and only the credentials above one can revoke it", () => {
     fc.assert(
       fc.property(fc.integer({ min: 2, max: 8 }), fc.nat(), fc.nat(), (depth, callerSeed, targetSeed) => {
         let lineage = first;
@@ -85,9 +85,9 @@ describe("over random chains of mints", () => {
         const [caller, target] = [callerSeed % depth, targetSeed % depth];
         const [by, at] = [lineage[caller]!, lineage[target]!];
         const refusals = { revoke: target === caller ? "STATE_CONFLICT" : undefined, rotate: undefined };
-        for (const act of ["revoke", "rotate"] as const) {
-          const allowed = target < caller ? "OPERATOR_OUT_OF_LINEAGE" : refusals[act];
-          expect(outcome(() => requireOperatorAuthority(by.id, at, act))).toBe(allowed);
+        for (const action of ["revoke", "rotate"] as const) {
+          const allowed = target < caller ? "OPERATOR_OUT_OF_LINEAGE" : refusals[action];
+          expect(outcome(() => requireOperatorAuthority(by.id, at, action))).toBe(allowed);
         }
         const [top, ...rest] = lineage.slice(0, target + 1);
         const revoked = revokedOperator([top!, ...rest], "left", NOW);

@@ -5,32 +5,42 @@ import {
   expiryOf,
   lastOf,
   type LineageOf,
-  requireFuture,
+  mintErrors,
   requireActive,
+  requireExpiryWithin,
+  requireFuture,
   requireParent,
-  requireWithin,
+  requireScopesWithin,
 } from "../grant-rules.ts";
 
 /** An operator credential, without its secret. */
 export interface Operator {
   readonly id: Id<"op">;
-  /** The account that it is limited to; undefined if it acts on every account of the node. */
+  /** Account that it is limited to; undefined if it acts on every account of the node. */
   readonly accountId: Id<"acc"> | undefined;
   readonly name: string;
-  /** Start of the token, for people to recognise it by. */
+  /** Start of the token, by which people recognise it. */
   readonly prefix: string;
-  /** As granted; what it may do now is the intersection over its lineage. */
+  /** Scopes as granted. Those that it holds now are the intersection over its lineage. */
   readonly scopes: readonly OperatorScope[];
-  /** From the node's first one down to this one. */
+  /** Ids from the node's first operator credential down to this one. */
   readonly lineage: readonly Id<"op">[];
   readonly createdAt: Date;
   readonly expiresAt: Date | undefined;
   readonly revokedAt: Date | undefined;
-  /** In the words of whoever revoked it, if they gave any. */
+  /** Reason given at the revocation, verbatim. */
   readonly revokedReason: string | undefined;
 }
 
-/** What a caller asks of a new operator credential. */
+/** The operator credential that makes a call. */
+export interface OperatorCaller {
+  readonly operatorId: Id<"op">;
+  readonly accountId: Id<"acc"> | undefined;
+  /** Lookup id of the token that the caller presented. */
+  readonly lookupId: string;
+}
+
+/** Properties of an operator credential that is to be minted. */
 export interface OperatorRequest {
   readonly name: string;
   readonly scopes: readonly string[];
@@ -43,19 +53,20 @@ export type OperatorLineage = LineageOf<Operator>;
 const OPERATOR_WORDS: CredentialWords = {
   singular: "operator credential",
   plural: "operator credentials",
-  sub: "an operator credential",
+  minted: "an operator credential",
 };
+const MINT_ERRORS = mintErrors(OPERATOR_WORDS);
 
-/** The one that the installer sets a node up with. */
+/** The operator credential that a new node starts with: every scope, no expiry, no limit to an account. */
 export function firstOperator(prefix: string, now: number): Operator {
   const request = { name: "bootstrap", scopes: ALL_OPERATOR_SCOPES, expiresAt: undefined };
   return newOperator([], undefined, request, prefix, now);
 }
 
 /**
- * A new operator credential below the last one of `parent`.
+ * A new operator credential below the last one of `parent`. Without an expiry it expires with its parent.
  *
- * @param accountId which it is to be limited to; one below a limited one is limited to the same, whatever this says
+ * @param accountId account to limit it to; ignored if the parent is limited: a sub-credential has the same limit
  * @throws DomainError INVALID_ARGUMENT, PERMISSION_DENIED or FAILED_PRECONDITION
  */
 export function newSubOperator(
@@ -70,29 +81,30 @@ export function newSubOperator(
   const expiresAt = request.expiresAt ?? expiryOf(parent);
   const limit = above.accountId ?? accountId;
   const operator = newOperator(above.lineage, limit, { ...request, expiresAt }, prefix, now);
-  requireWithin(operator, parent, OPERATOR_WORDS);
+  requireScopesWithin(operator.scopes, parent, MINT_ERRORS);
+  requireExpiryWithin(operator.expiresAt, parent, MINT_ERRORS);
   return operator;
 }
 
 /**
- * An operator credential has a say over those below it, and rotates itself. Nothing hands out more than the caller holds, and
- * no caller ends itself: so the node's first one cannot be lost.
+ * Requires that the caller has authority over an operator credential: over those below it, and over itself for a rotation. No
+ * credential revokes itself, so that the node's first one cannot be lost.
  *
  * @throws DomainError PERMISSION_DENIED, and FAILED_PRECONDITION for a caller that would revoke itself
  */
-export function requireOperatorAuthority(callerId: Id<"op">, target: Operator, act: "revoke" | "rotate"): void {
+export function requireOperatorAuthority(callerId: Id<"op">, target: Operator, action: "revoke" | "rotate"): void {
   if (!target.lineage.includes(callerId)) {
-    const message = `an operator credential ${act}s only ${act === "rotate" ? "itself and " : ""}those below it, and this one is not below yours`;
+    const message = `an operator credential ${action}s only ${action === "rotate" ? "itself and " : ""}those below it, and this one is not below yours`;
     throw new DomainError("permission_denied", "OPERATOR_OUT_OF_LINEAGE", message);
   }
-  if (act === "revoke" && target.id === callerId) {
+  if (action === "revoke" && target.id === callerId) {
     const message = "an operator credential does not revoke itself: rotate it with a grace of 0, or ask who minted it";
     throw new DomainError("failed_precondition", "STATE_CONFLICT", message);
   }
 }
 
 /**
- * The last one of `lineage`, under a new token.
+ * The last operator credential of `lineage`, with the prefix of its new token.
  *
  * @throws DomainError FAILED_PRECONDITION
  */
@@ -101,7 +113,7 @@ export function rotatedOperator(lineage: OperatorLineage, prefix: string, now: n
   return { ...lastOf(lineage), prefix };
 }
 
-/** The last one of `lineage`, revoked. One that is already stays the very same, whatever the reason. */
+/** The last one of `lineage`, revoked; the same object if it is revoked already, whatever the reason. */
 export function revokedOperator(lineage: OperatorLineage, reason: string | undefined, now: number): Operator {
   const operator = lastOf(lineage);
   if (operator.revokedAt !== undefined) return operator;

@@ -134,7 +134,7 @@ describe.each(Object.entries(SCENARIOS))(
           namespaceId: "ns_1",
           requestId: "req_2",
           keyId: "key_1",
-          lineage: [],
+          lineage: ["key_1"],
           price: { inputPicoUsd: 1n, outputPicoUsd: 1n },
           inputTokensMax: 1,
           outputTokensMax: 1,

@@ -1,7 +1,8 @@
 import { describe, expect, it } from "vitest";
 import { type FakeUsageLog, fakeUsageLog } from "../../../test/fake-usage-log.ts";
 import { answeringUpstream, failingUpstream } from "../../../test/fake-upstream.ts";
-import { BODY, down, reservationOf, pipelineUnderTest } from "../../../test/pipeline-under-test.ts";
+import { BODY, reservationOf, pipelineUnderTest } from "../../../test/pipeline-under-test.ts";
+import { unavailable } from "../../../test/unavailable.ts";
 import { fakeReply } from "../../../test/fake-reply.ts";
 import { boundTokens } from "../request/token-bounds.ts";
 import { type Upstream, UpstreamFault, type UpstreamFaultKind } from "../ports/upstream.ts";
@@ -17,7 +18,7 @@ function hanging(kind: UpstreamFaultKind = "broken") {
   return { signals, upstream: { boundTokens, chatCompletion, async close() {} } };
 }
 
-const notDurable = () => fakeUsageLog(() => Promise.reject(down("nats")));
+const notDurable = () => fakeUsageLog(() => Promise.reject(unavailable("nats")));
 /** As when the disk takes nothing any more: what is owed is not recorded. */
 const unrecorded = (usage: FakeUsageLog): FakeUsageLog => {
   const settled: FakeUsageLog["settled"] = (...told) => {
