@@ -78,7 +78,8 @@ const routes: Route[] = [
     method: "GET",
     path: "/refusal",
     reaches: "gateway",
-    handle: () => Promise.reject(new Refusal({ status: 400, type: "t", code: "c", message: "key sk-secret is bad" })),
+    handle: () =>
+      Promise.reject(new Refusal({ status: 400, type: "t", code: "c", retryable: false }, "key sk-secret is bad")),
   },
 ];
 

@@ -1,5 +1,6 @@
 import { DomainError } from "@routeplane/domain";
 import { safeText } from "@routeplane/rpc";
+import { toErrorEnvelope } from "../domain/errors/error-envelope.ts";
 import { dependencyDown, Refusal } from "../domain/errors/refusal.ts";
 
 /** A refusal as the OpenAI API words it. */
@@ -21,8 +22,8 @@ export function toErrorAnswer(error: unknown, redact: (text: string) => string):
   // The SDKs try 408, 409, 429 and 5xx again unless they are told that it cannot help.
   if (!retryable) headers["x-should-retry"] = "false";
   if (retryAfter !== undefined) headers["retry-after"] = retryAfter;
-  const words = { message: printable(message), type, param: param === null ? null : printable(param), code };
-  return { status, headers, body: redact(JSON.stringify({ error: { ...words, ...details } })) };
+  const printed = { type, code, details, message: printable(message), param: param === null ? null : printable(param) };
+  return { status, headers, body: redact(toErrorEnvelope(printed)) };
 }
 
 /** What was asked for is quoted: it may hold what a terminal obeys, and an upstream's words may have several lines. */
@@ -36,16 +37,15 @@ export function refusalOf(error: unknown): Refusal {
     return dependencyDown(error.metadata["dependency"] ?? "a service", error);
   }
   const message = "internal error of the gateway; the x-request-id of this answer finds it in the log";
-  const entry = { status: 500, type: "server_error", code: "internal_error", retryable: true };
-  return new Refusal({ ...entry, message, cause: error });
+  return new Refusal("internal_error", message, { cause: error });
 }
 
 export function notFound(method: string, path: string): Refusal {
   const message = `Unknown request URL: ${method} ${path.slice(0, 200)}. This gateway serves /v1/chat/completions and /v1/models.`;
-  return new Refusal({ status: 404, type: "invalid_request_error", code: "unknown_url", message });
+  return new Refusal("unknown_url", message);
 }
 
 export function methodNotAllowed(method: string, allowed: string): Refusal {
   const message = `${method} is not allowed here; allowed: ${allowed}`;
-  return new Refusal({ status: 405, type: "invalid_request_error", code: "method_not_allowed", message });
+  return new Refusal("method_not_allowed", message);
 }

@@ -1,7 +1,7 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { type Clock, type Id, newId } from "@routeplane/domain";
 import type { CutReason, Reply } from "../domain/ports.ts";
-import { badBody, bodiesTooLarge, bodyTooLarge } from "../domain/errors/refusal.ts";
+import { bodyTooLarge, Refusal } from "../domain/errors/refusal.ts";
 import { endAnswer, writeBytes } from "./answer-writer.ts";
 import type { BodyBudget, BodyShare } from "./body-budget.ts";
 
@@ -161,9 +161,15 @@ function readBody(request: IncomingMessage, maxBytes: number, share: BodyShare):
     request.on("end", () => resolve(Buffer.concat(chunks)));
     // A request that has ended closes too: an error that nobody reads would cost more than all else here.
     const onGone = (): void => {
-      if (!request.complete) reject(badBody("the request body ended before it was complete"));
+      if (!request.complete) reject(new Refusal("invalid_body", "the request body ended before it was complete"));
     };
     request.on("error", onGone);
     request.on("close", onGone);
   });
+}
+
+/** 503 for a body that the budget of all bodies has no room for. */
+function bodiesTooLarge(): Refusal {
+  const message = "the gateway holds as much of request bodies as it may; try again";
+  return new Refusal("overloaded", message, { retryAfter: "1" });
 }

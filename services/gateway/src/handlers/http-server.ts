@@ -4,6 +4,8 @@ import type { AddressInfo, Socket } from "node:net";
 import { setTimeout as delay } from "node:timers/promises";
 import { newId } from "@routeplane/domain";
 import type { Component } from "@routeplane/runtime";
+import { Refusal } from "../domain/errors/refusal.ts";
+import { type ErrorAnswer, toErrorAnswer } from "./error-envelope.ts";
 
 /** Node leaves most of these unbounded or very long. */
 const LIMITS = {
@@ -95,38 +97,34 @@ async function untilEmpty(server: Server, running: ReadonlySet<ServerResponse>, 
 }
 
 /** Answers in its turn, behind the requests before it on the connection, and closes that. */
-function refuse(response: ServerResponse, message: string): void {
-  const { headers, body } = errorAnswer("malformed_request", message);
-  response.writeHead(400, headers);
+function refuse(response: ServerResponse, fault: string): void {
+  const { status, headers, body } = toClosingAnswer(new Refusal("malformed_request", fault));
+  response.writeHead(status, headers);
   response.end(body);
 }
 
-/** What cannot be read as HTTP never reaches a route, so its answer is written here. */
+/** Bytes of the answer to a request that cannot be read as HTTP: no route and no `ServerResponse` exist for it. */
 function malformedAnswer(code: string | undefined): string {
-  const [status, name, message] = malformed(code);
-  const { headers, body } = errorAnswer(name, message);
+  const { status, headers, body } = toClosingAnswer(malformed(code));
   const lines = Object.entries(headers).map(([header, value]) => `${header}: ${value}`);
   return [`HTTP/1.1 ${status} ${STATUS_CODES[status]}`, ...lines, "", body].join("\r\n");
 }
 
-function errorAnswer(code: string, message: string) {
-  const body = JSON.stringify({ error: { message, type: "invalid_request_error", param: null, code } });
-  const headers: Record<string, string> = {
-    "content-type": "application/json",
-    "content-length": String(Buffer.byteLength(body)),
-    "x-request-id": newId("req"),
-    "x-should-retry": "false",
-    connection: "close",
-  };
-  return { headers, body };
+/** Error answer after which the connection is closed. It quotes nothing of the request, so there is nothing to redact. */
+function toClosingAnswer(refusal: Refusal): ErrorAnswer {
+  const { status, headers, body } = toErrorAnswer(refusal, (text) => text);
+  const length = String(Buffer.byteLength(body));
+  const closing = { "content-length": length, "x-request-id": newId("req"), connection: "close" };
+  return { status, headers: { ...headers, ...closing }, body };
 }
 
-function malformed(code: string | undefined): [number, string, string] {
+/** @param code error code of Node's HTTP parser */
+function malformed(code: string | undefined): Refusal {
   if (code === "HPE_HEADER_OVERFLOW") {
-    return [431, "headers_too_large", `the request headers are larger than ${LIMITS.maxHeaderSize} bytes`];
+    return new Refusal("headers_too_large", `the request headers are larger than ${LIMITS.maxHeaderSize} bytes`);
   }
-  if (code === "ERR_HTTP_REQUEST_TIMEOUT") return [408, "request_timeout", "the request did not arrive in time"];
-  return [400, "malformed_request", "the request is not valid HTTP/1.1"];
+  if (code === "ERR_HTTP_REQUEST_TIMEOUT") return new Refusal("request_timeout", "the request did not arrive in time");
+  return new Refusal("malformed_request", "the request is not valid HTTP/1.1");
 }
 
 /** A host name or address, with or without a port. */

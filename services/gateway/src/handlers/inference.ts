@@ -102,5 +102,5 @@ function decode(rest: string): string {
 
 function unsupportedEncoding(): Refusal {
   const message = "a compressed request body is not supported: send it without content-encoding";
-  return new Refusal({ status: 415, type: "invalid_request_error", code: "unsupported_encoding", message });
+  return new Refusal("unsupported_encoding", message);
 }

@@ -2,6 +2,8 @@ import { createHash } from "node:crypto";
 import type { Clock } from "@routeplane/domain";
 import { yieldToEventLoop } from "@routeplane/guardrails";
 import { isObject } from "../domain/request/chat-request.ts";
+import { toErrorEnvelope } from "../domain/errors/error-envelope.ts";
+import { Refusal } from "../domain/errors/refusal.ts";
 import type { Upstream, UpstreamAnswer } from "../domain/ports/upstream.ts";
 import { formatSse } from "../domain/wire/sse.ts";
 
@@ -175,8 +177,8 @@ async function* chunks(completion: Completion): AsyncGenerator<Uint8Array> {
 
 function invalid(): UpstreamAnswer {
   const message = "echo answers with the last user message, and there is none with text";
-  const error = { message, type: "invalid_request_error", param: "messages", code: "no_user_message" };
-  return { ...answer("application/json", once(JSON.stringify({ error }))), status: 400 };
+  const refusal = new Refusal("no_user_message", message, { param: "messages" });
+  return { ...answer("application/json", once(toErrorEnvelope(refusal))), status: refusal.status };
 }
 
 async function* once(text: string): AsyncGenerator<Uint8Array> {

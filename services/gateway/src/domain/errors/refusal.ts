@@ -1,4 +1,5 @@
 import { type Denial, denialDetails } from "./denial.ts";
+import { entryOf, type ErrorCode } from "./error-table.ts";
 
 /** Members of an error object beyond type, code, message and param. */
 type ErrorDetails = Readonly<Record<string, string | Readonly<Record<string, string>>>>;
@@ -24,93 +25,75 @@ export class Refusal extends Error {
   readonly denial: Denial | undefined;
 
   /**
-   * @param options.message what is wrong and what to do, for people; never a secret
+   * @param error code of the error table; or, of an upstream's error that is passed on, status, type and code in its words
+   * @param message what is wrong and what to do, for people; never a secret
+   * @param options.type another type of the entry, e.g. `typeForTokens`
+   * @param options.retryable for a code that the table calls retryable sometimes, and for an upstream's error; false by default
    * @param options.details ignored if there is a denial: its own are shown
    * @param options.cause for the log; never crosses the wire
    */
-  constructor(options: {
-    readonly status: number;
-    readonly type: string;
-    readonly code: string | null;
-    readonly message: string;
-    readonly param?: string | null;
-    readonly retryable?: boolean;
-    readonly retryAfter?: string | undefined;
-    readonly details?: ErrorDetails;
-    readonly denial?: Denial;
-    readonly cause?: unknown;
-  }) {
-    super(options.message, options.cause === undefined ? undefined : { cause: options.cause });
-    const { status, type, code, param = null, retryable = false, retryAfter, details = {}, denial } = options;
-    this.status = status;
+  constructor(
+    error: ErrorCode | UpstreamError,
+    message: string,
+    options: {
+      readonly type?: string;
+      readonly param?: string | null;
+      readonly retryable?: boolean;
+      readonly retryAfter?: string | undefined;
+      readonly details?: ErrorDetails;
+      readonly denial?: Denial;
+      readonly cause?: unknown;
+    } = {},
+  ) {
+    super(message, options.cause === undefined ? undefined : { cause: options.cause });
+    const entry = typeof error === "string" ? { ...entryOf(error), code: error } : error;
+    const { type = entry.type, param = null, retryable = false, retryAfter, details = {}, denial } = options;
+    this.status = entry.status;
     this.type = type;
-    this.code = code;
+    this.code = entry.code;
     this.param = param;
-    this.retryable = retryable;
+    this.retryable = entry.retryable === "sometimes" ? retryable : entry.retryable;
     this.retryAfter = retryAfter;
     this.details = denial === undefined ? details : denialDetails(denial);
     this.denial = denial;
   }
 }
 
-/** 400: a field of the body breaks a rule. */
-export function badField(param: string, rule: string): Refusal {
-  return new Refusal({
-    status: 400,
-    type: "invalid_request_error",
-    code: "invalid_value",
-    param,
-    message: `'${param}' ${rule}`,
-  });
+/** Error of an upstream that is passed on in its own words; it need not be in the error table. */
+export interface UpstreamError {
+  readonly status: number;
+  readonly type: string;
+  /** Null if the upstream gave none. */
+  readonly code: string | null;
+  readonly retryable: boolean;
 }
 
-/** 400: the body is not what this route takes at all. */
-export function badBody(message: string): Refusal {
-  return new Refusal({ status: 400, type: "invalid_request_error", code: "invalid_body", message });
+/** 400 for a field of the body that breaks a rule. */
+export function badField(param: string, rule: string): Refusal {
+  return new Refusal("invalid_value", `'${param}' ${rule}`, { param });
 }
 
 export function bodyTooLarge(limitBytes: number): Refusal {
-  const message = `the request body is larger than ${limitBytes} bytes`;
-  return new Refusal({ status: 413, type: "invalid_request_error", code: "request_too_large", message });
+  return new Refusal("request_too_large", `the request body is larger than ${limitBytes} bytes`);
 }
 
-/** 503: the bodies of all requests together take what this gateway has for them. */
-export function bodiesTooLarge(): Refusal {
-  return new Refusal({
-    status: 503,
-    type: "server_error",
-    code: "overloaded",
-    message: "the gateway holds as much of request bodies as it may; try again",
-    retryable: true,
-    retryAfter: "1",
-  });
-}
-
-/** 404 as OpenAI words it. */
+/** 404 in the words of the OpenAI API. */
 export function modelNotFound(model: string): Refusal {
   const message = `The model \`${model.slice(0, 100)}\` does not exist or you do not have access to it. GET /v1/models lists those that do.`;
-  return new Refusal({ status: 404, type: "invalid_request_error", code: "model_not_found", param: "model", message });
+  return new Refusal("model_not_found", message, { param: "model" });
 }
 
-/** 503: something that the gateway needs does not answer; it refuses rather than guess. */
+/** 503 for a dependency that does not answer: the gateway refuses rather than guess. */
 export function dependencyDown(dependency: string, cause?: unknown): Refusal {
-  return new Refusal({
-    status: 503,
-    type: "server_error",
-    code: "dependency_unavailable",
-    message: `${dependency} does not answer, so the request was not served; try again`,
-    retryable: true,
-    details: { dependency },
-    cause,
-  });
+  const message = `${dependency} does not answer, so the request was not served; try again`;
+  return new Refusal("dependency_unavailable", message, { details: { dependency }, cause });
 }
 
-/** 502 or 504: the upstream did not give an answer that can be passed on. */
+/** 502 or 504 for an upstream that gave no answer that can be passed on; worth another try. */
 export function upstreamFailed(
-  status: 502 | 504,
-  code: "upstream_unreachable" | "upstream_timeout" | "upstream_invalid_response" | "upstream_error",
+  code: Extract<ErrorCode, `upstream_${string}`>,
   message: string,
   cause?: unknown,
 ): Refusal {
-  return new Refusal({ status, type: "upstream_error", code, message, retryable: true, cause });
+  return new Refusal(code, message, { retryable: true, cause });
 }

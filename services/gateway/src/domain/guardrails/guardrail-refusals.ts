@@ -3,59 +3,56 @@ import type { DecisionLog } from "./decision-log.ts";
 import type { Denial } from "../errors/denial.ts";
 import { CONTENT_RULE, type Guard, type GuardPattern } from "./guard.ts";
 import type { AppliedGuardrail } from "../ports.ts";
+import type { ErrorCode } from "../errors/error-table.ts";
 import { Refusal } from "../errors/refusal.ts";
 
 /** How a client is told that a guardrail refuses its request. */
 
 type Rule = Violation["rule"];
 
-const WORDING: Readonly<Record<Rule, Pick<Refusal, "status" | "type" | "code" | "param"> & { readonly what: string }>> =
-  {
-    "guardrail.model_allow": modelNotAllowed(
-      "does not allow this model; GET /v1/models lists those that may be called",
-    ),
-    "guardrail.model_deny": modelNotAllowed("denies this model; GET /v1/models lists those that may be called"),
-    "guardrail.allow_streaming": {
-      status: 400,
-      type: "invalid_request_error",
-      code: "streaming_not_allowed",
-      param: "stream",
-      what: "allows no streams; send the request without 'stream'",
-    },
-    "guardrail.max_request_tokens": {
-      status: 400,
-      type: "invalid_request_error",
-      code: "max_request_tokens_exceeded",
-      param: null,
-      what: "allows fewer tokens in one request",
-    },
-    "guardrail.uninspectable": {
-      status: 400,
-      type: "invalid_request_error",
-      code: "content_uninspectable",
-      param: null,
-      what: "blocks content that cannot be inspected",
-    },
-  };
-
-function modelNotAllowed(what: string) {
-  return { status: 403, type: "permission_error", code: "model_not_allowed", param: "model", what };
-}
+/** Error code, field at fault and predicate of the message, by rule. */
+const WORDING: Readonly<
+  Record<Rule, { readonly code: ErrorCode; readonly param?: string; readonly predicate: string }>
+> = {
+  "guardrail.model_allow": {
+    code: "model_not_allowed",
+    param: "model",
+    predicate: "does not allow this model; GET /v1/models lists those that may be called",
+  },
+  "guardrail.model_deny": {
+    code: "model_not_allowed",
+    param: "model",
+    predicate: "denies this model; GET /v1/models lists those that may be called",
+  },
+  "guardrail.allow_streaming": {
+    code: "streaming_not_allowed",
+    param: "stream",
+    predicate: "allows no streams; send the request without 'stream'",
+  },
+  "guardrail.max_request_tokens": {
+    code: "max_request_tokens_exceeded",
+    predicate: "allows fewer tokens in one request",
+  },
+  "guardrail.uninspectable": {
+    code: "content_uninspectable",
+    predicate: "blocks content that cannot be inspected",
+  },
+};
 
 /** Refusal of a request that breaks a guardrail. @param more e.g. the bound that was exceeded */
 export function refusalOfViolation(guard: Guard, { rule, source }: Violation, more = ""): Refusal {
-  const { what, ...entry } = WORDING[rule];
+  const { code, param = null, predicate } = WORDING[rule];
   const applied = guard.sourceOf(source);
-  const message = `the guardrail ${named(applied)} ${what}${more}`;
-  return new Refusal({ ...entry, message, denial: denialOf(applied, rule, message) });
+  const message = `the guardrail ${named(applied)} ${predicate}${more}`;
+  return new Refusal(code, message, { param, denial: denialOf(applied, rule, message) });
 }
 
 /** Refusal of an answer that breaks a guardrail. The upstream has done its work, so the request has failed and is charged. */
 export function refuseResponse(guard: Guard, { rule, source }: Violation): Refusal {
-  const { what, ...entry } = WORDING[rule];
+  const { code, param = null, predicate } = WORDING[rule];
   const applied = guard.sourceOf(source);
-  const message = `the guardrail ${named(applied)} ${what}, and the answer of the model holds some`;
-  return new Refusal({ ...entry, message, denial: denialOf(applied, rule, message) });
+  const message = `the guardrail ${named(applied)} ${predicate}, and the answer of the model holds some`;
+  return new Refusal(code, message, { param, denial: denialOf(applied, rule, message) });
 }
 
 export const UNINSPECTABLE_CONTENT =
@@ -69,7 +66,7 @@ export function blockRequest(
 ): Refusal {
   const denial = contentDenial(guard, blocked, "this request");
   decisions.blocked("request", denial);
-  return new Refusal({ ...CONTENT_BLOCKED, message: denial.message, denial });
+  return new Refusal("content_blocked", denial.message, { denial });
 }
 
 /** Records that content patterns block an answer, which has failed and is charged. @returns the refusal, 400 */
@@ -80,10 +77,8 @@ export function blockResponse(
 ): Refusal {
   const denial = contentDenial(guard, blocked, "the answer of the model");
   decisions.blocked("response", denial);
-  return new Refusal({ ...CONTENT_BLOCKED, message: denial.message, denial });
+  return new Refusal("content_blocked", denial.message, { denial });
 }
-
-const CONTENT_BLOCKED = { status: 400, type: "invalid_request_error", code: "content_blocked" };
 
 /** 429: what the keys of this tree send takes more judging than one gateway gives them. No policy denies it. */
 export function judgingLimited(waitMs: number): Refusal {
@@ -91,8 +86,7 @@ export function judgingLimited(waitMs: number): Refusal {
   const message =
     "the content patterns that apply to this API key, and to those minted from the same root key, take more work than a " +
     `gateway does for them in a second; try again in ${waitSecs} s, with fewer or smaller requests`;
-  const words = { type: "requests", code: "judging_limit_exceeded", message };
-  return new Refusal({ status: 429, ...words, retryAfter: String(waitSecs), retryable: true });
+  return new Refusal("judging_limit_exceeded", message, { retryAfter: String(waitSecs) });
 }
 
 /** @param blocked undefined if there are more patterns than can be run */

@@ -35,7 +35,7 @@ const denial = {
   rule: "r",
   message: "m",
 } as const;
-const refusal = new Refusal({ status: 403, type: "t", code: "c", message: "m", denial });
+const refusal = new Refusal("model_not_allowed", "m", { denial });
 
 function requestOf(rootKeyId = newId("key"), keyId = rootKeyId, model = "echo"): DeniedRequest {
   const facts = {

@@ -5,7 +5,7 @@ import { type Member, setMembers } from "../wire/json-members.ts";
 import { isObject } from "../wire/json-object.ts";
 import { checkMemberNames } from "./member-names.ts";
 import { countMedia, type MediaCounts } from "./message-media.ts";
-import { badBody, badField, bodyTooLarge } from "../errors/refusal.ts";
+import { badField, bodyTooLarge, Refusal } from "../errors/refusal.ts";
 
 export { isObject } from "../wire/json-object.ts";
 
@@ -70,7 +70,8 @@ export async function parseChatRequest(bytes: Uint8Array, signal: AbortSignal): 
   const text = decode(bytes);
   const body = await parseObject(text, signal);
   if (isLarge) await pause(signal);
-  if (Object.keys(body).length > MAX_MEMBERS) throw badBody(`the request body has more than ${MAX_MEMBERS} members`);
+  if (Object.keys(body).length > MAX_MEMBERS)
+    throw new Refusal("invalid_body", `the request body has more than ${MAX_MEMBERS} members`);
   const members = await readMembers(text, signal);
   const streamed = optionalBoolean(body, "stream") ?? false;
   const streamOptions = readStreamOptions(body, streamed);
@@ -126,7 +127,7 @@ function decode(bytes: Uint8Array): string {
   try {
     return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
   } catch {
-    throw badBody("the request body is not UTF-8");
+    throw new Refusal("invalid_body", "the request body is not UTF-8");
   }
 }
 
@@ -135,11 +136,11 @@ async function parseObject(text: string, signal: AbortSignal): Promise<JsonObjec
   try {
     body = await parseLargeJson(text, MAX_REQUEST_VALUES, signal);
   } catch (error) {
-    if (error instanceof JsonTooComplex) throw badBody(`the request body ${error.message}`);
-    if (error instanceof SyntaxError) throw badBody("the request body is not JSON");
+    if (error instanceof JsonTooComplex) throw new Refusal("invalid_body", `the request body ${error.message}`);
+    if (error instanceof SyntaxError) throw new Refusal("invalid_body", "the request body is not JSON");
     throw error;
   }
-  if (!isObject(body)) throw badBody("the request body must be a JSON object");
+  if (!isObject(body)) throw new Refusal("invalid_body", "the request body must be a JSON object");
   return body;
 }
 

@@ -52,15 +52,9 @@ function credentialFault(fault: "missing" | "conflict"): Refusal {
 }
 
 function invalidKey(message: string): Refusal {
-  return new Refusal({ status: 401, type: "invalid_request_error", code: "invalid_api_key", message });
+  return new Refusal("invalid_api_key", message);
 }
 
 function forbidden(message: string, scope: string): Refusal {
-  return new Refusal({
-    status: 403,
-    type: "permission_error",
-    code: "insufficient_scope",
-    message,
-    details: { scope },
-  });
+  return new Refusal("insufficient_scope", message, { details: { scope } });
 }

@@ -12,12 +12,8 @@ const MAX_LENGTH = 255;
 /** @throws Refusal 400 */
 export function parseIdempotencyKey(header: string | undefined): string | undefined {
   if (header === undefined || (header.length > 0 && header.length <= MAX_LENGTH)) return header;
-  throw new Refusal({
-    status: 400,
-    type: "invalid_request_error",
-    code: "invalid_value",
+  throw new Refusal("invalid_value", `the header '${HEADER}' must have 1 to ${MAX_LENGTH} characters`, {
     param: HEADER,
-    message: `the header '${HEADER}' must have 1 to ${MAX_LENGTH} characters`,
   });
 }
 
@@ -29,6 +25,5 @@ export function repetitionOf(error: unknown): Refusal | undefined {
     `the request ${requestId} has this ${HEADER}, so this one was not sent upstream; \`routeplane cloud request get ` +
     `${requestId}\` tells what became of it; to ask once more, send another key`;
   const details = { request_id: requestId };
-  const words = { type: "invalid_request_error", code: "idempotency_key_used", param: HEADER, message };
-  return new Refusal({ status: 409, ...words, details, cause: error });
+  return new Refusal("idempotency_key_used", message, { param: HEADER, details, cause: error });
 }

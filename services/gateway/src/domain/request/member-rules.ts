@@ -103,5 +103,5 @@ function memberNotAllowed(param: string, effect: string, value?: string): Refusa
   const message =
     `'${param.slice(0, 60)}'${shown} is not allowed: ${effect}. ` +
     "Leave it out, or ask the operator to allow it in the providers file (allow_members, surcharges).";
-  return new Refusal({ status: 400, type: "invalid_request_error", code: "member_not_allowed", param, message });
+  return new Refusal("member_not_allowed", message, { param });
 }

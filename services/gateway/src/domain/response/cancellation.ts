@@ -26,31 +26,27 @@ export function refusalOfCut(reason: CutReason): Refusal {
   switch (reason) {
     case "api_key_revoked": {
       const message = "the API key was revoked, or its namespace suspended, while this request was running";
-      return withdrawn(401, "invalid_request_error", reason, message);
+      return new Refusal(reason, message);
     }
     case "api_key_expired":
-      return withdrawn(401, "invalid_request_error", reason, "the API key expired while this request was running");
+      return new Refusal(reason, "the API key expired while this request was running");
     case "insufficient_scope": {
       const message = `the API key lost the scope ${INFERENCE_SCOPE} while this request was running`;
-      return withdrawn(403, "permission_error", reason, message);
+      return new Refusal(reason, message);
     }
     case "dependency_unavailable":
       return dependencyDown("auth");
     case "too_long":
-      return upstreamFailed(504, "upstream_timeout", "the upstream took longer than the gateway waits for it");
+      return upstreamFailed("upstream_timeout", "the upstream took longer than the gateway waits for it");
     case "reservation_exhausted": {
       const message = "the upstream went on beyond the output bound that it was given, and nothing more is reserved";
-      return new Refusal({ status: 502, type: "upstream_error", code: reason, message });
+      return new Refusal(reason, message);
     }
     case "client_gone":
     case "not_durable":
     case "stopping": {
       const message = "the gateway is stopping; try again";
-      return new Refusal({ status: 503, type: "server_error", code: reason, message, retryable: true });
+      return new Refusal(reason, message);
     }
   }
-}
-
-function withdrawn(status: number, type: string, code: CutReason, message: string): Refusal {
-  return new Refusal({ status, type, code, message });
 }

@@ -40,10 +40,10 @@ function mayHaveWorked(fault: unknown): boolean {
 function refusalOf(fault: unknown) {
   const kind = fault instanceof UpstreamFault ? fault.kind : "broken";
   if (kind === "unreachable") {
-    return upstreamFailed(502, "upstream_unreachable", "the upstream cannot be reached", fault);
+    return upstreamFailed("upstream_unreachable", "the upstream cannot be reached", fault);
   }
   if (kind === "broken") {
-    return upstreamFailed(502, "upstream_error", "the upstream broke off before it answered", fault);
+    return upstreamFailed("upstream_error", "the upstream broke off before it answered", fault);
   }
-  return upstreamFailed(504, "upstream_timeout", "the upstream did not answer in time", fault);
+  return upstreamFailed("upstream_timeout", "the upstream did not answer in time", fault);
 }

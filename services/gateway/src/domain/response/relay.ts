@@ -3,6 +3,7 @@ import { isObject } from "../request/chat-request.ts";
 import { cutReason, refusalOfCut } from "./cancellation.ts";
 import type { CutReason, Reply } from "../ports.ts";
 import { type UpstreamAnswer, UpstreamFault } from "../ports/upstream.ts";
+import { toErrorEnvelope } from "../errors/error-envelope.ts";
 import { Refusal, upstreamFailed } from "../errors/refusal.ts";
 import { guardJson, type ResponseGuard } from "../guardrails/response-guard.ts";
 import { formatSse, type SseEvent, SseOverflow, SseSplitter } from "../wire/sse.ts";
@@ -206,8 +207,8 @@ function countOf({ usage, reported, answeredBy }: StreamMeter): Counted {
 }
 
 /** How an OpenAI client learns that a stream that has begun will not be finished. */
-function errorEvent({ message, type, code, details }: Refusal): Buffer {
-  return formatSse(JSON.stringify({ error: { message, type, param: null, code, ...details } }));
+function errorEvent(refusal: Refusal): Buffer {
+  return formatSse(toErrorEnvelope(refusal));
 }
 
 export async function collect(body: AsyncIterable<Uint8Array>, maxBytes: number): Promise<Buffer> {
@@ -250,14 +251,14 @@ function isCompletion(answered: unknown): boolean {
 }
 
 function invalidAnswer(what: string): Refusal {
-  return upstreamFailed(502, "upstream_invalid_response", `the upstream ${what}`);
+  return upstreamFailed("upstream_invalid_response", `the upstream ${what}`);
 }
 
 function brokenAnswer(fault: unknown): Refusal {
   if (fault instanceof UpstreamFault && fault.kind === "timeout") {
-    return upstreamFailed(504, "upstream_timeout", "the upstream stopped in the middle of its answer", fault);
+    return upstreamFailed("upstream_timeout", "the upstream stopped in the middle of its answer", fault);
   }
   if (fault instanceof JsonTooComplex) return invalidAnswer(`gave an answer that ${fault.message}`);
   if (fault instanceof SseOverflow) return invalidAnswer("sent an event that is too large");
-  return upstreamFailed(502, "upstream_error", "the upstream's answer broke off before it was complete", fault);
+  return upstreamFailed("upstream_error", "the upstream's answer broke off before it was complete", fault);
 }

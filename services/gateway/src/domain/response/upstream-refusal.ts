@@ -1,6 +1,7 @@
 import { MAX_ANSWER_VALUES, parseJson } from "../wire/bounded-json.ts";
 import { isObject } from "../request/chat-request.ts";
 import type { UpstreamAnswer } from "../ports/upstream.ts";
+import { ERROR_TABLE, type ErrorCode, INVALID_REQUEST } from "../errors/error-table.ts";
 import { Refusal, upstreamFailed } from "../errors/refusal.ts";
 
 /** Statuses that are about the client's own request: it needs to hear them, in the upstream's words. */
@@ -18,39 +19,32 @@ export function refusalOfUpstreamStatus({ status, retryAfter }: UpstreamAnswer, 
   if (status === 429) return tooMany(body, retryAfter);
   if (status === 401 || status === 402 || status === 403) {
     const message = "the upstream refuses the gateway's own credentials or account; the operator of this node must act";
-    return new Refusal({ status: 502, type: "upstream_error", code: "upstream_error", message });
+    return new Refusal("upstream_error", message, { retryable: false });
   }
-  if (status === 408 || status === 504) return upstreamFailed(504, "upstream_timeout", "the upstream timed out");
-  return upstreamFailed(502, "upstream_error", `the upstream failed with HTTP status ${status}`);
+  if (status === 408 || status === 504) return upstreamFailed("upstream_timeout", "the upstream timed out");
+  return upstreamFailed("upstream_error", `the upstream failed with HTTP status ${status}`);
 }
 
 function inTheUpstreamsWords(status: number, body: Buffer): Refusal {
-  const { message, type, param, code } = readError(body);
-  return new Refusal({
-    status,
-    type: type ?? "invalid_request_error",
-    code: code ?? null,
-    param: param ?? null,
-    message: message ?? `the upstream refused the request with HTTP status ${status}`,
-  });
+  const { message, type = INVALID_REQUEST, param, code = null } = readError(body);
+  const text = message ?? `the upstream refused the request with HTTP status ${status}`;
+  return new Refusal({ status, type, code, retryable: false }, text, { param: param ?? null });
 }
 
 function tooMany(body: Buffer, retryAfter: string | undefined): Refusal {
-  const { message, type, code } = readError(body);
-  return new Refusal({
-    status: 429,
-    type: type ?? "requests",
-    code: code ?? "rate_limit_exceeded",
-    message: message ?? "the upstream receives more requests than it takes; try again later",
-    retryable: true,
-    retryAfter: retryAfter !== undefined && RETRY_AFTER.test(retryAfter) ? retryAfter : undefined,
+  const { status, type: defaultType } = ERROR_TABLE.rate_limit_exceeded;
+  const { message, type = defaultType, code = "rate_limit_exceeded" satisfies ErrorCode } = readError(body);
+  const text = message ?? "the upstream receives more requests than it takes; try again later";
+  const isReadable = retryAfter !== undefined && RETRY_AFTER.test(retryAfter);
+  return new Refusal({ status, type, code, retryable: true }, text, {
+    retryAfter: isReadable ? retryAfter : undefined,
   });
 }
 
-type UpstreamError = Partial<Record<"message" | "type" | "param" | "code", string>>;
+type ErrorTexts = Partial<Record<"message" | "type" | "param" | "code", string>>;
 
 /** The error object of OpenAI's envelope, or of what resembles it (`{"error": "text"}`, `{"message": …}`, `{"detail": …}`). */
-function readError(body: Buffer): UpstreamError {
+function readError(body: Buffer): ErrorTexts {
   const envelope = parse(body);
   if (!isObject(envelope)) return {};
   const error = envelope["error"] ?? envelope["message"] ?? envelope["detail"] ?? envelope;
