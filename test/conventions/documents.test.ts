@@ -3,7 +3,15 @@ import { globSync, readFileSync } from "node:fs";
 import { basename, dirname, join, normalize } from "node:path";
 import { CHECKOUT } from "@routeplane/standalone";
 import { describe, expect, it } from "vitest";
-import { anchorsOf, commandsOf, expandBraces, linksOf, pathsOf, type SymbolReference, symbolsOf } from "./documents.ts";
+import {
+  anchorsOf,
+  argumentPathsOf,
+  expandBraces,
+  linksOf,
+  pathsOf,
+  type SymbolReference,
+  symbolsOf,
+} from "./documents.ts";
 
 /** Documents against the checkout: paths, links, names and commands that they mention exist. */
 
@@ -91,11 +99,13 @@ describe("reading documents", () => {
     expect(pathsOf(text).flatMap(expandBraces)).toEqual(["packages/a/x.ts", "packages/b/x.ts", "ring.ts"]);
   });
 
-  it("finds names in files, links, anchors and commands", () => {
+  it("finds names in files, links, anchors and arguments of commands", () => {
     expect(symbolsOf("`packages/a.ts#MAX_A`")).toEqual([{ path: "packages/a.ts", symbol: "MAX_A" }]);
     expect(linksOf("[a](b.md#c) [d](https://example.com)")).toEqual(["b.md#c"]);
     expect([...anchorsOf("# To add one: `x`!\n")]).toEqual(["to-add-one-x"]);
-    expect(commandsOf("```sh\nnpm test # all\n\n# none\n```\n")).toEqual(["npm test"]);
+    expect(
+      argumentPathsOf("`npm test -- services/auth -t x`\n\n```sh\nnpm run bench test/bench/a.ts # b/c\n```\n"),
+    ).toEqual(["test/bench/a.ts", "services/auth"]);
   });
 });
 

@@ -8,6 +8,8 @@ const OWN_ROOTS = "src|migrations|bin";
 const SPAN = /`([^`\n]+)`/g;
 const PATH = new RegExp(`^(?:(?:${ROOTS}|${OWN_ROOTS})/[\\w@.*{},/-]*|[\\w-]+(?:\\.[\\w-]+)*\\.(?:ts|md|proto|yaml))$`);
 
+const ARGUMENT = new RegExp(`^(?:${ROOTS})/[\\w@./-]*$`);
+
 /** Reference to something inside a file: `path#name`. */
 export interface SymbolReference {
   readonly path: string;
@@ -49,13 +51,12 @@ export function anchorsOf(markdown: string): Set<string> {
   );
 }
 
-/** @returns the lines of fenced blocks of shell commands, without comments */
-export function commandsOf(markdown: string): string[] {
+/** @returns arguments of commands, in code spans and shell blocks, that are paths from the root of the repository */
+export function argumentPathsOf(markdown: string): string[] {
   const blocks = [...markdown.matchAll(/^```sh\n(.*?)^```/gms)].map(({ 1: block = "" }) => block);
-  return blocks
-    .flatMap((block) => block.split("\n"))
-    .map((line) => line.replace(/\s#.*$/, "").trim())
-    .filter((line) => line !== "" && !line.startsWith("#"));
+  const lines = [...blocks.flatMap((block) => block.split("\n")), ...spansOf(markdown)];
+  const commands = lines.filter((line) => /^(?:npm|npx|node) /.test(line));
+  return commands.flatMap((command) => command.split(/\s+/)).filter((argument) => ARGUMENT.test(argument));
 }
 
 /** @returns the paths that a path with braces stands for, e.g. `a/{b,c}` */
