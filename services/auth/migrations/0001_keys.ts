@@ -3,7 +3,12 @@ import { type Kysely, sql } from "kysely";
 
 const ROLE = "routeplane_auth";
 
-/** Accounts, their namespaces and operator credentials; keys and their secrets. */
+/**
+ * Accounts, their namespaces and operator credentials; keys and their secrets.
+ *
+ * Superseded in part: 0004 makes namespace names unique among those that are not deleted only; 0006 gives operator credentials
+ * the whole node, another primary key, and secrets in a table of their own.
+ */
 export async function up(db: Kysely<unknown>): Promise<void> {
   const statements = [
     sql`create table accounts (
@@ -11,6 +16,7 @@ export async function up(db: Kysely<unknown>): Promise<void> {
       name text collate "C" not null unique,
       created_at timestamptz not null
     )`,
+    // Superseded by 0004: its unique constraint becomes a partial index of the same name.
     sql`create table namespaces (
       id text collate "C" primary key,
       account_id text collate "C" not null references accounts (id),
@@ -18,6 +24,7 @@ export async function up(db: Kysely<unknown>): Promise<void> {
       created_at timestamptz not null,
       constraint namespaces_account_name_key unique (account_id, name)
     )`,
+    // Superseded by 0006: primary key, nullable account, and no columns for the secret.
     sql`create table operators (
       account_id text collate "C" not null references accounts (id),
       id text collate "C" not null,
@@ -46,7 +53,7 @@ export async function up(db: Kysely<unknown>): Promise<void> {
       primary key (namespace_id, id),
       foreign key (namespace_id, parent_id) references keys (namespace_id, id)
     )`,
-    // Apart from the keys, because a rotated key has two secrets for a while.
+    // A table apart from the keys, because a rotated key has several secrets until the graces end.
     sql`create table key_secrets (
       namespace_id text collate "C" not null,
       lookup_id text collate "C" not null,
@@ -62,6 +69,7 @@ export async function up(db: Kysely<unknown>): Promise<void> {
     ...isolateBy("namespaces", ROLE, { setting: "account_id", column: "account_id" }),
     ...isolateBy("namespaces", ROLE, { setting: "namespace_id", column: "id" }),
     ...isolateBy("operators", ROLE, { setting: "account_id", column: "account_id" }),
+    // Superseded by 0006: the lookup id moves to operator_secrets.
     ...isolateBy("operators", ROLE, { setting: "lookup_id", column: "lookup_id" }),
     ...isolateBy("keys", ROLE, { setting: "namespace_id", column: "namespace_id" }),
     ...isolateBy("key_secrets", ROLE, { setting: "namespace_id", column: "namespace_id" }),

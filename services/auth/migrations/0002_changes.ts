@@ -4,9 +4,9 @@ const ROLE = "routeplane_auth";
 const OWNER = "routeplane_auth_owner";
 
 /**
- * The change feed: whatever alters what a credential may do takes the next number and is announced on the channel
- * `auth_changes` as `<number>:<subject id>`. The counter's row stays locked until the commit, so that numbers are in the order
- * of the commits, and a change that is rolled back leaves no hole.
+ * The change feed: every change of what a credential can do takes the next number and is announced on the channel
+ * `auth_changes` as `<number>:<subject id>`. The counter's row stays locked until the commit: numbers are in commit order, and a
+ * rolled-back change leaves no hole.
  */
 export async function up(db: Kysely<unknown>): Promise<void> {
   const statements = [
@@ -15,12 +15,12 @@ export async function up(db: Kysely<unknown>): Promise<void> {
       sequence bigint not null check (sequence >= 0)
     )`,
     sql`insert into changes (sequence) values (0)`,
-    // It holds a number and nothing of any tenant's: whoever may use the table sees its one row.
+    // The one row holds a number and nothing of a namespace, so every role with access sees it.
     sql`alter table changes enable row level security, force row level security`,
     sql`create policy counted_by_owner on changes to ${sql.id(OWNER)} using (true) with check (true)`,
     sql`create policy read_by_process on changes for select to ${sql.id(ROLE)} using (true)`,
     sql`grant select on changes to ${sql.id(ROLE)}`,
-    // As its owner, so that a process can count a change only by making one.
+    // Runs as the owner, so that a process can move the counter only by making a change.
     sql`create function announce_change() returns trigger
         language plpgsql security definer set search_path = auth, pg_temp as $$
         declare
@@ -31,11 +31,11 @@ export async function up(db: Kysely<unknown>): Promise<void> {
           return null;
         end $$`,
     sql`revoke all on function announce_change() from public`,
-    // By exclusion: a column that is added later is announced unless it is known to decide nothing.
+    // All columns but one: a column that is added later is announced too, unless a migration excludes it.
     sql`create trigger announce_change after update on keys for each row
         when (to_jsonb(old) - 'last_used_at' is distinct from to_jsonb(new) - 'last_used_at')
         execute function announce_change('id')`,
-    // A rotation: the token that it replaces belongs to the same key.
+    // For rotations, after which the replaced token of the key can do less.
     sql`create trigger announce_change after update or delete on key_secrets for each row
         execute function announce_change('key_id')`,
     ...["namespaces", "operators", "accounts"].map(

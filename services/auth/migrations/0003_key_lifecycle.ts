@@ -2,7 +2,7 @@ import { type Kysely, sql } from "kysely";
 
 const ROLE = "routeplane_auth";
 
-/** What changes of a key after it was minted: its name, scopes, expiry and tokens; and why it was revoked. */
+/** Changes of a key after its mint: name, scopes, expiry and tokens; and the reason of its revocation. */
 export async function up(db: Kysely<unknown>): Promise<void> {
   const statements = [
     sql`alter table keys add column revoked_reason text,

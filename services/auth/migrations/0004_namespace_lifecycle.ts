@@ -2,7 +2,7 @@ import { type Kysely, sql } from "kysely";
 
 const ROLE = "routeplane_auth";
 
-/** Namespaces that are suspended, or deleted and can be restored. A deleted one does not keep its name. */
+/** Namespaces can be suspended, deleted and restored. A deleted namespace does not keep its name. */
 export async function up(db: Kysely<unknown>): Promise<void> {
   const statements = [
     sql`alter table namespaces add column suspended_at timestamptz, add column deleted_at timestamptz`,

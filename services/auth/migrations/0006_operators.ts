@@ -5,8 +5,8 @@ import { type Kysely, sql } from "kysely";
 const ROLE = "routeplane_auth";
 
 /**
- * Operator credentials become the node's: with scopes, a lineage, an expiry, secrets that can be rotated, and at will a limit
- * to one account. The one that the node was set up with becomes the first of all, with every scope and no limit.
+ * Operator credentials belong to the node, with scopes, a lineage, an expiry, secrets that can be rotated, and optionally a limit
+ * to one account. The one that the node was set up with becomes the first, with every scope and no limit.
  */
 export async function up(db: Kysely<unknown>): Promise<void> {
   const statements = [
@@ -20,13 +20,14 @@ export async function up(db: Kysely<unknown>): Promise<void> {
         execute function announce_change('operator_id')`,
     sql`drop trigger audit on operators`,
     auditChanges("operators", "operator", AUDITED),
-    // An operator may belong to no account, so that what it does in a namespace is laid to whose the namespace is.
+    // An operator can belong to no account: its changes in a namespace are recorded for the account of that namespace.
+    // Superseded by 0009, which labels actions.
     recordChange({ accountOf: ACCOUNT_OF_NAMESPACE }),
   ];
   for (const statement of statements) await statement.execute(db);
 }
 
-/** By the JSON `any_row` of a row that lies in a namespace. */
+/** SQL for the account of a row that lies in a namespace, by the JSON `any_row`. */
 export const ACCOUNT_OF_NAMESPACE = sql`(select n.account_id from namespaces n where n.id = any_row ->> 'namespace_id')`;
 
 const AUDITED = ["name", "prefix", "scopes", "parent_id", "account_id", "expires_at", "revoked_at", "revoked_reason"];
@@ -43,7 +44,7 @@ const OPERATORS = [
       add column expires_at timestamptz,
       add column revoked_reason text,
       add constraint operators_revoked_reason_check check (revoked_reason is null or revoked_at is not null)`,
-  // Its owner too is bound by row-level security, and the change is nobody's to audit.
+  // Row-level security binds the owner too, and this change has no actor to audit.
   sql`alter table operators no force row level security, disable trigger audit`,
   sql`update operators set account_id = null, prefix = 'rpo_live_' || left(lookup_id, 8), lineage = array[id],
       scopes = '{accounts:*,audit:*,keys:*,namespaces:*,operators:*,usage:*}'`,
@@ -53,7 +54,7 @@ const OPERATORS = [
       alter column lineage set not null,
       add column parent_id text collate "C" generated always as (lineage[cardinality(lineage) - 1]) stored
         references operators (id)`,
-  // One credential from which all others descend, and which therefore none of them can end.
+  // The one credential from which all others descend, and which therefore none of them can revoke.
   sql`create unique index operators_first on operators ((cardinality(lineage))) where cardinality(lineage) = 1`,
 ];
 

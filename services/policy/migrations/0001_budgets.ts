@@ -5,9 +5,15 @@ const ROLE = "routeplane_policy";
 
 const TABLES = ["policies", "bindings", "budget_counters", "budget_buckets", "holds"] as const;
 
-/** Policies and what they are bound to; for each binding of a budget what is spent and reserved; holds of requests. */
+/**
+ * Policies and their bindings; spent and reserved amounts for each binding of a budget; reservations of requests (`holds`).
+ *
+ * Superseded in part: 0003 permits four kinds of policy; 0006 replaces the counters and buckets of budgets by one table
+ * `counters`, and changes the primary key and `binding_ids` of `holds`.
+ */
 export async function up(db: Kysely<unknown>): Promise<void> {
   const statements = [
+    // Superseded by 0003: the check of the kind.
     sql`create table policies (
       namespace_id text collate "C" not null,
       id text collate "C" not null,
@@ -31,7 +37,8 @@ export async function up(db: Kysely<unknown>): Promise<void> {
       constraint bindings_principal_policy_key unique (namespace_id, principal_id, policy_id),
       foreign key (namespace_id, policy_id) references policies (namespace_id, id)
     )`,
-    // The row that admissions on a budget queue for. Apart from the binding, so that only they wait.
+    // The row that admissions under a budget lock; a table apart from the bindings, so that nothing else waits for them.
+    // Superseded by 0006: both tables of budgets are dropped.
     sql`create table budget_counters (
       namespace_id text collate "C" not null,
       binding_id text collate "C" not null,
@@ -47,6 +54,7 @@ export async function up(db: Kysely<unknown>): Promise<void> {
       primary key (namespace_id, binding_id, bucket_start),
       foreign key (namespace_id, binding_id) references budget_counters (namespace_id, binding_id)
     )`,
+    // Superseded by 0006: primary key, and `binding_ids` is called `budget_binding_ids`.
     sql`create table holds (
       namespace_id text collate "C" not null,
       request_id text collate "C" not null,

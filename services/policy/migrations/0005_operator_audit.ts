@@ -1,7 +1,7 @@
 import { openToNode } from "@routeplane/postgres";
 import { type Kysely, sql } from "kysely";
 
-/** An operator of the whole node reads the audit log of every namespace, newest first. */
+/** Opens the audit log of every namespace to an operator of the whole node, newest first. */
 export async function up(db: Kysely<unknown>): Promise<void> {
   const statements = [
     ...openToNode("audit_entries", "routeplane_policy"),

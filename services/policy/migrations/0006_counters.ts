@@ -3,12 +3,12 @@ import { type Kysely, sql } from "kysely";
 
 const ROLE = "routeplane_policy";
 
-/** What is read here; row-level security binds the owner too, and no policy shows it a row. */
+/** Tables that the conversion reads. Row-level security binds the owner too, and no policy shows it a row. */
 const CONVERTED = ["bindings", "policies", "budget_counters", "budget_buckets"] as const;
 
 /**
- * One row for each binding with everything that its limits count, where there was a row for each bucket of a budget; holds know
- * their key, and what they took from rate limits. A process of the release before cannot work on it: it is to be stopped first.
+ * One counter row for each binding, for all of its limits, instead of one row for each bucket of a budget. Reservations (`holds`)
+ * have their key, and what they count against rate limits. A process of the previous release must be stopped first.
  */
 export async function up(db: Kysely<unknown>): Promise<void> {
   const statements = [
@@ -23,7 +23,7 @@ export async function up(db: Kysely<unknown>): Promise<void> {
       tokens bigint[] check (0 <= all (tokens)),
       primary key (namespace_id, binding_id),
       foreign key (namespace_id, binding_id) references bindings (namespace_id, id) on delete cascade
-    ) with (fillfactor = 50)`, // Room for the next version of a row on its own page: no index entry is made for it.
+    ) with (fillfactor = 50)`, // Leaves space for the next version of a row on its page, which needs no index entry then.
     sql`grant select, insert on counters to ${sql.id(ROLE)}`,
     sql`grant update (reserved_nano, open_holds, spend, requests, tokens) on counters to ${sql.id(ROLE)}`,
     ...CONVERTED.map((table) => sql`alter table ${sql.table(table)} no force row level security`),
@@ -32,7 +32,7 @@ export async function up(db: Kysely<unknown>): Promise<void> {
     ...CONVERTED.map((table) => sql`alter table ${sql.table(table)} force row level security`),
     sql`drop table budget_buckets, budget_counters`,
     ...countEveryBinding(),
-    // '': opened by the release before, for whichever key.
+    // '': made by the previous release, for an unknown key.
     sql`alter table holds
       add column key_id text collate "C" not null default '',
       add column rate_binding_ids text[] not null default '{}',
@@ -47,8 +47,8 @@ export async function up(db: Kysely<unknown>): Promise<void> {
 }
 
 /**
- * The spend of each budget in buckets of a hundredth of its window. Each old bucket goes where the last of it can have been
- * spent, so that nothing counts shorter than it must.
+ * Moves the spend of each budget to buckets of a hundredth of its window. An old bucket goes to the latest time at which some of
+ * it can have been spent, so that no spend stops counting too early.
  */
 function convertBudgets() {
   return sql`
@@ -83,7 +83,7 @@ function convertBudgets() {
     left join windows w on (w.namespace_id, w.binding_id) = (b.namespace_id, b.id)`;
 }
 
-/** Whoever binds, the binding has a counter: a limit without one could not be enforced. */
+/** Gives every binding a counter, by trigger: a limit without one could not be enforced. */
 function countEveryBinding() {
   return [
     sql`create function count_binding() returns trigger language plpgsql set search_path = policy, pg_temp as $body$

@@ -3,7 +3,7 @@ import { type Kysely, sql } from "kysely";
 const ROLE = sql.id("routeplane_policy");
 const OWNER = sql.id("routeplane_policy_owner");
 
-/** The namespaces that have holds or counters can be found; nothing else of them can be seen across namespaces. */
+/** Reconciliation can find the namespaces that have reservations or counters, and sees nothing else across namespaces. */
 export async function up(db: Kysely<unknown>): Promise<void> {
   const statements = [
     ...["holds", "counters"].map(

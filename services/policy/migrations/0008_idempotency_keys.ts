@@ -1,6 +1,6 @@
 import { type Kysely, sql } from "kysely";
 
-/** Of all requests of a key that have the same idempotency key, one has a hold that is not voided. */
+/** One reservation that is not voided for each idempotency key of a key. */
 export async function up(db: Kysely<unknown>): Promise<void> {
   const statements = [
     sql`alter table holds add column idempotency_key text collate "C" check (length(idempotency_key) between 1 and 255)`,

@@ -1,7 +1,7 @@
 import { type Kysely, sql } from "kysely";
 
 /**
- * Lineage, from the root key down, of the key that created a policy or a binding, and of the key that a binding is on. Empty in
+ * Lineages, from the root key down, of the key that created a policy or a binding, and of the key that a binding is on. Empty in
  * older rows, which count as created by a root key.
  */
 export async function up(db: Kysely<unknown>): Promise<void> {

@@ -4,16 +4,20 @@ import { type Kysely, sql } from "kysely";
 const QUERY_ROLE = sql.id("routeplane_usage");
 const AGGREGATOR_ROLE = sql.id("routeplane_aggregator");
 
-/** What a settlement changes in a row that an admission wrote. */
+/** Columns that a settlement changes in the row of an admission. */
 const SETTLED_COLUMNS = sql.raw(
   `status, prompt_tokens, completion_tokens, cost_nano_usd, reserved_nano_usd, estimated, http_status, error_code,
    denied_by_policy_id, completed_at`,
 );
 
-/** How many months of partitions are made at once: this one and those ahead. */
+/** Number of monthly partitions that are made, from the current month on. */
 const MONTHS = 4;
 
-/** The request log, in monthly partitions. */
+/**
+ * The request log, in monthly partitions.
+ *
+ * Superseded in part: 0002 changes the collation of `denied_by_policy_id`, 0005 the check of the status, 0006 the index by time.
+ */
 export async function up(db: Kysely<unknown>): Promise<void> {
   const statements = [
     sql`create table requests (
@@ -39,12 +43,13 @@ export async function up(db: Kysely<unknown>): Promise<void> {
       check ((status = 'pending') = (completed_at is null)),
       primary key (namespace_id, id, created_at)
     ) partition by range (created_at)`,
+    // Superseded by 0006, which also orders by id.
     sql`create index requests_by_time on requests (namespace_id, created_at)`,
-    // For times that no month was made for: a row is never refused for its time.
+    // For times without a partition: no row is refused for its time.
     sql`create table requests_default partition of requests default`,
     sql`alter table requests_default enable row level security, force row level security`,
     ...isolateBy("requests", "routeplane_usage", { setting: "namespace_id", column: "namespace_id" }),
-    // The one writer writes for every namespace.
+    // The aggregator, the only writer, writes rows of every namespace.
     sql`create policy aggregator_writes on requests to ${AGGREGATOR_ROLE} using (true) with check (true)`,
     sql`grant select on requests to ${QUERY_ROLE}`,
     sql`grant insert, select, update (${SETTLED_COLUMNS}) on requests to ${AGGREGATOR_ROLE}`,
@@ -57,8 +62,8 @@ export async function up(db: Kysely<unknown>): Promise<void> {
 }
 
 /**
- * Runs as the owner, for a caller that may create nothing itself. A partition gets row-level security of its own and no
- * policy: whoever names it directly sees nothing, whatever was granted; through the parent, the parent's policies hold.
+ * A function that makes partitions. It runs as the owner, for a caller that cannot create tables. A partition has row-level
+ * security of its own and no policy: a query that names it directly sees nothing; through the parent, the parent's policies apply.
  */
 function createPartitionFunction() {
   return sql`

@@ -1,6 +1,6 @@
 import { type Kysely, sql } from "kysely";
 
-/** Through which binding and by which rule a request was refused, and what bindings in shadow mode would have refused it for. */
+/** The binding and the rule of a denial, and the denials that bindings in shadow mode would have made. */
 export async function up(db: Kysely<unknown>): Promise<void> {
   const statements = [
     sql`alter table requests

@@ -3,7 +3,7 @@ import { type Kysely, sql } from "kysely";
 
 const AGGREGATOR_ROLE = sql.id("routeplane_aggregator");
 
-/** What the node's operators see: usage of every namespace, in sums alone, and what could not be recorded. */
+/** Usage of every namespace, in sums only, for operators of the node; and dead letters. */
 export async function up(db: Kysely<unknown>): Promise<void> {
   const statements = [
     ...openToNode("rollups_hourly", "routeplane_usage"),

@@ -1,8 +1,10 @@
 import { type Kysely, sql } from "kysely";
 
 /**
- * Whole months of the request log leave at once; the sums of them stay. Runs as the owner, for a caller that may drop
- * nothing itself, and gives up rather than hold up whoever reads and writes meanwhile.
+ * A function that drops whole months of the request log; their sums stay. It runs as the owner, for a caller that cannot drop
+ * tables, and gives up rather than block readers and writers.
+ *
+ * Superseded by 0010 and 0015, which replace the function.
  */
 export async function up(db: Kysely<unknown>): Promise<void> {
   const statements = [

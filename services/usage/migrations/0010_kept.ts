@@ -4,8 +4,10 @@ const QUERY_ROLE = sql.id("routeplane_usage");
 const OWNER = sql.id("routeplane_usage_owner");
 
 /**
- * Retention holds for every row, also for those whose month has no partition of its own; what is gone is written down, so that
- * sums are not held against rows that are not kept any more. And the namespaces that have requests can be found.
+ * Retention of every row, also of those in the default partition. The start of the kept rows is stored, so that sums are not
+ * compared with rows that are gone. Namespaces that have requests can be found.
+ *
+ * Superseded in part: 0015 replaces the function `drop_request_partitions` again.
  */
 export async function up(db: Kysely<unknown>): Promise<void> {
   const statements = [
@@ -14,14 +16,14 @@ export async function up(db: Kysely<unknown>): Promise<void> {
       -- Requests from before are dropped, or are to be.
       kept_from timestamptz not null
     )`,
-    // No request is older: see what the aggregator accepts.
+    // No request is older: the aggregator accepts none.
     sql`insert into retention (kept_from) values ('2000-01-01Z')`,
-    // It holds a time and nothing of any tenant's: whoever may use the table sees its one row.
+    // The one row holds a time and nothing of a namespace, so every role with access sees it.
     sql`alter table retention enable row level security, force row level security`,
     sql`create policy written_by_owner on retention to ${OWNER} using (true) with check (true)`,
     sql`create policy read_by_process on retention for select to ${QUERY_ROLE} using (true)`,
     sql`grant select on retention to ${QUERY_ROLE}`,
-    // For the functions below, which run as the owner: in a transaction of the whole node, and to write nothing.
+    // For the functions below, which run as the owner: only in a transaction of the whole node, and to insert nothing.
     sql`create policy owner_reads_and_prunes on requests to ${OWNER}
       using ('this' = (select nullif(current_setting('routeplane.node', true), ''))) with check (false)`,
     dropFunction(),
@@ -32,7 +34,7 @@ export async function up(db: Kysely<unknown>): Promise<void> {
   for (const statement of statements) await statement.execute(db);
 }
 
-/** As before it, and by the same months what the default partition holds. */
+/** Replaces the function of 0008: it also deletes rows of the same months from the default partition. Superseded by 0015. */
 function dropFunction() {
   return sql`
     create or replace function drop_request_partitions(keep_days integer) returns setof text
@@ -63,7 +65,7 @@ function dropFunction() {
     $body$`;
 }
 
-/** The first namespace after one, in order of id, that has requests in a range: its id, and nothing else of any request. */
+/** A function that returns the id of the first namespace, in order of id, after another one that has requests in a time range. */
 function namespaceFunction() {
   return sql`
     create function next_request_namespace(after text, from_time timestamptz, to_time timestamptz) returns text

@@ -4,7 +4,11 @@ import { type Kysely, sql } from "kysely";
 
 const ROLE = "routeplane_usage";
 
-/** What operators have done about dead letters. What the aggregator does then is no decision of anybody's. */
+/**
+ * The audit log of dead letters: changes by operators, not those by the aggregator that follow.
+ *
+ * Superseded in part: 0017 replaces the function `record_change`.
+ */
 export async function up(db: Kysely<unknown>): Promise<void> {
   const statements = [
     ...auditLog(ROLE),

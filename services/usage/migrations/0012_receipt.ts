@@ -2,7 +2,7 @@ import { type Kysely, sql } from "kysely";
 
 const AGGREGATOR_ROLE = sql.id("routeplane_aggregator");
 
-/** How a charge came about: null where it is not known, as of every request from before. */
+/** The receipt of a request; null where unknown, as for every earlier request. */
 export async function up(db: Kysely<unknown>): Promise<void> {
   const statements = [
     sql`alter table requests

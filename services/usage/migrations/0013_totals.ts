@@ -7,13 +7,13 @@ const AGGREGATOR_ROLE = sql.id("routeplane_aggregator");
 const COUNTERS = sql.raw("request_count, prompt_tokens, completion_tokens, cost_nano_usd");
 const SUMS = sql.raw("sum(prompt_tokens), sum(completion_tokens), sum(cost_nano_usd)");
 
-/** What is read to fill it. Row-level security binds the owner too: lifted meanwhile, and with the tables locked. */
+/** Tables that fill the totals. Row-level security binds the owner too: not forced meanwhile, with the tables locked. */
 const SOURCES = ["requests", "rollups_hourly"] as const;
 
 /**
- * Totals of a namespace in five minutes and in a day of UTC, over every request that was not denied: what usage that tells
- * nothing apart is read from. Kept by whoever writes a row, in the same transaction. An aggregator of the release before
- * writes rows without them: it is to be stopped first.
+ * Totals of a namespace by five minutes and by day of UTC, over all requests that were not denied, for usage without grouping or
+ * filters. Written in the same transaction as a row. An aggregator of the previous release writes rows without them and must be
+ * stopped first.
  */
 export async function up(db: Kysely<unknown>): Promise<void> {
   const force = SOURCES.map((table) => sql`alter table ${sql.table(table)} force row level security`);
@@ -30,14 +30,14 @@ export async function up(db: Kysely<unknown>): Promise<void> {
       completion_tokens bigint not null check (completion_tokens >= 0),
       cost_nano_usd bigint not null check (cost_nano_usd >= 0),
       primary key (namespace_id, minutes, bucket)
-    ) with (fillfactor = 70)`, // As of the other sums.
+    ) with (fillfactor = 70)`, // As of the rollups (0003).
     ...lift,
     ...fill(),
     ...force,
     sql`create index totals_by_time on totals (minutes, bucket)`,
     ...isolateBy("totals", QUERY_ROLE, { setting: "namespace_id", column: "namespace_id" }),
     ...openToNode("totals", QUERY_ROLE),
-    // The one writer writes for every namespace.
+    // The aggregator, the only writer, writes rows of every namespace.
     sql`create policy aggregator_writes on totals to ${AGGREGATOR_ROLE} using (true) with check (true)`,
     sql`grant select on totals to ${sql.id(QUERY_ROLE)}`,
     sql`grant insert, select, update (${COUNTERS}) on totals to ${AGGREGATOR_ROLE}`,
@@ -45,7 +45,7 @@ export async function up(db: Kysely<unknown>): Promise<void> {
   for (const statement of statements) await statement.execute(db);
 }
 
-/** Of what the log does not keep any more only the hours are known: it is in the first five minutes of each. */
+/** Fills the totals. Usage of rows that are gone is known by the hour only: it goes to the first five minutes of the hour. */
 function fill() {
   return [
     sql`insert into totals (namespace_id, minutes, bucket, ${COUNTERS})

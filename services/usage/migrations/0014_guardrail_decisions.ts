@@ -1,6 +1,6 @@
 import { type Kysely, sql } from "kysely";
 
-/** What content patterns of guardrails did: null where there is none, as of every request from before. */
+/** Decisions of content patterns of guardrails; null where there is none, as for every earlier request. */
 export async function up(db: Kysely<unknown>): Promise<void> {
   const statements = [
     sql`alter table requests

@@ -6,8 +6,8 @@ const AGGREGATOR_ROLE = sql.id("routeplane_aggregator");
 const OWNER = sql.id("routeplane_usage_owner");
 
 /**
- * Denied requests that have no row: counts as gateways send them, whose key is where each is counted once, and their sums by the
- * hour. Counts leave with the months of the request log; the sums stay.
+ * Denied requests without a row: counts as gateways send them, whose primary key makes each count once, and their sums by hour.
+ * Counts are dropped with the months of the request log; the sums stay.
  */
 export async function up(db: Kysely<unknown>): Promise<void> {
   const counts = `key_id text collate "C" not null,
@@ -30,17 +30,17 @@ export async function up(db: Kysely<unknown>): Promise<void> {
       bucket timestamptz not null,
       ${sql.raw(counts)},
       primary key (namespace_id, bucket, key_id, model, provider)
-    ) with (fillfactor = 70)`, // As of the other sums.
+    ) with (fillfactor = 70)`, // As of the rollups (0003).
     sql`create index unlogged_denials_hourly_by_time on unlogged_denials_hourly (bucket)`,
     ...access("unlogged_denials"),
     ...access("unlogged_denials_hourly"),
     ...openToNode("unlogged_denials_hourly", QUERY_ROLE),
     sql`grant update (denied_count) on unlogged_denials_hourly to ${AGGREGATOR_ROLE}`,
-    // For the function below, which runs as the owner: in a transaction of the whole node, and to write nothing.
+    // For the function below, which runs as the owner: only in a transaction of the whole node, and to insert nothing.
     sql`create policy owner_prunes on unlogged_denials to ${OWNER}
       using ('this' = (select nullif(current_setting('routeplane.node', true), ''))) with check (false)`,
     dropFunction(),
-    // Denied requests are few among the sums of all.
+    // Partial, because few sums are of denied requests.
     sql`create index rollups_hourly_denied on rollups_hourly (namespace_id, bucket) where status = 'denied'`,
     sql`create index rollups_daily_denied on rollups_daily (namespace_id, bucket) where status = 'denied'`,
   ];
@@ -50,14 +50,14 @@ export async function up(db: Kysely<unknown>): Promise<void> {
 function access(table: string) {
   return [
     ...isolateBy(table, QUERY_ROLE, { setting: "namespace_id", column: "namespace_id" }),
-    // The one writer writes for every namespace.
+    // The aggregator, the only writer, writes rows of every namespace.
     sql`create policy aggregator_writes on ${sql.table(table)} to ${AGGREGATOR_ROLE} using (true) with check (true)`,
     sql`grant select on ${sql.table(table)} to ${sql.id(QUERY_ROLE)}`,
     sql`grant insert, select on ${sql.table(table)} to ${AGGREGATOR_ROLE}`,
   ];
 }
 
-/** Replaces the function that drops old months of the request log: it now deletes the counts of the same months too. */
+/** Replaces the function of 0010: it also deletes the counts of the same months. */
 function dropFunction() {
   return sql`
     create or replace function drop_request_partitions(keep_days integer) returns setof text

@@ -1,6 +1,6 @@
 import { type Kysely, sql } from "kysely";
 
-/** The model that was billed, where it is another than was asked for, and the price of a request beside its tokens; else null. */
+/** The billed model, if it differs from the requested one, and the price per request besides that of tokens; otherwise null. */
 export async function up(db: Kysely<unknown>): Promise<void> {
   const statements = [
     sql`alter table requests
