@@ -1,14 +1,14 @@
 /**
- * Actions of the audit logs, `<kind>.<verb>`: the complete list of each service, from which its triggers label what they record
- * and by which its AuditService tells an unknown action. After a change of a list, a migration has to run `labelActions`.
+ * Actions of the audit logs, `<kind>.<verb>`: the complete list of each service. Its triggers label entries from it, and its
+ * AuditService refuses any other action. After a change of a list, a migration must run `labelActions`.
  */
 
-/** An action, and the update that it stands for. */
+/** An action, and the change that it stands for. */
 export interface AuditAction {
   readonly action: `${string}.${string}`;
   /**
-   * The column whose change it is, and what it becomes: a value, none, this very text, or whatever. Without it, the action is
-   * the insert or delete that its verb says, or, if that is `update`, every update that no other action stands for.
+   * The column whose change is the action, and its new value: `set` (not null), `empty` (null), `changed` (any) or one text.
+   * Without it, the action is the insert or delete of its verb, or, for `update`, every update that no other action covers.
    */
   readonly when?: {
     readonly column: string;

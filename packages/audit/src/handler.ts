@@ -7,7 +7,7 @@ import { fromPageToken, fromTimeRange, principalOf, toPageToken, toTimestamp } f
 import { type AuditAction, actionNames } from "./actions.ts";
 import type { AuditRow, AuditStore } from "./store.ts";
 
-/** The request that every service's AuditService takes. */
+/** Request of every service's ListAuditEntries. */
 interface ListRequest {
   readonly filter?: AuditFilter | undefined;
   readonly pageSize: number;
@@ -18,16 +18,16 @@ const DEFAULT_PAGE_SIZE = 25;
 const LIST = "audit-entries";
 
 /**
- * Implementation of the AuditService of any service: their messages have the same shape.
+ * Implementation of the AuditService of any service; their messages have the same shape.
  *
- * @param actions of the service's log
+ * @param actions actions of the service's log
  */
 export function auditService(entries: AuditStore, actions: readonly AuditAction[]) {
-  const known = actionNames(actions);
+  const knownActions = actionNames(actions);
   return {
     async listAuditEntries({ filter, pageSize, pageToken }: ListRequest, context: HandlerContext) {
-      if (filter?.action && !known.includes(filter.action)) {
-        throw invalidField("filter.action", `must be one that this log has: ${known.join(" ")}`);
+      if (filter?.action && !knownActions.includes(filter.action)) {
+        throw invalidField("filter.action", `must be one that this log has: ${knownActions.join(" ")}`);
       }
       const size = pageSize || DEFAULT_PAGE_SIZE;
       const rows = await entries.list(scopeOf(context), {
@@ -47,7 +47,7 @@ export function auditService(entries: AuditStore, actions: readonly AuditAction[
   };
 }
 
-/** A key sees what changed in its namespace; an operator, all of the node, or of the account that it is limited to. */
+/** The rows that the caller sees: a key those of its namespace, an operator those of the node or of its account. */
 function scopeOf(context: HandlerContext): Scope {
   const principal = principalOf(context);
   switch (principal.kind) {
@@ -56,7 +56,7 @@ function scopeOf(context: HandlerContext): Scope {
     case "operator":
       return principal.accountId === undefined ? { node: true } : { accountId: principal.accountId };
     case "service":
-      throw new Error(`${context.method.name} was let in for a service`);
+      throw new Error(`${context.method.name} was called by a service`);
   }
 }
 

@@ -4,34 +4,38 @@ import type { AuditAction } from "./actions.ts";
 /**
  * SQL for the action of an update.
  *
- * @param of SQL for the kind of the row, and for the JSON of the columns that changed, as they became
+ * @param row SQL for the kind of the row, and for the JSON of the changed columns with their new values
  */
 export function updateLabel(
   actions: readonly AuditAction[],
-  { kind, became }: { readonly kind: RawBuilder<unknown>; readonly became: RawBuilder<unknown> },
+  row: { readonly kind: RawBuilder<unknown>; readonly became: RawBuilder<unknown> },
 ): RawBuilder<unknown> {
+  const { kind, became } = row;
   const cases = actions.flatMap(({ action, when }) => {
     if (when === undefined) return [];
-    const [own = ""] = action.split(".");
+    const [actionKind = ""] = action.split(".");
     const column = sql.lit(when.column);
     return [
-      sql`when ${kind} = ${sql.lit(own)} and ${becomes(when.becomes, sql`${became} -> ${column}`)} then ${sql.lit(action)}`,
+      sql`when ${kind} = ${sql.lit(actionKind)} and ${becomes(when.becomes, sql`${became} -> ${column}`)} then ${sql.lit(action)}`,
     ];
   });
   const other = sql`${kind} || '.update'`;
   return cases.length === 0 ? other : sql`case ${sql.join(cases, sql` `)} else ${other} end`;
 }
 
-/** @param value SQL for the JSON value, which is SQL's null if the column did not change */
-function becomes(what: NonNullable<AuditAction["when"]>["becomes"], value: RawBuilder<unknown>): RawBuilder<unknown> {
-  switch (what) {
+/** @param newValue SQL for the JSON of the new value; NULL if the column did not change */
+function becomes(
+  change: NonNullable<AuditAction["when"]>["becomes"],
+  newValue: RawBuilder<unknown>,
+): RawBuilder<unknown> {
+  switch (change) {
     case "set":
-      return sql`${value} <> 'null'`;
+      return sql`${newValue} <> 'null'`;
     case "empty":
-      return sql`${value} = 'null'`;
+      return sql`${newValue} = 'null'`;
     case "changed":
-      return sql`${value} is not null`;
+      return sql`${newValue} is not null`;
     default:
-      return sql`${value} = to_jsonb(${sql.lit(what.text)}::text)`;
+      return sql`${newValue} = to_jsonb(${sql.lit(change.text)}::text)`;
   }
 }

@@ -4,11 +4,11 @@ import type { AuditAction } from "./actions.ts";
 import { updateLabel } from "./labels.ts";
 
 /**
- * The audit log of a schema: who changed what, when, from where, and what it was before. Written by triggers, so that no
- * code path can change a row without it, in the transaction of the change. The process's role can add and read entries,
- * and neither change nor delete them.
+ * Statements that create the audit log of a schema: who changed what, when, from where, and the values before. Triggers write it
+ * in the transaction of the change, so that no code path can change a row without an entry. The process's role can add and read
+ * entries, and neither change nor delete them.
  *
- * @param role the process's role
+ * @param role role of the process
  */
 export function auditLog(role: string): RawBuilder<unknown>[] {
   const table = "audit_entries";
@@ -41,7 +41,7 @@ export function auditLog(role: string): RawBuilder<unknown>[] {
   ];
 }
 
-/** Which changes of a table are somebody's decision, where not all of them are. */
+/** Condition on the changes of a table that are audited. */
 export interface AuditedChanges {
   /** E.g. `update or delete`. */
   readonly events: string;
@@ -50,10 +50,11 @@ export interface AuditedChanges {
 }
 
 /**
- * Has changes of a table's rows recorded: every one, unless `only` says which.
+ * Statement that has changes of a table's rows recorded.
  *
- * @param kind what a row is, e.g. `key`: the entry's action is one of that kind in the service's list of actions
- * @param columns what is recorded of a row; a change of others is not. Never a secret, nor a hash of one.
+ * @param kind kind of the rows, e.g. `key`: the action of an entry is one of that kind in the service's list of actions
+ * @param columns columns that are recorded; a change of other columns is not. Never a secret, nor a hash of one
+ * @param only condition on the recorded changes; all of them by default
  */
 export function auditChanges(
   table: string,
@@ -67,7 +68,7 @@ export function auditChanges(
     for each row ${only === undefined ? sql`` : sql`when (${only.when})`} execute function record_change(${args})`;
 }
 
-/** A TypeID, as `newId` makes them: 128 bits of UUIDv7 in 26 digits of Crockford's base32. */
+/** SQL function that makes a TypeID as `newId` does: 128 bits of UUIDv7 in 26 digits of Crockford's base32. */
 const NEW_AUDIT_ID = sql`
   create function new_audit_id() returns text language plpgsql volatile as $body$
   declare
@@ -82,15 +83,15 @@ const NEW_AUDIT_ID = sql`
   $body$`;
 
 export interface RecordChangeOptions {
-  /** Labels of updates; an update of anything else is `<kind>.update`. */
+  /** Actions of updates; an update that none of them covers is `<kind>.update`. */
   readonly actions?: readonly AuditAction[] | undefined;
-  /** SQL that finds the account of a row that carries none, by the JSON `any_row`; the caller's by default. */
+  /** SQL for the account of a row that has no account column, by the JSON `any_row`; by default the caller's account. */
   readonly accountOf?: RawBuilder<unknown> | undefined;
 }
 
 /**
- * The function that the triggers run. It runs as the role that makes the change, under its row-level security: an entry lies
- * where its change lies.
+ * Statement that creates or replaces the function of the triggers. It runs as the role that makes the change, under its row-level
+ * security: an entry lies in the same namespace or account as its change.
  */
 export function recordChange({ actions = [], accountOf = sql`null` }: RecordChangeOptions = {}): RawBuilder<unknown> {
   const label = updateLabel(actions, { kind: sql`tg_argv[0]`, became: sql`became` });
@@ -135,16 +136,16 @@ export function recordChange({ actions = [], accountOf = sql`null` }: RecordChan
 }
 
 /**
- * Statements that label changes as `actions` has it: those to come, and updates that were recorded before, whose columns tell.
- * For the owner of a schema that has an audit log.
+ * Statements that label changes with `actions`: future ones, and recorded updates as far as their columns show the action. For the
+ * owner of a schema that has an audit log.
  *
- * @param accountOf as for `recordChange`
+ * @param accountOf as in `RecordChangeOptions`
  */
 export function labelActions(actions: readonly AuditAction[], accountOf?: RawBuilder<unknown>): RawBuilder<unknown>[] {
   const label = updateLabel(actions, { kind: sql`split_part(action, '.', 1)`, became: sql`after` });
   return [
     recordChange({ actions, accountOf }),
-    // The owner too is bound by row-level security.
+    // Row-level security binds the owner too.
     sql`alter table audit_entries no force row level security`,
     sql`update audit_entries set action = ${label} where action like '%.update' and action <> ${label}`,
     sql`alter table audit_entries force row level security`,

@@ -2,7 +2,7 @@ import type { Id } from "@routeplane/domain";
 import type { Database, Scope } from "@routeplane/postgres";
 import type { Selectable } from "kysely";
 
-/** The table as `auditLog` makes it. */
+/** The table that `auditLog` creates. */
 export interface AuditSchema {
   readonly audit_entries: {
     namespace_id: string;
@@ -22,7 +22,7 @@ export interface AuditSchema {
 
 export type AuditRow = Selectable<AuditSchema["audit_entries"]>;
 
-/** What is undefined does not filter. */
+/** Filters of a page; an undefined one does not filter. */
 export interface AuditQuery {
   readonly actorId: string | undefined;
   readonly action: string | undefined;
@@ -30,17 +30,17 @@ export interface AuditQuery {
   readonly namespaceId: string | undefined;
   readonly from: Date | undefined;
   readonly to: Date | undefined;
-  /** The page starts after this entry. */
+  /** Id of the entry that the page starts after; undefined: from the newest. */
   readonly before: Id<"aud"> | undefined;
   readonly size: number;
 }
 
 export interface AuditStore {
-  /** What the scope lets see, newest first; one more than `size` if there are more. */
+  /** Entries in the scope, newest first; one more than `size` if there are more. */
   list(scope: Scope, query: AuditQuery): Promise<readonly AuditRow[]>;
 }
 
-/** @param database of a schema that has an audit log, whatever else it has */
+/** @param database database of a schema that has an audit log */
 export function createAuditStore(database: Pick<Database<AuditSchema>, "within">): AuditStore {
   return {
     list: (scope, { actorId, action, targetId, namespaceId, from, to, before, size }) =>
