@@ -7,7 +7,7 @@ import { createGuardrailDirectory } from "./clients/guardrail-directory.ts";
 import { createServiceRelay } from "./handlers/service-relay.ts";
 import { createUsageLog } from "./clients/usage-log.ts";
 import type { Config } from "./config.ts";
-import { createDenials } from "./domain/metering/denial-recorder.ts";
+import { createDenialRecorder } from "./domain/metering/denial-recorder.ts";
 import { createGuards } from "./domain/guardrails/guard.ts";
 import { createModelDirectory } from "./domain/request/model-directory.ts";
 import { createPipeline } from "./domain/pipeline.ts";
@@ -39,7 +39,7 @@ export async function startGateway(config: Config): Promise<RunningProcess> {
   const { routes, components } = wireGateway({ config, publisher, upstreams, log, clock: Date.now });
   const bodies = new BodyBudget(config.maxBodyBytes);
   const router = createRouter({ routes, unknownMethod, bodies, redact: redaction.text, log, clock: Date.now });
-  const server = await startHttpServer({ ...config, handle: router.handle, cutAll: router.cutAll });
+  const server = await startHttpServer({ ...config, handle: router.handle, cancelAll: router.cancelAll });
   return { log, components: [publisher, upstreamsComponent(upstreams), ...components, server] };
 }
 
@@ -70,21 +70,21 @@ export function wireGateway({ config, publisher, upstreams, log, clock }: Gatewa
   const admissions = createAdmissions(policy);
   const usageLog = createUsageLog(publisher);
   const settlements = createSettlements({ admissions, usageLog, log });
-  const denials = createDenials({ usageLog, settlements, log, clock });
+  const denialRecorder = createDenialRecorder({ usageLog, settlements, log, clock });
   const directory = createModelDirectory(
     config.providers.flatMap(({ models }) => models),
     (provider, id) => config.providers.find(({ name }) => name === provider)?.findPriced(id),
   );
-  const { verify: verifyKey, subscribe: followKey } = verifier;
+  const { verify: verifyKey, subscribe: subscribeToKey } = verifier;
   const guardOf = createGuards(guardrails);
   const serve = createPipeline({
-    followKey,
+    subscribeToKey,
     directory,
     guardOf,
     admissions,
     usageLog,
     settlements,
-    denials,
+    denialRecorder,
     upstreams,
     log,
     clock,
@@ -103,7 +103,10 @@ export function wireGateway({ config, publisher, upstreams, log, clock }: Gatewa
     ...managementRoutes({ relays: management.relays, authenticate: createAuthenticate(verifyKey) }),
     healthRoute(dependencies, clock),
   ];
-  return { routes, components: [...Object.values(management.relays), verifier, guardrails, settlements, denials] };
+  return {
+    routes,
+    components: [...Object.values(management.relays), verifier, guardrails, settlements, denialRecorder],
+  };
 }
 
 /**

@@ -12,10 +12,10 @@ import type {
   AdmissionDecision,
   AdmissionRequest,
   Admissions,
-  HoldKey,
+  ReservationKey,
   RateLimitState,
-  Used,
-} from "../src/domain/ports.ts";
+  SettledAmounts,
+} from "../src/domain/ports/admissions.ts";
 import { unavailable } from "./unavailable.ts";
 
 /** In-memory `Admissions` with one binding for all callers, by the arithmetic of the policy service. Nothing expires in it. */
@@ -70,7 +70,7 @@ export function fakeAdmissions(limits: Limits, shadow = false): FakeAdmissions {
       throw new DomainError("already_exists", "IDEMPOTENCY_KEY_USED", "another request has it", { metadata });
     }
   };
-  const end = (key: HoldKey, state: "settled" | "voided", used: Used, isUncounted = false): void => {
+  const end = (key: ReservationKey, state: "settled" | "voided", used: SettledAmounts, isUncounted = false): void => {
     const reservation = reservations.get(nameOf(key));
     if (reservation?.state !== "open") return;
     reservation.state = state;
@@ -153,14 +153,14 @@ export function fakeAdmissions(limits: Limits, shadow = false): FakeAdmissions {
   };
 }
 
-function keyOf({ namespaceId, lineage, requestId }: AdmissionRequest): HoldKey {
+function keyOf({ namespaceId, lineage, requestId }: AdmissionRequest): ReservationKey {
   const keyId = lineage.at(-1);
   if (keyId === undefined) throw new Error("the lineage is empty");
   return { namespaceId, keyId, requestId };
 }
 
 /** Name of a reservation; it ends with the request id. */
-function nameOf({ namespaceId, keyId, requestId }: HoldKey): string {
+function nameOf({ namespaceId, keyId, requestId }: ReservationKey): string {
   return `${namespaceId} ${keyId} ${requestId}`;
 }
 

@@ -1,5 +1,5 @@
 import type { GuardrailSpec } from "@routeplane/guardrails";
-import type { AppliedGuardrail, GuardrailDirectory } from "../src/domain/ports.ts";
+import type { AppliedGuardrail, GuardrailDirectory } from "../src/domain/ports/guardrail-directory.ts";
 import { unavailable } from "./unavailable.ts";
 
 /** In-memory `GuardrailDirectory` whose guardrails apply to every key, by bindings `bnd_1`, `bnd_2`, … on one namespace. */

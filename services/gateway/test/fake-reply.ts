@@ -1,4 +1,4 @@
-import type { CutReason, Reply } from "../src/domain/ports.ts";
+import type { CancelReason, Reply } from "../src/domain/ports/reply.ts";
 
 /** A client that takes everything and remembers it. */
 export interface FakeReply extends Reply {
@@ -22,7 +22,7 @@ export function fakeReply(onWrite: (reply: FakeReply) => void = () => {}): FakeR
   };
   const reply: FakeReply = {
     signal: controller.signal,
-    cut: (reason: CutReason) => controller.abort(reason),
+    cancel: (reason: CancelReason) => controller.abort(reason),
     get begun() {
       return status !== undefined;
     },

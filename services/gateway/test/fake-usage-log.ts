@@ -1,50 +1,50 @@
 import type {
-  Debt,
-  HoldEnd,
+  OutboxOffset,
+  PendingSettlement,
   RequestFacts,
   Reservation,
   Settlement,
   UnloggedDenials,
   UsageLog,
-} from "../src/domain/ports.ts";
+} from "../src/domain/ports/usage-log.ts";
 
 export interface FakeUsageLog extends UsageLog {
   readonly admissions: readonly (Reservation & { readonly facts: RequestFacts })[];
   readonly settlements: readonly (Settlement & { readonly facts: RequestFacts })[];
   readonly unloggedDenials: readonly UnloggedDenials[];
-  /** What a next process would have to do. */
-  readonly owed: ReadonlyMap<Debt, HoldEnd>;
+  /** Outbox as a next process on the spool would find it. */
+  readonly pending: ReadonlyMap<OutboxOffset, PendingSettlement>;
 }
 
-/** @param durable what becomes of an admission event; durable at once by default */
-export function fakeUsageLog(durable: () => Promise<void> = async () => {}): FakeUsageLog {
+/** @param committed outcome of committing an admission event; committed at once by default */
+export function fakeUsageLog(committed: () => Promise<void> = async () => {}): FakeUsageLog {
   const admissions: (Reservation & { facts: RequestFacts })[] = [];
   const settlements: (Settlement & { facts: RequestFacts })[] = [];
   const unloggedDenials: UnloggedDenials[] = [];
-  const owed = new Map<Debt, HoldEnd>();
+  const pending = new Map<OutboxOffset, PendingSettlement>();
   let last = 0;
-  const owe = (end: HoldEnd): Debt => {
-    owed.set(++last, end);
+  const enqueue = (settlement: PendingSettlement): OutboxOffset => {
+    pending.set(++last, settlement);
     return last;
   };
   return {
     admissions,
     settlements,
-    owed,
-    unpaid: [],
-    asking: (hold) => owe({ ...hold, costNanoUsd: 0n, tokens: 0, neverSent: true }),
-    admitted(facts, reservation, asked) {
+    pending,
+    pendingFromPreviousRun: [],
+    enqueueRelease: (key) => enqueue({ ...key, costNanoUsd: 0n, tokens: 0, neverSent: true }),
+    recordAdmission(facts, reservation, pendingRelease) {
       admissions.push({ ...reservation, facts });
-      owed.delete(asked);
-      return { durable: durable() };
+      pending.delete(pendingRelease);
+      return { committed: committed() };
     },
-    settled(facts, settlement, end, asked) {
+    recordSettlement(facts, settlement, pendingSettlement, pendingRelease) {
       settlements.push({ ...settlement, facts });
-      owed.delete(asked);
-      return end === undefined ? 0 : owe(end);
+      pending.delete(pendingRelease);
+      return pendingSettlement === undefined ? 0 : enqueue(pendingSettlement);
     },
-    paid: (debt) => void owed.delete(debt),
+    complete: (offset) => void pending.delete(offset),
     unloggedDenials,
-    deniedUnlogged: (denials) => void unloggedDenials.push(denials),
+    recordUnloggedDenials: (denials) => void unloggedDenials.push(denials),
   };
 }

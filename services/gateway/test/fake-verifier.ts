@@ -1,5 +1,5 @@
 import { newId } from "@routeplane/domain";
-import type { Caller, FollowKey, VerifyKey } from "../src/domain/ports.ts";
+import type { Caller, SubscribeToKey, VerifyKey } from "../src/domain/ports/key-verifier.ts";
 
 export function callerWith(scopes: readonly string[]): Caller {
   const keyId = newId("key");
@@ -7,6 +7,6 @@ export function callerWith(scopes: readonly string[]): Caller {
 }
 
 /** Keys of which nothing becomes. */
-export function fakeVerification(verifyKey: VerifyKey): FollowKey {
+export function fakeVerification(verifyKey: VerifyKey): SubscribeToKey {
   return async (token) => ({ principal: await verifyKey(token), release() {} });
 }

@@ -1,11 +1,11 @@
 import type { ServerResponse } from "node:http";
 import type { GuardrailSpec } from "@routeplane/guardrails";
 import { createLogger } from "@routeplane/runtime";
-import { createDenials } from "../src/domain/metering/denial-recorder.ts";
+import { createDenialRecorder } from "../src/domain/metering/denial-recorder.ts";
 import { createGuards } from "../src/domain/guardrails/guard.ts";
 import { createModelDirectory, type Model } from "../src/domain/request/model-directory.ts";
 import { createPipeline } from "../src/domain/pipeline.ts";
-import type { AppliedGuardrail } from "../src/domain/ports.ts";
+import type { AppliedGuardrail } from "../src/domain/ports/guardrail-directory.ts";
 import { createSettlements } from "../src/domain/metering/settlements.ts";
 import { BodyBudget } from "../src/handlers/body-budget.ts";
 import { startHttpServer } from "../src/handlers/http-server.ts";
@@ -69,9 +69,9 @@ export async function startGuardedGateway(options: GuardedGatewayOptions): Promi
     ["vendor", upstream],
     ["other", upstream],
   ]);
-  const denials = createDenials({ usageLog: usage, settlements, log, clock: Date.now });
-  const ports = { admissions, usageLog: usage, settlements, denials, upstreams, log, clock: Date.now };
-  const serve = createPipeline({ followKey: fakeVerification(verifyKey), directory, guardOf, ...ports });
+  const denialRecorder = createDenialRecorder({ usageLog: usage, settlements, log, clock: Date.now });
+  const ports = { admissions, usageLog: usage, settlements, denialRecorder, upstreams, log, clock: Date.now };
+  const serve = createPipeline({ subscribeToKey: fakeVerification(verifyKey), directory, guardOf, ...ports });
   const routes = inferenceRoutes({ serve, verifyKey, guardOf, directory, configuredAt: 0 });
   const router = createRouter({
     routes,

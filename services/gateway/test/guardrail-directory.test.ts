@@ -7,7 +7,8 @@ import { type BreakableTransport, breakable, eventually } from "@routeplane/test
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { type PolicyUnderTest, startPolicyUnderTest } from "../../policy/test/policy-under-test.ts";
 import { createGuardrailDirectory, type GuardrailDirectoryOptions } from "../src/clients/guardrail-directory.ts";
-import type { AppliedGuardrail, CallingKey } from "../src/domain/ports.ts";
+import type { AppliedGuardrail } from "../src/domain/ports/guardrail-directory.ts";
+import type { CallingKey } from "../src/domain/ports/key-verifier.ts";
 
 /** A gateway that asks one policy process, while policies are changed through another. */
 

@@ -1,10 +1,10 @@
 import { newId } from "@routeplane/domain";
 import { createLogger } from "@routeplane/runtime";
-import { createDenials } from "../src/domain/metering/denial-recorder.ts";
+import { createDenialRecorder } from "../src/domain/metering/denial-recorder.ts";
 import { createGuards } from "../src/domain/guardrails/guard.ts";
 import { createModelDirectory, type Model } from "../src/domain/request/model-directory.ts";
 import { createPipeline, type PipelineDependencies } from "../src/domain/pipeline.ts";
-import type { GuardrailDirectory } from "../src/domain/ports.ts";
+import type { GuardrailDirectory } from "../src/domain/ports/guardrail-directory.ts";
 import type { Upstream } from "../src/domain/ports/upstream.ts";
 import type { Refusal } from "../src/domain/errors/refusal.ts";
 import { createSettlements } from "../src/domain/metering/settlements.ts";
@@ -64,15 +64,15 @@ export function pipelineUnderTest(options: WorldOptions = {}): PipelineUnderTest
   };
   const settlements = createSettlements({ admissions: budget, usageLog: usage, log });
   const { clock = Date.now } = overrides;
-  const denials = createDenials({ usageLog: usage, settlements, log, clock, ...overrides });
+  const denialRecorder = createDenialRecorder({ usageLog: usage, settlements, log, clock, ...overrides });
   const serve = createPipeline({
-    followKey: fakeVerification(async () => callerWith(["inference:*"])),
+    subscribeToKey: fakeVerification(async () => callerWith(["inference:*"])),
     directory: createModelDirectory([MODEL]),
     guardOf: createGuards(options.guardrails ?? fakeGuardrailDirectory([])),
     admissions: budget,
     usageLog: usage,
     settlements,
-    denials,
+    denialRecorder,
     upstreams: new Map([["echo", watched]]),
     log,
     clock: Date.now,

@@ -9,7 +9,7 @@ import {
 import { DomainError } from "@routeplane/domain";
 import { fromConnectError, fromTimestamp } from "@routeplane/rpc";
 import type { Denial } from "../domain/errors/denial.ts";
-import type { Admissions, RateLimitState } from "../domain/ports.ts";
+import type { Admissions, RateLimitState } from "../domain/ports/admissions.ts";
 
 /** The policy service's decisions. @param policy transport to the policy service */
 export function createAdmissions(policy: Transport): Admissions {

@@ -14,7 +14,7 @@ import {
 } from "@routeplane/contracts/policy";
 import { present } from "@routeplane/domain";
 import type { ContentPattern, GuardrailSpec } from "@routeplane/guardrails";
-import type { AppliedGuardrail } from "../domain/ports.ts";
+import type { AppliedGuardrail } from "../domain/ports/guardrail-directory.ts";
 import { fromProtoPrincipalType } from "./admissions.ts";
 
 /** @throws Error for one that is not known in full */

@@ -1,4 +1,5 @@
-import type { AppliedGuardrail, CallingKey } from "../domain/ports.ts";
+import type { AppliedGuardrail } from "../domain/ports/guardrail-directory.ts";
+import type { CallingKey } from "../domain/ports/key-verifier.ts";
 
 type Guardrails = readonly AppliedGuardrail[];
 type NamespaceId = CallingKey["namespaceId"];

@@ -9,7 +9,8 @@ import {
 import { DomainError } from "@routeplane/domain";
 import { watchChanges } from "@routeplane/rpc";
 import type { Component } from "@routeplane/runtime";
-import type { AppliedGuardrail, CallingKey, GuardrailDirectory } from "../domain/ports.ts";
+import type { AppliedGuardrail, GuardrailDirectory } from "../domain/ports/guardrail-directory.ts";
+import type { CallingKey } from "../domain/ports/key-verifier.ts";
 import { fromProtoAppliedGuardrail } from "./convert-guardrail.ts";
 import { GuardrailCache } from "./guardrail-cache.ts";
 

@@ -4,7 +4,7 @@ import { newId } from "@routeplane/domain";
 import { MAX_EVENT_BYTES } from "@routeplane/events";
 import { MAX_PATTERN_NAME_CHARS } from "@routeplane/guardrails";
 import { expect, it } from "vitest";
-import type { Settlement } from "../domain/ports.ts";
+import type { Settlement } from "../domain/ports/usage-log.ts";
 import { NO_RECEIPT } from "../domain/metering/receipt.ts";
 import { toProtoSettled } from "./usage-log.ts";
 

@@ -5,12 +5,12 @@ import type { EventPublisher } from "@routeplane/events";
 import { toTimestamp } from "@routeplane/rpc";
 import type {
   GuardrailDecision,
-  HoldEnd,
+  PendingSettlement,
   RequestFacts,
   Settlement,
   UnloggedDenials,
   UsageLog,
-} from "../domain/ports.ts";
+} from "../domain/ports/usage-log.ts";
 import type { AppliedPrice, ReceiptFacts } from "../domain/metering/receipt.ts";
 
 const OUTCOMES: Record<Settlement["outcome"], Outcome> = {
@@ -25,28 +25,36 @@ const MAX_SHADOW_DENIALS = 100;
 const MAX_GUARDRAIL_DECISIONS = 50;
 const MAX_CODE_CHARS = 256;
 
-/** Records usage as events on their way to JetStream, from where the aggregator takes it, and debts beside them. */
+/** Records usage as events on their way to JetStream, from where the aggregator takes it, and pending settlements beside them. */
 export function createUsageLog(publisher: EventPublisher): UsageLog {
   return {
-    unpaid: publisher.pendingFromPreviousRun.map(({ offset, payload }) => ({ debt: offset, end: fromDebt(payload) })),
-    asking: (hold) => publisher.enqueue(toDebt({ ...hold, costNanoUsd: 0n, tokens: 0, neverSent: true })),
-    admitted(facts, { reservedNanoUsd, expiresAt, price, admittedAt }, asked) {
+    pendingFromPreviousRun: publisher.pendingFromPreviousRun.map(({ offset, payload }) => ({
+      offset,
+      settlement: fromOutboxPayload(payload),
+    })),
+    enqueueRelease: (key) =>
+      publisher.enqueue(toOutboxPayload({ ...key, costNanoUsd: 0n, tokens: 0, neverSent: true })),
+    recordAdmission(facts, { reservedNanoUsd, expiresAt, price, admittedAt }, pendingRelease) {
       const times = { expiresAt: toTimestamp(expiresAt), admittedAt: toTimestamp(admittedAt) };
       const value = { reservedNanoUsd, ...times, price: toProtoPrice(price) };
       const event = toProtoEvent(facts, { case: "admitted", value });
-      return { durable: publisher.record({ event, completes: asked }).committed() };
+      return { committed: publisher.record({ event, completes: pendingRelease }).committed() };
     },
-    settled(facts, settlement, end, asked) {
+    recordSettlement(facts, settlement, pendingSettlement, pendingRelease) {
       const event = toProtoSettled(facts, settlement);
-      return publisher.recordOrSend({ event, pendingSettlement: end && toDebt(end), completes: asked });
+      return publisher.recordOrSend({
+        event,
+        pendingSettlement: pendingSettlement && toOutboxPayload(pendingSettlement),
+        completes: pendingRelease,
+      });
     },
-    paid: (debt) => publisher.complete(debt),
-    deniedUnlogged: (denials) => void publisher.recordOrSend({ event: toProtoUnloggedDenials(denials) }),
+    complete: (offset) => publisher.complete(offset),
+    recordUnloggedDenials: (denials) => void publisher.recordOrSend({ event: toProtoUnloggedDenials(denials) }),
   };
 }
 
-/** As this gateway writes it to its disk, for the next process there. */
-interface DebtJson {
+/** Pending settlement as this gateway writes it to its spool, for the next process there. */
+interface PendingSettlementJson {
   readonly namespace_id: Id<"ns">;
   readonly request_id: Id<"req">;
   readonly key_id: Id<"key">;
@@ -55,14 +63,21 @@ interface DebtJson {
   readonly never_sent: boolean;
 }
 
-function toDebt({ namespaceId, keyId, requestId, costNanoUsd, tokens, neverSent }: HoldEnd): Uint8Array {
-  const hold = { namespace_id: namespaceId, key_id: keyId, request_id: requestId };
-  const json: DebtJson = { ...hold, cost_nano_usd: String(costNanoUsd), tokens, never_sent: neverSent };
+function toOutboxPayload({
+  namespaceId,
+  keyId,
+  requestId,
+  costNanoUsd,
+  tokens,
+  neverSent,
+}: PendingSettlement): Uint8Array {
+  const key = { namespace_id: namespaceId, key_id: keyId, request_id: requestId };
+  const json: PendingSettlementJson = { ...key, cost_nano_usd: String(costNanoUsd), tokens, never_sent: neverSent };
   return Buffer.from(JSON.stringify(json));
 }
 
-function fromDebt(payload: Uint8Array): HoldEnd {
-  const json = JSON.parse(Buffer.from(payload).toString("utf8")) as DebtJson;
+function fromOutboxPayload(payload: Uint8Array): PendingSettlement {
+  const json = JSON.parse(Buffer.from(payload).toString("utf8")) as PendingSettlementJson;
   const { namespace_id: namespaceId, key_id: keyId, request_id: requestId, tokens, never_sent: neverSent } = json;
   return { namespaceId, keyId, requestId, costNanoUsd: BigInt(json.cost_nano_usd), tokens, neverSent };
 }

@@ -11,7 +11,7 @@ import { unavailable } from "../../test/unavailable.ts";
 import { fakeVerification } from "../../test/fake-verifier.ts";
 import { fakeReply } from "../../test/fake-reply.ts";
 import { JudgingMeter } from "./guardrails/judging-meter.ts";
-import type { CallingKey } from "./ports.ts";
+import type { CallingKey } from "./ports/key-verifier.ts";
 import type { Upstream } from "./ports/upstream.ts";
 import { boundTokens } from "./request/token-bounds.ts";
 
@@ -27,7 +27,7 @@ describe("a request that is served", () => {
     ]);
     expect(usage.settlements[0]?.facts).toEqual(usage.admissions[0]?.facts);
     expect(usage.admissions).toMatchObject([{ reservedNanoUsd: reservationOf(BODY) }]);
-    expect(usage.owed.size).toBe(0);
+    expect(usage.pending.size).toBe(0);
   });
 
   it("gets no more output than is affordable", async () => {
@@ -94,7 +94,7 @@ describe("a request that is not served", () => {
     ["with an operator credential", { kind: "operator" as const }, /namespace key/],
     ["with a service credential", { kind: "service" as const }, /namespace key/],
   ])("is refused with 403 %s before its body is read", async (_, caller, message) => {
-    const { serve, sent } = pipelineUnderTest({ overrides: { followKey: fakeVerification(async () => caller) } });
+    const { serve, sent } = pipelineUnderTest({ overrides: { subscribeToKey: fakeVerification(async () => caller) } });
     const { refusal } = await serve("not JSON");
     expect(refusal).toMatchObject({ status: 403, message: expect.stringMatching(message) as unknown });
     expect(sent).toEqual([]);
@@ -106,7 +106,7 @@ describe("a request that is not served", () => {
     meter.shareOf(caller).spend(2 * MAX_STEPS);
     const pattern = { name: "w", pattern: "x", action: "block", appliesTo: "request" } as const;
     const guardrails = fakeGuardrailDirectory([{ contentPatterns: [pattern] }]);
-    const overrides = { followKey: fakeVerification(async () => caller), meter };
+    const overrides = { subscribeToKey: fakeVerification(async () => caller), meter };
     const { serve, sent, budget, usage } = pipelineUnderTest({ guardrails, overrides });
     expect((await serve(BODY)).refusal).toMatchObject({ status: 429, code: "judging_limit_exceeded" });
     expect({ sent, admissions: budget.calls.admit, rows: usage.settlements }).toEqual({
@@ -123,7 +123,7 @@ describe("a request that is not served", () => {
       throw unavailable(dependency);
     };
     const budget = fakeBudget(1_000_000n);
-    const overrides = dependency === "auth" ? { followKey: fail } : { admissions: { ...budget, admit: fail } };
+    const overrides = dependency === "auth" ? { subscribeToKey: fail } : { admissions: { ...budget, admit: fail } };
     const { serve, sent } = pipelineUnderTest({ overrides, budget });
     const { refusal } = await serve(BODY);
     expect(refusal).toMatchObject({ code: "unavailable", metadata: { dependency } });
@@ -134,12 +134,12 @@ describe("a request that is not served", () => {
 });
 
 describe("a request that cannot be recorded", () => {
-  it("is refused before its hold is asked for, if the spool takes nothing new", async () => {
-    const asking = (): never => {
+  it("is refused before its admission is requested, if the spool takes nothing new", async () => {
+    const enqueueRelease = (): never => {
       throw unavailable("spool");
     };
     const { serve, sent, budget, usage } = pipelineUnderTest({
-      overrides: { usageLog: { ...fakeUsageLog(), asking } },
+      overrides: { usageLog: { ...fakeUsageLog(), enqueueRelease } },
     });
     const { refusal } = await serve(BODY);
     expect(refusal).toMatchObject({ code: "unavailable", metadata: { dependency: "spool" } });
@@ -150,34 +150,37 @@ describe("a request that cannot be recorded", () => {
 
   it("reaches no upstream and costs nothing, if its admission cannot be written", async () => {
     const usage = fakeUsageLog();
-    const admitted = (): never => {
+    const recordAdmission = (): never => {
       throw unavailable("spool");
     };
-    const { serve, sent, budget } = pipelineUnderTest({ usage, overrides: { usageLog: { ...usage, admitted } } });
+    const { serve, sent, budget } = pipelineUnderTest({
+      usage,
+      overrides: { usageLog: { ...usage, recordAdmission } },
+    });
     const { refusal } = await serve(BODY);
     expect(refusal).toMatchObject({ status: 503, details: { dependency: "spool" } });
     expect(sent).toEqual([]);
     expect(budget).toMatchObject({ reservedNano: 0n, spentNano: 0n });
     expect(usage.settlements).toMatchObject([{ outcome: "failed", costNanoUsd: 0n }]);
-    expect(usage.owed.size).toBe(0);
+    expect(usage.pending.size).toBe(0);
   });
 
-  it("has recorded what it owes before it asks for a hold, and its admission before it reaches the upstream", async () => {
+  it("has enqueued a release before its admission is requested, and recorded its admission before it reaches the upstream", async () => {
     const usage = fakeUsageLog();
     const order: string[] = [];
     const budget = fakeBudget(1_000_000_000n);
     const admit: typeof budget.admit = (request) => {
-      order.push(`admit, owing ${usage.owed.size}`);
+      order.push(`admit, pending ${usage.pending.size}`);
       return budget.admit(request);
     };
     const chatCompletion = async (): Promise<never> => {
-      order.push(`upstream, owing ${usage.owed.size}, recorded ${usage.admissions.length}`);
+      order.push(`upstream, pending ${usage.pending.size}, recorded ${usage.admissions.length}`);
       throw new Error("seen enough");
     };
     const upstream: Upstream = { boundTokens, chatCompletion, async close() {} };
     const { serve } = pipelineUnderTest({ usage, budget, upstream, overrides: { admissions: { ...budget, admit } } });
     await serve(BODY);
-    expect(order).toEqual(["admit, owing 1", "upstream, owing 0, recorded 1"]);
+    expect(order).toEqual(["admit, pending 1", "upstream, pending 0, recorded 1"]);
   });
 });
 
@@ -258,7 +261,7 @@ describe("a rate limit", () => {
       for (const _ of [1, 2]) expect((await each.serve(BODY)).refusal?.status).not.toBe(429);
     }
     const gone = fakeReply();
-    gone.cut("client_gone");
+    gone.cancel("client_gone");
     await pipelineUnderTest({ budget }).serve(BODY, gone);
     expect((await pipelineUnderTest({ budget }).serve(BODY)).refusal).toBeUndefined();
     expect(budget.closed).toContainEqual({ neverSent: true });

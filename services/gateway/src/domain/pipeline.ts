@@ -2,20 +2,23 @@ import type { Clock, Id } from "@routeplane/domain";
 import type { Logger } from "@routeplane/runtime";
 import { type ChatRequest, parseChatRequest, prepareUpstreamBody } from "./request/chat-request.ts";
 import { authenticate, authorise, type CredentialHeaders, INFERENCE_SCOPE } from "./request/credential.ts";
-import { cutReason, heedKey, refusalOfCut } from "./response/cancellation.ts";
+import { cancelReasonOf, cancelUnlessPermitted, refusalOfCancellation } from "./response/cancellation.ts";
 import { DecisionLog } from "./guardrails/decision-log.ts";
-import type { Denials } from "./metering/denial-recorder.ts";
+import type { DenialRecorder } from "./metering/denial-recorder.ts";
 import type { Guard } from "./guardrails/guard.ts";
 import { parseIdempotencyKey } from "./request/idempotency-key.ts";
 import { type Model, type ModelDirectory, resolveModel } from "./request/model-directory.ts";
 import { JudgingMeter } from "./guardrails/judging-meter.ts";
 import { applyMemberRules, surchargesOfTier, withSurcharges } from "./request/member-rules.ts";
-import { isBillable, noAnswer, notRecorded } from "./response/no-answer.ts";
+import { isBillable, noAnswerResult, notRecordedResult } from "./response/no-answer.ts";
 import { OpenReservation } from "./metering/open-reservation.ts";
-import type { Admissions, CallingKey, FollowKey, Reply, RequestFacts, UsageLog } from "./ports.ts";
+import type { Admissions } from "./ports/admissions.ts";
+import type { CallingKey, SubscribeToKey } from "./ports/key-verifier.ts";
+import type { Reply } from "./ports/reply.ts";
+import type { RequestFacts, UsageLog } from "./ports/usage-log.ts";
 import type { Upstream, UpstreamAnswer } from "./ports/upstream.ts";
 import { Refusal } from "./errors/refusal.ts";
-import { cutShort, relay, type Relayed } from "./response/relay.ts";
+import { cancelledResult, relay, type RelayResult } from "./response/relay.ts";
 import { type GuardedRequest, guardRequest, type Judging } from "./guardrails/request-guard.ts";
 import { type ResponseGuard, responseGuardOf } from "./guardrails/response-guard.ts";
 import type { Settlements } from "./metering/settlements.ts";
@@ -46,14 +49,14 @@ export interface InferenceCall {
 }
 
 export interface PipelineDependencies {
-  readonly followKey: FollowKey;
+  readonly subscribeToKey: SubscribeToKey;
   readonly directory: ModelDirectory;
   /** What applies to a key. @throws DomainError UNAVAILABLE if that is not known */
   readonly guardOf: (caller: CallingKey) => Promise<Guard>;
   readonly admissions: Admissions;
   readonly usageLog: UsageLog;
   readonly settlements: Settlements;
-  readonly denials: Denials;
+  readonly denialRecorder: DenialRecorder;
   /** By name of the provider. */
   readonly upstreams: ReadonlyMap<string, Upstream>;
   readonly log: Logger;
@@ -68,15 +71,16 @@ const TOTAL_TIMEOUT_MS = 10 * 60_000;
 
 /** @returns a function that throws a Refusal, or a DomainError of a dependency, if the client has been told nothing yet */
 export function createPipeline(dependencies: PipelineDependencies): Serve {
-  const { followKey, directory, guardOf, meter = new JudgingMeter() } = dependencies;
+  const { subscribeToKey, directory, guardOf, meter = new JudgingMeter() } = dependencies;
   return async (call) => {
     const timings = new Timings();
-    const follow = (token: string) => followKey(token, (outcome) => heedKey(call.reply, outcome));
-    const { principal, release } = await authenticate(call.credential, follow);
+    const subscribe = (token: string) => subscribeToKey(token, (outcome) => cancelUnlessPermitted(call.reply, outcome));
+    const { principal, release } = await authenticate(call.credential, subscribe);
     try {
       await serve(call, authorise(principal, INFERENCE_SCOPE), timings);
     } catch (error) {
-      if (call.reply.signal.aborted && !(error instanceof Refusal)) throw refusalOfCut(cutReason(call.reply));
+      if (call.reply.signal.aborted && !(error instanceof Refusal))
+        throw refusalOfCancellation(cancelReasonOf(call.reply));
       throw error;
     } finally {
       release();
@@ -90,7 +94,7 @@ export function createPipeline(dependencies: PipelineDependencies): Serve {
     const resolved = resolveModel(directory, asked.model);
     const surcharges = applyMemberRules(asked, resolved.memberRules);
     const model = withSurcharges(resolved, surcharges);
-    const billedFor = ({ model: answered = resolved.id, serviceTier }: AnsweredBy): Model =>
+    const billedModelFor = ({ model: answered = resolved.id, serviceTier }: AnsweredBy): Model =>
       withSurcharges(
         directory.findBilled(resolved, answered),
         surchargesOfTier(surcharges, resolved.memberRules, serviceTier),
@@ -105,7 +109,7 @@ export function createPipeline(dependencies: PipelineDependencies): Serve {
     // All that can fail without anything being reserved comes before the reservation.
     const bodyFor = prepareUpstreamBody(request, { model: model.id, outputField: model.outputField });
     const responseGuard = await responseGuardOf(guard, decisions, reply.signal, share.unstopped);
-    const reserving = { facts, caller, model, billedFor, reply, decisions, timings };
+    const reserving = { facts, caller, model, billedModelFor, reply, decisions, timings };
     const reservation = new OpenReservation(dependencies, reserving);
     try {
       const granted = await reservation.admit({ ...bounds, choices: request.choices, idempotencyKey });
@@ -143,7 +147,7 @@ function factsOf(call: InferenceCall, caller: CallingKey, request: ChatRequest, 
 
 /** Judges a request by the guardrails of its key. @throws Refusal; a denial is recorded */
 async function judge(
-  { denials }: PipelineDependencies,
+  { denialRecorder }: PipelineDependencies,
   facts: RequestFacts,
   caller: CallingKey,
   judging: Judging,
@@ -152,7 +156,7 @@ async function judge(
     return await guardRequest(judging);
   } catch (error) {
     if (error instanceof Refusal && error.denial !== undefined) {
-      denials.record({ facts, caller, refusal: error, denial: error.denial, decisions: judging.decisions });
+      denialRecorder.record({ facts, caller, refusal: error, denial: error.denial, decisions: judging.decisions });
     }
     throw error;
   }
@@ -177,17 +181,18 @@ async function forward(
   { log, totalTimeoutMs = TOTAL_TIMEOUT_MS }: PipelineDependencies,
   reservation: OpenReservation,
   sending: Sending,
-): Promise<Relayed> {
+): Promise<RelayResult> {
   const { upstream, reply, request, bodyFor, granted, timings } = sending;
-  if (reply.signal.aborted) return { ...cutShort(cutReason(reply), undefined, 0), billable: false, neverSent: true };
+  if (reply.signal.aborted)
+    return { ...cancelledResult(cancelReasonOf(reply), undefined, 0), billable: false, neverSent: true };
   let recorded: Promise<void>;
   try {
-    recorded = reservation.record();
+    recorded = reservation.recordAdmission();
   } catch (error) {
-    return notRecorded(error, undefined);
+    return notRecordedResult(error, undefined);
   }
-  recorded.catch(() => reply.cut("not_durable"));
-  const tooLong = setTimeout(() => reply.cut("too_long"), totalTimeoutMs);
+  recorded.catch(() => reply.cancel("not_durable"));
+  const tooLong = setTimeout(() => reply.cancel("too_long"), totalTimeoutMs);
   let answer: PromiseSettledResult<UpstreamAnswer> | undefined;
   try {
     const body = bodyFor(Math.floor(granted.outputTokensMax / request.choices));
@@ -198,8 +203,8 @@ async function forward(
     const [record, answered] = await Promise.allSettled([recorded, call]);
     answer = answered;
     if (!isBillable(answer)) reservation.markRefused();
-    if (record.status === "rejected") return notRecorded(record.reason, answer);
-    if (answer.status === "rejected") return noAnswer(answer.reason, reply);
+    if (record.status === "rejected") return notRecordedResult(record.reason, answer);
+    if (answer.status === "rejected") return noAnswerResult(answer.reason, reply);
     return await relayAnswer(answer.value, sending);
   } finally {
     clearTimeout(tooLong);

@@ -28,7 +28,7 @@ export class BodyBudget {
     let share = 0;
     return {
       take: (bytes) => {
-        if (!this.#hasRoom(bytes, holders)) return false;
+        if (!this.#hasCapacity(bytes, holders)) return false;
         this.#add(bytes, holders);
         share += bytes;
         return true;
@@ -40,7 +40,7 @@ export class BodyBudget {
     };
   }
 
-  #hasRoom(bytes: number, holders: readonly string[]): boolean {
+  #hasCapacity(bytes: number, holders: readonly string[]): boolean {
     let room = this.#maxBytes - this.#bytes - bytes;
     for (const holder of holders) room -= (this.#held.get(holder) ?? 0) + bytes;
     return room >= 0;

@@ -1,6 +1,6 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { type Clock, type Id, newId } from "@routeplane/domain";
-import type { CutReason, Reply } from "../domain/ports.ts";
+import type { CancelReason, Reply } from "../domain/ports/reply.ts";
 import { bodyTooLarge, Refusal } from "../domain/errors/refusal.ts";
 import { endAnswer, writeBytes } from "./answer-writer.ts";
 import type { BodyBudget, BodyShare } from "./body-budget.ts";
@@ -76,15 +76,15 @@ function createReply(request: IncomingMessage, response: ServerResponse, stallTi
   const controller = new AbortController();
   const { signal } = controller;
   const sending = { response, signal, stallTimeoutMs };
-  const cut = (reason: CutReason): void => {
+  const cancel = (reason: CancelReason): void => {
     if (!response.writableFinished) controller.abort(reason);
   };
-  response.on("close", () => cut("client_gone"));
+  response.on("close", () => cancel("client_gone"));
   // A client that resets its connection is no fault of ours.
-  response.on("error", () => cut("client_gone"));
+  response.on("error", () => cancel("client_gone"));
   return {
     signal,
-    cut,
+    cancel,
     get begun() {
       return response.headersSent;
     },

@@ -29,7 +29,7 @@ export interface HttpServerOptions {
   readonly port: number;
   readonly handle: (request: IncomingMessage, response: ServerResponse) => Promise<void>;
   /** Ends every request that still runs. */
-  readonly cutAll: () => void;
+  readonly cancelAll: () => void;
 }
 
 /** Plain HTTP/1.1. On stop: no new connections, running requests finish within 3 s or are cut. */
@@ -74,17 +74,17 @@ export async function startHttpServer(options: HttpServerOptions): Promise<Compo
     port,
     async stop() {
       stopping = true;
-      await drain(server, running, options.cutAll);
+      await drain(server, running, options.cancelAll);
     },
   };
 }
 
-async function drain(server: Server, running: ReadonlySet<ServerResponse>, cutAll: () => void): Promise<void> {
+async function drain(server: Server, running: ReadonlySet<ServerResponse>, cancelAll: () => void): Promise<void> {
   const closed = once(server, "close");
   server.close();
   for (const response of running) response.shouldKeepAlive = false;
   await untilEmpty(server, running, DRAIN_TIMEOUT_MS);
-  if (running.size > 0) cutAll();
+  if (running.size > 0) cancelAll();
   await untilEmpty(server, running, CUT_TIMEOUT_MS);
   server.closeAllConnections();
   await closed;

@@ -5,7 +5,7 @@ import type { Guard } from "../domain/guardrails/guard.ts";
 import type { Model, ModelDirectory } from "../domain/request/model-directory.ts";
 import { resolveModel } from "../domain/request/model-directory.ts";
 import type { InferenceCall, Serve } from "../domain/pipeline.ts";
-import type { CallingKey, VerifyKey } from "../domain/ports.ts";
+import type { CallingKey, VerifyKey } from "../domain/ports/key-verifier.ts";
 import { modelNotFound, Refusal } from "../domain/errors/refusal.ts";
 import type { Exchange } from "./exchange.ts";
 import type { Route } from "./router.ts";

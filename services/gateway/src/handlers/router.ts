@@ -34,7 +34,7 @@ export interface RouterOptions {
 export interface Router {
   readonly handle: (request: IncomingMessage, response: ServerResponse) => Promise<void>;
   /** Ends every request that still runs. */
-  readonly cutAll: () => void;
+  readonly cancelAll: () => void;
 }
 
 /** Finds the route of a request, and answers whatever no route answered. Never throws. */
@@ -84,8 +84,8 @@ export function createRouter(options: RouterOptions): Router {
         log.debug({ requestId, method, path, status: response.statusCode, ms }, "request");
       }
     },
-    cutAll() {
-      for (const { reply } of running) reply.cut("stopping");
+    cancelAll() {
+      for (const { reply } of running) reply.cancel("stopping");
     },
   };
 }

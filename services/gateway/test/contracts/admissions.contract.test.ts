@@ -4,7 +4,7 @@ import { breakable } from "@routeplane/testing";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { MICRO_PER_TOKEN, type PolicyUnderTest, startPolicyUnderTest } from "../../../policy/test/policy-under-test.ts";
 import { createAdmissions } from "../../src/clients/admissions.ts";
-import type { AdmissionRequest, Admissions, HoldKey } from "../../src/domain/ports.ts";
+import type { AdmissionRequest, Admissions, ReservationKey } from "../../src/domain/ports/admissions.ts";
 import { fakeAdmissions } from "../fake-admissions.ts";
 
 /** Contract of `Admissions`, kept by the client of the policy service and by its fake. */
@@ -71,7 +71,7 @@ function requestOf(
   { namespaceId, lineage }: Subject,
   micro: number,
   idempotencyKey?: string,
-): AdmissionRequest & HoldKey {
+): AdmissionRequest & ReservationKey {
   const bounds = { price: MICRO_PER_TOKEN, inputTokensMax: 0, outputTokensMax: micro, choices: 1 };
   const keyId = lineage.at(-1) ?? expect.fail("the lineage is empty");
   return { namespaceId, keyId, lineage, requestId: newId("req"), idempotencyKey, ...bounds };

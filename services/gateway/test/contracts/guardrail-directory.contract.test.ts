@@ -4,7 +4,8 @@ import { breakable, eventually } from "@routeplane/testing";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { type PolicyUnderTest, startPolicyUnderTest } from "../../../policy/test/policy-under-test.ts";
 import { createGuardrailDirectory } from "../../src/clients/guardrail-directory.ts";
-import type { AppliedGuardrail, CallingKey, GuardrailDirectory } from "../../src/domain/ports.ts";
+import type { AppliedGuardrail, GuardrailDirectory } from "../../src/domain/ports/guardrail-directory.ts";
+import type { CallingKey } from "../../src/domain/ports/key-verifier.ts";
 import { fakeGuardrailDirectory } from "../fake-guardrail-directory.ts";
 
 /** Contract of `GuardrailDirectory`, kept by the client of the policy service and by its fake. */

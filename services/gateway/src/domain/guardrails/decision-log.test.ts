@@ -3,7 +3,7 @@ import { describe, expect, it } from "vitest";
 import { fakeGuardrailDirectory } from "../../../test/fake-guardrail-directory.ts";
 import { answeringUpstream } from "../../../test/fake-upstream.ts";
 import { BODY, pipelineUnderTest } from "../../../test/pipeline-under-test.ts";
-import type { GuardrailDecision } from "../ports.ts";
+import type { GuardrailDecision } from "../ports/usage-log.ts";
 
 const pattern = (
   name: string,

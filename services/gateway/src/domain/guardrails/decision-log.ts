@@ -1,7 +1,8 @@
 import type { Redactions } from "@routeplane/guardrails";
 import type { Denial } from "../errors/denial.ts";
 import { CONTENT_RULE, type Guard, type GuardPattern } from "./guard.ts";
-import type { Decisions, GuardrailDecision, ShadowDenial } from "../ports.ts";
+import type { ShadowDenial } from "../ports/admissions.ts";
+import type { Decisions, GuardrailDecision } from "../ports/usage-log.ts";
 
 type Target = "request" | "response";
 

@@ -10,7 +10,7 @@ import { Refusal } from "../errors/refusal.ts";
 import { ANSWERS, MEDIA, REQUESTS, STREAMS } from "../../../test/evasion-variants.ts";
 import { createGuards } from "./guard.ts";
 import { JudgingMeter } from "./judging-meter.ts";
-import type { CallingKey } from "../ports.ts";
+import type { CallingKey } from "../ports/key-verifier.ts";
 import { relay } from "../response/relay.ts";
 import { guardRequest } from "./request-guard.ts";
 import { responseGuardOf } from "./response-guard.ts";

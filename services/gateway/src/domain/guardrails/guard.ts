@@ -11,7 +11,8 @@ import {
   Work,
   type WorkMeter,
 } from "@routeplane/guardrails";
-import type { AppliedGuardrail, CallingKey, GuardrailDirectory } from "../ports.ts";
+import type { AppliedGuardrail, GuardrailDirectory } from "../ports/guardrail-directory.ts";
+import type { CallingKey } from "../ports/key-verifier.ts";
 
 /** Rule that a denial by a content pattern names. */
 export const CONTENT_RULE = "guardrail.content_patterns";

@@ -2,7 +2,7 @@ import type { BlockReason, Violation } from "@routeplane/guardrails";
 import type { DecisionLog } from "./decision-log.ts";
 import type { Denial } from "../errors/denial.ts";
 import { CONTENT_RULE, type Guard, type GuardPattern } from "./guard.ts";
-import type { AppliedGuardrail } from "../ports.ts";
+import type { AppliedGuardrail } from "../ports/guardrail-directory.ts";
 import type { ErrorCode } from "../errors/error-table.ts";
 import { Refusal } from "../errors/refusal.ts";
 

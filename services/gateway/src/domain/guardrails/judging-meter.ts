@@ -1,5 +1,5 @@
 import { MAX_STEPS, type WorkMeter } from "@routeplane/guardrails";
-import type { CallingKey } from "../ports.ts";
+import type { CallingKey } from "../ports/key-verifier.ts";
 
 /**
  * Steps of judging content in a second that this gateway gives to a root key and all keys below it: some fifth of a core. What

@@ -7,7 +7,8 @@ import { fakeGuardrailDirectory } from "../../../test/fake-guardrail-directory.t
 import { parseChatRequest } from "../request/chat-request.ts";
 import { Refusal } from "../errors/refusal.ts";
 import { createGuards } from "./guard.ts";
-import type { AppliedGuardrail, CallingKey } from "../ports.ts";
+import type { AppliedGuardrail } from "../ports/guardrail-directory.ts";
+import type { CallingKey } from "../ports/key-verifier.ts";
 import { guardRequest } from "./request-guard.ts";
 import { JudgingMeter } from "./judging-meter.ts";
 import { DecisionLog } from "./decision-log.ts";

@@ -7,7 +7,7 @@ import { chunksOf } from "../../../test/guarded-gateway.ts";
 import { fakeReply } from "../../../test/fake-reply.ts";
 import { DecisionLog } from "./decision-log.ts";
 import { createGuards } from "./guard.ts";
-import type { CallingKey } from "../ports.ts";
+import type { CallingKey } from "../ports/key-verifier.ts";
 import { UpstreamFault } from "../ports/upstream.ts";
 import { relay } from "../response/relay.ts";
 import { responseGuardOf } from "./response-guard.ts";

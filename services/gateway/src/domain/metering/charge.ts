@@ -1,9 +1,10 @@
 import { requestCost, reservationCost } from "@routeplane/admission";
 import type { Clock } from "@routeplane/domain";
 import { type Model, priceAt } from "../request/model-directory.ts";
-import type { AdmissionDecision, Decisions, Reservation, Settlement } from "../ports.ts";
+import type { AdmissionDecision } from "../ports/admissions.ts";
+import type { Decisions, Reservation, Settlement } from "../ports/usage-log.ts";
 import { type AppliedPrice, NO_RECEIPT } from "./receipt.ts";
-import type { Relayed } from "../response/relay.ts";
+import type { RelayResult } from "../response/relay.ts";
 import type { Timings } from "./timings.ts";
 import type { TokenBounds } from "../request/token-bounds.ts";
 
@@ -54,7 +55,7 @@ export type Charge = Pick<
  * pay less than that: how far the upstream went on is not known.
  */
 export function chargeFor(
-  relayed: Pick<Relayed, "usage" | "reported" | "billable">,
+  relayed: Pick<RelayResult, "usage" | "reported" | "billable">,
   model: Model,
   granted: TokenBounds,
 ): Charge {
@@ -83,7 +84,7 @@ const NOT_DENIED = { deniedByPolicyId: "", deniedByBindingId: "", deniedRule: ""
 /** The record of a request that was admitted. */
 export function settlementOf(
   charge: Charge,
-  { outcome, httpStatus, errorCode }: Relayed,
+  { outcome, httpStatus, errorCode }: RelayResult,
   { reservedNanoUsd, admittedAt }: Reservation,
   { shadowDenials, guardrailDecisions }: Decisions,
   { firstTokenMs, upstreamMs }: Timings,

@@ -4,7 +4,7 @@ import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { fakeBudget } from "../../../test/fake-admissions.ts";
 import { fakeUsageLog } from "../../../test/fake-usage-log.ts";
 import { Refusal } from "../errors/refusal.ts";
-import { createDenials, type DeniedRequest, MAX_ROWS_OF_KEY, MAX_ROWS_OF_ROOT_KEY } from "./denial-recorder.ts";
+import { createDenialRecorder, type DeniedRequest, MAX_ROWS_OF_KEY, MAX_ROWS_OF_ROOT_KEY } from "./denial-recorder.ts";
 import { createSettlements } from "./settlements.ts";
 
 const MINUTE_MS = 60_000;
@@ -22,7 +22,7 @@ function opened() {
   const log = createLogger("gateway", (line) => line, "silent");
   const usage = fakeUsageLog();
   const settlements = createSettlements({ admissions: fakeBudget(0n), usageLog: usage, log });
-  return { usage, denials: createDenials({ usageLog: usage, settlements, log, clock: Date.now }) };
+  return { usage, denials: createDenialRecorder({ usageLog: usage, settlements, log, clock: Date.now }) };
 }
 
 const namespaceId = newId("ns");
@@ -69,15 +69,15 @@ describe("denied requests", () => {
     expect(usage.settlements).toHaveLength(MAX_ROWS_OF_KEY + 1);
   });
 
-  it("beyond their rows leave no debt, whether or not the policy service was asked", () => {
+  it("beyond their rows leave nothing in the outbox, with and without a pending release", () => {
     const { denials, usage } = opened();
     const key = newId("key");
     for (let n = 0; n < MAX_ROWS_OF_KEY + 10; n++) {
       const request = requestOf(key);
-      denials.record(n % 2 === 0 ? request : { ...request, asked: usage.asking(request.facts) });
+      denials.record(n % 2 === 0 ? request : { ...request, pendingRelease: usage.enqueueRelease(request.facts) });
     }
     expect(usage.settlements).toHaveLength(MAX_ROWS_OF_KEY);
-    expect(usage.owed.size).toBe(0);
+    expect(usage.pending.size).toBe(0);
   });
 
   it("of keys below one root key share the rows of that, and each of them is counted", async () => {

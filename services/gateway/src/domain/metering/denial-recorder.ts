@@ -2,7 +2,15 @@ import type { Clock, Id } from "@routeplane/domain";
 import type { Component, Logger } from "@routeplane/runtime";
 import type { Denial } from "../errors/denial.ts";
 import type { Refusal } from "../errors/refusal.ts";
-import type { CallingKey, Debt, Decisions, RequestFacts, Settlement, UnloggedDenials, UsageLog } from "../ports.ts";
+import type { CallingKey } from "../ports/key-verifier.ts";
+import type {
+  OutboxOffset,
+  Decisions,
+  RequestFacts,
+  Settlement,
+  UnloggedDenials,
+  UsageLog,
+} from "../ports/usage-log.ts";
 import { NO_RECEIPT } from "./receipt.ts";
 import type { Settlements } from "./settlements.ts";
 
@@ -23,8 +31,8 @@ export interface DeniedRequest {
   readonly refusal: Refusal;
   readonly denial: Denial;
   readonly decisions: Decisions;
-  /** The debt that was recorded before the policy service was asked; undefined if it was not asked. */
-  readonly asked?: Debt;
+  /** Release that was enqueued before the admission was requested; absent if none was requested. */
+  readonly pendingRelease?: OutboxOffset;
 }
 
 /**
@@ -32,12 +40,12 @@ export interface DeniedRequest {
  * neither a write nor an event each. Counts are sent every 5 s and when the gateway stops; one that is killed loses those of its
  * last 5 s, and never any money, because a denied request costs nothing.
  */
-export interface Denials extends Component {
+export interface DenialRecorder extends Component {
   /** @throws DomainError UNAVAILABLE if the row of a request that the policy service was not asked about cannot be recorded */
   record(request: DeniedRequest): void;
 }
 
-export interface DenialsOptions {
+export interface DenialRecorderOptions {
   readonly usageLog: UsageLog;
   readonly settlements: Settlements;
   readonly log: Logger;
@@ -46,7 +54,7 @@ export interface DenialsOptions {
 
 type Count = { -readonly [K in keyof UnloggedDenials]: UnloggedDenials[K] };
 
-export function createDenials({ usageLog, settlements, log, clock }: DenialsOptions): Denials {
+export function createDenialRecorder({ usageLog, settlements, log, clock }: DenialRecorderOptions): DenialRecorder {
   const rows = new RowsOfMinute();
   /** By root key, then by what tells them apart. */
   let counts = new Map<Id<"key">, Map<string, Count>>();
@@ -59,7 +67,7 @@ export function createDenials({ usageLog, settlements, log, clock }: DenialsOpti
     counts = new Map();
     for (const count of due) {
       try {
-        usageLog.deniedUnlogged(count);
+        usageLog.recordUnloggedDenials(count);
       } catch (error) {
         log.error({ err: error, denied: count.count }, "a count of denied requests is lost");
       }
@@ -81,16 +89,19 @@ export function createDenials({ usageLog, settlements, log, clock }: DenialsOpti
 
   return {
     name: "denials",
-    record({ facts, caller, refusal, denial, decisions, asked }) {
+    record({ facts, caller, refusal, denial, decisions, pendingRelease }) {
       const [rootKeyId = facts.keyId] = caller.lineage;
       const minute = Math.floor(clock() / MINUTE_MS);
       if (!rows.take(facts.keyId, rootKeyId, minute)) {
-        if (asked !== undefined) usageLog.paid(asked);
+        if (pendingRelease !== undefined) usageLog.complete(pendingRelease);
         return count(facts, rootKeyId, new Date(minute * MINUTE_MS));
       }
-      const debt = asked ?? usageLog.asking(facts);
       const settlement = denialSettlement(refusal, denial, decisions, clock);
-      settlements.settle(facts, settlement, { held: false, neverSent: true, asked: debt });
+      const state = { hasReservation: false, neverSent: true };
+      settlements.settle(facts, settlement, {
+        ...state,
+        pendingRelease: pendingRelease ?? usageLog.enqueueRelease(facts),
+      });
     },
     async stop() {
       flush();

@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import { answeringUpstream } from "../../../test/fake-upstream.ts";
 import { BODY, MICRO, reservationOf, pipelineUnderTest } from "../../../test/pipeline-under-test.ts";
 import { fakeReply } from "../../../test/fake-reply.ts";
-import type { CutReason } from "../ports.ts";
+import type { CancelReason } from "../ports/reply.ts";
 import { UpstreamFault } from "../ports/upstream.ts";
 
 const PROMPT_TOKENS = 10;
@@ -66,11 +66,11 @@ function choices(n: number, { atPiece, atFinish, unfinished }: Reported = {}): r
 }
 
 /** A stream that ends after these events: because the client goes away, a clock runs out, or the upstream dies. */
-async function chargeFor(events: readonly string[], n: number, end: CutReason | "dies") {
+async function chargeFor(events: readonly string[], n: number, end: CancelReason | "dies") {
   const reply = fakeReply();
   async function* body(): AsyncGenerator<Uint8Array> {
     for (const each of events) yield Buffer.from(each);
-    if (end !== "dies") reply.cut(end);
+    if (end !== "dies") reply.cancel(end);
     throw new UpstreamFault("broken", "cut");
   }
   const { serve, budget, usage } = pipelineUnderTest({

@@ -81,13 +81,13 @@ async function runWithFault(upstream: Upstream, body: object, step: number) {
   const settlements = createSettlements({ admissions: budget, usageLog, log });
   const guardOf = createGuards(fakeGuardrailDirectory([{ contentPatterns: [REDACT] }]));
   const overrides = {
-    followKey: fakeVerification(async () => callerWith(["inference:*"])),
+    subscribeToKey: fakeVerification(async () => callerWith(["inference:*"])),
     directory: createModelDirectory([faulty(MODEL, fault, "model")]),
     guardOf: async (caller: Parameters<typeof guardOf>[0]) => faulty(await guardOf(caller), fault, "guard"),
     admissions: {
       ...budget,
-      async admit(asking: Parameters<typeof budget.admit>[0]) {
-        const decision = await budget.admit(asking);
+      async admit(request: Parameters<typeof budget.admit>[0]) {
+        const decision = await budget.admit(request);
         fault.arm();
         return decision;
       },
@@ -120,7 +120,7 @@ describe.each(Object.entries(SCENARIOS))(
         expect(budget.reservedNano, at).toBe(0n);
         expect(budget.closed, at).toHaveLength(1);
         // What cannot be recorded has the row of its admission.
-        if (at !== "usageLog.settled()") expect(usage.settlements, at).toHaveLength(1);
+        if (at !== "usageLog.recordSettlement()") expect(usage.settlements, at).toHaveLength(1);
         expect([0n, reservationOf(body), 5_000n], at).toContain(budget.spentNano);
         for (const { costNanoUsd, outcome } of usage.settlements) {
           expect(costNanoUsd, at).toBe(budget.spentNano);
@@ -143,7 +143,9 @@ describe.each(Object.entries(SCENARIOS))(
         } as unknown as Parameters<typeof budget.admit>[0]);
         expect(next.admitted, at).toBe(true);
       }
-      expect(steps).toEqual(expect.arrayContaining(["clock()", "usageLog.admitted()", "usageLog.settled()"]));
+      expect(steps).toEqual(
+        expect.arrayContaining(["clock()", "usageLog.recordAdmission()", "usageLog.recordSettlement()"]),
+      );
       expect(steps.some((each) => each.startsWith("model."))).toBe(true);
       expect(steps.some((each) => each.startsWith("upstream.chatCompletion()"))).toBe(true);
     });

@@ -38,7 +38,7 @@ describe("the receipt of a stream", () => {
     });
     await serve(stream);
     const gone = fakeReply();
-    gone.cut("client_gone");
+    gone.cancel("client_gone");
     await serve(stream, gone);
     expect(usage.settlements).toMatchObject([
       { firstTokenMs: undefined, upstreamMs: expect.any(Number) as unknown },

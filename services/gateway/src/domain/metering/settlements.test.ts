@@ -3,7 +3,8 @@ import { createLogger } from "@routeplane/runtime";
 import { describe, expect, it } from "vitest";
 import { fakeBudget } from "../../../test/fake-admissions.ts";
 import { fakeUsageLog } from "../../../test/fake-usage-log.ts";
-import type { HoldKey, RequestFacts, Settlement, Used } from "../ports.ts";
+import type { ReservationKey, SettledAmounts } from "../ports/admissions.ts";
+import type { RequestFacts, Settlement } from "../ports/usage-log.ts";
 import { NO_RECEIPT } from "./receipt.ts";
 import { createSettlements } from "./settlements.ts";
 
@@ -35,16 +36,16 @@ const settlement: Settlement = {
   guardrailDecisions: [],
   ...NO_RECEIPT,
 };
-const HELD = { held: true, neverSent: false, asked: 0 };
+const HELD = { hasReservation: true, neverSent: false, pendingRelease: 0 };
 const unavailable = new DomainError("unavailable", "DEPENDENCY_UNAVAILABLE", "down");
 
 describe("settlements", () => {
-  it("are tried until the policy service is back", async () => {
+  it("are sent again until the policy service is back", async () => {
     let failures = 3;
     const settled: bigint[] = [];
     const admissions = {
       ...fakeBudget(0n),
-      async settle(_: unknown, { costNanoUsd }: Used) {
+      async settle(_: unknown, { costNanoUsd }: SettledAmounts) {
         if (failures-- > 0) throw unavailable;
         settled.push(costNanoUsd);
       },
@@ -57,21 +58,21 @@ describe("settlements", () => {
     expect(usageLog.settlements).toHaveLength(1);
   });
 
-  it("leave no room for more requests while too many wait", async () => {
+  it("leave no capacity for more requests while too many are pending", async () => {
     const admissions = { ...fakeBudget(0n), settle: () => Promise.reject(unavailable) };
     const options = { admissions, usageLog: fakeUsageLog(), log, capacity: 2, flushTimeoutMs: 10 };
     const settlements = createSettlements(options);
-    expect(settlements.hasRoom()).toBe(true);
+    expect(settlements.hasCapacity()).toBe(true);
     settlements.settle(facts, settlement, HELD);
     settlements.settle(facts, settlement, HELD);
-    expect(settlements.hasRoom()).toBe(false);
+    expect(settlements.hasCapacity()).toBe(false);
     await settlements.stop();
   });
 
-  it("without a hold go to the usage log alone, and without a cost release the hold", async () => {
+  it("without a reservation go to the usage log alone, and without a cost release the reservation", async () => {
     const budget = fakeBudget(0n);
     const settlements = createSettlements({ admissions: budget, usageLog: fakeUsageLog(), log });
-    settlements.settle(facts, settlement, { ...HELD, held: false });
+    settlements.settle(facts, settlement, { ...HELD, hasReservation: false });
     settlements.settle(facts, { ...settlement, costNanoUsd: 0n, promptTokens: 0, completionTokens: 0 }, HELD);
     await settlements.stop();
     expect(budget.calls).toEqual({ admit: 0, settle: 0, release: 1 });
@@ -86,48 +87,55 @@ describe("settlements", () => {
     expect(budget.closed).toEqual([{ tokens: 7 }]);
   });
 
-  it("do not keep a stop waiting for a dependency that is away, and are left to the next process", async () => {
+  it("do not keep a stop waiting for a dependency that is down, and are left to the next process", async () => {
     const usageLog = fakeUsageLog();
     const admissions = { ...fakeBudget(0n), settle: () => Promise.reject(unavailable) };
     const settlements = createSettlements({ admissions, usageLog, log, flushTimeoutMs: 20 });
     settlements.settle(facts, settlement, HELD);
     await settlements.stop();
-    expect([...usageLog.owed.values()]).toMatchObject([{ requestId: facts.requestId, costNanoUsd: 3_000n }]);
+    expect([...usageLog.pending.values()]).toMatchObject([{ requestId: facts.requestId, costNanoUsd: 3_000n }]);
   });
 
-  it("that an earlier process left are done, each until it is, and then forgotten", async () => {
+  it("that an earlier process left are sent until acknowledged, and then complete", async () => {
     const { namespaceId, keyId } = facts;
     const [settled, released] = [newId("req"), newId("req")];
-    const ends = [
-      { debt: 1, end: { namespaceId, keyId, requestId: settled, costNanoUsd: 7n, tokens: 3, neverSent: false } },
-      { debt: 2, end: { namespaceId, keyId, requestId: released, costNanoUsd: 0n, tokens: 0, neverSent: true } },
+    const pendingFromPreviousRun = [
+      {
+        offset: 1,
+        settlement: { namespaceId, keyId, requestId: settled, costNanoUsd: 7n, tokens: 3, neverSent: false },
+      },
+      {
+        offset: 2,
+        settlement: { namespaceId, keyId, requestId: released, costNanoUsd: 0n, tokens: 0, neverSent: true },
+      },
     ];
-    const paid: number[] = [];
-    const usageLog = { ...fakeUsageLog(), unpaid: ends, paid: (debt: number) => void paid.push(debt) };
-    const told: string[] = [];
+    const completed: number[] = [];
+    const complete = (offset: number) => void completed.push(offset);
+    const usageLog = { ...fakeUsageLog(), pendingFromPreviousRun, complete };
+    const sent: string[] = [];
     let failures = 2;
     const admissions = {
       ...fakeBudget(0n),
-      async settle({ requestId }: HoldKey, { costNanoUsd }: Used) {
+      async settle({ requestId }: ReservationKey, { costNanoUsd }: SettledAmounts) {
         if (failures-- > 0) throw unavailable;
-        told.push(`${requestId} ${costNanoUsd}`);
+        sent.push(`${requestId} ${costNanoUsd}`);
       },
-      async release({ requestId }: HoldKey) {
-        told.push(requestId);
+      async release({ requestId }: ReservationKey) {
+        sent.push(requestId);
       },
     };
     const settlements = createSettlements({ admissions, usageLog, log, flushTimeoutMs: 5_000 });
     await settlements.stop();
-    expect(told.toSorted()).toEqual([`${settled} 7`, released].toSorted());
-    expect(new Set(paid)).toEqual(new Set([1, 2]));
+    expect(sent.toSorted()).toEqual([`${settled} 7`, released].toSorted());
+    expect(new Set(completed)).toEqual(new Set([1, 2]));
   });
 
-  it("that the policy service refuses for good are given up, not tried for ever", async () => {
+  it("that the policy service refuses for good are given up, not sent for ever", async () => {
     const usageLog = fakeUsageLog();
     const refuse = () => Promise.reject(new DomainError("not_found", "RESOURCE_NOT_FOUND", "no such namespace"));
     const settlements = createSettlements({ admissions: { ...fakeBudget(0n), settle: refuse }, usageLog, log });
     settlements.settle(facts, settlement, HELD);
     await settlements.stop();
-    expect(usageLog.owed.size).toBe(0);
+    expect(usageLog.pending.size).toBe(0);
   });
 });

@@ -1,120 +1,124 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { DomainError } from "@routeplane/domain";
 import type { Component, Logger } from "@routeplane/runtime";
-import type { Admissions, Debt, HoldEnd, HoldKey, RequestFacts, Settlement, UsageLog } from "../ports.ts";
+import type { Admissions, ReservationKey } from "../ports/admissions.ts";
+import type { OutboxOffset, PendingSettlement, RequestFacts, Settlement, UsageLog } from "../ports/usage-log.ts";
 
 /**
- * What requests really cost, on its way to the usage log and to the policy service. Nobody waits for it: it is recorded at
- * once, and the policy service is told until it knows. What is not done when this process ends, in whatever way, the next one
- * does. Bounded: when too many wait, `hasRoom` says so and no more requests are admitted.
+ * Settlements of requests on their way to the usage log and to the policy service. No request waits for them: each is recorded
+ * at once, and sent to the policy service until it is acknowledged. Those that are pending when this process ends, in whatever
+ * way, are sent by the next one. Bounded: once too many are pending, `hasCapacity` is false and no more requests are admitted.
  */
 export interface Settlements extends Component {
-  hasRoom(): boolean;
-  /** Never throws: what cannot be recorded is told from memory. */
-  settle(facts: RequestFacts, settlement: Settlement, admission: AdmissionEnd): void;
-  /** Releases a hold that may or may not exist: the answer to an admission never came. */
-  release(hold: HoldKey, asked: Debt): void;
+  hasCapacity(): boolean;
+  /** Records and sends the settlement of a request. Never throws: one that cannot be recorded is sent from memory. */
+  settle(facts: RequestFacts, settlement: Settlement, admission: AdmissionState): void;
+  /** Releases a reservation that may or may not exist, because the answer to the admission never came. */
+  release(key: ReservationKey, pendingRelease: OutboxOffset): void;
 }
 
-export interface AdmissionEnd {
-  /** Whether there is a hold. */
-  readonly held: boolean;
-  /** Whether nothing went upstream. */
+/** State of a request's admission at its settlement. */
+export interface AdmissionState {
+  /** True if the policy service has a reservation for the request. */
+  readonly hasReservation: boolean;
+  /** True if nothing went upstream. */
   readonly neverSent: boolean;
-  /** The debt that was recorded before the hold was asked for. */
-  readonly asked: Debt;
+  /** Release that was enqueued before the admission was requested. */
+  readonly pendingRelease: OutboxOffset;
 }
 
 export interface SettlementsOptions {
   readonly admissions: Admissions;
   readonly usageLog: UsageLog;
   readonly log: Logger;
-  /** How many may wait. */
+  /** Pending settlements from which on `hasCapacity` is false. 20,000 by default. */
   readonly capacity?: number;
-  /** How long a stop waits for those that do. */
+  /** Longest wait of a stop for pending settlements. 1 s by default. */
   readonly flushTimeoutMs?: number;
 }
 
 const NOTHING_USED = { costNanoUsd: 0n, tokens: 0, neverSent: true };
 
-const MIN_WAIT_MS = 50;
-const MAX_WAIT_MS = 5_000;
-/** What earlier processes left is done so many at a time, beside what this one does. */
-const LEFT_AT_A_TIME = 8;
+const MIN_RETRY_MS = 50;
+const MAX_RETRY_MS = 5_000;
+/** Pending settlements of earlier processes that are sent at a time, beside this process's own. */
+const PREVIOUS_RUN_CONCURRENCY = 8;
 
+/** Starts to send the pending settlements of earlier processes at once. */
 export function createSettlements(options: SettlementsOptions): Settlements {
   const { admissions, usageLog, log, capacity = 20_000, flushTimeoutMs = 1_000 } = options;
-  const pending = new Set<Promise<void>>();
+  const running = new Set<Promise<void>>();
   const stopping = new AbortController();
 
-  const pay = async (debt: Debt, end: HoldEnd): Promise<void> => {
-    const { costNanoUsd, tokens, requestId, neverSent } = end;
-    const unused = costNanoUsd === 0n && tokens === 0;
-    const tell = () => (unused ? admissions.release(end, neverSent) : admissions.settle(end, { costNanoUsd, tokens }));
-    const fault = await untilDone(tell, stopping.signal);
+  const send = async (offset: OutboxOffset, settlement: PendingSettlement): Promise<void> => {
+    const { costNanoUsd, tokens, requestId, neverSent } = settlement;
+    const isUnused = costNanoUsd === 0n && tokens === 0;
+    const attempt = () =>
+      isUnused ? admissions.release(settlement, neverSent) : admissions.settle(settlement, { costNanoUsd, tokens });
+    const fault = await retryWhileUnavailable(attempt, stopping.signal);
     if (stopping.signal.aborted && fault !== undefined) return;
-    if (fault !== undefined) log.error({ err: fault, requestId }, "the policy service refuses a settlement: given up");
-    usageLog.paid(debt);
+    if (fault !== undefined) log.error({ err: fault, requestId }, "settlement refused by the policy service, given up");
+    usageLog.complete(offset);
   };
-  const track = (paying: Promise<void>): void => {
-    const work = paying.catch((error: unknown) => {
-      log.error({ err: error }, "a settlement that was made could not be crossed off: the next process makes it again");
+  const track = (sending: Promise<void>): void => {
+    const work = sending.catch((error: unknown) => {
+      log.error({ err: error }, "settlement sent but not marked as complete: the next process sends it again");
     });
-    pending.add(work);
-    void work.then(() => pending.delete(work));
+    running.add(work);
+    void work.then(() => running.delete(work));
   };
-  const left = [...usageLog.unpaid];
-  const payLeft = async (): Promise<void> => {
-    for (let next = left.shift(); next && !stopping.signal.aborted; next = left.shift()) await pay(next.debt, next.end);
+  const previous = [...usageLog.pendingFromPreviousRun];
+  const sendPendingFromPreviousRun = async (): Promise<void> => {
+    for (let next = previous.shift(); next && !stopping.signal.aborted; next = previous.shift()) {
+      await send(next.offset, next.settlement);
+    }
   };
-  if (left.length > 0) log.info({ debts: left.length }, "settling what an earlier process did not");
-  for (let worker = 0; worker < Math.min(left.length, LEFT_AT_A_TIME); worker++) track(payLeft());
+  if (previous.length > 0) log.info({ pending: previous.length }, "sending pending settlements of an earlier process");
+  const workers = Math.min(previous.length, PREVIOUS_RUN_CONCURRENCY);
+  for (let worker = 0; worker < workers; worker++) track(sendPendingFromPreviousRun());
 
   return {
     name: "settlements",
-    hasRoom: () => pending.size < capacity,
-    settle(facts, settlement, { held, neverSent, asked }) {
+    hasCapacity: () => running.size < capacity,
+    settle(facts, settlement, { hasReservation, neverSent, pendingRelease }) {
       const { namespaceId, keyId, requestId } = facts;
       const { costNanoUsd, promptTokens, completionTokens } = settlement;
-      const used = { costNanoUsd, tokens: promptTokens + completionTokens };
-      const end = held ? { namespaceId, keyId, requestId, ...used, neverSent } : undefined;
-      let debt = asked;
+      const amounts = { costNanoUsd, tokens: promptTokens + completionTokens };
+      const pending = hasReservation ? { namespaceId, keyId, requestId, ...amounts, neverSent } : undefined;
+      let offset = pendingRelease;
       try {
-        debt = usageLog.settled(facts, settlement, end, asked);
+        offset = usageLog.recordSettlement(facts, settlement, pending, pendingRelease);
       } catch (error) {
-        log.error(
-          { err: error, requestId },
-          "a settlement could not be recorded: the policy service is told from memory",
-        );
+        log.error({ err: error, requestId }, "settlement not recorded: sent to the policy service from memory");
       }
-      if (end !== undefined) track(pay(debt, end));
+      if (pending !== undefined) track(send(offset, pending));
     },
-    release: (hold, asked) => track(pay(asked, { ...hold, ...NOTHING_USED })),
+    release: (key, pendingRelease) => track(send(pendingRelease, { ...key, ...NOTHING_USED })),
     async stop() {
       const timer = new AbortController();
-      const late = delay(flushTimeoutMs, undefined, { signal: timer.signal }).catch(() => {});
-      await Promise.race([Promise.all(pending), late]);
+      const timeout = delay(flushTimeoutMs, undefined, { signal: timer.signal }).catch(() => {});
+      await Promise.race([Promise.all(running), timeout]);
       timer.abort();
       stopping.abort();
-      if (pending.size > 0) log.warn({ pending: pending.size }, "stopped before these settlements were done");
+      if (running.size > 0) log.warn({ pending: running.size }, "stopped with settlements pending");
     },
   };
 }
 
 /**
- * Tries again, with growing pauses, whatever may pass: a dependency that is away.
+ * Repeats a call, with growing pauses, as long as its dependency is unavailable.
  *
- * @returns undefined once it is done; else what is not such a thing, or the last failure once stopped
+ * @returns undefined once it succeeds; else the first other failure, or the last failure once stopped
  */
-async function untilDone(attempt: () => Promise<void>, stopping: AbortSignal): Promise<unknown> {
-  for (let waitMs = MIN_WAIT_MS; ; waitMs = Math.min(waitMs * 2, MAX_WAIT_MS)) {
+async function retryWhileUnavailable(attempt: () => Promise<void>, stopping: AbortSignal): Promise<unknown> {
+  for (let waitMs = MIN_RETRY_MS; ; waitMs = Math.min(waitMs * 2, MAX_RETRY_MS)) {
     try {
       await attempt();
       return undefined;
     } catch (error) {
       if (!(error instanceof DomainError) || error.code !== "unavailable" || stopping.aborted) return error;
     }
-    // Spread, so that a service that comes back does not meet all of them at once.
+    // Jitter, so that a service that comes back does not receive all of them at once.
     await delay(waitMs * (0.5 + Math.random() / 2), undefined, { signal: stopping }).catch(() => {});
   }
 }

@@ -1,6 +1,6 @@
 import { bearerToken, permits } from "@routeplane/credentials";
 import { DomainError } from "@routeplane/domain";
-import type { Caller, CallingKey } from "../ports.ts";
+import type { Caller, CallingKey } from "../ports/key-verifier.ts";
 import { Refusal } from "../errors/refusal.ts";
 
 export const INFERENCE_SCOPE = "inference:invoke";

@@ -1,28 +1,29 @@
 import { permits } from "@routeplane/credentials";
 import { DomainError } from "@routeplane/domain";
 import { INFERENCE_SCOPE } from "../request/credential.ts";
-import type { Caller, CutReason, Reply } from "../ports.ts";
+import type { Caller } from "../ports/key-verifier.ts";
+import type { CancelReason, Reply } from "../ports/reply.ts";
 import { dependencyDown, Refusal, upstreamFailed } from "../errors/refusal.ts";
 
 /** Why a running request is ended before its time, and what its client is told. */
 
 /** Cuts the request if its key is not good for it any more. */
-export function heedKey(reply: Reply, outcome: Caller | DomainError): void {
-  if (outcome instanceof DomainError) reply.cut(reasonOf(outcome));
-  else if (outcome.kind !== "key" || !permits(outcome.scopes, INFERENCE_SCOPE)) reply.cut("insufficient_scope");
+export function cancelUnlessPermitted(reply: Reply, outcome: Caller | DomainError): void {
+  if (outcome instanceof DomainError) reply.cancel(reasonOf(outcome));
+  else if (outcome.kind !== "key" || !permits(outcome.scopes, INFERENCE_SCOPE)) reply.cancel("insufficient_scope");
 }
 
-function reasonOf({ code, reason }: DomainError): CutReason {
+function reasonOf({ code, reason }: DomainError): CancelReason {
   if (code === "unavailable") return "dependency_unavailable";
   return reason === "CREDENTIAL_EXPIRED" ? "api_key_expired" : "api_key_revoked";
 }
 
-export function cutReason(reply: Reply): CutReason {
-  return reply.signal.reason as CutReason;
+export function cancelReasonOf(reply: Reply): CancelReason {
+  return reply.signal.reason as CancelReason;
 }
 
 /** What the client is told: as the answer, or as the last event of a stream that has begun. */
-export function refusalOfCut(reason: CutReason): Refusal {
+export function refusalOfCancellation(reason: CancelReason): Refusal {
   switch (reason) {
     case "api_key_revoked": {
       const message = "the API key was revoked, or its namespace suspended, while this request was running";

@@ -7,7 +7,7 @@ import { fakeReply } from "../../../test/fake-reply.ts";
 import { boundTokens } from "../request/token-bounds.ts";
 import { type Upstream, UpstreamFault, type UpstreamFaultKind } from "../ports/upstream.ts";
 
-/** An upstream that is silent until the call is cut. */
+/** Upstream that is silent until the call is cancelled. */
 function hanging(kind: UpstreamFaultKind = "broken") {
   const signals: AbortSignal[] = [];
   const chatCompletion: Upstream["chatCompletion"] = ({ signal }) =>
@@ -18,22 +18,22 @@ function hanging(kind: UpstreamFaultKind = "broken") {
   return { signals, upstream: { boundTokens, chatCompletion, async close() {} } };
 }
 
-const notDurable = () => fakeUsageLog(() => Promise.reject(unavailable("nats")));
-/** As when the disk takes nothing any more: what is owed is not recorded. */
+const uncommitted = () => fakeUsageLog(() => Promise.reject(unavailable("nats")));
+/** Usage log on a full disk: settlements are not enqueued. */
 const unrecorded = (usage: FakeUsageLog): FakeUsageLog => {
-  const settled: FakeUsageLog["settled"] = (...told) => {
-    usage.settled(...told);
+  const recordSettlement: FakeUsageLog["recordSettlement"] = (...args) => {
+    usage.recordSettlement(...args);
     return 0;
   };
-  return { ...usage, settled };
+  return { ...usage, recordSettlement };
 };
 const RESERVED = { outcome: "failed", costNanoUsd: reservationOf(BODY), estimated: true };
 const FREE = { outcome: "failed", costNanoUsd: 0n, estimated: false };
 
-describe("a request whose admission cannot be made durable", () => {
-  it("is refused with 503 and cut at the upstream at once, which may have worked by then: it is charged as reserved", async () => {
+describe("a request whose admission cannot be committed", () => {
+  it("is refused with 503 and cancelled at the upstream at once, which may have worked by then: it is charged as reserved", async () => {
     const { upstream, signals } = hanging();
-    const usage = notDurable();
+    const usage = uncommitted();
     const { serve, budget } = pipelineUnderTest({ upstream, usage });
     const { refusal, reply } = await serve(BODY);
     expect(refusal).toMatchObject({ status: 503, details: { dependency: "nats" } });
@@ -48,7 +48,7 @@ describe("a request whose admission cannot be made durable", () => {
       [200, RESERVED],
       [500, FREE],
     ] as const) {
-      const usage = notDurable();
+      const usage = uncommitted();
       const { serve } = pipelineUnderTest({
         upstream: answeringUpstream("application/json", ["{}"], { status }),
         usage,
@@ -62,7 +62,7 @@ describe("a request whose admission cannot be made durable", () => {
     "is free where the upstream was %s: nothing was sent",
     async (kind) => {
       for (const { upstream } of [{ upstream: failingUpstream(kind) }, hanging(kind)]) {
-        const usage = notDurable();
+        const usage = uncommitted();
         const { serve, budget } = pipelineUnderTest({ upstream, usage });
         expect((await serve(BODY)).refusal).toMatchObject({ status: 503 });
         expect(budget).toMatchObject({ reservedNano: 0n, spentNano: 0n });
@@ -72,7 +72,7 @@ describe("a request whose admission cannot be made durable", () => {
   );
 
   it("has its hold charged, and not released, where its settlement cannot be recorded either", async () => {
-    const { serve, budget } = pipelineUnderTest({ upstream: hanging().upstream, usage: unrecorded(notDurable()) });
+    const { serve, budget } = pipelineUnderTest({ upstream: hanging().upstream, usage: unrecorded(uncommitted()) });
     await serve(BODY);
     expect(budget).toMatchObject({ reservedNano: 0n, spentNano: reservationOf(BODY) });
     expect(budget.calls).toMatchObject({ settle: 1, release: 0 });
@@ -106,7 +106,7 @@ describe("an upstream of which no answer comes", () => {
       const reply = fakeReply();
       const served = serve(BODY, reply);
       await expect.poll(() => signals.length).toBe(1);
-      reply.cut("client_gone");
+      reply.cancel("client_gone");
       await served;
       expect(usage.settlements).toMatchObject([{ outcome: "cancelled", costNanoUsd, errorCode: "client_gone" }]);
       expect(budget).toMatchObject({ reservedNano: 0n, spentNano: costNanoUsd });

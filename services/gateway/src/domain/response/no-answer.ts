@@ -1,9 +1,9 @@
 import { DomainError } from "@routeplane/domain";
-import { cutReason } from "./cancellation.ts";
-import type { Reply } from "../ports.ts";
+import { cancelReasonOf } from "./cancellation.ts";
+import type { Reply } from "../ports/reply.ts";
 import { type UpstreamAnswer, UpstreamFault } from "../ports/upstream.ts";
 import { dependencyDown, upstreamFailed } from "../errors/refusal.ts";
-import { cutShort, isSuccess, refused, type Relayed } from "./relay.ts";
+import { cancelledResult, isSuccess, refusedResult, type RelayResult } from "./relay.ts";
 
 /** How a request ends of which no answer can be passed on, and whether the upstream may have worked for it all the same. */
 
@@ -13,9 +13,12 @@ import { cutShort, isSuccess, refused, type Relayed } from "./relay.ts";
  *
  * @param answered what became of the call; undefined if there was none
  */
-export function notRecorded(fault: unknown, answered: PromiseSettledResult<UpstreamAnswer> | undefined): Relayed {
+export function notRecordedResult(
+  fault: unknown,
+  answered: PromiseSettledResult<UpstreamAnswer> | undefined,
+): RelayResult {
   const named = fault instanceof DomainError ? fault.metadata["dependency"] : undefined;
-  const refusal = refused(dependencyDown(named ?? "spool", fault));
+  const refusal = refusedResult(dependencyDown(named ?? "spool", fault));
   if (answered === undefined) return { ...refusal, neverSent: true };
   return { ...refusal, billable: isBillable(answered) };
 }
@@ -26,10 +29,10 @@ export function isBillable(answered: PromiseSettledResult<UpstreamAnswer>): bool
 }
 
 /** The call failed, or was cut, before the head of an answer. */
-export function noAnswer(fault: unknown, reply: Reply): Relayed {
+export function noAnswerResult(fault: unknown, reply: Reply): RelayResult {
   const billable = mayHaveWorked(fault);
-  if (reply.signal.aborted) return { ...cutShort(cutReason(reply), undefined, 0), billable };
-  return { ...refused(refusalOf(fault)), billable };
+  if (reply.signal.aborted) return { ...cancelledResult(cancelReasonOf(reply), undefined, 0), billable };
+  return { ...refusedResult(refusalOf(fault)), billable };
 }
 
 /** True unless it is known that the request never left the gateway: the upstream may have worked for it. */

@@ -1,4 +1,4 @@
-import type { AdmissionDecision, RateLimitState } from "../ports.ts";
+import type { AdmissionDecision, RateLimitState } from "../ports/admissions.ts";
 
 /** `x-ratelimit-*`, in the names and formats of the OpenAI API, for the limits that there are. */
 export function rateLimitHeaders(

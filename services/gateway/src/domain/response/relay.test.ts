@@ -177,7 +177,7 @@ describe("a stream", () => {
     });
     await serve(
       stream,
-      fakeReply((reply) => reply.cut("client_gone")),
+      fakeReply((reply) => reply.cancel("client_gone")),
     );
     expect(usage.settlements).toMatchObject([{ outcome: "cancelled", estimated: true }]);
     expect(budget).toMatchObject({ reservedNano: 0n, spentNano: reservationOf(stream) });
@@ -189,7 +189,7 @@ describe("a stream", () => {
     });
     await serve(
       stream,
-      fakeReply((reply) => reply.cut("client_gone")),
+      fakeReply((reply) => reply.cancel("client_gone")),
     );
     expect(usage.settlements).toMatchObject([{ outcome: "succeeded", estimated: false, costNanoUsd: 5n * MICRO }]);
   });

@@ -1,7 +1,7 @@
 import { checkJson, JsonTooComplex, MAX_ANSWER_VALUES, parseLargeJson } from "../wire/bounded-json.ts";
 import { isObject } from "../request/chat-request.ts";
-import { cutReason, refusalOfCut } from "./cancellation.ts";
-import type { CutReason, Reply } from "../ports.ts";
+import { cancelReasonOf, refusalOfCancellation } from "./cancellation.ts";
+import type { CancelReason, Reply } from "../ports/reply.ts";
 import { type UpstreamAnswer, UpstreamFault } from "../ports/upstream.ts";
 import { toErrorEnvelope } from "../errors/error-envelope.ts";
 import { Refusal, upstreamFailed } from "../errors/refusal.ts";
@@ -21,7 +21,7 @@ import {
 import { refusalOfUpstreamStatus } from "./upstream-refusal.ts";
 
 /** How the upstream's answer went, before anything is charged for it. */
-export interface Relayed {
+export interface RelayResult {
   readonly outcome: "succeeded" | "failed" | "cancelled";
   /** Final count of the upstream; undefined if it is not known. */
   readonly usage: TokenUsage | undefined;
@@ -39,7 +39,7 @@ export interface Relayed {
 }
 
 /** The part of an answer that decides what is charged for it. */
-type Counted = Pick<Relayed, "usage" | "reported" | "answeredBy">;
+type ReportedUsage = Pick<RelayResult, "usage" | "reported" | "answeredBy">;
 
 /** Held in memory while it is checked. */
 const MAX_ANSWER_BYTES = 32 * 1024 ** 2;
@@ -58,11 +58,11 @@ export async function relay(
   wants: MeteredRequest & { readonly streamed: boolean },
   guard: ResponseGuard | undefined,
   timings: Pick<Timings, "passedOn">,
-): Promise<Relayed> {
+): Promise<RelayResult> {
   if (!isSuccess(answer)) return relayFailure(answer, reply);
   const isStream = answer.contentType === "text/event-stream" || (wants.streamed && answer.contentType === "");
   if (isStream && !wants.streamed) {
-    return wasted(invalidAnswer("answered with a stream where none was asked for"), undefined);
+    return wastedResult(invalidAnswer("answered with a stream where none was asked for"), undefined);
   }
   if (!isStream && wants.streamed) return relayInsteadOfStream(answer, reply);
   if (!wants.streamed) return relayWhole(answer, reply, guard);
@@ -75,61 +75,66 @@ export function isSuccess({ status }: UpstreamAnswer): boolean {
 }
 
 /** Nothing is charged: the upstream did not do the work. */
-export function refused(refusal: Refusal): Relayed {
+export function refusedResult(refusal: Refusal): RelayResult {
   const { status, code } = refusal;
   return { outcome: "failed", usage: undefined, billable: false, httpStatus: status, errorCode: code ?? "", refusal };
 }
 
 /** The upstream may have done the work, so that is charged, though the client does not get it. */
-function wasted(refusal: Refusal, usage: TokenUsage | undefined): Relayed {
-  return { ...refused(refusal), usage, billable: true };
+function wastedResult(refusal: Refusal, usage: TokenUsage | undefined): RelayResult {
+  return { ...refusedResult(refusal), usage, billable: true };
 }
 
 /** The upstream was at work when the request was cut; what it bills for that is not known unless it said so. */
-export function cutShort(reason: CutReason, usage: TokenUsage | undefined, httpStatus: number): Relayed {
+export function cancelledResult(reason: CancelReason, usage: TokenUsage | undefined, httpStatus: number): RelayResult {
   const outcome = reason === "client_gone" ? "cancelled" : "failed";
-  return { outcome, usage, billable: true, httpStatus, errorCode: reason, refusal: refusalOfCut(reason) };
+  return { outcome, usage, billable: true, httpStatus, errorCode: reason, refusal: refusalOfCancellation(reason) };
 }
 
-async function relayFailure(answer: UpstreamAnswer, reply: Reply): Promise<Relayed> {
+async function relayFailure(answer: UpstreamAnswer, reply: Reply): Promise<RelayResult> {
   const body = await collect(answer.body, MAX_ERROR_BYTES).catch(() => Buffer.alloc(0));
-  if (reply.signal.aborted) return { ...cutShort(cutReason(reply), undefined, answer.status), billable: false };
-  return refused(refusalOfUpstreamStatus(answer, body));
+  if (reply.signal.aborted)
+    return { ...cancelledResult(cancelReasonOf(reply), undefined, answer.status), billable: false };
+  return refusedResult(refusalOfUpstreamStatus(answer, body));
 }
 
-function blocked(refusal: Refusal, counted: Counted, reply: Reply): Relayed {
-  const failed = { ...refused(refusal), ...counted, billable: true };
+function blockedResult(refusal: Refusal, counted: ReportedUsage, reply: Reply): RelayResult {
+  const failed = { ...refusedResult(refusal), ...counted, billable: true };
   if (!reply.begun) return failed;
   const { refusal: _, ...told } = failed;
   return { ...told, httpStatus: 200 };
 }
 
 /** Read for what it says of its usage alone. */
-async function relayInsteadOfStream(answer: UpstreamAnswer, reply: Reply): Promise<Relayed> {
+async function relayInsteadOfStream(answer: UpstreamAnswer, reply: Reply): Promise<RelayResult> {
   const answered = await collect(answer.body, MAX_ANSWER_BYTES)
     .then((body) => read(body, reply.signal))
     .catch(() => undefined);
   const counted = { usage: answered?.usage, answeredBy: readAnsweredBy(answered?.answered) };
-  if (reply.signal.aborted) return { ...cutShort(cutReason(reply), undefined, 0), ...counted };
-  return { ...wasted(invalidAnswer("answered with no stream where one was asked for"), undefined), ...counted };
+  if (reply.signal.aborted) return { ...cancelledResult(cancelReasonOf(reply), undefined, 0), ...counted };
+  return { ...wastedResult(invalidAnswer("answered with no stream where one was asked for"), undefined), ...counted };
 }
 
-async function relayWhole(answer: UpstreamAnswer, reply: Reply, guard: ResponseGuard | undefined): Promise<Relayed> {
-  let counted: Counted = { usage: undefined };
+async function relayWhole(
+  answer: UpstreamAnswer,
+  reply: Reply,
+  guard: ResponseGuard | undefined,
+): Promise<RelayResult> {
+  let counted: ReportedUsage = { usage: undefined };
   let passed: Buffer | string | Refusal;
   try {
     const body = await collect(answer.body, MAX_ANSWER_BYTES);
     const { answered, usage } = await read(body, reply.signal);
     counted = { usage, answeredBy: readAnsweredBy(answered) };
     if (!isCompletion(answered)) {
-      return { ...wasted(invalidAnswer("gave an answer that is not a chat completion"), usage), ...counted };
+      return { ...wastedResult(invalidAnswer("gave an answer that is not a chat completion"), usage), ...counted };
     }
     passed = guard === undefined ? body : await guardJson(guard, body.toString("utf8"));
   } catch (error) {
-    if (reply.signal.aborted) return { ...cutShort(cutReason(reply), undefined, 0), ...counted };
-    return { ...wasted(brokenAnswer(error), undefined), ...counted };
+    if (reply.signal.aborted) return { ...cancelledResult(cancelReasonOf(reply), undefined, 0), ...counted };
+    return { ...wastedResult(brokenAnswer(error), undefined), ...counted };
   }
-  if (passed instanceof Refusal) return blocked(passed, counted, reply);
+  if (passed instanceof Refusal) return blockedResult(passed, counted, reply);
   const bytes = typeof passed === "string" ? Buffer.from(passed) : passed;
   reply.begin(200, { "content-type": "application/json", "content-length": String(bytes.length) });
   const delivered = await reply.end(bytes);
@@ -143,7 +148,7 @@ async function relayStream(
   wants: MeteredRequest,
   responseGuard: ResponseGuard | undefined,
   timings: Pick<Timings, "passedOn">,
-): Promise<Relayed> {
+): Promise<RelayResult> {
   const meter = new StreamMeter(wants);
   const splitter = new SseSplitter(MAX_EVENT_BYTES);
   const guard = responseGuard && new StreamGuard(responseGuard, wants.choices);
@@ -159,7 +164,7 @@ async function relayStream(
     if (meter.begun) timings.passedOn();
     await tell();
     if (!meter.exhausted) return;
-    reply.cut("reservation_exhausted");
+    reply.cancel("reservation_exhausted");
     throw new UpstreamFault("broken", "it went on beyond its output bound");
   };
   // The client learns at once; the upstream is heard to its end all the same, because it says there what it charges.
@@ -181,28 +186,28 @@ async function relayStream(
   }
   if (guard !== undefined) await write(guard.flush()).catch(() => {});
   await tell();
-  if (guard?.refusal !== undefined) return blocked(guard.refusal, countOf(meter), reply);
+  if (guard?.refusal !== undefined) return blockedResult(guard.refusal, countOf(meter), reply);
   return endStream(reply, meter, fault);
 }
 
 /** A stream is whole once the upstream said so, whatever happened to a connection afterwards. */
-async function endStream(reply: Reply, meter: StreamMeter, fault: unknown): Promise<Relayed> {
+async function endStream(reply: Reply, meter: StreamMeter, fault: unknown): Promise<RelayResult> {
   const ended = { ...countOf(meter), billable: true, httpStatus: 200 };
   if (meter.done && !meter.failed && !meter.exhausted) {
     await reply.end();
     return { ...ended, outcome: "succeeded", errorCode: "" };
   }
-  if (reply.signal.aborted && cutReason(reply) === "client_gone") {
-    return { ...cutShort("client_gone", undefined, 200), ...countOf(meter) };
+  if (reply.signal.aborted && cancelReasonOf(reply) === "client_gone") {
+    return { ...cancelledResult("client_gone", undefined, 200), ...countOf(meter) };
   }
-  const refusal = reply.signal.aborted ? refusalOfCut(cutReason(reply)) : brokenAnswer(fault);
+  const refusal = reply.signal.aborted ? refusalOfCancellation(cancelReasonOf(reply)) : brokenAnswer(fault);
   const errorCode = refusal.code ?? "";
   if (!reply.begun) return { ...ended, outcome: "failed", httpStatus: refusal.status, errorCode, refusal };
   await reply.end(meter.failed ? undefined : errorEvent(refusal));
   return { ...ended, outcome: "failed", errorCode };
 }
 
-function countOf({ usage, reported, answeredBy }: StreamMeter): Counted {
+function countOf({ usage, reported, answeredBy }: StreamMeter): ReportedUsage {
   return { usage, reported, answeredBy };
 }
 

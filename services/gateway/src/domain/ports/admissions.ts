@@ -1,0 +1,79 @@
+import type { TokenPrice } from "@routeplane/admission";
+import type { Id } from "@routeplane/domain";
+import type { Denial } from "../errors/denial.ts";
+
+/** Upper bounds of what a request can use, to be reserved. */
+export interface AdmissionRequest {
+  readonly namespaceId: Id<"ns">;
+  readonly requestId: Id<"req">;
+  /** Of the calling key, from the root key down. */
+  readonly lineage: readonly Id<"key">[];
+  readonly price: TokenPrice;
+  readonly inputTokensMax: number;
+  /** Over all choices. */
+  readonly outputTokensMax: number;
+  readonly choices: number;
+  readonly idempotencyKey: string | undefined;
+}
+
+/** Answer of the policy service to an admission request. */
+export type AdmissionDecision = {
+  /** Denials that bindings in shadow mode would have made. */
+  readonly shadowDenials: readonly ShadowDenial[];
+  /** Tightest rate limit of requests, this one counted if it is admitted; undefined if none applies. */
+  readonly requests: RateLimitState | undefined;
+  /** Tightest rate limit of tokens, this request's counted if it is admitted; undefined if none applies. */
+  readonly tokens: RateLimitState | undefined;
+} & (
+  | {
+      readonly admitted: true;
+      /** Output bound as requested, or lowered to what is left: a multiple of the choices. */
+      readonly outputTokensMax: number;
+      /** Nano-USD reserved on every budget that applies; 0 if none does. */
+      readonly reservedNanoUsd: bigint;
+      /** Time at which the reservation expires, charged in full; undefined if there is none, because no limit applies. */
+      readonly expiresAt: Date | undefined;
+    }
+  | { readonly admitted: false; readonly denial: Denial }
+);
+
+/** State of one rate limit after an admission. */
+export interface RateLimitState {
+  readonly limit: number;
+  readonly remaining: number;
+  /** Time at which all of the limit is left again, if nothing more is admitted. */
+  readonly resetsAt: Date;
+}
+
+/** Denial that a binding in shadow mode would have made. */
+export interface ShadowDenial {
+  readonly policyId: string;
+  readonly bindingId: string;
+  readonly rule: string;
+}
+
+/** Key by which the policy service finds a reservation. */
+export interface ReservationKey {
+  readonly namespaceId: Id<"ns">;
+  readonly keyId: Id<"key">;
+  readonly requestId: Id<"req">;
+}
+
+/** Amounts that replace those of a reservation at its settlement. */
+export interface SettledAmounts {
+  readonly costNanoUsd: bigint;
+  /** Input and output together. */
+  readonly tokens: number;
+}
+
+/**
+ * The policy service's reservations. Every method is idempotent, bounded in time, and throws DomainError UNAVAILABLE if the
+ * service does not answer.
+ */
+export interface Admissions {
+  /** @throws DomainError ALREADY_EXISTS if another request of the key has its idempotency key */
+  admit(request: AdmissionRequest): Promise<AdmissionDecision>;
+  settle(key: ReservationKey, amounts: SettledAmounts): Promise<void>;
+  /** @param neverSent true if nothing went upstream: the request is then treated as if it had not been admitted */
+  release(key: ReservationKey, neverSent: boolean): Promise<void>;
+}

@@ -1,0 +1,31 @@
+import type { DomainError, Id } from "@routeplane/domain";
+
+/** Authenticated party of a call. */
+export type Caller =
+  | {
+      readonly kind: "key";
+      readonly keyId: Id<"key">;
+      readonly namespaceId: Id<"ns">;
+      /** Scopes in effect now. */
+      readonly scopes: readonly string[];
+      /** From the root key down to this key. */
+      readonly lineage: readonly Id<"key">[];
+    }
+  | { readonly kind: "operator" }
+  | { readonly kind: "service" };
+
+export type CallingKey = Extract<Caller, { kind: "key" }>;
+
+/** Finds the caller that a token stands for. @throws DomainError UNAUTHENTICATED for a bad token, UNAVAILABLE without an answer */
+export type VerifyKey = (token: string) => Promise<Caller>;
+
+/**
+ * Verifies a token and subscribes to its verification result. `listener` is called with the new caller, or with the error for
+ * which the token is refused, each time the result may have changed, until `release` is called.
+ *
+ * @throws DomainError as `VerifyKey`; then there is no subscription
+ */
+export type SubscribeToKey = (
+  token: string,
+  listener: (result: Caller | DomainError) => void,
+) => Promise<{ readonly principal: Caller; readonly release: () => void }>;

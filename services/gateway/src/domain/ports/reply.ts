@@ -1,0 +1,31 @@
+/** Reason for which a running request is cancelled; also its error code. */
+export type CancelReason =
+  | "client_gone"
+  | "too_long"
+  | "stopping"
+  /** The admission could not be committed. */
+  | "not_durable"
+  /** The upstream went on beyond the output bound that it was given: nothing is reserved for that. */
+  | "reservation_exhausted"
+  | "api_key_revoked"
+  | "api_key_expired"
+  | "insufficient_scope"
+  /** The verification result of the key was stale for too long. */
+  | "dependency_unavailable";
+
+/** Client's side of a request. Writing waits for the client to take the bytes: no buffer grows here. */
+export interface Reply {
+  /** Aborted when the request is cancelled, by its client or by the gateway; its reason is a `CancelReason`. */
+  readonly signal: AbortSignal;
+  /** Cancels the request, unless it has ended. */
+  cancel(reason: CancelReason): void;
+  /** True once the first byte has left. */
+  readonly begun: boolean;
+  /** Adds headers to the answer, whatever it will be. Before the first byte. */
+  announce(headers: Readonly<Record<string, string>>): void;
+  begin(status: number, headers: Readonly<Record<string, string>>): void;
+  /** @throws Error if the request was cancelled */
+  write(bytes: Uint8Array): Promise<void>;
+  /** Sends the rest. @returns true if the client took all of it */
+  end(bytes?: Uint8Array): Promise<boolean>;
+}
