@@ -10,8 +10,8 @@ import type { GenEnum, GenFile } from "@bufbuild/protobuf/codegenv2";
 export declare const file_routeplane_errors_v1_reasons: GenFile;
 
 /**
- * Why a call failed, as the `reason` of the `google.rpc.ErrorInfo` detail (domain `routeplane`) that every error carries.
- * The name without its prefix is what goes over the wire, e.g. `SCOPE_MISSING`.
+ * Reason of a failed call: the `reason` of the `google.rpc.ErrorInfo` detail (domain `routeplane`) that every error carries.
+ * On the wire it is the name without its prefix, e.g. `SCOPE_MISSING`. Each value states the status code that it comes with.
  *
  * @generated from enum routeplane.errors.v1.Reason
  */
@@ -31,21 +31,23 @@ export enum Reason {
   CREDENTIAL_MISSING = 1,
 
   /**
-   * UNAUTHENTICATED: the credential is malformed or unknown. Looks the same for both.
+   * UNAUTHENTICATED: the credential is malformed or unknown. Both get the same error.
    *
    * @generated from enum value: REASON_CREDENTIAL_INVALID = 2;
    */
   CREDENTIAL_INVALID = 2,
 
   /**
-   * UNAUTHENTICATED: the credential, or a key above it in its lineage, is revoked. Said only once the secret is proven.
+   * UNAUTHENTICATED: the credential, or a key above it in its lineage, is revoked. Sent only to a caller that has
+   * proven the secret.
    *
    * @generated from enum value: REASON_CREDENTIAL_REVOKED = 3;
    */
   CREDENTIAL_REVOKED = 3,
 
   /**
-   * UNAUTHENTICATED: the credential, or a key above it in its lineage, has expired. Said only once the secret is proven.
+   * UNAUTHENTICATED: the credential, or a key above it in its lineage, has expired. Sent only to a caller that has
+   * proven the secret.
    *
    * @generated from enum value: REASON_CREDENTIAL_EXPIRED = 4;
    */
@@ -73,7 +75,7 @@ export enum Reason {
   INTERNAL_ONLY = 7,
 
   /**
-   * NOT_FOUND: no such thing in the caller's reach. The same bytes for unknown, foreign and malformed ids.
+   * NOT_FOUND: no such resource in the caller's reach. Unknown, foreign and malformed ids get the same bytes.
    *
    * @generated from enum value: REASON_RESOURCE_NOT_FOUND = 8;
    */
@@ -94,35 +96,36 @@ export enum Reason {
   FIELD_INVALID = 10,
 
   /**
-   * PERMISSION_DENIED: a credential was to be minted with scopes that its parent does not hold; metadata `scopes` lists them.
+   * PERMISSION_DENIED: the scopes requested for a new credential exceed its parent's; metadata `scopes` lists the excess.
    *
    * @generated from enum value: REASON_SCOPE_EXCEEDS_PARENT = 11;
    */
   SCOPE_EXCEEDS_PARENT = 11,
 
   /**
-   * PERMISSION_DENIED: a credential was to be minted that outlives its parent; metadata `expires_at` is the latest allowed.
+   * PERMISSION_DENIED: the expiry requested for a new credential is later than its parent's; metadata `expires_at` is the latest
+   * allowed.
    *
    * @generated from enum value: REASON_EXPIRY_EXCEEDS_PARENT = 12;
    */
   EXPIRY_EXCEEDS_PARENT = 12,
 
   /**
-   * FAILED_PRECONDITION: the lineage is as deep as it may be.
+   * FAILED_PRECONDITION: the lineage has the maximum depth already.
    *
    * @generated from enum value: REASON_LINEAGE_TOO_DEEP = 13;
    */
   LINEAGE_TOO_DEEP = 13,
 
   /**
-   * FAILED_PRECONDITION: the thing is not in a state that allows this (e.g. binding a policy to a revoked key).
+   * FAILED_PRECONDITION: the state of the resource does not allow the call, e.g. binding a policy to a revoked key.
    *
    * @generated from enum value: REASON_STATE_CONFLICT = 14;
    */
   STATE_CONFLICT = 14,
 
   /**
-   * UNAVAILABLE: something this service needs is down; metadata `dependency` names it. Safe to retry.
+   * UNAVAILABLE: a dependency of this service is down; metadata `dependency` names it. Safe to retry.
    *
    * @generated from enum value: REASON_DEPENDENCY_UNAVAILABLE = 15;
    */
@@ -157,36 +160,37 @@ export enum Reason {
   METHOD_UNKNOWN = 19,
 
   /**
-   * CANCELLED: the caller went away.
+   * CANCELLED: the caller disconnected.
    *
    * @generated from enum value: REASON_CANCELLED = 20;
    */
   CANCELLED = 20,
 
   /**
-   * PERMISSION_DENIED: the key is there, but neither the caller itself nor, as this needs, below it in its lineage.
+   * PERMISSION_DENIED: the key exists, but is neither the caller nor, as this method needs, below the caller.
    *
    * @generated from enum value: REASON_KEY_OUT_OF_LINEAGE = 21;
    */
   KEY_OUT_OF_LINEAGE = 21,
 
   /**
-   * UNAUTHENTICATED: the namespace of the key is suspended by the operator. Said only once the secret is proven.
+   * UNAUTHENTICATED: the namespace of the key is suspended by the operator. Sent only to a caller that
+   * has proven the secret.
    *
    * @generated from enum value: REASON_NAMESPACE_SUSPENDED = 22;
    */
   NAMESPACE_SUSPENDED = 22,
 
   /**
-   * UNAUTHENTICATED: the namespace of the key was deleted. Said only once the secret is proven.
+   * UNAUTHENTICATED: the namespace of the key was deleted. Sent only to a caller that has proven the secret.
    *
    * @generated from enum value: REASON_NAMESPACE_DELETED = 23;
    */
   NAMESPACE_DELETED = 23,
 
   /**
-   * PERMISSION_DENIED: a key was asked to hold more than it does; metadata `scopes` lists what is too much, or `expires_at`
-   * is the latest allowed.
+   * PERMISSION_DENIED: the update would widen the key; metadata `scopes` lists the excess, or `expires_at` is the latest
+   * allowed.
    *
    * @generated from enum value: REASON_KEY_WIDENED = 24;
    */
@@ -207,7 +211,8 @@ export enum Reason {
   BINDING_EXISTS = 26,
 
   /**
-   * FAILED_PRECONDITION: the policy is bound; metadata `bindings` says how often. Unbind it, or say that it be unbound.
+   * FAILED_PRECONDITION: the policy is bound; metadata `bindings` is the number of bindings. Unbind it first, or set the
+   * field that unbinds it with the call.
    *
    * @generated from enum value: REASON_POLICY_BOUND = 27;
    */
@@ -222,28 +227,28 @@ export enum Reason {
   POLICY_BINDS_CALLER = 28,
 
   /**
-   * RESOURCE_EXHAUSTED: there are as many as there may be; metadata `limit` says how many that is.
+   * RESOURCE_EXHAUSTED: the quota is used up; metadata `limit` is the quota.
    *
    * @generated from enum value: REASON_LIMIT_REACHED = 29;
    */
   LIMIT_REACHED = 29,
 
   /**
-   * PERMISSION_DENIED: the operator credential is there, but not where this reaches in the lineage of the caller.
+   * PERMISSION_DENIED: the operator credential exists, but is not where this method needs it in the lineage of the caller.
    *
    * @generated from enum value: REASON_OPERATOR_OUT_OF_LINEAGE = 30;
    */
   OPERATOR_OUT_OF_LINEAGE = 30,
 
   /**
-   * FAILED_PRECONDITION: a name stands for several things in the caller's reach; metadata `ids` lists them.
+   * FAILED_PRECONDITION: several resources in the caller's reach have the name; metadata `ids` lists them.
    *
    * @generated from enum value: REASON_NAME_AMBIGUOUS = 31;
    */
   NAME_AMBIGUOUS = 31,
 
   /**
-   * PERMISSION_DENIED: this is about the whole node, and the operator credential is limited to one account.
+   * PERMISSION_DENIED: the method acts on the whole node, and the operator credential is limited to one account.
    *
    * @generated from enum value: REASON_ACCOUNT_LIMITED = 32;
    */
@@ -258,30 +263,30 @@ export enum Reason {
 
   /**
    * PERMISSION_DENIED: the token was replaced by a rotation, and until its grace ends it may only invoke and read; metadata
-   * `scope` names what this needs, `grace_ends_at` when the token is refused altogether.
+   * `scope` is the scope that the method needs, `grace_ends_at` the time from which the token is refused altogether.
    *
    * @generated from enum value: REASON_CREDENTIAL_REPLACED = 34;
    */
   CREDENTIAL_REPLACED = 34,
 
   /**
-   * PERMISSION_DENIED: a sub-key was to bind a policy to something else than itself or a key below it.
+   * PERMISSION_DENIED: a sub-key binds policies only to itself and to keys below it.
    *
    * @generated from enum value: REASON_PRINCIPAL_OUT_OF_LINEAGE = 35;
    */
   PRINCIPAL_OUT_OF_LINEAGE = 35,
 
   /**
-   * PERMISSION_DENIED: a sub-key was to change a policy that neither it nor a key below it created, or that is bound to something
-   * else than those.
+   * PERMISSION_DENIED: a sub-key changes only policies that it or a key below it created and that are bound to nothing but those
+   * keys.
    *
    * @generated from enum value: REASON_POLICY_OUT_OF_LINEAGE = 36;
    */
   POLICY_OUT_OF_LINEAGE = 36,
 
   /**
-   * RESOURCE_EXHAUSTED: the credential makes more management calls than a service takes of one; metadata `retry_after` says in how
-   * many seconds to try again.
+   * RESOURCE_EXHAUSTED: the credential makes more management calls than a service accepts of one; metadata `retry_after` is the
+   * number of seconds after which to try again.
    *
    * @generated from enum value: REASON_RATE_LIMITED = 37;
    */

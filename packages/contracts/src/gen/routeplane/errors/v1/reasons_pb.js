@@ -17,8 +17,8 @@ export const ReasonSchema = /*@__PURE__*/
   enumDesc(file_routeplane_errors_v1_reasons, 0);
 
 /**
- * Why a call failed, as the `reason` of the `google.rpc.ErrorInfo` detail (domain `routeplane`) that every error carries.
- * The name without its prefix is what goes over the wire, e.g. `SCOPE_MISSING`.
+ * Reason of a failed call: the `reason` of the `google.rpc.ErrorInfo` detail (domain `routeplane`) that every error carries.
+ * On the wire it is the name without its prefix, e.g. `SCOPE_MISSING`. Each value states the status code that it comes with.
  *
  * @generated from enum routeplane.errors.v1.Reason
  */

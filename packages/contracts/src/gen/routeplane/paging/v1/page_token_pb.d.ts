@@ -11,21 +11,21 @@ import type { Message } from "@bufbuild/protobuf";
 export declare const file_routeplane_paging_v1_page_token: GenFile;
 
 /**
- * What a page token holds, serialised and base64url-encoded. It carries a position and no authority: whatever it says, a
- * page is read under the caller's own namespace.
+ * Content of a page token, which is this message serialised and base64url-encoded. It is a position and no authority: whatever
+ * it contains, a page is read in the caller's own namespace.
  *
  * @generated from message routeplane.paging.v1.PageToken
  */
 export declare type PageToken = Message<"routeplane.paging.v1.PageToken"> & {
   /**
-   * The list it belongs to, e.g. `keys`. A token of another list is refused.
+   * List that the token is for, e.g. `keys`. A token of another list is refused.
    *
    * @generated from field: string list = 1;
    */
   list: string;
 
   /**
-   * Id of the last row that was served; the page starts after it, in the list's order.
+   * Id of the last row of the page before. The page starts after it, in the order of the list.
    *
    * @generated from field: string after_id = 2;
    */
