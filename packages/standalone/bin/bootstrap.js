@@ -1,7 +1,7 @@
 /**
- * `node bootstrap.js [script] [arguments]`: makes sure that the checkout's dependencies are installed, then runs the script
- * (if one is named) with the Node that comes with them. Plain JavaScript without imports from outside, because it runs
- * before anything is installed, on whatever Node (20 or newer) the machine has.
+ * `node bootstrap.js [script] [arguments]`: installs the dependencies of the checkout unless they are up to date, then runs the
+ * script, if one is named, with the Node.js that comes with them. It is plain JavaScript without dependencies, because it runs
+ * before any is installed, on Node.js 20 or newer.
  */
 import { spawn } from "node:child_process";
 import { createHash } from "node:crypto";
@@ -13,25 +13,25 @@ import { setTimeout as delay } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 
 const CHECKOUT = resolve(fileURLToPath(import.meta.url), "../../../..");
-/** Holds a package-lock.json with the hash of the package manager for each platform. */
+/** Folder whose package-lock.json has the hash of the package manager for each platform. */
 const PACKAGE_MANAGER = join(CHECKOUT, "packages/standalone/bin/package-manager");
 const NODE_MAJOR = 24;
 const SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP"];
-/** Held by the process that installs. Not in node_modules, which the package manager may replace. */
+/** File that the installing process locks. It is outside node_modules, which the package manager can replace. */
 const LOCK = join(CHECKOUT, ".routeplane-install.lock");
 const LOCK_INTERVAL_MS = 200;
-/** How often a long installation says where it is. */
+/** Interval at which a long installation reports its progress. */
 const PROGRESS_INTERVAL_MS = 3_000;
 
 const modules = join(CHECKOUT, "node_modules");
 const stamp = join(modules, ".routeplane-installed");
 
 async function main([script, ...args]) {
-  if (!isInstalled()) await alone(install);
+  if (!isInstalled()) await withInstallLock(install);
   if (script !== undefined) await run(node(), [resolve(CHECKOUT, script), ...args]);
 }
 
-/** Whether node_modules was installed from the lockfile as it is now. */
+/** True if node_modules was installed from the current lockfile. */
 function isInstalled() {
   return existsSync(stamp) && readFileSync(stamp, "utf8") === lockfileHash();
 }
@@ -43,15 +43,15 @@ function lockfileHash() {
 }
 
 /**
- * Runs `work` while no other process of this checkout does, and not at all if it is done by the time it is our turn. The lock
- * is the kernel's, on a file that only its owner can open: it ends with its holder, however that ends, and no other user can
- * take it. The file stays, with the pid of its last holder.
+ * Runs `work` under a lock of the checkout, unless the dependencies are installed once the lock is held. It is a kernel lock on a
+ * file that only its owner can open: the kernel releases it when its holder ends, and no other user can take it. The file stays,
+ * with the pid of its last holder.
  */
-async function alone(work) {
+async function withInstallLock(work) {
   if (process.platform !== "linux") return work();
   const file = openSync(LOCK, constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW, 0o600);
   try {
-    await untilLocked(file);
+    await lock(file);
     ftruncateSync(file);
     writeSync(file, `${process.pid}\n`, 0);
     if (!isInstalled()) await work();
@@ -60,8 +60,8 @@ async function alone(work) {
   }
 }
 
-/** @throws Error that names file and holder, once the time limit for an installation is over */
-async function untilLocked(file) {
+/** Waits for the lock. @throws Error that names file and holder, after the time limit of an installation */
+async function lock(file) {
   const waitMs = installWaitMs();
   const deadline = Date.now() + waitMs;
   for (let attempt = 0; !(await tryLock(file)); attempt++) {
@@ -77,7 +77,7 @@ async function untilLocked(file) {
   }
 }
 
-/** @throws Error if ROUTEPLANE_INSTALL_WAIT_SECS is no number: the wait would have no end */
+/** Time limit of the wait for another installation. @throws Error if ROUTEPLANE_INSTALL_WAIT_SECS is not a valid number */
 function installWaitMs() {
   const text = process.env.ROUTEPLANE_INSTALL_WAIT_SECS || "600";
   const seconds = Number(text);
@@ -87,7 +87,7 @@ function installWaitMs() {
   );
 }
 
-/** `flock` of util-linux locks the file that it is handed; the lock is of the open file, which stays open here. */
+/** Locks the open file by `flock` of util-linux; false if another process holds the lock. The file stays open here. */
 async function tryLock(file) {
   const { code, error } = await ended(spawn("flock", ["-n", "3"], { stdio: ["ignore", "ignore", "ignore", file] }));
   if (error?.code === "ENOENT") throw new Error("flock is not on the PATH; install util-linux and try again");
@@ -109,21 +109,21 @@ async function install() {
 /**
  * Path of the package manager.
  *
- * @throws Error if npm skipped the optional package, which it does for another platform and for a hash that differs
+ * @throws Error if npm skipped the optional package, as it does for other platforms and for a hash that differs
  */
 function packageManager() {
   const name = `@pnpm/exe.${process.platform}-${process.arch}`;
   const file = join(PACKAGE_MANAGER, "node_modules", name, "pnpm");
   if (existsSync(file)) return file;
   throw new Error(
-    `npm installed no package manager: ${name} is not offered for this platform, or what the registry has is not what ` +
-      `${join(PACKAGE_MANAGER, "package-lock.json")} has the hash of`,
+    `npm installed no package manager: ${name} does not exist for this platform, or the package in the registry does not ` +
+      `match its hash in ${join(PACKAGE_MANAGER, "package-lock.json")}`,
   );
 }
 
-/** Runs a step of the installation, whose output shows only if it fails. @throws Error if it does */
+/** Runs a step of the installation and prints its output only if it fails. @throws Error if it fails */
 async function installWith(command, args, folder, startedAt) {
-  // CI: never ask anything.
+  // CI: no questions.
   const env = { ...process.env, CI: "true", npm_config_update_notifier: "false" };
   const child = spawn(command, args, { cwd: folder, env, stdio: ["ignore", "pipe", "pipe"] });
   let output = "";
@@ -145,7 +145,7 @@ async function installWith(command, args, folder, startedAt) {
   }
 }
 
-/** The package manager's last word on how far it is. */
+/** Last progress line of the package manager. */
 function progressOf(output) {
   const line = output
     .split(/\r?\n/)
@@ -155,7 +155,7 @@ function progressOf(output) {
   return line || "fetching the package manager";
 }
 
-/** Node 24: the one that the dependencies bring, else this very one if it is new enough. */
+/** Path of Node.js 24: from the dependencies, else that of this process if it is new enough. */
 function node() {
   const installed = join(modules, ".bin", "node");
   if (existsSync(installed)) return installed;
@@ -174,15 +174,15 @@ async function run(command, args) {
   exitLike(code, signal);
 }
 
-/** A signal sent to this process alone reaches the child too. From a terminal it gets it twice, and must not mind. */
+/** Forwards signals to the child. From a terminal, which signals the whole group, the child gets them twice. */
 function forwardSignals(child) {
   let received;
-  const pass = (signal) => {
+  const forward = (signal) => {
     received = signal;
     child.kill(signal);
   };
-  for (const signal of SIGNALS) process.on(signal, pass);
-  return { signal: () => received, stop: () => SIGNALS.forEach((signal) => process.off(signal, pass)) };
+  for (const signal of SIGNALS) process.on(signal, forward);
+  return { signal: () => received, stop: () => SIGNALS.forEach((signal) => process.off(signal, forward)) };
 }
 
 function ended(child) {
@@ -197,7 +197,7 @@ function exitLike(code, signal) {
   if (signal === null) process.exit(code);
   for (const name of SIGNALS) process.removeAllListeners(name);
   process.kill(process.pid, signal);
-  // Reached if the signal does not end a process by itself.
+  // Reached if the signal does not end the process.
   process.exit(128 + system.signals[signal]);
 }
 

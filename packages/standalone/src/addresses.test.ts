@@ -14,7 +14,7 @@ function choose(gatewayPorts: readonly number[], environment: Record<string, str
   return chooseAddresses(options).then((addresses) => ({ addresses, said }));
 }
 
-/** Gateway port of a node that most likely nobody runs on this machine. */
+/** Gateway port of a node that most likely does not run on this machine. */
 const GATEWAY_PORT = 9_417;
 
 async function occupy(port: number): Promise<void> {
@@ -23,7 +23,7 @@ async function occupy(port: number): Promise<void> {
   await once(server, "listening");
 }
 
-it("are the same at every start, and follow from the gateway's port", async () => {
+it("are the same at every start, and depend on the gateway's port alone", async () => {
   const [first, second] = [await choose([GATEWAY_PORT]), await choose([GATEWAY_PORT])];
   expect(first).toEqual({ ...second, said: [] });
   const base = 20_000 + (GATEWAY_PORT % 750) * 16;
@@ -35,7 +35,7 @@ it("are the same at every start, and follow from the gateway's port", async () =
   });
 });
 
-it("meet those of no other node whose gateway port differs by less than 750", () => {
+it("differ from those of other nodes whose gateway port differs by less than 750", () => {
   const names = ["auth", "nats"] as const;
   const edges = Array.from({ length: 750 }, (_, index) => names.map((name) => fixedPort(8080 + index, name)));
   const sorted = edges.toSorted(([a = 0], [b = 0]) => a - b);
@@ -44,7 +44,7 @@ it("meet those of no other node whose gateway port differs by less than 750", ()
   expect(sorted.at(-1)?.[1]).toBeLessThan(INNER_PORTS.to);
 });
 
-it("give way to another program, and to a gateway of the node itself, and say so", async () => {
+it("are replaced, with a message, where another program or a gateway of the node has the port", async () => {
   const [taken, gateway] = [fixedPort(GATEWAY_PORT, "policy"), fixedPort(GATEWAY_PORT, "nats")];
   await occupy(taken);
   const { addresses, said } = await choose([GATEWAY_PORT, gateway]);
@@ -57,7 +57,7 @@ it("give way to another program, and to a gateway of the node itself, and say so
   expect(addresses.services.auth).toBe(fixedPort(GATEWAY_PORT, "auth"));
 });
 
-it("are any free ones where that is asked for, so that many nodes run side by side", async () => {
+it("are any free ports if the environment says so, so that many nodes run side by side", async () => {
   const environment = { ROUTEPLANE_INNER_PORTS: "free" };
   const nodes = await Promise.all(Array.from({ length: 4 }, () => choose([GATEWAY_PORT], environment)));
   expect(new Set(nodes.flatMap(({ addresses }) => portsOf(addresses))).size).toBe(32);
@@ -66,7 +66,7 @@ it("are any free ones where that is asked for, so that many nodes run side by si
   );
 });
 
-it("are on file while the node runs", async () => {
+it("are in a file while the node runs", async () => {
   const folder = await mkdtemp(join(tmpdir(), "routeplane-home-"));
   onTestFinished(() => rm(folder, { recursive: true }));
   const layout = { ...homeLayout(folder), run: folder };

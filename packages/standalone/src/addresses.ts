@@ -82,17 +82,17 @@ export async function writeAddresses(
   addresses: Addresses,
   gatewayPorts: readonly number[],
 ): Promise<void> {
-  const at = (port: number): string => `127.0.0.1:${port}`;
+  const addressOf = (port: number): string => `127.0.0.1:${port}`;
   const { services, grpc, postgres, nats } = addresses;
   const content = {
-    gateways: gatewayPorts.map(at),
-    auth: at(services.auth),
-    policy: at(services.policy),
-    usage: at(services.usage),
-    aggregator: at(services.aggregator),
-    grpc: { auth: at(grpc.auth), policy: at(grpc.policy) },
-    postgres: at(postgres),
-    nats: at(nats),
+    gateways: gatewayPorts.map(addressOf),
+    auth: addressOf(services.auth),
+    policy: addressOf(services.policy),
+    usage: addressOf(services.usage),
+    aggregator: addressOf(services.aggregator),
+    grpc: { auth: addressOf(grpc.auth), policy: addressOf(grpc.policy) },
+    postgres: addressOf(postgres),
+    nats: addressOf(nats),
   };
   await writeAtomically(fileOf(layout), `${JSON.stringify(content, undefined, 2)}\n`, 0o600);
 }

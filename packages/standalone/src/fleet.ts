@@ -3,15 +3,15 @@ import type { HomeLayout } from "./home.ts";
 import { describeEnding } from "./process/command.ts";
 import { type ProcessSpec, supervise, type Supervised } from "./process/supervise.ts";
 
-/** All the processes of a node. */
+/** Processes of a node. */
 export interface Fleet {
-  /** Starts a process and waits until it is ready. Its time limit counts from when the roles that it needs are ready. */
+  /** Starts a process and waits until it is ready. Its time limit begins when the roles that it needs are ready. */
   start(spec: ProcessSpec): Promise<void>;
-  /** Stops them all: who calls stops before who is called. Nothing starts any more. */
+  /** Stops all processes, clients before the servers that they call. Nothing can be started any more. */
   stop(): Promise<void>;
 }
 
-/** Those of one line stop together. */
+/** Groups of roles that stop together, in order. */
 const STOP_ORDER: readonly ((role: string) => boolean)[] = [
   (role) => role.startsWith("gateway"),
   (role) => !["nats", "postgres"].includes(role),

@@ -4,29 +4,29 @@ import { join, resolve } from "node:path";
 export const CHECKOUT = resolve(import.meta.dirname, "../../..");
 
 /**
- * Where a local node keeps its state: `$ROUTEPLANE_HOME`, or `.routeplane` in the checkout. Absolute; need not exist.
+ * Folder in which a local node keeps its state: `$ROUTEPLANE_HOME`, or `.routeplane` in the checkout. Absolute; need not exist.
  */
 export function nodeHome(environment: Readonly<Record<string, string | undefined>>): string {
   const named = environment["ROUTEPLANE_HOME"]?.trim();
   return named ? resolve(named) : join(CHECKOUT, ".routeplane");
 }
 
-/** What lies where in a node's home. */
+/** Paths in the home of a node. */
 export interface HomeLayout {
   readonly home: string;
-  /** Postgres's own: the cluster in `data`. Belongs to the OS user that Postgres runs as. */
+  /** Folder of Postgres, with the cluster in `data`. It belongs to the OS user that Postgres runs as. */
   readonly postgres: string;
-  /** The broker's configuration and its streams. */
+  /** Folder of NATS, with its configuration and streams. */
   readonly nats: string;
-  /** A folder for each gateway: what it has still to tell others. */
+  /** Folder with the spool of each gateway. */
   readonly spool: string;
-  /** `<role>.pid` of every running process. */
+  /** Folder with the `<role>.pid` of each running process. */
   readonly run: string;
-  /** `<role>.log`, appended to. */
+  /** Folder with the `<role>.log` of each process, which is appended to. */
   readonly log: string;
-  /** Passwords and keys between the node's own processes; 0600. */
+  /** File with the passwords and keys of the node's processes; 0600. */
   readonly secrets: string;
-  /** Exists once the first start has handed out its credentials. */
+  /** File that exists once the first start has saved its credentials. */
   readonly seeded: string;
 }
 

@@ -6,10 +6,11 @@ import { errorCode, StartFailure } from "./start-failure.ts";
 import { findExecutable } from "./process/command.ts";
 
 /**
- * Takes a home for this process. The lock is the kernel's, on the file `lock` in the home, which only its owner can open: it
- * ends with its holder, even by SIGKILL, and no other user can take it. The file stays, with the pid of its last holder.
+ * Locks a home for this process, with a kernel lock on the file `lock` in it. The kernel releases the lock when the process ends,
+ * even by SIGKILL. Only the owner of the file can open it, so no other user can take the lock. The file stays, with the pid of
+ * its last holder.
  *
- * @throws StartFailure if a living supervisor has it, or it cannot be taken
+ * @throws StartFailure if a running node holds the lock, or the file cannot be locked
  */
 export async function lockHome(home: string): Promise<{ release(): void }> {
   if (process.platform !== "linux") return { release() {} };
@@ -41,12 +42,12 @@ function open(path: string): number {
 }
 
 /**
- * Locks an open file, unless another process has it locked. Node has no call for that; `flock` of util-linux locks the file
- * that it is handed, and the lock is of the open file, which outlives it here.
+ * Locks an open file; false if another process holds the lock. Node.js has no call for that, so `flock` of util-linux locks the
+ * inherited file. The lock belongs to the open file, which stays open in this process.
  */
 async function takeLock(file: number): Promise<boolean> {
   const flock = findExecutable("flock");
-  if (flock === undefined) throw new StartFailure("there is no flock: install util-linux and try again");
+  if (flock === undefined) throw new StartFailure("flock is not on the PATH: install util-linux and try again");
   const child = spawn(flock, ["-n", "3"], { stdio: ["ignore", "ignore", "ignore", file] });
   const [code] = (await once(child, "exit")) as [number | null];
   if (code !== 0 && code !== 1) throw new StartFailure(`flock exited with ${code}`);

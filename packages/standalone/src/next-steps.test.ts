@@ -9,14 +9,14 @@ const ready = {
   startMs: 2_345,
 };
 
-it("shows paths from where it is read, and every gateway", () => {
+it("shows paths relative to the folder, and every gateway", () => {
   const text = nextSteps({ ...ready, home: `${CHECKOUT}/.routeplane`, isDefaultHome: true, folder: CHECKOUT });
   expect(text).toContain("ready on http://127.0.0.1:8080, http://127.0.0.1:8081 (after 2.3 s)");
   expect(text).toContain('"Authorization: Bearer $(cat .routeplane/api-key)"');
   expect(text).not.toContain("export");
 });
 
-it("names a home that the CLI would not find by itself, as a shell takes it", () => {
+it("names a home that is not the default, quoted for a shell", () => {
   const text = nextSteps({ ...ready, home: "/srv/my node", isDefaultHome: false, folder: CHECKOUT });
   expect(text).toContain("export ROUTEPLANE_HOME='/srv/my node'");
   expect(text).toContain("$(cat '/srv/my node'/api-key)");

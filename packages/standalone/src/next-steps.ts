@@ -5,18 +5,18 @@ import { urlOf } from "./roles.ts";
 
 export interface ReadyNode {
   readonly home: string;
-  /** Whether the CLI finds the home by itself. */
+  /** True if the CLI finds the home without ROUTEPLANE_HOME. */
   readonly isDefaultHome: boolean;
-  /** Where the gateways answer. */
+  /** Ports of the gateways, that of the first one first. */
   readonly gatewayPorts: readonly number[];
   readonly addresses: Addresses;
-  /** How long the start took. */
+  /** Duration of the start. */
   readonly startMs: number;
-  /** Where whoever reads this is; the CLI works there. */
+  /** Folder from which the commands are shown, where `npx routeplane` works. */
   readonly folder: string;
 }
 
-/** What to type once the node is ready. Names the file of a token, never the token. */
+/** Text with addresses and first commands, for a node that is ready. It names the file of a token, never the token. */
 export function nextSteps({ home, isDefaultHome, gatewayPorts, addresses, folder, startMs }: ReadyNode): string {
   const [first = 0, ...others] = gatewayPorts;
   const { auth, policy, usage } = addresses.services;
@@ -39,13 +39,13 @@ export function nextSteps({ home, isDefaultHome, gatewayPorts, addresses, folder
   ].join("\n");
 }
 
-/** Relative if it is inside. */
+/** `path` relative to `folder` if it is inside, else unchanged. */
 function pathFrom(folder: string, path: string): string {
-  const way = relative(folder, path);
-  return way === "" || way.startsWith("..") ? path : way;
+  const relativePath = relative(folder, path);
+  return relativePath === "" || relativePath.startsWith("..") ? path : relativePath;
 }
 
-/** As a shell takes it. */
+/** Quotes a path for a shell, if it has to be quoted. */
 function quote(path: string): string {
   return /^[\w./-]+$/.test(path) ? path : `'${path.replaceAll("'", `'\\''`)}'`;
 }

@@ -3,20 +3,20 @@ import { createServer } from "node:net";
 import { expect, it, onTestFinished } from "vitest";
 import { assertPortsFree, reservePorts } from "./ports.ts";
 
-it("gives nobody a port that someone else holds", async () => {
+it("reserves each port for one holder", async () => {
   const held = await Promise.all(Array.from({ length: 20 }, () => reservePorts(5)));
   onTestFinished(() => held.forEach(({ release }) => release()));
   const ports = held.flatMap((each) => each.ports);
   expect(new Set(ports).size).toBe(100);
 });
 
-it("gives neighbours when asked for them", async () => {
+it("reserves consecutive ports if asked for", async () => {
   const { ports, release } = await reservePorts(3, true);
   onTestFinished(release);
   expect(ports).toEqual([ports[0], ports[0]! + 1, ports[0]! + 2]);
 });
 
-it("names the port that someone listens on, on every address too", async () => {
+it("names the port that is in use, also on all addresses", async () => {
   const { ports, release } = await reservePorts(1);
   onTestFinished(release);
   const server = createServer().listen(ports[0], "0.0.0.0");

@@ -4,8 +4,8 @@ import { randomInt } from "node:crypto";
 import { errorCode, StartFailure } from "./start-failure.ts";
 
 /**
- * Ports of nodes, and ports of tests. Both lie below the range from which systems take ports for outgoing connections, so that
- * a restarted process finds its port free.
+ * Port ranges of nodes and of tests. Both are below the range from which systems take ports for outgoing connections, so that the
+ * port of a restarted process is still free.
  */
 export const INNER_PORTS = { from: 20_000, to: 32_000 };
 const RESERVED_PORTS = { from: 10_000, to: 20_000 };
@@ -22,7 +22,7 @@ export interface ReservedPorts {
  * process ends, no other call on this machine returns the same ports: each is reserved by a socket in Linux's abstract namespace.
  * Any user of the machine can open such sockets, so a node outside tests does not use them.
  *
- * @param adjacent whether each is one more than the one before
+ * @param adjacent true for consecutive ports
  */
 export async function reservePorts(count: number, adjacent = false): Promise<ReservedPorts> {
   const blocks = adjacent ? [count] : Array.from({ length: count }, () => 1);
@@ -55,7 +55,7 @@ async function reserveBlock(size: number): Promise<ReservedPorts> {
   throw noFreePort(RESERVED_PORTS);
 }
 
-/** A port of 127.0.0.1 that nobody listens on and that is not `taken`. @throws StartFailure if there is none */
+/** Finds a free inner port on 127.0.0.1 that is not `taken`. @throws StartFailure if there is none */
 export async function findFreePort(taken: (port: number) => boolean): Promise<number> {
   for (let attempt = 0; attempt < ATTEMPTS; attempt += 1) {
     const port = randomInt(INNER_PORTS.from, INNER_PORTS.to);
@@ -68,7 +68,7 @@ function noFreePort({ from, to }: typeof INNER_PORTS): StartFailure {
   return new StartFailure(`there is no free port between ${from} and ${to} on ${HOST}`);
 }
 
-/** @throws StartFailure naming the first port that someone else listens on, or that we may not listen on */
+/** @throws StartFailure naming the first port that is in use, or that this user may not listen on */
 export async function assertPortsFree(ports: readonly number[]): Promise<void> {
   for (const port of ports) {
     if (port > 65_535) throw new StartFailure(`port ${port} does not exist: choose a lower one with ROUTEPLANE_PORT`);
@@ -91,9 +91,9 @@ export async function isPortFree(port: number): Promise<boolean> {
   return true;
 }
 
-async function tryListen(where: { path: string } | { port: number; host?: string }): Promise<Server | undefined> {
+async function tryListen(address: { path: string } | { port: number; host?: string }): Promise<Server | undefined> {
   const server = createServer((peer) => peer.destroy());
-  server.listen(where);
+  server.listen(address);
   try {
     await once(server, "listening");
     return server;

@@ -8,17 +8,17 @@ const REASONS: Record<string, string> = {
   EACCES: "this user may not write there",
   EPERM: "writing there is not permitted",
   EROFS: "it is on a read-only file system",
-  ENOTDIR: "something on the way to it is a file, not a folder",
+  ENOTDIR: "a part of its path is a file, not a folder",
   EEXIST: "it is a file, not a folder",
   ENOENT: "no folder can be made there",
   ENOSPC: "the disk is full",
 };
 
 /**
- * Makes the home's folders, for their owner only.
+ * Creates the folders of a home, for their owner only.
  *
- * @returns where things lie, by the home's real path
- * @throws StartFailure if nothing can be kept there
+ * @returns paths below the real path of the home
+ * @throws StartFailure if the home cannot be written
  */
 export async function prepareHome(home: string): Promise<HomeLayout> {
   try {
@@ -36,7 +36,7 @@ export async function prepareHome(home: string): Promise<HomeLayout> {
   }
 }
 
-/** Data without its passwords and peppers is of no use: better said now than as a failed login later. */
+/** Checks that data has its secrets, without which it is of no use. @throws StartFailure that names what is missing */
 export async function assertComplete(layout: HomeLayout): Promise<void> {
   const hasData = (await readIfExists(join(layout.postgres, "data/PG_VERSION"))) !== undefined;
   if (!hasData || (await readIfExists(layout.secrets)) !== undefined) return;
@@ -46,7 +46,7 @@ export async function assertComplete(layout: HomeLayout): Promise<void> {
   );
 }
 
-/** With the folders above it. Node's own recursion does not end where the system says ENOENT for a new folder, as in /proc. */
+/** Creates a folder and those above it. `mkdir` with `recursive` never ends where a new folder is ENOENT, as in /proc. */
 async function makeFolder(path: string): Promise<void> {
   const make = (): Promise<void> => mkdir(path, { mode: 0o700 });
   try {

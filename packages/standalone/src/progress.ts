@@ -1,23 +1,23 @@
-/** Where text for people goes: `process.stdout` and `process.stderr` fit. */
+/** Destination of text for people, e.g. `process.stderr`. */
 export interface Output {
   write(text: string): unknown;
   readonly isTTY?: boolean | undefined;
 }
 
 export interface Progress {
-  /** Runs one step of the start: a line when it is done, and while it lasts a sign of life. */
+  /** Runs one step of the start. Shows it while it runs, and prints a line when it is done. */
   step<T>(title: string, work: () => Promise<T>): Promise<T>;
-  /** A line of its own. */
+  /** Prints a line. */
   readonly say: (text: string) => void;
-  /** No more signs of life. */
+  /** Ends the display of running steps. */
   end(): void;
 }
 
 const REDRAW_INTERVAL_MS = 100;
-const REMIND_INTERVAL_MS = 5_000;
+const REPORT_INTERVAL_MS = 5_000;
 const CLEAR_LINE = "\r\u001b[2K";
 
-/** On a terminal the last line names the steps under way, with their time; elsewhere a plain line does, now and then. */
+/** Shows running steps and their duration: in the last line of a terminal, elsewhere by a plain line every 5 s. */
 export function showProgress(output: Output): Progress {
   const active = new Map<symbol, { title: string; startedAt: number }>();
   const isTerminal = output.isTTY === true;
@@ -29,13 +29,13 @@ export function showProgress(output: Output): Progress {
   };
   const draw = (): void => {
     if (active.size === 0) return;
-    output.write(isTerminal ? `${CLEAR_LINE}  ${status()}` : `  still at it: ${status()}\n`);
+    output.write(isTerminal ? `${CLEAR_LINE}  ${status()}` : `  still running: ${status()}\n`);
   };
   const say = (text: string): void => {
     output.write(`${isTerminal ? CLEAR_LINE : ""}${text}\n`);
     if (isTerminal) draw();
   };
-  const timer = setInterval(draw, isTerminal ? REDRAW_INTERVAL_MS : REMIND_INTERVAL_MS).unref();
+  const timer = setInterval(draw, isTerminal ? REDRAW_INTERVAL_MS : REPORT_INTERVAL_MS).unref();
 
   return {
     async step(title, work) {

@@ -16,23 +16,23 @@ import type { NatsUser } from "./servers/nats-users.ts";
 type Variables = Readonly<Record<string, string | undefined>>;
 
 export interface RoleOptions {
-  /** Folder with one for each gateway. */
+  /** Folder with the spool of each gateway. */
   readonly spool: string;
   readonly addresses: Addresses;
   readonly secrets: NodeSecrets;
-  /** Of whoever runs the node. */
+  /** Environment of the process that runs the node. */
   readonly environment: Variables;
-  /** Variables that prove whose process it is. */
+  /** Variables that mark a process as started by this node. */
   readonly mark: (role: string) => Record<string, string>;
 }
 
 const HOST = "127.0.0.1";
 const PROBE_TIMEOUT_MS = 1_000;
-/** Longer than a process gives itself to stop (10 s), so that it is killed only if it hangs. */
+/** Time limit of a stop. Longer than the 10 s that a service gives itself, so that it is killed only if it hangs. */
 const STOP_TIMEOUT_MS = 11_000;
 /**
- * Time limits of a start, counted from when all that the process needs is ready. Generous for busy machines; a process that exits
- * fails the start at once.
+ * Time limit of a start, from when all roles that the process needs are ready. It is generous for busy machines: a process that
+ * exits fails the start at once.
  */
 const START_TIMEOUT_MS = 120_000;
 
@@ -46,7 +46,7 @@ const ENTRIES: Record<Service, { entry: string; databaseRole: RoleName }> = {
 /** The services that own a schema. */
 export const MIGRATED = ["auth", "policy", "usage"] as const;
 
-/** Brings the schema of a service up to date, and ends. */
+/** Command that migrates the schema of a service, and ends. */
 export function migrationCommand(service: (typeof MIGRATED)[number], options: RoleOptions): Command {
   return nodeCommand(`services/${service}/src/migrate.ts`, {
     ...commonVariables(`migrate-${service}`, options),
@@ -68,7 +68,7 @@ export function serviceSpec(service: Service, options: RoleOptions): ProcessSpec
   return nodeSpec(service, command, healthProbe(port));
 }
 
-/** The only process that gets the whole environment: it holds the keys of the upstream providers. */
+/** Specification of a gateway. No other process gets the whole environment, which holds the keys of the providers. */
 export function gatewaySpec(role: string, port: number, options: RoleOptions): ProcessSpec {
   const { spool, addresses, secrets, environment } = options;
   const command = nodeCommand("services/gateway/src/main.ts", {
@@ -84,16 +84,16 @@ export function gatewaySpec(role: string, port: number, options: RoleOptions): P
     ROUTEPLANE_SPOOL_DIR: join(spool, role),
     ROUTEPLANE_ECHO: environment["ROUTEPLANE_ECHO"] ?? "on",
   });
-  // A gateway starts immediately and waits for these roles by itself.
+  // The gateway is started at once and waits for these roles by itself.
   return { ...nodeSpec(role, command, () => answersHealthz(port)), needs: ["auth", "policy", "nats"] };
 }
 
-/** What any program gets. */
+/** Variables that every process gets. */
 export function commonVariables(role: string, { environment, mark }: Pick<RoleOptions, "environment" | "mark">) {
   const passed = ["PATH", "HOME", "TZ", "LANG", "ROUTEPLANE_LOG_LEVEL"];
   return {
     ...definedOf(Object.fromEntries(passed.map((name) => [name, environment[name]]))),
-    // Node keeps compiled modules there: a third less to compute at every start.
+    // The compile cache of Node.js saves a third of the CPU time of a start.
     NODE_COMPILE_CACHE: environment["NODE_COMPILE_CACHE"] || join(cacheFolder(environment), "compiled"),
     ...mark(role),
   };

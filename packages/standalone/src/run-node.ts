@@ -12,17 +12,17 @@ import { type Output, type Progress, showProgress } from "./progress.ts";
 import { startNode } from "./start-node.ts";
 
 export interface NodeOptions {
-  /** Where the node keeps its state; see `nodeHome`. */
+  /** Folder in which the node keeps its state; see `nodeHome`. */
   readonly home: string;
-  /** Of the first gateway; the others take the ports after it. */
+  /** Port of the first gateway. The others have the ports after it. */
   readonly port: number;
-  /** How many gateways; at least 1. */
+  /** Number of gateways, at least 1. */
   readonly gateways: number;
-  /** The caller's environment: the gateway inherits it (provider keys), the other processes a few harmless variables. */
+  /** Environment of the caller. The gateways inherit all of it (provider keys), the other processes a few harmless variables. */
   readonly environment: Readonly<Record<string, string | undefined>>;
-  /** What to do next, once the node is ready. */
+  /** Destination of the addresses and first commands, once the node is ready. */
   readonly stdout: Output;
-  /** Progress and problems. */
+  /** Destination of progress and failures. */
   readonly stderr: Output;
 }
 
@@ -31,7 +31,7 @@ const STOP_SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
 /**
  * Runs a node in the foreground until SIGINT, SIGTERM or SIGHUP: prints progress, then what to do next.
  *
- * @returns exit code: 0 after a clean stop, 1 if the node could not start (the reason is on `stderr` by then)
+ * @returns exit code: 0 after a clean stop, 1 if the node could not start, with the reason on `stderr`
  */
 export async function runNode(options: NodeOptions): Promise<number> {
   const stop = new AbortController();
@@ -52,7 +52,7 @@ export async function runNode(options: NodeOptions): Promise<number> {
   }
 }
 
-/** @throws what kept the node from starting; everything that had started is stopped by then */
+/** @throws the cause of a failed start, after stopping the processes that had been started */
 async function runUntilStopped(options: NodeOptions, progress: Progress, stop: AbortSignal): Promise<void> {
   const startedAt = performance.now();
   const gatewayPorts = Array.from({ length: options.gateways }, (_, index) => options.port + index);
@@ -67,7 +67,7 @@ async function runUntilStopped(options: NodeOptions, progress: Progress, stop: A
     const { addresses, fleet } = await startNode(start);
     try {
       const startMs = performance.now() - startedAt;
-      options.stdout.write(nextSteps({ ...placeOf(options, layout), gatewayPorts, addresses, startMs }));
+      options.stdout.write(nextSteps({ ...homeOf(options, layout), gatewayPorts, addresses, startMs }));
       if (!stop.aborted) await once(stop, "abort");
     } finally {
       await progress.step("stop", () => fleet.stop());
@@ -78,7 +78,7 @@ async function runUntilStopped(options: NodeOptions, progress: Progress, stop: A
   }
 }
 
-function placeOf({ environment }: NodeOptions, { home }: HomeLayout) {
+function homeOf({ environment }: NodeOptions, { home }: HomeLayout) {
   return { home, isDefaultHome: !environment["ROUTEPLANE_HOME"] && home === nodeHome({}), folder: CHECKOUT };
 }
 

@@ -3,29 +3,30 @@ import { join } from "node:path";
 import { randomUUID } from "node:crypto";
 
 /**
- * The small files in a node's home that the CLI shares with it, one value each: `api-key` is the saved login, `operator-key`
- * the operator credential, `url` where the node answers (e.g. `http://127.0.0.1:8080`).
+ * Files in the home that the node and the CLI share, one value each: `api-key` is the saved login, `operator-key` the operator
+ * credential, `url` the address of the node (e.g. `http://127.0.0.1:8080`).
  */
 export type SavedFile = "api-key" | "operator-key" | "url";
 
 const MODES: Record<SavedFile, number> = { "api-key": 0o600, "operator-key": 0o600, url: 0o644 };
 
-/** The value, or undefined if there is none. */
+/** Reads the value; undefined if there is none. */
 export async function readSaved(home: string, file: SavedFile): Promise<string | undefined> {
   const text = await readIfExists(join(home, file));
   return text?.trim() || undefined;
 }
 
-/** Replaces the value at once: a reader, or a crash, meets the old one or the new one. Secrets are for their owner only. */
+/** Replaces the value atomically. Secrets are readable by their owner only. */
 export async function writeSaved(home: string, file: SavedFile, value: string): Promise<void> {
   await writeAtomically(join(home, file), `${value}\n`, MODES[file]);
 }
 
-/** Removes the value; none there is fine. */
+/** Removes the value, if there is one. */
 export async function removeSaved(home: string, file: SavedFile): Promise<void> {
   await rm(join(home, file), { force: true });
 }
 
+/** Reads a file; undefined if it does not exist. */
 export async function readIfExists(path: string): Promise<string | undefined> {
   try {
     return await readFile(path, "utf8");
@@ -35,6 +36,7 @@ export async function readIfExists(path: string): Promise<string | undefined> {
   }
 }
 
+/** Replaces a file and syncs it: readers, and a crash, see the old text or the new one. */
 export async function writeAtomically(path: string, text: string, mode: number): Promise<void> {
   const draft = `${path}.${randomUUID()}`;
   try {

@@ -5,9 +5,9 @@ import { StartFailure } from "./start-failure.ts";
 import { readIfExists, writeAtomically } from "./saved-files.ts";
 import type { NatsUser } from "./servers/nats-users.ts";
 
-/** What the processes of a node know each other by. Never leaves the machine, never printed. */
+/** Passwords, service credentials and pepper of a node. They never leave the machine and are never printed. */
 export interface NodeSecrets {
-  /** Of the database's superuser. */
+  /** Password of the superuser of the database. */
   readonly superuserPassword: string;
   /** Password of the NATS user `routeplane`, which has all permissions. For the operator; no process uses it. */
   readonly natsPassword: string;
@@ -17,7 +17,7 @@ export interface NodeSecrets {
   readonly serviceToken: string;
   /** Credentials of the node's own processes. */
   readonly serviceTokens: Readonly<Record<NodeCaller, string>>;
-  /** `id:hex`, as ROUTEPLANE_KEY_PEPPERS takes it. Without it no saved key verifies any more. */
+  /** Pepper, `id:hex` as in ROUTEPLANE_KEY_PEPPERS. Without it no stored key can be verified. */
   readonly keyPeppers: string;
   readonly databasePasswords: Readonly<Record<string, string>>;
 }
@@ -26,7 +26,7 @@ export const DATABASE = "routeplane";
 
 type NodeCaller = Exclude<ServiceCaller, "workload">;
 
-/** Reads the node's secrets, making and saving those that it does not have yet. */
+/** Reads the secrets of a node. Creates and saves those that it does not have yet. */
 export async function loadSecrets(path: string): Promise<NodeSecrets> {
   const saved = await readSecrets(path);
   const password = (): string => randomBytes(24).toString("hex");
@@ -74,7 +74,7 @@ async function readSecrets(path: string): Promise<Partial<NodeSecrets> | undefin
     const value: unknown = JSON.parse(text);
     if (typeof value === "object" && value !== null) return value;
   } catch {
-    // Falls through: what JSON.parse says would quote the secrets.
+    // The error of JSON.parse is dropped, because it would quote the secrets.
   }
   throw new StartFailure(`${path} is damaged: restore it from a backup, or remove the whole folder to start anew`);
 }

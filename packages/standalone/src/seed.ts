@@ -6,20 +6,21 @@ import type { HomeLayout } from "./home.ts";
 import { StartFailure } from "./start-failure.ts";
 import { readIfExists, readSaved, writeAtomically, writeSaved } from "./saved-files.ts";
 
-/** The longest that a service lets a call take. */
+/** Longest time that a service lets a call take. */
 const TIMEOUT_MS = 30_000;
 
 /**
- * What a first start hands out: account, namespace `default`, operator credential and root key, saved in the home. Can be
- * interrupted anywhere and run again. Once it is through it never runs again: a login that was removed stays removed.
+ * Creates the account, the namespace `default`, the operator credential and the root key of a new node, and saves both
+ * credentials in the home. It can be interrupted at any point and run again. Once it is complete it does nothing, so that a login
+ * that was removed stays removed.
  *
- * @param authUrl of the auth service itself
- * @returns whether this was the first start
+ * @param authUrl address of the auth service, not of the gateway
+ * @returns true at the first start
  */
 export async function seed(layout: HomeLayout, authUrl: string, serviceToken: string): Promise<boolean> {
   if ((await readIfExists(layout.seeded)) !== undefined) return false;
   const { home } = layout;
-  // Saved before it is used: a token that the node knows and nobody has could never be replaced.
+  // Saved before it is used: if the node knew a token that is lost, it could never be replaced.
   const operatorToken = (await readSaved(home, "operator-key")) ?? mintToken("operator");
   await writeSaved(home, "operator-key", operatorToken);
   await bootstrap(authUrl, serviceToken, operatorToken);
@@ -45,9 +46,9 @@ async function bootstrap(authUrl: string, serviceToken: string, operatorToken: s
 }
 
 function transportAs(token: string, baseUrl: string) {
-  const asCaller: Interceptor = (next) => (request) => {
+  const authorize: Interceptor = (next) => (request) => {
     request.header.set("authorization", `Bearer ${token}`);
     return next(request);
   };
-  return createConnectTransport({ baseUrl, httpVersion: "2", defaultTimeoutMs: TIMEOUT_MS, interceptors: [asCaller] });
+  return createConnectTransport({ baseUrl, httpVersion: "2", defaultTimeoutMs: TIMEOUT_MS, interceptors: [authorize] });
 }

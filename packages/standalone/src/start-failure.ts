@@ -1,9 +1,9 @@
 import { readFile } from "node:fs/promises";
 
-/** Why a node, or a server, cannot start, in words for whoever started it: what is wrong and what to do. */
+/** Error for the user: why a node or server cannot start, and what to do. */
 export class StartFailure extends Error {
   override readonly name = "StartFailure";
-  /** Log of the process that failed; its last lines tell more. */
+  /** Log file of the process that failed. */
   readonly log: string | undefined;
 
   constructor(message: string, log?: string) {
@@ -15,7 +15,7 @@ export class StartFailure extends Error {
 const TAIL_LINES = 12;
 const MAX_LINE_LENGTH = 500;
 
-/** The message and, if a process failed, the end of its log. */
+/** Message of an error and, if a process failed, the last lines of its log. */
 export async function describeFailure(error: unknown): Promise<string> {
   const message = error instanceof Error ? error.message : String(error);
   if (!(error instanceof StartFailure) || error.log === undefined) return message;
@@ -29,7 +29,7 @@ async function lastLines(path: string): Promise<string> {
   return text.trim() === "" ? "" : lines.map((line) => `    ${line.slice(0, MAX_LINE_LENGTH)}`).join("\n");
 }
 
-/** The system's code of an error, e.g. `EACCES`. */
+/** Error code of the operating system, e.g. `EACCES`. */
 export function errorCode(error: unknown): string | undefined {
   return error instanceof Error && "code" in error && typeof error.code === "string" ? error.code : undefined;
 }

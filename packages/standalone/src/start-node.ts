@@ -28,23 +28,23 @@ export interface StartOptions {
   readonly gatewayPorts: readonly number[];
   readonly environment: Readonly<Record<string, string | undefined>>;
   readonly progress: Progress;
-  /** Gives the start up. */
+  /** Cancels the start. */
   readonly stop: AbortSignal;
 }
 
-/** What every step of the start works with. */
+/** Context of a start, which every step gets. */
 interface Start extends StartOptions {
   readonly roles: RoleOptions;
   readonly gateways: readonly Gateway[];
   readonly fleet: Fleet;
-  /** Aborted when a step fails or the start is given up. */
+  /** Aborted when a step fails or the start is cancelled. */
   readonly signal: AbortSignal;
 }
 
 /**
- * Starts everything, each as soon as what it needs is there, and seeds a new node.
+ * Starts all processes, each as soon as those that it needs are ready, and seeds a new node.
  *
- * @throws whatever kept it from starting, after stopping what had been started
+ * @throws the cause of a failed start, after stopping the processes that had been started
  */
 export async function startNode(options: StartOptions): Promise<{ addresses: Addresses; fleet: Fleet }> {
   const { layout, environment, progress, stop, gatewayPorts } = options;
@@ -56,7 +56,7 @@ export async function startNode(options: StartOptions): Promise<{ addresses: Add
   const failed = new AbortController();
   const signal = AbortSignal.any([stop, failed.signal]);
   const fleet = createFleet(layout, progress.say, signal);
-  // Awaited together: a step that fails while another thing is awaited would end this process.
+  // Awaited together: an unhandled rejection of a step would end this process.
   const steps = [
     writeAddresses(layout, addresses, gatewayPorts),
     ...startSteps({ ...options, roles, gateways, fleet, signal }),
@@ -69,14 +69,14 @@ export async function startNode(options: StartOptions): Promise<{ addresses: Add
     failed.abort(error);
     progress.end();
     await fleet.stop();
-    // The other steps give up too, and nothing of theirs may outlive this.
+    // The other steps are cancelled too: their processes and files must not outlive this call.
     await Promise.allSettled(steps);
     await removeAddresses(layout);
     throw error;
   }
 }
 
-/** Those that nothing else waits for; each settles after all that it needs. */
+/** Last steps of the start. Each settles after the steps that it depends on. */
 function startSteps(start: Start): readonly Promise<void>[] {
   const { fleet, progress, roles } = start;
   const run = (service: Service) => () => progress.step(service, () => fleet.start(serviceSpec(service, roles)));
@@ -139,5 +139,5 @@ async function seedNode({ layout, roles, progress }: Start): Promise<void> {
   const { addresses, secrets } = roles;
   const isFirst = await seed(layout, urlOf(addresses.services.auth), secrets.serviceTokens.installer);
   if (isFirst)
-    progress.say("  first start: made the account, the namespace default, an operator credential and a root key");
+    progress.say("  first start: created the account, the namespace default, an operator credential and a root key");
 }

@@ -1,6 +1,6 @@
 import type { Transport } from "@connectrpc/connect";
 
-/** A transport whose every call carries the token; an empty one is none. */
+/** Transport that sends the token with every call; none if it is empty. */
 export function authorized(transport: Transport, token: string): Transport {
   const authorize = (header: ConstructorParameters<typeof Headers>[0]): Headers => {
     const headers = new Headers(header);

@@ -3,18 +3,18 @@ import { databasePlan, databaseUrl, type RoleName } from "@routeplane/postgres";
 import pg from "pg";
 import { inject } from "vitest";
 
-/** A database of its own, with the schemas of every service and no rows. */
+/** A database with the schemas of every service and no rows. */
 export interface TestDatabase {
   readonly name: string;
-  /** Connects as the superuser, past row-level security. */
+  /** URL for the superuser, to whom row-level security does not apply. */
   readonly adminUrl: string;
-  /** Connects as one of the node's roles. */
+  /** URL for one of the roles of the node. */
   url(role: RoleName): string;
-  /** Drops it, whoever is still connected. */
+  /** Drops the database and ends its connections. */
   drop(): Promise<void>;
 }
 
-/** Takes 50 to 100 ms: once per test file is right. */
+/** Creates a database from the template, in 50 to 100 ms. Meant to be called once per test file. */
 export async function cloneDatabase(): Promise<TestDatabase> {
   const { port, superuserPassword, template, passwords } = inject("testServers").postgres;
   const name = `test_${randomUUID().replaceAll("-", "")}`;

@@ -14,9 +14,9 @@ const FOLDER = "routeplane-test-";
 const MIGRATED = ["auth", "policy", "usage"] as const;
 
 /**
- * Runs once, before the test files: one throw-away Postgres whose template database holds every schema, and a nats-server
- * program at hand. Gone with its data at the end; if the run is killed, Postgres follows it and the next run removes the
- * data.
+ * Starts a throw-away Postgres whose template database has every schema, and finds a nats-server program, once before the test
+ * files run. Postgres and its data are removed at the end. If the run is killed, the kernel ends Postgres and the next run removes
+ * the data.
  */
 export default async function setUp(project: TestProject): Promise<() => Promise<void>> {
   await removeAbandoned();
@@ -83,7 +83,7 @@ async function migrate(
   if (code !== 0) throw new StartFailure(`the migrations of ${service} failed`, log);
 }
 
-/** Folders of runs that were killed. */
+/** Removes the folders of runs that were killed. */
 async function removeAbandoned(): Promise<void> {
   for (const entry of await readdir(tmpdir())) {
     const [, pid] = /^routeplane-test-(\d+)-/.exec(entry) ?? [];

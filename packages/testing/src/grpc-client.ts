@@ -6,18 +6,18 @@ export interface GrpcOptions {
   /** Sent as a bearer token. */
   readonly token?: string;
   readonly metadata?: Readonly<Record<string, string>>;
-  /** 10 s by default. */
+  /** Time limit of the call; 10 s by default. */
   readonly timeoutMs?: number;
 }
 
-/** A stock gRPC client, as an internal service in any language has one. Its errors are grpc-js's own. */
+/** Client of grpc-js, in place of internal services in other languages. Its errors are those of grpc-js. */
 export interface GrpcClient {
   call<I extends DescMessage, O extends DescMessage>(
     method: DescMethodUnary<I, O>,
     request: MessageInitShape<I>,
     options?: GrpcOptions,
   ): Promise<MessageShape<O>>;
-  /** Any path, any bytes. */
+  /** Sends any bytes to any path. */
   send(path: string, bytes: Uint8Array, options?: GrpcOptions): Promise<Buffer>;
   close(): void;
 }

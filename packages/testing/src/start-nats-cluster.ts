@@ -8,15 +8,15 @@ import { startCommand } from "@routeplane/standalone/servers";
 import { inject } from "vitest";
 import { eventually } from "./eventually.ts";
 
-/** Three nats-servers that are one JetStream, each a process with files of its own. */
+/** Three nats-servers that form one JetStream cluster, each a process with its own files. */
 export interface TestNatsCluster {
-  /** Of all three, with user and password, and with the number of replicas that a stream is to have. */
+  /** URL of all three servers, with user, password and the number of replicas of a stream. */
   readonly url: string;
-  /** As if one of them fell dead: nothing is flushed. */
+  /** Kills a server as a crash would: nothing is flushed. */
   kill(index: number): Promise<void>;
-  /** After `kill`: the same server again. Resolves once it serves with all that the others have. */
+  /** Starts the same server again after `kill`. Resolves once it has caught up with the others. */
   start(index: number): Promise<void>;
-  /** Kills them and removes their files. */
+  /** Kills the servers and removes their files. */
   remove(): Promise<void>;
 }
 

@@ -8,13 +8,13 @@ import { natsUrl, prepareNats, startCommand } from "@routeplane/standalone/serve
 import { inject } from "vitest";
 import { eventually } from "./eventually.ts";
 
-/** A nats-server of its own, on a port and files that it keeps. */
+/** A nats-server, which keeps its port and files over restarts. */
 export interface TestNats {
-  /** URL for the user who may do everything. */
+  /** URL for the user that has all permissions. */
   readonly url: string;
-  /** URL for the user that gateways are, with their permissions. */
+  /** URL for the user of gateways, with its permissions. */
   readonly gatewayUrl: string;
-  /** URL for the user that aggregators are, with their permissions. */
+  /** URL for the user of aggregators, with its permissions. */
   readonly aggregatorUrl: string;
   /** Starts the same server again after `kill`. */
   start(): Promise<void>;
@@ -23,11 +23,11 @@ export interface TestNats {
   /** Suspends the server until `resume`: it keeps its connections and answers nothing. */
   pause(): void;
   resume(): void;
-  /** Kills it and removes its files. */
+  /** Kills the server and removes its files. */
   remove(): Promise<void>;
 }
 
-/** Takes about 50 ms: a test file has its own, so that its streams are nobody else's. */
+/** Starts a server, in about 50 ms. Each test file has its own, so that it shares no streams. */
 export async function startNats(): Promise<TestNats> {
   const folder = await mkdtemp(join(tmpdir(), `routeplane-test-${process.pid}-`));
   const { ports, release } = await reservePorts(1);

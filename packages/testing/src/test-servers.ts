@@ -1,11 +1,11 @@
-/** What the global set-up tells every test file. */
+/** Addresses and passwords that the global set-up provides to every test file. */
 export interface TestServers {
   readonly postgres: {
     readonly port: number;
     readonly superuserPassword: string;
-    /** Database with every service's schema, to be cloned. */
+    /** Name of the template database, which has the schema of every service. */
     readonly template: string;
-    /** By role. */
+    /** Passwords, keyed by database role. */
     readonly passwords: Readonly<Record<string, string>>;
   };
   /** Path of the nats-server program. */

@@ -9,27 +9,27 @@ export interface OsUser {
   readonly gid: number;
 }
 
-/** How to run one process. */
+/** Program, arguments and surroundings of a process. */
 export interface Command {
   readonly executable: string;
   readonly args: readonly string[];
-  /** All that it gets; nothing is inherited. */
+  /** Whole environment of the process; nothing is inherited. */
   readonly environment: Readonly<Record<string, string>>;
-  /** Ours by default. */
+  /** Working directory; that of this process by default. */
   readonly folder?: string | undefined;
-  /** Ours by default. */
+  /** User of the process; that of this process by default. */
   readonly user?: OsUser | undefined;
-  /** What it finds open as descriptors 3, 4, …; not together with `channel`. */
+  /** Files that it inherits as descriptors 3, 4, …; not together with `channel`. */
   readonly descriptors?: readonly number[] | undefined;
-  /** Whether it is one of ours, with a channel whose loss tells it that its parent is gone. */
+  /** True for a service of Routeplane, which gets an IPC channel and stops when that closes. */
   readonly channel?: boolean | undefined;
-  /** What it should get when its parent dies, if it has no channel. */
+  /** Signal that the kernel sends it when its parent dies, if it has no channel. */
   readonly parentDeathSignal?: "INT" | "TERM" | undefined;
 }
 
 /**
- * Starts the process in a group of its own, so that a terminal's Ctrl-C reaches only whoever started it; what it prints is
- * appended to `log`.
+ * Starts the process in a process group of its own, so that Ctrl-C at a terminal reaches only its parent. Its output is appended
+ * to `log`.
  */
 export function startCommand(command: Command, log: string): ChildProcess {
   const { executable, args } = boundToParent(command);
@@ -53,7 +53,7 @@ export interface Ending {
   readonly signal: NodeJS.Signals | null;
 }
 
-/** Runs the process until it ends by itself, or `signal` ends it and all that it has started. */
+/** Runs the process until it ends. If `signal` is aborted, its whole process group is killed. */
 export async function runCommand(command: Command, log: string, signal: AbortSignal): Promise<Ending> {
   signal.throwIfAborted();
   const child = startCommand(command, log);
@@ -70,12 +70,12 @@ export async function runCommand(command: Command, log: string, signal: AbortSig
   }
 }
 
-/** In words, e.g. "exited with 1". */
+/** Ending of a process in words, e.g. "exited with 1". */
 export function describeEnding({ code, signal }: Ending): string {
   return signal === null ? `exited with ${code}` : `was ended by ${signal}`;
 }
 
-/** Where an executable of that name lies, on `path` (as in the variable PATH) or where the system's programs are. */
+/** Path of an executable, from the folders of `path` (as in the variable PATH) or the system's folders. */
 export function findExecutable(name: string, path = ""): string | undefined {
   const folders = [
     ...path.split(delimiter),
@@ -101,7 +101,7 @@ export function isExecutable(file: string): boolean {
   }
 }
 
-/** Linux can signal a process when its parent dies; a foreign program is told so by setpriv, which then becomes it. */
+/** Command that is signalled when its parent dies: setpriv asks the kernel for that and then executes the program. */
 function boundToParent({ executable, args, parentDeathSignal }: Command): { executable: string; args: string[] } {
   const setpriv = parentDeathSignal === undefined ? undefined : findExecutable("setpriv");
   if (setpriv === undefined) return { executable, args: [...args] };

@@ -7,37 +7,37 @@ import { type Command, describeEnding, type Ending, startCommand } from "./comma
 import { waitUntil } from "./wait.ts";
 
 export interface ProcessSpec {
-  /** E.g. `gateway-2`: names it in messages, its log and its pid file. */
+  /** Name in messages, e.g. `gateway-2`. */
   readonly role: string;
   readonly command: Command;
-  /** Whether it does its work now. Asked often; bounded in time. */
+  /** True if the process serves. Called often; must be bounded in time. */
   readonly isReady: (pid: number) => Promise<boolean>;
-  /** Time limit of a start, counted from when the roles in `needs` are ready. */
+  /** Time limit of a start, from when the roles in `needs` are ready. */
   readonly startTimeoutMs: number;
-  /** Roles that must be ready before it can be. None by default. */
+  /** Roles that it needs to become ready. None by default. */
   readonly needs?: readonly string[];
-  /** How often it may exit by itself before it was ever ready, and be started again. 0 by default. */
+  /** Number of restarts that are allowed before it was ready for the first time. 0 by default. */
   readonly startRetries?: number;
   readonly stopSignal: NodeJS.Signals;
-  /** After this it is killed. */
+  /** Time after which a stopping process is killed. */
   readonly stopTimeoutMs: number;
-  /** Releases what the specification holds open, once the process is stopped for good. */
+  /** Releases resources of this specification, after the process was stopped for good. */
   readonly release?: () => void;
 }
 
 export interface SupervisionOptions {
-  /** What it prints is appended here. */
+  /** File that the output of the process is appended to. */
   readonly log: string;
-  /** Holds its process id while it runs. */
+  /** File that holds the process id while the process runs. */
   readonly pidFile?: string;
-  /** It ended by itself; it is started again after `delayMs`. */
+  /** Called when the process ended by itself, before it is restarted after `delayMs`. */
   readonly onDeath?: (ending: Ending, delayMs: number) => void;
-  /** It was started again and is ready. */
+  /** Called when the process was restarted and is ready. */
   readonly onRestart?: (pid: number) => void;
 }
 
 export interface StartedOptions {
-  /** Gives up, with the signal's reason. */
+  /** Cancels the wait, which then throws the signal's reason. */
   readonly signal?: AbortSignal;
   /** The time limit starts when this resolves; immediately by default. */
   readonly after?: Promise<unknown>;
@@ -45,24 +45,24 @@ export interface StartedOptions {
 
 export interface Supervised {
   readonly role: string;
-  /** Of the running process; undefined between two. */
+  /** Id of the running process; undefined between an end and a restart. */
   pid(): number | undefined;
   /**
-   * Resolves when it is ready for the first time.
+   * Resolves when the process is ready for the first time.
    *
-   * @throws StartFailure if it ends before that, or takes too long
+   * @throws StartFailure if it exits before that, or exceeds the time limit
    */
   started(options?: StartedOptions): Promise<void>;
-  /** Ends it for good: asks first, then kills. */
+  /** Stops the process for good, and kills it after `stopTimeoutMs`. */
   readonly stop: () => Promise<void>;
 }
 
 const FIRST_DELAY_MS = 100;
 const MAX_DELAY_MS = 5_000;
-/** After running this long, the next death counts as the first one. */
+/** Run time after which the restart delay is back at its minimum. */
 const STABLE_MS = 10_000;
 
-/** Starts the process now, and again, a little later each time, whenever it ends by itself. */
+/** Starts the process, and restarts it whenever it ends by itself, after a delay that doubles each time. */
 export function supervise(spec: ProcessSpec, options: SupervisionOptions): Supervised {
   const stopping = new AbortController();
   let child: ChildProcess | undefined;
@@ -100,8 +100,8 @@ export function supervise(spec: ProcessSpec, options: SupervisionOptions): Super
     if (pid === undefined) return;
     const check = async (): Promise<boolean> => child !== launched || (await spec.isReady(pid));
     const limits = { timeoutMs: spec.startTimeoutMs, signal: stopping.signal };
-    const answered = await waitUntil(check, limits).catch(() => false);
-    if (answered && child === launched) options.onRestart?.(pid);
+    const isReady = await waitUntil(check, limits).catch(() => false);
+    if (isReady && child === launched) options.onRestart?.(pid);
   };
 
   const running = run();
@@ -118,9 +118,9 @@ export function supervise(spec: ProcessSpec, options: SupervisionOptions): Super
       };
       const settled = await waitUntil(isSettled, { timeoutMs: spec.startTimeoutMs, signal, after });
       if (ready) return;
-      const why = settled && lastEnding !== undefined ? describeEnding(lastEnding) : "did not get ready";
+      const cause = settled && lastEnding !== undefined ? describeEnding(lastEnding) : "did not get ready";
       const limit = settled ? "" : ` within ${spec.startTimeoutMs / 1_000} s`;
-      throw new StartFailure(`${spec.role} ${why}${limit}`, options.log);
+      throw new StartFailure(`${spec.role} ${cause}${limit}`, options.log);
     },
     async stop() {
       stopping.abort();
@@ -140,7 +140,7 @@ async function stopChild(child: ChildProcess, { stopSignal, stopTimeoutMs }: Pro
   clearTimeout(kill);
 }
 
-/** Also when it could not even be started. */
+/** Ending of a process; exit code 127 if it could not be started. */
 async function endOf(child: ChildProcess): Promise<Ending> {
   if (child.exitCode !== null || child.signalCode !== null) return { code: child.exitCode, signal: child.signalCode };
   try {
@@ -151,7 +151,7 @@ async function endOf(child: ChildProcess): Promise<Ending> {
   }
 }
 
-/** Nobody reads a half-written one. Not synced: it means nothing after the machine went down. */
+/** Replaces a pid file atomically. It is not synced, because after a crash of the machine it means nothing. */
 function writePidFile(path: string, pid: number): void {
   writeFileSync(`${path}.new`, `${pid}\n`);
   renameSync(`${path}.new`, path);

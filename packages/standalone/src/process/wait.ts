@@ -2,15 +2,15 @@ import { setTimeout as delay } from "node:timers/promises";
 
 export interface WaitOptions {
   readonly timeoutMs: number;
-  /** 25 by default. */
+  /** Interval between two checks; 25 by default. */
   readonly intervalMs?: number;
-  /** Gives up, with the signal's reason. */
+  /** Cancels the wait, which then throws the signal's reason. */
   readonly signal?: AbortSignal | undefined;
   /** The time limit starts when this resolves; immediately by default. There is no limit if it rejects. */
   readonly after?: Promise<unknown> | undefined;
 }
 
-/** Asks `check` again and again until it says yes: true then, or false once the time is over. */
+/** Calls `check` until it returns true; false if it did not within the time limit. */
 export async function waitUntil(check: () => Promise<boolean> | boolean, options: WaitOptions): Promise<boolean> {
   const { timeoutMs, intervalMs = 25, signal, after } = options;
   let deadline = after === undefined ? performance.now() + timeoutMs : Infinity;

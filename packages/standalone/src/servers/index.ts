@@ -1,4 +1,4 @@
-/** The servers that a node runs, for whoever needs one by itself: tests and benchmarks. */
+/** Postgres and NATS as a node runs them, for tests and benchmarks. */
 export { describeFailure, StartFailure } from "../start-failure.ts";
 export { runCommand, startCommand } from "../process/command.ts";
 export { type ProcessSpec, supervise, type Supervised } from "../process/supervise.ts";

@@ -8,23 +8,23 @@ import { findExecutable, isExecutable } from "../process/command.ts";
 
 const run = promisify(execFile);
 
-const WHAT_TO_DO =
+const INSTALL_HINT =
   "install it (on Debian and Ubuntu: apt-get install nats-server; elsewhere: https://nats.io/download) " +
   "so that nats-server is on the PATH, and try again";
 const APT_TIMEOUT_MS = 120_000;
 
 export interface NatsBinaryOptions {
-  /** Its PATH is searched, and its XDG_CACHE_HOME is where a fetched one is kept. */
+  /** Environment whose PATH is searched, and whose XDG_CACHE_HOME holds a fetched program. */
   readonly environment: Readonly<Record<string, string | undefined>>;
   readonly say: (text: string) => void;
   readonly signal: AbortSignal;
-  /** Finds a program of the machine. */
+  /** Finds a program on the machine. */
   readonly find?: (name: string) => string | undefined;
 }
 
 /**
- * Path of a nats-server: the machine's own, else one fetched before, else one out of the distribution's package. That is
- * unpacked and not installed, so that no system service starts.
+ * Path of a nats-server: that of the machine, else one fetched before, else one from the package of the distribution. The package
+ * is unpacked and not installed, so that no system service starts.
  */
 export async function natsBinary(options: NatsBinaryOptions): Promise<string> {
   const { environment, say, signal, find = (name) => findExecutable(name, environment["PATH"]) } = options;
@@ -36,17 +36,17 @@ export async function natsBinary(options: NatsBinaryOptions): Promise<string> {
   const apt = find("apt-get");
   const dpkg = find("dpkg-deb");
   if (apt === undefined || dpkg === undefined) {
-    throw new StartFailure(`nats-server is not on the PATH, and there is no apt-get to fetch it with: ${WHAT_TO_DO}`);
+    throw new StartFailure(`nats-server is not on the PATH, and there is no apt-get to fetch it with: ${INSTALL_HINT}`);
   }
   say("nats-server is not on the PATH: fetching it from the distribution's packages (apt-get download nats-server)");
   try {
     await fetchPackage({ apt, dpkg, cache, signal });
   } catch (error) {
     signal.throwIfAborted();
-    throw new StartFailure(`nats-server could not be fetched (${lastLine(error)}): ${WHAT_TO_DO}`);
+    throw new StartFailure(`nats-server could not be fetched (${lastLine(error)}): ${INSTALL_HINT}`);
   }
   if (isExecutable(fetched)) return fetched;
-  throw new StartFailure(`the distribution's package nats-server holds no program: ${WHAT_TO_DO}`);
+  throw new StartFailure(`the distribution's package nats-server holds no program: ${INSTALL_HINT}`);
 }
 
 interface FetchOptions {
@@ -56,7 +56,7 @@ interface FetchOptions {
   readonly signal: AbortSignal;
 }
 
-/** In place at once, so that two nodes may do it at the same time. */
+/** Fetches the package and renames its content into place, so that two nodes can do so at the same time. */
 async function fetchPackage({ apt, dpkg, cache, signal }: FetchOptions): Promise<void> {
   await mkdir(cache, { recursive: true });
   const draft = await mkdtemp(join(cache, "nats-server."));
@@ -80,7 +80,7 @@ async function fetchPackage({ apt, dpkg, cache, signal }: FetchOptions): Promise
   }
 }
 
-/** What apt says goes to stderr, and the last line is the reason. */
+/** Last line that apt wrote to stderr, which names the reason. */
 function lastLine(error: unknown): string {
   const text = error instanceof Error && "stderr" in error ? String(error.stderr) : "";
   return text.trim().split("\n").at(-1) || (error instanceof Error ? error.message : String(error));

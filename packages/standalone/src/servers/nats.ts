@@ -8,9 +8,9 @@ import { type NatsUser, natsUserConfig } from "./nats-users.ts";
 
 export interface NatsOptions {
   readonly executable: string;
-  /** A folder of its own, for configuration and streams; made if missing. */
+  /** Folder for configuration and streams; created if missing. */
   readonly folder: string;
-  /** On 127.0.0.1. */
+  /** Port on 127.0.0.1. */
   readonly port: number;
   /** Password of the user `routeplane`, which has all permissions. */
   readonly password: string;
@@ -22,12 +22,12 @@ export interface NatsOptions {
 const ADMIN = "routeplane";
 const PROBE_TIMEOUT_MS = 1_000;
 
-/** Writes the configuration: JetStream, and users with the permissions that they need. */
+/** Writes the configuration, with JetStream and a user for each role. Returns how to run the server. */
 export async function prepareNats(options: NatsOptions): Promise<ProcessSpec> {
   const { executable, folder, port, password, passwords, environment = {} } = options;
   await mkdir(folder, { recursive: true, mode: 0o700 });
   const configuration = join(folder, "nats.conf");
-  // Only what 2.9 knows: an unknown field stops it.
+  // Fields of nats-server 2.9 only: an unknown field keeps it from starting.
   const text = `host: "127.0.0.1"
 port: ${port}
 server_name: "routeplane"
@@ -45,7 +45,7 @@ jetstream { store_dir: ${JSON.stringify(folder)} }
   return {
     role: "nats",
     command: { executable, args: ["--config", configuration], environment, parentDeathSignal: "TERM" },
-    isReady: () => greets(port),
+    isReady: () => sendsInfo(port),
     startTimeoutMs: 120_000,
     startRetries: 2,
     stopSignal: "SIGTERM",
@@ -59,8 +59,8 @@ export function natsUrl(options: Pick<NatsOptions, "port" | "password" | "passwo
   return `nats://${user ?? ADMIN}:${encodeURIComponent(password)}@127.0.0.1:${options.port}`;
 }
 
-/** A server that is ready, its streams recovered, begins every connection with INFO. */
-async function greets(port: number): Promise<boolean> {
+/** True if the server sends INFO on a connection, as it does once its streams are recovered. */
+async function sendsInfo(port: number): Promise<boolean> {
   const socket = connect(port, "127.0.0.1");
   try {
     const [data] = (await once(socket, "data", { signal: AbortSignal.timeout(PROBE_TIMEOUT_MS) })) as [Buffer];

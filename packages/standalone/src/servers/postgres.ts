@@ -8,13 +8,13 @@ import { readIfExists } from "../saved-files.ts";
 import { postgresBinaries, type PostgresBinaries, postgresUser } from "./postgres-binaries.ts";
 
 export interface PostgresOptions {
-  /** A folder of its own; made if missing. The cluster is `data` in it. */
+  /** Folder for the cluster, which is `data` in it; created if missing. */
   readonly folder: string;
-  /** On 127.0.0.1. */
+  /** Port on 127.0.0.1. */
   readonly port: number;
-  /** Of the superuser `postgres`; takes effect when the cluster is made. */
+  /** Password of the superuser `postgres`. It takes effect when the cluster is created. */
   readonly password: string;
-  /** False gives up what was committed if the machine goes down, for speed: throw-away clusters only. */
+  /** False for throw-away clusters: faster, but commits are lost if the machine crashes. */
   readonly durable: boolean;
   readonly log: string;
   readonly signal: AbortSignal;
@@ -22,7 +22,7 @@ export interface PostgresOptions {
   readonly say?: (text: string) => void;
 }
 
-/** Makes the cluster if there is none. The server that it describes listens on TCP only and wants SCRAM passwords. */
+/** Creates the cluster if there is none. Returns how to run the server, which listens on TCP only, with SCRAM passwords. */
 export async function preparePostgres(options: PostgresOptions): Promise<ProcessSpec> {
   const { folder, port, durable, say = () => {} } = options;
   const user = await postgresUser(say);
@@ -32,32 +32,32 @@ export async function preparePostgres(options: PostgresOptions): Promise<Process
   if (user !== undefined) await chown(folder, user.uid, user.gid);
 
   const descriptor = openSync(folder, "r");
-  // As another user it reaches its folder through an open descriptor, and so needs no right to any folder above it: a
-  // home under /root, or one made by mktemp, stays closed to everyone else.
-  const reached = user === undefined ? folder : "/proc/self/fd/3";
+  // Another user reaches its folder through an open descriptor and needs no permission on the folders above it, so a home
+  // under /root, or made by mktemp, stays closed to everyone else.
+  const reachable = user === undefined ? folder : "/proc/self/fd/3";
   const command = (executable: string, args: readonly string[]): Command => ({
     executable,
     args,
     environment: { ...options.environment, LC_ALL: "C", TZ: "UTC", PATH: "/usr/bin:/bin" },
-    // Ours may be out of that user's reach.
+    // The working directory of this process is possibly closed to that user.
     folder: "/",
     user,
     descriptors: [descriptor],
     parentDeathSignal: "INT",
   });
   try {
-    await ensureCluster(options, binaries, (args) => command(binaries.initdb, args(reached)));
+    await ensureCluster(options, binaries, (args) => command(binaries.initdb, args(reachable)));
   } catch (error) {
     closeSync(descriptor);
     throw error;
   }
   return {
     role: "postgres",
-    command: command(binaries.postgres, ["-D", join(reached, "data"), ...settings(port, durable)]),
+    command: command(binaries.postgres, ["-D", join(reachable, "data"), ...settings(port, durable)]),
     isReady: (pid) => reportsReady(folder, pid),
-    // Recovery after a crash reads what was written since the last checkpoint.
+    // Recovery after a crash replays the log since the last checkpoint.
     startTimeoutMs: 300_000,
-    // After a kill -9 it refuses to start until the last of its former workers is gone.
+    // After a kill -9 Postgres refuses to start until the last of its former workers has ended.
     startRetries: 5,
     stopSignal: "SIGINT",
     stopTimeoutMs: 15_000,
@@ -65,7 +65,7 @@ export async function preparePostgres(options: PostgresOptions): Promise<Process
   };
 }
 
-/** Superuser's URL to the database `postgres`. */
+/** URL of the database `postgres` for the superuser. */
 export function superuserUrl({ port, password }: Pick<PostgresOptions, "port" | "password">): string {
   return `postgres://postgres:${encodeURIComponent(password)}@127.0.0.1:${port}/postgres`;
 }
@@ -84,12 +84,12 @@ function settings(port: number, durable: boolean): string[] {
     timezone: "UTC",
     log_timezone: "UTC",
     log_checkpoints: "off",
-    // A statement in the log could hold what a user sent.
+    // Logged statements could hold data of users.
     log_min_error_statement: "panic",
   }).flatMap(([name, value]) => ["-c", `${name}=${value}`]);
 }
 
-/** A cluster that is there is complete: it is made under another name first. */
+/** Creates the cluster unless it exists. It is created under another name first, so one that exists is complete. */
 async function ensureCluster(
   options: PostgresOptions,
   { majorVersion }: PostgresBinaries,
@@ -129,7 +129,7 @@ async function ensureCluster(
   }
 }
 
-/** Its lock file says so, on line 8, as it does to pg_ctl; line 1 is the process that wrote it. */
+/** True if postmaster.pid reports `ready` on line 8, as pg_ctl reads it, for the process on line 1. */
 async function reportsReady(folder: string, pid: number): Promise<boolean> {
   const text = await readFile(join(folder, "data/postmaster.pid"), "utf8").catch(() => "");
   const lines = text.split("\n").map((line) => line.trim());

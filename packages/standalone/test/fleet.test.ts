@@ -2,9 +2,9 @@ import { mkdir, mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { beforeEach, expect, it } from "vitest";
-import { createFleet, type Fleet } from "./fleet.ts";
-import { homeLayout } from "./home.ts";
-import type { ProcessSpec } from "./process/supervise.ts";
+import { createFleet, type Fleet } from "../src/fleet.ts";
+import { homeLayout } from "../src/home.ts";
+import type { ProcessSpec } from "../src/process/supervise.ts";
 
 let folder: string;
 let fleet: Fleet;
@@ -21,7 +21,7 @@ beforeEach(async () => {
   };
 });
 
-/** A process that is ready when `isReady` says so, and has half a second for it. */
+/** Specification of a process that becomes ready when `isReady` does, within half a second. */
 function role(name: string, isReady: () => boolean, needs: readonly string[] = []): ProcessSpec {
   const command = { executable: "/bin/sleep", args: ["60"], environment: {} };
   const limits = { startTimeoutMs: 500, stopTimeoutMs: 300, stopSignal: "SIGTERM" as const };
@@ -32,7 +32,7 @@ function role(name: string, isReady: () => boolean, needs: readonly string[] = [
 const SLOW_MS = 1_500;
 const since = (start: number): number => performance.now() - start;
 
-it("lets a role wait for the roles that it needs, however long those take", async () => {
+it("begins the time limit of a role when the roles that it needs are ready", async () => {
   const start = performance.now();
   let hasAuth = false;
   const gateway = fleet.start(role("gateway", () => hasAuth, ["auth", "policy"]));
@@ -41,13 +41,13 @@ it("lets a role wait for the roles that it needs, however long those take", asyn
   expect(since(start)).toBeGreaterThan(SLOW_MS);
 });
 
-it("gives up on a role that is not ready in its time after those that it needs", async () => {
+it("fails for a role that is not ready within its time limit after those that it needs", async () => {
   const gateway = fleet.start(role("gateway", () => false, ["auth"]));
   await fleet.start(role("auth", () => true));
   await expect(gateway).rejects.toThrow("gateway did not get ready within 0.5 s");
 });
 
-it("gives up on a role whose needs never come when the start is given up", async () => {
+it("cancels the wait for roles that are never ready when the start is cancelled", async () => {
   const gateway = fleet.start(role("gateway", () => false, ["auth"]));
   given.abort(new Error("given up"));
   await expect(gateway).rejects.toThrow();

@@ -2,14 +2,14 @@ import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, afterEach, expect, it } from "vitest";
-import { type ProcessSpec, supervise, type Supervised } from "./supervise.ts";
-import { waitUntil } from "./wait.ts";
+import { type ProcessSpec, supervise, type Supervised } from "../src/process/supervise.ts";
+import { waitUntil } from "../src/process/wait.ts";
 
 const folder = await mkdtemp(join(tmpdir(), "routeplane-supervise-"));
 const log = join(folder, "some.log");
 const pidFile = join(folder, "some.pid");
 const running: Supervised[] = [];
-afterEach(async () => void (await Promise.all(running.splice(0).map((each) => each.stop()))));
+afterEach(async () => void (await Promise.all(running.splice(0).map((supervised) => supervised.stop()))));
 afterAll(() => rm(folder, { recursive: true }));
 
 function specOf(script: string, overrides: Partial<ProcessSpec> = {}): ProcessSpec {
@@ -37,7 +37,7 @@ it("starts a killed process again, with its new pid on file", async () => {
   expect(await pidOnFile()).toBe(supervised.pid());
 });
 
-it("waits longer before each further start of a process that keeps dying", async () => {
+it("doubles the delay before each restart of a process that keeps ending", async () => {
   const delays: number[] = [];
   const supervised = start(specOf("sleep 0.05; exit 3"), (delayMs) => delays.push(delayMs));
   await supervised.started();
@@ -54,12 +54,12 @@ it("kills a process that does not stop when asked, and removes its pid file", as
   await expect(pidOnFile()).rejects.toThrow("ENOENT");
 });
 
-it("says how a process ended that exits before it is ready, and where its log is", async () => {
+it("reports how a process ended that exits before it is ready, and its log", async () => {
   const supervised = start(specOf("exit 7", { isReady: async () => false }));
   await expect(supervised.started()).rejects.toMatchObject({ message: "some exited with 7", log });
 });
 
-it("tries again as often as it may when a process exits before it is ready", async () => {
+it("restarts a process that exits before it is ready as often as is allowed", async () => {
   const marker = join(folder, "tries");
   const script = `echo >> ${marker}; [ $(wc -l < ${marker}) -ge 3 ] || exit 1; exec sleep 60`;
   const isReady = async (): Promise<boolean> => (await readFile(marker, "utf8").catch(() => "")).length >= 3;
@@ -67,7 +67,7 @@ it("tries again as often as it may when a process exits before it is ready", asy
   expect((await readFile(marker, "utf8")).length).toBe(3);
 });
 
-it("gives up on a process that does not get ready in time", async () => {
+it("fails for a process that is not ready within its time limit", async () => {
   const supervised = start(specOf("exec sleep 60", { isReady: async () => false, startTimeoutMs: 100 }));
   await expect(supervised.started()).rejects.toThrow("some did not get ready within 0.1 s");
 });

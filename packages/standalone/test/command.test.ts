@@ -2,8 +2,8 @@ import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, expect, it } from "vitest";
-import { runCommand } from "./command.ts";
-import { waitUntil } from "./wait.ts";
+import { runCommand } from "../src/process/command.ts";
+import { waitUntil } from "../src/process/wait.ts";
 
 const folder = await mkdtemp(join(tmpdir(), "routeplane-command-"));
 const log = join(folder, "some.log");
@@ -13,14 +13,14 @@ function shell(script: string, environment: Record<string, string> = {}) {
   return { executable: "/bin/sh", args: ["-c", script], environment };
 }
 
-it("gives a process nothing of our environment", async () => {
+it("gives a process no variable of this process", async () => {
   const ending = await runCommand(shell("env", { ONLY: "this" }), log, new AbortController().signal);
   expect(ending).toEqual({ code: 0, signal: null });
   expect(await readFile(log, "utf8")).toMatch(/^ONLY=this$/m);
   expect(await readFile(log, "utf8")).not.toMatch(/^HOME=/m);
 });
 
-it("ends what a process has started when the run is given up", async () => {
+it("ends the processes that a process has started when the run is cancelled", async () => {
   const given = new AbortController();
   const file = join(folder, "grandchild");
   const run = runCommand(shell(`sleep 60 & echo $! > ${file}; wait`), log, given.signal);

@@ -10,7 +10,7 @@ import { text } from "node:stream/consumers";
 import { beforeEach, describe, expect, it, onTestFinished } from "vitest";
 import { waitUntil } from "../src/process/wait.ts";
 
-/** A checkout with nothing installed, and an `npm` whose package manager notes its calls and takes a moment. */
+/** Checkout without dependencies, with an `npm` whose package manager records its calls and takes 0.3 s. */
 const BIN = "packages/standalone/bin";
 const MANAGER = `${BIN}/package-manager`;
 let checkout: string;
@@ -19,21 +19,24 @@ beforeEach(async () => {
   waitSecs = "";
   checkout = await mkdtemp(join(tmpdir(), "routeplane-checkout-"));
   for (const folder of [BIN, MANAGER, "tools"]) await mkdir(join(checkout, folder), { recursive: true });
-  await copyFile(join(import.meta.dirname, "bootstrap.js"), join(checkout, "packages/standalone/bin/bootstrap.js"));
+  await copyFile(
+    join(import.meta.dirname, "../bin/bootstrap.js"),
+    join(checkout, "packages/standalone/bin/bootstrap.js"),
+  );
   await writeFile(join(checkout, "package.json"), '{"type": "module"}');
   await writeFile(join(checkout, "pnpm-lock.yaml"), "lockfileVersion: 1\n");
   await installer('echo "$@" >> "$PWD/calls"; sleep 0.3');
   return () => rm(checkout, { recursive: true });
 });
 
-/** The package manager does this. */
+/** Sets the script that the package manager runs. */
 async function installer(script: string): Promise<void> {
   await program(join(checkout, "manager"), script);
   const file = `node_modules/@pnpm/exe.${process.platform}-${process.arch}/pnpm`;
   await npm(`mkdir -p ${dirname(file)}; cp ${join(checkout, "manager")} ${file}`);
 }
 
-/** npm does this, in the folder of the package manager. */
+/** Sets the script that npm runs, in the folder of the package manager. */
 function npm(script: string): Promise<void> {
   return program(join(checkout, "tools/npm"), `echo "$@" >> "${checkout}/npm-calls"\n${script}`);
 }
@@ -62,7 +65,7 @@ async function script(name: string, body: string): Promise<string> {
   return name;
 }
 
-it("installs once, however many start at the same time, and again when the lockfile changes", async () => {
+it("installs once when several processes start at the same time, and again when the lockfile changes", async () => {
   const hello = await script("hello.js", "console.log('hello', ...process.argv.slice(2))");
   const results = await Promise.all(Array.from({ length: 5 }, () => run(hello, "a b")));
   for (const result of results) expect(result).toMatchObject({ code: 0, stdout: "hello a b\n" });
@@ -74,7 +77,7 @@ it("installs once, however many start at the same time, and again when the lockf
   expect(await calls()).toBe(2);
 });
 
-it("shows what went wrong when the dependencies cannot be installed, and runs nothing", async () => {
+it("shows the output of a failed installation, and does not run the script", async () => {
   await installer("echo the registry is away; exit 1");
   const result = await run(await script("hello.js", "console.log('hello')"));
   expect(result).toMatchObject({ code: 1, stdout: "" });
@@ -82,7 +85,7 @@ it("shows what went wrong when the dependencies cannot be installed, and runs no
   expect(result.stderr).toContain("dependencies could not be installed");
 });
 
-it("takes the package manager that the lockfile's hash is of, runs no script of it, and stops where npm has none of that hash", async () => {
+it("installs the package manager by the hash of its lockfile, without its scripts, and fails if npm has no match", async () => {
   const hello = await script("hello.js", "console.log('hello')");
   expect(await run(hello)).toMatchObject({ code: 0 });
   expect(await readFile(join(checkout, "npm-calls"), "utf8")).toBe("ci --ignore-scripts --no-audit --no-fund\n");
@@ -94,14 +97,14 @@ it("takes the package manager that the lockfile's hash is of, runs no script of 
   expect(stderr).toContain("installed no package manager");
 });
 
-it("ends as the script ends", async () => {
+it("ends with the exit code or the signal of the script", async () => {
   expect(await run(await script("seven.js", "process.exit(7)"))).toMatchObject({ code: 7 });
   expect(
     await run(await script("killed.js", "process.kill(process.pid, 'SIGTERM'); setInterval(() => {}, 1000)")),
   ).toMatchObject({ signal: "SIGTERM" });
 });
 
-it("passes signals on", async () => {
+it("forwards signals to the script", async () => {
   const body = "process.on('SIGTERM', () => process.exit(5)); console.log('up'); setInterval(() => {}, 1000)";
   const child = bootstrap(await script("waits.js", body));
   await once(child.stdout, "data");
@@ -109,13 +112,13 @@ it("passes signals on", async () => {
   expect(await once(child, "close")).toEqual([5, null]);
 });
 
-it("prefers the Node that the dependencies bring", async () => {
+it("prefers the Node.js of the dependencies", async () => {
   await mkdir(join(checkout, "node_modules/.bin"), { recursive: true });
   await symlink("/bin/echo", join(checkout, "node_modules/.bin/node"));
   expect((await run("some.js", "x")).stdout).toBe(`${join(checkout, "some.js")} x\n`);
 });
 
-it("stops installing when it is told to, without a word about a failure", async () => {
+it("stops an installation at a signal, without reporting a failure", async () => {
   await installer("echo >> calls; exec sleep 60");
   const child = bootstrap("some.js");
   const ended = Promise.all([text(child.stderr), once(child, "close")]);
@@ -127,7 +130,7 @@ it("stops installing when it is told to, without a word about a failure", async 
 });
 
 describe("while another process installs", () => {
-  /** One whose installation does not end. */
+  /** Starts a process whose installation does not end. */
   async function installing() {
     await installer("echo $$ > calls; exec sleep 60");
     const child = bootstrap("some.js");
@@ -142,7 +145,7 @@ describe("while another process installs", () => {
     return child;
   }
 
-  it("waits no longer than it may, and names the process and the file", async () => {
+  it("waits until its time limit, and names the process and the file", async () => {
     const other = await installing();
     waitSecs = "0.5";
     const { code, stderr } = await run("some.js");
@@ -153,7 +156,7 @@ describe("while another process installs", () => {
     );
   });
 
-  it.each(["soon", "-1", "Infinity"])("refuses a wait of %s, which would have no end", async (secs) => {
+  it.each(["soon", "-1", "Infinity"])("refuses a time limit of %s", async (secs) => {
     await installing();
     waitSecs = secs;
     const { code, stderr } = await run("some.js");
@@ -161,7 +164,7 @@ describe("while another process installs", () => {
     expect(stderr).toContain(`ROUTEPLANE_INSTALL_WAIT_SECS is "${secs}": set it to seconds`);
   });
 
-  it("goes on when that is killed", async () => {
+  it("installs when that process is killed", async () => {
     const other = await installing();
     await installer("true");
     const waiting = run(await script("hello.js", "console.log('hello')"));
@@ -172,7 +175,7 @@ describe("while another process installs", () => {
   });
 });
 
-it("cannot be kept from installing by another user of the machine, who may name any abstract socket", async () => {
+it("cannot be kept from installing by another user of the machine, who can name any abstract socket", async () => {
   const digest = createHash("sha256").update(checkout).digest("hex").slice(0, 32);
   const squatter = createServer().listen(`\0routeplane-install-${digest}`);
   onTestFinished(() => void squatter.close());

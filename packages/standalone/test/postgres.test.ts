@@ -3,15 +3,15 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { provision } from "@routeplane/postgres";
-import { reservePorts } from "../ports.ts";
-import { supervise } from "../process/supervise.ts";
-import { planOf, loadSecrets } from "../secrets.ts";
-import { type PostgresOptions, preparePostgres, superuserUrl } from "./postgres.ts";
+import { reservePorts } from "../src/ports.ts";
+import { supervise } from "../src/process/supervise.ts";
+import { planOf, loadSecrets } from "../src/secrets.ts";
+import { type PostgresOptions, preparePostgres, superuserUrl } from "../src/servers/postgres.ts";
 
 let closed: string;
 let options: PostgresOptions;
 beforeAll(async () => {
-  // As under /root: nobody but us may even pass through.
+  // Like /root: no other user can access what is in it.
   closed = await mkdtemp(join(tmpdir(), "routeplane-postgres-"));
   await chmod(closed, 0o700);
   const { ports } = await reservePorts(1);
@@ -38,7 +38,7 @@ it("runs in a folder that only its owner can reach, and keeps its data there", a
   await whileRunning((url) => provision(url, plan));
 });
 
-it("wants the password", async () => {
+it("refuses a wrong password", async () => {
   const plan = planOf(await loadSecrets(join(closed, "secrets.json")));
   const wrong = { port: options.port, password: "wrong" };
   await whileRunning(async () => {
@@ -46,7 +46,7 @@ it("wants the password", async () => {
   });
 });
 
-it("leaves a cluster alone that another major version made", async () => {
+it("does not touch a cluster of another major version", async () => {
   const folder = join(closed, "older");
   await mkdir(join(folder, "data"), { recursive: true });
   await writeFile(join(folder, "data/PG_VERSION"), "15\n");

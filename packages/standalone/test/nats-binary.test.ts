@@ -2,9 +2,9 @@ import { access, chmod, mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { beforeEach, expect, it } from "vitest";
-import { natsBinary } from "./nats-binary.ts";
+import { natsBinary } from "../src/servers/nats-binary.ts";
 
-/** Stand-ins for the distribution's tools: they append what they are asked to `calls`, and fail if `fails` matches it. */
+/** Fakes of the distribution's tools. They append their arguments to `calls`, and fail if `fails` matches those. */
 let folder: string;
 beforeEach(async () => {
   folder = await mkdtemp(join(tmpdir(), "routeplane-apt-"));
@@ -40,12 +40,12 @@ function find(present: readonly string[]): Promise<string> {
 const said: string[] = [];
 beforeEach(() => void said.splice(0));
 
-it("takes the machine's own", async () => {
+it("takes the program of the machine", async () => {
   expect(await find(["nats-server", "apt-get", "dpkg-deb"])).toBe(join(folder, "bin/nats-server"));
   expect(said).toEqual([]);
 });
 
-it("fetches the distribution's package without installing it, says so, and does it once", async () => {
+it("fetches the package of the distribution once, without installing it, and reports that", async () => {
   const path = await find(["apt-get", "dpkg-deb"]);
   await access(path);
   expect(said).toEqual([expect.stringContaining("apt-get download nats-server")]);
@@ -56,11 +56,11 @@ it("fetches the distribution's package without installing it, says so, and does 
   expect(await readFile(join(folder, "calls"), "utf8")).toBe(calls);
 });
 
-it("says why fetching failed and what to do", async () => {
+it("reports why fetching failed and what to do", async () => {
   await writeFile(join(folder, "offline"), "");
   await expect(find(["apt-get", "dpkg-deb"])).rejects.toThrow(/could not be fetched \(E: no network\): install it/);
 });
 
-it("says what to do where there is no package manager that it knows", async () => {
+it("reports what to do where it knows no package manager", async () => {
   await expect(find([])).rejects.toThrow(/not on the PATH, and there is no apt-get.*https:\/\/nats\.io\/download/);
 });

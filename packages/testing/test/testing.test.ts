@@ -1,7 +1,7 @@
 import pg from "pg";
 import { afterAll, expect, it } from "vitest";
-import { cloneDatabase } from "./clone-database.ts";
-import { startNats } from "./start-nats.ts";
+import { cloneDatabase } from "../src/clone-database.ts";
+import { startNats } from "../src/start-nats.ts";
 
 const [one, other] = await Promise.all([cloneDatabase(), cloneDatabase()]);
 afterAll(() => Promise.all([one.drop(), other.drop()]));
