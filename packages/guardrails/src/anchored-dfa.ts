@@ -1,132 +1,150 @@
 import { type CharacterClasses, EDGE, includes, type Neighbour, NEWLINE, WORD } from "./classes.ts";
-import { AT, type Program } from "./program.ts";
+import { EMPTY_WIDTH, type Program } from "./program.ts";
 
 /**
- * One pattern, tried from one place in the text: where such an attempt stands is the list of instructions that may come next,
- * the preferred one first. This is RE2's own way (leftmost-first): what a match makes pointless is dropped, so lazy and greedy
- * repetitions end where RE2 ends them. Attempts that stand at the same list have the same future, whatever place they are from.
+ * Anchored leftmost-first DFA of one pattern, built lazily: the pattern tried from one start position.
+ *
+ * Algorithm: subset construction over the Thompson NFA of `program.ts`, as in RE2's `dfa.cc` (Cox, "Regular Expression Matching in
+ * the Wild"). A state is the list of NFA threads in order of priority, as in a Pike VM; a thread that matches drops all threads of
+ * lower priority (leftmost-first, Perl's semantics), so lazy and greedy repetitions end where RE2 ends them. Empty-width assertions
+ * are part of the state until the next character is known, as RE2's flags are, so a match may be decided one character late
+ * (`matchesBefore`).
+ *
+ * States do not contain the start position: attempts that are in the same state have the same future, wherever they began.
+ * `lazy-dfa.ts` relies on that.
  */
-export interface AnchoredState {
-  /** Unique in the process. */
-  readonly id: number;
-  readonly pattern: number;
-  /** Instructions that consume, or whose conditions wait for the next character. */
-  readonly next: readonly number[];
-  readonly steps: Map<number, AnchoredTransition>;
-}
-
-/** What one character makes of an attempt, worked out once. */
-export interface AnchoredTransition {
-  /** Undefined if the attempt is over. */
-  readonly stand: AnchoredState | undefined;
-  /** Whether it matches up to this character, and whether with it. */
-  readonly matchesBefore: boolean;
-  readonly matchesWith: boolean;
-}
-
-let lastId = 0;
-/** In steps of `Work`, as measured. */
-const EFFORT_OF_A_STEP = 60;
-const EFFORT_OF_AN_INSTRUCTION = 8;
-/** In units of 8 bytes or so. */
-const CELLS_OF_A_STEP = 20;
-
 export class AnchoredDfa {
-  /** An attempt at the place where it begins. */
-  readonly begin: AnchoredState;
+  /** State of an attempt at its start position. */
+  readonly start: AnchoredState;
   readonly #pattern: number;
   readonly #program: Program;
   readonly #classes: CharacterClasses;
-  #stands = new Map<string, AnchoredState>();
-  /** Instructions looked at so far, and what is remembered of them: for whoever bounds time and memory. */
-  effort = 0;
+  #states = new Map<string, AnchoredState>();
+  /** Steps of `Work` that construction has taken so far. */
+  constructionSteps = 0;
+  /** Memory that the tables take, in units of about 8 bytes. */
   cells = 0;
 
   constructor(pattern: number, program: Program, classes: CharacterClasses) {
     this.#pattern = pattern;
     this.#program = program;
     this.#classes = classes;
-    this.begin = this.#standAt([program.start]);
-  }
-
-  /** @param each the class of the character, or `classes.count` at the end of the text */
-  step(stand: AnchoredState, behind: Neighbour, each: number): AnchoredTransition {
-    const key = behind * (this.#classes.count + 1) + each;
-    const known = stand.steps.get(key);
-    if (known !== undefined) return known;
-    const step = this.#take(stand, conditionsBetween(behind, this.#classes.neighbourOf(each)), each);
-    stand.steps.set(key, step);
-    this.effort += EFFORT_OF_A_STEP;
-    this.cells += CELLS_OF_A_STEP;
-    return step;
-  }
-
-  /** Forgets what was worked out. Stands that are in use stay good. */
-  forget(): void {
-    this.#stands = new Map();
-    this.begin.steps.clear();
-    this.cells = 0;
-  }
-
-  #take(stand: AnchoredState, conditions: number, each: number): AnchoredTransition {
-    const ready: number[] = [];
-    const seenReady = new Set<number>();
-    const matchesBefore = stand.next.some((pc) => this.#follow(pc, conditions, ready, seenReady));
-    if (each === this.#classes.count) return { stand: undefined, matchesBefore, matchesWith: false };
-    const rune = this.#classes.sampleOf(each);
-    const next: number[] = [];
-    const seenNext = new Set<number>();
-    this.effort += EFFORT_OF_AN_INSTRUCTION * ready.length;
-    const matchesWith = ready.some((pc) => {
-      const instruction = this.#program.instructions[pc];
-      if (instruction?.kind !== "rune" || !includes(instruction.ranges, rune)) return false;
-      return this.#follow(instruction.out, undefined, next, seenNext);
-    });
-    return { stand: next.length === 0 ? undefined : this.#standAt(next), matchesBefore, matchesWith };
+    this.start = this.#stateOf([program.start]);
   }
 
   /**
-   * Collects what can come next from `pc` on, in order of preference.
+   * Transition of a state by one character.
    *
-   * @param conditions those that hold here; undefined while the next character is not known: they wait
-   * @returns whether that is a match: then all that is less preferred is pointless
+   * @param before previous character
+   * @param characterClass class of the character, or `classes.count` at the end of the text
    */
-  #follow(pc: number, conditions: number | undefined, into: number[], seen: Set<number>): boolean {
-    const open = [pc];
-    for (let at = open.pop(); at !== undefined; at = open.pop()) {
-      this.effort += EFFORT_OF_AN_INSTRUCTION;
-      const instruction = this.#program.instructions[at];
-      if (seen.has(at) || instruction === undefined) continue;
-      seen.add(at);
+  transition(state: AnchoredState, before: Neighbour, characterClass: number): AnchoredTransition {
+    const key = before * (this.#classes.count + 1) + characterClass;
+    const known = state.transitions.get(key);
+    if (known !== undefined) return known;
+    const assertions = assertionsBetween(before, this.#classes.neighbourOf(characterClass));
+    const transition = this.#construct(state, assertions, characterClass);
+    state.transitions.set(key, transition);
+    this.constructionSteps += STATE_STEPS;
+    this.cells += STATE_CELLS;
+    return transition;
+  }
+
+  /** Discards the tables. States that are in use remain valid. */
+  reset(): void {
+    this.#states = new Map();
+    this.start.transitions.clear();
+    this.cells = 0;
+  }
+
+  #construct(state: AnchoredState, assertions: number, characterClass: number): AnchoredTransition {
+    const consuming: number[] = [];
+    const seenConsuming = new Set<number>();
+    const matchesBefore = state.threads.some((pc) => this.#addThreads(pc, assertions, consuming, seenConsuming));
+    if (characterClass === this.#classes.count) return { to: undefined, matchesBefore, matchesWith: false };
+    const rune = this.#classes.sampleOf(characterClass);
+    const threads: number[] = [];
+    const seenThreads = new Set<number>();
+    this.constructionSteps += INSTRUCTION_STEPS * consuming.length;
+    const matchesWith = consuming.some((pc) => {
+      const instruction = this.#program.instructions[pc];
+      if (instruction?.kind !== "rune" || !includes(instruction.ranges, rune)) return false;
+      return this.#addThreads(instruction.out, undefined, threads, seenThreads);
+    });
+    return { to: threads.length === 0 ? undefined : this.#stateOf(threads), matchesBefore, matchesWith };
+  }
+
+  /**
+   * Adds the threads that are reached from `start` by empty transitions (the ε-closure), in order of priority.
+   *
+   * @param assertions empty-width assertions that hold here; undefined while the next character is unknown: then they wait
+   * @returns true if a match is reached: threads of lower priority must not be added
+   */
+  #addThreads(start: number, assertions: number | undefined, threads: number[], seen: Set<number>): boolean {
+    const stack = [start];
+    for (let pc = stack.pop(); pc !== undefined; pc = stack.pop()) {
+      this.constructionSteps += INSTRUCTION_STEPS;
+      const instruction = this.#program.instructions[pc];
+      if (seen.has(pc) || instruction === undefined) continue;
+      seen.add(pc);
       if (instruction.kind === "match") return true;
-      if (instruction.kind === "rune") into.push(at);
-      else if (instruction.kind === "fork") open.push(instruction.second, instruction.out);
-      else if (instruction.kind === "skip") open.push(instruction.out);
-      else if (instruction.kind === "assert") {
-        if (conditions === undefined) into.push(at);
-        else if ((instruction.conditions & ~conditions) === 0) open.push(instruction.out);
+      if (instruction.kind === "rune") threads.push(pc);
+      else if (instruction.kind === "alt") stack.push(instruction.alternative, instruction.out);
+      else if (instruction.kind === "nop") stack.push(instruction.out);
+      else if (instruction.kind === "emptyWidth") {
+        if (assertions === undefined) threads.push(pc);
+        else if ((instruction.assertions & ~assertions) === 0) stack.push(instruction.out);
       }
     }
     return false;
   }
 
-  #standAt(next: readonly number[]): AnchoredState {
-    const key = next.join();
-    const known = this.#stands.get(key);
+  #stateOf(threads: readonly number[]): AnchoredState {
+    const key = threads.join();
+    const known = this.#states.get(key);
     if (known !== undefined) return known;
-    const stand = { id: ++lastId, pattern: this.#pattern, next, steps: new Map<number, AnchoredTransition>() };
-    this.#stands.set(key, stand);
-    this.effort += EFFORT_OF_A_STEP + next.length * EFFORT_OF_AN_INSTRUCTION;
-    this.cells += CELLS_OF_A_STEP + next.length;
-    return stand;
+    const transitions = new Map<number, AnchoredTransition>();
+    const state = { id: ++lastId, pattern: this.#pattern, threads, transitions };
+    this.#states.set(key, state);
+    this.constructionSteps += STATE_STEPS + threads.length * INSTRUCTION_STEPS;
+    this.cells += STATE_CELLS + threads.length;
+    return state;
   }
 }
 
-function conditionsBetween(behind: Neighbour, ahead: Neighbour): number {
-  let conditions = (behind === WORD) === (ahead === WORD) ? AT.noWordBoundary : AT.wordBoundary;
-  if (behind === EDGE) conditions |= AT.textStart | AT.lineStart;
-  if (behind === NEWLINE) conditions |= AT.lineStart;
-  if (ahead === EDGE) conditions |= AT.textEnd | AT.lineEnd;
-  if (ahead === NEWLINE) conditions |= AT.lineEnd;
-  return conditions;
+/** State of an attempt. */
+export interface AnchoredState {
+  /** Unique in the process. */
+  readonly id: number;
+  /** Index of the pattern in its group. */
+  readonly pattern: number;
+  /** Instructions that consume a character or wait for an assertion, in order of priority. */
+  readonly threads: readonly number[];
+  /** Transitions that have been constructed, keyed by previous character and character class. */
+  readonly transitions: Map<number, AnchoredTransition>;
+}
+
+export interface AnchoredTransition {
+  /** Undefined if the attempt is over. */
+  readonly to: AnchoredState | undefined;
+  /** True if the pattern matches up to the character, without it: an assertion waited for it. */
+  readonly matchesBefore: boolean;
+  /** True if the pattern matches with the character. */
+  readonly matchesWith: boolean;
+}
+
+let lastId = 0;
+/** Cost of constructing a state or a transition, and of an instruction of it, in steps of `Work`, as measured. */
+const STATE_STEPS = 60;
+const INSTRUCTION_STEPS = 8;
+/** Memory of a state or a transition, in units of about 8 bytes. */
+const STATE_CELLS = 20;
+
+function assertionsBetween(before: Neighbour, after: Neighbour): number {
+  let assertions = (before === WORD) === (after === WORD) ? EMPTY_WIDTH.noWordBoundary : EMPTY_WIDTH.wordBoundary;
+  if (before === EDGE) assertions |= EMPTY_WIDTH.textStart | EMPTY_WIDTH.lineStart;
+  if (before === NEWLINE) assertions |= EMPTY_WIDTH.lineStart;
+  if (after === EDGE) assertions |= EMPTY_WIDTH.textEnd | EMPTY_WIDTH.lineEnd;
+  if (after === NEWLINE) assertions |= EMPTY_WIDTH.lineEnd;
+  return assertions;
 }

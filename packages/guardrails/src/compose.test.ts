@@ -49,8 +49,8 @@ const model = fc.record({
   id: fc.constantFrom("gpt-4o", "gpt-5", "claude", "echo", "meta/llama"),
 });
 
-describe("guardrails together", () => {
-  it("are the same in every order", () => {
+describe("composed guardrails", () => {
+  it("do not depend on their order", () => {
     fc.assert(
       fc.property(applied, fc.array(fc.nat(), { maxLength: 5 }), (all, keys) => {
         const shuffled = all
@@ -61,7 +61,7 @@ describe("guardrails together", () => {
     );
   });
 
-  it("are the same when one applies twice", () => {
+  it("do not change when one is given twice", () => {
     fc.assert(
       fc.property(applied, (all) => {
         expect(compose([...all, ...all])).toEqual(compose(all));
@@ -69,7 +69,7 @@ describe("guardrails together", () => {
     );
   });
 
-  it("are never looser than any of them", () => {
+  it("are as strict as the strictest of them, and no stricter", () => {
     fc.assert(
       fc.property(applied, model, fc.boolean(), fc.integer({ min: 1, max: 6 }), (all, model, streamed, tokens) => {
         const refuses = (guardrails: readonly AppliedGuardrail[]): boolean => {
@@ -83,7 +83,7 @@ describe("guardrails together", () => {
           ];
           return violations.some((violation) => violation !== undefined);
         };
-        // Nor stricter: what they refuse together, one of them refuses by itself.
+        // No stricter: whatever they refuse together, one of them refuses by itself.
         expect(refuses(all)).toBe(all.some((one) => refuses([one])));
         const patterns = compose(all).contentPatterns.map(({ value }) => value);
         for (const { spec } of all)
@@ -93,7 +93,7 @@ describe("guardrails together", () => {
     );
   });
 
-  it("name for every violation a source that refuses by itself", () => {
+  it("name a source for every violation, which refuses by itself", () => {
     fc.assert(
       fc.property(applied, model, (all, model) => {
         const violation = judgeModel(compose(all), model);
@@ -127,13 +127,13 @@ describe("the rule for content that cannot be inspected", () => {
     return (["request", "response"] as const).filter((direction) => judgeUninspectable(effective, direction));
   };
 
-  it("is to block where a pattern of the guardrail blocks, and to pass otherwise", () => {
+  it("defaults to block if a pattern of the guardrail blocks, and to pass otherwise", () => {
     expect(blocked({ contentPatterns: [pattern] })).toEqual(["request"]);
     expect(blocked({ contentPatterns: [{ ...pattern, appliesTo: "both" }] })).toEqual(["request", "response"]);
     expect(blocked({ contentPatterns: [{ ...pattern, action: "redact" }], modelDeny: ["x"] })).toEqual([]);
   });
 
-  it("is what the guardrail says, and the strictest of several", () => {
+  it("is that of the guardrail, and the strictest of several", () => {
     expect(blocked({ contentPatterns: [pattern], uninspectable: "pass" })).toEqual([]);
     expect(blocked({ uninspectable: "block" })).toEqual(["request", "response"]);
     expect(blocked({ uninspectable: "pass" }, { contentPatterns: [pattern] })).toEqual(["request"]);
@@ -141,7 +141,7 @@ describe("the rule for content that cannot be inspected", () => {
   });
 });
 
-describe("a model rule", () => {
+describe("an entry of a model list", () => {
   const refusal = (spec: GuardrailSpec, provider: string, id: string) =>
     judgeModel(compose([{ source: "b", spec }]), { provider, id })?.rule;
 
@@ -158,7 +158,7 @@ describe("a model rule", () => {
     ["*", "azure", "vendor/model"],
     ["router/meta/llama", "router", "meta/llama"],
     ["g****o", "x", "gpt-4o"],
-  ])("%j is about %s's %s", (entry, provider, id) => {
+  ])("%j matches %s/%s", (entry, provider, id) => {
     expect(refusal({ modelDeny: [entry] }, provider, id)).toBe("guardrail.model_deny");
     expect(refusal({ modelAllow: [entry] }, provider, id)).toBeUndefined();
   });
@@ -170,17 +170,17 @@ describe("a model rule", () => {
     ["ab*ba", "x", "aba"],
     ["", "x", "y"],
     ["g.t-4o", "openai", "gpt-4o"],
-  ])("%j is not about %s's %s", (entry, provider, id) => {
+  ])("%j does not match %s/%s", (entry, provider, id) => {
     expect(refusal({ modelDeny: [entry] }, provider, id)).toBeUndefined();
     expect(refusal({ modelAllow: [entry] }, provider, id)).toBe("guardrail.model_allow");
   });
 
-  it("denies an id with a slash under its own name too, and does not allow it so", () => {
+  it("denies an id with a slash by its own name too, but does not allow it by that", () => {
     expect(refusal({ modelDeny: ["meta/*"] }, "router", "meta/llama")).toBe("guardrail.model_deny");
     expect(refusal({ modelAllow: ["meta/*"] }, "router", "meta/llama")).toBe("guardrail.model_allow");
   });
 
-  it("lets deny win", () => {
+  it("is overruled by a deny-list", () => {
     expect(refusal({ modelAllow: ["*"], modelDeny: ["gpt-4o"] }, "openai", "gpt-4o")).toBe("guardrail.model_deny");
   });
 });

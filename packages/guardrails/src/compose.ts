@@ -1,30 +1,30 @@
 import { deniesModel, namesModel, type ResolvedModel } from "./models.ts";
 import { blocksUninspectable, type ContentPattern, type Direction, type GuardrailSpec } from "./spec.ts";
 
-/** A guardrail that applies, and where it comes from: an opaque id, e.g. that of a binding. */
+/** Guardrail that applies, with its source: an opaque id, e.g. that of a binding. */
 export interface AppliedGuardrail {
   readonly source: string;
   readonly spec: GuardrailSpec;
 }
 
-/** Something that a rule says, and all the sources that say it, in order. */
+/** Rule with the sources of all guardrails that state it, in ascending order. */
 export interface SourcedRule<T> {
   readonly value: T;
   readonly sources: readonly string[];
 }
 
 /**
- * What several guardrails say together: the most restrictive of each. The same for every order of them, and with any of them
- * given twice; and nothing passes that any one of them refuses.
+ * Composition of several guardrails, the most restrictive of each rule: nothing passes that any one of them refuses. It does not
+ * depend on their order, nor on one of them being given twice.
  */
 export interface EffectiveGuardrail {
-  /** Each of these lists must have the model. */
+  /** Lists of which each must contain the model. */
   readonly modelAllow: readonly SourcedRule<readonly string[]>[];
   readonly modelDeny: readonly SourcedRule<string>[];
   readonly maxRequestTokens: SourcedRule<number> | undefined;
   readonly allowStreaming: SourcedRule<false> | undefined;
   readonly contentPatterns: readonly SourcedRule<ContentPattern>[];
-  /** By direction: that content which cannot be inspected is blocked; undefined if it passes. */
+  /** Rules that block content that cannot be inspected, keyed by direction; undefined where it passes. */
   readonly uninspectable: Readonly<Record<Direction, SourcedRule<"block"> | undefined>>;
 }
 
@@ -36,27 +36,27 @@ export function compose(applied: readonly AppliedGuardrail[]): EffectiveGuardrai
   );
   const uninspectable = (direction: Direction): SourcedRule<"block"> | undefined => {
     const blocking = applied.filter(({ spec }) => blocksUninspectable(spec, direction));
-    return joined(blocking.flatMap(({ source }) => sourced(source, "block" as const)))[0];
+    return merged(blocking.flatMap(({ source }) => sourced(source, "block" as const)))[0];
   };
   return {
-    modelAllow: joined(
+    modelAllow: merged(
       applied.flatMap(({ source, spec }) => sourced(source, spec.modelAllow && asSet(spec.modelAllow))),
     ),
-    modelDeny: joined(
+    modelDeny: merged(
       applied.flatMap(({ source, spec }) => asSet(spec.modelDeny ?? []).flatMap((entry) => sourced(source, entry))),
     ),
-    maxRequestTokens: joined(caps.filter(({ value }) => value === smallest))[0],
-    allowStreaming: joined(streaming)[0],
-    contentPatterns: joined(
+    maxRequestTokens: merged(caps.filter(({ value }) => value === smallest))[0],
+    allowStreaming: merged(streaming)[0],
+    contentPatterns: merged(
       applied.flatMap(({ source, spec }) =>
-        (spec.contentPatterns ?? []).flatMap((each) => sourced(source, canonical(each))),
+        (spec.contentPatterns ?? []).flatMap((pattern) => sourced(source, canonical(pattern))),
       ),
     ),
     uninspectable: { request: uninspectable("request"), response: uninspectable("response") },
   };
 }
 
-/** A rule that something breaks, and one source that says so: the first one. */
+/** Rule that a request or answer breaks, with the first of its sources. */
 export interface Violation {
   readonly rule:
     | "guardrail.model_allow"
@@ -67,7 +67,7 @@ export interface Violation {
   readonly source: string;
 }
 
-/** Deny wins. */
+/** Judges a model. Deny-lists win over allow-lists. */
 export function judgeModel({ modelAllow, modelDeny }: EffectiveGuardrail, model: ResolvedModel): Violation | undefined {
   const denied = modelDeny.find(({ value }) => deniesModel(value, model));
   if (denied !== undefined) return violation("guardrail.model_deny", denied);
@@ -99,8 +99,8 @@ function sourced<T>(source: string, value: T | undefined): SourcedRule<T>[] {
   return value === undefined ? [] : [{ value, sources: [source] }];
 }
 
-/** What is said more than once is one rule with several sources; in an order that depends on what is said alone. */
-function joined<T>(rules: readonly SourcedRule<T>[]): readonly SourcedRule<T>[] {
+/** Merges equal rules into one with all their sources. The order depends on the values alone. */
+function merged<T>(rules: readonly SourcedRule<T>[]): readonly SourcedRule<T>[] {
   const byText = new Map<string, SourcedRule<T>>();
   for (const { value, sources } of rules) {
     const text = JSON.stringify(value);

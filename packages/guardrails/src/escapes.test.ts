@@ -37,13 +37,13 @@ const TEXTS: Readonly<Record<string, readonly [text: string, passed: string]>> =
 };
 
 describe("a text with JSON escapes", () => {
-  it.each(Object.entries(TEXTS))("is judged as it reads: %s", async (_, [text, passed]) => {
+  it.each(Object.entries(TEXTS))("is judged with its escapes undone: %s", async (_, [text, passed]) => {
     expect((await judgeText(await rules, text, new Work())).text).toBe(passed);
     expect(await inPieces(text.split(""))).toBe(passed);
     for (let at = 1; at < text.length; at++) expect(await inPieces([text.slice(0, at), text.slice(at)])).toBe(passed);
   });
 
-  it("passes as the whole does, wherever it is cut", async () => {
+  it("passes in pieces as it does whole", async () => {
     const unit = fc.constantFrom("\\", "u00", "73", "n", "s", "ecret", "top", "key", " ", "ｓ", "\u200b", '"', "é");
     const places = fc.array(fc.nat(), { maxLength: 6 });
     await fc.assert(
@@ -57,7 +57,7 @@ describe("a text with JSON escapes", () => {
     );
   });
 
-  it("accounts for every character of the original", () => {
+  it("maps every character of the original", () => {
     fc.assert(
       fc.property(fc.array(fc.constantFrom("\\", "\\u0061", "\\ud83d", "\\ude00", "a", "ａ", "\u0301")), (units) => {
         const text = units.join("");
@@ -69,7 +69,7 @@ describe("a text with JSON escapes", () => {
     );
   });
 
-  it("leaves at once where nothing may match", async () => {
+  it("is not held back where nothing can match", async () => {
     const filter = new TextFilter(await rules, new Work());
     for (const piece of [String.raw`{"a":"b\n`, String.raw`c\u00e9`, String.raw`d\"`, "}"])
       expect(await filter.push(piece)).toBe(piece);

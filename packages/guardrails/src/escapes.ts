@@ -2,47 +2,47 @@ import { foldStretches, lastStretchAt, sameStretch, type Stretch } from "./fold.
 import type { Work } from "./work.ts";
 
 /**
- * Texts that are JSON, such as the arguments of a tool call or a structured answer, as they read once their escapes are undone:
- * `\u0073ecret` is "secret" to whoever parses them.
+ * JSON escape sequence. Texts that are JSON, such as the arguments of a tool call or a structured answer, are matched with their
+ * escapes undone too: to a parser, `\u0073ecret` is "secret".
  */
-
 const ESCAPE = /\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4})/g;
-/** Cost of undoing an escape, each time that its piece is looked at, in steps of `Work`. */
-const STEPS_OF_A_STRETCH = 100;
-const BEGUN = /\\(?:u[0-9a-fA-F]{0,3})?$/;
+/** Cost of undoing an escape, each time that its piece is read, in steps of `Work`. */
+const ESCAPE_STEPS = 100;
+/** Incomplete escape sequence at the end of a text. */
+const INCOMPLETE = /\\(?:u[0-9a-fA-F]{0,3})?$/;
 
-/** The folded form of a text whose escapes are undone. @returns undefined if it has none */
+/** Folds a text with its escapes undone. @returns undefined if it has no escapes */
 export function foldEscapedStretches(text: string, work: Work): readonly Stretch[] | undefined {
   const escaped = unescapedStretches(text);
   if (escaped === undefined) return undefined;
-  work.spend(STEPS_OF_A_STRETCH * escaped.length);
+  work.spend(ESCAPE_STEPS * escaped.length);
   const unescaped = textOf(escaped);
   const folded = foldStretches(unescaped, work) ?? [sameStretch(unescaped)];
-  return composed(escaped, folded);
+  return compose(escaped, folded);
 }
 
-/** Index of the last stretch (see `lastStretchAt`) of a text whose escapes are undone; includes an escape that is not whole. */
+/** Index of the last stretch (see `lastStretchAt`) of a text with its escapes undone; an incomplete escape is part of it. */
 export function lastEscapedStretchAt(text: string): number {
   if (!text.includes("\\")) return lastStretchAt(text);
   const escaped = unescapedStretches(text) ?? [sameStretch(text)];
   const rest = escaped.at(-1);
-  const begun = rest?.same === true ? BEGUN.exec(rest.folded) : null;
-  if (begun !== null) return lastEscapedStretchAt(text.slice(0, -begun[0].length));
+  const incomplete = rest?.same === true ? INCOMPLETE.exec(rest.folded) : null;
+  if (incomplete !== null) return lastEscapedStretchAt(text.slice(0, -incomplete[0].length));
   const last = lastStretchAt(textOf(escaped));
-  let [at, place] = [0, 0];
+  let [at, originalAt] = [0, 0];
   for (const { folded, width, same } of escaped) {
-    if (at + folded.length > last) return place + (same ? last - at : 0);
+    if (at + folded.length > last) return originalAt + (same ? last - at : 0);
     at += folded.length;
-    place += width;
+    originalAt += width;
   }
-  return place;
+  return originalAt;
 }
 
-/** A text with its escapes undone; undefined if its last one is not whole. */
+/** Undoes the escapes of a text. @returns undefined if the last one is incomplete */
 export function unescape(text: string): string | undefined {
   const escaped = unescapedStretches(text) ?? [sameStretch(text)];
   const rest = escaped.at(-1);
-  return rest?.same === true && BEGUN.test(rest.folded) ? undefined : textOf(escaped);
+  return rest?.same === true && INCOMPLETE.test(rest.folded) ? undefined : textOf(escaped);
 }
 
 function unescapedStretches(text: string): readonly Stretch[] | undefined {
@@ -66,8 +66,8 @@ function characterOf(escape: string): string {
   return name === "u" ? String.fromCharCode(Number.parseInt(escape.slice(2), 16)) : (CHARACTERS[name] ?? name);
 }
 
-/** Stretches of a folded text, whose originals are what other stretches make of theirs. */
-function composed(outer: readonly Stretch[], inner: readonly Stretch[]): readonly Stretch[] {
+/** Composes two mappings: `inner` maps the folded side of `outer`, so the result maps the original of `outer`. */
+function compose(outer: readonly Stretch[], inner: readonly Stretch[]): readonly Stretch[] {
   const result: Stretch[] = [];
   let index = 0;
   let used = 0;

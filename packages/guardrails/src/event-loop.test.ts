@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import { yieldToEventLoop } from "./event-loop.ts";
 
 describe("turns of the event loop", () => {
-  it("are taken one by one, in the order in which they were asked for", async () => {
+  it("are given to waiting callers one by one, first come, first served", async () => {
     let loop = 0;
     let over = false;
     const count = (): void => {

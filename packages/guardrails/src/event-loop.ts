@@ -1,17 +1,17 @@
 /**
- * Resolves in a turn of the event loop that is nobody else's: of all that wait one goes on in each turn, in the order in which
- * they came. However many requests are judged at the same time, everything else waits for one slice of that work at most.
+ * Yields to the event loop, fairly: of all callers that wait, one resumes in each turn, first come, first served. However many
+ * requests are judged at the same time, everything else in the process waits for one slice of that work at most.
  */
 export function yieldToEventLoop(): Promise<void> {
   return new Promise((resolve) => {
     waiting.push(resolve);
-    if (waiting.length === 1) setImmediate(goOn);
+    if (waiting.length === 1) setImmediate(resumeNext);
   });
 }
 
 const waiting: (() => void)[] = [];
 
-function goOn(): void {
+function resumeNext(): void {
   waiting.shift()?.();
-  if (waiting.length > 0) setImmediate(goOn);
+  if (waiting.length > 0) setImmediate(resumeNext);
 }

@@ -12,7 +12,7 @@ const folded = (text: string): string =>
     ?.map((stretch) => stretch.folded)
     .join("") ?? text;
 
-/** Spellings that read "secret 4111" and are not those code points. */
+/** Disguises of "secret 4111": texts that look like it, in other code points. */
 const DISGUISES: Readonly<Record<string, string>> = {
   "zero-width spaces": "s\u200be\u200bc\u200br\u200be\u200bt 4\u200b111",
   "zero-width joiners and non-joiners": "s\u200decr\u200cet 41\u200d11",
@@ -39,11 +39,11 @@ const DISGUISES: Readonly<Record<string, string>> = {
 };
 
 describe("a folded text", () => {
-  it.each(Object.entries(DISGUISES))("reads through %s", (_, text) => {
+  it.each(Object.entries(DISGUISES))("reveals %s", (_, text) => {
     expect(folded(text)).toBe("secret 4111");
   });
 
-  it("has ligatures, accents, dashes and line ends in their plain form", () => {
+  it("has ligatures, accents, dashes and line separators in plain form", () => {
     expect(folded("ﬁle ﬀ Ǆ")).toBe("file ff DŽ");
     expect(folded("cafe\u0301 a\u0323\u0302 각")).toBe("café ậ 각");
     expect(folded("123\u201045\u20136789 \u22121")).toBe("123-45-6789 -1");
@@ -51,12 +51,12 @@ describe("a folded text", () => {
     expect(folded("ｶﾞ")).toBe("ガ");
   });
 
-  it("is the text itself where nothing is hidden in it", () => {
+  it("is the text itself if nothing is disguised", () => {
     for (const text of ["plain\r\n\ttext", "héllo wörld", "日本語の文", "привет", "हिन्दी", "עִבְרִית", "😀", ""])
       expect(foldStretches(text, new Work())).toBeUndefined();
   });
 
-  it("accounts for every character of the original", () => {
+  it("maps every character of the original", () => {
     const unit = fc.oneof(
       fc.string({ unit: "binary", minLength: 1, maxLength: 1 }),
       fc.constantFrom("e\u0301", "\u200b", "ａ", "a", "\ud800", "\u0323"),
@@ -95,11 +95,11 @@ describe("a pattern", () => {
     },
   );
 
-  it("that is itself written in characters that fold matches the text as it is", async () => {
+  it("in characters that folding changes matches the text as it is", async () => {
     expect((await judgeText(await rules, "x １２３ 123", new Work())).text).toBe(`x ${REDACTED} 123`);
   });
 
-  it("matches an accent that comes apart from its letter, in another piece too", async () => {
+  it("matches a letter whose combining accent comes in the next piece", async () => {
     const filter = new TextFilter(await rules, new Work());
     const left = [await filter.push("a cafe"), await filter.push("\u0301"), await filter.push("s"), filter.end()];
     expect(left.join("")).toBe(`a ${REDACTED}s`);
@@ -109,12 +109,12 @@ describe("a pattern", () => {
     expect(passed + accented.end()).toBe(`an ${REDACTED}`);
   });
 
-  it("holds back nothing of a text with dashes, accents and emoji where nothing may match", async () => {
+  it("holds back nothing of a text with dashes, accents and emoji where nothing can match", async () => {
     const filter = new TextFilter(await rules, new Work());
     for (const piece of ["a — ", "dash", "é", " and", "…", " 😀", " x"]) expect(await filter.push(piece)).toBe(piece);
   });
 
-  it("finds what stands between more hidden characters than are held back, or refuses the text", async () => {
+  it("matches across any number of hidden characters, or refuses the text", async () => {
     const between = (count: number) => "secret 4111".split("").join("\u200b".repeat(count));
     expect((await judgeText(await rules, between(1_000), new Work())).text).toBe(REDACTED);
     const { blocked } = await judgeText(await rules, between(70_000), new Work());

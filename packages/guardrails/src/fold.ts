@@ -1,8 +1,8 @@
 import type { Work } from "./work.ts";
 
 /**
- * The folded form of a text: how it reads to somebody who sees characters and not code points. Patterns are matched against it
- * as well as against the text itself, so that a zero-width space or a full-width letter does not hide a match.
+ * Folded form of a text: the text as a reader sees it, who sees characters rather than code points. Patterns are matched against
+ * it as well as against the text itself, so a zero-width space or a full-width letter hides no match.
  *
  * Folding removes default-ignorable code points (zero-width characters, soft hyphens, joiners, variation selectors, tags,
  * direction marks), control characters other than white space, and halves of surrogate pairs; normalises to NFKC (full-width,
@@ -11,21 +11,27 @@ import type { Work } from "./work.ts";
  * Case is left alone: `(?i)` is for that. Look-alikes of other scripts are not folded.
  */
 
-/** A stretch of a folded text, and the stretch of the original that it stands for. */
+/**
+ * Stretch of a text with its folded form: the unit in which offsets of the two are mapped to each other. In folding, a stretch is a
+ * character with all that joins it (a combining character sequence, at most `MAX_STRETCH_CHARS`).
+ */
 export interface Stretch {
   readonly folded: string;
-  /** Length of the original. */
+  /** Length of the original, in UTF-16 code units. */
   readonly width: number;
   /** True if the folded text is the original, character by character. */
   readonly same: boolean;
 }
 
-/** Text of these characters alone is its own folded form. A search for any other one takes half as long again. */
+/** Text that is its own folded form, because it is ASCII. A search for the first other character takes half as long again. */
 const PLAIN_TEXT = /^[\t-\r\x20-\x7e]*$/;
+/** Characters that folding removes. */
 const IGNORED = /(?![\t-\r\u0085])[\p{Default_Ignorable_Code_Point}\p{Cs}\p{Cc}\ufff9-\ufffb]/gu;
 /** Characters that may become part of what precedes them: marks, and vowels and final consonants of Hangul. */
 const JOINS = /^[\p{M}\u1160-\u11ff]$/u;
-const MARKS_WITHOUT_LETTER = /(?<=[\p{ASCII}\p{Script=Latin}]\p{M}*)\p{M}/gu;
+/** Marks over Latin letters and ASCII characters that are left after composition. */
+const UNCOMPOSED_MARKS = /(?<=[\p{ASCII}\p{Script=Latin}]\p{M}*)\p{M}/gu;
+/** Characters of all scripts that are written in an ASCII form, with that form. */
 const ASCII_FORMS: readonly (readonly [RegExp, string | ((digit: string) => string)])[] = [
   [/\p{Nd}/gu, asciiDigit],
   [/[\p{Pd}\u2212]/gu, "-"],
@@ -33,12 +39,13 @@ const ASCII_FORMS: readonly (readonly [RegExp, string | ((digit: string) => stri
   [/[\u0085\u2028\u2029]/g, "\n"],
 ];
 
-/** Kind of a code point whose effect on folding has not been determined yet. */
+/** Kind of a code point that is not determined yet. */
 const UNKNOWN = 0;
-/** Kind of a code point that stands for itself. */
+/** Kind of a code point that is its own folded form. */
 const PLAIN = 1;
+/** Kind of a code point with another folded form. */
 const CHANGING = 2;
-/** Kind of a code point that belongs to what precedes it, if anything does. */
+/** Kind of a code point that joins the character before it, if there is one. */
 const JOINING = 3;
 /** Kind of a code point that is removed. */
 const REMOVED = 4;
@@ -46,28 +53,28 @@ const REMOVED = 4;
 const kinds = new Uint8Array(0x110000);
 
 /**
- * Length of the longest stretch that is normalised at one go, in UTF-16 code units: what joins beyond it stands alone. Unicode's
- * stream-safe format has at most 30 marks in a row; the time to put them into order grows with the square of their number.
+ * Maximum length of a stretch, in UTF-16 code units; characters that would join beyond it begin a new one. Unicode's stream-safe
+ * format has at most 30 marks in a row, and the time to order them grows with the square of their number.
  */
 const MAX_STRETCH_CHARS = 32;
 
-/** In steps of `Work`. */
+/** Costs in steps of `Work`, as measured. `PAIR_STEPS` is for each pair of characters of a stretch that is normalised. */
 const PLAIN_CHARS_PER_STEP = 16;
-const STEPS_OF_A_CHARACTER = 2;
-const STEPS_OF_A_CHANGE = 10;
-const STEPS_OF_A_STRETCH = 150;
-const STEPS_OF_A_PAIR = 2;
+const CHARACTER_STEPS = 2;
+const CHANGE_STEPS = 10;
+const STRETCH_STEPS = 150;
+const PAIR_STEPS = 2;
 
 /**
  * Folds a text.
  *
- * @param work charged for it
- * @returns its stretches in their order; undefined if the text is its own folded form
+ * @param work charged for the folding
+ * @returns the stretches of the text, in order; undefined if the text is its own folded form
  */
 export function foldStretches(text: string, work: Work): readonly Stretch[] | undefined {
   work.spend(text.length / PLAIN_CHARS_PER_STEP);
   if (PLAIN_TEXT.test(text)) return undefined;
-  work.spend(text.length * STEPS_OF_A_CHARACTER);
+  work.spend(text.length * CHARACTER_STEPS);
   const stretches: Stretch[] = [];
   let copied = 0;
   const change = (from: number, to: number, folded: string): void => {
@@ -82,11 +89,11 @@ export function foldStretches(text: string, work: Work): readonly Stretch[] | un
     if (kept > at && !(isAlone && kindAt(text, at) === PLAIN)) {
       const original = text.slice(at, kept);
       const folded = isAlone ? foldCharacter(original) : foldStretch(original);
-      work.spend(isAlone ? STEPS_OF_A_CHANGE : STEPS_OF_A_STRETCH + STEPS_OF_A_PAIR * original.length ** 2);
+      work.spend(isAlone ? CHANGE_STEPS : STRETCH_STEPS + PAIR_STEPS * original.length ** 2);
       if (folded !== original) change(at, kept, folded);
     }
     if (kept < end) {
-      work.spend(STEPS_OF_A_CHANGE);
+      work.spend(CHANGE_STEPS);
       change(kept, end, "");
     }
     at = end;
@@ -96,11 +103,12 @@ export function foldStretches(text: string, work: Work): readonly Stretch[] | un
   return stretches;
 }
 
+/** Stretch of a text that is its own folded form. */
 export function sameStretch(text: string): Stretch {
   return { folded: text, width: text.length, same: true };
 }
 
-/** Index of the last stretch of a text, which may go on in the text that follows. */
+/** Index of the last stretch of a text: the part that the text that follows may still change. */
 export function lastStretchAt(text: string): number {
   if (text === "") return 0;
   const least = Math.max(0, text.length - MAX_STRETCH_CHARS);
@@ -108,12 +116,12 @@ export function lastStretchAt(text: string): number {
     at -= at > 1 && isLowSurrogate(text, at - 1) && isHighSurrogate(text, at - 2) ? 2 : 1;
     if (kindAt(text, at) < JOINING) return at;
   }
-  // Nothing but what joins: it is closed, but for half a surrogate pair.
+  // Only joining characters: the stretch is full, so nothing joins it any more, except half a surrogate pair.
   if (least === 0) return 0;
   return isHighSurrogate(text, text.length - 1) ? text.length - 1 : text.length;
 }
 
-/** True if a stretch is one character that nothing has joined. */
+/** True if a stretch is a single character, without joining ones. */
 export function isCharacter(stretch: string): boolean {
   return stretch.length > 0 && widthAt(stretch, 0) === stretch.length && kindAt(stretch, 0) < JOINING;
 }
@@ -124,7 +132,7 @@ function endOfStretch(text: string, from: number): number {
   return at;
 }
 
-/** End of a stretch without what is removed at its end. */
+/** End of a stretch without the characters at its end that are removed. */
 function endOfKept(text: string, from: number, end: number): number {
   let kept = end;
   while (kept > from) {
@@ -136,7 +144,7 @@ function endOfKept(text: string, from: number, end: number): number {
   return kept;
 }
 
-/** Folded forms of characters that change, filled while it is used. */
+/** Cached folded forms of single characters. */
 const foldedCharacters = new Map<string, string>();
 
 function foldCharacter(character: string): string {
@@ -150,7 +158,7 @@ function foldCharacter(character: string): string {
 function foldStretch(text: string): string {
   const normalised = text.replaceAll(IGNORED, "").normalize("NFKC").replaceAll(IGNORED, "");
   if (PLAIN_TEXT.test(normalised)) return normalised;
-  const unmarked = normalised.replaceAll(MARKS_WITHOUT_LETTER, "");
+  const unmarked = normalised.replaceAll(UNCOMPOSED_MARKS, "");
   return ASCII_FORMS.reduce(
     (folded, [found, form]) =>
       typeof form === "string" ? folded.replaceAll(found, form) : folded.replaceAll(found, form),
@@ -177,20 +185,20 @@ function kindOf(character: string): number {
   return folded === character ? PLAIN : CHANGING;
 }
 
-/** First and last code points of characters that are composed of others, and are not changed by folding. */
+/** Ranges of the composed characters that folding does not change. */
 const COMPOSED_RANGES = [
   [0xc0, 0x33ff],
   [0xac00, 0xd7a3],
 ] as const;
 let compositions: ReadonlyMap<string, readonly number[]> | undefined;
 
-/** Code points that this character becomes the first part of once a mark follows. */
+/** Code points that this character can be composed to with a mark that follows. */
 export function compositionsOf(character: string): readonly number[] {
   compositions ??= allCompositions();
   return compositions.get(character) ?? [];
 }
 
-/** By every character with which a decomposition of them begins: of ậ, a and ạ. */
+/** Composed code points, keyed by every character with which a decomposition of them begins: ậ by a and by ạ. */
 function allCompositions(): ReadonlyMap<string, readonly number[]> {
   const all = new Map<string, number[]>();
   for (const [first, last] of COMPOSED_RANGES) {
@@ -211,7 +219,7 @@ function widthAt(text: string, at: number): number {
   return isHighSurrogate(text, at) && isLowSurrogate(text, at + 1) ? 2 : 1;
 }
 
-/** Decimal digits of a script follow each other from zero to nine, and the digits of the next script begin anew. */
+/** ASCII form of a decimal digit: in every script the digits are contiguous, in runs of ten from zero. */
 function asciiDigit(digit: string): string {
   const rune = digit.codePointAt(0) ?? 0;
   let first = rune;

@@ -1,26 +1,27 @@
 import type { Stretch } from "./fold.ts";
 
-interface Placed extends Stretch {
-  /** Where it starts in the folded text, and in the original. */
+interface PlacedStretch extends Stretch {
+  /** Offset in the folded text. */
   readonly at: number;
-  readonly place: number;
+  /** Offset in the original. */
+  readonly originalAt: number;
 }
 
-/** The folded form of a text that comes in pieces, as far as places in it are still asked for: which original each stands for. */
+/** Mapping of offsets in the folded form of a text, which comes in pieces, to offsets in the original. Old stretches are forgotten. */
 export class FoldedText {
-  #stretches: Placed[] = [];
-  /** Where the next stretch starts in the folded text, and in the original. */
+  #stretches: PlacedStretch[] = [];
+  /** Offsets of the next stretch in the folded text and in the original. */
   #at: number;
-  #place: number;
+  #originalAt: number;
 
-  /** @param place up to where the text is its own folded form */
-  constructor(place: number) {
-    this.#at = place;
-    this.#place = place;
+  /** @param offset up to which the text is its own folded form */
+  constructor(offset: number) {
+    this.#at = offset;
+    this.#originalAt = offset;
   }
 
   clone(): FoldedText {
-    const clone = new FoldedText(this.#place);
+    const clone = new FoldedText(this.#originalAt);
     clone.#stretches = [...this.#stretches];
     clone.#at = this.#at;
     return clone;
@@ -30,42 +31,42 @@ export class FoldedText {
     return this.#at;
   }
 
-  /** @returns the folded text that is added */
+  /** Adds stretches. @returns their folded text */
   push(stretches: readonly Stretch[]): string {
     for (const stretch of stretches) {
-      this.#stretches.push({ ...stretch, at: this.#at, place: this.#place });
+      this.#stretches.push({ ...stretch, at: this.#at, originalAt: this.#originalAt });
       this.#at += stretch.folded.length;
-      this.#place += stretch.width;
+      this.#originalAt += stretch.width;
     }
     return stretches.map(({ folded }) => folded).join("");
   }
 
-  /** Where in the original a place of the folded text is: in front of what it stands for. */
-  placeOf(at: number): number {
-    if (at >= this.#at) return this.#place;
+  /** Offset in the original for an offset in the folded text: the start of the original character. */
+  originalOffsetOf(at: number): number {
+    if (at >= this.#at) return this.#originalAt;
     const stretch = this.#stretchOver(at);
     if (stretch === undefined) return at;
-    return stretch.same ? stretch.place + (at - stretch.at) : stretch.place;
+    return stretch.same ? stretch.originalAt + (at - stretch.at) : stretch.originalAt;
   }
 
-  /** Where in the original the end of a stretch of the folded text is: behind what its last character stands for. */
-  endOf(end: number): number {
+  /** Offset in the original for the end of a match in the folded text: the end of the last original character. */
+  originalEndOf(end: number): number {
     const stretch = this.#stretchOver(end - 1);
     if (stretch === undefined) return end;
-    return stretch.same ? stretch.place + (end - stretch.at) : stretch.place + stretch.width;
+    return stretch.same ? stretch.originalAt + (end - stretch.at) : stretch.originalAt + stretch.width;
   }
 
-  /** Forgets what lies before a place of the folded text: it is not asked for any more. */
+  /** Forgets the stretches before an offset in the folded text, which will not be mapped any more. */
   forget(before: number): void {
     const kept = this.#indexOver(before);
-    if (kept > FORGOTTEN_AT_ONCE) this.#stretches = this.#stretches.slice(kept);
+    if (kept > FORGET_BATCH) this.#stretches = this.#stretches.slice(kept);
   }
 
-  #stretchOver(at: number): Placed | undefined {
+  #stretchOver(at: number): PlacedStretch | undefined {
     return this.#stretches[this.#indexOver(at)];
   }
 
-  /** Index of the last stretch that starts at or before a place and is not empty; -1 before the first. */
+  /** Index of the last stretch that starts at or before an offset and is not empty; -1 before the first. */
   #indexOver(at: number): number {
     let low = 0;
     let high = this.#stretches.length;
@@ -78,4 +79,5 @@ export class FoldedText {
   }
 }
 
-const FORGOTTEN_AT_ONCE = 1_000;
+/** Stretches that are forgotten at once, so that the array is not copied for each. */
+const FORGET_BATCH = 1_000;

@@ -1,52 +1,53 @@
 import type { Stretch } from "./fold.ts";
 import type { FoldedText } from "./folded-text.ts";
-import type { FoundPattern, GroupScan } from "./group-scan.ts";
+import type { GroupScan, OnPatternMatch } from "./group-scan.ts";
 import type { TextPattern } from "./rules.ts";
 import { MAX_MATCH_CHARS } from "./spec.ts";
 import type { Work } from "./work.ts";
 
-/** The way of all patterns through another form of a text, e.g. its folded one, from where that differs from the text itself. */
+/** Scan of another form of a text, e.g. its folded one, by all patterns, from the point at which that form differs from the text. */
 export class FormScan<P extends TextPattern> {
-  readonly #passes: readonly GroupScan<P>[];
+  readonly #scans: readonly GroupScan<P>[];
   readonly #folded: FoldedText;
-  readonly #found: FoundPattern<P>;
+  readonly #onMatch: OnPatternMatch<P>;
 
   /**
-   * @param passes stand at the end of `folded`
-   * @param found called for each match, by its place in the text itself
+   * @param scans are at the end of `folded`
+   * @param onMatch called for each match, with its offsets in the original text
    */
-  constructor(passes: readonly GroupScan<P>[], folded: FoldedText, found: FoundPattern<P>) {
-    this.#passes = passes;
+  constructor(scans: readonly GroupScan<P>[], folded: FoldedText, onMatch: OnPatternMatch<P>) {
+    this.#scans = scans;
     this.#folded = folded;
-    this.#found = (pattern, { start, end, seenAt }) => {
-      const [from, to] = [folded.placeOf(start), folded.endOf(end)];
-      return found(pattern, { start: from, end: to, seenAt: folded.placeOf(seenAt) });
+    this.#onMatch = (pattern, { start, end, decidedAt }) => {
+      const [originalStart, originalEnd] = [folded.originalOffsetOf(start), folded.originalEndOf(end)];
+      const match = { start: originalStart, end: originalEnd, decidedAt: folded.originalOffsetOf(decidedAt) };
+      return onMatch(pattern, match);
     };
   }
 
-  /** Another form that reads alike so far. */
-  clone(found: FoundPattern<P>): FormScan<P> {
+  /** Creates an independent scan of a form that has been the same so far. */
+  clone(onMatch: OnPatternMatch<P>): FormScan<P> {
     return new FormScan(
-      this.#passes.map((pass) => pass.clone()),
+      this.#scans.map((scan) => scan.clone()),
       this.#folded.clone(),
-      found,
+      onMatch,
     );
   }
 
-  get passes(): readonly GroupScan<P>[] {
-    return this.#passes;
+  get scans(): readonly GroupScan<P>[] {
+    return this.#scans;
   }
 
-  /** Where in the text itself a match may begin that is not whole yet. */
+  /** Offset in the original text at which the earliest match that is not complete may begin. */
   get frontier(): number {
-    return this.#folded.placeOf(frontierOf(this.#passes, this.#folded.length));
+    return this.#folded.originalOffsetOf(frontierOf(this.#scans, this.#folded.length));
   }
 
-  /** @returns false if the work is used up before the end */
+  /** @returns false if the work is exhausted before the end */
   async read(stretches: readonly Stretch[], work: Work): Promise<boolean> {
     const from = this.#folded.length;
     const text = this.#folded.push(stretches);
-    for (const pass of this.#passes) if (!(await pass.read(text, from, work, this.#found))) return false;
+    for (const scan of this.#scans) if (!(await scan.read(text, from, work, this.#onMatch))) return false;
     this.#folded.forget(this.#folded.length - 2 * MAX_MATCH_CHARS);
     return true;
   }
@@ -54,11 +55,15 @@ export class FormScan<P extends TextPattern> {
   end(stretches: readonly Stretch[], work: Work): void {
     const from = this.#folded.length;
     const text = this.#folded.push(stretches);
-    for (const pass of this.#passes) pass.end(text, from, work, this.#found);
+    for (const scan of this.#scans) scan.end(text, from, work, this.#onMatch);
   }
 }
 
-/** @param read how much is read */
-export function frontierOf(passes: readonly GroupScan<TextPattern>[], read: number): number {
-  return Math.max(Math.min(read, ...passes.map(({ frontier }) => frontier)), read - MAX_MATCH_CHARS);
+/**
+ * Offset at which the earliest match that is not complete may begin; not more than `MAX_MATCH_CHARS` before `readOffset`.
+ *
+ * @param readOffset offset up to which the text has been read
+ */
+export function frontierOf(scans: readonly GroupScan<TextPattern>[], readOffset: number): number {
+  return Math.max(Math.min(readOffset, ...scans.map(({ frontier }) => frontier)), readOffset - MAX_MATCH_CHARS);
 }

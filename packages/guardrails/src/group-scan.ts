@@ -1,64 +1,66 @@
-import { type Found, type FoundMatch, DfaCursor } from "./lazy-dfa.ts";
 import { isHighSurrogate } from "./fold.ts";
+import { DfaCursor, type Match, type OnMatch } from "./lazy-dfa.ts";
 import type { PatternGroup, TextPattern } from "./rules.ts";
 import { MAX_MATCH_CHARS } from "./spec.ts";
 import type { Work } from "./work.ts";
 
-/** Cost of beginning a pass, in steps of `Work`: short texts are not free. */
-export const STEPS_OF_A_PASS = 100;
+/** Cost of beginning a scan, in steps of `Work`: short texts are not free. */
+export const SCAN_STEPS = 100;
 
-/** One automaton's way through a text that comes in pieces. */
+/**
+ * Scan of a text by one group of patterns: a resumable search with the group's lazy DFA. The text may come in pieces; matches are
+ * the same however it is cut, because the state of the search is all that is kept between pieces.
+ */
 export class GroupScan<P extends TextPattern> {
   readonly #group: PatternGroup<P>;
-  readonly #reader: DfaCursor;
-  /** How much of the text is read. */
-  #place: number;
+  readonly #cursor: DfaCursor;
+  #offset: number;
 
-  constructor(group: PatternGroup<P>, reader: DfaCursor = new DfaCursor(group.dfa), place = 0) {
+  constructor(group: PatternGroup<P>, cursor: DfaCursor = new DfaCursor(group.dfa), offset = 0) {
     this.#group = group;
-    this.#reader = reader;
-    this.#place = place;
+    this.#cursor = cursor;
+    this.#offset = offset;
   }
 
-  /** Another pass that stands at the same place, and goes on by itself. */
+  /** Creates an independent scan at the same offset. */
   clone(): GroupScan<P> {
-    return new GroupScan(this.#group, this.#reader.clone(), this.#place);
+    return new GroupScan(this.#group, this.#cursor.clone(), this.#offset);
   }
 
-  /** How much is read: all but half a surrogate pair at the end. */
-  get place(): number {
-    return this.#place;
+  /** Offset up to which the text has been read: everything but half a surrogate pair at the end. */
+  get offset(): number {
+    return this.#offset;
   }
 
-  /** Where a match may begin that is not whole yet. */
+  /** Offset at which the earliest match that is not complete may begin. */
   get frontier(): number {
-    return this.#reader.earliest ?? this.#place;
+    return this.#cursor.earliestStart ?? this.#offset;
   }
 
-  /** True if a character that a mark may still make of this one is, or may become, part of a match. */
-  takesCompositionOf(character: string, work: Work): boolean {
-    return this.#reader.takesCompositionOf(character, work);
+  /** True if a character that this one composes with a following mark is part of a match, or can become so. */
+  acceptsCompositionOf(character: string, work: Work): boolean {
+    return this.#cursor.acceptsCompositionOf(character, work);
   }
 
   /**
-   * Reads on, letting others have their turn in between.
+   * Reads on, pausing for other work in between.
    *
-   * @param text from `from` on, which is not beyond what is read
+   * @param text from the offset `from` on, which is not beyond what has been read
    * @param until index in `text` up to which it is read
-   * @returns false if the work is used up before the end
+   * @returns false if the work is exhausted before the end
    */
   async read(
     text: string,
     from: number,
     work: Work,
-    found: FoundPattern<P>,
+    onMatch: OnPatternMatch<P>,
     until: number = text.length,
   ): Promise<boolean> {
-    if (this.#place >= from + until) return true;
-    const take = this.#taking(found);
+    if (this.#offset >= from + until) return true;
+    const onGroupMatch = this.#groupListener(onMatch);
     for (;;) {
-      const read = this.#reader.read(text, this.#place - from, until, from, work, take);
-      this.#place = from + read;
+      const read = this.#cursor.read(text, this.#offset - from, until, from, work, onGroupMatch);
+      this.#offset = from + read;
       if (work.isExhausted) return false;
       if (read === until || (read === until - 1 && isHighSurrogate(text, read))) return true;
       await work.pause();
@@ -66,19 +68,19 @@ export class GroupScan<P extends TextPattern> {
   }
 
   /** Reads the rest of the text, and its end. */
-  end(text: string, from: number, work: Work, found: FoundPattern<P>): void {
-    this.#reader.end(text.slice(this.#place - from), this.#place, work, this.#taking(found));
-    this.#place = from + text.length;
+  end(text: string, from: number, work: Work, onMatch: OnPatternMatch<P>): void {
+    this.#cursor.end(text.slice(this.#offset - from), this.#offset, work, this.#groupListener(onMatch));
+    this.#offset = from + text.length;
   }
 
-  #taking(found: FoundPattern<P>): Found {
+  #groupListener(onMatch: OnPatternMatch<P>): OnMatch {
     return (match) => {
       const pattern = this.#group.patterns[match.pattern];
       if (pattern === undefined) return false;
-      return found(pattern, { ...match, start: Math.max(match.start, match.end - MAX_MATCH_CHARS) });
+      return onMatch(pattern, { ...match, start: Math.max(match.start, match.end - MAX_MATCH_CHARS) });
     };
   }
 }
 
-/** Called for each match; of a longer one, for its last `MAX_MATCH_CHARS` characters. @returns whether to stop: then the rest of the text is of no interest */
-export type FoundPattern<P> = (pattern: P, match: Omit<FoundMatch, "pattern">) => boolean;
+/** Called for each match; of a longer one, for its last `MAX_MATCH_CHARS` characters. @returns true to stop the search for good */
+export type OnPatternMatch<P> = (pattern: P, match: Omit<Match, "pattern">) => boolean;

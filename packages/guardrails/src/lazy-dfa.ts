@@ -5,45 +5,23 @@ import type { Program } from "./program.ts";
 import type { Work } from "./work.ts";
 
 /**
- * All attempts of several patterns that are under way at once, as one state: reading a character is one look into a table
- * that is filled while it is used. An attempt begins at every place, and of those that stand alike only the earliest is kept,
- * because whatever a later one will match, the earlier one matches too, from further in front.
+ * Lazy DFA over a group of patterns: an unanchored search over a stream that reports every match with its start, and knows where
+ * the earliest match that is still possible begins.
+ *
+ * Algorithm: subset construction on demand, a transition at its first use, as in RE2's `dfa.cc`. Three things differ from RE2:
+ *
+ * 1. Unanchored search is not a `.*?` prefix. An attempt of each pattern begins at every character, and a state is the list of the
+ *    anchored states (`anchored-dfa.ts`) of all running attempts, the earliest first. Of attempts in the same anchored state only
+ *    the earliest is kept: whatever a later one will match, it matches too, from further left.
+ * 2. Start positions are in registers beside the state, one for each attempt, as in a tagged DFA (Laurikari, "NFAs with Tagged
+ *    Transitions"): a transition says which register each attempt of the new state takes over. RE2 finds the start by a search
+ *    backwards, which a stream cannot do.
+ * 3. Every match of every start is reported, overlapping ones too; each attempt by itself is leftmost-first.
+ *
+ * Cost: a character is one table lookup once its transition is known. Constructing one takes time proportional to the size of the
+ * patterns and is charged to `Work`. Tables beyond `MAX_CELLS` are discarded and begun anew, as RE2's cache is. Shared by all
+ * texts that are judged by the same patterns; the position in a text is in a `DfaCursor`.
  */
-interface DfaState {
-  readonly behind: Neighbour;
-  /** The earliest first. */
-  readonly attempts: readonly AnchoredState[];
-  /** By character class. */
-  readonly moves: (Transition | undefined)[];
-}
-
-interface Transition {
-  readonly to: DfaState;
-  /** For each attempt of `to`, which attempt of the state before it was, rising; then `BEGINS_HERE` for the new ones. */
-  readonly from: readonly number[];
-  /** Whether `from` keeps every attempt where it was. */
-  readonly keeps: boolean;
-  readonly matches: readonly Match[];
-  /** Steps of work that following it takes. */
-  readonly effort: number;
-}
-
-interface Match {
-  readonly pattern: number;
-  readonly from: number;
-  /** Whether the character belongs to the match, or ends it. */
-  readonly includes: boolean;
-}
-
-const BEGINS_HERE = -1;
-/** What the tables may grow to before they are begun anew, in units of 8 bytes or so: some 4 MiB. */
-const MAX_CELLS = 500_000;
-/** In steps of `Work`, as measured: a step is some 10 ns. */
-const EFFORT_OF_A_MOVE = 80;
-const EFFORT_OF_AN_ATTEMPT = 15;
-const EFFORT_OF_A_MATCH = 15;
-const CELLS_OF_A_STATE = 40;
-
 export class LazyDfa {
   readonly #classes: CharacterClasses;
   readonly #patterns: readonly AnchoredDfa[];
@@ -71,181 +49,230 @@ export class LazyDfa {
     return classes;
   }
 
-  /** What reading a character of this class, or the end of the text, makes of the state. */
-  move(state: DfaState, each: number, work: Work): Transition {
-    const known = state.moves[each];
+  /** Transition of a state by a character of this class, or by the end of the text. */
+  transition(state: DfaState, characterClass: number, work: Work): Transition {
+    const known = state.transitions[characterClass];
     if (known !== undefined) return known;
-    const before = this.#effortOfPatterns();
-    const move = this.#take(state, each);
-    state.moves[each] = move;
-    this.#cells += move.from.length + move.matches.length;
-    const effort = EFFORT_OF_A_MOVE + (state.attempts.length + this.#patterns.length) * EFFORT_OF_AN_ATTEMPT;
-    work.spend(effort + this.#effortOfPatterns() - before);
-    if (this.#cells + this.#cellsOfPatterns() > MAX_CELLS) this.#forget();
-    return move;
+    const stepsBefore = this.#constructionSteps();
+    const transition = this.#construct(state, characterClass);
+    state.transitions[characterClass] = transition;
+    this.#cells += transition.origins.length + transition.matches.length;
+    const steps = TRANSITION_STEPS + (state.attempts.length + this.#patterns.length) * ATTEMPT_STEPS;
+    work.spend(steps + this.#constructionSteps() - stepsBefore);
+    if (this.#cells + this.#patternCells() > MAX_CELLS) this.#reset();
+    return transition;
   }
 
-  #take(state: DfaState, each: number): Transition {
+  #construct(state: DfaState, characterClass: number): Transition {
     const attempts: AnchoredState[] = [];
-    const from: number[] = [];
-    const matches: Match[] = [];
+    const origins: number[] = [];
+    const matches: TransitionMatch[] = [];
     const seen = new Set<AnchoredState>();
-    const advance = (stand: AnchoredState, origin: number): void => {
-      const { pattern } = stand;
-      const step = this.#patterns[pattern]?.step(stand, state.behind, each);
+    const advance = (attempt: AnchoredState, origin: number): void => {
+      const { pattern } = attempt;
+      const step = this.#patterns[pattern]?.transition(attempt, state.before, characterClass);
       if (step === undefined) return;
-      if (step.matchesBefore) matches.push({ pattern, from: origin, includes: false });
-      if (step.matchesWith) matches.push({ pattern, from: origin, includes: true });
-      if (step.stand === undefined || seen.has(step.stand)) return;
-      seen.add(step.stand);
-      attempts.push(step.stand);
-      from.push(origin);
+      if (step.matchesBefore) matches.push({ pattern, origin, includesCharacter: false });
+      if (step.matchesWith) matches.push({ pattern, origin, includesCharacter: true });
+      if (step.to === undefined || seen.has(step.to)) return;
+      seen.add(step.to);
+      attempts.push(step.to);
+      origins.push(origin);
     };
     state.attempts.forEach(advance);
-    for (const { begin } of this.#patterns) advance(begin, BEGINS_HERE);
-    const keeps = from.length === state.attempts.length && from.every((origin, index) => origin === index);
-    const effort = 2 + (keeps ? 0 : from.length) + matches.length * EFFORT_OF_A_MATCH;
-    return { to: this.#stateOf(this.#classes.neighbourOf(each), attempts), from, keeps, matches, effort };
+    for (const { start } of this.#patterns) advance(start, NEW_ATTEMPT);
+    const keepsRegisters =
+      origins.length === state.attempts.length && origins.every((origin, index) => origin === index);
+    const steps = 2 + (keepsRegisters ? 0 : origins.length) + matches.length * MATCH_STEPS;
+    const to = this.#stateOf(this.#classes.neighbourOf(characterClass), attempts);
+    return { to, origins, keepsRegisters, matches, steps };
   }
 
-  #effortOfPatterns(): number {
-    return this.#patterns.reduce((sum, { effort }) => sum + effort, 0);
+  #constructionSteps(): number {
+    return this.#patterns.reduce((sum, { constructionSteps }) => sum + constructionSteps, 0);
   }
 
-  #cellsOfPatterns(): number {
+  #patternCells(): number {
     return this.#patterns.reduce((sum, { cells }) => sum + cells, 0);
   }
 
-  #stateOf(behind: Neighbour, attempts: readonly AnchoredState[]): DfaState {
-    const key = `${behind}:${attempts.map(({ id }) => id).join()}`;
+  #stateOf(before: Neighbour, attempts: readonly AnchoredState[]): DfaState {
+    const key = `${before}:${attempts.map(({ id }) => id).join()}`;
     const known = this.#states.get(key);
     if (known !== undefined) return known;
-    const moves = Array.from<Transition | undefined>({ length: this.#classes.count + 1 });
-    const state = { behind, attempts, moves };
+    const transitions = Array.from<Transition | undefined>({ length: this.#classes.count + 1 });
+    const state = { before, attempts, transitions };
     this.#states.set(key, state);
-    this.#cells += CELLS_OF_A_STATE + moves.length + attempts.length;
+    this.#cells += STATE_CELLS + transitions.length + attempts.length;
     return state;
   }
 
-  /** States that are in use stay good: they know all that they are. */
-  #forget(): void {
+  /** Discards the tables. States that are in use remain valid: they hold everything that they need. */
+  #reset(): void {
     this.#states = new Map();
     this.#cells = 0;
-    this.start.moves.fill(undefined);
-    for (const pattern of this.#patterns) pattern.forget();
+    this.start.transitions.fill(undefined);
+    for (const pattern of this.#patterns) pattern.reset();
   }
 }
 
-/** Where one reader of one text stands in an automaton. */
+interface DfaState {
+  /** Previous character. */
+  readonly before: Neighbour;
+  /** Running attempts, the earliest first. */
+  readonly attempts: readonly AnchoredState[];
+  /** Transitions that have been constructed, indexed by character class. */
+  readonly transitions: (Transition | undefined)[];
+}
+
+interface Transition {
+  readonly to: DfaState;
+  /** Index of each attempt of `to` in the state before, ascending; then `NEW_ATTEMPT` for those that begin here. */
+  readonly origins: readonly number[];
+  /** True if every attempt keeps its index, so no register has to be copied. */
+  readonly keepsRegisters: boolean;
+  readonly matches: readonly TransitionMatch[];
+  /** Cost of taking the transition, in steps of `Work`. */
+  readonly steps: number;
+}
+
+interface TransitionMatch {
+  readonly pattern: number;
+  /** Index of the attempt in the state before, or `NEW_ATTEMPT`. */
+  readonly origin: number;
+  /** True if the match ends with the character; false if it ends before it. */
+  readonly includesCharacter: boolean;
+}
+
+const NEW_ATTEMPT = -1;
+/** Maximum size of the tables before they are discarded, in units of about 8 bytes: about 4 MiB. */
+const MAX_CELLS = 500_000;
+/** Costs of constructing a transition, of each attempt in it, and of a match, in steps of `Work`, as measured: a step is about 10 ns. */
+const TRANSITION_STEPS = 80;
+const ATTEMPT_STEPS = 15;
+const MATCH_STEPS = 15;
+/** Memory of a state, in units of about 8 bytes. */
+const STATE_CELLS = 40;
+
+/** Position of a search in one text: the state of the DFA, and the registers with the starts of its attempts. */
 export class DfaCursor {
-  readonly #automaton: LazyDfa;
+  readonly #dfa: LazyDfa;
   #state: DfaState;
-  /** Where each attempt of the state began, by rising place; what is beyond them is of no meaning. */
+  /** Offset at which each attempt of the state began, ascending; elements beyond the attempts have no meaning. */
   readonly #starts: number[] = [];
 
-  constructor(automaton: LazyDfa) {
-    this.#automaton = automaton;
-    this.#state = automaton.start;
+  constructor(dfa: LazyDfa) {
+    this.#dfa = dfa;
+    this.#state = dfa.start;
   }
 
-  /** Another reader that stands at the same place, and goes on by itself. */
+  /** Creates an independent cursor at the same position. */
   clone(): DfaCursor {
-    const clone = new DfaCursor(this.#automaton);
+    const clone = new DfaCursor(this.#dfa);
     clone.#state = this.#state;
     for (let index = 0; index < this.#state.attempts.length; index++) clone.#starts[index] = this.#starts[index] ?? 0;
     return clone;
   }
 
-  /** True if a character that a mark may still make of this one is, or may become, part of a match. */
-  takesCompositionOf(character: string, work: Work): boolean {
-    return this.#automaton.compositionClassesOf(character).some((each) => {
-      const { to, matches } = this.#automaton.move(this.#state, each, work);
+  /** True if a character that this one composes with a following mark is part of a match, or can become so. */
+  acceptsCompositionOf(character: string, work: Work): boolean {
+    return this.#dfa.compositionClassesOf(character).some((characterClass) => {
+      const { to, matches } = this.#dfa.transition(this.#state, characterClass, work);
       return matches.length > 0 || to.attempts.length > 0;
     });
   }
 
-  /** Where the earliest attempt that is under way began; undefined if there is none. */
-  get earliest(): number | undefined {
+  /** Offset at which the earliest running attempt began; undefined if none is running. */
+  get earliestStart(): number | undefined {
     return this.#state.attempts.length === 0 ? undefined : this.#starts[0];
   }
 
   /**
-   * Reads on up to `until`, or until `found` says stop, a pause is due or the work is used up. A half of a surrogate
-   * pair at the end waits.
+   * Reads `text` from an index up to `until`, or until `onMatch` stops it, a pause is due or the work is exhausted. Half a
+   * surrogate pair at the end is left for the next call.
    *
-   * @param place where `text` begins in all that is read
-   * @returns the index up to which it has read; `until` if told to stop
+   * @param textOffset offset of `text` in the whole text
+   * @returns the index up to which it has read; `until` if `onMatch` stopped it
    */
-  read(text: string, from: number, until: number, place: number, work: Work, found: Found): number {
-    const { classes } = this.#automaton;
+  read(text: string, from: number, until: number, textOffset: number, work: Work, onMatch: OnMatch): number {
+    const { classes } = this.#dfa;
     let at = from;
-    let effort = 0;
+    let steps = 0;
     while (at < until) {
       const unit = text.charCodeAt(at);
       const isHigh = (unit & 0xfc00) === 0xd800;
       if (isHigh && at + 1 === until) break;
       const rune = isHigh ? (text.codePointAt(at) ?? unit) : unit;
       const width = rune > 0xffff ? 2 : 1;
-      const each = classes.classOf(rune);
-      const known = this.#state.moves[each];
-      const move = known ?? this.#automaton.move(this.#state, each, work);
-      if (this.#follow(move, place + at, width, found)) {
-        work.spend(effort);
+      const characterClass = classes.classOf(rune);
+      const known = this.#state.transitions[characterClass];
+      const transition = known ?? this.#dfa.transition(this.#state, characterClass, work);
+      if (this.#take(transition, textOffset + at, width, onMatch)) {
+        work.spend(steps);
         return until;
       }
       at += width;
-      effort += move.effort;
-      if (known !== undefined && effort < STRETCH) continue;
-      work.spend(effort);
-      effort = 0;
+      steps += transition.steps;
+      if (known !== undefined && steps < STEPS_BETWEEN_CHECKS) continue;
+      work.spend(steps);
+      steps = 0;
       if (work.isPauseDue || work.isExhausted) return at;
     }
-    work.spend(effort);
+    work.spend(steps);
     return at;
   }
 
-  /** Reads the rest of a text, half a surrogate pair included, and its end. */
-  end(rest: string, place: number, work: Work, found: Found): void {
-    const { classes } = this.#automaton;
-    let at = place;
+  /** Reads the rest of the text, half a surrogate pair included, and its end. */
+  end(rest: string, offset: number, work: Work, onMatch: OnMatch): void {
+    const { classes } = this.#dfa;
+    let at = offset;
     for (const character of rest) {
-      const move = this.#automaton.move(this.#state, classes.classOf(character.codePointAt(0) ?? 0), work);
-      if (this.#follow(move, at, character.length, found)) return;
+      const characterClass = classes.classOf(character.codePointAt(0) ?? 0);
+      if (this.#take(this.#dfa.transition(this.#state, characterClass, work), at, character.length, onMatch)) return;
       at += character.length;
     }
-    this.#follow(this.#automaton.move(this.#state, classes.count, work), at, 1, found);
+    this.#take(this.#dfa.transition(this.#state, classes.count, work), at, 1, onMatch);
   }
 
-  /** @returns whether to stop */
-  #follow({ to, matches, from, keeps }: Transition, place: number, width: number, found: Found): boolean {
+  /** Takes a transition by the character at `offset`. @returns true if `onMatch` stops the search */
+  #take(
+    { to, matches, origins, keepsRegisters }: Transition,
+    offset: number,
+    width: number,
+    onMatch: OnMatch,
+  ): boolean {
     this.#state = to;
     let stop = false;
-    for (const { pattern, from: origin, includes } of matches) {
-      const end = includes ? place + width : place;
-      stop = found({ pattern, start: this.#startOf(origin, place), end, seenAt: place }) || stop;
+    for (const { pattern, origin, includesCharacter } of matches) {
+      const end = includesCharacter ? offset + width : offset;
+      stop = onMatch({ pattern, start: this.#startOf(origin, offset), end, decidedAt: offset }) || stop;
     }
-    if (keeps) return stop;
-    // In place: an attempt never moves to the back.
+    if (keepsRegisters) return stop;
+    // In place: the index of an attempt never grows.
     const starts = this.#starts;
-    for (let index = 0; index < from.length; index++) starts[index] = this.#startOf(from[index] ?? BEGINS_HERE, place);
+    for (let index = 0; index < origins.length; index++) {
+      starts[index] = this.#startOf(origins[index] ?? NEW_ATTEMPT, offset);
+    }
     return stop;
   }
 
-  #startOf(origin: number, place: number): number {
-    return origin === BEGINS_HERE ? place : (this.#starts[origin] ?? place);
+  #startOf(origin: number, offset: number): number {
+    return origin === NEW_ATTEMPT ? offset : (this.#starts[origin] ?? offset);
   }
 }
 
-/** How many steps of work are taken between two looks at it. */
-const STRETCH = 10_000;
+/** Steps that are taken before the work is charged and checked. */
+const STEPS_BETWEEN_CHECKS = 10_000;
 
-/** A match, `seenAt` the character that showed it: its last one, or the one behind it. */
-export interface FoundMatch {
+/** Match of a pattern, by offsets in the whole text. */
+export interface Match {
+  /** Index of the pattern in its group. */
   readonly pattern: number;
   readonly start: number;
   readonly end: number;
-  readonly seenAt: number;
+  /** Offset of the character that decided the match: its last one, or the one behind it. */
+  readonly decidedAt: number;
 }
 
-/** Called for each match, by rising `seenAt`. @returns whether to stop reading for good */
-export type Found = (match: FoundMatch) => boolean;
+/** Called for each match, by ascending `decidedAt`. @returns true to stop the search for good */
+export type OnMatch = (match: Match) => boolean;

@@ -3,34 +3,34 @@ import type { TextPattern, TextRules } from "./rules.ts";
 import { piecesOf } from "./text-filter.ts";
 import type { Work } from "./work.ts";
 
-/** Notes which patterns a text matches, and lets all of it pass. */
+/** Records which patterns a text matches and lets all of it pass: for guardrails in shadow mode. */
 export class MatchRecorder<P extends TextPattern> {
   readonly #work: Work;
-  readonly #reading: TextScan<P>;
+  readonly #scan: TextScan<P>;
   readonly #matched = new Set<P>();
 
   constructor(rules: TextRules<P>, work: Work) {
     this.#work = work;
-    this.#reading = new TextScan(rules, work, (pattern) => {
+    this.#scan = new TextScan(rules, work, (pattern) => {
       this.#matched.add(pattern);
       return false;
     });
   }
 
-  /** All that it would have blocked or redacted so far. */
+  /** Patterns that have matched so far. */
   get matched(): ReadonlySet<P> {
     return this.#matched;
   }
 
-  /** Watches no further once the work is used up: nobody depends on it. */
+  /** Reads the next piece. Once the work is exhausted nothing is recorded any more: the verdict does not depend on it. */
   async push(text: string): Promise<void> {
     for (const piece of piecesOf(text)) {
-      if (this.#work.isExhausted || !(await this.#reading.read(piece))) return;
+      if (this.#work.isExhausted || !(await this.#scan.read(piece))) return;
       if (this.#work.isPauseDue) await this.#work.pause();
     }
   }
 
   end(): void {
-    if (!this.#work.isExhausted) this.#reading.end();
+    if (!this.#work.isExhausted) this.#scan.end();
   }
 }

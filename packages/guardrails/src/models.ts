@@ -1,4 +1,4 @@
-/** A model as it was resolved: the configuration's own names, whatever the client wrote. */
+/** Resolved model, by the names of the configuration, however the client wrote it. */
 export interface ResolvedModel {
   readonly provider: string;
   /** Id at the provider. */
@@ -6,20 +6,20 @@ export interface ResolvedModel {
 }
 
 /**
- * An entry of a list of models. Case and outer blanks do not matter; `*` stands for any run of characters. An entry without `/`
- * is about the id at any provider; one with `/` about `provider/id`.
+ * True if an entry of a list of models matches a model. Case and outer blanks do not matter; `*` stands for any run of characters.
+ * An entry without `/` is matched against the id at any provider, one with `/` against `provider/id`.
  */
 export function namesModel(entry: string, { provider, id }: ResolvedModel): boolean {
   const [pattern, model] = [fold(entry), fold(id)];
   return matchesGlob(pattern, pattern.includes("/") ? `${fold(provider)}/${model}` : model);
 }
 
-/** As `namesModel`, and more: an id that has a `/` of its own is denied under its own name too. */
+/** True if an entry denies a model: as `namesModel`, but an id that contains a `/` is matched by its own name too. */
 export function deniesModel(entry: string, model: ResolvedModel): boolean {
   return namesModel(entry, model) || (model.id.includes("/") && matchesGlob(fold(entry), fold(model.id)));
 }
 
-/** In time proportional to both lengths, whatever the pattern. */
+/** Matches a glob in time proportional to both lengths, whatever the pattern. */
 function matchesGlob(pattern: string, text: string): boolean {
   const parts = pattern.split("*");
   const [first = "", last = ""] = [parts[0], parts.at(-1)];

@@ -11,7 +11,7 @@ describe("a pattern that is written into a policy", () => {
     String.raw`(?P<key>sk-[A-Za-z0-9]{20,})`,
     "^x$",
     "ключ|鍵|🔑",
-  ])("passes as RE2: %s", (pattern) => {
+  ])("is accepted if it is RE2: %s", (pattern) => {
     expect(patternFault(pattern)).toBeUndefined();
   });
 
@@ -30,7 +30,7 @@ describe("a pattern that is written into a policy", () => {
     ["abc\\", 3, "backslash"],
     ["x{2000}", 1, "repeat count"],
     [String.raw`a\p{Nothing}`, 1, "range"],
-  ])("is refused with its position where it is not: %s", (pattern, position, word) => {
+  ])("is refused with the position of the fault if it is not: %s", (pattern, position, word) => {
     const fault = patternFault(pattern);
     expect(fault?.position).toBe(position);
     expect(fault?.message).toMatch(/^is not an RE2 pattern: /);
@@ -43,7 +43,7 @@ describe("a pattern that is written into a policy", () => {
     (pattern) => expect(patternFault(pattern)?.message).toContain("empty text"),
   );
 
-  it("is refused beyond its bounds, and an empty one too", () => {
+  it("is refused if it exceeds the bounds or is empty", () => {
     expect(patternFault("")?.message).toBe("is empty");
     expect(patternFault("a".repeat(MAX_PATTERN_CHARS))).toBeUndefined();
     expect(patternFault("a".repeat(MAX_PATTERN_CHARS + 1))?.message).toContain(String(MAX_PATTERN_CHARS));

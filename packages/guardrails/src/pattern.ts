@@ -2,15 +2,15 @@ import { RE2JSSyntaxException } from "re2js";
 import { compileProgram, type Program } from "./program.ts";
 import { MAX_PATTERN_CHARS } from "./spec.ts";
 
-/** Why a pattern is refused when it is written. */
+/** Fault for which a pattern is refused when it is written into a policy. */
 export interface PatternFault {
-  /** For people, with the position. */
+  /** Text for people; names the position, from 1. */
   readonly message: string;
-  /** Where in the pattern, in characters from 0. */
+  /** Index in the pattern, in characters from 0. */
   readonly position: number;
 }
 
-/** What one pattern may compile to: `\pL{500}` fits, `\pL{1,1000}` does not. */
+/** Maximum number of instructions of one pattern: `\pL{500}` fits, `\pL{1,1000}` does not. */
 export const MAX_INSTRUCTIONS = 1_024;
 
 const TOO_LARGE: PatternFault = {
@@ -20,7 +20,9 @@ const TOO_LARGE: PatternFault = {
 
 /**
  * Checks a pattern as it is written into a policy: the RE2 dialect (no look-around, no back-references), within bounds, and
- * never matching the empty text, which would match everywhere. Takes up to some 50 ms for the worst ones: yield between many.
+ * never matching the empty text, which would match everywhere. Takes up to about 50 ms for the worst ones: yield between many.
+ *
+ * @returns the fault, or undefined for a valid pattern
  */
 export function patternFault(pattern: string): PatternFault | undefined {
   if (pattern === "") return { message: "is empty", position: 0 };
@@ -49,7 +51,7 @@ function faultOf(error: unknown, pattern: string): PatternFault {
   return { message: `is not an RE2 pattern: ${description} at character ${position + 1}`, position };
 }
 
-/** re2js names what is wrong and repeats it, but not where it stands; of parentheses it repeats the whole pattern. */
+/** Index of a fault. re2js quotes the faulty fragment without its index, and for parentheses the whole pattern. */
 function positionOf(description: string, fragment: string, pattern: string): number {
   if (description.startsWith("missing closing )") || description.startsWith("unexpected )")) {
     return unpairedParenthesis(pattern);
@@ -58,7 +60,7 @@ function positionOf(description: string, fragment: string, pattern: string): num
   return Math.max(0, fragment === "" ? 0 : pattern.indexOf(fragment));
 }
 
-/** Text that is quoted, escapes and character classes: no parenthesis in them groups. */
+/** Quoted text, escapes and character classes, in which a parenthesis does not group. */
 const OPAQUE = /\\Q[\s\S]*?(?:\\E|$)|\\[\s\S]|\[\^?\]?(?:\\[\s\S]|\[:\^?[a-z]+:\]|[^\]\\])*\]?/gy;
 
 function unpairedParenthesis(pattern: string): number {
@@ -73,7 +75,7 @@ function unpairedParenthesis(pattern: string): number {
   return open.at(-1) ?? 0;
 }
 
-/** Whether there is a way to a match that consumes nothing, under whatever conditions. */
+/** True if a match can be reached without consuming a character, whatever the empty-width assertions demand. */
 function matchesEmpty({ instructions, start }: Program): boolean {
   const seen = new Set<number>();
   const open = [start];
@@ -82,8 +84,8 @@ function matchesEmpty({ instructions, start }: Program): boolean {
     if (seen.has(pc) || instruction === undefined) continue;
     seen.add(pc);
     if (instruction.kind === "match") return true;
-    if (instruction.kind === "fork") open.push(instruction.out, instruction.second);
-    if (instruction.kind === "assert" || instruction.kind === "skip") open.push(instruction.out);
+    if (instruction.kind === "alt") open.push(instruction.out, instruction.alternative);
+    if (instruction.kind === "emptyWidth" || instruction.kind === "nop") open.push(instruction.out);
   }
   return false;
 }

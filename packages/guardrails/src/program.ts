@@ -1,9 +1,11 @@
 import { RE2JS } from "re2js";
 
 /**
- * A pattern as a program for an automaton: what re2js parses and compiles, in a form of our own. re2js decides what the
- * dialect is; how text is run through the program is ours, because a stream asks what no regex library answers: whether the
- * text so far may still become a match.
+ * Pattern as the program of a Thompson NFA, in the instruction set of RE2 (Cox, "Regular Expression Matching: the Virtual Machine
+ * Approach"): states are instruction numbers, `alt` and `nop` are the empty transitions.
+ *
+ * re2js parses and compiles the pattern, so it defines the dialect. Running the program is this package's own (`anchored-dfa.ts`,
+ * `lazy-dfa.ts`), because a stream needs an answer that no regex library gives: whether the text so far can still become a match.
  */
 export interface Program {
   readonly instructions: readonly Instruction[];
@@ -11,18 +13,18 @@ export interface Program {
 }
 
 export type Instruction =
-  /** Consumes one code point out of these ranges: pairs of first and last, rising. */
+  /** Consumes one code point of these ranges: pairs of first and last, ascending. */
   | { readonly kind: "rune"; readonly ranges: ArrayLike<number>; readonly out: number }
-  /** Goes both ways; prefers the first. */
-  | { readonly kind: "fork"; readonly out: number; readonly second: number }
-  /** Goes on where all these conditions hold between two characters: a mask of `AT`. */
-  | { readonly kind: "assert"; readonly conditions: number; readonly out: number }
-  | { readonly kind: "skip"; readonly out: number }
+  /** Continues at both; `out` has priority over `alternative`. */
+  | { readonly kind: "alt"; readonly out: number; readonly alternative: number }
+  /** Continues if all assertions hold between the previous and the next character: a mask of `EMPTY_WIDTH`. */
+  | { readonly kind: "emptyWidth"; readonly assertions: number; readonly out: number }
+  | { readonly kind: "nop"; readonly out: number }
   | { readonly kind: "match" }
   | { readonly kind: "fail" };
 
-/** Conditions on a place between two characters, as RE2 numbers them. */
-export const AT = {
+/** Bits of the empty-width assertions, as RE2 numbers them. */
+export const EMPTY_WIDTH = {
   lineStart: 1,
   lineEnd: 2,
   textStart: 4,
@@ -34,7 +36,7 @@ export const AT = {
 export const LAST_RUNE = 0x10ffff;
 const NEWLINE = 0x0a;
 
-/** re2js's own numbers. */
+/** Opcodes of re2js. */
 const OP = {
   alt: 1,
   altMatch: 2,
@@ -57,27 +59,27 @@ interface Re2Instruction {
   readonly runes: Int32Array;
 }
 
-/** @throws RE2JSException for a pattern that is not RE2 */
+/** Compiles a pattern. @throws RE2JSException for a pattern that is not RE2 */
 export function compileProgram(pattern: string): Program {
   const { prog } = RE2JS.compile(pattern).re2();
   const { inst, start } = prog as { readonly inst: readonly Re2Instruction[]; readonly start: number };
-  const folds = new Map<number, ArrayLike<number>>();
-  return { instructions: inst.map((each) => fromRe2Instruction(each, folds)), start };
+  const orbits = new Map<number, ArrayLike<number>>();
+  return { instructions: inst.map((instruction) => fromRe2Instruction(instruction, orbits)), start };
 }
 
 function fromRe2Instruction(
   { op, out, arg, runes }: Re2Instruction,
-  folds: Map<number, ArrayLike<number>>,
+  orbits: Map<number, ArrayLike<number>>,
 ): Instruction {
   switch (op) {
     case OP.alt:
     case OP.altMatch:
-      return { kind: "fork", out, second: arg };
+      return { kind: "alt", out, alternative: arg };
     case OP.empty:
-      return { kind: "assert", conditions: arg, out };
+      return { kind: "emptyWidth", assertions: arg, out };
     case OP.capture:
     case OP.nop:
-      return { kind: "skip", out };
+      return { kind: "nop", out };
     case OP.match:
       return { kind: "match" };
     case OP.fail:
@@ -88,24 +90,24 @@ function fromRe2Instruction(
       return { kind: "rune", ranges: [0, NEWLINE - 1, NEWLINE + 1, LAST_RUNE], out };
     case OP.rune:
     case OP.rune1:
-      return { kind: "rune", ranges: rangesOf(runes, (arg & FOLD_CASE) !== 0, folds), out };
+      return { kind: "rune", ranges: rangesOf(runes, (arg & FOLD_CASE) !== 0, orbits), out };
     default:
-      throw new Error(`re2js compiles to an instruction that is not known here: ${op}`);
+      throw new Error(`unknown instruction of re2js: ${op}`);
   }
 }
 
-/** A single rune stands for itself, or for all that it folds to. */
-function rangesOf(runes: Int32Array, folded: boolean, folds: Map<number, ArrayLike<number>>): ArrayLike<number> {
+/** Ranges of a rune instruction. A single rune stands for itself or, if case is ignored, for its case-folding orbit. */
+function rangesOf(runes: Int32Array, ignoresCase: boolean, orbits: Map<number, ArrayLike<number>>): ArrayLike<number> {
   const [rune] = runes;
   if (runes.length !== 1 || rune === undefined) return runes;
-  if (!folded) return [rune, rune];
-  const known = folds.get(rune) ?? foldsOf(rune);
-  folds.set(rune, known);
-  return known;
+  if (!ignoresCase) return [rune, rune];
+  const orbit = orbits.get(rune) ?? orbitOf(rune);
+  orbits.set(rune, orbit);
+  return orbit;
 }
 
-/** As re2js folds it: in a class, next to a control character that folds to nothing else. */
-function foldsOf(rune: number): ArrayLike<number> {
+/** Case-folding orbit of a rune, from re2js: of a class with it and a control character, which folds to nothing else. */
+function orbitOf(rune: number): ArrayLike<number> {
   const { prog } = RE2JS.compile(`(?i)[\\x{1}\\x{${rune.toString(16)}}]`).re2();
   const { inst } = prog as { readonly inst: readonly Re2Instruction[] };
   const runes = inst.find(({ op }) => op === OP.rune)?.runes ?? new Int32Array();

@@ -1,11 +1,11 @@
 import { Spans } from "./spans.ts";
 
-/** Counts the stretches of a text that a pattern redacts. What touches is one stretch, in whatever pieces it is counted. */
+/** Count of the stretches of a text that one pattern redacts. Adjacent ones are one, in whatever pieces they are counted. */
 export class RedactionCounter {
   readonly #spans = new Spans();
   #count = 0;
-  /** Where the last stretch that was counted ends. */
-  #end = -1;
+  /** End of the last stretch that was counted. */
+  #countedUntil = -1;
 
   get count(): number {
     return this.#count;
@@ -15,11 +15,11 @@ export class RedactionCounter {
     this.#spans.add(start, end);
   }
 
-  /** Counts what lies before a place; what lies across it is counted once. */
-  countBefore(place: number): void {
-    for (const { start, end } of this.#spans.takeBefore(place)) {
-      if (start !== this.#end) this.#count++;
-      this.#end = end;
+  /** Counts the stretches before an offset; one across it is counted now, and not again. */
+  countBefore(offset: number): void {
+    for (const { start, end } of this.#spans.takeBefore(offset)) {
+      if (start !== this.#countedUntil) this.#count++;
+      this.#countedUntil = end;
     }
   }
 }

@@ -31,7 +31,7 @@ const TEXTS: Readonly<Record<string, readonly [text: string, passed: string]>> =
   "what is no JSON": ["a secret, 1234567", `a ${R}, ${R}`],
 };
 
-describe("JSON that is redacted", () => {
+describe("redacted JSON", () => {
   it.each(Object.entries(TEXTS))("stays valid, whole and in pieces: %s", async (name, [text, passed]) => {
     expect((await judgeText(await rules, text, new Work(), new JsonRedactionWriter(new Work()))).text).toBe(passed);
     expect(await inPieces(text.split(""))).toBe(passed);
@@ -39,7 +39,7 @@ describe("JSON that is redacted", () => {
     if (name !== "what is no JSON") expect(JSON.parse(passed)).toBeDefined();
   });
 
-  it("stays valid whatever it is and wherever it is cut, and is the same where nothing matches", async () => {
+  it("stays valid in any pieces, and is unchanged where nothing matches", async () => {
     const word = fc.constantFrom("secret", "password: x", "a\\u0073", '"', "\n", "1234567", "é", "😀", "!", "0073");
     const text = fc.array(word, { maxLength: 4 }).map((words) => words.join(""));
     const { value } = fc.letrec((tie) => ({
@@ -75,7 +75,7 @@ describe("JSON that is redacted", () => {
     );
   });
 
-  it("passes long words that are no JSON as they are, and redacts within them", async () => {
+  it("keeps overlong tokens, which are no JSON, and redacts within them", async () => {
     const word = "abc".repeat(1_000);
     expect(await inPieces([word, " x ", word, "secret", word])).toBe(`${word} x ${word}${R}${word}`);
   });

@@ -1,26 +1,26 @@
 import { REDACTED } from "./spec.ts";
 import type { Work } from "./work.ts";
 
-/** Puts a text together from what is kept and what is redacted of it, in their order. Each call returns what is ready. */
+/** Writer of a redacted text from its kept and redacted stretches, in order. Each call returns the output that is ready. */
 export interface RedactionWriter {
   keep(text: string): string;
   redact(text: string): string;
-  /** @returns what was held back */
+  /** @returns the output that was held back */
   end(): string;
 }
 
-/** Text with `REDACTED` for each redacted stretch. */
+/** Writes prose: `REDACTED` for each run of redacted stretches. */
 export class ProseRedactionWriter implements RedactionWriter {
-  #insideRedaction = false;
+  #isInRedaction = false;
 
   keep(text: string): string {
-    if (text !== "") this.#insideRedaction = false;
+    if (text !== "") this.#isInRedaction = false;
     return text;
   }
 
   redact(): string {
-    if (this.#insideRedaction) return "";
-    this.#insideRedaction = true;
+    if (this.#isInRedaction) return "";
+    this.#isInRedaction = true;
     return REDACTED;
   }
 
@@ -32,30 +32,32 @@ export class ProseRedactionWriter implements RedactionWriter {
 const HEX = /[0-9a-fA-F]/;
 const STRUCTURE = /[\s{}[\],:]/;
 const JSON_BEGIN = /[{["]/;
+/** Run of characters within a string. */
 const RUN = /[^"\\]*/y;
-/** Longer than any number that is written as one: what is longer is no JSON, and passes as prose. */
+/** Maximum length of a token. Longer than any number in use: a longer one is no JSON, and is redacted as prose. */
 const MAX_TOKEN_CHARS = 512;
-/** Cost of reading a mark, a character of a token or a run of a string, in steps of `Work`. */
-const STEPS_OF_A_UNIT = 10;
+/** Cost of reading a structural character, a character of a token or a run of a string, in steps of `Work`. */
+const UNIT_STEPS = 10;
 
 /**
- * JSON that stays valid: within a string `REDACTED` replaces what is redacted; a number or a literal that is redacted, in part or
- * as a whole, becomes the string `"[REDACTED]"`; brackets, commas, colons and the quotes of strings stay. Numbers, literals and
- * escapes are held back until they are whole. A text that begins otherwise than an object, an array or a string is redacted as prose.
+ * Writes JSON that stays valid: within a string, `REDACTED` replaces each run of redacted stretches; a number or literal that is
+ * redacted, in part or as a whole, becomes the string `"[REDACTED]"`; brackets, commas, colons and the quotes of strings stay.
+ * Numbers, literals and escapes are held back until they are complete. A text that does not begin as an object, an array or a
+ * string is redacted as prose.
  */
 export class JsonRedactionWriter implements RedactionWriter {
   readonly #work: Work;
-  /** Undefined until the text begins. */
+  /** True if the text is JSON; undefined until its first character. */
   #isJson: boolean | undefined;
   readonly #prose = new ProseRedactionWriter();
-  #inString = false;
-  #insideRedaction = false;
-  /** A number, a literal or an escape that may go on. */
+  #isInString = false;
+  #isInRedaction = false;
+  /** Number, literal or escape that is not complete yet. */
   #token = "";
   #isTokenRedacted = false;
   #isTokenProse = false;
 
-  /** @param work charged for what is read */
+  /** @param work charged for reading */
   constructor(work: Work) {
     this.#work = work;
   }
@@ -80,10 +82,10 @@ export class JsonRedactionWriter implements RedactionWriter {
     let units = 0;
     for (let at = 0; at < text.length; units++) {
       const unit = text[at] ?? "";
-      if (this.#token !== "" && this.#goesOn(unit)) {
+      if (this.#token !== "" && this.#continuesToken(unit)) {
         parts.push(this.#addToToken(unit, isRedacted));
         at++;
-      } else if (this.#inString && unit !== '"' && unit !== "\\") {
+      } else if (this.#isInString && unit !== '"' && unit !== "\\") {
         parts.push(this.#endToken());
         RUN.lastIndex = at;
         const run = RUN.exec(text)?.[0] ?? unit;
@@ -91,19 +93,19 @@ export class JsonRedactionWriter implements RedactionWriter {
         at += run.length;
       } else {
         parts.push(this.#endToken());
-        if (unit === '"') this.#inString = !this.#inString;
+        if (unit === '"') this.#isInString = !this.#isInString;
         const isToken = unit === "\\" || !(unit === '"' || STRUCTURE.test(unit));
-        if (!isToken) this.#insideRedaction = false;
+        if (!isToken) this.#isInRedaction = false;
         parts.push(isToken ? this.#addToToken(unit, isRedacted) : unit);
         at++;
       }
     }
-    this.#work.spend(STEPS_OF_A_UNIT * units);
+    this.#work.spend(UNIT_STEPS * units);
     return parts.join("");
   }
 
-  #goesOn(unit: string): boolean {
-    if (!this.#inString) return unit !== '"' && !STRUCTURE.test(unit);
+  #continuesToken(unit: string): boolean {
+    if (!this.#isInString) return unit !== '"' && !STRUCTURE.test(unit);
     if (this.#token.length === 1) return true;
     return this.#token[1] === "u" && this.#token.length < 6 && HEX.test(unit);
   }
@@ -123,13 +125,13 @@ export class JsonRedactionWriter implements RedactionWriter {
     this.#isTokenRedacted = false;
     this.#isTokenProse = false;
     if (isProse) return "";
-    if (this.#inString) return this.#string(token, isRedacted);
+    if (this.#isInString) return this.#string(token, isRedacted);
     return isRedacted ? `"${REDACTED}"` : token;
   }
 
   #string(text: string, isRedacted: boolean): string {
-    const isFirst = !this.#insideRedaction;
-    this.#insideRedaction = isRedacted;
+    const isFirst = !this.#isInRedaction;
+    this.#isInRedaction = isRedacted;
     if (!isRedacted) return text;
     return isFirst ? REDACTED : "";
   }

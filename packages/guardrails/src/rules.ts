@@ -3,28 +3,28 @@ import { compileProgram, type Program } from "./program.ts";
 import type { PatternAction } from "./spec.ts";
 import { yieldToEventLoop } from "./event-loop.ts";
 
-/** A pattern to judge text by. */
+/** Pattern by which text is judged. */
 export interface TextPattern {
   readonly pattern: string;
   readonly action: PatternAction;
 }
 
-/** Patterns that are ready to run, `P` being whatever the caller knows them by. */
+/** Compiled patterns. `P` is the caller's own type for them. */
 export interface TextRules<P extends TextPattern> {
   readonly groups: readonly PatternGroup<P>[];
 }
 
-/** Patterns that share an automaton: their index is the automaton's. */
+/** Patterns that share a DFA, in which they are numbered by their index. */
 export interface PatternGroup<P extends TextPattern> {
   readonly patterns: readonly P[];
   readonly dfa: LazyDfa;
 }
 
-/** Bounds over all guardrails that apply to a request. */
+/** Bounds on all guardrails together that apply to a request. */
 export const MAX_COMPOSED_PATTERNS = 500;
 export const MAX_COMPOSED_INSTRUCTIONS = 20_000;
 
-/** More patterns in an automaton make fewer passes over a text, but its states multiply. */
+/** Bounds of a group: larger groups scan a text less often, but their DFA has more states. */
 const MAX_GROUP_INSTRUCTIONS = 1_500;
 const MAX_GROUP_PATTERNS = 16;
 
@@ -33,7 +33,7 @@ export class TooManyPatterns extends Error {
 }
 
 /**
- * Compiles patterns, a turn of the event loop for each: do it once for each set of patterns, not for each text.
+ * Compiles patterns, yielding to the event loop after each. Expensive: once for each set of patterns, not for each text.
  *
  * @throws TooManyPatterns beyond the bounds
  * @throws RE2JSException for a pattern that `patternFault` refuses

@@ -5,7 +5,7 @@ import { Spans } from "./spans.ts";
 const LENGTH = 5_000;
 const stretch = fc.tuple(fc.nat({ max: LENGTH - 20 }), fc.integer({ min: 1, max: 20 }));
 
-it("hold what was added in any order, joined where it touches, each place once", () => {
+it("merge overlapping and adjacent spans, in whatever order they are added", () => {
   fc.assert(
     fc.property(fc.array(stretch, { maxLength: 3_000 }), fc.array(fc.nat({ max: LENGTH })), (added, places) => {
       const spans = new Spans();

@@ -1,10 +1,10 @@
-/** Places in a text that are to be redacted: disjoint, by rising place. What touches is one. */
+/** Set of spans of a text that are to be redacted: disjoint and ascending. Overlapping and adjacent spans are merged. */
 export class Spans {
-  /** Disjoint and by rising place up to `#merged`; behind that in the order in which they were added. */
+  /** Disjoint and ascending up to the index `#merged`; behind it in the order of addition. */
   #spans: Span[] = [];
   #merged = 0;
 
-  /** Takes constant time on average, in whatever order spans are added. */
+  /** Adds a span in amortised constant time, in whatever order spans come. */
   add(start: number, end: number): void {
     const last = this.#spans.at(-1);
     if (last !== undefined && start >= last.start && start <= last.end) {
@@ -17,20 +17,20 @@ export class Spans {
     else if (this.#spans.length > 2 * this.#merged + MAX_UNMERGED) this.#merge();
   }
 
-  /** Takes out what lies before a place, cutting what lies across it. Takes time for what is left as well. */
-  takeBefore(place: number): Span[] {
+  /** Removes and returns the spans before an offset, split at it. Takes time for the remaining spans too. */
+  takeBefore(offset: number): Span[] {
     this.#merge();
     const taken: Span[] = [];
     let count = 0;
     for (const span of this.#spans) {
-      if (span.start >= place) break;
-      taken.push({ start: span.start, end: Math.min(span.end, place) });
-      if (span.end > place) break;
+      if (span.start >= offset) break;
+      taken.push({ start: span.start, end: Math.min(span.end, offset) });
+      if (span.end > offset) break;
       count++;
     }
     if (count > 0) this.#spans = this.#spans.slice(count);
     const [first] = this.#spans;
-    if (first !== undefined && first.start < place) this.#spans[0] = { start: place, end: first.end };
+    if (first !== undefined && first.start < offset) this.#spans[0] = { start: offset, end: first.end };
     this.#merged = this.#spans.length;
     return taken;
   }
@@ -48,6 +48,7 @@ export class Spans {
   }
 }
 
+/** Spans that may wait for a merge. */
 const MAX_UNMERGED = 1_000;
 
 export interface Span {

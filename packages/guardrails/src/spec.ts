@@ -1,12 +1,12 @@
-/** What a policy of kind `guardrail` says. An absent member rules nothing. */
+/** Spec of a policy of kind `guardrail`. An absent member restricts nothing. */
 export interface GuardrailSpec {
-  /** Only these models; an empty list allows none. See `models.ts` for how an entry is read. */
+  /** Models that are allowed; an empty list allows none. `namesModel` defines how an entry is matched. */
   readonly modelAllow?: readonly string[];
-  /** Not these models, whatever else allows them. */
+  /** Models that are denied, whatever allows them. */
   readonly modelDeny?: readonly string[];
-  /** Input and output tokens of one request together. */
+  /** Maximum input and output tokens of a request together. */
   readonly maxRequestTokens?: number;
-  /** False: no streams. */
+  /** False if streams are refused. */
   readonly allowStreaming?: boolean;
   readonly contentPatterns?: readonly ContentPattern[];
   /** Rule for content that patterns cannot be matched against. By default, see `blocksUninspectable`. */
@@ -17,15 +17,15 @@ export interface GuardrailSpec {
 export type Uninspectable = "block" | "pass";
 
 export interface ContentPattern {
-  /** Unique within its guardrail; what a denial calls it. */
+  /** Name, unique within its guardrail, by which a denial names it. */
   readonly name: string;
-  /** In the RE2 dialect. */
+  /** Regular expression in the RE2 dialect. */
   readonly pattern: string;
   readonly action: PatternAction;
   readonly appliesTo: PatternTarget;
 }
 
-/** `block` refuses the text; `redact` puts `REDACTED` in the place of what matches. */
+/** Action on a match: `block` refuses the text, `redact` replaces the match by `REDACTED`. */
 export type PatternAction = "block" | "redact";
 export type PatternTarget = "request" | "response" | "both";
 /** Direction in which content passes. */
@@ -35,7 +35,7 @@ export function appliesIn(direction: Direction, { appliesTo }: ContentPattern): 
   return appliesTo === "both" || appliesTo === direction;
 }
 
-/** Says nothing of it, a guardrail blocks what it cannot inspect where one of its patterns blocks. */
+/** True if a guardrail blocks content that it cannot inspect. By default it does if one of its patterns blocks in that direction. */
 export function blocksUninspectable(
   { uninspectable, contentPatterns = [] }: GuardrailSpec,
   direction: Direction,
@@ -44,7 +44,7 @@ export function blocksUninspectable(
   return contentPatterns.some((pattern) => pattern.action === "block" && appliesIn(direction, pattern));
 }
 
-/** Stands where a redacted match stood. */
+/** Text in place of a redacted match. */
 export const REDACTED = "[REDACTED]";
 
 /** Bounds of one guardrail. Characters are UTF-16 code units here and everywhere in this package. */
@@ -55,7 +55,7 @@ export const MAX_PATTERN_CHARS = 512;
 export const MAX_PATTERN_NAME_CHARS = 64;
 
 /**
- * How much of a match can be redacted, and the most text that is ever held back from a stream. A longer match is still seen
- * (and blocked, if its pattern blocks), but only its last so many characters are redacted: what came before has left.
+ * Maximum part of a match that can be redacted, and maximum text that is held back from a stream. A longer match is still detected
+ * (and blocked, if its pattern blocks), but only its last 512 characters are redacted: those before have left.
  */
 export const MAX_MATCH_CHARS = 512;

@@ -28,7 +28,7 @@ const countsOf = (
   redactions: readonly Redactions<TextPattern>[],
 ): readonly number[] => patterns.map((each) => redactions.find(({ pattern }) => pattern === each)?.count ?? 0);
 
-/** Pieces of an arbitrary pattern: small alphabets, so that things match. */
+/** Fragments of arbitrary patterns, over small alphabets so that they match often. */
 const atom = fc.constantFrom(
   "a",
   "b",
@@ -70,7 +70,7 @@ const text = fc
     maxLength: 24,
   })
   .map((units) => units.join(""));
-/** Cut anywhere, within surrogate pairs too, with empty pieces among them. */
+/** Cuts a text anywhere, within surrogate pairs too, with empty pieces among the others. */
 const cut = (whole: string, places: readonly number[]): string[] => {
   const at = [
     0,
@@ -80,7 +80,7 @@ const cut = (whole: string, places: readonly number[]): string[] => {
   return at.slice(1).map((end, index) => whole.slice(at[index], end));
 };
 
-/** The folded form of such a text, and where in the text each of its characters stands. */
+/** Folded form of such a text, with the index in the text of each of its characters. */
 function foldedForm(text: string): { readonly form: string; readonly places: readonly number[] } {
   const forms: Readonly<Record<string, string>> = { "\u200b": "", "\u00ad": "", ａ: "a", ﬁ: "fi" };
   let form = "";
@@ -96,7 +96,7 @@ function foldedForm(text: string): { readonly form: string; readonly places: rea
 }
 
 describe("a text in pieces", () => {
-  it("passes as the whole does, whatever the patterns and wherever it is cut", async () => {
+  it("passes as it does whole, for all patterns and all cuts", async () => {
     await fc.assert(
       fc.asyncProperty(patterns, text, fc.array(fc.nat(), { maxLength: 8 }), async (patterns, text, places) => {
         const asWhole = await whole(patterns, text);
@@ -111,8 +111,8 @@ describe("a text in pieces", () => {
   });
 });
 
-describe("what RE2 matches in a text or in its folded form", () => {
-  it("is what blocks: no less and no more", async () => {
+describe("a match by RE2 in a text or in its folded form", () => {
+  it("blocks, and nothing else does", async () => {
     await fc.assert(
       fc.asyncProperty(patterns, text, async (patterns, text) => {
         const { blocked } = await whole(
@@ -128,7 +128,7 @@ describe("what RE2 matches in a text or in its folded form", () => {
     );
   });
 
-  it("is what is redacted: at every place what it matches there", async () => {
+  it("is redacted from every start position, and nothing else is", async () => {
     await fc.assert(
       fc.asyncProperty(patterns, text, async (patterns, text) => {
         const { passed, counts } = await whole(
@@ -142,7 +142,7 @@ describe("what RE2 matches in a text or in its folded form", () => {
     );
   });
 
-  it("is counted for each pattern by itself, what touches as one", async () => {
+  it("is counted for each pattern, adjacent ones as one", async () => {
     const { passed, counts } = await whole([redact("ab+"), redact("b"), redact("x")], "abab b bb-ab");
     expect(passed).toBe(`${REDACTED} ${REDACTED} ${REDACTED}-${REDACTED}`);
     expect(counts).toEqual([2, 5, 0]);
@@ -166,11 +166,11 @@ function redactedByRe2(patterns: readonly TextPattern[], text: string, mark = RE
   }).join("");
 }
 
-/** At every place, what RE2 matches there. */
+/** Matches by RE2 from every start position. */
 function matchesOfRe2(pattern: string, text: string): readonly { readonly start: number; readonly end: number }[] {
   const matcher = RE2JS.compile(pattern).matcher(text);
   return Array.from({ length: text.length }, (_, place) => place).flatMap((place) => {
-    // Half a character is no place to start at.
+    // A match never starts within a surrogate pair.
     if (place > 0 && (text.codePointAt(place - 1) ?? 0) > 0xffff) return [];
     return matcher.find(place) && matcher.start() === place ? [{ start: place, end: matcher.end() }] : [];
   });
@@ -184,7 +184,7 @@ describe("a match that is longer than the bound", () => {
     .map((runs) => runs.map(({ unit, times }) => unit.repeat(times)).join(""));
   const hungry = [redact("a+"), redact("b.*b"), redact("😀{3,}"), redact("(?:a😀?){5} "), block("b a{600}b")];
 
-  it("is redacted alike in every cut: its last characters, as many as are held back", async () => {
+  it("has its last characters redacted, as many as are held back, in every cut", async () => {
     await fc.assert(
       fc.asyncProperty(long, fc.array(fc.nat(), { maxLength: 30 }), async (text, places) => {
         const asWhole = await whole(hungry, text);
@@ -198,7 +198,7 @@ describe("a match that is longer than the bound", () => {
     expect(passed).toBe(`x${"-".repeat(2_001 - MAX_MATCH_CHARS)}${REDACTED}.`);
   });
 
-  it("is never cut within a character", async () => {
+  it("is never split within a surrogate pair", async () => {
     const patterns = [redact("(?s)x.*y")];
     for (const text of [`x${"😀".repeat(1_000)}y.`, `x.${"😀".repeat(1_000)}y.`]) {
       const { passed } = await whole(patterns, text);
@@ -209,15 +209,15 @@ describe("a match that is longer than the bound", () => {
     for (const unit of `x${"😀".repeat(1_000)}`) expect((await filter.push(unit)).isWellFormed()).toBe(true);
   });
 
-  it("is blocked however long it is", async () => {
+  it("is blocked at any length", async () => {
     const text = `x${"-".repeat(5_000)}y`;
     expect((await whole([block("x-*y")], text)).blocked).toMatchObject({ reason: "match" });
     expect((await inPieces([block("x-*y")], text.split(""))).blocked).toMatchObject({ reason: "match" });
   });
 });
 
-describe("text that is held back", () => {
-  it("is never more than the bound, and none where nothing may match", async () => {
+describe("held back text", () => {
+  it("never exceeds the bound, and is empty where nothing can match", async () => {
     const filter = new TextFilter(await compileRules([block("(?s)begin.*end"), redact("secret")]), new Work());
     expect(await filter.push("nothing here; se")).toBe("nothing here; ");
     expect(await filter.push("cr")).toBe("");
@@ -233,7 +233,7 @@ describe("text that is held back", () => {
     expect(filter.end()).toHaveLength(MAX_MATCH_CHARS);
   });
 
-  it("has not left where it is blocked later", async () => {
+  it("has not left when it is blocked later", async () => {
     const filter = new TextFilter(await compileRules([block(String.raw`key: \w{8}\b`)]), new Work());
     const pieces = ["a key", ": abc", "defg", "h", "."];
     const left: string[] = [];

@@ -10,13 +10,13 @@ const judged = async (patterns: readonly TextPattern[], parts: readonly string[]
   judgeParts(await compileRules(patterns), parts, new Work());
 
 describe("the parts of a text", () => {
-  it("are redacted where a match is split over them, in each of them", async () => {
+  it("are redacted in each of them over which a match is split", async () => {
     const { parts, redactions } = await judged([redact("secret")], ["a sec", "", "r", "et b", "secret"]);
     expect(parts).toEqual([`a ${REDACTED}`, "", REDACTED, `${REDACTED} b`, REDACTED]);
     expect(redactions.map(({ count }) => count)).toEqual([2]);
   });
 
-  it("are blocked by a split match, and by what only one of them alone matches", async () => {
+  it("are blocked by a split match, and by a match in one of them alone", async () => {
     for (const [pattern, parts] of [
       ["secret", ["sec", "ret"]],
       [String.raw`\bsecret\b`, ["x", "secret", "y"]],
@@ -28,7 +28,7 @@ describe("the parts of a text", () => {
     }
   });
 
-  it("pass as they are where nothing matches, and one by itself as a text does", async () => {
+  it("pass unchanged where nothing matches, and a single one like a text", async () => {
     expect((await judged([redact("secret")], ["a", "b"])).parts).toEqual(["a", "b"]);
     for (const text of ["a secret", "se\u200bcret", "😀".repeat(600), `x${"😀".repeat(300)}y`]) {
       const patterns = [redact("secret"), redact("(?s)x.*y")];
@@ -37,12 +37,12 @@ describe("the parts of a text", () => {
     }
   });
 
-  it("are redacted in time that grows with their number, each of them and all as one text", async () => {
+  it("are redacted in time linear in their number", async () => {
     const { parts } = await judged([redact("x")], Array<string>(20_000).fill("x x "));
     expect(new Set(parts)).toEqual(new Set([`${REDACTED} ${REDACTED} `]));
   });
 
-  it("are refused once the work is used up", async () => {
+  it("are refused once the work is exhausted", async () => {
     const { blocked } = await judgeParts(await compileRules([redact("aab")]), ["a".repeat(20_000)], new Work(5_000));
     expect(blocked).toEqual({ reason: "too_much_work" });
   });

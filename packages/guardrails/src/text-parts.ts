@@ -1,5 +1,5 @@
 import { isHighSurrogate, isLowSurrogate } from "./fold.ts";
-import type { FoundPattern } from "./group-scan.ts";
+import type { OnPatternMatch } from "./group-scan.ts";
 import { TextScan } from "./text-scan.ts";
 import type { TextPattern, TextRules } from "./rules.ts";
 import { Spans } from "./spans.ts";
@@ -8,7 +8,7 @@ import { RedactionCounter } from "./redaction-counter.ts";
 import { type BlockReason, piecesOf, type Redactions } from "./text-filter.ts";
 import type { Work } from "./work.ts";
 
-/** Judgement of a text that comes in parts, e.g. of one message. */
+/** Verdict on a text in parts, e.g. the parts of one message. */
 export interface PartsVerdict<P> {
   /** The parts as they may pass; meaningless if blocked. */
   readonly parts: readonly string[];
@@ -17,8 +17,8 @@ export interface PartsVerdict<P> {
 }
 
 /**
- * Judges the parts of a text, each by itself and all as one text, joined without a separator: a match must not hide by being split,
- * nor by what a word boundary finds in the part beside it. A match over several parts is redacted in each of them.
+ * Judges the parts of a text, each by itself and all as one text, joined without a separator: a match can be hidden neither by
+ * being split, nor by a word character in the part beside it. A match over several parts is redacted in each of them.
  */
 export async function judgeParts<P extends TextPattern>(
   rules: TextRules<P>,
@@ -27,83 +27,83 @@ export async function judgeParts<P extends TextPattern>(
 ): Promise<PartsVerdict<P>> {
   const whole = parts.join("");
   const redactions = new Spans();
-  const tallies = new Map<P, RedactionCounter>();
-  let hit: P | undefined;
-  const take: FoundPattern<P> = (pattern, { start, end }) => {
+  const counters = new Map<P, RedactionCounter>();
+  let blocking: P | undefined;
+  const onMatch: OnPatternMatch<P> = (pattern, { start, end }) => {
     if (pattern.action === "block") {
-      hit ??= pattern;
+      blocking ??= pattern;
       return true;
     }
     const isWithinPair = start > 0 && isLowSurrogate(whole, start) && isHighSurrogate(whole, start - 1);
     const from = isWithinPair ? start - 1 : start;
     redactions.add(from, end);
-    const tally = tallies.get(pattern) ?? new RedactionCounter();
-    tallies.set(pattern, tally);
-    tally.add(from, end);
+    const counter = counters.get(pattern) ?? new RedactionCounter();
+    counters.set(pattern, counter);
+    counter.add(from, end);
     return false;
   };
   const blocked = (): PartsVerdict<P> => ({
     parts,
     redactions: [],
-    blocked: hit === undefined ? { reason: "too_much_work" } : { reason: "match", pattern: hit },
+    blocked: blocking === undefined ? { reason: "too_much_work" } : { reason: "match", pattern: blocking },
   });
-  let place = 0;
+  let offset = 0;
   for (const part of parts) {
-    const from = place;
-    const found: FoundPattern<P> = (pattern, { start, end, seenAt }) =>
-      take(pattern, { start: from + start, end: from + end, seenAt: from + seenAt });
-    if (!(await readWhole(rules, part, work, found)) || hit !== undefined) return blocked();
-    place += part.length;
+    const from = offset;
+    const onPartMatch: OnPatternMatch<P> = (pattern, { start, end, decidedAt }) =>
+      onMatch(pattern, { start: from + start, end: from + end, decidedAt: from + decidedAt });
+    if (!(await scanWhole(rules, part, work, onPartMatch)) || blocking !== undefined) return blocked();
+    offset += part.length;
   }
-  if (parts.length > 1 && (!(await readWhole(rules, whole, work, take)) || hit !== undefined)) return blocked();
-  for (const tally of tallies.values()) tally.countBefore(whole.length);
-  const counts = [...tallies].map(([pattern, { count }]) => ({ pattern, count }));
+  if (parts.length > 1 && (!(await scanWhole(rules, whole, work, onMatch)) || blocking !== undefined)) return blocked();
+  for (const counter of counters.values()) counter.countBefore(whole.length);
+  const counts = [...counters].map(([pattern, { count }]) => ({ pattern, count }));
   return { parts: redacted(parts, redactions), redactions: counts, blocked: undefined };
 }
 
-/** Patterns that match a part, or all parts as one text. */
+/** Patterns that match a part, or all parts as one text; those found before the work is exhausted. */
 export async function matchesInParts<P extends TextPattern>(
   rules: TextRules<P>,
   parts: readonly string[],
   work: Work,
 ): Promise<ReadonlySet<P>> {
   const matched = new Set<P>();
-  const note: FoundPattern<P> = (pattern) => {
+  const record: OnPatternMatch<P> = (pattern) => {
     matched.add(pattern);
     return false;
   };
   for (const text of parts.length > 1 ? [...parts, parts.join("")] : parts) {
-    if (!(await readWhole(rules, text, work, note))) break;
+    if (!(await scanWhole(rules, text, work, record))) break;
   }
   return matched;
 }
 
-/** @returns false if the work is used up before the end */
-async function readWhole<P extends TextPattern>(
+/** Scans a complete text. @returns false if the work is exhausted before its end */
+async function scanWhole<P extends TextPattern>(
   rules: TextRules<P>,
   text: string,
   work: Work,
-  found: FoundPattern<P>,
+  onMatch: OnPatternMatch<P>,
 ): Promise<boolean> {
   if (work.isExhausted) return false;
-  const reading = new TextScan(rules, work, found);
+  const scan = new TextScan(rules, work, onMatch);
   for (const piece of piecesOf(text)) {
-    if (work.isExhausted || !(await reading.read(piece))) return false;
+    if (work.isExhausted || !(await scan.read(piece))) return false;
     if (work.isPauseDue) await work.pause();
   }
   if (work.isExhausted) return false;
-  reading.end();
+  scan.end();
   return true;
 }
 
 function redacted(parts: readonly string[], redactions: Spans): readonly string[] {
   const length = parts.reduce((sum, part) => sum + part.length, 0);
   const spans = redactions.takeBefore(length);
-  let place = 0;
+  let offset = 0;
   let next = 0;
   return parts.map((part) => {
-    const [from, to] = [place, place + part.length];
-    place = to;
+    const [from, to] = [offset, offset + part.length];
+    offset = to;
     if (part === "") return part;
     const kept: string[] = [];
     let copied = from;

@@ -4,7 +4,7 @@ import { compileRules, MAX_COMPOSED_PATTERNS, TooManyPatterns } from "./rules.ts
 import { judgeText } from "./text-filter.ts";
 import { MAX_STEPS, SLICE_STEPS, Work } from "./work.ts";
 
-/** Counts the steps between two turns of the event loop. */
+/** Meter of the steps between two turns of the event loop. */
 class CountedWork extends Work {
   longestSlice = 0;
   steps = 0;
@@ -61,12 +61,12 @@ describe("patterns that are meant to stall", () => {
       const rules = await compileRules(patterns.map((pattern) => ({ pattern, action: "block" as const })));
       await judgeText(rules, text, work);
       expect(work.steps).toBeGreaterThan(LENGTH);
-      // A slice ends at the first look after it is full; between two looks lies one move of all attempts at most.
+      // A slice ends at the first check after it is full; between two checks lies at most one transition of all attempts.
       expect(work.longestSlice).toBeLessThan(2 * SLICE_STEPS);
     },
   );
 
-  it("are given up, and block, once the work of a request is used up", async () => {
+  it("block the text once the work of the request is exhausted", async () => {
     const rules = await compileRules([{ pattern: "(?:a?){300}b", action: "redact" as const }]);
     const work = new CountedWork(MAX_STEPS / 100);
     const { blocked, text } = await judgeText(rules, "a".repeat(LENGTH), work);

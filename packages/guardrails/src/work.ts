@@ -1,56 +1,59 @@
 import { yieldToEventLoop } from "./event-loop.ts";
 
-/** A budget that the work of several requests shares. */
+/** Budget of work that several requests share. */
 export interface WorkMeter {
   spend(steps: number): void;
-  /** True once the budget is used up. Checked between slices; the work then counts as used up too. */
+  /** True once the budget is used up. Checked between slices; the work of the request is then exhausted too. */
   readonly isExhausted: boolean;
 }
 
 /**
- * The effort that judging the texts of one request may take, in steps of some nanoseconds. It is counted, not timed, so that
- * it does not depend on how busy the machine is. A slice is at most some 10 ms; between slices everybody else has a turn.
+ * Budget of work for judging the texts of one request, in steps of a few nanoseconds. It is counted, not timed, so the verdict does
+ * not depend on how busy the machine is. Work is done in slices of about 10 ms; between slices it yields to the event loop.
  */
 export class Work {
   readonly #signal: AbortSignal | undefined;
   readonly #meter: WorkMeter | undefined;
-  #left: number;
-  #untilPause = SLICE_STEPS;
+  #remaining: number;
+  #remainingInSlice = SLICE_STEPS;
 
   /**
-   * @param signal stops the work once it is aborted
-   * @param meter told of every step
+   * @param steps total budget
+   * @param signal aborts the work at the next pause
+   * @param meter charged with every step too
    */
   constructor(steps: number = MAX_STEPS, signal?: AbortSignal, meter?: WorkMeter) {
-    this.#left = meter?.isExhausted === true ? 0 : steps;
+    this.#remaining = meter?.isExhausted === true ? 0 : steps;
     this.#signal = signal;
     this.#meter = meter;
   }
 
-  /** Whether all is used up: what is not judged by then must not pass. */
+  /** True once the budget is used up: text that has not been judged must not pass. */
   get isExhausted(): boolean {
-    return this.#left <= 0;
+    return this.#remaining <= 0;
   }
 
+  /** True at the end of a slice: call `pause` next. */
   get isPauseDue(): boolean {
-    return this.#untilPause <= 0;
+    return this.#remainingInSlice <= 0;
   }
 
   spend(steps: number): void {
-    this.#left -= steps;
-    this.#untilPause -= steps;
+    this.#remaining -= steps;
+    this.#remainingInSlice -= steps;
     this.#meter?.spend(steps);
   }
 
-  /** Lets everybody else have a turn. @throws the reason of the signal once it is aborted */
+  /** Yields to the event loop, and begins a new slice. @throws the reason of the signal once it is aborted */
   async pause(): Promise<void> {
-    this.#untilPause = SLICE_STEPS;
+    this.#remainingInSlice = SLICE_STEPS;
     await yieldToEventLoop();
     this.#signal?.throwIfAborted();
-    if (this.#meter?.isExhausted === true) this.#left = 0;
+    if (this.#meter?.isExhausted === true) this.#remaining = 0;
   }
 }
 
-/** Some 2 s in all. 10 MiB of text take 10 million steps for each automaton where nothing much matches. */
+/** Budget of a request: about 2 s. 10 MiB of text take 10 million steps for each group of patterns that hardly matches. */
 export const MAX_STEPS = 400_000_000;
+/** Steps of a slice. */
 export const SLICE_STEPS = 1_000_000;
