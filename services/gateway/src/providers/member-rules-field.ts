@@ -10,19 +10,20 @@ const NAME_RULE = "the name of a member, without blanks";
 const MAX_FACTOR = 1_000;
 const MAX_USD_PER_REQUEST = 1_000;
 
+/** Rules that allow and price nothing beyond the defaults. */
 export const NO_MEMBER_RULES: MemberRules = { allowed: new Set(), surcharges: [] };
 
 /**
  * Reads both fields of a provider or a model.
  *
- * @param ofProvider rules of the provider that apply to the model too; prices of the model come before them
- * @throws ProvidersFileError also for a surcharge that is allowed and not priced: what it bills would not be charged
+ * @param providerRules rules of the provider, which apply to the model too; the model's own prices come before them
+ * @throws ProvidersFileError also for a member that is allowed, billed as a surcharge and not priced: its cost would not be charged
  */
-export function readMemberRules(field: Field, ofProvider: MemberRules = NO_MEMBER_RULES): MemberRules {
+export function readMemberRules(field: Field, providerRules: MemberRules = NO_MEMBER_RULES): MemberRules {
   const own = field.optional("surcharges")?.items().map(readSurcharge) ?? [];
-  const surcharges = [...own, ...ofProvider.surcharges];
+  const surcharges = [...own, ...providerRules.surcharges];
   const allowed = field.optional("allow_members")?.items().map(readAllowed(surcharges)) ?? [];
-  return { allowed: new Set([...allowed, ...ofProvider.allowed]), surcharges };
+  return { allowed: new Set([...allowed, ...providerRules.allowed]), surcharges };
 }
 
 function readAllowed(surcharges: readonly Surcharge[]): (field: Field) => string {

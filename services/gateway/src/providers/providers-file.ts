@@ -5,31 +5,32 @@ import { MAX_USD_PER_MTOK, priceOf } from "./price.ts";
 import type { TokenPrice } from "@routeplane/admission";
 import { type Field, ProvidersFileError, rootField } from "./yaml-field.ts";
 
-/** A provider as the file describes it. */
+/** Provider as the file describes it. */
 export interface ProviderEntry {
   readonly name: string;
   readonly baseUrl: URL;
-  /** Where its key is: at most one of the two. */
+  /** Environment variable that holds its key; at most one of `apiKeyEnv` and `apiKeyFile` is given. */
   readonly apiKeyEnv: { readonly value: string; readonly field: Field } | undefined;
+  /** File that holds its key, relative to the providers file. */
   readonly apiKeyFile: { readonly value: string; readonly field: Field } | undefined;
-  /** Undefined: the catalogue's models. */
+  /** Models to serve; undefined for those of the catalogue. */
   readonly models: readonly ModelEntry[] | undefined;
-  /** For models that it does not describe itself. */
+  /** Member rules of the models that come from the catalogue. */
   readonly memberRules: MemberRules;
-  /** For faults that are found later. */
+  /** Position in the file, for faults that are found later. */
   readonly field: Field;
 }
 
 export interface ModelEntry {
   readonly id: string;
-  /** Undefined: the catalogue's price. */
+  /** Price from the file; undefined for the catalogue's. */
   readonly price: TokenPrice | undefined;
-  /** Its own and the provider's. */
+  /** Rules of the model, followed by those of its provider. */
   readonly memberRules: MemberRules;
 }
 
 /**
- * Reads a providers file.
+ * Parses a providers file.
  *
  * @throws ProvidersFileError that names file, line and field
  */
@@ -43,7 +44,7 @@ export function parseProvidersFile(file: string, text: string): readonly Provide
   const root = rootField(file, lines, document.contents);
   root.onlyMembers(["providers"]);
   const entries = root.required("providers").items().map(readProvider);
-  refuseDuplicates(entries.map(({ name, field }) => ({ name, field: field.required("name") })));
+  requireDistinctNames(entries.map(({ name, field }) => ({ name, field: field.required("name") })));
   return entries;
 }
 
@@ -68,7 +69,7 @@ function readProvider(field: Field): ProviderEntry {
       field: apiKeyEnv,
     },
     apiKeyFile: apiKeyFile && { value: apiKeyFile.text(/./, "a path"), field: apiKeyFile },
-    models: modelEntries && refuseDuplicates(modelEntries),
+    models: modelEntries && requireDistinctNames(modelEntries),
     memberRules,
     field,
   };
@@ -81,7 +82,7 @@ function readProtocol(field: Field): void {
   throw field.fault(`must be openai, not ${JSON.stringify(protocol.slice(0, 40))}`);
 }
 
-/** No credentials, query or fragment: a key in a URL ends up in logs. */
+/** Reads a base URL without credentials, query and fragment: a key in a URL ends up in logs. */
 function readBaseUrl(field: Field): URL {
   const url = URL.parse(field.text(/./, "a URL"));
   if (url === null || !["http:", "https:"].includes(url.protocol) || url.hostname === "") {
@@ -94,7 +95,7 @@ function readBaseUrl(field: Field): URL {
 
 function readModel(
   field: Field,
-  ofProvider: MemberRules,
+  providerRules: MemberRules,
 ): ModelEntry & { readonly name: string; readonly field: Field } {
   field.onlyMembers(["id", "price", ...MEMBER_FIELDS]);
   const idField = field.required("id");
@@ -103,7 +104,7 @@ function readModel(
   return {
     id,
     price: price && readPrice(price),
-    memberRules: readMemberRules(field, ofProvider),
+    memberRules: readMemberRules(field, providerRules),
     name: id.toLowerCase(),
     field: idField,
   };
@@ -115,11 +116,14 @@ function readPrice(field: Field): TokenPrice {
   return priceOf(rate("input_usd_per_mtok"), rate("output_usd_per_mtok"));
 }
 
-function refuseDuplicates<T extends { readonly name: string; readonly field: Field }>(all: readonly T[]): readonly T[] {
+/** @throws ProvidersFileError at the second of two entries with the same name */
+function requireDistinctNames<T extends { readonly name: string; readonly field: Field }>(
+  entries: readonly T[],
+): readonly T[] {
   const seen = new Set<string>();
-  for (const { name, field } of all) {
+  for (const { name, field } of entries) {
     if (seen.has(name)) throw field.fault(`${JSON.stringify(name)} is given twice`);
     seen.add(name);
   }
-  return all;
+  return entries;
 }

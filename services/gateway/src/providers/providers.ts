@@ -11,38 +11,38 @@ import { priceVersion } from "./price-version.ts";
 import { priceOf, UNKNOWN_PRICE } from "./price.ts";
 import { type ModelEntry, parseProvidersFile, type ProviderEntry } from "./providers-file.ts";
 
-/** A provider as it is served. */
+/** Provider as it is served. */
 export interface Provider {
   readonly name: string;
-  /** `echo` is served within the process. */
+  /** Address and key of the upstream; `echo` for the one within the process. */
   readonly upstream: "echo" | { readonly baseUrl: URL; readonly apiKey: string | undefined };
   readonly models: readonly Model[];
-  /** Ids of those whose price nobody knows. */
+  /** Ids of the models that are charged at `UNKNOWN_PRICE`. */
   readonly unpriced: readonly string[];
-  /** A model that is not served, at the catalogue's price. */
+  /** Returns a model that is not served, at the catalogue's price; undefined if the catalogue has none. */
   findPriced(id: string): Model | undefined;
 }
 
 export interface ProviderSources {
-  /** Path of a providers file. */
+  /** Path of the providers file; undefined if there is none. */
   readonly file: string | undefined;
-  /** Whether the model `echo` is offered. */
+  /** True if the model `echo` is offered. */
   readonly echo: boolean;
-  /** Switches OpenAI on, unless the file describes a provider of that name itself. */
+  /** Key that switches OpenAI on, unless the file describes a provider of that name. */
   readonly openAiApiKey: string | undefined;
-  /** Value of an environment variable that the file names. */
+  /** Returns the value of an environment variable that the file names. */
   readonly variable: (name: string) => string | undefined;
 }
 
 const OPENAI_URL = "https://api.openai.com/v1";
 const MAX_FILE_BYTES = 1024 ** 2;
-/** Goes into a header as it is. */
+/** Matches a key that can be sent in a header as it is. */
 const USABLE_KEY = /^[\x21-\x7e]{1,4096}$/;
 
 /**
- * The providers, in the order of the file, then OpenAI, then echo.
+ * Loads the providers, in the order of the file, then OpenAI, then echo.
  *
- * @throws ConfigurationError that says where the fault is
+ * @throws ConfigurationError that names the position of the fault
  */
 export function loadProviders({ file, echo, openAiApiKey, variable }: ProviderSources): readonly Provider[] {
   const entries = file === undefined ? [] : parseProvidersFile(file, readText(file, "ROUTEPLANE_PROVIDERS"));
@@ -51,9 +51,9 @@ export function loadProviders({ file, echo, openAiApiKey, variable }: ProviderSo
     providers.push(openAi(openAiApiKey));
   }
   if (!echo) return providers;
-  const taken = entries.find(({ name }) => name === "echo");
-  if (taken !== undefined)
-    throw taken.field.required("name").fault("is the built-in provider's: ROUTEPLANE_ECHO is on");
+  const namedEcho = entries.find(({ name }) => name === "echo");
+  if (namedEcho !== undefined)
+    throw namedEcho.field.required("name").fault("is the built-in provider's: ROUTEPLANE_ECHO is on");
   return [...providers, ECHO];
 }
 
@@ -130,7 +130,7 @@ function flat(price: TokenPrice): Prices {
   return [{ aboveInputTokens: 0, price }];
 }
 
-/** Faults never repeat the key. */
+/** Reads a provider's key; undefined if it has none. Faults never repeat the key. */
 function readKey(
   { apiKeyEnv, apiKeyFile }: ProviderEntry,
   file: string,

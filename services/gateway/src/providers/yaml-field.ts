@@ -1,40 +1,44 @@
 import { ConfigurationError } from "@routeplane/runtime";
 import { isMap, isScalar, isSeq, type LineCounter, type Node } from "yaml";
 
-/** A fault in the providers file: where it is and what to do. Never repeats a secret. */
+/** Fault in the providers file, with file, line, field and advice. The message never repeats a secret. */
 export class ProvidersFileError extends ConfigurationError {
   constructor(file: string, line: number, message: string) {
     super(`${file}:${line}: ${message}`);
   }
 }
 
-/** A place in the file, with what may be read there. Every reader throws a ProvidersFileError that names line and field. */
+/** Value at a position in the file. Every method that reads throws a ProvidersFileError that names line and field. */
 export interface Field {
-  /** The members of a map must be among these. */
+  /** Requires that the value is a map without other members than these. */
   onlyMembers(names: readonly string[]): void;
+  /** Returns a member of the map. */
   required(name: string): Field;
+  /** Returns a member of the map; undefined if it is absent. */
   optional(name: string): Field | undefined;
+  /** Reads a list. */
   items(): readonly Field[];
-  /** @param rule what `pattern` demands, in words */
+  /** Reads a string. @param rule the demand of `pattern`, in words */
   text(pattern: RegExp, rule: string): string;
-  /** A finite number within bounds, both included. */
+  /** Reads a number within bounds, both included. */
   number(min: number, max: number): number;
+  /** Makes the error for a fault of this value. */
   fault(message: string): ProvidersFileError;
 }
 
-interface Place {
-  readonly file: string;
+interface SourceFile {
+  readonly path: string;
   readonly lines: LineCounter;
 }
 
 export function rootField(file: string, lines: LineCounter, contents: unknown): Field {
-  return createField({ file, lines }, "", contents as Node | null, 1);
+  return createField({ path: file, lines }, "", contents as Node | null, 1);
 }
 
-function createField(place: Place, path: string, node: Node | null, parentLine: number): Field {
-  const line = node?.range ? place.lines.linePos(node.range[0]).line : parentLine;
-  const faultAt = (at: number, name: string, message: string): ProvidersFileError =>
-    new ProvidersFileError(place.file, at, name === "" ? message : `${name}: ${message}`);
+function createField(source: SourceFile, path: string, node: Node | null, parentLine: number): Field {
+  const line = node?.range ? source.lines.linePos(node.range[0]).line : parentLine;
+  const faultAt = (atLine: number, name: string, message: string): ProvidersFileError =>
+    new ProvidersFileError(source.path, atLine, name === "" ? message : `${name}: ${message}`);
   const fault = (message: string): ProvidersFileError => faultAt(line, path, message);
   const member = (name: string): string => (path === "" ? name : `${path}.${name}`);
   const pairs = () => {
@@ -42,8 +46,8 @@ function createField(place: Place, path: string, node: Node | null, parentLine: 
     return node.items.map(({ key, value }) => ({ name: isScalar(key) ? String(key.value) : "?", key, value }));
   };
   const optional = (name: string): Field | undefined => {
-    const pair = pairs().find((each) => each.name === name);
-    return pair && createField(place, member(name), pair.value, lineOf(place, pair.key, line));
+    const pair = pairs().find((pair) => pair.name === name);
+    return pair && createField(source, member(name), pair.value, lineOf(source, pair.key, line));
   };
   const scalar = (): unknown => (isScalar(node) ? node.value : undefined);
   return {
@@ -53,19 +57,19 @@ function createField(place: Place, path: string, node: Node | null, parentLine: 
       const unknown = pairs().find(({ name }) => !names.includes(name));
       if (unknown === undefined) return;
       throw faultAt(
-        lineOf(place, unknown.key, line),
+        lineOf(source, unknown.key, line),
         member(unknown.name.slice(0, 60)),
         `unknown field; known here: ${names.join(", ")}`,
       );
     },
     required(name) {
-      const found = optional(name);
-      if (found === undefined) throw faultAt(line, member(name), "is required");
-      return found;
+      const field = optional(name);
+      if (field === undefined) throw faultAt(line, member(name), "is required");
+      return field;
     },
     items() {
       if (!isSeq<Node>(node)) throw fault("must be a list");
-      return node.items.map((item, index) => createField(place, `${path}[${index}]`, item, line));
+      return node.items.map((item, index) => createField(source, `${path}[${index}]`, item, line));
     },
     text(pattern, rule) {
       const value = scalar();
@@ -82,6 +86,6 @@ function createField(place: Place, path: string, node: Node | null, parentLine: 
   };
 }
 
-function lineOf({ lines }: Place, node: Node, otherwise: number): number {
+function lineOf({ lines }: SourceFile, node: Node, otherwise: number): number {
   return node.range ? lines.linePos(node.range[0]).line : otherwise;
 }

@@ -8,36 +8,39 @@ import type { Upstream, UpstreamAnswer } from "../domain/ports/upstream.ts";
 import { formatSse } from "../domain/wire/sse.ts";
 
 /**
- * A deterministic upstream within the process, for a node without an account anywhere: it answers with the last user
- * message. Speaks the same bytes as a real one, so that all around it is exercised alike.
+ * Deterministic upstream within the process, for a node without an account at a provider: it answers with the last user
+ * message, in the bytes of the OpenAI API.
  *
- * Tokens: a run of characters other than white space is one token, in the text of every message on the way in and in every
- * choice on the way out.
+ * A token is a run of characters other than white space. Input tokens are those of the texts of all messages, output tokens
+ * those of all choices.
  */
 export function createEchoUpstream(clock: Clock): Upstream {
   return {
-    // It counts as it will count when it answers, so that what is reserved is what is charged.
+    // The same count as in the answer, so that the reservation equals the charge.
     async boundTokens({ text, choices, output }) {
-      const { prompt, said } = await count(await parse(text));
-      const words = Math.max(1, scanTokens(said ?? "").count);
+      const { prompt, userText } = await count(await parse(text));
+      const words = Math.max(1, scanTokens(userText ?? "").count);
       return { inputTokensMax: prompt, outputTokensMax: Math.min(output?.bounded ?? words, words) * choices };
     },
     async chatCompletion({ body, streamed }) {
       const text = typeof body === "string" ? body : new TextDecoder().decode(body);
       const completion = await complete(text, clock);
-      if (completion === undefined) return invalid();
-      return streamed ? answer("text/event-stream", chunks(completion)) : answer("application/json", whole(completion));
+      if (completion === undefined) return noUserMessage();
+      return streamed
+        ? answer("text/event-stream", renderStream(completion))
+        : answer("application/json", renderJson(completion));
     },
     async close() {},
   };
 }
 
+/** Answer to one request, before it is rendered as JSON or as a stream. */
 interface Completion {
   readonly id: string;
   readonly created: number;
   readonly model: string;
-  /** The text of each choice: whole tokens, each with the white space before it. */
-  readonly said: string;
+  /** Text of each choice: whole tokens, each with the white space before it. */
+  readonly content: string;
   readonly finishReason: "stop" | "length";
   readonly choices: number;
   readonly usage: object;
@@ -53,7 +56,7 @@ interface EchoRequest {
   readonly stream_options?: { readonly include_usage?: boolean } | null;
 }
 
-/** More than this is worked on in several turns of the event loop. */
+/** Length from which a text is worked on in several turns of the event loop. */
 const LARGE_CHARS = 100_000;
 
 async function parse(body: string): Promise<EchoRequest> {
@@ -61,15 +64,15 @@ async function parse(body: string): Promise<EchoRequest> {
   return JSON.parse(body) as EchoRequest;
 }
 
-/** Undefined if there is no user message with text. The gateway has checked the shape of everything else. */
+/** Makes the answer; undefined if no user message has text. The gateway has checked the shape of everything else. */
 async function complete(body: string, clock: Clock): Promise<Completion | undefined> {
   const request = await parse(body);
-  const { prompt, said } = await count(request);
-  if (said === undefined) return undefined;
-  if (said.length > LARGE_CHARS) await yieldToEventLoop();
-  const all = scanTokens(said);
-  const outputTokensMax = request.max_completion_tokens ?? request.max_tokens ?? all.count;
-  const kept = outputTokensMax < all.count ? scanTokens(said, outputTokensMax) : all;
+  const { prompt, userText } = await count(request);
+  if (userText === undefined) return undefined;
+  if (userText.length > LARGE_CHARS) await yieldToEventLoop();
+  const full = scanTokens(userText);
+  const outputTokensMax = request.max_completion_tokens ?? request.max_tokens ?? full.count;
+  const kept = outputTokensMax < full.count ? scanTokens(userText, outputTokensMax) : full;
   const choices = request.n ?? 1;
   const completion = kept.count * choices;
   if (body.length > LARGE_CHARS) await yieldToEventLoop();
@@ -77,18 +80,18 @@ async function complete(body: string, clock: Clock): Promise<Completion | undefi
     id: `chatcmpl-${createHash("sha256").update(body).digest("hex").slice(0, 24)}`,
     created: Math.floor(clock() / 1000),
     model: request.model,
-    said: said.slice(0, kept.end),
-    finishReason: kept.count < all.count ? "length" : "stop",
+    content: userText.slice(0, kept.end),
+    finishReason: kept.count < full.count ? "length" : "stop",
     choices,
     usage: { prompt_tokens: prompt, completion_tokens: completion, total_tokens: prompt + completion },
     includeUsage: request.stream_options?.include_usage === true,
   };
 }
 
-/** The tokens of all messages, and what the last user message says. */
+/** Counts the tokens of all messages, and returns the text of the last user message. */
 async function count({
   messages,
-}: EchoRequest): Promise<{ readonly prompt: number; readonly said: string | undefined }> {
+}: EchoRequest): Promise<{ readonly prompt: number; readonly userText: string | undefined }> {
   const last = messages.findLast(({ role }) => role === "user");
   let prompt = 0;
   let sinceTurn = 0;
@@ -101,7 +104,7 @@ async function count({
     }
     prompt += scanTokens(text).count;
   }
-  return { prompt, said: last && textOf(last["content"]) };
+  return { prompt, userText: last && textOf(last["content"]) };
 }
 
 function textOf(content: unknown): string | undefined {
@@ -111,7 +114,7 @@ function textOf(content: unknown): string | undefined {
   return texts.join(" ");
 }
 
-/** Counts tokens, at most `max` of them. `end` is where the last one ends. */
+/** Counts up to `max` tokens. `end` is the index behind the last one. */
 function scanTokens(text: string, max = Infinity): { readonly count: number; readonly end: number } {
   let count = 0;
   let end = 0;
@@ -137,11 +140,11 @@ function isWhiteSpace(unit: number): boolean {
 
 const TOKEN = /\s*\S+/g;
 
-/** A choice at a time: of an answer that is too large for the gateway no more is made than it takes. */
-async function* whole({ id, created, model, said, finishReason, choices, usage }: Completion) {
-  if (said.length > LARGE_CHARS) await yieldToEventLoop();
+/** Renders the JSON answer one choice at a time, so that the gateway can stop at one that is too large for it. */
+async function* renderJson({ id, created, model, content, finishReason, choices, usage }: Completion) {
+  if (content.length > LARGE_CHARS) await yieldToEventLoop();
   const head = JSON.stringify({ id, object: "chat.completion", created, model });
-  const message = JSON.stringify({ role: "assistant", content: said, refusal: null });
+  const message = JSON.stringify({ role: "assistant", content, refusal: null });
   yield Buffer.from(`${head.slice(0, -1)},"choices":[`);
   for (let index = 0; index < choices; index++) {
     const rest = `"message":${message},"logprobs":null,"finish_reason":"${finishReason}"}`;
@@ -150,12 +153,14 @@ async function* whole({ id, created, model, said, finishReason, choices, usage }
   yield Buffer.from(`],"usage":${JSON.stringify(usage)}}`);
 }
 
-const TOKENS_A_TURN = 1_000;
+/** Tokens that are sent in one turn of the event loop. */
+const TOKENS_PER_TURN = 1_000;
 
-async function* chunks(completion: Completion): AsyncGenerator<Uint8Array> {
-  const { id, created, model, said, finishReason, choices, usage, includeUsage } = completion;
-  const event = (choice: object[], usageOfStream: object | null): Buffer => {
-    const withUsage = includeUsage ? { usage: usageOfStream } : {};
+/** Renders the stream: a chunk for each token. */
+async function* renderStream(completion: Completion): AsyncGenerator<Uint8Array> {
+  const { id, created, model, content, finishReason, choices, usage, includeUsage } = completion;
+  const event = (choice: object[], streamUsage: object | null): Buffer => {
+    const withUsage = includeUsage ? { usage: streamUsage } : {};
     const chunk = { id, object: "chat.completion.chunk", created, model, choices: choice, ...withUsage };
     return formatSse(JSON.stringify(chunk));
   };
@@ -164,10 +169,10 @@ async function* chunks(completion: Completion): AsyncGenerator<Uint8Array> {
   for (let index = 0; index < choices; index++) {
     yield delta(index, { role: "assistant", content: "" });
     let sent = 0;
-    for (const [word] of said.matchAll(TOKEN)) {
+    for (const [word] of content.matchAll(TOKEN)) {
       yield delta(index, { content: word });
-      // Nobody may be waiting for the client, who then gets nothing any more.
-      if (++sent % TOKENS_A_TURN === 0) await yieldToEventLoop();
+      // Reading without a pause would starve other requests: a client that takes everything at once never makes this wait.
+      if (++sent % TOKENS_PER_TURN === 0) await yieldToEventLoop();
     }
     yield delta(index, {}, finishReason);
   }
@@ -175,13 +180,13 @@ async function* chunks(completion: Completion): AsyncGenerator<Uint8Array> {
   yield formatSse("[DONE]");
 }
 
-function invalid(): UpstreamAnswer {
+function noUserMessage(): UpstreamAnswer {
   const message = "echo answers with the last user message, and there is none with text";
   const refusal = new Refusal("no_user_message", message, { param: "messages" });
-  return { ...answer("application/json", once(toErrorEnvelope(refusal))), status: refusal.status };
+  return { ...answer("application/json", bytesOf(toErrorEnvelope(refusal))), status: refusal.status };
 }
 
-async function* once(text: string): AsyncGenerator<Uint8Array> {
+async function* bytesOf(text: string): AsyncGenerator<Uint8Array> {
   yield Buffer.from(text);
 }
 

@@ -3,26 +3,26 @@ import { boundTokens } from "../domain/request/token-bounds.ts";
 import { type Upstream, type UpstreamAnswer, UpstreamFault, type UpstreamRequest } from "../domain/ports/upstream.ts";
 
 export interface OpenAiUpstreamOptions {
-  /** From the operator's configuration only, e.g. `https://api.openai.com/v1`. */
+  /** Address, e.g. `https://api.openai.com/v1`; never from a request. */
   readonly baseUrl: URL;
-  /** Sent as `Authorization: Bearer`; undefined for an upstream that wants none. */
+  /** Key that is sent as `Authorization: Bearer`; undefined for an upstream without one. */
   readonly apiKey: string | undefined;
   readonly timeouts?: Partial<UpstreamTimeouts>;
 }
 
 export interface UpstreamTimeouts {
   readonly connectMs: number;
-  /** Until the head of the answer: a model that does not stream may think for minutes. */
+  /** Longest wait for the head of the answer: a model that does not stream may think for minutes. */
   readonly headersMs: number;
-  /** Between two pieces of the body. */
+  /** Longest pause between two pieces of the body. */
   readonly idleMs: number;
 }
 
 const TIMEOUTS: UpstreamTimeouts = { connectMs: 5_000, headersMs: 300_000, idleMs: 120_000 };
 
 /**
- * An upstream that speaks the OpenAI API. Connections are pooled and kept; redirects are not followed, because the operator
- * named this address and no other; of the client's headers none is passed on.
+ * Upstream that speaks the OpenAI API. Connections are pooled and kept alive. Redirects are not followed, because the operator
+ * named this address and no other. None of the client's headers is passed on.
  */
 export function createOpenAiUpstream({ baseUrl, apiKey, timeouts }: OpenAiUpstreamOptions): Upstream {
   const { connectMs, headersMs, idleMs } = { ...TIMEOUTS, ...timeouts };
@@ -42,22 +42,22 @@ export function createOpenAiUpstream({ baseUrl, apiKey, timeouts }: OpenAiUpstre
       let isSent = false;
       try {
         const request = { method: "POST" as const, path, headers, body, signal };
-        return toAnswer(await telling(pool, () => (isSent = true)).request(request));
+        return toAnswer(await withSentHook(pool, () => (isSent = true)).request(request));
       } catch (error) {
-        throw isSent ? toFault(error) : toFaultOfConnection(error);
+        throw isSent ? toFault(error) : toConnectionFault(error);
       }
     },
     close: () => pool.destroy(),
   };
 }
 
-/** @param onSent called once a request is about to be written to a connection that stands */
-function telling(pool: Pool, onSent: () => void): Dispatcher {
+/** @param onSent called when a request is about to be written to an open connection */
+function withSentHook(pool: Pool, onSent: () => void): Dispatcher {
   return pool.compose((dispatch) => (options, handler) => {
     const start = handler.onRequestStart?.bind(handler);
     handler.onRequestStart = (controller, context) => {
       start?.(controller, context);
-      // One that was cut while it waited for its connection is not written.
+      // A request that was cancelled while it waited for its connection is not written.
       if (!controller.aborted) onSent();
     };
     return dispatch(options, handler);
@@ -65,7 +65,7 @@ function telling(pool: Pool, onSent: () => void): Dispatcher {
 }
 
 function toAnswer({ statusCode, headers, body }: Dispatcher.ResponseData): UpstreamAnswer {
-  // Destroying a body that nobody reads is reported to whoever listens; nobody else must hear of it.
+  // Destroying a body that nobody reads emits an error, which would end the process without a listener.
   body.on("error", () => {});
   const encoding = headers["content-encoding"] ?? "identity";
   const isReadable = encoding === "identity";
@@ -78,13 +78,13 @@ function toAnswer({ statusCode, headers, body }: Dispatcher.ResponseData): Upstr
     status: statusCode,
     contentType: (contentType.split(";")[0] ?? "").trim().toLowerCase(),
     retryAfter: headers["retry-after"] === undefined ? undefined : String(headers["retry-after"]),
-    // A refusal is one by its status alone.
-    body: isReadable ? bytesOf(body) : nothing(),
+    // Of a refusal the status is enough.
+    body: isReadable ? bytesOf(body) : noBytes(),
     discard: () => void (body.readableEnded || body.destroy()),
   };
 }
 
-async function* nothing(): AsyncGenerator<Uint8Array> {}
+async function* noBytes(): AsyncGenerator<Uint8Array> {}
 
 async function* bytesOf(body: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
   try {
@@ -94,7 +94,7 @@ async function* bytesOf(body: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Ar
   }
 }
 
-/** Of a request that was sent. Drivers' errors stay here. */
+/** Converts an error of the HTTP client after the request was sent. */
 function toFault(error: unknown): UpstreamFault {
   if (error instanceof UpstreamFault) return error;
   const isLate = error instanceof errors.HeadersTimeoutError || error instanceof errors.BodyTimeoutError;
@@ -102,8 +102,8 @@ function toFault(error: unknown): UpstreamFault {
   return new UpstreamFault("broken", "the connection to the upstream broke", error);
 }
 
-/** Of a request that waited for a connection. */
-function toFaultOfConnection(error: unknown): UpstreamFault {
+/** Converts an error of the HTTP client while the request waited for a connection. */
+function toConnectionFault(error: unknown): UpstreamFault {
   const isLate = error instanceof errors.ConnectTimeoutError;
   return new UpstreamFault(isLate ? "connect_timeout" : "unreachable", "the upstream cannot be reached", error);
 }

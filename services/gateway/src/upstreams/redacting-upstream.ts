@@ -3,8 +3,8 @@ import { withoutSplitSecrets } from "../domain/response/split-secrets.ts";
 import type { Upstream } from "../domain/ports/upstream.ts";
 
 /**
- * An upstream whose answers hold no secret: neither their bytes nor their headers. Whatever is made of an answer (for the
- * client, the usage log, the receipt) is made of that.
+ * Decorates an upstream so that its answers hold no secret, neither in their bytes nor in their headers. Client, request log and
+ * receipt only ever see redacted answers.
  */
 export function redactingUpstream(upstream: Upstream, redactor: SecretRedactor): Upstream {
   if (redactor.isEmpty) return upstream;
