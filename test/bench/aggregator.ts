@@ -3,7 +3,7 @@ import { newId } from "@routeplane/domain";
 import type { EventPublisher } from "@routeplane/events";
 import pg from "pg";
 import type { LoggedRequest } from "../../services/usage/src/domain/request.ts";
-import { toRequestRow } from "../../services/usage/src/store/request-columns.ts";
+import { REQUEST_COLUMNS } from "../../services/usage/src/store/request-columns.ts";
 import { type AggregatorProcess, spawnAggregator } from "../../services/usage/test/aggregator-process.ts";
 import { cpuSeconds, familyCpuSeconds, load, median } from "./times.ts";
 import { admissionOf, makeRequests, openBenchPublisher, publish, untilSummed } from "./usage-load.ts";
@@ -119,17 +119,18 @@ async function time({ servers }: Bench, pid: number, work: () => Promise<void>):
 
 /** Inserts in batches, each column as one array, as the aggregator does. */
 async function prepareBareInsert(postgres: pg.Client): Promise<(requests: readonly LoggedRequest[]) => Promise<void>> {
-  const { rows: columns } = await postgres.query<{ name: keyof ReturnType<typeof toRequestRow>; type: string }>(`
+  const { rows: columns } = await postgres.query<{ name: keyof typeof REQUEST_COLUMNS; type: string }>(`
     select attname as name, format_type(atttypid, atttypmod) as type from pg_attribute
     where attrelid = 'usage.bare'::regclass and attnum > 0 and not attisdropped and attname <> 'ended_tx'`);
   const arrays = columns.map(({ type }, index) => `$${index + 1}::${type}[]`);
   const text = `insert into usage.bare (${columns.map(({ name }) => name).join(", ")}) select * from unnest(${arrays.join(", ")})`;
   return async (requests) => {
     for (let first = 0; first < requests.length; first += BATCH) {
-      const rows = requests.slice(first, first + BATCH).map(toRequestRow);
-      const values = columns.map(({ name, type }) =>
-        rows.map((row) => (type === "jsonb" ? JSON.stringify(row[name]) : row[name])),
-      );
+      const batch = requests.slice(first, first + BATCH);
+      const values = columns.map(({ name, type }) => {
+        const column = batch.map((request): unknown => REQUEST_COLUMNS[name].get(request));
+        return type === "jsonb" ? column.map((value) => JSON.stringify(value)) : column;
+      });
       await postgres.query({ name: "bare", text, values });
     }
   };

@@ -141,7 +141,7 @@ describe("reading", () => {
       cachedPromptTokens: undefined,
       reasoningTokens: undefined,
     };
-    const untimed = { admittedAt: undefined, firstTokenMs: undefined, upstreamMs: undefined };
+    const untimed = { admittedAt: undefined, timeToFirstTokenMs: undefined, upstreamMs: undefined };
     const receipt = { ...nothing, ...untimed, guardrailDecisions: [] };
     const request = settledRequest(pendingRequest(), { receipt });
     await log.record([request]);
@@ -159,7 +159,7 @@ describe("reading", () => {
     const request = settledRequest(pendingRequest(), { errorCode: "upstream_error", deniedRule: "budget" });
     await log.record([request]);
     const { expiresAt: _, receipt: __, ...listed } = request;
-    expect(await usage.list(request.namespaceId, pageRequest())).toEqual({ rows: [listed], more: false });
+    expect(await usage.list(request.namespaceId, pageRequest())).toEqual({ rows: [listed], hasMore: false });
     expect(await usage.listByIds(request.namespaceId, [request.id])).toEqual([listed]);
   });
 

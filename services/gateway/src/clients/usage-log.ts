@@ -1,6 +1,6 @@
 import { create } from "@bufbuild/protobuf";
 import { Outcome, type UsageEvent, UsageEventSchema } from "@routeplane/contracts/events";
-import { type Id, newId } from "@routeplane/domain";
+import { type Id, newId, present } from "@routeplane/domain";
 import type { EventPublisher } from "@routeplane/events";
 import { toTimestamp } from "@routeplane/rpc";
 import type {
@@ -11,7 +11,7 @@ import type {
   UnloggedDenials,
   UsageLog,
 } from "../domain/ports/usage-log.ts";
-import type { AppliedPrice, ReceiptFacts } from "../domain/metering/receipt.ts";
+import type { AppliedPrice } from "../domain/metering/receipt.ts";
 
 const OUTCOMES: Record<Settlement["outcome"], Outcome> = {
   succeeded: Outcome.SUCCEEDED,
@@ -88,45 +88,35 @@ function toProtoUnloggedDenials({ minute, count, ...denials }: UnloggedDenials):
   return create(UsageEventSchema, { phase: { case: "unloggedDenials", value } });
 }
 
+/** Writes a settled event. A field that the contract and the domain name alike needs no line here. */
 export function toProtoSettled(facts: RequestFacts, settlement: Settlement): UsageEvent {
+  const { price, admittedAt, cachedPromptTokens, reasoningTokens, firstTokenMs, ...fields } = settlement;
   return toProtoEvent(facts, {
     case: "settled",
-    value: {
+    value: present({
+      ...fields,
       outcome: OUTCOMES[settlement.outcome],
       completedAt: toTimestamp(settlement.completedAt),
       promptTokens: BigInt(settlement.promptTokens),
       completionTokens: BigInt(settlement.completionTokens),
-      costNanoUsd: settlement.costNanoUsd,
-      reservedNanoUsd: settlement.reservedNanoUsd,
-      estimated: settlement.estimated,
-      httpStatus: settlement.httpStatus,
       errorCode: settlement.errorCode.slice(0, MAX_CODE_CHARS),
-      deniedByPolicyId: settlement.deniedByPolicyId,
-      deniedByBindingId: settlement.deniedByBindingId,
-      deniedRule: settlement.deniedRule,
       shadowDenials: settlement.shadowDenials.slice(0, MAX_SHADOW_DENIALS),
       guardrailDecisions: settlement.guardrailDecisions.slice(0, MAX_GUARDRAIL_DECISIONS).map(toProtoDecision),
-      ...toProtoReceipt(settlement),
-    },
+      price: price && toProtoPrice(price),
+      admittedAt: admittedAt && toTimestamp(admittedAt),
+      cachedPromptTokens: toBigInt(cachedPromptTokens),
+      reasoningTokens: toBigInt(reasoningTokens),
+      timeToFirstTokenMs: firstTokenMs,
+    }),
   });
+}
+
+function toBigInt(count: number | undefined): bigint | undefined {
+  return count === undefined ? undefined : BigInt(count);
 }
 
 function toProtoDecision({ blocked, ...decision }: GuardrailDecision) {
   return { ...decision, blockedRequest: blocked === "request", blockedResponse: blocked === "response" };
-}
-
-/** What is undefined is not set. */
-function toProtoReceipt(facts: ReceiptFacts) {
-  const { price, billedModel, admittedAt, cachedPromptTokens, reasoningTokens, firstTokenMs, upstreamMs } = facts;
-  return {
-    ...(price && { price: toProtoPrice(price) }),
-    ...(billedModel !== undefined && { billedModel }),
-    ...(admittedAt && { admittedAt: toTimestamp(admittedAt) }),
-    ...(cachedPromptTokens !== undefined && { cachedPromptTokens: BigInt(cachedPromptTokens) }),
-    ...(reasoningTokens !== undefined && { reasoningTokens: BigInt(reasoningTokens) }),
-    ...(firstTokenMs !== undefined && { timeToFirstTokenMs: firstTokenMs }),
-    ...(upstreamMs !== undefined && { upstreamMs }),
-  };
 }
 
 function toProtoPrice({ version, inputPicoUsd, outputPicoUsd, requestPicoUsd = 0n }: AppliedPrice) {
@@ -135,17 +125,8 @@ function toProtoPrice({ version, inputPicoUsd, outputPicoUsd, requestPicoUsd = 0
 
 type Phase = NonNullable<Parameters<typeof create<typeof UsageEventSchema>>[1]>["phase"];
 
+/** Writes an event. A fact that the contract and the domain name alike needs no line here. */
 function toProtoEvent(facts: RequestFacts, phase: Phase): UsageEvent {
-  const { requestId, namespaceId, keyId, createdAt, endpoint, model, provider, streamed } = facts;
-  const request = {
-    requestId,
-    namespaceId,
-    keyId,
-    createdAt: toTimestamp(createdAt),
-    endpoint,
-    model,
-    provider,
-    streamed,
-  };
+  const request = { ...facts, createdAt: toTimestamp(facts.createdAt) };
   return create(UsageEventSchema, { request, phase: phase ?? { case: undefined } });
 }

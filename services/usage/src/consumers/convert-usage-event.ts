@@ -1,10 +1,10 @@
+import { create, type Message } from "@bufbuild/protobuf";
 import {
   type Admitted,
-  type GuardrailDecision as ProtoGuardrailDecision,
   Outcome as ProtoOutcome,
   type Price as ProtoPrice,
+  RequestFactsSchema,
   type Settled,
-  type ShadowDenial as ProtoShadowDenial,
   type UnloggedDenials as ProtoUnloggedDenials,
   type UsageEvent,
 } from "@routeplane/contracts/events";
@@ -12,13 +12,12 @@ import { parseId } from "@routeplane/domain";
 import { fromTimestamp } from "@routeplane/rpc";
 import {
   findFault,
-  type GuardrailDecision,
   type LoggedRequest,
   type Outcome,
-  withoutImplausible,
   type Price,
   type Receipt,
-  type ShadowDenial,
+  UNSETTLED,
+  withoutImplausible,
 } from "../domain/request.ts";
 import { findDenialsFault, type UnloggedDenials } from "../domain/unlogged-denials.ts";
 
@@ -30,97 +29,108 @@ const OUTCOMES: Readonly<Record<ProtoOutcome, Outcome | undefined>> = {
   [ProtoOutcome.DENIED]: "denied",
 };
 
-/** Longer texts are cut: a request's money matters more than the end of a name. */
+/** Bound of a text. A longer one is truncated: the money of a request matters more than the end of a name. */
 const MAX_TEXT_LENGTH = 256;
 
-/** As many bindings as a principal can have; more are left out of the row. */
+/** Bounds of the lists in a row; the rest is dropped. A principal has as many bindings, and a gateway sends as many decisions. */
 const MAX_SHADOW_DENIALS = 100;
-
-/** As many as a gateway says. */
 const MAX_GUARDRAIL_DECISIONS = 50;
 
-/** For a gateway that does not say when a request is to be taken for lost. */
+/** Life of a reservation whose gateway does not say when it expires. */
 const DEFAULT_LIFE_MS = 24 * 60 * 60 * 1000;
 
-/** What an event says of its request, or the rule that it breaks. */
+/**
+ * Reads what an event says of its request, or the rule that it breaks. A field that the contract and the domain name alike
+ * needs no line here.
+ */
 export function fromProtoUsageEvent(
   event: UsageEvent,
 ): { readonly request: LoggedRequest } | { readonly fault: string } {
-  const { request: facts, phase } = event;
-  const namespaceId = parseId("ns", facts?.namespaceId ?? "");
-  const id = parseId("req", facts?.requestId ?? "");
-  const keyId = parseId("key", facts?.keyId ?? "");
-  const createdAt = fromTimestamp(facts?.createdAt);
+  const {
+    requestId,
+    namespaceId: namespaceIdText,
+    keyId: keyIdText,
+    createdAt: createdAtProto,
+    ...facts
+  } = fieldsOf(event.request ?? create(RequestFactsSchema));
+  const namespaceId = parseId("ns", namespaceIdText);
+  const id = parseId("req", requestId);
+  const keyId = parseId("key", keyIdText);
+  const createdAt = fromTimestamp(createdAtProto);
   if (namespaceId === undefined) return { fault: "namespace_id: must be ns_…" };
   if (id === undefined) return { fault: "request_id: must be req_…" };
   if (keyId === undefined) return { fault: "key_id: must be key_…" };
-  if (facts === undefined || createdAt === undefined) return { fault: "created_at: is required" };
-  const state = fromProtoPhase(phase, createdAt);
-  if (state === undefined) return { fault: "phase: must be admitted, or settled with an outcome" };
-  const request: LoggedRequest = {
-    namespaceId,
-    id,
-    keyId,
-    createdAt,
-    endpoint: bounded(facts.endpoint),
-    model: bounded(facts.model),
-    provider: bounded(facts.provider),
-    streamed: facts.streamed,
-    ...state,
-  };
+  if (createdAt === undefined) return { fault: "created_at: is required" };
+  const phase = fromProtoPhase(event.phase, createdAt);
+  if (phase === undefined) return { fault: "phase: must be admitted, or settled with an outcome" };
+  const request: LoggedRequest = { namespaceId, id, keyId, createdAt, ...boundTexts(facts), ...phase };
   const fault = findFault(request);
   return fault === undefined ? { request } : { fault };
 }
 
-type Facts = "namespaceId" | "id" | "keyId" | "createdAt" | "endpoint" | "model" | "provider" | "streamed";
+type Fact = "namespaceId" | "id" | "keyId" | "createdAt" | "endpoint" | "model" | "provider" | "streamed";
 
-/** What the phase decides: everything about a request that is not a fact from the beginning. */
-function fromProtoPhase(phase: UsageEvent["phase"], createdAt: Date): Omit<LoggedRequest, Facts> | undefined {
+/** Reads everything of a request that is not a fact from its beginning; undefined if the phase is missing or unknown. */
+function fromProtoPhase(phase: UsageEvent["phase"], createdAt: Date): Omit<LoggedRequest, Fact> | undefined {
   if (phase.case === "admitted") {
+    const { reservedNanoUsd, expiresAt, price, admittedAt } = phase.value;
     return {
-      status: "pending",
-      reservedNanoUsd: phase.value.reservedNanoUsd,
-      promptTokens: 0n,
-      completionTokens: 0n,
-      costNanoUsd: 0n,
-      estimated: false,
-      httpStatus: 0,
-      errorCode: "",
-      deniedByPolicyId: "",
-      deniedByBindingId: "",
-      deniedRule: "",
-      shadowDenials: [],
-      completedAt: undefined,
-      expiresAt: fromTimestamp(phase.value.expiresAt) ?? new Date(createdAt.getTime() + DEFAULT_LIFE_MS),
-      receipt: fromProtoReceipt(phase.value),
+      ...UNSETTLED,
+      reservedNanoUsd,
+      expiresAt: fromTimestamp(expiresAt) ?? new Date(createdAt.getTime() + DEFAULT_LIFE_MS),
+      receipt: toReceipt({ price, admittedAt }),
     };
   }
-  const status = phase.case === "settled" ? OUTCOMES[phase.value.outcome] : undefined;
-  if (phase.case !== "settled" || status === undefined) return undefined;
-  const { promptTokens, completionTokens, costNanoUsd, reservedNanoUsd, estimated, httpStatus } = phase.value;
+  return phase.case === "settled" ? fromProtoSettled(phase.value) : undefined;
+}
+
+function fromProtoSettled(message: Settled): Omit<LoggedRequest, Fact> | undefined {
+  const status = OUTCOMES[message.outcome];
+  if (status === undefined) return undefined;
+  const { outcome: _, completedAt, shadowDenials, ...settled } = fieldsOf(message);
+  const { price, billedModel, admittedAt, guardrailDecisions, ...unpriced } = settled;
+  const { cachedPromptTokens, reasoningTokens, timeToFirstTokenMs, upstreamMs, ...fields } = unpriced;
+  const counts = { cachedPromptTokens, reasoningTokens, timeToFirstTokenMs, upstreamMs };
   return {
     status,
-    promptTokens,
-    completionTokens,
-    costNanoUsd,
-    reservedNanoUsd,
-    estimated,
-    httpStatus,
-    errorCode: bounded(phase.value.errorCode),
-    deniedByPolicyId: bounded(phase.value.deniedByPolicyId),
-    deniedByBindingId: bounded(phase.value.deniedByBindingId),
-    deniedRule: bounded(phase.value.deniedRule),
-    shadowDenials: phase.value.shadowDenials.slice(0, MAX_SHADOW_DENIALS).map(fromProtoShadowDenial),
-    completedAt: fromTimestamp(phase.value.completedAt),
+    ...boundTexts(fields),
+    shadowDenials: shadowDenials.slice(0, MAX_SHADOW_DENIALS).map((denial) => boundTexts(fieldsOf(denial))),
+    completedAt: fromTimestamp(completedAt),
     expiresAt: undefined,
-    receipt: fromProtoReceipt(phase.value),
+    receipt: toReceipt({ price, billedModel, admittedAt, guardrailDecisions, ...counts }),
   };
 }
 
-type SaidOfDenials = { readonly denials: UnloggedDenials } | { readonly fault: string };
+/** Fields of a receipt that both phases have, and those that only a settlement has. */
+type ProtoReceipt = Pick<Admitted, "price" | "admittedAt"> &
+  Partial<Omit<Receipt, "price" | "admittedAt" | "guardrailDecisions">> &
+  Partial<Pick<Settled, "guardrailDecisions">>;
 
-/** Counts of denied requests that have no row, as an event states them, or the rule that the event breaks. */
-export function fromProtoUnloggedDenials(event: ProtoUnloggedDenials): SaidOfDenials {
+function toReceipt({ price, admittedAt, billedModel, guardrailDecisions = [], ...counts }: ProtoReceipt): Receipt {
+  return withoutImplausible({
+    cachedPromptTokens: undefined,
+    reasoningTokens: undefined,
+    timeToFirstTokenMs: undefined,
+    upstreamMs: undefined,
+    ...counts,
+    price: price && fromProtoPrice(price),
+    billedModel: billedModel ? boundText(billedModel) : undefined,
+    admittedAt: fromTimestamp(admittedAt),
+    guardrailDecisions: guardrailDecisions
+      .slice(0, MAX_GUARDRAIL_DECISIONS)
+      .map((decision) => boundTexts(fieldsOf(decision))),
+  });
+}
+
+function fromProtoPrice({ version, inputPicoUsd, outputPicoUsd, requestPicoUsd }: ProtoPrice): Price {
+  const price = { version: boundText(version), inputPicoUsd, outputPicoUsd };
+  return requestPicoUsd === 0n ? price : { ...price, requestPicoUsd };
+}
+
+/** Reads counts of denied requests that have no row, or the rule that the event breaks. */
+export function fromProtoUnloggedDenials(
+  event: ProtoUnloggedDenials,
+): { readonly denials: UnloggedDenials } | { readonly fault: string } {
   const namespaceId = parseId("ns", event.namespaceId);
   const id = parseId("den", event.id);
   const keyId = parseId("key", event.keyId);
@@ -129,66 +139,32 @@ export function fromProtoUnloggedDenials(event: ProtoUnloggedDenials): SaidOfDen
   if (id === undefined) return { fault: "id: must be den_…" };
   if (keyId === undefined) return { fault: "key_id: must be key_…" };
   if (minute === undefined) return { fault: "minute: is required" };
-  const [model, provider] = [bounded(event.model), bounded(event.provider)];
+  const [model, provider] = [boundText(event.model), boundText(event.provider)];
   const denials = { namespaceId, id, keyId, minute, model, provider, deniedCount: event.count };
   const fault = findDenialsFault(denials);
   return fault === undefined ? { denials } : { fault };
 }
 
-/** What both phases say of it, and what a settlement alone knows. */
-function fromProtoReceipt(
-  phase: Pick<Admitted, "price" | "admittedAt"> &
-    Partial<
-      Pick<
-        Settled,
-        | "cachedPromptTokens"
-        | "reasoningTokens"
-        | "timeToFirstTokenMs"
-        | "upstreamMs"
-        | "guardrailDecisions"
-        | "billedModel"
-      >
-    >,
-): Receipt {
-  const { price, admittedAt, cachedPromptTokens, reasoningTokens, timeToFirstTokenMs, upstreamMs } = phase;
-  const { guardrailDecisions = [], billedModel = "" } = phase;
-  return withoutImplausible({
-    price: price && fromProtoPrice(price),
-    billedModel: billedModel === "" ? undefined : bounded(billedModel),
-    cachedPromptTokens,
-    reasoningTokens,
-    admittedAt: fromTimestamp(admittedAt),
-    firstTokenMs: timeToFirstTokenMs,
-    upstreamMs,
-    guardrailDecisions: guardrailDecisions.slice(0, MAX_GUARDRAIL_DECISIONS).map(fromProtoDecision),
-  });
+/** Copies the fields of a message without those of the library. */
+function fieldsOf<T extends Message>(message: T): Omit<T, "$typeName" | "$unknown"> {
+  const { $typeName: _typeName, $unknown: _unknown, ...fields } = message;
+  return fields;
 }
 
-function fromProtoPrice({ version, inputPicoUsd, outputPicoUsd, requestPicoUsd }: ProtoPrice): Price {
-  const price = { version: bounded(version), inputPicoUsd, outputPicoUsd };
-  return requestPicoUsd === 0n ? price : { ...price, requestPicoUsd };
+/** Returns the fields with every text bounded. Copies them only if a text is not. */
+function boundTexts<Fields extends object>(fields: Fields): Fields {
+  let changed: Record<string, string> | undefined;
+  for (const name in fields) {
+    const value = fields[name];
+    if (typeof value !== "string") continue;
+    const text = boundText(value);
+    if (text !== value) (changed ??= {})[name] = text;
+  }
+  return changed === undefined ? fields : { ...fields, ...changed };
 }
 
-function fromProtoShadowDenial({ policyId, bindingId, rule }: ProtoShadowDenial): ShadowDenial {
-  return { policyId: bounded(policyId), bindingId: bounded(bindingId), rule: bounded(rule) };
-}
-
-function fromProtoDecision(decision: ProtoGuardrailDecision): GuardrailDecision {
-  const { requestRedactions, responseRedactions, blockedRequest, blockedResponse } = decision;
-  return {
-    policyId: bounded(decision.policyId),
-    bindingId: bounded(decision.bindingId),
-    rule: bounded(decision.rule),
-    pattern: bounded(decision.pattern),
-    requestRedactions,
-    responseRedactions,
-    blockedRequest,
-    blockedResponse,
-  };
-}
-
-/** Also without NUL, which Postgres cannot hold in a text. */
-export function bounded(text: string): string {
+/** Truncates a text to 256 characters, and removes what Postgres cannot hold in a text: NUL and halves of characters. */
+export function boundText(text: string): string {
   if (text.length <= MAX_TEXT_LENGTH && !text.includes("\0") && text.isWellFormed()) return text;
   return text.slice(0, MAX_TEXT_LENGTH).replaceAll("\0", "").toWellFormed();
 }

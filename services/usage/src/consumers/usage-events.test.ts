@@ -54,7 +54,7 @@ describe("fromProtoUsageEvent", () => {
   test("leaves out of a receipt what cannot be true, rather than lose the request", () => {
     const pending = pendingRequest();
     const price = { version: "file:1", inputPicoUsd: -1n, outputPicoUsd: 1n };
-    const absurd = { cachedPromptTokens: -1n, reasoningTokens: 10n ** 13n, firstTokenMs: -1, upstreamMs: -5 };
+    const absurd = { cachedPromptTokens: -1n, reasoningTokens: 10n ** 13n, timeToFirstTokenMs: -1, upstreamMs: -5 };
     const told = { price, billedModel: undefined, admittedAt: new Date("1970-01-01T00:00:00Z"), ...absurd };
     const nothing = Object.fromEntries(Object.keys(told).map((name) => [name, undefined]));
     const kept = guardrailDecision({ blockedResponse: true });

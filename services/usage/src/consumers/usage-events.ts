@@ -6,7 +6,7 @@ import type { RequestLog, UnstorableError } from "../domain/ports.ts";
 import { recordRequests, recordUnloggedDenials } from "../domain/recording.ts";
 import type { LoggedRequest } from "../domain/request.ts";
 import type { UnloggedDenials } from "../domain/unlogged-denials.ts";
-import { bounded, fromProtoUnloggedDenials, fromProtoUsageEvent } from "./convert-usage-event.ts";
+import { boundText, fromProtoUnloggedDenials, fromProtoUsageEvent } from "./convert-usage-event.ts";
 import { encodeEvent } from "./decode-events.ts";
 
 /** Where events are recorded, and how old a request may be: what is dropped already would be counted a second time. */
@@ -80,9 +80,9 @@ function toUnrecorded(event: UsageEvent, reason: string): Unrecorded {
   const { namespaceId = "", requestId = "" } =
     phase === "unloggedDenials" ? { ...value, requestId: "" } : (event.request ?? {});
   return {
-    namespaceId: bounded(namespaceId),
-    requestId: bounded(requestId),
-    reason: bounded(reason),
+    namespaceId: boundText(namespaceId),
+    requestId: boundText(requestId),
+    reason: boundText(reason),
     payload: encodeEvent(event),
   };
 }

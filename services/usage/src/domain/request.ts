@@ -4,16 +4,19 @@ import type { Id } from "@routeplane/domain";
 export type Outcome = "succeeded" | "failed" | "cancelled" | "denied";
 
 /**
- * `pending` until it is settled: admitted, and its cost not known yet. `unknown` once nobody is expected to settle it any
- * more: what it had reserved is its charge, until a late settlement says better.
+ * State of a request. `pending` from its admission to its settlement. `unknown` once its reservation has expired without a
+ * settlement: it is charged in full, until a late settlement replaces that.
  */
 export type RequestStatus = "pending" | "unknown" | Outcome;
 
-/** A row of the request log; also what one usage event says of it, because either event suffices to write the row. */
+/**
+ * Row of the request log; also the observation of a request that one usage event makes, because either of its events
+ * suffices to write the row.
+ */
 export interface LoggedRequest {
   readonly namespaceId: Id<"ns">;
   readonly id: Id<"req">;
-  /** Part of the identity: every event of a request says the same. */
+  /** Time at which the gateway received it. Part of its identity: the same in every event of a request. */
   readonly createdAt: Date;
   readonly keyId: Id<"key">;
   readonly status: RequestStatus;
@@ -25,11 +28,11 @@ export interface LoggedRequest {
   readonly promptTokens: bigint;
   readonly completionTokens: bigint;
   readonly costNanoUsd: bigint;
-  /** Whether the reservation stands in for usage that was not reported. */
+  /** True if the reservation stands in for usage that was not reported. */
   readonly estimated: boolean;
-  /** 0 while pending. */
+  /** HTTP status that the client got; 0 while pending. */
   readonly httpStatus: number;
-  /** Empty if there was none. */
+  /** Error code that the client got; empty if there was none. */
   readonly errorCode: string;
   /** Empty unless denied. */
   readonly deniedByPolicyId: string;
@@ -37,76 +40,93 @@ export interface LoggedRequest {
   readonly deniedByBindingId: string;
   /** Empty unless denied. */
   readonly deniedRule: string;
-  /** What bindings in shadow mode would have refused it for. */
   readonly shadowDenials: readonly ShadowDenial[];
   /** Undefined while pending. */
   readonly completedAt: Date | undefined;
-  /** While pending, from when on it is `unknown`; else undefined. */
+  /** Time at which a pending request becomes `unknown`; undefined once settled. */
   readonly expiresAt: Date | undefined;
   readonly receipt: Receipt;
 }
 
-/** A request as a list tells of it: without how its charge came about. */
+/** Request as lists show it: without its receipt. */
 export type ListedRequest = Omit<LoggedRequest, "expiresAt" | "receipt">;
 
-/** How a charge came about. What is not known is undefined: of a request from before it was recorded, everything. */
+/** Fields of a pending request that only its settlement knows. */
+export const UNSETTLED = {
+  status: "pending",
+  promptTokens: 0n,
+  completionTokens: 0n,
+  costNanoUsd: 0n,
+  estimated: false,
+  httpStatus: 0,
+  errorCode: "",
+  deniedByPolicyId: "",
+  deniedByBindingId: "",
+  deniedRule: "",
+  shadowDenials: [],
+  completedAt: undefined,
+} as const satisfies Partial<LoggedRequest>;
+
+/** How the cost of a request was made. Undefined fields are not known; of requests from before receipts, none is. */
 export interface Receipt {
-  /** What it is charged by; while pending or unknown, what its reservation is reckoned with. */
+  /** Price of the charge; while pending or unknown, of the reservation. */
   readonly price: Price | undefined;
-  /** The model that was billed, where the upstream answered with another than was asked for. */
+  /** Model that was billed, if the upstream answered with another one than was requested. */
   readonly billedModel: string | undefined;
-  /** Those of the prompt tokens that the upstream had cached. */
+  /** Prompt tokens that the upstream had cached. */
   readonly cachedPromptTokens: bigint | undefined;
-  /** Those of the completion tokens that were reasoning. */
+  /** Completion tokens that were reasoning. */
   readonly reasoningTokens: bigint | undefined;
-  /** Undefined if it was denied too. */
+  /** Undefined if denied, too. */
   readonly admittedAt: Date | undefined;
-  /** From when it was received until its stream's first piece of output was passed on. */
-  readonly firstTokenMs: number | undefined;
-  /** From when the upstream was called until its answer was over. */
+  /** Time from receiving the request to passing on the first output of its stream. */
+  readonly timeToFirstTokenMs: number | undefined;
+  /** Time from calling the upstream to the end of its answer. */
   readonly upstreamMs: number | undefined;
-  /** What content patterns of guardrails did, the one that blocked first. */
+  /** Decisions of content patterns, the one that blocked first. */
   readonly guardrailDecisions: readonly GuardrailDecision[];
 }
 
-/** What one content pattern did. Never what it matched. */
+/** What one content pattern did to a request and its answer. Never contains the matched text. */
 export interface GuardrailDecision {
   readonly policyId: string;
   readonly bindingId: string;
   readonly rule: string;
-  /** Its name; empty if there was more than can be judged. */
+  /** Name of the pattern; empty if there was more content than can be judged. */
   readonly pattern: string;
-  /** How many stretches of text it redacted. */
+  /** Number of redactions in the request. */
   readonly requestRedactions: number;
   readonly responseRedactions: number;
   readonly blockedRequest: boolean;
   readonly blockedResponse: boolean;
 }
 
-/** What the tokens of a request cost, and which table of prices says so. */
+/** Prices that a request is charged by, and the version of the price table that they are of. */
 export interface Price {
   readonly version: string;
+  /** Price of one token. */
   readonly inputPicoUsd: bigint;
+  /** Price of one token. */
   readonly outputPicoUsd: bigint;
-  /** Price of the request beside its tokens, in pico-USD; undefined: nothing. */
+  /** Price of the request beside its tokens; undefined: none. */
   readonly requestPicoUsd?: bigint | undefined;
 }
 
-/** A rule that would have refused a request, were its binding not in shadow mode. */
+/** Denial that a binding in shadow mode would have made. */
 export interface ShadowDenial {
   readonly policyId: string;
   readonly bindingId: string;
   readonly rule: string;
 }
 
-/** 10^12: nothing reads or writes more in one request. */
+/** Upper bound of the tokens of one request. */
 const MAX_TOKENS = 10n ** 12n;
-/** A million USD: a request that costs more is a fault, and sums of a billion rows still fit. */
+/** Upper bound of the cost of one request: a million USD. Sums of a billion rows still fit a bigint. */
 const MAX_NANO_USD = 10n ** 15n;
 const MIN_TIME_MS = Date.UTC(2000, 0, 1);
 const MAX_TIME_MS = Date.UTC(2100, 0, 1);
 
-/** The rule that a request breaks, so that it cannot be stored; undefined if it breaks none. */
+/** Finds the rule that a request breaks, so that it cannot be stored; undefined if it breaks none. */
 export function findFault(request: LoggedRequest): string | undefined {
   const { createdAt, completedAt, expiresAt, status } = request;
   const timeFault =
@@ -125,15 +145,14 @@ export function findFault(request: LoggedRequest): string | undefined {
   return broken && `${broken[0]}: must be from 0 to ${broken[2]}`;
 }
 
-/** A price of a token beyond 1 USD is a fault, and one of a request beyond 1,000 USD. Pico-USD. */
+/** Upper bound of the price of a token: 1 USD. */
 const MAX_PRICE_PICO_USD = 10n ** 12n;
+/** Upper bound of the price of a request: 1,000 USD. */
 const MAX_REQUEST_PRICE_PICO_USD = 10n ** 15n;
 const MAX_MS = 2 ** 31 - 1;
 
-/** The receipt without what cannot be true of it: the charge does not hang on it, so it holds no request up. */
+/** Returns the receipt without implausible values. They are no fault of the request: its charge does not depend on them. */
 export function withoutImplausible(receipt: Receipt): Receipt {
-  const { price, billedModel, cachedPromptTokens, reasoningTokens, admittedAt, firstTokenMs, upstreamMs } = receipt;
-  const { guardrailDecisions } = receipt;
   const isUpTo = (max: bigint, pico: bigint): boolean => pico >= 0n && pico <= max;
   const isPrice = ({ inputPicoUsd, outputPicoUsd, requestPicoUsd = 0n }: Price): boolean =>
     isUpTo(MAX_PRICE_PICO_USD, inputPicoUsd) &&
@@ -142,29 +161,29 @@ export function withoutImplausible(receipt: Receipt): Receipt {
   const isTokens = (tokens: bigint): boolean => tokens >= 0n && tokens <= MAX_TOKENS;
   const isMs = (ms: number): boolean => ms >= 0 && ms <= MAX_MS;
   return {
-    price: only(price, isPrice),
-    billedModel,
-    cachedPromptTokens: only(cachedPromptTokens, isTokens),
-    reasoningTokens: only(reasoningTokens, isTokens),
-    admittedAt: only(admittedAt, isPlausible),
-    firstTokenMs: only(firstTokenMs, isMs),
-    upstreamMs: only(upstreamMs, isMs),
-    guardrailDecisions: guardrailDecisions.filter(
+    ...receipt,
+    price: valueIf(receipt.price, isPrice),
+    cachedPromptTokens: valueIf(receipt.cachedPromptTokens, isTokens),
+    reasoningTokens: valueIf(receipt.reasoningTokens, isTokens),
+    admittedAt: valueIf(receipt.admittedAt, isPlausibleTime),
+    timeToFirstTokenMs: valueIf(receipt.timeToFirstTokenMs, isMs),
+    upstreamMs: valueIf(receipt.upstreamMs, isMs),
+    guardrailDecisions: receipt.guardrailDecisions.filter(
       ({ requestRedactions, responseRedactions }) => requestRedactions >= 0 && responseRedactions >= 0,
     ),
   };
 }
 
-function only<T>(value: T | undefined, holds: (value: T) => boolean): T | undefined {
-  return value !== undefined && holds(value) ? value : undefined;
+function valueIf<T>(value: T | undefined, condition: (value: T) => boolean): T | undefined {
+  return value !== undefined && condition(value) ? value : undefined;
 }
 
-/** Undefined for a time that is not given. */
+/** Finds the rule that a time breaks; an undefined time breaks none. */
 export function findTimeFault(name: string, time: Date | undefined): string | undefined {
-  return time === undefined || isPlausible(time) ? undefined : `${name}: must be a time between 2000 and 2100`;
+  return time === undefined || isPlausibleTime(time) ? undefined : `${name}: must be a time between 2000 and 2100`;
 }
 
-function isPlausible(time: Date): boolean {
+function isPlausibleTime(time: Date): boolean {
   const ms = time.getTime();
   return ms >= MIN_TIME_MS && ms < MAX_TIME_MS;
 }

@@ -1,7 +1,8 @@
+import { LoggedRequestSchema, ReceiptSchema } from "@routeplane/contracts/usage";
 import { describe, expect, test } from "vitest";
 import { pendingRequest, settledRequest } from "../../test/requests.ts";
 import type { Receipt } from "../domain/request.ts";
-import { toProtoReceipt } from "./convert-request.ts";
+import { toProtoLoggedRequest, toProtoReceipt } from "./convert-request.ts";
 
 const NOTHING_KNOWN: Receipt = {
   price: undefined,
@@ -9,15 +10,30 @@ const NOTHING_KNOWN: Receipt = {
   cachedPromptTokens: undefined,
   reasoningTokens: undefined,
   admittedAt: undefined,
-  firstTokenMs: undefined,
+  timeToFirstTokenMs: undefined,
   upstreamMs: undefined,
   guardrailDecisions: [],
 };
 
+test("every field that the contract has is set", () => {
+  const { receipt, ...settled } = settledRequest(pendingRequest({ reservedNanoUsd: 1_000n }));
+  const request = { ...settled, receipt: { ...receipt, billedModel: "dear" } };
+  const namesOf = ({ fields }: { readonly fields: readonly { readonly localName: string }[] }): unknown =>
+    expect.arrayContaining(fields.map(({ localName }) => localName));
+  expect(Object.keys(toProtoLoggedRequest(request))).toEqual(namesOf(LoggedRequestSchema));
+  expect(Object.keys(toProtoReceipt(request))).toEqual(namesOf(ReceiptSchema));
+});
+
 describe("the receipt of a request", () => {
   test("tells nothing that is not known, and what is 0 as 0", () => {
     expect(toProtoReceipt(pendingRequest({ receipt: NOTHING_KNOWN }))).toEqual({});
-    const instant = { ...NOTHING_KNOWN, cachedPromptTokens: 0n, reasoningTokens: 0n, firstTokenMs: 0, upstreamMs: 0 };
+    const instant = {
+      ...NOTHING_KNOWN,
+      cachedPromptTokens: 0n,
+      reasoningTokens: 0n,
+      timeToFirstTokenMs: 0,
+      upstreamMs: 0,
+    };
     const pending = pendingRequest();
     const settled = settledRequest(pending, { receipt: instant, completedAt: pending.createdAt, costNanoUsd: 1_000n });
     expect(toProtoReceipt({ ...settled, reservedNanoUsd: 1_000n })).toEqual({

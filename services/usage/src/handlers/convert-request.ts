@@ -3,18 +3,13 @@ import {
   type LoggedRequestSchema,
   type ReceiptSchema,
   type RequestChargeSchema,
-  RequestStatus as ProtoStatus,
   type RequestFilter as ProtoFilter,
-  type UsageDifferenceSchema,
-  UsageDimension,
-  type UsageGroupSchema,
+  RequestStatus as ProtoStatus,
 } from "@routeplane/contracts/usage";
-import { nanoToMicro, parseId } from "@routeplane/domain";
+import { nanoToMicro, parseId, present } from "@routeplane/domain";
 import { fromTimeRange, toTimestamp } from "@routeplane/rpc";
 import type { Position, RequestFilter } from "../domain/ports.ts";
-import type { UsageDifference } from "../domain/reconciliation.ts";
 import type { ListedRequest, LoggedRequest, RequestStatus } from "../domain/request.ts";
-import type { Dimension, UsageGroup, UsageTotals } from "../domain/usage.ts";
 
 const STATUSES: Readonly<Record<RequestStatus, ProtoStatus>> = {
   pending: ProtoStatus.PENDING,
@@ -27,19 +22,8 @@ const STATUSES: Readonly<Record<RequestStatus, ProtoStatus>> = {
 
 const BY_STATUS = new Map(Object.entries(STATUSES).map(([status, proto]) => [proto, status as RequestStatus]));
 
-const DIMENSIONS: Readonly<Record<UsageDimension, readonly Dimension[]>> = {
-  [UsageDimension.UNSPECIFIED]: [],
-  [UsageDimension.KEY]: ["key"],
-  [UsageDimension.MODEL]: ["model"],
-  [UsageDimension.PROVIDER]: ["provider"],
-  [UsageDimension.STATUS]: ["status"],
-  [UsageDimension.HOUR]: ["hour"],
-  [UsageDimension.DAY]: ["day"],
-};
-
-/** None for one that is not known: the contract refuses those before. */
-export function fromProtoDimension(dimension: UsageDimension): readonly Dimension[] {
-  return DIMENSIONS[dimension];
+export function toProtoStatus(status: RequestStatus | undefined): ProtoStatus {
+  return status === undefined ? ProtoStatus.UNSPECIFIED : STATUSES[status];
 }
 
 export function fromProtoFilter(filter: ProtoFilter | undefined): RequestFilter {
@@ -51,100 +35,56 @@ export function fromProtoFilter(filter: ProtoFilter | undefined): RequestFilter 
   };
 }
 
-/** A place in the log as a page token holds it. */
+/** Writes a position in the request log as the text of a page token. */
 export function toPositionText({ createdAt, id }: Position): string {
   return `${createdAt.getTime()}.${id}`;
 }
 
-/** Undefined for a text that is no place in the log. */
+/** Reads the text of a page token; undefined if it is no position in the request log. */
 export function fromPositionText(text: string): Position | undefined {
   const [, timeMs = "", idText = ""] = /^(\d{1,15})\.(req_\w+)$/.exec(text) ?? [];
   const id = parseId("req", idText);
   return id && { createdAt: new Date(Number(timeMs)), id };
 }
 
-export function toProtoTotals(totals: UsageTotals) {
-  const { costNanoUsd, requestCount, promptTokens, completionTokens, deniedCount, deniedUnloggedCount } = totals;
-  const spendMicroUsd = nanoToMicro(costNanoUsd);
-  return { requestCount, promptTokens, completionTokens, spendMicroUsd, deniedCount, deniedUnloggedCount };
-}
-
-export function toProtoGroup(group: UsageGroup): MessageInitShape<typeof UsageGroupSchema> {
-  const { keyId = "", model = "", provider = "", status, hour, day } = group;
-  return {
-    keyId,
-    model,
-    provider,
-    status: status === undefined ? ProtoStatus.UNSPECIFIED : STATUSES[status],
-    ...(hour && { hour: toTimestamp(hour) }),
-    ...(day && { day: toTimestamp(day) }),
-    ...toProtoTotals(group),
-  };
-}
-
-export function toProtoDifference(difference: UsageDifference): MessageInitShape<typeof UsageDifferenceSchema> {
-  const { namespaceId, fiveMinutes, kept, expected } = difference;
-  return {
-    namespaceId,
-    kept: toProtoGroup(kept),
-    expected: toProtoGroup(expected),
-    ...(fiveMinutes && { fiveMinutes: toTimestamp(fiveMinutes) }),
-  };
-}
-
-/** To the nano-USD. */
+/** Converts the charge without rounding: to the nano-USD. */
 export function toProtoCharge(request: ListedRequest): MessageInitShape<typeof RequestChargeSchema> {
   const { id: requestId, keyId, status, costNanoUsd, createdAt } = request;
   return { requestId, keyId, status: STATUSES[status], costNanoUsd, createdAt: toTimestamp(createdAt) };
 }
 
+/** Converts a row. A field that the contract and the domain name alike needs no line here. */
 export function toProtoLoggedRequest(request: ListedRequest): MessageInitShape<typeof LoggedRequestSchema> {
-  const { id, keyId, endpoint, model, provider, streamed, estimated, httpStatus, errorCode } = request;
+  const { costNanoUsd, reservedNanoUsd, shadowDenials, createdAt, completedAt, ...fields } = request;
   return {
-    id,
-    keyId,
+    ...fields,
     status: STATUSES[request.status],
-    endpoint,
-    model,
-    provider,
-    promptTokens: request.promptTokens,
-    completionTokens: request.completionTokens,
-    costMicroUsd: nanoToMicro(request.costNanoUsd),
-    reservedMicroUsd: nanoToMicro(request.reservedNanoUsd),
-    estimated,
-    streamed,
-    httpStatus,
-    errorCode,
-    deniedByPolicyId: request.deniedByPolicyId,
-    deniedByBindingId: request.deniedByBindingId,
-    deniedRule: request.deniedRule,
-    shadowDenials: [...request.shadowDenials],
-    createdAt: toTimestamp(request.createdAt),
-    ...(request.completedAt && { completedAt: toTimestamp(request.completedAt) }),
+    costMicroUsd: nanoToMicro(costNanoUsd),
+    reservedMicroUsd: nanoToMicro(reservedNanoUsd),
+    shadowDenials: [...shadowDenials],
+    createdAt: toTimestamp(createdAt),
+    ...(completedAt && { completedAt: toTimestamp(completedAt) }),
   };
 }
 
-/** What is undefined is not set. */
+/** Converts a receipt; undefined fields are not set. One that the contract and the domain name alike needs no line here. */
 export function toProtoReceipt({ receipt, ...request }: LoggedRequest): MessageInitShape<typeof ReceiptSchema> {
-  const { price, cachedPromptTokens, reasoningTokens, admittedAt, firstTokenMs, upstreamMs } = receipt;
-  const { guardrailDecisions, billedModel } = receipt;
-  const totalMs = totalMsOf(request);
+  const { price, admittedAt, guardrailDecisions, ...fields } = receipt;
   const overrunNanoUsd = request.costNanoUsd - request.reservedNanoUsd;
-  return {
-    ...(price && { price: { ...price, requestPicoUsd: price.requestPicoUsd ?? 0n } }),
-    ...(billedModel !== undefined && { billedModel }),
-    ...(cachedPromptTokens !== undefined && { cachedPromptTokens }),
-    ...(reasoningTokens !== undefined && { reasoningTokens }),
-    ...(admittedAt && { admittedAt: toTimestamp(admittedAt) }),
-    ...(firstTokenMs !== undefined && { timeToFirstTokenMs: firstTokenMs }),
-    ...(upstreamMs !== undefined && { upstreamMs }),
-    ...(totalMs !== undefined && { totalMs }),
-    ...(guardrailDecisions.length > 0 && { guardrailDecisions: [...guardrailDecisions] }),
-    ...(overrunNanoUsd > 0n && { overrunMicroUsd: nanoToMicro(overrunNanoUsd) }),
-  };
+  return present({
+    ...fields,
+    price: price && { ...price, requestPicoUsd: price.requestPicoUsd ?? 0n },
+    admittedAt: admittedAt && toTimestamp(admittedAt),
+    totalMs: totalMsOf(request),
+    guardrailDecisions: guardrailDecisions.length > 0 ? [...guardrailDecisions] : undefined,
+    overrunMicroUsd: overrunNanoUsd > 0n ? nanoToMicro(overrunNanoUsd) : undefined,
+  });
 }
 
-/** Of what nobody told the end of, the time is that of its reservation, and no duration. A clock may have stepped back. */
+/**
+ * Returns the duration of a request; undefined while pending, and if unknown, where the end is that of the reservation. Never
+ * negative, because a clock may have stepped back.
+ */
 function totalMsOf({ status, createdAt, completedAt }: Pick<LoggedRequest, "status" | "createdAt" | "completedAt">) {
   if (completedAt === undefined || status === "unknown") return undefined;
   return BigInt(Math.max(0, completedAt.getTime() - createdAt.getTime()));

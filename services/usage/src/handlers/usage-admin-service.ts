@@ -6,7 +6,7 @@ import { type DeadLetter, type DeadLetterStore, moveDeadLetter } from "../domain
 import type { UsageStore } from "../domain/ports.ts";
 import { reconcile, type ReconciliationStore } from "../domain/reconciliation.ts";
 import { totalOf, usageRange, wholeHours } from "../domain/usage.ts";
-import { fromProtoDimension, toProtoDifference, toProtoGroup, toProtoTotals } from "./convert-request.ts";
+import { fromProtoDimension, toProtoDifference, toProtoGroup, toProtoTotals } from "./convert-usage.ts";
 import { fromProtoDeadLetterState, toProtoDeadLetter, toProtoDeadLetterInFull } from "./convert-dead-letter.ts";
 
 const DEFAULT_PAGE_SIZE = 25;

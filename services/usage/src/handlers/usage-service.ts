@@ -6,15 +6,13 @@ import { watchRequests } from "./watch-requests.ts";
 import type { UsageStore } from "../domain/ports.ts";
 import { totalOf, usageRange } from "../domain/usage.ts";
 import {
-  toPositionText,
-  fromProtoDimension,
-  fromProtoFilter,
   fromPositionText,
-  toProtoGroup,
+  fromProtoFilter,
+  toPositionText,
   toProtoLoggedRequest,
   toProtoReceipt,
-  toProtoTotals,
 } from "./convert-request.ts";
+import { fromProtoDimension, toProtoGroup, toProtoTotals } from "./convert-usage.ts";
 
 const DEFAULT_PAGE_SIZE = 25;
 

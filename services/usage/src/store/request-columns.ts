@@ -1,32 +1,66 @@
-import type { GuardrailDecision, ListedRequest, LoggedRequest, Price } from "../domain/request.ts";
-import type { GuardrailDecisionJson, RequestRow } from "./schema.ts";
+/**
+ * The columns of the request log, and the only list of them. The row's type, the insert, what a settlement replaces and what
+ * a list reads all follow from it. To add a column, add it to one of the three groups and to the function that reads it.
+ */
+import type { GuardrailDecision, ListedRequest, LoggedRequest, Price, ShadowDenial } from "../domain/request.ts";
+import { columnNames, columnOf, type RowOf } from "./columns.ts";
 
-/** Of what `ListedRequest` is made: a page that reads no more leaves less behind for the collector of garbage. */
-export const LISTED = [
-  "namespace_id",
-  "id",
-  "created_at",
-  "key_id",
-  "status",
-  "endpoint",
-  "model",
-  "provider",
-  "streamed",
-  "reserved_nano_usd",
-  "prompt_tokens",
-  "completion_tokens",
-  "cost_nano_usd",
-  "estimated",
-  "http_status",
-  "error_code",
-  "denied_by_policy_id",
-  "denied_by_binding_id",
-  "denied_rule",
-  "shadow_denials",
-  "completed_at",
-] as const satisfies readonly (keyof RequestRow)[];
+const column = columnOf<LoggedRequest>();
 
-export type ListedRow = Pick<RequestRow, (typeof LISTED)[number]>;
+/** Facts of a request, the same in each of its events: a settlement leaves them as they are. Lists read them. */
+const FACTS = {
+  namespace_id: column("text", (request) => request.namespaceId),
+  id: column("text", (request) => request.id),
+  created_at: column("timestamptz", (request) => request.createdAt),
+  key_id: column("text", (request) => request.keyId),
+  endpoint: column("text", (request) => request.endpoint),
+  model: column("text", (request) => request.model),
+  provider: column("text", (request) => request.provider),
+  streamed: column("boolean", (request) => request.streamed),
+};
+
+/** Columns that a settlement replaces and lists read. */
+const OUTCOME = {
+  status: column("text", (request) => request.status),
+  reserved_nano_usd: column("bigint", (request) => request.reservedNanoUsd),
+  prompt_tokens: column("bigint", (request) => request.promptTokens),
+  completion_tokens: column("bigint", (request) => request.completionTokens),
+  cost_nano_usd: column("bigint", (request) => request.costNanoUsd),
+  estimated: column("boolean", (request) => request.estimated),
+  http_status: column("integer", (request) => request.httpStatus),
+  error_code: column("text", (request) => request.errorCode),
+  denied_by_policy_id: column("text", (request) => request.deniedByPolicyId),
+  denied_by_binding_id: column("text", (request) => request.deniedByBindingId),
+  denied_rule: column("text", (request) => request.deniedRule),
+  shadow_denials: column("jsonb", (request) => request.shadowDenials.map(toShadowDenialJson)),
+  completed_at: column("timestamptz", (request) => request.completedAt ?? null),
+};
+
+/** Columns that a settlement replaces and only the read of a single request shows. Null: not known. */
+const RECEIPT = {
+  expires_at: column("timestamptz", (request) => request.expiresAt ?? null),
+  price_version: column("text", ({ receipt }) => receipt.price?.version ?? null),
+  input_price_pico_usd: column("bigint", ({ receipt }) => receipt.price?.inputPicoUsd ?? null),
+  output_price_pico_usd: column("bigint", ({ receipt }) => receipt.price?.outputPicoUsd ?? null),
+  request_price_pico_usd: column("bigint", ({ receipt }) => receipt.price?.requestPicoUsd ?? null),
+  billed_model: column("text", ({ receipt }) => receipt.billedModel ?? null),
+  cached_prompt_tokens: column("bigint", ({ receipt }) => receipt.cachedPromptTokens ?? null),
+  reasoning_tokens: column("bigint", ({ receipt }) => receipt.reasoningTokens ?? null),
+  admitted_at: column("timestamptz", ({ receipt }) => receipt.admittedAt ?? null),
+  first_token_ms: column("integer", ({ receipt }) => receipt.timeToFirstTokenMs ?? null),
+  upstream_ms: column("integer", ({ receipt }) => receipt.upstreamMs ?? null),
+  guardrail_decisions: column("jsonb", ({ receipt: { guardrailDecisions } }) =>
+    guardrailDecisions.length === 0 ? null : guardrailDecisions.map(toDecisionJson),
+  ),
+};
+
+export const REQUEST_COLUMNS = { ...FACTS, ...OUTCOME, ...RECEIPT };
+export const SETTLED_COLUMNS = columnNames({ ...OUTCOME, ...RECEIPT });
+/** Columns of a ListedRequest. A page reads no others, which leaves less to the garbage collector. */
+export const LISTED_COLUMNS = columnNames({ ...FACTS, ...OUTCOME });
+
+export type RequestRow = RowOf<typeof REQUEST_COLUMNS>;
+export type ListedRow = RowOf<typeof FACTS & typeof OUTCOME>;
 
 export function fromListedRow(row: ListedRow): ListedRequest {
   return {
@@ -34,11 +68,11 @@ export function fromListedRow(row: ListedRow): ListedRequest {
     id: row.id,
     createdAt: row.created_at,
     keyId: row.key_id,
-    status: row.status,
     endpoint: row.endpoint,
     model: row.model,
     provider: row.provider,
     streamed: row.streamed,
+    status: row.status,
     reservedNanoUsd: row.reserved_nano_usd,
     promptTokens: row.prompt_tokens,
     completionTokens: row.completion_tokens,
@@ -49,11 +83,7 @@ export function fromListedRow(row: ListedRow): ListedRequest {
     deniedByPolicyId: row.denied_by_policy_id,
     deniedByBindingId: row.denied_by_binding_id,
     deniedRule: row.denied_rule,
-    shadowDenials: row.shadow_denials.map(({ policy_id, binding_id, rule }) => ({
-      policyId: policy_id,
-      bindingId: binding_id,
-      rule,
-    })),
+    shadowDenials: row.shadow_denials.map(fromShadowDenialJson),
     completedAt: row.completed_at ?? undefined,
   };
 }
@@ -68,7 +98,7 @@ export function fromRequestRow(row: RequestRow): LoggedRequest {
       cachedPromptTokens: row.cached_prompt_tokens ?? undefined,
       reasoningTokens: row.reasoning_tokens ?? undefined,
       admittedAt: row.admitted_at ?? undefined,
-      firstTokenMs: row.first_token_ms ?? undefined,
+      timeToFirstTokenMs: row.first_token_ms ?? undefined,
       upstreamMs: row.upstream_ms ?? undefined,
       guardrailDecisions: (row.guardrail_decisions ?? []).map(fromDecisionJson),
     },
@@ -82,64 +112,15 @@ function fromPriceColumns(row: RequestRow): Price | undefined {
   return row.request_price_pico_usd === null ? price : { ...price, requestPicoUsd: row.request_price_pico_usd };
 }
 
-export function toRequestRow(request: LoggedRequest): RequestRow {
-  const { receipt } = request;
-  return {
-    namespace_id: request.namespaceId,
-    id: request.id,
-    created_at: request.createdAt,
-    key_id: request.keyId,
-    status: request.status,
-    endpoint: request.endpoint,
-    model: request.model,
-    provider: request.provider,
-    streamed: request.streamed,
-    reserved_nano_usd: request.reservedNanoUsd,
-    prompt_tokens: request.promptTokens,
-    completion_tokens: request.completionTokens,
-    cost_nano_usd: request.costNanoUsd,
-    estimated: request.estimated,
-    http_status: request.httpStatus,
-    error_code: request.errorCode,
-    denied_by_policy_id: request.deniedByPolicyId,
-    denied_by_binding_id: request.deniedByBindingId,
-    denied_rule: request.deniedRule,
-    shadow_denials: request.shadowDenials.map(({ policyId, bindingId, rule }) => ({
-      policy_id: policyId,
-      binding_id: bindingId,
-      rule,
-    })),
-    completed_at: request.completedAt ?? null,
-    expires_at: request.expiresAt ?? null,
-    price_version: receipt.price?.version ?? null,
-    input_price_pico_usd: receipt.price?.inputPicoUsd ?? null,
-    output_price_pico_usd: receipt.price?.outputPicoUsd ?? null,
-    request_price_pico_usd: receipt.price?.requestPicoUsd ?? null,
-    billed_model: receipt.billedModel ?? null,
-    cached_prompt_tokens: receipt.cachedPromptTokens ?? null,
-    reasoning_tokens: receipt.reasoningTokens ?? null,
-    admitted_at: receipt.admittedAt ?? null,
-    first_token_ms: receipt.firstTokenMs ?? null,
-    upstream_ms: receipt.upstreamMs ?? null,
-    guardrail_decisions:
-      receipt.guardrailDecisions.length === 0 ? null : receipt.guardrailDecisions.map(toDecisionJson),
-  };
+function toShadowDenialJson({ policyId, bindingId, rule }: ShadowDenial) {
+  return { policy_id: policyId, binding_id: bindingId, rule };
 }
 
-function fromDecisionJson(json: GuardrailDecisionJson): GuardrailDecision {
-  return {
-    policyId: json.policy_id,
-    bindingId: json.binding_id,
-    rule: json.rule,
-    pattern: json.pattern,
-    requestRedactions: json.request_redactions,
-    responseRedactions: json.response_redactions,
-    blockedRequest: json.blocked_request,
-    blockedResponse: json.blocked_response,
-  };
+function fromShadowDenialJson(json: ReturnType<typeof toShadowDenialJson>): ShadowDenial {
+  return { policyId: json.policy_id, bindingId: json.binding_id, rule: json.rule };
 }
 
-function toDecisionJson(decision: GuardrailDecision): GuardrailDecisionJson {
+function toDecisionJson(decision: GuardrailDecision) {
   return {
     policy_id: decision.policyId,
     binding_id: decision.bindingId,
@@ -149,5 +130,18 @@ function toDecisionJson(decision: GuardrailDecision): GuardrailDecisionJson {
     response_redactions: decision.responseRedactions,
     blocked_request: decision.blockedRequest,
     blocked_response: decision.blockedResponse,
+  };
+}
+
+function fromDecisionJson(json: ReturnType<typeof toDecisionJson>): GuardrailDecision {
+  return {
+    policyId: json.policy_id,
+    bindingId: json.binding_id,
+    rule: json.rule,
+    pattern: json.pattern,
+    requestRedactions: json.request_redactions,
+    responseRedactions: json.response_redactions,
+    blockedRequest: json.blocked_request,
+    blockedResponse: json.blocked_response,
   };
 }

@@ -2,82 +2,19 @@ import { type Database, isDataFault, type Transaction } from "@routeplane/postgr
 import { sql } from "kysely";
 import { type RequestLog, UnstorableError } from "../domain/ports.ts";
 import type { LoggedRequest } from "../domain/request.ts";
-import { type Columns, names, unnest } from "./columns.ts";
+import { names, unnest } from "./columns.ts";
+import { REQUEST_COLUMNS, type RequestRow, SETTLED_COLUMNS } from "./request-columns.ts";
 import { addToRollups, ROLLUP_DELTAS, WRITTEN } from "./rollups.ts";
-import { toRequestRow } from "./request-columns.ts";
 import { insertDenials } from "./unlogged-denials.ts";
-import type { RequestRow, RollupRow, UsageSchema } from "./schema.ts";
+import type { RollupRow, UsageSchema } from "./schema.ts";
 
-const COLUMNS = {
-  namespace_id: "text",
-  id: "text",
-  created_at: "timestamptz",
-  key_id: "text",
-  status: "text",
-  endpoint: "text",
-  model: "text",
-  provider: "text",
-  streamed: "boolean",
-  reserved_nano_usd: "bigint",
-  prompt_tokens: "bigint",
-  completion_tokens: "bigint",
-  cost_nano_usd: "bigint",
-  estimated: "boolean",
-  http_status: "integer",
-  error_code: "text",
-  denied_by_policy_id: "text",
-  denied_by_binding_id: "text",
-  denied_rule: "text",
-  shadow_denials: "jsonb",
-  completed_at: "timestamptz",
-  expires_at: "timestamptz",
-  price_version: "text",
-  input_price_pico_usd: "bigint",
-  output_price_pico_usd: "bigint",
-  request_price_pico_usd: "bigint",
-  billed_model: "text",
-  cached_prompt_tokens: "bigint",
-  reasoning_tokens: "bigint",
-  admitted_at: "timestamptz",
-  first_token_ms: "integer",
-  upstream_ms: "integer",
-  guardrail_decisions: "jsonb",
-} as const satisfies Columns<RequestRow>;
+/** Months for which there are partitions: this one and those ahead. */
+const PARTITION_MONTHS = 4;
 
-/** What a settlement replaces in the row that an admission wrote. */
-const SETTLED = [
-  "status",
-  "reserved_nano_usd",
-  "prompt_tokens",
-  "completion_tokens",
-  "cost_nano_usd",
-  "estimated",
-  "http_status",
-  "error_code",
-  "denied_by_policy_id",
-  "denied_by_binding_id",
-  "denied_rule",
-  "shadow_denials",
-  "completed_at",
-  "expires_at",
-  "price_version",
-  "input_price_pico_usd",
-  "output_price_pico_usd",
-  "request_price_pico_usd",
-  "billed_model",
-  "cached_prompt_tokens",
-  "reasoning_tokens",
-  "admitted_at",
-  "first_token_ms",
-  "upstream_ms",
-  "guardrail_decisions",
-] as const satisfies readonly (keyof RequestRow)[];
+/** Time after which a settlement that was sent before the reservation expired has arrived. */
+const EXPIRY_MARGIN_SECS = 60;
 
-const MONTHS_AHEAD = 4;
-
-/** A settlement that was on its way when the reservation ended has arrived by then. */
-const MARGIN_SECS = 60;
-
+/** Opens the request log for the aggregator: the only writer, for all namespaces. */
 export function createRequestLog(database: Database<UsageSchema>): RequestLog {
   const write = async (work: (transaction: Transaction<UsageSchema>) => Promise<unknown>): Promise<void> => {
     try {
@@ -109,20 +46,23 @@ export function createRequestLog(database: Database<UsageSchema>): RequestLog {
 
     createPartitions: () =>
       database.within({}, async (transaction) => {
-        const made = sql<{ name: string }>`select ensure_request_partitions(${MONTHS_AHEAD}) as name`;
-        return (await made.execute(transaction)).rows.map(({ name }) => name);
+        const created = sql<{ name: string }>`select ensure_request_partitions(${PARTITION_MONTHS}) as name`;
+        return (await created.execute(transaction)).rows.map(({ name }) => name);
       }),
 
-    // Of the whole node, so that the function sees what it is to prune.
-    dropExpiredPartitions: (keepDays) =>
+    // A transaction of the whole node, so that the function sees the sums and denials that it deletes.
+    dropExpiredPartitions: (retentionDays) =>
       database.within({ node: true }, async (transaction) => {
-        const dropped = sql<{ name: string }>`select drop_request_partitions(${keepDays}) as name`;
+        const dropped = sql<{ name: string }>`select drop_request_partitions(${retentionDays}) as name`;
         return (await dropped.execute(transaction)).rows.map(({ name }) => name);
       }),
   };
 }
 
-/** The rule of `supersedes` as a value to compare by. Of two that are pending it is not known, and the first stays. */
+/**
+ * Builds the precedence of an observation as a value to compare by: the rule of `supersedes` in domain/deduplication.ts. Two
+ * pending ones are equal, and the first stays.
+ */
 function precedenceOf(row: "excluded" | "logged") {
   const of = (column: keyof RequestRow) => sql.ref(`${row}.${column}`);
   return sql`(
@@ -131,14 +71,14 @@ function precedenceOf(row: "excluded" | "logged") {
 }
 
 /**
- * Rows that someone else is writing are left for the next time: this waits for no row, so it is in nobody's way. What it has
- * locked cannot move, so it is found again by its place.
+ * Builds the statement that makes expired requests `unknown`. It waits for no row and is in nobody's way: rows that another
+ * transaction writes are left for the next time. Rows that it has locked cannot move, so they are found again by ctid.
  */
 function expireRequests(max: number) {
   return sql<RollupRow>`
     with overdue as materialized (
       select tableoid, ctid from requests
-      where status = 'pending' and expires_at < now() - make_interval(secs => ${MARGIN_SECS})
+      where status = 'pending' and expires_at < now() - make_interval(secs => ${EXPIRY_MARGIN_SECS})
       order by expires_at limit ${max} for update skip locked
     ), written as (
       update requests as logged
@@ -150,17 +90,17 @@ function expireRequests(max: number) {
 }
 
 /**
- * The conflict with the row's key is where a request becomes one row, however often its events arrive. Rows are written, and
- * locked, in the order in which they are given. Returns what that changed in the sums.
+ * Builds the statement that writes observations, and returns what that changed in the sums. The conflict with the primary key
+ * is where the events of a request become one row, however often they arrive. Rows are written, and locked, in the given order.
  */
 function upsert(requests: readonly LoggedRequest[]) {
-  const columns = names(Object.keys(COLUMNS));
-  const settle = SETTLED.map((column) => sql`${sql.ref(column)} = excluded.${sql.ref(column)}`);
+  const columns = names(Object.keys(REQUEST_COLUMNS));
+  const settle = SETTLED_COLUMNS.map((column) => sql`${sql.ref(column)} = excluded.${sql.ref(column)}`);
   return sql<RollupRow>`
     with written as (
       insert into requests as logged (${columns}, ended_tx)
       select ${columns}, case when status <> 'pending' then pg_current_xact_id() end
-      from (${unnest(COLUMNS, requests.map(toRequestRow))}) as event
+      from (${unnest(REQUEST_COLUMNS, requests)}) as event
       on conflict (namespace_id, id, created_at) do update set ${sql.join(settle)}, ended_tx = coalesce(logged.ended_tx, excluded.ended_tx)
       where ${precedenceOf("excluded")} > ${precedenceOf("logged")}
       returning ${WRITTEN}

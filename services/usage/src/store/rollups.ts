@@ -1,26 +1,28 @@
 import type { Transaction } from "@routeplane/postgres";
 import { type RawBuilder, sql } from "kysely";
 import type { SumUnit } from "../domain/usage.ts";
-import { type Columns, names, unnest } from "./columns.ts";
+import { columnOf, names, unnest } from "./columns.ts";
 import type { RollupRow, UsageSchema } from "./schema.ts";
 
+const column = columnOf<RollupRow>();
+
 const IDENTITY = {
-  namespace_id: "text",
-  bucket: "timestamptz",
-  key_id: "text",
-  model: "text",
-  provider: "text",
-  status: "text",
-} as const;
+  namespace_id: column("text", (row) => row.namespace_id),
+  bucket: column("timestamptz", (row) => row.bucket),
+  key_id: column("text", (row) => row.key_id),
+  model: column("text", (row) => row.model),
+  provider: column("text", (row) => row.provider),
+  status: column("text", (row) => row.status),
+};
 
 const COUNTERS = {
-  request_count: "bigint",
-  prompt_tokens: "bigint",
-  completion_tokens: "bigint",
-  cost_nano_usd: "bigint",
-} as const;
+  request_count: column("bigint", (row) => row.request_count),
+  prompt_tokens: column("bigint", (row) => row.prompt_tokens),
+  completion_tokens: column("bigint", (row) => row.completion_tokens),
+  cost_nano_usd: column("bigint", (row) => row.cost_nano_usd),
+};
 
-const COLUMNS = { ...IDENTITY, ...COUNTERS } satisfies Columns<RollupRow>;
+const COLUMNS = { ...IDENTITY, ...COUNTERS };
 const identity = Object.keys(IDENTITY);
 const totalIdentity = ["namespace_id", "minutes", "bucket"];
 const counters = Object.keys(COUNTERS);

@@ -3,8 +3,9 @@ import type { Id } from "@routeplane/domain";
 import type { Generated, Selectable } from "kysely";
 import type { DeadLetterState } from "../domain/dead-letters.ts";
 import type { RequestStatus } from "../domain/request.ts";
+import type { RequestRow } from "./request-columns.ts";
 
-/** The tables as the migrations leave them. */
+/** Tables of schema `usage` after all migrations. */
 export interface UsageSchema extends AuditSchema {
   readonly requests: RequestTable;
   readonly rollups_hourly: RollupRow;
@@ -17,7 +18,7 @@ export interface UsageSchema extends AuditSchema {
   };
   readonly dead_letters: DeadLetterTable;
   readonly retention: {
-    /** Of requests from before nothing is kept. */
+    /** Time before which partitions were dropped: of older requests only sums are left. */
     kept_from: Date;
   };
 }
@@ -25,10 +26,10 @@ export interface UsageSchema extends AuditSchema {
 export type DeadLetterRow = Selectable<DeadLetterTable>;
 
 interface DeadLetterTable {
-  /** Empty if it does not say. */
+  /** Empty if the event does not say. */
   namespace_id: string;
   id: Id<"dl">;
-  /** Empty if it does not say. */
+  /** Empty if the event does not say. */
   request_id: string;
   created_at: Generated<Date>;
   reason: string;
@@ -46,10 +47,10 @@ interface CounterColumns {
   cost_nano_usd: bigint;
 }
 
-/** Sums over the requests of an hour or a day; also what is added to them, in five minutes. */
+/** Sums over the requests of an hour or a day; also a change of them, by five minutes. */
 export interface RollupRow extends CounterColumns {
   namespace_id: Id<"ns">;
-  /** First moment of it, in UTC. */
+  /** First moment of the hour or day, in UTC. */
   bucket: Date;
   key_id: Id<"key">;
   model: string;
@@ -57,16 +58,16 @@ export interface RollupRow extends CounterColumns {
   status: RequestStatus;
 }
 
-/** Sums over the requests of a namespace that were not denied. */
+/** Sums over the requests of a namespace, denied ones excepted. */
 interface TotalRow extends CounterColumns {
   namespace_id: Id<"ns">;
-  /** How long the time is: five, or those of a day. */
+  /** Length of the bucket. */
   minutes: 5 | 1440;
-  /** First moment of it, in UTC. */
+  /** First moment of the hour or day, in UTC. */
   bucket: Date;
 }
 
-export interface UnloggedDenialsRow {
+interface UnloggedDenialsRow {
   namespace_id: Id<"ns">;
   id: Id<"den">;
   minute: Date;
@@ -77,54 +78,6 @@ export interface UnloggedDenialsRow {
 }
 
 interface RequestTable extends RequestRow {
-  /** The transaction in which it stopped being pending, as a decimal; null before, and of rows from before there was it. */
+  /** Id of the transaction in which it ended, as a decimal; null while pending, and of rows from before this column. */
   ended_tx: string | null;
-}
-
-export interface RequestRow {
-  namespace_id: Id<"ns">;
-  id: Id<"req">;
-  created_at: Date;
-  key_id: Id<"key">;
-  status: RequestStatus;
-  endpoint: string;
-  model: string;
-  provider: string;
-  streamed: boolean;
-  reserved_nano_usd: bigint;
-  prompt_tokens: bigint;
-  completion_tokens: bigint;
-  cost_nano_usd: bigint;
-  estimated: boolean;
-  http_status: number;
-  error_code: string;
-  denied_by_policy_id: string;
-  denied_by_binding_id: string;
-  denied_rule: string;
-  shadow_denials: readonly { readonly policy_id: string; readonly binding_id: string; readonly rule: string }[];
-  completed_at: Date | null;
-  expires_at: Date | null;
-  price_version: string | null;
-  input_price_pico_usd: bigint | null;
-  output_price_pico_usd: bigint | null;
-  request_price_pico_usd: bigint | null;
-  billed_model: string | null;
-  cached_prompt_tokens: bigint | null;
-  reasoning_tokens: bigint | null;
-  admitted_at: Date | null;
-  first_token_ms: number | null;
-  upstream_ms: number | null;
-  /** Null if there are none, or were none yet. */
-  guardrail_decisions: readonly GuardrailDecisionJson[] | null;
-}
-
-export interface GuardrailDecisionJson {
-  readonly policy_id: string;
-  readonly binding_id: string;
-  readonly rule: string;
-  readonly pattern: string;
-  readonly request_redactions: number;
-  readonly response_redactions: number;
-  readonly blocked_request: boolean;
-  readonly blocked_response: boolean;
 }

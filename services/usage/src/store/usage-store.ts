@@ -2,7 +2,7 @@ import type { Id } from "@routeplane/domain";
 import type { Database, Transaction } from "@routeplane/postgres";
 import { type RawBuilder, sql } from "kysely";
 import type { PageRequest, RequestFilter, UsageStore } from "../domain/ports.ts";
-import { fromListedRow, fromRequestRow, LISTED, type ListedRow } from "./request-columns.ts";
+import { fromListedRow, fromRequestRow, LISTED_COLUMNS, type ListedRow } from "./request-columns.ts";
 import type { UsageSchema } from "./schema.ts";
 import { sumUsage } from "./usage-sums.ts";
 
@@ -33,7 +33,7 @@ export function createUsageStore(database: Database<UsageSchema>): UsageStore {
       const rows = await database.read({ namespaceId }, (builder) =>
         builder
           .selectFrom("requests")
-          .select(LISTED)
+          .select(LISTED_COLUMNS)
           .where("namespace_id", "=", namespaceId)
           .where("id", "=", sql<Id<"req">>`any(${ids})`)
           .compile(),
@@ -58,7 +58,7 @@ export function createUsageStore(database: Database<UsageSchema>): UsageStore {
         if (below < after.transaction) return { rows: [], next: after };
         const rows = await transaction
           .selectFrom("requests")
-          .select([...LISTED, "ended_tx"])
+          .select([...LISTED_COLUMNS, "ended_tx"])
           .where("namespace_id", "=", namespaceId)
           .where(sql<boolean>`(ended_tx, id) > (${String(after.transaction)}::xid8, ${after.id ?? ""})`)
           .where(sql<boolean>`ended_tx < ${String(below)}::xid8`)
@@ -96,7 +96,7 @@ async function listNewestFirst(
     database.read({ namespaceId }, (builder) =>
       builder
         .selectFrom("requests")
-        .select(LISTED)
+        .select(LISTED_COLUMNS)
         // Row-level security says so too; here it is what finds the index.
         .where("namespace_id", "=", namespaceId)
         .where(sql<boolean>`${conditions(asked)}`)
