@@ -5,65 +5,40 @@ import { formatTime } from "../../output/time.ts";
 import { chargeFields, guardrailFields, type ReceiptView, timeFields } from "./receipt.ts";
 import { fromProtoInteger, fromProtoRequiredTime, fromProtoText, fromProtoTime } from "../values.ts";
 
-export interface RequestView {
-  readonly id: string;
-  readonly key_id: string;
+/** Fields of a request, in the order of `--json` and of exports, and the only list of them. */
+const FIELDS = {
+  id: ({ id }: LoggedRequest) => id,
+  key_id: ({ keyId }: LoggedRequest) => keyId,
   /** `pending`, `succeeded`, `failed`, `cancelled`, `denied` or `unknown`. */
-  readonly status: string;
-  readonly endpoint: string;
-  readonly model: string | null;
-  readonly provider: string | null;
-  readonly prompt_tokens: number;
-  readonly completion_tokens: number;
-  readonly cost_micro_usd: number;
-  readonly reserved_micro_usd: number;
-  readonly estimated: boolean;
-  readonly streamed: boolean;
-  readonly http_status: number | null;
-  readonly error_code: string | null;
-  readonly denied_by_policy_id: string | null;
-  readonly denied_by_binding_id: string | null;
+  status: ({ status }: LoggedRequest) => fromProtoStatus(status),
+  endpoint: ({ endpoint }: LoggedRequest) => endpoint,
+  model: ({ model }: LoggedRequest) => fromProtoText(model),
+  provider: ({ provider }: LoggedRequest) => fromProtoText(provider),
+  prompt_tokens: ({ promptTokens }: LoggedRequest) => fromProtoInteger(promptTokens),
+  completion_tokens: ({ completionTokens }: LoggedRequest) => fromProtoInteger(completionTokens),
+  cost_micro_usd: ({ costMicroUsd }: LoggedRequest) => fromProtoInteger(costMicroUsd),
+  reserved_micro_usd: ({ reservedMicroUsd }: LoggedRequest) => fromProtoInteger(reservedMicroUsd),
+  estimated: ({ estimated }: LoggedRequest) => estimated,
+  streamed: ({ streamed }: LoggedRequest) => streamed,
+  http_status: ({ httpStatus }: LoggedRequest) => (httpStatus === 0 ? null : httpStatus),
+  error_code: ({ errorCode }: LoggedRequest) => fromProtoText(errorCode),
+  denied_by_policy_id: ({ deniedByPolicyId }: LoggedRequest) => fromProtoText(deniedByPolicyId),
+  denied_by_binding_id: ({ deniedByBindingId }: LoggedRequest) => fromProtoText(deniedByBindingId),
   /** Rule that the denial names, e.g. `budget` or `rate_limit.max_requests`. */
-  readonly denied_rule: string | null;
+  denied_rule: ({ deniedRule }: LoggedRequest) => fromProtoText(deniedRule),
   /** Denials that bindings in shadow mode would have made. */
-  readonly shadow_denials: readonly ShadowDenialView[];
-  readonly created_at: string;
-  readonly completed_at: string | null;
-}
+  shadow_denials: ({ shadowDenials }: LoggedRequest) =>
+    shadowDenials.map(({ policyId, bindingId, rule }) => ({ policy_id: policyId, binding_id: bindingId, rule })),
+  created_at: ({ createdAt }: LoggedRequest) => fromProtoRequiredTime(createdAt),
+  completed_at: ({ completedAt }: LoggedRequest) => fromProtoTime(completedAt),
+} as const;
 
-export interface ShadowDenialView {
-  readonly policy_id: string;
-  readonly binding_id: string;
-  readonly rule: string;
-}
+type Fields = typeof FIELDS;
+export type RequestView = { readonly [Name in keyof Fields]: ReturnType<Fields[Name]> };
+export const REQUEST_FIELD_NAMES = Object.keys(FIELDS) as readonly (keyof Fields)[];
 
 export function fromProtoRequest(request: LoggedRequest): RequestView {
-  return {
-    id: request.id,
-    key_id: request.keyId,
-    status: fromProtoStatus(request.status),
-    endpoint: request.endpoint,
-    model: fromProtoText(request.model),
-    provider: fromProtoText(request.provider),
-    prompt_tokens: fromProtoInteger(request.promptTokens),
-    completion_tokens: fromProtoInteger(request.completionTokens),
-    cost_micro_usd: fromProtoInteger(request.costMicroUsd),
-    reserved_micro_usd: fromProtoInteger(request.reservedMicroUsd),
-    estimated: request.estimated,
-    streamed: request.streamed,
-    http_status: request.httpStatus === 0 ? null : request.httpStatus,
-    error_code: fromProtoText(request.errorCode),
-    denied_by_policy_id: fromProtoText(request.deniedByPolicyId),
-    denied_by_binding_id: fromProtoText(request.deniedByBindingId),
-    denied_rule: fromProtoText(request.deniedRule),
-    shadow_denials: request.shadowDenials.map(({ policyId, bindingId, rule }) => ({
-      policy_id: policyId,
-      binding_id: bindingId,
-      rule,
-    })),
-    created_at: fromProtoRequiredTime(request.createdAt),
-    completed_at: fromProtoTime(request.completedAt),
-  };
+  return Object.fromEntries(Object.entries(FIELDS).map(([name, read]) => [name, read(request)])) as RequestView;
 }
 
 /** Name of a status; `unknown` also for one that this release does not know. */
