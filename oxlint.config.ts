@@ -18,7 +18,14 @@ const NO_DRIVER: ImportRule = {
 const NO_NATS: ImportRule = { group: ["nats"], message: "Only packages/events imports nats: use @routeplane/events." };
 const NO_PG: ImportRule = { group: ["pg"], message: "Only packages/postgres imports pg: use @routeplane/postgres." };
 
-const WIRE = ["@bufbuild/*", "@connectrpc/*", "@grpc/*", "@routeplane/contracts/*", "@routeplane/rpc"];
+const WIRE = [
+  "@bufbuild/*",
+  "@connectrpc/*",
+  "@grpc/*",
+  "@routeplane/contracts/*",
+  "@routeplane/policy-spec/proto",
+  "@routeplane/rpc",
+];
 const DATABASE = ["kysely", "kysely/*", "@routeplane/postgres"];
 const BROKER = ["@routeplane/events"];
 
@@ -80,6 +87,21 @@ export default defineConfig({
       noWire("A pure package", "move the conversion to packages/rpc or to a service's handlers/"),
       noDatabase("A pure package", "move the query to packages/postgres or to a service's store/"),
       noBroker("A pure package", "pass the value in instead"),
+    ),
+    forbid(
+      ["packages/policy-spec/**"],
+      NO_SERVICE,
+      NO_DRIVER,
+      noWire("packages/policy-spec, but for convert-proto.ts,", "convert messages there"),
+      noDatabase("packages/policy-spec", "move the query to a service's store/"),
+      noBroker("packages/policy-spec", "pass the value in instead"),
+    ),
+    forbid(
+      ["packages/policy-spec/src/convert-proto.ts"],
+      NO_SERVICE,
+      NO_DRIVER,
+      noDatabase("packages/policy-spec", "move the query to a service's store/"),
+      noBroker("packages/policy-spec", "pass the value in instead"),
     ),
     forbid(
       ["packages/postgres/**"],
@@ -144,7 +166,7 @@ export default defineConfig({
       noRooms("store/", ["handlers", "clients", "consumers", "jobs", "upstreams", "providers"], DECLARE_PORT),
     ),
     {
-      files: ["services/{auth,policy}/src/domain/**"],
+      files: ["services/auth/src/domain/**"],
       rules: { "import/no-cycle": "error" },
     },
     {

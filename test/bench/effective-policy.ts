@@ -1,7 +1,7 @@
+import type { PolicySpec } from "@routeplane/policy-spec";
 import { newId } from "@routeplane/domain";
 import type { Applied } from "../../services/policy/src/domain/effective/applied-policy.ts";
 import { composePolicies } from "../../services/policy/src/domain/effective/effective-policy.ts";
-import type { PolicySpec } from "../../services/policy/src/domain/policies/policy.ts";
 
 /** What it takes to compose the effective policy of a key at the end of a lineage of 5, with 20 bindings above and on it. */
 

@@ -12,4 +12,5 @@ export { FairSlots, type FairSlotsOptions } from "./fair-slots.ts";
 export { type Id, type IdKind, newId, parseId, requireId } from "./ids.ts";
 export { ceilToMicroUsd, microToNano, nanoToMicro, picoToNanoCeil } from "./money.ts";
 export { type Present, present } from "./present.ts";
+export { type JsonFault, StrictJson } from "./strict-json.ts";
 export { type Clock, parseTime } from "./time.ts";

@@ -14,7 +14,8 @@ export interface GuardrailSpec {
 }
 
 /** Treatment of images, audio, binary files, references to content elsewhere and the like. */
-export type Uninspectable = "block" | "pass";
+export type Uninspectable = (typeof UNINSPECTABLE_RULES)[number];
+export const UNINSPECTABLE_RULES = ["block", "pass"] as const;
 
 export interface ContentPattern {
   /** Name, unique within its guardrail, by which a denial names it. */
@@ -26,8 +27,10 @@ export interface ContentPattern {
 }
 
 /** Action on a match: `block` refuses the text, `redact` replaces the match by `REDACTED`. */
-export type PatternAction = "block" | "redact";
-export type PatternTarget = "request" | "response" | "both";
+export type PatternAction = (typeof PATTERN_ACTIONS)[number];
+export const PATTERN_ACTIONS = ["block", "redact"] as const;
+export type PatternTarget = (typeof PATTERN_TARGETS)[number];
+export const PATTERN_TARGETS = ["request", "response", "both"] as const;
 /** Direction in which content passes. */
 export type Direction = Exclude<PatternTarget, "both">;
 

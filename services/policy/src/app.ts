@@ -1,3 +1,4 @@
+import type { PolicyKind } from "@routeplane/policy-spec";
 import type { ConnectRouter, Transport } from "@connectrpc/connect";
 import { auditService, createAuditStore, POLICY_ACTIONS } from "@routeplane/audit";
 import * as contracts from "@routeplane/contracts/policy";
@@ -26,7 +27,6 @@ import { createAdmission } from "./domain/admission/admission.ts";
 import { createReadEffectivePolicy } from "./domain/effective/read-effective-policy.ts";
 import { createDescribePolicies } from "./domain/policies/described-policy.ts";
 import { createManagement } from "./domain/policies/management.ts";
-import type { PolicyKind } from "./domain/policies/policy.ts";
 import { createSimulatePolicy } from "./domain/simulation/simulate-policy.ts";
 import { budgetAdminService } from "./handlers/budget-admin-service.ts";
 import { admissionService } from "./handlers/admission-service.ts";

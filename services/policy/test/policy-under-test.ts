@@ -1,3 +1,4 @@
+import type { PolicySpec } from "@routeplane/policy-spec";
 import { ConnectError, createClient, createRouterTransport, type Transport } from "@connectrpc/connect";
 import { type BudgetWindow } from "@routeplane/admission";
 import { VerificationService } from "@routeplane/contracts/auth";
@@ -26,7 +27,7 @@ import { expect } from "vitest";
 import { wirePolicy } from "../src/app.ts";
 import { type Admission, type AdmissionRequest, createAdmission } from "../src/domain/admission/admission.ts";
 import type { RequestUsage } from "../src/domain/admission/reservation.ts";
-import { type BindingMode, newPolicy, type PolicySpec } from "../src/domain/policies/policy.ts";
+import { type BindingMode, newPolicy } from "../src/domain/policies/policy.ts";
 import type { ReservationKey } from "../src/domain/ports.ts";
 import { createLedger } from "../src/store/ledger.ts";
 import { createPolicyStore } from "../src/store/policy-store.ts";

@@ -1,8 +1,8 @@
+import type { RateLimitSpec } from "@routeplane/policy-spec";
 import { EMPTY_COUNTER } from "@routeplane/admission";
 import { microToNano as nano, type Id, newId } from "@routeplane/domain";
 import { sql } from "kysely";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import type { RateLimitSpec } from "../src/domain/policies/policy.ts";
 import { fromCounterColumns } from "../src/store/counter-columns.ts";
 import { type PolicyUnderTest, requestOf, startPolicyUnderTest, used } from "./policy-under-test.ts";
 

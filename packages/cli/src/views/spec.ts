@@ -1,36 +1,46 @@
+import type { PolicySpec } from "@routeplane/contracts/policy";
+import { toBudgetJson, toGuardrailJson, toPresetJson, toRateLimitJson } from "@routeplane/policy-spec";
 import {
-  type BudgetSpec,
-  type GuardrailSpec,
-  type PolicySpec,
-  type PresetSpec,
-  type RateLimitSpec,
-  Uninspectable,
-} from "@routeplane/contracts/policy";
-import { present } from "@routeplane/domain";
+  fromProtoBudget,
+  fromProtoGuardrail,
+  fromProtoPreset,
+  fromProtoRateLimit,
+  PROTO_BUDGET_WINDOWS,
+  PROTO_PATTERN_ACTIONS,
+  PROTO_PATTERN_TARGETS,
+  PROTO_UNINSPECTABLE,
+  type WordReader,
+} from "@routeplane/policy-spec/proto";
 import { formatMicroUsd } from "../output/money.ts";
-import { fromProtoInteger } from "./values.ts";
-import { ACTIONS, BUDGET_WINDOWS, TARGETS, UNINSPECTABLE, word } from "./words.ts";
+import { word } from "./words.ts";
 
-/** What a policy says, as specs are written: what is absent says nothing. */
+/** Spec as users write it: what is absent says nothing. */
 export type SpecView = BudgetView | RateLimitView | GuardrailView | PresetView;
 
-type BudgetView = ReturnType<typeof fromProtoBudget>;
-type RateLimitView = ReturnType<typeof fromProtoRateLimit>;
-type GuardrailView = ReturnType<typeof fromProtoGuardrail>;
-type PresetView = ReturnType<typeof fromProtoPreset>;
+type BudgetView = ReturnType<typeof toBudgetJson>;
+type RateLimitView = ReturnType<typeof toRateLimitJson>;
+type GuardrailView = ReturnType<typeof toGuardrailJson>;
+type PresetView = ReturnType<typeof toPresetJson>;
 type Fields = readonly (readonly [name: string, value: string])[];
+
+const SHOWN_WORDS: WordReader<string, string, string, string> = {
+  window: (number) => word(PROTO_BUDGET_WINDOWS, number),
+  action: (number) => word(PROTO_PATTERN_ACTIONS, number),
+  target: (number) => word(PROTO_PATTERN_TARGETS, number),
+  uninspectable: (number) => word(PROTO_UNINSPECTABLE, number),
+};
 
 /** Null if this CLI is older than the policy's kind. */
 export function fromProtoSpec(spec: PolicySpec | undefined): SpecView | null {
   switch (spec?.kind.case) {
     case "budget":
-      return fromProtoBudget(spec.kind.value);
+      return toBudgetJson(fromProtoBudget(spec.kind.value, SHOWN_WORDS));
     case "rateLimit":
-      return fromProtoRateLimit(spec.kind.value);
+      return toRateLimitJson(fromProtoRateLimit(spec.kind.value));
     case "guardrail":
-      return fromProtoGuardrail(spec.kind.value);
+      return toGuardrailJson(fromProtoGuardrail(spec.kind.value, SHOWN_WORDS));
     case "preset":
-      return fromProtoPreset(spec.kind.value);
+      return toPresetJson(fromProtoPreset(spec.kind.value, SHOWN_WORDS));
     case undefined:
       return null;
   }
@@ -50,48 +60,6 @@ export function specFields(spec: SpecView): Fields {
   if ("window_secs" in spec) return [["", rateLimitText(spec)]];
   if ("guardrail" in spec || "rate_limit" in spec || "budget" in spec) return presetFields(spec);
   return guardrailFields(spec as GuardrailView);
-}
-
-function fromProtoBudget({ window, limitMicroUsd }: BudgetSpec) {
-  return { window: word(BUDGET_WINDOWS, window), limit_micro_usd: fromProtoInteger(limitMicroUsd) };
-}
-
-function fromProtoRateLimit({ windowSecs, maxRequests, maxTokens, maxConcurrent }: RateLimitSpec) {
-  const integer = (value: bigint | undefined) => (value === undefined ? undefined : fromProtoInteger(value));
-  return {
-    window_secs: windowSecs,
-    ...present({
-      max_requests: integer(maxRequests),
-      max_tokens: integer(maxTokens),
-      max_concurrent: integer(maxConcurrent),
-    }),
-  };
-}
-
-function fromProtoGuardrail(guardrail: GuardrailSpec) {
-  const { modelAllow, modelDeny, maxRequestTokens, allowStreaming, contentPatterns, uninspectable } = guardrail;
-  const patterns = contentPatterns.map(({ name, pattern, action, appliesTo }) => ({
-    name,
-    pattern,
-    action: word(ACTIONS, action),
-    applies_to: word(TARGETS, appliesTo),
-  }));
-  return present({
-    model_allow: modelAllow?.models,
-    model_deny: modelDeny?.models,
-    max_request_tokens: maxRequestTokens === undefined ? undefined : fromProtoInteger(maxRequestTokens),
-    allow_streaming: allowStreaming,
-    content_patterns: patterns.length === 0 ? undefined : patterns,
-    uninspectable: uninspectable === Uninspectable.UNSPECIFIED ? undefined : word(UNINSPECTABLE, uninspectable),
-  });
-}
-
-function fromProtoPreset({ guardrail, rateLimit, budget }: PresetSpec) {
-  return present({
-    guardrail: guardrail && fromProtoGuardrail(guardrail),
-    rate_limit: rateLimit && fromProtoRateLimit(rateLimit),
-    budget: budget && fromProtoBudget(budget),
-  });
 }
 
 function budgetText({ window, limit_micro_usd }: BudgetView): string {

@@ -1,3 +1,4 @@
+import { PROTO_BUDGET_WINDOWS, PROTO_PRINCIPAL_TYPES } from "@routeplane/policy-spec/proto";
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { timestampFromDate } from "@bufbuild/protobuf/wkt";
 import { KeySchema, WhoAmIResponseSchema } from "@routeplane/contracts/auth";
@@ -20,7 +21,6 @@ import { fromProtoKey } from "./keys/key.ts";
 import { allPages } from "./list.ts";
 import { BUDGET_COLUMNS, fromProtoBinding, fromProtoPolicy } from "./policies/policy.ts";
 import { fromProtoSpec, specText } from "./spec.ts";
-import { BUDGET_WINDOWS, PRINCIPAL_TYPES } from "./words.ts";
 
 type PolicySpecInit = Exclude<MessageInitShape<typeof PolicySpecSchema>, { $typeName: string }>;
 import { fromProtoRequest } from "./requests/request.ts";
@@ -214,8 +214,8 @@ describe("words", () => {
   it("exist for every window and principal type of the contract", () => {
     const known = (values: object): Set<unknown> =>
       new Set(Object.values(values).filter((value) => typeof value === "number"));
-    expect(new Set([0, ...Object.values<number>(BUDGET_WINDOWS)])).toEqual(known(BudgetWindow));
-    expect(new Set([0, ...Object.values<number>(PRINCIPAL_TYPES)])).toEqual(known(PrincipalType));
+    expect(new Set([0, ...Object.values<number>(PROTO_BUDGET_WINDOWS)])).toEqual(known(BudgetWindow));
+    expect(new Set([0, ...Object.values<number>(PROTO_PRINCIPAL_TYPES)])).toEqual(known(PrincipalType));
   });
 });
 

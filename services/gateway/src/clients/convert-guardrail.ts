@@ -1,19 +1,22 @@
 /**
- * Guardrails as the policy service tells them. What this gateway does not know it cannot enforce: a member that is new here
- * fails the whole answer, and a word that is new has its strictest meaning.
+ * Guardrails from the messages of the policy service. What this gateway does not know it cannot enforce: a member that is new
+ * here fails the whole response, and a word that is new has its strictest meaning.
  */
 import type { Message } from "@bufbuild/protobuf";
 import {
   type AppliedGuardrail as ProtoApplied,
   BindingMode,
-  type ContentPattern as ProtoPattern,
-  type GuardrailSpec as ProtoSpec,
-  PatternAction,
-  PatternScope,
-  Uninspectable,
+  type GuardrailSpec as ProtoGuardrail,
 } from "@routeplane/contracts/policy";
-import { present } from "@routeplane/domain";
-import type { ContentPattern, GuardrailSpec } from "@routeplane/guardrails";
+import type { GuardrailSpec, PatternAction, PatternTarget, Uninspectable } from "@routeplane/guardrails";
+import {
+  findWord,
+  fromProtoGuardrail,
+  PROTO_PATTERN_ACTIONS,
+  PROTO_PATTERN_TARGETS,
+  PROTO_UNINSPECTABLE,
+  type WordReader,
+} from "@routeplane/policy-spec/proto";
 import type { AppliedGuardrail } from "../domain/ports/guardrail-directory.ts";
 import { fromProtoPrincipalType } from "./admissions.ts";
 
@@ -28,43 +31,19 @@ export function fromProtoAppliedGuardrail(applied: ProtoApplied): AppliedGuardra
     principalType: fromProtoPrincipalType(applied.principalType),
     principalId,
     mode: applied.mode === BindingMode.SHADOW ? "shadow" : "enforce",
-    spec: fromProtoSpec(spec),
+    spec: fromProtoKnownGuardrail(spec),
   };
 }
 
-function fromProtoSpec(spec: ProtoSpec): GuardrailSpec {
-  requireKnown(spec);
-  const { modelAllow, modelDeny, maxRequestTokens, allowStreaming, contentPatterns, uninspectable } = spec;
-  return present({
-    modelAllow: modelAllow?.models,
-    modelDeny: modelDeny?.models,
-    // At most 9e15.
-    maxRequestTokens: maxRequestTokens === undefined ? undefined : Number(maxRequestTokens),
-    allowStreaming,
-    contentPatterns: contentPatterns.length === 0 ? undefined : contentPatterns.map(fromProtoPattern),
-    uninspectable: fromProtoUninspectable(uninspectable),
-  });
-}
-
-const TARGETS: Partial<Record<PatternScope, ContentPattern["appliesTo"]>> = {
-  [PatternScope.REQUEST]: "request",
-  [PatternScope.RESPONSE]: "response",
+const STRICTEST_WORDS: Omit<WordReader<never, PatternAction, PatternTarget, Uninspectable>, "window"> = {
+  action: (number) => findWord(PROTO_PATTERN_ACTIONS, number) ?? "block",
+  target: (number) => findWord(PROTO_PATTERN_TARGETS, number) ?? "both",
+  uninspectable: (number) => findWord(PROTO_UNINSPECTABLE, number) ?? "block",
 };
 
-function fromProtoUninspectable(uninspectable: Uninspectable): GuardrailSpec["uninspectable"] {
-  if (uninspectable === Uninspectable.UNSPECIFIED) return undefined;
-  return uninspectable === Uninspectable.PASS ? "pass" : "block";
-}
-
-function fromProtoPattern(proto: ProtoPattern): ContentPattern {
-  requireKnown(proto);
-  const { name, pattern, action, appliesTo } = proto;
-  return {
-    name,
-    pattern,
-    action: action === PatternAction.REDACT ? "redact" : "block",
-    appliesTo: TARGETS[appliesTo] ?? "both",
-  };
+function fromProtoKnownGuardrail(guardrail: ProtoGuardrail): GuardrailSpec {
+  for (const message of [guardrail, ...guardrail.contentPatterns]) requireKnown(message);
+  return fromProtoGuardrail(guardrail, STRICTEST_WORDS);
 }
 
 function requireKnown(message: Message): void {

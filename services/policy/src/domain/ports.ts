@@ -1,3 +1,4 @@
+import type { PolicyKind, PolicySpec } from "@routeplane/policy-spec";
 import type { Counter } from "@routeplane/admission";
 import type { Id, IdKind } from "@routeplane/domain";
 import type { Applied } from "./effective/applied-policy.ts";
@@ -5,7 +6,7 @@ import type { AppliedLimits } from "./admission/applied-limits.ts";
 import type { Reservation, ReservationChange } from "./admission/reservation.ts";
 import type { PastRequest } from "./simulation/simulation.ts";
 import type { Caller } from "./policies/authority.ts";
-import type { Binding, BoundPolicy, BoundPrincipal, Policy, PolicyKind, PolicySpec } from "./policies/policy.ts";
+import type { Binding, BoundPolicy, BoundPrincipal, Policy } from "./policies/policy.ts";
 
 /** A page of a list in order of id, and whether there is more. */
 export interface Page<T> {

@@ -11,7 +11,7 @@ import type { SourcedRule, Uninspectable } from "@routeplane/guardrails";
 import { toTimestamp } from "@routeplane/rpc";
 import type { EffectivePolicyWithUse } from "../domain/effective/read-effective-policy.ts";
 import type { PolicySource, SourcedGuardrail } from "../domain/effective/effective-policy.ts";
-import { toProtoBudget, toProtoPattern, toProtoRateLimit, UNINSPECTABLE } from "./convert-spec.ts";
+import { PROTO_UNINSPECTABLE, toProtoBudget, toProtoPattern, toProtoRateLimit } from "@routeplane/policy-spec/proto";
 import { toProtoBudgetUse, toProtoMode, toProtoPrincipal } from "./convert-policy.ts";
 
 export function toProtoEffectivePolicy(
@@ -50,7 +50,7 @@ function toProtoEffectiveGuardrail(guardrail: SourcedGuardrail): MessageInitShap
   const sources = (rule: SourcedRule<unknown>) =>
     rule.sources.flatMap((bindingId) => guardrail.sources.get(bindingId) ?? []).map(toProtoSource);
   const toProtoUninspectable = (rule: SourcedRule<Uninspectable>) => ({
-    action: UNINSPECTABLE[rule.value],
+    action: PROTO_UNINSPECTABLE[rule.value],
     sources: sources(rule),
   });
   return {

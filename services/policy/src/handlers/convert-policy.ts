@@ -1,9 +1,10 @@
+import { type BudgetSpec, type PolicyKind } from "@routeplane/policy-spec";
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import {
   type AppliedGuardrailSchema,
   BindingMode as ProtoMode,
   type BindingSchema,
-  PolicyKind as ProtoKind,
+  type PolicyKind as ProtoKind,
   type PolicySchema,
   PrincipalType,
   type UpdatePolicyRequest,
@@ -18,31 +19,22 @@ import {
   type Binding,
   type BindingMode,
   type BoundPrincipal,
-  type BudgetSpec,
   etagOf,
-  POLICY_KINDS,
-  type PolicyKind,
   type PolicyUpdate,
 } from "../domain/policies/policy.ts";
-import { fromProtoSpec, guardrailIn, toProtoGuardrail, toProtoSpec } from "./convert-spec.ts";
+import {
+  findWord,
+  PROTO_BINDING_MODES,
+  PROTO_POLICY_KINDS,
+  PROTO_PRINCIPAL_TYPES,
+  toProtoGuardrail,
+  toProtoSpec,
+} from "@routeplane/policy-spec/proto";
+import { guardrailInRequest, requireProtoSpec } from "./convert-spec.ts";
 
-const PRINCIPAL_TYPES: Readonly<Record<BoundPrincipal["type"], PrincipalType>> = {
-  namespace: PrincipalType.NAMESPACE,
-  api_key: PrincipalType.API_KEY,
-};
-
-const MODES: Readonly<Record<BindingMode, ProtoMode>> = { enforce: ProtoMode.ENFORCE, shadow: ProtoMode.SHADOW };
-
-const KINDS: Readonly<Record<PolicyKind, ProtoKind>> = {
-  guardrail: ProtoKind.GUARDRAIL,
-  rate_limit: ProtoKind.RATE_LIMIT,
-  budget: ProtoKind.BUDGET,
-  preset: ProtoKind.PRESET,
-};
-
-/** Undefined: any kind. */
+/** Undefined stands for any kind. */
 export function fromProtoKind(kind: ProtoKind): PolicyKind | undefined {
-  return POLICY_KINDS.find((each) => KINDS[each] === kind);
+  return findWord(PROTO_POLICY_KINDS, kind);
 }
 
 export function toProtoPolicy({
@@ -54,7 +46,7 @@ export function toProtoPolicy({
   return {
     id,
     name,
-    kind: KINDS[spec.kind],
+    kind: PROTO_POLICY_KINDS[spec.kind],
     spec: toProtoSpec(spec),
     createdAt: toTimestamp(createdAt),
     etag: etagOf(policy),
@@ -84,10 +76,10 @@ export function fromProtoPolicyUpdate({ name, spec, etag, updateMask }: UpdatePo
   const foreign = masked.find((path) => !["name", "spec"].includes(path));
   if (foreign !== undefined) throw invalidField("update_mask", "must name only name and spec");
   const changes = (path: string, isSet: boolean): boolean => (masked.length === 0 ? isSet : masked.includes(path));
-  const next = changes("spec", spec !== undefined) ? fromProtoSpec(spec) : undefined;
+  const next = changes("spec", spec !== undefined) ? requireProtoSpec(spec) : undefined;
   return {
     ...(changes("name", name !== "") && { name }),
-    ...(next && { spec: () => next, guardrail: guardrailIn(next) }),
+    ...(next && { spec: () => next, guardrail: guardrailInRequest(next) }),
     ...(etag !== "" && { etag }),
   };
 }
@@ -110,7 +102,7 @@ export function fromProtoMode(mode: ProtoMode): BindingMode {
 }
 
 export function toProtoMode(mode: BindingMode): ProtoMode {
-  return MODES[mode];
+  return PROTO_BINDING_MODES[mode];
 }
 
 export function toProtoBinding(binding: Binding): MessageInitShape<typeof BindingSchema> {
@@ -119,7 +111,7 @@ export function toProtoBinding(binding: Binding): MessageInitShape<typeof Bindin
     id,
     policyId,
     ...toProtoPrincipal(principal),
-    mode: MODES[mode],
+    mode: PROTO_BINDING_MODES[mode],
     createdAt: toTimestamp(createdAt),
     createdBy: creatorLineage.at(-1) ?? "",
   };
@@ -131,9 +123,9 @@ export function toProtoAppliedGuardrail({
   spec,
   ...source
 }: Applied<GuardrailSpec>): MessageInitShape<typeof AppliedGuardrailSchema> {
-  return { ...source, ...toProtoPrincipal(principal), mode: MODES[mode], spec: toProtoGuardrail(spec) };
+  return { ...source, ...toProtoPrincipal(principal), mode: PROTO_BINDING_MODES[mode], spec: toProtoGuardrail(spec) };
 }
 
 export function toProtoPrincipal({ type, id }: BoundPrincipal) {
-  return { principalType: PRINCIPAL_TYPES[type], principalId: id };
+  return { principalType: PROTO_PRINCIPAL_TYPES[type], principalId: id };
 }

@@ -14,7 +14,7 @@ import {
   toProtoBinding,
   toProtoPolicy,
 } from "./convert-policy.ts";
-import { fromProtoSpec, guardrailIn } from "./convert-spec.ts";
+import { guardrailInRequest, requireProtoSpec } from "./convert-spec.ts";
 
 const DEFAULT_PAGE_SIZE = 100;
 
@@ -29,8 +29,8 @@ export function policyService(
   };
   return {
     async createPolicy(request, context) {
-      const spec = fromProtoSpec(request.spec);
-      const draft = { name: request.name, spec, guardrail: guardrailIn(spec) };
+      const spec = requireProtoSpec(request.spec);
+      const draft = { name: request.name, spec, guardrail: guardrailInRequest(spec) };
       const { policy } = await management.create(keyPrincipalOf(context), draft);
       return { policy: await toProto(policy) };
     },

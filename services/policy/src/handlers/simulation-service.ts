@@ -13,7 +13,7 @@ import type { BoundPrincipal } from "../domain/policies/policy.ts";
 import type { SimulationTotals } from "../domain/simulation/simulation.ts";
 import type { SimulationResult, SimulatePolicy, SimulationRequest } from "../domain/simulation/simulate-policy.ts";
 import { fromProtoPrincipal } from "./convert-policy.ts";
-import { fromProtoSpec, guardrailIn } from "./convert-spec.ts";
+import { guardrailInRequest, requireProtoSpec } from "./convert-spec.ts";
 
 const DEFAULT_DAYS = 7;
 const MAX_KEYS = 1_000;
@@ -35,8 +35,8 @@ function fromProtoSimulationRequest(request: SimulatePolicyRequest, namespaceId:
 
 function fromProtoSubject(subject: SimulatePolicyRequest["subject"]): SimulationRequest["subject"] {
   if (subject.case === "policyId") return { policyId: requireId("pol", subject.value) };
-  const spec = fromProtoSpec(subject.value);
-  return { spec, guardrail: guardrailIn(spec) };
+  const spec = requireProtoSpec(subject.value);
+  return { spec, guardrail: guardrailInRequest(spec) };
 }
 
 /** Unspecified: the caller's namespace. */

@@ -1,4 +1,5 @@
 /** What the typed services' update requests do to a spec: undefined if they say nothing about it. */
+import type { PolicyKind, SpecOf } from "@routeplane/policy-spec";
 import type {
   UpdateBudgetRequest,
   UpdateGuardrailRequest,
@@ -6,10 +7,13 @@ import type {
   UpdateRateLimitRequest,
 } from "@routeplane/contracts/policy";
 import { invalidField, type Present, present } from "@routeplane/domain";
-import type { GuardrailInRequest, PolicyKind, PolicySpec } from "../domain/policies/policy.ts";
-import { fromProtoBudget, fromProtoGuardrail, fromProtoRateLimit, fromProtoWindow } from "./convert-spec.ts";
-
-export type SpecOf<Kind extends PolicyKind> = Extract<PolicySpec, { readonly kind: Kind }>;
+import type { GuardrailInRequest } from "../domain/policies/spec-rules.ts";
+import {
+  fromProtoBudget,
+  fromProtoGuardrail,
+  fromProtoRateLimit,
+  VALIDATED_WORDS,
+} from "@routeplane/policy-spec/proto";
 
 export interface SpecChange<Kind extends PolicyKind> {
   readonly spec: (now: SpecOf<Kind>) => SpecOf<Kind>;
@@ -18,7 +22,7 @@ export interface SpecChange<Kind extends PolicyKind> {
 }
 
 export function budgetChange({ window, limitMicroUsd }: UpdateBudgetRequest): SpecChange<"budget"> | undefined {
-  const set = present({ window: window === undefined ? undefined : fromProtoWindow(window), limitMicroUsd });
+  const set = present({ window: window === undefined ? undefined : VALIDATED_WORDS.window(window), limitMicroUsd });
   return partsChange<"budget">(set, {});
 }
 
@@ -32,7 +36,7 @@ export function rateLimitChange(request: UpdateRateLimitRequest): SpecChange<"ra
 }
 
 export function guardrailChange(request: UpdateGuardrailRequest): SpecChange<"guardrail"> | undefined {
-  const guardrail = fromProtoGuardrail(request);
+  const guardrail = fromProtoGuardrail(request, VALIDATED_WORDS);
   const change = partsChange<"guardrail">(guardrail, {
     modelAllow: request.clearModelAllow,
     modelDeny: request.clearModelDeny,
@@ -45,9 +49,9 @@ export function guardrailChange(request: UpdateGuardrailRequest): SpecChange<"gu
 }
 
 export function presetChange(request: UpdatePresetRequest): SpecChange<"preset"> | undefined {
-  const guardrail = request.guardrail && fromProtoGuardrail(request.guardrail);
+  const guardrail = request.guardrail && fromProtoGuardrail(request.guardrail, VALIDATED_WORDS);
   const rateLimit = request.rateLimit && fromProtoRateLimit(request.rateLimit);
-  const budget = request.budget && fromProtoBudget(request.budget);
+  const budget = request.budget && fromProtoBudget(request.budget, VALIDATED_WORDS);
   const change = partsChange<"preset">(present({ guardrail, rateLimit, budget }), {
     guardrail: request.clearGuardrail,
     rateLimit: request.clearRateLimit,

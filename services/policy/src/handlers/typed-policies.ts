@@ -1,15 +1,16 @@
+import type { PolicyKind, SpecOf } from "@routeplane/policy-spec";
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import type { HandlerContext } from "@connectrpc/connect";
 import type { BindingSchema, PolicySchema, Principal } from "@routeplane/contracts/policy";
 import { type Id, notFound, parseId, requireId } from "@routeplane/domain";
 import { fromPageToken, keyPrincipalOf, toPageToken } from "@routeplane/rpc";
-import { guardrailOf } from "../domain/effective/applied-policy.ts";
 import type { DescribePolicies } from "../domain/policies/described-policy.ts";
 import type { Management } from "../domain/policies/management.ts";
-import type { Policy, PolicyKind, PolicySpec } from "../domain/policies/policy.ts";
+import type { Policy } from "../domain/policies/policy.ts";
 import type { PolicyStore } from "../domain/ports.ts";
 import { fromProtoPrincipal, toProtoBinding, toProtoPolicy } from "./convert-policy.ts";
-import type { SpecChange, SpecOf } from "./spec-changes.ts";
+import { guardrailInRequest } from "./convert-spec.ts";
+import type { SpecChange } from "./spec-changes.ts";
 
 const DEFAULT_PAGE_SIZE = 100;
 
@@ -57,7 +58,7 @@ export function typedPolicies<Kind extends PolicyKind>(
   };
   return {
     async create({ name, bindTo }, spec, context) {
-      const guardrail = guardrailIn(spec);
+      const guardrail = guardrailInRequest(spec, "spec");
       const draft = { name, spec, guardrail, bindTo: bindTo.map(fromProtoPrincipal) };
       const { policy, bindings } = await management.create(keyPrincipalOf(context), draft);
       return { policy: await toProto(policy), bindings: bindings.map(toProtoBinding) };
@@ -95,10 +96,4 @@ export function typedPolicies<Kind extends PolicyKind>(
       return { unbound: unbound.map(toProtoBinding) };
     },
   };
-}
-
-/** In a request whose `spec` is that of its kind. */
-function guardrailIn(spec: PolicySpec) {
-  const guardrail = guardrailOf(spec);
-  return guardrail && { guardrail, fieldPrefix: spec.kind === "preset" ? "spec.guardrail." : "spec." };
 }

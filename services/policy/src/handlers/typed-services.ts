@@ -2,14 +2,20 @@
 import type { ServiceImpl } from "@connectrpc/connect";
 import type { BudgetService, GuardrailService, PresetService, RateLimitService } from "@routeplane/contracts/policy";
 import { invalidField } from "@routeplane/domain";
-import { fromProtoBudget, fromProtoGuardrail, fromProtoPreset, fromProtoRateLimit } from "./convert-spec.ts";
+import {
+  fromProtoBudget,
+  fromProtoGuardrail,
+  fromProtoPreset,
+  fromProtoRateLimit,
+  VALIDATED_WORDS,
+} from "@routeplane/policy-spec/proto";
 import { budgetChange, guardrailChange, presetChange, rateLimitChange } from "./spec-changes.ts";
 import type { TypedPolicies } from "./typed-policies.ts";
 
 export function budgetService(budgets: TypedPolicies<"budget">): ServiceImpl<typeof BudgetService> {
   return {
     createBudget: (request, context) =>
-      budgets.create(request, { kind: "budget", ...fromProtoBudget(required(request.spec)) }, context),
+      budgets.create(request, { kind: "budget", ...fromProtoBudget(required(request.spec), VALIDATED_WORDS) }, context),
     getBudget: budgets.get,
     listBudgets: budgets.list,
     updateBudget: (request, context) => budgets.update(request, budgetChange(request), context),
@@ -31,7 +37,11 @@ export function rateLimitService(rateLimits: TypedPolicies<"rate_limit">): Servi
 export function guardrailService(guardrails: TypedPolicies<"guardrail">): ServiceImpl<typeof GuardrailService> {
   return {
     createGuardrail: (request, context) =>
-      guardrails.create(request, { kind: "guardrail", ...fromProtoGuardrail(required(request.spec)) }, context),
+      guardrails.create(
+        request,
+        { kind: "guardrail", ...fromProtoGuardrail(required(request.spec), VALIDATED_WORDS) },
+        context,
+      ),
     getGuardrail: guardrails.get,
     listGuardrails: guardrails.list,
     updateGuardrail: (request, context) => guardrails.update(request, guardrailChange(request), context),
@@ -42,7 +52,7 @@ export function guardrailService(guardrails: TypedPolicies<"guardrail">): Servic
 export function presetService(presets: TypedPolicies<"preset">): ServiceImpl<typeof PresetService> {
   return {
     createPreset: (request, context) =>
-      presets.create(request, { kind: "preset", ...fromProtoPreset(required(request.spec)) }, context),
+      presets.create(request, { kind: "preset", ...fromProtoPreset(required(request.spec), VALIDATED_WORDS) }, context),
     getPreset: presets.get,
     listPresets: presets.list,
     updatePreset: (request, context) => presets.update(request, presetChange(request), context),

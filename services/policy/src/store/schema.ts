@@ -1,8 +1,9 @@
+import type { PolicyKind } from "@routeplane/policy-spec";
 import type { AuditSchema } from "@routeplane/audit";
 import type { Id } from "@routeplane/domain";
 import type { JSONColumnType } from "kysely";
 import type { Reservation } from "../domain/admission/reservation.ts";
-import type { BindingMode, BoundPrincipal, PolicyKind } from "../domain/policies/policy.ts";
+import type { BindingMode, BoundPrincipal } from "../domain/policies/policy.ts";
 
 /** The tables as the migrations leave them. */
 export interface PolicySchema extends AuditSchema {

@@ -1,3 +1,4 @@
+import { PROTO_BINDING_MODES, PROTO_PRINCIPAL_TYPES } from "@routeplane/policy-spec/proto";
 import { type Command, Option } from "commander";
 import { etagArgument, idArgument } from "../../arguments.ts";
 import type { Context } from "../../context.ts";
@@ -14,12 +15,11 @@ import {
   principalText,
 } from "../../views/policies/policy.ts";
 import { requirePresent } from "../../views/values.ts";
-import { MODES, PRINCIPAL_TYPES } from "../../views/words.ts";
 import { withExamples } from "../examples.ts";
 import { BIND_LINEAGE_NOTE, bindingsOf, LINEAGE_NOTE } from "./delete-policy.ts";
 
 interface PrincipalOptions {
-  readonly principalType: keyof typeof PRINCIPAL_TYPES;
+  readonly principalType: keyof typeof PROTO_PRINCIPAL_TYPES;
   readonly principalId: string;
 }
 
@@ -83,7 +83,7 @@ export function addBindingCommands(policy: Command, context: Context): void {
 }
 
 function withPrincipal(command: Command, typeDescription: string): void {
-  const types = new Option("--principal-type <type>", typeDescription).choices(Object.keys(PRINCIPAL_TYPES));
+  const types = new Option("--principal-type <type>", typeDescription).choices(Object.keys(PROTO_PRINCIPAL_TYPES));
   command
     .addOption(types.makeOptionMandatory())
     .requiredOption("--principal-id <id>", "Id of the principal (key_… or ns_…)", idArgument);
@@ -92,8 +92,8 @@ function withPrincipal(command: Command, typeDescription: string): void {
 async function bindPolicy(context: Context, policyId: string, options: BindOptions): Promise<void> {
   const { principalType, principalId, shadow = false, etag = "" } = options;
   const { policies } = await context.connect(await loginCredential(context.settings));
-  const principal = { principalType: PRINCIPAL_TYPES[principalType], principalId };
-  const mode = MODES[shadow ? "shadow" : "enforce"];
+  const principal = { principalType: PROTO_PRINCIPAL_TYPES[principalType], principalId };
+  const mode = PROTO_BINDING_MODES[shadow ? "shadow" : "enforce"];
   const { binding, policy } = await policies.bindPolicy({ policyId, ...principal, mode, etag });
   const view = fromProtoBinding(requirePresent(binding));
   context.output.data(view, () => block(bindingFields(view)));
@@ -125,7 +125,7 @@ async function listBindings(context: Context, policyId: string): Promise<void> {
 
 async function listPrincipalPolicies(context: Context, options: PrincipalOptions): Promise<void> {
   const { policies } = await context.connect(await loginCredential(context.settings));
-  const principal = { principalType: PRINCIPAL_TYPES[options.principalType], principalId: options.principalId };
+  const principal = { principalType: PROTO_PRINCIPAL_TYPES[options.principalType], principalId: options.principalId };
   const list = await allPages(async (page) => {
     const { boundPolicies: rows, nextPageToken } = await policies.listPrincipalPolicies({ ...principal, ...page });
     return { rows, nextPageToken };

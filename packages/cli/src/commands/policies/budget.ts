@@ -1,20 +1,26 @@
+import { fromWrittenJson } from "@routeplane/policy-spec";
+import { toProtoBudget } from "@routeplane/policy-spec/proto";
+import { PROTO_BUDGET_WINDOWS } from "@routeplane/policy-spec/proto";
 import type { MessageInitShape } from "@bufbuild/protobuf";
-import type { UpdateBudgetRequestSchema } from "@routeplane/contracts/policy";
+import type { BudgetSpecSchema, UpdateBudgetRequestSchema } from "@routeplane/contracts/policy";
 import { present } from "@routeplane/domain";
 import { type Command, Option } from "commander";
 import { limitArgument } from "../../arguments.ts";
 import type { Context } from "../../context.ts";
 import { usageError } from "../../errors.ts";
-import { budgetAt, type BudgetInit } from "../../specs/read-spec.ts";
-import { BUDGET_WINDOWS } from "../../views/words.ts";
+import { writtenJson } from "../../specs/read-spec.ts";
 import { addPolicyKindCommands, type PolicyKindDefinition } from "./kind-commands.ts";
 
 interface Flags {
-  readonly window?: keyof typeof BUDGET_WINDOWS;
+  readonly window?: keyof typeof PROTO_BUDGET_WINDOWS;
   readonly limitMicroUsd?: bigint;
 }
 
-const budget: PolicyKindDefinition<BudgetInit, MessageInitShape<typeof UpdateBudgetRequestSchema>, Flags> = {
+const budget: PolicyKindDefinition<
+  MessageInitShape<typeof BudgetSpecSchema>,
+  MessageInitShape<typeof UpdateBudgetRequestSchema>,
+  Flags
+> = {
   kind: "budget",
   command: "budget",
   description: "Manage budgets, which limit spend within a rolling window",
@@ -31,7 +37,7 @@ const budget: PolicyKindDefinition<BudgetInit, MessageInitShape<typeof UpdateBud
     command
       .addOption(
         new Option("--window <window>", "Rolling window: 1 hour, 24 hours, 7 days, 30 days, or total").choices(
-          Object.keys(BUDGET_WINDOWS),
+          Object.keys(PROTO_BUDGET_WINDOWS),
         ),
       )
       .option("--limit-micro-usd <number>", "Limit in micro-USD; 5000000 is 5 USD", limitArgument);
@@ -42,11 +48,11 @@ const budget: PolicyKindDefinition<BudgetInit, MessageInitShape<typeof UpdateBud
     if (window === undefined || limitMicroUsd === undefined) {
       throw usageError("give --window and --limit-micro-usd, or --spec");
     }
-    return { window: BUDGET_WINDOWS[window], limitMicroUsd };
+    return { window: PROTO_BUDGET_WINDOWS[window], limitMicroUsd };
   },
-  read: (json) => budgetAt(json, "spec"),
+  read: (json) => toProtoBudget(fromWrittenJson("budget", writtenJson(json))),
   change: async ({ window, limitMicroUsd }) =>
-    present({ window: window === undefined ? undefined : BUDGET_WINDOWS[window], limitMicroUsd }),
+    present({ window: window === undefined ? undefined : PROTO_BUDGET_WINDOWS[window], limitMicroUsd }),
 
   calls: ({ budgets }) => ({
     create: (request) => budgets.createBudget(request),

@@ -1,14 +1,14 @@
+import { PROTO_PRINCIPAL_TYPES } from "@routeplane/policy-spec/proto";
 import { type Command, Option } from "commander";
 import { idArgument } from "../../arguments.ts";
 import type { Context } from "../../context.ts";
 import { loginCredential } from "../../session.ts";
 import { effectivePolicyText, fromProtoEffectivePolicy } from "../../views/policies/effective-policy.ts";
 import { requirePresent } from "../../views/values.ts";
-import { PRINCIPAL_TYPES } from "../../views/words.ts";
 import { withExamples } from "../examples.ts";
 
 interface EffectiveOptions {
-  readonly principalType: keyof typeof PRINCIPAL_TYPES;
+  readonly principalType: keyof typeof PROTO_PRINCIPAL_TYPES;
   readonly principalId: string;
 }
 
@@ -19,7 +19,7 @@ export function addEffectiveCommand(policy: Command, context: Context): void {
     .addHelpText("after", "\nEach rule and limit with the policy that it comes from, and how much is used.")
     .addOption(
       new Option("--principal-type <type>", "Type of the principal")
-        .choices(Object.keys(PRINCIPAL_TYPES))
+        .choices(Object.keys(PROTO_PRINCIPAL_TYPES))
         .makeOptionMandatory(),
     )
     .requiredOption("--principal-id <id>", "Id of the principal (key_… or ns_…)", idArgument)
@@ -33,7 +33,7 @@ export function addEffectiveCommand(policy: Command, context: Context): void {
 
 async function showEffective(context: Context, { principalType, principalId }: EffectiveOptions): Promise<void> {
   const { effectivePolicy } = await context.connect(await loginCredential(context.settings));
-  const request = { principalType: PRINCIPAL_TYPES[principalType], principalId };
+  const request = { principalType: PROTO_PRINCIPAL_TYPES[principalType], principalId };
   const response = await effectivePolicy.getEffectivePolicy(request);
   const view = fromProtoEffectivePolicy(requirePresent(response.effectivePolicy));
   const { guardrail, shadow_guardrail, budgets, rate_limits } = view;

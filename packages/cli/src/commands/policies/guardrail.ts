@@ -1,12 +1,14 @@
+import { fromWrittenJson } from "@routeplane/policy-spec";
+import { toProtoGuardrail } from "@routeplane/policy-spec/proto";
+import { PROTO_PATTERN_ACTIONS, PROTO_PATTERN_TARGETS, PROTO_UNINSPECTABLE } from "@routeplane/policy-spec/proto";
 import type { MessageInitShape } from "@bufbuild/protobuf";
-import type { UpdateGuardrailRequestSchema } from "@routeplane/contracts/policy";
+import type { GuardrailSpecSchema, UpdateGuardrailRequestSchema } from "@routeplane/contracts/policy";
 import { present } from "@routeplane/domain";
 import { type Command, Option } from "commander";
 import { countArgument, MAX_COUNT, modelsArgument, type NamedPattern, patternArgument } from "../../arguments.ts";
 import type { Context } from "../../context.ts";
 import { usageError } from "../../errors.ts";
-import { guardrailAt, type GuardrailInit } from "../../specs/read-spec.ts";
-import { ACTIONS, TARGETS, UNINSPECTABLE } from "../../views/words.ts";
+import { writtenJson } from "../../specs/read-spec.ts";
 import { addPolicyKindCommands, type PolicyKindDefinition } from "./kind-commands.ts";
 
 interface Flags {
@@ -16,8 +18,8 @@ interface Flags {
   readonly allowStreaming?: "true" | "false";
   readonly block?: readonly NamedPattern[];
   readonly redact?: readonly NamedPattern[];
-  readonly appliesTo?: keyof typeof TARGETS;
-  readonly uninspectable?: keyof typeof UNINSPECTABLE;
+  readonly appliesTo?: keyof typeof PROTO_PATTERN_TARGETS;
+  readonly uninspectable?: keyof typeof PROTO_UNINSPECTABLE;
   readonly clearModelAllow?: true;
   readonly clearModelDeny?: true;
   readonly clearMaxRequestTokens?: true;
@@ -26,7 +28,11 @@ interface Flags {
   readonly clearUninspectable?: true;
 }
 
-const guardrail: PolicyKindDefinition<GuardrailInit, MessageInitShape<typeof UpdateGuardrailRequestSchema>, Flags> = {
+const guardrail: PolicyKindDefinition<
+  MessageInitShape<typeof GuardrailSpecSchema>,
+  MessageInitShape<typeof UpdateGuardrailRequestSchema>,
+  Flags
+> = {
   kind: "guardrail",
   command: "guardrail",
   description: "Manage guardrails on models, streaming, size and content",
@@ -58,12 +64,12 @@ const guardrail: PolicyKindDefinition<GuardrailInit, MessageInitShape<typeof Upd
       .option("--redact <name=pattern>", "RE2 pattern whose matches are replaced; repeatable", patternArgument)
       .addOption(
         new Option("--applies-to <where>", "Side that the patterns inspect (default: both)").choices(
-          Object.keys(TARGETS),
+          Object.keys(PROTO_PATTERN_TARGETS),
         ),
       )
       .addOption(
         new Option("--uninspectable <rule>", "Rule for images, audio and binary files").choices(
-          Object.keys(UNINSPECTABLE),
+          Object.keys(PROTO_UNINSPECTABLE),
         ),
       );
   },
@@ -84,7 +90,7 @@ const guardrail: PolicyKindDefinition<GuardrailInit, MessageInitShape<typeof Upd
       "give at least one of --model-allow, --model-deny, --max-request-tokens, --allow-streaming, --block, --redact and --uninspectable, or --spec",
     );
   },
-  read: (json) => guardrailAt(json, "spec"),
+  read: (json) => toProtoGuardrail(fromWrittenJson("guardrail", writtenJson(json))),
   change: async (flags) => {
     const { clearModelAllow, clearModelDeny, clearMaxRequestTokens, clearAllowStreaming, clearContentPatterns } = flags;
     const clear = present({ clearModelAllow, clearModelDeny, clearMaxRequestTokens });
@@ -117,12 +123,12 @@ function rulesOf(flags: Flags) {
     appliesTo,
     uninspectable,
   } = flags;
-  const withAction = (patterns: readonly NamedPattern[], action: keyof typeof ACTIONS) =>
+  const withAction = (patterns: readonly NamedPattern[], action: keyof typeof PROTO_PATTERN_ACTIONS) =>
     patterns.map(({ name, pattern }) => ({
       name,
       pattern,
-      action: ACTIONS[action],
-      appliesTo: TARGETS[appliesTo ?? "both"],
+      action: PROTO_PATTERN_ACTIONS[action],
+      appliesTo: PROTO_PATTERN_TARGETS[appliesTo ?? "both"],
     }));
   const contentPatterns = [...withAction(block, "block"), ...withAction(redact, "redact")];
   if (appliesTo !== undefined && contentPatterns.length === 0) {
@@ -134,7 +140,7 @@ function rulesOf(flags: Flags) {
     maxRequestTokens,
     allowStreaming: allowStreaming === undefined ? undefined : allowStreaming === "true",
     contentPatterns: contentPatterns.length === 0 ? undefined : contentPatterns,
-    uninspectable: uninspectable && UNINSPECTABLE[uninspectable],
+    uninspectable: uninspectable && PROTO_UNINSPECTABLE[uninspectable],
   });
 }
 

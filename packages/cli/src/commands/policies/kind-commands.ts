@@ -1,3 +1,5 @@
+import type { PolicyKind } from "@routeplane/policy-spec";
+import { PROTO_PRINCIPAL_TYPES } from "@routeplane/policy-spec/proto";
 import type { Binding, Policy, PrincipalType } from "@routeplane/contracts/policy";
 import type { Command } from "commander";
 import { etagArgument, idArgument, nameArgument } from "../../arguments.ts";
@@ -7,7 +9,7 @@ import { usageError } from "../../errors.ts";
 import { block } from "../../output/table.ts";
 import { loginCredential } from "../../session.ts";
 import { namingAsWritten } from "../../specs/node-paths.ts";
-import { specAt } from "../../specs/read-spec.ts";
+import { readSpec } from "../../specs/read-spec.ts";
 import { readJson } from "../../specs/spec-source.ts";
 import { fromProtoIdentity } from "../../views/identity.ts";
 import { allPages, showList } from "../../views/list.ts";
@@ -19,7 +21,6 @@ import {
   policyFields,
 } from "../../views/policies/policy.ts";
 import { requirePresent } from "../../views/values.ts";
-import { type PolicyKindWord, PRINCIPAL_TYPES } from "../../views/words.ts";
 import { withExamples } from "../examples.ts";
 import { noteUnbound, specReference } from "./spec-reference.ts";
 import { DELETE_EXAMPLES, deletePolicy, LINEAGE_NOTE } from "./delete-policy.ts";
@@ -51,7 +52,7 @@ export interface PolicyKindCalls<Spec, Change> {
 
 /** A kind of policy with commands of its own, e.g. `budget`. `Flags` are the parsed values of its options. */
 export interface PolicyKindDefinition<Spec, Change extends object, Flags> {
-  readonly kind: PolicyKindWord;
+  readonly kind: PolicyKind;
   /** Name on the command line, e.g. `rate-limit`. */
   readonly command: string;
   readonly description: string;
@@ -176,7 +177,7 @@ async function createPolicy<Spec, Change extends object, Flags>(
   if (source !== undefined) refuseFlagsBesideSpec(options);
   const spec = source === undefined ? await kind.spec(options, context) : kind.read(await readJson(context, source));
   const client = await context.connect(await loginCredential(context.settings));
-  const bindTo: Principal[] = bindKey.map((id) => ({ principalType: PRINCIPAL_TYPES.api_key, principalId: id }));
+  const bindTo: Principal[] = bindKey.map((id) => ({ principalType: PROTO_PRINCIPAL_TYPES.api_key, principalId: id }));
   if (bindNamespace) bindTo.unshift(await ownNamespace(client));
   const created = await namingAsWritten(context, kind.kind, kind.calls(client).create({ name, spec, bindTo }));
   const view = fromProtoPolicy(requirePresent(created.policy));
@@ -194,7 +195,7 @@ async function updatePolicy<Spec, Change extends object, Flags>(
   const { name = "", etag = "", spec: source } = options;
   if (source !== undefined) {
     refuseFlagsBesideSpec(options);
-    const spec = specAt(kind.kind, await readJson(context, source));
+    const spec = readSpec(kind.kind, await readJson(context, source));
     const { policies } = await context.connect(await loginCredential(context.settings));
     const request = policies.updatePolicy({ id, name, etag, spec });
     return show(context, (await namingAsWritten(context, kind.kind, request)).policy);
@@ -218,11 +219,11 @@ function refuseFlagsBesideSpec(options: object): void {
 async function ownNamespace({ identity }: NodeClient): Promise<Principal> {
   const { namespace } = fromProtoIdentity(await identity.whoAmI({}));
   if (namespace === null) throw usageError("--bind-namespace needs a key: an operator credential has no namespace");
-  return { principalType: PRINCIPAL_TYPES.namespace, principalId: namespace.id };
+  return { principalType: PROTO_PRINCIPAL_TYPES.namespace, principalId: namespace.id };
 }
 
 /** The kind in words, e.g. `rate limit`. */
-function nounOf({ kind }: { readonly kind: PolicyKindWord }): string {
+function nounOf({ kind }: { readonly kind: PolicyKind }): string {
   return kind.replaceAll("_", " ");
 }
 

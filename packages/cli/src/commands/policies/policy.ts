@@ -1,3 +1,5 @@
+import type { PolicyKind } from "@routeplane/policy-spec";
+import { PROTO_POLICY_KINDS } from "@routeplane/policy-spec/proto";
 import { type Command, Option } from "commander";
 import { etagArgument, idArgument, nameArgument } from "../../arguments.ts";
 import type { Context } from "../../context.ts";
@@ -5,12 +7,11 @@ import { usageError } from "../../errors.ts";
 import { block } from "../../output/table.ts";
 import { loginCredential } from "../../session.ts";
 import { namingAsWritten } from "../../specs/node-paths.ts";
-import { specAt } from "../../specs/read-spec.ts";
+import { readSpec } from "../../specs/read-spec.ts";
 import { readJson } from "../../specs/spec-source.ts";
 import { allPages, showList } from "../../views/list.ts";
 import { fromProtoPolicy, POLICY_COLUMNS, policyFields } from "../../views/policies/policy.ts";
 import { requirePresent } from "../../views/values.ts";
-import { POLICY_KINDS, type PolicyKindWord } from "../../views/words.ts";
 import { addEffectiveCommand } from "./effective.ts";
 import { withExamples } from "../examples.ts";
 import { addBindingCommands } from "./bindings.ts";
@@ -20,7 +21,7 @@ import { addPolicyLifecycleCommands } from "./lifecycle.ts";
 
 interface CreateOptions {
   readonly name: string;
-  readonly kind: PolicyKindWord;
+  readonly kind: PolicyKind;
   readonly spec: string;
 }
 
@@ -51,7 +52,7 @@ function addReads(policy: Command, context: Context): void {
     .command("list")
     .description("List the policies of the namespace, oldest first")
     .addOption(kindOption("Kind of the policies"))
-    .action(({ kind }: { kind?: PolicyKindWord }) => listPolicies(context, kind));
+    .action(({ kind }: { kind?: PolicyKind }) => listPolicies(context, kind));
   withExamples(list, "cloud policy list", "cloud policy list --kind budget --json");
 
   const get = policy
@@ -94,12 +95,12 @@ function addWrites(policy: Command, context: Context): void {
 }
 
 function kindOption(description: string): Option {
-  return new Option("--kind <kind>", description).choices(Object.keys(POLICY_KINDS));
+  return new Option("--kind <kind>", description).choices(Object.keys(PROTO_POLICY_KINDS));
 }
 
-async function listPolicies(context: Context, kind: PolicyKindWord | undefined): Promise<void> {
+async function listPolicies(context: Context, kind: PolicyKind | undefined): Promise<void> {
   const { policies } = await context.connect(await loginCredential(context.settings));
-  const filter = kind === undefined ? {} : { kind: POLICY_KINDS[kind] };
+  const filter = kind === undefined ? {} : { kind: PROTO_POLICY_KINDS[kind] };
   const list = await allPages(async (page) => {
     const { policies: rows, nextPageToken } = await policies.listPolicies({ ...filter, ...page });
     return { rows, nextPageToken };
@@ -119,7 +120,7 @@ async function getPolicy(context: Context, id: string): Promise<void> {
 }
 
 async function createPolicy(context: Context, { name, kind, spec: source }: CreateOptions): Promise<void> {
-  const spec = specAt(kind, await readJson(context, source));
+  const spec = readSpec(kind, await readJson(context, source));
   const { policies } = await context.connect(await loginCredential(context.settings));
   const { policy } = await namingAsWritten(context, kind, policies.createPolicy({ name, spec }));
   const view = fromProtoPolicy(requirePresent(policy));
@@ -136,8 +137,8 @@ async function updatePolicy(
   const json = spec === undefined ? undefined : await readJson(context, spec);
   const { policies } = await context.connect(await loginCredential(context.settings));
   // The fields of a spec depend on the kind of the policy.
-  const kind = fromProtoPolicy(requirePresent((await policies.getPolicy({ id })).policy)).kind as PolicyKindWord;
-  const request = { id, name, etag, ...(json !== undefined && { spec: specAt(kind, json) }) };
+  const kind = fromProtoPolicy(requirePresent((await policies.getPolicy({ id })).policy)).kind as PolicyKind;
+  const request = { id, name, etag, ...(json !== undefined && { spec: readSpec(kind, json) }) };
   const { policy } = await namingAsWritten(context, kind, policies.updatePolicy(request));
   const view = fromProtoPolicy(requirePresent(policy));
   context.output.data(view, () => block(policyFields(view)));

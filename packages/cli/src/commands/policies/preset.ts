@@ -1,10 +1,12 @@
+import { fromWrittenJson } from "@routeplane/policy-spec";
+import { toProtoBudget, toProtoGuardrail, toProtoPreset, toProtoRateLimit } from "@routeplane/policy-spec/proto";
 import type { MessageInitShape } from "@bufbuild/protobuf";
-import type { UpdatePresetRequestSchema } from "@routeplane/contracts/policy";
-import { present } from "@routeplane/domain";
+import type { PresetSpecSchema, UpdatePresetRequestSchema } from "@routeplane/contracts/policy";
+import { present, type StrictJson } from "@routeplane/domain";
 import type { Command } from "commander";
 import type { Context } from "../../context.ts";
 import { usageError } from "../../errors.ts";
-import { budgetAt, guardrailAt, presetAt, type PresetInit, rateLimitAt } from "../../specs/read-spec.ts";
+import { writtenJson } from "../../specs/read-spec.ts";
 import { readJson } from "../../specs/spec-source.ts";
 import { addPolicyKindCommands, type PolicyKindDefinition } from "./kind-commands.ts";
 
@@ -17,7 +19,11 @@ interface Flags {
   readonly clearBudget?: true;
 }
 
-const preset: PolicyKindDefinition<PresetInit, MessageInitShape<typeof UpdatePresetRequestSchema>, Flags> = {
+const preset: PolicyKindDefinition<
+  MessageInitShape<typeof PresetSpecSchema>,
+  MessageInitShape<typeof UpdatePresetRequestSchema>,
+  Flags
+> = {
   kind: "preset",
   command: "preset",
   description: "Manage presets of a guardrail, a rate limit and a budget",
@@ -50,7 +56,7 @@ const preset: PolicyKindDefinition<PresetInit, MessageInitShape<typeof UpdatePre
     if (Object.keys(parts).length > 0) return parts;
     throw usageError("give at least one of --guardrail, --rate-limit and --budget, or --spec");
   },
-  read: (json) => presetAt(json, "spec"),
+  read: (json) => toProtoPreset(fromWrittenJson("preset", writtenJson(json))),
   async change(flags, context) {
     const { clearGuardrail, clearRateLimit, clearBudget } = flags;
     return { ...(await partsOf(flags, context)), ...present({ clearGuardrail, clearRateLimit, clearBudget }) };
@@ -69,12 +75,12 @@ async function partsOf({ guardrail, rateLimit, budget }: Flags, context: Context
   if ([guardrail, rateLimit, budget].filter((source) => source === "-").length > 1) {
     throw usageError("standard input holds one spec: give - once");
   }
-  const part = async <T>(source: string | undefined, read: (json: unknown) => T): Promise<T | undefined> =>
-    source === undefined ? undefined : read(await readJson(context, source));
+  const part = async <T>(source: string | undefined, path: string, convert: (json: StrictJson) => T) =>
+    source === undefined ? undefined : convert(writtenJson(await readJson(context, source), path));
   return present({
-    guardrail: await part(guardrail, (json) => guardrailAt(json, "guardrail")),
-    rateLimit: await part(rateLimit, (json) => rateLimitAt(json, "rate_limit")),
-    budget: await part(budget, (json) => budgetAt(json, "budget")),
+    guardrail: await part(guardrail, "guardrail", (json) => toProtoGuardrail(fromWrittenJson("guardrail", json))),
+    rateLimit: await part(rateLimit, "rate_limit", (json) => toProtoRateLimit(fromWrittenJson("rate_limit", json))),
+    budget: await part(budget, "budget", (json) => toProtoBudget(fromWrittenJson("budget", json))),
   });
 }
 

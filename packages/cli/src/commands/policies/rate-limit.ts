@@ -1,11 +1,13 @@
+import { fromWrittenJson } from "@routeplane/policy-spec";
+import { toProtoRateLimit } from "@routeplane/policy-spec/proto";
 import type { MessageInitShape } from "@bufbuild/protobuf";
-import type { UpdateRateLimitRequestSchema } from "@routeplane/contracts/policy";
+import type { RateLimitSpecSchema, UpdateRateLimitRequestSchema } from "@routeplane/contracts/policy";
 import { present } from "@routeplane/domain";
 import type { Command } from "commander";
 import { countArgument, MAX_COUNT } from "../../arguments.ts";
 import type { Context } from "../../context.ts";
 import { usageError } from "../../errors.ts";
-import { rateLimitAt, type RateLimitInit } from "../../specs/read-spec.ts";
+import { writtenJson } from "../../specs/read-spec.ts";
 import { addPolicyKindCommands, type PolicyKindDefinition } from "./kind-commands.ts";
 
 interface Flags {
@@ -21,7 +23,11 @@ interface Flags {
 const MAX_WINDOW_SECS = 2_592_000n;
 const MAX_CONCURRENT = 100_000n;
 
-const rateLimit: PolicyKindDefinition<RateLimitInit, MessageInitShape<typeof UpdateRateLimitRequestSchema>, Flags> = {
+const rateLimit: PolicyKindDefinition<
+  MessageInitShape<typeof RateLimitSpecSchema>,
+  MessageInitShape<typeof UpdateRateLimitRequestSchema>,
+  Flags
+> = {
   kind: "rate_limit",
   command: "rate-limit",
   description: "Manage rate limits on requests, tokens and concurrency",
@@ -59,7 +65,7 @@ const rateLimit: PolicyKindDefinition<RateLimitInit, MessageInitShape<typeof Upd
     }
     return { windowSecs: Number(windowSecs), ...maxima };
   },
-  read: (json) => rateLimitAt(json, "spec"),
+  read: (json) => toProtoRateLimit(fromWrittenJson("rate_limit", writtenJson(json))),
   change: async (flags) =>
     present({
       windowSecs: flags.windowSecs === undefined ? undefined : Number(flags.windowSecs),

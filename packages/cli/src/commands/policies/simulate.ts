@@ -1,3 +1,5 @@
+import type { PolicyKind } from "@routeplane/policy-spec";
+import { PROTO_POLICY_KINDS, PROTO_PRINCIPAL_TYPES } from "@routeplane/policy-spec/proto";
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import type { SimulatePolicyRequestSchema } from "@routeplane/contracts/policy";
 import { type Command, Option } from "commander";
@@ -6,17 +8,16 @@ import type { Context } from "../../context.ts";
 import { usageError } from "../../errors.ts";
 import { loginCredential } from "../../session.ts";
 import { namingAsWritten } from "../../specs/node-paths.ts";
-import { specAt } from "../../specs/read-spec.ts";
+import { readSpec } from "../../specs/read-spec.ts";
 import { readJson } from "../../specs/spec-source.ts";
 import { fromProtoSimulation, simulationText } from "../../views/policies/simulation.ts";
-import { POLICY_KINDS, type PolicyKindWord, PRINCIPAL_TYPES } from "../../views/words.ts";
 import { withExamples } from "../examples.ts";
 import { specReference } from "./spec-reference.ts";
 
 interface SimulateOptions {
-  readonly kind?: PolicyKindWord;
+  readonly kind?: PolicyKind;
   readonly spec?: string;
-  readonly principalType?: keyof typeof PRINCIPAL_TYPES;
+  readonly principalType?: keyof typeof PROTO_PRINCIPAL_TYPES;
   readonly principalId?: string;
   readonly days: number;
 }
@@ -29,11 +30,11 @@ export function addSimulateCommand(policy: Command, context: Context): void {
     .command("simulate")
     .description("Simulate a policy or a draft on the logged requests")
     .argument("[policy-id]", "Id of the policy (pol_…), unless a draft is given", idArgument)
-    .addOption(new Option("--kind <kind>", "Kind of the draft").choices(Object.keys(POLICY_KINDS)))
+    .addOption(new Option("--kind <kind>", "Kind of the draft").choices(Object.keys(PROTO_POLICY_KINDS)))
     .option("--spec <file|->", "File with the draft in JSON; - is standard input")
     .addOption(
       new Option("--principal-type <type>", "Type of the principal (default: namespace)").choices(
-        Object.keys(PRINCIPAL_TYPES),
+        Object.keys(PROTO_PRINCIPAL_TYPES),
       ),
     )
     .option("--principal-id <id>", "Id of the principal (key_… or ns_…)", idArgument)
@@ -54,7 +55,10 @@ async function simulatePolicy(context: Context, id: string | undefined, options:
     throw usageError("--principal-type and --principal-id go together");
   }
   const subject = await subjectOf(context, id, options);
-  const principal = principalType && { principalType: PRINCIPAL_TYPES[principalType], principalId: principalId ?? "" };
+  const principal = principalType && {
+    principalType: PROTO_PRINCIPAL_TYPES[principalType],
+    principalId: principalId ?? "",
+  };
   const { simulation } = await context.connect(await loginCredential(context.settings));
   context.output.note(`Simulating on the requests of the last ${days === 1 ? "day" : `${days} days`}…`);
   const call = simulation.simulatePolicy({ subject, ...principal, days }, { timeoutMs: TIMEOUT_MS });
@@ -72,5 +76,5 @@ async function subjectOf(context: Context, id: string | undefined, { kind, spec 
   if (kind === undefined || spec === undefined) {
     throw usageError("give the id of a policy, or a draft with --kind and --spec");
   }
-  return { case: "spec", value: specAt(kind, await readJson(context, spec)) };
+  return { case: "spec", value: readSpec(kind, await readJson(context, spec)) };
 }

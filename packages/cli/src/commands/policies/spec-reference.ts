@@ -1,7 +1,8 @@
+import type { PolicyKind } from "@routeplane/policy-spec";
+import { PROTO_POLICY_KINDS } from "@routeplane/policy-spec/proto";
 import type { Context } from "../../context.ts";
-import { POLICY_KINDS, type PolicyKindWord } from "../../views/words.ts";
 
-const SPECS: Readonly<Record<PolicyKindWord, string>> = {
+const SPECS: Readonly<Record<PolicyKind, string>> = {
   budget: `{"window": "hour|day|week|month|total", "limit_micro_usd": 5000000}`,
   rate_limit: `{"window_secs": 60, "max_requests": 100, "max_tokens": 50000, "max_concurrent": 5}
               at least one maximum`,
@@ -15,8 +16,8 @@ const SPECS: Readonly<Record<PolicyKindWord, string>> = {
 };
 
 /** Help on the JSON that `--spec` takes: of one kind, or of all for a preset and for `policy create`. */
-export function specReference(kind?: PolicyKindWord): string {
-  const kinds = kind === undefined || kind === "preset" ? (Object.keys(POLICY_KINDS) as PolicyKindWord[]) : [kind];
+export function specReference(kind?: PolicyKind): string {
+  const kinds = kind === undefined || kind === "preset" ? (Object.keys(PROTO_POLICY_KINDS) as PolicyKind[]) : [kind];
   const lines = kinds.map((name) => `  ${name.padEnd(10)}  ${SPECS[name]}`);
   return ["\nA spec is JSON; unknown fields are refused:", ...lines].join("\n");
 }

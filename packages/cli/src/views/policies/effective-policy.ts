@@ -1,4 +1,12 @@
 import {
+  PROTO_BINDING_MODES,
+  PROTO_BUDGET_WINDOWS,
+  PROTO_PATTERN_ACTIONS,
+  PROTO_PATTERN_TARGETS,
+  PROTO_PRINCIPAL_TYPES,
+  PROTO_UNINSPECTABLE,
+} from "@routeplane/policy-spec/proto";
+import {
   type EffectiveBudget,
   type EffectiveGuardrail,
   type EffectivePolicy,
@@ -11,7 +19,7 @@ import type { Style } from "../../output/style.ts";
 import { block, type Column, table } from "../../output/table.ts";
 import { formatTime } from "../../output/time.ts";
 import { fromProtoInteger, requirePresent, fromProtoTime } from "../values.ts";
-import { ACTIONS, BUDGET_WINDOWS, MODES, PRINCIPAL_TYPES, TARGETS, UNINSPECTABLE, word } from "../words.ts";
+import { word } from "../words.ts";
 
 export type EffectivePolicyView = ReturnType<typeof fromProtoEffectivePolicy>;
 type SourceView = ReturnType<typeof fromProtoSource>;
@@ -22,7 +30,7 @@ type RateLimitView = ReturnType<typeof fromProtoRateLimit>;
 export function fromProtoEffectivePolicy(effective: EffectivePolicy) {
   const { principalType, principalId, lineage, guardrail, shadowGuardrail, budgets, rateLimits } = effective;
   return {
-    principal_type: word(PRINCIPAL_TYPES, principalType),
+    principal_type: word(PROTO_PRINCIPAL_TYPES, principalType),
     principal_id: principalId,
     lineage,
     guardrail: guardrail === undefined ? null : fromProtoGuardrail(guardrail),
@@ -37,9 +45,9 @@ function fromProtoSource({ policyId, policyName, bindingId, principalType, princ
     policy_id: policyId,
     policy_name: policyName,
     binding_id: bindingId,
-    principal_type: word(PRINCIPAL_TYPES, principalType),
+    principal_type: word(PROTO_PRINCIPAL_TYPES, principalType),
     principal_id: principalId,
-    mode: word(MODES, mode),
+    mode: word(PROTO_BINDING_MODES, mode),
   };
 }
 
@@ -53,7 +61,7 @@ function fromProtoGuardrail(guardrail: EffectiveGuardrail) {
     allow_streaming: allowStreaming ? { allowed: allowStreaming.allowed, sources: from(allowStreaming.sources) } : null,
     content_patterns: contentPatterns.map(({ pattern, sources }) => {
       const { name, pattern: text, action, appliesTo } = requirePresent(pattern);
-      const [does, target] = [word(ACTIONS, action), word(TARGETS, appliesTo)];
+      const [does, target] = [word(PROTO_PATTERN_ACTIONS, action), word(PROTO_PATTERN_TARGETS, appliesTo)];
       return { name, pattern: text, action: does, applies_to: target, sources: from(sources) };
     }),
     uninspectable_request: fromProtoUninspectable(guardrail.uninspectableRequest),
@@ -64,14 +72,14 @@ function fromProtoGuardrail(guardrail: EffectiveGuardrail) {
 function fromProtoUninspectable(rule: SourcedUninspectable | undefined) {
   return rule === undefined
     ? null
-    : { action: word(UNINSPECTABLE, rule.action), sources: rule.sources.map(fromProtoSource) };
+    : { action: word(PROTO_UNINSPECTABLE, rule.action), sources: rule.sources.map(fromProtoSource) };
 }
 
 function fromProtoBudget({ source, spec, freesUpAt, ...use }: EffectiveBudget) {
   const { window, limitMicroUsd } = requirePresent(spec);
   return {
     ...fromProtoSource(requirePresent(source)),
-    window: word(BUDGET_WINDOWS, window),
+    window: word(PROTO_BUDGET_WINDOWS, window),
     limit_micro_usd: fromProtoInteger(limitMicroUsd),
     spent_micro_usd: fromProtoInteger(use.spentMicroUsd),
     reserved_micro_usd: fromProtoInteger(use.reservedMicroUsd),

@@ -1,10 +1,11 @@
+import { PROTO_BINDING_MODES, PROTO_POLICY_KINDS, PROTO_PRINCIPAL_TYPES } from "@routeplane/policy-spec/proto";
 import type { Binding, BoundPolicy, BudgetUse, Policy, PolicyBinding } from "@routeplane/contracts/policy";
 import { formatUsd } from "../../output/money.ts";
 import type { Column } from "../../output/table.ts";
 import { formatTime } from "../../output/time.ts";
 import { fromProtoSpec, specFields, specText, type SpecView } from "../spec.ts";
 import { fromProtoInteger, requirePresent, fromProtoTime } from "../values.ts";
-import { MODES, POLICY_KINDS, PRINCIPAL_TYPES, word } from "../words.ts";
+import { word } from "../words.ts";
 
 export interface PolicyView {
   readonly id: string;
@@ -56,7 +57,7 @@ export function fromProtoPolicy(policy: Policy): PolicyView {
   return {
     id,
     name,
-    kind: word(POLICY_KINDS, kind),
+    kind: word(PROTO_POLICY_KINDS, kind),
     spec: fromProtoSpec(spec),
     disabled_at: fromProtoTime(disabledAt),
     etag,
@@ -84,9 +85,9 @@ export function fromProtoBinding({ id, policyId, principalType, principalId, mod
   return {
     id,
     policy_id: policyId,
-    principal_type: word(PRINCIPAL_TYPES, principalType),
+    principal_type: word(PROTO_PRINCIPAL_TYPES, principalType),
     principal_id: principalId,
-    mode: word(MODES, mode),
+    mode: word(PROTO_BINDING_MODES, mode),
     created_by: createdBy || null,
   };
 }

@@ -1,6 +1,7 @@
+import { type BudgetSpec, budgetOf, type PolicySpec, rateLimitOf } from "@routeplane/policy-spec";
 import type { BudgetLimit, LimitedBinding, Limits } from "@routeplane/admission";
 import { type Id, microToNano } from "@routeplane/domain";
-import type { BoundPrincipal, BudgetSpec, PolicySpec } from "../policies/policy.ts";
+import type { BoundPrincipal } from "../policies/policy.ts";
 
 /** A binding whose limits apply to a request, as they stand, and where it comes from. */
 export interface AppliedLimits extends LimitedBinding {
@@ -10,21 +11,11 @@ export interface AppliedLimits extends LimitedBinding {
   readonly principal: BoundPrincipal;
 }
 
-/** What a policy limits by counting: its budget and its rate limit, those of a preset included. Undefined: nothing. */
+/** Limits of a spec that counters enforce: its budget and its rate limit, those of a preset included; undefined if none. */
 export function limitsOf(spec: PolicySpec): Limits | undefined {
-  switch (spec.kind) {
-    case "budget":
-      return { budget: toBudgetLimit(spec) };
-    case "rate_limit":
-      return { rateLimit: spec };
-    case "preset": {
-      const { budget, rateLimit } = spec;
-      if (budget === undefined && rateLimit === undefined) return undefined;
-      return { budget: budget && toBudgetLimit(budget), rateLimit };
-    }
-    case "guardrail":
-      return undefined;
-  }
+  const [budget, rateLimit] = [budgetOf(spec), rateLimitOf(spec)];
+  if (budget === undefined && rateLimit === undefined) return undefined;
+  return { budget: budget && toBudgetLimit(budget), rateLimit };
 }
 
 export function toBudgetLimit({ window, limitMicroUsd }: BudgetSpec): BudgetLimit {

@@ -1,6 +1,7 @@
+import { guardrailOf, type PolicySpec } from "@routeplane/policy-spec";
 import type { Id } from "@routeplane/domain";
 import type { GuardrailSpec } from "@routeplane/guardrails";
-import type { BindingMode, BoundPrincipal, PolicySpec } from "../policies/policy.ts";
+import type { BindingMode, BoundPrincipal } from "../policies/policy.ts";
 
 /** A policy that applies to a key, and through which binding. */
 export interface Applied<Spec> {
@@ -18,16 +19,4 @@ export function guardrailsIn(applied: readonly Applied<PolicySpec>[]): readonly 
     const spec = guardrailOf(each.spec);
     return spec === undefined ? [] : [{ ...each, spec }];
   });
-}
-
-export function guardrailOf(spec: PolicySpec): GuardrailSpec | undefined {
-  switch (spec.kind) {
-    case "guardrail":
-      return spec;
-    case "preset":
-      return spec.guardrail;
-    case "budget":
-    case "rate_limit":
-      return undefined;
-  }
 }

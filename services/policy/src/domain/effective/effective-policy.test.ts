@@ -1,10 +1,10 @@
+import type { PolicySpec } from "@routeplane/policy-spec";
 import { newId } from "@routeplane/domain";
 import type { GuardrailSpec } from "@routeplane/guardrails";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import type { Applied } from "./applied-policy.ts";
 import { composePolicies } from "./effective-policy.ts";
-import type { PolicySpec } from "../policies/policy.ts";
 
 const namespaceId = newId("ns");
 

@@ -1,7 +1,7 @@
+import { type BudgetSpec, budgetOf, type PolicySpec, type RateLimitSpec, rateLimitOf } from "@routeplane/policy-spec";
 import type { Id } from "@routeplane/domain";
 import { compose, type EffectiveGuardrail, type GuardrailSpec } from "@routeplane/guardrails";
 import { type Applied, guardrailsIn } from "./applied-policy.ts";
-import type { BudgetSpec, PolicySpec, RateLimitSpec } from "../policies/policy.ts";
 
 /** Where a rule comes from. */
 export type PolicySource = Omit<Applied<unknown>, "spec">;
@@ -43,14 +43,6 @@ function composeGuardrails(applied: readonly Applied<GuardrailSpec>[]): SourcedG
 
 function withSpec<Spec>(applied: Applied<unknown>, spec: Spec | undefined): readonly Applied<Spec>[] {
   return spec === undefined ? [] : [{ ...applied, spec }];
-}
-
-function budgetOf(spec: PolicySpec): BudgetSpec | undefined {
-  return spec.kind === "budget" ? spec : spec.kind === "preset" ? spec.budget : undefined;
-}
-
-function rateLimitOf(spec: PolicySpec): RateLimitSpec | undefined {
-  return spec.kind === "rate_limit" ? spec : spec.kind === "preset" ? spec.rateLimit : undefined;
 }
 
 function byBinding(one: { readonly bindingId: Id<"bnd"> }, other: { readonly bindingId: Id<"bnd"> }): number {

@@ -1,9 +1,10 @@
+import type { BudgetSpec, RateLimitSpec } from "@routeplane/policy-spec";
 import { type Counter, resizeCounter, EMPTY_COUNTER, type Ring, ringFreesAt, ringSum } from "@routeplane/admission";
 import { type Id, notFound } from "@routeplane/domain";
 import { toBudgetLimit } from "../admission/applied-limits.ts";
 import type { Applied } from "./applied-policy.ts";
 import { type EffectivePolicy, composePolicies } from "./effective-policy.ts";
-import type { BoundPrincipal, BudgetSpec, RateLimitSpec } from "../policies/policy.ts";
+import type { BoundPrincipal } from "../policies/policy.ts";
 import type { AppliedPolicies, CounterReader, KeyDirectory } from "../ports.ts";
 
 /** What is used of a budget now. Nano-USD. */

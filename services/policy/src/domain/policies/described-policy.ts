@@ -1,6 +1,7 @@
+import { type BudgetSpec, budgetOf } from "@routeplane/policy-spec";
 import type { Id } from "@routeplane/domain";
 import { type BudgetUse, budgetUseOf } from "../effective/read-effective-policy.ts";
-import type { Binding, BudgetSpec, Policy, PolicySpec } from "./policy.ts";
+import type { Binding, Policy } from "./policy.ts";
 import type { BindingStore, CounterReader } from "../ports.ts";
 
 /** A policy with what it is bound to and, if it holds a budget, what is used of that through each binding. */
@@ -47,9 +48,4 @@ export function createDescribePolicies(bindings: BindingStore, consumption: Coun
       return { policy, bindingCount: count, bindings: described };
     });
   };
-}
-
-function budgetOf(spec: PolicySpec): BudgetSpec | undefined {
-  if (spec.kind === "budget") return spec;
-  return spec.kind === "preset" ? spec.budget : undefined;
 }

@@ -1,3 +1,4 @@
+import type { PolicySpec } from "@routeplane/policy-spec";
 import { type Clock, DomainError, type Id, invalidField, newId, notFound } from "@routeplane/domain";
 import { type Caller, requireMayBind } from "./authority.ts";
 import {
@@ -5,16 +6,14 @@ import {
   type BindingMode,
   type BoundPolicy,
   type BoundPrincipal,
-  type GuardrailInRequest,
   newPolicy,
   type Policy,
-  type PolicySpec,
   type PolicyUpdate,
   requireEtag,
   updatedPolicy,
 } from "./policy.ts";
 import type { BindingStore, KeyDirectory, KnownKey, Page, PageRequest, PolicyStore } from "../ports.ts";
-import { requireValidSpec } from "./spec-rules.ts";
+import { type GuardrailInRequest, requireValidSpec } from "./spec-rules.ts";
 
 /**
  * Changes of policies and bindings, all within the caller's namespace: what belongs to another is NOT_FOUND. What a sub-key may

@@ -1,41 +1,6 @@
-import type { BudgetWindow } from "@routeplane/admission";
 import { DomainError, type Id, invalidField, newId } from "@routeplane/domain";
-import type { GuardrailSpec } from "@routeplane/guardrails";
-import type { Caller } from "./authority.ts";
-import { requireNonEmptySpec } from "./spec-rules.ts";
-
-export const POLICY_KINDS = ["guardrail", "rate_limit", "budget", "preset"] as const;
-
-export type PolicyKind = (typeof POLICY_KINDS)[number];
-
-/** Settled and reserved together never exceed the limit within the window. */
-export interface BudgetSpec {
-  readonly window: BudgetWindow;
-  /** > 0. */
-  readonly limitMicroUsd: bigint;
-}
-
-/** At least one of the maxima; each > 0. */
-export interface RateLimitSpec {
-  readonly windowSecs: number;
-  readonly maxRequests?: bigint;
-  readonly maxTokens?: bigint;
-  readonly maxConcurrent?: bigint;
-}
-
-/** At least one part. */
-export interface PresetSpec {
-  readonly guardrail?: GuardrailSpec;
-  readonly rateLimit?: RateLimitSpec;
-  readonly budget?: BudgetSpec;
-}
-
-/** What a policy says; one arm for each kind. */
-export type PolicySpec =
-  | ({ readonly kind: "guardrail" } & GuardrailSpec)
-  | ({ readonly kind: "rate_limit" } & RateLimitSpec)
-  | ({ readonly kind: "budget" } & BudgetSpec)
-  | ({ readonly kind: "preset" } & PresetSpec);
+import type { PolicySpec } from "@routeplane/policy-spec";
+import { type GuardrailInRequest, requireNonEmptySpec } from "./spec-rules.ts";
 
 export interface Policy {
   readonly id: Id<"pol">;
@@ -83,12 +48,6 @@ export function etagOf({ version, disabledAt }: Policy): string {
   return disabledAt === undefined ? `v${version}` : `v${version}-disabled`;
 }
 
-/** A guardrail, and what stands before its fields' names in the request, e.g. `spec.preset.guardrail.`. */
-export interface GuardrailInRequest {
-  readonly guardrail: GuardrailSpec;
-  readonly fieldPrefix: string;
-}
-
 /** What to change; the rest stays as it is. */
 export interface PolicyUpdate {
   readonly name?: string;
@@ -102,7 +61,7 @@ export interface PolicyUpdate {
 
 /** @throws DomainError INVALID_ARGUMENT for a spec without a rule */
 export function newPolicy(
-  { namespaceId, lineage }: Pick<Caller, "namespaceId" | "lineage">,
+  { namespaceId, lineage }: { readonly namespaceId: Id<"ns">; readonly lineage: readonly Id<"key">[] },
   name: string,
   spec: PolicySpec,
   createdAt: Date,

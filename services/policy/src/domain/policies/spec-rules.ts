@@ -1,7 +1,14 @@
+import type { PolicySpec } from "@routeplane/policy-spec";
 import { setImmediate } from "node:timers/promises";
 import { type DomainError, invalidField } from "@routeplane/domain";
-import { patternFault } from "@routeplane/guardrails";
-import type { GuardrailInRequest, PolicySpec } from "./policy.ts";
+import { type GuardrailSpec, patternFault } from "@routeplane/guardrails";
+
+/** Guardrail of a request that creates or updates a policy. */
+export interface GuardrailInRequest {
+  readonly guardrail: GuardrailSpec;
+  /** Path that stands before the names of its fields in the request, e.g. `spec.preset.guardrail.`. */
+  readonly fieldPrefix: string;
+}
 
 /**
  * What a guardrail must mean, beyond its shape. Asked before anything is locked: patterns are compiled, one in each turn of

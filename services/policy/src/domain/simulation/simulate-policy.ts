@@ -1,10 +1,11 @@
+import type { PolicySpec } from "@routeplane/policy-spec";
 import { permits } from "@routeplane/credentials";
 import { type Clock, DomainError, FairSlots, type Id, notFound } from "@routeplane/domain";
 import { readPastRequests } from "./past-requests.ts";
-import type { BoundPrincipal, GuardrailInRequest, PolicySpec } from "../policies/policy.ts";
+import type { BoundPrincipal } from "../policies/policy.ts";
 import type { KeyDirectory, PolicyStore, RequestHistory } from "../ports.ts";
 import { simulate, type Simulation } from "./simulation.ts";
-import { requireNonEmptySpec, requireValidSpec } from "../policies/spec-rules.ts";
+import { type GuardrailInRequest, requireNonEmptySpec, requireValidSpec } from "../policies/spec-rules.ts";
 
 /** What to simulate: a policy that there is, or a draft. */
 export type SimulationSubject =

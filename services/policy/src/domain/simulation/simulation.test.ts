@@ -1,7 +1,7 @@
+import type { PolicySpec } from "@routeplane/policy-spec";
 import { newId } from "@routeplane/domain";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import type { PolicySpec } from "../policies/policy.ts";
 import { type PastRequest, simulate } from "./simulation.ts";
 
 const [mine, other] = [newId("key"), newId("key")];

@@ -1,3 +1,4 @@
+import { guardrailOf, type PolicySpec } from "@routeplane/policy-spec";
 import { setImmediate } from "node:timers/promises";
 import {
   endBudgetReservation,
@@ -13,8 +14,6 @@ import {
 import type { Id } from "@routeplane/domain";
 import { compose, type EffectiveGuardrail, judgeModel, judgeStreaming, judgeTokens } from "@routeplane/guardrails";
 import { limitsOf } from "../admission/applied-limits.ts";
-import { guardrailOf } from "../effective/applied-policy.ts";
-import type { PolicySpec } from "../policies/policy.ts";
 
 /** A request that there was, and what it used. */
 export interface PastRequest {

@@ -1,0 +1,210 @@
+/** Specs as the messages of the contract, and the numbers of the contract's words. */
+import type { MessageInitShape } from "@bufbuild/protobuf";
+import type { BudgetWindow } from "@routeplane/admission";
+import {
+  BindingMode,
+  type BudgetSpec as ProtoBudget,
+  type BudgetSpecSchema,
+  BudgetWindow as ProtoWindow,
+  type ContentPattern as ProtoPattern,
+  type ContentPatternSchema,
+  type GuardrailSpec as ProtoGuardrail,
+  type GuardrailSpecSchema,
+  PatternAction as ProtoAction,
+  PatternScope,
+  PolicyKind as ProtoKind,
+  type PolicySpec as ProtoSpec,
+  type PolicySpecSchema,
+  type PresetSpec as ProtoPreset,
+  type PresetSpecSchema,
+  PrincipalType,
+  type RateLimitSpec as ProtoRateLimit,
+  type RateLimitSpecSchema,
+  Uninspectable as ProtoUninspectable,
+} from "@routeplane/contracts/policy";
+import { present } from "@routeplane/domain";
+import type {
+  ContentPattern,
+  GuardrailSpec,
+  PatternAction,
+  PatternTarget,
+  Uninspectable,
+} from "@routeplane/guardrails/spec";
+import type { BudgetSpec, PolicyKind, PolicySpec, PresetSpec, RateLimitSpec } from "./spec.ts";
+
+export const PROTO_POLICY_KINDS = {
+  guardrail: ProtoKind.GUARDRAIL,
+  rate_limit: ProtoKind.RATE_LIMIT,
+  budget: ProtoKind.BUDGET,
+  preset: ProtoKind.PRESET,
+} as const satisfies Readonly<Record<PolicyKind, ProtoKind>>;
+
+export const PROTO_PRINCIPAL_TYPES = { api_key: PrincipalType.API_KEY, namespace: PrincipalType.NAMESPACE } as const;
+
+export const PROTO_BINDING_MODES = { enforce: BindingMode.ENFORCE, shadow: BindingMode.SHADOW } as const;
+
+export const PROTO_BUDGET_WINDOWS = {
+  hour: ProtoWindow.HOUR,
+  day: ProtoWindow.DAY,
+  week: ProtoWindow.WEEK,
+  month: ProtoWindow.MONTH,
+  total: ProtoWindow.TOTAL,
+} as const satisfies Readonly<Record<BudgetWindow, ProtoWindow>>;
+
+export const PROTO_PATTERN_ACTIONS = {
+  block: ProtoAction.BLOCK,
+  redact: ProtoAction.REDACT,
+} as const satisfies Readonly<Record<PatternAction, ProtoAction>>;
+
+export const PROTO_PATTERN_TARGETS = {
+  request: PatternScope.REQUEST,
+  response: PatternScope.RESPONSE,
+  both: PatternScope.BOTH,
+} as const satisfies Readonly<Record<PatternTarget, PatternScope>>;
+
+export const PROTO_UNINSPECTABLE = {
+  block: ProtoUninspectable.BLOCK,
+  pass: ProtoUninspectable.PASS,
+} as const satisfies Readonly<Record<Uninspectable, ProtoUninspectable>>;
+
+/** Word for a number of an enum; undefined for one that a newer version of the contract may have. */
+export function findWord<Word extends string>(words: Readonly<Record<Word, number>>, number: number): Word | undefined {
+  for (const word in words) if (words[word] === number) return word;
+  return undefined;
+}
+
+/** Readers of the contract's words. A reader decides what becomes of a number that is not known, and of an unspecified one. */
+export interface WordReader<Window, Action, Target, Rule> {
+  readonly window: (number: ProtoWindow) => Window;
+  readonly action: (number: ProtoAction) => Action;
+  readonly target: (number: PatternScope) => Target;
+  /** Never called with an unspecified rule. */
+  readonly uninspectable: (number: ProtoUninspectable) => Rule;
+}
+
+/** Words of a request, which the contract's validation has let through: none but known ones, with the contract's defaults. */
+export const VALIDATED_WORDS: WordReader<BudgetWindow, PatternAction, PatternTarget, Uninspectable> = {
+  window: (number) => requireWord(PROTO_BUDGET_WINDOWS, number),
+  action: (number) => requireWord(PROTO_PATTERN_ACTIONS, number || ProtoAction.BLOCK),
+  target: (number) => requireWord(PROTO_PATTERN_TARGETS, number || PatternScope.BOTH),
+  uninspectable: (number) => requireWord(PROTO_UNINSPECTABLE, number),
+};
+
+function requireWord<Word extends string>(words: Readonly<Record<Word, number>>, number: number): Word {
+  const word = findWord(words, number);
+  if (word === undefined) throw new Error(`${number} is none of ${Object.keys(words).join(", ")}`);
+  return word;
+}
+
+/** Validated spec; undefined if none is set. */
+export function fromProtoSpec(spec: ProtoSpec | undefined): PolicySpec | undefined {
+  switch (spec?.kind.case) {
+    case "budget":
+      return { kind: "budget", ...fromProtoBudget(spec.kind.value, VALIDATED_WORDS) };
+    case "guardrail":
+      return { kind: "guardrail", ...fromProtoGuardrail(spec.kind.value, VALIDATED_WORDS) };
+    case "rateLimit":
+      return { kind: "rate_limit", ...fromProtoRateLimit(spec.kind.value) };
+    case "preset":
+      return { kind: "preset", ...fromProtoPreset(spec.kind.value, VALIDATED_WORDS) };
+    case undefined:
+      return undefined;
+  }
+}
+
+export function toProtoSpec(spec: PolicySpec): MessageInitShape<typeof PolicySpecSchema> {
+  switch (spec.kind) {
+    case "budget":
+      return { kind: { case: "budget", value: toProtoBudget(spec) } };
+    case "guardrail":
+      return { kind: { case: "guardrail", value: toProtoGuardrail(spec) } };
+    case "rate_limit":
+      return { kind: { case: "rateLimit", value: toProtoRateLimit(spec) } };
+    case "preset":
+      return { kind: { case: "preset", value: toProtoPreset(spec) } };
+  }
+}
+
+export function fromProtoBudget<Window>(
+  { window, limitMicroUsd }: ProtoBudget,
+  words: Pick<WordReader<Window, unknown, unknown, unknown>, "window">,
+) {
+  return { window: words.window(window), limitMicroUsd };
+}
+
+export function toProtoBudget({ window, limitMicroUsd }: BudgetSpec): MessageInitShape<typeof BudgetSpecSchema> {
+  return { window: PROTO_BUDGET_WINDOWS[window], limitMicroUsd };
+}
+
+export function fromProtoRateLimit(rateLimit: ProtoRateLimit): RateLimitSpec {
+  const { windowSecs, maxRequests, maxTokens, maxConcurrent } = rateLimit;
+  return { windowSecs, ...present({ maxRequests, maxTokens, maxConcurrent }) };
+}
+
+export function toProtoRateLimit(rateLimit: RateLimitSpec): MessageInitShape<typeof RateLimitSpecSchema> {
+  const { windowSecs, maxRequests, maxTokens, maxConcurrent } = rateLimit;
+  return { windowSecs, ...present({ maxRequests, maxTokens, maxConcurrent }) };
+}
+
+/** Rules that are set, of a spec or of a change of one. */
+export function fromProtoGuardrail<Action, Target, Rule>(
+  guardrail: Omit<ProtoGuardrail, "$typeName">,
+  words: Omit<WordReader<unknown, Action, Target, Rule>, "window">,
+) {
+  const { modelAllow, modelDeny, maxRequestTokens, allowStreaming, contentPatterns, uninspectable } = guardrail;
+  const patterns = contentPatterns.map(({ name, pattern, action, appliesTo }: ProtoPattern) => {
+    return { name, pattern, action: words.action(action), appliesTo: words.target(appliesTo) };
+  });
+  return present({
+    modelAllow: modelAllow?.models,
+    modelDeny: modelDeny?.models,
+    // At most 9e15, which a number holds exactly.
+    maxRequestTokens: maxRequestTokens === undefined ? undefined : Number(maxRequestTokens),
+    allowStreaming,
+    contentPatterns: patterns.length === 0 ? undefined : patterns,
+    uninspectable: uninspectable === ProtoUninspectable.UNSPECIFIED ? undefined : words.uninspectable(uninspectable),
+  });
+}
+
+export function toProtoGuardrail(guardrail: GuardrailSpec): MessageInitShape<typeof GuardrailSpecSchema> {
+  const { modelAllow, modelDeny, maxRequestTokens, allowStreaming, contentPatterns = [], uninspectable } = guardrail;
+  return {
+    contentPatterns: contentPatterns.map(toProtoPattern),
+    ...present({
+      modelAllow: modelAllow && { models: [...modelAllow] },
+      modelDeny: modelDeny && { models: [...modelDeny] },
+      maxRequestTokens: maxRequestTokens === undefined ? undefined : BigInt(maxRequestTokens),
+      allowStreaming,
+      uninspectable: uninspectable && PROTO_UNINSPECTABLE[uninspectable],
+    }),
+  };
+}
+
+export function toProtoPattern(pattern: ContentPattern): MessageInitShape<typeof ContentPatternSchema> {
+  const { name, action, appliesTo } = pattern;
+  return {
+    name,
+    pattern: pattern.pattern,
+    action: PROTO_PATTERN_ACTIONS[action],
+    appliesTo: PROTO_PATTERN_TARGETS[appliesTo],
+  };
+}
+
+export function fromProtoPreset<Window, Action, Target, Rule>(
+  { guardrail, rateLimit, budget }: ProtoPreset,
+  words: WordReader<Window, Action, Target, Rule>,
+) {
+  return present({
+    guardrail: guardrail && fromProtoGuardrail(guardrail, words),
+    rateLimit: rateLimit && fromProtoRateLimit(rateLimit),
+    budget: budget && fromProtoBudget(budget, words),
+  });
+}
+
+export function toProtoPreset({ guardrail, rateLimit, budget }: PresetSpec): MessageInitShape<typeof PresetSpecSchema> {
+  return present({
+    guardrail: guardrail && toProtoGuardrail(guardrail),
+    rateLimit: rateLimit && toProtoRateLimit(rateLimit),
+    budget: budget && toProtoBudget(budget),
+  });
+}

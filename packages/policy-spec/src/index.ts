@@ -1,0 +1,24 @@
+export {
+  fromStoredJson,
+  fromWrittenJson,
+  toBudgetJson,
+  toGuardrailJson,
+  toPresetJson,
+  toRateLimitJson,
+  toSpecJson,
+} from "./convert-json.ts";
+export {
+  type BudgetSpec,
+  budgetOf,
+  guardrailOf,
+  MAX_CONCURRENT,
+  MAX_SPEC_INTEGER,
+  MAX_WINDOW_SECS,
+  POLICY_KINDS,
+  type PolicyKind,
+  type PolicySpec,
+  type PresetSpec,
+  type RateLimitSpec,
+  rateLimitOf,
+  type SpecOf,
+} from "./spec.ts";
