@@ -18,7 +18,7 @@ import type {
 } from "../src/domain/ports/admissions.ts";
 import { unavailable } from "./unavailable.ts";
 
-/** In-memory `Admissions` with one binding for all callers, by the arithmetic of the policy service. Nothing expires in it. */
+/** Fake `Admissions` with one binding for all callers, by the arithmetic of the policy service. Nothing expires in it. */
 export interface FakeAdmissions extends Admissions {
   readonly spentNano: bigint;
   readonly reservedNano: bigint;

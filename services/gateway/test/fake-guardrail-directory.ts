@@ -2,7 +2,7 @@ import type { GuardrailSpec } from "@routeplane/guardrails";
 import type { AppliedGuardrail, GuardrailDirectory } from "../src/domain/ports/guardrail-directory.ts";
 import { unavailable } from "./unavailable.ts";
 
-/** In-memory `GuardrailDirectory` whose guardrails apply to every key, by bindings `bnd_1`, `bnd_2`, … on one namespace. */
+/** Fake `GuardrailDirectory` whose guardrails apply to every key, by bindings `bnd_1`, `bnd_2`, … on one namespace. */
 export interface FakeGuardrailDirectory extends GuardrailDirectory {
   /** Makes every call fail as UNAVAILABLE while it is true. */
   isDown: boolean;

@@ -7,22 +7,30 @@ import type {
   UnloggedDenials,
   UsageLog,
 } from "../src/domain/ports/usage-log.ts";
+import { unavailable } from "./unavailable.ts";
 
+/** Fake `UsageLog` that keeps what it records. */
 export interface FakeUsageLog extends UsageLog {
   readonly admissions: readonly (Reservation & { readonly facts: RequestFacts })[];
   readonly settlements: readonly (Settlement & { readonly facts: RequestFacts })[];
   readonly unloggedDenials: readonly UnloggedDenials[];
-  /** Outbox as a next process on the spool would find it. */
+  /** Outbox as the next process on the spool would find it. */
   readonly pending: ReadonlyMap<OutboxOffset, PendingSettlement>;
+  /** Makes the log refuse new requests while it is true; running ones are recorded all the same. */
+  refusesNew: boolean;
+  /** A log on the same spool, as the next process opens it. */
+  reopen(): FakeUsageLog;
 }
 
 /** @param committed outcome of committing an admission event; committed at once by default */
-export function fakeUsageLog(committed: () => Promise<void> = async () => {}): FakeUsageLog {
+export function fakeUsageLog(
+  committed: () => Promise<void> = async () => {},
+  pending = new Map<OutboxOffset, PendingSettlement>(),
+): FakeUsageLog {
   const admissions: (Reservation & { facts: RequestFacts })[] = [];
   const settlements: (Settlement & { facts: RequestFacts })[] = [];
   const unloggedDenials: UnloggedDenials[] = [];
-  const pending = new Map<OutboxOffset, PendingSettlement>();
-  let last = 0;
+  let last = Math.max(0, ...pending.keys());
   const enqueue = (settlement: PendingSettlement): OutboxOffset => {
     pending.set(++last, settlement);
     return last;
@@ -31,8 +39,12 @@ export function fakeUsageLog(committed: () => Promise<void> = async () => {}): F
     admissions,
     settlements,
     pending,
-    pendingFromPreviousRun: [],
-    enqueueRelease: (key) => enqueue({ ...key, costNanoUsd: 0n, tokens: 0, neverSent: true }),
+    refusesNew: false,
+    pendingFromPreviousRun: Array.from(pending, ([offset, settlement]) => ({ offset, settlement })),
+    enqueueRelease({ namespaceId, keyId, requestId }) {
+      if (this.refusesNew) throw unavailable("spool");
+      return enqueue({ namespaceId, keyId, requestId, costNanoUsd: 0n, tokens: 0, neverSent: true });
+    },
     recordAdmission(facts, reservation, pendingRelease) {
       admissions.push({ ...reservation, facts });
       pending.delete(pendingRelease);
@@ -46,5 +58,6 @@ export function fakeUsageLog(committed: () => Promise<void> = async () => {}): F
     complete: (offset) => void pending.delete(offset),
     unloggedDenials,
     recordUnloggedDenials: (denials) => void unloggedDenials.push(denials),
+    reopen: () => fakeUsageLog(committed, pending),
   };
 }
