@@ -14,7 +14,7 @@ afterAll(() => auth.stop());
 const operator = () => auth.as(auth.operatorToken);
 const newName = () => `a${++names}`;
 /** An account with a namespace `shared` and a root key in that. */
-async function furnished() {
+async function createAccountWithKey() {
   const name = newName();
   const { account } = await operator().accounts.createAccount({ name });
   const { namespace } = await operator().namespaces.createNamespace({ name: "shared", account: name });
@@ -68,7 +68,7 @@ describe("an account", () => {
     },
   );
 
-  it("is as unknown as any other text where it does not exist", async () => {
+  it("that does not exist is NOT_FOUND everywhere, like any other text", async () => {
     for (const account of [
       newId("acc"),
       "acc_x",
@@ -92,7 +92,7 @@ describe("an account", () => {
   });
 
   it("keeps its keys valid when it is renamed, and the change is in the audit log", async () => {
-    const { id, name, root } = await furnished();
+    const { id, name, root } = await createAccountWithKey();
     await operator().accounts.renameAccount({ account: id, name: newName() });
     expect(await auth.verify(root.token)).toMatchObject({ case: "key", value: { accountId: id } });
     const { entries } = await operator().audit.listAuditEntries({ filter: { targetId: id } });
@@ -103,7 +103,7 @@ describe("an account", () => {
   });
 });
 
-it("a node whose account default has another name is set up once all the same, with the one token", async () => {
+it("a node whose account default was renamed is still set up only once, with one token", async () => {
   const alone = await startAuthUnderTest();
   await alone.as(alone.operatorToken).accounts.renameAccount({ account: "default", name: "renamed" });
   const { bootstrap } = alone.as(INSTALLER_TOKEN);
@@ -118,7 +118,7 @@ it("a node whose account default has another name is set up once all the same, w
 
 describe("several accounts", () => {
   it("may each have a namespace of the same name, which alone names none of them", async () => {
-    const [one, other] = [await furnished(), await furnished()];
+    const [one, other] = [await createAccountWithKey(), await createAccountWithKey()];
     expect(await refusal(operator().namespaces.createNamespace({ name: "shared", account: one.id }))).toMatchObject({
       reason: "NAME_TAKEN",
     });
@@ -140,8 +140,8 @@ describe("several accounts", () => {
     }
   });
 
-  it("make a new namespace need to say whose it is", async () => {
-    await furnished();
+  it("make a new namespace need its account named", async () => {
+    await createAccountWithKey();
     expect(await refusal(operator().namespaces.createNamespace({ name: "whose" }))).toMatchObject({
       code: Code.InvalidArgument,
       message: expect.stringContaining("account"),
@@ -149,7 +149,7 @@ describe("several accounts", () => {
   });
 
   it("are told apart in a list, and can be listed one at a time", async () => {
-    const [one, other] = [await furnished(), await furnished()];
+    const [one, other] = [await createAccountWithKey(), await createAccountWithKey()];
     const all = await operator().namespaces.listNamespaces({ pageSize: 1000 });
     const owners = new Map(all.namespaces.map(({ id, accountId }) => [id, accountId]));
     expect([owners.get(one.namespaceId), owners.get(other.namespaceId)]).toEqual([one.id, other.id]);
@@ -157,9 +157,9 @@ describe("several accounts", () => {
   });
 });
 
-describe("what is limited to an account", () => {
-  it("sees its own namespace and no other, of the same account neither: a key", async () => {
-    const [mine, theirs] = [await furnished(), await furnished()];
+describe("a credential that is limited to an account", () => {
+  it("sees its own namespace and no other, not even of the same account: a key", async () => {
+    const [mine, theirs] = [await createAccountWithKey(), await createAccountWithKey()];
     const sibling = await operator().namespaces.createNamespace({ name: "sibling", account: mine.id });
     const { namespaces } = auth.as(mine.root.token);
     expect(await idsOf(mine.root.token)).toEqual([mine.namespaceId]);
@@ -176,8 +176,8 @@ describe("what is limited to an account", () => {
     }
   });
 
-  it("acts on that account alone, and its names are not ambiguous: an operator credential", async () => {
-    const [mine, theirs] = [await furnished(), await furnished()];
+  it("acts on that account only, and its names are not ambiguous: an operator credential", async () => {
+    const [mine, theirs] = [await createAccountWithKey(), await createAccountWithKey()];
     const { token } = await auth.operator({ account: mine.name });
     const { accounts, namespaces, keys } = auth.as(token);
     expect((await accounts.listAccounts({})).accounts.map(({ id }) => id)).toEqual([mine.id]);
@@ -202,8 +202,8 @@ describe("what is limited to an account", () => {
     expect(await auth.verify(theirs.root.token)).toMatchObject({ case: "key" });
   });
 
-  it("creates and renames no account, its own neither: an operator credential", async () => {
-    const mine = await furnished();
+  it("creates and renames no account, not even its own: an operator credential", async () => {
+    const mine = await createAccountWithKey();
     const { accounts } = auth.as((await auth.operator({ account: mine.name })).token);
     for (const call of [
       () => accounts.createAccount({ name: newName() }),
@@ -214,8 +214,8 @@ describe("what is limited to an account", () => {
     }
   });
 
-  it("hears in its audit log of its own account, whoever acted, and of no other", async () => {
-    const [mine, theirs] = [await furnished(), await furnished()];
+  it("reads the audit log of its own account, by any actor, and of no other", async () => {
+    const [mine, theirs] = [await createAccountWithKey(), await createAccountWithKey()];
     const { token } = await auth.operator({ account: mine.name });
     const { entries } = await auth.as(token).audit.listAuditEntries({ pageSize: 1000 });
     const targets = entries.map(({ targetId }) => targetId);

@@ -19,13 +19,13 @@ const actionsOf = async (targetId: string) => {
   return entries.map(({ action }) => action).toReversed();
 };
 
-/** Does everything that is audited, and returns by id what each thing went through. */
-async function everything(): Promise<Map<string, readonly string[]>> {
+/** Makes every kind of audited change. Returns the actions of each changed thing, keyed by its id. */
+async function changeEverything(): Promise<Map<string, readonly string[]>> {
   const { accounts, namespaces, operators } = operator();
-  const done = new Map<string, readonly string[]>();
-  const account = (await accounts.createAccount({ name: `acc-${done.size}-${Date.now()}` })).account?.id ?? "";
+  const changes = new Map<string, readonly string[]>();
+  const account = (await accounts.createAccount({ name: `acc-${changes.size}-${Date.now()}` })).account?.id ?? "";
   await accounts.renameAccount({ account, name: `renamed-${Date.now()}` });
-  done.set(account, ["account.create", "account.rename"]);
+  changes.set(account, ["account.create", "account.rename"]);
 
   const namespace = (await namespaces.createNamespace({ name: "all", account })).namespace?.id ?? "";
   const root = await auth.rootKey(namespace);
@@ -33,12 +33,12 @@ async function everything(): Promise<Map<string, readonly string[]>> {
   for (const times of [1, 2]) {
     for (const change of ["suspendNamespace", "resumeNamespace", "deleteNamespace", "restoreNamespace"] as const) {
       await namespaces[change]({ namespace });
-      // What changes nothing leaves no entry.
+      // A call that changes nothing leaves no entry.
       if (times === 1) await namespaces[change]({ namespace });
     }
   }
   const turns = ["suspend", "resume", "delete", "restore"].map((verb) => `namespace.${verb}`);
-  done.set(namespace, ["namespace.create", "namespace.rename", ...turns, ...turns]);
+  changes.set(namespace, ["namespace.create", "namespace.rename", ...turns, ...turns]);
 
   const { keys } = auth.as(root.token);
   const { id } = await auth.subKey(root.token);
@@ -47,21 +47,21 @@ async function everything(): Promise<Map<string, readonly string[]>> {
   await keys.updateKey({ id, scopes: ["keys:read"] });
   await keys.revokeKey({ id, reason: "it leaked" });
   await keys.revokeKey({ id });
-  done.set(id, ["key.create", "key.update", "key.rotate", "key.update", "key.revoke"]);
+  changes.set(id, ["key.create", "key.update", "key.rotate", "key.update", "key.revoke"]);
 
   const { id: op } = await auth.operator();
   await operators.rotateOperator({ id: op });
   await operators.revokeOperator({ id: op });
-  done.set(op, ["operator.create", "operator.rotate", "operator.revoke"]);
-  return done;
+  changes.set(op, ["operator.create", "operator.rotate", "operator.revoke"]);
+  return changes;
 }
 
 describe("the audit log", () => {
-  it("has an action of its own for everything that is done, and no other action than it lists", async () => {
-    const done = await everything();
-    for (const [id, actions] of done) expect(await actionsOf(id)).toEqual(actions);
+  it("records every kind of change with an action of its own, and no action outside of its list", async () => {
+    const changes = await changeEverything();
+    for (const [id, actions] of changes) expect(await actionsOf(id)).toEqual(actions);
     const names = AUTH_ACTIONS.map(({ action }) => action);
-    expect(new Set([...done.values()].flat())).toEqual(new Set(names));
+    expect(new Set([...changes.values()].flat())).toEqual(new Set(names));
     for (const action of names) {
       const { entries } = await operator().audit.listAuditEntries({ filter: { action }, pageSize: 1000 });
       expect(new Set(entries.map((entry) => entry.action))).toEqual(new Set([action]));
@@ -77,7 +77,7 @@ describe("the audit log", () => {
     "policy.create",
     "' or 1=1 --",
     "x".repeat(50),
-  ])("refuses the unknown action %j with those that it has, instead of showing none", async (action) => {
+  ])("refuses the unknown action %j and names the known ones, instead of returning no entry", async (action) => {
     const root = await auth.rootKey();
     for (const token of [auth.operatorToken, root.token]) {
       const error = await refusal(auth.as(token).audit.listAuditEntries({ filter: { action } }));
@@ -86,8 +86,8 @@ describe("the audit log", () => {
     }
   });
 
-  it("labels what was recorded before as it labels it now, and leaves the rest of those entries as it was", async () => {
-    const done = await everything();
+  it("labels entries from before a change of the list as new ones, and changes nothing else of them", async () => {
+    const changes = await changeEverything();
     const read = () =>
       auth.admin.within({}, (tx) => tx.selectFrom("audit_entries").selectAll().orderBy("id").execute());
     const before = await read();
@@ -99,6 +99,6 @@ describe("the audit log", () => {
     expect(new Set((await read()).map(({ action }) => action))).not.toContain("key.revoke");
     await migrateToLatest({ url: ownerUrl, schema: "auth", migrations });
     expect(await read()).toEqual(before);
-    for (const [id, actions] of done) expect(await actionsOf(id)).toEqual(actions);
+    for (const [id, actions] of changes) expect(await actionsOf(id)).toEqual(actions);
   });
 });

@@ -4,7 +4,7 @@ import { parseToken } from "@routeplane/credentials";
 import { newId, parseId } from "@routeplane/domain";
 import { sql } from "kysely";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { type AuthUnderTest, SERVICE_TOKEN, startAuthUnderTest } from "./auth-under-test.ts";
+import { type AuthUnderTest, GATEWAY_TOKEN, startAuthUnderTest } from "./auth-under-test.ts";
 
 let auth: AuthUnderTest;
 beforeAll(async () => {
@@ -16,14 +16,14 @@ const entriesOf = async (token: string, filter: object = {}) =>
   (await auth.as(token).audit.listAuditEntries({ filter, pageSize: 1000 })).entries;
 
 describe("the audit log", () => {
-  it("says who minted and revoked a key, what became of it, and by which call", async () => {
+  it("records who minted and revoked a key, the changed values, and the request id", async () => {
     const root = await auth.rootKey();
     const minted = await auth.as(root.token).keys.mintKey({ name: "agent", scopes: ["keys:read"] });
     const id = minted.key?.id ?? "";
     const headers = {
       "x-request-id": "the-call",
       "x-routeplane-client-address": "192.0.2.7",
-      "x-routeplane-relay": SERVICE_TOKEN,
+      "x-routeplane-relay": GATEWAY_TOKEN,
     };
     await auth.as(root.token).keys.revokeKey({ id }, { headers });
     const [revoked, created] = await entriesOf(root.token, { targetId: id });
@@ -45,7 +45,7 @@ describe("the audit log", () => {
     expect(parseId("aud", revoked?.id ?? "")).toBeDefined();
   });
 
-  it("lays what an operator does to the operator, and shows it to the operator and to that namespace", async () => {
+  it("records the operator for its changes, and shows them to the operator and to the namespace", async () => {
     const operator = auth.as(auth.operatorToken);
     const { namespace } = await operator.namespaces.createNamespace({ name: "audited", account: "default" });
     const root = await auth.rootKey("audited");
@@ -62,7 +62,7 @@ describe("the audit log", () => {
     expect(await entriesOf(root.token)).toEqual(here);
   });
 
-  it("shows an operator one namespace if asked, by an id that it reaches, and nothing by any other", async () => {
+  it("filters by a namespace in the operator's reach, and returns nothing for any other id", async () => {
     const operator = auth.as(auth.operatorToken);
     const { namespace } = await operator.namespaces.createNamespace({ name: "asked-for", account: "default" });
     const root = await auth.rootKey("asked-for");
@@ -112,7 +112,7 @@ describe("the audit log", () => {
     expect(await entriesOf(root.token, { targetId: root.id })).toHaveLength(1);
   });
 
-  it("cannot be changed or deleted from by the process's role", async () => {
+  it("cannot be changed or deleted by the role of the process", async () => {
     await auth.rootKey();
     const within = <T>(statement: ReturnType<typeof sql<T>>) =>
       auth.database.within({ namespaceId: auth.namespaceId }, (tx) => statement.execute(tx));
@@ -121,7 +121,7 @@ describe("the audit log", () => {
     await expect(within(sql`truncate audit_entries`)).rejects.toThrow(/permission denied/);
   });
 
-  it("does not note that a key was used", async () => {
+  it("has no entry for the use of a key", async () => {
     const root = await auth.rootKey();
     auth.time.now += 61_000;
     await auth.as(root.token).identity.whoAmI({});

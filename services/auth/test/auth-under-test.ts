@@ -17,13 +17,12 @@ import { authorized, cloneDatabase, type TestDatabase } from "@routeplane/testin
 import { wireAuth } from "../src/app.ts";
 import type { AuthSchema } from "../src/store/schema.ts";
 
-/** The gateway's. */
-export const SERVICE_TOKEN = "rps_of-the-gateway";
+export const GATEWAY_TOKEN = "rps_of-the-gateway";
 export const POLICY_TOKEN = "rps_of-policy";
 export const INSTALLER_TOKEN = "rps_of-the-installer";
 
 const CALLERS: ReadonlyMap<string, ServiceCaller> = new Map([
-  [SERVICE_TOKEN, "gateway"],
+  [GATEWAY_TOKEN, "gateway"],
   [POLICY_TOKEN, "policy"],
   [INSTALLER_TOKEN, "installer"],
 ]);
@@ -31,24 +30,24 @@ const CALLERS: ReadonlyMap<string, ServiceCaller> = new Map([
 /** The auth service on a database of its own, called through its whole interceptor chain. */
 export interface AuthUnderTest {
   readonly database: Database<AuthSchema>;
-  /** Connects past row-level security. */
+  /** Connection string of the superuser, whom row-level security does not bind. */
   readonly adminUrl: string;
-  /** What its servers serve. */
+  /** The routes and interceptors that its servers serve. */
   readonly wired: ReturnType<typeof wireAuth>;
-  /** Milliseconds; the service's clock. */
+  /** The clock of the service; tests move it. Milliseconds. */
   readonly time: { now: number };
   readonly operatorToken: string;
   readonly namespaceId: string;
-  /** Everything that was logged. */
+  /** Lines of its log. */
   readonly logged: string[];
   as(token: string): AuthClients;
-  /** What the node's other services are told of a token. */
+  /** The result of VerifyKey, called as the gateway. */
   verify(token: string): Promise<contracts.VerifyKeyResponse["outcome"]>;
-  /** A new root key of the namespace, with every scope unless told otherwise. */
+  /** A new root key of the namespace, by default with every scope. */
   rootKey(namespace?: string, scopes?: readonly string[]): Promise<{ id: string; token: string }>;
-  /** A new key below the one whose token is given, with every scope unless told otherwise. */
+  /** A new sub-key of the key with that token, by default with every scope. */
   subKey(parentToken: string, scopes?: readonly string[], expiresAtMs?: number): Promise<{ id: string; token: string }>;
-  /** A new operator credential below the node's first one, or below the one whose token is given, with every scope. */
+  /** A new operator credential below the one with token `by`, or below the node's first; by default with every scope. */
   operator(options?: {
     readonly by?: string;
     readonly scopes?: readonly string[];
@@ -56,18 +55,18 @@ export interface AuthUnderTest {
     readonly expiresAtMs?: number;
   }): Promise<{ id: string; token: string }>;
   /**
-   * Another process of the service: a transport that calls it as a service. It follows changes, or hears of them from `changes`
-   * alone.
+   * Another process of the service: a transport that calls it as the gateway. It subscribes to the changes in the database, or
+   * hears only of those that a test feeds into `changes`.
    */
   replica(changes?: ChangeFeed, monotonic?: () => number): Promise<Transport>;
-  /** As the superuser, past row-level security. */
+  /** The database as the superuser, whom row-level security does not bind. */
   readonly admin: Database<AuthSchema>;
   stop(): Promise<void>;
 }
 
 export type AuthClients = ReturnType<typeof clients>;
 
-/** @param prepare what the database holds before the service starts and the node is set up with `operatorToken` */
+/** @param prepare fills the database before the service starts and the node is set up with `operatorToken` */
 export async function startAuthUnderTest(
   prepare: (clone: TestDatabase, operatorToken: string, peppers: Peppers) => Promise<void> = async () => {},
 ): Promise<AuthUnderTest> {
@@ -103,7 +102,7 @@ export async function startAuthUnderTest(
     namespaceId,
     logged,
     as,
-    verify: async (token) => (await as(SERVICE_TOKEN).verification.verifyKey({ token })).outcome,
+    verify: async (token) => (await as(GATEWAY_TOKEN).verification.verifyKey({ token })).outcome,
     async rootKey(namespace = "default", scopes = ALL_SCOPES) {
       const minted = await as(operatorToken).keys.mintRootKey({ namespace, name: "root", scopes: [...scopes] });
       return { id: minted.key?.id ?? "", token: minted.token };
@@ -125,7 +124,7 @@ export async function startAuthUnderTest(
       opened.push(own);
       if (given === undefined)
         opened.push(subscribeToChanges({ url, schema: "auth", listener: changes, onLost: () => {} }));
-      return authorized(serve(wire(own, changes, monotonic)), SERVICE_TOKEN);
+      return authorized(serve(wire(own, changes, monotonic)), GATEWAY_TOKEN);
     },
     admin,
     async stop() {
@@ -135,13 +134,13 @@ export async function startAuthUnderTest(
   };
 }
 
-/** The error that a call ends with, its reason and what it tells machines. */
+/** The error of a call, with its reason and metadata. Fails if there is none. */
 export async function refusal(
   call: Promise<unknown>,
 ): Promise<ConnectError & { reason: string | undefined; infoMetadata: Readonly<Record<string, string>> }> {
   const error = await call.then(
     () => {
-      throw new Error("was let through");
+      throw new Error("the call was not refused");
     },
     (reason: unknown) => ConnectError.from(reason),
   );

@@ -10,7 +10,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { createKeyStore } from "../src/store/key-store.ts";
 import { type AuthUnderTest, startAuthUnderTest } from "./auth-under-test.ts";
 
-/** What an auth process answers from what it keeps, while keys are changed through another one. */
+/** Cached verification results of an auth process, while keys are changed through another one. */
 
 let auth: AuthUnderTest;
 
@@ -20,38 +20,38 @@ beforeAll(async () => {
 afterAll(() => auth.stop());
 
 /** Another auth process. */
-type Process = Awaited<ReturnType<typeof startProcess>>;
+type Replica = Awaited<ReturnType<typeof startReplica>>;
 
-/** @param changes where it hears of changes; from the database by default */
-async function startProcess(changes?: ChangeFeed, monotonic?: () => number) {
+/** @param changes feed of the changes that it hears of; by default those in the database */
+async function startReplica(changes?: ChangeFeed, monotonic?: () => number) {
   const client = createClient(VerificationService, await auth.replica(changes, monotonic));
-  const ask = async (token: string, knownChange = 0n): Promise<string> => {
+  const resultOf = async (token: string, knownChange = 0n): Promise<string> => {
     const { outcome } = await client.verifyKey({ token, knownChange });
     if (outcome.case === "refusal") return Reason[outcome.value.reason] ?? "";
     return outcome.case === "key" ? outcome.value.scopes.join(" ") : (outcome.case ?? "");
   };
-  return { client, ask };
+  return { client, resultOf };
 }
 
-/** A process that hears of changes when the test says so, by a clock that the test moves. */
-async function startFedProcess() {
+/** A replica that hears only of the changes that the test announces, by a clock that the test moves. */
+async function startIsolatedReplica() {
   const changes = createChangeFeed();
   const time = { now: 0 };
-  const process = await startProcess(changes, () => time.now);
+  const started = await startReplica(changes, () => time.now);
   changes.confirmed(await lastChange(), true);
-  return { ...process, changes, time };
+  return { ...started, changes, time };
 }
 
 const lastChange = async (): Promise<bigint> =>
   (await rowsOf(sql<{ sequence: bigint }>`select sequence from changes`))[0]?.sequence ?? 0n;
 
-/** As the superuser. */
+/** Runs a query as the superuser. */
 async function rowsOf<T>(query: RawBuilder<T>): Promise<T[]> {
   const { rows } = await auth.admin.within({}, (tx) => query.execute(tx));
   return rows;
 }
 
-/** What `work` comes to while no secret can be read, or `waits`. */
+/** The result of `work` while no secret can be read in the database, or `waits` if it needs one. */
 const withoutSecrets = <T>(work: () => Promise<T>): Promise<T | "waits"> =>
   auth.admin.within({}, async (tx) => {
     await sql`lock table key_secrets, operators in access exclusive mode`.execute(tx);
@@ -60,37 +60,37 @@ const withoutSecrets = <T>(work: () => Promise<T>): Promise<T | "waits"> =>
   });
 
 const SCOPES = ["inference:invoke", "keys:read"] as const;
-const WARM = SCOPES.join(" ");
+const CACHED_SCOPES = SCOPES.join(" ");
 
-/** A key below a root key in a namespace of their own, that the process has verified and answers for by itself. */
-async function warmKey({ ask }: Pick<Process, "ask">) {
-  const name = `warm-${crypto.randomUUID().slice(0, 8)}`;
+/** A sub-key in a namespace of its own, whose verification result the replica has cached. */
+async function mintCachedKey({ resultOf }: Pick<Replica, "resultOf">) {
+  const name = `cached-${crypto.randomUUID().slice(0, 8)}`;
   await auth.as(auth.operatorToken).namespaces.createNamespace({ name });
   const root = await auth.rootKey(name);
   const { id, token } = await auth.subKey(root.token, SCOPES);
   await eventually(async () => {
-    await ask(token);
-    return (await withoutSecrets(() => ask(token))) === WARM;
+    await resultOf(token);
+    return (await withoutSecrets(() => resultOf(token))) === CACHED_SCOPES;
   });
   return { name, root, id, token, keys: auth.as(root.token).keys };
 }
-type Warm = Awaited<ReturnType<typeof warmKey>>;
+type CachedKey = Awaited<ReturnType<typeof mintCachedKey>>;
 
-describe("what an auth process has verified", () => {
-  it("is answered without the database: keys, operator credentials, and for a second refusals", async () => {
-    const here = await startFedProcess();
-    const { token } = await warmKey(here);
+describe("a cached result", () => {
+  it("is returned without the database: for keys, operator credentials, and for a second for refusals", async () => {
+    const replica = await startIsolatedReplica();
+    const { token } = await mintCachedKey(replica);
     const unknown = mintToken("key");
-    const ask = () => Promise.all([token, auth.operatorToken, unknown].map((each) => here.ask(each)));
-    const answers = [WARM, "operator", "CREDENTIAL_INVALID"];
-    expect(await ask()).toEqual(answers);
-    expect(await withoutSecrets(ask)).toEqual(answers);
-    here.time.now += 1_000;
-    expect(await withoutSecrets(() => here.ask(token))).toBe(WARM);
-    expect(await withoutSecrets(() => here.ask(unknown))).toBe("waits");
+    const resultOf = () => Promise.all([token, auth.operatorToken, unknown].map((each) => replica.resultOf(each)));
+    const answers = [CACHED_SCOPES, "operator", "CREDENTIAL_INVALID"];
+    expect(await resultOf()).toEqual(answers);
+    expect(await withoutSecrets(resultOf)).toEqual(answers);
+    replica.time.now += 1_000;
+    expect(await withoutSecrets(() => replica.resultOf(token))).toBe(CACHED_SCOPES);
+    expect(await withoutSecrets(() => replica.resultOf(unknown))).toBe("waits");
   });
 
-  it.each<[string, (key: Warm) => Promise<unknown>, string]>([
+  it.each<[string, (key: CachedKey) => Promise<unknown>, string]>([
     ["revoked", ({ keys, id }) => keys.revokeKey({ id }), "CREDENTIAL_REVOKED"],
     ["rotated", ({ keys, id }) => keys.rotateKey({ id, grace: { seconds: 0n } }), "CREDENTIAL_EXPIRED"],
     ["narrowed", ({ keys, id }) => keys.updateKey({ id, scopes: ["keys:read"] }), "keys:read"],
@@ -98,21 +98,21 @@ describe("what an auth process has verified", () => {
     ["revoked above", ({ keys, root }) => keys.revokeKey({ id: root.id }), "CREDENTIAL_REVOKED"],
     ["suspended", ({ name: namespace }) => operator().suspendNamespace({ namespace }), "NAMESPACE_SUSPENDED"],
     ["deleted", ({ name: namespace }) => operator().deleteNamespace({ namespace }), "NAMESPACE_DELETED"],
-  ])("is known here to be %s through another process, by the feed: time stands still", async (_, change, expected) => {
-    const here = await startProcess(undefined, () => 0);
-    const key = await warmKey(here);
+  ])("changes by the change feed alone when its key is %s through another replica", async (_, change, expected) => {
+    const replica = await startReplica(undefined, () => 0);
+    const key = await mintCachedKey(replica);
     await change(key);
-    await eventually(async () => (await here.ask(key.token)) === expected);
+    await eventually(async () => (await replica.resultOf(key.token)) === expected);
   });
 
-  it("is forgotten before anybody is told of the change", async () => {
-    const here = await startProcess();
-    const key = await warmKey(here);
+  it("is invalidated before any subscriber hears of the change", async () => {
+    const replica = await startReplica();
+    const key = await mintCachedKey(replica);
     const changed = Promise.withResolvers<string>();
     const leaving = new AbortController();
     const watching = (async () => {
-      for await (const { subjectId } of here.client.watchChanges({}, { signal: leaving.signal })) {
-        if (subjectId === key.id) changed.resolve(await here.ask(key.token));
+      for await (const { subjectId } of replica.client.watchChanges({}, { signal: leaving.signal })) {
+        if (subjectId === key.id) changed.resolve(await replica.resultOf(key.token));
       }
     })().catch(() => {});
     await key.keys.revokeKey({ id: key.id });
@@ -121,29 +121,29 @@ describe("what an auth process has verified", () => {
     await watching;
   });
 
-  it("is refused from its expiry and from the end of its grace on, to the millisecond", async () => {
-    const here = await startFedProcess();
+  it("ends with the expiry and with the grace of its token, to the millisecond", async () => {
+    const replica = await startIsolatedReplica();
     const root = await auth.rootKey();
     const brief = await auth.subKey(root.token, SCOPES, auth.time.now + 60_000);
     const replaced = await auth.subKey(root.token, SCOPES);
     await auth.as(root.token).keys.rotateKey({ id: replaced.id, grace: { seconds: 60n } });
-    here.changes.confirmed(await lastChange(), true);
-    const ask = () => Promise.all([brief, replaced].map(({ token }) => here.ask(token)));
-    expect(await ask()).toEqual([WARM, WARM]);
+    replica.changes.confirmed(await lastChange(), true);
+    const resultOf = () => Promise.all([brief, replaced].map(({ token }) => replica.resultOf(token)));
+    expect(await resultOf()).toEqual([CACHED_SCOPES, CACHED_SCOPES]);
     auth.time.now += 59_999;
-    expect(await withoutSecrets(ask)).toEqual([WARM, WARM]);
+    expect(await withoutSecrets(resultOf)).toEqual([CACHED_SCOPES, CACHED_SCOPES]);
     auth.time.now += 1;
-    expect(await ask()).toEqual(["CREDENTIAL_EXPIRED", "CREDENTIAL_EXPIRED"]);
+    expect(await resultOf()).toEqual(["CREDENTIAL_EXPIRED", "CREDENTIAL_EXPIRED"]);
   });
 
-  it("is read again after 30 s, and its use is written once a minute", async () => {
-    const [here, there] = [await startFedProcess(), await startFedProcess()];
-    const { id, token } = await warmKey(here);
+  it("is replaced after 30 s, and the use of its key is recorded once a minute", async () => {
+    const [replica, otherReplica] = [await startIsolatedReplica(), await startIsolatedReplica()];
+    const { id, token } = await mintCachedKey(replica);
     const writtenAt = async () =>
       (await rowsOf(sql<{ at: Date; xmin: string }>`select last_used_at as at, xmin from keys where id = ${id}`))[0];
     const pass = async (ms: number): Promise<void> => {
       auth.time.now += ms;
-      for (const { time, changes } of [here, there]) {
+      for (const { time, changes } of [replica, otherReplica]) {
         time.now += ms;
         changes.confirmed(await lastChange(), false);
       }
@@ -151,16 +151,16 @@ describe("what an auth process has verified", () => {
     const first = await writtenAt();
     for (const ms of [1, 29_000, 30_000]) {
       await pass(ms);
-      await Promise.all([here, there].flatMap(({ ask }) => [ask(token), ask(token)]));
+      await Promise.all([replica, otherReplica].flatMap(({ resultOf }) => [resultOf(token), resultOf(token)]));
       expect(await writtenAt()).toEqual(first);
     }
     await pass(30_000);
-    await Promise.all([here, there].flatMap(({ ask }) => [ask(token), ask(token)]));
+    await Promise.all([replica, otherReplica].flatMap(({ resultOf }) => [resultOf(token), resultOf(token)]));
     expect((await writtenAt())?.at).toEqual(new Date(auth.time.now));
   });
 });
 
-it("writes a use of a key once a minute, however many processes have seen another before", async () => {
+it("records the use of a key once a minute, over all replicas", async () => {
   const { id } = await auth.rootKey();
   const keys = createKeyStore(auth.database);
   const writtenAt = async () =>
@@ -176,60 +176,60 @@ it("writes a use of a key once a minute, however many processes have seen anothe
 
 const operator = () => auth.as(auth.operatorToken).namespaces;
 
-describe("a change that this process has not heard of", () => {
-  it("is in the answer to whoever has, and to nobody else", async () => {
-    const here = await startFedProcess();
-    const key = await warmKey(here);
+describe("a change that a replica has not heard of", () => {
+  it("is in the response to a caller that has heard of it, and in no other", async () => {
+    const replica = await startIsolatedReplica();
+    const key = await mintCachedKey(replica);
     await key.keys.revokeKey({ id: key.id });
     const change = await lastChange();
-    expect(await here.ask(key.token)).toBe(WARM);
-    expect(await here.ask(key.token, change)).toBe("CREDENTIAL_REVOKED");
-    here.changes.announced(change, key.id);
-    expect(await here.ask(key.token)).toBe("CREDENTIAL_REVOKED");
+    expect(await replica.resultOf(key.token)).toBe(CACHED_SCOPES);
+    expect(await replica.resultOf(key.token, change)).toBe("CREDENTIAL_REVOKED");
+    replica.changes.announced(change, key.id);
+    expect(await replica.resultOf(key.token)).toBe("CREDENTIAL_REVOKED");
   });
 
-  it("is in every answer as long as changes cannot be followed, and after a gap", async () => {
-    const here = await startFedProcess();
-    const [one, other] = [await warmKey(here), await warmKey(here)];
+  it("is in every response while the change feed is not live, and after a gap", async () => {
+    const replica = await startIsolatedReplica();
+    const [one, other] = [await mintCachedKey(replica), await mintCachedKey(replica)];
     await one.keys.revokeKey({ id: one.id });
-    here.changes.lost();
-    expect(await here.ask(one.token)).toBe("CREDENTIAL_REVOKED");
-    expect(await withoutSecrets(() => here.ask(other.token))).toBe("waits");
-    // Back again, with nothing missed as far as this process knows: what it kept counts again.
-    here.changes.confirmed((await lastChange()) - 1n, true);
-    expect(await withoutSecrets(() => here.ask(other.token))).toBe(WARM);
+    replica.changes.lost();
+    expect(await replica.resultOf(one.token)).toBe("CREDENTIAL_REVOKED");
+    expect(await withoutSecrets(() => replica.resultOf(other.token))).toBe("waits");
+    // Live again, with no change missed as far as this replica can tell: its cache is valid again.
+    replica.changes.confirmed((await lastChange()) - 1n, true);
+    expect(await withoutSecrets(() => replica.resultOf(other.token))).toBe(CACHED_SCOPES);
     await other.keys.revokeKey({ id: other.id });
-    here.changes.announced(await lastChange(), "key_of-somebody-else");
-    expect(await here.ask(other.token)).toBe("CREDENTIAL_REVOKED");
+    replica.changes.announced(await lastChange(), "key_of-another-caller");
+    expect(await replica.resultOf(other.token)).toBe("CREDENTIAL_REVOKED");
   });
 
-  it("is in every answer once the feed has been silent for 2.5 s", async () => {
-    const here = await startFedProcess();
-    const key = await warmKey(here);
+  it("is in every response once nothing was heard from the feed for 2.5 s", async () => {
+    const replica = await startIsolatedReplica();
+    const key = await mintCachedKey(replica);
     await key.keys.revokeKey({ id: key.id });
-    here.time.now += 2_500;
-    expect(await here.ask(key.token)).toBe(WARM);
-    here.time.now += 1;
-    expect(await here.ask(key.token)).toBe("CREDENTIAL_REVOKED");
+    replica.time.now += 2_500;
+    expect(await replica.resultOf(key.token)).toBe(CACHED_SCOPES);
+    replica.time.now += 1;
+    expect(await replica.resultOf(key.token)).toBe("CREDENTIAL_REVOKED");
   });
 
-  it("and is announced between the reading of a key and the keeping of the answer, is in that answer", async () => {
-    const here = await startFedProcess();
+  it("and that is announced after a key was read and before its result is cached, is in that result", async () => {
+    const replica = await startIsolatedReplica();
     const root = await auth.rootKey();
     const { id, token } = await auth.subKey(root.token, SCOPES);
-    const asked = await auth.admin.within({}, async (tx) => {
-      // The key can be read, but that it was used cannot be written.
+    const { pending } = await auth.admin.within({}, async (tx) => {
+      // The key can be read, but its use cannot be recorded.
       await sql`lock table keys in share mode`.execute(tx);
-      const answer = here.ask(token);
+      const pending = replica.resultOf(token);
       await eventually(async () => {
         const waiting = sql`select from pg_locks where relation = 'keys'::regclass and not granted`;
         return (await waiting.execute(tx)).rows.length > 0;
       });
       await sql`update keys set revoked_at = now() where id = ${id}`.execute(tx);
-      here.changes.announced((await lastChange()) + 1n, id);
-      return { answer };
+      replica.changes.announced((await lastChange()) + 1n, id);
+      return { pending };
     });
-    expect(await asked.answer).toBe("CREDENTIAL_REVOKED");
-    expect(await here.ask(token)).toBe("CREDENTIAL_REVOKED");
+    expect(await pending).toBe("CREDENTIAL_REVOKED");
+    expect(await replica.resultOf(token)).toBe("CREDENTIAL_REVOKED");
   });
 });

@@ -4,36 +4,36 @@ import { breakable, eventually } from "@routeplane/testing";
 import { expect, it } from "vitest";
 import { startAuthUnderTest } from "./auth-under-test.ts";
 
-it("warns once when the feed falls silent, says once that it is back, and again the next time", async () => {
+it("logs the loss of the change feed once and its recovery once, each time it happens", async () => {
   const auth = await startAuthUnderTest();
-  const way = breakable(await auth.replica());
+  const transport = breakable(await auth.replica());
   const lines: string[] = [];
   const log = createLogger("a-service", (line) => (lines.push(line), ""), "info");
   const time = { skipped: 0 };
-  const verifier = createVerifier(way, { log, monotonic: () => performance.now() + time.skipped });
-  const told = () => lines.map((line) => (JSON.parse(line) as { level: string }).level);
+  const verifier = createVerifier(transport, { log, monotonic: () => performance.now() + time.skipped });
+  const levels = () => lines.map((line) => (JSON.parse(line) as { level: string }).level);
   const { token } = await auth.rootKey();
-  // Kept, so the feed is heard.
+  // A result is cached only while the feed is live.
   await eventually(async () => {
-    const { calls } = way;
+    const { calls } = transport;
     await verifier.verify(token);
-    return way.calls === calls;
+    return transport.calls === calls;
   });
   for (const round of [1, 2]) {
-    way.feedStalled = true;
+    transport.feedStalled = true;
     time.skipped += 2_600;
-    await eventually(() => told().length === 2 * round - 1);
-    // A call after the other falls as silent, and nothing more is said.
-    const { calls } = way;
+    await eventually(() => levels().length === 2 * round - 1);
+    // Further watches fail too, and nothing more is logged.
+    const { calls } = transport;
     await eventually(async () => {
       await verifier.verify(token);
-      return way.calls >= calls + 40;
+      return transport.calls >= calls + 40;
     });
-    expect(told()).toEqual(["warn", "info", "warn"].slice(0, 2 * round - 1));
-    way.feedStalled = false;
-    await eventually(() => told().length === 2 * round);
+    expect(levels()).toEqual(["warn", "info", "warn"].slice(0, 2 * round - 1));
+    transport.feedStalled = false;
+    await eventually(() => levels().length === 2 * round);
   }
-  expect(told()).toEqual(["warn", "info", "warn", "info"]);
+  expect(levels()).toEqual(["warn", "info", "warn", "info"]);
   expect(lines.join("\n")).not.toContain(token);
   await verifier.stop();
   await auth.stop();

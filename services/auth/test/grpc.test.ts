@@ -8,7 +8,7 @@ import { connectGrpc, eventually } from "@routeplane/testing";
 import { sql } from "kysely";
 import { afterAll, expect, it } from "vitest";
 import type { AuthSchema } from "../src/store/schema.ts";
-import { POLICY_TOKEN, SERVICE_TOKEN, startAuthUnderTest } from "./auth-under-test.ts";
+import { POLICY_TOKEN, GATEWAY_TOKEN, startAuthUnderTest } from "./auth-under-test.ts";
 
 const auth = await startAuthUnderTest();
 const server = await startGrpcServer({ ...auth.wired, host: "127.0.0.1", port: 0 });
@@ -20,13 +20,13 @@ afterAll(async () => {
 });
 
 const { verifyKey, resolveKey } = VerificationService.method;
-const service = { token: SERVICE_TOKEN };
+const service = { token: GATEWAY_TOKEN };
 
 it("verifies a key over plain gRPC with the same answer as over Connect", async () => {
   const root = await auth.rootKey();
   const child = await auth.as(root.token).keys.mintKey({ name: "child", scopes: ["inference:invoke"] });
   for (const token of [root.token, child.token, auth.operatorToken, mintToken("key"), "junk"]) {
-    const { outcome } = await auth.as(SERVICE_TOKEN).verification.verifyKey({ token });
+    const { outcome } = await auth.as(GATEWAY_TOKEN).verification.verifyKey({ token });
     expect((await client.call(verifyKey, { token }, service)).outcome).toEqual(outcome);
   }
   const named = { namespaceId: auth.namespaceId, keyId: child.key?.id ?? "" };
@@ -45,7 +45,7 @@ it("answers a revoked key as data, at once", async () => {
   });
 });
 
-it("verifies for nobody but the services of the node", async () => {
+it("verifies only for the services of the node", async () => {
   const { token } = await auth.rootKey();
   const codeOf = (options: object) =>
     client.call(verifyKey, { token }, options).catch(({ code }: ServiceError) => code as unknown);
@@ -55,11 +55,11 @@ it("verifies for nobody but the services of the node", async () => {
   expect(await codeOf({ token: auth.operatorToken })).toBe(status.PERMISSION_DENIED);
 });
 
-it("says that it serves", async () => {
+it("reports SERVING", async () => {
   expect((await client.call(Health.method.check, {})).status).toBe(Status.SERVING);
 });
 
-it("loses no verification that Postgres keeps waiting while it stops", async () => {
+it("completes verifications that wait for Postgres while it stops", async () => {
   const tokens = (await Promise.all(Array.from({ length: 5 }, () => auth.rootKey()))).map(({ token }) => token);
   const stopping = await startGrpcServer({ ...auth.wired, host: "127.0.0.1", port: 0 });
   const caller = connectGrpc(`127.0.0.1:${stopping.port}`);

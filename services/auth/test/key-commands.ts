@@ -4,7 +4,7 @@ import type { VerifiedKey } from "@routeplane/contracts/auth";
 import { mintToken } from "@routeplane/credentials";
 import fc from "fast-check";
 import { expect } from "vitest";
-import { type AuthUnderTest, SERVICE_TOKEN } from "./auth-under-test.ts";
+import { type AuthUnderTest, GATEWAY_TOKEN } from "./auth-under-test.ts";
 import * as model from "./key-model.ts";
 import type { Fault, Faults, KeyModel, ModelKey } from "./key-model.ts";
 
@@ -19,37 +19,37 @@ const CODES: Record<Fault, Code> = {
 
 type Command = fc.AsyncCommand<KeyModel, AuthUnderTest>;
 
-/** Something that is done to the service, and then the whole service is held against the model. */
-function command(text: string, act: (keys: KeyModel, auth: AuthUnderTest) => Promise<void>): Command {
+/** An action on the service, after which the whole service is compared with the model. */
+function command(text: string, action: (keys: KeyModel, auth: AuthUnderTest) => Promise<void>): Command {
   return {
     check: () => true,
     toString: () => text,
     async run(keys, auth) {
-      await act(keys, auth);
-      await holdsAgainst(keys, auth);
+      await action(keys, auth);
+      await expectEqualToModel(keys, auth);
     },
   };
 }
 
-/** @returns the answer, or undefined if the call was refused as the model says it must be */
+/** Requires that a call fails with one of the faults, or succeeds without any. @returns its response, undefined if it failed */
 async function expected<T>(faults: Faults, call: Promise<T>): Promise<T | undefined> {
-  const answer = await call.then(
+  const response = await call.then(
     (value) => ({ value }),
     (error: unknown) => ({ code: ConnectError.from(error).code }),
   );
   const codes = [...faults].map((fault) => CODES[fault]);
-  if ("code" in answer) expect(codes, "codes with which the call may be refused").toContain(answer.code);
+  if ("code" in response) expect(codes, "codes with which the call may be refused").toContain(response.code);
   else expect(codes, "must be refused").toEqual([]);
-  return "value" in answer ? answer.value : undefined;
+  return "value" in response ? response.value : undefined;
 }
 
 const tokenOf = (key: ModelKey): string => key.tokens.at(-1)?.text ?? "";
 const seed = fc.nat({ max: 1000 });
 const scopes = fc.uniqueArray(fc.constantFrom(...model.SCOPES), { maxLength: 6 });
-/** Scopes with which a lineage can go on growing. */
+/** Scopes that include `keys:*`, so that a lineage can grow. */
 const minterScopes = scopes.map((some) => [...new Set([...some, "keys:*"])]);
 const HOUR_MS = 3_600_000;
-/** From the past to beyond any expiry; few, so that bounds are met exactly and missed by one. */
+/** Lifetimes from the past to later than any expiry; few values, so that bounds are met exactly and missed by one. */
 const lifetimeMs = fc.option(fc.constantFrom(-1, 0, 1, HOUR_MS - 1, HOUR_MS, HOUR_MS + 1, 2 * HOUR_MS), {
   nil: undefined,
 });
@@ -73,19 +73,19 @@ export async function mintRoot(keys: KeyModel, auth: AuthUnderTest, namespaceId:
 
 const mint = fc
   .tuple(seed, fc.oneof({ weight: 3, arbitrary: minterScopes }, scopes), lifetimeMs)
-  .map(([who, wanted, lifetime]) =>
-    command(`mint by ${who} of [${wanted.join(" ")}] for ${lifetime} ms`, async (keys, auth) => {
-      const parent = keys.actor(who, auth.time.now);
+  .map(([actorSeed, requested, lifetime]) =>
+    command(`mint by ${actorSeed} of [${requested.join(" ")}] for ${lifetime} ms`, async (keys, auth) => {
+      const parent = keys.actor(actorSeed, auth.time.now);
       const expiresAt = lifetime === undefined ? undefined : auth.time.now + lifetime;
-      const faults = model.faultsOfMint(parent, { scopes: wanted, expiresAt }, auth.time.now);
-      const request = { name: "sub", scopes: wanted, ...(expiresAt && { expiresAt: timestampFromMs(expiresAt) }) };
+      const faults = model.faultsOfMint(parent, { scopes: requested, expiresAt }, auth.time.now);
+      const request = { name: "sub", scopes: requested, ...(expiresAt && { expiresAt: timestampFromMs(expiresAt) }) };
       const minted = await expected(faults, auth.as(tokenOf(parent)).keys.mintKey(request));
       if (minted === undefined) return;
       keys.keys.push({
         id: minted.key?.id ?? "",
         namespaceId: parent.namespaceId,
         parent,
-        scopes: wanted,
+        scopes: requested,
         expiresAt: expiresAt ?? model.expiry(parent),
         revoked: false,
         tokens: [{ text: minted.token, worksUntil: Infinity }],
@@ -95,16 +95,16 @@ const mint = fc
 
 const update = fc
   .tuple(seed, seed, fc.option(minterScopes, { nil: undefined }), lifetimeMs)
-  .map(([who, whom, to, lifetime]) =>
-    command(`update ${whom} by ${who} to [${to?.join(" ")}] for ${lifetime} ms`, async (keys, auth) => {
+  .map(([actorSeed, targetSeed, to, lifetime]) =>
+    command(`update ${targetSeed} by ${actorSeed} to [${to?.join(" ")}] for ${lifetime} ms`, async (keys, auth) => {
       const { now } = auth.time;
-      const actor = keys.actor(who, now);
-      const target = keys.target(whom, actor);
+      const actor = keys.actor(actorSeed, now);
+      const target = keys.target(targetSeed, actor);
       const expiresAt = lifetime === undefined ? undefined : now + lifetime;
       const faults = firstOf(
         () => model.faultsOfCall(actor, "keys:write", now),
         () => new Set(to === undefined && expiresAt === undefined ? ["invalid"] : []),
-        () => model.faultsOfReach(actor, target, "change"),
+        () => model.faultsOfAuthority(actor, target, "change"),
         () => model.faultsOfUpdate(target, { scopes: to, expiresAt }, now),
       );
       const change = { ...(to && { scopes: to }), ...(expiresAt && { expiresAt: timestampFromMs(expiresAt) }) };
@@ -115,76 +115,76 @@ const update = fc
     }),
   );
 
-const rotate = fc.tuple(seed, seed, graceSecs).map(([who, whom, seconds]) =>
-  command(`rotate ${whom} by ${who}, with ${seconds} s of grace`, async (keys, auth) => {
+const rotate = fc.tuple(seed, seed, graceSecs).map(([actorSeed, targetSeed, seconds]) =>
+  command(`rotate ${targetSeed} by ${actorSeed}, with ${seconds} s of grace`, async (keys, auth) => {
     const { now } = auth.time;
-    const actor = keys.actor(who, now);
-    const target = keys.target(whom, actor);
+    const actor = keys.actor(actorSeed, now);
+    const target = keys.target(targetSeed, actor);
     const faults = firstOf(
       () => model.faultsOfCall(actor, "keys:write", now),
       () => new Set(seconds < 0 || seconds > WEEK_SECS ? ["invalid"] : []),
-      () => model.faultsOfReach(actor, target, "rotate"),
-      () => new Set(model.isDead(target, now) ? ["conflict"] : []),
+      () => model.faultsOfAuthority(actor, target, "rotate"),
+      () => new Set(model.isInactive(target, now) ? ["conflict"] : []),
     );
     const request = { id: target.id, grace: { seconds: BigInt(seconds) } };
     const rotated = await expected(faults, auth.as(tokenOf(actor)).keys.rotateKey(request));
     if (rotated === undefined) return;
     for (const [age, token] of target.tokens.toReversed().entries()) {
-      // Older ones keep the grace that they have, unless there is to be none.
+      // Older tokens keep the grace that they have, unless the new grace is 0.
       if (age === 0 || seconds === 0) token.worksUntil = Math.min(token.worksUntil, now + seconds * 1000);
     }
     target.tokens.push({ text: rotated.token, worksUntil: Infinity });
   }),
 );
 
-const revoke = fc.tuple(seed, seed).map(([who, whom]) =>
-  command(`revoke ${whom} by ${who}`, async (keys, auth) => {
-    const actor = keys.actor(who, auth.time.now);
-    const target = keys.target(whom, actor);
+const revoke = fc.tuple(seed, seed).map(([actorSeed, targetSeed]) =>
+  command(`revoke ${targetSeed} by ${actorSeed}`, async (keys, auth) => {
+    const actor = keys.actor(actorSeed, auth.time.now);
+    const target = keys.target(targetSeed, actor);
     const faults = firstOf(
       () => model.faultsOfCall(actor, "keys:write", auth.time.now),
-      () => model.faultsOfReach(actor, target, "change"),
+      () => model.faultsOfAuthority(actor, target, "change"),
     );
     const done = await expected(faults, auth.as(tokenOf(actor)).keys.revokeKey({ id: target.id }));
     if (done !== undefined) target.revoked = true;
   }),
 );
 
-const read = fc.tuple(seed, seed).map(([who, whom]) =>
-  command(`read ${whom} by ${who}`, async (keys, auth) => {
-    const actor = keys.actor(who, auth.time.now);
-    const target = keys.target(whom, actor);
+const read = fc.tuple(seed, seed).map(([actorSeed, targetSeed]) =>
+  command(`read ${targetSeed} by ${actorSeed}`, async (keys, auth) => {
+    const actor = keys.actor(actorSeed, auth.time.now);
+    const target = keys.target(targetSeed, actor);
     const faults = firstOf(
       () => model.faultsOfCall(actor, "keys:read", auth.time.now),
       () => new Set(target.namespaceId === actor.namespaceId ? [] : ["not_found"]),
     );
-    const answer = await expected(faults, auth.as(tokenOf(actor)).keys.getKey({ id: target.id }));
-    if (answer !== undefined) expect(answer.key?.id).toBe(target.id);
+    const response = await expected(faults, auth.as(tokenOf(actor)).keys.getKey({ id: target.id }));
+    if (response !== undefined) expect(response.key?.id).toBe(target.id);
   }),
 );
 
-const list = seed.map((who) =>
-  command(`list by ${who}`, async (keys, auth) => {
-    const actor = keys.actor(who, auth.time.now);
+const list = seed.map((actorSeed) =>
+  command(`list by ${actorSeed}`, async (keys, auth) => {
+    const actor = keys.actor(actorSeed, auth.time.now);
     const faults = model.faultsOfCall(actor, "keys:read", auth.time.now);
-    const answer = await expected(faults, auth.as(tokenOf(actor)).keys.listKeys({ pageSize: 1000 }));
-    if (answer === undefined) return;
+    const response = await expected(faults, auth.as(tokenOf(actor)).keys.listKeys({ pageSize: 1000 }));
+    if (response === undefined) return;
     const own = keys.keys.filter(({ namespaceId }) => namespaceId === actor.namespaceId);
-    expect(answer.keys.map(({ id }) => id).toSorted()).toEqual(own.map(({ id }) => id).toSorted());
+    expect(response.keys.map(({ id }) => id).toSorted()).toEqual(own.map(({ id }) => id).toSorted());
   }),
 );
 
-/** Tries with an older token of a key what its current one may do. */
-const useReplaced = fc.tuple(seed, seed, seed).map(([who, which, whom]) =>
-  command(`use token ${which} of ${who}, which was replaced, on ${whom}`, async (keys, auth) => {
+/** Tries every kind of call with a replaced token. */
+const useReplaced = fc.tuple(seed, seed, seed).map(([actorSeed, tokenSeed, targetSeed]) =>
+  command(`use token ${tokenSeed} of ${actorSeed}, which was replaced, on ${targetSeed}`, async (keys, auth) => {
     const { now } = auth.time;
     const replaced = keys.keys.filter(({ tokens }) => tokens.length > 1);
-    const actor = replaced[who % replaced.length];
-    const token = actor?.tokens[which % (actor.tokens.length - 1)];
+    const actor = replaced[actorSeed % replaced.length];
+    const token = actor?.tokens[tokenSeed % (actor.tokens.length - 1)];
     if (actor === undefined || token === undefined) return;
-    const target = keys.target(whom, actor);
+    const target = keys.target(targetSeed, actor);
     const as = auth.as(token.text).keys;
-    const isOver = model.isDead(actor, now) || now >= token.worksUntil;
+    const isOver = model.isInactive(actor, now) || now >= token.worksUntil;
     const refused: Faults = new Set([isOver ? "unauthenticated" : "permission_denied"]);
     await expected(refused, as.mintKey({ name: "sub", scopes: ["keys:read"] }));
     await expected(refused, as.updateKey({ id: target.id, name: "renamed" }));
@@ -195,14 +195,14 @@ const useReplaced = fc.tuple(seed, seed, seed).map(([who, which, whom]) =>
   }),
 );
 
-/** The lookup id of one token with the secret of another: well-formed, and nobody's. */
-const forge = fc.tuple(seed, seed).map(([who, whose]) =>
-  command(`forge ${who} with the secret of ${whose}`, async (keys, auth) => {
-    const holder = keys.actor(who, auth.time.now);
-    const [one, other] = [tokenOf(holder).split("_"), tokenOf(keys.target(whose, holder)).split("_")];
+/** Verifies a forged token: the lookup id of one token with the secret of another. */
+const forge = fc.tuple(seed, seed).map(([actorSeed, secretSeed]) =>
+  command(`forge ${actorSeed} with the secret of ${secretSeed}`, async (keys, auth) => {
+    const holder = keys.actor(actorSeed, auth.time.now);
+    const [one, other] = [tokenOf(holder).split("_"), tokenOf(keys.target(secretSeed, holder)).split("_")];
     const stolen = [...one.slice(0, 3), ...other.slice(3)].join("_");
     for (const token of stolen === one.join("_") ? [mintToken("key")] : [stolen, mintToken("key")]) {
-      const { outcome } = await auth.as(SERVICE_TOKEN).verification.verifyKey({ token });
+      const { outcome } = await auth.as(GATEWAY_TOKEN).verification.verifyKey({ token });
       expect(outcome.case).toBe("refusal");
     }
   }),
@@ -222,13 +222,13 @@ export const sequences = fc.commands(
   },
 );
 
-/** Everything that every credential may do now, as the service tells it and as its tables have it. */
-async function holdsAgainst({ keys }: KeyModel, auth: AuthUnderTest): Promise<void> {
-  const { verification } = auth.as(SERVICE_TOKEN);
+/** Compares every credential with the model: its verification result and its row. */
+async function expectEqualToModel({ keys }: KeyModel, auth: AuthUnderTest): Promise<void> {
+  const { verification } = auth.as(GATEWAY_TOKEN);
   const verified = new Map<ModelKey, VerifiedKey>();
   const verify = async (key: ModelKey, token: ModelKey["tokens"][number]): Promise<void> => {
     const { outcome } = await verification.verifyKey({ token: token.text });
-    const works = !model.isDead(key, auth.time.now) && auth.time.now < token.worksUntil;
+    const works = !model.isInactive(key, auth.time.now) && auth.time.now < token.worksUntil;
     expect(outcome.case, key.id).toBe(works ? "key" : "refusal");
     if (outcome.case !== "key") return;
     const { expiresAt, graceEndsAt, scopes } = outcome.value;
@@ -250,11 +250,11 @@ async function holdsAgainst({ keys }: KeyModel, auth: AuthUnderTest): Promise<vo
       expect(above.namespaceId).toBe(namespaceId);
     }
   }
-  await storesAs(keys, auth);
+  await expectEqualRows(keys, auth);
 }
 
-/** What was refused has left no trace, and what was done has left no other. */
-async function storesAs(keys: readonly ModelKey[], auth: AuthUnderTest): Promise<void> {
+/** Compares the rows of all keys with the model: a refused call has changed nothing. */
+async function expectEqualRows(keys: readonly ModelKey[], auth: AuthUnderTest): Promise<void> {
   for (const namespaceId of new Set(keys.map((key) => key.namespaceId))) {
     const rows = await auth.database.within({ namespaceId }, (tx) =>
       tx.selectFrom("keys").select(["id", "scopes", "expires_at", "revoked_at", "parent_id"]).orderBy("id").execute(),

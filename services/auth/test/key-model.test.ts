@@ -4,10 +4,10 @@ import { type AuthUnderTest, startAuthUnderTest } from "./auth-under-test.ts";
 import { mintRoot, sequences } from "./key-commands.ts";
 import { KeyModel } from "./key-model.ts";
 
-/** How many sequences run, however long it takes: `ROUTEPLANE_MODEL_RUNS`. By default as many as fit into the suite. */
-const ORDERED = process.env["ROUTEPLANE_MODEL_RUNS"];
-const RUNS = Number(ORDERED ?? 60);
-const LIMIT = ORDERED === undefined ? { interruptAfterTimeLimit: 12_000 } : {};
+/** Number of sequences: `ROUTEPLANE_MODEL_RUNS`, without a time limit; by default as many as fit into the suite. */
+const CONFIGURED_RUNS = process.env["ROUTEPLANE_MODEL_RUNS"];
+const RUNS = Number(CONFIGURED_RUNS ?? 60);
+const LIMIT = CONFIGURED_RUNS === undefined ? { interruptAfterTimeLimit: 12_000 } : {};
 
 let auth: AuthUnderTest;
 beforeAll(async () => {
@@ -17,7 +17,7 @@ afterAll(() => auth.stop());
 
 let worlds = 0;
 
-/** Two namespaces of their own, the first with two root keys. */
+/** A model with two new namespaces, of which the first has two root keys. */
 async function newWorld(): Promise<KeyModel> {
   worlds += 1;
   const keys = new KeyModel();
@@ -33,7 +33,7 @@ async function newWorld(): Promise<KeyModel> {
 }
 
 it(
-  "whatever is minted, revoked and waited for, no key exceeds a key above it, reaches another namespace or outlives its time",
+  "no key exceeds a key above it, reaches another namespace or outlives its expiry, over random sequences of calls",
   { timeout: 60_000 + RUNS * 2_000 },
   async ({ annotate }) => {
     let steps = 0;

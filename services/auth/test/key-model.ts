@@ -1,6 +1,6 @@
 /**
- * What keys may do, said a second time and as plainly as it goes: nothing here is shared with the service. A scope is the
- * set of what it grants, so that subset and intersection are those of sets.
+ * A model of the rules of keys, independent of the service's code and as plain as possible. A scope is the set of actions that it
+ * grants, so that subset and intersection are those of sets.
  */
 const ACTIONS: Readonly<Record<string, readonly string[]>> = {
   inference: ["invoke"],
@@ -14,7 +14,7 @@ export const SCOPES = Object.entries(ACTIONS).flatMap(([resource, actions]) =>
   [...actions, "*"].map((action) => `${resource}:${action}`),
 );
 
-/** As many as the service allows, the root key included. */
+/** Most keys of one lineage, the root key included. */
 const DEPTH = 8;
 
 export interface ModelKey {
@@ -29,7 +29,7 @@ export interface ModelKey {
 }
 
 export type Fault = "unauthenticated" | "permission_denied" | "invalid" | "not_found" | "too_deep" | "conflict";
-/** Why the service must refuse; whichever it finds first is right. Empty: it must not. */
+/** Faults of a call: the service must refuse it for any of them. Empty: it must not refuse. */
 export type Faults = ReadonlySet<Fault>;
 
 export interface Request {
@@ -37,19 +37,19 @@ export interface Request {
   readonly expiresAt: number | undefined;
 }
 
-/** What an update changes; the rest stays. */
+/** Fields that an update changes. */
 type Change = { readonly [Part in keyof Request]: Request[Part] | undefined };
 
 export class KeyModel {
   readonly keys: ModelKey[] = [];
 
-  /** Mostly a key that can act, sometimes any: `seed` is any natural number. There is always one. */
+  /** Picks a caller: mostly a key that can make changes, sometimes any. `seed` is any natural number. */
   actor(seed: number, now: number): ModelKey {
     const able = this.keys.filter((key) => faultsOfCall(key, "keys:write", now).size === 0);
     return pick(seed % 5 === 0 || able.length === 0 ? this.keys : able, seed);
   }
 
-  /** Mostly a key above or below `actor`, or itself; sometimes any. */
+  /** Picks a target: mostly a key above or below `actor`, or itself; sometimes any. */
   target(seed: number, actor: ModelKey): ModelKey {
     const near = this.keys.filter((key) => lineage(key).includes(actor) || lineage(actor).includes(key));
     return pick(seed % 3 === 0 ? this.keys : near, seed);
@@ -62,12 +62,12 @@ function pick(keys: readonly ModelKey[], seed: number): ModelKey {
   return key;
 }
 
-/** From the key up to its root key. */
+/** The key and all above it, up to its root key. */
 export function lineage(key: ModelKey): readonly ModelKey[] {
   return key.parent === undefined ? [key] : [key, ...lineage(key.parent)];
 }
 
-export function isDead(key: ModelKey, now: number): boolean {
+export function isInactive(key: ModelKey, now: number): boolean {
   return lineage(key).some(({ revoked, expiresAt }) => revoked || expiresAt <= now);
 }
 
@@ -75,7 +75,7 @@ export function expiry(key: ModelKey): number {
   return Math.min(...lineage(key).map(({ expiresAt }) => expiresAt));
 }
 
-/** All that these scopes grant; a wildcard also grants what there is no name for yet. */
+/** Actions that these scopes grant; a wildcard also grants itself, for actions that do not exist yet. */
 export function grants(scopes: readonly string[]): ReadonlySet<string> {
   return new Set(
     scopes.flatMap((scope) => {
@@ -85,36 +85,36 @@ export function grants(scopes: readonly string[]): ReadonlySet<string> {
   );
 }
 
-/** What a key may do now. */
+/** Actions that a key may do now. */
 export function authority(key: ModelKey): ReadonlySet<string> {
   return lineage(key)
     .map(({ scopes }) => grants(scopes))
     .reduce((all, own) => all.intersection(own));
 }
 
-/** Scopes that a token of a key has now: once a rotation has replaced it, at most those to invoke and to read. */
+/** Actions that a token may do now: of a replaced token at most those that invoke and read. */
 export function authorityOf(key: ModelKey, token: ModelKey["tokens"][number]): ReadonlySet<string> {
   const whole = authority(key);
   if (token.worksUntil === Infinity) return whole;
   return new Set([...whole].filter((scope) => scope === "inference:invoke" || scope.endsWith(":read")));
 }
 
-/** Why `actor` may not call a method that needs `scope`. */
+/** Faults of a call by `actor` of a method that needs `scope`. */
 export function faultsOfCall(actor: ModelKey, scope: string, now: number): Faults {
-  if (isDead(actor, now)) return new Set(["unauthenticated"]);
+  if (isInactive(actor, now)) return new Set(["unauthenticated"]);
   return new Set(authority(actor).has(scope) ? [] : ["permission_denied"]);
 }
 
-/** Why `actor` may not do that to `target`: a token is handed out only for what the actor stands above. */
-export function faultsOfReach(actor: ModelKey, target: ModelKey, act: "change" | "rotate"): Faults {
+/** Faults of authority: a key rotates only itself and the keys below it; a root key also changes all others. */
+export function faultsOfAuthority(actor: ModelKey, target: ModelKey, action: "change" | "rotate"): Faults {
   if (target.namespaceId !== actor.namespaceId) return new Set(["not_found"]);
-  const isAbove = lineage(target).includes(actor) || (act === "change" && actor.parent === undefined);
+  const isAbove = lineage(target).includes(actor) || (action === "change" && actor.parent === undefined);
   return new Set(isAbove ? [] : ["permission_denied"]);
 }
 
-/** Why a key may not become that. */
+/** Faults of an update of `target`. */
 export function faultsOfUpdate(target: ModelKey, { scopes, expiresAt }: Change, now: number): Faults {
-  if (isDead(target, now)) return new Set(["conflict"]);
+  if (isInactive(target, now)) return new Set(["conflict"]);
   const faults = new Set<Fault>();
   if (scopes !== undefined && !grants(scopes).isSubsetOf(authority(target))) faults.add("permission_denied");
   if (expiresAt !== undefined && expiresAt <= now) faults.add("invalid");
@@ -122,7 +122,7 @@ export function faultsOfUpdate(target: ModelKey, { scopes, expiresAt }: Change, 
   return faults;
 }
 
-/** Why `minter` may not mint that. */
+/** Faults of a mint by `minter`. */
 export function faultsOfMint(minter: ModelKey, request: Request, now: number): Faults {
   const refused = faultsOfCall(minter, "keys:write", now);
   if (refused.size > 0) return refused;

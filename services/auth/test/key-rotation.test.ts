@@ -18,7 +18,7 @@ const grace = (seconds: number) => ({ seconds: BigInt(seconds), nanos: 0 });
 const rotate = (by: string, id: string, seconds?: number) =>
   auth.as(by).keys.rotateKey({ id, ...(seconds !== undefined && { grace: grace(seconds) }) });
 const works = async (token: string) => (await auth.verify(token)).case === "key";
-/** When a token that works now stops; undefined: never. */
+/** Expiry of a valid token; undefined: never. */
 const endOf = async (token: string) => {
   const answer = await auth.verify(token);
   return answer.case === "key" ? answer.value.expiresAt : expect.fail("the token is refused");
@@ -56,7 +56,7 @@ describe("a rotation", () => {
     for (const place of [rows, read, auth.logged.join("")]) expect(place).not.toContain(secret);
   });
 
-  it("lets the old token work for an hour unless told otherwise, and says until when", async () => {
+  it("keeps the old token valid for an hour by default, and returns the end of that grace", async () => {
     const root = await auth.rootKey();
     const rotated = await rotate(root.token, root.id);
     const end = timestampFromMs(auth.time.now + HOUR);
@@ -86,7 +86,7 @@ describe("a rotation", () => {
     for (const each of [child.token, token]) expect(await works(each)).toBe(false);
   });
 
-  it("after another keeps each old token to its own end, neither longer nor shorter", async () => {
+  it("after another one leaves each old token its own end, neither later nor earlier", async () => {
     const root = await auth.rootKey();
     const second = await rotate(root.token, root.id, 100);
     auth.time.now += 10 * SECOND;
@@ -104,7 +104,7 @@ describe("a rotation", () => {
     expect(await alive()).toEqual([false, false, false, true]);
   });
 
-  it("without grace leaves nothing but the new token, whatever earlier rotations granted", async () => {
+  it("without grace leaves only the new token, graces of earlier rotations included", async () => {
     const root = await auth.rootKey();
     const second = await rotate(root.token, root.id, 3_600);
     const third = await rotate(second.token, root.id, 0);
@@ -120,7 +120,7 @@ describe("a rotation", () => {
     expect(await works(root.token)).toBe(false);
   });
 
-  it("leaves the keys below as they were", async () => {
+  it("leaves the keys below unchanged", async () => {
     const root = await auth.rootKey();
     const child = await auth.subKey(root.token);
     await rotate(root.token, root.id, 0);
@@ -166,7 +166,7 @@ describe("a rotation", () => {
 });
 
 describe("at the same instant", () => {
-  it("rotations leave one token without end, and it is the one that the key shows", async () => {
+  it("rotations leave one token without an end, whose prefix the key shows", async () => {
     const root = await auth.rootKey();
     for (let round = 0; round < 5; round += 1) {
       const child = await auth.subKey(root.token);
@@ -193,7 +193,7 @@ describe("at the same instant", () => {
     }
   });
 
-  it("a rotation, an update and a mint each take hold, or the rotation comes before the mint, and none undoes another", async () => {
+  it("a rotation, an update and a mint all take effect, unless the rotation comes before the mint, and none undoes another", async () => {
     const root = await auth.rootKey();
     for (let round = 0; round < 10; round += 1) {
       const child = await auth.subKey(root.token, ["keys:*", "usage:read"]);

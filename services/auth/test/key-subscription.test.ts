@@ -5,15 +5,16 @@ import { eventually } from "@routeplane/testing";
 import { type RawBuilder, sql } from "kysely";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { type AuthUnderTest, startAuthUnderTest } from "./auth-under-test.ts";
-import { startVerifying, type Verifying, warmKey as warmKeyOf } from "./verifier-under-test.ts";
+import {
+  startVerifierUnderTest,
+  type VerifierUnderTest,
+  mintCachedKey as mintCachedKeyOf,
+} from "./verifier-under-test.ts";
 
-/**
- * Who follows a token through one auth process, while keys are changed through another; and the counter that changes are
- * told by.
- */
+/** Subscriptions to a token through one auth process, while keys are changed through another; and the change counter. */
 
 let auth: AuthUnderTest;
-const started: Verifying[] = [];
+const started: VerifierUnderTest[] = [];
 
 beforeAll(async () => {
   auth = await startAuthUnderTest();
@@ -23,91 +24,92 @@ afterEach(async () => {
 });
 afterAll(() => auth.stop());
 
-async function world(options?: VerifierOptions): Promise<Verifying> {
-  const verifying = await startVerifying(auth, options);
-  started.push(verifying);
-  return verifying;
+async function startVerifier(options?: VerifierOptions): Promise<VerifierUnderTest> {
+  const service = await startVerifierUnderTest(auth, options);
+  started.push(service);
+  return service;
 }
 
-const warmKey = (here: Verifying) => warmKeyOf(auth, here);
+const mintCachedKey = (service: VerifierUnderTest) => mintCachedKeyOf(auth, service);
 const revoke = (by: { token: string }, id: string) => auth.as(by.token).keys.revokeKey({ id });
 
-/** As the superuser. */
+/** Runs a query as the superuser. */
 async function rowsOf<T>(query: RawBuilder<T>): Promise<T[]> {
   const { rows } = await auth.admin.within({}, (tx) => query.execute(tx));
   return rows;
 }
 
-describe("who follows a token", () => {
-  async function follow({ verifier }: Verifying, token: string) {
+describe("a subscriber of a token", () => {
+  async function subscribe({ verifier }: VerifierUnderTest, token: string) {
     const outcomes: (Principal | DomainError)[] = [];
     const { release } = await verifier.subscribe(token, (outcome) => void outcomes.push(outcome));
-    const told = (): string | undefined => outcomes.map((each) => (each instanceof Error ? each.reason : "ok")).at(-1);
-    return { release, told, outcomes };
+    const latest = (): string | undefined =>
+      outcomes.map((outcome) => (outcome instanceof Error ? outcome.reason : "ok")).at(-1);
+    return { release, latest, outcomes };
   }
 
-  it("is told at once that the key, or one above it, is revoked", async () => {
-    const here = await world();
-    const { root, token } = await warmKey(here);
-    const { told } = await follow(here, token);
+  it("hears at once that the key, or one above it, is revoked", async () => {
+    const service = await startVerifier();
+    const { root, token } = await mintCachedKey(service);
+    const { latest } = await subscribe(service, token);
     await revoke(root, root.id);
-    // Before the feed could be held to be silent, after which everything is asked anew.
-    await eventually(() => told() === "CREDENTIAL_REVOKED", 2_000);
+    // Sooner than the feed could stop being live, after which every key is verified again.
+    await eventually(() => latest() === "CREDENTIAL_REVOKED", 2_000);
   });
 
-  it("is told of what the key may still do, and not of other keys, and not after it has left", async () => {
-    const here = await world();
-    const [mine, other] = [await warmKey(here), await warmKey(here)];
-    const [staying, gone] = [await follow(here, mine.token), await follow(here, mine.token)];
+  it("hears what the key may still do, nothing of other keys, and nothing after its release", async () => {
+    const service = await startVerifier();
+    const [mine, other] = [await mintCachedKey(service), await mintCachedKey(service)];
+    const [staying, gone] = [await subscribe(service, mine.token), await subscribe(service, mine.token)];
     gone.release();
     await revoke(other.root, other.id);
     await auth.as(mine.root.token).keys.updateKey({ id: mine.root.id, scopes: ["keys:*", "inference:*"] });
-    await eventually(() => staying.told() === "ok");
+    await eventually(() => staying.latest() === "ok");
     expect(staying.outcomes).toMatchObject([{ kind: "key", keyId: mine.id, scopes: ["inference:invoke"] }]);
     expect(gone.outcomes).toEqual([]);
   });
 
-  it("is told when the key expires", async () => {
-    const here = await world();
+  it("hears when the key expires", async () => {
+    const service = await startVerifier();
     const root = await auth.rootKey();
     const expiresAt = timestampFromMs(auth.time.now + 60_000);
     const { token } = await auth.as(root.token).keys.mintKey({ name: "brief", scopes: ["keys:read"], expiresAt });
-    const { told } = await follow(here, token);
+    const { latest } = await subscribe(service, token);
     auth.time.now += 60_000;
-    await eventually(() => told() === "CREDENTIAL_EXPIRED");
+    await eventually(() => latest() === "CREDENTIAL_EXPIRED");
   });
 
-  it("is told of a revocation while the feed is silent, within 5 s", async () => {
-    const here = await world();
-    const { root, id, token } = await warmKey(here);
-    const { told } = await follow(here, token);
-    here.way.feedStalled = true;
+  it("hears of a revocation within 5 s while the feed is stalled", async () => {
+    const service = await startVerifier();
+    const { root, id, token } = await mintCachedKey(service);
+    const { latest } = await subscribe(service, token);
+    service.transport.feedStalled = true;
     const since = performance.now();
     await revoke(root, id);
-    await eventually(() => told() === "CREDENTIAL_REVOKED");
+    await eventually(() => latest() === "CREDENTIAL_REVOKED");
     expect(performance.now() - since).toBeLessThan(5_000);
   });
 
-  it("is told within 5 s that nothing can be known any more, and not before half of that", async () => {
-    const here = await world();
-    const { token } = await warmKey(here);
-    const { told } = await follow(here, token);
-    here.way.feedStalled = true;
-    here.way.callsFail = true;
+  it("hears within 5 s, and not before 2.5 s, that the token can no longer be verified", async () => {
+    const service = await startVerifier();
+    const { token } = await mintCachedKey(service);
+    const { latest } = await subscribe(service, token);
+    service.transport.feedStalled = true;
+    service.transport.callsFail = true;
     const since = performance.now();
-    await eventually(() => told() === "DEPENDENCY_UNAVAILABLE");
+    await eventually(() => latest() === "DEPENDENCY_UNAVAILABLE");
     expect(performance.now() - since).toBeLessThan(5_000);
     expect(performance.now() - since).toBeGreaterThan(2_500);
   });
 });
 
-describe("the counter of changes", () => {
+describe("the change counter", () => {
   const sequence = async (): Promise<number> => {
     const [row] = await rowsOf(sql<{ sequence: bigint }>`select sequence from changes`);
     return Number(row?.sequence);
   };
 
-  it("counts what alters a credential, and neither its use nor a mint", async () => {
+  it("counts changes of a credential, and neither its use nor a mint", async () => {
     const root = await auth.rootKey();
     const before = await sequence();
     await auth.as(root.token).keys.mintKey({ name: "sub", scopes: ["keys:read"] });

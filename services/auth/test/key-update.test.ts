@@ -17,7 +17,7 @@ const scopesNow = async (token: string) => {
 };
 
 describe("an update", () => {
-  it("changes what is set, and is what everybody reads from then on", async () => {
+  it("changes the fields that are set, for every reader from then on", async () => {
     const root = await auth.rootKey();
     const { keys } = auth.as(root.token);
     const before = (await keys.getKey({ id: root.id })).key;
@@ -35,7 +35,7 @@ describe("an update", () => {
     expect(key).toMatchObject({ name: "masked", scopes: ALL_SCOPES });
   });
 
-  it("that narrows a key takes hold of every key below it at once, and of what they may mint", async () => {
+  it("that narrows a key narrows every key below it at once, and what they can mint", async () => {
     const root = await auth.rootKey();
     const child = await auth.subKey(root.token, ["keys:*", "usage:read"]);
     const grandchild = await auth.subKey(child.token, ["keys:*", "usage:read"]);
@@ -68,7 +68,7 @@ describe("an update", () => {
     }
   });
 
-  it("is refused to widen, names what is too much, and changes nothing", async () => {
+  it("that widens is refused, names the excess, and changes nothing", async () => {
     const root = await auth.rootKey();
     const { id } = await auth.subKey(root.token, ["keys:read", "usage:*"], auth.time.now + 3_600_000);
     const { keys } = auth.as(root.token);
@@ -95,8 +95,8 @@ describe("an update", () => {
     ["an unknown scope", { scopes: ["keys:fly"] }, "scopes"],
     ["a scope given twice", { scopes: ["keys:read", "keys:read"] }, "scopes"],
     ["an expiry in the past", { expiresAt: timestampFromMs(1000) }, "expires_at"],
-    ["an expiry that no JSON can say", { expiresAt: timestampFromMs(Date.UTC(20_000, 0)) }, "expires_at"],
-    ["an expiry that is no time", { expiresAt: { seconds: 2n ** 62n, nanos: 0 } }, "expires_at"],
+    ["an expiry that JSON cannot express", { expiresAt: timestampFromMs(Date.UTC(20_000, 0)) }, "expires_at"],
+    ["an expiry that is not a time", { expiresAt: { seconds: 2n ** 62n, nanos: 0 } }, "expires_at"],
   ])("is refused with %s, naming the field", async (_case, update, field) => {
     const root = await auth.rootKey();
     const error = await refusal(auth.as(root.token).keys.updateKey({ id: root.id, ...update }));
@@ -104,13 +104,13 @@ describe("an update", () => {
     expect(error.rawMessage).toContain(`${field}: `);
   });
 
-  it("is refused an expiry that is this very moment", async () => {
+  it("with an expiry at this very moment is refused", async () => {
     const root = await auth.rootKey();
     const call = auth.as(root.token).keys.updateKey({ id: root.id, expiresAt: inHours(0) });
     expect(await refusal(call)).toMatchObject({ code: Code.InvalidArgument });
   });
 
-  it("takes a mask that clears an expiry which is not there", async () => {
+  it("with a mask that clears an absent expiry changes nothing", async () => {
     const root = await auth.rootKey();
     const request = { id: root.id, updateMask: { paths: ["expires_at"] } };
     const { key } = await auth.as(root.token).keys.updateKey(request);
@@ -119,7 +119,7 @@ describe("an update", () => {
 });
 
 describe("updates at the same instant", () => {
-  it("narrow one after the other: what one has taken away, none gives back", async () => {
+  it("narrow one after the other: none restores what another one removed", async () => {
     const root = await auth.rootKey();
     const { keys } = auth.as(root.token);
     for (let round = 0; round < 10; round += 1) {

@@ -1,7 +1,7 @@
 import { Code, ConnectError } from "@connectrpc/connect";
 import { newId } from "@routeplane/domain";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { type AuthUnderTest, INSTALLER_TOKEN, SERVICE_TOKEN, startAuthUnderTest } from "./auth-under-test.ts";
+import { type AuthUnderTest, INSTALLER_TOKEN, GATEWAY_TOKEN, startAuthUnderTest } from "./auth-under-test.ts";
 
 const DAY_MS = 24 * 3_600_000;
 
@@ -13,7 +13,7 @@ beforeAll(async () => {
 afterAll(() => auth.stop());
 
 const operators = () => auth.as(auth.operatorToken).namespaces;
-const verify = async (token: string) => (await auth.as(SERVICE_TOKEN).verification.verifyKey({ token })).outcome;
+const verify = async (token: string) => (await auth.as(GATEWAY_TOKEN).verification.verifyKey({ token })).outcome;
 const codeOf = (call: Promise<unknown>): Promise<Code | undefined> =>
   call.then(
     () => undefined,
@@ -21,7 +21,7 @@ const codeOf = (call: Promise<unknown>): Promise<Code | undefined> =>
   );
 
 /** A namespace of its own with a root key and a key below it. */
-async function furnished() {
+async function createNamespaceWithKeys() {
   const name = `ns-${++names}`;
   const { namespace } = await operators().createNamespace({ name });
   const root = await auth.rootKey(name);
@@ -40,8 +40,8 @@ const refusedBecause = (word: string) => ({
 
 describe("a suspended namespace", () => {
   it("refuses all its keys until it is resumed, and no other namespace's", async () => {
-    const { name, id, tokens } = await furnished();
-    const other = await furnished();
+    const { name, id, tokens } = await createNamespaceWithKeys();
+    const other = await createNamespaceWithKeys();
     const first = await operators().suspendNamespace({ namespace: name });
     auth.time.now += 1_000;
     const second = await operators().suspendNamespace({ namespace: id });
@@ -55,8 +55,8 @@ describe("a suspended namespace", () => {
     await expectOutcomes(tokens, { case: "key" });
   });
 
-  it("says so only to who holds the secret", async () => {
-    const { name, tokens } = await furnished();
+  it("is named as the reason only to the holder of the secret", async () => {
+    const { name, tokens } = await createNamespaceWithKeys();
     await operators().suspendNamespace({ namespace: name });
     const [token = ""] = tokens;
     const guessed = `${token.slice(0, -1)}${token.endsWith("x") ? "y" : "x"}`;
@@ -65,8 +65,8 @@ describe("a suspended namespace", () => {
 });
 
 describe("a deleted namespace", () => {
-  it("refuses all its keys, is listed to who asks for deleted ones, and comes back as it was", async () => {
-    const { name, id, tokens } = await furnished();
+  it("refuses all its keys, is listed on request, and is restored as it was", async () => {
+    const { name, id, tokens } = await createNamespaceWithKeys();
     const { namespace } = await operators().deleteNamespace({ namespace: name });
     expect(namespace?.restorableUntil?.seconds).toBe((namespace?.deletedAt?.seconds ?? 0n) + 30n * 86_400n);
     await expectOutcomes(tokens, refusedBecause("deleted"));
@@ -80,7 +80,7 @@ describe("a deleted namespace", () => {
   });
 
   it("frees its name, takes no new keys, and cannot be restored over another of its name", async () => {
-    const { name, id } = await furnished();
+    const { name, id } = await createNamespaceWithKeys();
     await operators().deleteNamespace({ namespace: id });
     expect(await codeOf(auth.rootKey(id))).toBe(Code.NotFound);
     expect(await codeOf(auth.rootKey(name))).toBe(Code.NotFound);
@@ -90,8 +90,8 @@ describe("a deleted namespace", () => {
     expect((await operators().restoreNamespace({ namespace: id })).namespace).toMatchObject({ id, name });
   });
 
-  it("is as unknown as one that never was once its 30 days are over", async () => {
-    const { id, tokens } = await furnished();
+  it("is NOT_FOUND, like one that never was, once its 30 days are over", async () => {
+    const { id, tokens } = await createNamespaceWithKeys();
     await operators().deleteNamespace({ namespace: id });
     auth.time.now += 30 * DAY_MS;
     const calls = [operators().getNamespace, operators().restoreNamespace, operators().suspendNamespace];
@@ -104,18 +104,18 @@ describe("a deleted namespace", () => {
 
 describe("a namespace's name", () => {
   it("changes without touching its id and keys, and is unique in the account", async () => {
-    const [one, other] = [await furnished(), await furnished()];
+    const [one, other] = [await createNamespaceWithKeys(), await createNamespaceWithKeys()];
     const { namespace } = await operators().renameNamespace({ namespace: one.name, name: `${one.name}-renamed` });
     expect(namespace).toMatchObject({ id: one.id, name: `${one.name}-renamed` });
     await expectOutcomes(one.tokens, { case: "key" });
     expect(await codeOf(operators().getNamespace({ namespace: one.name }))).toBe(Code.NotFound);
     const taken = operators().renameNamespace({ namespace: one.id, name: other.name });
     expect(await codeOf(taken)).toBe(Code.AlreadyExists);
-    const bad = operators().renameNamespace({ namespace: one.id, name: "No Good" });
-    expect(await codeOf(bad)).toBe(Code.InvalidArgument);
+    const malformed = operators().renameNamespace({ namespace: one.id, name: "No Good" });
+    expect(await codeOf(malformed)).toBe(Code.InvalidArgument);
   });
 
-  it("leaves bootstrap idempotent when default has another one", async () => {
+  it("can differ from default without making the bootstrap add another", async () => {
     await operators().renameNamespace({ namespace: "default", name: "renamed" });
     const again = await auth.as(INSTALLER_TOKEN).bootstrap.bootstrapNode({ operatorToken: auth.operatorToken });
     expect(again.namespaceId).toBe("");
@@ -124,8 +124,8 @@ describe("a namespace's name", () => {
 });
 
 describe("changing namespaces", () => {
-  it("is for operators; a key of the account may look", async () => {
-    const { name, id, root } = await furnished();
+  it("is for operators; a key can only read its namespace", async () => {
+    const { name, id, root } = await createNamespaceWithKeys();
     const { namespaces } = auth.as(root.token);
     const request = { namespace: id, name: "x" };
     const { renameNamespace, suspendNamespace, resumeNamespace, deleteNamespace, restoreNamespace } = namespaces;

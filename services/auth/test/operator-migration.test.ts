@@ -38,7 +38,7 @@ async function setUpAsBefore(clone: TestDatabase, operatorToken: string, peppers
   await admin.stop();
 }
 
-it("keeps its operator credential, which may do everything from then on", async () => {
+it("keeps its operator credential, which has every scope from then on", async () => {
   const { namespaces, identity, operators, keys } = auth.as(auth.operatorToken);
   expect((await identity.whoAmI({})).identity).toMatchObject({
     value: {
@@ -58,7 +58,7 @@ it("keeps its operator credential, which may do everything from then on", async 
   expect((await auth.verify(token)).case).toBe("operator");
 });
 
-it("is bound by row-level security as before: its owner too", async () => {
+it("has row-level security forced on every table as before", async () => {
   const { rows } = await auth.admin.within({}, (tx) =>
     sql<{ relname: string }>`select relname from pg_class join pg_namespace n on n.oid = relnamespace
       where nspname = 'auth' and relkind = 'r' and relname !~ 'kysely' and not (relrowsecurity and relforcerowsecurity)`.execute(

@@ -14,7 +14,7 @@ beforeAll(async () => {
 afterAll(() => auth.stop());
 
 const rpc = (token = auth.operatorToken) => auth.as(token).operators;
-/** `ok`, or why the token is refused. */
+/** `ok`, or the message of the refusal. */
 const stateOf = async (token: string) => {
   const outcome = await auth.verify(token);
   return outcome.case === "operator" ? "ok" : outcome.case === "refusal" ? outcome.value.message : outcome.case;
@@ -25,7 +25,7 @@ const firstId = async () => {
 };
 
 describe("an operator credential", () => {
-  it("is minted by another, below it, and may do what its scopes say", async () => {
+  it("is minted by another, below it, and may do what its scopes permit", async () => {
     const scopes = ["operators:read", "namespaces:*"];
     const request = { name: "ci", scopes, expiresAt: timestampFromMs(auth.time.now + HOUR) };
     const { operator, token } = await rpc().mintOperator(request);
@@ -52,7 +52,7 @@ describe("an operator credential", () => {
     expect(await stateOf(token)).toContain("has expired");
   });
 
-  it("is listed oldest first, page by page, to whoever may read", async () => {
+  it("is listed oldest first, in pages, to every operator with operators:read", async () => {
     const made = [await auth.operator(), await auth.operator(), await auth.operator()].map(({ id }) => id);
     const all: string[] = [];
     let pageToken = "";
@@ -85,7 +85,7 @@ describe("an operator credential", () => {
     for (const hash of hashes) expect(JSON.stringify(rows.audit)).not.toContain(hash);
   });
 
-  it("reaches into no namespace, whatever its scopes", async () => {
+  it("reaches into no namespace, with any scopes", async () => {
     const { token } = await auth.operator();
     const { keys } = auth.as(token);
     for (const call of [() => keys.listKeys({}), () => keys.mintKey({ name: "x", scopes: ["keys:*"] })]) {
@@ -95,7 +95,7 @@ describe("an operator credential", () => {
 });
 
 describe("a mint", () => {
-  it("of more than the caller holds is refused and says what is too much", async () => {
+  it("of more scopes than the caller holds is refused and names the excess", async () => {
     const { token } = await auth.operator({ scopes: ["operators:*", "namespaces:read"] });
     const request = { name: "more", scopes: ["operators:read", "namespaces:*", "audit:read"] };
     expect(await refusal(rpc(token).mintOperator(request))).toMatchObject({

@@ -5,9 +5,9 @@ import { eventually } from "@routeplane/testing";
 import { sql } from "kysely";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { type AuthUnderTest, refusal, startAuthUnderTest } from "./auth-under-test.ts";
-import { startVerifying } from "./verifier-under-test.ts";
+import { startVerifierUnderTest } from "./verifier-under-test.ts";
 
-/** A token that a rotation replaced, while its grace lasts. */
+/** Tokens that a rotation replaced, during their grace. */
 
 let auth: AuthUnderTest;
 beforeAll(async () => {
@@ -17,7 +17,7 @@ afterAll(() => auth.stop());
 
 const HOUR = 3_600_000;
 const READS = ["audit:read", "inference:invoke", "keys:read", "namespace:read", "policy:read", "usage:read"];
-/** Codes that a call may end with if a rotation or a revocation overtakes it. */
+/** Codes of a call that a rotation or a revocation overtakes. */
 const REFUSALS = [Code.PermissionDenied, Code.FailedPrecondition, Code.Unauthenticated];
 const REPLACED = { code: Code.PermissionDenied, reason: "CREDENTIAL_REPLACED" };
 
@@ -35,7 +35,7 @@ async function replacedOperator(scopes?: readonly string[]) {
 }
 
 describe("a key's token that was replaced", () => {
-  it("invokes and reads until its grace ends, with what the key holds of that and nothing else", async () => {
+  it("invokes and reads until its grace ends, as far as the key holds those scopes", async () => {
     const every = await replacedKey();
     expect(await auth.verify(every.old)).toMatchObject({ case: "key", value: { keyId: every.id, scopes: READS } });
     const few = await replacedKey(["keys:*", "policy:write", "usage:read"]);
@@ -45,7 +45,7 @@ describe("a key's token that was replaced", () => {
     expect((await auth.as(every.old).keys.listKeys({})).keys.length).toBeGreaterThan(0);
   });
 
-  it("is told apart by whoever asks, itself included, with the end of its grace", async () => {
+  it("is reported as replaced, with the end of its grace, by VerifyKey and WhoAmI", async () => {
     const { id, old, token } = await replacedKey();
     const graceEndsAt = timestampFromMs(auth.time.now + HOUR);
     expect(await auth.verify(old)).toMatchObject({ value: { graceEndsAt } });
@@ -55,7 +55,7 @@ describe("a key's token that was replaced", () => {
     expect(value?.scopes).toContain("keys:*");
   });
 
-  it("mints, updates, rotates and revokes nothing, whichever key it is, and is told why", async () => {
+  it("mints, updates, rotates and revokes no key, and the refusal says why", async () => {
     const { id, old, token } = await replacedKey();
     const child = await auth.subKey(token);
     const { keys } = auth.as(old);
@@ -82,7 +82,7 @@ describe("a key's token that was replaced", () => {
     });
   });
 
-  it("leaves what it minted before as it was", async () => {
+  it("leaves the credentials that it minted before unchanged", async () => {
     const root = await auth.rootKey();
     const child = await auth.subKey(root.token);
     await auth.as(root.token).keys.rotateKey({ id: root.id });
@@ -93,7 +93,7 @@ describe("a key's token that was replaced", () => {
     expect((await auth.subKey(child.token)).id).not.toBe("");
   });
 
-  it("says of a read that the key does not hold that the scope is missing", async () => {
+  it("is refused a read that the key does not hold because of the missing scope", async () => {
     const { old } = await replacedKey(["keys:*"]);
     expect(await refusal(auth.as(old).audit.listAuditEntries({}))).toMatchObject({
       reason: "SCOPE_MISSING",
@@ -140,13 +140,13 @@ describe("an operator's token that was replaced", () => {
     expect((await auth.verify(below.token)).case).toBe("operator");
   });
 
-  it("of write scopes alone still says who it is", async () => {
+  it("with write scopes only still identifies the operator", async () => {
     const { id, old } = await replacedOperator(["keys:write", "namespaces:write"]);
     expect(await auth.verify(old)).toMatchObject({ case: "operator", value: { scopes: [] } });
     expect((await auth.as(old).identity.whoAmI({})).identity.value).toMatchObject({ operatorId: id });
   });
 
-  it("leaves what it minted before as it was", async () => {
+  it("leaves the credentials that it minted before unchanged", async () => {
     const { id, token: old } = await auth.operator();
     const below = await auth.operator({ by: old });
     await auth.as(auth.operatorToken).operators.rotateOperator({ id });
@@ -155,9 +155,9 @@ describe("an operator's token that was replaced", () => {
   });
 });
 
-describe("a verifier that has the token as whole", () => {
-  it("learns of the rotation by the feed, of a key and of an operator credential", async () => {
-    const verifying = await startVerifying(auth, { monotonic: () => 0 });
+describe("a verifier that has cached the token before the rotation", () => {
+  it("hears of the rotation of a key and of an operator credential by the change feed", async () => {
+    const verifying = await startVerifierUnderTest(auth, { monotonic: () => 0 });
     const { verifier } = verifying;
     const scopesOf = async (token: string) => {
       const principal = await verifier.verify(token);
@@ -177,19 +177,19 @@ describe("a verifier that has the token as whole", () => {
   });
 });
 
-describe("at the same instant as a rotation, and behind it", () => {
-  /** The error of `late`, which is let in with the token before the rotation, and acts after it: both wait for the token's row. */
+describe("a call that a rotation of its token overtakes", () => {
+  /** The error of `late`, which is verified before the rotation and acts after it: both wait for the lock of the token's row. */
   async function overtaken(table: string, rotate: () => Promise<unknown>, late: () => Promise<unknown>) {
     const calls = await auth.admin.within({}, async (tx) => {
       await sql`select from ${sql.table(table)} where expires_at is null for update`.execute(tx);
-      const areWaiting = async (count: number) => {
+      const waitingForLock = async (count: number) => {
         const { rows } = await sql`select from pg_locks where not granted`.execute(tx);
         return rows.length >= count;
       };
       const rotated = rotate();
-      await eventually(() => areWaiting(1));
+      await eventually(() => waitingForLock(1));
       const refused = refusal(late());
-      await eventually(() => areWaiting(2));
+      await eventually(() => waitingForLock(2));
       return { rotated, refused };
     });
     await calls.rotated;
@@ -235,7 +235,7 @@ describe("at the same instant as a rotation, and behind it", () => {
   });
 });
 
-it("rotations, mints and revocations by one token at once all end, and what comes behind a rotation is refused", async () => {
+it("concurrent rotations, mints and revocations by one token all end, and those after a rotation are refused", async () => {
   const root = await auth.rootKey();
   let { token } = root;
   for (let round = 0; round < 20; round += 1) {

@@ -5,37 +5,41 @@ import { expect } from "vitest";
 import type { AuthUnderTest } from "./auth-under-test.ts";
 
 /** A service that verifies through one auth process, while keys are changed through another. */
-export interface Verifying {
-  readonly way: BreakableTransport;
+export interface VerifierUnderTest {
+  /** Transport to that process, which tests break. */
+  readonly transport: BreakableTransport;
   readonly verifier: Verifier;
   /** `ok`, or the reason for which the token is refused. */
-  readonly ask: (token: string) => Promise<string>;
+  readonly resultOf: (token: string) => Promise<string>;
 }
 
-/** A verifier whose feed works; whoever starts it stops it. */
-export async function startVerifying(auth: AuthUnderTest, options: VerifierOptions = {}): Promise<Verifying> {
-  const way = breakable(await auth.replica());
-  const verifier = createVerifier(way, { clock: () => auth.time.now, ...options });
-  const ask = (token: string): Promise<string> => verifier.verify(token).then(() => "ok", reasonOf);
+/** Starts a verifier and waits until its change feed is live. The test stops it. */
+export async function startVerifierUnderTest(
+  auth: AuthUnderTest,
+  options: VerifierOptions = {},
+): Promise<VerifierUnderTest> {
+  const transport = breakable(await auth.replica());
+  const verifier = createVerifier(transport, { clock: () => auth.time.now, ...options });
+  const resultOf = (token: string): Promise<string> => verifier.verify(token).then(() => "ok", reasonOf);
   const { token } = await auth.rootKey();
-  // Warm: an answer is kept only once the feed is heard.
+  // A result is cached only while the feed is live.
   await eventually(async () => {
-    await ask(token);
-    const { calls } = way;
-    return (await ask(token)) === "ok" && way.calls === calls;
+    await resultOf(token);
+    const { calls } = transport;
+    return (await resultOf(token)) === "ok" && transport.calls === calls;
   });
-  return { way, verifier, ask };
+  return { transport, verifier, resultOf };
 }
 
 export const reasonOf = (error: unknown): string => (error instanceof DomainError ? error.reason : String(error));
 
-/** A sub-key whose answer is kept. */
-export async function warmKey(auth: AuthUnderTest, { way, ask }: Verifying) {
+/** A new sub-key whose verification result is cached. */
+export async function mintCachedKey(auth: AuthUnderTest, { transport, resultOf }: VerifierUnderTest) {
   const root = await auth.rootKey();
   const { key, token } = await auth.as(root.token).keys.mintKey({ name: "sub", scopes: ["inference:invoke"] });
-  expect(await ask(token)).toBe("ok");
-  const { calls } = way;
-  expect(await ask(token)).toBe("ok");
-  expect(way.calls).toBe(calls);
+  expect(await resultOf(token)).toBe("ok");
+  const { calls } = transport;
+  expect(await resultOf(token)).toBe("ok");
+  expect(transport.calls).toBe(calls);
   return { root, id: key?.id ?? "", token };
 }

@@ -13,7 +13,7 @@ export function emptyIfUnstorable(nameOrId: string): string {
 export interface UniqueName {
   readonly name: string;
   readonly constraint: string;
-  /** Whoever else can have the name, for the error: e.g. `another account of this node`. */
+  /** Possible owner of the name, for the error: e.g. `another account of this node`. */
   readonly owner: string;
 }
 

@@ -15,8 +15,8 @@ type Tree = Readonly<Record<"root" | "child" | "grandchild" | "sibling" | "other
 type MintedKey = { readonly id: string; readonly token: string };
 type Name = keyof Tree;
 
-/** Two root keys of one namespace, and what hangs below them; each key holds less, and ends no later, than the one above. */
-async function plant(): Promise<Tree> {
+/** Two root keys of one namespace and keys below them; each holds fewer scopes, and expires no later, than the one above. */
+async function mintTree(): Promise<Tree> {
   const root = await auth.rootKey();
   const end = auth.time.now + 3_600_000;
   const child = await auth.subKey(root.token, ["keys:*", "usage:*"], end);
@@ -45,10 +45,10 @@ const outcome = (call: Promise<unknown>) =>
     (error: unknown) => reasonOf(error),
   );
 
-describe("who may change which key", () => {
+describe("authority over keys", () => {
   let tree: Tree;
   beforeAll(async () => {
-    tree = await plant();
+    tree = await mintTree();
   });
 
   it.each(pairs)("%s updates %s: only itself and below, or as a root key", async (caller, target) => {
@@ -60,7 +60,7 @@ describe("who may change which key", () => {
   it.each(pairs)(
     "%s rotates %s: only itself and below, and gets nothing that it does not have",
     async (caller, target) => {
-      const tree = await plant();
+      const tree = await mintTree();
       const had = await auth.verify(tree[caller].token);
       const call = auth.as(tree[caller].token).keys.rotateKey({ id: tree[target].id });
       if (caller !== target && !below[caller].includes(target)) {
@@ -80,20 +80,20 @@ describe("who may change which key", () => {
   );
 
   it.each(pairs)("%s revokes %s: only itself and below, or as a root key", async (caller, target) => {
-    const here = await plant();
-    const call = auth.as(here[caller].token).keys.revokeKey({ id: here[target].id });
+    const tree = await mintTree();
+    const call = auth.as(tree[caller].token).keys.revokeKey({ id: tree[target].id });
     const allowed = caller === target || below[caller].includes(target) || isRoot(caller);
     expect(await outcome(call)).toBe(allowed ? "done" : "KEY_OUT_OF_LINEAGE");
-    const dead = allowed ? [target, ...below[target]] : [];
+    const revoked = allowed ? [target, ...below[target]] : [];
     for (const name of names) {
-      expect([name, (await auth.verify(here[name].token)).case]).toEqual([
+      expect([name, (await auth.verify(tree[name].token)).case]).toEqual([
         name,
-        dead.includes(name) ? "refusal" : "key",
+        revoked.includes(name) ? "refusal" : "key",
       ]);
     }
   });
 
-  it("says of a foreign, an unknown and a malformed id the same NOT_FOUND, whoever asks", async () => {
+  it("answers a foreign, an unknown and a malformed id with the same NOT_FOUND, to every caller", async () => {
     await auth.as(auth.operatorToken).namespaces.createNamespace({ name: "foreign" });
     const theirs = await auth.rootKey("foreign");
     for (const { token } of [tree.root, tree.grandchild]) {
@@ -113,7 +113,7 @@ describe("who may change which key", () => {
     expect(await auth.verify(theirs.token)).toMatchObject({ case: "key" });
   });
 
-  it("needs keys:write, which a key without it is told", async () => {
+  it("needs keys:write, and the refusal of a key without it names the scope", async () => {
     const reader = await auth.subKey(tree.root.token, ["keys:read"]);
     const { keys } = auth.as(reader.token);
     const { id } = reader;
@@ -170,7 +170,7 @@ describe("a revocation", () => {
     expect(await auth.verify(token)).toMatchObject({ case: "key" });
   });
 
-  it("takes 200 characters, and SQL for what it is", async () => {
+  it("accepts a reason of 200 characters, and treats SQL as text", async () => {
     const root = await auth.rootKey();
     for (const reason of ["🤖".repeat(200), "'; drop table keys; --"]) {
       const { id } = await auth.subKey(root.token);
