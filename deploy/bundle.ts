@@ -7,13 +7,13 @@ const ENTRY = "routeplane.mjs";
 export interface Bundle {
   /** Absolute path of the file to run. */
   readonly entry: string;
-  /** Absolute paths of what the bundle was made from. */
+  /** Absolute paths of the files that the bundle was made from. */
   readonly inputs: readonly string[];
 }
 
 /**
- * Bundles every role into one folder of ES modules that needs nothing but node: node does not strip types from packages
- * under node_modules, and the image needs no package manager and no node_modules.
+ * Bundles every role into one folder of ES modules that needs only Node.js, so that the image has no package manager and no
+ * node_modules. Node.js cannot run TypeScript of packages under node_modules.
  */
 export async function bundle(folder: string): Promise<Bundle> {
   const workingFolder = import.meta.dirname;
@@ -27,9 +27,9 @@ export async function bundle(folder: string): Promise<Bundle> {
     platform: "node",
     format: "esm",
     target: "node24",
-    // Loaded by `pg` only when asked for; it would need a compiler in the image.
+    // `pg` loads it only if it is configured. It would need a compiler in the image.
     external: ["pg-native"],
-    // CommonJS dependencies call `require`, which an ES module has to make for itself.
+    // CommonJS dependencies call `require`, which an ES module has to create.
     banner: {
       js: 'import { createRequire as __createRequire } from "node:module"; const require = __createRequire(import.meta.url);',
     },

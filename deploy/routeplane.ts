@@ -1,5 +1,6 @@
 /**
- * What the image runs: `routeplane <role>` becomes that role's process. Each role's code is loaded only when asked for.
+ * Entry point of the image, `routeplane <role>`: the roles, each with the module that runs it. Only the module of the given role
+ * is loaded.
  */
 const ROLES: Readonly<Record<string, () => Promise<unknown>>> = {
   auth: () => import("@routeplane/auth/src/main.ts"),

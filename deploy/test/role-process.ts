@@ -6,11 +6,11 @@ export interface Exit {
   readonly code: number | null;
   readonly stdout: string;
   readonly stderr: string;
-  /** Names of the environment variables that the process looked at. */
+  /** Names of the environment variables that the process has read. */
   readonly variablesRead: ReadonlySet<string>;
 }
 
-/** Runs ahead of the bundle and writes to descriptor 3, at exit, which variables were read. */
+/** Script that runs before the bundle and, at exit, writes the names of the variables that were read to descriptor 3. */
 const RECORDER = `
   import { writeSync } from "node:fs";
   const read = new Set();
@@ -20,7 +20,7 @@ const RECORDER = `
 
 const EXIT_TIMEOUT_MS = 20_000;
 
-/** Runs a role of a bundle, with this environment and no other, until it exits; after 20 s it is killed and `code` is null. */
+/** Runs a role of a bundle in exactly this environment until it exits. After 20 s it is killed, and `code` is null. */
 export async function runToExit(
   entry: string,
   role: string,
@@ -44,13 +44,13 @@ export async function runToExit(
 }
 
 export interface RunningRole {
-  /** SIGTERM, as Kubernetes sends it; resolves to the exit code, or null if it had to be killed after 20 s. */
+  /** Sends SIGTERM, as Kubernetes does. Resolves to the exit code, or null if it was killed after 20 s. */
   stop(): Promise<number | null>;
-  /** What it has written so far, both streams. */
+  /** Output of the process so far, of both streams. */
   output(): string;
 }
 
-/** Starts a role of a bundle, with this environment and no other, to run until it is stopped. */
+/** Starts a role of a bundle in exactly this environment. */
 export function startRole(entry: string, role: string, environment: Readonly<Record<string, string>>): RunningRole {
   const child = spawn(process.execPath, [entry, role], { env: environment, stdio: ["ignore", "pipe", "pipe"] });
   let output = "";
@@ -73,7 +73,7 @@ function textOf(stream: unknown): Promise<string> {
   return text(stream);
 }
 
-/** Names of the variables in a list of configuration faults, those that are missing only if `rule` is given. */
+/** Names of the variables in a list of configuration faults, possibly only of those whose text contains `rule`. */
 export function faultyVariables(stderr: string, rule = ""): readonly string[] {
   return [...stderr.matchAll(/^\s+([A-Z][A-Z0-9_]*): (.*)$/gm)]
     .filter(([, , text = ""]) => text.includes(rule))

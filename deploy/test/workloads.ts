@@ -4,16 +4,16 @@ import type { IContainer, IPodSpec } from "kubernetes-models/v1";
 import type { Manifest } from "./kustomize.ts";
 import type { Labels } from "./network.ts";
 
-/** A Deployment or a Job: what runs one role of the image. */
+/** A Deployment or a Job, which runs one role of the image. */
 export interface Workload {
   readonly kind: "Deployment" | "Job";
   readonly name: string;
-  /** What the image is asked to run. */
+  /** Role that the image runs. */
   readonly role: string;
   readonly labels: Labels;
   readonly pod: IPodSpec;
   readonly container: IContainer;
-  /** By variable name: the value, or undefined if it comes from a Secret. */
+  /** Values of the variables, keyed by name; undefined for one from a Secret. */
   readonly environment: ReadonlyMap<string, string | undefined>;
 }
 
@@ -21,7 +21,7 @@ export function workloadsOf(manifests: readonly Manifest[]): readonly Workload[]
   return manifests.filter((manifest) => Deployment.is(manifest) || Job.is(manifest)).map(workloadOf);
 }
 
-/** @throws Error for a pod that is not one container with one argument: nothing here needs more */
+/** Workload of a manifest. @throws Error for a pod that is not one container with one argument */
 export function workloadOf(manifest: Manifest & (IDeployment | IJob)): Workload {
   const { name } = manifest.metadata;
   const template = manifest.spec?.template;
@@ -35,7 +35,7 @@ export function workloadOf(manifest: Manifest & (IDeployment | IJob)): Workload 
   return { kind, name, role, labels: template?.metadata?.labels ?? {}, pod, container, environment };
 }
 
-/** `name/key` of every secret that a workload refers to. */
+/** Secrets that a workload refers to, as `name/key`. */
 export function secretsOf({ pod, container }: Workload): readonly string[] {
   const fromVariables = (container.env ?? []).flatMap(({ valueFrom }) => valueFrom?.secretKeyRef ?? []);
   const unnamed = [...(container.envFrom ?? []), ...(pod.volumes ?? [])].filter(

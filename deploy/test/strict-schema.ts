@@ -25,8 +25,8 @@ const VALIDATORS: Readonly<Record<string, Validate>> = {
 };
 
 /**
- * What the Kubernetes API would refuse under strict field validation: kinds that it is not expected to see, wrong types,
- * missing fields, and fields that the schema does not know. Each fault starts with the path of its field.
+ * Faults that the Kubernetes API would report under strict field validation: unexpected kinds, wrong types, missing fields and
+ * unknown fields. Each fault starts with the path of its field.
  */
 export function schemaFaults(manifest: { readonly apiVersion: string; readonly kind: string }): readonly string[] {
   const kind = `${manifest.apiVersion} ${manifest.kind}`;
@@ -42,8 +42,8 @@ export function schemaFaults(manifest: { readonly apiVersion: string; readonly k
 }
 
 /**
- * The schemas are compiled to code that accepts unknown fields, but reads exactly those that it knows (all of them in a map
- * with free keys). So whatever is still in `unread` after the validation is a field that no schema knows.
+ * Proxy of a value that removes the path of each field that is read from `unread`. The schemas are compiled to code that accepts
+ * unknown fields, but reads exactly those that it knows, so the paths that are left after the validation are unknown fields.
  */
 function recordingReads<T>(value: T, path: string, unread: Set<string>): T {
   if (typeof value !== "object" || value === null) return value;

@@ -2,31 +2,31 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { type Bundle, bundle } from "./bundle.ts";
-import { buildKustomization } from "./testing/kustomize.ts";
-import { faultyVariables, runToExit } from "./testing/role-process.ts";
-import { type Workload, workloadsOf } from "./testing/workloads.ts";
+import { type Bundle, bundle } from "../bundle.ts";
+import { buildKustomization } from "./kustomize.ts";
+import { faultyVariables, runToExit } from "./role-process.ts";
+import { type Workload, workloadsOf } from "./workloads.ts";
 
 const WORKLOADS = workloadsOf([...(await buildKustomization("base")), ...(await buildKustomization("provision"))]);
-/** Where the gateway has its providers file, and where that file comes from. */
+/** Path of the providers file in a gateway pod; its content is `PROVIDERS_FILE`. */
 const IMAGE_PROVIDERS_FILE = "/etc/routeplane/providers.yaml";
-const PROVIDERS_FILE = join(import.meta.dirname, "kustomize/base/providers.yaml");
+const PROVIDERS_FILE = join(import.meta.dirname, "../kustomize/base/providers.yaml");
 
 let folder: string;
 let built: Bundle;
 
 beforeAll(async () => {
-  // Outside the checkout: what the bundle forgot to bring along is not found by accident.
+  // Outside the checkout, where a file that the bundle lacks is not found by accident.
   folder = await mkdtemp(join(tmpdir(), "routeplane-bundle-"));
   built = await bundle(folder);
 });
 
 afterAll(() => rm(folder, { recursive: true, force: true }));
 
-/** Before a line of ours runs. */
+/** Variables that Node.js reads before the bundle runs. */
 const READ_BY_NODE = ["NODE_OPTIONS"];
 
-/** What an operator could put into the Secrets, and files where the image has them. */
+/** Environment of a workload, with plausible values of its Secrets and the path of the providers file here. */
 function plausibleEnvironment({ environment }: Workload): Record<string, string> {
   const plausible = (name: string): string => {
     if (name.endsWith("DATABASE_URL")) return "postgres://role:password@127.0.0.1:1/routeplane";
@@ -43,7 +43,7 @@ function plausibleEnvironment({ environment }: Workload): Record<string, string>
   );
 }
 
-it("has the roles that the manifests run, and names them to whoever asks for another", async () => {
+it("has the roles that the manifests run, and names them if it is given another", async () => {
   const { code, stderr } = await runToExit(built.entry, "no-such-role", {});
   expect(code).toBe(2);
   const roles = stderr.trim().split("one of: ")[1]?.split(" ");
@@ -51,7 +51,7 @@ it("has the roles that the manifests run, and names them to whoever asks for ano
 });
 
 describe.each(WORKLOADS.map((workload) => [workload.role, workload] as const))("%s", (role, workload) => {
-  it("starts from the bundle alone, and lists what its environment lacks", { timeout: 30_000 }, async () => {
+  it("starts from the bundle alone, and lists the variables that are missing", { timeout: 30_000 }, async () => {
     const { code, stderr, variablesRead } = await runToExit(built.entry, role, {});
     const missing = faultyVariables(stderr, "is required");
     expect(code, stderr).toBe(1);
@@ -64,12 +64,16 @@ describe.each(WORKLOADS.map((workload) => [workload.role, workload] as const))("
     );
   });
 
-  it("finds no other fault than the one that was made in what the manifest sets", { timeout: 30_000 }, async () => {
-    const environment = plausibleEnvironment(workload);
-    const names = ["ROUTEPLANE_SERVICE_TOKEN", "ROUTEPLANE_DATABASE_URL", ...Object.keys(environment)];
-    const omitted = names.find((name) => name in environment) ?? "";
-    const { code, stderr } = await runToExit(built.entry, role, { ...environment, [omitted]: "" });
-    expect(code, stderr).toBe(1);
-    expect(faultyVariables(stderr)).toEqual([omitted]);
-  });
+  it(
+    "finds no other fault in the environment of the manifest than the one that was made",
+    { timeout: 30_000 },
+    async () => {
+      const environment = plausibleEnvironment(workload);
+      const names = ["ROUTEPLANE_SERVICE_TOKEN", "ROUTEPLANE_DATABASE_URL", ...Object.keys(environment)];
+      const omitted = names.find((name) => name in environment) ?? "";
+      const { code, stderr } = await runToExit(built.entry, role, { ...environment, [omitted]: "" });
+      expect(code, stderr).toBe(1);
+      expect(faultyVariables(stderr)).toEqual([omitted]);
+    },
+  );
 });

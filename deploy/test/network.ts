@@ -2,7 +2,7 @@ import type { INetworkPolicy } from "kubernetes-models/networking.k8s.io/v1";
 
 export type Labels = Readonly<Record<string, string>>;
 
-/** A connection over TCP. A side without labels is somewhere outside that no policy knows by name. */
+/** A TCP connection. A side without labels is outside the cluster. */
 export interface Connection {
   readonly from: Labels | undefined;
   readonly to: Labels | undefined;
@@ -11,23 +11,23 @@ export interface Connection {
 
 type Direction = "ingress" | "egress";
 
-/** Whether a selector (`matchLabels` alone) picks these labels; an empty one picks everything. */
+/** True if a selector (`matchLabels` alone) selects these labels; an empty one selects all. */
 export function selects(selector: { readonly matchLabels?: unknown } | null | undefined, labels: Labels): boolean {
   return Object.entries(selector?.matchLabels ?? {}).every(([key, value]) => labels[key] === value);
 }
 
-/** Whether policies apply to a pod in this direction: without one, Kubernetes lets everything through. */
+/** True if a policy applies to a pod in this direction. Without one, Kubernetes allows every connection. */
 export function isGoverned(policies: readonly INetworkPolicy[], direction: Direction, pod: Labels): boolean {
   return policies.some((policy) => governs(policy, direction, pod));
 }
 
-/** Whether the policies let a connection through at both ends, as Kubernetes reads them. */
-export function letsThrough(policies: readonly INetworkPolicy[], { from, to, port }: Connection): boolean {
-  const leaves = from === undefined || allows(policies, "egress", { pod: from, peer: to, port });
-  return leaves && (to === undefined || allows(policies, "ingress", { pod: to, peer: from, port }));
+/** True if the policies allow a connection at both ends, by the rules of Kubernetes. */
+export function allowsConnection(policies: readonly INetworkPolicy[], { from, to, port }: Connection): boolean {
+  const isEgressAllowed = from === undefined || allows(policies, "egress", { pod: from, peer: to, port });
+  return isEgressAllowed && (to === undefined || allows(policies, "ingress", { pod: to, peer: from, port }));
 }
 
-/** An end that is allowed by any of the policies that govern it is allowed. */
+/** True if one of the policies that govern a pod allows the peer, or none governs it. */
 function allows(
   policies: readonly INetworkPolicy[],
   direction: Direction,

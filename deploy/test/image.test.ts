@@ -3,16 +3,16 @@ import { tmpdir } from "node:os";
 import { join, matchesGlob, relative } from "node:path";
 import { expect, it } from "vitest";
 import { parse } from "yaml";
-import { bundle } from "./bundle.ts";
+import { bundle } from "../bundle.ts";
 
-const CHECKOUT = join(import.meta.dirname, "..");
+const CHECKOUT = join(import.meta.dirname, "../..");
 const read = (path: string): Promise<string> => readFile(join(CHECKOUT, path), "utf8");
 
 const dockerfile = await read("deploy/Dockerfile");
 const instructions = (name: string): readonly string[] =>
   [...dockerfile.matchAll(new RegExp(`^${name} (.*)$`, "gm"))].map(([, text = ""]) => text);
 
-it("is built and run by the very Node that the workspace is tested with, by one digest", async () => {
+it("is built and run by the Node.js that the workspace is tested with, by one digest", async () => {
   const workspace = parse(await read("pnpm-workspace.yaml")) as { catalog: Record<string, string> };
   const [, image = ""] = /^(.*) AS build$/.exec(instructions("FROM")[0] ?? "") ?? [];
   const [tag, digest] = image.split("@");
@@ -21,7 +21,7 @@ it("is built and run by the very Node that the workspace is tested with, by one 
   expect(instructions("FROM")).toEqual([`${image} AS build`, image]);
 });
 
-it("is installed by the package manager of the checkout, from the lockfile as it is", async () => {
+it("is installed by the package manager of the checkout, from the unchanged lockfile", async () => {
   const folder = "packages/standalone/bin/package-manager";
   const lock = JSON.parse(await read(`${folder}/package-lock.json`)) as {
     packages: Record<string, { integrity?: string }>;
@@ -43,7 +43,7 @@ it("runs as the user that the manifests demand, without a shell", async () => {
 });
 
 it(
-  "is sent everything that the bundle is made from, and no state or secret of a checkout",
+  "gets all files that the bundle is made from, and no state or secret of a checkout",
   { timeout: 60_000 },
   async () => {
     const patterns = (await read(".dockerignore")).split("\n").filter((line) => line !== "" && !line.startsWith("#"));
@@ -60,13 +60,13 @@ it(
     } finally {
       await rm(folder, { recursive: true, force: true });
     }
-    const secret = [
+    const privatePaths = [
       ".routeplane/secrets.json",
       ".git/config",
       ".env",
       "services/auth/.env.local",
       "deploy/node_modules/a/b.js",
     ];
-    expect(secret.filter((path) => !isIgnored(path))).toEqual([]);
+    expect(privatePaths.filter((path) => !isIgnored(path))).toEqual([]);
   },
 );

@@ -7,20 +7,20 @@ import { reservePorts } from "@routeplane/standalone";
 import { cloneDatabase, eventually, startNats } from "@routeplane/testing";
 import pg from "pg";
 import { afterAll, expect, it } from "vitest";
-import { bundle } from "./bundle.ts";
-import { buildKustomization } from "./testing/kustomize.ts";
-import { passes } from "./testing/probes.ts";
-import { type RunningRole, runToExit, startRole } from "./testing/role-process.ts";
-import { type Workload, workloadsOf } from "./testing/workloads.ts";
+import { bundle } from "../bundle.ts";
+import { buildKustomization } from "./kustomize.ts";
+import { passes } from "./probes.ts";
+import { type RunningRole, runToExit, startRole } from "./role-process.ts";
+import { type Workload, workloadsOf } from "./workloads.ts";
 
 /**
- * A node as the manifests describe it, without Kubernetes: the bundle's processes with the manifests' environment on real
- * Postgres and NATS, asked what the kubelet would ask.
+ * A node as in the manifests, but without Kubernetes: the processes of the bundle with the environment of the manifests, on real
+ * Postgres and NATS, probed as the kubelet does.
  */
 const WORKLOADS = workloadsOf([...(await buildKustomization("base")), ...(await buildKustomization("provision"))]);
 const SERVING = WORKLOADS.filter(({ kind }) => kind === "Deployment");
 const DATABASE = `deploy_${randomBytes(8).toString("hex")}`;
-const PROVIDERS_FILE = join(import.meta.dirname, "kustomize/base/providers.yaml");
+const PROVIDERS_FILE = join(import.meta.dirname, "../kustomize/base/providers.yaml");
 
 const folder = await mkdtemp(join(tmpdir(), "routeplane-deploy-"));
 const [server, nats, { entry }, reserved] = await Promise.all([
@@ -38,10 +38,10 @@ afterAll(async () => {
   reserved.release();
 });
 
-/** Addresses of the roles inside the cluster, to where they listen here. */
+/** Port on which a role listens on this machine. */
 const portOf = (role: string): number => reserved.ports[SERVING.findIndex((workload) => workload.role === role)] ?? 0;
 
-/** What the manifest sets, with addresses of this machine and what an operator would put into the Secrets. */
+/** Environment of a workload, with addresses of this machine and values of its Secrets. */
 function environmentOf({ role, environment }: Workload): Record<string, string> {
   const secrets: Record<string, string> = {
     ROUTEPLANE_SERVICE_TOKEN: `rps_of-${role}`,
@@ -54,7 +54,7 @@ function environmentOf({ role, environment }: Workload): Record<string, string> 
     ROUTEPLANE_DATABASE_URL: databaseUrl(`routeplane_${role}` as RoleName),
     ROUTEPLANE_MIGRATION_DATABASE_URL: databaseUrl(`routeplane_${role.replace("migrate-", "")}_owner` as RoleName),
   };
-  const here = (name: string, value: string | undefined): string | undefined => {
+  const localValue = (name: string, value: string | undefined): string | undefined => {
     const [, roleName] = /^ROUTEPLANE_PASSWORD_(.+)$/.exec(name) ?? [];
     if (roleName !== undefined) return new URL(server.url(`routeplane_${roleName.toLowerCase()}` as RoleName)).password;
     if (name === "ROUTEPLANE_PORT") return String(portOf(role));
@@ -64,11 +64,11 @@ function environmentOf({ role, environment }: Workload): Record<string, string> 
     const [, callee = ""] = /^http:\/\/routeplane-([a-z]+):\d+$/.exec(value ?? "") ?? [];
     return callee === "" ? (value ?? secrets[name]) : `http://127.0.0.1:${portOf(callee)}`;
   };
-  const set = [...environment].flatMap(([name, value]) => {
-    const text = here(name, value);
+  const variables = [...environment].flatMap(([name, value]) => {
+    const text = localValue(name, value);
     return text === undefined ? [] : [[name, text] as const];
   });
-  return Object.fromEntries(role === "provision" ? [...set, ["ROUTEPLANE_DATABASE", DATABASE]] : set);
+  return Object.fromEntries(role === "provision" ? [...variables, ["ROUTEPLANE_DATABASE", DATABASE]] : variables);
 }
 
 function databaseUrl(role: RoleName): string {
@@ -130,7 +130,7 @@ it("runs the same Jobs again without effect", { timeout: 60_000 }, async () => {
   for (const service of ["auth", "policy", "usage"]) expect(await runJob(`migrate-${service}`)).toContain("up to date");
 });
 
-it("ends in order when Kubernetes asks it to", { timeout: 60_000 }, async () => {
+it("ends with exit code 0 on SIGTERM", { timeout: 60_000 }, async () => {
   const codes = await Promise.all([...running].map(async ([role, process]) => [role, await process.stop()] as const));
   expect(Object.fromEntries(codes)).toEqual(Object.fromEntries(SERVING.map(({ role }) => [role, 0])));
 });

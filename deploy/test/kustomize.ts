@@ -13,7 +13,7 @@ export interface Manifest {
   readonly metadata: { readonly name: string; readonly namespace?: string };
 }
 
-/** What `kubectl kustomize` makes of a folder of deploy/kustomize, e.g. `base`. */
+/** Manifests that `kubectl kustomize` builds from a folder of deploy/kustomize, e.g. `base`. */
 export async function buildKustomization(name: string): Promise<readonly Manifest[]> {
   const folder = join(import.meta.dirname, "../kustomize", name);
   const { stdout } = await run(await kubectl(), ["kustomize", folder], { timeout: 30_000 });
@@ -27,7 +27,7 @@ export async function buildKustomization(name: string): Promise<readonly Manifes
 const CACHE = join(import.meta.dirname, "../../node_modules/.cache/routeplane/kubectl");
 const DOWNLOAD_TIMEOUT_MS = 60_000;
 
-/** Debian's own, unpacked and not installed, where there is none on PATH. It is old: the manifests must suit both. */
+/** Path of kubectl: from the PATH, else from Debian's package, which is unpacked and not installed. The manifests must suit both versions. */
 async function kubectl(): Promise<string> {
   if (await succeeds("kubectl", ["version", "--client"], { timeout: 30_000 })) return "kubectl";
   const cached = join(CACHE, "usr/bin/kubectl");
@@ -49,17 +49,17 @@ async function fetchKubectl(): Promise<void> {
     const archive = (await readdir(folder)).find((file) => file.endsWith(".deb")) ?? "";
     await run("dpkg-deb", ["--extract", archive, "unpacked"], { cwd: folder, timeout: 60_000 });
     await rename(join(folder, "unpacked"), CACHE).catch((error: unknown) => {
-      // Somebody else was faster; theirs is as good.
+      // Another process has fetched it meanwhile.
       if (!(error instanceof Error && "code" in error && error.code === "ENOTEMPTY")) throw error;
     });
   } catch (cause) {
-    throw new Error("no kubectl on PATH, and Debian's kubernetes-client cannot be had: install kubectl", { cause });
+    throw new Error("no kubectl on PATH, and Debian's kubernetes-client cannot be fetched: install kubectl", { cause });
   } finally {
     await rm(folder, { recursive: true, force: true });
   }
 }
 
-/** A machine that was never updated has no package lists, and only one process at a time may fetch them. */
+/** Downloads a package; fetches package lists if there are none, which only one process at a time can do. */
 async function downloadPackage(name: string, folder: string): Promise<void> {
   const deadline = Date.now() + DOWNLOAD_TIMEOUT_MS;
   const options = { cwd: folder, timeout: DOWNLOAD_TIMEOUT_MS };

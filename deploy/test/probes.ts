@@ -5,7 +5,7 @@ import { createGrpcTransport } from "@connectrpc/connect-node";
 import { Health, HealthCheckResponse_ServingStatus as Status } from "@routeplane/contracts/health";
 import type { IProbe } from "kubernetes-models/v1";
 
-/** Asks what the kubelet would ask of a container, once, at `port` of this machine whatever port the probe names. */
+/** Runs a probe once, as the kubelet does, but on `port` of this machine instead of the port that it names. */
 export async function passes(probe: IProbe | undefined, port: number): Promise<boolean> {
   const timeoutMs = (probe?.timeoutSeconds ?? 1) * 1_000;
   try {
@@ -15,7 +15,7 @@ export async function passes(probe: IProbe | undefined, port: number): Promise<b
   } catch {
     return false;
   }
-  throw new Error("not a probe that is known here");
+  throw new Error("the type of the probe is not supported");
 }
 
 async function isServing(service: string, port: number, timeoutMs: number): Promise<boolean> {

@@ -5,10 +5,10 @@ import { natsUserConfig } from "@routeplane/standalone/servers";
 import { Deployment } from "kubernetes-models/apps/v1";
 import { PodDisruptionBudget } from "kubernetes-models/policy/v1";
 import { describe, expect, it } from "vitest";
-import { buildKustomization } from "./testing/kustomize.ts";
-import { schemaFaults } from "./testing/strict-schema.ts";
-import { selects } from "./testing/network.ts";
-import { secretsOf, workloadOf, workloadsOf } from "./testing/workloads.ts";
+import { buildKustomization } from "./kustomize.ts";
+import { schemaFaults } from "./strict-schema.ts";
+import { selects } from "./network.ts";
+import { secretsOf, workloadOf, workloadsOf } from "./workloads.ts";
 
 const MANIFESTS = [...(await buildKustomization("base")), ...(await buildKustomization("provision"))];
 const WORKLOADS = workloadsOf(MANIFESTS);
@@ -33,7 +33,7 @@ describe("the schema of the Kubernetes API", () => {
     expect(schemaFaults({ apiVersion: "v1", kind: "Secret" })).toEqual(["/kind: no schema for v1 Secret"]);
   });
 
-  it("gets manifests for any namespace, each with a name of its own", () => {
+  it("gets manifests for any namespace, each with its own name", () => {
     expect(MANIFESTS.filter(({ metadata }) => metadata.namespace !== undefined)).toEqual([]);
     const names = MANIFESTS.map(({ kind, metadata }) => `${kind} ${metadata.name}`);
     expect(names).toEqual([...new Set(names)]);
@@ -41,8 +41,8 @@ describe("the schema of the Kubernetes API", () => {
 });
 
 describe("secrets", () => {
-  it("are referred to by name and key only, and the README lists exactly those", async () => {
-    const readme = await readFile(join(import.meta.dirname, "README.md"), "utf8");
+  it("are referenced by name and key only, and the README lists exactly those", async () => {
+    const readme = await readFile(join(import.meta.dirname, "../README.md"), "utf8");
     const rows = [...readme.matchAll(/^\| `(routeplane-[a-z-]+)` *\| ([^|]*)\|/gm)];
     const documented = rows.flatMap(([, name = "", keys = ""]) =>
       [...keys.matchAll(/`([a-z-]+)`/g)].map(([, key]) => `${name}/${key}`),
@@ -51,7 +51,7 @@ describe("secrets", () => {
     expect(documented.toSorted()).toEqual([...used].toSorted());
   });
 
-  it("that are credentials go to one workload each", () => {
+  it("that are credentials are used by one workload each", () => {
     const accepted = "routeplane-callers/accepted";
     const holders = WORKLOADS.flatMap((workload) =>
       secretsOf(workload).map((secret) => [secret, workload.name] as const),
@@ -60,8 +60,8 @@ describe("secrets", () => {
     expect(shared).toEqual([]);
   });
 
-  it("of NATS belong to users whose permissions the README shows as a node has them", async () => {
-    const readme = await readFile(join(import.meta.dirname, "README.md"), "utf8");
+  it("of NATS are of users with the permissions that the README shows and a local node has", async () => {
+    const readme = await readFile(join(import.meta.dirname, "../README.md"), "utf8");
     for (const user of ["gateway", "aggregator"] as const) {
       const shown = natsUserConfig(user, `$${user.toUpperCase()}_PASSWORD`);
       expect(readme).toContain(shown.replaceAll(/^/gm, "    "));
@@ -79,7 +79,7 @@ describe.each(WORKLOADS.map((workload) => [workload.name, workload] as const))("
     expect(container.image).toMatch(/^[a-z0-9./-]+(:\d+\.\d+\.\d+|@sha256:[0-9a-f]{64})$/);
   });
 
-  it("meets the restricted pod security standard, with a root file system that it cannot write", () => {
+  it("meets the restricted pod security standard, with a read-only root file system", () => {
     expect(pod).toMatchObject({
       automountServiceAccountToken: false,
       securityContext: { runAsNonRoot: true, runAsUser: 65532, seccompProfile: { type: "RuntimeDefault" } },
@@ -92,7 +92,7 @@ describe.each(WORKLOADS.map((workload) => [workload.name, workload] as const))("
     expect([pod.hostNetwork, pod.hostPID, pod.hostIPC]).toEqual([undefined, undefined, undefined]);
   });
 
-  it("asks for what it needs and cannot take the node's memory", () => {
+  it("requests CPU and memory, and has a memory limit", () => {
     expect(container.resources).toMatchObject({
       requests: { cpu: expect.any(String), memory: expect.any(String) },
       limits: { memory: expect.any(String) },
@@ -106,7 +106,7 @@ describe.each(WORKLOADS.map((workload) => [workload.name, workload] as const))("
   });
 });
 
-it("aggregator and query API have the heaps here that they have everywhere else, and nobody else has one", () => {
+it("aggregator and query API have the same heap options as elsewhere, and no other role has any", () => {
   const heaps = WORKLOADS.map(({ role, environment }) => [role, environment.get("NODE_OPTIONS")] as const);
   expect(new Map(heaps.filter(([, options]) => options !== undefined))).toEqual(
     new Map([
@@ -122,7 +122,7 @@ describe.each(DEPLOYMENTS.map((deployment) => [deployment.metadata.name, deploym
     const { pod, container, labels, environment } = workloadOf(deployment);
     const { selector, replicas = 1 } = deployment.spec ?? {};
 
-    it("is probed for having started, for being alive and for being ready", () => {
+    it("has probes for start, liveness and readiness", () => {
       const { startupProbe, livenessProbe, readinessProbe } = container;
       const port = container.ports?.[0];
       const reached = [startupProbe, livenessProbe, readinessProbe].map(
@@ -132,12 +132,12 @@ describe.each(DEPLOYMENTS.map((deployment) => [deployment.metadata.name, deploym
       expect(readinessProbe?.httpGet?.path ?? readinessProbe?.grpc).toEqual(
         container.args?.[0] === "gateway" ? "/healthz" : { port: port?.containerPort },
       );
-      // What others are down for must not restart this one.
+      // A fault of another process must not restart this one.
       expect(livenessProbe).not.toMatchObject({ httpGet: { path: "/healthz" } });
       if (livenessProbe?.grpc) expect(livenessProbe.grpc.service).toBe("liveness");
     });
 
-    it("listens where its ports and probes say, for all addresses", () => {
+    it("listens on the ports of its probes, on all addresses", () => {
       expect(environment.get("ROUTEPLANE_PORT")).toBe(String(container.ports?.[0]?.containerPort));
       expect(environment.get("ROUTEPLANE_HOST")).toBe("0.0.0.0");
       const hot = container.ports?.find(({ name }) => name === "grpc-hot")?.containerPort;
@@ -149,13 +149,13 @@ describe.each(DEPLOYMENTS.map((deployment) => [deployment.metadata.name, deploym
       expect(pod.terminationGracePeriodSeconds).toBeGreaterThan(pauseSecs + STOP_TIMEOUT_MS / 1_000);
     });
 
-    it("owns the pods that it makes, alone, and spreads them", () => {
+    it("selects its own pods and no others, and spreads them", () => {
       expect(selects(selector, labels)).toBe(true);
       expect(WORKLOADS.filter((other) => selects(selector, other.labels))).toHaveLength(1);
       expect(pod.topologySpreadConstraints?.every(({ labelSelector }) => selects(labelSelector, labels))).toBe(true);
     });
 
-    it("keeps all replicas but one through a drained machine, if it has several", () => {
+    it("keeps all replicas but one while a machine is drained, if it has several", () => {
       const budgets = MANIFESTS.filter((manifest) => PodDisruptionBudget.is(manifest)).filter((budget) =>
         selects(budget.spec?.selector, labels),
       );
