@@ -8,15 +8,15 @@ import { superuserUrl } from "../harness/database.ts";
 import { startNode, type TestNode } from "../harness/node.ts";
 
 /**
- * Admissions a second through the policy service of a running node over gRPC, each settled right after, and how long one takes:
- * all on one budget, whose row they queue for, and spread over 1,000 budgets.
+ * Measures admissions per second, each settled at once, and the time of one, through the policy service of a running node over
+ * gRPC: all on one budget, whose row they queue for, and spread over 1,000 budgets.
  */
 
 const CONCURRENCY = 32;
 const WARM_UP_MS = 3_000;
 const MEASURE_MS = 10_000;
 const BUDGETS = 1_000;
-/** More than is spent here, so that nothing is denied. */
+/** Limit that is never reached, so that nothing is denied. */
 const LIMIT_MICRO_USD = 9_000_000_000_000_000;
 const BOUNDS = { price: { inputPicoUsd: 0n, outputPicoUsd: 1_000_000n }, inputTokensMax: 100n, outputTokensMax: 100n };
 
@@ -36,7 +36,7 @@ async function main(): Promise<void> {
       ["one hot budget", 1],
       [`${BUDGETS} distinct budgets`, BUDGETS],
     ] as const) {
-      const admit = admissions(client, serviceToken, await boundKeys(postgres, budgets));
+      const admit = admissions(client, serviceToken, await createBoundKeys(postgres, budgets));
       await run(admit, WARM_UP_MS);
       print(name, await run(admit, MEASURE_MS));
     }
@@ -52,11 +52,8 @@ interface BoundKeys {
   readonly keyIds: readonly Id<"key">[];
 }
 
-/**
- * A namespace with so many keys, each with a budget of its own: the policy service takes the gateway's word for who they
- * are.
- */
-async function boundKeys(postgres: pg.Client, count: number): Promise<BoundKeys> {
+/** Creates budgets for `count` keys of a namespace. The keys need not exist: the policy service trusts the gateway on who calls. */
+async function createBoundKeys(postgres: pg.Client, count: number): Promise<BoundKeys> {
   const [namespaceId, policyId] = [newId("ns"), newId("pol")];
   const keyIds = Array.from({ length: count }, () => newId("key"));
   const bindingIds = keyIds.map(() => newId("bnd"));
@@ -73,7 +70,7 @@ async function boundKeys(postgres: pg.Client, count: number): Promise<BoundKeys>
   return { namespaceId, keyIds };
 }
 
-/** Admits and settles one request after the other, for each key in turn. @returns how long the admission took */
+/** Admits and settles one request after the other, for each key in turn. @returns the times of the admissions */
 function admissions(client: GrpcClient, token: string, { namespaceId, keyIds }: BoundKeys): () => Promise<number> {
   const { admit, settle } = AdmissionService.method;
   let turn = 0;
@@ -101,7 +98,7 @@ async function run(admit: () => Promise<number>, durationMs: number): Promise<Lo
   return { perSecond: (latencies.length * 1_000) / durationMs, p50Ms: at(0.5), p99Ms: at(0.99) };
 }
 
-/** What the node's own processes know. */
+/** Secrets of the node's own processes. */
 async function backDoor(node: TestNode) {
   const secrets = await readFile(join(node.home, "secrets.json"), "utf8");
   const { serviceToken } = JSON.parse(secrets) as { readonly serviceToken: string };

@@ -10,15 +10,15 @@ import { admissionOf, makeRequests, openBenchPublisher, publish, untilSummed } f
 import { startUsageServers, type UsageServers } from "./usage-servers.ts";
 
 /**
- * Events a second that one aggregator writes, with row-level security, every index and all sums, beside the same rows by a
- * bare batched insert: into a plain table of the same columns with only the primary key, by the superuser, in batches of the
- * same size. Both in turns, so that whatever else the machine does falls on both alike; each figure is the median of ROUNDS.
- * CPU time is that of the writing process and of Postgres, all of it: what one core could do if it did nothing else.
+ * Measures events per second of one aggregator, with row-level security, every index and all sums, beside the same rows by a bare
+ * batched insert: into a plain table of the same columns with only the primary key, by the superuser, in batches of the same
+ * size. The two alternate, so that other load on the machine affects both; each figure is the median of ROUNDS. CPU time is that
+ * of the writing process and of all of Postgres: the rate of one core that does nothing else.
  */
 
 const ROUNDS = Number(process.env["ROUNDS"] ?? 7);
 const ROWS = Number(process.env["ROWS"] ?? 40_000);
-/** As many as an aggregator takes at a time. */
+/** Batch size of an aggregator. */
 const BATCH = 5_000;
 
 interface Bench {
@@ -28,7 +28,7 @@ interface Bench {
   readonly aggregator: AggregatorProcess;
 }
 
-/** What one round took, in seconds. */
+/** Times of one round, in seconds. */
 interface Taken {
   readonly wall: number;
   readonly cpu: number;
@@ -80,7 +80,7 @@ async function measure(bench: Bench): Promise<void> {
   process.stdout.write(`${load()}\n`);
 }
 
-/** Publishes while the aggregator stands still, then lets it work until it is through. */
+/** Publishes while the aggregator is suspended, then measures it until it has written everything. */
 async function aggregate(bench: Bench, said: readonly LoggedRequest[], status: string): Promise<Taken> {
   const { aggregator, postgres, publisher } = bench;
   await untilReady(aggregator);
@@ -117,7 +117,7 @@ async function time({ servers }: Bench, pid: number, work: () => Promise<void>):
   };
 }
 
-/** Inserts in batches, each column as one array, as the aggregator does. */
+/** Inserts in batches with one array per column, as the aggregator does. */
 async function prepareBareInsert(postgres: pg.Client): Promise<(requests: readonly LoggedRequest[]) => Promise<void>> {
   const { rows: columns } = await postgres.query<{ name: keyof typeof REQUEST_COLUMNS; type: string }>(`
     select attname as name, format_type(atttypid, atttypmod) as type from pg_attribute
@@ -153,7 +153,7 @@ function describe(results: Readonly<Record<string, Taken>>): string {
     .join("   ");
 }
 
-/** Rates of `eventsEach` events a row, and their share of those of the bare insert, round by round. */
+/** Prints the median rates of `eventsEach` events per row, and their shares of the bare insert, round by round. */
 function report(name: string, taken: readonly Taken[], bare: readonly Taken[], eventsEach = 1): void {
   const events = ROWS * eventsEach;
   const cpuOf = ({ cpu, postgresCpu }: Taken): number => cpu + postgresCpu;

@@ -8,9 +8,8 @@ import { admissionOf, makeRequests, openBenchPublisher, publish, untilSummed } f
 import { startUsageServers, type UsageServers } from "./usage-servers.ts";
 
 /**
- * What an aggregator that was away needs for EVENTS events (a million unless set) that have waited for it: memory at most
- * (resident, as the kernel has seen it), and how many it writes a second, its start included. Both events of each request,
- * a few thousand apart, as they are when requests take a while.
+ * Measures an aggregator that starts with a backlog of EVENTS events (a million by default): its peak resident memory, and its
+ * events per second, start included. Both events of each request, a few thousand apart, as for requests that take a while.
  */
 
 const EVENTS = Number(process.env["EVENTS"] ?? 1_000_000);
@@ -72,7 +71,7 @@ async function drain(servers: UsageServers): Promise<void> {
   }
 }
 
-/** @param field of /proc/<pid>/status: `VmRSS`, now; `VmHWM`, at most so far */
+/** Resident memory of a process. @param field of /proc/<pid>/status: `VmRSS` now, `VmHWM` at its peak */
 async function megabytes(pid: number, field: "VmRSS" | "VmHWM"): Promise<number> {
   const status = await readFile(`/proc/${pid}/status`, "utf8");
   return Math.round(Number(new RegExp(`${field}:\\s+(\\d+) kB`).exec(status)?.[1] ?? 0) / 1_024);

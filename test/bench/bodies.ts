@@ -5,7 +5,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { startNode } from "../harness/index.ts";
 
 /**
- * Memory of a gateway with 100 bodies of 10 MB in flight: each is sent but for its last byte, so that none is worked on.
+ * Measures the memory of a gateway with 100 bodies of 10 MB in flight: each is sent except for its last byte, so none is processed.
  *
  *     npm run bench -- test/bench/bodies.ts
  */

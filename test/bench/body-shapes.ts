@@ -1,7 +1,6 @@
-/** Bodies of 10 MiB that are hard on something: a parser, a decoder, a scan, a walk, a regular expression. */
-
+/** Size of the bodies. Each shape is hard on one thing: a parser, a decoder, a scan, a walk, a regular expression. */
 const BYTES = 10 * 1024 ** 2;
-/** Number of values in a body of 10 MiB, about as many as a request may have. */
+/** Number of values in a body, just below the maximum of a request. */
 const VALUES = 99_000;
 
 const chat = (model: string, member: string): string =>
@@ -24,7 +23,7 @@ const text = (unit: string): string => unit.repeat(Math.floor((BYTES - 200) / Bu
 const said = (model: string, content: string): string =>
   `{"model":"${model}","max_tokens":5,"messages":[{"role":"user","content":"${content}"}]}`;
 
-/** By name: the body for a model. */
+/** Makers of a body for a model, keyed by the name of its shape. */
 export const SHAPES: Readonly<Record<string, (model: string) => string>> = {
   "empty arrays": (model) => chat(model, `"x":[${filled(() => "[]")}]`),
   "empty objects": (model) => chat(model, `"x":[${filled(() => "{}")}]`),

@@ -2,7 +2,7 @@ import { type ChildProcess, fork } from "node:child_process";
 import { once } from "node:events";
 import { join } from "node:path";
 
-/** One of the processes of `servers.ts`, and its address. */
+/** Starts one of the processes of `servers.ts`. @returns the process and its address */
 export async function startChild(
   role: string,
   ...args: readonly string[]

@@ -3,7 +3,7 @@ import { newId } from "@routeplane/domain";
 import type { Applied } from "../../services/policy/src/domain/effective/applied-policy.ts";
 import { composePolicies } from "../../services/policy/src/domain/effective/effective-policy.ts";
 
-/** What it takes to compose the effective policy of a key at the end of a lineage of 5, with 20 bindings above and on it. */
+/** Measures the composition of the effective policy of a key at the end of a lineage of 5, with 20 bindings on the lineage. */
 
 const ROUNDS = 20_000;
 const namespaceId = newId("ns");
@@ -11,7 +11,7 @@ const lineage = Array.from({ length: 5 }, () => newId("key"));
 
 const pattern = (name: string) => ({ name, pattern: `${name}-[0-9]{4}`, action: "redact", appliesTo: "both" }) as const;
 
-/** A guardrail, a budget, a rate limit and a preset of all three in turns. */
+/** Policies in turns: a guardrail, a budget, a rate limit and a preset of all three. */
 function specOf(index: number): PolicySpec {
   const guardrail = {
     modelAllow: ["gpt-4o*", "echo", `model-${index}`],
@@ -53,5 +53,5 @@ const { user, system } = process.cpuUsage(before);
 took.sort();
 const at = (share: number): string => `${(took[Math.floor((ROUNDS - 1) * share)] ?? 0).toFixed(1)} us`;
 process.stdout.write(`5 keys deep, 20 bindings: p50 ${at(0.5)}   p99 ${at(0.99)}`);
-// Of all threads, so that what others do on the machine is not in it.
+// CPU time of all threads: other load on the machine is not in it.
 process.stdout.write(`   CPU ${((user + system) / ROUNDS).toFixed(1)} us each\n`);

@@ -1,7 +1,7 @@
 import { Server, ServerCredentials } from "@grpc/grpc-js";
 import { VerificationService } from "@routeplane/contracts/auth";
 
-/** What a gRPC server is measured against: answers VerifyKey with an empty message. Tells its parent its address. */
+/** Baseline of a gRPC server: answers VerifyKey with an empty message. Sends its address to its parent process. */
 
 const server = new Server({ "grpc.enable_channelz": 0 });
 const asIs = (bytes: Buffer): Buffer => bytes;

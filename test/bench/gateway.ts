@@ -6,14 +6,14 @@ import { startChild } from "./children.ts";
 import { type LoadResult, runLoad } from "./load.ts";
 
 /**
- * Small calls without streaming through the gateway of a running node, beside a bare node:http + undici proxy, to the same
- * upstream, in one run on one machine. Prints requests per second of both, and the gateway's share.
+ * Measures small calls without streaming through the gateway of a running node, beside a bare node:http + undici proxy to the same
+ * upstream, in one run on one machine: requests per second of both, and the gateway's share.
  */
 
 const CONCURRENCY = 32;
 const WARM_UP_MS = 3_000;
 const MEASURE_MS = 8_000;
-/** One after the other and again, so that a machine that slows down slows both. */
+/** Alternating rounds, so that a machine that slows down slows both. */
 const ROUNDS = 2;
 
 async function main(): Promise<void> {

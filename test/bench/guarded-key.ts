@@ -1,7 +1,7 @@
 import type { TestNode } from "../harness/node.ts";
 import { EVERYDAY_PATTERNS } from "./everyday-patterns.ts";
 
-/** Mints a key that may invoke. */
+/** Mints a key with the scope inference:invoke. */
 export async function mint(node: TestNode, name: string): Promise<{ id: string; token: string }> {
   const { stdout } = await node.cli(["cloud", "keys", "mint", "--name", name, "--scope", "inference:invoke", "--json"]);
   return JSON.parse(stdout) as { id: string; token: string };

@@ -10,9 +10,8 @@ import { type LoadResult, runLoad } from "./load.ts";
 import { cpuSeconds, printTimes } from "./times.ts";
 
 /**
- * What a guardrail of 12 patterns costs at the gateway of a running node: requests with prompts of 8 KiB per second, and per
- * second of its CPU, as a share of those of a key without one; and how much later the first word of a stream comes when its
- * answer is redacted.
+ * Measures the cost of a guardrail of 12 patterns at the gateway of a running node: requests with prompts of 8 KiB per second, and
+ * per second of its CPU, as a share of those of a key without one; and the time to the first word of a stream, redacted and not.
  */
 
 const CONCURRENCY = 16;
@@ -27,11 +26,11 @@ async function main(): Promise<void> {
   await writeFile(providers, providersFile(upstream.url));
   const node = await startNode({ environment: { ROUTEPLANE_PROVIDERS: providers } });
   try {
-    const free = await mint(node, "free");
-    const governed = await mint(node, "governed");
-    await bindGuardrail(node, governed.id);
-    await throughput(node, free.token, governed.token);
-    await firstWord(node, free.token, governed.token);
+    const unguarded = await mint(node, "unguarded");
+    const guarded = await mint(node, "guarded");
+    await bindGuardrail(node, guarded.id);
+    await throughput(node, unguarded.token, guarded.token);
+    await measureFirstWord(node, unguarded.token, guarded.token);
   } finally {
     await node.remove();
     upstream.child.kill();
@@ -39,7 +38,7 @@ async function main(): Promise<void> {
   }
 }
 
-async function throughput(node: TestNode, free: string, governed: string): Promise<void> {
+async function throughput(node: TestNode, unguardedKey: string, guardedKey: string): Promise<void> {
   const pid = (await node.pid("gateway")) ?? 0;
   const load = async (key: string, durationMs: number): Promise<Measured> => {
     const url = `${node.url}/v1/chat/completions`;
@@ -55,10 +54,10 @@ async function throughput(node: TestNode, free: string, governed: string): Promi
     const requests = (result.perSecond * durationMs) / 1_000;
     return { ...result, perCpuSecond: requests / ((await cpuSeconds(pid)) - before) };
   };
-  for (const key of [free, governed]) await load(key, 2_000);
+  for (const key of [unguardedKey, guardedKey]) await load(key, 2_000);
   const rounds: { readonly without: Measured; readonly guarded: Measured }[] = [];
   for (let round = 0; round < ROUNDS; round++) {
-    rounds.push({ without: await load(free, MEASURE_MS), guarded: await load(governed, MEASURE_MS) });
+    rounds.push({ without: await load(unguardedKey, MEASURE_MS), guarded: await load(guardedKey, MEASURE_MS) });
   }
   const without = best(rounds.map((round) => round.without));
   const guarded = best(rounds.map((round) => round.guarded));
@@ -74,11 +73,11 @@ interface Measured extends LoadResult {
   readonly perCpuSecond: number;
 }
 
-/** A machine that is busy with something else makes both slower, hardly ever faster. */
+/** Best of several rounds: other load on the machine makes a round slower, hardly ever faster. */
 function best(results: readonly Measured[]): Measured {
-  const most = (value: (each: Measured) => number): number => Math.max(...results.map(value));
-  const fastest = results.find(({ perSecond }) => perSecond === most((each) => each.perSecond));
-  return { ...(fastest as Measured), perCpuSecond: most((each) => each.perCpuSecond) };
+  const most = (value: (result: Measured) => number): number => Math.max(...results.map(value));
+  const fastest = results.find(({ perSecond }) => perSecond === most((result) => result.perSecond));
+  return { ...(fastest as Measured), perCpuSecond: most((result) => result.perCpuSecond) };
 }
 
 function print(name: string, { perSecond, perCpuSecond, p50Ms, p99Ms, failed }: Measured): void {
@@ -87,20 +86,20 @@ function print(name: string, { perSecond, perCpuSecond, p50Ms, p99Ms, failed }: 
   process.stdout.write(`${name}: ${rates}   ${times}${failed > 0 ? `   ${failed} FAILED` : ""}\n`);
 }
 
-/** One stream after the other, in turns, so that a machine that slows down slows both. */
-async function firstWord(node: TestNode, free: string, governed: string): Promise<void> {
+/** Measures streams one after the other, alternating, so that a machine that slows down slows both. */
+async function measureFirstWord(node: TestNode, unguardedKey: string, guardedKey: string): Promise<void> {
   const pool = new Pool(node.url, { connections: 1 });
-  const times = { free: [] as number[], governed: [] as number[] };
+  const times = { unguarded: [] as number[], guarded: [] as number[] };
   for (let count = 0; count < STREAMS; count++) {
-    times.free.push(await untilFirstWord(pool, free));
-    times.governed.push(await untilFirstWord(pool, governed));
+    times.unguarded.push(await timeToFirstWord(pool, unguardedKey));
+    times.guarded.push(await timeToFirstWord(pool, guardedKey));
   }
   await pool.close();
-  printTimes("first word of a stream, no guardrail", times.free);
-  printTimes("first word of a stream, redacted", times.governed);
+  printTimes("first word of a stream, no guardrail", times.unguarded);
+  printTimes("first word of a stream, redacted", times.guarded);
 }
 
-async function untilFirstWord(pool: Pool, key: string): Promise<number> {
+async function timeToFirstWord(pool: Pool, key: string): Promise<number> {
   const body = JSON.stringify({
     model: "streaming",
     stream: true,

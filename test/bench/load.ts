@@ -4,22 +4,22 @@ export interface LoadOptions {
   readonly url: string;
   readonly key: string;
   readonly model: string;
-  /** What is asked. "Say hello." by default. */
+  /** Content of the message. "Say hello." by default. */
   readonly prompt?: string;
-  /** Requests under way at a time. */
+  /** Number of concurrent requests. */
   readonly concurrency: number;
   readonly durationMs: number;
 }
 
 export interface LoadResult {
   readonly perSecond: number;
-  /** Answers other than 200. */
+  /** Number of answers other than 200. */
   readonly failed: number;
   readonly p50Ms: number;
   readonly p99Ms: number;
 }
 
-/** Sends small chat completions, each as soon as the one before it on its connection is answered. */
+/** Sends small chat completions, on each connection the next one as soon as the last is answered. */
 export async function runLoad(options: LoadOptions): Promise<LoadResult> {
   const { url, key, model, prompt = "Say hello.", concurrency, durationMs } = options;
   const { origin, pathname } = new URL(url);

@@ -3,9 +3,9 @@ import { RE2Set } from "re2js";
 import { EVERYDAY_PATTERNS, prose } from "./everyday-patterns.ts";
 
 /**
- * What content patterns cost by themselves: twelve everyday ones over 8 KiB of prose, beside re2js's own set, which only says
- * whether they match; and how long nasty sets over 10 MiB hold the event loop. CPU time of this thread, so that a busy machine
- * does not matter.
+ * Measures content patterns by themselves: twelve everyday ones over 8 KiB of prose, beside re2js's own set, which only reports
+ * whether they match; and the longest slices of the event loop under adversarial sets over 10 MiB. CPU time of this thread, so
+ * other load on the machine does not matter.
  */
 
 const KIB_8 = prose(8_192);
@@ -19,7 +19,7 @@ const cpuMs = (): number => {
   return (user + system) / 1_000;
 };
 
-/** Notes the CPU time between two turns of the event loop. */
+/** Work that measures the CPU time between two turns of the event loop. */
 class TimedWork extends Work {
   longestMs = 0;
   steps = 0;
@@ -69,7 +69,7 @@ function random(alphabet: string, length: number): string {
 
 const several = (count: number, pattern: (index: number) => string): string[] =>
   Array.from({ length: count }, (_, index) => pattern(index));
-const NASTY: Readonly<Record<string, readonly [readonly string[], string]>> = {
+const ADVERSARIAL: Readonly<Record<string, readonly [readonly string[], string]>> = {
   "(a|b)*a(a|b){20}c": [["(a|b)*a(a|b){20}c"], random("ab", MIB_10)],
   "20 x a(?:a|b){n}[ac]!": [several(20, (index) => `a(?:a|b){${index + 5}}[ac]!`), random("abc", MIB_10)],
   "10 x [a-z]{n}!": [several(10, (index) => `[a-z]{${index + 100}}!`), random("abcz", MIB_10)],
@@ -90,8 +90,8 @@ const NASTY: Readonly<Record<string, readonly [readonly string[], string]>> = {
   "x[ab]{1,500}y, z[^y]{400}y": [["x[ab]{1,500}y", "z[^y]{400}y"], random("xab", MIB_10)],
 };
 
-async function nasty(): Promise<void> {
-  for (const [name, [patterns, text]] of Object.entries(NASTY)) {
+async function adversarial(): Promise<void> {
+  for (const [name, [patterns, text]] of Object.entries(ADVERSARIAL)) {
     const rules = await compileRules(redact(patterns));
     const started = cpuMs();
     const work = new TimedWork();
@@ -104,4 +104,4 @@ async function nasty(): Promise<void> {
 }
 
 await everyday();
-await nasty();
+await adversarial();

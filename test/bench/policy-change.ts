@@ -7,8 +7,8 @@ import { startNode, type TestNode } from "../harness/node.ts";
 import { printTimes } from "./times.ts";
 
 /**
- * How long requests still get what a policy forbids, at the slowest of three gateways that have just let them pass: with the
- * change feed, and with the feed cut. A guardrail that denies a model is switched on and off while all of them are asked.
+ * Measures the time until a policy change is in force at the slowest of three gateways that have just admitted the requests: with
+ * the change feed, and with the feed cut. A guardrail that denies a model is enabled and disabled while all of them are called.
  */
 
 const CHANGES = Number(process.env["CHANGES"] ?? 500);
@@ -49,7 +49,7 @@ async function main(): Promise<void> {
   }
 }
 
-/** A guardrail bound to the node's root key, and switched off. */
+/** Creates a guardrail, bound to the node's root key and disabled. */
 async function prepare(node: TestNode, gateways: readonly Pool[]): Promise<Bench> {
   const token = await node.apiKey();
   const manage = managing(gateways[0] ?? new Pool(node.url), token);
@@ -75,7 +75,7 @@ function managing(gateway: Pool, token: string): Manage {
   };
 }
 
-/** Milliseconds until every gateway answers so, each of which has just answered otherwise, and knew without asking. */
+/** Milliseconds until every gateway answers with `status`. Each has just answered otherwise, from its cache. */
 async function changeAndWatch({ manage, gateways, token, policyId }: Bench, change: string, status: number) {
   for (const gateway of gateways) {
     for (let twice = 0; twice < 2; twice++) {
@@ -91,10 +91,7 @@ async function changeAndWatch({ manage, gateways, token, policyId }: Bench, chan
   return Math.max(0, Math.max(...(await Promise.all(ends))) - answeredAt);
 }
 
-/**
- * The policy service keeps the connections that it has and gets no other, and the one that it hears of changes on is
- * closed.
- */
+/** Cuts the feed: closes the connection on which the policy service receives changes, and refuses new ones; others stay. */
 async function whileFeedIsCut(admin: pg.Client, bench: Bench): Promise<number> {
   await admin.query("alter role routeplane_policy connection limit 0");
   try {
@@ -103,7 +100,7 @@ async function whileFeedIsCut(admin: pg.Client, bench: Bench): Promise<number> {
     return await changeAndWatch(bench, "EnablePolicy", 403);
   } finally {
     await admin.query("alter role routeplane_policy connection limit -1");
-    // Heard again, and for long enough to be trusted.
+    // Until the feed is live again at all gateways.
     await eventually(async () => {
       const { rows } = await admin.query(`select from pg_stat_activity where ${FEED}`);
       return rows.length === 1;

@@ -4,8 +4,7 @@ import type { AddressInfo } from "node:net";
 import { setTimeout as delay } from "node:timers/promises";
 import { Pool } from "undici";
 
-/** The processes that a gateway is measured against: `upstream`, and `proxy <upstream>`. Each tells its parent its address. */
-
+/** Answer of the upstream. The processes here are `upstream` and `proxy <upstream>`; each sends its address to its parent. */
 const ANSWER = JSON.stringify({
   id: "chatcmpl-bench",
   object: "chat.completion",
@@ -15,7 +14,7 @@ const ANSWER = JSON.stringify({
   usage: { prompt_tokens: 12, completion_tokens: 2, total_tokens: 14 },
 });
 
-/** Answers at once, whatever it is asked; at `/stream/…` with a stream of 40 words, one every 5 ms. */
+/** Upstream that answers every request at once; at `/stream/…` with a stream of 40 words, one every 5 ms. */
 const upstream: RequestListener = (request, response) => {
   request.resume();
   const answer = (): void => void response.writeHead(200, { "content-type": "application/json" }).end(ANSWER);
@@ -35,7 +34,7 @@ async function stream(response: ServerResponse): Promise<void> {
   response.end("data: [DONE]\n\n");
 }
 
-/** The floor: no key, no policy, no metering. */
+/** Baseline proxy: no key, no policy, no metering. */
 function proxyTo(target: string): RequestListener {
   const pool = new Pool(target, { connections: 128 });
   return (request, response) => {

@@ -1,8 +1,8 @@
 import { appendFileSync } from "node:fs";
 
 /**
- * Loaded into every process of a node by NODE_OPTIONS: appends to `$ROUTEPLANE_STALLS/<pid>` how long the event loop took for
- * one turn, where that is long. By the thread's own CPU time too, which does not count what others do on a busy machine.
+ * Probe that NODE_OPTIONS loads into every process of a node. Appends each long turn of the event loop to
+ * `$ROUTEPLANE_STALLS/<pid>`, by time and by the CPU time of the thread, which other load on the machine does not affect.
  */
 
 const folder = process.env["ROUTEPLANE_STALLS"];

@@ -9,13 +9,13 @@ import { bindGuardrail, mint } from "./guarded-key.ts";
 import { load } from "./times.ts";
 
 /**
- * How long the event loop of the gateway of a running node is held for bodies of 10 MiB, whatever their shape: the longest turn
- * in CPU time of its thread, and in time. Each shape is sent to an upstream and to `echo`, by a key without a guardrail and by
- * one with 12 content patterns, and then by several at the same time.
+ * Measures the longest turn of the event loop of a running node's gateway for bodies of 10 MiB of many shapes, in CPU time of its
+ * thread and in time. Each shape is sent to an upstream and to `echo`, with a key without a guardrail and with one of 12 content
+ * patterns, and then by several callers at once.
  */
 
 const CONCURRENCY = Number(process.env["CONCURRENCY"] ?? 8);
-/** Names of shapes with commas between them; all of them by default. */
+/** Comma-separated names of shapes. All by default. */
 const ONLY = process.env["SHAPES"]?.split(",");
 
 interface Stall {

@@ -4,7 +4,7 @@ import { promisify } from "node:util";
 import { CHECKOUT } from "@routeplane/standalone";
 import { startNode } from "../harness/node.ts";
 
-/** Seconds from `npm start` until the node says that it is ready: in an empty home, and again; and what is installed. */
+/** Measures the seconds from `npm start` until the node is ready, in an empty home and again, and the size of the installation. */
 
 const WARM_STARTS = 3;
 

@@ -11,15 +11,14 @@ import { load, printTimes } from "./times.ts";
 import { makeRequests } from "./usage-load.ts";
 
 /**
- * How long after a gateway has recorded that a request is over the query API of a running node tells of it, while RATE
- * events a second come in (1,000 unless set) for SECONDS. One in `SAMPLE_EVERY` is asked for again and again until it is
- * told, by its id, in the log and in the sums of a model of its own, each through the node's public address. How long one
- * such question takes is in it.
+ * Measures the latency from the moment a gateway records that a request is settled until the query API of a running node returns
+ * it, at RATE events per second (1,000 by default) for SECONDS. One in `SAMPLE_EVERY` is polled: by its id, in the log, and in the
+ * sums of a model of its own, through the node's public address. The time of one query is part of the latency.
  */
 
 const RATE = Number(process.env["RATE"] ?? 1_000);
 const SECONDS = Number(process.env["SECONDS"] ?? 60);
-/** Of them, without a sample: the publisher connects, and every process compiles what it runs often. */
+/** Seconds of warm-up without samples: the publisher connects, and every process compiles its hot code. */
 const WARM_UP_SECONDS = 10;
 const SAMPLE_EVERY = 100;
 const TICK_MS = 10;
@@ -107,7 +106,7 @@ async function namespaceOf(node: TestNode): Promise<Id<"ns">> {
   return id;
 }
 
-/** As another gateway of the node. */
+/** Creates a publisher like that of another gateway of the node. */
 async function openNodePublisher(node: TestNode): Promise<EventPublisher> {
   const settings = await readFile(join(node.home, "nats/nats.conf"), "utf8");
   const [, port] = /^port: (\d+)/m.exec(settings) ?? [];

@@ -8,10 +8,7 @@ import type { LoggedRequest } from "../../services/usage/src/domain/request.ts";
 import { pendingRequest, settledRequest, usageEvent } from "../../services/usage/test/requests.ts";
 import type { UsageServers } from "./usage-servers.ts";
 
-/**
- * Requests as a gateway would tell of them: settled just now, of `KEYS` keys of one namespace that call `MODELS` models
- * each.
- */
+/** Usage events of settled requests as a gateway publishes them: `KEYS` keys of one namespace call `MODELS` models each. */
 
 const KEYS = 100;
 const MODELS = 5;
@@ -24,18 +21,18 @@ export function makeRequests(count: number, namespaceId: Id<"ns">): LoggedReques
     const model = Math.floor(Math.random() * MODELS);
     const facts = { namespaceId, keyId: keys[key] ?? newId("key"), model: `model-${model}`, provider: "bench" };
     const settled = settledRequest(pendingRequest({ ...facts, createdAt: new Date() }));
-    // Under no guardrail, as most requests are.
+    // Without a guardrail, as most requests.
     return { ...settled, receipt: { ...settled.receipt, guardrailDecisions: [] } };
   });
 }
 
-/** The admission of a request that has settled since. */
+/** Admission event of a request that has been settled since. */
 export function admissionOf(request: LoggedRequest): LoggedRequest {
   const { namespaceId, id, keyId, createdAt, model, provider } = request;
   return pendingRequest({ namespaceId, id, keyId, createdAt, model, provider });
 }
 
-/** A gateway's own publisher, with its spool. */
+/** Creates a publisher with a spool, like that of a gateway. */
 export function openBenchPublisher({ natsUrl, folder }: UsageServers): EventPublisher {
   const nats = parseNatsUrl(natsUrl);
   if (nats === undefined) throw new Error("unreachable: the bench server's URL is well-formed");
@@ -44,7 +41,7 @@ export function openBenchPublisher({ natsUrl, folder }: UsageServers): EventPubl
 
 const AT_ONCE = 5_000;
 
-/** Resolves once the broker has all of it. */
+/** Resolves once NATS has acknowledged everything. */
 export async function publish(publisher: EventPublisher, requests: readonly LoggedRequest[]): Promise<void> {
   for (let first = 0; first < requests.length; first += AT_ONCE) {
     const recorded = requests
@@ -56,7 +53,7 @@ export async function publish(publisher: EventPublisher, requests: readonly Logg
 
 const POLL_MS = 50;
 
-/** Resolves once the sums know `count` requests of a status; asks them, because they are few. */
+/** Resolves once the sums contain `count` requests of a status. Reads the sums, because they are few rows. */
 export async function untilSummed(postgres: pg.Client, status: string, count: number): Promise<void> {
   for (;;) {
     const { rows } = await postgres.query<{ sum: string | null }>(

@@ -13,19 +13,16 @@ import {
 } from "@routeplane/standalone/servers";
 import { migrations } from "../../services/usage/migrations/index.ts";
 
-/**
- * What the usage processes need and nothing else: a Postgres that keeps what it has committed, and a broker, as a node has
- * them.
- */
+/** Servers that the usage processes need, with the settings of a node: Postgres with durable commits, and NATS. */
 export interface UsageServers {
   readonly adminUrl: string;
   readonly url: (role: RoleName) => string;
   readonly natsUrl: string;
   readonly postgresPid: number;
   readonly natsPid: number;
-  /** For files of the bench. */
+  /** Folder for files of the bench. */
   readonly folder: string;
-  /** Stops them and removes their data. */
+  /** Stops the servers and removes their data. */
   remove(): Promise<void>;
 }
 

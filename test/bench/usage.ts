@@ -9,24 +9,24 @@ import { startNode, type TestNode } from "../harness/node.ts";
 import { familyCpuSeconds, load, printTimes } from "./times.ts";
 
 /**
- * What it takes to read the usage of one namespace with many requests (ROWS, 10 million unless set) in 30 days, of 100 keys
- * and 5 models: totals of 30 days, groups, and a page of the request log at any depth. Through the node's public address.
+ * Measures queries of the usage of one namespace with ROWS requests (10 million by default) in 30 days, of 100 keys and 5 models:
+ * sums of 30 days, groups, and a page of the request log at any depth, through the node's public address.
  */
 
 const ROWS = Number(process.env["ROWS"] ?? 10_000_000);
 const CALLS = 500;
-/** Until Node has compiled what is called often. */
+/** Calls before the measurement, until Node has compiled the hot code. */
 const WARM_UP = 500;
 const KEYS = 100;
 const MODELS = 5;
-/** The sums of a day are as many as there are keys, times the models of each, times 2: some of all requests fail. */
+/** Models that each key calls. A day has keys × models × 2 sums, because some requests of each fail. */
 const MODELS_PER_KEY = Number(process.env["MODELS_PER_KEY"] ?? 2);
 const CHUNK = 250_000;
 const HOUR_MS = 60 * 60 * 1000;
 const RANGE_MS = 30 * 24 * HOUR_MS;
-/** Of all rows: a range of 30 days may end anywhere in the last two hours. */
+/** Period over which the rows are spread: a range of 30 days may end anywhere in the last two hours. */
 const SPAN_MS = RANGE_MS + 2 * HOUR_MS;
-/** A little more than the 400 days that are kept unless somebody says otherwise. */
+/** Months with a partition: slightly more than the default retention of 400 days. */
 const MONTHS_KEPT = 14;
 
 async function main(): Promise<void> {
@@ -72,7 +72,7 @@ async function timed(name: string, postgresPid: number, read: () => Promise<void
   printTimes(`${name}, ${load()}, CPU of Postgres ${cpuMs.toFixed(1)} ms`, times);
 }
 
-/** Leaves less behind than `fetch`, which the caller would have to collect while it measures. */
+/** Client that leaves less garbage than `fetch`, which would be collected during the measurement. */
 const callers = new Agent();
 
 async function call(node: TestNode, method: string, request: object): Promise<void> {
@@ -88,7 +88,7 @@ async function call(node: TestNode, method: string, request: object): Promise<vo
 }
 
 const apiKeys = new WeakMap<TestNode, Promise<string>>();
-/** The login that the first start saved. */
+/** Token of the login that the first start saved. */
 function apiKey(node: TestNode): Promise<string> {
   const known = apiKeys.get(node) ?? readFile(join(node.home, "api-key"), "utf8").then((text) => text.trim());
   apiKeys.set(node, known);
@@ -100,7 +100,7 @@ async function namespaceOf(node: TestNode): Promise<string> {
   return (JSON.parse(stdout) as { namespace: { id: string } }).namespace.id;
 }
 
-/** Rows as the aggregator would have left them, evenly over the time, and the sums of them. */
+/** Inserts rows as the aggregator writes them, evenly over the period, and their sums. */
 async function fill(postgres: pg.Client, namespaceId: string, fromMs: number): Promise<void> {
   await postgres.query("set synchronous_commit = off; set maintenance_work_mem = '512MB'; set work_mem = '256MB'");
   await makeMonths(postgres);
@@ -150,7 +150,7 @@ const SUMS = `
     sum(completion_tokens), sum(cost_nano_usd)
   from usage.totals where minutes = 5 group by 1, 3`;
 
-/** Those of a node that is older than what it keeps: each costs something to plan for. */
+/** Creates the partitions of a node that is older than its retention: each adds to the planning of a query. */
 async function makeMonths(postgres: pg.Client): Promise<void> {
   for (let ago = 1; ago <= MONTHS_KEPT; ago++) {
     await postgres.query(`
@@ -167,13 +167,13 @@ async function makeMonths(postgres: pg.Client): Promise<void> {
   }
 }
 
-/** All but the primary key, so that filling takes half the time. @returns statements that make them again */
+/** Drops all indexes but the primary key, so that filling takes half the time. @returns statements that create them again */
 async function dropIndexes(postgres: pg.Client): Promise<readonly string[]> {
   const { rows } = await postgres.query<{ name: string; statement: string }>(`
     select indexrelid::regclass::text as name, pg_get_indexdef(indexrelid) as statement
     from pg_index where indrelid = 'usage.requests'::regclass and not indisprimary`);
   for (const { name } of rows) await postgres.query(`drop index ${name}`);
-  // Of a partitioned table it says ONLY, which leaves the partitions without.
+  // For a partitioned table the definition says ONLY, which would leave the partitions without the index.
   return rows.map(({ statement }) => statement.replace(" ON ONLY ", " ON "));
 }
 

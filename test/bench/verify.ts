@@ -10,12 +10,12 @@ import pg from "pg";
 import { startNode, type TestNode } from "../harness/node.ts";
 import { cpuSeconds } from "./times.ts";
 
-/** What a verification over gRPC costs the service that answers, beside an empty @grpc/grpc-js handler. */
+/** Measures the CPU that a verification over gRPC costs the auth service, beside an empty @grpc/grpc-js handler. */
 
 const CONCURRENCY = 32;
 const WARM_UP_MS = 2_000;
 const MEASURE_MS = 5_000;
-/** One after the other and again, so that a machine that slows down slows all. */
+/** Alternating rounds, so that a machine that slows down slows all. */
 const ROUNDS = 2;
 const BEYOND = 2n ** 62n;
 
@@ -25,16 +25,16 @@ interface Target {
   readonly pid: number;
   readonly token: () => string;
   readonly serviceToken: string;
-  /** Beyond every change that there is: auth may not answer from what it keeps. */
+  /** Number beyond every change, so that auth must not answer from its cache. */
   readonly knownChange?: bigint;
   readonly outcome: "key" | "refusal" | undefined;
 }
 
 interface Result {
   readonly perSecond: number;
-  /** Per second of the server's CPU time, over all its threads. */
+  /** Calls per second of the server's CPU time, over all threads. */
   readonly perCpuSecond: number;
-  /** Connections of auth that asked Postgres anything meanwhile. */
+  /** Connections of auth that ran a query meanwhile. */
   readonly asking: number;
 }
 
@@ -45,7 +45,7 @@ async function main(): Promise<void> {
   try {
     const postgres = await superuser(node);
     const targets = await targetsOf(node, child, emptyAddress);
-    // The server has a core for itself, as far as the system lets it.
+    // Gives the server a core of its own, where the system allows it.
     await Promise.all([pin(process.pid, 1), ...targets.map(({ pid }) => pin(pid, 0))]);
     const results = new Map<Target, Result>();
     for (let round = 0; round < ROUNDS; round += 1) {
@@ -69,7 +69,7 @@ async function targetsOf(node: TestNode, child: ChildProcess, emptyAddress: stri
   const [, connect = ""] = /gRPC: auth (127\.0\.0\.1:\d+)/.exec(node.stdout()) ?? [];
   const key = await node.apiKey();
   const valid = (): string => key;
-  // Of the right shape, with a checksum that is wrong.
+  // Of the right shape, with a wrong checksum.
   const junk = (): string => {
     const token = mintToken("key");
     return `${token.slice(0, -1)}${token.endsWith("0") ? "1" : "0"}`;
@@ -110,7 +110,7 @@ async function run(target: Target, durationMs: number): Promise<Load> {
   return { perSecond: (calls * 1_000) / (performance.now() - started), perCpuSecond };
 }
 
-/** Auth's pool keeps idle connections for 10 s, so whichever asked something is still there. */
+/** Connections of auth that ran a query. Its pool keeps idle connections for 10 s, so they are still there. */
 async function measured(postgres: pg.Client, target: Target): Promise<Result> {
   const { rows: since } = await postgres.query<{ now: Date }>("select clock_timestamp() as now");
   const load = await run(target, MEASURE_MS);
@@ -122,7 +122,7 @@ async function measured(postgres: pg.Client, target: Target): Promise<Result> {
   return { ...load, asking: rows.length };
 }
 
-/** Moves all threads of a process to one core, where there is `taskset`. */
+/** Pins all threads of a process to one core, if `taskset` exists. */
 async function pin(pid: number, core: number): Promise<void> {
   await promisify(execFile)("taskset", ["--all-tasks", "--pid", "--cpu-list", `${core}`, `${pid}`]).catch(() => {});
 }

@@ -10,7 +10,7 @@ import { sendJson, startFakeProvider, type FakeProvider } from "../../services/g
 import {
   type Canary,
   canary,
-  found,
+  canariesIn,
   searchCommandLines,
   searchDatabase,
   searchFolder,
@@ -198,11 +198,11 @@ it(
     const files = await searchFolder(node.home, canaries, new Set(SAVED));
     const output = node.stdout() + node.stderr();
     const hits = [
-      ...answers.flatMap(({ place, text }) => found(place, text, canaries)),
+      ...answers.flatMap(({ place, text }) => canariesIn(place, text, canaries)),
       ...database.hits,
       ...commandLines.hits,
       ...files.hits,
-      ...found("the output of the command", output, canaries),
+      ...canariesIn("the output of the command", output, canaries),
     ];
     expect([...new Set(hits)]).toEqual([]);
     expect(answers.length).toBeGreaterThan(300);
@@ -222,12 +222,14 @@ describe("the search", () => {
   const both = ["planted, whole", "planted, its secret"];
 
   it("finds a token and its secret in any text, as it stands, as base64 and in a URL", () => {
-    expect(found("log", `{"key":"${token}"}`, planted)).toEqual(both.map((name) => `log: ${name}`));
-    expect(found("log", `x${token.split("_")[3]}x`, planted)).toEqual(["log: planted, its secret"]);
-    expect(found("log", Buffer.from(token).toString("base64"), planted)).toEqual(["log: planted, whole"]);
-    expect(found("log", encodeURIComponent("a/b+c"), [canary("url", "a/b+c")])).toEqual(["log: url"]);
-    expect(found("log", Buffer.from("ab".repeat(32), "hex"), [canary("hex", "ab".repeat(32))])).toEqual(["log: hex"]);
-    expect(found("log", mintToken("key"), planted)).toEqual([]);
+    expect(canariesIn("log", `{"key":"${token}"}`, planted)).toEqual(both.map((name) => `log: ${name}`));
+    expect(canariesIn("log", `x${token.split("_")[3]}x`, planted)).toEqual(["log: planted, its secret"]);
+    expect(canariesIn("log", Buffer.from(token).toString("base64"), planted)).toEqual(["log: planted, whole"]);
+    expect(canariesIn("log", encodeURIComponent("a/b+c"), [canary("url", "a/b+c")])).toEqual(["log: url"]);
+    expect(canariesIn("log", Buffer.from("ab".repeat(32), "hex"), [canary("hex", "ab".repeat(32))])).toEqual([
+      "log: hex",
+    ]);
+    expect(canariesIn("log", mintToken("key"), planted)).toEqual([]);
   });
 
   it("finds a file, a row and a command line that somebody planted", async () => {

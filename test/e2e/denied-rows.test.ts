@@ -2,7 +2,7 @@ import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { eventually } from "@routeplane/testing";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { ask, cliJson, mintKey } from "../harness/gateway.ts";
+import { chatBody, cliJson, mintKey } from "../harness/gateway.ts";
 import { startNode, type TestNode } from "../harness/index.ts";
 
 /** Denied requests beyond what a minute has rows for: counted in usage, and no row of the request log. */
@@ -48,7 +48,7 @@ async function send(token: string, count: number, status: number): Promise<numbe
       const response = await fetch(`${node.url}/v1/chat/completions`, {
         method: "POST",
         headers: { authorization: `Bearer ${token}`, "content-type": "application/json" },
-        body: JSON.stringify(ask("hello")),
+        body: JSON.stringify(chatBody("hello")),
       });
       await response.arrayBuffer();
       if (response.status === status) refused++;

@@ -11,7 +11,7 @@ import {
   startFakeProvider,
   type FakeProvider,
 } from "../../services/gateway/test/fake-provider.ts";
-import { ask, cliJson, failureOf, mintKey, openAiClient, settledRow } from "../harness/gateway.ts";
+import { chatBody, cliJson, failureOf, mintKey, openAiClient, settledRow } from "../harness/gateway.ts";
 import { startNode, type TestNode } from "../harness/index.ts";
 
 /** The stock `openai` client through a node to providers of a providers file, good ones and bad ones. */
@@ -136,7 +136,7 @@ describe("a provider's key that the upstream repeats", () => {
     const response = await fetch(`${node.url}/v1/chat/completions`, {
       method: "POST",
       headers: { authorization: `Bearer ${token}`, "content-type": "application/json" },
-      body: JSON.stringify({ ...ask("hello", model), stream: model === "leak-stream" }),
+      body: JSON.stringify({ ...chatBody("hello", model), stream: model === "leak-stream" }),
     });
     const said = `${JSON.stringify([...response.headers])} ${await response.text()}`;
     const row = await settledRow(node, response.headers.get("x-request-id"));
@@ -155,7 +155,9 @@ describe("requests with one Idempotency-Key", () => {
 
   it("reach the upstream once, at the same instant and afterwards, and the others name the one that did", async () => {
     const sent = () =>
-      root.chat.completions.create(ask("order 17", "plain"), { ...options("order-17"), maxRetries: 2 }).withResponse();
+      root.chat.completions
+        .create(chatBody("order 17", "plain"), { ...options("order-17"), maxRetries: 2 })
+        .withResponse();
     const outcomes = await Promise.allSettled(Array.from({ length: 5 }, sent));
     const [winner, ...others] = outcomes.flatMap((each) => (each.status === "fulfilled" ? [each.value] : []));
     expect([winner?.data.choices[0]?.message.content, others]).toEqual(["fine", []]);
@@ -173,12 +175,12 @@ describe("requests with one Idempotency-Key", () => {
   it("are others under another key of the same namespace", async () => {
     const other = openAiClient(node, (await mintKey(node, "other")).token);
     for (const client of [root, other])
-      await client.chat.completions.create(ask("order 18", "plain"), options("order-18"));
+      await client.chat.completions.create(chatBody("order 18", "plain"), options("order-18"));
     expect(sentOf("order 18")).toBe(2);
   });
 
   it("may follow one that cost nothing", async () => {
-    const sent = () => failureOf(root.chat.completions.create(ask("order 19", "broken"), options("order-19")));
+    const sent = () => failureOf(root.chat.completions.create(chatBody("order 19", "broken"), options("order-19")));
     expect(await sent()).toMatchObject({ status: 502 });
     // That nothing is charged is known a moment after the client is answered.
     await eventually(async () => (await sent()).status === 502);
@@ -187,17 +189,17 @@ describe("requests with one Idempotency-Key", () => {
 
   it("are refused with 400 if it is longer than 255 characters, or empty", async () => {
     for (const key of ["x".repeat(256), ""]) {
-      const error = await failureOf(root.chat.completions.create(ask("order 20", "plain"), options(key)));
+      const error = await failureOf(root.chat.completions.create(chatBody("order 20", "plain"), options(key)));
       expect(error).toMatchObject({ status: 400, code: "invalid_value", param: "Idempotency-Key" });
     }
-    await root.chat.completions.create(ask("order 20", "plain"), options("x".repeat(255)));
+    await root.chat.completions.create(chatBody("order 20", "plain"), options("x".repeat(255)));
     expect(sentOf("order 20")).toBe(1);
   });
 });
 
 describe("an upstream of the providers file", () => {
   it("gets the operator's key and no header of the client's, and is charged at the file's price", async () => {
-    const { data, request_id } = await root.chat.completions.create(ask("x", "local/plain")).withResponse();
+    const { data, request_id } = await root.chat.completions.create(chatBody("x", "local/plain")).withResponse();
     expect(data.choices[0]?.message.content).toBe("fine");
     const received = upstream.requests.at(-1);
     expect(received?.headers.authorization).toBe(`Bearer ${PROVIDER_KEY}`);
@@ -212,7 +214,7 @@ describe("an upstream of the providers file", () => {
 
   it("streams, and is charged by the chunk that the client does not see", async () => {
     const { data, request_id } = await root.chat.completions
-      .create({ ...ask("x", "streaming"), stream: true })
+      .create({ ...chatBody("x", "streaming"), stream: true })
       .withResponse();
     let text = "";
     for await (const chunk of data) {
@@ -229,7 +231,7 @@ describe("an upstream of the providers file", () => {
     ["half", "upstream_error"],
     ["hanging-up", "upstream_error"],
   ])("that is %s makes 502 %s, may have worked, and is charged its reservation", async (model, code) => {
-    const error = await failureOf(root.chat.completions.create(ask("x", model, { max_tokens: 10 })));
+    const error = await failureOf(root.chat.completions.create(chatBody("x", model, { max_tokens: 10 })));
     expect(error).toMatchObject({ status: 502, code });
     const row = await settledRow(node, error.requestID);
     expect(row).toMatchObject({ status: "failed", completion_tokens: 10, estimated: true });
@@ -244,14 +246,16 @@ describe("an upstream of the providers file", () => {
     ["picky", 400, "c"],
     ["unreachable", 502, "upstream_unreachable"],
   ])("that is %s makes %i %s, costs nothing and shows no key", async (model, status, code) => {
-    const error = await failureOf(root.chat.completions.create(ask("x", model)));
+    const error = await failureOf(root.chat.completions.create(chatBody("x", model)));
     expect(error).toMatchObject({ status, code });
     expect(JSON.stringify(error.error)).not.toContain(PROVIDER_KEY);
     expect(await settledRow(node, error.requestID)).toMatchObject({ status: "failed", cost_micro_usd: 0 });
   });
 
   it("that reports no usage is charged its reservation", async () => {
-    const { request_id } = await root.chat.completions.create(ask("x", "no-usage", { max_tokens: 10 })).withResponse();
+    const { request_id } = await root.chat.completions
+      .create(chatBody("x", "no-usage", { max_tokens: 10 }))
+      .withResponse();
     const row = await settledRow(node, request_id);
     expect(row).toMatchObject({ status: "succeeded", completion_tokens: 10 });
     expect(row.cost_micro_usd).toBe(row.prompt_tokens * 3 + 10 * 5);
@@ -259,7 +263,7 @@ describe("an upstream of the providers file", () => {
 
   it("is cut when the client goes away in the middle, and charged its reservation", async () => {
     const { data, request_id } = await root.chat.completions
-      .create({ ...ask("x", "endless", { max_tokens: 10 }), stream: true })
+      .create({ ...chatBody("x", "endless", { max_tokens: 10 }), stream: true })
       .withResponse();
     for await (const chunk of data) {
       expect(chunk.choices[0]?.delta.content).toBe("word");
@@ -273,7 +277,7 @@ describe("an upstream of the providers file", () => {
 
   it("that dies in the middle of a stream ends it with an error and is charged its reservation", async () => {
     const { data, request_id } = await root.chat.completions
-      .create({ ...ask("x", "dying", { max_tokens: 10 }), stream: true })
+      .create({ ...chatBody("x", "dying", { max_tokens: 10 }), stream: true })
       .withResponse();
     const read = async (): Promise<void> => {
       for await (const chunk of data) expect(chunk.choices[0]?.delta.content).toBe("word");

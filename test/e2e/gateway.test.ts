@@ -1,7 +1,7 @@
 import { eventually } from "@routeplane/testing";
 import { APIError, type OpenAI } from "openai";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { ask, cliJson, failureOf, mintKey, openAiClient, settledRow } from "../harness/gateway.ts";
+import { chatBody, cliJson, failureOf, mintKey, openAiClient, settledRow } from "../harness/gateway.ts";
 import { startNode, type TestNode } from "../harness/index.ts";
 
 /** The stock `openai` client against a whole node, with the model `echo`. */
@@ -30,7 +30,7 @@ describe("the stock openai client", () => {
     const key = await mintKey(node, "completes");
     const before = await cliJson<Usage>(node, "cloud", "usage");
     const { data, response, request_id } = await openAiClient(node, key.token)
-      .chat.completions.create(ask("one two three"))
+      .chat.completions.create(chatBody("one two three"))
       .withResponse();
     expect(data.choices[0]?.message.content).toBe("one two three");
     expect(data.usage).toMatchObject({ prompt_tokens: 3, completion_tokens: 3 });
@@ -56,7 +56,7 @@ describe("the stock openai client", () => {
     const headers = { authorization: `Bearer ${await node.apiKey()}`, "content-type": "application/json" };
     const address = `${node.url}/routeplane.usage.v1.UsageService/ListRequests`;
     const secondsUntilVisible = async (): Promise<number> => {
-      const { request_id } = await root.chat.completions.create(ask("x")).withResponse();
+      const { request_id } = await root.chat.completions.create(chatBody("x")).withResponse();
       const answered = performance.now();
       await eventually(async () => {
         const response = await fetch(address, { method: "POST", headers, body: JSON.stringify({ pageSize: 5 }) });
@@ -72,7 +72,7 @@ describe("the stock openai client", () => {
 
   it("streams, and gets a usage chunk only if it asks for one", async () => {
     const seen = async (more: object): Promise<{ text: string; usages: number }> => {
-      const stream = await root.chat.completions.create({ ...ask("one two"), stream: true, ...more });
+      const stream = await root.chat.completions.create({ ...chatBody("one two"), stream: true, ...more });
       let text = "";
       let usages = 0;
       for await (const chunk of stream) {
@@ -94,7 +94,7 @@ describe("the stock openai client", () => {
 
   it("gets an output bound honoured, and n choices", async () => {
     const { choices } = await root.chat.completions.create(
-      ask("one two three", " Echo/ECHO ", { max_tokens: 2, n: 2 }),
+      chatBody("one two three", " Echo/ECHO ", { max_tokens: 2, n: 2 }),
     );
     expect(choices.map(({ message, finish_reason }) => [message.content, finish_reason])).toEqual([
       ["one two", "length"],
@@ -109,7 +109,7 @@ describe("refusals, in OpenAI's words", () => {
     ["no key of ours", "sk-abc"],
     ["a service's credential", "rps_0000000000000000000000000000000000000000000"],
   ])("401 for %s", async (_, token) => {
-    const error = await failureOf(openAiClient(node, token).chat.completions.create(ask("x")));
+    const error = await failureOf(openAiClient(node, token).chat.completions.create(chatBody("x")));
     expect(error).toMatchObject({ status: 401, code: "invalid_api_key" });
     expect(error.message).not.toContain(token);
     expect(error.headers?.get("x-should-retry")).toBe("false");
@@ -118,17 +118,17 @@ describe("refusals, in OpenAI's words", () => {
   it("401 for a revoked key, and for two different keys in one request", async () => {
     const key = await mintKey(node, "revoked");
     await cliJson(node, "cloud", "keys", "revoke", key.id);
-    expect(await failureOf(openAiClient(node, key.token).chat.completions.create(ask("x")))).toMatchObject({
+    expect(await failureOf(openAiClient(node, key.token).chat.completions.create(chatBody("x")))).toMatchObject({
       status: 401,
     });
     const headers = { "x-api-key": key.token };
-    expect(await failureOf(root.chat.completions.create(ask("x"), { headers }))).toMatchObject({ status: 401 });
+    expect(await failureOf(root.chat.completions.create(chatBody("x"), { headers }))).toMatchObject({ status: 401 });
   });
 
   it("403 for a key without the scope and for an operator credential, naming the scope", async () => {
     const { token } = await mintKey(node, "reader", "usage:read");
     for (const credential of [token, await node.operatorKey()]) {
-      const error = await failureOf(openAiClient(node, credential).chat.completions.create(ask("x")));
+      const error = await failureOf(openAiClient(node, credential).chat.completions.create(chatBody("x")));
       expect(error).toMatchObject({ status: 403, code: "insufficient_scope" });
       expect(error.message).toContain("inference:invoke");
       expect(await failureOf(openAiClient(node, credential).models.list().asResponse())).toMatchObject({ status: 403 });
@@ -136,7 +136,7 @@ describe("refusals, in OpenAI's words", () => {
   });
 
   it("404 for an unknown model and for an unknown route, 405 for a wrong method", async () => {
-    const error = await failureOf(root.chat.completions.create(ask("x", "nothing")));
+    const error = await failureOf(root.chat.completions.create(chatBody("x", "nothing")));
     expect(error).toMatchObject({ status: 404, code: "model_not_found", param: "model" });
     expect(await failureOf(root.embeddings.create({ model: "echo", input: "x" }))).toMatchObject({ status: 404 });
     const wrong = await fetch(`${node.url}/v1/chat/completions`);
@@ -150,9 +150,9 @@ describe("refusals, in OpenAI's words", () => {
       return { status: response.status, body: (await response.json()) as { error: { param: string } } };
     };
     expect((await send("{")).status).toBe(400);
-    const bad = await send(JSON.stringify(ask("x", "echo", { max_tokens: -1 })));
+    const bad = await send(JSON.stringify(chatBody("x", "echo", { max_tokens: -1 })));
     expect([bad.status, bad.body.error.param]).toEqual([400, "max_tokens"]);
-    expect((await send(JSON.stringify(ask("x".repeat(11 * 1024 ** 2))))).status).toBe(413);
+    expect((await send(JSON.stringify(chatBody("x".repeat(11 * 1024 ** 2))))).status).toBe(413);
   });
 
   it("402 for what does not fit into a budget, naming the policy, and the denial is in the log and costs nothing", async () => {
@@ -161,7 +161,7 @@ describe("refusals, in OpenAI's words", () => {
     const policy = await cliJson<{ id: string }>(node, "cloud", "budget", "create", "--name", "tiny", ...limit);
     const principal = ["--principal-type", "api_key", "--principal-id", key.id];
     const binding = await cliJson<{ id: string }>(node, "cloud", "policy", "bind", policy.id, ...principal);
-    const error = await failureOf(openAiClient(node, key.token).chat.completions.create(ask("x")));
+    const error = await failureOf(openAiClient(node, key.token).chat.completions.create(chatBody("x")));
     expect(error).toMatchObject({ status: 402, code: "budget_exceeded" });
     expect(error.error).toMatchObject({
       policy_id: policy.id,
@@ -182,12 +182,12 @@ describe("a service that dies", () => {
   it("refuses within 3 s while policy is away, names it, and serves again when it is back", async () => {
     const down = node.kill("policy");
     const started = performance.now();
-    const first = await root.chat.completions.create(ask("x")).catch((error: unknown) => error);
+    const first = await root.chat.completions.create(chatBody("x")).catch((error: unknown) => error);
     expect(performance.now() - started).toBeLessThan(4_500);
     // The supervisor may have been faster than the request.
     if (first instanceof APIError) expect(first).toMatchObject({ status: 503, code: "dependency_unavailable" });
     await down;
     await node.healthy();
-    await eventually(async () => (await root.chat.completions.create(ask("x"))).choices.length === 1);
+    await eventually(async () => (await root.chat.completions.create(chatBody("x"))).choices.length === 1);
   });
 });

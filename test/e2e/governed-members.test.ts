@@ -5,7 +5,7 @@ import { eventually } from "@routeplane/testing";
 import type OpenAI from "openai";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { sendJson, startFakeProvider, type FakeProvider } from "../../services/gateway/test/fake-provider.ts";
-import { ask, cliJson, openAiClient } from "../harness/gateway.ts";
+import { chatBody, cliJson, openAiClient } from "../harness/gateway.ts";
 import { startNode, type TestNode } from "../harness/index.ts";
 import { type NamespaceKeys, newNamespace } from "../harness/policies.ts";
 
@@ -86,7 +86,7 @@ const content = (...parts: readonly unknown[]) => ({
   max_tokens: 5,
   messages: [{ role: "user", content: parts }],
 });
-const plain = (more: object) => ask("hi", "plain", { max_tokens: 5, ...more });
+const plain = (more: object) => chatBody("hi", "plain", { max_tokens: 5, ...more });
 const raw = (message: string) => `{"model":"plain","max_tokens":5,"messages":[{"role":"user",${message}}]}`;
 const IMAGES = JSON.stringify([{ type: "image_url", image_url: { url: "data:image/png;base64,AA" } }]);
 
@@ -172,7 +172,7 @@ describe("members that route, redirect or are billed", () => {
 
   it("work with the stock client", async () => {
     const completion = await root.chat.completions.create({
-      ...ask("hi", "plain"),
+      ...chatBody("hi", "plain"),
       max_completion_tokens: 5,
       temperature: 0,
       service_tier: "auto",
@@ -208,18 +208,21 @@ describe("the receipt", () => {
     });
 
   it("has the surcharges that were priced", async () => {
-    const priority = await post(await node.apiKey(), ask("hi", "priced", { max_tokens: 5, service_tier: "priority" }));
+    const priority = await post(
+      await node.apiKey(),
+      chatBody("hi", "priced", { max_tokens: 5, service_tier: "priority" }),
+    );
     expect(await receiptOf(priority.id)).toMatchObject({ cost_micro_usd: 40, overrun_micro_usd: 0 });
-    const search = await post(await node.apiKey(), ask("hi", "priced", { max_tokens: 5, web_search_options: {} }));
+    const search = await post(await node.apiKey(), chatBody("hi", "priced", { max_tokens: 5, web_search_options: {} }));
     const receipt = await receiptOf(search.id);
     expect(receipt).toMatchObject({ cost_micro_usd: 25_020, price: { request_pico_usd: 25_000_000_000 } });
     expect(receipt.reserved_micro_usd).toBeGreaterThan(25_000);
-    const refused = await post(capped, ask("hi", "priced", { max_tokens: 5, web_search_options: {} }));
+    const refused = await post(capped, chatBody("hi", "priced", { max_tokens: 5, web_search_options: {} }));
     expect(refused).toMatchObject({ status: 402, error: { code: "budget_exceeded" } });
   });
 
   it("names the model that was billed, and how far the charge exceeds the reservation", async () => {
-    const { id } = await post(await node.apiKey(), ask("hi", "routed", { max_tokens: 5 }));
+    const { id } = await post(await node.apiKey(), chatBody("hi", "routed", { max_tokens: 5 }));
     const receipt = await receiptOf(id);
     expect(receipt).toMatchObject({ model: "routed", billed_model: "dear", cost_micro_usd: 2_000 });
     expect(receipt.overrun_micro_usd).toBe(2_000 - receipt.reserved_micro_usd);

@@ -5,7 +5,7 @@ import { eventually } from "@routeplane/testing";
 import { APIError } from "openai";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { type Answer, startFakeProvider, type FakeProvider } from "../../services/gateway/test/fake-provider.ts";
-import { ask, cliJson, failureOf, mintKey, openAiClient, settledRow } from "../harness/gateway.ts";
+import { chatBody, cliJson, failureOf, mintKey, openAiClient, settledRow } from "../harness/gateway.ts";
 import { startNode, type TestNode } from "../harness/index.ts";
 import { cliAs } from "./json-cli.ts";
 
@@ -111,7 +111,7 @@ describe("a guardrail", () => {
     const { policyId, bindingId } = await bindGuardrail(key.id, pattern("BLOCK"));
     for (const stream of [false, true]) {
       const error = await failureOf(
-        openAiClient(node, key.token).chat.completions.create({ ...ask("my number is 123-45-6789"), stream }),
+        openAiClient(node, key.token).chat.completions.create({ ...chatBody("my number is 123-45-6789"), stream }),
       );
       expect(error).toMatchObject({ status: 400, code: "content_blocked" });
       expect(error.error).toMatchObject({
@@ -136,7 +136,7 @@ describe("a guardrail", () => {
       ]);
     }
     expect(
-      (await openAiClient(node, key.token).chat.completions.create(ask("all well"))).choices[0]?.message.content,
+      (await openAiClient(node, key.token).chat.completions.create(chatBody("all well"))).choices[0]?.message.content,
     ).toBe("all well");
   });
 
@@ -144,7 +144,7 @@ describe("a guardrail", () => {
     const key = await mintKey(node, "redacted");
     const { policyId, bindingId } = await bindGuardrail(key.id, pattern("REDACT"));
     const client = openAiClient(node, key.token);
-    const asked = client.chat.completions.create(ask("it is 123-45-6789 here"));
+    const asked = client.chat.completions.create(chatBody("it is 123-45-6789 here"));
     const { data: whole, request_id } = await asked.withResponse();
     expect(whole.choices[0]?.message.content).toBe("it is [REDACTED] here");
     const by = { policy_id: policyId, binding_id: bindingId, rule: "guardrail.content_patterns", pattern: "ssn" };
@@ -153,7 +153,7 @@ describe("a guardrail", () => {
     ]);
     let text = "";
     for await (const chunk of await client.chat.completions.create({
-      ...ask("it is 123-45-6789 here"),
+      ...chatBody("it is 123-45-6789 here"),
       stream: true,
     })) {
       text += chunk.choices[0]?.delta.content ?? "";
@@ -164,7 +164,7 @@ describe("a guardrail", () => {
   it("that redacts answers does so in every choice, in reasoning and in the arguments of every tool call, as the client puts them together", async () => {
     const key = await mintKey(node, "tools");
     await bindGuardrail(key.id, pattern("REDACT", "RESPONSE"));
-    const runner = openAiClient(node, key.token).chat.completions.stream({ ...ask("x", "talkative"), n: 2 });
+    const runner = openAiClient(node, key.token).chat.completions.stream({ ...chatBody("x", "talkative"), n: 2 });
     let reasoning = "";
     for await (const { choices } of runner) {
       for (const { delta } of choices) reasoning += (delta as { reasoning_content?: string }).reasoning_content ?? "";
@@ -188,7 +188,7 @@ describe("a guardrail", () => {
     const key = await mintKey(node, "blocked answer");
     const { policyId } = await bindGuardrail(key.id, pattern("BLOCK", "RESPONSE"));
     const { data: stream, request_id } = await openAiClient(node, key.token)
-      .chat.completions.create({ ...ask("x", "talkative"), stream: true })
+      .chat.completions.create({ ...chatBody("x", "talkative"), stream: true })
       .withResponse();
     let seen = "";
     const error: unknown = await (async () => {
@@ -247,13 +247,13 @@ describe("a guardrail", () => {
     const client = openAiClient(node, child.token);
     const models = await client.models.list();
     expect(models.data.map(({ id }) => id)).toEqual(["talkative"]);
-    const denied = await failureOf(client.chat.completions.create(ask("x", " ECHO ")));
+    const denied = await failureOf(client.chat.completions.create(chatBody("x", " ECHO ")));
     expect(denied).toMatchObject({
       status: 403,
       code: "model_not_allowed",
       error: { rule: "guardrail.model_allow", principal: { id: parent.id } },
     });
-    const streamed = await failureOf(client.chat.completions.create({ ...ask("x", "talkative"), stream: true }));
+    const streamed = await failureOf(client.chat.completions.create({ ...chatBody("x", "talkative"), stream: true }));
     expect(streamed).toMatchObject({ status: 400, code: "streaming_not_allowed" });
   });
 
@@ -265,7 +265,7 @@ describe("a guardrail", () => {
       "BINDING_MODE_SHADOW",
     );
     const { data, request_id } = await openAiClient(node, key.token)
-      .chat.completions.create(ask("it is 123-45-6789"))
+      .chat.completions.create(chatBody("it is 123-45-6789"))
       .withResponse();
     expect(data.choices[0]?.message.content).toBe("it is 123-45-6789");
     const rule = (name: string) => ({ policy_id: policyId, binding_id: bindingId, rule: `guardrail.${name}` });
@@ -279,7 +279,7 @@ describe("a guardrail", () => {
     const key = await mintKey(node, "changes");
     const client = openAiClient(node, key.token);
     const status = (): Promise<number> =>
-      client.chat.completions.create(ask("x")).then(
+      client.chat.completions.create(chatBody("x")).then(
         () => 200,
         (error: APIError) => error.status ?? 0,
       );

@@ -6,7 +6,7 @@ import { newId } from "@routeplane/domain";
 import { accessOf, isInternal, publishedServices } from "@routeplane/rpc";
 import { eventually } from "@routeplane/testing";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { ask } from "../harness/gateway.ts";
+import { chatBody } from "../harness/gateway.ts";
 import { startNode, type TestNode } from "../harness/index.ts";
 
 /** Promise 1, from outside: what a credential of one namespace can learn of another is nothing. */
@@ -119,7 +119,7 @@ async function infer(token: string): Promise<string> {
   const answer = await fetch(`${node.url}/v1/chat/completions`, {
     method: "POST",
     headers: { authorization: `Bearer ${token}`, "content-type": "application/json" },
-    body: JSON.stringify(ask("hello")),
+    body: JSON.stringify(chatBody("hello")),
   });
   await answer.text();
   const id = answer.headers.get("x-request-id") ?? "";

@@ -1,7 +1,7 @@
 import { eventually } from "@routeplane/testing";
 import { AuthenticationError } from "openai";
 import { afterAll, beforeAll, expect, it } from "vitest";
-import { ask, openAiClient, refusalOf, settledRow } from "../harness/gateway.ts";
+import { chatBody, openAiClient, refusalOf, settledRow } from "../harness/gateway.ts";
 import { startNode, type TestNode } from "../harness/index.ts";
 import { cliAs, cliOf } from "./json-cli.ts";
 
@@ -32,7 +32,7 @@ async function keys(method: string, token: string, request: object): Promise<Ans
 }
 
 const mint = (name: string) => keys("MintKey", root, { name, scopes: ["inference:invoke", "keys:write"] });
-const call = (token: string) => openAiClient(node, token).chat.completions.create(ask("hello")).withResponse();
+const call = (token: string) => openAiClient(node, token).chat.completions.create(chatBody("hello")).withResponse();
 
 async function keyInLog({ response }: Awaited<ReturnType<typeof call>>): Promise<string> {
   return (await settledRow(node, response.headers.get("x-request-id"))).key_id;

@@ -1,6 +1,6 @@
 import { eventually } from "@routeplane/testing";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { ask, cliJson, type RequestRow } from "../harness/gateway.ts";
+import { chatBody, cliJson, type RequestRow } from "../harness/gateway.ts";
 import { startNode, type TestNode } from "../harness/index.ts";
 
 /**
@@ -16,7 +16,7 @@ afterAll(() => node.remove());
 
 /** Costs 2 input tokens and 2 output tokens of echo: 6 micro-USD. */
 const COST = 6;
-const BODY = JSON.stringify(ask("two words"));
+const BODY = JSON.stringify(chatBody("two words"));
 
 interface Usage {
   readonly request_count: number;

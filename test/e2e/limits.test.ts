@@ -5,7 +5,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { eventually } from "@routeplane/testing";
 import OpenAI from "openai";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { ask, failureOf, openAiClient } from "../harness/gateway.ts";
+import { chatBody, failureOf, openAiClient } from "../harness/gateway.ts";
 import { startNode, type TestNode } from "../harness/index.ts";
 import { type NamespaceKeys, newNamespace } from "../harness/policies.ts";
 import { openStream, type SlowUpstream, startSlowUpstream } from "../harness/streams.ts";
@@ -39,7 +39,7 @@ afterAll(async () => {
 
 /** Costs 2 input tokens and 2 output tokens of echo: 6 micro-USD. */
 const COST = 6;
-const BODY = ask("two words");
+const BODY = chatBody("two words");
 const budget = (requests: number) => ({
   budget: { window: "BUDGET_WINDOW_DAY", limitMicroUsd: String(requests * COST) },
 });
@@ -189,7 +189,7 @@ describe("a rate limit on tokens", () => {
     expect(answer.response.headers.get("x-ratelimit-limit-tokens")).toBe("100");
     const left = async () => (await effectiveOf(home, home.root.id)).rate_limits[0]?.tokens;
     await eventually(async () => (await left()) === 4, 30_000);
-    const error = await failureOf(client.chat.completions.create(ask("x ".repeat(200))));
+    const error = await failureOf(client.chat.completions.create(chatBody("x ".repeat(200))));
     expect(error).toMatchObject({ status: 429, type: "tokens" });
     expect(error.error).toMatchObject({ rule: "rate_limit.max_tokens" });
     expect(error.error).not.toHaveProperty("retry_at");

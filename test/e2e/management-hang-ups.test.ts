@@ -2,7 +2,7 @@ import { request as open } from "node:http";
 import { setTimeout as delay } from "node:timers/promises";
 import { eventually } from "@routeplane/testing";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { ask } from "../harness/gateway.ts";
+import { chatBody } from "../harness/gateway.ts";
 import { startNode, type TestNode } from "../harness/index.ts";
 import { rawRequest } from "../harness/raw-http.ts";
 
@@ -31,7 +31,7 @@ beforeAll(async () => {
     const response = await fetch(`${node.url}/v1/chat/completions`, {
       method: "POST",
       headers,
-      body: JSON.stringify(ask("one")),
+      body: JSON.stringify(chatBody("one")),
     });
     expect(response.status).toBe(200);
     await response.arrayBuffer();

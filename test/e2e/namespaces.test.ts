@@ -1,6 +1,6 @@
 import { eventually } from "@routeplane/testing";
 import { afterAll, beforeAll, expect, it } from "vitest";
-import { ask } from "../harness/gateway.ts";
+import { chatBody } from "../harness/gateway.ts";
 import { startNode, type TestNode } from "../harness/index.ts";
 import { type Cli, cliAs, cliOf } from "./json-cli.ts";
 
@@ -23,7 +23,7 @@ async function invoke(): Promise<number> {
   const response = await fetch(`${node.url}/v1/chat/completions`, {
     method: "POST",
     headers: { authorization: `Bearer ${token}`, "content-type": "application/json" },
-    body: JSON.stringify(ask("hello")),
+    body: JSON.stringify(chatBody("hello")),
   });
   await response.body?.cancel();
   return response.status;

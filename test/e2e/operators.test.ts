@@ -1,6 +1,6 @@
 import { eventually } from "@routeplane/testing";
 import { afterAll, beforeAll, expect, it } from "vitest";
-import { ask } from "../harness/gateway.ts";
+import { chatBody } from "../harness/gateway.ts";
 import { startNode, type TestNode } from "../harness/index.ts";
 import { type Cli, cliAs, cliOf, type List } from "./json-cli.ts";
 
@@ -33,7 +33,7 @@ async function invoke(token: string): Promise<{ status: number; body: string }> 
   const response = await fetch(`${node.url}/v1/chat/completions`, {
     method: "POST",
     headers: { authorization: `Bearer ${token}`, "content-type": "application/json" },
-    body: JSON.stringify(ask("hello")),
+    body: JSON.stringify(chatBody("hello")),
   });
   return { status: response.status, body: await response.text() };
 }

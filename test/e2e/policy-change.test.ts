@@ -1,7 +1,7 @@
 import { eventually } from "@routeplane/testing";
 import pg from "pg";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { ask, mintKey, openAiClient } from "../harness/gateway.ts";
+import { chatBody, mintKey, openAiClient } from "../harness/gateway.ts";
 import { superuserUrl } from "../harness/database.ts";
 import { startNode, type TestNode } from "../harness/index.ts";
 
@@ -35,7 +35,7 @@ async function warmKey() {
 
 const answerOf = (url: string, token: string): Promise<string> =>
   openAiClient({ url }, token)
-    .chat.completions.create(ask("one two", "echo", { max_tokens: 5 }))
+    .chat.completions.create(chatBody("one two", "echo", { max_tokens: 5 }))
     .then(
       () => "answered",
       ({ status, code }: { status: number; code: string }) => `${status} ${code}`,

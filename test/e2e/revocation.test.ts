@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { eventually } from "@routeplane/testing";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { ask, mintKey, openAiClient, settledRow } from "../harness/gateway.ts";
+import { chatBody, mintKey, openAiClient, settledRow } from "../harness/gateway.ts";
 import { startNode, type TestNode } from "../harness/index.ts";
 import { openStream, type SlowUpstream, startSlowUpstream, timed } from "../harness/streams.ts";
 
@@ -49,7 +49,7 @@ async function parentAndChild(more: object = {}) {
 }
 
 const call = (url: string, token: string, model = "echo") =>
-  openAiClient({ url }, token).chat.completions.create(ask("one two", model, { max_tokens: 10 }));
+  openAiClient({ url }, token).chat.completions.create(chatBody("one two", model, { max_tokens: 10 }));
 
 describe("a revoked key", () => {
   it("is refused by every gateway, though all had verified it a moment ago, and so is the key below it", async () => {

@@ -2,7 +2,7 @@ import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { eventually } from "@routeplane/testing";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { ask, openAiClient } from "../harness/gateway.ts";
+import { chatBody, openAiClient } from "../harness/gateway.ts";
 import { startNode, type TestNode } from "../harness/index.ts";
 import { type Cli, cliAs, cliOf, type List } from "./json-cli.ts";
 
@@ -15,7 +15,7 @@ beforeAll(async () => {
   const root = { url: node.url };
   const token = await node.apiKey();
   for (let count = 0; count < 4; count++) {
-    await openAiClient(root, token).chat.completions.create(ask("one two", "echo", { max_tokens: 5 }));
+    await openAiClient(root, token).chat.completions.create(chatBody("one two", "echo", { max_tokens: 5 }));
   }
   const settled = await eventually(async () => {
     const { data } = await cli.json<List<{ key_id: string; status: string }>>("cloud", "requests");
@@ -79,7 +79,9 @@ describe("cloud policy simulate", () => {
     const on = (key: string) => [...simulate, id, "--principal-type", "api_key", "--principal-id", key];
     expect(await cli.json(...on(keyId))).toMatchObject({ request_count: 4, refused_count: 4 });
     expect(await cli.json(...on(other))).toMatchObject({ request_count: 0, refused_count: 0, by_key: [] });
-    const answer = openAiClient({ url: node.url }, await node.apiKey()).chat.completions.create(ask("one", "echo", {}));
+    const answer = openAiClient({ url: node.url }, await node.apiKey()).chat.completions.create(
+      chatBody("one", "echo", {}),
+    );
     expect((await answer).choices).toHaveLength(1);
   });
 

@@ -2,37 +2,37 @@ import type { ServerResponse } from "node:http";
 import { setTimeout as delay } from "node:timers/promises";
 import { sendJson, startFakeProvider } from "../../services/gateway/test/fake-provider.ts";
 
-/** A provider that keeps its own count: a request says who it is by its `max_tokens` n, and uses n output tokens. */
+/** Provider that counts its requests. A request is identified by its `max_tokens` n, and uses n output tokens. */
 export interface CountingUpstream {
   readonly baseUrl: string;
-  /** How often each n came. */
+  /** Number of times that each n was received. */
   readonly seen: ReadonlyMap<number, number>;
-  /** Begins to count anew. */
-  forget(): void;
+  /** Resets the counts. */
+  reset(): void;
   close(): Promise<void>;
 }
 
-/** One output token costs one micro-USD, input is free: request n reserves and costs n. */
+/** Price at which request n reserves and costs n micro-USD: one for each output token, input is free. */
 export const COUNTED_PRICE = "price: {input_usd_per_mtok: 0, output_usd_per_mtok: 1}";
 
-/** Most of the time that a request takes: whoever is killed is killed while some request is here. */
-const THINKING_MS = 150;
+/** Maximum delay of a response. It is most of the time of a request, so at any kill some requests are here. */
+const MAX_DELAY_MS = 150;
 
 export async function startCountingUpstream(): Promise<CountingUpstream> {
   const seen = new Map<number, number>();
   const server = await startFakeProvider(async (response, { body }) => {
     const { max_tokens: n, stream = false } = JSON.parse(body) as { max_tokens: number; stream?: boolean };
     seen.set(n, (seen.get(n) ?? 0) + 1);
-    await delay(Math.random() * THINKING_MS);
+    await delay(Math.random() * MAX_DELAY_MS);
     const usage = { prompt_tokens: 1, completion_tokens: n };
-    if (stream) await answerInPieces(response, usage);
+    if (stream) await streamAnswer(response, usage);
     else
       sendJson(response, 200, { choices: [{ index: 0, message: { role: "assistant", content: "counted" } }], usage });
   });
-  return { baseUrl: server.baseUrl, seen, forget: () => seen.clear(), close: () => server.close() };
+  return { baseUrl: server.baseUrl, seen, reset: () => seen.clear(), close: () => server.close() };
 }
 
-async function answerInPieces(response: ServerResponse, usage: { readonly completion_tokens: number }): Promise<void> {
+async function streamAnswer(response: ServerResponse, usage: { readonly completion_tokens: number }): Promise<void> {
   response.writeHead(200, { "content-type": "text/event-stream" });
   for (const content of ["one", " two", " three"].slice(0, usage.completion_tokens)) {
     response.write(`data: ${JSON.stringify({ choices: [{ index: 0, delta: { content } }] })}\n\n`);

@@ -9,11 +9,7 @@ import { startFakeProvider, type FakeProvider } from "../../services/gateway/tes
 import { cliJson, mintKey, requestLog, type RequestRow } from "../harness/gateway.ts";
 import { startNode, type TestNode } from "../harness/index.ts";
 
-/**
- * A client that goes away, at every stage of an answer: charged what the upstream said or what was reserved, never 0, whether
- * or not a budget holds the reservation.
- */
-
+/** Headers of a stream of the upstream. */
 const HEAD = { "content-type": "text/event-stream" };
 const piece = (content: string): string =>
   `data: ${JSON.stringify({ choices: [{ index: 0, delta: { content } }] })}\n\n`;
@@ -25,7 +21,7 @@ const usage = (prompt: number, completion: number): string => {
 
 const FINISH = `data: ${JSON.stringify({ choices: [{ index: 0, delta: {}, finish_reason: "stop" }] })}\n\n`;
 
-/** What the upstream has done when the client goes away; then it stays as it is. */
+/** Stages of an answer at which the client hangs up: what the upstream has sent by then; it sends no more. */
 const STAGES: Readonly<Record<string, (response: ServerResponse) => void>> = {
   "the upstream has answered": () => {},
   "the upstream has answered with a whole answer": () => {},
@@ -36,7 +32,7 @@ const STAGES: Readonly<Record<string, (response: ServerResponse) => void>> = {
     response.writeHead(200, HEAD).write(usage(5, 0) + piece("one") + usage(5, 1)),
   "the end, with usage known": (response) => response.writeHead(200, HEAD).write(piece("one") + FINISH + usage(5, 2)),
 };
-/** Answers that are read to their end. */
+/** Answers that are read to the end. */
 const ANSWERS: Readonly<Record<string, string>> = {
   cumulative: piece("one") + usage(5, 1) + piece(" two") + usage(5, 2) + piece(" three") + usage(5, 3),
   absent: piece("one") + piece(" two"),
@@ -53,10 +49,10 @@ const tokens: Partial<Record<(typeof KEYS)[number], string>> = {};
 beforeAll(async () => {
   upstream = await startFakeProvider((response, { body }) => {
     const { messages } = JSON.parse(body) as { messages: readonly { content: string }[] };
-    const [asked = ""] = messages.map(({ content }) => content);
-    const whole = ANSWERS[asked];
-    if (whole !== undefined) return void response.writeHead(200, HEAD).end(`${whole}data: [DONE]\n\n`);
-    STAGES[asked]?.(response);
+    const [prompt = ""] = messages.map(({ content }) => content);
+    const answer = ANSWERS[prompt];
+    if (answer !== undefined) return void response.writeHead(200, HEAD).end(`${answer}data: [DONE]\n\n`);
+    STAGES[prompt]?.(response);
   });
   folder = await mkdtemp(join(tmpdir(), "routeplane-disconnects-"));
   const providers = join(folder, "providers.yaml");
@@ -92,15 +88,15 @@ const headers = (key: (typeof KEYS)[number] = "under no budget") => ({
   "content-type": "application/json",
 });
 
-/** Ids of the rows that tests have seen. */
-const known = new Set<string>();
+/** Ids of the rows that earlier tests have seen. */
+const seenRows = new Set<string>();
 
-/** The row that no test has seen yet, once it is settled. */
+/** Row of the last request, once it is settled. */
 async function newRow(): Promise<RequestRow> {
   const row = await eventually(async () =>
-    (await requestLog(node)).find(({ id, status }) => !known.has(id) && status !== "pending"),
+    (await requestLog(node)).find(({ id, status }) => !seenRows.has(id) && status !== "pending"),
   );
-  known.add(row.id);
+  seenRows.add(row.id);
   return row;
 }
 
@@ -113,19 +109,19 @@ async function ask(content: string, key?: (typeof KEYS)[number]): Promise<string
   return response.text();
 }
 
-/** What a request of this stage reserves: the bytes that go upstream are an upper bound of its input. */
+/** Lower bound on the reservation of a request: its bytes are an upper bound on its input tokens. */
 const reservedAtLeast = (content: string): number => bodyOf(content).length * COST.input + MAX_TOKENS * COST.output;
 
-describe.each(KEYS)("%s a client that goes away before", (key) => {
-  it.each(Object.keys(STAGES))("%s is charged, and its upstream call is cut", async (stage) => {
+describe.each(KEYS)("%s, a client that hangs up before", (key) => {
+  it.each(Object.keys(STAGES))("%s is charged, and its upstream call is cancelled", async (stage) => {
     const calls = upstream.requests.length;
-    const gone = new AbortController();
-    const init = { method: "POST", headers: headers(key), body: bodyOf(stage), signal: gone.signal };
+    const hangUp = new AbortController();
+    const init = { method: "POST", headers: headers(key), body: bodyOf(stage), signal: hangUp.signal };
     const answering = fetch(`${node.url}/v1/chat/completions`, init).then((response) => response.body?.getReader());
     await eventually(() => upstream.requests.length === calls + 1);
-    const writes = !/has answered|first piece/.test(stage);
-    if (writes) await (await answering)?.read();
-    gone.abort();
+    const hasBody = !/has answered|first piece/.test(stage);
+    if (hasBody) await (await answering)?.read();
+    hangUp.abort();
     await answering.catch(() => {});
     const row = await newRow();
     expect(row.status).toBe("cancelled");
@@ -136,24 +132,24 @@ describe.each(KEYS)("%s a client that goes away before", (key) => {
   });
 });
 
-describe("a client that goes away before", () => {
-  it("its request is complete is not in the log, and reaches no upstream", async () => {
+describe("a client that hangs up before", () => {
+  it("its request is complete is neither logged nor sent upstream", async () => {
     const calls = upstream.requests.length;
     const socket = connect(node.port, "127.0.0.1");
     const lines = Object.entries({ host: "node", ...headers(), "content-length": "5000" });
     const head = lines.map(([name, value]) => `${name}: ${value}\r\n`).join("");
     socket.write(`POST /v1/chat/completions HTTP/1.1\r\n${head}\r\n${bodyOf("half").slice(0, 40)}`);
     socket.destroySoon();
-    // A request that comes after it is in the log, and it is not.
+    // A later request is in the log, and this one is not.
     await ask("absent");
     await newRow();
-    expect((await requestLog(node)).map(({ id }) => id).toSorted()).toEqual([...known].toSorted());
+    expect((await requestLog(node)).map(({ id }) => id).toSorted()).toEqual([...seenRows].toSorted());
     expect(upstream.requests).toHaveLength(calls + 1);
   });
 });
 
-describe.each(KEYS)("%s usage that an upstream reports", (key) => {
-  it("in frames that are cumulative is charged once, as the last one says", async () => {
+describe.each(KEYS)("%s, usage that an upstream reports", (key) => {
+  it("in cumulative frames is charged once, by the last one", async () => {
     expect(await ask("cumulative", key)).toContain("three");
     const row = await newRow();
     expect(row).toMatchObject({ completion_tokens: 3, cost_micro_usd: 5 * COST.input + 3 * COST.output });
@@ -175,7 +171,7 @@ describe.each(KEYS)("%s usage that an upstream reports", (key) => {
     });
   });
 
-  it("not at all is charged as reserved", async () => {
+  it("in no frame is charged as reserved", async () => {
     await ask("absent", key);
     const row = await newRow();
     expect(row).toMatchObject({ status: "succeeded", completion_tokens: MAX_TOKENS, estimated: true });

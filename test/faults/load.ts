@@ -1,25 +1,25 @@
 import { setTimeout as delay } from "node:timers/promises";
-import type { Sent } from "./ledger.ts";
+import type { SentRequests } from "./ledger.ts";
 
-/** Requests that are sent until they are told to stop: each n once, every other one a stream, to the gateways in turn. */
+/** Load: requests, each n once, half of them streams, to the gateways in turn, until it is stopped. */
 export interface Load {
-  readonly sent: Sent;
-  /** Answers that were no success, or none at all. */
+  readonly sent: SentRequests;
+  /** Number of requests that failed or got no answer. */
   readonly failed: number;
-  /** The longest that a request waited for its answer to begin, in milliseconds. */
+  /** Longest wait of a request for the headers of its answer. */
   readonly slowestMs: number;
-  /** Resolves once all that were sent are answered. */
+  /** Stops sending. Resolves once every request is answered. */
   stop(): Promise<void>;
 }
 
 const WORKERS = 12;
 const TIMEOUT_MS = 15_000;
-/** After a refused connection, so that a gateway that is away is not asked in a busy loop. */
+/** Pause after a failure, so that an unreachable gateway is not called in a busy loop. */
 const PAUSE_MS = 50;
 
 export function startLoad(urls: readonly string[], token: string): Load {
   const answered = new Set<number>();
-  const state = { count: 0, failed: 0, slowestMs: 0, stopped: false };
+  const state = { count: 0, failed: 0, slowestMs: 0, isStopped: false };
   const send = async (n: number): Promise<void> => {
     const messages = [{ role: "user", content: "count this" }];
     const started = performance.now();
@@ -35,7 +35,7 @@ export function startLoad(urls: readonly string[], token: string): Load {
     answered.add(n);
   };
   const work = async (): Promise<void> => {
-    while (!state.stopped) {
+    while (!state.isStopped) {
       try {
         await send(++state.count);
       } catch {
@@ -59,7 +59,7 @@ export function startLoad(urls: readonly string[], token: string): Load {
       return state.slowestMs;
     },
     async stop() {
-      state.stopped = true;
+      state.isStopped = true;
       await working;
     },
   };

@@ -5,8 +5,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { cliJson, mintKey, settledRow } from "../harness/gateway.ts";
 import { startNode, type TestNode } from "../harness/index.ts";
 
-/** A gateway's spool that is full, a gateway that is told to refuse, and what a stop leaves. */
-
+/** Size of the spool that fills up. */
 const MEBIBYTE = 1024 ** 2;
 
 let node: TestNode;
@@ -19,13 +18,13 @@ async function startWith(environment: Readonly<Record<string, string>>): Promise
 
 afterAll(() => node?.remove());
 
-interface Answer {
+interface Outcome {
   readonly id: string | null;
   readonly status: number;
   readonly dependency: string | undefined;
 }
 
-async function ask(key = token): Promise<Answer> {
+async function ask(key = token): Promise<Outcome> {
   const response = await fetch(`${node.url}/v1/chat/completions`, {
     method: "POST",
     headers: { authorization: `Bearer ${key}`, "content-type": "application/json" },
@@ -44,7 +43,7 @@ async function budgetedKey(): Promise<string> {
   return token;
 }
 
-/** What `routeplane admin reconcile` says of budgets; it fails if anything differs. */
+/** Reconciliation of the budgets by `routeplane admin reconcile`, which fails if anything differs. */
 async function reconcile() {
   const { budgets } = await cliJson<{ budgets: { request_count: number; charges: unknown; counters: unknown } }>(
     node,
@@ -57,11 +56,11 @@ async function reconcile() {
 const requestCount = async (): Promise<number> =>
   (await cliJson<{ readonly request_count: number }>(node, "cloud", "usage")).request_count;
 
-describe("a spool that is full, while NATS is away", () => {
+describe("a full spool while NATS is disconnected", () => {
   beforeAll(() => startWith({ ROUTEPLANE_SPOOL_MAX_BYTES: `${MEBIBYTE}` }), 120_000);
 
-  it("refuses requests with 503 that names it, settles those that it took, and loses none", async () => {
-    const answers: Answer[] = [];
+  it("makes the gateway refuse requests with 503 that names it; the others are settled, and none is lost", async () => {
+    const answers: Outcome[] = [];
     await node.whileSilent("nats", async () => {
       while (!answers.some(({ status }) => status === 503)) {
         answers.push(...(await Promise.all(Array.from({ length: 40 }, ask))));
@@ -81,7 +80,7 @@ describe("a spool that is full, while NATS is away", () => {
     await eventually(async () => (await requestCount()) === served + 1, 30_000);
   }, 120_000);
 
-  it("is empty after a stop, and the next start goes on", async () => {
+  it("is emptied by a stop, and the next start continues", async () => {
     const before = await requestCount();
     const { home, port } = node;
     expect((await ask()).status).toBe(200);
@@ -92,8 +91,8 @@ describe("a spool that is full, while NATS is away", () => {
   }, 120_000);
 });
 
-describe("a gateway that is told to refuse while NATS is away", () => {
-  it("refuses within 3 s with 503 that names NATS, says so in its health, and recovers by itself", async () => {
+describe("a gateway with ROUTEPLANE_WHEN_NATS_IS_AWAY=refuse", () => {
+  it("refuses within 3 s with 503 that names NATS, reports it in its health, and recovers by itself", async () => {
     const before = await requestCount();
     const budgeted = await budgetedKey();
     let refused: string | null = null;
@@ -108,7 +107,7 @@ describe("a gateway that is told to refuse while NATS is away", () => {
     });
     await eventually(async () => (await ask()).status === 200, 20_000);
     await eventually(async () => (await requestCount()) > before, 20_000);
-    // The upstream had been called: what it may have done is charged, in the log and on the budget alike.
+    // The upstream had been called, so its reservation is charged, in the log and on the budget.
     const row = await settledRow(node, refused);
     expect(row).toMatchObject({ status: "failed", estimated: true, cost_micro_usd: row.reserved_micro_usd });
     expect(row.cost_micro_usd).toBeGreaterThan(0);

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { CHECKOUT } from "@routeplane/standalone";
 
 export interface CommandResult {
-  /** Null if it was ended by a signal. */
+  /** Null if a signal ended the command. */
   readonly exitCode: number | null;
   readonly stdout: string;
   readonly stderr: string;
@@ -13,17 +13,17 @@ export interface CommandResult {
 
 export interface RunOptions {
   readonly environment?: Readonly<Record<string, string>>;
-  /** What it reads from stdin; nothing by default. */
+  /** Text on stdin. None by default. */
   readonly input?: string;
-  /** It is killed after this; 30 s by default. */
+  /** Time after which the command is killed. 30 s by default. */
   readonly timeoutMs?: number;
-  /** Where it runs; the checkout by default. */
+  /** Working directory. The checkout by default. */
   readonly folder?: string;
 }
 
 export interface RunningCommand {
   readonly child: ChildProcess;
-  /** So far. */
+  /** Output so far. */
   readonly stdout: () => string;
   readonly stderr: () => string;
   readonly ended: Promise<CommandResult>;
@@ -33,18 +33,18 @@ const CLI = join(CHECKOUT, "packages/cli/bin/routeplane.js");
 const BOOTSTRAP = join(CHECKOUT, "packages/standalone/bin/bootstrap.js");
 const SETPRIV = "/usr/bin/setpriv";
 
-/** Runs `routeplane <args>` on the node of that home. */
+/** Runs `routeplane <args>` with a home. */
 export function runCli(home: string, args: readonly string[], options: RunOptions = {}): Promise<CommandResult> {
   return run([CLI, ...args], { ...options, environment: { ROUTEPLANE_HOME: home, ...options.environment } }).ended;
 }
 
-/** Starts `routeplane up` as `npm start` does. It may run for an hour: the faults in full take a third of that. */
+/** Starts `routeplane up` as `npm start` does. It may run for an hour: the faults in full take 20 minutes. */
 export function runUp(home: string, args: readonly string[], options: RunOptions = {}): RunningCommand {
   const environment = { ROUTEPLANE_HOME: home, ROUTEPLANE_INNER_PORTS: "free", ...options.environment };
   return run([BOOTSTRAP, "packages/cli/src/main.ts", "up", ...args], { timeoutMs: 3_600_000, ...options, environment });
 }
 
-/** Runs `npm start` itself: its process is npm's. */
+/** Runs `npm start` itself; the child process is npm. */
 export function runNpmStart(home: string, environment: Readonly<Record<string, string>>): RunningCommand {
   return execute(["npm", "start"], {
     timeoutMs: 120_000,
@@ -57,7 +57,7 @@ function run(args: readonly string[], options: RunOptions): RunningCommand {
   return execute([process.execPath, ...args], options);
 }
 
-/** Runs a program with nothing of this process's environment but the PATH and HOME. It dies with this process. */
+/** Runs a program with only PATH and HOME of this process's environment. It is ended when this process ends. */
 function execute(program: readonly string[], options: RunOptions): RunningCommand {
   const { environment = {}, input, timeoutMs = 30_000, folder = CHECKOUT } = options;
   const command = [...(existsSync(SETPRIV) ? [SETPRIV, "--pdeathsig", "TERM"] : []), ...program];

@@ -1,7 +1,7 @@
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 
-/** Of a node's superuser, past row-level security: from what the node has saved and where its server says that it listens. */
+/** Database URL of a node's superuser, who bypasses row-level security: from the node's secrets and its server's pid file. */
 export async function superuserUrl(home: string): Promise<string> {
   const { superuserPassword } = JSON.parse(await readFile(join(home, "secrets.json"), "utf8"));
   const lines = (await readFile(join(home, "postgres/data/postmaster.pid"), "utf8")).split("\n");

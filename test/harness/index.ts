@@ -1,6 +1,6 @@
 /**
- * End-to-end tests run what users run: the node that `npm start` starts, in a home of its own on a free port, and the real
- * CLI, each as a process.
+ * Harness of the end-to-end tests. They run what users run: the node that `npm start` starts, in a home of its own on a free port,
+ * and the real CLI, each as a process.
  *
  *     const node = await startNode();                  // or {gateways: 2}, {environment: {…}}, {home: earlier.home}
  *     afterAll(() => node.remove());                   // stops it and removes its home
@@ -10,8 +10,8 @@
  *     await node.kill("aggregator");                   // kill -9; resolves when it is back under another pid
  *     await node.stop();                               // as Ctrl-C does; then `startNode({home: node.home})` starts it again
  *
- * Starting takes 3 to 4 s: one node per file (top-level await or `beforeAll`), and namespaces or keys per test. Nodes of
- * files that run at the same time do not meet. Poll with `eventually` of @routeplane/testing; never sleep.
+ * Starting takes 3 to 4 s: one node per file (top-level await or `beforeAll`), and namespaces or keys per test. Nodes of files that
+ * run at the same time share nothing. Poll with `eventually` of @routeplane/testing; never sleep.
  */
 export { type CommandResult, runCli, runNpmStart, runUp } from "./commands.ts";
 export { isAlive, killAll, processesOf } from "./processes.ts";

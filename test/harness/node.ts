@@ -7,29 +7,29 @@ import { type CommandResult, runCli, type RunningCommand, type RunOptions, runUp
 import { isAlive } from "./processes.ts";
 
 export interface StartOptions {
-  /** An earlier node's, to start it again; a new one by default. */
+  /** Home of an earlier node, to start it again. A new one by default. */
   readonly home?: string;
-  /** A free one by default. */
+  /** Port of the first gateway. A free one by default. */
   readonly port?: number;
-  /** 1 by default. */
+  /** Number of gateways. 1 by default. */
   readonly gateways?: number;
-  /** On top of the PATH and HOME of this process, e.g. provider keys. */
+  /** Environment variables besides the PATH and HOME of this process, e.g. provider keys. */
   readonly environment?: Readonly<Record<string, string>>;
 }
 
-/** A node that is ready. */
+/** Running node, which was ready when it was returned. */
 export interface TestNode {
   readonly home: string;
-  /** Where its first gateway answers. */
+  /** Address of the first gateway. */
   readonly url: string;
-  /** Of every gateway, the first one first. */
+  /** Addresses of all gateways, the first one first. */
   readonly urls: readonly string[];
   readonly port: number;
-  /** From the start of the command until it said that the node is ready. */
+  /** Time from the start of the command until it reported that the node is ready. */
   readonly startMs: number;
-  /** Of the command that runs it. */
+  /** Process id of the command that runs the node. */
   readonly supervisorPid: number;
-  /** What the command printed so far. */
+  /** Output of that command so far. */
   stdout(): string;
   stderr(): string;
   /** Runs `routeplane <args>` on this node. */
@@ -37,30 +37,30 @@ export interface TestNode {
   /** Token of the root key that the first start saved. */
   apiKey(): Promise<string>;
   operatorKey(): Promise<string>;
-  /** What a process has logged, since the home was made. */
+  /** Log of a process, since the home was created. */
   log(role: string): Promise<string>;
-  /** Process id by its pid file; undefined if there is none. */
+  /** Process id, from the pid file; undefined if there is none. */
   readonly pid: (role: string) => Promise<number | undefined>;
   /** Kills a process with SIGKILL, and waits until the supervisor has started another in its place. */
   kill(role: string): Promise<void>;
-  /** Runs `work` while the process of that role is stopped: it answers nothing and refuses nothing. */
+  /** Runs `work` while the process of a role is suspended (SIGSTOP): it accepts connections and answers nothing. */
   whileSilent(role: string, work: () => Promise<void>): Promise<void>;
-  /** Until every gateway answers that it can serve requests. */
+  /** Resolves once every gateway reports that it can serve requests. */
   healthy(): Promise<void>;
-  /** Stops it as Ctrl-C does, or with another signal. Data and home stay. */
+  /** Stops the node as Ctrl-C does, or with another signal. The home is kept. */
   stop(signal?: NodeJS.Signals): Promise<CommandResult>;
-  /** Stops it and removes its home. */
+  /** Stops the node and removes its home. */
   remove(): Promise<void>;
 }
 
 const START_TIMEOUT_MS = 90_000;
 
-/** An empty folder for a node, closed to other users. */
+/** Creates an empty folder for a node, with mode 0700. */
 export function newHome(): Promise<string> {
   return mkdtemp(join(tmpdir(), `routeplane-test-${process.pid}-home-`));
 }
 
-/** @throws Error with all that the command printed, if the node does not get ready */
+/** Starts a node. @throws Error with the output of the command if the node does not become ready */
 export async function startNode(options: StartOptions = {}): Promise<TestNode> {
   const { gateways = 1, environment = {} } = options;
   const home = options.home ?? (await newHome());
@@ -73,7 +73,7 @@ export async function startNode(options: StartOptions = {}): Promise<TestNode> {
   await Promise.race([eventually(isReady, START_TIMEOUT_MS), command.ended]).catch(() => {});
   if (!isReady()) {
     command.child.kill("SIGKILL");
-    throw new Error(`the node did not get ready:\n${command.stderr()}\n${command.stdout()}`);
+    throw new Error(`the node did not become ready:\n${command.stderr()}\n${command.stdout()}`);
   }
   const startMs = performance.now() - startedAt;
 
@@ -110,19 +110,19 @@ function testNode({ home, port, gateways, startMs, command, reserved }: Started)
     operatorKey: () => saved(home, "operator-key"),
     log: (role) => readFile(join(home, "log", `${role}.log`), "utf8"),
     pid,
-    kill: (role) => killAndAwaitNext(role, pid),
+    kill: (role) => killAndAwaitRestart(role, pid),
     async whileSilent(role, work) {
-      const silenced = await pid(role);
-      if (silenced === undefined) throw new Error(`${role} does not run`);
-      process.kill(silenced, "SIGSTOP");
+      const suspended = await pid(role);
+      if (suspended === undefined) throw new Error(`${role} does not run`);
+      process.kill(suspended, "SIGSTOP");
       try {
         await work();
       } finally {
-        process.kill(silenced, "SIGCONT");
+        process.kill(suspended, "SIGCONT");
       }
     },
     async healthy() {
-      for (const url of urls) await eventually(() => answers(`${url}/healthz`), 30_000);
+      for (const url of urls) await eventually(() => isHealthy(`${url}/healthz`), 30_000);
     },
     stop,
     async remove() {
@@ -144,7 +144,7 @@ async function pidOnFile(path: string): Promise<number | undefined> {
   return text === undefined ? undefined : Number(text);
 }
 
-async function killAndAwaitNext(role: string, pid: (role: string) => Promise<number | undefined>): Promise<void> {
+async function killAndAwaitRestart(role: string, pid: (role: string) => Promise<number | undefined>): Promise<void> {
   const before = await pid(role);
   if (before === undefined) throw new Error(`${role} does not run`);
   process.kill(before, "SIGKILL");
@@ -154,7 +154,7 @@ async function killAndAwaitNext(role: string, pid: (role: string) => Promise<num
   }, 15_000);
 }
 
-async function answers(url: string): Promise<boolean> {
+async function isHealthy(url: string): Promise<boolean> {
   const response = await fetch(url, { signal: AbortSignal.timeout(2_000) });
   const text = await response.text();
   if (!response.ok) throw new Error(`${url} answers ${response.status}: ${text}`);

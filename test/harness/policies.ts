@@ -1,12 +1,10 @@
 import { cliJson } from "./gateway.ts";
 import type { TestNode } from "./node.ts";
 
-/** What tests ask of policies: through the same address as everything, as its API's JSON. */
-
-/** A policy's spec as the API takes it, e.g. `{rateLimit: {windowSecs: 1, maxRequests: "2"}}`. */
+/** Spec of a policy in the JSON of the API, e.g. `{rateLimit: {windowSecs: 1, maxRequests: "2"}}`. */
 export type PolicyJson = Readonly<Record<string, unknown>>;
 
-export interface Bound {
+export interface BoundPolicy {
   readonly policyId: string;
   readonly bindingId: string;
 }
@@ -14,15 +12,15 @@ export interface Bound {
 export interface NamespaceKeys {
   readonly namespaceId: string;
   readonly root: { readonly id: string; readonly token: string };
-  /** A key below another, that may invoke. */
+  /** Mints a sub-key that may invoke and mint. */
   mint(parentToken: string, name: string): Promise<{ readonly id: string; readonly token: string }>;
   /** Binds a new policy to one of its keys or, without one, to the namespace. */
-  bind(spec: PolicyJson, keyId?: string, mode?: "ENFORCE" | "SHADOW"): Promise<Bound>;
-  /** What the command line says, signed in as that key. */
+  bind(spec: PolicyJson, keyId?: string, mode?: "ENFORCE" | "SHADOW"): Promise<BoundPolicy>;
+  /** Runs a command as a key. @returns its JSON output */
   cli<T>(token: string, ...args: readonly string[]): Promise<T>;
 }
 
-/** A namespace of its own with a root key that may do everything. */
+/** Creates a namespace with a root key of all scopes. */
 export async function newNamespace(node: TestNode, name: string): Promise<NamespaceKeys> {
   await cliJson(node, "cloud", "namespace", "create", name);
   const scopes = "inference:* keys:* policy:* usage:* namespace:*";

@@ -1,16 +1,15 @@
 import { readdir, readFile } from "node:fs/promises";
 
-/** Ids of the living processes that carry this home in their arguments or environment; zombies do not. */
+/** Ids of the processes that have this home in their arguments or environment. Zombies have neither. */
 export async function processesOf(home: string): Promise<readonly number[]> {
   const pids = (await readdir("/proc")).filter((entry) => /^\d+$/.test(entry) && Number(entry) !== process.pid);
-  const found = await Promise.all(pids.map(async (pid) => ((await mentions(pid, home)) ? [Number(pid)] : [])));
-  return found.flat();
+  const matching = await Promise.all(pids.map(async (pid) => ((await mentions(pid, home)) ? [Number(pid)] : [])));
+  return matching.flat();
 }
 
-/** Kills them all with SIGKILL, the supervisor among them: as a power cut would, but for the disk. */
+/** Kills all processes of a home with SIGKILL, the supervisor included: a power cut, except that the disk is flushed. */
 export async function killAll(home: string): Promise<void> {
   for (const pid of await processesOf(home)) {
-    // One that ended in between is as good as killed.
     if (isAlive(pid)) process.kill(pid, "SIGKILL");
   }
 }

@@ -8,17 +8,17 @@ export interface RawAnswer {
 
 export interface RawRequest {
   readonly method?: string;
-  /** Names and values in turn, as they go over the wire: a name may come twice. */
+  /** Names and values, alternating, as they are sent: a name may occur twice. */
   readonly headers?: readonly string[];
   readonly body?: string;
 }
 
-/** Sends a request whose target nobody has tidied up. An answer that comes before all was sent counts. */
+/** Sends a request with its target unnormalised. A response that arrives before everything is sent is accepted too. */
 export function rawRequest(port: number, target: string, { method = "POST", headers = [], body }: RawRequest = {}) {
   return new Promise<RawAnswer>((resolve, reject) => {
-    const all = ["host", `127.0.0.1:${port}`, ...headers];
-    if (body !== undefined) all.push("content-length", `${Buffer.byteLength(body)}`);
-    const request = open({ host: "127.0.0.1", port, path: target, method, headers: all, agent: false });
+    const sentHeaders = ["host", `127.0.0.1:${port}`, ...headers];
+    if (body !== undefined) sentHeaders.push("content-length", `${Buffer.byteLength(body)}`);
+    const request = open({ host: "127.0.0.1", port, path: target, method, headers: sentHeaders, agent: false });
     request.on("response", (response) => {
       text(response).then((answer) => resolve({ status: response.statusCode ?? 0, body: answer }), reject);
     });

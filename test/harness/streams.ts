@@ -2,9 +2,7 @@ import type OpenAI from "openai";
 import { startFakeProvider, type FakeProvider } from "../../services/gateway/test/fake-provider.ts";
 import { openAiClient } from "./gateway.ts";
 
-/** What tests of running requests share: streams that last, and how long something took. */
-
-/** An upstream whose streams stop after the first word until they are told to finish. */
+/** Upstream whose streams pause after the first word until `finish` is called. */
 export interface SlowUpstream {
   readonly baseUrl: string;
   readonly requests: FakeProvider["requests"];
@@ -13,28 +11,28 @@ export interface SlowUpstream {
 }
 
 export async function startSlowUpstream(): Promise<SlowUpstream> {
-  const waiting = new Set<() => void>();
+  const pausedStreams = new Set<() => void>();
   const word = (content: string): string =>
     `data: ${JSON.stringify({ choices: [{ index: 0, delta: { content } }] })}\n\n`;
   const usage = JSON.stringify({ choices: [], usage: { prompt_tokens: 5, completion_tokens: 2 } });
   const server = await startFakeProvider((response, { body }) => {
-    // What is not a stream is never answered.
+    // A request without streaming is never answered.
     if (!body.includes('"stream":true')) return;
     response.writeHead(200, { "content-type": "text/event-stream" }).write(word("one"));
-    waiting.add(() => response.end(`${word(" two")}data: ${usage}\n\ndata: [DONE]\n\n`));
+    pausedStreams.add(() => response.end(`${word(" two")}data: ${usage}\n\ndata: [DONE]\n\n`));
   });
   return {
     baseUrl: server.baseUrl,
     requests: server.requests,
     close: () => server.close(),
     finish() {
-      for (const end of waiting) end();
-      waiting.clear();
+      for (const end of pausedStreams) end();
+      pausedStreams.clear();
     },
   };
 }
 
-/** Starts a stream of the model `slow` at the gateway of that address, and resolves after its first word. */
+/** Opens a stream of the model `slow` at a gateway; resolves after its first word. */
 export async function openStream(url: string, token: string) {
   const { data, request_id: requestId } = await openAiClient({ url }, token)
     .chat.completions.create({
@@ -55,7 +53,7 @@ export async function openStream(url: string, token: string) {
   return { requestId, rest };
 }
 
-/** What a call failed with, if it did, and how long that took. */
+/** Awaits a call. @returns its error, or undefined, and the time that it took */
 export async function timed<T>(work: Promise<T>): Promise<{ readonly error: unknown; readonly ms: number }> {
   const started = performance.now();
   const error: unknown = await work.then(
