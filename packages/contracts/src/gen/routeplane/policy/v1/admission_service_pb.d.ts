@@ -13,7 +13,7 @@ import type { PrincipalType } from "./policy_pb.js";
 export declare const file_routeplane_policy_v1_admission_service: GenFile;
 
 /**
- * What a request to a model costs.
+ * Price of a request to a model.
  *
  * @generated from message routeplane.policy.v1.TokenPrice
  */
@@ -74,7 +74,7 @@ export declare type AdmitRequest = Message<"routeplane.policy.v1.AdmitRequest"> 
   lineage: string[];
 
   /**
-   * What tokens cost.
+   * Price of the request.
    *
    * @generated from field: routeplane.policy.v1.TokenPrice price = 4;
    */
@@ -95,15 +95,16 @@ export declare type AdmitRequest = Message<"routeplane.policy.v1.AdmitRequest"> 
   outputTokensMax: bigint;
 
   /**
-   * How many choices share the output bound; the granted bound is a multiple of it. 0 means 1.
+   * Number of choices that share the output bound; the granted bound is a multiple of it. 0 means 1.
    *
    * @generated from field: int32 choices = 7;
    */
   choices: number;
 
   /**
-   * What the client calls this attempt and every repetition of it, at most 255 characters: of all requests of the calling key
-   * with the same one, one is admitted, until it is voided or a day has passed since its end. Absent: nothing is compared.
+   * Idempotency key of the client for this request and every repetition of it, at most 255 characters: of all requests of the
+   * calling key with the same one, one is admitted, until it is voided or a day has passed since its end. Absent: nothing is
+   * compared.
    *
    * @generated from field: optional string idempotency_key = 8;
    */
@@ -123,7 +124,7 @@ export declare const AdmitRequestSchema: GenMessage<AdmitRequest>;
  */
 export declare type AdmitResponse = Message<"routeplane.policy.v1.AdmitResponse"> & {
   /**
-   * Whether it may go upstream.
+   * Decision about the request.
    *
    * @generated from oneof routeplane.policy.v1.AdmitResponse.outcome
    */
@@ -146,7 +147,7 @@ export declare type AdmitResponse = Message<"routeplane.policy.v1.AdmitResponse"
   } | { case: undefined; value?: undefined };
 
   /**
-   * What bindings in shadow mode would have refused it for; at most one for each of them.
+   * Denials that bindings in shadow mode would have made; at most one for each binding.
    *
    * @generated from field: repeated routeplane.policy.v1.ShadowDenial shadow_denials = 3;
    */
@@ -174,27 +175,27 @@ export declare type AdmitResponse = Message<"routeplane.policy.v1.AdmitResponse"
 export declare const AdmitResponseSchema: GenMessage<AdmitResponse>;
 
 /**
- * How much a rate limit leaves.
+ * State of a rate limit.
  *
  * @generated from message routeplane.policy.v1.RateLimitState
  */
 export declare type RateLimitState = Message<"routeplane.policy.v1.RateLimitState"> & {
   /**
-   * How many within its window.
+   * Maximum within the window.
    *
    * @generated from field: int64 limit = 1;
    */
   limit: bigint;
 
   /**
-   * How many are left.
+   * Number that is left.
    *
    * @generated from field: int64 remaining = 2;
    */
   remaining: bigint;
 
   /**
-   * When all of them will be left again, if no more are admitted.
+   * Time from which the whole maximum is left again if nothing more is admitted.
    *
    * @generated from field: google.protobuf.Timestamp resets_at = 3;
    */
@@ -208,7 +209,7 @@ export declare type RateLimitState = Message<"routeplane.policy.v1.RateLimitStat
 export declare const RateLimitStateSchema: GenMessage<RateLimitState>;
 
 /**
- * What a binding in shadow mode would have refused.
+ * Denial that a binding in shadow mode would have made.
  *
  * @generated from message routeplane.policy.v1.ShadowDenial
  */
@@ -228,7 +229,7 @@ export declare type ShadowDenial = Message<"routeplane.policy.v1.ShadowDenial"> 
   bindingId: string;
 
   /**
-   * As in a denial.
+   * Rule, as in Denial.
    *
    * @generated from field: string rule = 3;
    */
@@ -255,15 +256,15 @@ export declare type Admission = Message<"routeplane.policy.v1.Admission"> & {
   outputTokensMax: bigint;
 
   /**
-   * The most that the request can cost, which is held on every budget that applies. Nano-USD; 0 if none does.
+   * Most that the request can cost, reserved on every budget that applies. Nano-USD; 0 if none does.
    *
    * @generated from field: int64 reserved_nano_usd = 2;
    */
   reservedNanoUsd: bigint;
 
   /**
-   * When the hold ends by itself and is charged in full; absent without a hold: no budget or rate limit applies, and the
-   * request has no idempotency key.
+   * Time at which the reservation expires and is charged in full. Absent if there is no reservation: no budget or rate limit
+   * applies, and the request has no idempotency key.
    *
    * @generated from field: google.protobuf.Timestamp expires_at = 3;
    */
@@ -304,7 +305,7 @@ export declare type Denial = Message<"routeplane.policy.v1.Denial"> & {
   bindingId: string;
 
   /**
-   * What that binding is on.
+   * Type of the principal that the binding is on.
    *
    * @generated from field: routeplane.policy.v1.PrincipalType principal_type = 4;
    */
@@ -318,7 +319,7 @@ export declare type Denial = Message<"routeplane.policy.v1.Denial"> & {
   principalId: string;
 
   /**
-   * For people: what did not fit, without secrets.
+   * Description for people of what did not fit, without secrets.
    *
    * @generated from field: string message = 6;
    */
@@ -332,7 +333,7 @@ export declare type Denial = Message<"routeplane.policy.v1.Denial"> & {
   rule: string;
 
   /**
-   * From when on the request would be admitted if no other were; where requests under way are what is in the way, when to
+   * Time from which the request would be admitted if no other were; where running requests are in the way, the time at which to
    * ask again. Absent: waiting does not help.
    *
    * @generated from field: google.protobuf.Timestamp retry_at = 8;
@@ -347,7 +348,7 @@ export declare type Denial = Message<"routeplane.policy.v1.Denial"> & {
   limit: bigint;
 
   /**
-   * What is left of it, in the same unit; less than the request needs.
+   * Amount that is left, in the unit of `limit`; less than the request needs.
    *
    * @generated from field: int64 remaining = 10;
    */
@@ -381,7 +382,7 @@ export declare type SettleRequest = Message<"routeplane.policy.v1.SettleRequest"
   requestId: string;
 
   /**
-   * What it cost. Nano-USD.
+   * Cost of the request. Nano-USD.
    *
    * @generated from field: int64 cost_nano_usd = 3;
    */
@@ -450,7 +451,7 @@ export declare type VoidRequest = Message<"routeplane.policy.v1.VoidRequest"> & 
   keyId: string;
 
   /**
-   * Whether nothing of it went upstream: then it is as if it had not been admitted.
+   * True if nothing of it went upstream: then nothing of it stays counted.
    *
    * @generated from field: bool never_sent = 4;
    */
@@ -478,15 +479,15 @@ export declare type VoidResponse = Message<"routeplane.policy.v1.VoidResponse"> 
 export declare const VoidResponseSchema: GenMessage<VoidResponse>;
 
 /**
- * Decides whether a request may go upstream, and holds what it may use until it is known what it did use.
+ * Admits requests before they go upstream: reserves the most that a request can use, until it is settled with what it did use.
  *
  * @generated from service routeplane.policy.v1.AdmissionService
  */
 export declare const AdmissionService: GenService<{
   /**
-   * Takes the most that the request can use from every budget and rate limit that applies to its lineage, presets included,
-   * or from none. A denial is data, not an error, and uses up nothing. Idempotent by (namespace_id, key, request_id), the key
-   * being the last of the lineage: asked again, it answers with the hold that it has.
+   * Reserves the most that the request can use on every budget and rate limit that applies to its lineage, presets included,
+   * or on none. A denial is data, not an error, and uses up nothing. Idempotent by (namespace_id, key, request_id), the key
+   * being the last of the lineage: a repeated call is answered with the reservation that exists.
    * The output bound is lowered to what budgets and token limits leave, down to one token for each choice.
    * Errors: FAILED_PRECONDITION STATE_CONFLICT if the request is settled or voided already; ALREADY_EXISTS
    * IDEMPOTENCY_KEY_USED if another request of the key has its idempotency key.
@@ -499,8 +500,8 @@ export declare const AdmissionService: GenService<{
     output: typeof AdmitResponseSchema;
   },
   /**
-   * Replaces a request's hold with what it really used, even if that is more. Idempotent; exactly one of settle, void and
-   * expiry takes effect, except that a settlement corrects what a hold that had expired was charged.
+   * Replaces the reservation of a request by what it used, even if that is more. Idempotent; exactly one of settle, void and
+   * expiry takes effect, except that a settlement corrects the charge of a reservation that has expired.
    *
    * @generated from rpc routeplane.policy.v1.AdmissionService.Settle
    */
@@ -510,8 +511,8 @@ export declare const AdmissionService: GenService<{
     output: typeof SettleResponseSchema;
   },
   /**
-   * Releases a request's hold without a charge: its money, its tokens and its slot. That it was admitted stays counted, unless
-   * it was never sent upstream. Idempotent.
+   * Releases the reservation of a request without a charge: its money, its tokens and its slot. The request itself stays
+   * counted, unless it was never sent upstream. Idempotent.
    *
    * @generated from rpc routeplane.policy.v1.AdmissionService.Void
    */

@@ -92,7 +92,7 @@ export const VoidResponseSchema = /*@__PURE__*/
   messageDesc(file_routeplane_policy_v1_admission_service, 10);
 
 /**
- * Decides whether a request may go upstream, and holds what it may use until it is known what it did use.
+ * Admits requests before they go upstream: reserves the most that a request can use, until it is settled with what it did use.
  *
  * @generated from service routeplane.policy.v1.AdmissionService
  */

@@ -28,7 +28,7 @@ export const ListAuditEntriesResponseSchema = /*@__PURE__*/
   messageDesc(file_routeplane_policy_v1_audit_service, 1);
 
 /**
- * Who changed what: the audit log of policies and bindings.
+ * Audit log of policies and bindings.
  *
  * @generated from service routeplane.policy.v1.AuditService
  */

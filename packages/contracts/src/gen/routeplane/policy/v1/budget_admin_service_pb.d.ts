@@ -87,8 +87,8 @@ export declare type ReconcileBudgetsResponse = Message<"routeplane.policy.v1.Rec
   counterCount: bigint;
 
   /**
-   * Of those, how many have no time of their own for what was spent: the window was edited within the last day, or is `total`
-   * and older. What is reserved on them was compared in full; of `total` that no less is spent than is known.
+   * Number of those that were compared in part, because what was spent has no time of its own: the window was edited within the
+   * last day, or is `total` and older. Reserved amounts were compared in full; of `total` that no less is spent than is known.
    *
    * @generated from field: int64 partial_counter_count = 6;
    */
@@ -116,7 +116,7 @@ export declare type ReconcileBudgetsResponse = Message<"routeplane.policy.v1.Rec
 export declare const ReconcileBudgetsResponseSchema: GenMessage<ReconcileBudgetsResponse>;
 
 /**
- * Where budgets and the request log, or budgets and their counters, do not agree.
+ * Difference between budgets and the request log, or between budgets and their counters.
  *
  * @generated from message routeplane.policy.v1.BudgetDifference
  */
@@ -129,7 +129,7 @@ export declare type BudgetDifference = Message<"routeplane.policy.v1.BudgetDiffe
   namespaceId: string;
 
   /**
-   * What differs.
+   * Record that differs.
    *
    * @generated from oneof routeplane.policy.v1.BudgetDifference.subject
    */
@@ -179,7 +179,7 @@ export declare type ChargeDifference = Message<"routeplane.policy.v1.ChargeDiffe
   requestId: string;
 
   /**
-   * What its budgets were charged.
+   * Charge of its budgets.
    *
    * @generated from field: int64 budget_micro_usd = 3;
    */
@@ -193,14 +193,14 @@ export declare type ChargeDifference = Message<"routeplane.policy.v1.ChargeDiffe
   holdState: string;
 
   /**
-   * What the request log charges it.
+   * Charge in the request log.
    *
    * @generated from field: int64 log_micro_usd = 5;
    */
   logMicroUsd: bigint;
 
   /**
-   * As in the request log, e.g. `succeeded`; empty: the log does not know it.
+   * Status in the request log, e.g. `succeeded`; empty: the log does not know the request.
    *
    * @generated from field: string request_status = 6;
    */
@@ -241,28 +241,29 @@ export declare type CounterDifference = Message<"routeplane.policy.v1.CounterDif
   quantity: string;
 
   /**
-   * What the counter says.
+   * Amount of the counter.
    *
    * @generated from field: int64 counted_micro_usd = 4;
    */
   countedMicroUsd: bigint;
 
   /**
-   * What its requests amount to, at least.
+   * Least amount that its requests come to.
    *
    * @generated from field: int64 expected_micro_usd = 5;
    */
   expectedMicroUsd: bigint;
 
   /**
-   * And at most: more than that only if some were settled after they had expired; absent: that is not known.
+   * Greatest amount that its requests come to: more than the least only if some were settled after they had expired. Absent:
+   * not known.
    *
    * @generated from field: optional int64 expected_micro_usd_max = 6;
    */
   expectedMicroUsdMax?: bigint | undefined;
 
   /**
-   * From when on it was counted; absent: from the beginning.
+   * Time from which it was counted; absent: from the beginning.
    *
    * @generated from field: google.protobuf.Timestamp since = 7;
    */
@@ -276,8 +277,8 @@ export declare type CounterDifference = Message<"routeplane.policy.v1.CounterDif
 export declare const CounterDifferenceSchema: GenMessage<CounterDifference>;
 
 /**
- * What the node's operators see of budgets, across namespaces. Refused to every namespace credential, and to operator
- * credentials that are limited to an account: PERMISSION_DENIED ACCOUNT_LIMITED.
+ * Budgets across namespaces, for operators of the node. Refused to every namespace credential, and to operator credentials that
+ * are limited to an account: PERMISSION_DENIED ACCOUNT_LIMITED.
  *
  * @generated from service routeplane.policy.v1.BudgetAdminService
  */

@@ -49,8 +49,8 @@ export const CounterDifferenceSchema = /*@__PURE__*/
   messageDesc(file_routeplane_policy_v1_budget_admin_service, 4);
 
 /**
- * What the node's operators see of budgets, across namespaces. Refused to every namespace credential, and to operator
- * credentials that are limited to an account: PERMISSION_DENIED ACCOUNT_LIMITED.
+ * Budgets across namespaces, for operators of the node. Refused to every namespace credential, and to operator credentials that
+ * are limited to an account: PERMISSION_DENIED ACCOUNT_LIMITED.
  *
  * @generated from service routeplane.policy.v1.BudgetAdminService
  */

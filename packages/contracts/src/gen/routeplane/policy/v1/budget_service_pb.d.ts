@@ -26,14 +26,14 @@ export declare type CreateBudgetRequest = Message<"routeplane.policy.v1.CreateBu
   name: string;
 
   /**
-   * What it says.
+   * Rules of the policy.
    *
    * @generated from field: routeplane.policy.v1.BudgetSpec spec = 2;
    */
   spec?: BudgetSpec | undefined;
 
   /**
-   * What to bind it to at once, enforced; none of them twice.
+   * Principals to which the new policy is bound in mode enforce, in the same transaction; each at most once.
    *
    * @generated from field: repeated routeplane.policy.v1.Principal bind_to = 3;
    */
@@ -60,7 +60,7 @@ export declare type CreateBudgetResponse = Message<"routeplane.policy.v1.CreateB
   policy?: Policy | undefined;
 
   /**
-   * Its bindings, in the order of the request.
+   * New bindings, in the order of `bind_to`.
    *
    * @generated from field: repeated routeplane.policy.v1.Binding bindings = 2;
    */
@@ -120,7 +120,7 @@ export declare const GetBudgetResponseSchema: GenMessage<GetBudgetResponse>;
  */
 export declare type ListBudgetsRequest = Message<"routeplane.policy.v1.ListBudgetsRequest"> & {
   /**
-   * How many at most; 0 means 100.
+   * Maximum number of entries of the page; 0 means 100.
    *
    * @generated from field: int32 page_size = 1;
    */
@@ -181,21 +181,21 @@ export declare type UpdateBudgetRequest = Message<"routeplane.policy.v1.UpdateBu
   id: string;
 
   /**
-   * Its new name, as in CreateBudgetRequest; empty: as it is.
+   * New name, with the bounds of CreateBudgetRequest.name; empty: unchanged.
    *
    * @generated from field: string name = 2;
    */
   name: string;
 
   /**
-   * The new window; absent: as it is. What was spent stays counted.
+   * The new window; absent: unchanged. What was spent stays counted.
    *
    * @generated from field: optional routeplane.policy.v1.BudgetWindow window = 3;
    */
   window?: BudgetWindow | undefined;
 
   /**
-   * The new limit; absent: as it is.
+   * The new limit; absent: unchanged.
    *
    * @generated from field: optional int64 limit_micro_usd = 4;
    */
@@ -249,7 +249,7 @@ export declare type DeleteBudgetRequest = Message<"routeplane.policy.v1.DeleteBu
   id: string;
 
   /**
-   * Whether to remove its bindings too. False: refused while it has any.
+   * True to remove its bindings as well. False: the call is refused while the policy has any.
    *
    * @generated from field: bool unbind = 2;
    */
@@ -284,7 +284,7 @@ export declare const DeleteBudgetResponseSchema: GenMessage<DeleteBudgetResponse
 
 /**
  * Budgets: policies that limit spend within a rolling window. The same policies
- * as PolicyService's, by their kind: one of another kind is NOT_FOUND here. What it says of loosening holds here as well.
+ * as PolicyService's, by their kind: one of another kind is NOT_FOUND here. Its rules on loosening hold here as well.
  *
  * @generated from service routeplane.policy.v1.BudgetService
  */
@@ -322,8 +322,9 @@ export declare const BudgetService: GenService<{
     output: typeof ListBudgetsResponseSchema;
   },
   /**
-   * Changes what is set in the request and keeps the rest, over which nobody else's change is lost. Otherwise as UpdatePolicy.
-   * Errors: as UpdatePolicy; INVALID_ARGUMENT FIELD_INVALID also if nothing would be left of it.
+   * Changes the fields that are set and keeps the rest, so that concurrent changes of other fields are not lost. Otherwise as
+   * UpdatePolicy.
+   * Errors: as UpdatePolicy; INVALID_ARGUMENT FIELD_INVALID also if no rule would be left.
    *
    * @generated from rpc routeplane.policy.v1.BudgetService.UpdateBudget
    */

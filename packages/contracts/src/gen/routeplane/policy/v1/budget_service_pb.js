@@ -86,7 +86,7 @@ export const DeleteBudgetResponseSchema = /*@__PURE__*/
 
 /**
  * Budgets: policies that limit spend within a rolling window. The same policies
- * as PolicyService's, by their kind: one of another kind is NOT_FOUND here. What it says of loosening holds here as well.
+ * as PolicyService's, by their kind: one of another kind is NOT_FOUND here. Its rules on loosening hold here as well.
  *
  * @generated from service routeplane.policy.v1.BudgetService
  */

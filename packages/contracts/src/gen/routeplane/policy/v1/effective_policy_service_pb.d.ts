@@ -20,7 +20,7 @@ export declare const file_routeplane_policy_v1_effective_policy_service: GenFile
  */
 export declare type GetEffectivePolicyRequest = Message<"routeplane.policy.v1.GetEffectivePolicyRequest"> & {
   /**
-   * What kind of thing to look at.
+   * Type of the principal.
    *
    * @generated from field: routeplane.policy.v1.PrincipalType principal_type = 1;
    */
@@ -47,7 +47,7 @@ export declare const GetEffectivePolicyRequestSchema: GenMessage<GetEffectivePol
  */
 export declare type GetEffectivePolicyResponse = Message<"routeplane.policy.v1.GetEffectivePolicyResponse"> & {
   /**
-   * What applies.
+   * Composed policy.
    *
    * @generated from field: routeplane.policy.v1.EffectivePolicy effective_policy = 1;
    */
@@ -61,13 +61,13 @@ export declare type GetEffectivePolicyResponse = Message<"routeplane.policy.v1.G
 export declare const GetEffectivePolicyResponseSchema: GenMessage<GetEffectivePolicyResponse>;
 
 /**
- * What applies to a principal.
+ * Composition of all policies that apply to a principal.
  *
  * @generated from message routeplane.policy.v1.EffectivePolicy
  */
 export declare type EffectivePolicy = Message<"routeplane.policy.v1.EffectivePolicy"> & {
   /**
-   * What kind of thing it applies to.
+   * Type of the principal.
    *
    * @generated from field: routeplane.policy.v1.PrincipalType principal_type = 1;
    */
@@ -81,7 +81,7 @@ export declare type EffectivePolicy = Message<"routeplane.policy.v1.EffectivePol
   principalId: string;
 
   /**
-   * Of a key: key ids from the root key down to it. Of a namespace: empty.
+   * Key ids from the root key down to the key; empty for a namespace.
    *
    * @generated from field: repeated string lineage = 3;
    */
@@ -123,7 +123,7 @@ export declare type EffectivePolicy = Message<"routeplane.policy.v1.EffectivePol
 export declare const EffectivePolicySchema: GenMessage<EffectivePolicy>;
 
 /**
- * Where a rule or a limit comes from.
+ * Source of a rule or a limit: a policy and the binding through which it applies.
  *
  * @generated from message routeplane.policy.v1.PolicySource
  */
@@ -150,7 +150,7 @@ export declare type PolicySource = Message<"routeplane.policy.v1.PolicySource"> 
   bindingId: string;
 
   /**
-   * What that binding is on.
+   * Type of the principal that the binding is on.
    *
    * @generated from field: routeplane.policy.v1.PrincipalType principal_type = 4;
    */
@@ -164,7 +164,7 @@ export declare type PolicySource = Message<"routeplane.policy.v1.PolicySource"> 
   principalId: string;
 
   /**
-   * Whether it decides anything.
+   * Mode of the binding.
    *
    * @generated from field: routeplane.policy.v1.BindingMode mode = 6;
    */
@@ -205,7 +205,7 @@ export declare type EffectiveGuardrail = Message<"routeplane.policy.v1.Effective
   maxRequestTokens?: SourcedTokenCap | undefined;
 
   /**
-   * That answers may not be streamed; absent: they may.
+   * Rule that answers may not be streamed; absent: they may.
    *
    * @generated from field: routeplane.policy.v1.SourcedStreaming allow_streaming = 4;
    */
@@ -240,13 +240,13 @@ export declare type EffectiveGuardrail = Message<"routeplane.policy.v1.Effective
 export declare const EffectiveGuardrailSchema: GenMessage<EffectiveGuardrail>;
 
 /**
- * A list of models and where it comes from.
+ * A list of models and its sources.
  *
  * @generated from message routeplane.policy.v1.SourcedModels
  */
 export declare type SourcedModels = Message<"routeplane.policy.v1.SourcedModels"> & {
   /**
-   * As in GuardrailSpec.
+   * Entry of the list, as in GuardrailSpec.
    *
    * @generated from field: repeated string models = 1;
    */
@@ -267,13 +267,13 @@ export declare type SourcedModels = Message<"routeplane.policy.v1.SourcedModels"
 export declare const SourcedModelsSchema: GenMessage<SourcedModels>;
 
 /**
- * A model, by name, and where it comes from.
+ * A model, by name, and its sources.
  *
  * @generated from message routeplane.policy.v1.SourcedModel
  */
 export declare type SourcedModel = Message<"routeplane.policy.v1.SourcedModel"> & {
   /**
-   * As in GuardrailSpec.
+   * Entry of the list, as in GuardrailSpec.
    *
    * @generated from field: string model = 1;
    */
@@ -294,7 +294,7 @@ export declare type SourcedModel = Message<"routeplane.policy.v1.SourcedModel"> 
 export declare const SourcedModelSchema: GenMessage<SourcedModel>;
 
 /**
- * A cap on the tokens of one request and where it comes from.
+ * A cap on the tokens of one request and its sources.
  *
  * @generated from message routeplane.policy.v1.SourcedTokenCap
  */
@@ -307,7 +307,7 @@ export declare type SourcedTokenCap = Message<"routeplane.policy.v1.SourcedToken
   tokens: bigint;
 
   /**
-   * Every policy that says so.
+   * Every policy that has the rule.
    *
    * @generated from field: repeated routeplane.policy.v1.PolicySource sources = 2;
    */
@@ -321,7 +321,7 @@ export declare type SourcedTokenCap = Message<"routeplane.policy.v1.SourcedToken
 export declare const SourcedTokenCapSchema: GenMessage<SourcedTokenCap>;
 
 /**
- * Whether answers may be streamed, and who says so.
+ * Rule that answers may not be streamed, and its sources.
  *
  * @generated from message routeplane.policy.v1.SourcedStreaming
  */
@@ -334,7 +334,7 @@ export declare type SourcedStreaming = Message<"routeplane.policy.v1.SourcedStre
   allowed: boolean;
 
   /**
-   * Every policy that says so.
+   * Every policy that has the rule.
    *
    * @generated from field: repeated routeplane.policy.v1.PolicySource sources = 2;
    */
@@ -348,7 +348,7 @@ export declare type SourcedStreaming = Message<"routeplane.policy.v1.SourcedStre
 export declare const SourcedStreamingSchema: GenMessage<SourcedStreaming>;
 
 /**
- * Rule for content that cannot be inspected, and who says so.
+ * Rule for content that cannot be inspected, and its sources.
  *
  * @generated from message routeplane.policy.v1.SourcedUninspectable
  */
@@ -361,7 +361,7 @@ export declare type SourcedUninspectable = Message<"routeplane.policy.v1.Sourced
   action: Uninspectable;
 
   /**
-   * Every policy that says so, or whose patterns imply it.
+   * Every policy that has the rule, or whose patterns imply it.
    *
    * @generated from field: repeated routeplane.policy.v1.PolicySource sources = 2;
    */
@@ -375,13 +375,13 @@ export declare type SourcedUninspectable = Message<"routeplane.policy.v1.Sourced
 export declare const SourcedUninspectableSchema: GenMessage<SourcedUninspectable>;
 
 /**
- * A pattern and where it comes from.
+ * A content pattern and its sources.
  *
  * @generated from message routeplane.policy.v1.SourcedPattern
  */
 export declare type SourcedPattern = Message<"routeplane.policy.v1.SourcedPattern"> & {
   /**
-   * As in GuardrailSpec.
+   * Entry of the list, as in GuardrailSpec.
    *
    * @generated from field: routeplane.policy.v1.ContentPattern pattern = 1;
    */
@@ -408,14 +408,14 @@ export declare const SourcedPatternSchema: GenMessage<SourcedPattern>;
  */
 export declare type EffectiveBudget = Message<"routeplane.policy.v1.EffectiveBudget"> & {
   /**
-   * Where it comes from.
+   * Policy and binding that it comes from.
    *
    * @generated from field: routeplane.policy.v1.PolicySource source = 1;
    */
   source?: PolicySource | undefined;
 
   /**
-   * What it says.
+   * Rules of the policy.
    *
    * @generated from field: routeplane.policy.v1.BudgetSpec spec = 2;
    */
@@ -429,21 +429,21 @@ export declare type EffectiveBudget = Message<"routeplane.policy.v1.EffectiveBud
   spentMicroUsd: bigint;
 
   /**
-   * Held for requests that are under way. Micro-USD.
+   * Reserved for running requests. Micro-USD.
    *
    * @generated from field: int64 reserved_micro_usd = 4;
    */
   reservedMicroUsd: bigint;
 
   /**
-   * What new requests may still reserve. Micro-USD, >= 0.
+   * Amount that new requests can still reserve. Micro-USD, >= 0.
    *
    * @generated from field: int64 remaining_micro_usd = 5;
    */
   remainingMicroUsd: bigint;
 
   /**
-   * When the oldest part of what is spent leaves the window; absent if nothing is spent or it never does.
+   * Time at which the oldest part of what is spent leaves the window; absent if nothing is spent or it never does.
    *
    * @generated from field: google.protobuf.Timestamp frees_up_at = 6;
    */
@@ -463,14 +463,14 @@ export declare const EffectiveBudgetSchema: GenMessage<EffectiveBudget>;
  */
 export declare type EffectiveRateLimit = Message<"routeplane.policy.v1.EffectiveRateLimit"> & {
   /**
-   * Where it comes from.
+   * Policy and binding that it comes from.
    *
    * @generated from field: routeplane.policy.v1.PolicySource source = 1;
    */
   source?: PolicySource | undefined;
 
   /**
-   * What it says.
+   * Rules of the policy.
    *
    * @generated from field: routeplane.policy.v1.RateLimitSpec spec = 2;
    */
@@ -498,7 +498,7 @@ export declare type EffectiveRateLimit = Message<"routeplane.policy.v1.Effective
   concurrent: bigint;
 
   /**
-   * When the oldest part of what counts leaves the window; absent if nothing counts.
+   * Time at which the oldest part of what counts leaves the window; absent if nothing counts.
    *
    * @generated from field: google.protobuf.Timestamp frees_up_at = 6;
    */
@@ -512,15 +512,15 @@ export declare type EffectiveRateLimit = Message<"routeplane.policy.v1.Effective
 export declare const EffectiveRateLimitSchema: GenMessage<EffectiveRateLimit>;
 
 /**
- * What all policies together come to.
+ * Composition of all policies that apply to a principal.
  *
  * @generated from service routeplane.policy.v1.EffectivePolicyService
  */
 export declare const EffectivePolicyService: GenService<{
   /**
-   * Says what applies to a key, through its namespace and every key of its lineage, or to every key of a namespace: presets
-   * taken apart, switched-off policies left out, each rule and limit with where it comes from, each limit with what is used of
-   * it now.
+   * Composes the policies that apply to a key, through its namespace and every key of its lineage, or to every key of a
+   * namespace: presets taken apart, disabled policies left out, each rule and limit with its source, each limit with its
+   * current use.
    * Errors: NOT_FOUND RESOURCE_NOT_FOUND for the principal; INTERNAL if one of the policies cannot be read: requests to which
    * it applies are refused.
    *

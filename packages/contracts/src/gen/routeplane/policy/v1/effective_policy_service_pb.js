@@ -107,7 +107,7 @@ export const EffectiveRateLimitSchema = /*@__PURE__*/
   messageDesc(file_routeplane_policy_v1_effective_policy_service, 12);
 
 /**
- * What all policies together come to.
+ * Composition of all policies that apply to a principal.
  *
  * @generated from service routeplane.policy.v1.EffectivePolicyService
  */

@@ -46,7 +46,7 @@ export declare const ListAppliedGuardrailsRequestSchema: GenMessage<ListAppliedG
  */
 export declare type ListAppliedGuardrailsResponse = Message<"routeplane.policy.v1.ListAppliedGuardrailsResponse"> & {
   /**
-   * In order of binding id.
+   * Guardrails in order of binding id.
    *
    * @generated from field: repeated routeplane.policy.v1.AppliedGuardrail guardrails = 1;
    */
@@ -87,7 +87,7 @@ export declare type AppliedGuardrail = Message<"routeplane.policy.v1.AppliedGuar
   bindingId: string;
 
   /**
-   * What that binding is on.
+   * Type of the principal that the binding is on.
    *
    * @generated from field: routeplane.policy.v1.PrincipalType principal_type = 4;
    */
@@ -101,14 +101,14 @@ export declare type AppliedGuardrail = Message<"routeplane.policy.v1.AppliedGuar
   principalId: string;
 
   /**
-   * Whether it decides anything.
+   * Mode of the binding.
    *
    * @generated from field: routeplane.policy.v1.BindingMode mode = 6;
    */
   mode: BindingMode;
 
   /**
-   * What it says.
+   * Rules of the policy.
    *
    * @generated from field: routeplane.policy.v1.GuardrailSpec spec = 7;
    */
@@ -163,7 +163,7 @@ export declare type WatchPolicyChangesResponse = Message<"routeplane.policy.v1.W
 export declare const WatchPolicyChangesResponseSchema: GenMessage<WatchPolicyChangesResponse>;
 
 /**
- * What the gateways of the node need to enforce policies by themselves.
+ * Policies for the gateways of the node, which enforce guardrails by themselves.
  *
  * @generated from service routeplane.policy.v1.EnforcementService
  */
@@ -181,11 +181,11 @@ export declare const EnforcementService: GenService<{
     output: typeof ListAppliedGuardrailsResponseSchema;
   },
   /**
-   * Says what changes, from now until the caller hangs up, so that it may keep answers of this service in the meantime.
+   * Streams changes from now until the caller hangs up, so that the caller can cache answers of this service in the meantime.
    * Changes are numbered without a hole, in the order in which they were committed. The first message, and one every second,
-   * names the last number and no change. A number that is neither the expected one nor a repetition of the last one in such a
-   * message means that changes were missed, in an earlier call or in this one: what is kept must be asked for anew. Silence
-   * for longer than a second says that nothing is known.
+   * carries the last number and no change. A number that is neither the expected one nor a repetition of the last one in such
+   * a message means that changes were missed, in an earlier call or in this one: cached answers are stale and must be read
+   * anew. So are they after more than a second without a message.
    * Errors: UNAVAILABLE DEPENDENCY_UNAVAILABLE while changes cannot be followed.
    *
    * @generated from rpc routeplane.policy.v1.EnforcementService.WatchPolicyChanges

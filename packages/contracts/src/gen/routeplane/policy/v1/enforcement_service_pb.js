@@ -50,7 +50,7 @@ export const WatchPolicyChangesResponseSchema = /*@__PURE__*/
   messageDesc(file_routeplane_policy_v1_enforcement_service, 4);
 
 /**
- * What the gateways of the node need to enforce policies by themselves.
+ * Policies for the gateways of the node, which enforce guardrails by themselves.
  *
  * @generated from service routeplane.policy.v1.EnforcementService
  */

@@ -26,14 +26,14 @@ export declare type CreateGuardrailRequest = Message<"routeplane.policy.v1.Creat
   name: string;
 
   /**
-   * What it says.
+   * Rules of the policy.
    *
    * @generated from field: routeplane.policy.v1.GuardrailSpec spec = 2;
    */
   spec?: GuardrailSpec | undefined;
 
   /**
-   * What to bind it to at once, enforced; none of them twice.
+   * Principals to which the new policy is bound in mode enforce, in the same transaction; each at most once.
    *
    * @generated from field: repeated routeplane.policy.v1.Principal bind_to = 3;
    */
@@ -60,7 +60,7 @@ export declare type CreateGuardrailResponse = Message<"routeplane.policy.v1.Crea
   policy?: Policy | undefined;
 
   /**
-   * Its bindings, in the order of the request.
+   * New bindings, in the order of `bind_to`.
    *
    * @generated from field: repeated routeplane.policy.v1.Binding bindings = 2;
    */
@@ -120,7 +120,7 @@ export declare const GetGuardrailResponseSchema: GenMessage<GetGuardrailResponse
  */
 export declare type ListGuardrailsRequest = Message<"routeplane.policy.v1.ListGuardrailsRequest"> & {
   /**
-   * How many at most; 0 means 100.
+   * Maximum number of entries of the page; 0 means 100.
    *
    * @generated from field: int32 page_size = 1;
    */
@@ -181,77 +181,77 @@ export declare type UpdateGuardrailRequest = Message<"routeplane.policy.v1.Updat
   id: string;
 
   /**
-   * Its new name, as in CreateGuardrailRequest; empty: as it is.
+   * New name, with the bounds of CreateGuardrailRequest.name; empty: unchanged.
    *
    * @generated from field: string name = 2;
    */
   name: string;
 
   /**
-   * The new allow-list, as a whole; absent: as it is.
+   * The new allow-list, as a whole; absent: unchanged.
    *
    * @generated from field: routeplane.policy.v1.ModelList model_allow = 3;
    */
   modelAllow?: ModelList | undefined;
 
   /**
-   * The new deny-list, as a whole; absent: as it is.
+   * The new deny-list, as a whole; absent: unchanged.
    *
    * @generated from field: routeplane.policy.v1.ModelList model_deny = 4;
    */
   modelDeny?: ModelList | undefined;
 
   /**
-   * The new cap; absent: as it is.
+   * The new cap; absent: unchanged.
    *
    * @generated from field: optional int64 max_request_tokens = 5;
    */
   maxRequestTokens?: bigint | undefined;
 
   /**
-   * Whether answers may be streamed from now on; absent: as it is.
+   * False to forbid streaming, true to allow it; absent: unchanged.
    *
    * @generated from field: optional bool allow_streaming = 6;
    */
   allowStreaming?: boolean | undefined;
 
   /**
-   * The new patterns, all of them; empty: as they are.
+   * The new patterns, all of them; empty: unchanged.
    *
    * @generated from field: repeated routeplane.policy.v1.ContentPattern content_patterns = 7;
    */
   contentPatterns: ContentPattern[];
 
   /**
-   * Whether to remove the allow-list.
+   * True to remove the allow-list.
    *
    * @generated from field: bool clear_model_allow = 8;
    */
   clearModelAllow: boolean;
 
   /**
-   * Whether to remove the deny-list.
+   * True to remove the deny-list.
    *
    * @generated from field: bool clear_model_deny = 9;
    */
   clearModelDeny: boolean;
 
   /**
-   * Whether to remove the cap.
+   * True to remove the cap.
    *
    * @generated from field: bool clear_max_request_tokens = 10;
    */
   clearMaxRequestTokens: boolean;
 
   /**
-   * Whether to say nothing about streaming any more.
+   * True to remove the rule on streaming.
    *
    * @generated from field: bool clear_allow_streaming = 11;
    */
   clearAllowStreaming: boolean;
 
   /**
-   * Whether to remove all patterns.
+   * True to remove all patterns.
    *
    * @generated from field: bool clear_content_patterns = 12;
    */
@@ -265,7 +265,7 @@ export declare type UpdateGuardrailRequest = Message<"routeplane.policy.v1.Updat
   etag: string;
 
   /**
-   * The new rule for content that cannot be inspected; unspecified: as it is.
+   * The new rule for content that cannot be inspected; unspecified: unchanged.
    *
    * @generated from field: routeplane.policy.v1.Uninspectable uninspectable = 14;
    */
@@ -319,7 +319,7 @@ export declare type DeleteGuardrailRequest = Message<"routeplane.policy.v1.Delet
   id: string;
 
   /**
-   * Whether to remove its bindings too. False: refused while it has any.
+   * True to remove its bindings as well. False: the call is refused while the policy has any.
    *
    * @generated from field: bool unbind = 2;
    */
@@ -354,7 +354,7 @@ export declare const DeleteGuardrailResponseSchema: GenMessage<DeleteGuardrailRe
 
 /**
  * Guardrails: policies on what may be asked for and answered. The same policies
- * as PolicyService's, by their kind: one of another kind is NOT_FOUND here. What it says of loosening holds here as well.
+ * as PolicyService's, by their kind: one of another kind is NOT_FOUND here. Its rules on loosening hold here as well.
  *
  * @generated from service routeplane.policy.v1.GuardrailService
  */
@@ -392,8 +392,9 @@ export declare const GuardrailService: GenService<{
     output: typeof ListGuardrailsResponseSchema;
   },
   /**
-   * Changes what is set in the request and keeps the rest, over which nobody else's change is lost. Otherwise as UpdatePolicy.
-   * Errors: as UpdatePolicy; INVALID_ARGUMENT FIELD_INVALID also if nothing would be left of it.
+   * Changes the fields that are set and keeps the rest, so that concurrent changes of other fields are not lost. Otherwise as
+   * UpdatePolicy.
+   * Errors: as UpdatePolicy; INVALID_ARGUMENT FIELD_INVALID also if no rule would be left.
    *
    * @generated from rpc routeplane.policy.v1.GuardrailService.UpdateGuardrail
    */

@@ -86,7 +86,7 @@ export const DeleteGuardrailResponseSchema = /*@__PURE__*/
 
 /**
  * Guardrails: policies on what may be asked for and answered. The same policies
- * as PolicyService's, by their kind: one of another kind is NOT_FOUND here. What it says of loosening holds here as well.
+ * as PolicyService's, by their kind: one of another kind is NOT_FOUND here. Its rules on loosening hold here as well.
  *
  * @generated from service routeplane.policy.v1.GuardrailService
  */

@@ -33,36 +33,36 @@ export declare type Policy = Message<"routeplane.policy.v1.Policy"> & {
   name: string;
 
   /**
-   * Which arm of `spec` is set.
+   * Kind of the policy: the arm of `spec` that is set.
    *
    * @generated from field: routeplane.policy.v1.PolicyKind kind = 3;
    */
   kind: PolicyKind;
 
   /**
-   * What it says.
+   * Rules of the policy.
    *
    * @generated from field: routeplane.policy.v1.PolicySpec spec = 4;
    */
   spec?: PolicySpec | undefined;
 
   /**
-   * When it was created.
+   * Time of creation.
    *
    * @generated from field: google.protobuf.Timestamp created_at = 5;
    */
   createdAt?: Timestamp | undefined;
 
   /**
-   * Since when it is switched off; absent if it is in force wherever it is bound.
+   * Time since which it is disabled; absent if it is in force wherever it is bound.
    *
    * @generated from field: google.protobuf.Timestamp disabled_at = 6;
    */
   disabledAt?: Timestamp | undefined;
 
   /**
-   * Of its name, its spec and whether it is disabled, as they are now. Sent back with an update or a binding, it makes that fail
-   * if one of them has changed since.
+   * Etag of its name, its spec and its being disabled or not. An update or a binding that sends it back fails if one of them
+   * has changed since.
    *
    * @generated from field: string etag = 7;
    */
@@ -151,7 +151,7 @@ export declare type BudgetUse = Message<"routeplane.policy.v1.BudgetUse"> & {
   remainingMicroUsd: bigint;
 
   /**
-   * When the oldest part of what is spent leaves the window; absent if nothing is spent, or if it never does.
+   * Time at which the oldest part of what is spent leaves the window; absent if nothing is spent, or if it never does.
    *
    * @generated from field: google.protobuf.Timestamp frees_up_at = 4;
    */
@@ -165,13 +165,13 @@ export declare type BudgetUse = Message<"routeplane.policy.v1.BudgetUse"> & {
 export declare const BudgetUseSchema: GenMessage<BudgetUse>;
 
 /**
- * Something in the caller's namespace that a policy can be bound to.
+ * Principal of the caller's namespace, to which a policy can be bound.
  *
  * @generated from message routeplane.policy.v1.Principal
  */
 export declare type Principal = Message<"routeplane.policy.v1.Principal"> & {
   /**
-   * What kind of thing it is.
+   * Type of the principal.
    *
    * @generated from field: routeplane.policy.v1.PrincipalType principal_type = 1;
    */
@@ -212,7 +212,7 @@ export declare type Binding = Message<"routeplane.policy.v1.Binding"> & {
   policyId: string;
 
   /**
-   * What kind of thing it is bound to.
+   * Type of the principal that it is bound to.
    *
    * @generated from field: routeplane.policy.v1.PrincipalType principal_type = 3;
    */
@@ -226,14 +226,14 @@ export declare type Binding = Message<"routeplane.policy.v1.Binding"> & {
   principalId: string;
 
   /**
-   * When it was bound.
+   * Time of the binding.
    *
    * @generated from field: google.protobuf.Timestamp created_at = 5;
    */
   createdAt?: Timestamp | undefined;
 
   /**
-   * Whether it decides anything.
+   * Mode of the binding.
    *
    * @generated from field: routeplane.policy.v1.BindingMode mode = 6;
    */
@@ -254,13 +254,13 @@ export declare type Binding = Message<"routeplane.policy.v1.Binding"> & {
 export declare const BindingSchema: GenMessage<Binding>;
 
 /**
- * What a policy is about.
+ * Kind of a policy.
  *
  * @generated from enum routeplane.policy.v1.PolicyKind
  */
 export enum PolicyKind {
   /**
-   * In a request: any kind. Never in a response.
+   * Any kind, in a request. Never in a response.
    *
    * @generated from enum value: POLICY_KIND_UNSPECIFIED = 0;
    */
@@ -274,7 +274,7 @@ export enum PolicyKind {
   BUDGET = 1,
 
   /**
-   * What may be asked for and answered.
+   * Rules on models, streaming, tokens and content.
    *
    * @generated from enum value: POLICY_KIND_GUARDRAIL = 2;
    */
@@ -301,7 +301,7 @@ export enum PolicyKind {
 export declare const PolicyKindSchema: GenEnum<PolicyKind>;
 
 /**
- * What a policy can be bound to.
+ * Type of a principal.
  *
  * @generated from enum routeplane.policy.v1.PrincipalType
  */
@@ -334,27 +334,27 @@ export enum PrincipalType {
 export declare const PrincipalTypeSchema: GenEnum<PrincipalType>;
 
 /**
- * Whether a binding decides anything.
+ * Mode of a binding.
  *
  * @generated from enum routeplane.policy.v1.BindingMode
  */
 export enum BindingMode {
   /**
-   * In a request: enforce. Never in a response.
+   * Default of a request: enforce. Never in a response.
    *
    * @generated from enum value: BINDING_MODE_UNSPECIFIED = 0;
    */
   UNSPECIFIED = 0,
 
   /**
-   * What breaks the policy is refused.
+   * Enforced: requests that break the policy are refused.
    *
    * @generated from enum value: BINDING_MODE_ENFORCE = 1;
    */
   ENFORCE = 1,
 
   /**
-   * What would break the policy is logged, and let through.
+   * Shadow: requests that would break the policy are logged and let through.
    *
    * @generated from enum value: BINDING_MODE_SHADOW = 2;
    */

@@ -55,7 +55,7 @@ export const PolicyKindSchema = /*@__PURE__*/
   enumDesc(file_routeplane_policy_v1_policy, 0);
 
 /**
- * What a policy is about.
+ * Kind of a policy.
  *
  * @generated from enum routeplane.policy.v1.PolicyKind
  */
@@ -69,7 +69,7 @@ export const PrincipalTypeSchema = /*@__PURE__*/
   enumDesc(file_routeplane_policy_v1_policy, 1);
 
 /**
- * What a policy can be bound to.
+ * Type of a principal.
  *
  * @generated from enum routeplane.policy.v1.PrincipalType
  */
@@ -83,7 +83,7 @@ export const BindingModeSchema = /*@__PURE__*/
   enumDesc(file_routeplane_policy_v1_policy, 2);
 
 /**
- * Whether a binding decides anything.
+ * Mode of a binding.
  *
  * @generated from enum routeplane.policy.v1.BindingMode
  */

@@ -27,7 +27,7 @@ export declare type CreatePolicyRequest = Message<"routeplane.policy.v1.CreatePo
   name: string;
 
   /**
-   * What it says; decides the kind.
+   * Rules of the policy. The arm that is set decides its kind.
    *
    * @generated from field: routeplane.policy.v1.PolicySpec spec = 2;
    */
@@ -114,7 +114,7 @@ export declare type ListPoliciesRequest = Message<"routeplane.policy.v1.ListPoli
   kind: PolicyKind;
 
   /**
-   * How many at most; 0 means 100.
+   * Maximum number of entries of the page; 0 means 100.
    *
    * @generated from field: int32 page_size = 2;
    */
@@ -175,7 +175,7 @@ export declare type BindPolicyRequest = Message<"routeplane.policy.v1.BindPolicy
   policyId: string;
 
   /**
-   * What kind of thing to bind it to.
+   * Type of the principal to bind it to.
    *
    * @generated from field: routeplane.policy.v1.PrincipalType principal_type = 2;
    */
@@ -250,14 +250,14 @@ export declare type UpdatePolicyRequest = Message<"routeplane.policy.v1.UpdatePo
   id: string;
 
   /**
-   * As in CreatePolicyRequest.
+   * New name, with the bounds of CreatePolicyRequest.name.
    *
    * @generated from field: string name = 2;
    */
   name: string;
 
   /**
-   * All that it shall say from now on; of the policy's own kind, which never changes.
+   * New rules, all of them; of the policy's own kind, which never changes.
    *
    * @generated from field: routeplane.policy.v1.PolicySpec spec = 3;
    */
@@ -271,7 +271,7 @@ export declare type UpdatePolicyRequest = Message<"routeplane.policy.v1.UpdatePo
   etag: string;
 
   /**
-   * Which of `name` and `spec` to change; neither can be cleared. Absent or empty: those that are set.
+   * Paths of the fields to change, `name` and `spec`; neither can be cleared. Absent or empty: those that are set.
    *
    * @generated from field: google.protobuf.FieldMask update_mask = 5;
    */
@@ -318,7 +318,7 @@ export declare type DeletePolicyRequest = Message<"routeplane.policy.v1.DeletePo
   id: string;
 
   /**
-   * Whether to remove its bindings too. False: refused while it has any.
+   * True to remove its bindings as well. False: the call is refused while the policy has any.
    *
    * @generated from field: bool unbind = 2;
    */
@@ -492,7 +492,7 @@ export declare type ListBindingsRequest = Message<"routeplane.policy.v1.ListBind
   policyId: string;
 
   /**
-   * How many at most; 0 means 100.
+   * Maximum number of entries of the page; 0 means 100.
    *
    * @generated from field: int32 page_size = 2;
    */
@@ -546,7 +546,7 @@ export declare const ListBindingsResponseSchema: GenMessage<ListBindingsResponse
  */
 export declare type ListPrincipalPoliciesRequest = Message<"routeplane.policy.v1.ListPrincipalPoliciesRequest"> & {
   /**
-   * What kind of thing it is.
+   * Type of the principal.
    *
    * @generated from field: routeplane.policy.v1.PrincipalType principal_type = 1;
    */
@@ -560,7 +560,7 @@ export declare type ListPrincipalPoliciesRequest = Message<"routeplane.policy.v1
   principalId: string;
 
   /**
-   * How many at most; 0 means 100.
+   * Maximum number of entries of the page; 0 means 100.
    *
    * @generated from field: int32 page_size = 3;
    */
@@ -614,14 +614,14 @@ export declare const ListPrincipalPoliciesResponseSchema: GenMessage<ListPrincip
  */
 export declare type BoundPolicy = Message<"routeplane.policy.v1.BoundPolicy"> & {
   /**
-   * What applies.
+   * Policy that is bound.
    *
    * @generated from field: routeplane.policy.v1.Policy policy = 1;
    */
   policy?: Policy | undefined;
 
   /**
-   * Through what.
+   * Binding through which it applies.
    *
    * @generated from field: routeplane.policy.v1.Binding binding = 2;
    */
@@ -635,7 +635,7 @@ export declare type BoundPolicy = Message<"routeplane.policy.v1.BoundPolicy"> & 
 export declare const BoundPolicySchema: GenMessage<BoundPolicy>;
 
 /**
- * Policies: what keys may do. A policy binds nothing until it is bound to a principal.
+ * Policies. A policy has no effect until it is bound to a principal.
  *
  * A root key may bind and change every policy of its namespace. A sub-key is restricted (PERMISSION_DENIED):
  * - It binds policies only to itself and to keys below it (PRINCIPAL_OUT_OF_LINEAGE).
@@ -686,8 +686,8 @@ export declare const PolicyService: GenService<{
    * Renames a policy, or replaces its spec: in force for the next admission wherever it is bound. What its bindings have
    * counted so far stays counted. Atomic. Without an etag, idempotent: the last write wins.
    * Errors: NOT_FOUND RESOURCE_NOT_FOUND; PERMISSION_DENIED POLICY_BINDS_CALLER, POLICY_OUT_OF_LINEAGE; ABORTED ETAG_MISMATCH
-   * if it has changed since; ALREADY_EXISTS NAME_TAKEN; INVALID_ARGUMENT FIELD_INVALID as CreatePolicy, for a spec of another kind than the
-   * policy's, for a mask of anything else, and if nothing is to be changed.
+   * if it has changed since; ALREADY_EXISTS NAME_TAKEN; INVALID_ARGUMENT FIELD_INVALID as CreatePolicy, for a spec of another
+   * kind than the policy's, for a mask of anything else, and if nothing is to be changed.
    *
    * @generated from rpc routeplane.policy.v1.PolicyService.UpdatePolicy
    */
@@ -697,7 +697,7 @@ export declare const PolicyService: GenService<{
     output: typeof UpdatePolicyResponseSchema;
   },
   /**
-   * Deletes a policy and, if told to, every binding of it, with what those have counted. Atomic; there is no way back.
+   * Deletes a policy and, if `unbind` is set, every binding of it, with what those have counted. Atomic; cannot be undone.
    * Errors: NOT_FOUND RESOURCE_NOT_FOUND; PERMISSION_DENIED POLICY_BINDS_CALLER, POLICY_OUT_OF_LINEAGE; FAILED_PRECONDITION
    * POLICY_BOUND if it is bound and the request does not say `unbind`.
    *
@@ -734,13 +734,14 @@ export declare const PolicyService: GenService<{
   /**
    * Binds a policy to a principal of the caller's namespace. In force for the next admission: requests that are running,
    * streams too, go on under what they were admitted with, and the new binding counts nothing of them. To stop them, revoke
-   * their key. Each binding of a budget has a counter of its own. Idempotent: binding twice to the same principal in the same mode returns the same binding.
+   * their key. Each binding of a budget has a counter of its own. Idempotent: binding twice to the same principal in the same
+   * mode returns the same binding.
    * Errors: NOT_FOUND RESOURCE_NOT_FOUND for the policy or the principal; PERMISSION_DENIED PRINCIPAL_OUT_OF_LINEAGE;
-   * FAILED_PRECONDITION STATE_CONFLICT if the principal is a revoked key; ABORTED ETAG_MISMATCH if the policy has changed since
-   * the etag was read; ALREADY_EXISTS BINDING_EXISTS if it is bound there in the other mode: unbind it first,
-   * except that enforcing by a root key, or by a key above the one that bound it in shadow mode, replaces that binding;
-   * RESOURCE_EXHAUSTED LIMIT_REACHED at 100 bindings of the principal, or 1,000 of the policy. Sub-keys together make at most 50
-   * and 500 of those, and at most 25 bindings of a principal are its own.
+   * FAILED_PRECONDITION STATE_CONFLICT if the principal is a revoked key; ABORTED ETAG_MISMATCH if the policy has changed
+   * since the etag was read; ALREADY_EXISTS BINDING_EXISTS if it is bound there in the other mode: unbind it first, except
+   * that enforcing by a root key, or by a key above the one that bound it in shadow mode, replaces that binding;
+   * RESOURCE_EXHAUSTED LIMIT_REACHED at 100 bindings of the principal, or 1,000 of the policy. Sub-keys together make at most
+   * 50 and 500 of those, and at most 25 bindings of a principal are its own.
    *
    * @generated from rpc routeplane.policy.v1.PolicyService.BindPolicy
    */
@@ -762,7 +763,7 @@ export declare const PolicyService: GenService<{
     output: typeof UnbindPolicyResponseSchema;
   },
   /**
-   * Lists what a policy is bound to, oldest binding first.
+   * Lists the bindings of a policy, oldest first.
    * Errors: NOT_FOUND RESOURCE_NOT_FOUND.
    *
    * @generated from rpc routeplane.policy.v1.PolicyService.ListBindings
@@ -773,8 +774,8 @@ export declare const PolicyService: GenService<{
     output: typeof ListBindingsResponseSchema;
   },
   /**
-   * Lists the policies that are bound to a principal itself, disabled ones included, oldest binding first. What it inherits
-   * is not among them.
+   * Lists the policies that are bound to a principal itself, disabled ones included, oldest binding first. Inherited policies
+   * are not among them.
    * Errors: NOT_FOUND RESOURCE_NOT_FOUND if the caller's namespace has no such principal.
    *
    * @generated from rpc routeplane.policy.v1.PolicyService.ListPrincipalPolicies

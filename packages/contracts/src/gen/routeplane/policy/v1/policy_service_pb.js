@@ -177,7 +177,7 @@ export const BoundPolicySchema = /*@__PURE__*/
   messageDesc(file_routeplane_policy_v1_policy_service, 22);
 
 /**
- * Policies: what keys may do. A policy binds nothing until it is bound to a principal.
+ * Policies. A policy has no effect until it is bound to a principal.
  *
  * A root key may bind and change every policy of its namespace. A sub-key is restricted (PERMISSION_DENIED):
  * - It binds policies only to itself and to keys below it (PRINCIPAL_OUT_OF_LINEAGE).

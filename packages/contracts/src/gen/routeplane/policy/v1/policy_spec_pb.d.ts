@@ -11,7 +11,7 @@ import type { Message } from "@bufbuild/protobuf";
 export declare const file_routeplane_policy_v1_policy_spec: GenFile;
 
 /**
- * What a policy says.
+ * Rules of a policy.
  *
  * @generated from message routeplane.policy.v1.PolicySpec
  */
@@ -96,7 +96,7 @@ export declare const BudgetSpecSchema: GenMessage<BudgetSpec>;
  */
 export declare type RateLimitSpec = Message<"routeplane.policy.v1.RateLimitSpec"> & {
   /**
-   * How long the sliding window is: 1 second to 30 days.
+   * Length of the sliding window: 1 second to 30 days.
    *
    * @generated from field: int32 window_secs = 1;
    */
@@ -131,7 +131,7 @@ export declare type RateLimitSpec = Message<"routeplane.policy.v1.RateLimitSpec"
 export declare const RateLimitSpecSchema: GenMessage<RateLimitSpec>;
 
 /**
- * What may be asked for and answered. Several compose to the most restrictive: allow-lists intersect, a deny wins, the
+ * Rules on requests and answers. Several guardrails compose to the most restrictive: allow-lists intersect, a deny wins, the
  * smallest cap holds, all patterns apply.
  *
  * @generated from message routeplane.policy.v1.GuardrailSpec
@@ -159,7 +159,7 @@ export declare type GuardrailSpec = Message<"routeplane.policy.v1.GuardrailSpec"
   maxRequestTokens?: bigint | undefined;
 
   /**
-   * Whether answers may be streamed; absent: they may.
+   * False if answers may not be streamed; absent: they may.
    *
    * @generated from field: optional bool allow_streaming = 4;
    */
@@ -212,22 +212,22 @@ export declare const ModelListSchema: GenMessage<ModelList>;
  * Pattern for text that may not pass. A match blocks or is redacted wherever the model, or the client, could read it:
  *
  * In a request, every string, every name of a member and every number is content, in messages, tool calls, tools, schemas and
- * members that are not known, except the values of names, kinds and references (such as role, tool_call_id and service_tier) that
- * have one of their known values or the form of an id. In an answer, likewise, streamed or not: content, reasoning, refusals,
- * names and arguments of tool calls, and members that are not known.
+ * members that are not known, except the values of names, kinds and references (such as role, tool_call_id and service_tier)
+ * that have one of their known values or the form of an id. In an answer, likewise, streamed or not: content, reasoning,
+ * refusals, names and arguments of tool calls, and members that are not known.
  *
- * Text is judged as it reads: JSON escapes undone, also those in arguments of tool calls, which are JSON in a string; base64 of
- * files and data URLs decoded where it holds text; and both as written and folded: NFKC, without default-ignorable characters
- * (zero-width characters, soft hyphens, tags and the like), see packages/guardrails. The text parts of a message are judged each
- * by itself and as one text, joined without a separator; so are consecutive messages of one role. The pieces of a stream are
- * judged as one text; at most 512 characters are held back. Not undone: look-alike letters of other scripts, and encodings within
- * prose (HTML entities, percent-encoding, base64).
+ * Text is judged as it reads: JSON escapes undone, also those in arguments of tool calls, which are JSON in a string; base64
+ * of files and data URLs decoded where it holds text; and both as written and folded: NFKC, without default-ignorable
+ * characters (zero-width characters, soft hyphens, tags and the like), see packages/guardrails. The text parts of a message
+ * are judged each by itself and as one text, joined without a separator; so are consecutive messages of one role. The pieces
+ * of a stream are judged as one text; at most 512 characters are held back. Not undone: look-alike letters of other scripts,
+ * and encodings within prose (HTML entities, percent-encoding, base64).
  *
  * @generated from message routeplane.policy.v1.ContentPattern
  */
 export declare type ContentPattern = Message<"routeplane.policy.v1.ContentPattern"> & {
   /**
-   * What denials call it: 1 to 64 characters, not blank, no control characters; unique in its guardrail.
+   * Name of the pattern in denials: 1 to 64 characters, not blank, no control characters; unique in its guardrail.
    *
    * @generated from field: string name = 1;
    */
@@ -241,14 +241,14 @@ export declare type ContentPattern = Message<"routeplane.policy.v1.ContentPatter
   pattern: string;
 
   /**
-   * What becomes of a match.
+   * Treatment of a match.
    *
    * @generated from field: routeplane.policy.v1.PatternAction action = 3;
    */
   action: PatternAction;
 
   /**
-   * Where it looks.
+   * Direction of the texts that it is matched against.
    *
    * @generated from field: routeplane.policy.v1.PatternScope applies_to = 4;
    */
@@ -268,21 +268,21 @@ export declare const ContentPatternSchema: GenMessage<ContentPattern>;
  */
 export declare type PresetSpec = Message<"routeplane.policy.v1.PresetSpec"> & {
   /**
-   * Its guardrail, if it has one.
+   * Guardrail of the preset; absent: none.
    *
    * @generated from field: routeplane.policy.v1.GuardrailSpec guardrail = 1;
    */
   guardrail?: GuardrailSpec | undefined;
 
   /**
-   * Its rate limit, if it has one.
+   * Rate limit of the preset; absent: none.
    *
    * @generated from field: routeplane.policy.v1.RateLimitSpec rate_limit = 2;
    */
   rateLimit?: RateLimitSpec | undefined;
 
   /**
-   * Its budget, if it has one.
+   * Budget of the preset; absent: none.
    *
    * @generated from field: routeplane.policy.v1.BudgetSpec budget = 3;
    */
@@ -296,7 +296,7 @@ export declare type PresetSpec = Message<"routeplane.policy.v1.PresetSpec"> & {
 export declare const PresetSpecSchema: GenMessage<PresetSpec>;
 
 /**
- * Over which time a budget counts.
+ * Time over which a budget counts.
  *
  * @generated from enum routeplane.policy.v1.BudgetWindow
  */
@@ -337,7 +337,7 @@ export enum BudgetWindow {
   MONTH = 4,
 
   /**
-   * For ever.
+   * All time.
    *
    * @generated from enum value: BUDGET_WINDOW_TOTAL = 5;
    */
@@ -351,9 +351,9 @@ export declare const BudgetWindowSchema: GenEnum<BudgetWindow>;
 
 /**
  * Rule for content that is not text and cannot be inspected: images, audio, PDF and other binary files, references to content
- * that the request does not hold (URLs of media, ids of files, of audio answers and of stored prompts), encrypted reasoning, and
- * base64 that does not decode to text. A request that holds some is refused with 400 and the code content_uninspectable; so is an
- * answer, or its stream ends with an error event of that code.
+ * that the request does not hold (URLs of media, ids of files, of audio answers and of stored prompts), encrypted reasoning,
+ * and base64 that does not decode to text. A request that holds some is refused with 400 and the code content_uninspectable;
+ * so is an answer, or its stream ends with an error event of that code.
  *
  * @generated from enum routeplane.policy.v1.Uninspectable
  */
@@ -366,14 +366,14 @@ export enum Uninspectable {
   UNSPECIFIED = 0,
 
   /**
-   * Such content is refused.
+   * Block: requests and answers that hold some are refused.
    *
    * @generated from enum value: UNINSPECTABLE_BLOCK = 1;
    */
   BLOCK = 1,
 
   /**
-   * Such content passes, as far as this guardrail is concerned: another one that applies may still refuse it.
+   * Pass: this guardrail lets it through. Another one that applies may still refuse it.
    *
    * @generated from enum value: UNINSPECTABLE_PASS = 2;
    */
@@ -386,13 +386,13 @@ export enum Uninspectable {
 export declare const UninspectableSchema: GenEnum<Uninspectable>;
 
 /**
- * What becomes of a text that a pattern matches.
+ * Treatment of a text that a pattern matches.
  *
  * @generated from enum routeplane.policy.v1.PatternAction
  */
 export enum PatternAction {
   /**
-   * In a request: block. Never in a response.
+   * Default of a request: block. Never in a response.
    *
    * @generated from enum value: PATTERN_ACTION_UNSPECIFIED = 0;
    */
@@ -419,34 +419,34 @@ export enum PatternAction {
 export declare const PatternActionSchema: GenEnum<PatternAction>;
 
 /**
- * Where a pattern looks.
+ * Direction of the texts that a pattern is matched against.
  *
  * @generated from enum routeplane.policy.v1.PatternScope
  */
 export enum PatternScope {
   /**
-   * In a request: both. Never in a response.
+   * Default of a request: both. Never in a response.
    *
    * @generated from enum value: PATTERN_SCOPE_UNSPECIFIED = 0;
    */
   UNSPECIFIED = 0,
 
   /**
-   * In what is sent to the model.
+   * Requests: texts that are sent to the model.
    *
    * @generated from enum value: PATTERN_SCOPE_REQUEST = 1;
    */
   REQUEST = 1,
 
   /**
-   * In what the model answers.
+   * Answers of the model.
    *
    * @generated from enum value: PATTERN_SCOPE_RESPONSE = 2;
    */
   RESPONSE = 2,
 
   /**
-   * In both.
+   * Requests and answers.
    *
    * @generated from enum value: PATTERN_SCOPE_BOTH = 3;
    */

@@ -67,7 +67,7 @@ export const BudgetWindowSchema = /*@__PURE__*/
   enumDesc(file_routeplane_policy_v1_policy_spec, 0);
 
 /**
- * Over which time a budget counts.
+ * Time over which a budget counts.
  *
  * @generated from enum routeplane.policy.v1.BudgetWindow
  */
@@ -82,9 +82,9 @@ export const UninspectableSchema = /*@__PURE__*/
 
 /**
  * Rule for content that is not text and cannot be inspected: images, audio, PDF and other binary files, references to content
- * that the request does not hold (URLs of media, ids of files, of audio answers and of stored prompts), encrypted reasoning, and
- * base64 that does not decode to text. A request that holds some is refused with 400 and the code content_uninspectable; so is an
- * answer, or its stream ends with an error event of that code.
+ * that the request does not hold (URLs of media, ids of files, of audio answers and of stored prompts), encrypted reasoning,
+ * and base64 that does not decode to text. A request that holds some is refused with 400 and the code content_uninspectable;
+ * so is an answer, or its stream ends with an error event of that code.
  *
  * @generated from enum routeplane.policy.v1.Uninspectable
  */
@@ -98,7 +98,7 @@ export const PatternActionSchema = /*@__PURE__*/
   enumDesc(file_routeplane_policy_v1_policy_spec, 2);
 
 /**
- * What becomes of a text that a pattern matches.
+ * Treatment of a text that a pattern matches.
  *
  * @generated from enum routeplane.policy.v1.PatternAction
  */
@@ -112,7 +112,7 @@ export const PatternScopeSchema = /*@__PURE__*/
   enumDesc(file_routeplane_policy_v1_policy_spec, 3);
 
 /**
- * Where a pattern looks.
+ * Direction of the texts that a pattern is matched against.
  *
  * @generated from enum routeplane.policy.v1.PatternScope
  */

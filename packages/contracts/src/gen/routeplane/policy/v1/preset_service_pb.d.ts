@@ -26,14 +26,14 @@ export declare type CreatePresetRequest = Message<"routeplane.policy.v1.CreatePr
   name: string;
 
   /**
-   * What it says.
+   * Rules of the policy.
    *
    * @generated from field: routeplane.policy.v1.PresetSpec spec = 2;
    */
   spec?: PresetSpec | undefined;
 
   /**
-   * What to bind it to at once, enforced; none of them twice.
+   * Principals to which the new policy is bound in mode enforce, in the same transaction; each at most once.
    *
    * @generated from field: repeated routeplane.policy.v1.Principal bind_to = 3;
    */
@@ -60,7 +60,7 @@ export declare type CreatePresetResponse = Message<"routeplane.policy.v1.CreateP
   policy?: Policy | undefined;
 
   /**
-   * Its bindings, in the order of the request.
+   * New bindings, in the order of `bind_to`.
    *
    * @generated from field: repeated routeplane.policy.v1.Binding bindings = 2;
    */
@@ -120,7 +120,7 @@ export declare const GetPresetResponseSchema: GenMessage<GetPresetResponse>;
  */
 export declare type ListPresetsRequest = Message<"routeplane.policy.v1.ListPresetsRequest"> & {
   /**
-   * How many at most; 0 means 100.
+   * Maximum number of entries of the page; 0 means 100.
    *
    * @generated from field: int32 page_size = 1;
    */
@@ -181,49 +181,49 @@ export declare type UpdatePresetRequest = Message<"routeplane.policy.v1.UpdatePr
   id: string;
 
   /**
-   * Its new name, as in CreatePresetRequest; empty: as it is.
+   * New name, with the bounds of CreatePresetRequest.name; empty: unchanged.
    *
    * @generated from field: string name = 2;
    */
   name: string;
 
   /**
-   * The new guardrail, as a whole; absent: as it is.
+   * The new guardrail, as a whole; absent: unchanged.
    *
    * @generated from field: routeplane.policy.v1.GuardrailSpec guardrail = 3;
    */
   guardrail?: GuardrailSpec | undefined;
 
   /**
-   * The new rate limit, as a whole; absent: as it is.
+   * The new rate limit, as a whole; absent: unchanged.
    *
    * @generated from field: routeplane.policy.v1.RateLimitSpec rate_limit = 4;
    */
   rateLimit?: RateLimitSpec | undefined;
 
   /**
-   * The new budget, as a whole; absent: as it is. What was spent stays counted.
+   * The new budget, as a whole; absent: unchanged. What was spent stays counted.
    *
    * @generated from field: routeplane.policy.v1.BudgetSpec budget = 5;
    */
   budget?: BudgetSpec | undefined;
 
   /**
-   * Whether to remove the guardrail.
+   * True to remove the guardrail.
    *
    * @generated from field: bool clear_guardrail = 6;
    */
   clearGuardrail: boolean;
 
   /**
-   * Whether to remove the rate limit.
+   * True to remove the rate limit.
    *
    * @generated from field: bool clear_rate_limit = 7;
    */
   clearRateLimit: boolean;
 
   /**
-   * Whether to remove the budget.
+   * True to remove the budget.
    *
    * @generated from field: bool clear_budget = 8;
    */
@@ -277,7 +277,7 @@ export declare type DeletePresetRequest = Message<"routeplane.policy.v1.DeletePr
   id: string;
 
   /**
-   * Whether to remove its bindings too. False: refused while it has any.
+   * True to remove its bindings as well. False: the call is refused while the policy has any.
    *
    * @generated from field: bool unbind = 2;
    */
@@ -312,7 +312,7 @@ export declare const DeletePresetResponseSchema: GenMessage<DeletePresetResponse
 
 /**
  * Presets: policies that bundle a guardrail, a rate limit and a budget, bound and updated as one. The same policies
- * as PolicyService's, by their kind: one of another kind is NOT_FOUND here. What it says of loosening holds here as well.
+ * as PolicyService's, by their kind: one of another kind is NOT_FOUND here. Its rules on loosening hold here as well.
  *
  * @generated from service routeplane.policy.v1.PresetService
  */
@@ -350,8 +350,9 @@ export declare const PresetService: GenService<{
     output: typeof ListPresetsResponseSchema;
   },
   /**
-   * Changes what is set in the request and keeps the rest, over which nobody else's change is lost. Otherwise as UpdatePolicy.
-   * Errors: as UpdatePolicy; INVALID_ARGUMENT FIELD_INVALID also if nothing would be left of it.
+   * Changes the fields that are set and keeps the rest, so that concurrent changes of other fields are not lost. Otherwise as
+   * UpdatePolicy.
+   * Errors: as UpdatePolicy; INVALID_ARGUMENT FIELD_INVALID also if no rule would be left.
    *
    * @generated from rpc routeplane.policy.v1.PresetService.UpdatePreset
    */

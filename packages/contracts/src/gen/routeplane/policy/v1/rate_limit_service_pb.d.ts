@@ -26,14 +26,14 @@ export declare type CreateRateLimitRequest = Message<"routeplane.policy.v1.Creat
   name: string;
 
   /**
-   * What it says.
+   * Rules of the policy.
    *
    * @generated from field: routeplane.policy.v1.RateLimitSpec spec = 2;
    */
   spec?: RateLimitSpec | undefined;
 
   /**
-   * What to bind it to at once, enforced; none of them twice.
+   * Principals to which the new policy is bound in mode enforce, in the same transaction; each at most once.
    *
    * @generated from field: repeated routeplane.policy.v1.Principal bind_to = 3;
    */
@@ -60,7 +60,7 @@ export declare type CreateRateLimitResponse = Message<"routeplane.policy.v1.Crea
   policy?: Policy | undefined;
 
   /**
-   * Its bindings, in the order of the request.
+   * New bindings, in the order of `bind_to`.
    *
    * @generated from field: repeated routeplane.policy.v1.Binding bindings = 2;
    */
@@ -120,7 +120,7 @@ export declare const GetRateLimitResponseSchema: GenMessage<GetRateLimitResponse
  */
 export declare type ListRateLimitsRequest = Message<"routeplane.policy.v1.ListRateLimitsRequest"> & {
   /**
-   * How many at most; 0 means 100.
+   * Maximum number of entries of the page; 0 means 100.
    *
    * @generated from field: int32 page_size = 1;
    */
@@ -181,56 +181,56 @@ export declare type UpdateRateLimitRequest = Message<"routeplane.policy.v1.Updat
   id: string;
 
   /**
-   * Its new name, as in CreateRateLimitRequest; empty: as it is.
+   * New name, with the bounds of CreateRateLimitRequest.name; empty: unchanged.
    *
    * @generated from field: string name = 2;
    */
   name: string;
 
   /**
-   * The new window; absent: as it is.
+   * The new window; absent: unchanged.
    *
    * @generated from field: optional int32 window_secs = 3;
    */
   windowSecs?: number | undefined;
 
   /**
-   * The new maximum of requests; absent: as it is.
+   * The new maximum of requests; absent: unchanged.
    *
    * @generated from field: optional int64 max_requests = 4;
    */
   maxRequests?: bigint | undefined;
 
   /**
-   * The new maximum of tokens; absent: as it is.
+   * The new maximum of tokens; absent: unchanged.
    *
    * @generated from field: optional int64 max_tokens = 5;
    */
   maxTokens?: bigint | undefined;
 
   /**
-   * The new maximum of requests under way; absent: as it is.
+   * The new maximum of requests under way; absent: unchanged.
    *
    * @generated from field: optional int64 max_concurrent = 6;
    */
   maxConcurrent?: bigint | undefined;
 
   /**
-   * Whether to limit requests no more.
+   * True to remove the maximum of requests.
    *
    * @generated from field: bool clear_max_requests = 7;
    */
   clearMaxRequests: boolean;
 
   /**
-   * Whether to limit tokens no more.
+   * True to remove the maximum of tokens.
    *
    * @generated from field: bool clear_max_tokens = 8;
    */
   clearMaxTokens: boolean;
 
   /**
-   * Whether to limit concurrency no more.
+   * True to remove the maximum of concurrent requests.
    *
    * @generated from field: bool clear_max_concurrent = 9;
    */
@@ -284,7 +284,7 @@ export declare type DeleteRateLimitRequest = Message<"routeplane.policy.v1.Delet
   id: string;
 
   /**
-   * Whether to remove its bindings too. False: refused while it has any.
+   * True to remove its bindings as well. False: the call is refused while the policy has any.
    *
    * @generated from field: bool unbind = 2;
    */
@@ -319,7 +319,7 @@ export declare const DeleteRateLimitResponseSchema: GenMessage<DeleteRateLimitRe
 
 /**
  * Rate limits: policies that limit requests, tokens or concurrency within a sliding window. The same policies
- * as PolicyService's, by their kind: one of another kind is NOT_FOUND here. What it says of loosening holds here as well.
+ * as PolicyService's, by their kind: one of another kind is NOT_FOUND here. Its rules on loosening hold here as well.
  *
  * @generated from service routeplane.policy.v1.RateLimitService
  */
@@ -357,8 +357,9 @@ export declare const RateLimitService: GenService<{
     output: typeof ListRateLimitsResponseSchema;
   },
   /**
-   * Changes what is set in the request and keeps the rest, over which nobody else's change is lost. Otherwise as UpdatePolicy.
-   * Errors: as UpdatePolicy; INVALID_ARGUMENT FIELD_INVALID also if nothing would be left of it.
+   * Changes the fields that are set and keeps the rest, so that concurrent changes of other fields are not lost. Otherwise as
+   * UpdatePolicy.
+   * Errors: as UpdatePolicy; INVALID_ARGUMENT FIELD_INVALID also if no rule would be left.
    *
    * @generated from rpc routeplane.policy.v1.RateLimitService.UpdateRateLimit
    */

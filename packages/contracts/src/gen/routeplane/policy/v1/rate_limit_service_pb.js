@@ -86,7 +86,7 @@ export const DeleteRateLimitResponseSchema = /*@__PURE__*/
 
 /**
  * Rate limits: policies that limit requests, tokens or concurrency within a sliding window. The same policies
- * as PolicyService's, by their kind: one of another kind is NOT_FOUND here. What it says of loosening holds here as well.
+ * as PolicyService's, by their kind: one of another kind is NOT_FOUND here. Its rules on loosening hold here as well.
  *
  * @generated from service routeplane.policy.v1.RateLimitService
  */

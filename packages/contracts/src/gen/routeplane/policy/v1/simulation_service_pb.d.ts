@@ -20,7 +20,7 @@ export declare const file_routeplane_policy_v1_simulation_service: GenFile;
  */
 export declare type SimulatePolicyRequest = Message<"routeplane.policy.v1.SimulatePolicyRequest"> & {
   /**
-   * What to simulate.
+   * Policy to simulate.
    *
    * @generated from oneof routeplane.policy.v1.SimulatePolicyRequest.subject
    */
@@ -43,7 +43,7 @@ export declare type SimulatePolicyRequest = Message<"routeplane.policy.v1.Simula
   } | { case: undefined; value?: undefined };
 
   /**
-   * What kind of thing it would be bound to; unspecified: the caller's namespace.
+   * Type of the principal that it would be bound to; unspecified: the caller's namespace.
    *
    * @generated from field: routeplane.policy.v1.PrincipalType principal_type = 3;
    */
@@ -57,7 +57,7 @@ export declare type SimulatePolicyRequest = Message<"routeplane.policy.v1.Simula
   principalId: string;
 
   /**
-   * How many days back from now; 0 means 7.
+   * Number of days back from now; 0 means 7.
    *
    * @generated from field: int32 days = 5;
    */
@@ -91,7 +91,7 @@ export declare type SimulatePolicyResponse = Message<"routeplane.policy.v1.Simul
   to?: Timestamp | undefined;
 
   /**
-   * Whether requests of the range were left out because there were too many.
+   * True if requests of the range were left out because there were too many.
    *
    * @generated from field: bool truncated = 3;
    */
@@ -105,35 +105,35 @@ export declare type SimulatePolicyResponse = Message<"routeplane.policy.v1.Simul
   requestCount: bigint;
 
   /**
-   * What they cost. Micro-USD.
+   * Cost of those requests. Micro-USD.
    *
    * @generated from field: int64 spend_micro_usd = 5;
    */
   spendMicroUsd: bigint;
 
   /**
-   * Those that would have been refused.
+   * Number of requests that would have been refused.
    *
    * @generated from field: int64 refused_count = 6;
    */
   refusedCount: bigint;
 
   /**
-   * What those had cost. Micro-USD.
+   * Cost of the requests that would have been refused. Micro-USD.
    *
    * @generated from field: int64 refused_spend_micro_usd = 7;
    */
   refusedSpendMicroUsd: bigint;
 
   /**
-   * By key that called, those with most refusals first; at most 1,000.
+   * Results of each calling key, those with most refusals first; at most 1,000.
    *
    * @generated from field: repeated routeplane.policy.v1.SimulatedKey by_key = 8;
    */
   byKey: SimulatedKey[];
 
   /**
-   * By rule that refuses, most refusals first.
+   * Results of each rule that refuses, most refusals first.
    *
    * @generated from field: repeated routeplane.policy.v1.SimulatedRule by_rule = 9;
    */
@@ -154,7 +154,7 @@ export declare type SimulatePolicyResponse = Message<"routeplane.policy.v1.Simul
 export declare const SimulatePolicyResponseSchema: GenMessage<SimulatePolicyResponse>;
 
 /**
- * What a policy would have done to the requests of a key.
+ * Result of a simulation for the requests of one key.
  *
  * @generated from message routeplane.policy.v1.SimulatedKey
  */
@@ -174,14 +174,14 @@ export declare type SimulatedKey = Message<"routeplane.policy.v1.SimulatedKey"> 
   requestCount: bigint;
 
   /**
-   * Those that would have been refused.
+   * Number of requests that would have been refused.
    *
    * @generated from field: int64 refused_count = 3;
    */
   refusedCount: bigint;
 
   /**
-   * What those had cost. Micro-USD.
+   * Cost of the requests that would have been refused. Micro-USD.
    *
    * @generated from field: int64 refused_spend_micro_usd = 4;
    */
@@ -195,13 +195,13 @@ export declare type SimulatedKey = Message<"routeplane.policy.v1.SimulatedKey"> 
 export declare const SimulatedKeySchema: GenMessage<SimulatedKey>;
 
 /**
- * What a rule would have refused.
+ * Result of a simulation for one rule.
  *
  * @generated from message routeplane.policy.v1.SimulatedRule
  */
 export declare type SimulatedRule = Message<"routeplane.policy.v1.SimulatedRule"> & {
   /**
-   * As denials name it, e.g. `budget` or `rate_limit.max_requests`.
+   * Rule as denials name it, e.g. `budget` or `rate_limit.max_requests`.
    *
    * @generated from field: string rule = 1;
    */
@@ -222,19 +222,21 @@ export declare type SimulatedRule = Message<"routeplane.policy.v1.SimulatedRule"
 export declare const SimulatedRuleSchema: GenMessage<SimulatedRule>;
 
 /**
- * What a policy would do, before anyone binds it.
+ * Simulation of policies before they are bound.
  *
  * @generated from service routeplane.policy.v1.SimulationService
  */
 export declare const SimulationService: GenService<{
   /**
    * Replays the request log of the caller's namespace against a policy, as if it alone had been bound to the principal at the
-   * beginning of the range with nothing used: what it would have refused, and what that had cost. Changes nothing. A request is
-   * replayed as one that needs just what it used, from its arrival to its end; one that a policy refused is left out. At most the newest 100,000 requests are replayed. What the log
-   * does not hold (the text that content patterns look at) is named and not simulated. Needs the scope usage:read as well.
+   * beginning of the range with nothing used: what it would have refused, and what that had cost. Changes nothing. A request
+   * is replayed as one that needs just what it used, from its arrival to its end; one that a policy refused is left out. At
+   * most the newest 100,000 requests are replayed. What the log does not hold (the text that content patterns look at) is
+   * named and not simulated. Needs the scope usage:read as well.
    * Errors: NOT_FOUND RESOURCE_NOT_FOUND for the policy or the principal; INVALID_ARGUMENT FIELD_INVALID for a spec that could
-   * not be created; PERMISSION_DENIED SCOPE_MISSING; UNAVAILABLE DEPENDENCY_UNAVAILABLE while the usage service does not answer;
-   * RESOURCE_EXHAUSTED LIMIT_REACHED while one simulation of the namespace runs and another waits, or after 10 s of waiting.
+   * not be created; PERMISSION_DENIED SCOPE_MISSING; UNAVAILABLE DEPENDENCY_UNAVAILABLE while the usage service does not
+   * answer; RESOURCE_EXHAUSTED LIMIT_REACHED while one simulation of the namespace runs and another waits, or after 10 s of
+   * waiting.
    *
    * @generated from rpc routeplane.policy.v1.SimulationService.SimulatePolicy
    */

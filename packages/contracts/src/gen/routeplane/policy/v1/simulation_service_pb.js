@@ -44,7 +44,7 @@ export const SimulatedRuleSchema = /*@__PURE__*/
   messageDesc(file_routeplane_policy_v1_simulation_service, 3);
 
 /**
- * What a policy would do, before anyone binds it.
+ * Simulation of policies before they are bound.
  *
  * @generated from service routeplane.policy.v1.SimulationService
  */
