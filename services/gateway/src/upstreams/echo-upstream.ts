@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import type { Clock } from "@routeplane/domain";
 import { yieldToEventLoop } from "@routeplane/guardrails";
-import { isObject } from "../domain/request/chat-request.ts";
+import { isObject } from "../domain/wire/json.ts";
 import { toErrorEnvelope } from "../domain/errors/error-envelope.ts";
 import { Refusal } from "../domain/errors/refusal.ts";
 import type { Upstream, UpstreamAnswer } from "../domain/ports/upstream.ts";

@@ -38,16 +38,17 @@ async function request(spec: GuardrailSpec, json: string, mode?: "shadow") {
   const guard = await createGuards(fakeGuardrailDirectory([spec], mode))(callerWith([]) as CallingKey);
   const decisions = new DecisionLog(guard);
   const { signal } = new AbortController();
-  const asked = await parseChatRequest(Buffer.from(json), signal);
-  const judging = { guard, asked, model: MODEL, upstream: { boundTokens }, decisions, signal, share };
-  const outcome = await guardRequest(judging).catch((error: unknown) => error);
+  const request = await parseChatRequest(Buffer.from(json), signal);
+  const reply = { signal };
+  const judged = { guard, request, model: MODEL, upstream: { boundTokens }, decisions, reply, judgingShare: share };
+  const outcome = await guardRequest(judged).catch((error: unknown) => error);
   const rules = decisions.shadowDenials.map(({ rule }) => rule);
   if (outcome instanceof Refusal && outcome.denial !== undefined) {
     return { code: outcome.code, denial: outcome.denial, text: "", rules };
   }
   if (outcome instanceof Error) throw outcome;
-  const { request } = outcome as Awaited<ReturnType<typeof guardRequest>>;
-  return { code: undefined, denial: undefined, text: request.text, rules };
+  const guarded = outcome as Awaited<ReturnType<typeof guardRequest>>;
+  return { code: undefined, denial: undefined, text: guarded.request.text, rules };
 }
 
 async function answer(spec: GuardrailSpec, bytes: string, streamed: boolean, mode?: "shadow") {
@@ -59,9 +60,10 @@ async function answer(spec: GuardrailSpec, bytes: string, streamed: boolean, mod
   }
   const contentType = streamed ? "text/event-stream" : "application/json";
   const answered = { status: 200, contentType, retryAfter: undefined, body: body(), discard() {} };
-  const wants = { streamed, wantsUsageChunk: true, outputTokensMax: 1_000_000, choices: 1 };
+  const metered = { wantsUsageChunk: true, outputTokensMax: 1_000_000, choices: 1 };
   const responseGuard = await responseGuardOf(guard, decisions, reply.signal, share);
-  const { errorCode } = await relay(answered, reply, wants, responseGuard, new Timings());
+  const context = { ...metered, streamed, reply, guard: responseGuard, timings: new Timings() };
+  const { errorCode } = await relay(answered, context);
   return { code: errorCode, text: reply.text, rules: decisions.shadowDenials.map(({ rule }) => rule) };
 }
 

@@ -33,9 +33,10 @@ async function guarded(
   const guard = await createGuards(fakeGuardrailDirectory(specs, mode), maxSteps)(callerWith([]) as CallingKey);
   const decisions = new DecisionLog(guard);
   const json = typeof body === "string" ? body : JSON.stringify(body);
-  const asked = await parseChatRequest(Buffer.from(json), signal);
-  const judging = { guard, asked, model: MODEL, upstream: { boundTokens }, decisions, signal, share };
-  const outcome = await guardRequest(judging).catch((error: unknown) => error);
+  const request = await parseChatRequest(Buffer.from(json), signal);
+  const reply = { signal };
+  const judged = { guard, request, model: MODEL, upstream: { boundTokens }, decisions, reply, judgingShare: share };
+  const outcome = await guardRequest(judged).catch((error: unknown) => error);
   const rules = decisions.shadowDenials.map(({ rule }) => rule);
   if (outcome instanceof Refusal && outcome.denial !== undefined) return { denied: outcome, rules };
   if (outcome instanceof Error) throw outcome;

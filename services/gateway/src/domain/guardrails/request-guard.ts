@@ -14,9 +14,9 @@ import type { DecisionLog } from "./decision-log.ts";
 import { CONTENT_RULE, type DirectionRules, type Guard, inspects } from "./guard.ts";
 import { UNINSPECTABLE_CONTENT, blockRequest, judgingLimited, refusalOfViolation } from "./guardrail-refusals.ts";
 import { applyEdits } from "../wire/json-texts.ts";
-import type { JudgingShare } from "./judging-meter.ts";
-import type { Model } from "../request/model-directory.ts";
+import type { Reply } from "../ports/reply.ts";
 import type { Upstream } from "../ports/upstream.ts";
+import type { RequestContext } from "../request-context.ts";
 import type { TokenBounds } from "../request/token-bounds.ts";
 
 /** A request that the guardrails let pass: its content as it may go upstream, and its bounds as they may be reserved. */
@@ -25,39 +25,32 @@ export interface GuardedRequest {
   readonly bounds: TokenBounds;
 }
 
-/** Guard, request, model and budget that a request is judged with. */
-export interface Judging {
-  readonly guard: Guard;
-  readonly asked: ChatRequest;
-  readonly model: Model;
-  /** Asked for the bounds after redaction, which changes the text. */
-  readonly upstream: Bounding;
-  readonly decisions: DecisionLog;
-  /** Stops the work once it is aborted. */
-  readonly signal: AbortSignal;
-  /** Budget of judging that the key has left. */
-  readonly share: JudgingShare;
+/** The part of a request context by which its guardrails are judged. */
+export interface JudgedRequest extends Pick<
+  RequestContext,
+  "guard" | "request" | "model" | "decisions" | "judgingShare"
+> {
+  readonly upstream: Pick<Upstream, "boundTokens">;
+  /** Its signal stops the work once it is aborted. */
+  readonly reply: Pick<Reply, "signal">;
 }
 
-type Bounding = Pick<Upstream, "boundTokens">;
-
 /**
- * Judges a request by the guardrails of its key, what is cheap first: model, stream, tokens as the client wrote it, content,
- * and tokens as it is sent.
+ * Judges a request by the guardrails of its key, cheap rules first: model, stream, tokens as the client wrote it, content, and
+ * tokens as it is sent.
  *
- * @throws Refusal with a denial that names the first rule which it breaks; 429 if the key has had too much judged; the reason of the
- * signal
+ * @throws Refusal with a denial that names the first broken rule; 429 if the key has used up its judging; the reason of the signal
  */
-export async function guardRequest(judging: Judging): Promise<GuardedRequest> {
-  const { guard, asked, model, upstream } = judging;
-  const asBounded = await upstream.boundTokens(asked);
-  watchRules(judging, asBounded);
-  const violation = judgeModel(guard.effective, model) ?? judgeStreaming(guard.effective, asked.streamed);
+export async function guardRequest(judged: JudgedRequest): Promise<GuardedRequest> {
+  const { guard, request, model, upstream } = judged;
+  const bounds = await upstream.boundTokens(request);
+  recordShadowViolations(judged, bounds);
+  const violation = judgeModel(guard.effective, model) ?? judgeStreaming(guard.effective, request.streamed);
   if (violation !== undefined) throw refusalOfViolation(guard, violation);
-  const bounds = guardTokens(guard, asked, asBounded);
-  const request = await guardContent(judging);
-  if (request === asked) return { request, bounds };
-  return { request, bounds: guardTokens(guard, request, await upstream.boundTokens(request)) };
+  const guardedBounds = guardTokens(guard, request, bounds);
+  const guarded = await guardContent(judged);
+  if (guarded === request) return { request, bounds: guardedBounds };
+  return { request: guarded, bounds: guardTokens(guard, guarded, await upstream.boundTokens(guarded)) };
 }
 
 /** Lowers an output bound that the client did not name to what is left; refuses one that it did. */
@@ -66,25 +59,33 @@ function guardTokens(guard: Guard, request: ChatRequest, bounds: TokenBounds): T
   const violation = judgeTokens(guard.effective, inputTokensMax + outputTokensMax);
   const cap = guard.effective.maxRequestTokens?.value;
   if (violation === undefined || cap === undefined) return bounds;
-  const left = Math.floor((cap - inputTokensMax) / request.choices);
-  if (request.output === undefined && left >= 1) return { inputTokensMax, outputTokensMax: left * request.choices };
+  const outputLeft = Math.floor((cap - inputTokensMax) / request.choices);
+  if (request.output === undefined && outputLeft >= 1) {
+    return { inputTokensMax, outputTokensMax: outputLeft * request.choices };
+  }
   const more = `: ${cap} for input and output together, and this one may have ${inputTokensMax} and ${outputTokensMax}`;
   throw refusalOfViolation(guard, violation, more);
 }
 
-/** The request with its content as it may go upstream; every other byte is as the client wrote it. */
-async function guardContent({ guard, asked: request, decisions, signal, share }: Judging): Promise<ChatRequest> {
-  const rules = await rulesOf(guard, decisions);
-  const watched = await guard.shadowRules();
-  if (rules.request === undefined && watched.request === undefined && !inspects(guard, "request")) return request;
+/** Redacts the content of a request, or refuses it. Every byte that need not change is as the client wrote it. */
+async function guardContent({
+  guard,
+  request,
+  decisions,
+  reply: { signal },
+  judgingShare: share,
+}: JudgedRequest): Promise<ChatRequest> {
+  const enforced = await rulesOf(guard, decisions);
+  const shadow = await guard.shadowRules();
+  if (enforced.request === undefined && shadow.request === undefined && !inspects(guard, "request")) return request;
   if (share.isExhausted) {
-    if (rules.request !== undefined) throw judgingLimited(share.waitMs);
+    if (enforced.request !== undefined) throw judgingLimited(share.waitMs);
     return request;
   }
   const work = guard.work(signal, share);
   const content: ContentGuard = {
-    rules: rules.request,
-    watched: watched.request,
+    rules: enforced.request,
+    watched: shadow.request,
     work,
     shadowWork: guard.work(signal, share),
     kindOf: requestContentOf,
@@ -105,7 +106,7 @@ function guardUninspectable(guard: Guard, decisions: DecisionLog): void {
   if (violation !== undefined) throw refusalOfViolation(guard, violation, UNINSPECTABLE_CONTENT);
 }
 
-/** Notes which guardrails in shadow mode would have refused content that cannot be inspected. */
+/** Records the guardrails in shadow mode that would have refused content that cannot be inspected. */
 export function noteUninspectable({ shadows }: Guard, decisions: DecisionLog, direction: Direction): void {
   for (const { applied, effective } of shadows) {
     const violation = judgeUninspectable(effective, direction);
@@ -113,7 +114,7 @@ export function noteUninspectable({ shadows }: Guard, decisions: DecisionLog, di
   }
 }
 
-/** @throws Refusal if there are more than can be run: what cannot be judged must not pass */
+/** Patterns of the enforced guardrails. @throws Refusal if they are more than can be run: unjudged content must not pass */
 async function rulesOf(guard: Guard, decisions: DecisionLog): Promise<DirectionRules> {
   try {
     return await guard.rules();
@@ -123,9 +124,9 @@ async function rulesOf(guard: Guard, decisions: DecisionLog): Promise<DirectionR
   }
 }
 
-/** What guardrails in shadow mode would have refused. */
-function watchRules(
-  { guard: { shadows }, asked: request, model, decisions }: Judging,
+/** Records the rules of guardrails in shadow mode that the request breaks, but for its content. */
+function recordShadowViolations(
+  { guard: { shadows }, request, model, decisions }: JudgedRequest,
   { inputTokensMax, outputTokensMax }: TokenBounds,
 ): void {
   for (const { applied, effective } of shadows) {

@@ -1,9 +1,8 @@
 import { LOGPROBS } from "./content-kinds.ts";
-import { isObject } from "../wire/json-object.ts";
+import { isObject, type JsonObject } from "../wire/json.ts";
 
 /** Chunks of a stream as objects and as events. */
 
-export type JsonObject = Record<string, unknown>;
 export type Path = readonly (string | number)[];
 
 /** Where in a chunk a text stands. */
@@ -70,12 +69,4 @@ export function withListOfChoices(chunk: unknown, data: string): readonly [unkno
   if (!isObject(chunk) || !isObject(chunk["choices"])) return [chunk, data];
   const changed = { ...chunk, choices: Object.values(chunk["choices"]) };
   return [changed, JSON.stringify(changed)];
-}
-
-export function parse(data: string): unknown {
-  try {
-    return JSON.parse(data);
-  } catch {
-    return undefined;
-  }
 }

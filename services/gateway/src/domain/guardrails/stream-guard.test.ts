@@ -42,13 +42,9 @@ async function streamed({ spec, mode, bytes, breaks = false, wantsUsageChunk = t
   const reply = fakeReply();
   const answer = { status: 200, contentType: "text/event-stream", retryAfter: undefined, body: body(), discard() {} };
   const responseGuard = await responseGuardOf(guard, decisions, reply.signal, { spend() {}, isExhausted: false });
-  const relayed = await relay(
-    answer,
-    reply,
-    { streamed: true, wantsUsageChunk, outputTokensMax: 1_000_000, choices: 2 },
-    responseGuard,
-    new Timings(),
-  );
+  const metered = { wantsUsageChunk, outputTokensMax: 1_000_000, choices: 2 };
+  const context = { ...metered, streamed: true, reply, guard: responseGuard, timings: new Timings() };
+  const relayed = await relay(answer, context);
   const { shadowDenials, guardrailDecisions } = decisions;
   return { relayed, reply, text: reply.text, chunks: chunksOf(reply.text), shadowDenials, guardrailDecisions };
 }

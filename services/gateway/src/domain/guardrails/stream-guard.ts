@@ -1,5 +1,5 @@
 import { type BlockReason, JsonRedactionWriter, MatchRecorder, REDACTED, TextFilter } from "@routeplane/guardrails";
-import { isObject } from "../request/chat-request.ts";
+import { isObject, type JsonObject, parseJsonOrUndefined } from "../wire/json.ts";
 import { type ContentGuard, judgeMedia, judgeText, valueOf } from "./content-guard.ts";
 import {
   isArguments,
@@ -21,9 +21,7 @@ import {
   countMembers,
   hasOtherFields,
   indexOf,
-  type JsonObject,
   ownSteps,
-  parse,
   type Path,
   type TextPlace,
   withData,
@@ -114,7 +112,8 @@ export class StreamGuard {
       this.#isDone = true;
       return this.#unlessRefused(this.#flush(), mustStrip ? formatSse("[DONE]") : raw);
     }
-    const [chunk, written] = isEnforced ? withListOfChoices(parse(data), data) : [parse(data), data];
+    const parsed = parseJsonOrUndefined(data);
+    const [chunk, written] = isEnforced ? withListOfChoices(parsed, data) : [parsed, data];
     const passed =
       isObject(chunk) && Array.isArray(chunk["choices"])
         ? await this.#passChunk(chunk, written)
@@ -310,7 +309,7 @@ export class StreamGuard {
 
   /** What is no chunk of a completion, e.g. an error of the upstream. */
   async #passOther(data: string) {
-    const json = parse(data) === undefined ? JSON.stringify(data) : data;
+    const json = parseJsonOrUndefined(data) === undefined ? JSON.stringify(data) : data;
     const passed = await guardJson(this.#responseGuard, json);
     if (typeof passed !== "string") {
       this.#refusal = passed;

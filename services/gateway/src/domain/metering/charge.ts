@@ -5,38 +5,39 @@ import type { AdmissionDecision } from "../ports/admissions.ts";
 import type { Decisions, Reservation, Settlement } from "../ports/usage-log.ts";
 import { type AppliedPrice, NO_RECEIPT } from "./receipt.ts";
 import type { RelayResult } from "../response/relay.ts";
-import type { Timings } from "./timings.ts";
+import type { RequestContext } from "../request-context.ts";
 import type { TokenBounds } from "../request/token-bounds.ts";
 
-/** The most that a request of these bounds costs. Nano-USD. */
+/** Upper bound, in nano-USD, of the cost of a request of these bounds. */
 export function costBound(model: Model, { inputTokensMax, outputTokensMax }: TokenBounds): bigint {
   return reservationCost(priceAt(model, inputTokensMax), BigInt(inputTokensMax), BigInt(outputTokensMax));
 }
 
-type Held = Pick<Extract<AdmissionDecision, { admitted: true }>, "reservedNanoUsd" | "expiresAt">;
+type Admission = Extract<AdmissionDecision, { admitted: true }>;
 
-/** Life of a reservation without a hold: longer than a request can last. */
-const RESERVED_FOR_MS = 15 * 60_000;
+/** Life of a reservation that the policy service does not have: longer than a request can last. */
+const RESERVATION_LIFE_MS = 15 * 60_000;
 
 /**
- * What every budget that applies holds. Where none does nothing is held, and yet a request of which nothing is heard is not
- * free.
+ * Reservation of an admitted request: the amount that every budget which applies has reserved. Where none applies, it is the
+ * bound of the cost: a request whose end is never reported is not free.
  */
 export function reservationOf(
   model: Model,
   granted: TokenBounds,
-  { reservedNanoUsd, expiresAt }: Held,
+  { reservedNanoUsd, expiresAt }: Pick<Admission, "reservedNanoUsd" | "expiresAt">,
   clock: Clock,
 ): Reservation {
   const now = clock();
   return {
     reservedNanoUsd: reservedNanoUsd === 0n ? costBound(model, granted) : reservedNanoUsd,
-    expiresAt: expiresAt ?? new Date(now + RESERVED_FOR_MS),
+    expiresAt: expiresAt ?? new Date(now + RESERVATION_LIFE_MS),
     price: appliedPrice(model, granted.inputTokensMax),
     admittedAt: new Date(now),
   };
 }
 
+/** Charge for an answer, and the counts and price by which it was computed. */
 export type Charge = Pick<
   Settlement,
   | "promptTokens"
@@ -55,24 +56,25 @@ export type Charge = Pick<
  * pay less than that: how far the upstream went on is not known.
  */
 export function chargeFor(
-  relayed: Pick<RelayResult, "usage" | "reported" | "billable">,
+  result: Pick<RelayResult, "usage" | "reported" | "billable">,
   model: Model,
   granted: TokenBounds,
 ): Charge {
-  const { usage, reported, billable } = relayed;
+  const { usage, reported, billable } = result;
   if (usage !== undefined) {
     const price = appliedPrice(model, usage.promptTokens);
     const costNanoUsd = requestCost(price, BigInt(usage.promptTokens), BigInt(usage.completionTokens));
     return { ...usage, costNanoUsd, estimated: false, price };
   }
-  const untold = { cachedPromptTokens: undefined, reasoningTokens: undefined };
+  const unreported = { cachedPromptTokens: undefined, reasoningTokens: undefined };
   const price = appliedPrice(model, granted.inputTokensMax);
-  if (!billable) return { promptTokens: 0, completionTokens: 0, ...untold, costNanoUsd: 0n, estimated: false, price };
+  if (!billable)
+    return { promptTokens: 0, completionTokens: 0, ...unreported, costNanoUsd: 0n, estimated: false, price };
   const promptTokens = Math.max(granted.inputTokensMax, reported?.promptTokens ?? 0);
   const completionTokens = Math.max(granted.outputTokensMax, reported?.completionTokens ?? 0);
   const costNanoUsd = costBound(model, { inputTokensMax: promptTokens, outputTokensMax: completionTokens });
   const estimate = { promptTokens, completionTokens, costNanoUsd, estimated: true };
-  return { ...estimate, ...untold, price: appliedPrice(model, promptTokens) };
+  return { ...estimate, ...unreported, price: appliedPrice(model, promptTokens) };
 }
 
 function appliedPrice(model: Model, inputTokens: number): AppliedPrice {
@@ -81,32 +83,38 @@ function appliedPrice(model: Model, inputTokens: number): AppliedPrice {
 
 const NOT_DENIED = { deniedByPolicyId: "", deniedByBindingId: "", deniedRule: "" };
 
-/** The record of a request that was admitted. */
+/** Settlement of an admitted request whose answer was relayed, or failed to arrive. */
 export function settlementOf(
   charge: Charge,
   { outcome, httpStatus, errorCode }: RelayResult,
   { reservedNanoUsd, admittedAt }: Reservation,
-  { shadowDenials, guardrailDecisions }: Decisions,
-  { firstTokenMs, upstreamMs }: Timings,
-  clock: Clock,
+  { decisions, timings, completedAt }: SettledRequest,
 ): Settlement {
-  const ended = { outcome, httpStatus, errorCode, completedAt: new Date(clock()) };
+  const { shadowDenials, guardrailDecisions } = decisions;
+  const { firstTokenMs, upstreamMs } = timings;
+  const ended = { outcome, httpStatus, errorCode, completedAt };
   const decided = { ...NOT_DENIED, shadowDenials, guardrailDecisions };
   return { ...charge, ...ended, ...decided, reservedNanoUsd, admittedAt, firstTokenMs, upstreamMs };
 }
 
+interface SettledRequest extends Pick<RequestContext, "timings"> {
+  readonly decisions: Decisions;
+  readonly completedAt: Date;
+}
+
 /**
- * The record of a request that was admitted and that a fault of the gateway ended. Computes nothing that could throw once more.
+ * Settlement of an admitted request that a fault of the gateway ended. Computes nothing that could throw once more.
  *
- * @param billable whether the upstream may have worked: then the reservation is charged
+ * @param fault.billable true if the upstream may have worked: then the reservation is charged
  * @param reservation undefined if the fault came before it was known, and so before anything was sent
  */
 export function faultSettlement(
-  { httpStatus, billable }: { readonly httpStatus: number; readonly billable: boolean },
+  fault: { readonly httpStatus: number; readonly billable: boolean },
   { inputTokensMax, outputTokensMax }: TokenBounds,
   reservation: Reservation | undefined,
   { shadowDenials, guardrailDecisions }: Decisions,
 ): Settlement {
+  const { httpStatus, billable } = fault;
   const reservedNanoUsd = reservation?.reservedNanoUsd ?? 0n;
   const charged = billable
     ? { promptTokens: inputTokensMax, completionTokens: outputTokensMax, costNanoUsd: reservedNanoUsd }

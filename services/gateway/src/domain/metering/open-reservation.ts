@@ -1,22 +1,18 @@
 import type { Clock } from "@routeplane/domain";
 import type { Logger } from "@routeplane/runtime";
 import { type Charge, chargeFor, costBound, faultSettlement, reservationOf, settlementOf } from "./charge.ts";
-import type { DecisionLog } from "../guardrails/decision-log.ts";
 import { limitExceeded } from "../errors/limit-exceeded.ts";
 import type { DenialRecorder } from "./denial-recorder.ts";
 import { repetitionOf } from "../request/idempotency-key.ts";
-import { type Model, priceAt } from "../request/model-directory.ts";
+import { priceAt } from "../request/model-directory.ts";
 import type { AdmissionRequest, Admissions, ReservationKey } from "../ports/admissions.ts";
-import type { CallingKey } from "../ports/key-verifier.ts";
-import type { Reply } from "../ports/reply.ts";
-import type { OutboxOffset, RequestFacts, Reservation, Settlement, UsageLog } from "../ports/usage-log.ts";
+import type { OutboxOffset, Reservation, Settlement, UsageLog } from "../ports/usage-log.ts";
 import { rateLimitHeaders } from "../response/rate-limit-headers.ts";
 import { dependencyDown } from "../errors/refusal.ts";
 import type { RelayResult } from "../response/relay.ts";
 import type { Settlements } from "./settlements.ts";
-import type { Timings } from "./timings.ts";
+import type { RequestContext } from "../request-context.ts";
 import type { TokenBounds } from "../request/token-bounds.ts";
-import type { AnsweredBy } from "./usage.ts";
 
 export interface ReservationDependencies {
   readonly admissions: Admissions;
@@ -30,17 +26,11 @@ export interface ReservationDependencies {
 /** Multiple of the reservation from which a charge means that a bound does not hold, rather than a slip in counting. */
 const OVERRUN_ALARM = 2n;
 
-/** A request for which a reservation is made, and the parts of its settlement. */
-export interface ReservedRequest {
-  readonly facts: RequestFacts;
-  readonly caller: CallingKey;
-  readonly model: Model;
-  /** The model at the price that is charged for an answer. */
-  readonly billedModelFor: (answeredBy: AnsweredBy) => Model;
-  readonly reply: Reply;
-  readonly decisions: DecisionLog;
-  readonly timings: Timings;
-}
+/** The part of a request context by which a reservation is made and settled. */
+type ReservedRequest = Pick<
+  RequestContext,
+  "facts" | "caller" | "model" | "billedModelFor" | "reply" | "decisions" | "timings"
+>;
 
 /** Upper bounds of a request that are to be reserved. */
 export type RequestedReservation = TokenBounds & Pick<AdmissionRequest, "choices" | "idempotencyKey">;
@@ -142,7 +132,8 @@ export class OpenReservation {
     if (this.#admission === undefined || reservation === undefined) throw new Error("the request is not admitted");
     const { granted, hasReservation } = this.#admission;
     const charge = this.#chargeOf(result, granted, reservation);
-    const settlement = settlementOf(charge, result, reservation, decisions, timings, this.#dependencies.clock);
+    const completedAt = new Date(this.#dependencies.clock());
+    const settlement = settlementOf(charge, result, reservation, { decisions, timings, completedAt });
     this.#end(settlement, hasReservation, result.neverSent === true);
   }
 

@@ -1,4 +1,4 @@
-import { isObject } from "../request/chat-request.ts";
+import { isObject, type JsonObject, parseJsonOrUndefined } from "../wire/json.ts";
 import { type AnsweredBy, hasOutput, isPlaceholder, readAnsweredBy, readUsage, type TokenUsage } from "./usage.ts";
 
 /** Members that matter, found without parsing every chunk: a quote inside a JSON string is escaped and does not match. */
@@ -46,12 +46,12 @@ export class StreamMeter {
    * Whether the stream has certainly used more output than was granted: by its pieces of text, each of which is at least one
    * token, or by what it says itself while it goes on.
    */
-  get exhausted(): boolean {
+  get isExhausted(): boolean {
     return this.#pieces > this.#request.outputTokensMax || this.#overran;
   }
 
   /** Whether there was any output. */
-  get begun(): boolean {
+  get hasBegun(): boolean {
     return this.#pieces > 0;
   }
 
@@ -71,12 +71,12 @@ export class StreamMeter {
   }
 
   /** Whether the upstream said that the answer is whole. */
-  get done(): boolean {
+  get isDone(): boolean {
     return this.#done;
   }
 
   /** Whether the upstream ended the answer with an error of its own. */
-  get failed(): boolean {
+  get hasFailed(): boolean {
     return this.#failed;
   }
 
@@ -85,7 +85,7 @@ export class StreamMeter {
     const kept: E[] = [];
     for (const event of events) {
       const visible = this.absorb(event.data);
-      if (this.exhausted) break;
+      if (this.isExhausted) break;
       if (visible) kept.push(event);
     }
     return kept;
@@ -107,7 +107,7 @@ export class StreamMeter {
     const hasUsage = USAGE.test(data);
     const isFirstWithModel = this.#answeredBy.model === undefined && MODEL.test(data);
     if (!hasUsage && !isFirstWithModel && !FINISH.test(data) && !ERROR.test(data)) return true;
-    const chunk = parse(data);
+    const chunk = parseJsonOrUndefined(data);
     if (!isObject(chunk)) return true;
     this.#answeredBy = { ...this.#answeredBy, ...readAnsweredBy(chunk) };
     this.#failed ||= Boolean(chunk["error"]);
@@ -117,7 +117,7 @@ export class StreamMeter {
     return this.#request.wantsUsageChunk || !isUsageOnly(chunk);
   }
 
-  #finish({ choices }: Record<string, unknown>): void {
+  #finish({ choices }: JsonObject): void {
     if (!Array.isArray(choices)) return;
     choices.forEach((choice, position) => {
       if (!isFinished(choice)) return;
@@ -126,12 +126,12 @@ export class StreamMeter {
     });
   }
 
-  #report(chunk: Record<string, unknown>): void {
+  #report(chunk: JsonObject): void {
     const usage = readUsage(chunk);
     if (usage === undefined) return;
     this.#overran ||= usage.completionTokens > this.#request.outputTokensMax && goesOn(chunk);
     this.#reported = largerOf(usage, this.#reported);
-    if (isPlaceholder(usage, this.begun)) return;
+    if (isPlaceholder(usage, this.hasBegun)) return;
     this.#lastUsage = usage;
     if (this.#done || this.#finished.size === this.#request.choices) this.#usage = usage;
   }
@@ -144,26 +144,18 @@ function largerOf(usage: TokenUsage, other: TokenUsage = usage): TokenUsage {
 }
 
 /** Some servers write an empty string, or the word, where `null` is meant. */
-export function isFinished(choice: unknown): choice is Record<string, unknown> {
+export function isFinished(choice: unknown): choice is JsonObject {
   const reason = isObject(choice) ? choice["finish_reason"] : undefined;
   return typeof reason === "string" && reason !== "" && reason !== "null";
 }
 
 /** Whether a choice of the chunk is not finished. */
-function goesOn({ choices }: Record<string, unknown>): boolean {
+function goesOn({ choices }: JsonObject): boolean {
   return Array.isArray(choices) && choices.some((choice) => isObject(choice) && !isFinished(choice));
 }
 
 /** The chunk that `stream_options.include_usage` adds: usage, and no choice. */
-function isUsageOnly(chunk: Record<string, unknown>): boolean {
+function isUsageOnly(chunk: JsonObject): boolean {
   const { choices, usage } = chunk;
   return isObject(usage) && Array.isArray(choices) && choices.length === 0;
-}
-
-function parse(data: string): unknown {
-  try {
-    return JSON.parse(data);
-  } catch {
-    return undefined;
-  }
 }

@@ -15,16 +15,16 @@ export class Timings {
     return this.#upstreamMs;
   }
 
-  upstreamCalled(): void {
+  markUpstreamCall(): void {
     this.#calledAt = performance.now();
   }
 
   /** A piece of output was passed on: the first one counts. */
-  passedOn(): void {
+  markOutput(): void {
     this.#firstTokenMs ??= since(this.#receivedAt);
   }
 
-  answerOver(): void {
+  markAnswerEnd(): void {
     if (this.#calledAt !== undefined) this.#upstreamMs = since(this.#calledAt);
   }
 }

@@ -1,4 +1,4 @@
-import { isObject } from "../request/chat-request.ts";
+import { isObject } from "../wire/json.ts";
 
 /** Tokens as the upstream counted them. */
 export interface TokenUsage {

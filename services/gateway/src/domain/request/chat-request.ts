@@ -1,13 +1,9 @@
-import { JsonTooComplex, MAX_REQUEST_VALUES, parseLargeJson, pause } from "../wire/bounded-json.ts";
+import { isObject, type JsonObject, JsonTooComplex, MAX_REQUEST_VALUES, parseLargeJson, pause } from "../wire/json.ts";
 import { effectOf, isHarmless } from "./governed-members.ts";
-import { type HostedTool, hostedTools } from "./hosted-tools.ts";
 import { type Member, setMembers } from "../wire/json-members.ts";
-import { isObject } from "../wire/json-object.ts";
 import { checkMemberNames } from "./member-names.ts";
 import { countMedia, type MediaCounts } from "./message-media.ts";
 import { badField, bodyTooLarge, Refusal } from "../errors/refusal.ts";
-
-export { isObject } from "../wire/json-object.ts";
 
 export const MAX_BODY_BYTES = 10 * 1024 ** 2;
 /** More than this is read in several turns of the event loop. */
@@ -43,7 +39,13 @@ export interface ChatRequest {
   readonly hostedTools: readonly HostedTool[];
 }
 
-type JsonObject = Record<string, unknown>;
+/** Tool that the provider runs and bills, e.g. a search, a code interpreter or a remote server. */
+export interface HostedTool {
+  /** Place in the request of what makes it one, e.g. `tools[0].type`. */
+  readonly path: string;
+  /** Type of the tool, or name of the member that makes it one. */
+  readonly type: string | undefined;
+}
 
 /** Members that the gateway reads or sets itself. */
 const READ_MEMBERS = new Set([
@@ -88,7 +90,7 @@ export async function parseChatRequest(bytes: Uint8Array, signal: AbortSignal): 
     streamOptions,
     media: countAllMedia(body, messages),
     hasTools: [body["tools"], body["functions"]].some((tools) => Array.isArray(tools) && tools.length > 0),
-    hostedTools: hostedTools(body["tools"]),
+    hostedTools: readHostedTools(body["tools"]),
   };
 }
 
@@ -213,4 +215,22 @@ function countAllMedia(body: JsonObject, messages: readonly JsonObject[]): Media
     return effectOf(name) === "input" && !isHarmless(name, value);
   };
   return { images, files: files + Object.entries(body).filter(isInput).length };
+}
+
+/** Members of a tool that the client runs. */
+const CLIENT_TOOL = new Set(["type", "function", "custom", "strict", "cache_control"]);
+
+/** Finds the tools that are neither functions nor custom tools, which the client runs. */
+function readHostedTools(tools: unknown): readonly HostedTool[] {
+  if (tools === undefined || tools === null) return [];
+  if (!Array.isArray(tools)) return [{ path: "tools", type: undefined }];
+  return tools.flatMap((tool: unknown, index): HostedTool[] => {
+    if (!isObject(tool)) return [{ path: `tools[${index}]`, type: undefined }];
+    const { type } = tool;
+    const other = Object.keys(tool).find((name) => !CLIENT_TOOL.has(name));
+    if (type !== "function" && type !== "custom") {
+      return [{ path: `tools[${index}].type`, type: typeof type === "string" ? type : other }];
+    }
+    return other === undefined ? [] : [{ path: `tools[${index}].${other}`, type: other }];
+  });
 }

@@ -1,4 +1,4 @@
-import { isObject } from "../wire/json-object.ts";
+import { isObject } from "../wire/json.ts";
 
 /**
  * Members of a request that make an upstream do something else than answer with the named model at its price, by their effect.

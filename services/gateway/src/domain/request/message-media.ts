@@ -1,4 +1,4 @@
-import { isObject } from "../wire/json-object.ts";
+import { isObject } from "../wire/json.ts";
 import { badField } from "../errors/refusal.ts";
 
 /** Media of a request whose tokens its bytes do not bound. */

@@ -1,12 +1,12 @@
-import { checkJson, JsonTooComplex, MAX_ANSWER_VALUES, parseLargeJson } from "../wire/bounded-json.ts";
-import { isObject } from "../request/chat-request.ts";
-import { cancelReasonOf, refusalOfCancellation } from "./cancellation.ts";
-import type { CancelReason, Reply } from "../ports/reply.ts";
-import { type UpstreamAnswer, UpstreamFault } from "../ports/upstream.ts";
+/**
+ * Relay of an upstream's answer, whole or streamed, to the client, and reading of the usage that it reports.
+ *
+ * Memory is bounded: a whole answer is at most 32 MiB, an event of a stream 4 MiB; a stream is read no faster than the client
+ * takes it. Faults of the upstream, cancellation and guardrails end in a result, never in an exception.
+ */
 import { toErrorEnvelope } from "../errors/error-envelope.ts";
 import { Refusal, upstreamFailed } from "../errors/refusal.ts";
 import { guardJson, type ResponseGuard } from "../guardrails/response-guard.ts";
-import { formatSse, type SseEvent, SseOverflow, SseSplitter } from "../wire/sse.ts";
 import { StreamGuard } from "../guardrails/stream-guard.ts";
 import { type MeteredRequest, StreamMeter } from "../metering/stream-meter.ts";
 import type { Timings } from "../metering/timings.ts";
@@ -18,166 +18,162 @@ import {
   readUsage,
   type TokenUsage,
 } from "../metering/usage.ts";
+import type { CancelReason, Reply } from "../ports/reply.ts";
+import { type UpstreamAnswer, UpstreamFault } from "../ports/upstream.ts";
+import { checkJson, isObject, JsonTooComplex, MAX_ANSWER_VALUES, parseLargeJson } from "../wire/json.ts";
+import { formatSse, type SseEvent, SseOverflow, SseSplitter } from "../wire/sse.ts";
+import { cancelReasonOf, refusalOfCancellation } from "./cancellation.ts";
 import { refusalOfUpstreamStatus } from "./upstream-refusal.ts";
 
-/** How the upstream's answer went, before anything is charged for it. */
+/** Result of relaying an upstream's answer, before anything is charged for it. */
 export interface RelayResult {
   readonly outcome: "succeeded" | "failed" | "cancelled";
   /** Final count of the upstream; undefined if it is not known. */
   readonly usage: TokenUsage | undefined;
-  /** Lower bound of a usage that is not known: what the upstream had reported when it was cut. */
+  /** Lower bound of a usage that is not known: the count that the upstream had reported when the request was cancelled. */
   readonly reported?: TokenUsage | undefined;
   readonly answeredBy?: AnsweredBy;
-  /** Whether there is something to charge even if the usage is not known: the upstream may have billed for it. */
+  /** True if the request is charged even if its usage is not known: the upstream may have billed for it. */
   readonly billable: boolean;
   readonly httpStatus: number;
   readonly errorCode: string;
-  /** What the client is still to be told; only before the first byte. */
+  /** Refusal that the client has still to be sent; only before the first byte. */
   readonly refusal?: Refusal;
   /** Set if nothing went upstream. */
   readonly neverSent?: boolean;
 }
 
-/** The part of an answer that decides what is charged for it. */
+/** The part of a result that decides its charge. */
 type ReportedUsage = Pick<RelayResult, "usage" | "reported" | "answeredBy">;
 
-/** Held in memory while it is checked. */
+/** Client's side of a relay, and the request that the answer is of. */
+export interface RelayContext extends MeteredRequest {
+  readonly streamed: boolean;
+  readonly reply: Reply;
+  /** Judges what may leave; undefined if every byte passes. */
+  readonly guard: ResponseGuard | undefined;
+  readonly timings: Pick<Timings, "markOutput">;
+}
+
+/** Bound of a whole answer, which is held in memory while it is checked. */
 const MAX_ANSWER_BYTES = 32 * 1024 ** 2;
 const MAX_ERROR_BYTES = 1024 ** 2;
 const MAX_EVENT_BYTES = 4 * 1024 ** 2;
 
-/**
- * Passes the upstream's answer on to the client, and reads off what it used. Never throws.
- *
- * @param guard judges what may leave; undefined if all may
- * @param timings told of the first piece of output of a stream
- */
-export async function relay(
-  answer: UpstreamAnswer,
-  reply: Reply,
-  wants: MeteredRequest & { readonly streamed: boolean },
-  guard: ResponseGuard | undefined,
-  timings: Pick<Timings, "passedOn">,
-): Promise<RelayResult> {
+/** Passes the upstream's answer on to the client, and reads the usage that it reports. Never throws. */
+export async function relay(answer: UpstreamAnswer, context: RelayContext): Promise<RelayResult> {
+  const { streamed, reply } = context;
   if (!isSuccess(answer)) return relayFailure(answer, reply);
-  const isStream = answer.contentType === "text/event-stream" || (wants.streamed && answer.contentType === "");
-  if (isStream && !wants.streamed) {
+  const isStream = answer.contentType === "text/event-stream" || (streamed && answer.contentType === "");
+  if (isStream && !streamed) {
     return wastedResult(invalidAnswer("answered with a stream where none was asked for"), undefined);
   }
-  if (!isStream && wants.streamed) return relayInsteadOfStream(answer, reply);
-  if (!wants.streamed) return relayWhole(answer, reply, guard);
-  return relayStream(answer, reply, wants, guard, timings);
+  if (!isStream && streamed) return relayInsteadOfStream(answer, reply);
+  return streamed ? relayStream(answer, context) : relayWhole(answer, context);
 }
 
-/** Whether the upstream says that it has done the work. */
+/** True if the upstream says that it has done the work. */
 export function isSuccess({ status }: UpstreamAnswer): boolean {
   return status >= 200 && status <= 299;
 }
 
-/** Nothing is charged: the upstream did not do the work. */
+/** Result of a request that is refused without a charge: the upstream did not do the work. */
 export function refusedResult(refusal: Refusal): RelayResult {
   const { status, code } = refusal;
   return { outcome: "failed", usage: undefined, billable: false, httpStatus: status, errorCode: code ?? "", refusal };
 }
 
-/** The upstream may have done the work, so that is charged, though the client does not get it. */
+/** Result of a request that is refused and charged: the upstream may have done the work. */
 function wastedResult(refusal: Refusal, usage: TokenUsage | undefined): RelayResult {
   return { ...refusedResult(refusal), usage, billable: true };
 }
 
-/** The upstream was at work when the request was cut; what it bills for that is not known unless it said so. */
+/** Result of a cancelled request. It is charged: the upstream was at work, and its bill is not known unless it reported one. */
 export function cancelledResult(reason: CancelReason, usage: TokenUsage | undefined, httpStatus: number): RelayResult {
   const outcome = reason === "client_gone" ? "cancelled" : "failed";
   return { outcome, usage, billable: true, httpStatus, errorCode: reason, refusal: refusalOfCancellation(reason) };
 }
 
+/** Result of an answer that a guardrail blocks. A stream that has begun has had its error event, and keeps its status. */
+function blockedResult(refusal: Refusal, reported: ReportedUsage, reply: Reply): RelayResult {
+  const failed = { ...refusedResult(refusal), ...reported, billable: true };
+  if (!reply.begun) return failed;
+  const { refusal: _, ...sent } = failed;
+  return { ...sent, httpStatus: 200 };
+}
+
 async function relayFailure(answer: UpstreamAnswer, reply: Reply): Promise<RelayResult> {
   const body = await collect(answer.body, MAX_ERROR_BYTES).catch(() => Buffer.alloc(0));
-  if (reply.signal.aborted)
+  if (reply.signal.aborted) {
     return { ...cancelledResult(cancelReasonOf(reply), undefined, answer.status), billable: false };
+  }
   return refusedResult(refusalOfUpstreamStatus(answer, body));
 }
 
-function blockedResult(refusal: Refusal, counted: ReportedUsage, reply: Reply): RelayResult {
-  const failed = { ...refusedResult(refusal), ...counted, billable: true };
-  if (!reply.begun) return failed;
-  const { refusal: _, ...told } = failed;
-  return { ...told, httpStatus: 200 };
-}
-
-/** Read for what it says of its usage alone. */
+/** Reads an answer that is not passed on for the usage that it reports. */
 async function relayInsteadOfStream(answer: UpstreamAnswer, reply: Reply): Promise<RelayResult> {
-  const answered = await collect(answer.body, MAX_ANSWER_BYTES)
-    .then((body) => read(body, reply.signal))
+  const completion = await collect(answer.body, MAX_ANSWER_BYTES)
+    .then((body) => readCompletion(body, reply.signal))
     .catch(() => undefined);
-  const counted = { usage: answered?.usage, answeredBy: readAnsweredBy(answered?.answered) };
-  if (reply.signal.aborted) return { ...cancelledResult(cancelReasonOf(reply), undefined, 0), ...counted };
-  return { ...wastedResult(invalidAnswer("answered with no stream where one was asked for"), undefined), ...counted };
+  const reported = { usage: completion?.usage, answeredBy: readAnsweredBy(completion?.json) };
+  if (reply.signal.aborted) return { ...cancelledResult(cancelReasonOf(reply), undefined, 0), ...reported };
+  return { ...wastedResult(invalidAnswer("answered with no stream where one was asked for"), undefined), ...reported };
 }
 
-async function relayWhole(
-  answer: UpstreamAnswer,
-  reply: Reply,
-  guard: ResponseGuard | undefined,
-): Promise<RelayResult> {
-  let counted: ReportedUsage = { usage: undefined };
+async function relayWhole(answer: UpstreamAnswer, { reply, guard }: RelayContext): Promise<RelayResult> {
+  let reported: ReportedUsage = { usage: undefined };
   let passed: Buffer | string | Refusal;
   try {
     const body = await collect(answer.body, MAX_ANSWER_BYTES);
-    const { answered, usage } = await read(body, reply.signal);
-    counted = { usage, answeredBy: readAnsweredBy(answered) };
-    if (!isCompletion(answered)) {
-      return { ...wastedResult(invalidAnswer("gave an answer that is not a chat completion"), usage), ...counted };
+    const { json, usage } = await readCompletion(body, reply.signal);
+    reported = { usage, answeredBy: readAnsweredBy(json) };
+    if (!isCompletion(json)) {
+      return { ...wastedResult(invalidAnswer("gave an answer that is not a chat completion"), usage), ...reported };
     }
     passed = guard === undefined ? body : await guardJson(guard, body.toString("utf8"));
   } catch (error) {
-    if (reply.signal.aborted) return { ...cancelledResult(cancelReasonOf(reply), undefined, 0), ...counted };
-    return { ...wastedResult(brokenAnswer(error), undefined), ...counted };
+    if (reply.signal.aborted) return { ...cancelledResult(cancelReasonOf(reply), undefined, 0), ...reported };
+    return { ...wastedResult(brokenAnswer(error), undefined), ...reported };
   }
-  if (passed instanceof Refusal) return blockedResult(passed, counted, reply);
+  if (passed instanceof Refusal) return blockedResult(passed, reported, reply);
   const bytes = typeof passed === "string" ? Buffer.from(passed) : passed;
   reply.begin(200, { "content-type": "application/json", "content-length": String(bytes.length) });
-  const delivered = await reply.end(bytes);
-  const outcome = delivered ? "succeeded" : "cancelled";
-  return { ...counted, outcome, billable: true, httpStatus: 200, errorCode: delivered ? "" : "client_gone" };
+  const isDelivered = await reply.end(bytes);
+  const outcome = isDelivered ? "succeeded" : "cancelled";
+  return { ...reported, outcome, billable: true, httpStatus: 200, errorCode: isDelivered ? "" : "client_gone" };
 }
 
-async function relayStream(
-  answer: UpstreamAnswer,
-  reply: Reply,
-  wants: MeteredRequest,
-  responseGuard: ResponseGuard | undefined,
-  timings: Pick<Timings, "passedOn">,
-): Promise<RelayResult> {
-  const meter = new StreamMeter(wants);
+async function relayStream(answer: UpstreamAnswer, context: RelayContext): Promise<RelayResult> {
+  const { reply, timings } = context;
+  const meter = new StreamMeter(context);
   const splitter = new SseSplitter(MAX_EVENT_BYTES);
-  const guard = responseGuard && new StreamGuard(responseGuard, wants.choices);
+  const guard = context.guard && new StreamGuard(context.guard, context.choices);
   const write = async (bytes: readonly Buffer[]): Promise<void> => {
     if (bytes.length === 0) return;
     if (!reply.begun) reply.begin(200, { "content-type": "text/event-stream", "cache-control": "no-cache" });
     await reply.write(Buffer.concat(bytes));
   };
   const pass = async (events: readonly SseEvent[]): Promise<void> => {
-    const kept = meter.absorbAll(events);
-    if (guard === undefined) await write(kept.map(({ raw }) => raw));
-    else for (const event of kept) await write(await guard.pass(event));
-    if (meter.begun) timings.passedOn();
-    await tell();
-    if (!meter.exhausted) return;
+    const visible = meter.absorbAll(events);
+    if (guard === undefined) await write(visible.map(({ raw }) => raw));
+    else for (const event of visible) await write(await guard.pass(event));
+    if (meter.hasBegun) timings.markOutput();
+    await sendRefusal();
+    if (!meter.isExhausted) return;
     reply.cancel("reservation_exhausted");
     throw new UpstreamFault("broken", "it went on beyond its output bound");
   };
-  // The client learns at once; the upstream is heard to its end all the same, because it says there what it charges.
-  let told = false;
-  const tell = async (): Promise<void> => {
-    if (guard?.refusal === undefined || told || !reply.begun) return;
-    told = true;
+  // The client gets the error at once. The upstream is read to its end all the same, because it reports there what it charges.
+  let isRefusalSent = false;
+  const sendRefusal = async (): Promise<void> => {
+    if (guard?.refusal === undefined || isRefusalSent || !reply.begun) return;
+    isRefusalSent = true;
     await reply.end(errorEvent(guard.refusal));
   };
   let fault: unknown;
   try {
     for await (const chunk of answer.body) await pass(checked(splitter.push(chunk)));
-    // What lacks its blank line was cut off, and is not passed on, unless it says that all is said.
+    // An event without its blank line was truncated. It is not passed on, unless it is the end of the stream.
     const rest = checked(splitter.end());
     if (rest.some(({ data }) => data?.trim() === "[DONE]")) await pass(rest);
     else rest.forEach(({ data }) => meter.absorb(data));
@@ -185,33 +181,33 @@ async function relayStream(
     fault = error;
   }
   if (guard !== undefined) await write(guard.flush()).catch(() => {});
-  await tell();
-  if (guard?.refusal !== undefined) return blockedResult(guard.refusal, countOf(meter), reply);
+  await sendRefusal();
+  if (guard?.refusal !== undefined) return blockedResult(guard.refusal, reportedUsageOf(meter), reply);
   return endStream(reply, meter, fault);
 }
 
-/** A stream is whole once the upstream said so, whatever happened to a connection afterwards. */
+/** Ends a stream. It is complete once the upstream said so, whatever happened to a connection afterwards. */
 async function endStream(reply: Reply, meter: StreamMeter, fault: unknown): Promise<RelayResult> {
-  const ended = { ...countOf(meter), billable: true, httpStatus: 200 };
-  if (meter.done && !meter.failed && !meter.exhausted) {
+  const ended = { ...reportedUsageOf(meter), billable: true, httpStatus: 200 };
+  if (meter.isDone && !meter.hasFailed && !meter.isExhausted) {
     await reply.end();
     return { ...ended, outcome: "succeeded", errorCode: "" };
   }
   if (reply.signal.aborted && cancelReasonOf(reply) === "client_gone") {
-    return { ...cancelledResult("client_gone", undefined, 200), ...countOf(meter) };
+    return { ...cancelledResult("client_gone", undefined, 200), ...reportedUsageOf(meter) };
   }
   const refusal = reply.signal.aborted ? refusalOfCancellation(cancelReasonOf(reply)) : brokenAnswer(fault);
   const errorCode = refusal.code ?? "";
   if (!reply.begun) return { ...ended, outcome: "failed", httpStatus: refusal.status, errorCode, refusal };
-  await reply.end(meter.failed ? undefined : errorEvent(refusal));
+  await reply.end(meter.hasFailed ? undefined : errorEvent(refusal));
   return { ...ended, outcome: "failed", errorCode };
 }
 
-function countOf({ usage, reported, answeredBy }: StreamMeter): ReportedUsage {
+function reportedUsageOf({ usage, reported, answeredBy }: StreamMeter): ReportedUsage {
   return { usage, reported, answeredBy };
 }
 
-/** How an OpenAI client learns that a stream that has begun will not be finished. */
+/** Event by which an OpenAI client learns that a stream that has begun will not be finished. */
 function errorEvent(refusal: Refusal): Buffer {
   return formatSse(toErrorEnvelope(refusal));
 }
@@ -227,36 +223,35 @@ export async function collect(body: AsyncIterable<Uint8Array>, maxBytes: number)
   return Buffer.concat(chunks, size);
 }
 
-/** A whole answer and the usage in it, which is final. @throws as `parse` */
-async function read(body: Buffer, signal: AbortSignal) {
+/**
+ * Reads a whole answer and the usage in it, which is final.
+ *
+ * @returns undefined for the JSON of a text that is none
+ * @throws JsonTooComplex; the reason of the signal once it is aborted
+ */
+async function readCompletion(body: Buffer, signal: AbortSignal) {
   const text = body.toString("utf8");
-  const answered = await parse(text, signal);
-  const usage = readUsage(answered);
-  return { answered, usage: usage && isPlaceholder(usage, hasOutput(text)) ? undefined : usage };
+  const json = await parseLargeJson(text, MAX_ANSWER_VALUES, signal).catch(undefinedIfNotJson);
+  const usage = readUsage(json);
+  return { json, usage: usage && isPlaceholder(usage, hasOutput(text)) ? undefined : usage };
 }
 
-/** @returns undefined if it is no JSON. @throws JsonTooComplex; the reason of the signal once it is aborted */
-async function parse(text: string, signal: AbortSignal): Promise<unknown> {
-  try {
-    return await parseLargeJson(text, MAX_ANSWER_VALUES, signal);
-  } catch (error) {
-    if (error instanceof SyntaxError) return undefined;
-    throw error;
-  }
+function undefinedIfNotJson(error: unknown): undefined {
+  if (!(error instanceof SyntaxError)) throw error;
 }
 
-/** @throws JsonTooComplex if the data of an event is beyond the bounds: neither meter nor guard must parse it */
+/** Events whose data meter and guard may parse. @throws JsonTooComplex if the data of one is beyond the bounds */
 function checked(events: readonly SseEvent[]): readonly SseEvent[] {
   for (const { data } of events) if (data !== undefined) checkJson(data, MAX_ANSWER_VALUES);
   return events;
 }
 
-function isCompletion(answered: unknown): boolean {
-  return isObject(answered) && Array.isArray(answered["choices"]);
+function isCompletion(json: unknown): boolean {
+  return isObject(json) && Array.isArray(json["choices"]);
 }
 
-function invalidAnswer(what: string): Refusal {
-  return upstreamFailed("upstream_invalid_response", `the upstream ${what}`);
+function invalidAnswer(predicate: string): Refusal {
+  return upstreamFailed("upstream_invalid_response", `the upstream ${predicate}`);
 }
 
 function brokenAnswer(fault: unknown): Refusal {

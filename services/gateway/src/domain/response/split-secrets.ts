@@ -1,3 +1,4 @@
+import { parseJsonOrUndefined } from "../wire/json.ts";
 import { endOfString } from "../wire/json-members.ts";
 import { type SseEvent, SseSplitter } from "../wire/sse.ts";
 import { UpstreamFault } from "../ports/upstream.ts";
@@ -122,9 +123,6 @@ class SecretWatch {
 }
 
 function unescaped(literal: string): string {
-  try {
-    return literal.includes("\\") ? String(JSON.parse(literal)) : literal.slice(1, -1);
-  } catch {
-    return literal.slice(1, -1);
-  }
+  const text = literal.includes("\\") ? parseJsonOrUndefined(literal) : undefined;
+  return typeof text === "string" ? text : literal.slice(1, -1);
 }

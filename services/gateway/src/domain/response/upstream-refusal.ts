@@ -1,5 +1,4 @@
-import { MAX_ANSWER_VALUES, parseJson } from "../wire/bounded-json.ts";
-import { isObject } from "../request/chat-request.ts";
+import { isObject, MAX_ANSWER_VALUES, parseJsonOrUndefined } from "../wire/json.ts";
 import type { UpstreamAnswer } from "../ports/upstream.ts";
 import { ERROR_TABLE, type ErrorCode, INVALID_REQUEST } from "../errors/error-table.ts";
 import { Refusal, upstreamFailed } from "../errors/refusal.ts";
@@ -45,7 +44,7 @@ type ErrorTexts = Partial<Record<"message" | "type" | "param" | "code", string>>
 
 /** The error object of OpenAI's envelope, or of what resembles it (`{"error": "text"}`, `{"message": …}`, `{"detail": …}`). */
 function readError(body: Buffer): ErrorTexts {
-  const envelope = parse(body);
+  const envelope = parseJsonOrUndefined(body.toString("utf8"), MAX_ANSWER_VALUES);
   if (!isObject(envelope)) return {};
   const error = envelope["error"] ?? envelope["message"] ?? envelope["detail"] ?? envelope;
   if (typeof error === "string") return { message: bounded(error) };
@@ -59,12 +58,4 @@ function readError(body: Buffer): ErrorTexts {
 
 function bounded(text: string): string {
   return text.slice(0, MAX_MESSAGE_LENGTH);
-}
-
-function parse(body: Buffer): unknown {
-  try {
-    return parseJson(body.toString("utf8"), MAX_ANSWER_VALUES);
-  } catch {
-    return undefined;
-  }
 }

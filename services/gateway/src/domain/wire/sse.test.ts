@@ -21,7 +21,7 @@ function read(chunks: readonly Uint8Array[]): Read {
     relayed: Buffer.concat(kept.map(({ raw }) => raw)).toString("utf8"),
     data: events.map(({ data }) => data),
     usage: meter.usage,
-    done: meter.done,
+    done: meter.isDone,
   };
 }
 

@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { JsonTooComplex, MAX_JSON_DEPTH, MAX_REQUEST_VALUES, parseJson, parseLargeJson } from "./bounded-json.ts";
+import { JsonTooComplex, MAX_JSON_DEPTH, MAX_REQUEST_VALUES, parseJson, parseLargeJson } from "./json.ts";
 
 const NEVER = new AbortController().signal;
 const parse = (text: string) => parseLargeJson(text, MAX_REQUEST_VALUES, NEVER);

@@ -1,56 +1,67 @@
+/**
+ * JSON from outside. Depth and number of values are counted by a linear scan before JSON.parse, which takes 400,000 levels and
+ * needs seconds for 10 MiB of `[[],[],…`, and whose result would overflow the stack of any recursive walk.
+ */
 import { yieldToEventLoop } from "@routeplane/guardrails";
 import { endOfScalar, endOfString } from "./json-members.ts";
 
-/**
- * JSON.parse for JSON from outside. Depth and number of values are counted by a linear scan first: JSON.parse itself takes
- * 400,000 levels and needs seconds for 10 MiB of `[[],[],…`, and whatever walks its result would overflow the stack.
- */
-
-/** Levels of arrays and objects within each other. */
+/** Bound of levels of arrays and objects within each other. */
 export const MAX_JSON_DEPTH = 64;
-/** Values and names of members. 100,000 take JSON.parse at most 40 ms, whatever their shape. */
+/** Bound of values and names of members in a request. 100,000 take JSON.parse at most 40 ms, whatever their shape. */
 export const MAX_REQUEST_VALUES = 100_000;
-/** More than in a request: `logprobs` with 20 alternatives are some 200 values a token. */
+/** Bound of values and names of members in an answer: `logprobs` with 20 alternatives are some 200 values a token. */
 export const MAX_ANSWER_VALUES = 1_000_000;
-/** Characters that are scanned, in some milliseconds, before other requests have their turn. */
+/** Characters that are scanned, in some milliseconds, between two turns of the event loop. */
 const STRETCH_CHARS = 1_000_000;
 
+export type JsonObject = Record<string, unknown>;
+
+export function isObject(value: unknown): value is JsonObject {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+/** Fault of JSON that is beyond a bound. Its message completes a sentence: "is nested deeper than …". */
 export class JsonTooComplex extends Error {
   override readonly name = "JsonTooComplex";
 }
 
-/**
- * Parses a text of at most some MiB in one go.
- *
- * @throws JsonTooComplex, whose message completes a sentence: "is nested deeper than …"; SyntaxError
- */
+/** Parses a text of at most some MiB in one turn of the event loop. @throws JsonTooComplex; SyntaxError */
 export function parseJson(text: string, maxValues: number): unknown {
   checkJson(text, maxValues);
   return JSON.parse(text);
 }
 
-/** @throws JsonTooComplex as `parseJson` */
+/** Parses a text without reporting faults. @returns undefined if it is not JSON, or beyond `maxValues`; unbounded by default */
+export function parseJsonOrUndefined(text: string, maxValues?: number): unknown {
+  try {
+    return maxValues === undefined ? JSON.parse(text) : parseJson(text, maxValues);
+  } catch {
+    return undefined;
+  }
+}
+
+/** Checks the bounds of a text that may be anything. @throws JsonTooComplex */
 export function checkJson(text: string, maxValues: number): void {
   const scan = new JsonScan(text, maxValues);
-  while (!scan.done) scan.read();
+  while (!scan.isDone) scan.read();
 }
 
 /**
  * Parses a large text, with pauses in which other requests have their turn.
  *
  * @param signal stops the work once it is aborted
- * @throws JsonTooComplex as `parseJson`; SyntaxError; the reason of the signal
+ * @throws JsonTooComplex; SyntaxError; the reason of the signal
  */
 export async function parseLargeJson(text: string, maxValues: number, signal: AbortSignal): Promise<unknown> {
   const scan = new JsonScan(text, maxValues);
-  while (!scan.done) {
+  while (!scan.isDone) {
     scan.read();
     if (text.length > STRETCH_CHARS) await pause(signal);
   }
   return JSON.parse(text);
 }
 
-/** Lets other requests have their turn. @throws the reason of the signal once it is aborted */
+/** Waits for one turn of the event loop. @throws the reason of the signal once it is aborted */
 export async function pause(signal: AbortSignal): Promise<void> {
   await yieldToEventLoop();
   signal.throwIfAborted();
@@ -70,7 +81,7 @@ const UNIT = {
   closeBrace: 0x7d,
 } as const;
 
-/** Counts depth and values. The text may be anything: what is not JSON is left to JSON.parse. */
+/** Counter of depth and values of a text. It does not validate: faults of syntax are left to JSON.parse. */
 class JsonScan {
   readonly #text: string;
   readonly #maxValues: number;
@@ -83,11 +94,11 @@ class JsonScan {
     this.#maxValues = maxValues;
   }
 
-  get done(): boolean {
+  get isDone(): boolean {
     return this.#at >= this.#text.length;
   }
 
-  /** Reads a stretch, and the string or number in which it ends. @throws JsonTooComplex */
+  /** Reads a stretch, to the end of the string or number in which it ends. @throws JsonTooComplex */
   read(): void {
     const until = Math.min(this.#at + STRETCH_CHARS, this.#text.length);
     while (this.#at < until) {
