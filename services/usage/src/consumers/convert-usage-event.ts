@@ -16,6 +16,7 @@ import {
   type Outcome,
   type Price,
   type Receipt,
+  type RequestFacts,
   UNSETTLED,
   withoutImplausible,
 } from "../domain/request.ts";
@@ -68,10 +69,11 @@ export function fromProtoUsageEvent(
   return fault === undefined ? { request } : { fault };
 }
 
-type Fact = "namespaceId" | "id" | "keyId" | "createdAt" | "endpoint" | "model" | "provider" | "streamed";
+/** Fields of a request that its phase decides. */
+type PhaseFields = Omit<LoggedRequest, keyof RequestFacts>;
 
-/** Reads everything of a request that is not a fact from its beginning; undefined if the phase is missing or unknown. */
-function fromProtoPhase(phase: UsageEvent["phase"], createdAt: Date): Omit<LoggedRequest, Fact> | undefined {
+/** Reads what the phase says of a request; undefined if the phase is missing or unknown. */
+function fromProtoPhase(phase: UsageEvent["phase"], createdAt: Date): PhaseFields | undefined {
   if (phase.case === "admitted") {
     const { reservedNanoUsd, expiresAt, price, admittedAt } = phase.value;
     return {
@@ -84,7 +86,7 @@ function fromProtoPhase(phase: UsageEvent["phase"], createdAt: Date): Omit<Logge
   return phase.case === "settled" ? fromProtoSettled(phase.value) : undefined;
 }
 
-function fromProtoSettled(message: Settled): Omit<LoggedRequest, Fact> | undefined {
+function fromProtoSettled(message: Settled): PhaseFields | undefined {
   const status = OUTCOMES[message.outcome];
   if (status === undefined) return undefined;
   const { outcome: _, completedAt, shadowDenials, ...settled } = fieldsOf(message);

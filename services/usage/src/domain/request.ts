@@ -9,21 +9,25 @@ export type Outcome = "succeeded" | "failed" | "cancelled" | "denied";
  */
 export type RequestStatus = "pending" | "unknown" | Outcome;
 
-/**
- * Row of the request log; also the observation of a request that one usage event makes, because either of its events
- * suffices to write the row.
- */
-export interface LoggedRequest {
+/** Facts of a request: known from its beginning, and the same in each of its events. */
+export interface RequestFacts {
   readonly namespaceId: Id<"ns">;
   readonly id: Id<"req">;
-  /** Time at which the gateway received it. Part of its identity: the same in every event of a request. */
+  /** Time at which the gateway received it. Part of its identity. */
   readonly createdAt: Date;
   readonly keyId: Id<"key">;
-  readonly status: RequestStatus;
   readonly endpoint: string;
   readonly model: string;
   readonly provider: string;
   readonly streamed: boolean;
+}
+
+/**
+ * Row of the request log; also the observation of a request that one usage event makes, because either of its events
+ * suffices to write the row.
+ */
+export interface LoggedRequest extends RequestFacts {
+  readonly status: RequestStatus;
   readonly reservedNanoUsd: bigint;
   readonly promptTokens: bigint;
   readonly completionTokens: bigint;
