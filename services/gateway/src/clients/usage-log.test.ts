@@ -4,8 +4,7 @@ import { newId } from "@routeplane/domain";
 import { MAX_EVENT_BYTES } from "@routeplane/events";
 import { MAX_PATTERN_NAME_CHARS } from "@routeplane/guardrails";
 import { expect, it } from "vitest";
-import type { Settlement } from "../domain/ports/usage-log.ts";
-import { NO_RECEIPT } from "../domain/metering/receipt.ts";
+import { sampleFacts, sampleSettlement } from "../../test/sample-usage.ts";
 import { toProtoSettled } from "./usage-log.ts";
 
 it("a settlement fits the spool, however many policies apply and however much an upstream says", () => {
@@ -13,33 +12,16 @@ it("a settlement fits the spool, however many policies apply and however much an
   const many = Array.from({ length: 1_000 }, source);
   const pattern = "€".repeat(MAX_PATTERN_NAME_CHARS);
   const did = { requestRedactions: 2 ** 31 - 1, responseRedactions: 2 ** 31 - 1, blocked: "response" as const };
-  const settlement: Settlement = {
+  const settlement = sampleSettlement({
     outcome: "denied",
-    completedAt: new Date(),
-    promptTokens: 0,
-    completionTokens: 0,
-    costNanoUsd: 0n,
-    reservedNanoUsd: 0n,
-    estimated: false,
-    httpStatus: 400,
     errorCode: "€".repeat(2_000),
     deniedByPolicyId: newId("pol"),
     deniedByBindingId: newId("bnd"),
     deniedRule: "guardrail.max_request_tokens",
     shadowDenials: many.map((each) => Object.assign(each, { rule: "guardrail.max_request_tokens" })),
     guardrailDecisions: many.map(() => Object.assign(source(), { rule: "guardrail.content_patterns", pattern }, did)),
-    ...NO_RECEIPT,
-  };
-  const facts = {
-    requestId: newId("req"),
-    namespaceId: newId("ns"),
-    keyId: newId("key"),
-    createdAt: new Date(),
-    endpoint: "/v1/chat/completions",
-    model: "m".repeat(256),
-    provider: "p".repeat(256),
-    streamed: true,
-  };
+  });
+  const facts = sampleFacts({ model: "m".repeat(256), provider: "p".repeat(256), streamed: true });
   const event = toProtoSettled(facts, settlement);
   expect(toBinary(UsageEventSchema, event).length).toBeLessThan(MAX_EVENT_BYTES);
   expect(event.phase.value).toMatchObject({ shadowDenials: { length: 100 }, guardrailDecisions: { length: 50 } });

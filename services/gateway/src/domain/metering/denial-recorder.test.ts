@@ -3,6 +3,7 @@ import { createLogger } from "@routeplane/runtime";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { fakeBudget } from "../../../test/fake-admissions.ts";
 import { fakeUsageLog } from "../../../test/fake-usage-log.ts";
+import { sampleFacts } from "../../../test/sample-usage.ts";
 import { Refusal } from "../errors/refusal.ts";
 import { createDenialRecorder, type DeniedRequest, MAX_ROWS_OF_KEY, MAX_ROWS_OF_ROOT_KEY } from "./denial-recorder.ts";
 import { createSettlements } from "./settlements.ts";
@@ -38,16 +39,7 @@ const denial = {
 const refusal = new Refusal("model_not_allowed", "m", { denial });
 
 function requestOf(rootKeyId = newId("key"), keyId = rootKeyId, model = "echo"): DeniedRequest {
-  const facts = {
-    requestId: newId("req"),
-    namespaceId,
-    keyId,
-    createdAt: new Date(),
-    endpoint: "/v1/chat/completions",
-    model,
-    provider: "echo",
-    streamed: false,
-  };
+  const facts = sampleFacts({ namespaceId, keyId, model });
   const lineage = keyId === rootKeyId ? [keyId] : [rootKeyId, keyId];
   const caller = { kind: "key", keyId, namespaceId, scopes: [], lineage } as const;
   return { facts, caller, refusal, denial, decisions: { shadowDenials: [], guardrailDecisions: [] } };

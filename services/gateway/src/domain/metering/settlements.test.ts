@@ -3,39 +3,13 @@ import { createLogger } from "@routeplane/runtime";
 import { describe, expect, it } from "vitest";
 import { fakeBudget } from "../../../test/fake-admissions.ts";
 import { fakeUsageLog } from "../../../test/fake-usage-log.ts";
+import { sampleFacts, sampleSettlement } from "../../../test/sample-usage.ts";
 import type { ReservationKey, SettledAmounts } from "../ports/admissions.ts";
-import type { RequestFacts, Settlement } from "../ports/usage-log.ts";
-import { NO_RECEIPT } from "./receipt.ts";
 import { createSettlements } from "./settlements.ts";
 
 const log = createLogger("gateway", (line) => line, "silent");
-const facts: RequestFacts = {
-  requestId: newId("req"),
-  namespaceId: newId("ns"),
-  keyId: newId("key"),
-  createdAt: new Date(),
-  endpoint: "/v1/chat/completions",
-  model: "echo",
-  provider: "echo",
-  streamed: false,
-};
-const settlement: Settlement = {
-  outcome: "succeeded",
-  completedAt: new Date(),
-  promptTokens: 1,
-  completionTokens: 1,
-  costNanoUsd: 3_000n,
-  reservedNanoUsd: 9_000n,
-  estimated: false,
-  httpStatus: 200,
-  errorCode: "",
-  deniedByPolicyId: "",
-  deniedByBindingId: "",
-  deniedRule: "",
-  shadowDenials: [],
-  guardrailDecisions: [],
-  ...NO_RECEIPT,
-};
+const facts = sampleFacts();
+const settlement = sampleSettlement();
 const HELD = { hasReservation: true, neverSent: false, pendingRelease: 0 };
 const unavailable = new DomainError("unavailable", "DEPENDENCY_UNAVAILABLE", "down");
 
