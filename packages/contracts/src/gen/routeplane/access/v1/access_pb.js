@@ -12,12 +12,12 @@ export const file_routeplane_access_v1_access = /*@__PURE__*/
   fileDesc("CiFyb3V0ZXBsYW5lL2FjY2Vzcy92MS9hY2Nlc3MucHJvdG8SFHJvdXRlcGxhbmUuYWNjZXNzLnYxOjcKBmFueV9vZhIeLmdvb2dsZS5wcm90b2J1Zi5NZXRob2RPcHRpb25zGLSHAyADKAlSBWFueU9mYgZwcm90bzM", [file_google_protobuf_descriptor]);
 
 /**
- * Who may call the method; one of the values is enough. Every method carries at least one, and the authorisation
- * interceptor reads nothing else. A value is one of:
+ * Access rules of the method: a caller that satisfies one of them may call it. Every method has at least one, and the
+ * authorisation interceptor reads nothing else. A rule is one of:
  *
  * - `resource:action`: a namespace credential that holds this scope (wildcards by meaning);
  * - `operator:resource:action`: an operator credential that holds the operator scope `resource:action` (wildcards by meaning);
- * - `credential`: any valid namespace or operator credential, whatever its scopes (only for reading one's own identity);
+ * - `credential`: any valid namespace or operator credential, with any scopes (only for reading one's own identity);
  * - `internal:caller`: this internal caller, by its own service credential (`gateway`, `policy` and `usage` are services of
  *   the node, `installer` sets it up, `workload` is a service of the operator's own). A method with such a rule has no other
  *   kind of rule, and is never reachable through the gateway;

@@ -12,34 +12,34 @@ import type { Timestamp } from "@bufbuild/protobuf/wkt";
 export declare const file_routeplane_audit_v1_audit_entry: GenFile;
 
 /**
- * One change that somebody made. Written in the transaction of the change, and never changed or deleted.
+ * An entry of the audit log: one change. Written in the transaction of the change, and never changed or deleted.
  *
  * @generated from message routeplane.audit.v1.AuditEntry
  */
 export declare type AuditEntry = Message<"routeplane.audit.v1.AuditEntry"> & {
   /**
-   * `aud_…`.
+   * Id of the entry, `aud_…`.
    *
    * @generated from field: string id = 1;
    */
   id: string;
 
   /**
-   * When it was made.
+   * Time of the change.
    *
    * @generated from field: google.protobuf.Timestamp created_at = 2;
    */
   createdAt?: Timestamp | undefined;
 
   /**
-   * What the caller was: `api_key`, `operator` or `service`.
+   * Kind of the caller: `api_key`, `operator` or `service`.
    *
    * @generated from field: string actor_type = 3;
    */
   actorType: string;
 
   /**
-   * `key_…` or `op_…`; empty for a service of the node.
+   * Id of the caller, `key_…` or `op_…`; empty for a service of the node.
    *
    * @generated from field: string actor_id = 4;
    */
@@ -60,35 +60,35 @@ export declare type AuditEntry = Message<"routeplane.audit.v1.AuditEntry"> & {
   targetId: string;
 
   /**
-   * `ns_…` in which it lies; empty for what is above namespaces.
+   * `ns_…` that the changed thing lies in; empty for things above namespaces.
    *
    * @generated from field: string namespace_id = 7;
    */
   namespaceId: string;
 
   /**
-   * The fields that changed, as they were; absent for a creation. Never holds a secret.
+   * Values of the changed fields before the change; absent for a creation. Never holds a secret.
    *
    * @generated from field: google.protobuf.Struct before = 8;
    */
   before?: JsonObject | undefined;
 
   /**
-   * The fields that changed, as they became; absent for a deletion. Never holds a secret.
+   * Values of the changed fields after the change; absent for a deletion. Never holds a secret.
    *
    * @generated from field: google.protobuf.Struct after = 9;
    */
   after?: JsonObject | undefined;
 
   /**
-   * Finds the call in the logs: the `x-request-id` of its response.
+   * Id of the call in the logs: the `x-request-id` of its response.
    *
    * @generated from field: string request_id = 10;
    */
   requestId: string;
 
   /**
-   * Where the caller connected from, as far as it is known.
+   * Client address of the call; empty if unknown.
    *
    * @generated from field: string address = 11;
    */
@@ -102,20 +102,20 @@ export declare type AuditEntry = Message<"routeplane.audit.v1.AuditEntry"> & {
 export declare const AuditEntrySchema: GenMessage<AuditEntry>;
 
 /**
- * Which entries to list. An empty field does not filter.
+ * Filter of a list of entries. An empty field does not filter.
  *
  * @generated from message routeplane.audit.v1.AuditFilter
  */
 export declare type AuditFilter = Message<"routeplane.audit.v1.AuditFilter"> & {
   /**
-   * Only what this caller did: `key_…` or `op_…`.
+   * Only changes by this caller: `key_…` or `op_…`.
    *
    * @generated from field: string actor_id = 1;
    */
   actorId: string;
 
   /**
-   * Only this action, e.g. `key.revoke`: one that the AuditService lists.
+   * Only this action, e.g. `key.revoke`: one that the AuditService documents.
    *
    * @generated from field: string action = 2;
    */
@@ -129,21 +129,21 @@ export declare type AuditFilter = Message<"routeplane.audit.v1.AuditFilter"> & {
   targetId: string;
 
   /**
-   * Only from this moment on.
+   * Only changes from this time on.
    *
    * @generated from field: google.protobuf.Timestamp from = 4;
    */
   from?: Timestamp | undefined;
 
   /**
-   * Only before this moment.
+   * Only changes before this time.
    *
    * @generated from field: google.protobuf.Timestamp to = 5;
    */
   to?: Timestamp | undefined;
 
   /**
-   * Only what lies in this namespace: `ns_…`. Otherwise a key sees its own, and an operator everything in its reach.
+   * Only changes in this namespace: `ns_…`. Empty: of its own namespace for a key, of everything in its reach for an operator.
    *
    * @generated from field: string namespace_id = 6;
    */

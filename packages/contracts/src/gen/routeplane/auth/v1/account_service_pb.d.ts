@@ -18,7 +18,7 @@ export declare const file_routeplane_auth_v1_account_service: GenFile;
  */
 export declare type CreateAccountRequest = Message<"routeplane.auth.v1.CreateAccountRequest"> & {
   /**
-   * 1 to 63 lower-case letters, digits and hyphens, starting with a letter.
+   * Name: 1 to 63 lower-case letters, digits and hyphens, starting with a letter.
    *
    * @generated from field: string name = 1;
    */
@@ -58,14 +58,14 @@ export declare const CreateAccountResponseSchema: GenMessage<CreateAccountRespon
  */
 export declare type ListAccountsRequest = Message<"routeplane.auth.v1.ListAccountsRequest"> & {
   /**
-   * How many at most; 0 means 100.
+   * Most rows of the page; 0 means 100.
    *
    * @generated from field: int32 page_size = 1;
    */
   pageSize: number;
 
   /**
-   * `next_page_token` of the page before; empty for the first.
+   * `next_page_token` of the previous page; empty for the first page.
    *
    * @generated from field: string page_token = 2;
    */
@@ -85,14 +85,14 @@ export declare const ListAccountsRequestSchema: GenMessage<ListAccountsRequest>;
  */
 export declare type ListAccountsResponse = Message<"routeplane.auth.v1.ListAccountsResponse"> & {
   /**
-   * Oldest first.
+   * Rows of the page, oldest first.
    *
    * @generated from field: repeated routeplane.auth.v1.Account accounts = 1;
    */
   accounts: Account[];
 
   /**
-   * Empty on the last page.
+   * Token of the next page; empty on the last one.
    *
    * @generated from field: string next_page_token = 2;
    */
@@ -159,7 +159,7 @@ export declare type RenameAccountRequest = Message<"routeplane.auth.v1.RenameAcc
   account: string;
 
   /**
-   * 1 to 63 lower-case letters, digits and hyphens, starting with a letter.
+   * Name: 1 to 63 lower-case letters, digits and hyphens, starting with a letter.
    *
    * @generated from field: string name = 2;
    */
@@ -193,7 +193,7 @@ export declare type RenameAccountResponse = Message<"routeplane.auth.v1.RenameAc
 export declare const RenameAccountResponseSchema: GenMessage<RenameAccountResponse>;
 
 /**
- * Accounts: who owns namespaces on a node. An operator credential that is limited to an account sees that one alone, and
+ * Accounts: the owners of namespaces on a node. An operator credential that is limited to an account sees only that one, and
  * neither creates nor renames any: PERMISSION_DENIED ACCOUNT_LIMITED.
  *
  * @generated from service routeplane.auth.v1.AccountService
@@ -211,7 +211,7 @@ export declare const AccountService: GenService<{
     output: typeof CreateAccountResponseSchema;
   },
   /**
-   * Lists the accounts that the operator reaches, oldest first.
+   * Lists the accounts in the operator's reach, oldest first.
    *
    * @generated from rpc routeplane.auth.v1.AccountService.ListAccounts
    */
@@ -232,7 +232,7 @@ export declare const AccountService: GenService<{
     output: typeof GetAccountResponseSchema;
   },
   /**
-   * Renames an account. Its id and all that is its stay as they are. Idempotent.
+   * Renames an account. Its id and everything that it owns stay unchanged. Atomic; idempotent.
    * Errors: NOT_FOUND RESOURCE_NOT_FOUND; ALREADY_EXISTS NAME_TAKEN; PERMISSION_DENIED ACCOUNT_LIMITED.
    *
    * @generated from rpc routeplane.auth.v1.AccountService.RenameAccount

@@ -70,7 +70,7 @@ export const RenameAccountResponseSchema = /*@__PURE__*/
   messageDesc(file_routeplane_auth_v1_account_service, 7);
 
 /**
- * Accounts: who owns namespaces on a node. An operator credential that is limited to an account sees that one alone, and
+ * Accounts: the owners of namespaces on a node. An operator credential that is limited to an account sees only that one, and
  * neither creates nor renames any: PERMISSION_DENIED ACCOUNT_LIMITED.
  *
  * @generated from service routeplane.auth.v1.AccountService

@@ -18,21 +18,21 @@ export declare const file_routeplane_auth_v1_audit_service: GenFile;
  */
 export declare type ListAuditEntriesRequest = Message<"routeplane.auth.v1.ListAuditEntriesRequest"> & {
   /**
-   * Which ones; absent: all.
+   * Filter; absent: all entries.
    *
    * @generated from field: routeplane.audit.v1.AuditFilter filter = 1;
    */
   filter?: AuditFilter | undefined;
 
   /**
-   * How many at most; 0 means 25.
+   * Most entries of the page; 0 means 25.
    *
    * @generated from field: int32 page_size = 2;
    */
   pageSize: number;
 
   /**
-   * `next_page_token` of the page before; empty for the first.
+   * `next_page_token` of the previous page; empty for the first page.
    *
    * @generated from field: string page_token = 3;
    */
@@ -52,14 +52,14 @@ export declare const ListAuditEntriesRequestSchema: GenMessage<ListAuditEntriesR
  */
 export declare type ListAuditEntriesResponse = Message<"routeplane.auth.v1.ListAuditEntriesResponse"> & {
   /**
-   * Newest first.
+   * Entries of the page, newest first.
    *
    * @generated from field: repeated routeplane.audit.v1.AuditEntry entries = 1;
    */
   entries: AuditEntry[];
 
   /**
-   * Empty on the last page.
+   * Token of the next page; empty on the last one.
    *
    * @generated from field: string next_page_token = 2;
    */
@@ -73,14 +73,14 @@ export declare type ListAuditEntriesResponse = Message<"routeplane.auth.v1.ListA
 export declare const ListAuditEntriesResponseSchema: GenMessage<ListAuditEntriesResponse>;
 
 /**
- * Who changed what: the audit log of accounts, operator credentials, namespaces and keys.
+ * The audit log of accounts, operator credentials, namespaces and keys: who changed what.
  *
  * @generated from service routeplane.auth.v1.AuditService
  */
 export declare const AuditService: GenService<{
   /**
-   * Lists changes, newest first. A key sees its namespace; an operator the node, or the account that it is limited to. Entries
-   * that arrive while it is paged through are neither skipped nor doubled.
+   * Lists changes, newest first. A key sees its namespace; an operator the node, or the account that it is limited to.
+   * Paging skips and repeats no entry while others arrive.
    * Actions: account.create account.rename key.create key.revoke key.rotate key.update namespace.create namespace.delete
    * namespace.rename namespace.restore namespace.resume namespace.suspend operator.create operator.revoke operator.rotate.
    * Errors: INVALID_ARGUMENT FIELD_INVALID for any other action, naming these, and for an empty range of time.

@@ -28,7 +28,7 @@ export const ListAuditEntriesResponseSchema = /*@__PURE__*/
   messageDesc(file_routeplane_auth_v1_audit_service, 1);
 
 /**
- * Who changed what: the audit log of accounts, operator credentials, namespaces and keys.
+ * The audit log of accounts, operator credentials, namespaces and keys: who changed what.
  *
  * @generated from service routeplane.auth.v1.AuditService
  */

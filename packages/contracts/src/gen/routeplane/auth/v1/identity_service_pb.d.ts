@@ -39,7 +39,7 @@ export declare type WhoAmIResponse = Message<"routeplane.auth.v1.WhoAmIResponse"
   account?: Account | undefined;
 
   /**
-   * Which kind of credential it is.
+   * The credential, by its kind.
    *
    * @generated from oneof routeplane.auth.v1.WhoAmIResponse.identity
    */
@@ -69,27 +69,27 @@ export declare type WhoAmIResponse = Message<"routeplane.auth.v1.WhoAmIResponse"
 export declare const WhoAmIResponseSchema: GenMessage<WhoAmIResponse>;
 
 /**
- * Who owns namespaces on a node.
+ * An account: the owner of namespaces on a node.
  *
  * @generated from message routeplane.auth.v1.Account
  */
 export declare type Account = Message<"routeplane.auth.v1.Account"> & {
   /**
-   * `acc_…`.
+   * Id of the account, `acc_…`.
    *
    * @generated from field: string id = 1;
    */
   id: string;
 
   /**
-   * Unique on the node.
+   * Name, unique on the node.
    *
    * @generated from field: string name = 2;
    */
   name: string;
 
   /**
-   * When it was created.
+   * Time of its creation.
    *
    * @generated from field: google.protobuf.Timestamp created_at = 3;
    */
@@ -103,13 +103,13 @@ export declare type Account = Message<"routeplane.auth.v1.Account"> & {
 export declare const AccountSchema: GenMessage<Account>;
 
 /**
- * A key, as it sees itself.
+ * Identity of a key.
  *
  * @generated from message routeplane.auth.v1.KeyIdentity
  */
 export declare type KeyIdentity = Message<"routeplane.auth.v1.KeyIdentity"> & {
   /**
-   * `key_…`.
+   * Id of the key, `key_…`.
    *
    * @generated from field: string key_id = 1;
    */
@@ -123,7 +123,7 @@ export declare type KeyIdentity = Message<"routeplane.auth.v1.KeyIdentity"> & {
   name: string;
 
   /**
-   * `ns_…` of the one namespace it reaches.
+   * Id of the one namespace that it reaches, `ns_…`.
    *
    * @generated from field: string namespace_id = 3;
    */
@@ -137,23 +137,23 @@ export declare type KeyIdentity = Message<"routeplane.auth.v1.KeyIdentity"> & {
   namespaceName: string;
 
   /**
-   * What it may do now: its own scopes cut down to those of every key above it.
+   * Scopes that it holds now: the intersection with those of every key above it.
    *
    * @generated from field: repeated string scopes = 5;
    */
   scopes: string[];
 
   /**
-   * When the token in use stops working: by the key's expiry, that of a key above it, or the end of its grace if it was
-   * replaced by a rotation; absent: never.
+   * First moment at which the token in use is refused: the earliest of the key's expiry, that of the keys above it, and the end
+   * of the grace if a rotation replaced the token; absent: never.
    *
    * @generated from field: google.protobuf.Timestamp expires_at = 6;
    */
   expiresAt?: Timestamp | undefined;
 
   /**
-   * End of the grace of the token in use, if a rotation replaced it: until then it may only invoke and read, and `scopes` say
-   * so. Absent for the token that the key has now.
+   * End of the grace of the token in use, if a rotation replaced it: until then it may only invoke and read, and `scopes`
+   * has no others. Absent for the current token of the key.
    *
    * @generated from field: google.protobuf.Timestamp grace_ends_at = 7;
    */
@@ -167,13 +167,13 @@ export declare type KeyIdentity = Message<"routeplane.auth.v1.KeyIdentity"> & {
 export declare const KeyIdentitySchema: GenMessage<KeyIdentity>;
 
 /**
- * An operator credential, as it sees itself.
+ * Identity of an operator credential.
  *
  * @generated from message routeplane.auth.v1.OperatorIdentity
  */
 export declare type OperatorIdentity = Message<"routeplane.auth.v1.OperatorIdentity"> & {
   /**
-   * `op_…`.
+   * Id of the credential, `op_…`.
    *
    * @generated from field: string operator_id = 1;
    */
@@ -187,23 +187,23 @@ export declare type OperatorIdentity = Message<"routeplane.auth.v1.OperatorIdent
   name: string;
 
   /**
-   * What it may do now: its own operator scopes cut down to those of every operator credential above it.
+   * Operator scopes that it holds now: the intersection with those of every operator credential above it.
    *
    * @generated from field: repeated string scopes = 3;
    */
   scopes: string[];
 
   /**
-   * When the token in use stops working: by its expiry, that of a credential above it, or the end of its grace if it was
-   * replaced by a rotation; absent: never.
+   * First moment at which the token in use is refused: the earliest of its expiry, that of the credentials above it, and the end
+   * of the grace if a rotation replaced the token; absent: never.
    *
    * @generated from field: google.protobuf.Timestamp expires_at = 4;
    */
   expiresAt?: Timestamp | undefined;
 
   /**
-   * End of the grace of the token in use, if a rotation replaced it: until then it may only read, and `scopes` say so. Absent
-   * for the token that the credential has now.
+   * End of the grace of the token in use, if a rotation replaced it: until then it may only read, and `scopes` has no others.
+   * Absent for the current token of the credential.
    *
    * @generated from field: google.protobuf.Timestamp grace_ends_at = 5;
    */
@@ -217,13 +217,13 @@ export declare type OperatorIdentity = Message<"routeplane.auth.v1.OperatorIdent
 export declare const OperatorIdentitySchema: GenMessage<OperatorIdentity>;
 
 /**
- * What a credential can learn about itself.
+ * The identity of the calling credential.
  *
  * @generated from service routeplane.auth.v1.IdentityService
  */
 export declare const IdentityService: GenService<{
   /**
-   * Says who the caller is. Needs a valid credential and no scope.
+   * Returns the identity of the caller. Needs a valid credential and no scope.
    *
    * @generated from rpc routeplane.auth.v1.IdentityService.WhoAmI
    */

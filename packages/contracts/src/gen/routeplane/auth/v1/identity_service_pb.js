@@ -48,7 +48,7 @@ export const OperatorIdentitySchema = /*@__PURE__*/
   messageDesc(file_routeplane_auth_v1_identity_service, 4);
 
 /**
- * What a credential can learn about itself.
+ * The identity of the calling credential.
  *
  * @generated from service routeplane.auth.v1.IdentityService
  */

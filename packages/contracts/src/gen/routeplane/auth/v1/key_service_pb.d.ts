@@ -18,70 +18,70 @@ export declare const file_routeplane_auth_v1_key_service: GenFile;
  */
 export declare type Key = Message<"routeplane.auth.v1.Key"> & {
   /**
-   * `key_…`.
+   * Id of the key, `key_…`.
    *
    * @generated from field: string id = 1;
    */
   id: string;
 
   /**
-   * For people; need not be unique.
+   * Name for people; need not be unique.
    *
    * @generated from field: string name = 2;
    */
   name: string;
 
   /**
-   * Start of its newest token, enough to recognise it by: `rp_<live|test>_` and the first 8 characters of the lookup id.
+   * Start of its newest token, by which people recognise it: `rp_<live|test>_` and the first 8 characters of the lookup id.
    *
    * @generated from field: string prefix = 3;
    */
   prefix: string;
 
   /**
-   * As granted, or narrowed since. What the key may do now is the intersection with every key above it.
+   * Scopes as granted, or narrowed since. Those that the key holds now are the intersection with every key above it.
    *
    * @generated from field: repeated string scopes = 4;
    */
   scopes: string[];
 
   /**
-   * The key that minted it; empty for a root key.
+   * Id of the key that minted it; empty for a root key.
    *
    * @generated from field: string parent_id = 5;
    */
   parentId: string;
 
   /**
-   * When it was minted.
+   * Time of its mint.
    *
    * @generated from field: google.protobuf.Timestamp created_at = 6;
    */
   createdAt?: Timestamp | undefined;
 
   /**
-   * First moment at which it is refused; absent if it does not expire by itself.
+   * First moment at which it is refused; absent if it has no expiry of its own.
    *
    * @generated from field: google.protobuf.Timestamp expires_at = 7;
    */
   expiresAt?: Timestamp | undefined;
 
   /**
-   * When it was last used, exact to a minute; absent if never.
+   * Time of its last use, exact to a minute; absent if never.
    *
    * @generated from field: google.protobuf.Timestamp last_used_at = 8;
    */
   lastUsedAt?: Timestamp | undefined;
 
   /**
-   * When it was revoked; absent if it is not. A key below a revoked one is refused without being marked here.
+   * Time of its revocation; absent if it is not revoked. A key below a revoked one is refused too, and has no time here.
    *
    * @generated from field: google.protobuf.Timestamp revoked_at = 9;
    */
   revokedAt?: Timestamp | undefined;
 
   /**
-   * Why it was revoked, in the words of whoever did; empty if they gave no reason, or it is not revoked.
+   * Reason given at the revocation, verbatim; empty without one, or if it is not revoked.
    *
    * @generated from field: string revoked_reason = 10;
    */
@@ -101,21 +101,21 @@ export declare const KeySchema: GenMessage<Key>;
  */
 export declare type MintKeyRequest = Message<"routeplane.auth.v1.MintKeyRequest"> & {
   /**
-   * 1 to 100 characters, not blank, no control characters.
+   * Name: 1 to 100 characters, not blank, no control characters.
    *
    * @generated from field: string name = 1;
    */
   name: string;
 
   /**
-   * `resource:action` or `resource:*`; at least one, none twice. Empty does not mean all.
+   * Scopes, `resource:action` or `resource:*`: at least one, none twice. Empty does not mean all.
    *
    * @generated from field: repeated string scopes = 2;
    */
   scopes: string[];
 
   /**
-   * When it expires; absent: with its parent.
+   * Expiry; absent: that of its parent.
    *
    * @generated from field: google.protobuf.Timestamp expires_at = 3;
    */
@@ -142,7 +142,7 @@ export declare type MintKeyResponse = Message<"routeplane.auth.v1.MintKeyRespons
   key?: Key | undefined;
 
   /**
-   * Its secret. Shown once.
+   * Its token. Shown once.
    *
    * @generated from field: string token = 2;
    */
@@ -169,21 +169,21 @@ export declare type MintRootKeyRequest = Message<"routeplane.auth.v1.MintRootKey
   namespace: string;
 
   /**
-   * 1 to 100 characters, not blank, no control characters.
+   * Name: 1 to 100 characters, not blank, no control characters.
    *
    * @generated from field: string name = 2;
    */
   name: string;
 
   /**
-   * `resource:action` or `resource:*`; at least one, none twice.
+   * Scopes, `resource:action` or `resource:*`: at least one, none twice.
    *
    * @generated from field: repeated string scopes = 3;
    */
   scopes: string[];
 
   /**
-   * When it expires; absent: never.
+   * Expiry; absent: never.
    *
    * @generated from field: google.protobuf.Timestamp expires_at = 4;
    */
@@ -210,7 +210,7 @@ export declare type MintRootKeyResponse = Message<"routeplane.auth.v1.MintRootKe
   key?: Key | undefined;
 
   /**
-   * Its secret. Shown once.
+   * Its token. Shown once.
    *
    * @generated from field: string token = 2;
    */
@@ -230,14 +230,14 @@ export declare const MintRootKeyResponseSchema: GenMessage<MintRootKeyResponse>;
  */
 export declare type ListKeysRequest = Message<"routeplane.auth.v1.ListKeysRequest"> & {
   /**
-   * How many at most; 0 means 100.
+   * Most rows of the page; 0 means 100.
    *
    * @generated from field: int32 page_size = 1;
    */
   pageSize: number;
 
   /**
-   * `next_page_token` of the page before; empty for the first.
+   * `next_page_token` of the previous page; empty for the first page.
    *
    * @generated from field: string page_token = 2;
    */
@@ -257,14 +257,14 @@ export declare const ListKeysRequestSchema: GenMessage<ListKeysRequest>;
  */
 export declare type ListKeysResponse = Message<"routeplane.auth.v1.ListKeysResponse"> & {
   /**
-   * Oldest first.
+   * Rows of the page, oldest first.
    *
    * @generated from field: repeated routeplane.auth.v1.Key keys = 1;
    */
   keys: Key[];
 
   /**
-   * Empty on the last page.
+   * Token of the next page; empty on the last one.
    *
    * @generated from field: string next_page_token = 2;
    */
@@ -284,7 +284,7 @@ export declare const ListKeysResponseSchema: GenMessage<ListKeysResponse>;
  */
 export declare type GetKeyRequest = Message<"routeplane.auth.v1.GetKeyRequest"> & {
   /**
-   * `key_…`.
+   * Id of the key, `key_…`.
    *
    * @generated from field: string id = 1;
    */
@@ -324,36 +324,36 @@ export declare const GetKeyResponseSchema: GenMessage<GetKeyResponse>;
  */
 export declare type UpdateKeyRequest = Message<"routeplane.auth.v1.UpdateKeyRequest"> & {
   /**
-   * `key_…`.
+   * Id of the key, `key_…`.
    *
    * @generated from field: string id = 1;
    */
   id: string;
 
   /**
-   * As in MintKeyRequest.
+   * New name, as in MintKeyRequest.
    *
    * @generated from field: string name = 2;
    */
   name: string;
 
   /**
-   * All that it shall hold from now on: a subset, by meaning, of what it may do now.
+   * New scopes, which replace the old ones: a subset, by meaning, of those that it holds now.
    *
    * @generated from field: repeated string scopes = 3;
    */
   scopes: string[];
 
   /**
-   * When it shall expire: in the future, and not later than it does now.
+   * New expiry: in the future, and not later than that which it has now.
    *
    * @generated from field: google.protobuf.Timestamp expires_at = 4;
    */
   expiresAt?: Timestamp | undefined;
 
   /**
-   * Which of `name`, `scopes` and `expires_at` to change; what it names and the request does not hold is to be cleared,
-   * which is refused for a name, for scopes and for an expiry once there is one. Absent or empty: those that are set.
+   * The fields to change, of `name`, `scopes` and `expires_at`. A field that it names and the request lacks is to be cleared,
+   * which is refused for name and scopes, and for an expiry that is set. Absent or empty: all fields that are set.
    *
    * @generated from field: google.protobuf.FieldMask update_mask = 5;
    */
@@ -373,7 +373,7 @@ export declare const UpdateKeyRequestSchema: GenMessage<UpdateKeyRequest>;
  */
 export declare type UpdateKeyResponse = Message<"routeplane.auth.v1.UpdateKeyResponse"> & {
   /**
-   * The key as it is now.
+   * The key after the change.
    *
    * @generated from field: routeplane.auth.v1.Key key = 1;
    */
@@ -393,14 +393,14 @@ export declare const UpdateKeyResponseSchema: GenMessage<UpdateKeyResponse>;
  */
 export declare type RotateKeyRequest = Message<"routeplane.auth.v1.RotateKeyRequest"> & {
   /**
-   * `key_…`.
+   * Id of the key, `key_…`.
    *
    * @generated from field: string id = 1;
    */
   id: string;
 
   /**
-   * For how long the token that the key had still works: whole seconds, from 0 to 7 days. Absent: 1 hour.
+   * Grace of the replaced token: whole seconds, from 0 to 7 days. Absent: 1 hour.
    *
    * @generated from field: google.protobuf.Duration grace = 2;
    */
@@ -427,14 +427,14 @@ export declare type RotateKeyResponse = Message<"routeplane.auth.v1.RotateKeyRes
   key?: Key | undefined;
 
   /**
-   * The new secret. Shown once.
+   * The new token. Shown once.
    *
    * @generated from field: string token = 2;
    */
   token: string;
 
   /**
-   * First moment at which the token that it replaces is refused, unless the key is refused earlier.
+   * First moment at which the replaced token is refused, unless the key is refused earlier.
    *
    * @generated from field: google.protobuf.Timestamp grace_ends_at = 3;
    */
@@ -454,14 +454,14 @@ export declare const RotateKeyResponseSchema: GenMessage<RotateKeyResponse>;
  */
 export declare type RevokeKeyRequest = Message<"routeplane.auth.v1.RevokeKeyRequest"> & {
   /**
-   * `key_…`.
+   * Id of the key, `key_…`.
    *
    * @generated from field: string id = 1;
    */
   id: string;
 
   /**
-   * Why, for people who read it later: up to 200 characters, not blank, no control characters. Empty: no reason given.
+   * Reason, for people: up to 200 characters, not blank, no control characters. Empty: none.
    *
    * @generated from field: string reason = 2;
    */
@@ -495,11 +495,11 @@ export declare type RevokeKeyResponse = Message<"routeplane.auth.v1.RevokeKeyRes
 export declare const RevokeKeyResponseSchema: GenMessage<RevokeKeyResponse>;
 
 /**
- * Keys: who may call. A key is bound to one namespace for ever, and knows its parent; authority only shrinks downwards.
+ * Keys. A key is bound to one namespace and has one parent, for ever; authority only shrinks from parent to sub-key.
  *
- * A key may update, rotate and revoke itself and the keys below it. A root key may also update and revoke every other key of
- * its namespace, but not rotate it: a rotation hands out a token, and so must not reach beyond what the caller stands above.
- * Any other key is PERMISSION_DENIED KEY_OUT_OF_LINEAGE.
+ * A key may update, rotate and revoke itself and the keys below it. A root key may also update and revoke every other key of its
+ * namespace, but not rotate it: a rotation hands out a token, which must not do more than the caller. Any other key is
+ * PERMISSION_DENIED KEY_OUT_OF_LINEAGE.
  *
  * @generated from service routeplane.auth.v1.KeyService
  */
@@ -507,7 +507,7 @@ export declare const KeyService: GenService<{
   /**
    * Mints a sub-key of the calling key, in the caller's namespace. Atomic; not idempotent. The token is in this response
    * and nowhere else.
-   * Errors: PERMISSION_DENIED SCOPE_EXCEEDS_PARENT names the scopes that the caller does not hold itself;
+   * Errors: PERMISSION_DENIED SCOPE_EXCEEDS_PARENT names the scopes that the caller does not hold;
    * PERMISSION_DENIED EXPIRY_EXCEEDS_PARENT; FAILED_PRECONDITION LINEAGE_TOO_DEEP; INVALID_ARGUMENT FIELD_INVALID for a
    * blank name, an unknown, blank or duplicate scope, or an expiry that is not in the future.
    *
@@ -519,7 +519,7 @@ export declare const KeyService: GenService<{
     output: typeof MintKeyResponseSchema;
   },
   /**
-   * Mints a root key in any namespace that the operator reaches. Otherwise as MintKey.
+   * Mints a root key in a namespace in the operator's reach. Otherwise as MintKey.
    * Errors: NOT_FOUND RESOURCE_NOT_FOUND if there is no such namespace; FAILED_PRECONDITION NAME_AMBIGUOUS if several
    * accounts have one of this name.
    *
@@ -552,12 +552,12 @@ export declare const KeyService: GenService<{
     output: typeof GetKeyResponseSchema;
   },
   /**
-   * Renames a key, narrows its scopes or brings its expiry forward; with it, at once, what every key below it may do.
-   * Atomic; idempotent. There is no way back: nothing can widen a key.
+   * Renames a key, narrows its scopes or brings its expiry forward; the last two also bind every key below it at once. Atomic;
+   * idempotent. Nothing can widen a key again.
    * Errors: NOT_FOUND RESOURCE_NOT_FOUND; PERMISSION_DENIED KEY_OUT_OF_LINEAGE; PERMISSION_DENIED KEY_WIDENED names the
    * scopes that the key does not hold now, or the latest expiry; FAILED_PRECONDITION STATE_CONFLICT if the key, or one above
-   * it, is revoked or has expired; INVALID_ARGUMENT FIELD_INVALID as MintKey, for a mask of anything else, and if nothing is
-   * to be changed.
+   * it, is revoked or has expired; INVALID_ARGUMENT FIELD_INVALID as MintKey, for a mask of any other field, and without
+   * anything to change.
    *
    * @generated from rpc routeplane.auth.v1.KeyService.UpdateKey
    */
@@ -567,9 +567,9 @@ export declare const KeyService: GenService<{
     output: typeof UpdateKeyResponseSchema;
   },
   /**
-   * Gives a key a new token. The key stays the same, so its limits, bindings and usage carry on; the token that it had may
-   * invoke and read, and nothing else, until the grace is over. Earlier ones, still in a grace of their own, keep that to its end; with a grace of 0 nothing
-   * but the new token works from now on. Atomic; not idempotent. The token is in this response and nowhere else.
+   * Gives a key a new token. The key stays the same, with its limits, bindings and usage. The replaced token may only invoke and
+   * read until the grace is over. Tokens that were replaced earlier keep their own grace; with a grace of 0 only the new token is
+   * valid afterwards. Atomic; not idempotent. The token is in this response and nowhere else.
    * Errors: NOT_FOUND RESOURCE_NOT_FOUND; PERMISSION_DENIED KEY_OUT_OF_LINEAGE; FAILED_PRECONDITION STATE_CONFLICT if the
    * key, or one above it, is revoked or has expired; INVALID_ARGUMENT FIELD_INVALID for a grace that is out of range.
    *

@@ -119,11 +119,11 @@ export const RevokeKeyResponseSchema = /*@__PURE__*/
   messageDesc(file_routeplane_auth_v1_key_service, 14);
 
 /**
- * Keys: who may call. A key is bound to one namespace for ever, and knows its parent; authority only shrinks downwards.
+ * Keys. A key is bound to one namespace and has one parent, for ever; authority only shrinks from parent to sub-key.
  *
- * A key may update, rotate and revoke itself and the keys below it. A root key may also update and revoke every other key of
- * its namespace, but not rotate it: a rotation hands out a token, and so must not reach beyond what the caller stands above.
- * Any other key is PERMISSION_DENIED KEY_OUT_OF_LINEAGE.
+ * A key may update, rotate and revoke itself and the keys below it. A root key may also update and revoke every other key of its
+ * namespace, but not rotate it: a rotation hands out a token, which must not do more than the caller. Any other key is
+ * PERMISSION_DENIED KEY_OUT_OF_LINEAGE.
  *
  * @generated from service routeplane.auth.v1.KeyService
  */

@@ -18,49 +18,49 @@ export declare const file_routeplane_auth_v1_namespace_service: GenFile;
  */
 export declare type Namespace = Message<"routeplane.auth.v1.Namespace"> & {
   /**
-   * `ns_…`.
+   * Id of the namespace, `ns_…`.
    *
    * @generated from field: string id = 1;
    */
   id: string;
 
   /**
-   * Unique in its account.
+   * Name, unique in its account.
    *
    * @generated from field: string name = 2;
    */
   name: string;
 
   /**
-   * When it was created.
+   * Time of its creation.
    *
    * @generated from field: google.protobuf.Timestamp created_at = 3;
    */
   createdAt?: Timestamp | undefined;
 
   /**
-   * Whether it is the one that the calling credential is bound to. Always false for an operator credential.
+   * True for the namespace that the calling credential is bound to. Always false for an operator credential.
    *
    * @generated from field: bool active = 4;
    */
   active: boolean;
 
   /**
-   * Since when every key in it is refused; absent if it is not suspended.
+   * Time of its suspension, from which on every key in it is refused; absent if it is not suspended.
    *
    * @generated from field: google.protobuf.Timestamp suspended_at = 5;
    */
   suspendedAt?: Timestamp | undefined;
 
   /**
-   * When it was deleted; absent if it is not.
+   * Time of its deletion; absent if it is not deleted.
    *
    * @generated from field: google.protobuf.Timestamp deleted_at = 6;
    */
   deletedAt?: Timestamp | undefined;
 
   /**
-   * Until when a deleted namespace can be restored; absent if it is not deleted.
+   * First moment at which it can no longer be restored; absent if it is not deleted.
    *
    * @generated from field: google.protobuf.Timestamp restorable_until = 7;
    */
@@ -87,14 +87,14 @@ export declare const NamespaceSchema: GenMessage<Namespace>;
  */
 export declare type CreateNamespaceRequest = Message<"routeplane.auth.v1.CreateNamespaceRequest"> & {
   /**
-   * 1 to 63 lower-case letters, digits and hyphens, starting with a letter.
+   * Name: 1 to 63 lower-case letters, digits and hyphens, starting with a letter.
    *
    * @generated from field: string name = 1;
    */
   name: string;
 
   /**
-   * Name or `acc_…` id of the account that is to own it. Empty: the only one that the operator reaches.
+   * Name or `acc_…` id of the account that will own it. Empty: the only one in the operator's reach.
    *
    * @generated from field: string account = 2;
    */
@@ -134,28 +134,28 @@ export declare const CreateNamespaceResponseSchema: GenMessage<CreateNamespaceRe
  */
 export declare type ListNamespacesRequest = Message<"routeplane.auth.v1.ListNamespacesRequest"> & {
   /**
-   * How many at most; 0 means 100.
+   * Most rows of the page; 0 means 100.
    *
    * @generated from field: int32 page_size = 1;
    */
   pageSize: number;
 
   /**
-   * `next_page_token` of the page before; empty for the first.
+   * `next_page_token` of the previous page; empty for the first page.
    *
    * @generated from field: string page_token = 2;
    */
   pageToken: string;
 
   /**
-   * Whether to list deleted namespaces as well, as long as they can be restored.
+   * True to list also deleted namespaces that can still be restored.
    *
    * @generated from field: bool show_deleted = 3;
    */
   showDeleted: boolean;
 
   /**
-   * Name or `acc_…` id of the account whose namespaces to list. Empty: all that the caller reaches.
+   * Name or `acc_…` id of the account whose namespaces to list. Empty: all in the caller's reach.
    *
    * @generated from field: string account = 4;
    */
@@ -175,14 +175,14 @@ export declare const ListNamespacesRequestSchema: GenMessage<ListNamespacesReque
  */
 export declare type ListNamespacesResponse = Message<"routeplane.auth.v1.ListNamespacesResponse"> & {
   /**
-   * Oldest first.
+   * Rows of the page, oldest first.
    *
    * @generated from field: repeated routeplane.auth.v1.Namespace namespaces = 1;
    */
   namespaces: Namespace[];
 
   /**
-   * Empty on the last page.
+   * Token of the next page; empty on the last one.
    *
    * @generated from field: string next_page_token = 2;
    */
@@ -249,7 +249,7 @@ export declare type RenameNamespaceRequest = Message<"routeplane.auth.v1.RenameN
   namespace: string;
 
   /**
-   * 1 to 63 lower-case letters, digits and hyphens, starting with a letter.
+   * Name: 1 to 63 lower-case letters, digits and hyphens, starting with a letter.
    *
    * @generated from field: string name = 2;
    */
@@ -409,7 +409,7 @@ export declare const DeleteNamespaceResponseSchema: GenMessage<DeleteNamespaceRe
  */
 export declare type RestoreNamespaceRequest = Message<"routeplane.auth.v1.RestoreNamespaceRequest"> & {
   /**
-   * `ns_…` id of a deleted namespace: its name may be another one's by now.
+   * `ns_…` id of a deleted namespace; not its name, which another namespace can have by now.
    *
    * @generated from field: string namespace = 1;
    */
@@ -443,16 +443,16 @@ export declare type RestoreNamespaceResponse = Message<"routeplane.auth.v1.Resto
 export declare const RestoreNamespaceResponseSchema: GenMessage<RestoreNamespaceResponse>;
 
 /**
- * Namespaces: the isolation primitive. Keys, policies, bindings and usage live in exactly one.
+ * Namespaces: the unit of isolation. Keys, policies, bindings and usage live in exactly one.
  *
- * An operator reaches the namespaces of every account, or of the one that its credential is limited to. A name that several
- * of them have is FAILED_PRECONDITION NAME_AMBIGUOUS, with the ids to choose from.
+ * An operator reaches the namespaces of every account, or of the one that its credential is limited to. A name that several of
+ * them have is FAILED_PRECONDITION NAME_AMBIGUOUS, with the ids to choose from.
  *
  * @generated from service routeplane.auth.v1.NamespaceService
  */
 export declare const NamespaceService: GenService<{
   /**
-   * Creates a namespace in an account that the operator reaches. Atomic; not idempotent.
+   * Creates a namespace in an account in the operator's reach. Atomic; not idempotent.
    * Errors: ALREADY_EXISTS NAME_TAKEN if the account has a namespace of this name; NOT_FOUND RESOURCE_NOT_FOUND if the
    * operator reaches no such account; INVALID_ARGUMENT FIELD_INVALID if it names none and reaches several.
    *
@@ -464,7 +464,7 @@ export declare const NamespaceService: GenService<{
     output: typeof CreateNamespaceResponseSchema;
   },
   /**
-   * Lists the namespaces that the operator reaches, oldest first; to a namespace credential its own one and no other.
+   * Lists the namespaces in the operator's reach, oldest first; for a namespace credential only its own.
    * Errors: NOT_FOUND RESOURCE_NOT_FOUND if the caller reaches no such account.
    *
    * @generated from rpc routeplane.auth.v1.NamespaceService.ListNamespaces
@@ -475,7 +475,7 @@ export declare const NamespaceService: GenService<{
     output: typeof ListNamespacesResponseSchema;
   },
   /**
-   * Reads one namespace that the operator reaches, or the caller's own.
+   * Reads one namespace in the operator's reach, or the caller's own.
    * Errors: NOT_FOUND RESOURCE_NOT_FOUND.
    *
    * @generated from rpc routeplane.auth.v1.NamespaceService.GetNamespace
@@ -486,7 +486,7 @@ export declare const NamespaceService: GenService<{
     output: typeof GetNamespaceResponseSchema;
   },
   /**
-   * Renames a namespace. Its id, keys, policies and usage stay as they are.
+   * Renames a namespace. Its id, keys, policies and usage stay unchanged. Atomic; idempotent.
    * Errors: NOT_FOUND RESOURCE_NOT_FOUND; ALREADY_EXISTS NAME_TAKEN.
    *
    * @generated from rpc routeplane.auth.v1.NamespaceService.RenameNamespace
@@ -531,9 +531,9 @@ export declare const NamespaceService: GenService<{
     output: typeof DeleteNamespaceResponseSchema;
   },
   /**
-   * Brings a deleted namespace back as it was. Idempotent.
-   * Errors: NOT_FOUND RESOURCE_NOT_FOUND, also once its 30 days are over; ALREADY_EXISTS NAME_TAKEN if its name was given
-   * to another one meanwhile: rename that one first.
+   * Restores a deleted namespace as it was. Idempotent.
+   * Errors: NOT_FOUND RESOURCE_NOT_FOUND, also once its 30 days are over; ALREADY_EXISTS NAME_TAKEN if another
+   * namespace of the account has its name by now: rename that one first.
    *
    * @generated from rpc routeplane.auth.v1.NamespaceService.RestoreNamespace
    */

@@ -133,10 +133,10 @@ export const RestoreNamespaceResponseSchema = /*@__PURE__*/
   messageDesc(file_routeplane_auth_v1_namespace_service, 16);
 
 /**
- * Namespaces: the isolation primitive. Keys, policies, bindings and usage live in exactly one.
+ * Namespaces: the unit of isolation. Keys, policies, bindings and usage live in exactly one.
  *
- * An operator reaches the namespaces of every account, or of the one that its credential is limited to. A name that several
- * of them have is FAILED_PRECONDITION NAME_AMBIGUOUS, with the ids to choose from.
+ * An operator reaches the namespaces of every account, or of the one that its credential is limited to. A name that several of
+ * them have is FAILED_PRECONDITION NAME_AMBIGUOUS, with the ids to choose from.
  *
  * @generated from service routeplane.auth.v1.NamespaceService
  */

@@ -18,35 +18,35 @@ export declare const file_routeplane_auth_v1_operator_service: GenFile;
  */
 export declare type Operator = Message<"routeplane.auth.v1.Operator"> & {
   /**
-   * `op_…`.
+   * Id of the operator credential, `op_…`.
    *
    * @generated from field: string id = 1;
    */
   id: string;
 
   /**
-   * For people; need not be unique.
+   * Name for people; need not be unique.
    *
    * @generated from field: string name = 2;
    */
   name: string;
 
   /**
-   * Start of its newest token, enough to recognise it by: `rpo_<live|test>_` and the first 8 characters of the lookup id.
+   * Start of its newest token, by which people recognise it: `rpo_<live|test>_` and the first 8 characters of the lookup id.
    *
    * @generated from field: string prefix = 3;
    */
   prefix: string;
 
   /**
-   * As granted. What the credential may do now is the intersection with every one above it.
+   * Operator scopes as granted. Those that it holds now are the intersection with every credential above it.
    *
    * @generated from field: repeated string scopes = 4;
    */
   scopes: string[];
 
   /**
-   * The one that minted it; empty for the node's first.
+   * Id of the operator credential that minted it; empty for the node's first.
    *
    * @generated from field: string parent_id = 5;
    */
@@ -60,28 +60,28 @@ export declare type Operator = Message<"routeplane.auth.v1.Operator"> & {
   accountId: string;
 
   /**
-   * When it was minted.
+   * Time of its mint.
    *
    * @generated from field: google.protobuf.Timestamp created_at = 7;
    */
   createdAt?: Timestamp | undefined;
 
   /**
-   * First moment at which it is refused; absent if it does not expire by itself.
+   * First moment at which it is refused; absent if it has no expiry of its own.
    *
    * @generated from field: google.protobuf.Timestamp expires_at = 8;
    */
   expiresAt?: Timestamp | undefined;
 
   /**
-   * When it was revoked; absent if it is not. One below a revoked one is refused without being marked here.
+   * Time of its revocation; absent if it is not revoked. One below a revoked one is refused too, and has no time here.
    *
    * @generated from field: google.protobuf.Timestamp revoked_at = 9;
    */
   revokedAt?: Timestamp | undefined;
 
   /**
-   * Why it was revoked, in the words of whoever did; empty if they gave no reason, or it is not revoked.
+   * Reason given at the revocation, verbatim; empty without one, or if it is not revoked.
    *
    * @generated from field: string revoked_reason = 10;
    */
@@ -101,28 +101,28 @@ export declare const OperatorSchema: GenMessage<Operator>;
  */
 export declare type MintOperatorRequest = Message<"routeplane.auth.v1.MintOperatorRequest"> & {
   /**
-   * 1 to 100 characters, not blank, no control characters.
+   * Name: 1 to 100 characters, not blank, no control characters.
    *
    * @generated from field: string name = 1;
    */
   name: string;
 
   /**
-   * Operator scopes, `resource:action` or `resource:*`; at least one, none twice. Empty does not mean all.
+   * Operator scopes, `resource:action` or `resource:*`: at least one, none twice. Empty does not mean all.
    *
    * @generated from field: repeated string scopes = 2;
    */
   scopes: string[];
 
   /**
-   * When it expires; absent: with its parent.
+   * Expiry; absent: that of its parent.
    *
    * @generated from field: google.protobuf.Timestamp expires_at = 3;
    */
   expiresAt?: Timestamp | undefined;
 
   /**
-   * Name or `acc_…` id of the account that it is limited to. Empty: that of the calling credential, if it is limited.
+   * Name or `acc_…` id of the account to limit it to. Empty: that of the calling credential, if that is limited.
    *
    * @generated from field: string account = 4;
    */
@@ -149,7 +149,7 @@ export declare type MintOperatorResponse = Message<"routeplane.auth.v1.MintOpera
   operator?: Operator | undefined;
 
   /**
-   * Its secret. Shown once.
+   * Its token. Shown once.
    *
    * @generated from field: string token = 2;
    */
@@ -169,14 +169,14 @@ export declare const MintOperatorResponseSchema: GenMessage<MintOperatorResponse
  */
 export declare type ListOperatorsRequest = Message<"routeplane.auth.v1.ListOperatorsRequest"> & {
   /**
-   * How many at most; 0 means 100.
+   * Most rows of the page; 0 means 100.
    *
    * @generated from field: int32 page_size = 1;
    */
   pageSize: number;
 
   /**
-   * `next_page_token` of the page before; empty for the first.
+   * `next_page_token` of the previous page; empty for the first page.
    *
    * @generated from field: string page_token = 2;
    */
@@ -196,14 +196,14 @@ export declare const ListOperatorsRequestSchema: GenMessage<ListOperatorsRequest
  */
 export declare type ListOperatorsResponse = Message<"routeplane.auth.v1.ListOperatorsResponse"> & {
   /**
-   * Oldest first.
+   * Rows of the page, oldest first.
    *
    * @generated from field: repeated routeplane.auth.v1.Operator operators = 1;
    */
   operators: Operator[];
 
   /**
-   * Empty on the last page.
+   * Token of the next page; empty on the last one.
    *
    * @generated from field: string next_page_token = 2;
    */
@@ -223,7 +223,7 @@ export declare const ListOperatorsResponseSchema: GenMessage<ListOperatorsRespon
  */
 export declare type GetOperatorRequest = Message<"routeplane.auth.v1.GetOperatorRequest"> & {
   /**
-   * `op_…`.
+   * Id of the operator credential, `op_…`.
    *
    * @generated from field: string id = 1;
    */
@@ -263,14 +263,14 @@ export declare const GetOperatorResponseSchema: GenMessage<GetOperatorResponse>;
  */
 export declare type RotateOperatorRequest = Message<"routeplane.auth.v1.RotateOperatorRequest"> & {
   /**
-   * `op_…`.
+   * Id of the operator credential, `op_…`.
    *
    * @generated from field: string id = 1;
    */
   id: string;
 
   /**
-   * For how long the token that it had still works: whole seconds, from 0 to 7 days. Absent: 1 hour.
+   * Grace of the replaced token: whole seconds, from 0 to 7 days. Absent: 1 hour.
    *
    * @generated from field: google.protobuf.Duration grace = 2;
    */
@@ -297,14 +297,14 @@ export declare type RotateOperatorResponse = Message<"routeplane.auth.v1.RotateO
   operator?: Operator | undefined;
 
   /**
-   * The new secret. Shown once.
+   * The new token. Shown once.
    *
    * @generated from field: string token = 2;
    */
   token: string;
 
   /**
-   * First moment at which the token that it replaces is refused, unless the credential is refused earlier.
+   * First moment at which the replaced token is refused, unless the credential is refused earlier.
    *
    * @generated from field: google.protobuf.Timestamp grace_ends_at = 3;
    */
@@ -324,14 +324,14 @@ export declare const RotateOperatorResponseSchema: GenMessage<RotateOperatorResp
  */
 export declare type RevokeOperatorRequest = Message<"routeplane.auth.v1.RevokeOperatorRequest"> & {
   /**
-   * `op_…`.
+   * Id of the operator credential, `op_…`.
    *
    * @generated from field: string id = 1;
    */
   id: string;
 
   /**
-   * Why, for people who read it later: up to 200 characters, not blank, no control characters. Empty: no reason given.
+   * Reason, for people: up to 200 characters, not blank, no control characters. Empty: none.
    *
    * @generated from field: string reason = 2;
    */
@@ -365,12 +365,13 @@ export declare type RevokeOperatorResponse = Message<"routeplane.auth.v1.RevokeO
 export declare const RevokeOperatorResponseSchema: GenMessage<RevokeOperatorResponse>;
 
 /**
- * Operator credentials: who may administer the node. Bound to no namespace, they cannot invoke inference or reach into one.
+ * Operator credentials, which administer the node. They are bound to no namespace, and can neither invoke inference nor reach
+ * into a namespace.
  *
- * The installer's is the first; every other one was minted by another and hangs below it, for ever. Authority only shrinks
- * downwards, at every use: what is revoked or has expired ends all below it. A credential rotates itself and those below it,
- * and revokes those below it; any other one is PERMISSION_DENIED OPERATOR_OUT_OF_LINEAGE. One that is limited to an account
- * sees, of all operator credentials, those that are limited to the same.
+ * The installer's is the first; every other one is minted by another, its parent, for ever. Authority only shrinks from parent to
+ * child, at every use: a revocation or an expiry ends all credentials below. A credential rotates itself and those below it, and
+ * revokes those below it; any other one is PERMISSION_DENIED OPERATOR_OUT_OF_LINEAGE. A credential that is limited to an account
+ * sees only the operator credentials that are limited to the same account.
  *
  * Operator scopes: `accounts:read accounts:write audit:read keys:write namespaces:read namespaces:write operators:read
  * operators:write usage:read usage:write`, and `resource:*`.
@@ -381,9 +382,9 @@ export declare const OperatorService: GenService<{
   /**
    * Mints an operator credential below the calling one. Atomic; not idempotent. The token is in this response and nowhere
    * else.
-   * Errors: PERMISSION_DENIED SCOPE_EXCEEDS_PARENT names the scopes that the caller does not hold itself;
-   * PERMISSION_DENIED EXPIRY_EXCEEDS_PARENT; FAILED_PRECONDITION LINEAGE_TOO_DEEP; NOT_FOUND RESOURCE_NOT_FOUND if the
-   * caller reaches no such account; INVALID_ARGUMENT FIELD_INVALID for a blank name, an unknown, blank or duplicate scope,
+   * Errors: PERMISSION_DENIED SCOPE_EXCEEDS_PARENT names the scopes that the caller does not hold;
+   * PERMISSION_DENIED EXPIRY_EXCEEDS_PARENT; FAILED_PRECONDITION LINEAGE_TOO_DEEP; NOT_FOUND RESOURCE_NOT_FOUND for
+   * an account out of reach; INVALID_ARGUMENT FIELD_INVALID for a blank name, an unknown, blank or duplicate scope,
    * or an expiry that is not in the future.
    *
    * @generated from rpc routeplane.auth.v1.OperatorService.MintOperator
@@ -415,9 +416,9 @@ export declare const OperatorService: GenService<{
     output: typeof GetOperatorResponseSchema;
   },
   /**
-   * Gives an operator credential a new token. It stays the same credential; the token that it had may read, and nothing else,
-   * until the grace is over. Earlier ones, still in a grace of their own, keep that to its end; with a grace of 0 nothing but the new token
-   * works from now on. Atomic; not idempotent. The token is in this response and nowhere else.
+   * Gives an operator credential a new token. The credential stays the same. The replaced token may only read until the grace is
+   * over. Tokens that were replaced earlier keep their own grace; with a grace of 0 only the new token is valid afterwards.
+   * Atomic; not idempotent. The token is in this response and nowhere else.
    * Errors: NOT_FOUND RESOURCE_NOT_FOUND; PERMISSION_DENIED OPERATOR_OUT_OF_LINEAGE; FAILED_PRECONDITION STATE_CONFLICT if
    * it, or one above it, is revoked or has expired; INVALID_ARGUMENT FIELD_INVALID for a grace that is out of range.
    *
@@ -430,10 +431,10 @@ export declare const OperatorService: GenService<{
   },
   /**
    * Revokes an operator credential and with it, at once, every one below it. Idempotent: a revoked one stays as it was, its
-   * reason included. None revokes itself, so that a node never loses its last one: one that leaked is rotated, with a grace
+   * reason included. None revokes itself, so that a node never loses its first one: a leaked one is rotated, with a grace
    * of 0.
    * Errors: NOT_FOUND RESOURCE_NOT_FOUND; PERMISSION_DENIED OPERATOR_OUT_OF_LINEAGE; FAILED_PRECONDITION STATE_CONFLICT for
-   * the calling one.
+   * the calling credential.
    *
    * @generated from rpc routeplane.auth.v1.OperatorService.RevokeOperator
    */

@@ -91,12 +91,13 @@ export const RevokeOperatorResponseSchema = /*@__PURE__*/
   messageDesc(file_routeplane_auth_v1_operator_service, 10);
 
 /**
- * Operator credentials: who may administer the node. Bound to no namespace, they cannot invoke inference or reach into one.
+ * Operator credentials, which administer the node. They are bound to no namespace, and can neither invoke inference nor reach
+ * into a namespace.
  *
- * The installer's is the first; every other one was minted by another and hangs below it, for ever. Authority only shrinks
- * downwards, at every use: what is revoked or has expired ends all below it. A credential rotates itself and those below it,
- * and revokes those below it; any other one is PERMISSION_DENIED OPERATOR_OUT_OF_LINEAGE. One that is limited to an account
- * sees, of all operator credentials, those that are limited to the same.
+ * The installer's is the first; every other one is minted by another, its parent, for ever. Authority only shrinks from parent to
+ * child, at every use: a revocation or an expiry ends all credentials below. A credential rotates itself and those below it, and
+ * revokes those below it; any other one is PERMISSION_DENIED OPERATOR_OUT_OF_LINEAGE. A credential that is limited to an account
+ * sees only the operator credentials that are limited to the same account.
  *
  * Operator scopes: `accounts:read accounts:write audit:read keys:write namespaces:read namespaces:write operators:read
  * operators:write usage:read usage:write`, and `resource:*`.

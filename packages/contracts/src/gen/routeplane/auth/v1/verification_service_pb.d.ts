@@ -19,15 +19,15 @@ export declare const file_routeplane_auth_v1_verification_service: GenFile;
  */
 export declare type VerifyKeyRequest = Message<"routeplane.auth.v1.VerifyKeyRequest"> & {
   /**
-   * As the caller sent it: a key's token (`rp_…`) or an operator's (`rpo_…`). Longer ones are malformed anyway.
+   * Token as the caller sent it: of a key (`rp_…`) or an operator (`rpo_…`). Longer ones are malformed anyway.
    *
    * @generated from field: string token = 1;
    */
   token: string;
 
   /**
-   * Number of the last change that the caller knows of (WatchChanges): the answer is not older than that, whichever process
-   * gives it. 0: the caller follows no changes, and takes an answer that a change of the last moment may have overtaken.
+   * Number of the last change that the caller has heard of (WatchChanges): the response of any replica is not older than that. 0:
+   * the caller watches no changes, and accepts a response that a very recent change has overtaken.
    *
    * @generated from field: int64 known_change = 2;
    */
@@ -47,7 +47,7 @@ export declare const VerifyKeyRequestSchema: GenMessage<VerifyKeyRequest>;
  */
 export declare type VerifyKeyResponse = Message<"routeplane.auth.v1.VerifyKeyResponse"> & {
   /**
-   * Whom the token belongs to, or why it is refused.
+   * The credential that the token belongs to, or the refusal.
    *
    * @generated from oneof routeplane.auth.v1.VerifyKeyResponse.outcome
    */
@@ -69,7 +69,7 @@ export declare type VerifyKeyResponse = Message<"routeplane.auth.v1.VerifyKeyRes
     case: "operator";
   } | {
     /**
-     * Not valid.
+     * A token that is not valid.
      *
      * @generated from field: routeplane.auth.v1.VerificationRefusal refusal = 3;
      */
@@ -91,14 +91,14 @@ export declare const VerifyKeyResponseSchema: GenMessage<VerifyKeyResponse>;
  */
 export declare type VerifiedKey = Message<"routeplane.auth.v1.VerifiedKey"> & {
   /**
-   * `key_…`.
+   * Id of the key, `key_…`.
    *
    * @generated from field: string key_id = 1;
    */
   keyId: string;
 
   /**
-   * `ns_…`.
+   * Id of its namespace, `ns_…`.
    *
    * @generated from field: string namespace_id = 2;
    */
@@ -112,7 +112,7 @@ export declare type VerifiedKey = Message<"routeplane.auth.v1.VerifiedKey"> & {
   accountId: string;
 
   /**
-   * What it may do now: its own scopes cut down to those of every key above it.
+   * Scopes that it holds now: the intersection with those of every key above it.
    *
    * @generated from field: repeated string scopes = 4;
    */
@@ -126,16 +126,16 @@ export declare type VerifiedKey = Message<"routeplane.auth.v1.VerifiedKey"> & {
   lineage: string[];
 
   /**
-   * When this token stops being valid: by the key's expiry, that of a key above it, or the end of its grace if it was
-   * replaced by a rotation; absent: never.
+   * First moment at which this token is refused: the earliest of the key's expiry, that of the keys above it, and the end of the
+   * grace if a rotation replaced the token; absent: never.
    *
    * @generated from field: google.protobuf.Timestamp expires_at = 6;
    */
   expiresAt?: Timestamp | undefined;
 
   /**
-   * End of the token's grace, if a rotation replaced it: `scopes` are then cut down to `inference:invoke` and to read. Absent
-   * for the token that the key has now.
+   * End of the token's grace, if a rotation replaced it: `scopes` then has only `inference:invoke` and those that read.
+   * Absent for the current token of the key.
    *
    * @generated from field: google.protobuf.Timestamp grace_ends_at = 7;
    */
@@ -155,7 +155,7 @@ export declare const VerifiedKeySchema: GenMessage<VerifiedKey>;
  */
 export declare type VerifiedOperator = Message<"routeplane.auth.v1.VerifiedOperator"> & {
   /**
-   * `op_…`.
+   * Id of the operator credential, `op_…`.
    *
    * @generated from field: string operator_id = 1;
    */
@@ -169,7 +169,7 @@ export declare type VerifiedOperator = Message<"routeplane.auth.v1.VerifiedOpera
   accountId: string;
 
   /**
-   * What it may do now: its own operator scopes cut down to those of every operator credential above it.
+   * Operator scopes that it holds now: the intersection with those of every operator credential above it.
    *
    * @generated from field: repeated string scopes = 3;
    */
@@ -183,16 +183,16 @@ export declare type VerifiedOperator = Message<"routeplane.auth.v1.VerifiedOpera
   lineage: string[];
 
   /**
-   * When this token stops being valid: by the credential's expiry, that of one above it, or the end of its grace if it was
-   * replaced by a rotation; absent: never.
+   * First moment at which this token is refused: the earliest of the credential's expiry, that of those above it, and the end of
+   * the grace if a rotation replaced the token; absent: never.
    *
    * @generated from field: google.protobuf.Timestamp expires_at = 5;
    */
   expiresAt?: Timestamp | undefined;
 
   /**
-   * End of the token's grace, if a rotation replaced it: `scopes` are then cut down to those that read. Absent for the token
-   * that the credential has now.
+   * End of the token's grace, if a rotation replaced it: `scopes` then has only those that read. Absent for the current
+   * token of the credential.
    *
    * @generated from field: google.protobuf.Timestamp grace_ends_at = 6;
    */
@@ -206,20 +206,20 @@ export declare type VerifiedOperator = Message<"routeplane.auth.v1.VerifiedOpera
 export declare const VerifiedOperatorSchema: GenMessage<VerifiedOperator>;
 
 /**
- * Why a token is refused.
+ * The refusal of a token.
  *
  * @generated from message routeplane.auth.v1.VerificationRefusal
  */
 export declare type VerificationRefusal = Message<"routeplane.auth.v1.VerificationRefusal"> & {
   /**
-   * One of the CREDENTIAL_… reasons.
+   * Reason: CREDENTIAL_… or NAMESPACE_….
    *
    * @generated from field: routeplane.errors.v1.Reason reason = 1;
    */
   reason: Reason;
 
   /**
-   * For people. Never holds the token.
+   * Message for people. Never contains the token.
    *
    * @generated from field: string message = 2;
    */
@@ -260,9 +260,8 @@ export declare type WatchChangesResponse = Message<"routeplane.auth.v1.WatchChan
   sequence: bigint;
 
   /**
-   * What changed: a key (`key_…`, and with it every key below it), a namespace (`ns_…`, and with it all its keys), an
-   * operator credential (`op_…`, and with it every one below it) or an account (`acc_…`, and with it all that is its).
-   * Empty: nothing.
+   * Id of the changed thing: a key (`key_…`; stands for every key below it too), a namespace (`ns_…`; for all its keys), an
+   * operator credential (`op_…`; for every one below it) or an account (`acc_…`; for everything that it owns). Empty: no change.
    *
    * @generated from field: string subject_id = 2;
    */
@@ -282,14 +281,14 @@ export declare const WatchChangesResponseSchema: GenMessage<WatchChangesResponse
  */
 export declare type ResolveKeyRequest = Message<"routeplane.auth.v1.ResolveKeyRequest"> & {
   /**
-   * `ns_…` in which to look.
+   * Id of the namespace of the key, `ns_…`.
    *
    * @generated from field: string namespace_id = 1;
    */
   namespaceId: string;
 
   /**
-   * `key_…`.
+   * Id of the key, `key_…`.
    *
    * @generated from field: string key_id = 2;
    */
@@ -316,7 +315,7 @@ export declare type ResolveKeyResponse = Message<"routeplane.auth.v1.ResolveKeyR
   lineage: string[];
 
   /**
-   * Whether it, or a key above it, is revoked.
+   * True if it, or a key above it, is revoked.
    *
    * @generated from field: bool revoked = 2;
    */
@@ -377,15 +376,15 @@ export declare type BootstrapNodeResponse = Message<"routeplane.auth.v1.Bootstra
 export declare const BootstrapNodeResponseSchema: GenMessage<BootstrapNodeResponse>;
 
 /**
- * What other services of the node ask about keys.
+ * Verification of tokens and keys, for other services of the node.
  *
  * @generated from service routeplane.auth.v1.VerificationService
  */
 export declare const VerificationService: GenService<{
   /**
-   * Says whom a token belongs to and what it may do now. A negative answer is data, not an error: errors mean that the
-   * question could not be answered. A malformed token is refused by its checksum, without a lookup. An answer may be one that
-   * was given before, as long as every change since is known.
+   * Returns the credential that a token belongs to and the scopes that it has now. A refusal is data, not an error: an error means
+   * that the token could not be verified. A malformed token is refused by its checksum, without a lookup. A response can come from
+   * a cache, as long as every change since is known.
    *
    * @generated from rpc routeplane.auth.v1.VerificationService.VerifyKey
    */
@@ -395,12 +394,11 @@ export declare const VerificationService: GenService<{
     output: typeof VerifyKeyResponseSchema;
   },
   /**
-   * Says what changes, from now until the caller hangs up, so that it may keep answers of VerifyKey in the meantime. Changes
-   * are numbered without a hole, in the order in which they were committed. The first message, and one every second, names
-   * the last number and no change. A number that is neither the expected one nor a repetition of the last one in such a
-   * message means that changes were missed, in an earlier call or in this one: what is kept must be asked for anew. Silence
-   * for longer than a second says that nothing is known.
-   * Errors: UNAVAILABLE DEPENDENCY_UNAVAILABLE while changes cannot be followed.
+   * Streams changes, from now until the caller cancels, so that it can cache responses of VerifyKey meanwhile. Changes are numbered
+   * without a hole, in commit order. The first message, and one every second, has the last number and no change. A number that is
+   * neither the expected one nor, in such a message, the last one means that changes were missed, in an earlier call or in this
+   * one: everything in the cache is stale. So it is when no message arrives for longer than a second.
+   * Errors: UNAVAILABLE DEPENDENCY_UNAVAILABLE while the change feed of the database is not live.
    *
    * @generated from rpc routeplane.auth.v1.VerificationService.WatchChanges
    */
@@ -410,7 +408,7 @@ export declare const VerificationService: GenService<{
     output: typeof WatchChangesResponseSchema;
   },
   /**
-   * Reads a key's place in its namespace, for a service that is about to attach something to it.
+   * Reads the lineage of a key, for a service that is about to bind something to it.
    * Errors: NOT_FOUND RESOURCE_NOT_FOUND.
    *
    * @generated from rpc routeplane.auth.v1.VerificationService.ResolveKey

@@ -92,7 +92,7 @@ export const BootstrapNodeResponseSchema = /*@__PURE__*/
   messageDesc(file_routeplane_auth_v1_verification_service, 10);
 
 /**
- * What other services of the node ask about keys.
+ * Verification of tokens and keys, for other services of the node.
  *
  * @generated from service routeplane.auth.v1.VerificationService
  */
