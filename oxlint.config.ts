@@ -166,10 +166,6 @@ export default defineConfig({
       noRooms("store/", ["handlers", "clients", "consumers", "jobs", "upstreams", "providers"], DECLARE_PORT),
     ),
     {
-      files: ["services/auth/src/domain/**"],
-      rules: { "import/no-cycle": "error" },
-    },
-    {
       // The entry of each process hands its environment to the one function that reads it.
       files: [
         "**/*main.ts",
