@@ -52,13 +52,13 @@ export interface GatewayWiring {
 }
 
 export interface Gateway {
-  /** Every address that the gateway serves. */
+  /** All routes that the gateway serves. */
   readonly routes: readonly Route[];
-  /** To be stopped after the server, in reverse. */
+  /** Components in the order of their start; stopped in reverse, after the server. */
   readonly components: readonly Component[];
 }
 
-/** The gateway without its process. The upstreams go to the pipeline and to nobody else. */
+/** Wires the gateway without its process and its server. Only the pipeline gets the upstreams. */
 export function wireGateway({ config, publisher, upstreams, log, clock }: GatewayWiring): Gateway {
   const { serviceToken, authUrl, policyUrl, usageUrl } = config;
   const auth = serviceTransport({ url: authUrl, serviceToken, log });
@@ -110,8 +110,8 @@ export function wireGateway({ config, publisher, upstreams, log, clock }: Gatewa
 }
 
 /**
- * The relays of the management API, each with a connection of its own, which callers from outside cannot take from inference;
- * and what `/healthz` says of them. Inference is served without.
+ * Opens the relays of the management API, each with a connection of its own, so that outside callers cannot exhaust those of
+ * inference; and their dependencies for `/healthz`, which are optional, because inference works without them.
  */
 function openManagement(urls: Readonly<Record<ServiceName, string>>, serviceToken: string, log: Logger) {
   const connections = {

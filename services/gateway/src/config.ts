@@ -3,30 +3,34 @@ import { type Environment, readEnvironment, readServerConfig, type ServerConfig 
 import { loadProviders, type Provider } from "./providers/providers.ts";
 
 export interface Config extends ServerConfig {
-  /** Credential that it presents to other services. */
+  /** Credential of the gateway at the other services. */
   readonly serviceToken: string;
   readonly authUrl: string;
   readonly policyUrl: string;
   readonly usageUrl: string;
   readonly nats: NatsAddress;
-  /** Folder of this gateway alone, for what it has to tell NATS and the policy service. Must outlive the process. */
+  /** Folder of this gateway's spool. Used by no other process; must outlive this one. */
   readonly spoolFolder: string;
   readonly spoolMaxBytes: number;
-  /** Bytes that the bodies of all requests may take at a time. */
+  /** Memory budget of the bodies of all requests. */
   readonly maxBodyBytes: number;
   readonly natsOutage: "spool" | "refuse";
   readonly providers: readonly Provider[];
-  /** Settings that the operator asked for and this version does not support. */
+  /** Log lines about settings that have no effect in this version. */
   readonly warnings: readonly string[];
 }
 
 const MEBIBYTE = 1024 ** 2;
 const SPOOL_BYTES = { min: MEBIBYTE, max: 1024 ** 2 * MEBIBYTE, fallback: 1024 * MEBIBYTE };
 
-/** At least some of the largest bodies (10 MiB). */
+/** Memory for request bodies; the minimum holds a few of the largest ones (10 MiB). */
 const BODY_BYTES = { min: 32 * MEBIBYTE, max: 64 * 1024 * MEBIBYTE, fallback: 256 * MEBIBYTE };
 
-/** @throws ConfigurationError that lists every fault of the environment, or names the fault in the providers file */
+/**
+ * Reads the environment and the providers file.
+ *
+ * @throws ConfigurationError that lists every fault of the environment, or names the fault in the providers file
+ */
 export function readConfig(variables: Readonly<Record<string, string | undefined>>): Config {
   const { providersFile, echo, openAiApiKey, anthropicApiKey, ...settings } = readEnvironment(variables, readSettings);
   const variable = (name: string): string | undefined => variables[name];

@@ -11,7 +11,7 @@ import { fromConnectError, fromTimestamp } from "@routeplane/rpc";
 import type { Denial } from "../domain/errors/denial.ts";
 import type { Admissions, RateLimitState } from "../domain/ports/admissions.ts";
 
-/** The policy service's decisions. @param policy transport to the policy service */
+/** Creates the client of the policy service's reservations. @param policy transport to the policy service */
 export function createAdmissions(policy: Transport): Admissions {
   const client = createClient(AdmissionService, policy);
   const fail = (error: unknown): never => {

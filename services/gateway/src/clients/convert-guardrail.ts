@@ -1,6 +1,6 @@
 /**
- * Guardrails from the messages of the policy service. What this gateway does not know it cannot enforce: a member that is new
- * here fails the whole response, and a word that is new has its strictest meaning.
+ * Conversion of guardrails from the messages of the policy service. A gateway cannot enforce what it does not know: a field of a
+ * newer release fails the whole response, and an enum value of a newer release gets the strictest meaning.
  */
 import type { Message } from "@bufbuild/protobuf";
 import {
@@ -20,7 +20,7 @@ import {
 import type { AppliedGuardrail } from "../domain/ports/guardrail-directory.ts";
 import { fromProtoPrincipalType } from "./admissions.ts";
 
-/** @throws Error for one that is not known in full */
+/** @throws Error for a guardrail with a field of a newer release */
 export function fromProtoAppliedGuardrail(applied: ProtoApplied): AppliedGuardrail {
   const { policyId, policyName, bindingId, principalId, spec } = applied;
   if (spec === undefined) throw new Error(`binding ${bindingId} has no guardrail`);
@@ -47,5 +47,5 @@ function fromProtoKnownGuardrail(guardrail: ProtoGuardrail): GuardrailSpec {
 }
 
 function requireKnown(message: Message): void {
-  if ((message.$unknown ?? []).length > 0) throw new Error(`a ${message.$typeName} says something that is new here`);
+  if ((message.$unknown ?? []).length > 0) throw new Error(`a ${message.$typeName} has a field of a newer release`);
 }

@@ -5,25 +5,26 @@ type Guardrails = readonly AppliedGuardrail[];
 type NamespaceId = CallingKey["namespaceId"];
 type KeyId = CallingKey["keyId"];
 
+/** Guardrails of one key. */
 interface Entry {
   readonly guardrails: Guardrails;
-  /** By the monotonic clock. */
-  readonly until: number;
+  /** Monotonic time from which the entry is ignored. */
+  readonly expiresAt: number;
 }
 
 export interface GuardrailCacheOptions {
-  /** Keys at most: the namespace that was not used for longest loses its key that was not used for longest. */
+  /** Maximum number of keys. Beyond it the least recently used namespace loses its least recently used key. */
   readonly capacity: number;
   readonly monotonic: () => number;
 }
 
-/** However well the feed works: no answer is older. */
-const LONGEST_MS = 30_000;
+/** Age from which an entry is ignored, even while the change feed is live. */
+const MAX_AGE_MS = 30_000;
 
-/** What applies to each key, until something changes in its namespace. */
+/** Least-recently-used cache of the guardrails of keys, invalidated by namespace. */
 export class GuardrailCache {
   readonly #options: GuardrailCacheOptions;
-  /** Both in the order in which they were last used. */
+  /** Namespaces and, in each, keys, least recently used first. */
   readonly #namespaces = new Map<NamespaceId, Map<KeyId, Entry>>();
   #size = 0;
 
@@ -31,23 +32,24 @@ export class GuardrailCache {
     this.#options = options;
   }
 
+  /** Returns the guardrails of a key; undefined if there is no entry or it is too old. */
   find({ namespaceId, keyId }: Pick<CallingKey, "namespaceId" | "keyId">): Guardrails | undefined {
     const keys = this.#namespaces.get(namespaceId);
     const entry = keys?.get(keyId);
-    if (keys === undefined || entry === undefined || this.#options.monotonic() >= entry.until) return undefined;
+    if (keys === undefined || entry === undefined || this.#options.monotonic() >= entry.expiresAt) return undefined;
     this.#use(namespaceId, keys, keyId, entry);
     return entry.guardrails;
   }
 
-  /** @param askedAt by the monotonic clock */
-  keep({ namespaceId, keyId }: Pick<CallingKey, "namespaceId" | "keyId">, guardrails: Guardrails, askedAt: number) {
+  /** @param requestedAt monotonic time at which the guardrails were requested */
+  put({ namespaceId, keyId }: Pick<CallingKey, "namespaceId" | "keyId">, guardrails: Guardrails, requestedAt: number) {
     const keys = this.#namespaces.get(namespaceId) ?? new Map<KeyId, Entry>();
     if (!keys.has(keyId)) this.#size++;
-    this.#use(namespaceId, keys, keyId, { guardrails, until: askedAt + LONGEST_MS });
-    if (this.#size > this.#options.capacity) this.#forgetOne();
+    this.#use(namespaceId, keys, keyId, { guardrails, expiresAt: requestedAt + MAX_AGE_MS });
+    if (this.#size > this.#options.capacity) this.#evictOldest();
   }
 
-  drop(namespaceId: string): void {
+  deleteNamespace(namespaceId: string): void {
     const keys = this.#namespaces.get(namespaceId as NamespaceId);
     this.#size -= keys?.size ?? 0;
     this.#namespaces.delete(namespaceId as NamespaceId);
@@ -65,10 +67,10 @@ export class GuardrailCache {
     this.#namespaces.set(namespaceId, keys);
   }
 
-  #forgetOne(): void {
+  #evictOldest(): void {
     for (const [namespaceId, keys] of this.#namespaces) {
       for (const keyId of keys.keys()) {
-        if (keys.size === 1) return this.drop(namespaceId);
+        if (keys.size === 1) return this.deleteNamespace(namespaceId);
         this.#size--;
         keys.delete(keyId);
         return;

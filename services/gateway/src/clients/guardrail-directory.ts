@@ -15,41 +15,42 @@ import { fromProtoAppliedGuardrail } from "./convert-guardrail.ts";
 import { GuardrailCache } from "./guardrail-cache.ts";
 
 export interface GuardrailDirectoryOptions {
-  /** Keys whose guardrails are kept. 20,000 by default. */
+  /** Maximum number of keys in the cache. 20,000 by default. */
   readonly capacity?: number;
-  /** `performance.now` by default. */
+  /** Monotonic clock in milliseconds. `performance.now` by default. */
   readonly monotonic?: () => number;
 }
 
 type Guardrails = readonly AppliedGuardrail[];
 
-/** A call to the policy service that has no answer yet. */
+/** Running call to the policy service. */
 interface Flight {
   readonly namespaceId: string;
-  /** True once a change was received during the call: the answer may not have that change in it. */
-  overtaken: boolean;
+  /** True once a change was received during the call: its answer may lack that change. */
+  isStale: boolean;
 }
 
-/** A flight and the answer that requests of one key share. */
+/** Flight and answer that requests of one key share. */
 interface SharedFlight {
   readonly flight: Flight;
   readonly answer: Promise<Guardrails>;
 }
 
-/** Different answers that are remembered, to be the same array when they come again. */
-const MAX_SHARED = 1_000;
+/** Maximum number of distinct answers that are kept, so that an equal one becomes the same array. */
+const MAX_INTERNED = 1_000;
 
 /**
- * Guardrails of calling keys, without a call while they are warm. They are kept for as long as the policy service says what
- * changes, and in force here within 100 ms of a change at p99. Once its feed has been silent for 2.5 s it is asked every time;
- * when it does not answer that either, within 2 s, the request must be refused.
+ * Client of the policy service's guardrails, with a cache that the change feed invalidates.
  *
- * A request uses the newest answer that has every change in it which was heard before the request began. A change that is heard
- * while the answer is on its way is for later requests: they share the next call, and the answer is not kept. So a request
- * waits for one call at most, however fast policies change, and changes of one namespace cost requests of others nothing.
+ * A warm key costs no call. A change is in force within 100 ms at p99. Once the feed has been silent for 2.5 s, every request
+ * makes a call; if that gets no answer within 2 s, the request must be refused.
  *
- * Equal answers are one and the same array: what is made of one (compiled patterns) serves every key to which the same
- * guardrails apply, and outlives a change of something else.
+ * Concurrency: a request uses an answer that contains every change received before the request began. A change that arrives
+ * during a call makes the call stale: requests from then on share the next call, and the stale answer is not cached. So a request
+ * waits for one call at most, however fast policies change, and changes in one namespace cost requests of others nothing.
+ *
+ * Equal answers are the same array, so that values derived from one (compiled patterns) serve every key to which the same
+ * guardrails apply, and survive a change of something else.
  *
  * @param policy transport to the policy service
  */
@@ -60,26 +61,26 @@ export function createGuardrailDirectory(
   const { capacity = 20_000, monotonic = () => performance.now() } = options;
   const client = createClient(EnforcementService, policy);
   const cache = new GuardrailCache({ capacity, monotonic });
-  const shared = new SharedAnswers();
+  const interned = new InternedAnswers();
   const flights = new Set<Flight>();
-  /** The newest flight of each key. */
-  const underWay = new Map<string, SharedFlight>();
+  /** Newest flight by namespace and key. */
+  const newestFlights = new Map<string, SharedFlight>();
   const watch = watchChanges({
     call: (options) => client.watchPolicyChanges({}, options),
     monotonic,
     onChange(namespaceId) {
-      cache.drop(namespaceId);
-      for (const flight of flights) if (flight.namespaceId === namespaceId) flight.overtaken = true;
+      cache.deleteNamespace(namespaceId);
+      for (const flight of flights) if (flight.namespaceId === namespaceId) flight.isStale = true;
     },
     onGap() {
       cache.clear();
-      for (const flight of flights) flight.overtaken = true;
+      for (const flight of flights) flight.isStale = true;
     },
   });
 
-  async function ask({ namespaceId, lineage }: CallingKey): Promise<Guardrails> {
+  async function listGuardrails({ namespaceId, lineage }: CallingKey): Promise<Guardrails> {
     try {
-      return shared.of(await client.listAppliedGuardrails({ namespaceId, lineage: [...lineage] }));
+      return interned.of(await client.listAppliedGuardrails({ namespaceId, lineage: [...lineage] }));
     } catch (error) {
       throw new DomainError("unavailable", "DEPENDENCY_UNAVAILABLE", "the policy service does not answer; try again", {
         metadata: { dependency: "policy" },
@@ -88,12 +89,12 @@ export function createGuardrailDirectory(
     }
   }
 
-  async function askAndKeep(caller: CallingKey, flight: Flight): Promise<Guardrails> {
-    const [askedAt, wasLive] = [monotonic(), watch.isLive()];
+  async function listAndCache(caller: CallingKey, flight: Flight): Promise<Guardrails> {
+    const [requestedAt, wasLive] = [monotonic(), watch.isLive()];
     flights.add(flight);
     try {
-      const guardrails = await ask(caller);
-      if (wasLive && watch.isLive() && !flight.overtaken) cache.keep(caller, guardrails, askedAt);
+      const guardrails = await listGuardrails(caller);
+      if (wasLive && watch.isLive() && !flight.isStale) cache.put(caller, guardrails, requestedAt);
       return guardrails;
     } finally {
       flights.delete(flight);
@@ -103,24 +104,24 @@ export function createGuardrailDirectory(
   return {
     name: "guardrails",
     async of(caller) {
-      const known = watch.isLive() ? cache.find(caller) : undefined;
-      if (known !== undefined) return known;
+      const cached = watch.isLive() ? cache.find(caller) : undefined;
+      if (cached !== undefined) return cached;
       const name = `${caller.namespaceId} ${caller.keyId}`;
-      const newest = underWay.get(name);
-      if (newest !== undefined && !newest.flight.overtaken) return newest.answer;
-      const flight: Flight = { namespaceId: caller.namespaceId, overtaken: false };
-      const answer = askAndKeep(caller, flight).finally(() => {
-        if (underWay.get(name)?.flight === flight) underWay.delete(name);
+      const newest = newestFlights.get(name);
+      if (newest !== undefined && !newest.flight.isStale) return newest.answer;
+      const flight: Flight = { namespaceId: caller.namespaceId, isStale: false };
+      const answer = listAndCache(caller, flight).finally(() => {
+        if (newestFlights.get(name)?.flight === flight) newestFlights.delete(name);
       });
-      underWay.set(name, { flight, answer });
+      newestFlights.set(name, { flight, answer });
       return answer;
     },
     stop: () => watch.stop(),
   };
 }
 
-/** Those that did not come for longest are forgotten. */
-class SharedAnswers {
+/** Distinct answers, each as one array. Beyond `MAX_INTERNED` the least recently received is dropped. */
+class InternedAnswers {
   readonly #byDigest = new Map<string, Guardrails>();
 
   of(answer: ListAppliedGuardrailsResponse): Guardrails {
@@ -128,7 +129,7 @@ class SharedAnswers {
     const guardrails = this.#byDigest.get(digest) ?? answer.guardrails.map(fromProtoAppliedGuardrail);
     this.#byDigest.delete(digest);
     this.#byDigest.set(digest, guardrails);
-    if (this.#byDigest.size > MAX_SHARED) {
+    if (this.#byDigest.size > MAX_INTERNED) {
       for (const oldest of this.#byDigest.keys()) {
         this.#byDigest.delete(oldest);
         break;

@@ -20,12 +20,12 @@ const OUTCOMES: Record<Settlement["outcome"], Outcome> = {
   denied: Outcome.DENIED,
 };
 
-/** An event must fit the spool whatever policies apply and upstreams say; as many of each are kept in a row. */
+/** Bounds that make every event fit the spool, however many policies apply and however long the code of an upstream is. */
 const MAX_SHADOW_DENIALS = 100;
 const MAX_GUARDRAIL_DECISIONS = 50;
 const MAX_CODE_CHARS = 256;
 
-/** Records usage as events on their way to JetStream, from where the aggregator takes it, and pending settlements beside them. */
+/** Creates a usage log over the event publisher: usage events for the aggregator, and pending settlements for the policy service. */
 export function createUsageLog(publisher: EventPublisher): UsageLog {
   return {
     pendingFromPreviousRun: publisher.pendingFromPreviousRun.map(({ offset, payload }) => ({
@@ -82,7 +82,7 @@ function fromOutboxPayload(payload: Uint8Array): PendingSettlement {
   return { namespaceId, keyId, requestId, costNanoUsd: BigInt(json.cost_nano_usd), tokens, neverSent };
 }
 
-/** With an id of its own, by which it is counted once. */
+/** Writes a count of denials, with an id by which the aggregator counts it once. */
 function toProtoUnloggedDenials({ minute, count, ...denials }: UnloggedDenials): UsageEvent {
   const value = { id: newId("den"), ...denials, minute: toTimestamp(minute), count: BigInt(count) };
   return create(UsageEventSchema, { phase: { case: "unloggedDenials", value } });

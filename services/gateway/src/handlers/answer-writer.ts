@@ -1,35 +1,35 @@
 import type { ServerResponse } from "node:http";
 
-/** The answer to one request, on its way to the client. */
+/** Answer to one request while it is sent to the client. */
 export interface Sending {
   readonly response: ServerResponse;
-  /** Aborted when the request is cut; undefined if it is sent all the same. */
+  /** Aborted when the request is cancelled; undefined if the bytes are sent all the same. */
   readonly signal: AbortSignal | undefined;
-  /** A client that takes no piece of its answer for so long is cut off; one that is slow is not. */
+  /** Time after which a client that takes no piece of its answer is disconnected. A slow one that takes pieces is not. */
   readonly stallTimeoutMs: number;
 }
 
 const PIECE_BYTES = 64 << 10;
 
-/** @throws Error if the request is cut, or its client stalls, before the connection has taken it */
+/** Writes bytes at the pace of the connection. @throws Error if the request is cancelled or its client stalls before the end */
 export async function writeBytes(sending: Sending, bytes: Uint8Array): Promise<void> {
   const { response } = sending;
   for (let from = 0; from < bytes.length; from += PIECE_BYTES) {
-    if (!response.write(bytes.subarray(from, from + PIECE_BYTES))) await untilTaken(sending, "drain");
+    if (!response.write(bytes.subarray(from, from + PIECE_BYTES))) await waitFor(sending, "drain");
   }
 }
 
-/** Sends the rest. @returns whether the connection has taken all of it */
+/** Sends the rest of an answer. @returns true if the connection has taken all of it */
 export async function endAnswer(
   { response, stallTimeoutMs }: Sending,
   bytes: Uint8Array = new Uint8Array(),
 ): Promise<boolean> {
-  // It has begun, so whatever cuts the request now comes too late.
+  // The end has begun: a cancellation comes too late now.
   const sending = { response, stallTimeoutMs, signal: undefined };
   const last = Math.max(0, bytes.length - PIECE_BYTES);
   try {
     await writeBytes(sending, bytes.subarray(0, last));
-    const taken = untilTaken(sending, "finish");
+    const taken = waitFor(sending, "finish");
     response.end(bytes.subarray(last));
     await taken;
     return true;
@@ -38,26 +38,26 @@ export async function endAnswer(
   }
 }
 
-/** @throws Error if that does not happen before the request is cut, its client leaves, or no piece is taken in time */
-function untilTaken({ response, signal, stallTimeoutMs }: Sending, event: "drain" | "finish"): Promise<void> {
+/** Waits for the event. @throws Error if the request is cancelled, its client leaves, or no piece is taken in time */
+function waitFor({ response, signal, stallTimeoutMs }: Sending, event: "drain" | "finish"): Promise<void> {
   return new Promise((resolve, reject) => {
-    if (response.destroyed || signal?.aborted === true) throw new Error("the request was cut");
+    if (response.destroyed || signal?.aborted === true) throw new Error("the request was cancelled");
     const stop = (): void => {
       clearInterval(timer);
-      response.off(event, onTaken).off("close", onCut);
-      signal?.removeEventListener("abort", onCut);
+      response.off(event, onEvent).off("close", onCancel);
+      signal?.removeEventListener("abort", onCancel);
     };
-    const onTaken = (): void => {
+    const onEvent = (): void => {
       stop();
       resolve();
     };
-    const onCut = (): void => {
+    const onCancel = (): void => {
       stop();
-      reject(new Error("the request was cut"));
+      reject(new Error("the request was cancelled"));
     };
-    // The connection of one that waits for the answers before it is not its own yet.
+    // An answer that waits behind others has no socket yet: they share the connection.
     const timer = setInterval(() => response.socket !== null && response.destroy(), stallTimeoutMs);
-    response.once(event, onTaken).once("close", onCut);
-    signal?.addEventListener("abort", onCut, { once: true });
+    response.once(event, onEvent).once("close", onCancel);
+    signal?.addEventListener("abort", onCancel, { once: true });
   });
 }

@@ -1,28 +1,28 @@
 /**
- * Bytes of request bodies that this process holds at a time, over all requests.
+ * Budget of the memory for request bodies, over all requests of this process.
  *
- * No caller takes all of it. A namespace may hold as much as it leaves free: one alone gets half, two get a third each, and
- * there is always room for another. So do the keys within what their namespace may hold.
+ * No caller can take all of it. A namespace may hold as many bytes as it leaves free: one alone gets half, two get a third each,
+ * so that there is always space for another. The same holds for the keys within the space of their namespace.
  */
 export class BodyBudget {
   readonly #maxBytes: number;
-  /** By holder. Only those that hold something. */
-  readonly #held = new Map<string, number>();
+  /** Bytes by holder; holders of none are absent. */
+  readonly #bytesByHolder = new Map<string, number>();
   #bytes = 0;
 
   constructor(maxBytes: number) {
     this.#maxBytes = maxBytes;
   }
 
-  /** Bytes that are taken now. */
+  /** Bytes that are held now. */
   get bytes(): number {
     return this.#bytes;
   }
 
   /**
-   * Opens the share of one request, which takes bytes piece by piece and gives them back at once when it is over.
+   * Opens the share of one request, which grows with its body and is released as a whole.
    *
-   * @param holders ids of those that the bytes count for, from the outermost in, e.g. a namespace and a key
+   * @param holders ids that the bytes are counted for, from the outermost in, e.g. a namespace and a key
    */
   open(holders: readonly string[]): BodyShare {
     let share = 0;
@@ -41,24 +41,25 @@ export class BodyBudget {
   }
 
   #hasCapacity(bytes: number, holders: readonly string[]): boolean {
-    let room = this.#maxBytes - this.#bytes - bytes;
-    for (const holder of holders) room -= (this.#held.get(holder) ?? 0) + bytes;
-    return room >= 0;
+    let free = this.#maxBytes - this.#bytes - bytes;
+    for (const holder of holders) free -= (this.#bytesByHolder.get(holder) ?? 0) + bytes;
+    return free >= 0;
   }
 
   #add(bytes: number, holders: readonly string[]): void {
     this.#bytes += bytes;
     for (const holder of holders) {
-      const held = (this.#held.get(holder) ?? 0) + bytes;
-      if (held === 0) this.#held.delete(holder);
-      else this.#held.set(holder, held);
+      const total = (this.#bytesByHolder.get(holder) ?? 0) + bytes;
+      if (total === 0) this.#bytesByHolder.delete(holder);
+      else this.#bytesByHolder.set(holder, total);
     }
   }
 }
 
+/** Bytes of one request in a `BodyBudget`. */
 export interface BodyShare {
-  /** False, and nothing taken, if there is no room. */
+  /** Adds bytes. @returns false, with nothing added, if there is no space */
   take(bytes: number): boolean;
-  /** Gives all of it back. */
+  /** Returns all bytes of the share to the budget. */
   release(): void;
 }

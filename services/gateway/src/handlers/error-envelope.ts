@@ -3,7 +3,7 @@ import { safeText } from "@routeplane/rpc";
 import { toErrorEnvelope } from "../domain/errors/error-envelope.ts";
 import { dependencyDown, Refusal } from "../domain/errors/refusal.ts";
 
-/** A refusal as the OpenAI API words it. */
+/** HTTP answer for an error, in the envelope of the OpenAI API. */
 export interface ErrorAnswer {
   readonly status: number;
   readonly headers: Readonly<Record<string, string>>;
@@ -11,26 +11,27 @@ export interface ErrorAnswer {
 }
 
 /**
- * Renders whatever was thrown. What is not a refusal is a fault of the gateway: the client learns the request id and nothing
- * else.
+ * Renders an error. One that is neither a refusal nor an outage is a fault of the gateway: the client learns the request id and
+ * nothing else.
  *
- * @param redact takes secrets out of a text: an upstream's own words may repeat its key
+ * @param redact removes secrets from a text: an upstream's message may repeat its key
  */
 export function toErrorAnswer(error: unknown, redact: (text: string) => string): ErrorAnswer {
   const { status, type, code, message, param, retryable, retryAfter, details } = refusalOf(error);
   const headers: Record<string, string> = { "content-type": "application/json" };
-  // The SDKs try 408, 409, 429 and 5xx again unless they are told that it cannot help.
+  // The SDKs send a request again after 408, 409, 429 and 5xx unless this header forbids it.
   if (!retryable) headers["x-should-retry"] = "false";
   if (retryAfter !== undefined) headers["retry-after"] = retryAfter;
   const printed = { type, code, details, message: printable(message), param: param === null ? null : printable(param) };
   return { status, headers, body: redact(toErrorEnvelope(printed)) };
 }
 
-/** What was asked for is quoted: it may hold what a terminal obeys, and an upstream's words may have several lines. */
+/** Makes a text safe to print. It may quote the request or an upstream: control characters, escape sequences, several lines. */
 function printable(text: string): string {
   return safeText(text.replace(/[\r\n\t]+/g, " "));
 }
 
+/** Converts an error to a refusal; one that is not known becomes `internal_error`. */
 export function refusalOf(error: unknown): Refusal {
   if (error instanceof Refusal) return error;
   if (error instanceof DomainError && error.code === "unavailable") {

@@ -5,39 +5,41 @@ import { bodyTooLarge, Refusal } from "../domain/errors/refusal.ts";
 import { endAnswer, writeBytes } from "./answer-writer.ts";
 import type { BodyBudget, BodyShare } from "./body-budget.ts";
 
-/** One HTTP request and the answer to it. */
+/** HTTP request and its answer. */
 export interface Exchange {
   readonly requestId: Id<"req">;
   readonly receivedAt: Date;
   readonly method: string;
-  /** Without the query. */
+  /** Path of the URL, without the query. */
   readonly path: string;
   readonly request: IncomingMessage;
   readonly response: ServerResponse;
   readonly reply: Reply;
-  /** By the size that the request announces. @throws Refusal 413 */
-  refuseTooLarge(maxBytes: number): void;
+  /** Checks the size that the request announces. @throws Refusal 413 */
+  requireAnnouncedSize(maxBytes: number): void;
   /**
-   * @param holders of the bytes that it takes, see `BodyBudget`
-   * @throws Refusal 413, 400 if the client goes away first, or 503 if there is no room for it
+   * Reads the whole body.
+   *
+   * @param holders ids that its bytes are counted for, see `BodyBudget`
+   * @throws Refusal 413; 400 if the client leaves first; 503 if the budget has no space for it
    */
   readBody(maxBytes: number, holders: readonly string[]): Promise<Buffer>;
   sendJson(status: number, body: unknown): Promise<void>;
-  /** To be called once nothing works on the request any more: gives back what its body took of the budget. */
+  /** Returns the bytes of the body to the budget. Called once nothing works on the request any more. */
   release(): void;
 }
 
 export interface ExchangeOptions {
   readonly clock: Clock;
   readonly bodies: BodyBudget;
-  /** A client that takes nothing of its answer for so long is cut off; one that is slow is not. 30 s by default. */
+  /** Time after which a client that takes nothing of its answer is disconnected; one that is slow is not. 30 s by default. */
   readonly stallTimeoutMs?: number;
 }
 
-/** The kernel makes room for more of an answer only once a client has read some 1.5 MB: a slow one needs time for that. */
+/** Default of `stallTimeoutMs`. The kernel accepts more only once the client has read some 1.5 MB: a slow one needs time. */
 const STALL_TIMEOUT_MS = 30_000;
 
-/** Puts our request id on the answer, whatever the answer will be. */
+/** Opens the exchange for a request, and sets the header `x-request-id` of its answer to a new id. */
 export function openExchange(
   request: IncomingMessage,
   response: ServerResponse,
@@ -57,9 +59,9 @@ export function openExchange(
     request,
     response,
     reply,
-    refuseTooLarge: (maxBytes) => refuseTooLarge(request, maxBytes),
+    requireAnnouncedSize: (maxBytes) => requireAnnouncedSize(request, maxBytes),
     async readBody(maxBytes, holders) {
-      refuseTooLarge(request, maxBytes);
+      requireAnnouncedSize(request, maxBytes);
       share = bodies.open(holders);
       return readBody(request, maxBytes, share);
     },
@@ -80,7 +82,7 @@ function createReply(request: IncomingMessage, response: ServerResponse, stallTi
     if (!response.writableFinished) controller.abort(reason);
   };
   response.on("close", () => cancel("client_gone"));
-  // A client that resets its connection is no fault of ours.
+  // A client that resets its connection is no error of the gateway.
   response.on("error", () => cancel("client_gone"));
   return {
     signal,
@@ -93,27 +95,27 @@ function createReply(request: IncomingMessage, response: ServerResponse, stallTi
     },
     begin: (status, headers) => void response.writeHead(status, headers),
     async write(bytes) {
-      if (signal.aborted) throw new Error("the request was cut");
+      if (signal.aborted) throw new Error("the request was cancelled");
       await writeBytes(sending, bytes);
     },
     async end(bytes) {
       if (request.complete || request.readableEnded) return endAnswer(sending, bytes);
       const written = bytes === undefined || signal.aborted ? undefined : writeBytes(sending, bytes);
-      await Promise.allSettled([written, taken(request, signal)]);
+      await Promise.allSettled([written, drain(request, signal)]);
       return endAnswer(sending);
     },
   };
 }
 
-/** Of what a client goes on sending after its answer, this much is taken and dropped. */
+/** Most bytes and longest time for which the rest of a request is read and dropped after its answer. */
 const MAX_DROPPED_BYTES = 64 * 1024 ** 2;
 const MAX_DROPPED_MS = 5_000;
 
 /**
- * Waits until the rest of a request that is answered already has been sent. To close the connection on a client that is still
- * writing would cost it the answer: it would see a broken pipe instead.
+ * Reads and drops the rest of a request that is already answered. If the connection were closed while the client is still
+ * writing, the client would see a broken pipe in place of the answer.
  */
-function taken(request: IncomingMessage, signal: AbortSignal): Promise<void> {
+function drain(request: IncomingMessage, signal: AbortSignal): Promise<void> {
   return new Promise((resolve) => {
     let size = 0;
     const stop = (): void => {
@@ -133,13 +135,13 @@ function taken(request: IncomingMessage, signal: AbortSignal): Promise<void> {
   });
 }
 
-function refuseTooLarge(request: IncomingMessage, maxBytes: number): void {
+function requireAnnouncedSize(request: IncomingMessage, maxBytes: number): void {
   if (Number(request.headers["content-length"] ?? 0) > maxBytes) throw bodyTooLarge(maxBytes);
 }
 
 /**
- * By events rather than by iteration, which would destroy the connection on the way out: a client that sends too much is to
- * read why. What it goes on sending is dropped.
+ * Reads the body. By events rather than by iteration, which would destroy the connection when it stops: a client that sends too
+ * much must be able to read the refusal. The rest of its body is dropped.
  */
 function readBody(request: IncomingMessage, maxBytes: number, share: BodyShare): Promise<Buffer> {
   return new Promise((resolve, reject) => {
@@ -159,7 +161,7 @@ function readBody(request: IncomingMessage, maxBytes: number, share: BodyShare):
     };
     request.on("data", onData);
     request.on("end", () => resolve(Buffer.concat(chunks)));
-    // A request that has ended closes too: an error that nobody reads would cost more than all else here.
+    // Emitted for a complete request too; making an error for each would cost more than everything else here.
     const onGone = (): void => {
       if (!request.complete) reject(new Refusal("invalid_body", "the request body ended before it was complete"));
     };

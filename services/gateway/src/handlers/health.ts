@@ -3,7 +3,7 @@ import { Health, HealthCheckResponse_ServingStatus as Status } from "@routeplane
 import type { Clock } from "@routeplane/domain";
 import type { Route } from "./router.ts";
 
-/** Something without which no request can be served, unless it is optional. */
+/** Dependency of the gateway. Without one that is not optional, no request can be served. */
 export interface Dependency {
   readonly name: string;
   /** True if requests are served without it; `/healthz` shows its state all the same. False by default. */
@@ -34,19 +34,19 @@ export function serviceDependency(
   };
 }
 
-/** `GET /healthz`: 200 once requests can be served, else 503 and which dependencies are missing. Needs no credential. */
+/** `GET /healthz`: 200 while requests can be served, else 503; the body has the state of each dependency. Needs no credential. */
 export function healthRoute(dependencies: readonly Dependency[], clock: Clock): Route {
-  let last: { readonly at: number; readonly down: Promise<readonly string[]> } | undefined;
-  const down = (): Promise<readonly string[]> => {
-    if (last === undefined || clock() - last.at > FRESH_MS) last = { at: clock(), down: findDown(dependencies) };
-    return last.down;
+  let last: { readonly at: number; readonly missing: Promise<readonly string[]> } | undefined;
+  const findMissing = (): Promise<readonly string[]> => {
+    if (last === undefined || clock() - last.at > FRESH_MS) last = { at: clock(), missing: check(dependencies) };
+    return last.missing;
   };
   return {
     method: "GET",
     path: "/healthz",
     reaches: "gateway",
     async handle(exchange) {
-      const missing = await down();
+      const missing = await findMissing();
       const states = dependencies.map(({ name }) => [name, missing.includes(name) ? "unreachable" : "ok"] as const);
       const serving = dependencies.every(({ name, optional = false }) => optional || !missing.includes(name));
       const body = { status: serving ? "ok" : "unavailable", dependencies: Object.fromEntries(states) };
@@ -55,7 +55,8 @@ export function healthRoute(dependencies: readonly Dependency[], clock: Clock): 
   };
 }
 
-async function findDown(dependencies: readonly Dependency[]): Promise<readonly string[]> {
+/** Returns the names of the dependencies that do not answer. */
+async function check(dependencies: readonly Dependency[]): Promise<readonly string[]> {
   const reachable = await Promise.all(dependencies.map((dependency) => dependency.isReachable()));
   return dependencies.filter((_, index) => !reachable[index]).map(({ name }) => name);
 }

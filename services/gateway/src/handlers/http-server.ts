@@ -7,22 +7,23 @@ import type { Component } from "@routeplane/runtime";
 import { Refusal } from "../domain/errors/refusal.ts";
 import { type ErrorAnswer, toErrorAnswer } from "./error-envelope.ts";
 
-/** Node leaves most of these unbounded or very long. */
+/** Bounds of Node's HTTP server, most of which are unbounded or very long by default. */
 const LIMITS = {
   maxHeaderSize: 16 * 1024,
   headersTimeout: 10_000,
-  /** To receive a whole request, body included. */
+  /** Longest time to receive a whole request, body included. */
   requestTimeout: 60_000,
-  /** Longer than the idle time-outs of common load balancers, so that it is they who close. */
+  /** Longer than the idle time-outs of common load balancers, so that they close connections and not the gateway. */
   keepAliveTimeout: 75_000,
   connectionsCheckingInterval: 5_000,
-  // Checked in `faultOfHead`, which answers in words.
+  // Checked by `faultOfHead`, so that the answer has an error envelope.
   requireHostHeader: false,
 } as const;
 
-/** How long running requests may go on once the gateway stops; after that they are cut, and have a moment to say so. */
+/** Time for which running requests may go on once the gateway stops; then they are cancelled. */
 const DRAIN_TIMEOUT_MS = 3_000;
-const CUT_TIMEOUT_MS = 500;
+/** Time in which cancelled requests can still send their error. */
+const CANCEL_TIMEOUT_MS = 500;
 
 export interface HttpServerOptions {
   readonly host: string;
@@ -32,13 +33,15 @@ export interface HttpServerOptions {
   readonly cancelAll: () => void;
 }
 
-/** Plain HTTP/1.1. On stop: no new connections, running requests finish within 3 s or are cut. */
+/**
+ * Starts a server of plain HTTP/1.1. On stop it takes no new connections; running requests finish within 3 s or are cancelled.
+ */
 export async function startHttpServer(options: HttpServerOptions): Promise<Component & { readonly port: number }> {
   const running = new Set<ServerResponse>();
-  /** Answers that have not ended, also those that wait for their turn on a connection. */
+  /** Answers that have not ended, by connection, including those that wait for their turn on it. */
   const answering = new WeakMap<Socket, Set<ServerResponse>>();
   let stopping = false;
-  /** Connections whose request was not understood: whatever else they send is part of it, and is ignored. */
+  /** Connections with a malformed request. Further bytes on them may be part of it, so they are ignored. */
   const refused = new WeakSet<Socket>();
   const server = createServer(LIMITS, (request, response) => {
     if (refused.has(request.socket)) return;
@@ -59,10 +62,10 @@ export async function startHttpServer(options: HttpServerOptions): Promise<Compo
     void options.handle(request, response);
   });
   server.on("clientError", (error: NodeJS.ErrnoException, socket) => {
-    // It has its answer, and is closed behind that.
+    // Already answered, and closed after the answer.
     if (refused.has(socket as Socket)) return;
     const answers = [...(answering.get(socket as Socket) ?? [])];
-    // Half an answer cannot be taken back; a second one in the middle of it would be garbage.
+    // An error in the middle of an answer that has begun would be garbage.
     if (!socket.writable || answers.some((answer) => answer.headersSent && !answer.writableFinished)) socket.destroy();
     else socket.end(malformedAnswer(error.code));
   });
@@ -85,7 +88,7 @@ async function drain(server: Server, running: ReadonlySet<ServerResponse>, cance
   for (const response of running) response.shouldKeepAlive = false;
   await untilEmpty(server, running, DRAIN_TIMEOUT_MS);
   if (running.size > 0) cancelAll();
-  await untilEmpty(server, running, CUT_TIMEOUT_MS);
+  await untilEmpty(server, running, CANCEL_TIMEOUT_MS);
   server.closeAllConnections();
   await closed;
 }
@@ -96,7 +99,7 @@ async function untilEmpty(server: Server, running: ReadonlySet<ServerResponse>, 
   server.closeIdleConnections();
 }
 
-/** Answers in its turn, behind the requests before it on the connection, and closes that. */
+/** Answers in turn, after the requests before it on the connection, and closes the connection. */
 function refuse(response: ServerResponse, fault: string): void {
   const { status, headers, body } = toClosingAnswer(new Refusal("malformed_request", fault));
   response.writeHead(status, headers);

@@ -11,20 +11,20 @@ import type { Exchange } from "./exchange.ts";
 import type { Route } from "./router.ts";
 
 export interface InferenceDependencies {
-  /** The governed pipeline: the only way to an upstream. */
+  /** The pipeline, which is the only way to an upstream. */
   readonly serve: Serve;
   readonly verifyKey: VerifyKey;
   readonly guardOf: (caller: CallingKey) => Promise<Guard>;
   readonly directory: ModelDirectory;
-  /** Seconds since the epoch at which the models were configured. */
+  /** Time at which the models were configured, in seconds since the epoch: `created` of every model. */
   readonly configuredAt: number;
 }
 
-/** The OpenAI-compatible API. */
+/** Routes of the OpenAI-compatible API. */
 export function inferenceRoutes(dependencies: InferenceDependencies): readonly Route[] {
   const { serve, verifyKey, guardOf, directory, configuredAt } = dependencies;
-  /** Which models the key may call. */
-  const allowed = async (exchange: Exchange): Promise<(model: Model) => boolean> => {
+  /** Returns a predicate of the models that the key may call. */
+  const allowedModels = async (exchange: Exchange): Promise<(model: Model) => boolean> => {
     const caller = authorise(await authenticate(credentialOf(exchange), verifyKey), INFERENCE_SCOPE);
     const { effective } = await guardOf(caller);
     return (model) => judgeModel(effective, model) === undefined;
@@ -41,7 +41,7 @@ export function inferenceRoutes(dependencies: InferenceDependencies): readonly R
       path: "/v1/models",
       reaches: "gateway",
       async handle(exchange) {
-        const models = directory.models.filter(await allowed(exchange));
+        const models = directory.models.filter(await allowedModels(exchange));
         const data = models.map((model) => toModelObject(model, directory, configuredAt));
         await exchange.sendJson(200, { object: "list", data });
       },
@@ -51,7 +51,7 @@ export function inferenceRoutes(dependencies: InferenceDependencies): readonly R
       path: "/v1/models/*",
       reaches: "gateway",
       async handle(exchange, rest) {
-        const mayCall = await allowed(exchange);
+        const mayCall = await allowedModels(exchange);
         const model = resolveModel(directory, decode(rest));
         if (!mayCall(model)) throw modelNotFound(model.id);
         await exchange.sendJson(200, toModelObject(model, directory, configuredAt));
@@ -79,14 +79,14 @@ function toInferenceCall(exchange: Exchange): InferenceCall {
 
 function credentialOf({ request: { headers, headersDistinct } }: Exchange): CredentialHeaders {
   const apiKey = headers["x-api-key"];
-  // Two such headers are two credentials: joined, they are no key at all.
+  // Two such headers are two credentials. Joined they are no valid key, so that the request is refused.
   return {
     authorization: headersDistinct["authorization"]?.join(", "),
     apiKey: Array.isArray(apiKey) ? apiKey.join(",") : apiKey,
   };
 }
 
-/** By its bare id, unless another provider's model of that id comes first. */
+/** Renders a model, by its bare id unless that names another provider's model. */
 function toModelObject(model: Model, directory: ModelDirectory, created: number): object {
   const id = directory.find(model.id) === model ? model.id : `${model.provider}/${model.id}`;
   return { id, object: "model", created, owned_by: model.provider };

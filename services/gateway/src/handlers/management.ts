@@ -20,13 +20,13 @@ export type ServiceName = keyof ReturnType<typeof publishedServices>;
 
 export interface ManagementDependencies {
   readonly relays: Readonly<Record<ServiceName, ServiceRelay>>;
-  /** Finds the caller before anything of the body is read; the service behind it authenticates and authorises again. */
+  /** Verifies the caller before the body is read. The service behind the relay authenticates and authorises again. */
   readonly authenticate: Authenticate;
 }
 
 /**
- * The management API: every method of the contracts that outside callers may call, passed on as it is. Methods for services
- * only are not in the table, so they look like unknown ones.
+ * Routes of the management API: every method of the contracts that is not internal, relayed unchanged. Internal methods have no
+ * route, so that they look like unknown ones.
  */
 export function managementRoutes({ relays, authenticate }: ManagementDependencies): readonly Route[] {
   return Object.entries(publishedServices()).flatMap(([name, services]) =>
@@ -37,35 +37,35 @@ export function managementRoutes({ relays, authenticate }: ManagementDependencie
         method: "POST",
         path: `/${method.parent.typeName}/${method.name}`,
         reaches: "service",
-        handle: (exchange) => forward(exchange, { name, method, relay: relays[name as ServiceName], authenticate }),
+        handle: (exchange) =>
+          forward(exchange, { service: name, method, relay: relays[name as ServiceName], authenticate }),
       })),
   );
 }
 
-/** What is answered for a method that does not exist, or not for outside callers. */
+/** Answers a call to a method that does not exist or is internal. */
 export async function unknownMethod(exchange: Exchange): Promise<void> {
   await sendConnectError(exchange, new ConnectError("there is no such method", Code.Unimplemented), { status: 404 });
 }
 
 interface ManagementMethod {
-  /** Name of the service. */
-  readonly name: string;
+  readonly service: string;
   readonly method: DescMethod;
   readonly relay: ServiceRelay;
   readonly authenticate: Authenticate;
 }
 
-async function forward(exchange: Exchange, { name, method, relay, authenticate }: ManagementMethod): Promise<void> {
+async function forward(exchange: Exchange, { service, method, relay, authenticate }: ManagementMethod): Promise<void> {
   const { request, response, reply } = exchange;
   if (request.headers["content-type"]?.startsWith("application/grpc") === true) {
     const message = "gRPC needs HTTP/2: call the service's own port, or use Connect here";
     return sendConnectError(exchange, new ConnectError(message, Code.Unimplemented), { status: 415 });
   }
   try {
-    refuseAmbiguous(exchange);
+    requireOutsideCredential(exchange);
     const caller = await authenticate(method, new Headers(credentialHeaders(exchange)));
     const maxBytes = requestBytesOf(method);
-    exchange.refuseTooLarge(maxBytes);
+    exchange.requireAnnouncedSize(maxBytes);
     requireAccess(method, caller);
     const body = await exchange.readBody(maxBytes, holdersOf(caller));
     await relay.forward(exchange, { body, isStream: method.methodKind !== "unary" });
@@ -74,34 +74,37 @@ async function forward(exchange: Exchange, { name, method, relay, authenticate }
       response.destroy();
       return;
     }
-    // Connect's own status for a request that is too large is 429, which would tell clients to send it again.
+    // Connect maps a request that is too large to 429, on which clients would send it again.
     const { status, retryAfter } = error instanceof Refusal ? error : {};
     if (retryAfter !== undefined) response.setHeader("retry-after", retryAfter);
-    await sendConnectError(exchange, answerTo(error, name), { method, ...(status !== undefined && { status }) });
+    await sendConnectError(exchange, toAnswer(error, service), { method, ...(status !== undefined && { status }) });
   }
 }
 
-/** See `BodyBudget`; those without a credential are one. */
+/** Holders of a body in the `BodyBudget`. Calls without a credential count as one holder. */
 function holdersOf(caller: Principal | undefined): readonly string[] {
   if (caller?.kind === "key") return [caller.namespaceId, caller.keyId];
   return caller?.kind === "operator" ? [caller.accountId ?? "", caller.operatorId] : [""];
 }
 
-/** @param service that was called */
-function answerTo(error: unknown, service: string): ConnectError {
+/** Converts an error of a relayed call to the one for the client. @param service name of the service that was called */
+function toAnswer(error: unknown, service: string): ConnectError {
   if (error instanceof Refusal) {
     return new ConnectError(error.message, error.status === 503 ? Code.Unavailable : Code.ResourceExhausted);
   }
   if (error instanceof DomainError) return toConnectError(error);
   if (error instanceof ConnectError && error.code === Code.DeadlineExceeded) return error;
-  // What else there is to say of a connection is where the service would be: nothing for those outside.
+  // Other errors tell the address of the service, which callers must not learn.
   const message = `the ${service} service does not answer; try again`;
   const metadata = { dependency: service };
   return toConnectError(new DomainError("unavailable", "DEPENDENCY_UNAVAILABLE", message, { metadata }));
 }
 
-/** @throws DomainError UNAUTHENTICATED for what the services would not see as it was sent, and for their own credential */
-function refuseAmbiguous(exchange: Exchange): void {
+/**
+ * @throws DomainError UNAUTHENTICATED for two `Authorization` headers, of which only the first would be relayed, and for a
+ * service credential
+ */
+function requireOutsideCredential(exchange: Exchange): void {
   if (carriesServiceToken(exchange)) {
     throw new DomainError("unauthenticated", "CREDENTIAL_INVALID", "the credential is not valid");
   }
@@ -111,7 +114,7 @@ function refuseAmbiguous(exchange: Exchange): void {
   }
 }
 
-/** A service credential opens internal methods: from outside it is refused wherever it stands. */
+/** Returns true if a header holds a service credential, which gives access to internal methods. */
 function carriesServiceToken({ request: { headers } }: Exchange): boolean {
   return [headers.authorization, headers["x-api-key"]]
     .flat()

@@ -5,24 +5,25 @@ import { methodNotAllowed, notFound, refusalOf, toErrorAnswer } from "./error-en
 import type { BodyBudget } from "./body-budget.ts";
 import { type Exchange, openExchange } from "./exchange.ts";
 
-/** One address of the gateway. */
+/** Method and path that the gateway serves. */
 export interface Route {
   readonly method: "GET" | "POST";
-  /** Matched whole; or, if it ends with `/*`, as a prefix. */
+  /** Whole path; a prefix if it ends with `/*`. */
   readonly path: string;
   /**
-   * What answers: an `upstream`, through the pipeline; a `service` of the node, which authenticates by itself; or the
+   * Party that answers: an `upstream`, through the pipeline; a `service` of the node, which authenticates by itself; or the
    * `gateway`.
    */
   readonly reaches: "upstream" | "service" | "gateway";
+  /** Answers a request. @param rest the path behind the prefix; empty for a whole path */
   readonly handle: (exchange: Exchange, rest: string) => Promise<void>;
 }
 
 export interface RouterOptions {
   readonly routes: readonly Route[];
-  /** Answers what is under `/routeplane.` and not in the table, in the envelope of those routes. */
+  /** Answers a path under `/routeplane.` that has no route, in the envelope of those routes. */
   readonly unknownMethod: (exchange: Exchange) => Promise<void>;
-  /** Budget of bytes that the bodies of all requests may take at a time. */
+  /** Memory budget of the bodies of all requests. */
   readonly bodies: BodyBudget;
   /** See `ExchangeOptions`. */
   readonly stallTimeoutMs?: number;
@@ -37,7 +38,7 @@ export interface Router {
   readonly cancelAll: () => void;
 }
 
-/** Finds the route of a request, and answers whatever no route answered. Never throws. */
+/** Creates the router: it finds the route of a request, and answers errors and unknown paths. `handle` never rejects. */
 export function createRouter(options: RouterOptions): Router {
   const { routes, log, clock } = options;
   const exact = new Map<string, Route>();
@@ -54,12 +55,12 @@ export function createRouter(options: RouterOptions): Router {
 
   const dispatch = async (exchange: Exchange): Promise<void> => {
     const { method, path } = exchange;
-    const found = find(path);
-    if (found === undefined) {
+    const match = find(path);
+    if (match === undefined) {
       if (path.startsWith("/routeplane.")) return options.unknownMethod(exchange);
       throw notFound(method, path);
     }
-    const { route, rest } = found;
+    const { route, rest } = match;
     if (method === route.method || (method === "HEAD" && route.method === "GET")) return route.handle(exchange, rest);
     const allowed = route.method === "GET" ? "GET, HEAD, OPTIONS" : "POST, OPTIONS";
     exchange.response.setHeader("allow", allowed);

@@ -6,19 +6,23 @@ import { CLIENT_ADDRESS, RELAY_CREDENTIAL, REQUEST_ID, type ServiceConnection } 
 import type { Component } from "@routeplane/runtime";
 import type { Exchange } from "./exchange.ts";
 
-/** Passes Connect calls on to one service, bytes as they are. */
+/** HTTP proxy that relays Connect calls to one service, without interpreting their bytes. */
 export interface ServiceRelay extends Component {
-  /** @throws ConnectError or Error if there is no answer or not all of it */
+  /**
+   * Relays a call and its answer.
+   *
+   * @throws ConnectError or Error if the service does not answer, or breaks its answer off
+   */
   forward(exchange: Exchange, call: RelayedCall): Promise<void>;
 }
 
 export interface RelayedCall {
   readonly body: Buffer;
-  /** An answer without an end: it is given up with its client, rather than read to the end. */
+  /** True for an answer without an end: the call is cancelled with its client, rather than read to the end. */
   readonly isStream: boolean;
 }
 
-/** What a management call needs; cookies, forwarding headers and everything else stays outside. */
+/** Request headers that are relayed. Cookies, forwarding headers and all others are dropped. */
 const REQUEST_HEADERS = new Set([
   "accept",
   "accept-encoding",
@@ -33,12 +37,12 @@ const CONNECT_HEADER = /^(connect|grpc|trailer)-[a-z0-9-]+$/;
 
 /** Bytes that one write hands to the HTTP/2 session at most: see `respondInPieces` of packages/rpc. */
 const PIECE_BYTES = 16 << 10;
-/** A service ends every call within 30 s by itself. */
+/** Longer than the 30 s within which a service ends every call by itself. */
 const HEADERS_TIMEOUT_MS = 31_000;
-/** The rest of an answer whose client is gone is read for this long. */
+/** Longest time for which the rest of an answer is read after its client left. */
 const DRAIN_TIMEOUT_MS = 5_000;
 
-/** @param serviceToken the gateway's own, by which the service takes the client's address and the request id from it */
+/** @param serviceToken credential of the gateway, for which the service trusts the client address and request id that it sends */
 export function createServiceRelay(name: string, connection: ServiceConnection, serviceToken: string): ServiceRelay {
   return {
     name: `relay to ${name}`,
@@ -49,9 +53,9 @@ export function createServiceRelay(name: string, connection: ServiceConnection, 
       const headers = { ...toServiceHeaders(request.headers), ...origin };
       const stream = await connection.request("POST", path, headers);
       let isAnswered = false;
-      const leave = (): void => letGo(stream, isAnswered && !isStream);
-      reply.signal.addEventListener("abort", leave, { once: true });
-      if (reply.signal.aborted) leave();
+      const endCall = (): void => end(stream, isAnswered && !isStream);
+      reply.signal.addEventListener("abort", endCall, { once: true });
+      if (reply.signal.aborted) endCall();
       try {
         void send(stream, body);
         const answer = await headersOf(stream);
@@ -59,12 +63,12 @@ export function createServiceRelay(name: string, connection: ServiceConnection, 
         reply.begin(Number(answer[":status"] ?? 502), toClientHeaders(answer));
         const chunks = stream.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>;
         for await (const chunk of chunks) await reply.write(chunk);
-        // A connection that breaks ends the reading like an answer that is whole; only the code tells them apart.
+        // A broken connection ends the iteration like a complete answer; only the code tells them apart.
         if (stream.rstCode !== constants.NGHTTP2_NO_ERROR) throw new Error("the service broke off its answer");
         await reply.end();
       } finally {
-        reply.signal.removeEventListener("abort", leave);
-        leave();
+        reply.signal.removeEventListener("abort", endCall);
+        endCall();
       }
     },
     async stop() {
@@ -73,7 +77,7 @@ export function createServiceRelay(name: string, connection: ServiceConnection, 
   };
 }
 
-/** Piece by piece; what a service that has answered does not want any more is not sent. */
+/** Sends the body piece by piece, and stops if the service has answered and takes no more. */
 async function send(stream: ClientHttp2Stream, body: Buffer): Promise<void> {
   for (let from = 0; from < body.length; from += PIECE_BYTES) {
     if (!stream.writable) return;
@@ -90,10 +94,10 @@ async function send(stream: ClientHttp2Stream, body: Buffer): Promise<void> {
 }
 
 /**
- * Ends a call whose answer nobody waits for. Bytes of a stream that is reset are lost to the account of its session on either
- * side (see `ServiceSession`), so an answer that has begun is read to its end, if it has one soon.
+ * Ends a call whose answer is not needed any more. Resetting a stream leaks its bytes from the flow-control window of the session
+ * (see `ServiceSession`), so an answer that has begun is read to its end if that comes soon.
  */
-function letGo(stream: ClientHttp2Stream, mayDrain: boolean): void {
+function end(stream: ClientHttp2Stream, mayDrain: boolean): void {
   if (stream.closed || stream.destroyed) return;
   if (!mayDrain) return stream.close(constants.NGHTTP2_CANCEL);
   const timer = setTimeout(() => stream.close(constants.NGHTTP2_CANCEL), DRAIN_TIMEOUT_MS);
@@ -119,15 +123,15 @@ async function headersOf(stream: ClientHttp2Stream): Promise<Http2Headers> {
 }
 
 export function toServiceHeaders(headers: IncomingHttpHeaders): Record<string, string | string[]> {
-  return allowed(headers, REQUEST_HEADERS);
+  return pickHeaders(headers, REQUEST_HEADERS);
 }
 
 function toClientHeaders(headers: Http2Headers): Record<string, string> {
-  const kept = Object.entries(allowed(headers, RESPONSE_HEADERS));
+  const kept = Object.entries(pickHeaders(headers, RESPONSE_HEADERS));
   return Object.fromEntries(kept.map(([name, value]) => [name, String(value)]));
 }
 
-function allowed(
+function pickHeaders(
   headers: IncomingHttpHeaders | Http2Headers,
   names: ReadonlySet<string>,
 ): Record<string, string | string[]> {
