@@ -13,7 +13,7 @@ import {
 } from "./arguments.ts";
 
 describe("--scope", () => {
-  it("takes the seed's one string, split at blanks", () => {
+  it("accepts one text of scopes, separated by blanks", () => {
     expect(scopesArgument("inference:invoke keys:read  policy:read usage:read")).toEqual([
       "inference:invoke",
       "keys:read",
@@ -22,7 +22,7 @@ describe("--scope", () => {
     ]);
   });
 
-  it("takes commas, and adds up when repeated", () => {
+  it("accepts commas, and adds the scopes of each use", () => {
     expect(scopesArgument("usage:read", scopesArgument("keys:read,keys:write, policy:*"))).toEqual([
       "keys:read",
       "keys:write",
@@ -70,7 +70,7 @@ describe("--limit-micro-usd", () => {
 });
 
 describe("names", () => {
-  it("takes any text of 1 to 100 characters, counted as people count", () => {
+  it("accepts any text of 1 to 100 code points", () => {
     expect(nameArgument("Zoë’s agent 🤖")).toBe("Zoë’s agent 🤖");
     expect(nameArgument("🤖".repeat(100))).toHaveLength(200);
   });
@@ -99,7 +99,7 @@ describe("numbers and ids", () => {
     expect(() => portArgument(text)).toThrow("whole number from 1 to 65535");
   });
 
-  it("refuses a blank id, and leaves any other to the node, which answers the same for malformed and unknown", () => {
+  it("refuses a blank id only: the node refuses malformed and unknown ids alike", () => {
     expect(() => idArgument(" ")).toThrow("blank");
     expect(idArgument("nonsense")).toBe("nonsense");
   });

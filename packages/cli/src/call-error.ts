@@ -59,7 +59,7 @@ function hintFor(reason: string, metadata: Readonly<Record<string, string>>): st
     case "NAME_AMBIGUOUS":
       return "Name it by its id; `routeplane cloud namespace list` shows them all.";
     case "KEY_WIDENED":
-      return "A key can only be narrowed. Mint another one with a key that holds these scopes.";
+      return "Updates only narrow a key. Mint another one with a key that holds these scopes.";
     case "LINEAGE_TOO_DEEP":
       return "Mint it with a credential nearer to the root key.";
     case "ETAG_MISMATCH":

@@ -1,7 +1,9 @@
 import { Command } from "commander";
 import packageJson from "../package.json" with { type: "json" };
 import { addAccountCommands } from "./commands/account.ts";
-import { addAdminCommands } from "./commands/admin/admin.ts";
+import { addDeadLetterCommands } from "./commands/admin/dead-letters.ts";
+import { addReconcileCommand } from "./commands/admin/reconcile.ts";
+import { withExamples } from "./commands/examples.ts";
 import { addAuditCommands } from "./commands/audit.ts";
 import { addBudgetCommands } from "./commands/policies/budget.ts";
 import { addCompletionCommand } from "./commands/completion.ts";
@@ -74,7 +76,10 @@ export function createProgram(context: Context): Command {
   addUsageCommand(cloud, context);
   addRequestCommands(cloud, context);
   addAuditCommands(cloud, context);
-  addAdminCommands(program, context);
+  const admin = program.command("admin").description("Administer the node (operator only)");
+  withExamples(admin, "admin dead-letters list", "admin reconcile");
+  addDeadLetterCommands(admin, context);
+  addReconcileCommand(admin, context);
   addCompletionCommand(program, context);
   return program;
 }

@@ -25,7 +25,7 @@ const admin = (
   });
 
 describe.concurrent("usage --all-namespaces", () => {
-  it("asks as the operator, and shows each namespace", async () => {
+  it("calls as the operator, and shows each namespace", async () => {
     let asked: readonly UsageDimension[] = [];
     await using node = await admin({
       getNodeUsage({ groupBy }) {
@@ -50,7 +50,7 @@ describe.concurrent("usage --all-namespaces", () => {
 });
 
 describe.concurrent("admin reconcile", () => {
-  it("reads every page, names each difference, and ends with 1 if there is one", async () => {
+  it("reads every page, prints each difference, and ends with 1 if there is one", async () => {
     const group = { hour: AT, keyId: "key_1", model: "small", provider: "echo", status: 2 };
     await using node = await admin({
       reconcileUsage({ pageToken, to }) {
@@ -96,7 +96,7 @@ describe.concurrent("admin reconcile", () => {
     expect((await runCli(["admin", "reconcile"], as(node.url))).stdout).toMatch(/^ns_1 .* 2\/0\/0\/9 +1\/0\/0\/0$/m);
   });
 
-  it("asks of budgets what it asked of usage, every page, and ends with 1 if they alone differ", async () => {
+  it("reads every page of budgets over the range of usage, and ends with 1 if only budgets differ", async () => {
     const charge = { keyId: "key_1", requestId: "req_1", budgetMicroUsd: 6n, holdState: "settled", logMicroUsd: 5n };
     const counter = { policyId: "pol_1", bindingId: "bnd_1", quantity: "spent", countedMicroUsd: 9n };
     const asked: unknown[] = [];
@@ -185,7 +185,7 @@ describe.concurrent("admin dead-letters", () => {
     changed_by: null,
   };
 
-  it("list: what was asked for, for people without what could steer a terminal", async () => {
+  it("list: sends the filter, and escapes control characters for people", async () => {
     let asked: DeadLetterState | undefined;
     await using node = await admin({
       listDeadLetters({ state }) {
@@ -202,7 +202,7 @@ describe.concurrent("admin dead-letters", () => {
     expect(text.stderr).toContain("--page-token t2");
   });
 
-  it("show: what it says, or its bytes if it cannot be read", async () => {
+  it("show: prints the content, or its bytes if it cannot be read", async () => {
     const events = [{ request: { requestId: "req_1" } }];
     await using node = await admin({
       getDeadLetter: ({ id }) => ({
@@ -214,7 +214,7 @@ describe.concurrent("admin dead-letters", () => {
     expect(JSON.parse((await show("dl_2")).stdout)).toMatchObject({ content: null, payload_base64: "AQI=" });
   });
 
-  it("replay and discard: say how it stands then, and ask nobody where there is no terminal", async () => {
+  it("replay and discard: print the new state, and do not ask without a terminal", async () => {
     await using node = await admin({
       replayDeadLetter: () => ({ deadLetter: { ...LETTER, state: DeadLetterState.REPLAYING } }),
       discardDeadLetter: () => ({ deadLetter: { ...LETTER, state: DeadLetterState.DISCARDED, changedBy: "op_1" } }),

@@ -12,7 +12,7 @@ const environment = (url: string) => ({
   ROUTEPLANE_API_KEY: "rp_live_env",
 });
 
-/** A node that notes which logs are asked, and for which action. */
+/** Starts a node that records which logs are read, and for which action. */
 async function startLogs() {
   const asked: string[] = [];
   const log = (name: string) => ({
@@ -37,7 +37,7 @@ describe.concurrent("audit list --actor and --target", () => {
     ["--target", "daily-cap", /pol_, bnd_/],
     ["--target", "req_01kayeqtfnexes8b2c1x4m9d7z", /pol_, bnd_/],
     ["--target", "POL_01KAYEQTFNEXES8B2C1X4M9D7Z", /pol_, bnd_/],
-  ])("%s %s is no id: a wrong command line, and nothing is asked", async (option, text, said) => {
+  ])("%s %s is not an id: exit code 2, without a call", async (option, text, said) => {
     const argv = ["cloud", "audit", "list", option, text];
     const { code, stdout, stderr } = await runHere(argv, environment("http://127.0.0.1:1"));
     expect({ code, stdout, stderr }).toEqual({ code: 2, stdout: "", stderr: expect.stringMatching(said) });
@@ -45,7 +45,7 @@ describe.concurrent("audit list --actor and --target", () => {
 });
 
 describe.concurrent("audit list --action", () => {
-  it("asks the one log that has the action, and without it all of them", async () => {
+  it("reads the log that has the action, and all logs without an action", async () => {
     const { asked, node } = await startLogs();
     await using _ = node;
     for (const action of ["key.revoke", "policy.disable", "dead_letter.replay"]) {
@@ -63,13 +63,13 @@ describe.concurrent("audit list --action", () => {
     ["namespace.update", /namespace\.suspend/],
     ["Key.revoke", /account\.create.*policy\.update/],
     ["nothing", /account\.create.*dead_letter\.replay/],
-  ])("%s is a wrong command line: 2, with the actions that there are, and nothing is asked", async (action, said) => {
+  ])("%s is an unknown action: exit code 2, with the known ones, without a call", async (action, said) => {
     const argv = ["cloud", "audit", "list", "--action", action];
     const { code, stdout, stderr } = await runHere(argv, environment("http://127.0.0.1:1"));
     expect({ code, stdout, stderr }).toEqual({ code: 2, stdout: "", stderr: expect.stringMatching(said) });
   });
 
-  it("takes every action of every log", async () => {
+  it("accepts every action of every log", async () => {
     const { asked, node } = await startLogs();
     await using _ = node;
     const names = [AUTH_ACTIONS, POLICY_ACTIONS, USAGE_ACTIONS].flatMap(actionNames);

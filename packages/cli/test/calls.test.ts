@@ -19,7 +19,7 @@ const keys = (implementation: Partial<ServiceImpl<typeof KeyService>>): Promise<
   startFakeNode((router) => void router.service(KeyService, implementation));
 
 describe.concurrent("keys", () => {
-  it("mint: the token is on stdout, once, and that it is so on stderr", async () => {
+  it("mint: prints the token on stdout, and on stderr that it is shown once", async () => {
     await using node = await keys({ mintKey: () => ({ key: KEY, token: "rp_live_secret" }) });
     const argv = ["cloud", "keys", "mint", "--name", "my-agent", "--scope", "usage:read"];
     const text = await runCli(argv, as(node.url));
@@ -33,21 +33,21 @@ describe.concurrent("keys", () => {
     expect(json.stderr).toBe("");
   });
 
-  it("revoke: does not ask, where there is no terminal", async () => {
+  it("revoke: does not ask without a terminal", async () => {
     await using node = await keys({ revokeKey: ({ id }) => ({ key: { ...KEY, id, revokedAt: CREATED } }) });
     const { code, stdout } = await runCli(["cloud", "keys", "revoke", "key_9", "--json"], as(node.url));
     expect(code).toBe(0);
     expect(JSON.parse(stdout)).toMatchObject({ id: "key_9", revoked_at: "2026-05-01T00:00:00.000Z" });
   });
 
-  it("list: names from elsewhere cannot steer the terminal", async () => {
+  it("list: escapes control characters in names", async () => {
     await using node = await keys({ listKeys: () => ({ keys: [{ ...KEY, name: "a\u001b]0;gone\u0007\nfake row" }] }) });
     const { stdout } = await runCli(["cloud", "keys", "list"], as(node.url));
     expect(stdout.split("\n")).toHaveLength(3);
     expect(stdout).toContain("a\\u001b]0;gone\\u0007\\u000afake row");
   });
 
-  it("list: ends quietly when nobody reads on", async () => {
+  it("list: ends quietly when the reader of stdout closes it", async () => {
     const many = Array.from({ length: 5000 }, (_, index) => ({ ...KEY, id: `key_${index}` }));
     await using node = await keys({ listKeys: () => ({ keys: many }) });
     const child = spawnCli(["cloud", "keys", "list"], as(node.url));
@@ -60,7 +60,7 @@ describe.concurrent("keys", () => {
 });
 
 describe.concurrent("lists", () => {
-  it("say on stderr that there is nothing, and print an empty list as JSON", async () => {
+  it("report on stderr that they are empty, and print an empty list as JSON", async () => {
     await using node = await startFakeNode(
       (router) => void router.service(PolicyService, { listPolicies: () => ({}) }),
     );
@@ -70,7 +70,7 @@ describe.concurrent("lists", () => {
     expect(JSON.parse(json.stdout)).toEqual({ data: [], next_page_token: null });
   });
 
-  it("of requests are one page, and tell how to get the next", async () => {
+  it("of requests are one page, with the way to the next", async () => {
     const asked: object[] = [];
     await using node = await startFakeNode(
       (router) =>
@@ -143,7 +143,7 @@ describe.concurrent("a refusal", () => {
 });
 
 describe.concurrent("a fault of the node", () => {
-  it("shows the request id that finds it in the logs", async () => {
+  it("shows the request id", async () => {
     await using node = await keys({
       getKey: () => {
         throw refusal(Code.Internal, "INTERNAL", "internal error");
@@ -155,12 +155,12 @@ describe.concurrent("a fault of the node", () => {
 });
 
 describe.concurrent("no node", () => {
-  it("at the address: says where it looked and how to start one", async () => {
+  it("at the address: reports the address and how to start one", async () => {
     const { code, stderr } = await runCli(["cloud", "keys", "list"], as("http://127.0.0.1:1"));
     expect({ code, stderr }).toEqual({ code: 1, stderr: expect.stringMatching(/127\.0\.0\.1:1 .*\n.*npm start/) });
   });
 
-  it("but some other server: says that it is not one", async () => {
+  it("but another server: reports that it is not a node", async () => {
     await using other = await startFakeHttpServer((_, response) => {
       response.writeHead(404, { "content-type": "text/html" }).end("<h1>Not here</h1>");
     });
@@ -169,14 +169,14 @@ describe.concurrent("no node", () => {
     expect(JSON.parse(stderr)).toMatchObject({ error: { reason: "ANSWER_UNINTELLIGIBLE" } });
   });
 
-  it("that answers in time: says that it waits, and gives up after 10 s", { timeout: 20_000 }, async () => {
+  it("that answers in time: reports that it waits, and fails after 10 s", { timeout: 20_000 }, async () => {
     await using mute = await startFakeHttpServer(() => undefined);
     const { code, stderr } = await runCli(["cloud", "keys", "list"], as(mute.url));
     expect(code).toBe(1);
     expect(stderr).toMatch(/^Waiting for .*\nerror: no answer from .* within 10 s\n/);
   });
 
-  it("that keeps the connection: says that it broke", async () => {
+  it("that keeps the connection: reports that it broke", async () => {
     await using broken = await startFakeHttpServer((request) => void request.socket.destroy());
     const { code, stderr } = await runCli(["cloud", "keys", "list", "--json"], as(broken.url));
     expect(code).toBe(1);

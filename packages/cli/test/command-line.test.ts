@@ -15,7 +15,7 @@ const REVOKE = ["cloud", "keys", "revoke"];
 const EXPORT = ["cloud", "requests", "export", "--format", "csv"];
 const BACKWARDS = ["--from", "2026-06-01T00:00:00Z", "--to", "2026-05-01T00:00:00Z"];
 
-describe("a wrong command line ends with 2, says what is wrong, and asks nothing of a node", () => {
+describe("a wrong command line ends with 2, reports what is wrong, and calls no node", () => {
   it.each([
     ["no command", [], "a subcommand is missing"],
     ["unknown command", ["clod"], "Did you mean cloud?"],
@@ -69,7 +69,11 @@ describe("a wrong command line ends with 2, says what is wrong, and asks nothing
     ],
     ["page too large", ["cloud", "requests", "--limit", "1001"], "from 1 to 1000"],
     ["namespace in upper case", ["cloud", "namespace", "create", "Prod"], "lower-case"],
-    ["nobody to ask", ["cloud", "namespace", "delete", "prod"], "this deletes the namespace prod: all its keys stop"],
+    [
+      "no terminal to confirm on",
+      ["cloud", "namespace", "delete", "prod"],
+      "this deletes the namespace prod: all its keys stop",
+    ],
     ["port out of range", ["up", "--port", "70000"], "from 1 to 65535"],
     ["no ports for all gateways", ["up", "--port", "65535", "--gateways", "2"], "beyond 65535"],
   ])("%s", async (_, argv, message) => {
@@ -79,7 +83,7 @@ describe("a wrong command line ends with 2, says what is wrong, and asks nothing
     expect({ code, stdout }).toEqual({ code: 2, stdout: "" });
   });
 
-  it("is one JSON error on stderr under --json, wherever that stands", async () => {
+  it("is one JSON error on stderr under --json, at any position", async () => {
     for (const argv of [
       ["--json", "cloud", "keys"],
       ["cloud", "keys", "--json"],
@@ -93,7 +97,7 @@ describe("a wrong command line ends with 2, says what is wrong, and asks nothing
     }
   });
 
-  it("says so for the environment too, without repeating an address that may hold a password", async () => {
+  it("includes a wrong environment, without repeating an address that can hold a password", async () => {
     const url = await runHere(["cloud", "status"], { ...NOWHERE, ROUTEPLANE_URL: "http://me:hunter2@node" });
     expect(url).toMatchObject({ code: 2, stderr: expect.stringContaining("ROUTEPLANE_URL") });
     expect(url.stderr).not.toContain("hunter2");
@@ -136,14 +140,14 @@ describe("help", () => {
 });
 
 describe("the process", () => {
-  it("ends with the code that the command ended with, and its words on the right streams", async () => {
+  it("ends with the exit code of the command, and its output on the right streams", async () => {
     const wrong = await runCli(["cloud", "stauts"], NOWHERE);
     expect(wrong).toEqual({ code: 2, stdout: "", stderr: expect.stringContaining("Did you mean status?") });
     const right = await runCli(["--version"], NOWHERE);
     expect(right).toEqual({ code: 0, stdout: expect.stringMatching(/^\d+\.\d+\.\d+\n$/), stderr: "" });
   });
 
-  it("says why it failed where stdout cannot be written, and nothing where nobody reads it any more", async () => {
+  it("reports that stdout cannot be written, and nothing if its reader has closed it", async () => {
     const full = await runCliInShell('exec "$0" "$@" > /dev/full', ["--help"], NOWHERE);
     expect(full).toMatchObject({ code: 1, stderr: expect.stringContaining("cannot write") });
     const unread = await runCliInShell('{ sleep 0.2; "$0" "$@"; echo "$?" >&2; } | true', ["--help"], NOWHERE);

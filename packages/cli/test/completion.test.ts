@@ -47,7 +47,7 @@ describe("the completion of a shell", () => {
     }
   });
 
-  it("is for the shell in use unless one is named, and refuses one that it does not know", async () => {
+  it("is for the shell in use unless one is named, and refuses an unknown one", async () => {
     const { stdout } = await runHere(["completion", "--json"], { SHELL: "/usr/bin/fish" });
     expect(JSON.parse(stdout)).toMatchObject({
       shell: "fish",

@@ -19,14 +19,14 @@ const as = (url: string): Record<string, string> => ({
 
 const KEY = "key_01kayeqtfnexes8b2c1x4m9d7z";
 
-/** A node that knows `KEY`. */
+/** Starts a node that has `KEY`. */
 const usage = (implementation: Partial<ServiceImpl<typeof UsageService>>): Promise<FakeNode> =>
   startFakeNode((router) => {
     router.service(UsageService, implementation);
     router.service(KeyService, { getKey: ({ id }) => ({ key: { id } }) });
   });
 
-/** No file grows beyond 4 KiB: as on a full disk, a part is written and then nothing more. */
+/** Shell script that limits files to 4 KiB: as on a full disk, a part is written and the rest fails. */
 const SHORT_OF_SPACE = 'ulimit -f 8; exec "$0" "$@"';
 
 let folder: string;
@@ -36,7 +36,7 @@ beforeAll(async () => {
 afterAll(() => rm(folder, { recursive: true }));
 
 describe.concurrent("requests --follow", () => {
-  it("goes on where a stream ended, cleanly or not, and prints a line for each request", async () => {
+  it("resumes where a stream ended, cleanly or not, and prints a line for each request", async () => {
     const tokens: string[] = [];
     await using node = await usage({
       async *watchRequests({ resumeToken }) {
@@ -58,7 +58,7 @@ describe.concurrent("requests --follow", () => {
     expect(followed.code).toBe(4);
   });
 
-  it("is refused at once where it never began", async () => {
+  it("fails at once if the first stream fails", async () => {
     await using node = await usage({
       // eslint-disable-next-line require-yield
       async *watchRequests() {
@@ -90,7 +90,7 @@ describe.concurrent("requests --follow", () => {
 });
 
 describe.concurrent("requests export", () => {
-  /** Two pages; the second fails the first time. */
+  /** Starts a node with two pages of requests, of which the second fails the first time. */
   function twoPages() {
     const asked: { pageToken: string; to: bigint | undefined }[] = [];
     const listRequests: ServiceImpl<typeof UsageService>["listRequests"] = ({ pageToken, filter }) => {
@@ -103,7 +103,7 @@ describe.concurrent("requests export", () => {
   }
 
   it.each(["csv", "jsonl"])(
-    "to %s goes on where it was interrupted, with the rows of when it began, each once",
+    "to %s resumes where it was interrupted, with the rows from its start, each once",
     async (format) => {
       const { asked, node: starting } = twoPages();
       await using node = await starting;
@@ -126,7 +126,7 @@ describe.concurrent("requests export", () => {
   );
 
   it.each([{ output: [] }, { output: ["--output", "-"] }])(
-    "writes nothing else to stdout: $output",
+    "writes only rows to stdout: $output",
     async ({ output }) => {
       const pages = { "": { requests: [row("req_2")], nextPageToken: "t1" }, t1: { requests: [row("req_1")] } };
       await using node = await usage({ listRequests: ({ pageToken }) => pages[pageToken as "" | "t1"] });
@@ -139,7 +139,7 @@ describe.concurrent("requests export", () => {
     },
   );
 
-  it("leaves stdout empty if it is refused at once, also of CSV's head", async () => {
+  it("leaves stdout empty, without the CSV header, if the first call is refused", async () => {
     await using node = await usage({
       listRequests: () => Promise.reject(refusal(Code.Unavailable, "DEPENDENCY_UNAVAILABLE", "away")),
     });
@@ -147,7 +147,7 @@ describe.concurrent("requests export", () => {
     expect(refused).toMatchObject({ code: 1, stdout: "" });
   });
 
-  it("says that the disk is full, and goes on with every row once there is room again", async () => {
+  it("reports that the disk is full, and resumes with every row once there is space", async () => {
     const ids = Array.from({ length: 40 }, (_, index) => `req_${index}`);
     const pages = { "": ids.slice(0, 2), t1: ids.slice(2) };
     await using node = await usage({
@@ -166,7 +166,7 @@ describe.concurrent("requests export", () => {
     expect(lines.map((line) => (JSON.parse(line) as { id: string }).id)).toEqual(ids);
   });
 
-  it("keeps how far it was when not even that can be written", async () => {
+  it("keeps the saved progress if no new one can be written", async () => {
     await using node = await usage({
       listRequests: ({ pageToken }) =>
         pageToken === "" ? { requests: [row("req_2")], nextPageToken: "t".repeat(5000) } : { requests: [row("req_1")] },
@@ -179,7 +179,7 @@ describe.concurrent("requests export", () => {
     expect((await readdir(folder)).filter((name) => name.startsWith("lost"))).toEqual(["lost.jsonl"]);
   });
 
-  it("writes CSV that RFC 4180 reads, under the names of --json", async () => {
+  it("writes CSV as in RFC 4180, with the field names of --json", async () => {
     await using node = await usage({ listRequests: () => ({ requests: [row("req_1")] }) });
     const output = join(folder, "plain.csv");
     await runCli(["cloud", "requests", "export", "--format", "csv", "--output", output], as(node.url));

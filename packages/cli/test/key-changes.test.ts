@@ -7,7 +7,7 @@ import { type FakeNode, refusal, startFakeNode } from "./fake-node.ts";
 const AT = { seconds: 1_777_593_600n, nanos: 0 };
 const KEY = { id: "key_1", name: "my-agent", prefix: "rp_live_abcdefgh", scopes: ["usage:read"], createdAt: AT };
 
-/** A node on which the caller is `self`. */
+/** Starts a node for which the caller is `self`. */
 const nodeWith = (keys: Partial<ServiceImpl<typeof KeyService>>, self = "key_root"): Promise<FakeNode> =>
   startFakeNode((router) => {
     router.service(KeyService, keys);
@@ -22,7 +22,7 @@ const as = (url: string): Record<string, string> => ({
 });
 
 describe.concurrent("update", () => {
-  it("sends what was given, leaves the rest alone, and shows the key", async () => {
+  it("sends the options that were given, and shows the key", async () => {
     const asked: UpdateKeyRequest[] = [];
     await using node = await nodeWith({
       updateKey: (request) => {
@@ -45,7 +45,7 @@ describe.concurrent("update", () => {
     expect(asked[0]?.expiresAt).toBeUndefined();
   });
 
-  it("that widens is not allowed: 4, with what is too much and what to do", async () => {
+  it("that widens a key ends with 4, with the excess scopes and what to do", async () => {
     await using node = await nodeWith({
       updateKey: () => {
         throw refusal(Code.PermissionDenied, "KEY_WIDENED", "scopes: beyond", { scopes: "keys:*" });
@@ -61,7 +61,7 @@ describe.concurrent("update", () => {
 });
 
 describe.concurrent("rotate", () => {
-  it("puts the token on stdout, once, and on stderr that it is so and until when the old one works", async () => {
+  it("prints the token on stdout, once, and the end of the old one on stderr", async () => {
     const asked: RotateKeyRequest[] = [];
     await using node = await nodeWith({
       rotateKey: (request) => (asked.push(request), { key: KEY, token: "rp_live_secret", graceEndsAt: AT }),
@@ -96,7 +96,7 @@ describe.concurrent("rotate", () => {
 });
 
 describe.concurrent("revoke", () => {
-  it("passes the reason on and shows it", async () => {
+  it("sends the reason and shows it", async () => {
     await using node = await nodeWith({
       revokeKey: ({ id, reason }) => ({ key: { ...KEY, id, revokedAt: AT, revokedReason: reason } }),
     });
@@ -122,7 +122,7 @@ describe.concurrent("list --tree", () => {
     { ...KEY, id: "key_c", name: "c\u001b[2J", parentId: "key_a" },
   ];
 
-  it("indents each key below its parent, and leaves columns in line and JSON as it is", async () => {
+  it("indents each key below its parent, with aligned columns and unchanged JSON", async () => {
     await using node = await nodeWith({ listKeys: () => ({ keys: rows }) });
     const { code, stdout } = await runCli(["cloud", "keys", "list", "--tree"], as(node.url));
     const [head = "", ...lines] = stdout.trimEnd().split("\n");

@@ -26,7 +26,7 @@ const SHOWN = {
   revoked_reason: null,
 };
 
-/** A node on which the caller is `self`. */
+/** Starts a node for which the caller is `self`. */
 const nodeWith = (operators: Partial<ServiceImpl<typeof OperatorService>>, self = "op_0"): Promise<FakeNode> =>
   startFakeNode((router) => {
     router.service(OperatorService, operators);
@@ -43,7 +43,7 @@ const as = (url: string): Record<string, string> => ({
 });
 
 describe.concurrent("operator", () => {
-  it("mint sends what was given, as the operator, and shows the token once", async () => {
+  it("mint sends the options as the operator, and shows the token once", async () => {
     const asked: MintOperatorRequest[] = [];
     await using node = await nodeWith({
       mintOperator: (request) => (asked.push(request), { operator: OPERATOR, token: "rpo_live_secret" }),
@@ -64,7 +64,7 @@ describe.concurrent("operator", () => {
     expect(asked[1]?.expiresAt).toBeUndefined();
   });
 
-  it("list and get show no token, and whose account it is limited to", async () => {
+  it("list and get show the account that it is limited to, and no token", async () => {
     const limited = { ...OPERATOR, id: "op_2", accountId: "acc_1", revokedAt: AT, revokedReason: "left\u001b[2J" };
     await using node = await nodeWith({
       listOperators: ({ pageToken }) =>
@@ -85,7 +85,7 @@ describe.concurrent("operator", () => {
     expect(get.stdout).toMatch(/^reason +left\\u001b\[2J$/m);
   });
 
-  it("rotate of the one in use says where the new token belongs", async () => {
+  it("rotate of the one in use names the places of the new token", async () => {
     const rotateOperator = () => ({ operator: OPERATOR, token: "rpo_live_new", graceEndsAt: AT });
     await using node = await nodeWith({ rotateOperator }, "op_1");
     const { code, stdout, stderr } = await runCli(
@@ -122,12 +122,12 @@ describe.concurrent("operator", () => {
     [["rotate", "op_1", "--grace", "8d"], "7d"],
     [["revoke"], "missing required argument"],
     [["get", " "], "blank"],
-  ])("%j is a wrong command line: 2, and nothing is asked", async (argv, said) => {
+  ])("%j ends with 2, without a call", async (argv, said) => {
     const { code, stderr } = await runHere(["cloud", "operator", ...argv], as("http://127.0.0.1:1"));
     expect({ code, stderr }).toEqual({ code: 2, stderr: expect.stringContaining(said) });
   });
 
-  it.each(["mint", "list", "get", "rotate", "revoke"])("%s explains itself with examples", async (command) => {
+  it.each(["mint", "list", "get", "rotate", "revoke"])("%s has help with examples", async (command) => {
     const { code, stdout } = await runHere(["cloud", "operator", command, "--help"], as("http://127.0.0.1:1"));
     expect(code).toBe(0);
     expect(stdout).toContain(`$ routeplane cloud operator ${command}`);

@@ -7,7 +7,7 @@ import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { runCli, runHere } from "./cli-process.ts";
 import { type FakeNode, refusal, startFakeNode } from "./fake-node.ts";
 
-/** Effects of a rotation on the tokens that are kept on this machine. */
+/** Effects of a rotation on the tokens that are saved on this machine. */
 
 const AT = { seconds: 1_777_593_600n, nanos: 0 };
 const OLD = { key: "rp_live_old11111_secret", operator: "rpo_live_old22222_secret" };
@@ -59,7 +59,7 @@ const run = (argv: string, environment: Record<string, string> = {}) =>
   runCli(argv.split(" "), { ROUTEPLANE_HOME: home, ROUTEPLANE_URL: node.url, ...environment });
 
 describe("a rotation", () => {
-  it("of the key of the saved login saves its new token, for its owner alone, and says so", async () => {
+  it("of the key of the saved login saves the new token, for its owner only, and reports that", async () => {
     await save({ "api-key": OLD.key, "operator-key": OLD.operator });
     const { code, stdout, stderr } = await run("cloud keys rotate key_1");
     expect({ code, token: stdout.match(/rp_live_new11111_secret/g) }).toEqual({ code: 0, token: [NEW.key] });
@@ -87,13 +87,13 @@ describe("a rotation", () => {
     expect([await saved("operator-key"), await saved("api-key")]).toEqual([NEW.operator, OLD.key]);
   });
 
-  it("of an operator credential that is the login saves it there, and in every place that holds it", async () => {
+  it("of an operator credential that is the login saves it in every file that has the old token", async () => {
     await save({ "api-key": OLD.operator, "operator-key": OLD.operator });
     expect((await run("cloud operator rotate op_1")).code).toBe(0);
     expect([await saved("operator-key"), await saved("api-key")]).toEqual([NEW.operator, NEW.operator]);
   });
 
-  it("of the key that the environment names saves nothing, and names the variable to change", async () => {
+  it("of the key in the environment saves nothing, and names the variable to change", async () => {
     await save({ "api-key": LOWER });
     const { code, stderr } = await run("cloud keys rotate key_1", { ROUTEPLANE_API_KEY: OLD.key });
     expect(code).toBe(0);
@@ -104,14 +104,14 @@ describe("a rotation", () => {
     expect(operator.stderr).toContain("ROUTEPLANE_OPERATOR_KEY still holds the old one");
   });
 
-  it("of the key that the environment and the saved login both hold does both", async () => {
+  it("of the key in both the environment and the saved login saves it and names the variable", async () => {
     await save({ "api-key": OLD.key });
     const { stderr } = await run("cloud keys rotate key_1", { ROUTEPLANE_API_KEY: OLD.key });
     expect(stderr).toMatch(/Saved the new one[^]*ROUTEPLANE_API_KEY still holds/);
     expect(await saved("api-key")).toBe(NEW.key);
   });
 
-  it("of another key saves its new token where that key is the login, and else leaves the login alone", async () => {
+  it("of another key saves its new token if that key is the login, and leaves other logins unchanged", async () => {
     await save({ "api-key": LOWER });
     await run("cloud keys rotate key_2", { ROUTEPLANE_API_KEY: OLD.key });
     expect(await saved("api-key")).toBe(NEW.key);
@@ -121,14 +121,14 @@ describe("a rotation", () => {
     expect(await saved("api-key")).toBe(OLD.key);
   });
 
-  it("that is refused leaves what is saved", async () => {
+  it("that is refused leaves saved tokens unchanged", async () => {
     await save({ "api-key": OLD.key });
     expect((await run("cloud keys rotate key_dead")).code).toBe(1);
     expect(await saved("api-key")).toBe(OLD.key);
   });
 
-  it("whose token cannot be saved shows it all the same, and fails with what to do", async () => {
-    // A path that has room for the file, and none for the draft beside it.
+  it("whose token cannot be saved shows it, and fails with what to do", async () => {
+    // A path that is short enough for the file, and too long for the draft beside it.
     const deep = home + "/d".repeat((4075 - home.length) >> 1);
     await mkdir(deep, { recursive: true });
     await writeFile(join(deep, "api-key"), OLD.key);
@@ -138,7 +138,7 @@ describe("a rotation", () => {
     expect(await readFile(join(deep, "api-key"), "utf8")).toBe(OLD.key);
   });
 
-  it("of what leaked leaves no grace", async () => {
+  it("after a leak leaves no grace", async () => {
     await save({ "api-key": OLD.key, "operator-key": OLD.operator });
     const key = await run("cloud keys rotate key_1 --leaked");
     expect(key.stderr).toContain("No earlier token works any more");
@@ -148,7 +148,7 @@ describe("a rotation", () => {
   });
 
   it.each(["keys rotate key_1", "operator rotate op_1"])(
-    "%s with both --leaked and --grace is a wrong command line: 2, and nothing is asked",
+    "%s with both --leaked and --grace ends with 2, without a call",
     async (command) => {
       for (const options of ["--leaked --grace 1h", "--grace 0 --leaked"]) {
         const argv = ["cloud", ...command.split(" "), ...options.split(" ")];

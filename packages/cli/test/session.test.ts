@@ -22,7 +22,7 @@ function routes(router: ConnectRouter): void {
     },
   });
   router.service(NamespaceService, {
-    // As the node does it: an operator sees all of them and is bound to none, a key its own.
+    // As on a node: an operator sees all namespaces and is bound to none, a key sees its own.
     listNamespaces(_, { requestHeader }) {
       const token = requestHeader.get("authorization");
       if (token === "Bearer rpo_live_foreign") throw refusal(Code.Unauthenticated, "CREDENTIAL_INVALID", "invalid");
@@ -40,7 +40,7 @@ function routes(router: ConnectRouter): void {
   });
 }
 
-/** A command of every group that needs an operator. */
+/** One command of each group that needs an operator. */
 const OPERATOR_COMMANDS = [
   "namespace create prod",
   "namespace rename staging pre",
@@ -73,7 +73,7 @@ afterEach(async () => {
 
 const save = (file: string, value: string): Promise<void> => writeFile(join(home, file), `${value}\n`);
 
-describe("who the CLI is", () => {
+describe("the credential in use", () => {
   it("is the saved login, at the saved address", async () => {
     await save("api-key", "rp_live_saved");
     await save("url", node.url);
@@ -81,7 +81,7 @@ describe("who the CLI is", () => {
     expect(node.authorizations).toEqual(["Bearer rp_live_saved"]);
   });
 
-  it("is what the environment says, before the saved login", async () => {
+  it("is that of the environment, before the saved login", async () => {
     await save("api-key", "rp_live_saved");
     await save("url", "http://127.0.0.1:1");
     const environment = { ROUTEPLANE_HOME: home, ROUTEPLANE_URL: `${node.url}/`, ROUTEPLANE_API_KEY: "rp_live_env" };
@@ -89,7 +89,7 @@ describe("who the CLI is", () => {
     expect(node.authorizations).toEqual(["Bearer rp_live_env"]);
   });
 
-  it("is nobody without either: 4, and what to do", async () => {
+  it("is missing without either: exit code 4, with what to do", async () => {
     const text = await runCli(["cloud", "keys", "list"], { ROUTEPLANE_HOME: home, ROUTEPLANE_URL: node.url });
     expect(text).toMatchObject({ code: 4, stdout: "", stderr: expect.stringContaining("routeplane cloud login") });
     const json = await runCli(["cloud", "status", "--json"], { ROUTEPLANE_HOME: home, ROUTEPLANE_URL: node.url });
@@ -98,7 +98,7 @@ describe("who the CLI is", () => {
     expect(node.authorizations).toEqual([]);
   });
 
-  it("is the saved operator for what only an operator may do", async () => {
+  it("is the saved operator credential for commands that need an operator", async () => {
     await save("api-key", "rp_live_saved");
     await save("operator-key", "rpo_live_saved");
     await save("url", node.url);
@@ -116,7 +116,7 @@ describe("who the CLI is", () => {
     expect(node.authorizations).toEqual(["Bearer rpo_live_saved"]);
   });
 
-  it("is an operator's token from the environment, wherever the node is", async () => {
+  it("is an operator token from the environment, at any address", async () => {
     const environment = { ROUTEPLANE_HOME: home, ROUTEPLANE_URL: node.url };
     await runCli(["cloud", "namespace", "create", "a"], { ...environment, ROUTEPLANE_API_KEY: "rpo_live_env" });
     await runCli(["cloud", "namespace", "create", "b"], { ...environment, ROUTEPLANE_OPERATOR_KEY: "rpo_live_op" });
@@ -160,7 +160,7 @@ describe("who the CLI is", () => {
 });
 
 describe("login and logout", () => {
-  it("saves a key that the node knows, for its owner only, with the address", async () => {
+  it("saves a valid key, for its owner only, with the address", async () => {
     const environment = { ROUTEPLANE_HOME: join(home, "new"), ROUTEPLANE_URL: node.url };
     const { code, stdout, stderr } = await runCli(["cloud", "login", "--api-key", "-"], environment, "rp_live_new\n");
     expect({ code, stdout: stdout.includes("default (ns_1)") }).toEqual({ code: 0, stdout: true });
@@ -173,7 +173,7 @@ describe("login and logout", () => {
   it.each([
     ["one that the node refuses", "rp_live_bad"],
     ["one that cannot be a key", "rp live\u0007"],
-  ])("saves nothing of %s: 4", async (_, key) => {
+  ])("does not save %s: exit code 4", async (_, key) => {
     await save("api-key", "rp_live_saved");
     const environment = { ROUTEPLANE_HOME: home, ROUTEPLANE_URL: node.url };
     const { code, stdout, stderr } = await runCli(["cloud", "login", "--api-key", key], environment);
@@ -182,14 +182,14 @@ describe("login and logout", () => {
     expect(await readFile(join(home, "api-key"), "utf8")).toBe("rp_live_saved\n");
   });
 
-  it("says what to do when the login cannot be saved", async () => {
+  it("reports what to do when the login cannot be saved", async () => {
     await save("file", "");
     const environment = { ROUTEPLANE_HOME: join(home, "file"), ROUTEPLANE_URL: node.url };
     const { code, stderr } = await runCli(["cloud", "login", "--api-key", "rp_live_new"], environment);
     expect({ code, stderr }).toEqual({ code: 1, stderr: expect.stringContaining("ROUTEPLANE_HOME") });
   });
 
-  it("forgets the key, and does not mind being asked twice", async () => {
+  it("removes the key, and can be repeated", async () => {
     await save("api-key", "rp_live_saved");
     const environment = { ROUTEPLANE_HOME: home, ROUTEPLANE_URL: node.url };
     for (let time = 0; time < 2; time++)
@@ -198,7 +198,7 @@ describe("login and logout", () => {
   });
 });
 
-describe("what it shows", () => {
+describe("status and namespaces", () => {
   const environment = (): Record<string, string> => ({
     ROUTEPLANE_HOME: home,
     ROUTEPLANE_URL: node.url,
@@ -212,7 +212,7 @@ describe("what it shows", () => {
       ...environment,
     });
 
-  it("all namespaces, the active one marked, where an operator credential is at hand", async () => {
+  it("show all namespaces, the active one marked, with an operator credential", async () => {
     await save("api-key", "rp_live_saved");
     await save("operator-key", "rpo_live_saved");
     expect(await listed({})).toEqual({ code: 0, stdout: "ns_1 default (active)\nns_2 staging\n", stderr: "" });
@@ -226,7 +226,7 @@ describe("what it shows", () => {
     expect(get.stdout).toBe("ns_1 x (active)\n");
   });
 
-  it("all namespaces, and none as active, to an operator whose login is refused, and to one that has none", async () => {
+  it("mark no namespace as active for an operator whose login is refused or missing", async () => {
     await save("operator-key", "rpo_live_saved");
     const all = { code: 0, stdout: "ns_1 default\nns_2 staging\n", stderr: "" };
     expect(await listed({})).toEqual(all);
@@ -236,11 +236,11 @@ describe("what it shows", () => {
     expect(await listed({})).toEqual(all);
   });
 
-  it("to a key alone its own namespace", async () => {
+  it("show its own namespace to a key", async () => {
     expect(await listed(environment())).toEqual({ code: 0, stdout: "ns_1 default (active)\n", stderr: "" });
   });
 
-  it("to the login its own namespace where the saved operator credential is another node's, and says so", async () => {
+  it("show the namespace of the login, with a note, if the saved operator credential is of another node", async () => {
     await save("api-key", "rp_live_saved");
     await save("operator-key", "rpo_live_foreign");
     const { code, stdout, stderr } = await listed({});
@@ -250,7 +250,7 @@ describe("what it shows", () => {
     expect(given).toMatchObject({ code: 4, stdout: "" });
   });
 
-  it("the account, the bound namespace, the key and the node", async () => {
+  it("show the account, the bound namespace, the key and the node", async () => {
     const { stdout } = await runCli(["cloud", "status"], environment());
     expect(stdout).toBe(
       [

@@ -36,7 +36,7 @@ async function file(text: string): Promise<string> {
 const PATTERN = { name: "a", pattern: "b" };
 const WINDOW = { window_secs: 60 };
 
-describe("a spec that is wrong by itself ends with 2, names the path and the rule, and asks nothing of a node", () => {
+describe("an invalid spec ends with 2, names the path and the rule, and calls no node", () => {
   it.each<[kind: string, spec: unknown, message: string]>([
     ["budget", { ...WINDOW, max_requests: 1 }, "spec.window_secs: is not known: a budget has window, limit_micro_usd"],
     ["budget", [], "spec: must be an object"],
@@ -78,7 +78,7 @@ describe("a spec that is wrong by itself ends with 2, names the path and the rul
     }
   });
 
-  it("tells programs the field and the rule", async () => {
+  it("reports field and rule in JSON", async () => {
     const source = await file('{"window": "day", "limit": 1}');
     const argv = ["cloud", "policy", "create", "--name", "x", "--kind", "budget", "--spec", source, "--json"];
     const { stderr } = await runHere(argv, NOWHERE);
@@ -88,10 +88,10 @@ describe("a spec that is wrong by itself ends with 2, names the path and the rul
   });
 });
 
-describe("where a spec comes from", () => {
+describe("the source of a spec", () => {
   const create = (source: string) => ["cloud", "policy", "create", "--name", "x", "--kind", "budget", "--spec", source];
 
-  it("must be JSON, not empty and not endless", async () => {
+  it("must be JSON, neither empty nor too large", async () => {
     for (const [source, message] of [
       [await file('{"window": "day",'), "is not JSON"],
       [await file(" \n"), "is empty"],
@@ -102,7 +102,7 @@ describe("where a spec comes from", () => {
     }
   });
 
-  it("is a file that can be read: else it ends with 1", async () => {
+  it("must be a readable file, else the command ends with 1", async () => {
     for (const source of ["/nonexistent/spec.json", folder]) {
       const { code, stderr } = await runHere([...create(source), "--json"], NOWHERE);
       expect({ code, error: JSON.parse(stderr) }).toMatchObject({
@@ -112,7 +112,7 @@ describe("where a spec comes from", () => {
     }
   });
 
-  it("may be standard input, by a byte order mark or not", async () => {
+  it("can be standard input, with or without a byte order mark", async () => {
     await using node = await startFakeNode(
       (router) =>
         void router.service(PolicyService, {
@@ -158,7 +158,7 @@ describe("flags", () => {
     expect({ code, stdout }).toEqual({ code: 2, stdout: "" });
   });
 
-  it("of a guardrail come to its rules; an empty list of models is one that allows none", async () => {
+  it("of a guardrail become its rules; an empty list of models allows none", async () => {
     const asked: unknown[] = [];
     await using node = await startFakeNode(
       (router) =>
@@ -189,8 +189,8 @@ describe("flags", () => {
   });
 });
 
-describe("what the node refuses in a spec", () => {
-  it("is named as it was written", async () => {
+describe("a fault that the node finds in a spec", () => {
+  it("is reported with its path as it was written", async () => {
     const field = "spec.guardrail.model_allow.models[0]";
     await using node = await startFakeNode((router) => {
       const refuse = () => {
@@ -230,7 +230,7 @@ describe("deleting a policy", () => {
         }),
     );
 
-  it("where nobody can be asked: needs --yes, and says what it would unbind", async () => {
+  it("without a terminal needs --yes, and names the bindings", async () => {
     const asked: unknown[] = [];
     await using fakeNode = await node(asked);
     const { code, stderr } = await runCli(["cloud", "policy", "delete", "pol_1"], as(fakeNode.url));
@@ -240,7 +240,7 @@ describe("deleting a policy", () => {
     expect(asked).toEqual([]);
   });
 
-  it("or unbinding it where nobody can be asked: needs --yes, says what is lost, and changes nothing", async () => {
+  it("or unbinding it without a terminal needs --yes, names the loss, and changes nothing", async () => {
     const asked: unknown[] = [];
     await using fakeNode = await startFakeNode(
       (router) =>
@@ -264,7 +264,7 @@ describe("deleting a policy", () => {
     expect(asked).toMatchObject([{ policyId: "pol_1", bindingId: "bnd_3" }]);
   });
 
-  it("with --yes: says what it has unbound", async () => {
+  it("with --yes names the removed bindings", async () => {
     const asked: unknown[] = [];
     await using fakeNode = await node(asked);
     const { code, stdout } = await runCli(["cloud", "policy", "delete", "pol_1", "--yes", "--json"], as(fakeNode.url));

@@ -16,7 +16,7 @@ const BINDING = { id: "bnd_1", policyId: "pol_1", principalType: PrincipalType.A
 
 let home: string;
 let node: FakeNode;
-/** Requests that changed something. */
+/** Calls that changed something. */
 let calls: unknown[];
 beforeEach(async () => {
   home = await mkdtemp(join(tmpdir(), "routeplane-cli-"));
@@ -44,7 +44,7 @@ afterEach(async () => {
   await rm(home, { recursive: true });
 });
 
-/** Logs in with `keys` typed once it asks for the key. Resolves with all that the screen showed. */
+/** Logs in and types `keys` at the prompt for the key. Resolves with all that the screen showed. */
 const logInAtTerminal = (keys: string): Promise<string> => atTerminal("cloud login --api-key -", PROMPT, keys);
 
 /**

@@ -16,7 +16,7 @@ const as = (url: string): Record<string, string> => ({
 
 const KEY = "key_01kayeqtfnexes8b2c1x4m9d7z";
 
-/** A node that knows `KEY`. */
+/** Starts a node that has `KEY`. */
 const usage = (implementation: Partial<ServiceImpl<typeof UsageService>>): Promise<FakeNode> =>
   startFakeNode((router) => {
     router.service(UsageService, implementation);
@@ -24,7 +24,7 @@ const usage = (implementation: Partial<ServiceImpl<typeof UsageService>>): Promi
   });
 
 describe.concurrent("usage", () => {
-  it("by groups: asks for what is named, in JSON with the groups, each with what it was told apart by", async () => {
+  it("sends the dimensions, and shows each group with its values of them in JSON", async () => {
     let asked: object = {};
     await using node = await usage({
       getUsage({ groupBy, keyId, model }) {
@@ -57,7 +57,7 @@ describe.concurrent("usage", () => {
     expect(text.stdout).toMatch(/^2026-05-01 +small +2 +0 +0 +7 +\$0\.000007 +█{16}$/m);
   });
 
-  it("shows denied requests beside the others, and how many of them have no row", async () => {
+  it("shows denied requests separately, and how many of them have no row", async () => {
     await using node = await usage({
       getUsage() {
         const group = { keyId: "key_1", requestCount: 2n, deniedCount: 500n, deniedUnloggedCount: 440n };
@@ -74,7 +74,7 @@ describe.concurrent("usage", () => {
     expect(text.stdout).toMatch(/ USD +DENIED$/m);
   });
 
-  it("refuses to group by what there is not, before it asks the node", async () => {
+  it("refuses an unknown dimension without a call", async () => {
     const { code, stderr } = await runCli(["cloud", "usage", "--group-by", "model,colour"], as("http://127.0.0.1:1"));
     expect({ code, stderr }).toEqual({
       code: 2,
@@ -84,7 +84,7 @@ describe.concurrent("usage", () => {
 });
 
 describe.concurrent("requests", () => {
-  it("sends what is to be chosen, and the statuses by their names", async () => {
+  it("sends the filters, with the status by its name", async () => {
     const asked: object[] = [];
     await using node = await usage({
       getUsage: () => ({ groups: [{ model: "small" }] }),
@@ -100,7 +100,7 @@ describe.concurrent("requests", () => {
     expect(await runCli(["cloud", "requests", "--status", "lost"], as(node.url))).toMatchObject({ code: 2 });
   });
 
-  it("get: the receipt of one, as fields for people and as the list has it in JSON", async () => {
+  it("get: shows the receipt, as fields for people and as in lists in JSON", async () => {
     await using node = await usage({
       getRequest: ({ id }) => ({
         request: {
@@ -133,7 +133,7 @@ describe.concurrent("requests", () => {
     });
   });
 
-  it("get: the receipt tells the price, what of the tokens was what, and how long each part took", async () => {
+  it("get: shows price, kinds of tokens and times of the receipt", async () => {
     await using node = await usage({
       getRequest: ({ id }) => ({
         request: {

@@ -12,7 +12,7 @@ import { AUDIT_COLUMNS, fromProtoAuditEntry } from "../views/audit.ts";
 import { showList } from "../views/list.ts";
 import { requirePresent } from "../views/values.ts";
 import { withExamples } from "./examples.ts";
-import { requireRange } from "./time-range.ts";
+import { requireOrderedRange } from "./time-range.ts";
 
 interface AuditOptions {
   readonly actor?: string;
@@ -57,7 +57,7 @@ export function addAuditCommands(cloud: Command, context: Context): void {
 /** Shows one page of the merged logs of the services. Ids sort by time: the newest entries of each page are the newest of all. */
 async function listEntries(context: Context, options: AuditOptions): Promise<void> {
   const { namespace, node = false } = options;
-  requireRange(options);
+  requireOrderedRange(options);
   if (node && namespace !== undefined) throw usageError("--node and --namespace do not go together");
   const credential = node || namespace !== undefined ? operatorCredential : loginCredential;
   const clients = await context.connect(await credential(context.settings));

@@ -4,7 +4,7 @@ import type { Command } from "commander";
 import { requireNodeUrl } from "../config.ts";
 import type { Context } from "../context.ts";
 import { CliError, ExitCode } from "../errors.ts";
-import { nodeIsHealthy } from "../health.ts";
+import { isNodeHealthy } from "../client.ts";
 import { readSecret } from "../input.ts";
 import { block } from "../output/table.ts";
 import { type Credential, loginCredential, requireToken } from "../session.ts";
@@ -49,7 +49,7 @@ export function addIdentityCommands(cloud: Command, context: Context): void {
 async function showStatus(context: Context): Promise<void> {
   const credential = await loginCredential(context.settings);
   const url = await context.url();
-  const [identity, healthy] = await Promise.all([whoAmI(context, credential), nodeIsHealthy(url)]);
+  const [identity, healthy] = await Promise.all([whoAmI(context, credential), isNodeHealthy(url)]);
   const view = { url, healthy, credential_source: credential.source, ...identity };
   const source =
     credential.source === "environment" ? "by the environment" : `by the login in ${context.settings.home}`;

@@ -18,7 +18,7 @@ import {
 import { groupTable } from "../views/usage-groups.ts";
 import { withExamples } from "./examples.ts";
 import { resolveFilter } from "./requests/resolve-filter.ts";
-import { requireRange } from "./time-range.ts";
+import { requireOrderedRange } from "./time-range.ts";
 
 interface UsageOptions {
   readonly from?: Date;
@@ -62,7 +62,7 @@ export function addUsageCommand(cloud: Command, context: Context): void {
 
 async function showUsage(context: Context, options: UsageOptions): Promise<void> {
   const { from, to, groupBy = [], key, model, allNamespaces = false } = options;
-  requireRange(options);
+  requireOrderedRange(options);
   const query = {
     ...(from && { from: timestampFromDate(from) }),
     ...(to && { to: timestampFromDate(to) }),

@@ -24,15 +24,15 @@ describe("money", () => {
 });
 
 describe("times", () => {
-  it("names its zone, and means the same moment", () => {
+  it("has its offset, and denotes the same moment", () => {
     const shown = formatTime("2026-05-01T00:00:00.000Z");
     expect(shown).toMatch(/^\d{4}-\d{2}-\d{2} \d{2}:\d{2}:\d{2} [+-]\d{2}:\d{2}$/);
     expect(Date.parse(shown.replace(" ", "T").replace(" ", ""))).toBe(Date.parse("2026-05-01T00:00:00Z"));
   });
 });
 
-describe("text from elsewhere", () => {
-  it("cannot steer the terminal: controls and direction marks become visible", () => {
+describe("untrusted text", () => {
+  it("cannot control the terminal: control characters and direction marks are escaped", () => {
     expect(printable("a\u001b[2Jb\u009bc\u202ed\re\nf\u0007")).toBe(
       "a\\u001b[2Jb\\u009bc\\u202ed\\u000de\\u000af\\u0007",
     );
@@ -42,7 +42,7 @@ describe("text from elsewhere", () => {
     expect(printable("Zoë 日本 🤖 \\ $%")).toBe("Zoë 日本 🤖 \\ $%");
   });
 
-  it("stays the same JSON value while nothing in it steers the terminal", () => {
+  it("is the same JSON value when it is escaped", () => {
     const value = { name: "a\u001b[2J\u009b\u202e\u007f" };
     const text = printableJson(value);
     expect(JSON.parse(text)).toEqual(value);
@@ -57,7 +57,7 @@ describe("tables", () => {
     { header: "NOTE", cell: () => "x" },
   ];
 
-  it("line up, whatever width the characters have", () => {
+  it("align columns whatever the width of the characters", () => {
     const lines = table(columns, [
       { name: "plain", n: 1 },
       { name: "日本語", n: 100 },

@@ -1,7 +1,7 @@
 import { expect, it } from "vitest";
 import { groupTable } from "./usage-groups.ts";
 
-it("shows a person a bar for each group, as long as its share of the dearest", () => {
+it("shows a bar for each group, in proportion to the largest spend", () => {
   const group = (model: string, spend_micro_usd: number) => ({
     model,
     request_count: 1,

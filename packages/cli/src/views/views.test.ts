@@ -20,7 +20,7 @@ import { fromProtoIdentity } from "./identity.ts";
 import { fromProtoKey } from "./keys/key.ts";
 import { allPages } from "./list.ts";
 import { BUDGET_COLUMNS, fromProtoBinding, fromProtoPolicy } from "./policies/policy.ts";
-import { fromProtoSpec, specText } from "./spec.ts";
+import { fromProtoSpec, specText } from "./policies/spec.ts";
 
 type PolicySpecInit = Exclude<MessageInitShape<typeof PolicySpecSchema>, { $typeName: string }>;
 import { fromProtoRequest } from "./requests/request.ts";
@@ -31,7 +31,7 @@ const at = timestampFromDate(new Date(AT));
 
 /** The field names are a contract with scripts: each test lists all of them. */
 describe("--json", () => {
-  it("shows a key, with null for what is absent", () => {
+  it("shows a key, with null for absent fields", () => {
     const key = create(KeySchema, {
       id: "key_1",
       name: "n",
@@ -101,7 +101,7 @@ describe("--json", () => {
     });
   });
 
-  it("shows specs as they are written, and says nothing of what they say nothing about", () => {
+  it("shows specs as they are written, without fields that are not set", () => {
     const shown = (kind: Exclude<PolicySpecInit["kind"], undefined>) =>
       fromProtoSpec(create(PolicySpecSchema, { kind }));
     const pattern = { name: "card", pattern: "\\d{16}", action: PatternAction.REDACT, appliesTo: PatternScope.BOTH };
@@ -112,7 +112,7 @@ describe("--json", () => {
       uninspectable: Uninspectable.BLOCK,
     };
     const rateLimit = { windowSecs: 60, maxTokens: 9n * 10n ** 15n };
-    const asWritten = {
+    const toWrittenPath = {
       guardrail: {
         model_allow: [],
         allow_streaming: false,
@@ -121,9 +121,9 @@ describe("--json", () => {
       },
       rate_limit: { window_secs: 60, max_tokens: 9e15 },
     };
-    expect(shown({ case: "guardrail", value: guardrail })).toEqual(asWritten.guardrail);
-    expect(shown({ case: "rateLimit", value: rateLimit })).toEqual(asWritten.rate_limit);
-    expect(shown({ case: "preset", value: { guardrail, rateLimit } })).toEqual(asWritten);
+    expect(shown({ case: "guardrail", value: guardrail })).toEqual(toWrittenPath.guardrail);
+    expect(shown({ case: "rateLimit", value: rateLimit })).toEqual(toWrittenPath.rate_limit);
+    expect(shown({ case: "preset", value: { guardrail, rateLimit } })).toEqual(toWrittenPath);
     expect(shown({ case: undefined })).toBeNull();
     expect(specText(shown({ case: "preset", value: { guardrail, rateLimit } }))).toBe(
       "models: none; streaming: no; pattern card: redact /\\d{16}/ in both; uninspectable content: block; rate limit: 9000000000000000 tokens per 60 s",
@@ -162,7 +162,7 @@ describe("--json", () => {
     });
   });
 
-  it("shows a pending request with null for what is not known yet", () => {
+  it("shows a pending request, with null for unknown fields", () => {
     const request = create(LoggedRequestSchema, {
       id: "req_1",
       keyId: "key_1",
@@ -233,7 +233,7 @@ describe("a list of budgets", () => {
     return shown.map(({ cell }) => cell(policy));
   };
 
-  it("shows what is left where it refuses first, of shadow bindings only if there are no others", () => {
+  it("shows the least that is left, of shadow bindings only if there are no others", () => {
     expect(row()).toEqual(["not bound", "", ""]);
     expect(row([ENFORCE, 5_000_000n], [ENFORCE, 3_000_000n])).toEqual(["2 keys", "$6.00", "$3.00"]);
     expect(row([ENFORCE, 5_000_000n], [SHADOW, 0n])).toEqual(["2 keys (1 shadow)", "$4.00", "$5.00"]);
@@ -242,7 +242,7 @@ describe("a list of budgets", () => {
 });
 
 describe("lists", () => {
-  it("hold every page", async () => {
+  it("have the rows of every page", async () => {
     const pages: Record<string, { rows: number[]; nextPageToken: string }> = {
       "": { rows: [1, 2], nextPageToken: "p2" },
       p2: { rows: [3], nextPageToken: "" },

@@ -16,7 +16,7 @@ import {
 import { DIFFERENCE_COLUMNS, type DifferenceView, fromProtoDifference } from "../../views/admin/usage-difference.ts";
 import { fromProtoInteger, requirePresent, fromProtoTime } from "../../views/values.ts";
 import { withExamples } from "../examples.ts";
-import { requireRange } from "../time-range.ts";
+import { requireOrderedRange } from "../time-range.ts";
 
 interface ReconcileOptions {
   readonly from?: Date;
@@ -61,7 +61,7 @@ export function addReconcileCommand(admin: Command, context: Context): void {
 }
 
 async function reconcileAll(context: Context, { from, to = new Date() }: ReconcileOptions): Promise<void> {
-  requireRange({ ...(from && { from }), to });
+  requireOrderedRange({ ...(from && { from }), to });
   const client = await context.connect(await operatorCredential(context.settings));
   const range = { ...(from && { from: timestampFromDate(from) }), to: timestampFromDate(to) };
   const usage = await reconcileUsage(client, range);

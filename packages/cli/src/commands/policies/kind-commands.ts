@@ -8,7 +8,7 @@ import type { Context } from "../../context.ts";
 import { usageError } from "../../errors.ts";
 import { block } from "../../output/table.ts";
 import { loginCredential } from "../../session.ts";
-import { namingAsWritten } from "../../specs/node-paths.ts";
+import { withWrittenPaths } from "../../specs/written-paths.ts";
 import { readSpec } from "../../specs/read-spec.ts";
 import { readJson } from "../../specs/spec-source.ts";
 import { fromProtoIdentity } from "../../views/identity.ts";
@@ -179,7 +179,7 @@ async function createPolicy<Spec, Change extends object, Flags>(
   const client = await context.connect(await loginCredential(context.settings));
   const bindTo: Principal[] = bindKey.map((id) => ({ principalType: PROTO_PRINCIPAL_TYPES.api_key, principalId: id }));
   if (bindNamespace) bindTo.unshift(await ownNamespace(client));
-  const created = await namingAsWritten(context, kind.kind, kind.calls(client).create({ name, spec, bindTo }));
+  const created = await withWrittenPaths(context, kind.kind, kind.calls(client).create({ name, spec, bindTo }));
   const view = fromProtoPolicy(requirePresent(created.policy));
   const bindings = created.bindings.map(fromProtoBinding);
   context.output.data({ ...view, bindings }, () => block(policyFields(view)));
@@ -198,14 +198,14 @@ async function updatePolicy<Spec, Change extends object, Flags>(
     const spec = readSpec(kind.kind, await readJson(context, source));
     const { policies } = await context.connect(await loginCredential(context.settings));
     const request = policies.updatePolicy({ id, name, etag, spec });
-    return show(context, (await namingAsWritten(context, kind.kind, request)).policy);
+    return show(context, (await withWrittenPaths(context, kind.kind, request)).policy);
   }
   const change = await kind.change(options, context);
   if (name === "" && Object.keys(change).length === 0) {
     throw usageError("there is nothing to change: give --name, a flag that changes something, or --spec");
   }
   const calls = kind.calls(await context.connect(await loginCredential(context.settings)));
-  const { policy } = await namingAsWritten(context, kind.kind, calls.update({ ...change, id, name, etag }));
+  const { policy } = await withWrittenPaths(context, kind.kind, calls.update({ ...change, id, name, etag }));
   show(context, policy);
 }
 

@@ -6,7 +6,7 @@ import type { Context } from "../../context.ts";
 import { usageError } from "../../errors.ts";
 import { block } from "../../output/table.ts";
 import { loginCredential } from "../../session.ts";
-import { namingAsWritten } from "../../specs/node-paths.ts";
+import { withWrittenPaths } from "../../specs/written-paths.ts";
 import { readSpec } from "../../specs/read-spec.ts";
 import { readJson } from "../../specs/spec-source.ts";
 import { allPages, showList } from "../../views/list.ts";
@@ -122,7 +122,7 @@ async function getPolicy(context: Context, id: string): Promise<void> {
 async function createPolicy(context: Context, { name, kind, spec: source }: CreateOptions): Promise<void> {
   const spec = readSpec(kind, await readJson(context, source));
   const { policies } = await context.connect(await loginCredential(context.settings));
-  const { policy } = await namingAsWritten(context, kind, policies.createPolicy({ name, spec }));
+  const { policy } = await withWrittenPaths(context, kind, policies.createPolicy({ name, spec }));
   const view = fromProtoPolicy(requirePresent(policy));
   context.output.data(view, () => block(policyFields(view)));
   noteUnbound(context, view.id);
@@ -139,7 +139,7 @@ async function updatePolicy(
   // The fields of a spec depend on the kind of the policy.
   const kind = fromProtoPolicy(requirePresent((await policies.getPolicy({ id })).policy)).kind as PolicyKind;
   const request = { id, name, etag, ...(json !== undefined && { spec: readSpec(kind, json) }) };
-  const { policy } = await namingAsWritten(context, kind, policies.updatePolicy(request));
+  const { policy } = await withWrittenPaths(context, kind, policies.updatePolicy(request));
   const view = fromProtoPolicy(requirePresent(policy));
   context.output.data(view, () => block(policyFields(view)));
 }

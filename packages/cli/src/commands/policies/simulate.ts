@@ -7,7 +7,7 @@ import { daysArgument, idArgument } from "../../arguments.ts";
 import type { Context } from "../../context.ts";
 import { usageError } from "../../errors.ts";
 import { loginCredential } from "../../session.ts";
-import { namingAsWritten } from "../../specs/node-paths.ts";
+import { withWrittenPaths } from "../../specs/written-paths.ts";
 import { readSpec } from "../../specs/read-spec.ts";
 import { readJson } from "../../specs/spec-source.ts";
 import { fromProtoSimulation, simulationText } from "../../views/policies/simulation.ts";
@@ -62,7 +62,7 @@ async function simulatePolicy(context: Context, id: string | undefined, options:
   const { simulation } = await context.connect(await loginCredential(context.settings));
   context.output.note(`Simulating on the requests of the last ${days === 1 ? "day" : `${days} days`}…`);
   const call = simulation.simulatePolicy({ subject, ...principal, days }, { timeoutMs: TIMEOUT_MS });
-  const view = fromProtoSimulation(await (kind === undefined ? call : namingAsWritten(context, kind, call)));
+  const view = fromProtoSimulation(await (kind === undefined ? call : withWrittenPaths(context, kind, call)));
   context.output.data(view, (style) => simulationText(view, style));
 }
 

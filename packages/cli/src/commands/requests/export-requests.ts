@@ -4,13 +4,15 @@ import type { NodeClient } from "../../client.ts";
 import type { Context } from "../../context.ts";
 import { usageError } from "../../errors.ts";
 import { loginCredential } from "../../session.ts";
-import { fromProtoRequest } from "../../views/requests/request.ts";
-import { type ExportFormat, exportHead, exportLine } from "../../views/requests/request-export.ts";
+import { fromProtoRequest, REQUEST_FIELD_NAMES, type RequestView } from "../../views/requests/request.ts";
 import { withExamples } from "../examples.ts";
 import { beginExport, resumeExport } from "./export-file.ts";
 import { type FilterOptions, toFilter, withFilters } from "./request-filter.ts";
 import { resolveFilter } from "./resolve-filter.ts";
-import { requireRange } from "../time-range.ts";
+import { requireOrderedRange } from "../time-range.ts";
+
+/** File format of an exported request log. */
+type ExportFormat = "csv" | "jsonl";
 
 interface ExportOptions extends FilterOptions {
   readonly format: ExportFormat;
@@ -57,7 +59,7 @@ function onlyOf(list: Command, { options }: Command): readonly Option[] {
 
 async function exportRequests(context: Context, options: ExportOptions): Promise<void> {
   const { output, resume = false } = options;
-  requireRange(options);
+  requireOrderedRange(options);
   if (output === STDOUT && resume) {
     throw usageError("--resume: only an export to a file can go on", "Name the file with --output.");
   }
@@ -134,4 +136,20 @@ function progress({ stderr }: Context, rows: number): void {
 /** Options that two parts of one export must have in common. */
 function selectionOf({ format, key, model, status, from, to }: ExportOptions): object {
   return { format, key, model, status, from, to };
+}
+
+/** Text before the first row. */
+function exportHead(format: ExportFormat): string {
+  return format === "csv" ? `${REQUEST_FIELD_NAMES.join(",")}\r\n` : "";
+}
+
+function exportLine(format: ExportFormat, request: RequestView): string {
+  if (format === "jsonl") return `${JSON.stringify(request)}\n`;
+  return `${REQUEST_FIELD_NAMES.map((name) => csvCell(request[name])).join(",")}\r\n`;
+}
+
+/** CSV cell as in RFC 4180. Null is empty, and a list is JSON. */
+function csvCell(value: RequestView[keyof RequestView]): string {
+  const text = value === null ? "" : typeof value === "object" ? JSON.stringify(value) : String(value);
+  return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
 }

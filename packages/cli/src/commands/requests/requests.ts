@@ -12,7 +12,7 @@ import { followRequests } from "./follow-requests.ts";
 import { type FilterOptions, toFilter, withFilters } from "./request-filter.ts";
 import { resolveFilter } from "./resolve-filter.ts";
 import { addExportCommand } from "./export-requests.ts";
-import { requireRange } from "../time-range.ts";
+import { requireOrderedRange } from "../time-range.ts";
 
 interface RequestsOptions extends FilterOptions {
   readonly limit: number;
@@ -28,7 +28,7 @@ export function addRequestCommands(cloud: Command, context: Context): void {
     .addOption(new Option("--follow", "Print requests as they end, until Ctrl-C").conflicts(["limit", "pageToken"]))
     .addHelpText("after", "\n--follow with --json prints one line of JSON for each request.")
     .action((options: RequestsOptions) => {
-      requireRange(options);
+      requireOrderedRange(options);
       return options.follow === true ? followRequests(context, options) : listRequests(context, options);
     });
   withExamples(

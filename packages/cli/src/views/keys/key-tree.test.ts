@@ -20,7 +20,7 @@ const key = (id: string, parent_id: string | null, more: Partial<KeyView> = {}):
 });
 const lines = (keys: readonly KeyView[]): string[] => keyTree(keys, NOW).map(({ indent, key: { id } }) => indent + id);
 
-it("shows parents first, and what hangs below each in the order of the list", () => {
+it("shows parents first, and sub-keys in the order of the list", () => {
   const keys = [key("r1", null), key("a", "r1"), key("r2", null), key("b", "r1"), key("a1", "a"), key("z", "r2")];
   const deep = [...keys, key("a2", "a"), key("a1x", "a1"), key("b1", "b")];
   expect(lines(deep)).toEqual([
@@ -36,12 +36,12 @@ it("shows parents first, and what hangs below each in the order of the list", ()
   ]);
 });
 
-it("leaves no key out, one whose parent is not in the list included", () => {
+it("leaves no key out, not even one whose parent is not in the list", () => {
   expect(lines([key("orphan", "elsewhere"), key("below", "orphan")])).toEqual(["orphan", "└── below"]);
   expect(lines([])).toEqual([]);
 });
 
-it("says of a key below a dead one that it is as dead, and of one that is dead itself how", () => {
+it("shows a key below a revoked or expired one as refused too", () => {
   const keys = [
     key("root", null),
     key("gone", "root", { revoked_at: PAST }),

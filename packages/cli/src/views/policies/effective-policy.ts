@@ -19,7 +19,7 @@ import type { Style } from "../../output/style.ts";
 import { block, type Column, table } from "../../output/table.ts";
 import { formatTime } from "../../output/time.ts";
 import { fromProtoInteger, requirePresent, fromProtoTime } from "../values.ts";
-import { word } from "../words.ts";
+import { wordOf } from "./spec.ts";
 
 export type EffectivePolicyView = ReturnType<typeof fromProtoEffectivePolicy>;
 type SourceView = ReturnType<typeof fromProtoSource>;
@@ -30,7 +30,7 @@ type RateLimitView = ReturnType<typeof fromProtoRateLimit>;
 export function fromProtoEffectivePolicy(effective: EffectivePolicy) {
   const { principalType, principalId, lineage, guardrail, shadowGuardrail, budgets, rateLimits } = effective;
   return {
-    principal_type: word(PROTO_PRINCIPAL_TYPES, principalType),
+    principal_type: wordOf(PROTO_PRINCIPAL_TYPES, principalType),
     principal_id: principalId,
     lineage,
     guardrail: guardrail === undefined ? null : fromProtoGuardrail(guardrail),
@@ -45,9 +45,9 @@ function fromProtoSource({ policyId, policyName, bindingId, principalType, princ
     policy_id: policyId,
     policy_name: policyName,
     binding_id: bindingId,
-    principal_type: word(PROTO_PRINCIPAL_TYPES, principalType),
+    principal_type: wordOf(PROTO_PRINCIPAL_TYPES, principalType),
     principal_id: principalId,
-    mode: word(PROTO_BINDING_MODES, mode),
+    mode: wordOf(PROTO_BINDING_MODES, mode),
   };
 }
 
@@ -61,7 +61,7 @@ function fromProtoGuardrail(guardrail: EffectiveGuardrail) {
     allow_streaming: allowStreaming ? { allowed: allowStreaming.allowed, sources: from(allowStreaming.sources) } : null,
     content_patterns: contentPatterns.map(({ pattern, sources }) => {
       const { name, pattern: text, action, appliesTo } = requirePresent(pattern);
-      const [does, target] = [word(PROTO_PATTERN_ACTIONS, action), word(PROTO_PATTERN_TARGETS, appliesTo)];
+      const [does, target] = [wordOf(PROTO_PATTERN_ACTIONS, action), wordOf(PROTO_PATTERN_TARGETS, appliesTo)];
       return { name, pattern: text, action: does, applies_to: target, sources: from(sources) };
     }),
     uninspectable_request: fromProtoUninspectable(guardrail.uninspectableRequest),
@@ -72,14 +72,14 @@ function fromProtoGuardrail(guardrail: EffectiveGuardrail) {
 function fromProtoUninspectable(rule: SourcedUninspectable | undefined) {
   return rule === undefined
     ? null
-    : { action: word(PROTO_UNINSPECTABLE, rule.action), sources: rule.sources.map(fromProtoSource) };
+    : { action: wordOf(PROTO_UNINSPECTABLE, rule.action), sources: rule.sources.map(fromProtoSource) };
 }
 
 function fromProtoBudget({ source, spec, freesUpAt, ...use }: EffectiveBudget) {
   const { window, limitMicroUsd } = requirePresent(spec);
   return {
     ...fromProtoSource(requirePresent(source)),
-    window: word(PROTO_BUDGET_WINDOWS, window),
+    window: wordOf(PROTO_BUDGET_WINDOWS, window),
     limit_micro_usd: fromProtoInteger(limitMicroUsd),
     spent_micro_usd: fromProtoInteger(use.spentMicroUsd),
     reserved_micro_usd: fromProtoInteger(use.reservedMicroUsd),

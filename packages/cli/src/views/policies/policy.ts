@@ -3,9 +3,8 @@ import type { Binding, BoundPolicy, BudgetUse, Policy, PolicyBinding } from "@ro
 import { formatUsd } from "../../output/money.ts";
 import type { Column } from "../../output/table.ts";
 import { formatTime } from "../../output/time.ts";
-import { fromProtoSpec, specFields, specText, type SpecView } from "../spec.ts";
+import { fromProtoSpec, specFields, specText, type SpecView, wordOf } from "./spec.ts";
 import { fromProtoInteger, requirePresent, fromProtoTime } from "../values.ts";
-import { word } from "../words.ts";
 
 export interface PolicyView {
   readonly id: string;
@@ -57,7 +56,7 @@ export function fromProtoPolicy(policy: Policy): PolicyView {
   return {
     id,
     name,
-    kind: word(PROTO_POLICY_KINDS, kind),
+    kind: wordOf(PROTO_POLICY_KINDS, kind),
     spec: fromProtoSpec(spec),
     disabled_at: fromProtoTime(disabledAt),
     etag,
@@ -85,9 +84,9 @@ export function fromProtoBinding({ id, policyId, principalType, principalId, mod
   return {
     id,
     policy_id: policyId,
-    principal_type: word(PROTO_PRINCIPAL_TYPES, principalType),
+    principal_type: wordOf(PROTO_PRINCIPAL_TYPES, principalType),
     principal_id: principalId,
-    mode: word(PROTO_BINDING_MODES, mode),
+    mode: wordOf(PROTO_BINDING_MODES, mode),
     created_by: createdBy || null,
   };
 }

@@ -1,6 +1,7 @@
 import type { PolicySpec } from "@routeplane/contracts/policy";
 import { toBudgetJson, toGuardrailJson, toPresetJson, toRateLimitJson } from "@routeplane/policy-spec";
 import {
+  findWord,
   fromProtoBudget,
   fromProtoGuardrail,
   fromProtoPreset,
@@ -11,10 +12,14 @@ import {
   PROTO_UNINSPECTABLE,
   type WordReader,
 } from "@routeplane/policy-spec/proto";
-import { formatMicroUsd } from "../output/money.ts";
-import { word } from "./words.ts";
+import { formatMicroUsd } from "../../output/money.ts";
 
-/** Spec as users write it: what is absent says nothing. */
+/** Word of the command line and of JSON for a number of an enum; `unknown` for a number that only newer nodes send. */
+export function wordOf(words: Readonly<Record<string, number>>, number: number): string {
+  return findWord(words, number) ?? "unknown";
+}
+
+/** Spec as users write it, without the fields that are not set. */
 export type SpecView = BudgetView | RateLimitView | GuardrailView | PresetView;
 
 type BudgetView = ReturnType<typeof toBudgetJson>;
@@ -24,13 +29,13 @@ type PresetView = ReturnType<typeof toPresetJson>;
 type Fields = readonly (readonly [name: string, value: string])[];
 
 const SHOWN_WORDS: WordReader<string, string, string, string> = {
-  window: (number) => word(PROTO_BUDGET_WINDOWS, number),
-  action: (number) => word(PROTO_PATTERN_ACTIONS, number),
-  target: (number) => word(PROTO_PATTERN_TARGETS, number),
-  uninspectable: (number) => word(PROTO_UNINSPECTABLE, number),
+  window: (number) => wordOf(PROTO_BUDGET_WINDOWS, number),
+  action: (number) => wordOf(PROTO_PATTERN_ACTIONS, number),
+  target: (number) => wordOf(PROTO_PATTERN_TARGETS, number),
+  uninspectable: (number) => wordOf(PROTO_UNINSPECTABLE, number),
 };
 
-/** Null if this CLI is older than the policy's kind. */
+/** Converts a spec; null if this CLI does not know its kind. */
 export function fromProtoSpec(spec: PolicySpec | undefined): SpecView | null {
   switch (spec?.kind.case) {
     case "budget":
@@ -46,7 +51,7 @@ export function fromProtoSpec(spec: PolicySpec | undefined): SpecView | null {
   }
 }
 
-/** In a few words, for a line of a list. */
+/** Spec on one line, for lists. */
 export function specText(spec: SpecView | null): string {
   if (spec === null) return "(unknown to this version of the CLI)";
   return specFields(spec)
@@ -54,7 +59,7 @@ export function specText(spec: SpecView | null): string {
     .join("; ");
 }
 
-/** One line for each rule. */
+/** Fields of a spec, one for each rule. */
 export function specFields(spec: SpecView): Fields {
   if ("limit_micro_usd" in spec) return [["", budgetText(spec)]];
   if ("window_secs" in spec) return [["", rateLimitText(spec)]];
@@ -67,11 +72,11 @@ function budgetText({ window, limit_micro_usd }: BudgetView): string {
 }
 
 function rateLimitText({ window_secs, max_requests, max_tokens, max_concurrent }: RateLimitView): string {
-  const within = [
+  const maxima = [
     ...(max_requests === undefined ? [] : [`${max_requests} requests`]),
     ...(max_tokens === undefined ? [] : [`${max_tokens} tokens`]),
   ];
-  const parts = within.length === 0 ? [] : [`${within.join(" and ")} per ${window_secs} s`];
+  const parts = maxima.length === 0 ? [] : [`${maxima.join(" and ")} per ${window_secs} s`];
   return [...parts, ...(max_concurrent === undefined ? [] : [`${max_concurrent} at once`])].join(", ");
 }
 

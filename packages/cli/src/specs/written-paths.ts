@@ -1,0 +1,24 @@
+import type { PolicyKind } from "@routeplane/policy-spec";
+import { ConnectError } from "@connectrpc/connect";
+import { fromConnectError } from "../call-error.ts";
+import type { Context } from "../context.ts";
+import { CliError } from "../errors.ts";
+
+/**
+ * Awaits a call that sends a spec, and translates field paths in its error to those of the JSON that the user wrote. The contract
+ * has a spec in a oneof field named after its kind, and a list of models in its own message.
+ */
+export async function withWrittenPaths<T>(context: Context, kind: PolicyKind, call: Promise<T>): Promise<T> {
+  try {
+    return await call;
+  } catch (error) {
+    if (!(error instanceof ConnectError)) throw error;
+    const { exitCode, code, reason, message, options } = fromConnectError(error, await context.url());
+    const fields = options.fields?.map(({ field, rule }) => ({ field: toWrittenPath(field, kind), rule }));
+    throw new CliError(exitCode, code, reason, toWrittenPath(message, kind), { ...options, ...(fields && { fields }) });
+  }
+}
+
+function toWrittenPath(text: string, kind: PolicyKind): string {
+  return text.replaceAll(`spec.${kind}`, "spec").replaceAll(/\b(model_allow|model_deny)\.models\b/g, "$1");
+}
