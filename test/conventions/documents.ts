@@ -1,7 +1,7 @@
 /** Reads paths, links and names out of Markdown, to compare them with the checkout. */
 
 /** Folders and files that a path from the root of the repository begins with. */
-const ROOTS = "packages|services|proto|test|deploy|docs|examples|\\.github|\\.ci|\\.vscode";
+const ROOTS = "packages|services|proto|test|deploy|docs|scripts|examples|\\.github|\\.ci|\\.vscode";
 /** Folders that a path from a package's or service's own folder begins with. */
 const OWN_ROOTS = "src|migrations|bin";
 
