@@ -21,11 +21,11 @@ describe("scopes", () => {
     expect(effectiveScopes([["keys:*"], []])).toEqual([]);
   });
 
-  it("name exactly what a sub-key asks for beyond its parent", () => {
+  it("list exactly the requested scopes that the parent does not hold", () => {
     expect(scopesBeyond(["keys:*", "usage:read"], ["keys:read", "usage:*"])).toEqual(["keys:*"]);
   });
 
-  it("shrink to the intersection over a lineage, whichever side holds the wildcard", () => {
+  it("shrink to the intersection over a lineage, with the wildcard on either side", () => {
     expect(effectiveScopes([["keys:*", "usage:read"], ["keys:*"], ["keys:read"]])).toEqual(["keys:read"]);
     expect(effectiveScopes([["keys:read"], ["keys:*"]])).toEqual(["keys:read"]);
   });
@@ -51,7 +51,7 @@ describe("scopes", () => {
     expect(parseOperatorScopes(texts)).toEqual({ fault: expect.stringContaining(fault) });
   });
 
-  it("of an operator credential are others than those of a key", () => {
+  it("of an operator credential differ from those of a key", () => {
     expect(parseOperatorScopes(["operators:write", "keys:*"])).toEqual({ scopes: ["keys:*", "operators:write"] });
     for (const scope of ["inference:invoke", "policy:read", "keys:read", "namespace:read"]) {
       expect(parseOperatorScopes([scope])).toEqual({ fault: expect.stringContaining(`unknown scope "${scope}"`) });

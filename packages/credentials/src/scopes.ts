@@ -60,7 +60,7 @@ export function parseOperatorScopes(texts: readonly string[]): ParsedScopes<Oper
 
 function scopesIn<A extends Actions>(actions: A): ReadonlySet<ScopeOf<A>> {
   const scopes = Object.entries(actions).flatMap(([resource, own]) =>
-    [...own, "*"].map((each) => `${resource}:${each}`),
+    [...own, "*"].map((action) => `${resource}:${action}`),
   );
   return new Set(scopes as ScopeOf<A>[]);
 }

@@ -5,7 +5,7 @@ const TOKENS = { gateway: "rps_a", policy: "rps_b", usage: "rps_c", installer: "
 const HEX = "0f".repeat(32);
 
 describe("service credentials", () => {
-  it("tell callers apart by their tokens, and know nobody else", () => {
+  it("identify a caller by its token, and no caller by any other token", () => {
     const text = formatServiceCredentials(TOKENS);
     const credentials = parseServiceCredentials(text);
     for (const [caller, token] of Object.entries(TOKENS)) {

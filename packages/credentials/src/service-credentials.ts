@@ -29,7 +29,7 @@ export function parseServiceCredentials(text: string): ServiceCredentials | unde
   const accepted: { readonly caller: ServiceCaller; readonly hash: Buffer }[] = [];
   for (const part of text.split(",")) {
     const [, name, hex = ""] = /^([a-z]+):([0-9a-f]{64})$/.exec(part.trim()) ?? [];
-    const caller = SERVICE_CALLERS.find((each) => each === name);
+    const caller = SERVICE_CALLERS.find((serviceCaller) => serviceCaller === name);
     if (caller === undefined) return undefined;
     accepted.push({ caller, hash: Buffer.from(hex, "hex") });
   }

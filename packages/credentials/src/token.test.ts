@@ -3,7 +3,7 @@ import { holdsToken, redactTokens } from "./redact.ts";
 import { mintServiceToken, mintToken, parseToken, tokenPrefix } from "./token.ts";
 
 describe("a token", () => {
-  it("has a fixed length and reads back what it was made of", () => {
+  it("has a fixed length and parses to its parts", () => {
     const tokens = Array.from({ length: 500 }, () => mintToken("key"));
     expect(new Set(tokens.map(({ length }) => length))).toEqual(new Set([81]));
     for (const token of tokens) {
@@ -13,7 +13,7 @@ describe("a token", () => {
     }
   });
 
-  it("tells a key from an operator credential and live from test", () => {
+  it("shows its kind, key or operator credential, and its mode, live or test", () => {
     expect(parseToken(mintToken("operator", "test"))).toMatchObject({ kind: "operator", mode: "test" });
   });
 
@@ -32,12 +32,12 @@ describe("a token", () => {
     },
   );
 
-  it("shows 8 characters of its lookup id and nothing of its secret to be recognised by", () => {
+  it("has a prefix with 8 characters of its lookup id and nothing of its secret", () => {
     const parsed = parseToken(mintToken("key"))!;
     expect(tokenPrefix(parsed)).toBe(`rp_live_${parsed.lookupId.slice(0, 8)}`);
   });
 
-  it("is cut out of any text, whatever kind it is and whatever surrounds it", () => {
+  it("is redacted in any text, of each kind and between any characters", () => {
     for (const token of [mintToken("key"), mintToken("operator"), mintServiceToken()]) {
       const line = redactTokens(`{"authorization":"Bearer ${token}","url":"http://x/?k=${token}&y"}`);
       expect(line).not.toContain(token.slice(8));
@@ -45,7 +45,7 @@ describe("a token", () => {
     }
   });
 
-  it("is found in the middle of other text; what only looks like the start of one is not", () => {
+  it("is found inside of other text, unlike the mere start of one", () => {
     for (const token of [mintToken("key"), mintToken("operator", "test"), mintServiceToken()]) {
       expect(holdsToken(`my ${token}!`)).toBe(true);
       expect(holdsToken(token.slice(0, 40))).toBe(false);

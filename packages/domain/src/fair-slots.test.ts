@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { FairSlots, type FairSlotsOptions } from "./fair-slots.ts";
 
-function world(options: Partial<FairSlotsOptions>) {
+function newSlots(options: Partial<FairSlotsOptions>) {
   const refusal = () => new Error("no slot");
   const slots = new FairSlots({ total: 2, perOwner: 1, waitingPerOwner: 1, waitMs: 60_000, refusal, ...options });
   const running: string[] = [];
@@ -21,14 +21,14 @@ function world(options: Partial<FairSlotsOptions>) {
 }
 
 describe("a slot", () => {
-  it("of one owner is never taken up by another's work", async () => {
-    const { running, start, end } = world({ waitingPerOwner: 100 });
+  it("of one owner is never used by the work of another", async () => {
+    const { running, start, end } = newSlots({ waitingPerOwner: 100 });
     const many = Array.from({ length: 50 }, (_, n) => start("a", `a${n}`));
-    const one = start("b");
+    const single = start("b");
     expect(running).toEqual(["a0", "b"]);
     const third = start("c");
     await end("b");
-    await one;
+    await single;
     expect(running).toEqual(["a0", "b", "c"]);
     await end("a0");
     expect(running.at(-1)).toBe("a1");
@@ -38,8 +38,8 @@ describe("a slot", () => {
     await third;
   });
 
-  it("goes to who waits longest among owners that have room", async () => {
-    const { running, start, end } = world({});
+  it("goes to the longest waiting among the owners below their share", async () => {
+    const { running, start, end } = newSlots({});
     const all = ["a", "b", "c", "d"].map((owner) => start(owner));
     expect(running).toEqual(["a", "b"]);
     for (const owner of ["a", "b", "c", "d"]) await end(owner);
@@ -47,26 +47,26 @@ describe("a slot", () => {
     expect(running).toEqual(["a", "b", "c", "d"]);
   });
 
-  it("is refused to an owner that has as much waiting as may wait, and after the wait", async () => {
-    const { start, end } = world({});
+  it("is refused to an owner with a full queue, and after the longest wait", async () => {
+    const { start, end } = newSlots({});
     const [first, second] = [start("a", "a0"), start("a", "a1")];
     await expect(start("a", "a2")).rejects.toThrow("no slot");
     await end("a0");
     await end("a1");
     await Promise.all([first, second]);
-    const hasty = world({ waitMs: 1 });
-    const held = hasty.start("a", "held");
-    await expect(hasty.start("a", "late")).rejects.toThrow("no slot");
-    await hasty.end("held");
-    await held;
-    const again = hasty.start("a", "again");
-    expect(hasty.running).toEqual(["held", "again"]);
-    await hasty.end("again");
+    const impatient = newSlots({ waitMs: 1 });
+    const running = impatient.start("a", "held");
+    await expect(impatient.start("a", "late")).rejects.toThrow("no slot");
+    await impatient.end("held");
+    await running;
+    const again = impatient.start("a", "again");
+    expect(impatient.running).toEqual(["held", "again"]);
+    await impatient.end("again");
     await again;
   });
 
   it("is free again after work that fails", async () => {
-    const { slots, running, start, end } = world({});
+    const { slots, running, start, end } = newSlots({});
     await expect(slots.run("a", () => Promise.reject(new Error("broken")))).rejects.toThrow("broken");
     const next = start("a");
     expect(running).toEqual(["a"]);

@@ -10,7 +10,7 @@ it("makes ids that carry their kind and sort by time", () => {
   expect(parseId("req", first)).toBe(first);
 });
 
-it("takes no id of another kind and no malformed one", () => {
+it("refuses ids of another kind and malformed ones", () => {
   const key = newId("key");
   for (const text of ["", "key_", "key", newId("ns"), key.toUpperCase(), `${key}0`, ` ${key}`, "key_' or 1=1"]) {
     expect(parseId("key", text)).toBeUndefined();

@@ -159,35 +159,35 @@ describe("several accounts", () => {
 
 describe("a credential that is limited to an account", () => {
   it("sees its own namespace and no other, not even of the same account: a key", async () => {
-    const [mine, theirs] = [await createAccountWithKey(), await createAccountWithKey()];
-    const sibling = await operator().namespaces.createNamespace({ name: "sibling", account: mine.id });
-    const { namespaces } = auth.as(mine.root.token);
-    expect(await idsOf(mine.root.token)).toEqual([mine.namespaceId]);
-    expect(await idsOf(mine.root.token, { account: mine.name })).toEqual([mine.namespaceId]);
-    expect((await namespaces.getNamespace({ namespace: "shared" })).namespace?.id).toBe(mine.namespaceId);
-    for (const account of [theirs.id, theirs.name, "default", newId("acc")]) {
+    const [own, foreign] = [await createAccountWithKey(), await createAccountWithKey()];
+    const sibling = await operator().namespaces.createNamespace({ name: "sibling", account: own.id });
+    const { namespaces } = auth.as(own.root.token);
+    expect(await idsOf(own.root.token)).toEqual([own.namespaceId]);
+    expect(await idsOf(own.root.token, { account: own.name })).toEqual([own.namespaceId]);
+    expect((await namespaces.getNamespace({ namespace: "shared" })).namespace?.id).toBe(own.namespaceId);
+    for (const account of [foreign.id, foreign.name, "default", newId("acc")]) {
       expect(await refusal(namespaces.listNamespaces({ account }))).toMatchObject({ code: Code.NotFound });
     }
-    expect(await idsOf(mine.root.token, { showDeleted: true })).toEqual([mine.namespaceId]);
+    expect(await idsOf(own.root.token, { showDeleted: true })).toEqual([own.namespaceId]);
     const unknown = await refusal(namespaces.getNamespace({ namespace: newId("ns") }));
-    for (const namespace of [theirs.namespaceId, sibling.namespace?.id ?? "", "sibling", "ns_x"]) {
+    for (const namespace of [foreign.namespaceId, sibling.namespace?.id ?? "", "sibling", "ns_x"]) {
       const error = await refusal(namespaces.getNamespace({ namespace }));
       expect([error.code, error.rawMessage, error.reason]).toEqual([Code.NotFound, unknown.rawMessage, unknown.reason]);
     }
   });
 
   it("acts on that account only, and its names are not ambiguous: an operator credential", async () => {
-    const [mine, theirs] = [await createAccountWithKey(), await createAccountWithKey()];
-    const { token } = await auth.operator({ account: mine.name });
+    const [own, foreign] = [await createAccountWithKey(), await createAccountWithKey()];
+    const { token } = await auth.operator({ account: own.name });
     const { accounts, namespaces, keys } = auth.as(token);
-    expect((await accounts.listAccounts({})).accounts.map(({ id }) => id)).toEqual([mine.id]);
-    expect(await idsOf(token)).toEqual([mine.namespaceId]);
+    expect((await accounts.listAccounts({})).accounts.map(({ id }) => id)).toEqual([own.id]);
+    expect(await idsOf(token)).toEqual([own.namespaceId]);
     const created = await namespaces.createNamespace({ name: "own" });
-    expect(created.namespace?.accountId).toBe(mine.id);
+    expect(created.namespace?.accountId).toBe(own.id);
     const { key } = await keys.mintRootKey({ namespace: "shared", name: "x", scopes: ["keys:read"] });
-    expect((await auth.as(mine.root.token).keys.getKey({ id: key?.id ?? "" })).key?.name).toBe("x");
-    const namespace = theirs.namespaceId;
-    const account = theirs.id;
+    expect((await auth.as(own.root.token).keys.getKey({ id: key?.id ?? "" })).key?.name).toBe("x");
+    const namespace = foreign.namespaceId;
+    const account = foreign.id;
     for (const call of [
       () => accounts.getAccount({ account }),
       () => namespaces.listNamespaces({ account }),
@@ -199,15 +199,15 @@ describe("a credential that is limited to an account", () => {
     ]) {
       expect(await refusal(call())).toMatchObject({ code: Code.NotFound, reason: "RESOURCE_NOT_FOUND" });
     }
-    expect(await auth.verify(theirs.root.token)).toMatchObject({ case: "key" });
+    expect(await auth.verify(foreign.root.token)).toMatchObject({ case: "key" });
   });
 
   it("creates and renames no account, not even its own: an operator credential", async () => {
-    const mine = await createAccountWithKey();
-    const { accounts } = auth.as((await auth.operator({ account: mine.name })).token);
+    const own = await createAccountWithKey();
+    const { accounts } = auth.as((await auth.operator({ account: own.name })).token);
     for (const call of [
       () => accounts.createAccount({ name: newName() }),
-      () => accounts.renameAccount({ account: mine.id, name: newName() }),
+      () => accounts.renameAccount({ account: own.id, name: newName() }),
       () => accounts.renameAccount({ account: "default", name: newName() }),
     ]) {
       expect(await refusal(call())).toMatchObject({ code: Code.PermissionDenied, reason: "ACCOUNT_LIMITED" });
@@ -215,11 +215,11 @@ describe("a credential that is limited to an account", () => {
   });
 
   it("reads the audit log of its own account, by any actor, and of no other", async () => {
-    const [mine, theirs] = [await createAccountWithKey(), await createAccountWithKey()];
-    const { token } = await auth.operator({ account: mine.name });
+    const [own, foreign] = [await createAccountWithKey(), await createAccountWithKey()];
+    const { token } = await auth.operator({ account: own.name });
     const { entries } = await auth.as(token).audit.listAuditEntries({ pageSize: 1000 });
     const targets = entries.map(({ targetId }) => targetId);
-    for (const each of [mine.id, mine.namespaceId, mine.root.id]) expect(targets).toContain(each);
-    for (const each of [theirs.id, theirs.namespaceId, theirs.root.id]) expect(targets).not.toContain(each);
+    for (const each of [own.id, own.namespaceId, own.root.id]) expect(targets).toContain(each);
+    for (const each of [foreign.id, foreign.namespaceId, foreign.root.id]) expect(targets).not.toContain(each);
   });
 });

@@ -83,9 +83,9 @@ describe("the audit log", () => {
 
   it("shows a key nothing of another namespace", async () => {
     await auth.as(auth.operatorToken).namespaces.createNamespace({ name: "foreign", account: "default" });
-    const [mine, theirs] = [await auth.rootKey(), await auth.rootKey("foreign")];
-    expect(await entriesOf(theirs.token, { targetId: mine.id })).toEqual([]);
-    const entries = await entriesOf(mine.token);
+    const [own, foreign] = [await auth.rootKey(), await auth.rootKey("foreign")];
+    expect(await entriesOf(foreign.token, { targetId: own.id })).toEqual([]);
+    const entries = await entriesOf(own.token);
     expect(new Set(entries.map(({ namespaceId }) => namespaceId))).toEqual(new Set([auth.namespaceId]));
   });
 

@@ -95,7 +95,7 @@ describe("authority over keys", () => {
 
   it("answers a foreign, an unknown and a malformed id with the same NOT_FOUND, to every caller", async () => {
     await auth.as(auth.operatorToken).namespaces.createNamespace({ name: "foreign" });
-    const theirs = await auth.rootKey("foreign");
+    const foreign = await auth.rootKey("foreign");
     for (const { token } of [tree.root, tree.grandchild]) {
       const { keys } = auth.as(token);
       for (const call of [
@@ -103,14 +103,14 @@ describe("authority over keys", () => {
         (id: string) => keys.rotateKey({ id }),
         (id: string) => keys.revokeKey({ id, reason: "x" }),
       ]) {
-        const errors = await Promise.all([theirs.id, newId("key"), "key_x", ""].map((id) => refusal(call(id))));
+        const errors = await Promise.all([foreign.id, newId("key"), "key_x", ""].map((id) => refusal(call(id))));
         const seen = errors.map((error) => JSON.stringify([error.code, error.rawMessage, error.reason]));
         expect(new Set(seen)).toEqual(
           new Set([JSON.stringify([Code.NotFound, errors[0]?.rawMessage, "RESOURCE_NOT_FOUND"])]),
         );
       }
     }
-    expect(await auth.verify(theirs.token)).toMatchObject({ case: "key" });
+    expect(await auth.verify(foreign.token)).toMatchObject({ case: "key" });
   });
 
   it("needs keys:write, and the refusal of a key without it names the scope", async () => {

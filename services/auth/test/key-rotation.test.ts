@@ -92,16 +92,16 @@ describe("a rotation", () => {
     auth.time.now += 10 * SECOND;
     const third = await rotate(second.token, root.id, 604_800);
     const fourth = await rotate(third.token, root.id, 5);
-    const alive = () => Promise.all([root, second, third, fourth].map(({ token }) => works(token)));
-    expect(await alive()).toEqual([true, true, true, true]);
+    const validity = () => Promise.all([root, second, third, fourth].map(({ token }) => works(token)));
+    expect(await validity()).toEqual([true, true, true, true]);
     auth.time.now += 5 * SECOND;
-    expect(await alive()).toEqual([true, true, false, true]);
+    expect(await validity()).toEqual([true, true, false, true]);
     auth.time.now += 85 * SECOND - 1;
-    expect(await alive()).toEqual([true, true, false, true]);
+    expect(await validity()).toEqual([true, true, false, true]);
     auth.time.now += 1;
-    expect(await alive()).toEqual([false, true, false, true]);
+    expect(await validity()).toEqual([false, true, false, true]);
     auth.time.now += 7 * DAY - 90 * SECOND;
-    expect(await alive()).toEqual([false, false, false, true]);
+    expect(await validity()).toEqual([false, false, false, true]);
   });
 
   it("without grace leaves only the new token, graces of earlier rotations included", async () => {

@@ -59,13 +59,13 @@ describe("a subscriber of a token", () => {
 
   it("hears what the key may still do, nothing of other keys, and nothing after its release", async () => {
     const service = await startVerifier();
-    const [mine, other] = [await mintCachedKey(service), await mintCachedKey(service)];
-    const [staying, gone] = [await subscribe(service, mine.token), await subscribe(service, mine.token)];
+    const [own, other] = [await mintCachedKey(service), await mintCachedKey(service)];
+    const [staying, gone] = [await subscribe(service, own.token), await subscribe(service, own.token)];
     gone.release();
     await revoke(other.root, other.id);
-    await auth.as(mine.root.token).keys.updateKey({ id: mine.root.id, scopes: ["keys:*", "inference:*"] });
+    await auth.as(own.root.token).keys.updateKey({ id: own.root.id, scopes: ["keys:*", "inference:*"] });
     await eventually(() => staying.latest() === "ok");
-    expect(staying.outcomes).toMatchObject([{ kind: "key", keyId: mine.id, scopes: ["inference:invoke"] }]);
+    expect(staying.outcomes).toMatchObject([{ kind: "key", keyId: own.id, scopes: ["inference:invoke"] }]);
     expect(gone.outcomes).toEqual([]);
   });
 

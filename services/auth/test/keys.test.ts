@@ -157,18 +157,18 @@ describe("a namespace", () => {
   it("is out of reach of the keys of others: the same answer, byte for byte, for foreign, unknown and malformed ids", async () => {
     const { namespaces } = auth.as(auth.operatorToken);
     await namespaces.createNamespace({ name: "foreign" });
-    const [mine, theirs] = [await auth.rootKey(), await auth.rootKey("foreign")];
-    const { keys } = auth.as(mine.token);
+    const [own, foreign] = [await auth.rootKey(), await auth.rootKey("foreign")];
+    const { keys } = auth.as(own.token);
     for (const call of [keys.getKey, keys.revokeKey]) {
       const errors = await Promise.all(
-        [theirs.id, newId("key"), "key_x", "", "' or 1=1"].map((id) => refusal(call({ id }))),
+        [foreign.id, newId("key"), "key_x", "", "' or 1=1"].map((id) => refusal(call({ id }))),
       );
       const seen = errors.map((error) => JSON.stringify([error.code, error.rawMessage, error.reason]));
       expect(new Set(seen)).toEqual(new Set([seen[0]]));
       expect(errors[0]?.code).toBe(Code.NotFound);
     }
-    expect((await keys.listKeys({ pageSize: 1000 })).keys.map(({ id }) => id)).not.toContain(theirs.id);
-    expect(await verify(theirs.token)).toMatchObject({ case: "key" });
+    expect((await keys.listKeys({ pageSize: 1000 })).keys.map(({ id }) => id)).not.toContain(foreign.id);
+    expect(await verify(foreign.token)).toMatchObject({ case: "key" });
   });
 
   it("is listed with the caller's own marked active", async () => {

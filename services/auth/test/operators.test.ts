@@ -203,9 +203,9 @@ describe("a revocation", () => {
 
   it("reaches nothing above the caller or beside it, and neither does a rotation", async () => {
     const parent = await auth.operator();
-    const [mine, sibling] = [await auth.operator({ by: parent.token }), await auth.operator({ by: parent.token })];
+    const [own, sibling] = [await auth.operator({ by: parent.token }), await auth.operator({ by: parent.token })];
     for (const id of [await firstId(), parent.id, sibling.id]) {
-      const { revokeOperator, rotateOperator } = rpc(mine.token);
+      const { revokeOperator, rotateOperator } = rpc(own.token);
       for (const call of [revokeOperator, rotateOperator]) {
         expect(await refusal(call({ id }))).toMatchObject({
           code: Code.PermissionDenied,
