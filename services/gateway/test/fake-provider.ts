@@ -2,9 +2,9 @@ import { once } from "node:events";
 import { createServer, type IncomingHttpHeaders, type IncomingMessage, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 
-/** A provider on this machine: the outside world of the gateway, scripted by the test. */
+/** HTTP server in the place of a provider; the test scripts its answers. */
 export interface FakeProvider {
-  /** What to configure as `base_url`. */
+  /** Value for `base_url`. */
   readonly baseUrl: string;
   readonly requests: readonly ReceivedRequest[];
   close(): Promise<void>;
@@ -14,7 +14,7 @@ export interface ReceivedRequest {
   readonly path: string;
   readonly headers: IncomingHttpHeaders;
   readonly body: string;
-  /** Whether the gateway closed the connection before the answer was complete. */
+  /** True once the gateway has closed the connection before the answer was complete. */
   aborted: boolean;
 }
 

@@ -1,6 +1,6 @@
 import type { CancelReason, Reply } from "../src/domain/ports/reply.ts";
 
-/** A client that takes everything and remembers it. */
+/** Fake `Reply` to a client that takes everything, and keeps it. */
 export interface FakeReply extends Reply {
   readonly status: number | undefined;
   readonly headers: Readonly<Record<string, string>>;
@@ -8,7 +8,7 @@ export interface FakeReply extends Reply {
   readonly ended: boolean;
 }
 
-/** @param onWrite runs after each write, e.g. to go away after the first one */
+/** @param onWrite called after each write, e.g. to cancel the request after the first one */
 export function fakeReply(onWrite: (reply: FakeReply) => void = () => {}): FakeReply {
   const controller = new AbortController();
   const chunks: Uint8Array[] = [];

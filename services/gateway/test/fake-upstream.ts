@@ -6,7 +6,7 @@ import {
 } from "../src/domain/ports/upstream.ts";
 import { boundTokens } from "../src/domain/request/token-bounds.ts";
 
-/** An upstream that answers with these chunks, and then with `fault` if there is one. */
+/** Fake `Upstream` that answers every request with these chunks. @param more members of the answer to replace, e.g. its status */
 export function answeringUpstream(
   contentType: string,
   chunks: readonly string[],
@@ -19,11 +19,12 @@ export function answeringUpstream(
   return { boundTokens, chatCompletion: async () => answer, async close() {} };
 }
 
-/** An upstream that fails before the head of an answer. */
+/** Fake `Upstream` that fails before the head of an answer. */
 export function failingUpstream(kind: UpstreamFaultKind): Upstream {
   return { boundTokens, chatCompletion: () => Promise.reject(new UpstreamFault(kind, "no")), async close() {} };
 }
 
+/** Body of an answer that breaks off after one chunk. */
 export async function* breakingAfter(chunk: string, kind: UpstreamFaultKind = "broken"): AsyncGenerator<Uint8Array> {
   yield Buffer.from(chunk);
   throw new UpstreamFault(kind, "connection reset");

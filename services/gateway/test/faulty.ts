@@ -1,33 +1,33 @@
-/** Throws once, at the n-th step of what it wraps: a call, a read of a member, or a turn of an iteration. */
+/** Fault that is thrown once, at the n-th step of the wrapped objects: a call, or a read of a property. */
 export class Fault {
-  /** The step that threw; undefined if there were fewer. */
+  /** Name of the step that threw; undefined if there were fewer steps. */
   thrownAt: string | undefined;
-  #left: number;
+  #stepsLeft: number;
   #isArmed = false;
 
   constructor(step: number) {
-    this.#left = step;
+    this.#stepsLeft = step;
   }
 
-  /** Steps count from now on. */
+  /** Starts to count steps. */
   arm(): void {
     this.#isArmed = true;
   }
 
   step(name: string): void {
-    if (!this.#isArmed || this.thrownAt !== undefined || --this.#left > 0) return;
+    if (!this.#isArmed || this.thrownAt !== undefined || --this.#stepsLeft > 0) return;
     this.thrownAt = name;
     throw new TypeError(`injected at ${name}`);
   }
 }
 
-/** The same object, every use of which is a step. What it returns or resolves with is wrapped too. */
+/** Wraps an object so that each use of it is a step. Values that it returns or resolves with are wrapped too. */
 export function faulty<T extends object>(target: T, fault: Fault, name: string): T {
   return new Proxy(target, {
     get(object, key) {
       const path = `${name}.${String(key)}`;
       const value: unknown = Reflect.get(object, key);
-      // Awaiting an object asks it whether it is a promise.
+      // `await` reads `then` of every object.
       if (key === "then") return value;
       if (typeof value !== "function") {
         fault.step(path);
@@ -48,10 +48,10 @@ export function faulty<T extends object>(target: T, fault: Fault, name: string):
   });
 }
 
-/** Bytes, dates, promises and signals work on the object itself only. */
+/** Classes whose methods work on the object itself only, not on a proxy. */
 const OPAQUE = [Date, Promise, AbortSignal, Uint8Array];
 
 function wrapped(value: unknown, fault: Fault, path: string): unknown {
-  if (typeof value !== "object" || value === null || OPAQUE.some((each) => value instanceof each)) return value;
+  if (typeof value !== "object" || value === null || OPAQUE.some((type) => value instanceof type)) return value;
   return faulty(value, fault, path);
 }

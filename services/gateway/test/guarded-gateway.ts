@@ -20,11 +20,11 @@ import { type FakeUsageLog, fakeUsageLog } from "./fake-usage-log.ts";
 import { fakeVerification } from "./fake-verifier.ts";
 import { type ReceivedRequest, startFakeProvider } from "./fake-provider.ts";
 
-/** A gateway over HTTP between a client and a provider on this machine; guardrails apply to whoever calls. */
+/** Gateway over HTTP with a fake provider, and guardrails that apply to every key. */
 export interface GuardedGateway {
   readonly url: string;
   readonly routes: readonly Route[];
-  /** What the provider was sent. */
+  /** Requests that the provider received. */
   readonly received: readonly ReceivedRequest[];
   readonly usage: FakeUsageLog;
   post(path: string, body: object | string): Promise<Answer>;
@@ -103,7 +103,7 @@ export async function startGuardedGateway(options: GuardedGatewayOptions): Promi
   };
 }
 
-/** The data of the events of a stream, parsed. */
+/** Parses the data of the events of a stream. */
 export function chunksOf(text: string): readonly Chunk[] {
   return text
     .split("\n\n")

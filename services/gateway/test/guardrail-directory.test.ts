@@ -10,7 +10,7 @@ import { createGuardrailDirectory, type GuardrailDirectoryOptions } from "../src
 import type { AppliedGuardrail } from "../src/domain/ports/guardrail-directory.ts";
 import type { CallingKey } from "../src/domain/ports/key-verifier.ts";
 
-/** A gateway that asks one policy process, while policies are changed through another. */
+/** The directory of a gateway that calls one process of the policy service, while policies are changed through another. */
 
 let policy: PolicyUnderTest;
 const started: { stop(): Promise<void> }[] = [];
@@ -34,7 +34,7 @@ function callerIn(namespaceId: Id<"ns">, parent?: CallingKey): CallingKey {
 interface World {
   readonly way: BreakableTransport;
   readonly guardrailsOf: (caller: CallingKey) => Promise<readonly AppliedGuardrail[]>;
-  /** What the rules are, or the reason for which that is not known. */
+  /** Resolves to the members of the specs that apply, or to the reason of the error. */
   readonly ask: (caller: CallingKey) => Promise<string>;
 }
 

@@ -4,7 +4,7 @@ import { afterEach, describe, expect, it } from "vitest";
 import { type Answer, chunksOf, type GuardedGateway, startGuardedGateway } from "./guarded-gateway.ts";
 import { type ReceivedRequest, sendJson } from "./fake-provider.ts";
 
-/** Every endpoint, streamed or not, under every kind of rule: a new endpoint without a row here goes red. */
+/** Every endpoint, streamed or not, under every kind of rule. A new endpoint without a row here fails a test. */
 
 let gateway: GuardedGateway | undefined;
 afterEach(async () => {
@@ -60,7 +60,7 @@ const secret = (more: Partial<ContentPattern>): GuardrailSpec => ({
 interface Kind {
   readonly spec: GuardrailSpec;
   readonly asked?: string;
-  /** What the client is refused with, before anything is sent upstream. */
+  /** Refusal before anything is sent upstream. */
   readonly refused?: { readonly status: number; readonly code: string; readonly rule: string };
   /** Only one of the two ways. */
   readonly refusedWhen?: boolean;

@@ -121,7 +121,7 @@ describe("a call that is refused by its credential", () => {
     return { status: head[":status"], type: head["content-type"], body };
   }
 
-  /** From where its JSON begins: what is before it in a stream counts its bytes. */
+  /** Cuts off the request id, and the prefix with the length of a message in a stream. */
   const withoutId = (body: string): string => body.slice(body.indexOf("{")).replace(/"x-request-id":\["[^"]*"\]/, "");
   const credentials: [string, Record<string, string>][] = [
     ["none", {}],

@@ -16,7 +16,7 @@ import { fakeUsageLog } from "./fake-usage-log.ts";
 import { type FakeReply, fakeReply } from "./fake-reply.ts";
 import { boundTokens } from "../src/domain/request/token-bounds.ts";
 
-/** The pipeline around an upstream, a budget and a usage log that a test can look into. */
+/** Nano-USD of a micro-USD. */
 export const MICRO = 1_000n;
 const MODEL: Model = {
   provider: "echo",
@@ -26,9 +26,10 @@ const MODEL: Model = {
   outputField: "max_tokens",
 };
 export const BODY = { model: "echo", max_tokens: 3, messages: [{ role: "user", content: "one two three" }] };
-/** What BODY reserves: its bytes and the allowance for templates, and 3 output tokens at double the price. */
+/** Reservation of a body like `BODY`: its bytes, 128 tokens for templates, and 3 output tokens at double the price. */
 export const reservationOf = (body: object): bigint => BigInt(JSON.stringify(body).length + 128 + 6) * MICRO;
 
+/** Pipeline over fakes of its ports. */
 export interface PipelineUnderTest {
   readonly budget: FakeAdmissions;
   readonly usage: ReturnType<typeof fakeUsageLog>;
@@ -55,7 +56,7 @@ export function pipelineUnderTest(options: WorldOptions = {}): PipelineUnderTest
   const sent: string[] = [];
   const watched: Upstream = {
     ...upstream,
-    // As of an upstream that counts in a way of its own.
+    // The bounds of any upstream, rather than the exact count of echo.
     boundTokens,
     chatCompletion(request) {
       sent.push(typeof request.body === "string" ? request.body : Buffer.from(request.body).toString());

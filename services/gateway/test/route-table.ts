@@ -1,4 +1,3 @@
-import type { EventPublisher } from "@routeplane/events";
 import type { Logger } from "@routeplane/runtime";
 import { createLogger } from "@routeplane/runtime";
 import { type Gateway, wireGateway } from "../src/app.ts";
@@ -6,23 +5,12 @@ import type { Upstream } from "../src/domain/ports/upstream.ts";
 import { boundTokens } from "../src/domain/request/token-bounds.ts";
 import type { Route } from "../src/handlers/router.ts";
 import { loadProviders } from "../src/providers/providers.ts";
+import { fakeEventPublisher } from "./fake-event-publisher.ts";
 
 const natsOutage = "spool" as const;
 const NOWHERE = "http://127.0.0.1:9";
-const publisher: EventPublisher = {
-  name: "nobody",
-  pendingFromPreviousRun: [],
-  enqueue: () => 1,
-  complete() {},
-  record: () => ({ pendingSettlementOffset: 0, committed: async () => {} }),
-  recordOrSend: () => 0,
-  spoolBytes: () => 0,
-  acceptsNew: () => true,
-  isReachable: async () => true,
-  stop: async () => {},
-};
 
-/** A gateway whose services are all away, and whose upstream calls `onReached` and fails. */
+/** Wires a gateway whose services do not answer, and whose upstream calls `onReached` and fails. */
 export function wireUnservedGateway(log: Logger, onReached: () => void): Gateway {
   const upstream: Upstream = {
     boundTokens,
@@ -41,10 +29,16 @@ export function wireUnservedGateway(log: Logger, onReached: () => void): Gateway
     providers,
     natsOutage,
   };
-  return wireGateway({ config, publisher, upstreams: new Map([["echo", upstream]]), log, clock: Date.now });
+  return wireGateway({
+    config,
+    publisher: fakeEventPublisher,
+    upstreams: new Map([["echo", upstream]]),
+    log,
+    clock: Date.now,
+  });
 }
 
-/** Every address that the gateway serves, whatever may be added to it. */
+/** Returns every route of the gateway, including those that are added later. */
 export async function routeTable(): Promise<readonly Pick<Route, "method" | "path" | "reaches">[]> {
   const { routes, components } = wireUnservedGateway(
     createLogger("gateway", (line) => line, "silent"),

@@ -1,0 +1,15 @@
+import type { EventPublisher } from "@routeplane/events";
+
+/** Fake `EventPublisher` that accepts every record and keeps none. */
+export const fakeEventPublisher: EventPublisher = {
+  name: "nobody",
+  pendingFromPreviousRun: [],
+  enqueue: () => 1,
+  complete() {},
+  record: () => ({ pendingSettlementOffset: 0, committed: async () => {} }),
+  recordOrSend: () => 0,
+  spoolBytes: () => 0,
+  acceptsNew: () => true,
+  isReachable: async () => true,
+  stop: async () => {},
+};
