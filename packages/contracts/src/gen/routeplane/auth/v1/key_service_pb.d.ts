@@ -142,7 +142,7 @@ export declare type MintKeyResponse = Message<"routeplane.auth.v1.MintKeyRespons
   key?: Key | undefined;
 
   /**
-   * Its token. Shown once.
+   * Token of the credential. It is in this response and nowhere else.
    *
    * @generated from field: string token = 2;
    */
@@ -210,7 +210,7 @@ export declare type MintRootKeyResponse = Message<"routeplane.auth.v1.MintRootKe
   key?: Key | undefined;
 
   /**
-   * Its token. Shown once.
+   * Token of the credential. It is in this response and nowhere else.
    *
    * @generated from field: string token = 2;
    */

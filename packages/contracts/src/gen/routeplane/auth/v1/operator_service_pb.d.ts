@@ -149,7 +149,7 @@ export declare type MintOperatorResponse = Message<"routeplane.auth.v1.MintOpera
   operator?: Operator | undefined;
 
   /**
-   * Its token. Shown once.
+   * Token of the credential. It is in this response and nowhere else.
    *
    * @generated from field: string token = 2;
    */

@@ -12,7 +12,7 @@ import type { Timestamp } from "@bufbuild/protobuf/wkt";
 export declare const file_routeplane_events_v1_usage_event: GenFile;
 
 /**
- * What a gateway publishes when a request is admitted and when it settles, and how many denied requests have no such event.
+ * Event that a gateway publishes when a request is admitted and when it settles, or that counts denied requests without a row.
  * Either event of a request is enough to write its row: they share every fact of the request, may arrive in any order and any
  * number of times, and are told apart by phase.
  *
@@ -20,14 +20,14 @@ export declare const file_routeplane_events_v1_usage_event: GenFile;
  */
 export declare type UsageEvent = Message<"routeplane.events.v1.UsageEvent"> & {
   /**
-   * What is known from admission on. The same in both events of a request. Absent with `unlogged_denials`.
+   * Facts known from the admission on, the same in both events of a request. Absent with `unlogged_denials`.
    *
    * @generated from field: routeplane.events.v1.RequestFacts request = 1;
    */
   request?: RequestFacts | undefined;
 
   /**
-   * Which moment of the request's life this is.
+   * Phase of the request.
    *
    * @generated from oneof routeplane.events.v1.UsageEvent.phase
    */
@@ -49,7 +49,7 @@ export declare type UsageEvent = Message<"routeplane.events.v1.UsageEvent"> & {
     case: "settled";
   } | {
     /**
-     * Not of one request: denied requests that have no row.
+     * Count of denied requests that have no row; not about one request.
      *
      * @generated from field: routeplane.events.v1.UnloggedDenials unlogged_denials = 4;
      */
@@ -128,13 +128,13 @@ export declare type UnloggedDenials = Message<"routeplane.events.v1.UnloggedDeni
 export declare const UnloggedDenialsSchema: GenMessage<UnloggedDenials>;
 
 /**
- * One message on the wire: events are published in batches, because acknowledgement is what costs.
+ * Message on the wire: events are published in batches, because each message costs an acknowledgement.
  *
  * @generated from message routeplane.events.v1.UsageEventBatch
  */
 export declare type UsageEventBatch = Message<"routeplane.events.v1.UsageEventBatch"> & {
   /**
-   * In the order in which they happened at this gateway.
+   * Events in the order in which they happened at this gateway.
    *
    * @generated from field: repeated routeplane.events.v1.UsageEvent events = 1;
    */
@@ -148,7 +148,7 @@ export declare type UsageEventBatch = Message<"routeplane.events.v1.UsageEventBa
 export declare const UsageEventBatchSchema: GenMessage<UsageEventBatch>;
 
 /**
- * What is known of a request from its admission on.
+ * Facts of a request that are known from its admission on.
  *
  * @generated from message routeplane.events.v1.RequestFacts
  */
@@ -175,7 +175,7 @@ export declare type RequestFacts = Message<"routeplane.events.v1.RequestFacts"> 
   keyId: string;
 
   /**
-   * When the gateway received the request. Part of the row's identity: identical in every event of the request.
+   * Time at which the gateway received the request. Part of the key of its row: identical in every event of the request.
    *
    * @generated from field: google.protobuf.Timestamp created_at = 4;
    */
@@ -203,7 +203,7 @@ export declare type RequestFacts = Message<"routeplane.events.v1.RequestFacts"> 
   provider: string;
 
   /**
-   * Whether the client asked for a stream.
+   * True if the client asked for a stream.
    *
    * @generated from field: bool streamed = 8;
    */
@@ -223,30 +223,30 @@ export declare const RequestFactsSchema: GenMessage<RequestFacts>;
  */
 export declare type Admitted = Message<"routeplane.events.v1.Admitted"> & {
   /**
-   * The reservation: the most that the request can cost, at the bounds that it was admitted with. Every budget that applies
-   * holds it; where none applies nobody does, and it is said all the same. Nano-USD, >= 0; 0 only where the price is.
+   * The reservation: the most that the request can cost, at the bounds that it was admitted with. It counts against every
+   * budget that applies, and is stated also where none applies. Nano-USD, >= 0; 0 only where the price is.
    *
    * @generated from field: int64 reserved_nano_usd = 1;
    */
   reservedNanoUsd: bigint;
 
   /**
-   * From then on a request without a settlement is taken for lost: what was reserved becomes its charge, until a settlement
-   * says better. Absent: a day after created_at.
+   * Time from which a request without a settlement counts as lost: its reservation becomes its charge, until a settlement
+   * corrects it. Absent: a day after created_at.
    *
    * @generated from field: google.protobuf.Timestamp expires_at = 2;
    */
   expiresAt?: Timestamp | undefined;
 
   /**
-   * What the reservation is reckoned with.
+   * Price that the reservation is computed with.
    *
    * @generated from field: routeplane.events.v1.Price price = 3;
    */
   price?: Price | undefined;
 
   /**
-   * When the admission was decided.
+   * Time of the admission.
    *
    * @generated from field: google.protobuf.Timestamp admitted_at = 4;
    */
@@ -260,28 +260,28 @@ export declare type Admitted = Message<"routeplane.events.v1.Admitted"> & {
 export declare const AdmittedSchema: GenMessage<Admitted>;
 
 /**
- * What the tokens of a request cost.
+ * Price of the tokens of a request.
  *
  * @generated from message routeplane.events.v1.Price
  */
 export declare type Price = Message<"routeplane.events.v1.Price"> & {
   /**
-   * Where the gateway has the model's prices from and a digest of all of them, e.g. `catalogue:3f9c2a71b0de`: equal prices have
-   * equal versions, on every gateway.
+   * Source of the model's prices and a digest of all of them, e.g. `catalogue:3f9c2a71b0de`: equal prices have equal versions,
+   * on every gateway.
    *
    * @generated from field: string version = 1;
    */
   version: string;
 
   /**
-   * Of one input token. Pico-USD, >= 0.
+   * Price of one input token. Pico-USD, >= 0.
    *
    * @generated from field: int64 input_pico_usd = 2;
    */
   inputPicoUsd: bigint;
 
   /**
-   * Of one output token. Pico-USD, >= 0.
+   * Price of one output token. Pico-USD, >= 0.
    *
    * @generated from field: int64 output_pico_usd = 3;
    */
@@ -308,14 +308,14 @@ export declare const PriceSchema: GenMessage<Price>;
  */
 export declare type Settled = Message<"routeplane.events.v1.Settled"> & {
   /**
-   * How it ended.
+   * Outcome of the request.
    *
    * @generated from field: routeplane.events.v1.Outcome outcome = 1;
    */
   outcome: Outcome;
 
   /**
-   * When the last byte left, or when it was refused.
+   * Time at which the last byte left, or at which it was refused.
    *
    * @generated from field: google.protobuf.Timestamp completed_at = 2;
    */
@@ -336,7 +336,7 @@ export declare type Settled = Message<"routeplane.events.v1.Settled"> & {
   completionTokens: bigint;
 
   /**
-   * What is charged, rounded up to a whole micro-USD. Nano-USD, >= 0.
+   * Charge, rounded up to a whole micro-USD. Nano-USD, >= 0.
    *
    * @generated from field: int64 cost_nano_usd = 5;
    */
@@ -350,8 +350,8 @@ export declare type Settled = Message<"routeplane.events.v1.Settled"> & {
   reservedNanoUsd: bigint;
 
   /**
-   * Whether the upstream's final usage is not known, so that the bounds of the reservation stand in for it, or what the upstream
-   * had reported by then where that is more.
+   * True if the upstream's final usage is not known, so that the bounds of the reservation stand in for it, or what the
+   * upstream had reported by then where that is more.
    *
    * @generated from field: bool estimated = 7;
    */
@@ -386,50 +386,50 @@ export declare type Settled = Message<"routeplane.events.v1.Settled"> & {
   deniedByBindingId: string;
 
   /**
-   * Which of its rules, e.g. `budget` or `guardrail.model_deny`; only with OUTCOME_DENIED.
+   * Rule of the policy that refused it, e.g. `budget` or `guardrail.model_deny`; only with OUTCOME_DENIED.
    *
    * @generated from field: string denied_rule = 12;
    */
   deniedRule: string;
 
   /**
-   * What bindings in shadow mode would have refused it for.
+   * Denials that bindings in shadow mode would have made.
    *
    * @generated from field: repeated routeplane.events.v1.ShadowDenial shadow_denials = 13;
    */
   shadowDenials: ShadowDenial[];
 
   /**
-   * What the charge is reckoned with: of the same version as at the admission, and of another step where the model's price grows
-   * with its input. Absent if it was denied.
+   * Price that the charge is computed with: of the same version as at the admission, and of another step where the model's
+   * price grows with its input. Absent if it was denied.
    *
    * @generated from field: routeplane.events.v1.Price price = 14;
    */
   price?: Price | undefined;
 
   /**
-   * As the admission said; absent if it was denied.
+   * Time of the admission, as in its event; absent if it was denied.
    *
    * @generated from field: google.protobuf.Timestamp admitted_at = 15;
    */
   admittedAt?: Timestamp | undefined;
 
   /**
-   * Those of the input tokens that the upstream had cached. Absent unless it says so.
+   * Number of input tokens that the upstream had cached. Absent unless it reports it.
    *
    * @generated from field: optional int64 cached_prompt_tokens = 16;
    */
   cachedPromptTokens?: bigint | undefined;
 
   /**
-   * Those of the output tokens that were reasoning. Absent unless the upstream says so.
+   * Number of output tokens that were reasoning. Absent unless the upstream reports it.
    *
    * @generated from field: optional int64 reasoning_tokens = 17;
    */
   reasoningTokens?: bigint | undefined;
 
   /**
-   * From when the request was received until its stream's first piece of output was passed on. Absent if it was no stream, or
+   * Milliseconds from receiving the request to passing on its stream's first piece of output. Absent if it was no stream, or
    * none came.
    *
    * @generated from field: optional int32 time_to_first_token_ms = 18;
@@ -437,14 +437,14 @@ export declare type Settled = Message<"routeplane.events.v1.Settled"> & {
   timeToFirstTokenMs?: number | undefined;
 
   /**
-   * From when the upstream was called until its answer was over. Absent if it was not called.
+   * Milliseconds from calling the upstream to the end of its answer. Absent if it was not called.
    *
    * @generated from field: optional int32 upstream_ms = 19;
    */
   upstreamMs?: number | undefined;
 
   /**
-   * What content patterns of guardrails did, the one that blocked first; those that did nothing are left out. At most 50.
+   * Effects of content patterns of guardrails, the one that blocked first; patterns without an effect are left out. At most 50.
    *
    * @generated from field: repeated routeplane.events.v1.GuardrailDecision guardrail_decisions = 20;
    */
@@ -465,7 +465,7 @@ export declare type Settled = Message<"routeplane.events.v1.Settled"> & {
 export declare const SettledSchema: GenMessage<Settled>;
 
 /**
- * What a binding in shadow mode would have refused.
+ * Denial that a binding in shadow mode would have made.
  *
  * @generated from message routeplane.events.v1.ShadowDenial
  */
@@ -485,7 +485,7 @@ export declare type ShadowDenial = Message<"routeplane.events.v1.ShadowDenial"> 
   bindingId: string;
 
   /**
-   * Which of the policy's rules.
+   * Rule of the policy, e.g. `budget`.
    *
    * @generated from field: string rule = 3;
    */
@@ -499,7 +499,7 @@ export declare type ShadowDenial = Message<"routeplane.events.v1.ShadowDenial"> 
 export declare const ShadowDenialSchema: GenMessage<ShadowDenial>;
 
 /**
- * What one content pattern of a guardrail did to a request and to its answer. Never what it matched.
+ * Effect of one content pattern of a guardrail on a request and its answer. Never the text that it matched.
  *
  * @generated from message routeplane.events.v1.GuardrailDecision
  */
@@ -519,42 +519,42 @@ export declare type GuardrailDecision = Message<"routeplane.events.v1.GuardrailD
   bindingId: string;
 
   /**
-   * Which of the policy's rules: `guardrail.content_patterns`.
+   * Rule of the policy: `guardrail.content_patterns`.
    *
    * @generated from field: string rule = 3;
    */
   rule: string;
 
   /**
-   * Name of the pattern; empty if it blocked because there was more than can be judged.
+   * Name of the pattern; empty if the content was blocked because it was more than can be judged.
    *
    * @generated from field: string pattern = 4;
    */
   pattern: string;
 
   /**
-   * How many stretches of the request's texts it redacted; what touches is one.
+   * Number of stretches of the request's texts that it redacted; adjacent ones count as one.
    *
    * @generated from field: int32 request_redactions = 5;
    */
   requestRedactions: number;
 
   /**
-   * As of the answer.
+   * Number of stretches of the answer's texts that it redacted, likewise.
    *
    * @generated from field: int32 response_redactions = 6;
    */
   responseRedactions: number;
 
   /**
-   * Whether it blocked the request.
+   * True if it blocked the request.
    *
    * @generated from field: bool blocked_request = 7;
    */
   blockedRequest: boolean;
 
   /**
-   * Whether it blocked the answer: that is charged, because the upstream has worked for it.
+   * True if it blocked the answer, which is charged because the upstream has worked for it.
    *
    * @generated from field: bool blocked_response = 8;
    */
@@ -568,7 +568,7 @@ export declare type GuardrailDecision = Message<"routeplane.events.v1.GuardrailD
 export declare const GuardrailDecisionSchema: GenMessage<GuardrailDecision>;
 
 /**
- * How a request ended.
+ * Outcome of a request.
  *
  * @generated from enum routeplane.events.v1.Outcome
  */
@@ -588,15 +588,15 @@ export enum Outcome {
   SUCCEEDED = 1,
 
   /**
-   * The upstream failed or could not be reached, or the gateway gave the request up. Free only if the upstream has certainly not
-   * worked for it; else charged what it reported, or the reservation.
+   * The upstream failed or could not be reached, or the gateway gave the request up. Free only if the upstream has certainly
+   * not worked for it; else charged what it reported, or the reservation.
    *
    * @generated from enum value: OUTCOME_FAILED = 2;
    */
   FAILED = 2,
 
   /**
-   * The client went away before the answer was complete.
+   * The client disconnected before the answer was complete.
    *
    * @generated from enum value: OUTCOME_CANCELLED = 3;
    */

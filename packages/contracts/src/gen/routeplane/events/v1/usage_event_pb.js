@@ -81,7 +81,7 @@ export const OutcomeSchema = /*@__PURE__*/
   enumDesc(file_routeplane_events_v1_usage_event, 0);
 
 /**
- * How a request ended.
+ * Outcome of a request.
  *
  * @generated from enum routeplane.events.v1.Outcome
  */

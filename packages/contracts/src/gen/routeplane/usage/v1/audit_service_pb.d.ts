@@ -18,14 +18,14 @@ export declare const file_routeplane_usage_v1_audit_service: GenFile;
  */
 export declare type ListAuditEntriesRequest = Message<"routeplane.usage.v1.ListAuditEntriesRequest"> & {
   /**
-   * Which ones; absent: all.
+   * Filter of the entries; absent: all.
    *
    * @generated from field: routeplane.audit.v1.AuditFilter filter = 1;
    */
   filter?: AuditFilter | undefined;
 
   /**
-   * How many at most; 0 means 25.
+   * Maximum number of entries of the page; 0 means 25.
    *
    * @generated from field: int32 page_size = 2;
    */
@@ -73,7 +73,7 @@ export declare type ListAuditEntriesResponse = Message<"routeplane.usage.v1.List
 export declare const ListAuditEntriesResponseSchema: GenMessage<ListAuditEntriesResponse>;
 
 /**
- * Who changed what: the audit log of dead letters.
+ * Audit log of dead letters.
  *
  * @generated from service routeplane.usage.v1.AuditService
  */

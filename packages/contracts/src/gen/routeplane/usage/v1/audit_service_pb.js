@@ -28,7 +28,7 @@ export const ListAuditEntriesResponseSchema = /*@__PURE__*/
   messageDesc(file_routeplane_usage_v1_audit_service, 1);
 
 /**
- * Who changed what: the audit log of dead letters.
+ * Audit log of dead letters.
  *
  * @generated from service routeplane.usage.v1.AuditService
  */

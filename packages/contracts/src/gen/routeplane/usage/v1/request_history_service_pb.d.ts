@@ -26,21 +26,21 @@ export declare type ListRequestHistoryRequest = Message<"routeplane.usage.v1.Lis
   namespaceId: string;
 
   /**
-   * Received then or later.
+   * Start of the range, inclusive, by when a request was received.
    *
    * @generated from field: google.protobuf.Timestamp from = 2;
    */
   from?: Timestamp | undefined;
 
   /**
-   * Received before then.
+   * End of the range, exclusive, by when a request was received.
    *
    * @generated from field: google.protobuf.Timestamp to = 3;
    */
   to?: Timestamp | undefined;
 
   /**
-   * How many at most; 0 means 1,000.
+   * Maximum number of entries of the page; 0 means 1,000.
    *
    * @generated from field: int32 page_size = 4;
    */
@@ -142,7 +142,7 @@ export declare type GetNextNamespaceResponse = Message<"routeplane.usage.v1.GetN
 export declare const GetNextNamespaceResponseSchema: GenMessage<GetNextNamespaceResponse>;
 
 /**
- * What a request was charged.
+ * Charge of a request.
  *
  * @generated from message routeplane.usage.v1.RequestCharge
  */
@@ -162,21 +162,21 @@ export declare type RequestCharge = Message<"routeplane.usage.v1.RequestCharge">
   keyId: string;
 
   /**
-   * How it stands.
+   * Status of the request.
    *
    * @generated from field: routeplane.usage.v1.RequestStatus status = 3;
    */
   status: RequestStatus;
 
   /**
-   * What it is charged; 0 while it is pending.
+   * Charge; 0 while it is pending.
    *
    * @generated from field: int64 cost_nano_usd = 4;
    */
   costNanoUsd: bigint;
 
   /**
-   * When the gateway received it.
+   * Time at which the gateway received it.
    *
    * @generated from field: google.protobuf.Timestamp created_at = 5;
    */
@@ -203,21 +203,21 @@ export declare type ListRequestChargesRequest = Message<"routeplane.usage.v1.Lis
   namespaceId: string;
 
   /**
-   * Received then or later.
+   * Start of the range, inclusive, by when a request was received.
    *
    * @generated from field: google.protobuf.Timestamp from = 2;
    */
   from?: Timestamp | undefined;
 
   /**
-   * Received before then.
+   * End of the range, exclusive, by when a request was received.
    *
    * @generated from field: google.protobuf.Timestamp to = 3;
    */
   to?: Timestamp | undefined;
 
   /**
-   * How many at most; 0 means 1,000.
+   * Maximum number of entries of the page; 0 means 1,000.
    *
    * @generated from field: int32 page_size = 4;
    */
@@ -312,14 +312,14 @@ export declare type GetRequestChargesResponse = Message<"routeplane.usage.v1.Get
 export declare const GetRequestChargesResponseSchema: GenMessage<GetRequestChargesResponse>;
 
 /**
- * What requests there were, for other services of the node.
+ * Request log for other services of the node.
  *
  * @generated from service routeplane.usage.v1.RequestHistoryService
  */
 export declare const RequestHistoryService: GenService<{
   /**
-   * The requests of a namespace that no policy refused, over a range of time, newest first. Rows that arrive while they are
-   * paged through are neither skipped nor doubled. A namespace that is unknown has none.
+   * Lists the requests of a namespace that no policy refused, over a range of time, newest first. Rows that arrive while they
+   * are paged through are neither skipped nor doubled. An unknown namespace has none.
    *
    * @generated from rpc routeplane.usage.v1.RequestHistoryService.ListRequestHistory
    */
@@ -329,7 +329,7 @@ export declare const RequestHistoryService: GenService<{
     output: typeof ListRequestHistoryResponseSchema;
   },
   /**
-   * The first namespace after one, in order of id, that has requests in a range of time.
+   * Finds the first namespace after one, in order of id, that has requests in a range of time.
    *
    * @generated from rpc routeplane.usage.v1.RequestHistoryService.GetNextNamespace
    */
@@ -339,7 +339,7 @@ export declare const RequestHistoryService: GenService<{
     output: typeof GetNextNamespaceResponseSchema;
   },
   /**
-   * What the requests of a namespace were charged, over a range of time, newest first, to the nano-USD. Paged as
+   * Lists the charges of the requests of a namespace, over a range of time, newest first, to the nano-USD. Paged as
    * ListRequestHistory.
    *
    * @generated from rpc routeplane.usage.v1.RequestHistoryService.ListRequestCharges
@@ -350,7 +350,7 @@ export declare const RequestHistoryService: GenService<{
     output: typeof ListRequestChargesResponseSchema;
   },
   /**
-   * What these requests of a namespace were charged, in no order. Those that it does not have are left out.
+   * Reads the charges of the named requests of a namespace, in no order. Unknown requests are left out.
    *
    * @generated from rpc routeplane.usage.v1.RequestHistoryService.GetRequestCharges
    */

@@ -78,7 +78,7 @@ export const GetRequestChargesResponseSchema = /*@__PURE__*/
   messageDesc(file_routeplane_usage_v1_request_history_service, 8);
 
 /**
- * What requests there were, for other services of the node.
+ * Request log for other services of the node.
  *
  * @generated from service routeplane.usage.v1.RequestHistoryService
  */

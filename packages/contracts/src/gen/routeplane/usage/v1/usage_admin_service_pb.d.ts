@@ -34,7 +34,7 @@ export declare type GetNodeUsageRequest = Message<"routeplane.usage.v1.GetNodeUs
   to?: Timestamp | undefined;
 
   /**
-   * What to tell apart within each namespace, each once.
+   * Dimensions of the groups within each namespace, each once.
    *
    * @generated from field: repeated routeplane.usage.v1.UsageDimension group_by = 3;
    */
@@ -54,14 +54,14 @@ export declare const GetNodeUsageRequestSchema: GenMessage<GetNodeUsageRequest>;
  */
 export declare type GetNodeUsageResponse = Message<"routeplane.usage.v1.GetNodeUsageResponse"> & {
   /**
-   * The range that was read.
+   * Start of the range that was read.
    *
    * @generated from field: google.protobuf.Timestamp from = 1;
    */
   from?: Timestamp | undefined;
 
   /**
-   * Its end, exclusive.
+   * End of the range, exclusive.
    *
    * @generated from field: google.protobuf.Timestamp to = 2;
    */
@@ -89,14 +89,14 @@ export declare type GetNodeUsageResponse = Message<"routeplane.usage.v1.GetNodeU
   completionTokens: bigint;
 
   /**
-   * Sum of what the requests cost.
+   * Sum of the costs.
    *
    * @generated from field: int64 spend_micro_usd = 6;
    */
   spendMicroUsd: bigint;
 
   /**
-   * Of each namespace that there were requests in; they add up to the totals.
+   * Usage of each namespace that has requests; the entries add up to the totals.
    *
    * @generated from field: repeated routeplane.usage.v1.NamespaceUsage groups = 7;
    */
@@ -137,7 +137,7 @@ export declare type NamespaceUsage = Message<"routeplane.usage.v1.NamespaceUsage
   namespaceId: string;
 
   /**
-   * The group; of everything if nothing was to be told apart.
+   * The group; of all requests if no dimension was requested.
    *
    * @generated from field: routeplane.usage.v1.UsageGroup usage = 2;
    */
@@ -191,21 +191,21 @@ export declare const ReconcileUsageRequestSchema: GenMessage<ReconcileUsageReque
  */
 export declare type ReconcileUsageResponse = Message<"routeplane.usage.v1.ReconcileUsageResponse"> & {
   /**
-   * The range that was read.
+   * Start of the range that was read.
    *
    * @generated from field: google.protobuf.Timestamp from = 1;
    */
   from?: Timestamp | undefined;
 
   /**
-   * Its end, exclusive.
+   * End of the range, exclusive.
    *
    * @generated from field: google.protobuf.Timestamp to = 2;
    */
   to?: Timestamp | undefined;
 
   /**
-   * How many namespaces were held against their log in this page.
+   * Number of namespaces that were compared with their log in this page.
    *
    * @generated from field: int32 namespace_count = 3;
    */
@@ -226,7 +226,7 @@ export declare type ReconcileUsageResponse = Message<"routeplane.usage.v1.Reconc
   nextPageToken: string;
 
   /**
-   * Requests from before are not kept any more, so that the sums of their hours were held against nothing; absent: all
+   * Time before which requests are no longer kept, so that the sums of their hours were compared with nothing; absent: all
    * requests of the range are kept.
    *
    * @generated from field: google.protobuf.Timestamp kept_from = 6;
@@ -241,7 +241,7 @@ export declare type ReconcileUsageResponse = Message<"routeplane.usage.v1.Reconc
 export declare const ReconcileUsageResponseSchema: GenMessage<ReconcileUsageResponse>;
 
 /**
- * A kept sum that is not what it should be.
+ * Stored sum that differs from what it should be.
  *
  * @generated from message routeplane.usage.v1.UsageDifference
  */
@@ -254,16 +254,16 @@ export declare type UsageDifference = Message<"routeplane.usage.v1.UsageDifferen
   namespaceId: string;
 
   /**
-   * What is kept: key, model, provider, status, and hour or day. Zeros if nothing is. Of a total neither key, model, provider
-   * nor status: it is that of all requests that were not denied.
+   * Stored sum, with key, model, provider, status, and hour or day; zeros if there is none. A total has neither key, model,
+   * provider nor status: it is that of all requests that were not denied.
    *
    * @generated from field: routeplane.usage.v1.UsageGroup kept = 2;
    */
   kept?: UsageGroup | undefined;
 
   /**
-   * What the log says of the hour or the five minutes, or the hours (of a total: the five minutes) say of the day. Of a total
-   * of an hour, what its sums say: of those that the log does not keep any more. Zeros if they say nothing.
+   * Expected sum: that of the log for an hour or five minutes, of the hours (for a total: of the five minutes) for a day. For a
+   * total of an hour that the log no longer keeps, that of its sums. Zeros if there is nothing.
    *
    * @generated from field: routeplane.usage.v1.UsageGroup expected = 3;
    */
@@ -297,42 +297,42 @@ export declare type DeadLetter = Message<"routeplane.usage.v1.DeadLetter"> & {
   id: string;
 
   /**
-   * Why it could not be recorded, the last time.
+   * Reason for which it could not be recorded, the last time.
    *
    * @generated from field: string reason = 2;
    */
   reason: string;
 
   /**
-   * How it stands.
+   * State of the dead letter.
    *
    * @generated from field: routeplane.usage.v1.DeadLetterState state = 3;
    */
   state: DeadLetterState;
 
   /**
-   * Namespace that it says it is of, `ns_…`; empty if it does not.
+   * Namespace that it names, `ns_…`; empty if it names none.
    *
    * @generated from field: string namespace_id = 4;
    */
   namespaceId: string;
 
   /**
-   * Request that it says it is of, `req_…`; empty if it does not.
+   * Request that it names, `req_…`; empty if it names none.
    *
    * @generated from field: string request_id = 5;
    */
   requestId: string;
 
   /**
-   * When it was set aside.
+   * Time at which it was set aside.
    *
    * @generated from field: google.protobuf.Timestamp created_at = 6;
    */
   createdAt?: Timestamp | undefined;
 
   /**
-   * When an operator, or the aggregator after a replay, last changed it; absent if nobody has.
+   * Time of its last change by an operator, or by the aggregator after a replay; absent if never changed.
    *
    * @generated from field: google.protobuf.Timestamp changed_at = 7;
    */
@@ -353,7 +353,7 @@ export declare type DeadLetter = Message<"routeplane.usage.v1.DeadLetter"> & {
   payload: Uint8Array;
 
   /**
-   * What the bytes say; absent if they cannot be read. Only in GetDeadLetter.
+   * Decoded content of the bytes; absent if they cannot be decoded. Only in GetDeadLetter.
    *
    * @generated from field: routeplane.events.v1.UsageEventBatch content = 10;
    */
@@ -373,7 +373,7 @@ export declare const DeadLetterSchema: GenMessage<DeadLetter>;
  */
 export declare type ListDeadLettersRequest = Message<"routeplane.usage.v1.ListDeadLettersRequest"> & {
   /**
-   * How many at most; 0 means 25.
+   * Maximum number of entries of the page; 0 means 25.
    *
    * @generated from field: int32 page_size = 1;
    */
@@ -387,7 +387,7 @@ export declare type ListDeadLettersRequest = Message<"routeplane.usage.v1.ListDe
   pageToken: string;
 
   /**
-   * Only those that stand so; unset: all.
+   * State of the dead letters; unset: all.
    *
    * @generated from field: routeplane.usage.v1.DeadLetterState state = 3;
    */
@@ -494,7 +494,7 @@ export declare const ReplayDeadLetterRequestSchema: GenMessage<ReplayDeadLetterR
  */
 export declare type ReplayDeadLetterResponse = Message<"routeplane.usage.v1.ReplayDeadLetterResponse"> & {
   /**
-   * As it stands now.
+   * The dead letter in its new state.
    *
    * @generated from field: routeplane.usage.v1.DeadLetter dead_letter = 1;
    */
@@ -534,7 +534,7 @@ export declare const DiscardDeadLetterRequestSchema: GenMessage<DiscardDeadLette
  */
 export declare type DiscardDeadLetterResponse = Message<"routeplane.usage.v1.DiscardDeadLetterResponse"> & {
   /**
-   * As it stands now.
+   * The dead letter in its new state.
    *
    * @generated from field: routeplane.usage.v1.DeadLetter dead_letter = 1;
    */
@@ -548,7 +548,7 @@ export declare type DiscardDeadLetterResponse = Message<"routeplane.usage.v1.Dis
 export declare const DiscardDeadLetterResponseSchema: GenMessage<DiscardDeadLetterResponse>;
 
 /**
- * What became of a dead letter.
+ * State of a dead letter.
  *
  * @generated from enum routeplane.usage.v1.DeadLetterState
  */
@@ -595,14 +595,14 @@ export enum DeadLetterState {
 export declare const DeadLetterStateSchema: GenEnum<DeadLetterState>;
 
 /**
- * What the node's operators see and do, across namespaces. Every method is refused to namespace credentials, and to operator
- * credentials that are limited to an account: PERMISSION_DENIED ACCOUNT_LIMITED.
+ * Usage and dead letters across namespaces, for operators of the node. Every method is refused to namespace credentials, and to
+ * operator credentials that are limited to an account: PERMISSION_DENIED ACCOUNT_LIMITED.
  *
  * @generated from service routeplane.usage.v1.UsageAdminService
  */
 export declare const UsageAdminService: GenService<{
   /**
-   * Totals over a range of whole hours for each namespace, and of each group within it. Read from the kept sums alone, so
+   * Sums usage over a range of whole hours for each namespace, and for each group within it. Reads the stored sums alone, so
    * that no request of any namespace is shown.
    * Errors: INVALID_ARGUMENT FIELD_INVALID if from is not before to, or there are more than 10,000 groups.
    *
@@ -614,9 +614,10 @@ export declare const UsageAdminService: GenService<{
     output: typeof GetNodeUsageResponseSchema;
   },
   /**
-   * Holds the kept sums of a range of whole hours against the request log, namespace by namespace, and those of its whole days
-   * against those of their hours. Each namespace is read in one moment, so requests may go on meanwhile. Namespaces that have only
-   * requests or only sums are found too. Of months whose requests are not kept any more only days and hours are compared.
+   * Compares the stored sums of a range of whole hours with the request log, namespace by namespace, and those of its whole
+   * days with those of their hours. Each namespace is read in one snapshot, so requests may go on meanwhile. Namespaces that
+   * have only requests or only sums are found too. For months whose requests are no longer kept, only days and hours are
+   * compared.
    * Errors: INVALID_ARGUMENT FIELD_INVALID if from is not before to.
    *
    * @generated from rpc routeplane.usage.v1.UsageAdminService.ReconcileUsage
@@ -627,7 +628,7 @@ export declare const UsageAdminService: GenService<{
     output: typeof ReconcileUsageResponseSchema;
   },
   /**
-   * Usage events and messages that could not be recorded, newest first, whatever became of them.
+   * Lists usage events and messages that could not be recorded, newest first, in whatever state.
    *
    * @generated from rpc routeplane.usage.v1.UsageAdminService.ListDeadLetters
    */
@@ -637,7 +638,7 @@ export declare const UsageAdminService: GenService<{
     output: typeof ListDeadLettersResponseSchema;
   },
   /**
-   * One of them.
+   * Reads one dead letter.
    * Errors: NOT_FOUND RESOURCE_NOT_FOUND.
    *
    * @generated from rpc routeplane.usage.v1.UsageAdminService.GetDeadLetter
@@ -648,8 +649,8 @@ export declare const UsageAdminService: GenService<{
     output: typeof GetDeadLetterResponseSchema;
   },
   /**
-   * Has the aggregator record it again, within seconds: it is then REPLAYED, or HELD once more with the reason of this time.
-   * Idempotent: what was recorded meanwhile is not counted again.
+   * Replays a dead letter: the aggregator records it again, within seconds, and it is then REPLAYED, or HELD once more with the
+   * new reason. Idempotent: an event that was recorded meanwhile is not counted again.
    * Errors: NOT_FOUND RESOURCE_NOT_FOUND; FAILED_PRECONDITION STATE_CONFLICT if it was replayed or discarded.
    * In the audit log.
    *
@@ -661,7 +662,7 @@ export declare const UsageAdminService: GenService<{
     output: typeof ReplayDeadLetterResponseSchema;
   },
   /**
-   * Gives it up: what it says is never recorded. It is kept, with who gave it up. Idempotent.
+   * Discards a dead letter: it is never recorded. It is kept, with the operator who discarded it. Idempotent.
    * Errors: NOT_FOUND RESOURCE_NOT_FOUND; FAILED_PRECONDITION STATE_CONFLICT if it was or is being replayed.
    * In the audit log.
    *

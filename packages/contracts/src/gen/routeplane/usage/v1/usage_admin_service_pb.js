@@ -127,7 +127,7 @@ export const DeadLetterStateSchema = /*@__PURE__*/
   enumDesc(file_routeplane_usage_v1_usage_admin_service, 0);
 
 /**
- * What became of a dead letter.
+ * State of a dead letter.
  *
  * @generated from enum routeplane.usage.v1.DeadLetterState
  */
@@ -135,8 +135,8 @@ export const DeadLetterState = /*@__PURE__*/
   tsEnum(DeadLetterStateSchema);
 
 /**
- * What the node's operators see and do, across namespaces. Every method is refused to namespace credentials, and to operator
- * credentials that are limited to an account: PERMISSION_DENIED ACCOUNT_LIMITED.
+ * Usage and dead letters across namespaces, for operators of the node. Every method is refused to namespace credentials, and to
+ * operator credentials that are limited to an account: PERMISSION_DENIED ACCOUNT_LIMITED.
  *
  * @generated from service routeplane.usage.v1.UsageAdminService
  */

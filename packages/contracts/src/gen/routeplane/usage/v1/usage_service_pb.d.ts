@@ -32,7 +32,7 @@ export declare type GetUsageRequest = Message<"routeplane.usage.v1.GetUsageReque
   to?: Timestamp | undefined;
 
   /**
-   * What to tell apart, each once; empty: totals alone.
+   * Dimensions of the groups, each once; empty: totals alone.
    *
    * @generated from field: repeated routeplane.usage.v1.UsageDimension group_by = 3;
    */
@@ -60,7 +60,7 @@ export declare type GetUsageRequest = Message<"routeplane.usage.v1.GetUsageReque
 export declare const GetUsageRequestSchema: GenMessage<GetUsageRequest>;
 
 /**
- * Totals of the requests that are alike in what was asked to be told apart; all other dimensions are unset.
+ * Totals of the requests that agree in the requested dimensions; all other dimensions are unset.
  *
  * @generated from message routeplane.usage.v1.UsageGroup
  */
@@ -87,7 +87,7 @@ export declare type UsageGroup = Message<"routeplane.usage.v1.UsageGroup"> & {
   provider: string;
 
   /**
-   * How they stand or ended.
+   * Status of the requests.
    *
    * @generated from field: routeplane.usage.v1.RequestStatus status = 4;
    */
@@ -129,7 +129,7 @@ export declare type UsageGroup = Message<"routeplane.usage.v1.UsageGroup"> & {
   completionTokens: bigint;
 
   /**
-   * Sum of what the requests cost.
+   * Sum of the costs.
    *
    * @generated from field: int64 spend_micro_usd = 10;
    */
@@ -163,14 +163,14 @@ export declare const UsageGroupSchema: GenMessage<UsageGroup>;
  */
 export declare type GetUsageResponse = Message<"routeplane.usage.v1.GetUsageResponse"> & {
   /**
-   * The range that was read.
+   * Start of the range that was read.
    *
    * @generated from field: google.protobuf.Timestamp from = 1;
    */
   from?: Timestamp | undefined;
 
   /**
-   * Its end, exclusive.
+   * End of the range, exclusive.
    *
    * @generated from field: google.protobuf.Timestamp to = 2;
    */
@@ -198,15 +198,15 @@ export declare type GetUsageResponse = Message<"routeplane.usage.v1.GetUsageResp
   completionTokens: bigint;
 
   /**
-   * Sum of what the requests cost. Exact: every cost is a whole micro-USD.
+   * Sum of the costs. Exact: every cost is a whole micro-USD.
    *
    * @generated from field: int64 spend_micro_usd = 6;
    */
   spendMicroUsd: bigint;
 
   /**
-   * One for each combination that there were requests of, denied ones too; they add up to the totals. By time if hours or days are told apart,
-   * then by spend, most first. Empty if nothing was to be told apart.
+   * One group for each combination that has requests, denied ones too; they add up to the totals. Sorted by time if hours or
+   * days are dimensions, then by spend, most first. Empty if no dimension was requested.
    *
    * @generated from field: repeated routeplane.usage.v1.UsageGroup groups = 7;
    */
@@ -256,7 +256,7 @@ export declare type LoggedRequest = Message<"routeplane.usage.v1.LoggedRequest">
   keyId: string;
 
   /**
-   * How it stands.
+   * Status of the request.
    *
    * @generated from field: routeplane.usage.v1.RequestStatus status = 3;
    */
@@ -298,29 +298,29 @@ export declare type LoggedRequest = Message<"routeplane.usage.v1.LoggedRequest">
   completionTokens: bigint;
 
   /**
-   * What it cost; 0 while pending.
+   * Cost; 0 while pending.
    *
    * @generated from field: int64 cost_micro_usd = 9;
    */
   costMicroUsd: bigint;
 
   /**
-   * The reservation: the most that it could cost, at the bounds that it was admitted with, rounded up. Every budget that
-   * applies held it, if any did. 0 if it was denied, and where the price is 0.
+   * The reservation: the most that it could cost, at the bounds that it was admitted with, rounded up. It counted against every
+   * budget that applied. 0 if it was denied, and where the price is 0.
    *
    * @generated from field: int64 reserved_micro_usd = 10;
    */
   reservedMicroUsd: bigint;
 
   /**
-   * Whether the upstream reported no usage, or nobody how it ended, so that the reservation stands in for it.
+   * True if the upstream reported no usage, or nobody how it ended, so that the reservation stands in for it.
    *
    * @generated from field: bool estimated = 11;
    */
   estimated: boolean;
 
   /**
-   * Whether the client asked for a stream.
+   * True if the client asked for a stream.
    *
    * @generated from field: bool streamed = 12;
    */
@@ -348,14 +348,14 @@ export declare type LoggedRequest = Message<"routeplane.usage.v1.LoggedRequest">
   deniedByPolicyId: string;
 
   /**
-   * When the gateway received it.
+   * Time at which the gateway received it.
    *
    * @generated from field: google.protobuf.Timestamp created_at = 16;
    */
   createdAt?: Timestamp | undefined;
 
   /**
-   * When it was over; absent while pending.
+   * Time at which it ended; absent while pending.
    *
    * @generated from field: google.protobuf.Timestamp completed_at = 17;
    */
@@ -376,7 +376,7 @@ export declare type LoggedRequest = Message<"routeplane.usage.v1.LoggedRequest">
   deniedRule: string;
 
   /**
-   * What bindings in shadow mode would have refused it for.
+   * Denials that bindings in shadow mode would have made.
    *
    * @generated from field: repeated routeplane.usage.v1.ShadowDenial shadow_denials = 20;
    */
@@ -390,7 +390,7 @@ export declare type LoggedRequest = Message<"routeplane.usage.v1.LoggedRequest">
 export declare const LoggedRequestSchema: GenMessage<LoggedRequest>;
 
 /**
- * What a binding in shadow mode would have refused.
+ * Denial that a binding in shadow mode would have made.
  *
  * @generated from message routeplane.usage.v1.ShadowDenial
  */
@@ -410,7 +410,7 @@ export declare type ShadowDenial = Message<"routeplane.usage.v1.ShadowDenial"> &
   bindingId: string;
 
   /**
-   * Which of the policy's rules.
+   * Rule of the policy, e.g. `budget`.
    *
    * @generated from field: string rule = 3;
    */
@@ -430,7 +430,7 @@ export declare const ShadowDenialSchema: GenMessage<ShadowDenial>;
  */
 export declare type ListRequestsRequest = Message<"routeplane.usage.v1.ListRequestsRequest"> & {
   /**
-   * How many at most; 0 means 25.
+   * Maximum number of entries of the page; 0 means 25.
    *
    * @generated from field: int32 page_size = 1;
    */
@@ -444,7 +444,7 @@ export declare type ListRequestsRequest = Message<"routeplane.usage.v1.ListReque
   pageToken: string;
 
   /**
-   * Which ones; absent: all.
+   * Filter of the entries; absent: all.
    *
    * @generated from field: routeplane.usage.v1.RequestFilter filter = 3;
    */
@@ -458,41 +458,41 @@ export declare type ListRequestsRequest = Message<"routeplane.usage.v1.ListReque
 export declare const ListRequestsRequestSchema: GenMessage<ListRequestsRequest>;
 
 /**
- * Which requests of a log; what is unset does not filter.
+ * Filter of a request log; unset fields do not filter.
  *
  * @generated from message routeplane.usage.v1.RequestFilter
  */
 export declare type RequestFilter = Message<"routeplane.usage.v1.RequestFilter"> & {
   /**
-   * Of this key, `key_…`. One that is not of this namespace made no requests here.
+   * Requests of this key, `key_…`. A key of another namespace has none here.
    *
    * @generated from field: string key_id = 1;
    */
   keyId: string;
 
   /**
-   * To this model, by its resolved id.
+   * Requests to this model, by its resolved id.
    *
    * @generated from field: string model = 2;
    */
   model: string;
 
   /**
-   * That stand or ended so.
+   * Requests with this status.
    *
    * @generated from field: routeplane.usage.v1.RequestStatus status = 3;
    */
   status: RequestStatus;
 
   /**
-   * Received then or later.
+   * Start of the range, inclusive, by when a request was received.
    *
    * @generated from field: google.protobuf.Timestamp from = 4;
    */
   from?: Timestamp | undefined;
 
   /**
-   * Received before then.
+   * End of the range, exclusive, by when a request was received.
    *
    * @generated from field: google.protobuf.Timestamp to = 5;
    */
@@ -512,7 +512,7 @@ export declare const RequestFilterSchema: GenMessage<RequestFilter>;
  */
 export declare type WatchRequestsRequest = Message<"routeplane.usage.v1.WatchRequestsRequest"> & {
   /**
-   * Which ones; absent: all.
+   * Filter of the entries; absent: all.
    *
    * @generated from field: routeplane.usage.v1.RequestFilter filter = 1;
    */
@@ -546,7 +546,7 @@ export declare type WatchRequestsResponse = Message<"routeplane.usage.v1.WatchRe
   requests: LoggedRequest[];
 
   /**
-   * From where to go on. It carries a position and no authority.
+   * Position to resume from. It carries no authority.
    *
    * @generated from field: string resume_token = 2;
    */
@@ -593,7 +593,7 @@ export declare type GetRequestResponse = Message<"routeplane.usage.v1.GetRequest
   request?: LoggedRequest | undefined;
 
   /**
-   * What is known beyond its row.
+   * Receipt of its charge.
    *
    * @generated from field: routeplane.usage.v1.Receipt receipt = 2;
    */
@@ -607,62 +607,62 @@ export declare type GetRequestResponse = Message<"routeplane.usage.v1.GetRequest
 export declare const GetRequestResponseSchema: GenMessage<GetRequestResponse>;
 
 /**
- * How the charge of a request came about. What is not known is absent: of requests from before it was recorded, everything.
+ * Receipt: how the charge of a request came about. Unknown facts are absent: of requests from before it was recorded, all.
  *
  * @generated from message routeplane.usage.v1.Receipt
  */
 export declare type Receipt = Message<"routeplane.usage.v1.Receipt"> & {
   /**
-   * What it is charged by; while pending or unknown, what its reservation is reckoned with. Absent if it was denied.
+   * Price that it is charged by; while pending or unknown, the price of its reservation. Absent if it was denied.
    *
    * @generated from field: routeplane.usage.v1.Price price = 1;
    */
   price?: Price | undefined;
 
   /**
-   * Those of the input tokens that the upstream had cached; absent unless it said so. They are charged as the others.
+   * Number of input tokens that the upstream had cached; absent unless it reported it. They are charged as the others.
    *
    * @generated from field: optional int64 cached_prompt_tokens = 2;
    */
   cachedPromptTokens?: bigint | undefined;
 
   /**
-   * Those of the output tokens that were reasoning; absent unless the upstream said so.
+   * Number of output tokens that were reasoning; absent unless the upstream reported it.
    *
    * @generated from field: optional int64 reasoning_tokens = 3;
    */
   reasoningTokens?: bigint | undefined;
 
   /**
-   * When its admission was decided; absent if it was denied.
+   * Time of its admission; absent if it was denied.
    *
    * @generated from field: google.protobuf.Timestamp admitted_at = 4;
    */
   admittedAt?: Timestamp | undefined;
 
   /**
-   * From when it was received until its stream's first piece of output was passed on; absent if it was no stream, or none came.
+   * Milliseconds from receiving it to passing on its stream's first piece of output; absent if it was no stream, or none came.
    *
    * @generated from field: optional int32 time_to_first_token_ms = 5;
    */
   timeToFirstTokenMs?: number | undefined;
 
   /**
-   * From when the upstream was called until its answer was over; absent if it was not called, or nobody said.
+   * Milliseconds from calling the upstream to the end of its answer; absent if it was not called, or if that is unknown.
    *
    * @generated from field: optional int32 upstream_ms = 6;
    */
   upstreamMs?: number | undefined;
 
   /**
-   * From when it was received until it was over; absent while pending, and if unknown.
+   * Milliseconds from receiving it to its end; absent while pending, and if unknown.
    *
    * @generated from field: optional int64 total_ms = 7;
    */
   totalMs?: bigint | undefined;
 
   /**
-   * What content patterns of guardrails did, the one that blocked first; those that did nothing are left out.
+   * Effects of content patterns of guardrails, the one that blocked first; patterns without an effect are left out.
    *
    * @generated from field: repeated routeplane.usage.v1.GuardrailDecision guardrail_decisions = 8;
    */
@@ -690,7 +690,7 @@ export declare type Receipt = Message<"routeplane.usage.v1.Receipt"> & {
 export declare const ReceiptSchema: GenMessage<Receipt>;
 
 /**
- * What one content pattern of a guardrail did to a request and to its answer. Never what it matched.
+ * Effect of one content pattern of a guardrail on a request and its answer. Never the text that it matched.
  *
  * @generated from message routeplane.usage.v1.GuardrailDecision
  */
@@ -710,42 +710,42 @@ export declare type GuardrailDecision = Message<"routeplane.usage.v1.GuardrailDe
   bindingId: string;
 
   /**
-   * Which of the policy's rules: `guardrail.content_patterns`.
+   * Rule of the policy: `guardrail.content_patterns`.
    *
    * @generated from field: string rule = 3;
    */
   rule: string;
 
   /**
-   * Name of the pattern; empty if it blocked because there was more than can be judged.
+   * Name of the pattern; empty if the content was blocked because it was more than can be judged.
    *
    * @generated from field: string pattern = 4;
    */
   pattern: string;
 
   /**
-   * How many stretches of the request's texts it redacted; what touches is one.
+   * Number of stretches of the request's texts that it redacted; adjacent ones count as one.
    *
    * @generated from field: int32 request_redactions = 5;
    */
   requestRedactions: number;
 
   /**
-   * As of the answer.
+   * Number of stretches of the answer's texts that it redacted, likewise.
    *
    * @generated from field: int32 response_redactions = 6;
    */
   responseRedactions: number;
 
   /**
-   * Whether it blocked the request.
+   * True if it blocked the request.
    *
    * @generated from field: bool blocked_request = 7;
    */
   blockedRequest: boolean;
 
   /**
-   * Whether it blocked the answer: that is charged, because the upstream has worked for it.
+   * True if it blocked the answer, which is charged because the upstream has worked for it.
    *
    * @generated from field: bool blocked_response = 8;
    */
@@ -759,28 +759,27 @@ export declare type GuardrailDecision = Message<"routeplane.usage.v1.GuardrailDe
 export declare const GuardrailDecisionSchema: GenMessage<GuardrailDecision>;
 
 /**
- * What the tokens of a request cost.
+ * Price of the tokens of a request.
  *
  * @generated from message routeplane.usage.v1.Price
  */
 export declare type Price = Message<"routeplane.usage.v1.Price"> & {
   /**
-   * Where the gateway had the model's prices from and a digest of all of them, e.g. `catalogue:3f9c2a71b0de`: equal prices have
-   * equal versions.
+   * Source of the model's prices and a digest of all of them, e.g. `catalogue:3f9c2a71b0de`: equal prices have equal versions.
    *
    * @generated from field: string version = 1;
    */
   version: string;
 
   /**
-   * Of one input token, in pico-USD: 1,000,000 is 1 USD per million tokens.
+   * Price of one input token, in pico-USD: 1,000,000 is 1 USD per million tokens.
    *
    * @generated from field: int64 input_pico_usd = 2;
    */
   inputPicoUsd: bigint;
 
   /**
-   * Of one output token, in pico-USD.
+   * Price of one output token, in pico-USD.
    *
    * @generated from field: int64 output_pico_usd = 3;
    */
@@ -828,7 +827,7 @@ export declare type ListRequestsResponse = Message<"routeplane.usage.v1.ListRequ
 export declare const ListRequestsResponseSchema: GenMessage<ListRequestsResponse>;
 
 /**
- * What usage can be told apart by.
+ * Dimension of groups of usage.
  *
  * @generated from enum routeplane.usage.v1.UsageDimension
  */
@@ -862,7 +861,7 @@ export enum UsageDimension {
   PROVIDER = 3,
 
   /**
-   * How the request stands or ended.
+   * The status of the request.
    *
    * @generated from enum value: USAGE_DIMENSION_STATUS = 4;
    */
@@ -889,7 +888,7 @@ export enum UsageDimension {
 export declare const UsageDimensionSchema: GenEnum<UsageDimension>;
 
 /**
- * How a request stands or ended.
+ * Status of a request.
  *
  * @generated from enum routeplane.usage.v1.RequestStatus
  */
@@ -923,7 +922,7 @@ export enum RequestStatus {
   FAILED = 3,
 
   /**
-   * The client went away before the answer was complete.
+   * The client disconnected before the answer was complete.
    *
    * @generated from enum value: REQUEST_STATUS_CANCELLED = 4;
    */
@@ -937,7 +936,7 @@ export enum RequestStatus {
   DENIED = 5,
 
   /**
-   * Its gateway never said how it ended: what it had reserved is its charge, until a late settlement says better.
+   * Unknown: the gateway never reported how it ended. The reservation is its charge, until a late settlement corrects it.
    *
    * @generated from enum value: REQUEST_STATUS_UNKNOWN = 6;
    */
@@ -950,15 +949,15 @@ export enum RequestStatus {
 export declare const RequestStatusSchema: GenEnum<RequestStatus>;
 
 /**
- * What keys did: totals and the request log of the caller's namespace.
+ * Usage: totals and the request log of the caller's namespace.
  *
  * @generated from service routeplane.usage.v1.UsageService
  */
 export declare const UsageService: GenService<{
   /**
-   * Totals over a range of time, by when a request was received, and of each group if they are asked for. Denied requests
-   * count in denied_count alone, pending ones at no cost yet. Exact for any range whose requests are still kept; of older ones, whole hours
-   * are exact. All of an answer is of one moment.
+   * Sums usage over a range of time, by when a request was received, in total and for each group if groups are requested.
+   * Denied requests count in denied_count alone, pending ones at no cost yet. Exact for any range whose requests are still
+   * kept; for older ones, whole hours are exact. Reads one snapshot.
    * Errors: INVALID_ARGUMENT FIELD_INVALID if from is not before to, or there are more than 10,000 groups.
    *
    * @generated from rpc routeplane.usage.v1.UsageService.GetUsage
@@ -969,7 +968,7 @@ export declare const UsageService: GenService<{
     output: typeof GetUsageResponseSchema;
   },
   /**
-   * The request log, newest first. Rows that arrive while it is paged through are neither skipped nor doubled.
+   * Lists the request log, newest first. Rows that arrive while it is paged through are neither skipped nor doubled.
    *
    * @generated from rpc routeplane.usage.v1.UsageService.ListRequests
    */
@@ -979,9 +978,9 @@ export declare const UsageService: GenService<{
     output: typeof ListRequestsResponseSchema;
   },
   /**
-   * Requests as they end, each once, in the order in which they were recorded: none is skipped, whatever is recorded late, and
-   * one that is corrected afterwards is not told again. The stream ends after a few seconds, so that it follows its
-   * credential: call again with the last token, and nothing is missed or told twice.
+   * Streams requests as they end, each once, in the order in which they were recorded: none is skipped, however late it is
+   * recorded, and one that is corrected afterwards is not repeated. The stream ends after a few seconds, so that its
+   * credential is verified again: a call with the last token continues without a gap or a repetition.
    * A credential has at most 5 of these streams open at a time, at each process of this service.
    * Errors: INVALID_ARGUMENT FIELD_INVALID for a token that is none, RESOURCE_EXHAUSTED LIMIT_REACHED for a sixth stream.
    *
@@ -993,7 +992,7 @@ export declare const UsageService: GenService<{
     output: typeof WatchRequestsResponseSchema;
   },
   /**
-   * One request of the log, and its receipt.
+   * Reads one request of the log, and its receipt.
    * Errors: NOT_FOUND RESOURCE_NOT_FOUND for an id that is unknown here, or older than what is kept.
    *
    * @generated from rpc routeplane.usage.v1.UsageService.GetRequest

@@ -125,7 +125,7 @@ export const UsageDimensionSchema = /*@__PURE__*/
   enumDesc(file_routeplane_usage_v1_usage_service, 0);
 
 /**
- * What usage can be told apart by.
+ * Dimension of groups of usage.
  *
  * @generated from enum routeplane.usage.v1.UsageDimension
  */
@@ -139,7 +139,7 @@ export const RequestStatusSchema = /*@__PURE__*/
   enumDesc(file_routeplane_usage_v1_usage_service, 1);
 
 /**
- * How a request stands or ended.
+ * Status of a request.
  *
  * @generated from enum routeplane.usage.v1.RequestStatus
  */
@@ -147,7 +147,7 @@ export const RequestStatus = /*@__PURE__*/
   tsEnum(RequestStatusSchema);
 
 /**
- * What keys did: totals and the request log of the caller's namespace.
+ * Usage: totals and the request log of the caller's namespace.
  *
  * @generated from service routeplane.usage.v1.UsageService
  */
