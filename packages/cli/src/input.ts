@@ -37,7 +37,7 @@ function createSink(): Writable {
  * @throws CliError usage, naming the loss, without a terminal or under `--json`; NOT_CONFIRMED if the answer is not yes
  */
 export async function confirmLoss(context: Context, question: string, loss: string): Promise<void> {
-  if (!canAsk(context)) throw usageError(`${loss} Without a terminal that needs --yes`);
+  if (!canAsk(context)) throw usageError(`${loss} Without a terminal to confirm on, add --yes`);
   if (await confirm(context, question)) return;
   throw new CliError(ExitCode.failed, "aborted", "NOT_CONFIRMED", "nothing was changed");
 }

@@ -70,7 +70,7 @@ function toCliError(error: unknown, url: string, helpCommand: string): CliError 
 
 function fromCommanderError(error: CommanderError, helpCommand: string): CliError {
   const message = error.code === "commander.help" ? "a subcommand is missing" : error.message.replace(/^error: /, "");
-  return usageError(message, `Run \`${helpCommand}\` to see how it is used.`);
+  return usageError(message, `Run \`${helpCommand}\` for usage and examples.`);
 }
 
 function asksForJson(argv: readonly string[]): boolean {

@@ -103,7 +103,7 @@ export function requireToken(name: string, text: string): string {
   );
 }
 
-/** ROUTEPLANE_API_KEY, else the saved login; undefined if nobody is signed in. */
+/** ROUTEPLANE_API_KEY, else the saved login; undefined if there is neither. */
 export async function findLogin({ apiKey, home }: Settings): Promise<Credential | undefined> {
   if (apiKey !== undefined) return fromEnvironment("ROUTEPLANE_API_KEY", apiKey);
   const saved = await readFileOf(home, "api-key");

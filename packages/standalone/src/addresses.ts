@@ -5,7 +5,7 @@ import type { HomeLayout } from "./home.ts";
 import { findFreePort, INNER_PORTS, isPortFree, reservePorts } from "./ports.ts";
 import { writeAtomically } from "./saved-files.ts";
 
-/** The processes inside a node that serve RPC, each on a port of its own. */
+/** Processes of a node that serve RPC, each on its own port. */
 export type Service = "auth" | "policy" | "usage" | "aggregator";
 
 /** Inner ports of a node, all on 127.0.0.1. */

@@ -76,7 +76,7 @@ export async function assertPortsFree(ports: readonly number[]): Promise<void> {
       if (await isPortFree(port)) continue;
     } catch (error) {
       if (errorCode(error) !== "EACCES") throw error;
-      throw new StartFailure(`port ${port} needs more rights: choose one above 1023 with ROUTEPLANE_PORT`);
+      throw new StartFailure(`port ${port} needs more privileges: choose one above 1023 with ROUTEPLANE_PORT`);
     }
     throw new StartFailure(`port ${port} is in use: stop what listens there, or choose another with ROUTEPLANE_PORT`);
   }

@@ -58,7 +58,7 @@ export function addAuditCommands(cloud: Command, context: Context): void {
 async function listEntries(context: Context, options: AuditOptions): Promise<void> {
   const { namespace, node = false } = options;
   requireOrderedRange(options);
-  if (node && namespace !== undefined) throw usageError("--node and --namespace do not go together");
+  if (node && namespace !== undefined) throw usageError("--node and --namespace cannot be combined: give one of them");
   const credential = node || namespace !== undefined ? operatorCredential : loginCredential;
   const clients = await context.connect(await credential(context.settings));
   const request = toRequest(options, namespace === undefined ? "" : await namespaceIdOf(clients, namespace));

@@ -79,7 +79,7 @@ async function logIn(context: Context, apiKey: string): Promise<void> {
   });
   output.data(identity, () => block(identityFields(identity)));
   output.note(`Signed in to ${await context.url()}; saved in ${settings.home}.`);
-  if (settings.apiKey !== undefined) output.note("ROUTEPLANE_API_KEY is set and still wins over this login.");
+  if (settings.apiKey !== undefined) output.note("ROUTEPLANE_API_KEY is set and takes precedence over this login.");
 }
 
 async function logOut({ settings, output }: Context): Promise<void> {

@@ -120,7 +120,7 @@ async function listNamespaces(context: Context, { deleted = false, account = "" 
   );
   const list = { ...visible, data: await withActive(context, visible.data) };
   const isMixed = new Set(list.data.map(({ account_id }) => account_id)).size > 1;
-  context.output.data(list, () => list.data.map((each) => namespaceLine(each, isMixed)).join("\n"));
+  context.output.data(list, () => list.data.map((namespace) => namespaceLine(namespace, isMixed)).join("\n"));
 }
 
 async function showCurrent(context: Context): Promise<void> {

@@ -27,7 +27,9 @@ async function runUp(context: Context, { port, gateways }: UpOptions): Promise<v
   const { settings, output, stdout, stderr } = context;
   const firstPort = port ?? portFromEnvironment(settings.port);
   if (firstPort + gateways - 1 > MAX_PORT) {
-    throw usageError(`${gateways} gateways from port ${firstPort} on would need ports beyond ${MAX_PORT}`);
+    throw usageError(
+      `${gateways} gateways from port ${firstPort} on need ports beyond ${MAX_PORT}: give a lower --port or fewer --gateways`,
+    );
   }
   // Imported here, so that no other command loads what running a node needs.
   const { runNode } = await import("@routeplane/standalone");
@@ -48,6 +50,8 @@ function portFromEnvironment(text: string | undefined): number {
   try {
     return portArgument(text);
   } catch (error) {
-    throw usageError(`ROUTEPLANE_PORT is invalid. ${error instanceof Error ? error.message : ""}`.trim());
+    throw usageError(
+      `ROUTEPLANE_PORT is ${JSON.stringify(text)}. ${error instanceof Error ? error.message : ""}`.trim(),
+    );
   }
 }

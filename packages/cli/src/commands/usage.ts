@@ -70,7 +70,7 @@ async function showUsage(context: Context, options: UsageOptions): Promise<void>
   };
   if (allNamespaces) {
     if (key !== undefined || model !== undefined)
-      throw usageError("--all-namespaces does not go with --key or --model");
+      throw usageError("--all-namespaces cannot be combined with --key or --model");
     return showNodeUsage(context, query, groupBy);
   }
   const credential = await loginCredential(context.settings);

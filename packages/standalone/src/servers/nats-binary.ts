@@ -65,7 +65,7 @@ async function fetchPackage({ apt, dpkg, cache, signal }: FetchOptions): Promise
   const download = (): Promise<unknown> =>
     run(apt, ["-o", "APT::Sandbox::User=root", "download", "nats-server"], options);
   try {
-    // A fresh machine has no package lists, a long-lived one old ones.
+    // Package lists are missing on a new machine, and out of date on an old one.
     await download().catch(async () => {
       await run(apt, ["update"], options);
       await download();

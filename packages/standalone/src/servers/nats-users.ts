@@ -13,10 +13,10 @@ const CONSUMER = "usage-aggregator";
 const API = "$JS.API";
 
 /**
- * Subjects that each user needs, and no others (deploy/README.md shows them to platform teams). A gateway publishes usage
- * events, and creates the stream where there is none: it can neither read, change, purge nor delete it. An aggregator reads
- * through its own consumer, declares stream and consumer, and removes what is done: it cannot publish an event. Neither can
- * listen to the answers of the other.
+ * Permissions of each user, which are the minimum (deploy/README.md documents them for platform teams). A gateway publishes usage
+ * events and creates a missing stream, but cannot read, change, purge or delete it. An aggregator declares stream and consumer, reads
+ * through its own consumer and removes acknowledged messages, but cannot publish events. Neither can subscribe to responses to the
+ * other.
  */
 const NATS_PERMISSIONS: Readonly<Record<NatsUser, Permissions>> = {
   gateway: {

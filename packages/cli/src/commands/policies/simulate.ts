@@ -52,7 +52,7 @@ export function addSimulateCommand(policy: Command, context: Context): void {
 async function simulatePolicy(context: Context, id: string | undefined, options: SimulateOptions): Promise<void> {
   const { kind, principalType, principalId, days } = options;
   if ((principalType === undefined) !== (principalId === undefined)) {
-    throw usageError("--principal-type and --principal-id go together");
+    throw usageError("--principal-type and --principal-id must be given together");
   }
   const subject = await subjectOf(context, id, options);
   const principal = principalType && {
