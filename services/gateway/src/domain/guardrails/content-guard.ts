@@ -12,29 +12,30 @@ import type { GuardPattern, GuardRules } from "./guard.ts";
 import { type Edit, type JsonText, jsonTexts } from "../wire/json-texts.ts";
 import { isDataUrl, type MediaText, mediaTextOf } from "./media-text.ts";
 
-/** Patterns over the content of one JSON text, and what is told of their matches. */
+/** Patterns for the content of one JSON text, and the listeners for their matches. */
 export interface ContentGuard {
   /** Patterns of enforced guardrails. */
   readonly rules: GuardRules | undefined;
   /** Patterns of guardrails in shadow mode. */
-  readonly watched: GuardRules | undefined;
+  readonly shadowRules: GuardRules | undefined;
   readonly work: Work;
   readonly shadowWork: Work;
   readonly kindOf: (text: JsonText, value: () => string) => ContentKind;
-  readonly redacted: (redactions: readonly Redactions<GuardPattern>[]) => void;
+  readonly onRedactions: (redactions: readonly Redactions<GuardPattern>[]) => void;
   /** Called for each pattern in shadow mode that matches. */
-  readonly noted: (pattern: GuardPattern) => void;
+  readonly onShadowMatch: (pattern: GuardPattern) => void;
 }
 
+/** Judgement of content. */
 export interface JudgedContent {
-  /** Changes to make, in ascending order of their place. */
+  /** Redactions, in ascending order of their positions. */
   readonly edits: readonly Edit[];
   readonly blocked: BlockReason<GuardPattern> | undefined;
   /** True if some of the content cannot be inspected. */
   readonly isUninspectable: boolean;
 }
 
-/** One text of several that are read as one. */
+/** One of several texts that are read as one. */
 interface Part {
   readonly text: string;
   readonly start: number;
@@ -42,10 +43,10 @@ interface Part {
 }
 
 /**
- * Judges all content of a JSON text: each string, name and number by itself; the parts of a message and those of consecutive
- * messages of one role, and texts of the same place in a list of a message, also as one text.
+ * Judges all content of a JSON text. Each string, name and number is one text; the parts of a message, together with those of
+ * consecutive messages of its role, are read as one, and so are the texts at one place in a list of a message.
  *
- * @param opaque places whose values become `null` where rules are enforced
+ * @param opaque places whose values become `null` if rules are enforced
  * @throws the reason of the work's signal once it is aborted
  */
 export async function judgeContent(
@@ -63,30 +64,30 @@ export async function judgeContent(
   };
   const lists = new Map<string, Part[]>();
   let isUninspectable = false;
-  for await (const found of jsonTexts(json, guard.rules === undefined ? guard.shadowWork : guard.work, opaque)) {
-    const { start, end } = found;
-    if (found.kind === "whole") {
+  for await (const text of jsonTexts(json, guard.rules === undefined ? guard.shadowWork : guard.work, opaque)) {
+    const { start, end } = text;
+    if (text.kind === "whole") {
       if (guard.rules !== undefined) edits.push({ start, end, literal: "null" });
       continue;
     }
-    const value = (): string => valueOf(found, json);
-    if (found.place === "messages[].role") messageAt(found).role = roleOf(value());
-    const kind = guard.kindOf(found, value);
+    const value = (): string => valueOf(text, json);
+    if (text.place === "messages[].role") messageAt(text).role = roleOf(value());
+    const kind = guard.kindOf(text, value);
     if (kind === "exempt") continue;
-    if (isPartOfMessage(found)) {
-      messageAt(found).parts.push({ text: value(), start, end });
+    if (isPartOfMessage(text)) {
+      messageAt(text).parts.push({ text: value(), start, end });
       continue;
     }
-    const text = value();
-    const isMedia = kind === "media" || (found.kind === "string" && isDataUrl(text));
-    if (!isMedia && isInListOfMessage(found)) {
-      const key = `${found.path()[1]} ${found.place}`;
+    const content = value();
+    const isMedia = kind === "media" || (text.kind === "string" && isDataUrl(content));
+    if (!isMedia && isInListOfMessage(text)) {
+      const key = `${text.path()[1]} ${text.place}`;
       const list = lists.get(key) ?? [];
       lists.set(key, list);
-      list.push({ text, start, end });
+      list.push({ text: content, start, end });
       continue;
     }
-    const judged = await (isMedia ? judgeMedia : judgeText)(guard, found, text);
+    const judged = await (isMedia ? judgeMedia : judgeText)(guard, text, content);
     isUninspectable ||= judged.isUninspectable;
     if (judged.blocked !== undefined) return { edits, blocked: judged.blocked, isUninspectable };
     edits.push(...judged.edits);
@@ -99,31 +100,33 @@ export async function judgeContent(
   return { edits: edits.toSorted((one, other) => one.start - other.start), blocked: undefined, isUninspectable };
 }
 
-/** Judges a text by itself. */
-export async function judgeText(guard: ContentGuard, found: JsonText, text: string): Promise<JudgedContent> {
-  const { start, end } = found;
-  return judgeTexts(guard, [{ text, start, end }], isArguments(found));
+/** Judges one text. */
+export async function judgeText(guard: ContentGuard, text: JsonText, value: string): Promise<JudgedContent> {
+  const { start, end } = text;
+  return judgeTexts(guard, [{ text: value, start, end }], isArguments(text));
 }
 
 /**
  * Judges texts that are read as one.
  *
- * @param isJson whether it is one text, of JSON
+ * @param isJson true for one text that is JSON, which stays valid
  */
 async function judgeTexts(guard: ContentGuard, parts: readonly Part[], isJson = false): Promise<JudgedContent> {
-  const { rules, watched, work, shadowWork } = guard;
+  const { rules, shadowRules, work, shadowWork } = guard;
   const texts = parts.map(({ text }) => text);
-  if (watched !== undefined) for (const each of await matchesInParts(watched, texts, shadowWork)) guard.noted(each);
+  if (shadowRules !== undefined) {
+    for (const pattern of await matchesInParts(shadowRules, texts, shadowWork)) guard.onShadowMatch(pattern);
+  }
   if (rules === undefined) return { edits: [], blocked: undefined, isUninspectable: false };
   const {
     parts: passed,
     redactions,
     blocked,
   } = isJson ? await judgeJson(rules, texts.join(""), work) : await judgeParts(rules, texts, work);
-  if (blocked === undefined) guard.redacted(redactions);
+  if (blocked === undefined) guard.onRedactions(redactions);
   const edits = parts.flatMap(({ text, start, end }, index) => {
-    const left = passed[index] ?? text;
-    return left === text ? [] : [{ start, end, literal: JSON.stringify(left) }];
+    const redacted = passed[index] ?? text;
+    return redacted === text ? [] : [{ start, end, literal: JSON.stringify(redacted) }];
   });
   return { edits, blocked, isUninspectable: false };
 }
@@ -133,11 +136,11 @@ async function judgeJson(rules: GuardRules, json: string, work: Work) {
   return { parts: [text], redactions, blocked };
 }
 
-/** Judges the text that stands in the place of media; if there is none, what stands there as it is written. */
+/** Judges a value in the place of media: the text that it encodes or, if it encodes none, the value as it is written. */
 export async function judgeMedia(guard: ContentGuard, { start, end }: JsonText, value: string): Promise<JudgedContent> {
   const { rules, work, shadowWork } = guard;
   const media: MediaText | undefined = await mediaTextOf(value, rules === undefined ? shadowWork : work);
-  // Base64 of binary data is no text of anybody's, and its judgement would cost as much as that of one.
+  // Base64 of binary data is no text, and judging it would cost as much as text.
   if (media === undefined && (BINARY_URL.test(value) || (value.length > MAX_ID_CHARS && BASE64.test(value)))) {
     return { edits: [], blocked: undefined, isUninspectable: true };
   }
@@ -150,38 +153,39 @@ export async function judgeMedia(guard: ContentGuard, { start, end }: JsonText, 
   return { ...judged, edits, isUninspectable: media === undefined };
 }
 
+/** Length up to which base64 may be an id, and is judged as text. */
 const MAX_ID_CHARS = 128;
 const BASE64 = /^[A-Za-z0-9+/_=\s-]*$/;
 const BINARY_URL = /^data:(?:application|audio|font|image|text|video)\/[\w.+-]{1,80};base64,[A-Za-z0-9+/_=\s-]*$/i;
 
-/** Both names of one role are the same role. */
+/** Name of a role. `developer` is the newer name of `system`. */
 function roleOf(value: string): string {
   const role = value.trim().toLowerCase();
   return role === "developer" ? "system" : role;
 }
 
-/** Nothing that a model would read. */
+/** Matches text that has no visible character. */
 const HIDDEN = /^[\p{Default_Ignorable_Code_Point}\p{Cc}]*$/u;
 
-/** The parts of consecutive messages of one role; messages without text do not come between. */
+/** Groups the parts of consecutive messages of one role. Messages without visible text do not end a group. */
 function runsOf(messages: readonly { readonly role: string; readonly parts: readonly Part[] }[]): readonly Part[][] {
   const runs: Part[][] = [];
-  let last: string | undefined;
+  let lastRole: string | undefined;
   for (const { role, parts } of messages) {
     if (parts.every(({ text }) => HIDDEN.test(text))) continue;
-    const run = role !== "" && role === last ? runs.at(-1) : undefined;
+    const run = role !== "" && role === lastRole ? runs.at(-1) : undefined;
     if (run === undefined) runs.push([...parts]);
     else for (const part of parts) run.push(part);
-    last = role;
+    lastRole = role;
   }
   return runs;
 }
 
-/** A string or a name as it reads, a number as it is written. */
+/** Value of a text: a string or name without escapes, a number as it is written. */
 export function valueOf({ kind, start, end }: JsonText, json: string): string {
   const literal = json.slice(start, end);
   if (kind !== "number") return JSON.parse(literal) as string;
-  // Other spellings of a whole number read like it.
+  // Other notations of a whole number are judged as that number.
   const number = Number(literal);
   return !/^-?\d+$/.test(literal) && Number.isSafeInteger(number) ? String(number) : literal;
 }

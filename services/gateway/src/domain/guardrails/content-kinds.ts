@@ -2,35 +2,39 @@ import type { JsonText } from "../wire/json-texts.ts";
 import { isWireName } from "./wire-names.ts";
 
 /**
- * Classification of the strings, names and numbers of a request and of an answer. Whatever is not known to be something else is
- * content: a member that is not known must not be a way around a guardrail, nor an unexpected value of one that is.
+ * Classification of the strings, names and numbers of a request and of an answer. Everything is content unless it is known to be
+ * something else: unknown members, and unexpected values of known ones, must not be a way around a guardrail.
  */
 
 /**
- * - `exempt`: no content, such as a role, an id or a count. Only with a value that is known, or that has the form of an id.
+ * Kind of a text.
+ *
+ * - `exempt`: no content, such as a role, an id or a count. Only with a known value, or in the form of an id.
  * - `text`: judged.
- * - `media`: stands where media stand: judged if it is text, uninspectable if it is not.
+ * - `media`: in the place of media: judged if it encodes text, else uninspectable.
  */
 export type ContentKind = "exempt" | "text" | "media";
 
-type Value = (value: string) => boolean;
+/** Test of a value. */
+type ValueTest = (value: string) => boolean;
 
-const words = (names: string): Value => {
+const words = (names: string): ValueTest => {
   const known = new Set(names.split(" "));
   return (value) => known.has(value);
 };
 
 const isRole = words("system developer user assistant tool function");
 const isCallType = words("function custom");
-/** Matches call ids as providers make them, e.g. `call_…`, `toolu_…`, with no number in them that is longer than a date. */
-const isCallId: Value = (value) =>
+/** Matches ids of tool calls as providers make them, e.g. `call_…`, `toolu_…`, without a number longer than a date. */
+const isCallId: ValueTest = (value) =>
   /^(?:(?:call|toolu|tool|chatcmpl-tool|fc|tc|ws|functions)[_.:-])?[\w.:-]{1,64}$/.test(value) &&
   /^(?:call|toolu|tool|chatcmpl-tool|fc|tc|ws|functions)[_.:-]|^[A-Za-z0-9]{1,9}$/.test(value) &&
   !/\d{9}/.test(value);
-/** Names of models and ids of answers: no text of more than one word. */
-const isName: Value = (value) => /^[\w.:/@+-]{0,128}$/.test(value) && !/\d{13}/.test(value);
+/** Matches names of models and ids of answers: one word without a long number. */
+const isName: ValueTest = (value) => /^[\w.:/@+-]{0,128}$/.test(value) && !/\d{13}/.test(value);
 
-const REQUEST_VALUES: Readonly<Record<string, Value>> = {
+/** Exempt values in a request, by place. */
+const REQUEST_VALUES: Readonly<Record<string, ValueTest>> = {
   // Resolved to a model of the configuration.
   model: () => true,
   "messages[].role": isRole,
@@ -55,7 +59,7 @@ const REQUEST_VALUES: Readonly<Record<string, Value>> = {
   "modalities[]": words("text audio image"),
 };
 
-/** Parameters that are numbers. */
+/** Places of numeric parameters. */
 const REQUEST_NUMBERS = new Set(
   "n max_tokens max_completion_tokens temperature top_p top_k min_p top_a seed presence_penalty frequency_penalty repetition_penalty top_logprobs reasoning.max_tokens".split(
     " ",
@@ -63,13 +67,14 @@ const REQUEST_NUMBERS = new Set(
 );
 const LOGIT_BIAS = /^logit_bias\.\d{1,7}$/;
 
-/** Members of messages that hold media, or refer to them. */
+/** Matches places in messages that hold media, or references to media. */
 const MEDIA =
   /^messages\[\](?=\.).*[.\]_](?:url|uri|data|bytes|b64_json|base64|file_id|file|image|images|video|audio|document|media|encrypted_content)(?:\[\])*$/;
 const AUDIO_ID = "messages[].audio.id";
-/** Members of messages that may end like those, and are text. */
+/** Matches places in messages that end like those of media, and hold text. */
 const NO_MEDIA = /^messages\[\]\.(?:annotations|tool_calls|function_call)/;
 
+/** Kind of a text of a request. */
 export function requestContentOf(text: JsonText, value: () => string): ContentKind {
   const { kind, place } = text;
   if (kind === "name") return isExemptName(text, value()) ? "exempt" : "text";
@@ -79,7 +84,7 @@ export function requestContentOf(text: JsonText, value: () => string): ContentKi
   return place === AUDIO_ID || (MEDIA.test(place) && !NO_MEDIA.test(place)) ? "media" : "text";
 }
 
-/** True if a string is a part of the text of a message; the parts of a text are read as one. */
+/** True if a string is a part of the content of a message; the parts are read as one text. */
 export function isPartOfMessage({ kind, place }: JsonText): boolean {
   return kind === "string" && PART.test(place);
 }
@@ -87,19 +92,19 @@ export function isPartOfMessage({ kind, place }: JsonText): boolean {
 const PART =
   /^(?:messages|choices\[\]\.message|choices\[\]\.delta)(?:\[\])?\.content(?:\[\])?(?:\.(?:text|refusal|content))?$/;
 
-/** True if a string stands in a list of a message, or of a prediction, e.g. the text of a step of reasoning. */
+/** True if a string is in a list of a message, or of a prediction, e.g. the text of a step of reasoning. */
 export function isInListOfMessage(text: JsonText): boolean {
   return text.kind === "string" && IN_LIST.test(text.place) && !isArguments(text);
 }
 
 const IN_LIST = /^(?:messages\[\]|choices\[\]\.message|prediction)\.(?!tool_calls|annotations).*\[\]/;
 
-/** True if a string of a chunk is a piece of reasoning: clients append them, whatever their places in the list. */
+/** True if a string of a chunk is a piece of reasoning. Clients append the pieces, whatever their positions in the list. */
 export function isReasoningPiece({ place }: JsonText): boolean {
   return /^choices\[\]\.(?:delta|message)\.reasoning_details\[\]\.(?:text|summary)$/.test(place);
 }
 
-/** True if a string is the JSON arguments of a tool call: clients parse it, so that it has to stay valid. */
+/** True if a string is the arguments of a tool call: clients parse it as JSON, so it must stay valid. */
 export function isArguments({ kind, place }: JsonText): boolean {
   return kind === "string" && ARGUMENTS.test(place);
 }
@@ -107,7 +112,7 @@ export function isArguments({ kind, place }: JsonText): boolean {
 const ARGUMENTS =
   /^(?:messages\[\]|choices\[\]\.(?:message|delta)(?:\[\])?)\.(?:tool_calls\[\]\.function|function_call)\.arguments$/;
 
-/** The tokens of the answer once more, each by itself: where patterns are to be found they cannot be passed on. */
+/** Places that repeat the tokens of the answer one by one. They cannot be judged, and become `null` if rules are enforced. */
 export const LOGPROBS: ReadonlySet<string> = new Set([
   "choices[].logprobs",
   "choices[].delta.logprobs",
@@ -118,7 +123,8 @@ export const LOGPROBS: ReadonlySet<string> = new Set([
   "prompt_token_ids",
 ]);
 
-const RESPONSE_VALUES: Readonly<Record<string, Value>> = {
+/** Exempt values in an answer, by place. */
+const RESPONSE_VALUES: Readonly<Record<string, ValueTest>> = {
   id: isName,
   object: words("chat.completion chat.completion.chunk text_completion"),
   model: isName,
@@ -128,8 +134,8 @@ const RESPONSE_VALUES: Readonly<Record<string, Value>> = {
     "stop length tool_calls function_call content_filter error eos end_turn max_tokens tool_use stop_sequence insufficient_system_resource null",
   ),
 };
-/** Beneath the message of an answer, or the delta of a chunk. */
-const MESSAGE_VALUES: Readonly<Record<string, Value>> = {
+/** Exempt values in the message of an answer, or the delta of a chunk, by place within it. */
+const MESSAGE_VALUES: Readonly<Record<string, ValueTest>> = {
   role: isRole,
   "tool_calls[].id": isName,
   "tool_calls[].type": isCallType,
@@ -138,17 +144,18 @@ const MESSAGE_VALUES: Readonly<Record<string, Value>> = {
 const MESSAGE = /^choices\[\]\.(?:message|delta)\./;
 const RESPONSE_MEDIA =
   /^choices\[\]\.(?:message|delta)(?=[.[]).*[.\]_](?:image_url\.url|image_url|audio\.data|b64_json|base64|images|image|video|inline_data\.data)(?:\[\])*$/;
-/** Counts and times: no model writes them. */
+/** Matches places of counts and times, which no model writes. */
 const RESPONSE_NUMBERS =
   /^(?:created|usage\..*|timings\..*|x_groq\..*|time_info\..*|choices\[\]\.index|(?:.*\.)?(?:index|start_index|end_index|expires_at|severity))$/;
 
+/** Kind of a text of an answer, or of a chunk of one. */
 export function responseContentOf(text: JsonText, value: () => string): ContentKind {
   const { kind, place } = text;
   if (kind === "name") return place.startsWith("usage.") || isExemptName(text, value()) ? "exempt" : "text";
   if (kind === "number") return RESPONSE_NUMBERS.test(place) || !/^-?\d+$/.test(value()) ? "exempt" : "text";
-  const inMessage = place.replace(MESSAGE, "");
-  const values = inMessage === place ? RESPONSE_VALUES : MESSAGE_VALUES;
-  const isKnown = Object.hasOwn(values, inMessage) ? values[inMessage] : undefined;
+  const placeInMessage = place.replace(MESSAGE, "");
+  const values = placeInMessage === place ? RESPONSE_VALUES : MESSAGE_VALUES;
+  const isKnown = Object.hasOwn(values, placeInMessage) ? values[placeInMessage] : undefined;
   if (isKnown !== undefined) return isKnown(value()) ? "exempt" : "text";
   return RESPONSE_MEDIA.test(place) ? "media" : "text";
 }
@@ -158,15 +165,15 @@ function isExemptName({ place }: JsonText, name: string): boolean {
   return isWireName(name, parent) || (parent === "logit_bias" && LOGIT_BIAS.test(place));
 }
 
-/** Names of tools come whole, and clients do not put them together: each is let out in the chunk in which it came. */
-const WHOLE_IN_CHUNK =
+/** Matches names of tools. They are sent whole, and clients do not join them: each is judged in its own chunk. */
+const TOOL_NAME =
   /^choices\[\]\.(?:delta|message)(?:\[\])?\.(?:tool_calls\[\]\.)?(?:function|custom|function_call)\.name$/;
 
-/** Whether a string of a chunk is a piece of a text that goes on in other chunks. */
+/** True if a string of a chunk is a piece of a text that other chunks continue. */
 export function isPieceOfText({ kind, place }: JsonText): boolean {
   return kind === "string" && place.startsWith("choices[].") && !isToolName(place);
 }
 
 export function isToolName(place: string): boolean {
-  return WHOLE_IN_CHUNK.test(place);
+  return TOOL_NAME.test(place);
 }

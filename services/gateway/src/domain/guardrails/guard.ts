@@ -17,52 +17,54 @@ import type { CallingKey } from "../ports/key-verifier.ts";
 /** Rule that a denial by a content pattern names. */
 export const CONTENT_RULE = "guardrail.content_patterns";
 
-/** A content pattern that applies, and the binding that it comes from. */
+/** Content pattern that applies, and its binding. */
 export interface GuardPattern extends TextPattern {
   readonly name: string;
   readonly bindingId: string;
 }
 
+/** Compiled content patterns of one direction. */
 export type GuardRules = TextRules<GuardPattern>;
 
-/** Patterns that are ready to run; undefined where there are none. */
+/** Compiled content patterns by direction; undefined for a direction without any. */
 export interface DirectionRules {
   readonly request: GuardRules | undefined;
   readonly response: GuardRules | undefined;
 }
 
-/** All guardrails that apply to a key, ready to judge. */
+/** Guardrails that apply to a key, composed and compiled. Immutable, and shared by the requests of all keys that they apply to. */
 export interface Guard {
+  /** Composition of the enforced guardrails. */
   readonly effective: EffectiveGuardrail;
-  /** Those in shadow mode, each by itself. */
+  /** Guardrails in shadow mode, each judged alone. */
   readonly shadows: readonly { readonly applied: AppliedGuardrail; readonly effective: EffectiveGuardrail }[];
-  /** Where a rule comes from. */
+  /** Finds the guardrail of a binding. @throws Error for an unknown binding */
   sourceOf(bindingId: string): AppliedGuardrail;
-  /** @throws TooManyPatterns if they are beyond what is run for one request */
+  /** Content patterns of the enforced guardrails. @throws TooManyPatterns if they are more than are run for one request */
   rules(): Promise<DirectionRules>;
+  /** Content patterns of the guardrails in shadow mode; none if they are more than are run for one request. */
   shadowRules(): Promise<DirectionRules>;
   /**
-   * The budget of judging the texts of one request, or of one answer.
+   * Creates the budget of judging the texts of one request, or of one answer.
    *
    * @param signal stops the judging once it is aborted
-   * @param meter the budget of the key
+   * @param meter budget of the key
    */
   work(signal: AbortSignal, meter: WorkMeter): Work;
 }
 
 /** True if a guardrail, enforced or in shadow mode, has a rule for content that cannot be inspected. */
 export function inspects({ effective, shadows }: Guard, direction: Direction): boolean {
-  return [effective, ...shadows.map((each) => each.effective)].some(
-    (each) => each.uninspectable[direction] !== undefined,
+  return [effective, ...shadows.map((shadow) => shadow.effective)].some(
+    ({ uninspectable }) => uninspectable[direction] !== undefined,
   );
 }
 
 /**
- * The guard of each calling key. What is composed and compiled is kept for as long as the directory answers with the same
- * array.
+ * Creates a source of guards. A guard is cached for as long as the directory answers with the same array.
  *
- * @param maxSteps what judging the texts of a request may take
- * @returns a function that throws DomainError UNAVAILABLE if it is not known what applies
+ * @param maxSteps bound of judging the texts of one request
+ * @returns a function from a key to its guard, which throws DomainError UNAVAILABLE if the guardrails are not known
  */
 export function createGuards(
   directory: GuardrailDirectory,
@@ -93,7 +95,7 @@ function guardOf(all: readonly AppliedGuardrail[], maxSteps: number): Guard {
       return applied;
     },
     rules: once(() => directionRules(effective)),
-    shadowRules: once(() => directionRules(composed(shadows)).catch(watchNothing)),
+    shadowRules: once(() => directionRules(composed(shadows)).catch(noRulesIfTooMany)),
     work: (signal, meter) => new Work(maxSteps, signal, meter),
   };
 }
@@ -103,16 +105,17 @@ async function directionRules({ contentPatterns }: EffectiveGuardrail): Promise<
     contentPatterns
       .filter(({ value }) => appliesIn(direction, value))
       .map(({ value: { name, pattern, action }, sources: [bindingId = ""] }) => ({ name, pattern, action, bindingId }));
-  const compiled = async (all: readonly GuardPattern[]) => (all.length === 0 ? undefined : compileRules(all));
+  const compiled = async (rules: readonly GuardPattern[]) => (rules.length === 0 ? undefined : compileRules(rules));
   return { request: await compiled(patterns("request")), response: await compiled(patterns("response")) };
 }
 
-/** More than can be run is refused where it is enforced, and not run where it is only watched. */
-function watchNothing(error: unknown): DirectionRules {
+/** Handles too many patterns in shadow mode: none is run. */
+function noRulesIfTooMany(error: unknown): DirectionRules {
   if (error instanceof TooManyPatterns) return { request: undefined, response: undefined };
   throw error;
 }
 
+/** Memoizes the promise of a function, also one that rejects. */
 function once<T>(make: () => Promise<T>): () => Promise<T> {
   let made: Promise<T> | undefined;
   return () => (made ??= make());

@@ -6,8 +6,6 @@ import type { AppliedGuardrail } from "../ports/guardrail-directory.ts";
 import type { ErrorCode } from "../errors/error-table.ts";
 import { Refusal } from "../errors/refusal.ts";
 
-/** How a client is told that a guardrail refuses its request. */
-
 type Rule = Violation["rule"];
 
 /** Error code, field at fault and predicate of the message, by rule. */
@@ -55,32 +53,33 @@ export function refuseResponse(guard: Guard, { rule, source }: Violation): Refus
   return new Refusal(code, message, { param, denial: denialOf(applied, rule, message) });
 }
 
+/** Explanation of the rule `uninspectable`, appended to its message. */
 export const UNINSPECTABLE_CONTENT =
   ": images, audio, files that are not text, addresses and ids of those, encrypted reasoning; send text, or set its rule 'uninspectable' to pass";
 
 /** Records that content patterns block a request, which must not go upstream. @returns the refusal, 400 */
 export function blockRequest(
   guard: Guard,
-  decisions: Pick<DecisionLog, "blocked">,
+  decisions: Pick<DecisionLog, "addBlock">,
   blocked: BlockReason<GuardPattern> | undefined,
 ): Refusal {
   const denial = contentDenial(guard, blocked, "this request");
-  decisions.blocked("request", denial);
+  decisions.addBlock("request", denial);
   return new Refusal("content_blocked", denial.message, { denial });
 }
 
 /** Records that content patterns block an answer, which has failed and is charged. @returns the refusal, 400 */
 export function blockResponse(
   guard: Guard,
-  decisions: Pick<DecisionLog, "blocked">,
+  decisions: Pick<DecisionLog, "addBlock">,
   blocked: BlockReason<GuardPattern> | undefined,
 ): Refusal {
   const denial = contentDenial(guard, blocked, "the answer of the model");
-  decisions.blocked("response", denial);
+  decisions.addBlock("response", denial);
   return new Refusal("content_blocked", denial.message, { denial });
 }
 
-/** 429: what the keys of this tree send takes more judging than one gateway gives them. No policy denies it. */
+/** Refusal (429) of a request whose root key and the keys below it have used up their judging. No policy denies it. */
 export function judgingLimited(waitMs: number): Refusal {
   const waitSecs = Math.max(1, Math.ceil(waitMs / 1_000));
   const message =
@@ -89,7 +88,7 @@ export function judgingLimited(waitMs: number): Refusal {
   return new Refusal("judging_limit_exceeded", message, { retryAfter: String(waitSecs) });
 }
 
-/** @param blocked undefined if there are more patterns than can be run */
+/** Denial by content patterns. @param blocked undefined if there are more patterns than can be run */
 function contentDenial(guard: Guard, blocked: BlockReason<GuardPattern> | undefined, content: string): Denial {
   if (blocked?.reason === "match") {
     const { name, bindingId } = blocked.pattern;

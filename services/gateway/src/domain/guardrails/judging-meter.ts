@@ -2,43 +2,42 @@ import { MAX_STEPS, type WorkMeter } from "@routeplane/guardrails";
 import type { CallingKey } from "../ports/key-verifier.ts";
 
 /**
- * Steps of judging content in a second that this gateway gives to a root key and all keys below it: some fifth of a core. What
- * they do not use is saved up, enough for one request that takes as much as a request may.
+ * Steps per second of judging content that this gateway spends on a root key and all keys below it: about a fifth of a core.
+ * Unused steps are saved, up to those of one request of maximal cost.
  */
 export const STEPS_PER_SECOND = 40_000_000;
 const MAX_SAVED_STEPS = MAX_STEPS;
-/** A key below the root key may take this part of what its tree may, so that it leaves something to the others. */
-const SHARE_OF_A_SUB_KEY = 0.5;
-/** Principals that are remembered; those that have not called for longest are forgotten, and begin anew. */
+/** Part of the budget of a root key that one of its sub-keys can use, so that others are left some. */
+const SUB_KEY_SHARE = 0.5;
+/** Bound of the buckets. Beyond it the least recently used one is dropped; its key starts again with a full one. */
 const MAX_BUCKETS = 10_000;
 
-/** A token bucket of steps. */
+/** Token bucket of steps. */
 interface Bucket {
   readonly stepsPerMs: number;
-  /** Below 0 if more was taken than there was. */
+  /** Steps that are left; negative if more were spent than there were. */
   steps: number;
   refilledAtMs: number;
 }
 
 /**
- * Meters the judging of content by key and second. Sub-keys are minted freely, so a tree of keys has one budget, however many
- * it has; and each sub-key at most half of it. Judging comes before the rate limits of policies: this bounds what a key can
- * make a gateway do that is refused there.
+ * Rate limit of judging content, by key. Sub-keys are free to mint, so a root key and all its sub-keys have one budget, of which
+ * each sub-key can use half. Judging precedes the rate limits of policies: this bounds the work for requests that those refuse.
  */
 export class JudgingMeter {
   readonly #buckets = new Map<string, Bucket>();
   readonly #nowMs: () => number;
 
-  /** @param nowMs a clock that never steps back */
+  /** @param nowMs monotonic clock, in milliseconds */
   constructor(nowMs: () => number = () => performance.now()) {
     this.#nowMs = nowMs;
   }
 
-  /** The budget of one request. */
+  /** Opens the budget of one request of a key. */
   shareOf({ keyId, lineage }: Pick<CallingKey, "keyId" | "lineage">): JudgingShare {
     const [root = keyId] = lineage;
     const buckets = [this.#bucketOf(root, STEPS_PER_SECOND)];
-    if (root !== keyId) buckets.push(this.#bucketOf(keyId, STEPS_PER_SECOND * SHARE_OF_A_SUB_KEY));
+    if (root !== keyId) buckets.push(this.#bucketOf(keyId, STEPS_PER_SECOND * SUB_KEY_SHARE));
     refill(buckets, this.#nowMs());
     return new JudgingShare(buckets, this.#nowMs);
   }
@@ -50,7 +49,7 @@ export class JudgingMeter {
       steps: MAX_SAVED_STEPS,
       refilledAtMs: this.#nowMs(),
     };
-    // The order of a map is that of insertion: the first one has not been used for longest.
+    // A map keeps the order of insertion: its first entry is the least recently used one.
     this.#buckets.delete(id);
     this.#buckets.set(id, bucket);
     const [oldest] = this.#buckets.keys();
@@ -59,7 +58,7 @@ export class JudgingMeter {
   }
 }
 
-/** Meter of the work that one request takes from the budgets that apply to it. */
+/** Meter of the work of one request, spent from the buckets of its key and of its root key. */
 export class JudgingShare implements WorkMeter {
   readonly #buckets: readonly Bucket[];
   readonly #nowMs: () => number;
@@ -81,8 +80,8 @@ export class JudgingShare implements WorkMeter {
   }
 
   /**
-   * How long to wait until the request is worth sending again. One that was stopped half-way needs more than it used: twice as
-   * much, so that it gets through after a few attempts.
+   * Milliseconds until the request is worth sending again. One that was stopped needs more than it used: twice as much, so that
+   * it succeeds after a few attempts.
    */
   get waitMs(): number {
     refill(this.#buckets, this.#nowMs());
@@ -90,7 +89,7 @@ export class JudgingShare implements WorkMeter {
     return Math.max(0, ...this.#buckets.map(({ steps, stepsPerMs }) => (needed - steps) / stepsPerMs));
   }
 
-  /** The same budgets for work that is never stopped: an answer has been paid for. */
+  /** Meter of the same buckets for work that is never stopped: an answer is charged whether or not it is judged. */
   get unstopped(): WorkMeter {
     return { spend: (steps) => this.spend(steps), isExhausted: false };
   }

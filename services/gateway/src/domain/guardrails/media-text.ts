@@ -1,28 +1,29 @@
 import type { Work } from "@routeplane/guardrails";
 
 /**
- * Text in the place of media: a data URL, or base64, that decodes to text is read by a model as a text file is, and so it is
- * judged. Everything else in such a place (images, audio, PDF, other binary files, addresses, ids) cannot be inspected.
+ * Text in the place of media. A model reads a data URL, or base64, that decodes to text like a text file, so it is judged.
+ * Everything else in such a place (images, audio, PDF, other binary files, addresses, ids) cannot be inspected.
  */
 export interface MediaText {
   readonly text: string;
-  /** The value that holds another text in the same form. */
+  /** Encodes another text in the form of the value. */
   readonly withText: (text: string) => string;
 }
 
 const DATA_URL = /^\s*data:([^,]*),/i;
 const MAX_ENCODING_CHARS = 100;
 const BASE64 = /^[A-Za-z0-9+/_-]*={0,2}$/;
-/** Characters that are decoded in one go; a multiple of 4. */
+/** Characters that are decoded between two charges; a multiple of 4. */
 const SLICE_CHARS = 262_144;
-const CHARS_A_STEP = 2;
+/** Characters of base64 that are decoded in one step of `Work`, as measured. */
+const CHARS_PER_STEP = 2;
 const CONTROLS = /(?![\t-\r])\p{Cc}/u;
 
 export function isDataUrl(value: string): boolean {
   return /^\s*data:[\w.+-]{0,100}(?:\/[\w.+-]{0,100})?[;,]/i.test(value);
 }
 
-/** @returns undefined if the value is no text */
+/** Decodes a value in the place of media. @returns undefined if it does not encode text */
 export async function mediaTextOf(value: string, work: Work): Promise<MediaText | undefined> {
   const url = DATA_URL.exec(value);
   if (url === null) {
@@ -55,7 +56,7 @@ async function textOfBase64(value: string, from: number, work: Work): Promise<st
     const text = decoded(decoder, Buffer.from(taken, "base64"), isLast);
     if (text === undefined) return undefined;
     texts.push(text);
-    work.spend(taken.length / CHARS_A_STEP);
+    work.spend(taken.length / CHARS_PER_STEP);
     if (work.isPauseDue) await work.pause();
   }
   return texts.join("");
@@ -70,12 +71,12 @@ function decoded(decoder: InstanceType<typeof TextDecoder>, bytes: Uint8Array, i
   }
 }
 
-/** A PDF may have no byte that is not text, and shows another one. */
+/** True if decoded bytes are text. A PDF can consist of printable characters, and show other text. */
 function isText(text: string): boolean {
   return !CONTROLS.test(text) && !text.trimStart().startsWith("%PDF-");
 }
 
-/** Decodes the percent-escapes of a text; everything else stands for itself. */
+/** Decodes the percent-escapes of a text; all other characters stay. */
 async function percentDecoded(text: string, work: Work): Promise<string> {
   if (!text.includes("%")) return text;
   const bytes = Buffer.from(text);
@@ -95,7 +96,7 @@ async function percentDecoded(text: string, work: Work): Promise<string> {
 const PERCENT = 0x25;
 const [ZERO, NINE, LOWER_A, LOWER_F] = [0x30, 0x39, 0x61, 0x66];
 
-/** @returns -1 for what is no hexadecimal digit */
+/** Value of a hexadecimal digit; -1 for any other byte. */
 function hexOf(byte = 0): number {
   if (byte >= ZERO && byte <= NINE) return byte - ZERO;
   const lower = byte | 0x20;

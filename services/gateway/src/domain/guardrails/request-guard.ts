@@ -31,7 +31,7 @@ export interface JudgedRequest extends Pick<
   "guard" | "request" | "model" | "decisions" | "judgingShare"
 > {
   readonly upstream: Pick<Upstream, "boundTokens">;
-  /** Its signal stops the work once it is aborted. */
+  /** Client's side of the request, whose signal stops the work once it is aborted. */
   readonly reply: Pick<Reply, "signal">;
 }
 
@@ -53,7 +53,7 @@ export async function guardRequest(judged: JudgedRequest): Promise<GuardedReques
   return { request: guarded, bounds: guardTokens(guard, guarded, await upstream.boundTokens(guarded)) };
 }
 
-/** Lowers an output bound that the client did not name to what is left; refuses one that it did. */
+/** Lowers an output bound that the client did not give to what is left; refuses one that it gave. */
 function guardTokens(guard: Guard, request: ChatRequest, bounds: TokenBounds): TokenBounds {
   const { inputTokensMax, outputTokensMax } = bounds;
   const violation = judgeTokens(guard.effective, inputTokensMax + outputTokensMax);
@@ -63,8 +63,8 @@ function guardTokens(guard: Guard, request: ChatRequest, bounds: TokenBounds): T
   if (request.output === undefined && outputLeft >= 1) {
     return { inputTokensMax, outputTokensMax: outputLeft * request.choices };
   }
-  const more = `: ${cap} for input and output together, and this one may have ${inputTokensMax} and ${outputTokensMax}`;
-  throw refusalOfViolation(guard, violation, more);
+  const excess = `: ${cap} for input and output together, and this one may have ${inputTokensMax} and ${outputTokensMax}`;
+  throw refusalOfViolation(guard, violation, excess);
 }
 
 /** Redacts the content of a request, or refuses it. Every byte that need not change is as the client wrote it. */
@@ -85,12 +85,12 @@ async function guardContent({
   const work = guard.work(signal, share);
   const content: ContentGuard = {
     rules: enforced.request,
-    watched: shadow.request,
+    shadowRules: shadow.request,
     work,
     shadowWork: guard.work(signal, share),
     kindOf: requestContentOf,
-    redacted: (redactions) => decisions.redacted("request", redactions),
-    noted: ({ bindingId }) => decisions.noteShadow(bindingId, CONTENT_RULE),
+    onRedactions: (redactions) => decisions.addRedactions("request", redactions),
+    onShadowMatch: ({ bindingId }) => decisions.addShadowViolation(bindingId, CONTENT_RULE),
   };
   const { edits, blocked, isUninspectable } = await judgeContent(content, request.text);
   if (blocked?.reason === "too_much_work" && share.isExhausted) throw judgingLimited(share.waitMs);
@@ -101,16 +101,16 @@ async function guardContent({
 
 /** @throws Refusal if content that cannot be inspected is blocked */
 function guardUninspectable(guard: Guard, decisions: DecisionLog): void {
-  noteUninspectable(guard, decisions, "request");
+  recordUninspectable(guard, decisions, "request");
   const violation = judgeUninspectable(guard.effective, "request");
   if (violation !== undefined) throw refusalOfViolation(guard, violation, UNINSPECTABLE_CONTENT);
 }
 
 /** Records the guardrails in shadow mode that would have refused content that cannot be inspected. */
-export function noteUninspectable({ shadows }: Guard, decisions: DecisionLog, direction: Direction): void {
+export function recordUninspectable({ shadows }: Guard, decisions: DecisionLog, direction: Direction): void {
   for (const { applied, effective } of shadows) {
     const violation = judgeUninspectable(effective, direction);
-    if (violation !== undefined) decisions.noteShadow(applied.bindingId, violation.rule);
+    if (violation !== undefined) decisions.addShadowViolation(applied.bindingId, violation.rule);
   }
 }
 
@@ -130,7 +130,7 @@ function recordShadowViolations(
   { inputTokensMax, outputTokensMax }: TokenBounds,
 ): void {
   for (const { applied, effective } of shadows) {
-    // An output bound that the client does not name would be lowered, to one token of each choice at least.
+    // An output bound that the client did not give would be lowered, to at least one token for each choice.
     const output = request.output === undefined ? request.choices : outputTokensMax;
     const violations: readonly (Violation | undefined)[] = [
       judgeModel(effective, model),
@@ -138,6 +138,6 @@ function recordShadowViolations(
       judgeTokens(effective, inputTokensMax + output),
     ];
     for (const violation of violations)
-      if (violation !== undefined) decisions.noteShadow(applied.bindingId, violation.rule);
+      if (violation !== undefined) decisions.addShadowViolation(applied.bindingId, violation.rule);
   }
 }

@@ -6,21 +6,22 @@ import { CONTENT_RULE, type Guard, type GuardRules, inspects } from "./guard.ts"
 import { blockResponse, refuseResponse } from "./guardrail-refusals.ts";
 import { applyEdits } from "../wire/json-texts.ts";
 import type { Refusal } from "../errors/refusal.ts";
-import { noteUninspectable } from "./request-guard.ts";
+import { recordUninspectable } from "./request-guard.ts";
 
-/** What judges one answer: everything in it that is content, as a whole or as a stream. */
+/** Guardrails, budgets and decision log by which one answer is judged, whole or as a stream. */
 export interface ResponseGuard {
   readonly guard: Guard;
-  /** Those that are enforced; undefined if nothing is, and the answer passes as it is. */
+  /** Patterns of enforced guardrails; undefined if there are none, and the answer passes unchanged. */
   readonly rules: GuardRules | undefined;
-  readonly watched: GuardRules | undefined;
+  /** Patterns of guardrails in shadow mode. */
+  readonly shadowRules: GuardRules | undefined;
   readonly decisions: DecisionLog;
   readonly work: Work;
   readonly shadowWork: Work;
 }
 
 /**
- * Makes the guard of one answer; undefined if no pattern applies to answers: then every byte passes as it is.
+ * Creates the guard of one answer; undefined if no guardrail applies to answers, and every byte passes unchanged.
  *
  * @param signal stops the judging once it is aborted
  */
@@ -31,16 +32,17 @@ export async function responseGuardOf(
   meter: WorkMeter,
 ): Promise<ResponseGuard | undefined> {
   const { response: rules } = await guard.rules();
-  const { response: watched } = await guard.shadowRules();
-  if (rules === undefined && watched === undefined && !inspects(guard, "response")) return undefined;
-  return { guard, rules, watched, decisions, work: guard.work(signal, meter), shadowWork: guard.work(signal, meter) };
+  const { response: shadowRules } = await guard.shadowRules();
+  if (rules === undefined && shadowRules === undefined && !inspects(guard, "response")) return undefined;
+  const [work, shadowWork] = [guard.work(signal, meter), guard.work(signal, meter)];
+  return { guard, rules, shadowRules, decisions, work, shadowWork };
 }
 
 /**
- * Judges an answer, or a chunk of one, whose texts are whole.
+ * Judges an answer, or a chunk of one, whose texts are complete.
  *
- * @param json that has been parsed
- * @returns the JSON that may leave, every byte that need not change as it was; or why it must not
+ * @param json valid JSON
+ * @returns the JSON that may leave, unchanged where it need not change; or the refusal if it must not
  * @throws the reason of the signal once it is aborted
  */
 export async function guardJson(responseGuard: ResponseGuard, json: string): Promise<string | Refusal> {
@@ -52,26 +54,27 @@ export async function guardJson(responseGuard: ResponseGuard, json: string): Pro
   return edits.length === 0 ? json : applyEdits(json, edits);
 }
 
-/** @returns why an answer with content that cannot be inspected must not leave; undefined if it may */
+/** Judges that an answer has content which cannot be inspected. @returns the refusal; undefined if it may leave */
 export function guardUninspectable({ guard, decisions }: ResponseGuard): Refusal | undefined {
-  noteUninspectable(guard, decisions, "response");
+  recordUninspectable(guard, decisions, "response");
   const violation = judgeUninspectable(guard.effective, "response");
   return violation && refuseResponse(guard, violation);
 }
 
-export function contentGuardOf({ rules, watched, work, shadowWork, decisions }: ResponseGuard): ContentGuard {
+/** Content guard for the texts of an answer. */
+export function contentGuardOf({ rules, shadowRules, work, shadowWork, decisions }: ResponseGuard): ContentGuard {
   return {
     rules,
-    watched,
+    shadowRules,
     work,
     shadowWork,
     kindOf: responseContentOf,
-    redacted: (redactions) => decisions.redacted("response", redactions),
-    noted: ({ bindingId }) => decisions.noteShadow(bindingId, CONTENT_RULE),
+    onRedactions: (redactions) => decisions.addRedactions("response", redactions),
+    onShadowMatch: ({ bindingId }) => decisions.addShadowViolation(bindingId, CONTENT_RULE),
   };
 }
 
-/** Charged for the search for texts. */
-export function walkingWork({ rules, work, shadowWork }: ResponseGuard): Work {
+/** Budget that is charged for finding the texts of an answer. */
+export function scanWork({ rules, work, shadowWork }: ResponseGuard): Work {
   return rules === undefined ? shadowWork : work;
 }

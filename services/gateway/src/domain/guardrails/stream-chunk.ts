@@ -1,19 +1,18 @@
 import { LOGPROBS } from "./content-kinds.ts";
 import { isObject, type JsonObject } from "../wire/json.ts";
 
-/** Chunks of a stream as objects and as events. */
-
+/** Names of members and indices, from the root or from a choice. */
 export type Path = readonly (string | number)[];
 
-/** Where in a chunk a text stands. */
+/** Position of a text in a chunk. */
 export interface TextPlace {
-  /** The choice, by its own index. */
+  /** Index of the choice, as its member `index` says. */
   readonly choice: number;
-  /** Within the choice, with the tool calls' own indices. */
+  /** Path within the choice, with the indices that tool calls have as members. */
   readonly path: Path;
 }
 
-/** Chunks repeat the `index` of a choice and of a tool call; where they stand in their array says nothing. */
+/** Replaces positions in arrays by the members `index` of choices and tool calls, which alone identify them across chunks. */
 export function ownSteps(chunk: JsonObject, steps: Path): Path {
   let value: unknown = chunk;
   return steps.map((step) => {
@@ -22,25 +21,26 @@ export function ownSteps(chunk: JsonObject, steps: Path): Path {
   });
 }
 
+/** Index that an element of a list has as a member; its position if it has none. */
 export function indexOf(element: unknown, position: number): number {
   const index = isObject(element) ? element["index"] : undefined;
   const number = typeof index === "string" && /^-?\d{1,9}$/.test(index) ? Number(index) : index;
   return typeof number === "number" ? number : position;
 }
 
-/** Members of a value, and of all in it but what is judged as a whole. */
+/** Counts the members of a value, and of all values in it but those that are judged as a whole. */
 export function countMembers(value: unknown, place = ""): number {
   if (typeof value !== "object" || value === null || LOGPROBS.has(place)) return 0;
-  if (Array.isArray(value)) return value.reduce<number>((sum, each) => sum + countMembers(each, `${place}[]`), 0);
+  if (Array.isArray(value)) return value.reduce<number>((sum, item) => sum + countMembers(item, `${place}[]`), 0);
   const members = Object.entries(value);
   const within = (name: string): string => (place === "" ? name : `${place}.${name}`);
-  return members.reduce((sum, [name, each]) => sum + countMembers(each, within(name)), members.length);
+  return members.reduce((sum, [name, member]) => sum + countMembers(member, within(name)), members.length);
 }
 
-/** Members of a chunk that say which answer it belongs to. */
+/** Members of a chunk that identify its answer. */
 const HEAD = ["id", "object", "created", "model", "system_fingerprint", "service_tier"];
 
-/** A chunk like another one, with nothing but this text. */
+/** Creates a chunk of the same answer as `last` with one text. */
 export function chunkWith(last: JsonObject, { choice, path }: TextPlace, text: string): JsonObject {
   const head = Object.fromEntries(HEAD.flatMap((name) => (name in last ? [[name, last[name]]] : [])));
   const content = path.reduceRight<unknown>((inner, step) => {
@@ -50,11 +50,12 @@ export function chunkWith(last: JsonObject, { choice, path }: TextPlace, text: s
   return { ...head, choices: [{ index: choice, ...(content as JsonObject), logprobs: null, finish_reason: null }] };
 }
 
-/** True if an event has any line but its data. */
+/** True if an event has a line other than data. */
 export function hasOtherFields(raw: Buffer): boolean {
   return /(?:^|[\r\n])(?!data(?:[:\r\n]|$))[^\r\n]/.test(raw.toString("latin1"));
 }
 
+/** Encodes data, of any number of lines, as an event. */
 export function withData(data: string): Buffer {
   return Buffer.from(
     `${data
@@ -64,7 +65,7 @@ export function withData(data: string): Buffer {
   );
 }
 
-/** A chunk whose choices are an object, whose members some clients read like a list, with a list of them. */
+/** Converts choices that are an object, which some clients read like a list, to a list. @returns the chunk and its JSON */
 export function withListOfChoices(chunk: unknown, data: string): readonly [unknown, string] {
   if (!isObject(chunk) || !isObject(chunk["choices"])) return [chunk, data];
   const changed = { ...chunk, choices: Object.values(chunk["choices"]) };

@@ -57,7 +57,7 @@ const delta = (index: number, delta: object, finish_reason: string | null = null
 const USAGE = event({ choices: [], usage: { prompt_tokens: 3, completion_tokens: 4, total_tokens: 7 } });
 const DONE = "data: [DONE]\n\n";
 
-/** What a client puts together: the text of each field of each choice. */
+/** Texts that a client joins: one for each field of each choice. */
 function textsOf(chunks: ReturnType<typeof chunksOf>): Record<string, string> {
   const texts: Record<string, string> = {};
   const add = (key: string, text: unknown): void => {

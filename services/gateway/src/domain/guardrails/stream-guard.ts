@@ -14,7 +14,7 @@ import { CONTENT_RULE, type GuardPattern } from "./guard.ts";
 import { blockResponse } from "./guardrail-refusals.ts";
 import { applyEdits, type Edit, type JsonText, jsonTexts } from "../wire/json-texts.ts";
 import type { Refusal } from "../errors/refusal.ts";
-import { contentGuardOf, guardJson, guardUninspectable, type ResponseGuard, walkingWork } from "./response-guard.ts";
+import { contentGuardOf, guardJson, guardUninspectable, type ResponseGuard, scanWork } from "./response-guard.ts";
 import { formatSse, type SseEvent } from "../wire/sse.ts";
 import {
   chunkWith,
@@ -29,62 +29,62 @@ import {
 } from "./stream-chunk.ts";
 import { isFinished } from "../metering/stream-meter.ts";
 
-/** One text of the answer that comes in pieces, e.g. the content of a choice, or the arguments of its second tool call. */
+/** Text of the answer that arrives in pieces, e.g. the content of a choice, or the arguments of its second tool call. */
 interface Channel extends TextPlace {
   /** Path of the last piece of the text. */
   path: Path;
   readonly filter: TextFilter<GuardPattern> | undefined;
-  readonly watch: MatchRecorder<GuardPattern> | undefined;
-  ended: boolean;
+  readonly shadowMatches: MatchRecorder<GuardPattern> | undefined;
+  hasEnded: boolean;
 }
 
-/** A chunk while it is judged. */
-interface Passing {
+/** Chunk that is being judged. */
+interface JudgedChunk {
   readonly chunk: JsonObject;
   readonly data: string;
   readonly edits: Edit[];
-  /** Index of the edit of each text that the chunk has a piece of. */
-  readonly touched: Map<Channel, number>;
+  /** Index of the edit of the last piece in the chunk, by text. */
+  readonly editOf: Map<Channel, number>;
 }
 
-/** Texts of one answer at most: each takes memory. */
+/** Bound of the texts of one answer: each takes memory. */
 const MAX_CHANNELS = 1_024;
-/** Stands in the place of a comment, which upstreams send to keep a connection alive. */
+/** Comment that replaces those by which upstreams keep a connection alive. */
 const COMMENT = Buffer.from(":\n\n");
 
 /**
- * Judges a stream of chat completion chunks while it passes. Every chunk keeps its place and its ids; only texts in it become
- * shorter, or appear later, where a match may still come of them. What is held back of a choice leaves before the chunk that
- * finishes it, and the rest before the end of the stream. Text of a choice behind that chunk is dropped, and of more choices than
- * were asked for. Where rules are enforced, nothing but the data of an event leaves: clients of the API need neither its other
- * fields nor comments.
+ * Guard of a stream of chat completion chunks. Every chunk keeps its position and its ids; text in it is redacted, or held back
+ * for a later chunk while it can be the start of a match. Held text of a choice leaves before the chunk that finishes it, all
+ * other before the end of the stream. Text of a choice after that chunk is dropped, and of choices beyond the requested number.
+ * If rules are enforced, only the data of an event leaves, without its other fields or comments.
  */
 export class StreamGuard {
   readonly #responseGuard: ResponseGuard;
   readonly #content: ContentGuard;
   readonly #choices: number;
   readonly #channels = new Map<string, Channel>();
-  /** Names of tools so far, as clients that put their pieces together read them. */
-  readonly #names = new Map<string, MatchRecorder<GuardPattern>>();
-  /** Indices of choices, as many as were asked for at most. */
-  readonly #known = new Set<number>();
+  /** Names of tools so far, joined as some clients join them. */
+  readonly #toolNames = new Map<string, MatchRecorder<GuardPattern>>();
+  /** Indices of choices, at most as many as were requested. */
+  readonly #choiceIndices = new Set<number>();
+  /** Indices of choices that are finished. */
   readonly #finished = new Set<number>();
-  /** The last chunk: what is flushed looks like it. */
+  /** Last chunk, from which the chunks of flushed text are made. */
   #last: JsonObject = {};
   #refusal: Refusal | undefined;
-  /** True once the upstream has said that the stream is over. */
+  /** True once the upstream has sent the end of the stream. */
   #isDone = false;
-  /** Set while an event is judged, and for good once that failed: then it is not known what of it was judged. */
-  #isPassing = false;
+  /** True while an event is judged, and for good once that failed: nothing may leave of an event that was judged in part. */
+  #isJudging = false;
 
-  /** @param choices number of choices that were asked for */
+  /** @param choices number of requested choices */
   constructor(responseGuard: ResponseGuard, choices: number) {
     this.#responseGuard = responseGuard;
     this.#content = contentGuardOf(responseGuard);
     this.#choices = choices;
   }
 
-  /** Why nothing leaves any more. */
+  /** Refusal after which nothing leaves; undefined as long as the stream passes. */
   get refusal(): Refusal | undefined {
     return this.#refusal;
   }
@@ -92,13 +92,13 @@ export class StreamGuard {
   /**
    * Judges an event.
    *
-   * @returns what may leave of the event, and before it; nothing once it is refused
-   * @throws the reason of the request's signal; nothing leaves any more after that
+   * @returns the bytes that may leave before the event and of it; none once the stream is refused
+   * @throws the reason of the request's signal; nothing leaves after that
    */
   async pass(event: SseEvent): Promise<Buffer[]> {
-    this.#isPassing = true;
+    this.#isJudging = true;
     const passed = await this.#pass(event);
-    this.#isPassing = false;
+    this.#isJudging = false;
     return passed;
   }
 
@@ -123,9 +123,9 @@ export class StreamGuard {
     return this.#unlessRefused(passed.before, isSame ? raw : withData(passed.data));
   }
 
-  /** The stream is over, or broke off. @returns what was held back and may leave */
+  /** Ends the stream, complete or not. @returns the held text that may leave */
   flush(): Buffer[] {
-    return this.#isPassing ? [] : this.#flush();
+    return this.#isJudging ? [] : this.#flush();
   }
 
   #flush(): Buffer[] {
@@ -138,36 +138,36 @@ export class StreamGuard {
   }
 
   async #passChunk(chunk: JsonObject, written: string): Promise<Passed | undefined> {
-    const asWritten = await this.#textsOf(written);
-    // Of members that are given twice a client sees one, and the others would hide what it puts together.
-    const isPlain = asWritten.filter(({ kind }) => kind === "name").length === countMembers(chunk);
+    const writtenTexts = await this.#textsOf(written);
+    // Clients see one of two members of a name. The other would hide the text that a client joins.
+    const isPlain = writtenTexts.filter(({ kind }) => kind === "name").length === countMembers(chunk);
     const data = isPlain ? written : JSON.stringify(chunk);
-    const texts = isPlain ? asWritten : await this.#textsOf(data);
-    const passing: Passing = { chunk, data, edits: [], touched: new Map() };
+    const texts = isPlain ? writtenTexts : await this.#textsOf(data);
+    const judged: JudgedChunk = { chunk, data, edits: [], editOf: new Map() };
     for (const text of texts) {
-      const refusal = await this.#passText(passing, text);
+      const refusal = await this.#passText(judged, text);
       if (refusal === undefined) continue;
       this.#refusal = refusal;
       return undefined;
     }
-    const { edits, touched } = passing;
+    const { edits, editOf } = judged;
     this.#last = edits.length === 0 ? chunk : (JSON.parse(applyEdits(data, edits)) as JsonObject);
-    const before = this.#endFinished(chunk, touched, edits);
+    const before = this.#endFinished(chunk, editOf, edits);
     return { before, data: edits.length === 0 ? data : applyEdits(data, edits) };
   }
 
   /** Texts of a chunk, without those within members that are judged as a whole. */
-  async #textsOf(data: string): Promise<readonly FoundText[]> {
-    const texts: FoundText[] = [];
-    for await (const text of jsonTexts(data, walkingWork(this.#responseGuard), LOGPROBS)) {
+  async #textsOf(data: string): Promise<readonly ChunkText[]> {
+    const texts: ChunkText[] = [];
+    for await (const text of jsonTexts(data, scanWork(this.#responseGuard), LOGPROBS)) {
       texts.push({ ...text, steps: text.kind === "string" ? text.path() : [] });
     }
     return texts;
   }
 
-  /** @returns why nothing may leave any more */
-  async #passText(passing: Passing, text: FoundText): Promise<Refusal | undefined> {
-    const { data, edits } = passing;
+  /** Judges one text of a chunk. @returns the refusal after which nothing may leave */
+  async #passText(judgedChunk: JudgedChunk, text: ChunkText): Promise<Refusal | undefined> {
+    const { data, edits } = judgedChunk;
     const { kind, start, end, place } = text;
     if (kind === "whole") {
       if (this.#responseGuard.rules !== undefined) edits.push({ start, end, literal: "null" });
@@ -176,80 +176,82 @@ export class StreamGuard {
     const value = (): string => valueOf(text, data);
     const content = responseContentOf(text, value);
     if (content === "exempt") return undefined;
-    if (content === "text" && isPieceOfText(text)) return this.#passPiece(passing, text);
+    if (content === "text" && isPieceOfText(text)) return this.#passPiece(judgedChunk, text);
     const judged = await (content === "media" ? judgeMedia : judgeText)(this.#content, text, value());
     if (judged.blocked !== undefined) return this.#refusalOf(judged.blocked);
     edits.push(...judged.edits);
     if (judged.isUninspectable) return guardUninspectable(this.#responseGuard);
-    return isToolName(place) && judged.edits.length === 0 ? this.#passName(passing, text, value()) : undefined;
+    return isToolName(place) && judged.edits.length === 0 ? this.#passToolName(judgedChunk, text, value()) : undefined;
   }
 
   /** Judges a piece of the name of a tool together with those before it, which have left. */
-  async #passName(
-    { chunk, edits }: Passing,
-    { steps, start, end }: FoundText,
+  async #passToolName(
+    { chunk, edits }: JudgedChunk,
+    { steps, start, end }: ChunkText,
     piece: string,
   ): Promise<Refusal | undefined> {
     const { rules, work, decisions } = this.#responseGuard;
     if (rules === undefined) return undefined;
     const key = JSON.stringify(ownSteps(chunk, steps));
-    if (this.#names.size >= MAX_CHANNELS) return this.#refusalOf({ reason: "too_much_work" });
-    const name = this.#names.get(key) ?? new MatchRecorder(rules, work);
-    this.#names.set(key, name);
+    if (this.#toolNames.size >= MAX_CHANNELS) return this.#refusalOf({ reason: "too_much_work" });
+    const name = this.#toolNames.get(key) ?? new MatchRecorder(rules, work);
+    this.#toolNames.set(key, name);
     await name.push(piece);
     const matched = [...name.matched];
     const blocking = matched.find(({ action }) => action === "block");
     if (blocking !== undefined) return this.#refusalOf({ reason: "match", pattern: blocking });
     if (matched.length === 0) return undefined;
-    this.#names.delete(key);
+    this.#toolNames.delete(key);
     edits.push({ start, end, literal: JSON.stringify(REDACTED) });
-    decisions.redacted(
+    decisions.addRedactions(
       "response",
       matched.map((pattern) => ({ pattern, count: 1 })),
     );
     return undefined;
   }
 
-  /** Always makes an edit, so that what a finished choice has left can be added to it. */
-  async #passPiece({ chunk, data, edits, touched }: Passing, text: FoundText): Promise<Refusal | undefined> {
+  /** Judges a piece of a text. If rules are enforced it makes an edit, to which the rest of a finished choice can be added. */
+  async #passPiece({ chunk, data, edits, editOf }: JudgedChunk, text: ChunkText): Promise<Refusal | undefined> {
     const { start, end } = text;
     const channel = this.#channelOf(chunk, text);
     if (channel === undefined) return this.#refusalOf({ reason: "too_much_work" });
     const literal = data.slice(start, end);
     const piece = JSON.parse(literal) as string;
     const { filter } = channel;
-    if (filter !== undefined && !this.#isUnderWay(channel.choice)) {
+    if (filter !== undefined && !this.#isOpen(channel.choice)) {
       if (piece !== "") edits.push({ start, end, literal: '""' });
       return undefined;
     }
-    await channel.watch?.push(piece);
+    await channel.shadowMatches?.push(piece);
     if (filter === undefined) return undefined;
     const passed = await filter.push(piece);
     if (filter.blocked !== undefined) return this.#refusalOf(filter.blocked);
-    touched.set(channel, edits.length);
+    editOf.set(channel, edits.length);
     edits.push({ start, end, literal: passed === piece ? literal : JSON.stringify(passed) });
     return undefined;
   }
 
-  /** Choices that this chunk finishes: the rest of their texts goes into the chunk itself, or before it. */
-  #endFinished(chunk: JsonObject, touched: ReadonlyMap<Channel, number>, edits: Edit[]): Buffer[] {
+  /** Ends the texts of the choices that a chunk finishes. Their held text goes into the chunk, or into chunks before it. */
+  #endFinished(chunk: JsonObject, editOf: ReadonlyMap<Channel, number>, edits: Edit[]): Buffer[] {
     const finished = new Set(
-      (chunk["choices"] as readonly unknown[]).flatMap((choice, at) =>
-        isFinished(choice) ? [indexOf(choice, at)] : [],
+      (chunk["choices"] as readonly unknown[]).flatMap((choice, position) =>
+        isFinished(choice) ? [indexOf(choice, position)] : [],
       ),
     );
     for (const choice of finished) this.#finished.add(choice);
-    const over = [...this.#channels.values()].filter(({ choice }) => finished.has(choice));
-    for (const channel of over) {
-      const at = touched.get(channel);
-      const edit = at === undefined ? undefined : edits[at];
-      if (at === undefined || edit === undefined) continue;
+    const ended = [...this.#channels.values()].filter(({ choice }) => finished.has(choice));
+    for (const channel of ended) {
+      const index = editOf.get(channel);
+      const edit = index === undefined ? undefined : edits[index];
+      if (index === undefined || edit === undefined) continue;
       const rest = this.#rest(channel);
-      if (rest !== "") edits[at] = { ...edit, literal: JSON.stringify(`${JSON.parse(edit.literal) as string}${rest}`) };
+      if (rest !== "")
+        edits[index] = { ...edit, literal: JSON.stringify(`${JSON.parse(edit.literal) as string}${rest}`) };
     }
-    return this.#end(over);
+    return this.#end(ended);
   }
 
+  /** Ends texts. @returns chunks with the held part of each */
   #end(channels: readonly Channel[]): Buffer[] {
     return channels.flatMap((channel) => {
       const rest = this.#rest(channel);
@@ -257,18 +259,19 @@ export class StreamGuard {
     });
   }
 
-  /** Ends a text. */
+  /** Ends a text, once. @returns the held part of it that may leave */
   #rest(channel: Channel): string {
-    if (channel.ended) return "";
-    channel.ended = true;
+    if (channel.hasEnded) return "";
+    channel.hasEnded = true;
     const { decisions } = this.#responseGuard;
-    channel.watch?.end();
-    for (const { bindingId } of channel.watch?.matched ?? []) decisions.noteShadow(bindingId, CONTENT_RULE);
+    channel.shadowMatches?.end();
+    for (const { bindingId } of channel.shadowMatches?.matched ?? [])
+      decisions.addShadowViolation(bindingId, CONTENT_RULE);
     const { filter } = channel;
     if (filter === undefined) return "";
     const rest = this.#refusal === undefined ? filter.end() : "";
     if (filter.blocked !== undefined) this.#refusal ??= this.#refusalOf(filter.blocked);
-    decisions.redacted("response", filter.redactions);
+    decisions.addRedactions("response", filter.redactions);
     return rest;
   }
 
@@ -277,37 +280,37 @@ export class StreamGuard {
     return blockResponse(guard, decisions, blocked);
   }
 
-  /** @returns undefined if there are too many */
-  #channelOf(chunk: JsonObject, text: FoundText): Channel | undefined {
+  /** Finds or opens the text that a piece belongs to; undefined if there are too many. */
+  #channelOf(chunk: JsonObject, text: ChunkText): Channel | undefined {
     const [, choice = 0, ...path] = ownSteps(chunk, text.steps);
-    // Clients append the parts of a content as they come, whatever their places in the lists.
-    const appended = isPartOfMessage(text) ? [path[0], "content"] : isReasoningPiece(text) ? [text.place] : path;
-    const key = JSON.stringify([choice, appended]);
+    // Clients append the parts of a content in order of arrival, whatever their positions in the lists.
+    const textPath = isPartOfMessage(text) ? [path[0], "content"] : isReasoningPiece(text) ? [text.place] : path;
+    const key = JSON.stringify([choice, textPath]);
     const known = this.#channels.get(key);
-    if (known !== undefined && !(known.ended && known.filter === undefined)) {
+    if (known !== undefined && !(known.hasEnded && known.filter === undefined)) {
       known.path = path;
       return known;
     }
     if (this.#channels.size >= MAX_CHANNELS) return undefined;
-    const { rules, watched, work, shadowWork } = this.#responseGuard;
+    const { rules, shadowRules, work, shadowWork } = this.#responseGuard;
     const channel = {
       choice: Number(choice),
       path,
       filter: rules && new TextFilter(rules, work, isArguments(text) ? new JsonRedactionWriter(work) : undefined),
-      watch: watched && new MatchRecorder(watched, shadowWork),
-      ended: false,
+      shadowMatches: shadowRules && new MatchRecorder(shadowRules, shadowWork),
+      hasEnded: false,
     };
     this.#channels.set(key, channel);
     return channel;
   }
 
-  /** False for one that is finished, and for more than were asked for: some clients read the first choice of every chunk. */
-  #isUnderWay(choice: number): boolean {
-    if (this.#known.size < this.#choices) this.#known.add(choice);
-    return this.#known.has(choice) && !this.#finished.has(choice);
+  /** False for a finished choice, and for one beyond the requested number: some clients read the first choice of every chunk. */
+  #isOpen(choice: number): boolean {
+    if (this.#choiceIndices.size < this.#choices) this.#choiceIndices.add(choice);
+    return this.#choiceIndices.has(choice) && !this.#finished.has(choice);
   }
 
-  /** What is no chunk of a completion, e.g. an error of the upstream. */
+  /** Judges data that is no chunk of a completion, e.g. an error of the upstream. */
   async #passOther(data: string) {
     const json = parseJsonOrUndefined(data) === undefined ? JSON.stringify(data) : data;
     const passed = await guardJson(this.#responseGuard, json);
@@ -319,12 +322,14 @@ export class StreamGuard {
   }
 }
 
+/** Result of judging an event. */
 interface Passed {
   readonly before: readonly Buffer[];
   readonly data: string;
 }
 
-interface FoundText extends JsonText {
-  /** Its path, of a string. */
+/** Text of a chunk. */
+interface ChunkText extends JsonText {
+  /** Path of a string; empty for other kinds. */
   readonly steps: Path;
 }

@@ -1,6 +1,6 @@
 /**
- * Names of members that the API itself gives, in requests, answers and JSON Schema. They are no content: a pattern for "role" is
- * not meant for the member `role` of every message. Names that a client or a model chooses are content, whatever they are.
+ * Names of members that the API defines, in requests, answers and JSON Schema. They are no content: a pattern for "role" does not
+ * mean the member `role` of every message. Names that a client or a model chooses are content.
  */
 
 const MESSAGES = `messages role content name tool_calls tool_call_id function_call id type function arguments custom input
@@ -29,11 +29,11 @@ const ANSWERS = `object created system_fingerprint choices message delta transcr
 
 const NAMES = new Set([MESSAGES, PARAMETERS, SCHEMA, ANSWERS].flatMap((names) => names.split(/\s+/)));
 
-/** Objects whose members are named by whoever writes them. */
+/** Matches places of objects whose members are named by a client or model. */
 const OWN_NAMES =
   /(?:^|\.)(?:properties|patternProperties|\$defs|definitions|dependentRequired|dependentSchemas|metadata)$/;
 
-/** @param parent place of the object that has the member */
+/** True if the API defines a name. @param parent place of the object that has the member */
 export function isWireName(name: string, parent: string): boolean {
   return NAMES.has(name) && !OWN_NAMES.test(parent);
 }

@@ -5,30 +5,37 @@ import { checkMemberNames } from "./member-names.ts";
 import { countMedia, type MediaCounts } from "./message-media.ts";
 import { badField, bodyTooLarge, Refusal } from "../errors/refusal.ts";
 
+/** Bound of the body of an inference request. */
 export const MAX_BODY_BYTES = 10 * 1024 ** 2;
-/** More than this is read in several turns of the event loop. */
+/** Size from which a body is read in several turns of the event loop. */
 const LARGE_BODY_BYTES = 256 * 1024;
-/** At the top level; the API knows some forty. */
+/** Bound of the members of the top level; the API knows some forty. */
 const MAX_MEMBERS = 1_000;
-/** OpenAI's own bound. */
+/** Bound of `n`, as of the OpenAI API. */
 const MAX_CHOICES = 128;
-/** No model writes more in one answer; asking for more asks for this. */
+/** Bound of the output of one choice, to which larger values are lowered: no model writes more in one answer. */
 const MAX_OUTPUT_TOKENS_PER_CHOICE = 1_000_000;
 const MAX_MODEL_LENGTH = 256;
 
+/** Name of the output bound in a request. */
 export type OutputField = "max_tokens" | "max_completion_tokens";
 
-/** What the gateway needs to know of a chat completion; the rest of the body is the upstream's business. */
+/** Chat completion request: the body, and the parts of it that the gateway interprets. */
 export interface ChatRequest {
-  /** The body as it came. */
+  /** Body as the client sent it. */
   readonly bytes: Uint8Array;
+  /** Body as text. */
   readonly text: string;
+  /** Members of the top level. */
   readonly members: readonly Member[];
-  /** As the client wrote it. */
+  /** Model as the client wrote it. */
   readonly model: string;
   readonly choices: number;
-  /** Which of its two names the client used for the output bound, and its value for each choice; undefined if for none. */
-  readonly output: { readonly field: OutputField; readonly asked: number; readonly bounded: number } | undefined;
+  /**
+   * Output bound of each choice: the name that the client used, the value that it wrote, and that value lowered to what any model
+   * can write; undefined if the client gave none.
+   */
+  readonly output: { readonly field: OutputField; readonly requested: number; readonly bounded: number } | undefined;
   readonly streamed: boolean;
   /** True if the client wants the extra chunk with the usage. */
   readonly wantsUsageChunk: boolean;
@@ -41,13 +48,13 @@ export interface ChatRequest {
 
 /** Tool that the provider runs and bills, e.g. a search, a code interpreter or a remote server. */
 export interface HostedTool {
-  /** Place in the request of what makes it one, e.g. `tools[0].type`. */
+  /** Path of the member that makes it one, e.g. `tools[0].type`. */
   readonly path: string;
   /** Type of the tool, or name of the member that makes it one. */
   readonly type: string | undefined;
 }
 
-/** Members that the gateway reads or sets itself. */
+/** Members of the top level that the gateway reads or sets. */
 const READ_MEMBERS = new Set([
   "model",
   "messages",
@@ -60,7 +67,7 @@ const READ_MEMBERS = new Set([
 ]);
 
 /**
- * Reads a body of POST /v1/chat/completions. A large one is read with pauses in which other requests have their turn.
+ * Parses a body of POST /v1/chat/completions. A large one is read with pauses in which other requests have their turn.
  *
  * @param signal stops the work once it is aborted
  * @throws Refusal 400 that names the field, or 413; the reason of the signal
@@ -94,18 +101,19 @@ export async function parseChatRequest(bytes: Uint8Array, signal: AbortSignal): 
   };
 }
 
+/** The parts of a body that depend on the model at the upstream. */
 export interface UpstreamTarget {
-  /** The model's id at the upstream. */
+  /** Id of the model at the upstream. */
   readonly model: string;
-  /** The name under which this upstream takes an output bound that the client did not give. */
+  /** Name under which this upstream takes an output bound that the client did not give. */
   readonly outputField: OutputField;
 }
 
 /**
- * Prepares the body for the upstream: the client's bytes, with only what must change changed. All that can fail is done here,
- * before anything is reserved; what is left is to put in the output bound.
+ * Prepares the body for the upstream: the client's bytes, changed only where they must be. Everything that can fail is done
+ * here, before the reservation; the output bound is set later.
  *
- * @returns a function of the output bound of each choice
+ * @returns a function from the output bound of each choice to the body
  */
 export function prepareUpstreamBody(
   request: ChatRequest,
@@ -118,7 +126,7 @@ export function prepareUpstreamBody(
   }
   return (outputTokensMax) => {
     const values = new Map(fixed);
-    if (request.output?.asked !== outputTokensMax) {
+    if (request.output?.requested !== outputTokensMax) {
       values.set(request.output?.field ?? outputField, String(outputTokensMax));
     }
     return values.size === 0 ? request.bytes : setMembers(request.text, request.members, values);
@@ -173,8 +181,10 @@ function readMessages(body: JsonObject): readonly JsonObject[] {
 
 function readOutput(body: JsonObject): ChatRequest["output"] {
   const both = (["max_completion_tokens", "max_tokens"] as const).flatMap((field) => {
-    const asked = optionalInteger(body, field, Number.MAX_SAFE_INTEGER);
-    return asked === undefined ? [] : [{ field, asked, bounded: Math.min(asked, MAX_OUTPUT_TOKENS_PER_CHOICE) }];
+    const requested = optionalInteger(body, field, Number.MAX_SAFE_INTEGER);
+    return requested === undefined
+      ? []
+      : [{ field, requested, bounded: Math.min(requested, MAX_OUTPUT_TOKENS_PER_CHOICE) }];
   });
   if (both.length > 1) throw badField("max_tokens", "and 'max_completion_tokens' must not both be given");
   return both[0];
@@ -198,7 +208,7 @@ function optionalBoolean(body: JsonObject, field: string, path = field): boolean
 function optionalInteger(body: JsonObject, field: string, max: number): number | undefined {
   const value = body[field] ?? undefined;
   if (value === undefined) return undefined;
-  // A whole number beyond every bound is still a whole number: it is clamped further down.
+  // A whole number beyond every bound is valid: it is lowered later.
   const number = typeof value === "number" && value > max && max === Number.MAX_SAFE_INTEGER ? max : value;
   if (typeof number === "number" && Number.isSafeInteger(number) && number >= 1 && number <= max) return number;
   throw badField(
@@ -207,7 +217,7 @@ function optionalInteger(body: JsonObject, field: string, max: number): number |
   );
 }
 
-/** Members beside the messages that add input count as a file each: they are sent only where the operator allows them. */
+/** Counts media. Members beside the messages that add input count as a file each: the operator has allowed them. */
 function countAllMedia(body: JsonObject, messages: readonly JsonObject[]): MediaCounts {
   const { images, files } = countMedia(messages);
   const isInput = ([key, value]: [string, unknown]): boolean => {

@@ -3,24 +3,25 @@ import { DomainError } from "@routeplane/domain";
 import type { Caller, CallingKey } from "../ports/key-verifier.ts";
 import { Refusal } from "../errors/refusal.ts";
 
+/** Scope that an inference request needs. */
 export const INFERENCE_SCOPE = "inference:invoke";
 
-/** Where a client may put its key. */
+/** Headers in which a client can send its key. */
 export interface CredentialHeaders {
   readonly authorization: string | undefined;
   readonly apiKey: string | undefined;
 }
 
 /**
- * Finds out who calls.
+ * Verifies the key of a request.
  *
- * @param verify a `VerifyKey`, or what says more than that
- * @throws Refusal 401, or DomainError UNAVAILABLE if it cannot be known
+ * @param verify a `VerifyKey` or `SubscribeToKey`
+ * @throws Refusal 401 without a valid key; DomainError UNAVAILABLE if the key cannot be verified
  */
 export async function authenticate<T>(headers: CredentialHeaders, verify: (token: string) => Promise<T>): Promise<T> {
   const presented = bearerToken(headers.authorization, headers.apiKey);
   if ("fault" in presented) throw credentialFault(presented.fault);
-  // A service's credential is for the services' own ports; from outside it is as unknown as any other text.
+  // Service credentials are valid only at the ports of services.
   if (presented.token.startsWith("rps_")) throw invalidKey("the API key is not valid");
   try {
     return await verify(presented.token);
@@ -30,7 +31,7 @@ export async function authenticate<T>(headers: CredentialHeaders, verify: (token
   }
 }
 
-/** @throws Refusal 403 that names the scope */
+/** Requires a key with a scope. @throws Refusal 403 that names the scope */
 export function authorise(caller: Caller, scope: string): CallingKey {
   if (caller.kind !== "key") {
     throw forbidden(

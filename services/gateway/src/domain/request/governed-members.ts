@@ -1,14 +1,16 @@
 import { isObject } from "../wire/json.ts";
 
 /**
- * Members of a request that make an upstream do something else than answer with the named model at its price, by their effect.
- * Each is refused unless the operator allows it in the providers file; any other member passes unchanged.
+ * Governed members: those of a request that make an upstream do something else than answer with the named model at its price,
+ * by their effect. Each is refused unless the operator allows it in the providers file; any other member passes unchanged.
  *
- * One table for all upstreams, grouped by who takes a member: an address does not tell what stands behind it (a LiteLLM proxy
- * answers at any, and passes on to all others), and a provider of its own refuses or ignores the members of the others.
+ * One table for all upstreams, grouped by the APIs that accept a member: an address does not tell which API is behind it (a
+ * LiteLLM proxy can have any, and forwards to all others), and a provider refuses or ignores the members of other APIs.
  */
 
 /**
+ * Effect of a member.
+ *
  * - `routes`: to another model or deployment, or to more attempts than one.
  * - `redirects`: to another address or account, or tells others of the request.
  * - `surcharge`: is billed beyond the price of tokens, or changes that price.
@@ -26,7 +28,7 @@ const OPENAI: Table = {
   redirects: "data_sources dataSources",
   // Tiers, searches, audio tokens, rejected tokens of a prediction.
   surcharge: "service_tier web_search_options modalities audio prediction",
-  // Templates, conversations and files that are stored there.
+  // Templates, conversations and files that are stored at the provider.
   input: "prompt input previous_response_id conversation attachments file_ids",
 };
 
@@ -67,7 +69,7 @@ const OTHER_PROVIDERS: Table = {
 const SERVERS: Table = {
   routes: "lora lora_path lora_request lora_adapter adapter_id adapter_source data_parallel_rank",
   redirects: "kv_transfer_params bootstrap_host bootstrap_port bootstrap_room",
-  // A template of the client's may write any number of tokens.
+  // A template can add any number of tokens.
   input: `chat_template mm_processor_kwargs multi_modal_data prompt_embeds input_ids input_embeds image_data video_data
     audio_data`,
   output: `max_length max_gen_len min_length num_predict n_predict num_return_sequences num_completions num_generations
@@ -75,7 +77,7 @@ const SERVERS: Table = {
     inference_config model_kwargs tokens_to_generate`,
 };
 
-/** Patterns of names that tell their effect by themselves, also of those that no reference lists yet. */
+/** Patterns of names that state their effect, including names that no reference lists yet. */
 const TELLING_NAMES: Table = {
   routes: "*fallback*",
   redirects: "*api_key *api_base *access_token *secret* *password *url",
@@ -98,7 +100,7 @@ const NO_EFFECT = new Set([
   "search_recency_filter",
 ]);
 
-/** No API has a longer name. */
+/** Bound of a name that is compared; no API has a longer one. */
 const MAX_NAME_CHARS = 100;
 
 const EFFECT_OF = new Map<string, MemberEffect>();
@@ -113,7 +115,7 @@ for (const table of [OPENAI, ROUTERS, LITELLM, OTHER_PROVIDERS, SERVERS, TELLING
   }
 }
 
-/** A name without case and separators: SDKs and proxies turn `api_key`, `api-key` and `apiKey` into each other. */
+/** Name without case and separators: SDKs and proxies convert between `api_key`, `api-key` and `apiKey`. */
 function plainName(name: string): string {
   return name
     .slice(0, MAX_NAME_CHARS)
@@ -122,7 +124,7 @@ function plainName(name: string): string {
 }
 
 /**
- * The effect of a member, whatever its value.
+ * Finds the effect of a member, whatever its value; undefined if it is not governed.
  *
  * @param name in lower case
  */
@@ -134,11 +136,11 @@ export function effectOf(name: string): MemberEffect | undefined {
 
 /** Values that leave the model, its price and its tokens as they are, by plain name. */
 const HARMLESS: ReadonlyMap<string, (value: unknown) => boolean> = new Map([
-  // `auto` is what a request without a tier gets: that of the operator's account.
+  // A request without a tier gets `auto`, the tier of the operator's account.
   ["servicetier", isAmong("auto", "default", "standard", "standard_only", "on_demand")],
-  ["modalities", (value) => Array.isArray(value) && value.every((each) => each === "text")],
+  ["modalities", (value) => Array.isArray(value) && value.every((modality) => modality === "text")],
   // OpenAI's values are texts; LiteLLM routes by `tags`, a list, and takes other settings from objects.
-  ["metadata", (value) => isObject(value) && Object.values(value).every((each) => each === null || !isNested(each))],
+  ["metadata", (value) => isObject(value) && Object.values(value).every((text) => text === null || !isNested(text))],
 ]);
 
 function isAmong(...values: readonly unknown[]): (value: unknown) => boolean {
@@ -150,7 +152,7 @@ function isNested(value: unknown): boolean {
 }
 
 /**
- * Whether a value leaves out or switches off the effect of a member.
+ * True if a value of a member omits or switches off its effect.
  *
  * @param name in lower case
  */
@@ -159,6 +161,6 @@ export function isHarmless(name: string, value: unknown): boolean {
   if (effect === undefined || value === null || HARMLESS.get(plainName(name))?.(value) === true) return true;
   if (effect === "output") return false;
   if (value === false || (Array.isArray(value) && value.length === 0)) return true;
-  // An empty object switches a search on.
+  // An empty object enables a search.
   return effect !== "surcharge" && isObject(value) && Object.keys(value).length === 0;
 }

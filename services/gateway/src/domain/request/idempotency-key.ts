@@ -2,14 +2,15 @@ import { DomainError } from "@routeplane/domain";
 import { Refusal } from "../errors/refusal.ts";
 
 /**
- * What a client calls a request and every repetition of it, which it sends where no answer came: of those of one key, one goes
- * upstream and is charged. Answers are not kept, so a repetition learns which request that was, and not what came of it.
+ * Idempotency keys: the name that a client gives to a request and to every repetition of it, which it sends if no answer
+ * arrived. Of the requests of one API key with the same name, one goes upstream and is charged. Answers are not kept: the
+ * refusal of a repetition names the first request.
  */
 
 const HEADER = "Idempotency-Key";
 const MAX_LENGTH = 255;
 
-/** @throws Refusal 400 */
+/** Parses the header. @throws Refusal 400 unless it has 1 to 255 characters */
 export function parseIdempotencyKey(header: string | undefined): string | undefined {
   if (header === undefined || (header.length > 0 && header.length <= MAX_LENGTH)) return header;
   throw new Refusal("invalid_value", `the header '${HEADER}' must have 1 to ${MAX_LENGTH} characters`, {
@@ -17,7 +18,7 @@ export function parseIdempotencyKey(header: string | undefined): string | undefi
   });
 }
 
-/** 409 if that is why the policy service did not admit a request. */
+/** Refusal (409) for a failed admission whose idempotency key another request has; undefined for any other failure. */
 export function repetitionOf(error: unknown): Refusal | undefined {
   if (!(error instanceof DomainError) || error.reason !== "IDEMPOTENCY_KEY_USED") return undefined;
   const { request_id: requestId = "" } = error.metadata;

@@ -2,17 +2,18 @@ import { endOfString, endOfValue, type Member, skipBlank } from "../wire/json-me
 import { badField } from "../errors/refusal.ts";
 
 /**
- * Refusal of member names that an upstream may read differently than the gateway. JSON.parse takes the last of several
- * members of a name, others take the first; Go's encoding/json matches names without regard to case, and folds U+017F to s
- * and U+212A to k. Wherever the gateway reads a member, a name is printable ASCII, written once and in lower case.
+ * Refusal of member names that an upstream may read differently than the gateway. JSON.parse takes the last of several members
+ * of a name, other parsers take the first; Go's encoding/json ignores case, and folds U+017F to s and U+212A to k. Wherever the
+ * gateway reads a member, its name is printable ASCII, written once and in lower case.
  */
 
-/** The names of an object, and of the objects in its members that are checked too, each by itself or in a list. */
+/** Rules for the names of an object, and of the objects in its members, each as a value or within a list. */
 interface ObjectNames {
   /** Names that must be written in lower case. */
   readonly known: ReadonlySet<string>;
-  /** True for a name, in lower case, that must not be given twice. By default, for every name. */
+  /** True for a name, in lower case, that must not be given twice. Every name by default. */
   readonly isUnique?: (name: string) => boolean;
+  /** Rules for the objects in members, keyed by member name. */
   readonly within?: ReadonlyMap<string, ObjectNames>;
 }
 
@@ -48,8 +49,9 @@ const WITHIN_REQUEST: ReadonlyMap<string, ObjectNames> = new Map([
   ["stream_options", { known: new Set(["include_usage"]) }],
 ]);
 
+/** Bound of a name in a message. */
 const MAX_SHOWN_CHARS = 60;
-/** Characters that are read between two pauses. */
+/** Characters that are read between two yields. */
 const STRETCH_CHARS = 1_000_000;
 
 /**
@@ -58,8 +60,8 @@ const STRETCH_CHARS = 1_000_000;
  *
  * @param text a valid JSON object: the caller has parsed it
  * @param known names of the top level that must be written in lower case
- * @param isUnique whether another name of the top level, in lower case, must not be given twice
- * @returns yields now and then in a long text, so that its caller can let others have their turn; the members of the top level
+ * @param isUnique true for another name of the top level, in lower case, that must not be given twice
+ * @returns a generator that yields within a long text, so that its caller can pause, and returns the members of the top level
  * @throws Refusal 400 that names the member
  */
 export function* checkMemberNames(
@@ -73,6 +75,7 @@ export function* checkMemberNames(
   return members;
 }
 
+/** One pass over the names of a request. */
 class NameScan {
   readonly #text: string;
   #pausedAt = 0;
@@ -84,8 +87,8 @@ class NameScan {
   /**
    * Checks the object that starts at `from`.
    *
-   * @param into takes its members
-   * @returns the position after it
+   * @param into collects its members
+   * @returns the position behind it
    */
   *object(from: number, names: ObjectNames, path: () => string, into?: Member[]): Generator<undefined, number> {
     const text = this.#text;
@@ -108,7 +111,7 @@ class NameScan {
     return at + 1;
   }
 
-  /** Checks the value at `from` if it is an object, or the objects in it if it is a list. @returns the position after it */
+  /** Checks the value at `from` if it is an object, or the objects in it if it is a list. @returns the position behind it */
   *value(from: number, names: ObjectNames, path: () => string): Generator<undefined, number> {
     const text = this.#text;
     if (text[from] === "{") return yield* this.object(from, names, path);
@@ -147,7 +150,7 @@ function afterComma(text: string, from: number): number {
   return text[at] === "," ? skipBlank(text, at + 1) : at;
 }
 
-/** Tells whether a name has printable ASCII alone: parsers written in C end a name at a NUL. */
+/** True if a name is printable ASCII: parsers written in C end a name at a NUL. */
 function isPrintable(name: string): boolean {
   return /^[\x20-\x7e]*$/.test(name);
 }

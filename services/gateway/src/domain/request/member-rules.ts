@@ -33,22 +33,22 @@ export function applyMemberRules(
     if (name === "tools" || (effect === undefined && prices.length === 0)) return [];
     const value: unknown = JSON.parse(text.slice(start, end));
     if (effect === undefined ? value === null : isHarmless(name, value)) return [];
-    if (prices.length > 0) return valuesOf(name, value).map((each) => priceOf(key, each, prices));
+    if (prices.length > 0) return valuesOf(name, value).map((billed) => priceOf(key, billed, prices));
     if (effect === undefined || rules.allowed.has(name)) return [];
     throw memberNotAllowed(key, EFFECTS[effect]);
   });
   const ofTools = hostedTools.map(({ path, type }) => priceOf(path, type, pricesOf("tools")));
-  // The price is one of the request, however many of its values it is for.
+  // A surcharge is billed once for a request, however many of its values it is for.
   return [...new Set([...ofMembers, ...ofTools])];
 }
 
 const TIER = "service_tier";
 
 /**
- * The surcharges of an answer that says which tier served it: OpenAI may serve a request that asks for priority by default, and
- * one that asks for nothing by the tier of the account.
+ * Finds the surcharges of an answer that reports its service tier. OpenAI may serve a request for the tier `priority` at the
+ * default tier, and a request without a tier at the tier of the account.
  *
- * @param applied those of the request
+ * @param applied surcharges of the request
  */
 export function surchargesOfTier(
   applied: readonly Surcharge[],
@@ -56,27 +56,27 @@ export function surchargesOfTier(
   tier: string | undefined,
 ): readonly Surcharge[] {
   if (tier === undefined) return applied;
-  const priced = surcharges.find(({ member, value }) => member === TIER && value === tier);
-  if (priced === undefined && !isHarmless(TIER, tier)) return applied;
-  return [...applied.filter(({ member }) => member !== TIER), ...(priced === undefined ? [] : [priced])];
+  const tierSurcharge = surcharges.find(({ member, value }) => member === TIER && value === tier);
+  if (tierSurcharge === undefined && !isHarmless(TIER, tier)) return applied;
+  return [...applied.filter(({ member }) => member !== TIER), ...(tierSurcharge === undefined ? [] : [tierSurcharge])];
 }
 
 function priceOf(path: string, value: string | undefined, prices: readonly Surcharge[]): Surcharge {
-  const price = prices.find((each) => each.value === value) ?? prices.find((each) => each.value === undefined);
+  const price = prices.find((price) => price.value === value) ?? prices.find((price) => price.value === undefined);
   if (price === undefined) throw memberNotAllowed(path, EFFECTS.surcharge, value);
   return price;
 }
 
-/** The values of a member that are billed; an object is billed as itself. */
+/** Values of a member that are billed: of a list its items, else the value itself. */
 function valuesOf(name: string, value: unknown): readonly (string | undefined)[] {
-  const textOf = (each: unknown): string | undefined => {
-    return typeof each === "string" || typeof each === "number" || typeof each === "boolean" ? `${each}` : undefined;
+  const textOf = (item: unknown): string | undefined => {
+    return typeof item === "string" || typeof item === "number" || typeof item === "boolean" ? `${item}` : undefined;
   };
   if (!Array.isArray(value)) return [textOf(value)];
-  return value.filter((each) => !isHarmless(name, [each])).map(textOf);
+  return value.filter((item) => !isHarmless(name, [item])).map(textOf);
 }
 
-/** The model at the prices of a request to which the surcharges apply. */
+/** Adds surcharges to the prices of a model. */
 export function withSurcharges(model: Model, surcharges: readonly Surcharge[]): Model {
   if (surcharges.length === 0) return model;
   const [first, ...rest] = model.prices;
@@ -87,6 +87,7 @@ export function withSurcharges(model: Model, surcharges: readonly Surcharge[]): 
   return { ...model, prices: [step(first), ...rest.map(step)] };
 }
 
+/** Parts per million in 1. */
 const PPM = 1_000_000n;
 
 function surchargedPrice(price: TokenPrice, { priceFactorPpm, requestPicoUsd }: Surcharge): TokenPrice {

@@ -1,16 +1,16 @@
 import { isObject } from "../wire/json.ts";
 import { badField } from "../errors/refusal.ts";
 
-/** Media of a request whose tokens its bytes do not bound. */
+/** Numbers of media in a request, whose tokens are not bounded by its bytes. */
 export interface MediaCounts {
   readonly images: number;
-  /** Files, and everything whose kind is not known: it may be of any length. */
+  /** Files, and everything of unknown kind: it may be of any length. */
   readonly files: number;
 }
 
 type JsonObject = Readonly<Record<string, unknown>>;
 
-/** Members of a message other than `content` whose bytes bound their tokens, by the shape in which that holds. */
+/** Members of a message other than `content`, with the shape in which their bytes bound their tokens. */
 const TEXT_MEMBERS: ReadonlyMap<string, (value: unknown) => boolean> = new Map([
   ["role", isText],
   ["name", isText],
@@ -23,8 +23,8 @@ const TEXT_MEMBERS: ReadonlyMap<string, (value: unknown) => boolean> = new Map([
   ["reasoning", isText],
   ["reasoning_content", isText],
   ["thinking", isText],
-  ["reasoning_details", isListOf((each) => isObject(each) && String(each["type"]).startsWith("reasoning."))],
-  ["thinking_blocks", isListOf((each) => isObject(each) && kindOfPart(each) === "text")],
+  ["reasoning_details", isListOf((detail) => isObject(detail) && String(detail["type"]).startsWith("reasoning."))],
+  ["thinking_blocks", isListOf((block) => isObject(block) && kindOfPart(block) === "text")],
   ["provider_specific_fields", isObject],
   ["extra_content", isSignature],
   // Cohere's reasoning before its tool calls.
@@ -32,7 +32,7 @@ const TEXT_MEMBERS: ReadonlyMap<string, (value: unknown) => boolean> = new Map([
   // OpenRouter's annotations may also repeat a file with its images.
   [
     "annotations",
-    isListOf((each) => isObject(each) && each["type"] === "url_citation" && hasOnly(each, CITATION_MEMBERS)),
+    isListOf((note) => isObject(note) && note["type"] === "url_citation" && hasOnly(note, CITATION_MEMBERS)),
   ],
 ]);
 
@@ -49,7 +49,7 @@ const TOOL_CALL_MEMBERS = new Set([
 ]);
 const CITATION_MEMBERS = new Set(["type", "url_citation"]);
 
-/** Members of a part beside its content. */
+/** Members of any part, beside its content. */
 const PART_MARKS = ["type", "cache_control", "prompt_cache_breakpoint"];
 
 type PartKind = "text" | "image" | "file";
@@ -141,7 +141,7 @@ function kindOfText(text: unknown): PartKind {
   return typeof text === "string" || isEmpty(text) ? "text" : "file";
 }
 
-/** Extensions of what some upstreams take in the place of an image, and bill as what it is. */
+/** Extensions of files that some upstreams accept in place of an image, and bill as such a file. */
 const OTHER_MEDIA =
   /\.(?:pdf|txt|md|csv|html?|docx?|xlsx?|pptx?|mp4|m4v|mov|avi|webm|mkv|mpe?g|flv|wmv|3gpp?|mp3|wav|og[agv]|opus|flac|aac|m4a|aiff?)(?![a-z0-9])/i;
 
@@ -154,12 +154,12 @@ function kindOfImage(image: unknown): PartKind {
   return /^https?:/i.test(url) && !OTHER_MEDIA.test(unescaped(url)) ? "image" : "file";
 }
 
-/** Percent-encoded ASCII is undone. */
+/** Decodes percent-encoded ASCII. */
 function unescaped(url: string): string {
   return url.replace(/%[2-7][0-9a-f]/gi, (escape) => String.fromCharCode(Number.parseInt(escape.slice(1), 16)));
 }
 
-/** Base64 within the request: audio has fewer tokens than bytes. A reference in its place may be of any length. */
+/** Inline audio, in base64, has fewer tokens than bytes. A reference in its place may be of any length. */
 function kindOfAudio(audio: unknown): PartKind {
   if (!isObject(audio) || !hasOnly(audio, new Set(["data", "format"]))) return "file";
   const { data, format } = audio;
@@ -167,12 +167,12 @@ function kindOfAudio(audio: unknown): PartKind {
   return typeof data === "string" && /^[A-Za-z0-9+/=_\s-]*$/.test(data) ? "text" : "file";
 }
 
-/** Tells whether all members of an object but these are empty. */
+/** True if all members of an object but these are empty. */
 function hasOnly(object: JsonObject, names: ReadonlySet<string>): boolean {
   return Object.entries(object).every(([name, value]) => names.has(name) || isEmpty(value));
 }
 
-/** Tells whether a value is too small to refer to media: null, a boolean, a number, or empty. */
+/** True if a value is too small to refer to media: null, a boolean, a number, or empty. */
 function isEmpty(value: unknown): boolean {
   if (value === undefined || value === null || typeof value === "boolean" || typeof value === "number") return true;
   if (Array.isArray(value) || typeof value === "string") return value.length === 0;

@@ -2,9 +2,9 @@ import type { TokenPrice } from "@routeplane/admission";
 import type { OutputField } from "./chat-request.ts";
 import { modelNotFound } from "../errors/refusal.ts";
 
-/** A price that grows with the length of the input: the last step that the input exceeds holds for the whole request. */
+/** Price of a range of input lengths. The last step that the input exceeds holds for the whole request. */
 export interface PriceStep {
-  /** The step holds for inputs of more tokens than this. 0 for the first one. */
+  /** Input length that the step is above. 0 for the first one. */
   readonly aboveInputTokens: number;
   readonly price: TokenPrice;
 }
@@ -16,11 +16,11 @@ export interface MemberRules {
   readonly surcharges: readonly Surcharge[];
 }
 
-/** The price of a member, or of one of its values. */
+/** Price of a member, or of one of its values. */
 export interface Surcharge {
   /** Name in lower case; `tools` for tools that the provider runs. */
   readonly member: string;
-  /** The value, or one of the values of a list; of a tool its type. Undefined: any. */
+  /** Value, or item of a list; of a tool, its type. Undefined for any. */
   readonly value: string | undefined;
   /** Factor of the model's price of tokens, in millionths. */
   readonly priceFactorPpm: bigint;
@@ -34,32 +34,33 @@ export interface Model {
   readonly provider: string;
   /** Id at the provider. */
   readonly id: string;
-  /** By rising input length; the first one starts at 0. */
+  /** Price steps in ascending order of input length; the first one is above 0. */
   readonly prices: readonly [PriceStep, ...PriceStep[]];
-  /** Where its prices are from and a digest of all of them: equal prices have equal versions. */
+  /** Source of its prices and a digest of all of them: equal prices have equal versions. */
   readonly priceVersion: string;
-  /** The name under which its upstream takes the output bound. */
+  /** Name under which its upstream takes the output bound. */
   readonly outputField: OutputField;
-  /** Members that the operator allows although they are refused by default; undefined: none. */
+  /** Members that the operator allows although they are refused by default; undefined for none. */
   readonly memberRules?: MemberRules | undefined;
 }
 
+/** Models that can be called, and the prices of those that can answer. */
 export interface ModelDirectory {
-  /** In the order of the configuration. */
+  /** Models in the order of the configuration. */
   readonly models: readonly Model[];
   /**
-   * The model that a client's text names: `id` or `provider/id`, without regard to case and outer blanks. If several
-   * providers have the id, the first one of the configuration is meant.
+   * Finds the model that a text names: `id` or `provider/id`, ignoring case and outer blanks. If several providers have the id,
+   * the first one of the configuration.
    */
   find(text: string): Model | undefined;
   /**
-   * The model whose price holds for an answer of a model: the model itself where the answer names it, a version or a variant of
-   * it, or something unknown; else the other model of the provider.
+   * Finds the model whose price is charged for an answer: the requested one if the answer names it, a version or variant of it,
+   * or an unknown model; else the other model of the provider.
    */
   findBilled(model: Model, answered: string): Model;
 }
 
-/** @param findPriced a model that is not served, at the price that is publicly known of it */
+/** @param findPriced finds a model that cannot be called, at its public price */
 export function createModelDirectory(
   models: readonly Model[],
   findPriced: (provider: string, id: string) => Model | undefined = () => undefined,
@@ -72,7 +73,7 @@ export function createModelDirectory(
     find: (text) => byName.get(fold(text)),
     findBilled(model, answered) {
       const served = byName.get(fold(`${model.provider}/${answered}`));
-      // The operator's price holds for whatever stands behind a deployment.
+      // The operator's price holds for any model behind a deployment.
       const isOperatorPriced = model.priceVersion.startsWith("file:");
       const isKnown = isOperatorPriced || isSameModel(model.id, answered) || isVersionOf(model.id, answered);
       const other = served ?? (isKnown ? undefined : findPriced(model.provider, answered));
@@ -81,20 +82,20 @@ export function createModelDirectory(
   };
 }
 
-/** @throws Refusal 404 */
+/** Finds the model that a request names. @throws Refusal 404 */
 export function resolveModel(directory: ModelDirectory, text: string): Model {
   const model = directory.find(text);
   if (model === undefined) throw modelNotFound(text.trim());
   return model;
 }
 
-/** What tokens cost in a request with so many input tokens. */
+/** Price of the tokens of a request with so many input tokens. */
 export function priceAt({ prices }: Model, inputTokens: number): TokenPrice {
   const step = prices.findLast(({ aboveInputTokens }) => inputTokens > aboveInputTokens) ?? prices[0];
   return step.price;
 }
 
-/** Without the vendor before it, and without its variant, e.g. `openai/gpt-4o:free`. */
+/** True if two ids name one model, ignoring vendor and variant, e.g. `openai/gpt-4o:free` and `gpt-4o`. */
 function isSameModel(id: string, answered: string): boolean {
   const nameOf = (text: string): string => fold(text).replace(/^.*\//, "").replace(/:.*$/, "");
   return nameOf(id) === nameOf(answered);

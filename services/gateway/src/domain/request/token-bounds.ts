@@ -1,22 +1,23 @@
 import type { ChatRequest } from "./chat-request.ts";
 
+/** Upper bounds of the tokens of a request. */
 export interface TokenBounds {
-  /** Never less than what the upstream will count. */
+  /** Input; the upstream never counts more. */
   readonly inputTokensMax: number;
-  /** Over all choices. */
+  /** Output over all choices. */
   readonly outputTokensMax: number;
 }
 
-/** What is asked of the upstream if the client gives no bound: without one there is nothing to reserve. */
+/** Output bound of a choice for which the client gives none: without a bound, no amount could be reserved. */
 export const DEFAULT_OUTPUT_TOKENS = 4096;
 
-/** Chat templates and hidden system prompts that upstreams add to what the client wrote. */
+/** Allowance for chat templates and hidden system prompts that upstreams add. */
 const TEMPLATE_TOKENS = 128;
-/** System prompt that upstreams add to a request with tools: Anthropic counts up to 530 for it. */
+/** Allowance for the system prompt that upstreams add to a request with tools; Anthropic counts up to 530. */
 const TOOL_PROMPT_TOKENS = 600;
-/** The dearest image there is: gpt-4o-mini counts 2,833 + 5,667 for each of at most 8 tiles. */
+/** Allowance for an image. The dearest is of gpt-4o-mini: 2,833 + 5,667 for each of at most 8 tiles. */
 const IMAGE_TOKENS = 50_000;
-/** A file may fill the whole context. */
+/** Allowance for a file, which may fill the whole context. */
 const FILE_TOKENS = 1_000_000;
 
 /**
@@ -33,5 +34,5 @@ export function boundTokens(request: ChatRequest): TokenBounds {
   };
 }
 
-/** What the admission contract takes. */
+/** Largest input bound that the admission API accepts. */
 const MAX_BOUND = 1_000_000_000;

@@ -1,49 +1,52 @@
 import type { Work } from "@routeplane/guardrails";
 import { endOfScalar, endOfString, endOfValue } from "./json-members.ts";
 
-/** A string, a name of a member or a number somewhere in a JSON text, and where it stands. */
+/** String, name of a member or number within a JSON text, with its position and place. */
 export interface JsonText {
-  /** `whole`: a value that was asked for as a whole, and may be anything. */
+  /** `whole`: a value of any type at one of the opaque places. */
   readonly kind: "string" | "name" | "number" | "whole";
   /**
-   * Names of members and indices with `[]` for every index, e.g. `messages[].content`; `OTHER_PLACE` if that is long. Of a name,
-   * that of its value.
+   * Place in the document: names of members, and `[]` for every index, e.g. `messages[].content`; `OTHER_PLACE` if it is long. A
+   * name has the place of its value.
    */
   readonly place: string;
-  /** Where its literal starts and ends, quotes included. */
+  /** Position of the first character of the literal, the opening quote included. */
   readonly start: number;
+  /** Position behind the last character of the literal, the closing quote included. */
   readonly end: number;
-  /** Names of members and indices, from the root. Only until the next text is asked for. */
+  /** Names of members and indices, from the root. Valid only until the next text is requested. */
   readonly path: () => readonly (string | number)[];
 }
 
-/** Longer than all places that are known, so that what each string takes does not grow with the names around it. */
+/** Bound of a place. Longer than all known places; the cost of a string must not grow with the names around it. */
 const MAX_PLACE_CHARS = 200;
+/** Stands for every place that is longer than the bound. */
 export const OTHER_PLACE = "…";
 
+/** Array or object that is being read. */
 interface Frame {
   readonly parent: Frame | undefined;
   readonly isArray: boolean;
   readonly place: string;
-  /** Of the member or the element that is being read. */
+  /** Name of the member, or index of the element, that is being read. */
   step: string | number;
   expectsName: boolean;
 }
 
-/** In steps of `Work`, as measured. */
-const STEPS_A_TEXT = 100;
-const STEPS_A_NAME = 30;
-const CHARS_A_STEP = 2;
-/** Characters read between two looks at the work. */
+/** Measured costs, in steps of `Work`. */
+const STEPS_PER_TEXT = 100;
+const STEPS_PER_NAME = 30;
+const CHARS_PER_STEP = 2;
+/** Characters that are read between two charges. */
 const STRETCH_CHARS = 100_000;
 
 /**
- * Finds the strings, names and numbers of a JSON text in their order, those of duplicate members too: a round trip through JSON.parse would
- * drop them, and an upstream may read what we do not.
+ * Finds the strings, names and numbers of a JSON text in their order. Those of duplicate members are included, which JSON.parse
+ * drops: an upstream may read them.
  *
  * @param text valid JSON: the caller has parsed it
- * @param work charged for what is read, and paused in between
- * @param opaque places whose values are given as a whole, without a look inside
+ * @param work charged for the characters and texts that are read; pauses when its turn is over
+ * @param opaque places whose values are returned as a whole, without reading inside
  */
 export async function* jsonTexts(
   text: string,
@@ -54,7 +57,7 @@ export async function* jsonTexts(
   let charged = 0;
   for (let at = 0; at < text.length;) {
     if (at - charged >= STRETCH_CHARS) {
-      work.spend((at - charged) / CHARS_A_STEP);
+      work.spend((at - charged) / CHARS_PER_STEP);
       charged = at;
       if (work.isPauseDue) await work.pause();
     }
@@ -65,13 +68,13 @@ export async function* jsonTexts(
       top.step = String(JSON.parse(text.slice(start, at)));
       top.expectsName = false;
       const frame = top;
-      work.spend(STEPS_A_NAME);
+      work.spend(STEPS_PER_NAME);
       if (work.isPauseDue) await work.pause();
       yield { kind: "name", place: placeIn(top), start, end: at, path: () => pathOf(frame) };
     } else if (unit === "-" || (unit !== undefined && unit >= "0" && unit <= "9")) {
       at = endOfScalar(text, start);
       const frame = top;
-      work.spend(STEPS_A_NAME);
+      work.spend(STEPS_PER_NAME);
       if (work.isPauseDue) await work.pause();
       yield { kind: "number", place: top === undefined ? "" : placeIn(top), start, end: at, path: () => pathOf(frame) };
     } else if (unit === '"' || unit === "{" || unit === "[") {
@@ -79,12 +82,12 @@ export async function* jsonTexts(
       const isString = unit === '"';
       if (isString || opaque.has(place)) {
         at = endOfValue(text, start);
-        work.spend(STEPS_A_TEXT);
+        work.spend(STEPS_PER_TEXT);
         if (work.isPauseDue) await work.pause();
         const frame = top;
         yield { kind: isString ? "string" : "whole", place, start, end: at, path: () => pathOf(frame) };
       } else top = frameIn(top, unit === "[", place);
-    } else if (unit === ",") goOn(top);
+    } else if (unit === ",") advance(top);
     else if (unit === "}" || unit === "]") top = top?.parent;
   }
 }
@@ -110,20 +113,20 @@ function pathOf(top: Frame | undefined): readonly (string | number)[] {
   return path.toReversed();
 }
 
-function goOn(frame: Frame | undefined): void {
+function advance(frame: Frame | undefined): void {
   if (frame === undefined) return;
   frame.expectsName = !frame.isArray;
   if (typeof frame.step === "number") frame.step++;
 }
 
-/** Another literal in the place of one. */
+/** Replacement of one literal by another. */
 export interface Edit {
   readonly start: number;
   readonly end: number;
   readonly literal: string;
 }
 
-/** @param edits by rising place */
+/** Applies edits to a text. @param edits in ascending order of their positions */
 export function applyEdits(text: string, edits: readonly Edit[]): string {
   const parts: string[] = [];
   let copied = 0;

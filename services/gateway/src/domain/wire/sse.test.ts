@@ -11,7 +11,7 @@ interface Read {
   readonly done: boolean;
 }
 
-/** What a client that did not ask for usage gets of a stream that comes in these chunks. */
+/** Bytes that a client which did not request usage gets of a stream in these chunks. */
 function read(chunks: readonly Uint8Array[]): Read {
   const splitter = new SseSplitter(MAX_EVENT_BYTES);
   const meter = new StreamMeter({ wantsUsageChunk: false, outputTokensMax: 1_000_000, choices: 1 });

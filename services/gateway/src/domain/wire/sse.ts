@@ -1,8 +1,8 @@
-/** One event of a stream of server-sent events, as bytes and as data. */
+/** Server-sent event, as bytes and as data. */
 export interface SseEvent {
-  /** Exactly what the upstream sent for it, blank line included. */
+  /** Bytes that the upstream sent for it, blank line included. */
   readonly raw: Buffer;
-  /** The `data` fields, joined by newlines; undefined if the event has none (e.g. a comment that keeps the line alive). */
+  /** `data` fields, joined by newlines; undefined if the event has none, e.g. a comment that keeps the connection alive. */
   readonly data: string | undefined;
 }
 
@@ -10,22 +10,24 @@ const LF = 0x0a;
 const CR = 0x0d;
 const BYTE_ORDER_MARK = Buffer.from([0xef, 0xbb, 0xbf]);
 
+/** Fault of a stream whose event is larger than the bound. */
 export class SseOverflow extends Error {
   override readonly name = "SseOverflow";
 }
 
 /**
- * Cuts a byte stream into server-sent events (HTML standard, 9.2.6). Lines end with LF, CR or CRLF, and a chunk may end
- * anywhere, within a character or a line end too: whatever the chunks, the events are the same and their bytes together are
- * the stream. Keeps at most one unfinished event, of bounded size.
+ * Splitter of a byte stream into server-sent events (HTML standard, 9.2.6). Lines end with LF, CR or CRLF, and a chunk may end
+ * anywhere, even within a character or a line end: the events do not depend on the chunks, and their bytes together are the
+ * stream. Keeps at most one unfinished event, of bounded size.
  */
 export class SseSplitter {
   readonly #maxEventBytes: number;
   #pending: Buffer = Buffer.alloc(0);
-  /** Memory that `#pending` begins, with room for more: pieces of a large event are not copied anew with each further one. */
-  #room: Buffer = Buffer.alloc(0);
-  /** Where in `#pending` to go on looking, and where the line that is being read starts. */
+  /** Memory that starts with `#pending` and has free space, so that a large event is not copied again with each chunk of it. */
+  #memory: Buffer = Buffer.alloc(0);
+  /** Position in `#pending` from which to search on. */
   #at = 0;
+  /** Position in `#pending` at which the line that is being read starts. */
   #lineStart = 0;
   #atStreamStart = true;
 
@@ -33,7 +35,7 @@ export class SseSplitter {
     this.#maxEventBytes = maxEventBytes;
   }
 
-  /** @throws SseOverflow if an event grows beyond the bound */
+  /** Takes a chunk. @returns the events that it completes. @throws SseOverflow if an event grows beyond the bound */
   push(chunk: Uint8Array): SseEvent[] {
     this.#pending = this.#pending.length === 0 ? viewOf(chunk) : this.#pendingWith(chunk);
     const events: SseEvent[] = [];
@@ -42,25 +44,25 @@ export class SseSplitter {
     return events;
   }
 
-  /** Writes behind what is pending, and never into what an event that was returned is a view of. */
+  /** Appends a chunk to the pending bytes. Never writes into memory that a returned event views. */
   #pendingWith(chunk: Uint8Array): Buffer {
     const pending = this.#pending;
     const length = pending.length + chunk.length;
-    const begins = this.#room.buffer === pending.buffer && this.#room.byteOffset === pending.byteOffset;
-    if (!begins || this.#room.length < length) {
-      this.#room = Buffer.allocUnsafeSlow(2 * length);
-      pending.copy(this.#room);
+    const isFirst = this.#memory.buffer === pending.buffer && this.#memory.byteOffset === pending.byteOffset;
+    if (!isFirst || this.#memory.length < length) {
+      this.#memory = Buffer.allocUnsafeSlow(2 * length);
+      pending.copy(this.#memory);
     }
-    this.#room.set(chunk, pending.length);
-    return this.#room.subarray(0, length);
+    this.#memory.set(chunk, pending.length);
+    return this.#memory.subarray(0, length);
   }
 
-  /** What is left when the stream is over: an event without its blank line counts as one. */
+  /** Ends the stream. @returns the pending bytes as an event, though it lacks its blank line */
   end(): SseEvent[] {
     return this.#pending.length === 0 ? [] : [this.#take(this.#pending.length)];
   }
 
-  /** The end of the first whole event in `#pending`, or -1. A CR at the very end waits: an LF may belong to it. */
+  /** Finds the end of the first complete event in `#pending`; -1 if there is none. A CR at the very end waits for its LF. */
   #nextEnd(): number {
     const bytes = this.#pending;
     while (this.#at < bytes.length) {
@@ -90,7 +92,7 @@ export class SseSplitter {
   }
 }
 
-/** The event that carries this data. */
+/** Encodes data, of one line, as an event. */
 export function formatSse(data: string): Buffer {
   return Buffer.from(`data: ${data}\n\n`);
 }
