@@ -1,12 +1,12 @@
 import type { ServiceImpl } from "@connectrpc/connect";
 import type { AccountService } from "@routeplane/contracts/auth";
-import { type Clock, notFound, parseId } from "@routeplane/domain";
-import { fromPageToken, operatorPrincipalOf, toPageToken } from "@routeplane/rpc";
+import { type Clock, notFound } from "@routeplane/domain";
+import { operatorPrincipalOf } from "@routeplane/rpc";
 import { newAccount, reachOf, requireWholeNode } from "../domain/namespaces/account.ts";
 import type { AccountStore } from "../domain/ports.ts";
 import { toProtoAccount } from "./convert-namespace.ts";
+import { fromProtoPage, toProtoNextPageToken } from "./convert-page.ts";
 
-const DEFAULT_PAGE_SIZE = 100;
 const LIST = "accounts";
 
 export function accountService(accounts: AccountStore, clock: Clock): ServiceImpl<typeof AccountService> {
@@ -18,12 +18,9 @@ export function accountService(accounts: AccountStore, clock: Clock): ServiceImp
       return { account: toProtoAccount(account) };
     },
 
-    async listAccounts({ pageSize, pageToken }, context) {
-      const after = fromPageToken(LIST, pageToken, (id) => parseId("acc", id));
-      const page = { size: pageSize || DEFAULT_PAGE_SIZE, after };
-      const { rows, more } = await accounts.list(reachOf(operatorPrincipalOf(context)), page);
-      const last = rows.at(-1);
-      return { accounts: rows.map(toProtoAccount), nextPageToken: more && last ? toPageToken(LIST, last.id) : "" };
+    async listAccounts(request, context) {
+      const page = await accounts.list(reachOf(operatorPrincipalOf(context)), fromProtoPage(LIST, "acc", request));
+      return { accounts: page.rows.map(toProtoAccount), nextPageToken: toProtoNextPageToken(LIST, page) };
     },
 
     async getAccount({ account: nameOrId }, context) {

@@ -1,13 +1,13 @@
 import type { ServiceImpl } from "@connectrpc/connect";
 import type { KeyService } from "@routeplane/contracts/auth";
-import { notFound, parseId, requireId } from "@routeplane/domain";
-import { fromDuration, fromPageToken, fromTimestamp, keyPrincipalOf, toPageToken, toTimestamp } from "@routeplane/rpc";
+import { notFound, requireId } from "@routeplane/domain";
+import { fromDuration, fromTimestamp, keyPrincipalOf, toTimestamp } from "@routeplane/rpc";
 import type { KeyLifecycle } from "../domain/keys/key-lifecycle.ts";
 import type { KeyStore } from "../domain/ports.ts";
 import { keyCallerOf, operatorCallerOf } from "./caller.ts";
 import { fromProtoKeyUpdate, toProtoKey } from "./convert-key.ts";
+import { fromProtoPage, toProtoNextPageToken } from "./convert-page.ts";
 
-const DEFAULT_PAGE_SIZE = 100;
 const LIST = "keys";
 
 export function keyService(keys: KeyStore, lifecycle: KeyLifecycle): ServiceImpl<typeof KeyService> {
@@ -24,12 +24,10 @@ export function keyService(keys: KeyStore, lifecycle: KeyLifecycle): ServiceImpl
       return { key: toProtoKey(key), token };
     },
 
-    async listKeys({ pageSize, pageToken }, context) {
+    async listKeys(request, context) {
       const { namespaceId } = keyPrincipalOf(context);
-      const after = fromPageToken(LIST, pageToken, (id) => parseId("key", id));
-      const { rows, more } = await keys.list(namespaceId, { size: pageSize || DEFAULT_PAGE_SIZE, after });
-      const last = rows.at(-1);
-      return { keys: rows.map(toProtoKey), nextPageToken: more && last ? toPageToken(LIST, last.id) : "" };
+      const page = await keys.list(namespaceId, fromProtoPage(LIST, "key", request));
+      return { keys: page.rows.map(toProtoKey), nextPageToken: toProtoNextPageToken(LIST, page) };
     },
 
     async getKey({ id }, context) {

@@ -1,7 +1,7 @@
 import type { HandlerContext, ServiceImpl } from "@connectrpc/connect";
 import type { NamespaceService } from "@routeplane/contracts/auth";
-import { type Clock, type Id, notFound, parseId } from "@routeplane/domain";
-import { fromPageToken, operatorPrincipalOf, principalOf, toPageToken } from "@routeplane/rpc";
+import { type Clock, type Id, notFound } from "@routeplane/domain";
+import { operatorPrincipalOf, principalOf } from "@routeplane/rpc";
 import { type NamespaceView, type Reach, reachOf } from "../domain/namespaces/account.ts";
 import { requireAccount } from "../domain/namespaces/find-account.ts";
 import {
@@ -17,8 +17,8 @@ import {
 } from "../domain/namespaces/namespace.ts";
 import type { AccountStore, NamespaceStore } from "../domain/ports.ts";
 import { toProtoNamespace } from "./convert-namespace.ts";
+import { fromProtoPage, toProtoNextPageToken } from "./convert-page.ts";
 
-const DEFAULT_PAGE_SIZE = 100;
 const LIST = "namespaces";
 
 export function namespaceService(
@@ -52,17 +52,15 @@ export function namespaceService(
       return { namespace: toProtoNamespace(namespace, undefined) };
     },
 
-    async listNamespaces({ pageSize, pageToken, showDeleted, account }, context) {
+    async listNamespaces(request, context) {
+      const { showDeleted, account } = request;
       const { view: wholeView, active } = viewOf(context);
       const view = account === "" ? wholeView : await viewOfAccount(context, account);
-      const after = fromPageToken(LIST, pageToken, (id) => parseId("ns", id));
-      const page = { size: pageSize || DEFAULT_PAGE_SIZE, after };
       const deletedSince = showDeleted ? restoreWindowStart(clock()) : undefined;
-      const { rows, more } = await namespaces.list(view, page, deletedSince);
-      const last = rows.at(-1);
+      const page = await namespaces.list(view, fromProtoPage(LIST, "ns", request), deletedSince);
       return {
-        namespaces: rows.map((namespace) => toProtoNamespace(namespace, active)),
-        nextPageToken: more && last ? toPageToken(LIST, last.id) : "",
+        namespaces: page.rows.map((namespace) => toProtoNamespace(namespace, active)),
+        nextPageToken: toProtoNextPageToken(LIST, page),
       };
     },
 

@@ -1,21 +1,14 @@
 import type { ServiceImpl } from "@connectrpc/connect";
 import type { OperatorService } from "@routeplane/contracts/auth";
-import { notFound, parseId, requireId } from "@routeplane/domain";
-import {
-  fromDuration,
-  fromPageToken,
-  fromTimestamp,
-  operatorPrincipalOf,
-  toPageToken,
-  toTimestamp,
-} from "@routeplane/rpc";
+import { notFound, requireId } from "@routeplane/domain";
+import { fromDuration, fromTimestamp, operatorPrincipalOf, toTimestamp } from "@routeplane/rpc";
 import { reachOf } from "../domain/namespaces/account.ts";
 import type { OperatorLifecycle } from "../domain/operators/operator-lifecycle.ts";
 import type { OperatorStore } from "../domain/ports.ts";
 import { operatorCallerOf } from "./caller.ts";
 import { toProtoOperator } from "./convert-operator.ts";
+import { fromProtoPage, toProtoNextPageToken } from "./convert-page.ts";
 
-const DEFAULT_PAGE_SIZE = 100;
 const LIST = "operators";
 
 export function operatorService(
@@ -30,12 +23,9 @@ export function operatorService(
       return { operator: toProtoOperator(operator), token };
     },
 
-    async listOperators({ pageSize, pageToken }, context) {
-      const after = fromPageToken(LIST, pageToken, (id) => parseId("op", id));
-      const page = { size: pageSize || DEFAULT_PAGE_SIZE, after };
-      const { rows, more } = await operators.list(reachOf(operatorPrincipalOf(context)), page);
-      const last = rows.at(-1);
-      return { operators: rows.map(toProtoOperator), nextPageToken: more && last ? toPageToken(LIST, last.id) : "" };
+    async listOperators(request, context) {
+      const page = await operators.list(reachOf(operatorPrincipalOf(context)), fromProtoPage(LIST, "op", request));
+      return { operators: page.rows.map(toProtoOperator), nextPageToken: toProtoNextPageToken(LIST, page) };
     },
 
     async getOperator({ id }, context) {
