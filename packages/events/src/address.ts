@@ -1,11 +1,11 @@
-/** Where NATS is, and who this process is there. */
+/** Address of NATS, and the user that this process connects as. */
 export interface NatsAddress {
   /** `host:port` of one server or of several of one cluster. */
   readonly servers: readonly string[];
   readonly user: string | undefined;
   readonly password: string | undefined;
   readonly tls: boolean;
-  /** On how many servers of a cluster the stream is to be; undefined: on as many as it is, or on one. */
+  /** Number of servers of a cluster that keep the stream; undefined: as many as do, or one. */
   readonly replicas: number | undefined;
 }
 
@@ -13,11 +13,11 @@ const DEFAULT_PORT = 4222;
 const REPLICAS: ReadonlySet<string> = new Set(["1", "3", "5"]);
 
 /**
- * Reads `nats://[user:password@]host[:port]`, or several of them with commas between; `tls://` asks for TLS. The user of
- * the first one holds for all. `?replicas=3` (or 5) behind one of them keeps the stream on so many servers of a cluster: in
- * the address, because whoever uses the stream must say the same.
+ * Parses `nats://[user:password@]host[:port]`, or several of them with commas between; `tls://` asks for TLS. The user of
+ * the first one is used for all. `?replicas=3` (or 5) on one of them keeps the stream on so many servers of a cluster: it is
+ * in the address because every process that uses the stream must say the same.
  *
- * @returns undefined if it is not that
+ * @returns undefined if the text is no such address
  */
 export function parseNatsUrl(text: string): NatsAddress | undefined {
   const parts = text.split(",");
@@ -26,7 +26,7 @@ export function parseNatsUrl(text: string): NatsAddress | undefined {
     .filter((url) => url !== null)
     .filter(isNatsUrl);
   const [first] = urls;
-  const replicas = urls.map(({ searchParams }) => searchParams.get("replicas")).find((each) => each !== null);
+  const replicas = urls.map(({ searchParams }) => searchParams.get("replicas")).find((value) => value !== null);
   if (urls.length !== parts.length || !first || (replicas !== undefined && !REPLICAS.has(replicas))) return undefined;
   return {
     servers: urls.map(({ hostname, port }) => `${hostname}:${port || DEFAULT_PORT}`),

@@ -23,7 +23,7 @@ export type NatsOutage = "spool" | "refuse";
 export interface CommitWaitOptions {
   readonly spool: Spool;
   readonly natsOutage: NatsOutage;
-  /** With `refuse`: time after which a wait rejects. */
+  /** Time after which a wait rejects under the policy `refuse`. */
   readonly timeoutMs: number;
   /** Returns true while NATS is known not to answer. */
   readonly isDisconnected: () => boolean;

@@ -9,9 +9,9 @@ import {
 } from "nats";
 import type { NatsAddress } from "./address.ts";
 
-/** A live connection. Ends with the connection; the next one is another session. */
+/** One established connection, with its JetStream clients. It ends with the connection; a reconnect opens another session. */
 export interface Session {
-  /** A new subject that answers to this connection come to. */
+  /** Returns a new subject for answers to this connection. */
   readonly newInbox: () => string;
   readonly connection: RawConnection;
   readonly jetstream: JetStreamClient;
@@ -21,19 +21,19 @@ export interface Session {
 export interface ConnectionOptions {
   readonly nats: NatsAddress;
   readonly log: Logger;
-  /** Shown by the server for this connection, e.g. `gateway`. */
+  /** Name of the connection at the server, e.g. `gateway`. */
   readonly name: string;
 }
 
-/** A connection that is made anew, for ever, whenever there is none. */
+/** Connection to NATS that is opened again, for ever, whenever it is lost. */
 export interface NatsConnection extends Component {
-  /** The live session; undefined while NATS is away. */
+  /** Returns the current session; undefined while disconnected. */
   session(): Session | undefined;
-  /** The live session as soon as there is one; undefined after `timeoutMs` or once stopped. */
+  /** Resolves to the session as soon as there is one; to undefined after `timeoutMs` or once stopped. */
   untilConnected(timeoutMs: number): Promise<Session | undefined>;
-  /** Milliseconds since there was last a session; 0 while there is one. */
+  /** Returns the milliseconds since there was last a session; 0 while there is one. */
   disconnectedForMs(): number;
-  /** Whether NATS answers now; false after a second without an answer. */
+  /** Resolves to true if NATS answers now, to false after a second without an answer. */
   isReachable(): Promise<boolean>;
 }
 
@@ -46,41 +46,41 @@ const MIN_WAIT_MS = 100;
 const MAX_WAIT_MS = 2_000;
 
 /**
- * Connects in the background: a process may start while NATS is away. The client's own reconnecting is off, so that every
- * connection passes through `prepare`, and so that whatever waits for an answer on a broken one fails at once.
+ * Opens a connection in the background: a process can start while NATS is down. The client's own reconnecting is off, so that
+ * every connection passes through `prepare`, and requests that wait for an answer on a lost one fail at once.
  *
- * @param prepare declares what the session needs; a failure ends the session and is tried again
+ * @param prepare declares stream and consumer; if it fails, the session ends and another one is tried
  */
 export function openConnection(
   options: ConnectionOptions,
   prepare: (session: Session) => Promise<void>,
 ): NatsConnection {
   const stopped = new AbortController();
-  let live: Session | undefined;
-  let lastUp = performance.now();
+  let current: Session | undefined;
+  let lastConnectedAt = performance.now();
   let changed = Promise.withResolvers<void>();
 
-  const setLive = (session: Session | undefined): void => {
-    if (live !== undefined) lastUp = performance.now();
-    live = session;
+  const setSession = (session: Session | undefined): void => {
+    if (current !== undefined) lastConnectedAt = performance.now();
+    current = session;
     changed.resolve();
     changed = Promise.withResolvers<void>();
   };
 
-  const running = keepConnected(options, prepare, setLive, stopped.signal);
+  const running = keepConnected(options, prepare, setSession, stopped.signal);
   return {
     name: `nats connection ${options.name}`,
-    session: () => live,
-    disconnectedForMs: () => (live === undefined ? performance.now() - lastUp : 0),
+    session: () => current,
+    disconnectedForMs: () => (current === undefined ? performance.now() - lastConnectedAt : 0),
     async untilConnected(timeoutMs) {
       const until = performance.now() + timeoutMs;
       for (;;) {
         const leftMs = until - performance.now();
-        if (live !== undefined || stopped.signal.aborted || leftMs <= 0) return live;
+        if (current !== undefined || stopped.signal.aborted || leftMs <= 0) return current;
         await Promise.race([changed.promise, wait(leftMs, stopped.signal)]);
       }
     },
-    isReachable: async () => live !== undefined && (await answers(live.connection)),
+    isReachable: async () => current !== undefined && (await answers(current.connection)),
     async stop() {
       stopped.abort();
       await running;
@@ -91,7 +91,7 @@ export function openConnection(
 async function keepConnected(
   options: ConnectionOptions,
   prepare: (session: Session) => Promise<void>,
-  setLive: (session: Session | undefined) => void,
+  setSession: (session: Session | undefined) => void,
   stopped: AbortSignal,
 ): Promise<void> {
   const { log } = options;
@@ -102,16 +102,16 @@ async function keepConnected(
       connection = await connect(toClientOptions(options));
       const session = await openSession(connection, options);
       await prepare(session);
-      setLive(session);
-      if (failures > 0) log.info({ failures }, "nats is back");
+      setSession(session);
+      if (failures > 0) log.info({ failures }, "connected to nats again");
       failures = 0;
       await Promise.race([connection.closed(), aborted(stopped)]);
       if (!stopped.aborted) log.warn("lost the connection to nats");
     } catch (error) {
-      // The first failure says what is wrong; those after it only that it lasts.
-      if (failures++ % 30 === 0) log.warn({ err: error, failures }, "nats is not usable");
+      // Logs the first failure, and every 30th while it lasts.
+      if (failures++ % 30 === 0) log.warn({ err: error, failures }, "cannot connect to nats");
     } finally {
-      setLive(undefined);
+      setSession(undefined);
       await close(connection, stopped);
     }
     await wait(Math.min(MIN_WAIT_MS * 2 ** Math.min(failures, 5), MAX_WAIT_MS), stopped);
@@ -133,7 +133,7 @@ function toClientOptions({ nats, name }: ConnectionOptions) {
   };
 }
 
-/** Answers come to subjects of the user's own, so that permissions can keep users from listening to each other's. */
+/** Returns the prefix of the user's own subjects for answers: permissions keep users from reading each other's. */
 function inboxPrefixOf({ user = "" }: NatsAddress): string {
   return /^[\w-]+$/.test(user) ? `_INBOX.${user}` : "_INBOX";
 }
@@ -144,7 +144,7 @@ async function openSession(connection: RawConnection, { nats }: ConnectionOption
   return { connection, manager, jetstream, newInbox: () => createInbox(inboxPrefixOf(nats)) };
 }
 
-/** On stop what was written (acknowledgements) is flushed first, unless the server is silent. */
+/** Closes the connection. On stop it flushes what was written (acknowledgements) first, unless the server is silent. */
 async function close(connection: RawConnection | undefined, stopped: AbortSignal): Promise<void> {
   if (connection === undefined || connection.isClosed()) return;
   if (stopped.aborted) await answers(connection);

@@ -1,40 +1,45 @@
 import type { Component } from "@routeplane/runtime";
+import { type ConnectionOptions, type NatsConnection, openConnection, type Session, wait } from "./connection.ts";
 import type { Delivery } from "./delivery.ts";
-import { declareConsumer, type JetStreamConsumerOptions, trimAcknowledged } from "./jetstream-consumer.ts";
-import { type ConsumerLag, lagOf } from "./lag.ts";
-import { type NatsConnection, type ConnectionOptions, openConnection, type Session, wait } from "./connection.ts";
+import {
+  type ConsumerLag,
+  declareConsumer,
+  type JetStreamConsumerOptions,
+  readLag,
+  trimAcknowledged,
+} from "./jetstream-consumer.ts";
 import { Pull } from "./pull.ts";
 import { STREAM, updateStream } from "./stream.ts";
 
 export interface EventConsumerOptions<Event> extends ConnectionOptions, JetStreamConsumerOptions {
-  /** The events of one message, as `onBatch` wants them; undefined if it is no batch of events. */
+  /** Decodes the events of one message; undefined if it is no batch of events. */
   readonly read: (payload: Uint8Array) => readonly Event[] | undefined;
   /**
    * Handles the events of up to `batch` messages, all or none. They are acknowledged after it resolves; if it rejects they
-   * come again, later. Must give the same result for any order and repetition of events.
+   * are delivered again later. Must give the same result for any order and repetition of events.
    */
   readonly onBatch: (events: readonly Event[]) => Promise<void>;
   /**
-   * Keeps a message that is no batch of events, which nothing could ever read. It is taken out of the way after this resolves;
-   * if it rejects, it comes again with all others.
+   * Stores a message that is no batch of events. It is acknowledged after this resolves; if it rejects, the message is
+   * delivered again with all others of its batch.
    */
   readonly onUnreadable: (payload: Uint8Array) => Promise<void>;
 }
 
 export interface EventConsumer extends Component {
-  /** Whether NATS answers now. */
+  /** Resolves to true if NATS answers now. */
   isReachable(): Promise<boolean>;
-  /** How far behind it is, with all others that share it; undefined while that cannot be known. */
+  /** Reads the lag of all processes that share the consumer; undefined while NATS does not answer. */
   lag(): Promise<ConsumerLag | undefined>;
-  /** Finishes the batch in hand, and gives back what was only fetched. */
+  /** Finishes the batch that is being handled, and returns messages that were only fetched. */
   stop(): Promise<void>;
 }
 
-const UP_TIMEOUT_MS = 1_000;
+const CONNECT_WAIT_MS = 1_000;
 const MIN_BACKOFF_MS = 100;
 const MAX_BACKOFF_MS = 5_000;
 
-/** Returns at once; connects, and reconnects, in the background for ever, and handles batches one after the other. */
+/** Opens a consumer that connects, and reconnects, in the background for ever, and handles one batch at a time. */
 export function openConsumer<Event>(options: EventConsumerOptions<Event>): EventConsumer {
   const stopped = new AbortController();
   const connection = openConnection(options, async (session) => {
@@ -48,7 +53,7 @@ export function openConsumer<Event>(options: EventConsumerOptions<Event>): Event
     isReachable: () => connection.isReachable(),
     async lag() {
       const session = connection.session();
-      return session && lagOf(session, options.durable, Date.now()).catch(() => undefined);
+      return session && readLag(session, options.durable, Date.now()).catch(() => undefined);
     },
     async stop() {
       stopped.abort();
@@ -64,13 +69,13 @@ async function consumeForEver<Event>(
   stopped: AbortSignal,
 ): Promise<void> {
   while (!stopped.aborted) {
-    const session = await connection.untilConnected(UP_TIMEOUT_MS);
+    const session = await connection.untilConnected(CONNECT_WAIT_MS);
     if (session === undefined) continue;
     try {
       await consumeSession(session, options, stopped);
     } catch (error) {
-      options.log.warn({ err: error }, "the pull of usage events broke; connecting anew");
-      // A new session declares stream and consumer again, in case it was these that went missing.
+      options.log.warn({ err: error }, "pull of usage events failed; reconnecting");
+      // A new session declares stream and consumer again, in case one of them was deleted.
       await session.connection.close();
       await wait(MIN_BACKOFF_MS, stopped);
     }
@@ -94,7 +99,7 @@ async function consumeSession<Event>(
       }
       const backoffMs = Math.min(MIN_BACKOFF_MS * 2 ** failures++, MAX_BACKOFF_MS);
       for (const delivery of deliveries) delivery.nak(backoffMs);
-      log.warn({ messages: deliveries.length, backoffMs }, "usage events come again later");
+      log.warn({ messages: deliveries.length, backoffMs }, "retrying a batch of usage events later");
       await wait(backoffMs, stopped);
     }
   } finally {
@@ -102,12 +107,12 @@ async function consumeSession<Event>(
   }
 }
 
-/** Whether all of it was handled. */
+/** Handles and acknowledges messages. @returns false if they must be delivered again */
 async function handle<Event>(deliveries: readonly Delivery[], options: EventConsumerOptions<Event>): Promise<boolean> {
   const { onBatch, onUnreadable, log } = options;
-  const read = deliveries.map((delivery) => ({ delivery, events: options.read(delivery.payload) }));
-  const events = read.flatMap((each) => each.events ?? []);
-  const unreadable = read.filter((each) => each.events === undefined);
+  const decoded = deliveries.map((delivery) => ({ delivery, events: options.read(delivery.payload) }));
+  const events = decoded.flatMap((message) => message.events ?? []);
+  const unreadable = decoded.filter((message) => message.events === undefined);
   try {
     for (const { delivery } of unreadable) await onUnreadable(delivery.payload);
     if (events.length > 0) await onBatch(events);
@@ -116,8 +121,8 @@ async function handle<Event>(deliveries: readonly Delivery[], options: EventCons
     return false;
   }
   for (const { delivery } of unreadable) {
-    log.error({ sequence: delivery.sequence }, "a message that is no batch of usage events was taken out of the way");
+    log.error({ sequence: delivery.sequence }, "set aside a message that is no batch of usage events");
   }
-  for (const { delivery } of read) delivery.ack();
+  for (const { delivery } of decoded) delivery.ack();
   return true;
 }

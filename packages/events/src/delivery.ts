@@ -1,19 +1,19 @@
 import { type Msg, nanos } from "nats";
 
-/** One message as the server delivered it, and the answers that it understands. Answers are not confirmed. */
+/** Message as the server delivered it, with the answers to it. Answers are not confirmed by the server. */
 export interface Delivery {
-  /** Place in the stream. */
+  /** Sequence number in the stream. */
   readonly sequence: number;
-  /** How often it was delivered, this time included. */
+  /** Number of deliveries so far, this one included. */
   readonly attempt: number;
   readonly payload: Uint8Array;
-  /** Done: never again. */
+  /** Acknowledges the message: it is not delivered again. */
   ack(): void;
-  /** Not done: again after `delayMs`, to whichever worker asks then. */
+  /** Refuses the message: it is delivered again after `delayMs`, to any worker. */
   nak(delayMs: number): void;
 }
 
-/** The reply subject of a delivery: `$JS.ACK.[domain.account.]stream.consumer.attempt.sequence.…`. */
+/** Number of tokens in a reply subject without domain: `$JS.ACK.[domain.account.]stream.consumer.attempt.sequence.…`. */
 const PLAIN_TOKENS = 9;
 const ATTEMPT = 4;
 const SEQUENCE = 5;

@@ -1,4 +1,4 @@
 export { type NatsAddress, parseNatsUrl } from "./address.ts";
 export { type EventConsumer, type EventConsumerOptions, openConsumer } from "./consumer.ts";
-export type { ConsumerLag } from "./lag.ts";
+export type { ConsumerLag } from "./jetstream-consumer.ts";
 export { type EventPublisher, type EventPublisherOptions, MAX_EVENT_BYTES, openPublisher } from "./publisher.ts";

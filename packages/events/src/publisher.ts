@@ -36,7 +36,7 @@ export interface EventPublisherOptions extends ConnectionOptions {
   readonly maxBytes?: number;
   /** Policy for new requests while NATS does not answer. `spool` by default. */
   readonly natsOutage?: NatsOutage;
-  /** With `refuse`: time that NATS has to acknowledge an event. 2000 by default. */
+  /** Time that NATS has to acknowledge an event under the policy `refuse`. 2000 by default. */
   readonly timeoutMs?: number;
 }
 

@@ -7,11 +7,11 @@ import type { EventBatch } from "./spool/event-batch.ts";
 import { type NatsConnection, wait } from "./connection.ts";
 import { STREAM, SUBJECT } from "./stream.ts";
 
-/** Acknowledgement is what costs, so events share messages: up to this many, or what comes within the linger time. */
+/** Bounds of a batch. Events share messages because acknowledgements are what costs: up to these, or all of 2 ms. */
 const MAX_EVENTS = 100;
 const MAX_BYTES = 256 * 1024;
 const LINGER_MS = 2;
-/** Messages without an acknowledgement at a time; what comes meanwhile makes the next messages fuller. */
+/** Upper bound of messages without an acknowledgement. Events that are recorded meanwhile fill the next messages. */
 const MAX_IN_FLIGHT = 16;
 const MIN_RETRY_MS = 50;
 const MAX_RETRY_MS = 2_000;
@@ -22,13 +22,16 @@ export interface SenderOptions {
   readonly spool: Spool;
   readonly connection: NatsConnection;
   readonly log: Logger;
-  /** The server has the events from one place to another. */
-  readonly onAcknowledged: (place: number, last: number) => void;
-  /** An attempt failed: NATS is away, silent, or refuses. */
+  /** Called when the server has acknowledged the events from `first` to `last`. */
+  readonly onAcknowledged: (first: number, last: number) => void;
+  /** Called when an attempt has failed: NATS is disconnected, silent, or refuses. */
   readonly onFailure: () => void;
 }
 
-/** Sends what the journal holds, in its order, each message until it is acknowledged. */
+/**
+ * Sender of the spool's events, in the order of their offsets. Each batch is sent under one message id until it is
+ * acknowledged; up to 16 are under way at a time, so that a batch that is tried again can arrive after the next one.
+ */
 export class Sender {
   readonly #options: SenderOptions;
   readonly #stopping = new AbortController();
@@ -46,24 +49,24 @@ export class Sender {
     this.#running = this.#run();
   }
 
-  /** Whether the last attempt failed. */
+  /** True if the last attempt failed. */
   get isFailing(): boolean {
     return this.#failing;
   }
 
-  /** Something was recorded. */
+  /** Called after an event was recorded. Sends at once when a batch is full, otherwise after the linger time. */
   notify(): void {
     if (++this.#recordedSinceBatch >= MAX_EVENTS) this.#wake();
     else this.#linger ??= setTimeout(() => this.#wake(), LINGER_MS);
   }
 
-  /** An event that could not be recorded: sent all the same, and lost only if this process ends before. */
+  /** Sends an event that could not be recorded. It is lost if this process ends before. */
   sendUnspooled(event: Uint8Array): void {
     this.#unspooled++;
     void this.#deliverUnspooled(event);
   }
 
-  /** Stops once all is acknowledged, or after `timeoutMs`. @returns how many events are lost with this process */
+  /** Stops once all events are acknowledged, or after `timeoutMs`. @returns the number of events that are lost */
   async stop(timeoutMs: number): Promise<number> {
     this.#idle = Promise.withResolvers<void>();
     this.#wake();
@@ -103,7 +106,7 @@ export class Sender {
       spool.acknowledge(batch);
       onAcknowledged(batch.first, batch.last);
     }
-    // While a linger runs the next message is still filling; without one, or with none free, it has waited for this place.
+    // While a linger runs, the next batch is still filling. Without one, or with all 16 under way, it waited for this one.
     if (this.#inFlight-- === MAX_IN_FLIGHT || this.#linger === undefined) this.#wake();
   }
 
@@ -112,7 +115,7 @@ export class Sender {
     this.#wake();
   }
 
-  /** Until it is acknowledged, under one message id. @returns false if it was not when this stopped */
+  /** Sends one message until it is acknowledged. @returns false if the sender stopped before */
   async #send({ id, payloads }: Pick<EventBatch, "id" | "payloads">): Promise<boolean> {
     const { connection, log, onFailure } = this.#options;
     const message = encode(payloads);
@@ -126,7 +129,8 @@ export class Sender {
       } catch (error) {
         this.#failing = true;
         onFailure();
-        if (attempt % 30 === 0) log.warn({ err: error, events: payloads.length, attempt }, "usage events wait");
+        if (attempt % 30 === 0)
+          log.warn({ err: error, events: payloads.length, attempt }, "cannot send usage events yet; retrying");
       }
       await wait(Math.min(MIN_RETRY_MS * 2 ** Math.min(attempt, 6), MAX_RETRY_MS), this.#stopping.signal);
       await connection.untilConnected(MAX_RETRY_MS);
@@ -135,7 +139,7 @@ export class Sender {
   }
 }
 
-/** A UsageEventBatch from events that are encoded already: protobuf concatenates. */
+/** Encodes a UsageEventBatch of events that are encoded already: repeated fields concatenate in protobuf. */
 function encode(events: readonly Uint8Array[]): Uint8Array {
   const writer = new BinaryWriter();
   for (const bytes of events) writer.tag(EVENTS_FIELD, WireType.LengthDelimited).bytes(bytes);

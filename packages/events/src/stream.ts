@@ -14,12 +14,17 @@ export const SUBJECT = "routeplane.usage.v1";
 
 const GIBIBYTE = 1024 ** 3;
 
-/** Within this the server drops a message whose id it has seen: saves work, and is never relied upon. */
+/** Error codes of JetStream: no such stream, and a stream with other settings. */
+const NO_STREAM = 10_059;
+const STREAM_NAME_IN_USE = 10_058;
+
+/** Time within which the server drops a message with a known id. It saves work; correctness does not depend on it. */
 export const DUPLICATE_WINDOW_MS = 120_000;
 
 /**
- * Limits, not work queue: a work queue forgets the ids of acknowledged messages when the server restarts. When it is full it
- * refuses new messages rather than drop old ones. Names only what nats-server 2.9 knows: it drops unknown fields silently.
+ * Declaration of the stream. Retention by limits, because a work queue forgets the ids of acknowledged messages when the
+ * server restarts. A full stream refuses new messages rather than drop old ones. Names only fields that nats-server 2.9
+ * knows: it drops others silently.
  */
 const DECLARED = {
   name: STREAM,
@@ -33,7 +38,7 @@ const DECLARED = {
 } as const satisfies Partial<StreamConfig>;
 
 /**
- * Creates the stream where there is none: all that a publisher may do about it. A stream that is there must be as declared.
+ * Creates the stream if there is none, which is all that a publisher is permitted to do. One that exists must be as declared.
  *
  * @throws Error that names the differing fields
  */
@@ -43,7 +48,7 @@ export async function ensureStream(session: Session, options: ConnectionOptions)
   await requireAsDeclared(session, options);
 }
 
-/** Creates the stream, or brings it to what is declared here. @throws Error as `ensureStream` */
+/** Creates the stream, or updates it to what is declared here. @throws Error as `ensureStream` */
 export async function updateStream(session: Session, options: ConnectionOptions): Promise<void> {
   const { manager } = session;
   if ((await configOf(manager)) === undefined) await create(manager, declaredFor(options));
@@ -55,12 +60,12 @@ function declaredFor({ nats: { replicas } }: ConnectionOptions): Partial<StreamC
   return replicas === undefined ? DECLARED : { ...DECLARED, num_replicas: replicas };
 }
 
-/** Another process may have made it meanwhile, which the comparison that follows decides about. */
+/** Creates the stream. One that another process has created meanwhile is left to the comparison that follows. */
 async function create(manager: JetStreamManager, wanted: Partial<StreamConfig> & { readonly name: string }) {
   try {
     await manager.streams.add(wanted);
   } catch (error) {
-    if (!(error instanceof NatsError && error.api_error?.err_code === 10_058)) throw error;
+    if (!(error instanceof NatsError && error.api_error?.err_code === STREAM_NAME_IN_USE)) throw error;
   }
 }
 
@@ -77,20 +82,20 @@ async function configOf(manager: JetStreamManager): Promise<StreamConfig | undef
   try {
     return (await manager.streams.info(STREAM)).config;
   } catch (error) {
-    if (error instanceof NatsError && error.api_error?.err_code === 10_059) return undefined;
+    if (error instanceof NatsError && error.api_error?.err_code === NO_STREAM) return undefined;
     throw error;
   }
 }
 
-/** Names of the fields that the server holds otherwise than declared, with its value. */
+/** Names the fields whose value at the server differs from the declared one, with the server's value. */
 export function differences(declared: object, actual: object): string[] {
-  const held = new Map<string, unknown>(Object.entries(actual));
+  const actualValues = new Map<string, unknown>(Object.entries(actual));
   return Object.entries(declared)
-    .filter(([field, value]) => JSON.stringify(held.get(field)) !== JSON.stringify(value))
-    .map(([field]) => `${field} is ${JSON.stringify(held.get(field))}`);
+    .filter(([field, value]) => JSON.stringify(actualValues.get(field)) !== JSON.stringify(value))
+    .map(([field]) => `${field} is ${JSON.stringify(actualValues.get(field))}`);
 }
 
-/** A server does not tell its clients when it fsyncs; its version says what it could. */
+/** Says what a server of this version can survive. Servers do not tell their clients when they fsync. */
 function durabilityOf(version: string): string {
   const [major = 0, minor = 0, patch = 0] = version.split(".").map((part) => Number.parseInt(part, 10));
   const canSyncAlways = major > 2 || (major === 2 && (minor > 10 || (minor === 10 && patch >= 23)));

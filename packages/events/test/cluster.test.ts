@@ -4,7 +4,7 @@ import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import { kitOn, usageEvent } from "./kit.ts";
 import { STREAM } from "../src/stream.ts";
 
-/** How often a node is lost: 3 times in every run, 20 times with `npm run faults`. */
+/** Number of servers killed: 3 in every run, 20 with `npm run faults`. */
 const LOSSES = process.env["ROUTEPLANE_FAULTS"] === "full" ? 20 : 3;
 
 vi.setConfig({ testTimeout: 60_000 + LOSSES * 20_000, hookTimeout: 60_000 });
@@ -19,7 +19,7 @@ beforeEach(async () => {
 
 afterEach(() => kit.remove());
 
-test("a cluster that loses any one of its three nodes, again and again, loses no event that was durable", async () => {
+test("a cluster that loses any one of its three servers, again and again, loses no committed event", async () => {
   const { publish, isReachable } = kit.publisher();
   const { distinct, seen, consumer } = kit.collector();
   await eventually(async () => (await isReachable()) && (await consumer.isReachable()), 30_000);
@@ -28,28 +28,28 @@ test("a cluster that loses any one of its three nodes, again and again, loses no
   expect(config.num_replicas).toBe(3);
   await connection.close();
 
-  const durable: string[] = [];
+  const committed: string[] = [];
   const state = { loading: true };
   const load = (async () => {
     for (let count = 0; state.loading; count++) {
       const ids = Array.from({ length: 20 }, (_, index) => `${count}-${index}`);
       await Promise.all(ids.map((id) => publish(usageEvent(id))));
-      durable.push(...ids);
+      committed.push(...ids);
       await delay(1);
     }
   })();
   for (let loss = 0; loss < LOSSES; loss++) {
-    const before = durable.length;
+    const before = committed.length;
     await delay(Math.random() * 300);
     await cluster.kill(loss % 3);
-    // It goes on with two: what is published meanwhile also arrives meanwhile.
-    await eventually(() => durable.length > before + 100, 20_000);
-    const last = durable.at(-1) ?? "";
+    // Two servers go on: events that are published meanwhile also arrive meanwhile.
+    await eventually(() => committed.length > before + 100, 20_000);
+    const last = committed.at(-1) ?? "";
     await eventually(() => seen.includes(last), 20_000);
     await cluster.start(loss % 3);
   }
   state.loading = false;
   await load;
-  await eventually(() => distinct().length === durable.length, 30_000);
-  expect(distinct()).toEqual(durable.toSorted());
+  await eventually(() => distinct().length === committed.length, 30_000);
+  expect(distinct()).toEqual(committed.toSorted());
 });

@@ -8,7 +8,7 @@ import { type Kit, startKit, usageEvent } from "./kit.ts";
 
 vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
 
-/** A real file system of 12 MiB, which only root may mount. */
+/** Mount point of a real file system of 12 MiB. Only root can mount one. */
 const disk = mkdtempSync(join(tmpdir(), "routeplane-disk-"));
 let mounted = false;
 let kit: Kit;
@@ -29,15 +29,15 @@ afterEach(async () => {
   rmSync(disk, { recursive: true, force: true });
 });
 
-test("a full disk (ENOSPC) refuses what is new, takes what is under way, and loses nothing", async ({ skip }) => {
+test("a full disk (ENOSPC) refuses new requests, records running ones, and loses nothing", async ({ skip }) => {
   if (!mounted) skip("file systems cannot be mounted here");
   const folder = join(disk, "spool");
   mkdirSync(folder);
-  const { enqueue: owe, record, acceptsNew: takesNew, isReachable } = kit.publisher({ folder, maxBytes: 1024 ** 3 });
+  const { enqueue, record, acceptsNew, isReachable } = kit.publisher({ folder, maxBytes: 1024 ** 3 });
   const { seen } = kit.collector();
   await eventually(isReachable);
   await kit.nats.kill();
-  // Somebody else fills the disk.
+  // Another program fills the disk.
   const { bavail, bsize } = statfsSync(disk);
   writeFileSync(join(disk, "others"), Buffer.alloc(bavail * bsize - 64 * 1024));
   const recorded: string[] = [];
@@ -48,17 +48,17 @@ test("a full disk (ENOSPC) refuses what is new, takes what is under way, and los
   };
   const fill = (): void => {
     for (;;) {
-      owe(Buffer.from("a debt"));
+      enqueue(Buffer.from("a settlement"));
       recordOne();
     }
   };
   expect(fill).toThrow(/spool/);
-  expect(takesNew()).toBe(false);
-  // The ballast made room for requests that are under way.
+  expect(acceptsNew()).toBe(false);
+  // The reserved disk space was released for running requests.
   for (let count = 0; count < 1_000; count++) recordOne();
-  expect(takesNew()).toBe(false);
+  expect(acceptsNew()).toBe(false);
   rmSync(join(disk, "others"));
-  await eventually(takesNew);
+  await eventually(acceptsNew);
   recordOne();
   await kit.nats.start();
   await eventually(() => new Set(seen).size === recorded.length, 20_000);

@@ -18,7 +18,7 @@ beforeEach(async () => {
 
 afterEach(() => kit.remove());
 
-describe("with a server that stays", () => {
+describe("with a server that runs", () => {
   test("every published event arrives once, in batches of at most 100", async () => {
     const ids = names(950);
     const { publish, isReachable } = kit.publisher();
@@ -39,10 +39,10 @@ describe("with a server that stays", () => {
     await eventually(() => seen.length === 2);
   });
 
-  test("a batch whose handler fails comes again, until it is handled", async () => {
+  test("a batch whose handler fails is delivered again until it is handled", async () => {
     let failures = 0;
     const { seen } = kit.collector(() => {
-      if (failures++ < 3) throw new Error("the database is away");
+      if (failures++ < 3) throw new Error("the database is down");
     });
     const { publish } = kit.publisher();
     await publish(usageEvent("stubborn"));
@@ -50,17 +50,17 @@ describe("with a server that stays", () => {
     expect(failures).toBe(4);
   });
 
-  test("a failing handler is asked again ever more slowly, not in a busy loop", async () => {
-    const asked: number[] = [];
+  test("a failing handler is retried with growing delays, not in a busy loop", async () => {
+    const attemptedAt: number[] = [];
     kit.collector(() => {
-      asked.push(performance.now());
-      throw new Error("the database is away");
+      attemptedAt.push(performance.now());
+      throw new Error("the database is down");
     });
     const { publish } = kit.publisher();
-    // More messages than four batches hold: the pace must not hang on their coming again.
+    // More messages than four batches hold: the delay must not depend on their redelivery.
     for (const id of names(60)) await publish(usageEvent(id));
-    await eventually(() => asked.length >= 4);
-    expect(asked[3]! - asked[0]!).toBeGreaterThan(600);
+    await eventually(() => attemptedAt.length >= 4);
+    expect(attemptedAt[3]! - attemptedAt[0]!).toBeGreaterThan(600);
   });
 
   test("a message that cannot be decoded is handed over alone, once, and not delivered again", async () => {
@@ -83,7 +83,7 @@ describe("with a server that stays", () => {
     expect([...unreadable, ...again.unreadable]).toEqual(["not protobuf at all"]);
   });
 
-  test("stopping finishes the batch in hand, and loses none that was only fetched", async () => {
+  test("stopping finishes the batch that is being handled, and returns messages that were only fetched", async () => {
     const ids = names(300);
     const { publish } = kit.publisher();
     for (const id of ids) await publish(usageEvent(id));
@@ -110,7 +110,7 @@ describe("with a server that stays", () => {
     expect(Math.min(one.seen.length, two.seen.length)).toBeGreaterThan(0);
   });
 
-  test("a stream that someone made otherwise is refused, not used", async () => {
+  test("a stream with other settings than declared is not used", async () => {
     const connection = await kit.connectRaw();
     const manager = await connection.jetstreamManager();
     await manager.streams.add({ name: STREAM, subjects: [SUBJECT], retention: "workqueue" as never });
@@ -134,7 +134,7 @@ describe("with a server that stays", () => {
   });
 });
 
-test("the server's version and durability are said at start-up", async () => {
+test("the log names the server's version and durability at start-up", async () => {
   const { isReachable } = kit.publisher();
   await eventually(isReachable);
   expect(kit.lines.find((line) => line.includes("nats server"))).toMatch(
@@ -142,19 +142,19 @@ test("the server's version and durability are said at start-up", async () => {
   );
 });
 
-test("messages that are done are removed from the stream, so that it does not fill up, and others are not", async () => {
+test("acknowledged messages are removed from the stream, and no others", async () => {
   const { publish } = kit.publisher();
   let refusing = false;
   const { seen } = kit.collector(() => {
-    if (refusing) throw new Error("the database is away");
+    if (refusing) throw new Error("the database is down");
   });
   for (const id of names(5)) await publish(usageEvent(id));
   await eventually(() => seen.length === 5);
   refusing = true;
   await publish(usageEvent("open"));
-  const link = openConnection(kit.link, () => Promise.resolve());
+  const connection = openConnection(kit.connection, () => Promise.resolve());
   const stopped = new AbortController();
-  const trimming = trimAcknowledged(() => link.session(), DURABLE, stopped.signal, 50);
+  const trimming = trimAcknowledged(() => connection.session(), DURABLE, stopped.signal, 50);
   await eventually(async () => (await kit.counts()).messages === 1);
   for (let round = 0; round < 5; round++) {
     await delay(50);
@@ -164,5 +164,5 @@ test("messages that are done are removed from the stream, so that it does not fi
   await eventually(() => seen.includes("open"));
   stopped.abort();
   await trimming;
-  await link.stop();
+  await connection.stop();
 });

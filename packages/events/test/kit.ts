@@ -15,10 +15,10 @@ import {
 } from "../src/index.ts";
 import { STREAM } from "../src/stream.ts";
 
-/** A broker of its own, publishers and consumers on it, and what they logged. */
+/** NATS server of one test, with publishers, consumers and their log lines. */
 export type Kit = Awaited<ReturnType<typeof startKit>>;
 
-/** The durable consumer that collectors share; the aggregators' own, which alone their user may use. */
+/** Durable consumer that collectors share: the aggregators', the only one that their user is permitted to use. */
 export const DURABLE = { durable: "usage-aggregator", workers: 2, batch: 10 };
 
 type PublisherOptions = Partial<Pick<EventPublisherOptions, "folder" | "maxBytes" | "natsOutage" | "timeoutMs">>;
@@ -36,7 +36,7 @@ export async function startKit() {
   };
 }
 
-/** The same on servers that somebody else has started. */
+/** Makes a kit on servers that are running. */
 export async function kitOn(nats: {
   readonly url: string;
   readonly gatewayUrl?: string;
@@ -49,7 +49,7 @@ export async function kitOn(nats: {
   const opened: { stop(): Promise<void> }[] = [];
   const lines: string[] = [];
   const log = createLogger("test", (line) => (lines.push(line), ""));
-  const link = { nats: address, log, name: "test" };
+  const connection = { nats: address, log, name: "test" };
   const connectRaw = (url = nats.url): Promise<NatsConnection> => {
     const { servers, user = "", password = "" } = addressOf(url);
     return connect({ servers: [...servers], user, pass: password, inboxPrefix: `_INBOX.${user}` });
@@ -57,21 +57,26 @@ export async function kitOn(nats: {
 
   return {
     lines,
-    link,
+    connection,
     connectRaw,
 
-    /** A folder for a spool, new for each call. */
+    /** Returns a new folder for a spool. */
     spool: (): string => join(root, `spool-${++spools}`),
 
     publisher(options: PublisherOptions = {}) {
       const folder = options.folder ?? join(root, `spool-${++spools}`);
-      const publisher = openPublisher({ ...link, nats: addressOf(nats.gatewayUrl ?? nats.url), folder, ...options });
+      const publisher = openPublisher({
+        ...connection,
+        nats: addressOf(nats.gatewayUrl ?? nats.url),
+        folder,
+        ...options,
+      });
       opened.push(publisher);
       const publish = (event: UsageEvent): Promise<void> => publisher.record({ event }).committed();
       return { ...publisher, folder, publish };
     },
 
-    /** A consumer that keeps what it is given. `onBatch` may refuse it first. */
+    /** Opens a consumer that collects the ids of events. `onBatch` can reject them first. */
     collector(onBatch: (ids: readonly string[]) => void | Promise<void> = () => {}) {
       const seen: string[] = [];
       const collect = async (events: readonly UsageEvent[]): Promise<void> => {
@@ -83,12 +88,12 @@ export async function kitOn(nats: {
       const keep = async (payload: Uint8Array): Promise<void> => void unreadable.push(Buffer.from(payload).toString());
       const handlers = { read, onBatch: collect, onUnreadable: keep };
       const own = addressOf(nats.aggregatorUrl ?? nats.url);
-      const consumer = openConsumer({ ...link, nats: own, ...DURABLE, ...handlers });
+      const consumer = openConsumer({ ...connection, nats: own, ...DURABLE, ...handlers });
       opened.push(consumer);
       return { consumer, seen, unreadable, distinct: () => [...new Set(seen)].toSorted() };
     },
 
-    /** Messages that the stream holds, and those of them that were delivered and not acknowledged. */
+    /** Counts the messages of the stream, and those that were delivered and not acknowledged. */
     async counts(): Promise<{ readonly messages: number; readonly unacknowledged: number }> {
       const connection = await connectRaw();
       const manager = await connection.jetstreamManager();
@@ -101,7 +106,7 @@ export async function kitOn(nats: {
     },
 
     async remove() {
-      for (const each of opened.toReversed()) await each.stop();
+      for (const component of opened.toReversed()) await component.stop();
       await nats.remove();
       await rm(root, { recursive: true, force: true });
     },

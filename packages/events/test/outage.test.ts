@@ -16,7 +16,7 @@ beforeEach(async () => {
 
 afterEach(() => kit.remove());
 
-describe("with a server that goes away", () => {
+describe("with a server that fails", () => {
   test("a process starts without the server, and works once it is there", async () => {
     await kit.nats.kill();
     const { seen } = kit.collector();
@@ -28,7 +28,7 @@ describe("with a server that goes away", () => {
     expect(await isReachable()).toBe(true);
   });
 
-  test("with spool, events are durable on the disk without it and arrive in order later: server gone, server silent", async () => {
+  test("under the policy spool, events commit to the disk and arrive in order later: server down, server silent", async () => {
     const { publish, isReachable } = kit.publisher();
     await eventually(isReachable);
     const ids = names(300);
@@ -45,19 +45,19 @@ describe("with a server that goes away", () => {
     expect([...new Set(seen)]).toHaveLength(ids.length);
   });
 
-  test("with refuse, nothing is durable without the server, which is said in bounded time: server gone", async () => {
+  test("under the policy refuse, no event commits without the server, and waits reject in bounded time: server down", async () => {
     await kit.nats.kill();
-    const { publish, enqueue: owe, acceptsNew: takesNew } = kit.publisher({ timeoutMs: 300, natsOutage: "refuse" });
+    const { publish, enqueue, acceptsNew } = kit.publisher({ timeoutMs: 300, natsOutage: "refuse" });
     const began = performance.now();
     const failure = await publish(usageEvent("nowhere")).catch((error: unknown) => error);
     expect(failure).toBeInstanceOf(DomainError);
     expect(failure).toMatchObject({ code: "unavailable", metadata: { dependency: "nats" } });
     expect(performance.now() - began).toBeLessThan(2_000);
-    expect(() => owe(Buffer.from("something"))).toThrow("NATS does not answer");
-    expect(takesNew()).toBe(false);
+    expect(() => enqueue(Buffer.from("something"))).toThrow("NATS does not answer");
+    expect(acceptsNew()).toBe(false);
   });
 
-  test("with refuse, nothing is durable while the server is silent, and what was refused arrives all the same", async () => {
+  test("under the policy refuse, no event commits while the server is silent, and refused events arrive all the same", async () => {
     const { publish, isReachable } = kit.publisher({ timeoutMs: 500, natsOutage: "refuse" });
     const { distinct } = kit.collector();
     await eventually(isReachable);
@@ -72,37 +72,31 @@ describe("with a server that goes away", () => {
     await eventually(() => distinct().length === 2);
   });
 
-  test("a full spool refuses what is new at once, takes what is under way, and takes both once the server is back", async () => {
+  test("a full spool refuses new requests at once, records running ones, and accepts both once the server is back", async () => {
     await kit.nats.kill();
-    const {
-      record,
-      enqueue: owe,
-      complete: paid,
-      spoolBytes: bytes,
-      acceptsNew: takesNew,
-    } = kit.publisher({ maxBytes: 32 * 1024 });
-    const debts: number[] = [];
-    let taken = 0;
+    const { record, enqueue, complete, spoolBytes, acceptsNew } = kit.publisher({ maxBytes: 32 * 1024 });
+    const pending: number[] = [];
+    let accepted = 0;
     const fill = (): void => {
       for (;;) {
-        debts.push(owe(Buffer.from("a debt")));
-        record({ event: usageEvent(`${taken++}`) });
+        pending.push(enqueue(Buffer.from("a settlement")));
+        record({ event: usageEvent(`${accepted++}`) });
       }
     };
     expect(fill).toThrow("the spool is full");
-    expect(taken).toBeGreaterThan(200);
-    expect(takesNew()).toBe(false);
+    expect(accepted).toBeGreaterThan(200);
+    expect(acceptsNew()).toBe(false);
     expect(record({ event: usageEvent("under way") })).toBeDefined();
-    expect(bytes()).toBeLessThanOrEqual(32 * 1024);
+    expect(spoolBytes()).toBeLessThanOrEqual(32 * 1024);
     const { distinct } = kit.collector();
     await kit.nats.start();
-    await eventually(() => distinct().length === taken + 1);
-    // Debts that nobody pays hold the rest.
-    for (const debt of debts) paid(debt);
-    await eventually(takesNew);
+    await eventually(() => distinct().length === accepted + 1);
+    // Segments with pending settlements stay until these are complete.
+    for (const offset of pending) complete(offset);
+    await eventually(acceptsNew);
   });
 
-  test("a publisher that is killed leaves what it recorded, and the next on its folder sends it, each message once", async () => {
+  test("what a killed publisher recorded is sent by the next one on its folder, each message once", async () => {
     const folder = kit.spool();
     const { distinct, seen } = kit.collector();
     const recorded = new Set<string>();
@@ -118,11 +112,11 @@ describe("with a server that goes away", () => {
     await eventually(kit.publisher({ folder }).isReachable);
     await eventually(() => [...recorded].every((id) => seen.includes(id)), 20_000);
     expect(distinct().length).toBeGreaterThanOrEqual(recorded.size);
-    // Within the window for repetitions the server knows what comes again by its id.
+    // Within the window of duplicates the server drops a message with a known id.
     expect(seen.length).toBe(distinct().length);
   });
 
-  test("what must not be lost is published through kills of the server, and nothing acknowledged is missing", async () => {
+  test("no committed event is missing after kills of the server", async () => {
     const { publish } = kit.publisher();
     const { distinct } = kit.collector();
     const ids = names(3_000);
@@ -140,20 +134,20 @@ describe("with a server that goes away", () => {
     expect(distinct()).toEqual(ids);
   });
 
-  test("a consumer outlives a server that falls silent", async () => {
+  test("a consumer goes on after a server that was silent", async () => {
     const { publish, isReachable } = kit.publisher();
     const { distinct, consumer } = kit.collector();
     await eventually(async () => (await isReachable()) && (await consumer.isReachable()));
     await publish(usageEvent("before"));
     kit.nats.pause();
     const published = publish(usageEvent("meanwhile"));
-    await eventually(() => kit.lines.filter((line) => /lost the connection|broke/.test(line)).length >= 2);
+    await eventually(() => kit.lines.filter((line) => /lost the connection|reconnecting/.test(line)).length >= 2);
     kit.nats.resume();
     await published;
     await eventually(() => distinct().length === 2);
   });
 
-  test("a consumer that someone deletes is declared anew, and no event is passed over", async () => {
+  test("a deleted consumer is declared again, and no event is skipped", async () => {
     const { publish, isReachable } = kit.publisher();
     const { distinct, consumer } = kit.collector();
     await eventually(async () => (await isReachable()) && (await consumer.isReachable()));
@@ -166,7 +160,7 @@ describe("with a server that goes away", () => {
     await eventually(() => distinct().length === 2);
   });
 
-  test("a consumer outlives the loss of the server's files: stream and consumer are declared anew", async () => {
+  test("a consumer goes on after the server lost its files: stream and consumer are declared again", async () => {
     const { publish, isReachable } = kit.publisher();
     const { distinct, consumer } = kit.collector();
     await eventually(async () => (await isReachable()) && (await consumer.isReachable()));

@@ -4,11 +4,11 @@ import { createLogger } from "@routeplane/runtime";
 import { openPublisher, parseNatsUrl } from "../src/index.ts";
 import { usageEvent } from "./kit.ts";
 
-/** A process that records events as fast as it is told to, to be killed. */
+/** Process that records events continuously, to be killed. */
 export interface PublisherProcess {
-  /** Ids of the events that it has said to be recorded. */
+  /** Ids of the events that it has reported as recorded. */
   readonly recorded: readonly string[];
-  /** With SIGKILL. */
+  /** Kills it with SIGKILL. */
   kill(): Promise<void>;
 }
 

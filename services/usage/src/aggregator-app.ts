@@ -15,14 +15,14 @@ import { createDeadLetterBox } from "./store/dead-letters.ts";
 import { createRequestLog } from "./store/request-log.ts";
 import type { UsageSchema } from "./store/schema.ts";
 
-/** Replicas that may share the stream, and the messages (of up to 100 events each) that one writes in a transaction. */
+/** Number of replicas that can share the stream, and of messages (up to 100 events each) that one writes in a transaction. */
 const MAX_REPLICAS = 16;
 const BATCH_MESSAGES = 50;
 
-/** A batch at a time needs one connection; health and each upkeep another. */
+/** One connection for the batch that is written, one for health, and one for each job. */
 const MAX_CONNECTIONS = 6;
 
-/** The aggregator: usage events from NATS to Postgres. Its port serves health alone; metrics, if they are wanted, another. */
+/** Starts the aggregator: usage events from NATS to Postgres. Its port serves health alone; metrics have a port of their own. */
 export async function startAggregator(config: AggregatorConfig): Promise<RunningProcess> {
   const { nats, databaseUrl, retentionDays, host, metricsPort } = config;
   const log = createLogger("aggregator", redactTokens, config.logLevel);
@@ -66,7 +66,7 @@ export async function startAggregator(config: AggregatorConfig): Promise<Running
   return { log, components: [pool, ...jobs, consumer, server, ...metricsServers] };
 }
 
-/** No method here takes a credential. */
+/** Verifier of a process that has no method with a credential. */
 function refuseEveryKey(): Promise<never> {
-  return Promise.reject(new DomainError("unauthenticated", "CREDENTIAL_INVALID", "no credential is of use here"));
+  return Promise.reject(new DomainError("unauthenticated", "CREDENTIAL_INVALID", "this process accepts no credential"));
 }

@@ -24,7 +24,7 @@ import { createReconciliationStore } from "./store/reconciliation.ts";
 import type { UsageSchema } from "./store/schema.ts";
 import { createUsageStore } from "./store/usage-store.ts";
 
-/** The query API. */
+/** Starts the query API. */
 export async function startUsage(config: Config): Promise<RunningProcess> {
   const { authUrl, serviceToken, serviceCredentials, databaseUrl } = config;
   const log = createLogger("usage", redactTokens, config.logLevel);
@@ -48,7 +48,7 @@ export interface UsageWiring {
   readonly clock: Clock;
 }
 
-/** The service without its process: what it serves, and the chain that every call passes through. */
+/** Wires the query API without its process: routes, and the interceptor chain that every call passes through. */
 export function wireUsage({ serviceCredentials, database, verifyToken, log, clock }: UsageWiring) {
   const health = healthRoutes(() => database.isReachable());
   const routes = (router: ConnectRouter): void => {

@@ -4,29 +4,29 @@ import { type Environment, readEnvironment, readServerConfig, type ServerConfig 
 
 type Variables = Readonly<Record<string, string | undefined>>;
 
-/** What both processes read. */
+/** Settings of both processes. */
 interface ProcessConfig extends ServerConfig {
   readonly databaseUrl: string;
 }
 
-/** The query API. */
+/** Settings of the query API. */
 export interface Config extends ProcessConfig {
   readonly authUrl: string;
-  /** Credential that it presents to other services. */
+  /** Service credential that it presents to other services. */
   readonly serviceToken: string;
-  /** Credentials that it accepts. */
+  /** Service credentials that it accepts. */
   readonly serviceCredentials: ServiceCredentials;
 }
 
 export interface AggregatorConfig extends ProcessConfig {
   readonly nats: NatsAddress;
-  /** How long a request stays in the log. */
+  /** Retention of the request log. */
   readonly retentionDays: number;
-  /** Where metrics are served; undefined: nowhere. */
+  /** Port of the metrics server; undefined: none. */
   readonly metricsPort: number | undefined;
 }
 
-/** A month of requests, so that the rows of the default range of usage are there. */
+/** Minimum retention: the default range of usage, 30 days, can be read from requests. */
 const MIN_RETENTION_DAYS = 30;
 const MAX_RETENTION_DAYS = 36_500;
 const DEFAULT_RETENTION_DAYS = 400;

@@ -1,16 +1,4 @@
-import { spawn } from "node:child_process";
-import { once } from "node:events";
-import {
-  cpSync,
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  rmSync,
-  statSync,
-  truncateSync,
-  writeFileSync,
-} from "node:fs";
+import { cpSync, mkdtempSync, readdirSync, rmSync, statSync, truncateSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setFlagsFromString } from "node:v8";
@@ -44,7 +32,7 @@ function openSpool(folder: string, options: Partial<SpoolOptions> = {}): Spool {
 
 const newFolder = (): string => join(root, `${++folders}`);
 
-/** The folder as a SIGKILL at this moment would leave it. */
+/** Copies the folder as a SIGKILL at this moment would leave it. */
 function killed(folder: string): string {
   const copy = newFolder();
   cpSync(folder, copy, { recursive: true });
@@ -86,7 +74,7 @@ describe("a kill", () => {
     await Promise.all([spool.close(), next.close()]);
   });
 
-  test("leaves messages that were sent as they were, under their ids", async () => {
+  test("keeps sent batches as they were, under their ids", async () => {
     const folder = newFolder();
     const spool = openSpool(folder);
     for (let index = 0; index < 7; index++) spool.append({ event: bytesOf(`${index}`) });
@@ -98,7 +86,7 @@ describe("a kill", () => {
     await Promise.all([spool.close(), next.close()]);
   });
 
-  test("gives no later process an id that was used for other events", async () => {
+  test("never reuses the id of a batch for other events", async () => {
     const folder = newFolder();
     const ids = new Set<string>();
     for (let start = 0; start < 3; start++) {
@@ -113,7 +101,7 @@ describe("a kill", () => {
     expect(ids.size).toBe(3);
   });
 
-  test("in the middle of a write is cut off and said, and what was recorded before and after is there", async () => {
+  test("in the middle of a write is truncated and logged; records before and after it are kept", async () => {
     const folder = newFolder();
     const spool = openSpool(folder);
     spool.append({ event: bytesOf("whole") });
@@ -129,7 +117,7 @@ describe("a kill", () => {
     await Promise.all([spool.close(), next.close(), last.close()]);
   });
 
-  test("and damage of any file are survived: what is no segment is set aside", async () => {
+  test("is survived with damaged files: a file that is no segment is set aside", async () => {
     const folder = newFolder();
     const spool = openSpool(folder);
     spool.append({ event: bytesOf("kept") });
@@ -143,7 +131,7 @@ describe("a kill", () => {
   });
 });
 
-/** Bytes of array buffers that something still refers to. */
+/** Returns the bytes of array buffers that are still referenced. */
 function retainedBytes(): number {
   setFlagsFromString("--expose-gc");
   const collect = runInNewContext("gc") as () => void;
@@ -164,7 +152,7 @@ test("in any order of records, batches, acknowledgements, completions and kills,
       const options = { segmentBytes: 200 };
       let spool = openSpool(folder, options);
       const opened = [spool];
-      const [events, acked] = [new Set<string>(), new Set<string>()];
+      const [events, acknowledged] = [new Set<string>(), new Set<string>()];
       const [pending, completed] = [new Map<number, string>(), new Set<string>()];
       let inFlight: EventBatch[] = [];
       for (const [index, step] of sequence.entries()) {
@@ -180,7 +168,7 @@ test("in any order of records, batches, acknowledgements, completions and kills,
         } else if (step === "acknowledge") {
           const batch = inFlight.splice(index % Math.max(inFlight.length, 1), 1)[0];
           if (batch) spool.acknowledge(batch);
-          for (const each of batch?.payloads ?? []) acked.add(textOf(each));
+          for (const payload of batch?.payloads ?? []) acknowledged.add(textOf(payload));
         } else if (step === "complete") {
           const [first] = pending;
           if (first === undefined) continue;
@@ -195,11 +183,11 @@ test("in any order of records, batches, acknowledgements, completions and kills,
         }
       }
       const last = openSpool(killed(folder), options);
-      const left = eventsOf(await takeAll(last));
-      expect(left).toEqual(left.toSorted((a, b) => Number(a) - Number(b)));
-      expect(new Set(left).size).toBe(left.length);
-      expect([...events].filter((each) => !acked.has(each) && !left.includes(each))).toEqual([]);
-      expect(left.filter((each) => !events.has(each))).toEqual([]);
+      const unsent = eventsOf(await takeAll(last));
+      expect(unsent).toEqual(unsent.toSorted((a, b) => Number(a) - Number(b)));
+      expect(new Set(unsent).size).toBe(unsent.length);
+      expect([...events].filter((event) => !acknowledged.has(event) && !unsent.includes(event))).toEqual([]);
+      expect(unsent.filter((event) => !events.has(event))).toEqual([]);
       const recovered = new Set(last.pendingFromPreviousRun.map(({ payload }) => textOf(payload)));
       expect([...pending.values()].filter((each) => !recovered.has(each))).toEqual([]);
       expect([...recovered].filter((each) => ![...pending.values()].includes(each) && !completed.has(each))).toEqual(
@@ -212,7 +200,7 @@ test("in any order of records, batches, acknowledgements, completions and kills,
 });
 
 describe("bounds", () => {
-  test("a full spool refuses what is new and still takes what running requests have to record", async () => {
+  test("a full spool refuses new requests and still records running ones", async () => {
     const spool = openSpool(newFolder(), { maxBytes: 64 * 1024, segmentBytes: 8 * 1024 });
     const fill = (isNewRequest: boolean): number => {
       for (let count = 0; ; count++) {
@@ -234,7 +222,7 @@ describe("bounds", () => {
     await spool.close();
   });
 
-  test("what is done is removed from the disk, the rest of the folder with the end of the process", async () => {
+  test("finished segments are removed from the disk, the rest of the folder at the end of the process", async () => {
     const folder = newFolder();
     const spool = openSpool(folder, { segmentBytes: 1_000 });
     const { pendingSettlementOffset } = spool.append({ pendingSettlement: bytesOf("pending") });
@@ -248,60 +236,15 @@ describe("bounds", () => {
     expect(readdirSync(folder)).toEqual([]);
   });
 
-  test("what waits is on the disk and not in memory", async () => {
+  test("unsent events are on the disk and not in memory", async () => {
     const spool = openSpool(newFolder(), { maxBytes: 64 * 1024 ** 2 });
     const count = 32 * 1024;
     const before = retainedBytes();
     for (let index = 0; index < count; index++) spool.append({ event: new Uint8Array(1_000) });
     expect(spool.bytes).toBeGreaterThan(32e6);
-    // What is collected is given back a little later.
+    // Collected memory is released a little later.
     await eventually(() => retainedBytes() - before < 5e6);
     expect((await takeAll(spool)).reduce((sum, { payloads }) => sum + payloads.length, 0)).toBe(count);
     await spool.close();
-  });
-});
-
-describe("the folder", () => {
-  test("of a living process is not touched", async () => {
-    const folder = newFolder();
-    const spool = openSpool(folder);
-    expect(() => openSpool(folder)).toThrow(`in use by process ${process.pid}`);
-    await spool.close();
-    const next = openSpool(folder);
-    await next.close();
-  });
-
-  test("of a dead process is taken over, even if its pid lives again", async () => {
-    const folder = newFolder();
-    const spool = openSpool(folder);
-    spool.append({ event: bytesOf("left") });
-    for (const pid of [process.pid, process.ppid, 4_000_000]) {
-      const copy = killed(folder);
-      writeFileSync(join(copy, "lock"), `${pid} 1 00000000-0000-0000-0000-000000000000\n`);
-      const next = openSpool(copy);
-      expect(eventsOf(await takeAll(next))).toEqual(["left"]);
-      await next.close();
-    }
-    await spool.close();
-  });
-
-  test("of a killed process that nobody has waited for is taken over", async () => {
-    const folder = newFolder();
-    mkdirSync(folder);
-    const parent = spawn("sh", ["-c", "sleep 600 & echo $!; exec sleep 600"], { stdio: ["ignore", "pipe", "ignore"] });
-    const pid = Number.parseInt(String((await once(parent.stdout, "data"))[0]), 10);
-    const stat = (): string[] => readFileSync(`/proc/${pid}/stat`, "utf8").split(") ")[1]!.split(" ");
-    const boot = readFileSync("/proc/sys/kernel/random/boot_id", "utf8");
-    writeFileSync(join(folder, "lock"), `${pid} ${stat()[19]} ${boot}`);
-    try {
-      expect(() => openSpool(folder)).toThrow(`in use by process ${pid}`);
-      // A shell waits for its children; what it becomes does not.
-      await eventually(() => readFileSync(`/proc/${parent.pid}/comm`, "utf8") === "sleep\n");
-      process.kill(pid, "SIGKILL");
-      await eventually(() => stat()[0] === "Z");
-      await openSpool(folder).close();
-    } finally {
-      parent.kill("SIGKILL");
-    }
   });
 });

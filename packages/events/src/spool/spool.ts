@@ -12,15 +12,13 @@
  * `append`, alone or in one piece with an event, and lasts until `complete`.
  *
  * Concurrency. One process, one event loop; `append`, `complete` and `acknowledge` are synchronous and never interleave.
- * `nextBatch` has one caller at a time. `sync` can run while entries are appended: it covers those that were written
- * before it began.
+ * `nextBatch` has one caller at a time. `sync` covers the entries that were written before it began.
  *
  * Failures. An entry is written whole or not at all; if it is not, `append` throws SpoolFull. A sixteenth of `maxBytes` and
  * the reserved disk space are kept for requests that are already running: entries of new requests are refused first. After
  * a failed `sync` its segments are sealed, because the kernel may have dropped pages. Marks that are lost only repeat work.
  * Segments are removed whole, the oldest first, so that a mark lives as long as the record that it is about.
- *
- * Memory. Unsent events are held only for the oldest unsent segment and for the one that is written.
+ * Memory holds the events of the oldest unsent segment and of the one that is written.
  */
 import { randomBytes } from "node:crypto";
 import { mkdirSync } from "node:fs";
@@ -78,7 +76,7 @@ export class Spool {
   readonly #session = randomBytes(16).toString("hex");
   readonly #reservedSpace: ReservedDiskSpace;
   readonly #marks = new MarkBuffer(() => this.#flushMarks());
-  /** In the order of their numbers: the oldest first. */
+  /** Segments in the order of their numbers: the oldest first. */
   readonly #segments: Segment[];
   /** Segments that were written to since the last sync. */
   readonly #unsynced = new Set<Segment>();

@@ -45,7 +45,7 @@ const implementations: [string, () => Promise<Subject>][] = [
       removals.push(() => kit.remove());
       const received: UsageEvent[] = [];
       const consumer = openConsumer({
-        ...kit.link,
+        ...kit.connection,
         nats: parseNatsUrl(kit.nats.aggregatorUrl) ?? expect.fail("not a URL"),
         ...DURABLE,
         workers: 1,

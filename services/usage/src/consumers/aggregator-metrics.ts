@@ -3,13 +3,13 @@ import type { EventConsumer } from "@routeplane/events";
 import type { DeadLetterBox } from "../domain/dead-letters.ts";
 import type { Metric } from "../domain/metrics.ts";
 
-/** What an aggregator has done since it started. */
+/** Counts of what an aggregator has committed since it started, and its lag. */
 export class AggregatorMetrics {
-  /** Events that are committed, as a row or as a dead letter; one that came twice counts twice. */
+  /** Events that are committed, as a row or as a dead letter; one that was delivered twice counts twice. */
   #events = 0;
   #overruns = 0;
 
-  /** Counts what `onBatch` has committed. */
+  /** Wraps a batch handler so that what it has committed is counted. */
   counting(
     onBatch: (events: readonly UsageEvent[]) => Promise<void>,
   ): (events: readonly UsageEvent[]) => Promise<void> {
@@ -20,7 +20,7 @@ export class AggregatorMetrics {
     };
   }
 
-  /** With how far behind all aggregators are together, as far as that can be known now. */
+  /** Reads all metrics. Those that NATS or Postgres cannot tell now have no value. */
   async read(
     consumer: Pick<EventConsumer, "lag">,
     deadLetters: Pick<DeadLetterBox, "countHeld">,
@@ -29,31 +29,31 @@ export class AggregatorMetrics {
     return [
       {
         name: "routeplane_aggregator_pending_messages",
-        help: "Messages of usage events (up to 100 each) that are not stored yet, over all aggregators. Absent while NATS is away.",
+        help: "Messages of usage events (up to 100 each) that are not stored yet, over all aggregators. Absent while NATS is down.",
         type: "gauge",
         value: lag?.pendingMessages,
       },
       {
         name: "routeplane_aggregator_oldest_pending_seconds",
-        help: "Age of the oldest message that is not stored yet; 0 if there is none. Absent while NATS is away.",
+        help: "Age of the oldest message that is not stored yet; 0 if there is none. Absent while NATS is down.",
         type: "gauge",
         value: lag && lag.oldestMs / 1_000,
       },
       {
         name: "routeplane_aggregator_events_total",
-        help: "Usage events that this process has committed, those that came twice twice.",
+        help: "Usage events that this process has committed; one that was delivered twice counts twice.",
         type: "counter",
         value: this.#events,
       },
       {
         name: "routeplane_aggregator_overruns_total",
-        help: "Settlements that this process has committed of more than twice their reservation, those that came twice twice.",
+        help: "Settlements of more than twice their reservation that this process has committed; one that was delivered twice counts twice.",
         type: "counter",
         value: this.#overruns,
       },
       {
         name: "routeplane_dead_letters",
-        help: "Dead letters that wait for an operator. Absent while Postgres is away.",
+        help: "Dead letters that wait for an operator. Absent while Postgres is down.",
         type: "gauge",
         value: held === undefined ? undefined : Number(held),
       },
@@ -61,9 +61,9 @@ export class AggregatorMetrics {
   }
 }
 
-const OVERRUN_ALARM = 2n;
+const ALARMING_OVERRUN_FACTOR = 2n;
 
-/** True if an upstream billed a multiple of what was reserved for its request. */
+/** Returns true if an upstream billed more than twice the reservation of its request. */
 function isOverrun({ phase }: UsageEvent): boolean {
-  return phase.case === "settled" && phase.value.costNanoUsd > phase.value.reservedNanoUsd * OVERRUN_ALARM;
+  return phase.case === "settled" && phase.value.costNanoUsd > phase.value.reservedNanoUsd * ALARMING_OVERRUN_FACTOR;
 }

@@ -9,7 +9,7 @@ import type { UnloggedDenials } from "../domain/unlogged-denials.ts";
 import { boundText, fromProtoUnloggedDenials, fromProtoUsageEvent } from "./convert-usage-event.ts";
 import { encodeEvent } from "./decode-events.ts";
 
-/** Where events are recorded, and how old a request may be: what is dropped already would be counted a second time. */
+/** Request log to record in, and its retention: a request that was dropped already would be counted a second time. */
 export interface Recorder {
   readonly requests: Pick<RequestLog, "record" | "recordDenials">;
   readonly retentionDays: number;
@@ -19,8 +19,8 @@ export interface Recorder {
 const DAY_MS = 24 * 60 * 60 * 1000;
 
 /**
- * Handles a batch of events. Resolves once all of it is committed; rejects if the batch must come again. An event that can
- * never be recorded is set aside as a dead letter, so that it does not hold up the others.
+ * Returns the handler of event batches. It resolves once a batch is committed, and rejects if the batch must be delivered
+ * again. An event that can never be recorded becomes a dead letter, so that it does not block the others.
  */
 export function handleUsageEvents(
   recorder: Recorder,
@@ -30,7 +30,7 @@ export function handleUsageEvents(
   return async (events) => setAside(await recordEvents(recorder, events), deadLetters, log);
 }
 
-/** For a message that is no batch of events. */
+/** Returns the handler of messages that are no batch of events: they become dead letters. */
 export function handleUnreadableMessage(
   deadLetters: Pick<DeadLetterBox, "add">,
   log: Logger,
@@ -40,7 +40,7 @@ export function handleUnreadableMessage(
 
 export const UNREADABLE = "it is no batch of usage events";
 
-/** Records what can be recorded of a batch. Resolves with what cannot. */
+/** Records the events of a batch. Resolves with those that can never be recorded. */
 export async function recordEvents(
   { requests, retentionDays: keepDays, clock }: Recorder,
   events: readonly UsageEvent[],
@@ -48,30 +48,31 @@ export async function recordEvents(
   const keptFrom = new Date(clock() - keepDays * DAY_MS);
   const unrecorded: Unrecorded[] = [];
   const observations = new Map<LoggedRequest, UsageEvent>();
-  const counts = new Map<UnloggedDenials, UsageEvent>();
+  const denials = new Map<UnloggedDenials, UsageEvent>();
   const tooOld = (field: string): string => `${field}: is more than ${keepDays} days ago, of which nothing is kept`;
   for (const event of events) {
     if (event.phase.case === "unloggedDenials") {
-      const said = fromProtoUnloggedDenials(event.phase.value);
-      if ("fault" in said) unrecorded.push(toUnrecorded(event, said.fault));
-      else if (said.denials.minute < keptFrom) unrecorded.push(toUnrecorded(event, tooOld("minute")));
-      else counts.set(said.denials, event);
+      const read = fromProtoUnloggedDenials(event.phase.value);
+      if ("fault" in read) unrecorded.push(toUnrecorded(event, read.fault));
+      else if (read.denials.minute < keptFrom) unrecorded.push(toUnrecorded(event, tooOld("minute")));
+      else denials.set(read.denials, event);
       continue;
     }
-    const said = fromProtoUsageEvent(event);
-    if ("fault" in said) unrecorded.push(toUnrecorded(event, said.fault));
-    else if (said.request.createdAt < keptFrom) {
-      unrecorded.push(toUnrecorded(event, tooOld("created_at")));
-    } else observations.set(said.request, event);
+    const read = fromProtoUsageEvent(event);
+    if ("fault" in read) unrecorded.push(toUnrecorded(event, read.fault));
+    else if (read.request.createdAt < keptFrom) unrecorded.push(toUnrecorded(event, tooOld("created_at")));
+    else observations.set(read.request, event);
   }
-  const refused = (event: UsageEvent | undefined, { cause }: UnstorableError): void => {
+  const onUnstorable = (event: UsageEvent | undefined, { cause }: UnstorableError): void => {
     const reason = cause instanceof Error ? cause.message : "the database refuses it";
     if (event !== undefined) unrecorded.push(toUnrecorded(event, reason));
   };
-  await recordRequests(requests, [...observations.keys()], (request, fault) =>
-    refused(observations.get(request), fault),
-  );
-  await recordUnloggedDenials(requests, [...counts.keys()], (denials, fault) => refused(counts.get(denials), fault));
+  await recordRequests(requests, [...observations.keys()], (request, error) => {
+    onUnstorable(observations.get(request), error);
+  });
+  await recordUnloggedDenials(requests, [...denials.keys()], (counted, error) => {
+    onUnstorable(denials.get(counted), error);
+  });
   return unrecorded;
 }
 
@@ -94,9 +95,6 @@ async function setAside(
 ): Promise<void> {
   await deadLetters.add(unrecorded);
   for (const { reason, namespaceId, requestId, payload } of unrecorded) {
-    log.error(
-      { reason, namespaceId, requestId, bytes: payload.length },
-      "a usage event was set aside as a dead letter",
-    );
+    log.error({ reason, namespaceId, requestId, bytes: payload.length }, "stored a usage event as a dead letter");
   }
 }

@@ -1,13 +1,13 @@
 import { DomainError, type Id } from "@routeplane/domain";
 
-/** What could not be recorded, and why. */
+/** Event or message that could not be recorded, with the reason. */
 export interface Unrecorded {
-  /** Namespace that it says it is of; empty if it does not. */
+  /** Namespace that the event names; empty if it names none. */
   readonly namespaceId: string;
-  /** Request that it says it is of; empty if it does not. */
+  /** Request that the event names; empty if it names none. */
   readonly requestId: string;
   readonly reason: string;
-  /** A batch of events, if it can be read at all. */
+  /** Bytes of a message: a batch of events, if they can be decoded at all. */
   readonly payload: Uint8Array;
 }
 
@@ -17,34 +17,34 @@ export interface DeadLetter extends Unrecorded {
   readonly id: Id<"dl">;
   readonly state: DeadLetterState;
   readonly createdAt: Date;
-  /** Undefined until somebody changes it. */
+  /** Undefined until the state changes for the first time. */
   readonly changedAt: Date | undefined;
-  /** The operator credential that had it replayed or discarded; empty if none has. */
+  /** Operator credential that replayed or discarded it; empty if none did. */
   readonly changedById: string;
 }
 
-/** Where the aggregator sets aside what it cannot record. */
+/** Dead letters as the aggregator writes and replays them. */
 export interface DeadLetterBox {
-  /** What is there already, byte for byte, stays as it is. */
+  /** Stores dead letters. One with the same bytes as a stored one changes nothing. */
   add(unrecorded: readonly Unrecorded[]): Promise<void>;
-  /** Of those that are to be recorded again, the oldest; undefined if there is none. */
+  /** Returns the oldest dead letter in state `replaying`; undefined if there is none. */
   nextToReplay(): Promise<DeadLetter | undefined>;
-  /** How many wait for an operator. */
+  /** Counts the dead letters that wait for an operator. */
   countHeld(): Promise<bigint>;
-  /** Ends a replay: `reason` says why it could not be recorded this time either; undefined: it was. */
+  /** Ends a replay. `reason` says why the event could not be recorded this time; undefined if it was. */
   endReplay(id: Id<"dl">, reason: string | undefined): Promise<void>;
 }
 
-/** What operators see of it. */
+/** Dead letters as operators read and change them. */
 export interface DeadLetterStore {
-  /** Newest first, one more than `size` if there are more. */
+  /** Lists dead letters, newest first; one more than `size` if there are more. */
   list(page: {
     readonly size: number;
     readonly before: Id<"dl"> | undefined;
     readonly state: DeadLetterState | undefined;
   }): Promise<readonly DeadLetter[]>;
   get(id: Id<"dl">): Promise<DeadLetter | undefined>;
-  /** Moves it to `state` if it stands as one of `from`; undefined if there is no such dead letter, or it stands otherwise. */
+  /** Moves a dead letter to `state` if its state is one of `from`; otherwise, or if there is none, returns undefined. */
   move(
     id: Id<"dl">,
     from: readonly DeadLetterState[],
@@ -53,17 +53,17 @@ export interface DeadLetterStore {
   ): Promise<DeadLetter | undefined>;
 }
 
-/** How an operator's wish moves it: from where, and what is done already. */
+/** States from which an operator can move a dead letter, keyed by the state that it moves to. */
 const MOVES = {
   replaying: ["held"],
   discarded: ["held"],
 } as const;
 
 /**
- * Has it replayed or discarded. Wishing it twice is like once.
+ * Replays or discards a dead letter. Idempotent: doing it twice has the effect of once.
  *
  * @returns undefined if there is no such dead letter
- * @throws DomainError FAILED_PRECONDITION if something else became of it
+ * @throws DomainError FAILED_PRECONDITION if it is in another state
  */
 export async function moveDeadLetter(
   store: DeadLetterStore,

@@ -1,9 +1,8 @@
 import type { LoggedRequest } from "./request.ts";
 
 /**
- * What a set of observations amounts to, one per request, in order of key: of each request the one that no other supersedes.
- * The rule is the same here, within a batch, and in the store, between batches. So any order and any repetition of a request's
- * events gives the same bill.
+ * Reduces observations to one for each request, in order of key: the one that no other supersedes. The same rule holds here,
+ * within a batch, and in the store, between batches. So any order and repetition of a request's events gives the same row.
  */
 export function deduplicate(observations: readonly LoggedRequest[]): readonly LoggedRequest[] {
   const byKey = new Map<string, LoggedRequest>();
@@ -12,20 +11,20 @@ export function deduplicate(observations: readonly LoggedRequest[]): readonly Lo
     const known = byKey.get(key);
     if (known === undefined || supersedes(observation, known)) byKey.set(key, observation);
   }
-  // One order for everyone: two writers that lock the same rows never wait for each other in a circle.
+  // One order for all writers: two that lock the same rows never wait for each other in a circle.
   return [...byKey].toSorted(([left], [right]) => (left < right ? -1 : 1)).map(([, request]) => request);
 }
 
 /**
- * Whether one observation of a request takes the place of another, whichever came first: any settlement that of an admission,
- * what an upstream reported that of an estimate, and of two that say different things the dearer (then the later, and so on,
- * until they differ in nothing that is counted).
+ * Returns true if one observation of a request replaces another, whichever arrived first. A settlement replaces an admission,
+ * reported usage an estimate, and of two that differ the higher cost replaces the lower, then the later end the earlier, and
+ * so on through every field that is counted.
  */
 export function supersedes(one: LoggedRequest, other: LoggedRequest): boolean {
   const [left, right] = [precedenceOf(one), precedenceOf(other)];
-  const at = left.findIndex((value, index) => value !== right[index]);
-  const [mine, others] = [left[at], right[at]];
-  return mine !== undefined && others !== undefined && mine > others;
+  const index = left.findIndex((value, position) => value !== right[position]);
+  const [leftValue, rightValue] = [left[index], right[index]];
+  return leftValue !== undefined && rightValue !== undefined && leftValue > rightValue;
 }
 
 function precedenceOf(request: LoggedRequest): readonly (number | bigint | string)[] {

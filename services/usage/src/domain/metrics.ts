@@ -1,4 +1,4 @@
-/** A gauge without a value is left out: what is not known must not look like 0. */
+/** Metric with its value. One that is not known has none, and is left out rather than shown as 0. */
 export interface Metric {
   readonly name: string;
   readonly help: string;

@@ -3,61 +3,64 @@ import type { ListedRequest, LoggedRequest, RequestStatus } from "./request.ts";
 import type { UnloggedDenials } from "./unlogged-denials.ts";
 import type { UsageGroup, UsageQuery, UsageRange } from "./usage.ts";
 
-/** The one writer of the request log. */
+/** Request log as the aggregator, its only writer, writes it. */
 export interface RequestLog {
   /**
-   * Writes all of them in one transaction or none, by the rule of `merge` against what is there. At most one per request,
-   * in order of key.
+   * Writes all observations in one transaction or none, by the rule of `supersedes` against the rows that are there. Takes
+   * at most one for each request, in order of key, as `deduplicate` returns them.
    *
-   * @throws UnstorableError if a value among them cannot be stored, today or ever
+   * @throws UnstorableError if a value among them can never be stored
    */
   record(requests: readonly LoggedRequest[]): Promise<void>;
   /**
-   * Counts all of them in one transaction or none, each id once.
+   * Adds all counts in one transaction or none, each id once.
    *
    * @throws UnstorableError as `record`
    */
   recordDenials(denials: readonly UnloggedDenials[]): Promise<void>;
   /**
-   * Makes pending requests whose time is over `unknown`, at the price of what they had reserved: at most `max` of them, those
-   * that are overdue longest first. Returns how many.
+   * Makes pending requests whose reservation has expired `unknown`, charged as reserved: at most `max` of them, the longest
+   * expired first.
+   *
+   * @returns their number
    */
   expireRequests(max: number): Promise<bigint>;
-  /** Makes room for the months ahead; returns the names of what it made. */
+  /** Creates the partitions of this month and the next ones. @returns the names of the new ones */
   createPartitions(): Promise<readonly string[]>;
-  /** Drops the months that ended more than `keepDays` days ago, at least 30; returns the names of what it dropped. */
-  dropExpiredPartitions(keepDays: number): Promise<readonly string[]>;
+  /** Drops the partitions that ended more than `retentionDays` (at least 30) days ago; sums stay. @returns their names */
+  dropExpiredPartitions(retentionDays: number): Promise<readonly string[]>;
 }
 
-/** A value that the store refuses for what it is: trying again cannot help. */
+/** Thrown for a value that the store refuses for what it is: trying again cannot help. */
 export class UnstorableError extends Error {
   override readonly name = "UnstorableError";
 }
 
-/** What the query API reads: one namespace at a time. */
+/** Request log and sums as the query API reads them. */
 export interface UsageStore {
   /**
-   * In order of time if hours or days are told apart, then by what was spent, most first.
+   * Sums the usage of a namespace, by groups: in order of time if the query groups by hour or day, then by cost, highest
+   * first.
    *
    * @throws DomainError INVALID_ARGUMENT if there are more groups than `MAX_GROUPS`
    */
   sumUsage(namespaceId: Id<"ns">, query: UsageQuery): Promise<readonly UsageGroup[]>;
   /**
-   * As `usage`, over every namespace of the node.
+   * Sums as `sumUsage` does, over every namespace of the node.
    *
-   * @param query its range is one of whole hours: of requests nothing is read
+   * @param query its range is one of whole hours: no requests are read
    */
   sumNodeUsage(query: UsageQuery): Promise<readonly UsageGroup[]>;
-  /** Newest first. */
+  /** Lists requests, newest first. */
   list(namespaceId: Id<"ns">, page: PageRequest): Promise<Page>;
   get(namespaceId: Id<"ns">, id: Id<"req">): Promise<LoggedRequest | undefined>;
-  /** Every row of these requests, in no order. */
+  /** Lists every row of these requests, in no order. */
   listByIds(namespaceId: Id<"ns">, ids: readonly Id<"req">[]): Promise<readonly ListedRequest[]>;
-  /** The first namespace after `after`, in order of id, that has requests in a range. */
+  /** Returns the first namespace after `after`, in order of id, that has requests in a range. */
   nextNamespace(range: UsageRange, after: Id<"ns"> | undefined): Promise<Id<"ns"> | undefined>;
-  /** Where the requests begin that end from now on. */
+  /** Returns the position from which `listEnded` lists the requests that end from now on. */
   endPosition(): Promise<EndPosition>;
-  /** Requests that have ended after `after`, in the order in which they were recorded, and where the next ones begin. */
+  /** Lists requests that ended after a position, in the order in which their end was recorded, and the next position. */
   listEnded(
     namespaceId: Id<"ns">,
     page: { readonly after: EndPosition; readonly size: number; readonly filter: RequestFilter },
@@ -66,35 +69,33 @@ export interface UsageStore {
 
 export interface PageRequest {
   readonly size: number;
-  /** The page starts after this request; undefined: from the newest on. */
+  /** Request after which the page starts; undefined: at the newest. */
   readonly before: Position | undefined;
   readonly filter: RequestFilter;
 }
 
-/** A place in the log, whose order is that of time, then of ids. */
+/** Position in the request log, which is ordered by time, then by id. */
 export type Position = Pick<LoggedRequest, "createdAt" | "id">;
 
-/** A place in the order in which requests are recorded as ended: that of transactions, then of ids. */
+/** Position among ended requests, which are ordered by the transaction that recorded their end, then by id. */
 export interface EndPosition {
-  /** A transaction's number. */
   readonly transaction: bigint;
-  /** The last one of that transaction that was read; undefined: none of it was. */
+  /** Last request of the transaction that was read; undefined: none of it was. */
   readonly id: Id<"req"> | undefined;
 }
 
-/** What is undefined does not filter. */
+/** Filter of the request log. Undefined fields do not filter. */
 export interface RequestFilter {
   readonly keyId: string | undefined;
   readonly model: string | undefined;
   readonly status: RequestStatus | undefined;
   readonly from: Date | undefined;
-  /** Exclusive. */
+  /** Exclusive end. */
   readonly to: Date | undefined;
-  /** Those that stand so are left out. */
+  /** Status that is left out. */
   readonly exceptStatus?: RequestStatus;
 }
 
-/** A page of the request log, and whether there is more. */
 export interface Page {
   readonly rows: readonly ListedRequest[];
   readonly hasMore: boolean;

@@ -2,26 +2,27 @@ import type { Id } from "@routeplane/domain";
 import type { UsageGroup, UsageRange } from "./usage.ts";
 
 /**
- * A kept sum of an hour or a day that is not what the log, or its hours, say; or a total of all that was not denied, of five
- * minutes or a day (of an hour, where the log is not kept any more). Alike in all but the numbers.
+ * Stored sum that differs from the expected one: a rollup of an hour (expected: from the request log) or of a day (from its
+ * hours), or a total of five minutes or a day (of an hour, where the log was dropped). Both groups are alike in all but the
+ * numbers.
  */
 export interface UsageDifference {
   readonly namespaceId: Id<"ns">;
-  /** First moment of them, if it is the total of five minutes. */
+  /** First moment of the five minutes; undefined if the sum is of an hour or a day. */
   readonly fiveMinutes: Date | undefined;
   readonly kept: UsageGroup;
   readonly expected: UsageGroup;
 }
 
 export interface ReconciliationStore {
-  /** Of requests from before nothing is kept but the sums. */
+  /** Returns the time before which the request log was dropped, so that only sums are left. */
   keptFrom(): Promise<Date>;
-  /** Of the namespaces that have sums or requests in the range, the first one after `after`, in order of id. */
+  /** Returns the first namespace after `after`, in order of id, that has sums or requests in the range. */
   nextNamespace(range: UsageRange, after: Id<"ns"> | undefined): Promise<Id<"ns"> | undefined>;
   /**
-   * Where the sums of a namespace differ, at one moment; at most 1000.
+   * Finds the differences of a namespace, at most 1000, in one snapshot.
    *
-   * @param keptFrom what is older is not held against the log
+   * @param keptFrom older sums are not compared with the log
    */
   findDifferences(namespaceId: Id<"ns">, range: UsageRange, keptFrom: Date): Promise<readonly UsageDifference[]>;
 }
@@ -29,14 +30,14 @@ export interface ReconciliationStore {
 export interface Reconciliation {
   readonly differences: readonly UsageDifference[];
   readonly namespaceCount: number;
-  /** Of requests of the range that are older nothing is kept; undefined: all are. */
+  /** Time before which the range has no request log; undefined: it has all of it. */
   readonly keptFrom: Date | undefined;
-  /** The last namespace that was read; undefined: there is no more. */
+  /** Last namespace that was read; undefined: all were. */
   readonly lastNamespace: Id<"ns"> | undefined;
 }
 
 /**
- * Reads one namespace after the other, until all are read or so much time has passed.
+ * Compares stored sums with expected ones, one namespace after the other, until all are read or `budgetMs` has passed.
  *
  * @param range of whole hours
  */

@@ -3,7 +3,7 @@ import { type RequestLog, UnstorableError } from "./ports.ts";
 import type { LoggedRequest } from "./request.ts";
 import type { UnloggedDenials } from "./unlogged-denials.ts";
 
-/** Records what a batch of events says of requests. */
+/** Records the observations of a batch of events, de-duplicated. */
 export async function recordRequests(
   log: Pick<RequestLog, "record">,
   observations: readonly LoggedRequest[],
@@ -12,7 +12,7 @@ export async function recordRequests(
   await recordHalves((requests) => log.record(requests), deduplicate(observations), onUnstorable);
 }
 
-/** Records what a batch of events says of denied requests that have no row. */
+/** Records the counts of denied requests without a row of a batch of events. */
 export async function recordUnloggedDenials(
   log: Pick<RequestLog, "recordDenials">,
   denials: readonly UnloggedDenials[],
@@ -22,9 +22,9 @@ export async function recordUnloggedDenials(
 }
 
 /**
- * In one transaction, unless the store refuses a value in it: then each half by itself, down to the one that is at fault, which
- * `onUnstorable` is told of, so that one bad event does not hold up all others. Anything else that goes wrong (an outage, a
- * missing grant or table) is thrown: the whole batch must come again.
+ * Records items in one transaction. If the store refuses a value in it, each half is recorded by itself, down to the item at
+ * fault, with which `onUnstorable` is called: one bad event does not block the others. Any other error (an outage, a missing
+ * grant or table) is thrown, because the whole batch must be delivered again.
  */
 async function recordHalves<Item>(
   record: (items: readonly Item[]) => Promise<void>,

@@ -1,6 +1,6 @@
 import type { Id } from "@routeplane/domain";
 
-/** How a request ended. */
+/** End of a request. */
 export type Outcome = "succeeded" | "failed" | "cancelled" | "denied";
 
 /**
@@ -71,7 +71,7 @@ export const UNSETTLED = {
   completedAt: undefined,
 } as const satisfies Partial<LoggedRequest>;
 
-/** How the cost of a request was made. Undefined fields are not known; of requests from before receipts, none is. */
+/** Explanation of the cost of a request. Undefined fields are not known; of requests from before receipts, none is. */
 export interface Receipt {
   /** Price of the charge; while pending or unknown, of the reservation. */
   readonly price: Price | undefined;
@@ -91,7 +91,7 @@ export interface Receipt {
   readonly guardrailDecisions: readonly GuardrailDecision[];
 }
 
-/** What one content pattern did to a request and its answer. Never contains the matched text. */
+/** Effect of one content pattern on a request and its answer. Never contains the matched text. */
 export interface GuardrailDecision {
   readonly policyId: string;
   readonly bindingId: string;

@@ -4,7 +4,7 @@ import { findTimeFault } from "./request.ts";
 /** Denied requests of one key in one minute that have no row in the request log, as a gateway counted them. */
 export interface UnloggedDenials {
   readonly namespaceId: Id<"ns">;
-  /** Counted once by it. */
+  /** Id by which it is counted once. */
   readonly id: Id<"den">;
   /** First moment of the minute, in UTC. */
   readonly minute: Date;
@@ -14,10 +14,10 @@ export interface UnloggedDenials {
   readonly deniedCount: bigint;
 }
 
-/** 10^9: no gateway refuses more in a few seconds, and sums of a billion counts still fit. */
+/** Upper bound: no gateway refuses more in a few seconds, and sums of a billion counts still fit a bigint. */
 const MAX_COUNT = 10n ** 9n;
 
-/** The rule that a count breaks, so that it cannot be stored; undefined if it breaks none. */
+/** Finds the rule that a count breaks, so that it cannot be stored; undefined if it breaks none. */
 export function findDenialsFault({ minute, deniedCount }: UnloggedDenials): string | undefined {
   if (deniedCount < 1n || deniedCount > MAX_COUNT) return `count: must be from 1 to ${MAX_COUNT}`;
   return findTimeFault("minute", minute);

@@ -1,13 +1,13 @@
 import { type Clock, type Id, invalidField } from "@routeplane/domain";
 import type { RequestStatus } from "./request.ts";
 
-/** Half-open: `from` counts, `to` does not. */
+/** Half-open range of time: from `from` until before `to`. */
 export interface UsageRange {
   readonly from: Date;
   readonly to: Date;
 }
 
-/** Sums over the requests of a range that were not denied; one that is pending counts, at no cost yet. */
+/** Sums over the requests of a range, denied ones excepted. A pending one counts, at no cost yet. */
 export interface AdmittedTotals {
   readonly requestCount: bigint;
   readonly promptTokens: bigint;
@@ -15,14 +15,14 @@ export interface AdmittedTotals {
   readonly costNanoUsd: bigint;
 }
 
-/** Sums over all requests of a range; those that were denied are in no number but their own. */
+/** Sums over all requests of a range. Denied ones count in `deniedCount` and `deniedUnloggedCount` alone. */
 export interface UsageTotals extends AdmittedTotals {
   readonly deniedCount: bigint;
-  /** Denied requests that have no row in the request log; `deniedCount` includes them. */
+  /** Number of denied requests without a row in the request log; `deniedCount` includes them. */
   readonly deniedUnloggedCount: bigint;
 }
 
-/** What usage can be broken down by: within a namespace, and on the node. */
+/** Dimension that usage can be grouped by. */
 export type Dimension = "namespace" | "key" | "model" | "provider" | "status" | "hour" | "day";
 
 export interface UsageQuery {
@@ -35,7 +35,7 @@ export interface UsageQuery {
   readonly model: string | undefined;
 }
 
-/** Totals of the requests that are alike in every dimension of the query; of a dimension that was not asked for, undefined. */
+/** Totals of the requests that are alike in every dimension of the query. Other dimensions are undefined. */
 export interface UsageGroup extends UsageTotals {
   readonly namespaceId: Id<"ns"> | undefined;
   readonly keyId: Id<"key"> | undefined;
@@ -48,7 +48,7 @@ export interface UsageGroup extends UsageTotals {
   readonly day: Date | undefined;
 }
 
-/** More are refused: nobody reads them, and an answer has an end. */
+/** Upper bound of the groups of one query. */
 export const MAX_GROUPS = 10_000;
 
 export const NO_USAGE: UsageTotals = {
@@ -60,7 +60,7 @@ export const NO_USAGE: UsageTotals = {
   deniedUnloggedCount: 0n,
 };
 
-/** What the groups of a query, which have no request in common, amount to. */
+/** Adds up the groups of a query, which have no request in common. */
 export function totalOf(groups: readonly UsageTotals[]): UsageTotals {
   return groups.reduce(
     (sum, group) => ({
@@ -75,14 +75,14 @@ export function totalOf(groups: readonly UsageTotals[]): UsageTotals {
   );
 }
 
-/** What sums are kept of, the shortest first. */
+/** Lengths of time that sums are stored for, the shortest first. */
 export const SUM_UNITS = ["five minutes", "hour", "day"] as const;
 export type SumUnit = (typeof SUM_UNITS)[number];
 
-/** A part of a range that is added to its totals (1), or taken off them again (-1). */
+/** Part of a range that is added to its totals (1) or subtracted from them (-1). */
 export interface RangePart extends UsageRange {
   readonly sign: 1 | -1;
-  /** Of how long the sums are that it is put together from; undefined: from the requests themselves. */
+  /** Unit of the sums that it is read from; undefined: it is read from the requests. */
   readonly unit: SumUnit | undefined;
 }
 
@@ -91,32 +91,32 @@ const DAY_MS = 24 * HOUR_MS;
 const UNIT_MS: Readonly<Record<SumUnit, number>> = { "five minutes": 5 * 60 * 1000, hour: HOUR_MS, day: DAY_MS };
 
 /**
- * The parts of a range, none of them empty. Either end is taken to the nearest whole one of the shortest unit, and that to the
- * nearest of the next: what is in excess then is taken off again, which is never more than half of a unit. So at most half of
- * the shortest unit is read from the requests at either end, and the totals of any range are exact.
+ * Splits a range into parts, none of them empty. Either end is rounded to the nearest multiple of the shortest unit, and that to
+ * the nearest of the next; the excess, never more than half of a unit, is subtracted again. So at most half of the
+ * shortest unit is read from the requests at either end, and the totals of any range are exact.
  *
- * @param units in which sums are kept, in the order of `SUM_UNITS`
+ * @param units of the stored sums, in the order of `SUM_UNITS`
  */
 export function splitRange(range: UsageRange, units: readonly SumUnit[]): readonly RangePart[] {
   const parts: RangePart[] = [];
-  let [rest, made]: [UsageRange, SumUnit | undefined] = [range, undefined];
+  let [rest, restUnit]: [UsageRange, SumUnit | undefined] = [range, undefined];
   for (const unit of units) {
     const rounded = nearestUnits(rest, UNIT_MS[unit]);
     if (rounded === undefined) break;
-    for (const part of corrections(rest, rounded)) parts.push({ ...part, unit: made });
-    [rest, made] = [rounded, unit];
+    for (const part of corrections(rest, rounded)) parts.push({ ...part, unit: restUnit });
+    [rest, restUnit] = [rounded, unit];
   }
-  return [...parts, { ...rest, sign: 1, unit: made }];
+  return [...parts, { ...rest, sign: 1, unit: restUnit }];
 }
 
-/** A range that is longer than one unit, with both ends at the nearest whole one; undefined if it is shorter. */
+/** Rounds both ends of a range to the nearest multiple of a unit; undefined if the range is shorter than one. */
 function nearestUnits({ from, to }: UsageRange, unitMs: number): UsageRange | undefined {
   if (to.getTime() - from.getTime() < unitMs) return undefined;
   const nearest = (time: Date): Date => new Date(Math.round(time.getTime() / unitMs) * unitMs);
   return { from: nearest(from), to: nearest(to) };
 }
 
-/** What is missing of `range` in `rounded`, and what that has in excess. */
+/** Lists the parts that `rounded` lacks of `range` (1), and those that it has in excess (-1). */
 function corrections(range: UsageRange, rounded: UsageRange): readonly Omit<RangePart, "unit">[] {
   const parts: readonly Omit<RangePart, "unit">[] = [
     { from: range.from, to: rounded.from, sign: 1 },
@@ -127,7 +127,7 @@ function corrections(range: UsageRange, rounded: UsageRange): readonly Omit<Rang
   return parts.filter(({ from, to }) => from < to);
 }
 
-/** The whole days of UTC in a range; undefined if there are none. */
+/** Returns the whole days of UTC within a range; undefined if there are none. */
 export function wholeDays({ from, to }: UsageRange): UsageRange | undefined {
   const first = Math.ceil(from.getTime() / DAY_MS) * DAY_MS;
   const end = Math.floor(to.getTime() / DAY_MS) * DAY_MS;
@@ -139,7 +139,7 @@ const MIN_TIME_MS = Date.parse("0001-01-01T00:00:00Z");
 const MAX_TIME_MS = Date.parse("9999-12-31T23:59:59.999Z");
 
 /**
- * The range that was asked for: 30 days up to `to` if there is no `from`, and up to now if there is no `to`.
+ * Completes a range: `from` is 30 days before `to` by default, and `to` is now.
  *
  * @throws DomainError INVALID_ARGUMENT if `from` is not before `to`
  */
@@ -150,13 +150,13 @@ export function usageRange(from: Date | undefined, to: Date | undefined, clock: 
   return { from: start, to: end };
 }
 
-/** The hours of UTC that a range lies in: what can be read without any request. */
+/** Extends a range to whole hours of UTC, which can be read from sums alone. */
 export function wholeHours({ from, to }: UsageRange): UsageRange {
   const start = Math.floor(from.getTime() / HOUR_MS) * HOUR_MS;
   return { from: new Date(start), to: new Date(Math.ceil(to.getTime() / HOUR_MS) * HOUR_MS) };
 }
 
-/** RFC 3339 has four digits for the year. */
+/** Requires a year of four digits, as RFC 3339 has them. @throws DomainError INVALID_ARGUMENT */
 function inCalendar(field: string, time: Date): Date {
   const ms = time.getTime();
   if (ms >= MIN_TIME_MS && ms <= MAX_TIME_MS) return time;

@@ -13,7 +13,7 @@ const STATES: Readonly<Record<DeadLetterState, ProtoState>> = {
 
 const BY_STATE = new Map(Object.entries(STATES).map(([state, proto]) => [proto, state as DeadLetterState]));
 
-/** Undefined: any. */
+/** Returns the state; undefined, for any, if it is UNSPECIFIED. */
 export function fromProtoDeadLetterState(state: ProtoState): DeadLetterState | undefined {
   return BY_STATE.get(state);
 }
@@ -32,7 +32,7 @@ export function toProtoDeadLetter(letter: DeadLetter): MessageInitShape<typeof D
   };
 }
 
-/** With what came, and what it says if it can be read. */
+/** Converts a dead letter with its bytes, and with its events if they can be decoded. */
 export function toProtoDeadLetterInFull(letter: DeadLetter): MessageInitShape<typeof DeadLetterSchema> {
   const content = readBatch(letter.payload);
   return { ...toProtoDeadLetter(letter), payload: letter.payload, ...(content && { content }) };

@@ -3,22 +3,22 @@ import { createServer, type IncomingMessage, type ServerResponse } from "node:ht
 import type { AddressInfo } from "node:net";
 import type { Component, Logger } from "@routeplane/runtime";
 import type { Metric } from "../domain/metrics.ts";
-import { METRICS_TYPE, toMetricsText } from "./metrics.ts";
 
 export interface MetricsServerOptions {
   readonly host: string;
-  /** 0: any free port. */
+  /** Port to listen on; 0: any free one. */
   readonly port: number;
   readonly log: Logger;
   readonly read: () => Promise<readonly Metric[]>;
 }
 
+const METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8";
 const REQUEST_TIMEOUT_MS = 5_000;
 const MAX_CONNECTIONS = 20;
 
 /**
- * `GET /metrics` over HTTP/1.1, which the RPC port does not speak. It takes no credential and tells nothing of any tenant.
- * Whoever asks while an answer is being made gets the same one.
+ * Starts the server of `GET /metrics`, over HTTP/1.1, which the RPC port does not speak. It takes no credential and tells
+ * nothing of any namespace. Requests that arrive while metrics are read share that read.
  */
 export async function startMetricsServer({ host, port, log, read }: MetricsServerOptions): Promise<Component> {
   let reading: Promise<string> | undefined;
@@ -36,7 +36,7 @@ export async function startMetricsServer({ host, port, log, read }: MetricsServe
   };
   const server = createServer({ requestTimeout: REQUEST_TIMEOUT_MS }, (request, response) => {
     answer(request, response).catch((error: unknown) => {
-      log.error({ err: error }, "metrics could not be read");
+      log.error({ err: error }, "cannot read metrics");
       response.writeHead(500).end();
     });
   });
@@ -44,7 +44,7 @@ export async function startMetricsServer({ host, port, log, read }: MetricsServe
   server.listen(port, host);
   await once(server, "listening");
   const { port: listening } = server.address() as AddressInfo;
-  log.info({ metricsPort: listening }, "metrics are served");
+  log.info({ metricsPort: listening }, "metrics server started");
   return {
     name: `metrics server on port ${listening}`,
     async stop() {
@@ -54,4 +54,14 @@ export async function startMetricsServer({ host, port, log, read }: MetricsServe
       await closed;
     },
   };
+}
+
+/** Writes metrics in the text format of Prometheus, version 0.0.4. Metrics without a value are left out. */
+function toMetricsText(metrics: readonly Metric[]): string {
+  return metrics
+    .flatMap(({ name, help, type, value }) =>
+      value === undefined ? [] : [`# HELP ${name} ${help}`, `# TYPE ${name} ${type}`, `${name} ${value}`],
+    )
+    .map((line) => `${line}\n`)
+    .join("");
 }

@@ -1,16 +1,16 @@
 import { DomainError } from "@routeplane/domain";
 
-/** Streams of one credential that are open at a time. */
+/** Upper bound of the open streams of one credential. */
 const MAX_OPEN = 5;
 
-/** Counts the open streams of each credential. */
+/** Number of open WatchRequests streams, counted by credential. */
 export class OpenWatches {
   readonly #open = new Map<string, number>();
 
   /**
-   * Opens one, which ends with the call whatever its handler waits for.
+   * Counts a stream until it is closed, or its call is aborted, even while the handler still waits.
    *
-   * @returns a function that ends it; calling it again does nothing
+   * @returns the function that closes it; calling it again has no effect
    * @throws DomainError RESOURCE_EXHAUSTED `LIMIT_REACHED`
    */
   open(credentialId: string, signal: AbortSignal): () => void {

@@ -9,26 +9,36 @@ import { toPositionText, fromPositionText, toProtoCharge, toProtoLoggedRequest }
 const DEFAULT_PAGE_SIZE = 1_000;
 const HISTORY = "request-history";
 const CHARGES = "request-charges";
-const EVERY: RequestFilter = { keyId: undefined, model: undefined, status: undefined, from: undefined, to: undefined };
+const NO_FILTER: RequestFilter = {
+  keyId: undefined,
+  model: undefined,
+  status: undefined,
+  from: undefined,
+  to: undefined,
+};
 
 type PageRequest = Parameters<ServiceImpl<typeof RequestHistoryService>["listRequestHistory"]>[0];
 
 export function requestHistoryService(usage: UsageStore, clock: Clock): ServiceImpl<typeof RequestHistoryService> {
-  const page = (list: string, asked: Omit<PageRequest, "$typeName">, filter: RequestFilter): Promise<Page> => {
-    const inRange = { ...filter, from: fromTimestamp(asked.from), to: fromTimestamp(asked.to) };
-    const before = fromPageToken(list, asked.pageToken, fromPositionText);
-    const size = asked.pageSize || DEFAULT_PAGE_SIZE;
-    return usage.list(requireId("ns", asked.namespaceId), { size, before, filter: inRange });
+  const readPage = (
+    list: string,
+    { namespaceId, from, to, pageToken, pageSize }: Omit<PageRequest, "$typeName">,
+    filter: RequestFilter,
+  ): Promise<Page> => {
+    const inRange = { ...filter, from: fromTimestamp(from), to: fromTimestamp(to) };
+    const before = fromPageToken(list, pageToken, fromPositionText);
+    const size = pageSize || DEFAULT_PAGE_SIZE;
+    return usage.list(requireId("ns", namespaceId), { size, before, filter: inRange });
   };
   return {
     async listRequestHistory(request) {
-      const found = await page(HISTORY, request, { ...EVERY, exceptStatus: "denied" });
-      return { requests: found.rows.map(toProtoLoggedRequest), nextPageToken: tokenAfter(HISTORY, found) };
+      const page = await readPage(HISTORY, request, { ...NO_FILTER, exceptStatus: "denied" });
+      return { requests: page.rows.map(toProtoLoggedRequest), nextPageToken: tokenAfter(HISTORY, page) };
     },
 
     async listRequestCharges(request) {
-      const found = await page(CHARGES, request, EVERY);
-      return { charges: found.rows.map(toProtoCharge), nextPageToken: tokenAfter(CHARGES, found) };
+      const page = await readPage(CHARGES, request, NO_FILTER);
+      return { charges: page.rows.map(toProtoCharge), nextPageToken: tokenAfter(CHARGES, page) };
     },
 
     async getRequestCharges({ namespaceId, requestIds }) {

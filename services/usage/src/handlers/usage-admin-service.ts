@@ -12,7 +12,7 @@ import { fromProtoDeadLetterState, toProtoDeadLetter, toProtoDeadLetterInFull } 
 const DEFAULT_PAGE_SIZE = 25;
 const LIST = "dead-letters";
 const RECONCILED = "reconciled-namespaces";
-/** Of one call: well below what a caller waits for. */
+/** Time that one call reads for: well below the time-outs of callers. */
 const RECONCILE_MS = 3_000;
 
 export function usageAdminService(
@@ -72,24 +72,25 @@ export function usageAdminService(
 
     async getDeadLetter({ id }, context) {
       wholeNodeOperatorOf(context);
-      return { deadLetter: toProtoDeadLetterInFull(found(await deadLetters.get(requireId("dl", id)))) };
+      return { deadLetter: toProtoDeadLetterInFull(requireFound(await deadLetters.get(requireId("dl", id)))) };
     },
 
     async replayDeadLetter({ id }, context) {
       const byId = wholeNodeOperatorOf(context);
       const letter = await moveDeadLetter(deadLetters, requireId("dl", id), "replaying", byId);
-      return { deadLetter: toProtoDeadLetter(found(letter)) };
+      return { deadLetter: toProtoDeadLetter(requireFound(letter)) };
     },
 
     async discardDeadLetter({ id }, context) {
       const byId = wholeNodeOperatorOf(context);
       const letter = await moveDeadLetter(deadLetters, requireId("dl", id), "discarded", byId);
-      return { deadLetter: toProtoDeadLetter(found(letter)) };
+      return { deadLetter: toProtoDeadLetter(requireFound(letter)) };
     },
   };
 }
 
-function found(letter: DeadLetter | undefined): DeadLetter {
+/** @throws DomainError NOT_FOUND if there is none */
+function requireFound(letter: DeadLetter | undefined): DeadLetter {
   if (letter === undefined) throw notFound();
   return letter;
 }

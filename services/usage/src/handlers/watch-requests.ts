@@ -7,7 +7,7 @@ import type { EndPosition, UsageStore } from "../domain/ports.ts";
 import { OpenWatches } from "./open-watches.ts";
 import { fromProtoFilter, toProtoLoggedRequest } from "./convert-request.ts";
 
-/** Not longer than a revoked credential may be heeded. */
+/** Life of a stream: a revoked credential must not be served longer. */
 const LIFE_MS = 5_000;
 const POLL_MS = 250;
 const PAGE_SIZE = 200;
@@ -16,28 +16,28 @@ const NO_TOKEN = { field: "resume_token", rule: "must be a resume_token of an ea
 
 type WatchRequests = ServiceImpl<typeof UsageService>["watchRequests"];
 
-/** Follows the log for a few callers of each credential at a time. */
+/** Returns the handler of WatchRequests, with a bound of open streams for each credential. */
 export function watchRequests(usage: UsageStore): WatchRequests {
   const watches = new OpenWatches();
-  const follow = followRequests(usage);
+  const stream = streamEnded(usage);
   return async function* (request, context: HandlerContext) {
     const close = watches.open(keyPrincipalOf(context).keyId, context.signal);
     try {
-      yield* follow(request, context);
+      yield* stream(request, context);
     } finally {
       close();
     }
   };
 }
 
-/** Follows the log by asking again and again: it holds one page, and no more is on its way than the caller takes. */
-function followRequests(usage: UsageStore): WatchRequests {
+/** Streams ended requests by polling. It holds one page, and reads the next one only when the caller has taken it. */
+function streamEnded(usage: UsageStore): WatchRequests {
   return async function* ({ filter, resumeToken }, context: HandlerContext) {
     const { namespaceId } = keyPrincipalOf(context);
     const endsAt = performance.now() + LIFE_MS;
     const tokenOf = (position: EndPosition): string => toPageToken(LIST, toEndPositionText(position));
     let after = fromPageToken(LIST, resumeToken, fromEndPositionText, NO_TOKEN) ?? (await usage.endPosition());
-    // So that whoever watches knows that it does, and from where.
+    // Tells the caller at once that the stream is open, and from which position on.
     yield { requests: [], resumeToken: tokenOf(after) };
     while (!context.signal.aborted && performance.now() < endsAt) {
       const page = { after, size: PAGE_SIZE, filter: fromProtoFilter(filter) };
