@@ -1,13 +1,13 @@
 import { addToRing, emptyRing, type Ring, resizeRing, subtractFromRing } from "./ring.ts";
 import { budgetBucketMs, type BudgetWindow, rateBucketMs } from "./window.ts";
 
-/** Settled and reserved together never exceed it within the window. */
+/** Limit that settled and reserved amounts together never exceed within the window. */
 export interface BudgetLimit {
   readonly window: BudgetWindow;
   readonly limitNano: bigint;
 }
 
-/** What may be admitted within a sliding window, and at the same time. Absent: as much as there is. */
+/** Maxima of what is admitted within a sliding window, and of what runs at the same time. An absent maximum limits nothing. */
 export interface RateLimit {
   readonly windowSecs: number;
   readonly maxRequests?: bigint;
@@ -15,23 +15,23 @@ export interface RateLimit {
   readonly maxConcurrent?: bigint;
 }
 
-/** What one binding limits; a preset may have both. */
+/** Limits of one binding; a preset can have both. */
 export interface Limits {
   readonly budget?: BudgetLimit | undefined;
   readonly rateLimit?: RateLimit | undefined;
 }
 
-/** What the limits of one binding have counted. Undefined: nothing yet. */
+/** State of the limits of one binding. A ring is undefined until something is counted in it. */
 export interface Counter {
-  /** Held for requests under way. Nano-USD. */
+  /** Sum of the open reservations. Nano-USD. */
   readonly reservedNano: bigint;
-  /** Requests under way. */
+  /** Number of open reservations: the slots in use. */
   readonly openReservations: bigint;
-  /** Settled. Nano-USD. */
+  /** Settled amounts. Nano-USD. */
   readonly spend: Ring | undefined;
-  /** Admitted. */
+  /** Admitted requests. */
   readonly requests: Ring | undefined;
-  /** Input and output: their bounds from admission on, what was used from settlement on. */
+  /** Input and output tokens: their bounds from admission on, the number used from settlement on. */
   readonly tokens: Ring | undefined;
 }
 
@@ -43,45 +43,48 @@ export const EMPTY_COUNTER: Counter = {
   tokens: undefined,
 };
 
-/** What an admission takes. */
+/** Amounts that an admission reserves on every limit that applies. */
 export interface Reservation {
-  /** Nano-USD. */
   readonly reservedNano: bigint;
   /** Input and output bound together. */
   readonly tokens: bigint;
 }
 
-/** What closing a hold does to the counters that it is on. An amount < 0 takes back part of what was counted at that moment. */
+/**
+ * Change that the end of a reservation (settled, released or expired) makes to its counters. A negative amount takes back part
+ * of what was counted at that moment.
+ */
 export interface ReservationEnd {
-  /** Taken off what is reserved. Nano-USD. */
+  /** Subtracted from `reservedNano`. */
   readonly releaseNano: bigint;
   readonly charge: DatedAmount | undefined;
   readonly tokens: DatedAmount | undefined;
   readonly requests: DatedAmount | undefined;
-  /** Whether a request is under way no more. */
+  /** True if the reservation was open, so that its slot is free now. */
   readonly freesSlot: boolean;
 }
 
+/** Amount, and the moment at which it counts. */
 export interface DatedAmount {
   readonly amount: bigint;
   readonly atMs: number;
 }
 
-/** With its windows as the limits have them now: editing a limit keeps what was counted. */
+/** Counter whose rings have the windows of these limits. Editing the length of a window keeps what was counted. */
 export function resizeCounter(counter: Counter, { budget, rateLimit }: Limits, nowMs: number): Counter {
-  const within = (ring: Ring | undefined, bucketMs: number): Ring =>
+  const resize = (ring: Ring | undefined, bucketMs: number): Ring =>
     ring === undefined ? emptyRing(bucketMs) : resizeRing(ring, bucketMs, nowMs);
   const budgetMs = budget && budgetBucketMs(budget.window);
   const rateMs = rateLimit && rateBucketMs(rateLimit.windowSecs);
   return {
     ...counter,
-    spend: budgetMs === undefined ? counter.spend : within(counter.spend, budgetMs),
-    requests: rateMs === undefined ? counter.requests : within(counter.requests, rateMs),
-    tokens: rateMs === undefined ? counter.tokens : within(counter.tokens, rateMs),
+    spend: budgetMs === undefined ? counter.spend : resize(counter.spend, budgetMs),
+    requests: rateMs === undefined ? counter.requests : resize(counter.requests, rateMs),
+    tokens: rateMs === undefined ? counter.tokens : resize(counter.tokens, rateMs),
   };
 }
 
-/** After an admission. Takes from the limits that there are: a counter without a budget reserves nothing. */
+/** Counter after an admission. Only the limits of the binding count: without a budget no money is reserved. */
 export function addReservation(
   counter: Counter,
   limits: Limits,
@@ -89,19 +92,19 @@ export function addReservation(
   nowMs: number,
 ): Counter {
   const current = resizeCounter(counter, limits, nowMs);
-  const one = (ring: Ring | undefined, amount: bigint) => ring && addToRing(ring, amount, nowMs, nowMs);
+  const add = (ring: Ring | undefined, amount: bigint) => ring && addToRing(ring, amount, nowMs, nowMs);
   return {
     ...current,
     ...(limits.budget !== undefined && { reservedNano: current.reservedNano + reservedNano }),
     ...(limits.rateLimit !== undefined && {
       openReservations: current.openReservations + 1n,
-      requests: one(current.requests, 1n),
-      tokens: one(current.tokens, tokens),
+      requests: add(current.requests, 1n),
+      tokens: add(current.tokens, tokens),
     }),
   };
 }
 
-/** After a hold on its budget was closed. */
+/** Counter after a reservation on its budget has ended. */
 export function endBudgetReservation(
   counter: Counter,
   { releaseNano, charge }: ReservationEnd,
@@ -110,11 +113,11 @@ export function endBudgetReservation(
   return {
     ...counter,
     reservedNano: counter.reservedNano - releaseNano,
-    spend: corrected(counter.spend, charge, nowMs),
+    spend: changeRing(counter.spend, charge, nowMs),
   };
 }
 
-/** After a hold on its rate limit was closed. */
+/** Counter after a reservation on its rate limit has ended. */
 export function endRateLimitReservation(
   counter: Counter,
   { tokens, requests, freesSlot }: ReservationEnd,
@@ -123,12 +126,12 @@ export function endRateLimitReservation(
   return {
     ...counter,
     openReservations: freesSlot ? counter.openReservations - 1n : counter.openReservations,
-    requests: corrected(counter.requests, requests, nowMs),
-    tokens: corrected(counter.tokens, tokens, nowMs),
+    requests: changeRing(counter.requests, requests, nowMs),
+    tokens: changeRing(counter.tokens, tokens, nowMs),
   };
 }
 
-function corrected(ring: Ring | undefined, change: DatedAmount | undefined, nowMs: number): Ring | undefined {
+function changeRing(ring: Ring | undefined, change: DatedAmount | undefined, nowMs: number): Ring | undefined {
   if (ring === undefined || change === undefined) return ring;
   const { amount, atMs } = change;
   return amount < 0n ? subtractFromRing(ring, -amount, atMs) : addToRing(ring, amount, atMs, nowMs);

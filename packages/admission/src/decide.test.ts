@@ -43,8 +43,8 @@ const request: fc.Arbitrary<RequestBounds> = fc.record({
 const left = ({ limitNano, spentNano, reservedNano }: Budget) => limitNano - spentNano - reservedNano;
 const fits = (nanoUsd: bigint, all: readonly Budget[]) => nanoUsd === 0n || all.every((each) => left(each) >= nanoUsd);
 
-describe("decide", () => {
-  it("never reserves more than any budget has left", () => {
+describe("an admission decision", () => {
+  it("never reserves more than the remaining amount of any budget", () => {
     fc.assert(
       fc.property(request, budgets, (asked, all) => {
         const decision = decide(asked, all);
@@ -54,7 +54,7 @@ describe("decide", () => {
     );
   });
 
-  it("reserves what covers every usage within the bounds that it grants", () => {
+  it("reserves an amount that covers every usage within the granted bounds", () => {
     fc.assert(
       fc.property(request, budgets, (asked, all) => {
         const decision = decide(asked, all);
@@ -65,7 +65,7 @@ describe("decide", () => {
     );
   });
 
-  it("grants what is asked for whenever it fits, and else the largest multiple of the choices that does", () => {
+  it("grants the requested output bound if it fits, else the largest multiple of the choices that fits", () => {
     fc.assert(
       fc.property(request, fc.array(budget, { minLength: 1, maxLength: 5 }), (asked, all) => {
         const { price, inputTokensMax, outputTokensMax, choices } = asked;
@@ -89,7 +89,7 @@ describe("decide", () => {
     );
   });
 
-  it("denies for a budget that the least of the request does not fit into, and says what it has left and what was needed", () => {
+  it("denies for a budget that the least reservation exceeds, with the remaining and the needed amount", () => {
     fc.assert(
       fc.property(request, budgets, (asked, all) => {
         const decision = decide(asked, all);
@@ -133,7 +133,7 @@ describe("decide", () => {
     );
   });
 
-  it("admits everything when no budget applies", () => {
+  it("admits every request to which no budget applies", () => {
     fc.assert(
       fc.property(request, (asked) => {
         expect(decide(asked, [])).toMatchObject({ outcome: "admit", outputTokensMax: asked.outputTokensMax });

@@ -1,47 +1,57 @@
+/**
+ * Admission of one request against all limits that apply to it, as a pure function.
+ *
+ * 1. The least that the request makes sense with is computed: one output token for each choice.
+ * 2. Each binding is asked whether the least fits under its limits. An enforced binding that it does not fit under denies the
+ *    request; of several excesses the denial names the one that frees last, because after it all others fit.
+ * 3. Otherwise the output bound is lowered, if it must be, to the largest multiple of the choices that fits everywhere.
+ * 4. The reservation is the cost of the bounds. It counts on every binding but the shadow bindings that would have denied it.
+ *
+ * The caller holds the counters' locks, so that nothing changes between the decision and the write.
+ */
 import type { Counter, Limits, Reservation } from "./counter.ts";
 import { type LimitRule, type LimitState, limitStatesOf } from "./limit-states.ts";
 import { requestCost, reservationCost, type TokenPrice } from "./price.ts";
 
-/** What a request may use at most. */
+/** Upper bounds of what a request can use. */
 export interface RequestBounds {
   readonly price: TokenPrice;
   readonly inputTokensMax: bigint;
-  /** Over all choices; 0 if the request yields no output tokens. */
+  /** Bound over all choices; 0 if the request yields no output tokens. */
   readonly outputTokensMax: bigint;
-  /** How many choices share the output bound; >= 1. */
+  /** Number of choices that share the output bound; >= 1. */
   readonly choices: bigint;
 }
 
-/** A binding whose limits apply to the request, as they stand. */
+/** Binding whose limits apply to the request, with the state of its counter. */
 export interface LimitedBinding {
   readonly limits: Limits;
   readonly counter: Counter;
-  /** Whether it is asked what it would refuse, and refuses nothing. */
+  /** True if the binding only reports what it would deny. */
   readonly shadow: boolean;
 }
 
-/** One maximum that the request does not fit under. */
+/** Limit that the request does not fit under. Amounts are nano-USD, requests or tokens, as the rule counts. */
 export interface Excess<B extends LimitedBinding> {
   readonly binding: B;
   readonly rule: LimitRule;
-  /** Nano-USD, requests or tokens, as are the next two. */
   readonly limit: bigint;
   readonly remaining: bigint;
-  /** The least that the request could be admitted for. */
+  /** Least amount that the request could be admitted for. */
   readonly needed: bigint;
-  /** From when on it fits, if nothing else is admitted; undefined: waiting does not help. */
+  /** Moment from which the request fits if nothing else is admitted; undefined if waiting does not help. */
   readonly retryAtMs: number | undefined;
 }
 
 export type Decision<B extends LimitedBinding> = {
-  /** What shadow bindings would have refused it for, one for each of them. */
+  /** First excess of each shadow binding that would have denied the request. */
   readonly shadowDenials: readonly Excess<B>[];
 } & (
   | (Reservation & {
       readonly outcome: "admit";
-      /** As asked for, or lowered to what fits: then a multiple of the choices. */
+      /** Output bound of the request, or a lower one that fits: then a multiple of the choices. */
       readonly outputTokensMax: bigint;
-      /** To take it from: all but those that would have refused it, which it uses up as little of as a refused one would. */
+      /** Bindings to count the reservation on: all but the shadow bindings that would have denied the request. */
       readonly bindings: readonly B[];
     })
   | ({ readonly outcome: "deny" } & Excess<B>)
@@ -50,29 +60,25 @@ export type Decision<B extends LimitedBinding> = {
 const NANO_PER_MICRO = 1_000n;
 const PICO_PER_MICRO = 1_000_000n;
 
-/**
- * Whether a request fits under every limit that applies, and with how many output tokens. Taking `reserveNano`, `tokens` and
- * a slot from each of them keeps every maximum. It is refused only if not even one output token for each choice fits
- * (without output tokens: if the input does not); then for the maximum that it has to wait for longest.
- */
+/** Decides on a request. Counting the decision's reservation on its bindings exceeds no limit. */
 export function decideAdmission<B extends LimitedBinding>(
   request: RequestBounds,
   bindings: readonly B[],
   nowMs: number,
 ): Decision<B> {
   const least = leastOf(request);
-  const metered = bindings.map((binding) => ({
+  const withStates = bindings.map((binding) => ({
     binding,
-    meters: limitStatesOf(binding.limits, binding.counter, nowMs),
+    states: limitStatesOf(binding.limits, binding.counter, nowMs),
   }));
-  const excesses = metered.flatMap(({ binding, meters }) => {
-    const worst = longestWait(meters.flatMap((meter) => excessOf(binding, meter, least) ?? []));
+  const excesses = withStates.flatMap(({ binding, states }) => {
+    const worst = longestWait(states.flatMap((state) => excessOf(binding, state, least) ?? []));
     return worst === undefined ? [] : [worst];
   });
-  const shadowed = excesses.filter(({ binding }) => binding.shadow);
-  const refusing = longestWait(excesses.filter(({ binding }) => !binding.shadow));
-  if (refusing !== undefined) return { outcome: "deny", ...refusing, shadowDenials: shadowed };
-  const enforced = metered.flatMap(({ binding, meters }) => (binding.shadow ? [] : meters));
+  const shadowDenials = excesses.filter(({ binding }) => binding.shadow);
+  const denial = longestWait(excesses.filter(({ binding }) => !binding.shadow));
+  if (denial !== undefined) return { outcome: "deny", ...denial, shadowDenials };
+  const enforced = withStates.flatMap(({ binding, states }) => (binding.shadow ? [] : states));
   const outputTokensMax = grantedOutput(request, enforced);
   const { price, inputTokensMax } = request;
   return {
@@ -80,14 +86,14 @@ export function decideAdmission<B extends LimitedBinding>(
     outputTokensMax,
     reservedNano: reservationCost(price, inputTokensMax, outputTokensMax),
     tokens: inputTokensMax + outputTokensMax,
-    bindings: bindings.filter((each) => !shadowed.some(({ binding }) => binding === each)),
-    shadowDenials: shadowed,
+    bindings: bindings.filter((binding) => !shadowDenials.some((excess) => excess.binding === binding)),
+    shadowDenials,
   };
 }
 
 type Least = Readonly<Record<LimitRule, bigint>>;
 
-/** What the request takes from each maximum if it gets as little output as it makes sense with. */
+/** Least amounts that the request can be admitted for: one output token for each choice, or none without output. */
 function leastOf({ price, inputTokensMax, outputTokensMax, choices }: RequestBounds): Least {
   const output = outputTokensMax < choices ? outputTokensMax : choices;
   return {
@@ -104,40 +110,42 @@ function excessOf<B extends LimitedBinding>(
   least: Least,
 ): Excess<B> | undefined {
   const needed = least[rule];
-  // What is free fits even where more was counted than the limit is.
+  // A request that needs nothing fits even where more is counted than the limit allows.
   if (needed <= remaining) return undefined;
   return { binding, rule, limit, remaining, needed, retryAtMs: fitsAt(needed) };
 }
 
-/** The one that frees last: after it, all do. The first of several. */
+/** Excess that frees last, the first of several. After it all others fit. */
 function longestWait<B extends LimitedBinding>(excesses: readonly Excess<B>[]): Excess<B> | undefined {
-  const wait = ({ retryAtMs = Number.POSITIVE_INFINITY }: Excess<B>): number => retryAtMs;
+  const retryAtMs = (excess: Excess<B>): number => excess.retryAtMs ?? Number.POSITIVE_INFINITY;
   return excesses.reduce<Excess<B> | undefined>(
-    (longest, each) => (longest === undefined || wait(each) > wait(longest) ? each : longest),
+    (longest, excess) => (longest === undefined || retryAtMs(excess) > retryAtMs(longest) ? excess : longest),
     undefined,
   );
 }
 
-/** The output bound as asked for, or the largest multiple of the choices that fits under every maximum; the least does. */
-function grantedOutput(request: RequestBounds, meters: readonly LimitState[]): bigint {
+/** Output bound of the request, or the largest multiple of the choices that fits under every limit. The least fits. */
+function grantedOutput(request: RequestBounds, states: readonly LimitState[]): bigint {
   const { outputTokensMax, choices } = request;
-  const most = meters.map((meter) => mostOutput(request, meter)).reduce((a, b) => (b < a ? b : a), outputTokensMax);
-  return most === outputTokensMax ? most : most - (most % choices);
+  const largest = states
+    .map((state) => largestOutput(request, state))
+    .reduce((a, b) => (b < a ? b : a), outputTokensMax);
+  return largest === outputTokensMax ? largest : largest - (largest % choices);
 }
 
-/** The most output tokens that this maximum leaves room for, up to what is asked for. */
-function mostOutput(
+/** Largest number of output tokens that fits under this limit, up to the bound of the request. */
+function largestOutput(
   { price, inputTokensMax, outputTokensMax }: RequestBounds,
   { rule, remaining }: LimitState,
 ): bigint {
-  if (rule === "rate_limit.max_tokens") return lesser(outputTokensMax, remaining - inputTokensMax);
+  if (rule === "rate_limit.max_tokens") {
+    const output = remaining - inputTokensMax;
+    return output < outputTokensMax ? output : outputTokensMax;
+  }
   if (rule !== "budget" || reservationCost(price, inputTokensMax, outputTokensMax) <= remaining) return outputTokensMax;
-  // A reservation is a whole number of micro-USD, so a fraction of one that is left buys nothing. The price is not 0: it fits.
-  const leftPico = (remaining / NANO_PER_MICRO) * PICO_PER_MICRO;
-  const outputPico = leftPico - (price.requestPicoUsd ?? 0n) - price.inputPicoUsd * inputTokensMax;
+  // A reservation is a whole number of micro-USD, so that a remaining fraction of one is of no use. The output price is not
+  // 0 here: at that price the whole bound would have fitted, as the least does.
+  const remainingPico = (remaining / NANO_PER_MICRO) * PICO_PER_MICRO;
+  const outputPico = remainingPico - (price.requestPicoUsd ?? 0n) - price.inputPicoUsd * inputTokensMax;
   return outputPico / price.outputPicoUsd;
-}
-
-function lesser(a: bigint, b: bigint): bigint {
-  return a < b ? a : b;
 }

@@ -1,70 +1,70 @@
-import { type Counter, resizeCounter, type Limits } from "./counter.ts";
+import { type Counter, type Limits, resizeCounter } from "./counter.ts";
 import { emptyRing, type Ring, ringFreesAt, ringSum } from "./ring.ts";
 
-/** Which maximum it is. */
+/** Name of one limit of a budget or rate limit, as denials name it. */
 export type LimitRule = "budget" | "rate_limit.max_requests" | "rate_limit.max_tokens" | "rate_limit.max_concurrent";
 
-/** One maximum of a binding, as it stands: nano-USD, requests or tokens. */
+/** State of one limit of a binding. Amounts are nano-USD, requests or tokens, as the rule counts. */
 export interface LimitState {
   readonly rule: LimitRule;
   readonly limit: bigint;
-  /** >= 0, also when more was counted than the limit is by now. */
+  /** >= 0, also when more is counted than the limit allows by now. */
   readonly remaining: bigint;
-  /** When everything that counts will have left, if nothing is added; undefined: never, or it is not known. */
+  /** Moment at which nothing is counted any more if nothing is added; undefined if that never happens or is not known. */
   readonly resetsAtMs: number | undefined;
   /**
-   * From when on so much fits, if nothing is added: to the millisecond where only what was counted is in the way, and a guess
-   * where requests under way are, because nobody knows when they end. Undefined: it will never fit.
+   * Moment from which `needed` fits if nothing is added; undefined if it never fits. Exact to the millisecond where only
+   * counted amounts are in the way; `SLOT_RETRY_MS` from now where open reservations are, because their end is not known.
    */
   readonly fitsAt: (needed: bigint) => number | undefined;
 }
 
-/** After how long it is worth asking again where only requests under way are in the way. */
-const UNDER_WAY_MS = 1_000;
+/** Wait before a retry where only open reservations are in the way. */
+const SLOT_RETRY_MS = 1_000;
 
-/** Every maximum of a binding. */
+/** States of all limits of a binding. */
 export function limitStatesOf(limits: Limits, counter: Counter, nowMs: number): readonly LimitState[] {
   const { budget, rateLimit } = limits;
   const current = resizeCounter(counter, limits, nowMs);
-  const meters: LimitState[] = [];
-  const counting = (rule: LimitRule, limit: bigint, ring: Ring | undefined, held = 0n): void => {
-    meters.push(windowMeter(rule, limit, ring ?? emptyRing(0), held, nowMs));
+  const states: LimitState[] = [];
+  const addWindow = (rule: LimitRule, limit: bigint, ring: Ring | undefined, reserved = 0n): void => {
+    states.push(windowState(rule, limit, ring ?? emptyRing(0), reserved, nowMs));
   };
-  if (budget !== undefined) counting("budget", budget.limitNano, current.spend, current.reservedNano);
+  if (budget !== undefined) addWindow("budget", budget.limitNano, current.spend, current.reservedNano);
   const { maxRequests, maxTokens, maxConcurrent } = rateLimit ?? {};
-  if (maxRequests !== undefined) counting("rate_limit.max_requests", maxRequests, current.requests);
-  if (maxTokens !== undefined) counting("rate_limit.max_tokens", maxTokens, current.tokens);
-  if (maxConcurrent !== undefined) meters.push(slotMeter(maxConcurrent, current.openReservations, nowMs));
-  return meters;
+  if (maxRequests !== undefined) addWindow("rate_limit.max_requests", maxRequests, current.requests);
+  if (maxTokens !== undefined) addWindow("rate_limit.max_tokens", maxTokens, current.tokens);
+  if (maxConcurrent !== undefined) states.push(slotState(maxConcurrent, current.openReservations, nowMs));
+  return states;
 }
 
-/** @param held counts besides what is in the ring, until requests under way are over */
-function windowMeter(rule: LimitRule, limit: bigint, ring: Ring, held: bigint, nowMs: number): LimitState {
+/** @param reserved amount that counts besides the ring, until the open reservations end */
+function windowState(rule: LimitRule, limit: bigint, ring: Ring, reserved: bigint, nowMs: number): LimitState {
   const counted = ringSum(ring, nowMs);
   return {
     rule,
     limit,
-    remaining: atLeastZero(limit - counted - held),
+    remaining: atLeastZero(limit - counted - reserved),
     resetsAtMs: ringFreesAt(ring, 0n, nowMs),
     fitsAt(needed) {
-      const room = limit - needed;
-      if (room < 0n) return undefined;
-      if (counted + held <= room) return nowMs;
-      if (counted <= room) return nowMs + UNDER_WAY_MS;
-      return ringFreesAt(ring, held <= room ? room - held : room, nowMs);
+      const countedMax = limit - needed;
+      if (countedMax < 0n) return undefined;
+      if (counted + reserved <= countedMax) return nowMs;
+      if (counted <= countedMax) return nowMs + SLOT_RETRY_MS;
+      return ringFreesAt(ring, reserved <= countedMax ? countedMax - reserved : countedMax, nowMs);
     },
   };
 }
 
-function slotMeter(limit: bigint, open: bigint, nowMs: number): LimitState {
+function slotState(limit: bigint, openReservations: bigint, nowMs: number): LimitState {
   return {
     rule: "rate_limit.max_concurrent",
     limit,
-    remaining: atLeastZero(limit - open),
+    remaining: atLeastZero(limit - openReservations),
     resetsAtMs: undefined,
     fitsAt(needed) {
       if (needed > limit) return undefined;
-      return needed <= limit - open ? nowMs : nowMs + UNDER_WAY_MS;
+      return needed <= limit - openReservations ? nowMs : nowMs + SLOT_RETRY_MS;
     },
   };
 }

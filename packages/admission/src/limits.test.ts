@@ -22,14 +22,14 @@ interface Bound extends LimitedBinding {
 }
 
 const bound = (limits: Limits, shadow = false): Bound => ({ limits, counter: EMPTY_COUNTER, shadow });
-const asking = (input: number, output: number, choices = 1): RequestBounds => ({
+const requestOf = (input: number, output: number, choices = 1): RequestBounds => ({
   price: PRICE,
   inputTokensMax: BigInt(input),
   outputTokensMax: BigInt(output),
   choices: BigInt(choices),
 });
 
-/** As the ledger does it: all of the bindings take it, or none. */
+/** Decides, and counts the reservation on all bindings of the decision, as the ledger does. */
 function admit(bindings: readonly Bound[], request: RequestBounds, nowMs: number) {
   const decision = decideAdmission(request, bindings, nowMs);
   if (decision.outcome === "admit") {
@@ -65,14 +65,14 @@ const steps = fc.array(
 );
 
 describe("limits of every kind", () => {
-  it("hold together over any sequence of requests: no maximum is ever exceeded", () => {
+  it("are never exceeded over any sequence of requests", () => {
     fc.assert(
       fc.property(fc.array(limits, { minLength: 1, maxLength: 4 }), steps, (all, sequence) => {
         const bindings = all.map((each) => bound(each));
         let nowMs = START_MS;
         for (const { gapMs, input, output, choices } of sequence) {
           nowMs += gapMs;
-          const decision = admit(bindings, asking(input, output, choices), nowMs);
+          const decision = admit(bindings, requestOf(input, output, choices), nowMs);
           if (decision.outcome === "admit") expect(decision.bindings).toHaveLength(bindings.length);
           for (const { limits, counter } of bindings) {
             const { budget, rateLimit } = limits;
@@ -89,7 +89,7 @@ describe("limits of every kind", () => {
     );
   });
 
-  it("say to the millisecond when a refused request would be admitted, or that it never would", () => {
+  it("tell to the millisecond when a denied request would be admitted, or that it never would", () => {
     const windows = fc.array(
       limits.map(({ budget, rateLimit = { windowSecs: 1 } }): Limits => {
         const { maxConcurrent: _, ...countedOnly } = rateLimit as { maxConcurrent?: bigint; windowSecs: number };
@@ -103,10 +103,10 @@ describe("limits of every kind", () => {
         let nowMs = START_MS;
         for (const { gapMs, input, output, choices } of sequence) {
           nowMs += gapMs;
-          const request = asking(input, output, choices);
+          const request = requestOf(input, output, choices);
           const decision = admit(bindings, request, nowMs);
           if (decision.outcome === "admit") {
-            // Settled at once: what requests under way will free is not known.
+            // Settled at once: the end of an open reservation is not known.
             const charge = { amount: decision.reservedNano, atMs: nowMs };
             const closing = { ...NOTHING, releaseNano: decision.reservedNano, charge };
             for (const each of bindings)
@@ -122,13 +122,13 @@ describe("limits of every kind", () => {
     );
   });
 
-  it("refuse for the one that frees last, and give nothing away when they refuse", () => {
+  it("deny for the limit that frees last, and reserve nothing on a denial", () => {
     const soon = bound({ rateLimit: { windowSecs: 1, maxRequests: 1n } });
     const late = bound({ rateLimit: { windowSecs: 60, maxRequests: 1n } });
     const never = bound({ budget: { window: "total", limitNano: 5_000n } });
-    admit([soon, late, never], asking(2, 2), START_MS);
+    admit([soon, late, never], requestOf(2, 2), START_MS);
     const before = structuredClone([soon, late, never]);
-    const first = admit([soon, late], asking(0, 0), START_MS + 5);
+    const first = admit([soon, late], requestOf(0, 0), START_MS + 5);
     expect(first).toMatchObject({
       outcome: "deny",
       binding: late,
@@ -136,36 +136,36 @@ describe("limits of every kind", () => {
       needed: 1n,
       remaining: 0n,
     });
-    expect(admit([soon, late, never], asking(9, 9), START_MS + 5)).toMatchObject({
+    expect(admit([soon, late, never], requestOf(9, 9), START_MS + 5)).toMatchObject({
       binding: never,
       retryAtMs: undefined,
     });
     expect([soon, late, never]).toEqual(before);
   });
 
-  it("lower the output bound to what both money and tokens leave, in whole shares of the choices", () => {
+  it("lower the output bound to what money and tokens leave, in multiples of the choices", () => {
     const money = bound({ budget: { window: "day", limitNano: 50_000n } });
     const tokens = bound({ rateLimit: { windowSecs: 60, maxTokens: 31n } });
-    expect(decideAdmission(asking(10, 1_000, 4), [money], START_MS)).toMatchObject({
+    expect(decideAdmission(requestOf(10, 1_000, 4), [money], START_MS)).toMatchObject({
       outputTokensMax: 40n,
       tokens: 50n,
     });
-    expect(decideAdmission(asking(10, 1_000, 4), [money, tokens], START_MS)).toMatchObject({
+    expect(decideAdmission(requestOf(10, 1_000, 4), [money, tokens], START_MS)).toMatchObject({
       outputTokensMax: 20n,
       tokens: 30n,
     });
-    expect(decideAdmission(asking(28, 1_000, 4), [tokens], START_MS)).toMatchObject({
+    expect(decideAdmission(requestOf(28, 1_000, 4), [tokens], START_MS)).toMatchObject({
       outcome: "deny",
       needed: 32n,
       remaining: 31n,
     });
-    expect(decideAdmission(asking(28, 1_000, 4), [tokens], START_MS)).toMatchObject({ retryAtMs: undefined });
+    expect(decideAdmission(requestOf(28, 1_000, 4), [tokens], START_MS)).toMatchObject({ retryAtMs: undefined });
   });
 
-  it("in the shadow refuse nothing and lower nothing, are told of, and count what they would have let through", () => {
+  it("in shadow mode deny nothing and lower nothing, are reported, and count what they would have admitted", () => {
     const shadow = bound({ rateLimit: { windowSecs: 60, maxRequests: 1n, maxTokens: 100n } }, true);
     const enforced = bound({ rateLimit: { windowSecs: 60, maxRequests: 3n } });
-    const answers = [1, 2, 3, 4].map(() => admit([shadow, enforced], asking(10, 500), START_MS));
+    const answers = [1, 2, 3, 4].map(() => admit([shadow, enforced], requestOf(10, 500), START_MS));
     expect(answers.map(({ outcome }) => outcome)).toEqual(["admit", "admit", "admit", "deny"]);
     expect(answers.map(({ shadowDenials }) => shadowDenials.map(({ rule }) => rule))).toEqual([
       [],
@@ -186,11 +186,11 @@ const NOTHING: ReservationEnd = {
   freesSlot: false,
 };
 
-describe("closing a hold", () => {
-  it("gives back the slot, and corrects the tokens where they were counted", () => {
+describe("the end of a reservation", () => {
+  it("frees the slot and corrects the tokens in the bucket in which they were counted", () => {
     const one = bound({ rateLimit: { windowSecs: 60, maxTokens: 100n, maxConcurrent: 1n } });
-    admit([one], asking(50, 40), START_MS);
-    expect(admit([one], asking(1, 1), START_MS)).toMatchObject({ rule: "rate_limit.max_concurrent" });
+    admit([one], requestOf(50, 40), START_MS);
+    expect(admit([one], requestOf(1, 1), START_MS)).toMatchObject({ rule: "rate_limit.max_concurrent" });
     const tokens = { amount: 15n - 90n, atMs: START_MS };
     one.counter = endRateLimitReservation(one.counter, { ...NOTHING, tokens, freesSlot: true }, START_MS + 5_000);
     expect(limitStatesOf(one.limits, one.counter, START_MS + 5_000).map(({ remaining }) => remaining)).toEqual([
@@ -203,9 +203,9 @@ describe("closing a hold", () => {
     ]);
   });
 
-  it("settles on a limit that was edited in between, whose consumption is kept", () => {
+  it("settles on a limit that was edited in between and keeps its consumption", () => {
     const edited = bound({ budget: { window: "hour", limitNano: 90_000n } });
-    const decision = admit([edited], asking(10, 10), START_MS);
+    const decision = admit([edited], requestOf(10, 10), START_MS);
     if (decision.outcome === "deny") return expect.fail();
     const charge = { amount: 7_000n, atMs: START_MS + 9 };
     edited.counter = endBudgetReservation(
@@ -214,16 +214,16 @@ describe("closing a hold", () => {
       START_MS + 9,
     );
     const longer: Limits = { budget: { window: "month", limitNano: 8_000n } };
-    const [meter] = limitStatesOf(longer, edited.counter, START_MS + 20 * 24 * 3_600_000);
-    expect(meter).toMatchObject({ remaining: 1_000n });
+    const [state] = limitStatesOf(longer, edited.counter, START_MS + 20 * 24 * 3_600_000);
+    expect(state).toMatchObject({ remaining: 1_000n });
   });
 });
 
-describe("the state of rate limits", () => {
-  it("is the tightest of each kind, with when all of it is free again", () => {
+describe("states of rate limits", () => {
+  it("are those of the tightest limit of each kind, with the moment at which all of it is free again", () => {
     const wide = bound({ rateLimit: { windowSecs: 60, maxRequests: 10n, maxTokens: 50n } });
     const tight = bound({ rateLimit: { windowSecs: 1, maxRequests: 3n } });
-    admit([wide, tight], asking(5, 5), START_MS);
+    admit([wide, tight], requestOf(5, 5), START_MS);
     expect(
       rateLimitStatesOf([wide, tight, bound({ rateLimit: { windowSecs: 1, maxRequests: 1n } }, true)], START_MS),
     ).toEqual({

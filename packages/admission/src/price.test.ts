@@ -41,7 +41,7 @@ describe("requestCost", () => {
     );
   });
 
-  it("charges what the request costs beside its tokens", () => {
+  it("charges the price of the request besides that of its tokens", () => {
     const price = { inputPicoUsd: 1n, outputPicoUsd: 1n, requestPicoUsd: 25_000_000_000n };
     expect(requestCost(price, 0n, 0n)).toBe(25_000_000n);
     expect(requestCost(price, 1n, 0n)).toBe(25_001_000n);
@@ -57,7 +57,7 @@ describe("requestCost", () => {
   });
 });
 
-describe("reservation", () => {
+describe("reservationCost", () => {
   it("covers the cost of every usage within its bounds", () => {
     fc.assert(
       fc.property(price, tokens, tokens, fc.nat(1_000), fc.nat(1_000), (each, inputMax, outputMax, inPart, outPart) => {

@@ -23,8 +23,7 @@ export function requestCost(price: TokenPrice, promptTokens: bigint, completionT
 }
 
 /**
- * What to reserve for a request of at most so many tokens: the least amount that covers the cost of every usage within
- * these bounds.
+ * Amount to reserve for a request within these bounds: the least that covers the cost of every usage within them.
  *
  * @returns nano-USD, a multiple of 1,000
  * @throws RangeError as `requestCost`

@@ -1,27 +1,28 @@
 import type { LimitedBinding } from "./decide.ts";
 import { type LimitRule, type LimitState, limitStatesOf } from "./limit-states.ts";
 
-/** How much is left under a maximum, and when all of it will be free again if nothing more is admitted. */
+/** State of the tightest rate limit of one kind, as `x-ratelimit-*` headers tell it to clients. */
 export interface RateLimitState {
   readonly limit: bigint;
   readonly remaining: bigint;
+  /** Moment at which all of the limit is free again if nothing more is admitted. */
   readonly resetsAtMs: number;
 }
 
-/** The tightest maximum of each kind; undefined if there is none. */
+/** Tightest rate limit of each kind; undefined if none applies. */
 export interface RateLimitStates {
   readonly requests: RateLimitState | undefined;
   readonly tokens: RateLimitState | undefined;
 }
 
-/** Of all rate limits that are enforced: the one with least left, of each kind. */
+/** Tightest of the rate limits that are enforced: of each kind the one with the least remaining. */
 export function rateLimitStatesOf(bindings: readonly LimitedBinding[], nowMs: number): RateLimitStates {
-  const meters = bindings.flatMap(({ limits, counter, shadow }) =>
+  const states = bindings.flatMap(({ limits, counter, shadow }) =>
     shadow ? [] : limitStatesOf(limits, counter, nowMs),
   );
   const tightest = (rule: LimitRule): RateLimitState | undefined => {
-    const least = meters
-      .filter((meter) => meter.rule === rule)
+    const least = states
+      .filter((state) => state.rule === rule)
       .reduce<LimitState | undefined>((a, b) => (a === undefined || b.remaining < a.remaining ? b : a), undefined);
     return least && { limit: least.limit, remaining: least.remaining, resetsAtMs: least.resetsAtMs ?? nowMs };
   };

@@ -14,7 +14,7 @@ import {
   WINDOW_BUCKETS,
 } from "./ring.ts";
 
-/** What was counted and when: the brute force that the ring is held against. */
+/** Amount and the moment at which it was added, kept to compute exact sums that rings are compared with. */
 interface Arrival {
   readonly atMs: number;
   readonly amount: bigint;
@@ -24,7 +24,7 @@ const START_MS = Date.UTC(2026, 10, 23);
 const bucketMs = fc.oneof(fc.constantFrom(10, 600, 36_000, 864_000, 25_920_000), fc.integer({ min: 1, max: 5_000 }));
 const amount = fc.bigInt({ min: 0n, max: 50n });
 
-/** Exactly what counts in the `windowMs` up to now: it leaves that long after it was counted, to the millisecond. */
+/** Exact sum of the window of `windowMs` that ends now: an amount leaves it to the millisecond. */
 function exactSum(log: readonly Arrival[], windowMs: number, nowMs: number): bigint {
   return log.reduce((sum, { atMs, amount }) => (nowMs - atMs < windowMs ? sum + amount : sum), 0n);
 }
@@ -71,7 +71,7 @@ describe("a ring", () => {
     const load = fc.record({
       width: fc.constantFrom(10, 600, 36_000),
       limit: fc.integer({ min: 1, max: 200 }),
-      /** Arrivals for each one that the limit leaves room for, in percent. */
+      /** Arrivals in percent of what the limit admits. */
       pressure: fc.integer({ min: 50, max: 800 }),
       seeds: fc.array(fc.integer({ min: 1, max: 2 ** 31 }), { minLength: 3_000, maxLength: 3_000 }),
     });
@@ -90,7 +90,7 @@ describe("a ring", () => {
           }
           if (exactSum(byExact.slice(-limit), windowMs, nowMs) < BigInt(limit)) byExact.push(arrival);
           if (exactSum(byLonger.slice(-limit), windowMs * 1.01, nowMs) < BigInt(limit)) byLonger.push(arrival);
-          // Under every load, at every moment.
+          // Holds under every load, at every moment.
           expect(byRing.length).toBeGreaterThanOrEqual(byLonger.length);
         }
         total.ring += byRing.length;
@@ -102,7 +102,7 @@ describe("a ring", () => {
     expect(total.ring).toBeGreaterThanOrEqual(total.exact * 0.98);
   });
 
-  it("says to the millisecond when so much no longer counts", () => {
+  it("tells to the millisecond when its sum falls to an amount", () => {
     fc.assert(
       fc.property(filled, fc.bigInt({ min: 0n, max: 400n }), ([width, log], atMost) => {
         const ring = counting(width, log);
@@ -116,7 +116,7 @@ describe("a ring", () => {
     expect(ringFreesAt(counting(10, [{ atMs: START_MS, amount: 1n }]), -1n, START_MS)).toBeUndefined();
   });
 
-  it("takes back what was counted, as if it had never been", () => {
+  it("subtracts an added amount as if it had never been added", () => {
     fc.assert(
       fc.property(filled, fc.nat(59), ([width, log], nth) => {
         const taken = log[nth];
@@ -129,21 +129,21 @@ describe("a ring", () => {
     );
   });
 
-  it("counts a correction in the bucket of its moment, and one that has left the window not at all", () => {
+  it("counts a correction in the bucket of its moment, and none whose moment has left the window", () => {
     const ring = addToRing(emptyRing(10), 5n, 10_000, 10_000);
     const later = addToRing(ring, 3n, 10_000, 10_900);
     expect([ringSum(later, 11_009), ringSum(later, 11_010)]).toEqual([8n, 0n]);
     expect(addToRing(ring, 3n, 10_000, 11_010)).toBe(ring);
   });
 
-  it("never counts less than the truth after its window was edited, however often", () => {
+  it("never counts less than the exact sum after its window was edited, however often", () => {
     fc.assert(
       fc.property(filled, fc.array(bucketMs, { minLength: 1, maxLength: 3 }), ([width, log], edits) => {
         const nowMs = log.at(-1)?.atMs ?? START_MS;
         const shortest = Math.min(width, ...edits) * WINDOW_BUCKETS;
         const ring = edits.reduce((each, next) => resizeRing(each, next, nowMs), counting(width, log));
         for (const later of [0, 0.2, 0.7, 0.99].map((share) => nowMs + Math.floor(share * shortest))) {
-          // What every window that it went through counts.
+          // Amounts that every window it had counts.
           const truth = exactSum(log, shortest, later);
           expect(ringSum(ring, later)).toBeGreaterThanOrEqual(truth);
         }
@@ -166,13 +166,13 @@ describe("a ring", () => {
     expect([ringSum(again, nowMs + 3_600_000 - 1), ringSum(again, nowMs + 3_640_000)]).toEqual([7n, 0n]);
   });
 
-  it("that never ends frees nothing, ever", () => {
+  it("of a window that never ends frees nothing", () => {
     const ring = addToRing(emptyRing(FOR_EVER_MS), 5n, START_MS, START_MS);
     expect(ringSum(ring, Date.UTC(2100, 0, 1))).toBe(5n);
     expect([ringFreesAt(ring, 4n, START_MS), ringFreesAt(ring, 5n, START_MS)]).toEqual([undefined, START_MS]);
   });
 
-  it("counts what lies in the future when the clock was set back, and what comes then at least as long as it must", () => {
+  it("counts amounts dated after now when the clock was set back, and new ones at least as long as the window", () => {
     const ring = addToRing(emptyRing(10), 5n, 50_000, 50_000);
     for (const nowMs of [49_999, 49_000, 20_000]) {
       expect(ringSum(ring, nowMs)).toBe(5n);

@@ -1,17 +1,21 @@
 /**
- * What was counted within a rolling window, in at most 101 buckets: a window's worth, and the one that is leaving it. A value:
- * every function returns another one. Milliseconds since the epoch throughout.
+ * Rolling sums in bounded space. A window is cut into 100 buckets of equal width; a ring holds the amount of each bucket of the
+ * window and of the one that is leaving it, 101 at most, whatever was counted. Bucket `n` covers `[n * bucketMs, (n + 1) *
+ * bucketMs)`, in milliseconds since the epoch. A bucket counts in full until all of it is outside the window, so that a sum is
+ * never too low, and at most that of a window one bucket longer. A ring is a value: every function returns a new one.
  */
+
+/** Amounts counted within a rolling window. */
 export interface Ring {
-  /** How wide a bucket is: a hundredth of the window; `FOR_EVER_MS` if the window never ends. */
+  /** Width of a bucket: a hundredth of the window, or `FOR_EVER_MS` if the window never ends. */
   readonly bucketMs: number;
-  /** Number of the newest bucket, which starts at that many times its width. */
+  /** Number of the newest bucket. */
   readonly newest: number;
-  /** From the newest bucket back, one for each; >= 0. */
+  /** Amount of each bucket, from the newest back; >= 0. */
   readonly amounts: readonly bigint[];
 }
 
-/** How many buckets a window is long. */
+/** Length of a window in buckets. */
 export const WINDOW_BUCKETS = 100;
 
 /** The width of the one bucket of a window that never ends. */
@@ -22,25 +26,24 @@ export function emptyRing(bucketMs: number): Ring {
 }
 
 /**
- * What counts at `nowMs`. A bucket counts whole until all of it is outside the window, so this is never less than the exact
- * rolling sum, and never more than that of a window one bucket longer. What was counted later than now (the clock was set
- * back) counts as well.
+ * Sum of the window that ends at `nowMs`: never less than the exact rolling sum, never more than that of a window one bucket
+ * longer. Amounts dated after now, which a clock that was set back leaves, count as well.
  */
 export function ringSum(ring: Ring, nowMs: number): bigint {
-  return counted(ring, nowMs).reduce((sum, amount) => sum + amount, 0n);
+  return amountsInWindow(ring, nowMs).reduce((sum, amount) => sum + amount, 0n);
 }
 
 /**
- * Counts `amount` at a moment that has been. One that has left the window counts no more, so nothing happens.
+ * Adds an amount at `atMs`. A moment that has left the window changes nothing.
  *
- * @throws RangeError for an amount < 0: it would turn a charge into a credit
+ * @throws RangeError for a negative amount: it would turn a charge into a credit
  */
 export function addToRing(ring: Ring, amount: bigint, atMs: number, nowMs: number): Ring {
-  if (amount < 0n) throw new RangeError("only what was counted can be taken back");
+  if (amount < 0n) throw new RangeError("an amount to add must not be negative");
   const bucket = bucketOf(ring.bucketMs, atMs);
   if (amount === 0n || bucket < oldestCounted(ring.bucketMs, nowMs)) return ring;
   const opened = ring.amounts.length === 0 ? { ...ring, newest: bucket } : openedUpTo(ring, bucket);
-  // The clock was set back by more than a window: it counts longer than it needs to.
+  // A clock that was set back by more than a window makes the amount count longer than it needs to.
   const index = Math.min(opened.newest - bucket, WINDOW_BUCKETS);
   const amounts = [...opened.amounts];
   while (amounts.length <= index) amounts.push(0n);
@@ -49,23 +52,25 @@ export function addToRing(ring: Ring, amount: bigint, atMs: number, nowMs: numbe
 }
 
 /**
- * Counts `amount` no more, of what was counted at that moment. No bucket falls below 0: what `rewindRing` has moved to a
- * later one stays counted until it leaves.
+ * Subtracts an amount that was added at `atMs`. No bucket falls below 0: amounts that `resizeRing` has moved to a later bucket
+ * stay counted until they leave the window.
+ *
+ * @throws RangeError for a negative amount
  */
 export function subtractFromRing(ring: Ring, amount: bigint, atMs: number): Ring {
-  if (amount < 0n) throw new RangeError("what is taken back must not be negative");
+  if (amount < 0n) throw new RangeError("an amount to subtract must not be negative");
   const index = ring.newest - bucketOf(ring.bucketMs, atMs);
-  const held = ring.amounts[index];
-  if (held === undefined) return ring;
-  return { ...ring, amounts: ring.amounts.with(index, held > amount ? held - amount : 0n) };
+  const counted = ring.amounts[index];
+  if (counted === undefined) return ring;
+  return { ...ring, amounts: ring.amounts.with(index, counted > amount ? counted - amount : 0n) };
 }
 
 /**
- * When no more than `atMost` counts, if nothing is added: from that millisecond on, and not before. `nowMs` if that is so
- * already; undefined if it will never be.
+ * First millisecond from which the sum is at most `atMost` if nothing is added; `nowMs` if it is already, undefined if it never
+ * will be.
  */
 export function ringFreesAt(ring: Ring, atMost: bigint, nowMs: number): number | undefined {
-  const amounts = counted(ring, nowMs);
+  const amounts = amountsInWindow(ring, nowMs);
   let sum = amounts.reduce((total, amount) => total + amount, 0n);
   if (sum <= atMost) return nowMs;
   if (atMost < 0n || ring.bucketMs === FOR_EVER_MS) return undefined;
@@ -75,18 +80,18 @@ export function ringFreesAt(ring: Ring, atMost: bigint, nowMs: number): number |
 }
 
 /**
- * The same in buckets of another width, for a window of another length. What counts may count longer than it needs to by up
- * to one old bucket, because it is not known when within its bucket it was counted; never shorter. What the shorter window
- * had dropped already is not known any more.
+ * Ring of the same amounts in buckets of another width, for a window of another length. Each old bucket counts as if all of it
+ * had been added at its end, because the moment within it is not known: so by up to one old bucket too long, never too short.
+ * Amounts that a shorter window has dropped are lost.
  */
 export function resizeRing(ring: Ring, bucketMs: number, nowMs: number): Ring {
   if (ring.bucketMs === bucketMs) return ring;
-  return ring.amounts.reduceRight<Ring>((rewound, amount, index) => {
-    return addToRing(rewound, amount, lastMoment(ring, ring.newest - index, nowMs), nowMs);
+  return ring.amounts.reduceRight<Ring>((resized, amount, index) => {
+    return addToRing(resized, amount, lastMoment(ring, ring.newest - index, nowMs), nowMs);
   }, emptyRing(bucketMs));
 }
 
-/** The latest moment at which something in this bucket can have been counted. */
+/** Latest moment at which an amount of this bucket can have been added. */
 function lastMoment({ bucketMs }: Ring, bucket: number, nowMs: number): number {
   if (bucketMs === FOR_EVER_MS) return nowMs;
   return Math.max(bucket * bucketMs, Math.min((bucket + 1) * bucketMs - 1, nowMs));
@@ -100,12 +105,12 @@ function oldestCounted(bucketMs: number, nowMs: number): number {
   return bucketOf(bucketMs, nowMs) - WINDOW_BUCKETS;
 }
 
-/** The amounts that count, newest first. */
-function counted({ bucketMs, newest, amounts }: Ring, nowMs: number): readonly bigint[] {
+/** Amounts that count at `nowMs`, newest first. */
+function amountsInWindow({ bucketMs, newest, amounts }: Ring, nowMs: number): readonly bigint[] {
   return amounts.slice(0, Math.max(0, newest - oldestCounted(bucketMs, nowMs) + 1));
 }
 
-/** With this bucket in it, if it is newer than all; the oldest ones drop out. */
+/** Ring whose newest bucket is at least this one; the oldest buckets drop out. */
 function openedUpTo(ring: Ring, bucket: number): Ring {
   const ahead = bucket - ring.newest;
   if (ahead <= 0) return ring;
@@ -113,16 +118,16 @@ function openedUpTo(ring: Ring, bucket: number): Ring {
   return { ...ring, newest: bucket, amounts: [...between, ...ring.amounts].slice(0, WINDOW_BUCKETS + 1) };
 }
 
-/** As one array of whole numbers, none below 0: the width, the newest bucket's number, and the amounts. */
+/** Ring as an array of integers >= 0, to be stored: the width, the number of the newest bucket, then the amounts. */
 export function toRingNumbers({ bucketMs, newest, amounts }: Ring): readonly bigint[] {
   const last = amounts.findLastIndex((amount) => amount > 0n);
   return [BigInt(bucketMs), BigInt(newest), ...amounts.slice(0, last + 1)];
 }
 
-/** @throws Error if they are none of `toRingNumbers`: whoever needs what was counted must refuse */
+/** @throws Error if the numbers are not those of a ring: a request that needs the ring must be refused */
 export function fromRingNumbers(numbers: readonly bigint[]): Ring {
   const [bucketMs, newest, ...amounts] = numbers;
-  const readable = amounts.length <= WINDOW_BUCKETS + 1 && numbers.every((each) => each >= 0n);
+  const readable = amounts.length <= WINDOW_BUCKETS + 1 && numbers.every((number) => number >= 0n);
   if (bucketMs === undefined || newest === undefined || !readable) throw new Error("a window cannot be read");
   return { bucketMs: Number(bucketMs), newest: Number(newest), amounts };
 }

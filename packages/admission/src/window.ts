@@ -1,6 +1,6 @@
 import { FOR_EVER_MS, WINDOW_BUCKETS } from "./ring.ts";
 
-/** Over which time a budget counts: rolling, except for `total`, which counts for ever. */
+/** Window of a budget: rolling, except for `total`, which never ends. */
 export type BudgetWindow = "hour" | "day" | "week" | "month" | "total";
 
 const HOUR_MS = 3_600_000;
@@ -16,12 +16,12 @@ const DURATION_MS: Readonly<Record<Exclude<BudgetWindow, "total">, number>> = {
 /** Every window, shortest first. */
 export const BUDGET_WINDOWS: readonly BudgetWindow[] = ["hour", "day", "week", "month", "total"];
 
-/** How wide the buckets of a budget's ring are. */
+/** Width of the buckets of a budget's ring. */
 export function budgetBucketMs(window: BudgetWindow): number {
   return window === "total" ? FOR_EVER_MS : DURATION_MS[window] / WINDOW_BUCKETS;
 }
 
-/** How wide the buckets of a rate limit's rings are: whole milliseconds for any whole number of seconds. */
+/** Width of the buckets of a rate limit's rings: whole milliseconds for any whole number of seconds. */
 export function rateBucketMs(windowSecs: number): number {
   return (windowSecs * 1_000) / WINDOW_BUCKETS;
 }
