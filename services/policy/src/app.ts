@@ -38,7 +38,7 @@ import { budgetService, guardrailService, presetService, rateLimitService } from
 import { simulationService } from "./handlers/simulation-service.ts";
 import { createAppliedPolicies } from "./store/applied-policies.ts";
 import { createBindingStore } from "./store/binding-store.ts";
-import { createCounterReader } from "./store/consumption.ts";
+import { createCounterReader } from "./store/counters.ts";
 import { createBudgetRecords } from "./store/reconciliation.ts";
 import { createLedger } from "./store/ledger.ts";
 import { createPolicyStore } from "./store/policy-store.ts";
@@ -73,31 +73,31 @@ export async function startPolicy(config: Config): Promise<RunningProcess> {
 }
 
 export interface PolicyWiring {
-  readonly config: Pick<Config, "serviceCredentials" | "holdTtlMs">;
+  readonly config: Pick<Config, "serviceCredentials" | "reservationTtlMs">;
   readonly database: Database<PolicySchema>;
   readonly changes: ChangeFeed;
-  /** To the auth service. */
+  /** Transport to the auth service. */
   readonly auth: Transport;
-  /** To the usage service. */
+  /** Transport to the usage service. */
   readonly usage: Transport;
   readonly log: Logger;
   readonly clock: Clock;
 }
 
-/** The service without its process: what it serves, the chain that every call passes through, and what that holds. */
+/** Wires the service without its process: routes, gRPC services, the interceptor chain, and the verifier to be stopped. */
 export function wirePolicy({ config, database, changes, auth, usage, log, clock }: PolicyWiring) {
-  const { serviceCredentials, holdTtlMs } = config;
+  const { serviceCredentials, reservationTtlMs } = config;
   const policies = createPolicyStore(database);
   const bindings = createBindingStore(database);
   const keys = createKeyDirectory(auth);
   const management = createManagement(policies, bindings, keys, clock);
   const applied = createAppliedPolicies(database);
-  const consumption = createCounterReader(database);
-  const readEffective = createReadEffectivePolicy({ applied, consumption, keys });
-  const describe = createDescribePolicies(bindings, consumption);
+  const counterReader = createCounterReader(database);
+  const readEffective = createReadEffectivePolicy({ applied, counterReader, keys });
+  const describe = createDescribePolicies(bindings, counterReader);
   const typed = <Kind extends PolicyKind>(kind: Kind) => typedPolicies(kind, policies, management, describe);
   const simulate = createSimulatePolicy({ policies, keys, history: createRequestHistory(usage), clock });
-  const admission = admissionService(createAdmission(createLedger(database), holdTtlMs));
+  const admission = admissionService(createAdmission(createLedger(database), reservationTtlMs));
 
   const ready = () => database.isReachable();
   const routes = (router: ConnectRouter): void => {

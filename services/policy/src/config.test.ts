@@ -12,8 +12,8 @@ const complete = {
 };
 
 it("holds a request's money for 15 minutes unless told otherwise", () => {
-  expect(readConfig(complete)).toMatchObject({ host: "127.0.0.1", port: 7002, holdTtlMs: 900_000 });
-  expect(readConfig({ ...complete, ROUTEPLANE_HOLD_TTL_SECS: "5" })).toMatchObject({ holdTtlMs: 5_000 });
+  expect(readConfig(complete)).toMatchObject({ host: "127.0.0.1", port: 7002, reservationTtlMs: 900_000 });
+  expect(readConfig({ ...complete, ROUTEPLANE_HOLD_TTL_SECS: "5" })).toMatchObject({ reservationTtlMs: 5_000 });
 });
 
 it("reports every missing and faulty variable at once", () => {

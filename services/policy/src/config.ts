@@ -3,19 +3,19 @@ import { readEnvironment, readServerConfig, type ServerConfig } from "@routeplan
 
 export interface Config extends ServerConfig {
   readonly databaseUrl: string;
-  /** Where the hot methods are served over gRPC alone; 0: any free port. */
+  /** Port of the hot methods over gRPC alone; 0 stands for any free port. */
   readonly grpcPort: number;
   readonly authUrl: string;
   readonly usageUrl: string;
-  /** Credential that it presents to other services. */
+  /** Credential presented to other services. */
   readonly serviceToken: string;
-  /** Credentials that it accepts. */
+  /** Credentials accepted from other services. */
   readonly serviceCredentials: ServiceCredentials;
-  /** How long a request may be under way before its reservation is charged in full. */
-  readonly holdTtlMs: number;
+  /** Time after which an open reservation expires and is charged in full. */
+  readonly reservationTtlMs: number;
 }
 
-const DEFAULT_HOLD_TTL_SECS = 900;
+const DEFAULT_RESERVATION_TTL_SECS = 900;
 const DAY_SECS = 86_400;
 
 export function readConfig(variables: Readonly<Record<string, string | undefined>>): Config {
@@ -27,7 +27,8 @@ export function readConfig(variables: Readonly<Record<string, string | undefined
     usageUrl: env.url("ROUTEPLANE_USAGE_URL", ["http:", "https:"]),
     serviceToken: env.text("ROUTEPLANE_SERVICE_TOKEN"),
     serviceCredentials: env.parsed("ROUTEPLANE_SERVICE_CREDENTIALS", SERVICE_CREDENTIALS_RULE, parseServiceCredentials),
-    holdTtlMs:
-      env.integer("ROUTEPLANE_HOLD_TTL_SECS", { min: 1, max: DAY_SECS, fallback: DEFAULT_HOLD_TTL_SECS }) * 1_000,
+    reservationTtlMs:
+      env.integer("ROUTEPLANE_HOLD_TTL_SECS", { min: 1, max: DAY_SECS, fallback: DEFAULT_RESERVATION_TTL_SECS }) *
+      1_000,
   }));
 }

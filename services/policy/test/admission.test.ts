@@ -1,7 +1,13 @@
 import { microToNano as nano, newId } from "@routeplane/domain";
 import { sql } from "kysely";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { HOLD_TTL_MS, type PolicyUnderTest, requestOf, startPolicyUnderTest, used } from "./policy-under-test.ts";
+import {
+  RESERVATION_TTL_MS,
+  type PolicyUnderTest,
+  requestOf,
+  startPolicyUnderTest,
+  used,
+} from "./policy-under-test.ts";
 
 let policy: PolicyUnderTest;
 beforeAll(async () => {
@@ -26,7 +32,7 @@ describe("admission", () => {
     const answer = await policy.admission.admit(request(400n));
     if (answer.outcome !== "admitted") return expect.fail("was denied");
     expect(answer).toMatchObject({ outputTokensMax: 400n, reservedNano: nano(400n) });
-    expect(Math.abs((answer.expiresAt?.getTime() ?? 0) - Date.now() - HOLD_TTL_MS)).toBeLessThan(5_000);
+    expect(Math.abs((answer.expiresAt?.getTime() ?? 0) - Date.now() - RESERVATION_TTL_MS)).toBeLessThan(5_000);
     expect(await total()).toMatchObject({ reservedNano: nano(400n), spentNano: 0n });
   });
 

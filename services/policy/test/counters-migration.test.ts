@@ -7,7 +7,7 @@ import { migrations } from "../migrations/index.ts";
 import { createAdmission } from "../src/domain/admission/admission.ts";
 import { createLedger } from "../src/store/ledger.ts";
 import type { PolicySchema } from "../src/store/schema.ts";
-import { HOLD_TTL_MS, requestOf, used } from "./policy-under-test.ts";
+import { RESERVATION_TTL_MS, requestOf, used } from "./policy-under-test.ts";
 
 const MINUTE_MS = 60_000;
 
@@ -59,7 +59,7 @@ it("what budgets had counted and what was under way is kept by the migration, an
           now() + interval '10 minutes', 'open')`.execute(tx);
     });
     await migrate(migrations);
-    const admission = createAdmission(createLedger(database), HOLD_TTL_MS);
+    const admission = createAdmission(createLedger(database), RESERVATION_TTL_MS);
     // 200 + 200 spent and 50 reserved where the window is rolling; 200 + 50 for ever.
     const first = await admission.admit(requestOf(namespaceId, [key], 9_999n));
     expect(first).toMatchObject({ outcome: "admitted", outputTokensMax: 550n });

@@ -36,7 +36,7 @@ import { createFakeUsageService } from "./fake-usage-service.ts";
 
 /** The gateway's. */
 export const SERVICE_TOKEN = "rps_of-the-gateway";
-export const HOLD_TTL_MS = 900_000;
+export const RESERVATION_TTL_MS = 900_000;
 
 /** One output token costs one micro-USD, and input nothing: a reservation in micro-USD is its output bound. */
 export const MICRO_PER_TOKEN = { inputPicoUsd: 0n, outputPicoUsd: 1_000_000n };
@@ -75,7 +75,7 @@ export async function startPolicyUnderTest() {
   const logged: string[] = [];
   const log = createLogger("policy", (line) => (logged.push(line), ""), "debug");
   const callerOf = (token: string) => (token === SERVICE_TOKEN ? ("gateway" as const) : undefined);
-  const config = { serviceCredentials: { callerOf }, holdTtlMs: HOLD_TTL_MS };
+  const config = { serviceCredentials: { callerOf }, reservationTtlMs: RESERVATION_TTL_MS };
   const wire = (on: Database<PolicySchema>, changes = createChangeFeed()) =>
     wirePolicy({ config, database: on, changes, auth: auth.transport, usage: usage.transport, log, clock: Date.now });
   const serve = (on: Database<PolicySchema>, changes = createChangeFeed()): Transport => {
@@ -99,7 +99,7 @@ export async function startPolicyUnderTest() {
     /** As the holder of a token, for calls that are only known as a method. */
     transportAs: (token: string) => authorized(transport, token),
     asService: (transport: Transport) => authorized(transport, SERVICE_TOKEN),
-    admission: createAdmission(createLedger(database), HOLD_TTL_MS),
+    admission: createAdmission(createLedger(database), RESERVATION_TTL_MS),
     policies,
     /** The service where Postgres does not listen. */
     withoutDatabase() {
@@ -125,7 +125,7 @@ export async function startPolicyUnderTest() {
     replica(): Admission {
       const another = open(clone.url("routeplane_policy"));
       opened.push(another);
-      return createAdmission(createLedger(another), HOLD_TTL_MS);
+      return createAdmission(createLedger(another), RESERVATION_TTL_MS);
     },
     /** A policy bound to a key or, failing that, to the namespace. */
     async bound(namespaceId: Id<"ns">, spec: PolicySpec, keyId?: Id<"key">, mode: BindingMode = "enforce") {

@@ -3,7 +3,7 @@ import { EMPTY_COUNTER } from "@routeplane/admission";
 import { microToNano as nano, type Id, newId } from "@routeplane/domain";
 import { sql } from "kysely";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { fromCounterColumns } from "../src/store/counter-columns.ts";
+import { fromCounterRow } from "../src/store/counters.ts";
 import { type PolicyUnderTest, requestOf, startPolicyUnderTest, used } from "./policy-under-test.ts";
 
 let policy: PolicyUnderTest;
@@ -26,7 +26,7 @@ async function counterOf(bindingId: Id<"bnd">) {
   const row = await policy.admin.within({}, (tx) =>
     tx.selectFrom("counters").selectAll().where("binding_id", "=", bindingId).executeTakeFirstOrThrow(),
   );
-  const { requests, tokens, ...counter } = fromCounterColumns(row);
+  const { requests, tokens, ...counter } = fromCounterRow(row);
   const sum = (ring = requests) => ring?.amounts.reduce((total, each) => total + each, 0n) ?? 0n;
   return { ...counter, requests: sum(requests), tokens: sum(tokens) };
 }

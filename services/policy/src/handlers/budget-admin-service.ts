@@ -10,12 +10,18 @@ import {
   type ReconciliationDependencies,
 } from "../domain/reconciliation/reconciliation.ts";
 
-/** What a request took from budgets is kept for a day after its time; an hour less, for clocks that differ. */
+/** Age up to which requests are compared: reservations are kept for a day after their expiry, less an hour for clocks that differ. */
 const COMPARED_MS = 23 * 60 * 60 * 1000;
-/** Of one call: well below what a caller waits for. */
+/** Time of one call, well below its deadline. */
 const RECONCILE_MS = 3_000;
 const LIST = "reconciled-budgets";
-const PARTS = ["holds", "requests", "counters", "end"] as const;
+/** Words of page tokens for the parts of a reconciliation. */
+const PART_WORDS: Readonly<Record<ReconciliationCursor["part"], string>> = {
+  reservations: "holds",
+  requests: "requests",
+  counters: "counters",
+  end: "end",
+};
 
 export function budgetAdminService(
   dependencies: ReconciliationDependencies,
@@ -25,38 +31,41 @@ export function budgetAdminService(
     async reconcileBudgets({ from, to, pageToken }, context) {
       wholeNodeOperatorOf(context);
       const now = new Date(clock());
-      const kept = new Date(now.getTime() - COMPARED_MS);
-      const asked = { from: fromTimestamp(from) ?? kept, to: fromTimestamp(to) };
-      if (asked.to !== undefined && asked.from >= asked.to) throw invalidField("from", "must be before to");
+      const oldest = new Date(now.getTime() - COMPARED_MS);
+      const requested = { from: fromTimestamp(from) ?? oldest, to: fromTimestamp(to) };
+      if (requested.to !== undefined && requested.from >= requested.to) throw invalidField("from", "must be before to");
       const cursor = fromPageToken(LIST, pageToken, parseCursor);
-      // What is admitted while this reads is for the next time.
-      const withCounters = asked.to === undefined || asked.to >= now;
-      const range = { from: asked.from > kept ? asked.from : kept, to: withCounters ? now : (asked.to ?? now) };
+      // Requests that are admitted during the call are left to the next one.
+      const withCounters = requested.to === undefined || requested.to >= now;
+      const range = {
+        from: requested.from > oldest ? requested.from : oldest,
+        to: withCounters ? now : (requested.to ?? now),
+      };
       if (range.from >= range.to) return {};
-      const request = { range, withCounters, now, cursor, budgetMs: RECONCILE_MS };
-      const found = await reconcileBudgets(dependencies, request);
+      const request = { range, withCounters, now, cursor, timeLimitMs: RECONCILE_MS };
+      const result = await reconcileBudgets(dependencies, request);
       return {
         comparedFrom: toTimestamp(range.from),
-        namespaceCount: found.namespaceCount,
-        requestCount: BigInt(found.requestCount),
-        runningCount: BigInt(found.runningCount),
-        counterCount: BigInt(found.counterCount),
-        partialCounterCount: BigInt(found.partialCounterCount),
-        differences: toProtoDifferences(found),
-        nextPageToken: found.next === undefined ? "" : toPageToken(LIST, formatCursor(found.next)),
+        namespaceCount: result.namespaceCount,
+        requestCount: BigInt(result.requestCount),
+        runningCount: BigInt(result.runningCount),
+        counterCount: BigInt(result.counterCount),
+        partialCounterCount: BigInt(result.partialCounterCount),
+        differences: toProtoDifferences(result),
+        nextPageToken: result.next === undefined ? "" : toPageToken(LIST, formatCursor(result.next)),
       };
     },
   };
 }
 
 function formatCursor({ namespaceId, part, after }: ReconciliationCursor): string {
-  return `${namespaceId} ${part} ${after}`;
+  return `${namespaceId} ${PART_WORDS[part]} ${after}`;
 }
 
 function parseCursor(text: string): ReconciliationCursor | undefined {
-  const [id = "", name = "", after = ""] = text.split(" ");
+  const [id = "", word = "", after = ""] = text.split(" ");
   const namespaceId = parseId("ns", id);
-  const part = PARTS.find((each) => each === name);
+  const part = (["reservations", "requests", "counters", "end"] as const).find((each) => PART_WORDS[each] === word);
   return namespaceId && part && { namespaceId, part, after };
 }
 

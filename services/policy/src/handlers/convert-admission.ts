@@ -29,10 +29,10 @@ function fromProtoPrice({ inputPicoUsd, outputPicoUsd, requestPicoUsd }: ProtoTo
   return { inputPicoUsd, outputPicoUsd, requestPicoUsd };
 }
 
-export function toProtoAdmitResponse(answer: AdmissionResult): MessageInitShape<typeof AdmitResponseSchema> {
-  const { shadowDenials, rateLimits } = answer;
+export function toProtoAdmitResponse(result: AdmissionResult): MessageInitShape<typeof AdmitResponseSchema> {
+  const { shadowDenials, rateLimits } = result;
   return {
-    outcome: toProtoOutcome(answer),
+    outcome: toProtoOutcome(result),
     shadowDenials: shadowDenials.map(({ binding: { policyId, bindingId }, rule }) => ({ policyId, bindingId, rule })),
     ...present({
       requests: toProtoRateLimitState(rateLimits.requests),
@@ -41,9 +41,9 @@ export function toProtoAdmitResponse(answer: AdmissionResult): MessageInitShape<
   };
 }
 
-function toProtoOutcome(answer: AdmissionResult) {
-  if (answer.outcome === "denied") return { case: "denial" as const, value: toProtoDenial(answer) };
-  const { outputTokensMax, reservedNano, expiresAt } = answer;
+function toProtoOutcome(result: AdmissionResult) {
+  if (result.outcome === "denied") return { case: "denial" as const, value: toProtoDenial(result) };
+  const { outputTokensMax, reservedNano, expiresAt } = result;
   const bounds = { outputTokensMax, reservedNanoUsd: reservedNano };
   const value = { ...bounds, ...(expiresAt && { expiresAt: toTimestamp(expiresAt) }) };
   return { case: "admission" as const, value };
@@ -59,7 +59,7 @@ function toProtoDenial(denied: Extract<AdmissionResult, { outcome: "denied" }>):
     message,
     rule,
     limit: isMoney ? nanoToMicro(limit) : limit,
-    // Rounded down: what is said to be left can be had.
+    // Rounded down: a remaining micro-USD can be spent.
     remaining: isMoney ? remaining / microToNano(1n) : remaining,
     ...(retryAtMs !== undefined && { retryAt: toTimestamp(new Date(retryAtMs)) }),
   };

@@ -61,12 +61,12 @@ export function toProtoPolicy({
 }
 
 export function toProtoBudgetUse({ limitMicroUsd }: BudgetSpec, { spentNano, reservedNano, freesUpAt }: BudgetUse) {
-  const leftNano = microToNano(limitMicroUsd) - spentNano - reservedNano;
+  const remainingNano = microToNano(limitMicroUsd) - spentNano - reservedNano;
   return {
     spentMicroUsd: nanoToMicro(spentNano),
     reservedMicroUsd: nanoToMicro(reservedNano),
-    // Rounded down, unlike what is used: what is left can be had.
-    remainingMicroUsd: leftNano > 0n ? leftNano / microToNano(1n) : 0n,
+    // Rounded down, unlike the used amounts: a remaining micro-USD can be spent.
+    remainingMicroUsd: remainingNano > 0n ? remainingNano / microToNano(1n) : 0n,
     ...(freesUpAt && { freesUpAt: toTimestamp(freesUpAt) }),
   };
 }
@@ -84,7 +84,7 @@ export function fromProtoPolicyUpdate({ name, spec, etag, updateMask }: UpdatePo
   };
 }
 
-/** Names a principal. */
+/** Fields of a message that name a principal. */
 interface PrincipalFields {
   readonly principalType: PrincipalType;
   readonly principalId: string;
@@ -96,7 +96,7 @@ export function fromProtoPrincipal({ principalType, principalId }: PrincipalFiel
     : { type: "api_key", id: requireId("key", principalId) };
 }
 
-/** Unspecified: enforce. */
+/** Unspecified stands for enforce. */
 export function fromProtoMode(mode: ProtoMode): BindingMode {
   return mode === ProtoMode.SHADOW ? "shadow" : "enforce";
 }

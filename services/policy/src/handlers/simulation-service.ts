@@ -22,8 +22,8 @@ export function simulationService(simulate: SimulatePolicy): ServiceImpl<typeof 
   return {
     async simulatePolicy(request, context) {
       const caller = keyPrincipalOf(context);
-      const wanted = fromProtoSimulationRequest(request, caller.namespaceId);
-      return toProtoSimulation(await simulate(caller, wanted, context.signal));
+      const simulation = fromProtoSimulationRequest(request, caller.namespaceId);
+      return toProtoSimulation(await simulate(caller, simulation, context.signal));
     },
   };
 }
@@ -39,38 +39,38 @@ function fromProtoSubject(subject: SimulatePolicyRequest["subject"]): Simulation
   return { spec, guardrail: guardrailInRequest(spec) };
 }
 
-/** Unspecified: the caller's namespace. */
+/** Unspecified stands for the caller's namespace. */
 function fromProtoTarget(request: SimulatePolicyRequest, namespaceId: Id<"ns">): BoundPrincipal {
   if (request.principalType !== PrincipalType.UNSPECIFIED) return fromProtoPrincipal(request);
   if (request.principalId !== "") throw invalidField("principal_type", "must be set along with principal_id");
   return { type: "namespace", id: namespaceId };
 }
 
-function toProtoSimulation(past: SimulationResult): MessageInitShape<typeof SimulatePolicyResponseSchema> {
-  const byKey = [...past.byKey].toSorted(([, one], [, other]) => other.denied - one.denied).slice(0, MAX_KEYS);
-  const byRule = [...past.byRule].toSorted(([, one], [, other]) => other - one);
+function toProtoSimulation(result: SimulationResult): MessageInitShape<typeof SimulatePolicyResponseSchema> {
+  const byKey = [...result.byKey].toSorted(([, a], [, b]) => b.denied - a.denied).slice(0, MAX_KEYS);
+  const byRule = [...result.byRule].toSorted(([, a], [, b]) => b - a);
   return {
-    from: toTimestamp(past.from),
-    to: toTimestamp(past.to),
-    truncated: past.truncated,
-    requestCount: BigInt(past.requests),
-    spendMicroUsd: nanoToMicro(past.spendNano),
-    refusedCount: BigInt(past.denied),
-    refusedSpendMicroUsd: nanoToMicro(past.deniedSpendNano),
-    byKey: byKey.map(([keyId, tally]) => toProtoSimulatedKey(keyId, tally)),
+    from: toTimestamp(result.from),
+    to: toTimestamp(result.to),
+    truncated: result.truncated,
+    requestCount: BigInt(result.requests),
+    spendMicroUsd: nanoToMicro(result.spendNano),
+    refusedCount: BigInt(result.denied),
+    refusedSpendMicroUsd: nanoToMicro(result.deniedSpendNano),
+    byKey: byKey.map(([keyId, totals]) => toProtoSimulatedKey(keyId, totals)),
     byRule: byRule.map(([rule, refused]) => ({ rule, refusedCount: BigInt(refused) })),
-    notSimulated: [...past.notSimulated],
+    notSimulated: [...result.notSimulated],
   };
 }
 
 function toProtoSimulatedKey(
   keyId: string,
-  tally: Readonly<SimulationTotals>,
+  totals: Readonly<SimulationTotals>,
 ): MessageInitShape<typeof SimulatedKeySchema> {
   return {
     keyId,
-    requestCount: BigInt(tally.requests),
-    refusedCount: BigInt(tally.denied),
-    refusedSpendMicroUsd: nanoToMicro(tally.deniedSpendNano),
+    requestCount: BigInt(totals.requests),
+    refusedCount: BigInt(totals.denied),
+    refusedSpendMicroUsd: nanoToMicro(totals.deniedSpendNano),
   };
 }

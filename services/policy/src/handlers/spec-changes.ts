@@ -1,4 +1,4 @@
-/** What the typed services' update requests do to a spec: undefined if they say nothing about it. */
+/** Conversion of the typed services' update requests to changes of a spec; undefined if a request leaves the spec as it is. */
 import type { PolicyKind, SpecOf } from "@routeplane/policy-spec";
 import type {
   UpdateBudgetRequest,
@@ -16,8 +16,8 @@ import {
 } from "@routeplane/policy-spec/proto";
 
 export interface SpecChange<Kind extends PolicyKind> {
-  readonly spec: (now: SpecOf<Kind>) => SpecOf<Kind>;
-  /** The guardrail that it brings, if any. */
+  readonly spec: (current: SpecOf<Kind>) => SpecOf<Kind>;
+  /** Guardrail that the change brings, to be validated. */
   readonly guardrail?: GuardrailInRequest | undefined;
 }
 
@@ -62,18 +62,18 @@ export function presetChange(request: UpdatePresetRequest): SpecChange<"preset">
 
 type Parts<Kind extends PolicyKind> = Present<Omit<SpecOf<Kind>, "kind">>;
 
-/** @param clear whether each part that can go shall go */
+/** @param clear parts to remove */
 function partsChange<Kind extends PolicyKind>(
   set: Parts<Kind>,
   clear: { readonly [Part in keyof Parts<Kind>]?: boolean },
 ): SpecChange<Kind> | undefined {
-  const cleared = Object.entries(clear).flatMap(([part, gone]) => (gone === true ? [part] : []));
+  const cleared = Object.entries(clear).flatMap(([part, isCleared]) => (isCleared === true ? [part] : []));
   for (const part of cleared) {
     if (!(part in set)) continue;
     const field = part.replaceAll(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
-    throw invalidField(`clear_${field}`, `must not be said together with ${field}`);
+    throw invalidField(`clear_${field}`, `must not be set together with ${field}`);
   }
   if (cleared.length === 0 && Object.keys(set).length === 0) return undefined;
   const kept = (spec: object) => Object.fromEntries(Object.entries(spec).filter(([part]) => !cleared.includes(part)));
-  return { spec: (now) => ({ ...kept(now), ...set }) as SpecOf<Kind> };
+  return { spec: (current) => ({ ...kept(current), ...set }) as SpecOf<Kind> };
 }

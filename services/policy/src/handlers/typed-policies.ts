@@ -17,7 +17,7 @@ const DEFAULT_PAGE_SIZE = 100;
 type PolicyMessage = MessageInitShape<typeof PolicySchema>;
 type BindingMessage = MessageInitShape<typeof BindingSchema>;
 
-/** What the services of all kinds do alike: their messages have the same shape, but for what a spec holds. */
+/** Handlers that the services of all kinds share: their messages have the same shape, but for the spec. */
 export interface TypedPolicies<Kind extends PolicyKind> {
   readonly create: (
     request: { readonly name: string; readonly bindTo: readonly Principal[] },
@@ -40,7 +40,7 @@ export interface TypedPolicies<Kind extends PolicyKind> {
   ) => Promise<{ unbound: BindingMessage[] }>;
 }
 
-/** The policies of one kind. Those of another are NOT_FOUND; a kind never changes, so it is asked for without a lock. */
+/** Handlers of one kind. Policies of another kind are NOT_FOUND; a kind never changes, so that it is read without a lock. */
 export function typedPolicies<Kind extends PolicyKind>(
   kind: Kind,
   policies: PolicyStore,
@@ -84,7 +84,7 @@ export function typedPolicies<Kind extends PolicyKind>(
       const policy = await management.update(keyPrincipalOf(context), id, {
         ...(name !== "" && { name }),
         ...(etag !== "" && { etag }),
-        ...(change && { spec: (now) => change.spec(now as SpecOf<Kind>), guardrail: change.guardrail }),
+        ...(change && { spec: (current) => change.spec(current as SpecOf<Kind>), guardrail: change.guardrail }),
       });
       return { policy: await toProto(policy) };
     },

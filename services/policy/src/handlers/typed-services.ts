@@ -1,4 +1,4 @@
-/** The services of one kind each: what a request's spec means, and which method does what `typed-policies.ts` does. */
+/** Services of one kind each: they convert the spec of a request and delegate to the shared handlers of `typed-policies.ts`. */
 import type { ServiceImpl } from "@connectrpc/connect";
 import type { BudgetService, GuardrailService, PresetService, RateLimitService } from "@routeplane/contracts/policy";
 import { invalidField } from "@routeplane/domain";
@@ -15,7 +15,11 @@ import type { TypedPolicies } from "./typed-policies.ts";
 export function budgetService(budgets: TypedPolicies<"budget">): ServiceImpl<typeof BudgetService> {
   return {
     createBudget: (request, context) =>
-      budgets.create(request, { kind: "budget", ...fromProtoBudget(required(request.spec), VALIDATED_WORDS) }, context),
+      budgets.create(
+        request,
+        { kind: "budget", ...fromProtoBudget(requireSpec(request.spec), VALIDATED_WORDS) },
+        context,
+      ),
     getBudget: budgets.get,
     listBudgets: budgets.list,
     updateBudget: (request, context) => budgets.update(request, budgetChange(request), context),
@@ -26,7 +30,7 @@ export function budgetService(budgets: TypedPolicies<"budget">): ServiceImpl<typ
 export function rateLimitService(rateLimits: TypedPolicies<"rate_limit">): ServiceImpl<typeof RateLimitService> {
   return {
     createRateLimit: (request, context) =>
-      rateLimits.create(request, { kind: "rate_limit", ...fromProtoRateLimit(required(request.spec)) }, context),
+      rateLimits.create(request, { kind: "rate_limit", ...fromProtoRateLimit(requireSpec(request.spec)) }, context),
     getRateLimit: rateLimits.get,
     listRateLimits: rateLimits.list,
     updateRateLimit: (request, context) => rateLimits.update(request, rateLimitChange(request), context),
@@ -39,7 +43,7 @@ export function guardrailService(guardrails: TypedPolicies<"guardrail">): Servic
     createGuardrail: (request, context) =>
       guardrails.create(
         request,
-        { kind: "guardrail", ...fromProtoGuardrail(required(request.spec), VALIDATED_WORDS) },
+        { kind: "guardrail", ...fromProtoGuardrail(requireSpec(request.spec), VALIDATED_WORDS) },
         context,
       ),
     getGuardrail: guardrails.get,
@@ -52,7 +56,11 @@ export function guardrailService(guardrails: TypedPolicies<"guardrail">): Servic
 export function presetService(presets: TypedPolicies<"preset">): ServiceImpl<typeof PresetService> {
   return {
     createPreset: (request, context) =>
-      presets.create(request, { kind: "preset", ...fromProtoPreset(required(request.spec), VALIDATED_WORDS) }, context),
+      presets.create(
+        request,
+        { kind: "preset", ...fromProtoPreset(requireSpec(request.spec), VALIDATED_WORDS) },
+        context,
+      ),
     getPreset: presets.get,
     listPresets: presets.list,
     updatePreset: (request, context) => presets.update(request, presetChange(request), context),
@@ -60,8 +68,8 @@ export function presetService(presets: TypedPolicies<"preset">): ServiceImpl<typ
   };
 }
 
-/** The contract demands it. */
-function required<Spec>(spec: Spec | undefined): Spec {
+/** @throws DomainError INVALID_ARGUMENT without a spec, which the contract's validation refuses before */
+function requireSpec<Spec>(spec: Spec | undefined): Spec {
   if (spec === undefined) throw invalidField("spec", "is required");
   return spec;
 }

@@ -1,81 +1,88 @@
+/**
+ * Batching of calls that would otherwise wait for the same row locks.
+ *
+ * 1. A call whose batch key is idle runs at once, alone.
+ * 2. Calls that arrive while a batch of their key runs wait, and are the next batch, in order of arrival.
+ * 3. A batch has at most `MAX_BATCH` calls and no two with the same id; others wait for the batch after it.
+ *
+ * Batches of one key run one after the other, those of different keys at the same time. If a whole batch fails, the fault may be
+ * that of one call, so that each call is run again alone; but UNAVAILABLE fails all calls, because each would fail again.
+ */
 import { DomainError } from "@routeplane/domain";
 
-/** What became of one call of a batch. */
-export type Outcome<Answer> = { readonly result: Answer } | { readonly error: unknown };
+/** Result of one call of a batch, or its error. */
+export type Outcome<Result> = { readonly result: Result } | { readonly error: unknown };
 
-export interface BatchOptions<Call, Answer> {
-  /** Calls of one lane would wait for one another anyway: they are made one batch after the other. */
+export interface BatchOptions<Call, Result> {
+  /** Key of the calls that may share a batch. */
   readonly batchKeyOf: (call: Call) => string;
-  /** No two calls with the same one are in a batch. */
+  /** Id of which a batch has at most one call. */
   readonly idOf: (call: Call) => string;
-  /** Makes all of them, and tells of each; or throws, and then none was made. */
-  readonly run: (calls: readonly Call[]) => Promise<readonly Outcome<Answer>[]>;
+  /** Runs a batch and returns the outcome of each call in order; or throws, and then none was run. */
+  readonly run: (calls: readonly Call[]) => Promise<readonly Outcome<Result>[]>;
 }
 
-interface Waiting<Call, Answer> {
+interface WaitingCall<Call, Result> {
   readonly call: Call;
-  readonly resolve: (answer: Answer) => void;
+  readonly resolve: (result: Result) => void;
   readonly reject: (error: unknown) => void;
 }
 
-/** Bounds how long the first of a batch waits for the last. */
+/** Largest number of calls in a batch: it bounds how long the first of them waits for the last. */
 export const MAX_BATCH = 64;
 
-/**
- * A call is made at once where none is under way, alone; those that come in the meantime are the next batch. What makes a batch
- * fail need not concern all of its calls, so each is then made alone, unless nothing can be made at all (UNAVAILABLE).
- */
-export function createBatcher<Call, Answer>(options: BatchOptions<Call, Answer>): (call: Call) => Promise<Answer> {
+export function createBatcher<Call, Result>(options: BatchOptions<Call, Result>): (call: Call) => Promise<Result> {
   const { batchKeyOf, idOf, run } = options;
-  const lanes = new Map<string, Waiting<Call, Answer>[]>();
+  /** Calls that wait, by batch key; an entry exists while a batch of the key runs. */
+  const queues = new Map<string, WaitingCall<Call, Result>[]>();
 
-  const runBatch = async (batch: readonly Waiting<Call, Answer>[]): Promise<void> => {
+  const runBatch = async (batch: readonly WaitingCall<Call, Result>[]): Promise<void> => {
     try {
       const outcomes = await run(batch.map(({ call }) => call));
       batch.forEach(({ resolve, reject }, index) => {
-        const outcome = outcomes[index] ?? { error: new Error("a call of the batch was not answered") };
+        const outcome = outcomes[index] ?? { error: new Error("a call of the batch has no outcome") };
         if ("result" in outcome) resolve(outcome.result);
         else reject(outcome.error);
       });
     } catch (error) {
       const isOutage = error instanceof DomainError && error.code === "unavailable";
       if (isOutage || batch.length === 1) for (const { reject } of batch) reject(error);
-      else await Promise.all(batch.map((each) => runBatch([each])));
+      else await Promise.all(batch.map((waiting) => runBatch([waiting])));
     }
   };
 
-  const drain = async (lane: string, waiting: Waiting<Call, Answer>[]): Promise<void> => {
-    while (waiting.length > 0) await runBatch(takeBatch(waiting, idOf));
-    lanes.delete(lane);
+  const drain = async (batchKey: string, queue: WaitingCall<Call, Result>[]): Promise<void> => {
+    while (queue.length > 0) await runBatch(takeBatch(queue, idOf));
+    queues.delete(batchKey);
   };
 
   return (call) => {
-    const { promise, resolve, reject } = Promise.withResolvers<Answer>();
-    const lane = batchKeyOf(call);
-    const waiting = lanes.get(lane);
-    if (waiting === undefined) {
+    const { promise, resolve, reject } = Promise.withResolvers<Result>();
+    const batchKey = batchKeyOf(call);
+    const queue = queues.get(batchKey);
+    if (queue === undefined) {
       const first = [{ call, resolve, reject }];
-      lanes.set(lane, first);
-      void drain(lane, first);
+      queues.set(batchKey, first);
+      void drain(batchKey, first);
     } else {
-      waiting.push({ call, resolve, reject });
+      queue.push({ call, resolve, reject });
     }
     return promise;
   };
 }
 
-/** The longest waiting, without those whose id is among them already. */
-function takeBatch<Call, Answer>(
-  waiting: Waiting<Call, Answer>[],
+/** Removes the next batch from the queue: the calls that wait longest, without those whose id the batch has already. */
+function takeBatch<Call, Result>(
+  queue: WaitingCall<Call, Result>[],
   idOf: (call: Call) => string,
-): readonly Waiting<Call, Answer>[] {
-  const batch = new Map<string, Waiting<Call, Answer>>();
-  const left: Waiting<Call, Answer>[] = [];
-  for (const each of waiting.splice(0)) {
-    const id = idOf(each.call);
-    if (batch.size < MAX_BATCH && !batch.has(id)) batch.set(id, each);
-    else left.push(each);
+): readonly WaitingCall<Call, Result>[] {
+  const batch = new Map<string, WaitingCall<Call, Result>>();
+  const postponed: WaitingCall<Call, Result>[] = [];
+  for (const waiting of queue.splice(0)) {
+    const id = idOf(waiting.call);
+    if (batch.size < MAX_BATCH && !batch.has(id)) batch.set(id, waiting);
+    else postponed.push(waiting);
   }
-  waiting.push(...left);
+  queue.push(...postponed);
   return [...batch.values()];
 }

@@ -5,32 +5,31 @@ import { replacesShadow } from "../domain/policies/authority.ts";
 import { requirePrincipalBindingQuota, requirePolicyBindingQuota } from "../domain/policies/quotas.ts";
 import type { Binding, Policy } from "../domain/policies/policy.ts";
 import type { BindingStore } from "../domain/ports.ts";
-import { lockForDeletion } from "./counters.ts";
 import { type LockedPolicy, lockQuotas, lockPolicy, lockToChange } from "./policy-lock.ts";
 import { fromBindingRow, fromBoundPolicyRow, fromPolicyRow, toBindingRow, toPage } from "./convert-rows.ts";
 import type { PolicySchema } from "./schema.ts";
 
 type Tx = Transaction<PolicySchema>;
 
-/** Before every id. */
-const FIRST = "" as Id<"bnd">;
+/** Text that sorts before every id. */
+const FIRST_ID = "" as Id<"bnd">;
 
 export function createBindingStore(database: Database<PolicySchema>): BindingStore {
   return {
     add: (binding, check) =>
       database.within(binding, async (tx) => {
         const { namespaceId, policyId, principal } = binding;
-        await lockQuotas(tx, [bindingQuotaOf(binding)]);
+        await lockQuotas(tx, [quotaNameOf(binding)]);
         const row = await lockPolicy(tx, namespaceId, policyId);
         if (row === undefined) return undefined;
         const policy = fromPolicyRow(row);
         check(policy);
-        const there = await selectBindings(tx, namespaceId)
+        const existingRow = await selectBindings(tx, namespaceId)
           .where("principal_id", "=", principal.id)
           .where("policy_id", "=", policyId)
           .executeTakeFirst();
-        if (there !== undefined) {
-          const existing = fromBindingRow(there);
+        if (existingRow !== undefined) {
+          const existing = fromBindingRow(existingRow);
           if (!replacesShadow(binding, existing)) return { policy, binding: existing };
           await deleteBindings(tx, row, [existing.id]);
         }
@@ -42,8 +41,8 @@ export function createBindingStore(database: Database<PolicySchema>): BindingSto
       database.within(caller, async (tx) => {
         const policy = await lockToChange(tx, caller, policyId, "loosens");
         if (policy === undefined) return undefined;
-        const [gone] = await deleteBindings(tx, policy, [bindingId]);
-        return gone;
+        const [deleted] = await deleteBindings(tx, policy, [bindingId]);
+        return deleted;
       }),
 
     ofPolicy: (namespaceId, policyId, page) =>
@@ -57,14 +56,14 @@ export function createBindingStore(database: Database<PolicySchema>): BindingSto
         if (policy === undefined) return undefined;
         const rows = await selectBindings(tx, namespaceId)
           .where("policy_id", "=", policyId)
-          .where("id", ">", page.after ?? FIRST)
+          .where("id", ">", page.after ?? FIRST_ID)
           .orderBy("id")
           .limit(page.size + 1)
           .execute();
         return toPage(rows.map(fromBindingRow), page);
       }),
 
-    oldestOfPolicies: (namespaceId, policyIds, atMost) =>
+    oldestOfPolicies: (namespaceId, policyIds, maxCount) =>
       database.within({ namespaceId }, async (tx) => {
         const { rows } = await sql<Selectable<PolicySchema["bindings"]> & { readonly of_policy: bigint }>`
           select * from (
@@ -72,7 +71,7 @@ export function createBindingStore(database: Database<PolicySchema>): BindingSto
               row_number() over (partition by policy_id order by id) as position
             from bindings where namespace_id = ${namespaceId} and policy_id = any(${policyIds})
           ) as numbered
-          where position <= ${atMost} order by id`.execute(tx);
+          where position <= ${maxCount} order by id`.execute(tx);
         const byPolicy = Map.groupBy(rows, (row) => row.policy_id);
         return new Map(
           [...byPolicy].map(([id, bound]) => [
@@ -94,7 +93,7 @@ export function createBindingStore(database: Database<PolicySchema>): BindingSto
           .select(["b.creator_lineage as bound_by", "b.principal_lineage"])
           .where("b.namespace_id", "=", namespaceId)
           .where("b.principal_id", "=", id)
-          .where("b.id", ">", page.after ?? FIRST)
+          .where("b.id", ">", page.after ?? FIRST_ID)
           .orderBy("b.id")
           .limit(page.size + 1)
           .execute();
@@ -103,12 +102,17 @@ export function createBindingStore(database: Database<PolicySchema>): BindingSto
   };
 }
 
-/** What bounds the bindings of its principal, see `lockQuotas`. */
-export function bindingQuotaOf({ namespaceId, principal }: Binding): string {
+/** Name of the quota of a principal's bindings, for `lockQuotas`. */
+export function quotaNameOf({ namespaceId, principal }: Binding): string {
   return `bindings of ${namespaceId} ${principal.id}`;
 }
 
-/** Its room and its policy are locked, or nobody else sees the policy yet. @throws DomainError RESOURCE_EXHAUSTED */
+/**
+ * Inserts a binding within the quotas. The caller has locked the principal's quota and the policy, or no other transaction sees
+ * the policy yet.
+ *
+ * @throws DomainError RESOURCE_EXHAUSTED
+ */
 export async function insertBinding(tx: Tx, { id }: Policy, binding: Binding): Promise<void> {
   const { principal, creatorLineage } = binding;
   const bySubKey = sql<boolean>`cardinality(creator_lineage) > 1`;
@@ -144,10 +148,10 @@ export async function insertBinding(tx: Tx, { id }: Policy, binding: Binding): P
 }
 
 /**
- * Deletes those of the bindings that the policy has, with what they have counted.
+ * Deletes bindings of a policy with their counters; ids of other policies' bindings are ignored.
  *
- * @param policy that the caller may change, or enforces where the bindings only log
- * @returns them in order of id
+ * @param policy locked; the caller may change it, or replaces bindings in shadow mode by an enforced one
+ * @returns the deleted bindings in order of id
  */
 export async function deleteBindings(
   tx: Tx,
@@ -160,13 +164,25 @@ export async function deleteBindings(
     .orderBy("id")
     .execute();
   const ids = ofPolicy.map((row) => row.id);
-  await lockForDeletion(tx, namespaceId, ids);
+  await lockCountersForDeletion(tx, namespaceId, ids);
   await tx
     .deleteFrom("bindings")
     .where("namespace_id", "=", namespaceId)
     .where("id", "=", sql<Id<"bnd">>`any(${ids})`)
     .execute();
   return ofPolicy.map(fromBindingRow);
+}
+
+/** Locks counters in the order in which admissions lock them, so that neither waits for the other. */
+async function lockCountersForDeletion(tx: Tx, namespaceId: Id<"ns">, bindingIds: readonly Id<"bnd">[]): Promise<void> {
+  await tx
+    .selectFrom("counters")
+    .select("binding_id")
+    .where("namespace_id", "=", namespaceId)
+    .where("binding_id", "=", sql<Id<"bnd">>`any(${bindingIds})`)
+    .orderBy("binding_id")
+    .forUpdate()
+    .execute();
 }
 
 export function selectBindings(tx: Tx, namespaceId: Id<"ns">) {

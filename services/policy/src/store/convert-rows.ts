@@ -61,7 +61,7 @@ export function toBindingRow(binding: Binding) {
   };
 }
 
-/** A policy's row with the columns of one of its bindings. */
+/** Row of a policy with the columns of one of its bindings. */
 type BoundPolicyRow = Selectable<PolicySchema["policies"]> &
   Pick<Selectable<PolicySchema["bindings"]>, "principal_type" | "principal_id" | "mode"> & {
     readonly binding_id: Binding["id"];
@@ -98,6 +98,6 @@ export function fromReservationRow(row: Selectable<PolicySchema["holds"]>): Rese
     outputTokensMax: row.output_tokens_max,
     expiresAt: row.expires_at,
     state: row.state,
-    closedAt: row.closed_at ?? undefined,
+    endedAt: row.closed_at ?? undefined,
   };
 }

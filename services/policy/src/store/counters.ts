@@ -1,18 +1,42 @@
-import type { Id } from "@routeplane/domain";
-import type { Transaction } from "@routeplane/postgres";
-import { sql } from "kysely";
+import { type Counter, fromRingNumbers, type Ring, toRingNumbers } from "@routeplane/admission";
+import type { Database } from "@routeplane/postgres";
+import { type Selectable, sql } from "kysely";
+import type { CounterReader } from "../domain/ports.ts";
 import type { PolicySchema } from "./schema.ts";
 
-type Tx = Transaction<PolicySchema>;
+type CounterRow = Selectable<PolicySchema["counters"]>;
 
-/** Before bindings are deleted: in the order in which admissions lock them, so that neither waits for the other. */
-export async function lockForDeletion(tx: Tx, namespaceId: Id<"ns">, bindingIds: readonly Id<"bnd">[]): Promise<void> {
-  await tx
-    .selectFrom("counters")
-    .select("binding_id")
-    .where("namespace_id", "=", namespaceId)
-    .where("binding_id", "=", sql<Id<"bnd">>`any(${bindingIds})`)
-    .orderBy("binding_id")
-    .forUpdate()
-    .execute();
+export function createCounterReader(database: Database<PolicySchema>): CounterReader {
+  return {
+    ofBindings: (namespaceId, bindingIds) =>
+      database.within({ namespaceId }, async (tx) => {
+        const { rows } = await sql<CounterRow & { readonly now: Date }>`
+          select c.*, clock_timestamp() as now from counters c
+          where namespace_id = ${namespaceId} and binding_id = any(${bindingIds})`.execute(tx);
+        const counters = new Map(rows.map((row) => [row.binding_id, fromCounterRow(row)]));
+        return { now: rows[0]?.now ?? new Date(0), counters };
+      }),
+  };
+}
+
+/** @throws Error if a window cannot be read: a request that it limits must be refused */
+export function fromCounterRow(
+  row: Pick<CounterRow, "reserved_nano" | "open_holds" | "spend" | "requests" | "tokens">,
+): Counter {
+  return {
+    reservedNano: row.reserved_nano,
+    openReservations: row.open_holds,
+    spend: fromRingColumn(row.spend),
+    requests: fromRingColumn(row.requests),
+    tokens: fromRingColumn(row.tokens),
+  };
+}
+
+function fromRingColumn(column: CounterRow["spend"]): Ring | undefined {
+  return column === null ? undefined : fromRingNumbers(column.map(BigInt));
+}
+
+/** Ring as the text of a `bigint[]`, because no parameter holds an array of arrays; null for a ring that has not changed. */
+export function toRingColumn(ring: Ring | undefined, before: Ring | undefined): string | null {
+  return ring === undefined || ring === before ? null : `{${toRingNumbers(ring).join(",")}}`;
 }

@@ -5,7 +5,7 @@ import { type RawBuilder, type Selectable, sql } from "kysely";
 import type { Reservation } from "../domain/admission/reservation.ts";
 import { type AppliedLimits, limitsOf } from "../domain/admission/applied-limits.ts";
 import type { ReservationRequest, ReservationKey } from "../domain/ports.ts";
-import { fromCounterColumns } from "./counter-columns.ts";
+import { fromCounterRow } from "./counters.ts";
 import { fromReservationRow, fromPrincipalColumns } from "./convert-rows.ts";
 import type { PolicySchema } from "./schema.ts";
 import { fromSpecColumns } from "./convert-spec.ts";
@@ -14,7 +14,7 @@ type Tx = Transaction<PolicySchema>;
 type CounterRow = Selectable<PolicySchema["counters"]>;
 type BindingRow = Selectable<PolicySchema["bindings"]>;
 
-/** A counter whose row is locked. */
+/** Counters whose rows are locked, by binding. */
 export type LockedCounters = ReadonlyMap<Id<"bnd">, Counter>;
 
 interface AppliedRow
@@ -24,19 +24,21 @@ interface AppliedRow
   readonly name: string;
   readonly kind: string;
   readonly spec: unknown;
-  /** Null: there is none. */
+  /** Null if the binding has no counter. */
   readonly counted: Id<"bnd"> | null;
+  /** True if one of the requests has a reservation. */
   readonly known: boolean;
-  readonly overdue: boolean;
+  /** True if open reservations of the namespace are due to expire. */
+  readonly expiry_due: boolean;
   readonly now: Date;
 }
 
 /**
- * Locks the counters of every enabled policy bound to one of these principals. What a locked row counts is what was committed
- * last; all else, whether a request has a hold too, is as of before the wait for the locks.
+ * Locks the counters of every enabled policy that is bound to one of these principals. A locked counter is read as it was
+ * committed last; everything else, also whether a request has a reservation, is read as of before the wait for the locks.
  *
- * @throws CounterGone if a binding has none: it was unbound just now, or else the request must be refused
- * @throws Error if a policy or a counter cannot be read: the request must be refused
+ * @throws CounterMissing if a binding has no counter, because it was removed during the wait
+ * @throws Error if a policy or a counter cannot be read: the requests that it applies to must be refused
  */
 export async function lockApplied(
   tx: Tx,
@@ -59,11 +61,11 @@ export async function lockApplied(
       exists (select from ${requestsOf(keys)} as r cross join lateral (
                 select from holds where ${ofRequest(namespaceId)} limit 1) as h) as known,
       exists (select from holds where namespace_id = ${namespaceId} and state = 'open'
-              and expires_at <= statement_timestamp()) as overdue
+              and expires_at <= statement_timestamp()) as expiry_due
     from (select) always left join applied on true left join locked on locked.binding_id = applied.id
     order by applied.id`.execute(tx);
   const bindings = rows.flatMap((row) => toAppliedLimits(row) ?? []);
-  const { known = false, overdue: isExpiryDue = false } = rows[0] ?? {};
+  const { known = false, expiry_due: isExpiryDue = false } = rows[0] ?? {};
   return { bindings, known, isExpiryDue, now: latest(rows) ?? new Date(0) };
 }
 
@@ -79,11 +81,11 @@ function toAppliedLimits(row: AppliedRow): AppliedLimits | undefined {
     policyName: row.name,
     shadow: row.mode === "shadow",
     limits,
-    counter: fromCounterColumns(row),
+    counter: fromCounterRow(row),
   };
 }
 
-/** A binding has no counter. */
+/** Error for a binding without a counter. */
 export class CounterMissing extends Error {
   override readonly name = "CounterGone";
 
@@ -92,13 +94,13 @@ export class CounterMissing extends Error {
   }
 }
 
-/** Holds of requests, in order of key and request id. */
+/** Reservations of requests, in order of key and request id. */
 export interface Reservations {
   readonly all: readonly Reservation[];
   of(key: ReservationKey): Reservation | undefined;
 }
 
-/** Locks the holds of these requests, in whatever state they are by then. */
+/** Locks the reservations of these requests and reads them as they are once locked. */
 export function lockReservations(
   tx: Tx,
   namespaceId: Id<"ns">,
@@ -115,15 +117,19 @@ export function readReservations(
   return selectReservations(tx, namespaceId, keys, sql`limit 2`);
 }
 
-/** Locks open holds whose time is over, the longest overdue first; those that somebody else is closing are left to them. */
-export async function lockDueForExpiry(tx: Tx, namespaceId: Id<"ns">, atMost: number): Promise<readonly Reservation[]> {
+/** Locks open reservations that are due to expire, in order of expiry. Rows that another transaction has locked are skipped. */
+export async function lockDueForExpiry(
+  tx: Tx,
+  namespaceId: Id<"ns">,
+  maxCount: number,
+): Promise<readonly Reservation[]> {
   const { rows } = await sql<Selectable<PolicySchema["holds"]>>`
     select * from holds where namespace_id = ${namespaceId} and state = 'open' and expires_at <= statement_timestamp()
-    order by expires_at limit ${atMost} for no key update skip locked`.execute(tx);
+    order by expires_at limit ${maxCount} for no key update skip locked`.execute(tx);
   return rows.map(fromReservationRow);
 }
 
-/** Locks the counters of these bindings; those that are gone are left out. */
+/** Locks the counters of these bindings, in order of binding id. Bindings that do not exist any more are left out. */
 export async function lockCounters(tx: Tx, namespaceId: Id<"ns">, bindingIds: readonly Id<"bnd">[]) {
   const { rows } = await sql<CounterRow & { readonly now: Date }>`
     with locked as materialized (
@@ -132,33 +138,33 @@ export async function lockCounters(tx: Tx, namespaceId: Id<"ns">, bindingIds: re
     )
     select locked.*, clock_timestamp() as now from (select) always left join locked on true`.execute(tx);
   const counters: LockedCounters = new Map(
-    rows.flatMap((row) => (row.binding_id === null ? [] : [[row.binding_id, fromCounterColumns(row)] as const])),
+    rows.flatMap((row) => (row.binding_id === null ? [] : [[row.binding_id, fromCounterRow(row)] as const])),
   );
   return { counters, now: latest(rows) ?? new Date(0) };
 }
 
-/** One lookup in the index for each request, in this order: neither a plan nor the order of locks is left to chance. */
+/** Reads reservations by one index lookup for each request, in order of key and request id, which is the order of locks. */
 async function selectReservations(
   tx: Tx,
   namespaceId: Id<"ns">,
   keys: readonly ReservationKey[],
-  how: RawBuilder<unknown>,
+  locking: RawBuilder<unknown>,
 ): Promise<Reservations> {
   const { rows } = await sql<Selectable<PolicySchema["holds"]>>`
     select h.* from ${requestsOf(keys)} as r cross join lateral (
-      select * from holds where ${ofRequest(namespaceId)} ${how}) as h`.execute(tx);
+      select * from holds where ${ofRequest(namespaceId)} ${locking}) as h`.execute(tx);
   const all = rows.map(fromReservationRow);
-  const byId = new Map(all.map((hold) => [`${hold.keyId} ${hold.requestId}`, hold]));
+  const byId = new Map(all.map((reservation) => [`${reservation.keyId} ${reservation.requestId}`, reservation]));
   return { all, of: ({ keyId, requestId }) => byId.get(`${keyId} ${requestId}`) ?? byId.get(` ${requestId}`) };
 }
 
-/** Which requests have the idempotency keys of those that ask, unless they were voided. */
+/** Finds the requests, not voided, that have the idempotency keys of these requests. */
 export async function readUsedIdempotencyKeys(
   tx: Tx,
   namespaceId: Id<"ns">,
-  asking: readonly ReservationRequest[],
+  requests: readonly ReservationRequest[],
 ): Promise<UsedIdempotencyKeys> {
-  const named = asking.filter(({ idempotencyKey }) => idempotencyKey !== undefined);
+  const named = requests.filter(({ idempotencyKey }) => idempotencyKey !== undefined);
   if (named.length === 0) return { byOther: () => undefined };
   const { rows } = await sql<Selectable<PolicySchema["holds"]>>`
     select holds.* from unnest(${named.map(({ key }) => key.keyId)}::text[],
@@ -175,8 +181,8 @@ export async function readUsedIdempotencyKeys(
 }
 
 export interface UsedIdempotencyKeys {
-  /** The other request that has the idempotency key of this one. */
-  byOther(asking: ReservationRequest): Id<"req"> | undefined;
+  /** Other request that has the idempotency key of this one. */
+  byOther(request: ReservationRequest): Id<"req"> | undefined;
 }
 
 function requestsOf(keys: readonly ReservationKey[]): RawBuilder<unknown> {
@@ -186,12 +192,12 @@ function requestsOf(keys: readonly ReservationKey[]): RawBuilder<unknown> {
   return sql`(select * from unnest(${keyIds}::text[], ${requestIds}::text[]) as r (key_id, request_id))`;
 }
 
-/** Under the key that called, or under none. */
+/** Condition for the reservation of a request: under the key that called, or under none. */
 function ofRequest(namespaceId: Id<"ns">): RawBuilder<unknown> {
   return sql`namespace_id = ${namespaceId} and holds.key_id = any(array[r.key_id, '']) and holds.request_id = r.request_id`;
 }
 
-/** The moment at which the last row was read, and so the last lock was held. */
+/** Moment at which the last row was read, and so the last lock was taken. */
 function latest(rows: readonly { readonly now: Date }[]): Date | undefined {
   return rows.reduce<Date | undefined>((last, { now }) => (last === undefined || now > last ? now : last), undefined);
 }

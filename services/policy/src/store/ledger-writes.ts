@@ -4,60 +4,53 @@ import type { Transaction } from "@routeplane/postgres";
 import { type RawBuilder, sql } from "kysely";
 import type { Reservation, ReservationChange } from "../domain/admission/reservation.ts";
 import type { ReservationRequest, ReservationKey, NewReservation } from "../domain/ports.ts";
-import { toRingColumn } from "./counter-columns.ts";
+import { toRingColumn } from "./counters.ts";
 import type { LockedCounters } from "./ledger-reads.ts";
 import type { PolicySchema } from "./schema.ts";
 
 type Tx = Transaction<PolicySchema>;
 
-/** A hold and what becomes of it. */
+/** Reservation as it was, and its change. */
 export interface EndedReservation {
-  readonly hold: Reservation;
+  readonly reservation: Reservation;
   readonly change: ReservationChange;
 }
 
-/** A counter whose row is locked, and what it is to be. */
+/** Counter whose row is locked, before and after the transaction. */
 export interface CounterChange {
   readonly bindingId: Id<"bnd">;
   readonly before: Counter | undefined;
   readonly after: Counter;
 }
 
-/** A closed hold is kept this long after its time and its end, for repeated calls, late settlements and reconciliation. */
-const HOLD_RETENTION_HOURS = 24;
+/** Time for which an ended reservation is kept after its expiry and its end: for repeated calls, late settlements and reconciliation. */
+const RESERVATION_RETENTION_HOURS = 24;
 
-/** Closed holds that one call forgets at most: more than it leaves behind, so that they do not pile up. */
-const FORGET_SIZE = 4;
+/** Number of old reservations that one call deletes at most: more than it adds, so that they do not accumulate. */
+const DELETE_SIZE = 4;
 
 /**
- * Writes the counters, and the holds. Fails on `holds_pkey` if one of the requests has one already, on `holds_idempotency_key`
- * if another request has its idempotency key.
+ * Writes counters and new reservations in one statement. Fails on `holds_pkey` if one of the requests has a reservation already,
+ * and on `holds_idempotency_key` if another request has its idempotency key.
  */
 export async function insertReservations(
   tx: Tx,
   namespaceId: Id<"ns">,
-  opened: readonly (readonly [ReservationRequest, NewReservation])[],
+  inserted: readonly (readonly [ReservationRequest, NewReservation])[],
   counters: readonly CounterChange[],
 ): Promise<void> {
-  const holds = opened.map(
-    ([
-      {
-        key: { keyId, requestId },
-        idempotencyKey,
-      },
-      { bindings, ...hold },
-    ]) => {
-      const idsOf = (limit: "budget" | "rateLimit") =>
-        bindings.filter(({ limits }) => limits[limit] !== undefined).map(({ bindingId }) => bindingId);
-      const on = { budgetBindingIds: idsOf("budget"), rateBindingIds: idsOf("rateLimit") };
-      const row = toHoldRow({ ...hold, ...on, keyId, requestId, state: "open", closedAt: undefined });
-      return { ...row, idempotency_key: idempotencyKey };
-    },
-  );
-  await sql`with ${writeCounters(namespaceId, counters)} ${insertHoldRows(namespaceId, holds)}`.execute(tx);
+  const rows = inserted.map(([{ key, idempotencyKey }, { bindings, ...reservation }]) => {
+    const { keyId, requestId } = key;
+    const idsOf = (limit: "budget" | "rateLimit") =>
+      bindings.filter(({ limits }) => limits[limit] !== undefined).map(({ bindingId }) => bindingId);
+    const on = { budgetBindingIds: idsOf("budget"), rateBindingIds: idsOf("rateLimit") };
+    const row = toHoldRow({ ...reservation, ...on, keyId, requestId, state: "open", endedAt: undefined });
+    return { ...row, idempotency_key: idempotencyKey };
+  });
+  await sql`with ${writeCounters(namespaceId, counters)} ${insertHoldRows(namespaceId, rows)}`.execute(tx);
 }
 
-/** Leaves a voided hold on nothing. Fails on `holds_pkey` if the request has one by now. */
+/** Inserts a voided reservation on no limit. Fails on `holds_pkey` if the request has a reservation by now. */
 export async function insertReleased(tx: Tx, { namespaceId, keyId, requestId }: ReservationKey): Promise<void> {
   await sql`
     with ${deleteOldHolds(namespaceId, [])}
@@ -67,38 +60,38 @@ export async function insertReleased(tx: Tx, { namespaceId, keyId, requestId }: 
   `.execute(tx);
 }
 
-/** The holds' new states, what that does to their counters, and what can be forgotten by then, in one statement. */
+/** Writes ended reservations and their counters, and deletes a few old reservations, in one statement. */
 export async function writeEnded(
   tx: Tx,
   namespaceId: Id<"ns">,
-  closed: readonly EndedReservation[],
+  ended: readonly EndedReservation[],
   counters: readonly CounterChange[],
   now: Date,
 ): Promise<void> {
-  const holds = closed.map(({ hold, change: { state, costNano } }) =>
-    toHoldRow({ ...hold, state, closedAt: now }, costNano),
+  const rows = ended.map(({ reservation, change: { state, costNano } }) =>
+    toHoldRow({ ...reservation, state, endedAt: now }, costNano),
   );
-  const requestIds = closed.map(({ hold }) => hold.requestId);
+  const requestIds = ended.map(({ reservation }) => reservation.requestId);
   await sql`
-    with ${writeCounters(namespaceId, counters)}, ${deleteOldHolds(namespaceId, requestIds)} ${insertHoldRows(namespaceId, holds)}
+    with ${writeCounters(namespaceId, counters)}, ${deleteOldHolds(namespaceId, requestIds)} ${insertHoldRows(namespaceId, rows)}
     on conflict (namespace_id, key_id, request_id) do update
     set state = excluded.state, closed_at = excluded.closed_at, cost_nano = excluded.cost_nano`.execute(tx);
 }
 
-/** Columns of `holds` in JSON, which carries arrays of arrays; of what does not fit its numbers, the text. */
-function toHoldRow(hold: Reservation, costNano?: bigint) {
+/** Row of `holds` for JSON, which can hold the arrays of several rows; integers are texts, because JSON numbers lose digits. */
+function toHoldRow(reservation: Reservation, costNano?: bigint) {
   return {
-    key_id: hold.keyId,
-    request_id: hold.requestId,
-    budget_binding_ids: hold.budgetBindingIds,
-    rate_binding_ids: hold.rateBindingIds,
-    amount_nano: `${hold.reservedNano}`,
-    tokens: `${hold.tokens}`,
-    output_tokens_max: `${hold.outputTokensMax}`,
-    opened_at: hold.openedAt,
-    expires_at: hold.expiresAt,
-    state: hold.state,
-    closed_at: hold.closedAt,
+    key_id: reservation.keyId,
+    request_id: reservation.requestId,
+    budget_binding_ids: reservation.budgetBindingIds,
+    rate_binding_ids: reservation.rateBindingIds,
+    amount_nano: `${reservation.reservedNano}`,
+    tokens: `${reservation.tokens}`,
+    output_tokens_max: `${reservation.outputTokensMax}`,
+    opened_at: reservation.openedAt,
+    expires_at: reservation.expiresAt,
+    state: reservation.state,
+    closed_at: reservation.endedAt,
     cost_nano: costNano === undefined ? undefined : `${costNano}`,
   };
 }
@@ -107,11 +100,11 @@ interface HoldRow extends ReturnType<typeof toHoldRow> {
   readonly idempotency_key?: string | undefined;
 }
 
-function insertHoldRows(namespaceId: Id<"ns">, holds: readonly HoldRow[]): RawBuilder<unknown> {
+function insertHoldRows(namespaceId: Id<"ns">, rows: readonly HoldRow[]): RawBuilder<unknown> {
   return sql`
     insert into holds (namespace_id, key_id, request_id, budget_binding_ids, rate_binding_ids, amount_nano, tokens,
       output_tokens_max, opened_at, expires_at, state, closed_at, cost_nano, idempotency_key)
-    select ${namespaceId}, r.* from json_to_recordset(${JSON.stringify(holds)}::json) as r (
+    select ${namespaceId}, r.* from json_to_recordset(${JSON.stringify(rows)}::json) as r (
       key_id text, request_id text, budget_binding_ids text[], rate_binding_ids text[], amount_nano bigint, tokens bigint,
       output_tokens_max bigint, opened_at timestamptz, expires_at timestamptz, state text, closed_at timestamptz,
       cost_nano bigint, idempotency_key text)`;
@@ -125,8 +118,8 @@ export function counterChanges(
 }
 
 /**
- * Of rows that are locked, and so are there. An upsert finds each by its key, whatever the planner believes: joined, a plan
- * that was made while the table was small reads all of a namespace.
+ * Update of locked counters. It is written as an upsert, although every row exists, because an upsert finds each row by its key:
+ * for an update with a join, a plan made while the table was small reads all counters of a namespace.
  */
 function writeCounters(namespaceId: Id<"ns">, changes: readonly CounterChange[]): RawBuilder<unknown> {
   const rings = (name: "spend" | "requests" | "tokens") =>
@@ -149,16 +142,16 @@ function writeCounters(namespaceId: Id<"ns">, changes: readonly CounterChange[])
 }
 
 /**
- * A few closed holds that nobody can ask for any more, but for those of `requestIds`, which are being written. Those that
- * another settlement is at need no waiting for.
+ * Deletion of a few reservations past their retention, but none of `requestIds`, which the same statement writes. Rows that
+ * another transaction has locked are skipped.
  */
 function deleteOldHolds(namespaceId: Id<"ns">, requestIds: readonly Id<"req">[]): RawBuilder<unknown> {
   return sql`old_holds as (
     select key_id, request_id from holds
     where namespace_id = ${namespaceId} and state <> 'open' and request_id <> all(${requestIds})
-      and expires_at < statement_timestamp() - make_interval(hours => ${HOLD_RETENTION_HOURS})
-      and closed_at < statement_timestamp() - make_interval(hours => ${HOLD_RETENTION_HOURS})
-    order by expires_at limit ${FORGET_SIZE} for update skip locked
+      and expires_at < statement_timestamp() - make_interval(hours => ${RESERVATION_RETENTION_HOURS})
+      and closed_at < statement_timestamp() - make_interval(hours => ${RESERVATION_RETENTION_HOURS})
+    order by expires_at limit ${DELETE_SIZE} for update skip locked
   ), forgotten_holds as (
     delete from holds where namespace_id = ${namespaceId} and key_id = any(array(select key_id from old_holds))
       and request_id = any(array(select request_id from old_holds)) and (key_id, request_id) in (select * from old_holds))`;

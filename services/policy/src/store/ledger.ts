@@ -1,93 +1,111 @@
 /**
- * Holds, and what limits have counted. Every change of a counter is made under the lock of its row, which holds all that a
- * decision needs: one row for each binding, whatever was spent. Locks are taken in one order, so that no two transactions
- * wait for each other: first holds, in order of key and request id (a sweep waits for none), then counters in order of
- * binding id. An admission starts with the counters: its hold is not there yet, or is only read.
+ * Ledger: reservations and counters in Postgres. It keeps settled + reserved within every budget, and every rate limit, over any
+ * number of processes.
+ *
+ * Steps of an admission (`admitAll`), in one transaction:
+ * 1. Lock the counters of all limits that apply to the lineages (`lockApplied`). One row for each binding has all that a
+ *    decision needs, whatever was spent.
+ * 2. Read the idempotency keys in use, and the reservations that the requests have already.
+ * 3. Decide on the requests one after the other, each on the counters that those before it leave (`decideAll`).
+ * 4. Write all new reservations and changed counters in one statement, or nothing.
+ *
+ * Steps of a settlement, a release or an expiry (`endReservations`), in one transaction: lock the reservations, lock their
+ * counters, compute the changes, write both in one statement.
+ *
+ * Concurrency: a counter changes only under the lock of its row, and the clock is the database's, read once the locks are held.
+ * Locks are taken in one order, so that no two transactions wait for each other: reservations in order of key and request id (an
+ * expiry skips locked ones), then counters in order of binding id. An admission starts with the counters, because its
+ * reservation does not exist yet or is only read. Calls of one namespace wait for the same rows; those that wait share a
+ * transaction (`batcher.ts`).
+ *
+ * Failures: a transaction happens as a whole or not at all; locks end with the connection. A concurrent insert of the same
+ * reservation, or a binding that was removed during the wait for locks, runs the transaction again (`retryOnConflict`). A policy
+ * or counter that cannot be read throws: no limit is ever skipped. After UNAVAILABLE a call may have happened and can be
+ * repeated.
  */
 import { type Database, isUniqueViolation, type Transaction } from "@routeplane/postgres";
 import type { Id } from "@routeplane/domain";
 import { endOnCounters, type Reservation } from "../domain/admission/reservation.ts";
 import type {
-  AdmissionState,
   AdmissionDecision,
-  ReservationRequest,
+  AdmissionState,
   EndReservation,
-  ReservationKey,
   Ledger,
   NewReservation,
+  ReservationKey,
+  ReservationRequest,
 } from "../domain/ports.ts";
 import { createBatcher, type Outcome } from "./batcher.ts";
 import {
   CounterMissing,
-  type Reservations,
   lockApplied,
   lockCounters,
-  lockReservations,
   lockDueForExpiry,
+  lockReservations,
   readReservations,
   readUsedIdempotencyKeys,
+  type Reservations,
   type UsedIdempotencyKeys,
 } from "./ledger-reads.ts";
 import {
-  type EndedReservation,
   counterChanges,
-  insertReservations,
+  type EndedReservation,
   insertReleased,
+  insertReservations,
   writeEnded,
 } from "./ledger-writes.ts";
 import type { PolicySchema } from "./schema.ts";
 
 type Tx = Transaction<PolicySchema>;
 
-/** Holds that one sweep ends at most: it bounds how long the admission that sweeps waits. */
-const SWEEP_SIZE = 100;
+/** Number of reservations that one call expires at most: it bounds how long the admission that calls for it waits. */
+const EXPIRY_SIZE = 100;
 
 interface AdmissionCall extends ReservationRequest {
-  readonly step: (state: AdmissionState) => AdmissionDecision<unknown>;
+  readonly decide: (state: AdmissionState) => AdmissionDecision<unknown>;
 }
 
 interface SettlementCall {
   readonly key: ReservationKey;
-  readonly close: EndReservation;
+  readonly end: EndReservation;
 }
 
-/** Admissions, and settlements, of one namespace wait for the same rows: as many as wait share a transaction. */
 export function createLedger(database: Database<PolicySchema>): Ledger {
-  const laneOf = ({ key }: { readonly key: ReservationKey }): string => key.namespaceId;
+  const batchKeyOf = ({ key }: { readonly key: ReservationKey }): string => key.namespaceId;
   const idOf = ({ key }: { readonly key: ReservationKey }): string => `${key.keyId} ${key.requestId}`;
   const admit = createBatcher<AdmissionCall, unknown>({
-    batchKeyOf: laneOf,
+    batchKeyOf,
     idOf: (call) => (call.idempotencyKey === undefined ? idOf(call) : `${call.key.keyId} = ${call.idempotencyKey}`),
     run: (calls) => retryOnConflict(() => database.within(scopeOf(calls), (tx) => admitAll(tx, calls))),
   });
   const settle = createBatcher<SettlementCall, undefined>({
-    batchKeyOf: laneOf,
+    batchKeyOf,
     idOf,
     run: (calls) => database.within(scopeOf(calls), (tx) => settleAll(tx, calls)),
   });
   return {
-    admit: <T>(asking: ReservationRequest, step: (state: AdmissionState) => AdmissionDecision<T>) =>
-      admit({ ...asking, step }) as Promise<T>,
+    admit: <T>(request: ReservationRequest, decide: (state: AdmissionState) => AdmissionDecision<T>) =>
+      admit({ ...request, decide }) as Promise<T>,
 
-    settle: (key, close) => settle({ key, close }),
+    settle: (key, end) => settle({ key, end }),
 
-    void: (key, close) =>
+    void: (key, end) =>
       retryOnConflict(() =>
         database.within(key, async (tx) => {
           const { all } = await lockReservations(tx, key.namespaceId, [key]);
-          await endReservations(tx, key.namespaceId, all, close);
+          await endReservations(tx, key.namespaceId, all, end);
           if (all.length === 0) await insertReleased(tx, key);
         }),
       ),
 
-    expireDue: (namespaceId, close) =>
+    expireDue: (namespaceId, end) =>
       database.within({ namespaceId }, async (tx) => {
-        await endReservations(tx, namespaceId, await lockDueForExpiry(tx, namespaceId, SWEEP_SIZE), close);
+        await endReservations(tx, namespaceId, await lockDueForExpiry(tx, namespaceId, EXPIRY_SIZE), end);
       }),
   };
 }
 
-/** Calls of one batch are of one namespace. */
+/** Namespace of a batch, which all of its calls share. */
 function scopeOf(calls: readonly { readonly key: ReservationKey }[]): { readonly namespaceId: Id<"ns"> } {
   const [first] = calls;
   if (first === undefined) throw new Error("a batch without calls");
@@ -101,62 +119,57 @@ async function admitAll(tx: Tx, calls: readonly AdmissionCall[]): Promise<readon
     ...new Set([namespaceId, ...calls.flatMap(({ lineage }) => lineage)]),
   ]);
   const usedKeys = await readUsedIdempotencyKeys(tx, namespaceId, calls);
-  const holds = applied.known ? await readReservations(tx, namespaceId, keys) : undefined;
-  let decided = decideAll(calls, applied, usedKeys, holds);
-  // Whether there are holds was asked before the counters were waited for. One that has been opened since would be in the way
-  // when another is, but a refusal would not notice.
-  if (holds === undefined && applied.bindings.length > 0 && decided.opened.length < calls.length) {
-    const opened = await readReservations(tx, namespaceId, keys);
-    if (opened.all.length > 0) decided = decideAll(calls, applied, usedKeys, opened);
+  const existing = applied.known ? await readReservations(tx, namespaceId, keys) : undefined;
+  let decided = decideAll(calls, applied, usedKeys, existing);
+  // `applied.known` is as of before the wait for the counters. A reservation that was written since would conflict with the
+  // insert of another one, but a denial inserts nothing and would not notice.
+  if (existing === undefined && applied.bindings.length > 0 && decided.inserted.length < calls.length) {
+    const written = await readReservations(tx, namespaceId, keys);
+    if (written.all.length > 0) decided = decideAll(calls, applied, usedKeys, written);
   }
-  if (decided.opened.length > 0) {
-    await insertReservations(
-      tx,
-      namespaceId,
-      decided.opened,
-      counterChanges(countersOf(applied.bindings), decided.after),
-    );
+  if (decided.inserted.length > 0) {
+    const changes = counterChanges(countersOf(applied.bindings), decided.after);
+    await insertReservations(tx, namespaceId, decided.inserted, changes);
   }
   return decided.outcomes;
 }
 
 type Applied = Pick<AdmissionState, "now" | "bindings" | "isExpiryDue">;
 
-/** One after the other, each on what those before it have left. */
+/** Decides on the calls in order, each on the counters that those before it leave. */
 function decideAll(
   calls: readonly AdmissionCall[],
   { now, bindings, isExpiryDue }: Applied,
   usedKeys: UsedIdempotencyKeys,
-  holds: Reservations | undefined,
+  existing: Reservations | undefined,
 ) {
-  const counters = countersOf(bindings);
-  const after: typeof counters = new Map();
-  const opened: (readonly [ReservationRequest, NewReservation])[] = [];
+  const after: ReturnType<typeof countersOf> = new Map();
+  const inserted: (readonly [ReservationRequest, NewReservation])[] = [];
   const outcomes = calls.map((call): Outcome<unknown> => {
-    const { key, lineage, step } = call;
+    const { key, lineage, decide } = call;
     const principals = new Set<string>([key.namespaceId, ...lineage]);
-    const own = bindings.flatMap((binding) =>
+    const ofLineage = bindings.flatMap((binding) =>
       principals.has(binding.principal.id)
         ? [{ ...binding, counter: after.get(binding.bindingId) ?? binding.counter }]
         : [],
     );
     try {
-      const { result, reservation } = step({
+      const { result, reservation } = decide({
         now,
         isExpiryDue,
-        bindings: own,
-        reservation: holds?.of(key),
+        bindings: ofLineage,
+        reservation: existing?.of(key),
         idempotencyKeyUsedBy: usedKeys.byOther(call),
       });
       if (reservation === undefined) return { result };
-      opened.push([call, reservation]);
+      inserted.push([call, reservation]);
       for (const { bindingId, counter } of reservation.bindings) after.set(bindingId, counter);
       return { result };
     } catch (error) {
       return { error };
     }
   });
-  return { outcomes, opened, after };
+  return { outcomes, inserted, after };
 }
 
 function countersOf(bindings: AdmissionState["bindings"]) {
@@ -165,46 +178,54 @@ function countersOf(bindings: AdmissionState["bindings"]) {
 
 async function settleAll(tx: Tx, calls: readonly SettlementCall[]): Promise<readonly Outcome<undefined>[]> {
   const { namespaceId } = scopeOf(calls);
-  const holds = await lockReservations(
+  const reservations = await lockReservations(
     tx,
     namespaceId,
     calls.map(({ key }) => key),
   );
-  const closes = new Map(calls.map(({ key, close }) => [holds.of(key), close]));
-  await endReservations(tx, namespaceId, holds.all, (hold, now) => closes.get(hold)?.(hold, now));
+  const ends = new Map(calls.map(({ key, end }) => [reservations.of(key), end]));
+  await endReservations(tx, namespaceId, reservations.all, (reservation, now) =>
+    ends.get(reservation)?.(reservation, now),
+  );
   return calls.map(() => ({ result: undefined }));
 }
 
 async function endReservations(
   tx: Tx,
   namespaceId: Id<"ns">,
-  holds: readonly Reservation[],
-  close: EndReservation,
+  reservations: readonly Reservation[],
+  end: EndReservation,
 ): Promise<void> {
-  if (holds.length === 0) return;
-  const bindingIds = holds.flatMap(({ budgetBindingIds, rateBindingIds }) => [...budgetBindingIds, ...rateBindingIds]);
+  if (reservations.length === 0) return;
+  const bindingIds = reservations.flatMap(({ budgetBindingIds, rateBindingIds }) => [
+    ...budgetBindingIds,
+    ...rateBindingIds,
+  ]);
   const { counters, now } = await lockCounters(tx, namespaceId, [...new Set(bindingIds)]);
-  const closed = holds.flatMap((hold): EndedReservation[] => {
-    const change = close(hold, now);
-    return change === undefined ? [] : [{ hold, change }];
+  const ended = reservations.flatMap((reservation): EndedReservation[] => {
+    const change = end(reservation, now);
+    return change === undefined ? [] : [{ reservation, change }];
   });
-  if (closed.length === 0) return;
-  const after = closed.reduce((all, { hold, change }) => endOnCounters(all, hold, change, now), counters);
-  await writeEnded(tx, namespaceId, closed, counterChanges(counters, after), now);
+  if (ended.length === 0) return;
+  const after = ended.reduce(
+    (current, { reservation, change }) => endOnCounters(current, reservation, change, now),
+    counters,
+  );
+  await writeEnded(tx, namespaceId, ended, counterChanges(counters, after), now);
 }
 
 const MAX_ATTEMPTS = 10;
-/** What another transaction's hold is in the way of. */
+/** Unique indexes on which an insert conflicts with that of another transaction. */
 const CONFLICTING_INDEXES = ["holds_pkey", "holds_idempotency_key"];
 
-/** Seen from the start again, if a hold was opened or a binding was taken away while this waited. */
+/** Runs a transaction again if a reservation was written, or a binding removed, while it waited for locks. */
 async function retryOnConflict<T>(transaction: () => Promise<T>, attemptsLeft = MAX_ATTEMPTS): Promise<T> {
   try {
     return await transaction();
   } catch (error) {
-    const overtaken =
+    const isConflict =
       error instanceof CounterMissing || CONFLICTING_INDEXES.some((name) => isUniqueViolation(error, name));
-    if (!overtaken || attemptsLeft <= 1) throw error;
+    if (!isConflict || attemptsLeft <= 1) throw error;
     return retryOnConflict(transaction, attemptsLeft - 1);
   }
 }

@@ -1,9 +1,9 @@
 /**
- * The one way to a policy's row that changes it. Whoever updates or deletes a policy or a binding locks the policy's row
- * first, and whoever binds it does too: so a policy cannot come to bind a caller while the caller is loosening it.
+ * Locks of policies. A transaction that updates or deletes a policy, binds it or removes a binding locks the policy's row first,
+ * so that a policy cannot come to bind a caller while the caller loosens it. No other code reads a policy for an update.
  *
- * Locks are taken in this order: of a namespace's or principal's bound (`lockQuotas`), of the policy's row, of counters
- * in order of binding id; what announces a change comes after all of them.
+ * Locks are taken in one order, so that no two transactions wait for each other: quotas in order of name (`lockQuotas`), the
+ * policy's row, counters in order of binding id; then the row of `changes`, by trigger at the commit.
  */
 import type { Id } from "@routeplane/domain";
 import type { Transaction } from "@routeplane/postgres";
@@ -13,14 +13,14 @@ import type { PolicySchema } from "./schema.ts";
 
 type Tx = Transaction<PolicySchema>;
 
-declare const held: unique symbol;
+declare const locked: unique symbol;
 
-/** A policy's row under its lock. */
-export type LockedPolicy = Selectable<PolicySchema["policies"]> & { readonly [held]: true };
+/** Row of a policy that this transaction has locked. */
+export type LockedPolicy = Selectable<PolicySchema["policies"]> & { readonly [locked]: true };
 
 declare const changeable: unique symbol;
 
-/** One that its caller may change. */
+/** Locked row of a policy that the caller may change. */
 export type ChangeablePolicy = LockedPolicy & { readonly [changeable]: true };
 
 export async function lockPolicy(
@@ -38,7 +38,7 @@ export async function lockPolicy(
   return row as LockedPolicy | undefined;
 }
 
-/** @throws DomainError PERMISSION_DENIED if the caller may not change it, see `authority.ts` */
+/** Locks a policy for a change by the caller. @throws DomainError PERMISSION_DENIED by the rules of `authority.ts` */
 export async function lockToChange(
   tx: Tx,
   caller: Caller,
@@ -47,8 +47,8 @@ export async function lockToChange(
 ): Promise<ChangeablePolicy | undefined> {
   const policy = await lockPolicy(tx, caller.namespaceId, policyId);
   if (policy === undefined) return undefined;
-  // A statement of its own: it sees the bindings that were made while this transaction waited for the lock.
-  const bound = await tx
+  // A separate statement, so that it sees bindings that were made while this transaction waited for the lock.
+  const bindings = await tx
     .selectFrom("bindings")
     .select([
       sql<boolean | null>`bool_or(principal_id = any(${principalsOf(caller)}))`.as("to_caller"),
@@ -59,14 +59,14 @@ export async function lockToChange(
     .executeTakeFirstOrThrow();
   const standing = {
     creatorLineage: policy.creator_lineage,
-    bindsCaller: bound.to_caller ?? false,
-    boundElsewhere: bound.elsewhere ?? false,
+    bindsCaller: bindings.to_caller ?? false,
+    boundElsewhere: bindings.elsewhere ?? false,
   };
   requireMayChange(caller, standing, effect);
   return policy as ChangeablePolicy;
 }
 
-/** Lets no other transaction count or add what has this bound, until this one ends. In order of name. */
+/** Locks quotas by name, in order of name: until this transaction ends, no other one counts or adds under them. */
 export async function lockQuotas(tx: Tx, names: readonly string[]): Promise<void> {
   for (const name of names.toSorted()) {
     await sql`select pg_advisory_xact_lock(hashtextextended(${name}, 0))`.execute(tx);

@@ -4,7 +4,7 @@ import { sql, type Updateable } from "kysely";
 import { requirePolicyQuota } from "../domain/policies/quotas.ts";
 import type { Policy } from "../domain/policies/policy.ts";
 import type { PolicyStore } from "../domain/ports.ts";
-import { deleteBindings, insertBinding, bindingQuotaOf, selectBindings } from "./binding-store.ts";
+import { deleteBindings, insertBinding, quotaNameOf, selectBindings } from "./binding-store.ts";
 import { type ChangeablePolicy, lockQuotas, lockToChange } from "./policy-lock.ts";
 import { fromBindingRow, fromPolicyRow, toPage, toPolicyRow } from "./convert-rows.ts";
 import type { PolicySchema } from "./schema.ts";
@@ -16,9 +16,9 @@ export function createPolicyStore(database: Database<PolicySchema>): PolicyStore
   return {
     add: (policy, bindings) =>
       database.within(policy, async (tx) => {
-        await lockQuotas(tx, [`policies of ${policy.namespaceId}`, ...bindings.map(bindingQuotaOf)]);
-        await requireRoom(tx, policy);
-        await named(policy, () => tx.insertInto("policies").values(toPolicyRow(policy)).execute());
+        await lockQuotas(tx, [`policies of ${policy.namespaceId}`, ...bindings.map(quotaNameOf)]);
+        await requireQuota(tx, policy);
+        await withUniqueName(policy, () => tx.insertInto("policies").values(toPolicyRow(policy)).execute());
         for (const binding of bindings) await insertBinding(tx, policy, binding);
       }),
 
@@ -46,7 +46,7 @@ export function createPolicyStore(database: Database<PolicySchema>): PolicyStore
         const policy = decide(fromPolicyRow(row));
         const { name, version } = policy;
         const { spec } = toSpecColumns(policy.spec);
-        await named(policy, () => change(tx, row, { name, spec, version }));
+        await withUniqueName(policy, () => change(tx, row, { name, spec, version }));
         return policy;
       }),
 
@@ -72,19 +72,19 @@ export function createPolicyStore(database: Database<PolicySchema>): PolicyStore
         if (row === undefined) return undefined;
         const bindings = await selectBindings(tx, caller.namespaceId).where("policy_id", "=", policyId).execute();
         decide(bindings.map(fromBindingRow));
-        const gone = await deleteBindings(
+        const deleted = await deleteBindings(
           tx,
           row,
           bindings.map(({ id }) => id),
         );
         await tx.deleteFrom("policies").where("namespace_id", "=", row.namespace_id).where("id", "=", row.id).execute();
-        return gone;
+        return deleted;
       }),
   };
 }
 
-/** The namespace's policies are locked against additions. @throws DomainError RESOURCE_EXHAUSTED */
-async function requireRoom(tx: Tx, { namespaceId, creatorLineage }: Policy): Promise<void> {
+/** Requires quota for one more policy. The caller has locked it. @throws DomainError RESOURCE_EXHAUSTED */
+async function requireQuota(tx: Tx, { namespaceId, creatorLineage }: Policy): Promise<void> {
   const { all, by_sub_keys, by_branch } = await tx
     .selectFrom("policies")
     .select(({ fn }) => [
@@ -116,8 +116,8 @@ async function change(
   await tx.updateTable("policies").set(columns).where("namespace_id", "=", namespaceId).where("id", "=", id).execute();
 }
 
-/** @throws DomainError ALREADY_EXISTS if another policy has its name */
-async function named({ name }: Policy, write: () => Promise<unknown>): Promise<void> {
+/** Runs a write of a policy. @throws DomainError ALREADY_EXISTS if another policy of the namespace has its name */
+async function withUniqueName({ name }: Policy, write: () => Promise<unknown>): Promise<void> {
   try {
     await write();
   } catch (error) {

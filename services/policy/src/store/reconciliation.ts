@@ -12,7 +12,7 @@ type HoldRow = Pick<
 
 const COLUMNS = sql.raw("key_id, request_id, state, expires_at, amount_nano, cost_nano");
 
-/** Longer than any window: what was counted before it was edited has left by then. */
+/** Days after an edit of a window in which moved amounts may count: longer than any window. */
 const EDITED_DAYS = 90;
 
 interface CounterRow {
@@ -27,7 +27,6 @@ interface CounterRow {
   readonly edited: boolean;
 }
 
-/** Waits for no admission. */
 export function createBudgetRecords(database: Database<PolicySchema>): BudgetRecords {
   return {
     nextNamespace: (after) =>
@@ -45,7 +44,7 @@ export function createBudgetRecords(database: Database<PolicySchema>): BudgetRec
             and key_id <> '' and cardinality(budget_binding_ids) > 0
             and opened_at >= ${range.from} and opened_at < ${range.to}
           order by key_id, request_id limit ${size}`.execute(tx);
-        return rows.map(fromHoldRow);
+        return rows.map(fromReservationRow);
       }),
 
     of: (namespaceId, keys: readonly RequestKey[]) =>
@@ -53,9 +52,9 @@ export function createBudgetRecords(database: Database<PolicySchema>): BudgetRec
         const { rows } = await sql<HoldRow>`
           select ${COLUMNS} from holds
           join unnest(${keys.map(({ keyId }) => keyId)}::text[], ${keys.map(({ requestId }) => requestId)}::text[])
-            as asked (key_id, request_id) using (key_id, request_id)
+            as requested (key_id, request_id) using (key_id, request_id)
           where namespace_id = ${namespaceId} and cardinality(budget_binding_ids) > 0`.execute(tx);
-        return rows.map(fromHoldRow);
+        return rows.map(fromReservationRow);
       }),
 
     budgeted: (namespaceId, since) =>
@@ -83,14 +82,14 @@ export function createBudgetRecords(database: Database<PolicySchema>): BudgetRec
 }
 
 /**
- * One statement, hence one snapshot: a counter is changed along with its holds. Of a window, the buckets count that began at
- * `from` or later; of one that never ends all of it, so that only a binding that is younger than `from` can be told exactly.
- * A hold that was settled after it had expired was charged at both moments: it may count as little as nothing if the first
- * bucket began in between.
+ * Reads all counters of a namespace with the sums of their reservations, in one statement and so in one snapshot. A window is
+ * compared by the buckets that began at `from` or later. A window that never ends is compared as a whole, so that only a binding
+ * younger than `from` has an exact sum. A reservation that was settled after it had expired was charged at both moments: if the
+ * first compared bucket began in between, anything from 0 to its cost may count.
  */
 function counters(namespaceId: Id<"ns">, from: Date) {
-  const sum = (what: string, which: string) =>
-    sql`coalesce(sum(${sql.raw(what)}) filter (where ${sql.raw(which)}), 0)::bigint`;
+  const sum = (amount: string, condition: string) =>
+    sql`coalesce(sum(${sql.raw(amount)}) filter (where ${sql.raw(condition)}), 0)::bigint`;
   const charge = "case state when 'settled' then cost_nano when 'expired' then amount_nano else 0 end";
   const within = "(since is null or closed_at >= since)";
   const whole = "(since is null or state <> 'settled' or expires_at >= closed_at or expires_at >= since)";
@@ -126,7 +125,7 @@ function counters(namespaceId: Id<"ns">, from: Date) {
     order by binding_id`;
 }
 
-function fromHoldRow(row: HoldRow): ChargedReservation {
+function fromReservationRow(row: HoldRow): ChargedReservation {
   return {
     keyId: row.key_id,
     requestId: row.request_id,

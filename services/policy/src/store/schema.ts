@@ -5,14 +5,14 @@ import type { JSONColumnType } from "kysely";
 import type { Reservation } from "../domain/admission/reservation.ts";
 import type { BindingMode, BoundPrincipal } from "../domain/policies/policy.ts";
 
-/** The tables as the migrations leave them. */
+/** Tables as the migrations leave them. */
 export interface PolicySchema extends AuditSchema {
   readonly policies: {
     namespace_id: Id<"ns">;
     id: Id<"pol">;
     name: string;
     kind: PolicyKind;
-    /** Read through `fromSpecColumns` only. */
+    /** Spec as JSON, read through `fromSpecColumns` only. */
     spec: JSONColumnType<object>;
     created_at: Date;
     disabled_at: Date | null;
@@ -36,12 +36,14 @@ export interface PolicySchema extends AuditSchema {
     binding_id: Id<"bnd">;
     /** Nano-USD. */
     reserved_nano: bigint;
+    /** Number of open reservations. */
     open_holds: bigint;
-    /** Read through `fromCounterColumns` only, as the next two. */
+    /** Ring, read through `fromCounterRow` only, as the next two. */
     spend: readonly string[] | null;
     requests: readonly string[] | null;
     tokens: readonly string[] | null;
   };
+  /** Reservations, in whatever state. */
   readonly holds: {
     namespace_id: Id<"ns">;
     key_id: Reservation["keyId"];

@@ -1,45 +1,53 @@
+/**
+ * Admission of requests before they go upstream, and the end of their reservations.
+ *
+ * `admit` decides under the locks of the ledger, which may call the decision again after a conflict: it is a pure function of
+ * the state that it is given. If reservations of the namespace are due to expire, they are expired in a transaction of their
+ * own first, so that the decision counts them. Every call is idempotent by (namespace, key, request id).
+ */
 import {
-  decideAdmission,
   addReservation,
+  decideAdmission,
+  type Excess,
+  type LimitRule,
   type RateLimitStates,
   rateLimitStatesOf,
   type RequestBounds,
   reservationCost,
-  type Excess,
-  type LimitRule,
 } from "@routeplane/admission";
 import { DomainError, type Id, invalidField } from "@routeplane/domain";
+import type { AdmissionDecision, AdmissionState, Ledger, NewReservation, ReservationKey } from "../ports.ts";
+import type { AppliedLimits } from "./applied-limits.ts";
 import { denialMessage } from "./denial-message.ts";
 import {
   expireReservation,
+  releaseReservation,
+  type RequestUsage,
   type Reservation,
   settleReservation,
-  type RequestUsage,
-  releaseReservation,
 } from "./reservation.ts";
-import type { AppliedLimits } from "./applied-limits.ts";
-import type { AdmissionDecision, AdmissionState, Ledger, NewReservation, ReservationKey } from "../ports.ts";
 
-/** A request that wants to go upstream. */
+/** Request to go upstream. */
 export interface AdmissionRequest extends RequestBounds {
   readonly namespaceId: Id<"ns">;
   readonly requestId: Id<"req">;
-  /** From the root key down to the calling key. */
+  /** Key ids from the root key down to the calling key. */
   readonly lineage: readonly Id<"key">[];
-  /** What the client calls it and every repetition of it; undefined: nothing. */
+  /** Name that the client gives the request and every repetition of it; undefined if it gives none. */
   readonly idempotencyKey: string | undefined;
 }
 
 export type AdmissionResult = {
-  /** What bindings in shadow mode would have refused it for. */
+  /** Denials that bindings in shadow mode would have made. */
   readonly shadowDenials: readonly { readonly binding: AppliedLimits; readonly rule: LimitRule }[];
   readonly rateLimits: RateLimitStates;
 } & (
   | {
       readonly outcome: "admitted";
       readonly outputTokensMax: bigint;
+      /** Nano-USD on each budget; 0 if no budget applies. */
       readonly reservedNano: bigint;
-      /** When the hold ends by itself; undefined: no limit applies, so there is no hold. */
+      /** Moment at which the reservation expires; undefined if there is none, because no limit applies. */
       readonly expiresAt: Date | undefined;
     }
   | ({ readonly outcome: "denied"; readonly message: string } & Excess<AppliedLimits>)
@@ -47,55 +55,57 @@ export type AdmissionResult = {
 
 export interface Admission {
   /**
-   * Idempotent by namespace, calling key and request id. @throws DomainError FAILED_PRECONDITION if the request is over
-   * already; ALREADY_EXISTS if another request of the calling key has its idempotency key
+   * Idempotent by namespace, calling key and request id.
+   *
+   * @throws DomainError FAILED_PRECONDITION if the request is settled or voided; ALREADY_EXISTS if another request of the
+   * calling key has its idempotency key
    */
   admit(request: AdmissionRequest): Promise<AdmissionResult>;
   /** Idempotent. @throws DomainError INVALID_ARGUMENT for a cost or a number of tokens that no request can have */
-  settle(key: ReservationKey, used: RequestUsage): Promise<void>;
-  /** Idempotent. */
+  settle(key: ReservationKey, usage: RequestUsage): Promise<void>;
+  /** Idempotent. @param neverSent true if nothing went upstream */
   void(key: ReservationKey, neverSent: boolean): Promise<void>;
 }
 
-/** The dearest request that the contract can express costs this much; beyond it a cost is garbage. */
+/** Cost of the most expensive request that the contract can express. */
 const MAX_COST_NANO = reservationCost({ inputPicoUsd: 10n ** 12n, outputPicoUsd: 10n ** 12n }, 10n ** 9n, 10n ** 9n);
-/** Nothing reads or writes more in one request. */
+/** Tokens that no request exceeds. */
 const MAX_TOKENS = 10n ** 12n;
 
-export function createAdmission(ledger: Ledger, holdTtlMs: number): Admission {
+export function createAdmission(ledger: Ledger, reservationTtlMs: number): Admission {
   return {
     async admit(request) {
       const { namespaceId, requestId, lineage, idempotencyKey } = request;
-      const asking = { key: { namespaceId, requestId, keyId: callingKeyOf(lineage) }, lineage, idempotencyKey };
-      const first = await ledger.admit(asking, (state) =>
-        state.isExpiryDue ? { result: undefined } : decideWith(state, request, holdTtlMs),
+      const key = { namespaceId, requestId, keyId: callingKeyOf(lineage) };
+      const first = await ledger.admit({ key, lineage, idempotencyKey }, (state) =>
+        state.isExpiryDue ? { result: undefined } : decideWith(state, request, reservationTtlMs),
       );
       if (first !== undefined) return first;
-      // Nobody else ends the holds of a gateway that died.
+      // Only an admission expires the reservations of a gateway that died.
       await ledger.expireDue(namespaceId, expireReservation);
-      return ledger.admit(asking, (state) => decideWith(state, request, holdTtlMs));
+      return ledger.admit({ key, lineage, idempotencyKey }, (state) => decideWith(state, request, reservationTtlMs));
     },
 
-    async settle(key, used) {
-      if (used.costNano > MAX_COST_NANO) throw invalidField("cost_nano_usd", `must be at most ${MAX_COST_NANO}`);
-      if (used.tokens > MAX_TOKENS) throw invalidField("tokens", `must be at most ${MAX_TOKENS}`);
-      await ledger.settle(key, (hold, now) => settleReservation(hold, used, now));
+    async settle(key, usage) {
+      if (usage.costNano > MAX_COST_NANO) throw invalidField("cost_nano_usd", `must be at most ${MAX_COST_NANO}`);
+      if (usage.tokens > MAX_TOKENS) throw invalidField("tokens", `must be at most ${MAX_TOKENS}`);
+      await ledger.settle(key, (reservation, now) => settleReservation(reservation, usage, now));
     },
 
-    void: (key, neverSent) => ledger.void(key, (hold) => releaseReservation(hold, neverSent)),
+    void: (key, neverSent) => ledger.void(key, (reservation) => releaseReservation(reservation, neverSent)),
   };
 }
 
 function callingKeyOf(lineage: readonly Id<"key">[]): Id<"key"> {
-  const caller = lineage.at(-1);
-  if (caller === undefined) throw invalidField("lineage", "must name the calling key");
-  return caller;
+  const keyId = lineage.at(-1);
+  if (keyId === undefined) throw invalidField("lineage", "must name the calling key");
+  return keyId;
 }
 
 function decideWith(
   state: AdmissionState,
   request: AdmissionRequest,
-  holdTtlMs: number,
+  reservationTtlMs: number,
 ): AdmissionDecision<AdmissionResult> {
   const nowMs = state.now.getTime();
   if (state.reservation !== undefined) return { result: repeatedResult(state.reservation, state.bindings, nowMs) };
@@ -104,30 +114,19 @@ function decideWith(
   const { shadowDenials } = decision;
   if (decision.outcome === "deny") {
     const rateLimits = rateLimitStatesOf(state.bindings, nowMs);
-    return {
-      result: { ...decision, outcome: "denied", message: denialMessage(decision), shadowDenials, rateLimits },
-    };
+    const message = denialMessage(decision);
+    return { result: { ...decision, outcome: "denied", message, shadowDenials, rateLimits } };
   }
   const { outputTokensMax, reservedNano, tokens } = decision;
-  const bindings = decision.bindings.map((each) => reserveOn(each, decision, nowMs));
+  const bindings = decision.bindings.map((binding) => reserveOn(binding, decision, nowMs));
   const rateLimits = rateLimitStatesOf(bindings, nowMs);
+  const admitted = { outcome: "admitted", outputTokensMax, shadowDenials, rateLimits } as const;
   if (bindings.length === 0 && request.idempotencyKey === undefined) {
-    const none = { reservedNano: 0n, expiresAt: undefined };
-    return { result: { outcome: "admitted", outputTokensMax, ...none, shadowDenials, rateLimits } };
+    return { result: { ...admitted, reservedNano: 0n, expiresAt: undefined } };
   }
-  const expiresAt = new Date(nowMs + holdTtlMs);
+  const expiresAt = new Date(nowMs + reservationTtlMs);
   const reservation = { reservedNano, tokens, outputTokensMax, openedAt: state.now, expiresAt, bindings };
-  return {
-    result: {
-      outcome: "admitted",
-      outputTokensMax,
-      reservedNano: reservedNanoOf(reservation),
-      expiresAt,
-      shadowDenials,
-      rateLimits,
-    },
-    reservation,
-  };
+  return { result: { ...admitted, reservedNano: reservedNanoOf(reservation), expiresAt }, reservation };
 }
 
 function idempotencyKeyUsed(requestId: Id<"req">): DomainError {

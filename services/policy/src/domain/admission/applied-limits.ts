@@ -3,7 +3,7 @@ import type { BudgetLimit, LimitedBinding, Limits } from "@routeplane/admission"
 import { type Id, microToNano } from "@routeplane/domain";
 import type { BoundPrincipal } from "../policies/policy.ts";
 
-/** A binding whose limits apply to a request, as they stand, and where it comes from. */
+/** Binding whose limits apply to a request, with the state of its counter and its source. */
 export interface AppliedLimits extends LimitedBinding {
   readonly policyId: Id<"pol">;
   readonly policyName: string;

@@ -2,7 +2,7 @@ import type { Excess } from "@routeplane/admission";
 import { microToNano, nanoToMicro } from "@routeplane/domain";
 import type { AppliedLimits } from "./applied-limits.ts";
 
-/** For people: what did not fit, and by how much. */
+/** Message of a denial for people: the limit, what remains of it, and what the request needs. */
 export function denialMessage(excess: Excess<AppliedLimits>): string {
   const { rule, limit, remaining, needed, retryAtMs } = excess;
   const { policyName, limits } = excess.binding;

@@ -21,7 +21,7 @@ const open: Reservation = {
   outputTokensMax: 5n,
   expiresAt: EXPIRES_AT,
   state: "open",
-  closedAt: undefined,
+  endedAt: undefined,
 };
 
 type Step = { readonly call: "settle"; readonly costNano: bigint } | { readonly call: "void" | "expire" };
@@ -37,8 +37,8 @@ function changeOf(hold: Reservation, each: Step, now: Date): ReservationChange |
   return each.call === "void" ? releaseReservation(hold, false) : expireReservation(hold, now);
 }
 
-function inState(hold: Reservation, state: Reservation["state"], closedAt: Date): Reservation {
-  return { ...hold, state, closedAt };
+function inState(hold: Reservation, state: Reservation["state"], endedAt: Date): Reservation {
+  return { ...hold, state, endedAt };
 }
 
 /** What a budget has reserved and spent after all of it, and what happened. */
@@ -93,7 +93,7 @@ describe("a hold", () => {
 
   it("that expired gets back what was charged too much where it was charged, and its overrun is spent now", () => {
     const [then, now] = [new Date(2_000_000), new Date(9_000_000)];
-    const expired: Reservation = { ...open, state: "expired", closedAt: then };
+    const expired: Reservation = { ...open, state: "expired", endedAt: then };
     expect(settleReservation(expired, { costNano: 1_000n, tokens: 9n }, now)?.end).toMatchObject({
       charge: { amount: -4_000n, atMs: 2_000_000 },
       tokens: { amount: -41n, atMs: 900_000 },

@@ -1,112 +1,130 @@
 import {
-  type ReservationEnd,
+  type Counter,
   endBudgetReservation,
   endRateLimitReservation,
-  type Counter,
+  type ReservationEnd,
 } from "@routeplane/admission";
 import type { Id } from "@routeplane/domain";
 
 /**
- * What a request took from every limit that applied when it was admitted: money from budgets; from rate limits its tokens, a
- * slot, and that it was admitted at all.
+ * Amounts that an admitted request counts on every limit that applied when it was admitted: money on budgets; on rate limits
+ * its tokens, a slot and one request.
  *
- *     open --settle--> settled      charged what it used
- *     open --void----> voided       charged nothing
+ *     open --settle--> settled      charged the cost of the request
+ *     open --void----> voided       released: charged nothing
  *     open --expire--> expired      charged in full
- *     expired --settle--> settled   the charge is corrected to what it used
+ *     expired --settle--> settled   the charge is corrected to the cost of the request
  */
 export interface Reservation {
-  /** The key that called; empty for a hold that a release opened which did not say. */
+  /** Key that made the request; empty for a reservation that was written by a release without a key. */
   readonly keyId: Id<"key"> | "";
   readonly requestId: Id<"req">;
   readonly budgetBindingIds: readonly Id<"bnd">[];
   readonly rateBindingIds: readonly Id<"bnd">[];
   /** Nano-USD on each of the budgets. */
   readonly reservedNano: bigint;
-  /** On each of the rate limits: input and output bounds together. */
+  /** Input and output bound together, on each of the rate limits. */
   readonly tokens: bigint;
-  /** The output bound that was granted. */
+  /** Output bound that was granted. */
   readonly outputTokensMax: bigint;
-  /** When it was admitted: rate limits count it there. */
+  /** Moment of the admission, at which rate limits count the request. */
   readonly openedAt: Date;
   readonly expiresAt: Date;
   readonly state: "open" | "settled" | "voided" | "expired";
-  /** When it reached this state; undefined while it is open. */
-  readonly closedAt: Date | undefined;
+  /** Moment at which the state was reached; undefined while open. */
+  readonly endedAt: Date | undefined;
 }
 
-/** What a request really used. */
+/** Cost and tokens of a request that has ended. */
 export interface RequestUsage {
   readonly costNano: bigint;
   /** Input and output together. */
   readonly tokens: bigint;
 }
 
-/** A change of a hold and what it does to each of its limits. */
+/** New state of a reservation, and the change that this makes to each of its counters. */
 export interface ReservationChange {
   readonly state: "settled" | "voided" | "expired";
-  /** What the request cost, if that is known. Nano-USD. */
+  /** Cost of the request in nano-USD; undefined unless settled. */
   readonly costNano: bigint | undefined;
   readonly end: ReservationEnd;
 }
 
-/** Charges what it used, be that more than it took. A hold that had expired gets its charge corrected. */
+/**
+ * Settlement: charges the cost, also beyond what was reserved. Corrects the charge of an expired reservation.
+ *
+ * @returns undefined for a reservation that is settled or voided
+ */
 export function settleReservation(
-  hold: Reservation,
+  reservation: Reservation,
   { costNano, tokens }: RequestUsage,
   now: Date,
 ): ReservationChange | undefined {
+  const { reservedNano, openedAt, endedAt } = reservation;
   const state = "settled";
-  const [nowMs, openedMs] = [now.getTime(), hold.openedAt.getTime()];
-  const corrected = { tokens: { amount: tokens - hold.tokens, atMs: openedMs }, requests: undefined };
-  if (hold.state === "open") {
+  const nowMs = now.getTime();
+  const corrected = {
+    tokens: { amount: tokens - reservation.tokens, atMs: openedAt.getTime() },
+    requests: undefined,
+  };
+  if (reservation.state === "open") {
     const charge = { amount: costNano, atMs: nowMs };
-    return { state, costNano, end: { ...corrected, releaseNano: hold.reservedNano, charge, freesSlot: true } };
+    return { state, costNano, end: { ...corrected, releaseNano: reservedNano, charge, freesSlot: true } };
   }
-  if (hold.state !== "expired" || hold.closedAt === undefined) return undefined;
-  const amount = costNano - hold.reservedNano;
-  // What was charged too much is taken back where it was charged; an overrun is spent now.
-  const charge = { amount, atMs: amount < 0n ? hold.closedAt.getTime() : nowMs };
+  if (reservation.state !== "expired" || endedAt === undefined) return undefined;
+  const amount = costNano - reservedNano;
+  // A charge that was too high is corrected at its own moment; an overrun is spent now.
+  const charge = { amount, atMs: amount < 0n ? endedAt.getTime() : nowMs };
   return { state, costNano, end: { ...corrected, releaseNano: 0n, charge, freesSlot: false } };
 }
 
-/** @param neverSent whether nothing went upstream: then it does not count as a request either */
-export function releaseReservation(hold: Reservation, neverSent: boolean): ReservationChange | undefined {
-  if (hold.state !== "open") return undefined;
-  const atMs = hold.openedAt.getTime();
+/**
+ * Release (`void`): charges nothing.
+ *
+ * @param neverSent true if nothing went upstream, so that the request does not count as one either
+ * @returns undefined for a reservation that is not open
+ */
+export function releaseReservation(reservation: Reservation, neverSent: boolean): ReservationChange | undefined {
+  if (reservation.state !== "open") return undefined;
+  const atMs = reservation.openedAt.getTime();
   const end = {
-    releaseNano: hold.reservedNano,
+    releaseNano: reservation.reservedNano,
     charge: undefined,
-    tokens: { amount: -hold.tokens, atMs },
+    tokens: { amount: -reservation.tokens, atMs },
     requests: neverSent ? { amount: -1n, atMs } : undefined,
     freesSlot: true,
   };
-  return { state: "voided", costNano: undefined, end: end };
+  return { state: "voided", costNano: undefined, end };
 }
 
-/** Charges all of it: what the request used is unknown, and unknown is not free. */
-export function expireReservation(hold: Reservation, now: Date): ReservationChange | undefined {
-  if (hold.state !== "open" || hold.expiresAt > now) return undefined;
-  const charge = { amount: hold.reservedNano, atMs: now.getTime() };
-  const end = { releaseNano: hold.reservedNano, charge, tokens: undefined, requests: undefined, freesSlot: true };
-  return { state: "expired", costNano: undefined, end: end };
+/**
+ * Expiry: charges the reservation in full, because the usage is unknown, and unknown is not free.
+ *
+ * @returns undefined for a reservation that is not open or not yet due
+ */
+export function expireReservation(reservation: Reservation, now: Date): ReservationChange | undefined {
+  if (reservation.state !== "open" || reservation.expiresAt > now) return undefined;
+  const { reservedNano } = reservation;
+  const charge = { amount: reservedNano, atMs: now.getTime() };
+  const end = { releaseNano: reservedNano, charge, tokens: undefined, requests: undefined, freesSlot: true };
+  return { state: "expired", costNano: undefined, end };
 }
 
-/** What the change makes of the counters that the hold is on. Those of bindings that are gone are nobody's any more. */
+/** Counters after the change of a reservation. Bindings of the reservation that have no counter any more are passed over. */
 export function endOnCounters(
   counters: ReadonlyMap<Id<"bnd">, Counter>,
-  hold: Reservation,
+  { budgetBindingIds, rateBindingIds }: Reservation,
   { end }: ReservationChange,
   now: Date,
 ): ReadonlyMap<Id<"bnd">, Counter> {
-  const closed = new Map(counters);
-  const change = (ids: readonly Id<"bnd">[], close: typeof endBudgetReservation): void => {
-    for (const id of ids) {
-      const counter = closed.get(id);
-      if (counter !== undefined) closed.set(id, close(counter, end, now.getTime()));
+  const ended = new Map(counters);
+  const apply = (bindingIds: readonly Id<"bnd">[], endOn: typeof endBudgetReservation): void => {
+    for (const id of bindingIds) {
+      const counter = ended.get(id);
+      if (counter !== undefined) ended.set(id, endOn(counter, end, now.getTime()));
     }
   };
-  change(hold.budgetBindingIds, endBudgetReservation);
-  change(hold.rateBindingIds, endRateLimitReservation);
-  return closed;
+  apply(budgetBindingIds, endBudgetReservation);
+  apply(rateBindingIds, endRateLimitReservation);
+  return ended;
 }

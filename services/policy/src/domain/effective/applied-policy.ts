@@ -3,7 +3,7 @@ import type { Id } from "@routeplane/domain";
 import type { GuardrailSpec } from "@routeplane/guardrails";
 import type { BindingMode, BoundPrincipal } from "../policies/policy.ts";
 
-/** A policy that applies to a key, and through which binding. */
+/** Policy that applies to a key, and the binding through which it does. */
 export interface Applied<Spec> {
   readonly policyId: Id<"pol">;
   readonly policyName: string;
@@ -13,10 +13,10 @@ export interface Applied<Spec> {
   readonly spec: Spec;
 }
 
-/** The guardrails among what applies, those in presets included. */
+/** Guardrails of policies, those of presets included. */
 export function guardrailsIn(applied: readonly Applied<PolicySpec>[]): readonly Applied<GuardrailSpec>[] {
-  return applied.flatMap((each) => {
-    const spec = guardrailOf(each.spec);
-    return spec === undefined ? [] : [{ ...each, spec }];
+  return applied.flatMap((policy) => {
+    const spec = guardrailOf(policy.spec);
+    return spec === undefined ? [] : [{ ...policy, spec }];
   });
 }

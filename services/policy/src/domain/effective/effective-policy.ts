@@ -3,33 +3,34 @@ import type { Id } from "@routeplane/domain";
 import { compose, type EffectiveGuardrail, type GuardrailSpec } from "@routeplane/guardrails";
 import { type Applied, guardrailsIn } from "./applied-policy.ts";
 
-/** Where a rule comes from. */
+/** Policy and binding that a rule comes from. */
 export type PolicySource = Omit<Applied<unknown>, "spec">;
 
-/** Guardrails that apply together; its rules name bindings. */
+/** Composed guardrail. Its rules name bindings; `sources` has the policy of each. */
 export interface SourcedGuardrail extends EffectiveGuardrail {
   readonly sources: ReadonlyMap<string, PolicySource>;
 }
 
-/** What policies come to together. */
+/** Composition of all policies that apply to a principal. */
 export interface EffectivePolicy {
-  /** Of those that are enforced. */
+  /** Composed from enforced bindings; undefined if there are none. */
   readonly guardrail: SourcedGuardrail | undefined;
+  /** Composed from bindings in shadow mode; undefined if there are none. */
   readonly shadowGuardrail: SourcedGuardrail | undefined;
-  /** Each counts by itself: a request must fit into all of them that are enforced. */
+  /** Budgets, which count each by itself: a request must fit into every enforced one. */
   readonly budgets: readonly Applied<BudgetSpec>[];
   readonly rateLimits: readonly Applied<RateLimitSpec>[];
 }
 
-/** In whatever order the policies come, and however often: the same. */
+/** Composes policies. The result depends neither on their order nor on repetitions. */
 export function composePolicies(applied: readonly Applied<PolicySpec>[]): EffectivePolicy {
-  const once = [...new Map(applied.map((each) => [each.bindingId, each])).values()].toSorted(byBinding);
-  const guardrails = guardrailsIn(once);
+  const distinct = [...new Map(applied.map((policy) => [policy.bindingId, policy])).values()].toSorted(byBinding);
+  const guardrails = guardrailsIn(distinct);
   return {
     guardrail: composeGuardrails(guardrails.filter(({ mode }) => mode === "enforce")),
     shadowGuardrail: composeGuardrails(guardrails.filter(({ mode }) => mode === "shadow")),
-    budgets: once.flatMap((each) => withSpec(each, budgetOf(each.spec))),
-    rateLimits: once.flatMap((each) => withSpec(each, rateLimitOf(each.spec))),
+    budgets: distinct.flatMap((policy) => withSpec(policy, budgetOf(policy.spec))),
+    rateLimits: distinct.flatMap((policy) => withSpec(policy, rateLimitOf(policy.spec))),
   };
 }
 
@@ -45,6 +46,6 @@ function withSpec<Spec>(applied: Applied<unknown>, spec: Spec | undefined): read
   return spec === undefined ? [] : [{ ...applied, spec }];
 }
 
-function byBinding(one: { readonly bindingId: Id<"bnd"> }, other: { readonly bindingId: Id<"bnd"> }): number {
-  return one.bindingId < other.bindingId ? -1 : 1;
+function byBinding(a: { readonly bindingId: Id<"bnd"> }, b: { readonly bindingId: Id<"bnd"> }): number {
+  return a.bindingId < b.bindingId ? -1 : 1;
 }

@@ -7,67 +7,71 @@ import { type EffectivePolicy, composePolicies } from "./effective-policy.ts";
 import type { BoundPrincipal } from "../policies/policy.ts";
 import type { AppliedPolicies, CounterReader, KeyDirectory } from "../ports.ts";
 
-/** What is used of a budget now. Nano-USD. */
+/** Consumption of a budget at one moment. Nano-USD. */
 export interface BudgetUse {
   /** Settled within the window. */
   readonly spentNano: bigint;
-  /** Held for requests that are under way. */
+  /** Sum of the open reservations. */
   readonly reservedNano: bigint;
-  /** When the oldest part of what is spent leaves the window; undefined: nothing is spent, or it never does. */
+  /** Moment at which the oldest spent amount leaves the window; undefined if nothing is spent, or nothing ever leaves. */
   readonly freesUpAt: Date | undefined;
 }
 
-/** What is used of a rate limit now. */
+/** Consumption of a rate limit at one moment. */
 export interface RateLimitUse {
   readonly requests: bigint;
   readonly tokens: bigint;
-  /** Requests under way. */
+  /** Number of open reservations. */
   readonly concurrent: bigint;
-  /** When the oldest part of what counts leaves the window; undefined: nothing counts. */
+  /** Moment at which the oldest counted amount leaves the window; undefined if nothing is counted. */
   readonly freesUpAt: Date | undefined;
 }
 
-/** A limit and what is used of it now. */
+/** Limit and its consumption. */
 export interface AppliedWithUse<Spec, Use> extends Applied<Spec> {
   readonly use: Use;
 }
 
-/** What applies to a principal, and what is used of it now. */
+/** Effective policy of a principal and the consumption of its limits. */
 export interface EffectivePolicyWithUse extends EffectivePolicy {
   readonly principal: BoundPrincipal;
-  /** Of a key: from the root key down to it. Of a namespace: empty. */
+  /** Key ids from the root key down to the key; empty for a namespace. */
   readonly lineage: readonly Id<"key">[];
   readonly budgets: readonly AppliedWithUse<BudgetSpec, BudgetUse>[];
   readonly rateLimits: readonly AppliedWithUse<RateLimitSpec, RateLimitUse>[];
 }
 
-/** @throws DomainError NOT_FOUND for a principal of no such namespace, UNAVAILABLE; Error if a policy cannot be read */
+/**
+ * Reads an effective policy as a whole or not at all.
+ *
+ * @throws DomainError NOT_FOUND for a principal that the namespace does not have, UNAVAILABLE; Error if a policy cannot be read
+ */
 export type ReadEffectivePolicy = (namespaceId: Id<"ns">, principal: BoundPrincipal) => Promise<EffectivePolicyWithUse>;
 
 export interface ReadEffectivePolicyDependencies {
   readonly applied: AppliedPolicies;
-  readonly consumption: CounterReader;
+  readonly counterReader: CounterReader;
   readonly keys: KeyDirectory;
 }
 
 const MAX_ATTEMPTS = 3;
 
 export function createReadEffectivePolicy(dependencies: ReadEffectivePolicyDependencies): ReadEffectivePolicy {
-  const { applied, consumption, keys } = dependencies;
+  const { applied, counterReader, keys } = dependencies;
   return async (namespaceId, principal) => {
     const lineage = await lineageOf(keys, namespaceId, principal);
     for (let attempt = 1; ; attempt++) {
       const effective = composePolicies(await applied.of(namespaceId, lineage));
       const { budgets, rateLimits } = effective;
       const bindingIds = new Set([...budgets, ...rateLimits].map(({ bindingId }) => bindingId));
-      const { now, counters } = await consumption.ofBindings(namespaceId, [...bindingIds]);
+      const { now, counters } = await counterReader.ofBindings(namespaceId, [...bindingIds]);
       if (counters.size === bindingIds.size) {
         const use = withUse(counters, now);
         const used = { budgets: budgets.map(use(budgetUseOf)), rateLimits: rateLimits.map(use(rateLimitUseOf)) };
         return { ...effective, principal, lineage, ...used };
       }
-      // One was unbound between the two readings.
-      if (attempt === MAX_ATTEMPTS) throw new Error("what is used of a limit cannot be read");
+      // A policy was unbound between the two reads.
+      if (attempt === MAX_ATTEMPTS) throw new Error("the consumption of a limit cannot be read");
     }
   };
 }
@@ -99,7 +103,7 @@ function sumOf(ring: Ring | undefined, nowMs: number): bigint {
   return ring === undefined ? 0n : ringSum(ring, nowMs);
 }
 
-/** When less of it counts than now. */
+/** Moment at which the sum falls below its present value; undefined if nothing is counted, or it never falls. */
 function freesUpMs(ring: Ring | undefined, nowMs: number): number | undefined {
   const sum = sumOf(ring, nowMs);
   return ring === undefined || sum === 0n ? undefined : ringFreesAt(ring, sum - 1n, nowMs);

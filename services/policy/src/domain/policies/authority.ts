@@ -2,11 +2,11 @@
 import { DomainError, type Id } from "@routeplane/domain";
 import type { Binding, BoundPrincipal } from "./policy.ts";
 
-/** The key that asks for a change. */
+/** Key that calls for a change. */
 export interface Caller {
   readonly namespaceId: Id<"ns">;
   readonly keyId: Id<"key">;
-  /** From its root key down to itself. */
+  /** Key ids from the root key down to the key itself. */
   readonly lineage: readonly Id<"key">[];
 }
 
@@ -20,7 +20,7 @@ export interface PolicyStanding {
   readonly boundElsewhere: boolean;
 }
 
-/** Everything whose bindings bind the caller. */
+/** Ids of the principals whose bindings apply to the caller. */
 export function principalsOf({ namespaceId, lineage }: Caller): readonly (Id<"ns"> | Id<"key">)[] {
   return [namespaceId, ...lineage];
 }
@@ -28,7 +28,7 @@ export function principalsOf({ namespaceId, lineage }: Caller): readonly (Id<"ns
 /**
  * Refuses a sub-key that would bind a policy to anything but itself or a key below it.
  *
- * @param principalLineage of a key from its root key down to it; of a namespace empty
+ * @param principalLineage key ids from the root key down to the principal; empty for a namespace
  * @throws DomainError PERMISSION_DENIED
  */
 export function requireMayBind(
@@ -46,7 +46,7 @@ export function requireMayBind(
  * Refuses a sub-key that would change a policy which it does not own: one that neither it nor a key below it created, or that
  * is bound to anything but those. What loosens a policy is refused too if the policy binds the caller.
  *
- * @param effect whether the change can take away something that the policy enforces
+ * @param effect `loosens` if the change can remove something that the policy enforces
  * @throws DomainError PERMISSION_DENIED
  */
 export function requireMayChange(caller: Caller, standing: PolicyStanding, effect: "loosens" | "tightens"): void {
@@ -64,9 +64,9 @@ export function requireMayChange(caller: Caller, standing: PolicyStanding, effec
 }
 
 /**
- * Whether a binding replaces the one that its policy has at the same principal: a root key, or a key above the one that bound
- * the policy there, enforces what was only logged. Otherwise a sub-key could keep a policy from being enforced on it by binding
- * it to itself in shadow mode first.
+ * True if a binding replaces the existing one of the same policy and principal: a root key, or a key above the creator of the
+ * existing one, enforces what is in shadow mode. Otherwise a sub-key could keep a policy from being enforced on it by binding it
+ * to itself in shadow mode first.
  */
 export function replacesShadow(binding: Binding, existing: Binding): boolean {
   if (binding.mode !== "enforce" || existing.mode !== "shadow") return false;

@@ -4,11 +4,11 @@ import { type BudgetUse, budgetUseOf } from "../effective/read-effective-policy.
 import type { Binding, Policy } from "./policy.ts";
 import type { BindingStore, CounterReader } from "../ports.ts";
 
-/** A policy with what it is bound to and, if it holds a budget, what is used of that through each binding. */
+/** Policy with its bindings and, if it has a budget, the consumption of each. */
 export interface DescribedPolicy {
   readonly policy: Policy;
   readonly bindingCount: number;
-  /** The oldest of them, at most `MAX_DESCRIBED_BINDINGS`. */
+  /** Oldest bindings, at most `MAX_DESCRIBED_BINDINGS`. */
   readonly bindings: readonly DescribedBinding[];
 }
 
@@ -24,8 +24,8 @@ export type DescribePolicies = (
 
 const MAX_DESCRIBED_BINDINGS = 5;
 
-/** Reads bindings and consumption after the policies: something may have been bound or unbound in between. */
-export function createDescribePolicies(bindings: BindingStore, consumption: CounterReader): DescribePolicies {
+/** Reads bindings and counters after the policies, in other snapshots: a binding may have been made or removed in between. */
+export function createDescribePolicies(bindings: BindingStore, counterReader: CounterReader): DescribePolicies {
   return async (namespaceId, policies) => {
     if (policies.length === 0) return [];
     const ids = policies.map(({ id }) => id);
@@ -33,7 +33,7 @@ export function createDescribePolicies(bindings: BindingStore, consumption: Coun
     const counted = policies.flatMap((policy) =>
       budgetOf(policy.spec) === undefined ? [] : (oldest.get(policy.id)?.bindings ?? []),
     );
-    const { now, counters } = await consumption.ofBindings(
+    const { now, counters } = await counterReader.ofBindings(
       namespaceId,
       counted.map(({ id }) => id),
     );

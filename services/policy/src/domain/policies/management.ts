@@ -16,11 +16,11 @@ import type { BindingStore, KeyDirectory, KnownKey, Page, PageRequest, PolicySto
 import { type GuardrailInRequest, requireValidSpec } from "./spec-rules.ts";
 
 /**
- * Changes of policies and bindings, all within the caller's namespace: what belongs to another is NOT_FOUND. What a sub-key may
- * bind and change is restricted (PERMISSION_DENIED), see `authority.ts`.
+ * Changes of policies and bindings within the caller's namespace. Policies, bindings and keys of another namespace are NOT_FOUND.
+ * A sub-key is held to the rules of `authority.ts` (PERMISSION_DENIED).
  */
 export interface Management {
-  /** With bindings to `bindTo`, or not at all. @throws DomainError INVALID_ARGUMENT, ALREADY_EXISTS, RESOURCE_EXHAUSTED */
+  /** Creates a policy and its bindings, all or nothing. @throws DomainError INVALID_ARGUMENT, ALREADY_EXISTS, RESOURCE_EXHAUSTED */
   create(
     caller: Caller,
     draft: PolicyDraft,
@@ -31,7 +31,7 @@ export interface Management {
   enable(caller: Caller, policyId: Id<"pol">): Promise<Policy>;
   /** Idempotent. */
   disable(caller: Caller, policyId: Id<"pol">): Promise<Policy>;
-  /** The bindings that went with it. @throws DomainError FAILED_PRECONDITION if there are any, and not `unbind` */
+  /** Removes a policy and returns its bindings. @throws DomainError FAILED_PRECONDITION if there are any and `unbind` is false */
   remove(caller: Caller, policyId: Id<"pol">, unbind: boolean): Promise<readonly Binding[]>;
   /**
    * Idempotent. @throws DomainError FAILED_PRECONDITION for a revoked key, ALREADY_EXISTS for the other mode,
@@ -40,14 +40,14 @@ export interface Management {
   bind(caller: Caller, policyId: Id<"pol">, draft: BindingDraft): Promise<BoundPolicy>;
   unbind(caller: Caller, policyId: Id<"pol">, bindingId: Id<"bnd">): Promise<Binding>;
   bindingsOf(caller: Caller, policyId: Id<"pol">, page: PageRequest<"bnd">): Promise<Page<Binding>>;
-  /** What is bound to the principal itself. */
+  /** Policies bound to the principal itself. */
   policiesOf(caller: Caller, principal: BoundPrincipal, page: PageRequest<"bnd">): Promise<Page<BoundPolicy>>;
 }
 
 export interface PolicyDraft {
   readonly name: string;
   readonly spec: PolicySpec;
-  /** The guardrail in its spec, if any. */
+  /** Guardrail of the spec, to be validated. */
   readonly guardrail: GuardrailInRequest | undefined;
   readonly bindTo?: readonly BoundPrincipal[];
 }
@@ -70,17 +70,17 @@ export function createManagement(
     async create(caller, { name, spec, guardrail, bindTo = [] }) {
       await requireValidSpec(guardrail);
       const policy = newPolicy(caller, name, spec, now());
-      const twice = bindTo.findIndex(({ id }, index) => bindTo.findIndex((each) => each.id === id) < index);
-      if (twice >= 0) throw invalidField(`bind_to[${twice}]`, "is named before");
-      const bound: Binding[] = [];
+      const repeated = bindTo.findIndex(({ id }, index) => bindTo.findIndex((other) => other.id === id) < index);
+      if (repeated >= 0) throw invalidField(`bind_to[${repeated}]`, "is named before");
+      const newBindings: Binding[] = [];
       for (const principal of bindTo) {
-        const known = await findPrincipal(keys, caller.namespaceId, principal);
-        requireMayBind(caller, principal, known.lineage);
-        requireActive(known);
-        bound.push(newBinding(caller, policy.id, { principal, mode: "enforce" }, known, now()));
+        const key = await findPrincipal(keys, caller.namespaceId, principal);
+        requireMayBind(caller, principal, key.lineage);
+        requireActive(key);
+        newBindings.push(newBinding(caller, policy.id, { principal, mode: "enforce" }, key, now()));
       }
-      await policies.add(policy, bound);
-      return { policy, bindings: bound };
+      await policies.add(policy, newBindings);
+      return { policy, bindings: newBindings };
     },
 
     async update(caller, id, update) {
@@ -100,12 +100,12 @@ export function createManagement(
 
     async bind(caller, id, draft) {
       const { principal, mode, etag } = draft;
-      const known = await findPrincipal(keys, caller.namespaceId, principal);
-      const drafted = newBinding(caller, id, draft, known, now());
+      const key = await findPrincipal(keys, caller.namespaceId, principal);
+      const drafted = newBinding(caller, id, draft, key, now());
       const { policy, binding } = requireFound(
         await bindings.add(drafted, (policy) => {
-          requireMayBind(caller, principal, known.lineage);
-          requireActive(known);
+          requireMayBind(caller, principal, key.lineage);
+          requireActive(key);
           requireEtag(policy, etag);
         }),
       );
@@ -125,9 +125,9 @@ export function createManagement(
 }
 
 /** @throws DomainError NOT_FOUND, the same for all that the namespace does not have */
-function requireFound<T>(thing: T | undefined): T {
-  if (thing === undefined) throw notFound();
-  return thing;
+function requireFound<T>(found: T | undefined): T {
+  if (found === undefined) throw notFound();
+  return found;
 }
 
 function newBinding(

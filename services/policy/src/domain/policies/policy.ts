@@ -8,20 +8,20 @@ export interface Policy {
   readonly name: string;
   readonly spec: PolicySpec;
   readonly createdAt: Date;
-  /** Since when it is switched off. */
+  /** Moment from which the policy is disabled; undefined while enabled. */
   readonly disabledAt: Date | undefined;
-  /** Of name and spec: from 1, one more with every update. */
+  /** Version of name and spec: 1 at creation, one more with every update. */
   readonly version: bigint;
-  /** From its root key down to the key that created it; empty if that is not recorded. */
+  /** Key ids from the root key down to the key that created the policy; empty if that is not recorded. */
   readonly creatorLineage: readonly Id<"key">[];
 }
 
-/** What a policy is bound to: a namespace means every key in it, a key means itself and every key below it. */
+/** Principal of a binding: a namespace stands for every key in it, a key for itself and every key below it. */
 export type BoundPrincipal =
   | { readonly type: "namespace"; readonly id: Id<"ns"> }
   | { readonly type: "api_key"; readonly id: Id<"key"> };
 
-/** Whether what breaks the policy is refused, or let through and logged. */
+/** Mode of a binding: `enforce` refuses what breaks the policy, `shadow` records it and lets it pass. */
 export type BindingMode = "enforce" | "shadow";
 
 export interface Binding {
@@ -37,7 +37,7 @@ export interface Binding {
   readonly principalLineage: readonly Id<"key">[];
 }
 
-/** A policy and how it applies. */
+/** Policy and one of its bindings. */
 export interface BoundPolicy {
   readonly policy: Policy;
   readonly binding: Binding;
@@ -48,18 +48,18 @@ export function etagOf({ version, disabledAt }: Policy): string {
   return disabledAt === undefined ? `v${version}` : `v${version}-disabled`;
 }
 
-/** What to change; the rest stays as it is. */
+/** Change of a policy. An absent member stays as it is. */
 export interface PolicyUpdate {
   readonly name?: string;
-  /** What it shall say, given what it says now. */
-  readonly spec?: (now: PolicySpec) => PolicySpec;
-  /** The guardrail that comes to be in its spec, if any. */
+  /** Function from the present spec to the new one. */
+  readonly spec?: (current: PolicySpec) => PolicySpec;
+  /** Guardrail that the change brings, to be validated. */
   readonly guardrail?: GuardrailInRequest | undefined;
-  /** Of the policy as the caller has read it. */
+  /** Etag of the policy as the caller has read it. */
   readonly etag?: string;
 }
 
-/** @throws DomainError INVALID_ARGUMENT for a spec without a rule */
+/** Policy of a new id and version 1. @throws DomainError INVALID_ARGUMENT for a spec without a rule */
 export function newPolicy(
   { namespaceId, lineage }: { readonly namespaceId: Id<"ns">; readonly lineage: readonly Id<"key">[] },
   name: string,
@@ -78,13 +78,13 @@ export function newPolicy(
   };
 }
 
-/** @throws DomainError ABORTED if the policy is not what it was when it had the etag */
+/** @throws DomainError ABORTED if the policy has changed since it had the etag */
 export function requireEtag(policy: Policy, etag: string | undefined): void {
   if (etag === undefined || etag === etagOf(policy)) return;
   throw new DomainError("aborted", "ETAG_MISMATCH", "the policy has changed since this etag: read it again");
 }
 
-/** @throws DomainError ABORTED if it is not what the caller has read, INVALID_ARGUMENT for a change that breaks a rule */
+/** Policy after an update. @throws DomainError ABORTED for another etag, INVALID_ARGUMENT for a change that breaks a rule */
 export function updatedPolicy(policy: Policy, { name, spec, etag }: PolicyUpdate): Policy {
   requireEtag(policy, etag);
   if (name === undefined && spec === undefined) {

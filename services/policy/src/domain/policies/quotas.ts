@@ -1,20 +1,20 @@
 import { DomainError, type Id } from "@routeplane/domain";
 
-/** How many there may be. They bound what one request has to be held against, and what one change touches. */
+/** Quotas. They bound the policies that one request is judged by, and the rows that one change touches. */
 export const MAX_POLICIES_OF_NAMESPACE = 1_000;
 export const MAX_BINDINGS_OF_PRINCIPAL = 100;
 export const MAX_BINDINGS_OF_POLICY = 1_000;
 
-/** Quotas of what sub-keys create, within the limits above: the rest is reserved for root keys. */
+/** Quotas for sub-keys, within the quotas above: the rest is reserved for root keys. */
 const MAX_POLICIES_BY_SUB_KEYS = 500;
 const MAX_BINDINGS_OF_PRINCIPAL_BY_SUB_KEYS = 50;
 const MAX_BINDINGS_OF_POLICY_BY_SUB_KEYS = 500;
-/** Quota of a key directly below a root key and all keys below it. */
+/** Quota of a key directly below a root key together with all keys below it. */
 const MAX_POLICIES_BY_BRANCH = 100;
-/** Quota of bindings that a key makes to itself: the rest is reserved for the keys above it. */
+/** Quota of bindings that a sub-key makes to itself: the rest is reserved for the keys above it. */
 const MAX_BINDINGS_OF_PRINCIPAL_BY_ITSELF = 25;
 
-/** Numbers of things that exist, by the keys that created them. */
+/** Numbers of existing policies or bindings, by creator. */
 export interface CountsByCreator {
   readonly all: number;
   readonly bySubKeys: number;
@@ -59,9 +59,9 @@ function isSubKey(lineage: readonly Id<"key">[]): boolean {
   return lineage.length > 1;
 }
 
-function requireQuota(count: number, limit: number, what: string): void {
+function requireQuota(count: number, limit: number, sentence: string): void {
   if (count < limit) return;
-  throw new DomainError("resource_exhausted", "LIMIT_REACHED", `${what} at most ${limit}, and there are as many`, {
+  throw new DomainError("resource_exhausted", "LIMIT_REACHED", `${sentence} at most ${limit}, and there are as many`, {
     metadata: { limit: String(limit) },
   });
 }

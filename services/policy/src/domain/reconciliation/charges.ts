@@ -1,57 +1,58 @@
 import type { Id } from "@routeplane/domain";
 import type { Reservation } from "../admission/reservation.ts";
 
-/** What a request took from budgets, and what they were charged for it. */
+/** Reservation on budgets, and its charge. */
 export interface ChargedReservation extends Pick<Reservation, "requestId" | "state" | "expiresAt"> {
   readonly keyId: Id<"key">;
-  /** What it took. Nano-USD. */
+  /** Nano-USD. */
   readonly reservedNano: bigint;
-  /** What it cost; undefined unless it is settled. Nano-USD. */
+  /** Settled cost in nano-USD; undefined unless settled. */
   readonly costNano: bigint | undefined;
 }
 
-/** A row of the request log. */
+/** Row of the request log. */
 export interface LoggedCharge {
   readonly keyId: Id<"key">;
   readonly requestId: Id<"req">;
-  /** As the usage service calls it. */
+  /** Status as the usage service names it. */
   readonly status: string;
   /** Nano-USD. */
   readonly costNano: bigint;
-  /** When the gateway received it, by its clock. */
+  /** Moment at which the gateway received the request, by its clock. */
   readonly createdAt: Date;
 }
 
+/** Key and request id, by which reservations and rows belong together. */
 export interface RequestKey {
   readonly keyId: Id<"key">;
   readonly requestId: Id<"req">;
 }
 
-/** A request that its budgets and the request log do not charge the same. */
+/** Request that budgets and the request log charge differently. */
 export interface ChargeDifference extends RequestKey {
   /** Nano-USD. */
   readonly budgetNano: bigint;
-  /** Undefined: no budget knows it. */
+  /** Undefined if there is no reservation. */
   readonly reservationState: Reservation["state"] | undefined;
   /** Nano-USD. */
   readonly logNano: bigint;
-  /** Undefined: the log does not know it. */
+  /** Undefined if there is no row. */
   readonly requestStatus: string | undefined;
 }
 
-/** What a counter says, and what the holds on it amount to. */
+/** Amounts of a counter, and those of its reservations. */
 export interface CounterReading {
   readonly policyId: Id<"pol">;
   readonly bindingId: Id<"bnd">;
   readonly reserved: { readonly counted: bigint; readonly expected: bigint };
-  /** Undefined: its window was edited, so that it is not known when it counts what. */
+  /** Undefined if the window was edited, because the moments of its amounts are not known then. */
   readonly spent:
     | {
         readonly counted: bigint;
         readonly min: bigint;
-        /** Undefined: it counts also what is not kept any more. */
+        /** Undefined if the counter includes amounts of reservations that are deleted already. */
         readonly max: bigint | undefined;
-        /** From when on; undefined: from the beginning. */
+        /** Start of the compared amounts; undefined for all of them. */
         readonly since: Date | undefined;
       }
     | undefined;
@@ -66,42 +67,39 @@ export interface CounterDifference extends Pick<CounterReading, "policyId" | "bi
 }
 
 /**
- * Whether budgets and log charge a request the same: `running` if nothing can be said of it yet, undefined if they do.
+ * Compares the charge of a request by its budgets with that by the request log.
  *
- * @param hold undefined: there is none, though a budget applies
+ * @param reservation undefined if there is none, though a budget applies
  * @param rows of the request; more than one is a fault of the log, and each of them charges
+ * @returns undefined if both are equal, `running` if the request has not ended yet
  */
 export function compareCharge(
-  hold: ChargedReservation | undefined,
+  reservation: ChargedReservation | undefined,
   rows: readonly LoggedCharge[],
   now: Date,
 ): ChargeDifference | "running" | undefined {
-  const isOpen = hold?.state === "open" && hold.expiresAt > now;
+  const isOpen = reservation?.state === "open" && reservation.expiresAt > now;
   if (rows.some(({ status }) => status === "pending") || (isOpen && rows.length === 0)) return "running";
   const [row] = rows;
-  const known = hold ?? row;
-  if (known === undefined) return undefined;
-  const budgetNano = hold === undefined ? 0n : chargeOf(hold);
+  const request = reservation ?? row;
+  if (request === undefined) return undefined;
+  const budgetNano = reservation === undefined ? 0n : chargeOf(reservation);
   const logNano = rows.reduce((sum, { costNano }) => sum + costNano, 0n);
-  // What nobody settled is charged what it took, in the log as soon as that is given up.
-  const isHeldUp = isOpen && row?.status !== "unknown";
-  if (budgetNano === logNano && !isHeldUp) return undefined;
-  const { keyId, requestId } = known;
-  return { keyId, requestId, budgetNano, reservationState: hold?.state, logNano, requestStatus: row?.status };
+  // A request that was never settled is charged in full: by the log once its outcome is unknown, by the budget at expiry.
+  const isOpenTooLong = isOpen && row?.status !== "unknown";
+  if (budgetNano === logNano && !isOpenTooLong) return undefined;
+  const { keyId, requestId } = request;
+  return { keyId, requestId, budgetNano, reservationState: reservation?.state, logNano, requestStatus: row?.status };
 }
 
-/** One that is still open holds all of it; one that is overdue will be charged that. */
+/** Charge of a reservation in nano-USD. One that is open counts in full, as it does once it expires. */
 function chargeOf({ state, reservedNano, costNano }: ChargedReservation): bigint {
   if (state === "voided") return 0n;
   return state === "settled" ? (costNano ?? 0n) : reservedNano;
 }
 
-export function counterDifferencesOf({
-  policyId,
-  bindingId,
-  reserved,
-  spent,
-}: CounterReading): readonly CounterDifference[] {
+export function counterDifferencesOf(reading: CounterReading): readonly CounterDifference[] {
+  const { policyId, bindingId, reserved, spent } = reading;
   const differences: CounterDifference[] = [];
   const { counted, expected } = reserved;
   if (counted !== expected) {

@@ -1,50 +1,55 @@
 /**
- * Holds what budgets were charged against the request log: every hold against its row, every row under a budget against its
- * hold, and every counter against its holds. In steps of a page each, so that a call ends in time and the next one goes on
- * where it stopped.
+ * Reconciliation of budgets with the request log, for each namespace in three parts:
+ *
+ * 1. `reservations`: every reservation on a budget with the rows of its request.
+ * 2. `requests`: every row with a cost, under a key that a budget applies to, with its reservation.
+ * 3. `counters`: every counter with its reservations.
+ *
+ * A call does one page after another until its time is up, and returns a cursor from which the next call continues. Nothing is
+ * locked. A difference is read again after each of `RECHECK_DELAYS_MS` and reported only if it remains.
  */
 import { setTimeout as delay } from "node:timers/promises";
 import type { Id } from "@routeplane/domain";
+import type { KeyDirectory } from "../ports.ts";
 import {
   type ChargedReservation,
   type ChargeDifference,
   compareCharge,
   type CounterDifference,
-  type CounterReading,
   counterDifferencesOf,
+  type CounterReading,
   type LoggedCharge,
   type RequestKey,
 } from "./charges.ts";
-import type { KeyDirectory } from "../ports.ts";
 
 export interface Range {
   readonly from: Date;
   readonly to: Date;
 }
 
-/** What budgets know of requests, one namespace at a time. */
+/** Ledger's records of reservations and counters, one namespace at a time. */
 export interface BudgetRecords {
-  /** The first namespace after `after`, in order of id, that has anything. */
+  /** First namespace after `after`, in order of id, that has reservations or counters. */
   nextNamespace(after: Id<"ns"> | undefined): Promise<Id<"ns"> | undefined>;
-  /** Those on budgets that were opened in a range, in order of key and request. */
+  /** Reservations on budgets that were opened in the range, in order of key and request. */
   page(
     namespaceId: Id<"ns">,
     page: { readonly range: Range; readonly after: RequestKey | undefined; readonly size: number },
   ): Promise<readonly ChargedReservation[]>;
   of(namespaceId: Id<"ns">, keys: readonly RequestKey[]): Promise<readonly ChargedReservation[]>;
   /**
-   * The namespaces and keys on which a budget is enforced that nobody has edited or switched on or off since `since`, each with
-   * the moment from which on.
+   * Principals (namespace and key ids) with an enforced budget that was not edited, enabled or disabled since `since`, each with
+   * the moment of its first binding.
    */
   budgeted(namespaceId: Id<"ns">, since: Date): Promise<ReadonlyMap<string, Date>>;
-  /** Of every binding, at one moment, with what was spent from about `from` on. */
+  /** Readings of all counters in one snapshot, with the amounts spent from about `from` on. */
   counters(namespaceId: Id<"ns">, from: Date): Promise<readonly CounterReading[]>;
 }
 
-/** What the usage service has logged of requests. @throws DomainError UNAVAILABLE */
+/** Request log of the usage service. Its methods throw DomainError UNAVAILABLE. */
 export interface ChargeLog {
   nextNamespace(range: Range, after: Id<"ns"> | undefined): Promise<Id<"ns"> | undefined>;
-  /** @param token of the page before; empty for the first */
+  /** @param page its token is that of the page before; empty for the first */
   page(
     namespaceId: Id<"ns">,
     page: { readonly range: Range; readonly token: string; readonly size: number },
@@ -52,11 +57,12 @@ export interface ChargeLog {
   of(namespaceId: Id<"ns">, requestIds: readonly Id<"req">[]): Promise<readonly LoggedCharge[]>;
 }
 
-/** Where a call stopped, within a namespace. */
+/** Position from which a reconciliation continues. */
 export interface ReconciliationCursor {
   readonly namespaceId: Id<"ns">;
-  readonly part: "holds" | "requests" | "counters" | "end";
-  /** In the part: a key and a request with a dot between, or a token of the log; empty: at its beginning. */
+  /** `end` stands for a namespace that is done. */
+  readonly part: "reservations" | "requests" | "counters" | "end";
+  /** Position in the part: key and request id with a dot between, or a page token of the log; empty for its beginning. */
   readonly after: string;
 }
 
@@ -73,7 +79,7 @@ export interface BudgetReconciliation {
   partialCounterCount: number;
   readonly charges: InNamespace<ChargeDifference>[];
   readonly counters: InNamespace<CounterDifference>[];
-  /** Undefined: there is no more. */
+  /** Undefined if the reconciliation is complete. */
   next: ReconciliationCursor | undefined;
 }
 
@@ -85,29 +91,29 @@ export interface ReconciliationDependencies {
 
 export interface ReconciliationRequest {
   readonly range: Range;
-  /** Whether the range goes on to now, so that counters can be held against it. */
+  /** True if the range ends now, so that counters can be compared with it. */
   readonly withCounters: boolean;
   readonly now: Date;
-  /** Undefined: from the beginning. */
+  /** Undefined for the beginning. */
   readonly cursor: ReconciliationCursor | undefined;
-  /** No step begins after it. */
-  readonly budgetMs: number;
+  /** Time after which no further page begins. */
+  readonly timeLimitMs: number;
 }
 
 const PAGE_SIZE = 1_000;
-/** Clocks of gateways and of the database differ. */
+/** Largest difference between the clocks of gateways and of the database. */
 const CLOCK_MARGIN_MS = 60_000;
-/** An answer has an end. */
+/** Number of differences after which a call ends. */
 const MAX_DIFFERENCES = 1_000;
-/** What differs is read again after each of these: events and settlements that were on their way arrive. */
+/** Waits before a difference is read again, in which events and settlements that were on their way arrive. */
 const RECHECK_DELAYS_MS = [500, 1_500];
 
 export async function reconcileBudgets(
   dependencies: ReconciliationDependencies,
   request: ReconciliationRequest,
 ): Promise<BudgetReconciliation> {
-  const endsAt = performance.now() + request.budgetMs;
-  const found: BudgetReconciliation = {
+  const endsAt = performance.now() + request.timeLimitMs;
+  const result: BudgetReconciliation = {
     namespaceCount: 0,
     requestCount: 0,
     runningCount: 0,
@@ -118,14 +124,14 @@ export async function reconcileBudgets(
     next: request.cursor,
   };
   do {
-    const place =
-      found.next === undefined || found.next.part === "end"
-        ? await nextNamespace(dependencies, request.range, found.next?.namespaceId)
-        : found.next;
-    if (place === undefined) return { ...found, next: undefined };
-    found.next = await reconcilePage(dependencies, request, place, found);
-  } while (performance.now() < endsAt && found.charges.length + found.counters.length < MAX_DIFFERENCES);
-  return found;
+    const cursor =
+      result.next === undefined || result.next.part === "end"
+        ? await nextNamespace(dependencies, request.range, result.next?.namespaceId)
+        : result.next;
+    if (cursor === undefined) return { ...result, next: undefined };
+    result.next = await reconcilePage(dependencies, request, cursor, result);
+  } while (performance.now() < endsAt && result.charges.length + result.counters.length < MAX_DIFFERENCES);
+  return result;
 }
 
 async function nextNamespace(
@@ -133,69 +139,71 @@ async function nextNamespace(
   range: Range,
   after: Id<"ns"> | undefined,
 ): Promise<ReconciliationCursor | undefined> {
-  const known = await Promise.all([budgets.nextNamespace(after), log.nextNamespace(range, after)]);
-  const [namespaceId] = known.filter((id) => id !== undefined).toSorted();
-  return namespaceId && { namespaceId, part: "holds", after: "" };
+  const candidates = await Promise.all([budgets.nextNamespace(after), log.nextNamespace(range, after)]);
+  const [namespaceId] = candidates.filter((id) => id !== undefined).toSorted();
+  return namespaceId && { namespaceId, part: "reservations", after: "" };
 }
 
-/** Does one page of a part. @returns where to go on */
+/** Reconciles one page of a part, adding to `result`. @returns the position from which to continue */
 async function reconcilePage(
-  { budgets, log, keys }: ReconciliationDependencies,
+  dependencies: ReconciliationDependencies,
   { range, withCounters, now }: ReconciliationRequest,
   { namespaceId, part, after }: ReconciliationCursor,
-  found: BudgetReconciliation,
+  result: BudgetReconciliation,
 ): Promise<ReconciliationCursor> {
-  const compared = async (requests: readonly RequestKey[], isCounted: boolean): Promise<void> => {
-    const { differences, running } = await compareAll({ budgets, log, keys }, namespaceId, requests, now);
-    if (isCounted) found.requestCount += requests.length - running;
-    if (isCounted) found.runningCount += running;
-    found.charges.push(...differences.map((difference) => ({ namespaceId, difference })));
+  const { budgets, log, keys } = dependencies;
+  const compare = async (requests: readonly RequestKey[], isCounted: boolean): Promise<void> => {
+    const { differences, running } = await compareAll(dependencies, namespaceId, requests, now);
+    if (isCounted) result.requestCount += requests.length - running;
+    if (isCounted) result.runningCount += running;
+    result.charges.push(...differences.map((difference) => ({ namespaceId, difference })));
   };
-  if (part === "holds") {
-    const page = await budgets.page(namespaceId, { range, after: toRequestKey(after), size: PAGE_SIZE });
-    await compared(page, true);
+  if (part === "reservations") {
+    const page = await budgets.page(namespaceId, { range, after: parseRequestKey(after), size: PAGE_SIZE });
+    await compare(page, true);
     const last = page.length === PAGE_SIZE ? page.at(-1) : undefined;
-    if (last !== undefined) return { namespaceId, part, after: `${last.keyId}.${last.requestId}` };
+    if (last !== undefined) return { namespaceId, part, after: formatRequestKey(last) };
     return { namespaceId, part: "requests", after: "" };
   }
   if (part === "requests") {
     const { charges, nextToken } = await log.page(namespaceId, { range, token: after, size: PAGE_SIZE });
     const charged = charges.filter(({ costNano }) => costNano > 0n);
-    const held = new Set((await budgets.of(namespaceId, charged)).map(nameOf));
-    const unheld = charged.filter((each) => !held.has(nameOf(each)));
-    const budgeted = unheld.length === 0 ? new Map<string, Date>() : await budgets.budgeted(namespaceId, range.from);
-    await compared(await filterBudgeted(budgeted, unheld, keys, namespaceId), false);
+    const reserved = new Set((await budgets.of(namespaceId, charged)).map(formatRequestKey));
+    const unreserved = charged.filter((charge) => !reserved.has(formatRequestKey(charge)));
+    const budgeted =
+      unreserved.length === 0 ? new Map<string, Date>() : await budgets.budgeted(namespaceId, range.from);
+    await compare(await filterBudgeted(unreserved, budgeted, keys, namespaceId), false);
     if (nextToken !== "") return { namespaceId, part, after: nextToken };
     if (withCounters) return { namespaceId, part: "counters", after: "" };
   }
   if (part === "counters") {
     const readings = await budgets.counters(namespaceId, range.from);
-    found.counterCount += readings.length;
-    found.partialCounterCount += readings.filter(({ spent }) => spent?.max === undefined).length;
-    found.counters.push(...readings.flatMap(counterDifferencesOf).map((difference) => ({ namespaceId, difference })));
+    result.counterCount += readings.length;
+    result.partialCounterCount += readings.filter(({ spent }) => spent?.max === undefined).length;
+    result.counters.push(...readings.flatMap(counterDifferencesOf).map((difference) => ({ namespaceId, difference })));
   }
-  found.namespaceCount++;
+  result.namespaceCount++;
   return { namespaceId, part: "end", after: "" };
 }
 
-/** Those of the requests that a budget applied to. */
+/** Charges of requests that a budget applied to, on the namespace or on a key of the lineage. */
 async function filterBudgeted(
-  budgeted: ReadonlyMap<string, Date>,
   charges: readonly LoggedCharge[],
+  budgeted: ReadonlyMap<string, Date>,
   keys: KeyDirectory,
   namespaceId: Id<"ns">,
 ): Promise<readonly LoggedCharge[]> {
   if (budgeted.size === 0) return [];
-  const since = new Map<string, number>();
-  for (const keyId of new Set(charges.map((each) => each.keyId))) {
+  const sinceMs = new Map<string, number>();
+  for (const keyId of new Set(charges.map((charge) => charge.keyId))) {
     const { lineage } = (await keys.find(namespaceId, keyId)) ?? { lineage: [keyId] };
-    const bound = [namespaceId, ...lineage].map((principal) => budgeted.get(principal)?.getTime() ?? Infinity);
-    since.set(keyId, Math.min(...bound) + CLOCK_MARGIN_MS);
+    const boundMs = [namespaceId, ...lineage].map((principal) => budgeted.get(principal)?.getTime() ?? Infinity);
+    sinceMs.set(keyId, Math.min(...boundMs) + CLOCK_MARGIN_MS);
   }
-  return charges.filter(({ keyId, createdAt }) => createdAt.getTime() > (since.get(keyId) ?? Infinity));
+  return charges.filter(({ keyId, createdAt }) => createdAt.getTime() > (sinceMs.get(keyId) ?? Infinity));
 }
 
-/** Of each request hold and rows. What differs is read again, and named if it still does. */
+/** Compares the reservation of each request with its rows, and again those that differ. */
 async function compareAll(
   { budgets, log }: ReconciliationDependencies,
   namespaceId: Id<"ns">,
@@ -205,30 +213,33 @@ async function compareAll(
   let running = 0;
   const compare = async (keys: readonly RequestKey[]): Promise<readonly ChargeDifference[]> => {
     if (keys.length === 0) return [];
-    const ids = keys.map(({ requestId }) => requestId);
-    // The log last: a row that is there while its hold is under way is the rare case.
-    const held = new Map((await budgets.of(namespaceId, keys)).map((hold) => [nameOf(hold), hold]));
-    const rows = Map.groupBy(await log.of(namespaceId, ids), nameOf);
+    const requestIds = keys.map(({ requestId }) => requestId);
+    // The log is read last: a row that is there while its reservation is still open is the rare case.
+    const reservations = new Map(
+      (await budgets.of(namespaceId, keys)).map((reservation) => [formatRequestKey(reservation), reservation]),
+    );
+    const rows = Map.groupBy(await log.of(namespaceId, requestIds), formatRequestKey);
     return keys.flatMap((key) => {
-      const compared = compareCharge(held.get(nameOf(key)), rows.get(nameOf(key)) ?? [], now);
-      if (compared === "running") running++;
-      return compared === "running" || compared === undefined ? [] : [compared];
+      const name = formatRequestKey(key);
+      const difference = compareCharge(reservations.get(name), rows.get(name) ?? [], now);
+      if (difference === "running") running++;
+      return difference === "running" || difference === undefined ? [] : [difference];
     });
   };
   let differences = await compare(requests);
-  for (const waitMs of RECHECK_DELAYS_MS) {
+  for (const delayMs of RECHECK_DELAYS_MS) {
     if (differences.length === 0) break;
-    await delay(waitMs);
+    await delay(delayMs);
     differences = await compare(differences);
   }
   return { differences, running };
 }
 
-function nameOf({ keyId, requestId }: RequestKey): string {
+function formatRequestKey({ keyId, requestId }: RequestKey): string {
   return `${keyId}.${requestId}`;
 }
 
-function toRequestKey(after: string): RequestKey | undefined {
-  const [keyId, requestId] = after.split(".");
+function parseRequestKey(text: string): RequestKey | undefined {
+  const [keyId, requestId] = text.split(".");
   return keyId && requestId ? { keyId: keyId as Id<"key">, requestId: requestId as Id<"req"> } : undefined;
 }

@@ -3,12 +3,12 @@ import type { BoundPrincipal } from "../policies/policy.ts";
 import type { KeyDirectory, RequestHistory } from "../ports.ts";
 import type { PastRequest } from "./simulation.ts";
 
-/** Requests at most: what a simulation may take of time and memory. */
+/** Number of requests that bounds time and memory of one simulation. */
 export const MAX_PAST_REQUESTS = 100_000;
 
 export interface PastRequests {
   readonly requests: readonly PastRequest[];
-  /** Since when they are complete: later than asked for if there were too many. */
+  /** Moment from which the requests are complete: later than that of the query if they were truncated. */
   readonly from: Date;
   readonly truncated: boolean;
 }
@@ -21,9 +21,9 @@ export interface PastRequestsQuery {
 }
 
 /**
- * The newest requests of a principal: of a namespace all, of a key its own and those of the keys below it.
+ * Reads the newest requests of a principal: all of a namespace; of a key its own and those of the keys below it.
  *
- * @param signal stops the reading after the page at hand, once it is aborted
+ * @param signal stops the reading after the present page, once it is aborted
  * @throws DomainError UNAVAILABLE; the reason of the signal
  */
 export async function readPastRequests(
@@ -32,39 +32,40 @@ export async function readPastRequests(
   { namespaceId, principal, from, to }: PastRequestsQuery,
   signal: AbortSignal,
 ): Promise<PastRequests> {
-  const concerns = concernsOf(keys, namespaceId, principal);
+  const filterFor = createKeyFilter(keys, namespaceId, principal);
   const requests: PastRequest[] = [];
-  let room = MAX_PAST_REQUESTS;
+  let remaining = MAX_PAST_REQUESTS;
   let oldestMs = to.getTime();
   signal.throwIfAborted();
   for await (const page of history.pages(namespaceId, from, to)) {
     signal.throwIfAborted();
-    const kept = page.slice(0, room);
-    const known = await concerns(kept.map(({ keyId }) => keyId));
-    for (const request of kept) if (known(request.keyId)) requests.push(request);
-    oldestMs = kept.at(-1)?.startedMs ?? oldestMs;
-    if (page.length > room) return { requests, from: new Date(oldestMs), truncated: true };
-    room -= page.length;
+    const considered = page.slice(0, remaining);
+    const isOfPrincipal = await filterFor(considered.map(({ keyId }) => keyId));
+    for (const request of considered) if (isOfPrincipal(request.keyId)) requests.push(request);
+    oldestMs = considered.at(-1)?.startedMs ?? oldestMs;
+    if (page.length > remaining) return { requests, from: new Date(oldestMs), truncated: true };
+    remaining -= page.length;
   }
   return { requests, from, truncated: false };
 }
 
-/** Says of keys whether a policy that is bound to the principal binds them. Each is asked for once. */
-function concernsOf(keys: KeyDirectory, namespaceId: Id<"ns">, principal: BoundPrincipal) {
-  const answers = new Map<Id<"key">, boolean>();
+/** Number of keys that are looked up at the same time. */
+const PARALLEL_LOOKUPS = 16;
+
+/** Filter for the keys that a policy bound to the principal applies to. Each key is looked up once. */
+function createKeyFilter(keys: KeyDirectory, namespaceId: Id<"ns">, principal: BoundPrincipal) {
+  const isBelow = new Map<Id<"key">, boolean>();
   return async (keyIds: readonly Id<"key">[]): Promise<(keyId: Id<"key">) => boolean> => {
     if (principal.type === "namespace") return () => true;
-    const unknown = [...new Set(keyIds)].filter((id) => !answers.has(id));
-    for (let at = 0; at < unknown.length; at += KEYS_AT_A_TIME) {
+    const unknown = [...new Set(keyIds)].filter((id) => !isBelow.has(id));
+    for (let start = 0; start < unknown.length; start += PARALLEL_LOOKUPS) {
       await Promise.all(
-        unknown.slice(at, at + KEYS_AT_A_TIME).map(async (id) => {
+        unknown.slice(start, start + PARALLEL_LOOKUPS).map(async (id) => {
           const key = await keys.find(namespaceId, id);
-          answers.set(id, key?.lineage.includes(principal.id) ?? false);
+          isBelow.set(id, key?.lineage.includes(principal.id) ?? false);
         }),
       );
     }
-    return (id) => answers.get(id) ?? false;
+    return (id) => isBelow.get(id) ?? false;
   };
 }
-
-const KEYS_AT_A_TIME = 16;

@@ -7,7 +7,7 @@ import type { KeyDirectory, PolicyStore, RequestHistory } from "../ports.ts";
 import { simulate, type Simulation } from "./simulation.ts";
 import { type GuardrailInRequest, requireNonEmptySpec, requireValidSpec } from "../policies/spec-rules.ts";
 
-/** What to simulate: a policy that there is, or a draft. */
+/** Policy to simulate: an existing one, or a draft. */
 export type SimulationSubject =
   | { readonly policyId: Id<"pol"> }
   | { readonly spec: PolicySpec; readonly guardrail: GuardrailInRequest | undefined };
@@ -21,7 +21,7 @@ export interface SimulationRequest {
 export interface SimulationResult extends Simulation {
   readonly from: Date;
   readonly to: Date;
-  /** Whether the range had more requests than are replayed. */
+  /** True if the range has more requests than are replayed. */
   readonly truncated: boolean;
 }
 
@@ -45,29 +45,29 @@ export interface SimulatorDependencies {
 }
 
 const DAY_MS = 86_400_000;
-/** Simulations that run at a time: each holds the past in memory, and takes seconds of processor time. */
+/** Number of simulations that run at a time: each has its requests in memory and takes seconds of processor time. */
 const MAX_AT_A_TIME = 2;
-/** Simulations of one namespace at a time: one runs and one waits. */
-const SHARE = { perOwner: 1, waitingPerOwner: 1 };
-/** Well within the longest deadline of a call. */
-const WAIT_MS = 10_000;
+/** Slots of one namespace: one simulation runs and one waits. */
+const PER_NAMESPACE = { perOwner: 1, waitingPerOwner: 1 };
+/** Longest wait for a slot, well within the longest deadline of a call. */
+const SLOT_WAIT_MS = 10_000;
 
 export function createSimulatePolicy({ policies, keys, history, clock }: SimulatorDependencies): SimulatePolicy {
-  const slots = new FairSlots({ total: MAX_AT_A_TIME, ...SHARE, waitMs: WAIT_MS, refusal: limitReached });
+  const slots = new FairSlots({ total: MAX_AT_A_TIME, ...PER_NAMESPACE, waitMs: SLOT_WAIT_MS, refusal: limitReached });
   return async ({ namespaceId, scopes }, { subject, principal, days }, signal) => {
     requireUsageRead(scopes);
     const spec = await specOf(policies, namespaceId, subject);
     await requirePrincipal(keys, namespaceId, principal);
     return slots.run(namespaceId, async () => {
       const to = new Date(clock());
-      const asked = { namespaceId, principal, from: new Date(to.getTime() - days * DAY_MS), to };
-      const { requests, from, truncated } = await readPastRequests(history, keys, asked, signal);
+      const query = { namespaceId, principal, from: new Date(to.getTime() - days * DAY_MS), to };
+      const { requests, from, truncated } = await readPastRequests(history, keys, query, signal);
       return { ...(await simulate(spec, requests, signal)), from, to, truncated };
     });
   };
 }
 
-/** The answer tells what keys did and spent. */
+/** Scope of the request log: a simulation tells what keys requested and spent. */
 function requireUsageRead(scopes: readonly string[]): void {
   const scope = "usage:read";
   if (permits(scopes, scope)) return;
@@ -86,15 +86,15 @@ async function specOf(policies: PolicyStore, namespaceId: Id<"ns">, subject: Sim
 }
 
 async function requirePrincipal(keys: KeyDirectory, namespaceId: Id<"ns">, principal: BoundPrincipal): Promise<void> {
-  const known =
+  const exists =
     principal.type === "namespace"
       ? principal.id === namespaceId
       : (await keys.find(namespaceId, principal.id)) !== undefined;
-  if (!known) throw notFound();
+  if (!exists) throw notFound();
 }
 
 function limitReached(): DomainError {
   const message = `simulations of a namespace run one at a time, of all ${MAX_AT_A_TIME}; try again when one has ended`;
-  const metadata = { limit: String(SHARE.perOwner) };
+  const metadata = { limit: String(PER_NAMESPACE.perOwner) };
   return new DomainError("resource_exhausted", "LIMIT_REACHED", message, { metadata });
 }

@@ -1,21 +1,21 @@
-import { guardrailOf, type PolicySpec } from "@routeplane/policy-spec";
 import { setImmediate } from "node:timers/promises";
 import {
+  addReservation,
+  type Counter,
+  EMPTY_COUNTER,
   endBudgetReservation,
   endRateLimitReservation,
-  type ReservationEnd,
-  type Counter,
   type LimitRule,
   type Limits,
   limitStatesOf,
-  EMPTY_COUNTER,
-  addReservation,
+  type ReservationEnd,
 } from "@routeplane/admission";
 import type { Id } from "@routeplane/domain";
 import { compose, type EffectiveGuardrail, judgeModel, judgeStreaming, judgeTokens } from "@routeplane/guardrails";
+import { guardrailOf, type PolicySpec } from "@routeplane/policy-spec";
 import { limitsOf } from "../admission/applied-limits.ts";
 
-/** A request that there was, and what it used. */
+/** Request of the request log, with its usage. */
 export interface PastRequest {
   readonly keyId: Id<"key">;
   readonly provider: string;
@@ -24,13 +24,13 @@ export interface PastRequest {
   /** Input and output together. */
   readonly tokens: bigint;
   readonly costNano: bigint;
-  /** Milliseconds since the epoch, as the next one. */
+  /** Unix time in milliseconds, as `endedMs`. */
   readonly startedMs: number;
-  /** Undefined: it is still under way. */
+  /** Undefined while the request is running. */
   readonly endedMs: number | undefined;
 }
 
-/** Requests and those among them that would have been refused. */
+/** Totals of simulated requests, and of those among them that the policy would have denied. */
 export interface SimulationTotals {
   requests: number;
   denied: number;
@@ -40,18 +40,18 @@ export interface SimulationTotals {
 
 export interface Simulation extends Readonly<SimulationTotals> {
   readonly byKey: ReadonlyMap<Id<"key">, Readonly<SimulationTotals>>;
-  /** How many requests each rule would have refused, as denials name it; the first of several. */
+  /** Number of denied requests by rule, as denials name it; a request counts for the first rule that denies it. */
   readonly byRule: ReadonlyMap<string, number>;
-  /** Rules that past requests are too little known for. */
+  /** Rules that the request log has too little about. */
   readonly notSimulated: readonly string[];
 }
 
-/** After so many steps others have their turn: a step takes some microseconds. */
+/** Number of steps, of some microseconds each, after which other work has a turn of the event loop. */
 const STEPS_PER_TURN = 500;
 
 /**
- * What a policy would have done to requests, through the functions that decide on real ones: as if it had been bound to whoever
- * made them, with nothing used before the first. A request needs just what it used, from its start to its end.
+ * Replays requests against a policy, through the functions that decide on real ones, as if the policy had been bound to their
+ * keys with nothing used before the first. A request reserves what it used, from its start to its end.
  *
  * @param signal stops the work once it is aborted
  * @throws the reason of the signal
@@ -62,43 +62,49 @@ export async function simulate(
   signal: AbortSignal,
 ): Promise<Simulation> {
   const limiter = createLimiter(limitsOf(spec) ?? {});
-  const written = guardrailOf(spec) ?? {};
-  const guardrail = compose([{ source: "", spec: written }]);
-  const [total, byKey, byRule] = [newTotals(), new Map<Id<"key">, SimulationTotals>(), new Map<string, number>()];
+  const guardrailSpec = guardrailOf(spec) ?? {};
+  const guardrail = compose([{ source: "", spec: guardrailSpec }]);
+  const total = newTotals();
+  const byKey = new Map<Id<"key">, SimulationTotals>();
+  const byRule = new Map<string, number>();
   let steps = 0;
-  for (const { request, ends } of inOrder(requests)) {
+  for (const { request, ends } of timelineOf(requests)) {
     if (++steps % STEPS_PER_TURN === 0) await setImmediate();
     signal.throwIfAborted();
     if (ends) {
       limiter.end(request);
       continue;
     }
-    const rule = guardrailRule(guardrail, request) ?? limiter.refuses(request);
+    const rule = violatedRule(guardrail, request) ?? limiter.exceededRule(request);
     if (rule === undefined) limiter.begin(request);
     else byRule.set(rule, (byRule.get(rule) ?? 0) + 1);
     const ofKey = byKey.get(request.keyId) ?? newTotals();
     byKey.set(request.keyId, ofKey);
-    for (const tally of [total, ofKey]) count(tally, request, rule !== undefined);
+    for (const totals of [total, ofKey]) count(totals, request, rule !== undefined);
   }
   const notSimulated = [
-    ...(written.contentPatterns === undefined ? [] : ["guardrail.content_patterns"]),
-    ...(written.uninspectable === undefined ? [] : ["guardrail.uninspectable"]),
+    ...(guardrailSpec.contentPatterns === undefined ? [] : ["guardrail.content_patterns"]),
+    ...(guardrailSpec.uninspectable === undefined ? [] : ["guardrail.uninspectable"]),
   ];
   return { ...total, byKey, byRule, notSimulated };
 }
 
-/** Starts and ends of requests as they happened; of the same moment, ends first. */
-function inOrder(requests: readonly PastRequest[]) {
+/** Starts and ends of requests in order of time; of the same moment, ends first. */
+function timelineOf(requests: readonly PastRequest[]) {
   const starts = requests.map((request) => ({ request, ends: false, ms: request.startedMs }));
   const ends = requests.flatMap((request) => {
     if (request.endedMs === undefined) return [];
-    // Its end comes after its start, whatever its clock said.
-    return [{ request, ends: true, ms: Math.max(request.endedMs, request.startedMs + 1) }];
+    return [{ request, ends: true, ms: endOf(request, request.endedMs) }];
   });
-  return [...ends, ...starts].toSorted((one, other) => one.ms - other.ms);
+  return [...ends, ...starts].toSorted((a, b) => a.ms - b.ms);
 }
 
-function guardrailRule(guardrail: EffectiveGuardrail, request: PastRequest): string | undefined {
+/** End of a request, after its start even where the clock of the gateway was set back in between. */
+function endOf({ startedMs }: PastRequest, endedMs: number): number {
+  return Math.max(endedMs, startedMs + 1);
+}
+
+function violatedRule(guardrail: EffectiveGuardrail, request: PastRequest): string | undefined {
   const { provider, model: id, streamed, tokens } = request;
   const violation =
     judgeModel(guardrail, { provider, id }) ??
@@ -107,35 +113,34 @@ function guardrailRule(guardrail: EffectiveGuardrail, request: PastRequest): str
   return violation?.rule;
 }
 
-/** One counter of one binding, over time. */
+/** Counter of one binding over simulated time. */
 function createLimiter(limits: Limits) {
-  const underWay = new Set<PastRequest>();
+  const running = new Set<PastRequest>();
   let counter: Counter = EMPTY_COUNTER;
   return {
-    refuses({ costNano, tokens, startedMs }: PastRequest): LimitRule | undefined {
-      const needs: Readonly<Record<LimitRule, bigint>> = {
+    exceededRule({ costNano, tokens, startedMs }: PastRequest): LimitRule | undefined {
+      const needed: Readonly<Record<LimitRule, bigint>> = {
         budget: costNano,
         "rate_limit.max_requests": 1n,
         "rate_limit.max_tokens": tokens,
         "rate_limit.max_concurrent": 1n,
       };
-      return limitStatesOf(limits, counter, startedMs).find(({ rule, remaining }) => needs[rule] > remaining)?.rule;
+      return limitStatesOf(limits, counter, startedMs).find(({ rule, remaining }) => needed[rule] > remaining)?.rule;
     },
 
     begin(request: PastRequest): void {
-      const { costNano: reserveNano, tokens, startedMs } = request;
-      counter = addReservation(counter, limits, { reservedNano: reserveNano, tokens }, startedMs);
-      underWay.add(request);
+      const { costNano: reservedNano, tokens, startedMs } = request;
+      counter = addReservation(counter, limits, { reservedNano, tokens }, startedMs);
+      running.add(request);
     },
 
     end(request: PastRequest): void {
-      if (!underWay.delete(request)) return;
+      if (!running.delete(request)) return;
       const { costNano, startedMs, endedMs = startedMs } = request;
-      const nowMs = Math.max(endedMs, startedMs + 1);
-      const charge = { amount: costNano, atMs: nowMs };
+      const nowMs = endOf(request, endedMs);
       const end: ReservationEnd = {
         releaseNano: costNano,
-        charge,
+        charge: { amount: costNano, atMs: nowMs },
         tokens: undefined,
         requests: undefined,
         freesSlot: true,
@@ -150,10 +155,10 @@ function newTotals(): SimulationTotals {
   return { requests: 0, denied: 0, spendNano: 0n, deniedSpendNano: 0n };
 }
 
-function count(tally: SimulationTotals, { costNano }: PastRequest, refused: boolean): void {
-  tally.requests++;
-  tally.spendNano += costNano;
-  if (!refused) return;
-  tally.denied++;
-  tally.deniedSpendNano += costNano;
+function count(totals: SimulationTotals, { costNano }: PastRequest, isDenied: boolean): void {
+  totals.requests++;
+  totals.spendNano += costNano;
+  if (!isDenied) return;
+  totals.denied++;
+  totals.deniedSpendNano += costNano;
 }
