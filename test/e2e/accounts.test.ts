@@ -2,7 +2,7 @@ import { afterAll, beforeAll, expect, it } from "vitest";
 import { startNode, type TestNode } from "../harness/index.ts";
 import { type Cli, cliAs, cliOf, type List } from "./json-cli.ts";
 
-/** Two owners on one node, by the real command. */
+/** Tests of two accounts on one node, through the real command. */
 
 interface Named {
   readonly id: string;
@@ -30,7 +30,7 @@ const mint = (by: Cli, namespace: string) => {
   return by.json<Minted>("cloud", "keys", "mint", "--namespace", namespace, "--name", "root", "--scope", scopes);
 };
 
-it("each account has its namespaces, and a name that both have must be said by id", async () => {
+it("each account has its own namespaces, and a name in both must be given by id", async () => {
   const team = await cli.json<Named>("cloud", "account", "create", "team-a");
   expect(await cli.json("cloud", "account", "get", "team-a")).toEqual(team);
   const { data } = await cli.json<List<Named>>("cloud", "account", "list");
@@ -78,7 +78,7 @@ it("each account has its namespaces, and a name that both have must be said by i
   expect((await namespaces(key)).map(({ name }) => name)).toEqual(["default"]);
 });
 
-it("an operator credential of one account runs that one, and learns of no other", async () => {
+it("an operator credential of one account administers that account, and learns of no other", async () => {
   await cli.json("cloud", "account", "create", "team-b");
   const scopes = "namespaces:* keys:* accounts:* operators:*";
   const argv = ["cloud", "operator", "mint", "--name", "b", "--account", "team-b", "--scope", scopes];
@@ -95,7 +95,7 @@ it("an operator credential of one account runs that one, and learns of no other"
   });
 });
 
-it("a renamed account stays what it was", async () => {
+it("a renamed account keeps everything but its name", async () => {
   const before = await cli.json<Named>("cloud", "account", "create", "team-c");
   const renamed = await cli.json<Named>("cloud", "account", "rename", "team-c", "team-d");
   expect(renamed).toEqual({ ...before, name: "team-d" });

@@ -22,7 +22,7 @@ afterAll(() => node.remove());
 
 const list = (...options: string[]) => cli.json<List<Entry>>("cloud", "audit", "list", ...options);
 
-it("every change by the command is in the audit log of whichever service made it, with who and from where", async () => {
+it("records every change by the command in the audit log of the service that made it, with caller and address", async () => {
   const { key } = await cli.json<{ key: { id: string } }>("cloud", "whoami");
   const minted = await cli.json<{ id: string; token: string }>(
     "cloud",
@@ -40,21 +40,21 @@ it("every change by the command is in the audit log of whichever service made it
   await cli.json("cloud", "keys", "revoke", minted.id);
 
   const { data } = await list();
-  const mine = data.filter(({ actor_id }) => actor_id === key.id);
-  expect(mine.map(({ action, target_id }) => [action, target_id])).toEqual([
+  const entriesOfKey = data.filter(({ actor_id }) => actor_id === key.id);
+  expect(entriesOfKey.map(({ action, target_id }) => [action, target_id])).toEqual([
     ["key.revoke", minted.id],
     ["binding.create", binding.id],
     ["policy.create", policy.id],
     ["key.create", minted.id],
   ]);
-  expect(mine.every(({ address, request_id }) => address === "127.0.0.1" && request_id !== null)).toBe(true);
-  expect(mine[2]?.after).toMatchObject({ name: "cap", kind: "budget" });
+  expect(entriesOfKey.every(({ address, request_id }) => address === "127.0.0.1" && request_id !== null)).toBe(true);
+  expect(entriesOfKey[2]?.after).toMatchObject({ name: "cap", kind: "budget" });
   expect(JSON.stringify(data)).not.toContain(minted.token.slice(8));
   const { stdout } = await cli("cloud", "audit", "list", "--target", policy.id);
   expect(stdout).toMatch(/policy\.create +pol_\w+ +(kind|name|spec)/);
 });
 
-it("a client's headers do not get into the audit log: the address is that of its connection, the request id the gateway's", async () => {
+it("records the address of the connection and the gateway's request id, whatever a client's headers say", async () => {
   const headers = {
     authorization: `Bearer ${await node.apiKey()}`,
     "content-type": "application/json",
@@ -74,7 +74,7 @@ it("a client's headers do not get into the audit log: the address is that of its
   expect(data).toMatchObject([{ action: "key.create", address: "127.0.0.1", request_id: requestId }]);
 });
 
-it("pages over both services' logs skip and double nothing, and filters narrow them", async () => {
+it("pages over the logs of both services without gaps and doubles, and filters them", async () => {
   const whole = (await list("--limit", "1000")).data.map(({ id }) => id);
   expect(whole.length).toBeGreaterThanOrEqual(6);
   const paged: string[] = [];

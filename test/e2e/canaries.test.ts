@@ -19,16 +19,16 @@ import {
 import { superuserUrl } from "../harness/database.ts";
 import { startNode, type TestNode } from "../harness/index.ts";
 
-/** Promise 7: the token is in the answer of its mint and nowhere else, however it was used and misused. */
+/** Tests of promise 7: a token is in the answer of its mint and nowhere else, however it was used and misused. */
 
 const PROVIDER_KEY = "sk-canary-0123456789abcdef0123456789";
-/** What a node keeps for itself, for its broker and for the CLI, closed to other users. */
+/** Files in which a node keeps secrets for itself, for NATS and for the CLI, closed to other users. */
 const SAVED = ["secrets.json", "api-key", "operator-key", "nats/nats.conf"];
 
 let node: TestNode;
 let upstream: FakeProvider;
 let folder: string;
-/** Every answer but those of mints, with the request that it answers. */
+/** Every answer except those of mints, with its request. */
 const answers: { place: string; text: string }[] = [];
 const canaries: Canary[] = [];
 let operator: string;
@@ -81,7 +81,7 @@ async function send(path: string, headers: Record<string, string>, body?: unknow
   return fetch(node.url + path, { method: "POST", headers: json, body: text });
 }
 
-/** Sends it, and keeps whatever comes back, headers and all. */
+/** Sends a request, and keeps the answer with its headers. */
 async function use(path: string, headers: Record<string, string>, body?: unknown): Promise<number> {
   const response = await send(path, headers, body);
   const place = `answer ${response.status} of ${path.replace(/rpo?_\w+/g, "<token>")}`;
@@ -126,102 +126,103 @@ function filled(message: DescMessage, text: string, depth = 0): Record<string, u
 
 const chat = (content: string, model = "echo") => ({ model, messages: [{ role: "user", content }] });
 
-it(
-  "uses tokens rightly and wrongly, and finds none of them where it does not belong",
-  { timeout: 120_000 },
-  async () => {
-    const token = await mint("a key that is used rightly");
-    expect(await use("/v1/chat/completions", bearer(token), chat("hello"))).toBe(200);
-    expect(await use("/v1/models", { "x-api-key": token })).toBe(200);
-    expect(await use("/v1/chat/completions", bearer(token), chat("hello", "leaky"))).toBe(400);
-    expect(upstream.requests).toHaveLength(1);
-    expect(upstream.requests[0]?.headers.authorization).toBe(`Bearer ${PROVIDER_KEY}`);
-    for (const method of outside) await use(pathOf(method), bearer(token), {});
+it("finds no token outside the answer of its mint, however it was used and misused", { timeout: 120_000 }, async () => {
+  const token = await mint("a key that is used rightly");
+  expect(await use("/v1/chat/completions", bearer(token), chat("hello"))).toBe(200);
+  expect(await use("/v1/models", { "x-api-key": token })).toBe(200);
+  expect(await use("/v1/chat/completions", bearer(token), chat("hello", "leaky"))).toBe(400);
+  expect(upstream.requests).toHaveLength(1);
+  expect(upstream.requests[0]?.headers.authorization).toBe(`Bearer ${PROVIDER_KEY}`);
+  for (const method of outside) await use(pathOf(method), bearer(token), {});
 
-    const rotation = await send("/routeplane.auth.v1.KeyService/RotateKey", bearer(token), { id: await idOf(token) });
-    const { token: rotated } = (await rotation.json()) as { token: string };
-    canaries.push(...tokenCanaries("a key after its rotation", rotated));
-    expect(await use("/v1/models", bearer(rotated))).toBe(200);
-    expect(await use("/v1/models", bearer(token))).toBe(200);
+  const rotation = await send("/routeplane.auth.v1.KeyService/RotateKey", bearer(token), { id: await idOf(token) });
+  const { token: rotated } = (await rotation.json()) as { token: string };
+  canaries.push(...tokenCanaries("a key after its rotation", rotated));
+  expect(await use("/v1/models", bearer(rotated))).toBe(200);
+  expect(await use("/v1/models", bearer(token))).toBe(200);
 
-    const stray = await mint("a key that is put everywhere");
-    const unknown = mintToken("key");
-    canaries.push(...tokenCanaries("a key that never was", unknown));
-    for (const each of [stray, unknown, operator]) {
-      const misplaced = [
-        { cookie: `key=${each}` },
-        { "x-request-id": each },
-        { "user-agent": each },
-        { "x-api-key": `${each} x` },
-      ];
-      const malformed = [
-        bearer(`${each}x`),
-        bearer(each.slice(0, -1)),
-        { authorization: each },
-        { authorization: `Basic ${each}` },
-      ];
-      const both = { ...bearer(token), "x-api-key": each };
-      for (const headers of [...misplaced, ...malformed, both, bearer(unknown)]) {
-        await use("/v1/chat/completions", headers, chat("hello"));
-        for (const method of outside) await use(pathOf(method), headers, {});
-      }
-      for (const path of [`/${each}`, `/v1/models/${each}`, `/v1/models?api_key=${each}`, `/routeplane.${each}/X`]) {
-        await use(path, bearer(token));
-        await use(path, bearer(token), {});
-      }
-      await use("/v1/chat/completions", bearer(token), chat("hello", each));
-      await use("/v1/chat/completions", bearer(token), { ...chat("hello"), [each]: each });
-      await use("/v1/chat/completions", bearer(token), { ...chat("hello"), messages: each });
-      await use("/v1/chat/completions", bearer(token), `{"model": "${each}`);
-      for (const credential of [token, operator]) {
-        for (const method of outside) {
-          await use(pathOf(method), bearer(credential), filled(method.input, each));
-          await use(pathOf(method), bearer(credential), { [each]: each });
-          await use(pathOf(method), bearer(credential), { spec: { [each]: { budget: each } } });
-          await use(pathOf(method), bearer(credential), `{"${each}`);
-        }
-      }
-      const spec = { budget: { window: "BUDGET_WINDOW_DAY", limitMicroUsd: "1" } };
-      await use("/routeplane.policy.v1.PolicyService/CreatePolicy", bearer(token), { name: each, spec });
-      await use("/routeplane.auth.v1.KeyService/MintKey", bearer(token), { name: each, scopes: ["keys:read"] });
-    }
-
-    // The event of the last request is in the database once the list shows it.
-    await eventually(async () => {
-      const log = await send("/routeplane.usage.v1.UsageService/ListRequests", bearer(token), { pageSize: 100 });
-      const { requests } = (await log.json()) as { requests: { status: string }[] };
-      return requests.length >= 2 && requests.every(({ status }) => status !== "REQUEST_STATUS_PENDING");
-    });
-
-    const database = await searchDatabase(await superuserUrl(node.home), canaries);
-    const commandLines = await searchCommandLines(node.home, canaries);
-    const files = await searchFolder(node.home, canaries, new Set(SAVED));
-    const output = node.stdout() + node.stderr();
-    const hits = [
-      ...answers.flatMap(({ place, text }) => canariesIn(place, text, canaries)),
-      ...database.hits,
-      ...commandLines.hits,
-      ...files.hits,
-      ...canariesIn("the output of the command", output, canaries),
+  const stray = await mint("a key that is put everywhere");
+  const unknown = mintToken("key");
+  canaries.push(...tokenCanaries("a key that never was", unknown));
+  for (const secret of [stray, unknown, operator]) {
+    const misplaced = [
+      { cookie: `key=${secret}` },
+      { "x-request-id": secret },
+      { "user-agent": secret },
+      { "x-api-key": `${secret} x` },
     ];
-    expect([...new Set(hits)]).toEqual([]);
-    expect(answers.length).toBeGreaterThan(300);
-    expect(database.rows).toBeGreaterThan(8);
-    expect(commandLines.processes).toBeGreaterThanOrEqual(8);
-    expect(files.bytes).toBeGreaterThan(10_000_000);
-  },
-);
+    const malformed = [
+      bearer(`${secret}x`),
+      bearer(secret.slice(0, -1)),
+      { authorization: secret },
+      { authorization: `Basic ${secret}` },
+    ];
+    const both = { ...bearer(token), "x-api-key": secret };
+    for (const headers of [...misplaced, ...malformed, both, bearer(unknown)]) {
+      await use("/v1/chat/completions", headers, chat("hello"));
+      for (const method of outside) await use(pathOf(method), headers, {});
+    }
+    for (const path of [
+      `/${secret}`,
+      `/v1/models/${secret}`,
+      `/v1/models?api_key=${secret}`,
+      `/routeplane.${secret}/X`,
+    ]) {
+      await use(path, bearer(token));
+      await use(path, bearer(token), {});
+    }
+    await use("/v1/chat/completions", bearer(token), chat("hello", secret));
+    await use("/v1/chat/completions", bearer(token), { ...chat("hello"), [secret]: secret });
+    await use("/v1/chat/completions", bearer(token), { ...chat("hello"), messages: secret });
+    await use("/v1/chat/completions", bearer(token), `{"model": "${secret}`);
+    for (const credential of [token, operator]) {
+      for (const method of outside) {
+        await use(pathOf(method), bearer(credential), filled(method.input, secret));
+        await use(pathOf(method), bearer(credential), { [secret]: secret });
+        await use(pathOf(method), bearer(credential), { spec: { [secret]: { budget: secret } } });
+        await use(pathOf(method), bearer(credential), `{"${secret}`);
+      }
+    }
+    const spec = { budget: { window: "BUDGET_WINDOW_DAY", limitMicroUsd: "1" } };
+    await use("/routeplane.policy.v1.PolicyService/CreatePolicy", bearer(token), { name: secret, spec });
+    await use("/routeplane.auth.v1.KeyService/MintKey", bearer(token), { name: secret, scopes: ["keys:read"] });
+  }
 
-it("keeps what it must save closed to other users", async () => {
+  // The event of the last request is in the database once the list shows it.
+  await eventually(async () => {
+    const log = await send("/routeplane.usage.v1.UsageService/ListRequests", bearer(token), { pageSize: 100 });
+    const { requests } = (await log.json()) as { requests: { status: string }[] };
+    return requests.length >= 2 && requests.every(({ status }) => status !== "REQUEST_STATUS_PENDING");
+  });
+
+  const database = await searchDatabase(await superuserUrl(node.home), canaries);
+  const commandLines = await searchCommandLines(node.home, canaries);
+  const files = await searchFolder(node.home, canaries, new Set(SAVED));
+  const output = node.stdout() + node.stderr();
+  const hits = [
+    ...answers.flatMap(({ place, text }) => canariesIn(place, text, canaries)),
+    ...database.hits,
+    ...commandLines.hits,
+    ...files.hits,
+    ...canariesIn("the output of the command", output, canaries),
+  ];
+  expect([...new Set(hits)]).toEqual([]);
+  expect(answers.length).toBeGreaterThan(300);
+  expect(database.rows).toBeGreaterThan(8);
+  expect(commandLines.processes).toBeGreaterThanOrEqual(8);
+  expect(files.bytes).toBeGreaterThan(10_000_000);
+});
+
+it("keeps saved secrets closed to other users", async () => {
   for (const file of SAVED) expect((await stat(join(node.home, file))).mode & 0o777).toBe(0o600);
 });
 
-describe("the search", () => {
+describe("the search for tokens", () => {
   const token = mintToken("key");
   const planted = tokenCanaries("planted", token);
   const both = ["planted, whole", "planted, its secret"];
 
-  it("finds a token and its secret in any text, as it stands, as base64 and in a URL", () => {
+  it("finds a token and its secret in any text, plain, as base64 and in a URL", () => {
     expect(canariesIn("log", `{"key":"${token}"}`, planted)).toEqual(both.map((name) => `log: ${name}`));
     expect(canariesIn("log", `x${token.split("_")[3]}x`, planted)).toEqual(["log: planted, its secret"]);
     expect(canariesIn("log", Buffer.from(token).toString("base64"), planted)).toEqual(["log: planted, whole"]);
@@ -232,7 +233,7 @@ describe("the search", () => {
     expect(canariesIn("log", mintToken("key"), planted)).toEqual([]);
   });
 
-  it("finds a file, a row and a command line that somebody planted", async () => {
+  it("finds a planted file, row and command line", async () => {
     await mkdir(join(folder, "deep", "er"), { recursive: true });
     await writeFile(join(folder, "deep", "er", "some.dat"), Buffer.concat([Buffer.alloc(9), Buffer.from(token)]));
     const { hits } = await searchFolder(folder, planted);

@@ -6,7 +6,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { startNode, type TestNode } from "../harness/index.ts";
 import { type Cli, cliAs, type CliError, cliIn, cliOf, type List } from "./json-cli.ts";
 
-/** Who may do what, and what is refused, as the real command shows it on a real node. */
+/** Tests of permissions and refusals through the real command on a real node. */
 
 interface Key {
   readonly id: string;
@@ -20,9 +20,9 @@ const UNKNOWN_KEY = "key_01kayeqtfnexes8b2c1x4m9d7z";
 const UNKNOWN_POLICY = "pol_01kayeqtfnexes8b2c1x4m9d7z";
 
 let node: TestNode;
-/** As the login that the first start saved. */
+/** CLI with the login that the first start saved. */
 let cli: Cli;
-/** A sub-key of it that may not mint. */
+/** Sub-key of that login without keys:write. */
 let agent: Minted;
 
 beforeAll(async () => {
@@ -40,15 +40,15 @@ afterAll(async () => {
 const mint = (as: Cli, name: string, scope: string, ...more: string[]): Promise<Minted> =>
   as.json<Minted>("cloud", "keys", "mint", "--name", name, "--scope", scope, ...more);
 
-/** What a refused command must leave as it was. */
+/** State that a refused command must not change. */
 async function stateOf(as: Cli): Promise<object> {
   const keys = await as.json<List<Key>>("cloud", "keys", "list");
   const policies = await as.json<List<object>>("cloud", "policy", "list");
   return { keys: keys.data.map(({ id, revoked_at }) => ({ id, revoked_at })), policies: policies.data };
 }
 
-describe("a sub-key asks for more than its minter holds", () => {
-  it("is refused with the offending scopes named, and nothing is minted", async () => {
+describe("a sub-key with more than its minter holds", () => {
+  it("is refused with the offending scopes, and nothing is minted", async () => {
     const minter = await mint(cli, "minter", "keys:write keys:read usage:read");
     const as = cliAs(node, minter.token);
     const before = await stateOf(cli);
@@ -60,7 +60,7 @@ describe("a sub-key asks for more than its minter holds", () => {
     expect(await stateOf(cli)).toEqual(before);
   });
 
-  it("is refused for want of keys:write, which it names", async () => {
+  it("is refused without keys:write, which the refusal names", async () => {
     const error = await cliAs(node, agent.token).error("cloud", "keys", "mint", "--name", "x", "--scope", "usage:read");
     expect(error).toMatchObject({
       exitCode: 4,
@@ -69,7 +69,7 @@ describe("a sub-key asks for more than its minter holds", () => {
     });
   });
 
-  it("cannot outlive its minter", async () => {
+  it("cannot expire later than its minter", async () => {
     const soon = new Date(Date.now() + 3_600_000).toISOString();
     const minter = await mint(cli, "short", "keys:write", "--expires-at", soon);
     const as = cliAs(node, minter.token);
@@ -88,8 +88,8 @@ describe("a sub-key asks for more than its minter holds", () => {
   });
 });
 
-describe("operator and namespaces", () => {
-  it("mints a root key in another namespace, which reaches nothing of the first", async () => {
+describe("an operator", () => {
+  it("mints a root key in another namespace, which has no access to the first", async () => {
     const root = await mint(cli, "staging-root", "keys:* policy:* usage:* namespace:*", "--namespace", "staging");
     const staging = cliAs(node, root.token);
     expect(await staging.json("cloud", "namespace", "current")).toMatchObject({ name: "staging" });
@@ -120,7 +120,7 @@ describe("operator and namespaces", () => {
     expect(error).toMatchObject({ exitCode: 1, reason: "RESOURCE_NOT_FOUND" });
   });
 
-  it("is not what a key may do", async () => {
+  it("is required to create a namespace", async () => {
     const as = cliAs(node, agent.token);
     expect(await as.error("cloud", "namespace", "create", "mine")).toMatchObject({
       exitCode: 4,
@@ -130,7 +130,7 @@ describe("operator and namespaces", () => {
 });
 
 describe("login and logout", () => {
-  it("keeps what it was given, until it is told to forget it", async () => {
+  it("keeps the login until logout", async () => {
     const home = await mkdtemp(join(tmpdir(), "routeplane-login-"));
     try {
       const elsewhere = cliIn(home, { ROUTEPLANE_URL: node.url });
@@ -145,7 +145,7 @@ describe("login and logout", () => {
   });
 });
 
-describe("bad input is refused with the field and the rule", () => {
+describe("invalid input", () => {
   const wrong: [what: string, argv: string[], error: Partial<CliError>][] = [
     [
       "unknown scope",
@@ -186,7 +186,7 @@ describe("bad input is refused with the field and the rule", () => {
     ["unknown command", ["keys", "steal"], { exitCode: 2 }],
   ];
 
-  it("nothing changes", { timeout: 60_000 }, async () => {
+  it("changes nothing", { timeout: 60_000 }, async () => {
     const before = await stateOf(cli);
     for (const [what, argv, expected] of wrong) {
       expect(await cli.error("cloud", ...argv), what).toMatchObject(expected);
@@ -194,7 +194,7 @@ describe("bad input is refused with the field and the rule", () => {
     expect(await stateOf(cli)).toEqual(before);
   });
 
-  it("people read one line of what is wrong, and one of what to do", async () => {
+  it("is reported to people in one line on the fault, and one on the remedy", async () => {
     const { stderr } = await cli("cloud", "policy", "get", UNKNOWN_POLICY);
     expect(stderr).toMatch(/^error: not found: .*\nCheck the id; .*\n$/);
   });

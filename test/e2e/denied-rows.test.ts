@@ -5,7 +5,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { chatBody, cliJson, mintKey } from "../harness/gateway.ts";
 import { startNode, type TestNode } from "../harness/index.ts";
 
-/** Denied requests beyond what a minute has rows for: counted in usage, and no row of the request log. */
+/** Tests of denied requests beyond the rows per minute: counted in usage, without a row in the request log. */
 
 const MAX_ROWS_OF_KEY = 60;
 const REQUESTS = 500;
@@ -28,7 +28,7 @@ afterAll(async () => {
   await node?.remove();
 });
 
-/** A key that every request of is denied, by a guardrail or by the policy service. */
+/** Key of which every request is denied, by a guardrail or by the policy service. */
 async function deniedKey(name: string, kind: string, spec: object): Promise<{ id: string; token: string }> {
   const key = await mintKey(node, name);
   const file = join(node.home, `${key.id}.json`);
@@ -39,7 +39,7 @@ async function deniedKey(name: string, kind: string, spec: object): Promise<{ id
   return key;
 }
 
-/** @returns how many were refused with this status */
+/** Sends requests. @returns the number that was refused with this status */
 async function send(token: string, count: number, status: number): Promise<number> {
   let left = count;
   let refused = 0;
@@ -69,9 +69,9 @@ describe.each([
   ["a guardrail", 403, "guardrail", { model_deny: ["echo"] }],
   ["a budget", 402, "budget", { window: "total", limit_micro_usd: 1 }],
 ] as const)("requests that %s denies", (what, status, kind, spec) => {
-  it("have a bounded number of rows, and every one of them is counted exactly", async () => {
+  it("have a bounded number of rows, and are counted exactly", async () => {
     const { id, token } = await deniedKey(`by ${what}`, kind, spec);
-    // The first is in force a moment after the policy is bound.
+    // The policy is in force a moment after it is bound.
     await eventually(async () => (await send(token, 1, status)) === 1);
     const before = await eventually<Usage | false>(async () => {
       const usage = await usageOf(id);
@@ -83,7 +83,7 @@ describe.each([
       return usage.denied_count >= before.denied_count + REQUESTS && usage;
     }, 30_000);
     const rows = await rowsOf(id);
-    // A run that crosses a minute has the rows of two or three.
+    // A run over several minutes has the rows of each.
     expect(rows).toBeGreaterThanOrEqual(MAX_ROWS_OF_KEY);
     expect(rows).toBeLessThan(4 * MAX_ROWS_OF_KEY);
     expect(usage).toMatchObject({
@@ -98,7 +98,7 @@ describe.each([
   });
 });
 
-it("what is counted and not sent when the gateway is stopped is sent before it ends", async () => {
+it("a gateway sends its counts before it stops", async () => {
   const { id, token } = await deniedKey("stopped", "guardrail", { model_deny: ["echo"] });
   await eventually(async () => (await send(token, 1, 403)) === 1);
   expect(await send(token, 200, 403)).toBe(200);
@@ -113,7 +113,7 @@ it("what is counted and not sent when the gateway is stopped is sent before it e
   expect(before.request_count).toBe(usage.request_count);
 });
 
-it("a gateway that is killed loses some of its last counts at most, and doubles none", async () => {
+it("a killed gateway loses at most its last counts, and doubles none", async () => {
   const spec = { window: "total", limit_micro_usd: 1 };
   const { id, token } = await deniedKey("killed", "budget", spec);
   await eventually(async () => (await send(token, 1, 402)) === 1);

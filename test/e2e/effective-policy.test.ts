@@ -28,7 +28,7 @@ const effective = (id: string, type = "api_key") => [
 ];
 const onKey = (id: string) => ["--principal-type", "api_key", "--principal-id", id];
 
-/** What the management API answers the node's root key. */
+/** Calls the management API with the node's root key. */
 async function manage<T>(method: string, body: object): Promise<T> {
   const headers = { authorization: `Bearer ${await node.apiKey()}`, "content-type": "application/json" };
   const address = `${node.url}/routeplane.policy.v1.PolicyService/${method}`;
@@ -38,7 +38,7 @@ async function manage<T>(method: string, body: object): Promise<T> {
 }
 
 describe("cloud policy effective", () => {
-  it("shows what applies to a key, inherited from which key above it, and what is used of it", async () => {
+  it("shows the policies of a key, the ancestor that each is inherited from, and the consumption", async () => {
     const parent = await mint(cli, "parent");
     const child = await mint(cliAs(node, parent.token), "child");
     const budget = ["--name", "cap", "--window", "total", "--limit-micro-usd", "5000000"];
@@ -105,7 +105,7 @@ describe("cloud policy effective", () => {
     expect(stdout).toMatch(/^redact both +card: \[0-9\]\{16\} +shadow +strict +this key$/m);
   });
 
-  it("says that nothing applies, and refuses what it cannot look at", async () => {
+  it("shows that nothing applies, and refuses a principal that it cannot read", async () => {
     const { id } = await mint(cli, "free");
     const { exitCode, stderr } = await cli(...effective(id));
     expect([exitCode, stderr]).toEqual([0, "No policy applies.\n"]);

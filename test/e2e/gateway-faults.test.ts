@@ -8,7 +8,7 @@ import { cliJson, mintKey, openAiClient, requestLog, settledRow } from "../harne
 import { startNode, type TestNode } from "../harness/index.ts";
 import { openStream as openStreamAt, type SlowUpstream, startSlowUpstream, timed } from "../harness/streams.ts";
 
-/** What the gateway does while something that it needs is silent: a stopped process answers nothing and refuses nothing. */
+/** Tests of the gateway while a dependency is suspended: such a process accepts connections and answers nothing. */
 
 let node: TestNode;
 let client: OpenAI;
@@ -36,15 +36,15 @@ const openStream = (token: string) => openStreamAt(node.url, token);
 const whileSilent = (role: string, work: () => Promise<void>) => node.whileSilent(role, work);
 const ask = () => client.chat.completions.create({ model: "echo", messages: [{ role: "user", content: "one two" }] });
 
-describe("a silent dependency", () => {
+describe("a suspended dependency", () => {
   it.each(["auth", "policy"])(
-    "%s: refuses within 3 s (auth: 5 s), names it, reports it, and recovers by itself",
+    "%s: requests are refused within 3 s (auth: 5 s) with its name, health reports it, and it recovers by itself",
     async (role) => {
       await ask();
       let refused: APIError | undefined;
       await whileSilent(role, async () => {
         const since = performance.now();
-        // A warm key needs no auth, until the change feed has been silent for too long.
+        // A warm key needs no auth until the change feed times out.
         const { error } = await eventually(async () => {
           const answer = await timed(ask());
           return answer.error !== undefined && answer;
@@ -66,7 +66,7 @@ describe("a silent dependency", () => {
     60_000,
   );
 
-  it("nats: inference goes on, no request waits for it, and every one is in the log once it is back", async () => {
+  it("nats: inference continues without delay, and every request is in the log once it resumes", async () => {
     const started: (string | null | undefined)[] = [];
     const waited: number[] = [];
     const goOn = async (): Promise<void> => {
@@ -80,14 +80,14 @@ describe("a silent dependency", () => {
       expect([health.status, await health.json()]).toMatchObject([200, { dependencies: { nats: "unreachable" } }]);
     };
     await whileSilent("nats", goOn);
-    // The fastest: a machine that is busy with something else proves nothing.
+    // The fastest of several: other load on the machine must not fail the test.
     expect(Math.min(...waited)).toBeLessThan(1_000);
     await node.kill("nats");
     for (const id of started)
       expect(await settledRow(node, id)).toMatchObject({ status: "succeeded", completion_tokens: 2 });
   });
 
-  it("usage: inference goes on, and its own calls are unavailable within 6 s", async () => {
+  it("usage: inference continues, and usage queries are unavailable within 6 s", async () => {
     const headers = { authorization: `Bearer ${await node.apiKey()}`, "content-type": "application/json" };
     await whileSilent("usage", async () => {
       expect((await ask()).choices).toHaveLength(1);
@@ -99,13 +99,13 @@ describe("a silent dependency", () => {
     });
   });
 
-  it("policy at settlement: the answer is whole, and its hold is settled once policy is back", async () => {
+  it("policy, at settlement: the answer is complete, and its reservation is settled once policy resumes", async () => {
     const { id: keyId, token } = await mintKey(node, "held");
     const limit = ["--window", "total", "--limit-micro-usd", "1000"];
     const policy = await cliJson<{ id: string }>(node, "cloud", "budget", "create", "--name", "narrow", ...limit);
     await cliJson(node, "cloud", "policy", "bind", policy.id, "--principal-type", "api_key", "--principal-id", keyId);
     const stream = await openStream(token);
-    // While its hold stands, there is no room for a second one.
+    // While its reservation is open, a second request does not fit.
     expect((await timed(openStream(token))).error).toMatchObject({ status: 402 });
     await whileSilent("policy", async () => {
       upstream.finish();
@@ -121,7 +121,7 @@ describe("a silent dependency", () => {
   });
 });
 
-describe("a gateway that is asked to stop", () => {
+describe("a stopping gateway", () => {
   it("lets a running stream finish", async () => {
     const stream = await openStream(await node.apiKey());
     process.kill((await node.pid("gateway")) ?? 0, "SIGTERM");

@@ -5,7 +5,7 @@ import { routeTable } from "../../services/gateway/test/route-table.ts";
 import { startNode, type TestNode } from "../harness/index.ts";
 import { type RawAnswer, rawRequest } from "../harness/raw-http.ts";
 
-/** Ids of another namespace, of nothing, and of no shape, wherever a request to the gateway's own routes can carry one. */
+/** Foreign, unknown and malformed ids in every position of a request to the gateway's own routes. */
 
 let node: TestNode;
 let token: string;
@@ -32,7 +32,7 @@ interface Position {
   readonly body?: object;
 }
 
-/** A request to a route that is right but for what the position holds. */
+/** Request to a route, valid except for the value of the position. */
 async function send(route: (typeof table)[number], position: Position = {}): Promise<RawAnswer> {
   const { headers = [], query = "", rest = "echo", body = BODY } = position;
   const all = ["authorization", `Bearer ${token}`, "content-type", "application/json", ...headers];
@@ -45,7 +45,7 @@ async function send(route: (typeof table)[number], position: Position = {}): Pro
   return { ...answer, body: comparable(answer.body) };
 }
 
-/** But for what is different in every answer. */
+/** Body without the values that differ in every answer. */
 const comparable = (body: string): string => body.replace(/req_[0-9a-z]{26}|"created":\d+|chatcmpl-[\w-]+/g, "?");
 
 async function idsOfAnotherNamespace(): Promise<readonly string[]> {
@@ -75,13 +75,13 @@ describe("a model that is named by", () => {
     "/v1/chat/completions": (id) => ({ body: { ...BODY, model: id } }),
   };
 
-  it("anything is named on the routes that are here, and on no other", () => {
+  it("is named on these routes and on no other", () => {
     const naming = table.filter(({ path }) => path.startsWith("/v1/") && path !== "/v1/models");
     expect(naming.map(({ path }) => path).toSorted()).toEqual(Object.keys(named).toSorted());
   });
 
   it.each(table.filter(({ path }) => path in named))(
-    "an id of another namespace, of nothing or of no shape is the same unknown model on $path",
+    "a foreign, an unknown and a malformed id is the same unknown model on $path",
     async (route) => {
       const ids = [...foreign, ...UNKNOWN, ...MALFORMED, "echo/nothing", "%2e%2e"];
       const answers = await Promise.all(
@@ -95,19 +95,16 @@ describe("a model that is named by", () => {
     },
   );
 
-  it.each(table.filter(({ path }) => path in named))(
-    "what a terminal obeys is not repeated by $path",
-    async (route) => {
-      for (const id of CONTROL) {
-        const { status, body } = await send(route, named[route.path]?.(id));
-        expect([id, [400, 404].includes(status)]).toEqual([id, true]);
-        const { error } = JSON.parse(body) as { error: { message: string } };
-        expect(error.message).not.toMatch(/\p{Cc}/u);
-      }
-    },
-  );
+  it.each(table.filter(({ path }) => path in named))("control characters are not repeated by $path", async (route) => {
+    for (const id of CONTROL) {
+      const { status, body } = await send(route, named[route.path]?.(id));
+      expect([id, [400, 404].includes(status)]).toEqual([id, true]);
+      const { error } = JSON.parse(body) as { error: { message: string } };
+      expect(error.message).not.toMatch(/\p{Cc}/u);
+    }
+  });
 
-  it("a path that is no text at all is refused like any unknown one", async () => {
+  it("an undecodable path is refused like any unknown one", async () => {
     for (const rest of ["%", "%zz", "%c3%28", "%00"]) {
       const model = table.find(({ path }) => path === "/v1/models/*") ?? expect.fail("no such route");
       expect([rest, (await send(model, { rest })).status]).toEqual([rest, 404]);
@@ -115,7 +112,7 @@ describe("a model that is named by", () => {
   });
 });
 
-describe("what decides nothing", () => {
+describe("an id in any other position", () => {
   const HEADERS = [
     "x-namespace-id",
     "x-routeplane-namespace",
@@ -131,7 +128,7 @@ describe("what decides nothing", () => {
   const FIELDS = ["namespace_id", "key_id", "policy_id", "user", "safety_identifier"];
   const texts = (): readonly string[] => [...foreign, ...UNKNOWN.slice(0, 2), ...MALFORMED, mintToken("key")];
 
-  it.each(table)("alters nothing of $method $path: not in its query, its headers or its body", async (route) => {
+  it.each(table)("does not change the answer of $method $path, in query, headers or body", async (route) => {
     const plain = await send(route);
     expect(plain.status).toBe(200);
     for (const text of texts()) {
@@ -165,7 +162,7 @@ describe("every text of an inference request", () => {
   ];
 
   it.each(table.filter(({ reaches }) => reaches === "upstream"))(
-    "of $path may hold SQL, control characters and half a character",
+    "of $path may hold SQL, control characters and half a surrogate pair",
     async (route) => {
       for (const text of [...MALFORMED, ...CONTROL, "\ud800", "x".repeat(100_000), ""]) {
         for (const place of PLACES) {

@@ -14,10 +14,10 @@ import {
 import { chatBody, cliJson, failureOf, mintKey, openAiClient, settledRow } from "../harness/gateway.ts";
 import { startNode, type TestNode } from "../harness/index.ts";
 
-/** The stock `openai` client through a node to providers of a providers file, good ones and bad ones. */
+/** Tests of the stock `openai` client through a node to the providers of a file, working and faulty ones. */
 
 const PROVIDER_KEY = "sk-provider-secret-000";
-/** Bytes of JSON or of a stream, chosen by the model's id. */
+/** Bodies of the upstream, JSON or a stream, keyed by model id. */
 const BEHAVIOUR: Record<string, Answer> = {
   plain: (response) => sendJson(response, 200, completion({ prompt_tokens: 11, completion_tokens: 7 })),
   "no-usage": (response) => sendJson(response, 200, completion(undefined)),
@@ -53,7 +53,7 @@ const BEHAVIOUR: Record<string, Answer> = {
   },
 };
 
-/** Answers that repeat the key that the upstream was sent. */
+/** Answers that repeat the key that was sent to the upstream, keyed by model id. */
 const LEAKS: Record<string, Answer> = {
   "leak-cut": (response, { headers }) =>
     sendJson(response, 400, { error: { message: `${"x".repeat(1_985)}${headers.authorization}`, type: "t" } }),
@@ -130,18 +130,18 @@ function event(chunk: object): string {
   return `data: ${JSON.stringify({ id: "c", object: "chat.completion.chunk", ...chunk })}\n\n`;
 }
 
-describe("a provider's key that the upstream repeats", () => {
-  it.each(Object.keys(LEAKS))("reaches neither the client nor the request log, not even in part: %s", async (model) => {
+describe("a provider's key in the answer of the upstream", () => {
+  it.each(Object.keys(LEAKS))("reaches neither the client nor the request log, even in part: %s", async (model) => {
     const token = (await mintKey(node, model)).token;
     const response = await fetch(`${node.url}/v1/chat/completions`, {
       method: "POST",
       headers: { authorization: `Bearer ${token}`, "content-type": "application/json" },
       body: JSON.stringify({ ...chatBody("hello", model), stream: model === "leak-stream" }),
     });
-    const said = `${JSON.stringify([...response.headers])} ${await response.text()}`;
+    const answerText = `${JSON.stringify([...response.headers])} ${await response.text()}`;
     const row = await settledRow(node, response.headers.get("x-request-id"));
     const receipt = await cliJson(node, "cloud", "request", "get", row.id);
-    for (const text of [said, JSON.stringify(row), JSON.stringify(receipt)]) {
+    for (const text of [answerText, JSON.stringify(row), JSON.stringify(receipt)]) {
       expect(text).not.toMatch(/provider.?secret/i);
       expect(text).not.toContain("sk-p");
     }
@@ -153,7 +153,7 @@ describe("requests with one Idempotency-Key", () => {
   const sentOf = (marker: string) => upstream.requests.filter(({ body }) => body.includes(marker)).length;
   const options = (key: string) => ({ headers: { "Idempotency-Key": key } });
 
-  it("reach the upstream once, at the same instant and afterwards, and the others name the one that did", async () => {
+  it("reach the upstream once, concurrent and later ones too, and the others name the one that did", async () => {
     const sent = () =>
       root.chat.completions
         .create(chatBody("order 17", "plain"), { ...options("order-17"), maxRetries: 2 })
@@ -172,22 +172,22 @@ describe("requests with one Idempotency-Key", () => {
     expect(await settledRow(node, winner?.request_id)).toMatchObject({ status: "succeeded" });
   });
 
-  it("are others under another key of the same namespace", async () => {
+  it("are independent under another key of the same namespace", async () => {
     const other = openAiClient(node, (await mintKey(node, "other")).token);
     for (const client of [root, other])
       await client.chat.completions.create(chatBody("order 18", "plain"), options("order-18"));
     expect(sentOf("order 18")).toBe(2);
   });
 
-  it("may follow one that cost nothing", async () => {
+  it("may follow one that was not charged", async () => {
     const sent = () => failureOf(root.chat.completions.create(chatBody("order 19", "broken"), options("order-19")));
     expect(await sent()).toMatchObject({ status: 502 });
-    // That nothing is charged is known a moment after the client is answered.
+    // The charge is released a moment after the client is answered.
     await eventually(async () => (await sent()).status === 502);
     expect(sentOf("order 19")).toBeGreaterThan(1);
   });
 
-  it("are refused with 400 if it is longer than 255 characters, or empty", async () => {
+  it("are refused with 400 if it is empty or longer than 255 characters", async () => {
     for (const key of ["x".repeat(256), ""]) {
       const error = await failureOf(root.chat.completions.create(chatBody("order 20", "plain"), options(key)));
       expect(error).toMatchObject({ status: 400, code: "invalid_value", param: "Idempotency-Key" });
@@ -198,7 +198,7 @@ describe("requests with one Idempotency-Key", () => {
 });
 
 describe("an upstream of the providers file", () => {
-  it("gets the operator's key and no header of the client's, and is charged at the file's price", async () => {
+  it("gets the operator's key and no header of the client, and is charged at the price of the file", async () => {
     const { data, request_id } = await root.chat.completions.create(chatBody("x", "local/plain")).withResponse();
     expect(data.choices[0]?.message.content).toBe("fine");
     const received = upstream.requests.at(-1);
@@ -212,7 +212,7 @@ describe("an upstream of the providers file", () => {
     });
   });
 
-  it("streams, and is charged by the chunk that the client does not see", async () => {
+  it("streams, and is charged by the usage chunk that the client does not get", async () => {
     const { data, request_id } = await root.chat.completions
       .create({ ...chatBody("x", "streaming"), stream: true })
       .withResponse();
@@ -230,7 +230,7 @@ describe("an upstream of the providers file", () => {
     ["rubbish", "upstream_invalid_response"],
     ["half", "upstream_error"],
     ["hanging-up", "upstream_error"],
-  ])("that is %s makes 502 %s, may have worked, and is charged its reservation", async (model, code) => {
+  ])("that is %s causes 502 %s and is charged the reservation, because it may have worked", async (model, code) => {
     const error = await failureOf(root.chat.completions.create(chatBody("x", model, { max_tokens: 10 })));
     expect(error).toMatchObject({ status: 502, code });
     const row = await settledRow(node, error.requestID);
@@ -245,14 +245,14 @@ describe("an upstream of the providers file", () => {
     ["busy", 429, "rate_limit_exceeded"],
     ["picky", 400, "c"],
     ["unreachable", 502, "upstream_unreachable"],
-  ])("that is %s makes %i %s, costs nothing and shows no key", async (model, status, code) => {
+  ])("that is %s causes %i %s, is not charged and reveals no key", async (model, status, code) => {
     const error = await failureOf(root.chat.completions.create(chatBody("x", model)));
     expect(error).toMatchObject({ status, code });
     expect(JSON.stringify(error.error)).not.toContain(PROVIDER_KEY);
     expect(await settledRow(node, error.requestID)).toMatchObject({ status: "failed", cost_micro_usd: 0 });
   });
 
-  it("that reports no usage is charged its reservation", async () => {
+  it("that reports no usage is charged the reservation", async () => {
     const { request_id } = await root.chat.completions
       .create(chatBody("x", "no-usage", { max_tokens: 10 }))
       .withResponse();
@@ -261,7 +261,7 @@ describe("an upstream of the providers file", () => {
     expect(row.cost_micro_usd).toBe(row.prompt_tokens * 3 + 10 * 5);
   });
 
-  it("is cut when the client goes away in the middle, and charged its reservation", async () => {
+  it("is cancelled when the client hangs up in the middle, and charged the reservation", async () => {
     const { data, request_id } = await root.chat.completions
       .create({ ...chatBody("x", "endless", { max_tokens: 10 }), stream: true })
       .withResponse();
@@ -275,7 +275,7 @@ describe("an upstream of the providers file", () => {
     expect(row.cost_micro_usd).toBeGreaterThan(50);
   });
 
-  it("that dies in the middle of a stream ends it with an error and is charged its reservation", async () => {
+  it("that dies in the middle of a stream ends it with an error, and is charged the reservation", async () => {
     const { data, request_id } = await root.chat.completions
       .create({ ...chatBody("x", "dying", { max_tokens: 10 }), stream: true })
       .withResponse();

@@ -4,7 +4,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { chatBody, cliJson, failureOf, mintKey, openAiClient, settledRow } from "../harness/gateway.ts";
 import { startNode, type TestNode } from "../harness/index.ts";
 
-/** The stock `openai` client against a whole node, with the model `echo`. */
+/** Tests of the stock `openai` client against a node, with the model `echo`. */
 
 interface Usage {
   readonly request_count: number;
@@ -26,7 +26,7 @@ afterAll(async () => {
 });
 
 describe("the stock openai client", () => {
-  it("completes, and the request is in usage and the request log with tokens, key and cost", async () => {
+  it("completes, and usage and request log have the request with tokens, key and cost", async () => {
     const key = await mintKey(node, "completes");
     const before = await cliJson<Usage>(node, "cloud", "usage");
     const { data, response, request_id } = await openAiClient(node, key.token)
@@ -52,7 +52,7 @@ describe("the stock openai client", () => {
     expect(after.spend_micro_usd).toBe(before.spend_micro_usd + 9);
   });
 
-  it("is in the request log within a second", async () => {
+  it("has its request in the request log within a second", async () => {
     const headers = { authorization: `Bearer ${await node.apiKey()}`, "content-type": "application/json" };
     const address = `${node.url}/routeplane.usage.v1.UsageService/ListRequests`;
     const secondsUntilVisible = async (): Promise<number> => {
@@ -65,12 +65,12 @@ describe("the stock openai client", () => {
       });
       return (performance.now() - answered) / 1_000;
     };
-    // The best of three: a machine that is busy with something else proves nothing.
+    // The best of three: other load on the machine must not fail the test.
     const seconds = [await secondsUntilVisible(), await secondsUntilVisible(), await secondsUntilVisible()];
     expect(Math.min(...seconds)).toBeLessThan(1);
   });
 
-  it("streams, and gets a usage chunk only if it asks for one", async () => {
+  it("streams, and gets a usage chunk only on request", async () => {
     const seen = async (more: object): Promise<{ text: string; usages: number }> => {
       const stream = await root.chat.completions.create({ ...chatBody("one two"), stream: true, ...more });
       let text = "";
@@ -85,14 +85,14 @@ describe("the stock openai client", () => {
     expect(await seen({ stream_options: { include_usage: true } })).toEqual({ text: "one two", usages: 1 });
   });
 
-  it("lists the models and reads one of them", async () => {
+  it("lists the models and gets one of them", async () => {
     const ids = (await root.models.list()).data.map(({ id }) => id);
     expect(ids).toEqual(["echo"]);
     expect(await root.models.retrieve("echo")).toMatchObject({ id: "echo", object: "model", owned_by: "echo" });
     expect((await failureOf(root.models.retrieve("nothing"))).code).toBe("model_not_found");
   });
 
-  it("gets an output bound honoured, and n choices", async () => {
+  it("gets n choices within its output bound", async () => {
     const { choices } = await root.chat.completions.create(
       chatBody("one two three", " Echo/ECHO ", { max_tokens: 2, n: 2 }),
     );
@@ -103,7 +103,7 @@ describe("the stock openai client", () => {
   });
 });
 
-describe("refusals, in OpenAI's words", () => {
+describe("refusals in OpenAI's error format", () => {
   it.each([
     ["a garbled key", "rp_live_garbled"],
     ["no key of ours", "sk-abc"],
@@ -155,7 +155,7 @@ describe("refusals, in OpenAI's words", () => {
     expect((await send(JSON.stringify(chatBody("x".repeat(11 * 1024 ** 2))))).status).toBe(413);
   });
 
-  it("402 for what does not fit into a budget, naming the policy, and the denial is in the log and costs nothing", async () => {
+  it("402 beyond a budget, naming the policy; the denial is in the log and is not charged", async () => {
     const key = await mintKey(node, "capped");
     const limit = ["--window", "day", "--limit-micro-usd", "1"];
     const policy = await cliJson<{ id: string }>(node, "cloud", "budget", "create", "--name", "tiny", ...limit);
@@ -178,13 +178,13 @@ describe("refusals, in OpenAI's words", () => {
   });
 });
 
-describe("a service that dies", () => {
-  it("refuses within 3 s while policy is away, names it, and serves again when it is back", async () => {
+describe("a killed service", () => {
+  it("is named in refusals within 3 s while policy is down, and requests are served once it is back", async () => {
     const down = node.kill("policy");
     const started = performance.now();
     const first = await root.chat.completions.create(chatBody("x")).catch((error: unknown) => error);
     expect(performance.now() - started).toBeLessThan(4_500);
-    // The supervisor may have been faster than the request.
+    // The supervisor may have restarted it before the request.
     if (first instanceof APIError) expect(first).toMatchObject({ status: 503, code: "dependency_unavailable" });
     await down;
     await node.healthy();

@@ -9,7 +9,7 @@ import { chatBody, cliJson, openAiClient } from "../harness/gateway.ts";
 import { startNode, type TestNode } from "../harness/index.ts";
 import { type NamespaceKeys, newNamespace } from "../harness/policies.ts";
 
-/** A node before a provider that takes every member it is sent, and bills a context window for whatever is no text. */
+/** Tests against a provider that accepts every member, and bills a whole context window for content that is no text. */
 
 const BUDGET_MICRO_USD = 3_000;
 const WINDOW_TOKENS = 1_000_000;
@@ -17,7 +17,7 @@ const WINDOW_TOKENS = 1_000_000;
 let node: TestNode;
 let upstream: FakeProvider;
 let folder: string;
-/** Has a budget of 3,000 micro-USD, and a key. */
+/** Namespace with a budget of 3,000 micro-USD and a key. */
 let home: NamespaceKeys;
 let capped: string;
 let root: OpenAI;
@@ -111,7 +111,7 @@ describe("a budget of 3,000 micro-USD", () => {
     ["best_of", plain({ best_of: 20 })],
     ["options", plain({ options: { num_predict: -1 } })],
     ["top-level images", plain({ images: [URL] })],
-  ])("is not spent by %s: it is refused, and nothing goes upstream", async (_, body) => {
+  ])("is not spent by %s, which is refused and not sent upstream", async (_, body) => {
     const before = upstream.requests.length;
     const { status, error } = await post(capped, body);
     expect([400, 402]).toContain(status);
@@ -119,7 +119,7 @@ describe("a budget of 3,000 micro-USD", () => {
     expect(upstream.requests.length).toBe(before);
   });
 
-  it("still pays for requests that fit, and never more than it has", async () => {
+  it("is spent by requests that fit, and never beyond its limit", async () => {
     const { status, id } = await post(capped, plain({}));
     expect(status).toBe(200);
     const { data } = await eventually(async () => {
@@ -135,7 +135,7 @@ describe("a budget of 3,000 micro-USD", () => {
   });
 });
 
-describe("members that route, redirect or are billed", () => {
+describe("members that route, redirect or are billed extra", () => {
   it.each([
     { models: ["dear"] },
     { route: "fallback" },
@@ -150,7 +150,7 @@ describe("members that route, redirect or are billed", () => {
     { web_search_options: {} },
     { modalities: ["text", "audio"], audio: { voice: "alloy", format: "wav" } },
     { tools: [{ type: "code_interpreter" }] },
-  ])("are refused by name, and the refusal says who may allow them: %j", async (members) => {
+  ])("are refused by name, with who may allow them: %j", async (members) => {
     const before = upstream.requests.length;
     const { status, error } = await post(await node.apiKey(), plain(members));
     expect(status).toBe(400);
@@ -162,7 +162,7 @@ describe("members that route, redirect or are billed", () => {
     expect(upstream.requests.length).toBe(before);
   });
 
-  it("pass byte for byte where the operator allows them, as do all that say nothing or are unknown", async () => {
+  it("pass unchanged where the operator allows them, like all that have no effect or are unknown", async () => {
     const text =
       '{ "model":"plain","max_tokens":5 ,"fallbacks":["b"], "service_tier":"default","modalities":["text"],"store":false,' +
       '"x_new":{"n":1.0},"seed":12345678901234567890,"metadata":{"a":"b"},"messages":[{"role":"user","content":"hi"}]}';
@@ -221,7 +221,7 @@ describe("the receipt", () => {
     expect(refused).toMatchObject({ status: 402, error: { code: "budget_exceeded" } });
   });
 
-  it("names the model that was billed, and how far the charge exceeds the reservation", async () => {
+  it("names the billed model, and the overrun beyond the reservation", async () => {
     const { id } = await post(await node.apiKey(), chatBody("hi", "routed", { max_tokens: 5 }));
     const receipt = await receiptOf(id);
     expect(receipt).toMatchObject({ model: "routed", billed_model: "dear", cost_micro_usd: 2_000 });

@@ -18,7 +18,7 @@ interface Secrets {
   readonly serviceTokens: Readonly<Record<string, string>>;
 }
 
-/** Internal services call plain gRPC on the services' own ports, with whatever gRPC library they have. */
+/** Tests of plain gRPC on the services' own ports, as internal callers use it. */
 
 let node: TestNode;
 const clients = new Map<string, GrpcClient>();
@@ -51,12 +51,12 @@ function call<I extends DescMessage, O extends DescMessage>(
 const code = (call: Promise<unknown>): Promise<unknown> => call.catch((error: ServiceError) => error.code);
 
 describe("a gRPC client", () => {
-  it("finds every service's port in what `up` prints", () => {
+  it("finds the port of every service in the output of `up`", () => {
     expect([...clients.keys()].toSorted()).toEqual(["Admit and Settle", "VerifyKey", "auth", "policy", "usage"]);
   });
 
   it.each(["auth", "policy", "usage", "VerifyKey", "Admit and Settle"])(
-    "is told by %s's health service that it serves",
+    "gets SERVING from the health service of %s",
     async (service) => {
       const { status: health } = await call(service, Health.method.check, {});
       expect(health).toBe(Status.SERVING);
@@ -71,7 +71,7 @@ describe("a gRPC client", () => {
     expect((await call("usage", UsageService.method.getUsage, {}, token)).requestCount).toBe(0n);
   });
 
-  it("gets the status that gRPC has for each refusal", async () => {
+  it("gets the gRPC status of each refusal", async () => {
     const token = await node.apiKey();
     expect(await code(call("auth", KeyService.method.listKeys, {}))).toBe(status.UNAUTHENTICATED);
     expect(await code(call("auth", KeyService.method.getKey, { id: "key_x" }, token))).toBe(status.NOT_FOUND);
@@ -81,7 +81,7 @@ describe("a gRPC client", () => {
     );
   });
 
-  it("gets the hot methods on ports of their own, with the credential of workloads and no key", async () => {
+  it("calls the hot methods on their own ports with the workload credential, and not with a key", async () => {
     const token = await node.apiKey();
     const { serviceToken } = JSON.parse(await readFile(join(node.home, "secrets.json"), "utf8")) as Secrets;
     const { verifyKey } = VerificationService.method;
@@ -101,7 +101,7 @@ describe("a gRPC client", () => {
   });
 });
 
-describe("a credential inside the node", () => {
+describe("a service credential", () => {
   const internal = Object.entries(publishedServices()).flatMap(([name, services]) =>
     services
       .flatMap(({ methods }) => methods)
@@ -121,20 +121,23 @@ describe("a credential inside the node", () => {
     tokens = { ...serviceTokens, workload: serviceToken };
   });
 
-  it("is one for each caller", () => {
+  it("is different for each caller", () => {
     expect(new Set(Object.keys(tokens))).toEqual(new Set(SERVICE_CALLERS));
     expect(new Set(Object.values(tokens)).size).toBe(SERVICE_CALLERS.length);
   });
 
-  it.each(internal)("opens $method.parent.name/$method.name to the callers that its contract names", async (target) => {
-    const admitted = new Set(accessOf(target.method).map(internalCallerOf));
-    for (const [caller, token] of Object.entries(tokens)) {
-      const isDenied = (await knock(target.name, target.method, token)) === status.PERMISSION_DENIED;
-      expect([caller, isDenied]).toEqual([caller, !admitted.has(caller)]);
-    }
-  });
+  it.each(internal)(
+    "calls $method.parent.name/$method.name if its contract names the caller, and is refused otherwise",
+    async (target) => {
+      const admitted = new Set(accessOf(target.method).map(internalCallerOf));
+      for (const [caller, token] of Object.entries(tokens)) {
+        const isDenied = (await knock(target.name, target.method, token)) === status.PERMISSION_DENIED;
+        expect([caller, isDenied]).toEqual([caller, !admitted.has(caller)]);
+      }
+    },
+  );
 
-  it("of usage admits, settles and voids nothing", async () => {
+  it("of usage can neither admit, settle nor void", async () => {
     for (const method of Object.values(AdmissionService.method)) {
       for (const name of ["policy", "Admit and Settle"]) {
         expect(await knock(name, method, tokens["usage"] ?? "")).toBe(status.PERMISSION_DENIED);

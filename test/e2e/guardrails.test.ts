@@ -9,9 +9,9 @@ import { chatBody, cliJson, failureOf, mintKey, openAiClient, settledRow } from 
 import { startNode, type TestNode } from "../harness/index.ts";
 import { cliAs } from "./json-cli.ts";
 
-/** Guardrails that are written over the management API, in force for the stock `openai` client against a whole node. */
+/** Tests of guardrails that are created over the management API, with the stock `openai` client against a node. */
 
-/** Two choices with reasoning, content and two tool calls, all in pieces, each with a number that must not get out. */
+/** Stream of two choices with reasoning, content and two tool calls, in pieces, each with a number to be redacted. */
 const talkative: Answer = (response) => {
   response.writeHead(200, { "content-type": "text/event-stream" });
   const event = (chunk: object): void =>
@@ -64,7 +64,7 @@ interface Bound {
   readonly bindingId: string;
 }
 
-/** What the management API answers the node's root key. */
+/** Calls the management API with the node's root key. */
 async function manage<T>(method: string, body: object): Promise<T> {
   const headers = { authorization: `Bearer ${await node.apiKey()}`, "content-type": "application/json" };
   const address = `${node.url}/routeplane.policy.v1.PolicyService/${method}`;
@@ -87,7 +87,7 @@ async function bindGuardrail(keyId: string, guardrail: object, mode = "BINDING_M
   return { policyId: policy.id, bindingId: binding.id };
 }
 
-/** What the receipt of a request, once it is settled, says of guardrails. */
+/** Guardrail decisions in the receipt of a request, once it is settled. */
 async function decisionsOf(requestId: string | null | undefined): Promise<unknown> {
   const { id } = await settledRow(node, requestId);
   const { guardrail_decisions } = await cliJson<{ guardrail_decisions: unknown }>(node, "cloud", "request", "get", id);
@@ -106,7 +106,7 @@ const pattern = (action: "BLOCK" | "REDACT", appliesTo = "BOTH") => ({
 });
 
 describe("a guardrail", () => {
-  it("that blocks refuses with its policy, and the denial is in the log, costs nothing and does not repeat the text", async () => {
+  it("that blocks is named in the refusal; the denial is in the log, is not charged and does not quote the text", async () => {
     const key = await mintKey(node, "blocked");
     const { policyId, bindingId } = await bindGuardrail(key.id, pattern("BLOCK"));
     for (const stream of [false, true]) {
@@ -140,12 +140,12 @@ describe("a guardrail", () => {
     ).toBe("all well");
   });
 
-  it("that redacts rewrites what goes upstream, and what comes back, whole and streamed", async () => {
+  it("that redacts rewrites requests, and answers whole and streamed", async () => {
     const key = await mintKey(node, "redacted");
     const { policyId, bindingId } = await bindGuardrail(key.id, pattern("REDACT"));
     const client = openAiClient(node, key.token);
-    const asked = client.chat.completions.create(chatBody("it is 123-45-6789 here"));
-    const { data: whole, request_id } = await asked.withResponse();
+    const call = client.chat.completions.create(chatBody("it is 123-45-6789 here"));
+    const { data: whole, request_id } = await call.withResponse();
     expect(whole.choices[0]?.message.content).toBe("it is [REDACTED] here");
     const by = { policy_id: policyId, binding_id: bindingId, rule: "guardrail.content_patterns", pattern: "ssn" };
     expect(await decisionsOf(request_id)).toEqual([
@@ -161,7 +161,7 @@ describe("a guardrail", () => {
     expect(text).toBe("it is [REDACTED] here");
   });
 
-  it("that redacts answers does so in every choice, in reasoning and in the arguments of every tool call, as the client puts them together", async () => {
+  it("that redacts answers does so in every choice, in reasoning and in the arguments of every tool call, as the client assembles them", async () => {
     const key = await mintKey(node, "tools");
     await bindGuardrail(key.id, pattern("REDACT", "RESPONSE"));
     const runner = openAiClient(node, key.token).chat.completions.stream({ ...chatBody("x", "talkative"), n: 2 });
@@ -184,7 +184,7 @@ describe("a guardrail", () => {
     expect(usage).toBeUndefined();
   });
 
-  it("that blocks an answer ends its stream with an error, and the request is charged for what was used", async () => {
+  it("that blocks an answer ends its stream with an error, and the used tokens are charged", async () => {
     const key = await mintKey(node, "blocked answer");
     const { policyId } = await bindGuardrail(key.id, pattern("BLOCK", "RESPONSE"));
     const { data: stream, request_id } = await openAiClient(node, key.token)
@@ -207,7 +207,7 @@ describe("a guardrail", () => {
     expect(await decisionsOf(request_id)).toMatchObject([{ policy_id: policyId, pattern: "ssn", blocked: "response" }]);
   });
 
-  it("refuses an image where one of its patterns blocks, unless its rule lets pass what cannot be inspected", async () => {
+  it("refuses an image if one of its patterns blocks, unless it lets uninspectable content pass", async () => {
     const key = await mintKey(node, "images");
     const create = ["cloud", "guardrail", "create", "--name", "images", "--block", "word=secret", "--bind-key", key.id];
     const { id } = await cliJson<{ id: string }>(node, ...create);
@@ -232,7 +232,7 @@ describe("a guardrail", () => {
     await eventually(async () => (await client.chat.completions.create(body).catch(() => undefined)) !== undefined);
   });
 
-  it("binds every key below the one that it is bound to", async () => {
+  it("applies to every key below the one that it is bound to", async () => {
     const parent = await mintKey(node, "parent", "inference:*,keys:*");
     const child = await cliAs(node, parent.token).json<{ id: string; token: string }>(
       "cloud",
@@ -257,7 +257,7 @@ describe("a guardrail", () => {
     expect(streamed).toMatchObject({ status: 400, code: "streaming_not_allowed" });
   });
 
-  it("bound in shadow mode refuses nothing and is in the request log", async () => {
+  it("in shadow mode refuses nothing, and its decisions are in the request log", async () => {
     const key = await mintKey(node, "shadow");
     const { policyId, bindingId } = await bindGuardrail(
       key.id,
@@ -275,7 +275,7 @@ describe("a guardrail", () => {
     });
   });
 
-  it("is in force soon after it is bound to a key that is in use, and gone soon after it is unbound", async () => {
+  it("is in force soon after it is bound to a key in use, and until soon after it is unbound", async () => {
     const key = await mintKey(node, "changes");
     const client = openAiClient(node, key.token);
     const status = (): Promise<number> =>

@@ -5,13 +5,13 @@ import { routeTable } from "../../services/gateway/test/route-table.ts";
 import { startNode, type TestNode } from "../harness/index.ts";
 import { type RawAnswer, rawRequest, type RawRequest } from "../harness/raw-http.ts";
 
-/** What nobody should send, over the whole public surface: it is refused in few words, and nothing falls over. */
+/** Tests of hostile input over the whole public surface: it is refused in few words, and nothing fails. */
 
 let node: TestNode;
 let token: string;
 let operator: string;
-/** What a request names that is otherwise right, by field: things that may perish. */
-let right: Record<string, unknown>;
+/** Ids for requests that are otherwise valid, keyed by field: of things that the tests may destroy. */
+let validIds: Record<string, unknown>;
 
 beforeAll(async () => {
   node = await startNode();
@@ -20,9 +20,15 @@ beforeAll(async () => {
   const spec = { budget: { window: "BUDGET_WINDOW_DAY", limitMicroUsd: "5" } };
   const policy = await rpc("policy.v1.PolicyService/CreatePolicy", token, { name: "victim", spec });
   await rpc("auth.v1.NamespaceService/CreateNamespace", operator, { name: "victim" });
-  right = { name: "other", scopes: ["keys:read"], spec, namespace: "victim", principalType: "PRINCIPAL_TYPE_API_KEY" };
-  right = {
-    ...right,
+  validIds = {
+    name: "other",
+    scopes: ["keys:read"],
+    spec,
+    namespace: "victim",
+    principalType: "PRINCIPAL_TYPE_API_KEY",
+  };
+  validIds = {
+    ...validIds,
     principalId: key.key.id,
     policyId: policy.policy.id,
     keyId: key.key.id,
@@ -48,19 +54,19 @@ const methods: readonly DescMethod[] = Object.values(publishedServices())
   .flatMap((service) => service.methods);
 const pathOf = (method: DescMethod): string => `/${method.parent.typeName}/${method.name}`;
 const published = methods.filter((method) => !isInternal(method));
-/** Streams refuse inside of a stream: see the isolation tests. */
+/** Methods except streams, which refuse within the stream: isolation.test.ts has those. */
 const outside = published.filter(({ methodKind }) => methodKind === "unary");
 const internal = methods.filter(isInternal);
-/** The gateway's own routes that need a key. */
+/** Routes of the gateway itself that need a key. */
 const INFERENCE = (await routeTable())
   .filter(({ path }) => path.startsWith("/v1/"))
   .map(({ path, method }) => ({ path: path.replace("*", "echo"), method }));
 
-/** Every place of a message, at any depth, that JSON fills with a string; repeated ones hold a list of one. */
-function places(message: DescMessage, depth = 0): readonly ((text: string) => Record<string, unknown>)[] {
+/** Makers of a message with a given text, one for each string at any depth; a repeated string becomes a list of one. */
+function stringFillers(message: DescMessage, depth = 0): readonly ((text: string) => Record<string, unknown>)[] {
   return message.fields.flatMap((field) => {
     const isOurs = field.fieldKind === "message" && field.message.typeName.startsWith("routeplane.");
-    const inner = isOurs && depth < 6 ? places(field.message, depth + 1) : [(text: string) => text];
+    const inner = isOurs && depth < 6 ? stringFillers(field.message, depth + 1) : [(text: string) => text];
     return inner.map((fill) => (text: string) => ({ [field.jsonName]: listed(field, fill(text)) }));
   });
 }
@@ -80,17 +86,17 @@ const HOSTILE = [
   "",
 ];
 
-/** The rest of a request in which only the hostile place is wrong. */
-function around(method: DescMethod): Record<string, unknown> {
-  const id = method.parent.name === "PolicyService" ? right["policyId"] : right["keyId"];
+/** Request that is valid except for the hostile value. */
+function validRequest(method: DescMethod): Record<string, unknown> {
+  const id = method.parent.name === "PolicyService" ? validIds["policyId"] : validIds["keyId"];
   const known = method.input.fields.flatMap(({ jsonName }): [string, unknown][] => {
-    const value = jsonName === "id" ? id : right[jsonName];
+    const value = jsonName === "id" ? id : validIds[jsonName];
     return value === undefined ? [] : [[jsonName, value]];
   });
   return Object.fromEntries(known);
 }
 
-/** In every string of an answer. */
+/** Strings of an answer, at any depth. */
 function strings(value: unknown): readonly string[] {
   if (typeof value === "string") return [value];
   if (typeof value !== "object" || value === null) return [];
@@ -106,21 +112,21 @@ function expectHarmless(what: string, { status, body }: RawAnswer): void {
 }
 
 describe("every text of every method", () => {
-  it("is walked to at every depth", () => {
-    const walked = outside.flatMap((method) => places(method.input).map((fill) => JSON.stringify(fill("?"))));
+  it("is reached at every depth", () => {
+    const walked = outside.flatMap((method) => stringFillers(method.input).map((fill) => JSON.stringify(fill("?"))));
     expect(walked).toContain('{"spec":{"budget":{"window":"?"}}}');
     expect(walked).toContain('{"scopes":["?"]}');
     expect(walked.length).toBeGreaterThan(30);
   });
 
   it.each(outside.map((method) => [pathOf(method), method] as const))(
-    "of %s takes or refuses anything",
+    "of %s can hold hostile text without harm",
     async (path, method) => {
       const isOperators = accessOf(method).every((rule) => rule.startsWith("operator:"));
       const credential = isOperators ? operator : token;
-      for (const fill of places(method.input)) {
+      for (const fill of stringFillers(method.input)) {
         for (const text of HOSTILE) {
-          const request = { ...around(method), ...fill(text) };
+          const request = { ...validRequest(method), ...fill(text) };
           expectHarmless(`${path} ${JSON.stringify(fill(text)).slice(0, 90)}`, await post(path, credential, request));
         }
       }
@@ -131,7 +137,7 @@ describe("every text of every method", () => {
     },
   );
 
-  it("leaves no error in the log of any service, and the node as it was", async () => {
+  it("causes no error in the log of any service, and changes nothing", async () => {
     for (const role of ["auth", "policy", "usage", "gateway"]) {
       const errors = (await node.log(role)).split("\n").filter((line) => /"level":"(error|fatal)"/.test(line));
       expect(errors, role).toEqual([]);
@@ -143,7 +149,7 @@ describe("every text of every method", () => {
 describe("every route", () => {
   const routes = [...INFERENCE, ...outside.map((method) => ({ path: pathOf(method), method: "POST" }))];
 
-  it.each(routes)("$path refuses two credentials in one request, however they are sent", async ({ path, method }) => {
+  it.each(routes)("$path refuses two credentials in one request, in whatever headers", async ({ path, method }) => {
     const both = [
       [...as(token), "x-api-key", operator],
       [...as(token), ...as(operator)],
@@ -159,7 +165,7 @@ describe("every route", () => {
     }
   });
 
-  it.each(routes)("$path refuses rubbish as a credential at once", async ({ path, method }) => {
+  it.each(routes)("$path refuses a malformed credential at once", async ({ path, method }) => {
     const started = performance.now();
     const huge = await send(path, { method, headers: as("x".repeat(64 * 1024)) });
     expect(huge.status).toBe(431);
@@ -179,7 +185,7 @@ describe("every route", () => {
     expect(performance.now() - started).toBeLessThan(5_000);
   });
 
-  it.each(routes)("$path takes only its own method, and no other word for it", async ({ path, method }) => {
+  it.each(routes)("$path accepts its own HTTP method only", async ({ path, method }) => {
     for (const other of ["GET", "POST", "PUT", "PATCH", "DELETE", "TRACE", "PROPFIND"].filter(
       (each) => each !== method,
     )) {
@@ -188,10 +194,10 @@ describe("every route", () => {
     }
   });
 
-  it("refuses bodies that are too large or not what they say", async () => {
+  it("refuses bodies that are too large or do not match their headers", async () => {
     for (const { path, method } of routes) {
       if (method !== "POST") continue;
-      // Refused by what it announces, before any of it is sent.
+      // Refused by its content-length, before any of it is sent.
       const bytes = path.startsWith("/v1/") ? 11 << 20 : 3 << 20;
       const { status } = await send(path, { headers: [...as(token), ...JSON_TYPE, "content-length", `${bytes}`] });
       expect([path, status]).toEqual([path, 413]);
@@ -209,13 +215,13 @@ describe("every route", () => {
   });
 });
 
-describe("an upload that is refused", () => {
-  // Over a connection that closes behind the answer, by a client that writes everything it has.
+describe("a refused upload", () => {
+  // By a client that writes its whole body, over a connection that closes after the answer.
   const upload = (path: string, bytes: number, headers: string[]) =>
     send(path, { headers: [...headers, ...JSON_TYPE], body: `{"name":"${"x".repeat(bytes)}"}` });
 
   it.each(["/v1/chat/completions", pathOf(outside[0] as DescMethod)])(
-    "by %s shows its sender why, and not a broken pipe",
+    "by %s gets the refusal, and not a broken pipe",
     async (path) => {
       const bytes = path.startsWith("/v1/") ? 20 << 20 : 8 << 20;
       expect((await upload(path, bytes, as(token))).status).toBe(413);
@@ -227,7 +233,7 @@ describe("an upload that is refused", () => {
   );
 });
 
-describe("a method for services only", () => {
+describe("an internal method", () => {
   const tricks = (path: string): readonly string[] => [
     `/${path}`,
     `${path}/`,
@@ -252,18 +258,18 @@ describe("a method for services only", () => {
     `http://auth${path}`,
   ];
 
-  it.each(internal.map((method) => pathOf(method)))("%s is out of reach by any spelling of its path", async (path) => {
+  it.each(internal.map((method) => pathOf(method)))("%s is unreachable by every spelling of its path", async (path) => {
     for (const credential of [token, operator]) {
       for (const target of tricks(path)) {
         const { status, body } = await post(target, credential, {});
-        // A model of that name is the one thing that may be asked for under another route.
+        // Only as a model of that name may it be requested under another route.
         expect([target, [400, 404, 405].includes(status)]).toEqual([target, true]);
         expect(body).not.toMatch(/INTERNAL_ONLY|permission_denied/);
       }
     }
   });
 
-  it("is not reached through a header that names it, either", async () => {
+  it("is not reached through a header that names it", async () => {
     for (const method of internal) {
       for (const name of ["x-original-url", "x-rewrite-url", "x-forwarded-uri", "x-forwarded-path"]) {
         const headers = [...as(token), ...JSON_TYPE, name, pathOf(method)];

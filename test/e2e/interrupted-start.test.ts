@@ -17,11 +17,11 @@ async function firstStart() {
   return { home, command };
 }
 
-/** What a first start says when it begins, has a cluster, has schemas, has handed out its credentials. */
+/** Output of a first start when it begins, has a cluster, has schemas, has issued its credentials. */
 const MOMENTS = ["Starting Routeplane", "  postgres", "  schema of", "first start"];
 
 it.each(MOMENTS)(
-  "finishes a first start that was killed at %j",
+  "completes a first start that was killed at %j",
   async (moment) => {
     const { home, command } = await firstStart();
     await eventually(() => command.stderr().includes(moment), 60_000);
@@ -37,7 +37,7 @@ it.each(MOMENTS)(
 );
 
 it.each(MOMENTS)(
-  "stops at %j on Ctrl-C, leaving no process",
+  "stops at %j on Ctrl-C, without leaving a process",
   async (moment) => {
     const { home, command } = await firstStart();
     await eventually(() => command.stderr().includes(moment), 60_000);
@@ -50,8 +50,8 @@ it.each(MOMENTS)(
   120_000,
 );
 
-// Who runs `npm start` knows npm's process alone. npm passes a signal on to what it runs, and a shell there would keep it.
-it("stops at a signal to npm alone, leaving no process", async () => {
+// The caller of `npm start` knows only the process of npm, which forwards signals to its child; a shell in between would swallow them.
+it("stops on a signal to npm alone, without leaving a process", async () => {
   const home = await newHome();
   const { ports, release } = await reservePorts(1);
   const command = runNpmStart(home, { ROUTEPLANE_PORT: `${ports[0]}` });

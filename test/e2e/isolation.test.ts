@@ -9,7 +9,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { chatBody } from "../harness/gateway.ts";
 import { startNode, type TestNode } from "../harness/index.ts";
 
-/** Promise 1, from outside: what a credential of one namespace can learn of another is nothing. */
+/** Tests of promise 1 from outside: a credential of one namespace learns nothing of another. */
 
 interface Answer {
   readonly status: number;
@@ -25,7 +25,7 @@ let theirs: { token: string; ids: Record<string, string> };
 let limited: string;
 /** Token of the operator credential of the whole node. */
 let wholeNode: string;
-/** What lies outside that account: ids, and the names by which another operator may call them. */
+/** Ids outside that account, and the names by which its own operators may refer to them. */
 let elsewhere: { ids: Record<string, string>; names: readonly string[] };
 
 beforeAll(async () => {
@@ -36,7 +36,7 @@ beforeAll(async () => {
   ]);
   ({ token: limited } = await mintOperator("default"));
   wholeNode = await node.operatorKey();
-  // Dead letters are nobody's but the node's: there is none that is foreign to its operators.
+  // Dead letters belong to the node: none is foreign to its operators.
   theirs.ids["dl"] = newId("dl");
   elsewhere = await furnishElsewhere();
 });
@@ -47,7 +47,7 @@ const methods = Object.values(publishedServices())
   .flatMap((service) => service.methods);
 const published = methods.filter((method) => !isInternal(method));
 const outside = published.filter(({ methodKind }) => methodKind === "unary");
-/** They speak in frames, and have tests of their own. */
+/** Streaming methods: their answers are framed, and have tests of their own. */
 const streams = published.filter(({ methodKind }) => methodKind !== "unary");
 const path = (method: DescMethod): string => `/${method.parent.typeName}/${method.name}`;
 
@@ -60,7 +60,7 @@ async function post(url: string, token: string, request: object): Promise<Answer
   return { status: response.status, body: await response.text() };
 }
 
-/** All that a stream says, in the frames of Connect. */
+/** Messages of a stream, in the frames of Connect. */
 async function stream(method: DescMethod, token: string, request: object): Promise<string> {
   const message = Buffer.from(JSON.stringify(request));
   const frame = Buffer.alloc(5);
@@ -85,7 +85,7 @@ async function mintOperator(account: string): Promise<{ token: string; operator:
   return rpc("auth.v1.OperatorService/MintOperator", await node.operatorKey(), request);
 }
 
-/** Another account with a namespace, and an operator credential of the whole node. */
+/** Creates another account with a namespace, and an operator credential of the whole node. */
 async function furnishElsewhere(): Promise<typeof elsewhere> {
   const operator = await node.operatorKey();
   const { account } = await rpc("auth.v1.AccountService/CreateAccount", operator, { name: "elsewhere" });
@@ -100,7 +100,7 @@ async function furnishElsewhere(): Promise<typeof elsewhere> {
   return { ids, names: ["elsewhere", "hidden"] };
 }
 
-/** A root key of the namespace with a policy bound to it and a request in its log. */
+/** Creates a root key with a policy bound to it and a request in the log. */
 async function furnish(namespace: string) {
   const operator = await node.operatorKey();
   const request = { namespace, name: "root", scopes: SCOPES };
@@ -114,7 +114,7 @@ async function furnish(namespace: string) {
   return { token, ids: { key: key.id, pol: policy.id, bnd: binding.id, ns: self.namespaceId, req } };
 }
 
-/** The id of a request that is in the log by then. */
+/** Makes a request. @returns its id, once it is in the log */
 async function infer(token: string): Promise<string> {
   const answer = await fetch(`${node.url}/v1/chat/completions`, {
     method: "POST",
@@ -127,38 +127,38 @@ async function infer(token: string): Promise<string> {
   return id;
 }
 
-/** Every field of every method through which a caller names something, and a request that is otherwise right. */
+/** Fields of all methods through which a caller names something, with a request that is otherwise valid. */
 const isName = (field: DescField): boolean =>
   field.name === "id" || field.name.endsWith("_id") || takesNames(field.name);
-/** Where a name will do as well as an id. */
+/** True if a name is accepted as well as an id. */
 const takesNames = (field: string): boolean => field === "account" || field === "namespace";
-/** By path, at every depth. */
-function namesIn(message: DescMessage, above = ""): readonly string[] {
+/** Paths of the fields of a message that name something, at every depth. */
+function namesIn(message: DescMessage, prefix = ""): readonly string[] {
   return message.fields.flatMap((field) => {
     const isOurs = field.message?.typeName.startsWith("routeplane.") === true;
-    const own = isName(field) ? [above + field.name] : [];
-    return isOurs && above.length < 200 ? [...own, ...namesIn(field.message, `${above}${field.name}.`)] : own;
+    const own = isName(field) ? [prefix + field.name] : [];
+    return isOurs && prefix.length < 200 ? [...own, ...namesIn(field.message, `${prefix}${field.name}.`)] : own;
   });
 }
 const positions = published.flatMap((method) =>
   namesIn(method.input).map((field) => `${method.parent.name}/${method.name}.${field}`),
 );
 
-/** What each position takes, and the rest of a request in which only that position is wrong. */
-interface Right {
+/** Kind of id of each position, and a request in which only that position is wrong. */
+interface ValidRequest {
   readonly kinds: readonly ("key" | "pol" | "bnd" | "ns" | "op" | "acc" | "req" | "dl")[];
   readonly request: () => object;
-  /** Where it is for operators; by default a key asks. */
+  /** Token of the caller, for operator methods. A key by default. */
   readonly by?: () => string;
-  /** Foreign ids; by default those of the other namespace. */
+  /** Foreign ids. Those of the other namespace by default. */
   readonly foreign?: () => Record<string, string>;
 }
 const outsideAccount = { foreign: () => elsewhere.ids };
 const byOperator = { by: () => limited, ...outsideAccount };
-const namespaceOf = (method: string, request: object = {}): Record<string, Right> => ({
+const namespaceOf = (method: string, request: object = {}): Record<string, ValidRequest> => ({
   [`${method}.namespace`]: { kinds: ["ns"], request: () => request, ...byOperator },
 });
-const right: Record<string, Right> = {
+const right: Record<string, ValidRequest> = {
   "KeyService/GetKey.id": { kinds: ["key"], request: () => ({}) },
   "KeyService/UpdateKey.id": { kinds: ["key"], request: () => ({ name: "x", scopes: ["keys:read"] }) },
   "KeyService/RotateKey.id": { kinds: ["key"], request: () => ({ grace: "0s" }) },
@@ -251,7 +251,7 @@ for (const [type, spec] of Object.entries(TYPED)) {
   right[create] = { kinds: ["key"], request: () => bindTo("PRINCIPAL_TYPE_API_KEY") };
   right[`${create} (namespace)`] = { kinds: ["ns"], request: () => bindTo("PRINCIPAL_TYPE_NAMESPACE") };
 }
-/** The request with an id in a position, e.g. `["bind_to", "principal_id"]`. */
+/** Request with an id in a position, e.g. `["bind_to", "principal_id"]`. */
 function placed(request: object, [name = "", ...below]: readonly string[], id: string): object {
   const key = name.replaceAll(/_[a-z]/g, ([, letter = ""]) => letter.toUpperCase());
   if (below.length === 0) return { ...request, [key]: id };
@@ -260,7 +260,7 @@ function placed(request: object, [name = "", ...below]: readonly string[], id: s
 }
 const cases = Object.entries(right);
 const RANGE = { from: "2026-01-01T00:00:00Z", to: "2027-01-01T00:00:00Z" };
-/** Positions that only choose among the caller's own: a foreign id chooses none of them. */
+/** Positions of filters on the caller's own data: a foreign id selects nothing. */
 const FILTERS: Readonly<Record<string, (id: string) => object>> = {
   "AuditService/ListAuditEntries.filter.actor_id": (id) => ({ filter: { actorId: id } }),
   "AuditService/ListAuditEntries.filter.target_id": (id) => ({ filter: { targetId: id } }),
@@ -269,12 +269,12 @@ const FILTERS: Readonly<Record<string, (id: string) => object>> = {
   "UsageService/ListRequests.filter.key_id": (id) => ({ filter: { keyId: id } }),
 };
 const filters = Object.keys(FILTERS);
-/** Only for who reaches every account: to anybody else it says no, whatever is named. */
+/** Methods for operators of all accounts: refused to others, whatever is named. */
 const WHOLE_NODE = "AccountService/RenameAccount.account";
 const FOLLOWED = "UsageService/WatchRequests.filter.key_id";
 
 describe("a credential of another namespace", () => {
-  it("has a case here for every position in the contracts that names something", () => {
+  it("is tried in every position of the contracts that names something", () => {
     expect(new Set([...cases.map(([name]) => name.split(" ")[0]), ...filters, WHOLE_NODE, FOLLOWED])).toEqual(
       new Set(positions),
     );
@@ -287,7 +287,7 @@ describe("a credential of another namespace", () => {
       const [methodName, ...position] = (rest.split(" ")[0] ?? "").split(".");
       const method = outside.find(({ parent, name: own }) => parent.name === service && own === methodName)!;
       const wrong = kinds.flatMap((kind) => [foreign()[kind]!, newId(kind), `${kind}_x`, "x".repeat(5000)]);
-      // An empty name means none at all.
+      // An empty name is an absent one.
       const names = takesNames(position.at(-1) ?? "") ? elsewhere.names : [""];
       const hostile = [...names, " ", "' or 1=1 --", "\u0000", "../../etc", theirs.ids["bnd"]!];
       const answers = await Promise.all(
@@ -298,7 +298,7 @@ describe("a credential of another namespace", () => {
     },
   );
 
-  it("gets the same bytes for every account that it would rename, its own too", async () => {
+  it("gets the same bytes for every account that it tries to rename, its own too", async () => {
     const { account } = await rpc("auth.v1.AccountService/GetAccount", limited, { account: "default" });
     const named = [account.id, "default", elsewhere.ids["acc"]!, ...elsewhere.names, newId("acc"), "acc_x", "\u0000"];
     const rename = "/routeplane.auth.v1.AccountService/RenameAccount";
@@ -307,46 +307,51 @@ describe("a credential of another namespace", () => {
     for (const answer of answers) expect(answer).toEqual(answers[0]);
   });
 
-  it("chooses nothing by a foreign, an unknown and a malformed id in a filter, and the same bytes of it", async () => {
-    let asked = 0;
+  it("selects nothing by a foreign, an unknown or a malformed id in a filter, with the same bytes", async () => {
+    let sent = 0;
     for (const [position, requestFor] of Object.entries(FILTERS)) {
       const name = position.split(".")[0];
       for (const method of outside.filter((each) => `${each.parent.name}/${each.name}` === name)) {
         const unknown = [newId("key"), newId("ns"), "key_x", "' or 1=1 --", "../../etc"];
         const toOperators = accessOf(method).some((rule) => rule.startsWith("operator:"));
-        const askers = [[mine.token, theirs.ids] as const, ...(toOperators ? [[limited, elsewhere.ids] as const] : [])];
+        const callers = [
+          [mine.token, theirs.ids] as const,
+          ...(toOperators ? [[limited, elsewhere.ids] as const] : []),
+        ];
         const answers = await Promise.all(
-          askers.flatMap(([token, foreign]) =>
+          callers.flatMap(([token, foreign]) =>
             [...Object.values(foreign), ...unknown].map((id) => post(path(method), token, requestFor(id))),
           ),
         );
         const { from: _from, to: _to, ...chosen } = JSON.parse(answers[0]!.body);
         expect({ status: answers[0]!.status, chosen }).toEqual({ status: 200, chosen: {} });
         for (const answer of answers) expect(answer).toEqual(answers[0]);
-        asked++;
+        sent++;
       }
     }
     // The audit log, with its three filters, is read from three services.
-    expect(asked).toBe(filters.length + 6);
+    expect(sent).toBe(filters.length + 6);
   });
 
-  it("follows nothing of this namespace, whatever it asks to follow", async () => {
-    const follow = (token: string, keyId: string) => stream(streams[0]!, token, { filter: { keyId } });
-    const told = Promise.all([theirs.ids["key"]!, newId("key"), "key_x", ""].map((id) => follow(mine.token, id)));
-    const own = follow(theirs.token, theirs.ids["key"]!);
-    // Sent until the end of the stream: the first may be over before it is followed.
-    const followed: string[] = [];
-    const over = own.then(() => true);
-    while (!(await Promise.race([over, delay(500, false)]))) followed.push(await infer(theirs.token));
-    const heard = await own;
-    expect(followed.some((id) => heard.includes(id))).toBe(true);
-    for (const answer of await told) {
+  it("watches nothing of this namespace, whatever its filter", async () => {
+    const watch = (token: string, keyId: string) => stream(streams[0]!, token, { filter: { keyId } });
+    const foreignStreams = Promise.all(
+      [theirs.ids["key"]!, newId("key"), "key_x", ""].map((id) => watch(mine.token, id)),
+    );
+    const ownStream = watch(theirs.token, theirs.ids["key"]!);
+    // Sent until the end of the stream: the first may be settled before the watch begins.
+    const requestIds: string[] = [];
+    const ended = ownStream.then(() => true);
+    while (!(await Promise.race([ended, delay(500, false)]))) requestIds.push(await infer(theirs.token));
+    const ownMessages = await ownStream;
+    expect(requestIds.some((id) => ownMessages.includes(id))).toBe(true);
+    for (const answer of await foreignStreams) {
       expect(answer).toContain("resumeToken");
       expect(answer).not.toContain('"requests"');
     }
   });
 
-  it("reads nothing of this namespace in any answer, and changed nothing by trying", async () => {
+  it("reads nothing of this namespace in any answer, and changes nothing", async () => {
     const reads = outside.filter((method) => /^(List|Get|WhoAmI)/.test(method.name));
     expect(reads.length).toBeGreaterThanOrEqual(7);
     for (const method of reads) {
@@ -375,7 +380,7 @@ describe("a credential of another namespace", () => {
     expect(policy.disabledAt).toBeUndefined();
   });
 
-  it("cannot steer a page token, a namespace in a body or a header towards it", async () => {
+  it("cannot reach it by a page token, a namespace in a body or a header", async () => {
     const { body } = await post("/routeplane.auth.v1.KeyService/ListKeys", theirs.token, { pageSize: 1 });
     const pageToken = JSON.parse(body).nextPageToken ?? "CgRrZXlz";
     for (const token of [pageToken, "AAAA", "x".repeat(999)]) {
@@ -388,29 +393,29 @@ describe("a credential of another namespace", () => {
   });
 });
 
-describe("through the one address", () => {
+describe("the public address", () => {
   const internal = methods.filter(isInternal);
 
-  it.each(internal.map((method) => path(method)))("%s does not exist", async (url) => {
+  it.each(internal.map((method) => path(method)))("does not serve %s", async (url) => {
     const unknown = await post("/routeplane.auth.v1.KeyService/NoSuchMethod", mine.token, {});
     expect(unknown.status).toBe(404);
     for (const token of [mine.token, await node.operatorKey()]) expect(await post(url, token, {})).toEqual(unknown);
   });
 
-  it("every method that is not internal answers, and none without a credential", async () => {
+  it("serves every method that is not internal, and none without a credential", async () => {
     for (const method of outside) {
       const answer = await post(path(method), "", {});
       expect([path(method), answer.status]).toEqual([path(method), 401]);
     }
   });
 
-  it("no stream says anything without a credential, or to the one that services share", async () => {
+  it("opens no stream without a credential, or with a service credential", async () => {
     const { serviceToken } = JSON.parse(await readFile(join(node.home, "secrets.json"), "utf8"));
     expect(streams.map(path)).toEqual(["/routeplane.usage.v1.UsageService/WatchRequests"]);
     for (const token of ["", serviceToken]) expect(await stream(streams[0]!, token, {})).toContain('"unauthenticated"');
   });
 
-  it("the credential that services share opens nothing from outside", async () => {
+  it("refuses service credentials", async () => {
     const { serviceToken } = JSON.parse(await readFile(join(node.home, "secrets.json"), "utf8"));
     expect(serviceToken).toMatch(/^rps_/);
     const guessed = await post("/routeplane.auth.v1.IdentityService/WhoAmI", "rps_guess", {});

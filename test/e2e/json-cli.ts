@@ -1,12 +1,12 @@
 import { type CommandResult, runCli, type TestNode } from "../harness/index.ts";
 
-/** The real command, as one caller on one node. */
+/** Real command with one identity on one node. */
 export interface Cli {
-  /** For people: what it printed. */
+  /** Runs a command. @returns its output for people */
   (...args: string[]): Promise<CommandResult>;
-  /** What it prints under --json. Throws if it failed, or if stderr holds anything. */
+  /** Runs a command with --json. @returns its output. @throws Error if it fails or writes to stderr */
   json<T>(...args: string[]): Promise<T>;
-  /** The error that it reports under --json. Throws if there is none, or if stdout holds anything. */
+  /** Runs a failing command with --json. @returns its error. @throws Error if it succeeds or writes to stdout */
   error(...args: string[]): Promise<CliError>;
 }
 
@@ -18,23 +18,23 @@ export interface CliError {
   readonly request_id: string | null;
 }
 
-/** What a list command prints under --json. */
+/** Output of a list command with --json. */
 export interface List<Row> {
   readonly data: readonly Row[];
   readonly next_page_token: string | null;
 }
 
-/** As the login that the node's first start saved. */
+/** CLI with the login that the node's first start saved. */
 export function cliOf(node: TestNode): Cli {
   return cliIn(node.home);
 }
 
-/** As the holder of a token, with nothing saved. */
+/** CLI with a token and an empty home. */
 export function cliAs(node: TestNode, token: string): Cli {
   return cliIn("/nonexistent", { ROUTEPLANE_URL: node.url, ROUTEPLANE_API_KEY: token });
 }
 
-/** With what is saved in a home, and an environment. */
+/** CLI with a home and an environment. */
 export function cliIn(home: string, environment: Readonly<Record<string, string>> = {}): Cli {
   const cli = (...args: string[]): Promise<CommandResult> => runCli(home, args, { environment });
   return Object.assign(cli, {

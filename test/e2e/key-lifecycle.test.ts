@@ -5,7 +5,7 @@ import { chatBody, openAiClient, refusalOf, settledRow } from "../harness/gatewa
 import { startNode, type TestNode } from "../harness/index.ts";
 import { cliAs, cliOf } from "./json-cli.ts";
 
-/** A key's life after it was minted, as the gateway sees it. */
+/** Tests of a key after its mint, through the gateway. */
 
 let node: TestNode;
 let root: string;
@@ -38,13 +38,13 @@ async function keyInLog({ response }: Awaited<ReturnType<typeof call>>): Promise
   return (await settledRow(node, response.headers.get("x-request-id"))).key_id;
 }
 
-it("a rotated key serves under both tokens until the grace is over, then under the new one alone, and stays one key", async () => {
+it("a rotated key is served under both tokens until the end of the grace, then under the new one, and stays one key", async () => {
   const { key, token: old } = await mint("rotated");
   await call(old);
   const { token, graceEndsAt } = await keys("RotateKey", old, { id: key.id, grace: "6s" });
   for (const answer of [await call(old), await call(token)]) expect(await keyInLog(answer)).toBe(key.id);
 
-  // Listing models asks who calls, and leaves the request log alone.
+  // Listing models verifies the key without a row in the request log.
   const models = () => openAiClient(node, old).models.list();
   const refused = await eventually(
     () =>
@@ -59,7 +59,7 @@ it("a rotated key serves under both tokens until the grace is over, then under t
   expect(await keyInLog(await call(token))).toBe(key.id);
 });
 
-it("a rotated-away token that every service has as whole invokes and reads on, and changes nothing in any of them", async () => {
+it("a replaced token that every service has cached invokes and reads, and changes nothing in any service", async () => {
   const scopes = ["inference:invoke", "keys:*", "policy:*", "usage:read"];
   const { key, token: old } = await keys("MintKey", root, { name: "replaced", scopes });
   const rpc = async (method: string, request: object) => {
@@ -99,7 +99,7 @@ it("a rotated-away token that every service has as whole invokes and reads on, a
   await call(old);
 });
 
-it("a rotation without grace stops the old token at once", async () => {
+it("a rotation without grace invalidates the old token at once", async () => {
   const { key, token: old } = await mint("leaked");
   await call(old);
   const { token } = await keys("RotateKey", root, { id: key.id, grace: "0s" });
@@ -121,25 +121,25 @@ it.each([
   3600,
   {},
   true,
-])("a rotation with a grace of %j is refused, and the token stays the only one", async (grace) => {
+])("a rotation with a grace of %j is refused, and makes no token", async (grace) => {
   const { key, token } = await mint("kept");
   await expect(keys("RotateKey", token, { id: key.id, grace })).rejects.toThrow(/^RotateKey: 400 /);
   expect(await keys("GetKey", root, { id: key.id })).toMatchObject({ key });
   await openAiClient(node, token).models.list();
 });
 
-it("a narrowed key is refused at once, and the keys below it with it", async () => {
+it("a key that loses a scope is refused at once, and so are the keys below it", async () => {
   const { key, token } = await mint("narrowed");
   const below = await keys("MintKey", token, { name: "below", scopes: ["inference:invoke"] });
   await call(below.token);
   await keys("UpdateKey", root, { id: key.id, scopes: ["keys:write"] });
-  for (const each of [token, below.token]) {
-    const failure = await refusalOf(() => call(each));
+  for (const key of [token, below.token]) {
+    const failure = await refusalOf(() => call(key));
     expect(failure).toMatchObject({ status: 403, message: expect.stringContaining("inference:invoke") });
   }
 });
 
-it("the command line updates, rotates and revokes, and shows the tree; a sub-key gets nowhere above itself", async () => {
+it("the command line updates, rotates and revokes, and shows the tree; a sub-key reaches nothing above itself", async () => {
   const cli = cliOf(node);
   interface Shown {
     readonly id: string;

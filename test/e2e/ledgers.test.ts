@@ -4,8 +4,8 @@ import { chatBody, cliJson, type RequestRow } from "../harness/gateway.ts";
 import { startNode, type TestNode } from "../harness/index.ts";
 
 /**
- * The request log, the usage totals and the budgets tell one story: under concurrency over two gateways, through kill -9 of
- * the aggregator under load, and after a restart of the whole node.
+ * Tests that request log, usage and budgets agree: under concurrency over two gateways, through kill -9 of the aggregator under
+ * load, and after a restart of the node.
  */
 
 let node: TestNode;
@@ -14,7 +14,7 @@ beforeAll(async () => {
 });
 afterAll(() => node.remove());
 
-/** Costs 2 input tokens and 2 output tokens of echo: 6 micro-USD. */
+/** Request of 2 input and 2 output tokens of echo: 6 micro-USD. */
 const COST = 6;
 const BODY = JSON.stringify(chatBody("two words"));
 
@@ -33,7 +33,7 @@ async function as<T>(key: string, ...args: string[]): Promise<T> {
   return JSON.parse(stdout) as T;
 }
 
-/** Every row of the namespace's request log, page by page. */
+/** All rows of the namespace's request log, read by pages. */
 async function rows(key: string): Promise<readonly RequestRow[]> {
   const all: RequestRow[] = [];
   let next: string | null = "";
@@ -52,7 +52,7 @@ async function rows(key: string): Promise<readonly RequestRow[]> {
   return all;
 }
 
-/** Status codes of so many calls at once, taking turns between the gateways. */
+/** Status codes of concurrent calls, to the gateways in turn. */
 async function burst(count: number, token: string): Promise<readonly number[]> {
   const send = async (index: number): Promise<number> => {
     const url = `http://127.0.0.1:${node.port + (index % 2)}/v1/chat/completions`;
@@ -64,7 +64,7 @@ async function burst(count: number, token: string): Promise<readonly number[]> {
   return Promise.all(Array.from({ length: count }, (_, index) => send(index)));
 }
 
-/** A namespace of its own, its root key, and a budget on it. */
+/** Creates a namespace with a root key and a budget on it. */
 async function capped(name: string, limit: number) {
   await cliJson(node, "cloud", "namespace", "create", name);
   const mint = ["--name", "root", "--scope", "inference:* keys:* policy:* usage:* namespace:*", "--namespace", name];
@@ -80,7 +80,7 @@ async function bind(token: string, name: string, limit: number, type: string, id
 }
 
 describe("a budget", () => {
-  it("is spent to its last micro-USD and not beyond, by 80 requests at once over two gateways", async () => {
+  it("is spent to its last micro-USD and not beyond, by 80 concurrent requests over two gateways", async () => {
     const root = await capped("exact", 30 * COST);
     const statuses = await burst(80, root.token);
     expect(statuses.filter((status) => status === 200)).toHaveLength(30);
@@ -88,7 +88,7 @@ describe("a budget", () => {
     await eventually(async () => (await usage(root.token)).spend_micro_usd === 30 * COST);
   });
 
-  it("on a parent and on the namespace binds sub-keys, whose siblings share it, and minting anew escapes nothing", async () => {
+  it("of a parent or the namespace applies to its sub-keys, which share it, and to newly minted ones", async () => {
     const root = await capped("lineage", 20 * COST);
     const { namespace } = await as<{ namespace: { id: string } }>(root.token, "whoami");
     await bind(root.token, "whole", 15 * COST, "namespace", namespace.id);
@@ -105,7 +105,7 @@ describe("a budget", () => {
 });
 
 describe("kill -9 of the aggregator under load", () => {
-  it("loses and doubles no row: log, totals and what clients were answered agree", async () => {
+  it("neither loses nor doubles a row: log, sums and the clients' answers agree", async () => {
     const root = await capped("killed", 10_000 * COST);
     const answered: number[] = [];
     const enough = new AbortController();
@@ -129,12 +129,12 @@ describe("kill -9 of the aggregator under load", () => {
     const log = await rows(root.token);
     expect(new Set(log.map(({ id }) => id)).size).toBe(count);
     expect(log.every(({ status, cost_micro_usd }) => status === "succeeded" && cost_micro_usd === COST)).toBe(true);
-    // What a killed aggregator had in hand is delivered again after 10 s.
+    // Unacknowledged messages of a killed aggregator are redelivered after 10 s.
   }, 120_000);
 });
 
-describe("a restart of the whole node", () => {
-  it("keeps keys, policies, the request log, totals and what budgets have left", async () => {
+describe("a restart of the node", () => {
+  it("keeps keys, policies, request log, sums and the remaining budgets", async () => {
     const root = await capped("kept", 3 * COST);
     expect(await burst(2, root.token)).toEqual([200, 200]);
     await eventually(async () => (await usage(root.token)).spend_micro_usd === 2 * COST);
@@ -164,7 +164,7 @@ interface Reconciliation {
   };
 }
 
-describe("after all of it", () => {
+describe("after all these faults", () => {
   it("the operator's reconciliation finds request log, sums and budgets of every namespace in agreement", async () => {
     const { budgets, ...usage } = await cliJson<Reconciliation>(node, "admin", "reconcile");
     expect(usage).toMatchObject({ differences: [], namespace_count: 4 });

@@ -10,7 +10,7 @@ import { startNode, type TestNode } from "../harness/index.ts";
 import { type NamespaceKeys, newNamespace } from "../harness/policies.ts";
 import { openStream, type SlowUpstream, startSlowUpstream } from "../harness/streams.ts";
 
-/** Budgets and rate limits through three real gateways and the stock client: what is enforced, and what clients are told. */
+/** Tests of budgets and rate limits through three gateways and the stock client: enforcement and refusals. */
 
 const HOLD_TTL_SECS = 8;
 let node: TestNode;
@@ -37,7 +37,7 @@ afterAll(async () => {
   await rm(folder, { recursive: true, force: true });
 });
 
-/** Costs 2 input tokens and 2 output tokens of echo: 6 micro-USD. */
+/** Request of 2 input and 2 output tokens of echo: 6 micro-USD. */
 const COST = 6;
 const BODY = chatBody("two words");
 const budget = (requests: number) => ({
@@ -67,17 +67,14 @@ interface LoggedRow {
   readonly shadow_denials: readonly object[];
 }
 
-/** The row of a request, once it is there and over. */
+/** Row of a request, once it is settled. */
 const rowOf = (home: NamespaceKeys, requestId: string | null | undefined) =>
   eventually(async () => {
     const { data } = await home.cli<{ data: readonly LoggedRow[] }>(home.root.token, "requests");
     return data.find(({ id, status }) => id === requestId && status !== "pending");
   }, 60_000);
 
-/**
- * The status of one call, which is sent again, after growing pauses as clients make them, while the node is too busy to
- * decide.
- */
+/** Status of one call, which is retried with backoff, as clients do, while the node is too busy to decide. */
 async function decided(url: string, token: string): Promise<number> {
   for (let pauseMs = 500; ; pauseMs = Math.min(2 * pauseMs, 8_000)) {
     const headers = { authorization: `Bearer ${token}`, "content-type": "application/json" };
@@ -88,8 +85,8 @@ async function decided(url: string, token: string): Promise<number> {
   }
 }
 
-describe("300 requests at once over three gateways", () => {
-  it("overspend no budget on key, parent and namespace, and use at least 97 % of each", async () => {
+describe("300 concurrent requests over three gateways", () => {
+  it("overspend no budget of key, parent and namespace, and use at least 97 % of each", async () => {
     const home = await newNamespace(node, "crowd");
     const parent = await home.mint(home.root.token, "parent");
     const [left, right] = [await home.mint(parent.token, "left"), await home.mint(parent.token, "right")];
@@ -100,9 +97,9 @@ describe("300 requests at once over three gateways", () => {
       decided(node.urls[n % 3] ?? node.url, (n % 2 === 0 ? left : right).token),
     );
     const statuses = await Promise.all(burst);
-    const count = (status: number) => statuses.filter((each) => each === status).length;
+    const count = (status: number) => statuses.filter((answered) => answered === status).length;
     expect(count(200) + count(402)).toBe(300);
-    // One that was given up while it was decided may have been in the way of another.
+    // A call that was given up during its decision may have denied another one.
     expect(count(200)).toBeGreaterThanOrEqual(0.97 * 200);
     expect(count(200)).toBeLessThanOrEqual(200);
     const settled = await eventually(async () => {
@@ -119,7 +116,7 @@ describe("300 requests at once over three gateways", () => {
 });
 
 describe("a rate limit on requests", () => {
-  it("is told to the stock client with the rule and Retry-After, and a client that heeds it is served", async () => {
+  it("is reported to the stock client with the rule and Retry-After, after which it is served", async () => {
     const home = await newNamespace(node, "requests");
     const { policyId, bindingId } = await home.bind({ rateLimit: { windowSecs: 3, maxRequests: "1" } });
     const impatient = openAiClient(node, home.root.token);
@@ -138,7 +135,7 @@ describe("a rate limit on requests", () => {
     const { retry_at: retryAt } = error.error as { retry_at: string };
     expect(error.headers?.get("retry-after")).toMatch(/^[1-4]$/);
     expect(error.headers?.get("x-should-retry")).toBeNull();
-    // The stock client waits as long as it was told, once.
+    // The stock client waits for Retry-After once.
     const patient = new OpenAI({ apiKey: home.root.token, baseURL: `${node.urls[1]}/v1`, maxRetries: 1 });
     expect((await patient.chat.completions.create(BODY)).choices).toHaveLength(1);
     expect(Date.now()).toBeGreaterThanOrEqual(Date.parse(retryAt));
@@ -151,7 +148,7 @@ describe("a rate limit on requests", () => {
     });
   }, 120_000);
 
-  it("holds over three gateways, is used up by nothing that was denied, and shadow bindings only tell", async () => {
+  it("holds over three gateways, is not used by denied requests, and in shadow mode only reports", async () => {
     const home = await newNamespace(node, "crowded");
     const { bindingId } = await home.bind(rateLimit({ maxRequests: "30" }));
     const shadow = await home.bind(rateLimit({ maxRequests: "1" }), home.root.id, "SHADOW");
@@ -173,15 +170,15 @@ describe("a rate limit on requests", () => {
     expect(new Set(denied.map(({ denied_by_binding_id }) => denied_by_binding_id))).toEqual(
       new Set([bindingId, tiny.bindingId]),
     );
-    const told = data.filter(({ shadow_denials }) => shadow_denials.length > 0);
-    expect(told.length).toBeGreaterThan(0);
+    const shadowed = data.filter(({ shadow_denials }) => shadow_denials.length > 0);
+    expect(shadowed.length).toBeGreaterThan(0);
     const expected = { policy_id: shadow.policyId, binding_id: shadow.bindingId, rule: "rate_limit.max_requests" };
-    for (const { shadow_denials } of told) expect(shadow_denials).toEqual([expected]);
+    for (const { shadow_denials } of shadowed) expect(shadow_denials).toEqual([expected]);
   }, 120_000);
 });
 
 describe("a rate limit on tokens", () => {
-  it("counts what was used, lowers what is asked for, and refuses what can never fit without asking to come back", async () => {
+  it("counts used tokens, lowers the output bound, and refuses what can never fit without Retry-After", async () => {
     const home = await newNamespace(node, "tokens");
     await home.bind(rateLimit({ maxTokens: "100" }));
     const client = openAiClient(node, home.root.token);
@@ -199,7 +196,7 @@ describe("a rate limit on tokens", () => {
 });
 
 describe("a gateway that is killed with SIGKILL", () => {
-  it("leaves a slot and a reservation taken until its holds' time is over, and not longer", async () => {
+  it("leaves its slot and reservation until the reservation expires, and no longer", async () => {
     const home = await newNamespace(node, "killed");
     await home.bind(rateLimit({ maxConcurrent: "1" }));
     await home.bind({ budget: { window: "BUDGET_WINDOW_TOTAL", limitMicroUsd: "100000" } });
@@ -219,7 +216,7 @@ describe("a gateway that is killed with SIGKILL", () => {
       return effective.budgets[0]?.reserved_micro_usd === 0 && effective;
     }, 60_000);
     expect(limits[0]?.concurrent).toBe(0);
-    // What it cost is unknown, so it was charged as reserved: 10 output tokens at 5 and its bytes at 3.
+    // The cost is unknown, so the reservation was charged: 10 output tokens at 5 and its bytes at 3.
     expect(budgets[0]?.spent_micro_usd).toBeGreaterThan(10 * 5 + COST);
   }, 120_000);
 });

@@ -6,7 +6,7 @@ import { chatBody } from "../harness/gateway.ts";
 import { startNode, type TestNode } from "../harness/index.ts";
 import { rawRequest } from "../harness/raw-http.ts";
 
-/** Management calls that are refused, or whose callers leave, cost the callers after them nothing. */
+/** Tests that refused and abandoned management calls do not affect later ones. */
 
 let node: TestNode;
 let token: string;
@@ -53,7 +53,7 @@ function call(path: string, body = "{}") {
   return rawRequest(node.port, path, { headers: ["authorization", `Bearer ${token}`, ...JSON_TYPE], body });
 }
 
-/** Within a moment: a service may still be busy with calls whose callers have left. */
+/** Expects calls to be served, after a moment in which a service may still run abandoned ones. */
 async function expectServed(): Promise<void> {
   for (const path of METHODS) await eventually(async () => (await call(path)).status === 200, 20_000);
   await eventually(async () => {
@@ -62,7 +62,7 @@ async function expectServed(): Promise<void> {
   }, 20_000);
 }
 
-/** Sends a call, and closes the connection as soon as `until` says so. */
+/** Sends a call, and closes the connection once `until` holds. */
 function hangUp(path: string, bytes: Buffer, announced: number, until: "sent" | "answered", type = JSON_TYPE[1]) {
   return new Promise<void>((resolve) => {
     const headers = { authorization: `Bearer ${token}`, "content-type": type, "content-length": announced };
@@ -79,7 +79,7 @@ function hangUp(path: string, bytes: Buffer, announced: number, until: "sent" | 
   });
 }
 
-/** A message of Connect's streaming protocol. */
+/** Message in a frame of Connect's streaming protocol. */
 function enveloped(message: object): Buffer {
   const json = Buffer.from(JSON.stringify(message));
   const head = Buffer.alloc(5);
@@ -87,7 +87,7 @@ function enveloped(message: object): Buffer {
   return Buffer.concat([head, json]);
 }
 
-describe("after a hundred", () => {
+describe("after 100", () => {
   it.each([
     ["no credential", []],
     ["a bad credential", ["authorization", "Bearer rp_live_nonsense"]],
@@ -132,7 +132,7 @@ describe("after a hundred", () => {
 });
 
 describe("a credential", () => {
-  it("watches requests five times at once, and again as soon as one of them has left", async () => {
+  it("opens five watches at once, and a sixth as soon as one of them ends", async () => {
     const watch = () =>
       new Promise<{ text: string; leave: () => void }>((resolve, reject) => {
         const headers = { authorization: `Bearer ${token}`, "content-type": "application/connect+json" };

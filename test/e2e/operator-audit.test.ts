@@ -2,7 +2,7 @@ import { afterAll, beforeAll, expect, it } from "vitest";
 import { startNode, type TestNode } from "../harness/index.ts";
 import { type Cli, cliAs, cliOf, type List } from "./json-cli.ts";
 
-/** What operators read of the audit logs of every service. */
+/** Tests of the audit logs of all services as operators read them. */
 
 interface Entry {
   readonly id: string;
@@ -15,11 +15,11 @@ interface Made {
   readonly id: string;
   readonly token: string;
 }
-/** A namespace in which a key made a policy, bound it, and minted another. */
+/** Creates a namespace in which a key creates and binds a policy and mints another key. */
 interface Furnished {
   readonly namespaceId: string;
   readonly keyId: string;
-  /** What was done, newest first. */
+  /** Actions, newest first. */
   readonly changes: readonly (readonly [string, string])[];
 }
 
@@ -66,7 +66,7 @@ async function operator(scope: string, ...more: string[]): Promise<Cli> {
   return cliAs(node, token);
 }
 
-it("of a namespace, by its name or id: everything that was changed in it, at every service, and nothing else", async () => {
+it("of a namespace, by name or id, has every change in it at every service, and nothing else", async () => {
   for (const named of ["ours", ours.namespaceId]) {
     expect(changesIn(await list(cli, "--namespace", named))).toEqual(ours.changes);
   }
@@ -79,7 +79,7 @@ it("of a namespace, by its name or id: everything that was changed in it, at eve
   });
 });
 
-it("of the node: accounts, operators, and every namespace; by pages that skip and double nothing", async () => {
+it("of the node has accounts, operators and every namespace, by pages without gaps and doubles", async () => {
   const whole = await list(cli, "--node", "--limit", "1000");
   const changes = changesIn(whole);
   for (const change of [...ours.changes, ...theirs.changes]) expect(changes).toContainEqual(change);
@@ -107,7 +107,7 @@ it("of the node: accounts, operators, and every namespace; by pages that skip an
   }
 });
 
-it("of an account, to who is limited to it: what was changed there, at every service, and nothing of another", async () => {
+it("of an account has for its operators every change there, at every service, and nothing of another", async () => {
   const limited = await operator("audit:read namespaces:read", "--account", "theirs");
   const changes = changesIn(await list(limited, "--node", "--limit", "1000"));
   for (const change of theirs.changes) expect(changes).toContainEqual(change);
@@ -121,7 +121,7 @@ it("of an account, to who is limited to it: what was changed there, at every ser
   });
 });
 
-it("needs audit:read, at every service", async () => {
+it("requires audit:read at every service", async () => {
   const without = await operator("accounts:* keys:* namespaces:* operators:* usage:*");
   for (const options of [[], ["--node"], ["--namespace", "ours"]]) {
     expect(await without.error("cloud", "audit", "list", ...options)).toMatchObject({
@@ -147,7 +147,7 @@ it("needs audit:read, at every service", async () => {
   }
 });
 
-it("--node and --namespace do not go together", async () => {
+it("refuses --node and --namespace together", async () => {
   const refused = await cli.error("cloud", "audit", "list", "--node", "--namespace", "ours");
   expect(refused).toMatchObject({ exitCode: 2, reason: "COMMAND_LINE_INVALID" });
 });

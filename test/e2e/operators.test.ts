@@ -4,7 +4,7 @@ import { chatBody } from "../harness/gateway.ts";
 import { startNode, type TestNode } from "../harness/index.ts";
 import { type Cli, cliAs, cliOf, type List } from "./json-cli.ts";
 
-/** Operator credentials by the real command on a real node, from mint to revocation. */
+/** Tests of operator credentials through the real command, from mint to revocation. */
 
 interface Operator {
   readonly id: string;
@@ -38,7 +38,7 @@ async function invoke(token: string): Promise<{ status: number; body: string }> 
   return { status: response.status, body: await response.text() };
 }
 
-it("an operator credential does what its scopes say, and is refused by name of the scope where they do not", async () => {
+it("an operator credential is admitted by its scopes, and otherwise refused with the missing scope", async () => {
   const ci = await mint(cli, "ci", "namespaces:* keys:write");
   const asCi = cliAs(node, ci.token);
   await asCi.json("cloud", "namespace", "create", "by-ci");
@@ -60,14 +60,14 @@ it("an operator credential does what its scopes say, and is refused by name of t
   });
 });
 
-it("no operator credential invokes inference, whatever it holds", async () => {
+it("no operator credential invokes inference, whatever its scopes", async () => {
   const all = await mint(cli, "all", "accounts:* audit:* keys:* namespaces:* operators:* usage:*");
   for (const token of [all.token, await node.operatorKey()]) {
     expect(await invoke(token)).toMatchObject({ status: 403, body: expect.stringContaining("inference:invoke") });
   }
 });
 
-it("a chain of them ends with the revocation of the first, at every service, and its log says who did what", async () => {
+it("a revocation cascades to the operator credentials below at every service, and the audit log names who did what", async () => {
   const parent = await mint(cli, "parent", "operators:* namespaces:read audit:read");
   const child = await mint(cliAs(node, parent.token), "child", "operators:write namespaces:read");
   const asChild = cliAs(node, child.token);
@@ -85,7 +85,7 @@ it("a chain of them ends with the revocation of the first, at every service, and
     reason: "SCOPE_EXCEEDS_PARENT",
     message: expect.stringContaining("audit:read"),
   });
-  // The gateway keeps what it was told of them.
+  // The gateway has cached them.
   for (const { token } of [parent, child]) expect((await invoke(token)).status).toBe(403);
   const revoked = await cli.json<Operator>("cloud", "operator", "revoke", parent.id, "--reason", "left");
   expect(revoked).toMatchObject({ id: parent.id, revoked_reason: "left" });
@@ -110,7 +110,7 @@ it("a chain of them ends with the revocation of the first, at every service, and
   expect(data.map(({ action, actor_id }) => [action, actor_id])).toEqual([["operator.create", parent.id]]);
 });
 
-it("a rotation keeps the credential, and a list shows every one of them and no token", async () => {
+it("a rotation keeps the credential, and a list shows all credentials and no token", async () => {
   const made = await mint(cli, "rotated", "operators:read");
   const rotated = await cli.json<Minted>("cloud", "operator", "rotate", made.id, "--grace", "0s");
   expect(rotated).toMatchObject({ id: made.id, name: "rotated", scopes: ["operators:read"] });

@@ -7,7 +7,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { superuserUrl } from "../harness/database.ts";
 import { startNode, type TestNode } from "../harness/index.ts";
 
-/** A node whose pepper is replaced as services/auth/README.md says, one restart after the other. */
+/** Tests of a pepper rotation as services/auth/README.md describes it, one restart after the other. */
 
 let node: TestNode;
 const p2 = `p2:${randomBytes(32).toString("hex")}`;
@@ -26,7 +26,7 @@ beforeAll(async () => {
 });
 afterAll(() => node.remove());
 
-/** Stops the node, gives it other peppers and starts it again. */
+/** Restarts the node with other peppers. */
 async function restartWith(peppers: (before: string) => string): Promise<void> {
   await node.stop();
   const path = join(node.home, "secrets.json");
@@ -43,13 +43,13 @@ async function rpc(method: string, token: string, request: object) {
   return { status: response.status, ...JSON.parse(await response.text()) };
 }
 
-/** By inference and by the management API. */
+/** Statuses of a token, by inference and by the management API. */
 async function statusesOf(token: string): Promise<readonly number[]> {
   const { status } = await fetch(`${node.url}/v1/models`, { headers: bearer(token) });
   return [status, (await rpc("IdentityService/WhoAmI", token, {})).status];
 }
 
-/** What the database has the token's secret hashed with. */
+/** Id of the pepper with which the secret of a token is hashed in the database. */
 async function pepperOf(token: string): Promise<string | undefined> {
   const client = new pg.Client({ connectionString: await superuserUrl(node.home) });
   await client.connect();
@@ -68,13 +68,13 @@ async function pepperOf(token: string): Promise<string | undefined> {
 describe("a node with a new pepper in front of the old one", () => {
   beforeAll(() => restartWith((before) => `${p2},${before}`));
 
-  it("verifies what the old one hashed", async () => {
+  it("verifies tokens that the old one hashed", async () => {
     expect(await pepperOf(tokens.first)).toBe("p1");
     expect(await statusesOf(tokens.first)).toEqual([200, 200]);
     expect((await rpc("IdentityService/WhoAmI", tokens.operator, {})).status).toBe(200);
   });
 
-  it("hashes new tokens with the new one: of a mint and of rotations", async () => {
+  it("hashes the tokens of mints and rotations with the new one", async () => {
     const scopes = ["keys:read", "inference:invoke"];
     tokens.minted = (await rpc("KeyService/MintKey", tokens.first, { name: "new", scopes })).token;
     const { key } = await rpc("IdentityService/WhoAmI", tokens.first, {});
@@ -85,7 +85,7 @@ describe("a node with a new pepper in front of the old one", () => {
     ).token;
     for (const token of [tokens.minted, tokens.rotated, tokens.newOperator]) expect(await pepperOf(token)).toBe("p2");
     for (const token of [tokens.minted, tokens.rotated]) expect(await statusesOf(token)).toEqual([200, 200]);
-    // Both replaced ones are in their grace.
+    // Both replaced tokens are in their grace.
     expect(await statusesOf(tokens.first)).toEqual([200, 200]);
   });
 });
@@ -93,13 +93,13 @@ describe("a node with a new pepper in front of the old one", () => {
 describe("a node without the old pepper", () => {
   beforeAll(() => restartWith(() => p2));
 
-  it("verifies what the new one hashed, and mints with it", async () => {
+  it("verifies tokens that the new one hashed, and mints with it", async () => {
     for (const token of [tokens.minted, tokens.rotated]) expect(await statusesOf(token)).toEqual([200, 200]);
     const root = { namespace: "default", name: "later", scopes: ["keys:read"] };
     expect((await rpc("KeyService/MintRootKey", tokens.newOperator, root)).status).toBe(200);
   });
 
-  it("refuses what the old one hashed as it refuses any unknown token, and goes on", async () => {
+  it("refuses tokens that the old one hashed like any unknown token, and serves others", async () => {
     const pid = await node.pid("auth");
     for (let count = 0; count < 3; count++) {
       expect(await statusesOf(tokens.first)).toEqual([401, 401]);
@@ -116,7 +116,7 @@ describe("a node without the old pepper", () => {
   });
 });
 
-it("does not start with peppers that cannot be read, and says neither of them", async () => {
+it("does not start with unreadable peppers, and prints neither", async () => {
   await expect(restartWith(() => "p2:too-short")).rejects.toThrow(/ROUTEPLANE_KEY_PEPPERS/);
   expect(await node.log("auth")).not.toContain("too-short");
 });

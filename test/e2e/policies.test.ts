@@ -5,7 +5,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { startNode, type TestNode } from "../harness/index.ts";
 import { type Cli, cliAs, cliOf, type List } from "./json-cli.ts";
 
-/** Policies of every kind from the command line, on a real node. */
+/** Tests of policies of every kind through the command line, on a real node. */
 
 interface Policy {
   readonly id: string;
@@ -67,7 +67,7 @@ const SPECS = {
 
 describe("a policy of each kind", { timeout: 60_000 }, () => {
   it.each(Object.entries(SPECS))(
-    "%s: is created, read, listed, replaced, switched off and on, and deleted",
+    "%s: is created, read, listed, replaced, disabled, enabled and deleted",
     async (kind, spec) => {
       const made = await create(`a ${kind}`, kind, spec);
       expect(made).toEqual({
@@ -104,7 +104,7 @@ describe("a policy of each kind", { timeout: 60_000 }, () => {
 });
 
 describe("the commands of one kind", { timeout: 60_000 }, () => {
-  it("create a budget and bind it at once, change it in parts, and delete it", async () => {
+  it("create and bind a budget in one step, update single fields, and delete it", async () => {
     const sub = await mint("capped", "inference:invoke");
     const flags = ["--window", "day", "--limit-micro-usd", "5"];
     const bind = ["--bind-namespace", "--bind-key", sub.id];
@@ -138,7 +138,7 @@ describe("the commands of one kind", { timeout: 60_000 }, () => {
     expect(await cli.json("cloud", "budget", "delete", made.id, "--yes")).toEqual({ id: made.id, unbound: bindings });
   });
 
-  it("change a guardrail, a rate limit and a preset in parts", async () => {
+  it("update single fields of a guardrail, a rate limit and a preset", async () => {
     const rail = await cli.json<Policy>(
       "cloud",
       "guardrail",
@@ -195,7 +195,7 @@ describe("the commands of one kind", { timeout: 60_000 }, () => {
 });
 
 describe("binding", { timeout: 60_000 }, () => {
-  it("binds, in shadow or not, lists from both ends, and unbinds", async () => {
+  it("binds in both modes, lists by policy and by principal, and unbinds", async () => {
     const sub = await mint("bound", "inference:invoke");
     const made = await create("both", "budget", SPECS.budget);
     const shadow = await policy<Binding>("bind", made.id, ...onKey(sub.id), "--shadow");
@@ -269,7 +269,7 @@ describe("binding", { timeout: 60_000 }, () => {
 });
 
 describe("a sub-key", { timeout: 60_000 }, () => {
-  it("loosens nothing that binds it, by whichever command; the root key does", async () => {
+  it("loosens no policy that applies to it, by any command; the root key can", async () => {
     const sub = await mint("agent", "policy:* keys:read");
     const flags = ["--window", "day", "--limit-micro-usd", "5", "--bind-key", sub.id];
     const { id, bindings } = await cli.json<Policy & { bindings: Binding[] }>(
@@ -299,7 +299,7 @@ describe("a sub-key", { timeout: 60_000 }, () => {
 });
 
 describe("binding with an etag", { timeout: 60_000 }, () => {
-  it("binds what was read, and is refused once its owner has changed it", async () => {
+  it("succeeds if the policy is unchanged, and is refused once it has changed", async () => {
     const sub = await mint("owner", "policy:*");
     const agent = cliAs(node, sub.token);
     const create = ["cloud", "budget", "create", "--name", "own", "--window", "day", "--limit-micro-usd", "5"];
@@ -318,7 +318,7 @@ describe("binding with an etag", { timeout: 60_000 }, () => {
   });
 });
 
-describe("what the node refuses", { timeout: 60_000 }, () => {
+describe("an invalid policy", { timeout: 60_000 }, () => {
   const refused = async (kind: string, spec: unknown) =>
     cli.error("cloud", "policy", "create", "--name", "x", "--kind", kind, "--spec", await file(spec));
   const pattern = (text: string) => ({
@@ -328,7 +328,7 @@ describe("what the node refuses", { timeout: 60_000 }, () => {
     ],
   });
 
-  it("is named by path and rule as it was written, a pattern's fault with its position", async () => {
+  it("is refused with path and rule as written, and with the position of a fault in a pattern", async () => {
     const lookAhead = await refused("guardrail", pattern("card (?=x)"));
     expect(lookAhead).toMatchObject({ exitCode: 1, reason: "FIELD_INVALID" });
     expect(lookAhead.message).toMatch(
@@ -349,7 +349,7 @@ describe("what the node refuses", { timeout: 60_000 }, () => {
     expect((await policy<List<Policy>>("list")).data).toEqual([]);
   });
 
-  it("is a field that is not known, with its path, in the API as on the command line", async () => {
+  it("is refused for an unknown field with its path, in the API and on the command line", async () => {
     const guardrail = {
       contentPatterns: [
         { name: "a", pattern: "b" },

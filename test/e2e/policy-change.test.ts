@@ -5,7 +5,7 @@ import { chatBody, mintKey, openAiClient } from "../harness/gateway.ts";
 import { superuserUrl } from "../harness/database.ts";
 import { startNode, type TestNode } from "../harness/index.ts";
 
-/** Over a node with three gateways: what is changed through one of them is in force at all of them. */
+/** Tests with three gateways: a change through one of them is in force at all. */
 
 let node: TestNode;
 beforeAll(async () => {
@@ -13,7 +13,7 @@ beforeAll(async () => {
 }, 120_000);
 afterAll(() => node?.remove());
 
-/** A call of the management API with the node's root key. */
+/** Calls the management API with the node's root key. */
 async function manage<T>(method: string, body: object): Promise<T> {
   const headers = { authorization: `Bearer ${await node.apiKey()}`, "content-type": "application/json" };
   const address = `${node.url}/routeplane.policy.v1.PolicyService/${method}`;
@@ -22,7 +22,7 @@ async function manage<T>(method: string, body: object): Promise<T> {
   return (await response.json()) as T;
 }
 
-/** A key to which nothing applies, and a guardrail that denies the model; every gateway has just answered. */
+/** Creates a key without policies that every gateway has served, and an unbound guardrail that denies the model. */
 async function warmKey() {
   const { id, token } = await mintKey(node, "caller", "inference:*");
   const spec = { guardrail: { modelDeny: { models: ["echo"] } } };
@@ -48,8 +48,8 @@ async function untilEverywhere(token: string, answer: string, withinMs: number):
   }
 }
 
-describe("a policy that is changed", () => {
-  it("is in force at every gateway, though all had answered a moment ago, and so is its end", async () => {
+describe("a changed policy", () => {
+  it("is in force at once at every gateway with a warm cache, and so is its end", async () => {
     const { token, policyId, bind } = await warmKey();
     const { id: bindingId } = await bind();
     await untilEverywhere(token, "403 model_not_allowed", 2_000);
@@ -65,7 +65,7 @@ describe("a policy that is changed", () => {
     await untilEverywhere(token, "answered", 2_000);
   });
 
-  it("is in force at every gateway within 5 s while nobody hears of changes, and changes are heard again", async () => {
+  it("is in force at every gateway within 5 s while the change feed is cut, and at once when it is back", async () => {
     const { token, policyId, bind } = await warmKey();
     const admin = new pg.Client({ connectionString: await superuserUrl(node.home) });
     await admin.connect();
@@ -85,7 +85,7 @@ describe("a policy that is changed", () => {
   });
 });
 
-it("requests are refused, not let through, while the policy service is silent, and served once it is back", async () => {
+it("requests are refused while the policy service is suspended, and served once it resumes", async () => {
   const { token, bind } = await warmKey();
   await bind();
   await untilEverywhere(token, "403 model_not_allowed", 2_000);

@@ -7,7 +7,7 @@ import { eventually } from "@routeplane/testing";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { startNode, type TestNode } from "../harness/index.ts";
 
-/** The README's commands are what a newcomer types first: they run here as written, against a node on another port. */
+/** Tests that the README's commands work as written, against a node on another port. */
 
 let node: TestNode;
 beforeAll(async () => {
@@ -18,7 +18,7 @@ afterAll(() => node.remove());
 const readme = await readFile(join(CHECKOUT, "README.md"), "utf8");
 const blocks = [...readme.matchAll(/^```sh\n(.*?)^```/gms)].map(([, block = ""]) => block);
 
-/** Runs a block in the checkout, as a person's shell would. */
+/** Runs a block in the checkout with a shell. */
 async function shell(block: string): Promise<string> {
   const here = block.replaceAll("http://127.0.0.1:8080", node.url).replaceAll(".routeplane/", `${node.home}/`);
   const environment = {
@@ -33,7 +33,7 @@ async function shell(block: string): Promise<string> {
   return stdout;
 }
 
-it("the first screen is: what it is, npm start, the first request, npm test", () => {
+it("the first screen has the purpose, npm start, the first request and npm test", () => {
   const firstScreen = readme.split("\n").slice(0, 32).join("\n");
   const order = ["# Routeplane", "npm start", "/v1/chat/completions", "npm test"].map((text) =>
     firstScreen.indexOf(text),
@@ -57,7 +57,7 @@ it("every command of the command-line section works", { timeout: 90_000 }, async
   for (const line of lines) await shell(line);
 });
 
-it("every npm script that it names exists", async () => {
+it("every npm script in it exists", async () => {
   const { scripts } = JSON.parse(await readFile(join(CHECKOUT, "package.json"), "utf8"));
   const named = [...readme.matchAll(/npm (?:run )?([a-z][a-z:]*)/g)].map(([, name]) => name);
   for (const name of new Set(named)) expect(scripts).toHaveProperty([name!]);

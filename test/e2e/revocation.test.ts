@@ -7,7 +7,7 @@ import { chatBody, mintKey, openAiClient, settledRow } from "../harness/gateway.
 import { startNode, type TestNode } from "../harness/index.ts";
 import { openStream, type SlowUpstream, startSlowUpstream, timed } from "../harness/streams.ts";
 
-/** Promise 3 over a node with three gateways: a revoked key is refused by all of them, and what it runs is cut. */
+/** Tests of promise 3 with three gateways: a revoked key is refused by all, and its running requests are cancelled. */
 
 let node: TestNode;
 let upstream: SlowUpstream;
@@ -29,7 +29,7 @@ afterAll(async () => {
   await rm(folder, { recursive: true, force: true });
 });
 
-/** A call of the management API with a key. */
+/** Calls the management API with a key. */
 async function manage<T>(token: string, method: string, body: object): Promise<T> {
   const headers = { authorization: `Bearer ${token}`, "content-type": "application/json" };
   const address = `${node.url}/routeplane.auth.v1.KeyService/${method}`;
@@ -40,7 +40,7 @@ async function manage<T>(token: string, method: string, body: object): Promise<T
 
 const revoke = async (id: string): Promise<unknown> => manage(await node.apiKey(), "RevokeKey", { id });
 
-/** A key, and one below it. */
+/** Mints a key and a sub-key of it. */
 async function parentAndChild(more: object = {}) {
   const parent = await mintKey(node, "parent", "keys:*,inference:*");
   const request = { name: "child", scopes: ["inference:invoke"], ...more };
@@ -52,16 +52,16 @@ const call = (url: string, token: string, model = "echo") =>
   openAiClient({ url }, token).chat.completions.create(chatBody("one two", model, { max_tokens: 10 }));
 
 describe("a revoked key", () => {
-  it("is refused by every gateway, though all had verified it a moment ago, and so is the key below it", async () => {
+  it("is refused by every gateway while its cache entry is warm, and so is the key below it", async () => {
     const { parent, token } = await parentAndChild();
     for (const url of node.urls) {
-      for (const each of [parent.token, token]) expect((await call(url, each)).choices).toHaveLength(1);
+      for (const key of [parent.token, token]) expect((await call(url, key)).choices).toHaveLength(1);
     }
     await revoke(parent.id);
     for (const url of node.urls) {
-      for (const each of [parent.token, token]) {
+      for (const key of [parent.token, token]) {
         const { error } = await eventually(async () => {
-          const answer = await timed(call(url, each));
+          const answer = await timed(call(url, key));
           return answer.error !== undefined && answer;
         }, 5_000);
         expect(error).toMatchObject({ status: 401, code: "invalid_api_key" });
@@ -69,7 +69,7 @@ describe("a revoked key", () => {
     }
   });
 
-  it("has its stream cut on whichever gateway it runs, and charged its reservation", async () => {
+  it("has its running stream cancelled at any gateway, and charged the reservation", async () => {
     const { parent, token } = await parentAndChild();
     for (const url of node.urls) await call(url, token);
     const streams = await Promise.all(node.urls.map((url) => openStream(url, token)));
@@ -105,17 +105,17 @@ describe("a revoked key", () => {
 });
 
 describe("a running stream", () => {
-  it("of another key is left alone", async () => {
-    const [mine, other] = [await parentAndChild(), await parentAndChild()];
-    const stream = await openStream(node.url, mine.token);
-    const doomed = await openStream(node.url, other.token);
-    await revoke(other.parent.id);
+  it("of another key continues", async () => {
+    const [running, revoked] = [await parentAndChild(), await parentAndChild()];
+    const stream = await openStream(node.url, running.token);
+    const doomed = await openStream(node.url, revoked.token);
+    await revoke(revoked.parent.id);
     expect((await timed(doomed.rest())).error).toMatchObject({ code: "api_key_revoked" });
     upstream.finish();
     expect(await stream.rest()).toBe("one two");
   });
 
-  it("is cut when its key expires", async () => {
+  it("is cancelled when its key expires", async () => {
     const { token } = await parentAndChild({ expiresAt: new Date(Date.now() + 3_000).toISOString() });
     const { rest } = await openStream(node.url, token);
     const { error, ms } = await timed(rest());
@@ -123,7 +123,7 @@ describe("a running stream", () => {
     expect(ms).toBeLessThan(8_000);
   });
 
-  it("is cut when its key loses the scope for it", async () => {
+  it("is cancelled when its key loses the scope", async () => {
     const { id, token } = await mintKey(node, "narrowed", "keys:read,inference:invoke");
     const { rest } = await openStream(node.url, token);
     await manage(await node.apiKey(), "UpdateKey", { id, scopes: ["keys:read"] });
@@ -131,8 +131,8 @@ describe("a running stream", () => {
   });
 });
 
-describe("an auth service that is silent", () => {
-  it("leaves no key served after 5 s, new requests and running streams alike, and all is well once it is back", async () => {
+describe("a suspended auth service", () => {
+  it("ends all requests within 5 s, new and running, and serves again once it resumes", async () => {
     const { token } = await mintKey(node, "patient");
     for (const url of node.urls) await call(url, token);
     const streams = await Promise.all(node.urls.map((url) => openStream(url, token)));
@@ -155,7 +155,7 @@ describe("an auth service that is silent", () => {
     for (const url of node.urls) await eventually(async () => (await call(url, token)).choices.length === 1, 20_000);
   });
 
-  it("that dies and is restarted costs a warm key nothing", async () => {
+  it("does not affect a warm key if it is killed and restarted", async () => {
     const { token } = await mintKey(node, "warm");
     for (const url of node.urls) await call(url, token);
     const stream = await openStream(node.url, token);

@@ -8,7 +8,7 @@ import { startNode, type TestNode } from "../harness/index.ts";
 import { newNamespace } from "../harness/policies.ts";
 import { openStream, type SlowUpstream, startSlowUpstream } from "../harness/streams.ts";
 
-/** Policies that are bound, changed and unbound while a request is under way. */
+/** Tests of policies that are bound, changed and unbound while a request runs. */
 
 let node: TestNode;
 let upstream: SlowUpstream;
@@ -34,7 +34,7 @@ const words = (action: string) => ({
   contentPatterns: [{ name: "w", pattern: "two", action: `PATTERN_ACTION_${action}`, appliesTo: "PATTERN_SCOPE_BOTH" }],
 });
 
-it("a running stream goes on as it was admitted: what is bound meanwhile is for the next request, and counts nothing of this one", async () => {
+it("a running stream continues as admitted: policies bound meanwhile apply to the next request, and do not count this one", async () => {
   const home = await newNamespace(node, "bound-later");
   const { root } = home;
   const running = await openStream(node.url, root.token);
@@ -59,7 +59,7 @@ it("a running stream goes on as it was admitted: what is bound meanwhile is for 
   expect(budgets).toMatchObject([{ spent_micro_usd: 0, reserved_micro_usd: 0 }]);
 });
 
-it("requests that are refused for their shape take no slot and no budget from those that are not", async () => {
+it("invalid requests use no slot and no budget", async () => {
   const home = await newNamespace(node, "deep-bodies");
   const { root } = home;
   await home.bind({ rateLimit: { windowSecs: 60, maxConcurrent: "3" } });
@@ -68,7 +68,7 @@ it("requests that are refused for their shape take no slot and no budget from th
   const headers = { authorization: `Bearer ${sub.token}`, "content-type": "application/json" };
   const deep = `${"[".repeat(5_000)}${"]".repeat(5_000)}`;
   const body = `{"model":"echo","max_tokens":9000,"messages":[{"role":"user","content":"x"}],"stream":true,"stream_options":{"a":${deep}}}`;
-  for (let each = 0; each < 4; each++) {
+  for (let count = 0; count < 4; count++) {
     const response = await fetch(`${node.url}/v1/chat/completions`, { method: "POST", headers, body });
     expect(response.status).toBe(400);
     expect(await response.text()).toContain("nested deeper than 64 levels");
@@ -79,7 +79,7 @@ it("requests that are refused for their shape take no slot and no budget from th
   });
   expect(id).toContain("chatcmpl-");
   const principal = ["--principal-type", "api_key", "--principal-id", root.id];
-  // What the last request reserved is settled in the background.
+  // The reservation of the last request is settled in the background.
   await eventually(async () => {
     const effective = ["policy", "effective", ...principal];
     const { budgets } = await home.cli<{ budgets: { reserved_micro_usd: number }[] }>(root.token, ...effective);

@@ -3,10 +3,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { startNode, type TestNode } from "../harness/index.ts";
 import { type Cli, cliAs, cliOf, type List } from "./json-cli.ts";
 
-/**
- * The session that the product was asked from, typed into the real command on a real node, in its order: each step works
- * on what the steps before it made.
- */
+/** Tests of the reference session of the product, on the real command in its order: each step builds on those before it. */
 
 interface Key {
   readonly id: string;
@@ -43,9 +40,9 @@ const SEED_SCOPES = "inference:invoke keys:read policy:read usage:read";
 const TOKEN = /rpo?_live_[0-9A-Za-z]{22}_[0-9A-Za-z]{43}_[0-9A-Za-z]{6}/;
 
 let node: TestNode;
-/** As the login that the first start saved. */
+/** CLI with the login that the first start saved. */
 let cli: Cli;
-/** What the session makes. */
+/** Ids and tokens that the session has created so far. */
 const made = {} as { namespaceId: string; agent: Minted; budget: Policy };
 
 beforeAll(async () => {
@@ -68,7 +65,7 @@ function chat(token: string, body: object = {}): Promise<Response> {
 const mint = (as: Cli, name: string, scope: string, ...more: string[]): Promise<Minted> =>
   as.json<Minted>("cloud", "keys", "mint", "--name", name, "--scope", scope, ...more);
 
-describe("the reference's session", () => {
+describe("the reference session", () => {
   it("routeplane cloud status: the signed-in account and its bound namespace", async () => {
     const { exitCode, stdout } = await cli("cloud", "status");
     expect(exitCode).toBe(0);
@@ -113,7 +110,7 @@ describe("the reference's session", () => {
     });
   });
 
-  it("routeplane cloud keys list: what was minted, without a token", async () => {
+  it("routeplane cloud keys list: the minted keys, without a token", async () => {
     const text = await cli("cloud", "keys", "list");
     expect(text.stdout).toContain("my-agent");
     expect(text.stdout).not.toMatch(TOKEN);
@@ -173,7 +170,7 @@ describe("the reference's session", () => {
     expect(await streamed.text()).toMatch(/data: \[DONE\]\s*$/);
   });
 
-  it("routeplane cloud usage and requests: show both calls within a second, and agree", async () => {
+  it("routeplane cloud usage and requests: both calls within a second, in agreement", async () => {
     const agent = cliAs(node, made.agent.token);
     const { data } = await eventually(async () => {
       const list = await agent.json<List<Request>>("cloud", "requests", "--limit", "25");
@@ -196,7 +193,7 @@ describe("the reference's session", () => {
     expect((await cli("cloud", "requests", "--limit", "25")).stdout).toContain(data[0]?.id);
   });
 
-  it("routeplane cloud usage --from --to: only what lies between", async () => {
+  it("routeplane cloud usage --from --to: only the requests in between", async () => {
     const range = ["--from", "2026-05-01T00:00:00Z", "--to", "2026-06-01T00:00:00Z"];
     expect(await cli("cloud", "usage", ...range)).toMatchObject({ exitCode: 0 });
     expect(await cli.json("cloud", "usage", ...range)).toMatchObject({
@@ -226,7 +223,7 @@ describe("the reference's session", () => {
     expect([...first.data, ...second.data].map(({ streamed }) => streamed)).toEqual([true, false]);
   });
 
-  it("routeplane cloud keys revoke: the key, and what it minted, is refused everywhere", async () => {
+  it("routeplane cloud keys revoke: the key and its sub-keys are refused everywhere", async () => {
     const parent = await mint(cli, "parent", "keys:write keys:read inference:invoke usage:read");
     const child = await mint(cliAs(node, parent.token), "child", "inference:invoke");
     expect((await chat(child.token)).status).toBe(200);

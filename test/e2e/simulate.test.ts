@@ -35,7 +35,7 @@ const simulate = ["cloud", "policy", "simulate"];
 const draft = async (kind: string, spec: object) => [...simulate, "--kind", kind, "--spec", await specFile(spec)];
 
 describe("cloud policy simulate", () => {
-  it("says what a draft would have refused of the requests there were, for scripts and for people", async () => {
+  it("reports the past requests that a draft would have refused, as JSON and for people", async () => {
     const args = await draft("rate_limit", { window_secs: 86_400, max_requests: 3 });
     const shown = await cli.json<{ spend_micro_usd: number }>(...args, "--days", "2");
     expect(shown).toEqual({
@@ -64,7 +64,7 @@ describe("cloud policy simulate", () => {
     expect(stdout).toMatch(/^rate_limit\.max_requests +1$/m);
   });
 
-  it("replays against a policy that is not bound, and for one key; nothing is refused by it meanwhile", async () => {
+  it("replays against an unbound policy, and for one key, without refusing anything", async () => {
     const args = ["--name", "dear", "--kind", "guardrail", "--spec", await specFile({ model_deny: ["echo"] })];
     const { id } = await cli.json<{ id: string }>("cloud", "policy", "create", ...args);
     const { id: other } = await cli.json<{ id: string }>(
@@ -85,7 +85,7 @@ describe("cloud policy simulate", () => {
     expect((await answer).choices).toHaveLength(1);
   });
 
-  it("refuses what makes no sense before it asks, and a wrong draft with its path", async () => {
+  it("refuses contradictory options before any call, and an invalid draft with its path", async () => {
     const wrong = [
       simulate,
       [...simulate, "--kind", "budget"],

@@ -22,7 +22,7 @@ async function up(home: string, environment: Record<string, string> = {}) {
   return result;
 }
 
-it("names the port that is in use, before it starts anything", async () => {
+it("names a port that is in use before it starts anything", async () => {
   const home = await emptyHome();
   const { ports } = await reservePorts(1);
   const [port = 0] = ports;
@@ -35,7 +35,7 @@ it("names the port that is in use, before it starts anything", async () => {
   expect(await readdir(home)).not.toContain("postgres");
 });
 
-it("says so when its home is a file", async () => {
+it("reports a home that is a file", async () => {
   const home = join(await emptyHome(), "file");
   await writeFile(home, "");
   const { stderr } = await up(home);
@@ -43,12 +43,12 @@ it("says so when its home is a file", async () => {
   expect(stderr).toContain("ROUTEPLANE_HOME");
 });
 
-it("says so when its home cannot be written", async () => {
+it("reports a home that is not writable", async () => {
   const { stderr } = await up("/proc/routeplane");
   expect(stderr).toContain("cannot be kept in /proc/routeplane");
 });
 
-it("will not touch data whose secrets are lost", async () => {
+it("does not touch data without its secrets", async () => {
   const home = await emptyHome();
   await mkdir(join(home, "postgres/data"), { recursive: true });
   await writeFile(join(home, "postgres/data/PG_VERSION"), "18\n");
@@ -56,7 +56,7 @@ it("will not touch data whose secrets are lost", async () => {
   expect(stderr).toContain("secrets.json is missing");
 });
 
-it("shows the gateway's own words about a faulty providers file", async () => {
+it("shows the gateway's error about a faulty providers file", async () => {
   const home = await emptyHome();
   const providers = join(home, "providers.yaml");
   await writeFile(providers, "providers:\n  - name: 7\n");

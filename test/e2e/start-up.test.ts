@@ -6,11 +6,11 @@ import { redactTokens } from "@routeplane/credentials";
 import { afterAll, describe, expect, it } from "vitest";
 import { newHome, processesOf, startNode, type TestNode } from "../harness/index.ts";
 
-/** Ports as they are for people. */
+/** Environment with the fixed ports of a node that is not a test. */
 const FIXED = { ROUTEPLANE_INNER_PORTS: "fixed" };
 const ROLES = ["aggregator", "auth", "gateway", "nats", "policy", "postgres", "usage"];
 
-/** One node: started, looked at, stopped, started again. Each test leans on the one before it. */
+/** Node that is started, inspected, stopped and started again. Each test builds on those before it. */
 describe("npm start", () => {
   const home = newHome();
   let node: TestNode;
@@ -25,7 +25,7 @@ describe("npm start", () => {
     firstKey = await node.apiKey();
   });
 
-  it("runs every role as a process of its own, with its pid on file", async () => {
+  it("runs every role as a process of its own, with a pid file", async () => {
     const files = await readdir(join(node.home, "run"));
     expect(files.toSorted()).toEqual(["addresses.json", ...ROLES.map((role) => `${role}.pid`)]);
     const pids = await Promise.all(ROLES.map((role) => node.pid(role)));
@@ -39,12 +39,12 @@ describe("npm start", () => {
     expect(stdout).toMatch(/^ns_[0-9a-z]{26}\s+default\s+\(active\)$/m);
   });
 
-  it("saves the operator credential, which is another one", async () => {
+  it("saves the operator credential, which is a different one", async () => {
     expect(await node.operatorKey()).toMatch(/^rpo_/);
     expect(firstKey).toMatch(/^rp_/);
   });
 
-  it("says in run/addresses.json where everything listens, by names that stay", async () => {
+  it("writes all addresses to run/addresses.json, under stable names", async () => {
     addresses = await addressesOf(node);
     const { gateways, auth, policy, usage, aggregator, grpc, postgres, nats, ...others } = addresses;
     expect(others).toEqual({});
@@ -56,7 +56,7 @@ describe("npm start", () => {
     }
   });
 
-  it("keeps secrets to their owner", async () => {
+  it("makes secrets readable for their owner only", async () => {
     const mode = async (name: string): Promise<string> =>
       ((await stat(join(node.home, name))).mode & 0o777).toString(8);
     for (const file of ["api-key", "operator-key", "secrets.json", "nats/nats.conf", "log/auth.log"]) {
@@ -67,7 +67,7 @@ describe("npm start", () => {
     }
   });
 
-  it("says what to do next, in commands that can be pasted", async () => {
+  it("prints the next commands, ready to paste", async () => {
     expect(node.stdout()).toContain("npx routeplane cloud status");
     expect(node.stdout()).toContain(`${node.url}/v1/chat/completions`);
     const { auth, policy, usage, grpc } = await addressesOf(node);
@@ -75,7 +75,7 @@ describe("npm start", () => {
     expect(node.stdout()).toContain(`VerifyKey ${grpc.auth}, Admit and Settle ${grpc.policy}\n`);
   });
 
-  it("shows no token and no password, neither on the terminal nor in a log nor in a process list", async () => {
+  it("shows no token and no password on the terminal, in a log or in a process list", async () => {
     const secrets = await secretsOf(node);
     const logs = await Promise.all((await readdir(join(node.home, "log"))).map((file) => readLog(node, file)));
     const pids = await processesOf(node.home);
@@ -86,14 +86,14 @@ describe("npm start", () => {
     }
   });
 
-  it("stops on Ctrl-C with exit code 0, leaving no process and no pid file", async () => {
+  it("stops on Ctrl-C with exit code 0, without leaving a process or pid file", async () => {
     const { exitCode } = await node.stop("SIGINT");
     expect(exitCode).toBe(0);
     expect(await processesOf(node.home)).toEqual([]);
     expect(await readdir(join(node.home, "run"))).toEqual([]);
   });
 
-  it("starts again with all that it knew", async () => {
+  it("starts again with all its data", async () => {
     const seeded = await readFile(join(node.home, "seeded"), "utf8");
     node = await startNode({ home: node.home, port: node.port, environment: FIXED });
     expect(await node.apiKey()).toBe(firstKey);

@@ -13,21 +13,21 @@ beforeAll(async () => {
 afterAll(() => node?.remove());
 
 describe("supervision", () => {
-  it.each(ROLES)("starts %s again after kill -9, under a new pid, and serves as before", async (role) => {
+  it.each(ROLES)("restarts %s after kill -9, under a new pid, and serves as before", async (role) => {
     await node.kill(role);
     await node.healthy();
     await eventually(async () => (await node.cli(["cloud", "keys", "list"])).exitCode === 0, 20_000);
     expect(node.stderr()).toContain(`${role} was ended by SIGKILL: starting it again`);
   });
 
-  it("refuses a second supervisor of the same home, and says who has it", async () => {
+  it("refuses a second supervisor of the same home, with the pid of the first", async () => {
     const second = await runUp(node.home, [], { environment: { ROUTEPLANE_PORT: "1" } }).ended;
     expect(second.exitCode).toBe(1);
     expect(second.stderr).toMatch(new RegExp(`a node is already running on ${node.home} \\(process \\d+\\)`));
     await node.healthy();
   });
 
-  it("leaves nothing in the way of the next start when it is killed itself", async () => {
+  it("does not prevent the next start when it is killed itself", async () => {
     const supervisor = await supervisorOf(node);
     process.kill(supervisor, "SIGKILL");
     await eventually(() => !isAlive(supervisor));
@@ -35,7 +35,7 @@ describe("supervision", () => {
     expect((await node.cli(["cloud", "keys", "list"])).exitCode).toBe(0);
   });
 
-  it("loses nothing that a gateway had still to tell when all is killed and the next start has fewer of them", async () => {
+  it("loses no pending event or settlement of a gateway when all is killed and the next start has fewer gateways", async () => {
     const nats = await node.pid("nats");
     process.kill(nats ?? 0, "SIGSTOP");
     const answer = await requestEcho(node.urls[1] ?? "", await node.apiKey());
@@ -58,7 +58,7 @@ function requestEcho(url: string, token: string): Promise<Response> {
   });
 }
 
-/** The process below the bootstrap: it started postgres. */
+/** Process id of the supervisor, the child of the bootstrap: the parent of postgres. */
 async function supervisorOf({ pid }: TestNode): Promise<number> {
   const status = await readFile(`/proc/${await pid("postgres")}/status`, "utf8");
   return Number(/^PPid:\s+(\d+)$/m.exec(status)?.[1]);

@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { startNode, type TestNode } from "../harness/index.ts";
 import { type Cli, cliAs, cliOf, type List } from "./json-cli.ts";
 
-/** `--key` and `--model` of the commands that show usage: what fits nothing must not look like usage of nothing. */
+/** Tests of `--key` and `--model` of the commands that show usage: an unknown value must not look like no usage. */
 
 interface Key {
   readonly id: string;
@@ -46,7 +46,7 @@ const requestsOf = async (...filter: readonly string[]): Promise<readonly { read
   (await cli.json<List<{ readonly key_id: string }>>("cloud", "requests", ...filter)).data;
 
 describe("--key", () => {
-  it("takes a name as it takes an id", async () => {
+  it("accepts a name as well as an id", async () => {
     for (const key of ["ci-bot", bot.id]) {
       expect((await requestsOf("--key", key)).map(({ key_id }) => key_id)).toEqual([bot.id]);
       expect(await cli.json("cloud", "usage", "--key", key)).toMatchObject({ request_count: 1 });
@@ -55,7 +55,7 @@ describe("--key", () => {
     }
   });
 
-  it.each(LISTS)("of a name that no key has is refused by `%s`, with the name that may be meant", async (line) => {
+  it.each(LISTS)("of an unknown name is refused by `%s`, with a suggestion", async (line) => {
     const error = await cli.error("cloud", ...line.split(" "), "--key", "ci-bto");
     expect(error).toMatchObject({ exitCode: 1, code: "not_found", reason: "RESOURCE_NOT_FOUND" });
     expect(error.message).toBe(`no key "ci-bto" in this namespace; did you mean ci-bot (${bot.id})?`);
@@ -70,7 +70,7 @@ describe("--key", () => {
     expect(messages).toEqual(Array.from({ length: 2 }, () => 'no key "ID" in this namespace'));
   });
 
-  it("may be a name that starts like an id, and is refused if no key has that name", async () => {
+  it("accepts a name that looks like an id, and is refused if no key has that name", async () => {
     const { id } = await mint("key_ci");
     expect(await cli.json("cloud", "usage", "--key", "key_ci")).toMatchObject({ request_count: 0 });
     for (const line of LISTS) {
@@ -80,13 +80,13 @@ describe("--key", () => {
     }
   });
 
-  it("by a name that several keys have is refused with the ids of all", async () => {
+  it("by a name of several keys is refused with the ids of all", async () => {
     const [one, two] = [await mint("twin"), await mint("twin")];
     const error = await cli.error("cloud", "usage", "--key", "twin");
     expect(error).toMatchObject({ exitCode: 1, message: `several keys are named "twin": ${one.id}, ${two.id}` });
   });
 
-  it("without keys:read takes ids, and says that names need it", async () => {
+  it("without keys:read accepts ids, and refuses names with the missing scope", async () => {
     const narrow = cliAs(node, bot.token);
     expect(await narrow.json("cloud", "usage", "--key", bot.id)).toMatchObject({ request_count: 1 });
     const error = await narrow.error("cloud", "usage", "--key", "ci-bot");
@@ -95,23 +95,20 @@ describe("--key", () => {
 });
 
 describe("--model", () => {
-  it("finds the requests to a model by every name that the gateway takes", async () => {
+  it("finds the requests to a model by every name that the gateway accepts", async () => {
     for (const model of ["echo", "ECHO", "echo/echo"]) {
       expect(await cli.json("cloud", "usage", "--model", model)).toMatchObject({ request_count: 2 });
       expect(await requestsOf("--model", model)).toHaveLength(2);
     }
   });
 
-  it.each(LISTS)(
-    "that nobody called and the node does not serve is refused by `%s`, with a suggestion",
-    async (line) => {
-      const error = await cli.error("cloud", ...line.split(" "), "--model", "ehco");
-      expect(error).toMatchObject({ exitCode: 1, reason: "RESOURCE_NOT_FOUND" });
-      expect(error.message).toMatch(/^no model "ehco": .*; did you mean echo\?$/);
-    },
-  );
+  it.each(LISTS)("of an unknown model is refused by `%s`, with a suggestion", async (line) => {
+    const error = await cli.error("cloud", ...line.split(" "), "--model", "ehco");
+    expect(error).toMatchObject({ exitCode: 1, reason: "RESOURCE_NOT_FOUND" });
+    expect(error.message).toMatch(/^no model "ehco": .*; did you mean echo\?$/);
+  });
 
-  it("that the node serves and nobody called in the range counts nothing", async () => {
+  it("of a served model without requests in the range has no usage", async () => {
     const range = ["--from", "2026-01-01T00:00:00Z", "--to", "2026-01-02T00:00:00Z"];
     expect(await cli.json("cloud", "usage", "--model", "echo", ...range)).toMatchObject({ request_count: 0 });
   });

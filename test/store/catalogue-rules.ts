@@ -1,13 +1,13 @@
-/** A rule of the catalogue: its query returns a row for each object that breaks it. */
+/** Rule on the system catalogue. Its query returns a row for each object that breaks it. */
 export interface CatalogueRule {
-  readonly says: string;
-  /** Returns `object` (which one) and `fault` (what is wrong with it). May use the views of `PREAMBLE`. */
+  readonly requirement: string;
+  /** Query of `object` (its name) and `fault` (its fault). May use the views of `PREAMBLE`. */
   readonly query: string;
 }
 
 /**
- * What the rules speak about. Every schema that is not Postgres's own counts, so that a new one is watched from its first
- * table. Temporary, because they are for one session, whose transaction is rolled back.
+ * Views that the rules query. They cover every schema that is not Postgres's own, so a new one is checked from its first table.
+ * Temporary: they exist for one session, whose transaction is rolled back.
  */
 export const PREAMBLE = `
   create temporary view watched_schemas as
@@ -45,22 +45,22 @@ export const PREAMBLE = `
     select 'schema', s.schema, 'schema ' || s.schema, s.owner, false, g.*
     from watched_schemas s cross join lateral aclexplode(coalesce(s.acl, acldefault('n', s.owner))) g;`;
 
-/** Who may do what at all: nobody can step around row-level security. */
+/** Rules on roles: none can bypass row-level security. */
 const ROLES: readonly CatalogueRule[] = [
   {
-    says: "no role of the node may do more than log in",
+    requirement: "no role of the node may do more than log in",
     query: `
       select rolname as object, 'is superuser, or may bypass row-level security, inherit, replicate or create roles or databases' as fault
       from node_roles where rolsuper or rolbypassrls or rolinherit or rolreplication or rolcreaterole or rolcreatedb`,
   },
   {
-    says: "no role of the node is a member of another, or has one",
+    requirement: "no role of the node is a member of another, or has members",
     query: `
       select r.rolname as object, 'is a member of a role, or has members' as fault
       from pg_catalog.pg_auth_members m join node_roles r on r.oid in (m.member, m.roleid)`,
   },
   {
-    says: "the role of a process owns nothing",
+    requirement: "the role of a process owns nothing",
     query: `
       select r.rolname as object, 'owns an object of ' || d.classid::regclass as fault
       from pg_catalog.pg_shdepend d join node_roles r on r.oid = d.refobjid and d.refclassid = 'pg_authid'::regclass
@@ -68,7 +68,7 @@ const ROLES: readonly CatalogueRule[] = [
         and d.dbid in (0, (select oid from pg_catalog.pg_database where datname = current_database()))`,
   },
   {
-    says: "what is in a service's schema belongs to the owner of that schema, and to no superuser",
+    requirement: "objects in a service's schema belong to the owner of that schema, and to no superuser",
     query: `
       select name as object, 'belongs to ' || relowner::regrole || ', not to the owner of its schema' as fault
       from relations where relowner::regrole::text <> 'routeplane_' || schema || '_owner' and relkind not in ('i', 'I', 't')`,
@@ -77,17 +77,17 @@ const ROLES: readonly CatalogueRule[] = [
 
 const GRANTS: readonly CatalogueRule[] = [
   {
-    says: "nothing is granted to everyone",
+    requirement: "nothing is granted to everyone",
     query: `select object, 'grants ' || privilege_type || ' to everyone' as fault from grants where grantee = 0`,
   },
   {
-    says: "nobody but its owner has a right on a partition, where the parent's policies do not hold",
+    requirement: "only its owner has a privilege on a partition, where the parent's policies do not apply",
     query: `
       select object, 'is a partition and grants ' || privilege_type || ' to ' || grantee::regrole as fault
       from grants where relispartition and grantee not in (0, owner)`,
   },
   {
-    says: "a process has nothing but the four rights that row-level security governs, and passes none on",
+    requirement: "a process has only the four privileges that row-level security governs, and cannot grant them",
     query: `
       select g.object, 'grants ' || privilege_type || ' to ' || r.rolname as fault
       from grants g join node_roles r on r.oid = g.grantee
@@ -98,18 +98,18 @@ const GRANTS: readonly CatalogueRule[] = [
         else privilege_type = 'USAGE' end)`,
   },
   {
-    says: "a role reaches into no schema but its service's",
+    requirement: "a role has privileges in its service's schema only",
     query: `
       select g.object, 'grants ' || privilege_type || ' to ' || grantee::regrole || ', of another service' as fault
       from grants g left join node_roles r on r.oid = g.grantee
       where g.grantee not in (0, g.owner) and r.schema is distinct from g.schema`,
   },
   {
-    says: "nothing is granted in advance on what does not exist yet",
+    requirement: "there are no default privileges",
     query: `select defaclrole::regrole::text as object, 'has default privileges' as fault from pg_catalog.pg_default_acl`,
   },
   {
-    says: "the migrations' own bookkeeping is nobody else's",
+    requirement: "only its owner has privileges on the bookkeeping of migrations",
     query: `
       select r.name as object, 'is bookkeeping and grants ' || g.privilege_type as fault
       from relations r join grants g on g.object = r.name where r.is_bookkeeping and g.grantee <> r.relowner`,
@@ -118,20 +118,20 @@ const GRANTS: readonly CatalogueRule[] = [
 
 const ROW_LEVEL_SECURITY: readonly CatalogueRule[] = [
   {
-    says: "row-level security holds on every table and partition, for its owner too",
+    requirement: "row-level security is enabled and forced on every table and partition",
     query: `
       select name as object, 'has no forced row-level security' as fault
       from stores where not (relrowsecurity and relforcerowsecurity)`,
   },
   {
-    says: "a policy is for named roles of processes",
+    requirement: "a policy is for named roles of processes",
     query: `
       select s.name || '/' || p.polname as object, 'is for everyone, or for a role that is no process''s' as fault
       from pg_catalog.pg_policy p join stores s on s.oid = p.polrelid cross join lateral unnest(p.polroles) role
       where not exists (select from node_roles r where r.oid = role and not r.is_owner)`,
   },
   {
-    says: "a policy shows a row only by the transaction's setting",
+    requirement: "a policy shows a row only by the transaction's setting",
     query: `
       select s.name || '/' || p.polname as object, 'lets rows through that the transaction''s setting does not name' as fault
       from pg_catalog.pg_policy p join stores s on s.oid = p.polrelid
@@ -139,14 +139,15 @@ const ROW_LEVEL_SECURITY: readonly CatalogueRule[] = [
       where e.text !~ '^\\([a-z_]+ = \\( SELECT NULLIF\\(current_setting\\(''routeplane\\.[a-z_]+''::text, true\\), ''''::text\\) AS "?nullif"?\\)\\)$'`,
   },
   {
-    says: "what row-level security cannot hold for does not exist: views as their owner, materialised views, foreign tables",
+    requirement:
+      "objects that row-level security cannot protect do not exist: views as their owner, materialised views, foreign tables",
     query: `
       select name as object, 'is a view without security_invoker, a materialised view or a foreign table' as fault
       from relations where relkind in ('m', 'f')
         or (relkind = 'v' and not coalesce(reloptions && array['security_invoker=true', 'security_invoker=on'], false))`,
   },
   {
-    says: "a function that runs as its owner looks names up in a fixed path",
+    requirement: "a function that runs as its owner has a fixed search_path",
     query: `
       select s.schema || '.' || p.proname as object, 'runs as its owner without a fixed search_path that ends with pg_temp' as fault
       from pg_catalog.pg_proc p join watched_schemas s on s.oid = p.pronamespace
@@ -157,13 +158,13 @@ const ROW_LEVEL_SECURITY: readonly CatalogueRule[] = [
 
 const COLUMNS: readonly CatalogueRule[] = [
   {
-    says: "every row says whose it is",
+    requirement: "every row has a namespace_id",
     query: `
       select name as object, 'has no namespace_id that is not null' as fault from stores s
       where not exists (select from fields f where f.oid = s.oid and f.attname = 'namespace_id' and f.attnotnull)`,
   },
   {
-    says: "what must be unique is so within a namespace",
+    requirement: "uniqueness is within a namespace",
     query: `
       select s.schema || '.' || x.relname as object, 'is unique and does not start with namespace_id' as fault
       from pg_catalog.pg_index i join stores s on s.oid = i.indrelid join pg_catalog.pg_class x on x.oid = i.indexrelid
@@ -171,7 +172,7 @@ const COLUMNS: readonly CatalogueRule[] = [
       where (i.indisunique or i.indisexclusion) and f.attname is distinct from 'namespace_id'`,
   },
   {
-    says: "a reference stays within its namespace",
+    requirement: "a reference stays within its namespace",
     query: `
       select s.schema || '.' || k.conname as object, 'is a reference that does not start with namespace_id on both sides' as fault
       from pg_catalog.pg_constraint k join stores s on s.oid = k.conrelid
@@ -181,13 +182,13 @@ const COLUMNS: readonly CatalogueRule[] = [
         and (near.attname <> 'namespace_id' or far.name not in (far.store || '.namespace_id', 'auth.namespaces.id'))`,
   },
   {
-    says: "ids are compared byte by byte",
+    requirement: "ids are compared byte by byte",
     query: `
       select f.name as object, 'is an id that is not collated "C"' as fault
       from fields f where f.attname ~ '(^|_)id$' and f.attcollation not in (0, (select oid from pg_collation where collname = 'C'))`,
   },
   {
-    says: "money and counts are whole and never below zero",
+    requirement: "money and counts are integers of at least zero",
     query: `
       select f.name as object, 'is money or a count, and not a bigint that is checked to be at least 0' as fault
       from fields f where f.attname ~ '(_nano|_micro|_usd|tokens)' and (f.atttypid not in ('bigint'::regtype, 'bigint[]'::regtype) or not exists (

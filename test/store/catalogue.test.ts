@@ -3,9 +3,10 @@ import pg from "pg";
 import { afterAll, beforeAll, describe, expect, inject, it } from "vitest";
 import { CATALOGUE_RULES, PREAMBLE } from "./catalogue-rules.ts";
 
-/** Promise 1, in Postgres: a query that forgets its filter returns no foreign row, whichever table it asks. */
-
-/** What is above namespaces, and why it may be. A line here that no rule objects to any more is a fault too. */
+/**
+ * Exceptions from the rules of isolation, with their reasons; an entry that no rule reports any more fails the test too. The rules
+ * are promise 1 in Postgres: a query without a filter returns no row of another namespace, from any table.
+ */
 const EXCEPTIONS: Readonly<Record<string, string>> = {
   "auth.accounts: has no namespace_id that is not null": "accounts own namespaces",
   "auth.accounts_pkey: is unique and does not start with namespace_id": "an account is what isolates itself",
@@ -95,7 +96,7 @@ afterAll(async () => {
   await clone.drop();
 });
 
-/** All that the rules object to after `statements`, none of which stay: they are rolled back, roles and all. */
+/** Faults that the rules report after `statements`, all of which are rolled back, roles included. */
 async function faultsAfter(...statements: readonly string[]): Promise<readonly string[]> {
   await client.query("begin");
   try {
@@ -115,13 +116,13 @@ async function faultsAfter(...statements: readonly string[]): Promise<readonly s
 const beyondExceptions = (faults: readonly string[]) => faults.filter((fault) => !(fault in EXCEPTIONS));
 
 describe("the database", () => {
-  it("breaks no rule of isolation but where the reason is written down", async () => {
+  it("breaks no rule of isolation, except with a stated reason", async () => {
     const { rows } = await client.query("select from pg_tables where schemaname in ('auth', 'policy', 'usage')");
     expect(rows.length).toBeGreaterThan(15);
     expect(await faultsAfter()).toEqual(Object.keys(EXCEPTIONS).toSorted());
   });
 
-  it("lets nobody connect to it by default", async () => {
+  it("does not grant CONNECT to everyone", async () => {
     const { template } = inject("testServers").postgres;
     const { rows } = await client.query(
       `select g.privilege_type from pg_database, aclexplode(coalesce(datacl, acldefault('d', datdba))) g
@@ -132,7 +133,7 @@ describe("the database", () => {
   });
 });
 
-describe("the rules object to", () => {
+describe("the rules report", () => {
   const GOOD = `create table policy.planted (namespace_id text collate "C" not null, id text collate "C" not null,
     amount_nano bigint not null check (amount_nano >= 0), primary key (namespace_id, id))`;
   const ISOLATED = [
@@ -142,13 +143,13 @@ describe("the rules object to", () => {
   ];
   const CONDITION = "namespace_id = (select nullif(current_setting('routeplane.namespace_id', true), ''))";
 
-  it("nothing in a table that is as it should be", async () => {
+  it("nothing for a table that follows them", async () => {
     const policy = `create policy p on policy.planted to routeplane_policy using (${CONDITION}) with check (${CONDITION})`;
     const grant = "grant select, insert, delete, update (amount_nano) on policy.planted to routeplane_policy";
     expect(beyondExceptions(await faultsAfter(...ISOLATED, policy, grant))).toEqual([]);
   });
 
-  it("a table that someone adds without a thought", async () => {
+  it("every fault of a table that ignores them", async () => {
     const added = "create table usage.planted (id text primary key, price_usd numeric, note text unique)";
     expect(beyondExceptions(await faultsAfter(added))).toEqual([
       'usage.planted.id: is an id that is not collated "C"',
@@ -170,7 +171,7 @@ describe("the rules object to", () => {
       `${FIRST}.spent_micro`,
     ],
     [
-      "a check that anything passes",
+      "a check that is always true",
       "alter table policy.planted add spent_micro bigint check (spent_micro >= 0 or true)",
       `${FIRST}.spent_micro`,
     ],
@@ -192,7 +193,7 @@ describe("the rules object to", () => {
       `${FIRST}/p`,
     ],
     [
-      "a policy with a way around its condition",
+      "a policy with an alternative to its condition",
       `create policy p on policy.planted to routeplane_policy using (${CONDITION} or id = 'x')`,
       `${FIRST}/p`,
     ],
@@ -203,11 +204,11 @@ describe("the rules object to", () => {
     ],
     ["a grant to everyone", "grant select on policy.planted to public", FIRST],
     ["a grant of one column to everyone", "grant select (id) on policy.planted to public", `${FIRST}.id`],
-    ["TRUNCATE, which heeds no policy", "grant truncate on policy.planted to routeplane_policy", FIRST],
-    ["a right that may be passed on", "grant select on policy.planted to routeplane_policy with grant option", FIRST],
+    ["TRUNCATE, to which no policy applies", "grant truncate on policy.planted to routeplane_policy", FIRST],
+    ["a privilege with grant option", "grant select on policy.planted to routeplane_policy with grant option", FIRST],
     ["a grant to another service", "grant select on policy.planted to routeplane_auth", FIRST],
     ["another service in the schema", "grant usage on schema policy to routeplane_usage", "schema policy"],
-    ["a process that may create", "grant create on schema policy to routeplane_policy", "schema policy"],
+    ["a process with CREATE", "grant create on schema policy to routeplane_policy", "schema policy"],
     ["a grant on a partition", "grant select on usage.requests_default to routeplane_usage", "usage.requests_default"],
     [
       "a partition without row-level security",
