@@ -19,7 +19,7 @@ beforeAll(async () => {
   policy = await startPolicyUnderTest();
 });
 afterEach(async () => {
-  await Promise.all(started.splice(0).map((each) => each.stop()));
+  await Promise.all(started.splice(0).map((component) => component.stop()));
 });
 afterAll(() => policy.stop());
 
@@ -31,17 +31,17 @@ function callerIn(namespaceId: Id<"ns">, parent?: CallingKey): CallingKey {
   return { kind: "key", keyId, namespaceId, scopes: [], lineage: [...(parent?.lineage ?? []), keyId] };
 }
 
-interface World {
-  readonly way: BreakableTransport;
+interface DirectoryUnderTest {
+  readonly transport: BreakableTransport;
   readonly guardrailsOf: (caller: CallingKey) => Promise<readonly AppliedGuardrail[]>;
   /** Resolves to the members of the specs that apply, or to the reason of the error. */
   readonly ask: (caller: CallingKey) => Promise<string>;
 }
 
-/** A directory whose feed works. */
-async function world(options: GuardrailDirectoryOptions = {}): Promise<World> {
-  const way = breakable(policy.follower());
-  const directory = createGuardrailDirectory(way, options);
+/** Starts a directory whose change feed is live. */
+async function startDirectory(options: GuardrailDirectoryOptions = {}): Promise<DirectoryUnderTest> {
+  const transport = breakable(policy.follower());
+  const directory = createGuardrailDirectory(transport, options);
   started.push(directory);
   const guardrailsOf = (caller: CallingKey) => directory.of(caller);
   const ask = (caller: CallingKey): Promise<string> =>
@@ -50,171 +50,171 @@ async function world(options: GuardrailDirectoryOptions = {}): Promise<World> {
       (error: unknown) => (error instanceof DomainError ? error.reason : String(error)),
     );
   const anyone = callerIn(newId("ns"));
-  // Warm: an answer is kept only once the feed is heard.
+  // An answer is cached only once the feed is live.
   await eventually(async () => {
     await ask(anyone);
-    const { calls } = way;
-    return (await ask(anyone)) === "" && way.calls === calls;
+    const { calls } = transport;
+    return (await ask(anyone)) === "" && transport.calls === calls;
   });
-  return { way, guardrailsOf, ask };
+  return { transport, guardrailsOf, ask };
 }
 
-/** A clock that stands still: nothing goes out of date, and the feed never counts as silent. */
+/** A clock that stands still: no cache entry expires, and the feed never times out. */
 const timeless: GuardrailDirectoryOptions = { monotonic: () => 1_000_000 };
 
-/** A key to which one guardrail applies, through its namespace, and that is kept. */
-async function warmKey({ way, ask }: World) {
+/** Makes a key whose guardrails, one on its namespace, are cached. */
+async function warmKey({ transport, ask }: DirectoryUnderTest) {
   const namespaceId = newId("ns");
   const bound = await policy.bound(namespaceId, NO_STREAMS);
   const caller = callerIn(namespaceId);
-  // Kept once every change that binding it made was heard.
+  // Cached once every change of the binding was received.
   await eventually(async () => {
-    const { calls } = way;
-    return (await ask(caller)) === "allowStreaming" && way.calls === calls;
+    const { calls } = transport;
+    return (await ask(caller)) === "allowStreaming" && transport.calls === calls;
   });
   return { namespaceId, caller, ...bound };
 }
 
-const until = async ({ ask }: World, caller: CallingKey, answer: string): Promise<void> => {
+const until = async ({ ask }: DirectoryUnderTest, caller: CallingKey, answer: string): Promise<void> => {
   await eventually(async () => (await ask(caller)) === answer);
 };
 
 describe("the guardrails of a warm key", () => {
-  it("follow a binding that another process makes, without being asked for in between", async () => {
-    const here = await world(timeless);
-    const { namespaceId, caller } = await warmKey(here);
-    const { changesDelivered: heard, calls } = here.way;
+  it("change with a binding that another process makes, without a call in between", async () => {
+    const subject = await startDirectory(timeless);
+    const { namespaceId, caller } = await warmKey(subject);
+    const { changesDelivered: delivered, calls } = subject.transport;
     await policy.bound(namespaceId, NO_MODELS, caller.keyId, "shadow");
-    await eventually(() => here.way.changesDelivered > heard);
-    expect(here.way.calls).toBe(calls);
-    expect(await here.guardrailsOf(caller)).toMatchObject([
+    await eventually(() => subject.transport.changesDelivered > delivered);
+    expect(subject.transport.calls).toBe(calls);
+    expect(await subject.guardrailsOf(caller)).toMatchObject([
       { mode: "enforce", principalType: "namespace", principalId: namespaceId, spec: { allowStreaming: false } },
       { mode: "shadow", principalType: "api_key", principalId: caller.keyId, spec: { modelAllow: [] } },
     ]);
   });
 
-  it("follow a policy that is switched off, and those of other namespaces are not asked for again", async () => {
-    const here = await world(timeless);
-    const [mine, other] = [await warmKey(here), await warmKey(here)];
-    await policy.switchOff(mine.policy.id);
-    await until(here, mine.caller, "");
-    const { calls } = here.way;
-    expect(await here.ask(other.caller)).toBe("allowStreaming");
-    expect(here.way.calls).toBe(calls);
+  it("change when a policy is switched off, without a call for other namespaces", async () => {
+    const subject = await startDirectory(timeless);
+    const [changed, other] = [await warmKey(subject), await warmKey(subject)];
+    await policy.switchOff(changed.policy.id);
+    await until(subject, changed.caller, "");
+    const { calls } = subject.transport;
+    expect(await subject.ask(other.caller)).toBe("allowStreaming");
+    expect(subject.transport.calls).toBe(calls);
   });
 
-  it("come through every key above it", async () => {
-    const here = await world(timeless);
-    const { namespaceId, caller: parent } = await warmKey(here);
+  it("include those of every key above it", async () => {
+    const subject = await startDirectory(timeless);
+    const { namespaceId, caller: parent } = await warmKey(subject);
     const child = callerIn(namespaceId, parent);
-    expect(await here.ask(child)).toBe("allowStreaming");
+    expect(await subject.ask(child)).toBe("allowStreaming");
     await policy.bound(namespaceId, NO_MODELS, parent.keyId);
-    await until(here, child, "allowStreaming, modelAllow");
+    await until(subject, child, "allowStreaming, modelAllow");
   });
 
   it("are one array for all keys to which the same apply, also after a change of something else", async () => {
-    const here = await world(timeless);
-    const { namespaceId, caller } = await warmKey(here);
-    const before = await here.guardrailsOf(caller);
-    expect(await here.guardrailsOf(callerIn(namespaceId))).toBe(before);
-    const { changesDelivered: heard, calls } = here.way;
+    const subject = await startDirectory(timeless);
+    const { namespaceId, caller } = await warmKey(subject);
+    const before = await subject.guardrailsOf(caller);
+    expect(await subject.guardrailsOf(callerIn(namespaceId))).toBe(before);
+    const { changesDelivered: delivered, calls } = subject.transport;
     await policy.budget(namespaceId, 5n);
-    await eventually(() => here.way.changesDelivered > heard);
-    expect(await here.guardrailsOf(caller)).toBe(before);
-    expect(here.way.calls).toBe(calls + 1);
+    await eventually(() => subject.transport.changesDelivered > delivered);
+    expect(await subject.guardrailsOf(caller)).toBe(before);
+    expect(subject.transport.calls).toBe(calls + 1);
   });
 
-  it("are asked for again after 30 s, however well the feed works", async () => {
+  it("are read again after 30 s, even while the feed is live", async () => {
     const time = { now: 0 };
-    const here = await world({ monotonic: () => time.now });
-    const { caller } = await warmKey(here);
-    const { calls } = here.way;
+    const subject = await startDirectory({ monotonic: () => time.now });
+    const { caller } = await warmKey(subject);
+    const { calls } = subject.transport;
     for (let passed = 0; passed < 28; passed += 2) {
       time.now += 2_000;
-      const { changesDelivered: heard } = here.way;
+      const { changesDelivered: delivered } = subject.transport;
       await policy.bound(newId("ns"), NO_STREAMS);
-      await eventually(() => here.way.changesDelivered > heard);
-      expect(await here.ask(caller)).toBe("allowStreaming");
+      await eventually(() => subject.transport.changesDelivered > delivered);
+      expect(await subject.ask(caller)).toBe("allowStreaming");
     }
-    expect(here.way.calls).toBe(calls);
+    expect(subject.transport.calls).toBe(calls);
     time.now += 2_000;
-    expect(await here.ask(caller)).toBe("allowStreaming");
-    expect(here.way.calls).toBe(calls + 1);
+    expect(await subject.ask(caller)).toBe("allowStreaming");
+    expect(subject.transport.calls).toBe(calls + 1);
   });
 });
 
 describe("a call to policy", () => {
   it("is shared by all requests of one key that come at once", async () => {
-    const here = await world();
+    const subject = await startDirectory();
     const caller = callerIn(newId("ns"));
-    const { calls } = here.way;
-    expect(await Promise.all(Array.from({ length: 20 }, () => here.ask(caller)))).toEqual(Array(20).fill(""));
-    expect(here.way.calls).toBe(calls + 1);
+    const { calls } = subject.transport;
+    expect(await Promise.all(Array.from({ length: 20 }, () => subject.ask(caller)))).toEqual(Array(20).fill(""));
+    expect(subject.transport.calls).toBe(calls + 1);
   });
 
   it("whose answer is overtaken by a change serves the requests before the change, and none after it", async () => {
-    const here = await world(timeless);
+    const subject = await startDirectory(timeless);
     const namespaceId = newId("ns");
     const caller = callerIn(namespaceId);
     const gate = Promise.withResolvers<void>();
-    here.way.gate = gate.promise;
-    const { callsAnswered: answered, changesDelivered: heard, calls } = here.way;
-    const before = [here.ask(caller), here.ask(caller)];
-    await eventually(() => here.way.callsAnswered > answered);
+    subject.transport.gate = gate.promise;
+    const { callsAnswered: answered, changesDelivered: delivered, calls } = subject.transport;
+    const before = [subject.ask(caller), subject.ask(caller)];
+    await eventually(() => subject.transport.callsAnswered > answered);
     await policy.bound(namespaceId, NO_STREAMS);
-    await eventually(() => here.way.changesDelivered > heard);
-    const after = [here.ask(caller), here.ask(caller)];
-    await eventually(() => here.way.callsAnswered > answered + 1);
+    await eventually(() => subject.transport.changesDelivered > delivered);
+    const after = [subject.ask(caller), subject.ask(caller)];
+    await eventually(() => subject.transport.callsAnswered > answered + 1);
     gate.resolve();
     expect(await Promise.all(before)).toEqual(["", ""]);
     expect(await Promise.all(after)).toEqual(["allowStreaming", "allowStreaming"]);
-    expect(await here.ask(caller)).toBe("allowStreaming");
-    expect(here.way.calls).toBe(calls + 2);
+    expect(await subject.ask(caller)).toBe("allowStreaming");
+    expect(subject.transport.calls).toBe(calls + 2);
   });
 
   it("is answered also while every answer is overtaken by a change, with no less than what was bound before it", async () => {
-    const here = await world();
-    const { namespaceId, caller } = await warmKey(here);
+    const subject = await startDirectory();
+    const { namespaceId, caller } = await warmKey(subject);
     const { policy: churned } = await policy.budget(namespaceId, 5n);
-    const quiet = await warmKey(here);
+    const quiet = await warmKey(subject);
     const churn = { stopped: false };
-    /** Lets no answer through before another change was heard. */
+    /** Lets no answer through until another change was delivered. */
     const churnWhileAnswersWait = async (): Promise<void> => {
       while (!churn.stopped) {
         const gate = Promise.withResolvers<void>();
-        here.way.gate = gate.promise;
-        const { callsAnswered: answered, changesDelivered: heard } = here.way;
-        await eventually(() => churn.stopped || here.way.callsAnswered > answered);
+        subject.transport.gate = gate.promise;
+        const { callsAnswered: answered, changesDelivered: delivered } = subject.transport;
+        await eventually(() => churn.stopped || subject.transport.callsAnswered > answered);
         await policy.switchOff(churned.id);
-        await eventually(() => here.way.changesDelivered > heard);
+        await eventually(() => subject.transport.changesDelivered > delivered);
         gate.resolve();
       }
     };
     const churning = churnWhileAnswersWait();
     try {
       for (let round = 0; round < 15; round++) {
-        const answers = await Promise.all([1, 2, 3].map(() => here.ask(caller)));
+        const answers = await Promise.all([1, 2, 3].map(() => subject.ask(caller)));
         expect(answers).toEqual(["allowStreaming", "allowStreaming", "allowStreaming"]);
-        expect(await here.ask(quiet.caller)).toBe("allowStreaming");
+        expect(await subject.ask(quiet.caller)).toBe("allowStreaming");
       }
       await policy.bound(namespaceId, NO_MODELS);
-      await until(here, caller, "allowStreaming, modelAllow");
-      for (let round = 0; round < 5; round++) expect(await here.ask(caller)).toBe("allowStreaming, modelAllow");
+      await until(subject, caller, "allowStreaming, modelAllow");
+      for (let round = 0; round < 5; round++) expect(await subject.ask(caller)).toBe("allowStreaming, modelAllow");
     } finally {
       churn.stopped = true;
       await churning;
     }
   });
 
-  it("is made for the key that was not used for longest, once there are more than are kept", async () => {
-    const here = await world({ ...timeless, capacity: 3 });
+  it("is made for the least recently used key, once there are more than the cache holds", async () => {
+    const subject = await startDirectory({ ...timeless, capacity: 3 });
     const namespaceId = newId("ns");
     const [a, b] = [callerIn(namespaceId), callerIn(namespaceId)] as const;
     const [c, d] = [callerIn(newId("ns")), callerIn(newId("ns"))] as const;
     const callsFor = async (...callers: readonly CallingKey[]): Promise<number> => {
-      const { calls } = here.way;
-      for (const caller of callers) await here.ask(caller);
-      return here.way.calls - calls;
+      const { calls } = subject.transport;
+      for (const caller of callers) await subject.ask(caller);
+      return subject.transport.calls - calls;
     };
     expect(await callsFor(a, b, c, a, b, c)).toBe(3);
     // The namespace of a and b was used before that of c, and a before b.
@@ -223,7 +223,7 @@ describe("a call to policy", () => {
     expect(await callsFor(a)).toBe(1);
   });
 
-  it("that says something which this gateway does not know leaves the guardrails unknown", async () => {
+  it("whose answer has a field of a newer release leaves the guardrails unknown", async () => {
     const caller = callerIn(newId("ns"));
     const guardrail = { policyId: newId("pol"), bindingId: newId("bnd"), spec: { allowStreaming: false } };
     const answering = (unknown: boolean) =>
@@ -247,73 +247,73 @@ describe("a call to policy", () => {
   });
 });
 
-describe("a change that is lost on the way", () => {
-  it("is noticed by the next change, of whichever namespace: everything is asked for again", async () => {
-    const here = await world(timeless);
-    const [lost, next] = [await warmKey(here), await warmKey(here)];
-    here.way.changesToLose = 1;
+describe("a change that is lost in transit", () => {
+  it("is noticed at the next change, of any namespace: everything is read again", async () => {
+    const subject = await startDirectory(timeless);
+    const [lost, next] = [await warmKey(subject), await warmKey(subject)];
+    subject.transport.changesToLose = 1;
     await policy.switchOff(lost.policy.id);
-    await eventually(() => here.way.changesToLose === 0);
-    const { changesDelivered: heard } = here.way;
+    await eventually(() => subject.transport.changesToLose === 0);
+    const { changesDelivered: delivered } = subject.transport;
     await policy.switchOff(next.policy.id);
-    await eventually(() => here.way.changesDelivered > heard);
-    expect([await here.ask(lost.caller), await here.ask(next.caller)]).toEqual(["", ""]);
+    await eventually(() => subject.transport.changesDelivered > delivered);
+    expect([await subject.ask(lost.caller), await subject.ask(next.caller)]).toEqual(["", ""]);
   });
 
   it("is noticed within about a second if no other follows", async () => {
-    const here = await world(timeless);
-    const { policy: made, caller } = await warmKey(here);
-    const { changesDelivered: heard } = here.way;
-    here.way.changesToLose = 1;
+    const subject = await startDirectory(timeless);
+    const { policy: made, caller } = await warmKey(subject);
+    const { changesDelivered: delivered } = subject.transport;
+    subject.transport.changesToLose = 1;
     await policy.switchOff(made.id);
-    await until(here, caller, "");
-    expect(here.way.changesDelivered).toBe(heard);
+    await until(subject, caller, "");
+    expect(subject.transport.changesDelivered).toBe(delivered);
   });
 
-  it("is noticed by the policy service when its own connection was cut", async () => {
-    const here = await world(timeless);
-    const { policy: made, caller } = await warmKey(here);
+  it("is noticed by the policy service when its own connection was closed", async () => {
+    const subject = await startDirectory(timeless);
+    const { policy: made, caller } = await warmKey(subject);
     expect(await policy.cutFeeds()).toBeGreaterThan(0);
     await policy.switchOff(made.id);
-    await until(here, caller, "");
+    await until(subject, caller, "");
   });
 });
 
-describe("a silent feed", () => {
-  it("is noticed within 5 s: guardrails are asked for by call, until it is back", async () => {
-    const here = await world();
-    const [changed, same] = [await warmKey(here), await warmKey(here)];
-    here.way.feedStalled = true;
+describe("a feed that has stopped", () => {
+  it("is noticed within 5 s: guardrails are read by call until it is back", async () => {
+    const subject = await startDirectory();
+    const [changed, same] = [await warmKey(subject), await warmKey(subject)];
+    subject.transport.feedStalled = true;
     const silentSince = performance.now();
     await policy.switchOff(changed.policy.id);
-    await until(here, changed.caller, "");
+    await until(subject, changed.caller, "");
     expect(performance.now() - silentSince).toBeLessThan(5_000);
-    const { calls } = here.way;
-    for (let round = 0; round < 3; round++) expect(await here.ask(same.caller)).toBe("allowStreaming");
-    expect(here.way.calls).toBe(calls + 3);
-    here.way.feedStalled = false;
+    const { calls } = subject.transport;
+    for (let round = 0; round < 3; round++) expect(await subject.ask(same.caller)).toBe("allowStreaming");
+    expect(subject.transport.calls).toBe(calls + 3);
+    subject.transport.feedStalled = false;
     await eventually(async () => {
-      const { calls } = here.way;
-      return (await here.ask(same.caller)) === "allowStreaming" && here.way.calls === calls;
+      const { calls } = subject.transport;
+      return (await subject.ask(same.caller)) === "allowStreaming" && subject.transport.calls === calls;
     });
   });
 
   it("and a policy service that does not answer: nothing is known of any key within 5 s, and a cold one at once", async () => {
-    const here = await world();
-    const { caller } = await warmKey(here);
-    here.way.feedStalled = true;
-    here.way.callsFail = true;
+    const subject = await startDirectory();
+    const { caller } = await warmKey(subject);
+    subject.transport.feedStalled = true;
+    subject.transport.callsFail = true;
     const since = performance.now();
-    expect(await here.ask(caller)).toBe("allowStreaming");
-    expect(await here.ask(callerIn(newId("ns")))).toBe("DEPENDENCY_UNAVAILABLE");
-    await until(here, caller, "DEPENDENCY_UNAVAILABLE");
+    expect(await subject.ask(caller)).toBe("allowStreaming");
+    expect(await subject.ask(callerIn(newId("ns")))).toBe("DEPENDENCY_UNAVAILABLE");
+    await until(subject, caller, "DEPENDENCY_UNAVAILABLE");
     expect(performance.now() - since).toBeLessThan(5_000);
   });
 
   it("is no reason to trust a policy that cannot be read", async () => {
-    const here = await world();
-    const { policy: made, caller } = await warmKey(here);
+    const subject = await startDirectory();
+    const { policy: made, caller } = await warmKey(subject);
     await policy.garble(made.id);
-    await until(here, caller, "DEPENDENCY_UNAVAILABLE");
+    await until(subject, caller, "DEPENDENCY_UNAVAILABLE");
   });
 });

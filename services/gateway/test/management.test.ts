@@ -66,7 +66,7 @@ async function startManagement(serviceUrl: string, authenticate: Authenticate = 
   return `http://127.0.0.1:${server.port}`;
 }
 
-it("breaks off an answer that a service did not live to finish, so that nobody takes it for the whole", async () => {
+it("breaks off the answer of a service that was killed, so that it is not taken for complete", async () => {
   const service = await startService("the first part");
   const url = await startManagement(service.url);
   const response = await fetch(url + METHOD, { method: "POST", body: "{}" });
@@ -77,7 +77,7 @@ it("breaks off an answer that a service did not live to finish, so that nobody t
   await expect(reader?.read()).rejects.toThrow("terminated");
 });
 
-it("says which service is away, and not where it would be", async () => {
+it("names the service that does not answer, and not its address", async () => {
   // Nothing listens on port 1.
   const url = await startManagement("http://127.0.0.1:1");
   const response = await fetch(url + METHOD, { method: "POST", body: "{}" });

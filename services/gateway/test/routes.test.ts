@@ -12,7 +12,7 @@ import { wireUnservedGateway } from "./route-table.ts";
 
 const log = createLogger("gateway", (line) => line, "silent");
 
-/** A gateway whose services are all away, and whose upstream counts whoever reaches it. */
+/** Starts a gateway whose services do not answer, and whose upstream counts requests. */
 async function startUnservedGateway() {
   let reached = 0;
   const { routes } = wireUnservedGateway(log, () => reached++);
@@ -51,7 +51,7 @@ describe("every route is governed", () => {
     await gateway.stop();
   });
 
-  it("has the upstreams in the hands of the pipeline and the wiring alone", () => {
+  it("gives the upstreams to the pipeline and the wiring alone", () => {
     const sources = join(import.meta.dirname, "../src");
     const files = readdirSync(sources, { recursive: true, encoding: "utf8" }).filter((name) =>
       /(?<!\.test)\.ts$/.test(name),
@@ -65,7 +65,7 @@ describe("every route is governed", () => {
     expect(naming(/from "undici"/)).toEqual(["upstreams/openai-upstream.ts"]);
   });
 
-  it("says of each route what it reaches, and has one that reaches an upstream", async () => {
+  it("declares what each route reaches, and has one that reaches an upstream", async () => {
     const gateway = await startUnservedGateway();
     const reaching = (what: string) => gateway.routes.filter(({ reaches }) => reaches === what).map(({ path }) => path);
     expect(reaching("upstream")).toEqual(["/v1/chat/completions"]);
@@ -101,7 +101,7 @@ describe("management routes", () => {
     await gateway.stop();
   });
 
-  it("refuse the services' own credential, wherever it stands", async () => {
+  it("refuse a service credential, in whichever header", async () => {
     const gateway = await startUnservedGateway();
     for (const headers of [{ authorization: "Bearer rps_x" }, { "x-api-key": "rps_x" }, { authorization: "rps_x" }]) {
       const response = await fetch(`${gateway.url}/routeplane.auth.v1.KeyService/ListKeys`, {
@@ -114,7 +114,7 @@ describe("management routes", () => {
     await gateway.stop();
   });
 
-  it("answer at once with unavailable while their service is away", async () => {
+  it("answer with unavailable at once while their service does not answer", async () => {
     const gateway = await startUnservedGateway();
     const started = performance.now();
     const response = await fetch(`${gateway.url}/routeplane.usage.v1.UsageService/GetUsage`, {

@@ -40,7 +40,7 @@ function load(text: string | undefined, more: Partial<Parameters<typeof loadProv
 }
 
 describe("a providers file", () => {
-  it("gives models with exact prices: the file's, else the catalogue's, else a dear one", () => {
+  it("gives models with exact prices: the file's, else the catalogue's, else the default", () => {
     const [openai] = load(GOOD);
     expect(openai).toMatchObject({
       name: "openai",
@@ -119,7 +119,7 @@ describe("a providers file", () => {
     expect(() => load(undefined, { file: "/does/not/exist.yaml" })).toThrow(/exist\.yaml cannot be read \(ENOENT\)/);
   });
 
-  it("may leave the key out for a local upstream, but not the models that nobody else knows", () => {
+  it("may leave out the key of a local upstream, but not models that are not in the catalogue", () => {
     const local = "providers:\n  - name: local\n    protocol: openai\n    base_url: http://127.0.0.1:11434/v1\n";
     expect(() => load(local)).toThrow("providers.yaml:2: providers[0]: models: is required");
     expect(load(`${local}    models: [{id: qwen3}]\n`)).toMatchObject([{ upstream: { apiKey: undefined } }]);

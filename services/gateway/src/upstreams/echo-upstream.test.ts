@@ -28,7 +28,7 @@ describe("echo", () => {
     });
   });
 
-  it("bounds a request by exactly what it will count, so that nothing is reserved in vain", async () => {
+  it("bounds a request by exactly the tokens that it will count", async () => {
     const messages = user("one two three");
     for (const more of [{}, { n: 2 }, { max_tokens: 2 }, { max_tokens: 9, n: 3 }, { max_completion_tokens: 1 }]) {
       const body = { model: "echo", messages, ...more };
@@ -39,7 +39,7 @@ describe("echo", () => {
     }
   });
 
-  it("tells white space as regular expressions do, and takes nothing else for it", async () => {
+  it("takes the same characters for white space as regular expressions do", async () => {
     const units = Array.from({ length: 0xd800 }, (_, unit) => String.fromCharCode(unit));
     const some = [...units.filter((unit, at) => /\s/.test(unit) || at < 0x200 || at % 64 === 0), "\ufeff", "\ufffd"];
     for (const unit of some) {
@@ -48,7 +48,7 @@ describe("echo", () => {
     }
   });
 
-  it("lets others have their turn while it answers with many words", async () => {
+  it("yields to other work while it answers with many words", async () => {
     let turns = 0;
     const others = setInterval(() => turns++, 0);
     await ask({ messages: user("a ".repeat(5_000)) }, true);

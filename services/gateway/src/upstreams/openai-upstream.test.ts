@@ -18,7 +18,7 @@ async function open(answer: Answer, timeouts: Partial<UpstreamTimeouts> = {}, ap
 }
 
 describe("an OpenAI-compatible upstream", () => {
-  it("gets the body and the operator's key, and nothing of the client's", async () => {
+  it("gets the body and the operator's key, and no header of the client", async () => {
     const { server, send } = await open((response) => sendJson(response, 200, { ok: 1 }), {}, "sk-secret");
     const answer = await send();
     expect(answer).toMatchObject({ status: 200, contentType: "application/json" });
@@ -30,13 +30,13 @@ describe("an OpenAI-compatible upstream", () => {
     });
   });
 
-  it("gets no authorization if it wants none", async () => {
+  it("gets no authorization if no key is configured", async () => {
     const { server, send } = await open((response) => sendJson(response, 200, {}));
     await send();
     expect(server.requests[0]?.headers).not.toHaveProperty("authorization");
   });
 
-  it("is not followed where it redirects to", async () => {
+  it("that redirects is not followed", async () => {
     const { server, send } = await open((response) => {
       response.writeHead(307, { location: `${server.baseUrl}/elsewhere` }).end();
     });
@@ -44,7 +44,7 @@ describe("an OpenAI-compatible upstream", () => {
     expect(server.requests).toHaveLength(1);
   });
 
-  it("that is silent times out", async () => {
+  it("that does not answer times out", async () => {
     const { send } = await open(() => {}, { headersMs: 100 });
     await expect(send()).rejects.toMatchObject({ name: "UpstreamFault", kind: "timeout", isSent: true });
   });
@@ -73,7 +73,7 @@ describe("an OpenAI-compatible upstream", () => {
   });
 
   it.each([
-    ["a name that nobody has", "http://nobody.invalid/v1"],
+    ["an unknown host name", "http://nobody.invalid/v1"],
     ["a port that does not speak TLS", "https"],
   ])("at %s was sent nothing", async (_, address) => {
     const { server } = await open(() => {});
@@ -85,9 +85,9 @@ describe("an OpenAI-compatible upstream", () => {
     expect(server.requests).toEqual([]);
   });
 
-  it("that does not take the connection times out, and was sent nothing, also where the call is cut meanwhile", async () => {
+  it("that does not take the connection times out, and was sent nothing, also if the call is cancelled meanwhile", async () => {
     for (const isCut of [false, true]) {
-      // Of a network for documentation: nobody is there, and nothing says so.
+      // An address for documentation: no host answers, and no router reports that.
       const options = { baseUrl: new URL("http://192.0.2.1/v1"), apiKey: undefined, timeouts: { connectMs: 200 } };
       const upstream = createOpenAiUpstream(options);
       opened.push(upstream);
@@ -103,7 +103,7 @@ describe("an OpenAI-compatible upstream", () => {
     await expect(send()).rejects.toMatchObject({ kind: "broken", isSent: true });
   });
 
-  it("loses its connection when nobody wants the answer any more", async () => {
+  it("loses its connection when the answer is not wanted any more", async () => {
     const started = Promise.withResolvers<void>();
     const { server, send } = await open(() => started.resolve());
     const controller = new AbortController();
@@ -114,7 +114,7 @@ describe("an OpenAI-compatible upstream", () => {
     await expect.poll(() => server.requests[0]?.aborted).toBe(true);
   });
 
-  it("is not sent what is cut while it waits for its connection", async () => {
+  it("is not sent a request that is cancelled while it waits for a connection", async () => {
     const { server, send } = await open((response) => sendJson(response, 200, {}));
     const controller = new AbortController();
     const sent = send(controller.signal);
@@ -124,12 +124,12 @@ describe("an OpenAI-compatible upstream", () => {
     expect(server.requests).toHaveLength(1);
   });
 
-  it("is refused when it compresses without having been asked to", async () => {
+  it("is a fault if it compresses its answer", async () => {
     const { send } = await open((response) => void response.writeHead(200, { "content-encoding": "gzip" }).end("x"));
     await expect(send()).rejects.toMatchObject({ name: "UpstreamFault", kind: "broken" });
   });
 
-  it("that refuses in such a way has refused all the same, in words that nobody reads", async () => {
+  it("that refuses with a compressed body has refused, without a readable message", async () => {
     const { send } = await open((response) => void response.writeHead(500, { "content-encoding": "gzip" }).end("x"));
     const { status, body } = await send();
     expect([status, (await collect(body, 1000)).length]).toEqual([500, 0]);

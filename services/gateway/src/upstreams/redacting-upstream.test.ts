@@ -26,7 +26,7 @@ it("a stream that spells the key ends with an error before it is complete, and i
   expect(budget.spentNano).toBe(reservationOf(STREAM) + 594n * 1_000n);
 });
 
-it("what an upstream says of a refusal is recorded and told without the key", async () => {
+it("an upstream's refusal is recorded and passed on without the key", async () => {
   const envelope = JSON.stringify({
     error: { message: `${"x".repeat(1_995)}${KEY}`, type: KEY, code: KEY, param: KEY },
   });

@@ -1,0 +1,69 @@
+import { type Socket } from "node:net";
+import { eventually } from "@routeplane/testing";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { type HttpUnderTest, MAX_BODY_BYTES, startHttpUnderTest } from "./http-under-test.ts";
+
+let http: HttpUnderTest;
+beforeAll(async () => {
+  http = await startHttpUnderTest();
+});
+afterAll(() => http.stop());
+
+describe("an HTTP server with bodies that never end", () => {
+  /** One byte of it never comes. */
+  const open = async (holder: string, bytes: number): Promise<Socket> => {
+    const socket = await http.connected();
+    socket.write(`POST /hold HTTP/1.1\r\nhost: x\r\nx-holder: ${holder}\r\ncontent-length: ${bytes + 1}\r\n\r\n`);
+    socket.write(Buffer.alloc(bytes));
+    return socket;
+  };
+  const post = (holder: string, bytes: number): Promise<Response> =>
+    fetch(`${http.url}/hold`, {
+      method: "POST",
+      body: "x".repeat(bytes),
+      headers: { connection: "close", "x-holder": holder },
+    });
+
+  it("gives back what a request holds that waits for its turn on a connection that is lost", async () => {
+    const socket = await http.connected();
+    const whole = (path: string, bytes: number): string =>
+      `POST ${path} HTTP/1.1\r\nhost: x\r\ncontent-length: ${bytes}\r\n\r\n${"x".repeat(bytes)}`;
+    socket.write(whole("/hold", 1_000) + whole("/hold", 2_000) + whole("/body", 500));
+    await eventually(() => http.bodies.bytes === 3_500);
+    socket.destroy();
+    await eventually(() => http.bodies.bytes === 0);
+  });
+
+  it("holds no more of all bodies than it may, says when to try again, and has all of it back afterwards", async () => {
+    const half = await open("one", 450_000);
+    await eventually(() => http.bodies.bytes === 450_000);
+    const refused = await post("two", 300_000);
+    expect([refused.status, refused.headers.get("retry-after")]).toEqual([503, "1"]);
+    expect(refused.headers.get("x-should-retry")).toBeNull();
+    expect(await refused.json()).toMatchObject({ error: { code: "overloaded" } });
+    expect(http.bodies.bytes).toBe(450_000);
+    // Whole, and worked on until its client leaves.
+    const whole = await open("two", 200_000);
+    whole.write("x");
+    await eventually(() => http.bodies.bytes === 650_001);
+    half.destroy();
+    whole.destroy();
+    await eventually(() => http.bodies.bytes === 0);
+    const small = await fetch(`${http.url}/body`, { method: "POST", body: "x".repeat(1_000) });
+    expect(small.status).toBe(200);
+    await small.arrayBuffer();
+    expect((await fetch(`${http.url}/body`, { method: "POST", body: "x".repeat(2_000) })).status).toBe(413);
+    await eventually(() => http.bodies.bytes === 0);
+  });
+
+  it("keeps room for every other caller, however much of one caller is on its way", async () => {
+    const sockets = await Promise.all(Array.from({ length: 30 }, () => open("one", 100_000)));
+    await eventually(() => http.bodies.bytes >= 400_000);
+    expect((await post("one", 100_000)).status).toBe(503);
+    expect(http.bodies.bytes).toBeLessThanOrEqual(MAX_BODY_BYTES / 2);
+    const other = await open("two", 200_000);
+    await eventually(() => http.bodies.bytes >= 600_000);
+    for (const socket of [...sockets, other]) socket.destroy();
+    await eventually(() => http.bodies.bytes === 0);
+  });
+});
