@@ -51,9 +51,9 @@ export type Charge = Pick<
 >;
 
 /**
- * Charge for an answer: the final usage, even beyond the reservation; nothing if the upstream did not do the work; else the
- * reservation, or what the upstream had reported by then where that is more, as an estimate. A client that leaves early cannot
- * pay less than that: how far the upstream went on is not known.
+ * Charge for an answer: the final usage, even beyond the reservation; nothing if the upstream did not do the work; else, as an
+ * estimate, the reservation, or the usage that the upstream had reported where that is more. A client that leaves early cannot
+ * pay less: how far the upstream continued is not known.
  */
 export function chargeFor(
   result: Pick<RelayResult, "usage" | "reported" | "billable">,

@@ -14,17 +14,17 @@ import type {
 import { NO_RECEIPT } from "./receipt.ts";
 import type { Settlements } from "./settlements.ts";
 
-/** Rows that the denied requests of a key may have in a minute, at one gateway. */
+/** Bound of the rows that denied requests of one key get in a minute, at one gateway. */
 export const MAX_ROWS_OF_KEY = 60;
-/** Rows that those of a root key and all keys below it may have in a minute: keys below it cost nothing. */
+/** Bound of the rows that a root key and all its sub-keys get in a minute: sub-keys are free to mint. */
 export const MAX_ROWS_OF_ROOT_KEY = 300;
-/** Counts of a root key that are kept apart by key, model and provider until they are sent; more are counted as the root key's. */
+/** Bound of the counts of a root key that are separate by key, model and provider; beyond it they are added to the root key's. */
 const MAX_COUNTS_OF_ROOT_KEY = 256;
 
 const MINUTE_MS = 60_000;
 const FLUSH_MS = 5_000;
 
-/** A request that a policy refused. */
+/** Denied request, to be recorded. */
 export interface DeniedRequest {
   readonly facts: RequestFacts;
   readonly caller: CallingKey;
@@ -36,12 +36,12 @@ export interface DeniedRequest {
 }
 
 /**
- * Records denied requests: the first ones of a key in a minute as rows of the request log, the others as counts, which cost
- * neither a write nor an event each. Counts are sent every 5 s and when the gateway stops; one that is killed loses those of its
- * last 5 s, and never any money, because a denied request costs nothing.
+ * Recorder of denied requests: the first ones of a key in a minute become rows of the request log, the others are counted, which
+ * costs neither a write nor an event each. Counts are sent every 5 s and when the gateway stops. A gateway that is killed loses
+ * the counts of its last 5 s, and no money: a denied request costs nothing.
  */
 export interface DenialRecorder extends Component {
-  /** @throws DomainError UNAVAILABLE if the row of a request that the policy service was not asked about cannot be recorded */
+  /** @throws DomainError UNAVAILABLE if the row of a request without a pending release cannot be recorded */
   record(request: DeniedRequest): void;
 }
 
@@ -52,11 +52,12 @@ export interface DenialRecorderOptions {
   readonly clock: Clock;
 }
 
+/** Count of denied requests until it is sent. */
 type Count = { -readonly [K in keyof UnloggedDenials]: UnloggedDenials[K] };
 
 export function createDenialRecorder({ usageLog, settlements, log, clock }: DenialRecorderOptions): DenialRecorder {
   const rows = new RowsOfMinute();
-  /** By root key, then by what tells them apart. */
+  /** Counts, keyed by root key and `nameOf`. */
   let counts = new Map<Id<"key">, Map<string, Count>>();
   let timer: NodeJS.Timeout | undefined;
 
@@ -69,7 +70,7 @@ export function createDenialRecorder({ usageLog, settlements, log, clock }: Deni
       try {
         usageLog.recordUnloggedDenials(count);
       } catch (error) {
-        log.error({ err: error, denied: count.count }, "a count of denied requests is lost");
+        log.error({ err: error, denied: count.count }, "count of denied requests lost");
       }
     }
   };
@@ -77,11 +78,11 @@ export function createDenialRecorder({ usageLog, settlements, log, clock }: Deni
     const ofRoot = counts.get(rootKeyId) ?? new Map<string, Count>();
     counts.set(rootKeyId, ofRoot);
     const { namespaceId, keyId, model, provider } = facts;
-    const apart = { namespaceId, keyId, model, provider, minute };
-    const together = { namespaceId, keyId: rootKeyId, model: "", provider: "", minute };
-    const known = ofRoot.get(nameOf(apart));
-    const counted = known ?? (ofRoot.size < MAX_COUNTS_OF_ROOT_KEY ? { ...apart, count: 0 } : undefined);
-    const target = counted ?? ofRoot.get(nameOf(together)) ?? { ...together, count: 0 };
+    const own = { namespaceId, keyId, model, provider, minute };
+    const ofRootKey = { namespaceId, keyId: rootKeyId, model: "", provider: "", minute };
+    const known = ofRoot.get(nameOf(own));
+    const counted = known ?? (ofRoot.size < MAX_COUNTS_OF_ROOT_KEY ? { ...own, count: 0 } : undefined);
+    const target = counted ?? ofRoot.get(nameOf(ofRootKey)) ?? { ...ofRootKey, count: 0 };
     target.count += 1;
     ofRoot.set(nameOf(target), target);
     timer ??= setTimeout(flush, FLUSH_MS).unref();
@@ -139,13 +140,13 @@ function denialSettlement(
   };
 }
 
-/** Rows that keys and root keys have used of the running minute. */
+/** Rows that keys and root keys have used in the current minute. */
 class RowsOfMinute {
   #minute = 0;
   readonly #byKey = new Map<Id<"key">, number>();
   readonly #byRoot = new Map<Id<"key">, number>();
 
-  /** Takes a row of the minute for a request of the key. @returns false if the key or its root key has none left */
+  /** Takes a row for a request of the key. @returns false if the key or its root key has none left in the minute */
   take(keyId: Id<"key">, rootKeyId: Id<"key">, minute: number): boolean {
     if (minute !== this.#minute) {
       this.#minute = minute;

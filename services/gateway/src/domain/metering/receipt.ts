@@ -1,27 +1,27 @@
 import type { TokenPrice } from "@routeplane/admission";
 
-/** What the tokens of a request cost, and which table of prices says so. */
+/** Price of the tokens of a request, and the version of the price table that it is from. */
 export interface AppliedPrice extends TokenPrice {
   readonly version: string;
 }
 
-/** What a receipt tells beyond the charge; undefined is what is not known, or was not. */
+/** Facts of a receipt beyond the charge; undefined if unknown or not applicable. */
 export interface ReceiptFacts {
-  /** What the charge is reckoned with; undefined if it was denied. */
+  /** Price of the charge; undefined if the request was denied. */
   readonly price: AppliedPrice | undefined;
-  /** Id of the model that the price is of, if the upstream answered with another than was asked for. */
+  /** Id of the model whose price is charged; set if the upstream answered with another model than the requested one. */
   readonly billedModel?: string | undefined;
   readonly cachedPromptTokens: number | undefined;
   readonly reasoningTokens: number | undefined;
-  /** Undefined if it was denied. */
+  /** Undefined if the request was denied. */
   readonly admittedAt: Date | undefined;
-  /** From when it was received until its stream's first piece of output was passed on. */
+  /** Time from receipt of the request to the first output of its stream. */
   readonly firstTokenMs: number | undefined;
-  /** From when the upstream was called until its answer was over. */
+  /** Time from the upstream call to the end of its answer. */
   readonly upstreamMs: number | undefined;
 }
 
-/** Of what was not admitted. */
+/** Receipt of a request that was not admitted. */
 export const NO_RECEIPT: ReceiptFacts = {
   price: undefined,
   cachedPromptTokens: undefined,

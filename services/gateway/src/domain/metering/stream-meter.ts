@@ -1,7 +1,10 @@
 import { isObject, type JsonObject, parseJsonOrUndefined } from "../wire/json.ts";
 import { type AnsweredBy, hasOutput, isPlaceholder, readAnsweredBy, readUsage, type TokenUsage } from "./usage.ts";
 
-/** Members that matter, found without parsing every chunk: a quote inside a JSON string is escaped and does not match. */
+/**
+ * Matches members that matter, so that other chunks need not be parsed. A quote within a JSON string is escaped, and does not
+ * match.
+ */
 const USAGE = /"usage"\s*:\s*\{/;
 const MODEL = /"model"\s*:\s*"/;
 const FINISH = /"finish_reason"\s*:\s*"/;
@@ -12,22 +15,23 @@ export interface MeteredRequest {
   readonly wantsUsageChunk: boolean;
   /** Granted output bound over all choices. */
   readonly outputTokensMax: number;
-  /** Number of choices that were asked for. */
+  /** Number of requested choices. */
   readonly choices: number;
 }
 
 /**
- * Reads usage, errors and the end from a stream of chat completion chunks, and picks out the usage chunk that only the gateway
- * asked for.
+ * Meter of a stream of chat completion chunks: reads usage, errors and the end, and finds the usage chunk that only the gateway
+ * requested.
  *
- * Upstreams report usage once at the end, or so far in every chunk, or as placeholders before that. A count is final if it comes
- * in or after the chunk that finishes the last choice, or in the last chunk before `[DONE]`, and no text follows it. Every other
- * count is a lower bound: the upstream goes on after it, so a client must not pay less by leaving then.
+ * Upstreams report usage once at the end, or the count so far in every chunk, or placeholders before the end. A count is final if
+ * it is in or after the chunk that finishes the last choice, or in the last chunk before `[DONE]`, and no text follows it. Every
+ * other count is a lower bound: the upstream may continue after it, so a client must not pay less by leaving then.
  */
 export class StreamMeter {
   readonly #request: MeteredRequest;
   /** Indices of the choices that are finished. */
   readonly #finished = new Set<number>();
+  /** Pieces of text, each at least one token. */
   #pieces = 0;
   #usage: TokenUsage | undefined;
   #reported: TokenUsage | undefined;
@@ -42,15 +46,12 @@ export class StreamMeter {
     this.#request = request;
   }
 
-  /**
-   * Whether the stream has certainly used more output than was granted: by its pieces of text, each of which is at least one
-   * token, or by what it says itself while it goes on.
-   */
+  /** True if the stream has used more output than was granted, by its pieces of text or by a usage that it reports meanwhile. */
   get isExhausted(): boolean {
     return this.#pieces > this.#request.outputTokensMax || this.#overran;
   }
 
-  /** Whether there was any output. */
+  /** True once there was output. */
   get hasBegun(): boolean {
     return this.#pieces > 0;
   }
@@ -60,38 +61,38 @@ export class StreamMeter {
     return this.#usage;
   }
 
-  /** Largest usage that was reported so far, a lower bound of the final one; undefined if there was none. */
+  /** Largest usage reported so far, a lower bound of the final one; undefined if there was none. */
   get reported(): TokenUsage | undefined {
     return this.#reported;
   }
 
-  /** Model and service tier that the chunk with the usage says it is by, else those of an earlier chunk. */
+  /** Model and service tier that the chunk with the usage reports, else those of an earlier chunk. */
   get answeredBy(): AnsweredBy {
     return this.#answeredBy;
   }
 
-  /** Whether the upstream said that the answer is whole. */
+  /** True once the upstream has sent the end of the stream. */
   get isDone(): boolean {
     return this.#done;
   }
 
-  /** Whether the upstream ended the answer with an error of its own. */
+  /** True once the upstream has sent an error. */
   get hasFailed(): boolean {
     return this.#failed;
   }
 
-  /** Takes in events until the grant is used up. @returns those that the client is to see */
+  /** Reads events until the grant is used up. @returns those that the client is to get */
   absorbAll<E extends { readonly data: string | undefined }>(events: readonly E[]): readonly E[] {
-    const kept: E[] = [];
+    const visible: E[] = [];
     for (const event of events) {
-      const visible = this.absorb(event.data);
+      const isVisible = this.absorb(event.data);
       if (this.isExhausted) break;
-      if (visible) kept.push(event);
+      if (isVisible) visible.push(event);
     }
-    return kept;
+    return visible;
   }
 
-  /** Takes in the data of one event. @returns whether the client is to see it */
+  /** Reads the data of one event. @returns true if the client is to get the event */
   absorb(data: string | undefined): boolean {
     if (data === undefined) return true;
     if (data.trim() === "[DONE]") {
@@ -129,7 +130,7 @@ export class StreamMeter {
   #report(chunk: JsonObject): void {
     const usage = readUsage(chunk);
     if (usage === undefined) return;
-    this.#overran ||= usage.completionTokens > this.#request.outputTokensMax && goesOn(chunk);
+    this.#overran ||= usage.completionTokens > this.#request.outputTokensMax && hasUnfinishedChoice(chunk);
     this.#reported = largerOf(usage, this.#reported);
     if (isPlaceholder(usage, this.hasBegun)) return;
     this.#lastUsage = usage;
@@ -143,18 +144,18 @@ function largerOf(usage: TokenUsage, other: TokenUsage = usage): TokenUsage {
   return { ...usage, promptTokens, completionTokens };
 }
 
-/** Some servers write an empty string, or the word, where `null` is meant. */
+/** True if a choice has a finish reason. Some servers write an empty string, or the word `null`, instead of null. */
 export function isFinished(choice: unknown): choice is JsonObject {
   const reason = isObject(choice) ? choice["finish_reason"] : undefined;
   return typeof reason === "string" && reason !== "" && reason !== "null";
 }
 
-/** Whether a choice of the chunk is not finished. */
-function goesOn({ choices }: JsonObject): boolean {
+/** True if a choice of the chunk is not finished. */
+function hasUnfinishedChoice({ choices }: JsonObject): boolean {
   return Array.isArray(choices) && choices.some((choice) => isObject(choice) && !isFinished(choice));
 }
 
-/** The chunk that `stream_options.include_usage` adds: usage, and no choice. */
+/** True for the chunk that `stream_options.include_usage` adds: it has usage and no choice. */
 function isUsageOnly(chunk: JsonObject): boolean {
   const { choices, usage } = chunk;
   return isObject(usage) && Array.isArray(choices) && choices.length === 0;

@@ -1,31 +1,31 @@
-/** How long the parts of one request take, by this process's own clock, which never steps back. Whole milliseconds. */
+/** Durations within one request, in whole milliseconds of the monotonic clock. */
 export class Timings {
   readonly #receivedAt = performance.now();
-  #calledAt: number | undefined;
+  #upstreamCalledAt: number | undefined;
   #firstTokenMs: number | undefined;
   #upstreamMs: number | undefined;
 
-  /** From when the request was received until its stream's first piece of output was passed on; undefined: none was. */
+  /** Time from receipt of the request to the first output of its stream; undefined if there was none. */
   get firstTokenMs(): number | undefined {
     return this.#firstTokenMs;
   }
 
-  /** From when the upstream was called until its answer was over; undefined: it was not called, or its answer is not over. */
+  /** Time from the upstream call to the end of its answer; undefined before that. */
   get upstreamMs(): number | undefined {
     return this.#upstreamMs;
   }
 
   markUpstreamCall(): void {
-    this.#calledAt = performance.now();
+    this.#upstreamCalledAt = performance.now();
   }
 
-  /** A piece of output was passed on: the first one counts. */
+  /** Marks that output was passed on. The first mark counts. */
   markOutput(): void {
     this.#firstTokenMs ??= since(this.#receivedAt);
   }
 
   markAnswerEnd(): void {
-    if (this.#calledAt !== undefined) this.#upstreamMs = since(this.#calledAt);
+    if (this.#upstreamCalledAt !== undefined) this.#upstreamMs = since(this.#upstreamCalledAt);
   }
 }
 

@@ -1,19 +1,19 @@
 import { isObject } from "../wire/json.ts";
 
-/** Tokens as the upstream counted them. */
+/** Token counts that an upstream reported. */
 export interface TokenUsage {
   readonly promptTokens: number;
   readonly completionTokens: number;
-  /** Those of the prompt that were cached; undefined unless the upstream says so. */
+  /** Cached part of the prompt; undefined if the upstream does not report it. */
   readonly cachedPromptTokens: number | undefined;
-  /** Those of the completion that were reasoning; undefined unless the upstream says so. */
+  /** Reasoning part of the completion; undefined if the upstream does not report it. */
   readonly reasoningTokens: number | undefined;
 }
 
-/** More than any request can use: beyond it a count is a fault, not a fact. */
+/** Bound of a count that is believed; no request uses as many tokens. */
 const MAX_TOKENS = 1_000_000_000;
 
-/** The usage in a completion or a chunk; undefined if it is absent, not whole, negative or absurd. */
+/** Reads the usage of a completion or chunk; undefined if it is absent, not whole, negative or beyond the bound. */
 export function readUsage(completion: unknown): TokenUsage | undefined {
   const usage = isObject(completion) ? completion["usage"] : undefined;
   if (!isObject(usage)) return undefined;
@@ -24,7 +24,7 @@ export function readUsage(completion: unknown): TokenUsage | undefined {
   return { promptTokens, completionTokens, cachedPromptTokens, reasoningTokens };
 }
 
-/** Facts that an answer states of how it came about, as far as its price depends on them. */
+/** Facts that an answer reports about its origin, as far as its price depends on them. */
 export interface AnsweredBy {
   readonly model?: string;
   readonly serviceTier?: string;
@@ -32,7 +32,7 @@ export interface AnsweredBy {
 
 const MAX_NAME_CHARS = 256;
 
-/** The model and the tier that a completion or a chunk says it is by. */
+/** Reads the model and service tier that a completion or chunk reports. */
 export function readAnsweredBy(completion: unknown): AnsweredBy {
   if (!isObject(completion)) return {};
   const { model, service_tier: serviceTier } = completion;
@@ -43,20 +43,20 @@ function isName(value: unknown): value is string {
   return typeof value === "string" && value !== "" && value.length <= MAX_NAME_CHARS;
 }
 
-/** Text that is not empty, in any of the members that carry output. */
+/** Matches non-empty text in a member that carries output. */
 const TEXT = /"(?:content|reasoning_content|reasoning|refusal|arguments)"\s*:\s*"[^"]/;
 
-/** True if a completion or a chunk, as JSON, has text of the model's in it. */
+/** True if a completion or chunk, as JSON, has output text. */
 export function hasOutput(json: string): boolean {
   return TEXT.test(json);
 }
 
-/** True if a usage cannot be meant: no output is counted although there was some. */
-export function isPlaceholder({ completionTokens }: TokenUsage, sawOutput: boolean): boolean {
-  return completionTokens === 0 && sawOutput;
+/** True if a usage is a placeholder: it counts no output although there was some. */
+export function isPlaceholder({ completionTokens }: TokenUsage, hadOutput: boolean): boolean {
+  return completionTokens === 0 && hadOutput;
 }
 
-/** Undefined as well for what is no part of `whole`: the charge does not hang on it. */
+/** Reads a part of a count; undefined also if it is larger than the whole: the charge does not depend on it. */
 function partOf(whole: number, details: unknown, name: string): number | undefined {
   const part = isObject(details) ? details[name] : undefined;
   return isCount(part) && part <= whole ? part : undefined;

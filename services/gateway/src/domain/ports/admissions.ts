@@ -6,11 +6,11 @@ import type { Denial } from "../errors/denial.ts";
 export interface AdmissionRequest {
   readonly namespaceId: Id<"ns">;
   readonly requestId: Id<"req">;
-  /** Of the calling key, from the root key down. */
+  /** Lineage of the calling key, from the root key down. */
   readonly lineage: readonly Id<"key">[];
   readonly price: TokenPrice;
   readonly inputTokensMax: number;
-  /** Over all choices. */
+  /** Output bound over all choices. */
   readonly outputTokensMax: number;
   readonly choices: number;
   readonly idempotencyKey: string | undefined;

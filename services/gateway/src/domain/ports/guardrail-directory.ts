@@ -13,6 +13,7 @@ export interface AppliedGuardrail {
   readonly spec: GuardrailSpec;
 }
 
+/** Guardrails by key. */
 export interface GuardrailDirectory {
   /**
    * Finds every guardrail that applies to the key. Returns the same array as long as nothing has changed.

@@ -8,12 +8,13 @@ export type Caller =
       readonly namespaceId: Id<"ns">;
       /** Scopes in effect now. */
       readonly scopes: readonly string[];
-      /** From the root key down to this key. */
+      /** Ancestors and the key itself, from the root key down. */
       readonly lineage: readonly Id<"key">[];
     }
   | { readonly kind: "operator" }
   | { readonly kind: "service" };
 
+/** Key that makes a call. */
 export type CallingKey = Extract<Caller, { kind: "key" }>;
 
 /** Finds the caller that a token stands for. @throws DomainError UNAUTHENTICATED for a bad token, UNAVAILABLE without an answer */

@@ -1,12 +1,12 @@
 import type { ChatRequest } from "../request/chat-request.ts";
 import type { TokenBounds } from "../request/token-bounds.ts";
 
-/** What speaks to a provider. The metering sees all of them alike: bytes of JSON, or of server-sent events. */
+/** Adapter to the HTTP API of a provider. Every answer is JSON of the OpenAI API, or server-sent events of such JSON. */
 export interface Upstream {
-  /** The most tokens that it will count for this request. */
+  /** Upper bounds of the tokens that the provider will count for a request. */
   boundTokens(request: ChatRequest): TokenBounds | Promise<TokenBounds>;
   /**
-   * Sends a chat completion and resolves with the head of the answer, whatever its status.
+   * Sends a chat completion. Resolves with the head of the answer, whatever its status.
    *
    * @throws UpstreamFault if there is no answer; the body throws one if it breaks off
    */
@@ -14,23 +14,26 @@ export interface Upstream {
   close(): Promise<void>;
 }
 
+/** Chat completion as it is sent. */
 export interface UpstreamRequest {
   readonly body: string | Uint8Array;
   readonly streamed: boolean;
-  /** Aborted when nobody wants the answer any more: the connection is destroyed, not reused. */
+  /** Aborted when the request is cancelled: the connection is then destroyed, not reused. */
   readonly signal: AbortSignal;
 }
 
+/** Answer of an upstream, whose body is still to be read. */
 export interface UpstreamAnswer {
   readonly status: number;
-  /** Lower case, without parameters; empty if there was none. */
+  /** Media type in lower case, without parameters; empty if there was none. */
   readonly contentType: string;
   readonly retryAfter: string | undefined;
   readonly body: AsyncIterable<Uint8Array>;
-  /** Nobody reads the rest: ends it, unless it has ended. */
+  /** Ends the body unread, unless it has ended. */
   discard(): void;
 }
 
+/** Fault of a call to an upstream, or of its answer. */
 export class UpstreamFault extends Error {
   override readonly name = "UpstreamFault";
   readonly kind: UpstreamFaultKind;
@@ -40,14 +43,14 @@ export class UpstreamFault extends Error {
     this.kind = kind;
   }
 
-  /** Whether the upstream may have the request: then it may have worked, and bill for it, whatever came back. */
+  /** True if the upstream may have got the request: it may have worked and bill for it, whatever it answered. */
   get isSent(): boolean {
     return this.kind === "timeout" || this.kind === "broken";
   }
 }
 
 /**
- * `unreachable` and `connect_timeout`: no byte of the request has left, because there was no connection for it. `timeout`:
- * it was sent, and then nothing came for too long. `broken`: anything else that happened after it was sent.
+ * Kind of a fault. `unreachable`, `connect_timeout`: there was no connection, so no byte of the request was sent. `timeout`: the
+ * request was sent, and nothing arrived for too long. `broken`: any other fault after it was sent.
  */
 export type UpstreamFaultKind = "unreachable" | "connect_timeout" | "timeout" | "broken";

@@ -5,12 +5,10 @@ import type { Caller } from "../ports/key-verifier.ts";
 import type { CancelReason, Reply } from "../ports/reply.ts";
 import { dependencyDown, Refusal, upstreamFailed } from "../errors/refusal.ts";
 
-/** Why a running request is ended before its time, and what its client is told. */
-
-/** Cuts the request if its key is not good for it any more. */
-export function cancelUnlessPermitted(reply: Reply, outcome: Caller | DomainError): void {
-  if (outcome instanceof DomainError) reply.cancel(reasonOf(outcome));
-  else if (outcome.kind !== "key" || !permits(outcome.scopes, INFERENCE_SCOPE)) reply.cancel("insufficient_scope");
+/** Credential listener of a running request: cancels it if its key may not make it any more. @param result of verifying the key */
+export function cancelUnlessPermitted(reply: Reply, result: Caller | DomainError): void {
+  if (result instanceof DomainError) reply.cancel(reasonOf(result));
+  else if (result.kind !== "key" || !permits(result.scopes, INFERENCE_SCOPE)) reply.cancel("insufficient_scope");
 }
 
 function reasonOf({ code, reason }: DomainError): CancelReason {
@@ -18,11 +16,12 @@ function reasonOf({ code, reason }: DomainError): CancelReason {
   return reason === "CREDENTIAL_EXPIRED" ? "api_key_expired" : "api_key_revoked";
 }
 
+/** Reason for which a request was cancelled; only once its signal is aborted. */
 export function cancelReasonOf(reply: Reply): CancelReason {
   return reply.signal.reason as CancelReason;
 }
 
-/** What the client is told: as the answer, or as the last event of a stream that has begun. */
+/** Refusal that the client of a cancelled request gets: as the answer, or as the last event of a stream that has begun. */
 export function refusalOfCancellation(reason: CancelReason): Refusal {
   switch (reason) {
     case "api_key_revoked": {

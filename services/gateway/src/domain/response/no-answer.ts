@@ -2,45 +2,43 @@ import { DomainError } from "@routeplane/domain";
 import { cancelReasonOf } from "./cancellation.ts";
 import type { Reply } from "../ports/reply.ts";
 import { type UpstreamAnswer, UpstreamFault } from "../ports/upstream.ts";
-import { dependencyDown, upstreamFailed } from "../errors/refusal.ts";
+import { dependencyDown, type Refusal, upstreamFailed } from "../errors/refusal.ts";
 import { cancelledResult, isSuccess, refusedResult, type RelayResult } from "./relay.ts";
 
-/** How a request ends of which no answer can be passed on, and whether the upstream may have worked for it all the same. */
-
 /**
- * The admission could not be made safe: NATS or the disk does not do what it is for. Beside that the upstream was called: what
- * it may have done until it was cut is charged, unless it is known that it did nothing.
+ * Result of a request whose admission could not be committed, because NATS or the disk failed. The upstream was called meanwhile:
+ * the request is charged, unless the upstream certainly did no work.
  *
- * @param answered what became of the call; undefined if there was none
+ * @param answered outcome of the upstream call; undefined if there was none
  */
 export function notRecordedResult(
   fault: unknown,
   answered: PromiseSettledResult<UpstreamAnswer> | undefined,
 ): RelayResult {
-  const named = fault instanceof DomainError ? fault.metadata["dependency"] : undefined;
-  const refusal = refusedResult(dependencyDown(named ?? "spool", fault));
+  const dependency = fault instanceof DomainError ? fault.metadata["dependency"] : undefined;
+  const refusal = refusedResult(dependencyDown(dependency ?? "spool", fault));
   if (answered === undefined) return { ...refusal, neverSent: true };
   return { ...refusal, billable: isBillable(answered) };
 }
 
-/** True if the upstream may have worked for the request, judging by what became of the call. */
+/** True if the upstream may have worked for the request, by the outcome of its call. */
 export function isBillable(answered: PromiseSettledResult<UpstreamAnswer>): boolean {
   return answered.status === "fulfilled" ? isSuccess(answered.value) : mayHaveWorked(answered.reason);
 }
 
-/** The call failed, or was cut, before the head of an answer. */
+/** Result of a request whose upstream call failed, or was cancelled, before the head of an answer arrived. */
 export function noAnswerResult(fault: unknown, reply: Reply): RelayResult {
   const billable = mayHaveWorked(fault);
   if (reply.signal.aborted) return { ...cancelledResult(cancelReasonOf(reply), undefined, 0), billable };
   return { ...refusedResult(refusalOf(fault)), billable };
 }
 
-/** True unless it is known that the request never left the gateway: the upstream may have worked for it. */
+/** True unless the request certainly never left the gateway. */
 function mayHaveWorked(fault: unknown): boolean {
   return !(fault instanceof UpstreamFault) || fault.isSent;
 }
 
-function refusalOf(fault: unknown) {
+function refusalOf(fault: unknown): Refusal {
   const kind = fault instanceof UpstreamFault ? fault.kind : "broken";
   if (kind === "unreachable") {
     return upstreamFailed("upstream_unreachable", "the upstream cannot be reached", fault);

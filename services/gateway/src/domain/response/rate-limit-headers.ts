@@ -1,6 +1,6 @@
 import type { AdmissionDecision, RateLimitState } from "../ports/admissions.ts";
 
-/** `x-ratelimit-*`, in the names and formats of the OpenAI API, for the limits that there are. */
+/** Headers `x-ratelimit-*`, in the names and formats of the OpenAI API, for the rate limits that apply. */
 export function rateLimitHeaders(
   { requests, tokens }: Pick<AdmissionDecision, "requests" | "tokens">,
   nowMs: number,
@@ -8,16 +8,16 @@ export function rateLimitHeaders(
   return { ...headersOf("requests", requests, nowMs), ...headersOf("tokens", tokens, nowMs) };
 }
 
-function headersOf(what: string, state: RateLimitState | undefined, nowMs: number): Readonly<Record<string, string>> {
+function headersOf(unit: string, state: RateLimitState | undefined, nowMs: number): Readonly<Record<string, string>> {
   if (state === undefined) return {};
   return {
-    [`x-ratelimit-limit-${what}`]: String(state.limit),
-    [`x-ratelimit-remaining-${what}`]: String(state.remaining),
-    [`x-ratelimit-reset-${what}`]: formatDuration(state.resetsAt.getTime() - nowMs),
+    [`x-ratelimit-limit-${unit}`]: String(state.limit),
+    [`x-ratelimit-remaining-${unit}`]: String(state.remaining),
+    [`x-ratelimit-reset-${unit}`]: formatDuration(state.resetsAt.getTime() - nowMs),
   };
 }
 
-/** As that API writes them: `86ms`, `8.64s`, `7m12s`, `2h0m5s`. */
+/** Formats a duration as the OpenAI API does: `86ms`, `8.64s`, `7m12s`, `2h0m5s`. Negative ones are `0s`. */
 export function formatDuration(ms: number): string {
   const whole = Math.max(0, Math.ceil(ms));
   if (whole < 1_000) return whole === 0 ? "0s" : `${whole}ms`;

@@ -1,18 +1,18 @@
 /**
- * Removes secrets (the keys of providers) from bytes, whatever spelling an upstream repeats them in: as they are, in another
- * case, with characters escaped as JSON does (`\u0073`, `\/`, any number of times) or as URLs do (`%73`), and in base64, whole or
- * within something longer.
+ * Redactor of secrets (the keys of providers) in bytes, in every spelling in which an upstream can repeat them: unchanged, in
+ * another case, with characters escaped as in JSON (`\u0073`, `\/`, any number of times) or in URLs (`%73`), and in base64, alone
+ * or within longer text.
  *
- * Works on bytes, before anything is parsed or cut, so that no half of a secret is left. Bytes that hold no secret are returned
- * as they are. Costs one look-up per byte (2 us for an event of 218 bytes); work per byte is bounded whatever the text.
+ * Works on bytes, before they are parsed or split, so that no part of a secret is left. Bytes without a secret are returned
+ * unchanged. Costs one look-up per byte (2 us for an event of 218 bytes); work per byte is bounded for any text.
  */
 export class SecretRedactor {
-  /** Secrets that are looked for. */
+  /** Secrets that are redacted. */
   readonly secrets: readonly string[];
   readonly #needles: readonly Needle[];
-  /** By folded character: whether a secret begins with it. */
+  /** First characters of secrets: 1 at each folded character that is one. */
   readonly #firsts = new Uint8Array(256);
-  /** By two bytes: whether a secret may begin with them. Almost no place in a text passes this. */
+  /** Starts of secrets: 1 at each pair of bytes with which one can start. Almost no position in a text passes this. */
   readonly #begins = new Uint8Array(256 * 256);
 
   /** @param secrets printable ASCII; those of fewer than `MIN_SECRET_CHARS` characters are ignored */
@@ -31,12 +31,12 @@ export class SecretRedactor {
     }
   }
 
-  /** True if there is nothing to look for. */
+  /** True if there are no secrets. */
   get isEmpty(): boolean {
     return this.#needles.length === 0;
   }
 
-  /** `text` without secrets. */
+  /** Redacts a text. */
   text(text: string): string {
     if (this.isEmpty) return text;
     const bytes = Buffer.from(text);
@@ -44,7 +44,7 @@ export class SecretRedactor {
     return passed.length === 1 ? text : Buffer.concat(passed).toString();
   }
 
-  /** The bytes of a stream, also if a secret is split over its chunks: what may become one waits for the next chunk. */
+  /** Redacts a stream, also secrets that are split over chunks: bytes that can start one are held until the next chunk. */
   async *stream(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
     let rest: Uint8Array = new Uint8Array();
     for await (const chunk of chunks) {
@@ -56,7 +56,7 @@ export class SecretRedactor {
     if (rest.length > 0) yield* this.#scan(rest, true).passed;
   }
 
-  /** @returns what may leave, in one piece if nothing was redacted, and the end that may be the beginning of a secret */
+  /** Redacts bytes. @returns those that may leave, in one piece if nothing was redacted, and the end that can start a secret */
   #scan(bytes: Uint8Array, isLast: boolean): { readonly passed: Uint8Array[]; readonly rest: Uint8Array } {
     const passed: Uint8Array[] = [];
     const begins = this.#begins;
@@ -78,7 +78,7 @@ export class SecretRedactor {
     return { passed, rest: bytes.subarray(at) };
   }
 
-  /** @returns where the longest secret ends that begins there, or 0; and whether more bytes cannot change that */
+  /** Matches secrets at a position. @returns the end of the longest one, or 0; and true if more bytes cannot change it */
   #matchAt(bytes: Uint8Array, at: number): { readonly end: number; readonly isWhole: boolean } {
     const { code } = readSpelled(bytes, at);
     if (code === INCOMPLETE) return { end: NO_MATCH, isWhole: false };
@@ -94,7 +94,7 @@ export class SecretRedactor {
   }
 }
 
-/** Shorter ones are placeholders (`none`, `EMPTY`, `ollama`), which occur in answers. */
+/** Length of the shortest secret; shorter ones are placeholders (`none`, `EMPTY`, `ollama`), which occur in answers. */
 export const MIN_SECRET_CHARS = 7;
 
 const REPLACEMENT = Buffer.from("[redacted]");
@@ -105,7 +105,7 @@ const BACKSLASH = 0x5c;
 const PERCENT = 0x25;
 const [LETTER_U, LETTER_X, DIGIT_2, DIGIT_5] = Buffer.from("ux25");
 
-/** Longer runs of backslashes escape nothing that anybody means. */
+/** Length of the longest run of backslashes that is read as an escape. */
 const MAX_BACKSLASHES = 32;
 /** Number of times that a `%` may be percent-encoded itself. */
 const MAX_PERCENT_LEVELS = 4;
@@ -119,7 +119,7 @@ const FOLDED = Uint8Array.from({ length: 256 }, (_, byte) => {
 
 function needlesOf(secret: string): readonly Needle[] {
   const spelled = [secret, ...base64Cores(secret)];
-  // In a text in which backslashes count for nothing, a secret that holds some reads without them.
+  // Where backslashes are ignored, a secret that contains some reads without them.
   if (secret.includes("\\")) spelled.push(secret.replaceAll("\\", ""));
   const needles: Needle[] = spelled.map((text) => ({ codes: foldAll(text), read: readSpelled }));
   return [{ codes: foldAll(secret), read: readLiteral }, ...needles];
@@ -130,8 +130,8 @@ function foldAll(text: string): Uint8Array {
 }
 
 /**
- * What base64 makes of a secret within something longer: its characters depend on where in a group of three bytes the secret
- * begins, and those that share bits with what is around it are left out.
+ * Base64 of a secret within longer text: one spelling for each offset in a group of three bytes, without the characters that share
+ * bits with the text around it.
  */
 function base64Cores(secret: string): readonly string[] {
   return [0, 1, 2].map((offset) => {
@@ -140,23 +140,24 @@ function base64Cores(secret: string): readonly string[] {
   });
 }
 
+/** Character that was read, and the position behind it. */
 interface Read {
-  /** Folded; -1 if more bytes decide. */
+  /** Folded character; -1 if more bytes decide. */
   code: number;
   next: number;
 }
 
-/** Reused by every call of a reader, which is not re-entered: an object for each byte would cost more than the reading. */
+/** Result of every reader, which are not re-entered: an object for each byte would cost more than the reading. */
 const READ: Read = { code: 0, next: 0 };
 type Reader = (bytes: Uint8Array, at: number) => Read;
 
-/** One spelling of a secret, as the characters that its reader makes of it. */
+/** Spelling of a secret, as the characters that its reader returns for it. */
 interface Needle {
   readonly codes: Uint8Array;
   readonly read: Reader;
 }
 
-/** @returns where the needle ends if it begins there; `NO_MATCH`; or `INCOMPLETE` if more bytes decide */
+/** Matches a needle at a position. @returns its end; `NO_MATCH`; or `INCOMPLETE` if more bytes decide */
 function matchNeedle(bytes: Uint8Array, at: number, { codes, read }: Needle): number {
   let next = at;
   for (const expected of codes) {
@@ -178,7 +179,7 @@ function readLiteral(bytes: Uint8Array, at: number): Read {
   return found(bytes[at] ?? INCOMPLETE, at + 1);
 }
 
-/** One character, whatever escapes it. Backslashes that escape nothing else count for nothing. */
+/** Reads one character, escaped or not. Backslashes that escape nothing are skipped. */
 function readSpelled(bytes: Uint8Array, at: number): Read {
   if (bytes[at] === PERCENT) return readPercent(bytes, at);
   const end = endOfRun(bytes, at);
@@ -191,7 +192,7 @@ function readPercent(bytes: Uint8Array, at: number): Read {
   let digits = at + 1;
   for (let level = 0; level < MAX_PERCENT_LEVELS; level++) {
     if (bytes[digits] !== DIGIT_2 || bytes[digits + 1] !== DIGIT_5) break;
-    // `%25` alone is a percent sign: it is an escape of another one only if digits follow.
+    // `%25` alone is a percent sign; it escapes another one only if digits follow.
     if (digits + 2 < bytes.length && hexDigit(bytes[digits + 2]) < 0) break;
     digits += 2;
   }

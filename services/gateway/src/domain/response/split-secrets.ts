@@ -3,15 +3,15 @@ import { endOfString } from "../wire/json-members.ts";
 import { type SseEvent, SseSplitter } from "../wire/sse.ts";
 import { UpstreamFault } from "../ports/upstream.ts";
 
-/** Length of a secret's beginning from which on events are held back; fewer characters occur in any text. */
+/** Characters of the start of a secret from which events are held back; fewer occur in any text. */
 const MIN_HELD_CHARS = 4;
 const MAX_EVENT_BYTES = 4 * 1024 ** 2;
 /** Bound of the events that are held back; beyond it they are passed on. */
 const MAX_HELD_BYTES = 1024 ** 2;
-/** Bound of the texts that are watched at a time, and of the pieces in one event; no answer has so many. */
+/** Bound of the texts that are followed at a time, and of the pieces in one event; no answer has so many. */
 const MAX_TEXTS = 1_024;
 
-/** Matches the beginning of a member that is a string: any may carry pieces of a text, but those that every chunk repeats. */
+/** Matches the start of a member that is a string and can be a piece of a text; not those that every chunk repeats. */
 const PIECE =
   /"(?!(?:id|object|model|system_fingerprint|service_tier|role|type|finish_reason)")([\w-]{1,40})"\s*:\s*"/g;
 /** Length of the longest escape of a character. */
@@ -20,19 +20,19 @@ const ESCAPED_CHARS = "\\u0000".length;
 const INDEX = /"index"\s*:\s*(\d+)/;
 
 /**
- * The bytes of a stream of server-sent events, unless a secret is spelled by several of them, piece by piece: then the stream
- * breaks off before the piece that completes it. Events wait while the end of their text is the beginning of a secret, of at
- * least 4 characters; all others pass at once.
+ * Passes a stream of server-sent events on, unless several events spell a secret, piece by piece: then the stream breaks off
+ * before the piece that completes it. Events are held back while their text ends with the start of a secret, of at least 4
+ * characters; all others pass at once.
  *
- * @param chunks in which no secret is whole
- * @throws UpstreamFault `broken` if a secret comes
+ * @param chunks bytes without a secret that is in one piece
+ * @throws UpstreamFault `broken` if a secret is spelled
  */
 export async function* withoutSplitSecrets(
   chunks: AsyncIterable<Uint8Array>,
   secrets: readonly string[],
 ): AsyncGenerator<Uint8Array> {
   const splitter = new SseSplitter(MAX_EVENT_BYTES);
-  const watch = new SecretWatch(secrets);
+  const detector = new SecretDetector(secrets);
   let held: Buffer[] = [];
   let heldBytes = 0;
   const pass = (events: readonly SseEvent[]): Buffer | undefined => {
@@ -40,7 +40,7 @@ export async function* withoutSplitSecrets(
     for (const { raw, data = "" } of events) {
       held.push(raw);
       heldBytes += raw.length;
-      const state = watch.absorb(data);
+      const state = detector.absorb(data);
       if (state === "whole") {
         held = held.slice(0, passed);
         throw new UpstreamFault("broken", "the upstream spells its own key");
@@ -64,19 +64,20 @@ export async function* withoutSplitSecrets(
   } catch (error) {
     fault = error;
   }
-  // The stream is over: what is held back cannot become a secret, unless one is whole.
-  if (!watch.isWhole) yield* held;
+  // The stream is over: held events cannot complete a secret any more, unless one is complete.
+  if (!detector.isWhole) yield* held;
   if (fault !== undefined) throw fault;
 }
 
-/** Tells whether texts that come in pieces end with the beginning of a secret, or hold one. */
-class SecretWatch {
+/** Detector of secrets in texts that arrive in pieces. */
+class SecretDetector {
   readonly #secrets: readonly string[];
   readonly #maxChars: number;
-  /** The ends of texts, by choice and member, and by member alone. */
+  /** Ends of texts, keyed by choice and member, and by member alone. */
   readonly #tails = new Map<string, string>();
-  /** Names, as in `#tails`, of the texts that end with the beginning of a secret. */
+  /** Keys, as in `#tails`, of the texts that end with the start of a secret. */
   readonly #pending = new Set<string>();
+  /** True once a secret is complete. */
   isWhole = false;
 
   constructor(secrets: readonly string[]) {
@@ -84,6 +85,7 @@ class SecretWatch {
     this.#maxChars = Math.max(0, ...secrets.map(({ length }) => length));
   }
 
+  /** Reads the data of an event. @returns the state of all texts: without secret, with the start of one, or with a whole one */
   absorb(data: string): "none" | "begun" | "whole" {
     const choice = INDEX.exec(data)?.[1] ?? "";
     let pieces = 0;
@@ -92,7 +94,7 @@ class SecretWatch {
       const start = index + opening.length - 1;
       for (const literal of this.#endsOf(data, start, endOfString(data, start))) {
         this.#add(`${choice} ${member}`, literal);
-        // Also as one text over all choices: an index may be the chunk's own.
+        // Also as one text over all choices: `index` may belong to the chunk.
         this.#add(member, literal);
       }
     }
@@ -100,7 +102,7 @@ class SecretWatch {
     return this.#pending.size > 0 ? "begun" : "none";
   }
 
-  /** Parts of a string that may belong to a secret that is not whole in it: all of a short string, the two ends of a long one. */
+  /** Parts of a string that can belong to a secret which other pieces complete: all of a short string, both ends of a long one. */
   #endsOf(data: string, start: number, end: number): readonly string[] {
     const maxChars = this.#maxChars * ESCAPED_CHARS;
     if (end - start <= 2 * maxChars) return [data.slice(start, end)];
