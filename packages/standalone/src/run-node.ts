@@ -64,13 +64,13 @@ async function runUntilStopped(options: NodeOptions, progress: Progress, stop: A
     await assertPortsFree(gatewayPorts);
     progress.say(`Starting Routeplane in ${layout.home}`);
     const start = { layout, gatewayPorts, environment: options.environment, progress, stop };
-    const { addresses, fleet } = await startNode(start);
+    const { addresses, processes } = await startNode(start);
     try {
       const startMs = performance.now() - startedAt;
       options.stdout.write(nextSteps({ ...homeOf(options, layout), gatewayPorts, addresses, startMs }));
       if (!stop.aborted) await once(stop, "abort");
     } finally {
-      await progress.step("stop", () => fleet.stop());
+      await progress.step("stop", () => processes.stop());
       await removeAddresses(layout);
     }
   } finally {

@@ -8,7 +8,7 @@ import {
   writeAddresses,
 } from "./addresses.ts";
 import { describeFailure, StartFailure } from "./start-failure.ts";
-import { createFleet, type Fleet, logFile } from "./fleet.ts";
+import { createNodeProcesses, type NodeProcesses, logFile } from "./node-processes.ts";
 import { type Gateway, gatewaysOf } from "./gateways.ts";
 import type { HomeLayout } from "./home.ts";
 import { supervisionMark } from "./orphaned-processes.ts";
@@ -36,7 +36,7 @@ export interface StartOptions {
 interface Start extends StartOptions {
   readonly roles: RoleOptions;
   readonly gateways: readonly Gateway[];
-  readonly fleet: Fleet;
+  readonly processes: NodeProcesses;
   /** Aborted when a step fails or the start is cancelled. */
   readonly signal: AbortSignal;
 }
@@ -46,7 +46,7 @@ interface Start extends StartOptions {
  *
  * @throws the cause of a failed start, after stopping the processes that had been started
  */
-export async function startNode(options: StartOptions): Promise<{ addresses: Addresses; fleet: Fleet }> {
+export async function startNode(options: StartOptions): Promise<{ addresses: Addresses; processes: NodeProcesses }> {
   const { layout, environment, progress, stop, gatewayPorts } = options;
   const secrets = await loadSecrets(layout.secrets);
   const addresses = await chooseAddresses({ gatewayPorts, environment, say: progress.say });
@@ -55,20 +55,20 @@ export async function startNode(options: StartOptions): Promise<{ addresses: Add
   const roles: RoleOptions = { spool: layout.spool, addresses, secrets, environment, mark };
   const failed = new AbortController();
   const signal = AbortSignal.any([stop, failed.signal]);
-  const fleet = createFleet(layout, progress.say, signal);
+  const processes = createNodeProcesses(layout, progress.say, signal);
   // Awaited together: an unhandled rejection of a step would end this process.
   const steps = [
     writeAddresses(layout, addresses, gatewayPorts),
-    ...startSteps({ ...options, roles, gateways, fleet, signal }),
+    ...startSteps({ ...options, roles, gateways, processes, signal }),
   ];
   try {
     await Promise.all(steps);
     await writeSaved(layout.home, "url", urlOf(gatewayPorts[0] ?? 0));
-    return { addresses, fleet };
+    return { addresses, processes };
   } catch (error) {
     failed.abort(error);
     progress.end();
-    await fleet.stop();
+    await processes.stop();
     // The other steps are cancelled too: their processes and files must not outlive this call.
     await Promise.allSettled(steps);
     await removeAddresses(layout);
@@ -78,8 +78,8 @@ export async function startNode(options: StartOptions): Promise<{ addresses: Add
 
 /** Last steps of the start. Each settles after the steps that it depends on. */
 function startSteps(start: Start): readonly Promise<void>[] {
-  const { fleet, progress, roles } = start;
-  const run = (service: Service) => () => progress.step(service, () => fleet.start(serviceSpec(service, roles)));
+  const { processes, progress, roles } = start;
+  const run = (service: Service) => () => progress.step(service, () => processes.start(serviceSpec(service, roles)));
   const database = startPostgres(start);
   const broker = startNats(start);
   const schemas = Object.fromEntries(
@@ -89,7 +89,7 @@ function startSteps(start: Start): readonly Promise<void>[] {
   const gateways = start.gateways.map(async ({ role, port, isForSpool }) => {
     await broker;
     if (isForSpool) progress.say(`  ${role} runs too, to send what an earlier run left in its spool`);
-    await progress.step(role, () => fleet.start(gatewaySpec(role, port, roles)));
+    await progress.step(role, () => processes.start(gatewaySpec(role, port, roles)));
   });
   const seeded = auth.then(() => seedNode(start));
   const aggregator = Promise.all([schemas.usage, broker]).then(run("aggregator"));
@@ -97,14 +97,14 @@ function startSteps(start: Start): readonly Promise<void>[] {
   return [seeded, ...services, ...gateways];
 }
 
-async function startPostgres({ layout, roles, fleet, progress, signal, environment }: Start): Promise<void> {
+async function startPostgres({ layout, roles, processes, progress, signal, environment }: Start): Promise<void> {
   const port = roles.addresses.postgres;
   const password = roles.secrets.superuserPassword;
   await progress.step("postgres", async () => {
     const variables = commonVariables("postgres", { environment, mark: roles.mark });
     const log = logFile(layout, "postgres");
     const options = { folder: layout.postgres, port, password, durable: true, log, signal, environment: variables };
-    await fleet.start(await preparePostgres({ ...options, say: progress.say }));
+    await processes.start(await preparePostgres({ ...options, say: progress.say }));
   });
   try {
     await provision(superuserUrl({ port, password }), planOf(roles.secrets));
@@ -114,13 +114,13 @@ async function startPostgres({ layout, roles, fleet, progress, signal, environme
   }
 }
 
-async function startNats({ layout, roles, fleet, progress, signal, environment }: Start): Promise<void> {
+async function startNats({ layout, roles, processes, progress, signal, environment }: Start): Promise<void> {
   await progress.step("nats", async () => {
     const executable = await natsBinary({ environment, say: progress.say, signal });
     const port = roles.addresses.nats;
     const { natsPassword: password, natsPasswords: passwords } = roles.secrets;
     const variables = commonVariables("nats", { environment, mark: roles.mark });
-    await fleet.start(
+    await processes.start(
       await prepareNats({ executable, folder: layout.nats, port, password, passwords, environment: variables }),
     );
   });

@@ -2,13 +2,13 @@ import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, afterEach, expect, it } from "vitest";
-import { type ProcessSpec, supervise, type Supervised } from "../src/process/supervise.ts";
+import { type ProcessSpec, supervise, type SupervisedProcess } from "../src/process/supervise.ts";
 import { waitUntil } from "../src/process/wait.ts";
 
 const folder = await mkdtemp(join(tmpdir(), "routeplane-supervise-"));
 const log = join(folder, "some.log");
 const pidFile = join(folder, "some.pid");
-const running: Supervised[] = [];
+const running: SupervisedProcess[] = [];
 afterEach(async () => void (await Promise.all(running.splice(0).map((supervised) => supervised.stop()))));
 afterAll(() => rm(folder, { recursive: true }));
 
@@ -18,7 +18,7 @@ function specOf(script: string, overrides: Partial<ProcessSpec> = {}): ProcessSp
   return { role: "some", command, isReady: async () => true, stopSignal: "SIGTERM", ...limits, ...overrides };
 }
 
-function start(spec: ProcessSpec, onDeath?: (delayMs: number) => void): Supervised {
+function start(spec: ProcessSpec, onDeath?: (delayMs: number) => void): SupervisedProcess {
   const supervised = supervise(spec, { log, pidFile, onDeath: (_, delayMs) => onDeath?.(delayMs) });
   running.push(supervised);
   return supervised;

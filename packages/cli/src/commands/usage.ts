@@ -44,7 +44,7 @@ export function addUsageCommand(cloud: Command, context: Context): void {
     .description("Show requests, tokens and spend of the namespace")
     .option("--from <time>", "Start, RFC 3339 with an offset (default: --to minus 30 days)", timeArgument)
     .option("--to <time>", "End, exclusive, RFC 3339 with an offset (default: now)", timeArgument)
-    .option("--group-by <what>", "Dimensions to group by, separated by commas", groupByArgument)
+    .option("--group-by <dimensions>", "Dimensions to group by, separated by commas", groupByArgument)
     .option("--key <name|id>", "Name or id of the key whose requests count", idArgument)
     .option("--model <id>", "Model whose requests count", idArgument)
     .option("--all-namespaces", "Show every namespace of the node (operator only)")

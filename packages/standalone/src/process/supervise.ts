@@ -36,14 +36,14 @@ export interface SupervisionOptions {
   readonly onRestart?: (pid: number) => void;
 }
 
-export interface StartedOptions {
+export interface StartOptions {
   /** Cancels the wait, which then throws the signal's reason. */
   readonly signal?: AbortSignal;
   /** The time limit starts when this resolves; immediately by default. */
   readonly after?: Promise<unknown>;
 }
 
-export interface Supervised {
+export interface SupervisedProcess {
   readonly role: string;
   /** Id of the running process; undefined between an end and a restart. */
   pid(): number | undefined;
@@ -52,7 +52,7 @@ export interface Supervised {
    *
    * @throws StartFailure if it exits before that, or exceeds the time limit
    */
-  started(options?: StartedOptions): Promise<void>;
+  started(options?: StartOptions): Promise<void>;
   /** Stops the process for good, and kills it after `stopTimeoutMs`. */
   readonly stop: () => Promise<void>;
 }
@@ -63,7 +63,7 @@ const MAX_DELAY_MS = 5_000;
 const STABLE_MS = 10_000;
 
 /** Starts the process, and restarts it whenever it ends by itself, after a delay that doubles each time. */
-export function supervise(spec: ProcessSpec, options: SupervisionOptions): Supervised {
+export function supervise(spec: ProcessSpec, options: SupervisionOptions): SupervisedProcess {
   const stopping = new AbortController();
   let child: ChildProcess | undefined;
   let endings = 0;

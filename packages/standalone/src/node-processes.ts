@@ -1,10 +1,10 @@
 import { join } from "node:path";
 import type { HomeLayout } from "./home.ts";
 import { describeEnding } from "./process/command.ts";
-import { type ProcessSpec, supervise, type Supervised } from "./process/supervise.ts";
+import { type ProcessSpec, supervise, type SupervisedProcess } from "./process/supervise.ts";
 
 /** Processes of a node. */
-export interface Fleet {
+export interface NodeProcesses {
   /** Starts a process and waits until it is ready. Its time limit begins when the roles that it needs are ready. */
   start(spec: ProcessSpec): Promise<void>;
   /** Stops all processes, clients before the servers that they call. Nothing can be started any more. */
@@ -19,8 +19,12 @@ const STOP_ORDER: readonly ((role: string) => boolean)[] = [
   (role) => role === "postgres",
 ];
 
-export function createFleet(layout: HomeLayout, say: (text: string) => void, signal: AbortSignal): Fleet {
-  const members: Supervised[] = [];
+export function createNodeProcesses(
+  layout: HomeLayout,
+  say: (text: string) => void,
+  signal: AbortSignal,
+): NodeProcesses {
+  const members: SupervisedProcess[] = [];
   const readiness = new Map<string, PromiseWithResolvers<void>>();
   let isStopping = false;
 

@@ -2,21 +2,21 @@ import { mkdir, mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { beforeEach, expect, it } from "vitest";
-import { createFleet, type Fleet } from "../src/fleet.ts";
+import { createNodeProcesses, type NodeProcesses } from "../src/node-processes.ts";
 import { homeLayout } from "../src/home.ts";
 import type { ProcessSpec } from "../src/process/supervise.ts";
 
 let folder: string;
-let fleet: Fleet;
+let processes: NodeProcesses;
 let given: AbortController;
 beforeEach(async () => {
-  folder = await mkdtemp(join(tmpdir(), "routeplane-fleet-"));
+  folder = await mkdtemp(join(tmpdir(), "routeplane-node-processes-"));
   const layout = homeLayout(folder);
   for (const each of [layout.run, layout.log]) await mkdir(each);
   given = new AbortController();
-  fleet = createFleet(layout, () => {}, given.signal);
+  processes = createNodeProcesses(layout, () => {}, given.signal);
   return async () => {
-    await fleet.stop();
+    await processes.stop();
     await rm(folder, { recursive: true });
   };
 });
@@ -35,20 +35,20 @@ const since = (start: number): number => performance.now() - start;
 it("begins the time limit of a role when the roles that it needs are ready", async () => {
   const start = performance.now();
   let hasAuth = false;
-  const gateway = fleet.start(role("gateway", () => hasAuth, ["auth", "policy"]));
+  const gateway = processes.start(role("gateway", () => hasAuth, ["auth", "policy"]));
   const auth = { ...role("auth", () => (hasAuth = since(start) > SLOW_MS)), startTimeoutMs: 60_000 };
-  await Promise.all([gateway, fleet.start(auth), fleet.start(role("policy", () => true))]);
+  await Promise.all([gateway, processes.start(auth), processes.start(role("policy", () => true))]);
   expect(since(start)).toBeGreaterThan(SLOW_MS);
 });
 
 it("fails for a role that is not ready within its time limit after those that it needs", async () => {
-  const gateway = fleet.start(role("gateway", () => false, ["auth"]));
-  await fleet.start(role("auth", () => true));
+  const gateway = processes.start(role("gateway", () => false, ["auth"]));
+  await processes.start(role("auth", () => true));
   await expect(gateway).rejects.toThrow("gateway did not get ready within 0.5 s");
 });
 
 it("cancels the wait for roles that are never ready when the start is cancelled", async () => {
-  const gateway = fleet.start(role("gateway", () => false, ["auth"]));
+  const gateway = processes.start(role("gateway", () => false, ["auth"]));
   given.abort(new Error("given up"));
   await expect(gateway).rejects.toThrow();
 });
