@@ -33,7 +33,7 @@ export declare type TokenPrice = Message<"routeplane.policy.v1.TokenPrice"> & {
   outputPicoUsd: bigint;
 
   /**
-   * Pico-USD for the request beside its tokens, e.g. for a search; up to 1,000 USD.
+   * Pico-USD for the request besides its tokens, e.g. for a search; up to 1,000 USD.
    *
    * @generated from field: int64 request_pico_usd = 3;
    */
@@ -130,7 +130,7 @@ export declare type AdmitResponse = Message<"routeplane.policy.v1.AdmitResponse"
    */
   outcome: {
     /**
-     * Yes, within these bounds.
+     * The request is admitted within these bounds.
      *
      * @generated from field: routeplane.policy.v1.Admission admission = 1;
      */
@@ -138,7 +138,7 @@ export declare type AdmitResponse = Message<"routeplane.policy.v1.AdmitResponse"
     case: "admission";
   } | {
     /**
-     * No, and why.
+     * The request is denied for this reason.
      *
      * @generated from field: routeplane.policy.v1.Denial denial = 2;
      */
@@ -154,7 +154,7 @@ export declare type AdmitResponse = Message<"routeplane.policy.v1.AdmitResponse"
   shadowDenials: ShadowDenial[];
 
   /**
-   * The tightest limit on requests, this one counted if it is admitted; absent: there is none.
+   * The tightest limit on requests, this one counted if it is admitted; absent: none applies.
    *
    * @generated from field: routeplane.policy.v1.RateLimitState requests = 4;
    */
@@ -188,14 +188,14 @@ export declare type RateLimitState = Message<"routeplane.policy.v1.RateLimitStat
   limit: bigint;
 
   /**
-   * Number that is left.
+   * Number that remains.
    *
    * @generated from field: int64 remaining = 2;
    */
   remaining: bigint;
 
   /**
-   * Time from which the whole maximum is left again if nothing more is admitted.
+   * Time from which the whole maximum remains again if nothing more is admitted.
    *
    * @generated from field: google.protobuf.Timestamp resets_at = 3;
    */
@@ -243,13 +243,13 @@ export declare type ShadowDenial = Message<"routeplane.policy.v1.ShadowDenial"> 
 export declare const ShadowDenialSchema: GenMessage<ShadowDenial>;
 
 /**
- * Leave to go upstream.
+ * Permission to go upstream.
  *
  * @generated from message routeplane.policy.v1.Admission
  */
 export declare type Admission = Message<"routeplane.policy.v1.Admission"> & {
   /**
-   * Upper bound on the output tokens over all choices: as asked for, or what is left.
+   * Upper bound on the output tokens over all choices: that of the request, or a lower one that fits.
    *
    * @generated from field: int64 output_tokens_max = 1;
    */
@@ -278,13 +278,13 @@ export declare type Admission = Message<"routeplane.policy.v1.Admission"> & {
 export declare const AdmissionSchema: GenMessage<Admission>;
 
 /**
- * Refusal by a policy.
+ * Denial of a request by a policy.
  *
  * @generated from message routeplane.policy.v1.Denial
  */
 export declare type Denial = Message<"routeplane.policy.v1.Denial"> & {
   /**
-   * `pol_…` that refuses.
+   * `pol_…` that denies the request.
    *
    * @generated from field: string policy_id = 1;
    */
@@ -319,7 +319,7 @@ export declare type Denial = Message<"routeplane.policy.v1.Denial"> & {
   principalId: string;
 
   /**
-   * Description for people of what did not fit, without secrets.
+   * Description for people: the limit, what remains of it and what the request needs. Without secrets.
    *
    * @generated from field: string message = 6;
    */
@@ -333,8 +333,8 @@ export declare type Denial = Message<"routeplane.policy.v1.Denial"> & {
   rule: string;
 
   /**
-   * Time from which the request would be admitted if no other were; where running requests are in the way, the time at which to
-   * ask again. Absent: waiting does not help.
+   * Time from which the request would be admitted if no other were; where open reservations are in the way, the time at which to
+   * try again. Absent: waiting does not help.
    *
    * @generated from field: google.protobuf.Timestamp retry_at = 8;
    */
@@ -348,7 +348,7 @@ export declare type Denial = Message<"routeplane.policy.v1.Denial"> & {
   limit: bigint;
 
   /**
-   * Amount that is left, in the unit of `limit`; less than the request needs.
+   * Amount that remains, in the unit of `limit`; less than the request needs.
    *
    * @generated from field: int64 remaining = 10;
    */
@@ -396,7 +396,7 @@ export declare type SettleRequest = Message<"routeplane.policy.v1.SettleRequest"
   keyId: string;
 
   /**
-   * Input and output tokens that it used together.
+   * Input and output tokens of the request together.
    *
    * @generated from field: int64 tokens = 5;
    */
@@ -451,7 +451,7 @@ export declare type VoidRequest = Message<"routeplane.policy.v1.VoidRequest"> & 
   keyId: string;
 
   /**
-   * True if nothing of it went upstream: then nothing of it stays counted.
+   * True if nothing went upstream: then the request does not stay counted either.
    *
    * @generated from field: bool never_sent = 4;
    */
@@ -479,15 +479,15 @@ export declare type VoidResponse = Message<"routeplane.policy.v1.VoidResponse"> 
 export declare const VoidResponseSchema: GenMessage<VoidResponse>;
 
 /**
- * Admits requests before they go upstream: reserves the most that a request can use, until it is settled with what it did use.
+ * Admission of requests before they go upstream: a request reserves its upper bounds until it is settled with its usage.
  *
  * @generated from service routeplane.policy.v1.AdmissionService
  */
 export declare const AdmissionService: GenService<{
   /**
-   * Reserves the most that the request can use on every budget and rate limit that applies to its lineage, presets included,
-   * or on none. A denial is data, not an error, and uses up nothing. Idempotent by (namespace_id, key, request_id), the key
-   * being the last of the lineage: a repeated call is answered with the reservation that exists.
+   * Reserves the upper bounds of the request on every budget and rate limit that applies to its lineage, presets included, or
+   * on none. A denial is data, not an error, and uses up nothing. Idempotent by (namespace_id, key, request_id), the key
+   * being the last of the lineage: a repeated call returns the reservation that exists.
    * The output bound is lowered to what budgets and token limits leave, down to one token for each choice.
    * Errors: FAILED_PRECONDITION STATE_CONFLICT if the request is settled or voided already; ALREADY_EXISTS
    * IDEMPOTENCY_KEY_USED if another request of the key has its idempotency key.
@@ -500,7 +500,7 @@ export declare const AdmissionService: GenService<{
     output: typeof AdmitResponseSchema;
   },
   /**
-   * Replaces the reservation of a request by what it used, even if that is more. Idempotent; exactly one of settle, void and
+   * Settlement: replaces the reservation of a request by its usage, also beyond what was reserved. Idempotent; exactly one of settle, void and
    * expiry takes effect, except that a settlement corrects the charge of a reservation that has expired.
    *
    * @generated from rpc routeplane.policy.v1.AdmissionService.Settle
@@ -511,7 +511,7 @@ export declare const AdmissionService: GenService<{
     output: typeof SettleResponseSchema;
   },
   /**
-   * Releases the reservation of a request without a charge: its money, its tokens and its slot. The request itself stays
+   * Release: ends the reservation of a request without a charge: its money, its tokens and its slot. The request itself stays
    * counted, unless it was never sent upstream. Idempotent.
    *
    * @generated from rpc routeplane.policy.v1.AdmissionService.Void

@@ -92,7 +92,7 @@ export const VoidResponseSchema = /*@__PURE__*/
   messageDesc(file_routeplane_policy_v1_admission_service, 10);
 
 /**
- * Admits requests before they go upstream: reserves the most that a request can use, until it is settled with what it did use.
+ * Admission of requests before they go upstream: a request reserves its upper bounds until it is settled with its usage.
  *
  * @generated from service routeplane.policy.v1.AdmissionService
  */

@@ -73,7 +73,7 @@ export declare type ReconcileBudgetsResponse = Message<"routeplane.policy.v1.Rec
   requestCount: bigint;
 
   /**
-   * Requests of this page that are under way, so that nothing can be said of them yet.
+   * Requests of this page that are still running, so that they cannot be compared yet.
    *
    * @generated from field: int64 running_count = 4;
    */
@@ -159,7 +159,7 @@ export declare type BudgetDifference = Message<"routeplane.policy.v1.BudgetDiffe
 export declare const BudgetDifferenceSchema: GenMessage<BudgetDifference>;
 
 /**
- * A request that the log and its budgets do not charge the same.
+ * Request that the log and its budgets charge differently.
  *
  * @generated from message routeplane.policy.v1.ChargeDifference
  */
@@ -186,7 +186,7 @@ export declare type ChargeDifference = Message<"routeplane.policy.v1.ChargeDiffe
   budgetMicroUsd: bigint;
 
   /**
-   * `open`, `settled`, `voided` or `expired`; empty: no budget knows it.
+   * State of the reservation: `open`, `settled`, `voided` or `expired`; empty: there is none.
    *
    * @generated from field: string hold_state = 4;
    */
@@ -200,7 +200,7 @@ export declare type ChargeDifference = Message<"routeplane.policy.v1.ChargeDiffe
   logMicroUsd: bigint;
 
   /**
-   * Status in the request log, e.g. `succeeded`; empty: the log does not know the request.
+   * Status in the request log, e.g. `succeeded`; empty: the log has no row of the request.
    *
    * @generated from field: string request_status = 6;
    */
@@ -214,7 +214,7 @@ export declare type ChargeDifference = Message<"routeplane.policy.v1.ChargeDiffe
 export declare const ChargeDifferenceSchema: GenMessage<ChargeDifference>;
 
 /**
- * A counter of a budget that does not say what its requests amount to.
+ * Counter of a budget that differs from the sum of its reservations.
  *
  * @generated from message routeplane.policy.v1.CounterDifference
  */
@@ -248,14 +248,14 @@ export declare type CounterDifference = Message<"routeplane.policy.v1.CounterDif
   countedMicroUsd: bigint;
 
   /**
-   * Least amount that its requests come to.
+   * Least sum of its reservations.
    *
    * @generated from field: int64 expected_micro_usd = 5;
    */
   expectedMicroUsd: bigint;
 
   /**
-   * Greatest amount that its requests come to: more than the least only if some were settled after they had expired. Absent:
+   * Greatest sum of its reservations: more than the least only if some were settled after they had expired. Absent:
    * not known.
    *
    * @generated from field: optional int64 expected_micro_usd_max = 6;
@@ -263,7 +263,7 @@ export declare type CounterDifference = Message<"routeplane.policy.v1.CounterDif
   expectedMicroUsdMax?: bigint | undefined;
 
   /**
-   * Time from which it was counted; absent: from the beginning.
+   * Start of the compared amounts; absent: all amounts were compared.
    *
    * @generated from field: google.protobuf.Timestamp since = 7;
    */
@@ -284,10 +284,10 @@ export declare const CounterDifferenceSchema: GenMessage<CounterDifference>;
  */
 export declare const BudgetAdminService: GenService<{
   /**
-   * Holds what budgets were charged against the request log, request by request, and what their counters say against that.
-   * Only for the last 23 hours: what a request took from a budget is not kept longer. Requests that are under way are told
-   * apart and no difference. What differs is read again, twice within two seconds, before it is named; what the request log
-   * does not know by then is named, also if its event is still on its way.
+   * Compares the charges of budgets with the request log, request by request, and the counters of budgets with their
+   * reservations. Covers the last 23 hours, because reservations are not kept longer. Running requests are counted apart and are
+   * no difference. A difference is read again, twice within two seconds, before it is reported; a request that is not in the
+   * log by then is reported, also if its event is still on its way.
    * Errors: UNAVAILABLE if the usage service does not answer.
    *
    * @generated from rpc routeplane.policy.v1.BudgetAdminService.ReconcileBudgets

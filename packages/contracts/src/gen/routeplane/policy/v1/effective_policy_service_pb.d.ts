@@ -491,7 +491,7 @@ export declare type EffectiveRateLimit = Message<"routeplane.policy.v1.Effective
   tokens: bigint;
 
   /**
-   * Requests under way.
+   * Open reservations: requests that are running.
    *
    * @generated from field: int64 concurrent = 5;
    */

@@ -136,13 +136,13 @@ export declare type WatchPolicyChangesRequest = Message<"routeplane.policy.v1.Wa
 export declare const WatchPolicyChangesRequestSchema: GenMessage<WatchPolicyChangesRequest>;
 
 /**
- * A change of what applies to keys, or the number of the last one.
+ * Change of the policies that apply to keys, or the number of the last one.
  *
  * @generated from message routeplane.policy.v1.WatchPolicyChangesResponse
  */
 export declare type WatchPolicyChangesResponse = Message<"routeplane.policy.v1.WatchPolicyChangesResponse"> & {
   /**
-   * Number of this change, or of the last one so far.
+   * Number of this change, or of the last one.
    *
    * @generated from field: int64 sequence = 1;
    */
@@ -170,7 +170,7 @@ export declare const WatchPolicyChangesResponseSchema: GenMessage<WatchPolicyCha
 export declare const EnforcementService: GenService<{
   /**
    * Lists every guardrail that applies to a key: of the policies bound to its namespace and to the keys of its lineage, those
-   * in presets included, those that are switched off left out. Whoever enforces them must refuse while this fails.
+   * in presets included, disabled policies left out. A gateway must refuse the requests of the key while this fails.
    * Errors: INTERNAL if one of the policies cannot be read.
    *
    * @generated from rpc routeplane.policy.v1.EnforcementService.ListAppliedGuardrails
@@ -182,11 +182,11 @@ export declare const EnforcementService: GenService<{
   },
   /**
    * Streams changes from now until the caller hangs up, so that the caller can cache answers of this service in the meantime.
-   * Changes are numbered without a hole, in the order in which they were committed. The first message, and one every second,
+   * Changes are numbered without a gap, in the order in which they were committed. The first message, and one every second,
    * carries the last number and no change. A number that is neither the expected one nor a repetition of the last one in such
    * a message means that changes were missed, in an earlier call or in this one: cached answers are stale and must be read
    * anew. So are they after more than a second without a message.
-   * Errors: UNAVAILABLE DEPENDENCY_UNAVAILABLE while changes cannot be followed.
+   * Errors: UNAVAILABLE DEPENDENCY_UNAVAILABLE while changes cannot be streamed.
    *
    * @generated from rpc routeplane.policy.v1.EnforcementService.WatchPolicyChanges
    */

@@ -110,7 +110,7 @@ export declare type PolicyBinding = Message<"routeplane.policy.v1.PolicyBinding"
   binding?: Binding | undefined;
 
   /**
-   * Current use of its budget through this binding; absent if the policy holds no budget.
+   * Current use of its budget through this binding; absent if the policy has no budget.
    *
    * @generated from field: routeplane.policy.v1.BudgetUse budget_use = 2;
    */
@@ -137,7 +137,7 @@ export declare type BudgetUse = Message<"routeplane.policy.v1.BudgetUse"> & {
   spentMicroUsd: bigint;
 
   /**
-   * Reserved for requests that are under way. Micro-USD, rounded up.
+   * Reserved for running requests. Micro-USD, rounded up.
    *
    * @generated from field: int64 reserved_micro_usd = 2;
    */
@@ -354,7 +354,7 @@ export enum BindingMode {
   ENFORCE = 1,
 
   /**
-   * Shadow: requests that would break the policy are logged and let through.
+   * Shadow: requests that would break the policy are recorded and let through.
    *
    * @generated from enum value: BINDING_MODE_SHADOW = 2;
    */

@@ -117,7 +117,7 @@ export declare type RateLimitSpec = Message<"routeplane.policy.v1.RateLimitSpec"
   maxTokens?: bigint | undefined;
 
   /**
-   * Requests under way at the same time at most, whatever the window; absent: any number.
+   * Maximum of requests that run at the same time, whatever the window; absent: any number.
    *
    * @generated from field: optional int64 max_concurrent = 4;
    */

@@ -209,7 +209,7 @@ export declare type UpdateRateLimitRequest = Message<"routeplane.policy.v1.Updat
   maxTokens?: bigint | undefined;
 
   /**
-   * The new maximum of requests under way; absent: unchanged.
+   * New maximum of requests that run at the same time; absent: unchanged.
    *
    * @generated from field: optional int64 max_concurrent = 6;
    */

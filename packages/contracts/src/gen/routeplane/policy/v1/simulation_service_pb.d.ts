@@ -26,7 +26,7 @@ export declare type SimulatePolicyRequest = Message<"routeplane.policy.v1.Simula
    */
   subject: {
     /**
-     * A policy as it is now, `pol_…`, even if it is switched off.
+     * A policy as it is now, `pol_…`, even if it is disabled.
      *
      * @generated from field: string policy_id = 1;
      */
@@ -77,7 +77,7 @@ export declare const SimulatePolicyRequestSchema: GenMessage<SimulatePolicyReque
  */
 export declare type SimulatePolicyResponse = Message<"routeplane.policy.v1.SimulatePolicyResponse"> & {
   /**
-   * First moment that was replayed: later than asked for if there were more requests than are replayed.
+   * First moment that was replayed: later than requested if there were more requests than are replayed.
    *
    * @generated from field: google.protobuf.Timestamp from = 1;
    */
@@ -140,7 +140,7 @@ export declare type SimulatePolicyResponse = Message<"routeplane.policy.v1.Simul
   byRule: SimulatedRule[];
 
   /**
-   * Rules of the policy that the log is too little for, e.g. `guardrail.content_patterns`.
+   * Rules of the policy that the log has too little about, e.g. `guardrail.content_patterns`.
    *
    * @generated from field: repeated string not_simulated = 10;
    */
@@ -229,10 +229,10 @@ export declare const SimulatedRuleSchema: GenMessage<SimulatedRule>;
 export declare const SimulationService: GenService<{
   /**
    * Replays the request log of the caller's namespace against a policy, as if it alone had been bound to the principal at the
-   * beginning of the range with nothing used: what it would have refused, and what that had cost. Changes nothing. A request
-   * is replayed as one that needs just what it used, from its arrival to its end; one that a policy refused is left out. At
-   * most the newest 100,000 requests are replayed. What the log does not hold (the text that content patterns look at) is
-   * named and not simulated. Needs the scope usage:read as well.
+   * beginning of the range with nothing used: which requests it would have refused, and their cost. Changes nothing. A request
+   * reserves just what it used, from its arrival to its end; requests that a policy refused are left out. At
+   * most the newest 100,000 requests are replayed. Rules on what the log does not have (the text that content patterns inspect)
+   * are named and not simulated. Needs the scope usage:read as well.
    * Errors: NOT_FOUND RESOURCE_NOT_FOUND for the policy or the principal; INVALID_ARGUMENT FIELD_INVALID for a spec that could
    * not be created; PERMISSION_DENIED SCOPE_MISSING; UNAVAILABLE DEPENDENCY_UNAVAILABLE while the usage service does not
    * answer; RESOURCE_EXHAUSTED LIMIT_REACHED while one simulation of the namespace runs and another waits, or after 10 s of
