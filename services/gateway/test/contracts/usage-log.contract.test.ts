@@ -1,20 +1,13 @@
 import { fromBinary } from "@bufbuild/protobuf";
 import { type UsageEvent, UsageEventBatchSchema } from "@routeplane/contracts/events";
-import { newId } from "@routeplane/domain";
 import { openConsumer, parseNatsUrl } from "@routeplane/events";
 import { eventually } from "@routeplane/testing";
 import { afterAll, describe, expect, it } from "vitest";
 import { DURABLE, startKit } from "../../../../packages/events/test/kit.ts";
 import { createUsageLog } from "../../src/clients/usage-log.ts";
-import { NO_RECEIPT } from "../../src/domain/metering/receipt.ts";
-import type {
-  PendingSettlement,
-  RequestFacts,
-  Reservation,
-  Settlement,
-  UsageLog,
-} from "../../src/domain/ports/usage-log.ts";
+import type { PendingSettlement, RequestFacts, Reservation, UsageLog } from "../../src/domain/ports/usage-log.ts";
 import { fakeUsageLog } from "../fake-usage-log.ts";
+import { sampleFacts, sampleSettlement } from "../sample-usage.ts";
 
 /** Contract of `UsageLog`, kept by the log over the spool and NATS and by its fake. */
 
@@ -95,19 +88,6 @@ function toRecordedEvent({ phase, request }: UsageEvent): RecordedEvent {
   return [phase.case ?? "", id];
 }
 
-function newFacts(): RequestFacts {
-  return {
-    requestId: newId("req"),
-    namespaceId: newId("ns"),
-    keyId: newId("key"),
-    createdAt: new Date(),
-    endpoint: "/v1/chat/completions",
-    model: "m",
-    provider: "p",
-    streamed: false,
-  };
-}
-
 const RESERVATION: Reservation = {
   reservedNanoUsd: 7_000n,
   expiresAt: new Date(Date.now() + 900_000),
@@ -115,23 +95,7 @@ const RESERVATION: Reservation = {
   admittedAt: new Date(),
 };
 
-const SETTLEMENT: Settlement = {
-  outcome: "succeeded",
-  completedAt: new Date(),
-  promptTokens: 3,
-  completionTokens: 4,
-  costNanoUsd: 5_000n,
-  reservedNanoUsd: 7_000n,
-  estimated: false,
-  httpStatus: 200,
-  errorCode: "",
-  deniedByPolicyId: "",
-  deniedByBindingId: "",
-  deniedRule: "",
-  shadowDenials: [],
-  guardrailDecisions: [],
-  ...NO_RECEIPT,
-};
+const SETTLEMENT = sampleSettlement();
 
 /** Settlement of a request that cost 5 micro-USD and used 7 tokens. */
 function pendingOf({ namespaceId, keyId, requestId }: RequestFacts): PendingSettlement {
@@ -145,7 +109,7 @@ describe.each(implementations)("%s", (_, start) => {
 
   it("leaves the release of a reservation to the next process, if this one dies before the admission", async () => {
     const { log, reopen } = await start();
-    const facts = newFacts();
+    const facts = sampleFacts();
     const offset = log.enqueueRelease(facts);
     const settlement = { ...pendingOf(facts), costNanoUsd: 0n, tokens: 0, neverSent: true };
     expect((await reopen()).pendingFromPreviousRun).toEqual([{ offset, settlement }]);
@@ -153,7 +117,7 @@ describe.each(implementations)("%s", (_, start) => {
 
   it("completes the release with the admission, which is committed and recorded", async () => {
     const { log, reopen, events } = await start();
-    const facts = newFacts();
+    const facts = sampleFacts();
     const { committed } = log.recordAdmission(facts, RESERVATION, log.enqueueRelease(facts));
     await committed;
     await eventually(() => events().length > 0);
@@ -163,7 +127,7 @@ describe.each(implementations)("%s", (_, start) => {
 
   it("leaves a settlement to the next process, with its amounts, until it is completed", async () => {
     const { log, reopen, events } = await start();
-    const facts = newFacts();
+    const facts = sampleFacts();
     const release = log.enqueueRelease(facts);
     await log.recordAdmission(facts, RESERVATION, release).committed;
     const offset = log.recordSettlement(facts, SETTLEMENT, pendingOf(facts), release);
@@ -181,7 +145,7 @@ describe.each(implementations)("%s", (_, start) => {
 
   it("completes the release with the settlement of a request that was not admitted", async () => {
     const { log, reopen, events } = await start();
-    const facts = newFacts();
+    const facts = sampleFacts();
     log.recordSettlement(facts, { ...SETTLEMENT, outcome: "denied" }, undefined, log.enqueueRelease(facts));
     await eventually(() => events().length > 0);
     expect((await reopen()).pendingFromPreviousRun).toEqual([]);
@@ -190,7 +154,7 @@ describe.each(implementations)("%s", (_, start) => {
 
   it("keeps the pending settlements of several requests apart, in the order in which they were enqueued", async () => {
     const { log, reopen } = await start();
-    const requests = [newFacts(), newFacts(), newFacts()] as const;
+    const requests = [sampleFacts(), sampleFacts(), sampleFacts()] as const;
     const offsets = requests.map((facts) => log.enqueueRelease(facts));
     expect(new Set(offsets).size).toBe(3);
     log.complete(offsets[1] ?? 0);
@@ -203,14 +167,14 @@ describe.each(implementations)("%s", (_, start) => {
 
   it("has no effect when it completes offset 0", async () => {
     const { log, reopen } = await start();
-    const offset = log.enqueueRelease(newFacts());
+    const offset = log.enqueueRelease(sampleFacts());
     log.complete(0);
     expect((await reopen()).pendingFromPreviousRun).toMatchObject([{ offset }]);
   });
 
   it("records counts of denied requests", async () => {
     const { log, events } = await start();
-    const { namespaceId, keyId, model, provider } = newFacts();
+    const { namespaceId, keyId, model, provider } = sampleFacts();
     log.recordUnloggedDenials({ namespaceId, keyId, model, provider, minute: new Date(0), count: 3 });
     await eventually(() => events().length > 0);
     expect(events()).toEqual([["unloggedDenials", keyId]]);
@@ -218,11 +182,11 @@ describe.each(implementations)("%s", (_, start) => {
 
   it("refuses new requests as UNAVAILABLE while it takes none, and still records the end of running ones", async () => {
     const { log, refuseNew } = await start();
-    const facts = newFacts();
+    const facts = sampleFacts();
     const release = log.enqueueRelease(facts);
     await log.recordAdmission(facts, RESERVATION, release).committed;
     await refuseNew();
-    expect(() => log.enqueueRelease(newFacts())).toThrow(
+    expect(() => log.enqueueRelease(sampleFacts())).toThrow(
       expect.objectContaining({ name: "DomainError", code: "unavailable" }) as Error,
     );
     expect(log.recordSettlement(facts, SETTLEMENT, pendingOf(facts), release)).toBeGreaterThan(0);
