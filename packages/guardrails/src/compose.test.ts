@@ -52,54 +52,62 @@ const model = fc.record({
 describe("composed guardrails", () => {
   it("do not depend on their order", () => {
     fc.assert(
-      fc.property(applied, fc.array(fc.nat(), { maxLength: 5 }), (all, keys) => {
-        const shuffled = all
-          .map((each, index) => ({ each, key: keys[index] ?? 0 }))
-          .toSorted((one, other) => one.key - other.key);
-        expect(compose(shuffled.map(({ each }) => each))).toEqual(compose(all));
+      fc.property(applied, fc.array(fc.nat(), { maxLength: 5 }), (guardrails, keys) => {
+        const shuffled = guardrails
+          .map((guardrail, index) => ({ guardrail, key: keys[index] ?? 0 }))
+          .toSorted((a, b) => a.key - b.key);
+        expect(compose(shuffled.map(({ guardrail }) => guardrail))).toEqual(compose(guardrails));
       }),
     );
   });
 
   it("do not change when one is given twice", () => {
     fc.assert(
-      fc.property(applied, (all) => {
-        expect(compose([...all, ...all])).toEqual(compose(all));
+      fc.property(applied, (guardrails) => {
+        expect(compose([...guardrails, ...guardrails])).toEqual(compose(guardrails));
       }),
     );
   });
 
   it("are as strict as the strictest of them, and no stricter", () => {
     fc.assert(
-      fc.property(applied, model, fc.boolean(), fc.integer({ min: 1, max: 6 }), (all, model, streamed, tokens) => {
-        const refuses = (guardrails: readonly AppliedGuardrail[]): boolean => {
-          const effective = compose(guardrails);
-          const violations = [
-            judgeModel(effective, model),
-            judgeStreaming(effective, streamed),
-            judgeTokens(effective, tokens),
-            judgeUninspectable(effective, "request"),
-            judgeUninspectable(effective, "response"),
-          ];
-          return violations.some((violation) => violation !== undefined);
-        };
-        // No stricter: whatever they refuse together, one of them refuses by itself.
-        expect(refuses(all)).toBe(all.some((one) => refuses([one])));
-        const patterns = compose(all).contentPatterns.map(({ value }) => value);
-        for (const { spec } of all)
-          for (const pattern of spec.contentPatterns ?? []) expect(patterns).toContainEqual(pattern);
-      }),
+      fc.property(
+        applied,
+        model,
+        fc.boolean(),
+        fc.integer({ min: 1, max: 6 }),
+        (guardrails, model, streamed, tokens) => {
+          const refuses = (applying: readonly AppliedGuardrail[]): boolean => {
+            const effective = compose(applying);
+            const violations = [
+              judgeModel(effective, model),
+              judgeStreaming(effective, streamed),
+              judgeTokens(effective, tokens),
+              judgeUninspectable(effective, "request"),
+              judgeUninspectable(effective, "response"),
+            ];
+            return violations.some((violation) => violation !== undefined);
+          };
+          // No stricter: whatever they refuse together, one of them refuses by itself.
+          expect(refuses(guardrails)).toBe(guardrails.some((guardrail) => refuses([guardrail])));
+          const patterns = compose(guardrails).contentPatterns.map(({ value }) => value);
+          for (const { spec } of guardrails)
+            for (const pattern of spec.contentPatterns ?? []) expect(patterns).toContainEqual(pattern);
+        },
+      ),
       { numRuns: 500 },
     );
   });
 
   it("name a source for every violation, which refuses by itself", () => {
     fc.assert(
-      fc.property(applied, model, (all, model) => {
-        const violation = judgeModel(compose(all), model);
+      fc.property(applied, model, (guardrails, model) => {
+        const violation = judgeModel(compose(guardrails), model);
         if (violation === undefined) return;
-        const guilty = all.filter(({ source }) => source === violation.source);
-        expect(guilty.some((one) => judgeModel(compose([one]), model)?.rule === violation.rule)).toBe(true);
+        const ofSource = guardrails.filter(({ source }) => source === violation.source);
+        expect(ofSource.some((guardrail) => judgeModel(compose([guardrail]), model)?.rule === violation.rule)).toBe(
+          true,
+        );
       }),
       { numRuns: 500 },
     );

@@ -11,9 +11,9 @@ const rules = compileRules([redacting("secret"), redacting(String.raw`top\s+key`
 
 async function inPieces(pieces: readonly string[]): Promise<string> {
   const filter = new TextFilter(await rules, new Work());
-  let left = "";
-  for (const piece of pieces) left += await filter.push(piece);
-  return left + filter.end();
+  let output = "";
+  for (const piece of pieces) output += await filter.push(piece);
+  return output + filter.end();
 }
 
 const TEXTS: Readonly<Record<string, readonly [text: string, passed: string]>> = {

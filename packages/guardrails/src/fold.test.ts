@@ -85,9 +85,9 @@ describe("a pattern", () => {
       expect(passed).toMatch(/^a [\u202d\ufff9]?\[REDACTED\][^a-z0-9]{0,3}\.$/u);
       expect(redactions).toMatchObject([{ count: 1 }]);
       const filter = new TextFilter(await rules, new Work());
-      let left = "";
-      for (const unit of `a ${text}.`.split("")) left += await filter.push(unit);
-      expect(left + filter.end()).toBe(passed);
+      let output = "";
+      for (const unit of `a ${text}.`.split("")) output += await filter.push(unit);
+      expect(output + filter.end()).toBe(passed);
       const watch = new MatchRecorder(await rules, new Work());
       for (const unit of text.split("")) await watch.push(unit);
       watch.end();
@@ -101,8 +101,8 @@ describe("a pattern", () => {
 
   it("matches a letter whose combining accent comes in the next piece", async () => {
     const filter = new TextFilter(await rules, new Work());
-    const left = [await filter.push("a cafe"), await filter.push("\u0301"), await filter.push("s"), filter.end()];
-    expect(left.join("")).toBe(`a ${REDACTED}s`);
+    const output = [await filter.push("a cafe"), await filter.push("\u0301"), await filter.push("s"), filter.end()];
+    expect(output.join("")).toBe(`a ${REDACTED}s`);
     const accented = new TextFilter(await compileRules([{ pattern: "élan", action: "redact" as const }]), new Work());
     let passed = "";
     for (const unit of "an e\u0301lan".split("")) passed += await accented.push(unit);

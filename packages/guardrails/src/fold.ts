@@ -160,8 +160,8 @@ function foldStretch(text: string): string {
   if (PLAIN_TEXT.test(normalised)) return normalised;
   const unmarked = normalised.replaceAll(UNCOMPOSED_MARKS, "");
   return ASCII_FORMS.reduce(
-    (folded, [found, form]) =>
-      typeof form === "string" ? folded.replaceAll(found, form) : folded.replaceAll(found, form),
+    (folded, [characters, form]) =>
+      typeof form === "string" ? folded.replaceAll(characters, form) : folded.replaceAll(characters, form),
     unmarked,
   );
 }
@@ -200,19 +200,19 @@ export function compositionsOf(character: string): readonly number[] {
 
 /** Composed code points, keyed by every character with which a decomposition of them begins: ậ by a and by ạ. */
 function allCompositions(): ReadonlyMap<string, readonly number[]> {
-  const all = new Map<string, number[]>();
+  const byBase = new Map<string, number[]>();
   for (const [first, last] of COMPOSED_RANGES) {
     for (let rune = first; rune <= last; rune++) {
       const parts = String.fromCodePoint(rune).normalize("NFD");
       for (let length = 1; length < parts.length; length++) {
         const base = parts.slice(0, length).normalize("NFC");
-        const known = all.get(base);
-        if (known === undefined) all.set(base, [rune]);
+        const known = byBase.get(base);
+        if (known === undefined) byBase.set(base, [rune]);
         else known.push(rune);
       }
     }
   }
-  return all;
+  return byBase;
 }
 
 function widthAt(text: string, at: number): number {

@@ -13,9 +13,9 @@ const rules = rulesOf(String.raw`\d{6,}`, "secret", String.raw`password\W+\S+`, 
 async function inPieces(pieces: readonly string[]): Promise<string> {
   const work = new Work();
   const filter = new TextFilter(await rules, work, new JsonRedactionWriter(work));
-  let left = "";
-  for (const piece of pieces) left += await filter.push(piece);
-  return left + filter.end();
+  let output = "";
+  for (const piece of pieces) output += await filter.push(piece);
+  return output + filter.end();
 }
 
 const R = REDACTED;

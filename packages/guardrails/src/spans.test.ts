@@ -7,23 +7,23 @@ const stretch = fc.tuple(fc.nat({ max: LENGTH - 20 }), fc.integer({ min: 1, max:
 
 it("merge overlapping and adjacent spans, in whatever order they are added", () => {
   fc.assert(
-    fc.property(fc.array(stretch, { maxLength: 3_000 }), fc.array(fc.nat({ max: LENGTH })), (added, places) => {
+    fc.property(fc.array(stretch, { maxLength: 3_000 }), fc.array(fc.nat({ max: LENGTH })), (added, offsets) => {
       const spans = new Spans();
-      const isIn = new Uint8Array(LENGTH);
+      const expected = new Uint8Array(LENGTH);
       for (const [start, length] of added) {
         spans.add(start, start + length);
-        isIn.fill(1, start, start + length);
+        expected.fill(1, start, start + length);
       }
-      const found = new Uint8Array(LENGTH);
+      const taken = new Uint8Array(LENGTH);
       let last = -1;
-      for (const place of [...places.toSorted((one, other) => one - other), LENGTH]) {
-        for (const { start, end } of spans.takeBefore(place)) {
+      for (const offset of [...offsets.toSorted((a, b) => a - b), LENGTH]) {
+        for (const { start, end } of spans.takeBefore(offset)) {
           expect(start).toBeGreaterThanOrEqual(last);
-          found.fill(1, start, end);
+          taken.fill(1, start, end);
           last = end;
         }
       }
-      expect(found).toEqual(isIn);
+      expect(taken).toEqual(expected);
     }),
     { numRuns: 50 },
   );

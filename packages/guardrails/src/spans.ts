@@ -38,7 +38,7 @@ export class Spans {
   #merge(): void {
     if (this.#merged === this.#spans.length) return;
     const merged: Span[] = [];
-    for (const span of this.#spans.toSorted((one, other) => one.start - other.start)) {
+    for (const span of this.#spans.toSorted((a, b) => a.start - b.start)) {
       const last = merged.at(-1);
       if (last === undefined || span.start > last.end) merged.push(span);
       else if (span.end > last.end) merged[merged.length - 1] = { start: last.start, end: span.end };

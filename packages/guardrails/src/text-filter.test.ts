@@ -17,16 +17,16 @@ async function whole(patterns: readonly TextPattern[], text: string) {
 
 async function inPieces(patterns: readonly TextPattern[], pieces: readonly string[]) {
   const filter = new TextFilter(await compileRules(patterns), new Work());
-  const left: string[] = [];
-  for (const piece of pieces) left.push(await filter.push(piece));
-  left.push(filter.end());
-  return { passed: left.join(""), blocked: filter.blocked, counts: countsOf(patterns, filter.redactions) };
+  const released: string[] = [];
+  for (const piece of pieces) released.push(await filter.push(piece));
+  released.push(filter.end());
+  return { passed: released.join(""), blocked: filter.blocked, counts: countsOf(patterns, filter.redactions) };
 }
 
 const countsOf = (
   patterns: readonly TextPattern[],
   redactions: readonly Redactions<TextPattern>[],
-): readonly number[] => patterns.map((each) => redactions.find(({ pattern }) => pattern === each)?.count ?? 0);
+): readonly number[] => patterns.map((counted) => redactions.find(({ pattern }) => pattern === counted)?.count ?? 0);
 
 /** Fragments of arbitrary patterns, over small alphabets so that they match often. */
 const atom = fc.constantFrom(
@@ -56,7 +56,7 @@ const { pattern: arbitraryPattern } = fc.letrec<{ pattern: string }>((tie) => ({
     fc.tuple(tie("pattern"), tie("pattern")).map(([first, second]) => `(?:${first}|${second})`),
     fc
       .tuple(tie("pattern"), fc.constantFrom("*", "+", "?", "*?", "+?", "??", "{2}", "{1,3}?"))
-      .map(([each, times]) => `(?:${each})${times}`),
+      .map(([pattern, repetition]) => `(?:${pattern})${repetition}`),
   ),
 }));
 const patterns = fc
@@ -64,43 +64,39 @@ const patterns = fc
     minLength: 1,
     maxLength: 3,
   })
-  .map((all) => all.filter(({ pattern }) => patternFault(pattern) === undefined));
+  .map((generated) => generated.filter(({ pattern }) => patternFault(pattern) === undefined));
 const text = fc
   .array(fc.constantFrom("a", "b", "A", "é", "😀", " ", "\n", "x", "\ud83d", "\ude00", "\u200b", "\u00ad", "ａ", "ﬁ"), {
     maxLength: 24,
   })
   .map((units) => units.join(""));
 /** Cuts a text anywhere, within surrogate pairs too, with empty pieces among the others. */
-const cut = (whole: string, places: readonly number[]): string[] => {
-  const at = [
-    0,
-    ...places.map((place) => place % (whole.length + 1)).toSorted((one, other) => one - other),
-    whole.length,
-  ];
+const cut = (whole: string, cuts: readonly number[]): string[] => {
+  const at = [0, ...cuts.map((offset) => offset % (whole.length + 1)).toSorted((a, b) => a - b), whole.length];
   return at.slice(1).map((end, index) => whole.slice(at[index], end));
 };
 
 /** Folded form of such a text, with the index in the text of each of its characters. */
-function foldedForm(text: string): { readonly form: string; readonly places: readonly number[] } {
+function foldedForm(text: string): { readonly form: string; readonly offsets: readonly number[] } {
   const forms: Readonly<Record<string, string>> = { "\u200b": "", "\u00ad": "", ａ: "a", ﬁ: "fi" };
   let form = "";
   let at = 0;
-  const places: number[] = [];
+  const offsets: number[] = [];
   for (const character of text) {
     const folded = character.isWellFormed() ? (forms[character] ?? character) : "";
-    for (let unit = 0; unit < folded.length; unit++) places.push(at + (folded === character ? unit : 0));
+    for (let unit = 0; unit < folded.length; unit++) offsets.push(at + (folded === character ? unit : 0));
     form += folded;
     at += character.length;
   }
-  return { form, places };
+  return { form, offsets };
 }
 
 describe("a text in pieces", () => {
   it("passes as it does whole, for all patterns and all cuts", async () => {
     await fc.assert(
-      fc.asyncProperty(patterns, text, fc.array(fc.nat(), { maxLength: 8 }), async (patterns, text, places) => {
+      fc.asyncProperty(patterns, text, fc.array(fc.nat(), { maxLength: 8 }), async (patterns, text, offsets) => {
         const asWhole = await whole(patterns, text);
-        for (const pieces of [cut(text, places), text.split("")]) {
+        for (const pieces of [cut(text, offsets), text.split("")]) {
           const { passed, blocked, counts } = await inPieces(patterns, pieces);
           expect(blocked).toEqual(asWhole.blocked);
           if (blocked === undefined) expect([passed, counts]).toEqual([asWhole.passed, asWhole.counts]);
@@ -136,7 +132,7 @@ describe("a match by RE2 in a text or in its folded form", () => {
           text,
         );
         expect(passed).toBe(redactedByRe2(patterns, text));
-        expect(counts).toEqual(patterns.map((each) => stretches(redactedByRe2([each], text, "\0"))));
+        expect(counts).toEqual(patterns.map((pattern) => stretches(redactedByRe2([pattern], text, "\0"))));
       }),
       { numRuns: 400 },
     );
@@ -153,11 +149,11 @@ const stretches = (redacted: string): number => redacted.split("\0").length - 1;
 
 function redactedByRe2(patterns: readonly TextPattern[], text: string, mark = REDACTED): string {
   const hidden = Array.from({ length: text.length }, () => false);
-  const { form, places } = foldedForm(text);
+  const { form, offsets } = foldedForm(text);
   for (const { pattern } of patterns) {
     for (const { start, end } of matchesOfRe2(pattern, text)) hidden.fill(true, start, end);
     for (const { start, end } of matchesOfRe2(pattern, form)) {
-      hidden.fill(true, places[start], (places[end - 1] ?? 0) + 1);
+      hidden.fill(true, offsets[start], (offsets[end - 1] ?? 0) + 1);
     }
   }
   return Array.from({ length: text.length }, (_, at) => {
@@ -186,9 +182,9 @@ describe("a match that is longer than the bound", () => {
 
   it("has its last characters redacted, as many as are held back, in every cut", async () => {
     await fc.assert(
-      fc.asyncProperty(long, fc.array(fc.nat(), { maxLength: 30 }), async (text, places) => {
+      fc.asyncProperty(long, fc.array(fc.nat(), { maxLength: 30 }), async (text, offsets) => {
         const asWhole = await whole(hungry, text);
-        const { passed, blocked, counts } = await inPieces(hungry, cut(text, places));
+        const { passed, blocked, counts } = await inPieces(hungry, cut(text, offsets));
         expect(blocked).toEqual(asWhole.blocked);
         if (blocked === undefined) expect([passed, counts]).toEqual([asWhole.passed, asWhole.counts]);
       }),
@@ -223,22 +219,22 @@ describe("held back text", () => {
     expect(await filter.push("cr")).toBe("");
     expect(await filter.push("ets and ")).toBe(`${REDACTED}s and `);
     expect(await filter.push("begin")).toBe("");
-    let [pushed, left] = ["begin".length, 0];
+    let [pushed, released] = ["begin".length, 0];
     for (let count = 0; count < 300; count++) {
-      left += (await filter.push("0123456")).length;
+      released += (await filter.push("0123456")).length;
       pushed += 7;
-      expect(pushed - left).toBeLessThanOrEqual(MAX_MATCH_CHARS);
+      expect(pushed - released).toBeLessThanOrEqual(MAX_MATCH_CHARS);
     }
-    expect(pushed - left).toBe(MAX_MATCH_CHARS);
+    expect(pushed - released).toBe(MAX_MATCH_CHARS);
     expect(filter.end()).toHaveLength(MAX_MATCH_CHARS);
   });
 
-  it("has not left when it is blocked later", async () => {
+  it("has not released when it is blocked later", async () => {
     const filter = new TextFilter(await compileRules([block(String.raw`key: \w{8}\b`)]), new Work());
     const pieces = ["a key", ": abc", "defg", "h", "."];
-    const left: string[] = [];
-    for (const piece of pieces) left.push(await filter.push(piece));
-    expect(left.join("")).toBe("a ");
+    const released: string[] = [];
+    for (const piece of pieces) released.push(await filter.push(piece));
+    expect(released.join("")).toBe("a ");
     expect(filter.blocked).toMatchObject({ reason: "match" });
     expect(await filter.push("more")).toBe("");
     expect(filter.end()).toBe("");

@@ -14,7 +14,7 @@ import type { Work } from "./work.ts";
  * Algorithm: the last stretch of the text (`#open`) may still be changed by what follows: a mark may join its character, or an
  * escape may be incomplete. The text as it is is read at once, the other forms without `#open`. A form begins as a clone of the
  * scans at `#openFrom` (`#scansAtOpen`), so it costs nothing until the forms differ. The open stretch may leave before it is closed
- * if no form can match with it, whatever follows: `#canRelease` reads it ahead on clones.
+ * if no form can match with it, whatever follows: `#canReleaseOpen` reads it ahead on clones.
  */
 export class TextScan<P extends TextPattern> {
   readonly #scans: readonly GroupScan<P>[];

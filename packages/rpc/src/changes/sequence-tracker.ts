@@ -32,7 +32,7 @@ export class SequenceTracker {
     this.#upToDateAt = monotonic();
   }
 
-  /** True while the feed is heard: every change is known, except those of the last moment. */
+  /** True while the feed is live: every change is known, except those of the last moment. */
   isLive(): boolean {
     return this.#options.monotonic() - this.#upToDateAt <= FEED_TIMEOUT_MS;
   }

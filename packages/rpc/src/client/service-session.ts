@@ -24,7 +24,7 @@ const MAX_ABANDONED = 8;
 /** Reason for which a session takes no further streams. */
 export interface Retirement {
   readonly reason: string;
-  /** True if something is wrong; false if callers merely went away. */
+  /** True if something is wrong; false if callers merely hung up. */
   readonly isFault: boolean;
 }
 

@@ -38,14 +38,14 @@ function refused(rate: CallRate, principal: Principal, calls: number): number {
 it("admits a burst and then the sustained rate of each credential, independent of the others", () => {
   let now = 0;
   const rate = new CallRate(() => now);
-  const [mine, other] = [key(), key()];
-  expect(refused(rate, mine, CALL_RATE.burst)).toBe(0);
-  expect(refused(rate, mine, 10)).toBe(10);
+  const [calling, other] = [key(), key()];
+  expect(refused(rate, calling, CALL_RATE.burst)).toBe(0);
+  expect(refused(rate, calling, 10)).toBe(10);
   expect(refused(rate, other, CALL_RATE.burst)).toBe(0);
   now += 500;
-  expect(refused(rate, mine, CALL_RATE.perSecond)).toBe(CALL_RATE.perSecond / 2);
+  expect(refused(rate, calling, CALL_RATE.perSecond)).toBe(CALL_RATE.perSecond / 2);
   now += 3_600_000;
-  expect(refused(rate, mine, CALL_RATE.burst + 7)).toBe(7);
+  expect(refused(rate, calling, CALL_RATE.burst + 7)).toBe(7);
 });
 
 it("does not count calls of services", () => {

@@ -173,7 +173,7 @@ it("drains on stop: running calls are answered, new ones refused", async () => {
   for (const answer of draining.waiting) answer();
   for (const { outcome } of await Promise.all(calls)) expect(outcome.value).toMatchObject({ message: "wait" });
   await stopped;
-  for (const each of [late, draining.client]) each.close();
+  for (const client of [late, draining.client]) client.close();
 });
 
 it("ends on stop the calls that still run after 5 s", { timeout: 15_000 }, async () => {

@@ -15,7 +15,7 @@ export function jsonFault(schema: DescMessage, json: unknown, path = ""): FieldF
   if (!isObject(json)) return { field: path, rule: "must be an object" };
   const seen = new Set<object>();
   for (const [name, value] of Object.entries(json)) {
-    const field = schema.fields.find((each) => each.jsonName === name || each.name === name);
+    const field = schema.fields.find((candidate) => candidate.jsonName === name || candidate.name === name);
     if (field === undefined)
       return QUOTABLE_NAME.test(name) ? { field: within(path, name), rule: "is not known" } : undefined;
     const at = within(path, field.name);

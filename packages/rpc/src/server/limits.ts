@@ -4,7 +4,7 @@ export const LIMITS = {
   maxConcurrentStreams: 1000,
   /** Maximum deadline of a call. */
   maxTimeoutMs: 30_000,
-  /** Time without traffic after which a call is ended: a body that stops arriving, a response that nobody reads. */
+  /** Time without traffic after which a call is ended: a body that stops arriving, a response that is not read. */
   idleTimeoutMs: 45_000,
   maxHeaderBytes: 16 << 10,
   /**

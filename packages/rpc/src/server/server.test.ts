@@ -83,12 +83,14 @@ function call(type: string, token: string | undefined, body: Buffer | undefined)
     stream.on("trailers", (trailers) => heads.push(trailers));
     stream.on("data", (part: Buffer) => parts.push(part));
     stream.on("end", () => {
-      const all = Object.assign({}, ...heads);
-      const details = Buffer.from(String(all["grpc-status-details-bin"] ?? ""), "base64").toString("latin1");
-      const said = JSON.stringify(heads) + details + Buffer.concat(parts).toString("latin1");
-      const text = said.replace(/%([0-9A-F]{2})/g, (_, hex: string) => String.fromCharCode(Number.parseInt(hex, 16)));
+      const headers = Object.assign({}, ...heads);
+      const details = Buffer.from(String(headers["grpc-status-details-bin"] ?? ""), "base64").toString("latin1");
+      const received = JSON.stringify(heads) + details + Buffer.concat(parts).toString("latin1");
+      const text = received.replace(/%([0-9A-F]{2})/g, (_, hex: string) =>
+        String.fromCharCode(Number.parseInt(hex, 16)),
+      );
       const inBody = /grpc-status: (\d+)/.exec(text)?.[1];
-      const status = type.startsWith("application/grpc") ? (all["grpc-status"] ?? inBody) : all[":status"];
+      const status = type.startsWith("application/grpc") ? (headers["grpc-status"] ?? inBody) : headers[":status"];
       resolve({ status: String(status), text });
       stream.close();
     });

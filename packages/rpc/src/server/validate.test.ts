@@ -120,7 +120,9 @@ describe("an overlong field", () => {
         ...(field.message ? boundsIn(field.message, `${path}.${field.name}`) : []),
       ]);
     };
-    const methods = Object.values(publishedServices()).flatMap((services) => services.flatMap((each) => each.methods));
+    const methods = Object.values(publishedServices()).flatMap((services) =>
+      services.flatMap((service) => service.methods),
+    );
     const bounds = methods.flatMap(({ name, input }) => boundsIn(input, name));
     expect(bounds.length).toBeGreaterThan(150);
     const loose = bounds.filter(([, { maxLength, maxItems }]) => !(maxLength <= 10_000 && maxItems <= 10_000));

@@ -59,7 +59,7 @@ function faultOf({ field: path, message, ruleId }: Violation): FieldFault {
     const namedPath = parents.length === 0 ? path : parents.toReversed();
     return { field: pathToString(namedPath), rule: onlyOneOf(last.fields) };
   }
-  const field = path.findLast((each) => each.kind === "field");
+  const field = path.findLast((element) => element.kind === "field");
   const isEnumRule = field?.enum !== undefined && ruleId.startsWith("enum.");
   return { field: pathToString(path), rule: isEnumRule ? ruleOf(field) : message };
 }

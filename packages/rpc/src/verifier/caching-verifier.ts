@@ -8,7 +8,7 @@ import { VerificationCache, type VerificationResult } from "./verification-cache
 export interface CachingVerifierOptions {
   /** Verifies a token at its source: a call to the auth service, or in that service a query. */
   readonly verifyUncached: VerifyToken;
-  /** True while the change feed is heard: every change is known, except those of the last moment. */
+  /** True while the change feed is live: every change is known, except those of the last moment. */
   readonly isLive: () => boolean;
   /** Maximum number of cached principals, and of cached refusals. 20,000 by default. */
   readonly capacity?: number;
@@ -68,7 +68,7 @@ export class CachingVerifier {
   async verifyAndSubscribe<T>(token: string, subscribe: (digest: string, principal: Principal) => T): Promise<T> {
     const digest = digestOf(token);
     for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt++) {
-      // A change may arrive after the result is known and before this function goes on.
+      // A change may arrive after the result is known and before this function resumes.
       const changes = this.#recordChanges();
       try {
         const principal = requirePrincipal(await this.#verify(digest, token));
