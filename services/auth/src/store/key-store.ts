@@ -67,7 +67,7 @@ export function createKeyStore(database: Database<AuthSchema>): KeyStore {
 
     touch: (namespaceId, keyId, usedAt, resolutionMs) =>
       database.within({ namespaceId }, async (tx) => {
-        // A locked row is skipped, not waited for: the lock is of another use, or of a change, after which the next use counts.
+        // Skips a locked row instead of waiting: either another use is being recorded, or a change, after which the next use is.
         const recordedBefore = new Date(usedAt.getTime() - resolutionMs);
         await sql`update keys set last_used_at = ${usedAt}
                   where id = (select id from keys where id = ${keyId} for no key update skip locked)
