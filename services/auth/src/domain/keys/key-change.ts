@@ -73,7 +73,7 @@ export function rotatedKey(lineage: KeyLineage, prefix: string, now: number): Ke
   return { ...lastOf(lineage), prefix };
 }
 
-/** The last key of `lineage`, revoked; the same object if it is revoked already, whatever the reason. */
+/** The last key of `lineage`, revoked; the same object if it is revoked already, with any reason. */
 export function revokedKey(lineage: KeyLineage, reason: string | undefined, now: number): Key {
   const key = lastOf(lineage);
   return key.revokedAt === undefined ? { ...key, revokedAt: new Date(now), revokedReason: reason } : key;

@@ -113,7 +113,7 @@ export function rotatedOperator(lineage: OperatorLineage, prefix: string, now: n
   return { ...lastOf(lineage), prefix };
 }
 
-/** The last one of `lineage`, revoked; the same object if it is revoked already, whatever the reason. */
+/** The last one of `lineage`, revoked; the same object if it is revoked already, with any reason. */
 export function revokedOperator(lineage: OperatorLineage, reason: string | undefined, now: number): Operator {
   const operator = lastOf(lineage);
   if (operator.revokedAt !== undefined) return operator;
