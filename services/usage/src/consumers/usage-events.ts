@@ -42,14 +42,15 @@ export const UNREADABLE = "it is no batch of usage events";
 
 /** Records the events of a batch. Resolves with those that can never be recorded. */
 export async function recordEvents(
-  { requests, retentionDays: keepDays, clock }: Recorder,
+  { requests, retentionDays, clock }: Recorder,
   events: readonly UsageEvent[],
 ): Promise<readonly Unrecorded[]> {
-  const keptFrom = new Date(clock() - keepDays * DAY_MS);
+  const keptFrom = new Date(clock() - retentionDays * DAY_MS);
   const unrecorded: Unrecorded[] = [];
   const observations = new Map<LoggedRequest, UsageEvent>();
   const denials = new Map<UnloggedDenials, UsageEvent>();
-  const tooOld = (field: string): string => `${field}: is more than ${keepDays} days ago, of which nothing is kept`;
+  const tooOld = (field: string): string =>
+    `${field}: is more than ${retentionDays} days ago, of which nothing is kept`;
   for (const event of events) {
     if (event.phase.case === "unloggedDenials") {
       const read = fromProtoUnloggedDenials(event.phase.value);

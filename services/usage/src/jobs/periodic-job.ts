@@ -2,17 +2,17 @@ import { setTimeout as delay } from "node:timers/promises";
 import type { Component, Logger } from "@routeplane/runtime";
 
 export interface PeriodicJob {
-  /** What it does, in words that follow "could not": the log's when it fails. */
+  /** Name as an imperative that follows "could not", e.g. `drop expired partitions`. */
   readonly name: string;
   readonly everyMs: number;
-  /** Until it is tried again after a failure. */
+  /** Time from a failure to the next attempt. */
   readonly retryMs: number;
   readonly log: Logger;
-  /** Resolves to true if there is more to do at once. */
+  /** Does the work once. Resolves to true if there is more to do at once. */
   readonly run: () => Promise<boolean>;
 }
 
-/** Work beside the consumer, for as long as the process runs. Nothing waits for it, and a failure ends nothing. */
+/** Runs a job again and again until it is stopped. A failure is logged and ends nothing. */
 export function runPeriodically({ name, everyMs, retryMs, log, run }: PeriodicJob): Component {
   const stopped = new AbortController();
   const running = (async () => {

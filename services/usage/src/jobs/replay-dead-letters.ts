@@ -6,7 +6,7 @@ import { recordEvents, type Recorder, UNREADABLE } from "../consumers/usage-even
 
 const EVERY_MS = 2_000;
 
-/** Records what operators want recorded again. Two replicas that take the same one record it once, like any event. */
+/** Records the dead letters that operators replay. Two replicas that take the same one record it once, as any event. */
 export function replayDeadLetters(recorder: Recorder, deadLetters: DeadLetterBox, log: Logger): Component {
   return runPeriodically({
     name: "replay dead letters",
@@ -19,7 +19,7 @@ export function replayDeadLetters(recorder: Recorder, deadLetters: DeadLetterBox
       const events = decodeEvents(letter.payload);
       const [failed] = events === undefined ? [{ reason: UNREADABLE }] : await recordEvents(recorder, events);
       await deadLetters.endReplay(letter.id, failed?.reason);
-      log.info({ id: letter.id, reason: failed?.reason }, "a dead letter was replayed");
+      log.info({ id: letter.id, reason: failed?.reason }, "replayed a dead letter");
       return true;
     },
   });

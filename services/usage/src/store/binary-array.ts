@@ -1,13 +1,13 @@
 import { BinaryEncoder } from "./binary-encoder.ts";
 
-/** What a value of each type is here. */
+/** Types of values, keyed by type of Postgres. */
 interface Values {
   readonly text: string;
   readonly boolean: boolean;
   readonly integer: number;
   readonly bigint: bigint;
   readonly timestamptz: Date;
-  /** As JSON. */
+  /** Value that is written as JSON. */
   readonly jsonb: object;
 }
 
@@ -15,61 +15,61 @@ export type ColumnType = keyof Values;
 export type ValueOf<Type extends ColumnType> = Values[Type] | null;
 
 interface Codec<Value> {
-  /** Of an element, in pg_type. */
+  /** Oid of the element type in pg_type. */
   readonly oid: number;
-  /** What an element is likely to take, with its length. */
+  /** Expected size of an element with its length, in bytes. */
   readonly bytes: number;
-  readonly write: (to: BinaryEncoder, value: Value) => void;
+  readonly write: (encoder: BinaryEncoder, value: Value) => void;
 }
 
-/** From then on a timestamptz counts microseconds. */
+/** Epoch of timestamptz, which counts microseconds. */
 const EPOCH_MS = Date.UTC(2000, 0, 1);
 const JSONB_VERSION = 1;
 
 const CODECS: { readonly [Type in ColumnType]: Codec<Values[Type]> } = {
-  text: { oid: 25, bytes: 36, write: (to, value) => to.text(value) },
-  boolean: { oid: 16, bytes: 5, write: (to, value) => to.byte(value ? 1 : 0) },
-  integer: { oid: 23, bytes: 8, write: (to, value) => to.int32(value) },
-  bigint: { oid: 20, bytes: 12, write: (to, value) => to.int64(value) },
-  timestamptz: { oid: 1184, bytes: 12, write: (to, value) => to.int64((value.getTime() - EPOCH_MS) * 1_000) },
+  text: { oid: 25, bytes: 36, write: (encoder, value) => encoder.text(value) },
+  boolean: { oid: 16, bytes: 5, write: (encoder, value) => encoder.byte(value ? 1 : 0) },
+  integer: { oid: 23, bytes: 8, write: (encoder, value) => encoder.int32(value) },
+  bigint: { oid: 20, bytes: 12, write: (encoder, value) => encoder.int64(value) },
+  timestamptz: { oid: 1184, bytes: 12, write: (encoder, value) => encoder.int64((value.getTime() - EPOCH_MS) * 1_000) },
   jsonb: {
     oid: 3802,
     bytes: 7,
-    write: (to, value) => {
-      to.byte(JSONB_VERSION);
-      to.text(JSON.stringify(value));
+    write: (encoder, value) => {
+      encoder.byte(JSONB_VERSION);
+      encoder.text(JSON.stringify(value));
     },
   },
 };
 
 const HEADER_BYTES = 20;
-const NO_VALUE = -1;
+const NULL_LENGTH = -1;
 
 /**
- * An array of one dimension as Postgres itself sends and takes it (`array_recv`). Of a batch of rows this costs this process
- * 2 us a row and Postgres 3.5 us; the text that the driver makes of arrays costs 6.5 us and 5 us.
+ * Encodes an array of one dimension in the binary format of Postgres (`array_recv`). For a batch of rows this takes this
+ * process 2 µs a row and Postgres 3.5 µs; the text format of the driver takes 6.5 µs and 5 µs.
  */
 export function encodeArray<Type extends ColumnType>(type: Type, values: readonly ValueOf<Type>[]): Buffer {
   const { oid, bytes, write } = CODECS[type];
-  const to = new BinaryEncoder(HEADER_BYTES + values.length * bytes);
-  writeHeader(to, oid, values);
+  const encoder = new BinaryEncoder(HEADER_BYTES + values.length * bytes);
+  writeHeader(encoder, oid, values);
   for (const value of values) {
     if (value === null) {
-      to.int32(NO_VALUE);
+      encoder.int32(NULL_LENGTH);
       continue;
     }
-    const begin = to.beginLength();
-    write(to, value);
-    to.endLength(begin);
+    const begin = encoder.beginLength();
+    write(encoder, value);
+    encoder.endLength(begin);
   }
-  return to.written();
+  return encoder.written();
 }
 
-function writeHeader(to: BinaryEncoder, oid: number, values: readonly unknown[]): void {
-  to.int32(values.length === 0 ? 0 : 1);
-  to.int32(values.includes(null) ? 1 : 0);
-  to.int32(oid);
+function writeHeader(encoder: BinaryEncoder, oid: number, values: readonly unknown[]): void {
+  encoder.int32(values.length === 0 ? 0 : 1);
+  encoder.int32(values.includes(null) ? 1 : 0);
+  encoder.int32(oid);
   if (values.length === 0) return;
-  to.int32(values.length);
-  to.int32(1);
+  encoder.int32(values.length);
+  encoder.int32(1);
 }

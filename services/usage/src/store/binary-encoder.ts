@@ -1,26 +1,25 @@
-/** Of UTF-8, for one unit of a string. */
-const MAX_BYTES = 3;
+/** Upper bound of the UTF-8 bytes for one code unit of a string. */
+const MAX_BYTES_OF_UNIT = 3;
 const LENGTH_BYTES = 4;
 const TWO_32 = 2 ** 32;
-/** Up to this a text is written unit by unit, which takes half the time of a call into the runtime. */
-const SHORT = 64;
+/** Length up to which a text is written unit by unit, which takes half the time of a call into the runtime. */
+const SHORT_TEXT_LENGTH = 64;
 
 /**
- * Bytes one after the other, numbers with the highest byte first, in a buffer that grows. Numbers are written by hand: a
- * BigInt more for each took twice the time.
+ * Encoder of values into a buffer that grows, numbers with the highest byte first. Numbers are written byte by byte: one more
+ * BigInt for each took twice the time.
  */
 export class BinaryEncoder {
   #buffer: Buffer;
-  #at = 0;
+  #position = 0;
 
-  /** @param expected how many bytes it is going to be, about */
-  constructor(expected: number) {
-    this.#buffer = Buffer.allocUnsafe(expected);
+  constructor(expectedBytes: number) {
+    this.#buffer = Buffer.allocUnsafe(expectedBytes);
   }
 
   byte(value: number): void {
     this.#ensure(1);
-    this.#buffer[this.#at++] = value;
+    this.#buffer[this.#position++] = value;
   }
 
   int32(value: number): void {
@@ -32,65 +31,66 @@ export class BinaryEncoder {
   int64(value: number | bigint): void {
     this.#ensure(8);
     if (typeof value === "bigint") {
-      const near = Number(value);
-      if (!Number.isSafeInteger(near)) {
-        this.#at = this.#buffer.writeBigInt64BE(value, this.#at);
+      const number = Number(value);
+      if (!Number.isSafeInteger(number)) {
+        this.#position = this.#buffer.writeBigInt64BE(value, this.#position);
         return;
       }
-      value = near;
+      value = number;
     }
     this.#put32(Math.floor(value / TWO_32));
     this.#put32(value);
   }
 
   text(value: string): void {
-    this.#ensure(value.length * MAX_BYTES);
-    if (value.length > SHORT || !this.#ascii(value)) this.#at += this.#buffer.write(value, this.#at);
+    this.#ensure(value.length * MAX_BYTES_OF_UNIT);
+    if (value.length > SHORT_TEXT_LENGTH || !this.#writeAscii(value))
+      this.#position += this.#buffer.write(value, this.#position);
   }
 
-  /** Begins something whose length comes before it. @returns what `endLength` is to be told */
+  /** Reserves the length before a value. @returns the start of the value, for `endLength` */
   beginLength(): number {
     this.#ensure(LENGTH_BYTES);
-    this.#at += LENGTH_BYTES;
-    return this.#at;
+    this.#position += LENGTH_BYTES;
+    return this.#position;
   }
 
   endLength(begin: number): void {
-    const end = this.#at;
-    this.#at = begin - LENGTH_BYTES;
+    const end = this.#position;
+    this.#position = begin - LENGTH_BYTES;
     this.#put32(end - begin);
-    this.#at = end;
+    this.#position = end;
   }
 
   written(): Buffer {
-    return this.#buffer.subarray(0, this.#at);
+    return this.#buffer.subarray(0, this.#position);
   }
 
-  /** Whether it was; what is not ASCII is left to whoever knows UTF-8. */
-  #ascii(value: string): boolean {
-    const [buffer, at] = [this.#buffer, this.#at];
+  /** Writes a text of ASCII. @returns false, with nothing written, if it is none */
+  #writeAscii(value: string): boolean {
+    const [buffer, start] = [this.#buffer, this.#position];
     for (let index = 0; index < value.length; index++) {
       const unit = value.charCodeAt(index);
       if (unit > 127) return false;
-      buffer[at + index] = unit;
+      buffer[start + index] = unit;
     }
-    this.#at = at + value.length;
+    this.#position = start + value.length;
     return true;
   }
 
   #put32(value: number): void {
-    const [buffer, at] = [this.#buffer, this.#at];
-    buffer[at] = value >> 24;
-    buffer[at + 1] = value >> 16;
-    buffer[at + 2] = value >> 8;
-    buffer[at + 3] = value;
-    this.#at = at + 4;
+    const [buffer, start] = [this.#buffer, this.#position];
+    buffer[start] = value >> 24;
+    buffer[start + 1] = value >> 16;
+    buffer[start + 2] = value >> 8;
+    buffer[start + 3] = value;
+    this.#position = start + 4;
   }
 
   #ensure(more: number): void {
-    if (this.#at + more <= this.#buffer.length) return;
-    const grown = Buffer.allocUnsafe(2 * (this.#at + more));
-    this.#buffer.copy(grown, 0, 0, this.#at);
+    if (this.#position + more <= this.#buffer.length) return;
+    const grown = Buffer.allocUnsafe(2 * (this.#position + more));
+    this.#buffer.copy(grown, 0, 0, this.#position);
     this.#buffer = grown;
   }
 }

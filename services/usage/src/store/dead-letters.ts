@@ -54,7 +54,7 @@ export function createDeadLetterBox(database: Database<UsageSchema>): DeadLetter
   };
 }
 
-/** Every transaction is one of the whole node: without that, row-level security shows none of it. */
+/** Opens the dead letters for operators. Row-level security shows them only to transactions of the whole node. */
 export function createDeadLetterStore(database: Database<UsageSchema>): DeadLetterStore {
   const node = { node: true } as const;
   return {

@@ -16,7 +16,7 @@ type Numbers = Record<`${"kept" | "expected"}_${(typeof COUNTERS)[number]}`, big
 interface DifferenceRow extends Numbers {
   unit: "five minutes" | "hour" | "day";
   bucket: Date;
-  /** Empty, as the other three: a total of all of them. */
+  /** Empty in a total, as are the other three. */
   key_id: Id<"key"> | "";
   model: string;
   provider: string;
@@ -45,7 +45,7 @@ export function createReconciliationStore(database: Database<UsageSchema>): Reco
   };
 }
 
-/** The least that any kind of sums or the log knows. Of the log nothing but the namespace can be seen. */
+/** Builds the query for the lowest id in any sums or the log. Of the log, only the namespace is visible. */
 function nextNamespace(range: UsageRange, after: Id<"ns"> | undefined) {
   const ofSums = (table: RawBuilder<unknown>, { from, to }: UsageRange) => sql`
     (select namespace_id from ${table}
@@ -66,14 +66,14 @@ function nextNamespace(range: UsageRange, after: Id<"ns"> | undefined) {
 
 const SUMS = sql.join(COUNTERS.map((counter) => sql`sum(${sql.ref(counter)})::bigint as ${sql.ref(counter)}`));
 
-/** One statement, hence one snapshot: a writer changes rows and sums in one transaction. */
+/** Builds the query for all differences. One statement, hence one snapshot: a writer changes rows and sums in one transaction. */
 function differences(namespaceId: Id<"ns">, range: UsageRange, keptFrom: Date) {
   const inRange = (time: string, { from, to }: UsageRange) =>
     sql`namespace_id = ${namespaceId} and ${sql.ref(time)} >= ${from} and ${sql.ref(time)} < ${to}`;
   const kept = (table: string, part: UsageRange) =>
     sql`select * from ${sql.table(table)} where ${inRange("bucket", part)}`;
   const totals = (minutes: 5 | 1440, part: UsageRange) =>
-    sql`select bucket, ${EVERY}, ${COUNTER_NAMES} from totals where minutes = ${minutes} and ${inRange("bucket", part)}`;
+    sql`select bucket, ${ALL_DIMENSIONS}, ${COUNTER_NAMES} from totals where minutes = ${minutes} and ${inRange("bucket", part)}`;
   const logged = keptFrom > range.from ? { from: keptFrom, to: range.to } : range;
   const unlogged = { from: range.from, to: keptFrom < range.to ? keptFrom : range.to };
   const log = sql`
@@ -82,10 +82,10 @@ function differences(namespaceId: Id<"ns">, range: UsageRange, keptFrom: Date) {
       sum(completion_tokens)::bigint as completion_tokens, sum(cost_nano_usd)::bigint as cost_nano_usd
     from requests where ${inRange("created_at", logged)} group by 1, 2, 3, 4, 5`;
   const checks = [
-    unlike("hour", kept("rollups_hourly", logged), of("hour", sql`log`)),
-    unlike("five minutes", totals(5, logged), totalOf("five minutes", sql`log`)),
-    // What is older is held against what else is kept of it.
-    unlike(
+    differing("hour", kept("rollups_hourly", logged), of("hour", sql`log`)),
+    differing("five minutes", totals(5, logged), totalOf("five minutes", sql`log`)),
+    // Older totals are compared with the rollups, because their log was dropped.
+    differing(
       "hour",
       totalOf("hour", sql`(${totals(5, unlogged)}) as total`),
       totalOf("hour", sql`(${kept("rollups_hourly", unlogged)}) as sums`),
@@ -93,8 +93,10 @@ function differences(namespaceId: Id<"ns">, range: UsageRange, keptFrom: Date) {
   ];
   const days = wholeDays(range);
   if (days !== undefined) {
-    checks.push(unlike("day", kept("rollups_daily", days), of("day", sql`(${kept("rollups_hourly", days)}) as sums`)));
-    checks.push(unlike("day", totals(1440, days), totalOf("day", sql`(${totals(5, days)}) as total`)));
+    checks.push(
+      differing("day", kept("rollups_daily", days), of("day", sql`(${kept("rollups_hourly", days)}) as sums`)),
+    );
+    checks.push(differing("day", totals(1440, days), totalOf("day", sql`(${totals(5, days)}) as total`)));
   }
   return sql<DifferenceRow>`
     with log as materialized (${log})
@@ -103,12 +105,14 @@ function differences(namespaceId: Id<"ns">, range: UsageRange, keptFrom: Date) {
 }
 
 const COUNTER_NAMES = names(COUNTERS);
-/** What a total says of that which it does not tell apart. */
-const EVERY = sql.raw(["key_id", "model", "provider", "status"].map((name) => `'' collate "C" as ${name}`).join(", "));
+/** Columns of a total for the dimensions that it sums over: empty. */
+const ALL_DIMENSIONS = sql.raw(
+  ["key_id", "model", "provider", "status"].map((name) => `'' collate "C" as ${name}`).join(", "),
+);
 
 type Unit = DifferenceRow["unit"];
 
-/** Not as the sums are written: what is wrong there must not be wrong here. */
+/** Computes the start of a bucket, not by the code that writes sums: a bug there must not be repeated here. */
 const startOf = (unit: Unit): RawBuilder<unknown> =>
   unit === "five minutes" ? sql`bucket` : sql`date_trunc(${sql.lit(unit)}, bucket, 'UTC')`;
 
@@ -119,11 +123,11 @@ function of(unit: Unit, finer: RawBuilder<unknown>): RawBuilder<unknown> {
 
 function totalOf(unit: Unit, finer: RawBuilder<unknown>): RawBuilder<unknown> {
   return sql`
-    select ${startOf(unit)} as bucket, ${EVERY}, ${SUMS} from ${finer} where status <> 'denied' group by 1`;
+    select ${startOf(unit)} as bucket, ${ALL_DIMENSIONS}, ${SUMS} from ${finer} where status <> 'denied' group by 1`;
 }
 
-/** The sums of which one side knows what the other does not. Zeros are as good as nothing. */
-function unlike(unit: Unit, kept: RawBuilder<unknown>, expected: RawBuilder<unknown>): RawBuilder<unknown> {
+/** Builds the query for the sums that differ. A sum of zeros equals a missing one. */
+function differing(unit: Unit, kept: RawBuilder<unknown>, expected: RawBuilder<unknown>): RawBuilder<unknown> {
   const number = (side: "kept" | "expected", counter: string) => sql`coalesce(${sql.ref(`${side}.${counter}`)}, 0)`;
   const numbers = (["kept", "expected"] as const).flatMap((side) =>
     COUNTERS.map((counter) => sql`${number(side, counter)} as ${sql.ref(`${side}_${counter}`)}`),
@@ -148,7 +152,7 @@ function fromDifferenceRow(namespaceId: Id<"ns">, row: DifferenceRow): UsageDiff
     promptTokens: row[`${name}_prompt_tokens`],
     completionTokens: row[`${name}_completion_tokens`],
     costNanoUsd: row[`${name}_cost_nano_usd`],
-    // Told by the status.
+    // Sums that are stored have a status instead.
     deniedCount: 0n,
     deniedUnloggedCount: 0n,
   });

@@ -26,38 +26,38 @@ const COLUMNS = { ...IDENTITY, ...COUNTERS };
 const identity = Object.keys(IDENTITY);
 const totalIdentity = ["namespace_id", "minutes", "bucket"];
 const counters = Object.keys(COUNTERS);
-/** What a request's status does not change. */
-const place = identity.filter((column) => column !== "status");
-/** What is summed of a request besides that it is one. */
+/** Columns that a change of status leaves as they are. */
+const fixedIdentity = identity.filter((column) => column !== "status");
+/** Counters that are columns of a request. */
 const summed = counters.filter((counter) => counter !== "request_count");
 const sides = ["new", "old"] as const;
 
 const INTERVALS: Readonly<Record<SumUnit, string>> = { "five minutes": "5 minutes", hour: "1 hour", day: "1 day" };
 
-/** As `date_trunc` in UTC, whose days are all alike, but in a quarter of the time: it looks up no time zone. */
+/** Builds the start of a bucket in UTC. It takes a quarter of the time of `date_trunc`, which looks up a time zone. */
 export function startOf(unit: SumUnit, time: string): RawBuilder<unknown> {
   return sql`date_bin(${sql.lit(INTERVALS[unit])}, ${sql.ref(time)}, timestamptz '2000-01-01 00:00:00Z')`;
 }
 
 /**
- * Ends a statement that writes rows of the request log and returns `old` and `new` of each (as `written`): what it changed in
- * the sums, by the least time that any are kept of. A row that moved from one status to another counts down there and up here.
- * Rows that moved alike are summed first: each is looked at once, and a batch has few moves.
+ * End of a statement that writes rows of the request log as `written`, with `old` and `new` of each: the changes of the sums,
+ * by five minutes. A row whose status changed is subtracted under the old one and added under the new one. Rows with the
+ * same change are summed first, because a batch has few different ones.
  */
 export const ROLLUP_DELTAS = sql`
   , moved as materialized (
-    select ${names(place)}, new_status, old_status, count(*) as request_count,
+    select ${names(fixedIdentity)}, new_status, old_status, count(*) as request_count,
       ${sql.join(sides.flatMap((side) => summed.map((counter) => sql`sum(${sql.ref(`${side}_${counter}`)}) as ${sql.ref(`${side}_${counter}`)}`)))}
-    from written group by ${names(place)}, new_status, old_status
+    from written group by ${names(fixedIdentity)}, new_status, old_status
   )
   select ${names(identity)},
     ${sql.join(counters.map((counter) => sql`sum(${sql.ref(counter)})::bigint as ${sql.ref(counter)}`))}
   from (
-    select ${names(place)}, new_status as status, request_count,
+    select ${names(fixedIdentity)}, new_status as status, request_count,
       ${sql.join(summed.map((counter) => sql`${sql.ref(`new_${counter}`)} as ${sql.ref(counter)}`))}
     from moved
     union all
-    select ${names(place)}, old_status, -request_count, ${sql.join(summed.map((counter) => sql`-${sql.ref(`old_${counter}`)}`))}
+    select ${names(fixedIdentity)}, old_status, -request_count, ${sql.join(summed.map((counter) => sql`-${sql.ref(`old_${counter}`)}`))}
     from moved where old_status is not null
   ) as change
   group by ${names(identity)}
@@ -66,7 +66,7 @@ export const ROLLUP_DELTAS = sql`
     sql` or `,
   )}`;
 
-/** What `ROLLUP_DELTAS` reads of `written`. */
+/** Columns of `written` that `ROLLUP_DELTAS` reads. */
 export const WRITTEN = sql`
   new.namespace_id, ${startOf("five minutes", "new.created_at")} as bucket, new.key_id, new.model, new.provider, new.status as new_status, old.status as old_status,
   ${sql.join(
@@ -77,13 +77,13 @@ export const WRITTEN = sql`
   )}`;
 
 /**
- * Adds to every kind of sums. Two statements, because a row that is proposed may hold nothing negative: the first makes and
- * locks every row (also one that it adds nothing to), in order of key, and adds what is above zero; the second takes off
- * the rest, from rows that are locked by then. So writers never wait for each other in a circle.
+ * Applies changes to all sums. Two statements, because an inserted row must not be negative: the first creates and locks
+ * every row (also one that it adds nothing to), in order of key, and adds what is positive; the second subtracts the rest,
+ * from rows that are locked by then. So writers never wait for each other in a circle.
  */
 export async function addToRollups(transaction: Transaction<UsageSchema>, deltas: readonly RollupRow[]): Promise<void> {
   if (deltas.length === 0) return;
-  const both = (change: Change) => sql`
+  const changeAll = (change: Change) => sql`
     with delta as materialized (${unnest(COLUMNS, deltas)}),
       hourly_delta as materialized (${coarser("hour", "delta")}),
       daily_delta as materialized (${coarser("day", "hourly_delta")}),
@@ -91,8 +91,8 @@ export async function addToRollups(transaction: Transaction<UsageSchema>, deltas
       daily as (${change("rollups_daily", identity, "daily_delta")}),
       total as (${change("totals", totalIdentity, "total_delta")})
     ${change("rollups_hourly", identity, "hourly_delta")}`;
-  await both(raise).execute(transaction);
-  if (deltas.some(isLowering)) await both(lower).execute(transaction);
+  await changeAll(raise).execute(transaction);
+  if (deltas.some(isLowering)) await changeAll(lower).execute(transaction);
 }
 
 const COUNTER_SUMS = sql.join(counters.map((counter) => sql`sum(${sql.ref(counter)})::bigint as ${sql.ref(counter)}`));
@@ -104,8 +104,7 @@ function coarser(unit: SumUnit, deltas: string): RawBuilder<unknown> {
 }
 
 /**
- * Of a few rows: mostly two, whatever the batch. What moves from one status to another changes none of them but in what it
- * cost.
+ * Changes of the totals: a few rows, mostly two, whatever the batch. A change of status alone changes only the cost.
  */
 const TOTAL_DELTAS = sql`
   select namespace_id, minutes, bucket, ${COUNTER_SUMS}
@@ -115,7 +114,7 @@ const TOTAL_DELTAS = sql`
   ) as timed
   where status <> 'denied' group by 1, 2, 3`;
 
-/** A statement that changes the sums of `table`, which `key` tells apart, by what is in `deltas`. */
+/** Builds a statement that changes the sums of `table`, with primary key `key`, by the rows of `deltas`. */
 type Change = (table: string, key: readonly string[], deltas: string) => RawBuilder<unknown>;
 
 function isLowering(delta: RollupRow): boolean {

@@ -53,7 +53,7 @@ export function createUsageStore(database: Database<UsageSchema>): UsageStore {
 
     listEnded: (namespaceId, { after, size, filter }) =>
       database.within({ namespaceId }, async (transaction) => {
-        // Read first: what ends while the rows are read is for the next time.
+        // Read first: requests that end while the rows are read are for the next call.
         const below = await finishedBelow(transaction);
         if (below < after.transaction) return { rows: [], next: after };
         const rows = await transaction
@@ -76,12 +76,12 @@ export function createUsageStore(database: Database<UsageSchema>): UsageStore {
   };
 }
 
-/** Most pages end within it. */
+/** Range in which most pages end. */
 const NEAR_MS = 7 * 24 * 60 * 60 * 1000;
 
 /**
- * First what is near to where the page begins, then what is older, if that is not enough: a statement is planned for each month
- * that it may touch, which took most of its time.
+ * Reads the week before the start of the page first, and older requests only if that is not enough: a statement is planned for
+ * every partition that it can touch, which took most of its time.
  */
 async function listNewestFirst(
   database: Database<UsageSchema>,
@@ -92,14 +92,14 @@ async function listNewestFirst(
   const { from, to } = filter;
   const newestMs = Math.min(before?.createdAt.getTime() ?? Infinity, to?.getTime() ?? Infinity, Date.now());
   const near = new Date(newestMs - NEAR_MS);
-  const read = ({ size, ...asked }: PageRequest) =>
+  const read = ({ size, ...page }: PageRequest) =>
     database.read({ namespaceId }, (builder) =>
       builder
         .selectFrom("requests")
         .select(LISTED_COLUMNS)
-        // Row-level security says so too; here it is what finds the index.
+        // Row-level security adds the same condition; this one lets Postgres use the index.
         .where("namespace_id", "=", namespaceId)
-        .where(sql<boolean>`${conditions(asked)}`)
+        .where(sql<boolean>`${conditions(page)}`)
         .orderBy("created_at", "desc")
         .orderBy("id", "desc")
         .limit(size)
@@ -112,7 +112,7 @@ async function listNewestFirst(
   return [...rows, ...older];
 }
 
-/** Every transaction with a lower number is over: what it wrote can be seen, and it will write nothing more. */
+/** Returns an id below which every transaction is over: its rows are visible, and it writes no more. */
 async function finishedBelow(transaction: Transaction<UsageSchema>): Promise<bigint> {
   const { rows } = await sql<{ xmin: string }>`select pg_snapshot_xmin(pg_current_snapshot())::text as xmin`.execute(
     transaction,
@@ -122,14 +122,14 @@ async function finishedBelow(transaction: Transaction<UsageSchema>): Promise<big
 
 function conditions({ before, filter }: Omit<PageRequest, "size">) {
   const all = filterConditions(filter);
-  // The first condition is the second's too, and the one by which months are left out.
+  // The second condition implies the first, by which Postgres skips partitions.
   if (before !== undefined) {
     all.push(sql`created_at <= ${before.createdAt}`, sql`(created_at, id) < (${before.createdAt}, ${before.id})`);
   }
   return sql.join(all, sql` and `);
 }
 
-/** At least one. */
+/** Lists the conditions of a filter, at least one. */
 function filterConditions({ keyId, model, status, from, to, exceptStatus }: RequestFilter): RawBuilder<unknown>[] {
   const all: RawBuilder<unknown>[] = [sql`true`];
   if (keyId !== undefined) all.push(sql`key_id = ${keyId}`);

@@ -16,7 +16,7 @@ import { names } from "./columns.ts";
 import { startOf } from "./rollups.ts";
 import type { UsageSchema } from "./schema.ts";
 
-/** Each dimension of a row whose moment, or the first one of its hour or day, is in the column `time`. */
+/** Expressions of the dimensions, for rows whose time, or start of bucket, is in the column `time`. */
 const DIMENSIONS: Readonly<Record<Dimension, (time: string) => RawBuilder<unknown>>> = {
   namespace: () => sql`namespace_id`,
   key: () => sql`key_id`,
@@ -54,9 +54,9 @@ interface SumRow {
 }
 
 /**
- * Sums over a range: as much as possible from the longest times that sums are kept of, what is missing or in excess then
- * from shorter ones, and the ends from the requests. One statement, hence one snapshot: no request is counted twice or
- * missed because it settles meanwhile. Denied requests are counted by themselves.
+ * Sums usage over a range: as much as possible from the sums of the longest unit, what is missing or in excess from shorter
+ * ones, and the ends from the requests. One statement, hence one snapshot: no request is counted twice or missed because it
+ * settles meanwhile. Denied requests are counted apart.
  *
  * @param namespaceId undefined: every namespace of the node
  */
@@ -84,10 +84,10 @@ export async function sumUsage(
   return rows.map(fromSumRow);
 }
 
-/** What totals tell apart: rollups of days have as many rows of a day as there are keys, models, providers and statuses. */
-const TOLD_BY_TOTALS: ReadonlySet<Dimension> = new Set(["namespace", "hour", "day"]);
+/** Dimensions that totals have. Rollups have a row for each key, model, provider and status of a day. */
+const TOTALS_DIMENSIONS: ReadonlySet<Dimension> = new Set(["namespace", "hour", "day"]);
 
-/** Where the requests of a part are summed, and what of that is its. */
+/** Table from which a part of a range is summed, with the amounts and rows that count. */
 interface Source {
   readonly table:
     | "totals"
@@ -96,13 +96,13 @@ interface Source {
     | "requests"
     | "unlogged_denials"
     | "unlogged_denials_hourly";
-  /** The column of the moment, or of the first one of the time that it is the sum of. */
+  /** Column of the time, or of the start of the bucket. */
   readonly time: "bucket" | "created_at" | "minute";
-  /** Amounts that a row adds to each counter; nothing to those that are absent. */
+  /** Amounts that a row adds to each counter; absent counters get nothing. */
   readonly counts: Readonly<Partial<Record<Counter, RawBuilder<unknown>>>>;
   /** Condition besides the range and the filters of the query. */
   readonly where: RawBuilder<unknown>;
-  /** Status of every row, if the table does not tell. */
+  /** Status of every row, if the table has no such column. */
   readonly status?: RequestStatus;
 }
 
@@ -132,7 +132,7 @@ const unlogged = (table: Source["table"], time: Source["time"]): Source => {
   };
 };
 
-/** Sums by how long a time they are of, and what the rest of a range is read from. */
+/** Sources keyed by unit, and the source of the rest of a range. */
 type Sources = Readonly<Partial<Record<SumUnit, Source>>> & { readonly rest: Source };
 const REQUESTS: Source = {
   table: "requests",
@@ -160,17 +160,17 @@ const UNLOGGED_DENIALS: Sources = {
   rest: unlogged("unlogged_denials", "minute"),
 };
 
-/** The groups of each part by itself: two thirds of the time that it takes to bring every row of all of them together first. */
+/** Builds the query of all parts, each grouped by itself: two thirds of the time of grouping all rows at once. */
 function partsFor(namespaceId: Id<"ns"> | undefined, query: UsageQuery): RawBuilder<unknown> {
   const { range, groupBy, keyId, model } = query;
-  const inTotals = keyId === undefined && model === undefined && groupBy.every((name) => TOLD_BY_TOTALS.has(name));
+  const inTotals = keyId === undefined && model === undefined && groupBy.every((name) => TOTALS_DIMENSIONS.has(name));
   const conditions: RawBuilder<unknown>[] = [];
-  // Row-level security says so too; here it is what finds the index.
+  // Row-level security adds the same condition; this one lets Postgres use the index.
   if (namespaceId !== undefined) conditions.push(sql`namespace_id = ${namespaceId}`);
   if (keyId !== undefined) conditions.push(sql`key_id = ${keyId}`);
   if (model !== undefined) conditions.push(sql`model = ${model}`);
   const parts = [inTotals ? TOTALS : ROLLUPS, DENIED_ROWS, UNLOGGED_DENIALS].flatMap((sources) => {
-    // Hours that are told apart cannot be taken from days.
+    // Groups by hour cannot be read from sums of days.
     const units = SUM_UNITS.filter((unit) => sources[unit] && !(unit === "day" && groupBy.includes("hour")));
     return splitRange(range, units).map((part) =>
       sumsOf(part, (part.unit && sources[part.unit]) ?? sources.rest, groupBy, conditions),

@@ -1,0 +1,23 @@
+import type { Component, Logger } from "@routeplane/runtime";
+import type { RequestLog } from "../domain/ports.ts";
+import { runPeriodically } from "./periodic-job.ts";
+
+const EVERY_MS = 5_000;
+const RETRY_MS = 30_000;
+/** Upper bound of one transaction: short enough not to delay others. */
+const MAX_REQUESTS = 500;
+
+/** Charges requests that nobody settled before their reservation expired. Any number of replicas can do so at once. */
+export function expireRequests(requests: RequestLog, log: Logger): Component {
+  return runPeriodically({
+    name: "charge requests that nobody settled",
+    everyMs: EVERY_MS,
+    retryMs: RETRY_MS,
+    log,
+    async run() {
+      const expired = await requests.expireRequests(MAX_REQUESTS);
+      if (expired > 0n) log.warn({ requests: Number(expired) }, "charged requests that nobody settled as reserved");
+      return expired === BigInt(MAX_REQUESTS);
+    },
+  });
+}
