@@ -7,17 +7,17 @@ const ENTRY = fileURLToPath(new URL("../src/aggregator-main.ts", import.meta.url
 
 export interface AggregatorProcess {
   readonly pid: number;
-  /** What it wrote, on stdout and stderr. */
+  /** Returns the text that it wrote to stdout and stderr. */
   readonly output: () => string;
-  /** The code it ended with; null while it runs or if a signal ended it. */
+  /** Returns its exit code; null while it runs or if a signal ended it. */
   readonly exitCode: () => number | null;
-  /** As if it fell dead. */
+  /** Kills it with SIGKILL. */
   kill(): Promise<void>;
-  /** SIGTERM; resolves with the exit code. */
+  /** Sends SIGTERM. Resolves to the exit code. */
   stop(): Promise<number | null>;
 }
 
-/** The real aggregator, as a process of its own. */
+/** Starts the aggregator as a process of its own. */
 export function spawnAggregator(env: { databaseUrl: string; natsUrl: string; port?: number }): AggregatorProcess {
   const child = spawn(process.execPath, [ENTRY], {
     env: {
@@ -26,7 +26,7 @@ export function spawnAggregator(env: { databaseUrl: string; natsUrl: string; por
       ROUTEPLANE_DATABASE_URL: env.databaseUrl,
       ROUTEPLANE_NATS_URL: env.natsUrl,
       ROUTEPLANE_METRICS_PORT: "0",
-      // The tests' requests are of one day for ever.
+      // Test requests are of a fixed day.
       ROUTEPLANE_RETENTION_DAYS: "36500",
     },
     stdio: ["ignore", "pipe", "pipe"],

@@ -60,7 +60,7 @@ function aggregator(): AggregatorProcess {
   return started;
 }
 
-/** What a killed process had in hand is delivered again after 10 s, and only then. */
+/** Bound of redelivery: the messages of a killed process are delivered again after 10 s. */
 const REDELIVERED_BY_MS = 40_000;
 const TIMEOUT = { timeout: 2 * REDELIVERED_BY_MS };
 
@@ -140,7 +140,7 @@ describe("exactly once", TIMEOUT, () => {
     });
   });
 
-  test("a request that is never settled is charged as reserved, and corrected by a settlement that comes late", async () => {
+  test("a request that is never settled is charged as reserved, and corrected by a late settlement", async () => {
     const lost = pendingRequest({ expiresAt: new Date(Date.now() - 120_000), reservedNanoUsd: 8_000n });
     aggregator();
     await publish(usageEvent(lost));
@@ -150,7 +150,7 @@ describe("exactly once", TIMEOUT, () => {
     await settledExactly(lost.namespaceId, settled);
   });
 
-  test("the broker killed under load: no row is lost or doubled", async () => {
+  test("NATS killed under load: no row is lost or doubled", async () => {
     const namespaceId = newId("ns");
     aggregator();
     const { published, expected } = publishRequests(3_000, namespaceId, 3);
@@ -165,8 +165,8 @@ describe("exactly once", TIMEOUT, () => {
   });
 });
 
-describe("what is down", TIMEOUT, () => {
-  test("without the database nothing is acknowledged, and all is written once it is back", async () => {
+describe("while a dependency is down", TIMEOUT, () => {
+  test("without Postgres nothing is acknowledged, and everything is written once it is up", async () => {
     const namespaceId = newId("ns");
     aggregator();
     const first = publishRequests(10, namespaceId);
@@ -187,7 +187,7 @@ describe("what is down", TIMEOUT, () => {
     await settledExactly(away, expected);
   });
 
-  test("an event that cannot be stored does not hold up the others: it is set aside, once, and replayed when asked", async () => {
+  test("an event that cannot be stored does not block the others: it becomes one dead letter, and can be replayed", async () => {
     aggregator();
     const good = settledRequest(pendingRequest());
     const bad = settledRequest(pendingRequest(), { costNanoUsd: -1n });
@@ -205,7 +205,7 @@ describe("what is down", TIMEOUT, () => {
     expect(await letters()).toEqual([held]);
   });
 
-  test("it is ready once database and broker answer, and not while the broker is away", async () => {
+  test("it is ready once Postgres and NATS answer, and not while NATS is down", async () => {
     const running = aggregator();
     const port = await eventually(() => HEALTH_PORT.exec(running.output())?.[1]);
     const health = createClient(Health, serviceTransport({ url: `http://127.0.0.1:${port}` }));
@@ -216,7 +216,7 @@ describe("what is down", TIMEOUT, () => {
     await eventually(async () => (await health.check({})).status === Serving.SERVING);
   });
 
-  test("metrics say how far behind it is while it cannot write and after it was stopped, and never a 0 that is not known", async () => {
+  test("metrics show its lag while it cannot write and after a restart, and leave out what is not known", async () => {
     const namespaceId = newId("ns");
     const first = aggregator();
     const { published, expected } = publishRequests(10, namespaceId);
@@ -247,7 +247,7 @@ describe("what is down", TIMEOUT, () => {
     expect(await metricsOf(second)).toEqual({ pending: undefined, oldest: undefined, events: 11, deadLetters: 1 });
   });
 
-  test("it starts without broker, writes once that is there, and stops cleanly on SIGTERM", async () => {
+  test("it starts without NATS, writes once that is up, and stops cleanly on SIGTERM", async () => {
     await nats.kill();
     const running = aggregator();
     const { published, expected } = publishRequests(20, newId("ns"));
@@ -260,7 +260,7 @@ describe("what is down", TIMEOUT, () => {
   });
 });
 
-/** What a scrape finds; undefined for what is not told. */
+/** Reads the metrics of an aggregator; undefined for those that it leaves out. */
 async function metricsOf(running: AggregatorProcess) {
   const port = await eventually(() => METRICS_PORT.exec(running.output())?.[1]);
   const response = await fetch(`http://127.0.0.1:${port}/metrics`);

@@ -34,7 +34,7 @@ function open(url: string): Database<UsageSchema> {
 const REQUESTS = 2_000;
 const ROUNDS = 3;
 
-interface Said {
+interface Drawn {
   readonly status: RequestStatus;
   readonly estimated: boolean;
   readonly cost: number;
@@ -43,8 +43,8 @@ interface Said {
   readonly completion: number;
 }
 
-/** Of few values each, so that what is said of one request is often alike in what decides. */
-const said: fc.Arbitrary<Said> = fc.record({
+/** Arbitrary observation. Each field has few values, so that two of one request are often equal in what decides. */
+const drawnObservation: fc.Arbitrary<Drawn> = fc.record({
   status: fc.constantFrom<RequestStatus>("pending", "unknown", "succeeded", "failed", "cancelled", "denied"),
   estimated: fc.boolean(),
   cost: fc.nat(2),
@@ -53,33 +53,33 @@ const said: fc.Arbitrary<Said> = fc.record({
   completion: fc.nat(1),
 });
 
-/** What `say` says of a request, known by its HTTP status and its prices, which decide nothing. */
-function observation(request: LoggedRequest, say: Said, at: number): LoggedRequest {
-  if (say.status === "pending") return { ...request, httpStatus: at };
+/** Makes an observation of a request. Its HTTP status and prices, which decide nothing, tell which one it is. */
+function observation(request: LoggedRequest, drawn: Drawn, index: number): LoggedRequest {
+  if (drawn.status === "pending") return { ...request, httpStatus: index };
   return settledRequest(request, {
-    status: say.status,
-    estimated: say.estimated,
-    costNanoUsd: BigInt(say.cost) * 1_000n,
-    completedAt: new Date(request.createdAt.getTime() + say.seconds * 1_000),
-    promptTokens: BigInt(say.prompt),
-    completionTokens: BigInt(say.completion),
-    httpStatus: at,
+    status: drawn.status,
+    estimated: drawn.estimated,
+    costNanoUsd: BigInt(drawn.cost) * 1_000n,
+    completedAt: new Date(request.createdAt.getTime() + drawn.seconds * 1_000),
+    promptTokens: BigInt(drawn.prompt),
+    completionTokens: BigInt(drawn.completion),
+    httpStatus: index,
     receipt: {
       ...request.receipt,
-      price: { version: `file:${at}`, inputPicoUsd: BigInt(at), outputPicoUsd: BigInt(at) },
+      price: { version: `file:${index}`, inputPicoUsd: BigInt(index), outputPicoUsd: BigInt(index) },
     },
   });
 }
 
-test("the statement between batches has the rule of `merge` within one: the row is the one that merge takes", async () => {
+test("the statement between batches has the rule of `deduplicate` within one: it keeps the same observation", async () => {
   const namespaceId = newId("ns");
   const log = createRequestLog(aggregator);
-  const drawn = fc.sample(fc.array(said, { minLength: ROUNDS, maxLength: ROUNDS }), REQUESTS);
-  const requests = drawn.map((says) => {
+  const samples = fc.sample(fc.array(drawnObservation, { minLength: ROUNDS, maxLength: ROUNDS }), REQUESTS);
+  const requests = samples.map((sample) => {
     const request = pendingRequest({ namespaceId });
-    return says.map((say, at) => observation(request, say, at));
+    return sample.map((drawn, index) => observation(request, drawn, index));
   });
-  // Of every other request the last two come in one batch.
+  // The last two observations of every other request are in one batch.
   const rounds = [[0], [1], [2]].map((round, index) =>
     requests.flatMap((each, which) => {
       const together = which % 2 === 0 ? round : ([[0], [1, 2], []][index] ?? []);

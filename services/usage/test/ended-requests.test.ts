@@ -36,8 +36,8 @@ function open(url: string): Database<UsageSchema> {
 
 const { filter } = pageRequest();
 
-/** Reads on from `after` until `isDone`; the ids in the order in which they were told. */
-async function follow(namespaceId: Id<"ns">, after: EndPosition, isDone: (seen: readonly string[]) => boolean) {
+/** Lists ended requests from a position on until `isDone`. Returns their ids in that order. */
+async function listUntil(namespaceId: Id<"ns">, after: EndPosition, isDone: (seen: readonly string[]) => boolean) {
   const seen: string[] = [];
   const until = Date.now() + 15_000;
   while (!isDone(seen) && Date.now() < until) {
@@ -48,8 +48,8 @@ async function follow(namespaceId: Id<"ns">, after: EndPosition, isDone: (seen: 
   return seen;
 }
 
-describe("following requests as they end", () => {
-  test("tells each once, whoever writes at the same time, and none that is pending", async () => {
+describe("listing requests as they end", () => {
+  test("lists each once, while others write, and none that is pending", async () => {
     const namespaceId = newId("ns");
     const from = await usage.endPosition();
     const writers = Array.from({ length: 6 }, async () => {
@@ -65,11 +65,11 @@ describe("following requests as they end", () => {
       return made;
     });
     const written = Promise.all(writers).then((all) => all.flat());
-    const seen = await follow(namespaceId, from, (ids) => ids.length >= 6 * 15 * 3);
+    const seen = await listUntil(namespaceId, from, (ids) => ids.length >= 6 * 15 * 3);
     expect(seen.toSorted()).toEqual((await written).toSorted());
   });
 
-  test("skips none that a slow transaction wrote before others, which were told of first", async () => {
+  test("skips none that a slow transaction wrote before others that were listed first", async () => {
     const namespaceId = newId("ns");
     const slow = settledRequest(pendingRequest({ namespaceId }));
     // Of another day: the sums of the slow one are locked, those of its namespace too.
@@ -93,11 +93,11 @@ describe("following requests as they end", () => {
     expect(early.rows).toEqual([]);
     release.resolve();
     await slowly;
-    const seen = await follow(namespaceId, position, (ids) => ids.length >= 2);
+    const seen = await listUntil(namespaceId, position, (ids) => ids.length >= 2);
     expect(seen).toEqual([slow.id, quick.id]);
   });
 
-  test("a correction is not told again, and neither is another namespace's", async () => {
+  test("lists no correction again, and none of another namespace", async () => {
     const namespaceId = newId("ns");
     const from = await usage.endPosition();
     const request = pendingRequest({ namespaceId, expiresAt: new Date("2026-01-01T00:00:00Z") });
@@ -116,7 +116,7 @@ describe("following requests as they end", () => {
     await log.record([settledRequest(request)]);
     const last = settledRequest(pendingRequest({ namespaceId }));
     await log.record([last]);
-    expect(await follow(namespaceId, from, (seen) => seen.includes(last.id))).toEqual([request.id, last.id]);
+    expect(await listUntil(namespaceId, from, (seen) => seen.includes(last.id))).toEqual([request.id, last.id]);
     const { rows: plans } = await query.within({ namespaceId }, (tx) =>
       sql`select count(*)::int as count from requests where ended_tx is null`.execute(tx),
     );

@@ -37,7 +37,7 @@ function open(url: string): Database<UsageSchema> {
   return openDatabase<UsageSchema>({ url, schema: "usage", applicationName: "test" });
 }
 
-/** As migrations connect: to whatever tables there are. */
+/** Opens the database as migrations do. */
 function openOwner(of: TestDatabase): Database<unknown> {
   return openDatabase({ url: of.url("routeplane_usage_owner"), schema: "usage", applicationName: "test" });
 }
@@ -48,7 +48,7 @@ const rowsOf = ({ namespaceId }: LoggedRequest) => rowsIn(query, namespaceId);
 const bySums = ({ namespaceId }: LoggedRequest) => usage.sumUsage(namespaceId, usageQuery({ groupBy: ["status"] }));
 
 describe("a request that nobody settles", () => {
-  test("is unknown once its time is over, and what it had reserved is its charge, in the row and in the sums", async () => {
+  test("is unknown once its reservation expires, charged as reserved, in the row and in the sums", async () => {
     const overdue = overdueRequest({ reservedNanoUsd: 7_000n });
     const underWay = pendingRequest({ namespaceId: overdue.namespaceId });
     const justOver = pendingRequest({ namespaceId: overdue.namespaceId, expiresAt: new Date(Date.now() - 1_000) });
@@ -69,7 +69,7 @@ describe("a request that nobody settles", () => {
     ]);
   });
 
-  test("is corrected by a settlement that comes late, and stays corrected", async () => {
+  test("is corrected by a late settlement, and stays corrected", async () => {
     const overdue = overdueRequest();
     await log.record([overdue]);
     await log.expireRequests(1_000);
@@ -101,12 +101,12 @@ describe("a request that nobody settles", () => {
   });
 });
 
-/** How often the same events are told in another order. */
+/** Number of orders in which the same events are recorded. */
 const PERMUTATIONS = 10_000;
 const ROUNDS = 4;
 const AT_ONCE = 2_000;
 
-test("what was pending before requests had an end gets a day from the migration on", async () => {
+test("a request that was pending before requests expired gets a day from the migration on", async () => {
   const before = await cloneDatabase();
   const [superuser, owner] = [open(before.adminUrl), openOwner(before)];
   try {
@@ -133,7 +133,7 @@ test("what was pending before requests had an end gets a day from the migration 
 });
 
 describe("a set of events", () => {
-  test(`gives the same bill in each of ${PERMUTATIONS} orders, with repetitions, and with requests given up in between`, async () => {
+  test(`gives the same rows in each of ${PERMUTATIONS} orders, with repetitions, and with requests that expire in between`, async () => {
     const namespaceId = newId("ns");
     const shuffled = fc.sample(
       fc.tuple(
@@ -163,7 +163,7 @@ describe("a set of events", () => {
     expect(wrong).toEqual([]);
   }, 180_000);
 
-  /** Of four requests: settled; settled twice, first by an estimate; never settled; settled without an admission. */
+  /** Events of four requests: settled; settled twice, first by an estimate; never settled; settled without an admission. */
   function eventsOf(
     keyId: LoggedRequest["keyId"],
     namespaceId: LoggedRequest["namespaceId"],

@@ -12,10 +12,10 @@ import {
 import { fromRequestRow } from "../src/store/request-columns.ts";
 import type { UsageSchema } from "../src/store/schema.ts";
 
-/** Whatever time a test's request has. */
+/** Range that includes the times of all test requests. */
 export const EVERYTHING: UsageRange = { from: new Date("2000-01-01T00:00:00Z"), to: new Date("2100-01-01T00:00:00Z") };
 
-/** Of everything, in one group, unless `given` says otherwise. */
+/** Returns a query for one group of everything, with the fields of `given`. */
 export function usageQuery(given: Partial<UsageQuery> = {}): UsageQuery {
   return { range: EVERYTHING, groupBy: [], keyId: undefined, model: undefined, ...given };
 }
@@ -25,12 +25,12 @@ export async function totalsIn(usage: UsageStore, namespaceId: Id<"ns">, range =
   return admitted;
 }
 
-/** With those that were denied. */
+/** Sums all requests of a namespace, denied ones too. */
 export async function allTotalsIn(usage: UsageStore, namespaceId: Id<"ns">, range = EVERYTHING): Promise<UsageTotals> {
   return totalOf(await usage.sumUsage(namespaceId, usageQuery({ range })));
 }
 
-/** All that is kept of every request, newest first. */
+/** Reads every row of a namespace with its receipt, newest first. */
 export async function rowsIn(
   database: Database<UsageSchema>,
   namespaceId: Id<"ns">,
@@ -41,7 +41,7 @@ export async function rowsIn(
   return rows.map(fromRequestRow);
 }
 
-/** The newest 1000, whatever they are, unless `given` says otherwise. */
+/** Returns a request for the newest 1000 requests, with the fields of `given`. */
 export function pageRequest({ filter, ...page }: PageQuery = {}): PageRequest {
   const none = { keyId: undefined, model: undefined, status: undefined, from: undefined, to: undefined };
   return { size: 1_000, before: undefined, ...page, filter: { ...none, ...filter } };

@@ -29,7 +29,7 @@ function open(url: string): Database<UsageSchema> {
   return openDatabase<UsageSchema>({ url, schema: "usage", applicationName: "test" });
 }
 
-describe("totals of all requests that are not true are named", () => {
+describe("wrong totals are named", () => {
   const day = { from: new Date("2026-11-20T00:00:00Z"), to: new Date("2026-11-21T00:00:00Z") };
   const request = settledRequest(pendingRequest({ createdAt: new Date("2026-11-20T10:07:00Z") }), {
     costNanoUsd: 5_000n,
@@ -54,7 +54,7 @@ describe("totals of all requests that are not true are named", () => {
     await createRequestLog(aggregator).record([denied]);
   });
 
-  test("none is, as long as they are true", async () => {
+  test("none, while they are right", async () => {
     expect(await differences(LOGGED)).toEqual([]);
     expect(await differences(NOT_LOGGED)).toEqual([]);
   });
@@ -67,7 +67,7 @@ describe("totals of all requests that are not true are named", () => {
     await set(1440, 5_000n);
   });
 
-  test("of five minutes, by the log, and by the hour where the log is not kept", async () => {
+  test("of five minutes, by the log, and by the hour where the log was dropped", async () => {
     await set(5, 6_000n);
     await set(1440, 6_000n);
     const fiveMinutes = new Date("2026-11-20T10:05:00Z");

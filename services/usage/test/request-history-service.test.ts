@@ -40,7 +40,7 @@ async function record(...requests: readonly LoggedRequest[]): Promise<void> {
   await createRequestLog(aggregator).record(deduplicate(requests));
 }
 
-it("lists every request of the namespace in the range that no policy refused, newest first, page by page", async () => {
+it("lists every request of the namespace in the range but denied ones, newest first, page by page", async () => {
   const namespaceId = newId("ns");
   const at = (createdAt: Date, id = newId("req")) => settledRequest(pendingRequest({ namespaceId, id, createdAt }));
   const ids = requestIds(5);
@@ -62,7 +62,7 @@ it("lists every request of the namespace in the range that no policy refused, ne
   expect(unknown.requests).toEqual([]);
 });
 
-it("is for the services of the node alone, and refuses a range without ends", async () => {
+it("admits services of the node alone, and refuses a range without ends", async () => {
   const codeOf = (call: Promise<unknown>) =>
     call.then(
       () => "none",

@@ -42,12 +42,12 @@ function open(url: string): Database<UsageSchema> {
   return openDatabase<UsageSchema>({ url, schema: "usage", applicationName: "test" });
 }
 
-/** As migrations connect: to whatever tables there are. */
+/** Opens the database as migrations do. */
 function openOwner(of: TestDatabase): Database<unknown> {
   return openDatabase({ url: of.url("routeplane_usage_owner"), schema: "usage", applicationName: "test" });
 }
 
-/** Every sum that differs from that of the rows of its time; a row of zeros is as good as none. */
+/** Lists the sums that differ from those of their rows. A sum of zeros equals a missing one. */
 async function differences(): Promise<readonly unknown[]> {
   const compare = (table: string, unit: string) => sql`
     select * from (
@@ -86,7 +86,7 @@ const START_MS = Date.parse("2026-03-28T22:00:00Z");
 const HOUR_MS = 60 * 60 * 1000;
 const SPAN_MS = 3 * 24 * HOUR_MS;
 
-/** A request somewhere in three days, as it is in the end. */
+/** Arbitrary settled request in three days. */
 const request = fc
   .record({
     key: fc.constantFrom(...KEYS),
@@ -105,12 +105,12 @@ const request = fc
     return settledRequest(pending, { status, costNanoUsd: status === "denied" ? 0n : BigInt(cost) * 1_000n });
   });
 
-/** Anywhere, or where the half of five minutes, of an hour or of a day ends. */
+/** Arbitrary moment, often in the middle of five minutes, of an hour or of a day, where ranges are rounded. */
 const moment = fc.oneof(
   fc.nat(SPAN_MS),
   fc.nat(SPAN_MS / 150_000).map((halves) => halves * 150_000),
 );
-/** Of any length: of seconds too. */
+/** Arbitrary range of any length, of seconds too. */
 const range = fc
   .oneof(
     fc.tuple(moment, moment),
@@ -122,7 +122,7 @@ const range = fc
   }));
 
 const COUNTERS = ["request_count", "prompt_tokens", "completion_tokens", "cost_nano_usd"] as const;
-/** All that the migration which fills them knows of. */
+/** Columns that the migration which fills rollups knows. */
 const COLUMNS = ["namespace_id", "bucket", "key_id", "model", "provider", "status", ...COUNTERS] as const;
 
 function admitted({ namespaceId, id, keyId, model, provider, createdAt }: LoggedRequest): LoggedRequest {
@@ -140,7 +140,7 @@ function sumOf(requests: readonly LoggedRequest[], denials: readonly UnloggedDen
   ]);
 }
 
-/** Denied requests without a row, somewhere in three days. */
+/** Arbitrary count of denied requests without a row in three days. */
 const denials = fc
   .record({
     key: fc.constantFrom(...KEYS),
@@ -154,7 +154,7 @@ const denials = fc
   });
 
 describe("the sums by time", () => {
-  test("are those of the rows, whatever order, repetition and batching the events come in", async () => {
+  test("equal those of the rows, in any order, repetition and batching of the events", async () => {
     const shape = fc.record({
       requests: fc.array(request, { minLength: 1, maxLength: 25 }),
       counts: fc.array(denials, { maxLength: 10 }),
@@ -205,7 +205,7 @@ describe("the sums by time", () => {
     expect(await differences()).toEqual([]);
   }, 120_000);
 
-  test("are raised and lowered by many writers at once without a deadlock, and stay those of the rows", async () => {
+  test("are raised and lowered by many writers at once without a deadlock, and equal those of the rows", async () => {
     const namespaceId = newId("ns");
     const models = Array.from({ length: 12 }, (_, index) => `model-${index}`);
     const make = (_: unknown, index: number) =>
@@ -227,11 +227,11 @@ describe("the sums by time", () => {
     expect(await differences()).toEqual([]);
   });
 
-  test("nobody's are another's: without a setting there are none, and a foreign namespace's are not seen", async () => {
-    const mine = settledRequest(pendingRequest());
-    await log.record([mine]);
-    await log.recordDenials(fc.sample(denials, 5).map((make) => make(mine.namespaceId)));
-    const { requestCount, deniedCount } = await allTotalsIn(usage, mine.namespaceId);
+  test("row-level security shows those of the transaction's namespace, and without a setting none", async () => {
+    const own = settledRequest(pendingRequest());
+    await log.record([own]);
+    await log.recordDenials(fc.sample(denials, 5).map((make) => make(own.namespaceId)));
+    const { requestCount, deniedCount } = await allTotalsIn(usage, own.namespaceId);
     expect({ requestCount, isDenied: deniedCount > 0n }).toEqual({ requestCount: 1n, isDenied: true });
     expect(await allTotalsIn(usage, newId("ns"))).toEqual(NO_USAGE);
     const tables = [
@@ -245,7 +245,7 @@ describe("the sums by time", () => {
       const seen = (scope: { namespaceId?: string }) =>
         query.within(scope, (tx) => tx.selectFrom(table).select("namespace_id").distinct().execute());
       expect(await seen({})).toEqual([]);
-      expect(await seen({ namespaceId: mine.namespaceId })).toEqual([{ namespace_id: mine.namespaceId }]);
+      expect(await seen({ namespaceId: own.namespaceId })).toEqual([{ namespace_id: own.namespaceId }]);
     }
   });
 
@@ -282,7 +282,7 @@ describe("the sums by time", () => {
     }
   });
 
-  test("of all requests are filled by the migration from those that are kept, and from the hours of those that are not", async () => {
+  test("of all requests are filled by the migration from the rows, and from the hours of dropped ones", async () => {
     const before = await cloneDatabase();
     const superuser = open(before.adminUrl);
     const writer = open(before.url("routeplane_aggregator"));

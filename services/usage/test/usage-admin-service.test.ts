@@ -51,7 +51,7 @@ function open(url: string): Database<UsageSchema> {
   return openDatabase<UsageSchema>({ url, schema: "usage", applicationName: "test" });
 }
 
-/** `operator/<scopes>`, `limited/<scopes>` or `key`. */
+/** Verifies tokens of the form `operator/<scopes>`, `limited/<scopes>` or `key`. */
 const verifyToken: VerifyToken = async (token) => {
   const [kind, ...scopes] = token.split("/");
   const operatorId = newId("op");
@@ -91,7 +91,7 @@ async function refusalOf(call: Promise<unknown>): Promise<string> {
   return `${Code[error.code]} ${error.findDetails(ErrorInfoSchema)[0]?.reason}`;
 }
 
-/** Sets aside a batch of one event, as the aggregator would; its id. */
+/** Stores a dead letter with one event, as the aggregator would. Returns its id. */
 async function setAside(request = settledRequest(pendingRequest()), reason = "out of luck"): Promise<string> {
   const payload = toBinary(UsageEventBatchSchema, create(UsageEventBatchSchema, { events: [usageEvent(request)] }));
   const { namespaceId, id: requestId } = request;
@@ -99,7 +99,7 @@ async function setAside(request = settledRequest(pendingRequest()), reason = "ou
   return (await operator.list({ pageSize: 1 })).deadLetters[0]!.id;
 }
 
-/** The aggregator's part in a replay, until it has nothing more to do. */
+/** Replays dead letters as the aggregator does, until none is left. */
 async function replayAll(): Promise<void> {
   const box = createDeadLetterBox(aggregator);
   const replaying = replayDeadLetters(
@@ -136,7 +136,7 @@ describe("GetNodeUsage", () => {
 });
 
 describe("ReconcileUsage", () => {
-  /** Wherever a request leaves something. */
+  /** Tables with rows or sums of requests. */
   const KEPT = ["rollups_hourly", "rollups_daily", "totals", "requests"] as const;
   const range = { from: toTimestamp(new Date("2026-11-19T10:30:00Z")), to: toTimestamp(NOW) };
 
@@ -144,15 +144,17 @@ describe("ReconcileUsage", () => {
     expect(await operator.reconcile(range)).toMatchObject({ namespaceCount: 2, differences: [], nextPageToken: "" });
   });
 
-  test("names a sum that is kept and not true, and one that is true and not kept, of hour and day", async () => {
+  test("names wrong and missing sums of hours and days", async () => {
     const broken = newId("ns");
     const requests = ["kept", "lost"].map((model) => settledRequest(pendingRequest({ namespaceId: broken, model })));
     await createRequestLog(aggregator).record(deduplicate(requests));
     const superuser = open(clone.adminUrl);
     const spoil = (statement: ReturnType<typeof sql>) => superuser.within({}, (tx) => statement.execute(tx));
-    const mine = sql`namespace_id = ${broken}`;
-    await spoil(sql`update rollups_hourly set cost_nano_usd = cost_nano_usd + 1000 where ${mine} and model = 'kept'`);
-    await spoil(sql`delete from rollups_hourly where ${mine} and model = 'lost'`);
+    const ofBroken = sql`namespace_id = ${broken}`;
+    await spoil(
+      sql`update rollups_hourly set cost_nano_usd = cost_nano_usd + 1000 where ${ofBroken} and model = 'kept'`,
+    );
+    await spoil(sql`delete from rollups_hourly where ${ofBroken} and model = 'lost'`);
     const { differences } = await operator.reconcile({ ...range, to: toTimestamp(new Date("2026-11-21T00:00:00Z")) });
     const hour = toTimestamp(new Date("2026-11-20T10:00:00Z"));
     const day = toTimestamp(new Date("2026-11-20T00:00:00Z"));
@@ -171,7 +173,7 @@ describe("ReconcileUsage", () => {
       { ...named, kept: { day, model: "kept", spendMicroUsd: 1234n }, expected: { spendMicroUsd: 1235n } },
       { ...named, kept: { day, model: "lost", requestCount: 1n }, expected: { requestCount: 0n } },
     ]);
-    for (const table of KEPT) await spoil(sql`delete from ${sql.table(table)} where ${mine}`);
+    for (const table of KEPT) await spoil(sql`delete from ${sql.table(table)} where ${ofBroken}`);
     await superuser.stop();
   });
 
@@ -193,8 +195,8 @@ describe("ReconcileUsage", () => {
       tx.deleteFrom("totals").where("namespace_id", "=", onlyDays).where("minutes", "=", 5).execute(),
     );
     const wholeDay = { ...range, to: toTimestamp(new Date("2026-11-21T00:00:00Z")) };
-    const found = async (asked: typeof range) => {
-      const { differences } = await operator.reconcile(asked);
+    const found = async (wanted: typeof range) => {
+      const { differences } = await operator.reconcile(wanted);
       return differences.map(({ namespaceId, fiveMinutes, kept, expected }) => {
         const of = `${kept?.keyId === "" ? "all in " : ""}${fiveMinutes ? "minutes" : kept?.day ? "day" : "hour"}`;
         return [namespaceId, of, kept?.requestCount, expected?.requestCount].join(" ");
@@ -220,7 +222,7 @@ describe("ReconcileUsage", () => {
 });
 
 describe("dead letters", () => {
-  test("say what they hold, and why; what comes again is no second one", async () => {
+  test("have their event and the reason; the same bytes make no second one", async () => {
     const request = settledRequest(pendingRequest(), { errorCode: "x" });
     const id = await setAside(request);
     await setAside(request, "another reason");
@@ -241,7 +243,7 @@ describe("dead letters", () => {
     expect(listed).toEqual(made.toReversed());
   });
 
-  test("replayed, one is recorded, once, and says who wanted it", async () => {
+  test("replayed, one is recorded once, and names the operator", async () => {
     const request = settledRequest(pendingRequest());
     const id = await setAside(request);
     for (let times = 0; times < 2; times++) {
@@ -252,12 +254,12 @@ describe("dead letters", () => {
     const { deadLetter } = await operator.get(id);
     expect(deadLetter).toMatchObject({ state: DeadLetterState.REPLAYED, changedBy: expect.stringMatching(/^op_/) });
     const counted = await operator.usage({ from: toTimestamp(new Date("2026-11-20T00:00:00Z")) });
-    const mine = counted.groups.filter(({ namespaceId }) => namespaceId === request.namespaceId);
-    expect(mine).toMatchObject([{ usage: { requestCount: 1n } }]);
+    const ofNamespace = counted.groups.filter(({ namespaceId }) => namespaceId === request.namespaceId);
+    expect(ofNamespace).toMatchObject([{ usage: { requestCount: 1n } }]);
     expect(await refusalOf(operator.replay(id))).toBe("FailedPrecondition STATE_CONFLICT");
   });
 
-  test("replayed in vain, one is held again, for the reason of this time", async () => {
+  test("one that fails again is held again, with the new reason", async () => {
     const id = await setAside(settledRequest(pendingRequest(), { costNanoUsd: -1n }), "because");
     await operator.replay(id);
     await replayAll();
@@ -266,7 +268,7 @@ describe("dead letters", () => {
     expect(deadLetter?.reason).toContain("cost_nano_usd");
   });
 
-  test("are replayed and discarded in the audit log: who, what, when, once; what the aggregator does is no entry", async () => {
+  test("leave one audit entry for each replay and discard, and none for what the aggregator does", async () => {
     const [replayed, discarded] = [await setAside(), await setAside()];
     const from = toTimestamp(new Date());
     for (let times = 0; times < 2; times++) {

@@ -45,7 +45,7 @@ function open(url: string): Database<UsageSchema> {
   return openDatabase<UsageSchema>({ url, schema: "usage", applicationName: "test" });
 }
 
-/** Tokens name the namespace and the scopes that they are for; what makes real ones is the auth service's business. */
+/** Verifies tokens that name their namespace and scopes, in place of the auth service. */
 const verifyToken: VerifyToken = async (token) => {
   const [namespace, ...scopes] = token.split("/");
   if (namespace === "operator") {
@@ -118,7 +118,7 @@ describe("GetUsage", () => {
     });
   });
 
-  test("refuses a time that is none, naming the field", async () => {
+  test("refuses an invalid time, naming the field", async () => {
     const beyond = { from: { seconds: 2n ** 60n, nanos: 0 } };
     expect(await errorOf(as(reader).getUsage(beyond))).toMatchObject({
       code: "InvalidArgument",
@@ -144,7 +144,7 @@ describe("ListRequests", () => {
     expect((await as(reader).listRequests({ pageSize: 60 })).nextPageToken).toBe("");
   });
 
-  test("a row says everything that its events said", async () => {
+  test("a row has everything of its events", async () => {
     const { requests } = await as(reader).listRequests({ pageSize: 1 });
     expect(requests).toMatchObject([
       {
@@ -163,7 +163,7 @@ describe("ListRequests", () => {
     ]);
   });
 
-  test("a page token carries no authority: whatever it says, the rows are the caller's own", async () => {
+  test("a page token carries no authority: the rows are those of the caller's namespace", async () => {
     const { requests } = await as(`${foreignNamespaceId}/usage:read`).listRequests({
       pageToken: toPageToken("requests", `${NOW.getTime()}.${ids[0]}`),
     });
@@ -192,7 +192,7 @@ describe("ListRequests", () => {
 });
 
 describe("GetUsage by groups", () => {
-  test("tells apart what was asked for, and the groups add up to the totals", async () => {
+  test("groups by the dimensions of the request, and the groups add up to the totals", async () => {
     const { groups, requestCount, spendMicroUsd } = await as(reader).getUsage({
       groupBy: [UsageDimension.MODEL, UsageDimension.STATUS, UsageDimension.DAY],
     });
@@ -202,7 +202,7 @@ describe("GetUsage by groups", () => {
     expect(groups[0]?.hour).toBeUndefined();
   });
 
-  test("there are none unless they are asked for, nor of a key that is not here", async () => {
+  test("has no groups by default, and none of a key of another namespace", async () => {
     expect((await as(reader).getUsage({})).groups).toEqual([]);
     const foreign = await as(reader).getUsage({ keyId: newId("key"), groupBy: [UsageDimension.KEY] });
     expect(foreign).toMatchObject({ requestCount: 0n, groups: [] });
@@ -218,7 +218,7 @@ describe("GetUsage by groups", () => {
     },
   );
 
-  test("refuses more groups than anybody reads", async () => {
+  test("refuses more than 10,000 groups", async () => {
     const crowded = newId("ns");
     const aggregator = open(clone.url("routeplane_aggregator"));
     const requests = Array.from({ length: 10_001 }, () => pendingRequest({ namespaceId: crowded }));
@@ -234,7 +234,7 @@ describe("GetUsage by groups", () => {
 });
 
 describe("GetRequest", () => {
-  test("says of one request what the list says, and adds its receipt", async () => {
+  test("returns the row that the list has, and its receipt", async () => {
     const { requests } = await as(reader).listRequests({ pageSize: 1 });
     const { request, receipt } = await as(reader).getRequest({ id: ids.at(-1)! });
     expect(request).toEqual(requests[0]);
@@ -254,7 +254,7 @@ describe("GetRequest", () => {
 });
 
 describe("WatchRequests", () => {
-  test("ends by itself, goes on from its token, and refuses a token that is none", async () => {
+  test("ends after its life, resumes from its token, and refuses an invalid token", async () => {
     let resumeToken = "";
     for await (const message of as(reader).watchRequests({})) {
       resumeToken = message.resumeToken;
@@ -280,7 +280,7 @@ describe("WatchRequests", () => {
 });
 
 describe("ListRequests with a filter", () => {
-  test("of an empty range of time is refused, because an empty log would look the same", async () => {
+  test("of an empty range is refused, because an empty log would look the same", async () => {
     const filter = { from: toTimestamp(NOW), to: toTimestamp(NOW) };
     expect(await errorOf(as(reader).listRequests({ filter }))).toMatchObject({
       code: "InvalidArgument",
@@ -288,7 +288,7 @@ describe("ListRequests with a filter", () => {
     });
   });
 
-  test("pages through what was asked for alone", async () => {
+  test("pages through the requests that fit the filter", async () => {
     const filter = { status: RequestStatus.SUCCEEDED, model: "echo", to: toTimestamp(NOW) };
     const first = await as(reader).listRequests({ filter, pageSize: 40 });
     const second = await as(reader).listRequests({ filter, pageSize: 40, pageToken: first.nextPageToken });

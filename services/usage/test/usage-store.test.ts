@@ -37,7 +37,7 @@ function open(url: string): Database<UsageSchema> {
 }
 
 describe("reading", () => {
-  test("totals leave out denied requests and other times, and count those that are pending", async () => {
+  test("totals leave out denied requests and other times, and count pending ones", async () => {
     const namespaceId = newId("ns");
     const at = (time: string) => ({ namespaceId, createdAt: new Date(time) });
     const inside = pendingRequest(at("2026-05-01T00:00:00.000Z"));
@@ -67,7 +67,7 @@ describe("reading", () => {
     });
   });
 
-  test("the log and the totals hold what was asked for, and nothing else", async () => {
+  test("filters apply to the log and to the totals", async () => {
     const namespaceId = newId("ns");
     const [one, two] = [newId("key"), newId("key")];
     const at = (day: number) => new Date(Date.UTC(2026, 10, day, 12));
@@ -99,7 +99,7 @@ describe("reading", () => {
     expect(await counted({ groupBy: ["day"], model: "large" })).toEqual([1, 1]);
   });
 
-  test("groups come in order of time, then by spend, and each says what it is a group of", async () => {
+  test("groups are in order of time, then of cost, and name their dimensions", async () => {
     const namespaceId = newId("ns");
     const settled = (hour: number, model: string, costNanoUsd: bigint) =>
       settledRequest(pendingRequest({ namespaceId, model, createdAt: new Date(Date.UTC(2026, 10, 1, hour, 30)) }), {
@@ -134,7 +134,7 @@ describe("reading", () => {
     expect(await usage.get(newId("ns"), request.id)).toBeUndefined();
   });
 
-  test("a request of which no receipt is known, as of those from before there was one, is read without", async () => {
+  test("a request from before receipts is read without one", async () => {
     const nothing = {
       price: undefined,
       billedModel: undefined,
@@ -155,7 +155,7 @@ describe("reading", () => {
     expect(rows).toEqual([{ known: 0 }]);
   });
 
-  test("a page tells of a request everything but how its charge came about", async () => {
+  test("a page has everything of a request but its receipt", async () => {
     const request = settledRequest(pendingRequest(), { errorCode: "upstream_error", deniedRule: "budget" });
     await log.record([request]);
     const { expiresAt: _, receipt: __, ...listed } = request;
@@ -203,7 +203,7 @@ describe("reading", () => {
         const namespaceId = newId("ns");
         const all = deduplicate(times.map((atMs) => pendingRequest({ namespaceId, createdAt: new Date(atMs) })));
         await log.record(all);
-        const asked = all
+        const expected = all
           .filter(({ createdAt }) => createdAt.getTime() >= (from ?? 0) && createdAt.getTime() < (to ?? Infinity))
           .map(({ createdAt, id }) => `${createdAt.toISOString()} ${id}`);
         const filter = {
@@ -219,7 +219,7 @@ describe("reading", () => {
           before = page.rows.at(-1);
           more = page.hasMore;
         }
-        expect(seen).toEqual(asked.toSorted().toReversed());
+        expect(seen).toEqual(expected.toSorted().toReversed());
       }),
       { numRuns: 40 },
     );

@@ -2,7 +2,7 @@ import { expect, test } from "vitest";
 import { pendingRequest, settledRequest, usageEvent } from "../../test/requests.ts";
 import { AggregatorMetrics } from "./aggregator-metrics.ts";
 
-test("settlements of more than twice their reservation are counted, once they are committed", async () => {
+test("counts settlements of more than twice their reservation once they are committed", async () => {
   const metrics = new AggregatorMetrics();
   const overruns = async () => {
     const read = await metrics.read({ lag: async () => undefined }, { countHeld: async () => 0n });

@@ -25,7 +25,7 @@ test("every field that the contract has is set", () => {
 });
 
 describe("the receipt of a request", () => {
-  test("tells nothing that is not known, and what is 0 as 0", () => {
+  test("leaves out what is not known, and shows 0 as 0", () => {
     expect(toProtoReceipt(pendingRequest({ receipt: NOTHING_KNOWN }))).toEqual({});
     const instant = {
       ...NOTHING_KNOWN,
@@ -45,7 +45,7 @@ describe("the receipt of a request", () => {
     });
   });
 
-  test("says which model was billed, what the request cost beside its tokens, and how far it overran", () => {
+  test("shows the billed model, the price of the request beside its tokens, and the overrun", () => {
     const price = { version: "file:1", inputPicoUsd: 1n, outputPicoUsd: 2n, requestPicoUsd: 25_000_000_000n };
     const receipt = { ...NOTHING_KNOWN, price, billedModel: "dear" };
     const settled = settledRequest(pendingRequest({ reservedNanoUsd: 3_000_000n }), {
@@ -55,7 +55,7 @@ describe("the receipt of a request", () => {
     expect(toProtoReceipt(settled)).toMatchObject({ price, billedModel: "dear", overrunMicroUsd: 997_010n });
   });
 
-  test("says how long it took only where somebody said that it ended, and never less than nothing", () => {
+  test("shows a duration only of a request whose end is known, and never a negative one", () => {
     const pending = pendingRequest();
     const before = new Date(pending.createdAt.getTime() - 5);
     expect(toProtoReceipt(pending).totalMs).toBeUndefined();

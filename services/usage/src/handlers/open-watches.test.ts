@@ -3,20 +3,20 @@ import { OpenWatches } from "./open-watches.ts";
 
 const refusal = { code: "resource_exhausted", reason: "LIMIT_REACHED", metadata: { limit: "5" } };
 
-test("a credential has five streams open, another its own five, and each end makes room for one", () => {
+test("a credential can open five streams, another one its own five, and each closed one frees one", () => {
   const watches = new OpenWatches();
   const { signal } = new AbortController();
   const closes = Array.from({ length: 5 }, () => watches.open("key_a", signal));
   expect(() => watches.open("key_a", signal)).toThrow(expect.objectContaining(refusal));
   watches.open("key_b", signal);
-  // Ended twice, it makes room once.
+  // Closed twice, it frees one.
   closes[0]?.();
   closes[0]?.();
   watches.open("key_a", signal);
   expect(() => watches.open("key_a", signal)).toThrow(expect.objectContaining(refusal));
 });
 
-test("a stream whose call is cancelled is not open, whatever its handler waits for", () => {
+test("a stream of a cancelled call does not count, while its handler still waits", () => {
   const watches = new OpenWatches();
   const calls = Array.from({ length: 5 }, () => new AbortController());
   for (const { signal } of calls) watches.open("key_a", signal);

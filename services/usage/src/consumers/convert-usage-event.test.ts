@@ -1,0 +1,65 @@
+import { create } from "@bufbuild/protobuf";
+import { type UsageEvent, UsageEventSchema } from "@routeplane/contracts/events";
+import fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import { guardrailDecision, pendingRequest, settledRequest, usageEvent } from "../../test/requests.ts";
+import { fromProtoUsageEvent } from "./convert-usage-event.ts";
+
+describe("fromProtoUsageEvent", () => {
+  test("reads the events of a gateway, in both phases", () => {
+    const pending = pendingRequest({ streamed: true });
+    const settled = settledRequest(pending, {
+      status: "denied",
+      deniedByPolicyId: "pol_x",
+      deniedByBindingId: "bnd_x",
+      deniedRule: "budget",
+      shadowDenials: [{ policyId: "pol_y", bindingId: "bnd_y", rule: "rate_limit.max_requests" }],
+      errorCode: "budget",
+    });
+    for (const request of [pending, settled]) {
+      expect(fromProtoUsageEvent(usageEvent(request))).toEqual({ request });
+    }
+  });
+
+  test.each<[string, (event: UsageEvent) => unknown]>([
+    ["namespace_id", ({ request }) => Object.assign(request!, { namespaceId: "ns_1' or true" })],
+    ["request_id", ({ request }) => Object.assign(request!, { requestId: request!.keyId })],
+    ["key_id", ({ request }) => Object.assign(request!, { keyId: "" })],
+    ["created_at", ({ request }) => delete request!.createdAt],
+    ["phase", (event) => Object.assign(event, { phase: { case: undefined } })],
+    ["phase", ({ phase }) => Object.assign(phase.value!, { outcome: 0 })],
+    ["phase", ({ phase }) => Object.assign(phase.value!, { outcome: 99 })],
+  ])("refuses an event with a bad %s, naming it", (field, spoil) => {
+    const event = usageEvent(settledRequest(pendingRequest()));
+    spoil(event);
+    expect(fromProtoUsageEvent(event)).toEqual({ fault: expect.stringContaining(field) as string });
+  });
+
+  test("refuses or reads any event, and never throws", () => {
+    const event = fc.record({
+      request: fc.option(fc.record({ requestId: fc.string(), model: fc.string({ unit: "binary" }) }), {
+        nil: undefined,
+      }),
+    });
+    fc.assert(fc.property(event, (init) => void fromProtoUsageEvent(create(UsageEventSchema, init as object))));
+  });
+
+  test("drops implausible values of a receipt, rather than lose the request", () => {
+    const pending = pendingRequest();
+    const price = { version: "file:1", inputPicoUsd: -1n, outputPicoUsd: 1n };
+    const absurd = { cachedPromptTokens: -1n, reasoningTokens: 10n ** 13n, timeToFirstTokenMs: -1, upstreamMs: -5 };
+    const told = { price, billedModel: undefined, admittedAt: new Date("1970-01-01T00:00:00Z"), ...absurd };
+    const nothing = Object.fromEntries(Object.keys(told).map((name) => [name, undefined]));
+    const kept = guardrailDecision({ blockedResponse: true });
+    const guardrailDecisions = [guardrailDecision({ responseRedactions: -1 }), kept];
+    const settled = settledRequest(pending);
+    expect(fromProtoUsageEvent(usageEvent({ ...settled, receipt: { ...told, guardrailDecisions } }))).toEqual({
+      request: { ...settled, receipt: { ...nothing, guardrailDecisions: [kept] } },
+    });
+  });
+
+  test("truncates a long text, and removes what Postgres cannot hold, rather than lose the request", () => {
+    const pending = pendingRequest({ model: `\0${"x".repeat(400)}` });
+    expect(fromProtoUsageEvent(usageEvent(pending))).toEqual({ request: { ...pending, model: "x".repeat(255) } });
+  });
+});

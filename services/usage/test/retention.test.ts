@@ -1,0 +1,101 @@
+import { newId } from "@routeplane/domain";
+import { type Database, openDatabase } from "@routeplane/postgres";
+import { cloneDatabase, type TestDatabase } from "@routeplane/testing";
+import { sql } from "kysely";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { pageRequest, totalsIn } from "./queries.ts";
+import { pendingRequest, settledRequest } from "./requests.ts";
+import { deduplicate } from "../src/domain/deduplication.ts";
+import { type RequestLog, type UsageStore } from "../src/domain/ports.ts";
+import { createRequestLog } from "../src/store/request-log.ts";
+import type { UsageSchema } from "../src/store/schema.ts";
+import { createUsageStore } from "../src/store/usage-store.ts";
+
+let clone: TestDatabase;
+let query: Database<UsageSchema>;
+let aggregator: Database<UsageSchema>;
+let log: RequestLog;
+let usage: UsageStore;
+
+beforeAll(async () => {
+  clone = await cloneDatabase();
+  query = open(clone.url("routeplane_usage"));
+  aggregator = open(clone.url("routeplane_aggregator"));
+  log = createRequestLog(aggregator);
+  usage = createUsageStore(query);
+});
+
+afterAll(async () => {
+  await Promise.all([query.stop(), aggregator.stop()]);
+  await clone.drop();
+});
+
+function open(url: string): Database<UsageSchema> {
+  return openDatabase<UsageSchema>({ url, schema: "usage", applicationName: "test" });
+}
+
+describe("retention", () => {
+  test("expired partitions are dropped; their sums and all other requests stay", async () => {
+    const month = (monthsAgo: number) => {
+      const now = new Date();
+      return new Date(Date.UTC(now.getUTCFullYear(), now.getUTCMonth() - monthsAgo, 1));
+    };
+    const name = (of: Date) => `requests_y${of.toISOString().slice(0, 7).replace("-", "m")}`;
+    for (const monthsAgo of [15, 14, 13, 3]) {
+      const [from, to] = [month(monthsAgo), month(monthsAgo - 1)].map((each) => sql.lit(each.toISOString()));
+      const table = sql.table(`usage.${name(month(monthsAgo))}`);
+      await asAdmin(sql`create table ${table} partition of usage.requests for values from (${from}) to (${to})`);
+      await asAdmin(sql`alter table ${table} owner to routeplane_usage_owner`);
+      await asAdmin(sql`alter table ${table} enable row level security, force row level security`);
+    }
+    const namespaceId = newId("ns");
+    const requests = [15, 3, 0].map((monthsAgo) =>
+      settledRequest(pendingRequest({ namespaceId, createdAt: month(monthsAgo) })),
+    );
+    await log.record(deduplicate(requests));
+    expect(await log.dropExpiredPartitions(400)).toEqual([
+      name(month(15)),
+      ...(isExpired(month(13)) ? [name(month(14))] : []),
+    ]);
+    expect(await log.dropExpiredPartitions(400)).toEqual([]);
+    const { rows } = await usage.list(namespaceId, pageRequest());
+    expect(rows.map(({ createdAt }) => createdAt)).toEqual([month(0), month(3)]);
+    expect((await totalsIn(usage, namespaceId)).requestCount).toBe(3n);
+    await expect(log.dropExpiredPartitions(29)).rejects.toThrow("at least 30 days are kept");
+  });
+
+  test("holds for rows of the default partition: they are deleted with their month, and no younger ones", async () => {
+    const now = new Date();
+    const month = (monthsAgo: number, ms = 0) =>
+      new Date(Date.UTC(now.getUTCFullYear(), now.getUTCMonth() - monthsAgo, 1) + ms);
+    const namespaceId = newId("ns");
+    // The month of the day 401 days ago is the oldest that is kept.
+    const cut = new Date(now.getTime() - 401 * 86_400_000);
+    const kept = new Date(Date.UTC(cut.getUTCFullYear(), cut.getUTCMonth(), 1));
+    const times = [new Date(kept.getTime() - 1), kept, month(-20), month(0)];
+    await log.record(
+      deduplicate(
+        times.map((createdAt) => settledRequest(pendingRequest({ namespaceId, createdAt, id: newId("req") }))),
+      ),
+    );
+    expect(await log.dropExpiredPartitions(400)).toEqual([]);
+    const { rows } = await usage.list(namespaceId, pageRequest());
+    expect(rows.map(({ createdAt }) => createdAt)).toEqual([month(-20), month(0), kept]);
+    expect(await asAdmin(sql`select kept_from from usage.retention`)).toEqual([{ kept_from: kept }]);
+    // A longer retention does not bring back what was dropped.
+    await log.dropExpiredPartitions(4_000);
+    expect(await asAdmin(sql`select kept_from from usage.retention`)).toEqual([{ kept_from: kept }]);
+  });
+
+  /** Returns true if a month that ended then is over for 400 days, and one more for clocks that differ. */
+  const isExpired = (end: Date) => Date.now() - end.getTime() >= 401 * 86_400_000;
+});
+
+async function asAdmin<Row>(statement: ReturnType<typeof sql>): Promise<readonly Row[]> {
+  const admin = open(clone.adminUrl);
+  try {
+    return (await admin.within({}, (tx) => statement.execute(tx))).rows as Row[];
+  } finally {
+    await admin.stop();
+  }
+}
