@@ -26,10 +26,10 @@ const admin = (
 
 describe.concurrent("usage --all-namespaces", () => {
   it("calls as the operator, and shows each namespace", async () => {
-    let asked: readonly UsageDimension[] = [];
+    let received: readonly UsageDimension[] = [];
     await using node = await admin({
       getNodeUsage({ groupBy }) {
-        asked = groupBy;
+        received = groupBy;
         const usage = { keyId: "key_1", requestCount: 2n, spendMicroUsd: 7n };
         return { from: AT, to: AT, requestCount: 2n, spendMicroUsd: 7n, groups: [{ namespaceId: "ns_1", usage }] };
       },
@@ -40,8 +40,8 @@ describe.concurrent("usage --all-namespaces", () => {
     const numbers = { request_count: 2, prompt_tokens: 0, completion_tokens: 0, spend_micro_usd: 7, ...denied };
     const groups = [{ namespace_id: "ns_1", key_id: "key_1", ...numbers }];
     expect(JSON.parse(json.stdout)).toEqual({ from: DAY, to: DAY, ...numbers, groups });
-    expect({ asked, authorizations: node.authorizations }).toEqual({
-      asked: [UsageDimension.KEY],
+    expect({ received, authorizations: node.authorizations }).toEqual({
+      received: [UsageDimension.KEY],
       authorizations: ["Bearer rpo_live_env"],
     });
     expect((await runCli(argv, as(node.url))).stdout).toMatch(/^ns_1 +key_1 +2 +0 +0 +7 +\$0\.000007 +█{16}$/m);
@@ -99,12 +99,12 @@ describe.concurrent("admin reconcile", () => {
   it("reads every page of budgets over the range of usage, and ends with 1 if only budgets differ", async () => {
     const charge = { keyId: "key_1", requestId: "req_1", budgetMicroUsd: 6n, holdState: "settled", logMicroUsd: 5n };
     const counter = { policyId: "pol_1", bindingId: "bnd_1", quantity: "spent", countedMicroUsd: 9n };
-    const asked: unknown[] = [];
+    const received: unknown[] = [];
     await using node = await admin(
       { reconcileUsage: () => ({ from: AT, to: AT }) },
       {
         reconcileBudgets({ from, to, pageToken }) {
-          asked.push([from?.seconds, to?.seconds, pageToken]);
+          received.push([from?.seconds, to?.seconds, pageToken]);
           const page = { comparedFrom: AT, namespaceCount: 1, requestCount: 2n, counterCount: 1n };
           return pageToken === ""
             ? {
@@ -118,7 +118,7 @@ describe.concurrent("admin reconcile", () => {
     );
     const json = await runCli(["admin", "reconcile", "--json"], as(node.url));
     expect(json.code).toBe(1);
-    expect(asked).toEqual([
+    expect(received).toEqual([
       [AT.seconds, AT.seconds, ""],
       [AT.seconds, AT.seconds, "t1"],
     ]);
@@ -186,17 +186,17 @@ describe.concurrent("admin dead-letters", () => {
   };
 
   it("list: sends the filter, and escapes control characters for people", async () => {
-    let asked: DeadLetterState | undefined;
+    let received: DeadLetterState | undefined;
     await using node = await admin({
       listDeadLetters({ state }) {
-        asked = state;
+        received = state;
         return { deadLetters: [LETTER], nextPageToken: "t2" };
       },
     });
     const argv = ["admin", "dead-letters", "list", "--state", "held"];
     const json = await runCli([...argv, "--json"], as(node.url));
     expect(JSON.parse(json.stdout)).toEqual({ data: [VIEW], next_page_token: "t2" });
-    expect(asked).toBe(DeadLetterState.HELD);
+    expect(received).toBe(DeadLetterState.HELD);
     const text = await runCli(argv, as(node.url));
     expect(text.stdout).toContain("cost: \\u001b[2J");
     expect(text.stderr).toContain("--page-token t2");

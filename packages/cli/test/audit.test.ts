@@ -14,10 +14,10 @@ const environment = (url: string) => ({
 
 /** Starts a node that records which logs are read, and for which action. */
 async function startLogs() {
-  const asked: string[] = [];
+  const received: string[] = [];
   const log = (name: string) => ({
     listAuditEntries({ filter }: { readonly filter?: { readonly action: string } | undefined }) {
-      asked.push(`${name} ${filter?.action}`);
+      received.push(`${name} ${filter?.action}`);
       return {};
     },
   });
@@ -26,7 +26,7 @@ async function startLogs() {
     router.service(PolicyAudit, log("policy"));
     router.service(UsageAudit, log("usage"));
   });
-  return { asked, node };
+  return { received, node };
 }
 
 describe.concurrent("audit list --actor and --target", () => {
@@ -37,24 +37,24 @@ describe.concurrent("audit list --actor and --target", () => {
     ["--target", "daily-cap", /pol_, bnd_/],
     ["--target", "req_01kayeqtfnexes8b2c1x4m9d7z", /pol_, bnd_/],
     ["--target", "POL_01KAYEQTFNEXES8B2C1X4M9D7Z", /pol_, bnd_/],
-  ])("%s %s is not an id: exit code 2, without a call", async (option, text, said) => {
+  ])("%s %s is not an id: exit code 2, without a call", async (option, text, message) => {
     const argv = ["cloud", "audit", "list", option, text];
     const { code, stdout, stderr } = await runHere(argv, environment("http://127.0.0.1:1"));
-    expect({ code, stdout, stderr }).toEqual({ code: 2, stdout: "", stderr: expect.stringMatching(said) });
+    expect({ code, stdout, stderr }).toEqual({ code: 2, stdout: "", stderr: expect.stringMatching(message) });
   });
 });
 
 describe.concurrent("audit list --action", () => {
   it("reads the log that has the action, and all logs without an action", async () => {
-    const { asked, node } = await startLogs();
+    const { received, node } = await startLogs();
     await using _ = node;
     for (const action of ["key.revoke", "policy.disable", "dead_letter.replay"]) {
       const argv = ["cloud", "audit", "list", "--action", action, "--json"];
       expect(await runCli(argv, environment(node.url))).toMatchObject({ code: 0, stderr: "" });
     }
-    expect(asked.splice(0)).toEqual(["auth key.revoke", "policy policy.disable", "usage dead_letter.replay"]);
+    expect(received.splice(0)).toEqual(["auth key.revoke", "policy policy.disable", "usage dead_letter.replay"]);
     await runCli(["cloud", "audit", "list"], environment(node.url));
-    expect(asked.toSorted()).toEqual(["auth ", "policy ", "usage "]);
+    expect(received.toSorted()).toEqual(["auth ", "policy ", "usage "]);
   });
 
   it.each([
@@ -63,17 +63,17 @@ describe.concurrent("audit list --action", () => {
     ["namespace.update", /namespace\.suspend/],
     ["Key.revoke", /account\.create.*policy\.update/],
     ["nothing", /account\.create.*dead_letter\.replay/],
-  ])("%s is an unknown action: exit code 2, with the known ones, without a call", async (action, said) => {
+  ])("%s is an unknown action: exit code 2, with the known ones, without a call", async (action, message) => {
     const argv = ["cloud", "audit", "list", "--action", action];
     const { code, stdout, stderr } = await runHere(argv, environment("http://127.0.0.1:1"));
-    expect({ code, stdout, stderr }).toEqual({ code: 2, stdout: "", stderr: expect.stringMatching(said) });
+    expect({ code, stdout, stderr }).toEqual({ code: 2, stdout: "", stderr: expect.stringMatching(message) });
   });
 
   it("accepts every action of every log", async () => {
-    const { asked, node } = await startLogs();
+    const { received, node } = await startLogs();
     await using _ = node;
     const names = [AUTH_ACTIONS, POLICY_ACTIONS, USAGE_ACTIONS].flatMap(actionNames);
     for (const action of names) await runHere(["cloud", "audit", "list", "--action", action], environment(node.url));
-    expect(asked.map((each) => each.split(" ")[1])).toEqual(names);
+    expect(received.map((entry) => entry.split(" ")[1])).toEqual(names);
   });
 });

@@ -71,12 +71,12 @@ describe.concurrent("lists", () => {
   });
 
   it("of requests are one page, with the way to the next", async () => {
-    const asked: object[] = [];
+    const received: object[] = [];
     await using node = await startFakeNode(
       (router) =>
         void router.service(UsageService, {
           listRequests({ pageSize, pageToken }) {
-            asked.push({ pageSize, pageToken });
+            received.push({ pageSize, pageToken });
             return {
               requests: [{ id: "req_1", createdAt: CREATED, status: RequestStatus.SUCCEEDED }],
               nextPageToken: "t2",
@@ -91,7 +91,7 @@ describe.concurrent("lists", () => {
     });
     const text = await runCli(["cloud", "requests"], as(node.url));
     expect(text.stderr).toContain("--page-token t2");
-    expect(asked).toEqual([
+    expect(received).toEqual([
       { pageSize: 1, pageToken: "t1" },
       { pageSize: 25, pageToken: "" },
     ]);

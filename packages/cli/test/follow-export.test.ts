@@ -92,20 +92,20 @@ describe.concurrent("requests --follow", () => {
 describe.concurrent("requests export", () => {
   /** Starts a node with two pages of requests, of which the second fails the first time. */
   function twoPages() {
-    const asked: { pageToken: string; to: bigint | undefined }[] = [];
+    const received: { pageToken: string; to: bigint | undefined }[] = [];
     const listRequests: ServiceImpl<typeof UsageService>["listRequests"] = ({ pageToken, filter }) => {
-      asked.push({ pageToken, to: filter?.to?.seconds });
+      received.push({ pageToken, to: filter?.to?.seconds });
       if (pageToken === "") return { requests: [row("req_2")], nextPageToken: "t1" };
-      if (asked.length === 2) throw refusal(Code.Unavailable, "DEPENDENCY_UNAVAILABLE", "away");
+      if (received.length === 2) throw refusal(Code.Unavailable, "DEPENDENCY_UNAVAILABLE", "away");
       return { requests: [row("req_1")] };
     };
-    return { asked, node: usage({ listRequests }) };
+    return { received, node: usage({ listRequests }) };
   }
 
   it.each(["csv", "jsonl"])(
     "to %s resumes where it was interrupted, with the rows from its start, each once",
     async (format) => {
-      const { asked, node: starting } = twoPages();
+      const { received, node: starting } = twoPages();
       await using node = await starting;
       const output = join(folder, `resumed.${format}`);
       const argv = ["cloud", "requests", "export", "--format", format, "--output", output, "--key", KEY];
@@ -114,8 +114,8 @@ describe.concurrent("requests export", () => {
       expect(await runCli([...argv, "--status", "failed", "--resume"], as(node.url))).toMatchObject({ code: 2 });
       const resumed = await runCli([...argv, "--resume", "--json"], as(node.url));
       expect(JSON.parse(resumed.stdout)).toEqual({ file: output, format, request_count: 2 });
-      expect(asked.map(({ pageToken }) => pageToken)).toEqual(["", "t1", "t1"]);
-      expect(new Set(asked.map(({ to }) => to)).size).toBe(1);
+      expect(received.map(({ pageToken }) => pageToken)).toEqual(["", "t1", "t1"]);
+      expect(new Set(received.map(({ to }) => to)).size).toBe(1);
       const text = await readFile(output, "utf8");
       const ids = format === "csv" ? /^req_\d/gm : /(?<="id":")req_\d/g;
       expect(text.match(ids)).toEqual(["req_2", "req_1"]);

@@ -23,10 +23,10 @@ const as = (url: string): Record<string, string> => ({
 
 describe.concurrent("update", () => {
   it("sends the options that were given, and shows the key", async () => {
-    const asked: UpdateKeyRequest[] = [];
+    const received: UpdateKeyRequest[] = [];
     await using node = await nodeWith({
       updateKey: (request) => {
-        asked.push(request);
+        received.push(request);
         return { key: { ...KEY, name: request.name || KEY.name } };
       },
     });
@@ -38,11 +38,11 @@ describe.concurrent("update", () => {
       code: 0,
       stdout: expect.stringContaining("my-agent"),
     });
-    expect(asked).toMatchObject([
+    expect(received).toMatchObject([
       { id: "key_1", name: "new", scopes: [] },
       { id: "key_1", name: "", scopes: ["usage:read", "keys:read"], expiresAt: AT },
     ]);
-    expect(asked[0]?.expiresAt).toBeUndefined();
+    expect(received[0]?.expiresAt).toBeUndefined();
   });
 
   it("that widens a key ends with 4, with the excess scopes and what to do", async () => {
@@ -62,9 +62,9 @@ describe.concurrent("update", () => {
 
 describe.concurrent("rotate", () => {
   it("prints the token on stdout, once, and the end of the old one on stderr", async () => {
-    const asked: RotateKeyRequest[] = [];
+    const received: RotateKeyRequest[] = [];
     await using node = await nodeWith({
-      rotateKey: (request) => (asked.push(request), { key: KEY, token: "rp_live_secret", graceEndsAt: AT }),
+      rotateKey: (request) => (received.push(request), { key: KEY, token: "rp_live_secret", graceEndsAt: AT }),
     });
     const argv = ["cloud", "keys", "rotate", "key_1"];
     const text = await runCli(argv, as(node.url));
@@ -76,7 +76,7 @@ describe.concurrent("rotate", () => {
     expect(JSON.parse(json.stdout)).toMatchObject({ id: "key_1", prefix: KEY.prefix, token: "rp_live_secret" });
     const none = await runCli([...argv, "--grace", "0s"], as(node.url));
     expect(none.stderr).toContain("No earlier token works");
-    expect(asked.map(({ grace }) => grace?.seconds)).toEqual([undefined, 172_800n, 0n]);
+    expect(received.map(({ grace }) => grace?.seconds)).toEqual([undefined, 172_800n, 0n]);
   });
 
   it.each([

@@ -44,24 +44,24 @@ const as = (url: string): Record<string, string> => ({
 
 describe.concurrent("operator", () => {
   it("mint sends the options as the operator, and shows the token once", async () => {
-    const asked: MintOperatorRequest[] = [];
+    const received: MintOperatorRequest[] = [];
     await using node = await nodeWith({
-      mintOperator: (request) => (asked.push(request), { operator: OPERATOR, token: "rpo_live_secret" }),
+      mintOperator: (request) => (received.push(request), { operator: OPERATOR, token: "rpo_live_secret" }),
     });
     const argv = ["cloud", "operator", "mint", "--name", "ci", "--scope", "namespaces:read, keys:write"];
     const more = ["--expires-at", "2026-05-01T02:00:00+02:00", "--account", "team-a"];
     const json = await runCli([...argv, ...more, "--json"], as(node.url));
     expect(json).toMatchObject({ code: 0, stderr: "" });
     expect(JSON.parse(json.stdout)).toEqual({ ...SHOWN, token: "rpo_live_secret" });
-    expect(asked).toMatchObject([
+    expect(received).toMatchObject([
       { name: "ci", scopes: ["namespaces:read", "keys:write"], expiresAt: AT, account: "team-a" },
     ]);
     expect(node.authorizations).toEqual(["Bearer rpo_live_env"]);
     const text = await runCli(argv, as(node.url));
     expect(text.stdout.match(/rpo_live_secret/g)).toHaveLength(1);
     expect(text.stderr).toContain("shown once");
-    expect(asked[1]).toMatchObject({ account: "" });
-    expect(asked[1]?.expiresAt).toBeUndefined();
+    expect(received[1]).toMatchObject({ account: "" });
+    expect(received[1]?.expiresAt).toBeUndefined();
   });
 
   it("list and get show the account that it is limited to, and no token", async () => {
@@ -122,9 +122,9 @@ describe.concurrent("operator", () => {
     [["rotate", "op_1", "--grace", "8d"], "7d"],
     [["revoke"], "missing required argument"],
     [["get", " "], "blank"],
-  ])("%j ends with 2, without a call", async (argv, said) => {
+  ])("%j ends with 2, without a call", async (argv, message) => {
     const { code, stderr } = await runHere(["cloud", "operator", ...argv], as("http://127.0.0.1:1"));
-    expect({ code, stderr }).toEqual({ code: 2, stderr: expect.stringContaining(said) });
+    expect({ code, stderr }).toEqual({ code: 2, stderr: expect.stringContaining(message) });
   });
 
   it.each(["mint", "list", "get", "rotate", "revoke"])("%s has help with examples", async (command) => {

@@ -159,12 +159,12 @@ describe("flags", () => {
   });
 
   it("of a guardrail become its rules; an empty list of models allows none", async () => {
-    const asked: unknown[] = [];
+    const received: unknown[] = [];
     await using node = await startFakeNode(
       (router) =>
         void router.service(GuardrailService, {
           createGuardrail: ({ name, spec }) => {
-            asked.push(spec);
+            received.push(spec);
             return { policy: { id: "pol_1", name, kind: PolicyKind.GUARDRAIL } };
           },
         }),
@@ -173,7 +173,7 @@ describe("flags", () => {
     const patterns = ["--block", "x=a=b", "--redact", "y=c", "--applies-to", "response", "--uninspectable", "pass"];
     const argv = ["cloud", "guardrail", "create", "--name", "x", "--max-request-tokens", "9", ...flags, ...patterns];
     expect((await runCli(argv, as(node.url))).code).toBe(0);
-    expect(asked).toMatchObject([
+    expect(received).toMatchObject([
       {
         modelAllow: { models: [] },
         modelDeny: { models: ["a", "b", "c"] },
@@ -218,36 +218,36 @@ describe("deleting a policy", () => {
     principalType: PrincipalType.API_KEY,
     principalId: `key_${n}`,
   }));
-  const node = (asked: unknown[]) =>
+  const node = (received: unknown[]) =>
     startFakeNode(
       (router) =>
         void router.service(PolicyService, {
           listBindings: () => ({ bindings }),
           deletePolicy: (request) => {
-            asked.push(request);
+            received.push(request);
             return { unbound: bindings };
           },
         }),
     );
 
   it("without a terminal needs --yes, and names the bindings", async () => {
-    const asked: unknown[] = [];
-    await using fakeNode = await node(asked);
+    const received: unknown[] = [];
+    await using fakeNode = await node(received);
     const { code, stderr } = await runCli(["cloud", "policy", "delete", "pol_1"], as(fakeNode.url));
     expect(code).toBe(2);
     expect(stderr).toContain("api_key key_0, api_key key_1, api_key key_2, api_key key_3, api_key key_4 and 2 more");
     expect(stderr).toContain("--yes");
-    expect(asked).toEqual([]);
+    expect(received).toEqual([]);
   });
 
   it("or unbinding it without a terminal needs --yes, names the loss, and changes nothing", async () => {
-    const asked: unknown[] = [];
+    const received: unknown[] = [];
     await using fakeNode = await startFakeNode(
       (router) =>
         void router.service(PolicyService, {
           listBindings: () => ({ bindings }),
           unbindPolicy: (request) => {
-            asked.push(request);
+            received.push(request);
             return { binding: bindings[3]! };
           },
         }),
@@ -259,19 +259,19 @@ describe("deleting a policy", () => {
       expect(stderr).toContain("pol_1 from api_key key_3");
       expect(stderr).toContain("--yes");
     }
-    expect(asked).toEqual([]);
+    expect(received).toEqual([]);
     expect(await runCli([...argv, "--yes"], as(fakeNode.url))).toMatchObject({ code: 0 });
-    expect(asked).toMatchObject([{ policyId: "pol_1", bindingId: "bnd_3" }]);
+    expect(received).toMatchObject([{ policyId: "pol_1", bindingId: "bnd_3" }]);
   });
 
   it("with --yes names the removed bindings", async () => {
-    const asked: unknown[] = [];
-    await using fakeNode = await node(asked);
+    const received: unknown[] = [];
+    await using fakeNode = await node(received);
     const { code, stdout } = await runCli(["cloud", "policy", "delete", "pol_1", "--yes", "--json"], as(fakeNode.url));
     expect({ code, view: JSON.parse(stdout) }).toMatchObject({
       code: 0,
       view: { id: "pol_1", unbound: { length: 7 } },
     });
-    expect(asked).toMatchObject([{ id: "pol_1", unbind: true }]);
+    expect(received).toMatchObject([{ id: "pol_1", unbind: true }]);
   });
 });

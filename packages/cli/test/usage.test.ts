@@ -25,17 +25,17 @@ const usage = (implementation: Partial<ServiceImpl<typeof UsageService>>): Promi
 
 describe.concurrent("usage", () => {
   it("sends the dimensions, and shows each group with its values of them in JSON", async () => {
-    let asked: object = {};
+    let received: object = {};
     await using node = await usage({
       getUsage({ groupBy, keyId, model }) {
-        asked = { groupBy, keyId, model };
+        received = { groupBy, keyId, model };
         const group = { day: AT, keyId: "", model: "small", requestCount: 2n, spendMicroUsd: 7n };
         return { from: AT, to: AT, requestCount: 2n, spendMicroUsd: 7n, groups: [group] };
       },
     });
     const argv = ["cloud", "usage", "--group-by", "model,day", "--key", KEY, "--model", "small"];
     const { stdout } = await runCli([...argv, "--json"], as(node.url));
-    expect(asked).toEqual({
+    expect(received).toEqual({
       groupBy: [UsageDimension.MODEL, UsageDimension.DAY],
       keyId: KEY,
       model: "small",
@@ -85,18 +85,18 @@ describe.concurrent("usage", () => {
 
 describe.concurrent("requests", () => {
   it("sends the filters, with the status by its name", async () => {
-    const asked: object[] = [];
+    const received: object[] = [];
     await using node = await usage({
       getUsage: () => ({ groups: [{ model: "small" }] }),
       listRequests({ filter }) {
-        asked.push({ ...filter });
+        received.push({ ...filter });
         return {};
       },
     });
     const filters = ["--key", KEY, "--model", "small", "--status", "unknown", "--from", "2026-05-01T00:00:00Z"];
     const { code } = await runCli(["cloud", "requests", ...filters], as(node.url));
     expect(code).toBe(0);
-    expect(asked).toMatchObject([{ keyId: KEY, model: "small", status: RequestStatus.UNKNOWN, from: AT }]);
+    expect(received).toMatchObject([{ keyId: KEY, model: "small", status: RequestStatus.UNKNOWN, from: AT }]);
     expect(await runCli(["cloud", "requests", "--status", "lost"], as(node.url))).toMatchObject({ code: 2 });
   });
 

@@ -9,9 +9,9 @@ import { homeLayout } from "./home.ts";
 import { INNER_PORTS } from "./ports.ts";
 
 function choose(gatewayPorts: readonly number[], environment: Record<string, string> = {}) {
-  const said: string[] = [];
-  const options = { gatewayPorts, environment, say: (text: string) => void said.push(text) };
-  return chooseAddresses(options).then((addresses) => ({ addresses, said }));
+  const messages: string[] = [];
+  const options = { gatewayPorts, environment, say: (text: string) => void messages.push(text) };
+  return chooseAddresses(options).then((addresses) => ({ addresses, messages }));
 }
 
 /** Gateway port of a node that most likely does not run on this machine. */
@@ -25,7 +25,7 @@ async function occupy(port: number): Promise<void> {
 
 it("are the same at every start, and depend on the gateway's port alone", async () => {
   const [first, second] = [await choose([GATEWAY_PORT]), await choose([GATEWAY_PORT])];
-  expect(first).toEqual({ ...second, said: [] });
+  expect(first).toEqual({ ...second, messages: [] });
   const base = 20_000 + (GATEWAY_PORT % 750) * 16;
   expect(first.addresses).toEqual({
     services: { auth: base, policy: base + 1, usage: base + 2, aggregator: base + 3 },
@@ -47,8 +47,8 @@ it("differ from those of other nodes whose gateway port differs by less than 750
 it("are replaced, with a message, where another program or a gateway of the node has the port", async () => {
   const [taken, gateway] = [fixedPort(GATEWAY_PORT, "policy"), fixedPort(GATEWAY_PORT, "nats")];
   await occupy(taken);
-  const { addresses, said } = await choose([GATEWAY_PORT, gateway]);
-  expect(said).toEqual([
+  const { addresses, messages } = await choose([GATEWAY_PORT, gateway]);
+  expect(messages).toEqual([
     `  port ${taken} (policy) is in use: this run has ${addresses.services.policy} instead`,
     `  port ${gateway} (nats) is in use: this run has ${addresses.nats} instead`,
   ]);

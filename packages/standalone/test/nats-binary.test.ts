@@ -31,24 +31,24 @@ beforeEach(async () => {
 function find(present: readonly string[]): Promise<string> {
   return natsBinary({
     environment: { XDG_CACHE_HOME: join(folder, "cache") },
-    say: (text) => said.push(text),
+    say: (text) => messages.push(text),
     signal: AbortSignal.timeout(10_000),
     find: (name) => (present.includes(name) ? join(folder, "bin", name) : undefined),
   });
 }
 
-const said: string[] = [];
-beforeEach(() => void said.splice(0));
+const messages: string[] = [];
+beforeEach(() => void messages.splice(0));
 
 it("takes the program of the machine", async () => {
   expect(await find(["nats-server", "apt-get", "dpkg-deb"])).toBe(join(folder, "bin/nats-server"));
-  expect(said).toEqual([]);
+  expect(messages).toEqual([]);
 });
 
 it("fetches the package of the distribution once, without installing it, and reports that", async () => {
   const path = await find(["apt-get", "dpkg-deb"]);
   await access(path);
-  expect(said).toEqual([expect.stringContaining("apt-get download nats-server")]);
+  expect(messages).toEqual([expect.stringContaining("apt-get download nats-server")]);
   const calls = await readFile(join(folder, "calls"), "utf8");
   expect(calls).not.toMatch(/\binstall\b/);
   expect(calls).toMatch(/download[\s\S]*update[\s\S]*download[\s\S]*--extract/);

@@ -22,14 +22,14 @@ describe("orphaned processes", () => {
     return { pid: child.pid ?? 0, ended };
   }
 
-  it("of this home are found and ended, those of another home are left alone", async () => {
-    const ours = await startMarked("usage", home);
-    const theirs = await startMarked("usage", `${home}-2`);
+  it("of this home are found and ended, those of another home are left running", async () => {
+    const ownProcess = await startMarked("usage", home);
+    const otherProcess = await startMarked("usage", `${home}-2`);
     const orphans = await findOrphanedProcesses(home);
-    expect(orphans).toContainEqual({ role: "usage", pid: ours.pid });
-    expect(orphans.map(({ pid }) => pid)).not.toContain(theirs.pid);
+    expect(orphans).toContainEqual({ role: "usage", pid: ownProcess.pid });
+    expect(orphans.map(({ pid }) => pid)).not.toContain(otherProcess.pid);
     await endOrphanedProcesses(home, orphans);
-    await ours.ended;
-    expect(() => process.kill(theirs.pid, 0)).not.toThrow();
+    await ownProcess.ended;
+    expect(() => process.kill(otherProcess.pid, 0)).not.toThrow();
   });
 });

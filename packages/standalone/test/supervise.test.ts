@@ -45,7 +45,7 @@ it("doubles the delay before each restart of a process that keeps ending", async
   expect(delays.slice(0, 3)).toEqual([100, 200, 400]);
 });
 
-it("kills a process that does not stop when asked, and removes its pid file", async () => {
+it("kills a process that does not stop at the signal, and removes its pid file", async () => {
   const supervised = start(specOf("trap '' TERM; while :; do sleep 0.05; done"));
   await supervised.started();
   const pid = await pidOnFile();
