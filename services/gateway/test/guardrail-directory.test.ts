@@ -40,7 +40,7 @@ interface DirectoryUnderTest {
 
 /** Starts a directory whose change feed is live. */
 async function startDirectory(options: GuardrailDirectoryOptions = {}): Promise<DirectoryUnderTest> {
-  const transport = breakable(policy.follower());
+  const transport = breakable(policy.subscriber());
   const directory = createGuardrailDirectory(transport, options);
   started.push(directory);
   const guardrailsOf = (caller: CallingKey) => directory.of(caller);
@@ -96,7 +96,7 @@ describe("the guardrails of a warm key", () => {
   it("change when a policy is switched off, without a call for other namespaces", async () => {
     const subject = await startDirectory(timeless);
     const [changed, other] = [await warmKey(subject), await warmKey(subject)];
-    await policy.switchOff(changed.policy.id);
+    await policy.disable(changed.policy.id);
     await until(subject, changed.caller, "");
     const { calls } = subject.transport;
     expect(await subject.ask(other.caller)).toBe("allowStreaming");
@@ -185,7 +185,7 @@ describe("a call to policy", () => {
         subject.transport.gate = gate.promise;
         const { callsAnswered: answered, changesDelivered: delivered } = subject.transport;
         await eventually(() => churn.stopped || subject.transport.callsAnswered > answered);
-        await policy.switchOff(churned.id);
+        await policy.disable(churned.id);
         await eventually(() => subject.transport.changesDelivered > delivered);
         gate.resolve();
       }
@@ -252,10 +252,10 @@ describe("a change that is lost in transit", () => {
     const subject = await startDirectory(timeless);
     const [lost, next] = [await warmKey(subject), await warmKey(subject)];
     subject.transport.changesToLose = 1;
-    await policy.switchOff(lost.policy.id);
+    await policy.disable(lost.policy.id);
     await eventually(() => subject.transport.changesToLose === 0);
     const { changesDelivered: delivered } = subject.transport;
-    await policy.switchOff(next.policy.id);
+    await policy.disable(next.policy.id);
     await eventually(() => subject.transport.changesDelivered > delivered);
     expect([await subject.ask(lost.caller), await subject.ask(next.caller)]).toEqual(["", ""]);
   });
@@ -265,7 +265,7 @@ describe("a change that is lost in transit", () => {
     const { policy: made, caller } = await warmKey(subject);
     const { changesDelivered: delivered } = subject.transport;
     subject.transport.changesToLose = 1;
-    await policy.switchOff(made.id);
+    await policy.disable(made.id);
     await until(subject, caller, "");
     expect(subject.transport.changesDelivered).toBe(delivered);
   });
@@ -273,8 +273,8 @@ describe("a change that is lost in transit", () => {
   it("is noticed by the policy service when its own connection was closed", async () => {
     const subject = await startDirectory(timeless);
     const { policy: made, caller } = await warmKey(subject);
-    expect(await policy.cutFeeds()).toBeGreaterThan(0);
-    await policy.switchOff(made.id);
+    expect(await policy.terminateSubscriptions()).toBeGreaterThan(0);
+    await policy.disable(made.id);
     await until(subject, caller, "");
   });
 });
@@ -285,7 +285,7 @@ describe("a feed that has stopped", () => {
     const [changed, same] = [await warmKey(subject), await warmKey(subject)];
     subject.transport.feedStalled = true;
     const silentSince = performance.now();
-    await policy.switchOff(changed.policy.id);
+    await policy.disable(changed.policy.id);
     await until(subject, changed.caller, "");
     expect(performance.now() - silentSince).toBeLessThan(5_000);
     const { calls } = subject.transport;
@@ -313,7 +313,7 @@ describe("a feed that has stopped", () => {
   it("is no reason to trust a policy that cannot be read", async () => {
     const subject = await startDirectory();
     const { policy: made, caller } = await warmKey(subject);
-    await policy.garble(made.id);
+    await policy.corrupt(made.id);
     await until(subject, caller, "DEPENDENCY_UNAVAILABLE");
   });
 });

@@ -11,7 +11,7 @@ const complete = {
   ROUTEPLANE_USAGE_URL: "http://127.0.0.1:7004",
 };
 
-it("holds a request's money for 15 minutes unless told otherwise", () => {
+it("expires reservations after 15 minutes by default", () => {
   expect(readConfig(complete)).toMatchObject({ host: "127.0.0.1", port: 7002, reservationTtlMs: 900_000 });
   expect(readConfig({ ...complete, ROUTEPLANE_HOLD_TTL_SECS: "5" })).toMatchObject({ reservationTtlMs: 5_000 });
 });

@@ -16,7 +16,7 @@ beforeAll(async () => {
 afterAll(() => policy.stop());
 
 describe("admission", () => {
-  it("holds nothing where no budget applies", async () => {
+  it("reserves nothing where no budget applies", async () => {
     const namespaceId = newId("ns");
     const answer = await policy.admission.admit(requestOf(namespaceId, policy.key(namespaceId).lineage, 500n));
     expect(answer).toMatchObject({
@@ -27,7 +27,7 @@ describe("admission", () => {
     });
   });
 
-  it("reserves the most that the request can cost until the hold's time is over", async () => {
+  it("reserves the highest cost of the request until the reservation expires", async () => {
     const { request, total } = await policy.oneBudget(1_000n);
     const answer = await policy.admission.admit(request(400n));
     if (answer.outcome !== "admitted") return expect.fail("was denied");
@@ -36,7 +36,7 @@ describe("admission", () => {
     expect(await total()).toMatchObject({ reservedNano: nano(400n), spentNano: 0n });
   });
 
-  it("lowers the output bound to what is affordable, and then refuses, naming the budget and what it has left", async () => {
+  it("lowers the output bound to what is affordable, then denies with the budget and its remaining amount", async () => {
     const { request, budget, binding, namespaceId } = await policy.oneBudget(1_000n);
     await policy.admission.admit(request(700n));
     expect(await policy.admission.admit({ ...request(700n), choices: 7n })).toMatchObject({ outputTokensMax: 294n });
@@ -54,7 +54,7 @@ describe("admission", () => {
     });
   });
 
-  it("uses up nothing when it refuses", async () => {
+  it("uses up nothing on a denial", async () => {
     const { request, total, key, namespaceId } = await policy.oneBudget(1_000n);
     await policy.budget(namespaceId, 10n, key.id);
     await policy.admission.admit(request(10n));
@@ -87,7 +87,7 @@ describe("admission", () => {
     expect(await total()).toMatchObject({ reservedNano: nano(100n) });
   });
 
-  it("skips a policy that is switched off, and refuses on one that cannot be read", async () => {
+  it("skips a disabled policy, and fails on one that cannot be read", async () => {
     const { request, budget } = await policy.oneBudget(10n);
     await policy.admission.admit(request(10n));
     await policy.tamper(sql`update policies set disabled_at = now() where id = ${budget.id}`);
@@ -99,7 +99,7 @@ describe("admission", () => {
     }
   });
 
-  it("refuses where a binding has lost its counter", async () => {
+  it("fails where a binding has lost its counter", async () => {
     const { request, binding } = await policy.oneBudget(10n);
     await policy.tamper(sql`delete from counters where binding_id = ${binding.id}`);
     await expect(policy.admission.admit(request(1n))).rejects.toThrow("has no counter");
@@ -107,7 +107,7 @@ describe("admission", () => {
 });
 
 describe("repeated calls", () => {
-  it("get the hold that the request has, even when the budget is used up by now", async () => {
+  it("get the reservation of the request, even when the budget is used up by now", async () => {
     const { request, total } = await policy.oneBudget(100n);
     const once = request(100n);
     const first = await policy.admission.admit(once);
@@ -116,7 +116,7 @@ describe("repeated calls", () => {
     expect(await total()).toMatchObject({ reservedNano: nano(100n) });
   });
 
-  it("settle once and void once; what comes after a settlement or a void changes nothing", async () => {
+  it("settle once and void once; calls after a settlement or a void change nothing", async () => {
     const { request, total } = await policy.oneBudget(1_000n);
     const [settled, voided] = [request(100n), request(100n)];
     await policy.admission.admit(settled);
@@ -130,7 +130,7 @@ describe("repeated calls", () => {
     expect(await total()).toMatchObject({ spentNano: nano(30n), reservedNano: 0n });
   });
 
-  it("do not admit a request that is over: it would go upstream without a reservation", async () => {
+  it("do not admit a settled or voided request: it would go upstream without a reservation", async () => {
     const { request } = await policy.oneBudget(1_000n);
     const [settled, voided] = [request(100n), request(100n)];
     await policy.admission.admit(settled);
@@ -141,7 +141,7 @@ describe("repeated calls", () => {
     }
   });
 
-  it("settle and void what was never admitted without an effect", async () => {
+  it("settle and void a request that was never admitted without an effect", async () => {
     const { request, total } = await policy.oneBudget(1_000n);
     await policy.admission.settle(request(1n), used(nano(30n)));
     await policy.admission.void(request(1n), true);
@@ -174,7 +174,7 @@ describe("settlement", () => {
     expect(await policy.admission.admit(request(2_000n))).toMatchObject({ outputTokensMax: 677n });
   });
 
-  it("counts an overrun in full, and what comes next is refused", async () => {
+  it("counts an overrun in full, and denies the next request", async () => {
     const { request, total } = await policy.oneBudget(1_000n);
     const one = request(500n);
     await policy.admission.admit(one);
@@ -184,7 +184,7 @@ describe("settlement", () => {
     expect(denied).toMatchObject({ outcome: "denied", message: expect.stringContaining("has 0 micro-USD left") });
   });
 
-  it("counts a cost on a model without a price, which nothing was reserved for", async () => {
+  it("counts a cost for which nothing was reserved, on a model without a price", async () => {
     const { request, total } = await policy.oneBudget(1_000n);
     const free = { ...request(500n), price: { inputPicoUsd: 0n, outputPicoUsd: 0n } };
     await policy.admission.admit(free);
@@ -192,7 +192,7 @@ describe("settlement", () => {
     expect(await total()).toMatchObject({ spentNano: nano(7n), reservedNano: 0n });
   });
 
-  it("refuses a cost that no request can have, and keeps the hold", async () => {
+  it("refuses a cost that no request can have, and keeps the reservation open", async () => {
     const { request, total } = await policy.oneBudget(1_000n);
     const one = request(500n);
     await policy.admission.admit(one);

@@ -9,8 +9,8 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { type PolicyUnderTest, refusal, startPolicyUnderTest } from "./policy-under-test.ts";
 
 /**
- * What a sub-key may do to policies, by every method that writes them: it loosens nothing that binds itself, it changes what it
- * or a key below created and what is bound there alone, and it binds only there. Root keys may do everything.
+ * Authority of sub-keys over policies, by every method that writes them. A sub-key loosens nothing that binds itself, changes only
+ * policies that it or a key below it created and that are bound there alone, and binds only there. Root keys may do everything.
  */
 
 let policy: PolicyUnderTest;
@@ -26,7 +26,7 @@ interface Bound {
   readonly otherKeyId: string;
 }
 
-interface Door {
+interface WriteMethod {
   /** Spec of the policy that the method is tried on. */
   readonly spec: JsonValue;
   /** Effect of the method on a policy that exists. */
@@ -38,8 +38,8 @@ const BUDGET = { budget: { window: "BUDGET_WINDOW_DAY", limitMicroUsd: "5" } };
 const LARGER = { budget: { window: "BUDGET_WINDOW_DAY", limitMicroUsd: "500" } };
 const onOther = ({ otherKeyId }: Bound) => ({ principalType: "PRINCIPAL_TYPE_API_KEY", principalId: otherKeyId });
 
-/** The doors of a typed service. */
-function typed(type: string, spec: JsonValue, change: Record<string, JsonValue>): Record<string, Door> {
+/** Write methods of a typed service. */
+function typed(type: string, spec: JsonValue, change: Record<string, JsonValue>): Record<string, WriteMethod> {
   const [arm = {}] = Object.values(spec as Record<string, JsonValue>);
   const create = { name: "looser", spec: arm };
   return {
@@ -56,8 +56,8 @@ function typed(type: string, spec: JsonValue, change: Record<string, JsonValue>)
 const GUARDRAIL = { guardrail: { maxRequestTokens: "5", allowStreaming: false } };
 const RATE_LIMIT = { rateLimit: { windowSecs: 60, maxRequests: "5", maxTokens: "5" } };
 
-/** By what it is called. Whatever may write policies must be here. */
-const DOORS: Readonly<Record<string, Door>> = {
+/** Every method that writes policies, by name. */
+const WRITE_METHODS: Readonly<Record<string, WriteMethod>> = {
   "PolicyService/CreatePolicy": { spec: BUDGET, effect: "none", request: () => ({ name: "looser", spec: LARGER }) },
   "PolicyService/UpdatePolicy": {
     spec: BUDGET,
@@ -92,12 +92,12 @@ const writing = publishedServices()
   .filter((method) => accessOf(method).includes("policy:write"));
 const nameOf = (method: DescMethodUnary): string => `${method.parent.name}/${method.name}`;
 const methods = writing.map((method) => [nameOf(method as DescMethodUnary), method as DescMethodUnary] as const);
-const withEffect = (...effects: readonly Door["effect"][]) =>
-  methods.filter(([name]) => effects.includes(DOORS[name]?.effect ?? "none"));
+const withEffect = (...effects: readonly WriteMethod["effect"][]) =>
+  methods.filter(([name]) => effects.includes(WRITE_METHODS[name]?.effect ?? "none"));
 const loosening = withEffect("loosens");
 const changing = withEffect("loosens", "tightens");
 
-async function knock(method: DescMethodUnary, token: string, request: JsonValue): Promise<void> {
+async function callMethod(method: DescMethodUnary, token: string, request: JsonValue): Promise<void> {
   const message = fromJson(method.input, request);
   await policy.transportAs(token).unary(method, undefined, undefined, undefined, message);
 }
@@ -105,10 +105,10 @@ async function knock(method: DescMethodUnary, token: string, request: JsonValue)
 type KeyName = "root" | "above" | "sub" | "below" | "deeper" | "beside";
 
 /**
- * A namespace with a lineage of keys root, above, sub, below, deeper, and beside sub another key; and a policy of the door's kind
+ * A namespace with a lineage of keys root, above, sub, below, deeper, and beside sub another key; and a policy of the method's kind
  * that one of them created.
  */
-async function furnish(name: string, creator: KeyName = "root") {
+async function createLineage(name: string, creator: KeyName = "root") {
   const { namespaceId, key: root, policies } = policy.tenant();
   const above = policy.key(namespaceId, root);
   const sub = policy.key(namespaceId, above);
@@ -122,7 +122,7 @@ async function furnish(name: string, creator: KeyName = "root") {
     beside: policy.key(namespaceId, above),
   };
   const { beside } = keys;
-  const { spec = BUDGET } = DOORS[name] ?? {};
+  const { spec = BUDGET } = WRITE_METHODS[name] ?? {};
   const { policy: made } = await policy
     .as(keys[creator].token)
     .policies.createPolicy({ name: "cap", spec: fromJson(PolicySpecSchema, spec) });
@@ -143,56 +143,61 @@ async function furnish(name: string, creator: KeyName = "root") {
   return { ...keys, policyId, bind, state, principals };
 }
 
-it("every door through which policies are written is tried here", () => {
-  expect(methods.map(([name]) => name).toSorted()).toEqual(Object.keys(DOORS).toSorted());
+it("every method that writes policies is tried here", () => {
+  expect(methods.map(([name]) => name).toSorted()).toEqual(Object.keys(WRITE_METHODS).toSorted());
   expect(loosening.length).toBeGreaterThanOrEqual(12);
   expect(changing.length).toBe(loosening.length + 1);
 });
 
 describe.each(loosening)("%s", (name, method) => {
-  const request = DOORS[name]?.request ?? expect.fail("no door");
+  const request = WRITE_METHODS[name]?.request ?? expect.fail("no door");
 
-  it.each(["namespace", "own key", "root key"] as const)("is shut to a sub-key that is bound by its %s", async (by) => {
-    for (const mode of [BindingMode.ENFORCE, BindingMode.SHADOW]) {
-      const { sub, below, bind, state, principals } = await furnish(name);
-      const bound = await bind(principals[by], mode);
-      const before = await state();
-      for (const caller of [sub, below]) {
-        const error = await refusal(knock(method, caller.token, request(bound)));
-        expect(error).toMatchObject({ reason: "POLICY_BINDS_CALLER" });
+  it.each(["namespace", "own key", "root key"] as const)(
+    "is refused to a sub-key that is bound by its %s",
+    async (by) => {
+      for (const mode of [BindingMode.ENFORCE, BindingMode.SHADOW]) {
+        const { sub, below, bind, state, principals } = await createLineage(name);
+        const bound = await bind(principals[by], mode);
+        const before = await state();
+        for (const caller of [sub, below]) {
+          const error = await refusal(callMethod(method, caller.token, request(bound)));
+          expect(error).toMatchObject({ reason: "POLICY_BINDS_CALLER" });
+        }
+        expect(await state()).toEqual(before);
       }
-      expect(await state()).toEqual(before);
-    }
-  });
+    },
+  );
 
-  it("is shut through a binding of another key too, while the policy binds the caller", async () => {
-    const { sub, bind, principals } = await furnish(name);
+  it("is refused through a binding of another key too, while the policy binds the caller", async () => {
+    const { sub, bind, principals } = await createLineage(name);
     await bind(principals["own key"]);
     const bound = await bind(principals.beside);
-    expect(await refusal(knock(method, sub.token, request(bound)))).toMatchObject({ reason: "POLICY_BINDS_CALLER" });
+    expect(await refusal(callMethod(method, sub.token, request(bound)))).toMatchObject({
+      reason: "POLICY_BINDS_CALLER",
+    });
   });
 
-  it("is open to a root key, whatever binds it", async () => {
-    const { root, bind, principals } = await furnish(name);
+  it("is permitted to a root key, whatever binds it", async () => {
+    const { root, bind, principals } = await createLineage(name);
     const bound = await bind(principals.namespace);
-    await knock(method, root.token, request(bound));
+    await callMethod(method, root.token, request(bound));
   });
 
-  it("does not open in the instant in which the policy comes to bind the caller", async () => {
-    const { sub, below, bind, principals } = await furnish(name, "sub");
+  it("is refused from the instant in which the policy comes to bind the caller", async () => {
+    const { sub, below, bind, principals } = await createLineage(name, "sub");
     const bound = await bind(below.id);
     const knocked = await whileLocked(bound.policyId, [
       () => bind(principals["own key"]),
-      () => knock(method, sub.token, request(bound)),
+      () => callMethod(method, sub.token, request(bound)),
     ]);
     expect(await refusal(Promise.all(knocked))).toMatchObject({ reason: "POLICY_BINDS_CALLER" });
   });
 
-  it("is open until then", async () => {
-    const { sub, below, bind, principals } = await furnish(name, "sub");
+  it("is permitted until then", async () => {
+    const { sub, below, bind, principals } = await createLineage(name, "sub");
     const bound = await bind(below.id);
     const [knocked] = await whileLocked(bound.policyId, [
-      () => knock(method, sub.token, request(bound)),
+      () => callMethod(method, sub.token, request(bound)),
       () => bind(principals["own key"]).catch(() => {}),
     ]);
     await knocked;
@@ -200,17 +205,18 @@ describe.each(loosening)("%s", (name, method) => {
 });
 
 describe.each(changing)("%s", (name, method) => {
-  const request = DOORS[name]?.request ?? expect.fail("no door");
+  const request = WRITE_METHODS[name]?.request ?? expect.fail("no door");
 
   it.each(["sub", "below", "deeper"] as const)(
     "is open to a sub-key: created by %s, bound below it",
     async (creator) => {
-      const { root, sub, below, deeper, policyId, bind, state } = await furnish(name, creator);
-      if (DOORS[name]?.effect === "tightens") await policy.as(root.token).policies.disablePolicy({ id: policyId });
+      const { root, sub, below, deeper, policyId, bind, state } = await createLineage(name, creator);
+      if (WRITE_METHODS[name]?.effect === "tightens")
+        await policy.as(root.token).policies.disablePolicy({ id: policyId });
       policy.revoke(deeper.id);
       const bound = await bind(below.id);
       const before = await state();
-      await knock(method, sub.token, request(bound));
+      await callMethod(method, sub.token, request(bound));
       expect(await state().catch(() => "gone")).not.toEqual(before);
     },
   );
@@ -218,12 +224,12 @@ describe.each(changing)("%s", (name, method) => {
   it.each(["root", "above", "beside"] as const)(
     "is shut to a sub-key: created by %s, bound below it",
     async (creator) => {
-      const { sub, below, bind, state } = await furnish(name, creator);
+      const { sub, below, bind, state } = await createLineage(name, creator);
       const bound = await bind(below.id);
       const before = await state();
       for (const caller of [sub, below]) {
-        const error = await refusal(knock(method, caller.token, request(bound)));
-        // A key below is bound itself, which is said first if it matters.
+        const error = await refusal(callMethod(method, caller.token, request(bound)));
+        // A key below is bound itself, which is the error that comes first.
         expect(error).toMatchObject({ code: Code.PermissionDenied, reason: expect.stringMatching(/^POLICY_/) });
         if (caller === sub) expect(error.reason).toBe("POLICY_OUT_OF_LINEAGE");
       }
@@ -231,28 +237,30 @@ describe.each(changing)("%s", (name, method) => {
     },
   );
 
-  it("is shut to a sub-key for its own policy once that is bound beside it too, and open to the root key", async () => {
-    const { root, sub, below, beside, bind, state } = await furnish(name, "sub");
+  it("is refused to a sub-key for its own policy once that is bound beside it too, and permitted to the root key", async () => {
+    const { root, sub, below, beside, bind, state } = await createLineage(name, "sub");
     const [bound] = [await bind(below.id), await bind(beside.id, BindingMode.SHADOW)];
     const before = await state();
-    const error = await refusal(knock(method, sub.token, request(bound)));
+    const error = await refusal(callMethod(method, sub.token, request(bound)));
     expect(error).toMatchObject({ code: Code.PermissionDenied, reason: "POLICY_OUT_OF_LINEAGE" });
     expect(await state()).toEqual(before);
-    await knock(method, root.token, request(bound));
+    await callMethod(method, root.token, request(bound));
   });
 
-  it("is shut to a sub-key where it is not recorded who created the policy, and open to the root key", async () => {
-    const { root, sub, below, policyId, bind } = await furnish(name, "sub");
+  it("is refused to a sub-key where the creator of the policy is not recorded, and permitted to the root key", async () => {
+    const { root, sub, below, policyId, bind } = await createLineage(name, "sub");
     const bound = await bind(below.id);
     await policy.tamper(sql`update policies set creator_lineage = default where id = ${policyId}`);
-    expect(await refusal(knock(method, sub.token, request(bound)))).toMatchObject({ reason: "POLICY_OUT_OF_LINEAGE" });
-    await knock(method, root.token, request(bound));
+    expect(await refusal(callMethod(method, sub.token, request(bound)))).toMatchObject({
+      reason: "POLICY_OUT_OF_LINEAGE",
+    });
+    await callMethod(method, root.token, request(bound));
   });
 });
 
 describe("PolicyService/EnablePolicy", () => {
-  it("is open to a sub-key for its own policy that is bound to itself: that only tightens", async () => {
-    const { sub, policyId, bind } = await furnish("PolicyService/EnablePolicy", "sub");
+  it("is permitted to a sub-key for its own policy that is bound to itself: that only tightens", async () => {
+    const { sub, policyId, bind } = await createLineage("PolicyService/EnablePolicy", "sub");
     await policy.as(sub.token).policies.disablePolicy({ id: policyId });
     await bind(sub.id);
     const { policy: enabled } = await policy.as(sub.token).policies.enablePolicy({ id: policyId });
@@ -267,21 +275,24 @@ describe("binding", () => {
   });
   const spec = { window: 2, limitMicroUsd: 5n };
 
-  it.each(["own key", "below"] as const)("is open to a sub-key for its %s, whoever created the policy", async (by) => {
-    for (const creator of ["root", "sub"] as const) {
-      const { sub, policyId, principals } = await furnish("PolicyService/BindPolicy", creator);
-      const { policies, budgets } = policy.as(sub.token);
-      const { binding } = await policies.bindPolicy({ policyId, ...on(principals[by]) });
-      expect(binding).toMatchObject({ principalId: principals[by], createdBy: sub.id });
-      const made = await budgets.createBudget({ name: "own", spec, bindTo: [on(principals[by])] });
-      expect(made).toMatchObject({ policy: { createdBy: sub.id }, bindings: [{ createdBy: sub.id }] });
-    }
-  });
+  it.each(["own key", "below"] as const)(
+    "is permitted to a sub-key for its %s, whichever key created the policy",
+    async (by) => {
+      for (const creator of ["root", "sub"] as const) {
+        const { sub, policyId, principals } = await createLineage("PolicyService/BindPolicy", creator);
+        const { policies, budgets } = policy.as(sub.token);
+        const { binding } = await policies.bindPolicy({ policyId, ...on(principals[by]) });
+        expect(binding).toMatchObject({ principalId: principals[by], createdBy: sub.id });
+        const made = await budgets.createBudget({ name: "own", spec, bindTo: [on(principals[by])] });
+        expect(made).toMatchObject({ policy: { createdBy: sub.id }, bindings: [{ createdBy: sub.id }] });
+      }
+    },
+  );
 
   it.each(["namespace", "root key", "beside"] as const)(
     "is shut to a sub-key for the %s, by every method",
     async (by) => {
-      const { sub, policyId, principals, state } = await furnish("PolicyService/BindPolicy", "sub");
+      const { sub, policyId, principals, state } = await createLineage("PolicyService/BindPolicy", "sub");
       const before = await state();
       const { policies, ...typedServices } = policy.as(sub.token);
       const target = on(principals[by]);
@@ -303,8 +314,8 @@ describe("binding", () => {
     },
   );
 
-  it("answers a sub-key NOT_FOUND for what is not there before it says what it may not do", async () => {
-    const { sub, policyId, principals } = await furnish("PolicyService/BindPolicy");
+  it("answers NOT_FOUND to a sub-key before PERMISSION_DENIED", async () => {
+    const { sub, policyId, principals } = await createLineage("PolicyService/BindPolicy");
     const { policies } = policy.as(sub.token);
     const calls = [
       () => policies.bindPolicy({ policyId, ...on(newId("key")) }),
@@ -314,7 +325,7 @@ describe("binding", () => {
   });
 
   it("with an etag is refused if the policy was changed since it was read, and binds nothing", async () => {
-    const { root, sub, policyId, state, principals } = await furnish("PolicyService/BindPolicy", "sub");
+    const { root, sub, policyId, state, principals } = await createLineage("PolicyService/BindPolicy", "sub");
     const { policies } = policy.as(root.token);
     const { policy: read } = await policies.getPolicy({ id: policyId });
     const etag = read?.etag ?? expect.fail("no policy");
@@ -335,7 +346,7 @@ describe("binding", () => {
   it.each(["root", "above", "another root"] as const)(
     "of a %s key enforces what a sub-key has bound in shadow mode: no sub-key holds the place",
     async (by) => {
-      const { root, above, sub, policyId, principals } = await furnish("PolicyService/BindPolicy");
+      const { root, above, sub, policyId, principals } = await createLineage("PolicyService/BindPolicy");
       const caller = { root, above, "another root": policy.key(principals.namespace) }[by];
       const [asCaller, asSub] = [policy.as(caller.token).policies, policy.as(sub.token).policies];
       const request = { policyId, ...on(principals["own key"]) };
@@ -352,7 +363,7 @@ describe("binding", () => {
   );
 
   it("with an etag is refused if the policy was disabled since it was read, and binds nothing", async () => {
-    const { root, sub, policyId, state, principals } = await furnish("PolicyService/BindPolicy", "sub");
+    const { root, sub, policyId, state, principals } = await createLineage("PolicyService/BindPolicy", "sub");
     const { policies } = policy.as(root.token);
     const { policy: read } = await policies.getPolicy({ id: policyId });
     const request = { policyId, ...on(principals.namespace), etag: read?.etag ?? "" };
@@ -364,9 +375,9 @@ describe("binding", () => {
     expect(await policies.bindPolicy(request)).toMatchObject({ policy: { etag: read?.etag } });
   });
 
-  it("with an etag never binds what is loosened at the same instant", async () => {
+  it("with an etag never binds a policy that is loosened at the same instant", async () => {
     for (let round = 0; round < 10; round++) {
-      const { root, sub, policyId, principals } = await furnish("PolicyService/BindPolicy", "sub");
+      const { root, sub, policyId, principals } = await createLineage("PolicyService/BindPolicy", "sub");
       const { policies } = policy.as(root.token);
       const { policy: read } = await policies.getPolicy({ id: policyId });
       const [bound] = await Promise.allSettled([
@@ -379,7 +390,7 @@ describe("binding", () => {
   });
 });
 
-/** Starts the calls one after the other while somebody else holds the policy: they queue for it in this order. */
+/** Starts the calls one after the other while another transaction has locked the policy: they wait for it in this order. */
 async function whileLocked(policyId: string, calls: readonly (() => Promise<unknown>)[]) {
   const started: Promise<unknown>[] = [];
   await policy.admin.within({}, async (tx) => {

@@ -20,7 +20,7 @@ async function sequence(): Promise<bigint> {
   return rows[0]?.sequence ?? expect.fail("there is no counter");
 }
 
-/** How far the counter moves. */
+/** Number of changes that an action makes. */
 async function counted(change: () => Promise<unknown>): Promise<number> {
   const before = await sequence();
   await change();
@@ -30,7 +30,7 @@ async function counted(change: () => Promise<unknown>): Promise<number> {
 describe("the counter of changes", () => {
   const touch = (id: string) => sql`update policies set disabled_at = now() where id = ${id}`;
 
-  it("counts whatever alters what applies to keys, and no policy that is bound to nothing yet", async () => {
+  it("counts every change of the policies that apply to keys, and none of a policy without bindings", async () => {
     const namespaceId = newId("ns");
     const { policy: made } = await policy.budget(namespaceId, 1_000n);
     const unbound = { ...made, id: newId("pol"), name: "another" };
@@ -43,7 +43,7 @@ describe("the counter of changes", () => {
     expect(await counted(() => policy.tamper(sql`delete from policies where id = ${unbound.id}`))).toBe(1);
   });
 
-  it("does not move for a change that is rolled back, nor for the process's own asking", async () => {
+  it("does not move for a change that is rolled back, nor for reads", async () => {
     const namespaceId = newId("ns");
     const { policy: made } = await policy.budget(namespaceId, 1_000n);
     const rolledBack = () =>
@@ -57,7 +57,7 @@ describe("the counter of changes", () => {
     await expect(move).rejects.toThrow(/permission denied/);
   });
 
-  it("is held by nobody who still changes something: no two transactions can wait for each other", async () => {
+  it("is locked last: no two transactions can wait for each other", async () => {
     const namespaceId = newId("ns");
     const { policy: one } = await policy.budget(namespaceId, 1_000n);
     const { policy: other } = await policy.budget(namespaceId, 1_000n);
@@ -69,8 +69,8 @@ describe("the counter of changes", () => {
 });
 
 describe("WatchPolicyChanges", () => {
-  it("tells of each change that another process makes, in order and without a hole, and of nobody else's", async () => {
-    const { watchPolicyChanges } = createClient(EnforcementService, policy.follower());
+  it("streams each change that another process makes, in order and without a gap, and of no other namespace", async () => {
+    const { watchPolicyChanges } = createClient(EnforcementService, policy.subscriber());
     const heard: string[] = [];
     const watch = watchChanges({
       call: (options) => watchPolicyChanges({}, options),
@@ -89,7 +89,7 @@ describe("WatchPolicyChanges", () => {
     }
   });
 
-  it("is for the services of the node alone, and UNAVAILABLE where changes cannot be followed", async () => {
+  it("is for the services of the node alone, and UNAVAILABLE where the change subscription is lost", async () => {
     const call = async (transport: Transport) => {
       for await (const _ of createClient(EnforcementService, transport).watchPolicyChanges({})) return;
     };

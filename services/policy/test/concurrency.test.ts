@@ -15,7 +15,7 @@ afterAll(() => policy.stop());
 
 const CONCURRENT = 300;
 
-/** As a caller that asks again when the service has no connection free in time: every call is safe to repeat. */
+/** Repeats a call while the service has no free connection, as callers do: every call is safe to repeat. */
 function patient(admission: Admission): Admission {
   const again = async <T>(call: () => Promise<T>): Promise<T> => {
     for (;;) {
@@ -33,7 +33,7 @@ function patient(admission: Admission): Admission {
   };
 }
 
-/** Budgets on two sibling keys, on their parent and on the namespace; each of them is too small for what is to come. */
+/** Budgets on two sibling keys, on their parent and on the namespace; each of them is too small for all requests. */
 async function budgetTree() {
   const namespaceId = newId("ns");
   const parent = policy.key(namespaceId);
@@ -55,7 +55,7 @@ const requests = ({ namespaceId, lineages }: Tree) =>
   Array.from({ length: CONCURRENT }, (_, n) => requestOf(namespaceId, lineages[n % 2] ?? [], 10n));
 
 describe(`${CONCURRENT} concurrent requests over three replicas`, () => {
-  it("overspend no budget of their lineage, reserve on all of them or on none, and leave nothing unused", async () => {
+  it("overspend no budget of their lineage, reserve on all budgets or on none, and leave nothing unused", async () => {
     const tree = await budgetTree();
     const answers = await Promise.all(requests(tree).map((request, n) => replicas[n % 3]!.admit(request)));
     const totals = await policy.totals(tree.namespaceId);
@@ -63,7 +63,7 @@ describe(`${CONCURRENT} concurrent requests over three replicas`, () => {
     const admitted = answers.filter(({ outcome }) => outcome === "admitted");
     expect(admitted.length).toBeLessThan(CONCURRENT);
     await expectHoldsMatch(tree, admitted);
-    // Their parent is the tightest; the last request got what was left of it.
+    // Their parent's is the tightest; the last request got what remained of it.
     for (const each of totals.values()) expect(taken(each)).toBeGreaterThan(0n);
     const fullyUsed = [...totals.values()].filter((each) => taken(each) === each.limitNano);
     expect(fullyUsed.map(({ limitNano }) => limitNano)).toContain(905_000n);
@@ -93,7 +93,7 @@ describe(`${CONCURRENT} concurrent requests over three replicas`, () => {
     expect([...totals.values()].map(({ reservedNano }) => reservedNano)).toEqual([0n, 0n, 0n, 0n]);
   });
 
-  it("do overspend with check-then-record: the load above is hard enough to tell", async () => {
+  it("do overspend with check-then-record: the load above is hard enough to show it", async () => {
     const tree = await budgetTree();
     await Promise.all(requests(tree).map((request) => checkThenRecord(tree.namespaceId, request)));
     expect(overspent(await policy.totals(tree.namespaceId)).length).toBeGreaterThan(0);
@@ -101,12 +101,12 @@ describe(`${CONCURRENT} concurrent requests over three replicas`, () => {
 });
 
 describe("requests of one namespace that are decided together", () => {
-  it("are each refused for what applies to them alone: a policy that cannot be read is not the others'", async () => {
+  it("fail each for the policies that apply to it: a policy that cannot be read does not fail the others", async () => {
     const namespaceId = newId("ns");
     const [well, ill] = [policy.key(namespaceId), policy.key(namespaceId)];
     await policy.budget(namespaceId, 1_000n, well.id);
     const { policy: unreadable } = await policy.budget(namespaceId, 1_000n, ill.id);
-    await policy.garble(unreadable.id);
+    await policy.corrupt(unreadable.id);
     const answers = await Promise.allSettled(
       Array.from({ length: 30 }, (_, n) =>
         replicas[0]!.admit(requestOf(namespaceId, (n % 2 === 0 ? well : ill).lineage, 10n)),
@@ -116,21 +116,21 @@ describe("requests of one namespace that are decided together", () => {
     expect(states).toEqual(states.map((_, n) => (n % 2 === 0 ? "admitted" : "rejected")));
   });
 
-  it("are each settled with their own cost, and one that is asked twice has one hold", async () => {
+  it("are each settled with its own cost, and a request that is admitted twice has one reservation", async () => {
     const namespaceId = newId("ns");
     const key = policy.key(namespaceId);
     await policy.budget(namespaceId, 100_000n, key.id);
-    const asked = Array.from({ length: 40 }, () => requestOf(namespaceId, key.lineage, 10n));
-    await Promise.all([...asked, ...asked].map((request) => replicas[0]!.admit(request)));
+    const requests = Array.from({ length: 40 }, () => requestOf(namespaceId, key.lineage, 10n));
+    await Promise.all([...requests, ...requests].map((request) => replicas[0]!.admit(request)));
     const [reserved] = [...(await policy.totals(namespaceId)).values()];
     expect(reserved).toMatchObject({ spentNano: 0n, reservedNano: 40n * 10_000n });
-    await Promise.all([...asked, ...asked].map((hold, n) => replicas[0]!.settle(hold, used(BigInt(n % 40)))));
+    await Promise.all([...requests, ...requests].map((key, n) => replicas[0]!.settle(key, used(BigInt(n % 40)))));
     const [settled] = [...(await policy.totals(namespaceId)).values()];
     expect(settled).toMatchObject({ spentNano: 780n, reservedNano: 0n });
   });
 });
 
-/** Reserved on a budget is what open holds say that is on it, and every hold is on all budgets of its lineage. */
+/** Expects that each budget has reserved the sum of its open reservations, and that each reservation is on all budgets of its lineage. */
 async function expectHoldsMatch({ namespaceId }: Tree, admitted: readonly AdmissionResult[]): Promise<void> {
   const holds = await policy.admin.within({}, (tx) =>
     tx.selectFrom("holds").selectAll().where("namespace_id", "=", namespaceId).execute(),
@@ -143,7 +143,7 @@ async function expectHoldsMatch({ namespaceId }: Tree, admitted: readonly Admiss
   }
 }
 
-/** The obvious way: look whether it fits, and if it does write it down. Not locked, and so not true any more by then. */
+/** Check-then-record, the obvious wrong way: the check is not locked, and so outdated by the time of the write. */
 async function checkThenRecord(namespaceId: Id<"ns">, request: ReturnType<typeof requestOf>): Promise<void> {
   await policy.database.within({ namespaceId }, async (tx) => {
     const { rows } = await sql<{ limit: bigint; reserved: bigint; id: string }>`
@@ -163,7 +163,7 @@ async function checkThenRecord(namespaceId: Id<"ns">, request: ReturnType<typeof
 }
 
 describe("one request", () => {
-  // With room for half of it once more, and with none: then a repeated call looks like one that must be refused.
+  // A budget with half of the request to spare, and one with nothing: a repeated call then looks like one to be denied.
   it.each([15n, 10n])(
     "holds once on a budget of %d, however often it is admitted at the same instant",
     async (limit) => {
@@ -178,7 +178,7 @@ describe("one request", () => {
     },
   );
 
-  it("is closed by exactly one of settle, void and expiry", async () => {
+  it("ends by exactly one of settle, void and expiry", async () => {
     for (let round = 0; round < 30; round += 1) {
       const namespaceId = newId("ns");
       const key = policy.key(namespaceId);
@@ -199,14 +199,14 @@ describe("one request", () => {
       const totals = [...(await policy.totals(namespaceId)).values()];
       expect(totals[0]).toEqual(totals[1]);
       expect(totals[0]?.reservedNano).toBe(1_000n);
-      // Voided, or settled (be it after expiry, which the settlement corrects).
+      // Voided, or settled, perhaps after an expiry that the settlement corrects.
       expect([0n, 40_000n]).toContain(totals[0]?.spentNano);
       const states = await statesOf(namespaceId, request.requestId);
       expect(states).toEqual([totals[0]?.spentNano === 0n ? "voided" : "settled"]);
     }
   });
 
-  it("that is voided while its admission is still under way does not leave a hold", async () => {
+  it("that is voided while its admission is still running leaves no open reservation", async () => {
     for (let round = 0; round < 30; round += 1) {
       const namespaceId = newId("ns");
       const key = policy.key(namespaceId);

@@ -11,7 +11,7 @@ import { RESERVATION_TTL_MS, requestOf, used } from "./policy-under-test.ts";
 
 const MINUTE_MS = 60_000;
 
-it("what budgets had counted and what was under way is kept by the migration, and leaves its window no earlier", async () => {
+it("the migration of counters keeps spent and reserved amounts, and no amount leaves its window earlier", async () => {
   const clone = await cloneDatabase();
   const url = (role: "routeplane_policy" | "routeplane_policy_owner") => clone.url(role);
   const open = (at: string) =>
@@ -41,7 +41,7 @@ it("what budgets had counted and what was under way is kept by the migration, an
         const spec = JSON.stringify({ window, limit_micro_usd: 1_000 });
         const bucket = (agoMs: number) =>
           new Date(bucketMs === 0 ? 0 : Math.floor((nowMs - agoMs) / bucketMs) * bucketMs);
-        // One bucket that is almost gone, one from just now.
+        // One bucket that is about to leave the window, and one from just now.
         const buckets = bucketMs === 0 ? [bucket(0)] : [bucket(windowMs - 2 * bucketMs), bucket(0)];
         await sql`insert into policies values (${namespaceId}, ${policyId}, ${window}, 'budget', ${spec}, now())`.execute(
           tx,
@@ -63,8 +63,8 @@ it("what budgets had counted and what was under way is kept by the migration, an
     // 200 + 200 spent and 50 reserved where the window is rolling; 200 + 50 for ever.
     const first = await admission.admit(requestOf(namespaceId, [key], 9_999n));
     expect(first).toMatchObject({ outcome: "admitted", outputTokensMax: 550n });
-    const hold = { namespaceId, keyId: key, requestId: request };
-    await admission.settle(hold, used(20_000n));
+    const reservationKey = { namespaceId, keyId: key, requestId: request };
+    await admission.settle(reservationKey, used(20_000n));
     const { rows } = await admin.within({}, (tx) =>
       sql<{ window: string; spend: readonly string[]; reserved: bigint; sum: string }>`
         select p.spec->>'window' as window, c.spend, c.reserved_nano as reserved,

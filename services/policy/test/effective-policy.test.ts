@@ -13,7 +13,7 @@ afterAll(() => policy.stop());
 
 const { NAMESPACE, API_KEY } = PrincipalType;
 
-/** A namespace, a key in it and one below that; clients of the latter. */
+/** Namespace with a key and a sub-key, and clients of the sub-key. */
 function family() {
   const { namespaceId, key: parent } = policy.tenant();
   const child = policy.key(namespaceId, parent);
@@ -24,7 +24,7 @@ function family() {
 }
 
 describe("the effective policy", () => {
-  it("of a key says what applies through its namespace and every key above it, each with where it comes from", async () => {
+  it("of a key has the policies of its namespace and of every key above it, each rule with its source", async () => {
     const { namespaceId, parent, child, of } = family();
     const onAll = await policy.bound(namespaceId, { kind: "guardrail", maxRequestTokens: 500 });
     const onParent = await policy.bound(namespaceId, { kind: "guardrail", maxRequestTokens: 100 }, parent.id);
@@ -58,7 +58,7 @@ describe("the effective policy", () => {
     expect(ofAll.shadowGuardrail).toBeUndefined();
   });
 
-  it("shows what of each budget is spent, reserved and left, and when it frees up", async () => {
+  it("shows what of each budget is spent, reserved and remaining, and when it frees up", async () => {
     const { namespaceId, parent, child, of } = family();
     const budget = { window: "day", limitMicroUsd: 1_000n } as const;
     const onAll = await policy.bound(namespaceId, { kind: "budget", ...budget });
@@ -86,7 +86,7 @@ describe("the effective policy", () => {
     expect(budgets[1]?.freesUpAt).toBeUndefined();
   });
 
-  it("shows what of each rate limit is used within its window, what is under way, and when it frees up", async () => {
+  it("shows the consumption of each rate limit within its window, the running requests, and when it frees up", async () => {
     const { namespaceId, child, of } = family();
     const rateLimit = { windowSecs: 100, maxRequests: 5n } as const;
     await policy.bound(namespaceId, { kind: "preset", rateLimit, budget: { window: "total", limitMicroUsd: 500n } });
@@ -101,7 +101,7 @@ describe("the effective policy", () => {
     expect(inMs).toBeLessThanOrEqual(101_000);
   });
 
-  it("shows what was overrun as spent, and nothing left", async () => {
+  it("shows an overrun as spent, and nothing remaining", async () => {
     const { namespaceId, child, of } = family();
     await policy.budget(namespaceId, 50n);
     const request = requestOf(namespaceId, child.lineage, 50n);
@@ -111,11 +111,11 @@ describe("the effective policy", () => {
     expect(budgets).toMatchObject([{ spentMicroUsd: 80n, reservedMicroUsd: 0n, remainingMicroUsd: 0n }]);
   });
 
-  it("leaves out what is switched off, what is bound elsewhere, and is empty where nothing applies", async () => {
+  it("leaves out disabled policies and those bound elsewhere, and is empty where nothing applies", async () => {
     const { namespaceId, child, of } = family();
     const sibling = policy.key(namespaceId);
     const { policy: off } = await policy.bound(namespaceId, { kind: "guardrail", allowStreaming: false });
-    await policy.switchOff(off.id);
+    await policy.disable(off.id);
     await policy.budget(namespaceId, 50n, sibling.id);
     const effective = await of(API_KEY, child.id);
     expect(effective).toMatchObject({ budgets: [], rateLimits: [] });
@@ -125,7 +125,7 @@ describe("the effective policy", () => {
   it("is refused while a policy in it cannot be read", async () => {
     const { namespaceId, parent, child, of } = family();
     const { policy: made } = await policy.bound(namespaceId, { kind: "guardrail", allowStreaming: false }, parent.id);
-    await policy.garble(made.id);
+    await policy.corrupt(made.id);
     expect(await refusal(of(API_KEY, child.id))).toMatchObject({ code: Code.Internal });
     expect(await of(NAMESPACE, namespaceId)).toMatchObject({ budgets: [] });
   });
@@ -151,7 +151,7 @@ describe("the effective policy", () => {
     expect((await refusal(of(UNSPECIFIED, child.id))).fields).toEqual(["principal_type"]);
   });
 
-  it("is not guessed while the database is down", async () => {
+  it("is UNAVAILABLE while the database is down", async () => {
     const { namespaceId, child } = family();
     const without = policy.withoutDatabase().as(child.token);
     const request = { principalType: NAMESPACE, principalId: namespaceId };

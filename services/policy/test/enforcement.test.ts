@@ -22,7 +22,7 @@ async function appliedTo(namespaceId: Id<"ns">, lineage: readonly Id<"key">[]) {
   return (await enforcement().listAppliedGuardrails({ namespaceId, lineage: [...lineage] })).guardrails;
 }
 
-/** A namespace, a key in it and one below that. */
+/** Namespace with a key and a sub-key. */
 function family() {
   const namespaceId = newId("ns");
   const parent = policy.key(namespaceId);
@@ -32,7 +32,7 @@ function family() {
 const NO_STREAMS = { kind: "guardrail", allowStreaming: false } as const;
 
 describe("the guardrails that apply to a key", () => {
-  it("are those of its namespace, of itself and of every key above it, each with where it comes from", async () => {
+  it("are those of its namespace, of itself and of every key above it, each with its source", async () => {
     const { namespaceId, parent, child } = family();
     const sibling = policy.key(namespaceId, parent);
     const onAll = await policy.bound(namespaceId, NO_STREAMS);
@@ -55,7 +55,7 @@ describe("the guardrails that apply to a key", () => {
     expect(await appliedTo(namespaceId, parent.lineage)).toMatchObject([source(onAll), source(onParent)]);
   });
 
-  it("are in presets too, and say everything that was written, an empty allow-list apart from none", async () => {
+  it("include those in presets, with every rule, and tell an empty allow-list from none", async () => {
     const { namespaceId, parent } = family();
     const guardrail = {
       modelAllow: [],
@@ -76,25 +76,25 @@ describe("the guardrails that apply to a key", () => {
     expect(applied?.spec?.allowStreaming).toBeUndefined();
   });
 
-  it("are no budgets, no presets without one, none that is switched off, and none of another namespace", async () => {
+  it("include no budget, no preset without a guardrail, no disabled policy and none of another namespace", async () => {
     const { namespaceId, parent } = family();
     await policy.budget(namespaceId, 5n);
     await policy.bound(namespaceId, { kind: "preset", rateLimit: { windowSecs: 1, maxRequests: 1n } });
     const { policy: off } = await policy.bound(namespaceId, NO_STREAMS);
-    await policy.switchOff(off.id);
+    await policy.disable(off.id);
     await policy.bound(newId("ns"), NO_STREAMS, parent.id);
     expect(await appliedTo(namespaceId, parent.lineage)).toEqual([]);
   });
 
-  it("cannot be listed while one of them, or anything else that applies, cannot be read", async () => {
+  it("cannot be listed while any policy that applies cannot be read", async () => {
     const { namespaceId, parent } = family();
     const { policy: made } = await policy.bound(namespaceId, NO_STREAMS);
     await policy.bound(namespaceId, NO_STREAMS, parent.id);
-    await policy.garble(made.id);
+    await policy.corrupt(made.id);
     expect(await refusal(appliedTo(namespaceId, parent.lineage))).toMatchObject({ code: Code.Internal });
   });
 
-  it("are told to the services of the node alone, and for ids that can be", async () => {
+  it("are listed to the services of the node alone, and for well-formed ids only", async () => {
     const { namespaceId, parent } = family();
     const request = { namespaceId, lineage: [...parent.lineage] };
     const list = (token: string, request: object) => policy.as(token).enforcement.listAppliedGuardrails(request);
@@ -105,7 +105,7 @@ describe("the guardrails that apply to a key", () => {
     expect(await wrong({ namespaceId: "default" })).toMatchObject({ code: Code.NotFound });
   });
 
-  it("are not guessed without the database", async () => {
+  it("are UNAVAILABLE without the database", async () => {
     const { namespaceId, parent } = family();
     const { transport } = policy.withoutDatabase();
     const request = { namespaceId, lineage: [...parent.lineage] };

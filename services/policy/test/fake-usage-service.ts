@@ -3,13 +3,13 @@ import { timestampMs } from "@bufbuild/protobuf/wkt";
 import { createRouterTransport } from "@connectrpc/connect";
 import { LoggedRequestSchema, type RequestChargeSchema, RequestHistoryService } from "@routeplane/contracts/usage";
 
-/** Answers as the usage service's contract says, with the requests that a test puts there. */
+/** Fake of the usage service, behind its contract: serves the requests and charges that a test adds. */
 export function createFakeUsageService() {
   const requests: MessageInitShape<typeof LoggedRequestSchema>[] = [];
-  /** With the namespace that each is of; in every range. */
+  /** Charges with their namespace. They are part of every range. */
   const charges: (MessageInitShape<typeof RequestChargeSchema> & { namespaceId: string })[] = [];
   const down = { value: false };
-  /** By namespace: its history is not answered before. */
+  /** Promise by namespace, before which its history is not served. */
   const gates = new Map<string, Promise<void>>();
   const transport = createRouterTransport(({ service }) => {
     service(RequestHistoryService, {
@@ -34,15 +34,15 @@ export function createFakeUsageService() {
         return { namespaceId };
       },
       listRequestCharges({ namespaceId, pageSize, pageToken }) {
-        const mine = charges.filter((each) => each.namespaceId === namespaceId);
+        const ofNamespace = charges.filter((each) => each.namespaceId === namespaceId);
         const [start, size] = [Number(pageToken), Math.min(pageSize, 500)];
-        const nextPageToken = mine.length > start + size ? String(start + size) : "";
-        return { charges: mine.slice(start, start + size), nextPageToken };
+        const nextPageToken = ofNamespace.length > start + size ? String(start + size) : "";
+        return { charges: ofNamespace.slice(start, start + size), nextPageToken };
       },
       getRequestCharges({ namespaceId, requestIds }) {
-        const asked = new Set(requestIds);
+        const requested = new Set(requestIds);
         return {
-          charges: charges.filter((each) => each.namespaceId === namespaceId && asked.has(each.requestId ?? "")),
+          charges: charges.filter((each) => each.namespaceId === namespaceId && requested.has(each.requestId ?? "")),
         };
       },
     });

@@ -15,7 +15,7 @@ afterAll(async () => {
   await policy.stop();
 });
 
-const { admit, settle, void: voidHold } = AdmissionService.method;
+const { admit, settle, void: voidReservation } = AdmissionService.method;
 const service = { token: SERVICE_TOKEN };
 
 describe("over plain gRPC", () => {
@@ -37,13 +37,13 @@ describe("over plain gRPC", () => {
     expect((await client.call(admit, request(1n), service)).outcome.case).toBe("denial");
   });
 
-  it("a hold is voided, as often as it is asked", async () => {
-    const hold = { namespaceId: newId("ns"), keyId: newId("key"), requestId: newId("req") };
-    await client.call(voidHold, hold, service);
-    await client.call(voidHold, hold, service);
+  it("a reservation is voided by every repeated call", async () => {
+    const reservationKey = { namespaceId: newId("ns"), keyId: newId("key"), requestId: newId("req") };
+    await client.call(voidReservation, reservationKey, service);
+    await client.call(voidReservation, reservationKey, service);
   });
 
-  it("nobody but the services of the node admits, and a malformed request is refused before the ledger", async () => {
+  it("only the services of the node admit, and a malformed request is refused before the ledger", async () => {
     const { key, namespaceId } = policy.tenant();
     const codeOf = (request: object, options: object) =>
       client.call(admit, request, options).catch(({ code }: ServiceError) => code as unknown);

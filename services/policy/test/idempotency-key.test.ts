@@ -17,7 +17,7 @@ const named = (namespaceId: Id<"ns">, lineage: readonly Id<"key">[], idempotency
   idempotencyKey,
 });
 
-/** So that the two of a pair meet between reading and writing in some. */
+/** Number of pairs: large enough that the two of some pairs meet between read and write. */
 const ROUNDS = 20;
 
 const usedBy = ({ requestId }: { requestId: string }) => ({
@@ -35,7 +35,7 @@ describe.each(["a budget", "no limit"])("an idempotency key under %s", (limit) =
     return { namespaceId, lineage, reserved, taken: limit === "a budget" ? nano(10n) : 0n };
   }
 
-  it("admits one request while that is under way and after it was settled, and names it to the others", async () => {
+  it("admits one request until it is voided, and names it to the others", async () => {
     const { namespaceId, lineage, reserved, taken } = await tenant();
     const [first, second] = [named(namespaceId, lineage), named(namespaceId, lineage)];
     expect(await policy.admission.admit(first)).toMatchObject({ outcome: "admitted" });
@@ -47,14 +47,14 @@ describe.each(["a budget", "no limit"])("an idempotency key under %s", (limit) =
     expect(await policy.admission.admit(named(namespaceId, lineage, "retry-2"))).toMatchObject({ outcome: "admitted" });
   });
 
-  it("answers the admission of the same request again", async () => {
+  it("returns the same admission to a repeated call", async () => {
     const { namespaceId, lineage } = await tenant();
     const request = named(namespaceId, lineage);
     const answer = await policy.admission.admit(request);
     expect(await policy.admission.admit(request)).toEqual(answer);
   });
 
-  it("may be used again once its request was voided", async () => {
+  it("can be used again once its request was voided", async () => {
     const { namespaceId, lineage, reserved, taken } = await tenant();
     const [first, second] = [named(namespaceId, lineage), named(namespaceId, lineage)];
     await policy.admission.admit(first);
@@ -64,7 +64,7 @@ describe.each(["a budget", "no limit"])("an idempotency key under %s", (limit) =
     expect(await reserved()).toBe(taken);
   });
 
-  it("stays used when its request's time is over: it is charged, and may be answered yet", async () => {
+  it("stays used when its request has expired: it is charged, and may yet be settled", async () => {
     const { namespaceId, lineage } = await tenant();
     const first = named(namespaceId, lineage);
     await policy.admission.admit(first);
@@ -74,7 +74,7 @@ describe.each(["a budget", "no limit"])("an idempotency key under %s", (limit) =
     await expect(policy.admission.admit(named(namespaceId, lineage))).rejects.toMatchObject(usedBy(first));
   });
 
-  it("is another one with every key, and in every namespace", async () => {
+  it("is separate for every key and every namespace", async () => {
     const { namespaceId, lineage } = await tenant();
     const [sibling, stranger] = [policy.key(namespaceId), await tenant()];
     const all = [
@@ -85,7 +85,7 @@ describe.each(["a budget", "no limit"])("an idempotency key under %s", (limit) =
     for (const each of all) expect(await policy.admission.admit(each)).toMatchObject({ outcome: "admitted" });
   });
 
-  it("admits one of two that two replicas are asked for at the same instant", async () => {
+  it("admits one of two concurrent requests over two replicas", async () => {
     for (let round = 0; round < ROUNDS; round++) {
       const { namespaceId, lineage } = await tenant();
       const pair = replicas.map((replica) => ({ replica, request: named(namespaceId, lineage) }));
@@ -96,7 +96,7 @@ describe.each(["a budget", "no limit"])("an idempotency key under %s", (limit) =
     }
   });
 
-  it("admits one of many at the same instant, over two replicas, and refuses no request beside them", async () => {
+  it("admits one of many concurrent requests over two replicas, and refuses no unrelated request", async () => {
     const { namespaceId, lineage, reserved, taken } = await tenant();
     const alike = Array.from({ length: 20 }, () => named(namespaceId, lineage));
     const others = Array.from({ length: 10 }, () => requestOf(namespaceId, lineage, 10n));

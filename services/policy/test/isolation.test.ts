@@ -11,7 +11,7 @@ afterAll(() => policy.stop());
 describe("row-level security", () => {
   const tables = ["policies", "bindings", "counters", "holds"] as const;
 
-  /** A namespace with a row in every table. */
+  /** Namespace with a row in every table. */
   async function filled(): Promise<Id<"ns">> {
     const namespaceId = newId("ns");
     const { lineage } = policy.key(namespaceId);
@@ -40,7 +40,7 @@ describe("row-level security", () => {
     }
   });
 
-  it("lets no transaction write into another namespace, nor refer to what is there", async () => {
+  it("lets no transaction write into another namespace, nor refer to its rows", async () => {
     const [mine, theirs] = [await filled(), await filled()];
     const [foreign] = (await policy.policies.list(theirs, { kind: undefined, size: 1, after: undefined })).rows;
     if (foreign === undefined) return expect.fail("no policy");

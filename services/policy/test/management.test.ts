@@ -38,7 +38,7 @@ async function bind({ policies, namespaceId }: Tenant, policyId: string, keyId?:
 }
 
 describe("updating a policy", () => {
-  it("replaces what is named and keeps the rest, under a new etag each time", async () => {
+  it("replaces the fields that are set and keeps the rest, under a new etag each time", async () => {
     const mine = policy.tenant();
     const made = await create(mine);
     const { policy: renamed } = await mine.policies.updatePolicy({ id: made.id, name: "new name" });
@@ -67,7 +67,7 @@ describe("updating a policy", () => {
     expect((await mine.policies.getPolicy({ id: made.id })).policy).toEqual(now);
   });
 
-  it("lets exactly one of several callers through who have read the same", async () => {
+  it("succeeds for exactly one of several callers with the same etag", async () => {
     const mine = policy.tenant();
     const { id, etag } = await create(mine);
     const updates = Array.from({ length: 8 }, (_, n) => mine.policies.updatePolicy({ id, etag, spec: budget(n + 10) }));
@@ -98,14 +98,14 @@ describe("updating a policy", () => {
     expect((await mine.policies.getPolicy({ id: made.id })).policy).toEqual(made);
   });
 
-  it("is refused another policy's name; its own it may keep", async () => {
+  it("refuses the name of another policy, and accepts its own", async () => {
     const mine = policy.tenant();
     const [{ id }] = [await create(mine, "one"), await create(mine, "two")];
     expect(await refusal(mine.policies.updatePolicy({ id, name: "two" }))).toMatchObject({ reason: "NAME_TAKEN" });
     await mine.policies.updatePolicy({ id, name: "one" });
   });
 
-  it("keeps what the budget has counted", async () => {
+  it("keeps the consumption of the budget", async () => {
     const mine = policy.tenant();
     const { id } = await create(mine, "cap", 100);
     await bind(mine, id);
@@ -118,8 +118,8 @@ describe("updating a policy", () => {
   });
 });
 
-describe("switching a policy off and on", () => {
-  it("stops and resumes it wherever it is bound, and is idempotent", async () => {
+describe("disabling and enabling a policy", () => {
+  it("takes effect wherever the policy is bound, and is idempotent", async () => {
     const mine = policy.tenant();
     const { id } = await create(mine, "cap", 5);
     await bind(mine, id);
@@ -137,7 +137,7 @@ describe("switching a policy off and on", () => {
 });
 
 describe("deleting a policy", () => {
-  it("is refused while it is bound, saying how often, and changes nothing", async () => {
+  it("is refused while it is bound, with the number of bindings, and changes nothing", async () => {
     const mine = policy.tenant();
     const { id } = await create(mine);
     const bindings = [await bind(mine, id), await bind(mine, id, mine.key.id, BindingMode.SHADOW)];
@@ -146,7 +146,7 @@ describe("deleting a policy", () => {
     expect((await mine.policies.listBindings({ policyId: id })).bindings).toEqual(bindings);
   });
 
-  it("takes its bindings with it when told to, and names them; then its name is free and nothing of it applies", async () => {
+  it("removes its bindings on request and returns them; then its name is free and it applies no more", async () => {
     const mine = policy.tenant();
     const { id } = await create(mine, "cap", 1);
     const bindings = [await bind(mine, id), await bind(mine, id, mine.key.id)];
@@ -171,7 +171,7 @@ describe("deleting a policy", () => {
 });
 
 describe("unbinding a policy", () => {
-  it("removes one binding and what it has counted; holds that are on it settle all the same", async () => {
+  it("removes one binding and its counter; reservations on it can still be settled", async () => {
     const mine = policy.tenant();
     const { id } = await create(mine, "cap", 100);
     const [binding, other] = [await bind(mine, id), await bind(mine, id, mine.key.id)];
@@ -201,7 +201,7 @@ describe("unbinding a policy", () => {
     expect((await mine.policies.listBindings({ policyId: two.id })).bindings).toEqual([ofTwo]);
   });
 
-  it("breaks no admission that is under way", async () => {
+  it("breaks no running admission", async () => {
     const mine = policy.tenant();
     const { id } = await create(mine, "cap", 1_000_000);
     const rebind = async () => {
@@ -238,7 +238,7 @@ describe("listing", () => {
     expect(read).toEqual(bound);
   });
 
-  it("shows what is bound to a principal itself, disabled or shadow, and not what it inherits", async () => {
+  it("shows the policies bound to a principal itself, disabled and shadow ones too, and no inherited ones", async () => {
     const mine = policy.tenant();
     const sub = policy.key(mine.namespaceId, mine.key);
     const [one, two, three] = [await create(mine, "one"), await create(mine, "two"), await create(mine, "three")];
@@ -261,7 +261,7 @@ describe("listing", () => {
 });
 
 describe("a policy", () => {
-  it("shows what it is bound to and what is used of its budget there, got and listed, by every service", async () => {
+  it("shows its bindings and the use of its budget through each, in every service", async () => {
     const mine = policy.tenant();
     const { id } = await create(mine, "cap", 100);
     const sub = policy.key(mine.namespaceId, mine.key);
@@ -304,8 +304,8 @@ describe("a policy", () => {
   });
 });
 
-describe("how many there may be", () => {
-  it("is 1,000 policies in a namespace, whoever is faster", async () => {
+describe("a quota", () => {
+  it("is 1,000 policies in a namespace, also for concurrent calls", async () => {
     const mine = policy.tenant();
     await policy.tamper(sql`
       insert into policies (namespace_id, id, name, kind, spec, created_at)
@@ -319,7 +319,7 @@ describe("how many there may be", () => {
     await create(policy.tenant());
   });
 
-  it("is 100 bindings of a principal, whoever is faster; what is bound already may be bound again", async () => {
+  it("is 100 bindings of a principal, also for concurrent calls; an existing binding can be repeated", async () => {
     const mine = policy.tenant();
     const ids: string[] = [];
     for (let n = 0; n < 104; n++) ids.push((await create(mine, `policy ${n}`)).id);
@@ -346,8 +346,8 @@ describe("how many there may be", () => {
   });
 });
 
-describe("how many of them sub-keys may make", () => {
-  /** So many policies that a key has created. */
+describe("a quota of sub-keys", () => {
+  /** Inserts policies that a key has created. */
   const fill = (namespaceId: string, { id, lineage }: { id: string; lineage: readonly string[] }, count: number) =>
     policy.tamper(sql`
       insert into policies (namespace_id, id, name, kind, spec, created_at, creator_lineage)
@@ -355,7 +355,7 @@ describe("how many of them sub-keys may make", () => {
         '{"window": "day", "limit_micro_usd": 1}', now(), ${[...lineage]} from generate_series(1, ${count}::int) n`);
   const newPolicy = (token: string, name: string) => policy.as(token).policies.createPolicy({ name, spec: budget(1) });
 
-  it("is 100 policies by a key below a root key and all below it, whichever of them is faster", async () => {
+  it("is 100 policies by a key below a root key and all keys below it, also for concurrent calls", async () => {
     const mine = policy.tenant();
     const branch = policy.key(mine.namespaceId, mine.key);
     const [one, two] = [policy.key(mine.namespaceId, branch), policy.key(mine.namespaceId, branch)];
@@ -369,7 +369,7 @@ describe("how many of them sub-keys may make", () => {
     await create(mine, "of the root key");
   });
 
-  it("is 500 policies of a namespace by all of them: the root key has room for as many", async () => {
+  it("is 500 policies of a namespace; the root key can create as many more", async () => {
     const mine = policy.tenant();
     for (let branch = 0; branch < 5; branch++) {
       await fill(mine.namespaceId, policy.key(mine.namespaceId, mine.key), 100);
@@ -381,7 +381,7 @@ describe("how many of them sub-keys may make", () => {
     expect(await refusal(create(mine, "one more"))).toMatchObject({ metadata: { limit: "1000" } });
   });
 
-  it("is 25 bindings of a key by itself and 50 by sub-keys: keys above it and root keys have room left", async () => {
+  it("is 25 bindings of a key by itself and 50 by sub-keys; keys above it and root keys can make more", async () => {
     const mine = policy.tenant();
     const [parent, other] = [policy.key(mine.namespaceId, mine.key), policy.key(mine.namespaceId, mine.key)];
     const key = policy.key(mine.namespaceId, parent);
@@ -423,7 +423,7 @@ describe("how many of them sub-keys may make", () => {
 });
 
 describe("the audit log", () => {
-  it("has every change, with who made it, and none for what changed nothing", async () => {
+  it("has every change with its actor, and no entry for a call that changed nothing", async () => {
     const mine = policy.tenant();
     const { id } = await create(mine);
     await mine.policies.updatePolicy({ id, spec: budget(9) });

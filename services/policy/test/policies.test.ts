@@ -39,7 +39,7 @@ async function idOfNewPolicy({ policies }: Tenant, name = "daily-cap"): Promise<
 }
 
 describe("creating a policy", () => {
-  it("makes what is then read and listed", async () => {
+  it("makes a policy that is then read and listed", async () => {
     const { policies } = policy.tenant();
     const { policy: made } = await policies.createPolicy({ name: "daily-cap", spec: budget(5_000_000n) });
     expect(made).toMatchObject({
@@ -122,7 +122,7 @@ describe("scopes", () => {
     expect(await refusal(asService.listPolicies({}))).toMatchObject({ code: Code.PermissionDenied });
   });
 
-  it("are asked for after the credential", async () => {
+  it("are checked after the credential", async () => {
     expect(await refusal(policy.as("").policies.listPolicies({}))).toMatchObject({ reason: "CREDENTIAL_MISSING" });
     expect(await refusal(policy.as("rp_x").policies.listPolicies({}))).toMatchObject({ reason: "CREDENTIAL_INVALID" });
     expect(await refusal(policy.as("rps_x").admission.admit({}))).toMatchObject({ reason: "CREDENTIAL_INVALID" });
@@ -210,7 +210,7 @@ describe("the list of policies", () => {
     expect(names).toEqual(Array.from({ length: 8 }, (_, n) => `policy ${n}`));
   });
 
-  it("refuses a page size or token that it did not give out, naming the field", async () => {
+  it("refuses a page size out of bounds and a forged page token, naming the field", async () => {
     const { policies } = policy.tenant();
     for (const pageSize of [-1, 1001]) {
       expect((await refusal(policies.listPolicies({ pageSize }))).fields).toEqual(["page_size"]);

@@ -1,8 +1,6 @@
 import type { PolicySpec } from "@routeplane/policy-spec";
 import { ConnectError, createClient, createRouterTransport, type Transport } from "@connectrpc/connect";
 import { type BudgetWindow } from "@routeplane/admission";
-import { VerificationService } from "@routeplane/contracts/auth";
-import { Reason } from "@routeplane/contracts/errors";
 import { BadRequestSchema, ErrorInfoSchema } from "@routeplane/contracts/google-rpc";
 import {
   SimulationService,
@@ -16,10 +14,9 @@ import {
   EnforcementService,
   PolicyService,
 } from "@routeplane/contracts/policy";
-import { mintToken } from "@routeplane/credentials";
-import { type Id, newId, notFound } from "@routeplane/domain";
+import { type Id, newId } from "@routeplane/domain";
 import { type Database, subscribeToChanges, openDatabase } from "@routeplane/postgres";
-import { createChangeFeed, toConnectError } from "@routeplane/rpc";
+import { createChangeFeed } from "@routeplane/rpc";
 import { createLogger } from "@routeplane/runtime";
 import { authorized, cloneDatabase } from "@routeplane/testing";
 import { type RawBuilder, sql } from "kysely";
@@ -32,35 +29,24 @@ import type { ReservationKey } from "../src/domain/ports.ts";
 import { createLedger } from "../src/store/ledger.ts";
 import { createPolicyStore } from "../src/store/policy-store.ts";
 import type { PolicySchema } from "../src/store/schema.ts";
+import { createFakeAuthService } from "./fake-auth-service.ts";
 import { createFakeUsageService } from "./fake-usage-service.ts";
 
-/** The gateway's. */
+/** Service credential of the gateway. */
 export const SERVICE_TOKEN = "rps_of-the-gateway";
 export const RESERVATION_TTL_MS = 900_000;
 
 /** One output token costs one micro-USD, and input nothing: a reservation in micro-USD is its output bound. */
 export const MICRO_PER_TOKEN = { inputPicoUsd: 0n, outputPicoUsd: 1_000_000n };
 
-/** A key as the stand-in for the auth service knows it. */
-interface TestKey {
-  readonly id: Id<"key">;
-  readonly namespaceId: Id<"ns">;
-  readonly lineage: readonly Id<"key">[];
-  readonly scopes: readonly string[];
-  readonly token: string;
-}
-
-/** What a budget holds, as the superuser sees it. Nano-USD. */
+/** Amounts of a budget, read as the superuser. Nano-USD. */
 export interface BudgetTotals {
   readonly limitNano: bigint;
   readonly spentNano: bigint;
   readonly reservedNano: bigint;
 }
 
-/**
- * The policy service on a database of its own. Keys are those of a stand-in that answers as the auth service's contract
- * says.
- */
+/** Policy service on a database of its own, with fakes of the auth and the usage service. */
 export type PolicyUnderTest = Awaited<ReturnType<typeof startPolicyUnderTest>>;
 
 export async function startPolicyUnderTest() {
@@ -70,7 +56,7 @@ export async function startPolicyUnderTest() {
   const database = open(clone.url("routeplane_policy"));
   const admin = open(clone.adminUrl);
   const opened: { stop(): Promise<void> }[] = [database, admin];
-  const auth = authStandIn();
+  const auth = createFakeAuthService();
   const usage = createFakeUsageService();
   const logged: string[] = [];
   const log = createLogger("policy", (line) => (logged.push(line), ""), "debug");
@@ -89,27 +75,27 @@ export async function startPolicyUnderTest() {
     ...auth,
     usage,
     database,
-    /** What its servers serve. */
+    /** Routes, services and chain of its servers. */
     wired: wire(database),
-    /** Past row-level security. */
+    /** Database as the superuser, past row-level security. */
     admin,
     logged,
     transport,
     as: (token: string) => clients(transport, token),
-    /** As the holder of a token, for calls that are only known as a method. */
+    /** Transport with a token, for calls by method descriptor. */
     transportAs: (token: string) => authorized(transport, token),
     asService: (transport: Transport) => authorized(transport, SERVICE_TOKEN),
     admission: createAdmission(createLedger(database), RESERVATION_TTL_MS),
     policies,
-    /** The service where Postgres does not listen. */
+    /** Service whose Postgres does not listen. */
     withoutDatabase() {
       const nowhere = open("postgres://routeplane_policy@127.0.0.1:1/routeplane");
       opened.push(nowhere);
       const unserved = serve(nowhere);
       return { transport: unserved, as: (token: string) => clients(unserved, token) };
     },
-    /** Another process of the service, that follows changes: a transport that calls it as a service. */
-    follower(): Transport {
+    /** Starts another process that subscribes to changes, and returns a transport that calls it as a service. */
+    subscriber(): Transport {
       const own = open(clone.url("routeplane_policy"));
       const changes = createChangeFeed();
       const source = subscribeToChanges({
@@ -121,13 +107,13 @@ export async function startPolicyUnderTest() {
       opened.push(own, source);
       return authorized(serve(own, changes), SERVICE_TOKEN);
     },
-    /** As another replica of the service. */
+    /** Admission of another replica of the service. */
     replica(): Admission {
       const another = open(clone.url("routeplane_policy"));
       opened.push(another);
       return createAdmission(createLedger(another), RESERVATION_TTL_MS);
     },
-    /** A policy bound to a key or, failing that, to the namespace. */
+    /** Adds a policy bound to a key, by default to the namespace. */
     async bound(namespaceId: Id<"ns">, spec: PolicySpec, keyId?: Id<"key">, mode: BindingMode = "enforce") {
       const policy = newPolicy({ namespaceId, lineage: [] }, `${spec.kind} ${newId("pol")}`, spec, new Date());
       const principal =
@@ -140,30 +126,30 @@ export async function startPolicyUnderTest() {
       await policies.add(policy, [binding]);
       return { policy, binding };
     },
-    /** A budget bound to a key or, failing that, to the namespace. */
+    /** Adds a budget bound to a key, by default to the namespace. */
     budget(namespaceId: Id<"ns">, limitMicroUsd: bigint, keyId?: Id<"key">, window: BudgetWindow = "day") {
       return service.bound(namespaceId, { kind: "budget", window, limitMicroUsd }, keyId);
     },
-    /** As the superuser: what time would do, or what should never happen. */
+    /** Runs a statement as the superuser, to do what time would do or what should never happen. */
     async tamper(statement: RawBuilder<unknown>): Promise<void> {
       await admin.within({}, (tx) => statement.execute(tx));
     },
-    async switchOff(policyId: Id<"pol">): Promise<void> {
+    async disable(policyId: Id<"pol">): Promise<void> {
       await service.tamper(sql`update policies set disabled_at = now() where id = ${policyId}`);
     },
-    /** Leaves a policy that nobody can read. */
-    async garble(policyId: Id<"pol">): Promise<void> {
+    /** Makes the stored spec of a policy unreadable. */
+    async corrupt(policyId: Id<"pol">): Promise<void> {
       await service.tamper(sql`update policies set spec = '{"allow_nothing": true}' where id = ${policyId}`);
     },
-    /** Closes the connections on which its processes follow changes. @returns how many there were */
-    async cutFeeds(): Promise<number> {
+    /** Terminates the connections on which its processes listen for changes. @returns their number */
+    async terminateSubscriptions(): Promise<number> {
       const { rows } = await admin.within({}, (tx) =>
         sql`select pg_terminate_backend(pid) from pg_stat_activity
           where datname = current_database() and application_name = 'routeplane-policy-changes'`.execute(tx),
       );
       return rows.length;
     },
-    /** By binding, in one snapshot. */
+    /** Budgets of a namespace by binding, in one snapshot. */
     totals: (namespaceId: Id<"ns">) => totals(admin, namespaceId),
     async stop() {
       await Promise.all(opened.map((each) => each.stop()));
@@ -172,13 +158,13 @@ export async function startPolicyUnderTest() {
   };
   return {
     ...service,
-    /** A new namespace, a root key in it, and clients that call with it. */
+    /** Adds a namespace with a root key, and returns clients that call with it. */
     tenant(scopes?: readonly string[]) {
       const namespaceId = newId("ns");
       const key = service.key(namespaceId, undefined, scopes);
       return { namespaceId, key, ...service.as(key.token) };
     },
-    /** A namespace with a key and one budget on the namespace. */
+    /** Adds a namespace with a key and one budget on the namespace. */
     async oneBudget(limitMicroUsd: bigint, window: BudgetWindow = "day") {
       const namespaceId = newId("ns");
       const key = service.key(namespaceId);
@@ -192,10 +178,10 @@ export async function startPolicyUnderTest() {
 
 export type Tenant = ReturnType<PolicyUnderTest["tenant"]>;
 
-/** The error of a call that must be refused. */
+/** Error of a call that must be refused. */
 export async function refusal(call: Promise<unknown>) {
   const error = await call.then(
-    () => expect.fail("was let through"),
+    () => expect.fail("was not refused"),
     (reason: unknown) => ConnectError.from(reason),
   );
   const info = error.findDetails(ErrorInfoSchema)[0];
@@ -205,7 +191,7 @@ export async function refusal(call: Promise<unknown>) {
   return { code: error.code, message: error.rawMessage, reason: info?.reason, metadata: info?.metadata, fields };
 }
 
-/** A request of so many micro-USD at most, with the key at the end of its lineage. */
+/** Request of at most `micro` micro-USD, by the key at the end of the lineage. */
 export function requestOf(
   namespaceId: Id<"ns">,
   lineage: readonly Id<"key">[],
@@ -217,7 +203,7 @@ export function requestOf(
   return { namespaceId, keyId, lineage, price: MICRO_PER_TOKEN, ...named, ...bounds };
 }
 
-/** What a request used that cost so much. */
+/** Usage of a request of this cost. */
 export function used(costNano: bigint, tokens = 0n): RequestUsage {
   return { costNano, tokens };
 }
@@ -238,58 +224,6 @@ async function totals(admin: Database<PolicySchema>, namespaceId: Id<"ns">): Pro
       { limitNano: limit, spentNano: BigInt(spent), reservedNano: reserved },
     ]),
   );
-}
-
-function authStandIn() {
-  const byToken = new Map<string, TestKey>();
-  const operators = new Map<string, { operatorId: string; accountId: string; scopes: string[]; lineage: string[] }>();
-  const revoked = new Set<string>();
-  const down = { value: false };
-  const transport = createRouterTransport(({ service }) => {
-    service(VerificationService, {
-      verifyKey({ token }) {
-        if (down.value) throw new Error("the auth service is down");
-        if (token.startsWith("rpo_")) return { outcome: { case: "operator", value: operators.get(token) ?? {} } };
-        const key = byToken.get(token);
-        if (key === undefined) {
-          const value = { reason: Reason.CREDENTIAL_INVALID, message: "invalid API key" };
-          return { outcome: { case: "refusal", value } };
-        }
-        const { id: keyId, namespaceId, lineage, scopes } = key;
-        const value = { keyId, namespaceId, accountId: newId("acc"), lineage: [...lineage], scopes: [...scopes] };
-        return { outcome: { case: "key", value } };
-      },
-      resolveKey({ namespaceId, keyId }) {
-        if (down.value) throw new Error("the auth service is down");
-        const key = [...byToken.values()].find((each) => each.id === keyId && each.namespaceId === namespaceId);
-        if (key === undefined) throw toConnectError(notFound());
-        return { lineage: [...key.lineage], revoked: key.lineage.some((id) => revoked.has(id)) };
-      },
-    });
-  });
-  return {
-    transport,
-    authDown: down,
-    revoke: (keyId: Id<"key">) => revoked.add(keyId),
-    /** The token of an operator; of the whole node unless it is limited to an account. */
-    operator(scopes: string[], accountId: Id<"acc"> | "" = ""): string {
-      const [token, operatorId] = [mintToken("operator", "test"), newId("op")];
-      operators.set(token, { operatorId, accountId, scopes, lineage: [operatorId] });
-      return token;
-    },
-    key(namespaceId: Id<"ns">, parent?: TestKey, scopes: readonly string[] = ["policy:*"]): TestKey {
-      const id = newId("key");
-      const key = {
-        id,
-        namespaceId,
-        lineage: [...(parent?.lineage ?? []), id],
-        scopes,
-        token: mintToken("key", "test"),
-      };
-      byToken.set(key.token, key);
-      return key;
-    },
-  };
 }
 
 function clients(transport: Transport, token: string) {

@@ -12,7 +12,7 @@ beforeAll(async () => {
 });
 afterAll(() => policy.stop());
 
-/** A namespace with a key and a rate limit on that; each request is bounded to so many tokens. */
+/** Namespace with a key and a rate limit on it. */
 async function limited(maxima: Omit<RateLimitSpec, "windowSecs">, mode: "enforce" | "shadow" = "enforce") {
   const namespaceId = newId("ns");
   const key = policy.key(namespaceId);
@@ -35,7 +35,7 @@ const admit = (request: ReturnType<typeof requestOf>) => policy.admission.admit(
 const TAKEN = { openReservations: 1n, requests: 1n, tokens: 10n };
 
 describe("a rate limit on requests", () => {
-  it("admits as many as it says, and then says which rule of which policy and when there is room again", async () => {
+  it("admits up to its maximum, then denies with policy, rule and the time of the next admission", async () => {
     const { request, policy: made, binding, key, counter } = await limited({ maxRequests: 2n });
     for (const left of [1n, 0n]) {
       expect(await admit(request())).toMatchObject({
@@ -58,7 +58,7 @@ describe("a rate limit on requests", () => {
     expect(await counter()).toMatchObject({ requests: 2n, openReservations: 2n });
   });
 
-  it("is per binding: a sibling under another one is not affected, and a parent's is shared by all below", async () => {
+  it("counts per binding: siblings do not affect each other, and a parent's is shared by all keys below", async () => {
     const namespaceId = newId("ns");
     const parent = policy.key(namespaceId);
     const [left, right] = [policy.key(namespaceId, parent), policy.key(namespaceId, parent)];
@@ -71,7 +71,7 @@ describe("a rate limit on requests", () => {
     expect(outcomes).toEqual(["admitted", "denied", "admitted", "admitted", "denied"]);
   });
 
-  it("a refusal costs nobody anything: no budget above, no other limit, no slot", async () => {
+  it("a denial uses up nothing: no budget above, no other limit, no slot", async () => {
     const { request, namespaceId, key, counter } = await limited({ maxRequests: 1n, maxTokens: 1_000n });
     const { binding } = await policy.budget(namespaceId, 1_000n);
     const wide = { kind: "rate_limit", windowSecs: 60, maxRequests: 90n, maxConcurrent: 90n } as const;
@@ -85,7 +85,7 @@ describe("a rate limit on requests", () => {
 });
 
 describe("a rate limit on tokens", () => {
-  it("counts the bound from admission on and what was used once that is known; the output is lowered to what is left", async () => {
+  it("counts the bound from admission on and the usage from settlement on, and lowers the output bound to what remains", async () => {
     const { request, counter } = await limited({ maxTokens: 100n });
     const first = request(60n);
     await admit(first);
@@ -96,7 +96,7 @@ describe("a rate limit on tokens", () => {
     expect(await admit(request(60n))).toMatchObject({ outputTokensMax: 35n });
   });
 
-  it("counts an overrun in full, and an expired hold as bounded until a late settlement corrects it", async () => {
+  it("counts an overrun in full, and an expired reservation as bounded until a late settlement corrects it", async () => {
     const { request, counter, namespaceId } = await limited({ maxTokens: 100n });
     const [over, late] = [request(30n), request(30n)];
     for (const each of [over, late]) await admit(each);
@@ -110,7 +110,7 @@ describe("a rate limit on tokens", () => {
 });
 
 describe("a rate limit on requests at the same time", () => {
-  it("has its slot back after a settlement, a release and an expiry, once each", async () => {
+  it("frees its slot after a settlement, a release and an expiry, once each", async () => {
     const { request, counter, namespaceId } = await limited({ maxConcurrent: 1n });
     const ends = [
       (each: ReturnType<typeof request>) => policy.admission.settle(each, used(0n, 1n)),
@@ -129,8 +129,8 @@ describe("a rate limit on requests at the same time", () => {
   });
 });
 
-describe("what is given back", () => {
-  it("by a release is everything but that it was admitted; that too if it was never sent", async () => {
+describe("a release", () => {
+  it("gives everything back but the counted request, and that too if it was never sent", async () => {
     const { request, counter } = await limited({ maxRequests: 9n, maxTokens: 1_000n });
     const [sent, unsent, open] = [request(), request(), request()];
     for (const each of [sent, unsent, open]) await admit(each);
@@ -141,7 +141,7 @@ describe("what is given back", () => {
 });
 
 describe("a preset", () => {
-  it("takes from both of its limits in one counter, or from neither", async () => {
+  it("reserves on both of its limits in one counter, or on neither", async () => {
     const namespaceId = newId("ns");
     const key = policy.key(namespaceId);
     const budget = { window: "day", limitMicroUsd: 25n } as const;
@@ -155,7 +155,7 @@ describe("a preset", () => {
     expect(await admit(request(10n))).toMatchObject({ outcome: "denied" });
   });
 
-  it("of guardrails alone limits nothing here", async () => {
+  it("of a guardrail alone limits nothing here", async () => {
     const namespaceId = newId("ns");
     const key = policy.key(namespaceId);
     const { binding } = await policy.bound(namespaceId, { kind: "preset", guardrail: { allowStreaming: false } });
@@ -165,7 +165,7 @@ describe("a preset", () => {
 });
 
 describe("a binding in shadow mode", () => {
-  it("refuses and lowers nothing, says what it would have refused, and counts what it would have let through", async () => {
+  it("denies and lowers nothing, reports what it would have denied, and counts what it would have admitted", async () => {
     const { request, policy: made, binding, counter } = await limited({ maxRequests: 1n, maxTokens: 5n }, "shadow");
     const first = await admit(request(4n));
     expect(first).toMatchObject({
@@ -181,8 +181,8 @@ describe("a binding in shadow mode", () => {
   });
 });
 
-describe("a hold", () => {
-  it("is its key's: two keys with the same request id do not meet", async () => {
+describe("a reservation", () => {
+  it("is separate for two keys with the same request id", async () => {
     const { namespaceId, request, counter } = await limited({ maxRequests: 9n });
     const mine = request();
     const other = policy.key(namespaceId);
@@ -195,7 +195,7 @@ describe("a hold", () => {
     expect(await counterOf(binding.id)).toMatchObject({ reservedNano: 0n });
   });
 
-  it("that a release before opened, which did not know its key, is settled by whoever names the request", async () => {
+  it("without a key, written by an earlier release, is settled by the request id alone", async () => {
     const { request, total, namespaceId } = await policy.oneBudget(100n);
     const one = request(40n);
     await admit(one);
@@ -220,7 +220,7 @@ describe("a hold", () => {
 });
 
 describe("a change of policies while an admission waits", () => {
-  it("that takes a binding away admits without it, rather than fail", async () => {
+  it("that removes a binding admits without it, rather than fail", async () => {
     const { request, namespaceId, binding } = await policy.oneBudget(100n);
     const waiting = Promise.withResolvers<unknown>();
     await policy.admin.within({}, async (tx) => {
@@ -235,7 +235,7 @@ describe("a change of policies while an admission waits", () => {
 });
 
 describe("an edited window", () => {
-  it("keeps what was counted, and later what it costs", async () => {
+  it("keeps its consumption, and counts later costs", async () => {
     const { request, budget, total, namespaceId } = await policy.oneBudget(100n, "hour");
     const one = request(60n);
     await admit(one);

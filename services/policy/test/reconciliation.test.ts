@@ -7,7 +7,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import type { ReservationKey } from "../src/domain/ports.ts";
 import { type PolicyUnderTest, refusal, requestOf, startPolicyUnderTest, used } from "./policy-under-test.ts";
 
-/** What budgets were charged, what the request log says of it, and what counters amount to. */
+/** Reconciliation of budgets with the request log and with their counters. */
 
 let policy: PolicyUnderTest;
 let operator: ReturnType<PolicyUnderTest["as"]>["budgetAdmin"];
@@ -24,7 +24,7 @@ afterEach(async () => {
 
 type Tenant = Awaited<ReturnType<PolicyUnderTest["oneBudget"]>>;
 
-/** What the request log has of a request. */
+/** Adds a row to the request log. */
 function log({ namespaceId, keyId, requestId }: ReservationKey, status: RequestStatus, cost = 0n) {
   const createdAt = toTimestamp(new Date());
   policy.usage.charges.push({ namespaceId, keyId, requestId, status, costNanoUsd: nano(cost), createdAt });
@@ -35,7 +35,7 @@ const charge = (requestId: string) => {
   return row ?? expect.fail("no such row");
 };
 
-/** A request that is over, as budgets and log have it. */
+/** Admits and settles a request, and adds its row to the log. */
 async function spend({ request }: Tenant, reserved: bigint, cost: bigint): Promise<ReservationKey> {
   const one = request(reserved);
   await policy.admission.admit(one);
@@ -44,20 +44,20 @@ async function spend({ request }: Tenant, reserved: bigint, cost: bigint): Promi
   return one;
 }
 
-const makeOverdue = ({ requestId }: ReservationKey) =>
+const makeDueToExpire = ({ requestId }: ReservationKey) =>
   policy.tamper(
     sql`update holds set expires_at = clock_timestamp() - interval '1 second' where request_id = ${requestId}`,
   );
 
-/** Every page, as one answer, in short. */
+/** Reads all pages and returns their sums and differences. */
 async function reconcile(range: { from?: Date; to?: Date } = {}) {
-  const asked = {
+  const rangeFields = {
     ...(range.from && { from: toTimestamp(range.from) }),
     ...(range.to && { to: toTimestamp(range.to) }),
   };
   const sum = { namespaces: 0, requests: 0n, running: 0n, counters: 0n, partial: 0n, differences: [] as string[] };
   for (let pageToken = ""; ;) {
-    const page = await operator.reconcileBudgets({ ...asked, pageToken });
+    const page = await operator.reconcileBudgets({ ...rangeFields, pageToken });
     sum.namespaces += page.namespaceCount;
     sum.requests += page.requestCount;
     sum.running += page.runningCount;
@@ -79,11 +79,11 @@ async function reconcile(range: { from?: Date; to?: Date } = {}) {
   }
 }
 
-/** As if every budget had been bound an hour ago. */
+/** Dates every binding an hour back. */
 const boundLongAgo = () => policy.tamper(sql`update bindings set created_at = created_at - interval '1 hour'`);
 
-describe("what agrees", () => {
-  it("is no difference, whatever became of the requests; those under way are told apart", async () => {
+describe("agreement", () => {
+  it("is no difference, whatever the outcome of the requests; running ones are counted apart", async () => {
     const tenant = await policy.oneBudget(10_000n, "hour");
     const { request, namespaceId, key } = tenant;
     await policy.budget(namespaceId, 10_000n, key.id, "month");
@@ -106,17 +106,17 @@ describe("what agrees", () => {
     log(voided, RequestStatus.FAILED);
     await policy.admission.void(neverSeen, true);
     log(running, RequestStatus.PENDING);
-    for (const each of [expired, late]) await makeOverdue(each);
-    // The first of them ends what is overdue, and neither is in the log yet.
+    for (const each of [expired, late]) await makeDueToExpire(each);
+    // The first of them expires what is due, and neither is in the log yet.
     for (let times = 0; times < 2; times++) await admitted();
     log(expired, RequestStatus.UNKNOWN, 50n);
     await policy.admission.settle(late, used(nano(20n)));
     log(late, RequestStatus.SUCCEEDED, 20n);
-    await makeOverdue(overdue);
+    await makeDueToExpire(overdue);
     log(overdue, RequestStatus.UNKNOWN, 50n);
     const givenUp = await admitted();
     log(givenUp, RequestStatus.UNKNOWN, 50n);
-    // From about when the budget was bound: it may have come before.
+    // A request from about the time of the binding may have come before it.
     log(request(9n), RequestStatus.SUCCEEDED, 9n);
     log(request(9n), RequestStatus.UNKNOWN, 9n);
     log(request(9n), RequestStatus.DENIED);
@@ -155,7 +155,7 @@ describe("what agrees", () => {
     });
   });
 
-  it("stays so while requests come and go: no counter is read between a hold and its charge", async () => {
+  it("is found while requests come and go: no counter is read between a reservation and its charge", async () => {
     const { request } = await policy.oneBudget(1_000_000n, "hour");
     const load = { done: false };
     const working = Array.from({ length: 4 }, async () => {
@@ -173,7 +173,7 @@ describe("what agrees", () => {
     expect(await reconcile()).toMatchObject({ requests: BigInt(policy.usage.charges.length), differences: [] });
   });
 
-  it("in the end is not named: what was on its way is read again", async () => {
+  it("in the end is no difference: what was on its way is read again", async () => {
     const tenant = await policy.oneBudget(1_000n);
     const one = tenant.request(10n);
     await policy.admission.admit(one);
@@ -184,13 +184,13 @@ describe("what agrees", () => {
   });
 });
 
-describe("what was broken is named, and nothing else", () => {
-  const hold = (change: string) => (one: ReservationKey) =>
+describe("a fault is reported, and nothing else", () => {
+  const changeReservation = (change: string) => (one: ReservationKey) =>
     policy.tamper(sql`update holds set ${sql.raw(change)} where request_id = ${one.requestId}`);
   const row = (change: object) => (one: ReservationKey) => Object.assign(charge(one.requestId), change);
   const another = newId("key");
 
-  /** What is done to a request that reserved 100 micro-USD and cost 60, and what is said of it then. */
+  /** Faults: a change to a request that reserved 100 micro-USD and cost 60, and the differences that it makes. */
   const FAULTS: readonly [string, (one: ReservationKey) => unknown, readonly string[]][] = [
     ["none", () => {}, []],
     ["a row's cost", row({ costNanoUsd: nano(61n) }), ["settled 60, succeeded 61"]],
@@ -211,21 +211,25 @@ describe("what was broken is named, and nothing else", () => {
       row({ status: RequestStatus.UNKNOWN, costNanoUsd: nano(100n) }),
       ["settled 60, unknown 100"],
     ],
-    ["what a hold cost", hold("cost_nano = 59000"), ["settled 59, succeeded 60"]],
+    ["the cost of a reservation", changeReservation("cost_nano = 59000"), ["settled 59, succeeded 60"]],
     [
-      "a hold that is gone",
+      "a reservation that is gone",
       (one) => policy.tamper(sql`delete from holds where request_id = ${one.requestId}`),
       ["- 0, succeeded 60"],
     ],
-    ["a hold that was voided", hold("state = 'voided', cost_nano = null"), ["voided 0, succeeded 60"]],
     [
-      "a hold that is open though its request is over",
-      hold("state = 'open', closed_at = null, cost_nano = null"),
+      "a reservation that was voided",
+      changeReservation("state = 'voided', cost_nano = null"),
+      ["voided 0, succeeded 60"],
+    ],
+    [
+      "a reservation that is open though its request has ended",
+      changeReservation("state = 'open', closed_at = null, cost_nano = null"),
       ["open 100, succeeded 60"],
     ],
   ];
 
-  it("of requests, and what that makes of the counter", async () => {
+  it("of a request, and its effect on the counter", async () => {
     const tenant = await policy.oneBudget(10_000n);
     const expected: string[] = [];
     for (const [, breakIt, named] of FAULTS) {
@@ -233,7 +237,7 @@ describe("what was broken is named, and nothing else", () => {
       await breakIt(one);
       expected.push(...named.map((each) => `${one.requestId}: ${each}`));
     }
-    // 660 micro-USD were spent; the holds know one less, and nothing of three of them.
+    // 660 micro-USD were spent; the reservations have one less, and three of them are gone.
     expected.push(
       `${tenant.binding.id}: reserved 0, not 100 to 100`,
       `${tenant.binding.id}: spent 660, not 479 to 479`,
@@ -243,7 +247,7 @@ describe("what was broken is named, and nothing else", () => {
     expect(differences.toSorted()).toEqual(expected.toSorted());
   });
 
-  it("a request that passed a budget by, of the namespace or of a key above; not where there is or was none", async () => {
+  it("a request without a reservation under a budget of the namespace or of a key above; not where there is or was none", async () => {
     const namespaceId = newId("ns");
     const parent = policy.key(namespaceId);
     const [child, stranger] = [policy.key(namespaceId, parent), policy.key(namespaceId)];
@@ -262,14 +266,14 @@ describe("what was broken is named, and nothing else", () => {
     await boundLongAgo();
     expect(new Set((await reconcile()).differences)).toEqual(new Set([...under, free]));
     await policy.tamper(sql`update bindings set mode = 'shadow' where id = ${whole.binding.id}`);
-    await policy.switchOff(budget.id);
+    await policy.disable(budget.id);
     expect((await reconcile()).differences).toEqual([]);
-    // It was switched off meanwhile: of whom it applied to when nothing is known.
+    // It was disabled meanwhile: the time for which it applied is not known.
     await policy.tamper(sql`update policies set disabled_at = null`);
     expect((await reconcile()).differences).toEqual([]);
   });
 
-  /** After `breakIt`, of three requests that cost 60 micro-USD each. */
+  /** Differences after `breakIt`, for three requests that cost 60 micro-USD each. */
   async function broken(breakIt: RawBuilder<unknown>, window: "hour" | "day" | "total" = "day") {
     const tenant = await policy.oneBudget(10_000n, window);
     for (let times = 0; times < 3; times++) await spend(tenant, 100n, 60n);
@@ -294,8 +298,8 @@ describe("what was broken is named, and nothing else", () => {
   });
 });
 
-describe("what is not kept long enough", () => {
-  it("of a budget that never ends and is older, is only known not to be less than what is kept", async () => {
+describe("a record that is not kept long enough", () => {
+  it("of a `total` budget that is older, is only compared with the least sum", async () => {
     const tenant = await policy.oneBudget(10_000n, "total");
     await spend(tenant, 100n, 60n);
     await policy.tamper(sql`update bindings set created_at = created_at - interval '2 days'`);
@@ -305,7 +309,7 @@ describe("what is not kept long enough", () => {
     expect((await reconcile()).differences).toEqual([`${tenant.binding.id}: spent 59, not 60 to ?`]);
   });
 
-  it("of a budget whose window was edited, what is reserved is compared and what was spent is not", async () => {
+  it("of a budget whose window was edited, is compared by reserved amounts and not by spent ones", async () => {
     const { namespaceId, key, policies } = policy.tenant();
     const { policy: made } = await policy.as(key.token).budgets.createBudget({
       name: "edited",
@@ -329,7 +333,7 @@ describe("what is not kept long enough", () => {
     });
   });
 
-  it("is not compared, and said: a range that is over for a day has nothing, one that is not over has its part", async () => {
+  it("is not compared: an old range has nothing, and a range that reaches into the last day has its part", async () => {
     const tenant = await policy.oneBudget(10_000n);
     await spend(tenant, 100n, 60n);
     await policy.tamper(sql`update holds set cost_nano = 0`);
@@ -340,21 +344,21 @@ describe("what is not kept long enough", () => {
     const { comparedFrom } = await operator.reconcileBudgets({ from: range.from });
     const since = Date.now() - Number(comparedFrom?.seconds) * 1000;
     expect(since / 3_600_000).toBeCloseTo(23, 1);
-    // Counters are of now: a range that ends before says nothing of them.
+    // Counters are compared only with a range that ends now.
     const past = await reconcile({ from: hoursAgo(5), to: new Date(Date.now() - 100) });
     expect(past).toMatchObject({ requests: 1n, counters: 0n });
     expect(past.differences).toHaveLength(1);
   });
 
-  it("a hold that was settled after it had expired counts at one of the two moments", async () => {
+  it("of a reservation that was settled after it had expired, counts at one of the two moments", async () => {
     const tenant = await policy.oneBudget(10_000n, "hour");
     const late = tenant.request(100n);
     await policy.admission.admit(late);
-    await makeOverdue(late);
+    await makeDueToExpire(late);
     await policy.admission.admit(tenant.request(0n));
     await policy.admission.settle(late, used(nano(30n)));
     log(late, RequestStatus.SUCCEEDED, 30n);
-    // As if it had expired two hours ago: then its charge has left the window, and only its correction is in it.
+    // Dated back two hours: then its charge has left the window, and only its correction is in it.
     await policy.tamper(
       sql`update holds set expires_at = now() - interval '2 hours' where request_id = ${late.requestId}`,
     );
@@ -367,16 +371,16 @@ describe("what is not kept long enough", () => {
   });
 });
 
-describe("who may ask", () => {
-  it("operators of the whole node who may read usage, and nobody else", async () => {
+describe("access", () => {
+  it("is for operators of the whole node with usage:read alone", async () => {
     const { budgetAdmin } = policy.tenant(["policy:*", "usage:*"]);
     expect(await refusal(budgetAdmin.reconcileBudgets({}))).toMatchObject({ reason: "OPERATOR_REQUIRED" });
-    const asked = (token: string) => refusal(policy.as(token).budgetAdmin.reconcileBudgets({}));
-    expect(await asked(policy.operator(["audit:read"]))).toMatchObject({ reason: "SCOPE_MISSING" });
-    expect(await asked(policy.operator(["usage:*"], newId("acc")))).toMatchObject({ reason: "ACCOUNT_LIMITED" });
+    const refusalOf = (token: string) => refusal(policy.as(token).budgetAdmin.reconcileBudgets({}));
+    expect(await refusalOf(policy.operator(["audit:read"]))).toMatchObject({ reason: "SCOPE_MISSING" });
+    expect(await refusalOf(policy.operator(["usage:*"], newId("acc")))).toMatchObject({ reason: "ACCOUNT_LIMITED" });
   });
 
-  it("gets no half answer while the usage service is away", async () => {
+  it("is UNAVAILABLE while the usage service is down", async () => {
     policy.usage.usageDown.value = true;
     expect(await refusal(operator.reconcileBudgets({}))).toMatchObject({ metadata: { dependency: "usage" } });
     policy.usage.usageDown.value = false;

@@ -14,13 +14,13 @@ const makeOverdue = (namespaceId: Id<"ns">) =>
     sql`update holds set expires_at = clock_timestamp() - interval '1 second' where namespace_id = ${namespaceId}`,
   );
 
-/** As if everything in the namespace had been spent so many minutes earlier, to the width of a bucket. */
+/** Moves everything spent in the namespace into the past by so many minutes, to the width of a bucket. */
 const letPass = (namespaceId: Id<"ns">, minutes: number) =>
   policy.tamper(sql`update counters set spend[2] = spend[2] - round(${minutes} * 60000.0 / spend[1])::bigint
              where namespace_id = ${namespaceId} and spend is not null`);
 
-describe("a hold whose time is over", () => {
-  it("is charged in full by the next admission in its namespace, of whichever key", async () => {
+describe("a reservation that is due to expire", () => {
+  it("is charged in full by the next admission of any key in its namespace", async () => {
     const { request, total, namespaceId, key } = await policy.oneBudget(1_000n);
     await policy.budget(namespaceId, 1_000n, key.id);
     await policy.admission.admit(request(400n));
@@ -34,7 +34,7 @@ describe("a hold whose time is over", () => {
     });
   });
 
-  it("expires even when there is nothing left to admit, so that its charge leaves the window some day", async () => {
+  it("expires also by an admission that is denied, so that its charge leaves the window in time", async () => {
     const { request, total, namespaceId } = await policy.oneBudget(400n, "hour");
     await policy.admission.admit(request(400n));
     await makeOverdue(namespaceId);
@@ -67,7 +67,7 @@ describe("a hold whose time is over", () => {
     expect(await total()).toMatchObject({ spentNano: nano(900n), reservedNano: 0n });
   });
 
-  it("is settled like any other as long as nobody ended it", async () => {
+  it("is settled like any other until it is expired", async () => {
     const { request, total, namespaceId } = await policy.oneBudget(1_000n);
     const late = request(400n);
     await policy.admission.admit(late);
@@ -78,7 +78,7 @@ describe("a hold whose time is over", () => {
 });
 
 describe("a rolling window", () => {
-  it("frees what was spent once its bucket has left the window, and drops the bucket", async () => {
+  it("frees spent amounts once their bucket has left the window, and drops the bucket", async () => {
     const { request, namespaceId, total } = await policy.oneBudget(1_000n, "hour");
     const spend = async (micro: bigint) => {
       const one = request(micro);
@@ -104,7 +104,7 @@ describe("a rolling window", () => {
   });
 });
 
-it("closed holds are forgotten a day after their time and their end, open ones never", async () => {
+it("ended reservations are deleted a day after their expiry and their end, open ones never", async () => {
   const { request, namespaceId, total } = await policy.oneBudget(1_000n);
   const [old, late, open, next] = [request(10n), request(15n), request(20n), request(30n)];
   for (const each of [old, late, open, next]) await policy.admission.admit(each);

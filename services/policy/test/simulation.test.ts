@@ -24,7 +24,7 @@ const draft = (limitMicroUsd: bigint, window = BudgetWindow.TOTAL) => ({
   value: { kind: { case: "budget" as const, value: { window, limitMicroUsd } } },
 });
 
-/** A request of 100 micro-USD, so many hours ago. */
+/** Request of 100 micro-USD, so many hours ago. */
 function used(keyId: string, hoursAgo: number, change: object = {}): void {
   const createdMs = Date.now() - hoursAgo * HOUR_MS;
   const ended = { status: RequestStatus.SUCCEEDED, costMicroUsd: 100n, completedAt: timestampFromMs(createdMs + 500) };
@@ -33,7 +33,7 @@ function used(keyId: string, hoursAgo: number, change: object = {}): void {
 }
 
 describe("a simulation", () => {
-  it("says what a draft would have refused of all requests of the namespace, by key and rule, page by page", async () => {
+  it("tells which requests of the namespace a draft would have denied, by key and rule, over several pages", async () => {
     const { namespaceId, key, simulation } = policy.tenant(SCOPES);
     const child = policy.key(namespaceId, key);
     for (let hoursAgo = 1; hoursAgo <= 8; hoursAgo++) used(hoursAgo <= 2 ? child.id : key.id, hoursAgo);
@@ -63,7 +63,7 @@ describe("a simulation", () => {
     const grandchild = policy.key(namespaceId, child);
     for (const { id } of [key, child, sibling, grandchild]) used(id, 1);
     const { policy: made } = await policy.bound(namespaceId, { kind: "guardrail", modelDeny: ["gpt-*"] }, sibling.id);
-    await policy.switchOff(made.id);
+    await policy.disable(made.id);
     const subject = { case: "policyId" as const, value: made.id };
     const below = await simulation.simulatePolicy({ subject, principalType: API_KEY, principalId: child.id });
     expect(below).toMatchObject({ requestCount: 2n, refusedCount: 2n });
@@ -72,7 +72,7 @@ describe("a simulation", () => {
     expect(all).toMatchObject({ requestCount: 4n, refusedCount: 4n, byRule: [{ rule: "guardrail.model_deny" }] });
   });
 
-  it("takes a request that is still under way at what it has reserved", async () => {
+  it("takes a running request at its reservation", async () => {
     const { key, simulation } = policy.tenant(SCOPES);
     const pending = { status: RequestStatus.PENDING, costMicroUsd: 0n, reservedMicroUsd: 900n, completedAt: undefined };
     used(key.id, 2, pending);
@@ -81,7 +81,7 @@ describe("a simulation", () => {
     expect(answer).toMatchObject({ requestCount: 2n, spendMicroUsd: 1_000n, refusedCount: 1n });
   });
 
-  it("of one namespace runs alone, one more waits, and other namespaces do not notice", async () => {
+  it("of one namespace runs alone, one more waits, and other namespaces are not delayed", async () => {
     const [mine, other] = [policy.tenant(SCOPES), policy.tenant(SCOPES)];
     const gate = Promise.withResolvers<void>();
     policy.usage.gates.set(mine.namespaceId, gate.promise);
@@ -125,7 +125,7 @@ describe("a simulation", () => {
     expect(await refusal(service)).toMatchObject({ code: Code.PermissionDenied });
   });
 
-  it("refuses what could not be created, and days that are none, naming the field", async () => {
+  it("refuses a draft that could not be created and a number of days out of bounds, naming the field", async () => {
     const { simulation } = policy.tenant(SCOPES);
     const pattern = { name: "p", pattern: "(?=x)" };
     const unsound = { kind: { case: "guardrail" as const, value: { contentPatterns: [pattern] } } };

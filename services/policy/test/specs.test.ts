@@ -55,7 +55,7 @@ describe("a policy", () => {
     expect((await policies.listPolicies({ kind })).policies).toEqual([read]);
   });
 
-  it("blocks by a pattern, in both directions, unless it says otherwise", async () => {
+  it("blocks by a pattern, in both directions, by default", async () => {
     const { policies } = policy.tenant();
     const guardrail = { contentPatterns: [{ name: "a", pattern: "b" }] };
     const { policy: made } = await policies.createPolicy({ name: "a", spec: spec({ guardrail }) });
@@ -154,7 +154,7 @@ describe("a policy", () => {
     ["a number that is none", `'{"window_secs": 60, "max_requests": "many"}'`],
     ["a number below 1", `'{"window_secs": 60, "max_requests": 0}'`],
     ["something else than an object", `'[]'`],
-  ])("whose row holds %s is not shown as if it did not", async (_case, stored) => {
+  ])("whose row has %s fails as a whole", async (_case, stored) => {
     const { namespaceId, policies } = policy.tenant();
     const json = { rateLimit: { windowSecs: 60, maxRequests: "1" } };
     const { policy: made } = await policies.createPolicy({ name: "a", spec: spec(json) });
@@ -167,7 +167,7 @@ describe("a policy", () => {
 });
 
 describe("a binding", () => {
-  it("has a mode, enforce unless it says shadow, and keeps it", async () => {
+  it("has a mode, enforce by default, and keeps it", async () => {
     const { namespaceId, key, policies } = policy.tenant();
     const { policy: made } = await policies.createPolicy({ name: "a", spec: spec({ budget: BUDGET }) });
     const policyId = made?.id ?? "";

@@ -27,13 +27,13 @@ const guardrail = (json: JsonValue) => fromJson(GuardrailSpecSchema, json);
 const preset = (json: JsonValue) => fromJson(PresetSpecSchema, json);
 const PATTERN = { name: "card", pattern: "\\d{16}", action: "PATTERN_ACTION_REDACT", appliesTo: "PATTERN_SCOPE_BOTH" };
 
-/** What it says, as JSON, without the name of its kind. */
+/** Spec as JSON, without the name of its kind. */
 function says(made: Policy | undefined): unknown {
   const json = toJson(PolicySpecSchema, made?.spec ?? expect.fail("no policy")) as Record<string, unknown>;
   return Object.values(json)[0];
 }
 
-/** One policy of each kind, through the service of its kind. */
+/** Creates one policy of each kind, through the service of its kind. */
 async function one({ budgets, guardrails, rateLimits, presets }: Tenant) {
   const [budget, rail, rate, bundle] = await Promise.all([
     budgets.createBudget({ name: "budget", spec: budgetSpec }),
@@ -45,7 +45,7 @@ async function one({ budgets, guardrails, rateLimits, presets }: Tenant) {
 }
 
 describe("the services of one kind each", () => {
-  it("make, read and list the policies that the policy service does", async () => {
+  it("make, read and list the same policies as the policy service", async () => {
     const mine = policy.tenant();
     const { budget, rail, rate, bundle } = await one(mine);
     for (const made of [budget, rail, rate, bundle]) {
@@ -63,7 +63,7 @@ describe("the services of one kind each", () => {
     expect((await mine.presets.listPresets({})).policies).toEqual([bundle.policy]);
   });
 
-  it("know no policy of another kind, in the same words as of one that is not there", async () => {
+  it("answer NOT_FOUND for a policy of another kind, with the same bytes as for one that does not exist", async () => {
     const mine = policy.tenant();
     const { budget, rail } = await one(mine);
     const [ofBudget, ofGuardrail] = [budget.policy?.id ?? "", rail.policy?.id ?? ""];
@@ -124,7 +124,7 @@ describe("creating and binding at once", () => {
     await mine.budgets.createBudget({ name: "a", spec: budgetSpec });
   });
 
-  it("counts towards how many a principal may have", async () => {
+  it("counts towards the quota of the principal", async () => {
     const mine = policy.tenant();
     const bindTo = [{ principalType: PrincipalType.NAMESPACE, principalId: mine.namespaceId }];
     const request = (name: string) => create(CreateBudgetRequestSchema, { name, spec: budgetSpec, bindTo });
@@ -135,7 +135,7 @@ describe("creating and binding at once", () => {
 });
 
 describe("updating through the service of a kind", () => {
-  it("keeps of a budget what is not named", async () => {
+  it("keeps the fields of a budget that are not set", async () => {
     const { budgets } = policy.tenant();
     const { policy: made } = await budgets.createBudget({ name: "a", spec: budgetSpec });
     const id = made?.id ?? "";
@@ -148,7 +148,7 @@ describe("updating through the service of a kind", () => {
     expect(await refusal(stale)).toMatchObject({ code: Code.Aborted, reason: "ETAG_MISMATCH" });
   });
 
-  it("loses nobody's change when several change different parts at once", async () => {
+  it("loses no change when concurrent calls change different parts", async () => {
     const { presets } = policy.tenant();
     const { policy: made } = await presets.createPreset({ name: "a", spec: { budget: budgetSpec } });
     const id = made?.id ?? "";

@@ -24,7 +24,7 @@ describe("admission over the wire", () => {
     return { namespaceId, keyId: key.id, requestId: newId("req"), lineage, price, inputTokensMax: 0n, outputTokensMax };
   };
 
-  it("admits, settles, voids and denies with everything that the route's error needs", async () => {
+  it("admits, settles, voids and denies with every field that the route's error needs", async () => {
     const mine = policy.tenant();
     const { admission } = policy.as(SERVICE_TOKEN);
     const value = { window: BudgetWindow.DAY, limitMicroUsd: 100n };
@@ -91,7 +91,7 @@ describe("while something is down", () => {
     }
   });
 
-  it("nothing is admitted without the database, and health says so", async () => {
+  it("nothing is admitted without the database, and health is NOT_SERVING", async () => {
     const without = policy.withoutDatabase();
     const { namespaceId, key } = policy.tenant();
     const price = { inputPicoUsd: 0n, outputPicoUsd: 0n };

@@ -34,7 +34,7 @@ const implementations: [string, () => Subject][] = [
   [
     "the client of the policy service",
     () => {
-      const transport = breakable(policy.follower());
+      const transport = breakable(policy.subscriber());
       const directory = createGuardrailDirectory(transport);
       started.push(directory);
       const namespaceId = newId("ns");

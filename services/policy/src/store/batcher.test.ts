@@ -3,15 +3,15 @@ import { describe, expect, it } from "vitest";
 import { createBatcher, MAX_BATCH, type Outcome } from "./batcher.ts";
 
 interface Call {
-  readonly lane: string;
+  readonly batchKey: string;
   readonly id: string;
 }
 
-/** Batches as they are made; each of them ends when the test says so. */
+/** Batcher whose batches are recorded; each ends when the test ends it. */
 function batches(outcomesOf: (calls: readonly Call[]) => readonly Outcome<string>[] = answersOf) {
   const made: { readonly ids: readonly string[]; readonly end: () => void }[] = [];
   const call = createBatcher<Call, string>({
-    batchKeyOf: ({ lane }) => lane,
+    batchKeyOf: ({ batchKey }) => batchKey,
     idOf: ({ id }) => id,
     async run(calls) {
       const { promise, resolve } = Promise.withResolvers<void>();
@@ -20,13 +20,13 @@ function batches(outcomesOf: (calls: readonly Call[]) => readonly Outcome<string
       return outcomesOf(calls);
     },
   });
-  return { made, call: (id: string, lane = "a") => call({ id, lane }) };
+  return { made, call: (id: string, batchKey = "a") => call({ id, batchKey }) };
 }
 
 const answersOf = (calls: readonly Call[]) => calls.map(({ id }) => ({ result: `answer of ${id}` }));
 
-describe("calls of one lane", () => {
-  it("are made at once if none is under way, and else together when it ends", async () => {
+describe("calls of one batch key", () => {
+  it("run at once if no batch runs, else together when it ends", async () => {
     const { made, call } = batches();
     const first = call("1");
     const later = [call("2"), call("3"), call("4")];
@@ -40,7 +40,7 @@ describe("calls of one lane", () => {
     expect(made[2]?.ids).toEqual(["5"]);
   });
 
-  it("with one id are in different batches, and a batch has an end", async () => {
+  it("with one id are in different batches, and a batch has a bounded size", async () => {
     const { made, call } = batches();
     void call("first");
     void call("same");
@@ -72,7 +72,7 @@ describe("calls of one lane", () => {
   });
 });
 
-it("calls of another lane do not wait", () => {
+it("calls of another batch key do not wait", () => {
   const { made, call } = batches();
   void call("1", "a");
   void call("2", "b");
@@ -86,7 +86,7 @@ describe("a batch that fails", () => {
       return answersOf(calls);
     });
 
-  it("is made again call by call: one cannot make the others fail", async () => {
+  it("runs again call by call: one call cannot fail the others", async () => {
     const { made, call } = failing(new Error("bad"));
     const all = [call("1"), call("bad"), call("3")];
     made[0]?.end();
@@ -97,7 +97,7 @@ describe("a batch that fails", () => {
     expect((await Promise.allSettled(all)).map(({ status }) => status)).toEqual(["fulfilled", "rejected", "fulfilled"]);
   });
 
-  it("for an outage fails as a whole: nothing more is asked of what is away", async () => {
+  it("with UNAVAILABLE fails as a whole, without further calls", async () => {
     const { made, call } = failing(new DomainError("unavailable", "DEPENDENCY_UNAVAILABLE", "away"));
     const all = [call("1"), call("bad"), call("3")];
     made[0]?.end();

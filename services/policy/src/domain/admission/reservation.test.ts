@@ -31,19 +31,19 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   fc.record({ call: fc.constantFrom("void" as const, "expire" as const) }),
 );
 
-function changeOf(hold: Reservation, each: Step, now: Date): ReservationChange | undefined {
-  if (each.call === "settle")
-    return settleReservation(hold, { costNano: each.costNano, tokens: each.costNano / 100n }, now);
-  return each.call === "void" ? releaseReservation(hold, false) : expireReservation(hold, now);
+function changeOf(reservation: Reservation, step: Step, now: Date): ReservationChange | undefined {
+  if (step.call === "settle")
+    return settleReservation(reservation, { costNano: step.costNano, tokens: step.costNano / 100n }, now);
+  return step.call === "void" ? releaseReservation(reservation, false) : expireReservation(reservation, now);
 }
 
-function inState(hold: Reservation, state: Reservation["state"], endedAt: Date): Reservation {
-  return { ...hold, state, endedAt };
+function inState(reservation: Reservation, state: Reservation["state"], endedAt: Date): Reservation {
+  return { ...reservation, state, endedAt };
 }
 
-/** What a budget has reserved and spent after all of it, and what happened. */
+/** Runs steps on one reservation and returns the state of its limits, with the steps that had an effect. */
 function play(steps: readonly Step[]) {
-  let hold = open;
+  let reservation = open;
   let reserved = open.reservedNano;
   let tokens = open.tokens;
   let slots = 1;
@@ -51,7 +51,7 @@ function play(steps: readonly Step[]) {
   const effective: Step[] = [];
   for (const [n, each] of steps.entries()) {
     const now = new Date(EXPIRES_AT.getTime() + n);
-    const change = changeOf(hold, each, now);
+    const change = changeOf(reservation, each, now);
     if (change === undefined) continue;
     effective.push(each);
     const { releaseNano, charge, freesSlot } = change.end;
@@ -59,13 +59,13 @@ function play(steps: readonly Step[]) {
     tokens += change.end.tokens?.amount ?? 0n;
     if (freesSlot) slots -= 1;
     spent += charge?.amount ?? 0n;
-    hold = inState(hold, change.state, now);
+    reservation = inState(reservation, change.state, now);
   }
   return { reserved, spent, tokens, slots, effective };
 }
 
-describe("a hold", () => {
-  it("is closed once, whatever is called in whatever order; only a settlement follows an expiry", () => {
+describe("a reservation", () => {
+  it("ends once, whatever the calls and their order; only a settlement follows an expiry", () => {
     fc.assert(
       fc.property(fc.array(step, { minLength: 1, maxLength: 8 }), (steps) => {
         const { reserved, spent, tokens, slots, effective } = play(steps);
@@ -91,7 +91,7 @@ describe("a hold", () => {
     });
   });
 
-  it("that expired gets back what was charged too much where it was charged, and its overrun is spent now", () => {
+  it("that expired has its excess charge corrected at the moment of the charge, and its overrun spent now", () => {
     const [then, now] = [new Date(2_000_000), new Date(9_000_000)];
     const expired: Reservation = { ...open, state: "expired", endedAt: then };
     expect(settleReservation(expired, { costNano: 1_000n, tokens: 9n }, now)?.end).toMatchObject({

@@ -55,7 +55,7 @@ describe("the effective policy", () => {
     );
   });
 
-  it("keeps enforced guardrails apart from those in shadow mode, and knows where each rule comes from", () => {
+  it("keeps enforced guardrails apart from those in shadow mode, with the source of each rule", () => {
     fc.assert(
       fc.property(policies, (all) => {
         const { guardrail, shadowGuardrail } = composePolicies(all);

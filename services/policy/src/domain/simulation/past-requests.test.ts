@@ -13,7 +13,7 @@ const query = {
 const keys = { find: async () => undefined };
 const NEVER = new AbortController().signal;
 
-/** So many requests, one each millisecond, newest first. */
+/** Requests, one for each millisecond, newest first. */
 function historyOf(count: number) {
   const used = { keyId: newId("key"), provider: "", model: "", streamed: false, tokens: 0n, costNano: 0n };
   const at = (ms: number): PastRequest => ({ ...used, startedMs: ms, endedMs: ms });
@@ -26,7 +26,7 @@ function historyOf(count: number) {
   };
 }
 
-it("takes the newest requests up to a bound, and says since when they are complete", async () => {
+it("takes the newest requests up to a bound, with the moment from which they are complete", async () => {
   const most = await readPastRequests(historyOf(MAX_PAST_REQUESTS), keys, query, NEVER);
   expect(most).toMatchObject({ truncated: false, from: query.from });
   expect(most.requests).toHaveLength(MAX_PAST_REQUESTS);
@@ -38,7 +38,7 @@ it("takes the newest requests up to a bound, and says since when they are comple
   }
 });
 
-it("are read no further once nobody waits for them any more", async () => {
+it("are read no further once the signal is aborted", async () => {
   const caller = new AbortController();
   let pages = 0;
   const history = {

@@ -23,7 +23,7 @@ const refusedBy = async (spec: PolicySpec, requests: readonly PastRequest[]) => 
 };
 
 describe("a simulated budget", () => {
-  it("refuses what does not fit any more, until what was spent has left the window", async () => {
+  it("denies requests that do not fit any more, until spent amounts have left the window", async () => {
     const times = [0, 10_000, 20_000, 30_000, HOUR_MS + 120_000];
     const requests = times.map((ms) => request(ms, { keyId: ms === 30_000 ? other : mine }));
     const simulation = await simulate(budget(250n), requests, NEVER);
@@ -42,12 +42,12 @@ describe("a simulated budget", () => {
     });
   });
 
-  it("holds what requests need while they are under way", async () => {
+  it("reserves the usage of requests while they run", async () => {
     const long = [request(0, { endedMs: 60_000 }), request(1_000, { endedMs: undefined }), request(2_000)];
     expect(await refusedBy(budget(200n), long)).toEqual([1, { budget: 1 }]);
   });
 
-  it("never lets more be spent than its limit, whatever the requests, and refuses only what does not fit", async () => {
+  it("never admits more spend than its limit, and denies only requests that do not fit", async () => {
     const past = fc.record({
       startedMs: fc.nat(2 * HOUR_MS),
       tookMs: fc.nat(HOUR_MS),
@@ -77,7 +77,7 @@ describe("a simulated rate limit", () => {
     expect(await refusedBy(rate({ maxTokens: 25n }), burst)).toEqual([2, { "rate_limit.max_tokens": 2 }]);
   });
 
-  it("counts requests at the same time from their start to their end, in whatever order the log has them", async () => {
+  it("counts concurrent requests from their start to their end, whatever their order in the log", async () => {
     const one = request(0, { endedMs: 10_000 });
     const requests = [request(9_999), one, request(10_000), request(20_000)];
     expect(await refusedBy(rate({ maxConcurrent: 1n }), requests)).toEqual([1, { "rate_limit.max_concurrent": 1 }]);
@@ -87,7 +87,7 @@ describe("a simulated rate limit", () => {
 });
 
 describe("a simulated guardrail", () => {
-  it("refuses models, streams and sizes, and says that it knows no texts", async () => {
+  it("denies by model, streaming and size, and names the rules on texts as not simulated", async () => {
     const pattern = { name: "card", pattern: "[0-9]{16}", action: "block", appliesTo: "both" } as const;
     const spec: PolicySpec = {
       kind: "guardrail",
@@ -108,7 +108,7 @@ describe("a simulated guardrail", () => {
     expect(notSimulated).toEqual(["guardrail.content_patterns"]);
   });
 
-  it("in a preset comes first: what it refuses uses up none of the preset's limits", async () => {
+  it("in a preset comes first: requests that it denies use up none of the preset's limits", async () => {
     const spec: PolicySpec = {
       kind: "preset",
       guardrail: { modelAllow: ["gpt-*"] },
@@ -119,7 +119,7 @@ describe("a simulated guardrail", () => {
   });
 });
 
-it("stops replaying once its caller is gone", async () => {
+it("stops replaying once the signal is aborted", async () => {
   const caller = new AbortController();
   const requests = Array.from({ length: 100_000 }, (_, ms) => request(ms));
   const simulating = simulate(budget(250n), requests, caller.signal);
