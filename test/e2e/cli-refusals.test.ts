@@ -186,7 +186,7 @@ describe("invalid input", () => {
     ["unknown command", ["keys", "steal"], { exitCode: 2 }],
   ];
 
-  it("changes nothing", { timeout: 60_000 }, async () => {
+  it("is refused with the field and the rule, and changes nothing", { timeout: 60_000 }, async () => {
     const before = await stateOf(cli);
     for (const [what, argv, expected] of wrong) {
       expect(await cli.error("cloud", ...argv), what).toMatchObject(expected);
@@ -200,14 +200,14 @@ describe("invalid input", () => {
   });
 
   it.each([
-    ["garbled", "rp_live_garbled"],
-    ["of the right form and unknown", `rp_live_${"0".repeat(22)}_${"0".repeat(43)}_000000`],
-  ])("key %s", async (_, token) => {
+    ["malformed", "rp_live_garbled"],
+    ["well-formed and unknown", `rp_live_${"0".repeat(22)}_${"0".repeat(43)}_000000`],
+  ])("refuses a token that is %s", async (_, token) => {
     const as = cliAs(node, token);
     expect(await as.error("cloud", "keys", "list")).toMatchObject({ exitCode: 4, reason: "CREDENTIAL_INVALID" });
   });
 
-  it("key expired", async () => {
+  it("refuses an expired key", async () => {
     const key = await mint(cli, "brief", "usage:read", "--expires-at", new Date(Date.now() + 1_500).toISOString());
     const as = cliAs(node, key.token);
     await eventually(async () => (await as("cloud", "usage")).exitCode === 4, 8_000);

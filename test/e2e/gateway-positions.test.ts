@@ -69,7 +69,7 @@ async function idsOfAnotherNamespace(): Promise<readonly string[]> {
   return ids;
 }
 
-describe("a model that is named by", () => {
+describe("the model of a request", () => {
   const named: Record<string, (id: string) => Position> = {
     "/v1/models/*": (id) => ({ rest: encodeURIComponent(id) }),
     "/v1/chat/completions": (id) => ({ body: { ...BODY, model: id } }),
@@ -81,7 +81,7 @@ describe("a model that is named by", () => {
   });
 
   it.each(table.filter(({ path }) => path in named))(
-    "a foreign, an unknown and a malformed id is the same unknown model on $path",
+    "is the same unknown model on $path for a foreign, an unknown and a malformed id",
     async (route) => {
       const ids = [...foreign, ...UNKNOWN, ...MALFORMED, "echo/nothing", "%2e%2e"];
       const answers = await Promise.all(
@@ -95,16 +95,19 @@ describe("a model that is named by", () => {
     },
   );
 
-  it.each(table.filter(({ path }) => path in named))("control characters are not repeated by $path", async (route) => {
-    for (const id of CONTROL) {
-      const { status, body } = await send(route, named[route.path]?.(id));
-      expect([id, [400, 404].includes(status)]).toEqual([id, true]);
-      const { error } = JSON.parse(body) as { error: { message: string } };
-      expect(error.message).not.toMatch(/\p{Cc}/u);
-    }
-  });
+  it.each(table.filter(({ path }) => path in named))(
+    "is not quoted by $path with its control characters",
+    async (route) => {
+      for (const id of CONTROL) {
+        const { status, body } = await send(route, named[route.path]?.(id));
+        expect([id, [400, 404].includes(status)]).toEqual([id, true]);
+        const { error } = JSON.parse(body) as { error: { message: string } };
+        expect(error.message).not.toMatch(/\p{Cc}/u);
+      }
+    },
+  );
 
-  it("an undecodable path is refused like any unknown one", async () => {
+  it("is refused in an undecodable path like any unknown one", async () => {
     for (const rest of ["%", "%zz", "%c3%28", "%00"]) {
       const model = table.find(({ path }) => path === "/v1/models/*") ?? expect.fail("no such route");
       expect([rest, (await send(model, { rest })).status]).toEqual([rest, 404]);

@@ -66,7 +66,7 @@ async function operator(scope: string, ...more: string[]): Promise<Cli> {
   return cliAs(node, token);
 }
 
-it("of a namespace, by name or id, has every change in it at every service, and nothing else", async () => {
+it("lists every change in a namespace, by name or id, at every service, and nothing else", async () => {
   for (const named of ["ours", ours.namespaceId]) {
     expect(changesIn(await list(cli, "--namespace", named))).toEqual(ours.changes);
   }
@@ -79,7 +79,7 @@ it("of a namespace, by name or id, has every change in it at every service, and 
   });
 });
 
-it("of the node has accounts, operators and every namespace, by pages without gaps and doubles", async () => {
+it("lists the changes of accounts, operators and every namespace of the node, by pages without gaps and doubles", async () => {
   const whole = await list(cli, "--node", "--limit", "1000");
   const changes = changesIn(whole);
   for (const change of [...ours.changes, ...theirs.changes]) expect(changes).toContainEqual(change);
@@ -107,7 +107,7 @@ it("of the node has accounts, operators and every namespace, by pages without ga
   }
 });
 
-it("of an account has for its operators every change there, at every service, and nothing of another", async () => {
+it("lists every change in an account to its operators, at every service, and nothing of another account", async () => {
   const limited = await operator("audit:read namespaces:read", "--account", "theirs");
   const changes = changesIn(await list(limited, "--node", "--limit", "1000"));
   for (const change of theirs.changes) expect(changes).toContainEqual(change);

@@ -10,7 +10,7 @@ const judged = async (patterns: readonly TextPattern[], parts: readonly string[]
   judgeParts(await compileRules(patterns), parts, new Work());
 
 describe("the parts of a text", () => {
-  it("are redacted in each of them over which a match is split", async () => {
+  it("are redacted wherever a match is split over them", async () => {
     const { parts, redactions } = await judged([redact("secret")], ["a sec", "", "r", "et b", "secret"]);
     expect(parts).toEqual([`a ${REDACTED}`, "", REDACTED, `${REDACTED} b`, REDACTED]);
     expect(redactions.map(({ count }) => count)).toEqual([2]);
