@@ -7,8 +7,7 @@ import type { Model } from "../domain/request/model-directory.ts";
 import { SecretRedactor } from "../domain/response/secret-redactor.ts";
 import { type Catalogue, catalogueOf, type Prices } from "./catalogue.ts";
 import { NO_MEMBER_RULES } from "./member-rules-field.ts";
-import { priceVersion } from "./price-version.ts";
-import { priceOf, UNKNOWN_PRICE } from "./price.ts";
+import { priceOf, priceVersion, UNKNOWN_PRICE } from "./price.ts";
 import { type ModelEntry, parseProvidersFile, type ProviderEntry } from "./providers-file.ts";
 
 /** Provider as it is served. */
