@@ -16,7 +16,7 @@ import type { Upstream } from "./ports/upstream.ts";
 import { boundTokens } from "./request/token-bounds.ts";
 
 describe("a request that is served", () => {
-  it("is charged what the upstream counted, and its hold is gone", async () => {
+  it("is charged what the upstream counted, and its reservation is settled", async () => {
     const { serve, budget, usage } = pipelineUnderTest();
     const { reply } = await serve(BODY);
     expect(JSON.parse(reply.text)).toMatchObject({ choices: [{ message: { content: "one two three" } }] });
@@ -100,7 +100,7 @@ describe("a request that is not served", () => {
     expect(sent).toEqual([]);
   });
 
-  it("is refused with 429 before anything is reserved or recorded, if its key has had too much judged", async () => {
+  it("is refused with 429 before anything is reserved or recorded, if its key has used up its judging", async () => {
     const caller = callerWith(["inference:*"]) as CallingKey;
     const meter = new JudgingMeter();
     meter.shareOf(caller).spend(2 * MAX_STEPS);
@@ -128,7 +128,7 @@ describe("a request that is not served", () => {
     const { refusal } = await serve(BODY);
     expect(refusal).toMatchObject({ code: "unavailable", metadata: { dependency } });
     expect(sent).toEqual([]);
-    // The admission may have arrived all the same: what it may hold is released.
+    // The admission may have arrived: its reservation is released.
     expect(budget.calls.release).toBe(dependency === "policy" ? 1 : 0);
   });
 });
@@ -247,7 +247,7 @@ describe("a rate limit", () => {
     }
   });
 
-  it("that a request can never fit under is told as such: no waiting helps", async () => {
+  it("that a request can never fit under has no retry time: no waiting helps", async () => {
     const { serve } = pipelineUnderTest({ budget: limited({ maxTokens: 20n }) });
     const { refusal } = await serve(BODY);
     expect(refusal).toMatchObject({ status: 429, type: "tokens", retryable: false, retryAfter: undefined });

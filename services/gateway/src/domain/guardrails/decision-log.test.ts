@@ -23,7 +23,7 @@ const decision = (number: number, pattern: string, more: Partial<GuardrailDecisi
   ...more,
 });
 
-/** @returns the decisions that the record of the request has, once it is certain that it repeats no text */
+/** Decisions in the settlement of a request, which is checked to repeat no text. */
 async function decided(
   specs: readonly GuardrailSpec[],
   content: string,
@@ -56,7 +56,7 @@ describe("the record of a request", () => {
       guardrail(pattern("pin", String.raw`\d{4}`, "redact"), pattern("name", "Ann", "redact", "request")),
       guardrail(pattern("sum", String.raw`\d`, "redact", "response"), pattern("word", "nowhere", "block")),
     ];
-    // The echo says what it is sent, which has no digits any more.
+    // The echo upstream repeats the redacted request, which has no digits.
     expect(await decided(specs, "4711 and 0815 of Ann")).toEqual([
       decision(1, "pin", { requestRedactions: 2 }),
       decision(1, "name", { requestRedactions: 1 }),

@@ -17,7 +17,7 @@ import { responseGuardOf } from "./response-guard.ts";
 import { Timings } from "../metering/timings.ts";
 import { boundTokens } from "../request/token-bounds.ts";
 
-/** Every variant of `evasion-variants.ts`, in the direction that it is about, under patterns that block and that redact. */
+/** Tests of every variant of `evasion-variants.ts`, in its direction, under patterns that block and that redact. */
 
 const SECRET = String.raw`secret|\b4111111111111111\b`;
 const words = (action: "block" | "redact", more: GuardrailSpec = {}): GuardrailSpec => ({
@@ -67,7 +67,7 @@ async function answer(spec: GuardrailSpec, bytes: string, streamed: boolean, mod
   return { code: errorCode, text: reply.text, rules: decisions.shadowDenials.map(({ rule }) => rule) };
 }
 
-/** Text as a client that puts the pieces of a stream together may read it. */
+/** Text as a client that joins the pieces of a stream can read it. */
 const reads = (text: string): string =>
   text.normalize("NFKC").replaceAll(/[\p{Default_Ignorable_Code_Point}\p{Cc}]/gu, "");
 const LEAK = /secret|4111111111111111|c2VjcmV0|sec.*ret/is;
@@ -101,9 +101,9 @@ describe("the arguments of a tool call", () => {
   it("stay valid JSON where a number in them is redacted, in requests and in answers", async () => {
     const call = { id: "call_1", type: "function", function: { name: "f", arguments: '{"n":4111111111111111}' } };
     const message = { role: "assistant", content: null, tool_calls: [call] };
-    const asked = await request(words("redact"), JSON.stringify({ model: "m", messages: [message] }));
+    const guarded = await request(words("redact"), JSON.stringify({ model: "m", messages: [message] }));
     const answered = await answer(words("redact"), JSON.stringify({ choices: [{ index: 0, message }] }), false);
-    for (const { text } of [asked, answered]) expect(text).toContain(String.raw`"{\"n\":\"[REDACTED]\"}"`);
+    for (const { text } of [guarded, answered]) expect(text).toContain(String.raw`"{\"n\":\"[REDACTED]\"}"`);
   });
 });
 

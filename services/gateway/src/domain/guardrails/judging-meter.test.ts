@@ -15,7 +15,7 @@ const subKey = () => {
 const ROOT = { keyId: root, lineage: [root] };
 
 describe("the judging that a key may cause", () => {
-  it("is enough for the dearest request, and comes back with time", () => {
+  it("is enough for a request of maximal cost, and refills with time", () => {
     const { meter, clock } = meterAt();
     const first = meter.shareOf(ROOT);
     first.spend(MAX_STEPS - 1);

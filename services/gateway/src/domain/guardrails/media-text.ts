@@ -50,13 +50,13 @@ async function textOfBase64(value: string, from: number, work: Work): Promise<st
     const slice = rest + value.slice(at, at + SLICE_CHARS).replaceAll(/\s+/g, "");
     const isLast = at + SLICE_CHARS >= value.length;
     const end = isLast ? slice.length : slice.length - (slice.length % 4);
-    const taken = slice.slice(0, end);
+    const encoded = slice.slice(0, end);
     rest = slice.slice(end);
-    if (!BASE64.test(taken) || (!isLast && taken.endsWith("="))) return undefined;
-    const text = decoded(decoder, Buffer.from(taken, "base64"), isLast);
+    if (!BASE64.test(encoded) || (!isLast && encoded.endsWith("="))) return undefined;
+    const text = decoded(decoder, Buffer.from(encoded, "base64"), isLast);
     if (text === undefined) return undefined;
     texts.push(text);
-    work.spend(taken.length / CHARS_PER_STEP);
+    work.spend(encoded.length / CHARS_PER_STEP);
     if (work.isPauseDue) await work.pause();
   }
   return texts.join("");

@@ -51,7 +51,7 @@ const block = (pattern: string): GuardrailSpec => ({
 });
 const ask = (...messages: readonly object[]) => ({ model: "m", messages });
 
-/** Wherever a client may put text for a model to read. */
+/** Requests with the text in each place that a model reads. */
 const PLACES: Readonly<Record<string, object>> = {
   "a system message": ask({ role: "system", content: "the secret" }),
   "a user message": ask({ role: "user", content: "the secret" }),
@@ -115,7 +115,7 @@ describe("content of a request", () => {
     expect(denied?.message).not.toContain("secret");
   });
 
-  it("is judged as it reads once its JSON is undone, in duplicate members too", async () => {
+  it("is judged without its JSON escapes, in duplicate members too", async () => {
     const escaped = String.raw`{"model":"m","messages":[{"role":"user","content":"se\u0063ret"}],"x":"secret","x":"SECRET","seed":12345678901234567890}`;
     const { passed } = await guarded([redact("(?i)secret")], escaped);
     expect(passed?.request.text).toBe(
@@ -143,7 +143,7 @@ describe("content of a request", () => {
     expect(passed?.request.text).toBe(JSON.stringify(body));
   });
 
-  it("bounds the tokens of what is sent, not of what was asked", async () => {
+  it("bounds the tokens of the request as it is sent, not as the client wrote it", async () => {
     const body = ask({ role: "user", content: "a b ".repeat(100) });
     const { passed } = await guarded([redact("a")], body);
     expect(passed?.bounds.inputTokensMax).toBe(JSON.stringify(body).length + 128 + 100 * ("[REDACTED]".length - 1));
@@ -183,7 +183,7 @@ describe("the work of judging a request", () => {
     expect((await guarded([redact("aab")], texts, "enforce")).passed).toBeDefined();
   });
 
-  it.each(["enforce", "shadow"] as const)("stops once the request is cut: %s", async (mode) => {
+  it.each(["enforce", "shadow"] as const)("stops once the request is cancelled: %s", async (mode) => {
     const controller = new AbortController();
     const judging = guarded(
       [redact("(a|b)*a(a|b){20}c")],
@@ -198,7 +198,7 @@ describe("the work of judging a request", () => {
   });
 });
 
-describe("a key that has had too much judged", () => {
+describe("a key that has used up its judging", () => {
   const spent = () => {
     const share = new JudgingMeter(() => 0).shareOf(callerWith([]) as CallingKey);
     share.spend(MAX_STEPS);
@@ -220,7 +220,7 @@ describe("a key that has had too much judged", () => {
     ).toBeDefined();
   });
 
-  it("is refused half-way, too, and told to wait for twice what that took", async () => {
+  it("is also refused half-way, and has to wait for twice what that took", async () => {
     const share = spent();
     share.spend(-3_000_000);
     const long = ask({ role: "user", content: "a".repeat(5_000_000) });

@@ -132,9 +132,9 @@ describe("a stream under content patterns", () => {
             spec,
             bytes: places.slice(1).map((end, at) => bytes.subarray(places[at], end)),
           });
-          const asked = textsOf(chunksOf(bytes.toString()));
+          const original = textsOf(chunksOf(bytes.toString()));
           const wholes = await Promise.all(
-            Object.entries(asked).map(async ([key, whole]) => {
+            Object.entries(original).map(async ([key, whole]) => {
               const field = key.slice(2);
               const { chunks } = await streamed({ spec, bytes: [Buffer.from(delta(0, FIELDS[field]!(whole)) + DONE)] });
               return [key, textsOf(chunks)[`0 ${field}`] ?? ""] as const;
@@ -165,7 +165,7 @@ describe("a stream under content patterns", () => {
     expect((await streamed({ spec: forRequests, bytes })).text).toBe(sent);
   });
 
-  it("leaves without comments and fields of events but their data, which could hold text", async () => {
+  it("leaves without comments and fields of events but their data, which could contain text", async () => {
     const sent = `: the secret\n\nevent: sec\nid: ret\nretry: 1\n${USAGE}: x\n${DONE}`;
     const { text } = await streamed({ spec: guardrail(pattern("secret")), bytes: [Buffer.from(sent)] });
     expect(text).toBe(`:\n\n${USAGE}${DONE}`);
@@ -212,7 +212,7 @@ describe("a stream under content patterns", () => {
     expect(relayed).toMatchObject({ outcome: "failed", errorCode: "upstream_error" });
   });
 
-  it("ends with an error event where a pattern blocks, keeps back what it is about, and still learns what was used", async () => {
+  it("ends with an error event where a pattern blocks, holds the match back, and still reads the usage", async () => {
     const spec = guardrail(pattern(String.raw`secret-\d{3}`, "block"));
     const sent = ["the ", "sec", "ret-", "12", "3", " and more"].map((content) => delta(0, { content })).join("");
     const { chunks, text, relayed } = await streamed({

@@ -1,18 +1,10 @@
-import { type BlockReason, JsonRedactionWriter, MatchRecorder, REDACTED, TextFilter } from "@routeplane/guardrails";
+import { type BlockReason, MatchRecorder, REDACTED } from "@routeplane/guardrails";
 import { isObject, type JsonObject, parseJsonOrUndefined } from "../wire/json.ts";
 import { type ContentGuard, judgeMedia, judgeText, valueOf } from "./content-guard.ts";
-import {
-  isArguments,
-  isPartOfMessage,
-  isPieceOfText,
-  isReasoningPiece,
-  isToolName,
-  LOGPROBS,
-  responseContentOf,
-} from "./content-kinds.ts";
+import { isPieceOfText, isToolName, LOGPROBS, responseContentOf } from "./content-kinds.ts";
 import { CONTENT_RULE, type GuardPattern } from "./guard.ts";
 import { blockResponse } from "./guardrail-refusals.ts";
-import { applyEdits, type Edit, type JsonText, jsonTexts } from "../wire/json-texts.ts";
+import { applyEdits, type Edit, jsonTexts } from "../wire/json-texts.ts";
 import type { Refusal } from "../errors/refusal.ts";
 import { contentGuardOf, guardJson, guardUninspectable, type ResponseGuard, scanWork } from "./response-guard.ts";
 import { formatSse, type SseEvent } from "../wire/sse.ts";
@@ -22,21 +14,11 @@ import {
   hasOtherFields,
   indexOf,
   ownSteps,
-  type Path,
-  type TextPlace,
   withData,
   withListOfChoices,
 } from "./stream-chunk.ts";
+import { type ChunkText, MAX_STREAM_TEXTS, type StreamText, StreamTexts } from "./stream-texts.ts";
 import { isFinished } from "../metering/stream-meter.ts";
-
-/** Text of the answer that arrives in pieces, e.g. the content of a choice, or the arguments of its second tool call. */
-interface Channel extends TextPlace {
-  /** Path of the last piece of the text. */
-  path: Path;
-  readonly filter: TextFilter<GuardPattern> | undefined;
-  readonly shadowMatches: MatchRecorder<GuardPattern> | undefined;
-  hasEnded: boolean;
-}
 
 /** Chunk that is being judged. */
 interface JudgedChunk {
@@ -44,11 +26,9 @@ interface JudgedChunk {
   readonly data: string;
   readonly edits: Edit[];
   /** Index of the edit of the last piece in the chunk, by text. */
-  readonly editOf: Map<Channel, number>;
+  readonly editOf: Map<StreamText, number>;
 }
 
-/** Bound of the texts of one answer: each takes memory. */
-const MAX_CHANNELS = 1_024;
 /** Comment that replaces those by which upstreams keep a connection alive. */
 const COMMENT = Buffer.from(":\n\n");
 
@@ -61,14 +41,9 @@ const COMMENT = Buffer.from(":\n\n");
 export class StreamGuard {
   readonly #responseGuard: ResponseGuard;
   readonly #content: ContentGuard;
-  readonly #choices: number;
-  readonly #channels = new Map<string, Channel>();
+  readonly #texts: StreamTexts;
   /** Names of tools so far, joined as some clients join them. */
   readonly #toolNames = new Map<string, MatchRecorder<GuardPattern>>();
-  /** Indices of choices, at most as many as were requested. */
-  readonly #choiceIndices = new Set<number>();
-  /** Indices of choices that are finished. */
-  readonly #finished = new Set<number>();
   /** Last chunk, from which the chunks of flushed text are made. */
   #last: JsonObject = {};
   #refusal: Refusal | undefined;
@@ -81,7 +56,7 @@ export class StreamGuard {
   constructor(responseGuard: ResponseGuard, choices: number) {
     this.#responseGuard = responseGuard;
     this.#content = contentGuardOf(responseGuard);
-    this.#choices = choices;
+    this.#texts = new StreamTexts(responseGuard, choices);
   }
 
   /** Refusal after which nothing leaves; undefined as long as the stream passes. */
@@ -129,7 +104,7 @@ export class StreamGuard {
   }
 
   #flush(): Buffer[] {
-    const rest = this.#end([...this.#channels.values()]);
+    const rest = this.#end(this.#texts.all);
     return this.#refusal === undefined ? rest : [];
   }
 
@@ -193,7 +168,7 @@ export class StreamGuard {
     const { rules, work, decisions } = this.#responseGuard;
     if (rules === undefined) return undefined;
     const key = JSON.stringify(ownSteps(chunk, steps));
-    if (this.#toolNames.size >= MAX_CHANNELS) return this.#refusalOf({ reason: "too_much_work" });
+    if (this.#toolNames.size >= MAX_STREAM_TEXTS) return this.#refusalOf({ reason: "too_much_work" });
     const name = this.#toolNames.get(key) ?? new MatchRecorder(rules, work);
     this.#toolNames.set(key, name);
     await name.push(piece);
@@ -211,63 +186,62 @@ export class StreamGuard {
   }
 
   /** Judges a piece of a text. If rules are enforced it makes an edit, to which the rest of a finished choice can be added. */
-  async #passPiece({ chunk, data, edits, editOf }: JudgedChunk, text: ChunkText): Promise<Refusal | undefined> {
-    const { start, end } = text;
-    const channel = this.#channelOf(chunk, text);
-    if (channel === undefined) return this.#refusalOf({ reason: "too_much_work" });
+  async #passPiece({ chunk, data, edits, editOf }: JudgedChunk, piece: ChunkText): Promise<Refusal | undefined> {
+    const { start, end } = piece;
+    const text = this.#texts.textOf(chunk, piece);
+    if (text === undefined) return this.#refusalOf({ reason: "too_much_work" });
     const literal = data.slice(start, end);
-    const piece = JSON.parse(literal) as string;
-    const { filter } = channel;
-    if (filter !== undefined && !this.#isOpen(channel.choice)) {
-      if (piece !== "") edits.push({ start, end, literal: '""' });
+    const value = JSON.parse(literal) as string;
+    const { filter } = text;
+    if (filter !== undefined && !this.#texts.isOpen(text.choice)) {
+      if (value !== "") edits.push({ start, end, literal: '""' });
       return undefined;
     }
-    await channel.shadowMatches?.push(piece);
+    await text.shadowMatches?.push(value);
     if (filter === undefined) return undefined;
-    const passed = await filter.push(piece);
+    const passed = await filter.push(value);
     if (filter.blocked !== undefined) return this.#refusalOf(filter.blocked);
-    editOf.set(channel, edits.length);
-    edits.push({ start, end, literal: passed === piece ? literal : JSON.stringify(passed) });
+    editOf.set(text, edits.length);
+    edits.push({ start, end, literal: passed === value ? literal : JSON.stringify(passed) });
     return undefined;
   }
 
   /** Ends the texts of the choices that a chunk finishes. Their held text goes into the chunk, or into chunks before it. */
-  #endFinished(chunk: JsonObject, editOf: ReadonlyMap<Channel, number>, edits: Edit[]): Buffer[] {
+  #endFinished(chunk: JsonObject, editOf: ReadonlyMap<StreamText, number>, edits: Edit[]): Buffer[] {
     const finished = new Set(
       (chunk["choices"] as readonly unknown[]).flatMap((choice, position) =>
         isFinished(choice) ? [indexOf(choice, position)] : [],
       ),
     );
-    for (const choice of finished) this.#finished.add(choice);
-    const ended = [...this.#channels.values()].filter(({ choice }) => finished.has(choice));
-    for (const channel of ended) {
-      const index = editOf.get(channel);
+    const ended = this.#texts.finish(finished);
+    for (const text of ended) {
+      const index = editOf.get(text);
       const edit = index === undefined ? undefined : edits[index];
       if (index === undefined || edit === undefined) continue;
-      const rest = this.#rest(channel);
-      if (rest !== "")
-        edits[index] = { ...edit, literal: JSON.stringify(`${JSON.parse(edit.literal) as string}${rest}`) };
+      const rest = this.#rest(text);
+      if (rest === "") continue;
+      edits[index] = { ...edit, literal: JSON.stringify(`${JSON.parse(edit.literal) as string}${rest}`) };
     }
     return this.#end(ended);
   }
 
   /** Ends texts. @returns chunks with the held part of each */
-  #end(channels: readonly Channel[]): Buffer[] {
-    return channels.flatMap((channel) => {
-      const rest = this.#rest(channel);
-      return rest === "" ? [] : [formatSse(JSON.stringify(chunkWith(this.#last, channel, rest)))];
+  #end(texts: readonly StreamText[]): Buffer[] {
+    return texts.flatMap((text) => {
+      const rest = this.#rest(text);
+      return rest === "" ? [] : [formatSse(JSON.stringify(chunkWith(this.#last, text, rest)))];
     });
   }
 
   /** Ends a text, once. @returns the held part of it that may leave */
-  #rest(channel: Channel): string {
-    if (channel.hasEnded) return "";
-    channel.hasEnded = true;
+  #rest(text: StreamText): string {
+    if (text.hasEnded) return "";
+    text.hasEnded = true;
     const { decisions } = this.#responseGuard;
-    channel.shadowMatches?.end();
-    for (const { bindingId } of channel.shadowMatches?.matched ?? [])
+    text.shadowMatches?.end();
+    for (const { bindingId } of text.shadowMatches?.matched ?? [])
       decisions.addShadowViolation(bindingId, CONTENT_RULE);
-    const { filter } = channel;
+    const { filter } = text;
     if (filter === undefined) return "";
     const rest = this.#refusal === undefined ? filter.end() : "";
     if (filter.blocked !== undefined) this.#refusal ??= this.#refusalOf(filter.blocked);
@@ -278,36 +252,6 @@ export class StreamGuard {
   #refusalOf(blocked: BlockReason<GuardPattern>): Refusal {
     const { guard, decisions } = this.#responseGuard;
     return blockResponse(guard, decisions, blocked);
-  }
-
-  /** Finds or opens the text that a piece belongs to; undefined if there are too many. */
-  #channelOf(chunk: JsonObject, text: ChunkText): Channel | undefined {
-    const [, choice = 0, ...path] = ownSteps(chunk, text.steps);
-    // Clients append the parts of a content in order of arrival, whatever their positions in the lists.
-    const textPath = isPartOfMessage(text) ? [path[0], "content"] : isReasoningPiece(text) ? [text.place] : path;
-    const key = JSON.stringify([choice, textPath]);
-    const known = this.#channels.get(key);
-    if (known !== undefined && !(known.hasEnded && known.filter === undefined)) {
-      known.path = path;
-      return known;
-    }
-    if (this.#channels.size >= MAX_CHANNELS) return undefined;
-    const { rules, shadowRules, work, shadowWork } = this.#responseGuard;
-    const channel = {
-      choice: Number(choice),
-      path,
-      filter: rules && new TextFilter(rules, work, isArguments(text) ? new JsonRedactionWriter(work) : undefined),
-      shadowMatches: shadowRules && new MatchRecorder(shadowRules, shadowWork),
-      hasEnded: false,
-    };
-    this.#channels.set(key, channel);
-    return channel;
-  }
-
-  /** False for a finished choice, and for one beyond the requested number: some clients read the first choice of every chunk. */
-  #isOpen(choice: number): boolean {
-    if (this.#choiceIndices.size < this.#choices) this.#choiceIndices.add(choice);
-    return this.#choiceIndices.has(choice) && !this.#finished.has(choice);
   }
 
   /** Judges data that is no chunk of a completion, e.g. an error of the upstream. */
@@ -326,10 +270,4 @@ export class StreamGuard {
 interface Passed {
   readonly before: readonly Buffer[];
   readonly data: string;
-}
-
-/** Text of a chunk. */
-interface ChunkText extends JsonText {
-  /** Path of a string; empty for other kinds. */
-  readonly steps: Path;
 }

@@ -84,8 +84,8 @@ describe("an answer", () => {
     ["known", { model: "of-nobody" }],
     ["known", { model: "known-2026-07-18" }],
     ["known", { model: "x".repeat(10_000) }],
-  ])("is charged at the price of the model asked for, %s, where it names %j", async (asked, answered) => {
-    const { settlement } = await settle({ ...BODY, model: asked }, plain(answered));
+  ])("is charged at the price of the requested model, %s, where it names %j", async (requested, answered) => {
+    const { settlement } = await settle({ ...BODY, model: requested }, plain(answered));
     expect(settlement).toMatchObject({ costNanoUsd: 14n * MICRO });
     expect(settlement?.billedModel).toBeUndefined();
   });
@@ -135,7 +135,7 @@ describe("a surcharge", () => {
     expect(streamed.settlement).toMatchObject({ costNanoUsd: cost * MICRO });
   });
 
-  it("holds for the model that answered too", async () => {
+  it("is checked for the model that answered too", async () => {
     const { settlement } = await settle({ ...BODY, service_tier: "priority" }, plain({ model: "dear" }));
     expect(settlement).toMatchObject({ costNanoUsd: 3_500n * MICRO, billedModel: "dear" });
   });

@@ -46,7 +46,7 @@ function requestOf(rootKeyId = newId("key"), keyId = rootKeyId, model = "echo"):
 }
 
 describe("denied requests", () => {
-  it("of a key have so many rows in a minute, and the others are counted in that minute", async () => {
+  it("of a key have a bounded number of rows in a minute, and the others are counted in that minute", async () => {
     const { denials, usage } = opened();
     const key = newId("key");
     for (let n = 0; n < 500; n++) denials.record(requestOf(key));
@@ -83,7 +83,7 @@ describe("denied requests", () => {
     await denials.stop();
     const counted = usage.unloggedDenials.reduce((sum, { count }) => sum + count, 0);
     expect(counted).toBe(keys.length - MAX_ROWS_OF_ROOT_KEY);
-    // Too many to be told apart are counted as the root key's.
+    // Beyond the bound of separate counts they are counted as the root key's.
     expect(usage.unloggedDenials.length).toBe(257);
     expect(usage.unloggedDenials.at(-1)).toMatchObject({ keyId: root, model: "", count: 1_000 - 300 - 256 });
   });

@@ -22,7 +22,7 @@ const finish = (index: number, usage?: Usage): string =>
   event({ choices: [{ index, delta: {}, finish_reason: "stop" }], usage });
 const usageAlone = (usage: Usage): string => event({ choices: [], usage });
 
-/** The events of a whole stream of `n` choices, whose final count is `PIECES * n`, by where the upstream reports usage. */
+/** Events of a complete stream of `n` choices, whose final count is `PIECES * n`, by where the upstream reports usage. */
 const DIALECTS: Readonly<Record<string, (n: number) => readonly string[]>> = {
   "once, in a chunk of its own after the last choice": (n) => [...choices(n), usageAlone(usageOf(PIECES * n))],
   "once, in the chunk that finishes the last choice": (n) =>
@@ -56,7 +56,7 @@ interface Reported {
   readonly unfinished?: string;
 }
 
-/** Every choice to its end, one after the other. */
+/** Order of events in which each choice ends before the next one begins. */
 function choices(n: number, { atPiece, atFinish, unfinished }: Reported = {}): readonly string[] {
   return Array.from({ length: n }, (_, index) =>
     Array.from({ length: PIECES }, (_, at) => piece(index, atPiece?.(index, at), unfinished)).concat(
@@ -65,7 +65,7 @@ function choices(n: number, { atPiece, atFinish, unfinished }: Reported = {}): r
   ).flat();
 }
 
-/** A stream that ends after these events: because the client goes away, a clock runs out, or the upstream dies. */
+/** Charge for a stream that ends after these events: the client leaves, a time-out passes, or the upstream fails. */
 async function chargeFor(events: readonly string[], n: number, end: CancelReason | "dies") {
   const reply = fakeReply();
   async function* body(): AsyncGenerator<Uint8Array> {
@@ -110,7 +110,7 @@ describe.each(Object.keys(DIALECTS))("usage that is reported %s", (dialect) => {
   });
 });
 
-describe("usage of a stream that is cut", () => {
+describe("usage of a stream that ends early", () => {
   const reserved = Number(reservationOf(STREAM) / MICRO) - 6 + 600;
 
   it("is exact once every choice is finished, though [DONE] never comes", async () => {

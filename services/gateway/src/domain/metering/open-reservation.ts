@@ -23,7 +23,7 @@ export interface ReservationDependencies {
   readonly clock: Clock;
 }
 
-/** Multiple of the reservation from which a charge means that a bound does not hold, rather than a slip in counting. */
+/** Multiple of the reservation above which a charge means that a bound is wrong, rather than an error in counting. */
 const OVERRUN_ALARM = 2n;
 
 /** The part of a request context by which a reservation is made and settled. */
@@ -36,9 +36,9 @@ type ReservedRequest = Pick<
 export type RequestedReservation = TokenBounds & Pick<AdmissionRequest, "choices" | "idempotencyKey">;
 
 /**
- * Reservation of one request, from just before the policy service is asked for it until it is settled. It is settled exactly
- * once, whatever throws in between, provided that `close` is called in the end: a request that certainly never left is free,
- * and one that may have been sent without its usage being known is charged as reserved.
+ * Reservation of one request, from just before its admission is requested until it is settled. It is settled exactly once,
+ * whatever throws in between, provided that `close` is called in the end: a request that certainly never left is free, and one
+ * that may have been sent without its usage being known is charged as reserved.
  */
 export class OpenReservation {
   readonly #dependencies: ReservationDependencies;
@@ -53,7 +53,7 @@ export class OpenReservation {
   #isBillable = false;
   #isOver = false;
 
-  /** @throws DomainError UNAVAILABLE, or Refusal 503, if no new requests are taken */
+  /** @throws DomainError UNAVAILABLE, or Refusal 503, if no new requests are accepted */
   constructor(dependencies: ReservationDependencies, request: ReservedRequest) {
     const { settlements, usageLog } = dependencies;
     if (!settlements.hasCapacity()) throw dependencyDown("policy", new Error("too many settlements are pending"));

@@ -21,7 +21,7 @@ describe("the receipt of a stream", () => {
     }
   }
 
-  it("tells when its first output was passed on, and not its first byte, and how long the upstream took", async () => {
+  it("has the time to the first output, not the first byte, and the time of the upstream", async () => {
     const body = slowly(role, piece("one"), usageChunk({}), done);
     const { serve, usage } = pipelineUnderTest({ upstream: answeringUpstream("text/event-stream", [], { body }) });
     await serve(stream);
@@ -32,7 +32,7 @@ describe("the receipt of a stream", () => {
     expect(upstreamMs).toBeGreaterThan(110);
   });
 
-  it("tells of no first token where there was no output, and of no upstream where there was none", async () => {
+  it("has no time to the first token without output, and no time of the upstream without a call", async () => {
     const { serve, usage } = pipelineUnderTest({
       upstream: answeringUpstream("text/event-stream", [role, usageChunk({}), done]),
     });
@@ -51,8 +51,8 @@ describe("the receipt of a stream", () => {
     ["none where the upstream says none", { cached_tokens: 0, reasoning_tokens: 0 }, 0, 0],
     ["nothing where the upstream does not say", {}, undefined, undefined],
     ["nothing of what is no part of them", { cached_tokens: 4, reasoning_tokens: -1 }, undefined, undefined],
-  ])("tells %s, and the charge does not hang on it", async (_, told, cachedPromptTokens, reasoningTokens) => {
-    const chunk = usageChunk({ prompt_tokens_details: told, completion_tokens_details: told });
+  ])("has %s, and the charge does not depend on it", async (_, details, cachedPromptTokens, reasoningTokens) => {
+    const chunk = usageChunk({ prompt_tokens_details: details, completion_tokens_details: details });
     const { serve, usage } = pipelineUnderTest({
       upstream: answeringUpstream("text/event-stream", [piece("one"), chunk, done]),
     });
@@ -61,7 +61,7 @@ describe("the receipt of a stream", () => {
     expect(usage.settlements).toMatchObject([{ cachedPromptTokens, reasoningTokens, ...counted }]);
   });
 
-  it("tells what the last of several cumulative counts says, in every part, and adds none of them up", async () => {
+  it("has every part of the last of several cumulative counts, and adds none of them up", async () => {
     const counts = [1, 2, 3].map((each) => {
       const details = { cached_tokens: each - 1, reasoning_tokens: each - 1 };
       const parts = { prompt_tokens_details: details, completion_tokens_details: details };
@@ -76,7 +76,7 @@ describe("the receipt of a stream", () => {
 });
 
 describe("the receipt of a whole answer", () => {
-  it("tells what of its tokens was cached and reasoning: they are among those counted, and are charged as the others", async () => {
+  it("has the cached and reasoning parts of the tokens, which are counted once and charged like the others", async () => {
     const details = { prompt_tokens_details: { cached_tokens: 2 }, completion_tokens_details: { reasoning_tokens: 1 } };
     const counts = { prompt_tokens: 3, completion_tokens: 2, total_tokens: 5, ...details };
     const answer = JSON.stringify({ choices: [], usage: counts });

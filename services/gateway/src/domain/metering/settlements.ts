@@ -6,8 +6,8 @@ import type { OutboxOffset, PendingSettlement, RequestFacts, Settlement, UsageLo
 
 /**
  * Settlements of requests on their way to the usage log and to the policy service. No request waits for them: each is recorded
- * at once, and sent to the policy service until it is acknowledged. Those that are pending when this process ends, in whatever
- * way, are sent by the next one. Bounded: once too many are pending, `hasCapacity` is false and no more requests are admitted.
+ * at once, and sent to the policy service until it is acknowledged. Those that are pending when this process ends, also if it
+ * is killed, are sent by the next one. Bounded: once too many are pending, `hasCapacity` is false and no more requests are admitted.
  */
 export interface Settlements extends Component {
   hasCapacity(): boolean;

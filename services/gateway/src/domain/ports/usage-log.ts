@@ -104,7 +104,7 @@ export interface UsageLog {
   /**
    * Enqueues the release of a reservation that is about to be made, so that it is released if this process dies first.
    *
-   * @throws DomainError UNAVAILABLE if no new requests are taken
+   * @throws DomainError UNAVAILABLE if no new requests are accepted
    */
   enqueueRelease(key: ReservationKey): OutboxOffset;
   /**
@@ -130,6 +130,6 @@ export interface UsageLog {
   ): OutboxOffset;
   /** Marks a pending settlement as acknowledged by the policy service, or as void. */
   complete(offset: OutboxOffset): void;
-  /** Records denied requests without a row. They are counted once, whatever becomes of this process afterwards. */
+  /** Records denied requests without a row. They are counted once, even if this process is killed afterwards. */
   recordUnloggedDenials(denials: UnloggedDenials): void;
 }

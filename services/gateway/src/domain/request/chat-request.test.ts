@@ -161,7 +161,7 @@ describe("prepareUpstreamBody", () => {
     );
   });
 
-  it("asks for usage in streams and keeps the client's other stream options", async () => {
+  it("requests usage in streams and keeps the client's other stream options", async () => {
     const body = await upstreamBody(
       parse('{"model":"m","max_tokens":5,"messages":[{}],"stream":true,"stream_options":{"x":1}}'),
     );

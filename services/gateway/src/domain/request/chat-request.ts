@@ -37,7 +37,7 @@ export interface ChatRequest {
    */
   readonly output: { readonly field: OutputField; readonly requested: number; readonly bounded: number } | undefined;
   readonly streamed: boolean;
-  /** True if the client wants the extra chunk with the usage. */
+  /** True if the client requests the extra chunk with the usage. */
   readonly wantsUsageChunk: boolean;
   readonly streamOptions: Readonly<Record<string, unknown>> | undefined;
   readonly media: MediaCounts;
@@ -237,10 +237,10 @@ function readHostedTools(tools: unknown): readonly HostedTool[] {
   return tools.flatMap((tool: unknown, index): HostedTool[] => {
     if (!isObject(tool)) return [{ path: `tools[${index}]`, type: undefined }];
     const { type } = tool;
-    const other = Object.keys(tool).find((name) => !CLIENT_TOOL.has(name));
+    const hostedMember = Object.keys(tool).find((name) => !CLIENT_TOOL.has(name));
     if (type !== "function" && type !== "custom") {
-      return [{ path: `tools[${index}].type`, type: typeof type === "string" ? type : other }];
+      return [{ path: `tools[${index}].type`, type: typeof type === "string" ? type : hostedMember }];
     }
-    return other === undefined ? [] : [{ path: `tools[${index}].${other}`, type: other }];
+    return hostedMember === undefined ? [] : [{ path: `tools[${index}].${hostedMember}`, type: hostedMember }];
   });
 }

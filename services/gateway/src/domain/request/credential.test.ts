@@ -4,7 +4,7 @@ import { callerWith } from "../../../test/fake-verifier.ts";
 import { authenticate, authorise } from "./credential.ts";
 
 const nobody = (): never => {
-  throw new Error("the verifier was asked");
+  throw new Error("the verifier was called");
 };
 
 function refusedWith(status: number, message: RegExp): unknown {
@@ -32,12 +32,12 @@ describe("authenticate", () => {
     { authorization: undefined, apiKey: "rp_a" },
     { authorization: "bearer rp_a", apiKey: "rp_a" },
   ])("takes one key from either header: %j", async (headers) => {
-    const asked: string[] = [];
+    const verified: string[] = [];
     await authenticate(headers, async (token) => {
-      asked.push(token);
+      verified.push(token);
       return callerWith([]);
     });
-    expect(asked).toEqual(["rp_a"]);
+    expect(verified).toEqual(["rp_a"]);
   });
 
   it("passes on that a key cannot be verified now, instead of calling it bad", async () => {

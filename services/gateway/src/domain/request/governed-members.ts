@@ -12,7 +12,7 @@ import { isObject } from "../wire/json.ts";
  * Effect of a member.
  *
  * - `routes`: to another model or deployment, or to more attempts than one.
- * - `redirects`: to another address or account, or tells others of the request.
+ * - `redirects`: to another address or account, or reports the request to others.
  * - `surcharge`: is billed beyond the price of tokens, or changes that price.
  * - `input`: adds tokens that the bytes of the request do not bound.
  * - `output`: adds tokens beyond the output bound, or is that bound under another name.

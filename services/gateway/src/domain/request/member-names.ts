@@ -56,7 +56,7 @@ const STRETCH_CHARS = 1_000_000;
 
 /**
  * Checks the top level of a request, its messages, their parts and media, its tools and its stream options, in one pass. Schemas
- * of tools and anything unknown may hold any names.
+ * of tools, and unknown values, may have any names.
  *
  * @param text a valid JSON object: the caller has parsed it
  * @param known names of the top level that must be written in lower case

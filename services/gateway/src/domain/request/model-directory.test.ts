@@ -48,7 +48,7 @@ describe("prices that grow with the input", () => {
   };
   const granted = { inputTokensMax: 150, outputTokensMax: 10 };
 
-  it("hold for the whole request once the input exceeds the step", () => {
+  it("apply to the whole request once the input exceeds the step", () => {
     expect(priceAt(stepped, 100)).toEqual(price(1_000_000n, 2_000_000n));
     expect(priceAt(stepped, 101)).toEqual(price(3_000_000n, 4_000_000n));
   });

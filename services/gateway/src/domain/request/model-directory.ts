@@ -2,7 +2,7 @@ import type { TokenPrice } from "@routeplane/admission";
 import type { OutputField } from "./chat-request.ts";
 import { modelNotFound } from "../errors/refusal.ts";
 
-/** Price of a range of input lengths. The last step that the input exceeds holds for the whole request. */
+/** Price of a range of input lengths. The last step that the input exceeds applies to the whole request. */
 export interface PriceStep {
   /** Input length that the step is above. 0 for the first one. */
   readonly aboveInputTokens: number;
@@ -73,11 +73,11 @@ export function createModelDirectory(
     find: (text) => byName.get(fold(text)),
     findBilled(model, answered) {
       const served = byName.get(fold(`${model.provider}/${answered}`));
-      // The operator's price holds for any model behind a deployment.
+      // The operator's price applies to any model behind a deployment.
       const isOperatorPriced = model.priceVersion.startsWith("file:");
       const isKnown = isOperatorPriced || isSameModel(model.id, answered) || isVersionOf(model.id, answered);
-      const other = served ?? (isKnown ? undefined : findPriced(model.provider, answered));
-      return other === undefined || hasSamePrices(other, model) ? model : other;
+      const answeringModel = served ?? (isKnown ? undefined : findPriced(model.provider, answered));
+      return answeringModel === undefined || hasSamePrices(answeringModel, model) ? model : answeringModel;
     },
   };
 }

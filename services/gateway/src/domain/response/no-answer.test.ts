@@ -71,7 +71,7 @@ describe("a request whose admission cannot be committed", () => {
     },
   );
 
-  it("has its hold charged, and not released, where its settlement cannot be recorded either", async () => {
+  it("has its reservation charged, and not released, where its settlement cannot be recorded either", async () => {
     const { serve, budget } = pipelineUnderTest({ upstream: hanging().upstream, usage: unrecorded(uncommitted()) });
     await serve(BODY);
     expect(budget).toMatchObject({ reservedNano: 0n, spentNano: reservationOf(BODY) });

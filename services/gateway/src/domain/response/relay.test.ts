@@ -128,7 +128,7 @@ describe("a stream", () => {
   const first = 'data: {"choices":[{"delta":{"content":"a"}}]}\n\n';
   const usageChunk = 'data: {"choices":[],"usage":{"prompt_tokens":3,"completion_tokens":1}}\n\n';
 
-  it("is charged by the usage chunk that only the gateway asked for", async () => {
+  it("is charged by the usage chunk that only the gateway requested", async () => {
     const { serve, sent, budget } = pipelineUnderTest();
     const { reply } = await serve(stream);
     expect(JSON.parse(sent[0] ?? "")).toMatchObject({ stream_options: { include_usage: true } });
@@ -218,7 +218,7 @@ describe("a stream that goes on beyond the output that was granted", () => {
   it.each([
     ["in one chunk", (all: readonly string[]) => [all.join("")]],
     ["piece by piece", (all: readonly string[]) => all],
-  ])("is cut before the piece that nothing is reserved for, and charged as reserved, %s", async (_, cut) => {
+  ])("is cancelled before the piece that nothing is reserved for, and charged as reserved, %s", async (_, cut) => {
     const chunks = cut([piece("one"), piece(" two"), piece(""), piece(" three"), piece(" four"), DONE]);
     const { serve, budget, usage } = pipelineUnderTest({ upstream: answeringUpstream("text/event-stream", chunks) });
     const { reply } = await serve(STREAM);
@@ -232,7 +232,7 @@ describe("a stream that goes on beyond the output that was granted", () => {
     ]);
   });
 
-  it("is cut by what it says itself that it used", async () => {
+  it("is cancelled by the usage that it reports itself", async () => {
     const chunks = [piece("one", usage(1)), piece(" two", usage(9)), piece(" three", usage(10)), DONE];
     const { serve, usage: log } = pipelineUnderTest({ upstream: answeringUpstream("text/event-stream", chunks) });
     const { reply } = await serve(STREAM);
@@ -240,7 +240,7 @@ describe("a stream that goes on beyond the output that was granted", () => {
     expect(log.settlements).toMatchObject([{ errorCode: "reservation_exhausted", completionTokens: 9 }]);
   });
 
-  it("is left alone where it is over by then: the answer is whole, and the overrun is charged", async () => {
+  it("is passed on where it is over by then: the answer is complete, and the overrun is charged", async () => {
     const last = `data: ${JSON.stringify({ choices: [{ index: 0, delta: {}, finish_reason: "stop" }], ...usage(9) })}\n\n`;
     const { serve, usage: log } = pipelineUnderTest({
       upstream: answeringUpstream("text/event-stream", [piece("one"), last, DONE]),

@@ -186,7 +186,7 @@ async function relayStream(answer: UpstreamAnswer, context: RelayContext): Promi
   return endStream(reply, meter, fault);
 }
 
-/** Ends a stream. It is complete once the upstream said so, whatever happened to a connection afterwards. */
+/** Ends a stream. It is complete once the upstream has sent its end, even if a connection failed afterwards. */
 async function endStream(reply: Reply, meter: StreamMeter, fault: unknown): Promise<RelayResult> {
   const ended = { ...reportedUsageOf(meter), billable: true, httpStatus: 200 };
   if (meter.isDone && !meter.hasFailed && !meter.isExhausted) {

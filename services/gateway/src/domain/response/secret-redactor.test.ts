@@ -40,7 +40,7 @@ async function streamed(chunks: readonly Uint8Array[]): Promise<{ readonly text:
 describe.each(Object.keys(SPELLINGS))("a key %s", (name) => {
   const spell = SPELLINGS[name] ?? String;
 
-  it.each(KEYS)("is redacted wherever the text is cut: %s", async (key) => {
+  it.each(KEYS)("is redacted wherever the text is split: %s", async (key) => {
     const spelled = spell(key);
     const whole = Buffer.from(`{"message":"wrong: ${spelled}, é\\n sk-proj %25 \\\\"}`);
     const { text } = await streamed([whole]);
@@ -77,7 +77,7 @@ describe("text without a key", () => {
     expect((await streamed(events)).parts).toBe(5);
   });
 
-  it("may hold a placeholder that somebody configured as a key", () => {
+  it("may contain a placeholder that is configured as a key", () => {
     const text = "none, EMPTY and ollama are words";
     expect(new SecretRedactor(["none", "EMPTY", "ollama", ""]).text(text)).toBe(text);
   });

@@ -25,9 +25,11 @@ export class SecretRedactor {
   #addBegin([first = 0, second = 0]: Uint8Array): void {
     this.#firsts[first] = 1;
     const mayBe = (code: number, byte: number): boolean => FOLDED[byte] === code || isEscape(byte);
-    for (let one = 0; one < 256; one++) {
-      if (!mayBe(first, one)) continue;
-      for (let two = 0; two < 256; two++) if (isEscape(one) || mayBe(second, two)) this.#begins[one * 256 + two] = 1;
+    for (let byte = 0; byte < 256; byte++) {
+      if (!mayBe(first, byte)) continue;
+      for (let next = 0; next < 256; next++) {
+        if (isEscape(byte) || mayBe(second, next)) this.#begins[byte * 256 + next] = 1;
+      }
     }
   }
 

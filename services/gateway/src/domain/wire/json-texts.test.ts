@@ -13,7 +13,7 @@ async function found(json: string, opaque?: ReadonlySet<string>) {
   return all;
 }
 
-/** The strings of a parsed value with their paths, the slow way. */
+/** Strings of a parsed value with their paths, found by walking it. */
 function stringsIn(value: unknown, path: readonly (string | number)[] = []): [readonly (string | number)[], string][] {
   if (typeof value === "string") return [[path, value]];
   if (typeof value !== "object" || value === null) return [];
@@ -22,7 +22,7 @@ function stringsIn(value: unknown, path: readonly (string | number)[] = []): [re
 }
 
 describe("the texts of a JSON document", () => {
-  it("are all its string values, each where it stands", async () => {
+  it("are all its string values, each with its position", async () => {
     await fc.assert(
       fc.asyncProperty(fc.json({ stringUnit: "binary" }), fc.boolean(), async (compact, pretty) => {
         const json = pretty ? JSON.stringify(JSON.parse(compact), null, 2) : compact;
@@ -31,14 +31,14 @@ describe("the texts of a JSON document", () => {
           path,
           JSON.parse(json.slice(start, end)) as unknown,
         ]);
-        // Members with numbers for names come in another order out of JSON.parse, and "__proto__" not at all.
+        // JSON.parse reorders members whose names are numbers, and omits "__proto__".
         const inOrder = (all: readonly unknown[]) => all.map((each) => JSON.stringify(each)).toSorted();
         expect(inOrder(strings)).toEqual(inOrder(stringsIn(parsed)));
       }),
     );
   });
 
-  it("come with the names of members and the numbers, where they stand", async () => {
+  it("include the names of members and the numbers, with their positions", async () => {
     const json = '{"a":[1,{"b\\u0021":-2.5e3}],"c":null,"d":"x"}';
     const all = (await found(json)).map(({ kind, place, start, end }) => [kind, place, json.slice(start, end)]);
     expect(all).toEqual([
@@ -52,7 +52,7 @@ describe("the texts of a JSON document", () => {
     ]);
   });
 
-  it("are those of duplicate members too", async () => {
+  it("include those of duplicate members", async () => {
     expect((await texts('{"a":"one","a":"two","b":[{"a":"three"}]}')).map(({ place }) => place)).toEqual([
       "a",
       "a",
@@ -60,7 +60,7 @@ describe("the texts of a JSON document", () => {
     ]);
   });
 
-  it("are not looked for where a value is wanted as a whole", async () => {
+  it("do not include those within opaque places", async () => {
     const json = '{"a":[{"logprobs":{"x":["y","}"]},"t":"z"},{"logprobs":null}]}';
     const wanted = await texts(json, new Set(["a[].logprobs"]));
     expect(wanted.map(({ place, kind, start, end }) => [place, kind, json.slice(start, end)])).toEqual([
@@ -81,7 +81,7 @@ describe("the place of a text", () => {
 });
 
 describe("the search for texts", () => {
-  it("is charged for what it reads and for what it finds, and stops once its work is not wanted any more", async () => {
+  it("is charged for the characters and the texts that it reads, and stops once its signal is aborted", async () => {
     const controller = new AbortController();
     class CountedWork extends Work {
       steps = 0;
@@ -103,7 +103,7 @@ describe("the search for texts", () => {
 });
 
 describe("applyEdits", () => {
-  it("changes what is to be changed, and no other byte", async () => {
+  it("changes the edited literals, and no other byte", async () => {
     const json = '{ "n":12345678901234567890, "a":"x" , "b":["y\\u0041"]}';
     const edits = (await texts(json))
       .filter(({ place }) => place === "a")

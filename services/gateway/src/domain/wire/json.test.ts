@@ -41,13 +41,13 @@ describe("JSON from outside", () => {
     }
   });
 
-  it("is not nested by what stands in its strings, nor by what stands beside each other", async () => {
+  it("is not nested by the content of its strings, nor by values side by side", async () => {
     const text = JSON.stringify({ "[[{": `${"[".repeat(1_000)}\\"{`, list: Array.from({ length: 1_000 }, () => [{}]) });
     expect(await parse(text)).toEqual(JSON.parse(text));
   });
 
   it.each(["[]", "{}", "1", "-1.5e3", '""', '"\\""', "null", '{"a":1}', "[[[]]]", " true "])(
-    "may have so many values and names of members, and no more: %s",
+    "may have values and names of members up to the bound, and no more: %s",
     async (unit) => {
       await expect(parse(many(unit))).rejects.toThrow("has more than 100000 values and names of members");
       const few = `[${Array.from({ length: 20_000 }, () => unit).join()}]`;
@@ -55,7 +55,7 @@ describe("JSON from outside", () => {
     },
   );
 
-  it("lets others have their turn while it is long", async () => {
+  it("yields to the event loop while it is long", async () => {
     let turns = 0;
     const others = setInterval(() => turns++, 0);
     await parse(`"${"\\u0041 ".repeat(1_000_000)}"   ${" ".repeat(5_000_000)}`);
@@ -63,14 +63,14 @@ describe("JSON from outside", () => {
     expect(turns).toBeGreaterThan(1);
   });
 
-  it("is read no further once nobody wants it any more", async () => {
+  it("is read no further once its signal is aborted", async () => {
     const controller = new AbortController();
     const parsing = parseLargeJson(" ".repeat(10_000_000), MAX_REQUEST_VALUES, controller.signal);
     controller.abort(new Error("gone"));
     await expect(parsing).rejects.toThrow("gone");
   });
 
-  it("says which bound it is beyond in words that complete a sentence", () => {
+  it("names the bound that it is beyond", () => {
     expect(() => parseJson("[".repeat(65), 9)).toThrow(JsonTooComplex);
   });
 });

@@ -57,12 +57,12 @@ describe.each(Object.entries(CORPUS))("a stream with %s", (_, { stream, relayed 
   const bytes = Buffer.from(stream);
   const whole = read([bytes]);
 
-  it("is relayed byte for byte, without the chunk that only the gateway asked for", () => {
+  it("is relayed byte for byte, without the chunk that only the gateway requested", () => {
     expect(whole.relayed).toBe(relayed);
     expect(whole).toMatchObject({ usage: { promptTokens: 7, completionTokens: 5 }, done: true });
   });
 
-  it("reads the same for every cut into two chunks, into three, and into single bytes", () => {
+  it("reads the same for every split into two chunks, into three, and into single bytes", () => {
     expect(read([...bytes].map((byte) => Uint8Array.of(byte)))).toEqual(whole);
     for (let first = 0; first <= bytes.length; first++) {
       expect(read([bytes.subarray(0, first), bytes.subarray(first)])).toEqual(whole);
@@ -113,7 +113,7 @@ describe("StreamMeter", () => {
     expect(meter.usage).toEqual({ promptTokens: 4, completionTokens: 3 });
   });
 
-  it("passes the usage chunk on to a client that asked for it", () => {
+  it("passes the usage chunk on to a client that requested it", () => {
     expect(new StreamMeter({ wantsUsageChunk: true, outputTokensMax: 1_000_000, choices: 1 }).absorb(USAGE)).toBe(true);
   });
 

@@ -1,0 +1,83 @@
+import { JsonRedactionWriter, MatchRecorder, TextFilter } from "@routeplane/guardrails";
+import type { JsonObject } from "../wire/json.ts";
+import type { JsonText } from "../wire/json-texts.ts";
+import { isArguments, isPartOfMessage, isReasoningPiece } from "./content-kinds.ts";
+import type { GuardPattern } from "./guard.ts";
+import type { ResponseGuard } from "./response-guard.ts";
+import { ownSteps, type Path, type TextPlace } from "./stream-chunk.ts";
+
+/** Text of the answer that arrives in pieces, e.g. the content of a choice, or the arguments of its second tool call. */
+export interface StreamText extends TextPlace {
+  /** Path of the last piece of the text. */
+  path: Path;
+  readonly filter: TextFilter<GuardPattern> | undefined;
+  readonly shadowMatches: MatchRecorder<GuardPattern> | undefined;
+  hasEnded: boolean;
+}
+
+/** Text of one chunk. */
+export interface ChunkText extends JsonText {
+  /** Path of a string; empty for other kinds. */
+  readonly steps: Path;
+}
+
+/** Bound of the texts of one answer: each takes memory. */
+export const MAX_STREAM_TEXTS = 1_024;
+
+/** Texts of one streamed answer, and the state of its choices. */
+export class StreamTexts {
+  readonly #responseGuard: ResponseGuard;
+  readonly #choices: number;
+  readonly #texts = new Map<string, StreamText>();
+  /** Indices of choices, at most as many as were requested. */
+  readonly #choiceIndices = new Set<number>();
+  /** Indices of choices that are finished. */
+  readonly #finished = new Set<number>();
+
+  /** @param choices number of requested choices */
+  constructor(responseGuard: ResponseGuard, choices: number) {
+    this.#responseGuard = responseGuard;
+    this.#choices = choices;
+  }
+
+  /** All texts, in order of their first piece. */
+  get all(): readonly StreamText[] {
+    return [...this.#texts.values()];
+  }
+
+  /** Finds or opens the text that a piece belongs to; undefined if there are too many. */
+  textOf(chunk: JsonObject, piece: ChunkText): StreamText | undefined {
+    const [, choice = 0, ...path] = ownSteps(chunk, piece.steps);
+    // Clients append the parts of a content in order of arrival, whatever their positions in the lists.
+    const textPath = isPartOfMessage(piece) ? [path[0], "content"] : isReasoningPiece(piece) ? [piece.place] : path;
+    const key = JSON.stringify([choice, textPath]);
+    const known = this.#texts.get(key);
+    if (known !== undefined && !(known.hasEnded && known.filter === undefined)) {
+      known.path = path;
+      return known;
+    }
+    if (this.#texts.size >= MAX_STREAM_TEXTS) return undefined;
+    const { rules, shadowRules, work, shadowWork } = this.#responseGuard;
+    const text = {
+      choice: Number(choice),
+      path,
+      filter: rules && new TextFilter(rules, work, isArguments(piece) ? new JsonRedactionWriter(work) : undefined),
+      shadowMatches: shadowRules && new MatchRecorder(shadowRules, shadowWork),
+      hasEnded: false,
+    };
+    this.#texts.set(key, text);
+    return text;
+  }
+
+  /** False for a finished choice, and for one beyond the requested number: some clients read the first choice of every chunk. */
+  isOpen(choice: number): boolean {
+    if (this.#choiceIndices.size < this.#choices) this.#choiceIndices.add(choice);
+    return this.#choiceIndices.has(choice) && !this.#finished.has(choice);
+  }
+
+  /** Marks choices as finished. @returns their texts */
+  finish(choices: ReadonlySet<number>): readonly StreamText[] {
+    for (const choice of choices) this.#finished.add(choice);
+    return this.all.filter(({ choice }) => choices.has(choice));
+  }
+}
