@@ -39,7 +39,7 @@ export function fromProtoAuditEntry(entry: AuditEntry): AuditView {
 
 export const AUDIT_COLUMNS: readonly Column<AuditView>[] = [
   { header: "TIME", cell: ({ created_at }) => formatTime(created_at) },
-  { header: "WHO", cell: ({ actor_type, actor_id }) => actor_id ?? actor_type },
+  { header: "ACTOR", cell: ({ actor_type, actor_id }) => actor_id ?? actor_type },
   { header: "ACTION", cell: ({ action }) => action },
   { header: "TARGET", cell: ({ target_id }) => target_id },
   { header: "CHANGED", leaveOutRank: 1, cell: ({ before, after }) => Object.keys({ ...before, ...after }).join(" ") },

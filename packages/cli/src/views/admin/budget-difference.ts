@@ -87,7 +87,7 @@ export const COUNTER_COLUMNS: readonly Column<CounterDifferenceView>[] = [
   { header: "POLICY", cell: ({ policy_id }) => policy_id },
   { header: "BINDING", cell: ({ binding_id }) => binding_id },
   { header: "COUNTER", cell: ({ quantity }) => quantity },
-  { header: "SAYS (micro-usd)", cell: ({ counted_micro_usd }) => `${counted_micro_usd}` },
+  { header: "COUNTED (micro-usd)", cell: ({ counted_micro_usd }) => `${counted_micro_usd}` },
   {
     header: "EXPECTED",
     cell: ({ expected_micro_usd: min, expected_micro_usd_max: max }) =>

@@ -44,12 +44,12 @@ const totalsText = ({ request_count, prompt_tokens, completion_tokens, spend_mic
 export const DIFFERENCE_COLUMNS: readonly Column<DifferenceView>[] = [
   { header: "NAMESPACE", cell: ({ namespace_id }) => namespace_id },
   {
-    header: "WHEN (UTC)",
+    header: "START (UTC)",
     cell: ({ hour, day, five_minutes }) => five_minutes?.slice(0, 16) ?? hour?.slice(0, 13) ?? day?.slice(0, 10) ?? "-",
   },
   { header: "KEY", cell: ({ key_id }) => key_id ?? "(all)" },
   { header: "MODEL", cell: ({ model, provider }) => `${provider ?? "-"}/${model ?? "-"}` },
   { header: "STATUS", cell: ({ status }) => status ?? "-" },
-  { header: "KEPT (requests/in/out/micro-usd)", cell: ({ kept }) => totalsText(kept) },
+  { header: "STORED (requests/in/out/micro-usd)", cell: ({ kept }) => totalsText(kept) },
   { header: "EXPECTED", cell: ({ expected }) => totalsText(expected) },
 ];
