@@ -165,8 +165,8 @@ export function withoutImplausible(receipt: Receipt): Receipt {
   const isTokens = (tokens: bigint): boolean => tokens >= 0n && tokens <= MAX_TOKENS;
   const isMs = (ms: number): boolean => ms >= 0 && ms <= MAX_MS;
   return {
-    ...receipt,
     price: valueIf(receipt.price, isPrice),
+    billedModel: receipt.billedModel,
     cachedPromptTokens: valueIf(receipt.cachedPromptTokens, isTokens),
     reasoningTokens: valueIf(receipt.reasoningTokens, isTokens),
     admittedAt: valueIf(receipt.admittedAt, isPlausibleTime),
