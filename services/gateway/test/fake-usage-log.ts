@@ -1,7 +1,7 @@
+import type { RequestFacts } from "../src/domain/metering/request-facts.ts";
 import type {
   OutboxOffset,
   PendingSettlement,
-  RequestFacts,
   Reservation,
   Settlement,
   UnloggedDenials,

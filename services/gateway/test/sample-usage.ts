@@ -1,5 +1,6 @@
 import { newId } from "@routeplane/domain";
-import type { RequestFacts, Settlement } from "../src/domain/ports/usage-log.ts";
+import type { RequestFacts } from "../src/domain/metering/request-facts.ts";
+import type { Settlement } from "../src/domain/ports/usage-log.ts";
 import { NO_RECEIPT } from "../src/domain/metering/receipt.ts";
 
 export function sampleFacts(given: Partial<RequestFacts> = {}): RequestFacts {

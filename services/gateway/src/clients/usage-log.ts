@@ -3,10 +3,10 @@ import { Outcome, type UsageEvent, UsageEventSchema } from "@routeplane/contract
 import { type Id, newId, present } from "@routeplane/domain";
 import type { EventPublisher } from "@routeplane/events";
 import { toTimestamp } from "@routeplane/rpc";
+import type { RequestFacts } from "../domain/metering/request-facts.ts";
 import type {
   GuardrailDecision,
   PendingSettlement,
-  RequestFacts,
   Settlement,
   UnloggedDenials,
   UsageLog,

@@ -21,13 +21,14 @@ import { type GuardedRequest, guardRequest } from "./guardrails/request-guard.ts
 import { type ResponseGuard, responseGuardOf } from "./guardrails/response-guard.ts";
 import type { DenialRecorder } from "./metering/denial-recorder.ts";
 import { OpenReservation } from "./metering/open-reservation.ts";
+import { factsOf } from "./metering/request-facts.ts";
 import type { Settlements } from "./metering/settlements.ts";
 import { Timings } from "./metering/timings.ts";
 import type { Admissions } from "./ports/admissions.ts";
 import type { CallingKey, SubscribeToKey } from "./ports/key-verifier.ts";
 import type { Reply } from "./ports/reply.ts";
 import type { Upstream, UpstreamAnswer } from "./ports/upstream.ts";
-import type { RequestFacts, UsageLog } from "./ports/usage-log.ts";
+import type { UsageLog } from "./ports/usage-log.ts";
 import type { RequestContext } from "./request-context.ts";
 import { type ChatRequest, parseChatRequest, prepareUpstreamBody } from "./request/chat-request.ts";
 import { authenticate, authorise, type CredentialHeaders, INFERENCE_SCOPE } from "./request/credential.ts";
@@ -157,22 +158,6 @@ function upstreamOf({ upstreams }: PipelineDependencies, { provider }: Model): U
   const upstream = upstreams.get(provider);
   if (upstream === undefined) throw new Error(`the provider ${provider} has no upstream`);
   return upstream;
-}
-
-function factsOf(call: InferenceCall, caller: CallingKey, request: ChatRequest, model: Model): RequestFacts {
-  const { requestId, receivedAt, endpoint } = call;
-  const { keyId, namespaceId } = caller;
-  const { streamed } = request;
-  return {
-    requestId,
-    namespaceId,
-    keyId,
-    createdAt: receivedAt,
-    endpoint,
-    model: model.id,
-    provider: model.provider,
-    streamed,
-  };
 }
 
 /** Judges a request by the guardrails of its key. @throws Refusal; a denial is recorded */

@@ -1,12 +1,12 @@
 import type { DecisionLog } from "./guardrails/decision-log.ts";
 import type { Guard } from "./guardrails/guard.ts";
 import type { JudgingShare } from "./guardrails/judging-meter.ts";
+import type { RequestFacts } from "./metering/request-facts.ts";
 import type { Timings } from "./metering/timings.ts";
 import type { AnsweredBy } from "./metering/usage.ts";
 import type { CallingKey } from "./ports/key-verifier.ts";
 import type { Reply } from "./ports/reply.ts";
 import type { Upstream } from "./ports/upstream.ts";
-import type { RequestFacts } from "./ports/usage-log.ts";
 import type { ChatRequest } from "./request/chat-request.ts";
 import type { Model } from "./request/model-directory.ts";
 

@@ -5,7 +5,8 @@ import { eventually } from "@routeplane/testing";
 import { afterAll, describe, expect, it } from "vitest";
 import { DURABLE, startKit } from "../../../../packages/events/test/kit.ts";
 import { createUsageLog } from "../../src/clients/usage-log.ts";
-import type { PendingSettlement, RequestFacts, Reservation, UsageLog } from "../../src/domain/ports/usage-log.ts";
+import type { RequestFacts } from "../../src/domain/metering/request-facts.ts";
+import type { PendingSettlement, Reservation, UsageLog } from "../../src/domain/ports/usage-log.ts";
 import { fakeUsageLog } from "../fake-usage-log.ts";
 import { sampleFacts, sampleSettlement } from "../sample-usage.ts";
 

@@ -3,14 +3,8 @@ import type { Component, Logger } from "@routeplane/runtime";
 import type { Denial } from "../errors/denial.ts";
 import type { Refusal } from "../errors/refusal.ts";
 import type { CallingKey } from "../ports/key-verifier.ts";
-import type {
-  OutboxOffset,
-  Decisions,
-  RequestFacts,
-  Settlement,
-  UnloggedDenials,
-  UsageLog,
-} from "../ports/usage-log.ts";
+import type { RequestFacts } from "./request-facts.ts";
+import type { OutboxOffset, Decisions, Settlement, UnloggedDenials, UsageLog } from "../ports/usage-log.ts";
 import { NO_RECEIPT } from "./receipt.ts";
 import type { Settlements } from "./settlements.ts";
 

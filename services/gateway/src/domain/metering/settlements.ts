@@ -2,7 +2,8 @@ import { setTimeout as delay } from "node:timers/promises";
 import { DomainError } from "@routeplane/domain";
 import type { Component, Logger } from "@routeplane/runtime";
 import type { Admissions, ReservationKey } from "../ports/admissions.ts";
-import type { OutboxOffset, PendingSettlement, RequestFacts, Settlement, UsageLog } from "../ports/usage-log.ts";
+import type { RequestFacts } from "./request-facts.ts";
+import type { OutboxOffset, PendingSettlement, Settlement, UsageLog } from "../ports/usage-log.ts";
 
 /**
  * Settlements of requests on their way to the usage log and to the policy service. No request waits for them: each is recorded

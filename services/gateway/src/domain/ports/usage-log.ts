@@ -1,18 +1,7 @@
 import type { Id } from "@routeplane/domain";
 import type { AppliedPrice, ReceiptFacts } from "../metering/receipt.ts";
+import type { RequestFacts } from "../metering/request-facts.ts";
 import type { ReservationKey, SettledAmounts, ShadowDenial } from "./admissions.ts";
-
-/** Facts of a request that are fixed before its admission and repeated in every record of it. */
-export interface RequestFacts extends ReservationKey {
-  /** Time at which the gateway received it. */
-  readonly createdAt: Date;
-  /** Route, e.g. `/v1/chat/completions`. */
-  readonly endpoint: string;
-  /** Resolved id, without provider prefix. */
-  readonly model: string;
-  readonly provider: string;
-  readonly streamed: boolean;
-}
 
 /**
  * Upper bound of what a request can cost, whether or not a budget reserves it: the charge from `expiresAt` on if the end of the
