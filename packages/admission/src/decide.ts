@@ -1,11 +1,11 @@
 /**
  * Admission of one request against all limits that apply to it, as a pure function.
  *
- * 1. The least that the request makes sense with is computed: one output token for each choice.
- * 2. Each binding is asked whether the least fits under its limits. An enforced binding that it does not fit under denies the
- *    request; of several excesses the denial names the one that frees last, because after it all others fit.
- * 3. Otherwise the output bound is lowered, if it must be, to the largest multiple of the choices that fits everywhere.
- * 4. The reservation is the cost of the bounds. It counts on every binding but the shadow bindings that would have denied it.
+ * 1. Compute the least reservation that is of use: that of one output token for each choice.
+ * 2. Compare it with every limit of every binding. An enforced limit that it exceeds denies the request; of several, the denial
+ *    names the one that frees last, because after it the request fits under all others.
+ * 3. Otherwise lower the output bound, if it must be, to the largest multiple of the choices that fits under every limit.
+ * 4. Reserve the cost of the bounds on every binding but the shadow bindings that would have denied the request.
  *
  * The caller holds the counters' locks, so that nothing changes between the decision and the write.
  */

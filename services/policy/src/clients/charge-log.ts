@@ -8,24 +8,26 @@ import type { ChargeLog, Range } from "../domain/reconciliation/reconciliation.t
 /** @param usage transport to the usage service */
 export function createChargeLog(usage: Transport): ChargeLog {
   const client = createClient(RequestHistoryService, usage);
-  const answer = <T>(call: Promise<T>): Promise<T> =>
+  const withDomainErrors = <T>(call: Promise<T>): Promise<T> =>
     call.catch((error: unknown) => {
       throw fromConnectError(error, "usage");
     });
   return {
     async nextNamespace(range, after = "" as Id<"ns">) {
-      const { namespaceId } = await answer(client.getNextNamespace({ after, ...toProtoRange(range) }));
+      const { namespaceId } = await withDomainErrors(client.getNextNamespace({ after, ...toProtoRange(range) }));
       return namespaceId === "" ? undefined : (namespaceId as Id<"ns">);
     },
 
     async page(namespaceId, { range, token, size }) {
       const page = { namespaceId, ...toProtoRange(range), pageSize: size, pageToken: token };
-      const { charges, nextPageToken } = await answer(client.listRequestCharges(page));
+      const { charges, nextPageToken } = await withDomainErrors(client.listRequestCharges(page));
       return { charges: charges.map(fromProtoCharge), nextToken: nextPageToken };
     },
 
     async of(namespaceId, requestIds) {
-      const { charges } = await answer(client.getRequestCharges({ namespaceId, requestIds: [...requestIds] }));
+      const { charges } = await withDomainErrors(
+        client.getRequestCharges({ namespaceId, requestIds: [...requestIds] }),
+      );
       return charges.map(fromProtoCharge);
     },
   };

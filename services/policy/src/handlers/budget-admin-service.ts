@@ -15,13 +15,13 @@ const COMPARED_MS = 23 * 60 * 60 * 1000;
 /** Time of one call, well below its deadline. */
 const RECONCILE_MS = 3_000;
 const LIST = "reconciled-budgets";
-/** Words of page tokens for the parts of a reconciliation. */
-const PART_WORDS: Readonly<Record<ReconciliationCursor["part"], string>> = {
-  reservations: "holds",
-  requests: "requests",
-  counters: "counters",
-  end: "end",
-};
+/** Parts of a reconciliation, each with its word in page tokens. */
+const PARTS: readonly (readonly [part: ReconciliationCursor["part"], word: string])[] = [
+  ["reservations", "holds"],
+  ["requests", "requests"],
+  ["counters", "counters"],
+  ["end", "end"],
+];
 
 export function budgetAdminService(
   dependencies: ReconciliationDependencies,
@@ -59,13 +59,14 @@ export function budgetAdminService(
 }
 
 function formatCursor({ namespaceId, part, after }: ReconciliationCursor): string {
-  return `${namespaceId} ${PART_WORDS[part]} ${after}`;
+  const word = PARTS.find(([known]) => known === part)?.[1];
+  return `${namespaceId} ${word} ${after}`;
 }
 
 function parseCursor(text: string): ReconciliationCursor | undefined {
   const [id = "", word = "", after = ""] = text.split(" ");
   const namespaceId = parseId("ns", id);
-  const part = (["reservations", "requests", "counters", "end"] as const).find((each) => PART_WORDS[each] === word);
+  const part = PARTS.find(([, known]) => known === word)?.[0];
   return namespaceId && part && { namespaceId, part, after };
 }
 

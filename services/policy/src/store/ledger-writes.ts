@@ -78,7 +78,7 @@ export async function writeEnded(
     set state = excluded.state, closed_at = excluded.closed_at, cost_nano = excluded.cost_nano`.execute(tx);
 }
 
-/** Row of `holds` for JSON, which can hold the arrays of several rows; integers are texts, because JSON numbers lose digits. */
+/** Row of `holds` for JSON, which takes the arrays of several rows; integers are texts, because JSON numbers lose digits. */
 function toHoldRow(reservation: Reservation, costNano?: bigint) {
   return {
     key_id: reservation.keyId,
@@ -152,7 +152,7 @@ function deleteOldHolds(namespaceId: Id<"ns">, requestIds: readonly Id<"req">[])
       and expires_at < statement_timestamp() - make_interval(hours => ${RESERVATION_RETENTION_HOURS})
       and closed_at < statement_timestamp() - make_interval(hours => ${RESERVATION_RETENTION_HOURS})
     order by expires_at limit ${DELETE_SIZE} for update skip locked
-  ), forgotten_holds as (
+  ), deleted_holds as (
     delete from holds where namespace_id = ${namespaceId} and key_id = any(array(select key_id from old_holds))
       and request_id = any(array(select request_id from old_holds)) and (key_id, request_id) in (select * from old_holds))`;
 }

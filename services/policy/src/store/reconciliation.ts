@@ -108,7 +108,7 @@ function counters(namespaceId: Id<"ns">, from: Date) {
         ) as edited
       from counters c join bindings b on b.namespace_id = c.namespace_id and b.id = c.binding_id
       where c.namespace_id = ${namespaceId}
-    ), held as (
+    ), reservations as (
       select binding_id, ${sum("amount_nano", "state = 'open'")} as expected_reserved,
         ${sum(charge, `${within} and ${whole}`)} as min_spent, ${sum(charge, within)} as max_spent
       from (select unnest(budget_binding_ids) as binding_id, * from holds where namespace_id = ${namespaceId}) as hold
@@ -116,12 +116,12 @@ function counters(namespaceId: Id<"ns">, from: Date) {
       group by binding_id
     )
     select policy_id, binding_id, reserved_nano as reserved, coalesce(expected_reserved, 0) as expected_reserved,
-      (select coalesce(sum(amount), 0)::bigint from unnest(amounts) with ordinality as bucket (amount, place)
-       where since is null or to_timestamp((newest - place + 1) * width / 1000.0) >= since) as spent,
+      (select coalesce(sum(amount), 0)::bigint from unnest(amounts) with ordinality as bucket (amount, nth)
+       where since is null or to_timestamp((newest - nth + 1) * width / 1000.0) >= since) as spent,
       coalesce(min_spent, 0) as min_spent, case when is_older then null else coalesce(max_spent, 0) end as max_spent,
       since, edited
-    from counted left join held using (binding_id)
-    where width is not null or reserved_nano > 0 or held.binding_id is not null
+    from counted left join reservations using (binding_id)
+    where width is not null or reserved_nano > 0 or reservations.binding_id is not null
     order by binding_id`;
 }
 
