@@ -18,6 +18,12 @@ export interface CachingVerifierOptions {
   readonly monotonic?: () => number;
 }
 
+/** A verification at the source that has not ended, and the monotonic time at which it began. */
+interface VerificationInFlight {
+  readonly startedAt: number;
+  readonly result: Promise<VerificationResult>;
+}
+
 /** Attempts at a verification that changes overtake. More than two are hardly ever needed. */
 const MAX_ATTEMPTS = 5;
 
@@ -44,7 +50,7 @@ export class CachingVerifier {
   readonly #monotonic: () => number;
   readonly #cache: VerificationCache;
   readonly #concurrentChanges = new Set<ConcurrentChanges>();
-  readonly #inFlight = new Map<string, Promise<VerificationResult>>();
+  readonly #inFlight = new Map<string, VerificationInFlight>();
 
   constructor(options: CachingVerifierOptions) {
     const { capacity = 20_000, clock = Date.now, monotonic = () => performance.now() } = options;
@@ -60,19 +66,24 @@ export class CachingVerifier {
   }
 
   /**
-   * Verifies a token and calls `subscribe` synchronously with its principal: no change can go unnoticed in between.
+   * Verifies a token and calls `subscribe` synchronously with its principal: no change can go unnoticed in between. `subscribe`
+   * also gets the monotonic time at which the verification began, which is how old the result can be while the feed is lost.
    *
    * @returns the result of `subscribe`
    * @throws as a `VerifyToken`
    */
-  async verifyAndSubscribe<T>(token: string, subscribe: (digest: string, principal: Principal) => T): Promise<T> {
+  async verifyAndSubscribe<T>(
+    token: string,
+    subscribe: (digest: string, principal: Principal, verifiedAt: number) => T,
+  ): Promise<T> {
     const digest = digestOf(token);
     for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt++) {
       // A change may arrive after the result is known and before this function resumes.
       const changes = this.#recordChanges();
+      const verifiedAt = this.#inFlight.get(digest)?.startedAt ?? this.#monotonic();
       try {
         const principal = requirePrincipal(await this.#verify(digest, token));
-        if (!changes.concern(principal)) return subscribe(digest, principal);
+        if (!changes.concern(principal)) return subscribe(digest, principal, verifiedAt);
       } finally {
         this.#concurrentChanges.delete(changes);
       }
@@ -96,10 +107,11 @@ export class CachingVerifier {
     const cached = this.#isLive() ? this.#cache.find(digest) : undefined;
     if (cached !== undefined) return cached;
     const inFlight = this.#inFlight.get(digest);
-    if (inFlight !== undefined) return inFlight;
+    if (inFlight !== undefined) return inFlight.result;
     if (parseToken(token) === undefined) return MALFORMED;
+    const startedAt = this.#monotonic();
     const result = this.#verifyAtSource(digest, token).finally(() => this.#inFlight.delete(digest));
-    this.#inFlight.set(digest, result);
+    this.#inFlight.set(digest, { startedAt, result });
     return result;
   }
 

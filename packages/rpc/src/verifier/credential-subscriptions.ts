@@ -56,17 +56,23 @@ export class CredentialSubscriptions {
   }
 
   /**
-   * Subscribes to a token that was verified in this very moment.
+   * Subscribes to a token that was just verified.
    *
+   * @param verifiedAt monotonic time at which its verification began
    * @returns a function that releases the subscription; calling it again has no effect
    */
-  add(digest: string, token: string, principal: Principal, listener: CredentialListener): () => void {
-    const { watch, monotonic } = this.#options;
+  add(
+    digest: string,
+    token: string,
+    principal: Principal,
+    verifiedAt: number,
+    listener: CredentialListener,
+  ): () => void {
+    const { watch } = this.#options;
     let subscribed = this.#byDigest.get(digest);
     if (subscribed === undefined) {
-      const now = monotonic();
-      const staleSince = watch.isLive() ? undefined : now;
-      subscribed = { token, principal, listeners: new Set(), staleSince, checkedAt: now, isChecking: false };
+      const staleSince = watch.isLive() ? undefined : verifiedAt;
+      subscribed = { token, principal, listeners: new Set(), staleSince, checkedAt: verifiedAt, isChecking: false };
       this.#byDigest.set(digest, subscribed);
       this.#bySubject.add(digest, principal);
     }

@@ -78,8 +78,8 @@ export function createVerifier(auth: Transport, options: VerifierOptions = {}): 
     name: "verifier",
     verify,
     subscribe: (token, listener) =>
-      cached.verifyAndSubscribe(token, (digest, principal) => {
-        return { principal, release: subscriptions.add(digest, token, principal, listener) };
+      cached.verifyAndSubscribe(token, (digest, principal, verifiedAt) => {
+        return { principal, release: subscriptions.add(digest, token, principal, verifiedAt, listener) };
       }),
     async stop() {
       clearInterval(checks);

@@ -1,0 +1,56 @@
+import { mintToken } from "@routeplane/credentials";
+import { DomainError, newId } from "@routeplane/domain";
+import { expect, it } from "vitest";
+import type { Principal } from "../principal.ts";
+import { MAX_STALE_MS } from "../staleness.ts";
+import { CachingVerifier } from "./caching-verifier.ts";
+import { CredentialSubscriptions } from "./credential-subscriptions.ts";
+
+const PRINCIPAL: Principal = {
+  kind: "key",
+  keyId: newId("key"),
+  namespaceId: newId("ns"),
+  accountId: newId("acc"),
+  scopes: ["inference:invoke"],
+  lineage: [],
+  expiresAt: undefined,
+  graceEndsAt: undefined,
+};
+
+/** Slowest call to the auth service that still answers. */
+const SLOW_CALL_MS = 1_900;
+
+it.each(["the only request", "a request that joins a verification in flight"])(
+  "counts staleness from the start of a slow verification while the feed is lost: %s",
+  async (which) => {
+    let now = 10_000;
+    const monotonic = () => now;
+    const watch = { isLive: () => false, upToDateAt: () => 0 };
+    const { promise: slowCall, resolve: answer } = Promise.withResolvers<Principal>();
+    const verifier = new CachingVerifier({ verifyUncached: () => slowCall, isLive: watch.isLive, monotonic });
+    const verify = () => Promise.reject(new DomainError("unavailable", "DEPENDENCY_UNAVAILABLE", "auth is down"));
+    const subscriptions = new CredentialSubscriptions({ verify, watch, clock: Date.now, monotonic });
+    const outcomes: (Principal | DomainError)[] = [];
+
+    const token = mintToken("key");
+    const startedAt = now;
+    if (which !== "the only request") {
+      void verifier.verify(token);
+      now += 1_000;
+    }
+    const subscribed = verifier.verifyAndSubscribe(token, (digest, principal, verifiedAt) =>
+      subscriptions.add(digest, token, principal, verifiedAt, (outcome) => void outcomes.push(outcome)),
+    );
+    now = startedAt + SLOW_CALL_MS;
+    answer(PRINCIPAL);
+    const release = await subscribed;
+
+    now = startedAt + MAX_STALE_MS - 1;
+    subscriptions.checkStale();
+    expect(outcomes).toEqual([]);
+    now = startedAt + MAX_STALE_MS;
+    subscriptions.checkStale();
+    expect(outcomes).toMatchObject([{ reason: "DEPENDENCY_UNAVAILABLE" }]);
+    release();
+  },
+);
