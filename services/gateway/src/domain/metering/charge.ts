@@ -1,4 +1,5 @@
 import { requestCost, reservationCost } from "@routeplane/admission";
+import type { ErrorCode } from "../errors/error-table.ts";
 import type { Clock } from "@routeplane/domain";
 import { type Model, priceAt } from "../request/model-directory.ts";
 import type { AdmissionDecision } from "../ports/admissions.ts";
@@ -121,6 +122,7 @@ export function faultSettlement(
     : { promptTokens: 0, completionTokens: 0, costNanoUsd: 0n };
   const receipt = { ...NO_RECEIPT, price: reservation?.price, admittedAt: reservation?.admittedAt };
   const decided = { ...NOT_DENIED, shadowDenials, guardrailDecisions };
-  const ended = { outcome: "failed", httpStatus, errorCode: "internal_error", completedAt: new Date() } as const;
+  const errorCode: ErrorCode = "internal_error";
+  const ended = { outcome: "failed", httpStatus, errorCode, completedAt: new Date() } as const;
   return { ...receipt, ...charged, estimated: billable, reservedNanoUsd, ...decided, ...ended };
 }
