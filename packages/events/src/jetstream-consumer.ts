@@ -36,7 +36,7 @@ function declared({ durable, workers, batch }: JetStreamConsumerOptions) {
     ack_policy: AckPolicy.Explicit,
     ack_wait: nanos(ACK_WAIT_MS),
     max_deliver: -1,
-    // A consumer that reaches this stops for all workers. Each holds up to two batches, and as many again may still be
+    // A consumer that reaches this stops for all workers. Each has up to two batches, and as many again can still be
     // assigned to a worker that died.
     max_ack_pending: workers * batch * 4,
   } as const satisfies Partial<ConsumerConfig>;

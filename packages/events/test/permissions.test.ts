@@ -27,7 +27,7 @@ const opened: NatsConnection[] = [];
 beforeEach(async () => {
   kit = await startKit();
   admin = await connectAs(kit.nats.url);
-  // One event is waiting for an aggregator that holds it, and another stream belongs to somebody else.
+  // One event is delivered and not acknowledged, and another stream has another owner.
   gate = Promise.withResolvers();
   kit.collector(() => gate.promise);
   await kit.publisher().publish(usageEvent("kept"));

@@ -178,13 +178,13 @@ describe("while a dependency is down", TIMEOUT, () => {
       `select pg_terminate_backend(pid) from pg_stat_activity
        where datname = '${clone.name}' and usename = 'routeplane_aggregator'`,
     );
-    const away = newId("ns");
-    const { published, expected } = publishRequests(50, away);
+    const namespaceWhileDown = newId("ns");
+    const { published, expected } = publishRequests(50, namespaceWhileDown);
     await published;
     await eventually(() => processes[0]!.output().includes("usage events were not handled"), REDELIVERED_BY_MS);
-    expect((await totals(away)).requestCount).toBe(0n);
+    expect((await totals(namespaceWhileDown)).requestCount).toBe(0n);
     await admin(`grant connect on database ${clone.name} to routeplane_aggregator`);
-    await settledExactly(away, expected);
+    await settledExactly(namespaceWhileDown, expected);
   });
 
   test("an event that cannot be stored does not block the others: it becomes one dead letter, and can be replayed", async () => {
@@ -227,8 +227,8 @@ describe("while a dependency is down", TIMEOUT, () => {
     expect(await first.stop()).toBe(0);
     // What comes while it is stopped waits, and so while the next one is without its database.
     await admin(`revoke connect on database ${clone.name} from public, routeplane_aggregator`);
-    const away = publishRequests(5, newId("ns"));
-    await away.published;
+    const whileDown = publishRequests(5, newId("ns"));
+    await whileDown.published;
     const publishedAt = performance.now();
     const second = aggregator();
     const behind = await eventually(async () => {

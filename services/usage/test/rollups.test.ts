@@ -166,7 +166,7 @@ describe("the sums by time", () => {
       fc.asyncProperty(shape, async ({ requests, counts, ranges, seed, cut }) => {
         const namespaceId = newId("ns");
         const denied = counts.map((make) => make(namespaceId));
-        // What comes again, within a batch and after it, counts once.
+        // An event that is delivered again, within a batch and after it, counts once.
         for (const batch of [denied, [...denied, ...denied.slice(0, 3)]]) await log.recordDenials(batch);
         const final = requests.map((make) => make(namespaceId));
         const events = [...final, ...final.map(admitted), ...final]

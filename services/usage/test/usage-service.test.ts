@@ -264,11 +264,11 @@ describe("WatchRequests", () => {
     const ended = settledRequest(pendingRequest({ namespaceId: watchedNamespaceId }));
     await createRequestLog(aggregator).record([ended]);
     await aggregator.stop();
-    const told: string[] = [];
+    const listed: string[] = [];
     for await (const { requests } of as(`${watchedNamespaceId}/usage:read`).watchRequests({ resumeToken })) {
-      told.push(...requests.map(({ id }) => id));
+      listed.push(...requests.map(({ id }) => id));
     }
-    expect(told).toEqual([ended.id]);
+    expect(listed).toEqual([ended.id]);
     const wrong = async () => {
       for await (const _ of as(reader).watchRequests({ resumeToken: "junk" }));
     };

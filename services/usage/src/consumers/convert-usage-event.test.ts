@@ -48,12 +48,12 @@ describe("fromProtoUsageEvent", () => {
     const pending = pendingRequest();
     const price = { version: "file:1", inputPicoUsd: -1n, outputPicoUsd: 1n };
     const absurd = { cachedPromptTokens: -1n, reasoningTokens: 10n ** 13n, timeToFirstTokenMs: -1, upstreamMs: -5 };
-    const told = { price, billedModel: undefined, admittedAt: new Date("1970-01-01T00:00:00Z"), ...absurd };
-    const nothing = Object.fromEntries(Object.keys(told).map((name) => [name, undefined]));
+    const implausible = { price, billedModel: undefined, admittedAt: new Date("1970-01-01T00:00:00Z"), ...absurd };
+    const nothing = Object.fromEntries(Object.keys(implausible).map((name) => [name, undefined]));
     const kept = guardrailDecision({ blockedResponse: true });
     const guardrailDecisions = [guardrailDecision({ responseRedactions: -1 }), kept];
     const settled = settledRequest(pending);
-    expect(fromProtoUsageEvent(usageEvent({ ...settled, receipt: { ...told, guardrailDecisions } }))).toEqual({
+    expect(fromProtoUsageEvent(usageEvent({ ...settled, receipt: { ...implausible, guardrailDecisions } }))).toEqual({
       request: { ...settled, receipt: { ...nothing, guardrailDecisions: [kept] } },
     });
   });

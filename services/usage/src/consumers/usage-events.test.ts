@@ -116,7 +116,7 @@ describe("handleUsageEvents", () => {
 
   test("rejects if an event can neither be recorded nor stored as a dead letter", async () => {
     const recorder = recorderOf(() => Promise.resolve());
-    const deadLetters: Pick<DeadLetterBox, "add"> = { add: () => Promise.reject(new Error("away")) };
+    const deadLetters: Pick<DeadLetterBox, "add"> = { add: () => Promise.reject(new Error("down")) };
     const bad = usageEvent(settledRequest(pendingRequest(), { costNanoUsd: -5n }));
     await expect(
       handleUsageEvents(
@@ -124,6 +124,6 @@ describe("handleUsageEvents", () => {
         deadLetters,
         createLogger("test", () => ""),
       )([bad]),
-    ).rejects.toThrow("away");
+    ).rejects.toThrow("down");
   });
 });

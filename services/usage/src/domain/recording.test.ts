@@ -21,12 +21,12 @@ describe("recordRequests", () => {
   });
 
   test("rejects on an outage, so that the batch is delivered again", async () => {
-    const outage = new DomainError("unavailable", "DEPENDENCY_UNAVAILABLE", "away");
+    const outage = new DomainError("unavailable", "DEPENDENCY_UNAVAILABLE", "down");
     const dropped: LoggedRequest[] = [];
-    const away = logOf(() => {
+    const failing = logOf(() => {
       throw outage;
     });
-    await expect(recordRequests(away, [pendingRequest()], (request) => dropped.push(request))).rejects.toBe(outage);
+    await expect(recordRequests(failing, [pendingRequest()], (request) => dropped.push(request))).rejects.toBe(outage);
     expect(dropped).toEqual([]);
   });
 
