@@ -1,7 +1,3 @@
-import { create } from "@bufbuild/protobuf";
-import { WireType } from "@bufbuild/protobuf/wire";
-import { createRouterTransport } from "@connectrpc/connect";
-import { EnforcementService, ListAppliedGuardrailsResponseSchema } from "@routeplane/contracts/policy";
 import { DomainError, type Id, newId } from "@routeplane/domain";
 import { type BreakableTransport, breakable, eventually } from "@routeplane/testing";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
@@ -221,29 +217,6 @@ describe("a call to policy", () => {
     expect(await callsFor(d)).toBe(1);
     expect(await callsFor(b, c, d)).toBe(0);
     expect(await callsFor(a)).toBe(1);
-  });
-
-  it("whose answer has a field of a newer release leaves the guardrails unknown", async () => {
-    const caller = callerIn(newId("ns"));
-    const guardrail = { policyId: newId("pol"), bindingId: newId("bnd"), spec: { allowStreaming: false } };
-    const answering = (unknown: boolean) =>
-      createRouterTransport(({ service }) => {
-        service(EnforcementService, {
-          listAppliedGuardrails() {
-            const answer = create(ListAppliedGuardrailsResponseSchema, { guardrails: [guardrail] });
-            const field = { no: 2_000, wireType: WireType.Varint, data: new Uint8Array([1]) };
-            if (unknown) answer.guardrails[0]!.spec!.$unknown = [field];
-            return answer;
-          },
-          async *watchPolicyChanges() {},
-        });
-      });
-    for (const unknown of [false, true]) {
-      const directory = createGuardrailDirectory(answering(unknown));
-      started.push(directory);
-      if (unknown) await expect(directory.of(caller)).rejects.toMatchObject({ code: "unavailable" });
-      else expect(await directory.of(caller)).toHaveLength(1);
-    }
   });
 });
 
