@@ -1,5 +1,5 @@
-import type { PolicySpec } from "@routeplane/policy-spec";
 import { newId } from "@routeplane/domain";
+import type { PolicySpec } from "@routeplane/policy-spec";
 import type { Applied } from "../../services/policy/src/domain/effective/applied-policy.ts";
 import { composePolicies } from "../../services/policy/src/domain/effective/effective-policy.ts";
 

@@ -56,7 +56,7 @@ export function toSpecJson(spec: PolicySpec): object {
   }
 }
 
-/** A spec in which a word may be one that is not known here. */
+/** Spec to be shown, in which a word can be one that is not known here. */
 interface ShownBudget extends Omit<BudgetSpec, "window"> {
   readonly window: string;
 }

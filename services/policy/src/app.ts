@@ -1,9 +1,9 @@
-import type { PolicyKind } from "@routeplane/policy-spec";
 import type { ConnectRouter, Transport } from "@connectrpc/connect";
 import { auditService, createAuditStore, POLICY_ACTIONS } from "@routeplane/audit";
 import * as contracts from "@routeplane/contracts/policy";
 import { redactTokens } from "@routeplane/credentials";
 import type { Clock } from "@routeplane/domain";
+import type { PolicyKind } from "@routeplane/policy-spec";
 import { type Database, subscribeToChanges, openDatabase } from "@routeplane/postgres";
 import {
   type ChangeFeed,

@@ -1,4 +1,3 @@
-import type { PolicySpec } from "@routeplane/policy-spec";
 import { ConnectError, createClient, createRouterTransport, type Transport } from "@connectrpc/connect";
 import { type BudgetWindow } from "@routeplane/admission";
 import { BadRequestSchema, ErrorInfoSchema } from "@routeplane/contracts/google-rpc";
@@ -15,6 +14,7 @@ import {
   PolicyService,
 } from "@routeplane/contracts/policy";
 import { type Id, newId } from "@routeplane/domain";
+import type { PolicySpec } from "@routeplane/policy-spec";
 import { type Database, subscribeToChanges, openDatabase } from "@routeplane/postgres";
 import { createChangeFeed } from "@routeplane/rpc";
 import { createLogger } from "@routeplane/runtime";

@@ -1,6 +1,6 @@
-import type { RateLimitSpec } from "@routeplane/policy-spec";
 import { EMPTY_COUNTER } from "@routeplane/admission";
 import { microToNano as nano, type Id, newId } from "@routeplane/domain";
+import type { RateLimitSpec } from "@routeplane/policy-spec";
 import { sql } from "kysely";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { fromCounterRow } from "../src/store/counters.ts";
@@ -195,7 +195,7 @@ describe("a reservation", () => {
     expect(await counterOf(binding.id)).toMatchObject({ reservedNano: 0n });
   });
 
-  it("without a key, written by an earlier release, is settled by the request id alone", async () => {
+  it("without a key, as an earlier version wrote it, is settled by the request id alone", async () => {
     const { request, total, namespaceId } = await policy.oneBudget(100n);
     const one = request(40n);
     await admit(one);

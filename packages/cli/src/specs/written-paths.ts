@@ -1,5 +1,5 @@
-import type { PolicyKind } from "@routeplane/policy-spec";
 import { ConnectError } from "@connectrpc/connect";
+import type { PolicyKind } from "@routeplane/policy-spec";
 import { fromConnectError } from "../call-error.ts";
 import type { Context } from "../context.ts";
 import { CliError } from "../errors.ts";

@@ -1,4 +1,3 @@
-import { PROTO_BUDGET_WINDOWS, PROTO_PRINCIPAL_TYPES } from "@routeplane/policy-spec/proto";
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { timestampFromDate } from "@bufbuild/protobuf/wkt";
 import { KeySchema, WhoAmIResponseSchema } from "@routeplane/contracts/auth";
@@ -15,6 +14,7 @@ import {
   PrincipalType,
 } from "@routeplane/contracts/policy";
 import { GetUsageResponseSchema, LoggedRequestSchema, RequestStatus } from "@routeplane/contracts/usage";
+import { PROTO_BUDGET_WINDOWS, PROTO_PRINCIPAL_TYPES } from "@routeplane/policy-spec/proto";
 import { describe, expect, it } from "vitest";
 import { fromProtoIdentity } from "./identity.ts";
 import { fromProtoKey } from "./keys/key.ts";

@@ -8,10 +8,10 @@ import type {
 } from "@routeplane/contracts/policy";
 import { present } from "@routeplane/domain";
 import type { SourcedRule, Uninspectable } from "@routeplane/guardrails";
+import { PROTO_UNINSPECTABLE, toProtoBudget, toProtoPattern, toProtoRateLimit } from "@routeplane/policy-spec/proto";
 import { toTimestamp } from "@routeplane/rpc";
 import type { EffectivePolicyWithUse } from "../domain/effective/read-effective-policy.ts";
 import type { PolicySource, SourcedGuardrail } from "../domain/effective/effective-policy.ts";
-import { PROTO_UNINSPECTABLE, toProtoBudget, toProtoPattern, toProtoRateLimit } from "@routeplane/policy-spec/proto";
 import { toProtoBudgetUse, toProtoMode, toProtoPrincipal } from "./convert-policy.ts";
 
 export function toProtoEffectivePolicy(

@@ -1,4 +1,3 @@
-import { type BudgetSpec, type PolicyKind } from "@routeplane/policy-spec";
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import {
   type AppliedGuardrailSchema,
@@ -11,6 +10,15 @@ import {
 } from "@routeplane/contracts/policy";
 import { invalidField, microToNano, nanoToMicro, requireId } from "@routeplane/domain";
 import type { GuardrailSpec } from "@routeplane/guardrails";
+import type { BudgetSpec, PolicyKind } from "@routeplane/policy-spec";
+import {
+  findWord,
+  PROTO_BINDING_MODES,
+  PROTO_POLICY_KINDS,
+  PROTO_PRINCIPAL_TYPES,
+  toProtoGuardrail,
+  toProtoSpec,
+} from "@routeplane/policy-spec/proto";
 import { toTimestamp } from "@routeplane/rpc";
 import type { Applied } from "../domain/effective/applied-policy.ts";
 import type { BudgetUse } from "../domain/effective/read-effective-policy.ts";
@@ -22,14 +30,6 @@ import {
   etagOf,
   type PolicyUpdate,
 } from "../domain/policies/policy.ts";
-import {
-  findWord,
-  PROTO_BINDING_MODES,
-  PROTO_POLICY_KINDS,
-  PROTO_PRINCIPAL_TYPES,
-  toProtoGuardrail,
-  toProtoSpec,
-} from "@routeplane/policy-spec/proto";
 import { guardrailInRequest, requireProtoSpec } from "./convert-spec.ts";
 
 /** Undefined stands for any kind. */

@@ -1,5 +1,4 @@
 /** Conversion of the typed services' update requests to changes of a spec; undefined if a request leaves the spec as it is. */
-import type { PolicyKind, SpecOf } from "@routeplane/policy-spec";
 import type {
   UpdateBudgetRequest,
   UpdateGuardrailRequest,
@@ -7,13 +6,14 @@ import type {
   UpdateRateLimitRequest,
 } from "@routeplane/contracts/policy";
 import { invalidField, type Present, present } from "@routeplane/domain";
-import type { GuardrailInRequest } from "../domain/policies/spec-rules.ts";
+import type { PolicyKind, SpecOf } from "@routeplane/policy-spec";
 import {
   fromProtoBudget,
   fromProtoGuardrail,
   fromProtoRateLimit,
   VALIDATED_WORDS,
 } from "@routeplane/policy-spec/proto";
+import type { GuardrailInRequest } from "../domain/policies/spec-rules.ts";
 
 export interface SpecChange<Kind extends PolicyKind> {
   readonly spec: (current: SpecOf<Kind>) => SpecOf<Kind>;

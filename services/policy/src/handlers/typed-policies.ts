@@ -1,8 +1,8 @@
-import type { PolicyKind, SpecOf } from "@routeplane/policy-spec";
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import type { HandlerContext } from "@connectrpc/connect";
 import type { BindingSchema, PolicySchema, Principal } from "@routeplane/contracts/policy";
 import { type Id, notFound, parseId, requireId } from "@routeplane/domain";
+import type { PolicyKind, SpecOf } from "@routeplane/policy-spec";
 import { fromPageToken, keyPrincipalOf, toPageToken } from "@routeplane/rpc";
 import type { DescribePolicies } from "../domain/policies/described-policy.ts";
 import type { Management } from "../domain/policies/management.ts";

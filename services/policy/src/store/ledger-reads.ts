@@ -192,7 +192,7 @@ function requestsOf(keys: readonly ReservationKey[]): RawBuilder<unknown> {
   return sql`(select * from unnest(${keyIds}::text[], ${requestIds}::text[]) as r (key_id, request_id))`;
 }
 
-/** Condition for the reservation of a request: under the key that called, or under none. */
+/** Condition for the reservation of a request: under its key, or under none, as an earlier version wrote it. */
 function ofRequest(namespaceId: Id<"ns">): RawBuilder<unknown> {
   return sql`namespace_id = ${namespaceId} and holds.key_id = any(array[r.key_id, '']) and holds.request_id = r.request_id`;
 }

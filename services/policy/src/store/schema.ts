@@ -1,6 +1,6 @@
-import type { PolicyKind } from "@routeplane/policy-spec";
 import type { AuditSchema } from "@routeplane/audit";
 import type { Id } from "@routeplane/domain";
+import type { PolicyKind } from "@routeplane/policy-spec";
 import type { JSONColumnType } from "kysely";
 import type { Reservation } from "../domain/admission/reservation.ts";
 import type { BindingMode, BoundPrincipal } from "../domain/policies/policy.ts";

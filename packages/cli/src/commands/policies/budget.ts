@@ -1,9 +1,9 @@
-import { fromWrittenJson } from "@routeplane/policy-spec";
-import { toProtoBudget } from "@routeplane/policy-spec/proto";
-import { PROTO_BUDGET_WINDOWS } from "@routeplane/policy-spec/proto";
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import type { BudgetSpecSchema, UpdateBudgetRequestSchema } from "@routeplane/contracts/policy";
 import { present } from "@routeplane/domain";
+import { fromWrittenJson } from "@routeplane/policy-spec";
+import { toProtoBudget } from "@routeplane/policy-spec/proto";
+import { PROTO_BUDGET_WINDOWS } from "@routeplane/policy-spec/proto";
 import { type Command, Option } from "commander";
 import { limitArgument } from "../../arguments.ts";
 import type { Context } from "../../context.ts";

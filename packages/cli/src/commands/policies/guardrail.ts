@@ -1,9 +1,9 @@
-import { fromWrittenJson } from "@routeplane/policy-spec";
-import { toProtoGuardrail } from "@routeplane/policy-spec/proto";
-import { PROTO_PATTERN_ACTIONS, PROTO_PATTERN_TARGETS, PROTO_UNINSPECTABLE } from "@routeplane/policy-spec/proto";
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import type { GuardrailSpecSchema, UpdateGuardrailRequestSchema } from "@routeplane/contracts/policy";
 import { present } from "@routeplane/domain";
+import { fromWrittenJson } from "@routeplane/policy-spec";
+import { toProtoGuardrail } from "@routeplane/policy-spec/proto";
+import { PROTO_PATTERN_ACTIONS, PROTO_PATTERN_TARGETS, PROTO_UNINSPECTABLE } from "@routeplane/policy-spec/proto";
 import { type Command, Option } from "commander";
 import { countArgument, MAX_COUNT, modelsArgument, type NamedPattern, patternArgument } from "../../arguments.ts";
 import type { Context } from "../../context.ts";

@@ -1,6 +1,6 @@
+import type { Binding, Policy, PrincipalType } from "@routeplane/contracts/policy";
 import type { PolicyKind } from "@routeplane/policy-spec";
 import { PROTO_PRINCIPAL_TYPES } from "@routeplane/policy-spec/proto";
-import type { Binding, Policy, PrincipalType } from "@routeplane/contracts/policy";
 import type { Command } from "commander";
 import { etagArgument, idArgument, nameArgument } from "../../arguments.ts";
 import type { NodeClient } from "../../client.ts";

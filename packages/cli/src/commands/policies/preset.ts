@@ -1,8 +1,8 @@
-import { fromWrittenJson } from "@routeplane/policy-spec";
-import { toProtoBudget, toProtoGuardrail, toProtoPreset, toProtoRateLimit } from "@routeplane/policy-spec/proto";
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import type { PresetSpecSchema, UpdatePresetRequestSchema } from "@routeplane/contracts/policy";
 import { present, type StrictJson } from "@routeplane/domain";
+import { fromWrittenJson } from "@routeplane/policy-spec";
+import { toProtoBudget, toProtoGuardrail, toProtoPreset, toProtoRateLimit } from "@routeplane/policy-spec/proto";
 import type { Command } from "commander";
 import type { Context } from "../../context.ts";
 import { usageError } from "../../errors.ts";

@@ -1,8 +1,8 @@
-import { fromWrittenJson } from "@routeplane/policy-spec";
-import { toProtoRateLimit } from "@routeplane/policy-spec/proto";
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import type { RateLimitSpecSchema, UpdateRateLimitRequestSchema } from "@routeplane/contracts/policy";
 import { present } from "@routeplane/domain";
+import { fromWrittenJson } from "@routeplane/policy-spec";
+import { toProtoRateLimit } from "@routeplane/policy-spec/proto";
 import type { Command } from "commander";
 import { countArgument, MAX_COUNT } from "../../arguments.ts";
 import type { Context } from "../../context.ts";

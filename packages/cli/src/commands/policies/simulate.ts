@@ -1,7 +1,7 @@
-import type { PolicyKind } from "@routeplane/policy-spec";
-import { PROTO_POLICY_KINDS, PROTO_PRINCIPAL_TYPES } from "@routeplane/policy-spec/proto";
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import type { SimulatePolicyRequestSchema } from "@routeplane/contracts/policy";
+import type { PolicyKind } from "@routeplane/policy-spec";
+import { PROTO_POLICY_KINDS, PROTO_PRINCIPAL_TYPES } from "@routeplane/policy-spec/proto";
 import { type Command, Option } from "commander";
 import { daysArgument, idArgument } from "../../arguments.ts";
 import type { Context } from "../../context.ts";

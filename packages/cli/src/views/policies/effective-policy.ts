@@ -1,12 +1,4 @@
 import {
-  PROTO_BINDING_MODES,
-  PROTO_BUDGET_WINDOWS,
-  PROTO_PATTERN_ACTIONS,
-  PROTO_PATTERN_TARGETS,
-  PROTO_PRINCIPAL_TYPES,
-  PROTO_UNINSPECTABLE,
-} from "@routeplane/policy-spec/proto";
-import {
   type EffectiveBudget,
   type EffectiveGuardrail,
   type EffectivePolicy,
@@ -14,6 +6,14 @@ import {
   type PolicySource,
   type SourcedUninspectable,
 } from "@routeplane/contracts/policy";
+import {
+  PROTO_BINDING_MODES,
+  PROTO_BUDGET_WINDOWS,
+  PROTO_PATTERN_ACTIONS,
+  PROTO_PATTERN_TARGETS,
+  PROTO_PRINCIPAL_TYPES,
+  PROTO_UNINSPECTABLE,
+} from "@routeplane/policy-spec/proto";
 import { formatMicroUsd, formatUsd } from "../../output/money.ts";
 import type { Style } from "../../output/style.ts";
 import { block, type Column, table } from "../../output/table.ts";

@@ -1,5 +1,5 @@
-import { PROTO_BINDING_MODES, PROTO_POLICY_KINDS, PROTO_PRINCIPAL_TYPES } from "@routeplane/policy-spec/proto";
 import type { Binding, BoundPolicy, BudgetUse, Policy, PolicyBinding } from "@routeplane/contracts/policy";
+import { PROTO_BINDING_MODES, PROTO_POLICY_KINDS, PROTO_PRINCIPAL_TYPES } from "@routeplane/policy-spec/proto";
 import { formatUsd } from "../../output/money.ts";
 import type { Column } from "../../output/table.ts";
 import { formatTime } from "../../output/time.ts";

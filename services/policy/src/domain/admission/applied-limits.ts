@@ -1,6 +1,6 @@
-import { type BudgetSpec, budgetOf, type PolicySpec, rateLimitOf } from "@routeplane/policy-spec";
 import type { BudgetLimit, LimitedBinding, Limits } from "@routeplane/admission";
 import { type Id, microToNano } from "@routeplane/domain";
+import { type BudgetSpec, budgetOf, type PolicySpec, rateLimitOf } from "@routeplane/policy-spec";
 import type { BoundPrincipal } from "../policies/policy.ts";
 
 /** Binding whose limits apply to a request, with the state of its counter and its source. */

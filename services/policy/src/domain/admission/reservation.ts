@@ -16,7 +16,7 @@ import type { Id } from "@routeplane/domain";
  *     expired --settle--> settled   the charge is corrected to the cost of the request
  */
 export interface Reservation {
-  /** Key that made the request; empty for a reservation that was written by a release without a key. */
+  /** Key that made the request; empty for a reservation of an earlier version of this service, which did not record it. */
   readonly keyId: Id<"key"> | "";
   readonly requestId: Id<"req">;
   readonly budgetBindingIds: readonly Id<"bnd">[];

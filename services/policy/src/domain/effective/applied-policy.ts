@@ -1,6 +1,6 @@
-import { guardrailOf, type PolicySpec } from "@routeplane/policy-spec";
 import type { Id } from "@routeplane/domain";
 import type { GuardrailSpec } from "@routeplane/guardrails";
+import { guardrailOf, type PolicySpec } from "@routeplane/policy-spec";
 import type { BindingMode, BoundPrincipal } from "../policies/policy.ts";
 
 /** Policy that applies to a key, and the binding through which it does. */

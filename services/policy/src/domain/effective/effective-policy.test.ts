@@ -1,6 +1,6 @@
-import type { PolicySpec } from "@routeplane/policy-spec";
 import { newId } from "@routeplane/domain";
 import type { GuardrailSpec } from "@routeplane/guardrails";
+import type { PolicySpec } from "@routeplane/policy-spec";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import type { Applied } from "./applied-policy.ts";

@@ -1,6 +1,6 @@
-import { type BudgetSpec, budgetOf, type PolicySpec, type RateLimitSpec, rateLimitOf } from "@routeplane/policy-spec";
 import type { Id } from "@routeplane/domain";
 import { compose, type EffectiveGuardrail, type GuardrailSpec } from "@routeplane/guardrails";
+import { type BudgetSpec, budgetOf, type PolicySpec, type RateLimitSpec, rateLimitOf } from "@routeplane/policy-spec";
 import { type Applied, guardrailsIn } from "./applied-policy.ts";
 
 /** Policy and binding that a rule comes from. */

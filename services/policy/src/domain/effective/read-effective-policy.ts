@@ -1,6 +1,6 @@
-import type { BudgetSpec, RateLimitSpec } from "@routeplane/policy-spec";
 import { type Counter, resizeCounter, EMPTY_COUNTER, type Ring, ringFreesAt, ringSum } from "@routeplane/admission";
 import { type Id, notFound } from "@routeplane/domain";
+import type { BudgetSpec, RateLimitSpec } from "@routeplane/policy-spec";
 import { toBudgetLimit } from "../admission/applied-limits.ts";
 import type { Applied } from "./applied-policy.ts";
 import { type EffectivePolicy, composePolicies } from "./effective-policy.ts";

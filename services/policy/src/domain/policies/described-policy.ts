@@ -1,5 +1,5 @@
-import { type BudgetSpec, budgetOf } from "@routeplane/policy-spec";
 import type { Id } from "@routeplane/domain";
+import { type BudgetSpec, budgetOf } from "@routeplane/policy-spec";
 import { type BudgetUse, budgetUseOf } from "../effective/read-effective-policy.ts";
 import type { Binding, Policy } from "./policy.ts";
 import type { BindingStore, CounterReader } from "../ports.ts";

@@ -1,5 +1,5 @@
-import type { PolicySpec } from "@routeplane/policy-spec";
 import { type Clock, DomainError, type Id, invalidField, newId, notFound } from "@routeplane/domain";
+import type { PolicySpec } from "@routeplane/policy-spec";
 import { type Caller, requireMayBind } from "./authority.ts";
 import {
   type Binding,

@@ -1,7 +1,7 @@
-import type { PolicySpec } from "@routeplane/policy-spec";
 import { setImmediate } from "node:timers/promises";
 import { invalidField } from "@routeplane/domain";
 import { type GuardrailSpec, patternFault } from "@routeplane/guardrails";
+import type { PolicySpec } from "@routeplane/policy-spec";
 
 /** Guardrail of a request that creates or updates a policy. */
 export interface GuardrailInRequest {

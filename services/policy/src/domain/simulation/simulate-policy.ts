@@ -1,6 +1,6 @@
-import type { PolicySpec } from "@routeplane/policy-spec";
 import { permits } from "@routeplane/credentials";
 import { type Clock, DomainError, FairSlots, type Id, notFound } from "@routeplane/domain";
+import type { PolicySpec } from "@routeplane/policy-spec";
 import { readPastRequests } from "./past-requests.ts";
 import type { BoundPrincipal } from "../policies/policy.ts";
 import type { KeyDirectory, PolicyStore, RequestHistory } from "../ports.ts";

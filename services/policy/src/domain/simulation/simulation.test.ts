@@ -1,5 +1,5 @@
-import type { PolicySpec } from "@routeplane/policy-spec";
 import { newId } from "@routeplane/domain";
+import type { PolicySpec } from "@routeplane/policy-spec";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { type PastRequest, simulate } from "./simulation.ts";
