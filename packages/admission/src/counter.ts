@@ -1,4 +1,4 @@
-import { addToRing, emptyRing, type Ring, resizeRing, subtractFromRing } from "./ring.ts";
+import { addToRing, emptyRing, type Ring, resizeRing, subtractFromRing } from "./bucket-ring.ts";
 import { budgetBucketMs, type BudgetWindow, rateBucketMs } from "./window.ts";
 
 /** Limit that settled and reserved amounts together never exceed within the window. */

@@ -3,7 +3,7 @@ import { describe, expect, it } from "vitest";
 import { EMPTY_COUNTER } from "./counter.ts";
 import { decideAdmission, type LimitedBinding, type RequestBounds } from "./decide.ts";
 import { reservationCost } from "./price.ts";
-import { addToRing, emptyRing } from "./ring.ts";
+import { addToRing, emptyRing } from "./bucket-ring.ts";
 
 const NOW_MS = Date.UTC(2026, 10, 23);
 

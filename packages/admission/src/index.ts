@@ -16,5 +16,5 @@ export { decideAdmission, type Decision, type Excess, type LimitedBinding, type 
 export { type LimitRule, type LimitState, limitStatesOf } from "./limit-states.ts";
 export { requestCost, reservationCost, type TokenPrice } from "./price.ts";
 export { type RateLimitState, type RateLimitStates, rateLimitStatesOf } from "./rate-limit-states.ts";
-export { fromRingNumbers, type Ring, ringFreesAt, ringSum, toRingNumbers } from "./ring.ts";
+export { fromRingNumbers, type Ring, ringFreesAt, ringSum, toRingNumbers } from "./bucket-ring.ts";
 export { BUDGET_WINDOWS, type BudgetWindow } from "./window.ts";

@@ -1,5 +1,5 @@
 import { type Counter, type Limits, resizeCounter } from "./counter.ts";
-import { emptyRing, type Ring, ringFreesAt, ringSum } from "./ring.ts";
+import { emptyRing, type Ring, ringFreesAt, ringSum } from "./bucket-ring.ts";
 
 /** Name of one limit of a budget or rate limit, as denials name it. */
 export type LimitRule = "budget" | "rate_limit.max_requests" | "rate_limit.max_tokens" | "rate_limit.max_concurrent";

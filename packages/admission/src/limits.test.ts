@@ -12,7 +12,7 @@ import {
 import { decideAdmission, type LimitedBinding, type RequestBounds } from "./decide.ts";
 import { limitStatesOf } from "./limit-states.ts";
 import { rateLimitStatesOf } from "./rate-limit-states.ts";
-import { ringSum } from "./ring.ts";
+import { ringSum } from "./bucket-ring.ts";
 
 const START_MS = Date.UTC(2026, 10, 23);
 const PRICE = { inputPicoUsd: 1_000_000n, outputPicoUsd: 1_000_000n };

@@ -1,4 +1,4 @@
-import { FOR_EVER_MS, WINDOW_BUCKETS } from "./ring.ts";
+import { FOR_EVER_MS, WINDOW_BUCKETS } from "./bucket-ring.ts";
 
 /** Window of a budget: rolling, except for `total`, which never ends. */
 export type BudgetWindow = "hour" | "day" | "week" | "month" | "total";

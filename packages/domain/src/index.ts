@@ -11,6 +11,6 @@ export {
 export { FairSlots, type FairSlotsOptions } from "./fair-slots.ts";
 export { type Id, type IdKind, newId, parseId, requireId } from "./ids.ts";
 export { ceilToMicroUsd, microToNano, nanoToMicro, picoToNanoCeil } from "./money.ts";
-export { type Present, present } from "./present.ts";
+export { type DefinedFields, definedFields } from "./defined-fields.ts";
 export { type JsonFault, StrictJson } from "./strict-json.ts";
 export { type Clock, parseTime } from "./time.ts";

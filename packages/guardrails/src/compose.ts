@@ -1,4 +1,4 @@
-import { deniesModel, namesModel, type ResolvedModel } from "./models.ts";
+import { deniesModel, matchesModel, type ResolvedModel } from "./model-match.ts";
 import { blocksUninspectable, type ContentPattern, type Direction, type GuardrailSpec } from "./spec.ts";
 
 /** Guardrail that applies, with its source: an opaque id, e.g. that of a binding. */
@@ -71,7 +71,7 @@ export interface Violation {
 export function judgeModel({ modelAllow, modelDeny }: EffectiveGuardrail, model: ResolvedModel): Violation | undefined {
   const denied = modelDeny.find(({ value }) => deniesModel(value, model));
   if (denied !== undefined) return violation("guardrail.model_deny", denied);
-  const missing = modelAllow.find(({ value }) => !value.some((entry) => namesModel(entry, model)));
+  const missing = modelAllow.find(({ value }) => !value.some((entry) => matchesModel(entry, model)));
   return missing && violation("guardrail.model_allow", missing);
 }
 

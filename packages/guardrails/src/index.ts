@@ -9,7 +9,7 @@ export {
   type SourcedRule,
   type Violation,
 } from "./compose.ts";
-export type { ResolvedModel } from "./models.ts";
+export type { ResolvedModel } from "./model-match.ts";
 export { MAX_INSTRUCTIONS, type PatternFault, patternFault } from "./pattern.ts";
 export { JsonRedactionWriter } from "./redaction-writer.ts";
 export {

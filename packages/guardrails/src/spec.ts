@@ -1,6 +1,6 @@
 /** Spec of a policy of kind `guardrail`. An absent member restricts nothing. */
 export interface GuardrailSpec {
-  /** Models that are allowed; an empty list allows none. `namesModel` defines how an entry is matched. */
+  /** Models that are allowed; an empty list allows none. `matchesModel` defines how an entry is matched. */
   readonly modelAllow?: readonly string[];
   /** Models that are denied, whatever allows them. */
   readonly modelDeny?: readonly string[];

@@ -1,5 +1,5 @@
 import { isHighSurrogate, isLowSurrogate } from "./fold.ts";
-import type { OnPatternMatch } from "./group-scan.ts";
+import type { OnPatternMatch } from "./pattern-group-scan.ts";
 import { TextScan } from "./text-scan.ts";
 import type { TextPattern, TextRules } from "./rules.ts";
 import { Spans } from "./spans.ts";

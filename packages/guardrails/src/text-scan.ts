@@ -2,7 +2,7 @@ import { foldEscapedStretches, lastEscapedStretchAt, unescape } from "./escapes.
 import { foldStretches, isCharacter, sameStretch, type Stretch } from "./fold.ts";
 import { FoldedText } from "./folded-text.ts";
 import { FormScan, frontierOf } from "./form-scan.ts";
-import { GroupScan, type OnPatternMatch, SCAN_STEPS } from "./group-scan.ts";
+import { GroupScan, type OnPatternMatch, SCAN_STEPS } from "./pattern-group-scan.ts";
 import type { TextPattern, TextRules } from "./rules.ts";
 import type { Work } from "./work.ts";
 

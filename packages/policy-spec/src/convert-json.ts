@@ -3,7 +3,7 @@
  * is not known might be a rule that would then not be enforced.
  */
 import { BUDGET_WINDOWS } from "@routeplane/admission";
-import { present, type StrictJson } from "@routeplane/domain";
+import { definedFields, type StrictJson } from "@routeplane/domain";
 import {
   type ContentPattern,
   type GuardrailSpec,
@@ -84,7 +84,7 @@ export function toRateLimitJson({ windowSecs, maxRequests, maxTokens, maxConcurr
   const toNumber = (max: bigint | undefined) => (max === undefined ? undefined : Number(max));
   return {
     window_secs: windowSecs,
-    ...present({
+    ...definedFields({
       max_requests: toNumber(maxRequests),
       max_tokens: toNumber(maxTokens),
       max_concurrent: toNumber(maxConcurrent),
@@ -94,7 +94,7 @@ export function toRateLimitJson({ windowSecs, maxRequests, maxTokens, maxConcurr
 
 function rateLimitFrom(json: StrictJson, origin: Origin): RateLimitSpec {
   const fields = json.object("rate limit", ["window_secs", "max_requests", "max_tokens", "max_concurrent"]);
-  const maxima = present({
+  const maxima = definedFields({
     maxRequests: fields.max_requests.optional((max) => integerFrom(max, origin)),
     maxTokens: fields.max_tokens.optional((max) => integerFrom(max, origin)),
     maxConcurrent: fields.max_concurrent.optional((max) => integerFrom(max, origin, MAX_CONCURRENT)),
@@ -105,7 +105,7 @@ function rateLimitFrom(json: StrictJson, origin: Origin): RateLimitSpec {
 }
 
 export function toGuardrailJson(spec: ShownGuardrail) {
-  return present({
+  return definedFields({
     model_allow: spec.modelAllow,
     model_deny: spec.modelDeny,
     max_request_tokens: spec.maxRequestTokens,
@@ -131,7 +131,7 @@ const GUARDRAIL_FIELDS = [
 
 function guardrailFrom(json: StrictJson, origin: Origin): GuardrailSpec {
   const fields = json.object("guardrail", GUARDRAIL_FIELDS);
-  const spec = present({
+  const spec = definedFields({
     modelAllow: fields.model_allow.optional((list) => list.list((model) => textFrom(model, origin))),
     modelDeny: fields.model_deny.optional((list) => list.list((model) => textFrom(model, origin))),
     maxRequestTokens: fields.max_request_tokens.optional((max) => Number(integerFrom(max, origin))),
@@ -169,7 +169,7 @@ function patternFrom(json: StrictJson, origin: Origin): ContentPattern {
 }
 
 export function toPresetJson({ guardrail, rateLimit, budget }: ShownPreset) {
-  return present({
+  return definedFields({
     guardrail: guardrail && toGuardrailJson(guardrail),
     rate_limit: rateLimit && toRateLimitJson(rateLimit),
     budget: budget && toBudgetJson(budget),
@@ -180,7 +180,7 @@ const PRESET_PARTS = ["guardrail", "rate_limit", "budget"] as const;
 
 function presetFrom(json: StrictJson, origin: Origin): PresetSpec {
   const parts = json.object("preset", PRESET_PARTS);
-  const spec = present({
+  const spec = definedFields({
     guardrail: parts.guardrail.optional((part) => guardrailFrom(part, origin)),
     rateLimit: parts.rate_limit.optional((part) => rateLimitFrom(part, origin)),
     budget: parts.budget.optional((part) => budgetFrom(part, origin)),

@@ -22,7 +22,7 @@ import {
   type RateLimitSpecSchema,
   Uninspectable as ProtoUninspectable,
 } from "@routeplane/contracts/policy";
-import { present } from "@routeplane/domain";
+import { definedFields } from "@routeplane/domain";
 import type {
   ContentPattern,
   GuardrailSpec,
@@ -138,12 +138,12 @@ export function toProtoBudget({ window, limitMicroUsd }: BudgetSpec): MessageIni
 
 export function fromProtoRateLimit(rateLimit: ProtoRateLimit): RateLimitSpec {
   const { windowSecs, maxRequests, maxTokens, maxConcurrent } = rateLimit;
-  return { windowSecs, ...present({ maxRequests, maxTokens, maxConcurrent }) };
+  return { windowSecs, ...definedFields({ maxRequests, maxTokens, maxConcurrent }) };
 }
 
 export function toProtoRateLimit(rateLimit: RateLimitSpec): MessageInitShape<typeof RateLimitSpecSchema> {
   const { windowSecs, maxRequests, maxTokens, maxConcurrent } = rateLimit;
-  return { windowSecs, ...present({ maxRequests, maxTokens, maxConcurrent }) };
+  return { windowSecs, ...definedFields({ maxRequests, maxTokens, maxConcurrent }) };
 }
 
 /** Rules that are set, of a spec or of a change of one. */
@@ -155,7 +155,7 @@ export function fromProtoGuardrail<Action, Target, Rule>(
   const patterns = contentPatterns.map(({ name, pattern, action, appliesTo }: ProtoPattern) => {
     return { name, pattern, action: words.action(action), appliesTo: words.target(appliesTo) };
   });
-  return present({
+  return definedFields({
     modelAllow: modelAllow?.models,
     modelDeny: modelDeny?.models,
     // At most 9e15, which a number holds exactly.
@@ -170,7 +170,7 @@ export function toProtoGuardrail(guardrail: GuardrailSpec): MessageInitShape<typ
   const { modelAllow, modelDeny, maxRequestTokens, allowStreaming, contentPatterns = [], uninspectable } = guardrail;
   return {
     contentPatterns: contentPatterns.map(toProtoPattern),
-    ...present({
+    ...definedFields({
       modelAllow: modelAllow && { models: [...modelAllow] },
       modelDeny: modelDeny && { models: [...modelDeny] },
       maxRequestTokens: maxRequestTokens === undefined ? undefined : BigInt(maxRequestTokens),
@@ -194,7 +194,7 @@ export function fromProtoPreset<Window, Action, Target, Rule>(
   { guardrail, rateLimit, budget }: ProtoPreset,
   words: WordReader<Window, Action, Target, Rule>,
 ) {
-  return present({
+  return definedFields({
     guardrail: guardrail && fromProtoGuardrail(guardrail, words),
     rateLimit: rateLimit && fromProtoRateLimit(rateLimit),
     budget: budget && fromProtoBudget(budget, words),
@@ -202,7 +202,7 @@ export function fromProtoPreset<Window, Action, Target, Rule>(
 }
 
 export function toProtoPreset({ guardrail, rateLimit, budget }: PresetSpec): MessageInitShape<typeof PresetSpecSchema> {
-  return present({
+  return definedFields({
     guardrail: guardrail && toProtoGuardrail(guardrail),
     rateLimit: rateLimit && toProtoRateLimit(rateLimit),
     budget: budget && toProtoBudget(budget),

@@ -1,6 +1,6 @@
 import { create } from "@bufbuild/protobuf";
 import { Outcome as ProtoOutcome, type UsageEvent, UsageEventSchema } from "@routeplane/contracts/events";
-import { type Id, newId, present } from "@routeplane/domain";
+import { type Id, newId, definedFields } from "@routeplane/domain";
 import { toTimestamp } from "@routeplane/rpc";
 import { type GuardrailDecision, type LoggedRequest, UNSETTLED } from "../src/domain/request.ts";
 
@@ -86,7 +86,7 @@ export function usageEvent(observation: LoggedRequest): UsageEvent {
   if (status === "unknown") throw new Error("no gateway publishes an unknown request");
   const request = { requestId, createdAt: toTimestamp(createdAt), ...fields };
   const { price, admittedAt, ...measured } = receipt;
-  const admission = present({
+  const admission = definedFields({
     price: price && { ...price, requestPicoUsd: price.requestPicoUsd ?? 0n },
     admittedAt: admittedAt && toTimestamp(admittedAt),
   });
@@ -98,7 +98,7 @@ export function usageEvent(observation: LoggedRequest): UsageEvent {
   const value = {
     ...fields,
     shadowDenials: [...fields.shadowDenials],
-    ...present({ ...measured, guardrailDecisions: [...measured.guardrailDecisions] }),
+    ...definedFields({ ...measured, guardrailDecisions: [...measured.guardrailDecisions] }),
     ...admission,
     outcome: OUTCOMES[status],
     ...(completedAt && { completedAt: toTimestamp(completedAt) }),

@@ -7,7 +7,7 @@ import { isInternal } from "../access.ts";
 import { requireWithinBounds } from "./field-bounds.ts";
 import { onlyOneOf, ruleOf } from "./json-fault.ts";
 import { strayTokens } from "./stray-tokens.ts";
-import { unknownNumber } from "./unknown-number.ts";
+import { unknownFieldPath } from "./unknown-field.ts";
 
 const validator = createValidator();
 
@@ -39,7 +39,7 @@ function requireValid(method: DescMethod, message: Message): void {
   if (result.kind === "error") throw result.error;
   if (result.kind === "invalid") throw invalidArgument(result.violations);
   if (isInternal(method)) return;
-  const unknown = unknownNumber(input, message);
+  const unknown = unknownFieldPath(input, message);
   if (unknown !== undefined) throw invalidField(unknown, "is the number of a field that is not known");
   const [stray] = strayTokens(input, message);
   if (stray !== undefined) throw invalidField(stray, "must not hold a credential");

@@ -1,6 +1,6 @@
 import { create } from "@bufbuild/protobuf";
 import { Outcome, type UsageEvent, UsageEventSchema } from "@routeplane/contracts/events";
-import { type Id, newId, present } from "@routeplane/domain";
+import { type Id, newId, definedFields } from "@routeplane/domain";
 import type { EventPublisher } from "@routeplane/events";
 import { toTimestamp } from "@routeplane/rpc";
 import type { RequestFacts } from "../domain/metering/request-facts.ts";
@@ -93,7 +93,7 @@ export function toProtoSettled(facts: RequestFacts, settlement: Settlement): Usa
   const { price, admittedAt, cachedPromptTokens, reasoningTokens, firstTokenMs, ...fields } = settlement;
   return toProtoEvent(facts, {
     case: "settled",
-    value: present({
+    value: definedFields({
       ...fields,
       outcome: OUTCOMES[settlement.outcome],
       completedAt: toTimestamp(settlement.completedAt),

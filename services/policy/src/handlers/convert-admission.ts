@@ -6,7 +6,7 @@ import type {
   DenialSchema,
   TokenPrice as ProtoTokenPrice,
 } from "@routeplane/contracts/policy";
-import { invalidField, microToNano, nanoToMicro, present, requireId } from "@routeplane/domain";
+import { invalidField, microToNano, nanoToMicro, definedFields, requireId } from "@routeplane/domain";
 import { toTimestamp } from "@routeplane/rpc";
 import type { AdmissionResult, AdmissionRequest } from "../domain/admission/admission.ts";
 import { toProtoPrincipal } from "./convert-policy.ts";
@@ -34,7 +34,7 @@ export function toProtoAdmitResponse(result: AdmissionResult): MessageInitShape<
   return {
     outcome: toProtoOutcome(result),
     shadowDenials: shadowDenials.map(({ binding: { policyId, bindingId }, rule }) => ({ policyId, bindingId, rule })),
-    ...present({
+    ...definedFields({
       requests: toProtoRateLimitState(rateLimits.requests),
       tokens: toProtoRateLimitState(rateLimits.tokens),
     }),

@@ -6,7 +6,7 @@ import type {
   EffectiveRateLimitSchema,
   PolicySourceSchema,
 } from "@routeplane/contracts/policy";
-import { present } from "@routeplane/domain";
+import { definedFields } from "@routeplane/domain";
 import type { SourcedRule, Uninspectable } from "@routeplane/guardrails";
 import { PROTO_UNINSPECTABLE, toProtoBudget, toProtoPattern, toProtoRateLimit } from "@routeplane/policy-spec/proto";
 import { toTimestamp } from "@routeplane/rpc";
@@ -59,7 +59,7 @@ function toProtoEffectiveGuardrail(guardrail: SourcedGuardrail): MessageInitShap
     ...(cap && { maxRequestTokens: { tokens: BigInt(cap.value), sources: sources(cap) } }),
     ...(allowStreaming && { allowStreaming: { allowed: allowStreaming.value, sources: sources(allowStreaming) } }),
     contentPatterns: contentPatterns.map((rule) => ({ pattern: toProtoPattern(rule.value), sources: sources(rule) })),
-    ...present({
+    ...definedFields({
       uninspectableRequest: uninspectable.request && toProtoUninspectable(uninspectable.request),
       uninspectableResponse: uninspectable.response && toProtoUninspectable(uninspectable.response),
     }),

@@ -5,7 +5,7 @@ import type {
   UpdatePresetRequest,
   UpdateRateLimitRequest,
 } from "@routeplane/contracts/policy";
-import { invalidField, type Present, present } from "@routeplane/domain";
+import { invalidField, type DefinedFields, definedFields } from "@routeplane/domain";
 import type { PolicyKind, SpecOf } from "@routeplane/policy-spec";
 import {
   fromProtoBudget,
@@ -22,13 +22,16 @@ export interface SpecChange<Kind extends PolicyKind> {
 }
 
 export function budgetChange({ window, limitMicroUsd }: UpdateBudgetRequest): SpecChange<"budget"> | undefined {
-  const set = present({ window: window === undefined ? undefined : VALIDATED_WORDS.window(window), limitMicroUsd });
+  const set = definedFields({
+    window: window === undefined ? undefined : VALIDATED_WORDS.window(window),
+    limitMicroUsd,
+  });
   return partsChange<"budget">(set, {});
 }
 
 export function rateLimitChange(request: UpdateRateLimitRequest): SpecChange<"rate_limit"> | undefined {
   const { windowSecs, maxRequests, maxTokens, maxConcurrent } = request;
-  return partsChange<"rate_limit">(present({ windowSecs, maxRequests, maxTokens, maxConcurrent }), {
+  return partsChange<"rate_limit">(definedFields({ windowSecs, maxRequests, maxTokens, maxConcurrent }), {
     maxRequests: request.clearMaxRequests,
     maxTokens: request.clearMaxTokens,
     maxConcurrent: request.clearMaxConcurrent,
@@ -52,7 +55,7 @@ export function presetChange(request: UpdatePresetRequest): SpecChange<"preset">
   const guardrail = request.guardrail && fromProtoGuardrail(request.guardrail, VALIDATED_WORDS);
   const rateLimit = request.rateLimit && fromProtoRateLimit(request.rateLimit);
   const budget = request.budget && fromProtoBudget(request.budget, VALIDATED_WORDS);
-  const change = partsChange<"preset">(present({ guardrail, rateLimit, budget }), {
+  const change = partsChange<"preset">(definedFields({ guardrail, rateLimit, budget }), {
     guardrail: request.clearGuardrail,
     rateLimit: request.clearRateLimit,
     budget: request.clearBudget,
@@ -60,7 +63,7 @@ export function presetChange(request: UpdatePresetRequest): SpecChange<"preset">
   return change && { ...change, guardrail: guardrail && { guardrail, fieldPrefix: "guardrail." } };
 }
 
-type Parts<Kind extends PolicyKind> = Present<Omit<SpecOf<Kind>, "kind">>;
+type Parts<Kind extends PolicyKind> = DefinedFields<Omit<SpecOf<Kind>, "kind">>;
 
 /** @param clear parts to remove */
 function partsChange<Kind extends PolicyKind>(

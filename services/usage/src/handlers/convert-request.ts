@@ -6,7 +6,7 @@ import {
   type RequestFilter as ProtoFilter,
   RequestStatus as ProtoStatus,
 } from "@routeplane/contracts/usage";
-import { nanoToMicro, parseId, present } from "@routeplane/domain";
+import { nanoToMicro, parseId, definedFields } from "@routeplane/domain";
 import { fromTimeRange, toTimestamp } from "@routeplane/rpc";
 import type { Position, RequestFilter } from "../domain/ports.ts";
 import type { ListedRequest, LoggedRequest, RequestStatus } from "../domain/request.ts";
@@ -71,7 +71,7 @@ export function toProtoLoggedRequest(request: ListedRequest): MessageInitShape<t
 export function toProtoReceipt({ receipt, ...request }: LoggedRequest): MessageInitShape<typeof ReceiptSchema> {
   const { price, admittedAt, guardrailDecisions, ...fields } = receipt;
   const overrunNanoUsd = request.costNanoUsd - request.reservedNanoUsd;
-  return present({
+  return definedFields({
     ...fields,
     price: price && { ...price, requestPicoUsd: price.requestPicoUsd ?? 0n },
     admittedAt: admittedAt && toTimestamp(admittedAt),

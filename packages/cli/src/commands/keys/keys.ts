@@ -53,7 +53,7 @@ function addMint(keys: Command, context: Context): void {
     .action((options: MintOptions) => mintKey(context, options));
   mint.addHelpText(
     "after",
-    "\nScopes: inference:invoke keys:read keys:write policy:read policy:write usage:read namespace:read, or resource:*",
+    "\nScopes: inference:invoke keys:read keys:write policy:read policy:write usage:read namespace:read audit:read, or resource:*",
   );
   withExamples(
     mint,

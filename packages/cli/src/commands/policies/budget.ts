@@ -1,6 +1,6 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import type { BudgetSpecSchema, UpdateBudgetRequestSchema } from "@routeplane/contracts/policy";
-import { present } from "@routeplane/domain";
+import { definedFields } from "@routeplane/domain";
 import { fromWrittenJson } from "@routeplane/policy-spec";
 import { toProtoBudget } from "@routeplane/policy-spec/proto";
 import { PROTO_BUDGET_WINDOWS } from "@routeplane/policy-spec/proto";
@@ -52,7 +52,7 @@ const budget: PolicyKindDefinition<
   },
   read: (json) => toProtoBudget(fromWrittenJson("budget", writtenJson(json))),
   change: async ({ window, limitMicroUsd }) =>
-    present({ window: window === undefined ? undefined : PROTO_BUDGET_WINDOWS[window], limitMicroUsd }),
+    definedFields({ window: window === undefined ? undefined : PROTO_BUDGET_WINDOWS[window], limitMicroUsd }),
 
   calls: ({ budgets }) => ({
     create: (request) => budgets.createBudget(request),

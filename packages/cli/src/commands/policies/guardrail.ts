@@ -1,6 +1,6 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import type { GuardrailSpecSchema, UpdateGuardrailRequestSchema } from "@routeplane/contracts/policy";
-import { present } from "@routeplane/domain";
+import { definedFields } from "@routeplane/domain";
 import { fromWrittenJson } from "@routeplane/policy-spec";
 import { toProtoGuardrail } from "@routeplane/policy-spec/proto";
 import { PROTO_PATTERN_ACTIONS, PROTO_PATTERN_TARGETS, PROTO_UNINSPECTABLE } from "@routeplane/policy-spec/proto";
@@ -93,12 +93,12 @@ const guardrail: PolicyKindDefinition<
   read: (json) => toProtoGuardrail(fromWrittenJson("guardrail", writtenJson(json))),
   change: async (flags) => {
     const { clearModelAllow, clearModelDeny, clearMaxRequestTokens, clearAllowStreaming, clearContentPatterns } = flags;
-    const clear = present({ clearModelAllow, clearModelDeny, clearMaxRequestTokens });
+    const clear = definedFields({ clearModelAllow, clearModelDeny, clearMaxRequestTokens });
     const { clearUninspectable } = flags;
     return {
       ...rulesOf(flags),
       ...clear,
-      ...present({ clearAllowStreaming, clearContentPatterns, clearUninspectable }),
+      ...definedFields({ clearAllowStreaming, clearContentPatterns, clearUninspectable }),
     };
   },
 
@@ -134,7 +134,7 @@ function rulesOf(flags: Flags) {
   if (appliesTo !== undefined && contentPatterns.length === 0) {
     throw usageError("--applies-to applies to patterns: give --block or --redact with it");
   }
-  return present({
+  return definedFields({
     modelAllow: modelAllow && { models: [...modelAllow] },
     modelDeny: modelDeny && { models: [...modelDeny] },
     maxRequestTokens,

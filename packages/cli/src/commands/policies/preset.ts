@@ -1,6 +1,6 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import type { PresetSpecSchema, UpdatePresetRequestSchema } from "@routeplane/contracts/policy";
-import { present, type StrictJson } from "@routeplane/domain";
+import { definedFields, type StrictJson } from "@routeplane/domain";
 import { fromWrittenJson } from "@routeplane/policy-spec";
 import { toProtoBudget, toProtoGuardrail, toProtoPreset, toProtoRateLimit } from "@routeplane/policy-spec/proto";
 import type { Command } from "commander";
@@ -59,7 +59,7 @@ const preset: PolicyKindDefinition<
   read: (json) => toProtoPreset(fromWrittenJson("preset", writtenJson(json))),
   async change(flags, context) {
     const { clearGuardrail, clearRateLimit, clearBudget } = flags;
-    return { ...(await partsOf(flags, context)), ...present({ clearGuardrail, clearRateLimit, clearBudget }) };
+    return { ...(await partsOf(flags, context)), ...definedFields({ clearGuardrail, clearRateLimit, clearBudget }) };
   },
 
   calls: ({ presets }) => ({
@@ -77,7 +77,7 @@ async function partsOf({ guardrail, rateLimit, budget }: Flags, context: Context
   }
   const part = async <T>(source: string | undefined, path: string, convert: (json: StrictJson) => T) =>
     source === undefined ? undefined : convert(writtenJson(await readJson(context, source), path));
-  return present({
+  return definedFields({
     guardrail: await part(guardrail, "guardrail", (json) => toProtoGuardrail(fromWrittenJson("guardrail", json))),
     rateLimit: await part(rateLimit, "rate_limit", (json) => toProtoRateLimit(fromWrittenJson("rate_limit", json))),
     budget: await part(budget, "budget", (json) => toProtoBudget(fromWrittenJson("budget", json))),

@@ -1,6 +1,6 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import type { RateLimitSpecSchema, UpdateRateLimitRequestSchema } from "@routeplane/contracts/policy";
-import { present } from "@routeplane/domain";
+import { definedFields } from "@routeplane/domain";
 import { fromWrittenJson } from "@routeplane/policy-spec";
 import { toProtoRateLimit } from "@routeplane/policy-spec/proto";
 import type { Command } from "commander";
@@ -57,7 +57,7 @@ const rateLimit: PolicyKindDefinition<
   },
 
   async spec({ windowSecs, maxRequests, maxTokens, maxConcurrent }) {
-    const maxima = present({ maxRequests, maxTokens, maxConcurrent });
+    const maxima = definedFields({ maxRequests, maxTokens, maxConcurrent });
     if (windowSecs === undefined || Object.keys(maxima).length === 0) {
       throw usageError(
         "give --window-secs and at least one of --max-requests, --max-tokens and --max-concurrent, or --spec",
@@ -67,7 +67,7 @@ const rateLimit: PolicyKindDefinition<
   },
   read: (json) => toProtoRateLimit(fromWrittenJson("rate_limit", writtenJson(json))),
   change: async (flags) =>
-    present({
+    definedFields({
       windowSecs: flags.windowSecs === undefined ? undefined : Number(flags.windowSecs),
       maxRequests: flags.maxRequests,
       maxTokens: flags.maxTokens,

@@ -1,7 +1,7 @@
 import type { Clock } from "@routeplane/domain";
 import type { Logger } from "@routeplane/runtime";
 import { type Charge, chargeFor, costBound, faultSettlement, reservationOf, settlementOf } from "./charge.ts";
-import { limitExceeded } from "../errors/limit-exceeded.ts";
+import { limitExceeded } from "../errors/retry-after.ts";
 import type { DenialRecorder } from "./denial-recorder.ts";
 import { repetitionOf } from "../request/idempotency-key.ts";
 import { priceAt } from "../request/model-directory.ts";

@@ -3,7 +3,7 @@ import { BinaryWriter, WireType } from "@bufbuild/protobuf/wire";
 import { MintKeyRequestSchema } from "@routeplane/contracts/auth";
 import { CreatePolicyRequestSchema, PolicySpecSchema } from "@routeplane/contracts/policy";
 import { describe, expect, it } from "vitest";
-import { unknownNumber } from "./unknown-number.ts";
+import { unknownFieldPath } from "./unknown-field.ts";
 
 describe("the path of an unknown field", () => {
   const stray = new BinaryWriter().tag(99, WireType.Varint).uint32(1).finish();
@@ -13,16 +13,16 @@ describe("the path of an unknown field", () => {
       MintKeyRequestSchema,
       Buffer.concat([toBinary(MintKeyRequestSchema, create(MintKeyRequestSchema)), stray]),
     );
-    expect(unknownNumber(MintKeyRequestSchema, top)).toBe("99");
+    expect(unknownFieldPath(MintKeyRequestSchema, top)).toBe("99");
     const bytes = new BinaryWriter().tag(1, WireType.LengthDelimited).bytes(stray).finish();
     const spec = fromBinary(PolicySpecSchema, bytes);
-    expect(unknownNumber(CreatePolicyRequestSchema, create(CreatePolicyRequestSchema, { spec }))).toBe(
+    expect(unknownFieldPath(CreatePolicyRequestSchema, create(CreatePolicyRequestSchema, { spec }))).toBe(
       "spec.budget.99",
     );
   });
 
   it("is undefined without an unknown field", () => {
     const spec = { kind: { case: "budget" as const, value: { limitMicroUsd: 5n } } };
-    expect(unknownNumber(CreatePolicyRequestSchema, create(CreatePolicyRequestSchema, { spec }))).toBeUndefined();
+    expect(unknownFieldPath(CreatePolicyRequestSchema, create(CreatePolicyRequestSchema, { spec }))).toBeUndefined();
   });
 });

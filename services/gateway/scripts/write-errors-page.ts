@@ -1,10 +1,10 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { type ErrorEntry, ERROR_TABLE } from "../services/gateway/src/domain/errors/error-table.ts";
+import { type ErrorEntry, ERROR_TABLE } from "../src/domain/errors/error-table.ts";
 
 /** Writes docs/errors.md from the gateway's error table and from the comments of reasons.proto. Run by `npm run generate`. */
 
-const ROOT = join(import.meta.dirname, "..");
+const ROOT = join(import.meta.dirname, "../../..");
 
 const INTRODUCTION = `# Errors
 

@@ -9,14 +9,14 @@ export interface ResolvedModel {
  * True if an entry of a list of models matches a model. Case and outer blanks do not matter; `*` stands for any run of characters.
  * An entry without `/` is matched against the id at any provider, one with `/` against `provider/id`.
  */
-export function namesModel(entry: string, { provider, id }: ResolvedModel): boolean {
+export function matchesModel(entry: string, { provider, id }: ResolvedModel): boolean {
   const [pattern, model] = [fold(entry), fold(id)];
   return matchesGlob(pattern, pattern.includes("/") ? `${fold(provider)}/${model}` : model);
 }
 
-/** True if an entry denies a model: as `namesModel`, but an id that contains a `/` is matched by its own name too. */
+/** True if an entry denies a model: as `matchesModel`, but an id that contains a `/` is matched by its own name too. */
 export function deniesModel(entry: string, model: ResolvedModel): boolean {
-  return namesModel(entry, model) || (model.id.includes("/") && matchesGlob(fold(entry), fold(model.id)));
+  return matchesModel(entry, model) || (model.id.includes("/") && matchesGlob(fold(entry), fold(model.id)));
 }
 
 /** Matches a glob in time proportional to both lengths, whatever the pattern. */

@@ -12,7 +12,7 @@ import {
   subtractFromRing,
   toRingNumbers,
   WINDOW_BUCKETS,
-} from "./ring.ts";
+} from "./bucket-ring.ts";
 
 /** Amount and the moment at which it was added, kept to compute exact sums that rings are compared with. */
 interface Arrival {
