@@ -1,5 +1,6 @@
 import { type Denial, denialDetails } from "./denial.ts";
-import { entryOf, type ErrorCode } from "./error-table.ts";
+import { entryOf, ERROR_TABLE, type ErrorCode } from "./error-table.ts";
+import { retryAfterWait } from "./retry-after.ts";
 
 /** Members of an error object beyond type, code, message and param. */
 type ErrorDetails = Readonly<Record<string, string | Readonly<Record<string, string>>>>;
@@ -96,4 +97,14 @@ export function upstreamFailed(
   cause?: unknown,
 ): Refusal {
   return new Refusal(code, message, { retryable: true, cause });
+}
+
+/** Refusal for a budget (402) or rate limit (429) that the request does not fit under. */
+export function limitExceeded(denial: Denial, nowMs: number): Refusal {
+  const { rule, retryAt, message } = denial;
+  if (rule === "budget") return new Refusal("budget_exceeded", message, { denial, retryable: retryAt !== undefined });
+  const { typeForTokens, type } = ERROR_TABLE.rate_limit_exceeded;
+  const options = { denial, type: rule === "rate_limit.max_tokens" ? typeForTokens : type };
+  const wait = retryAt === undefined ? { retryable: false } : retryAfterWait(retryAt.getTime() - nowMs);
+  return new Refusal("rate_limit_exceeded", message, { ...options, ...wait });
 }

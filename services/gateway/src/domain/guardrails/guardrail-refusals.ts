@@ -5,6 +5,7 @@ import { CONTENT_RULE, type Guard, type GuardPattern } from "./guard.ts";
 import type { AppliedGuardrail } from "../ports/guardrail-directory.ts";
 import type { ErrorCode } from "../errors/error-table.ts";
 import { Refusal } from "../errors/refusal.ts";
+import { retryAfterWait } from "../errors/retry-after.ts";
 
 type Rule = Violation["rule"];
 
@@ -81,11 +82,11 @@ export function blockResponse(
 
 /** Refusal (429) of a request whose root key and the keys below it have used up their judging. No policy denies it. */
 export function judgingLimited(waitMs: number): Refusal {
-  const waitSecs = Math.max(1, Math.ceil(waitMs / 1_000));
+  const { retryAfter } = retryAfterWait(waitMs);
   const message =
     "the content patterns that apply to this API key, and to those minted from the same root key, take more work than a " +
-    `gateway does for them in a second; try again in ${waitSecs} s, with fewer or smaller requests`;
-  return new Refusal("judging_limit_exceeded", message, { retryAfter: String(waitSecs) });
+    `gateway does for them in a second; try again in ${retryAfter} s, with fewer or smaller requests`;
+  return new Refusal("judging_limit_exceeded", message, { retryAfter });
 }
 
 /** Denial by content patterns. @param blocked undefined if there are more patterns than can be run */

@@ -1,14 +1,13 @@
 import type { Clock } from "@routeplane/domain";
 import type { Logger } from "@routeplane/runtime";
 import { type Charge, chargeFor, costBound, faultSettlement, reservationOf, settlementOf } from "./charge.ts";
-import { limitExceeded } from "../errors/retry-after.ts";
 import type { DenialRecorder } from "./denial-recorder.ts";
 import { repetitionOf } from "../request/idempotency-key.ts";
 import { priceAt } from "../request/model-directory.ts";
 import type { AdmissionRequest, Admissions, ReservationKey } from "../ports/admissions.ts";
 import type { OutboxOffset, Reservation, Settlement, UsageLog } from "../ports/usage-log.ts";
 import { rateLimitHeaders } from "../response/rate-limit-headers.ts";
-import { dependencyDown } from "../errors/refusal.ts";
+import { dependencyDown, limitExceeded } from "../errors/refusal.ts";
 import type { RelayResult } from "../response/relay.ts";
 import type { Settlements } from "./settlements.ts";
 import type { RequestContext } from "../request-context.ts";
