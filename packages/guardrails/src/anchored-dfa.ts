@@ -1,4 +1,4 @@
-import { type CharacterClasses, EDGE, includes, type Neighbour, NEWLINE, WORD } from "./classes.ts";
+import { type CharacterClasses, EDGE, includes, type Neighbour, NEWLINE, WORD } from "./character-classes.ts";
 import { EMPTY_WIDTH, type Program } from "./program.ts";
 
 /**

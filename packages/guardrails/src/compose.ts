@@ -106,7 +106,7 @@ function merged<T>(rules: readonly SourcedRule<T>[]): readonly SourcedRule<T>[] 
     const text = JSON.stringify(value);
     byText.set(text, { value, sources: asSet([...(byText.get(text)?.sources ?? []), ...sources]) });
   }
-  return [...byText].toSorted(([one], [other]) => (one < other ? -1 : 1)).map(([, rule]) => rule);
+  return [...byText].toSorted(([first], [second]) => (first < second ? -1 : 1)).map(([, rule]) => rule);
 }
 
 function asSet(entries: readonly string[]): readonly string[] {

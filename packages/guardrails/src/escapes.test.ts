@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { foldEscapedStretches } from "./escapes.ts";
-import { compileRules, type TextPattern } from "./rules.ts";
+import { compileRules, type TextPattern } from "./compile-rules.ts";
 import { REDACTED } from "./spec.ts";
 import { judgeText, TextFilter } from "./text-filter.ts";
 import { Work } from "./work.ts";

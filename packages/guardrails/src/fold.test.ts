@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { foldStretches } from "./fold.ts";
-import { compileRules } from "./rules.ts";
+import { compileRules } from "./compile-rules.ts";
 import { REDACTED } from "./spec.ts";
 import { judgeText, TextFilter } from "./text-filter.ts";
 import { MatchRecorder } from "./match-recorder.ts";

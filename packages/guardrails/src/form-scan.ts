@@ -1,7 +1,7 @@
 import type { Stretch } from "./fold.ts";
 import type { FoldedText } from "./folded-text.ts";
 import type { GroupScan, OnPatternMatch } from "./pattern-group-scan.ts";
-import type { TextPattern } from "./rules.ts";
+import type { TextPattern } from "./compile-rules.ts";
 import { MAX_MATCH_CHARS } from "./spec.ts";
 import type { Work } from "./work.ts";
 

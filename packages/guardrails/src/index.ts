@@ -19,7 +19,7 @@ export {
   type TextPattern,
   type TextRules,
   TooManyPatterns,
-} from "./rules.ts";
+} from "./compile-rules.ts";
 export {
   appliesIn,
   type ContentPattern,

@@ -1,5 +1,5 @@
 import { AnchoredDfa, type AnchoredState } from "./anchored-dfa.ts";
-import { CharacterClasses, EDGE, type Neighbour } from "./classes.ts";
+import { CharacterClasses, EDGE, type Neighbour } from "./character-classes.ts";
 import { compositionsOf } from "./fold.ts";
 import type { Program } from "./program.ts";
 import type { Work } from "./work.ts";

@@ -1,5 +1,5 @@
 import { TextScan } from "./text-scan.ts";
-import type { TextPattern, TextRules } from "./rules.ts";
+import type { TextPattern, TextRules } from "./compile-rules.ts";
 import { piecesOf } from "./text-filter.ts";
 import type { Work } from "./work.ts";
 

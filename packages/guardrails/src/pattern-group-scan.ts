@@ -1,6 +1,6 @@
 import { isHighSurrogate } from "./fold.ts";
 import { DfaCursor, type Match, type OnMatch } from "./lazy-dfa.ts";
-import type { PatternGroup, TextPattern } from "./rules.ts";
+import type { PatternGroup, TextPattern } from "./compile-rules.ts";
 import { MAX_MATCH_CHARS } from "./spec.ts";
 import type { Work } from "./work.ts";
 

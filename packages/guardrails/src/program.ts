@@ -106,7 +106,7 @@ function rangesOf(runes: Int32Array, ignoresCase: boolean, orbits: Map<number, A
   return orbit;
 }
 
-/** Case-folding orbit of a rune, from re2js: of a class with it and a control character, which folds to nothing else. */
+/** Case-folding orbit of a rune. re2js writes it out only within a class, hence the class with U+0001, which has no other case. */
 function orbitOf(rune: number): ArrayLike<number> {
   const { prog } = RE2JS.compile(`(?i)[\\x{1}\\x{${rune.toString(16)}}]`).re2();
   const { inst } = prog as { readonly inst: readonly Re2Instruction[] };

@@ -15,7 +15,7 @@ export class RedactionCounter {
     this.#spans.add(start, end);
   }
 
-  /** Counts the stretches before an offset; one across it is counted now, and not again. */
+  /** Counts the stretches that begin before an offset; one that continues behind it is not counted again. */
   countBefore(offset: number): void {
     for (const { start, end } of this.#spans.takeBefore(offset)) {
       if (start !== this.#countedUntil) this.#count++;

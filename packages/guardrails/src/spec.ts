@@ -9,7 +9,7 @@ export interface GuardrailSpec {
   /** False if streams are refused. */
   readonly allowStreaming?: boolean;
   readonly contentPatterns?: readonly ContentPattern[];
-  /** Rule for content that patterns cannot be matched against. By default, see `blocksUninspectable`. */
+  /** Rule for content that patterns cannot be matched against. `blocksUninspectable` defines the default. */
   readonly uninspectable?: Uninspectable;
 }
 

@@ -2,7 +2,7 @@ import fc from "fast-check";
 import { RE2JS } from "re2js";
 import { describe, expect, it } from "vitest";
 import { patternFault } from "./pattern.ts";
-import { compileRules, type TextPattern } from "./rules.ts";
+import { compileRules, type TextPattern } from "./compile-rules.ts";
 import { MAX_MATCH_CHARS, REDACTED } from "./spec.ts";
 import { judgeText, type Redactions, TextFilter } from "./text-filter.ts";
 import { Work } from "./work.ts";

@@ -1,7 +1,7 @@
 import type { Match } from "./lazy-dfa.ts";
 import { isHighSurrogate, isLowSurrogate } from "./fold.ts";
 import { TextScan } from "./text-scan.ts";
-import type { TextPattern, TextRules } from "./rules.ts";
+import type { TextPattern, TextRules } from "./compile-rules.ts";
 import { Spans } from "./spans.ts";
 import { ProseRedactionWriter, type RedactionWriter } from "./redaction-writer.ts";
 import { RedactionCounter } from "./redaction-counter.ts";
@@ -27,8 +27,9 @@ export class TextFilter<P extends TextPattern> {
   readonly #scan: TextScan<P>;
   readonly #redactions = new Spans();
   readonly #counters = new Map<P, RedactionCounter>();
-  /** Text that has not left yet, and its offset. */
+  /** Text that has not left yet. */
   #held = "";
+  /** Offset of `#held` in the text. */
   #heldFrom = 0;
   readonly #writer: RedactionWriter;
   #blockingMatch: { readonly decidedAt: number; readonly pattern: P } | undefined;

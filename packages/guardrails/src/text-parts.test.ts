@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { compileRules, type TextPattern } from "./rules.ts";
+import { compileRules, type TextPattern } from "./compile-rules.ts";
 import { REDACTED } from "./spec.ts";
 import { judgeText } from "./text-filter.ts";
 import { judgeParts, matchesInParts } from "./text-parts.ts";

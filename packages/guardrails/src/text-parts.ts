@@ -1,7 +1,7 @@
 import { isHighSurrogate, isLowSurrogate } from "./fold.ts";
 import type { OnPatternMatch } from "./pattern-group-scan.ts";
 import { TextScan } from "./text-scan.ts";
-import type { TextPattern, TextRules } from "./rules.ts";
+import type { TextPattern, TextRules } from "./compile-rules.ts";
 import { Spans } from "./spans.ts";
 import { REDACTED } from "./spec.ts";
 import { RedactionCounter } from "./redaction-counter.ts";
@@ -42,7 +42,7 @@ export async function judgeParts<P extends TextPattern>(
     counter.add(from, end);
     return false;
   };
-  const blocked = (): PartsVerdict<P> => ({
+  const blockedVerdict = (): PartsVerdict<P> => ({
     parts,
     redactions: [],
     blocked: blocking === undefined ? { reason: "too_much_work" } : { reason: "match", pattern: blocking },
@@ -52,10 +52,11 @@ export async function judgeParts<P extends TextPattern>(
     const from = offset;
     const onPartMatch: OnPatternMatch<P> = (pattern, { start, end, decidedAt }) =>
       onMatch(pattern, { start: from + start, end: from + end, decidedAt: from + decidedAt });
-    if (!(await scanWhole(rules, part, work, onPartMatch)) || blocking !== undefined) return blocked();
+    if (!(await scanWhole(rules, part, work, onPartMatch)) || blocking !== undefined) return blockedVerdict();
     offset += part.length;
   }
-  if (parts.length > 1 && (!(await scanWhole(rules, whole, work, onMatch)) || blocking !== undefined)) return blocked();
+  if (parts.length > 1 && (!(await scanWhole(rules, whole, work, onMatch)) || blocking !== undefined))
+    return blockedVerdict();
   for (const counter of counters.values()) counter.countBefore(whole.length);
   const counts = [...counters].map(([pattern, { count }]) => ({ pattern, count }));
   return { parts: redacted(parts, redactions), redactions: counts, blocked: undefined };

@@ -3,7 +3,7 @@ import { foldStretches, isCharacter, sameStretch, type Stretch } from "./fold.ts
 import { FoldedText } from "./folded-text.ts";
 import { FormScan, frontierOf } from "./form-scan.ts";
 import { GroupScan, type OnPatternMatch, SCAN_STEPS } from "./pattern-group-scan.ts";
-import type { TextPattern, TextRules } from "./rules.ts";
+import type { TextPattern, TextRules } from "./compile-rules.ts";
 import type { Work } from "./work.ts";
 
 /**
@@ -22,8 +22,9 @@ export class TextScan<P extends TextPattern> {
   #scansAtOpen: readonly GroupScan<P>[];
   #folded: FormScan<P> | undefined;
   #unescaped: FormScan<P> | undefined;
-  /** The last stretch, which may go on in the next piece, and its offset. */
+  /** The last stretch, which may go on in the next piece. */
   #open = "";
+  /** Offset of `#open` in the text. */
   #openFrom = 0;
   /** True if no match of another form can involve `#open`, unless it goes on. */
   #isOpenReleased = false;

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { patternFault } from "./pattern.ts";
-import { compileRules, MAX_COMPOSED_PATTERNS, TooManyPatterns } from "./rules.ts";
+import { compileRules, MAX_COMPOSED_PATTERNS, TooManyPatterns } from "./compile-rules.ts";
 import { judgeText } from "./text-filter.ts";
 import { MAX_STEPS, SLICE_STEPS, Work } from "./work.ts";
 
