@@ -11,8 +11,8 @@ export interface Change {
  * Change feed of a service: fans out what its database announces to listeners in the process and to watchers that call.
  *
  * Sequence numbers have no hole, so a receiver finds out by itself that it missed one. The feed never sends a number before the
- * change that it belongs to, and sends nothing while it is not live. `announced`, `confirmed` and `lost` are called by what
- * listens to the database (`subscribeToChanges` of packages/postgres).
+ * change that it belongs to, and sends nothing while it is not live. `announced`, `confirmed` and `lost` are called by the
+ * subscription to the database (`subscribeToChanges` of packages/postgres).
  */
 export interface ChangeFeed {
   /** True while changes are received from the database. */
@@ -87,8 +87,8 @@ export function createChangeFeed(): ChangeFeed {
     },
 
     confirmed(sequence, fresh) {
-      // A change that was counted a whole confirmation ago and is not announced yet never will be, and a counter that went back
-      // was restored from a backup. In both cases the watchers see the jump in the numbers.
+      // If the previous confirmation counted a change that is still not announced, its announcement was lost. If the counter went
+      // back, the database was restored from a backup. In both cases the watchers see the gap in the numbers.
       if (fresh) last = announcedBeforeLive > sequence ? announcedBeforeLive : sequence;
       else if (lastConfirmed > last || sequence < lastAtConfirmation) last = sequence;
       isLive = true;

@@ -8,7 +8,7 @@ export interface ChangeWatchOptions extends SequenceTrackerOptions {
   readonly call: (options: CallOptions) => AsyncIterable<{ readonly sequence: bigint; readonly subjectId: string }>;
 }
 
-/** A service's change feed as its caller receives it: every change, or the knowledge that some may be missing. */
+/** A service's change feed as its caller receives it: every change, or a report that some may be missing. */
 export interface ChangeWatch extends Pick<SequenceTracker, "isLive" | "upToDateAt" | "lastSequence"> {
   stop(): Promise<void>;
 }

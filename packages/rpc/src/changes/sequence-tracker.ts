@@ -1,7 +1,7 @@
 import { FEED_TIMEOUT_MS } from "../staleness.ts";
 
 export interface SequenceTrackerOptions {
-  /** Milliseconds, as `performance.now`. */
+  /** Monotonic clock in milliseconds, e.g. `performance.now`. */
   readonly monotonic: () => number;
   readonly onChange: (subjectId: string) => void;
   /** Called when changes were missed. @param upToDateAt monotonic time at which all changes were known */

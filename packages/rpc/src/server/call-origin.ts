@@ -20,7 +20,7 @@ const originKey = createContextKey<CallOrigin | undefined>(undefined, {
 });
 
 /** The longest text of an IPv6 address, with a zone. */
-const MAX_ADDRESS_LENGTH = 64;
+const MAX_ADDRESS_CHARS = 64;
 
 /**
  * Determines the origin of a call, once. The headers are trusted only beside a service credential, of the caller itself or of the
@@ -66,5 +66,5 @@ function validRequestId(text: string | null): string | undefined {
 }
 
 function validAddress(text: string): string {
-  return text.length <= MAX_ADDRESS_LENGTH && isIP(text) !== 0 ? text : "";
+  return text.length <= MAX_ADDRESS_CHARS && isIP(text) !== 0 ? text : "";
 }

@@ -32,7 +32,7 @@ export function rpcChain(options: RpcChainOptions): RpcChain {
   return { interceptors, requestGate: requestGate(options) };
 }
 
-/** Answers when the deadline passes (the caller's, or the server's maximum), whether or not the handler has returned. */
+/** Interceptor that ends a call at its deadline (the caller's, or the server's maximum), even if its handler has not returned. */
 function enforceDeadline(): Interceptor {
   return (next) => (request) => {
     const { signal } = request;
@@ -51,7 +51,7 @@ function enforceDeadline(): Interceptor {
   };
 }
 
-/** Attributes everything that the call changes to its caller, for the audit log. */
+/** Interceptor that attributes everything that the call changes to its caller, for the audit log. */
 function attribute(): Interceptor {
   return (next) => (request) => {
     const principal = request.contextValues.get(principalKey);

@@ -23,7 +23,7 @@ export function mapError(log: Logger, error: unknown, requestId: string, isStrea
   );
   const facts = { err: error, requestId };
   if (connect.code === Code.Internal) log.error(facts, "call failed");
-  // Subscribers of a stream call again; of a service that is not ready yet this is expected.
+  // The caller of a stream calls again, and a service that is not ready yet is expected.
   else if (connect.code === Code.Unavailable) log[isStream ? "warn" : "error"](facts, "call failed");
   return connect;
 }

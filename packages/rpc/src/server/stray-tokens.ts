@@ -5,7 +5,7 @@ import { holdsToken } from "@routeplane/credentials";
 
 /**
  * Paths of the fields of a message, at any depth, that hold a token, e.g. `name` or `spec.patterns`: texts are stored, listed and
- * shown, and a token must not be. References are left out: there a token is as unknown as any other text.
+ * shown, which a token must not be. References are left out: a token in one is not stored, because it refers to nothing.
  */
 export function strayTokens(schema: DescMessage, message: Message): readonly string[] {
   return tokensIn(reflect(schema, message), "");
