@@ -14,6 +14,7 @@ export interface Config extends ServerConfig {
   readonly spoolMaxBytes: number;
   /** Memory budget of the bodies of all requests. */
   readonly maxBodyBytes: number;
+  /** Behaviour while NATS is disconnected: `spool` syncs events to the disk, `refuse` refuses requests. */
   readonly natsOutage: "spool" | "refuse";
   readonly providers: readonly Provider[];
   /** Log lines about settings that have no effect in this version. */

@@ -87,7 +87,7 @@ export function pipelineUnderTest(options: WorldOptions = {}): PipelineUnderTest
       const text = typeof body === "string" ? body : JSON.stringify(body);
       const call = {
         requestId: newId("req"),
-        receivedAt: new Date(),
+        createdAt: new Date(),
         endpoint: "/v1/chat/completions",
         credential: { authorization: "Bearer rp_x", apiKey: undefined },
         idempotencyKey: undefined,

@@ -82,13 +82,13 @@ function fromOutboxPayload(payload: Uint8Array): PendingSettlement {
   return { namespaceId, keyId, requestId, costNanoUsd: BigInt(json.cost_nano_usd), tokens, neverSent };
 }
 
-/** Writes a count of denials, with an id by which the aggregator counts it once. */
+/** Converts a count of denials, and adds an id by which the aggregator counts it once. */
 function toProtoUnloggedDenials({ minute, count, ...denials }: UnloggedDenials): UsageEvent {
   const value = { id: newId("den"), ...denials, minute: toTimestamp(minute), count: BigInt(count) };
   return create(UsageEventSchema, { phase: { case: "unloggedDenials", value } });
 }
 
-/** Writes a settled event. A field that the contract and the domain name alike needs no line here. */
+/** Converts a settlement. Fields with the same name in the contract and the domain are copied. */
 export function toProtoSettled(facts: RequestFacts, settlement: Settlement): UsageEvent {
   const { price, admittedAt, cachedPromptTokens, reasoningTokens, firstTokenMs, ...fields } = settlement;
   return toProtoEvent(facts, {
@@ -125,7 +125,7 @@ function toProtoPrice({ version, inputPicoUsd, outputPicoUsd, requestPicoUsd = 0
 
 type Phase = NonNullable<Parameters<typeof create<typeof UsageEventSchema>>[1]>["phase"];
 
-/** Writes an event. A fact that the contract and the domain name alike needs no line here. */
+/** Creates an event. Facts with the same name in the contract and the domain are copied. */
 function toProtoEvent(facts: RequestFacts, phase: Phase): UsageEvent {
   const request = { ...facts, createdAt: toTimestamp(facts.createdAt) };
   return create(UsageEventSchema, { request, phase: phase ?? { case: undefined } });

@@ -50,7 +50,8 @@ export type Serve = (call: InferenceCall) => Promise<void>;
 /** One inference request as it arrives. */
 export interface InferenceCall {
   readonly requestId: Id<"req">;
-  readonly receivedAt: Date;
+  /** Time at which the gateway received it. */
+  readonly createdAt: Date;
   /** Route, e.g. `/v1/chat/completions`. */
   readonly endpoint: string;
   readonly credential: CredentialHeaders;
@@ -74,9 +75,9 @@ export interface PipelineDependencies {
   readonly upstreams: ReadonlyMap<string, Upstream>;
   readonly log: Logger;
   readonly clock: Clock;
-  /** Longest run of a request. Less than a reservation lives, so that no request outlives its own. 10 min by default. */
+  /** Maximum duration of a request; less than the life of a reservation, so that no request outlives its own. 10 min by default. */
   readonly totalTimeoutMs?: number;
-  /** A new one by default. */
+  /** Rate limit of judging content, by key. A new one by default. */
   readonly meter?: JudgingMeter;
 }
 
@@ -115,7 +116,7 @@ export function createPipeline(dependencies: PipelineDependencies): Serve {
     const context: RequestContext = { facts, caller, reply, timings, ...priced, guard, decisions, judgingShare };
 
     const guarded = await judge(dependencies, context);
-    // All that can fail without a reservation comes before it.
+    // Everything that can fail before the reservation is done before it: afterwards a failure has to be settled.
     const bodyFor = prepareUpstreamBody(guarded.request, { model: model.id, outputField: model.outputField });
     const responseGuard = await responseGuardOf(guard, decisions, reply.signal, judgingShare.unstopped);
 
@@ -146,9 +147,9 @@ function priceRequest(
   const surcharges = applyMemberRules(request, resolved.memberRules);
   return {
     model: withSurcharges(resolved, surcharges),
-    billedModelFor: ({ model: answered = resolved.id, serviceTier }) =>
+    billedModelFor: ({ model: answeringModel = resolved.id, serviceTier }) =>
       withSurcharges(
-        directory.findBilled(resolved, answered),
+        directory.findBilled(resolved, answeringModel),
         surchargesOfTier(surcharges, resolved.memberRules, serviceTier),
       ),
   };
@@ -206,10 +207,10 @@ async function forward(
     const body = bodyFor(Math.floor(granted.outputTokensMax / choices));
     timings.markUpstreamCall();
     reservation.markSent();
-    // An adapter that throws has failed as one that rejects.
+    // Async, so that an adapter that throws is handled like one that rejects.
     const call = (async () => upstream.chatCompletion({ body, streamed, signal }))();
-    const [commit, answered] = await Promise.allSettled([committed, call]);
-    answer = answered;
+    const [commit, callOutcome] = await Promise.allSettled([committed, call]);
+    answer = callOutcome;
     if (!isBillable(answer)) reservation.markRefused();
     if (commit.status === "rejected") return notRecordedResult(commit.reason, answer);
     if (answer.status === "rejected") return noAnswerResult(answer.reason, reply);

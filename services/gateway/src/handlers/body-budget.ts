@@ -1,8 +1,9 @@
 /**
  * Budget of the memory for request bodies, over all requests of this process.
  *
- * No caller can take all of it. A namespace may hold as many bytes as it leaves free: one alone gets half, two get a third each,
- * so that there is always space for another. The same holds for the keys within the space of their namespace.
+ * No caller can take all of it. A body fits if the bytes of all requests, of its namespace and of its key, each with this
+ * body, add up to no more than the budget. So a namespace alone gets less than half of it, two get at most a third each, and one
+ * key alone gets a third.
  */
 export class BodyBudget {
   readonly #maxBytes: number;

@@ -8,7 +8,8 @@ import type { BodyBudget, BodyShare } from "./body-budget.ts";
 /** HTTP request and its answer. */
 export interface Exchange {
   readonly requestId: Id<"req">;
-  readonly receivedAt: Date;
+  /** Time at which the gateway received it. */
+  readonly createdAt: Date;
   readonly method: string;
   /** Path of the URL, without the query. */
   readonly path: string;
@@ -53,7 +54,7 @@ export function openExchange(
   const query = url.indexOf("?");
   return {
     requestId,
-    receivedAt: new Date(clock()),
+    createdAt: new Date(clock()),
     method,
     path: query === -1 ? url : url.slice(0, query),
     request,
@@ -170,7 +171,7 @@ function readBody(request: IncomingMessage, maxBytes: number, share: BodyShare):
   });
 }
 
-/** 503 for a body that the budget of all bodies has no room for. */
+/** 503 for a body that the budget of all bodies has no space for. */
 function bodiesTooLarge(): Refusal {
   const message = "the gateway holds as much of request bodies as it may; try again";
   return new Refusal("overloaded", message, { retryAfter: "1" });

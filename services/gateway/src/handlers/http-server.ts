@@ -5,7 +5,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { newId } from "@routeplane/domain";
 import type { Component } from "@routeplane/runtime";
 import { Refusal } from "../domain/errors/refusal.ts";
-import { type ErrorAnswer, toErrorAnswer } from "./error-envelope.ts";
+import { type ErrorAnswer, toErrorAnswer } from "./error-answer.ts";
 
 /** Bounds of Node's HTTP server, most of which are unbounded or very long by default. */
 const LIMITS = {

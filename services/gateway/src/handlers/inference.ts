@@ -61,10 +61,10 @@ export function inferenceRoutes(dependencies: InferenceDependencies): readonly R
 }
 
 function toInferenceCall(exchange: Exchange): InferenceCall {
-  const { requestId, receivedAt, path, request, reply } = exchange;
+  const { requestId, createdAt, path, request, reply } = exchange;
   return {
     requestId,
-    receivedAt,
+    createdAt,
     endpoint: path,
     credential: credentialOf(exchange),
     idempotencyKey: request.headersDistinct["idempotency-key"]?.join(", "),

@@ -94,7 +94,7 @@ function toAnswer(error: unknown, service: string): ConnectError {
   }
   if (error instanceof DomainError) return toConnectError(error);
   if (error instanceof ConnectError && error.code === Code.DeadlineExceeded) return error;
-  // Other errors tell the address of the service, which callers must not learn.
+  // The message of any other error may contain the address of the service, which callers must not learn.
   const message = `the ${service} service does not answer; try again`;
   const metadata = { dependency: service };
   return toConnectError(new DomainError("unavailable", "DEPENDENCY_UNAVAILABLE", message, { metadata }));

@@ -1,7 +1,7 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Clock } from "@routeplane/domain";
 import type { Logger } from "@routeplane/runtime";
-import { methodNotAllowed, notFound, refusalOf, toErrorAnswer } from "./error-envelope.ts";
+import { methodNotAllowed, notFound, refusalOf, toErrorAnswer } from "./error-answer.ts";
 import type { BodyBudget } from "./body-budget.ts";
 import { type Exchange, openExchange } from "./exchange.ts";
 
@@ -80,8 +80,8 @@ export function createRouter(options: RouterOptions): Router {
       } finally {
         running.delete(exchange);
         exchange.release();
-        const { requestId, method, path, receivedAt } = exchange;
-        const ms = clock() - receivedAt.getTime();
+        const { requestId, method, path, createdAt } = exchange;
+        const ms = clock() - createdAt.getTime();
         log.debug({ requestId, method, path, status: response.statusCode, ms }, "request");
       }
     },

@@ -18,7 +18,7 @@ export interface ServiceRelay extends Component {
 
 export interface RelayedCall {
   readonly body: Buffer;
-  /** True for an answer without an end: the call is cancelled with its client, rather than read to the end. */
+  /** True if the answer may have no end: the call is then cancelled when its client leaves, rather than read to its end. */
   readonly isStream: boolean;
 }
 
@@ -106,15 +106,15 @@ function end(stream: ClientHttp2Stream, mayDrain: boolean): void {
 }
 
 async function headersOf(stream: ClientHttp2Stream): Promise<Http2Headers> {
-  const none = Promise.withResolvers<never>();
+  const failure = Promise.withResolvers<never>();
   const timer = setTimeout(() => {
-    none.reject(new ConnectError("too slow", Code.DeadlineExceeded));
+    failure.reject(new ConnectError("too slow", Code.DeadlineExceeded));
     stream.close(constants.NGHTTP2_INTERNAL_ERROR);
   }, HEADERS_TIMEOUT_MS);
-  const onClose = (): void => none.reject(new Error("the service closed the call without an answer"));
+  const onClose = (): void => failure.reject(new Error("the service closed the call without an answer"));
   stream.once("close", onClose);
   try {
-    const [headers] = (await Promise.race([once(stream, "response"), none.promise])) as [Http2Headers];
+    const [headers] = (await Promise.race([once(stream, "response"), failure.promise])) as [Http2Headers];
     return headers;
   } finally {
     clearTimeout(timer);

@@ -79,7 +79,7 @@ function openAi(apiKey: string): Provider {
   const catalogue = catalogueOf("openai", OPENAI_URL);
   const baseUrl = new URL(OPENAI_URL);
   const models = catalogue.chatModels.map((id) => ({ id, price: undefined, memberRules: NO_MEMBER_RULES }));
-  return describe("openai", baseUrl, apiKey, models, catalogue);
+  return createProvider("openai", baseUrl, apiKey, models, catalogue);
 }
 
 function toProvider(entry: ProviderEntry, file: string, variable: ProviderSources["variable"]): Provider {
@@ -87,10 +87,10 @@ function toProvider(entry: ProviderEntry, file: string, variable: ProviderSource
   const catalogue = catalogueOf(name, baseUrl.href);
   const models = entry.models ?? catalogue.chatModels.map((id) => ({ id, price: undefined, memberRules }));
   if (models.length === 0) throw field.fault("models: is required, because the catalogue does not know this provider");
-  return describe(name, baseUrl, readKey(entry, file, variable), models, catalogue);
+  return createProvider(name, baseUrl, readKey(entry, file, variable), models, catalogue);
 }
 
-function describe(
+function createProvider(
   name: string,
   baseUrl: URL,
   apiKey: string | undefined,
@@ -101,10 +101,10 @@ function describe(
   const outputField = baseUrl.hostname.endsWith(".openai.com") ? "max_completion_tokens" : "max_tokens";
   const described = models.map(({ id, price: own, memberRules }) => {
     const model = { id, memberRules };
-    if (own !== undefined) return { ...model, source: "file", prices: flat(own) } as const;
+    if (own !== undefined) return { ...model, source: "file", prices: flatPrice(own) } as const;
     const known = catalogue.pricesOf(id);
     if (known !== undefined) return { ...model, source: "catalogue", prices: known } as const;
-    return { ...model, source: "default", prices: flat(UNKNOWN_PRICE) } as const;
+    return { ...model, source: "default", prices: flatPrice(UNKNOWN_PRICE) } as const;
   });
   return {
     name,
@@ -125,7 +125,7 @@ function describe(
   };
 }
 
-function flat(price: TokenPrice): Prices {
+function flatPrice(price: TokenPrice): Prices {
   return [{ aboveInputTokens: 0, price }];
 }
 

@@ -19,8 +19,8 @@ export function createEchoUpstream(clock: Clock): Upstream {
     // The same count as in the answer, so that the reservation equals the charge.
     async boundTokens({ text, choices, output }) {
       const { prompt, userText } = await count(await parse(text));
-      const words = Math.max(1, scanTokens(userText ?? "").count);
-      return { inputTokensMax: prompt, outputTokensMax: Math.min(output?.bounded ?? words, words) * choices };
+      const tokens = Math.max(1, scanTokens(userText ?? "").count);
+      return { inputTokensMax: prompt, outputTokensMax: Math.min(output?.bounded ?? tokens, tokens) * choices };
     },
     async chatCompletion({ body, streamed }) {
       const text = typeof body === "string" ? body : new TextDecoder().decode(body);
@@ -94,13 +94,13 @@ async function count({
 }: EchoRequest): Promise<{ readonly prompt: number; readonly userText: string | undefined }> {
   const last = messages.findLast(({ role }) => role === "user");
   let prompt = 0;
-  let sinceTurn = 0;
+  let charsSincePause = 0;
   for (const { content } of messages) {
     const text = textOf(content) ?? "";
-    sinceTurn += text.length;
-    if (sinceTurn > LARGE_CHARS) {
+    charsSincePause += text.length;
+    if (charsSincePause > LARGE_CHARS) {
       await yieldToEventLoop();
-      sinceTurn = 0;
+      charsSincePause = 0;
     }
     prompt += scanTokens(text).count;
   }
@@ -169,9 +169,9 @@ async function* renderStream(completion: Completion): AsyncGenerator<Uint8Array>
   for (let index = 0; index < choices; index++) {
     yield delta(index, { role: "assistant", content: "" });
     let sent = 0;
-    for (const [word] of content.matchAll(TOKEN)) {
-      yield delta(index, { content: word });
-      // Reading without a pause would starve other requests: a client that takes everything at once never makes this wait.
+    for (const [token] of content.matchAll(TOKEN)) {
+      yield delta(index, { content: token });
+      // Pauses by itself: a client that takes everything at once causes no wait, and other requests would starve.
       if (++sent % TOKENS_PER_TURN === 0) await yieldToEventLoop();
     }
     yield delta(index, {}, finishReason);

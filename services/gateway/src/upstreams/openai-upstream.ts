@@ -78,7 +78,7 @@ function toAnswer({ statusCode, headers, body }: Dispatcher.ResponseData): Upstr
     status: statusCode,
     contentType: (contentType.split(";")[0] ?? "").trim().toLowerCase(),
     retryAfter: headers["retry-after"] === undefined ? undefined : String(headers["retry-after"]),
-    // Of a refusal the status is enough.
+    // The body of an error is only quoted: a refusal can be made from the status alone.
     body: isReadable ? bytesOf(body) : noBytes(),
     discard: () => void (body.readableEnded || body.destroy()),
   };

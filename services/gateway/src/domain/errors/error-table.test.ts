@@ -5,7 +5,7 @@ import { Code } from "@connectrpc/connect";
 import { codeToString } from "@connectrpc/connect/protocol-connect";
 import { Reason } from "@routeplane/contracts/errors";
 import { describe, expect, it } from "vitest";
-import { toErrorAnswer } from "../../handlers/error-envelope.ts";
+import { toErrorAnswer } from "../../handlers/error-answer.ts";
 import { type ErrorCode, type ErrorEntry, ERROR_TABLE } from "./error-table.ts";
 import { Refusal } from "./refusal.ts";
 

@@ -97,7 +97,7 @@ export async function judgeContent(
     if (blocked !== undefined) return { edits, blocked, isUninspectable };
     for (const edit of more) edits.push(edit);
   }
-  return { edits: edits.toSorted((one, other) => one.start - other.start), blocked: undefined, isUninspectable };
+  return { edits: edits.toSorted((first, second) => first.start - second.start), blocked: undefined, isUninspectable };
 }
 
 /** Judges one text. */

@@ -18,13 +18,13 @@ export type ContentKind = "exempt" | "text" | "media";
 /** Test of a value. */
 type ValueTest = (value: string) => boolean;
 
-const words = (names: string): ValueTest => {
+const isOneOf = (names: string): ValueTest => {
   const known = new Set(names.split(" "));
   return (value) => known.has(value);
 };
 
-const isRole = words("system developer user assistant tool function");
-const isCallType = words("function custom");
+const isRole = isOneOf("system developer user assistant tool function");
+const isCallType = isOneOf("function custom");
 /** Matches ids of tool calls as providers make them, e.g. `call_…`, `toolu_…`, without a number longer than a date. */
 const isCallId: ValueTest = (value) =>
   /^(?:(?:call|toolu|tool|chatcmpl-tool|fc|tc|ws|functions)[_.:-])?[\w.:-]{1,64}$/.test(value) &&
@@ -41,22 +41,22 @@ const REQUEST_VALUES: Readonly<Record<string, ValueTest>> = {
   "messages[].tool_call_id": isCallId,
   "messages[].tool_calls[].id": isCallId,
   "messages[].tool_calls[].type": isCallType,
-  "messages[].content[].type": words(
+  "messages[].content[].type": isOneOf(
     "text image_url input_audio file refusal thinking redacted_thinking video_url audio_url input_text input_image input_file",
   ),
-  "messages[].content[].image_url.detail": words("low high auto"),
-  "messages[].content[].input_audio.format": words("wav mp3 flac opus ogg pcm16 aac m4a webm"),
-  "messages[].content[].cache_control.type": words("ephemeral"),
-  "messages[].cache_control.type": words("ephemeral"),
+  "messages[].content[].image_url.detail": isOneOf("low high auto"),
+  "messages[].content[].input_audio.format": isOneOf("wav mp3 flac opus ogg pcm16 aac m4a webm"),
+  "messages[].content[].cache_control.type": isOneOf("ephemeral"),
+  "messages[].cache_control.type": isOneOf("ephemeral"),
   "tools[].type": isCallType,
-  tool_choice: words("none auto required any"),
-  "tool_choice.type": words("function custom allowed_tools"),
-  "response_format.type": words("text json_object json_schema grammar"),
-  service_tier: words("auto default flex priority scale standard standard_only on_demand"),
-  reasoning_effort: words("none minimal low medium high xhigh max"),
-  "reasoning.effort": words("none minimal low medium high xhigh max"),
-  verbosity: words("low medium high"),
-  "modalities[]": words("text audio image"),
+  tool_choice: isOneOf("none auto required any"),
+  "tool_choice.type": isOneOf("function custom allowed_tools"),
+  "response_format.type": isOneOf("text json_object json_schema grammar"),
+  service_tier: isOneOf("auto default flex priority scale standard standard_only on_demand"),
+  reasoning_effort: isOneOf("none minimal low medium high xhigh max"),
+  "reasoning.effort": isOneOf("none minimal low medium high xhigh max"),
+  verbosity: isOneOf("low medium high"),
+  "modalities[]": isOneOf("text audio image"),
 };
 
 /** Places of numeric parameters. */
@@ -75,12 +75,12 @@ const AUDIO_ID = "messages[].audio.id";
 const NO_MEDIA = /^messages\[\]\.(?:annotations|tool_calls|function_call)/;
 
 /** Kind of a text of a request. */
-export function requestContentOf(text: JsonText, value: () => string): ContentKind {
+export function requestContentKindOf(text: JsonText, value: () => string): ContentKind {
   const { kind, place } = text;
   if (kind === "name") return isExemptName(text, value()) ? "exempt" : "text";
   if (kind === "number") return REQUEST_NUMBERS.has(place) || LOGIT_BIAS.test(place) ? "exempt" : "text";
-  const isKnown = Object.hasOwn(REQUEST_VALUES, place) ? REQUEST_VALUES[place] : undefined;
-  if (isKnown !== undefined) return isKnown(value()) ? "exempt" : "text";
+  const isExempt = Object.hasOwn(REQUEST_VALUES, place) ? REQUEST_VALUES[place] : undefined;
+  if (isExempt !== undefined) return isExempt(value()) ? "exempt" : "text";
   return place === AUDIO_ID || (MEDIA.test(place) && !NO_MEDIA.test(place)) ? "media" : "text";
 }
 
@@ -126,11 +126,11 @@ export const LOGPROBS: ReadonlySet<string> = new Set([
 /** Exempt values in an answer, by place. */
 const RESPONSE_VALUES: Readonly<Record<string, ValueTest>> = {
   id: isName,
-  object: words("chat.completion chat.completion.chunk text_completion"),
+  object: isOneOf("chat.completion chat.completion.chunk text_completion"),
   model: isName,
   system_fingerprint: isName,
-  service_tier: words("auto default flex priority scale standard on_demand"),
-  "choices[].finish_reason": words(
+  service_tier: isOneOf("auto default flex priority scale standard on_demand"),
+  "choices[].finish_reason": isOneOf(
     "stop length tool_calls function_call content_filter error eos end_turn max_tokens tool_use stop_sequence insufficient_system_resource null",
   ),
 };
@@ -149,14 +149,14 @@ const RESPONSE_NUMBERS =
   /^(?:created|usage\..*|timings\..*|x_groq\..*|time_info\..*|choices\[\]\.index|(?:.*\.)?(?:index|start_index|end_index|expires_at|severity))$/;
 
 /** Kind of a text of an answer, or of a chunk of one. */
-export function responseContentOf(text: JsonText, value: () => string): ContentKind {
+export function responseContentKindOf(text: JsonText, value: () => string): ContentKind {
   const { kind, place } = text;
   if (kind === "name") return place.startsWith("usage.") || isExemptName(text, value()) ? "exempt" : "text";
   if (kind === "number") return RESPONSE_NUMBERS.test(place) || !/^-?\d+$/.test(value()) ? "exempt" : "text";
   const placeInMessage = place.replace(MESSAGE, "");
   const values = placeInMessage === place ? RESPONSE_VALUES : MESSAGE_VALUES;
-  const isKnown = Object.hasOwn(values, placeInMessage) ? values[placeInMessage] : undefined;
-  if (isKnown !== undefined) return isKnown(value()) ? "exempt" : "text";
+  const isExempt = Object.hasOwn(values, placeInMessage) ? values[placeInMessage] : undefined;
+  if (isExempt !== undefined) return isExempt(value()) ? "exempt" : "text";
   return RESPONSE_MEDIA.test(place) ? "media" : "text";
 }
 

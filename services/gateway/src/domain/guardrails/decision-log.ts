@@ -23,10 +23,9 @@ export class DecisionLog implements Decisions {
 
   /** Effects of content patterns: each pattern of each binding once, the one that blocked first. */
   get guardrailDecisions(): readonly GuardrailDecision[] {
-    return [...this.#guardrails.values()].toSorted((one, other) => Number(isBlock(other)) - Number(isBlock(one)));
+    return [...this.#guardrails.values()].toSorted((first, second) => Number(isBlock(second)) - Number(isBlock(first)));
   }
 
-  /** Adds a shadow denial. */
   addShadow({ policyId, bindingId, rule }: ShadowDenial): void {
     this.#shadowDenials.set(`${bindingId} ${rule}`, { policyId, bindingId, rule });
   }

@@ -42,15 +42,15 @@ const WORDING: Readonly<
 export function refusalOfViolation(guard: Guard, { rule, source }: Violation, more = ""): Refusal {
   const { code, param = null, predicate } = WORDING[rule];
   const applied = guard.sourceOf(source);
-  const message = `the guardrail ${named(applied)} ${predicate}${more}`;
+  const message = `the guardrail ${quotedName(applied)} ${predicate}${more}`;
   return new Refusal(code, message, { param, denial: denialOf(applied, rule, message) });
 }
 
 /** Refusal of an answer that breaks a guardrail. The upstream has done its work, so the request has failed and is charged. */
-export function refuseResponse(guard: Guard, { rule, source }: Violation): Refusal {
+export function refusalOfResponseViolation(guard: Guard, { rule, source }: Violation): Refusal {
   const { code, param = null, predicate } = WORDING[rule];
   const applied = guard.sourceOf(source);
-  const message = `the guardrail ${named(applied)} ${predicate}, and the answer of the model holds some`;
+  const message = `the guardrail ${quotedName(applied)} ${predicate}, and the answer of the model holds some`;
   return new Refusal(code, message, { param, denial: denialOf(applied, rule, message) });
 }
 
@@ -94,7 +94,7 @@ function contentDenial(guard: Guard, blocked: BlockReason<GuardPattern> | undefi
   if (blocked?.reason === "match") {
     const { name, bindingId } = blocked.pattern;
     const applied = guard.sourceOf(bindingId);
-    const message = `the guardrail ${named(applied)} blocks the content of ${content}: it matches the pattern '${name}'`;
+    const message = `the guardrail ${quotedName(applied)} blocks the content of ${content}: it matches the pattern '${name}'`;
     return { ...denialOf(applied, CONTENT_RULE, message), pattern: name };
   }
   const [source = ""] = guard.effective.contentPatterns.flatMap(({ sources }) => sources);
@@ -103,7 +103,7 @@ function contentDenial(guard: Guard, blocked: BlockReason<GuardPattern> | undefi
     blocked === undefined
       ? "there are more content patterns, or larger ones, than are run for one request"
       : "its text is too long for content patterns of this number and size";
-  const message = `${content} cannot be judged by the guardrail ${named(applied)} and those that apply with it: ${bound}`;
+  const message = `${content} cannot be judged by the guardrail ${quotedName(applied)} and those that apply with it: ${bound}`;
   return denialOf(applied, CONTENT_RULE, message);
 }
 
@@ -112,6 +112,6 @@ function denialOf(applied: AppliedGuardrail, rule: string, message: string): Den
   return { policyId, policyName, bindingId, principalType, principalId, rule, message };
 }
 
-function named({ policyName, policyId }: AppliedGuardrail): string {
+function quotedName({ policyName, policyId }: AppliedGuardrail): string {
   return `'${policyName}' (${policyId})`;
 }

@@ -7,7 +7,7 @@ import type { CallingKey } from "../ports/key-verifier.ts";
  */
 export const STEPS_PER_SECOND = 40_000_000;
 const MAX_SAVED_STEPS = MAX_STEPS;
-/** Part of the budget of a root key that one of its sub-keys can use, so that others are left some. */
+/** Part of the budget of a root key that one of its sub-keys can use, so that the other keys always have a part. */
 const SUB_KEY_SHARE = 0.5;
 /** Bound of the buckets. Beyond it the least recently used one is dropped; its key starts again with a full one. */
 const MAX_BUCKETS = 10_000;
@@ -58,7 +58,7 @@ export class JudgingMeter {
   }
 }
 
-/** Meter of the work of one request, spent from the buckets of its key and of its root key. */
+/** Meter of the work of one request, which it takes from the buckets of its key and of its root key. */
 export class JudgingShare implements WorkMeter {
   readonly #buckets: readonly Bucket[];
   readonly #nowMs: () => number;

@@ -13,7 +13,7 @@ export interface MediaText {
 const DATA_URL = /^\s*data:([^,]*),/i;
 const MAX_ENCODING_CHARS = 100;
 const BASE64 = /^[A-Za-z0-9+/_-]*={0,2}$/;
-/** Characters that are decoded between two charges; a multiple of 4. */
+/** Characters that are decoded before `Work` is charged and may pause; a multiple of 4. */
 const SLICE_CHARS = 262_144;
 /** Characters of base64 that are decoded in one step of `Work`, as measured. */
 const CHARS_PER_STEP = 2;
@@ -42,11 +42,11 @@ export async function mediaTextOf(value: string, work: Work): Promise<MediaText 
   return isText(text) ? { text, withText: (other) => head + encodeURIComponent(other.toWellFormed()) } : undefined;
 }
 
-async function textOfBase64(value: string, from: number, work: Work): Promise<string | undefined> {
+async function textOfBase64(value: string, start: number, work: Work): Promise<string | undefined> {
   const decoder = new TextDecoder("utf-8", { fatal: true });
   const texts: string[] = [];
   let rest = "";
-  for (let at = from; at < value.length; at += SLICE_CHARS) {
+  for (let at = start; at < value.length; at += SLICE_CHARS) {
     const slice = rest + value.slice(at, at + SLICE_CHARS).replaceAll(/\s+/g, "");
     const isLast = at + SLICE_CHARS >= value.length;
     const end = isLast ? slice.length : slice.length - (slice.length % 4);

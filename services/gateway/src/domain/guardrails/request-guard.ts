@@ -9,7 +9,7 @@ import {
 } from "@routeplane/guardrails";
 import { type ChatRequest, parseChatRequest } from "../request/chat-request.ts";
 import { type ContentGuard, judgeContent } from "./content-guard.ts";
-import { requestContentOf } from "./content-kinds.ts";
+import { requestContentKindOf } from "./content-kinds.ts";
 import type { DecisionLog } from "./decision-log.ts";
 import { CONTENT_RULE, type DirectionRules, type Guard, inspects } from "./guard.ts";
 import { UNINSPECTABLE_CONTENT, blockRequest, judgingLimited, refusalOfViolation } from "./guardrail-refusals.ts";
@@ -88,7 +88,7 @@ async function guardContent({
     shadowRules: shadow.request,
     work,
     shadowWork: guard.work(signal, share),
-    kindOf: requestContentOf,
+    kindOf: requestContentKindOf,
     onRedactions: (redactions) => decisions.addRedactions("request", redactions),
     onShadowMatch: ({ bindingId }) => decisions.addShadowViolation(bindingId, CONTENT_RULE),
   };

@@ -1,9 +1,9 @@
 import { judgeUninspectable, type Work, type WorkMeter } from "@routeplane/guardrails";
 import { type ContentGuard, judgeContent } from "./content-guard.ts";
-import { LOGPROBS, responseContentOf } from "./content-kinds.ts";
+import { LOGPROBS, responseContentKindOf } from "./content-kinds.ts";
 import type { DecisionLog } from "./decision-log.ts";
 import { CONTENT_RULE, type Guard, type GuardRules, inspects } from "./guard.ts";
-import { blockResponse, refuseResponse } from "./guardrail-refusals.ts";
+import { blockResponse, refusalOfResponseViolation } from "./guardrail-refusals.ts";
 import { applyEdits } from "../wire/json-texts.ts";
 import type { Refusal } from "../errors/refusal.ts";
 import { recordUninspectable } from "./request-guard.ts";
@@ -58,7 +58,7 @@ export async function guardJson(responseGuard: ResponseGuard, json: string): Pro
 export function guardUninspectable({ guard, decisions }: ResponseGuard): Refusal | undefined {
   recordUninspectable(guard, decisions, "response");
   const violation = judgeUninspectable(guard.effective, "response");
-  return violation && refuseResponse(guard, violation);
+  return violation && refusalOfResponseViolation(guard, violation);
 }
 
 /** Content guard for the texts of an answer. */
@@ -68,7 +68,7 @@ export function contentGuardOf({ rules, shadowRules, work, shadowWork, decisions
     shadowRules,
     work,
     shadowWork,
-    kindOf: responseContentOf,
+    kindOf: responseContentKindOf,
     onRedactions: (redactions) => decisions.addRedactions("response", redactions),
     onShadowMatch: ({ bindingId }) => decisions.addShadowViolation(bindingId, CONTENT_RULE),
   };

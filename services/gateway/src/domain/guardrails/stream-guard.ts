@@ -1,7 +1,7 @@
 import { type BlockReason, MatchRecorder, REDACTED } from "@routeplane/guardrails";
 import { isObject, type JsonObject, parseJsonOrUndefined } from "../wire/json.ts";
 import { type ContentGuard, judgeMedia, judgeText, valueOf } from "./content-guard.ts";
-import { isPieceOfText, isToolName, LOGPROBS, responseContentOf } from "./content-kinds.ts";
+import { isPieceOfText, isToolName, LOGPROBS, responseContentKindOf } from "./content-kinds.ts";
 import { CONTENT_RULE, type GuardPattern } from "./guard.ts";
 import { blockResponse } from "./guardrail-refusals.ts";
 import { applyEdits, type Edit, jsonTexts } from "../wire/json-texts.ts";
@@ -149,7 +149,7 @@ export class StreamGuard {
       return undefined;
     }
     const value = (): string => valueOf(text, data);
-    const content = responseContentOf(text, value);
+    const content = responseContentKindOf(text, value);
     if (content === "exempt") return undefined;
     if (content === "text" && isPieceOfText(text)) return this.#passPiece(judgedChunk, text);
     const judged = await (content === "media" ? judgeMedia : judgeText)(this.#content, text, value());

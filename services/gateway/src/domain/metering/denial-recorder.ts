@@ -51,7 +51,7 @@ type Count = { -readonly [K in keyof UnloggedDenials]: UnloggedDenials[K] };
 
 export function createDenialRecorder({ usageLog, settlements, log, clock }: DenialRecorderOptions): DenialRecorder {
   const rows = new RowsOfMinute();
-  /** Counts, keyed by root key and `nameOf`. */
+  /** Counts, keyed by root key, then by `countKeyOf`. */
   let counts = new Map<Id<"key">, Map<string, Count>>();
   let timer: NodeJS.Timeout | undefined;
 
@@ -74,11 +74,11 @@ export function createDenialRecorder({ usageLog, settlements, log, clock }: Deni
     const { namespaceId, keyId, model, provider } = facts;
     const own = { namespaceId, keyId, model, provider, minute };
     const ofRootKey = { namespaceId, keyId: rootKeyId, model: "", provider: "", minute };
-    const known = ofRoot.get(nameOf(own));
+    const known = ofRoot.get(countKeyOf(own));
     const counted = known ?? (ofRoot.size < MAX_COUNTS_OF_ROOT_KEY ? { ...own, count: 0 } : undefined);
-    const target = counted ?? ofRoot.get(nameOf(ofRootKey)) ?? { ...ofRootKey, count: 0 };
+    const target = counted ?? ofRoot.get(countKeyOf(ofRootKey)) ?? { ...ofRootKey, count: 0 };
     target.count += 1;
-    ofRoot.set(nameOf(target), target);
+    ofRoot.set(countKeyOf(target), target);
     timer ??= setTimeout(flush, FLUSH_MS).unref();
   };
 
@@ -104,7 +104,7 @@ export function createDenialRecorder({ usageLog, settlements, log, clock }: Deni
   };
 }
 
-function nameOf({ keyId, model, provider, minute }: Omit<UnloggedDenials, "count">): string {
+function countKeyOf({ keyId, model, provider, minute }: Omit<UnloggedDenials, "count">): string {
   return JSON.stringify([keyId, model, provider, minute.getTime()]);
 }
 

@@ -160,8 +160,9 @@ export class OpenReservation {
     const { model, billedModelFor } = this.#request;
     const answeringModel = billedModelFor(result.answeredBy ?? {});
     // Unknown usage is charged as reserved, or at the price of the answering model where that is dearer.
-    const isAsReserved = result.usage === undefined && costBound(answeringModel, granted) <= costBound(model, granted);
-    const billed = isAsReserved ? model : answeringModel;
+    const isChargedAsReserved =
+      result.usage === undefined && costBound(answeringModel, granted) <= costBound(model, granted);
+    const billed = isChargedAsReserved ? model : answeringModel;
     const charge = chargeFor(result, billed, granted);
     const billedModel = billed.id !== model.id && result.billable ? billed.id : undefined;
     this.#report(charge, reservedNanoUsd, billedModel);

@@ -19,7 +19,7 @@ export interface RequestFacts extends ReservationKey {
 /** Call of an inference route, as far as its facts need it. */
 interface ReceivedCall {
   readonly requestId: Id<"req">;
-  readonly receivedAt: Date;
+  readonly createdAt: Date;
   readonly endpoint: string;
 }
 
@@ -28,7 +28,7 @@ export function factsOf(call: ReceivedCall, caller: CallingKey, request: ChatReq
     requestId: call.requestId,
     namespaceId: caller.namespaceId,
     keyId: caller.keyId,
-    createdAt: call.receivedAt,
+    createdAt: call.createdAt,
     endpoint: call.endpoint,
     model: model.id,
     provider: model.provider,

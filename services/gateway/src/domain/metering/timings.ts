@@ -1,6 +1,8 @@
 /** Durations within one request, in whole milliseconds of the monotonic clock. */
 export class Timings {
-  readonly #receivedAt = performance.now();
+  /** Monotonic time at which the request was received. */
+  readonly #startedAt = performance.now();
+  /** Monotonic time at which the upstream was called. */
   #upstreamCalledAt: number | undefined;
   #firstTokenMs: number | undefined;
   #upstreamMs: number | undefined;
@@ -21,7 +23,7 @@ export class Timings {
 
   /** Marks that output was passed on. The first mark counts. */
   markOutput(): void {
-    this.#firstTokenMs ??= since(this.#receivedAt);
+    this.#firstTokenMs ??= since(this.#startedAt);
   }
 
   markAnswerEnd(): void {

@@ -1,11 +1,12 @@
-/** Reason for which a running request is cancelled; also its error code. */
+/** Reason for which a running request is cancelled; recorded as its error code in the request log. */
 export type CancelReason =
   | "client_gone"
+  /** The request ran for longer than the gateway lets it. The client gets `upstream_timeout`. */
   | "too_long"
   | "stopping"
   /** The admission could not be committed. */
   | "not_durable"
-  /** The upstream went on beyond the output bound that it was given: nothing is reserved for that. */
+  /** The upstream continued beyond the granted output bound, for which nothing is reserved. */
   | "reservation_exhausted"
   | "api_key_revoked"
   | "api_key_expired"

@@ -15,7 +15,7 @@ const MAX_MEMBERS = 1_000;
 const MAX_CHOICES = 128;
 /** Bound of the output of one choice, to which larger values are lowered: no model writes more in one answer. */
 const MAX_OUTPUT_TOKENS_PER_CHOICE = 1_000_000;
-const MAX_MODEL_LENGTH = 256;
+const MAX_MODEL_CHARS = 256;
 
 /** Name of the output bound in a request. */
 export type OutputField = "max_tokens" | "max_completion_tokens";
@@ -166,7 +166,7 @@ async function readMembers(text: string, signal: AbortSignal): Promise<readonly 
 function readModel(body: JsonObject): string {
   const { model } = body;
   if (typeof model !== "string" || model.trim() === "") throw badField("model", "must be a string that names a model");
-  if (model.length > MAX_MODEL_LENGTH) throw badField("model", `must be at most ${MAX_MODEL_LENGTH} characters long`);
+  if (model.length > MAX_MODEL_CHARS) throw badField("model", `must be at most ${MAX_MODEL_CHARS} characters long`);
   return model;
 }
 
@@ -180,14 +180,14 @@ function readMessages(body: JsonObject): readonly JsonObject[] {
 }
 
 function readOutput(body: JsonObject): ChatRequest["output"] {
-  const both = (["max_completion_tokens", "max_tokens"] as const).flatMap((field) => {
+  const bounds = (["max_completion_tokens", "max_tokens"] as const).flatMap((field) => {
     const requested = optionalInteger(body, field, Number.MAX_SAFE_INTEGER);
     return requested === undefined
       ? []
       : [{ field, requested, bounded: Math.min(requested, MAX_OUTPUT_TOKENS_PER_CHOICE) }];
   });
-  if (both.length > 1) throw badField("max_tokens", "and 'max_completion_tokens' must not both be given");
-  return both[0];
+  if (bounds.length > 1) throw badField("max_tokens", "and 'max_completion_tokens' must not both be given");
+  return bounds[0];
 }
 
 function readStreamOptions(body: JsonObject, streamed: boolean): JsonObject | undefined {

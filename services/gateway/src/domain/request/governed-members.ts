@@ -19,7 +19,7 @@ import { isObject } from "../wire/json.ts";
  */
 export type MemberEffect = "routes" | "redirects" | "surcharge" | "input" | "output";
 
-/** Names separated by white space; `*` stands for any characters. Case and separators do not count: see `plainName`. */
+/** Names separated by white space; `*` stands for any characters. Case and separators are ignored: see `plainName`. */
 type Table = Partial<Readonly<Record<MemberEffect, string>>>;
 
 /** OpenAI's and Azure's references of chat completions, and of the Responses API, which proxies translate. */

@@ -8,12 +8,12 @@ import { Refusal } from "../errors/refusal.ts";
  */
 
 const HEADER = "Idempotency-Key";
-const MAX_LENGTH = 255;
+const MAX_KEY_CHARS = 255;
 
 /** Parses the header. @throws Refusal 400 unless it has 1 to 255 characters */
 export function parseIdempotencyKey(header: string | undefined): string | undefined {
-  if (header === undefined || (header.length > 0 && header.length <= MAX_LENGTH)) return header;
-  throw new Refusal("invalid_value", `the header '${HEADER}' must have 1 to ${MAX_LENGTH} characters`, {
+  if (header === undefined || (header.length > 0 && header.length <= MAX_KEY_CHARS)) return header;
+  throw new Refusal("invalid_value", `the header '${HEADER}' must have 1 to ${MAX_KEY_CHARS} characters`, {
     param: HEADER,
   });
 }

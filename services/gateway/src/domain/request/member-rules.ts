@@ -25,19 +25,19 @@ export function applyMemberRules(
   { text, members, hostedTools }: Pick<ChatRequest, "text" | "members" | "hostedTools">,
   rules: MemberRules = NOTHING_ALLOWED,
 ): readonly Surcharge[] {
-  const pricesOf = (name: string) => rules.surcharges.filter(({ member }) => member === name);
+  const surchargesOf = (name: string) => rules.surcharges.filter(({ member }) => member === name);
   const ofMembers = members.flatMap(({ key, start, end }) => {
     const name = key.toLowerCase();
     const effect = effectOf(name);
-    const prices = pricesOf(name);
+    const prices = surchargesOf(name);
     if (name === "tools" || (effect === undefined && prices.length === 0)) return [];
     const value: unknown = JSON.parse(text.slice(start, end));
     if (effect === undefined ? value === null : isHarmless(name, value)) return [];
-    if (prices.length > 0) return valuesOf(name, value).map((billed) => priceOf(key, billed, prices));
+    if (prices.length > 0) return valuesOf(name, value).map((billed) => surchargeFor(key, billed, prices));
     if (effect === undefined || rules.allowed.has(name)) return [];
     throw memberNotAllowed(key, EFFECTS[effect]);
   });
-  const ofTools = hostedTools.map(({ path, type }) => priceOf(path, type, pricesOf("tools")));
+  const ofTools = hostedTools.map(({ path, type }) => surchargeFor(path, type, surchargesOf("tools")));
   // A surcharge is billed once for a request, however many of its values it is for.
   return [...new Set([...ofMembers, ...ofTools])];
 }
@@ -61,10 +61,11 @@ export function surchargesOfTier(
   return [...applied.filter(({ member }) => member !== TIER), ...(tierSurcharge === undefined ? [] : [tierSurcharge])];
 }
 
-function priceOf(path: string, value: string | undefined, prices: readonly Surcharge[]): Surcharge {
-  const price = prices.find((price) => price.value === value) ?? prices.find((price) => price.value === undefined);
-  if (price === undefined) throw memberNotAllowed(path, EFFECTS.surcharge, value);
-  return price;
+/** Finds the surcharge of a value of a member, or of the member itself. @throws Refusal 400 if it is not priced */
+function surchargeFor(path: string, value: string | undefined, prices: readonly Surcharge[]): Surcharge {
+  const surcharge = prices.find((price) => price.value === value) ?? prices.find((price) => price.value === undefined);
+  if (surcharge === undefined) throw memberNotAllowed(path, EFFECTS.surcharge, value);
+  return surcharge;
 }
 
 /** Values of a member that are billed: of a list its items, else the value itself. */

@@ -17,7 +17,7 @@ const TEXT_MEMBERS: ReadonlyMap<string, (value: unknown) => boolean> = new Map([
   ["refusal", isText],
   ["tool_call_id", isText],
   ["tool_calls", isListOf(isToolCall)],
-  ["function_call", (value) => isObject(value) && hasOnly(value, CALLED)],
+  ["function_call", (value) => isObject(value) && hasOnly(value, CALLED_FUNCTION_MEMBERS)],
   ["cache_control", isCacheControl],
   // Reasoning of earlier answers, as DeepSeek, OpenRouter and LiteLLM return it and take it back.
   ["reasoning", isText],
@@ -32,11 +32,14 @@ const TEXT_MEMBERS: ReadonlyMap<string, (value: unknown) => boolean> = new Map([
   // OpenRouter's annotations may also repeat a file with its images.
   [
     "annotations",
-    isListOf((note) => isObject(note) && note["type"] === "url_citation" && hasOnly(note, CITATION_MEMBERS)),
+    isListOf(
+      (annotation) =>
+        isObject(annotation) && annotation["type"] === "url_citation" && hasOnly(annotation, CITATION_MEMBERS),
+    ),
   ],
 ]);
 
-const CALLED = new Set(["name", "arguments", "input"]);
+const CALLED_FUNCTION_MEMBERS = new Set(["name", "arguments", "input"]);
 const TOOL_CALL_MEMBERS = new Set([
   "id",
   "type",
@@ -50,7 +53,7 @@ const TOOL_CALL_MEMBERS = new Set([
 const CITATION_MEMBERS = new Set(["type", "url_citation"]);
 
 /** Members of any part, beside its content. */
-const PART_MARKS = ["type", "cache_control", "prompt_cache_breakpoint"];
+const COMMON_PART_MEMBERS = ["type", "cache_control", "prompt_cache_breakpoint"];
 
 type PartKind = "text" | "image" | "file";
 
@@ -69,7 +72,7 @@ const KNOWN_PARTS: ReadonlyMap<unknown, KnownPart> = new Map([
 ] satisfies [string, KnownPart][]);
 
 function membersOf(...names: readonly string[]): ReadonlySet<string> {
-  return new Set([...PART_MARKS, ...names]);
+  return new Set([...COMMON_PART_MEMBERS, ...names]);
 }
 
 /**
@@ -122,7 +125,7 @@ function isToolCall(call: unknown): boolean {
   const { extra_content: extra } = call;
   if (!isEmpty(extra) && !isSignature(extra)) return false;
   return [call["function"], call["custom"]].every(
-    (called) => isEmpty(called) || (isObject(called) && hasOnly(called, CALLED)),
+    (called) => isEmpty(called) || (isObject(called) && hasOnly(called, CALLED_FUNCTION_MEMBERS)),
   );
 }
 

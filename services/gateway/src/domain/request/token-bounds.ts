@@ -29,10 +29,10 @@ export function boundTokens(request: ChatRequest): TokenBounds {
   const added = TEMPLATE_TOKENS + (request.hasTools ? TOOL_PROMPT_TOKENS : 0);
   const input = request.bytes.length + added + images * IMAGE_TOKENS + files * FILE_TOKENS;
   return {
-    inputTokensMax: Math.min(input, MAX_BOUND),
+    inputTokensMax: Math.min(input, MAX_INPUT_TOKENS),
     outputTokensMax: (request.output?.bounded ?? DEFAULT_OUTPUT_TOKENS) * request.choices,
   };
 }
 
 /** Largest input bound that the admission API accepts. */
-const MAX_BOUND = 1_000_000_000;
+const MAX_INPUT_TOKENS = 1_000_000_000;

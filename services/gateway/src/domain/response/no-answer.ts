@@ -9,21 +9,21 @@ import { cancelledResult, isSuccess, refusedResult, type RelayResult } from "./r
  * Result of a request whose admission could not be committed, because NATS or the disk failed. The upstream was called meanwhile:
  * the request is charged, unless the upstream certainly did no work.
  *
- * @param answered outcome of the upstream call; undefined if there was none
+ * @param callOutcome outcome of the upstream call; undefined if there was none
  */
 export function notRecordedResult(
   fault: unknown,
-  answered: PromiseSettledResult<UpstreamAnswer> | undefined,
+  callOutcome: PromiseSettledResult<UpstreamAnswer> | undefined,
 ): RelayResult {
   const dependency = fault instanceof DomainError ? fault.metadata["dependency"] : undefined;
   const refusal = refusedResult(dependencyDown(dependency ?? "spool", fault));
-  if (answered === undefined) return { ...refusal, neverSent: true };
-  return { ...refusal, billable: isBillable(answered) };
+  if (callOutcome === undefined) return { ...refusal, neverSent: true };
+  return { ...refusal, billable: isBillable(callOutcome) };
 }
 
 /** True if the upstream may have worked for the request, by the outcome of its call. */
-export function isBillable(answered: PromiseSettledResult<UpstreamAnswer>): boolean {
-  return answered.status === "fulfilled" ? isSuccess(answered.value) : mayHaveWorked(answered.reason);
+export function isBillable(callOutcome: PromiseSettledResult<UpstreamAnswer>): boolean {
+  return callOutcome.status === "fulfilled" ? isSuccess(callOutcome.value) : mayHaveWorked(callOutcome.reason);
 }
 
 /** Result of a request whose upstream call failed, or was cancelled, before the head of an answer arrived. */

@@ -39,7 +39,7 @@ export interface RelayResult {
   readonly errorCode: string;
   /** Refusal that the client has still to be sent; only before the first byte. */
   readonly refusal?: Refusal;
-  /** Set if nothing went upstream. */
+  /** True if nothing went upstream. */
   readonly neverSent?: boolean;
 }
 
@@ -66,13 +66,13 @@ export async function relay(answer: UpstreamAnswer, context: RelayContext): Prom
   if (!isSuccess(answer)) return relayFailure(answer, reply);
   const isStream = answer.contentType === "text/event-stream" || (streamed && answer.contentType === "");
   if (isStream && !streamed) {
-    return wastedResult(invalidAnswer("answered with a stream where none was asked for"), undefined);
+    return chargedRefusalResult(invalidAnswer("answered with a stream where none was asked for"), undefined);
   }
-  if (!isStream && streamed) return relayInsteadOfStream(answer, reply);
+  if (!isStream && streamed) return refuseWholeAnswer(answer, reply);
   return streamed ? relayStream(answer, context) : relayWhole(answer, context);
 }
 
-/** True if the upstream says that it has done the work. */
+/** True if the status says that the upstream has done the work. */
 export function isSuccess({ status }: UpstreamAnswer): boolean {
   return status >= 200 && status <= 299;
 }
@@ -84,7 +84,7 @@ export function refusedResult(refusal: Refusal): RelayResult {
 }
 
 /** Result of a request that is refused and charged: the upstream may have done the work. */
-function wastedResult(refusal: Refusal, usage: TokenUsage | undefined): RelayResult {
+function chargedRefusalResult(refusal: Refusal, usage: TokenUsage | undefined): RelayResult {
   return { ...refusedResult(refusal), usage, billable: true };
 }
 
@@ -110,14 +110,17 @@ async function relayFailure(answer: UpstreamAnswer, reply: Reply): Promise<Relay
   return refusedResult(refusalOfUpstreamStatus(answer, body));
 }
 
-/** Reads an answer that is not passed on for the usage that it reports. */
-async function relayInsteadOfStream(answer: UpstreamAnswer, reply: Reply): Promise<RelayResult> {
+/** Refuses a whole answer to a request for a stream. It is read only for the usage that it reports. */
+async function refuseWholeAnswer(answer: UpstreamAnswer, reply: Reply): Promise<RelayResult> {
   const completion = await collect(answer.body, MAX_ANSWER_BYTES)
     .then((body) => readCompletion(body, reply.signal))
     .catch(() => undefined);
   const reported = { usage: completion?.usage, answeredBy: readAnsweredBy(completion?.json) };
   if (reply.signal.aborted) return { ...cancelledResult(cancelReasonOf(reply), undefined, 0), ...reported };
-  return { ...wastedResult(invalidAnswer("answered with no stream where one was asked for"), undefined), ...reported };
+  return {
+    ...chargedRefusalResult(invalidAnswer("answered with no stream where one was asked for"), undefined),
+    ...reported,
+  };
 }
 
 async function relayWhole(answer: UpstreamAnswer, { reply, guard }: RelayContext): Promise<RelayResult> {
@@ -128,12 +131,15 @@ async function relayWhole(answer: UpstreamAnswer, { reply, guard }: RelayContext
     const { json, usage } = await readCompletion(body, reply.signal);
     reported = { usage, answeredBy: readAnsweredBy(json) };
     if (!isCompletion(json)) {
-      return { ...wastedResult(invalidAnswer("gave an answer that is not a chat completion"), usage), ...reported };
+      return {
+        ...chargedRefusalResult(invalidAnswer("gave an answer that is not a chat completion"), usage),
+        ...reported,
+      };
     }
     passed = guard === undefined ? body : await guardJson(guard, body.toString("utf8"));
   } catch (error) {
     if (reply.signal.aborted) return { ...cancelledResult(cancelReasonOf(reply), undefined, 0), ...reported };
-    return { ...wastedResult(brokenAnswer(error), undefined), ...reported };
+    return { ...chargedRefusalResult(brokenAnswer(error), undefined), ...reported };
   }
   if (passed instanceof Refusal) return blockedResult(passed, reported, reply);
   const bytes = typeof passed === "string" ? Buffer.from(passed) : passed;
@@ -163,7 +169,7 @@ async function relayStream(answer: UpstreamAnswer, context: RelayContext): Promi
     reply.cancel("reservation_exhausted");
     throw new UpstreamFault("broken", "it went on beyond its output bound");
   };
-  // The client gets the error at once. The upstream is read to its end all the same, because it reports there what it charges.
+  // The client gets the error at once. The upstream is still read to its end, because it reports its usage there.
   let isRefusalSent = false;
   const sendRefusal = async (): Promise<void> => {
     if (guard?.refusal === undefined || isRefusalSent || !reply.begun) return;
@@ -226,7 +232,7 @@ export async function collect(body: AsyncIterable<Uint8Array>, maxBytes: number)
 /**
  * Reads a whole answer and the usage in it, which is final.
  *
- * @returns undefined for the JSON of a text that is none
+ * @returns the parsed JSON, undefined if the body is not JSON; and the usage, undefined if there is none or it is a placeholder
  * @throws JsonTooComplex; the reason of the signal once it is aborted
  */
 async function readCompletion(body: Buffer, signal: AbortSignal) {

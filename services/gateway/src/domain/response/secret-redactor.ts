@@ -171,14 +171,15 @@ function matchNeedle(bytes: Uint8Array, at: number, { codes, read }: Needle): nu
   return next;
 }
 
-function found(code: number, next: number): Read {
+/** Fills `READ`. */
+function readOf(code: number, next: number): Read {
   READ.code = code === INCOMPLETE ? code : (FOLDED[code] ?? code);
   READ.next = next;
   return READ;
 }
 
 function readLiteral(bytes: Uint8Array, at: number): Read {
-  return found(bytes[at] ?? INCOMPLETE, at + 1);
+  return readOf(bytes[at] ?? INCOMPLETE, at + 1);
 }
 
 /** Reads one character, escaped or not. Backslashes that escape nothing are skipped. */
@@ -205,11 +206,11 @@ function readHex(bytes: Uint8Array, at: number, count: number): Read {
   let code = 0;
   for (let index = at; index < at + count; index++) {
     const digit = hexDigit(bytes[index]);
-    if (bytes[index] === undefined) return found(INCOMPLETE, index);
-    if (digit < 0) return found(0, index);
+    if (bytes[index] === undefined) return readOf(INCOMPLETE, index);
+    if (digit < 0) return readOf(0, index);
     code = code * 16 + digit;
   }
-  return found(code > 0xff ? 0 : code, at + count);
+  return readOf(code > 0xff ? 0 : code, at + count);
 }
 
 function hexDigit(byte: number | undefined): number {

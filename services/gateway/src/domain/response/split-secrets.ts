@@ -8,7 +8,7 @@ const MIN_HELD_CHARS = 4;
 const MAX_EVENT_BYTES = 4 * 1024 ** 2;
 /** Bound of the events that are held back; beyond it they are passed on. */
 const MAX_HELD_BYTES = 1024 ** 2;
-/** Bound of the texts that are followed at a time, and of the pieces in one event; no answer has so many. */
+/** Bound of the texts that are tracked at a time, and of the pieces in one event; no answer has so many. */
 const MAX_TEXTS = 1_024;
 
 /** Matches the start of a member that is a string and can be a piece of a text; not those that every chunk repeats. */

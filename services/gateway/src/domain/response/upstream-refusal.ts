@@ -5,7 +5,7 @@ import { Refusal, upstreamFailed } from "../errors/refusal.ts";
 
 /** Statuses about the client's request, which are passed on in the upstream's words. */
 const REQUEST_STATUSES = new Set([400, 404, 413, 415, 422]);
-const MAX_MESSAGE_LENGTH = 2_000;
+const MAX_MESSAGE_CHARS = 2_000;
 /** Matches a `Retry-After` in seconds or as an HTTP date. Anything else is not passed on: no client could use it. */
 const RETRY_AFTER = /^(?:\d{1,9}(?:\.\d{1,9})?|[A-Z][a-z]{2}, \d{2} [A-Z][a-z]{2} \d{4} \d{2}:\d{2}:\d{2} GMT)$/;
 
@@ -57,5 +57,5 @@ function readError(body: Buffer): ErrorTexts {
 }
 
 function bounded(text: string): string {
-  return text.slice(0, MAX_MESSAGE_LENGTH);
+  return text.slice(0, MAX_MESSAGE_CHARS);
 }

@@ -37,7 +37,7 @@ interface Frame {
 const STEPS_PER_TEXT = 100;
 const STEPS_PER_NAME = 30;
 const CHARS_PER_STEP = 2;
-/** Characters that are read between two charges. */
+/** Characters that are read before `Work` is charged and may pause. */
 const STRETCH_CHARS = 100_000;
 
 /**
