@@ -18,7 +18,7 @@ export interface Ring {
 /** Length of a window in buckets. */
 export const WINDOW_BUCKETS = 100;
 
-/** The width of the one bucket of a window that never ends. */
+/** Value of `bucketMs` for a window that never ends and has one bucket. */
 export const FOR_EVER_MS = 0;
 
 export function emptyRing(bucketMs: number): Ring {

@@ -1,10 +1,10 @@
 import { ceilToMicroUsd, picoToNanoCeil } from "@routeplane/domain";
 
-/** Price of one token, in pico-USD, >= 0. 1 USD per million tokens is 1,000,000. */
+/** Prices in pico-USD, >= 0; those of tokens are per token. 1 USD per million tokens is 1,000,000. */
 export interface TokenPrice {
   readonly inputPicoUsd: bigint;
   readonly outputPicoUsd: bigint;
-  /** Price of the request beside its tokens, in pico-USD; undefined: nothing. */
+  /** Price of the request beside its tokens, in pico-USD; 0 if undefined. */
   readonly requestPicoUsd?: bigint | undefined;
 }
 

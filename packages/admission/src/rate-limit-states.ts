@@ -1,7 +1,7 @@
 import type { LimitedBinding } from "./decide.ts";
 import { type LimitRule, type LimitState, limitStatesOf } from "./limit-states.ts";
 
-/** State of the tightest rate limit of one kind, as `x-ratelimit-*` headers tell it to clients. */
+/** State of the tightest rate limit of one kind, as sent to clients in `x-ratelimit-*` headers. */
 export interface RateLimitState {
   readonly limit: bigint;
   readonly remaining: bigint;

@@ -19,8 +19,8 @@ export function updateLabel(
       sql`when ${kind} = ${sql.lit(actionKind)} and ${becomes(when.becomes, sql`${became} -> ${column}`)} then ${sql.lit(action)}`,
     ];
   });
-  const other = sql`${kind} || '.update'`;
-  return cases.length === 0 ? other : sql`case ${sql.join(cases, sql` `)} else ${other} end`;
+  const fallback = sql`${kind} || '.update'`;
+  return cases.length === 0 ? fallback : sql`case ${sql.join(cases, sql` `)} else ${fallback} end`;
 }
 
 /** @param newValue SQL for the JSON of the new value; NULL if the column did not change */

@@ -2,7 +2,7 @@ import type { Id } from "@routeplane/domain";
 import type { Database, Scope } from "@routeplane/postgres";
 import type { Selectable } from "kysely";
 
-/** The table that `auditLog` creates. */
+/** Table that `auditLog` creates. */
 export interface AuditSchema {
   readonly audit_entries: {
     namespace_id: string;
@@ -30,7 +30,7 @@ export interface AuditQuery {
   readonly namespaceId: string | undefined;
   readonly from: Date | undefined;
   readonly to: Date | undefined;
-  /** Id of the entry that the page starts after; undefined: from the newest. */
+  /** Id of the entry that the page starts after; undefined for the newest page. */
   readonly before: Id<"aud"> | undefined;
   readonly size: number;
 }

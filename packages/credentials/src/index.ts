@@ -1,5 +1,5 @@
 export { constantTimeEqual, hashSecret, type Pepper, type Peppers, parsePeppers } from "./hash.ts";
-export { bearerToken } from "./header.ts";
+export { bearerToken } from "./bearer-token.ts";
 export { holdsToken, redactTokens } from "./redact.ts";
 export {
   ALL_OPERATOR_SCOPES,

@@ -1,5 +1,6 @@
 /** The one error type of every domain. `packages/rpc` converts it to a Connect error, in one place. */
 
+/** Category of a `DomainError`: the Connect code of the same name. */
 export type ErrorCode =
   | "invalid_argument"
   | "unauthenticated"
@@ -60,6 +61,7 @@ export interface DomainErrorOptions {
   readonly cause?: unknown;
 }
 
+/** Error that a rule of a domain throws. */
 export class DomainError extends Error {
   override readonly name = "DomainError";
   readonly code: ErrorCode;

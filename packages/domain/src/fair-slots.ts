@@ -36,7 +36,7 @@ export class FairSlots {
     this.#options = options;
   }
 
-  /** Runs `work` in a slot. @throws what `work` throws, or the refusal if no slot became free in time */
+  /** Runs `work` in a slot. @throws the error of `work`, or the refusal if no slot became free in time */
   async run<T>(ownerName: string, work: () => Promise<T>): Promise<T> {
     const owner = this.#owners.get(ownerName) ?? { running: 0, waiting: 0 };
     this.#owners.set(ownerName, owner);

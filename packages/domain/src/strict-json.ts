@@ -46,7 +46,7 @@ export class StrictJson {
     return Object.fromEntries(entries) as Record<Name, StrictJson>;
   }
 
-  /** Undefined if the value is absent; else what `read` makes of it. */
+  /** Result of `read`; undefined if the value is absent. */
   optional<T>(read: (json: StrictJson) => T): T | undefined {
     return this.#value === undefined ? undefined : read(this);
   }
@@ -74,7 +74,7 @@ export class StrictJson {
   }
 
   oneOf<Word extends string>(words: readonly Word[]): Word {
-    const word = words.find((each) => each === this.#value);
+    const word = words.find((known) => known === this.#value);
     if (word === undefined) throw this.fault(`must be one of ${words.join(", ")}`);
     return word;
   }

@@ -5,7 +5,7 @@ export interface NatsAddress {
   readonly user: string | undefined;
   readonly password: string | undefined;
   readonly tls: boolean;
-  /** Number of servers of a cluster that keep the stream; undefined: as many as do, or one. */
+  /** Number of servers of a cluster that keep the stream; undefined to leave it as it is: one server for a new stream. */
   readonly replicas: number | undefined;
 }
 

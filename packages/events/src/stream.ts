@@ -95,7 +95,7 @@ export function differences(declared: object, actual: object): string[] {
     .map(([field]) => `${field} is ${JSON.stringify(actualValues.get(field))}`);
 }
 
-/** Says what a server of this version can survive. Servers do not tell their clients when they fsync. */
+/** Text on the outages that events on a server of this version survive. Clients cannot read when a server syncs its disk. */
 function durabilityOf(version: string): string {
   const [major = 0, minor = 0, patch = 0] = version.split(".").map((part) => Number.parseInt(part, 10));
   const canSyncAlways = major > 2 || (major === 2 && (minor > 10 || (minor === 10 && patch >= 23)));

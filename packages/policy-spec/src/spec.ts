@@ -7,8 +7,9 @@ export type PolicyKind = (typeof POLICY_KINDS)[number];
 
 /** Largest amount or count of a spec: exact in every JSON reader. */
 export const MAX_SPEC_INTEGER = 9_000_000_000_000_000;
-/** 30 days. */
+/** Longest window of a rate limit: 30 days. */
 export const MAX_WINDOW_SECS = 2_592_000;
+/** Largest `maxConcurrent` of a rate limit. */
 export const MAX_CONCURRENT = 100_000;
 
 /** Limit that settled and reserved amounts together never exceed within the window. */

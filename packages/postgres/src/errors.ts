@@ -3,10 +3,12 @@ import { DomainError } from "@routeplane/domain";
 
 /** Meanings of SQLSTATE codes. The codes themselves do not leave the stores. */
 
+/** True if a row violates this unique constraint or index. */
 export function isUniqueViolation(error: unknown, constraint: string): boolean {
   return isViolation(error, "23505", constraint);
 }
 
+/** True if a row violates this foreign key. */
 export function isForeignKeyViolation(error: unknown, constraint: string): boolean {
   return isViolation(error, "23503", constraint);
 }

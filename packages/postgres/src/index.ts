@@ -9,7 +9,7 @@ export {
 } from "./database.ts";
 export { isDataFault, isForeignKeyViolation, isUniqueViolation } from "./errors.ts";
 export { type ChangeListener, subscribeToChanges, type SubscribeToChangesOptions } from "./subscribe-to-changes.ts";
-export { listen, type ListenConnection as Listener, type ListenOptions } from "./listen.ts";
+export { listen, type ListenConnection, type ListenOptions } from "./listen.ts";
 export { migrateFromEnvironment, migrateToLatest, type MigrationOptions, type Migrations } from "./migrate.ts";
 export { type DatabasePlan, databasePlan, databaseUrl, type RoleName, provision } from "./provision.ts";
 export { isolateBy, openToNode } from "./row-level-security.ts";

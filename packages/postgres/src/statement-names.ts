@@ -1,6 +1,6 @@
 import pg from "pg";
 
-/** Most named statements; more are sent unnamed, because each takes memory on every connection. */
+/** Maximum number of named statements. Others are sent unnamed, because each name takes memory on every connection. */
 const MAX_STATEMENTS = 100;
 
 /**

@@ -25,7 +25,7 @@ export interface ChangeListener {
   lost(): void;
 }
 
-/** Interval at which the counter is read and the listener hears that the feed is live. */
+/** Interval at which the counter is read and passed to `confirmed`. */
 const INTERVAL_MS = 1_000;
 
 /**

@@ -16,8 +16,9 @@ import { createDeadLetterBox } from "./store/dead-letters.ts";
 import { createRequestLog } from "./store/request-log.ts";
 import type { UsageSchema } from "./store/schema.ts";
 
-/** Number of replicas that can share the stream, and of messages (up to 100 events each) that one writes in a transaction. */
+/** Number of replicas that can share the stream. */
 const MAX_REPLICAS = 16;
+/** Number of messages, of up to 100 events each, that are written in one transaction. */
 const BATCH_MESSAGES = 50;
 
 /** One connection for the batch that is written, one for health, and one for each job. */
@@ -57,7 +58,7 @@ export async function startAggregator(config: AggregatorConfig): Promise<Running
   });
   const ready = async (): Promise<boolean> =>
     (await Promise.all([database.isReachable(), consumer.isReachable()])).every(Boolean);
-  const chain = rpcChain({ log, serviceCredentials: { callerOf: () => undefined }, verifyToken: refuseEveryKey });
+  const chain = rpcChain({ log, serviceCredentials: { callerOf: () => undefined }, verifyToken: refuseEveryToken });
   const server = await startRpcServer({ ...config, ...chain, routes: healthRoutes(ready) });
   log.info({ port: server.port }, "health is served");
   const readMetrics = () => metrics.read(consumer, deadLetters);
@@ -67,7 +68,7 @@ export async function startAggregator(config: AggregatorConfig): Promise<Running
   return { log, components: [pool, ...jobs, consumer, server, ...metricsServers] };
 }
 
-/** Verifier of a process that has no method with a credential. */
-function refuseEveryKey(): Promise<never> {
+/** Verifier for a process that serves no method which takes a credential. */
+function refuseEveryToken(): Promise<never> {
   return Promise.reject(new DomainError("unauthenticated", "CREDENTIAL_INVALID", "this process accepts no credential"));
 }

@@ -29,7 +29,7 @@ export interface CredentialWords {
 /** Latest moment that RFC 3339, and with it JSON, can express. */
 const END_OF_TIME = Date.parse("9999-12-31T23:59:59.999Z");
 
-/** Most credentials of one lineage, the first one included. */
+/** Maximum length of a lineage, the first credential included. */
 export const MAX_LINEAGE = 8;
 
 /** The credential that the lineage belongs to. */

@@ -12,11 +12,11 @@ import type { StoredSecret } from "./secret.ts";
 export interface Page<T> {
   readonly rows: readonly T[];
   /** True if there are rows after these. */
-  readonly more: boolean;
+  readonly hasMore: boolean;
 }
 
 export interface PageRequest<K> {
-  /** Most rows of the page. */
+  /** Maximum number of rows. */
   readonly size: number;
   /** Id that the page starts after; undefined: from the beginning. */
   readonly after: K | undefined;

@@ -8,10 +8,10 @@ export function toProtoAccount({ id, name, createdAt }: Account): MessageInitSha
   return { id, name, createdAt: toTimestamp(createdAt) };
 }
 
-/** @param active namespace that the caller is bound to, if any */
+/** @param ownNamespaceId namespace of the calling key; undefined for an operator */
 export function toProtoNamespace(
   namespace: Namespace,
-  active: Namespace["id"] | undefined,
+  ownNamespaceId: Namespace["id"] | undefined,
 ): MessageInitShape<typeof NamespaceSchema> {
   const { id, accountId, name, createdAt, suspendedAt, deletedAt } = namespace;
   const until = restorableUntil(namespace);
@@ -19,7 +19,7 @@ export function toProtoNamespace(
     id,
     name,
     createdAt: toTimestamp(createdAt),
-    active: id === active,
+    active: id === ownNamespaceId,
     accountId,
     ...(suspendedAt && { suspendedAt: toTimestamp(suspendedAt) }),
     ...(deletedAt && { deletedAt: toTimestamp(deletedAt) }),

@@ -19,7 +19,7 @@ export function fromProtoPage<K extends IdKind>(
 }
 
 /** Token of the page after this one; empty if it is the last. */
-export function toProtoNextPageToken(list: string, { rows, more }: Page<{ readonly id: string }>): string {
+export function toProtoNextPageToken(list: string, { rows, hasMore }: Page<{ readonly id: string }>): string {
   const last = rows.at(-1);
-  return more && last !== undefined ? toPageToken(list, last.id) : "";
+  return hasMore && last !== undefined ? toPageToken(list, last.id) : "";
 }

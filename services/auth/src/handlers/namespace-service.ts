@@ -3,7 +3,7 @@ import type { NamespaceService } from "@routeplane/contracts/auth";
 import { type Clock, type Id, notFound } from "@routeplane/domain";
 import { operatorPrincipalOf, principalOf } from "@routeplane/rpc";
 import { type NamespaceView, type Reach, reachOf } from "../domain/namespaces/account.ts";
-import { requireAccount } from "../domain/namespaces/find-account.ts";
+import { requireAccount } from "../domain/namespaces/require-account.ts";
 import {
   isKnown,
   type NamespaceChange,
@@ -54,21 +54,21 @@ export function namespaceService(
 
     async listNamespaces(request, context) {
       const { showDeleted, account } = request;
-      const { view: wholeView, active } = viewOf(context);
+      const { view: wholeView, ownNamespaceId } = viewOf(context);
       const view = account === "" ? wholeView : await viewOfAccount(context, account);
       const deletedSince = showDeleted ? restoreWindowStart(clock()) : undefined;
       const page = await namespaces.list(view, fromProtoPage(LIST, "ns", request), deletedSince);
       return {
-        namespaces: page.rows.map((namespace) => toProtoNamespace(namespace, active)),
+        namespaces: page.rows.map((namespace) => toProtoNamespace(namespace, ownNamespaceId)),
         nextPageToken: toProtoNextPageToken(LIST, page),
       };
     },
 
     async getNamespace({ namespace: nameOrId }, context) {
-      const { view, active } = viewOf(context);
+      const { view, ownNamespaceId } = viewOf(context);
       const namespace = await namespaces.find(view, nameOrId);
       if (namespace === undefined || !isKnown(namespace, clock())) throw notFound();
-      return { namespace: toProtoNamespace(namespace, active) };
+      return { namespace: toProtoNamespace(namespace, ownNamespaceId) };
     },
 
     renameNamespace: ({ namespace, name }, context) => changeNamespace(namespace, context, rename(name)),
@@ -79,12 +79,12 @@ export function namespaceService(
   };
 }
 
-/** Namespaces and accounts that the caller can see, and the namespace that it is bound to, if any. */
-function viewOf(context: HandlerContext): { view: NamespaceView; reach: Reach; active: Id<"ns"> | undefined } {
+/** Namespaces and accounts that the caller can see, and the namespace of a calling key. */
+function viewOf(context: HandlerContext): { view: NamespaceView; reach: Reach; ownNamespaceId: Id<"ns"> | undefined } {
   const principal = principalOf(context);
   if (principal.kind === "service") throw new Error(`${context.method.name} was called by a service`);
   const reach = reachOf(principal);
-  if (principal.kind === "operator") return { view: reach, reach, active: undefined };
+  if (principal.kind === "operator") return { view: reach, reach, ownNamespaceId: undefined };
   const { namespaceId } = principal;
-  return { view: { namespaceId }, reach, active: namespaceId };
+  return { view: { namespaceId }, reach, ownNamespaceId: namespaceId };
 }

@@ -1,8 +1,7 @@
 import type { ServiceImpl } from "@connectrpc/connect";
-import type { BootstrapService, VerificationService } from "@routeplane/contracts/auth";
+import type { VerificationService } from "@routeplane/contracts/auth";
 import { notFound, requireId } from "@routeplane/domain";
 import type { ChangeFeed, LocalVerifier } from "@routeplane/rpc";
-import type { Bootstrap } from "../domain/bootstrap.ts";
 import { isRevoked } from "../domain/grant-rules.ts";
 import type { KeyStore } from "../domain/ports.ts";
 import { toProtoVerification } from "./convert-verification.ts";
@@ -23,15 +22,6 @@ export function verificationService(
       const lineage = await keys.findLineage(requireId("ns", namespaceId), requireId("key", keyId));
       if (lineage === undefined) throw notFound();
       return { lineage: lineage.map(({ id }) => id), revoked: isRevoked(lineage) };
-    },
-  };
-}
-
-export function bootstrapService(bootstrap: Bootstrap): ServiceImpl<typeof BootstrapService> {
-  return {
-    async bootstrapNode({ operatorToken }) {
-      const { accountId = "", namespaceId = "" } = await bootstrap(operatorToken);
-      return { accountId, namespaceId };
     },
   };
 }

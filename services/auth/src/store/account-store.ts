@@ -1,7 +1,7 @@
 import type { Database, Transaction } from "@routeplane/postgres";
 import type { AccountStore } from "../domain/ports.ts";
 import { emptyIfUnstorable, type UniqueName, writeUniqueName } from "./names.ts";
-import { fromAccountRow, toAccountRow, toPage } from "./rows.ts";
+import { fromAccountRow, toAccountRow, toPage } from "./convert-rows.ts";
 import type { AuthSchema } from "./schema.ts";
 
 export function createAccountStore(database: Database<AuthSchema>): AccountStore {

@@ -7,7 +7,14 @@ import type { NamespaceState } from "../domain/namespaces/namespace.ts";
 import type { KeyStore } from "../domain/ports.ts";
 import type { Rotation } from "../domain/rotation.ts";
 import type { StoredSecret } from "../domain/secret.ts";
-import { secretsEndedBy, fromKeyRow, toChangeableKeyColumns, toKeyRow, toPage, toSecretColumns } from "./rows.ts";
+import {
+  secretsEndedBy,
+  fromKeyRow,
+  toChangeableKeyColumns,
+  toKeyRow,
+  toPage,
+  toSecretColumns,
+} from "./convert-rows.ts";
 import type { AuthSchema } from "./schema.ts";
 import { lockKeyToken, lockOperatorToken } from "./token-lock.ts";
 

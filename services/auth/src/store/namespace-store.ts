@@ -3,7 +3,7 @@ import type { Selectable } from "kysely";
 import { ambiguousName, type Namespace } from "../domain/namespaces/namespace.ts";
 import type { NamespaceStore } from "../domain/ports.ts";
 import { emptyIfUnstorable, type UniqueName, writeUniqueName } from "./names.ts";
-import { fromNamespaceRow, toNamespaceRow, toPage } from "./rows.ts";
+import { fromNamespaceRow, toNamespaceRow, toPage } from "./convert-rows.ts";
 import type { AuthSchema } from "./schema.ts";
 
 export function createNamespaceStore(database: Database<AuthSchema>): NamespaceStore {

@@ -2,7 +2,7 @@ import { DomainError } from "@routeplane/domain";
 import { type Database, isUniqueViolation } from "@routeplane/postgres";
 import type { NodeStore } from "../domain/ports.ts";
 import { insertOperator } from "./operator-store.ts";
-import { toAccountRow, toNamespaceRow } from "./rows.ts";
+import { toAccountRow, toNamespaceRow } from "./convert-rows.ts";
 import type { AuthSchema } from "./schema.ts";
 
 /** Constraints that a node can be set up against only once. */

@@ -14,7 +14,7 @@ import {
   toOperatorRow,
   toPage,
   toSecretColumns,
-} from "./rows.ts";
+} from "./convert-rows.ts";
 import type { AuthSchema } from "./schema.ts";
 import { lockOperatorToken } from "./token-lock.ts";
 

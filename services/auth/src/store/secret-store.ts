@@ -2,7 +2,7 @@ import type { Database } from "@routeplane/postgres";
 import type { SecretStore } from "../domain/ports.ts";
 import { selectKeyLineage } from "./key-store.ts";
 import { selectOperatorLineage } from "./operator-store.ts";
-import { fromSecretColumns } from "./rows.ts";
+import { fromSecretColumns } from "./convert-rows.ts";
 import type { AuthSchema } from "./schema.ts";
 
 /**

@@ -5,7 +5,7 @@ import { fromConnectError, fromTimestamp, toTimestamp } from "@routeplane/rpc";
 import type { LoggedCharge } from "../domain/reconciliation/charges.ts";
 import type { ChargeLog, Range } from "../domain/reconciliation/reconciliation.ts";
 
-/** @param usage transport to the usage service */
+/** Creates a client of the request log. @param usage transport to the usage service */
 export function createChargeLog(usage: Transport): ChargeLog {
   const client = createClient(RequestHistoryService, usage);
   const withDomainErrors = <T>(call: Promise<T>): Promise<T> =>

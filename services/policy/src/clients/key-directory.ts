@@ -4,7 +4,7 @@ import { VerificationService } from "@routeplane/contracts/auth";
 import { fromConnectError } from "@routeplane/rpc";
 import type { KeyDirectory } from "../domain/ports.ts";
 
-/** @param auth transport to the auth service */
+/** Creates a client of the keys of the auth service. @param auth transport to that service */
 export function createKeyDirectory(auth: Transport): KeyDirectory {
   const client = createClient(VerificationService, auth);
   return {

@@ -7,7 +7,7 @@ import type { PastRequest } from "../domain/simulation/simulation.ts";
 
 const PAGE_SIZE = 5_000;
 
-/** @param usage transport to the usage service */
+/** Creates a client of past requests. @param usage transport to the usage service */
 export function createRequestHistory(usage: Transport): RequestHistory {
   const client = createClient(RequestHistoryService, usage);
   return {

@@ -12,7 +12,7 @@ import type { PastRequest } from "./simulation/simulation.ts";
 export interface Page<T> {
   readonly rows: readonly T[];
   /** True if rows follow on a next page. */
-  readonly more: boolean;
+  readonly hasMore: boolean;
 }
 
 export interface PageRequest<K extends IdKind> {
@@ -139,7 +139,7 @@ export interface ReservationRequest {
   readonly key: ReservationKey;
   /** Key ids from the root key down to the calling key. */
   readonly lineage: readonly Id<"key">[];
-  /** Undefined if the request is not compared with others. */
+  /** Idempotency key of the request; undefined if it has none. */
   readonly idempotencyKey: string | undefined;
 }
 

@@ -10,18 +10,21 @@ export function admissionService(admission: Admission): ServiceImpl<typeof Admis
     admit: async (request) => toProtoAdmitResponse(await admission.admit(fromProtoAdmitRequest(request))),
 
     async settle(request) {
-      await admission.settle(fromProtoHoldKey(request), { costNano: request.costNanoUsd, tokens: request.tokens });
+      await admission.settle(fromProtoReservationKey(request), {
+        costNano: request.costNanoUsd,
+        tokens: request.tokens,
+      });
       return {};
     },
 
     async void(request) {
-      await admission.void(fromProtoHoldKey(request), request.neverSent);
+      await admission.void(fromProtoReservationKey(request), request.neverSent);
       return {};
     },
   };
 }
 
-function fromProtoHoldKey(request: { namespaceId: string; keyId: string; requestId: string }): ReservationKey {
+function fromProtoReservationKey(request: { namespaceId: string; keyId: string; requestId: string }): ReservationKey {
   return {
     namespaceId: requireId("ns", request.namespaceId),
     keyId: requireId("key", request.keyId),

@@ -10,13 +10,13 @@ import {
   type ReconciliationDependencies,
 } from "../domain/reconciliation/reconciliation.ts";
 
-/** Age up to which requests are compared: reservations are kept for a day after their expiry, less an hour for clocks that differ. */
+/** Age up to which requests are compared: the retention of reservations, a day, less an hour for clocks that differ. */
 const COMPARED_MS = 23 * 60 * 60 * 1000;
-/** Time of one call, well below its deadline. */
-const RECONCILE_MS = 3_000;
+/** Time after which a call begins no further page: well below its deadline. */
+const TIME_LIMIT_MS = 3_000;
 const LIST = "reconciled-budgets";
 /** Parts of a reconciliation, each with its word in page tokens. */
-const PARTS: readonly (readonly [part: ReconciliationCursor["part"], word: string])[] = [
+const PART_WORDS: readonly (readonly [part: ReconciliationCursor["part"], word: string])[] = [
   ["reservations", "holds"],
   ["requests", "requests"],
   ["counters", "counters"],
@@ -42,7 +42,7 @@ export function budgetAdminService(
         to: withCounters ? now : (requested.to ?? now),
       };
       if (range.from >= range.to) return {};
-      const request = { range, withCounters, now, cursor, timeLimitMs: RECONCILE_MS };
+      const request = { range, withCounters, now, cursor, timeLimitMs: TIME_LIMIT_MS };
       const result = await reconcileBudgets(dependencies, request);
       return {
         comparedFrom: toTimestamp(range.from),
@@ -59,14 +59,14 @@ export function budgetAdminService(
 }
 
 function formatCursor({ namespaceId, part, after }: ReconciliationCursor): string {
-  const word = PARTS.find(([known]) => known === part)?.[1];
+  const word = PART_WORDS.find(([known]) => known === part)?.[1];
   return `${namespaceId} ${word} ${after}`;
 }
 
 function parseCursor(text: string): ReconciliationCursor | undefined {
   const [id = "", word = "", after = ""] = text.split(" ");
   const namespaceId = parseId("ns", id);
-  const part = PARTS.find(([, known]) => known === word)?.[0];
+  const part = PART_WORDS.find(([, known]) => known === word)?.[0];
   return namespaceId && part && { namespaceId, part, after };
 }
 

@@ -32,7 +32,7 @@ import {
 } from "../domain/policies/policy.ts";
 import { guardrailInRequest, requireProtoSpec } from "./convert-spec.ts";
 
-/** Undefined stands for any kind. */
+/** Kind of the wire enum; undefined for UNSPECIFIED, which selects every kind. */
 export function fromProtoKind(kind: ProtoKind): PolicyKind | undefined {
   return findWord(PROTO_POLICY_KINDS, kind);
 }
@@ -73,8 +73,8 @@ export function toProtoBudgetUse({ limitMicroUsd }: BudgetSpec, { spentNano, res
 
 export function fromProtoPolicyUpdate({ name, spec, etag, updateMask }: UpdatePolicyRequest): PolicyUpdate {
   const masked = updateMask?.paths ?? [];
-  const foreign = masked.find((path) => !["name", "spec"].includes(path));
-  if (foreign !== undefined) throw invalidField("update_mask", "must name only name and spec");
+  const unknown = masked.find((path) => !["name", "spec"].includes(path));
+  if (unknown !== undefined) throw invalidField("update_mask", "must name only name and spec");
   const changes = (path: string, isSet: boolean): boolean => (masked.length === 0 ? isSet : masked.includes(path));
   const next = changes("spec", spec !== undefined) ? requireProtoSpec(spec) : undefined;
   return {
@@ -96,7 +96,7 @@ export function fromProtoPrincipal({ principalType, principalId }: PrincipalFiel
     : { type: "api_key", id: requireId("key", principalId) };
 }
 
-/** Unspecified stands for enforce. */
+/** Mode of the wire enum; UNSPECIFIED stands for enforce. */
 export function fromProtoMode(mode: ProtoMode): BindingMode {
   return mode === ProtoMode.SHADOW ? "shadow" : "enforce";
 }

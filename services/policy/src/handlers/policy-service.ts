@@ -45,9 +45,9 @@ export function policyService(
       const { namespaceId } = keyPrincipalOf(context);
       const after = fromPageToken("policies", pageToken, (id) => parseId("pol", id));
       const page = { kind: fromProtoKind(kind), size: pageSize || DEFAULT_PAGE_SIZE, after };
-      const { rows, more } = await policies.list(namespaceId, page);
+      const { rows, hasMore } = await policies.list(namespaceId, page);
       const last = rows.at(-1);
-      const nextPageToken = more && last ? toPageToken("policies", last.id) : "";
+      const nextPageToken = hasMore && last ? toPageToken("policies", last.id) : "";
       return { policies: (await describe(namespaceId, rows)).map(toProtoPolicy), nextPageToken };
     },
 
@@ -113,7 +113,7 @@ function fromBindingPage({ pageSize, pageToken }: { pageSize: number; pageToken:
   return { size: pageSize || DEFAULT_PAGE_SIZE, after };
 }
 
-function nextBindingPage<Row>({ rows, more }: Page<Row>, bindingOf: (row: Row) => { readonly id: string }): string {
+function nextBindingPage<Row>({ rows, hasMore }: Page<Row>, bindingOf: (row: Row) => { readonly id: string }): string {
   const last = rows.at(-1);
-  return more && last !== undefined ? toPageToken("bindings", bindingOf(last).id) : "";
+  return hasMore && last !== undefined ? toPageToken("bindings", bindingOf(last).id) : "";
 }

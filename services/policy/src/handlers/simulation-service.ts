@@ -30,7 +30,11 @@ export function simulationService(simulate: SimulatePolicy): ServiceImpl<typeof 
 
 function fromProtoSimulationRequest(request: SimulatePolicyRequest, namespaceId: Id<"ns">): SimulationRequest {
   const days = request.days || DEFAULT_DAYS;
-  return { subject: fromProtoSubject(request.subject), principal: fromProtoTarget(request, namespaceId), days };
+  return {
+    subject: fromProtoSubject(request.subject),
+    principal: fromProtoSimulationPrincipal(request, namespaceId),
+    days,
+  };
 }
 
 function fromProtoSubject(subject: SimulatePolicyRequest["subject"]): SimulationRequest["subject"] {
@@ -39,8 +43,8 @@ function fromProtoSubject(subject: SimulatePolicyRequest["subject"]): Simulation
   return { spec, guardrail: guardrailInRequest(spec) };
 }
 
-/** Unspecified stands for the caller's namespace. */
-function fromProtoTarget(request: SimulatePolicyRequest, namespaceId: Id<"ns">): BoundPrincipal {
+/** Principal of the simulation; the caller's namespace if the request names none. */
+function fromProtoSimulationPrincipal(request: SimulatePolicyRequest, namespaceId: Id<"ns">): BoundPrincipal {
   if (request.principalType !== PrincipalType.UNSPECIFIED) return fromProtoPrincipal(request);
   if (request.principalId !== "") throw invalidField("principal_type", "must be set along with principal_id");
   return { type: "namespace", id: namespaceId };

@@ -15,6 +15,7 @@ import {
 } from "@routeplane/policy-spec/proto";
 import type { GuardrailInRequest } from "../domain/policies/spec-rules.ts";
 
+/** Change of a spec by an update request. */
 export interface SpecChange<Kind extends PolicyKind> {
   readonly spec: (current: SpecOf<Kind>) => SpecOf<Kind>;
   /** Guardrail that the change brings, to be validated. */

@@ -70,11 +70,11 @@ export function typedPolicies<Kind extends PolicyKind>(
       const after = fromPageToken("policies", pageToken, (id) => parseId("pol", id));
       const page = { kind, size: pageSize || DEFAULT_PAGE_SIZE, after };
       const { namespaceId } = keyPrincipalOf(context);
-      const { rows, more } = await policies.list(namespaceId, page);
+      const { rows, hasMore } = await policies.list(namespaceId, page);
       const last = rows.at(-1);
       return {
         policies: (await describe(namespaceId, rows)).map(toProtoPolicy),
-        nextPageToken: more && last ? toPageToken("policies", last.id) : "",
+        nextPageToken: hasMore && last ? toPageToken("policies", last.id) : "",
       };
     },
 

@@ -77,7 +77,7 @@ export function fromBoundPolicyRow(row: BoundPolicyRow): BoundPolicy {
 }
 
 export function toPage<T>(rows: readonly T[], { size }: { readonly size: number }): Page<T> {
-  return { rows: rows.slice(0, size), more: rows.length > size };
+  return { rows: rows.slice(0, size), hasMore: rows.length > size };
 }
 
 export function fromPrincipalColumns(

@@ -8,7 +8,7 @@ export function toSpecColumns(spec: PolicySpec): { readonly kind: PolicyKind; re
 
 /** @throws Error naming the path if the columns cannot be read in full: what needs the policy must be refused */
 export function fromSpecColumns({ kind: name, spec }: { readonly kind: string; readonly spec: unknown }): PolicySpec {
-  const kind = POLICY_KINDS.find((each) => each === name);
+  const kind = POLICY_KINDS.find((known) => known === name);
   if (kind === undefined) throw unreadable("kind", `must be one of ${POLICY_KINDS.join(", ")}`);
   return fromStoredJson(kind, new StrictJson(spec, "spec", unreadable));
 }

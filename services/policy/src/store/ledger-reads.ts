@@ -24,7 +24,7 @@ interface AppliedRow
   readonly name: string;
   readonly kind: string;
   readonly spec: unknown;
-  /** Null if the binding has no counter. */
+  /** Binding id of the locked counter; null if the binding has no counter. */
   readonly counted: Id<"bnd"> | null;
   /** True if one of the requests has a reservation. */
   readonly known: boolean;
@@ -87,16 +87,18 @@ function toAppliedLimits(row: AppliedRow): AppliedLimits | undefined {
 
 /** Error for a binding without a counter. */
 export class CounterMissing extends Error {
-  override readonly name = "CounterGone";
+  override readonly name = "CounterMissing";
 
   constructor(bindingId: string) {
     super(`binding ${bindingId} has no counter`);
   }
 }
 
-/** Reservations of requests, in order of key and request id. */
+/** Reservations that were read for a list of requests. */
 export interface Reservations {
+  /** Reservations in order of key and request id. */
   readonly all: readonly Reservation[];
+  /** Reservation of one request; undefined if it has none. */
   of(key: ReservationKey): Reservation | undefined;
 }
 
@@ -181,7 +183,7 @@ export async function readUsedIdempotencyKeys(
 }
 
 export interface UsedIdempotencyKeys {
-  /** Other request that has the idempotency key of this one. */
+  /** Id of another request that has the idempotency key of `request`; undefined if there is none. */
   byOther(request: ReservationRequest): Id<"req"> | undefined;
 }
 

@@ -134,12 +134,12 @@ async function admitAll(tx: Tx, calls: readonly AdmissionCall[]): Promise<readon
   return decided.outcomes;
 }
 
-type Applied = Pick<AdmissionState, "now" | "bindings" | "isExpiryDue">;
+type LockedLimits = Pick<AdmissionState, "now" | "bindings" | "isExpiryDue">;
 
 /** Decides on the calls in order, each on the counters that those before it leave. */
 function decideAll(
   calls: readonly AdmissionCall[],
-  { now, bindings, isExpiryDue }: Applied,
+  { now, bindings, isExpiryDue }: LockedLimits,
   usedKeys: UsedIdempotencyKeys,
   existing: Reservations | undefined,
 ) {

@@ -20,7 +20,7 @@ export class AggregatorMetrics {
     };
   }
 
-  /** Reads all metrics. Those that NATS or Postgres cannot tell now have no value. */
+  /** Reads all metrics. A metric has no value while NATS or Postgres, which it is read from, does not answer. */
   async read(
     consumer: Pick<EventConsumer, "lag">,
     deadLetters: Pick<DeadLetterBox, "countHeld">,

@@ -33,8 +33,9 @@ const OUTCOMES: Readonly<Record<ProtoOutcome, Outcome | undefined>> = {
 /** Bound of a text. A longer one is truncated: the money of a request matters more than the end of a name. */
 const MAX_TEXT_LENGTH = 256;
 
-/** Bounds of the lists in a row; the rest is dropped. A principal has as many bindings, and a gateway sends as many decisions. */
+/** Maximum length of the list in a row, as many as a principal has bindings; the rest is dropped. */
 const MAX_SHADOW_DENIALS = 100;
+/** Maximum length of the list in a row, as many as a gateway sends; the rest is dropped. */
 const MAX_GUARDRAIL_DECISIONS = 50;
 
 /** Life of a reservation whose gateway does not say when it expires. */
@@ -42,7 +43,7 @@ const DEFAULT_LIFE_MS = 24 * 60 * 60 * 1000;
 
 /**
  * Reads what an event says of its request, or the rule that it breaks. Fields are copied one by one here and below: copying
- * those that are left over (`...rest`) takes 6 µs an event, of the 30 µs that the aggregator needs for one.
+ * the remaining ones with `...rest` takes 6 µs an event, of the 30 µs that the aggregator needs for one.
  */
 export function fromProtoUsageEvent(
   event: UsageEvent,

@@ -38,6 +38,7 @@ export function handleUnreadableMessage(
   return (payload) => setAside([{ namespaceId: "", requestId: "", reason: UNREADABLE, payload }], deadLetters, log);
 }
 
+/** Reason of a dead letter whose bytes are not a batch of usage events. */
 export const UNREADABLE = "it is no batch of usage events";
 
 /** Records the events of a batch. Resolves with those that can never be recorded. */

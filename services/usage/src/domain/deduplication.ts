@@ -16,15 +16,15 @@ export function deduplicate(observations: readonly LoggedRequest[]): readonly Lo
 }
 
 /**
- * Returns true if one observation of a request replaces another, whichever arrived first. A settlement replaces an admission,
+ * Returns true if `observation` replaces `known`, another one of the same request, whichever arrived first. A settlement replaces an admission,
  * reported usage an estimate, and of two that differ the higher cost replaces the lower, then the later end the earlier, and
  * so on through every field that is counted.
  */
-export function supersedes(one: LoggedRequest, other: LoggedRequest): boolean {
-  const [left, right] = [precedenceOf(one), precedenceOf(other)];
-  const index = left.findIndex((value, position) => value !== right[position]);
-  const [leftValue, rightValue] = [left[index], right[index]];
-  return leftValue !== undefined && rightValue !== undefined && leftValue > rightValue;
+export function supersedes(observation: LoggedRequest, known: LoggedRequest): boolean {
+  const [ranks, knownRanks] = [precedenceOf(observation), precedenceOf(known)];
+  const index = ranks.findIndex((rank, position) => rank !== knownRanks[position]);
+  const [rank, knownRank] = [ranks[index], knownRanks[index]];
+  return rank !== undefined && knownRank !== undefined && rank > knownRank;
 }
 
 function precedenceOf(request: LoggedRequest): readonly (number | bigint | string)[] {

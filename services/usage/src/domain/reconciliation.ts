@@ -37,7 +37,7 @@ export interface Reconciliation {
 }
 
 /**
- * Compares stored sums with expected ones, one namespace after the other, until all are read or `budgetMs` has passed.
+ * Compares stored sums with expected ones, one namespace after the other, until all are read or `timeLimitMs` has passed.
  *
  * @param range of whole hours
  */
@@ -45,9 +45,9 @@ export async function reconcile(
   store: ReconciliationStore,
   range: UsageRange,
   after: Id<"ns"> | undefined,
-  budgetMs: number,
+  timeLimitMs: number,
 ): Promise<Reconciliation> {
-  const endsAt = performance.now() + budgetMs;
+  const endsAt = performance.now() + timeLimitMs;
   const kept = await store.keptFrom();
   const keptFrom = kept > range.from ? kept : undefined;
   const differences: UsageDifference[] = [];

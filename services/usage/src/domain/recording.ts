@@ -12,7 +12,7 @@ export async function recordRequests(
   await recordHalves((requests) => log.record(requests), deduplicate(observations), onUnstorable);
 }
 
-/** Records the counts of denied requests without a row of a batch of events. */
+/** Records the counts, in a batch of events, of denied requests that have no row. */
 export async function recordUnloggedDenials(
   log: Pick<RequestLog, "recordDenials">,
   denials: readonly UnloggedDenials[],

@@ -81,7 +81,7 @@ export interface Receipt {
   readonly cachedPromptTokens: bigint | undefined;
   /** Completion tokens that were reasoning. */
   readonly reasoningTokens: bigint | undefined;
-  /** Undefined if denied, too. */
+  /** Time of the admission; undefined for a denied request too. */
   readonly admittedAt: Date | undefined;
   /** Time from receiving the request to passing on the first output of its stream. */
   readonly timeToFirstTokenMs: number | undefined;
@@ -105,12 +105,12 @@ export interface GuardrailDecision {
   readonly blockedResponse: boolean;
 }
 
-/** Prices that a request is charged by, and the version of the price table that they are of. */
+/** Prices that a request is charged by, in pico-USD, and the version of their price table. */
 export interface Price {
   readonly version: string;
-  /** Price of one token. */
+  /** Price of one prompt token. */
   readonly inputPicoUsd: bigint;
-  /** Price of one token. */
+  /** Price of one completion token. */
   readonly outputPicoUsd: bigint;
   /** Price of the request beside its tokens; undefined: none. */
   readonly requestPicoUsd?: bigint | undefined;

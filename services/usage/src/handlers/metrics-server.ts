@@ -17,8 +17,8 @@ const REQUEST_TIMEOUT_MS = 5_000;
 const MAX_CONNECTIONS = 20;
 
 /**
- * Starts the server of `GET /metrics`, over HTTP/1.1, which the RPC port does not speak. It takes no credential and tells
- * nothing of any namespace. Requests that arrive while metrics are read share that read.
+ * Starts the server of `GET /metrics`, over HTTP/1.1, which the RPC port does not speak. It takes no credential and reveals
+ * nothing about any namespace. Requests that arrive while metrics are read share that read.
  */
 export async function startMetricsServer({ host, port, log, read }: MetricsServerOptions): Promise<Component> {
   let reading: Promise<string> | undefined;

@@ -22,9 +22,9 @@ export class OpenWatches {
       if (!isOpen) return;
       isOpen = false;
       signal.removeEventListener("abort", close);
-      const left = (this.#open.get(credentialId) ?? 1) - 1;
-      if (left === 0) this.#open.delete(credentialId);
-      else this.#open.set(credentialId, left);
+      const remaining = (this.#open.get(credentialId) ?? 1) - 1;
+      if (remaining === 0) this.#open.delete(credentialId);
+      else this.#open.set(credentialId, remaining);
     };
     signal.addEventListener("abort", close);
     if (signal.aborted) close();

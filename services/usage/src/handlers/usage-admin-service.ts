@@ -12,8 +12,8 @@ import { fromProtoDeadLetterState, toProtoDeadLetter, toProtoDeadLetterInFull } 
 const DEFAULT_PAGE_SIZE = 25;
 const LIST = "dead-letters";
 const RECONCILED = "reconciled-namespaces";
-/** Time that one call reads for: well below the time-outs of callers. */
-const RECONCILE_MS = 3_000;
+/** Time after which a call reads no further namespace: well below the time-outs of callers. */
+const TIME_LIMIT_MS = 3_000;
 
 export function usageAdminService(
   usage: UsageStore,
@@ -47,7 +47,7 @@ export function usageAdminService(
         reconciliation,
         range,
         after,
-        RECONCILE_MS,
+        TIME_LIMIT_MS,
       );
       return {
         from: toTimestamp(range.from),

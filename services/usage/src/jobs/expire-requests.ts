@@ -4,7 +4,7 @@ import { runPeriodically } from "./periodic-job.ts";
 
 const EVERY_MS = 5_000;
 const RETRY_MS = 30_000;
-/** Upper bound of one transaction: short enough not to delay others. */
+/** Maximum number of requests in one transaction, so that it is short. */
 const MAX_REQUESTS = 500;
 
 /** Charges requests that nobody settled before their reservation expired. Any number of replicas can do so at once. */

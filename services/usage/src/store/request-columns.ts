@@ -36,7 +36,7 @@ const OUTCOME = {
   completed_at: column("timestamptz", (request) => request.completedAt ?? null),
 };
 
-/** Columns that a settlement replaces and only the read of a single request shows. Null: not known. */
+/** Columns that a settlement replaces and only the read of a single request selects. Null: not known. */
 const RECEIPT = {
   expires_at: column("timestamptz", (request) => request.expiresAt ?? null),
   price_version: column("text", ({ receipt }) => receipt.price?.version ?? null),

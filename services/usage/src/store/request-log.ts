@@ -14,7 +14,7 @@ const PARTITION_MONTHS = 4;
 /** Time after which a settlement that was sent before the reservation expired has arrived. */
 const EXPIRY_MARGIN_SECS = 60;
 
-/** Opens the request log for the aggregator: the only writer, for all namespaces. */
+/** Creates the request log of the aggregator, its only writer, over all namespaces. */
 export function createRequestLog(database: Database<UsageSchema>): RequestLog {
   const write = async (work: (transaction: Transaction<UsageSchema>) => Promise<unknown>): Promise<void> => {
     try {
@@ -50,7 +50,7 @@ export function createRequestLog(database: Database<UsageSchema>): RequestLog {
         return (await created.execute(transaction)).rows.map(({ name }) => name);
       }),
 
-    // A transaction of the whole node, so that the function sees the sums and denials that it deletes.
+    // A transaction of the whole node, so that the function sees the requests and denials that it deletes.
     dropExpiredPartitions: (retentionDays) =>
       database.within({ node: true }, async (transaction) => {
         const dropped = sql<{ name: string }>`select drop_request_partitions(${retentionDays}) as name`;
@@ -71,8 +71,8 @@ function precedenceOf(row: "excluded" | "logged") {
 }
 
 /**
- * Builds the statement that makes expired requests `unknown`. It waits for no row and is in nobody's way: rows that another
- * transaction writes are left for the next time. Rows that it has locked cannot move, so they are found again by ctid.
+ * Builds the statement that makes expired requests `unknown`. It waits for no row: rows that another
+ * transaction has locked are left for the next call. Rows that this one has locked cannot move, so they are found by ctid.
  */
 function expireRequests(max: number) {
   return sql<RollupRow>`

@@ -26,10 +26,10 @@ export interface UsageSchema extends AuditSchema {
 export type DeadLetterRow = Selectable<DeadLetterTable>;
 
 interface DeadLetterTable {
-  /** Empty if the event does not say. */
+  /** Empty if the event names none. */
   namespace_id: string;
   id: Id<"dl">;
-  /** Empty if the event does not say. */
+  /** Empty if the event names none. */
   request_id: string;
   created_at: Generated<Date>;
   reason: string;
@@ -61,9 +61,9 @@ export interface RollupRow extends CounterColumns {
 /** Sums over the requests of a namespace, denied ones excepted. */
 interface TotalRow extends CounterColumns {
   namespace_id: Id<"ns">;
-  /** Length of the bucket. */
+  /** Length of the bucket: five minutes, or a day. */
   minutes: 5 | 1440;
-  /** First moment of the hour or day, in UTC. */
+  /** First moment of the five minutes or of the day, in UTC. */
   bucket: Date;
 }
 

@@ -67,7 +67,7 @@ export async function sumUsage(
 ): Promise<readonly UsageGroup[]> {
   const { groupBy } = query;
   const columns = Object.keys(DIMENSIONS).map((name) =>
-    groupBy.some((each) => each === name) ? sql.ref(name) : sql`null as ${sql.ref(name)}`,
+    groupBy.some((dimension) => dimension === name) ? sql.ref(name) : sql`null as ${sql.ref(name)}`,
   );
   const sums = COUNTERS.map((counter) => sql`coalesce(sum(${sql.ref(counter)}), 0)::bigint as ${sql.ref(counter)}`);
   const statement = sql<SumRow>`
@@ -108,7 +108,7 @@ interface Source {
 
 const COUNTED = sql`status <> 'denied'`;
 const DENIED = sql`status = 'denied'`;
-const one = sql`1`;
+const onePerRow = sql`1`;
 const requestCount = sql.ref("request_count");
 const amounts = {
   prompt_tokens: sql.ref("prompt_tokens"),
@@ -137,7 +137,7 @@ type Sources = Readonly<Partial<Record<SumUnit, Source>>> & { readonly rest: Sou
 const REQUESTS: Source = {
   table: "requests",
   time: "created_at",
-  counts: { request_count: one, ...amounts },
+  counts: { request_count: onePerRow, ...amounts },
   where: COUNTED,
 };
 const TOTALS: Sources = {
@@ -153,7 +153,7 @@ const ROLLUPS: Sources = {
 const DENIED_ROWS: Sources = {
   hour: denied("rollups_hourly"),
   day: denied("rollups_daily"),
-  rest: { table: "requests", time: "created_at", counts: { denied_count: one }, where: DENIED },
+  rest: { table: "requests", time: "created_at", counts: { denied_count: onePerRow }, where: DENIED },
 };
 const UNLOGGED_DENIALS: Sources = {
   hour: unlogged("unlogged_denials_hourly", "bucket"),

@@ -2,7 +2,7 @@ import type { Peppers } from "@routeplane/credentials";
 import { type Clock, type Id, notFound } from "@routeplane/domain";
 import { lastOf } from "../grant-rules.ts";
 import { reachOf } from "../namespaces/account.ts";
-import { requireAccount } from "../namespaces/find-account.ts";
+import { requireAccount } from "../namespaces/require-account.ts";
 import type { AccountStore, OperatorStore } from "../ports.ts";
 import { newRotation } from "../rotation.ts";
 import { newToken } from "../secret.ts";

@@ -98,7 +98,8 @@ export function requireOperatorAuthority(callerId: Id<"op">, target: Operator, a
     throw new DomainError("permission_denied", "OPERATOR_OUT_OF_LINEAGE", message);
   }
   if (action === "revoke" && target.id === callerId) {
-    const message = "an operator credential does not revoke itself: rotate it with a grace of 0, or ask who minted it";
+    const message =
+      "an operator credential does not revoke itself: rotate it with a grace of 0, or have a credential above it revoke it";
     throw new DomainError("failed_precondition", "STATE_CONFLICT", message);
   }
 }

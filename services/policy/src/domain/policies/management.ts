@@ -70,8 +70,10 @@ export function createManagement(
     async create(caller, { name, spec, guardrail, bindTo = [] }) {
       await requireValidSpec(guardrail);
       const policy = newPolicy(caller, name, spec, now());
-      const repeated = bindTo.findIndex(({ id }, index) => bindTo.findIndex((other) => other.id === id) < index);
-      if (repeated >= 0) throw invalidField(`bind_to[${repeated}]`, "is named before");
+      const repeated = bindTo.findIndex(
+        ({ id }, index) => bindTo.findIndex((principal) => principal.id === id) < index,
+      );
+      if (repeated >= 0) throw invalidField(`bind_to[${repeated}]`, "repeats an earlier principal");
       const newBindings: Binding[] = [];
       for (const principal of bindTo) {
         const key = await findPrincipal(keys, caller.namespaceId, principal);
@@ -124,7 +126,7 @@ export function createManagement(
   };
 }
 
-/** @throws DomainError NOT_FOUND, the same for all that the namespace does not have */
+/** @throws DomainError NOT_FOUND, the same for an unknown resource and for one of another namespace */
 function requireFound<T>(found: T | undefined): T {
   if (found === undefined) throw notFound();
   return found;
@@ -156,11 +158,11 @@ async function findPrincipal(keys: KeyDirectory, namespaceId: Id<"ns">, principa
 
 function requireActive({ revoked }: KnownKey): void {
   if (!revoked) return;
-  const message = "the key is revoked, or a key above it is: there is nothing left to bind a policy to";
+  const message = "the key, or a key above it, is revoked: no policy can be bound to it";
   throw new DomainError("failed_precondition", "STATE_CONFLICT", message);
 }
 
 function stillBound(count: number): DomainError {
-  const message = `the policy has ${count === 1 ? "a binding" : `${count} bindings`}: unbind it first, or say that they go too`;
+  const message = `the policy has ${count === 1 ? "a binding" : `${count} bindings`}: unbind it first, or set unbind to remove its bindings`;
   return new DomainError("failed_precondition", "POLICY_BOUND", message, { metadata: { bindings: String(count) } });
 }

@@ -39,7 +39,7 @@ export async function requireValidSpec(inRequest: GuardrailInRequest | undefined
 function requireText(text: string, path: string): void {
   if (text.trim() === "") throw invalidField(path, "must not be blank");
   if (!text.isWellFormed() || text.includes("\u0000")) {
-    throw invalidField(path, "holds a character that no text holds (U+0000, or half of a pair)");
+    throw invalidField(path, "must not contain U+0000 or an unpaired surrogate");
   }
 }
 

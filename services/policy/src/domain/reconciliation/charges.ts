@@ -30,17 +30,17 @@ export interface RequestKey {
 
 /** Request that budgets and the request log charge differently. */
 export interface ChargeDifference extends RequestKey {
-  /** Nano-USD. */
+  /** Charge by the reservation in nano-USD; 0 without one. */
   readonly budgetNano: bigint;
-  /** Undefined if there is no reservation. */
+  /** State of the reservation; undefined if there is none. */
   readonly reservationState: Reservation["state"] | undefined;
-  /** Nano-USD. */
+  /** Sum of the costs of its rows in nano-USD. */
   readonly logNano: bigint;
-  /** Undefined if there is no row. */
+  /** Status of the row; undefined if there is none. */
   readonly requestStatus: string | undefined;
 }
 
-/** Amounts of a counter, and those of its reservations. */
+/** Amounts of a counter, and the amounts that its reservations add up to. Nano-USD. */
 export interface CounterReading {
   readonly policyId: Id<"pol">;
   readonly bindingId: Id<"bnd">;
@@ -50,7 +50,7 @@ export interface CounterReading {
     | {
         readonly counted: bigint;
         readonly min: bigint;
-        /** Undefined if the counter includes amounts of reservations that are deleted already. */
+        /** Undefined if the counter may include amounts of reservations that are deleted already. */
         readonly max: bigint | undefined;
         /** Start of the compared amounts; undefined for all of them. */
         readonly since: Date | undefined;

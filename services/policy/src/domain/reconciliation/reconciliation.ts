@@ -36,6 +36,7 @@ export interface BudgetRecords {
     namespaceId: Id<"ns">,
     page: { readonly range: Range; readonly after: RequestKey | undefined; readonly size: number },
   ): Promise<readonly ChargedReservation[]>;
+  /** Reservations of these requests on budgets, in no order. */
   of(namespaceId: Id<"ns">, keys: readonly RequestKey[]): Promise<readonly ChargedReservation[]>;
   /**
    * Principals (namespace and key ids) with an enforced budget that was not edited, enabled or disabled since `since`, each with
@@ -48,12 +49,18 @@ export interface BudgetRecords {
 
 /** Request log of the usage service. Its methods throw DomainError UNAVAILABLE. */
 export interface ChargeLog {
+  /** First namespace after `after`, in order of id, that has rows in the range. */
   nextNamespace(range: Range, after: Id<"ns"> | undefined): Promise<Id<"ns"> | undefined>;
-  /** @param page its token is that of the page before; empty for the first */
+  /**
+   * Rows that were created in the range.
+   *
+   * @param page its token is that of the page before; empty for the first
+   */
   page(
     namespaceId: Id<"ns">,
     page: { readonly range: Range; readonly token: string; readonly size: number },
   ): Promise<{ readonly charges: readonly LoggedCharge[]; readonly nextToken: string }>;
+  /** Rows of these requests, in no order. */
   of(namespaceId: Id<"ns">, requestIds: readonly Id<"req">[]): Promise<readonly LoggedCharge[]>;
 }
 
@@ -103,7 +110,7 @@ export interface ReconciliationRequest {
 const PAGE_SIZE = 1_000;
 /** Largest difference between the clocks of gateways and of the database. */
 const CLOCK_MARGIN_MS = 60_000;
-/** Number of differences after which a call ends. */
+/** Number of differences from which on no further page is read. */
 const MAX_DIFFERENCES = 1_000;
 /** Waits before a difference is read again, in which events and settlements that were on their way arrive. */
 const RECHECK_DELAYS_MS = [500, 1_500];

@@ -46,14 +46,19 @@ export interface SimulatorDependencies {
 
 const DAY_MS = 86_400_000;
 /** Number of simulations that run at a time: each has its requests in memory and takes seconds of processor time. */
-const MAX_AT_A_TIME = 2;
+const MAX_CONCURRENT_SIMULATIONS = 2;
 /** Slots of one namespace: one simulation runs and one waits. */
 const PER_NAMESPACE = { perOwner: 1, waitingPerOwner: 1 };
 /** Longest wait for a slot, well within the longest deadline of a call. */
 const SLOT_WAIT_MS = 10_000;
 
 export function createSimulatePolicy({ policies, keys, history, clock }: SimulatorDependencies): SimulatePolicy {
-  const slots = new FairSlots({ total: MAX_AT_A_TIME, ...PER_NAMESPACE, waitMs: SLOT_WAIT_MS, refusal: limitReached });
+  const slots = new FairSlots({
+    total: MAX_CONCURRENT_SIMULATIONS,
+    ...PER_NAMESPACE,
+    waitMs: SLOT_WAIT_MS,
+    refusal: limitReached,
+  });
   return async ({ namespaceId, scopes }, { subject, principal, days }, signal) => {
     requireUsageRead(scopes);
     const spec = await specOf(policies, namespaceId, subject);
@@ -67,7 +72,7 @@ export function createSimulatePolicy({ policies, keys, history, clock }: Simulat
   };
 }
 
-/** Scope of the request log: a simulation tells what keys requested and spent. */
+/** Requires the scope that reads the request log, because a simulation shows the requests and the spend of keys. */
 function requireUsageRead(scopes: readonly string[]): void {
   const scope = "usage:read";
   if (permits(scopes, scope)) return;
@@ -94,7 +99,7 @@ async function requirePrincipal(keys: KeyDirectory, namespaceId: Id<"ns">, princ
 }
 
 function limitReached(): DomainError {
-  const message = `simulations of a namespace run one at a time, of all ${MAX_AT_A_TIME}; try again when one has ended`;
+  const message = `at most one simulation of a namespace, and ${MAX_CONCURRENT_SIMULATIONS} in all, run at a time: try again when one has ended`;
   const metadata = { limit: String(PER_NAMESPACE.perOwner) };
   return new DomainError("resource_exhausted", "LIMIT_REACHED", message, { metadata });
 }

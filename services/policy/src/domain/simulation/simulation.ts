@@ -42,11 +42,11 @@ export interface Simulation extends Readonly<SimulationTotals> {
   readonly byKey: ReadonlyMap<Id<"key">, Readonly<SimulationTotals>>;
   /** Number of denied requests by rule, as denials name it; a request counts for the first rule that denies it. */
   readonly byRule: ReadonlyMap<string, number>;
-  /** Rules that the request log has too little about. */
+  /** Rules that cannot be simulated, because the request log lacks what they judge. */
   readonly notSimulated: readonly string[];
 }
 
-/** Number of steps, of some microseconds each, after which other work has a turn of the event loop. */
+/** Number of steps, of some microseconds each, between two turns of the event loop. */
 const STEPS_PER_TURN = 500;
 
 /**

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { bearerToken } from "./header.ts";
+import { bearerToken } from "./bearer-token.ts";
 
 describe("the credential of a request", () => {
   it("is read from either header, and from both if they agree", () => {

@@ -133,5 +133,5 @@ export function secretsEndedBy({ graceEndsAt, endsAll }: Rotation): RawBuilder<S
 
 /** A page of `size + 1` rows or fewer: the last of `size + 1` only shows that there are more. */
 export function toPage<T>(rows: readonly T[], { size }: PageRequest<unknown>): Page<T> {
-  return { rows: rows.slice(0, size), more: rows.length > size };
+  return { rows: rows.slice(0, size), hasMore: rows.length > size };
 }

@@ -17,9 +17,9 @@ export async function requireAccount(
     if (account === undefined) throw notFound();
     return account;
   }
-  const { rows, more } = await accounts.list(reach, { size: 1, after: undefined });
+  const { rows, hasMore } = await accounts.list(reach, { size: 1, after: undefined });
   const [account] = rows;
   if (account === undefined) throw notFound();
-  if (more) throw invalidField("account", "must name an account, because this node has several");
+  if (hasMore) throw invalidField("account", "must name an account, because this node has several");
   return account;
 }
