@@ -40,7 +40,7 @@ interface FakeReservation {
   readonly idempotencyName: string | undefined;
 }
 
-/** A budget for ever, without any other limit. */
+/** Fake `Admissions` with a budget of window `total` and no other limit. */
 export function fakeBudget(limitNano: bigint): FakeAdmissions {
   return fakeAdmissions({ budget: { window: "total", limitNano } });
 }
@@ -121,7 +121,9 @@ export function fakeAdmissions(limits: Limits, shadow = false): FakeAdmissions {
         const denial = { ...source, policyName: "cap", ...principal, rule, retryAt, message: "does not fit" };
         return { shadowDenials, ...ratesAt(atMs), admitted: false, denial };
       }
-      for (const each of decision.bindings) each.counter = addReservation(each.counter, limits, decision, atMs);
+      for (const reserving of decision.bindings) {
+        reserving.counter = addReservation(reserving.counter, limits, decision, atMs);
+      }
       const isCounted = limits.budget !== undefined || limits.rateLimit !== undefined;
       const isRecorded = isCounted || idempotencyKey !== undefined;
       const admitted = {

@@ -16,7 +16,7 @@ export function fakeReply(onWrite: (reply: FakeReply) => void = () => {}): FakeR
   let headers: Readonly<Record<string, string>> = {};
   let ended = false;
   const take = (bytes: Uint8Array): void => {
-    if (controller.signal.aborted) throw new Error("the request was cut");
+    if (controller.signal.aborted) throw new Error("the request was cancelled");
     chunks.push(bytes);
     onWrite(reply);
   };

@@ -30,8 +30,8 @@ function callerIn(namespaceId: Id<"ns">, parent?: CallingKey): CallingKey {
 interface DirectoryUnderTest {
   readonly transport: BreakableTransport;
   readonly guardrailsOf: (caller: CallingKey) => Promise<readonly AppliedGuardrail[]>;
-  /** Resolves to the members of the specs that apply, or to the reason of the error. */
-  readonly ask: (caller: CallingKey) => Promise<string>;
+  /** Finds the guardrails of a key. Resolves to the members of their specs, or to the reason of the error. */
+  readonly summaryOf: (caller: CallingKey) => Promise<string>;
 }
 
 /** Starts a directory whose change feed is live. */
@@ -40,7 +40,7 @@ async function startDirectory(options: GuardrailDirectoryOptions = {}): Promise<
   const directory = createGuardrailDirectory(transport, options);
   started.push(directory);
   const guardrailsOf = (caller: CallingKey) => directory.of(caller);
-  const ask = (caller: CallingKey): Promise<string> =>
+  const summaryOf = (caller: CallingKey): Promise<string> =>
     directory.of(caller).then(
       (guardrails) => guardrails.map(({ spec }) => Object.keys(spec).join("+")).join(", "),
       (error: unknown) => (error instanceof DomainError ? error.reason : String(error)),
@@ -48,31 +48,31 @@ async function startDirectory(options: GuardrailDirectoryOptions = {}): Promise<
   const anyone = callerIn(newId("ns"));
   // An answer is cached only once the feed is live.
   await eventually(async () => {
-    await ask(anyone);
+    await summaryOf(anyone);
     const { calls } = transport;
-    return (await ask(anyone)) === "" && transport.calls === calls;
+    return (await summaryOf(anyone)) === "" && transport.calls === calls;
   });
-  return { transport, guardrailsOf, ask };
+  return { transport, guardrailsOf, summaryOf };
 }
 
 /** A clock that stands still: no cache entry expires, and the feed never times out. */
 const timeless: GuardrailDirectoryOptions = { monotonic: () => 1_000_000 };
 
 /** Makes a key whose guardrails, one on its namespace, are cached. */
-async function warmKey({ transport, ask }: DirectoryUnderTest) {
+async function warmKey({ transport, summaryOf }: DirectoryUnderTest) {
   const namespaceId = newId("ns");
   const bound = await policy.bound(namespaceId, NO_STREAMS);
   const caller = callerIn(namespaceId);
   // Cached once every change of the binding was received.
   await eventually(async () => {
     const { calls } = transport;
-    return (await ask(caller)) === "allowStreaming" && transport.calls === calls;
+    return (await summaryOf(caller)) === "allowStreaming" && transport.calls === calls;
   });
   return { namespaceId, caller, ...bound };
 }
 
-const until = async ({ ask }: DirectoryUnderTest, caller: CallingKey, answer: string): Promise<void> => {
-  await eventually(async () => (await ask(caller)) === answer);
+const until = async ({ summaryOf }: DirectoryUnderTest, caller: CallingKey, answer: string): Promise<void> => {
+  await eventually(async () => (await summaryOf(caller)) === answer);
 };
 
 describe("the guardrails of a warm key", () => {
@@ -95,7 +95,7 @@ describe("the guardrails of a warm key", () => {
     await policy.disable(changed.policy.id);
     await until(subject, changed.caller, "");
     const { calls } = subject.transport;
-    expect(await subject.ask(other.caller)).toBe("allowStreaming");
+    expect(await subject.summaryOf(other.caller)).toBe("allowStreaming");
     expect(subject.transport.calls).toBe(calls);
   });
 
@@ -103,7 +103,7 @@ describe("the guardrails of a warm key", () => {
     const subject = await startDirectory(timeless);
     const { namespaceId, caller: parent } = await warmKey(subject);
     const child = callerIn(namespaceId, parent);
-    expect(await subject.ask(child)).toBe("allowStreaming");
+    expect(await subject.summaryOf(child)).toBe("allowStreaming");
     await policy.bound(namespaceId, NO_MODELS, parent.keyId);
     await until(subject, child, "allowStreaming, modelAllow");
   });
@@ -130,11 +130,11 @@ describe("the guardrails of a warm key", () => {
       const { changesDelivered: delivered } = subject.transport;
       await policy.bound(newId("ns"), NO_STREAMS);
       await eventually(() => subject.transport.changesDelivered > delivered);
-      expect(await subject.ask(caller)).toBe("allowStreaming");
+      expect(await subject.summaryOf(caller)).toBe("allowStreaming");
     }
     expect(subject.transport.calls).toBe(calls);
     time.now += 2_000;
-    expect(await subject.ask(caller)).toBe("allowStreaming");
+    expect(await subject.summaryOf(caller)).toBe("allowStreaming");
     expect(subject.transport.calls).toBe(calls + 1);
   });
 });
@@ -144,7 +144,7 @@ describe("a call to policy", () => {
     const subject = await startDirectory();
     const caller = callerIn(newId("ns"));
     const { calls } = subject.transport;
-    expect(await Promise.all(Array.from({ length: 20 }, () => subject.ask(caller)))).toEqual(Array(20).fill(""));
+    expect(await Promise.all(Array.from({ length: 20 }, () => subject.summaryOf(caller)))).toEqual(Array(20).fill(""));
     expect(subject.transport.calls).toBe(calls + 1);
   });
 
@@ -155,20 +155,20 @@ describe("a call to policy", () => {
     const gate = Promise.withResolvers<void>();
     subject.transport.gate = gate.promise;
     const { callsAnswered: answered, changesDelivered: delivered, calls } = subject.transport;
-    const before = [subject.ask(caller), subject.ask(caller)];
+    const before = [subject.summaryOf(caller), subject.summaryOf(caller)];
     await eventually(() => subject.transport.callsAnswered > answered);
     await policy.bound(namespaceId, NO_STREAMS);
     await eventually(() => subject.transport.changesDelivered > delivered);
-    const after = [subject.ask(caller), subject.ask(caller)];
+    const after = [subject.summaryOf(caller), subject.summaryOf(caller)];
     await eventually(() => subject.transport.callsAnswered > answered + 1);
     gate.resolve();
     expect(await Promise.all(before)).toEqual(["", ""]);
     expect(await Promise.all(after)).toEqual(["allowStreaming", "allowStreaming"]);
-    expect(await subject.ask(caller)).toBe("allowStreaming");
+    expect(await subject.summaryOf(caller)).toBe("allowStreaming");
     expect(subject.transport.calls).toBe(calls + 2);
   });
 
-  it("is answered also while every answer is overtaken by a change, with no less than what was bound before it", async () => {
+  it("is answered even while every answer is overtaken by a change, with everything that was bound before it", async () => {
     const subject = await startDirectory();
     const { namespaceId, caller } = await warmKey(subject);
     const { policy: churned } = await policy.budget(namespaceId, 5n);
@@ -189,13 +189,14 @@ describe("a call to policy", () => {
     const churning = churnWhileAnswersWait();
     try {
       for (let round = 0; round < 15; round++) {
-        const answers = await Promise.all([1, 2, 3].map(() => subject.ask(caller)));
+        const answers = await Promise.all([1, 2, 3].map(() => subject.summaryOf(caller)));
         expect(answers).toEqual(["allowStreaming", "allowStreaming", "allowStreaming"]);
-        expect(await subject.ask(quiet.caller)).toBe("allowStreaming");
+        expect(await subject.summaryOf(quiet.caller)).toBe("allowStreaming");
       }
       await policy.bound(namespaceId, NO_MODELS);
       await until(subject, caller, "allowStreaming, modelAllow");
-      for (let round = 0; round < 5; round++) expect(await subject.ask(caller)).toBe("allowStreaming, modelAllow");
+      for (let round = 0; round < 5; round++)
+        expect(await subject.summaryOf(caller)).toBe("allowStreaming, modelAllow");
     } finally {
       churn.stopped = true;
       await churning;
@@ -209,7 +210,7 @@ describe("a call to policy", () => {
     const [c, d] = [callerIn(newId("ns")), callerIn(newId("ns"))] as const;
     const callsFor = async (...callers: readonly CallingKey[]): Promise<number> => {
       const { calls } = subject.transport;
-      for (const caller of callers) await subject.ask(caller);
+      for (const caller of callers) await subject.summaryOf(caller);
       return subject.transport.calls - calls;
     };
     expect(await callsFor(a, b, c, a, b, c)).toBe(3);
@@ -230,7 +231,7 @@ describe("a change that is lost in transit", () => {
     const { changesDelivered: delivered } = subject.transport;
     await policy.disable(next.policy.id);
     await eventually(() => subject.transport.changesDelivered > delivered);
-    expect([await subject.ask(lost.caller), await subject.ask(next.caller)]).toEqual(["", ""]);
+    expect([await subject.summaryOf(lost.caller), await subject.summaryOf(next.caller)]).toEqual(["", ""]);
   });
 
   it("is noticed within about a second if no other follows", async () => {
@@ -262,31 +263,31 @@ describe("a feed that has stopped", () => {
     await until(subject, changed.caller, "");
     expect(performance.now() - silentSince).toBeLessThan(5_000);
     const { calls } = subject.transport;
-    for (let round = 0; round < 3; round++) expect(await subject.ask(same.caller)).toBe("allowStreaming");
+    for (let round = 0; round < 3; round++) expect(await subject.summaryOf(same.caller)).toBe("allowStreaming");
     expect(subject.transport.calls).toBe(calls + 3);
     subject.transport.feedStalled = false;
     await eventually(async () => {
       const { calls } = subject.transport;
-      return (await subject.ask(same.caller)) === "allowStreaming" && subject.transport.calls === calls;
+      return (await subject.summaryOf(same.caller)) === "allowStreaming" && subject.transport.calls === calls;
     });
   });
 
-  it("and a policy service that does not answer: nothing is known of any key within 5 s, and a cold one at once", async () => {
+  it("makes the guardrails of a warm key unknown within 5 s, and of a cold one at once, if calls fail too", async () => {
     const subject = await startDirectory();
     const { caller } = await warmKey(subject);
     subject.transport.feedStalled = true;
     subject.transport.callsFail = true;
     const since = performance.now();
-    expect(await subject.ask(caller)).toBe("allowStreaming");
-    expect(await subject.ask(callerIn(newId("ns")))).toBe("DEPENDENCY_UNAVAILABLE");
+    expect(await subject.summaryOf(caller)).toBe("allowStreaming");
+    expect(await subject.summaryOf(callerIn(newId("ns")))).toBe("DEPENDENCY_UNAVAILABLE");
     await until(subject, caller, "DEPENDENCY_UNAVAILABLE");
     expect(performance.now() - since).toBeLessThan(5_000);
   });
+});
 
-  it("is no reason to trust a policy that cannot be read", async () => {
-    const subject = await startDirectory();
-    const { policy: made, caller } = await warmKey(subject);
-    await policy.corrupt(made.id);
-    await until(subject, caller, "DEPENDENCY_UNAVAILABLE");
-  });
+it("the guardrails of a key with a policy that cannot be read are unknown", async () => {
+  const subject = await startDirectory();
+  const { policy: made, caller } = await warmKey(subject);
+  await policy.corrupt(made.id);
+  await until(subject, caller, "DEPENDENCY_UNAVAILABLE");
 });

@@ -14,10 +14,10 @@ afterEach(async () => {
 
 interface Endpoint {
   readonly path: string;
-  readonly body: (words: string) => Record<string, unknown>;
-  /** The answer of the provider, with text that comes in pieces if it is streamed. */
+  readonly body: (prompt: string) => Record<string, unknown>;
+  /** Sends the answer of the provider; if it is streamed, its text is in pieces. */
   readonly answer: (response: ServerResponse, received: ReceivedRequest) => void;
-  /** The text of an answer. */
+  /** Reads the text of an answer. */
   readonly read: (answer: Answer, streamed: boolean) => string;
 }
 
@@ -27,7 +27,7 @@ const PIECES = ["the sec", "ret", " is out"];
 const ENDPOINTS: readonly Endpoint[] = [
   {
     path: "/v1/chat/completions",
-    body: (words) => ({ model: "gpt-4o", messages: [{ role: "user", content: words }] }),
+    body: (prompt) => ({ model: "gpt-4o", messages: [{ role: "user", content: prompt }] }),
     answer: (response, { body }) => {
       const { stream } = JSON.parse(body) as { stream?: boolean };
       const head = { id: "chatcmpl-1", object: "chat.completion", created: 1, model: "gpt-4o" };
@@ -39,8 +39,8 @@ const ENDPOINTS: readonly Endpoint[] = [
       response.writeHead(200, { "content-type": "text/event-stream" });
       const choice = (delta: object, finish_reason: string | null = null) => ({ index: 0, delta, finish_reason });
       const chunks = [choice({ role: "assistant", content: "" }), ...PIECES.map((content) => choice({ content }))];
-      for (const each of [...chunks, choice({}, "stop")])
-        response.write(`data: ${JSON.stringify({ ...head, choices: [each] })}\n\n`);
+      for (const chunk of [...chunks, choice({}, "stop")])
+        response.write(`data: ${JSON.stringify({ ...head, choices: [chunk] })}\n\n`);
       response.end(`data: ${JSON.stringify({ ...head, choices: [], usage: USAGE })}\n\ndata: [DONE]\n\n`);
     },
     read: ({ text }, streamed) => {
@@ -59,12 +59,15 @@ const secret = (more: Partial<ContentPattern>): GuardrailSpec => ({
 
 interface Kind {
   readonly spec: GuardrailSpec;
-  readonly asked?: string;
+  /** Text of the request. `hello` by default. */
+  readonly prompt?: string;
   /** Refusal before anything is sent upstream. */
   readonly refused?: { readonly status: number; readonly code: string; readonly rule: string };
-  /** Only one of the two ways. */
+  /** Set if only streamed requests are refused (true), or only others (false). */
   readonly refusedWhen?: boolean;
+  /** Text of the request as it reaches the provider. */
   readonly sent?: string;
+  /** Text of the answer as it reaches the client. */
   readonly passed?: string;
   readonly blocked?: boolean;
 }
@@ -92,7 +95,7 @@ const KINDS: Readonly<Record<string, Kind>> = {
   },
   "block, request": {
     spec: secret({ appliesTo: "request" }),
-    asked: "a Secret word",
+    prompt: "a Secret word",
     refused: { status: 400, code: "content_blocked", rule: "content_patterns" },
   },
   "block, request, and none in it": {
@@ -102,31 +105,31 @@ const KINDS: Readonly<Record<string, Kind>> = {
   },
   "redact, request": {
     spec: secret({ appliesTo: "request", action: "redact" }),
-    asked: "a Secret word",
+    prompt: "a Secret word",
     sent: "a [REDACTED] word",
     passed: "the secret is out",
   },
   "block, response": {
     spec: secret({ appliesTo: "response" }),
-    asked: "a Secret word",
+    prompt: "a Secret word",
     sent: "a Secret word",
     blocked: true,
   },
   "redact, response": {
     spec: secret({ appliesTo: "response", action: "redact" }),
-    asked: "a Secret word",
+    prompt: "a Secret word",
     sent: "a Secret word",
     passed: "the [REDACTED] is out",
   },
   "block, both, in the request": {
     spec: secret({}),
-    asked: "a Secret word",
+    prompt: "a Secret word",
     refused: { status: 400, code: "content_blocked", rule: "content_patterns" },
   },
   "block, both, in the answer": { spec: secret({}), sent: "hello", blocked: true },
   "redact, both": {
     spec: secret({ action: "redact" }),
-    asked: "secret",
+    prompt: "secret",
     sent: "[REDACTED]",
     passed: "the [REDACTED] is out",
   },
@@ -141,8 +144,8 @@ const MATRIX = ENDPOINTS.flatMap((endpoint) =>
 describe("an endpoint under a guardrail", () => {
   it.each(MATRIX)("$path, streamed $streamed: $name", async ({ endpoint, streamed, kind }) => {
     gateway = await startGuardedGateway({ specs: [kind.spec], answer: endpoint.answer });
-    const asked = endpoint.body(kind.asked ?? "hello");
-    const answer = await gateway.post(endpoint.path, streamed ? { ...asked, stream: true } : asked);
+    const body = endpoint.body(kind.prompt ?? "hello");
+    const answer = await gateway.post(endpoint.path, streamed ? { ...body, stream: true } : body);
     const { settlements } = gateway.usage;
     if (kind.refused !== undefined && (kind.refusedWhen ?? streamed) === streamed) {
       const { status, code, rule } = kind.refused;

@@ -37,13 +37,13 @@ describe("a model rule", () => {
     expect(await call(await start({ modelAllow: ["gpt-4*"] }), name)).toBe(200);
   });
 
-  it("tells providers of one id apart, by whichever name the client comes", async () => {
+  it("distinguishes models with the same id at two providers, however the client names them", async () => {
     const gateway = await start({ modelDeny: ["other/gpt-4o"] });
     for (const name of ["gpt-4o", "vendor/gpt-4o"]) expect(await call(gateway, name)).toBe(200);
     for (const name of ["other/gpt-4o", "Other/GPT-4O"]) expect(await call(gateway, name)).toBe(403);
   });
 
-  it("is in force for all guardrails together: lists of what is allowed intersect", async () => {
+  it("is composed over all guardrails: allow-lists intersect", async () => {
     const gateway = await start(
       { modelAllow: ["gpt-4o", "gpt-mini"] },
       { modelAllow: ["vendor/*"] },
@@ -54,7 +54,7 @@ describe("a model rule", () => {
     expect(await call(gateway, "other/gpt-4o")).toBe(403);
   });
 
-  it("shows in the list of models, and hides the others as if they were not there", async () => {
+  it("hides the models that it denies from the list of models, as if they did not exist", async () => {
     const gateway = await start({ modelAllow: ["gpt-4o"] });
     expect((await get(gateway, "/v1/models")).body.data.map(({ id }) => id)).toEqual(["gpt-4o", "other/gpt-4o"]);
     expect((await get(gateway, "/v1/models/gpt-4o")).body.id).toBe("gpt-4o");

@@ -10,7 +10,7 @@ beforeAll(async () => {
 afterAll(() => http.stop());
 
 describe("an HTTP server with bodies that never end", () => {
-  /** One byte of it never comes. */
+  /** Sends a request without the last byte of its body. */
   const open = async (holder: string, bytes: number): Promise<Socket> => {
     const socket = await http.connected();
     socket.write(`POST /hold HTTP/1.1\r\nhost: x\r\nx-holder: ${holder}\r\ncontent-length: ${bytes + 1}\r\n\r\n`);
@@ -24,7 +24,7 @@ describe("an HTTP server with bodies that never end", () => {
       headers: { connection: "close", "x-holder": holder },
     });
 
-  it("gives back what a request holds that waits for its turn on a connection that is lost", async () => {
+  it("releases the bytes of queued requests when their connection is lost", async () => {
     const socket = await http.connected();
     const whole = (path: string, bytes: number): string =>
       `POST ${path} HTTP/1.1\r\nhost: x\r\ncontent-length: ${bytes}\r\n\r\n${"x".repeat(bytes)}`;
@@ -34,7 +34,7 @@ describe("an HTTP server with bodies that never end", () => {
     await eventually(() => http.bodies.bytes === 0);
   });
 
-  it("holds no more of all bodies than it may, says when to try again, and has all of it back afterwards", async () => {
+  it("refuses bodies beyond the budget with Retry-After, and releases all bytes afterwards", async () => {
     const half = await open("one", 450_000);
     await eventually(() => http.bodies.bytes === 450_000);
     const refused = await post("two", 300_000);
@@ -42,7 +42,7 @@ describe("an HTTP server with bodies that never end", () => {
     expect(refused.headers.get("x-should-retry")).toBeNull();
     expect(await refused.json()).toMatchObject({ error: { code: "overloaded" } });
     expect(http.bodies.bytes).toBe(450_000);
-    // Whole, and worked on until its client leaves.
+    // The body is complete, and its handler works on it until the client leaves.
     const whole = await open("two", 200_000);
     whole.write("x");
     await eventually(() => http.bodies.bytes === 650_001);
@@ -56,7 +56,7 @@ describe("an HTTP server with bodies that never end", () => {
     await eventually(() => http.bodies.bytes === 0);
   });
 
-  it("keeps room for every other caller, however much of one caller is on its way", async () => {
+  it("keeps space for other callers, however many bodies one caller sends", async () => {
     const sockets = await Promise.all(Array.from({ length: 30 }, () => open("one", 100_000)));
     await eventually(() => http.bodies.bytes >= 400_000);
     expect((await post("one", 100_000)).status).toBe(503);

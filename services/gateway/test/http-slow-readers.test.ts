@@ -14,7 +14,7 @@ describe("an HTTP server with a client that is slow to read", () => {
   const ask = (path: string): string => `GET ${path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n`;
 
   it.each(["/large", "/large-stream"])(
-    "ends %s once nothing of it was taken for a while",
+    "ends %s once the client has read nothing of it for a while",
     async (path) => {
       const socket = await http.connected();
       socket.pause();
@@ -44,9 +44,9 @@ describe("an HTTP server with a client that is slow to read", () => {
     async (path) => {
       const socket = await http.connected();
       socket.pause();
-      let taken = 0;
+      let readBytes = 0;
       socket.on("data", (bytes: Buffer) => {
-        taken += bytes.length;
+        readBytes += bytes.length;
         socket.pause();
       });
       const startedAt = performance.now();
@@ -54,7 +54,7 @@ describe("an HTTP server with a client that is slow to read", () => {
       const timer = setInterval(() => socket.resume(), 4);
       await once(socket, "close");
       clearInterval(timer);
-      expect(taken).toBeGreaterThan(size);
+      expect(readBytes).toBeGreaterThan(size);
       expect(performance.now() - startedAt).toBeGreaterThan(STALL_TIMEOUT_MS);
     },
     60_000,

@@ -109,30 +109,33 @@ describe("the HTTP server", () => {
     expect(await small.json()).toEqual({ size: 1_000 });
   });
 
-  it.each(["close", "keep-alive"])("lets a client that writes to the end see why it is refused (%s)", async (kept) => {
-    const size = 8 << 20;
-    const socket = connect(http.port, "127.0.0.1");
-    const errors: Error[] = [];
-    socket.on("error", (error) => errors.push(error));
-    await once(socket, "connect");
-    // Reads nothing before everything is written, as simple clients do.
-    socket.pause();
-    socket.write(`POST /body HTTP/1.1\r\nhost: x\r\nconnection: ${kept}\r\ncontent-length: ${size}\r\n\r\n`);
-    const chunk = Buffer.alloc(64 * 1024);
-    for (let sent = 0; sent < size && errors.length === 0; sent += chunk.length) {
-      if (!socket.write(chunk)) await Promise.race([once(socket, "drain"), once(socket, "close")]);
-    }
-    const chunks: Buffer[] = [];
-    socket.on("data", (data: Buffer) => {
-      chunks.push(data);
-      socket.end();
-    });
-    await once(socket.resume(), "close");
-    expect(errors).toEqual([]);
-    expect(Buffer.concat(chunks).toString()).toMatch(/^HTTP\/1\.1 413 [^]*"code":"request_too_large"/);
-  });
+  it.each(["close", "keep-alive"])(
+    "sends the refusal to a client that first writes its whole body (%s)",
+    async (kept) => {
+      const size = 8 << 20;
+      const socket = connect(http.port, "127.0.0.1");
+      const errors: Error[] = [];
+      socket.on("error", (error) => errors.push(error));
+      await once(socket, "connect");
+      // Reads nothing before everything is written, as simple clients do.
+      socket.pause();
+      socket.write(`POST /body HTTP/1.1\r\nhost: x\r\nconnection: ${kept}\r\ncontent-length: ${size}\r\n\r\n`);
+      const chunk = Buffer.alloc(64 * 1024);
+      for (let sent = 0; sent < size && errors.length === 0; sent += chunk.length) {
+        if (!socket.write(chunk)) await Promise.race([once(socket, "drain"), once(socket, "close")]);
+      }
+      const chunks: Buffer[] = [];
+      socket.on("data", (data: Buffer) => {
+        chunks.push(data);
+        socket.end();
+      });
+      await once(socket.resume(), "close");
+      expect(errors).toEqual([]);
+      expect(Buffer.concat(chunks).toString()).toMatch(/^HTTP\/1\.1 413 [^]*"code":"request_too_large"/);
+    },
+  );
 
-  it("shows no fault of its own to anyone, and no secret in a message", async () => {
+  it("reveals neither the cause of an internal error nor a secret in a message", async () => {
     const fault = await fetch(`${http.url}/fault`);
     const text = await fault.text();
     expect(fault.status).toBe(500);
@@ -142,7 +145,7 @@ describe("the HTTP server", () => {
     });
   });
 
-  it("forgets a client that leaves in the middle of its request", async () => {
+  it("serves others after a client left in the middle of its request", async () => {
     const socket = connect(http.port, "127.0.0.1");
     await once(socket, "connect");
     socket.write("POST /body HTTP/1.1\r\nhost: x\r\ncontent-length: 100\r\n\r\nhalf");

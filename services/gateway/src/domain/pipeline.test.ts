@@ -59,7 +59,7 @@ describe("a request that is served", () => {
     expect(usage.settlements).toMatchObject([{ price, admittedAt: admission?.admittedAt, firstTokenMs: undefined }]);
   });
 
-  it("lets no byte out before its admission is durable", async () => {
+  it("gets no byte before its admission is committed", async () => {
     const durable = Promise.withResolvers<void>();
     const { serve } = pipelineUnderTest({ usage: fakeUsageLog(() => durable.promise) });
     const reply = fakeReply();
@@ -198,7 +198,7 @@ describe("under concurrency", () => {
 describe("a rate limit", () => {
   const limited = (maxima: object) => fakeAdmissions({ rateLimit: { windowSecs: 60, ...maxima } });
 
-  it("refuses with 429 that says which rule and when to come back, and costs nothing", async () => {
+  it("refuses with 429 that names the rule and the time to retry, and without a charge", async () => {
     const { serve, sent, usage } = pipelineUnderTest({ budget: limited({ maxRequests: 1n }) });
     const first = await serve(BODY);
     expect(first.reply.headers).toMatchObject({
@@ -268,7 +268,7 @@ describe("a rate limit", () => {
     expect(budget.closed).toContainEqual({ neverSent: false });
   });
 
-  it("in the shadow refuses nothing, and is recorded with what it would have refused", async () => {
+  it("in shadow mode refuses nothing, and records its shadow denials", async () => {
     const budget = fakeAdmissions({ rateLimit: { windowSecs: 60, maxRequests: 1n } }, true);
     const { serve, usage } = pipelineUnderTest({ budget });
     for (const _ of [1, 2]) expect((await serve(BODY)).refusal).toBeUndefined();

@@ -133,7 +133,7 @@ describe("allow_members and surcharges", () => {
   const SEARCH = "{member: web_search_options, usd_per_request: 0.025}";
   const rulesOf = (text: string) => load(text)[0]?.models.map(({ memberRules }) => memberRules) ?? [];
 
-  it("of a provider are those of all its models, and of a model its own too, before them", () => {
+  it("of a provider apply to all its models, after those of the model itself", () => {
     const [mini, full] = rulesOf(
       withProvider(`    allow_members: [fallbacks, service_tier]\n    surcharges: [${PRIORITY}]`).replace(
         "      - id: gpt-4o\n",
@@ -201,7 +201,7 @@ describe("the version of a price", () => {
   const versions = (text: string | undefined, more = {}) =>
     load(text, more).flatMap(({ models }) => models.map(({ id, priceVersion }) => [id, priceVersion]));
 
-  it("says where the price is from, and changes when the price does and not otherwise", () => {
+  it("names the source of the price, and changes exactly when the price does", () => {
     const before = new Map(versions(GOOD) as [string, string][]);
     expect([...before.values()]).toEqual([
       expect.stringMatching(/^file:[0-9a-f]{12}$/),

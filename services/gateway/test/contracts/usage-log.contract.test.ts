@@ -22,7 +22,7 @@ interface Subject {
   readonly reopen: () => Promise<UsageLog>;
   /** Events that were recorded, in order. */
   readonly events: () => readonly RecordedEvent[];
-  /** Brings about that no new requests are taken. */
+  /** Makes the log refuse new requests. */
   readonly refuseNew: () => Promise<void>;
 }
 

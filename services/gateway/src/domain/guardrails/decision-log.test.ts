@@ -51,7 +51,7 @@ const streaming = (...pieces: readonly string[]) =>
   answeringUpstream("text/event-stream", [...pieces.map(event), "data: [DONE]\n\n"]);
 
 describe("the record of a request", () => {
-  it("says of each pattern of each guardrail how much it redacted, in the request and in the answer", async () => {
+  it("has the number of redactions by each pattern of each guardrail, in the request and in the answer", async () => {
     const specs = [
       guardrail(pattern("pin", String.raw`\d{4}`, "redact"), pattern("name", "Ann", "redact", "request")),
       guardrail(pattern("sum", String.raw`\d`, "redact", "response"), pattern("word", "nowhere", "block")),
@@ -69,7 +69,7 @@ describe("the record of a request", () => {
     ]);
   });
 
-  it("says which pattern blocked it, or its answer, first", async () => {
+  it("names the pattern that blocked the request, or its answer, first", async () => {
     const specs = [
       guardrail(pattern("pin", String.raw`\d{4}`, "redact")),
       guardrail(pattern("house word", "secret", "block")),
@@ -82,14 +82,14 @@ describe("the record of a request", () => {
     ]);
   });
 
-  it("says what happened to an answer that is whole", async () => {
+  it("has the decisions about an answer that is not streamed", async () => {
     const pin = pattern("pin", String.raw`\d{4}`, "redact", "response");
     const specs = [guardrail(pin, pattern("house word", "secret", "block", "response"))];
     expect(await decided(specs, "4711 and 0815")).toEqual([decision(1, "pin", { responseRedactions: 2 })]);
     expect(await decided(specs, "a secret")).toEqual([decision(1, "house word", { blocked: "response" })]);
   });
 
-  it("says nothing of patterns that matched nothing", async () => {
+  it("omits patterns that matched nothing", async () => {
     expect(await decided([guardrail(pattern("pin", String.raw`\d{4}`, "redact"))], "hello")).toEqual([]);
   });
 });

@@ -73,7 +73,7 @@ const reads = (text: string): string =>
 const LEAK = /secret|4111111111111111|c2VjcmV0|sec.*ret/is;
 
 describe("the table of variants", () => {
-  it("has a row for each that is tried, and no other", async () => {
+  it("has a row for each tested variant, and no other", async () => {
     const table = await readFile(new URL("../../../evasion-variants.md", import.meta.url), "utf8");
     const rows = [...table.matchAll(/^\| (request|answer|stream|uninspectable) +\| (.*?) +\|/gm)];
     const variants = { request: REQUESTS, answer: ANSWERS, stream: STREAMS, uninspectable: MEDIA };

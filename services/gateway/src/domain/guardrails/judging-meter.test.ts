@@ -29,7 +29,7 @@ describe("the judging that a key may cause", () => {
     expect(second.isExhausted).toBe(true);
   });
 
-  it("saves up no more than that", () => {
+  it("saves up no more than a request of maximal cost needs", () => {
     const { meter, clock } = meterAt();
     expect(meter.shareOf(ROOT).isExhausted).toBe(false);
     clock.nowMs += 86_400_000;
@@ -48,7 +48,7 @@ describe("the judging that a key may cause", () => {
     expect(meter.shareOf({ keyId: other, lineage: [other] }).isExhausted).toBe(false);
   });
 
-  it("leaves half of it to the others of the tree", () => {
+  it("leaves half of the budget of a tree to its other keys", () => {
     const { meter, clock } = meterAt();
     const greedy = subKey();
     meter.shareOf(greedy).spend(MAX_STEPS);
@@ -63,7 +63,7 @@ describe("the judging that a key may cause", () => {
     expect(other.isExhausted).toBe(false);
   });
 
-  it("says how long to wait: until there is some, or twice what was used", () => {
+  it("has a wait until steps are left, or until twice the used steps are", () => {
     const { meter, clock } = meterAt();
     meter.shareOf(ROOT).spend(MAX_STEPS + STEPS_PER_SECOND);
     expect(meter.shareOf(ROOT).waitMs).toBe(1_000);
@@ -81,7 +81,7 @@ describe("the judging that a key may cause", () => {
     expect(meter.shareOf(ROOT).isExhausted).toBe(true);
   });
 
-  it("forgets the keys that have not called for longest, never a tree that calls", () => {
+  it("drops the least recently used buckets, never that of a root key whose sub-keys call", () => {
     const { meter } = meterAt();
     meter.shareOf(ROOT).spend(MAX_STEPS);
     for (let minted = 0; minted < 20_000; minted++) meter.shareOf(subKey());

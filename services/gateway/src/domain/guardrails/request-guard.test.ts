@@ -123,7 +123,7 @@ describe("content of a request", () => {
     );
   });
 
-  it("is not what names and refers, nor media in base64", async () => {
+  it("does not include known names and ids, nor media in base64", async () => {
     const url = `data:image/png;base64,${Buffer.from([0x89, 0x50, 0x4e, 0x47, 0, 1]).toString("base64")}`;
     const body = ask(
       {
@@ -220,7 +220,7 @@ describe("a key that has used up its judging", () => {
     ).toBeDefined();
   });
 
-  it("is also refused half-way, and has to wait for twice what that took", async () => {
+  it("is refused while its request is being judged, too", async () => {
     const share = spent();
     share.spend(-3_000_000);
     const long = ask({ role: "user", content: "a".repeat(5_000_000) });
@@ -228,7 +228,7 @@ describe("a key that has used up its judging", () => {
     await expect(judging).rejects.toMatchObject({ status: 429, code: "judging_limit_exceeded" });
   });
 
-  it("is not watched by guardrails in shadow mode, which change nothing", async () => {
+  it("is served under guardrails in shadow mode, without being judged by them", async () => {
     const { passed, rules } = await guarded(
       [block("x")],
       ask({ role: "user", content: "x" }),
@@ -289,8 +289,8 @@ describe("guardrails in shadow mode", () => {
   });
 });
 
-describe("what a guard is made of", () => {
-  it("is made once for as long as the same guardrails apply", async () => {
+describe("a guard", () => {
+  it("is created once for as long as the same guardrails apply", async () => {
     const guardOf = createGuards(fakeGuardrailDirectory([redact("x")]));
     const [one, other] = [await guardOf(callerWith([]) as CallingKey), await guardOf(callerWith([]) as CallingKey)];
     expect(other).toBe(one);

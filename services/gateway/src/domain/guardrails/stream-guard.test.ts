@@ -82,7 +82,7 @@ const FIELDS: Readonly<Record<string, (text: string) => object>> = {
   "call 1": (text) => ({ tool_calls: [{ index: 1, function: { arguments: text } }] }),
 };
 
-it("lets nothing out any more after a fault while an event is judged", async () => {
+it("passes nothing after a fault while an event is judged", async () => {
   const guard = await createGuards(fakeGuardrailDirectory([guardrail(pattern("secret"))]))(
     callerWith([]) as CallingKey,
   );
@@ -109,7 +109,7 @@ describe("a stream under content patterns", () => {
       .map((all) => all.join("")),
   });
 
-  it("gives each text as it would be given as a whole, however it comes in chunks and in bytes", async () => {
+  it("passes each text as if it came whole, however it is cut into chunks and bytes", async () => {
     const spec = guardrail(
       pattern("s+e*cret"),
       pattern("é.?😀"),
@@ -157,7 +157,7 @@ describe("a stream under content patterns", () => {
     );
   });
 
-  it("passes byte for byte what no pattern is near, and all of it if none applies to answers", async () => {
+  it("passes text without a possible match byte for byte, and everything if no pattern applies to answers", async () => {
     const sent = `${event({ choices: [{ index: 0, delta: { role: "assistant", content: "héllo" } }], n: 1e3 })}${USAGE}${DONE}`;
     const bytes = [Buffer.from(sent)];
     expect((await streamed({ spec: guardrail(pattern("secret")), bytes })).text).toBe(sent);
@@ -165,7 +165,7 @@ describe("a stream under content patterns", () => {
     expect((await streamed({ spec: forRequests, bytes })).text).toBe(sent);
   });
 
-  it("leaves without comments and fields of events but their data, which could contain text", async () => {
+  it("loses comments and all fields of events but their data, because they could contain text", async () => {
     const sent = `: the secret\n\nevent: sec\nid: ret\nretry: 1\n${USAGE}: x\n${DONE}`;
     const { text } = await streamed({ spec: guardrail(pattern("secret")), bytes: [Buffer.from(sent)] });
     expect(text).toBe(`:\n\n${USAGE}${DONE}`);
@@ -180,7 +180,7 @@ describe("a stream under content patterns", () => {
     expect(text).toBe(`${sent.replace("secret", "[REDACTED]")}${DONE}`);
   });
 
-  it("lets the held rest out before the chunk that finishes its choice, within it if that has text of its own", async () => {
+  it("passes held text before the chunk that finishes its choice, or in that chunk if it has text of its own", async () => {
     const spec = guardrail(pattern("secret"));
     const apart = await streamed({
       spec,
@@ -200,7 +200,7 @@ describe("a stream under content patterns", () => {
     expect(within.chunks.at(-1)?.choices[0]).toMatchObject({ delta: { content: "sec" }, finish_reason: "stop" });
   });
 
-  it("lets the held rest out when the upstream breaks off, redacted, and then says so", async () => {
+  it("passes held text, redacted, when the upstream breaks off, and then ends with an error event", async () => {
     const spec = guardrail(pattern("secret"), pattern("a$"));
     const { chunks, relayed } = await streamed({
       spec,
@@ -253,7 +253,7 @@ describe("a stream under content patterns", () => {
     expect(args).toBe('{"card":"[REDACTED]","n":12345,"[REDACTED]":"[REDACTED]"}');
   });
 
-  it("judges the name of a tool by itself, and lets it out in the chunk in which it came", async () => {
+  it("judges the name of a tool by itself, and passes it in the chunk in which it came", async () => {
     const named = (index: number, name: string) =>
       delta(0, { tool_calls: [{ index, id: `call_${index}`, type: "function", function: { name, arguments: "" } }] });
     const sent = named(0, "find_sec") + named(1, "ret_of") + named(2, "secret_of");
@@ -266,7 +266,7 @@ describe("a stream under content patterns", () => {
     ]);
   });
 
-  it("does not repeat the text in logprobs, nor in members that are new to us", async () => {
+  it("does not repeat the text in logprobs, nor in unknown members", async () => {
     const spec = guardrail(pattern("secret"));
     const logprobs = {
       content: [
@@ -286,7 +286,7 @@ describe("a stream under content patterns", () => {
     });
   });
 
-  it("is watched by a guardrail in shadow mode, and passes byte for byte", async () => {
+  it("is judged by a guardrail in shadow mode, and passes byte for byte", async () => {
     const sent = delta(0, { content: "a sec" }) + delta(0, { content: "ret" }) + delta(0, {}, "stop") + DONE;
     const { text, shadowDenials } = await streamed({
       spec: guardrail(pattern("secret", "block")),

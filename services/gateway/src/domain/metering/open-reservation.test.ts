@@ -62,7 +62,7 @@ const SCENARIOS: Readonly<Record<string, readonly [() => Upstream, object, objec
   "an upstream that breaks off": [() => failingUpstream("broken"), BODY, { httpStatus: 502, estimated: true }],
 };
 
-/** One request whose n-th step after its admission throws, and what is left of it. */
+/** Serves one request whose n-th step after its admission throws. @returns its reservation, rows and answer */
 async function runWithFault(upstream: Upstream, body: object, step: number) {
   const fault = new Fault(step);
   const limits = {

@@ -40,7 +40,7 @@ describe("authenticate", () => {
     expect(verified).toEqual(["rp_a"]);
   });
 
-  it("passes on that a key cannot be verified now, instead of calling it bad", async () => {
+  it("rejects a key that cannot be verified now as UNAVAILABLE, not as invalid", async () => {
     const down = new DomainError("unavailable", "DEPENDENCY_UNAVAILABLE", "down");
     await expect(
       authenticate({ authorization: "Bearer rp_a", apiKey: undefined }, () => Promise.reject(down)),
@@ -49,7 +49,7 @@ describe("authenticate", () => {
 });
 
 describe("authorise", () => {
-  it("takes a wildcard for its resource and for no other", () => {
+  it("accepts a wildcard for its own resource only", () => {
     expect(authorise(callerWith(["inference:*"]), "inference:invoke")).toMatchObject({ kind: "key" });
     expect(() => authorise(callerWith(["keys:*", "usage:read"]), "inference:invoke")).toThrow(
       expect.objectContaining({ status: 403 }),

@@ -167,7 +167,7 @@ describe("a member that governs what the upstream does", () => {
     expect(await refusalOf({ fallbacks: ["b"], models: ["x"] }, rules)).toMatchObject({ param: "models" });
   });
 
-  it("counts as a file where it adds input, for where it is allowed", async () => {
+  it("counts as a file if it adds input, because it may be allowed", async () => {
     expect((await parse({ images: ["x"], Video_URL: "x", files: [] })).media).toEqual({ images: 0, files: 2 });
   });
 });

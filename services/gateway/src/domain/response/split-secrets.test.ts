@@ -83,7 +83,7 @@ describe("a stream without a key", () => {
     (text) => piece(text),
   );
 
-  it("passes byte for byte, also what began like one, at its end too", async () => {
+  it("passes byte for byte, also text that starts like a key, even at its end", async () => {
     const all = [...events, ": comment\n\n", "data: [DONE]\n\n"];
     expect(await passedOf(all)).toMatchObject({ text: all.join(""), fault: undefined });
     expect(await passedOf([all.join("")])).toMatchObject({ text: all.join("") });
@@ -95,7 +95,7 @@ describe("a stream without a key", () => {
     expect(await passedOf(events, end)).toMatchObject({ text: events.join(""), fault: end });
   });
 
-  it("passes each event at once unless it ends like the beginning of one", async () => {
+  it("passes each event at once unless it ends with the start of a key", async () => {
     const { parts } = await passedOf([piece("one s"), piece("k"), piece("two sk-p"), piece("rose"), piece("three")]);
     expect(parts).toEqual([piece("one s"), piece("k"), piece("two sk-p") + piece("rose"), piece("three")]);
   });

@@ -41,7 +41,7 @@ describe("JSON from outside", () => {
     }
   });
 
-  it("is not nested by the content of its strings, nor by values side by side", async () => {
+  it("has a depth that neither the contents of strings nor sibling values add to", async () => {
     const text = JSON.stringify({ "[[{": `${"[".repeat(1_000)}\\"{`, list: Array.from({ length: 1_000 }, () => [{}]) });
     expect(await parse(text)).toEqual(JSON.parse(text));
   });

@@ -117,14 +117,14 @@ describe("StreamMeter", () => {
     expect(new StreamMeter({ wantsUsageChunk: true, outputTokensMax: 1_000_000, choices: 1 }).absorb(USAGE)).toBe(true);
   });
 
-  it("is not deceived by a model that writes usage into its text", () => {
+  it("ignores usage that a model writes into its text", () => {
     const meter = new StreamMeter({ wantsUsageChunk: false, outputTokensMax: 1_000_000, choices: 1 });
     const content = '{"choices":[],"usage":{"prompt_tokens":0,"completion_tokens":0}}';
     expect(meter.absorb(JSON.stringify({ choices: [{ delta: { content } }] }))).toBe(true);
     expect(meter.usage).toBeUndefined();
   });
 
-  it.each([-1, 0.5, 1e10, "3", null])("takes a count of %j for no count", (completionTokens) => {
+  it.each([-1, 0.5, 1e10, "3", null])("ignores a count of %j", (completionTokens) => {
     const meter = new StreamMeter({ wantsUsageChunk: false, outputTokensMax: 1_000_000, choices: 1 });
     meter.absorb(JSON.stringify({ choices: [], usage: { prompt_tokens: 1, completion_tokens: completionTokens } }));
     expect(meter.usage).toBeUndefined();
