@@ -3,7 +3,7 @@ import { BadRequestSchema, ErrorInfoSchema } from "@routeplane/contracts/google-
 import { CALL_TIMEOUT_MS } from "./client.ts";
 import { CliError, ExitCode } from "./errors.ts";
 
-/** Error for the user from a failed call: the refusal of the node, or the reason why there is no answer of a node. */
+/** Error for the user from a failed call: the refusal of the node, or the reason for which no node answered. */
 export function fromConnectError(error: ConnectError, url: string): CliError {
   const info = error.findDetails(ErrorInfoSchema).find(({ domain }) => domain === "routeplane");
   if (info === undefined) return withoutNodeAnswer(error, url);
@@ -47,23 +47,23 @@ function hintFor(reason: string, metadata: Readonly<Record<string, string>>): st
     case "OPERATOR_REQUIRED":
       return "Set ROUTEPLANE_OPERATOR_KEY to the operator's token (rpo_…).";
     case "SCOPE_EXCEEDS_PARENT":
-      return "A credential mints at most what it holds itself; `routeplane cloud whoami` shows that. Leave the others out.";
+      return "A credential mints at most what it holds itself; `routeplane cloud whoami` shows its scopes. Leave the others out.";
     case "EXPIRY_EXCEEDS_PARENT":
-      return `A credential mints none that outlives it. Latest allowed: ${metadata["expires_at"] ?? "its own expiry"}.`;
+      return `A credential expires no later than its parent. Latest allowed: ${metadata["expires_at"] ?? "the parent's expiry"}.`;
     case "KEY_OUT_OF_LINEAGE":
-      return "Use a key above it; to update or revoke it, a root key of the namespace will do.";
+      return "Use a key above it; to update or revoke it, any root key of the namespace.";
     case "ACCOUNT_LIMITED":
       return "Use an operator credential that is not limited to an account; `routeplane cloud whoami` shows which yours is.";
     case "OPERATOR_OUT_OF_LINEAGE":
       return "Use the operator credential that minted it, or one above that.";
     case "NAME_AMBIGUOUS":
-      return "Name it by its id; `routeplane cloud namespace list` shows them all.";
+      return "Give its id; `routeplane cloud namespace list` shows the ids.";
     case "KEY_WIDENED":
       return "Updates only narrow a key. Mint another one with a key that holds these scopes.";
     case "LINEAGE_TOO_DEEP":
       return "Mint it with a credential nearer to the root key.";
     case "ETAG_MISMATCH":
-      return "It was changed meanwhile: look at it with `get`, and try again with its etag.";
+      return "It has changed since: read it with `get`, and try again with the new etag.";
     case "BINDING_EXISTS":
       return "`routeplane cloud policy bindings <policy-id>` shows it; unbind it to bind in the other mode.";
     case "POLICY_BOUND":
@@ -77,7 +77,7 @@ function hintFor(reason: string, metadata: Readonly<Record<string, string>>): st
     case "RESOURCE_NOT_FOUND":
       return "Check the id; the `list` commands show what is in your namespace.";
     case "NAME_TAKEN":
-      return "Choose another name, or use what has this one.";
+      return "Choose another name, or use the existing resource.";
     case "DEPENDENCY_UNAVAILABLE":
       return "Nothing is wrong with the command; try again in a moment.";
     default:

@@ -36,7 +36,7 @@ Exit codes:
 Environment:
   ROUTEPLANE_API_KEY       the key to use; takes precedence over the saved login
   ROUTEPLANE_URL           the node's address; takes precedence over the saved one
-  ROUTEPLANE_OPERATOR_KEY  for what only an operator may do (operator, account, namespace create, keys mint --namespace)
+  ROUTEPLANE_OPERATOR_KEY  the operator credential to use (admin, account, operator, namespace create, keys mint --namespace)
   ROUTEPLANE_HOME          folder of the login and a local node (default: .routeplane in the checkout)
   ROUTEPLANE_PORT          port of \`up\`
   NO_COLOR                 no colours, even on a terminal

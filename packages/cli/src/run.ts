@@ -12,14 +12,14 @@ import { nodeUrl } from "./session.ts";
 export type ProcessContext = Pick<Context, "settings" | "stdin" | "stdout" | "stderr">;
 
 /** Runs one command line. Reports every failure on stderr and never throws. */
-export async function run(argv: readonly string[], surroundings: ProcessContext): Promise<ExitCode> {
+export async function run(argv: readonly string[], processContext: ProcessContext): Promise<ExitCode> {
   // Before anything is parsed, because errors in the command line are JSON too.
-  const output = createOutput(asksForJson(argv), surroundings.stdout, surroundings.stderr);
-  exitOnStdoutError(surroundings.stdout, output);
+  const output = createOutput(asksForJson(argv), processContext.stdout, processContext.stderr);
+  exitOnStdoutError(processContext.stdout, output);
   let url = "the node";
   let exitCode: ExitCode = ExitCode.ok;
-  const context = createContext(output, surroundings, {
-    onUrl: (used) => (url = used),
+  const context = createContext(output, processContext, {
+    onUrl: (nodeAddress) => (url = nodeAddress),
     onExitCode: (code) => (exitCode = code),
   });
   const program = createProgram(context);

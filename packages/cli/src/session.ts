@@ -29,7 +29,7 @@ export async function loginCredential(settings: Settings): Promise<Credential> {
 }
 
 /**
- * The credential for what only an operator may do. The saved one belongs to the local node: it is sent to a loopback address
+ * Operator credential, for commands that only an operator may use. The saved one belongs to the local node: it is sent to a loopback address
  * only, and not used while ROUTEPLANE_API_KEY is set.
  *
  * @throws CliError OPERATOR_REQUIRED if there is none

@@ -7,31 +7,31 @@ export function suggest(text: string, names: readonly string[]): readonly string
   return [...new Set(names)]
     .map((name) => ({ name, distance: distanceOf(wanted, name.toLowerCase()) }))
     .filter(({ distance }) => distance <= maxDistance)
-    .toSorted((one, other) => one.distance - other.distance)
+    .toSorted((left, right) => left.distance - right.distance)
     .slice(0, MAX_SUGGESTIONS)
     .map(({ name }) => name);
 }
 
-/** Edit distance, or 0.5 for a name that contains `wanted`, which so comes before a typo of one letter. */
+/** Edit distance; 0.5 if `name` contains `wanted`, so that it comes before a name with a typo of one letter. */
 function distanceOf(wanted: string, name: string): number {
   if (wanted.length >= 3 && name.includes(wanted)) return 0.5;
   return editDistance(wanted, name);
 }
 
 /** Edit distance in letters added, left out, changed, or swapped with a neighbour (optimal string alignment). */
-function editDistance(one: string, other: string): number {
+function editDistance(source: string, target: string): number {
   let beforeLast: readonly number[] = [];
-  let last = Array.from({ length: other.length + 1 }, (_, index) => index);
-  for (let row = 1; row <= one.length; row++) {
+  let last = Array.from({ length: target.length + 1 }, (_, index) => index);
+  for (let row = 1; row <= source.length; row++) {
     const current = [row];
-    for (let column = 1; column <= other.length; column++) {
-      const isSame = one[row - 1] === other[column - 1];
+    for (let column = 1; column <= target.length; column++) {
+      const isSame = source[row - 1] === target[column - 1];
       const changed = (last[column - 1] ?? 0) + (isSame ? 0 : 1);
-      const isSwapped = one[row - 1] === other[column - 2] && one[row - 2] === other[column - 1];
+      const isSwapped = source[row - 1] === target[column - 2] && source[row - 2] === target[column - 1];
       const swapped = isSwapped ? (beforeLast[column - 2] ?? 0) + 1 : Infinity;
       current.push(Math.min((last[column] ?? 0) + 1, (current[column - 1] ?? 0) + 1, changed, swapped));
     }
     [beforeLast, last] = [last, current];
   }
-  return last[other.length] ?? 0;
+  return last[target.length] ?? 0;
 }

@@ -35,14 +35,14 @@ export function addAuditCommands(cloud: Command, context: Context): void {
     .description("List changes, newest first, page by page")
     .option("--namespace <name|id>", "Name or id of the namespace (operator only)", idArgument)
     .option("--node", "Show the whole node, or your account (operator only)")
-    .option("--actor <id>", "Id of who made the changes (key_… or op_…)", actorArgument)
+    .option("--actor <id>", "Id of the caller that made them (key_… or op_…)", actorArgument)
     .option("--action <action>", "Action, e.g. key.revoke", actionArgument)
     .option("--target <id>", "Id of the changed resource, e.g. key_… or pol_…", targetArgument)
     .option("--from <time>", "Start, RFC 3339 with an offset", timeArgument)
     .option("--to <time>", "End, exclusive, RFC 3339 with an offset", timeArgument)
     .option("--limit <number>", "Rows per page, at most 1000", pageSizeArgument, 25)
     .option("--page-token <token>", "Token of the page, from next_page_token", idArgument)
-    .addHelpText("after", "\nOf keys, namespaces, policies, bindings, accounts, operators and dead letters.")
+    .addHelpText("after", "\nCovers keys, namespaces, policies, bindings, accounts, operators and dead letters.")
     .action((options: AuditOptions) => listEntries(context, options));
   withExamples(
     list,
@@ -74,7 +74,7 @@ async function listEntries(context: Context, options: AuditOptions): Promise<voi
   const next = more && last !== undefined ? toPageToken("audit-entries", last.id) : null;
   const list = { data: shown.map(fromProtoAuditEntry), next_page_token: next };
   showList(context, list, AUDIT_COLUMNS, "No entries match.");
-  if (next !== null) context.output.note(`Older ones: add --page-token ${next}`);
+  if (next !== null) context.output.note(`For older entries, add --page-token ${next}`);
 }
 
 /** Id of a namespace. An id is not looked up: the namespace may be deleted, and reading it needs another scope. */

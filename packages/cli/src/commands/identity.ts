@@ -20,7 +20,7 @@ export function addIdentityCommands(cloud: Command, context: Context): void {
 
   const whoami = cloud
     .command("whoami")
-    .description("Show the owner and the scopes of the credential in use")
+    .description("Show the principal and the scopes of the credential in use")
     .action(() => showIdentity(context));
   withExamples(whoami, "cloud whoami");
 

@@ -40,7 +40,7 @@ export function addNamespaceCommands(cloud: Command, context: Context): void {
     .command("create")
     .description("Create a namespace (operator only)")
     .argument("<name>", NAMESPACE_NAME, namespaceNameArgument)
-    .option("--account <name|id>", "Owner; needed if there are several accounts", idArgument)
+    .option("--account <name|id>", "Account that owns it; needed if there are several", idArgument)
     .action((name: string, { account = "" }: { account?: string }) => createNamespace(context, name, account));
   withExamples(
     create,
@@ -175,15 +175,15 @@ async function callAsOperatorOrLogin<T>(context: Context, call: (clients: NodeCl
 }
 
 /**
- * Marks the namespace of the login as active. The answer to an operator credential does not mark it, because that is bound to no
- * namespace. Marks none if nobody is signed in or the login is refused.
+ * Marks the namespace of the login as active. The response to an operator credential does not, because that credential is bound to
+ * no namespace. Marks none without a login, or if the node refuses the login.
  */
 async function withActive(context: Context, views: readonly NamespaceView[]): Promise<readonly NamespaceView[]> {
   const login = views.some(({ active }) => active) ? undefined : await findLogin(context.settings);
   if (login === undefined || login.token.startsWith("rpo_")) return views;
   const { identity } = await context.connect(login);
   const bound = await identity.whoAmI({}).then(
-    (answer) => fromProtoIdentity(answer).namespace?.id,
+    (response) => fromProtoIdentity(response).namespace?.id,
     () => undefined,
   );
   return views.map((view) => ({ ...view, active: view.id === bound }));

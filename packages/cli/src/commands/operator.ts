@@ -41,7 +41,7 @@ export function addOperatorCommands(cloud: Command, context: Context): void {
   const list = operator
     .command("list")
     .description("List operator credentials, oldest first")
-    .addHelpText("after", "\nThose that the credential in use sees, revoked and expired ones included.")
+    .addHelpText("after", "\nShows those that the credential in use can see, revoked and expired ones included.")
     .action(() => listOperators(context));
   withExamples(list, "cloud operator list", "cloud operator list --json");
 
@@ -59,8 +59,8 @@ export function addOperatorCommands(cloud: Command, context: Context): void {
     .action((id: string, options: GraceOptions) => rotateOperator(context, id, options));
   addGraceOptions(rotate).addHelpText(
     "after",
-    "\nFor the credential in use and those below it. Until its grace ends the old token may only read. Where it is saved here,\n" +
-      "the new one is saved instead.",
+    "\nA credential rotates itself and those below it. The old token may only read until its grace ends. If it is saved on this\n" +
+      "machine, the new token replaces it.",
   );
   withExamples(rotate, "cloud operator rotate op_01jxyz…", "cloud operator rotate op_01jxyz… --leaked");
 
@@ -72,7 +72,7 @@ export function addOperatorCommands(cloud: Command, context: Context): void {
     .option("--yes", "Skip the confirmation")
     .addHelpText(
       "after",
-      "\nIt takes effect at once and cannot be undone. For those below the credential in use: none revokes\nitself, rotate it instead.",
+      "\nIt takes effect at once and cannot be undone. A credential revokes those below it,\nand not itself: rotate it instead.",
     )
     .action((id: string, options: RevokeOptions) => revokeOperator(context, id, options));
   withExamples(revoke, "cloud operator revoke op_01jxyz…", 'cloud operator revoke op_01jxyz… --reason "left" --yes');
@@ -85,7 +85,7 @@ function addMint(operator: Command, context: Context): void {
     .requiredOption("--name <name>", "Name for people; need not be unique", nameArgument)
     .requiredOption("--scope <scopes>", "Scopes, at most yours, separated by blanks or commas", scopesArgument)
     .option("--expires-at <time>", "Expiry, RFC 3339 with an offset; not after the parent's", timeArgument)
-    .option("--account <name|id>", "Account that it is limited to, for good", idArgument)
+    .option("--account <name|id>", "Account that it is limited to for good", idArgument)
     .action((options: MintOptions) => mintOperator(context, options));
   mint.addHelpText(
     "after",
@@ -135,7 +135,7 @@ async function rotateOperator(context: Context, id: string, options: GraceOption
   const graceSecs = graceSecsOf(options);
   const credential = await operatorCredential(context.settings);
   const { identity, operators } = await context.connect(credential);
-  // Found before the rotation, because without grace the credential in use may be invalid after it.
+  // Read before the rotation, because without grace the credential in use may be invalid after it.
   const tokens = await storedTokensToReplace(context, credential, {
     isInUse: fromProtoIdentity(await identity.whoAmI({})).operator?.id === id,
     prefix: async () => (await operators.getOperator({ id })).operator?.prefix,
@@ -143,14 +143,14 @@ async function rotateOperator(context: Context, id: string, options: GraceOption
   const { operator, token, graceEndsAt } = await operators.rotateOperator({ id, ...toProtoGrace(graceSecs) });
   const view = fromProtoOperator(requirePresent(operator));
   const fields = operatorFields(view).filter(([field]) => ["id", "name", "expires"].includes(field));
-  const stillMay = "read";
+  const allowedDuringGrace = "read";
   await showRotation(context, {
     view,
     fields,
     token,
     graceEndsAt: requirePresent(graceEndsAt),
     graceSecs,
-    stillMay,
+    allowedDuringGrace,
     storedTokens: tokens,
   });
 }
@@ -163,5 +163,5 @@ async function revokeOperator(context: Context, id: string, { reason, yes = fals
   const { operator } = await operators.revokeOperator({ id, reason: reason ?? "" });
   const view = fromProtoOperator(requirePresent(operator));
   context.output.data(view, () => block(operatorFields(view)));
-  context.output.note("Revoked, with every one below it.");
+  context.output.note("Revoked, with every credential below it.");
 }

@@ -43,7 +43,7 @@ export interface Rotated {
   readonly prefix: () => Promise<string | undefined>;
 }
 
-/** Copies on this machine of the token that a rotation is about to replace. */
+/** Stored tokens of the credential that is about to be rotated; empty if it cannot be known which they are. */
 export async function storedTokensToReplace(
   { settings }: Context,
   { token }: Credential,
@@ -53,7 +53,7 @@ export async function storedTokensToReplace(
   if (isInUse) return all.filter((stored) => stored.token === token);
   const others = all.filter((stored) => stored.token !== token);
   if (others.length === 0) return [];
-  // A caller may be allowed to rotate the credential but not to read it: then no stored token is known to be its own.
+  // A caller that may rotate the credential but not read it cannot tell which stored token is of this credential.
   const start = (await prefix().catch(() => undefined)) || undefined;
   return start === undefined ? [] : others.filter((stored) => stored.token.startsWith(start));
 }
@@ -65,7 +65,7 @@ export interface Rotation {
   readonly token: string;
   readonly graceEndsAt: Timestamp;
   /** Verbs allowed to the old token during its grace, e.g. `invoke and read`. */
-  readonly stillMay: string;
+  readonly allowedDuringGrace: string;
   readonly graceSecs: number | undefined;
   readonly storedTokens: readonly StoredToken[];
 }
@@ -73,7 +73,7 @@ export interface Rotation {
 /** Shows a new token, and saves it wherever the old one was saved. The token is shown even if it cannot be saved. */
 export async function showRotation(context: Context, rotation: Rotation): Promise<void> {
   const { output } = context;
-  const { view, fields, token, graceSecs, stillMay, storedTokens } = rotation;
+  const { view, fields, token, graceSecs, allowedDuringGrace, storedTokens } = rotation;
   const graceEndsAt = timestampDate(rotation.graceEndsAt).toISOString();
   const { savedIn, fault } = await replaceSavedTokens(context, storedTokens, token);
   const shown = { ...view, token, grace_ends_at: graceEndsAt, saved_in: savedIn };
@@ -82,7 +82,7 @@ export async function showRotation(context: Context, rotation: Rotation): Promis
   output.note(
     graceSecs === 0
       ? "No earlier token works any more."
-      : `The old one works until ${formatTime(graceEndsAt)}, only to ${stillMay}.`,
+      : `The old one works until ${formatTime(graceEndsAt)}, only to ${allowedDuringGrace}.`,
   );
   if (savedIn.length > 0) output.note(`Saved the new one in ${savedIn.join(" and ")}, in place of the old one.`);
   for (const { kind, name } of storedTokens) {

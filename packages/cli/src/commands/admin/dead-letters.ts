@@ -49,13 +49,13 @@ export function addDeadLetterCommands(admin: Command, context: Context): void {
     .command("replay")
     .description("Record a dead letter again, within seconds")
     .argument("<id>", "Id of the dead letter (dl_…)", idArgument)
-    .addHelpText("after", "\nOne that fails again is held again, with the new reason.")
+    .addHelpText("after", "\nIf it fails again, it is held again, with the new reason.")
     .action((id: string) => changeDeadLetter(context, (client) => client.usageAdmin.replayDeadLetter({ id })));
   withExamples(replay, "admin dead-letters replay dl_01jxyz…");
 
   const discard = letters
     .command("discard")
-    .description("Discard a dead letter, which is then never recorded")
+    .description("Discard a dead letter; it is never recorded")
     .argument("<id>", "Id of the dead letter (dl_…)", idArgument)
     .option("--yes", "Skip the confirmation")
     .action((id: string, options: { yes?: boolean }) => discardDeadLetter(context, id, options));
@@ -85,7 +85,7 @@ async function listDeadLetters(context: Context, { state, limit, pageToken = "" 
   const { deadLetters, nextPageToken } = response;
   const list = { data: deadLetters.map(fromProtoDeadLetter), next_page_token: fromProtoText(nextPageToken) };
   showList(context, list, DEAD_LETTER_COLUMNS, "No dead letters match.");
-  if (nextPageToken !== "") context.output.note(`Older ones: add --page-token ${nextPageToken}`);
+  if (nextPageToken !== "") context.output.note(`For older dead letters, add --page-token ${nextPageToken}`);
 }
 
 async function showDeadLetter(context: Context, id: string): Promise<void> {

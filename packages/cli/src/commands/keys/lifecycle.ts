@@ -28,8 +28,6 @@ interface RevokeOptions {
   readonly reason?: string;
 }
 
-const LINEAGE_NOTE = "\nFor the key in use and the keys below it";
-
 /** Adds the commands that change a key: `update`, `rotate` and `revoke`. */
 export function addKeyLifecycleCommands(keys: Command, context: Context): void {
   const update = keys
@@ -39,7 +37,10 @@ export function addKeyLifecycleCommands(keys: Command, context: Context): void {
     .option("--name <name>", "Name for people; need not be unique", nameArgument)
     .option("--scope <scopes>", "All its scopes from now on, a subset of the current ones", scopesArgument)
     .option("--expires-at <time>", "New expiry, RFC 3339 with an offset; never later", timeArgument)
-    .addHelpText("after", `${LINEAGE_NOTE}; a root key changes every key of the namespace. Nothing widens a key again.`)
+    .addHelpText(
+      "after",
+      "\nA key updates itself and the keys below it; a root key updates any key of the namespace.\nNothing widens a key again.",
+    )
     .action((id: string, options: UpdateOptions) => updateKey(context, id, options));
   withExamples(
     update,
@@ -54,8 +55,8 @@ export function addKeyLifecycleCommands(keys: Command, context: Context): void {
     .action((id: string, options: GraceOptions) => rotateKey(context, id, options));
   addGraceOptions(rotate).addHelpText(
     "after",
-    `${LINEAGE_NOTE}, a root key included. The key itself, its limits and its usage carry on.\n` +
-      "Until its grace ends the old token may only invoke and read. Where it is saved here, the new one is saved instead.",
+    "\nA key, even a root key, rotates only itself and the keys below it. Its id, limits and usage stay. The old token may\n" +
+      "only invoke and read until its grace ends. If it is saved on this machine, the new token replaces it.",
   );
   withExamples(rotate, "cloud keys rotate key_01jxyz…", "cloud keys rotate key_01jxyz… --leaked");
 
@@ -67,7 +68,8 @@ export function addKeyLifecycleCommands(keys: Command, context: Context): void {
     .option("--yes", "Accepted without effect: revoking never asks")
     .addHelpText(
       "after",
-      `\nIt never asks, takes effect at once and cannot be undone.${LINEAGE_NOTE}; a root key revokes every key of the namespace.`,
+      "\nIt never asks, takes effect at once and cannot be undone. A key revokes itself and the keys below it; a root key revokes\n" +
+        "any key of the namespace.",
     )
     .action((id: string, options: RevokeOptions) => revokeKey(context, id, options));
   withExamples(
@@ -97,7 +99,7 @@ async function rotateKey(context: Context, id: string, options: GraceOptions): P
   const graceSecs = graceSecsOf(options);
   const credential = await loginCredential(context.settings);
   const { identity, keys } = await context.connect(credential);
-  // Found before the rotation, because without grace the credential in use may be invalid after it.
+  // Read before the rotation, because without grace the credential in use may be invalid after it.
   const tokens = await storedTokensToReplace(context, credential, {
     isInUse: fromProtoIdentity(await identity.whoAmI({})).key?.id === id,
     prefix: async () => (await keys.getKey({ id })).key?.prefix,
@@ -105,14 +107,14 @@ async function rotateKey(context: Context, id: string, options: GraceOptions): P
   const { key, token, graceEndsAt } = await keys.rotateKey({ id, ...toProtoGrace(graceSecs) });
   const view = fromProtoKey(requirePresent(key));
   const fields = keyFields(view).filter(([field]) => ["id", "name", "expires"].includes(field));
-  const stillMay = "invoke and read";
+  const allowedDuringGrace = "invoke and read";
   await showRotation(context, {
     view,
     fields,
     token,
     graceEndsAt: requirePresent(graceEndsAt),
     graceSecs,
-    stillMay,
+    allowedDuringGrace,
     storedTokens: tokens,
   });
 }

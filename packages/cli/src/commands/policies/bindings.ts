@@ -72,7 +72,7 @@ export function addBindingCommands(policy: Command, context: Context): void {
   const forPrincipal = policy
     .command("for-principal")
     .description("List the policies bound to a key or the namespace itself")
-    .addHelpText("after", "\n`policy effective` shows what a key inherits too.")
+    .addHelpText("after", "\n`policy effective` also shows what a key inherits.")
     .action((options: PrincipalOptions) => listPrincipalPolicies(context, options));
   withPrincipal(forPrincipal, "Type of the principal");
   withExamples(

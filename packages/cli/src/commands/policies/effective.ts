@@ -15,8 +15,11 @@ interface EffectiveOptions {
 export function addEffectiveCommand(policy: Command, context: Context): void {
   const effective = policy
     .command("effective")
-    .description("Show all that applies to a key or the namespace")
-    .addHelpText("after", "\nEach rule and limit with the policy that it comes from, and how much is used.")
+    .description("Show the effective policy of a key or of the namespace")
+    .addHelpText(
+      "after",
+      "\nShows each rule and limit with the policy that it comes from, and the current use of each limit.",
+    )
     .addOption(
       new Option("--principal-type <type>", "Type of the principal")
         .choices(Object.keys(PROTO_PRINCIPAL_TYPES))

@@ -3,8 +3,8 @@ import { CliError, ExitCode, usageError } from "../../errors.ts";
 
 /** Progress of an export. It is saved beside the file until the export is complete. */
 interface Progress {
-  /** Options of the export, as JSON: it can be resumed only with the same. */
-  readonly what: string;
+  /** Options of the export, as JSON: it can be resumed only with the same. Named `what` in the file. */
+  readonly selection: string;
   /** End of the time range, exclusive. By default the start of the export, so that new requests are not in it. */
   readonly to: Date;
   readonly pageToken: string;
@@ -12,6 +12,9 @@ interface Progress {
   /** Length of the complete pages in the file. Bytes after it are of a page that was not finished. */
   readonly bytes: number;
 }
+
+/** Progress as JSON in the file. */
+type SavedProgress = Omit<Progress, "selection" | "to"> & { readonly what: string; readonly to: string };
 
 /** A file that is written page by page, and can be resumed after an interruption. */
 export class ExportFile {
@@ -37,8 +40,12 @@ export class ExportFile {
   async add(text: string, rows: number, nextPageToken: string): Promise<void> {
     const bytes = Buffer.from(text);
     const before = this.#progress;
-    const { what, to } = before;
-    const after = { what, to, pageToken: nextPageToken, rows: before.rows + rows, bytes: before.bytes + bytes.length };
+    const after = {
+      ...before,
+      pageToken: nextPageToken,
+      rows: before.rows + rows,
+      bytes: before.bytes + bytes.length,
+    };
     try {
       await writeAll(this.#file, bytes, before.bytes);
       await this.#file.sync();
@@ -64,7 +71,7 @@ export class ExportFile {
  *
  * @throws CliError if the file exists or cannot be written
  */
-export async function beginExport(path: string, what: string, to: Date, head: string): Promise<ExportFile> {
+export async function beginExport(path: string, selection: string, to: Date, head: string): Promise<ExportFile> {
   const file = await open(path, "wx+", 0o600).catch(async (error: unknown) => {
     if (!(await exists(path))) throw unwritable(path, error);
     const resumable = await exists(progressOf(path));
@@ -74,7 +81,7 @@ export async function beginExport(path: string, what: string, to: Date, head: st
   try {
     const bytes = Buffer.from(head);
     await writeAll(file, bytes, 0);
-    const progress = { what, to, pageToken: "", rows: 0, bytes: bytes.length };
+    const progress = { selection, to, pageToken: "", rows: 0, bytes: bytes.length };
     await save(path, progress);
     return new ExportFile(path, file, progress);
   } catch (error) {
@@ -85,24 +92,24 @@ export async function beginExport(path: string, what: string, to: Date, head: st
 }
 
 /**
- * Opens the file of an interrupted export, and cuts off the page that was not finished.
+ * Opens the file of an interrupted export, and removes the page that was not finished.
  *
  * @throws CliError if there is no interrupted export, or it had other options
  */
-export async function resumeExport(path: string, what: string): Promise<ExportFile> {
+export async function resumeExport(path: string, selection: string): Promise<ExportFile> {
   const text = await readFile(progressOf(path), "utf8").catch(() => undefined);
   if (text === undefined || !(await exists(path))) {
     throw usageError(`--resume: there is no interrupted export at ${path}`, "A complete export needs no --resume.");
   }
-  const saved = JSON.parse(text) as Omit<Progress, "to"> & { readonly to: string };
-  if (saved.what !== what) {
-    throw usageError("--resume: the interrupted export had other options", `It had ${saved.what}.`);
+  const { what, to, ...saved } = JSON.parse(text) as SavedProgress;
+  if (what !== selection) {
+    throw usageError("--resume: the interrupted export had other options", `It had ${what}.`);
   }
   const file = await open(path, "r+").catch((error: unknown) => {
     throw unwritable(path, error);
   });
   await file.truncate(saved.bytes);
-  return new ExportFile(path, file, { ...saved, to: new Date(saved.to) });
+  return new ExportFile(path, file, { ...saved, selection, to: new Date(to) });
 }
 
 const progressOf = (path: string): string => `${path}.progress`;
@@ -111,7 +118,8 @@ const progressOf = (path: string): string => `${path}.progress`;
 async function save(path: string, progress: Progress): Promise<void> {
   const next = `${progressOf(path)}.new`;
   try {
-    await writeFile(next, JSON.stringify(progress), { mode: 0o600 });
+    const { selection: what, ...rest } = progress;
+    await writeFile(next, JSON.stringify({ what, ...rest }), { mode: 0o600 });
     await rename(next, progressOf(path));
   } catch (error) {
     await rm(next, { force: true });

@@ -41,13 +41,16 @@ export function addRequestCommands(cloud: Command, context: Context): void {
 
   addExportCommand(requests, context);
 
-  const request = cloud.command("request").description("Show one request of the request log");
+  const request = cloud.command("request").description("Show a request of the request log");
   withExamples(request, "cloud request get req_01jxyz…");
   const get = request
     .command("get")
     .description("Show the receipt of a request")
     .argument("<id>", "Id (req_…), the x-request-id of the answer", idArgument)
-    .addHelpText("after", "\nWhat was reserved and charged, what was decided about the request, and when.")
+    .addHelpText(
+      "after",
+      "\nShows its reservation, its charge, the decisions of guardrails and policies, and the times.",
+    )
     .action((id: string) => showRequest(context, id));
   withExamples(get, "cloud request get req_01jxyz…");
 }
@@ -61,7 +64,7 @@ async function listRequests(context: Context, options: RequestsOptions): Promise
   const { requests, nextPageToken } = response;
   const list = { data: requests.map(fromProtoRequest), next_page_token: fromProtoText(nextPageToken) };
   showList(context, list, REQUEST_COLUMNS, "No requests match.");
-  if (nextPageToken !== "") context.output.note(`Older ones: add --page-token ${nextPageToken}`);
+  if (nextPageToken !== "") context.output.note(`For older requests, add --page-token ${nextPageToken}`);
 }
 
 async function showRequest(context: Context, id: string): Promise<void> {

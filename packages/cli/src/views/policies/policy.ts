@@ -14,7 +14,7 @@ export interface PolicyView {
   readonly spec: SpecView | null;
   readonly disabled_at: string | null;
   readonly etag: string;
-  /** Id of the caller that created it; null if that was not recorded yet. */
+  /** Id of the caller that created it; null if it is older than this field. */
   readonly created_by: string | null;
   readonly binding_count: number;
   /** Oldest bindings of the policy, at most 5. */
@@ -43,7 +43,7 @@ export interface BindingView {
   readonly principal_type: string;
   readonly principal_id: string;
   readonly mode: string;
-  /** Id of the caller that created it; null if that was not recorded yet. */
+  /** Id of the caller that created it; null if it is older than this field. */
   readonly created_by: string | null;
 }
 
@@ -191,7 +191,7 @@ function tightestUse({ bound_to: bindings }: PolicyView): BudgetUseView | undefi
   const enforced = bindings.filter(({ mode }) => mode === "enforce");
   const deciding = enforced.length > 0 ? enforced : bindings;
   const uses = deciding.flatMap(({ budget_use: use }) => (use === null ? [] : [use]));
-  return uses.toSorted((one, other) => one.remaining_micro_usd - other.remaining_micro_usd)[0];
+  return uses.toSorted((left, right) => left.remaining_micro_usd - right.remaining_micro_usd)[0];
 }
 
 function usd(microUsd: number | undefined): string {
