@@ -68,7 +68,7 @@ export enum Reason {
   OPERATOR_REQUIRED = 6,
 
   /**
-   * PERMISSION_DENIED: only another service of the node may do this.
+   * PERMISSION_DENIED: only internal callers may call this method.
    *
    * @generated from enum value: REASON_INTERNAL_ONLY = 7;
    */

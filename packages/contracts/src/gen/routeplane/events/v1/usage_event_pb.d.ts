@@ -128,7 +128,7 @@ export declare type UnloggedDenials = Message<"routeplane.events.v1.UnloggedDeni
 export declare const UnloggedDenialsSchema: GenMessage<UnloggedDenials>;
 
 /**
- * Message on the wire: events are published in batches, because each message costs an acknowledgement.
+ * Batch of usage events, published as one message because each message costs an acknowledgement.
  *
  * @generated from message routeplane.events.v1.UsageEventBatch
  */
@@ -429,7 +429,7 @@ export declare type Settled = Message<"routeplane.events.v1.Settled"> & {
   reasoningTokens?: bigint | undefined;
 
   /**
-   * Milliseconds from receiving the request to passing on its stream's first piece of output. Absent if it was no stream, or
+   * Milliseconds from receiving the request to sending the first output of its stream. Absent if it was no stream, or
    * none came.
    *
    * @generated from field: optional int32 time_to_first_token_ms = 18;

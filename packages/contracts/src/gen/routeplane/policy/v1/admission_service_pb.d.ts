@@ -103,8 +103,8 @@ export declare type AdmitRequest = Message<"routeplane.policy.v1.AdmitRequest"> 
 
   /**
    * Idempotency key of the client for this request and every repetition of it, at most 255 characters: of all requests of the
-   * calling key with the same one, one is admitted, until it is voided or a day has passed since its end. Absent: nothing is
-   * compared.
+   * calling key with the same one, one is admitted, until it is voided or a day has passed since its end. Absent: requests are
+   * not compared.
    *
    * @generated from field: optional string idempotency_key = 8;
    */
@@ -181,7 +181,7 @@ export declare const AdmitResponseSchema: GenMessage<AdmitResponse>;
  */
 export declare type RateLimitState = Message<"routeplane.policy.v1.RateLimitState"> & {
   /**
-   * Maximum within the window.
+   * Maximum number within the window.
    *
    * @generated from field: int64 limit = 1;
    */
@@ -500,8 +500,8 @@ export declare const AdmissionService: GenService<{
     output: typeof AdmitResponseSchema;
   },
   /**
-   * Settlement: replaces the reservation of a request by its usage, also beyond what was reserved. Idempotent; exactly one of settle, void and
-   * expiry takes effect, except that a settlement corrects the charge of a reservation that has expired.
+   * Settlement: replaces the reservation of a request by its usage, also beyond what was reserved. Idempotent. Exactly one of
+   * settle, void and expiry takes effect, except that a settlement corrects the charge of a reservation that has expired.
    *
    * @generated from rpc routeplane.policy.v1.AdmissionService.Settle
    */

@@ -18,14 +18,14 @@ export declare const file_routeplane_policy_v1_budget_admin_service: GenFile;
  */
 export declare type ReconcileBudgetsRequest = Message<"routeplane.policy.v1.ReconcileBudgetsRequest"> & {
   /**
-   * Requests admitted then or later; absent: all that can be compared.
+   * Start of the range, inclusive, by time of admission; absent: the earliest that can be compared.
    *
    * @generated from field: google.protobuf.Timestamp from = 1;
    */
   from?: Timestamp | undefined;
 
   /**
-   * Requests admitted before then; absent: all up to now. Counters are compared only if it is not in the past.
+   * End of the range, exclusive, by time of admission; absent: now. Counters are compared only if it is not in the past.
    *
    * @generated from field: google.protobuf.Timestamp to = 2;
    */
@@ -52,35 +52,35 @@ export declare const ReconcileBudgetsRequestSchema: GenMessage<ReconcileBudgetsR
  */
 export declare type ReconcileBudgetsResponse = Message<"routeplane.policy.v1.ReconcileBudgetsResponse"> & {
   /**
-   * Requests admitted from then on were compared; absent: the range is too old for any.
+   * Start of the compared range, by time of admission; absent: the whole range is too old to be compared.
    *
    * @generated from field: google.protobuf.Timestamp compared_from = 1;
    */
   comparedFrom?: Timestamp | undefined;
 
   /**
-   * Namespaces that this page has finished with.
+   * Number of namespaces whose comparison ends in this page.
    *
    * @generated from field: int32 namespace_count = 2;
    */
   namespaceCount: number;
 
   /**
-   * Requests of this page whose charges were compared.
+   * Number of requests of this page whose charges were compared.
    *
    * @generated from field: int64 request_count = 3;
    */
   requestCount: bigint;
 
   /**
-   * Requests of this page that are still running, so that they cannot be compared yet.
+   * Number of requests of this page that are still running, so that they cannot be compared yet.
    *
    * @generated from field: int64 running_count = 4;
    */
   runningCount: bigint;
 
   /**
-   * Budgets whose counters were compared in this page, one for each binding.
+   * Number of counters of budgets that were compared in this page, one for each binding.
    *
    * @generated from field: int64 counter_count = 5;
    */
@@ -88,7 +88,8 @@ export declare type ReconcileBudgetsResponse = Message<"routeplane.policy.v1.Rec
 
   /**
    * Number of those that were compared in part, because what was spent has no time of its own: the window was edited within the
-   * last day, or is `total` and older. Reserved amounts were compared in full; of `total` that no less is spent than is known.
+   * last day, or is `total` and older. Reserved amounts were compared in full; for `total`, only a counter below the known sum
+   * is a difference.
    *
    * @generated from field: int64 partial_counter_count = 6;
    */
@@ -159,7 +160,7 @@ export declare type BudgetDifference = Message<"routeplane.policy.v1.BudgetDiffe
 export declare const BudgetDifferenceSchema: GenMessage<BudgetDifference>;
 
 /**
- * Request that the log and its budgets charge differently.
+ * Request whose charge differs between its budgets and the request log.
  *
  * @generated from message routeplane.policy.v1.ChargeDifference
  */

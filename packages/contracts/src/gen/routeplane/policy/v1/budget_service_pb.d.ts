@@ -168,7 +168,7 @@ export declare type ListBudgetsResponse = Message<"routeplane.policy.v1.ListBudg
 export declare const ListBudgetsResponseSchema: GenMessage<ListBudgetsResponse>;
 
 /**
- * Request of UpdateBudget. Something that is to be set and cleared at once is refused.
+ * Request of UpdateBudget. A field that is both set and cleared is refused.
  *
  * @generated from message routeplane.policy.v1.UpdateBudgetRequest
  */
@@ -202,7 +202,7 @@ export declare type UpdateBudgetRequest = Message<"routeplane.policy.v1.UpdateBu
   limitMicroUsd?: bigint | undefined;
 
   /**
-   * The policy's etag as it was read: refused if the policy has changed since. Empty: whatever it is now.
+   * Etag of the policy as it was read: the call is refused if the policy has changed since. Empty: not checked.
    *
    * @generated from field: string etag = 5;
    */
@@ -269,7 +269,7 @@ export declare const DeleteBudgetRequestSchema: GenMessage<DeleteBudgetRequest>;
  */
 export declare type DeleteBudgetResponse = Message<"routeplane.policy.v1.DeleteBudgetResponse"> & {
   /**
-   * The bindings that went with it.
+   * Bindings that were removed with it.
    *
    * @generated from field: repeated routeplane.policy.v1.Binding unbound = 1;
    */
@@ -283,8 +283,9 @@ export declare type DeleteBudgetResponse = Message<"routeplane.policy.v1.DeleteB
 export declare const DeleteBudgetResponseSchema: GenMessage<DeleteBudgetResponse>;
 
 /**
- * Budgets: policies that limit spend within a rolling window. The same policies
- * as PolicyService's, by their kind: one of another kind is NOT_FOUND here. Its rules on loosening hold here as well.
+ * Budgets: policies that limit spend within a rolling window. These are
+ * the policies of PolicyService that have this kind: one of another kind is NOT_FOUND here. PolicyService's restrictions of
+ * sub-keys apply.
  *
  * @generated from service routeplane.policy.v1.BudgetService
  */

@@ -85,8 +85,9 @@ export const DeleteBudgetResponseSchema = /*@__PURE__*/
   messageDesc(file_routeplane_policy_v1_budget_service, 9);
 
 /**
- * Budgets: policies that limit spend within a rolling window. The same policies
- * as PolicyService's, by their kind: one of another kind is NOT_FOUND here. Its rules on loosening hold here as well.
+ * Budgets: policies that limit spend within a rolling window. These are
+ * the policies of PolicyService that have this kind: one of another kind is NOT_FOUND here. PolicyService's restrictions of
+ * sub-keys apply.
  *
  * @generated from service routeplane.policy.v1.BudgetService
  */

@@ -157,7 +157,7 @@ export declare type PolicySource = Message<"routeplane.policy.v1.PolicySource"> 
   principalType: PrincipalType;
 
   /**
-   * `ns_…` or `key_…` that it is on: the principal itself, or what it inherits from.
+   * `ns_…` or `key_…` that it is on: the principal itself, or one that it inherits from.
    *
    * @generated from field: string principal_id = 5;
    */
@@ -300,7 +300,7 @@ export declare const SourcedModelSchema: GenMessage<SourcedModel>;
  */
 export declare type SourcedTokenCap = Message<"routeplane.policy.v1.SourcedTokenCap"> & {
   /**
-   * Input and output tokens together at most.
+   * Maximum number of input and output tokens together.
    *
    * @generated from field: int64 tokens = 1;
    */
@@ -327,7 +327,7 @@ export declare const SourcedTokenCapSchema: GenMessage<SourcedTokenCap>;
  */
 export declare type SourcedStreaming = Message<"routeplane.policy.v1.SourcedStreaming"> & {
   /**
-   * False.
+   * Always false.
    *
    * @generated from field: bool allowed = 1;
    */
@@ -354,7 +354,7 @@ export declare const SourcedStreamingSchema: GenMessage<SourcedStreaming>;
  */
 export declare type SourcedUninspectable = Message<"routeplane.policy.v1.SourcedUninspectable"> & {
   /**
-   * Block.
+   * Always block.
    *
    * @generated from field: routeplane.policy.v1.Uninspectable action = 1;
    */
@@ -402,7 +402,7 @@ export declare type SourcedPattern = Message<"routeplane.policy.v1.SourcedPatter
 export declare const SourcedPatternSchema: GenMessage<SourcedPattern>;
 
 /**
- * A budget and what is used of it now.
+ * A budget and its current use.
  *
  * @generated from message routeplane.policy.v1.EffectiveBudget
  */
@@ -457,7 +457,7 @@ export declare type EffectiveBudget = Message<"routeplane.policy.v1.EffectiveBud
 export declare const EffectiveBudgetSchema: GenMessage<EffectiveBudget>;
 
 /**
- * A rate limit and what is used of it now.
+ * A rate limit and its current use.
  *
  * @generated from message routeplane.policy.v1.EffectiveRateLimit
  */

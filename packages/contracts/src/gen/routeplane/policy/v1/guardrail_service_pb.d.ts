@@ -168,7 +168,7 @@ export declare type ListGuardrailsResponse = Message<"routeplane.policy.v1.ListG
 export declare const ListGuardrailsResponseSchema: GenMessage<ListGuardrailsResponse>;
 
 /**
- * Request of UpdateGuardrail. Something that is to be set and cleared at once is refused.
+ * Request of UpdateGuardrail. A field that is both set and cleared is refused.
  *
  * @generated from message routeplane.policy.v1.UpdateGuardrailRequest
  */
@@ -258,7 +258,7 @@ export declare type UpdateGuardrailRequest = Message<"routeplane.policy.v1.Updat
   clearContentPatterns: boolean;
 
   /**
-   * The policy's etag as it was read: refused if the policy has changed since. Empty: whatever it is now.
+   * Etag of the policy as it was read: the call is refused if the policy has changed since. Empty: not checked.
    *
    * @generated from field: string etag = 13;
    */
@@ -339,7 +339,7 @@ export declare const DeleteGuardrailRequestSchema: GenMessage<DeleteGuardrailReq
  */
 export declare type DeleteGuardrailResponse = Message<"routeplane.policy.v1.DeleteGuardrailResponse"> & {
   /**
-   * The bindings that went with it.
+   * Bindings that were removed with it.
    *
    * @generated from field: repeated routeplane.policy.v1.Binding unbound = 1;
    */
@@ -353,8 +353,9 @@ export declare type DeleteGuardrailResponse = Message<"routeplane.policy.v1.Dele
 export declare const DeleteGuardrailResponseSchema: GenMessage<DeleteGuardrailResponse>;
 
 /**
- * Guardrails: policies on what may be asked for and answered. The same policies
- * as PolicyService's, by their kind: one of another kind is NOT_FOUND here. Its rules on loosening hold here as well.
+ * Guardrails: policies on the models, streaming, tokens and content of requests and answers. These are
+ * the policies of PolicyService that have this kind: one of another kind is NOT_FOUND here. PolicyService's restrictions of
+ * sub-keys apply.
  *
  * @generated from service routeplane.policy.v1.GuardrailService
  */

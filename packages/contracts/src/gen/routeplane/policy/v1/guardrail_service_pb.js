@@ -85,8 +85,9 @@ export const DeleteGuardrailResponseSchema = /*@__PURE__*/
   messageDesc(file_routeplane_policy_v1_guardrail_service, 9);
 
 /**
- * Guardrails: policies on what may be asked for and answered. The same policies
- * as PolicyService's, by their kind: one of another kind is NOT_FOUND here. Its rules on loosening hold here as well.
+ * Guardrails: policies on the models, streaming, tokens and content of requests and answers. These are
+ * the policies of PolicyService that have this kind: one of another kind is NOT_FOUND here. PolicyService's restrictions of
+ * sub-keys apply.
  *
  * @generated from service routeplane.policy.v1.GuardrailService
  */

@@ -61,7 +61,7 @@ export declare type Policy = Message<"routeplane.policy.v1.Policy"> & {
   disabledAt?: Timestamp | undefined;
 
   /**
-   * Etag of its name, its spec and its being disabled or not. An update or a binding that sends it back fails if one of them
+   * Etag of its name, its spec and whether it is disabled. An update or a binding that sends it back fails if one of them
    * has changed since.
    *
    * @generated from field: string etag = 7;
@@ -97,7 +97,7 @@ export declare type Policy = Message<"routeplane.policy.v1.Policy"> & {
 export declare const PolicySchema: GenMessage<Policy>;
 
 /**
- * A binding of a policy and what is used through it.
+ * A binding of a policy and the current use through it.
  *
  * @generated from message routeplane.policy.v1.PolicyBinding
  */
@@ -307,7 +307,7 @@ export declare const PolicyKindSchema: GenEnum<PolicyKind>;
  */
 export enum PrincipalType {
   /**
-   * Refused.
+   * Unspecified: refused in a request.
    *
    * @generated from enum value: PRINCIPAL_TYPE_UNSPECIFIED = 0;
    */

@@ -196,7 +196,7 @@ export declare type BindPolicyRequest = Message<"routeplane.policy.v1.BindPolicy
   mode: BindingMode;
 
   /**
-   * The policy's etag as it was read: refused if the policy has changed since. Empty: whatever it is now.
+   * Etag of the policy as it was read: the call is refused if the policy has changed since. Empty: not checked.
    *
    * @generated from field: string etag = 5;
    */
@@ -264,7 +264,7 @@ export declare type UpdatePolicyRequest = Message<"routeplane.policy.v1.UpdatePo
   spec?: PolicySpec | undefined;
 
   /**
-   * The policy's etag as it was read: refused if the policy has changed since. Empty: whatever it is now.
+   * Etag of the policy as it was read: the call is refused if the policy has changed since. Empty: not checked.
    *
    * @generated from field: string etag = 4;
    */
@@ -338,7 +338,7 @@ export declare const DeletePolicyRequestSchema: GenMessage<DeletePolicyRequest>;
  */
 export declare type DeletePolicyResponse = Message<"routeplane.policy.v1.DeletePolicyResponse"> & {
   /**
-   * The bindings that went with it.
+   * Bindings that were removed with it.
    *
    * @generated from field: repeated routeplane.policy.v1.Binding unbound = 1;
    */
@@ -683,8 +683,8 @@ export declare const PolicyService: GenService<{
     output: typeof ListPoliciesResponseSchema;
   },
   /**
-   * Renames a policy, or replaces its spec: in force for the next admission wherever it is bound. What its bindings have
-   * counted so far stays counted. Atomic. Without an etag, idempotent: the last write wins.
+   * Renames a policy, or replaces its spec: in force for the next admission wherever it is bound. The counters of its
+   * bindings stay. Atomic. Without an etag, idempotent: the last write wins.
    * Errors: NOT_FOUND RESOURCE_NOT_FOUND; PERMISSION_DENIED POLICY_BINDS_CALLER, POLICY_OUT_OF_LINEAGE; ABORTED ETAG_MISMATCH
    * if it has changed since; ALREADY_EXISTS NAME_TAKEN; INVALID_ARGUMENT FIELD_INVALID as CreatePolicy, for a spec of another
    * kind than the policy's, for a mask of anything else, and if nothing is to be changed.
@@ -697,9 +697,9 @@ export declare const PolicyService: GenService<{
     output: typeof UpdatePolicyResponseSchema;
   },
   /**
-   * Deletes a policy and, if `unbind` is set, every binding of it, with what those have counted. Atomic; cannot be undone.
+   * Deletes a policy and, if `unbind` is set, every binding of it, with their counters. Atomic; cannot be undone.
    * Errors: NOT_FOUND RESOURCE_NOT_FOUND; PERMISSION_DENIED POLICY_BINDS_CALLER, POLICY_OUT_OF_LINEAGE; FAILED_PRECONDITION
-   * POLICY_BOUND if it is bound and the request does not say `unbind`.
+   * POLICY_BOUND if it is bound and `unbind` is not set.
    *
    * @generated from rpc routeplane.policy.v1.PolicyService.DeletePolicy
    */
@@ -709,7 +709,7 @@ export declare const PolicyService: GenService<{
     output: typeof DeletePolicyResponseSchema;
   },
   /**
-   * Puts a policy that was disabled in force again wherever it is bound. Idempotent.
+   * Enables a disabled policy wherever it is bound. Idempotent.
    * Errors: NOT_FOUND RESOURCE_NOT_FOUND; PERMISSION_DENIED POLICY_OUT_OF_LINEAGE.
    *
    * @generated from rpc routeplane.policy.v1.PolicyService.EnablePolicy
@@ -720,7 +720,7 @@ export declare const PolicyService: GenService<{
     output: typeof EnablePolicyResponseSchema;
   },
   /**
-   * Switches a policy off wherever it is bound; bindings and what they have counted stay. Idempotent: one that is disabled
+   * Disables a policy wherever it is bound; its bindings and their counters stay. Idempotent: one that is disabled
    * stays as it was.
    * Errors: NOT_FOUND RESOURCE_NOT_FOUND; PERMISSION_DENIED POLICY_BINDS_CALLER, POLICY_OUT_OF_LINEAGE.
    *
@@ -732,10 +732,10 @@ export declare const PolicyService: GenService<{
     output: typeof DisablePolicyResponseSchema;
   },
   /**
-   * Binds a policy to a principal of the caller's namespace. In force for the next admission: requests that are running,
-   * streams too, go on under what they were admitted with, and the new binding counts nothing of them. To stop them, revoke
-   * their key. Each binding of a budget has a counter of its own. Idempotent: binding twice to the same principal in the same
-   * mode returns the same binding.
+   * Binds a policy to a principal of the caller's namespace. In force for the next admission: running requests,
+   * streams too, go on under the policies that they were admitted with, and the new binding counts nothing of them. To stop
+   * them, revoke their key. Each binding of a budget has a counter of its own. Idempotent: binding twice to the same principal
+   * in the same mode returns the same binding.
    * Errors: NOT_FOUND RESOURCE_NOT_FOUND for the policy or the principal; PERMISSION_DENIED PRINCIPAL_OUT_OF_LINEAGE;
    * FAILED_PRECONDITION STATE_CONFLICT if the principal is a revoked key; ABORTED ETAG_MISMATCH if the policy has changed
    * since the etag was read; ALREADY_EXISTS BINDING_EXISTS if it is bound there in the other mode: unbind it first, except
@@ -751,7 +751,7 @@ export declare const PolicyService: GenService<{
     output: typeof BindPolicyResponseSchema;
   },
   /**
-   * Removes a binding, and what it has counted. In force for the next admission. Atomic; not idempotent.
+   * Removes a binding and its counters. In force for the next admission. Atomic; not idempotent.
    * Errors: NOT_FOUND RESOURCE_NOT_FOUND for the policy, or if the binding is not one of it; PERMISSION_DENIED
    * POLICY_BINDS_CALLER, POLICY_OUT_OF_LINEAGE, whichever of the policy's bindings it is.
    *

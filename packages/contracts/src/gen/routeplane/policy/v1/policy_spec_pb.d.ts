@@ -63,7 +63,7 @@ export declare type PolicySpec = Message<"routeplane.policy.v1.PolicySpec"> & {
 export declare const PolicySpecSchema: GenMessage<PolicySpec>;
 
 /**
- * A limit on what may be spent within a rolling window: settled and reserved together never exceed it.
+ * A limit on spend within a rolling window. An admission never makes settled and reserved together exceed it; an overrun can.
  *
  * @generated from message routeplane.policy.v1.BudgetSpec
  */
@@ -90,7 +90,7 @@ export declare type BudgetSpec = Message<"routeplane.policy.v1.BudgetSpec"> & {
 export declare const BudgetSpecSchema: GenMessage<BudgetSpec>;
 
 /**
- * Limits on how much may be asked for within a sliding window. Requests and tokens count at admission.
+ * Limits on requests and tokens within a sliding window, and on concurrency. Requests and tokens count at admission.
  *
  * @generated from message routeplane.policy.v1.RateLimitSpec
  */
@@ -103,21 +103,21 @@ export declare type RateLimitSpec = Message<"routeplane.policy.v1.RateLimitSpec"
   windowSecs: number;
 
   /**
-   * Requests within the window at most; absent: any number.
+   * Maximum number of requests within the window; absent: no maximum.
    *
    * @generated from field: optional int64 max_requests = 2;
    */
   maxRequests?: bigint | undefined;
 
   /**
-   * Input and output tokens within the window at most; absent: any number.
+   * Maximum number of input and output tokens within the window; absent: no maximum.
    *
    * @generated from field: optional int64 max_tokens = 3;
    */
   maxTokens?: bigint | undefined;
 
   /**
-   * Maximum of requests that run at the same time, whatever the window; absent: any number.
+   * Maximum number of requests that run at the same time, whatever the window; absent: no maximum.
    *
    * @generated from field: optional int64 max_concurrent = 4;
    */
@@ -138,21 +138,21 @@ export declare const RateLimitSpecSchema: GenMessage<RateLimitSpec>;
  */
 export declare type GuardrailSpec = Message<"routeplane.policy.v1.GuardrailSpec"> & {
   /**
-   * The models that may be called; absent: all. An empty list allows none.
+   * Models that may be called; absent: all. An empty list allows none.
    *
    * @generated from field: routeplane.policy.v1.ModelList model_allow = 1;
    */
   modelAllow?: ModelList | undefined;
 
   /**
-   * The models that may not be called, whatever allows them.
+   * Models that may not be called, whatever allows them.
    *
    * @generated from field: routeplane.policy.v1.ModelList model_deny = 2;
    */
   modelDeny?: ModelList | undefined;
 
   /**
-   * Input and output tokens of one request together at most; absent: any number.
+   * Maximum number of input and output tokens of one request; absent: no maximum.
    *
    * @generated from field: optional int64 max_request_tokens = 3;
    */
@@ -166,7 +166,7 @@ export declare type GuardrailSpec = Message<"routeplane.policy.v1.GuardrailSpec"
   allowStreaming?: boolean | undefined;
 
   /**
-   * Texts that may not pass. Names are unique in it.
+   * Patterns of texts that are blocked or redacted. Their names are unique.
    *
    * @generated from field: repeated routeplane.policy.v1.ContentPattern content_patterns = 5;
    */

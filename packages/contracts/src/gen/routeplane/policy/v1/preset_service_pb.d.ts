@@ -168,7 +168,7 @@ export declare type ListPresetsResponse = Message<"routeplane.policy.v1.ListPres
 export declare const ListPresetsResponseSchema: GenMessage<ListPresetsResponse>;
 
 /**
- * Request of UpdatePreset. Something that is to be set and cleared at once is refused.
+ * Request of UpdatePreset. A field that is both set and cleared is refused.
  *
  * @generated from message routeplane.policy.v1.UpdatePresetRequest
  */
@@ -230,7 +230,7 @@ export declare type UpdatePresetRequest = Message<"routeplane.policy.v1.UpdatePr
   clearBudget: boolean;
 
   /**
-   * The policy's etag as it was read: refused if the policy has changed since. Empty: whatever it is now.
+   * Etag of the policy as it was read: the call is refused if the policy has changed since. Empty: not checked.
    *
    * @generated from field: string etag = 9;
    */
@@ -297,7 +297,7 @@ export declare const DeletePresetRequestSchema: GenMessage<DeletePresetRequest>;
  */
 export declare type DeletePresetResponse = Message<"routeplane.policy.v1.DeletePresetResponse"> & {
   /**
-   * The bindings that went with it.
+   * Bindings that were removed with it.
    *
    * @generated from field: repeated routeplane.policy.v1.Binding unbound = 1;
    */
@@ -311,8 +311,9 @@ export declare type DeletePresetResponse = Message<"routeplane.policy.v1.DeleteP
 export declare const DeletePresetResponseSchema: GenMessage<DeletePresetResponse>;
 
 /**
- * Presets: policies that bundle a guardrail, a rate limit and a budget, bound and updated as one. The same policies
- * as PolicyService's, by their kind: one of another kind is NOT_FOUND here. Its rules on loosening hold here as well.
+ * Presets: policies that bundle a guardrail, a rate limit and a budget, bound and updated as one. These are
+ * the policies of PolicyService that have this kind: one of another kind is NOT_FOUND here. PolicyService's restrictions of
+ * sub-keys apply.
  *
  * @generated from service routeplane.policy.v1.PresetService
  */

@@ -85,8 +85,9 @@ export const DeletePresetResponseSchema = /*@__PURE__*/
   messageDesc(file_routeplane_policy_v1_preset_service, 9);
 
 /**
- * Presets: policies that bundle a guardrail, a rate limit and a budget, bound and updated as one. The same policies
- * as PolicyService's, by their kind: one of another kind is NOT_FOUND here. Its rules on loosening hold here as well.
+ * Presets: policies that bundle a guardrail, a rate limit and a budget, bound and updated as one. These are
+ * the policies of PolicyService that have this kind: one of another kind is NOT_FOUND here. PolicyService's restrictions of
+ * sub-keys apply.
  *
  * @generated from service routeplane.policy.v1.PresetService
  */

@@ -168,7 +168,7 @@ export declare type ListRateLimitsResponse = Message<"routeplane.policy.v1.ListR
 export declare const ListRateLimitsResponseSchema: GenMessage<ListRateLimitsResponse>;
 
 /**
- * Request of UpdateRateLimit. Something that is to be set and cleared at once is refused.
+ * Request of UpdateRateLimit. A field that is both set and cleared is refused.
  *
  * @generated from message routeplane.policy.v1.UpdateRateLimitRequest
  */
@@ -237,7 +237,7 @@ export declare type UpdateRateLimitRequest = Message<"routeplane.policy.v1.Updat
   clearMaxConcurrent: boolean;
 
   /**
-   * The policy's etag as it was read: refused if the policy has changed since. Empty: whatever it is now.
+   * Etag of the policy as it was read: the call is refused if the policy has changed since. Empty: not checked.
    *
    * @generated from field: string etag = 10;
    */
@@ -304,7 +304,7 @@ export declare const DeleteRateLimitRequestSchema: GenMessage<DeleteRateLimitReq
  */
 export declare type DeleteRateLimitResponse = Message<"routeplane.policy.v1.DeleteRateLimitResponse"> & {
   /**
-   * The bindings that went with it.
+   * Bindings that were removed with it.
    *
    * @generated from field: repeated routeplane.policy.v1.Binding unbound = 1;
    */
@@ -318,8 +318,9 @@ export declare type DeleteRateLimitResponse = Message<"routeplane.policy.v1.Dele
 export declare const DeleteRateLimitResponseSchema: GenMessage<DeleteRateLimitResponse>;
 
 /**
- * Rate limits: policies that limit requests, tokens or concurrency within a sliding window. The same policies
- * as PolicyService's, by their kind: one of another kind is NOT_FOUND here. Its rules on loosening hold here as well.
+ * Rate limits: policies that limit requests, tokens or concurrency within a sliding window. These are
+ * the policies of PolicyService that have this kind: one of another kind is NOT_FOUND here. PolicyService's restrictions of
+ * sub-keys apply.
  *
  * @generated from service routeplane.policy.v1.RateLimitService
  */

@@ -94,21 +94,21 @@ export declare const ListRequestHistoryResponseSchema: GenMessage<ListRequestHis
  */
 export declare type GetNextNamespaceRequest = Message<"routeplane.usage.v1.GetNextNamespaceRequest"> & {
   /**
-   * `ns_…` after which to look; empty: from the first on.
+   * `ns_…` after which the search starts; empty: from the first namespace on.
    *
    * @generated from field: string after = 1;
    */
   after: string;
 
   /**
-   * Requests received then or later.
+   * Start of the range, inclusive, by when a request was received.
    *
    * @generated from field: google.protobuf.Timestamp from = 2;
    */
   from?: Timestamp | undefined;
 
   /**
-   * Requests received before then.
+   * End of the range, exclusive, by when a request was received.
    *
    * @generated from field: google.protobuf.Timestamp to = 3;
    */

@@ -20,14 +20,14 @@ export declare const file_routeplane_usage_v1_usage_admin_service: GenFile;
  */
 export declare type GetNodeUsageRequest = Message<"routeplane.usage.v1.GetNodeUsageRequest"> & {
   /**
-   * First moment that counts, taken down to a whole hour; absent: 30 days before `to`.
+   * Start of the range, inclusive, rounded down to a whole hour; absent: 30 days before `to`.
    *
    * @generated from field: google.protobuf.Timestamp from = 1;
    */
   from?: Timestamp | undefined;
 
   /**
-   * First moment that does not count any more, taken up to a whole hour; absent: now.
+   * End of the range, exclusive, rounded up to a whole hour; absent: now.
    *
    * @generated from field: google.protobuf.Timestamp to = 2;
    */
@@ -157,14 +157,14 @@ export declare const NamespaceUsageSchema: GenMessage<NamespaceUsage>;
  */
 export declare type ReconcileUsageRequest = Message<"routeplane.usage.v1.ReconcileUsageRequest"> & {
   /**
-   * First moment, taken down to a whole hour; absent: 30 days before `to`.
+   * Start of the range, inclusive, rounded down to a whole hour; absent: 30 days before `to`.
    *
    * @generated from field: google.protobuf.Timestamp from = 1;
    */
   from?: Timestamp | undefined;
 
   /**
-   * First moment that does not count any more, taken up to a whole hour; absent: now.
+   * End of the range, exclusive, rounded up to a whole hour; absent: now.
    *
    * @generated from field: google.protobuf.Timestamp to = 2;
    */
@@ -270,7 +270,7 @@ export declare type UsageDifference = Message<"routeplane.usage.v1.UsageDifferen
   expected?: UsageGroup | undefined;
 
   /**
-   * First moment of the five minutes that it is the total of; absent: it is one of an hour or a day.
+   * Start of the five minutes of which it is the total; absent: it is a sum of an hour or a day.
    *
    * @generated from field: google.protobuf.Timestamp five_minutes = 4;
    */
@@ -284,7 +284,7 @@ export declare type UsageDifference = Message<"routeplane.usage.v1.UsageDifferen
 export declare const UsageDifferenceSchema: GenMessage<UsageDifference>;
 
 /**
- * A usage event that could not be recorded, or a message that is none.
+ * A usage event that could not be recorded, or a message that is no usage event.
  *
  * @generated from message routeplane.usage.v1.DeadLetter
  */
@@ -346,14 +346,14 @@ export declare type DeadLetter = Message<"routeplane.usage.v1.DeadLetter"> & {
   changedBy: string;
 
   /**
-   * The bytes as they came: an UsageEventBatch, if they can be read at all. Only in GetDeadLetter.
+   * Payload as it was received: a UsageEventBatch, if it can be decoded. Only in GetDeadLetter.
    *
    * @generated from field: bytes payload = 9;
    */
   payload: Uint8Array;
 
   /**
-   * Decoded content of the bytes; absent if they cannot be decoded. Only in GetDeadLetter.
+   * Decoded payload; absent if it cannot be decoded. Only in GetDeadLetter.
    *
    * @generated from field: routeplane.events.v1.UsageEventBatch content = 10;
    */
@@ -561,28 +561,28 @@ export enum DeadLetterState {
   UNSPECIFIED = 0,
 
   /**
-   * Waits for an operator.
+   * Held: waits for a decision of an operator.
    *
    * @generated from enum value: DEAD_LETTER_STATE_HELD = 1;
    */
   HELD = 1,
 
   /**
-   * The aggregator is to record it again.
+   * Replaying: the aggregator is about to record it again.
    *
    * @generated from enum value: DEAD_LETTER_STATE_REPLAYING = 2;
    */
   REPLAYING = 2,
 
   /**
-   * Recorded after all.
+   * Replayed: recorded, at the latest by the replay.
    *
    * @generated from enum value: DEAD_LETTER_STATE_REPLAYED = 3;
    */
   REPLAYED = 3,
 
   /**
-   * Given up.
+   * Discarded by an operator: never recorded.
    *
    * @generated from enum value: DEAD_LETTER_STATE_DISCARDED = 4;
    */

@@ -18,14 +18,14 @@ export declare const file_routeplane_usage_v1_usage_service: GenFile;
  */
 export declare type GetUsageRequest = Message<"routeplane.usage.v1.GetUsageRequest"> & {
   /**
-   * First moment that counts; absent: 30 days before `to`.
+   * Start of the range, inclusive; absent: 30 days before `to`.
    *
    * @generated from field: google.protobuf.Timestamp from = 1;
    */
   from?: Timestamp | undefined;
 
   /**
-   * First moment that does not count any more; absent: now.
+   * End of the range, exclusive; absent: now.
    *
    * @generated from field: google.protobuf.Timestamp to = 2;
    */
@@ -313,7 +313,8 @@ export declare type LoggedRequest = Message<"routeplane.usage.v1.LoggedRequest">
   reservedMicroUsd: bigint;
 
   /**
-   * True if the upstream reported no usage, or nobody how it ended, so that the reservation stands in for it.
+   * True if the final usage is not known, so that the reservation stands in for it, or what the upstream had reported by then
+   * where that is more.
    *
    * @generated from field: bool estimated = 11;
    */
@@ -607,7 +608,8 @@ export declare type GetRequestResponse = Message<"routeplane.usage.v1.GetRequest
 export declare const GetRequestResponseSchema: GenMessage<GetRequestResponse>;
 
 /**
- * Receipt: how the charge of a request came about. Unknown facts are absent: of requests from before it was recorded, all.
+ * Receipt: how the charge of a request came about. Unknown facts are absent: all, for a request from before receipts were
+ * recorded.
  *
  * @generated from message routeplane.usage.v1.Receipt
  */
@@ -641,7 +643,7 @@ export declare type Receipt = Message<"routeplane.usage.v1.Receipt"> & {
   admittedAt?: Timestamp | undefined;
 
   /**
-   * Milliseconds from receiving it to passing on its stream's first piece of output; absent if it was no stream, or none came.
+   * Milliseconds from receiving the request to sending the first output of its stream; absent if it was no stream, or none came.
    *
    * @generated from field: optional int32 time_to_first_token_ms = 5;
    */
@@ -655,7 +657,7 @@ export declare type Receipt = Message<"routeplane.usage.v1.Receipt"> & {
   upstreamMs?: number | undefined;
 
   /**
-   * Milliseconds from receiving it to its end; absent while pending, and if unknown.
+   * Milliseconds from receiving the request to its end; absent while pending, and if unknown.
    *
    * @generated from field: optional int64 total_ms = 7;
    */
@@ -669,7 +671,7 @@ export declare type Receipt = Message<"routeplane.usage.v1.Receipt"> & {
   guardrailDecisions: GuardrailDecision[];
 
   /**
-   * The model that the price is of, if the upstream answered with another one than was asked for; else empty.
+   * The model that the price is of, if the upstream answered with another one than the requested; else empty.
    *
    * @generated from field: string billed_model = 9;
    */
@@ -982,7 +984,7 @@ export declare const UsageService: GenService<{
    * recorded, and one that is corrected afterwards is not repeated. The stream ends after a few seconds, so that its
    * credential is verified again: a call with the last token continues without a gap or a repetition.
    * A credential has at most 5 of these streams open at a time, at each process of this service.
-   * Errors: INVALID_ARGUMENT FIELD_INVALID for a token that is none, RESOURCE_EXHAUSTED LIMIT_REACHED for a sixth stream.
+   * Errors: INVALID_ARGUMENT FIELD_INVALID for an invalid resume token, RESOURCE_EXHAUSTED LIMIT_REACHED for a sixth stream.
    *
    * @generated from rpc routeplane.usage.v1.UsageService.WatchRequests
    */
