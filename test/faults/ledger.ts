@@ -141,7 +141,7 @@ function faultsOfReservations(log: readonly Row[], reservations: readonly Reserv
   return [...unexplained, ...differing];
 }
 
-/** Expects no reservation without a budget, except the record that one that may have been made was released. */
+/** Expects no reservation without a budget. A voided one is allowed: a gateway that cannot know whether it made one releases it. */
 function faultsWithoutBudget(reservations: readonly Reservation[]): readonly string[] {
   const unexpected = reservations.filter(({ state }) => state !== "voided");
   return unexpected.map(

@@ -6,7 +6,7 @@ import { errorCode } from "./start-failure.ts";
 export interface Gateway {
   readonly role: string;
   readonly port: number;
-  /** True if it was not asked for and runs only to send what an earlier run left in its spool. */
+  /** True if it was not requested, and runs only to send the pending records of its spool from an earlier run. */
   readonly isForSpool: boolean;
 }
 

@@ -76,7 +76,7 @@ export async function startNode(options: StartOptions): Promise<{ addresses: Add
   }
 }
 
-/** Last steps of the start. Each settles after the steps that it depends on. */
+/** Begins all steps. Returns those on which no other depends; each settles after the steps that it depends on. */
 function startSteps(start: Start): readonly Promise<void>[] {
   const { processes, progress, roles } = start;
   const run = (service: Service) => () => progress.step(service, () => processes.start(serviceSpec(service, roles)));

@@ -3,8 +3,8 @@ import { afterAll, expect, it } from "vitest";
 import { cloneDatabase } from "../src/clone-database.ts";
 import { startNats } from "../src/start-nats.ts";
 
-const [one, other] = await Promise.all([cloneDatabase(), cloneDatabase()]);
-afterAll(() => Promise.all([one.drop(), other.drop()]));
+const [clone, otherClone] = await Promise.all([cloneDatabase(), cloneDatabase()]);
+afterAll(() => Promise.all([clone.drop(), otherClone.drop()]));
 
 async function query<Row extends pg.QueryResultRow>(url: string, text: string): Promise<Row[]> {
   const client = new pg.Client({ connectionString: url });
@@ -18,20 +18,20 @@ async function query<Row extends pg.QueryResultRow>(url: string, text: string): 
 
 it("gives a clone the schema of every service", async () => {
   const rows = await query<{ schema: string }>(
-    one.adminUrl,
+    clone.adminUrl,
     "select distinct table_schema as schema from information_schema.tables where table_schema !~ '^(pg_|information)' order by 1",
   );
   expect(rows.map(({ schema }) => schema)).toEqual(["auth", "policy", "usage"]);
 });
 
-it("keeps what one clone holds from another", async () => {
-  await query(one.adminUrl, "create table public.mark (id int)");
-  expect(await query(other.adminUrl, "select to_regclass('public.mark') as mark")).toEqual([{ mark: null }]);
+it("shares no table between two clones", async () => {
+  await query(clone.adminUrl, "create table public.mark (id int)");
+  expect(await query(otherClone.adminUrl, "select to_regclass('public.mark') as mark")).toEqual([{ mark: null }]);
 });
 
 it("connects as a role that is bound by row-level security", async () => {
   const [row] = await query(
-    one.url("routeplane_auth"),
+    clone.url("routeplane_auth"),
     "select current_user as role, rolsuper or rolbypassrls as unbound from pg_roles where rolname = current_user",
   );
   expect(row).toEqual({ role: "routeplane_auth", unbound: false });

@@ -30,9 +30,9 @@ export interface SupervisionOptions {
   readonly log: string;
   /** File that holds the process id while the process runs. */
   readonly pidFile?: string;
-  /** Called when the process ended by itself, before it is restarted after `delayMs`. */
+  /** Called when the process, once ready, has ended by itself. It is restarted after `delayMs`. */
   readonly onDeath?: (ending: Ending, delayMs: number) => void;
-  /** Called when the process was restarted and is ready. */
+  /** Called when the process is ready after a restart. */
   readonly onRestart?: (pid: number) => void;
 }
 
@@ -62,7 +62,7 @@ const MAX_DELAY_MS = 5_000;
 /** Run time after which the restart delay is back at its minimum. */
 const STABLE_MS = 10_000;
 
-/** Starts the process, and restarts it whenever it ends by itself, after a delay that doubles each time. */
+/** Starts the process, and restarts it whenever it ends by itself, after a delay that doubles from 0.1 s up to 5 s. */
 export function supervise(spec: ProcessSpec, options: SupervisionOptions): SupervisedProcess {
   const stopping = new AbortController();
   let child: ChildProcess | undefined;
