@@ -119,11 +119,11 @@ describe("a ring", () => {
   it("subtracts an added amount as if it had never been added", () => {
     fc.assert(
       fc.property(filled, fc.nat(59), ([width, log], nth) => {
-        const taken = log[nth];
-        if (taken === undefined) return;
+        const removed = log[nth];
+        if (removed === undefined) return;
         const nowMs = log.at(-1)?.atMs ?? START_MS;
-        const rest = log.filter((each) => each !== taken);
-        const ring = subtractFromRing(counting(width, log), taken.amount, taken.atMs);
+        const rest = log.filter((each) => each !== removed);
+        const ring = subtractFromRing(counting(width, log), removed.amount, removed.atMs);
         expect(ringSum(ring, nowMs)).toBe(ringSum(counting(width, rest), nowMs));
       }),
     );

@@ -40,14 +40,15 @@ const request: fc.Arbitrary<RequestBounds> = fc.record({
   choices: fc.bigInt({ min: 1n, max: 12n }),
 });
 
-const left = ({ limitNano, spentNano, reservedNano }: Budget) => limitNano - spentNano - reservedNano;
-const fits = (nanoUsd: bigint, all: readonly Budget[]) => nanoUsd === 0n || all.every((each) => left(each) >= nanoUsd);
+const remainingOf = ({ limitNano, spentNano, reservedNano }: Budget) => limitNano - spentNano - reservedNano;
+const fits = (nanoUsd: bigint, all: readonly Budget[]) =>
+  nanoUsd === 0n || all.every((each) => remainingOf(each) >= nanoUsd);
 
 describe("an admission decision", () => {
   it("never reserves more than the remaining amount of any budget", () => {
     fc.assert(
-      fc.property(request, budgets, (asked, all) => {
-        const decision = decide(asked, all);
+      fc.property(request, budgets, (bounds, all) => {
+        const decision = decide(bounds, all);
         if (decision.outcome === "admit") expect(fits(decision.reservedNano, all)).toBe(true);
       }),
       { numRuns: 2_000 },
@@ -56,10 +57,10 @@ describe("an admission decision", () => {
 
   it("reserves an amount that covers every usage within the granted bounds", () => {
     fc.assert(
-      fc.property(request, budgets, (asked, all) => {
-        const decision = decide(asked, all);
+      fc.property(request, budgets, (bounds, all) => {
+        const decision = decide(bounds, all);
         if (decision.outcome === "deny") return;
-        const { price, inputTokensMax } = asked;
+        const { price, inputTokensMax } = bounds;
         expect(decision.reservedNano).toBe(reservationCost(price, inputTokensMax, decision.outputTokensMax));
       }),
     );
@@ -67,10 +68,10 @@ describe("an admission decision", () => {
 
   it("grants the requested output bound if it fits, else the largest multiple of the choices that fits", () => {
     fc.assert(
-      fc.property(request, fc.array(budget, { minLength: 1, maxLength: 5 }), (asked, all) => {
-        const { price, inputTokensMax, outputTokensMax, choices } = asked;
+      fc.property(request, fc.array(budget, { minLength: 1, maxLength: 5 }), (bounds, all) => {
+        const { price, inputTokensMax, outputTokensMax, choices } = bounds;
         const affordable = (output: bigint) => fits(reservationCost(price, inputTokensMax, output), all);
-        const decision = decide(asked, all);
+        const decision = decide(bounds, all);
         if (affordable(outputTokensMax)) {
           expect(decision).toMatchObject({ outcome: "admit", outputTokensMax });
         } else if (decision.outcome === "admit") {
@@ -91,29 +92,31 @@ describe("an admission decision", () => {
 
   it("denies for a budget that the least reservation exceeds, with the remaining and the needed amount", () => {
     fc.assert(
-      fc.property(request, budgets, (asked, all) => {
-        const decision = decide(asked, all);
+      fc.property(request, budgets, (bounds, all) => {
+        const decision = decide(bounds, all);
         if (decision.outcome === "admit") return;
         expect(decision.rule).toBe("budget");
         expect(decision.needed).toBeGreaterThan(decision.remaining);
         const { limit, remaining } = decision;
-        expect(all.some((each) => each.limitNano === limit && remaining === (left(each) > 0n ? left(each) : 0n))).toBe(
-          true,
-        );
+        expect(
+          all.some(
+            (each) => each.limitNano === limit && remaining === (remainingOf(each) > 0n ? remainingOf(each) : 0n),
+          ),
+        ).toBe(true);
       }),
     );
   });
 
   it("grants no less when a limit is raised, and no more when a budget is added", () => {
-    const granted = (asked: RequestBounds, all: readonly Budget[]) => {
-      const decision = decide(asked, all);
+    const granted = (bounds: RequestBounds, all: readonly Budget[]) => {
+      const decision = decide(bounds, all);
       return decision.outcome === "admit" ? decision.outputTokensMax : -1n;
     };
     fc.assert(
-      fc.property(request, budgets, budget, nano(10n ** 12n), (asked, all, another, extraNano) => {
+      fc.property(request, budgets, budget, nano(10n ** 12n), (bounds, all, another, extraNano) => {
         const raised = all.map((each) => ({ ...each, limitNano: each.limitNano + extraNano }));
-        expect(granted(asked, raised)).toBeGreaterThanOrEqual(granted(asked, all));
-        expect(granted(asked, [...all, another])).toBeLessThanOrEqual(granted(asked, all));
+        expect(granted(bounds, raised)).toBeGreaterThanOrEqual(granted(bounds, all));
+        expect(granted(bounds, [...all, another])).toBeLessThanOrEqual(granted(bounds, all));
       }),
       { numRuns: 1_000 },
     );
@@ -123,8 +126,8 @@ describe("an admission decision", () => {
     fc.assert(
       fc.property(fc.array(request, { maxLength: 30 }), fc.array(budget, { minLength: 1 }), (requests, all) => {
         const state = all.map((each) => ({ ...each, spentNano: 0n, reservedNano: 0n }));
-        for (const asked of requests) {
-          const decision = decide(asked, state);
+        for (const bounds of requests) {
+          const decision = decide(bounds, state);
           if (decision.outcome === "deny") continue;
           for (const each of state) each.reservedNano += decision.reservedNano;
         }
@@ -135,8 +138,8 @@ describe("an admission decision", () => {
 
   it("admits every request to which no budget applies", () => {
     fc.assert(
-      fc.property(request, (asked) => {
-        expect(decide(asked, [])).toMatchObject({ outcome: "admit", outputTokensMax: asked.outputTokensMax });
+      fc.property(request, (bounds) => {
+        expect(decide(bounds, [])).toMatchObject({ outcome: "admit", outputTokensMax: bounds.outputTokensMax });
       }),
     );
   });

@@ -59,7 +59,6 @@ const steps = fc.array(
     input: fc.nat(30),
     output: fc.nat(60),
     choices: fc.integer({ min: 1, max: 4 }),
-    closes: fc.boolean(),
   }),
   { maxLength: 40 },
 );
@@ -108,9 +107,9 @@ describe("limits of every kind", () => {
           if (decision.outcome === "admit") {
             // Settled at once: the end of an open reservation is not known.
             const charge = { amount: decision.reservedNano, atMs: nowMs };
-            const closing = { ...NOTHING, releaseNano: decision.reservedNano, charge };
+            const end = { ...NOTHING, releaseNano: decision.reservedNano, charge };
             for (const each of bindings)
-              if (each.limits.budget) each.counter = endBudgetReservation(each.counter, closing, nowMs);
+              if (each.limits.budget) each.counter = endBudgetReservation(each.counter, end, nowMs);
             continue;
           }
           const at = (ms: number) => decideAdmission(request, bindings, ms).outcome;

@@ -64,8 +64,8 @@ describe("the audit log", () => {
 
   it("filters by a namespace in the operator's reach, and returns nothing for any other id", async () => {
     const operator = auth.as(auth.operatorToken);
-    const { namespace } = await operator.namespaces.createNamespace({ name: "asked-for", account: "default" });
-    const root = await auth.rootKey("asked-for");
+    const { namespace } = await operator.namespaces.createNamespace({ name: "filtered", account: "default" });
+    const root = await auth.rootKey("filtered");
     await auth.rootKey();
     const namespaceId = namespace?.id ?? "";
     const seen = await entriesOf(auth.operatorToken, { namespaceId });

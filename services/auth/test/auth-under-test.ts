@@ -56,7 +56,7 @@ export interface AuthUnderTest {
   }): Promise<{ id: string; token: string }>;
   /**
    * Another process of the service: a transport that calls it as the gateway. It subscribes to the changes in the database, or
-   * hears only of those that a test feeds into `changes`.
+   * receives only those that a test feeds into `changes`.
    */
   replica(changes?: ChangeFeed, monotonic?: () => number): Promise<Transport>;
   /** The database as the superuser, whom row-level security does not bind. */

@@ -22,7 +22,7 @@ afterAll(() => auth.stop());
 /** Another auth process. */
 type Replica = Awaited<ReturnType<typeof startReplica>>;
 
-/** @param changes feed of the changes that it hears of; by default those in the database */
+/** @param changes feed of the changes that it receives; by default those in the database */
 async function startReplica(changes?: ChangeFeed, monotonic?: () => number) {
   const client = createClient(VerificationService, await auth.replica(changes, monotonic));
   const resultOf = async (token: string, knownChange = 0n): Promise<string> => {
@@ -33,7 +33,7 @@ async function startReplica(changes?: ChangeFeed, monotonic?: () => number) {
   return { client, resultOf };
 }
 
-/** A replica that hears only of the changes that the test announces, by a clock that the test moves. */
+/** A replica that receives only the changes that the test announces, by a clock that the test moves. */
 async function startIsolatedReplica() {
   const changes = createChangeFeed();
   const time = { now: 0 };
@@ -105,7 +105,7 @@ describe("a cached result", () => {
     await eventually(async () => (await replica.resultOf(key.token)) === expected);
   });
 
-  it("is invalidated before any subscriber hears of the change", async () => {
+  it("is invalidated before any subscriber receives the change", async () => {
     const replica = await startReplica();
     const key = await mintCachedKey(replica);
     const changed = Promise.withResolvers<string>();
@@ -176,8 +176,8 @@ it("records the use of a key once a minute, over all replicas", async () => {
 
 const operator = () => auth.as(auth.operatorToken).namespaces;
 
-describe("a change that a replica has not heard of", () => {
-  it("is in the response to a caller that has heard of it, and in no other", async () => {
+describe("a change that a replica has not received", () => {
+  it("is in the response to a caller that has received it, and in no other", async () => {
     const replica = await startIsolatedReplica();
     const key = await mintCachedKey(replica);
     await key.keys.revokeKey({ id: key.id });
@@ -203,7 +203,7 @@ describe("a change that a replica has not heard of", () => {
     expect(await replica.resultOf(other.token)).toBe("CREDENTIAL_REVOKED");
   });
 
-  it("is in every response once nothing was heard from the feed for 2.5 s", async () => {
+  it("is in every response once nothing was received from the feed for 2.5 s", async () => {
     const replica = await startIsolatedReplica();
     const key = await mintCachedKey(replica);
     await key.keys.revokeKey({ id: key.id });

@@ -48,7 +48,7 @@ describe("a subscriber of a token", () => {
     return { release, latest, outcomes };
   }
 
-  it("hears at once that the key, or one above it, is revoked", async () => {
+  it("receives the error at once when the key, or one above it, is revoked", async () => {
     const service = await startVerifier();
     const { root, token } = await mintCachedKey(service);
     const { latest } = await subscribe(service, token);
@@ -57,7 +57,7 @@ describe("a subscriber of a token", () => {
     await eventually(() => latest() === "CREDENTIAL_REVOKED", 2_000);
   });
 
-  it("hears what the key may still do, nothing of other keys, and nothing after its release", async () => {
+  it("receives the narrowed principal, nothing of other keys, and nothing after its release", async () => {
     const service = await startVerifier();
     const [own, other] = [await mintCachedKey(service), await mintCachedKey(service)];
     const [staying, gone] = [await subscribe(service, own.token), await subscribe(service, own.token)];
@@ -69,7 +69,7 @@ describe("a subscriber of a token", () => {
     expect(gone.outcomes).toEqual([]);
   });
 
-  it("hears when the key expires", async () => {
+  it("receives the error when the key expires", async () => {
     const service = await startVerifier();
     const root = await auth.rootKey();
     const expiresAt = timestampFromMs(auth.time.now + 60_000);
@@ -79,7 +79,7 @@ describe("a subscriber of a token", () => {
     await eventually(() => latest() === "CREDENTIAL_EXPIRED");
   });
 
-  it("hears of a revocation within 5 s while the feed is stalled", async () => {
+  it("receives a revocation within 5 s while the feed is stalled", async () => {
     const service = await startVerifier();
     const { root, id, token } = await mintCachedKey(service);
     const { latest } = await subscribe(service, token);
@@ -90,7 +90,7 @@ describe("a subscriber of a token", () => {
     expect(performance.now() - since).toBeLessThan(5_000);
   });
 
-  it("hears within 5 s, and not before 2.5 s, that the token can no longer be verified", async () => {
+  it("receives UNAVAILABLE within 5 s, and not before 2.5 s, once the token can no longer be verified", async () => {
     const service = await startVerifier();
     const { token } = await mintCachedKey(service);
     const { latest } = await subscribe(service, token);

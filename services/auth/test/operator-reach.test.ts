@@ -83,9 +83,9 @@ describe("every method for operators", () => {
 });
 
 describe("a service that caches verification results", () => {
-  it("refuses a revoked operator credential, and one below it, once it hears the change", async () => {
+  it("refuses a revoked operator credential, and one below it, once it receives the change", async () => {
     const verifier = createVerifier(await auth.replica(), { monotonic: () => 1_000_000, clock: () => auth.time.now });
-    const ask = (token: string) =>
+    const resultOf = (token: string) =>
       verifier.verify(token).then(
         () => "ok",
         (error: unknown) => (error instanceof DomainError ? error.reason : String(error)),
@@ -93,20 +93,20 @@ describe("a service that caches verification results", () => {
     const parent = await auth.operator();
     const child = await auth.operator({ by: parent.token, scopes: ["audit:read"] });
     const beside = await auth.operator();
-    for (const { token } of [parent, child, beside]) await eventually(async () => (await ask(token)) === "ok");
+    for (const { token } of [parent, child, beside]) await eventually(async () => (await resultOf(token)) === "ok");
     expect(await verifier.verify(child.token)).toMatchObject({ kind: "operator", scopes: ["audit:read"] });
     await auth.as(auth.operatorToken).operators.revokeOperator({ id: parent.id });
     for (const { token } of [parent, child]) {
-      expect(await eventually(async () => ((await ask(token)) === "ok" ? undefined : ask(token)))).toBe(
+      expect(await eventually(async () => ((await resultOf(token)) === "ok" ? undefined : resultOf(token)))).toBe(
         "CREDENTIAL_REVOKED",
       );
     }
-    expect(await ask(beside.token)).toBe("ok");
+    expect(await resultOf(beside.token)).toBe("ok");
 
     const rotated = await auth.operator();
-    await eventually(async () => (await ask(rotated.token)) === "ok");
+    await eventually(async () => (await resultOf(rotated.token)) === "ok");
     await auth.as(rotated.token).operators.rotateOperator({ id: rotated.id, grace: { seconds: 0n } });
-    await eventually(async () => (await ask(rotated.token)) === "CREDENTIAL_EXPIRED");
+    await eventually(async () => (await resultOf(rotated.token)) === "CREDENTIAL_EXPIRED");
     await verifier.stop();
   });
 });
@@ -153,8 +153,8 @@ describe("an operator credential that is limited to an account", () => {
     expect(seen.map(({ accountId }) => accountId)).toEqual([account?.id, account?.id]);
     const nodes = await auth.operator();
     for (const id of [nodes.id, newId("op")]) {
-      for (const ask of [operators.getOperator, operators.revokeOperator, operators.rotateOperator]) {
-        expect(await refusal(ask({ id }))).toMatchObject({ code: Code.NotFound });
+      for (const call of [operators.getOperator, operators.revokeOperator, operators.rotateOperator]) {
+        expect(await refusal(call({ id }))).toMatchObject({ code: Code.NotFound });
       }
     }
     expect(await auth.verify(nodes.token)).toMatchObject({ case: "operator" });

@@ -156,7 +156,7 @@ describe("an operator's token that was replaced", () => {
 });
 
 describe("a verifier that has cached the token before the rotation", () => {
-  it("hears of the rotation of a key and of an operator credential by the change feed", async () => {
+  it("reduces the scopes of a rotated key and operator credential by the change feed", async () => {
     const verifying = await startVerifierUnderTest(auth, { monotonic: () => 0 });
     const { verifier } = verifying;
     const scopesOf = async (token: string) => {

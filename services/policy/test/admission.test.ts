@@ -148,16 +148,16 @@ describe("repeated calls", () => {
     expect(await total()).toMatchObject({ spentNano: 0n, reservedNano: 0n });
   });
 
-  it("of two tenants with the same request id do not meet", async () => {
-    const [mine, theirs] = [await policy.oneBudget(1_000n), await policy.oneBudget(1_000n)];
-    const request = mine.request(100n);
-    const same = { ...theirs.request(70n), requestId: request.requestId };
+  it("of two namespaces with the same request id do not affect each other", async () => {
+    const [first, second] = [await policy.oneBudget(1_000n), await policy.oneBudget(1_000n)];
+    const request = first.request(100n);
+    const same = { ...second.request(70n), requestId: request.requestId };
     await policy.admission.admit(request);
     expect(await policy.admission.admit(same)).toMatchObject({ reservedNano: nano(70n) });
     await policy.admission.settle(request, used(nano(60n)));
-    expect(await theirs.total()).toMatchObject({ reservedNano: nano(70n), spentNano: 0n });
+    expect(await second.total()).toMatchObject({ reservedNano: nano(70n), spentNano: 0n });
     await policy.admission.void(same, true);
-    expect(await mine.total()).toMatchObject({ reservedNano: 0n, spentNano: nano(60n) });
+    expect(await first.total()).toMatchObject({ reservedNano: 0n, spentNano: nano(60n) });
   });
 });
 

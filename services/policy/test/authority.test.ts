@@ -105,11 +105,11 @@ async function callMethod(method: DescMethodUnary, token: string, request: JsonV
 type KeyName = "root" | "above" | "sub" | "below" | "deeper" | "beside";
 
 /**
- * A namespace with a lineage of keys root, above, sub, below, deeper, and beside sub another key; and a policy of the method's kind
- * that one of them created.
+ * Creates a namespace with a lineage of keys (root, above, sub, below, deeper), another key `beside` sub, and a policy of the
+ * method's kind that one of them created.
  */
 async function createLineage(name: string, creator: KeyName = "root") {
-  const { namespaceId, key: root, policies } = policy.tenant();
+  const { namespaceId, key: root, policies } = policy.newNamespace();
   const above = policy.key(namespaceId, root);
   const sub = policy.key(namespaceId, above);
   const below = policy.key(namespaceId, sub);
@@ -150,7 +150,7 @@ it("every method that writes policies is tried here", () => {
 });
 
 describe.each(loosening)("%s", (name, method) => {
-  const request = WRITE_METHODS[name]?.request ?? expect.fail("no door");
+  const request = WRITE_METHODS[name]?.request ?? expect.fail("no such method");
 
   it.each(["namespace", "own key", "root key"] as const)(
     "is refused to a sub-key that is bound by its %s",
@@ -186,29 +186,29 @@ describe.each(loosening)("%s", (name, method) => {
   it("is refused from the instant in which the policy comes to bind the caller", async () => {
     const { sub, below, bind, principals } = await createLineage(name, "sub");
     const bound = await bind(below.id);
-    const knocked = await whileLocked(bound.policyId, [
+    const calls = await whileLocked(bound.policyId, [
       () => bind(principals["own key"]),
       () => callMethod(method, sub.token, request(bound)),
     ]);
-    expect(await refusal(Promise.all(knocked))).toMatchObject({ reason: "POLICY_BINDS_CALLER" });
+    expect(await refusal(Promise.all(calls))).toMatchObject({ reason: "POLICY_BINDS_CALLER" });
   });
 
   it("is permitted until then", async () => {
     const { sub, below, bind, principals } = await createLineage(name, "sub");
     const bound = await bind(below.id);
-    const [knocked] = await whileLocked(bound.policyId, [
+    const [changed] = await whileLocked(bound.policyId, [
       () => callMethod(method, sub.token, request(bound)),
       () => bind(principals["own key"]).catch(() => {}),
     ]);
-    await knocked;
+    await changed;
   });
 });
 
 describe.each(changing)("%s", (name, method) => {
-  const request = WRITE_METHODS[name]?.request ?? expect.fail("no door");
+  const request = WRITE_METHODS[name]?.request ?? expect.fail("no such method");
 
   it.each(["sub", "below", "deeper"] as const)(
-    "is open to a sub-key: created by %s, bound below it",
+    "is permitted to a sub-key on a policy that %s created, bound below it",
     async (creator) => {
       const { root, sub, below, deeper, policyId, bind, state } = await createLineage(name, creator);
       if (WRITE_METHODS[name]?.effect === "tightens")
@@ -222,7 +222,7 @@ describe.each(changing)("%s", (name, method) => {
   );
 
   it.each(["root", "above", "beside"] as const)(
-    "is shut to a sub-key: created by %s, bound below it",
+    "is refused to a sub-key on a policy that %s created, bound below it",
     async (creator) => {
       const { sub, below, bind, state } = await createLineage(name, creator);
       const bound = await bind(below.id);
@@ -290,7 +290,7 @@ describe("binding", () => {
   );
 
   it.each(["namespace", "root key", "beside"] as const)(
-    "is shut to a sub-key for the %s, by every method",
+    "is refused to a sub-key for the %s, by every method",
     async (by) => {
       const { sub, policyId, principals, state } = await createLineage("PolicyService/BindPolicy", "sub");
       const before = await state();
@@ -344,7 +344,7 @@ describe("binding", () => {
   });
 
   it.each(["root", "above", "another root"] as const)(
-    "of a %s key enforces what a sub-key has bound in shadow mode: no sub-key holds the place",
+    "of a %s key replaces what a sub-key has bound in shadow mode by an enforced binding",
     async (by) => {
       const { root, above, sub, policyId, principals } = await createLineage("PolicyService/BindPolicy");
       const caller = { root, above, "another root": policy.key(principals.namespace) }[by];

@@ -50,7 +50,7 @@ describe("the counter of changes", () => {
       policy.admin.within({}, async (tx) => {
         await touch(made.id).execute(tx);
         await sql`set constraints all immediate`.execute(tx);
-        throw new Error("thought better of it");
+        throw new Error("rolled back");
       });
     expect(await counted(() => rolledBack().catch(() => {}))).toBe(0);
     const move = policy.database.within({ namespaceId }, (tx) => sql`update changes set sequence = 0`.execute(tx));
@@ -71,19 +71,19 @@ describe("the counter of changes", () => {
 describe("WatchPolicyChanges", () => {
   it("streams each change that another process makes, in order and without a gap, and of no other namespace", async () => {
     const { watchPolicyChanges } = createClient(EnforcementService, policy.subscriber());
-    const heard: string[] = [];
+    const received: string[] = [];
     const watch = watchChanges({
       call: (options) => watchPolicyChanges({}, options),
       monotonic: () => performance.now(),
-      onChange: (namespaceId) => void heard.push(namespaceId),
-      onGap: () => void heard.push("a gap"),
+      onChange: (namespaceId) => void received.push(namespaceId),
+      onGap: () => void received.push("a gap"),
     });
     try {
       await eventually(() => watch.isLive());
       const namespaces = [newId("ns"), newId("ns"), newId("ns")];
       for (const namespaceId of namespaces) await policy.budget(namespaceId, 1_000n);
-      await eventually(() => heard.length >= namespaces.length);
-      expect(heard).toEqual(namespaces);
+      await eventually(() => received.length >= namespaces.length);
+      expect(received).toEqual(namespaces);
     } finally {
       await watch.stop();
     }

@@ -47,9 +47,9 @@ async function budgetTree() {
 
 type Tree = Awaited<ReturnType<typeof budgetTree>>;
 
-const taken = ({ spentNano, reservedNano }: BudgetTotals): bigint => spentNano + reservedNano;
+const consumedNano = ({ spentNano, reservedNano }: BudgetTotals): bigint => spentNano + reservedNano;
 const overspent = (totals: Map<Id<"bnd">, BudgetTotals>) =>
-  [...totals.values()].filter((each) => taken(each) > each.limitNano);
+  [...totals.values()].filter((each) => consumedNano(each) > each.limitNano);
 
 const requests = ({ namespaceId, lineages }: Tree) =>
   Array.from({ length: CONCURRENT }, (_, n) => requestOf(namespaceId, lineages[n % 2] ?? [], 10n));
@@ -62,10 +62,10 @@ describe(`${CONCURRENT} concurrent requests over three replicas`, () => {
     expect(overspent(totals)).toEqual([]);
     const admitted = answers.filter(({ outcome }) => outcome === "admitted");
     expect(admitted.length).toBeLessThan(CONCURRENT);
-    await expectHoldsMatch(tree, admitted);
+    await expectReservationsMatch(tree, admitted);
     // Their parent's is the tightest; the last request got what remained of it.
-    for (const each of totals.values()) expect(taken(each)).toBeGreaterThan(0n);
-    const fullyUsed = [...totals.values()].filter((each) => taken(each) === each.limitNano);
+    for (const each of totals.values()) expect(consumedNano(each)).toBeGreaterThan(0n);
+    const fullyUsed = [...totals.values()].filter((each) => consumedNano(each) === each.limitNano);
     expect(fullyUsed.map(({ limitNano }) => limitNano)).toContain(905_000n);
   });
 
@@ -131,7 +131,7 @@ describe("requests of one namespace that are decided together", () => {
 });
 
 /** Expects that each budget has reserved the sum of its open reservations, and that each reservation is on all budgets of its lineage. */
-async function expectHoldsMatch({ namespaceId }: Tree, admitted: readonly AdmissionResult[]): Promise<void> {
+async function expectReservationsMatch({ namespaceId }: Tree, admitted: readonly AdmissionResult[]): Promise<void> {
   const holds = await policy.admin.within({}, (tx) =>
     tx.selectFrom("holds").selectAll().where("namespace_id", "=", namespaceId).execute(),
   );
@@ -165,7 +165,7 @@ async function checkThenRecord(namespaceId: Id<"ns">, request: ReturnType<typeof
 describe("one request", () => {
   // A budget with half of the request to spare, and one with nothing: a repeated call then looks like one to be denied.
   it.each([15n, 10n])(
-    "holds once on a budget of %d, however often it is admitted at the same instant",
+    "is reserved once on a budget of %d, however often it is admitted at the same instant",
     async (limit) => {
       const namespaceId = newId("ns");
       const key = policy.key(namespaceId);

@@ -15,7 +15,7 @@ const { NAMESPACE, API_KEY } = PrincipalType;
 
 /** Namespace with a key and a sub-key, and clients of the sub-key. */
 function family() {
-  const { namespaceId, key: parent } = policy.tenant();
+  const { namespaceId, key: parent } = policy.newNamespace();
   const child = policy.key(namespaceId, parent);
   const { effective } = policy.as(child.token);
   const of = async (principalType: PrincipalType, principalId: string) =>
@@ -132,7 +132,7 @@ describe("the effective policy", () => {
 
   it("needs policy:read, and is that of a principal of the caller's namespace", async () => {
     const { namespaceId, child, of } = family();
-    const { effective } = policy.tenant(["policy:write"]);
+    const { effective } = policy.newNamespace(["policy:write"]);
     const request = { principalType: API_KEY, principalId: child.id };
     expect(await refusal(effective.getEffectivePolicy(request))).toMatchObject({ code: Code.PermissionDenied });
     const foreign = family();

@@ -44,7 +44,7 @@ describe("over plain gRPC", () => {
   });
 
   it("only the services of the node admit, and a malformed request is refused before the ledger", async () => {
-    const { key, namespaceId } = policy.tenant();
+    const { key, namespaceId } = policy.newNamespace();
     const codeOf = (request: object, options: object) =>
       client.call(admit, request, options).catch(({ code }: ServiceError) => code as unknown);
     const request = { namespaceId, requestId: newId("req"), lineage: [key.id], price: MICRO_PER_TOKEN };

@@ -27,20 +27,20 @@ const usedBy = ({ requestId }: { requestId: string }) => ({
 });
 
 describe.each(["a budget", "no limit"])("an idempotency key under %s", (limit) => {
-  async function tenant() {
+  async function newNamespace() {
     const namespaceId = newId("ns");
     const { lineage } = policy.key(namespaceId);
     if (limit === "a budget") await policy.budget(namespaceId, 1_000n);
     const reserved = async () => [...(await policy.totals(namespaceId)).values()][0]?.reservedNano ?? 0n;
-    return { namespaceId, lineage, reserved, taken: limit === "a budget" ? nano(10n) : 0n };
+    return { namespaceId, lineage, reserved, reservationNano: limit === "a budget" ? nano(10n) : 0n };
   }
 
   it("admits one request until it is voided, and names it to the others", async () => {
-    const { namespaceId, lineage, reserved, taken } = await tenant();
+    const { namespaceId, lineage, reserved, reservationNano } = await newNamespace();
     const [first, second] = [named(namespaceId, lineage), named(namespaceId, lineage)];
     expect(await policy.admission.admit(first)).toMatchObject({ outcome: "admitted" });
     await expect(policy.admission.admit(second)).rejects.toMatchObject(usedBy(first));
-    expect(await reserved()).toBe(taken);
+    expect(await reserved()).toBe(reservationNano);
     await policy.admission.void(second, true);
     await policy.admission.settle(first, used(nano(3n)));
     await expect(policy.admission.admit(named(namespaceId, lineage))).rejects.toMatchObject(usedBy(first));
@@ -48,24 +48,24 @@ describe.each(["a budget", "no limit"])("an idempotency key under %s", (limit) =
   });
 
   it("returns the same admission to a repeated call", async () => {
-    const { namespaceId, lineage } = await tenant();
+    const { namespaceId, lineage } = await newNamespace();
     const request = named(namespaceId, lineage);
     const answer = await policy.admission.admit(request);
     expect(await policy.admission.admit(request)).toEqual(answer);
   });
 
   it("can be used again once its request was voided", async () => {
-    const { namespaceId, lineage, reserved, taken } = await tenant();
+    const { namespaceId, lineage, reserved, reservationNano } = await newNamespace();
     const [first, second] = [named(namespaceId, lineage), named(namespaceId, lineage)];
     await policy.admission.admit(first);
     await policy.admission.void(first, false);
     expect(await policy.admission.admit(second)).toMatchObject({ outcome: "admitted" });
     await expect(policy.admission.admit(named(namespaceId, lineage))).rejects.toMatchObject(usedBy(second));
-    expect(await reserved()).toBe(taken);
+    expect(await reserved()).toBe(reservationNano);
   });
 
   it("stays used when its request has expired: it is charged, and may yet be settled", async () => {
-    const { namespaceId, lineage } = await tenant();
+    const { namespaceId, lineage } = await newNamespace();
     const first = named(namespaceId, lineage);
     await policy.admission.admit(first);
     await policy.tamper(
@@ -75,8 +75,8 @@ describe.each(["a budget", "no limit"])("an idempotency key under %s", (limit) =
   });
 
   it("is separate for every key and every namespace", async () => {
-    const { namespaceId, lineage } = await tenant();
-    const [sibling, stranger] = [policy.key(namespaceId), await tenant()];
+    const { namespaceId, lineage } = await newNamespace();
+    const [sibling, stranger] = [policy.key(namespaceId), await newNamespace()];
     const all = [
       named(namespaceId, lineage),
       named(namespaceId, sibling.lineage),
@@ -87,7 +87,7 @@ describe.each(["a budget", "no limit"])("an idempotency key under %s", (limit) =
 
   it("admits one of two concurrent requests over two replicas", async () => {
     for (let round = 0; round < ROUNDS; round++) {
-      const { namespaceId, lineage } = await tenant();
+      const { namespaceId, lineage } = await newNamespace();
       const pair = replicas.map((replica) => ({ replica, request: named(namespaceId, lineage) }));
       const outcomes = await Promise.allSettled(pair.map(({ replica, request }) => replica.admit(request)));
       const winner = pair[outcomes.findIndex(({ status }) => status === "fulfilled")]?.request ?? expect.fail("none");
@@ -97,7 +97,7 @@ describe.each(["a budget", "no limit"])("an idempotency key under %s", (limit) =
   });
 
   it("admits one of many concurrent requests over two replicas, and refuses no unrelated request", async () => {
-    const { namespaceId, lineage, reserved, taken } = await tenant();
+    const { namespaceId, lineage, reserved, reservationNano } = await newNamespace();
     const alike = Array.from({ length: 20 }, () => named(namespaceId, lineage));
     const others = Array.from({ length: 10 }, () => requestOf(namespaceId, lineage, 10n));
     const outcomes = await Promise.allSettled(
@@ -112,6 +112,6 @@ describe.each(["a budget", "no limit"])("an idempotency key under %s", (limit) =
       if (outcome.status === "rejected") expect(outcome.reason).toMatchObject(usedBy(winner));
     }
     expect(outcomes.slice(alike.length).map(({ status }) => status)).toEqual(others.map(() => "fulfilled"));
-    expect(await reserved()).toBe(taken * 11n);
+    expect(await reserved()).toBe(reservationNano * 11n);
   });
 });

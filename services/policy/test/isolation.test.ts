@@ -27,33 +27,31 @@ describe("row-level security", () => {
   }
 
   it("shows a query that forgets its filter nothing of another namespace, and nothing at all without one", async () => {
-    const mine = await filled();
+    const own = await filled();
     await filled();
     for (const table of tables) {
       const unfiltered = (scope: { namespaceId?: string }) =>
         policy.database.within(scope, (tx) => tx.selectFrom(table).select("namespace_id").execute());
-      expect(new Set((await unfiltered({ namespaceId: mine })).map((row) => row.namespace_id))).toEqual(
-        new Set([mine]),
-      );
+      expect(new Set((await unfiltered({ namespaceId: own })).map((row) => row.namespace_id))).toEqual(new Set([own]));
       expect(await unfiltered({})).toEqual([]);
       expect(await unfiltered({ namespaceId: newId("ns") })).toEqual([]);
     }
   });
 
   it("lets no transaction write into another namespace, nor refer to its rows", async () => {
-    const [mine, theirs] = [await filled(), await filled()];
-    const [foreign] = (await policy.policies.list(theirs, { kind: undefined, size: 1, after: undefined })).rows;
-    if (foreign === undefined) return expect.fail("no policy");
+    const [own, foreign] = [await filled(), await filled()];
+    const [foreignPolicy] = (await policy.policies.list(foreign, { kind: undefined, size: 1, after: undefined })).rows;
+    if (foreignPolicy === undefined) return expect.fail("no policy");
     const insert = (namespaceId: Id<"ns">) =>
-      policy.database.within({ namespaceId: mine }, (tx) =>
+      policy.database.within({ namespaceId: own }, (tx) =>
         tx
           .insertInto("bindings")
           .values({
             namespace_id: namespaceId,
             id: newId("bnd"),
-            policy_id: foreign.id,
+            policy_id: foreignPolicy.id,
             principal_type: "namespace",
-            principal_id: mine,
+            principal_id: own,
             mode: "enforce",
             created_at: new Date(),
             creator_lineage: [],
@@ -61,7 +59,7 @@ describe("row-level security", () => {
           })
           .execute(),
       );
-    await expect(insert(theirs)).rejects.toThrow(/row-level security/);
-    await expect(insert(mine)).rejects.toThrow(/foreign key/);
+    await expect(insert(foreign)).rejects.toThrow(/row-level security/);
+    await expect(insert(own)).rejects.toThrow(/foreign key/);
   });
 });

@@ -15,7 +15,7 @@ import {
   refusal,
   SERVICE_TOKEN,
   startPolicyUnderTest,
-  type Tenant,
+  type TestNamespace,
 } from "./policy-under-test.ts";
 
 let policy: PolicyUnderTest;
@@ -33,14 +33,14 @@ const budget = (limitMicroUsd: bigint, window = BudgetWindow.DAY) => ({
   kind: { case: "budget" as const, value: { window, limitMicroUsd } },
 });
 
-async function idOfNewPolicy({ policies }: Tenant, name = "daily-cap"): Promise<string> {
+async function idOfNewPolicy({ policies }: TestNamespace, name = "daily-cap"): Promise<string> {
   const { policy: made } = await policies.createPolicy({ name, spec: budget(5_000_000n) });
   return made?.id ?? expect.fail("no policy");
 }
 
 describe("creating a policy", () => {
   it("makes a policy that is then read and listed", async () => {
-    const { policies } = policy.tenant();
+    const { policies } = policy.newNamespace();
     const { policy: made } = await policies.createPolicy({ name: "daily-cap", spec: budget(5_000_000n) });
     expect(made).toMatchObject({
       id: expect.stringMatching(/^pol_/),
@@ -54,7 +54,7 @@ describe("creating a policy", () => {
   });
 
   it("keeps every window and the largest limit exactly", async () => {
-    const { policies } = policy.tenant();
+    const { policies } = policy.newNamespace();
     for (const window of ALL_WINDOWS) {
       const spec = budget(9_000_000_000_000_000n, window);
       const { policy: made } = await policies.createPolicy({ name: `window ${window}`, spec });
@@ -85,7 +85,7 @@ describe("creating a policy", () => {
     ["a line break in the name", { name: "a\nb", spec: budget(1n) }, "name"],
     ["a name too long", { name: "x".repeat(101), spec: budget(1n) }, "name"],
   ])("refuses %s, naming the field, and adds nothing", async (_case, request, field) => {
-    const { policies } = policy.tenant();
+    const { policies } = policy.newNamespace();
     const error = await refusal(policies.createPolicy(request));
     expect(error).toMatchObject({ code: Code.InvalidArgument, reason: "FIELD_INVALID" });
     expect(error.fields).toContain(field);
@@ -93,11 +93,11 @@ describe("creating a policy", () => {
   });
 
   it("refuses a name that the namespace has; another namespace's names are free", async () => {
-    const mine = policy.tenant();
-    await idOfNewPolicy(mine);
-    const error = await refusal(mine.policies.createPolicy({ name: "daily-cap", spec: budget(1n) }));
+    const own = policy.newNamespace();
+    await idOfNewPolicy(own);
+    const error = await refusal(own.policies.createPolicy({ name: "daily-cap", spec: budget(1n) }));
     expect(error).toMatchObject({ code: Code.AlreadyExists, reason: "NAME_TAKEN", metadata: { field: "name" } });
-    await idOfNewPolicy(policy.tenant());
+    await idOfNewPolicy(policy.newNamespace());
   });
 });
 
@@ -108,13 +108,13 @@ describe("scopes", () => {
     ["getPolicy", "policy:read", ["policy:write"]],
     ["listPolicies", "policy:read", ["usage:read"]],
   ] as const)("%s needs %s, and says so", async (method, scope, held) => {
-    const error = await refusal(policy.tenant(held).policies[method]({}));
+    const error = await refusal(policy.newNamespace(held).policies[method]({}));
     expect(error).toMatchObject({ code: Code.PermissionDenied, reason: "SCOPE_MISSING", metadata: { scope } });
     expect(error.message).toContain(scope);
   });
 
   it("do not open the admission service to keys, nor the policy service to services", async () => {
-    const { admission } = policy.tenant(["policy:*", "inference:*", "keys:*"]);
+    const { admission } = policy.newNamespace(["policy:*", "inference:*", "keys:*"]);
     for (const method of ["admit", "settle", "void"] as const) {
       expect(await refusal(admission[method]({}))).toMatchObject({ reason: "INTERNAL_ONLY" });
     }
@@ -131,53 +131,53 @@ describe("scopes", () => {
 
 describe("binding a policy", () => {
   it("to the caller's namespace or a key in it is idempotent", async () => {
-    const mine = policy.tenant();
-    const policyId = await idOfNewPolicy(mine);
-    const sub = policy.key(mine.namespaceId, mine.key);
+    const own = policy.newNamespace();
+    const policyId = await idOfNewPolicy(own);
+    const sub = policy.key(own.namespaceId, own.key);
     for (const [principalType, principalId] of [
-      [PrincipalType.NAMESPACE, mine.namespaceId],
+      [PrincipalType.NAMESPACE, own.namespaceId],
       [PrincipalType.API_KEY, sub.id],
     ] as const) {
       const request = { policyId, principalType, principalId };
-      const [first, second] = await Promise.all([mine.policies.bindPolicy(request), mine.policies.bindPolicy(request)]);
+      const [first, second] = await Promise.all([own.policies.bindPolicy(request), own.policies.bindPolicy(request)]);
       expect(first.binding).toMatchObject({ id: expect.stringMatching(/^bnd_/), ...request });
       expect(second.binding).toEqual(first.binding);
-      expect((await mine.policies.bindPolicy(request)).binding).toEqual(first.binding);
+      expect((await own.policies.bindPolicy(request)).binding).toEqual(first.binding);
     }
   });
 
   it("answers the same bytes for foreign, unknown and malformed policies and principals, and binds nothing", async () => {
-    const [mine, theirs] = [policy.tenant(), policy.tenant()];
-    const [policyId, foreignPolicyId] = [await idOfNewPolicy(mine), await idOfNewPolicy(theirs)];
+    const [own, foreign] = [policy.newNamespace(), policy.newNamespace()];
+    const [policyId, foreignPolicyId] = [await idOfNewPolicy(own), await idOfNewPolicy(foreign)];
     const onKey = (principalId: string) => ({ policyId, principalType: PrincipalType.API_KEY, principalId });
     const onNamespace = (principalId: string) => ({ policyId, principalType: PrincipalType.NAMESPACE, principalId });
     const attempts = [
       ...[foreignPolicyId, newId("pol"), "pol_x", "", "' or 1=1"].flatMap((id) => [
-        { ...onKey(mine.key.id), policyId: id },
-        { ...onNamespace(mine.namespaceId), policyId: id },
+        { ...onKey(own.key.id), policyId: id },
+        { ...onNamespace(own.namespaceId), policyId: id },
       ]),
-      ...[theirs.key.id, newId("key"), "key_x", "", mine.namespaceId].map(onKey),
-      ...[theirs.namespaceId, newId("ns"), "ns_x", "", mine.key.id].map(onNamespace),
+      ...[foreign.key.id, newId("key"), "key_x", "", own.namespaceId].map(onKey),
+      ...[foreign.namespaceId, newId("ns"), "ns_x", "", own.key.id].map(onNamespace),
     ];
-    const errors = await Promise.all(attempts.map((attempt) => refusal(mine.policies.bindPolicy(attempt))));
+    const errors = await Promise.all(attempts.map((attempt) => refusal(own.policies.bindPolicy(attempt))));
     expect(errors[0]).toMatchObject(NOT_FOUND);
     expect(new Set(errors.map((error) => JSON.stringify(error)))).toEqual(new Set([JSON.stringify(errors[0])]));
     const read = await Promise.all(
-      [foreignPolicyId, newId("pol"), "pol_x", ""].map((id) => refusal(mine.policies.getPolicy({ id }))),
+      [foreignPolicyId, newId("pol"), "pol_x", ""].map((id) => refusal(own.policies.getPolicy({ id }))),
     );
     expect(new Set(read.map((error) => JSON.stringify(error)))).toEqual(new Set([JSON.stringify(errors[0])]));
-    expect(await policy.totals(mine.namespaceId)).toEqual(new Map());
+    expect(await policy.totals(own.namespaceId)).toEqual(new Map());
   });
 
   it("refuses a key that is revoked, or below one that is", async () => {
-    const mine = policy.tenant();
-    const policyId = await idOfNewPolicy(mine);
-    const parent = policy.key(mine.namespaceId, mine.key);
-    const child = policy.key(mine.namespaceId, parent);
+    const own = policy.newNamespace();
+    const policyId = await idOfNewPolicy(own);
+    const parent = policy.key(own.namespaceId, own.key);
+    const child = policy.key(own.namespaceId, parent);
     policy.revoke(parent.id);
     for (const { id: principalId } of [parent, child]) {
       const request = { policyId, principalType: PrincipalType.API_KEY, principalId };
-      expect(await refusal(mine.policies.bindPolicy(request))).toMatchObject({
+      expect(await refusal(own.policies.bindPolicy(request))).toMatchObject({
         code: Code.FailedPrecondition,
         reason: "STATE_CONFLICT",
       });
@@ -185,33 +185,33 @@ describe("binding a policy", () => {
   });
 
   it("refuses a principal type that is unset or unknown", async () => {
-    const mine = policy.tenant();
+    const own = policy.newNamespace();
     for (const principalType of [0, 9]) {
-      const sent = { policyId: await idOfNewPolicy(mine, `${principalType}`), principalType, principalId: mine.key.id };
+      const sent = { policyId: await idOfNewPolicy(own, `${principalType}`), principalType, principalId: own.key.id };
       const request = fromJson(BindPolicyRequestSchema, sent);
-      expect((await refusal(mine.policies.bindPolicy(request))).fields).toEqual(["principal_type"]);
+      expect((await refusal(own.policies.bindPolicy(request))).fields).toEqual(["principal_type"]);
     }
   });
 });
 
 describe("the list of policies", () => {
   it("pages through every policy once, oldest first, while others are added", async () => {
-    const mine = policy.tenant();
-    for (let n = 0; n < 7; n += 1) await idOfNewPolicy(mine, `policy ${n}`);
-    await idOfNewPolicy(policy.tenant());
+    const own = policy.newNamespace();
+    for (let n = 0; n < 7; n += 1) await idOfNewPolicy(own, `policy ${n}`);
+    await idOfNewPolicy(policy.newNamespace());
     const names: string[] = [];
     let pageToken = "";
     do {
-      const page = await mine.policies.listPolicies({ pageSize: 3, pageToken, kind: PolicyKind.BUDGET });
+      const page = await own.policies.listPolicies({ pageSize: 3, pageToken, kind: PolicyKind.BUDGET });
       names.push(...page.policies.map(({ name }) => name));
       ({ nextPageToken: pageToken } = page);
-      if (names.length === 3) await idOfNewPolicy(mine, "policy 7");
+      if (names.length === 3) await idOfNewPolicy(own, "policy 7");
     } while (pageToken !== "");
     expect(names).toEqual(Array.from({ length: 8 }, (_, n) => `policy ${n}`));
   });
 
   it("refuses a page size out of bounds and a forged page token, naming the field", async () => {
-    const { policies } = policy.tenant();
+    const { policies } = policy.newNamespace();
     for (const pageSize of [-1, 1001]) {
       expect((await refusal(policies.listPolicies({ pageSize }))).fields).toEqual(["page_size"]);
     }

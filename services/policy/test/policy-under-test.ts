@@ -159,7 +159,7 @@ export async function startPolicyUnderTest() {
   return {
     ...service,
     /** Adds a namespace with a root key, and returns clients that call with it. */
-    tenant(scopes?: readonly string[]) {
+    newNamespace(scopes?: readonly string[]) {
       const namespaceId = newId("ns");
       const key = service.key(namespaceId, undefined, scopes);
       return { namespaceId, key, ...service.as(key.token) };
@@ -176,7 +176,7 @@ export async function startPolicyUnderTest() {
   };
 }
 
-export type Tenant = ReturnType<PolicyUnderTest["tenant"]>;
+export type TestNamespace = ReturnType<PolicyUnderTest["newNamespace"]>;
 
 /** Error of a call that must be refused. */
 export async function refusal(call: Promise<unknown>) {

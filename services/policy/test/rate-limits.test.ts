@@ -32,7 +32,7 @@ async function counterOf(bindingId: Id<"bnd">) {
 }
 
 const admit = (request: ReturnType<typeof requestOf>) => policy.admission.admit(request);
-const TAKEN = { openReservations: 1n, requests: 1n, tokens: 10n };
+const ONE_RESERVATION = { openReservations: 1n, requests: 1n, tokens: 10n };
 
 describe("a rate limit on requests", () => {
   it("admits up to its maximum, then denies with policy, rule and the time of the next admission", async () => {
@@ -136,7 +136,7 @@ describe("a release", () => {
     for (const each of [sent, unsent, open]) await admit(each);
     await policy.admission.void(unsent, true);
     await policy.admission.void(sent, false);
-    expect(await counter()).toMatchObject({ ...TAKEN, requests: 2n });
+    expect(await counter()).toMatchObject({ ...ONE_RESERVATION, requests: 2n });
   });
 });
 
@@ -184,14 +184,14 @@ describe("a binding in shadow mode", () => {
 describe("a reservation", () => {
   it("is separate for two keys with the same request id", async () => {
     const { namespaceId, request, counter } = await limited({ maxRequests: 9n });
-    const mine = request();
+    const first = request();
     const other = policy.key(namespaceId);
     const { binding } = await policy.budget(namespaceId, 100n, other.id);
-    const theirs = { ...requestOf(namespaceId, other.lineage, 30n), requestId: mine.requestId };
-    await admit(mine);
-    await admit(theirs);
-    await policy.admission.void(theirs, true);
-    expect(await counter()).toMatchObject(TAKEN);
+    const second = { ...requestOf(namespaceId, other.lineage, 30n), requestId: first.requestId };
+    await admit(first);
+    await admit(second);
+    await policy.admission.void(second, true);
+    expect(await counter()).toMatchObject(ONE_RESERVATION);
     expect(await counterOf(binding.id)).toMatchObject({ reservedNano: 0n });
   });
 

@@ -22,7 +22,7 @@ afterEach(async () => {
   await policy.tamper(sql`delete from bindings`);
 });
 
-type Tenant = Awaited<ReturnType<PolicyUnderTest["oneBudget"]>>;
+type BudgetedNamespace = Awaited<ReturnType<PolicyUnderTest["oneBudget"]>>;
 
 /** Adds a row to the request log. */
 function log({ namespaceId, keyId, requestId }: ReservationKey, status: RequestStatus, cost = 0n) {
@@ -36,7 +36,7 @@ const charge = (requestId: string) => {
 };
 
 /** Admits and settles a request, and adds its row to the log. */
-async function spend({ request }: Tenant, reserved: bigint, cost: bigint): Promise<ReservationKey> {
+async function spend({ request }: BudgetedNamespace, reserved: bigint, cost: bigint): Promise<ReservationKey> {
   const one = request(reserved);
   await policy.admission.admit(one);
   await policy.admission.settle(one, used(nano(cost)));
@@ -84,12 +84,12 @@ const boundLongAgo = () => policy.tamper(sql`update bindings set created_at = cr
 
 describe("agreement", () => {
   it("is no difference, whatever the outcome of the requests; running ones are counted apart", async () => {
-    const tenant = await policy.oneBudget(10_000n, "hour");
-    const { request, namespaceId, key } = tenant;
+    const budgeted = await policy.oneBudget(10_000n, "hour");
+    const { request, namespaceId, key } = budgeted;
     await policy.budget(namespaceId, 10_000n, key.id, "month");
     await policy.budget(namespaceId, 10_000n, key.id, "total");
-    await spend(tenant, 100n, 60n);
-    await spend(tenant, 100n, 170n);
+    await spend(budgeted, 100n, 60n);
+    await spend(budgeted, 100n, 170n);
     const admitted = async () => {
       const one = request(50n);
       await policy.admission.admit(one);
@@ -131,8 +131,8 @@ describe("agreement", () => {
   });
 
   it("is found in every namespace, of the log and of the budgets, over any number of pages", async () => {
-    const tenant = await policy.oneBudget(10_000n);
-    const { namespaceId, key, binding } = tenant;
+    const budgeted = await policy.oneBudget(10_000n);
+    const { namespaceId, key, binding } = budgeted;
     await policy.tamper(sql`
       insert into holds (namespace_id, key_id, request_id, budget_binding_ids, amount_nano, output_tokens_max, expires_at, state,
         closed_at, cost_nano)
@@ -174,8 +174,8 @@ describe("agreement", () => {
   });
 
   it("in the end is no difference: what was on its way is read again", async () => {
-    const tenant = await policy.oneBudget(1_000n);
-    const one = tenant.request(10n);
+    const budgeted = await policy.oneBudget(1_000n);
+    const one = budgeted.request(10n);
     await policy.admission.admit(one);
     await policy.admission.settle(one, used(nano(7n)));
     const reading = reconcile();
@@ -230,17 +230,17 @@ describe("a fault is reported, and nothing else", () => {
   ];
 
   it("of a request, and its effect on the counter", async () => {
-    const tenant = await policy.oneBudget(10_000n);
+    const budgeted = await policy.oneBudget(10_000n);
     const expected: string[] = [];
     for (const [, breakIt, named] of FAULTS) {
-      const one = await spend(tenant, 100n, 60n);
+      const one = await spend(budgeted, 100n, 60n);
       await breakIt(one);
       expected.push(...named.map((each) => `${one.requestId}: ${each}`));
     }
     // 660 micro-USD were spent; the reservations have one less, and three of them are gone.
     expected.push(
-      `${tenant.binding.id}: reserved 0, not 100 to 100`,
-      `${tenant.binding.id}: spent 660, not 479 to 479`,
+      `${budgeted.binding.id}: reserved 0, not 100 to 100`,
+      `${budgeted.binding.id}: spent 660, not 479 to 479`,
     );
     await boundLongAgo();
     const { differences } = await reconcile();
@@ -275,10 +275,10 @@ describe("a fault is reported, and nothing else", () => {
 
   /** Differences after `breakIt`, for three requests that cost 60 micro-USD each. */
   async function broken(breakIt: RawBuilder<unknown>, window: "hour" | "day" | "total" = "day") {
-    const tenant = await policy.oneBudget(10_000n, window);
-    for (let times = 0; times < 3; times++) await spend(tenant, 100n, 60n);
+    const budgeted = await policy.oneBudget(10_000n, window);
+    for (let times = 0; times < 3; times++) await spend(budgeted, 100n, 60n);
     await policy.tamper(breakIt);
-    return { binding: tenant.binding.id, differences: (await reconcile()).differences };
+    return { binding: budgeted.binding.id, differences: (await reconcile()).differences };
   }
 
   it.each(["hour", "day", "total"] as const)(
@@ -300,17 +300,17 @@ describe("a fault is reported, and nothing else", () => {
 
 describe("a record that is not kept long enough", () => {
   it("of a `total` budget that is older, is only compared with the least sum", async () => {
-    const tenant = await policy.oneBudget(10_000n, "total");
-    await spend(tenant, 100n, 60n);
+    const budgeted = await policy.oneBudget(10_000n, "total");
+    await spend(budgeted, 100n, 60n);
     await policy.tamper(sql`update bindings set created_at = created_at - interval '2 days'`);
     await policy.tamper(sql`update counters set spend[3] = spend[3] + 5000000`);
     expect(await reconcile()).toMatchObject({ counters: 1n, partial: 1n, differences: [] });
     await policy.tamper(sql`update counters set spend[3] = 59000`);
-    expect((await reconcile()).differences).toEqual([`${tenant.binding.id}: spent 59, not 60 to ?`]);
+    expect((await reconcile()).differences).toEqual([`${budgeted.binding.id}: spent 59, not 60 to ?`]);
   });
 
   it("of a budget whose window was edited, is compared by reserved amounts and not by spent ones", async () => {
-    const { namespaceId, key, policies } = policy.tenant();
+    const { namespaceId, key, policies } = policy.newNamespace();
     const { policy: made } = await policy.as(key.token).budgets.createBudget({
       name: "edited",
       spec: { window: BudgetWindow.HOUR, limitMicroUsd: 10_000n },
@@ -334,8 +334,8 @@ describe("a record that is not kept long enough", () => {
   });
 
   it("is not compared: an old range has nothing, and a range that reaches into the last day has its part", async () => {
-    const tenant = await policy.oneBudget(10_000n);
-    await spend(tenant, 100n, 60n);
+    const budgeted = await policy.oneBudget(10_000n);
+    await spend(budgeted, 100n, 60n);
     await policy.tamper(sql`update holds set cost_nano = 0`);
     const hoursAgo = (hours: number) => new Date(Date.now() - hours * 3_600_000);
     const old = { from: hoursAgo(50), to: hoursAgo(24) };
@@ -351,11 +351,11 @@ describe("a record that is not kept long enough", () => {
   });
 
   it("of a reservation that was settled after it had expired, counts at one of the two moments", async () => {
-    const tenant = await policy.oneBudget(10_000n, "hour");
-    const late = tenant.request(100n);
+    const budgeted = await policy.oneBudget(10_000n, "hour");
+    const late = budgeted.request(100n);
     await policy.admission.admit(late);
     await makeDueToExpire(late);
-    await policy.admission.admit(tenant.request(0n));
+    await policy.admission.admit(budgeted.request(0n));
     await policy.admission.settle(late, used(nano(30n)));
     log(late, RequestStatus.SUCCEEDED, 30n);
     // Dated back two hours: then its charge has left the window, and only its correction is in it.
@@ -367,13 +367,13 @@ describe("a record that is not kept long enough", () => {
       expect((await reconcile()).differences).toEqual([]);
     }
     await policy.tamper(sql`update counters set spend[3] = 31000`);
-    expect((await reconcile()).differences).toEqual([`${tenant.binding.id}: spent 31, not 0 to 30`]);
+    expect((await reconcile()).differences).toEqual([`${budgeted.binding.id}: spent 31, not 0 to 30`]);
   });
 });
 
 describe("access", () => {
   it("is for operators of the whole node with usage:read alone", async () => {
-    const { budgetAdmin } = policy.tenant(["policy:*", "usage:*"]);
+    const { budgetAdmin } = policy.newNamespace(["policy:*", "usage:*"]);
     expect(await refusal(budgetAdmin.reconcileBudgets({}))).toMatchObject({ reason: "OPERATOR_REQUIRED" });
     const refusalOf = (token: string) => refusal(policy.as(token).budgetAdmin.reconcileBudgets({}));
     expect(await refusalOf(policy.operator(["audit:read"]))).toMatchObject({ reason: "SCOPE_MISSING" });

@@ -34,7 +34,7 @@ function used(keyId: string, hoursAgo: number, change: object = {}): void {
 
 describe("a simulation", () => {
   it("tells which requests of the namespace a draft would have denied, by key and rule, over several pages", async () => {
-    const { namespaceId, key, simulation } = policy.tenant(SCOPES);
+    const { namespaceId, key, simulation } = policy.newNamespace(SCOPES);
     const child = policy.key(namespaceId, key);
     for (let hoursAgo = 1; hoursAgo <= 8; hoursAgo++) used(hoursAgo <= 2 ? child.id : key.id, hoursAgo);
     used(key.id, 200);
@@ -58,7 +58,7 @@ describe("a simulation", () => {
   });
 
   it("of a policy that is bound to a key replays its requests and those of the keys below it", async () => {
-    const { namespaceId, key, simulation } = policy.tenant(SCOPES);
+    const { namespaceId, key, simulation } = policy.newNamespace(SCOPES);
     const [child, sibling] = [policy.key(namespaceId, key), policy.key(namespaceId, key)];
     const grandchild = policy.key(namespaceId, child);
     for (const { id } of [key, child, sibling, grandchild]) used(id, 1);
@@ -73,7 +73,7 @@ describe("a simulation", () => {
   });
 
   it("takes a running request at its reservation", async () => {
-    const { key, simulation } = policy.tenant(SCOPES);
+    const { key, simulation } = policy.newNamespace(SCOPES);
     const pending = { status: RequestStatus.PENDING, costMicroUsd: 0n, reservedMicroUsd: 900n, completedAt: undefined };
     used(key.id, 2, pending);
     used(key.id, 1);
@@ -82,20 +82,20 @@ describe("a simulation", () => {
   });
 
   it("of one namespace runs alone, one more waits, and other namespaces are not delayed", async () => {
-    const [mine, other] = [policy.tenant(SCOPES), policy.tenant(SCOPES)];
+    const [own, other] = [policy.newNamespace(SCOPES), policy.newNamespace(SCOPES)];
     const gate = Promise.withResolvers<void>();
-    policy.usage.gates.set(mine.namespaceId, gate.promise);
-    const started = Array.from({ length: 6 }, () => mine.simulation.simulatePolicy({ subject: draft(1n) }));
+    policy.usage.gates.set(own.namespaceId, gate.promise);
+    const started = Array.from({ length: 6 }, () => own.simulation.simulatePolicy({ subject: draft(1n) }));
     const refused = await Promise.all(started.slice(2).map(refusal));
     for (const error of refused) expect(error).toMatchObject({ code: Code.ResourceExhausted, reason: "LIMIT_REACHED" });
     for (let round = 0; round < 3; round++) await other.simulation.simulatePolicy({ subject: draft(1n) });
     gate.resolve();
     await Promise.all(started.slice(0, 2));
-    await mine.simulation.simulatePolicy({ subject: draft(1n) });
+    await own.simulation.simulatePolicy({ subject: draft(1n) });
   });
 
   it("changes nothing", async () => {
-    const { namespaceId, key, simulation, policies } = policy.tenant(SCOPES);
+    const { namespaceId, key, simulation, policies } = policy.newNamespace(SCOPES);
     await policy.budget(namespaceId, 5_000n);
     used(key.id, 1);
     const before = [await policies.listPolicies({}), await policy.totals(namespaceId)];
@@ -108,25 +108,25 @@ describe("a simulation", () => {
       [["usage:read"], "policy:read"],
       [["policy:*"], "usage:read"],
     ] as const) {
-      const { simulation } = policy.tenant(held);
+      const { simulation } = policy.newNamespace(held);
       const error = await refusal(simulation.simulatePolicy({ subject: draft(1n) }));
       expect(error).toMatchObject({ code: Code.PermissionDenied, reason: "SCOPE_MISSING", metadata: { scope } });
     }
-    const [mine, foreign] = [policy.tenant(SCOPES), policy.tenant(SCOPES)];
-    const { policy: theirs } = await policy.budget(foreign.namespaceId, 5n);
-    const simulate = (request: object) => refusal(mine.simulation.simulatePolicy({ subject: draft(1n), ...request }));
+    const [own, foreign] = [policy.newNamespace(SCOPES), policy.newNamespace(SCOPES)];
+    const { policy: foreignPolicy } = await policy.budget(foreign.namespaceId, 5n);
+    const simulate = (request: object) => refusal(own.simulation.simulatePolicy({ subject: draft(1n), ...request }));
     const unknown = await simulate({ subject: { case: "policyId", value: newId("pol") } });
     expect(unknown).toMatchObject({ code: Code.NotFound });
-    expect(await simulate({ subject: { case: "policyId", value: theirs.id } })).toEqual(unknown);
+    expect(await simulate({ subject: { case: "policyId", value: foreignPolicy.id } })).toEqual(unknown);
     expect(await simulate({ principalType: API_KEY, principalId: foreign.key.id })).toEqual(unknown);
     expect(await simulate({ principalType: NAMESPACE, principalId: foreign.namespaceId })).toEqual(unknown);
-    expect((await simulate({ principalId: mine.key.id })).fields).toEqual(["principal_type"]);
+    expect((await simulate({ principalId: own.key.id })).fields).toEqual(["principal_type"]);
     const service = policy.as(SERVICE_TOKEN).simulation.simulatePolicy({ subject: draft(1n) });
     expect(await refusal(service)).toMatchObject({ code: Code.PermissionDenied });
   });
 
   it("refuses a draft that could not be created and a number of days out of bounds, naming the field", async () => {
-    const { simulation } = policy.tenant(SCOPES);
+    const { simulation } = policy.newNamespace(SCOPES);
     const pattern = { name: "p", pattern: "(?=x)" };
     const unsound = { kind: { case: "guardrail" as const, value: { contentPatterns: [pattern] } } };
     const simulate = (request: object) => refusal(simulation.simulatePolicy({ subject: draft(1n), ...request }));
@@ -139,7 +139,7 @@ describe("a simulation", () => {
   });
 
   it("is UNAVAILABLE while the usage service does not answer", async () => {
-    const { simulation } = policy.tenant(SCOPES);
+    const { simulation } = policy.newNamespace(SCOPES);
     policy.usage.usageDown.value = true;
     try {
       const error = await refusal(simulation.simulatePolicy({ subject: draft(1n) }));

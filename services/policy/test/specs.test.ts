@@ -46,7 +46,7 @@ describe("a policy", () => {
     ["a preset of one", PolicyKind.PRESET, { preset: { budget: BUDGET } }],
     ["a budget", PolicyKind.BUDGET, { budget: BUDGET }],
   ])("comes back as it was written: %s", async (name, kind, json) => {
-    const { policies } = policy.tenant();
+    const { policies } = policy.newNamespace();
     const { policy: made } = await policies.createPolicy({ name, spec: spec(json) });
     const { policy: read } = await policies.getPolicy({ id: made?.id ?? "" });
     expect(read).toEqual(made);
@@ -56,7 +56,7 @@ describe("a policy", () => {
   });
 
   it("blocks by a pattern, in both directions, by default", async () => {
-    const { policies } = policy.tenant();
+    const { policies } = policy.newNamespace();
     const guardrail = { contentPatterns: [{ name: "a", pattern: "b" }] };
     const { policy: made } = await policies.createPolicy({ name: "a", spec: spec({ guardrail }) });
     expect(toJson(PolicySpecSchema, made?.spec ?? expect.fail("no spec"))).toEqual({
@@ -132,7 +132,7 @@ describe("a policy", () => {
       "spec.preset.guardrail.content_patterns[1].name",
     ],
   ])("is refused with %s, naming the field, and adds nothing", async (_case, json, field) => {
-    const { policies } = policy.tenant();
+    const { policies } = policy.newNamespace();
     const error = await refusal(policies.createPolicy({ name: "a", spec: spec(json) }));
     expect(error).toMatchObject({ code: Code.InvalidArgument, reason: "FIELD_INVALID" });
     expect(error.fields).toContain(field);
@@ -140,7 +140,7 @@ describe("a policy", () => {
   });
 
   it("is refused a pattern with the position of its fault", async () => {
-    const { policies } = policy.tenant();
+    const { policies } = policy.newNamespace();
     const call = policies.createPolicy({ name: "a", spec: spec(pattern({ pattern: "card (?=x)" })) });
     expect((await refusal(call)).message).toMatch(
       /content_patterns\[0\]\.pattern: is not an RE2 pattern: .* at character 6$/,
@@ -155,7 +155,7 @@ describe("a policy", () => {
     ["a number below 1", `'{"window_secs": 60, "max_requests": 0}'`],
     ["something else than an object", `'[]'`],
   ])("whose row has %s fails as a whole", async (_case, stored) => {
-    const { namespaceId, policies } = policy.tenant();
+    const { namespaceId, policies } = policy.newNamespace();
     const json = { rateLimit: { windowSecs: 60, maxRequests: "1" } };
     const { policy: made } = await policies.createPolicy({ name: "a", spec: spec(json) });
     await policy.tamper(sql`update policies set spec = ${sql.raw(stored)}::jsonb where namespace_id = ${namespaceId}`);
@@ -168,7 +168,7 @@ describe("a policy", () => {
 
 describe("a binding", () => {
   it("has a mode, enforce by default, and keeps it", async () => {
-    const { namespaceId, key, policies } = policy.tenant();
+    const { namespaceId, key, policies } = policy.newNamespace();
     const { policy: made } = await policies.createPolicy({ name: "a", spec: spec({ budget: BUDGET }) });
     const policyId = made?.id ?? "";
     const onKey = { policyId, principalType: PrincipalType.API_KEY, principalId: key.id };

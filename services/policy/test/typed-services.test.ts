@@ -14,7 +14,7 @@ import {
 } from "@routeplane/contracts/policy";
 import { newId } from "@routeplane/domain";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { type PolicyUnderTest, refusal, startPolicyUnderTest, type Tenant } from "./policy-under-test.ts";
+import { type PolicyUnderTest, refusal, startPolicyUnderTest, type TestNamespace } from "./policy-under-test.ts";
 
 let policy: PolicyUnderTest;
 beforeAll(async () => {
@@ -28,13 +28,13 @@ const preset = (json: JsonValue) => fromJson(PresetSpecSchema, json);
 const PATTERN = { name: "card", pattern: "\\d{16}", action: "PATTERN_ACTION_REDACT", appliesTo: "PATTERN_SCOPE_BOTH" };
 
 /** Spec as JSON, without the name of its kind. */
-function says(made: Policy | undefined): unknown {
+function specJsonOf(made: Policy | undefined): unknown {
   const json = toJson(PolicySpecSchema, made?.spec ?? expect.fail("no policy")) as Record<string, unknown>;
   return Object.values(json)[0];
 }
 
 /** Creates one policy of each kind, through the service of its kind. */
-async function one({ budgets, guardrails, rateLimits, presets }: Tenant) {
+async function createOfEachKind({ budgets, guardrails, rateLimits, presets }: TestNamespace) {
   const [budget, rail, rate, bundle] = await Promise.all([
     budgets.createBudget({ name: "budget", spec: budgetSpec }),
     guardrails.createGuardrail({ name: "guardrail", spec: guardrail({ allowStreaming: false }) }),
@@ -46,110 +46,110 @@ async function one({ budgets, guardrails, rateLimits, presets }: Tenant) {
 
 describe("the services of one kind each", () => {
   it("make, read and list the same policies as the policy service", async () => {
-    const mine = policy.tenant();
-    const { budget, rail, rate, bundle } = await one(mine);
+    const own = policy.newNamespace();
+    const { budget, rail, rate, bundle } = await createOfEachKind(own);
     for (const made of [budget, rail, rate, bundle]) {
-      expect((await mine.policies.getPolicy({ id: made.policy?.id ?? "" })).policy).toEqual(made.policy);
+      expect((await own.policies.getPolicy({ id: made.policy?.id ?? "" })).policy).toEqual(made.policy);
       expect(made.bindings).toEqual([]);
     }
     const id = (made: { policy?: Policy | undefined }) => ({ id: made.policy?.id ?? "" });
-    expect((await mine.budgets.getBudget(id(budget))).policy).toEqual(budget.policy);
-    expect((await mine.guardrails.getGuardrail(id(rail))).policy).toEqual(rail.policy);
-    expect((await mine.rateLimits.getRateLimit(id(rate))).policy).toEqual(rate.policy);
-    expect((await mine.presets.getPreset(id(bundle))).policy).toEqual(bundle.policy);
-    expect((await mine.budgets.listBudgets({})).policies).toEqual([budget.policy]);
-    expect((await mine.guardrails.listGuardrails({})).policies).toEqual([rail.policy]);
-    expect((await mine.rateLimits.listRateLimits({})).policies).toEqual([rate.policy]);
-    expect((await mine.presets.listPresets({})).policies).toEqual([bundle.policy]);
+    expect((await own.budgets.getBudget(id(budget))).policy).toEqual(budget.policy);
+    expect((await own.guardrails.getGuardrail(id(rail))).policy).toEqual(rail.policy);
+    expect((await own.rateLimits.getRateLimit(id(rate))).policy).toEqual(rate.policy);
+    expect((await own.presets.getPreset(id(bundle))).policy).toEqual(bundle.policy);
+    expect((await own.budgets.listBudgets({})).policies).toEqual([budget.policy]);
+    expect((await own.guardrails.listGuardrails({})).policies).toEqual([rail.policy]);
+    expect((await own.rateLimits.listRateLimits({})).policies).toEqual([rate.policy]);
+    expect((await own.presets.listPresets({})).policies).toEqual([bundle.policy]);
   });
 
   it("answer NOT_FOUND for a policy of another kind, with the same bytes as for one that does not exist", async () => {
-    const mine = policy.tenant();
-    const { budget, rail } = await one(mine);
+    const own = policy.newNamespace();
+    const { budget, rail } = await createOfEachKind(own);
     const [ofBudget, ofGuardrail] = [budget.policy?.id ?? "", rail.policy?.id ?? ""];
-    const unknown = await refusal(mine.budgets.getBudget({ id: newId("pol") }));
+    const unknown = await refusal(own.budgets.getBudget({ id: newId("pol") }));
     const calls = [
-      mine.budgets.getBudget({ id: ofGuardrail }),
-      mine.budgets.updateBudget({ id: ofGuardrail, name: "x" }),
-      mine.budgets.deleteBudget({ id: ofGuardrail, unbind: true }),
-      mine.guardrails.updateGuardrail({ id: ofBudget, allowStreaming: true }),
-      mine.rateLimits.getRateLimit({ id: ofBudget }),
-      mine.presets.deletePreset({ id: ofBudget }),
+      own.budgets.getBudget({ id: ofGuardrail }),
+      own.budgets.updateBudget({ id: ofGuardrail, name: "x" }),
+      own.budgets.deleteBudget({ id: ofGuardrail, unbind: true }),
+      own.guardrails.updateGuardrail({ id: ofBudget, allowStreaming: true }),
+      own.rateLimits.getRateLimit({ id: ofBudget }),
+      own.presets.deletePreset({ id: ofBudget }),
     ];
     for (const answer of await Promise.all(calls.map(refusal))) expect(answer).toEqual(unknown);
-    expect((await mine.policies.listPolicies({})).policies).toHaveLength(4);
+    expect((await own.policies.listPolicies({})).policies).toHaveLength(4);
   });
 
   it("need the scopes that the policy service needs", async () => {
-    const { budgets } = policy.tenant(["policy:read"]);
+    const { budgets } = policy.newNamespace(["policy:read"]);
     const error = await refusal(budgets.createBudget({ name: "a", spec: budgetSpec }));
     expect(error).toMatchObject({ code: Code.PermissionDenied, metadata: { scope: "policy:write" } });
   });
 
   it("delete a policy as the policy service does", async () => {
-    const mine = policy.tenant();
-    const bindTo = [{ principalType: PrincipalType.NAMESPACE, principalId: mine.namespaceId }];
-    const { policy: made, bindings } = await mine.budgets.createBudget({ name: "a", spec: budgetSpec, bindTo });
+    const own = policy.newNamespace();
+    const bindTo = [{ principalType: PrincipalType.NAMESPACE, principalId: own.namespaceId }];
+    const { policy: made, bindings } = await own.budgets.createBudget({ name: "a", spec: budgetSpec, bindTo });
     const id = made?.id ?? "";
-    expect(await refusal(mine.budgets.deleteBudget({ id }))).toMatchObject({ reason: "POLICY_BOUND" });
-    expect((await mine.budgets.deleteBudget({ id, unbind: true })).unbound).toEqual(bindings);
+    expect(await refusal(own.budgets.deleteBudget({ id }))).toMatchObject({ reason: "POLICY_BOUND" });
+    expect((await own.budgets.deleteBudget({ id, unbind: true })).unbound).toEqual(bindings);
   });
 });
 
 describe("creating and binding at once", () => {
   it("does both", async () => {
-    const mine = policy.tenant();
+    const own = policy.newNamespace();
     const bindTo = [
-      { principalType: PrincipalType.NAMESPACE, principalId: mine.namespaceId },
-      { principalType: PrincipalType.API_KEY, principalId: mine.key.id },
+      { principalType: PrincipalType.NAMESPACE, principalId: own.namespaceId },
+      { principalType: PrincipalType.API_KEY, principalId: own.key.id },
     ];
-    const { policy: made, bindings } = await mine.budgets.createBudget({ name: "a", spec: budgetSpec, bindTo });
+    const { policy: made, bindings } = await own.budgets.createBudget({ name: "a", spec: budgetSpec, bindTo });
     expect(bindings).toMatchObject(bindTo);
-    expect((await mine.policies.listBindings({ policyId: made?.id ?? "" })).bindings).toEqual(bindings);
-    expect((await policy.totals(mine.namespaceId)).size).toBe(2);
+    expect((await own.policies.listBindings({ policyId: made?.id ?? "" })).bindings).toEqual(bindings);
+    expect((await policy.totals(own.namespaceId)).size).toBe(2);
   });
 
   it("does neither if one of them cannot be done", async () => {
-    const [mine, theirs] = [policy.tenant(), policy.tenant()];
-    const sub = policy.key(mine.namespaceId, mine.key);
+    const [own, foreign] = [policy.newNamespace(), policy.newNamespace()];
+    const sub = policy.key(own.namespaceId, own.key);
     policy.revoke(sub.id);
     const on = (principalId: string) => ({ principalType: PrincipalType.API_KEY, principalId });
     const attempt = (...principalIds: string[]) =>
-      refusal(mine.budgets.createBudget({ name: "a", spec: budgetSpec, bindTo: principalIds.map(on) }));
-    expect(await attempt(mine.key.id, theirs.key.id)).toMatchObject({ code: Code.NotFound });
-    expect(await attempt(mine.key.id, newId("key"))).toMatchObject({ code: Code.NotFound });
-    expect(await attempt(mine.key.id, sub.id)).toMatchObject({ reason: "STATE_CONFLICT" });
-    expect(await attempt(mine.key.id, mine.key.id)).toMatchObject({ fields: ["bind_to[1]"] });
-    expect((await mine.policies.listPolicies({})).policies).toEqual([]);
-    await mine.budgets.createBudget({ name: "a", spec: budgetSpec });
+      refusal(own.budgets.createBudget({ name: "a", spec: budgetSpec, bindTo: principalIds.map(on) }));
+    expect(await attempt(own.key.id, foreign.key.id)).toMatchObject({ code: Code.NotFound });
+    expect(await attempt(own.key.id, newId("key"))).toMatchObject({ code: Code.NotFound });
+    expect(await attempt(own.key.id, sub.id)).toMatchObject({ reason: "STATE_CONFLICT" });
+    expect(await attempt(own.key.id, own.key.id)).toMatchObject({ fields: ["bind_to[1]"] });
+    expect((await own.policies.listPolicies({})).policies).toEqual([]);
+    await own.budgets.createBudget({ name: "a", spec: budgetSpec });
   });
 
   it("counts towards the quota of the principal", async () => {
-    const mine = policy.tenant();
-    const bindTo = [{ principalType: PrincipalType.NAMESPACE, principalId: mine.namespaceId }];
+    const own = policy.newNamespace();
+    const bindTo = [{ principalType: PrincipalType.NAMESPACE, principalId: own.namespaceId }];
     const request = (name: string) => create(CreateBudgetRequestSchema, { name, spec: budgetSpec, bindTo });
-    for (let n = 0; n < 100; n++) await mine.budgets.createBudget(request(`budget ${n}`));
-    expect(await refusal(mine.budgets.createBudget(request("more")))).toMatchObject({ reason: "LIMIT_REACHED" });
-    expect((await mine.policies.listPolicies({})).policies).toHaveLength(100);
+    for (let n = 0; n < 100; n++) await own.budgets.createBudget(request(`budget ${n}`));
+    expect(await refusal(own.budgets.createBudget(request("more")))).toMatchObject({ reason: "LIMIT_REACHED" });
+    expect((await own.policies.listPolicies({})).policies).toHaveLength(100);
   });
 });
 
 describe("updating through the service of a kind", () => {
   it("keeps the fields of a budget that are not set", async () => {
-    const { budgets } = policy.tenant();
+    const { budgets } = policy.newNamespace();
     const { policy: made } = await budgets.createBudget({ name: "a", spec: budgetSpec });
     const id = made?.id ?? "";
     const { policy: larger } = await budgets.updateBudget({ id, limitMicroUsd: 9n, etag: made?.etag ?? "" });
-    expect(says(larger)).toEqual({ window: "BUDGET_WINDOW_DAY", limitMicroUsd: "9" });
+    expect(specJsonOf(larger)).toEqual({ window: "BUDGET_WINDOW_DAY", limitMicroUsd: "9" });
     const { policy: longer } = await budgets.updateBudget({ id, window: BudgetWindow.WEEK, name: "b" });
-    expect(says(longer)).toEqual({ window: "BUDGET_WINDOW_WEEK", limitMicroUsd: "9" });
+    expect(specJsonOf(longer)).toEqual({ window: "BUDGET_WINDOW_WEEK", limitMicroUsd: "9" });
     expect(longer?.name).toBe("b");
     const stale = budgets.updateBudget({ id, limitMicroUsd: 1n, etag: made?.etag ?? "" });
     expect(await refusal(stale)).toMatchObject({ code: Code.Aborted, reason: "ETAG_MISMATCH" });
   });
 
   it("loses no change when concurrent calls change different parts", async () => {
-    const { presets } = policy.tenant();
+    const { presets } = policy.newNamespace();
     const { policy: made } = await presets.createPreset({ name: "a", spec: { budget: budgetSpec } });
     const id = made?.id ?? "";
     await Promise.all([
@@ -157,7 +157,7 @@ describe("updating through the service of a kind", () => {
       presets.updatePreset({ id, rateLimit: { windowSecs: 60, maxRequests: 5n } }),
       presets.updatePreset({ id, budget: { window: BudgetWindow.WEEK, limitMicroUsd: 7n } }),
     ]);
-    expect(says((await presets.getPreset({ id })).policy)).toEqual({
+    expect(specJsonOf((await presets.getPreset({ id })).policy)).toEqual({
       guardrail: { allowStreaming: false },
       rateLimit: { windowSecs: 60, maxRequests: "5" },
       budget: { window: "BUDGET_WINDOW_WEEK", limitMicroUsd: "7" },
@@ -165,22 +165,22 @@ describe("updating through the service of a kind", () => {
   });
 
   it("sets and clears the maxima of a rate limit, down to the last", async () => {
-    const { rateLimits } = policy.tenant();
+    const { rateLimits } = policy.newNamespace();
     const spec = create(RateLimitSpecSchema, { windowSecs: 60, maxRequests: 5n });
     const id = (await rateLimits.createRateLimit({ name: "a", spec })).policy?.id ?? "";
     const { policy: changed } = await rateLimits.updateRateLimit({ id, maxTokens: 7n, clearMaxRequests: true });
-    expect(says(changed)).toEqual({ windowSecs: 60, maxTokens: "7" });
+    expect(specJsonOf(changed)).toEqual({ windowSecs: 60, maxTokens: "7" });
     const last = await refusal(rateLimits.updateRateLimit({ id, clearMaxTokens: true }));
     expect(last).toMatchObject({ code: Code.InvalidArgument, fields: ["spec"] });
-    expect(says((await rateLimits.getRateLimit({ id })).policy)).toEqual({ windowSecs: 60, maxTokens: "7" });
+    expect(specJsonOf((await rateLimits.getRateLimit({ id })).policy)).toEqual({ windowSecs: 60, maxTokens: "7" });
   });
 
   it("sets and clears the rules of a guardrail; an empty allow-list is one", async () => {
-    const { guardrails } = policy.tenant();
+    const { guardrails } = policy.newNamespace();
     const spec = guardrail({ modelAllow: { models: ["a"] }, contentPatterns: [PATTERN], allowStreaming: false });
     const id = (await guardrails.createGuardrail({ name: "a", spec })).policy?.id ?? "";
     const change = { id, modelAllow: { models: [] }, maxRequestTokens: 9n, clearContentPatterns: true };
-    expect(says((await guardrails.updateGuardrail(change)).policy)).toEqual({
+    expect(specJsonOf((await guardrails.updateGuardrail(change)).policy)).toEqual({
       modelAllow: {},
       maxRequestTokens: "9",
       allowStreaming: false,
@@ -189,52 +189,52 @@ describe("updating through the service of a kind", () => {
     expect(await refusal(guardrails.updateGuardrail(clear))).toMatchObject({ fields: ["spec"] });
     const contentPatterns = [guardrail({ contentPatterns: [PATTERN] }).contentPatterns[0] ?? expect.fail("none")];
     const { policy: now } = await guardrails.updateGuardrail({ ...clear, contentPatterns });
-    expect(says(now)).toEqual({ contentPatterns: [PATTERN] });
+    expect(specJsonOf(now)).toEqual({ contentPatterns: [PATTERN] });
   });
 
   it("sets and clears the parts of a preset", async () => {
-    const { presets } = policy.tenant();
+    const { presets } = policy.newNamespace();
     const spec = preset({ budget: toJson(BudgetSpecSchema, create(BudgetSpecSchema, budgetSpec)) });
     const id = (await presets.createPreset({ name: "a", spec })).policy?.id ?? "";
     const rateLimit = { windowSecs: 60, maxConcurrent: 2n };
     const { policy: now } = await presets.updatePreset({ id, rateLimit, clearBudget: true });
-    expect(says(now)).toEqual({ rateLimit: { windowSecs: 60, maxConcurrent: "2" } });
+    expect(specJsonOf(now)).toEqual({ rateLimit: { windowSecs: 60, maxConcurrent: "2" } });
     expect(now?.kind).toBe(PolicyKind.PRESET);
     expect(await refusal(presets.updatePreset({ id, clearRateLimit: true }))).toMatchObject({ fields: ["spec"] });
   });
 
   it("is refused with nothing to change, with something to set and to clear, and with faults, naming the field", async () => {
-    const mine = policy.tenant();
-    const { budget, rail, rate, bundle } = await one(mine);
+    const own = policy.newNamespace();
+    const { budget, rail, rate, bundle } = await createOfEachKind(own);
     const id = (made: { policy?: Policy | undefined }) => ({ id: made.policy?.id ?? "" });
     const faulty = { contentPatterns: [{ ...PATTERN, pattern: "a(?=b)" }] };
     const cases: [() => Promise<unknown>, string[]][] = [
-      [() => mine.budgets.updateBudget(id(budget)), []],
-      [() => mine.presets.updatePreset(id(bundle)), []],
-      [() => mine.budgets.updateBudget({ ...id(budget), limitMicroUsd: 0n }), ["limit_micro_usd"]],
-      [() => mine.rateLimits.updateRateLimit({ ...id(rate), windowSecs: 0 }), ["window_secs"]],
+      [() => own.budgets.updateBudget(id(budget)), []],
+      [() => own.presets.updatePreset(id(bundle)), []],
+      [() => own.budgets.updateBudget({ ...id(budget), limitMicroUsd: 0n }), ["limit_micro_usd"]],
+      [() => own.rateLimits.updateRateLimit({ ...id(rate), windowSecs: 0 }), ["window_secs"]],
       [
-        () => mine.rateLimits.updateRateLimit({ ...id(rate), maxRequests: 1n, clearMaxRequests: true }),
+        () => own.rateLimits.updateRateLimit({ ...id(rate), maxRequests: 1n, clearMaxRequests: true }),
         ["clear_max_requests"],
       ],
-      [() => mine.presets.updatePreset({ ...id(bundle), budget: budgetSpec, clearBudget: true }), ["clear_budget"]],
+      [() => own.presets.updatePreset({ ...id(bundle), budget: budgetSpec, clearBudget: true }), ["clear_budget"]],
       [
-        () => mine.guardrails.updateGuardrail({ ...id(rail), contentPatterns: guardrail(faulty).contentPatterns }),
+        () => own.guardrails.updateGuardrail({ ...id(rail), contentPatterns: guardrail(faulty).contentPatterns }),
         ["content_patterns[0].pattern"],
       ],
       [
-        () => mine.presets.updatePreset({ ...id(bundle), guardrail: guardrail(faulty) }),
+        () => own.presets.updatePreset({ ...id(bundle), guardrail: guardrail(faulty) }),
         ["guardrail.content_patterns[0].pattern"],
       ],
       [
-        () => mine.presets.createPreset({ name: "b", spec: { guardrail: guardrail(faulty) } }),
+        () => own.presets.createPreset({ name: "b", spec: { guardrail: guardrail(faulty) } }),
         ["spec.guardrail.content_patterns[0].pattern"],
       ],
       [
-        () => mine.guardrails.createGuardrail({ name: "b", spec: guardrail(faulty) }),
+        () => own.guardrails.createGuardrail({ name: "b", spec: guardrail(faulty) }),
         ["spec.content_patterns[0].pattern"],
       ],
-      [() => mine.budgets.createBudget({ name: "b" }), ["spec"]],
+      [() => own.budgets.createBudget({ name: "b" }), ["spec"]],
     ];
     for (const [call, fields] of cases) {
       expect(await refusal(call())).toMatchObject({ code: Code.InvalidArgument, reason: "FIELD_INVALID", fields });

@@ -8,7 +8,7 @@ import {
   refusal,
   SERVICE_TOKEN,
   startPolicyUnderTest,
-  type Tenant,
+  type TestNamespace,
 } from "./policy-under-test.ts";
 
 let policy: PolicyUnderTest;
@@ -19,28 +19,28 @@ afterAll(() => policy.stop());
 
 describe("admission over the wire", () => {
   const price = { inputPicoUsd: 0n, outputPicoUsd: 1_000_000n };
-  const admitRequest = ({ namespaceId, key }: Tenant, outputTokensMax: bigint) => {
+  const admitRequest = ({ namespaceId, key }: TestNamespace, outputTokensMax: bigint) => {
     const lineage = [...key.lineage];
     return { namespaceId, keyId: key.id, requestId: newId("req"), lineage, price, inputTokensMax: 0n, outputTokensMax };
   };
 
   it("admits, settles, voids and denies with every field that the route's error needs", async () => {
-    const mine = policy.tenant();
+    const own = policy.newNamespace();
     const { admission } = policy.as(SERVICE_TOKEN);
     const value = { window: BudgetWindow.DAY, limitMicroUsd: 100n };
     const spec = { kind: { case: "budget" as const, value } };
-    const { policy: made } = await mine.policies.createPolicy({ name: "tiny", spec });
+    const { policy: made } = await own.policies.createPolicy({ name: "tiny", spec });
     const policyId = made?.id ?? "";
-    const on = { principalType: PrincipalType.API_KEY, principalId: mine.key.id };
-    const { binding } = await mine.policies.bindPolicy({ policyId, ...on });
+    const on = { principalType: PrincipalType.API_KEY, principalId: own.key.id };
+    const { binding } = await own.policies.bindPolicy({ policyId, ...on });
 
-    const [settled, voided] = [admitRequest(mine, 60n), admitRequest(mine, 60n)];
+    const [settled, voided] = [admitRequest(own, 60n), admitRequest(own, 60n)];
     const { outcome } = await admission.admit(settled);
     expect(outcome).toMatchObject({ case: "admission", value: { outputTokensMax: 60n, reservedNanoUsd: 60_000n } });
     expect((await admission.admit(voided)).outcome.value).toMatchObject({ outputTokensMax: 40n });
     await admission.settle({ ...settled, costNanoUsd: 100_000n });
     await admission.void(voided);
-    expect((await admission.admit(admitRequest(mine, 5n))).outcome).toMatchObject({
+    expect((await admission.admit(admitRequest(own, 5n))).outcome).toMatchObject({
       case: "denial",
       value: {
         policyId,
@@ -50,13 +50,13 @@ describe("admission over the wire", () => {
         message: 'budget "tiny" (day, 100 micro-USD) has 0 micro-USD left; this request needs at least 1',
       },
     });
-    const totals = [...(await policy.totals(mine.namespaceId)).values()];
+    const totals = [...(await policy.totals(own.namespaceId)).values()];
     expect(totals).toEqual([{ limitNano: 100_000n, spentNano: 100_000n, reservedNano: 0n }]);
   });
 
   it("refuses bounds and prices that make no sense, naming the field", async () => {
     const { admission } = policy.as(SERVICE_TOKEN);
-    const sane = admitRequest(policy.tenant(), 5n);
+    const sane = admitRequest(policy.newNamespace(), 5n);
     for (const [field, wrong] of [
       ["output_tokens_max", { outputTokensMax: -1n }],
       ["input_tokens_max", { inputTokensMax: 1_000_000_001n }],
@@ -77,12 +77,12 @@ describe("admission over the wire", () => {
 
 describe("while something is down", () => {
   it("the policy service is UNAVAILABLE without auth, and admission goes on", async () => {
-    const mine = policy.tenant();
+    const own = policy.newNamespace();
     const price = { inputPicoUsd: 0n, outputPicoUsd: 0n };
-    const request = { namespaceId: mine.namespaceId, requestId: newId("req"), lineage: [mine.key.id], price };
+    const request = { namespaceId: own.namespaceId, requestId: newId("req"), lineage: [own.key.id], price };
     policy.authDown.value = true;
     try {
-      const error = await refusal(mine.policies.listPolicies({}));
+      const error = await refusal(own.policies.listPolicies({}));
       expect(error).toMatchObject({ code: Code.Unavailable, metadata: { dependency: "auth" } });
       const { outcome } = await policy.as(SERVICE_TOKEN).admission.admit(request);
       expect(outcome.case).toBe("admission");
@@ -93,7 +93,7 @@ describe("while something is down", () => {
 
   it("nothing is admitted without the database, and health is NOT_SERVING", async () => {
     const without = policy.withoutDatabase();
-    const { namespaceId, key } = policy.tenant();
+    const { namespaceId, key } = policy.newNamespace();
     const price = { inputPicoUsd: 0n, outputPicoUsd: 0n };
     const request = { namespaceId, requestId: newId("req"), lineage: [key.id], price };
     expect(await refusal(without.as(SERVICE_TOKEN).admission.admit(request))).toMatchObject({

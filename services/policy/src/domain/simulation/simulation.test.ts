@@ -4,15 +4,15 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { type PastRequest, simulate } from "./simulation.ts";
 
-const [mine, other] = [newId("key"), newId("key")];
+const [callerKeyId, otherKeyId] = [newId("key"), newId("key")];
 const MICRO = 1_000n;
 const HOUR_MS = 3_600_000;
 const NEVER = new AbortController().signal;
 
-/** A request of 100 micro-USD and 10 tokens that took a second, unless told otherwise. */
+/** A request of 100 micro-USD and 10 tokens that took a second, with the fields of `change`. */
 function request(startedMs: number, change: Partial<PastRequest> = {}): PastRequest {
   const used = { tokens: 10n, costNano: 100n * MICRO, startedMs, endedMs: startedMs + 1_000 };
-  return { keyId: mine, provider: "openai", model: "gpt-4o-mini", streamed: false, ...used, ...change };
+  return { keyId: callerKeyId, provider: "openai", model: "gpt-4o-mini", streamed: false, ...used, ...change };
 }
 
 const budget = (limitMicroUsd: bigint): PolicySpec => ({ kind: "budget", window: "hour", limitMicroUsd });
@@ -25,7 +25,7 @@ const refusedBy = async (spec: PolicySpec, requests: readonly PastRequest[]) => 
 describe("a simulated budget", () => {
   it("denies requests that do not fit any more, until spent amounts have left the window", async () => {
     const times = [0, 10_000, 20_000, 30_000, HOUR_MS + 120_000];
-    const requests = times.map((ms) => request(ms, { keyId: ms === 30_000 ? other : mine }));
+    const requests = times.map((ms) => request(ms, { keyId: ms === 30_000 ? otherKeyId : callerKeyId }));
     const simulation = await simulate(budget(250n), requests, NEVER);
     expect(simulation).toMatchObject({
       requests: 5,
@@ -37,8 +37,8 @@ describe("a simulated budget", () => {
     expect(Object.fromEntries(simulation.byRule)).toEqual({ budget: 2 });
     const one = { denied: 1, deniedSpendNano: 100n * MICRO };
     expect(Object.fromEntries(simulation.byKey)).toEqual({
-      [mine]: { requests: 4, spendNano: 400n * MICRO, ...one },
-      [other]: { requests: 1, spendNano: 100n * MICRO, ...one },
+      [callerKeyId]: { requests: 4, spendNano: 400n * MICRO, ...one },
+      [otherKeyId]: { requests: 1, spendNano: 100n * MICRO, ...one },
     });
   });
 
