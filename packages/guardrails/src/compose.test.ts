@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import {
-  type AppliedGuardrail,
+  type SourcedGuardrail,
   compose,
   judgeModel,
   judgeStreaming,
@@ -40,7 +40,7 @@ const spec: fc.Arbitrary<GuardrailSpec> = fc.record(
   },
   { requiredKeys: [] },
 );
-const applied: fc.Arbitrary<readonly AppliedGuardrail[]> = fc.array(
+const applied: fc.Arbitrary<readonly SourcedGuardrail[]> = fc.array(
   fc.record({ source: fc.constantFrom("bnd_1", "bnd_2", "bnd_3"), spec }),
   { maxLength: 5 },
 );
@@ -77,7 +77,7 @@ describe("composed guardrails", () => {
         fc.boolean(),
         fc.integer({ min: 1, max: 6 }),
         (guardrails, model, streamed, tokens) => {
-          const refuses = (applying: readonly AppliedGuardrail[]): boolean => {
+          const refuses = (applying: readonly SourcedGuardrail[]): boolean => {
             const effective = compose(applying);
             const violations = [
               judgeModel(effective, model),

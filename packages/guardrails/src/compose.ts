@@ -2,7 +2,7 @@ import { deniesModel, matchesModel, type ResolvedModel } from "./model-match.ts"
 import { blocksUninspectable, type ContentPattern, type Direction, type GuardrailSpec } from "./spec.ts";
 
 /** Guardrail that applies, with its source: an opaque id, e.g. that of a binding. */
-export interface AppliedGuardrail {
+export interface SourcedGuardrail {
   readonly source: string;
   readonly spec: GuardrailSpec;
 }
@@ -28,7 +28,7 @@ export interface EffectiveGuardrail {
   readonly uninspectable: Readonly<Record<Direction, SourcedRule<"block"> | undefined>>;
 }
 
-export function compose(applied: readonly AppliedGuardrail[]): EffectiveGuardrail {
+export function compose(applied: readonly SourcedGuardrail[]): EffectiveGuardrail {
   const caps = applied.flatMap(({ source, spec }) => sourced(source, spec.maxRequestTokens));
   const smallest = Math.min(...caps.map(({ value }) => value));
   const streaming = applied.flatMap(({ source, spec }) =>

@@ -4,14 +4,14 @@
  */
 export function yieldToEventLoop(): Promise<void> {
   return new Promise((resolve) => {
-    waiting.push(resolve);
-    if (waiting.length === 1) setImmediate(resumeNext);
+    waitingCallers.push(resolve);
+    if (waitingCallers.length === 1) setImmediate(resumeNext);
   });
 }
 
-const waiting: (() => void)[] = [];
+const waitingCallers: (() => void)[] = [];
 
 function resumeNext(): void {
-  waiting.shift()?.();
-  if (waiting.length > 0) setImmediate(resumeNext);
+  waitingCallers.shift()?.();
+  if (waitingCallers.length > 0) setImmediate(resumeNext);
 }

@@ -1,5 +1,5 @@
 export {
-  type AppliedGuardrail,
+  type SourcedGuardrail,
   compose,
   type EffectiveGuardrail,
   judgeModel,

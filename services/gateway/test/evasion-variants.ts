@@ -1,6 +1,6 @@
 /**
- * Variants in which the text that patterns are matched against is not at once the text that a model or a client reads. In each
- * of them "secret", or the card number 4111111111111111, is to be found. The README lists their names.
+ * Variants of content in which "secret", or the card number 4111111111111111, is spelled differently from how a model or a client
+ * reads it. `evasion-variants.md` lists their names, with the outcome of each.
  */
 
 const ask = (...messages: readonly object[]) => ({ model: "m", messages });

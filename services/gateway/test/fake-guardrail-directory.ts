@@ -23,7 +23,7 @@ export function fakeGuardrailDirectory(
   let applied = specs.map((spec, index) => toApplied(spec, mode, index + 1));
   return {
     isDown: false,
-    async of() {
+    async listApplied() {
       if (this.isDown) throw unavailable("policy");
       return applied;
     },

@@ -40,7 +40,7 @@ export interface PipelineUnderTest {
   ) => Promise<{ readonly reply: FakeReply; readonly refusal?: Refusal }>;
 }
 
-interface WorldOptions {
+interface PipelineUnderTestOptions {
   readonly upstream?: Upstream;
   readonly budget?: FakeAdmissions;
   readonly usage?: ReturnType<typeof fakeUsageLog>;
@@ -48,15 +48,15 @@ interface WorldOptions {
   readonly overrides?: Partial<PipelineDependencies>;
 }
 
-export function pipelineUnderTest(options: WorldOptions = {}): PipelineUnderTest {
+export function pipelineUnderTest(options: PipelineUnderTestOptions = {}): PipelineUnderTest {
   const { upstream = createEchoUpstream(Date.now), overrides = {} } = options;
   const budget = options.budget ?? fakeBudget(1_000_000_000n);
   const usage = options.usage ?? fakeUsageLog();
   const log = createLogger("gateway", (line) => line, "silent");
   const sent: string[] = [];
-  const watched: Upstream = {
+  const recordingUpstream: Upstream = {
     ...upstream,
-    // The bounds of any upstream, rather than the exact count of echo.
+    // Bounds by bytes, as for any other upstream, in place of the exact count of echo.
     boundTokens,
     chatCompletion(request) {
       sent.push(typeof request.body === "string" ? request.body : Buffer.from(request.body).toString());
@@ -74,7 +74,7 @@ export function pipelineUnderTest(options: WorldOptions = {}): PipelineUnderTest
     usageLog: usage,
     settlements,
     denialRecorder,
-    upstreams: new Map([["echo", watched]]),
+    upstreams: new Map([["echo", recordingUpstream]]),
     log,
     clock: Date.now,
     ...overrides,

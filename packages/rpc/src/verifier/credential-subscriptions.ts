@@ -88,7 +88,7 @@ export class CredentialSubscriptions {
 
   /** Makes the tokens that depend on a subject stale, because it changed. */
   markStale(subjectId: string): void {
-    for (const digest of this.#bySubject.of(subjectId)) this.#markStale(digest, this.#options.monotonic());
+    for (const digest of this.#bySubject.itemsOf(subjectId)) this.#markStale(digest, this.#options.monotonic());
   }
 
   /** Makes all tokens stale, because changes were missed. @param upToDateAt monotonic time at which all changes were known */

@@ -33,7 +33,7 @@ export class SubjectIndex<T> {
   }
 
   /** Items that depend on a subject: a copy, so the index may be changed while it is iterated. */
-  of(subject: string): readonly T[] {
+  itemsOf(subject: string): readonly T[] {
     return [...(this.#items.get(subject) ?? [])];
   }
 

@@ -70,7 +70,7 @@ export class VerificationCache {
   /** Removes the principals that depend on a subject, and all refusals, because they name no subject. */
   invalidate(subjectId: string): void {
     this.#refusals.clear();
-    for (const digest of this.#bySubject.of(subjectId)) {
+    for (const digest of this.#bySubject.itemsOf(subjectId)) {
       const cached = this.#principals.get(digest);
       if (cached !== undefined) this.#removePrincipal(digest, cached.result.principal);
     }

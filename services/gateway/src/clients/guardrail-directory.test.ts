@@ -26,7 +26,7 @@ it("leaves the guardrails unknown if the answer has a field of a newer release",
   for (const unknown of [false, true]) {
     const directory = createGuardrailDirectory(answering(unknown));
     onTestFinished(() => directory.stop?.());
-    if (unknown) await expect(directory.of(caller)).rejects.toMatchObject({ code: "unavailable" });
-    else expect(await directory.of(caller)).toHaveLength(1);
+    if (unknown) await expect(directory.listApplied(caller)).rejects.toMatchObject({ code: "unavailable" });
+    else expect(await directory.listApplied(caller)).toHaveLength(1);
   }
 });

@@ -80,7 +80,7 @@ export function createGuardrailDirectory(
 
   async function listGuardrails({ namespaceId, lineage }: CallingKey): Promise<Guardrails> {
     try {
-      return interned.of(await client.listAppliedGuardrails({ namespaceId, lineage: [...lineage] }));
+      return interned.intern(await client.listAppliedGuardrails({ namespaceId, lineage: [...lineage] }));
     } catch (error) {
       throw new DomainError("unavailable", "DEPENDENCY_UNAVAILABLE", "the policy service does not answer; try again", {
         metadata: { dependency: "policy" },
@@ -103,7 +103,7 @@ export function createGuardrailDirectory(
 
   return {
     name: "guardrails",
-    async of(caller) {
+    async listApplied(caller) {
       const cached = watch.isLive() ? cache.find(caller) : undefined;
       if (cached !== undefined) return cached;
       const name = `${caller.namespaceId} ${caller.keyId}`;
@@ -124,7 +124,8 @@ export function createGuardrailDirectory(
 class InternedAnswers {
   readonly #byDigest = new Map<string, Guardrails>();
 
-  of(answer: ListAppliedGuardrailsResponse): Guardrails {
+  /** Returns the array of an equal earlier answer, or converts the answer. */
+  intern(answer: ListAppliedGuardrailsResponse): Guardrails {
     const digest = hash("sha256", toBinary(ListAppliedGuardrailsResponseSchema, answer), "base64");
     const guardrails = this.#byDigest.get(digest) ?? answer.guardrails.map(fromProtoAppliedGuardrail);
     this.#byDigest.delete(digest);

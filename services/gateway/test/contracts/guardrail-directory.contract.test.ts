@@ -71,7 +71,7 @@ function callerIn(namespaceId: Id<"ns">): CallingKey {
 describe.each(implementations)("%s as the guardrail directory", (_, start) => {
   it("has no guardrails for a key to which none is bound", async () => {
     const { directory, namespaceId } = start();
-    expect(await directory.of(callerIn(namespaceId))).toEqual([]);
+    expect(await directory.listApplied(callerIn(namespaceId))).toEqual([]);
   });
 
   it("names policy, binding, principal, mode and spec of every guardrail, in the order of binding", async () => {
@@ -85,7 +85,7 @@ describe.each(implementations)("%s as the guardrail directory", (_, start) => {
       principalType: "namespace",
       principalId: namespaceId,
     };
-    expect(await directory.of(callerIn(namespaceId))).toEqual([
+    expect(await directory.listApplied(callerIn(namespaceId))).toEqual([
       { ...common, mode: "enforce", spec: { allowStreaming: false } },
       { ...common, mode: "shadow", spec: { modelDeny: ["gpt-4*"] } },
     ]);
@@ -95,24 +95,24 @@ describe.each(implementations)("%s as the guardrail directory", (_, start) => {
     const { directory, namespaceId, bind } = start();
     await bind({ allowStreaming: false }, "enforce");
     const caller = callerIn(namespaceId);
-    const guardrails = await directory.of(caller);
-    expect(await directory.of(caller)).toBe(guardrails);
-    expect(await directory.of(callerIn(namespaceId))).toBe(guardrails);
+    const guardrails = await directory.listApplied(caller);
+    expect(await directory.listApplied(caller)).toBe(guardrails);
+    expect(await directory.listApplied(callerIn(namespaceId))).toBe(guardrails);
   });
 
   it("returns another array after a change, and leaves the first one as it was", async () => {
     const { directory, namespaceId, bind } = start();
     const caller = callerIn(namespaceId);
-    const before = await directory.of(caller);
+    const before = await directory.listApplied(caller);
     await bind({ allowStreaming: false }, "enforce");
-    await eventually(async () => (await directory.of(caller)).length === 1);
+    await eventually(async () => (await directory.listApplied(caller)).length === 1);
     expect(before).toEqual([]);
   });
 
   it("rejects as UNAVAILABLE while its source does not answer, rather than with an empty list", async () => {
     const { directory, namespaceId, goDown } = start();
     goDown();
-    await expect(directory.of(callerIn(namespaceId))).rejects.toMatchObject({
+    await expect(directory.listApplied(callerIn(namespaceId))).rejects.toMatchObject({
       name: "DomainError",
       code: "unavailable",
       metadata: { dependency: "policy" },

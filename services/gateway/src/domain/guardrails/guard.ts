@@ -50,7 +50,7 @@ export interface Guard {
    * @param signal stops the judging once it is aborted
    * @param meter budget of the key
    */
-  work(signal: AbortSignal, meter: WorkMeter): Work;
+  createWork(signal: AbortSignal, meter: WorkMeter): Work;
 }
 
 /** True if a guardrail, enforced or in shadow mode, has a rule for content that cannot be inspected. */
@@ -72,7 +72,7 @@ export function createGuards(
 ): (caller: CallingKey) => Promise<Guard> {
   const guards = new WeakMap<readonly AppliedGuardrail[], Guard>();
   return async (caller) => {
-    const applied = await directory.of(caller);
+    const applied = await directory.listApplied(caller);
     const guard = guards.get(applied) ?? guardOf(applied, maxSteps);
     guards.set(applied, guard);
     return guard;
@@ -96,7 +96,7 @@ function guardOf(all: readonly AppliedGuardrail[], maxSteps: number): Guard {
     },
     rules: once(() => directionRules(effective)),
     shadowRules: once(() => directionRules(composed(shadows)).catch(noRulesIfTooMany)),
-    work: (signal, meter) => new Work(maxSteps, signal, meter),
+    createWork: (signal, meter) => new Work(maxSteps, signal, meter),
   };
 }
 

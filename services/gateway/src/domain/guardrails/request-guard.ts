@@ -82,12 +82,12 @@ async function guardContent({
     if (enforced.request !== undefined) throw judgingLimited(share.waitMs);
     return request;
   }
-  const work = guard.work(signal, share);
+  const work = guard.createWork(signal, share);
   const content: ContentGuard = {
     rules: enforced.request,
     shadowRules: shadow.request,
     work,
-    shadowWork: guard.work(signal, share),
+    shadowWork: guard.createWork(signal, share),
     kindOf: requestContentKindOf,
     onRedactions: (redactions) => decisions.addRedactions("request", redactions),
     onShadowMatch: ({ bindingId }) => decisions.addShadowViolation(bindingId, CONTENT_RULE),

@@ -34,7 +34,7 @@ export async function responseGuardOf(
   const { response: rules } = await guard.rules();
   const { response: shadowRules } = await guard.shadowRules();
   if (rules === undefined && shadowRules === undefined && !inspects(guard, "response")) return undefined;
-  const [work, shadowWork] = [guard.work(signal, meter), guard.work(signal, meter)];
+  const [work, shadowWork] = [guard.createWork(signal, meter), guard.createWork(signal, meter)];
   return { guard, rules, shadowRules, decisions, work, shadowWork };
 }
 

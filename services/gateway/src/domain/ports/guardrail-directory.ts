@@ -20,5 +20,5 @@ export interface GuardrailDirectory {
    *
    * @throws DomainError UNAVAILABLE if they are not known: the request must be refused
    */
-  of(caller: CallingKey): Promise<readonly AppliedGuardrail[]>;
+  listApplied(caller: CallingKey): Promise<readonly AppliedGuardrail[]>;
 }
