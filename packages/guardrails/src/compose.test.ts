@@ -88,7 +88,7 @@ describe("composed guardrails", () => {
             ];
             return violations.some((violation) => violation !== undefined);
           };
-          // No stricter: whatever they refuse together, one of them refuses by itself.
+          // No stricter: everything that they refuse together is refused by one of them alone.
           expect(refuses(guardrails)).toBe(guardrails.some((guardrail) => refuses([guardrail])));
           const patterns = compose(guardrails).contentPatterns.map(({ value }) => value);
           for (const { spec } of guardrails)

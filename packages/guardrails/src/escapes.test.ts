@@ -30,7 +30,7 @@ const TEXTS: Readonly<Record<string, readonly [text: string, passed: string]>> =
     String.raw`{"a":"top\nkey","b":"top\t \u0020key"}`,
     `{"a":"${REDACTED}","b":"${REDACTED}"}`,
   ],
-  "what an escape takes up, in the text as it is": [String.raw`C:\necret top\secret`, `C:\\necret top\\${REDACTED}`],
+  "a word behind a backslash that is no escape": [String.raw`C:\necret top\secret`, `C:\\necret top\\${REDACTED}`],
   "a full-width word behind a backslash": ["\\bｓｅｃｒｅｔ \\ｓｅｃｒｅｔ", `\\b${REDACTED} \\${REDACTED}`],
   "an escaped backslash in front of what looks like an escape": [String.raw`\\u0073ecret`, String.raw`\\u0073ecret`],
   "an escape that is none": [String.raw`\u00g3ecret \x73ecret \u007`, String.raw`\u00g3ecret \x73ecret \u007`],

@@ -72,7 +72,7 @@ it("breaks off the answer of a service that was killed, so that it is not taken 
   const response = await fetch(url + METHOD, { method: "POST", body: "{}" });
   const reader = response.body?.getReader();
   expect(Buffer.from((await reader?.read())?.value ?? []).toString()).toBe("the first part");
-  // As the kernel does when a process is killed: the connection ends, and nothing is said on it.
+  // Like the kernel when a process is killed: ends the connection without a further frame.
   (await service.answered).socket.destroy();
   await expect(reader?.read()).rejects.toThrow("terminated");
 });
@@ -145,7 +145,7 @@ describe("a call that is refused by its credential", () => {
         const path = `/routeplane.usage.v1.UsageService/${method}`;
         const own = await directly(serviceUrl, path, { ...credential, "content-type": type });
         const { port } = new URL(url);
-        // Its body is announced, and never comes.
+        // The announced body is never sent.
         const headers = { ...credential, "content-type": type, "content-length": "60000" };
         const request = open({ host: "127.0.0.1", port, path, method: "POST", headers });
         request.flushHeaders();

@@ -47,7 +47,7 @@ function answer(stream: ServerHttp2Stream): void {
 
 async function call(connection: ServiceConnection, timeoutMs?: number): Promise<string> {
   const stream = await connection.request("POST", "/", {});
-  // As connect-node ends a call at its deadline.
+  // Like connect-node, which ends a call at its deadline.
   const timer = timeoutMs && setTimeout(() => stream.close(constants.NGHTTP2_INTERNAL_ERROR), timeoutMs);
   stream.end();
   const closed = new Promise((resolve) => stream.once("close", resolve));

@@ -128,7 +128,7 @@ describe("a request that is not served", () => {
     const { refusal } = await serve(BODY);
     expect(refusal).toMatchObject({ code: "unavailable", metadata: { dependency } });
     expect(sent).toEqual([]);
-    // The admission may have arrived: its reservation is released.
+    // The policy service may have made the reservation before it failed, so a release is sent.
     expect(budget.calls.release).toBe(dependency === "policy" ? 1 : 0);
   });
 });

@@ -79,7 +79,7 @@ describe("echo", () => {
     });
   });
 
-  it("streams the role first, then the words, the reason, the usage if asked for, and the end", async () => {
+  it("streams the role first, then the words, the reason, the usage if requested, and the end", async () => {
     const body = { messages: user([{ type: "text", text: "one two" }]), stream_options: { include_usage: true } };
     const { contentType, text } = await ask(body, true);
     expect(contentType).toBe("text/event-stream");

@@ -87,7 +87,7 @@ describe("an OpenAI-compatible upstream", () => {
 
   it("that does not take the connection times out, and was sent nothing, also if the call is cancelled meanwhile", async () => {
     for (const isCut of [false, true]) {
-      // An address for documentation: no host answers, and no router reports that.
+      // An address reserved for documentation: no host answers, and no router reports an error.
       const options = { baseUrl: new URL("http://192.0.2.1/v1"), apiKey: undefined, timeouts: { connectMs: 200 } };
       const upstream = createOpenAiUpstream(options);
       opened.push(upstream);

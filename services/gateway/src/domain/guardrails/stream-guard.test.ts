@@ -125,7 +125,7 @@ describe("a stream under content patterns", () => {
           const bytes = Buffer.from(`${sent}${delta(0, {}, "stop")}${delta(1, {}, "length")}${USAGE}${DONE}`);
           const places = [
             0,
-            ...cuts.map((place) => place % bytes.length).toSorted((one, other) => one - other),
+            ...cuts.map((offset) => offset % bytes.length).toSorted((first, second) => first - second),
             bytes.length,
           ];
           const { chunks, text, relayed } = await streamed({

@@ -71,7 +71,7 @@ async function chargeFor(events: readonly string[], n: number, end: CancelReason
   async function* body(): AsyncGenerator<Uint8Array> {
     for (const each of events) yield Buffer.from(each);
     if (end !== "dies") reply.cancel(end);
-    throw new UpstreamFault("broken", "cut");
+    throw new UpstreamFault("broken", "broken off");
   }
   const { serve, budget, usage } = pipelineUnderTest({
     upstream: answeringUpstream("text/event-stream", [], { body: body() }),
@@ -123,7 +123,7 @@ describe("usage of a stream that ends early", () => {
     ["came before one of the choices was finished", 2, [finish(0), usageAlone(usageOf(4))]],
     ["came before text that follows the end of its choice", 1, [finish(0, usageOf(1)), piece(0)]],
     ["has no output although text was passed on", 1, [piece(0), finish(0), usageAlone(usageOf(0))]],
-    ["comes with the end of a choice that was not asked for", 1, [finish(7, usageOf(1))]],
+    ["comes with the end of a choice that was not requested", 1, [finish(7, usageOf(1))]],
   ])("is estimated as the reservation if it %s", async (_, n, events) => {
     const { costMicroUsd, estimated } = await chargeFor(events, n, "client_gone");
     expect(estimated).toBe(true);

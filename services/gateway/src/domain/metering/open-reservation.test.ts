@@ -119,7 +119,7 @@ describe.each(Object.entries(SCENARIOS))(
         steps.push(at);
         expect(budget.reservedNano, at).toBe(0n);
         expect(budget.closed, at).toHaveLength(1);
-        // What cannot be recorded has the row of its admission.
+        // If the settlement cannot be recorded, the row of the admission remains.
         if (at !== "usageLog.recordSettlement()") expect(usage.settlements, at).toHaveLength(1);
         expect([0n, reservationOf(body), 5_000n], at).toContain(budget.spentNano);
         for (const { costNanoUsd, outcome } of usage.settlements) {

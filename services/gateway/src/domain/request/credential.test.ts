@@ -3,7 +3,7 @@ import { describe, expect, it } from "vitest";
 import { callerWith } from "../../../test/fake-verifier.ts";
 import { authenticate, authorise } from "./credential.ts";
 
-const nobody = (): never => {
+const mustNotVerify = (): never => {
   throw new Error("the verifier was called");
 };
 
@@ -22,16 +22,16 @@ describe("authenticate", () => {
     ["two different ones", { authorization: "Bearer rp_a", apiKey: "rp_b" }, /two different/],
     ["the services' own", { authorization: "Bearer rps_secret" }, /not valid/],
     ["the services' own in the other header", { apiKey: "rps_secret" }, /not valid/],
-  ])("refuses %s without asking anyone", async (_, headers, message) => {
+  ])("refuses %s without verifying a token", async (_, headers, message) => {
     const sent = { authorization: undefined, apiKey: undefined, ...headers };
-    await expect(authenticate(sent, nobody)).rejects.toEqual(refusedWith(401, message));
+    await expect(authenticate(sent, mustNotVerify)).rejects.toEqual(refusedWith(401, message));
   });
 
   it.each([
     { authorization: "Bearer rp_a", apiKey: undefined },
     { authorization: undefined, apiKey: "rp_a" },
     { authorization: "bearer rp_a", apiKey: "rp_a" },
-  ])("takes one key from either header: %j", async (headers) => {
+  ])("accepts one key in either header: %j", async (headers) => {
     const verified: string[] = [];
     await authenticate(headers, async (token) => {
       verified.push(token);

@@ -157,7 +157,7 @@ describe("a member that governs what the upstream does", () => {
     { max_tool_calls: 2, stop_token_ids: [1], thinking_token_limit: 1, truncate_prompt_tokens: 9, keep_alive: "5m" },
     { max_tokens: 5, seed: 1, ignore_eos: false, guided_json: {}, include_reasoning: true, usage: { include: true } },
     { chat_template_kwargs: { enable_thinking: false }, x_of_the_future: { models: ["a"] } },
-  ])("passes where it says nothing, and so does every other member: %j", async (more) => {
+  ])("passes with a value that has no effect, and so does any other member: %j", async (more) => {
     expect(await refusalOf(more)).toBeUndefined();
   });
 

@@ -107,7 +107,7 @@ describe("the media of a message", () => {
     [{ type: "input_audio", input_audio: { url: URL } }],
     [{ type: "input_audio", input_audio: { data: "AAAA", format: { url: URL } } }],
     [{ type: "text", text: "hi", cache_control: { type: "ephemeral", url: URL } }],
-  ])("counts what it does not know as a file: the part %j", async (part) => {
+  ])("counts anything unknown as a file: the part %j", async (part) => {
     expect(await mediaOfPart(part)).toEqual(FILE);
   });
 
@@ -130,7 +130,7 @@ describe("the media of a message", () => {
     [{ extra_content: { google: { thought_signature: "s", file_uri: URL } } }],
     [{ tool_calls: [{ id: "c", type: "function", extra_content: { google: { file_uri: URL } } }] }],
     [{ annotations: [{ type: "file", file: { content: [{ type: "image_url" }] } }] }],
-  ])("counts what it does not know as a file: the member %j", async (member) => {
+  ])("counts anything unknown as a file: the member %j", async (member) => {
     expect(await mediaOf({ role: "assistant", content: "hi", ...member })).toEqual(FILE);
   });
 

@@ -13,7 +13,7 @@ function hanging(kind: UpstreamFaultKind = "broken") {
   const chatCompletion: Upstream["chatCompletion"] = ({ signal }) =>
     new Promise((_, reject) => {
       signals.push(signal);
-      signal.addEventListener("abort", () => reject(new UpstreamFault(kind, "cut")));
+      signal.addEventListener("abort", () => reject(new UpstreamFault(kind, "cancelled")));
     });
   return { signals, upstream: { boundTokens, chatCompletion, async close() {} } };
 }

@@ -32,9 +32,9 @@ describe("an answer with status 200 that is of no use", () => {
     ["text that is no JSON", BODY, "application/json", "<html>", undefined, invalid],
     ["JSON that is no completion", BODY, "application/json", '{"hello":1}', undefined, invalid],
     ["JSON that is no completion, with usage", BODY, "application/json", JSON.stringify(usage), 6n, invalid],
-    ["a stream that was not asked for", BODY, "text/event-stream", "data: {}\n\n", undefined, invalid],
-    ["no stream where one was asked for", stream, "text/html", "<html>", undefined, invalid],
-    ["a whole completion where a stream was asked for", stream, "application/json", JSON.stringify(usage), 6n, invalid],
+    ["a stream that was not requested", BODY, "text/event-stream", "data: {}\n\n", undefined, invalid],
+    ["no stream where one was requested", stream, "text/html", "<html>", undefined, invalid],
+    ["a whole completion where a stream was requested", stream, "application/json", JSON.stringify(usage), 6n, invalid],
   ])("being %s makes 502, and is charged by its usage, else as reserved", async (_, body, type, text, used, code) => {
     const { serve, budget, usage } = pipelineUnderTest({ upstream: answeringUpstream(type, [text]) });
     expect((await serve(body)).refusal).toMatchObject({ status: 502, code });
@@ -218,8 +218,8 @@ describe("a stream that goes on beyond the output that was granted", () => {
   it.each([
     ["in one chunk", (all: readonly string[]) => [all.join("")]],
     ["piece by piece", (all: readonly string[]) => all],
-  ])("is cancelled before the piece that nothing is reserved for, and charged as reserved, %s", async (_, cut) => {
-    const chunks = cut([piece("one"), piece(" two"), piece(""), piece(" three"), piece(" four"), DONE]);
+  ])("is cancelled before the piece that nothing is reserved for, and charged as reserved, %s", async (_, toChunks) => {
+    const chunks = toChunks([piece("one"), piece(" two"), piece(""), piece(" three"), piece(" four"), DONE]);
     const { serve, budget, usage } = pipelineUnderTest({ upstream: answeringUpstream("text/event-stream", chunks) });
     const { reply } = await serve(STREAM);
     expect(reply.text).toContain(" three");
