@@ -6,7 +6,7 @@ import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { DURABLE, type Kit, startKit, usageEvent } from "./kit.ts";
 import { STREAM, SUBJECT } from "../src/stream.ts";
 
-/** Permissions of the users of NATS: what a thief of their credentials could do. */
+/** Permissions of the users of NATS, which bound the harm of stolen credentials. */
 
 vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
 
@@ -64,7 +64,7 @@ async function state() {
   };
 }
 
-/** Publishes to each subject, or asks it where an answer would come, and waits until NATS has judged all of it. */
+/** Sends a request to each subject, expects no answer, and waits until NATS has processed all of them. */
 async function attempt(connection: NatsConnection, requests: Readonly<Record<string, Uint8Array>>): Promise<void> {
   for (const [subject, payload] of Object.entries(requests)) {
     const answer = await connection.request(subject, payload, { timeout: 300 }).then(
@@ -109,15 +109,15 @@ describe("the user of gateways", () => {
     expect(before).toMatchObject({ messages: 1, num_ack_pending: 1, names: [durable], streams: [OTHER, STREAM] });
   });
 
-  it("publishes usage events, and hears no event and no answer to another user", async () => {
+  it("publishes usage events, and receives no event and no answer to another user", async () => {
     const gateway = await connectAs(kit.nats.gatewayUrl);
-    const heard = listen(gateway, [">", SUBJECT, "_INBOX.>", "_INBOX.aggregator.>", "$JS.>"]);
+    const received = listen(gateway, [">", SUBJECT, "_INBOX.>", "_INBOX.aggregator.>", "$JS.>"]);
     await gateway.jetstream().publish(SUBJECT, EVENT);
     expect(await state()).toMatchObject({ messages: 2 });
     admin.publish("_INBOX.aggregator.x", text.encode("an answer"));
     await admin.flush();
     await gateway.flush();
-    expect(heard).toEqual([]);
+    expect(received).toEqual([]);
   });
 });
 
@@ -131,26 +131,26 @@ describe("the user of aggregators", () => {
     expect(await state()).toEqual(before);
   });
 
-  it("hears no answer to another user", async () => {
+  it("receives no answer to another user", async () => {
     const aggregator = await connectAs(kit.nats.aggregatorUrl);
-    const heard = listen(aggregator, [">", SUBJECT, "_INBOX.>", "_INBOX.gateway.>", "$JS.>"]);
+    const received = listen(aggregator, [">", SUBJECT, "_INBOX.>", "_INBOX.gateway.>", "$JS.>"]);
     admin.publish("_INBOX.gateway.x", text.encode("an answer"));
     await kit.publisher().publish(usageEvent("another"));
     await admin.flush();
     await aggregator.flush();
-    expect(heard).toEqual([]);
+    expect(received).toEqual([]);
   });
 });
 
 /** Subjects of the messages that a subscription to each of these brings. */
 function listen(connection: NatsConnection, subjects: readonly string[]): readonly string[] {
-  const heard: string[] = [];
+  const received: string[] = [];
   for (const subject of subjects) {
     connection.subscribe(subject, {
       callback: (error, message) => {
-        if (error === null) heard.push(message.subject);
+        if (error === null) received.push(message.subject);
       },
     });
   }
-  return heard;
+  return received;
 }

@@ -50,10 +50,10 @@ describe("an account", () => {
   });
 
   it("has a name of its own on the node", async () => {
-    const [one, other] = [newName(), newName()];
-    for (const name of [one, other]) await operator().accounts.createAccount({ name });
+    const [first, second] = [newName(), newName()];
+    for (const name of [first, second]) await operator().accounts.createAccount({ name });
     const { createAccount, renameAccount } = operator().accounts;
-    for (const call of [() => createAccount({ name: one }), () => renameAccount({ account: other, name: one })]) {
+    for (const call of [() => createAccount({ name: first }), () => renameAccount({ account: second, name: first })]) {
       expect(await refusal(call())).toMatchObject({ code: Code.AlreadyExists, reason: "NAME_TAKEN" });
     }
   });
@@ -118,8 +118,8 @@ it("a node whose account default was renamed is still set up only once, with one
 
 describe("several accounts", () => {
   it("may each have a namespace of the same name, which alone names none of them", async () => {
-    const [one, other] = [await createAccountWithKey(), await createAccountWithKey()];
-    expect(await refusal(operator().namespaces.createNamespace({ name: "shared", account: one.id }))).toMatchObject({
+    const [first, second] = [await createAccountWithKey(), await createAccountWithKey()];
+    expect(await refusal(operator().namespaces.createNamespace({ name: "shared", account: first.id }))).toMatchObject({
       reason: "NAME_TAKEN",
     });
     const { namespaces, keys } = operator();
@@ -132,9 +132,9 @@ describe("several accounts", () => {
     ]) {
       const refused = await refusal(call());
       expect(refused).toMatchObject({ code: Code.FailedPrecondition, reason: "NAME_AMBIGUOUS" });
-      for (const { namespaceId } of [one, other]) expect(refused.message).toContain(namespaceId);
+      for (const { namespaceId } of [first, second]) expect(refused.message).toContain(namespaceId);
     }
-    for (const { namespaceId, root } of [one, other]) {
+    for (const { namespaceId, root } of [first, second]) {
       await keys.mintRootKey({ ...request, namespace: namespaceId });
       expect((await auth.verify(root.token)).case).toBe("key");
     }
@@ -148,12 +148,12 @@ describe("several accounts", () => {
     });
   });
 
-  it("are told apart in a list, and can be listed one at a time", async () => {
-    const [one, other] = [await createAccountWithKey(), await createAccountWithKey()];
+  it("are distinguished in a list, and can be listed one at a time", async () => {
+    const [first, second] = [await createAccountWithKey(), await createAccountWithKey()];
     const all = await operator().namespaces.listNamespaces({ pageSize: 1000 });
     const owners = new Map(all.namespaces.map(({ id, accountId }) => [id, accountId]));
-    expect([owners.get(one.namespaceId), owners.get(other.namespaceId)]).toEqual([one.id, other.id]);
-    expect(await idsOf(auth.operatorToken, { account: one.name })).toEqual([one.namespaceId]);
+    expect([owners.get(first.namespaceId), owners.get(second.namespaceId)]).toEqual([first.id, second.id]);
+    expect(await idsOf(auth.operatorToken, { account: first.name })).toEqual([first.namespaceId]);
   });
 });
 

@@ -190,17 +190,17 @@ describe("a change that a replica has not received", () => {
 
   it("is in every response while the change feed is not live, and after a gap", async () => {
     const replica = await startIsolatedReplica();
-    const [one, other] = [await mintCachedKey(replica), await mintCachedKey(replica)];
-    await one.keys.revokeKey({ id: one.id });
+    const [first, second] = [await mintCachedKey(replica), await mintCachedKey(replica)];
+    await first.keys.revokeKey({ id: first.id });
     replica.changes.lost();
-    expect(await replica.resultOf(one.token)).toBe("CREDENTIAL_REVOKED");
-    expect(await withoutSecrets(() => replica.resultOf(other.token))).toBe("waits");
+    expect(await replica.resultOf(first.token)).toBe("CREDENTIAL_REVOKED");
+    expect(await withoutSecrets(() => replica.resultOf(second.token))).toBe("waits");
     // Live again, with no change missed as far as this replica can tell: its cache is valid again.
     replica.changes.confirmed((await lastChange()) - 1n, true);
-    expect(await withoutSecrets(() => replica.resultOf(other.token))).toBe(CACHED_SCOPES);
-    await other.keys.revokeKey({ id: other.id });
+    expect(await withoutSecrets(() => replica.resultOf(second.token))).toBe(CACHED_SCOPES);
+    await second.keys.revokeKey({ id: second.id });
     replica.changes.announced(await lastChange(), "key_of-another-caller");
-    expect(await replica.resultOf(other.token)).toBe("CREDENTIAL_REVOKED");
+    expect(await replica.resultOf(second.token)).toBe("CREDENTIAL_REVOKED");
   });
 
   it("is in every response once nothing was received from the feed for 2.5 s", async () => {

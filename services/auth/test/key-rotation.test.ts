@@ -53,7 +53,7 @@ describe("a rotation", () => {
       (await keys.getKey({ id: root.id })).key?.name,
       (await keys.listKeys({})).keys.length,
     ]);
-    for (const place of [rows, read, auth.logged.join("")]) expect(place).not.toContain(secret);
+    for (const text of [rows, read, auth.logged.join("")]) expect(text).not.toContain(secret);
   });
 
   it("keeps the old token valid for an hour by default, and returns the end of that grace", async () => {

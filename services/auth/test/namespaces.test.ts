@@ -104,14 +104,14 @@ describe("a deleted namespace", () => {
 
 describe("a namespace's name", () => {
   it("changes without touching its id and keys, and is unique in the account", async () => {
-    const [one, other] = [await createNamespaceWithKeys(), await createNamespaceWithKeys()];
-    const { namespace } = await operators().renameNamespace({ namespace: one.name, name: `${one.name}-renamed` });
-    expect(namespace).toMatchObject({ id: one.id, name: `${one.name}-renamed` });
-    await expectOutcomes(one.tokens, { case: "key" });
-    expect(await codeOf(operators().getNamespace({ namespace: one.name }))).toBe(Code.NotFound);
-    const taken = operators().renameNamespace({ namespace: one.id, name: other.name });
+    const [first, second] = [await createNamespaceWithKeys(), await createNamespaceWithKeys()];
+    const { namespace } = await operators().renameNamespace({ namespace: first.name, name: `${first.name}-renamed` });
+    expect(namespace).toMatchObject({ id: first.id, name: `${first.name}-renamed` });
+    await expectOutcomes(first.tokens, { case: "key" });
+    expect(await codeOf(operators().getNamespace({ namespace: first.name }))).toBe(Code.NotFound);
+    const taken = operators().renameNamespace({ namespace: first.id, name: second.name });
     expect(await codeOf(taken)).toBe(Code.AlreadyExists);
-    const malformed = operators().renameNamespace({ namespace: one.id, name: "No Good" });
+    const malformed = operators().renameNamespace({ namespace: first.id, name: "No Good" });
     expect(await codeOf(malformed)).toBe(Code.InvalidArgument);
   });
 

@@ -79,7 +79,7 @@ describe("an operator credential", () => {
     for (const each of [token, rotated.token]) {
       const { lookupId, secret } = parseToken(each) ?? expect.fail("malformed token");
       expect(kept).toContain(lookupId);
-      for (const place of [kept, auth.logged.join("")]) expect(place).not.toContain(secret);
+      for (const text of [kept, auth.logged.join("")]) expect(text).not.toContain(secret);
     }
     const hashes = rows.secrets.map(({ secret_hash }) => secret_hash.toString("hex"));
     for (const hash of hashes) expect(JSON.stringify(rows.audit)).not.toContain(hash);

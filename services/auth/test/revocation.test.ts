@@ -59,11 +59,11 @@ describe("a cached key", () => {
 
   it("is refused once the key above it is revoked, and no other key is verified again", async () => {
     const service = await startVerifier(stoppedClock);
-    const [one, other] = [await mintCachedKey(service), await mintCachedKey(service)];
-    await revoke(one.root, one.root.id);
-    expect(await awaitRefusal(service, one.token)).toBe("CREDENTIAL_REVOKED");
+    const [revoked, unrelated] = [await mintCachedKey(service), await mintCachedKey(service)];
+    await revoke(revoked.root, revoked.root.id);
+    expect(await awaitRefusal(service, revoked.token)).toBe("CREDENTIAL_REVOKED");
     const { calls } = service.transport;
-    expect(await service.resultOf(other.token)).toBe("ok");
+    expect(await service.resultOf(unrelated.token)).toBe("ok");
     expect(service.transport.calls).toBe(calls);
   });
 

@@ -165,9 +165,9 @@ describe("settlement", () => {
   it("replaces the reservation with the cost on every budget", async () => {
     const { request, namespaceId, key } = await policy.oneBudget(1_000n, "total");
     await policy.budget(namespaceId, 800n, key.id, "hour");
-    const one = request(500n);
-    await policy.admission.admit(one);
-    await policy.admission.settle(one, used(nano(123n)));
+    const admitted = request(500n);
+    await policy.admission.admit(admitted);
+    await policy.admission.settle(admitted, used(nano(123n)));
     for (const each of (await policy.totals(namespaceId)).values()) {
       expect(each).toMatchObject({ spentNano: nano(123n), reservedNano: 0n });
     }
@@ -176,9 +176,9 @@ describe("settlement", () => {
 
   it("counts an overrun in full, and denies the next request", async () => {
     const { request, total } = await policy.oneBudget(1_000n);
-    const one = request(500n);
-    await policy.admission.admit(one);
-    await policy.admission.settle(one, used(nano(1_700n)));
+    const admitted = request(500n);
+    await policy.admission.admit(admitted);
+    await policy.admission.settle(admitted, used(nano(1_700n)));
     expect(await total()).toMatchObject({ spentNano: nano(1_700n), reservedNano: 0n });
     const denied = await policy.admission.admit(request(1n));
     expect(denied).toMatchObject({ outcome: "denied", message: expect.stringContaining("has 0 micro-USD left") });
@@ -194,9 +194,9 @@ describe("settlement", () => {
 
   it("refuses a cost that no request can have, and keeps the reservation open", async () => {
     const { request, total } = await policy.oneBudget(1_000n);
-    const one = request(500n);
-    await policy.admission.admit(one);
-    const settled = policy.admission.settle(one, used(2n ** 62n));
+    const admitted = request(500n);
+    await policy.admission.admit(admitted);
+    const settled = policy.admission.settle(admitted, used(2n ** 62n));
     await expect(settled).rejects.toMatchObject({ reason: "FIELD_INVALID", fields: [{ field: "cost_nano_usd" }] });
     expect(await total()).toMatchObject({ reservedNano: nano(500n) });
   });

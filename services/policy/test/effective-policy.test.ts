@@ -14,7 +14,7 @@ afterAll(() => policy.stop());
 const { NAMESPACE, API_KEY } = PrincipalType;
 
 /** Namespace with a key and a sub-key, and clients of the sub-key. */
-function family() {
+function namespaceWithLineage() {
   const { namespaceId, key: parent } = policy.newNamespace();
   const child = policy.key(namespaceId, parent);
   const { effective } = policy.as(child.token);
@@ -25,7 +25,7 @@ function family() {
 
 describe("the effective policy", () => {
   it("of a key has the policies of its namespace and of every key above it, each rule with its source", async () => {
-    const { namespaceId, parent, child, of } = family();
+    const { namespaceId, parent, child, of } = namespaceWithLineage();
     const onAll = await policy.bound(namespaceId, { kind: "guardrail", maxRequestTokens: 500 });
     const onParent = await policy.bound(namespaceId, { kind: "guardrail", maxRequestTokens: 100 }, parent.id);
     const onChild = await policy.bound(namespaceId, { kind: "guardrail", allowStreaming: false }, child.id, "shadow");
@@ -59,7 +59,7 @@ describe("the effective policy", () => {
   });
 
   it("shows what of each budget is spent, reserved and remaining, and when it frees up", async () => {
-    const { namespaceId, parent, child, of } = family();
+    const { namespaceId, parent, child, of } = namespaceWithLineage();
     const budget = { window: "day", limitMicroUsd: 1_000n } as const;
     const onAll = await policy.bound(namespaceId, { kind: "budget", ...budget });
     const total = { window: "total", limitMicroUsd: 70n } as const;
@@ -87,7 +87,7 @@ describe("the effective policy", () => {
   });
 
   it("shows the consumption of each rate limit within its window, the running requests, and when it frees up", async () => {
-    const { namespaceId, child, of } = family();
+    const { namespaceId, child, of } = namespaceWithLineage();
     const rateLimit = { windowSecs: 100, maxRequests: 5n } as const;
     await policy.bound(namespaceId, { kind: "preset", rateLimit, budget: { window: "total", limitMicroUsd: 500n } });
     const [settled, open] = [requestOf(namespaceId, child.lineage, 60n), requestOf(namespaceId, child.lineage, 20n)];
@@ -102,7 +102,7 @@ describe("the effective policy", () => {
   });
 
   it("shows an overrun as spent, and nothing remaining", async () => {
-    const { namespaceId, child, of } = family();
+    const { namespaceId, child, of } = namespaceWithLineage();
     await policy.budget(namespaceId, 50n);
     const request = requestOf(namespaceId, child.lineage, 50n);
     await policy.admission.admit(request);
@@ -112,7 +112,7 @@ describe("the effective policy", () => {
   });
 
   it("leaves out disabled policies and those bound elsewhere, and is empty where nothing applies", async () => {
-    const { namespaceId, child, of } = family();
+    const { namespaceId, child, of } = namespaceWithLineage();
     const sibling = policy.key(namespaceId);
     const { policy: off } = await policy.bound(namespaceId, { kind: "guardrail", allowStreaming: false });
     await policy.disable(off.id);
@@ -123,7 +123,7 @@ describe("the effective policy", () => {
   });
 
   it("is refused while a policy in it cannot be read", async () => {
-    const { namespaceId, parent, child, of } = family();
+    const { namespaceId, parent, child, of } = namespaceWithLineage();
     const { policy: made } = await policy.bound(namespaceId, { kind: "guardrail", allowStreaming: false }, parent.id);
     await policy.corrupt(made.id);
     expect(await refusal(of(API_KEY, child.id))).toMatchObject({ code: Code.Internal });
@@ -131,11 +131,11 @@ describe("the effective policy", () => {
   });
 
   it("needs policy:read, and is that of a principal of the caller's namespace", async () => {
-    const { namespaceId, child, of } = family();
+    const { namespaceId, child, of } = namespaceWithLineage();
     const { effective } = policy.newNamespace(["policy:write"]);
     const request = { principalType: API_KEY, principalId: child.id };
     expect(await refusal(effective.getEffectivePolicy(request))).toMatchObject({ code: Code.PermissionDenied });
-    const foreign = family();
+    const foreign = namespaceWithLineage();
     const unknown = await refusal(of(API_KEY, newId("key")));
     expect(unknown).toMatchObject({ code: Code.NotFound, reason: "RESOURCE_NOT_FOUND" });
     for (const [type, id] of [
@@ -152,7 +152,7 @@ describe("the effective policy", () => {
   });
 
   it("is UNAVAILABLE while the database is down", async () => {
-    const { namespaceId, child } = family();
+    const { namespaceId, child } = namespaceWithLineage();
     const without = policy.withoutDatabase().as(child.token);
     const request = { principalType: NAMESPACE, principalId: namespaceId };
     expect(await refusal(without.effective.getEffectivePolicy(request))).toMatchObject({ code: Code.Unavailable });

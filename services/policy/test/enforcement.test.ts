@@ -23,7 +23,7 @@ async function appliedTo(namespaceId: Id<"ns">, lineage: readonly Id<"key">[]) {
 }
 
 /** Namespace with a key and a sub-key. */
-function family() {
+function namespaceWithLineage() {
   const namespaceId = newId("ns");
   const parent = policy.key(namespaceId);
   return { namespaceId, parent, child: policy.key(namespaceId, parent) };
@@ -33,7 +33,7 @@ const NO_STREAMS = { kind: "guardrail", allowStreaming: false } as const;
 
 describe("the guardrails that apply to a key", () => {
   it("are those of its namespace, of itself and of every key above it, each with its source", async () => {
-    const { namespaceId, parent, child } = family();
+    const { namespaceId, parent, child } = namespaceWithLineage();
     const sibling = policy.key(namespaceId, parent);
     const onAll = await policy.bound(namespaceId, NO_STREAMS);
     const onParent = await policy.bound(namespaceId, NO_STREAMS, parent.id);
@@ -55,8 +55,8 @@ describe("the guardrails that apply to a key", () => {
     expect(await appliedTo(namespaceId, parent.lineage)).toMatchObject([source(onAll), source(onParent)]);
   });
 
-  it("include those in presets, with every rule, and tell an empty allow-list from none", async () => {
-    const { namespaceId, parent } = family();
+  it("include those in presets, with every rule, and distinguish an empty allow-list from none", async () => {
+    const { namespaceId, parent } = namespaceWithLineage();
     const guardrail = {
       modelAllow: [],
       modelDeny: ["openai/gpt-4*"],
@@ -77,7 +77,7 @@ describe("the guardrails that apply to a key", () => {
   });
 
   it("include no budget, no preset without a guardrail, no disabled policy and none of another namespace", async () => {
-    const { namespaceId, parent } = family();
+    const { namespaceId, parent } = namespaceWithLineage();
     await policy.budget(namespaceId, 5n);
     await policy.bound(namespaceId, { kind: "preset", rateLimit: { windowSecs: 1, maxRequests: 1n } });
     const { policy: off } = await policy.bound(namespaceId, NO_STREAMS);
@@ -87,7 +87,7 @@ describe("the guardrails that apply to a key", () => {
   });
 
   it("cannot be listed while any policy that applies cannot be read", async () => {
-    const { namespaceId, parent } = family();
+    const { namespaceId, parent } = namespaceWithLineage();
     const { policy: made } = await policy.bound(namespaceId, NO_STREAMS);
     await policy.bound(namespaceId, NO_STREAMS, parent.id);
     await policy.corrupt(made.id);
@@ -95,7 +95,7 @@ describe("the guardrails that apply to a key", () => {
   });
 
   it("are listed to the services of the node alone, and for well-formed ids only", async () => {
-    const { namespaceId, parent } = family();
+    const { namespaceId, parent } = namespaceWithLineage();
     const request = { namespaceId, lineage: [...parent.lineage] };
     const list = (token: string, request: object) => policy.as(token).enforcement.listAppliedGuardrails(request);
     expect(await refusal(list(parent.token, request))).toMatchObject({ code: Code.PermissionDenied });
@@ -106,7 +106,7 @@ describe("the guardrails that apply to a key", () => {
   });
 
   it("are UNAVAILABLE without the database", async () => {
-    const { namespaceId, parent } = family();
+    const { namespaceId, parent } = namespaceWithLineage();
     const { transport } = policy.withoutDatabase();
     const request = { namespaceId, lineage: [...parent.lineage] };
     const call = createClient(EnforcementService, policy.asService(transport)).listAppliedGuardrails(request);

@@ -37,10 +37,10 @@ const ONE_RESERVATION = { openReservations: 1n, requests: 1n, tokens: 10n };
 describe("a rate limit on requests", () => {
   it("admits up to its maximum, then denies with policy, rule and the time of the next admission", async () => {
     const { request, policy: made, binding, key, counter } = await limited({ maxRequests: 2n });
-    for (const left of [1n, 0n]) {
+    for (const remaining of [1n, 0n]) {
       expect(await admit(request())).toMatchObject({
         outcome: "admitted",
-        rateLimits: { requests: { limit: 2n, remaining: left } },
+        rateLimits: { requests: { limit: 2n, remaining } },
       });
     }
     const denied = await admit(request());
@@ -118,11 +118,11 @@ describe("a rate limit on requests at the same time", () => {
       () => makeOverdue(namespaceId),
     ];
     for (const end of ends) {
-      const one = request();
-      expect(await admit(one)).toMatchObject({ outcome: "admitted" });
+      const admitted = request();
+      expect(await admit(admitted)).toMatchObject({ outcome: "admitted" });
       expect(await admit(request())).toMatchObject({ rule: "rate_limit.max_concurrent", limit: 1n, remaining: 0n });
-      await end(one);
-      await end(one);
+      await end(admitted);
+      await end(admitted);
     }
     expect(await admit(request())).toMatchObject({ outcome: "admitted" });
     expect(await counter()).toMatchObject({ openReservations: 1n });
@@ -197,11 +197,11 @@ describe("a reservation", () => {
 
   it("without a key, as an earlier version wrote it, is settled by the request id alone", async () => {
     const { request, total, namespaceId } = await policy.oneBudget(100n);
-    const one = request(40n);
-    await admit(one);
+    const admitted = request(40n);
+    await admit(admitted);
     await policy.tamper(sql`update holds set key_id = '' where namespace_id = ${namespaceId}`);
-    expect(await admit(one)).toMatchObject({ outcome: "admitted", outputTokensMax: 40n });
-    await policy.admission.settle(one, used(nano(15n)));
+    expect(await admit(admitted)).toMatchObject({ outcome: "admitted", outputTokensMax: 40n });
+    await policy.admission.settle(admitted, used(nano(15n)));
     expect(await total()).toMatchObject({ spentNano: nano(15n), reservedNano: 0n });
   });
 
@@ -237,9 +237,9 @@ describe("a change of policies while an admission waits", () => {
 describe("an edited window", () => {
   it("keeps its consumption, and counts later costs", async () => {
     const { request, budget, total, namespaceId } = await policy.oneBudget(100n, "hour");
-    const one = request(60n);
-    await admit(one);
-    await policy.admission.settle(one, used(nano(60n)));
+    const admitted = request(60n);
+    await admit(admitted);
+    await policy.admission.settle(admitted, used(nano(60n)));
     const open = request(30n);
     await admit(open);
     await edit(budget.id, { window: "month", limit_micro_usd: 100 });

@@ -81,9 +81,9 @@ describe("a rolling window", () => {
   it("frees spent amounts once their bucket has left the window, and drops the bucket", async () => {
     const { request, namespaceId, total } = await policy.oneBudget(1_000n, "hour");
     const spend = async (micro: bigint) => {
-      const one = request(micro);
-      expect(await policy.admission.admit(one)).toMatchObject({ outcome: "admitted" });
-      await policy.admission.settle(one, used(nano(micro)));
+      const admitted = request(micro);
+      expect(await policy.admission.admit(admitted)).toMatchObject({ outcome: "admitted" });
+      await policy.admission.settle(admitted, used(nano(micro)));
     };
     await spend(900n);
     await letPass(namespaceId, 59);
@@ -96,9 +96,9 @@ describe("a rolling window", () => {
 
   it("of `total` never frees anything", async () => {
     const { request } = await policy.oneBudget(1_000n, "total");
-    const one = request(1_000n);
-    await policy.admission.admit(one);
-    await policy.admission.settle(one, used(nano(1_000n)));
+    const admitted = request(1_000n);
+    await policy.admission.admit(admitted);
+    await policy.admission.settle(admitted, used(nano(1_000n)));
     await policy.tamper(sql`update counters set reserved_nano = 0`);
     expect(await policy.admission.admit(request(1n))).toMatchObject({ outcome: "denied" });
   });

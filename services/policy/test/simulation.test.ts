@@ -24,20 +24,27 @@ const draft = (limitMicroUsd: bigint, window = BudgetWindow.TOTAL) => ({
   value: { kind: { case: "budget" as const, value: { window, limitMicroUsd } } },
 });
 
-/** Request of 100 micro-USD, so many hours ago. */
-function used(keyId: string, hoursAgo: number, change: object = {}): void {
+/** Adds a request of 100 micro-USD, so many hours ago, to the log of the usage service. */
+function addRequest(keyId: string, hoursAgo: number, change: object = {}): void {
   const createdMs = Date.now() - hoursAgo * HOUR_MS;
   const ended = { status: RequestStatus.SUCCEEDED, costMicroUsd: 100n, completedAt: timestampFromMs(createdMs + 500) };
-  const what = { id: newId("req"), keyId, model: "gpt-4o", provider: "openai", promptTokens: 5n, completionTokens: 5n };
-  policy.usage.requests.push({ ...what, createdAt: timestampFromMs(createdMs), ...ended, ...change });
+  const facts = {
+    id: newId("req"),
+    keyId,
+    model: "gpt-4o",
+    provider: "openai",
+    promptTokens: 5n,
+    completionTokens: 5n,
+  };
+  policy.usage.requests.push({ ...facts, createdAt: timestampFromMs(createdMs), ...ended, ...change });
 }
 
 describe("a simulation", () => {
-  it("tells which requests of the namespace a draft would have denied, by key and rule, over several pages", async () => {
+  it("reports the requests of the namespace that a draft would have denied, by key and rule, over several pages", async () => {
     const { namespaceId, key, simulation } = policy.newNamespace(SCOPES);
     const child = policy.key(namespaceId, key);
-    for (let hoursAgo = 1; hoursAgo <= 8; hoursAgo++) used(hoursAgo <= 2 ? child.id : key.id, hoursAgo);
-    used(key.id, 200);
+    for (let hoursAgo = 1; hoursAgo <= 8; hoursAgo++) addRequest(hoursAgo <= 2 ? child.id : key.id, hoursAgo);
+    addRequest(key.id, 200);
     const answer = await simulation.simulatePolicy({ subject: draft(500n) });
     expect(answer).toMatchObject({
       requestCount: 8n,
@@ -61,7 +68,7 @@ describe("a simulation", () => {
     const { namespaceId, key, simulation } = policy.newNamespace(SCOPES);
     const [child, sibling] = [policy.key(namespaceId, key), policy.key(namespaceId, key)];
     const grandchild = policy.key(namespaceId, child);
-    for (const { id } of [key, child, sibling, grandchild]) used(id, 1);
+    for (const { id } of [key, child, sibling, grandchild]) addRequest(id, 1);
     const { policy: made } = await policy.bound(namespaceId, { kind: "guardrail", modelDeny: ["gpt-*"] }, sibling.id);
     await policy.disable(made.id);
     const subject = { case: "policyId" as const, value: made.id };
@@ -75,8 +82,8 @@ describe("a simulation", () => {
   it("takes a running request at its reservation", async () => {
     const { key, simulation } = policy.newNamespace(SCOPES);
     const pending = { status: RequestStatus.PENDING, costMicroUsd: 0n, reservedMicroUsd: 900n, completedAt: undefined };
-    used(key.id, 2, pending);
-    used(key.id, 1);
+    addRequest(key.id, 2, pending);
+    addRequest(key.id, 1);
     const answer = await simulation.simulatePolicy({ subject: draft(950n) });
     expect(answer).toMatchObject({ requestCount: 2n, spendMicroUsd: 1_000n, refusedCount: 1n });
   });
@@ -97,7 +104,7 @@ describe("a simulation", () => {
   it("changes nothing", async () => {
     const { namespaceId, key, simulation, policies } = policy.newNamespace(SCOPES);
     await policy.budget(namespaceId, 5_000n);
-    used(key.id, 1);
+    addRequest(key.id, 1);
     const before = [await policies.listPolicies({}), await policy.totals(namespaceId)];
     await simulation.simulatePolicy({ subject: draft(50n) });
     expect([await policies.listPolicies({}), await policy.totals(namespaceId)]).toEqual(before);

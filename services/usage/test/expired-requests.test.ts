@@ -146,7 +146,7 @@ describe("a set of events", () => {
     for (const [order, cuts] of shuffled) {
       const events = eventsOf(newId("key"), namespaceId);
       const rising = cuts.toSorted((left, right) => left - right);
-      order.forEach((which, place) => rounds[rising[place] ?? 0]?.push(events[which]!));
+      order.forEach((which, position) => rounds[rising[position] ?? 0]?.push(events[which]!));
     }
     for (const round of rounds) {
       for (let at = 0; at < round.length; at += AT_ONCE) await log.record(deduplicate(round.slice(at, at + AT_ONCE)));

@@ -81,8 +81,8 @@ describe("recording", () => {
         const admitted = final.map(({ id, keyId }) => pendingRequest({ namespaceId, id, keyId }));
         const events = Array.from({ length: repetitions }, () => [...admitted, ...final]).flat();
         const shuffled = events
-          .map((event) => ({ event, place: order.next().value ?? 0 }))
-          .toSorted((left, right) => left.place - right.place)
+          .map((event) => ({ event, rank: order.next().value ?? 0 }))
+          .toSorted((left, right) => left.rank - right.rank)
           .map(({ event }) => event);
         for (let at = 0; at < shuffled.length; at += cut) await log.record(deduplicate(shuffled.slice(at, at + cut)));
         const rows = await rowsIn(query, namespaceId);
@@ -107,11 +107,11 @@ describe("recording", () => {
   });
 
   test("two namespaces that use one request id have a row each", async () => {
-    const one = pendingRequest();
-    const two = pendingRequest({ id: one.id });
-    await log.record(deduplicate([one, two]));
-    expect(await rowsIn(query, one.namespaceId)).toEqual([one]);
-    expect(await rowsIn(query, two.namespaceId)).toEqual([two]);
+    const first = pendingRequest();
+    const second = pendingRequest({ id: first.id });
+    await log.record(deduplicate([first, second]));
+    expect(await rowsIn(query, first.namespaceId)).toEqual([first]);
+    expect(await rowsIn(query, second.namespaceId)).toEqual([second]);
   });
 
   test("writers of the same rows in different order finish, all of them, without a deadlock", async () => {

@@ -170,8 +170,8 @@ describe("the sums by time", () => {
         for (const batch of [denied, [...denied, ...denied.slice(0, 3)]]) await log.recordDenials(batch);
         const final = requests.map((make) => make(namespaceId));
         const events = [...final, ...final.map(admitted), ...final]
-          .map((event) => ({ event, place: seed.next().value ?? 0 }))
-          .toSorted((left, right) => left.place - right.place)
+          .map((event) => ({ event, rank: seed.next().value ?? 0 }))
+          .toSorted((left, right) => left.rank - right.rank)
           .map(({ event }) => event);
         for (let at = 0; at < events.length; at += cut) await log.record(deduplicate(events.slice(at, at + cut)));
         for (const each of ranges) {

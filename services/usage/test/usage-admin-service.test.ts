@@ -20,7 +20,7 @@ import type { UsageSchema } from "../src/store/schema.ts";
 
 const NOW = new Date("2026-11-20T12:00:00Z");
 const log = createLogger("test", () => "");
-const [one, two] = [newId("ns"), newId("ns")].toSorted() as [
+const [firstNamespaceId, secondNamespaceId] = [newId("ns"), newId("ns")].toSorted() as [
   ReturnType<typeof newId<"ns">>,
   ReturnType<typeof newId<"ns">>,
 ];
@@ -33,7 +33,9 @@ let transport: ReturnType<typeof createRouterTransport>;
 beforeAll(async () => {
   clone = await cloneDatabase();
   [database, aggregator] = [open(clone.url("routeplane_usage")), open(clone.url("routeplane_aggregator"))];
-  const requests = [one, one, two].map((namespaceId) => settledRequest(pendingRequest({ namespaceId })));
+  const requests = [firstNamespaceId, firstNamespaceId, secondNamespaceId].map((namespaceId) =>
+    settledRequest(pendingRequest({ namespaceId })),
+  );
   await createRequestLog(aggregator).record(deduplicate(requests));
   const serviceCredentials = { callerOf: (token: string) => (token === "rps_test" ? ("policy" as const) : undefined) };
   const wiring = { serviceCredentials, database, verifyToken, log, clock: () => NOW.getTime() };
@@ -57,7 +59,7 @@ const verifyToken: VerifyToken = async (token) => {
   const operatorId = newId("op");
   if (kind === "key") {
     const keyId = newId("key");
-    const bound = { keyId, namespaceId: one, accountId: newId("acc"), lineage: [keyId] };
+    const bound = { keyId, namespaceId: firstNamespaceId, accountId: newId("acc"), lineage: [keyId] };
     return { kind, ...bound, scopes: ["usage:*"], expiresAt: undefined };
   }
   const accountId = kind === "limited" ? newId("acc") : undefined;
@@ -92,7 +94,7 @@ async function refusalOf(call: Promise<unknown>): Promise<string> {
 }
 
 /** Stores a dead letter with one event, as the aggregator would. Returns its id. */
-async function setAside(request = settledRequest(pendingRequest()), reason = "out of luck"): Promise<string> {
+async function addDeadLetter(request = settledRequest(pendingRequest()), reason = "out of luck"): Promise<string> {
   const payload = toBinary(UsageEventBatchSchema, create(UsageEventBatchSchema, { events: [usageEvent(request)] }));
   const { namespaceId, id: requestId } = request;
   await createDeadLetterBox(aggregator).add([{ namespaceId, requestId, reason, payload }]);
@@ -122,8 +124,8 @@ describe("GetNodeUsage", () => {
       spendMicroUsd: 3n * 1234n,
     });
     expect(answer.groups).toMatchObject([
-      { namespaceId: one, usage: { model: "echo", requestCount: 2n } },
-      { namespaceId: two, usage: { model: "echo", requestCount: 1n } },
+      { namespaceId: firstNamespaceId, usage: { model: "echo", requestCount: 2n } },
+      { namespaceId: secondNamespaceId, usage: { model: "echo", requestCount: 1n } },
     ]);
   });
 
@@ -224,8 +226,8 @@ describe("ReconcileUsage", () => {
 describe("dead letters", () => {
   test("have their event and the reason; the same bytes make no second one", async () => {
     const request = settledRequest(pendingRequest(), { errorCode: "x" });
-    const id = await setAside(request);
-    await setAside(request, "another reason");
+    const id = await addDeadLetter(request);
+    await addDeadLetter(request, "another reason");
     const { deadLetters } = await operator.list({ pageSize: 2, state: DeadLetterState.HELD });
     expect(deadLetters.filter((each) => each.requestId === request.id)).toHaveLength(1);
     const { deadLetter } = await operator.get(id);
@@ -236,7 +238,7 @@ describe("dead letters", () => {
 
   test("are paged through, newest first, each once", async () => {
     const made: string[] = [];
-    for (let count = 0; count < 5; count++) made.push(await setAside());
+    for (let count = 0; count < 5; count++) made.push(await addDeadLetter());
     const first = await operator.list({ pageSize: 3 });
     const second = await operator.list({ pageSize: 2, pageToken: first.nextPageToken });
     const listed = [...first.deadLetters, ...second.deadLetters].map(({ id }) => id);
@@ -245,7 +247,7 @@ describe("dead letters", () => {
 
   test("replayed, one is recorded once, and names the operator", async () => {
     const request = settledRequest(pendingRequest());
-    const id = await setAside(request);
+    const id = await addDeadLetter(request);
     for (let times = 0; times < 2; times++) {
       expect((await operator.replay(id)).deadLetter).toMatchObject({ state: DeadLetterState.REPLAYING });
     }
@@ -260,7 +262,7 @@ describe("dead letters", () => {
   });
 
   test("one that fails again is held again, with the new reason", async () => {
-    const id = await setAside(settledRequest(pendingRequest(), { costNanoUsd: -1n }), "because");
+    const id = await addDeadLetter(settledRequest(pendingRequest(), { costNanoUsd: -1n }), "because");
     await operator.replay(id);
     await replayAll();
     const { deadLetter } = await operator.get(id);
@@ -269,7 +271,7 @@ describe("dead letters", () => {
   });
 
   test("leave one audit entry for each replay and discard, and none for what the aggregator does", async () => {
-    const [replayed, discarded] = [await setAside(), await setAside()];
+    const [replayed, discarded] = [await addDeadLetter(), await addDeadLetter()];
     const from = toTimestamp(new Date());
     for (let times = 0; times < 2; times++) {
       await operator.replay(replayed);
@@ -307,7 +309,7 @@ describe("dead letters", () => {
   });
 
   test("discarded, one stays, is never recorded, and cannot be replayed", async () => {
-    const id = await setAside();
+    const id = await addDeadLetter();
     for (let times = 0; times < 2; times++) {
       expect((await operator.discard(id)).deadLetter).toMatchObject({ state: DeadLetterState.DISCARDED });
     }
@@ -315,7 +317,7 @@ describe("dead letters", () => {
   });
 });
 
-describe("who may call", () => {
+describe("access", () => {
   const calls = [
     ["GetNodeUsage", (token: string) => as(token).usage({}), "usage:read"],
     ["ReconcileUsage", (token: string) => as(token).reconcile({}), "usage:read"],

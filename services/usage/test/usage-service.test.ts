@@ -209,7 +209,7 @@ describe("GetUsage by groups", () => {
   });
 
   test.each([[[UsageDimension.UNSPECIFIED]], [[UsageDimension.KEY, UsageDimension.KEY]]])(
-    "refuses to tell apart %j, naming the field",
+    "refuses to group by %j, naming the field",
     async (groupBy) => {
       expect(await errorOf(as(reader).getUsage({ groupBy }))).toMatchObject({
         code: "InvalidArgument",
@@ -298,7 +298,7 @@ describe("ListRequests with a filter", () => {
   });
 });
 
-describe("who may call", () => {
+describe("access", () => {
   const calls = [
     ["GetUsage", (token?: string) => as(token).getUsage({})],
     ["ListRequests", (token?: string) => as(token).listRequests({})],

@@ -69,32 +69,32 @@ describe("reading", () => {
 
   test("filters apply to the log and to the totals", async () => {
     const namespaceId = newId("ns");
-    const [one, two] = [newId("key"), newId("key")];
+    const [keyId, otherKeyId] = [newId("key"), newId("key")];
     const at = (day: number) => new Date(Date.UTC(2026, 10, day, 12));
-    const make = (keyId: typeof one, model: string, day: number, status: "succeeded" | "failed" | "pending") => {
+    const make = (keyId: typeof otherKeyId, model: string, day: number, status: "succeeded" | "failed" | "pending") => {
       const pending = pendingRequest({ namespaceId, keyId, model, createdAt: at(day) });
       return status === "pending" ? pending : settledRequest(pending, { status });
     };
     const [first, second, third, fourth] = [
-      make(one, "small", 1, "succeeded"),
-      make(one, "large", 2, "failed"),
-      make(two, "small", 3, "pending"),
-      make(two, "large", 4, "succeeded"),
+      make(keyId, "small", 1, "succeeded"),
+      make(keyId, "large", 2, "failed"),
+      make(otherKeyId, "small", 3, "pending"),
+      make(otherKeyId, "large", 4, "succeeded"),
     ] as const;
-    await log.record(deduplicate([first, second, third, fourth, settledRequest(pendingRequest({ keyId: one }))]));
+    await log.record(deduplicate([first, second, third, fourth, settledRequest(pendingRequest({ keyId }))]));
     const listed = async (filter: Partial<RequestFilter>) =>
       (await usage.list(namespaceId, pageRequest({ filter }))).rows.map(({ createdAt }) => createdAt.getUTCDate());
     expect(await listed({})).toEqual([4, 3, 2, 1]);
-    expect(await listed({ keyId: one })).toEqual([2, 1]);
+    expect(await listed({ keyId })).toEqual([2, 1]);
     expect(await listed({ model: "small" })).toEqual([3, 1]);
     expect(await listed({ status: "failed" })).toEqual([2]);
-    expect(await listed({ status: "pending", keyId: two })).toEqual([3]);
+    expect(await listed({ status: "pending", keyId: otherKeyId })).toEqual([3]);
     expect(await listed({ from: at(2), to: at(4) })).toEqual([3, 2]);
     expect(await listed({ keyId: "no key" })).toEqual([]);
     const counted = async (given: Partial<UsageQuery>) =>
       (await usage.sumUsage(namespaceId, usageQuery(given))).map(({ requestCount }) => Number(requestCount));
-    expect(await counted({ keyId: one })).toEqual([2]);
-    expect(await counted({ model: "small", keyId: two })).toEqual([1]);
+    expect(await counted({ keyId })).toEqual([2]);
+    expect(await counted({ model: "small", keyId: otherKeyId })).toEqual([1]);
     expect(await counted({ groupBy: ["model", "key"] })).toEqual([1, 1, 1, 1]);
     expect(await counted({ groupBy: ["day"], model: "large" })).toEqual([1, 1]);
   });
@@ -190,10 +190,10 @@ describe("reading", () => {
     const first = Date.now() - 300 * DAY_MS;
     // Many of the last days, some at the same moment, and some that a clock of another machine has in the future.
     const days = fc.oneof(fc.nat(310), fc.integer({ min: 288, max: 301 }), fc.constantFrom(292, 294));
-    const places = days.map((day) => first + day * DAY_MS);
-    const time = fc.option(places, { nil: undefined });
+    const moments = days.map((day) => first + day * DAY_MS);
+    const time = fc.option(moments, { nil: undefined });
     const shape = fc.record({
-      times: fc.array(places, { minLength: 5, maxLength: 30 }),
+      times: fc.array(moments, { minLength: 5, maxLength: 30 }),
       size: fc.integer({ min: 1, max: 9 }),
       from: time,
       to: time,

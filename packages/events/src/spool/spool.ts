@@ -61,11 +61,8 @@ interface EntryOffsets {
   readonly pendingSettlementOffset: number;
 }
 
-/** Default size of a segment. */
 const SEGMENT_BYTES = 1024 ** 2;
-/** Least number of segments in a full spool: only whole segments are removed. */
 const MIN_SEGMENTS = 32;
-/** Divisor of `maxBytes`: the quotient is kept for running requests. */
 const KEPT_SHARE = 16;
 const MAX_RESERVED_BYTES = 4 * 1024 ** 2;
 

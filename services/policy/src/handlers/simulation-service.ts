@@ -16,6 +16,7 @@ import { fromProtoPrincipal } from "./convert-policy.ts";
 import { guardrailInRequest, requireProtoSpec } from "./convert-spec.ts";
 
 const DEFAULT_DAYS = 7;
+/** Maximum number of keys in a response. */
 const MAX_KEYS = 1_000;
 
 export function simulationService(simulate: SimulatePolicy): ServiceImpl<typeof SimulationService> {

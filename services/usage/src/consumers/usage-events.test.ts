@@ -22,15 +22,15 @@ describe("handleUsageEvents", () => {
 
   test("stores an event that cannot be recorded as a dead letter, with reason and bytes, and records the others", async () => {
     const recorded: LoggedRequest[] = [];
-    const aside: Unrecorded[] = [];
+    const stored: Unrecorded[] = [];
     const recorder = recorderOf(async (batch) => void recorded.push(...batch));
-    const deadLetters: Pick<DeadLetterBox, "add"> = { add: async (unrecorded) => void aside.push(...unrecorded) };
+    const deadLetters: Pick<DeadLetterBox, "add"> = { add: async (unrecorded) => void stored.push(...unrecorded) };
     const log = createLogger("test", () => "");
     const good = pendingRequest();
     const bad = settledRequest(pendingRequest(), { costNanoUsd: -5n });
     await handleUsageEvents(recorder, deadLetters, log)([usageEvent(bad), usageEvent(good), create(UsageEventSchema)]);
     expect(recorded).toEqual([good]);
-    expect(aside).toMatchObject([
+    expect(stored).toMatchObject([
       {
         namespaceId: bad.namespaceId,
         requestId: bad.id,
@@ -38,12 +38,12 @@ describe("handleUsageEvents", () => {
       },
       { namespaceId: "", requestId: "", reason: "namespace_id: must be ns_…" },
     ]);
-    expect(fromBinary(UsageEventBatchSchema, aside[0]!.payload).events).toEqual([usageEvent(bad)]);
+    expect(fromBinary(UsageEventBatchSchema, stored[0]!.payload).events).toEqual([usageEvent(bad)]);
   });
 
   test("keeps fields that only a later release knows in a dead letter", async () => {
-    const aside: Unrecorded[] = [];
-    const deadLetters: Pick<DeadLetterBox, "add"> = { add: async (unrecorded) => void aside.push(...unrecorded) };
+    const stored: Unrecorded[] = [];
+    const deadLetters: Pick<DeadLetterBox, "add"> = { add: async (unrecorded) => void stored.push(...unrecorded) };
     const bad = settledRequest(pendingRequest(), { costNanoUsd: -5n });
     // Number 31, as a text.
     const later = Buffer.from([250, 1, 2, 65, 66]);
@@ -55,14 +55,14 @@ describe("handleUsageEvents", () => {
       createLogger("test", () => ""),
     );
     await record(decodeEvents(message) ?? []);
-    expect(aside.map(({ payload }) => Buffer.from(payload))).toEqual([message]);
+    expect(stored.map(({ payload }) => Buffer.from(payload))).toEqual([message]);
   });
 
   test("stores an event older than retention as a dead letter, because it may have been counted before", async () => {
     const recorded: LoggedRequest[] = [];
-    const aside: Unrecorded[] = [];
+    const stored: Unrecorded[] = [];
     const recorder = recorderOf(async (batch) => void recorded.push(...batch));
-    const deadLetters: Pick<DeadLetterBox, "add"> = { add: async (unrecorded) => void aside.push(...unrecorded) };
+    const deadLetters: Pick<DeadLetterBox, "add"> = { add: async (unrecorded) => void stored.push(...unrecorded) };
     const daysAgo = (days: number) => pendingRequest({ createdAt: new Date(NOW_MS - days * 86_400_000 - 1) });
     const [kept, gone] = [daysAgo(399), daysAgo(400)];
     await handleUsageEvents(
@@ -71,13 +71,13 @@ describe("handleUsageEvents", () => {
       createLogger("test", () => ""),
     )([usageEvent(kept), usageEvent(gone)]);
     expect(recorded).toEqual([kept]);
-    expect(aside).toMatchObject([{ requestId: gone.id, reason: expect.stringContaining("more than 400 days ago") }]);
+    expect(stored).toMatchObject([{ requestId: gone.id, reason: expect.stringContaining("more than 400 days ago") }]);
   });
 
   test("records counts of denied requests; one that breaks a rule, or is too old, becomes a dead letter", async () => {
     const recorded: UnloggedDenials[] = [];
-    const aside: Unrecorded[] = [];
-    const deadLetters: Pick<DeadLetterBox, "add"> = { add: async (unrecorded) => void aside.push(...unrecorded) };
+    const stored: Unrecorded[] = [];
+    const deadLetters: Pick<DeadLetterBox, "add"> = { add: async (unrecorded) => void stored.push(...unrecorded) };
     const recorder = {
       ...recorderOf(() => Promise.resolve()),
       requests: {
@@ -103,7 +103,7 @@ describe("handleUsageEvents", () => {
     const log = createLogger("test", () => "");
     await handleUsageEvents(recorder, deadLetters, log)([eventOf({}), ...broken]);
     expect(recorded).toEqual([{ ...at, minute: new Date(NOW_MS), deniedCount: 7n }]);
-    expect(aside.map(({ reason }) => reason)).toEqual([
+    expect(stored.map(({ reason }) => reason)).toEqual([
       "id: must be den_…",
       expect.stringContaining("count: must be from 1"),
       expect.stringContaining("count: must be from 1"),
@@ -111,7 +111,7 @@ describe("handleUsageEvents", () => {
       expect.stringContaining("minute: must be a time"),
       expect.stringContaining("minute: is more than 400 days ago"),
     ]);
-    expect(aside).toMatchObject(broken.map(() => ({ namespaceId, requestId: "" })));
+    expect(stored).toMatchObject(broken.map(() => ({ namespaceId, requestId: "" })));
   });
 
   test("rejects if an event can neither be recorded nor stored as a dead letter", async () => {

@@ -27,7 +27,7 @@ export function handleUsageEvents(
   deadLetters: Pick<DeadLetterBox, "add">,
   log: Logger,
 ): (events: readonly UsageEvent[]) => Promise<void> {
-  return async (events) => setAside(await recordEvents(recorder, events), deadLetters, log);
+  return async (events) => storeDeadLetters(await recordEvents(recorder, events), deadLetters, log);
 }
 
 /** Returns the handler of messages that are no batch of events: they become dead letters. */
@@ -35,7 +35,8 @@ export function handleUnreadableMessage(
   deadLetters: Pick<DeadLetterBox, "add">,
   log: Logger,
 ): (payload: Uint8Array) => Promise<void> {
-  return (payload) => setAside([{ namespaceId: "", requestId: "", reason: UNREADABLE, payload }], deadLetters, log);
+  return (payload) =>
+    storeDeadLetters([{ namespaceId: "", requestId: "", reason: UNREADABLE, payload }], deadLetters, log);
 }
 
 /** Reason of a dead letter whose bytes are not a batch of usage events. */
@@ -90,7 +91,7 @@ function toUnrecorded(event: UsageEvent, reason: string): Unrecorded {
   };
 }
 
-async function setAside(
+async function storeDeadLetters(
   unrecorded: readonly Unrecorded[],
   deadLetters: Pick<DeadLetterBox, "add">,
   log: Logger,

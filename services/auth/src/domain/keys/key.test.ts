@@ -34,7 +34,7 @@ describe("a sub-key", () => {
     expect(lineage[1]).toMatchObject({ namespaceId: owner.namespaceId, lineage: lineage.map(({ id }) => id) });
   });
 
-  it("is refused scopes that its parent does not hold, and told which", () => {
+  it("is refused scopes that its parent does not hold, and the error names them", () => {
     const error = fault(() => below(root(["keys:*", "usage:read"]), ["keys:read", "usage:*", "policy:read"]));
     expect(error).toMatchObject({ code: "permission_denied", metadata: { scopes: "policy:read usage:*" } });
   });

@@ -48,7 +48,7 @@ const mints = fc.array(
   { maxLength: 9 },
 );
 
-describe("over random chains of mints", () => {
+describe("over random lineages", () => {
   it("no operator credential may do more, lives longer or reaches further than one above it", () => {
     fc.assert(
       fc.property(mints, (requests) => {

@@ -75,14 +75,14 @@ describe("the effective policy", () => {
   });
 
   it("has every budget and every rate limit, those in presets too, each for itself", () => {
-    const one = applied({ kind: "budget", ...budget });
-    const two = applied({ kind: "preset", budget, rateLimit }, "shadow");
-    const { budgets, rateLimits, guardrail, shadowGuardrail } = composePolicies([one, two]);
+    const budgetPolicy = applied({ kind: "budget", ...budget });
+    const presetPolicy = applied({ kind: "preset", budget, rateLimit }, "shadow");
+    const { budgets, rateLimits, guardrail, shadowGuardrail } = composePolicies([budgetPolicy, presetPolicy]);
     expect(budgets).toMatchObject([
-      { bindingId: one.bindingId, mode: "enforce", spec: budget },
-      { bindingId: two.bindingId, mode: "shadow", spec: budget },
+      { bindingId: budgetPolicy.bindingId, mode: "enforce", spec: budget },
+      { bindingId: presetPolicy.bindingId, mode: "shadow", spec: budget },
     ]);
-    expect(rateLimits).toMatchObject([{ bindingId: two.bindingId, spec: rateLimit }]);
+    expect(rateLimits).toMatchObject([{ bindingId: presetPolicy.bindingId, spec: rateLimit }]);
     expect([guardrail, shadowGuardrail]).toEqual([undefined, undefined]);
   });
 });
