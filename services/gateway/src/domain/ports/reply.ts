@@ -1,7 +1,7 @@
-/** Reason for which a running request is cancelled; recorded as its error code in the request log. */
+/** Reason for which a running request is cancelled; also its error code in the request log. */
 export type CancelReason =
   | "client_gone"
-  /** The request ran for longer than the gateway lets it. The client gets `upstream_timeout`. */
+  /** The request ran for longer than the gateway lets it. The client gets `upstream_timeout`, which the row of a stream has too. */
   | "too_long"
   | "stopping"
   /** The admission could not be committed. */

@@ -27,9 +27,9 @@ export interface Settlement extends ReceiptFacts, Decisions {
   readonly reservedNanoUsd: bigint;
   /** True if the usage is not known, so that the bounds of the reservation, or a count that was not final, stand in for it. */
   readonly estimated: boolean;
-  /** Status that the client received. */
+  /** Status that the client received. If the request was cancelled before one was sent, 0 or the status of the upstream's answer. */
   readonly httpStatus: number;
-  /** `code` in the client's envelope; empty if there was none. */
+  /** `code` in the client's envelope, or the reason of a cancellation; empty if there was neither. */
   readonly errorCode: string;
   /** Only with outcome `denied`; else empty. */
   readonly deniedByPolicyId: string;
