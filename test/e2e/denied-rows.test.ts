@@ -41,10 +41,10 @@ async function deniedKey(name: string, kind: string, spec: object): Promise<{ id
 
 /** Sends requests. @returns the number that was refused with this status */
 async function send(token: string, count: number, status: number): Promise<number> {
-  let left = count;
+  let remaining = count;
   let refused = 0;
   const worker = async (): Promise<void> => {
-    while (left-- > 0) {
+    while (remaining-- > 0) {
       const response = await fetch(`${node.url}/v1/chat/completions`, {
         method: "POST",
         headers: { authorization: `Bearer ${token}`, "content-type": "application/json" },
@@ -68,9 +68,9 @@ async function rowsOf(key: string): Promise<number> {
 describe.each([
   ["a guardrail", 403, "guardrail", { model_deny: ["echo"] }],
   ["a budget", 402, "budget", { window: "total", limit_micro_usd: 1 }],
-] as const)("requests that %s denies", (what, status, kind, spec) => {
+] as const)("requests that %s denies", (denier, status, kind, spec) => {
   it("have a bounded number of rows, and are counted exactly", async () => {
-    const { id, token } = await deniedKey(`by ${what}`, kind, spec);
+    const { id, token } = await deniedKey(`by ${denier}`, kind, spec);
     // The policy is in force a moment after it is bound.
     await eventually(async () => (await send(token, 1, status)) === 1);
     const before = await eventually<Usage | false>(async () => {

@@ -33,7 +33,7 @@ afterAll(async () => {
 });
 
 const openStream = (token: string) => openStreamAt(node.url, token);
-const whileSilent = (role: string, work: () => Promise<void>) => node.whileSilent(role, work);
+const whileSuspended = (role: string, work: () => Promise<void>) => node.whileSuspended(role, work);
 const ask = () => client.chat.completions.create({ model: "echo", messages: [{ role: "user", content: "one two" }] });
 
 describe("a suspended dependency", () => {
@@ -42,7 +42,7 @@ describe("a suspended dependency", () => {
     async (role) => {
       await ask();
       let refused: APIError | undefined;
-      await whileSilent(role, async () => {
+      await whileSuspended(role, async () => {
         const since = performance.now();
         // A warm key needs no auth until the change feed times out.
         const { error } = await eventually(async () => {
@@ -79,7 +79,7 @@ describe("a suspended dependency", () => {
       const health = await fetch(`${node.url}/healthz`);
       expect([health.status, await health.json()]).toMatchObject([200, { dependencies: { nats: "unreachable" } }]);
     };
-    await whileSilent("nats", goOn);
+    await whileSuspended("nats", goOn);
     // The fastest of several: other load on the machine must not fail the test.
     expect(Math.min(...waited)).toBeLessThan(1_000);
     await node.kill("nats");
@@ -89,7 +89,7 @@ describe("a suspended dependency", () => {
 
   it("usage: inference continues, and usage queries are unavailable within 6 s", async () => {
     const headers = { authorization: `Bearer ${await node.apiKey()}`, "content-type": "application/json" };
-    await whileSilent("usage", async () => {
+    await whileSuspended("usage", async () => {
       expect((await ask()).choices).toHaveLength(1);
       const started = performance.now();
       const address = `${node.url}/routeplane.usage.v1.UsageService/GetUsage`;
@@ -107,7 +107,7 @@ describe("a suspended dependency", () => {
     const stream = await openStream(token);
     // While its reservation is open, a second request does not fit.
     expect((await timed(openStream(token))).error).toMatchObject({ status: 402 });
-    await whileSilent("policy", async () => {
+    await whileSuspended("policy", async () => {
       upstream.finish();
       expect(await stream.rest()).toBe("one two");
       expect(await settledRow(node, stream.requestId)).toMatchObject({

@@ -89,14 +89,14 @@ describe("a gRPC client", () => {
     if (outcome.case !== "key") throw new Error(`not a key, but ${outcome.case}`);
     const { keyId, namespaceId } = outcome.value;
     expect(keyId).toMatch(/^key_/);
-    const hold = { namespaceId, keyId, requestId: newId("req") };
-    const request = { namespaceId, requestId: hold.requestId, lineage: [keyId], price: {}, outputTokensMax: 10n };
+    const reservationKey = { namespaceId, keyId, requestId: newId("req") };
+    const request = { namespaceId, requestId: reservationKey.requestId, lineage: [keyId], price: {}, outputTokensMax: 10n };
     const admitted = await call("Admit and Settle", AdmissionService.method.admit, request, serviceToken);
     expect(admitted.outcome).toMatchObject({ case: "admission", value: { outputTokensMax: 10n } });
     expect(await code(call("VerifyKey", verifyKey, { token }, token))).toBe(status.PERMISSION_DENIED);
     const voiding = AdmissionService.method.void;
-    expect(await call("Admit and Settle", voiding, hold, serviceToken)).toBeDefined();
-    expect(await code(call("Admit and Settle", voiding, hold, token))).toBe(status.PERMISSION_DENIED);
+    expect(await call("Admit and Settle", voiding, reservationKey, serviceToken)).toBeDefined();
+    expect(await code(call("Admit and Settle", voiding, reservationKey, token))).toBe(status.PERMISSION_DENIED);
     expect(await code(call("VerifyKey", KeyService.method.listKeys, {}, token))).toBe(status.UNIMPLEMENTED);
   });
 });

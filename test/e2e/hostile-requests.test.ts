@@ -103,12 +103,12 @@ function strings(value: unknown): readonly string[] {
   return [...Object.keys(value), ...Object.values(value).flatMap(strings)];
 }
 
-function expectHarmless(what: string, { status, body }: RawAnswer): void {
-  expect([200, 400, 401, 403, 404, 409, 413, 415, 429], `${what}: ${status} ${body.slice(0, 300)}`).toContain(status);
+function expectHarmless(label: string, { status, body }: RawAnswer): void {
+  expect([200, 400, 401, 403, 404, 409, 413, 415, 429], `${label}: ${status} ${body.slice(0, 300)}`).toContain(status);
   expect(body).not.toMatch(/\bat .+:\d+:\d+|node_modules|\.ts\b|SQLSTATE|syntax error|invalid byte sequence|pg_/);
-  expect(body.length, what).toBeLessThan(status === 200 ? 300_000 : 10_000);
-  const spoken = body === "" ? [] : strings(JSON.parse(body));
-  for (const text of spoken) expect(text, what).not.toMatch(/\p{Cc}/u);
+  expect(body.length, label).toBeLessThan(status === 200 ? 300_000 : 10_000);
+  const texts = body === "" ? [] : strings(JSON.parse(body));
+  for (const text of texts) expect(text, label).not.toMatch(/\p{Cc}/u);
 }
 
 describe("every text of every method", () => {

@@ -19,26 +19,28 @@ interface Answer {
 const SCOPES = ["audit:*", "inference:*", "keys:*", "policy:*", "usage:*", "namespace:*"];
 
 let node: TestNode;
-let mine: { token: string; ids: Record<string, string> };
-let theirs: { token: string; ids: Record<string, string> };
-/** Token of an operator credential that is limited to the account of `mine`. */
-let limited: string;
+/** Root key of the namespace `default`, which tries to reach `victim`, and ids of its own things, keyed by kind. */
+let caller: { token: string; ids: Record<string, string> };
+/** Root key of another namespace of the same account, and ids of things there, keyed by kind. */
+let victim: { token: string; ids: Record<string, string> };
+/** Token of an operator credential that is limited to the account of `caller`. */
+let accountOperatorToken: string;
 /** Token of the operator credential of the whole node. */
-let wholeNode: string;
-/** Ids outside that account, and the names by which its own operators may refer to them. */
-let elsewhere: { ids: Record<string, string>; names: readonly string[] };
+let nodeOperatorToken: string;
+/** Ids of things in another account, keyed by kind, and the names by which its own operators may refer to them. */
+let foreignAccount: { ids: Record<string, string>; names: readonly string[] };
 
 beforeAll(async () => {
   node = await startNode();
-  [mine, theirs] = await Promise.all([
-    furnish("default"),
-    node.cli(["cloud", "namespace", "create", "foreign"]).then(() => furnish("foreign")),
+  [caller, victim] = await Promise.all([
+    createRootKey("default"),
+    node.cli(["cloud", "namespace", "create", "foreign"]).then(() => createRootKey("foreign")),
   ]);
-  ({ token: limited } = await mintOperator("default"));
-  wholeNode = await node.operatorKey();
+  ({ token: accountOperatorToken } = await mintOperator("default"));
+  nodeOperatorToken = await node.operatorKey();
   // Dead letters belong to the node: none is foreign to its operators.
-  theirs.ids["dl"] = newId("dl");
-  elsewhere = await furnishElsewhere();
+  victim.ids["dl"] = newId("dl");
+  foreignAccount = await createForeignAccount();
 });
 afterAll(() => node.remove());
 
@@ -86,7 +88,7 @@ async function mintOperator(account: string): Promise<{ token: string; operator:
 }
 
 /** Creates another account with a namespace, and an operator credential of the whole node. */
-async function furnishElsewhere(): Promise<typeof elsewhere> {
+async function createForeignAccount(): Promise<typeof foreignAccount> {
   const operator = await node.operatorKey();
   const { account } = await rpc("auth.v1.AccountService/CreateAccount", operator, { name: "elsewhere" });
   const request = { name: "hidden", account: account.id };
@@ -95,13 +97,13 @@ async function furnishElsewhere(): Promise<typeof elsewhere> {
   const minted = await rpc("auth.v1.KeyService/MintRootKey", operator, { namespace: namespace.id, name: "x", scopes });
   const spec = { budget: { window: "BUDGET_WINDOW_DAY", limitMicroUsd: "5000000" } };
   const { policy } = await rpc("policy.v1.PolicyService/CreatePolicy", minted.token, { name: "hidden", spec });
-  const { operator: theNodes } = await mintOperator("");
-  const ids = { acc: account.id, ns: namespace.id, op: theNodes.id, key: minted.key.id, pol: policy.id };
+  const { operator: nodeOperator } = await mintOperator("");
+  const ids = { acc: account.id, ns: namespace.id, op: nodeOperator.id, key: minted.key.id, pol: policy.id };
   return { ids, names: ["elsewhere", "hidden"] };
 }
 
 /** Creates a root key with a policy bound to it and a request in the log. */
-async function furnish(namespace: string) {
+async function createRootKey(namespace: string) {
   const operator = await node.operatorKey();
   const request = { namespace, name: "root", scopes: SCOPES };
   const { key, token } = await rpc("auth.v1.KeyService/MintRootKey", operator, request);
@@ -153,12 +155,12 @@ interface ValidRequest {
   /** Foreign ids. Those of the other namespace by default. */
   readonly foreign?: () => Record<string, string>;
 }
-const outsideAccount = { foreign: () => elsewhere.ids };
-const byOperator = { by: () => limited, ...outsideAccount };
+const outsideAccount = { foreign: () => foreignAccount.ids };
+const byOperator = { by: () => accountOperatorToken, ...outsideAccount };
 const namespaceOf = (method: string, request: object = {}): Record<string, ValidRequest> => ({
   [`${method}.namespace`]: { kinds: ["ns"], request: () => request, ...byOperator },
 });
-const right: Record<string, ValidRequest> = {
+const VALID_REQUESTS: Record<string, ValidRequest> = {
   "KeyService/GetKey.id": { kinds: ["key"], request: () => ({}) },
   "KeyService/UpdateKey.id": { kinds: ["key"], request: () => ({ name: "x", scopes: ["keys:read"] }) },
   "KeyService/RotateKey.id": { kinds: ["key"], request: () => ({ grace: "0s" }) },
@@ -188,8 +190,8 @@ const right: Record<string, ValidRequest> = {
   "PolicyService/DeletePolicy.id": { kinds: ["pol"], request: () => ({ unbind: true }) },
   "PolicyService/EnablePolicy.id": { kinds: ["pol"], request: () => ({}) },
   "PolicyService/DisablePolicy.id": { kinds: ["pol"], request: () => ({}) },
-  "PolicyService/UnbindPolicy.policy_id": { kinds: ["pol"], request: () => ({ bindingId: mine.ids["bnd"] }) },
-  "PolicyService/UnbindPolicy.binding_id": { kinds: ["bnd"], request: () => ({ policyId: mine.ids["pol"] }) },
+  "PolicyService/UnbindPolicy.policy_id": { kinds: ["pol"], request: () => ({ bindingId: caller.ids["bnd"] }) },
+  "PolicyService/UnbindPolicy.binding_id": { kinds: ["bnd"], request: () => ({ policyId: caller.ids["pol"] }) },
   "PolicyService/ListBindings.policy_id": { kinds: ["pol"], request: () => ({}) },
   "PolicyService/ListPrincipalPolicies.principal_id": {
     kinds: ["key"],
@@ -201,31 +203,31 @@ const right: Record<string, ValidRequest> = {
   },
   "PolicyService/BindPolicy.policy_id": {
     kinds: ["pol"],
-    request: () => ({ principalType: "PRINCIPAL_TYPE_API_KEY", principalId: mine.ids["key"] }),
+    request: () => ({ principalType: "PRINCIPAL_TYPE_API_KEY", principalId: caller.ids["key"] }),
   },
   "PolicyService/BindPolicy.principal_id": {
     kinds: ["key"],
-    request: () => ({ principalType: "PRINCIPAL_TYPE_API_KEY", policyId: mine.ids["pol"] }),
+    request: () => ({ principalType: "PRINCIPAL_TYPE_API_KEY", policyId: caller.ids["pol"] }),
   },
   ...Object.fromEntries(
     ["GetDeadLetter", "ReplayDeadLetter", "DiscardDeadLetter"].map((method) => [
       `UsageAdminService/${method}.id`,
-      { kinds: ["dl"], request: () => ({}), by: () => wholeNode },
+      { kinds: ["dl"], request: () => ({}), by: () => nodeOperatorToken },
     ]),
   ),
   "UsageService/GetRequest.id": { kinds: ["req"], request: () => ({}) },
   "PolicyService/BindPolicy.principal_id (namespace)": {
     kinds: ["ns"],
-    request: () => ({ principalType: "PRINCIPAL_TYPE_NAMESPACE", policyId: mine.ids["pol"] }),
+    request: () => ({ principalType: "PRINCIPAL_TYPE_NAMESPACE", policyId: caller.ids["pol"] }),
   },
   "SimulationService/SimulatePolicy.policy_id": { kinds: ["pol"], request: () => ({}) },
   "SimulationService/SimulatePolicy.principal_id": {
     kinds: ["key"],
-    request: () => ({ policyId: mine.ids["pol"], principalType: "PRINCIPAL_TYPE_API_KEY" }),
+    request: () => ({ policyId: caller.ids["pol"], principalType: "PRINCIPAL_TYPE_API_KEY" }),
   },
   "SimulationService/SimulatePolicy.principal_id (namespace)": {
     kinds: ["ns"],
-    request: () => ({ policyId: mine.ids["pol"], principalType: "PRINCIPAL_TYPE_NAMESPACE" }),
+    request: () => ({ policyId: caller.ids["pol"], principalType: "PRINCIPAL_TYPE_NAMESPACE" }),
   },
   "EffectivePolicyService/GetEffectivePolicy.principal_id": {
     kinds: ["key"],
@@ -243,13 +245,13 @@ const TYPED = {
   Preset: { rateLimit: { windowSecs: 60, maxRequests: "5" } },
 };
 for (const [type, spec] of Object.entries(TYPED)) {
-  right[`${type}Service/Get${type}.id`] = { kinds: ["pol"], request: () => ({}) };
-  right[`${type}Service/Update${type}.id`] = { kinds: ["pol"], request: () => ({ name: "x" }) };
-  right[`${type}Service/Delete${type}.id`] = { kinds: ["pol"], request: () => ({ unbind: true }) };
+  VALID_REQUESTS[`${type}Service/Get${type}.id`] = { kinds: ["pol"], request: () => ({}) };
+  VALID_REQUESTS[`${type}Service/Update${type}.id`] = { kinds: ["pol"], request: () => ({ name: "x" }) };
+  VALID_REQUESTS[`${type}Service/Delete${type}.id`] = { kinds: ["pol"], request: () => ({ unbind: true }) };
   const bindTo = (principalType: string) => ({ name: "x", spec, bindTo: [{ principalType }] });
   const create = `${type}Service/Create${type}.bind_to.principal_id`;
-  right[create] = { kinds: ["key"], request: () => bindTo("PRINCIPAL_TYPE_API_KEY") };
-  right[`${create} (namespace)`] = { kinds: ["ns"], request: () => bindTo("PRINCIPAL_TYPE_NAMESPACE") };
+  VALID_REQUESTS[create] = { kinds: ["key"], request: () => bindTo("PRINCIPAL_TYPE_API_KEY") };
+  VALID_REQUESTS[`${create} (namespace)`] = { kinds: ["ns"], request: () => bindTo("PRINCIPAL_TYPE_NAMESPACE") };
 }
 /** Request with an id in a position, e.g. `["bind_to", "principal_id"]`. */
 function placed(request: object, [name = "", ...below]: readonly string[], id: string): object {
@@ -258,7 +260,7 @@ function placed(request: object, [name = "", ...below]: readonly string[], id: s
   const inner = (request as Record<string, readonly object[]>)[key] ?? [];
   return { ...request, [key]: inner.map((each) => placed(each, below, id)) };
 }
-const cases = Object.entries(right);
+const cases = Object.entries(VALID_REQUESTS);
 const RANGE = { from: "2026-01-01T00:00:00Z", to: "2027-01-01T00:00:00Z" };
 /** Positions of filters on the caller's own data: a foreign id selects nothing. */
 const FILTERS: Readonly<Record<string, (id: string) => object>> = {
@@ -271,25 +273,25 @@ const FILTERS: Readonly<Record<string, (id: string) => object>> = {
 const filters = Object.keys(FILTERS);
 /** Methods for operators of all accounts: refused to others, whatever is named. */
 const WHOLE_NODE = "AccountService/RenameAccount.account";
-const FOLLOWED = "UsageService/WatchRequests.filter.key_id";
+const WATCH_FILTER = "UsageService/WatchRequests.filter.key_id";
 
 describe("a credential of another namespace", () => {
   it("is tried in every position of the contracts that names something", () => {
-    expect(new Set([...cases.map(([name]) => name.split(" ")[0]), ...filters, WHOLE_NODE, FOLLOWED])).toEqual(
+    expect(new Set([...cases.map(([name]) => name.split(" ")[0]), ...filters, WHOLE_NODE, WATCH_FILTER])).toEqual(
       new Set(positions),
     );
   });
 
   it.each(cases)(
     "gets the same bytes for a foreign, an unknown and a malformed id in %s",
-    async (name, { kinds, request, by = () => mine.token, foreign = () => theirs.ids }) => {
+    async (name, { kinds, request, by = () => caller.token, foreign = () => victim.ids }) => {
       const [service = "", rest = ""] = name.split("/");
       const [methodName, ...position] = (rest.split(" ")[0] ?? "").split(".");
       const method = outside.find(({ parent, name: own }) => parent.name === service && own === methodName)!;
       const wrong = kinds.flatMap((kind) => [foreign()[kind]!, newId(kind), `${kind}_x`, "x".repeat(5000)]);
       // An empty name is an absent one.
-      const names = takesNames(position.at(-1) ?? "") ? elsewhere.names : [""];
-      const hostile = [...names, " ", "' or 1=1 --", "\u0000", "../../etc", theirs.ids["bnd"]!];
+      const names = takesNames(position.at(-1) ?? "") ? foreignAccount.names : [""];
+      const hostile = [...names, " ", "' or 1=1 --", "\u0000", "../../etc", victim.ids["bnd"]!];
       const answers = await Promise.all(
         [...wrong, ...hostile].map((id) => post(path(method), by(), placed(request(), position, id))),
       );
@@ -299,10 +301,20 @@ describe("a credential of another namespace", () => {
   );
 
   it("gets the same bytes for every account that it tries to rename, its own too", async () => {
-    const { account } = await rpc("auth.v1.AccountService/GetAccount", limited, { account: "default" });
-    const named = [account.id, "default", elsewhere.ids["acc"]!, ...elsewhere.names, newId("acc"), "acc_x", "\u0000"];
+    const { account } = await rpc("auth.v1.AccountService/GetAccount", accountOperatorToken, { account: "default" });
+    const named = [
+      account.id,
+      "default",
+      foreignAccount.ids["acc"]!,
+      ...foreignAccount.names,
+      newId("acc"),
+      "acc_x",
+      "\u0000",
+    ];
     const rename = "/routeplane.auth.v1.AccountService/RenameAccount";
-    const answers = await Promise.all(named.map((each) => post(rename, limited, { account: each, name: "x" })));
+    const answers = await Promise.all(
+      named.map((each) => post(rename, accountOperatorToken, { account: each, name: "x" })),
+    );
     expect(answers[0]).toMatchObject({ status: 403, body: expect.stringContaining("ACCOUNT_LIMITED") });
     for (const answer of answers) expect(answer).toEqual(answers[0]);
   });
@@ -315,8 +327,8 @@ describe("a credential of another namespace", () => {
         const unknown = [newId("key"), newId("ns"), "key_x", "' or 1=1 --", "../../etc"];
         const toOperators = accessOf(method).some((rule) => rule.startsWith("operator:"));
         const callers = [
-          [mine.token, theirs.ids] as const,
-          ...(toOperators ? [[limited, elsewhere.ids] as const] : []),
+          [caller.token, victim.ids] as const,
+          ...(toOperators ? [[accountOperatorToken, foreignAccount.ids] as const] : []),
         ];
         const answers = await Promise.all(
           callers.flatMap(([token, foreign]) =>
@@ -336,13 +348,13 @@ describe("a credential of another namespace", () => {
   it("watches nothing of this namespace, whatever its filter", async () => {
     const watch = (token: string, keyId: string) => stream(streams[0]!, token, { filter: { keyId } });
     const foreignStreams = Promise.all(
-      [theirs.ids["key"]!, newId("key"), "key_x", ""].map((id) => watch(mine.token, id)),
+      [victim.ids["key"]!, newId("key"), "key_x", ""].map((id) => watch(caller.token, id)),
     );
-    const ownStream = watch(theirs.token, theirs.ids["key"]!);
+    const ownStream = watch(victim.token, victim.ids["key"]!);
     // Sent until the end of the stream: the first may be settled before the watch begins.
     const requestIds: string[] = [];
     const ended = ownStream.then(() => true);
-    while (!(await Promise.race([ended, delay(500, false)]))) requestIds.push(await infer(theirs.token));
+    while (!(await Promise.race([ended, delay(500, false)]))) requestIds.push(await infer(victim.token));
     const ownMessages = await ownStream;
     expect(requestIds.some((id) => ownMessages.includes(id))).toBe(true);
     for (const answer of await foreignStreams) {
@@ -355,40 +367,40 @@ describe("a credential of another namespace", () => {
     const reads = outside.filter((method) => /^(List|Get|WhoAmI)/.test(method.name));
     expect(reads.length).toBeGreaterThanOrEqual(7);
     for (const method of reads) {
-      const { body } = await post(path(method), mine.token, { pageSize: 1000 });
-      for (const kind of ["key", "pol", "bnd", "req"]) expect(body).not.toContain(theirs.ids[kind]);
-      for (const token of [mine.token, limited]) {
+      const { body } = await post(path(method), caller.token, { pageSize: 1000 });
+      for (const kind of ["key", "pol", "bnd", "req"]) expect(body).not.toContain(victim.ids[kind]);
+      for (const token of [caller.token, accountOperatorToken]) {
         const answer = await post(path(method), token, { pageSize: 1000 });
-        for (const id of Object.values(elsewhere.ids)) expect(answer.body).not.toContain(id);
+        for (const id of Object.values(foreignAccount.ids)) expect(answer.body).not.toContain(id);
       }
     }
-    const survived = await post("/routeplane.auth.v1.KeyService/GetKey", theirs.token, { id: theirs.ids["key"] });
+    const survived = await post("/routeplane.auth.v1.KeyService/GetKey", victim.token, { id: victim.ids["key"] });
     const { key } = JSON.parse(survived.body);
     expect(key.revokedAt).toBeUndefined();
     expect(key).toMatchObject({
       name: "root",
       scopes: SCOPES.toSorted(),
-      prefix: theirs.token.slice(0, key.prefix.length),
+      prefix: victim.token.slice(0, key.prefix.length),
     });
-    const bound = await post("/routeplane.policy.v1.PolicyService/ListBindings", theirs.token, {
-      policyId: theirs.ids["pol"],
+    const bound = await post("/routeplane.policy.v1.PolicyService/ListBindings", victim.token, {
+      policyId: victim.ids["pol"],
     });
-    expect(JSON.parse(bound.body)).toMatchObject({ bindings: [{ id: theirs.ids["bnd"] }] });
-    const kept = await post("/routeplane.policy.v1.PolicyService/GetPolicy", theirs.token, { id: theirs.ids["pol"] });
+    expect(JSON.parse(bound.body)).toMatchObject({ bindings: [{ id: victim.ids["bnd"] }] });
+    const kept = await post("/routeplane.policy.v1.PolicyService/GetPolicy", victim.token, { id: victim.ids["pol"] });
     const { policy } = JSON.parse(kept.body);
-    expect(policy).toMatchObject({ name: `cap of ${theirs.ids["key"]}` });
+    expect(policy).toMatchObject({ name: `cap of ${victim.ids["key"]}` });
     expect(policy.disabledAt).toBeUndefined();
   });
 
   it("cannot reach it by a page token, a namespace in a body or a header", async () => {
-    const { body } = await post("/routeplane.auth.v1.KeyService/ListKeys", theirs.token, { pageSize: 1 });
+    const { body } = await post("/routeplane.auth.v1.KeyService/ListKeys", victim.token, { pageSize: 1 });
     const pageToken = JSON.parse(body).nextPageToken ?? "CgRrZXlz";
     for (const token of [pageToken, "AAAA", "x".repeat(999)]) {
-      const answer = await post("/routeplane.auth.v1.KeyService/ListKeys", mine.token, { pageToken: token });
-      expect(answer.body).not.toContain(theirs.ids["key"]);
+      const answer = await post("/routeplane.auth.v1.KeyService/ListKeys", caller.token, { pageToken: token });
+      expect(answer.body).not.toContain(victim.ids["key"]);
     }
-    const request = { name: "x", scopes: ["keys:read"], namespace: theirs.ids["ns"], namespaceId: theirs.ids["ns"] };
-    const minted = await post("/routeplane.auth.v1.KeyService/MintKey", mine.token, request);
+    const request = { name: "x", scopes: ["keys:read"], namespace: victim.ids["ns"], namespaceId: victim.ids["ns"] };
+    const minted = await post("/routeplane.auth.v1.KeyService/MintKey", caller.token, request);
     expect(minted).toMatchObject({ status: 400, body: expect.stringContaining("namespace") });
   });
 });
@@ -397,9 +409,9 @@ describe("the public address", () => {
   const internal = methods.filter(isInternal);
 
   it.each(internal.map((method) => path(method)))("does not serve %s", async (url) => {
-    const unknown = await post("/routeplane.auth.v1.KeyService/NoSuchMethod", mine.token, {});
+    const unknown = await post("/routeplane.auth.v1.KeyService/NoSuchMethod", caller.token, {});
     expect(unknown.status).toBe(404);
-    for (const token of [mine.token, await node.operatorKey()]) expect(await post(url, token, {})).toEqual(unknown);
+    for (const token of [caller.token, await node.operatorKey()]) expect(await post(url, token, {})).toEqual(unknown);
   });
 
   it("serves every method that is not internal, and none without a credential", async () => {

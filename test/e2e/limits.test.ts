@@ -202,12 +202,12 @@ describe("a gateway that is killed with SIGKILL", () => {
     await home.bind({ budget: { window: "BUDGET_WINDOW_TOTAL", limitMicroUsd: "100000" } });
     const admittedAt = Date.now();
     const stream = await openStream(node.urls[2] ?? "", home.root.token);
-    const cut = stream.rest().catch((error: unknown) => error);
+    const failure = stream.rest().catch((error: unknown) => error);
     const busy = await failureOf(openAiClient(node, home.root.token).chat.completions.create(BODY));
     expect(busy).toMatchObject({ status: 429 });
     expect(busy.error).toMatchObject({ rule: "rate_limit.max_concurrent" });
     process.kill((await node.pid("gateway-3")) ?? 0, "SIGKILL");
-    expect(await cut).toBeInstanceOf(Error);
+    expect(await failure).toBeInstanceOf(Error);
     expect(await decided(node.url, home.root.token)).toBe(429);
     expect(Date.now() - admittedAt).toBeLessThan(HOLD_TTL_SECS * 1_000);
     await eventually(async () => (await decided(node.url, home.root.token)) === 200, HOLD_TTL_SECS * 1_000 + 5_000);

@@ -42,9 +42,9 @@ beforeAll(async () => {
 afterAll(() => node?.remove());
 
 async function times(count: number, work: () => Promise<void>): Promise<void> {
-  let left = count;
+  let remaining = count;
   const worker = async (): Promise<void> => {
-    while (left-- > 0) await work();
+    while (remaining-- > 0) await work();
   };
   await Promise.all(Array.from({ length: AT_A_TIME }, worker));
 }
@@ -160,9 +160,9 @@ describe("a credential", () => {
     }, 60_000);
     expect(sixth.text).toContain("this credential watches requests 5 times already");
     await eventually(async () => {
-      const one = await watch();
-      one.leave();
-      return !isRefused(one);
+      const stream = await watch();
+      stream.leave();
+      return !isRefused(stream);
     });
   }, 90_000);
 });

@@ -65,7 +65,7 @@ describe("a changed policy", () => {
     await untilEverywhere(token, "answered", 2_000);
   });
 
-  it("is in force at every gateway within 5 s while the change feed is cut, and at once when it is back", async () => {
+  it("is in force at every gateway within 5 s while the change feed is disconnected, and at once when it is connected again", async () => {
     const { token, policyId, bind } = await warmKey();
     const admin = new pg.Client({ connectionString: await superuserUrl(node.home) });
     await admin.connect();
@@ -90,7 +90,7 @@ it("requests are refused while the policy service is suspended, and served once 
   await bind();
   await untilEverywhere(token, "403 model_not_allowed", 2_000);
   const other = await warmKey();
-  await node.whileSilent("policy", async () => {
+  await node.whileSuspended("policy", async () => {
     await untilEverywhere(token, "503 dependency_unavailable", 10_000);
     expect(await answerOf(node.urls[1]!, other.token)).toBe("503 dependency_unavailable");
   });

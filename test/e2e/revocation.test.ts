@@ -136,7 +136,7 @@ describe("a suspended auth service", () => {
     const { token } = await mintKey(node, "patient");
     for (const url of node.urls) await call(url, token);
     const streams = await Promise.all(node.urls.map((url) => openStream(url, token)));
-    await node.whileSilent("auth", async () => {
+    await node.whileSuspended("auth", async () => {
       const since = performance.now();
       const ends = Promise.all(streams.map(({ rest }) => timed(rest())));
       const refusals = node.urls.map((url) =>

@@ -30,7 +30,7 @@ afterAll(async () => {
   await rm(folder, { recursive: true, force: true });
 });
 
-const words = (action: string) => ({
+const guardrailOf = (action: string) => ({
   contentPatterns: [{ name: "w", pattern: "two", action: `PATTERN_ACTION_${action}`, appliesTo: "PATTERN_SCOPE_BOTH" }],
 });
 
@@ -38,7 +38,7 @@ it("a running stream continues as admitted: policies bound meanwhile apply to th
   const home = await newNamespace(node, "bound-later");
   const { root } = home;
   const running = await openStream(node.url, root.token);
-  await home.bind({ guardrail: { ...words("REDACT"), allowStreaming: false } }, root.id);
+  await home.bind({ guardrail: { ...guardrailOf("REDACT"), allowStreaming: false } }, root.id);
   await home.bind({ budget: { window: "BUDGET_WINDOW_TOTAL", limitMicroUsd: "1" } }, root.id);
   const next = { model: "slow", max_tokens: 1, messages: [{ role: "user" as const, content: "x" }] };
   const client = openAiClient(node, root.token);

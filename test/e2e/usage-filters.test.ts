@@ -81,9 +81,9 @@ describe("--key", () => {
   });
 
   it("by a name of several keys is refused with the ids of all", async () => {
-    const [one, two] = [await mint("twin"), await mint("twin")];
+    const [first, second] = [await mint("twin"), await mint("twin")];
     const error = await cli.error("cloud", "usage", "--key", "twin");
-    expect(error).toMatchObject({ exitCode: 1, message: `several keys are named "twin": ${one.id}, ${two.id}` });
+    expect(error).toMatchObject({ exitCode: 1, message: `several keys are named "twin": ${first.id}, ${second.id}` });
   });
 
   it("without keys:read accepts ids, and refuses names with the missing scope", async () => {

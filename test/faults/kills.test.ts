@@ -139,7 +139,7 @@ describe("NATS suspended under load", () => {
       const { load, ledger } = await startMeteredLoad("outage");
       await eventually(() => load.sent.answered.size > 20);
       const failedBefore = load.failed;
-      await node.whileSilent("nats", async () => {
+      await node.whileSuspended("nats", async () => {
         const before = load.sent.answered.size;
         await delay(OUTAGE_MS);
         expect(load.sent.answered.size).toBeGreaterThan(before + 20);

@@ -61,7 +61,7 @@ describe("a full spool while NATS is disconnected", () => {
 
   it("makes the gateway refuse requests with 503 that names it; the others are settled, and none is lost", async () => {
     const answers: Outcome[] = [];
-    await node.whileSilent("nats", async () => {
+    await node.whileSuspended("nats", async () => {
       while (!answers.some(({ status }) => status === 503)) {
         answers.push(...(await Promise.all(Array.from({ length: 40 }, ask))));
       }
@@ -96,7 +96,7 @@ describe("a gateway with ROUTEPLANE_WHEN_NATS_IS_AWAY=refuse", () => {
     const before = await requestCount();
     const budgeted = await budgetedKey();
     let refused: string | null = null;
-    await node.whileSilent("nats", async () => {
+    await node.whileSuspended("nats", async () => {
       const since = performance.now();
       const answer = await ask(budgeted);
       refused = answer.id;

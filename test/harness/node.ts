@@ -44,7 +44,7 @@ export interface TestNode {
   /** Kills a process with SIGKILL, and waits until the supervisor has started another in its place. */
   kill(role: string): Promise<void>;
   /** Runs `work` while the process of a role is suspended (SIGSTOP): it accepts connections and answers nothing. */
-  whileSilent(role: string, work: () => Promise<void>): Promise<void>;
+  whileSuspended(role: string, work: () => Promise<void>): Promise<void>;
   /** Resolves once every gateway reports that it can serve requests. */
   healthy(): Promise<void>;
   /** Stops the node as Ctrl-C does, or with another signal. The home is kept. */
@@ -111,7 +111,7 @@ function testNode({ home, port, gateways, startMs, command, reserved }: Started)
     log: (role) => readFile(join(home, "log", `${role}.log`), "utf8"),
     pid,
     kill: (role) => killAndAwaitRestart(role, pid),
-    async whileSilent(role, work) {
+    async whileSuspended(role, work) {
       const suspended = await pid(role);
       if (suspended === undefined) throw new Error(`${role} does not run`);
       process.kill(suspended, "SIGSTOP");
