@@ -29,7 +29,7 @@ interface Load {
 async function main(): Promise<void> {
   const node = await startNode();
   try {
-    const { serviceToken, postgres } = await backDoor(node);
+    const { serviceToken, postgres } = await internalAccess(node);
     const [, address = ""] = /Admit and Settle (127\.0\.0\.1:\d+)/.exec(node.stdout()) ?? [];
     const client = connectGrpc(address);
     for (const [name, budgets] of [
@@ -52,7 +52,7 @@ interface BoundKeys {
   readonly keyIds: readonly Id<"key">[];
 }
 
-/** Creates budgets for `count` keys of a namespace. The keys need not exist: the policy service trusts the gateway on who calls. */
+/** Creates budgets for `count` keys of a namespace. The keys need not exist: the policy service trusts the lineage that the gateway sends. */
 async function createBoundKeys(postgres: pg.Client, count: number): Promise<BoundKeys> {
   const [namespaceId, policyId] = [newId("ns"), newId("pol")];
   const keyIds = Array.from({ length: count }, () => newId("key"));
@@ -76,12 +76,12 @@ function admissions(client: GrpcClient, token: string, { namespaceId, keyIds }: 
   let turn = 0;
   return async () => {
     const keyId = keyIds[turn++ % keyIds.length] ?? "";
-    const hold = { namespaceId, keyId, requestId: newId("req") };
+    const reservationKey = { namespaceId, keyId, requestId: newId("req") };
     const started = performance.now();
-    const { outcome } = await client.call(admit, { ...hold, ...BOUNDS, lineage: [keyId] }, { token });
+    const { outcome } = await client.call(admit, { ...reservationKey, ...BOUNDS, lineage: [keyId] }, { token });
     const tookMs = performance.now() - started;
     if (outcome.case !== "admission") throw new Error("a request was denied");
-    await client.call(settle, { ...hold, costNanoUsd: 50_000n, tokens: 120n }, { token });
+    await client.call(settle, { ...reservationKey, costNanoUsd: 50_000n, tokens: 120n }, { token });
     return tookMs;
   };
 }
@@ -98,8 +98,8 @@ async function run(admit: () => Promise<number>, durationMs: number): Promise<Lo
   return { perSecond: (latencies.length * 1_000) / durationMs, p50Ms: at(0.5), p99Ms: at(0.99) };
 }
 
-/** Secrets of the node's own processes. */
-async function backDoor(node: TestNode) {
+/** Service token and superuser connection of the node. */
+async function internalAccess(node: TestNode) {
   const secrets = await readFile(join(node.home, "secrets.json"), "utf8");
   const { serviceToken } = JSON.parse(secrets) as { readonly serviceToken: string };
   const postgres = new pg.Client({

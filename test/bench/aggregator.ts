@@ -28,8 +28,8 @@ interface Bench {
   readonly aggregator: AggregatorProcess;
 }
 
-/** Times of one round, in seconds. */
-interface Taken {
+/** Times of one measurement in a round, in seconds. */
+interface RoundTimes {
   readonly wall: number;
   readonly cpu: number;
   readonly postgresCpu: number;
@@ -59,37 +59,42 @@ async function main(): Promise<void> {
 
 async function measure(bench: Bench): Promise<void> {
   const bareInsert = await prepareBareInsert(bench.postgres);
-  const taken = { bare: [] as Taken[], settled: [] as Taken[], admitted: [] as Taken[], later: [] as Taken[] };
+  const times = {
+    bare: [] as RoundTimes[],
+    settled: [] as RoundTimes[],
+    admitted: [] as RoundTimes[],
+    later: [] as RoundTimes[],
+  };
   for (let round = 0; round <= ROUNDS; round++) {
     const requests = makeRequests(ROWS, newId("ns"));
-    const others = makeRequests(ROWS, newId("ns"));
+    const requestsInTwoEvents = makeRequests(ROWS, newId("ns"));
     const results = {
       bare: await time(bench, process.pid, () => bareInsert(requests)),
       settled: await aggregate(bench, requests, "succeeded"),
-      admitted: await aggregate(bench, others.map(admissionOf), "pending"),
-      later: await aggregate(bench, others, "succeeded"),
+      admitted: await aggregate(bench, requestsInTwoEvents.map(admissionOf), "pending"),
+      later: await aggregate(bench, requestsInTwoEvents, "succeeded"),
     };
     process.stderr.write(`${round === 0 ? "warm-up" : `round ${round}`}, ${load()}: ${describe(results)}\n`);
     if (round === 0) continue;
-    for (const name of ["bare", "settled", "admitted", "later"] as const) taken[name].push(results[name]);
+    for (const name of ["bare", "settled", "admitted", "later"] as const) times[name].push(results[name]);
   }
-  report("bare insert", taken.bare, taken.bare);
-  report("one event a request", taken.settled, taken.bare);
-  const both = taken.admitted.map((admitted, round) => sum(admitted, taken.later[round] ?? admitted));
-  report("both events, in batches of their own", both, taken.bare, 2);
+  report("bare insert", times.bare, times.bare);
+  report("one event a request", times.settled, times.bare);
+  const both = times.admitted.map((admitted, round) => sum(admitted, times.later[round] ?? admitted));
+  report("both events, in batches of their own", both, times.bare, 2);
   process.stdout.write(`${load()}\n`);
 }
 
 /** Publishes while the aggregator is suspended, then measures it until it has written everything. */
-async function aggregate(bench: Bench, said: readonly LoggedRequest[], status: string): Promise<Taken> {
+async function aggregate(bench: Bench, requests: readonly LoggedRequest[], status: string): Promise<RoundTimes> {
   const { aggregator, postgres, publisher } = bench;
   await untilReady(aggregator);
   const before = await summed(postgres, status);
   process.kill(aggregator.pid, "SIGSTOP");
-  await publish(publisher, said);
+  await publish(publisher, requests);
   return time(bench, aggregator.pid, async () => {
     process.kill(aggregator.pid, "SIGCONT");
-    await untilSummed(postgres, status, before + said.length);
+    await untilSummed(postgres, status, before + requests.length);
   });
 }
 
@@ -105,7 +110,7 @@ async function summed(postgres: pg.Client, status: string): Promise<number> {
   return Number(rows[0]?.sum ?? 0);
 }
 
-async function time({ servers }: Bench, pid: number, work: () => Promise<void>): Promise<Taken> {
+async function time({ servers }: Bench, pid: number, work: () => Promise<void>): Promise<RoundTimes> {
   const [cpu, postgresCpu] = [await cpuSeconds(pid), await familyCpuSeconds(servers.postgresPid)];
   const began = performance.now();
   await work();
@@ -136,15 +141,15 @@ async function prepareBareInsert(postgres: pg.Client): Promise<(requests: readon
   };
 }
 
-function sum(one: Taken, other: Taken): Taken {
+function sum(first: RoundTimes, second: RoundTimes): RoundTimes {
   return {
-    wall: one.wall + other.wall,
-    cpu: one.cpu + other.cpu,
-    postgresCpu: one.postgresCpu + other.postgresCpu,
+    wall: first.wall + second.wall,
+    cpu: first.cpu + second.cpu,
+    postgresCpu: first.postgresCpu + second.postgresCpu,
   };
 }
 
-function describe(results: Readonly<Record<string, Taken>>): string {
+function describe(results: Readonly<Record<string, RoundTimes>>): string {
   return Object.entries(results)
     .map(
       ([name, { wall, cpu, postgresCpu }]) =>
@@ -153,25 +158,28 @@ function describe(results: Readonly<Record<string, Taken>>): string {
     .join("   ");
 }
 
-/** Prints the median rates of `eventsEach` events per row, and their shares of the bare insert, round by round. */
-function report(name: string, taken: readonly Taken[], bare: readonly Taken[], eventsEach = 1): void {
-  const events = ROWS * eventsEach;
-  const cpuOf = ({ cpu, postgresCpu }: Taken): number => cpu + postgresCpu;
-  const perSecond = median(taken.map(({ wall }) => events / wall));
-  const perCpuSecond = median(taken.map((each) => events / cpuOf(each)));
-  const shares = taken.map((each, round) => {
-    const beside = bare[round] ?? each;
-    return { wall: (eventsEach * beside.wall) / each.wall, cpu: (eventsEach * cpuOf(beside)) / cpuOf(each) };
+/** Prints the median rates of `eventsPerRow` events for each row, and their shares of the bare insert, round by round. */
+function report(name: string, times: readonly RoundTimes[], bare: readonly RoundTimes[], eventsPerRow = 1): void {
+  const events = ROWS * eventsPerRow;
+  const cpuOf = ({ cpu, postgresCpu }: RoundTimes): number => cpu + postgresCpu;
+  const perSecond = median(times.map(({ wall }) => events / wall));
+  const perCpuSecond = median(times.map((round) => events / cpuOf(round)));
+  const shares = times.map((measured, round) => {
+    const baseline = bare[round] ?? measured;
+    return {
+      wall: (eventsPerRow * baseline.wall) / measured.wall,
+      cpu: (eventsPerRow * cpuOf(baseline)) / cpuOf(measured),
+    };
   });
   process.stdout.write(
     `${name}: ${perSecond.toFixed(0)} events/s, share ${median(shares.map(({ wall }) => wall)).toFixed(2)}; ` +
       `of one core's CPU ${perCpuSecond.toFixed(0)} events/s, share ${median(shares.map(({ cpu }) => cpu)).toFixed(2)}; ` +
-      `writer ${micros(taken, ({ cpu }) => cpu, events)}, Postgres ${micros(taken, ({ postgresCpu }) => postgresCpu, events)} an event\n`,
+      `writer ${micros(times, ({ cpu }) => cpu, events)}, Postgres ${micros(times, ({ postgresCpu }) => postgresCpu, events)} an event\n`,
   );
 }
 
-function micros(taken: readonly Taken[], part: (taken: Taken) => number, events: number): string {
-  return `${((median(taken.map(part)) / events) * 1e6).toFixed(1)} us`;
+function micros(times: readonly RoundTimes[], part: (times: RoundTimes) => number, events: number): string {
+  return `${((median(times.map(part)) / events) * 1e6).toFixed(1)} us`;
 }
 
 await main();

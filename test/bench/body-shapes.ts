@@ -20,7 +20,7 @@ const counted = (unit: (index: number) => string, valuesOfUnit: number): string 
   Array.from({ length: Math.floor(VALUES / valuesOfUnit) }, (_, index) => unit(index)).join(",");
 
 const text = (unit: string): string => unit.repeat(Math.floor((BYTES - 200) / Buffer.byteLength(unit)));
-const said = (model: string, content: string): string =>
+const chatBody = (model: string, content: string): string =>
   `{"model":"${model}","max_tokens":5,"messages":[{"role":"user","content":"${content}"}]}`;
 
 /** Makers of a body for a model, keyed by the name of its shape. */
@@ -50,17 +50,17 @@ export const SHAPES: Readonly<Record<string, (model: string) => string>> = {
   "as many messages as may be": (model) =>
     `{"model":"${model}","messages":[${counted(() => `{"role":"user","content":"${"hello ".repeat(80)}"}`, 5)}]}`,
   "strings under a long name": (model) => chat(model, `"${"n".repeat(5_000_000)}":{"y":[${counted(() => '"zz"', 1)}]}`),
-  prose: (model) => said(model, text("the gateway judges what a key may ask, for 4,096 tokens; ")),
-  words: (model) => said(model, text("a ")),
-  "one word": (model) => said(model, text("a")),
-  "escaped newlines": (model) => said(model, text("\\n")),
-  "escaped quotes": (model) => said(model, text('x\\"')),
-  "escaped backslashes": (model) => said(model, text("\\\\")),
-  "unicode escapes": (model) => said(model, text("\\u4e2d")),
-  "characters of three bytes": (model) => said(model, text("中")),
-  emoji: (model) => said(model, text("😀a")),
-  "zero-width characters": (model) => said(model, text("a\u200b")),
-  "white space": (model) => `${said(model, "x")}${" ".repeat(BYTES - 200)}`,
+  prose: (model) => chatBody(model, text("the gateway judges what a key may ask, for 4,096 tokens; ")),
+  words: (model) => chatBody(model, text("a ")),
+  "one word": (model) => chatBody(model, text("a")),
+  "escaped newlines": (model) => chatBody(model, text("\\n")),
+  "escaped quotes": (model) => chatBody(model, text('x\\"')),
+  "escaped backslashes": (model) => chatBody(model, text("\\\\")),
+  "unicode escapes": (model) => chatBody(model, text("\\u4e2d")),
+  "characters of three bytes": (model) => chatBody(model, text("中")),
+  emoji: (model) => chatBody(model, text("😀a")),
+  "zero-width characters": (model) => chatBody(model, text("a\u200b")),
+  "white space": (model) => `${chatBody(model, "x")}${" ".repeat(BYTES - 200)}`,
   "a long number": (model) => chat(model, `"x":${"1".repeat(BYTES - 200)}`),
   "a long name": (model) => chat(model, `"${"k".repeat(BYTES - 200)}":1`),
   "an image": (model) =>

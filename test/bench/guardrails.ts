@@ -63,7 +63,7 @@ async function throughput(node: TestNode, unguardedKey: string, guardedKey: stri
   const guarded = best(rounds.map((round) => round.guarded));
   print("8 KiB prompts, no guardrail", without);
   print("8 KiB prompts, 12 patterns", guarded);
-  const share = (one: number, other: number): string => `${((100 * one) / other).toFixed(1)} %`;
+  const share = (part: number, whole: number): string => `${((100 * part) / whole).toFixed(1)} %`;
   const shares = `${share(guarded.perSecond, without.perSecond)}; by CPU ${share(guarded.perCpuSecond, without.perCpuSecond)}`;
   process.stdout.write(`share of none: ${shares}\n`);
 }

@@ -8,7 +8,7 @@ import { printTimes } from "./times.ts";
 
 /**
  * Measures the time until a policy change is in force at the slowest of three gateways that have just admitted the requests: with
- * the change feed, and with the feed cut. A guardrail that denies a model is enabled and disabled while all of them are called.
+ * the change feed, and with the feed disconnected. A guardrail that denies a model is enabled and disabled while all of them are called.
  */
 
 const CHANGES = Number(process.env["CHANGES"] ?? 500);
@@ -39,9 +39,9 @@ async function main(): Promise<void> {
     }
     printTimes(`refused by the last of 3 gateways, after EnablePolicy answered (${CHANGES})`, on);
     printTimes(`let through by the last of them, after DisablePolicy answered (${CHANGES})`, off);
-    const cut: number[] = [];
-    for (let count = 0; count < CUTS; count++) cut.push(await whileFeedIsCut(admin, bench));
-    printTimes(`refused with the feed cut, after EnablePolicy answered (${CUTS})`, cut);
+    const disconnected: number[] = [];
+    for (let count = 0; count < CUTS; count++) disconnected.push(await whileFeedIsDisconnected(admin, bench));
+    printTimes(`refused with the feed disconnected, after EnablePolicy answered (${CUTS})`, disconnected);
   } finally {
     await admin.end();
     await Promise.all(gateways.map((gateway) => gateway.close()));
@@ -91,12 +91,12 @@ async function changeAndWatch({ manage, gateways, token, policyId }: Bench, chan
   return Math.max(0, Math.max(...(await Promise.all(ends))) - answeredAt);
 }
 
-/** Cuts the feed: closes the connection on which the policy service receives changes, and refuses new ones; others stay. */
-async function whileFeedIsCut(admin: pg.Client, bench: Bench): Promise<number> {
+/** Disconnects the feed: closes the connection on which the policy service receives changes, and refuses new ones; others stay. */
+async function whileFeedIsDisconnected(admin: pg.Client, bench: Bench): Promise<number> {
   await admin.query("alter role routeplane_policy connection limit 0");
   try {
     const { rowCount } = await admin.query(`select pg_terminate_backend(pid) from pg_stat_activity where ${FEED}`);
-    if (rowCount !== 1) throw new Error("there is no feed to cut");
+    if (rowCount !== 1) throw new Error("there is no feed to disconnect");
     return await changeAndWatch(bench, "EnablePolicy", 403);
   } finally {
     await admin.query("alter role routeplane_policy connection limit -1");

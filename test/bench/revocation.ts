@@ -13,7 +13,7 @@ import { printTimes } from "./times.ts";
 
 /**
  * Measures the time until a revoked key, which each of three gateways has just verified, is refused by all: with the change feed,
- * and with the feed cut. Also the cost of a cached verification.
+ * and with the feed disconnected. Also the cost of a cached verification.
  */
 
 const REVOCATIONS = Number(process.env["REVOCATIONS"] ?? 1_000);
@@ -43,9 +43,10 @@ async function main(): Promise<void> {
     }
     printTimes(`refused by the last of 3 gateways, after RevokeKey answered (${REVOCATIONS})`, fromAnswer);
     printTimes("the same, after RevokeKey was sent", fromSending);
-    const cut: number[] = [];
-    for (let count = 0; count < CUTS; count++) cut.push(await whileFeedIsCut(admin, manage, gateways));
-    printTimes(`the same with the feed cut, after RevokeKey answered (${CUTS})`, cut);
+    const disconnected: number[] = [];
+    for (let count = 0; count < CUTS; count++)
+      disconnected.push(await whileFeedIsDisconnected(admin, manage, gateways));
+    printTimes(`the same with the feed disconnected, after RevokeKey answered (${CUTS})`, disconnected);
   } finally {
     await admin.end();
     await Promise.all(gateways.map((gateway) => gateway.close()));
@@ -92,15 +93,15 @@ async function revokeAndWatch(manage: Manage, gateways: readonly Pool[]) {
   return { afterAnswer: Math.max(0, last - answeredAt), afterSending: last - sentAt };
 }
 
-/** Cuts the feed: closes the connection on which auth receives changes, and refuses new ones; others stay. */
-async function whileFeedIsCut(admin: pg.Client, manage: Manage, gateways: readonly Pool[]): Promise<number> {
+/** Disconnects the feed: closes the connection on which auth receives changes, and refuses new ones; others stay. */
+async function whileFeedIsDisconnected(admin: pg.Client, manage: Manage, gateways: readonly Pool[]): Promise<number> {
   await warmKey(manage, gateways);
   await admin.query("alter role routeplane_auth connection limit 0");
   try {
-    const cut =
+    const terminate =
       "select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'routeplane-auth-changes'";
-    const { rowCount } = await admin.query(cut);
-    if (rowCount !== 1) throw new Error("there is no feed to cut");
+    const { rowCount } = await admin.query(terminate);
+    if (rowCount !== 1) throw new Error("there is no feed to disconnect");
     return (await revokeAndWatch(manage, gateways)).afterAnswer;
   } finally {
     await admin.query("alter role routeplane_auth connection limit -1");

@@ -21,22 +21,20 @@ export async function cpuSeconds(pid: number): Promise<number> {
 
 /** CPU time of a process and its children, ended ones included: all of a Postgres server. */
 export async function familyCpuSeconds(pid: number): Promise<number> {
-  const children = (await readFile(`/proc/${pid}/task/${pid}/children`, "utf8"))
-    .split(" ")
-    .filter((each) => each !== "");
-  const [own, ...theirs] = await Promise.all([pid, ...children.map(Number)].map(readStat));
-  const living = theirs.reduce((sum, fields) => sum + sumOf(fields, [UTIME, STIME]), 0);
-  return living + sumOf(own ?? [], [UTIME, STIME, CUTIME, CSTIME]);
+  const children = (await readFile(`/proc/${pid}/task/${pid}/children`, "utf8")).split(" ").filter((pid) => pid !== "");
+  const [own, ...ofChildren] = await Promise.all([pid, ...children.map(Number)].map(readStat));
+  const running = ofChildren.reduce((sum, fields) => sum + sumOf(fields, [UTIME, STIME]), 0);
+  return running + sumOf(own ?? [], [UTIME, STIME, CUTIME, CSTIME]);
 }
 
-/** Contents of a file of /proc; empty if the process has ended. */
+/** Fields of /proc/<pid>/stat behind the name of the program; empty if the process has ended. */
 async function readStat(pid: number): Promise<readonly string[]> {
   const text = await readFile(`/proc/${pid}/stat`, "utf8").catch(() => "");
   return text.split(") ")[1]?.split(" ") ?? [];
 }
 
-function sumOf(fields: readonly string[], places: readonly number[]): number {
-  return places.reduce((sum, place) => sum + Number(fields[place] ?? 0), 0) / TICKS_PER_SECOND;
+function sumOf(fields: readonly string[], indexes: readonly number[]): number {
+  return indexes.reduce((sum, index) => sum + Number(fields[index] ?? 0), 0) / TICKS_PER_SECOND;
 }
 
 /** Median of the values. */

@@ -22,7 +22,7 @@ const SECONDS = Number(process.env["SECONDS"] ?? 60);
 const WARM_UP_SECONDS = 10;
 const SAMPLE_EVERY = 100;
 const TICK_MS = 10;
-const ASK_AGAIN_MS = 5;
+const POLL_MS = 5;
 type Answer = { requests?: readonly { id: string }[]; requestCount?: string };
 
 async function main(): Promise<void> {
@@ -44,7 +44,7 @@ async function measure(node: TestNode, publisher: EventPublisher): Promise<void>
   const key = await node.apiKey();
   const times = { request: [] as number[], page: [] as number[], usage: [] as number[] };
   const kinds = Object.keys(times) as (keyof typeof times)[];
-  const asking: Promise<void>[] = [];
+  const polls: Promise<void>[] = [];
   const began = performance.now();
   let sent = 0;
   while (performance.now() - began < SECONDS * 1_000) {
@@ -52,17 +52,19 @@ async function measure(node: TestNode, publisher: EventPublisher): Promise<void>
     for (const request of makeRequests(due - sent, namespaceId)) {
       const nth = sent++;
       const isSample = nth % SAMPLE_EVERY === 0 && nth >= WARM_UP_SECONDS * RATE;
-      const said = isSample ? { ...request, model: `sample-${nth}` } : request;
-      publisher.record({ event: usageEvent(said) });
+      const published = isSample ? { ...request, model: `sample-${nth}` } : request;
+      publisher.record({ event: usageEvent(published) });
       if (!isSample) continue;
       const recorded = performance.now();
       const kind = kinds[(nth / SAMPLE_EVERY) % kinds.length] ?? "request";
-      asking.push(untilTold(node, key, kind, said).then(() => void times[kind].push(performance.now() - recorded)));
+      polls.push(
+        untilVisible(node, key, kind, published).then(() => void times[kind].push(performance.now() - recorded)),
+      );
     }
     await delay(TICK_MS);
   }
   const seconds = (performance.now() - began) / 1_000;
-  await Promise.all(asking);
+  await Promise.all(polls);
   process.stdout.write(`${(sent / seconds).toFixed(0)} events/s for ${seconds.toFixed(0)} s, ${load()}\n`);
   printTimes("by its id", times.request);
   printTimes("in the log", times.page);
@@ -70,19 +72,19 @@ async function measure(node: TestNode, publisher: EventPublisher): Promise<void>
   printTimes("all of them", Object.values(times).flat());
 }
 
-const QUESTIONS = {
+const QUERIES = {
   request: ({ id }: LoggedRequest) => ({ method: "GetRequest", body: { id } }),
   page: ({ model }: LoggedRequest) => ({ method: "ListRequests", body: { filter: { model } } }),
   usage: ({ model }: LoggedRequest) => ({ method: "GetUsage", body: { model } }),
 } as const;
 
-async function untilTold(
+async function untilVisible(
   node: TestNode,
   key: string,
-  kind: keyof typeof QUESTIONS,
+  kind: keyof typeof QUERIES,
   request: LoggedRequest,
 ): Promise<void> {
-  const { method, body } = QUESTIONS[kind](request);
+  const { method, body } = QUERIES[kind](request);
   for (;;) {
     const response = await fetch(`${node.url}/routeplane.usage.v1.UsageService/${method}`, {
       method: "POST",
@@ -95,7 +97,7 @@ async function untilTold(
     if (kind === "request" && response.status === 200) return;
     if (kind === "page" && answer.requests?.some(({ id }) => id === request.id)) return;
     if (kind === "usage" && Number(answer.requestCount ?? 0) > 0) return;
-    await delay(ASK_AGAIN_MS);
+    await delay(POLL_MS);
   }
 }
 

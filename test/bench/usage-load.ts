@@ -46,8 +46,8 @@ export async function publish(publisher: EventPublisher, requests: readonly Logg
   for (let first = 0; first < requests.length; first += AT_ONCE) {
     const recorded = requests
       .slice(first, first + AT_ONCE)
-      .map((said) => publisher.record({ event: usageEvent(said) }));
-    await Promise.all(recorded.map((each) => each.committed()));
+      .map((request) => publisher.record({ event: usageEvent(request) }));
+    await Promise.all(recorded.map((event) => event.committed()));
   }
 }
 

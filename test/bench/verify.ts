@@ -17,7 +17,7 @@ const WARM_UP_MS = 2_000;
 const MEASURE_MS = 5_000;
 /** Alternating rounds, so that a machine that slows down slows all. */
 const ROUNDS = 2;
-const BEYOND = 2n ** 62n;
+const FUTURE_CHANGE = 2n ** 62n;
 
 interface Target {
   readonly name: string;
@@ -34,8 +34,8 @@ interface Result {
   readonly perSecond: number;
   /** Calls per second of the server's CPU time, over all threads. */
   readonly perCpuSecond: number;
-  /** Connections of auth that ran a query meanwhile. */
-  readonly asking: number;
+  /** Number of auth's database connections that ran a query meanwhile. */
+  readonly queryingConnections: number;
 }
 
 async function main(): Promise<void> {
@@ -82,12 +82,12 @@ async function targetsOf(node: TestNode, child: ChildProcess, emptyAddress: stri
     { ...empty, name: "empty @grpc/grpc-js handler", token: valid, outcome: undefined },
     { ...served, name: "VerifyKey, warm", token: valid, outcome: "key" },
     { ...served, name: "VerifyKey, junk token", token: junk, outcome: "refusal" },
-    { ...served, name: "VerifyKey, cold every time", token: valid, knownChange: BEYOND, outcome: "key" },
-    { ...overConnect, name: "the same over Connect's gRPC", token: valid, knownChange: BEYOND, outcome: "key" },
+    { ...served, name: "VerifyKey, cold every time", token: valid, knownChange: FUTURE_CHANGE, outcome: "key" },
+    { ...overConnect, name: "the same over Connect's gRPC", token: valid, knownChange: FUTURE_CHANGE, outcome: "key" },
   ];
 }
 
-type Load = Omit<Result, "asking">;
+type Load = Omit<Result, "queryingConnections">;
 
 async function run(target: Target, durationMs: number): Promise<Load> {
   const { client, pid, token, serviceToken, knownChange = 0n, outcome } = target;
@@ -110,7 +110,7 @@ async function run(target: Target, durationMs: number): Promise<Load> {
   return { perSecond: (calls * 1_000) / (performance.now() - started), perCpuSecond };
 }
 
-/** Connections of auth that ran a query. Its pool keeps idle connections for 10 s, so they are still there. */
+/** Measures a target. Connections that ran a query are counted afterwards: auth's pool keeps idle ones for 10 s. */
 async function measured(postgres: pg.Client, target: Target): Promise<Result> {
   const { rows: since } = await postgres.query<{ now: Date }>("select clock_timestamp() as now");
   const load = await run(target, MEASURE_MS);
@@ -119,7 +119,7 @@ async function measured(postgres: pg.Client, target: Target): Promise<Result> {
     [since[0]?.now],
   );
   if (target.outcome === "refusal" && rows.length > 0) throw new Error("junk tokens reached Postgres");
-  return { ...load, asking: rows.length };
+  return { ...load, queryingConnections: rows.length };
 }
 
 /** Pins all threads of a process to one core, if `taskset` exists. */
@@ -146,11 +146,11 @@ async function superuser(node: TestNode): Promise<pg.Client> {
 
 function print(results: ReadonlyMap<Target, Result>): void {
   const [empty] = results.values();
-  for (const [{ name }, { perSecond, perCpuSecond, asking }] of results) {
+  for (const [{ name }, { perSecond, perCpuSecond, queryingConnections }] of results) {
     const share = perCpuSecond / (empty?.perCpuSecond ?? Number.NaN);
     const figures = `${perCpuSecond.toFixed(0).padStart(6)} calls per second of its CPU   ${share.toFixed(2)} of empty`;
-    const asked = asking === 0 ? "no query" : `queries on ${asking} connections`;
-    process.stdout.write(`${name.padEnd(30)}${figures}   ${asked}   (${perSecond.toFixed(0)} calls/s)\n`);
+    const queries = queryingConnections === 0 ? "no query" : `queries on ${queryingConnections} connections`;
+    process.stdout.write(`${name.padEnd(30)}${figures}   ${queries}   (${perSecond.toFixed(0)} calls/s)\n`);
   }
 }
 

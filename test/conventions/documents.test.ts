@@ -69,7 +69,7 @@ describe("docs/adr", () => {
 
   it("numbers decisions without a gap and lists each with its title and status", () => {
     const numbers = records.map(({ path }) => Number(basename(path).slice(0, 4)));
-    expect(numbers.toSorted((one, other) => one - other)).toEqual(numbers.map((_, place) => place + 1));
+    expect(numbers.toSorted((left, right) => left - right)).toEqual(numbers.map((_, index) => index + 1));
     for (const { path, text } of records) {
       const { number, title } = /^# (?<number>\d{4})\. (?<title>.+)$/m.exec(text)?.groups ?? {};
       const { status } = /^Status: (?<status>.+)$/m.exec(text)?.groups ?? {};
