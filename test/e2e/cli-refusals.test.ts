@@ -146,7 +146,7 @@ describe("login and logout", () => {
 });
 
 describe("invalid input", () => {
-  const wrong: [what: string, argv: string[], error: Partial<CliError>][] = [
+  const wrong: [label: string, argv: string[], error: Partial<CliError>][] = [
     [
       "unknown scope",
       ["keys", "mint", "--name", "x", "--scope", "keys:read keys:fly"],
@@ -188,8 +188,8 @@ describe("invalid input", () => {
 
   it("is refused with the field and the rule, and changes nothing", { timeout: 60_000 }, async () => {
     const before = await stateOf(cli);
-    for (const [what, argv, expected] of wrong) {
-      expect(await cli.error("cloud", ...argv), what).toMatchObject(expected);
+    for (const [label, argv, expected] of wrong) {
+      expect(await cli.error("cloud", ...argv), label).toMatchObject(expected);
     }
     expect(await stateOf(cli)).toEqual(before);
   });

@@ -170,12 +170,12 @@ describe("every text of an inference request", () => {
       for (const text of [...MALFORMED, ...CONTROL, "\ud800", "x".repeat(100_000), ""]) {
         for (const place of PLACES) {
           const { status, body } = await send(route, { body: { ...BODY, ...place(text) } });
-          const what = JSON.stringify(place(text)).slice(0, 90);
-          expect([what, [200, 400, 404].includes(status)], body.slice(0, 200)).toEqual([what, true]);
+          const label = JSON.stringify(place(text)).slice(0, 90);
+          expect([label, [200, 400, 404].includes(status)], body.slice(0, 200)).toEqual([label, true]);
           if (status === 200) continue;
           const { error } = JSON.parse(body) as { error: { message: string; param: string | null } };
-          expect(`${error.message}${error.param}`, what).not.toMatch(/\p{Cc}|\bat .+:\d+:\d+|node_modules/u);
-          expect(error.message.length, what).toBeLessThan(1_000);
+          expect(`${error.message}${error.param}`, label).not.toMatch(/\p{Cc}|\bat .+:\d+:\d+|node_modules/u);
+          expect(error.message.length, label).toBeLessThan(1_000);
         }
       }
       const errors = (await node.log("gateway")).split("\n").filter((line) => /"level":"(error|fatal)"/.test(line));

@@ -90,7 +90,13 @@ describe("a gRPC client", () => {
     const { keyId, namespaceId } = outcome.value;
     expect(keyId).toMatch(/^key_/);
     const reservationKey = { namespaceId, keyId, requestId: newId("req") };
-    const request = { namespaceId, requestId: reservationKey.requestId, lineage: [keyId], price: {}, outputTokensMax: 10n };
+    const request = {
+      namespaceId,
+      requestId: reservationKey.requestId,
+      lineage: [keyId],
+      price: {},
+      outputTokensMax: 10n,
+    };
     const admitted = await call("Admit and Settle", AdmissionService.method.admit, request, serviceToken);
     expect(admitted.outcome).toMatchObject({ case: "admission", value: { outputTokensMax: 10n } });
     expect(await code(call("VerifyKey", verifyKey, { token }, token))).toBe(status.PERMISSION_DENIED);

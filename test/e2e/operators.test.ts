@@ -111,15 +111,15 @@ it("a revocation cascades to the operator credentials below at every service, an
 });
 
 it("a rotation keeps the credential, and a list shows all credentials and no token", async () => {
-  const made = await mint(cli, "rotated", "operators:read");
-  const rotated = await cli.json<Minted>("cloud", "operator", "rotate", made.id, "--grace", "0s");
-  expect(rotated).toMatchObject({ id: made.id, name: "rotated", scopes: ["operators:read"] });
+  const minted = await mint(cli, "rotated", "operators:read");
+  const rotated = await cli.json<Minted>("cloud", "operator", "rotate", minted.id, "--grace", "0s");
+  expect(rotated).toMatchObject({ id: minted.id, name: "rotated", scopes: ["operators:read"] });
   expect(rotated.token.startsWith(rotated.prefix)).toBe(true);
-  expect(await cliAs(node, made.token).error("cloud", "whoami")).toMatchObject({ exitCode: 4 });
+  expect(await cliAs(node, minted.token).error("cloud", "whoami")).toMatchObject({ exitCode: 4 });
   const { data } = await cliAs(node, rotated.token).json<List<Operator>>("cloud", "operator", "list");
   expect(data[0]).toMatchObject({ name: "bootstrap", parent_id: null });
-  expect(data.map(({ id }) => id)).toContain(made.id);
+  expect(data.map(({ id }) => id)).toContain(minted.id);
   const { stdout } = await cli("cloud", "operator", "list");
-  for (const { token } of [made, rotated]) expect(stdout).not.toContain(token);
-  expect(await cli.json("cloud", "operator", "get", made.id)).toMatchObject({ prefix: rotated.prefix });
+  for (const { token } of [minted, rotated]) expect(stdout).not.toContain(token);
+  expect(await cli.json("cloud", "operator", "get", minted.id)).toMatchObject({ prefix: rotated.prefix });
 });

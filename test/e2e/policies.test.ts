@@ -69,36 +69,36 @@ describe("a policy of each kind", { timeout: 60_000 }, () => {
   it.each(Object.entries(SPECS))(
     "%s: is created, read, listed, replaced, disabled, enabled and deleted",
     async (kind, spec) => {
-      const made = await create(`a ${kind}`, kind, spec);
-      expect(made).toEqual({
-        id: made.id,
+      const created = await create(`a ${kind}`, kind, spec);
+      expect(created).toEqual({
+        id: created.id,
         name: `a ${kind}`,
         kind,
         spec,
         disabled_at: null,
-        etag: made.etag,
+        etag: created.etag,
         created_by: self.key.id,
         binding_count: 0,
         bound_to: [],
       });
-      expect(await policy("get", made.id)).toEqual(made);
-      expect((await policy<List<Policy>>("list", "--kind", kind)).data).toEqual([made]);
+      expect(await policy("get", created.id)).toEqual(created);
+      expect((await policy<List<Policy>>("list", "--kind", kind)).data).toEqual([created]);
       const text = await cli("cloud", "policy", "list", "--kind", kind);
       const [header = "", row = ""] = text.stdout.split("\n");
       expect(row.indexOf(`  ${kind} `) + 2).toBe(header.indexOf("KIND"));
       expect(row.indexOf("not bound")).toBe(header.indexOf("BOUND TO"));
 
-      const renamed = await policy<Policy>("update", made.id, "--name", `the ${kind}`, "--etag", made.etag);
+      const renamed = await policy<Policy>("update", created.id, "--name", `the ${kind}`, "--etag", created.etag);
       expect(renamed).toMatchObject({ name: `the ${kind}`, spec });
-      const stale = await cli.error("cloud", "policy", "update", made.id, "--name", "x", "--etag", made.etag);
+      const stale = await cli.error("cloud", "policy", "update", created.id, "--name", "x", "--etag", created.etag);
       expect(stale).toMatchObject({ exitCode: 1, code: "aborted", reason: "ETAG_MISMATCH" });
-      const replaced = await policy<Policy>("update", made.id, "--spec", await file(spec));
+      const replaced = await policy<Policy>("update", created.id, "--spec", await file(spec));
       expect(replaced).toMatchObject({ spec, name: `the ${kind}` });
 
-      expect((await policy<Policy>("disable", made.id)).disabled_at).toMatch(/Z$/);
-      expect((await policy<Policy>("enable", made.id)).disabled_at).toBeNull();
-      expect(await policy("delete", made.id, "--yes")).toEqual({ id: made.id, unbound: [] });
-      expect(await cli.error("cloud", "policy", "get", made.id)).toMatchObject({ exitCode: 1, code: "not_found" });
+      expect((await policy<Policy>("disable", created.id)).disabled_at).toMatch(/Z$/);
+      expect((await policy<Policy>("enable", created.id)).disabled_at).toBeNull();
+      expect(await policy("delete", created.id, "--yes")).toEqual({ id: created.id, unbound: [] });
+      expect(await cli.error("cloud", "policy", "get", created.id)).toMatchObject({ exitCode: 1, code: "not_found" });
     },
   );
 });
@@ -108,7 +108,7 @@ describe("the commands of one kind", { timeout: 60_000 }, () => {
     const sub = await mint("capped", "inference:invoke");
     const flags = ["--window", "day", "--limit-micro-usd", "5"];
     const bind = ["--bind-namespace", "--bind-key", sub.id];
-    const made = await cli.json<Policy & { bindings: Binding[] }>(
+    const created = await cli.json<Policy & { bindings: Binding[] }>(
       "cloud",
       "budget",
       "create",
@@ -117,25 +117,28 @@ describe("the commands of one kind", { timeout: 60_000 }, () => {
       ...flags,
       ...bind,
     );
-    expect(made.bindings).toMatchObject([
+    expect(created.bindings).toMatchObject([
       { principal_type: "namespace", principal_id: self.namespace.id, mode: "enforce" },
       { principal_type: "api_key", principal_id: sub.id, mode: "enforce" },
     ]);
-    const { bindings, ...view } = made;
-    expect(await cli.json("cloud", "budget", "get", made.id)).toEqual(view);
+    const { bindings, ...view } = created;
+    expect(await cli.json("cloud", "budget", "get", created.id)).toEqual(view);
     expect((await cli.json<List<Policy>>("cloud", "budget", "list")).data).toEqual([view]);
     expect(view).toMatchObject({ binding_count: 2, bound_to: [{ budget_use: { remaining_micro_usd: 5 } }, {}] });
     const [header, row] = (await cli("cloud", "budget", "list")).stdout.split("\n");
     expect(header).toMatch(/^ID +NAME +STATUS +BOUND TO +SPENT +LEFT +SPEC$/);
     expect(row).toMatch(/ cap +enabled +namespace, 1 key +\$0\.00 +\$0\.000005 /);
-    const one = (await cli("cloud", "budget", "get", made.id)).stdout;
-    expect(one).toMatch(/^bound to +namespace ns_\w+ \(bnd_\w+\): \$0\.00 spent, \$0\.000005 left$/m);
-    const changed = await cli.json<Policy>("cloud", "budget", "update", made.id, "--limit-micro-usd", "7");
+    const shown = (await cli("cloud", "budget", "get", created.id)).stdout;
+    expect(shown).toMatch(/^bound to +namespace ns_\w+ \(bnd_\w+\): \$0\.00 spent, \$0\.000005 left$/m);
+    const changed = await cli.json<Policy>("cloud", "budget", "update", created.id, "--limit-micro-usd", "7");
     expect(changed.spec).toEqual({ window: "day", limit_micro_usd: 7 });
-    const refused = await cli("cloud", "budget", "delete", made.id);
+    const refused = await cli("cloud", "budget", "delete", created.id);
     expect(refused).toMatchObject({ exitCode: 2, stdout: "" });
     expect(refused.stderr).toContain(`namespace ${self.namespace.id}, api_key ${sub.id}`);
-    expect(await cli.json("cloud", "budget", "delete", made.id, "--yes")).toEqual({ id: made.id, unbound: bindings });
+    expect(await cli.json("cloud", "budget", "delete", created.id, "--yes")).toEqual({
+      id: created.id,
+      unbound: bindings,
+    });
   });
 
   it("update single fields of a guardrail, a rate limit and a preset", async () => {
@@ -197,23 +200,23 @@ describe("the commands of one kind", { timeout: 60_000 }, () => {
 describe("binding", { timeout: 60_000 }, () => {
   it("binds in both modes, lists by policy and by principal, and unbinds", async () => {
     const sub = await mint("bound", "inference:invoke");
-    const made = await create("both", "budget", SPECS.budget);
-    const shadow = await policy<Binding>("bind", made.id, ...onKey(sub.id), "--shadow");
+    const created = await create("both", "budget", SPECS.budget);
+    const shadow = await policy<Binding>("bind", created.id, ...onKey(sub.id), "--shadow");
     expect(shadow).toEqual({
       id: shadow.id,
-      policy_id: made.id,
+      policy_id: created.id,
       principal_type: "api_key",
       principal_id: sub.id,
       mode: "shadow",
       created_by: self.key.id,
     });
-    expect(await policy("bind", made.id, ...onKey(sub.id), "--shadow")).toEqual(shadow);
-    const other = await cli.error("cloud", "policy", "bind", made.id, ...onKey(sub.id));
-    expect(other).toMatchObject({ exitCode: 1, code: "already_exists", reason: "BINDING_EXISTS" });
-    expect((await policy<List<Binding>>("bindings", made.id)).data).toEqual([shadow]);
+    expect(await policy("bind", created.id, ...onKey(sub.id), "--shadow")).toEqual(shadow);
+    const refused = await cli.error("cloud", "policy", "bind", created.id, ...onKey(sub.id));
+    expect(refused).toMatchObject({ exitCode: 1, code: "already_exists", reason: "BINDING_EXISTS" });
+    expect((await policy<List<Binding>>("bindings", created.id)).data).toEqual([shadow]);
     expect((await policy<List<Policy>>("for-principal", ...onKey(sub.id))).data).toEqual([
       {
-        ...made,
+        ...created,
         binding_count: 1,
         bound_to: [
           {
@@ -232,16 +235,16 @@ describe("binding", { timeout: 60_000 }, () => {
         binding: shadow,
       },
     ]);
-    expect(await policy("unbind", made.id, shadow.id, "--yes")).toEqual(shadow);
-    expect(await cli.error("cloud", "policy", "unbind", made.id, shadow.id, "--yes")).toMatchObject({
+    expect(await policy("unbind", created.id, shadow.id, "--yes")).toEqual(shadow);
+    expect(await cli.error("cloud", "policy", "unbind", created.id, shadow.id, "--yes")).toMatchObject({
       code: "not_found",
     });
-    expect(await policy("bindings", made.id)).toEqual({ data: [], next_page_token: null });
-    await policy("delete", made.id, "--yes");
+    expect(await policy("bindings", created.id)).toEqual({ data: [], next_page_token: null });
+    await policy("delete", created.id, "--yes");
   });
 
   it("is refused for a foreign, an unknown and a revoked principal", async () => {
-    const made = await create("nobody's", "budget", SPECS.budget);
+    const created = await create("nobody's", "budget", SPECS.budget);
     await cli.json("cloud", "namespace", "create", "elsewhere");
     const foreign = await cli.json<{ id: string }>(
       "cloud",
@@ -256,15 +259,15 @@ describe("binding", { timeout: 60_000 }, () => {
     );
     const unknown = `${foreign.id.slice(0, -4)}0000`;
     const errors = await Promise.all(
-      [foreign.id, unknown, "key_x"].map((id) => cli.error("cloud", "policy", "bind", made.id, ...onKey(id))),
+      [foreign.id, unknown, "key_x"].map((id) => cli.error("cloud", "policy", "bind", created.id, ...onKey(id))),
     );
     for (const error of errors)
       expect(error).toMatchObject({ exitCode: 1, code: "not_found", message: errors[0]?.message });
     const revoked = await mint("gone", "inference:invoke");
     await cli.json("cloud", "keys", "revoke", revoked.id);
-    const late = await cli.error("cloud", "policy", "bind", made.id, ...onKey(revoked.id));
+    const late = await cli.error("cloud", "policy", "bind", created.id, ...onKey(revoked.id));
     expect(late).toMatchObject({ exitCode: 1, code: "failed_precondition", reason: "STATE_CONFLICT" });
-    await policy("delete", made.id, "--yes");
+    await policy("delete", created.id, "--yes");
   });
 });
 

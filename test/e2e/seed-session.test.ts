@@ -43,7 +43,7 @@ let node: TestNode;
 /** CLI with the login that the first start saved. */
 let cli: Cli;
 /** Ids and tokens that the session has created so far. */
-const made = {} as { namespaceId: string; agent: Minted; budget: Policy };
+const created = {} as { namespaceId: string; agent: Minted; budget: Policy };
 
 beforeAll(async () => {
   node = await startNode();
@@ -79,7 +79,7 @@ describe("the reference session", () => {
       namespace: { name: "default" },
       key: { name: "root" },
     });
-    made.namespaceId = status.namespace.id;
+    created.namespaceId = status.namespace.id;
   });
 
   it("routeplane cloud namespace list: all namespaces, the active one marked", async () => {
@@ -88,7 +88,7 @@ describe("the reference session", () => {
     }
     const { stdout } = await cli("cloud", "namespace", "list");
     expect(stdout.trimEnd().split("\n")).toEqual([
-      `${made.namespaceId} default (active)`,
+      `${created.namespaceId} default (active)`,
       expect.stringMatching(/^ns_\S+ production$/),
       expect.stringMatching(/^ns_\S+ staging$/),
     ]);
@@ -101,12 +101,12 @@ describe("the reference session", () => {
     expect(stdout).toMatch(TOKEN);
     expect(stderr).toContain("shown once");
     expect(stderr).not.toMatch(TOKEN);
-    made.agent = await cli.json<Minted>(...argv);
-    expect(made.agent.scopes.toSorted((a, b) => (a < b ? -1 : 1))).toEqual(SEED_SCOPES.split(" "));
-    const agent = cliAs(node, made.agent.token);
+    created.agent = await cli.json<Minted>(...argv);
+    expect(created.agent.scopes.toSorted((a, b) => (a < b ? -1 : 1))).toEqual(SEED_SCOPES.split(" "));
+    const agent = cliAs(node, created.agent.token);
     expect(await agent.json("cloud", "whoami")).toMatchObject({
-      namespace: { id: made.namespaceId },
-      key: { id: made.agent.id },
+      namespace: { id: created.namespaceId },
+      key: { id: created.agent.id },
     });
   });
 
@@ -121,15 +121,15 @@ describe("the reference session", () => {
       "my-agent",
     ]);
     expect(next_page_token).toBeNull();
-    expect(await cli.json("cloud", "keys", "get", made.agent.id)).toMatchObject({
-      id: made.agent.id,
+    expect(await cli.json("cloud", "keys", "get", created.agent.id)).toMatchObject({
+      id: created.agent.id,
       name: "my-agent",
     });
   });
 
   it("routeplane cloud budget create, and policy list", async () => {
     const argv = ["--name", "daily-cap", "--window", "day", "--limit-micro-usd", "5000000"];
-    made.budget = await cli.json<Policy>("cloud", "budget", "create", ...argv);
+    created.budget = await cli.json<Policy>("cloud", "budget", "create", ...argv);
     const shown = {
       id: expect.stringMatching(/^pol_/),
       name: "daily-cap",
@@ -138,20 +138,20 @@ describe("the reference session", () => {
       disabled_at: null,
       etag: "v1",
     };
-    expect(made.budget).toMatchObject({ ...shown, bindings: [] });
+    expect(created.budget).toMatchObject({ ...shown, bindings: [] });
     expect(await cli.json("cloud", "policy", "list")).toMatchObject({ data: [shown], next_page_token: null });
-    expect(await cli.json("cloud", "policy", "get", made.budget.id)).toMatchObject(shown);
+    expect(await cli.json("cloud", "policy", "get", created.budget.id)).toMatchObject(shown);
     expect((await cli("cloud", "policy", "list")).stdout).toContain("5000000 micro-USD ($5.00) per day");
   });
 
   it("routeplane cloud policy bind: to the key, and binding twice is one binding", async () => {
-    const argv = [made.budget.id, "--principal-type", "api_key", "--principal-id", made.agent.id];
+    const argv = [created.budget.id, "--principal-type", "api_key", "--principal-id", created.agent.id];
     const binding = await cli.json("cloud", "policy", "bind", ...argv);
     expect(binding).toMatchObject({
       id: expect.stringMatching(/^bnd_/),
-      policy_id: made.budget.id,
+      policy_id: created.budget.id,
       principal_type: "api_key",
-      principal_id: made.agent.id,
+      principal_id: created.agent.id,
       mode: "enforce",
     });
     expect(await cli.json("cloud", "policy", "bind", ...argv)).toEqual(binding);
@@ -159,25 +159,25 @@ describe("the reference session", () => {
   });
 
   it("the minted key calls a model, whole and streamed", async () => {
-    const whole = await chat(made.agent.token);
+    const whole = await chat(created.agent.token);
     expect(whole.status).toBe(200);
     expect(await whole.json()).toMatchObject({
       object: "chat.completion",
       choices: [{ message: { role: "assistant" } }],
     });
-    const streamed = await chat(made.agent.token, { stream: true });
+    const streamed = await chat(created.agent.token, { stream: true });
     expect(streamed.status).toBe(200);
     expect(await streamed.text()).toMatch(/data: \[DONE\]\s*$/);
   });
 
   it("routeplane cloud usage and requests: both calls within a second, in agreement", async () => {
-    const agent = cliAs(node, made.agent.token);
+    const agent = cliAs(node, created.agent.token);
     const { data } = await eventually(async () => {
       const list = await agent.json<List<Request>>("cloud", "requests", "--limit", "25");
       return list.data.length === 2 && list.data.every(({ status }) => status === "succeeded") && list;
     });
     expect(data.map(({ streamed }) => streamed)).toEqual([true, false]);
-    const whole = { key_id: made.agent.id, model: "echo", status: "succeeded" };
+    const whole = { key_id: created.agent.id, model: "echo", status: "succeeded" };
     expect(data).toEqual([expect.objectContaining(whole), expect.objectContaining(whole)]);
     const usage = await agent.json<Usage>("cloud", "usage");
     const sum = (field: "prompt_tokens" | "completion_tokens" | "cost_micro_usd"): number =>

@@ -4,13 +4,13 @@ import { expect, it, onTestFinished } from "vitest";
 import { assertPortsFree, reservePorts } from "./ports.ts";
 
 it("reserves each port for one holder", async () => {
-  const held = await Promise.all(Array.from({ length: 20 }, () => reservePorts(5)));
-  onTestFinished(() => held.forEach(({ release }) => release()));
-  const ports = held.flatMap((each) => each.ports);
+  const reservations = await Promise.all(Array.from({ length: 20 }, () => reservePorts(5)));
+  onTestFinished(() => reservations.forEach(({ release }) => release()));
+  const ports = reservations.flatMap(({ ports: reserved }) => reserved);
   expect(new Set(ports).size).toBe(100);
 });
 
-it("reserves consecutive ports if asked for", async () => {
+it("reserves consecutive ports if `adjacent` is set", async () => {
   const { ports, release } = await reservePorts(3, true);
   onTestFinished(release);
   expect(ports).toEqual([ports[0], ports[0]! + 1, ports[0]! + 2]);

@@ -109,7 +109,7 @@ function ownVariables(service: Service, options: RoleOptions): Record<string, st
   const tokenOf = (caller: "policy" | "usage") => ({ ROUTEPLANE_SERVICE_TOKEN: secrets.serviceTokens[caller] });
   const authUrl = { ROUTEPLANE_AUTH_URL: urlOf(addresses.services.auth) };
   const usageUrl = { ROUTEPLANE_USAGE_URL: urlOf(addresses.services.usage) };
-  const holds = definedOf({ ROUTEPLANE_HOLD_TTL_SECS: environment["ROUTEPLANE_HOLD_TTL_SECS"] });
+  const reservations = definedOf({ ROUTEPLANE_HOLD_TTL_SECS: environment["ROUTEPLANE_HOLD_TTL_SECS"] });
   const retention = definedOf({ ROUTEPLANE_RETENTION_DAYS: environment["ROUTEPLANE_RETENTION_DAYS"] });
   const metrics = definedOf({ ROUTEPLANE_METRICS_PORT: environment["ROUTEPLANE_METRICS_PORT"] });
   const broker = { ROUTEPLANE_NATS_URL: brokerUrl("aggregator", options) };
@@ -124,7 +124,7 @@ function ownVariables(service: Service, options: RoleOptions): Record<string, st
       ...tokenOf("policy"),
       ...authUrl,
       ...usageUrl,
-      ...holds,
+      ...reservations,
       ROUTEPLANE_GRPC_PORT: `${addresses.grpc.policy}`,
     },
     usage: { ...accepted, ...tokenOf("usage"), ...authUrl, NODE_OPTIONS: USAGE_NODE_OPTIONS },

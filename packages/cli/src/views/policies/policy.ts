@@ -219,7 +219,7 @@ function named([name, value]: readonly [string, string]): readonly [string, stri
   return [name === "" ? "spec" : name, value];
 }
 
-/** Length to which the spec is cut in lists. */
+/** Maximum length of a spec in lists, in characters. */
 const MAX_SPEC_CHARS = 100;
 
 function shortened(text: string): string {

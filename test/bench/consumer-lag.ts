@@ -8,7 +8,7 @@ import { admissionOf, makeRequests, openBenchPublisher, publish, untilSummed } f
 import { startUsageServers, type UsageServers } from "./usage-servers.ts";
 
 /**
- * Measures an aggregator that starts with a backlog of EVENTS events (a million by default): its peak resident memory, and its
+ * Measures an aggregator that starts with a consumer lag of EVENTS events (a million by default): its peak resident memory, and its
  * events per second, start included. Both events of each request, a few thousand apart, as for requests that take a while.
  */
 
