@@ -1,6 +1,6 @@
 /**
  * Rolling sums in bounded space. A window is cut into 100 buckets of equal width; a ring holds the amount of each bucket of the
- * window and of the one that is leaving it, 101 at most, whatever was counted. Bucket `n` covers `[n * bucketMs, (n + 1) *
+ * window and of the one that is leaving it, 101 at most, however much was counted. Bucket `n` covers `[n * bucketMs, (n + 1) *
  * bucketMs)`, in milliseconds since the epoch. A bucket counts in full until all of it is outside the window, so that a sum is
  * never too low, and at most that of a window one bucket longer. A ring is a value: every function returns a new one.
  */

@@ -73,7 +73,7 @@ export function findWord<Word extends string>(words: Readonly<Record<Word, numbe
   return undefined;
 }
 
-/** Readers of the contract's words. A reader decides what becomes of a number that is not known, and of an unspecified one. */
+/** Readers of the contract's words. A reader chooses the result for an unknown number and for an unspecified one. */
 export interface WordReader<Window, Action, Target, Rule> {
   readonly window: (number: ProtoWindow) => Window;
   readonly action: (number: ProtoAction) => Action;

@@ -11,7 +11,7 @@ export class StatementNames {
   readonly #names = new Map<string, string>();
   #generation = 0;
 
-  /** Name of the statement; undefined if it is to be sent unnamed. */
+  /** Name of the statement; undefined if it must be sent unnamed. */
   nameOf(text: string): string | undefined {
     const existing = this.#names.get(text);
     if (existing !== undefined || this.#names.size >= MAX_STATEMENTS) return existing;

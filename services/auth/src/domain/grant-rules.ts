@@ -48,7 +48,7 @@ export function expiryOf(lineage: LineageOf<Grant>): Date | undefined {
   return times.length === 0 ? undefined : new Date(Math.min(...times));
 }
 
-/** True from the very moment of the earliest expiry on. */
+/** True from the moment of the earliest expiry on. */
 export function isExpired(lineage: LineageOf<Grant>, now: number): boolean {
   const expiry = expiryOf(lineage);
   return expiry !== undefined && expiry.getTime() <= now;
@@ -80,7 +80,7 @@ export function requireFuture(expiresAt: Date, now: number): Date {
 export function requireActive(lineage: LineageOf<Grant>, now: number, { singular }: CredentialWords): void {
   const revoked = isRevoked(lineage);
   if (!revoked && !isExpired(lineage, now)) return;
-  const message = `this ${singular}, or one above it, ${revoked ? "was revoked" : "has expired"}: it stays as it is`;
+  const message = `this ${singular}, or one above it, ${revoked ? "was revoked" : "has expired"}: it cannot be changed`;
   throw new DomainError("failed_precondition", "STATE_CONFLICT", message);
 }
 

@@ -6,7 +6,7 @@ import type { Operator, OperatorCaller, OperatorLineage } from "./operators/oper
 import type { Rotation } from "./rotation.ts";
 import type { StoredSecret } from "./secret.ts";
 
-/** Stores of the domain. Each sees only the rows of the caller's namespace or reach; all other rows are as good as none. */
+/** Stores of the domain. Each sees only the rows of the caller's namespace or reach, and treats all others as unknown. */
 
 /** One page of a list that is ordered by id. */
 export interface Page<T> {
@@ -24,7 +24,7 @@ export interface PageRequest<K> {
 
 /** The outcome of a change of a key. */
 export interface KeyChange {
-  /** The key as it is to be; the very object that was read if its row is not to be written. */
+  /** The changed key; the same object that was read if its row needs no write. */
   readonly key: Key;
   readonly rotation?: Rotation;
 }
@@ -32,7 +32,7 @@ export interface KeyChange {
 /** Keys of one namespace at a time. */
 export interface KeyStore {
   /**
-   * Reads the lineage of the calling key and inserts the key that `build` makes of it, in one transaction.
+   * Reads the lineage of the calling key and inserts the key that `build` returns for it, in one transaction.
    *
    * @throws DomainError as `requireCurrentToken`
    */
@@ -47,7 +47,7 @@ export interface KeyStore {
   findLineage(namespaceId: Id<"ns">, keyId: Id<"key">): Promise<KeyLineage | undefined>;
   list(namespaceId: Id<"ns">, page: PageRequest<Id<"key">>): Promise<Page<Key>>;
   /**
-   * Locks a key, reads its lineage, and writes what `decide` makes of its last key, in one transaction: changes of one key
+   * Locks a key, reads its lineage, and writes the key that `decide` returns for it, in one transaction: changes of one key
    * happen one after the other. Undefined if there is no such key in the caller's namespace.
    *
    * @throws DomainError as `requireCurrentToken`
@@ -71,7 +71,7 @@ interface SecretEnd {
   readonly secretEndsAt: Date | undefined;
 }
 
-/** Credentials by the lookup id of a token, while nothing is known of the caller yet. */
+/** Credentials, found by the lookup id of a token before the caller is known. */
 export interface SecretStore {
   /**
    * The key that the lookup id belongs to, read in the same transaction as its secret; undefined without one.
@@ -85,7 +85,7 @@ export interface SecretStore {
 
 /** The outcome of a change of an operator credential. */
 export interface OperatorChange {
-  /** The credential as it is to be; the very object that was read if its row is not to be written. */
+  /** The changed credential; the same object that was read if its row needs no write. */
   readonly operator: Operator;
   readonly rotation?: Rotation;
 }
@@ -93,7 +93,7 @@ export interface OperatorChange {
 /** Operator credentials in the caller's reach. */
 export interface OperatorStore {
   /**
-   * Reads the lineage of the calling credential and inserts the one that `build` makes of it, in one transaction.
+   * Reads the lineage of the calling credential and inserts the one that `build` returns for it, in one transaction.
    *
    * @throws DomainError as `requireCurrentToken`
    */
@@ -101,7 +101,7 @@ export interface OperatorStore {
   find(reach: Reach, operatorId: Id<"op">): Promise<Operator | undefined>;
   list(reach: Reach, page: PageRequest<Id<"op">>): Promise<Page<Operator>>;
   /**
-   * Locks a credential, reads its lineage, and writes what `decide` makes of its last one, in one transaction. Undefined if
+   * Locks a credential, reads its lineage, and writes the one that `decide` returns for it, in one transaction. Undefined if
    * there is no such credential in the caller's reach.
    *
    * @throws DomainError as `requireCurrentToken`
@@ -136,7 +136,7 @@ export interface NamespaceStore {
    */
   find(view: NamespaceView, nameOrId: string): Promise<Namespace | undefined>;
   /**
-   * Locks a namespace and writes what `change` makes of it; undefined if there is no such namespace.
+   * Locks a namespace and writes the one that `change` returns for it; undefined if there is no such namespace.
    *
    * @throws DomainError ALREADY_EXISTS if another namespace of the account has the new name; otherwise as `find`
    */

@@ -22,7 +22,7 @@ export function toProtoKey(key: Key): MessageInitShape<typeof KeySchema> {
 
 /**
  * The fields to change: those that the mask names, or without a mask those that are set. A field that the mask names and the
- * request lacks is to be cleared; the domain refuses that.
+ * request lacks would be cleared; the domain refuses that.
  *
  * @throws DomainError INVALID_ARGUMENT for a mask of any other field
  */

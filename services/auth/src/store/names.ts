@@ -2,8 +2,8 @@ import { DomainError } from "@routeplane/domain";
 import { isUniqueViolation } from "@routeplane/postgres";
 
 /**
- * `nameOrId`, or the empty text, which matches no row, if it holds U+0000: Postgres stores no such text and fails a query
- * with it, where it must be as unknown as any other name.
+ * `nameOrId`; the empty text, which matches no row, if it contains U+0000. Postgres fails a query with that character, but
+ * such a name must be NOT_FOUND like any other unknown one.
  */
 export function emptyIfUnstorable(nameOrId: string): string {
   return nameOrId.includes("\u0000") ? "" : nameOrId;

@@ -43,7 +43,7 @@ export interface PolicySchema extends AuditSchema {
     requests: readonly string[] | null;
     tokens: readonly string[] | null;
   };
-  /** Reservations, in whatever state. */
+  /** Reservations, in any state. */
   readonly holds: {
     namespace_id: Id<"ns">;
     key_id: Reservation["keyId"];

@@ -104,7 +104,8 @@ function coarser(unit: SumUnit, deltas: string): RawBuilder<unknown> {
 }
 
 /**
- * Changes of the totals: a few rows, mostly two, whatever the batch. A change of status alone changes only the cost.
+ * Changes of the totals: a few rows, mostly two, for a batch of any size. A change of status other than to or from `denied`
+ * leaves the request count as it is.
  */
 const TOTAL_DELTAS = sql`
   select namespace_id, minutes, bucket, ${COUNTER_SUMS}

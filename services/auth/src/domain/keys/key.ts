@@ -45,7 +45,7 @@ export interface KeyCaller {
   readonly lookupId: string;
 }
 
-/** Properties of a key that is to be minted. */
+/** Properties of a key to mint. */
 export interface KeyRequest {
   readonly name: string;
   readonly scopes: readonly string[];

@@ -35,7 +35,7 @@ export function restoreWindowStart(now: number): Date {
   return new Date(now - RESTORE_WINDOW_MS);
 }
 
-/** False once the restore window is over: the namespace is then as unknown as one that never was. */
+/** True until the restore window of a deleted namespace is over; then it is NOT_FOUND like one that never existed. */
 export function isKnown(namespace: Namespace, now: number): boolean {
   const until = restorableUntil(namespace);
   return until === undefined || until.getTime() > now;

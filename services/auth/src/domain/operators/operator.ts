@@ -40,7 +40,7 @@ export interface OperatorCaller {
   readonly lookupId: string;
 }
 
-/** Properties of an operator credential that is to be minted. */
+/** Properties of an operator credential to mint. */
 export interface OperatorRequest {
   readonly name: string;
   readonly scopes: readonly string[];

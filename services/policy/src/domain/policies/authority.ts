@@ -14,7 +14,7 @@ export interface Caller {
 export interface PolicyStanding {
   /** Lineage of the key that created it; empty if that is not recorded. */
   readonly creatorLineage: readonly Id<"key">[];
-  /** True if the policy is bound, in whatever mode, to the caller's namespace or to a key of the caller's lineage. */
+  /** True if the policy is bound, in any mode, to the caller's namespace or to a key of the caller's lineage. */
   readonly bindsCaller: boolean;
   /** True if the policy is bound to anything but the caller and keys below it. */
   readonly boundElsewhere: boolean;

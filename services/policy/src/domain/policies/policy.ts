@@ -88,7 +88,7 @@ export function requireEtag(policy: Policy, etag: string | undefined): void {
 export function updatedPolicy(policy: Policy, { name, spec, etag }: PolicyUpdate): Policy {
   requireEtag(policy, etag);
   if (name === undefined && spec === undefined) {
-    throw new DomainError("invalid_argument", "FIELD_INVALID", "there is nothing to change: set what is to be changed");
+    throw new DomainError("invalid_argument", "FIELD_INVALID", "there is nothing to change: set the fields to change");
   }
   if (name === "") throw invalidField("name", "must not be blank");
   const next = spec?.(policy.spec) ?? policy.spec;
