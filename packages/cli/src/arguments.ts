@@ -19,10 +19,10 @@ export function timeArgument(text: string): Date {
   throw new InvalidArgumentError("It must be an RFC 3339 time with an offset, e.g. 2026-05-01T00:00:00Z.");
 }
 
-/** Parses scopes, separated by blanks or commas. The option is repeatable: each use adds to `before`. */
-export function scopesArgument(text: string, before: readonly string[] = []): readonly string[] {
+/** Parses scopes, separated by blanks or commas. The option is repeatable: each use adds to `previous`. */
+export function scopesArgument(text: string, previous: readonly string[] = []): readonly string[] {
   const scopes = text.split(/[\s,]+/).filter((scope) => scope !== "");
-  if (scopes.length > 0) return [...before, ...scopes];
+  if (scopes.length > 0) return [...previous, ...scopes];
   throw new InvalidArgumentError('It must name at least one scope, e.g. "inference:invoke usage:read".');
 }
 
@@ -61,11 +61,11 @@ const STATUSES = ["pending", "succeeded", "failed", "cancelled", "denied", "unkn
 export type DimensionName = (typeof DIMENSIONS)[number];
 export type StatusName = (typeof STATUSES)[number];
 
-/** Parses dimensions, separated by blanks or commas. The option is repeatable: each use adds to `before`. */
-export function groupByArgument(text: string, before: readonly DimensionName[] = []): readonly DimensionName[] {
+/** Parses dimensions, separated by blanks or commas. The option is repeatable: each use adds to `previous`. */
+export function groupByArgument(text: string, previous: readonly DimensionName[] = []): readonly DimensionName[] {
   const names = text.split(/[\s,]+/).filter((name) => name !== "");
   const known = names.flatMap((name) => DIMENSIONS.find((dimension) => dimension === name) ?? []);
-  const all = [...before, ...known];
+  const all = [...previous, ...known];
   if (names.length > 0 && known.length === names.length && new Set(all).size === all.length) return all;
   throw new InvalidArgumentError(`It must name some of ${DIMENSIONS.join(", ")}, each once, e.g. key,model.`);
 }
@@ -146,14 +146,14 @@ export function countArgument(max: bigint): (text: string) => bigint {
 export const MAX_COUNT = 9_000_000_000_000_000n;
 
 /** Parses models, separated by blanks or commas. The option is repeatable. A blank text is an empty list. */
-export function modelsArgument(text: string, before: readonly string[] = []): readonly string[] {
-  return [...before, ...text.split(/[\s,]+/).filter((model) => model !== "")];
+export function modelsArgument(text: string, previous: readonly string[] = []): readonly string[] {
+  return [...previous, ...text.split(/[\s,]+/).filter((model) => model !== "")];
 }
 
 /** Parses `name=pattern`, split at the first `=`. */
-export function patternArgument(text: string, before: readonly NamedPattern[] = []): readonly NamedPattern[] {
+export function patternArgument(text: string, previous: readonly NamedPattern[] = []): readonly NamedPattern[] {
   const [, name = "", pattern = ""] = /^([^=]*)=(.*)$/s.exec(text) ?? [];
-  if (name.trim() !== "" && pattern !== "") return [...before, { name, pattern }];
+  if (name.trim() !== "" && pattern !== "") return [...previous, { name, pattern }];
   throw new InvalidArgumentError("It must be a name, = and a pattern, e.g. card='\\b\\d{16}\\b'.");
 }
 

@@ -232,7 +232,7 @@ function show(context: Context, policy: Policy | undefined): void {
   context.output.data(view, () => block(policyFields(view)));
 }
 
-/** Parser of a repeatable flag: adds an id to those before. */
-function bindKeyArgument(text: string, before: readonly string[] = []): readonly string[] {
-  return [...before, idArgument(text)];
+/** Parses the id of a repeatable flag, and adds it to those of previous uses. */
+function bindKeyArgument(text: string, previous: readonly string[] = []): readonly string[] {
+  return [...previous, idArgument(text)];
 }

@@ -110,7 +110,7 @@ const SPEC: PolicyColumn = { header: "SPEC", leaveOutRank: 1, cell: ({ spec }) =
 
 export const POLICY_COLUMNS: readonly PolicyColumn[] = [ID, NAME, KIND, STATUS, BOUND_TO, SPEC];
 
-/** Columns of budgets. SPENT and LEFT are those of the binding with the least left, which is the first to refuse. */
+/** Columns of budgets. SPENT and LEFT are those of `tightestUse`. */
 export const BUDGET_COLUMNS: readonly PolicyColumn[] = [
   ID,
   NAME,
@@ -178,7 +178,7 @@ function boundToFields({ id, binding_count: count, bound_to: known }: PolicyView
   ];
 }
 
-/** Mode and use of a binding, e.g. `, shadow: spent $1.20, $0.10 reserved, $3.70 left`. */
+/** Mode and use of a binding, e.g. `, shadow: $1.20 spent, $0.10 reserved, $3.70 left`. */
 function useText({ mode, budget_use: use }: BoundToView): string {
   const shadow = mode === "shadow" ? ", shadow" : "";
   if (use === null) return shadow;
@@ -186,7 +186,10 @@ function useText({ mode, budget_use: use }: BoundToView): string {
   return `${shadow}: ${usd(use.spent_micro_usd)} spent${reserved}, ${usd(use.remaining_micro_usd)} left`;
 }
 
-/** Use of the binding with the least left. Shadow bindings, which refuse nothing, count only if there is no other. */
+/**
+ * Use of the binding with the least left among `bound_to`, the oldest 5: a later one can have less. Shadow bindings, which refuse
+ * nothing, count only if there is no other.
+ */
 function tightestUse({ bound_to: bindings }: PolicyView): BudgetUseView | undefined {
   const enforced = bindings.filter(({ mode }) => mode === "enforce");
   const deciding = enforced.length > 0 ? enforced : bindings;

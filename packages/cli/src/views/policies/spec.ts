@@ -59,7 +59,7 @@ export function specText(spec: SpecView | null): string {
     .join("; ");
 }
 
-/** Fields of a spec, one for each rule. */
+/** Fields of a spec, one for each rule. A field without a name is the whole spec. */
 export function specFields(spec: SpecView): Fields {
   if ("limit_micro_usd" in spec) return [["", budgetText(spec)]];
   if ("window_secs" in spec) return [["", rateLimitText(spec)]];
