@@ -302,7 +302,7 @@ export declare const PresetSpecSchema: GenMessage<PresetSpec>;
  */
 export enum BudgetWindow {
   /**
-   * Refused.
+   * Unspecified: refused in a request.
    *
    * @generated from enum value: BUDGET_WINDOW_UNSPECIFIED = 0;
    */
