@@ -1,38 +1,26 @@
 import { type Id, newId } from "@routeplane/domain";
-import { type Database, openDatabase } from "@routeplane/postgres";
-import { cloneDatabase, eventually, type TestDatabase } from "@routeplane/testing";
+import { eventually } from "@routeplane/testing";
 import { sql } from "kysely";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { pageRequest } from "./queries.ts";
 import { pendingRequest, settledRequest } from "./requests.ts";
 import { deduplicate } from "../src/domain/deduplication.ts";
-import type { EndPosition, RequestLog, UsageStore } from "../src/domain/ports.ts";
+import type { EndPosition } from "../src/domain/ports.ts";
 import { createRequestLog } from "../src/store/request-log.ts";
-import type { UsageSchema } from "../src/store/schema.ts";
-import { createUsageStore } from "../src/store/usage-store.ts";
+import { startUsageDatabase, type UsageDatabase } from "./usage-database.ts";
 
-let clone: TestDatabase;
-let query: Database<UsageSchema>;
-let aggregator: Database<UsageSchema>;
-let log: RequestLog;
-let usage: UsageStore;
+let database: UsageDatabase;
+let query: UsageDatabase["query"];
+let aggregator: UsageDatabase["aggregator"];
+let log: UsageDatabase["log"];
+let usage: UsageDatabase["usage"];
 
 beforeAll(async () => {
-  clone = await cloneDatabase();
-  query = open(clone.url("routeplane_usage"));
-  aggregator = open(clone.url("routeplane_aggregator"));
-  log = createRequestLog(aggregator);
-  usage = createUsageStore(query);
+  database = await startUsageDatabase();
+  ({ query, aggregator, log, usage } = database);
 });
 
-afterAll(async () => {
-  await Promise.all([query.stop(), aggregator.stop()]);
-  await clone.drop();
-});
-
-function open(url: string): Database<UsageSchema> {
-  return openDatabase<UsageSchema>({ url, schema: "usage", applicationName: "test" });
-}
+afterAll(() => database.stop());
 
 const { filter } = pageRequest();
 

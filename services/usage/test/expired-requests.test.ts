@@ -8,34 +8,21 @@ import * as unknown from "../migrations/0005_unknown.ts";
 import { rowsIn, usageQuery } from "./queries.ts";
 import { pendingRequest, settledRequest } from "./requests.ts";
 import { deduplicate } from "../src/domain/deduplication.ts";
-import type { RequestLog, UsageStore } from "../src/domain/ports.ts";
 import type { LoggedRequest } from "../src/domain/request.ts";
 import { createRequestLog } from "../src/store/request-log.ts";
-import type { UsageSchema } from "../src/store/schema.ts";
-import { createUsageStore } from "../src/store/usage-store.ts";
+import { openUsageDatabase, startUsageDatabase, type UsageDatabase } from "./usage-database.ts";
 
-let clone: TestDatabase;
-let query: Database<UsageSchema>;
-let aggregator: Database<UsageSchema>;
-let log: RequestLog;
-let usage: UsageStore;
+let database: UsageDatabase;
+let query: UsageDatabase["query"];
+let log: UsageDatabase["log"];
+let usage: UsageDatabase["usage"];
 
 beforeAll(async () => {
-  clone = await cloneDatabase();
-  query = open(clone.url("routeplane_usage"));
-  aggregator = open(clone.url("routeplane_aggregator"));
-  log = createRequestLog(aggregator);
-  usage = createUsageStore(query);
+  database = await startUsageDatabase();
+  ({ query, log, usage } = database);
 });
 
-afterAll(async () => {
-  await Promise.all([query.stop(), aggregator.stop()]);
-  await clone.drop();
-});
-
-function open(url: string): Database<UsageSchema> {
-  return openDatabase<UsageSchema>({ url, schema: "usage", applicationName: "test" });
-}
+afterAll(() => database.stop());
 
 /** Opens the database as migrations do. */
 function openOwner(of: TestDatabase): Database<unknown> {
@@ -108,7 +95,7 @@ const AT_ONCE = 2_000;
 
 test("a request that was pending before requests expired gets a day from the migration on", async () => {
   const before = await cloneDatabase();
-  const [superuser, owner] = [open(before.adminUrl), openOwner(before)];
+  const [superuser, owner] = [openUsageDatabase(before.adminUrl), openOwner(before)];
   try {
     const pending = pendingRequest();
     await createRequestLog(superuser).record(deduplicate([pending, settledRequest(pendingRequest())]));

@@ -1,40 +1,27 @@
 import { newId } from "@routeplane/domain";
-import { type Database, openDatabase } from "@routeplane/postgres";
-import { cloneDatabase, type TestDatabase } from "@routeplane/testing";
 import fc from "fast-check";
 import { sql } from "kysely";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { rowsIn, totalsIn } from "./queries.ts";
 import { pendingRequest, requestIds, settledRequest } from "./requests.ts";
 import { deduplicate } from "../src/domain/deduplication.ts";
-import { type RequestLog, UnstorableError, type UsageStore } from "../src/domain/ports.ts";
+import { UnstorableError } from "../src/domain/ports.ts";
 import type { LoggedRequest } from "../src/domain/request.ts";
 import { createRequestLog } from "../src/store/request-log.ts";
-import { createUsageStore } from "../src/store/usage-store.ts";
-import type { UsageSchema } from "../src/store/schema.ts";
+import { openUsageDatabase, startUsageDatabase, type UsageDatabase } from "./usage-database.ts";
 
-let clone: TestDatabase;
-let query: Database<UsageSchema>;
-let aggregator: Database<UsageSchema>;
-let log: RequestLog;
-let usage: UsageStore;
+let database: UsageDatabase;
+let clone: UsageDatabase["clone"];
+let query: UsageDatabase["query"];
+let log: UsageDatabase["log"];
+let usage: UsageDatabase["usage"];
 
 beforeAll(async () => {
-  clone = await cloneDatabase();
-  query = open(clone.url("routeplane_usage"));
-  aggregator = open(clone.url("routeplane_aggregator"));
-  log = createRequestLog(aggregator);
-  usage = createUsageStore(query);
+  database = await startUsageDatabase();
+  ({ clone, query, log, usage } = database);
 });
 
-afterAll(async () => {
-  await Promise.all([query.stop(), aggregator.stop()]);
-  await clone.drop();
-});
-
-function open(url: string): Database<UsageSchema> {
-  return openDatabase<UsageSchema>({ url, schema: "usage", applicationName: "test" });
-}
+afterAll(() => database.stop());
 
 describe("recording", () => {
   test("a row has the values of its event, to the nano-USD and the millisecond", async () => {
@@ -132,7 +119,7 @@ describe("recording", () => {
     const bad = pendingRequest({ namespaceId: good.namespaceId, costNanoUsd: -1n });
     await expect(log.record(deduplicate([good, bad]))).rejects.toBeInstanceOf(UnstorableError);
     expect(await rowsIn(query, good.namespaceId)).toEqual([]);
-    const elsewhere = open("postgres://routeplane_aggregator:pw@127.0.0.1:1/nowhere");
+    const elsewhere = openUsageDatabase("postgres://routeplane_aggregator:pw@127.0.0.1:1/nowhere");
     const outage = createRequestLog(elsewhere).record([good]);
     await expect(outage).rejects.toMatchObject({ code: "unavailable", metadata: { dependency: "postgres" } });
     await elsewhere.stop();
@@ -152,7 +139,7 @@ describe("recording", () => {
 });
 
 async function asAdmin<Row>(statement: ReturnType<typeof sql>): Promise<readonly Row[]> {
-  const admin = open(clone.adminUrl);
+  const admin = openUsageDatabase(clone.adminUrl);
   try {
     return (await admin.within({}, (tx) => statement.execute(tx))).rows as Row[];
   } finally {

@@ -1,38 +1,22 @@
 import { newId } from "@routeplane/domain";
-import { type Database, openDatabase } from "@routeplane/postgres";
-import { cloneDatabase, type TestDatabase } from "@routeplane/testing";
 import { sql } from "kysely";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { pageRequest, totalsIn } from "./queries.ts";
 import { pendingRequest, settledRequest } from "./requests.ts";
 import { deduplicate } from "../src/domain/deduplication.ts";
-import { type RequestLog, type UsageStore } from "../src/domain/ports.ts";
-import { createRequestLog } from "../src/store/request-log.ts";
-import type { UsageSchema } from "../src/store/schema.ts";
-import { createUsageStore } from "../src/store/usage-store.ts";
+import { openUsageDatabase, startUsageDatabase, type UsageDatabase } from "./usage-database.ts";
 
-let clone: TestDatabase;
-let query: Database<UsageSchema>;
-let aggregator: Database<UsageSchema>;
-let log: RequestLog;
-let usage: UsageStore;
+let database: UsageDatabase;
+let clone: UsageDatabase["clone"];
+let log: UsageDatabase["log"];
+let usage: UsageDatabase["usage"];
 
 beforeAll(async () => {
-  clone = await cloneDatabase();
-  query = open(clone.url("routeplane_usage"));
-  aggregator = open(clone.url("routeplane_aggregator"));
-  log = createRequestLog(aggregator);
-  usage = createUsageStore(query);
+  database = await startUsageDatabase();
+  ({ clone, log, usage } = database);
 });
 
-afterAll(async () => {
-  await Promise.all([query.stop(), aggregator.stop()]);
-  await clone.drop();
-});
-
-function open(url: string): Database<UsageSchema> {
-  return openDatabase<UsageSchema>({ url, schema: "usage", applicationName: "test" });
-}
+afterAll(() => database.stop());
 
 describe("retention", () => {
   test("expired partitions are dropped; their sums and all other requests stay", async () => {
@@ -92,7 +76,7 @@ describe("retention", () => {
 });
 
 async function asAdmin<Row>(statement: ReturnType<typeof sql>): Promise<readonly Row[]> {
-  const admin = open(clone.adminUrl);
+  const admin = openUsageDatabase(clone.adminUrl);
   try {
     return (await admin.within({}, (tx) => statement.execute(tx))).rows as Row[];
   } finally {

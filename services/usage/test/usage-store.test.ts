@@ -1,40 +1,25 @@
 import { newId } from "@routeplane/domain";
-import { type Database, openDatabase } from "@routeplane/postgres";
-import { cloneDatabase, type TestDatabase } from "@routeplane/testing";
 import fc from "fast-check";
 import { sql } from "kysely";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { pageRequest, totalsIn, usageQuery } from "./queries.ts";
 import { pendingRequest, requestIds, settledRequest } from "./requests.ts";
 import { deduplicate } from "../src/domain/deduplication.ts";
-import type { Position, RequestFilter, RequestLog, UsageStore } from "../src/domain/ports.ts";
+import type { Position, RequestFilter } from "../src/domain/ports.ts";
 import type { UsageQuery } from "../src/domain/usage.ts";
-import { createRequestLog } from "../src/store/request-log.ts";
-import type { UsageSchema } from "../src/store/schema.ts";
-import { createUsageStore } from "../src/store/usage-store.ts";
+import { startUsageDatabase, type UsageDatabase } from "./usage-database.ts";
 
-let clone: TestDatabase;
-let query: Database<UsageSchema>;
-let aggregator: Database<UsageSchema>;
-let log: RequestLog;
-let usage: UsageStore;
+let database: UsageDatabase;
+let query: UsageDatabase["query"];
+let log: UsageDatabase["log"];
+let usage: UsageDatabase["usage"];
 
 beforeAll(async () => {
-  clone = await cloneDatabase();
-  query = open(clone.url("routeplane_usage"));
-  aggregator = open(clone.url("routeplane_aggregator"));
-  log = createRequestLog(aggregator);
-  usage = createUsageStore(query);
+  database = await startUsageDatabase();
+  ({ query, log, usage } = database);
 });
 
-afterAll(async () => {
-  await Promise.all([query.stop(), aggregator.stop()]);
-  await clone.drop();
-});
-
-function open(url: string): Database<UsageSchema> {
-  return openDatabase<UsageSchema>({ url, schema: "usage", applicationName: "test" });
-}
+afterAll(() => database.stop());
 
 describe("reading", () => {
   test("totals leave out denied requests and other times, and count pending ones", async () => {
