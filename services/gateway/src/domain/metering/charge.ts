@@ -8,6 +8,7 @@ import { type AppliedPrice, NO_RECEIPT } from "./receipt.ts";
 import type { RelayResult } from "../response/relay.ts";
 import type { RequestContext } from "../request-context.ts";
 import type { TokenBounds } from "../request/token-bounds.ts";
+import type { TokenUsage } from "./usage.ts";
 
 /** Upper bound, in nano-USD, of the cost of a request of these bounds. */
 export function costBound(model: Model, { inputTokensMax, outputTokensMax }: TokenBounds): bigint {
@@ -39,17 +40,7 @@ export function reservationOf(
 }
 
 /** Charge for an answer, and the counts and price by which it was computed. */
-export type Charge = Pick<
-  Settlement,
-  | "promptTokens"
-  | "completionTokens"
-  | "cachedPromptTokens"
-  | "reasoningTokens"
-  | "costNanoUsd"
-  | "estimated"
-  | "price"
-  | "billedModel"
->;
+export type Charge = Pick<Settlement, keyof TokenUsage | "costNanoUsd" | "estimated" | "price" | "billedModel">;
 
 /**
  * Charge for an answer: the final usage, even beyond the reservation; nothing if the upstream did not do the work; else, as an
@@ -67,15 +58,13 @@ export function chargeFor(
     const costNanoUsd = requestCost(price, BigInt(usage.promptTokens), BigInt(usage.completionTokens));
     return { ...usage, costNanoUsd, estimated: false, price };
   }
-  const unreported = { cachedPromptTokens: undefined, reasoningTokens: undefined };
   const price = appliedPrice(model, granted.inputTokensMax);
-  if (!billable)
-    return { promptTokens: 0, completionTokens: 0, ...unreported, costNanoUsd: 0n, estimated: false, price };
+  if (!billable) return { promptTokens: 0, completionTokens: 0, costNanoUsd: 0n, estimated: false, price };
   const promptTokens = Math.max(granted.inputTokensMax, reported?.promptTokens ?? 0);
   const completionTokens = Math.max(granted.outputTokensMax, reported?.completionTokens ?? 0);
   const costNanoUsd = costBound(model, { inputTokensMax: promptTokens, outputTokensMax: completionTokens });
   const estimate = { promptTokens, completionTokens, costNanoUsd, estimated: true };
-  return { ...estimate, ...unreported, price: appliedPrice(model, promptTokens) };
+  return { ...estimate, price: appliedPrice(model, promptTokens) };
 }
 
 function appliedPrice(model: Model, inputTokens: number): AppliedPrice {

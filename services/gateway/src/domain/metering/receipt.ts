@@ -11,8 +11,11 @@ export interface ReceiptFacts {
   readonly price: AppliedPrice | undefined;
   /** Id of the model whose price is charged; set if the upstream answered with another model than the requested one. */
   readonly billedModel?: string | undefined;
-  readonly cachedPromptTokens: number | undefined;
-  readonly reasoningTokens: number | undefined;
+  readonly cachedPromptTokens?: number | undefined;
+  readonly cacheWriteTokens?: number | undefined;
+  readonly promptAudioTokens?: number | undefined;
+  readonly completionAudioTokens?: number | undefined;
+  readonly reasoningTokens?: number | undefined;
   /** Undefined if the request was denied. */
   readonly admittedAt: Date | undefined;
   /** Time from receipt of the request to the first output of its stream. */
@@ -24,8 +27,6 @@ export interface ReceiptFacts {
 /** Receipt of a request that was not admitted. */
 export const NO_RECEIPT: ReceiptFacts = {
   price: undefined,
-  cachedPromptTokens: undefined,
-  reasoningTokens: undefined,
   admittedAt: undefined,
   firstTokenMs: undefined,
   upstreamMs: undefined,

@@ -1,13 +1,22 @@
 import { isObject } from "../wire/json.ts";
 
-/** Token counts that an upstream reported. */
+/**
+ * Token counts that an upstream reported. Every part is included in its whole, whatever the upstream's dialect says; a part is
+ * undefined if the upstream does not report it.
+ */
 export interface TokenUsage {
+  /** All input, cached and written to the cache included. */
   readonly promptTokens: number;
+  /** All output that is billed, reasoning included. */
   readonly completionTokens: number;
-  /** Cached part of the prompt; undefined if the upstream does not report it. */
-  readonly cachedPromptTokens: number | undefined;
-  /** Reasoning part of the completion; undefined if the upstream does not report it. */
-  readonly reasoningTokens: number | undefined;
+  /** Part of the prompt that was read from a cache. */
+  readonly cachedPromptTokens?: number | undefined;
+  /** Part of the prompt that was written to a cache. */
+  readonly cacheWriteTokens?: number | undefined;
+  readonly promptAudioTokens?: number | undefined;
+  readonly completionAudioTokens?: number | undefined;
+  /** Part of the completion that the client does not see. */
+  readonly reasoningTokens?: number | undefined;
 }
 
 /** Bound of a count that is believed; no request uses as many tokens. */
