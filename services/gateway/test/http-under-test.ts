@@ -15,11 +15,13 @@ export const MAX_BODY_BYTES = 1_000_000;
 export type HttpUnderTest = Awaited<ReturnType<typeof startHttpUnderTest>>;
 
 export async function startHttpUnderTest() {
-  /** End of each large answer: taken by the client, or cancelled. */
+  /** End of each answer that is large or waits: taken by the client, or cancelled. */
   const ends: ("taken" | "cancelled")[] = [];
+  /** Continues an answer of `/wait` or `/events`. */
+  const waiting: (() => void)[] = [];
   const bodies = new BodyBudget(MAX_BODY_BYTES);
   const router = createRouter({
-    routes: routesWith((end) => ends.push(end)),
+    routes: [...routesWith((end) => ends.push(end)), ...waitingRoutes(waiting, (end) => ends.push(end))],
     unknownMethod: () => Promise.reject(new Error()),
     bodies,
     stallTimeoutMs: STALL_TIMEOUT_MS,
@@ -38,6 +40,7 @@ export async function startHttpUnderTest() {
     port: server.port,
     url: `http://127.0.0.1:${server.port}`,
     ends,
+    waiting,
     bodies,
     /** Opens a connection on which errors are ignored. */
     connected,
@@ -67,6 +70,44 @@ async function sendLarge({ reply }: Exchange, pieces: number, onEnd: OnEnd): Pro
     onEnd("cancelled");
     throw error;
   }
+}
+
+/** Routes that answer when the test says so: a whole answer, or the second part of one that has begun. */
+function waitingRoutes(waiting: (() => void)[], onEnd: OnEnd): readonly Route[] {
+  const begun = async ({ reply }: Exchange, type: string): Promise<void> => {
+    reply.begin(200, { "content-type": type });
+    await reply.write(Buffer.from("data: the first part\n\n"));
+    await told(reply.signal);
+    onEnd((await reply.end(Buffer.from("data: the last part\n\n"))) ? "taken" : "cancelled");
+  };
+  const told = (signal: AbortSignal) =>
+    new Promise<void>((resolve, reject) => {
+      waiting.push(resolve);
+      signal.addEventListener("abort", () => {
+        onEnd("cancelled");
+        reject(new Error("the request was cancelled"));
+      });
+    });
+  return [
+    {
+      method: "POST",
+      path: "/wait",
+      reaches: "gateway",
+      async handle(exchange) {
+        const { length } = await exchange.readBody(1_000, []);
+        await told(exchange.reply.signal);
+        await exchange.sendJson(200, { size: length, answer: "whole" });
+        onEnd("taken");
+      },
+    },
+    { method: "GET", path: "/events", reaches: "gateway", handle: (exchange) => begun(exchange, "text/event-stream") },
+    {
+      method: "POST",
+      path: "/refused",
+      reaches: "gateway",
+      handle: () => Promise.reject(new Refusal("invalid_api_key", "no key")),
+    },
+  ];
 }
 
 /** @param onEnd called at the end of each large answer */

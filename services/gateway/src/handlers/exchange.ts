@@ -4,6 +4,7 @@ import type { CancelReason, Reply } from "../domain/ports/reply.ts";
 import { bodyTooLarge, Refusal } from "../domain/errors/refusal.ts";
 import { endAnswer, writeBytes } from "./answer-writer.ts";
 import type { BodyBudget, BodyShare } from "./body-budget.ts";
+import { expectsContinue } from "./request-head.ts";
 
 /** HTTP request and its answer. */
 export interface Exchange {
@@ -26,6 +27,11 @@ export interface Exchange {
    */
   readBody(maxBytes: number, holders: readonly string[]): Promise<Buffer>;
   sendJson(status: number, body: unknown): Promise<void>;
+  /**
+   * Cancels the request once its client ends its side of the connection. For an answer without an end, into which nothing can be
+   * written to find out if the client is gone.
+   */
+  cancelOnHalfClose(): void;
   /** Returns the bytes of the body to the budget. Called once nothing works on the request any more. */
   release(): void;
 }
@@ -64,12 +70,20 @@ export function openExchange(
     async readBody(maxBytes, holders) {
       requireAnnouncedSize(request, maxBytes);
       share = bodies.open(holders);
+      if (expectsContinue(request)) response.writeContinue();
       return readBody(request, maxBytes, share);
     },
     async sendJson(status, body) {
       const bytes = Buffer.from(JSON.stringify(body));
       reply.begin(status, { "content-type": "application/json", "content-length": String(bytes.length) });
       await reply.end(bytes);
+    },
+    cancelOnHalfClose() {
+      const { socket } = request;
+      const cancel = (): void => reply.cancel("client_gone");
+      socket.once("end", cancel);
+      response.once("close", () => socket.off("end", cancel));
+      if (socket.readableEnded) cancel();
     },
     release: () => share?.release(),
   };
@@ -111,6 +125,8 @@ function createReply(request: IncomingMessage, response: ServerResponse, stallTi
 /** Most bytes and longest time for which the rest of a request is read and dropped after its answer. */
 const MAX_DROPPED_BYTES = 64 * 1024 ** 2;
 const MAX_DROPPED_MS = 5_000;
+/** Longest wait for the first byte of a body that the client was not told to send: it may never come. */
+const MAX_UNASKED_MS = 500;
 
 /**
  * Reads and drops the rest of a request that is already answered. If the connection were closed while the client is still
@@ -126,10 +142,14 @@ function drain(request: IncomingMessage, signal: AbortSignal): Promise<void> {
       resolve();
     };
     const drop = (chunk: Buffer): void => {
+      if (size === 0) {
+        clearTimeout(timer);
+        timer = setTimeout(stop, MAX_DROPPED_MS);
+      }
       size += chunk.length;
       if (size > MAX_DROPPED_BYTES) stop();
     };
-    const timer = setTimeout(stop, MAX_DROPPED_MS);
+    let timer = setTimeout(stop, expectsContinue(request) ? MAX_UNASKED_MS : MAX_DROPPED_MS);
     signal.addEventListener("abort", stop, { once: true });
     request.on("data", drop).on("end", stop).on("close", stop).resume();
     if (signal.aborted || request.destroyed) stop();

@@ -1,11 +1,14 @@
 import { once } from "node:events";
 import { createServer, type IncomingMessage, type Server, type ServerResponse, STATUS_CODES } from "node:http";
 import type { AddressInfo, Socket } from "node:net";
+import type { Duplex } from "node:stream";
 import { setTimeout as delay } from "node:timers/promises";
 import { newId } from "@routeplane/domain";
 import type { Component } from "@routeplane/runtime";
 import { Refusal } from "../domain/errors/refusal.ts";
 import { type ErrorAnswer, toErrorAnswer } from "./error-answer.ts";
+import { watchHalfClosed } from "./half-closed.ts";
+import { faultOfConnect, faultOfHead } from "./request-head.ts";
 
 /** Bounds of Node's HTTP server, most of which are unbounded or very long by default. */
 const LIMITS = {
@@ -19,6 +22,14 @@ const LIMITS = {
   // Checked by `faultOfHead`, so that the answer has an error envelope.
   requireHostHeader: false,
 } as const;
+
+/** Further bounds and switches, which the server has as properties only. */
+const PROPERTIES = {
+  /** None beside the size of all headers: Node drops the headers beyond a count, a second credential among them. */
+  maxHeadersCount: 0,
+  /** A client that ends its side of the connection after its request still gets the answer. */
+  httpAllowHalfOpen: true,
+};
 
 /** Time for which running requests may go on once the gateway stops; then they are cancelled. */
 const DRAIN_TIMEOUT_MS = 3_000;
@@ -43,7 +54,7 @@ export async function startHttpServer(options: HttpServerOptions): Promise<Compo
   let stopping = false;
   /** Connections with a malformed request. Further bytes on them may be part of it, so they are ignored. */
   const refused = new WeakSet<Socket>();
-  const server = createServer(LIMITS, (request, response) => {
+  const onRequest = (request: IncomingMessage, response: ServerResponse): void => {
     if (refused.has(request.socket)) return;
     const answers = answering.get(request.socket) ?? new Set();
     answering.set(request.socket, answers.add(response));
@@ -60,6 +71,13 @@ export async function startHttpServer(options: HttpServerOptions): Promise<Compo
       return;
     }
     void options.handle(request, response);
+  };
+  const server = Object.assign(createServer(LIMITS, onRequest), PROPERTIES);
+  // Without listeners Node answers these by itself, and before the caller is known.
+  server.on("checkContinue", onRequest).on("checkExpectation", onRequest);
+  server.on("connect", (_request: IncomingMessage, socket: Duplex) => socket.end(closingAnswer(faultOfConnect())));
+  server.on("connection", (socket) => {
+    socket.on("end", () => watchHalfClosed(socket, answering.get(socket) ?? new Set()));
   });
   server.on("clientError", (error: NodeJS.ErrnoException, socket) => {
     // Already answered, and closed after the answer.
@@ -67,7 +85,7 @@ export async function startHttpServer(options: HttpServerOptions): Promise<Compo
     const answers = [...(answering.get(socket as Socket) ?? [])];
     // An error in the middle of an answer that has begun would be garbage.
     if (!socket.writable || answers.some((answer) => answer.headersSent && !answer.writableFinished)) socket.destroy();
-    else socket.end(malformedAnswer(error.code));
+    else socket.end(closingAnswer(malformed(error.code)));
   });
   server.listen(options.port, options.host);
   await once(server, "listening");
@@ -100,15 +118,15 @@ async function untilEmpty(server: Server, running: ReadonlySet<ServerResponse>, 
 }
 
 /** Answers in turn, after the requests before it on the connection, and closes the connection. */
-function refuse(response: ServerResponse, fault: string): void {
-  const { status, headers, body } = toClosingAnswer(new Refusal("malformed_request", fault));
+function refuse(response: ServerResponse, refusal: Refusal): void {
+  const { status, headers, body } = toClosingAnswer(refusal);
   response.writeHead(status, headers);
   response.end(body);
 }
 
-/** Bytes of the answer to a request that cannot be read as HTTP: no route and no `ServerResponse` exist for it. */
-function malformedAnswer(code: string | undefined): string {
-  const { status, headers, body } = toClosingAnswer(malformed(code));
+/** Bytes of the answer to a request for which no route and no `ServerResponse` exist. */
+function closingAnswer(refusal: Refusal): string {
+  const { status, headers, body } = toClosingAnswer(refusal);
   const lines = Object.entries(headers).map(([header, value]) => `${header}: ${value}`);
   return [`HTTP/1.1 ${status} ${STATUS_CODES[status]}`, ...lines, "", body].join("\r\n");
 }
@@ -128,31 +146,4 @@ function malformed(code: string | undefined): Refusal {
   }
   if (code === "ERR_HTTP_REQUEST_TIMEOUT") return new Refusal("request_timeout", "the request did not arrive in time");
   return new Refusal("malformed_request", "the request is not valid HTTP/1.1");
-}
-
-/** A host name or address, with or without a port. */
-const HOST = /^(\[[0-9a-f:.]+\]|[\w.-]+)(:\d{1,5})?$/i;
-
-/**
- * Finds the fault in the head of a request that Node's parser lets through, although a proxy in front of this server may read
- * it differently: such a request is refused rather than interpreted.
- *
- * @returns a sentence that names the fault; undefined if there is none
- */
-function faultOfHead({ httpVersion, url = "", headersDistinct }: IncomingMessage): string | undefined {
-  if (httpVersion !== "1.1" && httpVersion !== "1.0") return `HTTP/${httpVersion} is not served here: use HTTP/1.1`;
-  if (!url.startsWith("/")) return "the request target must be a path that begins with /";
-  const hosts = headersDistinct["host"] ?? [];
-  if (hosts.length > 1) return "the request has more than one Host header";
-  if (hosts.length === 0 && httpVersion === "1.1") return "the request has no Host header";
-  if (hosts.some((host) => !HOST.test(host))) return "the Host header is not a host";
-  const codings = headersDistinct["transfer-encoding"];
-  if (codings === undefined) return undefined;
-  if (httpVersion === "1.0") return "HTTP/1.0 has no Transfer-Encoding: send Content-Length";
-  if (headersDistinct["content-length"] !== undefined)
-    return "the request has both Content-Length and Transfer-Encoding";
-  if (codings.length > 1 || codings[0]?.trim().toLowerCase() !== "chunked") {
-    return "the only Transfer-Encoding that is served here is chunked";
-  }
-  return undefined;
 }

@@ -68,7 +68,9 @@ async function forward(exchange: Exchange, { service, method, relay, authenticat
     exchange.requireAnnouncedSize(maxBytes);
     requireAccess(method, caller);
     const body = await exchange.readBody(maxBytes, holdersOf(caller));
-    await relay.forward(exchange, { body, isStream: method.methodKind !== "unary" });
+    const isStream = method.methodKind !== "unary";
+    if (isStream) exchange.cancelOnHalfClose();
+    await relay.forward(exchange, { body, isStream });
   } catch (error) {
     if (response.headersSent || reply.signal.aborted) {
       response.destroy();

@@ -179,6 +179,13 @@ export const ERROR_TABLE = {
     meaning: "The body is compressed.",
     action: "Send it without `content-encoding`.",
   },
+  expectation_failed: {
+    status: 417,
+    type: INVALID_REQUEST,
+    retryable: false,
+    meaning: "The header `expect` asks for something other than `100-continue`. The connection is closed.",
+    action: "Leave the header out.",
+  },
   rate_limit_exceeded: {
     status: 429,
     type: "requests",
