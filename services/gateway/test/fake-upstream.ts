@@ -15,7 +15,8 @@ export function answeringUpstream(
   async function* body(): AsyncGenerator<Uint8Array> {
     for (const chunk of chunks) yield Buffer.from(chunk);
   }
-  const answer = { status: 200, contentType, retryAfter: undefined, body: body(), discard() {}, ...more };
+  const head = { status: 200, contentType, retryAfter: undefined, requestId: undefined };
+  const answer = { ...head, body: body(), discard() {}, ...more };
   return { boundTokens, chatCompletion: async () => answer, async close() {} };
 }
 

@@ -30,12 +30,13 @@ import type { Reply } from "./ports/reply.ts";
 import type { Upstream, UpstreamAnswer } from "./ports/upstream.ts";
 import type { UsageLog } from "./ports/usage-log.ts";
 import type { RequestContext } from "./request-context.ts";
-import { type ChatRequest, parseChatRequest, prepareUpstreamBody } from "./request/chat-request.ts";
+import { type ChatRequest, parseChatRequest } from "./request/chat-request.ts";
 import { authenticate, authorise, type CredentialHeaders, INFERENCE_SCOPE } from "./request/credential.ts";
 import { parseIdempotencyKey } from "./request/idempotency-key.ts";
 import { applyMemberRules, surchargesOfTier, withSurcharges } from "./request/member-rules.ts";
 import { type Model, type ModelDirectory, resolveModel } from "./request/model-directory.ts";
 import type { TokenBounds } from "./request/token-bounds.ts";
+import { prepareUpstreamBody } from "./request/upstream-body.ts";
 import { cancelReasonOf, cancelUnlessPermitted, refusalOfCancellation } from "./response/cancellation.ts";
 import { isBillable, noAnswerResult, notRecordedResult } from "./response/no-answer.ts";
 import { cancelledResult, relay, type RelayResult } from "./response/relay.ts";
@@ -117,7 +118,7 @@ export function createPipeline(dependencies: PipelineDependencies): Serve {
 
     const guarded = await judge(dependencies, context);
     // Everything that can fail before the reservation is done before it: afterwards a failure has to be settled.
-    const bodyFor = prepareUpstreamBody(guarded.request, { model: model.id, outputField: model.outputField });
+    const bodyFor = prepareUpstreamBody(guarded.request, model);
     const responseGuard = await responseGuardOf(guard, decisions, reply.signal, judgingShare.unstopped);
 
     const reservation = new OpenReservation(dependencies, context);
@@ -189,7 +190,7 @@ interface Forwarding {
  */
 async function forward(
   { log, totalTimeoutMs = TOTAL_TIMEOUT_MS }: PipelineDependencies,
-  { reply, timings, upstream }: RequestContext,
+  { reply, timings, upstream, model }: RequestContext,
   reservation: OpenReservation,
   { request, bodyFor, granted, responseGuard }: Forwarding,
 ): Promise<RelayResult> {
@@ -208,7 +209,7 @@ async function forward(
     timings.markUpstreamCall();
     reservation.markSent();
     // Async, so that an adapter that throws is handled like one that rejects.
-    const call = (async () => upstream.chatCompletion({ body, streamed, signal }))();
+    const call = (async () => upstream.chatCompletion({ model: model.id, body, streamed, signal }))();
     const [commit, callOutcome] = await Promise.allSettled([committed, call]);
     answer = callOutcome;
     if (!isBillable(answer)) reservation.markRefused();

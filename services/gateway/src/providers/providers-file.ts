@@ -1,8 +1,16 @@
 import { LineCounter, parseDocument } from "yaml";
 import type { MemberRules } from "../domain/request/model-directory.ts";
+import {
+  CALL_FIELDS,
+  type CallSettings,
+  readCallSettings,
+  readHeaderName,
+  readVariableName,
+} from "./call-settings-field.ts";
 import { MEMBER_FIELDS, readMemberRules } from "./member-rules-field.ts";
 import { MAX_USD_PER_MTOK, priceOf } from "./price.ts";
 import type { TokenPrice } from "@routeplane/admission";
+import { readRequestSettings, REQUEST_FIELDS, type RequestSettings } from "./request-settings-field.ts";
 import { type Field, ProvidersFileError, rootField } from "./yaml-field.ts";
 
 /** Provider as the file describes it. */
@@ -13,10 +21,15 @@ export interface ProviderEntry {
   readonly apiKeyEnv: { readonly value: string; readonly field: Field } | undefined;
   /** File that holds its key, relative to the providers file. */
   readonly apiKeyFile: { readonly value: string; readonly field: Field } | undefined;
+  /** Header that carries its key, in lower case; undefined for the usual one of the provider. */
+  readonly apiKeyHeader: string | undefined;
   /** Models to serve; undefined for those of the catalogue. */
   readonly models: readonly ModelEntry[] | undefined;
   /** Member rules of the models that come from the catalogue. */
   readonly memberRules: MemberRules;
+  /** Settings of the models that come from the catalogue. */
+  readonly requests: RequestSettings;
+  readonly calls: CallSettings;
   /** Position in the file, for faults that are found later. */
   readonly field: Field;
 }
@@ -27,6 +40,9 @@ export interface ModelEntry {
   readonly price: TokenPrice | undefined;
   /** Rules of the model, followed by those of its provider. */
   readonly memberRules: MemberRules;
+  /** Settings of the model, else those of its provider. */
+  readonly requests: RequestSettings;
+  readonly calls: CallSettings;
 }
 
 /**
@@ -48,8 +64,12 @@ export function parseProvidersFile(file: string, text: string): readonly Provide
   return entries;
 }
 
+const PROVIDER_FIELDS = ["name", "protocol", "base_url", "api_key_env", "api_key_file", "api_key_header", "models"];
+/** Fields of a model that its provider may have too, for all its models. */
+const MODEL_FIELDS = [...MEMBER_FIELDS, ...REQUEST_FIELDS, ...CALL_FIELDS];
+
 function readProvider(field: Field): ProviderEntry {
-  field.onlyMembers(["name", "protocol", "base_url", "api_key_env", "api_key_file", "models", ...MEMBER_FIELDS]);
+  field.onlyMembers([...PROVIDER_FIELDS, ...MODEL_FIELDS]);
   const name = field.required("name").text(/^[a-z0-9][a-z0-9_-]{0,62}$/, "lower-case letters, digits, - and _");
   readProtocol(field.required("protocol"));
   const apiKeyEnv = field.optional("api_key_env");
@@ -58,19 +78,27 @@ function readProvider(field: Field): ProviderEntry {
     throw apiKeyFile.fault("must not be given together with api_key_env");
   }
   const models = field.optional("models");
-  const memberRules = readMemberRules(field);
-  const modelEntries = models?.items().map((model) => readModel(model, memberRules));
+  const apiKeyHeader = field.optional("api_key_header");
+  const hasKey = apiKeyEnv !== undefined || apiKeyFile !== undefined;
+  if (apiKeyHeader !== undefined && !hasKey) throw apiKeyHeader.fault("needs api_key_env or api_key_file");
+  const shared = {
+    memberRules: readMemberRules(field),
+    requests: readRequestSettings(field),
+    calls: readCallSettings(field),
+  };
+  const modelEntries = models?.items().map((model) => readModel(model, shared));
   if (modelEntries?.length === 0) throw models?.fault("must name at least one model, or be left out");
   return {
     name,
     baseUrl: readBaseUrl(field.required("base_url")),
     apiKeyEnv: apiKeyEnv && {
-      value: apiKeyEnv.text(/^[A-Za-z_][A-Za-z0-9_]*$/, "the name of a variable"),
+      value: readVariableName(apiKeyEnv),
       field: apiKeyEnv,
     },
     apiKeyFile: apiKeyFile && { value: apiKeyFile.text(/./, "a path"), field: apiKeyFile },
+    apiKeyHeader: apiKeyHeader && readHeaderName(apiKeyHeader.text(/./, "the name of a header"), apiKeyHeader),
     models: modelEntries && requireDistinctNames(modelEntries),
-    memberRules,
+    ...shared,
     field,
   };
 }
@@ -89,22 +117,24 @@ function readBaseUrl(field: Field): URL {
     throw field.fault("must be a URL that starts http:// or https://");
   }
   if (url.username !== "" || url.password !== "") throw field.fault("must not hold credentials; use api_key_env");
-  if (url.search !== "" || url.hash !== "") throw field.fault("must not hold a query or a fragment");
+  if (url.search !== "" || url.hash !== "") throw field.fault("must not hold a query or a fragment; use query");
   return url;
 }
 
 function readModel(
   field: Field,
-  providerRules: MemberRules,
+  ofProvider: Pick<ModelEntry, "memberRules" | "requests" | "calls">,
 ): ModelEntry & { readonly name: string; readonly field: Field } {
-  field.onlyMembers(["id", "price", ...MEMBER_FIELDS]);
+  field.onlyMembers(["id", "price", ...MODEL_FIELDS]);
   const idField = field.required("id");
   const id = idField.text(/^[^\s\p{Cc}]{1,200}$/u, "1 to 200 characters without blanks");
   const price = field.optional("price");
   return {
     id,
     price: price && readPrice(price),
-    memberRules: readMemberRules(field, providerRules),
+    memberRules: readMemberRules(field, ofProvider.memberRules),
+    requests: readRequestSettings(field, ofProvider.requests),
+    calls: readCallSettings(field, ofProvider.calls),
     name: id.toLowerCase(),
     field: idField,
   };

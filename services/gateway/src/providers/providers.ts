@@ -1,20 +1,27 @@
 import { readFileSync } from "node:fs";
-import { dirname, resolve } from "node:path";
+import { dirname } from "node:path";
 import type { TokenPrice } from "@routeplane/admission";
 import { redactTokens } from "@routeplane/credentials";
 import { ConfigurationError } from "@routeplane/runtime";
 import type { Model } from "../domain/request/model-directory.ts";
 import { SecretRedactor } from "../domain/response/secret-redactor.ts";
+import type { OpenAiUpstreamOptions } from "../upstreams/openai-upstream.ts";
+import { type Call, createReadValue, type ReadValue, toCall } from "./call-settings.ts";
+import { NO_CALL_SETTINGS } from "./call-settings-field.ts";
 import { type Catalogue, catalogueOf, type Prices } from "./catalogue.ts";
 import { NO_MEMBER_RULES } from "./member-rules-field.ts";
-import { priceOf, priceVersion, UNKNOWN_PRICE } from "./price.ts";
+import { type PriceSource, priceOf, priceVersion, UNKNOWN_PRICE } from "./price.ts";
+import { apiDefaultsOf, defaultOutputTokensOf } from "./provider-defaults.ts";
+import { NO_REQUEST_SETTINGS } from "./request-settings-field.ts";
 import { type ModelEntry, parseProvidersFile, type ProviderEntry } from "./providers-file.ts";
 
 /** Provider as it is served. */
 export interface Provider {
   readonly name: string;
-  /** Address and key of the upstream; `echo` for the one within the process. */
-  readonly upstream: "echo" | { readonly baseUrl: URL; readonly apiKey: string | undefined };
+  /** Address and settings of the upstream; `echo` for the one within the process. */
+  readonly upstream: "echo" | OpenAiUpstreamOptions;
+  /** Values that must not leave the process but to the upstream. */
+  readonly secrets: readonly string[];
   readonly models: readonly Model[];
   /** Ids of the models that are charged at `UNKNOWN_PRICE`. */
   readonly unpriced: readonly string[];
@@ -37,6 +44,7 @@ const OPENAI_URL = "https://api.openai.com/v1";
 const MAX_FILE_BYTES = 1024 ** 2;
 /** Matches a key that can be sent in a header as it is. */
 const USABLE_KEY = /^[\x21-\x7e]{1,4096}$/;
+const KEY_RULE = "one key, printable and without blanks";
 
 /**
  * Loads the providers, in the order of the file, then OpenAI, then echo.
@@ -45,7 +53,7 @@ const USABLE_KEY = /^[\x21-\x7e]{1,4096}$/;
  */
 export function loadProviders({ file, echo, openAiApiKey, variable }: ProviderSources): readonly Provider[] {
   const entries = file === undefined ? [] : parseProvidersFile(file, readText(file, "ROUTEPLANE_PROVIDERS"));
-  const providers = entries.map((entry) => toProvider(entry, file ?? "", variable));
+  const providers = entries.map((entry) => toProvider(entry, createReadValue(dirname(file ?? ""), variable)));
   if (openAiApiKey !== undefined && !entries.some(({ name }) => name === "openai")) {
     providers.push(openAi(openAiApiKey));
   }
@@ -61,6 +69,7 @@ const ECHO_PRICES = [{ aboveInputTokens: 0, price: priceOf(1, 2) }] as const;
 const ECHO: Provider = {
   name: "echo",
   upstream: "echo",
+  secrets: [],
   models: [
     {
       provider: "echo",
@@ -78,50 +87,93 @@ function openAi(apiKey: string): Provider {
   if (!USABLE_KEY.test(apiKey)) throw new ConfigurationError("OPENAI_API_KEY: must be printable and without blanks");
   const catalogue = catalogueOf("openai", OPENAI_URL);
   const baseUrl = new URL(OPENAI_URL);
-  const models = catalogue.chatModels.map((id) => ({ id, price: undefined, memberRules: NO_MEMBER_RULES }));
-  return createProvider("openai", baseUrl, apiKey, models, catalogue);
+  const unset = { memberRules: NO_MEMBER_RULES, requests: NO_REQUEST_SETTINGS, calls: NO_CALL_SETTINGS };
+  const models = catalogue.chatModels.map((id) => ({ id, price: undefined, ...unset }));
+  return createProvider(
+    { name: "openai", baseUrl, apiKey, apiKeyHeader: undefined, ...unset, models, catalogue },
+    () => "",
+  );
 }
 
-function toProvider(entry: ProviderEntry, file: string, variable: ProviderSources["variable"]): Provider {
-  const { name, baseUrl, field, memberRules } = entry;
+function toProvider(entry: ProviderEntry, read: ReadValue): Provider {
+  const { name, baseUrl, field, memberRules, requests, calls } = entry;
   const catalogue = catalogueOf(name, baseUrl.href);
-  const models = entry.models ?? catalogue.chatModels.map((id) => ({ id, price: undefined, memberRules }));
+  const models =
+    entry.models ?? catalogue.chatModels.map((id) => ({ id, price: undefined, memberRules, requests, calls }));
   if (models.length === 0) throw field.fault("models: is required, because the catalogue does not know this provider");
-  return createProvider(name, baseUrl, readKey(entry, file, variable), models, catalogue);
+  return createProvider({ ...entry, apiKey: readKey(entry, read), models, catalogue }, read);
 }
 
-function createProvider(
-  name: string,
-  baseUrl: URL,
-  apiKey: string | undefined,
-  models: readonly ModelEntry[],
-  catalogue: Catalogue,
-): Provider {
-  // OpenAI's reasoning models refuse the older name; most others know only that.
-  const outputField = baseUrl.hostname.endsWith(".openai.com") ? "max_completion_tokens" : "max_tokens";
-  const described = models.map(({ id, price: own, memberRules }) => {
-    const model = { id, memberRules };
-    if (own !== undefined) return { ...model, source: "file", prices: flatPrice(own) } as const;
-    const known = catalogue.pricesOf(id);
-    if (known !== undefined) return { ...model, source: "catalogue", prices: known } as const;
-    return { ...model, source: "default", prices: flatPrice(UNKNOWN_PRICE) } as const;
-  });
+/** Provider with its key, its models and their public prices. */
+interface DescribedProvider extends Pick<ProviderEntry, "name" | "baseUrl" | "apiKeyHeader" | "calls"> {
+  readonly apiKey: string | undefined;
+  readonly models: readonly ModelEntry[];
+  readonly catalogue: Catalogue;
+}
+
+function createProvider(provider: DescribedProvider, read: ReadValue): Provider {
+  const { name, baseUrl, models, catalogue } = provider;
+  const priced = models.map((entry) => ({ entry, known: pricesOf(entry, catalogue) }));
   return {
     name,
-    upstream: { baseUrl, apiKey },
-    models: described.map(({ id, memberRules, source, prices }) => ({
+    ...readUpstream(provider, read),
+    models: priced.map(({ entry: { id, memberRules, requests }, known: { source, prices } }) => ({
       provider: name,
       id,
       prices,
       priceVersion: priceVersion(source, prices, memberRules.surcharges),
-      outputField,
       memberRules,
+      ...requestSettingsOf(id, baseUrl, requests),
     })),
-    unpriced: described.filter(({ source }) => source === "default").map(({ id }) => id),
+    unpriced: priced.filter(({ known }) => known.source === "default").map(({ entry }) => entry.id),
     findPriced(id) {
       const prices = catalogue.pricesOf(id);
-      return prices && { provider: name, id, prices, priceVersion: priceVersion("catalogue", prices), outputField };
+      if (prices === undefined) return undefined;
+      const version = priceVersion("catalogue", prices);
+      return { provider: name, id, prices, priceVersion: version, ...requestSettingsOf(id, baseUrl) };
     },
+  };
+}
+
+function pricesOf(
+  { id, price: own }: ModelEntry,
+  catalogue: Catalogue,
+): { readonly source: PriceSource; readonly prices: Prices } {
+  if (own !== undefined) return { source: "file", prices: flatPrice(own) };
+  const known = catalogue.pricesOf(id);
+  if (known !== undefined) return { source: "catalogue", prices: known };
+  return { source: "default", prices: flatPrice(UNKNOWN_PRICE) };
+}
+
+/** Settings of requests to a model: those of the file, else by what is known of the provider and the model. */
+function requestSettingsOf(id: string, baseUrl: URL, settings = NO_REQUEST_SETTINGS) {
+  const known = apiDefaultsOf(baseUrl);
+  return {
+    outputField: settings.outputField ?? known.outputField,
+    renamesOutputField: settings.outputField !== undefined || known.isOutputFieldKnown,
+    defaultOutputTokens: settings.defaultOutputTokens ?? defaultOutputTokensOf(id),
+    usageInStreams: settings.usageInStreams,
+    tokenizer: settings.tokenizer,
+  };
+}
+
+/** Reads the keys, headers and query of an upstream, and of its models that have their own. */
+function readUpstream(
+  { baseUrl, apiKey, apiKeyHeader, calls, models }: DescribedProvider,
+  read: ReadValue,
+): Pick<Provider, "upstream" | "secrets"> {
+  const call = toCall(calls, read);
+  const own = models.filter((model) => model.calls !== calls);
+  const callOf = new Map<string, Call>(own.map((model) => [model.id, toCall(model.calls, read)]));
+  const secrets = [call, ...callOf.values()].flatMap((each) => each.secrets);
+  const header = apiKeyHeader ?? apiDefaultsOf(baseUrl).apiKeyHeader;
+  for (const { headers } of [calls, ...own.map((model) => model.calls)]) {
+    const rival = apiKey === undefined ? undefined : headers.get(header);
+    if (rival !== undefined) throw rival.field.fault("carries the key of the provider already");
+  }
+  return {
+    upstream: { baseUrl, apiKey, apiKeyHeader: header, call, callOf },
+    secrets: apiKey === undefined ? secrets : [apiKey, ...secrets],
   };
 }
 
@@ -130,27 +182,11 @@ function flatPrice(price: TokenPrice): Prices {
 }
 
 /** Reads a provider's key; undefined if it has none. Faults never repeat the key. */
-function readKey(
-  { apiKeyEnv, apiKeyFile }: ProviderEntry,
-  file: string,
-  variable: ProviderSources["variable"],
-): string | undefined {
-  if (apiKeyEnv !== undefined) {
-    const key = variable(apiKeyEnv.value)?.trim();
-    if (!key) throw apiKeyEnv.field.fault(`the environment variable ${apiKeyEnv.value} is not set`);
-    if (!USABLE_KEY.test(key)) throw apiKeyEnv.field.fault("the key must be printable and without blanks");
-    return key;
-  }
-  if (apiKeyFile === undefined) return undefined;
-  const path = resolve(dirname(file), apiKeyFile.value);
-  let key: string;
-  try {
-    key = readFileSync(path, "utf8").trim();
-  } catch (error) {
-    throw apiKeyFile.field.fault(`cannot be read (${(error as NodeJS.ErrnoException).code ?? "error"})`);
-  }
-  if (!USABLE_KEY.test(key)) throw apiKeyFile.field.fault("must hold one key, printable and without blanks");
-  return key;
+function readKey({ apiKeyEnv, apiKeyFile }: ProviderEntry, read: ReadValue): string | undefined {
+  const source = apiKeyEnv ?? apiKeyFile;
+  if (source === undefined) return undefined;
+  const { value: text, field } = source;
+  return read({ from: source === apiKeyEnv ? "env" : "file", text, pattern: USABLE_KEY, rule: KEY_RULE, field });
 }
 
 function readText(path: string, name: string): string {
@@ -173,7 +209,6 @@ export interface Redaction {
 }
 
 export function createRedaction(providers: readonly Provider[]): Redaction {
-  const keys = providers.flatMap(({ upstream }) => (upstream === "echo" ? [] : (upstream.apiKey ?? [])));
-  const secrets = new SecretRedactor(keys);
+  const secrets = new SecretRedactor(providers.flatMap((provider) => provider.secrets));
   return { secrets, text: (text) => secrets.text(redactTokens(text)) };
 }

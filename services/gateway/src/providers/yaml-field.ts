@@ -22,6 +22,16 @@ export interface Field {
   text(pattern: RegExp, rule: string): string;
   /** Reads a number within bounds, both included. */
   number(min: number, max: number): number;
+  /** Reads a whole number within bounds, both included. */
+  integer(min: number, max: number): number;
+  /** Reads one of these words. */
+  oneOf<T extends string>(words: readonly T[]): T;
+  /** Reads a text, number or switch, as it is written in the file. @param rule the demand of `pattern`, in words */
+  written(pattern: RegExp, rule: string): string;
+  /** True if the value is a map. */
+  isMap(): boolean;
+  /** Reads a map with any names. */
+  entries(): readonly { readonly name: string; readonly field: Field }[];
   /** Makes the error for a fault of this value. */
   fault(message: string): ProvidersFileError;
 }
@@ -50,6 +60,12 @@ function createField(source: SourceFile, path: string, node: Node | null, parent
     return pair && createField(source, member(name), pair.value, lineOf(source, pair.key, line));
   };
   const scalar = (): unknown => (isScalar(node) ? node.value : undefined);
+  const number = (min: number, max: number, kind = "a number"): number => {
+    const value = scalar();
+    const isOfKind = kind === "a number" || Number.isInteger(value);
+    if (typeof value === "number" && isOfKind && value >= min && value <= max) return value;
+    throw fault(`must be ${kind} from ${min} to ${max}`);
+  };
   return {
     fault,
     optional,
@@ -76,13 +92,26 @@ function createField(source: SourceFile, path: string, node: Node | null, parent
       if (typeof value !== "string" || !pattern.test(value)) throw fault(`must be a text: ${rule}`);
       return value;
     },
-    number(min, max) {
+    number: (min, max) => number(min, max),
+    integer: (min, max) => number(min, max, "a whole number"),
+    oneOf<T extends string>(words: readonly T[]) {
       const value = scalar();
-      if (typeof value !== "number" || !(value >= min && value <= max)) {
-        throw fault(`must be a number from ${min} to ${max}`);
-      }
-      return value;
+      const word = words.find((known) => known === value);
+      if (word === undefined) throw fault(`must be ${words.join(" or ")}`);
+      return word;
     },
+    written(pattern, rule) {
+      const value = scalar();
+      const text = typeof value === "string" ? value : isScalar(node) && value !== null ? node.source : undefined;
+      if (text === undefined || !pattern.test(text)) throw fault(`must be a text: ${rule}`);
+      return text;
+    },
+    isMap: () => isMap(node),
+    entries: () =>
+      pairs().map(({ name, key, value }) => ({
+        name,
+        field: createField(source, member(name.slice(0, 60)), value, lineOf(source, key, line)),
+      })),
   };
 }
 

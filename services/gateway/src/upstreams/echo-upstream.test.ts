@@ -7,7 +7,12 @@ const echo = createEchoUpstream(() => 1_700_000_000_000);
 
 async function ask(body: object, streamed = false) {
   const { signal } = new AbortController();
-  const answer = await echo.chatCompletion({ body: JSON.stringify({ model: "echo", ...body }), streamed, signal });
+  const answer = await echo.chatCompletion({
+    model: "echo",
+    body: JSON.stringify({ model: "echo", ...body }),
+    streamed,
+    signal,
+  });
   return { ...answer, text: (await collect(answer.body, 4_000_000)).toString() };
 }
 
@@ -33,7 +38,7 @@ describe("echo", () => {
     for (const more of [{}, { n: 2 }, { max_tokens: 2 }, { max_tokens: 9, n: 3 }, { max_completion_tokens: 1 }]) {
       const body = { model: "echo", messages, ...more };
       const signal = new AbortController().signal;
-      const bounds = await echo.boundTokens(await parseChatRequest(Buffer.from(JSON.stringify(body)), signal));
+      const bounds = await echo.boundTokens(await parseChatRequest(Buffer.from(JSON.stringify(body)), signal), {});
       const { usage } = JSON.parse((await ask(body)).text);
       expect(bounds).toEqual({ inputTokensMax: usage.prompt_tokens, outputTokensMax: usage.completion_tokens });
     }

@@ -191,5 +191,5 @@ async function* bytesOf(text: string): AsyncGenerator<Uint8Array> {
 }
 
 function answer(contentType: string, body: AsyncIterable<Uint8Array>): UpstreamAnswer {
-  return { status: 200, contentType, retryAfter: undefined, body, discard() {} };
+  return { status: 200, contentType, retryAfter: undefined, requestId: undefined, body, discard() {} };
 }

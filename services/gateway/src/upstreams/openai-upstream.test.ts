@@ -1,19 +1,23 @@
 import { afterEach, describe, expect, it } from "vitest";
 import { type Answer, sendJson, startFakeProvider, type FakeProvider } from "../../test/fake-provider.ts";
 import { collect } from "../domain/response/relay.ts";
-import { createOpenAiUpstream, type UpstreamTimeouts } from "./openai-upstream.ts";
+import { type CallOptions, createOpenAiUpstream, TIMEOUTS, type UpstreamTimeouts } from "./openai-upstream.ts";
 
 const opened: { close(): Promise<void> }[] = [];
 afterEach(async () => {
   for (const each of opened.splice(0).toReversed()) await each.close();
 });
 
+function callWith(timeouts: Partial<UpstreamTimeouts>, more: Partial<CallOptions> = {}): CallOptions {
+  return { headers: {}, query: "", timeouts: { ...TIMEOUTS, ...timeouts }, ...more };
+}
+
 async function open(answer: Answer, timeouts: Partial<UpstreamTimeouts> = {}, apiKey?: string) {
   const server: FakeProvider = await startFakeProvider(answer);
-  const upstream = createOpenAiUpstream({ baseUrl: new URL(server.baseUrl), apiKey, timeouts });
+  const upstream = createOpenAiUpstream({ baseUrl: new URL(server.baseUrl), apiKey, call: callWith(timeouts) });
   opened.push(server, upstream);
   const send = (signal = new AbortController().signal) =>
-    upstream.chatCompletion({ body: '{"a":1}', streamed: false, signal });
+    upstream.chatCompletion({ model: "m", body: '{"a":1}', streamed: false, signal });
   return { server, send };
 }
 
@@ -45,7 +49,7 @@ describe("an OpenAI-compatible upstream", () => {
   });
 
   it("that does not answer times out", async () => {
-    const { send } = await open(() => {}, { headersMs: 100 });
+    const { send } = await open(() => {}, { headMs: 100 });
     await expect(send()).rejects.toMatchObject({ name: "UpstreamFault", kind: "timeout", isSent: true });
   });
 
@@ -68,7 +72,7 @@ describe("an OpenAI-compatible upstream", () => {
     const upstream = createOpenAiUpstream({ baseUrl: new URL("http://127.0.0.1:9/v1"), apiKey: undefined });
     opened.push(upstream);
     const { signal } = new AbortController();
-    const sent = upstream.chatCompletion({ body: "{}", streamed: false, signal });
+    const sent = upstream.chatCompletion({ model: "m", body: "{}", streamed: false, signal });
     await expect(sent).rejects.toMatchObject({ name: "UpstreamFault", kind: "unreachable", isSent: false });
   });
 
@@ -78,9 +82,14 @@ describe("an OpenAI-compatible upstream", () => {
   ])("at %s was sent nothing", async (_, address) => {
     const { server } = await open(() => {});
     const baseUrl = new URL(address === "https" ? server.baseUrl.replace("http:", "https:") : address);
-    const upstream = createOpenAiUpstream({ baseUrl, apiKey: undefined, timeouts: { connectMs: 1_000 } });
+    const upstream = createOpenAiUpstream({ baseUrl, apiKey: undefined, call: callWith({ connectMs: 1_000 }) });
     opened.push(upstream);
-    const sent = upstream.chatCompletion({ body: "{}", streamed: false, signal: new AbortController().signal });
+    const sent = upstream.chatCompletion({
+      model: "m",
+      body: "{}",
+      streamed: false,
+      signal: new AbortController().signal,
+    });
     await expect(sent).rejects.toMatchObject({ name: "UpstreamFault", isSent: false });
     expect(server.requests).toEqual([]);
   });
@@ -88,11 +97,15 @@ describe("an OpenAI-compatible upstream", () => {
   it("that does not take the connection times out, and was sent nothing, also if the call is cancelled meanwhile", async () => {
     for (const isCut of [false, true]) {
       // An address reserved for documentation: no host answers, and no router reports an error.
-      const options = { baseUrl: new URL("http://192.0.2.1/v1"), apiKey: undefined, timeouts: { connectMs: 200 } };
+      const options = {
+        baseUrl: new URL("http://192.0.2.1/v1"),
+        apiKey: undefined,
+        call: callWith({ connectMs: 200 }),
+      };
       const upstream = createOpenAiUpstream(options);
       opened.push(upstream);
       const controller = new AbortController();
-      const sent = upstream.chatCompletion({ body: "{}", streamed: false, signal: controller.signal });
+      const sent = upstream.chatCompletion({ model: "m", body: "{}", streamed: false, signal: controller.signal });
       if (isCut) controller.abort("client_gone");
       await expect(sent).rejects.toMatchObject({ isSent: false });
     }

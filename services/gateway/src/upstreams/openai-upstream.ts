@@ -5,49 +5,89 @@ import { type Upstream, type UpstreamAnswer, UpstreamFault, type UpstreamRequest
 export interface OpenAiUpstreamOptions {
   /** Address, e.g. `https://api.openai.com/v1`; never from a request. */
   readonly baseUrl: URL;
-  /** Key that is sent as `Authorization: Bearer`; undefined for an upstream without one. */
+  /** Key of the operator; undefined for an upstream without one. */
   readonly apiKey: string | undefined;
-  readonly timeouts?: Partial<UpstreamTimeouts>;
+  /** Header that carries the key, in lower case. In `authorization`, the default, it is sent as `Bearer`. */
+  readonly apiKeyHeader?: string;
+  readonly call?: CallOptions;
+  /** Settings of the models that have their own, by model id. */
+  readonly callOf?: ReadonlyMap<string, CallOptions>;
+}
+
+/** Settings of a call. */
+export interface CallOptions {
+  /** Headers of the operator, by name in lower case. */
+  readonly headers: Readonly<Record<string, string>>;
+  /** Query without its question mark; empty for none. */
+  readonly query: string;
+  readonly timeouts: UpstreamTimeouts;
 }
 
 export interface UpstreamTimeouts {
   readonly connectMs: number;
   /** Longest wait for the head of the answer: a model that does not stream may think for minutes. */
-  readonly headersMs: number;
+  readonly headMs: number;
   /** Longest pause between two pieces of the body. */
   readonly idleMs: number;
 }
 
-const TIMEOUTS: UpstreamTimeouts = { connectMs: 5_000, headersMs: 300_000, idleMs: 120_000 };
+/** Time-outs by default. Those of an answer are the SDKs' own. */
+export const TIMEOUTS: UpstreamTimeouts = { connectMs: 5_000, headMs: 600_000, idleMs: 600_000 };
+
+const NO_SETTINGS: CallOptions = { headers: {}, query: "", timeouts: TIMEOUTS };
 
 /**
  * Upstream that speaks the OpenAI API. Connections are pooled and kept alive. Redirects are not followed, because the operator
  * named this address and no other. None of the client's headers is passed on.
  */
-export function createOpenAiUpstream({ baseUrl, apiKey, timeouts }: OpenAiUpstreamOptions): Upstream {
-  const { connectMs, headersMs, idleMs } = { ...TIMEOUTS, ...timeouts };
-  const pool = new Pool(baseUrl.origin, {
-    connect: { timeout: connectMs },
-    headersTimeout: headersMs,
-    bodyTimeout: idleMs,
-    keepAliveTimeout: 30_000,
-  });
-  const path = `${baseUrl.pathname.replace(/\/+$/, "")}/chat/completions`;
-  const authorization = apiKey === undefined ? {} : { authorization: `Bearer ${apiKey}` };
+export function createOpenAiUpstream(options: OpenAiUpstreamOptions): Upstream {
+  const { baseUrl, call: shared = NO_SETTINGS, callOf = new Map<string, CallOptions>() } = options;
+  const pools = new Map<number, Pool>();
+  const connectTimeouts = [shared, ...callOf.values()].map(({ timeouts }) => timeouts.connectMs);
+  for (const timeout of new Set(connectTimeouts)) {
+    pools.set(timeout, new Pool(baseUrl.origin, { connect: { timeout }, keepAliveTimeout: 30_000 }));
+  }
+  const prepare = (call: CallOptions) => prepareCall(options, call, pools);
+  const sharedCall = prepare(shared);
+  const ownCalls = new Map([...callOf].map(([model, call]) => [model, prepare(call)]));
   return {
     boundTokens,
-    async chatCompletion({ body, streamed, signal }: UpstreamRequest) {
+    async chatCompletion({ model, body, streamed, signal }: UpstreamRequest) {
+      const { pool, request, headers } = ownCalls.get(model) ?? sharedCall;
       const accept = streamed ? "text/event-stream" : "application/json";
-      const headers = { "content-type": "application/json", accept, "user-agent": "routeplane", ...authorization };
       let isSent = false;
       try {
-        const request = { method: "POST" as const, path, headers, body, signal };
-        return toAnswer(await withSentHook(pool, () => (isSent = true)).request(request));
+        const dispatcher = withSentHook(pool, () => (isSent = true));
+        return toAnswer(await dispatcher.request({ ...request, headers: { ...headers, accept }, body, signal }));
       } catch (error) {
         throw isSent ? toFault(error) : toConnectionFault(error);
       }
     },
-    close: () => pool.destroy(),
+    async close() {
+      await Promise.all([...pools.values()].map((pool) => pool.destroy()));
+    },
+  };
+}
+
+/** Prepares the parts of a call that are the same for every request. */
+function prepareCall(
+  { baseUrl, apiKey, apiKeyHeader = "authorization" }: OpenAiUpstreamOptions,
+  { headers, query, timeouts }: CallOptions,
+  pools: ReadonlyMap<number, Pool>,
+) {
+  const pool = pools.get(timeouts.connectMs);
+  if (pool === undefined) throw new Error(`no pool connects within ${timeouts.connectMs} ms`);
+  const path = `${baseUrl.pathname.replace(/\/+$/, "")}/chat/completions${query === "" ? "" : `?${query}`}`;
+  const key = apiKeyHeader === "authorization" ? `Bearer ${apiKey}` : apiKey;
+  return {
+    pool,
+    request: { method: "POST", path, headersTimeout: timeouts.headMs, bodyTimeout: timeouts.idleMs } as const,
+    headers: {
+      "user-agent": "routeplane",
+      ...headers,
+      "content-type": "application/json",
+      ...(key === undefined || apiKey === undefined ? {} : { [apiKeyHeader]: key }),
+    },
   };
 }
 
@@ -78,10 +118,27 @@ function toAnswer({ statusCode, headers, body }: Dispatcher.ResponseData): Upstr
     status: statusCode,
     contentType: (contentType.split(";")[0] ?? "").trim().toLowerCase(),
     retryAfter: headers["retry-after"] === undefined ? undefined : String(headers["retry-after"]),
+    requestId: requestIdOf(headers),
     // The body of an error is only quoted: a refusal can be made from the status alone.
     body: isReadable ? bytesOf(body) : noBytes(),
     discard: () => void (body.readableEnded || body.destroy()),
   };
+}
+
+/** Headers in which providers name a request, the more telling ones first. */
+const REQUEST_ID_HEADERS = [
+  "x-request-id",
+  "request-id",
+  "apim-request-id",
+  "x-ms-request-id",
+  "x-goog-request-id",
+  "x-amzn-requestid",
+];
+const REQUEST_ID = /^[\x21-\x7e]{1,200}$/;
+
+function requestIdOf(headers: Dispatcher.ResponseData["headers"]): string | undefined {
+  const ids = REQUEST_ID_HEADERS.map((name) => [headers[name]].flat()[0]);
+  return ids.find((id) => id !== undefined && REQUEST_ID.test(id));
 }
 
 async function* noBytes(): AsyncGenerator<Uint8Array> {}

@@ -12,11 +12,15 @@ export function redactingUpstream(upstream: Upstream, redactor: SecretRedactor):
     ...upstream,
     async chatCompletion(request) {
       const answer = await upstream.chatCompletion(request);
-      const { retryAfter, contentType } = answer;
+      const { retryAfter, requestId, contentType } = answer;
       const bytes = redactor.stream(answer.body);
       const isStream = contentType === "text/event-stream" || (request.streamed && contentType === "");
       const body = isStream ? withoutSplitSecrets(bytes, redactor.secrets) : bytes;
-      return { ...answer, retryAfter: retryAfter && redactor.text(retryAfter), body };
+      const texts = {
+        retryAfter: retryAfter && redactor.text(retryAfter),
+        requestId: requestId && redactor.text(requestId),
+      };
+      return { ...answer, ...texts, body };
     },
   };
 }

@@ -59,7 +59,14 @@ async function answer(spec: GuardrailSpec, bytes: string, streamed: boolean, mod
     yield Buffer.from(bytes);
   }
   const contentType = streamed ? "text/event-stream" : "application/json";
-  const answered = { status: 200, contentType, retryAfter: undefined, body: body(), discard() {} };
+  const answered = {
+    status: 200,
+    contentType,
+    retryAfter: undefined,
+    requestId: undefined,
+    body: body(),
+    discard() {},
+  };
   const metered = { wantsUsageChunk: true, outputTokensMax: 1_000_000, choices: 1 };
   const responseGuard = await responseGuardOf(guard, decisions, reply.signal, share);
   const context = { ...metered, streamed, reply, guard: responseGuard, timings: new Timings() };

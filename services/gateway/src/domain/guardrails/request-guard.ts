@@ -43,14 +43,14 @@ export interface JudgedRequest extends Pick<
  */
 export async function guardRequest(judged: JudgedRequest): Promise<GuardedRequest> {
   const { guard, request, model, upstream } = judged;
-  const bounds = await upstream.boundTokens(request);
+  const bounds = await upstream.boundTokens(request, model);
   recordShadowViolations(judged, bounds);
   const violation = judgeModel(guard.effective, model) ?? judgeStreaming(guard.effective, request.streamed);
   if (violation !== undefined) throw refusalOfViolation(guard, violation);
   const guardedBounds = guardTokens(guard, request, bounds);
   const guarded = await guardContent(judged);
   if (guarded === request) return { request, bounds: guardedBounds };
-  return { request: guarded, bounds: guardTokens(guard, guarded, await upstream.boundTokens(guarded)) };
+  return { request: guarded, bounds: guardTokens(guard, guarded, await upstream.boundTokens(guarded, model)) };
 }
 
 /** Lowers an output bound that the client did not give to what is left; refuses one that it gave. */

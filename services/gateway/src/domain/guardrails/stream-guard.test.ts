@@ -40,7 +40,14 @@ async function streamed({ spec, mode, bytes, breaks = false, wantsUsageChunk = t
   const guard = await createGuards(fakeGuardrailDirectory([spec], mode))(callerWith([]) as CallingKey);
   const decisions = new DecisionLog(guard);
   const reply = fakeReply();
-  const answer = { status: 200, contentType: "text/event-stream", retryAfter: undefined, body: body(), discard() {} };
+  const answer = {
+    status: 200,
+    contentType: "text/event-stream",
+    retryAfter: undefined,
+    requestId: undefined,
+    body: body(),
+    discard() {},
+  };
   const responseGuard = await responseGuardOf(guard, decisions, reply.signal, { spend() {}, isExhausted: false });
   const metered = { wantsUsageChunk, outputTokensMax: 1_000_000, choices: 2 };
   const context = { ...metered, streamed: true, reply, guard: responseGuard, timings: new Timings() };

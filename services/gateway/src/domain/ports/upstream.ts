@@ -1,10 +1,10 @@
 import type { ChatRequest } from "../request/chat-request.ts";
-import type { TokenBounds } from "../request/token-bounds.ts";
+import type { BoundedModel, TokenBounds } from "../request/token-bounds.ts";
 
 /** Adapter to the HTTP API of a provider. Every answer is JSON of the OpenAI API, or server-sent events of such JSON. */
 export interface Upstream {
-  /** Upper bounds of the tokens that the provider will count for a request. */
-  boundTokens(request: ChatRequest): TokenBounds | Promise<TokenBounds>;
+  /** Upper bounds of the tokens that the provider will count for a request to this model. */
+  boundTokens(request: ChatRequest, model: BoundedModel): TokenBounds | Promise<TokenBounds>;
   /**
    * Sends a chat completion. Resolves with the head of the answer, whatever its status.
    *
@@ -16,6 +16,8 @@ export interface Upstream {
 
 /** Chat completion as it is sent. */
 export interface UpstreamRequest {
+  /** Id of the model at the provider. */
+  readonly model: string;
   readonly body: string | Uint8Array;
   readonly streamed: boolean;
   /** Aborted when the request is cancelled: the connection is then destroyed, not reused. */
@@ -28,6 +30,9 @@ export interface UpstreamAnswer {
   /** Media type in lower case, without parameters; empty if there was none. */
   readonly contentType: string;
   readonly retryAfter: string | undefined;
+  /** Id by which the provider finds the request in its own logs, printable; undefined if it names none. */
+  readonly requestId: string | undefined;
+  /** Bytes of the body, without any content encoding. */
   readonly body: AsyncIterable<Uint8Array>;
   /** Ends the body unread, unless it has ended. */
   discard(): void;

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { MAX_BODY_BYTES, parseChatRequest, prepareUpstreamBody } from "./chat-request.ts";
+import { MAX_BODY_BYTES, parseChatRequest } from "./chat-request.ts";
 import type { Refusal } from "../errors/refusal.ts";
 import { boundTokens, DEFAULT_OUTPUT_TOKENS } from "./token-bounds.ts";
 
@@ -129,42 +129,5 @@ describe("boundTokens", () => {
     expect(await bounds({ max_tokens: 10, n: 3 })).toBe(30);
     expect(await bounds({ max_completion_tokens: 7 })).toBe(7);
     expect(await bounds({ n: 2 })).toBe(2 * DEFAULT_OUTPUT_TOKENS);
-  });
-});
-
-describe("prepareUpstreamBody", () => {
-  const target = { model: "m", outputField: "max_tokens" } as const;
-  const upstreamBody = async (request: ReturnType<typeof parse>) => prepareUpstreamBody(await request, target)(5);
-
-  it("is the client's bytes where nothing needs changing", async () => {
-    const body = Buffer.from('{ "model":"m","messages":[{}] , "max_tokens": 5, "seed":12345678901234567890 }');
-    expect(await upstreamBody(parseChatRequest(body, NEVER))).toBe(body);
-  });
-
-  it("names the model as the upstream does", async () => {
-    const body = await upstreamBody(parse('{"model":" P/M ","messages":[{}],"max_tokens":5}'));
-    expect(body).toBe('{"model":"m","messages":[{}],"max_tokens":5}');
-  });
-
-  it("writes the granted bound where the client wrote its own, under the client's name for it", async () => {
-    expect(await upstreamBody(parse('{"model":"m","max_completion_tokens":9,"messages":[{}]}'))).toBe(
-      '{"model":"m","max_completion_tokens":5,"messages":[{}]}',
-    );
-  });
-
-  it("adds a bound where the client gave none", async () => {
-    expect(await upstreamBody(parse('{"model":"m","messages":[{}]}'))).toBe(
-      '{"model":"m","messages":[{}],"max_tokens":5}',
-    );
-    expect(await upstreamBody(parse('{"model":"m","messages":[{}],"max_tokens":null}'))).toBe(
-      '{"model":"m","messages":[{}],"max_tokens":5}',
-    );
-  });
-
-  it("requests usage in streams and keeps the client's other stream options", async () => {
-    const body = await upstreamBody(
-      parse('{"model":"m","max_tokens":5,"messages":[{}],"stream":true,"stream_options":{"x":1}}'),
-    );
-    expect(JSON.parse(String(body))).toMatchObject({ stream_options: { x: 1, include_usage: true } });
   });
 });

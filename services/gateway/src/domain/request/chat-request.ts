@@ -1,6 +1,6 @@
 import { isObject, type JsonObject, JsonTooComplex, MAX_REQUEST_VALUES, parseLargeJson, pause } from "../wire/json.ts";
 import { effectOf, isHarmless } from "./governed-members.ts";
-import { type Member, setMembers } from "../wire/json-members.ts";
+import type { Member } from "../wire/json-members.ts";
 import { checkMemberNames } from "./member-names.ts";
 import { countMedia, type MediaCounts } from "./message-media.ts";
 import { badField, bodyTooLarge, Refusal } from "../errors/refusal.ts";
@@ -98,38 +98,6 @@ export async function parseChatRequest(bytes: Uint8Array, signal: AbortSignal): 
     media: countAllMedia(body, messages),
     hasTools: [body["tools"], body["functions"]].some((tools) => Array.isArray(tools) && tools.length > 0),
     hostedTools: readHostedTools(body["tools"]),
-  };
-}
-
-/** The parts of a body that depend on the model at the upstream. */
-export interface UpstreamTarget {
-  /** Id of the model at the upstream. */
-  readonly model: string;
-  /** Name under which this upstream takes an output bound that the client did not give. */
-  readonly outputField: OutputField;
-}
-
-/**
- * Prepares the body for the upstream: the client's bytes, changed only where they must be. Everything that can fail is done
- * here, before the reservation; the output bound is set later.
- *
- * @returns a function from the output bound of each choice to the body
- */
-export function prepareUpstreamBody(
-  request: ChatRequest,
-  { model, outputField }: UpstreamTarget,
-): (outputTokensMax: number) => string | Uint8Array {
-  const fixed = new Map<string, string>();
-  if (request.model !== model) fixed.set("model", JSON.stringify(model));
-  if (request.streamed && !request.wantsUsageChunk) {
-    fixed.set("stream_options", JSON.stringify({ ...request.streamOptions, include_usage: true }));
-  }
-  return (outputTokensMax) => {
-    const values = new Map(fixed);
-    if (request.output?.requested !== outputTokensMax) {
-      values.set(request.output?.field ?? outputField, String(outputTokensMax));
-    }
-    return values.size === 0 ? request.bytes : setMembers(request.text, request.members, values);
   };
 }
 

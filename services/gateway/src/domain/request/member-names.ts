@@ -102,7 +102,7 @@ class NameScan {
       const within = names.within?.get(key);
       const end =
         within === undefined ? endOfValue(text, start) : yield* this.value(start, within, () => memberOf(path(), key));
-      into?.push({ key, start, end });
+      into?.push({ key, nameStart: at, start, end });
       at = afterComma(text, end);
       if (end - this.#pausedAt < STRETCH_CHARS) continue;
       this.#pausedAt = end;

@@ -28,6 +28,9 @@ export interface Surcharge {
   readonly requestPicoUsd: bigint;
 }
 
+export type UsageInStreams = "ask" | "never";
+export type TokenizerName = "o200k_base" | "cl100k_base";
+
 /** A model that can be called. */
 export interface Model {
   /** Name of the provider, in lower case. */
@@ -40,6 +43,14 @@ export interface Model {
   readonly priceVersion: string;
   /** Name under which its upstream takes the output bound. */
   readonly outputField: OutputField;
+  /** True if its upstream is known to take that name: a client's output bound under the other one is renamed. */
+  readonly renamesOutputField?: boolean | undefined;
+  /** Output bound of each choice for which the client gives none; `DEFAULT_OUTPUT_TOKENS` if undefined. */
+  readonly defaultOutputTokens?: number | undefined;
+  /** `never` if its upstream refuses `stream_options`: the usage of a stream is then reported only where the client asks for it. */
+  readonly usageInStreams?: UsageInStreams | undefined;
+  /** Vocabulary by which its upstream counts tokens; undefined if it is not configured. */
+  readonly tokenizer?: TokenizerName | undefined;
   /** Members that the operator allows although they are refused by default; undefined for none. */
   readonly memberRules?: MemberRules | undefined;
 }

@@ -1,4 +1,5 @@
 import type { ChatRequest } from "./chat-request.ts";
+import type { Model } from "./model-directory.ts";
 
 /** Upper bounds of the tokens of a request. */
 export interface TokenBounds {
@@ -7,6 +8,9 @@ export interface TokenBounds {
   /** Output over all choices. */
   readonly outputTokensMax: number;
 }
+
+/** The parts of a model that its bounds depend on. */
+export type BoundedModel = Pick<Model, "defaultOutputTokens" | "tokenizer">;
 
 /** Output bound of a choice for which the client gives none: without a bound, no amount could be reserved. */
 export const DEFAULT_OUTPUT_TOKENS = 4096;
@@ -24,13 +28,16 @@ const FILE_TOKENS = 1_000_000;
  * Bounds a request without tokenising it, which a hostile body can make slow. A token of text is at least one byte, and
  * JSON escapes only add bytes; images and files are references that no byte count bounds, so each has an allowance.
  */
-export function boundTokens(request: ChatRequest): TokenBounds {
+export function boundTokens(
+  request: ChatRequest,
+  { defaultOutputTokens = DEFAULT_OUTPUT_TOKENS }: BoundedModel = {},
+): TokenBounds {
   const { images, files } = request.media;
   const added = TEMPLATE_TOKENS + (request.hasTools ? TOOL_PROMPT_TOKENS : 0);
   const input = request.bytes.length + added + images * IMAGE_TOKENS + files * FILE_TOKENS;
   return {
     inputTokensMax: Math.min(input, MAX_INPUT_TOKENS),
-    outputTokensMax: (request.output?.bounded ?? DEFAULT_OUTPUT_TOKENS) * request.choices,
+    outputTokensMax: (request.output?.bounded ?? defaultOutputTokens) * request.choices,
   };
 }
 

@@ -6,11 +6,15 @@
 /** Member of an object. */
 export interface Member {
   readonly key: string;
+  /** Position of the opening quote of its name. */
+  readonly nameStart: number;
   /** Position of the first character of the value. */
   readonly start: number;
   /** Position behind the last character of the value. */
   readonly end: number;
 }
+
+const NO_RENAMES: ReadonlyMap<string, string> = new Map();
 
 /**
  * Sets members of an object: replaced in their place, or added at the end.
@@ -18,17 +22,26 @@ export interface Member {
  * @param text the object
  * @param members its members, in their order
  * @param values JSON of the new values, by key
+ * @param renames new key of a member, by its key; the object has no member of the new key yet, and `values` has its value
  */
-export function setMembers(text: string, members: readonly Member[], values: ReadonlyMap<string, string>): string {
+export function setMembers(
+  text: string,
+  members: readonly Member[],
+  values: ReadonlyMap<string, string>,
+  renames: ReadonlyMap<string, string> = NO_RENAMES,
+): string {
   let result = "";
   let copied = 0;
-  for (const { key, start, end } of members) {
+  const present = new Set<string>();
+  for (const { key: oldKey, nameStart, start, end } of members) {
+    const key = renames.get(oldKey) ?? oldKey;
+    present.add(key);
     const value = values.get(key);
     if (value === undefined) continue;
-    result += text.slice(copied, start) + value;
+    result += text.slice(copied, key === oldKey ? start : nameStart);
+    result += key === oldKey ? value : `${JSON.stringify(key)}:${value}`;
     copied = end;
   }
-  const present = new Set(members.map(({ key }) => key));
   const added = [...values]
     .filter(([key]) => !present.has(key))
     .map(([key, value]) => `${JSON.stringify(key)}:${value}`);

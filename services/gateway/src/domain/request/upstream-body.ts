@@ -1,0 +1,54 @@
+import { setMembers } from "../wire/json-members.ts";
+import type { ChatRequest, OutputField } from "./chat-request.ts";
+import type { Model } from "./model-directory.ts";
+
+/** The parts of a body that depend on the model at the upstream. */
+export type UpstreamTarget = Pick<Model, "id" | "outputField" | "renamesOutputField" | "usageInStreams">;
+
+/**
+ * Prepares the body for the upstream: the client's bytes, changed only where they must be. Everything that can fail is done
+ * here, before the reservation; the output bound is set later.
+ *
+ * @returns a function from the output bound of each choice to the body
+ */
+export function prepareUpstreamBody(
+  request: ChatRequest,
+  target: UpstreamTarget,
+): (outputTokensMax: number) => string | Uint8Array {
+  const { text, members, output } = request;
+  const fixed = new Map<string, string>();
+  if (request.model !== target.id) fixed.set("model", JSON.stringify(target.id));
+  if (addsUsage(request, target)) {
+    fixed.set("stream_options", JSON.stringify({ ...request.streamOptions, include_usage: true }));
+  }
+  const field = outputFieldOf(request, target);
+  const renames = renamesTo(field, request);
+  return (outputTokensMax) => {
+    const values = new Map(fixed);
+    if (output?.requested !== outputTokensMax || output.field !== field) values.set(field, String(outputTokensMax));
+    if (output !== undefined && output.field !== field && renames.size === 0) values.set(output.field, "null");
+    return values.size === 0 ? request.bytes : setMembers(text, members, values, renames);
+  };
+}
+
+/** True if the usage of a stream is requested although the client does not ask for it. */
+function addsUsage(
+  { streamed, wantsUsageChunk }: ChatRequest,
+  { usageInStreams = "ask" }: Pick<Model, "usageInStreams">,
+): boolean {
+  return streamed && !wantsUsageChunk && usageInStreams === "ask";
+}
+
+/** Name under which the output bound is sent: the client's own, unless the upstream is known to take the other one. */
+function outputFieldOf(
+  { output }: ChatRequest,
+  { outputField, renamesOutputField = false }: UpstreamTarget,
+): OutputField {
+  return output === undefined || renamesOutputField ? outputField : output.field;
+}
+
+/** Renames the client's output bound. None if the client has a member of the new name, which is then null. */
+function renamesTo(field: OutputField, { output, members }: ChatRequest): ReadonlyMap<string, string> {
+  if (output === undefined || output.field === field || members.some(({ key }) => key === field)) return new Map();
+  return new Map([[output.field, field]]);
+}

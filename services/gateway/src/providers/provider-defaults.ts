@@ -1,0 +1,43 @@
+import type { OutputField } from "../domain/request/chat-request.ts";
+import { DEFAULT_OUTPUT_TOKENS } from "../domain/request/token-bounds.ts";
+
+/** Facts about the API at an address, for what the providers file leaves out. */
+export interface ApiDefaults {
+  /** Header that carries the key. */
+  readonly apiKeyHeader: string;
+  readonly outputField: OutputField;
+  /** True if the API takes that name for all its models, so that the other one can be renamed. */
+  readonly isOutputFieldKnown: boolean;
+}
+
+const OPENAI_HOSTS = [".openai.com"];
+const AZURE_HOSTS = [".openai.azure.com", ".cognitiveservices.azure.com", ".services.ai.azure.com"];
+
+/** Reasoning models of OpenAI and Azure refuse `max_tokens`; most other APIs know no other name. */
+export function apiDefaultsOf({ hostname }: URL): ApiDefaults {
+  const isAmong = (hosts: readonly string[]): boolean => hosts.some((host) => hostname.endsWith(host));
+  const isAzure = isAmong(AZURE_HOSTS);
+  const isOutputFieldKnown = isAzure || isAmong(OPENAI_HOSTS);
+  return {
+    apiKeyHeader: isAzure ? "api-key" : "authorization",
+    outputField: isOutputFieldKnown ? "max_completion_tokens" : "max_tokens",
+    isOutputFieldKnown,
+  };
+}
+
+/** Output bound for a model that reasons before it writes: OpenAI advises to leave at least so much for both. */
+const REASONING_OUTPUT_TOKENS = 25_000;
+
+/** Matches ids of models that always reason, also behind the names of vendors and deployments. */
+const REASONING =
+  /(?:^|[^a-z0-9])(?:o[1-9]|gpt-?[5-9]|gpt-oss|codex|r1|qwq|magistral|grok-(?:3-mini|[4-9])|gemini-(?:2\.5|[3-9]))(?![a-z0-9])|reason|thinking/i;
+/** Matches ids of variants that do not. */
+const NOT_REASONING = /non-?reasoning|(?:^|[-_/])chat(?:$|[-_])/i;
+
+/**
+ * Output bound of each choice for which neither client nor operator gives one. Models that reason spend most of it before the first
+ * word of the answer. Others get less: many write no more than that in one answer and refuse a higher bound.
+ */
+export function defaultOutputTokensOf(model: string): number {
+  return REASONING.test(model) && !NOT_REASONING.test(model) ? REASONING_OUTPUT_TOKENS : DEFAULT_OUTPUT_TOKENS;
+}
