@@ -11,7 +11,7 @@
  */
 import type { Counter, Limits, Reservation } from "./counter.ts";
 import { type LimitRule, type LimitState, limitStatesOf } from "./limit-states.ts";
-import { requestCost, reservationCost, type TokenPrice } from "./price.ts";
+import { reservationCost, type TokenPrice } from "./price.ts";
 
 /** Upper bounds of what a request can use. */
 export interface RequestBounds {
@@ -97,7 +97,7 @@ type Least = Readonly<Record<LimitRule, bigint>>;
 function leastOf({ price, inputTokensMax, outputTokensMax, choices }: RequestBounds): Least {
   const output = outputTokensMax < choices ? outputTokensMax : choices;
   return {
-    budget: requestCost(price, inputTokensMax, output),
+    budget: reservationCost(price, inputTokensMax, output),
     "rate_limit.max_requests": 1n,
     "rate_limit.max_tokens": inputTokensMax + output,
     "rate_limit.max_concurrent": 1n,

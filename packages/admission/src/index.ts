@@ -14,7 +14,7 @@ export {
 } from "./counter.ts";
 export { decideAdmission, type Decision, type Excess, type LimitedBinding, type RequestBounds } from "./decide.ts";
 export { type LimitRule, type LimitState, limitStatesOf } from "./limit-states.ts";
-export { requestCost, reservationCost, type TokenPrice } from "./price.ts";
+export { dearestPrice, type Rates, requestCost, reservationCost, type TokenPrice, type UsedTokens } from "./price.ts";
 export { type RateLimitState, type RateLimitStates, rateLimitStatesOf } from "./rate-limit-states.ts";
 export { fromRingNumbers, type Ring, ringFreesAt, ringSum, toRingNumbers } from "./bucket-ring.ts";
 export { BUDGET_WINDOWS, type BudgetWindow } from "./window.ts";

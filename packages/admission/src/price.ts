@@ -8,26 +8,97 @@ export interface TokenPrice {
   readonly requestPicoUsd?: bigint | undefined;
 }
 
+/** Prices of the parts of a usage. A part without a rate of its own costs as the input or output that it belongs to. */
+export interface Rates extends TokenPrice {
+  /** Input that the provider had cached. */
+  readonly cachedInputPicoUsd?: bigint | undefined;
+  /** Input that the provider wrote to its cache. */
+  readonly cacheWritePicoUsd?: bigint | undefined;
+  readonly inputAudioPicoUsd?: bigint | undefined;
+  readonly outputAudioPicoUsd?: bigint | undefined;
+  readonly reasoningPicoUsd?: bigint | undefined;
+}
+
+/** Tokens that a request used: whole numbers >= 0. Each part is included in `promptTokens` or `completionTokens`. */
+export interface UsedTokens {
+  readonly promptTokens: bigint | number;
+  /** All billed output, reasoning included. */
+  readonly completionTokens: bigint | number;
+  readonly cachedPromptTokens?: bigint | number | undefined;
+  readonly cacheWriteTokens?: bigint | number | undefined;
+  readonly promptAudioTokens?: bigint | number | undefined;
+  readonly completionAudioTokens?: bigint | number | undefined;
+  readonly reasoningTokens?: bigint | number | undefined;
+}
+
+/** Tokens and their price; undefined for the price of what they are a part of. */
+type PricedPart = readonly [tokens: bigint | number | undefined, picoUsd: bigint | undefined];
+
 /**
- * Charge for a request that used these tokens: the exact sum, rounded up once to a whole micro-USD.
+ * Charge for a request that used these tokens: the exact sum over the parts, rounded up once to a whole micro-USD.
+ *
+ * Parts that together are more than the whole overlap, e.g. cached audio: the tokens of the overlap are charged once, as the part
+ * that is dearer as a rule.
  *
  * @returns nano-USD, a multiple of 1,000
- * @throws RangeError for a negative price or count: it would turn a charge into a credit
+ * @throws RangeError for a negative price or count, which would turn a charge into a credit, and for a count that is not whole
  */
-export function requestCost(price: TokenPrice, promptTokens: bigint, completionTokens: bigint): bigint {
-  const { inputPicoUsd, outputPicoUsd, requestPicoUsd = 0n } = price;
-  const amounts = [inputPicoUsd, outputPicoUsd, requestPicoUsd, promptTokens, completionTokens];
-  if (amounts.some((amount) => amount < 0n)) throw new RangeError("prices and token counts must not be negative");
-  const tokensPicoUsd = inputPicoUsd * promptTokens + outputPicoUsd * completionTokens;
-  return ceilToMicroUsd(picoToNanoCeil(requestPicoUsd + tokensPicoUsd));
+export function requestCost(rates: Rates, usage: UsedTokens): bigint {
+  const { inputPicoUsd, outputPicoUsd, requestPicoUsd = 0n } = rates;
+  const inputCost = costOf(inputPicoUsd, usage.promptTokens, [
+    [usage.promptAudioTokens, rates.inputAudioPicoUsd],
+    [usage.cacheWriteTokens, rates.cacheWritePicoUsd],
+    [usage.cachedPromptTokens, rates.cachedInputPicoUsd],
+  ]);
+  const outputCost = costOf(outputPicoUsd, usage.completionTokens, [
+    [usage.completionAudioTokens, rates.outputAudioPicoUsd],
+    [usage.reasoningTokens, rates.reasoningPicoUsd],
+  ]);
+  return ceilToMicroUsd(picoToNanoCeil(requireAmount(requestPicoUsd) + inputCost + outputCost));
+}
+
+/** Cost, in pico-USD, of tokens at the price of the whole, except for parts with a price of their own. */
+function costOf(wholePicoUsd: bigint, whole: bigint | number, parts: readonly PricedPart[]): bigint {
+  let left = requireAmount(BigInt(whole));
+  let cost = 0n;
+  for (const [tokens = 0n, picoUsd] of parts) {
+    const count = requireAmount(BigInt(tokens));
+    if (picoUsd === undefined) continue;
+    const charged = count < left ? count : left;
+    cost += charged * requireAmount(picoUsd);
+    left -= charged;
+  }
+  return cost + left * requireAmount(wholePicoUsd);
+}
+
+function requireAmount(amount: bigint): bigint {
+  if (amount < 0n) throw new RangeError("prices and token counts must not be negative");
+  return amount;
+}
+
+/** Lowest price that no request at any of these rates exceeds, whatever its tokens are parts of. */
+export function dearestPrice(...rates: readonly [Rates, ...Rates[]]): TokenPrice {
+  const dearest = (picoUsdOf: (each: Rates) => readonly (bigint | undefined)[]): bigint =>
+    rates.flatMap(picoUsdOf).reduce<bigint>((max, picoUsd = 0n) => (picoUsd > max ? picoUsd : max), 0n);
+  return {
+    inputPicoUsd: dearest((each) => [
+      each.inputPicoUsd,
+      each.cachedInputPicoUsd,
+      each.cacheWritePicoUsd,
+      each.inputAudioPicoUsd,
+    ]),
+    outputPicoUsd: dearest((each) => [each.outputPicoUsd, each.outputAudioPicoUsd, each.reasoningPicoUsd]),
+    requestPicoUsd: dearest((each) => [each.requestPicoUsd]),
+  };
 }
 
 /**
  * Amount to reserve for a request within these bounds: the least that covers the cost of every usage within them.
  *
+ * @param price `dearestPrice` of all rates that the request may be charged by
  * @returns nano-USD, a multiple of 1,000
  * @throws RangeError as `requestCost`
  */
 export function reservationCost(price: TokenPrice, inputTokensMax: bigint, outputTokensMax: bigint): bigint {
-  return requestCost(price, inputTokensMax, outputTokensMax);
+  return requestCost(price, { promptTokens: inputTokensMax, completionTokens: outputTokensMax });
 }

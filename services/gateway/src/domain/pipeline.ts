@@ -34,7 +34,7 @@ import { type ChatRequest, parseChatRequest } from "./request/chat-request.ts";
 import { authenticate, authorise, type CredentialHeaders, INFERENCE_SCOPE } from "./request/credential.ts";
 import { parseIdempotencyKey } from "./request/idempotency-key.ts";
 import { applyMemberRules, surchargesOfTier, withSurcharges } from "./request/member-rules.ts";
-import { type Model, type ModelDirectory, resolveModel } from "./request/model-directory.ts";
+import { type Model, modelAt, type ModelDirectory, resolveModel } from "./request/model-directory.ts";
 import type { TokenBounds } from "./request/token-bounds.ts";
 import { prepareUpstreamBody } from "./request/upstream-body.ts";
 import { cancelReasonOf, cancelUnlessPermitted, refusalOfCancellation } from "./response/cancellation.ts";
@@ -107,7 +107,7 @@ export function createPipeline(dependencies: PipelineDependencies): Serve {
     const { reply } = call;
     const idempotencyKey = parseIdempotencyKey(call.idempotencyKey);
     const request = await parseChatRequest(await call.readBody(caller), reply.signal);
-    const { model, billedModelFor } = priceRequest(directory, request);
+    const { model, billedModelFor } = priceRequest(directory, request, call.createdAt);
     const upstream = upstreamOf(dependencies, model);
     const facts = factsOf(call, caller, request, model);
     const guard = await guardOf(caller);
@@ -136,21 +136,22 @@ export function createPipeline(dependencies: PipelineDependencies): Serve {
 }
 
 /**
- * Resolves the model of a request, and its prices with the surcharges that apply.
+ * Resolves the model of a request, and its prices as of the moment of the request, with the surcharges that apply.
  *
  * @throws Refusal 404 if there is no such model; 400 for a member that is not allowed
  */
 function priceRequest(
   directory: ModelDirectory,
   request: ChatRequest,
+  moment: Date,
 ): Pick<RequestContext, "model" | "billedModelFor"> {
-  const resolved = resolveModel(directory, request.model);
+  const resolved = modelAt(resolveModel(directory, request.model), moment);
   const surcharges = applyMemberRules(request, resolved.memberRules);
   return {
     model: withSurcharges(resolved, surcharges),
     billedModelFor: ({ model: answeringModel = resolved.id, serviceTier }) =>
       withSurcharges(
-        directory.findBilled(resolved, answeringModel),
+        directory.findBilled(resolved, answeringModel, moment),
         surchargesOfTier(surcharges, resolved.memberRules, serviceTier),
       ),
   };

@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import type { TokenPrice } from "@routeplane/admission";
-import type { PriceStep, Surcharge } from "../domain/request/model-directory.ts";
+import { type PriceStep, type Surcharge, textOfPrices } from "../domain/request/model-directory.ts";
 
 /** Highest price in USD per million tokens: 1 USD a token, the bound of the admission contract. */
 export const MAX_USD_PER_MTOK = 1_000_000;
@@ -17,9 +17,14 @@ export function priceOf(inputUsdPerMtok: number, outputUsdPerMtok: number): Toke
 }
 
 /** Rounds to a whole pico-USD; a price above 0 becomes at least one. USD per million tokens is micro-USD per token. */
-function toPicoUsdPerToken(usdPerMtok: number): bigint {
+export function toPicoUsdPerToken(usdPerMtok: number): bigint {
   const pico = Math.round(usdPerMtok * 1e6);
   return BigInt(usdPerMtok > 0 ? Math.max(pico, 1) : 0);
+}
+
+/** Rounds to a whole pico-USD; a price above 0 becomes at least one. */
+export function toPicoUsdPerRequest(usd: number): bigint {
+  return toPicoUsdPerToken(usd * 1e6);
 }
 
 /** Source of a model's price: the providers file, the catalogue, `UNKNOWN_PRICE` for want of both, or the gateway itself. */
@@ -36,15 +41,12 @@ export function priceVersion(
   prices: readonly PriceStep[],
   surcharges: readonly Surcharge[] = [],
 ): string {
-  const steps = prices.map(
-    ({ aboveInputTokens, price }) => `${aboveInputTokens} ${price.inputPicoUsd} ${price.outputPicoUsd}`,
-  );
   const additions = surcharges.map(
     ({ member, value, priceFactorPpm, requestPicoUsd }) =>
       `${member} ${JSON.stringify(value ?? null)} ${priceFactorPpm} ${requestPicoUsd}`,
   );
   const digest = createHash("sha256")
-    .update([...steps, ...additions].join("\n"))
+    .update([textOfPrices(prices), ...additions].join("\n"))
     .digest("hex");
   return `${source}:${digest.slice(0, DIGEST_LENGTH)}`;
 }

@@ -1,6 +1,5 @@
 import { readFileSync } from "node:fs";
 import { dirname } from "node:path";
-import type { TokenPrice } from "@routeplane/admission";
 import { redactTokens } from "@routeplane/credentials";
 import { ConfigurationError } from "@routeplane/runtime";
 import type { Model } from "../domain/request/model-directory.ts";
@@ -8,9 +7,10 @@ import { SecretRedactor } from "../domain/response/secret-redactor.ts";
 import type { OpenAiUpstreamOptions } from "../upstreams/openai-upstream.ts";
 import { type Call, createReadValue, type ReadValue, toCall } from "./call-settings.ts";
 import { NO_CALL_SETTINGS } from "./call-settings-field.ts";
-import { type Catalogue, catalogueOf, type Prices } from "./catalogue.ts";
+import { type Catalogue, catalogueOf } from "./catalogue.ts";
 import { NO_MEMBER_RULES } from "./member-rules-field.ts";
-import { type PriceSource, priceOf, priceVersion, UNKNOWN_PRICE } from "./price.ts";
+import { catalogueModel, flatPrice, modelOf, unpricedModel } from "./model-prices.ts";
+import { priceOf } from "./price.ts";
 import { apiDefaultsOf, defaultOutputTokensOf } from "./provider-defaults.ts";
 import { NO_REQUEST_SETTINGS } from "./request-settings-field.ts";
 import { type ModelEntry, parseProvidersFile, type ProviderEntry } from "./providers-file.ts";
@@ -64,21 +64,11 @@ export function loadProviders({ file, echo, openAiApiKey, variable }: ProviderSo
   return [...providers, ECHO];
 }
 
-const ECHO_PRICES = [{ aboveInputTokens: 0, price: priceOf(1, 2) }] as const;
-
 const ECHO: Provider = {
   name: "echo",
   upstream: "echo",
   secrets: [],
-  models: [
-    {
-      provider: "echo",
-      id: "echo",
-      prices: ECHO_PRICES,
-      priceVersion: priceVersion("built-in", ECHO_PRICES),
-      outputField: "max_tokens",
-    },
-  ],
+  models: [modelOf({ provider: "echo", id: "echo", outputField: "max_tokens" }, "built-in", flatPrice(priceOf(1, 2)))],
   unpriced: [],
   findPriced: () => undefined,
 };
@@ -113,36 +103,23 @@ interface DescribedProvider extends Pick<ProviderEntry, "name" | "baseUrl" | "ap
 
 function createProvider(provider: DescribedProvider, read: ReadValue): Provider {
   const { name, baseUrl, models, catalogue } = provider;
-  const priced = models.map((entry) => ({ entry, known: pricesOf(entry, catalogue) }));
+  const priced = models.map(({ id, price, memberRules, requests }) => {
+    const model = { provider: name, id, memberRules, ...requestSettingsOf(id, baseUrl, requests) };
+    if (price !== undefined) return { id, isPriced: true, model: modelOf(model, "file", flatPrice(price)) };
+    const known = catalogue.pricesOf(id);
+    if (known !== undefined) return { id, isPriced: true, model: catalogueModel(model, known) };
+    return { id, isPriced: false, model: unpricedModel(model) };
+  });
   return {
     name,
     ...readUpstream(provider, read),
-    models: priced.map(({ entry: { id, memberRules, requests }, known: { source, prices } }) => ({
-      provider: name,
-      id,
-      prices,
-      priceVersion: priceVersion(source, prices, memberRules.surcharges),
-      memberRules,
-      ...requestSettingsOf(id, baseUrl, requests),
-    })),
-    unpriced: priced.filter(({ known }) => known.source === "default").map(({ entry }) => entry.id),
+    models: priced.map(({ model }) => model),
+    unpriced: priced.filter(({ isPriced }) => !isPriced).map(({ id }) => id),
     findPriced(id) {
-      const prices = catalogue.pricesOf(id);
-      if (prices === undefined) return undefined;
-      const version = priceVersion("catalogue", prices);
-      return { provider: name, id, prices, priceVersion: version, ...requestSettingsOf(id, baseUrl) };
+      const known = catalogue.pricesOf(id);
+      return known && catalogueModel({ provider: name, id, ...requestSettingsOf(id, baseUrl) }, known);
     },
   };
-}
-
-function pricesOf(
-  { id, price: own }: ModelEntry,
-  catalogue: Catalogue,
-): { readonly source: PriceSource; readonly prices: Prices } {
-  if (own !== undefined) return { source: "file", prices: flatPrice(own) };
-  const known = catalogue.pricesOf(id);
-  if (known !== undefined) return { source: "catalogue", prices: known };
-  return { source: "default", prices: flatPrice(UNKNOWN_PRICE) };
 }
 
 /** Settings of requests to a model: those of the file, else by what is known of the provider and the model. */
@@ -175,10 +152,6 @@ function readUpstream(
     upstream: { baseUrl, apiKey, apiKeyHeader: header, call, callOf },
     secrets: apiKey === undefined ? secrets : [apiKey, ...secrets],
   };
-}
-
-function flatPrice(price: TokenPrice): Prices {
-  return [{ aboveInputTokens: 0, price }];
 }
 
 /** Reads a provider's key; undefined if it has none. Faults never repeat the key. */

@@ -1,4 +1,4 @@
-import { requestCost, reservationCost } from "@routeplane/admission";
+import { dearestPrice, requestCost, reservationCost, type TokenPrice } from "@routeplane/admission";
 import type { ErrorCode } from "../errors/error-table.ts";
 import type { Clock } from "@routeplane/domain";
 import { type Model, priceAt } from "../request/model-directory.ts";
@@ -12,7 +12,13 @@ import type { TokenUsage } from "./usage.ts";
 
 /** Upper bound, in nano-USD, of the cost of a request of these bounds. */
 export function costBound(model: Model, { inputTokensMax, outputTokensMax }: TokenBounds): bigint {
-  return reservationCost(priceAt(model, inputTokensMax), BigInt(inputTokensMax), BigInt(outputTokensMax));
+  return reservationCost(reservedPrice(model, inputTokensMax), BigInt(inputTokensMax), BigInt(outputTokensMax));
+}
+
+/** Dearest price that a request with so many input tokens, or fewer, may be charged by. */
+export function reservedPrice({ prices: [first, ...others] }: Model, inputTokensMax: number): TokenPrice {
+  const reached = others.filter(({ aboveInputTokens }) => aboveInputTokens < inputTokensMax);
+  return dearestPrice(first.price, ...reached.map(({ price }) => price));
 }
 
 type Admission = Extract<AdmissionDecision, { admitted: true }>;
@@ -55,8 +61,8 @@ export function chargeFor(
   const { usage, reported, billable } = result;
   if (usage !== undefined) {
     const price = appliedPrice(model, usage.promptTokens);
-    const costNanoUsd = requestCost(price, BigInt(usage.promptTokens), BigInt(usage.completionTokens));
-    return { ...usage, costNanoUsd, estimated: false, price };
+    const costNanoUsd = requestCost(price, usage);
+    return { ...usage, costNanoUsd, estimated: model.isPriceEstimated === true, price };
   }
   const price = appliedPrice(model, granted.inputTokensMax);
   if (!billable) return { promptTokens: 0, completionTokens: 0, costNanoUsd: 0n, estimated: false, price };

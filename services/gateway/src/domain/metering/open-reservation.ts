@@ -1,9 +1,16 @@
 import type { Clock } from "@routeplane/domain";
 import type { Logger } from "@routeplane/runtime";
-import { type Charge, chargeFor, costBound, faultSettlement, reservationOf, settlementOf } from "./charge.ts";
+import {
+  type Charge,
+  chargeFor,
+  costBound,
+  faultSettlement,
+  reservationOf,
+  reservedPrice,
+  settlementOf,
+} from "./charge.ts";
 import type { DenialRecorder } from "./denial-recorder.ts";
 import { repetitionOf } from "../request/idempotency-key.ts";
-import { priceAt } from "../request/model-directory.ts";
 import type { AdmissionRequest, Admissions, ReservationKey } from "../ports/admissions.ts";
 import type { OutboxOffset, Reservation, Settlement, UsageLog } from "../ports/usage-log.ts";
 import { rateLimitHeaders } from "../response/rate-limit-headers.ts";
@@ -76,7 +83,7 @@ export class OpenReservation {
     const { admissions, clock } = this.#dependencies;
     const { facts, caller, model, reply, decisions } = this.#request;
     const { namespaceId, requestId } = facts;
-    const price = priceAt(model, requested.inputTokensMax);
+    const price = reservedPrice(model, requested.inputTokensMax);
     const decision = await admissions
       .admit({ namespaceId, requestId, lineage: caller.lineage, price, ...requested })
       .catch((error: unknown) => {

@@ -1,7 +1,7 @@
-import type { TokenPrice } from "@routeplane/admission";
+import type { Rates } from "@routeplane/admission";
 
 /** Price of the tokens of a request, and the version of the price table that it is from. */
-export interface AppliedPrice extends TokenPrice {
+export interface AppliedPrice extends Rates {
   readonly version: string;
 }
 

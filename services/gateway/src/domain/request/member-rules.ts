@@ -1,7 +1,6 @@
-import type { TokenPrice } from "@routeplane/admission";
 import type { ChatRequest } from "./chat-request.ts";
 import { effectOf, isHarmless, type MemberEffect } from "./governed-members.ts";
-import type { MemberRules, Model, PriceStep, Surcharge } from "./model-directory.ts";
+import type { MemberRules, Model, ModelRates, PriceStep, Surcharge } from "./model-directory.ts";
 import { Refusal } from "../errors/refusal.ts";
 
 /** Descriptions, for people, of what a refused member would do. */
@@ -91,12 +90,19 @@ export function withSurcharges(model: Model, surcharges: readonly Surcharge[]): 
 /** Parts per million in 1. */
 const PPM = 1_000_000n;
 
-function surchargedPrice(price: TokenPrice, { priceFactorPpm, requestPicoUsd }: Surcharge): TokenPrice {
+function surchargedPrice(
+  { inputPicoUsd, outputPicoUsd, requestPicoUsd: ownRequestPicoUsd = 0n, ...parts }: ModelRates,
+  { priceFactorPpm, requestPicoUsd }: Surcharge,
+): ModelRates {
   const scaled = (pico: bigint): bigint => (pico * priceFactorPpm + PPM - 1n) / PPM;
+  const scaledParts = Object.entries(parts).flatMap(([name, pico]): [string, bigint][] =>
+    pico === undefined ? [] : [[name, scaled(pico)]],
+  );
   return {
-    inputPicoUsd: scaled(price.inputPicoUsd),
-    outputPicoUsd: scaled(price.outputPicoUsd),
-    requestPicoUsd: (price.requestPicoUsd ?? 0n) + requestPicoUsd,
+    ...Object.fromEntries(scaledParts),
+    inputPicoUsd: scaled(inputPicoUsd),
+    outputPicoUsd: scaled(outputPicoUsd),
+    requestPicoUsd: ownRequestPicoUsd + requestPicoUsd,
   };
 }
 

@@ -1,13 +1,22 @@
-import type { TokenPrice } from "@routeplane/admission";
+import type { Rates } from "@routeplane/admission";
 import type { OutputField } from "./chat-request.ts";
 import { modelNotFound } from "../errors/refusal.ts";
+
+/** Prices of a model. */
+export interface ModelRates extends Rates {
+  /** Input that the provider writes to a cache for an hour, because the request says so; `cacheWritePicoUsd` if undefined. */
+  readonly hourCacheWritePicoUsd?: bigint | undefined;
+}
 
 /** Price of a range of input lengths. The last step that the input exceeds applies to the whole request. */
 export interface PriceStep {
   /** Input length that the step is above. 0 for the first one. */
   readonly aboveInputTokens: number;
-  readonly price: TokenPrice;
+  readonly price: ModelRates;
 }
+
+/** Price steps in ascending order of input length; the first one is above 0. */
+export type PriceSteps = readonly [PriceStep, ...PriceStep[]];
 
 /** Members that the operator allows for one model, although they are refused by default. */
 export interface MemberRules {
@@ -31,16 +40,19 @@ export interface Surcharge {
 export type UsageInStreams = "ask" | "never";
 export type TokenizerName = "o200k_base" | "cl100k_base";
 
-/** A model that can be called. */
+/** A model that can be called, at the prices of one moment. */
 export interface Model {
   /** Name of the provider, in lower case. */
   readonly provider: string;
   /** Id at the provider. */
   readonly id: string;
-  /** Price steps in ascending order of input length; the first one is above 0. */
-  readonly prices: readonly [PriceStep, ...PriceStep[]];
+  readonly prices: PriceSteps;
   /** Source of its prices and a digest of all of them: equal prices have equal versions. */
   readonly priceVersion: string;
+  /** True if charges by its prices are estimates, because they are not known, or not of every part; false if undefined. */
+  readonly isPriceEstimated?: boolean | undefined;
+  /** Returns the model at the prices of another moment; undefined if they never change. */
+  readonly at?: ((moment: Date) => Model) | undefined;
   /** Name under which its upstream takes the output bound. */
   readonly outputField: OutputField;
   /** True if its upstream is known to take that name: a client's output bound under the other one is renamed. */
@@ -67,8 +79,10 @@ export interface ModelDirectory {
   /**
    * Finds the model whose price is charged for an answer: the requested one if the answer names it, a version or variant of it,
    * or an unknown model; else the other model of the provider.
+   *
+   * @param model requested model at the prices of the moment
    */
-  findBilled(model: Model, answered: string): Model;
+  findBilled(model: Model, answered: string, moment: Date): Model;
 }
 
 /** @param findPriced finds a model that cannot be called, at its public price */
@@ -82,15 +96,23 @@ export function createModelDirectory(
   return {
     models,
     find: (text) => byName.get(fold(text)),
-    findBilled(model, answered) {
+    findBilled(model, answered, moment) {
+      if (answered === model.id) return model;
       const served = byName.get(fold(`${model.provider}/${answered}`));
       // The operator's price applies to any model behind a deployment.
       const isOperatorPriced = model.priceVersion.startsWith("file:");
       const isKnown = isOperatorPriced || isSameModel(model.id, answered) || isVersionOf(model.id, answered);
       const answeringModel = served ?? (isKnown ? undefined : findPriced(model.provider, answered));
-      return answeringModel === undefined || hasSamePrices(answeringModel, model) ? model : answeringModel;
+      if (answeringModel === undefined) return model;
+      const priced = modelAt(answeringModel, moment);
+      return hasSamePrices(priced, model) ? model : priced;
     },
   };
+}
+
+/** Returns a model at the prices of a moment. */
+export function modelAt(model: Model, moment: Date): Model {
+  return model.at?.(moment) ?? model;
 }
 
 /** Finds the model that a request names. @throws Refusal 404 */
@@ -100,8 +122,8 @@ export function resolveModel(directory: ModelDirectory, text: string): Model {
   return model;
 }
 
-/** Price of the tokens of a request with so many input tokens. */
-export function priceAt({ prices }: Model, inputTokens: number): TokenPrice {
+/** Prices of a request with so many input tokens. */
+export function priceAt({ prices }: Model, inputTokens: number): ModelRates {
   const step = prices.findLast(({ aboveInputTokens }) => inputTokens > aboveInputTokens) ?? prices[0];
   return step.price;
 }
@@ -121,11 +143,20 @@ function isVersionOf(id: string, answered: string): boolean {
 }
 
 function hasSamePrices(left: Model, right: Model): boolean {
-  const textOf = ({ prices }: Model): string =>
-    prices
-      .map(({ aboveInputTokens, price }) => `${aboveInputTokens} ${price.inputPicoUsd} ${price.outputPicoUsd}`)
-      .join();
-  return textOf(left) === textOf(right);
+  return textOfPrices(left.prices) === textOfPrices(right.prices);
+}
+
+/** Text that is equal for equal prices, whatever the order of their rates. Rates of 0 pico-USD for a request are left out. */
+export function textOfPrices(prices: readonly PriceStep[]): string {
+  return prices
+    .map(({ aboveInputTokens, price: { inputPicoUsd, outputPicoUsd, ...others } }) => {
+      const named = Object.entries(others).filter(
+        ([name, rate]) => rate !== undefined && !(name === "requestPicoUsd" && rate === 0n),
+      );
+      const texts = named.map(([name, picoUsd]) => `${name}=${picoUsd}`).toSorted();
+      return [aboveInputTokens, inputPicoUsd, outputPicoUsd, ...texts].join(" ");
+    })
+    .join("\n");
 }
 
 function fold(text: string): string {
