@@ -113,6 +113,9 @@ describe.concurrent("requests", () => {
           deniedByBindingId: "bnd_1",
           httpStatus: 403,
           reservedMicroUsd: 12n,
+          upstreamStatus: 429,
+          upstreamRequestId: "req-up-1",
+          upstreamError: "You exceeded your current quota",
         },
         receipt: { totalMs: 250n },
       }),
@@ -121,13 +124,18 @@ describe.concurrent("requests", () => {
     expect(stdout).toMatch(/^denied by +guardrail\.model_deny pol_1 bnd_1$/m);
     expect(stdout).toMatch(/^reserved +12 micro-USD \(\$0\.000012\)$/m);
     expect(stdout).toMatch(/\(after 250 ms\)$/m);
+    expect(stdout).toMatch(/^upstream said +429 You exceeded your current quota$/m);
+    expect(stdout).toMatch(/^upstream id +req-up-1$/m);
     const json = await runCli(["cloud", "request", "get", "req_1", "--json"], as(node.url));
     expect(JSON.parse(json.stdout)).toMatchObject({
       id: "req_1",
       status: "denied",
       reserved_micro_usd: 12,
       price: null,
-      token_buckets: { prompt: 0, cached_prompt: null, completion: 0, reasoning: null },
+      token_buckets: { prompt: 0, cached_prompt: null, cache_write: null, completion: 0, reasoning: null },
+      upstream_status: 429,
+      upstream_request_id: "req-up-1",
+      upstream_error: "You exceeded your current quota",
       timings: { admitted_at: null, time_to_first_token_ms: null, upstream_ms: null, total_ms: 250 },
       guardrail_decisions: [],
     });
@@ -141,6 +149,12 @@ describe.concurrent("requests", () => {
           status: RequestStatus.SUCCEEDED,
           promptTokens: 9n,
           completionTokens: 8n,
+          cachedPromptTokens: 0n,
+          cacheWriteTokens: 4n,
+          promptAudioTokens: 3n,
+          completionAudioTokens: 2n,
+          reasoningTokens: 5n,
+          serviceTier: "priority",
           createdAt: AT,
           completedAt: AT,
         },
@@ -150,11 +164,11 @@ describe.concurrent("requests", () => {
             inputPicoUsd: 150_000n,
             outputPicoUsd: 2_000_000n,
             requestPicoUsd: 25_000_000_000n,
+            cachedInputPicoUsd: 0n,
+            outputAudioPicoUsd: 20_000_000n,
           },
           billedModel: "dear",
           overrunMicroUsd: 997_010n,
-          cachedPromptTokens: 0n,
-          reasoningTokens: 5n,
           admittedAt: AT,
           timeToFirstTokenMs: 70,
           upstreamMs: 900,
@@ -168,11 +182,14 @@ describe.concurrent("requests", () => {
       }),
     });
     const { stdout } = await runCli(["cloud", "request", "get", "req_1"], as(node.url));
-    expect(stdout).toMatch(/^price +\$0\.15 in, \$2 out per million tokens, \$0\.025 per request \(file:/m);
+    expect(stdout).toMatch(
+      /^price +\$0\.15 in, \$0 cached in, \$2 out, \$20 audio out per million tokens, \$0\.025 per request \(file:/m,
+    );
+    expect(stdout).toMatch(/^service tier +priority$/m);
     expect(stdout).toMatch(/^billed model +dear$/m);
     expect(stdout).toMatch(/^overrun +997,?010 micro-USD \(\$0\.99701\d*\) beyond its reservation$/m);
-    expect(stdout).toMatch(/^prompt tokens +9 \(0 cached\)$/m);
-    expect(stdout).toMatch(/^completion tokens +8 \(5 reasoning\)$/m);
+    expect(stdout).toMatch(/^prompt tokens +9 \(0 cached, 4 written to the cache, 3 audio\)$/m);
+    expect(stdout).toMatch(/^completion tokens +8 \(2 audio, 5 reasoning\)$/m);
     expect(stdout).toMatch(/^first token +after 70 ms$/m);
     expect(stdout).toMatch(/^upstream +900 ms$/m);
     expect(stdout).toMatch(/^guardrail +blocked the answer: 'house word' pol_1 bnd_1$/m);
@@ -188,10 +205,25 @@ describe.concurrent("requests", () => {
         input_pico_usd: 150_000,
         output_pico_usd: 2_000_000,
         request_pico_usd: 25_000_000_000,
+        cached_input_pico_usd: 0,
+        cache_write_pico_usd: null,
+        input_audio_pico_usd: null,
+        output_audio_pico_usd: 20_000_000,
+        reasoning_pico_usd: null,
       },
       billed_model: "dear",
       overrun_micro_usd: 997_010,
-      token_buckets: { prompt: 9, cached_prompt: 0, completion: 8, reasoning: 5 },
+      token_buckets: {
+        prompt: 9,
+        cached_prompt: 0,
+        cache_write: 4,
+        prompt_audio: 3,
+        completion: 8,
+        completion_audio: 2,
+        reasoning: 5,
+      },
+      service_tier: "priority",
+      upstream_status: null,
       timings: { received_at: at, admitted_at: at, time_to_first_token_ms: 70, upstream_ms: 900, total_ms: 950 },
       guardrail_decisions: [
         { policy_id: "pol_1", binding_id: "bnd_1", rule, pattern: "house word", ...nothing, blocked: "response" },

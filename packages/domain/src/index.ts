@@ -12,5 +12,14 @@ export { FairSlots, type FairSlotsOptions } from "./fair-slots.ts";
 export { type Id, type IdKind, newId, parseId, requireId } from "./ids.ts";
 export { ceilToMicroUsd, microToNano, nanoToMicro, picoToNanoCeil } from "./money.ts";
 export { type DefinedFields, definedFields } from "./defined-fields.ts";
+export {
+  MAX_GUARDRAIL_DECISIONS,
+  MAX_NAME_CHARS,
+  MAX_SERVICE_TIER_CHARS,
+  MAX_SHADOW_DENIALS,
+  MAX_UPSTREAM_ERROR_CHARS,
+  MAX_UPSTREAM_ID_CHARS,
+  printableText,
+} from "./request-bounds.ts";
 export { type JsonFault, StrictJson } from "./strict-json.ts";
 export { type Clock, parseTime } from "./time.ts";

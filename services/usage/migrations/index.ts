@@ -16,6 +16,7 @@ import * as guardrailDecisions from "./0014_guardrail_decisions.ts";
 import * as unloggedDenials from "./0015_unlogged_denials.ts";
 import * as billedModel from "./0016_billed_model.ts";
 import * as auditActions from "./0017_audit_actions.ts";
+import * as tokenParts from "./0018_token_parts.ts";
 
 export const migrations: Migrations = {
   "0001_requests": requests,
@@ -35,4 +36,5 @@ export const migrations: Migrations = {
   "0015_unlogged_denials": unloggedDenials,
   "0016_billed_model": billedModel,
   "0017_audit_actions": auditActions,
+  "0018_token_parts": tokenParts,
 };

@@ -26,8 +26,6 @@ export function pendingRequest(given: Partial<LoggedRequest> = {}): LoggedReques
       price: { version: "catalogue:0123456789ab", inputPicoUsd: 150_000n, outputPicoUsd: 600_000n },
       billedModel: undefined,
       admittedAt: new Date(CREATED_AT.getTime() + 3),
-      cachedPromptTokens: undefined,
-      reasoningTokens: undefined,
       timeToFirstTokenMs: undefined,
       upstreamMs: undefined,
       guardrailDecisions: [],
@@ -47,10 +45,16 @@ export function settledRequest(pending: LoggedRequest, given: Partial<LoggedRequ
     httpStatus: 200,
     completedAt: new Date(pending.createdAt.getTime() + 1_500),
     expiresAt: undefined,
+    cachedPromptTokens: 5n,
+    cacheWriteTokens: 4n,
+    promptAudioTokens: 3n,
+    completionAudioTokens: 2n,
+    reasoningTokens: 21n,
+    serviceTier: "default",
+    upstreamStatus: 200,
+    upstreamRequestId: "req-upstream-1",
     receipt: {
       ...pending.receipt,
-      cachedPromptTokens: 5n,
-      reasoningTokens: 21n,
       timeToFirstTokenMs: 250,
       upstreamMs: 1_400,
       guardrailDecisions: [guardrailDecision({ requestRedactions: 2 })],
@@ -87,7 +91,7 @@ export function usageEvent(observation: LoggedRequest): UsageEvent {
   const request = { requestId, createdAt: toTimestamp(createdAt), ...fields };
   const { price, admittedAt, ...measured } = receipt;
   const admission = definedFields({
-    price: price && { ...price, requestPicoUsd: price.requestPicoUsd ?? 0n },
+    price: price && definedFields(price),
     admittedAt: admittedAt && toTimestamp(admittedAt),
   });
   if (status === "pending") {
@@ -96,7 +100,7 @@ export function usageEvent(observation: LoggedRequest): UsageEvent {
     return create(UsageEventSchema, { request, phase: { case: "admitted", value } });
   }
   const value = {
-    ...fields,
+    ...definedFields(fields),
     shadowDenials: [...fields.shadowDenials],
     ...definedFields({ ...measured, guardrailDecisions: [...measured.guardrailDecisions] }),
     ...admission,

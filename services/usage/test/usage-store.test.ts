@@ -5,6 +5,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { pageRequest, totalsIn, usageQuery } from "./queries.ts";
 import { pendingRequest, requestIds, settledRequest } from "./requests.ts";
 import { deduplicate } from "../src/domain/deduplication.ts";
+import { UNSETTLED } from "../src/domain/request.ts";
 import type { Position, RequestFilter } from "../src/domain/ports.ts";
 import type { UsageQuery } from "../src/domain/usage.ts";
 import { startUsageDatabase, type UsageDatabase } from "./usage-database.ts";
@@ -112,23 +113,32 @@ describe("reading", () => {
 
   test("a request is found by its id, in its namespace alone", async () => {
     const settled = settledRequest(pendingRequest());
-    const price = { version: "file:1", inputPicoUsd: 1n, outputPicoUsd: 2n, requestPicoUsd: 25_000_000_000n };
-    const request = { ...settled, receipt: { ...settled.receipt, price, billedModel: "dear" } };
+    const price = {
+      version: "file:1",
+      inputPicoUsd: 1n,
+      outputPicoUsd: 2n,
+      requestPicoUsd: 25_000_000_000n,
+      cachedInputPicoUsd: 0n,
+      cacheWritePicoUsd: 3n,
+      inputAudioPicoUsd: 4n,
+      outputAudioPicoUsd: 5n,
+      reasoningPicoUsd: 6n,
+    };
+    const receipt = { ...settled.receipt, price, billedModel: "dear" };
+    const request = { ...settled, upstreamStatus: 500, upstreamError: "overloaded", receipt };
+    // The admission comes first, so that the settlement replaces its columns.
+    await log.record([pendingRequest({ ...settled, ...UNSETTLED })]);
     await log.record([request]);
     expect(await usage.get(request.namespaceId, request.id)).toEqual(request);
     expect(await usage.get(newId("ns"), request.id)).toBeUndefined();
   });
 
   test("a request from before receipts is read without one", async () => {
-    const nothing = {
-      price: undefined,
-      billedModel: undefined,
-      cachedPromptTokens: undefined,
-      reasoningTokens: undefined,
-    };
+    const nothing = { price: undefined, billedModel: undefined };
+    const { cachedPromptTokens, reasoningTokens } = UNSETTLED;
     const untimed = { admittedAt: undefined, timeToFirstTokenMs: undefined, upstreamMs: undefined };
     const receipt = { ...nothing, ...untimed, guardrailDecisions: [] };
-    const request = settledRequest(pendingRequest(), { receipt });
+    const request = settledRequest(pendingRequest(), { receipt, cachedPromptTokens, reasoningTokens });
     await log.record([request]);
     expect(await usage.get(request.namespaceId, request.id)).toEqual(request);
     const { rows } = await query.within({ namespaceId: request.namespaceId }, (tx) =>

@@ -62,6 +62,15 @@ const request = {
   shadow_denials: [],
   created_at: AT,
   completed_at: AT,
+  cached_prompt_tokens: 1_000,
+  cache_write_tokens: null,
+  prompt_audio_tokens: null,
+  completion_audio_tokens: null,
+  reasoning_tokens: null,
+  service_tier: "default",
+  upstream_status: 200,
+  upstream_request_id: `req_${SUFFIX}`,
+  upstream_error: null,
 };
 
 const TERMINAL = { dim: (text: string) => text, columns: 80 };

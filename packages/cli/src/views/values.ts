@@ -28,6 +28,11 @@ export function fromProtoInteger(integer: bigint): number {
   return Number(integer);
 }
 
+/** Converts a count or an amount that may be unknown. */
+export function fromProtoCount(integer: bigint | undefined): number | null {
+  return integer === undefined ? null : fromProtoInteger(integer);
+}
+
 export function fromProtoText(text: string): string | null {
   return text === "" ? null : text;
 }

@@ -195,6 +195,15 @@ describe("--json", () => {
       shadow_denials: [],
       created_at: AT,
       completed_at: null,
+      cached_prompt_tokens: null,
+      cache_write_tokens: null,
+      prompt_audio_tokens: null,
+      completion_audio_tokens: null,
+      reasoning_tokens: null,
+      service_tier: null,
+      upstream_status: null,
+      upstream_request_id: null,
+      upstream_error: null,
     });
   });
 

@@ -15,6 +15,9 @@ it("a settlement fits the spool, however many policies apply and however much an
   const settlement = sampleSettlement({
     outcome: "denied",
     errorCode: "€".repeat(2_000),
+    serviceTier: "€".repeat(2_000),
+    upstreamRequestId: "€".repeat(2_000),
+    upstreamError: "€\n\u001b".repeat(2_000),
     deniedByPolicyId: newId("pol"),
     deniedByBindingId: newId("bnd"),
     deniedRule: "guardrail.max_request_tokens",
@@ -24,5 +27,12 @@ it("a settlement fits the spool, however many policies apply and however much an
   const facts = sampleFacts({ model: "m".repeat(256), provider: "p".repeat(256), streamed: true });
   const event = toProtoSettled(facts, settlement);
   expect(toBinary(UsageEventSchema, event).length).toBeLessThan(MAX_EVENT_BYTES);
-  expect(event.phase.value).toMatchObject({ shadowDenials: { length: 100 }, guardrailDecisions: { length: 50 } });
+  expect(event.phase.value).toMatchObject({
+    shadowDenials: { length: 100 },
+    guardrailDecisions: { length: 50 },
+    errorCode: "€".repeat(256),
+    serviceTier: "€".repeat(64),
+    upstreamRequestId: "€".repeat(200),
+    upstreamError: "€ ".repeat(250),
+  });
 });

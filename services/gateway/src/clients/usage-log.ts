@@ -1,6 +1,17 @@
 import { create } from "@bufbuild/protobuf";
 import { Outcome, type UsageEvent, UsageEventSchema } from "@routeplane/contracts/events";
-import { type Id, newId, definedFields } from "@routeplane/domain";
+import {
+  definedFields,
+  type Id,
+  MAX_GUARDRAIL_DECISIONS,
+  MAX_NAME_CHARS,
+  MAX_SERVICE_TIER_CHARS,
+  MAX_SHADOW_DENIALS,
+  MAX_UPSTREAM_ERROR_CHARS,
+  MAX_UPSTREAM_ID_CHARS,
+  newId,
+  printableText,
+} from "@routeplane/domain";
 import type { EventPublisher } from "@routeplane/events";
 import { toTimestamp } from "@routeplane/rpc";
 import type { RequestFacts } from "../domain/metering/request-facts.ts";
@@ -19,11 +30,6 @@ const OUTCOMES: Record<Settlement["outcome"], Outcome> = {
   cancelled: Outcome.CANCELLED,
   denied: Outcome.DENIED,
 };
-
-/** Bounds that make every event fit the spool, however many policies apply and however long the code of an upstream is. */
-const MAX_SHADOW_DENIALS = 100;
-const MAX_GUARDRAIL_DECISIONS = 50;
-const MAX_CODE_CHARS = 256;
 
 /** Creates a usage log over the event publisher: usage events for the aggregator, and pending settlements for the policy service. */
 export function createUsageLog(publisher: EventPublisher): UsageLog {
@@ -88,9 +94,12 @@ function toProtoUnloggedDenials({ minute, count, ...denials }: UnloggedDenials):
   return create(UsageEventSchema, { phase: { case: "unloggedDenials", value } });
 }
 
-/** Converts a settlement. Fields with the same name in the contract and the domain are copied. */
+/**
+ * Converts a settlement, within the bounds that make every event fit the spool, however many policies apply and however much an
+ * upstream says. Fields with the same name in the contract and the domain are copied.
+ */
 export function toProtoSettled(facts: RequestFacts, settlement: Settlement): UsageEvent {
-  const { price, admittedAt, cachedPromptTokens, reasoningTokens, firstTokenMs, ...fields } = settlement;
+  const { price, admittedAt, firstTokenMs, ...fields } = settlement;
   return toProtoEvent(facts, {
     case: "settled",
     value: definedFields({
@@ -99,13 +108,19 @@ export function toProtoSettled(facts: RequestFacts, settlement: Settlement): Usa
       completedAt: toTimestamp(settlement.completedAt),
       promptTokens: BigInt(settlement.promptTokens),
       completionTokens: BigInt(settlement.completionTokens),
-      errorCode: settlement.errorCode.slice(0, MAX_CODE_CHARS),
+      errorCode: settlement.errorCode.slice(0, MAX_NAME_CHARS),
       shadowDenials: settlement.shadowDenials.slice(0, MAX_SHADOW_DENIALS),
       guardrailDecisions: settlement.guardrailDecisions.slice(0, MAX_GUARDRAIL_DECISIONS).map(toProtoDecision),
       price: price && toProtoPrice(price),
       admittedAt: admittedAt && toTimestamp(admittedAt),
-      cachedPromptTokens: toBigInt(cachedPromptTokens),
-      reasoningTokens: toBigInt(reasoningTokens),
+      cachedPromptTokens: toBigInt(settlement.cachedPromptTokens),
+      cacheWriteTokens: toBigInt(settlement.cacheWriteTokens),
+      promptAudioTokens: toBigInt(settlement.promptAudioTokens),
+      completionAudioTokens: toBigInt(settlement.completionAudioTokens),
+      reasoningTokens: toBigInt(settlement.reasoningTokens),
+      serviceTier: boundedText(settlement.serviceTier, MAX_SERVICE_TIER_CHARS),
+      upstreamRequestId: boundedText(settlement.upstreamRequestId, MAX_UPSTREAM_ID_CHARS),
+      upstreamError: boundedText(settlement.upstreamError, MAX_UPSTREAM_ERROR_CHARS),
       timeToFirstTokenMs: firstTokenMs,
     }),
   });
@@ -115,12 +130,19 @@ function toBigInt(count: number | undefined): bigint | undefined {
   return count === undefined ? undefined : BigInt(count);
 }
 
+function boundedText(text: string | undefined, maxChars: number): string | undefined {
+  return text === undefined ? undefined : printableText(text, maxChars);
+}
+
 function toProtoDecision({ blocked, ...decision }: GuardrailDecision) {
   return { ...decision, blockedRequest: blocked === "request", blockedResponse: blocked === "response" };
 }
 
-function toProtoPrice({ version, inputPicoUsd, outputPicoUsd, requestPicoUsd = 0n }: AppliedPrice) {
-  return { version, inputPicoUsd, outputPicoUsd, requestPicoUsd };
+function toProtoPrice(price: AppliedPrice) {
+  const { cachedInputPicoUsd, cacheWritePicoUsd, inputAudioPicoUsd, outputAudioPicoUsd, reasoningPicoUsd } = price;
+  const { version, inputPicoUsd, outputPicoUsd, requestPicoUsd = 0n } = price;
+  const ownRates = { cachedInputPicoUsd, cacheWritePicoUsd, inputAudioPicoUsd, outputAudioPicoUsd, reasoningPicoUsd };
+  return { version, inputPicoUsd, outputPicoUsd, requestPicoUsd, ...definedFields(ownRates) };
 }
 
 type Phase = NonNullable<Parameters<typeof create<typeof UsageEventSchema>>[1]>["phase"];

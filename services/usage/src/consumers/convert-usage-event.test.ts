@@ -3,6 +3,7 @@ import { type UsageEvent, UsageEventSchema } from "@routeplane/contracts/events"
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { guardrailDecision, pendingRequest, settledRequest, usageEvent } from "../../test/requests.ts";
+import type { LoggedRequest } from "../domain/request.ts";
 import { fromProtoUsageEvent } from "./convert-usage-event.ts";
 
 describe("fromProtoUsageEvent", () => {
@@ -47,7 +48,7 @@ describe("fromProtoUsageEvent", () => {
   test("drops implausible values of a receipt, rather than lose the request", () => {
     const pending = pendingRequest();
     const price = { version: "file:1", inputPicoUsd: -1n, outputPicoUsd: 1n };
-    const absurd = { cachedPromptTokens: -1n, reasoningTokens: 10n ** 13n, timeToFirstTokenMs: -1, upstreamMs: -5 };
+    const absurd = { timeToFirstTokenMs: -1, upstreamMs: -5 };
     const implausible = { price, billedModel: undefined, admittedAt: new Date("1970-01-01T00:00:00Z"), ...absurd };
     const nothing = Object.fromEntries(Object.keys(implausible).map((name) => [name, undefined]));
     const kept = guardrailDecision({ blockedResponse: true });
@@ -55,6 +56,59 @@ describe("fromProtoUsageEvent", () => {
     const settled = settledRequest(pending);
     expect(fromProtoUsageEvent(usageEvent({ ...settled, receipt: { ...implausible, guardrailDecisions } }))).toEqual({
       request: { ...settled, receipt: { ...nothing, guardrailDecisions: [kept] } },
+    });
+  });
+
+  test("takes a part of the tokens that is more than its whole, or negative, for unreported", () => {
+    const settled = settledRequest(pendingRequest(), { promptTokens: 12n, completionTokens: 34n });
+    const within = {
+      cachedPromptTokens: 12n,
+      cacheWriteTokens: 0n,
+      promptAudioTokens: 12n,
+      completionAudioTokens: 34n,
+      reasoningTokens: 0n,
+    };
+    const beyond = {
+      cachedPromptTokens: 13n,
+      cacheWriteTokens: -1n,
+      promptAudioTokens: 2n ** 62n,
+      completionAudioTokens: 35n,
+      reasoningTokens: -(2n ** 62n),
+    };
+    const none = Object.fromEntries(Object.keys(beyond).map((name) => [name, undefined]));
+    expect(fromProtoUsageEvent(usageEvent({ ...settled, ...within }))).toEqual({ request: { ...settled, ...within } });
+    expect(fromProtoUsageEvent(usageEvent({ ...settled, ...beyond }))).toEqual({ request: { ...settled, ...none } });
+  });
+
+  test.each(["cachedInputPicoUsd", "cacheWritePicoUsd", "inputAudioPicoUsd", "outputAudioPicoUsd", "reasoningPicoUsd"])(
+    "drops a price whose %s is implausible",
+    (rate) => {
+      const settled = settledRequest(pendingRequest());
+      const priced = (pico: bigint): LoggedRequest => {
+        const price = { version: "file:1", inputPicoUsd: 1n, outputPicoUsd: 1n, [rate]: pico };
+        return { ...settled, receipt: { ...settled.receipt, price } };
+      };
+      expect(fromProtoUsageEvent(usageEvent(priced(10n ** 12n)))).toEqual({ request: priced(10n ** 12n) });
+      const unpriced = { ...settled, receipt: { ...settled.receipt, price: undefined } };
+      expect(fromProtoUsageEvent(usageEvent(priced(10n ** 12n + 1n)))).toEqual({ request: unpriced });
+    },
+  );
+
+  test("bounds what an upstream said, and makes it printable", () => {
+    const settled = settledRequest(pendingRequest(), {
+      serviceTier: `tier\0${"x".repeat(100)}`,
+      upstreamRequestId: `id\n${"x".repeat(400)}`,
+      upstreamError: `said\u001b[31m ${"x".repeat(900)}`,
+      upstreamStatus: 99,
+    });
+    expect(fromProtoUsageEvent(usageEvent(settled))).toEqual({
+      request: {
+        ...settled,
+        serviceTier: `tier ${"x".repeat(59)}`,
+        upstreamRequestId: `id ${"x".repeat(197)}`,
+        upstreamError: `said [31m ${"x".repeat(490)}`,
+        upstreamStatus: undefined,
+      },
     });
   });
 

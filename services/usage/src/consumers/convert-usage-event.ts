@@ -8,7 +8,16 @@ import {
   type UnloggedDenials as ProtoUnloggedDenials,
   type UsageEvent,
 } from "@routeplane/contracts/events";
-import { parseId } from "@routeplane/domain";
+import {
+  MAX_GUARDRAIL_DECISIONS,
+  MAX_NAME_CHARS,
+  MAX_SERVICE_TIER_CHARS,
+  MAX_SHADOW_DENIALS,
+  MAX_UPSTREAM_ERROR_CHARS,
+  MAX_UPSTREAM_ID_CHARS,
+  parseId,
+  printableText,
+} from "@routeplane/domain";
 import { fromTimestamp } from "@routeplane/rpc";
 import {
   findFault,
@@ -19,6 +28,7 @@ import {
   type RequestFacts,
   UNSETTLED,
   withoutImplausible,
+  withoutImplausibleParts,
 } from "../domain/request.ts";
 import { findDenialsFault, type UnloggedDenials } from "../domain/unlogged-denials.ts";
 
@@ -29,14 +39,6 @@ const OUTCOMES: Readonly<Record<ProtoOutcome, Outcome | undefined>> = {
   [ProtoOutcome.CANCELLED]: "cancelled",
   [ProtoOutcome.DENIED]: "denied",
 };
-
-/** Bound of a text. A longer one is truncated: the money of a request matters more than the end of a name. */
-const MAX_TEXT_LENGTH = 256;
-
-/** Maximum length of the list in a row, as many as a principal has bindings; the rest is dropped. */
-const MAX_SHADOW_DENIALS = 100;
-/** Maximum length of the list in a row, as many as a gateway sends; the rest is dropped. */
-const MAX_GUARDRAIL_DECISIONS = 50;
 
 /** Life of a reservation whose gateway does not say when it expires. */
 const DEFAULT_LIFE_MS = 24 * 60 * 60 * 1000;
@@ -109,8 +111,21 @@ function fromProtoSettled(message: Settled): PhaseFields | undefined {
     shadowDenials: message.shadowDenials.slice(0, MAX_SHADOW_DENIALS).map(boundTexts),
     completedAt: fromTimestamp(message.completedAt),
     expiresAt: undefined,
+    ...withoutImplausibleParts(message, message),
+    serviceTier: printableIf(message.serviceTier, MAX_SERVICE_TIER_CHARS),
+    upstreamStatus: plausibleStatus(message.upstreamStatus),
+    upstreamRequestId: printableIf(message.upstreamRequestId, MAX_UPSTREAM_ID_CHARS),
+    upstreamError: printableIf(message.upstreamError, MAX_UPSTREAM_ERROR_CHARS),
     receipt: fromProtoReceipt(message),
   };
+}
+
+function printableIf(text: string, maxChars: number): string | undefined {
+  return text === "" ? undefined : printableText(text, maxChars) || undefined;
+}
+
+function plausibleStatus(status: number | undefined): number | undefined {
+  return status !== undefined && status >= 100 && status <= 999 ? status : undefined;
 }
 
 /** Reads the receipt of either phase. Fields that only a settlement has are unknown until then. */
@@ -118,8 +133,6 @@ function fromProtoReceipt(message: Pick<Admitted, "price" | "admittedAt"> & Part
   return withoutImplausible({
     price: message.price && fromProtoPrice(message.price),
     billedModel: message.billedModel ? boundText(message.billedModel) : undefined,
-    cachedPromptTokens: message.cachedPromptTokens,
-    reasoningTokens: message.reasoningTokens,
     admittedAt: fromTimestamp(message.admittedAt),
     timeToFirstTokenMs: message.timeToFirstTokenMs,
     upstreamMs: message.upstreamMs,
@@ -127,9 +140,18 @@ function fromProtoReceipt(message: Pick<Admitted, "price" | "admittedAt"> & Part
   });
 }
 
-function fromProtoPrice({ version, inputPicoUsd, outputPicoUsd, requestPicoUsd }: ProtoPrice): Price {
-  const price = { version: boundText(version), inputPicoUsd, outputPicoUsd };
-  return requestPicoUsd === 0n ? price : { ...price, requestPicoUsd };
+function fromProtoPrice(message: ProtoPrice): Price {
+  return {
+    version: boundText(message.version),
+    inputPicoUsd: message.inputPicoUsd,
+    outputPicoUsd: message.outputPicoUsd,
+    requestPicoUsd: message.requestPicoUsd === 0n ? undefined : message.requestPicoUsd,
+    cachedInputPicoUsd: message.cachedInputPicoUsd,
+    cacheWritePicoUsd: message.cacheWritePicoUsd,
+    inputAudioPicoUsd: message.inputAudioPicoUsd,
+    outputAudioPicoUsd: message.outputAudioPicoUsd,
+    reasoningPicoUsd: message.reasoningPicoUsd,
+  };
 }
 
 /** Reads counts of denied requests that have no row, or the rule that the event breaks. */
@@ -157,8 +179,11 @@ function boundTexts<T extends Message>(message: T): Omit<T, "$typeName" | "$unkn
   return { ...fields, ...Object.fromEntries(texts.map(([name, text]) => [name, boundText(text)])) };
 }
 
-/** Truncates a text to 256 characters, and removes what Postgres cannot hold in a text: NUL and halves of characters. */
+/**
+ * Truncates a text to the bound of a name, because the money of a request matters more than the end of a name, and removes
+ * what Postgres cannot hold in a text: NUL and halves of characters.
+ */
 export function boundText(text: string): string {
-  if (text.length <= MAX_TEXT_LENGTH && !text.includes("\0") && text.isWellFormed()) return text;
-  return text.slice(0, MAX_TEXT_LENGTH).replaceAll("\0", "").toWellFormed();
+  if (text.length <= MAX_NAME_CHARS && !text.includes("\0") && text.isWellFormed()) return text;
+  return text.slice(0, MAX_NAME_CHARS).replaceAll("\0", "").toWellFormed();
 }

@@ -26,7 +26,7 @@ export interface RequestFacts {
  * Row of the request log; also the observation of a request that one usage event makes, because either of its events
  * suffices to write the row.
  */
-export interface LoggedRequest extends RequestFacts {
+export interface LoggedRequest extends RequestFacts, TokenParts {
   readonly status: RequestStatus;
   readonly reservedNanoUsd: bigint;
   readonly promptTokens: bigint;
@@ -47,9 +47,27 @@ export interface LoggedRequest extends RequestFacts {
   readonly shadowDenials: readonly ShadowDenial[];
   /** Undefined while pending. */
   readonly completedAt: Date | undefined;
+  /** Service tier that it was charged by. */
+  readonly serviceTier: string | undefined;
+  /** HTTP status of the upstream's answer; undefined if it gave none. */
+  readonly upstreamStatus: number | undefined;
+  /** Id that the upstream gave the request. */
+  readonly upstreamRequestId: string | undefined;
+  /** The upstream's own words on a failure. */
+  readonly upstreamError: string | undefined;
   /** Time at which a pending request becomes `unknown`; undefined once settled. */
   readonly expiresAt: Date | undefined;
   readonly receipt: Receipt;
+}
+
+/** Parts of the tokens of a request, each included in its whole; undefined if the upstream does not report it. */
+export interface TokenParts {
+  readonly cachedPromptTokens: bigint | undefined;
+  /** Prompt tokens that the upstream wrote to its cache. */
+  readonly cacheWriteTokens: bigint | undefined;
+  readonly promptAudioTokens: bigint | undefined;
+  readonly completionAudioTokens: bigint | undefined;
+  readonly reasoningTokens: bigint | undefined;
 }
 
 /** Request as lists show it: without its receipt. */
@@ -69,6 +87,15 @@ export const UNSETTLED = {
   deniedRule: "",
   shadowDenials: [],
   completedAt: undefined,
+  cachedPromptTokens: undefined,
+  cacheWriteTokens: undefined,
+  promptAudioTokens: undefined,
+  completionAudioTokens: undefined,
+  reasoningTokens: undefined,
+  serviceTier: undefined,
+  upstreamStatus: undefined,
+  upstreamRequestId: undefined,
+  upstreamError: undefined,
 } as const satisfies Partial<LoggedRequest>;
 
 /** Explanation of the cost of a request. Undefined fields are not known; of requests from before receipts, none is. */
@@ -77,10 +104,6 @@ export interface Receipt {
   readonly price: Price | undefined;
   /** Model that was billed, if the upstream answered with another one than was requested. */
   readonly billedModel: string | undefined;
-  /** Prompt tokens that the upstream had cached. */
-  readonly cachedPromptTokens: bigint | undefined;
-  /** Completion tokens that were reasoning. */
-  readonly reasoningTokens: bigint | undefined;
   /** Time of the admission; undefined for a denied request too. */
   readonly admittedAt: Date | undefined;
   /** Time from receiving the request to passing on the first output of its stream. */
@@ -114,6 +137,12 @@ export interface Price {
   readonly outputPicoUsd: bigint;
   /** Price of the request beside its tokens; undefined: none. */
   readonly requestPicoUsd?: bigint | undefined;
+  /** Price of one cached prompt token; as of the others if undefined, which holds for the rates below too. */
+  readonly cachedInputPicoUsd?: bigint | undefined;
+  readonly cacheWritePicoUsd?: bigint | undefined;
+  readonly inputAudioPicoUsd?: bigint | undefined;
+  readonly outputAudioPicoUsd?: bigint | undefined;
+  readonly reasoningPicoUsd?: bigint | undefined;
 }
 
 /** Denial that a binding in shadow mode would have made. */
@@ -157,18 +186,20 @@ const MAX_MS = 2 ** 31 - 1;
 
 /** Returns the receipt without implausible values. They are no fault of the request: its charge does not depend on them. */
 export function withoutImplausible(receipt: Receipt): Receipt {
-  const isUpTo = (max: bigint, pico: bigint): boolean => pico >= 0n && pico <= max;
-  const isPrice = ({ inputPicoUsd, outputPicoUsd, requestPicoUsd = 0n }: Price): boolean =>
-    isUpTo(MAX_PRICE_PICO_USD, inputPicoUsd) &&
-    isUpTo(MAX_PRICE_PICO_USD, outputPicoUsd) &&
-    isUpTo(MAX_REQUEST_PRICE_PICO_USD, requestPicoUsd);
-  const isTokens = (tokens: bigint): boolean => tokens >= 0n && tokens <= MAX_TOKENS;
+  const isRate = (rate = 0n): boolean => isUpTo(MAX_PRICE_PICO_USD, rate);
+  const isPrice = (price: Price): boolean =>
+    isRate(price.inputPicoUsd) &&
+    isRate(price.outputPicoUsd) &&
+    isUpTo(MAX_REQUEST_PRICE_PICO_USD, price.requestPicoUsd ?? 0n) &&
+    isRate(price.cachedInputPicoUsd) &&
+    isRate(price.cacheWritePicoUsd) &&
+    isRate(price.inputAudioPicoUsd) &&
+    isRate(price.outputAudioPicoUsd) &&
+    isRate(price.reasoningPicoUsd);
   const isMs = (ms: number): boolean => ms >= 0 && ms <= MAX_MS;
   return {
     price: valueIf(receipt.price, isPrice),
     billedModel: receipt.billedModel,
-    cachedPromptTokens: valueIf(receipt.cachedPromptTokens, isTokens),
-    reasoningTokens: valueIf(receipt.reasoningTokens, isTokens),
     admittedAt: valueIf(receipt.admittedAt, isPlausibleTime),
     timeToFirstTokenMs: valueIf(receipt.timeToFirstTokenMs, isMs),
     upstreamMs: valueIf(receipt.upstreamMs, isMs),
@@ -176,6 +207,26 @@ export function withoutImplausible(receipt: Receipt): Receipt {
       ({ requestRedactions, responseRedactions }) => requestRedactions >= 0 && responseRedactions >= 0,
     ),
   };
+}
+
+/** Returns the parts that are within their wholes; the others are taken for unreported. */
+export function withoutImplausibleParts(
+  parts: Partial<TokenParts>,
+  { promptTokens, completionTokens }: Pick<LoggedRequest, "promptTokens" | "completionTokens">,
+): TokenParts {
+  const isOfPrompt = (tokens: bigint): boolean => isUpTo(promptTokens, tokens);
+  const isOfCompletion = (tokens: bigint): boolean => isUpTo(completionTokens, tokens);
+  return {
+    cachedPromptTokens: valueIf(parts.cachedPromptTokens, isOfPrompt),
+    cacheWriteTokens: valueIf(parts.cacheWriteTokens, isOfPrompt),
+    promptAudioTokens: valueIf(parts.promptAudioTokens, isOfPrompt),
+    completionAudioTokens: valueIf(parts.completionAudioTokens, isOfCompletion),
+    reasoningTokens: valueIf(parts.reasoningTokens, isOfCompletion),
+  };
+}
+
+function isUpTo(max: bigint, amount: bigint): boolean {
+  return amount >= 0n && amount <= max;
 }
 
 function valueIf<T>(value: T | undefined, condition: (value: T) => boolean): T | undefined {

@@ -7,8 +7,6 @@ import { toProtoLoggedRequest, toProtoReceipt } from "./convert-request.ts";
 const NOTHING_KNOWN: Receipt = {
   price: undefined,
   billedModel: undefined,
-  cachedPromptTokens: undefined,
-  reasoningTokens: undefined,
   admittedAt: undefined,
   timeToFirstTokenMs: undefined,
   upstreamMs: undefined,
@@ -17,7 +15,7 @@ const NOTHING_KNOWN: Receipt = {
 
 test("every field that the contract has is set", () => {
   const { receipt, ...settled } = settledRequest(pendingRequest({ reservedNanoUsd: 1_000n }));
-  const request = { ...settled, receipt: { ...receipt, billedModel: "dear" } };
+  const request = { ...settled, upstreamError: "overloaded", receipt: { ...receipt, billedModel: "dear" } };
   const namesOf = ({ fields }: { readonly fields: readonly { readonly localName: string }[] }): unknown =>
     expect.arrayContaining(fields.map(({ localName }) => localName));
   expect(Object.keys(toProtoLoggedRequest(request))).toEqual(namesOf(LoggedRequestSchema));
@@ -27,15 +25,11 @@ test("every field that the contract has is set", () => {
 describe("the receipt of a request", () => {
   test("leaves out what is not known, and shows 0 as 0", () => {
     expect(toProtoReceipt(pendingRequest({ receipt: NOTHING_KNOWN }))).toEqual({});
-    const instant = {
-      ...NOTHING_KNOWN,
-      cachedPromptTokens: 0n,
-      reasoningTokens: 0n,
-      timeToFirstTokenMs: 0,
-      upstreamMs: 0,
-    };
+    const receipt = { ...NOTHING_KNOWN, timeToFirstTokenMs: 0, upstreamMs: 0 };
     const pending = pendingRequest();
-    const settled = settledRequest(pending, { receipt: instant, completedAt: pending.createdAt, costNanoUsd: 1_000n });
+    const { createdAt: completedAt } = pending;
+    const parts = { cachedPromptTokens: 0n, reasoningTokens: 0n };
+    const settled = settledRequest(pending, { receipt, completedAt, costNanoUsd: 1_000n, ...parts });
     expect(toProtoReceipt({ ...settled, reservedNanoUsd: 1_000n })).toEqual({
       cachedPromptTokens: 0n,
       reasoningTokens: 0n,

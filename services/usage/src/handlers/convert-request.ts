@@ -57,7 +57,7 @@ export function toProtoCharge(request: ListedRequest): MessageInitShape<typeof R
 export function toProtoLoggedRequest(request: ListedRequest): MessageInitShape<typeof LoggedRequestSchema> {
   const { costNanoUsd, reservedNanoUsd, shadowDenials, createdAt, completedAt, ...fields } = request;
   return {
-    ...fields,
+    ...definedFields(fields),
     status: STATUSES[request.status],
     costMicroUsd: nanoToMicro(costNanoUsd),
     reservedMicroUsd: nanoToMicro(reservedNanoUsd),
@@ -73,7 +73,9 @@ export function toProtoReceipt({ receipt, ...request }: LoggedRequest): MessageI
   const overrunNanoUsd = request.costNanoUsd - request.reservedNanoUsd;
   return definedFields({
     ...fields,
-    price: price && { ...price, requestPicoUsd: price.requestPicoUsd ?? 0n },
+    cachedPromptTokens: request.cachedPromptTokens,
+    reasoningTokens: request.reasoningTokens,
+    price: price && definedFields(price),
     admittedAt: admittedAt && toTimestamp(admittedAt),
     totalMs: totalMsOf(request),
     guardrailDecisions: guardrailDecisions.length > 0 ? [...guardrailDecisions] : undefined,

@@ -2,6 +2,7 @@
  * The columns of the request log, and the only list of them. The row's type, the insert, what a settlement replaces and what
  * a list reads all follow from it. To add a column, add it to one of the three groups and to the function that reads it.
  */
+import { definedFields } from "@routeplane/domain";
 import type { GuardrailDecision, ListedRequest, LoggedRequest, Price, ShadowDenial } from "../domain/request.ts";
 import { columnNames, columnOf, type RowOf } from "./columns.ts";
 
@@ -34,6 +35,15 @@ const OUTCOME = {
   denied_rule: column("text", (request) => request.deniedRule),
   shadow_denials: column("jsonb", (request) => request.shadowDenials.map(toShadowDenialJson)),
   completed_at: column("timestamptz", (request) => request.completedAt ?? null),
+  cached_prompt_tokens: column("bigint", (request) => request.cachedPromptTokens ?? null),
+  cache_write_tokens: column("bigint", (request) => request.cacheWriteTokens ?? null),
+  prompt_audio_tokens: column("bigint", (request) => request.promptAudioTokens ?? null),
+  completion_audio_tokens: column("bigint", (request) => request.completionAudioTokens ?? null),
+  reasoning_tokens: column("bigint", (request) => request.reasoningTokens ?? null),
+  service_tier: column("text", (request) => request.serviceTier ?? null),
+  upstream_status: column("integer", (request) => request.upstreamStatus ?? null),
+  upstream_request_id: column("text", (request) => request.upstreamRequestId ?? null),
+  upstream_error: column("text", (request) => request.upstreamError ?? null),
 };
 
 /** Columns that a settlement replaces and only the read of a single request selects. Null: not known. */
@@ -43,9 +53,12 @@ const RECEIPT = {
   input_price_pico_usd: column("bigint", ({ receipt }) => receipt.price?.inputPicoUsd ?? null),
   output_price_pico_usd: column("bigint", ({ receipt }) => receipt.price?.outputPicoUsd ?? null),
   request_price_pico_usd: column("bigint", ({ receipt }) => receipt.price?.requestPicoUsd ?? null),
+  cached_input_price_pico_usd: column("bigint", ({ receipt }) => receipt.price?.cachedInputPicoUsd ?? null),
+  cache_write_price_pico_usd: column("bigint", ({ receipt }) => receipt.price?.cacheWritePicoUsd ?? null),
+  input_audio_price_pico_usd: column("bigint", ({ receipt }) => receipt.price?.inputAudioPicoUsd ?? null),
+  output_audio_price_pico_usd: column("bigint", ({ receipt }) => receipt.price?.outputAudioPicoUsd ?? null),
+  reasoning_price_pico_usd: column("bigint", ({ receipt }) => receipt.price?.reasoningPicoUsd ?? null),
   billed_model: column("text", ({ receipt }) => receipt.billedModel ?? null),
-  cached_prompt_tokens: column("bigint", ({ receipt }) => receipt.cachedPromptTokens ?? null),
-  reasoning_tokens: column("bigint", ({ receipt }) => receipt.reasoningTokens ?? null),
   admitted_at: column("timestamptz", ({ receipt }) => receipt.admittedAt ?? null),
   first_token_ms: column("integer", ({ receipt }) => receipt.timeToFirstTokenMs ?? null),
   upstream_ms: column("integer", ({ receipt }) => receipt.upstreamMs ?? null),
@@ -85,6 +98,15 @@ export function fromListedRow(row: ListedRow): ListedRequest {
     deniedRule: row.denied_rule,
     shadowDenials: row.shadow_denials.map(fromShadowDenialJson),
     completedAt: row.completed_at ?? undefined,
+    cachedPromptTokens: row.cached_prompt_tokens ?? undefined,
+    cacheWriteTokens: row.cache_write_tokens ?? undefined,
+    promptAudioTokens: row.prompt_audio_tokens ?? undefined,
+    completionAudioTokens: row.completion_audio_tokens ?? undefined,
+    reasoningTokens: row.reasoning_tokens ?? undefined,
+    serviceTier: row.service_tier ?? undefined,
+    upstreamStatus: row.upstream_status ?? undefined,
+    upstreamRequestId: row.upstream_request_id ?? undefined,
+    upstreamError: row.upstream_error ?? undefined,
   };
 }
 
@@ -95,8 +117,6 @@ export function fromRequestRow(row: RequestRow): LoggedRequest {
     receipt: {
       price: fromPriceColumns(row),
       billedModel: row.billed_model ?? undefined,
-      cachedPromptTokens: row.cached_prompt_tokens ?? undefined,
-      reasoningTokens: row.reasoning_tokens ?? undefined,
       admittedAt: row.admitted_at ?? undefined,
       timeToFirstTokenMs: row.first_token_ms ?? undefined,
       upstreamMs: row.upstream_ms ?? undefined,
@@ -108,8 +128,15 @@ export function fromRequestRow(row: RequestRow): LoggedRequest {
 function fromPriceColumns(row: RequestRow): Price | undefined {
   const { price_version: version, input_price_pico_usd: inputPicoUsd, output_price_pico_usd: outputPicoUsd } = row;
   if (version === null || inputPicoUsd === null || outputPicoUsd === null) return undefined;
-  const price = { version, inputPicoUsd, outputPicoUsd };
-  return row.request_price_pico_usd === null ? price : { ...price, requestPicoUsd: row.request_price_pico_usd };
+  const ownRates = {
+    requestPicoUsd: row.request_price_pico_usd ?? undefined,
+    cachedInputPicoUsd: row.cached_input_price_pico_usd ?? undefined,
+    cacheWritePicoUsd: row.cache_write_price_pico_usd ?? undefined,
+    inputAudioPicoUsd: row.input_audio_price_pico_usd ?? undefined,
+    outputAudioPicoUsd: row.output_audio_price_pico_usd ?? undefined,
+    reasoningPicoUsd: row.reasoning_price_pico_usd ?? undefined,
+  };
+  return { version, inputPicoUsd, outputPicoUsd, ...definedFields(ownRates) };
 }
 
 function toShadowDenialJson({ policyId, bindingId, rule }: ShadowDenial) {

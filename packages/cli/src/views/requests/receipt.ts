@@ -1,7 +1,7 @@
 import type { GuardrailDecision, Receipt } from "@routeplane/contracts/usage";
 import { formatMicroUsd } from "../../output/money.ts";
 import { formatTime } from "../../output/time.ts";
-import { fromProtoInteger, fromProtoText, fromProtoTime } from "../values.ts";
+import { fromProtoCount, fromProtoInteger, fromProtoText, fromProtoTime } from "../values.ts";
 
 /** Receipt of a request: how its charge was made. Values that are not known are null. */
 export interface ReceiptView {
@@ -12,6 +12,12 @@ export interface ReceiptView {
     readonly output_pico_usd: number;
     /** Price per request, on top of that of its tokens. */
     readonly request_pico_usd: number;
+    /** Prices of one token of each part; null: that of its whole. */
+    readonly cached_input_pico_usd: number | null;
+    readonly cache_write_pico_usd: number | null;
+    readonly input_audio_pico_usd: number | null;
+    readonly output_audio_pico_usd: number | null;
+    readonly reasoning_pico_usd: number | null;
   } | null;
   /** Billed model, if the upstream answered with another model than was requested; else null. */
   readonly billed_model: string | null;
@@ -21,7 +27,11 @@ export interface ReceiptView {
     readonly prompt: number;
     /** Number of prompt tokens that the upstream had cached. */
     readonly cached_prompt: number | null;
+    /** Number of prompt tokens that the upstream wrote to its cache. */
+    readonly cache_write: number | null;
+    readonly prompt_audio: number | null;
     readonly completion: number;
+    readonly completion_audio: number | null;
     /** Number of completion tokens that were reasoning. */
     readonly reasoning: number | null;
   };
@@ -51,14 +61,18 @@ export interface GuardrailDecisionView {
 /** Fields of a request that its receipt repeats. */
 interface ReceiptRequest {
   readonly prompt_tokens: number;
+  readonly cached_prompt_tokens: number | null;
+  readonly cache_write_tokens: number | null;
+  readonly prompt_audio_tokens: number | null;
   readonly completion_tokens: number;
+  readonly completion_audio_tokens: number | null;
+  readonly reasoning_tokens: number | null;
   readonly created_at: string;
 }
 
 /** @param receipt undefined if the node sent none */
 export function fromProtoReceipt(request: ReceiptRequest, receipt: Receipt | undefined): ReceiptView {
-  const { price, cachedPromptTokens, reasoningTokens, totalMs } = receipt ?? {};
-  const count = (value: bigint | undefined): number | null => (value === undefined ? null : fromProtoInteger(value));
+  const price = receipt?.price;
   return {
     price: price
       ? {
@@ -66,15 +80,23 @@ export function fromProtoReceipt(request: ReceiptRequest, receipt: Receipt | und
           input_pico_usd: fromProtoInteger(price.inputPicoUsd),
           output_pico_usd: fromProtoInteger(price.outputPicoUsd),
           request_pico_usd: fromProtoInteger(price.requestPicoUsd),
+          cached_input_pico_usd: fromProtoCount(price.cachedInputPicoUsd),
+          cache_write_pico_usd: fromProtoCount(price.cacheWritePicoUsd),
+          input_audio_pico_usd: fromProtoCount(price.inputAudioPicoUsd),
+          output_audio_pico_usd: fromProtoCount(price.outputAudioPicoUsd),
+          reasoning_pico_usd: fromProtoCount(price.reasoningPicoUsd),
         }
       : null,
     billed_model: fromProtoText(receipt?.billedModel ?? ""),
     overrun_micro_usd: fromProtoInteger(receipt?.overrunMicroUsd ?? 0n),
     token_buckets: {
       prompt: request.prompt_tokens,
-      cached_prompt: count(cachedPromptTokens),
+      cached_prompt: request.cached_prompt_tokens,
+      cache_write: request.cache_write_tokens,
+      prompt_audio: request.prompt_audio_tokens,
       completion: request.completion_tokens,
-      reasoning: count(reasoningTokens),
+      completion_audio: request.completion_audio_tokens,
+      reasoning: request.reasoning_tokens,
     },
     guardrail_decisions: (receipt?.guardrailDecisions ?? []).map(fromProtoDecision),
     timings: {
@@ -82,7 +104,7 @@ export function fromProtoReceipt(request: ReceiptRequest, receipt: Receipt | und
       admitted_at: fromProtoTime(receipt?.admittedAt),
       time_to_first_token_ms: receipt?.timeToFirstTokenMs ?? null,
       upstream_ms: receipt?.upstreamMs ?? null,
-      total_ms: count(totalMs),
+      total_ms: fromProtoCount(receipt?.totalMs),
     },
   };
 }
@@ -118,16 +140,23 @@ export function guardrailFields({ guardrail_decisions }: ReceiptView): readonly 
 
 /** Fields on tokens and price. */
 export function chargeFields({ price, billed_model, overrun_micro_usd, token_buckets }: ReceiptView): readonly Field[] {
-  const { prompt, cached_prompt, completion, reasoning } = token_buckets;
+  const { prompt, cached_prompt, cache_write, prompt_audio, completion, completion_audio, reasoning } = token_buckets;
+  const promptParts = { cached: cached_prompt, "written to the cache": cache_write, audio: prompt_audio };
   return [
-    ["prompt tokens", String(prompt) + (cached_prompt === null ? "" : ` (${cached_prompt} cached)`)],
-    ["completion tokens", String(completion) + (reasoning === null ? "" : ` (${reasoning} reasoning)`)],
+    ["prompt tokens", wholeText(prompt, promptParts)],
+    ["completion tokens", wholeText(completion, { audio: completion_audio, reasoning })],
     ...(billed_model === null ? [] : [["billed model", billed_model] as const]),
     ...(price === null ? [] : [["price", priceText(price)] as const]),
     ...(overrun_micro_usd === 0
       ? []
       : [["overrun", `${formatMicroUsd(overrun_micro_usd)} beyond its reservation`] as const]),
   ];
+}
+
+/** Text of a count and its known parts, e.g. "100 (60 cached, 5 audio)". */
+function wholeText(whole: number, parts: Readonly<Record<string, number | null>>): string {
+  const known = Object.entries(parts).flatMap(([name, count]) => (count === null ? [] : [`${count} ${name}`]));
+  return known.length === 0 ? String(whole) : `${whole} (${known.join(", ")})`;
 }
 
 /** Fields on times. */
@@ -146,13 +175,20 @@ export function timeFields({ timings }: ReceiptView, completedAt: string | null)
 const PICO_USD_PER_TOKEN_IN_USD_PER_MTOK = 1e6;
 const PICO_USD_IN_USD = 1e12;
 
-function priceText({
-  version,
-  input_pico_usd,
-  output_pico_usd,
-  request_pico_usd,
-}: NonNullable<ReceiptView["price"]>): string {
-  const perMtok = (pico: number): string => `$${pico / PICO_USD_PER_TOKEN_IN_USD_PER_MTOK}`;
+function priceText(price: NonNullable<ReceiptView["price"]>): string {
+  const rates = {
+    in: price.input_pico_usd,
+    "cached in": price.cached_input_pico_usd,
+    "cache write": price.cache_write_pico_usd,
+    "audio in": price.input_audio_pico_usd,
+    out: price.output_pico_usd,
+    "audio out": price.output_audio_pico_usd,
+    reasoning: price.reasoning_pico_usd,
+  };
+  const perMtok = Object.entries(rates).flatMap(([name, pico]) =>
+    pico === null ? [] : [`$${pico / PICO_USD_PER_TOKEN_IN_USD_PER_MTOK} ${name}`],
+  );
+  const { request_pico_usd, version } = price;
   const perRequest = request_pico_usd === 0 ? "" : `, $${request_pico_usd / PICO_USD_IN_USD} per request`;
-  return `${perMtok(input_pico_usd)} in, ${perMtok(output_pico_usd)} out per million tokens${perRequest} (${version})`;
+  return `${perMtok.join(", ")} per million tokens${perRequest} (${version})`;
 }

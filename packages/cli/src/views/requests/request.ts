@@ -3,7 +3,7 @@ import { formatMicroUsd, formatUsd } from "../../output/money.ts";
 import type { Column } from "../../output/table.ts";
 import { formatTime } from "../../output/time.ts";
 import { chargeFields, guardrailFields, type ReceiptView, timeFields } from "./receipt.ts";
-import { fromProtoInteger, fromProtoRequiredTime, fromProtoText, fromProtoTime } from "../values.ts";
+import { fromProtoCount, fromProtoInteger, fromProtoRequiredTime, fromProtoText, fromProtoTime } from "../values.ts";
 
 /** Fields of a request, in the order of `--json` and of exports, and the only list of them. */
 const FIELDS = {
@@ -31,6 +31,19 @@ const FIELDS = {
     shadowDenials.map(({ policyId, bindingId, rule }) => ({ policy_id: policyId, binding_id: bindingId, rule })),
   created_at: ({ createdAt }: LoggedRequest) => fromProtoRequiredTime(createdAt),
   completed_at: ({ completedAt }: LoggedRequest) => fromProtoTime(completedAt),
+  /** Parts of the tokens, each included in its whole; null unless the upstream reports it. */
+  cached_prompt_tokens: ({ cachedPromptTokens }: LoggedRequest) => fromProtoCount(cachedPromptTokens),
+  cache_write_tokens: ({ cacheWriteTokens }: LoggedRequest) => fromProtoCount(cacheWriteTokens),
+  prompt_audio_tokens: ({ promptAudioTokens }: LoggedRequest) => fromProtoCount(promptAudioTokens),
+  completion_audio_tokens: ({ completionAudioTokens }: LoggedRequest) => fromProtoCount(completionAudioTokens),
+  reasoning_tokens: ({ reasoningTokens }: LoggedRequest) => fromProtoCount(reasoningTokens),
+  /** Service tier that it was charged by. */
+  service_tier: ({ serviceTier }: LoggedRequest) => fromProtoText(serviceTier),
+  upstream_status: ({ upstreamStatus }: LoggedRequest) => upstreamStatus ?? null,
+  /** Id that the upstream gave it. */
+  upstream_request_id: ({ upstreamRequestId }: LoggedRequest) => fromProtoText(upstreamRequestId),
+  /** The upstream's own words on a failure. */
+  upstream_error: ({ upstreamError }: LoggedRequest) => fromProtoText(upstreamError),
 } as const;
 
 type Fields = typeof FIELDS;
@@ -58,6 +71,17 @@ export const REQUEST_COLUMNS: readonly Column<RequestView>[] = [
   { header: "USD", right: true, cell: ({ cost_micro_usd }) => formatUsd(cost_micro_usd) },
 ];
 
+/** Fields on what the upstream said: its status where the client got another, its id and its words. */
+function upstreamFields(request: RequestView): readonly (readonly [string, string])[] {
+  const { http_status, upstream_status, upstream_request_id, upstream_error } = request;
+  const status = upstream_status === null || upstream_status === http_status ? [] : [String(upstream_status)];
+  const said = [...status, upstream_error].filter((part) => part !== null).join(" ");
+  return [
+    ...(said === "" ? [] : [["upstream said", said] as const]),
+    ...(upstream_request_id === null ? [] : [["upstream id", upstream_request_id] as const]),
+  ];
+}
+
 /** Fields of the receipt of a request. */
 export function requestFields(request: RequestView & ReceiptView): readonly (readonly [string, string])[] {
   const { error_code, http_status, completed_at, shadow_denials } = request;
@@ -70,11 +94,13 @@ export function requestFields(request: RequestView & ReceiptView): readonly (rea
     ["endpoint", request.endpoint + (request.streamed ? " (streamed)" : "")],
     ["model", [request.provider, request.model].filter((part) => part !== null).join("/") || "-"],
     ["answered", answered || "-"],
+    ...upstreamFields(request),
     ...(request.status === "denied" ? [["denied by", denied.filter((part) => part !== null).join(" ")] as const] : []),
     ...shadow_denials.map(
       ({ rule, policy_id, binding_id }) => ["shadow", `${rule} ${policy_id} ${binding_id}`] as const,
     ),
     ...guardrailFields(request),
+    ...(request.service_tier === null ? [] : [["service tier", request.service_tier] as const]),
     ...chargeFields(request),
     ["reserved", formatMicroUsd(request.reserved_micro_usd)],
     ["charged", formatMicroUsd(request.cost_micro_usd)],

@@ -46,7 +46,10 @@ export function reservationOf(
 }
 
 /** Charge for an answer, and the counts and price by which it was computed. */
-export type Charge = Pick<Settlement, keyof TokenUsage | "costNanoUsd" | "estimated" | "price" | "billedModel">;
+export type Charge = Pick<
+  Settlement,
+  keyof TokenUsage | "serviceTier" | "costNanoUsd" | "estimated" | "price" | "billedModel"
+>;
 
 /**
  * Charge for an answer: the final usage, even beyond the reservation; nothing if the upstream did not do the work; else, as an

@@ -3,6 +3,12 @@ import type { Rates } from "@routeplane/admission";
 /** Price of the tokens of a request, and the version of the price table that it is from. */
 export interface AppliedPrice extends Rates {
   readonly version: string;
+  /** Price of one cached prompt token; as of the others if undefined, which holds for the rates below too. Pico-USD. */
+  readonly cachedInputPicoUsd?: bigint | undefined;
+  readonly cacheWritePicoUsd?: bigint | undefined;
+  readonly inputAudioPicoUsd?: bigint | undefined;
+  readonly outputAudioPicoUsd?: bigint | undefined;
+  readonly reasoningPicoUsd?: bigint | undefined;
 }
 
 /** Facts of a receipt beyond the charge; undefined if unknown or not applicable. */
@@ -16,6 +22,14 @@ export interface ReceiptFacts {
   readonly promptAudioTokens?: number | undefined;
   readonly completionAudioTokens?: number | undefined;
   readonly reasoningTokens?: number | undefined;
+  /** Service tier that the charge is of, as the upstream names it. */
+  readonly serviceTier?: string | undefined;
+  /** HTTP status of the upstream's answer. */
+  readonly upstreamStatus?: number | undefined;
+  /** Id that the upstream gave the request. */
+  readonly upstreamRequestId?: string | undefined;
+  /** The upstream's own words on a failure, without credentials; the event has them printable and cut to 500 characters. */
+  readonly upstreamError?: string | undefined;
   /** Undefined if the request was denied. */
   readonly admittedAt: Date | undefined;
   /** Time from receipt of the request to the first output of its stream. */

@@ -260,7 +260,7 @@ export declare type Admitted = Message<"routeplane.events.v1.Admitted"> & {
 export declare const AdmittedSchema: GenMessage<Admitted>;
 
 /**
- * Price of the tokens of a request.
+ * Price of the tokens of a request. An absent rate is that of the whole that its tokens are part of: input or output.
  *
  * @generated from message routeplane.events.v1.Price
  */
@@ -293,6 +293,41 @@ export declare type Price = Message<"routeplane.events.v1.Price"> & {
    * @generated from field: int64 request_pico_usd = 4;
    */
   requestPicoUsd: bigint;
+
+  /**
+   * Price of one input token that the upstream had cached. Pico-USD, >= 0; absent: as input.
+   *
+   * @generated from field: optional int64 cached_input_pico_usd = 5;
+   */
+  cachedInputPicoUsd?: bigint | undefined;
+
+  /**
+   * Price of one input token that the upstream wrote to its cache. Pico-USD, >= 0; absent: as input.
+   *
+   * @generated from field: optional int64 cache_write_pico_usd = 6;
+   */
+  cacheWritePicoUsd?: bigint | undefined;
+
+  /**
+   * Price of one input token of audio. Pico-USD, >= 0; absent: as input.
+   *
+   * @generated from field: optional int64 input_audio_pico_usd = 7;
+   */
+  inputAudioPicoUsd?: bigint | undefined;
+
+  /**
+   * Price of one output token of audio. Pico-USD, >= 0; absent: as output.
+   *
+   * @generated from field: optional int64 output_audio_pico_usd = 8;
+   */
+  outputAudioPicoUsd?: bigint | undefined;
+
+  /**
+   * Price of one output token of reasoning. Pico-USD, >= 0; absent: as output.
+   *
+   * @generated from field: optional int64 reasoning_pico_usd = 9;
+   */
+  reasoningPicoUsd?: bigint | undefined;
 };
 
 /**
@@ -456,6 +491,55 @@ export declare type Settled = Message<"routeplane.events.v1.Settled"> & {
    * @generated from field: string billed_model = 21;
    */
   billedModel: string;
+
+  /**
+   * Number of input tokens that the upstream wrote to its cache. Absent unless it reports it.
+   *
+   * @generated from field: optional int64 cache_write_tokens = 22;
+   */
+  cacheWriteTokens?: bigint | undefined;
+
+  /**
+   * Number of input tokens that were audio. Absent unless the upstream reports it.
+   *
+   * @generated from field: optional int64 prompt_audio_tokens = 23;
+   */
+  promptAudioTokens?: bigint | undefined;
+
+  /**
+   * Number of output tokens that were audio. Absent unless the upstream reports it.
+   *
+   * @generated from field: optional int64 completion_audio_tokens = 24;
+   */
+  completionAudioTokens?: bigint | undefined;
+
+  /**
+   * Service tier that the charge is of, e.g. `priority`, in at most 64 characters. Empty if the upstream names none.
+   *
+   * @generated from field: string service_tier = 25;
+   */
+  serviceTier: string;
+
+  /**
+   * HTTP status of the upstream's answer, from 100 to 999. Absent if it gave none.
+   *
+   * @generated from field: optional int32 upstream_status = 26;
+   */
+  upstreamStatus?: number | undefined;
+
+  /**
+   * Id that the upstream gave the request, in at most 200 printable characters. Empty if it gave none.
+   *
+   * @generated from field: string upstream_request_id = 27;
+   */
+  upstreamRequestId: string;
+
+  /**
+   * The upstream's own words on a failure, without credentials, in at most 500 printable characters. Empty if it had none.
+   *
+   * @generated from field: string upstream_error = 28;
+   */
+  upstreamError: string;
 };
 
 /**

@@ -382,6 +382,69 @@ export declare type LoggedRequest = Message<"routeplane.usage.v1.LoggedRequest">
    * @generated from field: repeated routeplane.usage.v1.ShadowDenial shadow_denials = 20;
    */
   shadowDenials: ShadowDenial[];
+
+  /**
+   * Part of prompt_tokens that the upstream had cached; absent unless it reported it.
+   *
+   * @generated from field: optional int64 cached_prompt_tokens = 21;
+   */
+  cachedPromptTokens?: bigint | undefined;
+
+  /**
+   * Part of prompt_tokens that the upstream wrote to its cache; absent unless it reported it.
+   *
+   * @generated from field: optional int64 cache_write_tokens = 22;
+   */
+  cacheWriteTokens?: bigint | undefined;
+
+  /**
+   * Part of prompt_tokens that was audio; absent unless the upstream reported it.
+   *
+   * @generated from field: optional int64 prompt_audio_tokens = 23;
+   */
+  promptAudioTokens?: bigint | undefined;
+
+  /**
+   * Part of completion_tokens that was audio; absent unless the upstream reported it.
+   *
+   * @generated from field: optional int64 completion_audio_tokens = 24;
+   */
+  completionAudioTokens?: bigint | undefined;
+
+  /**
+   * Part of completion_tokens that was reasoning; absent unless the upstream reported it.
+   *
+   * @generated from field: optional int64 reasoning_tokens = 25;
+   */
+  reasoningTokens?: bigint | undefined;
+
+  /**
+   * Service tier that it was charged by, e.g. `priority`; empty if the upstream named none.
+   *
+   * @generated from field: string service_tier = 26;
+   */
+  serviceTier: string;
+
+  /**
+   * HTTP status of the upstream's answer; absent if it gave none.
+   *
+   * @generated from field: optional int32 upstream_status = 27;
+   */
+  upstreamStatus?: number | undefined;
+
+  /**
+   * Id that the upstream gave the request; empty if it gave none.
+   *
+   * @generated from field: string upstream_request_id = 28;
+   */
+  upstreamRequestId: string;
+
+  /**
+   * The upstream's own words on a failure, without credentials, cut to 500 characters; empty if it had none.
+   *
+   * @generated from field: string upstream_error = 29;
+   */
+  upstreamError: string;
 };
 
 /**
@@ -622,14 +685,14 @@ export declare type Receipt = Message<"routeplane.usage.v1.Receipt"> & {
   price?: Price | undefined;
 
   /**
-   * Number of input tokens that the upstream had cached; absent unless it reported it. They are charged as the others.
+   * As in the request.
    *
    * @generated from field: optional int64 cached_prompt_tokens = 2;
    */
   cachedPromptTokens?: bigint | undefined;
 
   /**
-   * Number of output tokens that were reasoning; absent unless the upstream reported it.
+   * As in the request.
    *
    * @generated from field: optional int64 reasoning_tokens = 3;
    */
@@ -761,7 +824,7 @@ export declare type GuardrailDecision = Message<"routeplane.usage.v1.GuardrailDe
 export declare const GuardrailDecisionSchema: GenMessage<GuardrailDecision>;
 
 /**
- * Price of the tokens of a request.
+ * Price of the tokens of a request. An absent rate is that of the whole that its tokens are part of: input or output.
  *
  * @generated from message routeplane.usage.v1.Price
  */
@@ -793,6 +856,41 @@ export declare type Price = Message<"routeplane.usage.v1.Price"> & {
    * @generated from field: int64 request_pico_usd = 4;
    */
   requestPicoUsd: bigint;
+
+  /**
+   * Price of one input token that the upstream had cached. Pico-USD; absent: as input.
+   *
+   * @generated from field: optional int64 cached_input_pico_usd = 5;
+   */
+  cachedInputPicoUsd?: bigint | undefined;
+
+  /**
+   * Price of one input token that the upstream wrote to its cache. Pico-USD; absent: as input.
+   *
+   * @generated from field: optional int64 cache_write_pico_usd = 6;
+   */
+  cacheWritePicoUsd?: bigint | undefined;
+
+  /**
+   * Price of one input token of audio. Pico-USD; absent: as input.
+   *
+   * @generated from field: optional int64 input_audio_pico_usd = 7;
+   */
+  inputAudioPicoUsd?: bigint | undefined;
+
+  /**
+   * Price of one output token of audio. Pico-USD; absent: as output.
+   *
+   * @generated from field: optional int64 output_audio_pico_usd = 8;
+   */
+  outputAudioPicoUsd?: bigint | undefined;
+
+  /**
+   * Price of one output token of reasoning. Pico-USD; absent: as output.
+   *
+   * @generated from field: optional int64 reasoning_pico_usd = 9;
+   */
+  reasoningPicoUsd?: bigint | undefined;
 };
 
 /**

@@ -1,0 +1,33 @@
+/**
+ * Bounds of the facts of a request that every door keeps, from the gateway that records them to the log that stores them: what
+ * one side writes the other accepts.
+ */
+
+/** Characters of a name, an endpoint, an error code or a rule; a longer one is truncated. */
+export const MAX_NAME_CHARS = 256;
+/** Characters of a service tier as an upstream names it. */
+export const MAX_SERVICE_TIER_CHARS = 64;
+/** Characters of the id that an upstream gave a request. */
+export const MAX_UPSTREAM_ID_CHARS = 200;
+/** Characters of an upstream's own words on a failure. */
+export const MAX_UPSTREAM_ERROR_CHARS = 500;
+/** Shadow denials of a request, as many as a principal has bindings; the rest is dropped. */
+export const MAX_SHADOW_DENIALS = 100;
+/** Guardrail decisions of a request; the rest is dropped. */
+export const MAX_GUARDRAIL_DECISIONS = 50;
+
+// Blanks, controls, DEL, line and paragraph separators, marks and overrides that reorder text, and halves of characters.
+const UNPRINTABLE = /[\s\p{Cc}\p{Cs}\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]+/gu;
+
+/**
+ * Returns the text on one line, without what controls a terminal, a log or a spreadsheet, in at most `maxChars` UTF-16 units.
+ * Each run of such characters becomes one blank.
+ */
+export function printableText(text: string, maxChars: number): string {
+  // Cut first, so that the work is bounded, and again, because the cut may leave half a character.
+  const printable = text
+    .slice(0, 2 * maxChars)
+    .replace(UNPRINTABLE, " ")
+    .trim();
+  return printable.slice(0, maxChars).replace(/[\ud800-\udbff]$/, "");
+}
