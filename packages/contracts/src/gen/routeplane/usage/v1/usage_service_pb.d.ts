@@ -685,14 +685,14 @@ export declare type Receipt = Message<"routeplane.usage.v1.Receipt"> & {
   price?: Price | undefined;
 
   /**
-   * As in the request.
+   * The same as in the request.
    *
    * @generated from field: optional int64 cached_prompt_tokens = 2;
    */
   cachedPromptTokens?: bigint | undefined;
 
   /**
-   * As in the request.
+   * The same as in the request.
    *
    * @generated from field: optional int64 reasoning_tokens = 3;
    */
