@@ -1,5 +1,6 @@
-import { type DescField, type DescMessage, getOption, type Message } from "@bufbuild/protobuf";
+import { type DescField, type DescMessage, getOption, isMessage, type Message } from "@bufbuild/protobuf";
 import { isReflectMessage, reflect, type ReflectMessage } from "@bufbuild/protobuf/reflect";
+import { DurationSchema, TimestampSchema } from "@bufbuild/protobuf/wkt";
 import { type FieldRules, fieldRules } from "@routeplane/contracts/validate";
 import { type FieldFault, invalidField, notFound } from "@routeplane/domain";
 import { isReference } from "./stray-tokens.ts";
@@ -80,7 +81,10 @@ function valueFault(value: unknown, field: DescField, path: string): BoundFault 
     if (value.length <= maxLength) return undefined;
     return { field: path, rule: `must be at most ${maxLength} bytes` };
   }
-  if (isReflectMessage(value)) return boundFaultIn(value, `${path}.`);
+  if (isReflectMessage(value)) {
+    const rule = timeRuleBrokenBy(value.message);
+    return rule === undefined ? boundFaultIn(value, `${path}.`) : { field: path, rule };
+  }
   if (!isCollection(value)) return undefined;
   if (value.size > maxItems) return { field: path, rule: `must contain no more than ${maxItems} items` };
   let index = 0;
@@ -89,6 +93,24 @@ function valueFault(value: unknown, field: DescField, path: string): BoundFault 
     if (fault !== undefined) return fault;
   }
   return undefined;
+}
+
+/** First and last second of the years 1 to 9999, and most seconds of a duration: what JSON can express of each. */
+const TIME_SECONDS = [-62_135_596_800n, 253_402_300_799n] as const;
+const DURATION_SECONDS = 315_576_000_000n;
+
+/** Rule that a time or duration of a binary message breaks: JSON has none beyond these bounds. */
+function timeRuleBrokenBy(message: Message): string | undefined {
+  if (isMessage(message, TimestampSchema)) {
+    const { seconds, nanos } = message;
+    const isTime = seconds >= TIME_SECONDS[0] && seconds <= TIME_SECONDS[1] && nanos >= 0 && nanos < 1e9;
+    return isTime ? undefined : "must be a time of the years 0001 to 9999";
+  }
+  if (!isMessage(message, DurationSchema)) return undefined;
+  const { seconds, nanos } = message;
+  const isBounded = seconds >= -DURATION_SECONDS && seconds <= DURATION_SECONDS && Math.abs(nanos) < 1e9;
+  const hasOneSign = seconds === 0n || nanos === 0 || seconds > 0n === nanos > 0;
+  return isBounded && hasOneSign ? undefined : "must be a duration of at most 10,000 years";
 }
 
 /** True for a list of values, and for a map, as a list of its entries. */

@@ -1,9 +1,10 @@
-import { type DescMessage, type DescMethod, fromJsonString } from "@bufbuild/protobuf";
+import { type DescMessage, type DescMethod, fromJsonString, type JsonValue } from "@bufbuild/protobuf";
 import { Code, ConnectError, type ConnectRouter, type MethodImpl } from "@connectrpc/connect";
 import { DomainError, type FieldFault } from "@routeplane/domain";
 import { toConnectError } from "../errors.ts";
 import { requestBytesOf } from "../request-bytes.ts";
 import { jsonFault, STRICT_JSON } from "./json-fault.ts";
+import { holdsTimes, timeFault } from "./json-times.ts";
 
 /**
  * Wraps a router so that its methods refuse JSON that is not their message with an error of this package, on every protocol: the
@@ -42,6 +43,8 @@ function jsonChecker(schema: DescMessage): { readonly textDecoder: { decode(byte
         } catch (error) {
           throw toConnectError(jsonError(schema, text, error));
         }
+        const fault = holdsTimes(schema) ? timeFault(schema, JSON.parse(text) as JsonValue) : undefined;
+        if (fault !== undefined) throw toConnectError(fieldFault(fault));
         return text;
       },
     },
@@ -58,8 +61,11 @@ function jsonError(schema: DescMessage, text: string, error: unknown): DomainErr
   }
   const fault = jsonFault(schema, json);
   if (fault === undefined) return messageFault(`the request is no ${schema.typeName} in JSON${duplicateKey(error)}`);
-  const { field, rule } = fault;
-  return field === "" ? messageFault(`the request ${rule}`) : messageFault(`${field}: ${rule}`, [fault]);
+  return fault.field === "" ? messageFault(`the request ${fault.rule}`) : fieldFault(fault);
+}
+
+function fieldFault(fault: FieldFault): DomainError {
+  return messageFault(`${fault.field}: ${fault.rule}`, [fault]);
 }
 
 /** Error for a request that is not the message of its method. */

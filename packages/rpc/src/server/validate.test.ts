@@ -1,9 +1,10 @@
 import type { DescMessage, MessageInitShape } from "@bufbuild/protobuf";
 import { Code, ConnectError, createClient, createRouterTransport } from "@connectrpc/connect";
+import { KeyService } from "@routeplane/contracts/auth";
 import { BadRequestSchema } from "@routeplane/contracts/google-rpc";
 import { type CreatePolicyRequestSchema, PolicyService } from "@routeplane/contracts/policy";
 import { UsageService, type WatchRequestsRequestSchema } from "@routeplane/contracts/usage";
-import { notFound } from "@routeplane/domain";
+import { newId, notFound } from "@routeplane/domain";
 import { createLogger } from "@routeplane/runtime";
 import { describe, expect, it } from "vitest";
 import { publishedServices } from "../access.ts";
@@ -143,5 +144,37 @@ describe("the message of a server stream", () => {
       expect(error.code).toBe(Code.InvalidArgument);
       expect(error.findDetails(BadRequestSchema)[0]?.fieldViolations[0]?.field).toMatch(/^filter\./);
     }
+  });
+});
+
+describe("a time or duration that JSON cannot express", () => {
+  const keys = createClient(
+    KeyService,
+    createRouterTransport(({ service }) => service(KeyService, { mintKey: () => ({}), rotateKey: () => ({}) }), {
+      router: { interceptors: [mapErrors(createLogger("test", (line) => line, "silent")), validate()] },
+    }),
+  );
+  const id = newId("key");
+
+  it.each([
+    ["expires_at", { seconds: 253_402_300_800n, nanos: 0 }],
+    ["expires_at", { seconds: -62_135_596_801n, nanos: 0 }],
+    ["expires_at", { seconds: 1n << 62n, nanos: 0 }],
+    ["expires_at", { seconds: 0n, nanos: -1 }],
+    ["expires_at", { seconds: 0n, nanos: 1_000_000_000 }],
+  ])("is refused, and its field named: %s %o", async (field, expiresAt) => {
+    const call = keys.mintKey({ name: "a", scopes: ["keys:read"], expiresAt });
+    await expect(call).rejects.toThrow(`[invalid_argument] ${field}: must be a time of the years 0001 to 9999`);
+  });
+
+  it.each([
+    { seconds: 315_576_000_001n, nanos: 0 },
+    { seconds: -(1n << 60n), nanos: 0 },
+    { seconds: 1n, nanos: -1 },
+    { seconds: 0n, nanos: 2_000_000_000 },
+  ])("is refused: %o", async (grace) => {
+    await expect(keys.rotateKey({ id, grace })).rejects.toThrow(
+      "[invalid_argument] grace: must be a duration of at most",
+    );
   });
 });
