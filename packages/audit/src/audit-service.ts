@@ -1,9 +1,9 @@
 import type { JsonObject, MessageInitShape } from "@bufbuild/protobuf";
 import type { HandlerContext } from "@connectrpc/connect";
-import type { AuditEntrySchema, AuditFilter } from "@routeplane/contracts/audit";
+import { AuditEntrySchema, type AuditFilter } from "@routeplane/contracts/audit";
 import { invalidField, parseId } from "@routeplane/domain";
 import type { Scope } from "@routeplane/postgres";
-import { fromPageToken, fromTimeRange, principalOf, toPageToken, toTimestamp } from "@routeplane/rpc";
+import { fromPageToken, fromTimeRange, principalOf, toProtoPage, toTimestamp } from "@routeplane/rpc";
 import { type AuditAction, actionNames } from "./actions.ts";
 import type { AuditRow, AuditStore } from "./store.ts";
 
@@ -22,7 +22,7 @@ const LIST = "audit-entries";
  *
  * @param actions actions of the service's log
  */
-export function auditService(entries: AuditStore, actions: readonly AuditAction[]) {
+export function auditService(store: AuditStore, actions: readonly AuditAction[]) {
   const knownActions = actionNames(actions);
   return {
     async listAuditEntries({ filter, pageSize, pageToken }: ListRequest, context: HandlerContext) {
@@ -30,7 +30,7 @@ export function auditService(entries: AuditStore, actions: readonly AuditAction[
         throw invalidField("filter.action", `must be one that this log has: ${knownActions.join(" ")}`);
       }
       const size = pageSize || DEFAULT_PAGE_SIZE;
-      const rows = await entries.list(scopeOf(context), {
+      const rows = await store.list(scopeOf(context), {
         actorId: filter?.actorId || undefined,
         action: filter?.action || undefined,
         targetId: filter?.targetId || undefined,
@@ -39,10 +39,14 @@ export function auditService(entries: AuditStore, actions: readonly AuditAction[
         before: fromPageToken(LIST, pageToken, (id) => parseId("aud", id)),
         size,
       });
-      const page = rows.slice(0, size);
-      const last = page.at(-1);
-      const nextPageToken = rows.length > size && last !== undefined ? toPageToken(LIST, last.id) : "";
-      return { entries: page.map(toProtoEntry), nextPageToken };
+      const page = { rows: rows.slice(0, size), hasMore: rows.length > size };
+      const { messages: entries, nextPageToken } = toProtoPage(page, {
+        list: LIST,
+        schema: AuditEntrySchema,
+        toProto: toProtoEntry,
+        positionOf: ({ id }) => id,
+      });
+      return { entries, nextPageToken };
     },
   };
 }

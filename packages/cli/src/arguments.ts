@@ -1,5 +1,5 @@
 import { actionNames, AUTH_ACTIONS, POLICY_ACTIONS, USAGE_ACTIONS } from "@routeplane/audit/actions";
-import { type IdKind, parseId, parseTime } from "@routeplane/domain";
+import { type IdKind, nameFault, parseId, parseTime } from "@routeplane/domain";
 import { InvalidArgumentError } from "commander";
 
 /**
@@ -153,7 +153,7 @@ export function modelsArgument(text: string, previous: readonly string[] = []): 
 /** Parses `name=pattern`, split at the first `=`. */
 export function patternArgument(text: string, previous: readonly NamedPattern[] = []): readonly NamedPattern[] {
   const [, name = "", pattern = ""] = /^([^=]*)=(.*)$/s.exec(text) ?? [];
-  if (name.trim() !== "" && pattern !== "") return [...previous, { name, pattern }];
+  if (nameFault(name) === undefined && pattern !== "") return [...previous, { name, pattern }];
   throw new InvalidArgumentError("It must be a name, = and a pattern, e.g. card='\\b\\d{16}\\b'.");
 }
 
@@ -185,11 +185,11 @@ export function daysArgument(text: string): number {
 }
 
 function boundedText(text: string, maxLength: number): string {
-  if (text.trim() === "") throw new InvalidArgumentError("It must not be blank.");
   if (Array.from(text).length > maxLength) {
     throw new InvalidArgumentError(`It must have at most ${maxLength} characters.`);
   }
-  if (/\p{Cc}/u.test(text)) throw new InvalidArgumentError("It must not hold control characters.");
+  const fault = nameFault(text);
+  if (fault !== undefined) throw new InvalidArgumentError(`It ${fault}.`);
   return text;
 }
 

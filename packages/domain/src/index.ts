@@ -21,5 +21,6 @@ export {
   MAX_UPSTREAM_ID_CHARS,
   printableText,
 } from "./request-bounds.ts";
+export { foldName, nameFault } from "./names.ts";
 export { type JsonFault, StrictJson } from "./strict-json.ts";
 export { type Clock, parseTime } from "./time.ts";

@@ -20,9 +20,15 @@ export interface PatternGroup<P extends TextPattern> {
   readonly dfa: LazyDfa;
 }
 
-/** Bounds on all guardrails together that apply to a request. */
+/**
+ * Bounds on all guardrails together that apply to a request, in either mode. The policy service refuses a policy, an update or a
+ * binding that would exceed one for some key; what exceeds one all the same, as older policies can, is not judged: the request is
+ * refused.
+ */
 export const MAX_COMPOSED_PATTERNS = 500;
 export const MAX_COMPOSED_INSTRUCTIONS = 20_000;
+/** Maximum size of the guardrails that apply to a request, as the policy service sends them: services read at most 4 MiB. */
+export const MAX_COMPOSED_BYTES = 3 << 20;
 
 /** Bounds of a group: larger groups scan a text less often, but their DFA has more states. */
 const MAX_GROUP_INSTRUCTIONS = 1_500;

@@ -10,10 +10,11 @@ export {
   type Violation,
 } from "./compose.ts";
 export type { ResolvedModel } from "./model-match.ts";
-export { MAX_INSTRUCTIONS, type PatternFault, patternFault } from "./pattern.ts";
+export { MAX_INSTRUCTIONS, measurePattern, type PatternFault, patternFault } from "./pattern.ts";
 export { JsonRedactionWriter } from "./redaction-writer.ts";
 export {
   compileRules,
+  MAX_COMPOSED_BYTES,
   MAX_COMPOSED_INSTRUCTIONS,
   MAX_COMPOSED_PATTERNS,
   type TextPattern,

@@ -25,6 +25,12 @@ const TOO_LARGE: PatternFault = {
  * @returns the fault, or undefined for a valid pattern
  */
 export function patternFault(pattern: string): PatternFault | undefined {
+  const measured = measurePattern(pattern);
+  return typeof measured === "number" ? undefined : measured;
+}
+
+/** Checks a pattern as `patternFault` does. @returns the fault, or the number of instructions that a valid pattern compiles to */
+export function measurePattern(pattern: string): PatternFault | number {
   if (pattern === "") return { message: "is empty", position: 0 };
   if (pattern.length > MAX_PATTERN_CHARS) {
     return { message: `is longer than ${MAX_PATTERN_CHARS} characters`, position: MAX_PATTERN_CHARS };
@@ -37,7 +43,7 @@ export function patternFault(pattern: string): PatternFault | undefined {
   }
   if (program.instructions.length > MAX_INSTRUCTIONS) return TOO_LARGE;
   if (matchesEmpty(program)) return { message: "matches the empty text, and so would match everywhere", position: 0 };
-  return undefined;
+  return program.instructions.length;
 }
 
 function faultOf(error: unknown, pattern: string): PatternFault {

@@ -5,6 +5,7 @@ export { ServiceConnection, type ServiceConnectionOptions } from "./client/servi
 export { serviceTransport, type ServiceTransportOptions } from "./client/transport.ts";
 export { fromDuration, fromTimeRange, fromTimestamp, toTimestamp } from "./convert.ts";
 export { fromConnectError, toConnectError } from "./errors.ts";
+export { MAX_PAGE_BYTES, type PagedList, toProtoPage } from "./page.ts";
 export { fromPageToken, toPageToken } from "./page-token.ts";
 export {
   type KeyPrincipal,

@@ -8,7 +8,7 @@ const TABLES = ["policies", "bindings", "budget_counters", "budget_buckets", "ho
 /**
  * Policies and their bindings; spent and reserved amounts for each binding of a budget; reservations of requests (`holds`).
  *
- * Superseded in part: 0003 permits four kinds of policy; 0006 replaces the counters and buckets of budgets by one table
+ * Superseded in part: 0003 permits four kinds of policy; 0011 makes names unique in another form; 0006 replaces the counters and buckets of budgets by one table
  * `counters`, and changes the primary key and `binding_ids` of `holds`.
  */
 export async function up(db: Kysely<unknown>): Promise<void> {
@@ -23,6 +23,7 @@ export async function up(db: Kysely<unknown>): Promise<void> {
       created_at timestamptz not null,
       disabled_at timestamptz,
       primary key (namespace_id, id),
+      -- Superseded by 0011: names are unique in the form in which they are compared.
       constraint policies_name_key unique (namespace_id, name)
     )`,
     sql`create table bindings (

@@ -9,6 +9,7 @@ import * as reconcile from "./0007_reconcile.ts";
 import * as idempotencyKeys from "./0008_idempotency_keys.ts";
 import * as creators from "./0009_creators.ts";
 import * as auditActions from "./0010_audit_actions.ts";
+import * as namesAndSizes from "./0011_names_and_sizes.ts";
 
 export const migrations: Migrations = {
   "0001_budgets": budgets,
@@ -21,4 +22,5 @@ export const migrations: Migrations = {
   "0008_idempotency_keys": idempotencyKeys,
   "0009_creators": creators,
   "0010_audit_actions": auditActions,
+  "0011_names_and_sizes": namesAndSizes,
 };

@@ -115,7 +115,12 @@ export async function startPolicyUnderTest() {
     },
     /** Adds a policy bound to a key, by default to the namespace. */
     async bound(namespaceId: Id<"ns">, spec: PolicySpec, keyId?: Id<"key">, mode: BindingMode = "enforce") {
-      const policy = newPolicy({ namespaceId, lineage: [] }, `${spec.kind} ${newId("pol")}`, spec, new Date());
+      const policy = newPolicy(
+        { namespaceId, lineage: [] },
+        { name: `${spec.kind} ${newId("pol")}`, spec },
+        0,
+        new Date(),
+      );
       const principal =
         keyId === undefined
           ? ({ type: "namespace", id: namespaceId } as const)

@@ -66,15 +66,24 @@ async function listEntries(context: Context, options: AuditOptions): Promise<voi
   const { action } = options;
   const queried = action === undefined ? Object.values(logs) : [logs[action.service]];
   const pages = await Promise.all(queried.map((log) => log.listAuditEntries(request)));
-  const all = pages.flatMap(({ entries }): readonly AuditEntry[] => entries);
+  const all = pages.flatMap(({ entries }): readonly AuditEntry[] => entries).filter(isReadByAll(pages));
   const newestFirst = all.toSorted((left, right) => (left.id < right.id ? 1 : -1));
   const shown = newestFirst.slice(0, options.limit);
-  const more = all.length > shown.length || pages.some(({ nextPageToken }) => nextPageToken !== "");
+  const more = newestFirst.length > shown.length || pages.some(({ nextPageToken }) => nextPageToken !== "");
   const last = shown.at(-1);
   const next = more && last !== undefined ? toPageToken("audit-entries", last.id) : null;
   const list = { data: shown.map(fromProtoAuditEntry), next_page_token: next };
   showList(context, list, AUDIT_COLUMNS, "No entries match.");
   if (next !== null) context.output.note(`For older entries, add --page-token ${next}`);
+}
+
+/**
+ * Condition on an entry that no log has entries between it and the end of its page: a page can end before it has as many entries as
+ * were asked for, and older entries of another log would then come before the rest of that log's.
+ */
+function isReadByAll(pages: readonly { readonly entries: readonly AuditEntry[]; readonly nextPageToken: string }[]) {
+  const ends = pages.flatMap(({ entries, nextPageToken }) => (nextPageToken === "" ? [] : (entries.at(-1)?.id ?? [])));
+  return ({ id }: AuditEntry): boolean => ends.every((end) => id >= end);
 }
 
 /** Id of a namespace. An id is not looked up: the namespace may be deleted, and reading it needs another scope. */

@@ -1,13 +1,18 @@
 import type { ServiceImpl } from "@connectrpc/connect";
-import type { AccountService } from "@routeplane/contracts/auth";
+import { AccountSchema, type AccountService } from "@routeplane/contracts/auth";
 import { type Clock, notFound } from "@routeplane/domain";
-import { operatorPrincipalOf } from "@routeplane/rpc";
-import { newAccount, reachOf, requireWholeNode } from "../domain/namespaces/account.ts";
+import { operatorPrincipalOf, type PagedList, toProtoPage } from "@routeplane/rpc";
+import { type Account, newAccount, reachOf, requireWholeNode } from "../domain/namespaces/account.ts";
 import type { AccountStore } from "../domain/ports.ts";
 import { toProtoAccount } from "./convert-namespace.ts";
-import { fromProtoPage, toProtoNextPageToken } from "./convert-page.ts";
+import { fromProtoPage } from "./convert-page.ts";
 
-const LIST = "accounts";
+const LIST: PagedList<Account, typeof AccountSchema> = {
+  list: "accounts",
+  schema: AccountSchema,
+  toProto: toProtoAccount,
+  positionOf: ({ id }) => id,
+};
 
 export function accountService(accounts: AccountStore, clock: Clock): ServiceImpl<typeof AccountService> {
   return {
@@ -19,8 +24,10 @@ export function accountService(accounts: AccountStore, clock: Clock): ServiceImp
     },
 
     async listAccounts(request, context) {
-      const page = await accounts.list(reachOf(operatorPrincipalOf(context)), fromProtoPage(LIST, "acc", request));
-      return { accounts: page.rows.map(toProtoAccount), nextPageToken: toProtoNextPageToken(LIST, page) };
+      const reach = reachOf(operatorPrincipalOf(context));
+      const page = await accounts.list(reach, fromProtoPage(LIST.list, "acc", request));
+      const { messages, nextPageToken } = toProtoPage(page, LIST);
+      return { accounts: messages, nextPageToken };
     },
 
     async getAccount({ account: nameOrId }, context) {

@@ -1,6 +1,6 @@
 import { type Id, type IdKind, parseId } from "@routeplane/domain";
-import { fromPageToken, toPageToken } from "@routeplane/rpc";
-import type { Page, PageRequest } from "../domain/ports.ts";
+import { fromPageToken } from "@routeplane/rpc";
+import type { PageRequest } from "../domain/ports.ts";
 
 const DEFAULT_PAGE_SIZE = 100;
 
@@ -16,10 +16,4 @@ export function fromProtoPage<K extends IdKind>(
   { pageSize, pageToken }: { readonly pageSize: number; readonly pageToken: string },
 ): PageRequest<Id<K>> {
   return { size: pageSize || DEFAULT_PAGE_SIZE, after: fromPageToken(list, pageToken, (id) => parseId(kind, id)) };
-}
-
-/** Token of the page after this one; empty if it is the last. */
-export function toProtoNextPageToken(list: string, { rows, hasMore }: Page<{ readonly id: string }>): string {
-  const last = rows.at(-1);
-  return hasMore && last !== undefined ? toPageToken(list, last.id) : "";
 }

@@ -1,14 +1,20 @@
 import type { ServiceImpl } from "@connectrpc/connect";
-import type { KeyService } from "@routeplane/contracts/auth";
+import { KeySchema, type KeyService } from "@routeplane/contracts/auth";
 import { notFound, requireId } from "@routeplane/domain";
-import { fromDuration, fromTimestamp, keyPrincipalOf, toTimestamp } from "@routeplane/rpc";
+import { fromDuration, fromTimestamp, keyPrincipalOf, type PagedList, toProtoPage, toTimestamp } from "@routeplane/rpc";
+import type { Key } from "../domain/keys/key.ts";
 import type { KeyLifecycle } from "../domain/keys/key-lifecycle.ts";
 import type { KeyStore } from "../domain/ports.ts";
 import { keyCallerOf, operatorCallerOf } from "./caller.ts";
 import { fromProtoKeyUpdate, toProtoKey } from "./convert-key.ts";
-import { fromProtoPage, toProtoNextPageToken } from "./convert-page.ts";
+import { fromProtoPage } from "./convert-page.ts";
 
-const LIST = "keys";
+const LIST: PagedList<Key, typeof KeySchema> = {
+  list: "keys",
+  schema: KeySchema,
+  toProto: toProtoKey,
+  positionOf: ({ id }) => id,
+};
 
 export function keyService(keys: KeyStore, lifecycle: KeyLifecycle): ServiceImpl<typeof KeyService> {
   return {
@@ -26,8 +32,9 @@ export function keyService(keys: KeyStore, lifecycle: KeyLifecycle): ServiceImpl
 
     async listKeys(request, context) {
       const { namespaceId } = keyPrincipalOf(context);
-      const page = await keys.list(namespaceId, fromProtoPage(LIST, "key", request));
-      return { keys: page.rows.map(toProtoKey), nextPageToken: toProtoNextPageToken(LIST, page) };
+      const page = await keys.list(namespaceId, fromProtoPage(LIST.list, "key", request));
+      const { messages, nextPageToken } = toProtoPage(page, LIST);
+      return { keys: messages, nextPageToken };
     },
 
     async getKey({ id }, context) {

@@ -1,7 +1,7 @@
 import type { HandlerContext, ServiceImpl } from "@connectrpc/connect";
-import type { NamespaceService } from "@routeplane/contracts/auth";
+import { NamespaceSchema, type NamespaceService } from "@routeplane/contracts/auth";
 import { type Clock, type Id, notFound } from "@routeplane/domain";
-import { operatorPrincipalOf, principalOf } from "@routeplane/rpc";
+import { operatorPrincipalOf, principalOf, toProtoPage } from "@routeplane/rpc";
 import { type NamespaceView, type Reach, reachOf } from "../domain/namespaces/account.ts";
 import { requireAccount } from "../domain/namespaces/require-account.ts";
 import {
@@ -17,7 +17,7 @@ import {
 } from "../domain/namespaces/namespace.ts";
 import type { AccountStore, NamespaceStore } from "../domain/ports.ts";
 import { toProtoNamespace } from "./convert-namespace.ts";
-import { fromProtoPage, toProtoNextPageToken } from "./convert-page.ts";
+import { fromProtoPage } from "./convert-page.ts";
 
 const LIST = "namespaces";
 
@@ -58,10 +58,13 @@ export function namespaceService(
       const view = account === "" ? wholeView : await viewOfAccount(context, account);
       const deletedSince = showDeleted ? restoreWindowStart(clock()) : undefined;
       const page = await namespaces.list(view, fromProtoPage(LIST, "ns", request), deletedSince);
-      return {
-        namespaces: page.rows.map((namespace) => toProtoNamespace(namespace, ownNamespaceId)),
-        nextPageToken: toProtoNextPageToken(LIST, page),
-      };
+      const { messages, nextPageToken } = toProtoPage(page, {
+        list: LIST,
+        schema: NamespaceSchema,
+        toProto: (namespace) => toProtoNamespace(namespace, ownNamespaceId),
+        positionOf: ({ id }) => id,
+      });
+      return { namespaces: messages, nextPageToken };
     },
 
     async getNamespace({ namespace: nameOrId }, context) {

@@ -1,15 +1,28 @@
 import type { ServiceImpl } from "@connectrpc/connect";
-import type { OperatorService } from "@routeplane/contracts/auth";
+import { OperatorSchema, type OperatorService } from "@routeplane/contracts/auth";
 import { notFound, requireId } from "@routeplane/domain";
-import { fromDuration, fromTimestamp, operatorPrincipalOf, toTimestamp } from "@routeplane/rpc";
+import {
+  fromDuration,
+  fromTimestamp,
+  operatorPrincipalOf,
+  type PagedList,
+  toProtoPage,
+  toTimestamp,
+} from "@routeplane/rpc";
 import { reachOf } from "../domain/namespaces/account.ts";
+import type { Operator } from "../domain/operators/operator.ts";
 import type { OperatorLifecycle } from "../domain/operators/operator-lifecycle.ts";
 import type { OperatorStore } from "../domain/ports.ts";
 import { operatorCallerOf } from "./caller.ts";
 import { toProtoOperator } from "./convert-operator.ts";
-import { fromProtoPage, toProtoNextPageToken } from "./convert-page.ts";
+import { fromProtoPage } from "./convert-page.ts";
 
-const LIST = "operators";
+const LIST: PagedList<Operator, typeof OperatorSchema> = {
+  list: "operators",
+  schema: OperatorSchema,
+  toProto: toProtoOperator,
+  positionOf: ({ id }) => id,
+};
 
 export function operatorService(
   operators: OperatorStore,
@@ -24,8 +37,10 @@ export function operatorService(
     },
 
     async listOperators(request, context) {
-      const page = await operators.list(reachOf(operatorPrincipalOf(context)), fromProtoPage(LIST, "op", request));
-      return { operators: page.rows.map(toProtoOperator), nextPageToken: toProtoNextPageToken(LIST, page) };
+      const reach = reachOf(operatorPrincipalOf(context));
+      const page = await operators.list(reach, fromProtoPage(LIST.list, "op", request));
+      const { messages, nextPageToken } = toProtoPage(page, LIST);
+      return { operators: messages, nextPageToken };
     },
 
     async getOperator({ id }, context) {

@@ -1,6 +1,6 @@
 import { hash } from "node:crypto";
 import { toBinary } from "@bufbuild/protobuf";
-import { createClient, type Transport } from "@connectrpc/connect";
+import { Code, ConnectError, createClient, type Transport } from "@connectrpc/connect";
 import {
   EnforcementService,
   type ListAppliedGuardrailsResponse,
@@ -82,10 +82,13 @@ export function createGuardrailDirectory(
     try {
       return interned.intern(await client.listAppliedGuardrails({ namespaceId, lineage: [...lineage] }));
     } catch (error) {
-      throw new DomainError("unavailable", "DEPENDENCY_UNAVAILABLE", "the policy service does not answer; try again", {
-        metadata: { dependency: "policy" },
-        cause: error,
-      });
+      // New bindings cannot make them so many; those of earlier releases can.
+      const isTooLarge = error instanceof ConnectError && error.code === Code.ResourceExhausted;
+      const message = isTooLarge
+        ? "the guardrails that apply to this key are larger than a gateway reads; unbind some of them"
+        : "the policy service does not answer; try again";
+      const options = { metadata: { dependency: "policy" }, cause: error };
+      throw new DomainError("unavailable", "DEPENDENCY_UNAVAILABLE", message, options);
     }
   }
 

@@ -19,6 +19,8 @@ export interface PageRequest<K extends IdKind> {
   readonly size: number;
   /** Last id of the page before; undefined for the first page. */
   readonly after: Id<K> | undefined;
+  /** Maximum size of the specs that are read; the page ends before one that exceeds it, but has at least one row. */
+  readonly maxBytes: number;
 }
 
 export interface PolicyPageRequest extends PageRequest<"pol"> {

@@ -1,11 +1,11 @@
 import type { ServiceImpl } from "@connectrpc/connect";
 import type { PolicyService } from "@routeplane/contracts/policy";
 import { notFound, parseId, requireId } from "@routeplane/domain";
-import { fromPageToken, keyPrincipalOf, toPageToken } from "@routeplane/rpc";
+import { fromPageToken, keyPrincipalOf, MAX_PAGE_BYTES, toProtoPage } from "@routeplane/rpc";
 import type { DescribePolicies } from "../domain/policies/described-policy.ts";
 import type { Management } from "../domain/policies/management.ts";
 import type { Policy } from "../domain/policies/policy.ts";
-import type { Page, PageRequest, PolicyStore } from "../domain/ports.ts";
+import type { PageRequest, PolicyStore } from "../domain/ports.ts";
 import {
   fromProtoKind,
   fromProtoMode,
@@ -15,6 +15,7 @@ import {
   toProtoPolicy,
 } from "./convert-policy.ts";
 import { guardrailInRequest, requireProtoSpec } from "./convert-spec.ts";
+import { BINDING_LIST, BOUND_POLICY_LIST, POLICY_LIST } from "./policy-lists.ts";
 
 const DEFAULT_PAGE_SIZE = 100;
 
@@ -43,12 +44,14 @@ export function policyService(
 
     async listPolicies({ kind, pageSize, pageToken }, context) {
       const { namespaceId } = keyPrincipalOf(context);
-      const after = fromPageToken("policies", pageToken, (id) => parseId("pol", id));
-      const page = { kind: fromProtoKind(kind), size: pageSize || DEFAULT_PAGE_SIZE, after };
+      const after = fromPageToken(POLICY_LIST.list, pageToken, (id) => parseId("pol", id));
+      const page = { kind: fromProtoKind(kind), size: pageSize || DEFAULT_PAGE_SIZE, after, maxBytes: MAX_PAGE_BYTES };
       const { rows, hasMore } = await policies.list(namespaceId, page);
-      const last = rows.at(-1);
-      const nextPageToken = hasMore && last ? toPageToken("policies", last.id) : "";
-      return { policies: (await describe(namespaceId, rows)).map(toProtoPolicy), nextPageToken };
+      const { messages, nextPageToken } = toProtoPage(
+        { rows: await describe(namespaceId, rows), hasMore },
+        POLICY_LIST,
+      );
+      return { policies: messages, nextPageToken };
     },
 
     async updatePolicy(request, context) {
@@ -89,7 +92,8 @@ export function policyService(
     async listBindings(request, context) {
       const id = requireId("pol", request.policyId);
       const page = await management.bindingsOf(keyPrincipalOf(context), id, fromBindingPage(request));
-      return { bindings: page.rows.map(toProtoBinding), nextPageToken: nextBindingPage(page, (binding) => binding) };
+      const { messages, nextPageToken } = toProtoPage(page, BINDING_LIST);
+      return { bindings: messages, nextPageToken };
     },
 
     async listPrincipalPolicies(request, context) {
@@ -99,21 +103,14 @@ export function policyService(
         keyPrincipalOf(context).namespaceId,
         page.rows.map(({ policy }) => policy),
       );
-      const boundPolicies = page.rows.map(({ binding }, index) => {
-        const policy = described[index];
-        return { ...(policy && { policy: toProtoPolicy(policy) }), binding: toProtoBinding(binding) };
-      });
-      return { boundPolicies, nextPageToken: nextBindingPage(page, ({ binding }) => binding) };
+      const rows = page.rows.map(({ binding }, index) => ({ binding, policy: described[index] }));
+      const { messages, nextPageToken } = toProtoPage({ rows, hasMore: page.hasMore }, BOUND_POLICY_LIST);
+      return { boundPolicies: messages, nextPageToken };
     },
   };
 }
 
 function fromBindingPage({ pageSize, pageToken }: { pageSize: number; pageToken: string }): PageRequest<"bnd"> {
-  const after = fromPageToken("bindings", pageToken, (id) => parseId("bnd", id));
-  return { size: pageSize || DEFAULT_PAGE_SIZE, after };
-}
-
-function nextBindingPage<Row>({ rows, hasMore }: Page<Row>, bindingOf: (row: Row) => { readonly id: string }): string {
-  const last = rows.at(-1);
-  return hasMore && last !== undefined ? toPageToken("bindings", bindingOf(last).id) : "";
+  const after = fromPageToken(BINDING_LIST.list, pageToken, (id) => parseId("bnd", id));
+  return { size: pageSize || DEFAULT_PAGE_SIZE, after, maxBytes: MAX_PAGE_BYTES };
 }

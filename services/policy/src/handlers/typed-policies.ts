@@ -3,12 +3,13 @@ import type { HandlerContext } from "@connectrpc/connect";
 import type { BindingSchema, PolicySchema, Principal } from "@routeplane/contracts/policy";
 import { type Id, notFound, parseId, requireId } from "@routeplane/domain";
 import type { PolicyKind, SpecOf } from "@routeplane/policy-spec";
-import { fromPageToken, keyPrincipalOf, toPageToken } from "@routeplane/rpc";
+import { fromPageToken, keyPrincipalOf, MAX_PAGE_BYTES, toProtoPage } from "@routeplane/rpc";
 import type { DescribePolicies } from "../domain/policies/described-policy.ts";
 import type { Management } from "../domain/policies/management.ts";
 import type { Policy } from "../domain/policies/policy.ts";
 import type { PolicyStore } from "../domain/ports.ts";
 import { fromProtoPrincipal, toProtoBinding, toProtoPolicy } from "./convert-policy.ts";
+import { POLICY_LIST } from "./policy-lists.ts";
 import { guardrailInRequest } from "./convert-spec.ts";
 import type { SpecChange } from "./spec-changes.ts";
 
@@ -67,15 +68,15 @@ export function typedPolicies<Kind extends PolicyKind>(
     get: async ({ id }, context) => ({ policy: await toProto(await find(requireId("pol", id), context)) }),
 
     async list({ pageSize, pageToken }, context) {
-      const after = fromPageToken("policies", pageToken, (id) => parseId("pol", id));
-      const page = { kind, size: pageSize || DEFAULT_PAGE_SIZE, after };
+      const after = fromPageToken(POLICY_LIST.list, pageToken, (id) => parseId("pol", id));
+      const page = { kind, size: pageSize || DEFAULT_PAGE_SIZE, after, maxBytes: MAX_PAGE_BYTES };
       const { namespaceId } = keyPrincipalOf(context);
       const { rows, hasMore } = await policies.list(namespaceId, page);
-      const last = rows.at(-1);
-      return {
-        policies: (await describe(namespaceId, rows)).map(toProtoPolicy),
-        nextPageToken: hasMore && last ? toPageToken("policies", last.id) : "",
-      };
+      const { messages, nextPageToken } = toProtoPage(
+        { rows: await describe(namespaceId, rows), hasMore },
+        POLICY_LIST,
+      );
+      return { policies: messages, nextPageToken };
     },
 
     async update({ id: text, name, etag }, change, context) {

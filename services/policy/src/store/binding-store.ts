@@ -5,6 +5,8 @@ import { replacesShadow } from "../domain/policies/authority.ts";
 import { requirePrincipalBindingQuota, requirePolicyBindingQuota } from "../domain/policies/quotas.ts";
 import type { Binding, Policy } from "../domain/policies/policy.ts";
 import type { BindingStore } from "../domain/ports.ts";
+import { findGuardrailQuota, requireGuardrailSizes } from "./guardrail-sizes.ts";
+import { idsOfPage, withSizeUpTo } from "./page-size.ts";
 import { type LockedPolicy, lockQuotas, lockPolicy, lockToChange } from "./policy-lock.ts";
 import { fromBindingRow, fromBoundPolicyRow, fromPolicyRow, toBindingRow, toPage } from "./convert-rows.ts";
 import type { PolicySchema } from "./schema.ts";
@@ -19,7 +21,8 @@ export function createBindingStore(database: Database<PolicySchema>): BindingSto
     add: (binding, check) =>
       database.within(binding, async (tx) => {
         const { namespaceId, policyId, principal } = binding;
-        await lockQuotas(tx, [quotaNameOf(binding)]);
+        const guardrails = await findGuardrailQuota(tx, namespaceId, policyId);
+        await lockQuotas(tx, [quotaNameOf(binding), guardrails]);
         const row = await lockPolicy(tx, namespaceId, policyId);
         if (row === undefined) return undefined;
         const policy = fromPolicyRow(row);
@@ -34,6 +37,7 @@ export function createBindingStore(database: Database<PolicySchema>): BindingSto
           await deleteBindings(tx, row, [existing.id]);
         }
         await insertBinding(tx, policy, binding);
+        if (row.guardrail_bytes > 0) await requireGuardrailSizes(tx, namespaceId, policyId);
         return { policy, binding };
       }),
 
@@ -83,21 +87,24 @@ export function createBindingStore(database: Database<PolicySchema>): BindingSto
 
     ofPrincipal: ({ id }, namespaceId, page) =>
       database.within({ namespaceId }, async (tx) => {
-        const rows = await tx
+        const ofPrincipal = tx
           .selectFrom("bindings as b")
           .innerJoin("policies as p", (join) =>
             join.onRef("p.namespace_id", "=", "b.namespace_id").onRef("p.id", "=", "b.policy_id"),
           )
-          .selectAll("p")
-          .select(["b.id as binding_id", "b.principal_type", "b.principal_id", "b.mode", "b.created_at as bound_at"])
-          .select(["b.creator_lineage as bound_by", "b.principal_lineage"])
           .where("b.namespace_id", "=", namespaceId)
           .where("b.principal_id", "=", id)
           .where("b.id", ">", page.after ?? FIRST_ID)
-          .orderBy("b.id")
-          .limit(page.size + 1)
+          .orderBy("b.id");
+        const sized = ofPrincipal.select(["b.id", withSizeUpTo("b.id", "p.spec_bytes")]).limit(page.size + 1);
+        const { ids, hasMore } = await idsOfPage(sized, page);
+        const rows = await ofPrincipal
+          .selectAll("p")
+          .select(["b.id as binding_id", "b.principal_type", "b.principal_id", "b.mode", "b.created_at as bound_at"])
+          .select(["b.creator_lineage as bound_by", "b.principal_lineage"])
+          .where("b.id", "=", sql<Id<"bnd">>`any(${ids})`)
           .execute();
-        return toPage(rows.map(fromBoundPolicyRow), page);
+        return { rows: rows.map(fromBoundPolicyRow), hasMore };
       }),
   };
 }

@@ -16,11 +16,12 @@ export function fromPolicyRow(row: Selectable<PolicySchema["policies"]>): Policy
     disabledAt: row.disabled_at ?? undefined,
     version: row.version,
     creatorLineage: row.creator_lineage,
+    patternInstructions: row.guardrail_instructions ?? undefined,
   };
 }
 
 export function toPolicyRow(policy: Policy) {
-  const { id, namespaceId, name, spec, createdAt, disabledAt, version, creatorLineage } = policy;
+  const { id, namespaceId, name, spec, createdAt, disabledAt, version, creatorLineage, patternInstructions } = policy;
   return {
     namespace_id: namespaceId,
     id,
@@ -30,6 +31,7 @@ export function toPolicyRow(policy: Policy) {
     disabled_at: disabledAt ?? null,
     version,
     creator_lineage: [...creatorLineage],
+    guardrail_instructions: patternInstructions ?? null,
   };
 }
 

@@ -67,8 +67,8 @@ export async function lockToChange(
 }
 
 /** Locks quotas by name, in order of name: until this transaction ends, no other one counts or adds under them. */
-export async function lockQuotas(tx: Tx, names: readonly string[]): Promise<void> {
-  for (const name of names.toSorted()) {
+export async function lockQuotas(tx: Tx, names: readonly (string | undefined)[]): Promise<void> {
+  for (const name of names.filter((known) => known !== undefined).toSorted()) {
     await sql`select pg_advisory_xact_lock(hashtextextended(${name}, 0))`.execute(tx);
   }
 }

@@ -1,12 +1,14 @@
 import { DomainError, type Id } from "@routeplane/domain";
 import { type Database, isUniqueViolation, type Transaction } from "@routeplane/postgres";
-import { sql, type Updateable } from "kysely";
+import { type Selectable, sql, type Updateable } from "kysely";
 import { requirePolicyQuota } from "../domain/policies/quotas.ts";
 import type { Policy } from "../domain/policies/policy.ts";
 import type { PolicyStore } from "../domain/ports.ts";
 import { deleteBindings, insertBinding, quotaNameOf, selectBindings } from "./binding-store.ts";
+import { guardrailQuotaOf, isLargerGuardrail, lockGuardrailQuota, requireGuardrailSizes } from "./guardrail-sizes.ts";
+import { idsOfPage, withSizeUpTo } from "./page-size.ts";
 import { type ChangeablePolicy, lockQuotas, lockToChange } from "./policy-lock.ts";
-import { fromBindingRow, fromPolicyRow, toPage, toPolicyRow } from "./convert-rows.ts";
+import { fromBindingRow, fromPolicyRow, toPolicyRow } from "./convert-rows.ts";
 import type { PolicySchema } from "./schema.ts";
 import { toSpecColumns } from "./convert-spec.ts";
 
@@ -16,10 +18,13 @@ export function createPolicyStore(database: Database<PolicySchema>): PolicyStore
   return {
     add: (policy, bindings) =>
       database.within(policy, async (tx) => {
-        await lockQuotas(tx, [`policies of ${policy.namespaceId}`, ...bindings.map(quotaNameOf)]);
+        const { namespaceId, spec } = policy;
+        const guardrails = bindings.length > 0 ? guardrailQuotaOf(namespaceId, spec.kind) : undefined;
+        await lockQuotas(tx, [`policies of ${namespaceId}`, ...bindings.map(quotaNameOf), guardrails]);
         await requireQuota(tx, policy);
         await withUniqueName(policy, () => tx.insertInto("policies").values(toPolicyRow(policy)).execute());
         for (const binding of bindings) await insertBinding(tx, policy, binding);
+        if (guardrails !== undefined) await requireGuardrailSizes(tx, namespaceId, policy.id);
       }),
 
     find: (namespaceId, policyId) =>
@@ -28,25 +33,35 @@ export function createPolicyStore(database: Database<PolicySchema>): PolicyStore
         return row && fromPolicyRow(row);
       }),
 
-    list: (namespaceId, { kind, size, after }) =>
+    list: (namespaceId, { kind, after, ...bounds }) =>
       database.within({ namespaceId }, async (tx) => {
-        const rows = await selectPolicies(tx, namespaceId)
+        const sized = tx
+          .selectFrom("policies")
+          .select(["id", withSizeUpTo("id", "spec_bytes")])
+          .where("namespace_id", "=", namespaceId)
           .$if(kind !== undefined, (query) => query.where("kind", "=", kind ?? "budget"))
           .$if(after !== undefined, (query) => query.where("id", ">", after ?? null))
           .orderBy("id")
-          .limit(size + 1)
+          .limit(bounds.size + 1);
+        const { ids, hasMore } = await idsOfPage(sized, bounds);
+        const rows = await selectPolicies(tx, namespaceId)
+          .where("id", "=", sql<Id<"pol">>`any(${ids})`)
+          .orderBy("id")
           .execute();
-        return toPage(rows.map(fromPolicyRow), { size });
+        return { rows: rows.map(fromPolicyRow), hasMore };
       }),
 
     update: (caller, policyId, decide) =>
       database.within(caller, async (tx) => {
+        await lockGuardrailQuota(tx, caller.namespaceId, policyId);
         const row = await lockToChange(tx, caller, policyId, "loosens");
         if (row === undefined) return undefined;
         const policy = decide(fromPolicyRow(row));
-        const { name, version } = policy;
+        const { name, version, patternInstructions } = policy;
         const { spec } = toSpecColumns(policy.spec);
-        await withUniqueName(policy, () => change(tx, row, { name, spec, version }));
+        const columns = { name, spec, version, guardrail_instructions: patternInstructions ?? null };
+        const changed = await withUniqueName(policy, () => change(tx, row, columns));
+        if (isLargerGuardrail(changed, row)) await requireGuardrailSizes(tx, caller.namespaceId, policyId);
         return policy;
       }),
 
@@ -112,17 +127,23 @@ async function change(
   tx: Tx,
   { namespace_id: namespaceId, id }: ChangeablePolicy,
   columns: Updateable<PolicySchema["policies"]>,
-): Promise<void> {
-  await tx.updateTable("policies").set(columns).where("namespace_id", "=", namespaceId).where("id", "=", id).execute();
+): Promise<Selectable<PolicySchema["policies"]>> {
+  return tx
+    .updateTable("policies")
+    .set(columns)
+    .where("namespace_id", "=", namespaceId)
+    .where("id", "=", id)
+    .returningAll()
+    .executeTakeFirstOrThrow();
 }
 
 /** Runs a write of a policy. @throws DomainError ALREADY_EXISTS if another policy of the namespace has its name */
-async function withUniqueName({ name }: Policy, write: () => Promise<unknown>): Promise<void> {
+async function withUniqueName<T>({ name }: Policy, write: () => Promise<T>): Promise<T> {
   try {
-    await write();
+    return await write();
   } catch (error) {
-    if (!isUniqueViolation(error, "policies_name_key")) throw error;
-    const rule = "is taken by another policy of this namespace";
+    if (!isUniqueViolation(error, "policies_folded_name")) throw error;
+    const rule = "is taken by another policy of this namespace, in the same letters or in others of the same meaning";
     throw new DomainError("already_exists", "NAME_TAKEN", `name: ${JSON.stringify(name)} ${rule}`, {
       fields: [{ field: "name", rule }],
       metadata: { field: "name" },

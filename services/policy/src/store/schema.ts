@@ -1,7 +1,7 @@
 import type { AuditSchema } from "@routeplane/audit";
 import type { Id } from "@routeplane/domain";
 import type { PolicyKind } from "@routeplane/policy-spec";
-import type { JSONColumnType } from "kysely";
+import type { GeneratedAlways, JSONColumnType } from "kysely";
 import type { Reservation } from "../domain/admission/reservation.ts";
 import type { BindingMode, BoundPrincipal } from "../domain/policies/policy.ts";
 
@@ -18,6 +18,13 @@ export interface PolicySchema extends AuditSchema {
     disabled_at: Date | null;
     version: bigint;
     creator_lineage: Id<"key">[];
+    /** Size of the spec as text. */
+    spec_bytes: GeneratedAlways<number>;
+    guardrail_patterns: GeneratedAlways<number>;
+    /** 0 without a guardrail. */
+    guardrail_bytes: GeneratedAlways<number>;
+    /** Null in rows of earlier releases. */
+    guardrail_instructions: number | null;
   };
   readonly bindings: {
     namespace_id: Id<"ns">;

@@ -1,7 +1,7 @@
 import type { ServiceImpl } from "@connectrpc/connect";
-import type { RequestHistoryService } from "@routeplane/contracts/usage";
+import { LoggedRequestSchema, RequestChargeSchema, type RequestHistoryService } from "@routeplane/contracts/usage";
 import { type Clock, requireId } from "@routeplane/domain";
-import { fromPageToken, fromTimestamp, toPageToken } from "@routeplane/rpc";
+import { fromPageToken, fromTimestamp, toProtoPage } from "@routeplane/rpc";
 import type { Page, RequestFilter, UsageStore } from "../domain/ports.ts";
 import { usageRange } from "../domain/usage.ts";
 import { toPositionText, fromPositionText, toProtoCharge, toProtoLoggedRequest } from "./convert-request.ts";
@@ -33,12 +33,24 @@ export function requestHistoryService(usage: UsageStore, clock: Clock): ServiceI
   return {
     async listRequestHistory(request) {
       const page = await readPage(HISTORY, request, { ...NO_FILTER, exceptStatus: "denied" });
-      return { requests: page.rows.map(toProtoLoggedRequest), nextPageToken: tokenAfter(HISTORY, page) };
+      const { messages: requests, nextPageToken } = toProtoPage(page, {
+        list: HISTORY,
+        schema: LoggedRequestSchema,
+        toProto: toProtoLoggedRequest,
+        positionOf: toPositionText,
+      });
+      return { requests, nextPageToken };
     },
 
     async listRequestCharges(request) {
       const page = await readPage(CHARGES, request, NO_FILTER);
-      return { charges: page.rows.map(toProtoCharge), nextPageToken: tokenAfter(CHARGES, page) };
+      const { messages: charges, nextPageToken } = toProtoPage(page, {
+        list: CHARGES,
+        schema: RequestChargeSchema,
+        toProto: toProtoCharge,
+        positionOf: toPositionText,
+      });
+      return { charges, nextPageToken };
     },
 
     async getRequestCharges({ namespaceId, requestIds }) {
@@ -54,9 +66,4 @@ export function requestHistoryService(usage: UsageStore, clock: Clock): ServiceI
       };
     },
   };
-}
-
-function tokenAfter(list: string, { rows, hasMore }: Page): string {
-  const last = rows.at(-1);
-  return hasMore && last ? toPageToken(list, toPositionText(last)) : "";
 }

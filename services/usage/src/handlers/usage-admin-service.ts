@@ -1,7 +1,14 @@
 import type { ServiceImpl } from "@connectrpc/connect";
-import type { UsageAdminService } from "@routeplane/contracts/usage";
+import { DeadLetterSchema, type UsageAdminService } from "@routeplane/contracts/usage";
 import { type Clock, notFound, parseId, requireId } from "@routeplane/domain";
-import { fromPageToken, fromTimestamp, toPageToken, toTimestamp, wholeNodeOperatorOf } from "@routeplane/rpc";
+import {
+  fromPageToken,
+  fromTimestamp,
+  toPageToken,
+  toProtoPage,
+  toTimestamp,
+  wholeNodeOperatorOf,
+} from "@routeplane/rpc";
 import { type DeadLetter, type DeadLetterStore, moveDeadLetter } from "../domain/dead-letters.ts";
 import type { UsageStore } from "../domain/ports.ts";
 import { reconcile, type ReconciliationStore } from "../domain/reconciliation.ts";
@@ -64,10 +71,14 @@ export function usageAdminService(
       const size = pageSize || DEFAULT_PAGE_SIZE;
       const before = fromPageToken(LIST, pageToken, (id) => parseId("dl", id));
       const letters = await deadLetters.list({ size, before, state: fromProtoDeadLetterState(state) });
-      const page = letters.slice(0, size);
-      const last = page.at(-1);
-      const nextPageToken = letters.length > size && last !== undefined ? toPageToken(LIST, last.id) : "";
-      return { deadLetters: page.map(toProtoDeadLetter), nextPageToken };
+      const page = { rows: letters.slice(0, size), hasMore: letters.length > size };
+      const { messages, nextPageToken } = toProtoPage(page, {
+        list: LIST,
+        schema: DeadLetterSchema,
+        toProto: toProtoDeadLetter,
+        positionOf: (letter) => letter.id,
+      });
+      return { deadLetters: messages, nextPageToken };
     },
 
     async getDeadLetter({ id }, context) {

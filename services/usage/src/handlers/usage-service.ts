@@ -1,7 +1,7 @@
 import type { ServiceImpl } from "@connectrpc/connect";
-import type { UsageService } from "@routeplane/contracts/usage";
+import { LoggedRequestSchema, type UsageService } from "@routeplane/contracts/usage";
 import { type Clock, notFound, requireId } from "@routeplane/domain";
-import { fromPageToken, fromTimestamp, keyPrincipalOf, toPageToken, toTimestamp } from "@routeplane/rpc";
+import { fromPageToken, fromTimestamp, keyPrincipalOf, toProtoPage, toTimestamp } from "@routeplane/rpc";
 import { watchRequests } from "./watch-requests.ts";
 import type { UsageStore } from "../domain/ports.ts";
 import { totalOf, usageRange } from "../domain/usage.ts";
@@ -38,12 +38,13 @@ export function usageService(usage: UsageStore, clock: Clock): ServiceImpl<typeo
       const { namespaceId } = keyPrincipalOf(context);
       const before = fromPageToken("requests", pageToken, fromPositionText);
       const page = { size: pageSize || DEFAULT_PAGE_SIZE, before, filter: fromProtoFilter(filter) };
-      const { rows, hasMore } = await usage.list(namespaceId, page);
-      const last = rows.at(-1);
-      return {
-        requests: rows.map(toProtoLoggedRequest),
-        nextPageToken: hasMore && last ? toPageToken("requests", toPositionText(last)) : "",
-      };
+      const { messages: requests, nextPageToken } = toProtoPage(await usage.list(namespaceId, page), {
+        list: "requests",
+        schema: LoggedRequestSchema,
+        toProto: toProtoLoggedRequest,
+        positionOf: toPositionText,
+      });
+      return { requests, nextPageToken };
     },
 
     watchRequests: watchRequests(usage),

@@ -1,7 +1,7 @@
 import { timestampFromDate } from "@bufbuild/protobuf/wkt";
 import { Code, ConnectError } from "@connectrpc/connect";
 import { UsageDimension } from "@routeplane/contracts/usage";
-import { parseId } from "@routeplane/domain";
+import { foldName, parseId } from "@routeplane/domain";
 import { listServedModels, type NodeClient } from "../../client.ts";
 import type { Context } from "../../context.ts";
 import { CliError, ExitCode } from "../../errors.ts";
@@ -56,7 +56,9 @@ async function resolveKey({ keys }: NodeClient, nameOrId: string): Promise<strin
     });
     return { rows, nextPageToken };
   }, fromProtoKey);
-  const matches = list.data.filter(({ name }) => name === nameOrId);
+  const alikeNames = list.data.filter(({ name }) => foldName(name) === foldName(nameOrId));
+  const sameNames = alikeNames.filter(({ name }) => name === nameOrId);
+  const matches = sameNames.length > 0 ? sameNames : alikeNames;
   const [match, ...others] = matches;
   if (match !== undefined && others.length === 0) return match.id;
   if (match !== undefined) {

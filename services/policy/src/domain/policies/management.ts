@@ -68,8 +68,8 @@ export function createManagement(
   const now = (): Date => new Date(clock());
   return {
     async create(caller, { name, spec, guardrail, bindTo = [] }) {
-      await requireValidSpec(guardrail);
-      const policy = newPolicy(caller, name, spec, now());
+      const instructions = await requireValidSpec(guardrail);
+      const policy = newPolicy(caller, { name, spec }, instructions, now());
       const repeated = bindTo.findIndex(
         ({ id }, index) => bindTo.findIndex((principal) => principal.id === id) < index,
       );
@@ -86,8 +86,8 @@ export function createManagement(
     },
 
     async update(caller, id, update) {
-      await requireValidSpec(update.guardrail);
-      return requireFound(await policies.update(caller, id, (policy) => updatedPolicy(policy, update)));
+      const instructions = await requireValidSpec(update.guardrail);
+      return requireFound(await policies.update(caller, id, (policy) => updatedPolicy(policy, update, instructions)));
     },
 
     enable: async (caller, id) => requireFound(await policies.enable(caller, id)),

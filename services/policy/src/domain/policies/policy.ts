@@ -1,5 +1,5 @@
 import { DomainError, type Id, invalidField, newId } from "@routeplane/domain";
-import type { PolicySpec } from "@routeplane/policy-spec";
+import { guardrailOf, type PolicySpec } from "@routeplane/policy-spec";
 import { type GuardrailInRequest, requireNonEmptySpec } from "./spec-rules.ts";
 
 export interface Policy {
@@ -14,6 +14,8 @@ export interface Policy {
   readonly version: bigint;
   /** Key ids from the root key down to the key that created the policy; empty if that is not recorded. */
   readonly creatorLineage: readonly Id<"key">[];
+  /** Instructions that the content patterns of its guardrail compile to; undefined if that is not recorded. */
+  readonly patternInstructions: number | undefined;
 }
 
 /** Principal of a binding: a namespace stands for every key in it, a key for itself and every key below it. */
@@ -59,11 +61,16 @@ export interface PolicyUpdate {
   readonly etag?: string;
 }
 
-/** Policy of a new id and version 1. @throws DomainError INVALID_ARGUMENT for a spec without a rule */
+/**
+ * Policy of a new id and version 1.
+ *
+ * @param patternInstructions of its guardrail, from `requireValidSpec`
+ * @throws DomainError INVALID_ARGUMENT for a spec without a rule
+ */
 export function newPolicy(
   { namespaceId, lineage }: { readonly namespaceId: Id<"ns">; readonly lineage: readonly Id<"key">[] },
-  name: string,
-  spec: PolicySpec,
+  { name, spec }: { readonly name: string; readonly spec: PolicySpec },
+  patternInstructions: number,
   createdAt: Date,
 ): Policy {
   return {
@@ -75,6 +82,7 @@ export function newPolicy(
     disabledAt: undefined,
     version: 1n,
     creatorLineage: lineage,
+    patternInstructions,
   };
 }
 
@@ -84,8 +92,17 @@ export function requireEtag(policy: Policy, etag: string | undefined): void {
   throw new DomainError("aborted", "ETAG_MISMATCH", "the policy has changed since this etag: read it again");
 }
 
-/** Policy after an update. @throws DomainError ABORTED for another etag, INVALID_ARGUMENT for a change that breaks a rule */
-export function updatedPolicy(policy: Policy, { name, spec, etag }: PolicyUpdate): Policy {
+/**
+ * Policy after an update.
+ *
+ * @param broughtInstructions instructions of the guardrail that the update brings, from `requireValidSpec`
+ * @throws DomainError ABORTED for another etag, INVALID_ARGUMENT for a change that breaks a rule
+ */
+export function updatedPolicy(
+  policy: Policy,
+  { name, spec, etag, guardrail }: PolicyUpdate,
+  broughtInstructions: number,
+): Policy {
   requireEtag(policy, etag);
   if (name === undefined && spec === undefined) {
     throw new DomainError("invalid_argument", "FIELD_INVALID", "there is nothing to change: set the fields to change");
@@ -95,5 +112,13 @@ export function updatedPolicy(policy: Policy, { name, spec, etag }: PolicyUpdate
   if (next.kind !== policy.spec.kind) {
     throw invalidField("spec", `a policy's kind never changes, and this one is a ${policy.spec.kind}`);
   }
-  return { ...policy, name: name ?? policy.name, spec: requireNonEmptySpec(next), version: policy.version + 1n };
+  const patterns = guardrailOf(next)?.contentPatterns;
+  const isBrought = patterns === undefined || patterns === guardrail?.guardrail.contentPatterns;
+  return {
+    ...policy,
+    name: name ?? policy.name,
+    spec: requireNonEmptySpec(next),
+    version: policy.version + 1n,
+    patternInstructions: isBrought ? broughtInstructions : policy.patternInstructions,
+  };
 }

@@ -1,4 +1,5 @@
 import { DomainError, type Id } from "@routeplane/domain";
+import { MAX_COMPOSED_BYTES, MAX_COMPOSED_INSTRUCTIONS, MAX_COMPOSED_PATTERNS } from "@routeplane/guardrails";
 
 /** Quotas. They bound the policies that one request is judged by, and the rows that one change touches. */
 export const MAX_POLICIES_OF_NAMESPACE = 1_000;
@@ -53,6 +54,33 @@ export function requirePolicyBindingQuota(
   requireQuota(all, MAX_BINDINGS_OF_POLICY, "a policy has bindings");
   if (!isSubKey(creatorLineage)) return;
   requireQuota(bySubKeys, MAX_BINDINGS_OF_POLICY_BY_SUB_KEYS, "sub-keys bind one policy to principals");
+}
+
+/** Size of a guardrail, or of all that apply to one principal: those of its namespace and of every key of its lineage. */
+export interface GuardrailSize {
+  /** Number of content patterns. */
+  readonly patterns: number;
+  /** Instructions that the patterns compile to. */
+  readonly instructions: number;
+  /** Bytes that a service sends to say what it is, with the source of each rule. */
+  readonly bytes: number;
+}
+
+const GUARDRAIL_BOUNDS: readonly (readonly [keyof GuardrailSize, number, (size: string) => string])[] = [
+  ["patterns", MAX_COMPOSED_PATTERNS, (count) => `have ${count} content patterns`],
+  ["instructions", MAX_COMPOSED_INSTRUCTIONS, (count) => `have content patterns that compile to ${count} instructions`],
+  ["bytes", MAX_COMPOSED_BYTES, (count) => `take ${count} bytes`],
+];
+
+/** @throws DomainError RESOURCE_EXHAUSTED if the guardrails that apply to a principal are more than a gateway judges by */
+export function requireGuardrailQuota(principalId: string, size: GuardrailSize): void {
+  for (const [measure, limit, text] of GUARDRAIL_BOUNDS) {
+    if (size[measure] <= limit) continue;
+    const sum = `the guardrails that apply to ${principalId} would ${text(String(size[measure]))} together`;
+    const message = `${sum}, more than ${limit}: unbind some, or make them smaller`;
+    const metadata = { limit: String(limit), sum: String(size[measure]), principal_id: principalId };
+    throw new DomainError("resource_exhausted", "LIMIT_REACHED", message, { metadata });
+  }
 }
 
 function isSubKey(lineage: readonly Id<"key">[]): boolean {

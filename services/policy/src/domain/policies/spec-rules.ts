@@ -1,6 +1,6 @@
 import { setImmediate } from "node:timers/promises";
-import { invalidField } from "@routeplane/domain";
-import { type GuardrailSpec, patternFault } from "@routeplane/guardrails";
+import { invalidField, nameFault } from "@routeplane/domain";
+import { type GuardrailSpec, MAX_COMPOSED_INSTRUCTIONS, measurePattern } from "@routeplane/guardrails";
 import type { PolicySpec } from "@routeplane/policy-spec";
 
 /** Guardrail of a request that creates or updates a policy. */
@@ -11,28 +11,42 @@ export interface GuardrailInRequest {
 }
 
 /**
- * Validates what the contract's rules of shape leave open: texts, unique names, patterns that compile. Called before any lock
- * is taken, because a pattern can take milliseconds to compile; each is compiled in a turn of the event loop of its own.
+ * Validates what the contract's rules of shape leave open: texts, unique names, patterns that compile, and together to what a
+ * gateway runs. Called before any lock is taken, because a pattern can take milliseconds to compile; each is compiled in a turn
+ * of the event loop of its own.
  *
+ * @returns the number of instructions that the patterns compile to
  * @throws DomainError INVALID_ARGUMENT, naming the field
  */
-export async function requireValidSpec(inRequest: GuardrailInRequest | undefined): Promise<void> {
-  if (inRequest === undefined) return;
+export async function requireValidSpec(inRequest: GuardrailInRequest | undefined): Promise<number> {
+  if (inRequest === undefined) return 0;
   const { guardrail, fieldPrefix } = inRequest;
   const { modelAllow = [], modelDeny = [], contentPatterns = [] } = guardrail;
-  for (const [index, model] of modelAllow.entries()) requireText(model, `${fieldPrefix}model_allow.models[${index}]`);
-  for (const [index, model] of modelDeny.entries()) requireText(model, `${fieldPrefix}model_deny.models[${index}]`);
+  for (const [index, model] of modelAllow.entries()) requireName(model, `${fieldPrefix}model_allow.models[${index}]`);
+  for (const [index, model] of modelDeny.entries()) requireName(model, `${fieldPrefix}model_deny.models[${index}]`);
   const names = new Set<string>();
+  let instructions = 0;
   for (const [index, { name, pattern }] of contentPatterns.entries()) {
     const path = `${fieldPrefix}content_patterns[${index}]`;
-    requireText(name, `${path}.name`);
+    requireName(name, `${path}.name`);
     if (names.has(name)) throw invalidField(`${path}.name`, "is the name of another pattern of this guardrail");
     names.add(name);
     requireText(pattern, `${path}.pattern`);
-    const fault = patternFault(pattern);
-    if (fault !== undefined) throw invalidField(`${path}.pattern`, fault.message);
+    const measured = measurePattern(pattern);
+    if (typeof measured !== "number") throw invalidField(`${path}.pattern`, measured.message);
+    instructions += measured;
     await setImmediate();
   }
+  if (instructions <= MAX_COMPOSED_INSTRUCTIONS) return instructions;
+  const rule = `compile to ${instructions} instructions together, more than ${MAX_COMPOSED_INSTRUCTIONS}: use fewer patterns or smaller repetitions`;
+  throw invalidField(`${fieldPrefix}content_patterns`, rule);
+}
+
+/** @throws DomainError INVALID_ARGUMENT for a name of which nothing is seen, or as `requireText` */
+function requireName(name: string, path: string): void {
+  requireText(name, path);
+  const fault = nameFault(name);
+  if (fault !== undefined) throw invalidField(path, fault);
 }
 
 /** @throws DomainError INVALID_ARGUMENT for a text that is blank, cannot be stored, or never occurs in a request */
