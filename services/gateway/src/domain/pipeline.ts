@@ -21,7 +21,7 @@ import { type GuardedRequest, guardRequest } from "./guardrails/request-guard.ts
 import { type ResponseGuard, responseGuardOf } from "./guardrails/response-guard.ts";
 import type { DenialRecorder } from "./metering/denial-recorder.ts";
 import { OpenReservation } from "./metering/open-reservation.ts";
-import { factsOf } from "./metering/request-facts.ts";
+import { factsOf, type RequestFacts } from "./metering/request-facts.ts";
 import type { Settlements } from "./metering/settlements.ts";
 import { Timings } from "./metering/timings.ts";
 import type { Admissions } from "./ports/admissions.ts";
@@ -39,7 +39,9 @@ import type { TokenBounds } from "./request/token-bounds.ts";
 import { prepareUpstreamBody } from "./request/upstream-body.ts";
 import { cancelReasonOf, cancelUnlessPermitted, refusalOfCancellation } from "./response/cancellation.ts";
 import { isBillable, noAnswerResult, notRecordedResult } from "./response/no-answer.ts";
-import { cancelledResult, relay, type RelayResult } from "./response/relay.ts";
+import { ClientStream } from "./response/client-stream.ts";
+import { isSuccess, relay } from "./response/relay.ts";
+import { cancelledResult, type RelayResult } from "./response/relay-result.ts";
 
 /**
  * Serves one inference request.
@@ -78,6 +80,8 @@ export interface PipelineDependencies {
   readonly clock: Clock;
   /** Maximum duration of a request; less than the life of a reservation, so that no request outlives its own. 10 min by default. */
   readonly totalTimeoutMs?: number;
+  /** Silence after which a stream has a heart-beat. 15 s by default. */
+  readonly heartbeatMs?: number;
   /** Rate limit of judging content, by key. A new one by default. */
   readonly meter?: JudgingMeter;
 }
@@ -190,8 +194,8 @@ interface Forwarding {
  * before that. Throws only for a fault of the gateway.
  */
 async function forward(
-  { log, totalTimeoutMs = TOTAL_TIMEOUT_MS }: PipelineDependencies,
-  { reply, timings, upstream, model }: RequestContext,
+  { log, totalTimeoutMs = TOTAL_TIMEOUT_MS, heartbeatMs }: PipelineDependencies,
+  { facts, reply, timings, upstream, model }: RequestContext,
   reservation: OpenReservation,
   { request, bodyFor, granted, responseGuard }: Forwarding,
 ): Promise<RelayResult> {
@@ -201,11 +205,15 @@ async function forward(
     return { ...cancelledResult(cancelReasonOf(reply), undefined, 0), billable: false, neverSent: true };
   }
   const timeout = setTimeout(() => reply.cancel("too_long"), totalTimeoutMs);
+  const stream = streamed ? new ClientStream(reply, heartbeatMs) : undefined;
   let committed: Promise<void> | undefined;
   let answer: PromiseSettledResult<UpstreamAnswer> | undefined;
   try {
     committed = reservation.recordAdmission();
-    committed.catch(() => reply.cancel("not_durable"));
+    committed.then(
+      () => stream?.start(),
+      () => reply.cancel("not_durable"),
+    );
     const body = bodyFor(Math.floor(granted.outputTokensMax / choices));
     timings.markUpstreamCall();
     reservation.markSent();
@@ -215,17 +223,33 @@ async function forward(
     answer = callOutcome;
     if (!isBillable(answer)) reservation.markRefused();
     if (commit.status === "rejected") return notRecordedResult(commit.reason, answer);
-    if (answer.status === "rejected") return noAnswerResult(answer.reason, reply);
+    if (answer.status === "rejected") {
+      const result = noAnswerResult(answer.reason, reply);
+      return stream === undefined ? result : await stream.finish(result);
+    }
     const metered = { wantsUsageChunk, choices, outputTokensMax: granted.outputTokensMax };
-    return await relay(answer.value, { ...metered, streamed, reply, guard: responseGuard, timings });
+    const relayed = await relay(answer.value, { ...metered, reply, stream, guard: responseGuard, timings });
+    const { status: upstreamStatus, requestId: upstreamRequestId } = answer.value;
+    const result = { ...relayed, upstreamStatus, upstreamRequestId };
+    if (relayed.upstreamError !== undefined || !isSuccess(answer.value)) reportUpstreamError(result, facts, log);
+    return result;
   } catch (error) {
     if (committed === undefined) return notRecordedResult(error, undefined);
     throw error;
   } finally {
     clearTimeout(timeout);
+    stream?.stop();
     timings.markAnswerEnd();
     if (answer?.status === "fulfilled") discard(answer.value, log);
   }
+}
+
+/** Logs an error of an upstream in its own words, also where the client gets others: it may concern the operator alone. */
+function reportUpstreamError(result: RelayResult, facts: RequestFacts, log: Logger): void {
+  const { requestId, namespaceId, keyId, provider, model } = facts;
+  const { upstreamStatus, upstreamRequestId, upstreamError, httpStatus, errorCode } = result;
+  const error = { upstreamStatus, upstreamRequestId, upstreamError, httpStatus, errorCode };
+  log.warn({ requestId, namespaceId, keyId, provider, model, ...error }, "the upstream answered with an error");
 }
 
 /** Ends the connection of an answer that has been relayed. A failure changes nothing about the answer. */

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { parseChatRequest } from "../domain/request/chat-request.ts";
-import { collect } from "../domain/response/relay.ts";
+import { collect } from "../domain/response/answer-body.ts";
 import { createEchoUpstream } from "./echo-upstream.ts";
 
 const echo = createEchoUpstream(() => 1_700_000_000_000);

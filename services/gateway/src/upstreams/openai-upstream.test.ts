@@ -1,6 +1,6 @@
 import { afterEach, describe, expect, it } from "vitest";
 import { type Answer, sendJson, startFakeProvider, type FakeProvider } from "../../test/fake-provider.ts";
-import { collect } from "../domain/response/relay.ts";
+import { collect } from "../domain/response/answer-body.ts";
 import { type CallOptions, createOpenAiUpstream, TIMEOUTS, type UpstreamTimeouts } from "./openai-upstream.ts";
 
 const opened: { close(): Promise<void> }[] = [];

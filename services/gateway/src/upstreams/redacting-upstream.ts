@@ -1,3 +1,4 @@
+import { recogniseBody } from "../domain/response/answer-body.ts";
 import type { SecretRedactor } from "../domain/response/secret-redactor.ts";
 import { withoutSplitSecrets } from "../domain/response/split-secrets.ts";
 import type { Upstream } from "../domain/ports/upstream.ts";
@@ -13,9 +14,7 @@ export function redactingUpstream(upstream: Upstream, redactor: SecretRedactor):
     async chatCompletion(request) {
       const answer = await upstream.chatCompletion(request);
       const { retryAfter, requestId, contentType } = answer;
-      const bytes = redactor.stream(answer.body);
-      const isStream = contentType === "text/event-stream" || (request.streamed && contentType === "");
-      const body = isStream ? withoutSplitSecrets(bytes, redactor.secrets) : bytes;
+      const body = redacted(answer.body, contentType, request.streamed, redactor);
       const texts = {
         retryAfter: retryAfter && redactor.text(retryAfter),
         requestId: requestId && redactor.text(requestId),
@@ -23,4 +22,15 @@ export function redactingUpstream(upstream: Upstream, redactor: SecretRedactor):
       return { ...answer, ...texts, body };
     },
   };
+}
+
+/** Redacts a body, as a stream if it is one, however it is labelled. */
+async function* redacted(
+  body: AsyncIterable<Uint8Array>,
+  contentType: string,
+  isStreamed: boolean,
+  redactor: SecretRedactor,
+): AsyncGenerator<Uint8Array> {
+  const recognised = await recogniseBody(redactor.stream(body), contentType, isStreamed);
+  yield* recognised.isStream ? withoutSplitSecrets(recognised.body, redactor.secrets) : recognised.body;
 }

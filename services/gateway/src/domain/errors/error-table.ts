@@ -229,6 +229,14 @@ export const ERROR_TABLE = {
       "operator can mend and which is not retryable.",
     action: "Try again unless `x-should-retry` is `false`; then tell the operator.",
   },
+  upstream_quota_exhausted: {
+    status: 502,
+    type: "upstream_error",
+    retryable: false,
+    meaning:
+      "The operator's account at the upstream has no quota or credit left, or is closed. It is not a limit of the client's key.",
+    action: "Tell the operator; trying again does not help.",
+  },
   upstream_unreachable: {
     status: 502,
     type: "upstream_error",
@@ -249,6 +257,13 @@ export const ERROR_TABLE = {
     retryable: false,
     meaning: "The upstream went on beyond the output bound that it was given, so the gateway ended the request.",
     action: "Tell the operator: this upstream does not keep to `max_tokens`.",
+  },
+  upstream_overloaded: {
+    status: 503,
+    type: "upstream_error",
+    retryable: "sometimes",
+    meaning: "The upstream says that it is overloaded or unavailable for now (503 or 529). Nothing is charged.",
+    action: "Wait for the seconds in `retry-after`, if it is there, then try again.",
   },
   overloaded: {
     status: 503,

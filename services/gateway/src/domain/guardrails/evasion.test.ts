@@ -11,6 +11,7 @@ import { ANSWERS, MEDIA, REQUESTS, STREAMS } from "../../../test/evasion-variant
 import { createGuards } from "./guard.ts";
 import { JudgingMeter } from "./judging-meter.ts";
 import type { CallingKey } from "../ports/key-verifier.ts";
+import { ClientStream } from "../response/client-stream.ts";
 import { relay } from "../response/relay.ts";
 import { guardRequest } from "./request-guard.ts";
 import { responseGuardOf } from "./response-guard.ts";
@@ -69,7 +70,8 @@ async function answer(spec: GuardrailSpec, bytes: string, streamed: boolean, mod
   };
   const metered = { wantsUsageChunk: true, outputTokensMax: 1_000_000, choices: 1 };
   const responseGuard = await responseGuardOf(guard, decisions, reply.signal, share);
-  const context = { ...metered, streamed, reply, guard: responseGuard, timings: new Timings() };
+  const stream = streamed ? new ClientStream(reply) : undefined;
+  const context = { ...metered, reply, stream, guard: responseGuard, timings: new Timings() };
   const { errorCode } = await relay(answered, context);
   return { code: errorCode, text: reply.text, rules: decisions.shadowDenials.map(({ rule }) => rule) };
 }

@@ -9,6 +9,7 @@ import { DecisionLog } from "./decision-log.ts";
 import { createGuards } from "./guard.ts";
 import type { CallingKey } from "../ports/key-verifier.ts";
 import { UpstreamFault } from "../ports/upstream.ts";
+import { ClientStream } from "../response/client-stream.ts";
 import { relay } from "../response/relay.ts";
 import { responseGuardOf } from "./response-guard.ts";
 import { type SseEvent, SseSplitter } from "../wire/sse.ts";
@@ -50,7 +51,7 @@ async function streamed({ spec, mode, bytes, breaks = false, wantsUsageChunk = t
   };
   const responseGuard = await responseGuardOf(guard, decisions, reply.signal, { spend() {}, isExhausted: false });
   const metered = { wantsUsageChunk, outputTokensMax: 1_000_000, choices: 2 };
-  const context = { ...metered, streamed: true, reply, guard: responseGuard, timings: new Timings() };
+  const context = { ...metered, reply, stream: new ClientStream(reply), guard: responseGuard, timings: new Timings() };
   const relayed = await relay(answer, context);
   const { shadowDenials, guardrailDecisions } = decisions;
   return { relayed, reply, text: reply.text, chunks: chunksOf(reply.text), shadowDenials, guardrailDecisions };

@@ -5,7 +5,7 @@ import { type Model, priceAt } from "../request/model-directory.ts";
 import type { AdmissionDecision } from "../ports/admissions.ts";
 import type { Decisions, Reservation, Settlement } from "../ports/usage-log.ts";
 import { type AppliedPrice, NO_RECEIPT } from "./receipt.ts";
-import type { RelayResult } from "../response/relay.ts";
+import type { RelayResult } from "../response/relay-result.ts";
 import type { RequestContext } from "../request-context.ts";
 import type { TokenBounds } from "../request/token-bounds.ts";
 import type { TokenUsage } from "./usage.ts";
@@ -85,15 +85,16 @@ const NOT_DENIED = { deniedByPolicyId: "", deniedByBindingId: "", deniedRule: ""
 /** Settlement of an admitted request whose answer was relayed, or failed to arrive. */
 export function settlementOf(
   charge: Charge,
-  { outcome, httpStatus, errorCode }: RelayResult,
+  { outcome, httpStatus, errorCode, upstreamStatus, upstreamRequestId, upstreamError }: RelayResult,
   { reservedNanoUsd, admittedAt }: Reservation,
   { decisions, timings, completedAt }: SettledRequest,
 ): Settlement {
   const { shadowDenials, guardrailDecisions } = decisions;
   const { firstTokenMs, upstreamMs } = timings;
   const ended = { outcome, httpStatus, errorCode, completedAt };
+  const answered = { upstreamStatus, upstreamRequestId, upstreamError };
   const decided = { ...NOT_DENIED, shadowDenials, guardrailDecisions };
-  return { ...charge, ...ended, ...decided, reservedNanoUsd, admittedAt, firstTokenMs, upstreamMs };
+  return { ...charge, ...ended, ...answered, ...decided, reservedNanoUsd, admittedAt, firstTokenMs, upstreamMs };
 }
 
 interface SettledRequest extends Pick<RequestContext, "timings"> {

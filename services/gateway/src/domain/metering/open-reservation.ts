@@ -15,7 +15,7 @@ import type { AdmissionRequest, Admissions, ReservationKey } from "../ports/admi
 import type { OutboxOffset, Reservation, Settlement, UsageLog } from "../ports/usage-log.ts";
 import { rateLimitHeaders } from "../response/rate-limit-headers.ts";
 import { dependencyDown, limitExceeded } from "../errors/refusal.ts";
-import type { RelayResult } from "../response/relay.ts";
+import type { RelayResult } from "../response/relay-result.ts";
 import type { Settlements } from "./settlements.ts";
 import type { RequestContext } from "../request-context.ts";
 import type { TokenBounds } from "../request/token-bounds.ts";

@@ -71,6 +71,11 @@ export class StreamMeter {
     return this.#answeredBy;
   }
 
+  /** True once every requested choice is finished. */
+  get isFinished(): boolean {
+    return this.#finished.size === this.#request.choices;
+  }
+
   /** True once the upstream has sent the end of the stream. */
   get isDone(): boolean {
     return this.#done;
@@ -134,7 +139,7 @@ export class StreamMeter {
     this.#reported = largerOf(usage, this.#reported);
     if (isPlaceholder(usage, this.hasBegun)) return;
     this.#lastUsage = usage;
-    if (this.#done || this.#finished.size === this.#request.choices) this.#usage = usage;
+    if (this.#done || this.isFinished) this.#usage = usage;
   }
 }
 

@@ -3,7 +3,8 @@ import { cancelReasonOf } from "./cancellation.ts";
 import type { Reply } from "../ports/reply.ts";
 import { type UpstreamAnswer, UpstreamFault } from "../ports/upstream.ts";
 import { dependencyDown, type Refusal, upstreamFailed } from "../errors/refusal.ts";
-import { cancelledResult, isSuccess, refusedResult, type RelayResult } from "./relay.ts";
+import { isSuccess } from "./relay.ts";
+import { cancelledResult, refusedResult, type RelayResult } from "./relay-result.ts";
 
 /**
  * Result of a request whose admission could not be committed, because NATS or the disk failed. The upstream was called meanwhile:

@@ -32,7 +32,14 @@ describe("an answer with status 200 that is of no use", () => {
     ["text that is no JSON", BODY, "application/json", "<html>", undefined, invalid],
     ["JSON that is no completion", BODY, "application/json", '{"hello":1}', undefined, invalid],
     ["JSON that is no completion, with usage", BODY, "application/json", JSON.stringify(usage), 6n, invalid],
-    ["a stream that was not requested", BODY, "text/event-stream", "data: {}\n\n", undefined, invalid],
+    [
+      "a stream that was not requested and breaks off",
+      BODY,
+      "text/event-stream",
+      "data: {}\n\n",
+      undefined,
+      "upstream_error",
+    ],
     ["no stream where one was requested", stream, "text/html", "<html>", undefined, invalid],
     ["a whole completion where a stream was requested", stream, "application/json", JSON.stringify(usage), 6n, invalid],
   ])("being %s makes 502, and is charged by its usage, else as reserved", async (_, body, type, text, used, code) => {
@@ -158,12 +165,13 @@ describe("a stream", () => {
     expect(reply.text).toMatch(/^data: \{"choices":\[\{"delta":\{"content":"a"\}\}\]\}\n\ndata: \{"error"/);
   });
 
-  it("that dies after its final usage was reported is charged that", async () => {
+  it("that dies after every choice is finished is whole, and charged its final usage", async () => {
     const finish = 'data: {"choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}\n\n';
     const body = breakingAfter(first + finish + usageChunk);
     const { serve, usage } = pipelineUnderTest({ upstream: answeringUpstream("text/event-stream", [], { body }) });
-    await serve(stream);
-    expect(usage.settlements).toMatchObject([{ outcome: "failed", estimated: false, costNanoUsd: 5n * MICRO }]);
+    const { reply } = await serve(stream);
+    expect(reply.text).toMatch(/"finish_reason":"stop".*\n\ndata: \[DONE\]\n\n$/);
+    expect(usage.settlements).toMatchObject([{ outcome: "succeeded", estimated: false, costNanoUsd: 5n * MICRO }]);
   });
 
   it("that dies before its first event is a 502", async () => {

@@ -2,10 +2,10 @@ import { parseJsonOrUndefined } from "../wire/json.ts";
 import { endOfString } from "../wire/json-members.ts";
 import { type SseEvent, SseSplitter } from "../wire/sse.ts";
 import { UpstreamFault } from "../ports/upstream.ts";
+import { MAX_ANSWER_BYTES } from "./answer-body.ts";
 
 /** Characters of the start of a secret from which events are held back; fewer occur in any text. */
 const MIN_HELD_CHARS = 4;
-const MAX_EVENT_BYTES = 4 * 1024 ** 2;
 /** Bound of the events that are held back; beyond it they are passed on. */
 const MAX_HELD_BYTES = 1024 ** 2;
 /** Bound of the texts that are tracked at a time, and of the pieces in one event; no answer has so many. */
@@ -31,7 +31,7 @@ export async function* withoutSplitSecrets(
   chunks: AsyncIterable<Uint8Array>,
   secrets: readonly string[],
 ): AsyncGenerator<Uint8Array> {
-  const splitter = new SseSplitter(MAX_EVENT_BYTES);
+  const splitter = new SseSplitter(MAX_ANSWER_BYTES);
   const detector = new SecretDetector(secrets);
   let held: Buffer[] = [];
   let heldBytes = 0;
@@ -45,7 +45,8 @@ export async function* withoutSplitSecrets(
         held = held.slice(0, passed);
         throw new UpstreamFault("broken", "the upstream spells its own key");
       }
-      if (state === "none" || heldBytes > MAX_HELD_BYTES) passed = held.length;
+      // Nothing follows the end, so nothing completes a secret that has begun.
+      if (state === "none" || heldBytes > MAX_HELD_BYTES || data.trim() === "[DONE]") passed = held.length;
     }
     if (passed === 0) return undefined;
     const leaving = held.slice(0, passed);

@@ -1,61 +1,106 @@
-import { isObject, MAX_ANSWER_VALUES, parseJsonOrUndefined } from "../wire/json.ts";
-import type { UpstreamAnswer } from "../ports/upstream.ts";
-import { ERROR_TABLE, type ErrorCode, INVALID_REQUEST } from "../errors/error-table.ts";
+import { ERROR_TABLE, INVALID_REQUEST } from "../errors/error-table.ts";
 import { Refusal, upstreamFailed } from "../errors/refusal.ts";
+import { readRetryAfter, retryAfterWait } from "../errors/retry-after.ts";
+import { isPassing, kindOfError, statusOfWords } from "./error-kinds.ts";
+import { readErrorBody, type UpstreamWords } from "./upstream-words.ts";
 
-/** Statuses about the client's request, which are passed on in the upstream's words. */
-const REQUEST_STATUSES = new Set([400, 404, 413, 415, 422]);
-const MAX_MESSAGE_CHARS = 2_000;
-/** Matches a `Retry-After` in seconds or as an HTTP date. Anything else is not passed on: no client could use it. */
-const RETRY_AFTER = /^(?:\d{1,9}(?:\.\d{1,9})?|[A-Z][a-z]{2}, \d{2} [A-Z][a-z]{2} \d{4} \d{2}:\d{2}:\d{2} GMT)$/;
+/** Error of an upstream, as the client gets it, and in its own words. */
+export interface UpstreamRefusal {
+  readonly refusal: Refusal;
+  readonly words: UpstreamWords;
+}
+
+/** Head of an answer, as far as a refusal is made of it. */
+export interface RefusedHead {
+  readonly status: number;
+  readonly retryAfter: string | undefined;
+}
 
 /**
- * Refusal for an upstream's status other than 2xx. A status about credentials or payment concerns the operator's account, so it
- * is not passed on to the client.
+ * Refusal for an upstream's status other than 2xx. An error about credentials, payment or the upstream itself concerns the
+ * operator, so its words are not passed on to the client.
  */
-export function refusalOfUpstreamStatus({ status, retryAfter }: UpstreamAnswer, body: Buffer): Refusal {
-  if (REQUEST_STATUSES.has(status)) return passedOn(status, body);
-  if (status === 429) return tooManyRequests(body, retryAfter);
-  if (status === 401 || status === 402 || status === 403) {
-    const message = "the upstream refuses the gateway's own credentials or account; the operator of this node must act";
-    return new Refusal("upstream_error", message, { retryable: false });
+export function refusalOfUpstreamStatus({ status, retryAfter }: RefusedHead, body: Buffer): UpstreamRefusal {
+  const words = readErrorBody(body);
+  const kind = kindOfError(status, words);
+  if (kind === "failure") {
+    const message = `the upstream failed with HTTP status ${status}`;
+    return { words, refusal: new Refusal("upstream_error", message, { retryable: isPassing(status) }) };
   }
-  if (status === 408 || status === 504) return upstreamFailed("upstream_timeout", "the upstream timed out");
-  return upstreamFailed("upstream_error", `the upstream failed with HTTP status ${status}`);
+  return { words, refusal: refusalOfKind(kind, { status, words, retryAfter }) };
 }
 
-function passedOn(status: number, body: Buffer): Refusal {
-  const { message, type = INVALID_REQUEST, param, code = null } = readError(body);
+/**
+ * Refusal for an error that an upstream sends with a status of success, or in a stream: in its own words, with the status that
+ * its code, status or type stands for, else 502. It is the answer to the request, so one of no known kind would come again.
+ */
+export function refusalOfUpstreamWords(words: UpstreamWords, retryAfter?: string): Refusal {
+  const status = statusOfWords(words);
+  const kind = kindOfError(status, words);
+  if (kind === "quota" || kind === "credentials" || kind === "request" || kind === "rate") {
+    return refusalOfKind(kind, { status: status ?? ERROR_TABLE.upstream_error.status, words, retryAfter });
+  }
+  const code =
+    kind === "overloaded" ? "upstream_overloaded" : kind === "timeout" ? "upstream_timeout" : "upstream_error";
+  const { status: ownStatus, type } = ERROR_TABLE[code];
+  const retryable = status !== undefined && isPassing(status);
+  const error = { status: ownStatus, type: words.type ?? type, code: words.code ?? code, retryable };
+  const message = words.message ?? "the upstream answered with an error that it does not explain";
+  return new Refusal(error, message, { param: words.param ?? null, ...waitOf(retryAfter, words, retryable) });
+}
+
+type KindOfRefusal = Exclude<ReturnType<typeof kindOfError>, "failure">;
+
+interface StatedError {
+  readonly status: number;
+  readonly words: UpstreamWords;
+  readonly retryAfter: string | undefined;
+}
+
+function refusalOfKind(kind: KindOfRefusal, { status, words, retryAfter }: StatedError): Refusal {
+  switch (kind) {
+    case "request":
+      return passedOn(status, words);
+    case "rate":
+      return tooManyRequests(words, retryAfter);
+    case "quota": {
+      const message =
+        "the operator's account at the upstream is out of quota or credit; the operator of this node must act";
+      return new Refusal("upstream_quota_exhausted", message);
+    }
+    case "credentials": {
+      const message =
+        "the upstream refuses the gateway's own credentials or account; the operator of this node must act";
+      return new Refusal("upstream_error", message, { retryable: false });
+    }
+    case "overloaded": {
+      const message = `the upstream is overloaded (HTTP status ${status}); try again later`;
+      return new Refusal("upstream_overloaded", message, waitOf(retryAfter, words, true));
+    }
+    case "timeout":
+      return upstreamFailed("upstream_timeout", "the upstream timed out");
+  }
+}
+
+function passedOn(status: number, words: UpstreamWords): Refusal {
+  const { message, type = INVALID_REQUEST, param = "", code = "" } = words;
   const text = message ?? `the upstream refused the request with HTTP status ${status}`;
-  return new Refusal({ status, type, code, retryable: false }, text, { param: param ?? null });
+  return new Refusal({ status, type, code: code || null, retryable: false }, text, { param: param || null });
 }
 
-function tooManyRequests(body: Buffer, retryAfter: string | undefined): Refusal {
+function tooManyRequests(words: UpstreamWords, retryAfter: string | undefined): Refusal {
   const { status, type: defaultType } = ERROR_TABLE.rate_limit_exceeded;
-  const { message, type = defaultType, code = "rate_limit_exceeded" satisfies ErrorCode } = readError(body);
+  const { message, type = defaultType, code = "rate_limit_exceeded" } = words;
   const text = message ?? "the upstream receives more requests than it takes; try again later";
-  const isUsable = retryAfter !== undefined && RETRY_AFTER.test(retryAfter);
-  return new Refusal({ status, type, code, retryable: true }, text, {
-    retryAfter: isUsable ? retryAfter : undefined,
-  });
+  const { retryable, ...wait } = waitOf(retryAfter, words, true);
+  return new Refusal({ status, type, code, retryable }, text, wait);
 }
 
-type ErrorTexts = Partial<Record<"message" | "type" | "param" | "code", string>>;
-
-/** Reads the error object of OpenAI's envelope or of a similar one (`{"error": "text"}`, `{"message": …}`, `{"detail": …}`). */
-function readError(body: Buffer): ErrorTexts {
-  const envelope = parseJsonOrUndefined(body.toString("utf8"), MAX_ANSWER_VALUES);
-  if (!isObject(envelope)) return {};
-  const error = envelope["error"] ?? envelope["message"] ?? envelope["detail"] ?? envelope;
-  if (typeof error === "string") return { message: bounded(error) };
-  if (!isObject(error)) return {};
-  const texts = (["message", "type", "param", "code"] as const).flatMap((name) => {
-    const value = error[name];
-    return typeof value === "string" ? [[name, bounded(value)] as const] : [];
-  });
-  return Object.fromEntries(texts);
-}
-
-function bounded(text: string): string {
-  return text.slice(0, MAX_MESSAGE_CHARS);
+/** Wait of an upstream's header, else the one in its words. From 60 s on no SDK waits, so none may try again by itself. */
+function waitOf(retryAfter: string | undefined, { retryAfterSecs }: UpstreamWords, retryable: boolean) {
+  const header = readRetryAfter(retryAfter, Date.now());
+  if (header !== undefined) return { retryAfter, retryable: retryable && retryAfterWait(header).retryable };
+  if (retryAfterSecs === undefined) return { retryAfter: undefined, retryable };
+  const wait = retryAfterWait(retryAfterSecs * 1_000);
+  return { ...wait, retryable: retryable && wait.retryable };
 }

@@ -13,6 +13,8 @@ export const MAX_REQUEST_VALUES = 100_000;
 export const MAX_ANSWER_VALUES = 1_000_000;
 /** Characters that are scanned, in some milliseconds, between two turns of the event loop. */
 const STRETCH_CHARS = 1_000_000;
+/** Length from which a text is checked in several turns of the event loop. */
+export const LARGE_JSON_CHARS = STRETCH_CHARS;
 
 export type JsonObject = Record<string, unknown>;
 
@@ -53,12 +55,17 @@ export function checkJson(text: string, maxValues: number): void {
  * @throws JsonTooComplex; SyntaxError; the reason of the signal
  */
 export async function parseLargeJson(text: string, maxValues: number, signal: AbortSignal): Promise<unknown> {
+  await checkLargeJson(text, maxValues, signal);
+  return JSON.parse(text);
+}
+
+/** Checks the bounds of a large text, with pauses. @throws JsonTooComplex; the reason of the signal once it is aborted */
+export async function checkLargeJson(text: string, maxValues: number, signal: AbortSignal): Promise<void> {
   const scan = new JsonScan(text, maxValues);
   while (!scan.isDone) {
     scan.read();
     if (text.length > STRETCH_CHARS) await pause(signal);
   }
-  return JSON.parse(text);
 }
 
 /** Waits for one turn of the event loop. @throws the reason of the signal once it is aborted */

@@ -1,9 +1,11 @@
 /** Server-sent event, as bytes and as data. */
 export interface SseEvent {
-  /** Bytes that the upstream sent for it, blank line included. */
+  /** Bytes that the upstream sent for it, blank line included, and a byte order mark before it left out. */
   readonly raw: Buffer;
   /** `data` fields, joined by newlines; undefined if the event has none, e.g. a comment that keeps the connection alive. */
   readonly data: string | undefined;
+  /** Last `event` field; undefined if there is none. */
+  readonly name?: string | undefined;
 }
 
 const LF = 0x0a;
@@ -50,7 +52,7 @@ export class SseSplitter {
     const length = pending.length + chunk.length;
     const isFirst = this.#memory.buffer === pending.buffer && this.#memory.byteOffset === pending.byteOffset;
     if (!isFirst || this.#memory.length < length) {
-      this.#memory = Buffer.allocUnsafeSlow(2 * length);
+      this.#memory = Buffer.allocUnsafeSlow(Math.max(length, Math.min(2 * length, this.#maxEventBytes)));
       pending.copy(this.#memory);
     }
     this.#memory.set(chunk, pending.length);
@@ -82,13 +84,13 @@ export class SseSplitter {
   }
 
   #take(end: number): SseEvent {
-    const raw = this.#pending.subarray(0, end);
+    const bytes = this.#pending.subarray(0, end);
     this.#pending = this.#pending.subarray(end);
     this.#at = 0;
     this.#lineStart = 0;
-    const content = this.#atStreamStart && raw.subarray(0, 3).equals(BYTE_ORDER_MARK) ? raw.subarray(3) : raw;
+    const raw = this.#atStreamStart ? withoutByteOrderMark(bytes) : bytes;
     this.#atStreamStart = false;
-    return { raw, data: dataOf(content.toString("utf8")) };
+    return { raw, ...fieldsOf(raw.toString("utf8")) };
   }
 }
 
@@ -97,12 +99,28 @@ export function formatSse(data: string): Buffer {
   return Buffer.from(`data: ${data}\n\n`);
 }
 
-function dataOf(event: string): string | undefined {
-  const values = event
-    .split(/\r\n|\n|\r/)
-    .filter((line) => line === "data" || line.startsWith("data:"))
-    .map((line) => line.slice("data:".length).replace(/^ /, ""));
-  return values.length === 0 ? undefined : values.join("\n");
+/** Removes a byte order mark from the start of a text. */
+export function withoutByteOrderMark(bytes: Buffer): Buffer {
+  return bytes.subarray(0, 3).equals(BYTE_ORDER_MARK) ? bytes.subarray(3) : bytes;
+}
+
+function fieldsOf(event: string): Pick<SseEvent, "data" | "name"> {
+  let data: string | undefined;
+  let name: string | undefined;
+  for (const line of event.split(/\r\n|\n|\r/)) {
+    const value = valueOf(line, "data");
+    if (value !== undefined) data = data === undefined ? value : `${data}\n${value}`;
+    else name = valueOf(line, "event") ?? name;
+  }
+  return { data, name };
+}
+
+/** Value of a field, if the line is one of that name. */
+function valueOf(line: string, name: string): string | undefined {
+  if (!line.startsWith(name)) return undefined;
+  if (line.length === name.length) return "";
+  if (line[name.length] !== ":") return undefined;
+  return line.slice(line[name.length + 1] === " " ? name.length + 2 : name.length + 1);
 }
 
 function viewOf(bytes: Uint8Array): Buffer {

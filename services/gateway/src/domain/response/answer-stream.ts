@@ -1,0 +1,210 @@
+import { setTimeout as delay } from "node:timers/promises";
+import { hasOutput } from "../metering/usage.ts";
+import { type MeteredRequest, StreamMeter } from "../metering/stream-meter.ts";
+import {
+  checkJson,
+  checkLargeJson,
+  isObject,
+  LARGE_JSON_CHARS,
+  MAX_ANSWER_VALUES,
+  parseJsonOrUndefined,
+} from "../wire/json.ts";
+import { formatSse, type SseEvent, SseSplitter } from "../wire/sse.ts";
+import { MAX_ANSWER_BYTES } from "./answer-body.ts";
+import { errorWordsOf } from "./answer-error.ts";
+import type { UpstreamWords } from "./upstream-words.ts";
+
+/** Wait for `[DONE]` once every choice is finished and the usage is known; and for the usage after `[DONE]`. */
+export const END_GRACE_MS = 1_000;
+/** Wait for usage and `[DONE]` once every choice is finished. */
+export const FINISH_GRACE_MS = 10_000;
+
+/** Event that ends a stream of the OpenAI API. */
+export const DONE: SseEvent = { raw: formatSse("[DONE]"), data: "[DONE]" };
+
+/**
+ * Stream of an upstream, read to its end: `[DONE]`, an error, the end of the connection; or a short wait after every requested
+ * choice is finished, whatever the upstream does then. Its events, usage and end do not depend on how its bytes arrive in chunks.
+ */
+export class AnswerStream {
+  readonly meter: StreamMeter;
+  readonly #body: AsyncIterable<Uint8Array>;
+  readonly #signal: AbortSignal;
+  readonly #splitter = new SseSplitter(MAX_ANSWER_BYTES);
+  /** Monotonic time of the finish, or of the last text after it. */
+  #finishedAt: number | undefined;
+  #doneAt: number | undefined;
+  #hasTextAfterFinish = false;
+  #hasEndedCleanly = false;
+  #hasData = false;
+  #error: { readonly words: UpstreamWords; readonly isFirst: boolean } | undefined;
+  #hasFailedChoice = false;
+  #fault: unknown;
+  #isOver = false;
+
+  /** @param signal stops the reading of large events once it is aborted */
+  constructor(body: AsyncIterable<Uint8Array>, request: MeteredRequest, signal: AbortSignal) {
+    this.#body = body;
+    this.#signal = signal;
+    this.meter = new StreamMeter(request);
+  }
+
+  /** True once the upstream has sent the end of the stream. */
+  get isDone(): boolean {
+    return this.#doneAt !== undefined;
+  }
+
+  /** Error that the upstream sent; undefined if it sent none. `isFirst` if no event with data came before it. */
+  get error(): { readonly words: UpstreamWords; readonly isFirst: boolean } | undefined {
+    return this.#error;
+  }
+
+  /** True if the upstream gave a choice the finish reason `error`. */
+  get hasFailedChoice(): boolean {
+    return this.#hasFailedChoice;
+  }
+
+  /** Fault that ended the stream; undefined if none did. */
+  get fault(): unknown {
+    return this.#fault;
+  }
+
+  /**
+   * True if the answer is complete: by `[DONE]`, or because every requested choice has a finish reason. A connection that breaks
+   * off after that takes nothing from the answer.
+   */
+  get isWhole(): boolean {
+    if (this.#error !== undefined || this.#hasFailedChoice || this.meter.isExhausted) return false;
+    if (this.isDone) return true;
+    return this.meter.isFinished && (!this.#hasTextAfterFinish || this.#hasEndedCleanly);
+  }
+
+  /** Reads the stream. @returns the events that the client is to get, `[DONE]` included, and an error not; never throws */
+  async *read(): AsyncGenerator<readonly SseEvent[]> {
+    const chunks = this.#body[Symbol.asyncIterator]();
+    try {
+      while (!this.#isOver) {
+        const next = await this.#nextOf(chunks);
+        if (next === undefined) return;
+        const events = next.done === true ? this.#rest() : this.#splitter.push(next.value);
+        const visible = await this.#absorb(events);
+        if (next.done === true) this.#end();
+        if (visible.length > 0) yield visible;
+      }
+    } catch (error) {
+      this.#fault = error;
+    }
+  }
+
+  #end(): void {
+    this.#isOver = true;
+    this.#hasEndedCleanly = this.#fault === undefined;
+  }
+
+  /** Waits for a chunk, once the answer is complete for a short time only. @returns undefined after that */
+  async #nextOf(chunks: AsyncIterator<Uint8Array>): Promise<IteratorResult<Uint8Array> | undefined> {
+    const until = this.#graceEnd();
+    if (until === undefined) return chunks.next();
+    const waitMs = until - performance.now();
+    if (waitMs <= 0) return undefined;
+    const next = chunks.next();
+    const timer = new AbortController();
+    const elapsed = delay(waitMs, undefined, { signal: timer.signal }).catch(() => undefined);
+    try {
+      return await Promise.race([next, elapsed]);
+    } finally {
+      timer.abort();
+      // A read that nobody waits for ends when the connection is closed.
+      next.catch(() => {});
+    }
+  }
+
+  /** Monotonic time at which the stream is over; undefined while choices are unfinished. */
+  #graceEnd(): number | undefined {
+    const isUsageKnown = this.meter.usage !== undefined;
+    if (this.#doneAt !== undefined) return isUsageKnown ? 0 : this.#doneAt + END_GRACE_MS;
+    if (!this.meter.isFinished) return undefined;
+    this.#finishedAt ??= performance.now();
+    return this.#finishedAt + (isUsageKnown ? END_GRACE_MS : FINISH_GRACE_MS);
+  }
+
+  /** Last event, without its blank line. It was truncated, and is not passed on, unless it is whole as JSON or the end. @throws JsonTooComplex */
+  #rest(): readonly SseEvent[] {
+    return this.#splitter.end().flatMap((event) => {
+      const { raw, data } = event;
+      if (data === undefined) return [];
+      checkJson(data, MAX_ANSWER_VALUES);
+      const isWhole = isEnd(event) || isObject(parseJsonOrUndefined(data));
+      return isWhole ? [{ ...event, raw: Buffer.concat([raw, Buffer.from("\n\n")]) }] : [];
+    });
+  }
+
+  async #absorb(events: readonly SseEvent[]): Promise<readonly SseEvent[]> {
+    const visible: SseEvent[] = [];
+    for (const event of events) {
+      if (this.#isOver) break;
+      try {
+        await this.#check(event);
+      } catch (error) {
+        this.#fault = error;
+        this.#isOver = true;
+        break;
+      }
+      const passed = this.#absorbOne(event);
+      if (passed !== undefined) visible.push(passed);
+    }
+    return visible;
+  }
+
+  /** Checks the bounds of data that meter and guard may parse. @throws JsonTooComplex; the reason of the signal */
+  async #check({ data = "" }: SseEvent): Promise<void> {
+    if (data.length <= LARGE_JSON_CHARS) checkJson(data, MAX_ANSWER_VALUES);
+    else await checkLargeJson(data, MAX_ANSWER_VALUES, this.#signal);
+  }
+
+  /** Reads one event. @returns the event that the client is to get, if any */
+  #absorbOne(event: SseEvent): SseEvent | undefined {
+    const { data } = event;
+    const { meter } = this;
+    if (data === undefined) return this.isDone ? undefined : event;
+    const isFirst = !this.#hasData;
+    this.#hasData = true;
+    if (this.isDone) {
+      meter.absorb(data);
+      return undefined;
+    }
+    if (isEnd(event)) {
+      meter.absorb("[DONE]");
+      this.#doneAt = performance.now();
+      return data === "[DONE]" ? event : DONE;
+    }
+    const words = errorWordsOf(event);
+    if (words !== undefined) {
+      meter.absorb(data);
+      this.#error = { words, isFirst };
+      this.#isOver = true;
+      return undefined;
+    }
+    if (meter.isFinished && hasOutput(data)) {
+      this.#finishedAt = performance.now();
+      this.#hasTextAfterFinish = true;
+    }
+    const isVisible = meter.absorb(data);
+    this.#hasFailedChoice ||= FAILED.test(data);
+    if (meter.isExhausted) this.#isOver = true;
+    return isVisible && !meter.isExhausted ? event : undefined;
+  }
+}
+
+/** Matches a choice that the upstream says has failed. */
+const FAILED = /"finish_reason"\s*:\s*"error"/;
+
+/** True for the end of a stream, in every spelling that upstreams have for it. */
+function isEnd({ data = "", name }: SseEvent): boolean {
+  if (data.length > MAX_END_CHARS) return false;
+  const text = data.trim().toLowerCase();
+  if (text === "[done]" || text === '"[done]"') return true;
+  return name?.toLowerCase() === "done" && (text === "" || text === "{}" || text === "done" || text === "null");
+}
+
+const MAX_END_CHARS = 100;

@@ -1,0 +1,71 @@
+import type { ResponseGuard } from "../guardrails/response-guard.ts";
+import { StreamGuard } from "../guardrails/stream-guard.ts";
+import type { Refusal } from "../errors/refusal.ts";
+import type { SseEvent } from "../wire/sse.ts";
+import { type ClientStream, errorEvent } from "./client-stream.ts";
+
+/** Bound of the comments that wait for the first event. */
+const MAX_HELD_BYTES = 16 * 1024;
+
+/**
+ * Client's stream behind the guardrails that apply to the answer. Comments before the first event with data wait for it, so that
+ * an upstream that fails after a few of them still has its status.
+ */
+export class GuardedStream {
+  readonly #client: ClientStream;
+  readonly #guard: StreamGuard | undefined;
+  #held: Buffer[] = [];
+  #heldBytes = 0;
+  #hasData = false;
+
+  /** @param choices number of requested choices */
+  constructor(client: ClientStream, guard: ResponseGuard | undefined, choices: number) {
+    this.#client = client;
+    this.#guard = guard && new StreamGuard(guard, choices);
+  }
+
+  /** Refusal of a guardrail, after which nothing leaves; undefined as long as the stream passes. */
+  get refusal(): Refusal | undefined {
+    return this.#guard?.refusal;
+  }
+
+  /** Passes events on as far as the guardrails let them. @throws Error if the request was cancelled */
+  async pass(events: readonly SseEvent[]): Promise<void> {
+    if (this.#guard === undefined)
+      await this.#write(
+        events.map(({ raw }) => raw),
+        events.some(hasData),
+      );
+    else for (const event of events) await this.#write(await this.#guard.pass(event), hasData(event));
+    await this.#sendRefusal();
+  }
+
+  /** Passes on what the guardrails held back. Called at the end of the stream, however it came. */
+  async flush(): Promise<void> {
+    if (this.#guard === undefined) return;
+    await this.#write(this.#guard.flush(), true).catch(() => {});
+    await this.#sendRefusal();
+  }
+
+  async #write(bytes: readonly Buffer[], isOfData: boolean): Promise<void> {
+    this.#hasData ||= isOfData;
+    if (this.#hasData || this.#client.hasBegun) {
+      const held = this.#held;
+      this.#held = [];
+      return this.#client.write([...held, ...bytes]);
+    }
+    for (const each of bytes) {
+      this.#heldBytes += each.length;
+      if (this.#heldBytes <= MAX_HELD_BYTES) this.#held.push(each);
+    }
+  }
+
+  /** Sends the client the refusal at once: the upstream is read to its end, because it reports its usage there. */
+  async #sendRefusal(): Promise<void> {
+    if (this.refusal !== undefined && this.#client.hasBegun) await this.#client.end(errorEvent(this.refusal));
+  }
+}
+
+function hasData({ data }: SseEvent): boolean {
+  return data !== undefined;
+}

@@ -1,0 +1,48 @@
+import type { AnsweredBy, TokenUsage } from "../metering/usage.ts";
+import type { CancelReason } from "../ports/reply.ts";
+import type { Refusal } from "../errors/refusal.ts";
+import { refusalOfCancellation } from "./cancellation.ts";
+
+/** Result of relaying an upstream's answer, before anything is charged for it. */
+export interface RelayResult {
+  readonly outcome: "succeeded" | "failed" | "cancelled";
+  /** Final count of the upstream; undefined if it is not known. */
+  readonly usage: TokenUsage | undefined;
+  /** Lower bound of a usage that is not known: the count that the upstream had reported when the request was cancelled. */
+  readonly reported?: TokenUsage | undefined;
+  readonly answeredBy?: AnsweredBy;
+  /** True if the request is charged even if its usage is not known: the upstream may have billed for it. */
+  readonly billable: boolean;
+  readonly httpStatus: number;
+  readonly errorCode: string;
+  /** Refusal that the client has still to be sent. */
+  readonly refusal?: Refusal;
+  /** Status of the upstream's answer; undefined if none came. */
+  readonly upstreamStatus?: number | undefined;
+  readonly upstreamRequestId?: string | undefined;
+  /** Error of the upstream in its own words, for the log and the request row; undefined if it gave none. */
+  readonly upstreamError?: string | undefined;
+  /** True if nothing went upstream. */
+  readonly neverSent?: boolean;
+}
+
+/** The part of a result that decides its charge. */
+export type ReportedUsage = Pick<RelayResult, "usage" | "reported" | "answeredBy">;
+
+/** Result of a request that is refused without a charge: the upstream did not do the work. */
+export function refusedResult(refusal: Refusal): RelayResult {
+  const { status, code, type } = refusal;
+  const errorCode = code ?? type;
+  return { outcome: "failed", usage: undefined, billable: false, httpStatus: status, errorCode, refusal };
+}
+
+/** Result of a request that is refused and charged: the upstream may have done the work. */
+export function chargedRefusalResult(refusal: Refusal, reported: ReportedUsage): RelayResult {
+  return { ...refusedResult(refusal), ...reported, billable: true };
+}
+
+/** Result of a cancelled request. It is charged: the upstream was at work, and its bill is not known unless it reported one. */
+export function cancelledResult(reason: CancelReason, usage: TokenUsage | undefined, httpStatus: number): RelayResult {
+  const outcome = reason === "client_gone" ? "cancelled" : "failed";
+  return { outcome, usage, billable: true, httpStatus, errorCode: reason, refusal: refusalOfCancellation(reason) };
+}

@@ -1,0 +1,70 @@
+import { upstreamFailed } from "../errors/refusal.ts";
+import type { StreamMeter } from "../metering/stream-meter.ts";
+import { AnswerStream, DONE } from "./answer-stream.ts";
+import { cancelReasonOf, refusalOfCancellation } from "./cancellation.ts";
+import type { ClientStream } from "./client-stream.ts";
+import { brokenAnswer, errorResult } from "./failed-answer.ts";
+import { GuardedStream } from "./guarded-stream.ts";
+import type { RelayContext } from "./relay-context.ts";
+import { cancelledResult, chargedRefusalResult, type RelayResult, type ReportedUsage } from "./relay-result.ts";
+
+/** Passes a stream on to a client that asked for one. Never throws. */
+export async function relayStream(
+  body: AsyncIterable<Uint8Array>,
+  client: ClientStream,
+  context: RelayContext,
+): Promise<RelayResult> {
+  const { reply, timings, guard, choices } = context;
+  const answer = new AnswerStream(body, context, reply.signal);
+  const guarded = new GuardedStream(client, guard, choices);
+  let fault: unknown;
+  try {
+    for await (const events of answer.read()) {
+      await guarded.pass(events);
+      if (answer.meter.hasBegun) timings.markOutput();
+      // The client need not wait for the upstream, which may report its usage behind the end, or hold the connection open.
+      if (answer.isDone && guarded.refusal === undefined) await client.end();
+    }
+  } catch (error) {
+    fault = error;
+  }
+  if (answer.meter.isExhausted && !answer.isDone) reply.cancel("reservation_exhausted");
+  await guarded.flush();
+  const { refusal } = guarded;
+  if (refusal !== undefined) return chargedRefusalResult(refusal, reportedUsageOf(answer.meter));
+  return resultOf(answer, fault ?? answer.fault, client, context);
+}
+
+/** Result of a stream that is over. It is complete once the upstream has sent its end, even if a connection failed afterwards. */
+async function resultOf(
+  answer: AnswerStream,
+  fault: unknown,
+  client: ClientStream,
+  { reply, guard }: RelayContext,
+): Promise<RelayResult> {
+  const reported = reportedUsageOf(answer.meter);
+  if (reply.signal.aborted && !answer.isDone) return cancelled(cancelReasonOf(reply), reported);
+  if (answer.isWhole) {
+    await client.end(answer.isDone ? undefined : DONE.raw);
+    return { ...reported, billable: true, httpStatus: 200, outcome: "succeeded", errorCode: "" };
+  }
+  if (answer.error === undefined) {
+    const failed = upstreamFailed("upstream_error", "the upstream says that its answer failed");
+    return chargedRefusalResult(answer.hasFailedChoice ? failed : brokenAnswer(fault), reported);
+  }
+  const { words, isFirst } = answer.error;
+  try {
+    return await errorResult(words, reported, guard, !isFirst);
+  } catch {
+    return cancelled(cancelReasonOf(reply), reported);
+  }
+}
+
+function cancelled(reason: ReturnType<typeof cancelReasonOf>, reported: ReportedUsage): RelayResult {
+  if (reason === "client_gone") return { ...cancelledResult(reason, undefined, 200), ...reported };
+  return chargedRefusalResult(refusalOfCancellation(reason), reported);
+}
+
+export function reportedUsageOf({ usage, reported, answeredBy }: StreamMeter): ReportedUsage {
+  return { usage, reported, answeredBy };
+}
