@@ -45,7 +45,7 @@ export class ClientStream {
   start(): void {
     if (this.#isEnded) return;
     // A cancelled request is ended by those who wait for its answer.
-    this.#timer = setTimeout(() => this.#beat().catch(() => {}), this.#heartbeatMs);
+    this.#timer = setTimeout(() => void this.#beat().catch(() => {}), this.#heartbeatMs);
   }
 
   /** Stops the heart-beats. */
