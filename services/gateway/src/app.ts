@@ -44,7 +44,10 @@ export async function startGateway(config: Config): Promise<RunningProcess> {
 }
 
 export interface GatewayWiring {
-  readonly config: Pick<Config, "serviceToken" | "authUrl" | "policyUrl" | "usageUrl" | "providers" | "natsOutage">;
+  readonly config: Pick<
+    Config,
+    "serviceToken" | "authUrl" | "policyUrl" | "usageUrl" | "providers" | "natsOutage" | "maxRequestBytes"
+  >;
   readonly publisher: EventPublisher;
   readonly upstreams: ReadonlyMap<string, Upstream>;
   readonly log: Logger;
@@ -98,8 +101,9 @@ export function wireGateway({ config, publisher, upstreams, log, clock }: Gatewa
     ...management.dependencies,
   ];
   const configuredAt = Math.floor(clock() / 1000);
+  const { maxRequestBytes } = config;
   const routes = [
-    ...inferenceRoutes({ serve, verifyKey, guardOf, directory, configuredAt }),
+    ...inferenceRoutes({ serve, verifyKey, guardOf, directory, configuredAt, maxRequestBytes }),
     ...managementRoutes({ relays: management.relays, authenticate: createAuthenticate(verifyKey) }),
     healthRoute(dependencies, clock),
   ];

@@ -14,6 +14,8 @@ export interface Config extends ServerConfig {
   readonly spoolMaxBytes: number;
   /** Memory budget of the bodies of all requests. */
   readonly maxBodyBytes: number;
+  /** Bound of the body of an inference request. */
+  readonly maxRequestBytes: number;
   /** Behaviour while NATS is disconnected: `spool` syncs events to the disk, `refuse` refuses requests. */
   readonly natsOutage: "spool" | "refuse";
   readonly providers: readonly Provider[];
@@ -24,8 +26,12 @@ export interface Config extends ServerConfig {
 const MEBIBYTE = 1024 ** 2;
 const SPOOL_BYTES = { min: MEBIBYTE, max: 1024 ** 2 * MEBIBYTE, fallback: 1024 * MEBIBYTE };
 
-/** Memory for request bodies; the minimum holds a few of the largest ones (10 MiB). */
-const BODY_BYTES = { min: 32 * MEBIBYTE, max: 64 * 1024 * MEBIBYTE, fallback: 256 * MEBIBYTE };
+/** Memory for request bodies. */
+const BODY_BYTES = { min: 32 * MEBIBYTE, max: 64 * 1024 * MEBIBYTE, fallback: 512 * MEBIBYTE };
+/** Bound of one body: at least what small programs send, and OpenAI's bound unless the memory is too small for it. */
+const REQUEST_BYTES = { min: MEBIBYTE, max: 256 * MEBIBYTE, fallback: 50 * MEBIBYTE };
+/** Part of the memory that one body may be: a key alone gets a third of it, and a body is held as bytes and as text. */
+const REQUEST_PART = 6;
 
 /**
  * Reads the environment and the providers file.
@@ -45,6 +51,7 @@ export function readConfig(variables: Readonly<Record<string, string | undefined
 
 function readSettings(env: Environment) {
   const http = ["http:", "https:"];
+  const maxBodyBytes = env.integer("ROUTEPLANE_MAX_BODY_BYTES", BODY_BYTES);
   return {
     ...readServerConfig(env),
     serviceToken: env.text("ROUTEPLANE_SERVICE_TOKEN"),
@@ -54,13 +61,28 @@ function readSettings(env: Environment) {
     nats: env.parsed("ROUTEPLANE_NATS_URL", "must be nats://[user:password@]host[:port]", parseNatsUrl),
     spoolFolder: env.text("ROUTEPLANE_SPOOL_DIR"),
     spoolMaxBytes: env.integer("ROUTEPLANE_SPOOL_MAX_BYTES", SPOOL_BYTES),
-    maxBodyBytes: env.integer("ROUTEPLANE_MAX_BODY_BYTES", BODY_BYTES),
+    maxBodyBytes,
+    maxRequestBytes: readRequestBytes(env, maxBodyBytes),
     natsOutage: env.parsed("ROUTEPLANE_WHEN_NATS_IS_AWAY", "must be spool or refuse", parseNatsOutage, "spool"),
     providersFile: env.optionalText("ROUTEPLANE_PROVIDERS"),
     echo: env.parsed("ROUTEPLANE_ECHO", "must be on or off", parseSwitch, "off"),
     openAiApiKey: env.optionalText("OPENAI_API_KEY"),
     anthropicApiKey: env.optionalText("ANTHROPIC_API_KEY"),
   };
+}
+
+/** Reads the bound of one body, which must fit into the memory for all: else no request of that size could ever be served. */
+function readRequestBytes(env: Environment, maxBodyBytes: number): number {
+  const { min, max, fallback } = REQUEST_BYTES;
+  // A faulty setting is undefined here; it is reported by itself.
+  const memory = Number.isInteger(maxBodyBytes) ? maxBodyBytes : BODY_BYTES.fallback;
+  const largest = Math.min(max, Math.floor(memory / REQUEST_PART));
+  const rule = `must be a whole number from ${min} to ${max}, and at most a sixth of ROUTEPLANE_MAX_BODY_BYTES (${largest})`;
+  const parse = (text: string): number | undefined => {
+    const bytes = /^\d{1,12}$/.test(text) ? Number(text) : 0;
+    return bytes >= min && bytes <= largest ? bytes : undefined;
+  };
+  return env.parsed("ROUTEPLANE_MAX_REQUEST_BYTES", rule, parse, String(Math.min(fallback, largest)));
 }
 
 function parseNatsOutage(text: string): Config["natsOutage"] | undefined {

@@ -72,7 +72,14 @@ export async function startGuardedGateway(options: GuardedGatewayOptions): Promi
   const denialRecorder = createDenialRecorder({ usageLog: usage, settlements, log, clock: Date.now });
   const ports = { admissions, usageLog: usage, settlements, denialRecorder, upstreams, log, clock: Date.now };
   const serve = createPipeline({ subscribeToKey: fakeVerification(verifyKey), directory, guardOf, ...ports });
-  const routes = inferenceRoutes({ serve, verifyKey, guardOf, directory, configuredAt: 0 });
+  const routes = inferenceRoutes({
+    serve,
+    verifyKey,
+    guardOf,
+    directory,
+    configuredAt: 0,
+    maxRequestBytes: 50_000_000,
+  });
   const router = createRouter({
     routes,
     unknownMethod,

@@ -36,16 +36,16 @@ describe("an HTTP server with bodies that never end", () => {
 
   it("refuses bodies beyond the budget with Retry-After, and releases all bytes afterwards", async () => {
     const half = await open("one", 450_000);
-    await eventually(() => http.bodies.bytes === 450_000);
+    await eventually(() => http.bodies.bytes === 450_001);
     const refused = await post("two", 300_000);
     expect([refused.status, refused.headers.get("retry-after")]).toEqual([503, "1"]);
     expect(refused.headers.get("x-should-retry")).toBeNull();
     expect(await refused.json()).toMatchObject({ error: { code: "overloaded" } });
-    expect(http.bodies.bytes).toBe(450_000);
+    expect(http.bodies.bytes).toBe(450_001);
     // The body is complete, and its handler works on it until the client leaves.
     const whole = await open("two", 200_000);
     whole.write("x");
-    await eventually(() => http.bodies.bytes === 650_001);
+    await eventually(() => http.bodies.bytes === 650_002);
     half.destroy();
     whole.destroy();
     await eventually(() => http.bodies.bytes === 0);
@@ -54,6 +54,43 @@ describe("an HTTP server with bodies that never end", () => {
     await small.arrayBuffer();
     expect((await fetch(`${http.url}/body`, { method: "POST", body: "x".repeat(2_000) })).status).toBe(413);
     await eventually(() => http.bodies.bytes === 0);
+  });
+
+  it("refuses a body that it has no memory for before its first byte, and takes the memory of one that is to come", async () => {
+    const first = await http.connected();
+    first.write("POST /hold HTTP/1.1\r\nhost: x\r\nx-holder: one\r\ncontent-length: 400000\r\n\r\n");
+    await eventually(() => http.bodies.bytes === 400_000);
+    const head =
+      "POST /hold HTTP/1.1\r\nhost: x\r\nx-holder: one\r\nexpect: 100-continue\r\ncontent-length: 400000\r\n\r\n";
+    expect(await http.exchangeBytes(head)).toMatch(/^HTTP\/1\.1 503 [^]*"code":"overloaded"/);
+    first.destroy();
+    await eventually(() => http.bodies.bytes === 0);
+  });
+
+  it("counts a text twice, as bytes and as text, and once more if it has other characters than ASCII", async () => {
+    const post = (path: string, body: string) => fetch(http.url + path, { method: "POST", body });
+    expect(await (await post("/text", "x".repeat(100_000))).json()).toEqual({ held: 200_000 });
+    expect(await (await post("/text", `é${"x".repeat(99_998)}`)).json()).toEqual({ held: 300_000 });
+    // Of these bytes there is space for two copies, and not for three.
+    expect((await post("/text", "x".repeat(400_000))).status).toBe(200);
+    expect((await post("/text", `é${"x".repeat(399_998)}`)).status).toBe(503);
+    await eventually(() => http.bodies.bytes === 0);
+  });
+
+  it("reads a body in pieces, whatever its size and framing", async () => {
+    for (const size of [0, 1, 65_536, 65_537, 300_000]) {
+      const bytes = Buffer.from(Array.from({ length: size }, (_, index) => 97 + (index % 26)));
+      const chunked = new ReadableStream<Uint8Array>({
+        start(controller) {
+          for (let from = 0; from < size; from += 7_777) controller.enqueue(bytes.subarray(from, from + 7_777));
+          controller.close();
+        },
+      });
+      for (const body of [bytes, chunked]) {
+        const response = await fetch(`${http.url}/repeat`, { method: "POST", body, duplex: "half" });
+        expect(Buffer.from(await response.arrayBuffer()).equals(bytes)).toBe(true);
+      }
+    }
   });
 
   it("keeps space for other callers, however many bodies one caller sends", async () => {

@@ -21,7 +21,11 @@ export async function startHttpUnderTest() {
   const waiting: (() => void)[] = [];
   const bodies = new BodyBudget(MAX_BODY_BYTES);
   const router = createRouter({
-    routes: [...routesWith((end) => ends.push(end)), ...waitingRoutes(waiting, (end) => ends.push(end))],
+    routes: [
+      ...routesWith((end) => ends.push(end)),
+      ...waitingRoutes(waiting, (end) => ends.push(end)),
+      ...bodyRoutes(bodies),
+    ],
     unknownMethod: () => Promise.reject(new Error()),
     bodies,
     stallTimeoutMs: STALL_TIMEOUT_MS,
@@ -70,6 +74,31 @@ async function sendLarge({ reply }: Exchange, pieces: number, onEnd: OnEnd): Pro
     onEnd("cancelled");
     throw error;
   }
+}
+
+/** Routes that read a body whole: one answers with the memory that it takes, one with the body. */
+function bodyRoutes(bodies: BodyBudget): readonly Route[] {
+  return [
+    {
+      method: "POST",
+      path: "/text",
+      reaches: "gateway",
+      async handle(exchange) {
+        await exchange.readBody(10_000_000, [], true);
+        await exchange.sendJson(200, { held: bodies.bytes });
+      },
+    },
+    {
+      method: "POST",
+      path: "/repeat",
+      reaches: "gateway",
+      async handle({ readBody, reply }) {
+        const body = await readBody(10_000_000, []);
+        reply.begin(200, {});
+        await reply.end(body);
+      },
+    },
+  ];
 }
 
 /** Routes that answer when the test says so: a whole answer, or the second part of one that has begun. */

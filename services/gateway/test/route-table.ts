@@ -28,6 +28,7 @@ export function wireUnservedGateway(log: Logger, onReached: () => void): Gateway
     usageUrl: NOWHERE,
     providers,
     natsOutage,
+    maxRequestBytes: 1 << 20,
   };
   return wireGateway({
     config,

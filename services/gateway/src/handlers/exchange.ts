@@ -1,9 +1,9 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { type Clock, type Id, newId } from "@routeplane/domain";
 import type { CancelReason, Reply } from "../domain/ports/reply.ts";
-import { bodyTooLarge, Refusal } from "../domain/errors/refusal.ts";
 import { endAnswer, writeBytes } from "./answer-writer.ts";
 import type { BodyBudget, BodyShare } from "./body-budget.ts";
+import { drain, readBody, requireAnnouncedSize } from "./request-body.ts";
 import { expectsContinue } from "./request-head.ts";
 
 /** HTTP request and its answer. */
@@ -20,12 +20,13 @@ export interface Exchange {
   /** Checks the size that the request announces. @throws Refusal 413 */
   requireAnnouncedSize(maxBytes: number): void;
   /**
-   * Reads the whole body.
+   * Reads the whole body, and tells a client that expects it to send it.
    *
    * @param holders ids that its bytes are counted for, see `BodyBudget`
-   * @throws Refusal 413; 400 if the client leaves first; 503 if the budget has no space for it
+   * @param isText see `BodyBounds`; false by default
+   * @throws Refusal 413; 400 if the client leaves first; 408 if it stops arriving; 503 if the budget has no space for it
    */
-  readBody(maxBytes: number, holders: readonly string[]): Promise<Buffer>;
+  readBody(maxBytes: number, holders: readonly string[], isText?: boolean): Promise<Buffer>;
   sendJson(status: number, body: unknown): Promise<void>;
   /**
    * Cancels the request once its client ends its side of the connection. For an answer without an end, into which nothing can be
@@ -67,11 +68,12 @@ export function openExchange(
     response,
     reply,
     requireAnnouncedSize: (maxBytes) => requireAnnouncedSize(request, maxBytes),
-    async readBody(maxBytes, holders) {
-      requireAnnouncedSize(request, maxBytes);
+    readBody(maxBytes, holders, isText = false) {
       share = bodies.open(holders);
-      if (expectsContinue(request)) response.writeContinue();
-      return readBody(request, maxBytes, share);
+      const onStart = (): void => {
+        if (expectsContinue(request)) response.writeContinue();
+      };
+      return readBody(request, { maxBytes, share, isText }, onStart);
     },
     async sendJson(status, body) {
       const bytes = Buffer.from(JSON.stringify(body));
@@ -120,79 +122,4 @@ function createReply(request: IncomingMessage, response: ServerResponse, stallTi
       return endAnswer(sending);
     },
   };
-}
-
-/** Most bytes and longest time for which the rest of a request is read and dropped after its answer. */
-const MAX_DROPPED_BYTES = 64 * 1024 ** 2;
-const MAX_DROPPED_MS = 5_000;
-/** Longest wait for the first byte of a body that the client was not told to send: it may never come. */
-const MAX_UNASKED_MS = 500;
-
-/**
- * Reads and drops the rest of a request that is already answered. If the connection were closed while the client is still
- * writing, the client would see a broken pipe in place of the answer.
- */
-function drain(request: IncomingMessage, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    let size = 0;
-    const stop = (): void => {
-      clearTimeout(timer);
-      request.off("data", drop).off("end", stop).off("close", stop);
-      signal.removeEventListener("abort", stop);
-      resolve();
-    };
-    const drop = (chunk: Buffer): void => {
-      if (size === 0) {
-        clearTimeout(timer);
-        timer = setTimeout(stop, MAX_DROPPED_MS);
-      }
-      size += chunk.length;
-      if (size > MAX_DROPPED_BYTES) stop();
-    };
-    let timer = setTimeout(stop, expectsContinue(request) ? MAX_UNASKED_MS : MAX_DROPPED_MS);
-    signal.addEventListener("abort", stop, { once: true });
-    request.on("data", drop).on("end", stop).on("close", stop).resume();
-    if (signal.aborted || request.destroyed) stop();
-  });
-}
-
-function requireAnnouncedSize(request: IncomingMessage, maxBytes: number): void {
-  if (Number(request.headers["content-length"] ?? 0) > maxBytes) throw bodyTooLarge(maxBytes);
-}
-
-/**
- * Reads the body. By events rather than by iteration, which would destroy the connection when it stops: a client that sends too
- * much must be able to read the refusal. The rest of its body is dropped.
- */
-function readBody(request: IncomingMessage, maxBytes: number, share: BodyShare): Promise<Buffer> {
-  return new Promise((resolve, reject) => {
-    const chunks: Buffer[] = [];
-    let size = 0;
-    const onData = (chunk: Buffer): void => {
-      size += chunk.length;
-      const isTooLarge = size > maxBytes;
-      if (!isTooLarge && share.take(chunk.length)) {
-        chunks.push(chunk);
-        return;
-      }
-      chunks.length = 0;
-      share.release();
-      request.off("data", onData).resume();
-      reject(isTooLarge ? bodyTooLarge(maxBytes) : bodiesTooLarge());
-    };
-    request.on("data", onData);
-    request.on("end", () => resolve(Buffer.concat(chunks)));
-    // Emitted for a complete request too; making an error for each would cost more than everything else here.
-    const onGone = (): void => {
-      if (!request.complete) reject(new Refusal("invalid_body", "the request body ended before it was complete"));
-    };
-    request.on("error", onGone);
-    request.on("close", onGone);
-  });
-}
-
-/** 503 for a body that the budget of all bodies has no space for. */
-function bodiesTooLarge(): Refusal {
-  const message = "the gateway holds as much of request bodies as it may; try again";
-  return new Refusal("overloaded", message, { retryAfter: "1" });
 }

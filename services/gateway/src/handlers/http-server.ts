@@ -14,8 +14,8 @@ import { faultOfConnect, faultOfHead } from "./request-head.ts";
 const LIMITS = {
   maxHeaderSize: 16 * 1024,
   headersTimeout: 10_000,
-  /** Longest time to receive a whole request, body included. */
-  requestTimeout: 60_000,
+  /** Longest time to receive a whole request, body included: 50 MiB at 1.5 Mbit/s. One that pauses ends sooner. */
+  requestTimeout: 300_000,
   /** Longer than the idle time-outs of common load balancers, so that they close connections and not the gateway. */
   keepAliveTimeout: 75_000,
   connectionsCheckingInterval: 5_000,

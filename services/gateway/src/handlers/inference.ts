@@ -1,4 +1,3 @@
-import { MAX_BODY_BYTES } from "../domain/request/chat-request.ts";
 import { authenticate, authorise, type CredentialHeaders, INFERENCE_SCOPE } from "../domain/request/credential.ts";
 import { judgeModel } from "@routeplane/guardrails";
 import type { Guard } from "../domain/guardrails/guard.ts";
@@ -18,11 +17,13 @@ export interface InferenceDependencies {
   readonly directory: ModelDirectory;
   /** Time at which the models were configured, in seconds since the epoch: `created` of every model. */
   readonly configuredAt: number;
+  /** Bound of the body of a request. */
+  readonly maxRequestBytes: number;
 }
 
 /** Routes of the OpenAI-compatible API. */
 export function inferenceRoutes(dependencies: InferenceDependencies): readonly Route[] {
-  const { serve, verifyKey, guardOf, directory, configuredAt } = dependencies;
+  const { serve, verifyKey, guardOf, directory, configuredAt, maxRequestBytes } = dependencies;
   /** Returns a predicate of the models that the key may call. */
   const allowedModels = async (exchange: Exchange): Promise<(model: Model) => boolean> => {
     const caller = authorise(await authenticate(credentialOf(exchange), verifyKey), INFERENCE_SCOPE);
@@ -34,7 +35,7 @@ export function inferenceRoutes(dependencies: InferenceDependencies): readonly R
       method: "POST",
       path: "/v1/chat/completions",
       reaches: "upstream",
-      handle: (exchange) => serve(toInferenceCall(exchange)),
+      handle: (exchange) => serve(toInferenceCall(exchange, maxRequestBytes)),
     },
     {
       method: "GET",
@@ -60,7 +61,7 @@ export function inferenceRoutes(dependencies: InferenceDependencies): readonly R
   ];
 }
 
-function toInferenceCall(exchange: Exchange): InferenceCall {
+function toInferenceCall(exchange: Exchange, maxBytes: number): InferenceCall {
   const { requestId, createdAt, path, request, reply } = exchange;
   return {
     requestId,
@@ -71,7 +72,7 @@ function toInferenceCall(exchange: Exchange): InferenceCall {
     readBody: async ({ namespaceId, keyId }) => {
       const encoding = request.headers["content-encoding"];
       if (encoding !== undefined && encoding !== "identity") throw unsupportedEncoding();
-      return exchange.readBody(MAX_BODY_BYTES, [namespaceId, keyId]);
+      return exchange.readBody(maxBytes, [namespaceId, keyId], true);
     },
     reply,
   };

@@ -3,10 +3,8 @@ import { effectOf, isHarmless } from "./governed-members.ts";
 import type { Member } from "../wire/json-members.ts";
 import { checkMemberNames } from "./member-names.ts";
 import { countMedia, type MediaCounts } from "./message-media.ts";
-import { badField, bodyTooLarge, Refusal } from "../errors/refusal.ts";
+import { badField, Refusal } from "../errors/refusal.ts";
 
-/** Bound of the body of an inference request. */
-export const MAX_BODY_BYTES = 10 * 1024 ** 2;
 /** Size from which a body is read in several turns of the event loop. */
 const LARGE_BODY_BYTES = 256 * 1024;
 /** Bound of the members of the top level; the API knows some forty. */
@@ -70,10 +68,9 @@ const READ_MEMBERS = new Set([
  * Parses a body of POST /v1/chat/completions. A large one is read with pauses in which other requests have their turn.
  *
  * @param signal stops the work once it is aborted
- * @throws Refusal 400 that names the field, or 413; the reason of the signal
+ * @throws Refusal 400 that names the field; the reason of the signal
  */
 export async function parseChatRequest(bytes: Uint8Array, signal: AbortSignal): Promise<ChatRequest> {
-  if (bytes.length > MAX_BODY_BYTES) throw bodyTooLarge(MAX_BODY_BYTES);
   const isLarge = bytes.length > LARGE_BODY_BYTES;
   if (isLarge) await pause(signal);
   const text = decode(bytes);
