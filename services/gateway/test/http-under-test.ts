@@ -92,10 +92,10 @@ function bodyRoutes(bodies: BodyBudget): readonly Route[] {
       method: "POST",
       path: "/repeat",
       reaches: "gateway",
-      async handle({ readBody, reply }) {
-        const body = await readBody(10_000_000, []);
-        reply.begin(200, {});
-        await reply.end(body);
+      async handle(exchange) {
+        const body = await exchange.readBody(10_000_000, []);
+        exchange.reply.begin(200, {});
+        await exchange.reply.end(body);
       },
     },
   ];
