@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { startNode, type TestNode } from "../harness/index.ts";
 import { type Cli, cliAs, cliOf, type List } from "./json-cli.ts";
 
-/** Tests of `--key` and `--model` of the commands that show usage: an unknown value must not look like no usage. */
+/** Tests of `--key`, `--model` and `--provider` of the commands that show usage: an unknown value must not look like no usage. */
 
 interface Key {
   readonly id: string;
@@ -111,5 +111,29 @@ describe("--model", () => {
   it("of a served model without requests in the range has no usage", async () => {
     const range = ["--from", "2026-01-01T00:00:00Z", "--to", "2026-01-02T00:00:00Z"];
     expect(await cli.json("cloud", "usage", "--model", "echo", ...range)).toMatchObject({ request_count: 0 });
+  });
+});
+
+describe("--provider", () => {
+  it("selects the requests to a provider, ignoring case", async () => {
+    for (const provider of ["echo", "ECHO"]) {
+      expect(await cli.json("cloud", "usage", "--provider", provider, "--model", "echo")).toMatchObject({
+        request_count: 2,
+      });
+      expect(await requestsOf("--provider", provider, "--key", "ci-bot")).toHaveLength(1);
+      const exported = await cli("cloud", "requests", "export", "--format", "jsonl", "--provider", provider);
+      expect(exported.stdout.trim().split("\n")).toHaveLength(2);
+    }
+  });
+
+  it.each(LISTS)("of an unknown provider is refused by `%s`, with a suggestion", async (line) => {
+    const error = await cli.error("cloud", ...line.split(" "), "--provider", "ehco");
+    expect(error).toMatchObject({ exitCode: 1, reason: "RESOURCE_NOT_FOUND" });
+    expect(error.message).toMatch(/^no provider "ehco": .*; did you mean echo\?$/);
+  });
+
+  it("is named in the refusal of a model that it does not have", async () => {
+    const error = await cli.error("cloud", "usage", "--provider", "echo", "--model", "ehco");
+    expect(error.message).toMatch(/^no model "ehco" of provider "echo": .*; did you mean echo\?$/);
   });
 });

@@ -27,18 +27,20 @@ describe.concurrent("usage", () => {
   it("sends the dimensions, and shows each group with its values of them in JSON", async () => {
     let received: object = {};
     await using node = await usage({
-      getUsage({ groupBy, keyId, model }) {
-        received = { groupBy, keyId, model };
-        const group = { day: AT, keyId: "", model: "small", requestCount: 2n, spendMicroUsd: 7n };
+      getUsage({ groupBy, keyId, model, provider }) {
+        received = { groupBy, keyId, model, provider };
+        const group = { day: AT, provider: "local", keyId: "", model: "small", requestCount: 2n, spendMicroUsd: 7n };
         return { from: AT, to: AT, requestCount: 2n, spendMicroUsd: 7n, groups: [group] };
       },
     });
-    const argv = ["cloud", "usage", "--group-by", "model,day", "--key", KEY, "--model", "small"];
+    const filters = ["--key", KEY, "--model", "small", "--provider", "LOCAL"];
+    const argv = ["cloud", "usage", "--group-by", "model,day", ...filters];
     const { stdout } = await runCli([...argv, "--json"], as(node.url));
     expect(received).toEqual({
       groupBy: [UsageDimension.MODEL, UsageDimension.DAY],
       keyId: KEY,
       model: "small",
+      provider: "local",
     });
     const numbers = { request_count: 2, prompt_tokens: 0, completion_tokens: 0, spend_micro_usd: 7 };
     const denied = { denied_count: 0, denied_unlogged_count: 0 };
@@ -87,16 +89,18 @@ describe.concurrent("requests", () => {
   it("sends the filters, with the status by its name", async () => {
     const received: object[] = [];
     await using node = await usage({
-      getUsage: () => ({ groups: [{ model: "small" }] }),
+      getUsage: () => ({ groups: [{ model: "small", provider: "local" }] }),
       listRequests({ filter }) {
         received.push({ ...filter });
         return {};
       },
     });
-    const filters = ["--key", KEY, "--model", "small", "--status", "unknown", "--from", "2026-05-01T00:00:00Z"];
+    const filters = ["--key", KEY, "--model", "local/small", "--status", "unknown", "--from", "2026-05-01T00:00:00Z"];
     const { code } = await runCli(["cloud", "requests", ...filters], as(node.url));
     expect(code).toBe(0);
-    expect(received).toMatchObject([{ keyId: KEY, model: "small", status: RequestStatus.UNKNOWN, from: AT }]);
+    expect(received).toMatchObject([
+      { keyId: KEY, model: "small", provider: "local", status: RequestStatus.UNKNOWN, from: AT },
+    ]);
     expect(await runCli(["cloud", "requests", "--status", "lost"], as(node.url))).toMatchObject({ code: 2 });
   });
 

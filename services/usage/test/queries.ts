@@ -17,7 +17,7 @@ export const EVERYTHING: UsageRange = { from: new Date("2000-01-01T00:00:00Z"), 
 
 /** Returns a query for one group of everything, with the fields of `given`. */
 export function usageQuery(given: Partial<UsageQuery> = {}): UsageQuery {
-  return { range: EVERYTHING, groupBy: [], keyId: undefined, model: undefined, ...given };
+  return { range: EVERYTHING, groupBy: [], keyId: undefined, model: undefined, provider: undefined, ...given };
 }
 
 export async function totalsIn(usage: UsageStore, namespaceId: Id<"ns">, range = EVERYTHING): Promise<AdmittedTotals> {
@@ -43,7 +43,8 @@ export async function rowsIn(
 
 /** Returns a request for the newest 1000 requests, with the fields of `given`. */
 export function pageRequest({ filter, ...page }: PageQuery = {}): PageRequest {
-  const none = { keyId: undefined, model: undefined, status: undefined, from: undefined, to: undefined };
+  const unfiltered = { keyId: undefined, model: undefined, provider: undefined, status: undefined };
+  const none = { ...unfiltered, from: undefined, to: undefined };
   return { size: 1_000, before: undefined, ...page, filter: { ...none, ...filter } };
 }
 

@@ -58,7 +58,8 @@ describe("reading", () => {
     const [keyId, otherKeyId] = [newId("key"), newId("key")];
     const at = (day: number) => new Date(Date.UTC(2026, 10, day, 12));
     const make = (keyId: typeof otherKeyId, model: string, day: number, status: "succeeded" | "failed" | "pending") => {
-      const pending = pendingRequest({ namespaceId, keyId, model, createdAt: at(day) });
+      const provider = day % 2 === 0 ? "even" : "odd";
+      const pending = pendingRequest({ namespaceId, keyId, model, provider, createdAt: at(day) });
       return status === "pending" ? pending : settledRequest(pending, { status });
     };
     const [first, second, third, fourth] = [
@@ -73,6 +74,9 @@ describe("reading", () => {
     expect(await listed({})).toEqual([4, 3, 2, 1]);
     expect(await listed({ keyId })).toEqual([2, 1]);
     expect(await listed({ model: "small" })).toEqual([3, 1]);
+    expect(await listed({ provider: "odd" })).toEqual([3, 1]);
+    expect(await listed({ provider: "even", model: "large", keyId })).toEqual([2]);
+    expect(await listed({ provider: "even", model: "small" })).toEqual([]);
     expect(await listed({ status: "failed" })).toEqual([2]);
     expect(await listed({ status: "pending", keyId: otherKeyId })).toEqual([3]);
     expect(await listed({ from: at(2), to: at(4) })).toEqual([3, 2]);
@@ -81,6 +85,9 @@ describe("reading", () => {
       (await usage.sumUsage(namespaceId, usageQuery(given))).map(({ requestCount }) => Number(requestCount));
     expect(await counted({ keyId })).toEqual([2]);
     expect(await counted({ model: "small", keyId: otherKeyId })).toEqual([1]);
+    expect(await counted({ provider: "even" })).toEqual([2]);
+    expect(await counted({ provider: "even", keyId: otherKeyId, groupBy: ["provider"] })).toEqual([1]);
+    expect(await counted({ provider: "neither" })).toEqual([0]);
     expect(await counted({ groupBy: ["model", "key"] })).toEqual([1, 1, 1, 1]);
     expect(await counted({ groupBy: ["day"], model: "large" })).toEqual([1, 1]);
   });

@@ -26,6 +26,7 @@ interface UsageOptions {
   readonly groupBy?: readonly DimensionName[];
   readonly key?: string;
   readonly model?: string;
+  readonly provider?: string;
   readonly allNamespaces?: boolean;
 }
 
@@ -46,7 +47,8 @@ export function addUsageCommand(cloud: Command, context: Context): void {
     .option("--to <time>", "End, exclusive, RFC 3339 with an offset (default: now)", timeArgument)
     .option("--group-by <dimensions>", "Dimensions to group by, separated by commas", groupByArgument)
     .option("--key <name|id>", "Name or id of the key whose requests count", idArgument)
-    .option("--model <id>", "Model whose requests count", idArgument)
+    .option("--model <id>", "Model whose requests count, as id or provider/id", idArgument)
+    .option("--provider <name>", "Provider whose requests count", idArgument)
     .option("--all-namespaces", "Show every namespace of the node (operator only)")
     .addHelpText("after", "\nDimensions: key, model, provider, status, hour, day. --all-namespaces counts whole hours.")
     .action((options: UsageOptions) => showUsage(context, options));
@@ -56,12 +58,13 @@ export function addUsageCommand(cloud: Command, context: Context): void {
     "cloud usage --from 2026-05-01T00:00:00Z --to 2026-06-01T00:00:00Z --group-by model,day",
     "cloud usage --group-by key --json",
     "cloud usage --key ci-bot",
+    "cloud usage --provider openai --group-by model",
     "cloud usage --all-namespaces",
   );
 }
 
 async function showUsage(context: Context, options: UsageOptions): Promise<void> {
-  const { from, to, groupBy = [], key, model, allNamespaces = false } = options;
+  const { from, to, groupBy = [], key, model, provider, allNamespaces = false } = options;
   requireOrderedRange(options);
   const query = {
     ...(from && { from: timestampFromDate(from) }),
@@ -69,14 +72,15 @@ async function showUsage(context: Context, options: UsageOptions): Promise<void>
     groupBy: groupBy.map((name) => DIMENSIONS[name]),
   };
   if (allNamespaces) {
-    if (key !== undefined || model !== undefined)
-      throw usageError("--all-namespaces cannot be combined with --key or --model");
+    if (key !== undefined || model !== undefined || provider !== undefined)
+      throw usageError("--all-namespaces cannot be combined with --key, --model or --provider");
     return showNodeUsage(context, query, groupBy);
   }
   const credential = await loginCredential(context.settings);
   const { usage } = await context.connect(credential);
-  const filter = await resolveFilter(context, credential, options);
-  const response = await usage.getUsage({ ...query, keyId: filter.key ?? "", model: filter.model ?? "" });
+  const resolved = await resolveFilter(context, credential, options);
+  const filter = { keyId: resolved.key ?? "", model: resolved.model ?? "", provider: resolved.provider ?? "" };
+  const response = await usage.getUsage({ ...query, ...filter });
   const totals = fromProtoUsage(response);
   if (groupBy.length === 0) return context.output.data(totals, () => block(usageFields(totals)));
   showGroups(

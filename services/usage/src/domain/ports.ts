@@ -88,6 +88,7 @@ export interface EndPosition {
 export interface RequestFilter {
   readonly keyId: string | undefined;
   readonly model: string | undefined;
+  readonly provider: string | undefined;
   readonly status: RequestStatus | undefined;
   readonly from: Date | undefined;
   /** Exclusive end. */

@@ -33,6 +33,8 @@ export interface UsageQuery {
   readonly keyId: string | undefined;
   /** Undefined: every model. */
   readonly model: string | undefined;
+  /** Undefined: every provider. */
+  readonly provider: string | undefined;
 }
 
 /** Totals of the requests that are alike in every dimension of the query. Other dimensions are undefined. */

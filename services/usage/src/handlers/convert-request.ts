@@ -30,6 +30,7 @@ export function fromProtoFilter(filter: ProtoFilter | undefined): RequestFilter 
   return {
     keyId: filter?.keyId || undefined,
     model: filter?.model || undefined,
+    provider: filter?.provider || undefined,
     status: filter && BY_STATUS.get(filter.status),
     ...fromTimeRange(filter),
   };

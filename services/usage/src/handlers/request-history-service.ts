@@ -12,6 +12,7 @@ const CHARGES = "request-charges";
 const NO_FILTER: RequestFilter = {
   keyId: undefined,
   model: undefined,
+  provider: undefined,
   status: undefined,
   from: undefined,
   to: undefined,

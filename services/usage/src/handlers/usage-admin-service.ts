@@ -37,6 +37,7 @@ export function usageAdminService(
         groupBy: ["namespace", ...groupBy.flatMap(fromProtoDimension)],
         keyId: undefined,
         model: undefined,
+        provider: undefined,
       });
       return {
         from: toTimestamp(range.from),

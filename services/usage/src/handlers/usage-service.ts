@@ -18,13 +18,14 @@ const DEFAULT_PAGE_SIZE = 25;
 
 export function usageService(usage: UsageStore, clock: Clock): ServiceImpl<typeof UsageService> {
   return {
-    async getUsage({ from, to, groupBy, keyId, model }, context) {
+    async getUsage({ from, to, groupBy, keyId, model, provider }, context) {
       const range = usageRange(fromTimestamp(from), fromTimestamp(to), clock);
       const groups = await usage.sumUsage(keyPrincipalOf(context).namespaceId, {
         range,
         groupBy: groupBy.flatMap(fromProtoDimension),
         keyId: keyId || undefined,
         model: model || undefined,
+        provider: provider || undefined,
       });
       return {
         from: toTimestamp(range.from),

@@ -130,10 +130,19 @@ function conditions({ before, filter }: Omit<PageRequest, "size">) {
 }
 
 /** Lists the conditions of a filter, at least one. */
-function filterConditions({ keyId, model, status, from, to, exceptStatus }: RequestFilter): RawBuilder<unknown>[] {
+function filterConditions({
+  keyId,
+  model,
+  provider,
+  status,
+  from,
+  to,
+  exceptStatus,
+}: RequestFilter): RawBuilder<unknown>[] {
   const all: RawBuilder<unknown>[] = [sql`true`];
   if (keyId !== undefined) all.push(sql`key_id = ${keyId}`);
   if (model !== undefined) all.push(sql`model = ${model}`);
+  if (provider !== undefined) all.push(sql`provider = ${provider}`);
   if (status !== undefined) all.push(sql`status = ${status}`);
   if (exceptStatus !== undefined) all.push(sql`status <> ${exceptStatus}`);
   if (from !== undefined) all.push(sql`created_at >= ${from}`);

@@ -162,13 +162,15 @@ const UNLOGGED_DENIALS: Sources = {
 
 /** Builds the query of all parts, each grouped by itself: two thirds of the time of grouping all rows at once. */
 function partsFor(namespaceId: Id<"ns"> | undefined, query: UsageQuery): RawBuilder<unknown> {
-  const { range, groupBy, keyId, model } = query;
-  const inTotals = keyId === undefined && model === undefined && groupBy.every((name) => TOTALS_DIMENSIONS.has(name));
+  const { range, groupBy, keyId, model, provider } = query;
+  const isFiltered = keyId !== undefined || model !== undefined || provider !== undefined;
+  const inTotals = !isFiltered && groupBy.every((name) => TOTALS_DIMENSIONS.has(name));
   const conditions: RawBuilder<unknown>[] = [];
   // Row-level security adds the same condition; this one lets Postgres use the index.
   if (namespaceId !== undefined) conditions.push(sql`namespace_id = ${namespaceId}`);
   if (keyId !== undefined) conditions.push(sql`key_id = ${keyId}`);
   if (model !== undefined) conditions.push(sql`model = ${model}`);
+  if (provider !== undefined) conditions.push(sql`provider = ${provider}`);
   const parts = [inTotals ? TOTALS : ROLLUPS, DENIED_ROWS, UNLOGGED_DENIALS].flatMap((sources) => {
     // Groups by hour cannot be read from sums of days.
     const units = SUM_UNITS.filter((unit) => sources[unit] && !(unit === "day" && groupBy.includes("hour")));

@@ -134,8 +134,8 @@ function progress({ stderr }: Context, rows: number): void {
 }
 
 /** Options that two parts of one export must have in common. */
-function selectionOf({ format, key, model, status, from, to }: ExportOptions): object {
-  return { format, key, model, status, from, to };
+function selectionOf({ format, key, model, provider, status, from, to }: ExportOptions): object {
+  return { format, key, model, provider, status, from, to };
 }
 
 /** Text before the first row. */

@@ -7,6 +7,7 @@ import { idArgument, type StatusName, statusArgument, timeArgument } from "../..
 export interface FilterOptions {
   readonly key?: string;
   readonly model?: string;
+  readonly provider?: string;
   readonly status?: StatusName;
   readonly from?: Date;
   readonly to?: Date;
@@ -15,7 +16,8 @@ export interface FilterOptions {
 export function withFilters(command: Command): Command {
   return command
     .option("--key <name|id>", "Name or id of the key", idArgument)
-    .option("--model <id>", "Model that was requested", idArgument)
+    .option("--model <id>", "Model, as id or provider/id", idArgument)
+    .option("--provider <name>", "Provider of the model", idArgument)
     .option("--status <status>", "Status of the requests, see below", statusArgument)
     .option("--from <time>", "Start, RFC 3339 with an offset", timeArgument)
     .option("--to <time>", "End, exclusive, RFC 3339 with an offset", timeArgument)
@@ -31,10 +33,11 @@ const STATUSES: Readonly<Record<StatusName, RequestStatus>> = {
   unknown: RequestStatus.UNKNOWN,
 };
 
-export function toFilter({ key = "", model = "", status, from, to }: FilterOptions) {
+export function toFilter({ key = "", model = "", provider = "", status, from, to }: FilterOptions) {
   return {
     keyId: key,
     model,
+    provider,
     status: status === undefined ? RequestStatus.UNSPECIFIED : STATUSES[status],
     ...(from && { from: timestampFromDate(from) }),
     ...(to && { to: timestampFromDate(to) }),

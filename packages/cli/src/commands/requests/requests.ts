@@ -35,6 +35,7 @@ export function addRequestCommands(cloud: Command, context: Context): void {
     requests,
     "cloud requests --limit 25",
     "cloud requests --status denied --from 2026-05-01T00:00:00Z",
+    "cloud requests --provider openai --status failed",
     "cloud requests --follow",
     "cloud requests export --format csv > requests.csv",
   );

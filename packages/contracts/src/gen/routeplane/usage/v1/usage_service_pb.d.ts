@@ -51,6 +51,13 @@ export declare type GetUsageRequest = Message<"routeplane.usage.v1.GetUsageReque
    * @generated from field: string model = 5;
    */
   model: string;
+
+  /**
+   * Only requests to this provider, by its name; empty: to every provider.
+   *
+   * @generated from field: string provider = 6;
+   */
+  provider: string;
 };
 
 /**
@@ -561,6 +568,13 @@ export declare type RequestFilter = Message<"routeplane.usage.v1.RequestFilter">
    * @generated from field: google.protobuf.Timestamp to = 5;
    */
   to?: Timestamp | undefined;
+
+  /**
+   * Requests to this provider, by its name.
+   *
+   * @generated from field: string provider = 6;
+   */
+  provider: string;
 };
 
 /**

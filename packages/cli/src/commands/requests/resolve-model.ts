@@ -1,0 +1,110 @@
+import { timestampFromDate } from "@bufbuild/protobuf/wkt";
+import { UsageDimension } from "@routeplane/contracts/usage";
+import { listServedModels, type NodeClient } from "../../client.ts";
+import type { Context } from "../../context.ts";
+import { CliError, ExitCode } from "../../errors.ts";
+import type { Credential } from "../../session.ts";
+import { suggest } from "../../suggest.ts";
+
+/** Filter options that name a model or a provider, and the range in which they are looked up first. */
+export interface ModelFilter {
+  /** Id, or `provider/id`. */
+  readonly model?: string;
+  readonly provider?: string;
+  readonly from?: Date;
+  readonly to?: Date;
+}
+
+/** Names that rows of the request log carry; an absent one does not filter. */
+type ResolvedModel = Pick<ModelFilter, "model" | "provider">;
+
+/** Model as rows of the request log name it. */
+interface LoggedModel {
+  readonly provider: string;
+  readonly model: string;
+}
+
+/** Time before every request. */
+const BEGINNING = new Date("2000-01-01T00:00:00Z");
+
+/**
+ * Finds the names that rows carry, by the rule of the gateway: `provider/id` or the id, ignoring case and outer blanks, the former
+ * first, because ids may have slashes too. Looks into the requests of the range, then among the served models, then into all requests.
+ *
+ * @throws CliError RESOURCE_NOT_FOUND with suggestions, if no request is to such a model and none is served
+ */
+export async function resolveModel(
+  context: Context,
+  { usage }: NodeClient,
+  { token }: Credential,
+  filter: ModelFilter,
+): Promise<ResolvedModel> {
+  const groupBy = [UsageDimension.MODEL, UsageDimension.PROVIDER];
+  const used = async ({ from, to }: Pick<ModelFilter, "from" | "to">): Promise<readonly LoggedModel[]> => {
+    const range = { ...(from && { from: timestampFromDate(from) }), ...(to && { to: timestampFromDate(to) }) };
+    const { groups } = await usage.getUsage({ ...range, groupBy });
+    return groups.filter(({ model }) => model !== "");
+  };
+  const inRange = await used(filter);
+  const found = findModel(inRange, filter);
+  if (found !== undefined) return found;
+  const models = await listServedModels(await context.url(), token);
+  const served = (models ?? []).map(({ id, owned_by }) => ({
+    provider: owned_by,
+    model: bareId(id, owned_by, models ?? []),
+  }));
+  const ever = await used({ from: BEGINNING });
+  const known = findModel(served, filter) ?? findModel(ever, filter);
+  if (known !== undefined) return known;
+  const { model, provider } = filter;
+  if (models === undefined) {
+    const name = JSON.stringify(model ?? provider);
+    context.output.note(`No request is to ${name}, and the credential in use cannot list models.`);
+    return { ...(model !== undefined && { model }), ...(provider !== undefined && { provider }) };
+  }
+  throw noModel([...ever, ...served], filter);
+}
+
+/** Finds the names in rows that a filter means; undefined if no row has them. */
+function findModel(models: readonly LoggedModel[], { model, provider }: ModelFilter): ResolvedModel | undefined {
+  const ofProvider = models.filter((each) => provider === undefined || fold(each.provider) === fold(provider));
+  const [first] = ofProvider;
+  if (model === undefined) return first && { provider: first.provider };
+  const named = ofProvider.find((each) => fold(`${each.provider}/${each.model}`) === fold(model));
+  if (named !== undefined) return { model: named.model, provider: named.provider };
+  const alike = ofProvider.filter((each) => fold(each.model) === fold(model));
+  const match = alike.find((each) => each.model === model.trim()) ?? alike[0];
+  return match && { model: match.model, ...(provider !== undefined && { provider: match.provider }) };
+}
+
+/** Id of a served model without the provider that the gateway puts before an id that another provider has too. */
+function bareId(id: string, provider: string, served: readonly { readonly id: string }[]): string {
+  if (!fold(id).startsWith(`${fold(provider)}/`)) return id;
+  const bare = id.slice(provider.length + 1);
+  return served.some((other) => fold(other.id) === fold(bare)) ? bare : id;
+}
+
+function noModel(known: readonly LoggedModel[], { model, provider }: ModelFilter): CliError {
+  const unknown = "no request is to it, and the node does not serve it to the credential in use";
+  const ofProvider = known.filter((each) => provider === undefined || fold(each.provider) === fold(provider));
+  if (provider !== undefined && ofProvider.length === 0) {
+    const names = known.map((each) => each.provider);
+    return notFound(`no provider ${JSON.stringify(provider)}: ${unknown}${didYouMean(suggest(provider, names))}`);
+  }
+  const names = ofProvider.map((each) => (model?.includes("/") ? `${each.provider}/${each.model}` : each.model));
+  const of = provider === undefined ? "" : ` of provider ${JSON.stringify(provider)}`;
+  return notFound(`no model ${JSON.stringify(model)}${of}: ${unknown}${didYouMean(suggest(model ?? "", names))}`);
+}
+
+export function didYouMean(names: readonly string[]): string {
+  return names.length === 0 ? "" : `; did you mean ${names.join(" or ")}?`;
+}
+
+export function notFound(message: string, hint?: string): CliError {
+  const options = hint === undefined ? {} : { hint };
+  return new CliError(ExitCode.failed, "not_found", "RESOURCE_NOT_FOUND", message, options);
+}
+
+function fold(name: string): string {
+  return name.trim().toLowerCase();
+}
