@@ -6,6 +6,8 @@ import type { AdmissionDecision } from "../ports/admissions.ts";
 import type { Decisions, Reservation, Settlement } from "../ports/usage-log.ts";
 import { type AppliedPrice, NO_RECEIPT } from "./receipt.ts";
 import type { RelayResult } from "../response/relay-result.ts";
+import { type EstimatedRequest, estimateUsage } from "./usage-estimate.ts";
+import type { MeteredUsage } from "./answer-meter.ts";
 import type { RequestContext } from "../request-context.ts";
 import type { TokenBounds } from "../request/token-bounds.ts";
 import type { TokenUsage } from "./usage.ts";
@@ -52,28 +54,28 @@ export type Charge = Pick<
 >;
 
 /**
- * Charge for an answer: the final usage, even beyond the reservation; nothing if the upstream did not do the work; else, as an
- * estimate, the reservation, or the usage that the upstream had reported where that is more. A client that leaves early cannot
- * pay less: how far the upstream continued is not known.
+ * Charge for an answer: the final usage, even beyond the reservation; nothing if the upstream did not do the work; else an
+ * estimate.
  */
 export function chargeFor(
-  result: Pick<RelayResult, "usage" | "reported" | "billable">,
+  result: MeteredUsage & Pick<RelayResult, "billable">,
   model: Model,
-  granted: TokenBounds,
+  request: EstimatedRequest,
 ): Charge {
-  const { usage, reported, billable } = result;
+  const { usage, billable } = result;
   if (usage !== undefined) {
     const price = appliedPrice(model, usage.promptTokens);
     const costNanoUsd = requestCost(price, usage);
     return { ...usage, costNanoUsd, estimated: model.isPriceEstimated === true, price };
   }
-  const price = appliedPrice(model, granted.inputTokensMax);
-  if (!billable) return { promptTokens: 0, completionTokens: 0, costNanoUsd: 0n, estimated: false, price };
-  const promptTokens = Math.max(granted.inputTokensMax, reported?.promptTokens ?? 0);
-  const completionTokens = Math.max(granted.outputTokensMax, reported?.completionTokens ?? 0);
+  if (!billable) {
+    const price = appliedPrice(model, request.granted.inputTokensMax);
+    return { promptTokens: 0, completionTokens: 0, costNanoUsd: 0n, estimated: false, price };
+  }
+  const { promptTokens, completionTokens } = estimateUsage(result, request);
+  // What the tokens are parts of is not known either.
   const costNanoUsd = costBound(model, { inputTokensMax: promptTokens, outputTokensMax: completionTokens });
-  const estimate = { promptTokens, completionTokens, costNanoUsd, estimated: true };
-  return { ...estimate, price: appliedPrice(model, promptTokens) };
+  return { promptTokens, completionTokens, costNanoUsd, estimated: true, price: appliedPrice(model, promptTokens) };
 }
 
 function appliedPrice(model: Model, inputTokens: number): AppliedPrice {

@@ -1,9 +1,10 @@
 import { describe, expect, it } from "vitest";
 import { answeringUpstream } from "../../../test/fake-upstream.ts";
-import { BODY, MICRO, reservationOf, pipelineUnderTest } from "../../../test/pipeline-under-test.ts";
+import { BODY, MICRO, pipelineUnderTest } from "../../../test/pipeline-under-test.ts";
 import { fakeReply } from "../../../test/fake-reply.ts";
 import type { CancelReason } from "../ports/reply.ts";
 import { UpstreamFault } from "../ports/upstream.ts";
+import { UNNOTICED_TOKENS } from "./usage-estimate.ts";
 
 const PROMPT_TOKENS = 10;
 const PIECES = 6;
@@ -17,7 +18,7 @@ const usageOf = (completionTokens: number): Usage => ({
 });
 const event = (chunk: object): string => `data: ${JSON.stringify(chunk)}\n\n`;
 const piece = (index: number, usage?: Usage, finishReason: unknown = null): string =>
-  event({ choices: [{ index, delta: { content: "word" }, finish_reason: finishReason }], usage });
+  event({ choices: [{ index, delta: { content: " word" }, finish_reason: finishReason }], usage });
 const finish = (index: number, usage?: Usage): string =>
   event({ choices: [{ index, delta: {}, finish_reason: "stop" }], usage });
 const usageAlone = (usage: Usage): string => event({ choices: [], usage });
@@ -111,42 +112,98 @@ describe.each(Object.keys(DIALECTS))("usage that is reported %s", (dialect) => {
 });
 
 describe("usage of a stream that ends early", () => {
-  const reserved = Number(reservationOf(STREAM) / MICRO) - 6 + 600;
+  /** Input as counted: a token for each byte, and those of the template. */
+  const counted = JSON.stringify({ ...STREAM, n: 1 }).length + 128;
 
   it("is exact once every choice is finished, though [DONE] never comes", async () => {
     const events = [piece(0), finish(0), usageAlone(usageOf(1))];
     expect(await chargeFor(events, 1, "client_gone")).toEqual({ costMicroUsd: 12, estimated: false });
   });
 
-  it.each<[string, number, readonly string[]]>([
-    ["is in a chunk of its own before the answer", 1, [usageAlone(usageOf(0)), piece(0)]],
-    ["came before one of the choices was finished", 2, [finish(0), usageAlone(usageOf(4))]],
-    ["came before text that follows the end of its choice", 1, [finish(0, usageOf(1)), piece(0)]],
-    ["has no output although text was passed on", 1, [piece(0), finish(0), usageAlone(usageOf(0))]],
-    ["comes with the end of a choice that was not requested", 1, [finish(7, usageOf(1))]],
-  ])("is estimated as the reservation if it %s", async (_, n, events) => {
+  it("is exact where it comes before the end of its choice, and no text follows it", async () => {
+    const events = [piece(0), usageAlone(usageOf(1)), finish(0)];
+    expect(await chargeFor(events, 1, "client_gone")).toEqual({ costMicroUsd: 12, estimated: false });
+  });
+
+  it("is not wiped by zeros behind it", async () => {
+    const events = [usageAlone(ZEROS), piece(0), finish(0, usageOf(1)), usageAlone(ZEROS), DONE];
+    expect(await chargeFor(events, 1, "dies")).toEqual({ costMicroUsd: 12, estimated: false });
+  });
+
+  it.each<[string, number, number, readonly string[]]>([
+    ["is in a chunk of its own before the answer", 1, UNNOTICED_TOKENS, [usageAlone(usageOf(0)), piece(0)]],
+    ["came before one of the choices was finished", 2, 2 * UNNOTICED_TOKENS, [finish(0), usageAlone(usageOf(4))]],
+    ["came before text that follows the end of its choice", 1, UNNOTICED_TOKENS, [finish(0, usageOf(1)), piece(0)]],
+    ["has no output although text was passed on", 1, 0, [piece(0), finish(0), usageAlone(usageOf(0))]],
+    ["shrinks", 1, 0, [piece(0, usageOf(4)), finish(0), usageAlone(usageOf(2))]],
+    ["has fewer tokens than its text", 1, 0, [...Array<string>(9).fill(piece(0)), finish(0), usageAlone(usageOf(1))]],
+    ["comes with the end of a choice that was not requested", 1, UNNOTICED_TOKENS, [finish(7, usageOf(1))]],
+  ])("is estimated by what is known if it %s", async (_, n, unnoticed, events) => {
     const { costMicroUsd, estimated } = await chargeFor(events, n, "client_gone");
     expect(estimated).toBe(true);
-    expect(costMicroUsd).toBeGreaterThanOrEqual(reserved);
+    const delivered = events.filter(isPiece).length;
+    expect(costMicroUsd).toBeGreaterThanOrEqual(PROMPT_TOKENS + 2 * (delivered + unnoticed));
+    expect(costMicroUsd).toBeLessThan(counted + 2 * STREAM.max_tokens);
+  });
+
+  it.each<[string, readonly string[]]>([
+    ["counts no input", [piece(0), finish(0), usageAlone({ prompt_tokens: 0, completion_tokens: 1 })]],
+    ["is zeros", [piece(0), finish(0), usageAlone(ZEROS)]],
+    ["is absent", [piece(0), finish(0)]],
+  ])("is estimated by the input as counted if it %s", async (_, events) => {
+    const { costMicroUsd, estimated } = await chargeFor(events, 1, "client_gone");
+    expect(estimated).toBe(true);
+    expect(costMicroUsd).toBeGreaterThanOrEqual(counted + 2);
   });
 
   it("is estimated as more than the reservation if the upstream has said more by then", async () => {
     const { costMicroUsd, estimated } = await chargeFor(
-      [piece(0, { prompt_tokens: 5_000, completion_tokens: 1 })],
+      [piece(0, { prompt_tokens: 5_000, completion_tokens: 400 })],
       1,
       "client_gone",
     );
-    expect({ costMicroUsd, estimated }).toEqual({ costMicroUsd: 5_000 + 600, estimated: true });
+    expect({ costMicroUsd, estimated }).toEqual({ costMicroUsd: 5_000 + 800, estimated: true });
   });
 });
 
-it("a whole answer that has text and reports no output is charged as reserved", async () => {
-  const answer = { choices: [{ message: { content: "hello" } }], usage: { prompt_tokens: 0, completion_tokens: 0 } };
-  const { serve, usage } = pipelineUnderTest({
-    upstream: answeringUpstream("application/json", [JSON.stringify(answer)]),
+describe("a whole answer", () => {
+  const serveWhole = async (answer: object) => {
+    const upstream = answeringUpstream("application/json", [JSON.stringify(answer)]);
+    const { serve, usage } = pipelineUnderTest({ upstream });
+    await serve({ ...BODY, max_tokens: 300 });
+    return usage.settlements[0];
+  };
+  const counted = JSON.stringify({ ...BODY, max_tokens: 300 }).length + 128;
+
+  it("that has text and reports no output is estimated by its text", async () => {
+    const message = { content: "hello" };
+    const settlement = await serveWhole({ choices: [{ message }], usage: { prompt_tokens: 0, completion_tokens: 0 } });
+    expect(settlement).toMatchObject({ outcome: "succeeded", estimated: true, promptTokens: counted });
+    expect(settlement?.completionTokens).toBeGreaterThanOrEqual(2);
+    expect(settlement?.completionTokens).toBeLessThan(300);
   });
-  await serve(BODY);
-  expect(usage.settlements).toMatchObject([
-    { outcome: "succeeded", estimated: true, costNanoUsd: reservationOf(BODY) },
-  ]);
+
+  it("that has nothing and reports nothing costs nothing, and is not estimated", async () => {
+    const choices = [{ message: { role: "assistant", content: "" }, finish_reason: "content_filter" }];
+    const settlement = await serveWhole({ choices, usage: { prompt_tokens: 0, completion_tokens: 0 } });
+    expect(settlement).toMatchObject({ estimated: false, costNanoUsd: 0n });
+  });
+
+  it.each<[string, object]>([
+    ["tool-call arguments", { tool_calls: [{ id: "call_1", function: { name: "f", arguments: "x".repeat(400) } }] }],
+    ["thinking blocks", { thinking_blocks: [{ type: "thinking", thinking: "x".repeat(400) }] }],
+    ["reasoning details", { reasoning_details: [{ type: "reasoning.encrypted", data2: "x".repeat(400) }] }],
+    ["a member that nobody knows", { novelty: { deep: ["x".repeat(400)] } }],
+  ])("without usage is charged for %s", async (_, message) => {
+    const settlement = await serveWhole({ choices: [{ message }] });
+    expect(settlement?.completionTokens).toBeGreaterThanOrEqual(50);
+    expect(settlement?.completionTokens).toBeLessThan(300);
+  });
+
+  it("whose text comes under two names is charged for it once", async () => {
+    const text = "word ".repeat(100);
+    const twice = { reasoning: text, reasoning_content: text, reasoning_details: [{ text }], content: "" };
+    const settlement = await serveWhole({ choices: [{ message: twice }] });
+    expect(settlement?.completionTokens).toBeLessThan(150);
+  });
 });

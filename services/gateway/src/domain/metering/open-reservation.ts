@@ -16,6 +16,7 @@ import type { OutboxOffset, Reservation, Settlement, UsageLog } from "../ports/u
 import { rateLimitHeaders } from "../response/rate-limit-headers.ts";
 import { dependencyDown, limitExceeded } from "../errors/refusal.ts";
 import type { RelayResult } from "../response/relay-result.ts";
+import type { EstimatedRequest } from "./usage-estimate.ts";
 import type { Settlements } from "./settlements.ts";
 import type { RequestContext } from "../request-context.ts";
 import type { TokenBounds } from "../request/token-bounds.ts";
@@ -52,7 +53,7 @@ export class OpenReservation {
   /** Release that was enqueued before the admission was requested. */
   readonly #pendingRelease: OutboxOffset;
   /** Set once the request is admitted; `hasReservation` if the policy service counts it against a limit. */
-  #admission: { readonly granted: TokenBounds; readonly hasReservation: boolean } | undefined;
+  #admission: { readonly granted: TokenBounds; readonly choices: number; readonly hasReservation: boolean } | undefined;
   #reservation: Reservation | undefined;
   #isSent = false;
   /** True if the upstream may have worked for the request. */
@@ -92,7 +93,7 @@ export class OpenReservation {
     const { inputTokensMax } = requested;
     if (decision.admitted) {
       const granted = { inputTokensMax, outputTokensMax: decision.outputTokensMax };
-      this.#admission = { granted, hasReservation: decision.expiresAt !== undefined };
+      this.#admission = { granted, choices: requested.choices, hasReservation: decision.expiresAt !== undefined };
       this.#reservation = reservationOf(model, granted, decision, clock);
     }
     const nowMs = clock();
@@ -136,8 +137,10 @@ export class OpenReservation {
     const { decisions, timings } = this.#request;
     const reservation = this.#reservation;
     if (this.#admission === undefined || reservation === undefined) throw new Error("the request is not admitted");
-    const { granted, hasReservation } = this.#admission;
-    const charge = this.#chargeOf(result, granted, reservation);
+    const { granted, choices, hasReservation } = this.#admission;
+    const { streamed } = this.#request.facts;
+    const estimated = { granted, choices, streamed, unseenWorkMs: timings.unseenWorkMs };
+    const charge = this.#chargeOf(result, estimated, reservation);
     const completedAt = new Date(this.#dependencies.clock());
     const settlement = settlementOf(charge, result, reservation, { decisions, timings, completedAt });
     this.#end(settlement, hasReservation, result.neverSent === true);
@@ -163,14 +166,15 @@ export class OpenReservation {
     this.#dependencies.settlements.settle(this.#request.facts, settlement, admission);
   }
 
-  #chargeOf(result: RelayResult, granted: TokenBounds, { reservedNanoUsd }: Reservation): Charge {
+  #chargeOf(result: RelayResult, request: EstimatedRequest, { reservedNanoUsd }: Reservation): Charge {
     const { model, billedModelFor } = this.#request;
     const answeringModel = billedModelFor(result.answeredBy ?? {});
-    // Unknown usage is charged as reserved, or at the price of the answering model where that is dearer.
-    const isChargedAsReserved =
+    const { granted } = request;
+    // Unknown usage is charged at the price of the request, or of the answering model where that is dearer.
+    const isChargedAsRequested =
       result.usage === undefined && costBound(answeringModel, granted) <= costBound(model, granted);
-    const billed = isChargedAsReserved ? model : answeringModel;
-    const charge = chargeFor(result, billed, granted);
+    const billed = isChargedAsRequested ? model : answeringModel;
+    const charge = chargeFor(result, billed, request);
     const billedModel = billed.id !== model.id && result.billable ? billed.id : undefined;
     this.#report(charge, reservedNanoUsd, billedModel);
     return billedModel === undefined ? charge : { ...charge, billedModel };

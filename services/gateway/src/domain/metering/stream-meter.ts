@@ -1,74 +1,53 @@
 import { isObject, type JsonObject, parseJsonOrUndefined } from "../wire/json.ts";
-import { type AnsweredBy, hasOutput, isPlaceholder, readAnsweredBy, readUsage, type TokenUsage } from "./usage.ts";
+import { AnswerMeter, type MeteredRequest, type MeteredUsage } from "./answer-meter.ts";
+import type { TokenUsage } from "./usage.ts";
 
 /**
- * Matches members that matter, so that other chunks need not be parsed. A quote within a JSON string is escaped, and does not
- * match.
- */
-const USAGE = /"usage"\s*:\s*\{/;
-const MODEL = /"model"\s*:\s*"/;
-const FINISH = /"finish_reason"\s*:\s*"/;
-const ERROR = /"error"\s*:\s*[{"]/;
-
-/** The part of a request that decides how its stream is metered. */
-export interface MeteredRequest {
-  readonly wantsUsageChunk: boolean;
-  /** Granted output bound over all choices. */
-  readonly outputTokensMax: number;
-  /** Number of requested choices. */
-  readonly choices: number;
-}
-
-/**
- * Meter of a stream of chat completion chunks: reads usage, errors and the end, and finds the usage chunk that only the gateway
- * requested.
+ * Meter of a stream of chat completion chunks: reads usage, output, errors and the end, and finds the usage chunk that only the
+ * gateway requested.
  *
- * Upstreams report usage once at the end, or the count so far in every chunk, or placeholders before the end. A count is final if
- * it is in or after the chunk that finishes the last choice, or in the last chunk before `[DONE]`, and no text follows it. Every
- * other count is a lower bound: the upstream may continue after it, so a client must not pay less by leaving then.
+ * The answer is complete once `[DONE]` came or every requested choice is finished. Text after that continues it.
  */
 export class StreamMeter {
   readonly #request: MeteredRequest;
+  readonly #answer: AnswerMeter;
   /** Indices of the choices that are finished. */
   readonly #finished = new Set<number>();
-  /** Pieces of text, each at least one token. */
-  #pieces = 0;
-  #usage: TokenUsage | undefined;
-  #reported: TokenUsage | undefined;
-  /** Usage in the last chunk, final or not. */
-  #lastUsage: TokenUsage | undefined;
-  #answeredBy: AnsweredBy = {};
   #done = false;
   #failed = false;
   #overran = false;
 
   constructor(request: MeteredRequest) {
     this.#request = request;
+    this.#answer = new AnswerMeter(request);
   }
 
-  /** True if the stream has used more output than was granted, by its pieces of text or by a usage that it reports meanwhile. */
+  /**
+   * True if the stream has used more output than was granted: by its text, which cannot be fewer tokens, or by a usage that it
+   * reports meanwhile.
+   */
   get isExhausted(): boolean {
-    return this.#pieces > this.#request.outputTokensMax || this.#overran;
+    return this.#overran || this.#answer.leastTokens > this.#request.outputTokensMax;
   }
 
   /** True once there was output. */
   get hasBegun(): boolean {
-    return this.#pieces > 0;
+    return this.#answer.hasOutput;
+  }
+
+  /** True if the last event had output. */
+  get hasNewOutput(): boolean {
+    return this.#answer.hasNewOutput;
   }
 
   /** Final usage of the answer; undefined until it is known. */
   get usage(): TokenUsage | undefined {
-    return this.#usage;
+    return this.#answer.usage;
   }
 
-  /** Largest usage reported so far, a lower bound of the final one; undefined if there was none. */
-  get reported(): TokenUsage | undefined {
-    return this.#reported;
-  }
-
-  /** Model and service tier that the chunk with the usage reports, else those of an earlier chunk. */
-  get answeredBy(): AnsweredBy {
-    return this.#answeredBy;
+  /** Result of the metering so far. */
+  get metered(): MeteredUsage {
+    return this.#answer.metered;
   }
 
   /** True once every requested choice is finished. */
@@ -102,24 +81,15 @@ export class StreamMeter {
     if (data === undefined) return true;
     if (data.trim() === "[DONE]") {
       this.#done = true;
-      this.#usage ??= this.#lastUsage;
+      this.#answer.complete();
       return true;
     }
-    this.#lastUsage = undefined;
-    if (hasOutput(data)) {
-      this.#pieces += 1;
-      this.#usage = undefined;
-    }
-    const hasUsage = USAGE.test(data);
-    const isFirstWithModel = this.#answeredBy.model === undefined && MODEL.test(data);
-    if (!hasUsage && !isFirstWithModel && !FINISH.test(data) && !ERROR.test(data)) return true;
     const chunk = parseJsonOrUndefined(data);
     if (!isObject(chunk)) return true;
-    this.#answeredBy = { ...this.#answeredBy, ...readAnsweredBy(chunk) };
     this.#failed ||= Boolean(chunk["error"]);
+    const completionTokens = this.#answer.read(chunk);
     this.#finish(chunk);
-    if (!hasUsage) return true;
-    this.#report(chunk);
+    this.#overran ||= (completionTokens ?? 0) > this.#request.outputTokensMax && hasUnfinishedChoice(chunk);
     return this.#request.wantsUsageChunk || !isUsageOnly(chunk);
   }
 
@@ -130,23 +100,8 @@ export class StreamMeter {
       const index = Number(choice["index"] ?? position);
       if (Number.isInteger(index) && index >= 0 && index < this.#request.choices) this.#finished.add(index);
     });
+    if (choices.every(isFinished) && this.isFinished) this.#answer.complete();
   }
-
-  #report(chunk: JsonObject): void {
-    const usage = readUsage(chunk);
-    if (usage === undefined) return;
-    this.#overran ||= usage.completionTokens > this.#request.outputTokensMax && hasUnfinishedChoice(chunk);
-    this.#reported = largerOf(usage, this.#reported);
-    if (isPlaceholder(usage, this.hasBegun)) return;
-    this.#lastUsage = usage;
-    if (this.#done || this.isFinished) this.#usage = usage;
-  }
-}
-
-function largerOf(usage: TokenUsage, other: TokenUsage = usage): TokenUsage {
-  const promptTokens = Math.max(usage.promptTokens, other.promptTokens);
-  const completionTokens = Math.max(usage.completionTokens, other.completionTokens);
-  return { ...usage, promptTokens, completionTokens };
 }
 
 /** True if a choice has a finish reason. Some servers write an empty string, or the word `null`, instead of null. */

@@ -4,12 +4,22 @@ export class Timings {
   readonly #startedAt = performance.now();
   /** Monotonic time at which the upstream was called. */
   #upstreamCalledAt: number | undefined;
-  #firstTokenMs: number | undefined;
+  #firstTokenAt: number | undefined;
   #upstreamMs: number | undefined;
 
   /** Time from receipt of the request to the first output of its stream; undefined if there was none. */
   get firstTokenMs(): number | undefined {
-    return this.#firstTokenMs;
+    return this.#firstTokenAt === undefined ? undefined : Math.round(this.#firstTokenAt - this.#startedAt);
+  }
+
+  /**
+   * Time from the upstream call to the first output of its stream, or to the end of its answer if there was none: the upstream
+   * may have worked unseen. 0 without a call.
+   */
+  get unseenWorkMs(): number {
+    if (this.#upstreamCalledAt === undefined) return 0;
+    if (this.#firstTokenAt !== undefined) return Math.round(this.#firstTokenAt - this.#upstreamCalledAt);
+    return this.#upstreamMs ?? since(this.#upstreamCalledAt);
   }
 
   /** Time from the upstream call to the end of its answer; undefined before that. */
@@ -23,7 +33,7 @@ export class Timings {
 
   /** Marks that output was passed on. The first mark counts. */
   markOutput(): void {
-    this.#firstTokenMs ??= since(this.#startedAt);
+    this.#firstTokenAt ??= performance.now();
   }
 
   markAnswerEnd(): void {

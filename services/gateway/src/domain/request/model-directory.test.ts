@@ -47,6 +47,7 @@ describe("prices that grow with the input", () => {
     ],
   };
   const granted = { inputTokensMax: 150, outputTokensMax: 10 };
+  const request = { granted, choices: 1, streamed: false, unseenWorkMs: 0 };
 
   it("apply to the whole request once the input exceeds the step", () => {
     expect(priceAt(stepped, 100)).toEqual(price(1_000_000n, 2_000_000n));
@@ -56,7 +57,7 @@ describe("prices that grow with the input", () => {
   it("are reserved at the step of the bound and charged at the step of the usage", () => {
     expect(costBound(stepped, granted)).toBe((150n * 3n + 10n * 4n) * 1000n);
     const usage = { promptTokens: 100, completionTokens: 10, cachedPromptTokens: 7, reasoningTokens: undefined };
-    expect(chargeFor({ usage, billable: true }, stepped, granted)).toEqual({
+    expect(chargeFor({ usage, billable: true }, stepped, request)).toEqual({
       ...usage,
       costNanoUsd: (100n + 20n) * 1000n,
       estimated: false,
@@ -64,10 +65,10 @@ describe("prices that grow with the input", () => {
     });
   });
 
-  it("charge the bounds if the usage is not known, and nothing for work that was not done", () => {
-    const unknown = chargeFor({ usage: undefined, billable: true }, stepped, granted);
+  it("charge the bounds if nothing is known of a whole answer, and nothing for work that was not done", () => {
+    const unknown = chargeFor({ usage: undefined, billable: true }, stepped, request);
     expect(unknown).toMatchObject({ promptTokens: 150, completionTokens: 10, estimated: true });
     expect(unknown.costNanoUsd).toBe(costBound(stepped, granted));
-    expect(chargeFor({ usage: undefined, billable: false }, stepped, granted).costNanoUsd).toBe(0n);
+    expect(chargeFor({ usage: undefined, billable: false }, stepped, request).costNanoUsd).toBe(0n);
   });
 });

@@ -1,6 +1,6 @@
 import { setTimeout as delay } from "node:timers/promises";
-import { hasOutput } from "../metering/usage.ts";
-import { type MeteredRequest, StreamMeter } from "../metering/stream-meter.ts";
+import type { MeteredRequest } from "../metering/answer-meter.ts";
+import { StreamMeter } from "../metering/stream-meter.ts";
 import {
   checkJson,
   checkLargeJson,
@@ -185,11 +185,12 @@ export class AnswerStream {
       this.#isOver = true;
       return undefined;
     }
-    if (meter.isFinished && hasOutput(data)) {
+    const wasFinished = meter.isFinished;
+    const isVisible = meter.absorb(data);
+    if (wasFinished && meter.hasNewOutput) {
       this.#finishedAt = performance.now();
       this.#hasTextAfterFinish = true;
     }
-    const isVisible = meter.absorb(data);
     this.#hasFailedChoice ||= FAILED.test(data);
     if (meter.isExhausted) this.#isOver = true;
     return isVisible && !meter.isExhausted ? event : undefined;

@@ -1,10 +1,11 @@
 import { toErrorEnvelope } from "../errors/error-envelope.ts";
 import { Refusal, upstreamFailed } from "../errors/refusal.ts";
 import { guardJson, type ResponseGuard } from "../guardrails/response-guard.ts";
+import type { MeteredUsage } from "../metering/answer-meter.ts";
 import { UpstreamFault } from "../ports/upstream.ts";
 import { JsonTooComplex } from "../wire/json.ts";
 import { SseOverflow } from "../wire/sse.ts";
-import { refusedResult, type RelayResult, type ReportedUsage } from "./relay-result.ts";
+import { refusedResult, type RelayResult } from "./relay-result.ts";
 import { refusalOfUpstreamWords } from "./upstream-refusal.ts";
 import { describeWords, type UpstreamWords } from "./upstream-words.ts";
 
@@ -16,18 +17,13 @@ import { describeWords, type UpstreamWords } from "./upstream-words.ts";
  */
 export async function errorResult(
   words: UpstreamWords,
-  { usage, reported, answeredBy }: ReportedUsage,
+  metered: MeteredUsage,
   guard: ResponseGuard | undefined,
   billable: boolean,
 ): Promise<RelayResult> {
   const refusal = await judged(refusalOfUpstreamWords(words), guard);
-  const known = usage ?? (billable ? undefined : reported);
-  const charged = {
-    usage: known,
-    reported,
-    ...(answeredBy && { answeredBy }),
-    billable: billable || known !== undefined,
-  };
+  const usage = metered.usage ?? (billable ? undefined : metered.reported);
+  const charged = { ...metered, usage, billable: billable || usage !== undefined };
   return { ...refusedResult(refusal), ...charged, upstreamError: describeWords(words) };
 }
 

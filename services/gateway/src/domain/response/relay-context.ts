@@ -1,5 +1,5 @@
 import type { ResponseGuard } from "../guardrails/response-guard.ts";
-import type { MeteredRequest } from "../metering/stream-meter.ts";
+import type { MeteredRequest } from "../metering/answer-meter.ts";
 import type { Timings } from "../metering/timings.ts";
 import type { Reply } from "../ports/reply.ts";
 import type { ClientStream } from "./client-stream.ts";

@@ -1,16 +1,12 @@
-import type { AnsweredBy, TokenUsage } from "../metering/usage.ts";
+import type { MeteredUsage } from "../metering/answer-meter.ts";
+import type { TokenUsage } from "../metering/usage.ts";
 import type { CancelReason } from "../ports/reply.ts";
 import type { Refusal } from "../errors/refusal.ts";
 import { refusalOfCancellation } from "./cancellation.ts";
 
 /** Result of relaying an upstream's answer, before anything is charged for it. */
-export interface RelayResult {
+export interface RelayResult extends MeteredUsage {
   readonly outcome: "succeeded" | "failed" | "cancelled";
-  /** Final count of the upstream; undefined if it is not known. */
-  readonly usage: TokenUsage | undefined;
-  /** Lower bound of a usage that is not known: the count that the upstream had reported when the request was cancelled. */
-  readonly reported?: TokenUsage | undefined;
-  readonly answeredBy?: AnsweredBy;
   /** True if the request is charged even if its usage is not known: the upstream may have billed for it. */
   readonly billable: boolean;
   readonly httpStatus: number;
@@ -26,9 +22,6 @@ export interface RelayResult {
   readonly neverSent?: boolean;
 }
 
-/** The part of a result that decides its charge. */
-export type ReportedUsage = Pick<RelayResult, "usage" | "reported" | "answeredBy">;
-
 /** Result of a request that is refused without a charge: the upstream did not do the work. */
 export function refusedResult(refusal: Refusal): RelayResult {
   const { status, code, type } = refusal;
@@ -37,8 +30,8 @@ export function refusedResult(refusal: Refusal): RelayResult {
 }
 
 /** Result of a request that is refused and charged: the upstream may have done the work. */
-export function chargedRefusalResult(refusal: Refusal, reported: ReportedUsage): RelayResult {
-  return { ...refusedResult(refusal), ...reported, billable: true };
+export function chargedRefusalResult(refusal: Refusal, metered: MeteredUsage): RelayResult {
+  return { ...refusedResult(refusal), ...metered, billable: true };
 }
 
 /** Result of a cancelled request. It is charged: the upstream was at work, and its bill is not known unless it reported one. */

@@ -1,12 +1,12 @@
+import type { MeteredUsage } from "../metering/answer-meter.ts";
 import { upstreamFailed } from "../errors/refusal.ts";
-import type { StreamMeter } from "../metering/stream-meter.ts";
 import { AnswerStream, DONE } from "./answer-stream.ts";
 import { cancelReasonOf, refusalOfCancellation } from "./cancellation.ts";
 import type { ClientStream } from "./client-stream.ts";
 import { brokenAnswer, errorResult } from "./failed-answer.ts";
 import { GuardedStream } from "./guarded-stream.ts";
 import type { RelayContext } from "./relay-context.ts";
-import { cancelledResult, chargedRefusalResult, type RelayResult, type ReportedUsage } from "./relay-result.ts";
+import { cancelledResult, chargedRefusalResult, type RelayResult } from "./relay-result.ts";
 
 /** Passes a stream on to a client that asked for one. Never throws. */
 export async function relayStream(
@@ -31,7 +31,7 @@ export async function relayStream(
   if (answer.meter.isExhausted && !answer.isDone) reply.cancel("reservation_exhausted");
   await guarded.flush();
   const { refusal } = guarded;
-  if (refusal !== undefined) return chargedRefusalResult(refusal, reportedUsageOf(answer.meter));
+  if (refusal !== undefined) return chargedRefusalResult(refusal, answer.meter.metered);
   return resultOf(answer, fault ?? answer.fault, client, context);
 }
 
@@ -42,29 +42,25 @@ async function resultOf(
   client: ClientStream,
   { reply, guard }: RelayContext,
 ): Promise<RelayResult> {
-  const reported = reportedUsageOf(answer.meter);
-  if (reply.signal.aborted && !answer.isDone) return cancelled(cancelReasonOf(reply), reported);
+  const metered = answer.meter.metered;
+  if (reply.signal.aborted && !answer.isDone) return cancelled(cancelReasonOf(reply), metered);
   if (answer.isWhole) {
     await client.end(answer.isDone ? undefined : DONE.raw);
-    return { ...reported, billable: true, httpStatus: 200, outcome: "succeeded", errorCode: "" };
+    return { ...metered, billable: true, httpStatus: 200, outcome: "succeeded", errorCode: "" };
   }
   if (answer.error === undefined) {
     const failed = upstreamFailed("upstream_error", "the upstream says that its answer failed");
-    return chargedRefusalResult(answer.hasFailedChoice ? failed : brokenAnswer(fault), reported);
+    return chargedRefusalResult(answer.hasFailedChoice ? failed : brokenAnswer(fault), metered);
   }
   const { words, isFirst } = answer.error;
   try {
-    return await errorResult(words, reported, guard, !isFirst);
+    return await errorResult(words, metered, guard, !isFirst);
   } catch {
-    return cancelled(cancelReasonOf(reply), reported);
+    return cancelled(cancelReasonOf(reply), metered);
   }
 }
 
-function cancelled(reason: ReturnType<typeof cancelReasonOf>, reported: ReportedUsage): RelayResult {
-  if (reason === "client_gone") return { ...cancelledResult(reason, undefined, 200), ...reported };
-  return chargedRefusalResult(refusalOfCancellation(reason), reported);
-}
-
-export function reportedUsageOf({ usage, reported, answeredBy }: StreamMeter): ReportedUsage {
-  return { usage, reported, answeredBy };
+function cancelled(reason: ReturnType<typeof cancelReasonOf>, metered: MeteredUsage): RelayResult {
+  if (reason === "client_gone") return { ...cancelledResult(reason, undefined, 200), ...metered };
+  return chargedRefusalResult(refusalOfCancellation(reason), metered);
 }

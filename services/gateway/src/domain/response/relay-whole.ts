@@ -1,6 +1,6 @@
 import { Refusal } from "../errors/refusal.ts";
 import { guardJson } from "../guardrails/response-guard.ts";
-import { hasOutput, isPlaceholder, readAnsweredBy, readUsage } from "../metering/usage.ts";
+import { AnswerMeter, type MeteredUsage } from "../metering/answer-meter.ts";
 import { isObject, type JsonObject, MAX_ANSWER_VALUES, parseJsonOrUndefined, parseLargeJson } from "../wire/json.ts";
 import { formatSse, type SseEvent, withoutByteOrderMark } from "../wire/sse.ts";
 import { collect, MAX_ANSWER_BYTES } from "./answer-body.ts";
@@ -12,8 +12,7 @@ import { AssembledCompletion, chunksOf } from "./completion-chunks.ts";
 import { brokenAnswer, errorResult, invalidAnswer } from "./failed-answer.ts";
 import { GuardedStream } from "./guarded-stream.ts";
 import type { RelayContext } from "./relay-context.ts";
-import { cancelledResult, chargedRefusalResult, type RelayResult, type ReportedUsage } from "./relay-result.ts";
-import { reportedUsageOf } from "./relay-stream.ts";
+import { cancelledResult, chargedRefusalResult, type RelayResult } from "./relay-result.ts";
 
 /** Passes a whole answer on, as chunks to a client that asked for a stream. Never throws. */
 export async function relayWhole(
@@ -21,20 +20,21 @@ export async function relayWhole(
   contentType: string,
   context: RelayContext,
 ): Promise<RelayResult> {
-  const { reply, guard } = context;
-  let reported: ReportedUsage = { usage: undefined };
+  const { guard } = context;
+  let metered = NOT_METERED;
   try {
     const bytes = withoutByteOrderMark(await collect(body, MAX_ANSWER_BYTES));
-    const { json, usage } = await readCompletion(bytes, reply.signal);
-    reported = { usage, answeredBy: readAnsweredBy(json) };
+    const completion = await readCompletion(bytes, context);
+    const { json } = completion;
+    ({ metered } = completion);
     const words = errorOfAnswer(json, contentType);
-    if (words !== undefined) return await errorResult(words, reported, guard, false);
+    if (words !== undefined) return await errorResult(words, metered, guard, false);
     if (!isCompletion(json)) {
-      return chargedRefusalResult(invalidAnswer("gave an answer that is not a chat completion"), reported);
+      return chargedRefusalResult(invalidAnswer("gave an answer that is not a chat completion"), metered);
     }
-    return await passWhole(json, bytes, reported, context);
+    return await passWhole(json, bytes, metered, context);
   } catch (error) {
-    return faultResult(error, reported, context);
+    return faultResult(error, metered, context);
   }
 }
 
@@ -49,17 +49,16 @@ export async function relayAssembled(body: AsyncIterable<Uint8Array>, context: R
       size += addAll(completion, events);
       if (size > MAX_ANSWER_BYTES) break;
     }
-    const reported = reportedUsageOf(answer.meter);
+    const metered = answer.meter.metered;
     if (answer.meter.isExhausted && !answer.isDone) reply.cancel("reservation_exhausted");
-    if (answer.error !== undefined)
-      return await errorResult(answer.error.words, reported, guard, !answer.error.isFirst);
+    if (answer.error !== undefined) return await errorResult(answer.error.words, metered, guard, !answer.error.isFirst);
     if (size > MAX_ANSWER_BYTES)
-      return chargedRefusalResult(invalidAnswer("gave an answer that is too large"), reported);
-    if (!answer.isWhole || reply.signal.aborted) return faultResult(answer.fault, reported, context);
+      return chargedRefusalResult(invalidAnswer("gave an answer that is too large"), metered);
+    if (!answer.isWhole || reply.signal.aborted) return faultResult(answer.fault, metered, context);
     const json = completion.toJson();
-    return await passWhole(json, Buffer.from(JSON.stringify(json)), reported, context);
+    return await passWhole(json, Buffer.from(JSON.stringify(json)), metered, context);
   } catch (error) {
-    return faultResult(error, reportedUsageOf(answer.meter), context);
+    return faultResult(error, answer.meter.metered, context);
   }
 }
 
@@ -76,22 +75,22 @@ function addAll(completion: AssembledCompletion, events: readonly SseEvent[]): n
 async function passWhole(
   json: JsonObject,
   bytes: Buffer,
-  reported: ReportedUsage,
+  metered: MeteredUsage,
   context: RelayContext,
 ): Promise<RelayResult> {
   const { reply, guard, stream } = context;
-  if (stream !== undefined) return passAsChunks(json, reported, stream, context);
+  if (stream !== undefined) return passAsChunks(json, metered, stream, context);
   const passed = guard === undefined ? bytes : await guardJson(guard, bytes.toString("utf8"));
-  if (passed instanceof Refusal) return chargedRefusalResult(passed, reported);
+  if (passed instanceof Refusal) return chargedRefusalResult(passed, metered);
   const whole = typeof passed === "string" ? Buffer.from(passed) : passed;
   reply.begin(200, { "content-type": "application/json", "content-length": String(whole.length) });
   const isDelivered = await reply.end(whole);
-  return isDelivered ? deliveredResult(json, reported) : cancelledAfter(reported);
+  return isDelivered ? deliveredResult(json, metered) : cancelledAfter(metered);
 }
 
 async function passAsChunks(
   json: JsonObject,
-  reported: ReportedUsage,
+  metered: MeteredUsage,
   client: ClientStream,
   { reply, guard, choices, wantsUsageChunk, timings }: RelayContext,
 ): Promise<RelayResult> {
@@ -104,38 +103,42 @@ async function passAsChunks(
     timings.markOutput();
   }
   await guarded.pass([DONE]);
-  if (guarded.refusal !== undefined) return chargedRefusalResult(guarded.refusal, reported);
+  if (guarded.refusal !== undefined) return chargedRefusalResult(guarded.refusal, metered);
   await client.end();
-  return deliveredResult(json, reported);
+  return deliveredResult(json, metered);
 }
 
-function deliveredResult(json: JsonObject, reported: ReportedUsage): RelayResult {
-  const delivered = { ...reported, billable: true, httpStatus: 200 };
+function deliveredResult(json: JsonObject, metered: MeteredUsage): RelayResult {
+  const delivered = { ...metered, billable: true, httpStatus: 200 };
   if (hasFailedChoice(json)) return { ...delivered, outcome: "failed", errorCode: "upstream_error" };
   return { ...delivered, outcome: "succeeded", errorCode: "" };
 }
 
-function cancelledAfter(reported: ReportedUsage): RelayResult {
-  return { ...reported, outcome: "cancelled", billable: true, httpStatus: 200, errorCode: "client_gone" };
+function cancelledAfter(metered: MeteredUsage): RelayResult {
+  return { ...metered, outcome: "cancelled", billable: true, httpStatus: 200, errorCode: "client_gone" };
 }
 
-function faultResult(fault: unknown, reported: ReportedUsage, { reply }: RelayContext): RelayResult {
-  if (reply.signal.aborted) return { ...cancelledResult(cancelReasonOf(reply), undefined, 0), ...reported };
-  return chargedRefusalResult(brokenAnswer(fault), reported);
+function faultResult(fault: unknown, metered: MeteredUsage, { reply }: RelayContext): RelayResult {
+  if (reply.signal.aborted) return { ...cancelledResult(cancelReasonOf(reply), undefined, 0), ...metered };
+  return chargedRefusalResult(brokenAnswer(fault), metered);
 }
 
 /**
- * Reads a whole answer and the usage in it, which is final.
+ * Reads a whole answer and what it used.
  *
- * @returns the parsed JSON, undefined if the body is not JSON; and the usage, undefined if there is none or it is a placeholder
+ * @returns the parsed JSON, undefined if the body is not JSON
  * @throws JsonTooComplex; the reason of the signal once it is aborted
  */
-async function readCompletion(body: Buffer, signal: AbortSignal) {
-  const text = body.toString("utf8");
-  const json = await parseLargeJson(text, MAX_ANSWER_VALUES, signal).catch(undefinedIfNotJson);
-  const usage = readUsage(json);
-  return { json, usage: usage && isPlaceholder(usage, hasOutput(text)) ? undefined : usage };
+async function readCompletion(body: Buffer, context: RelayContext) {
+  const { signal } = context.reply;
+  const json = await parseLargeJson(body.toString("utf8"), MAX_ANSWER_VALUES, signal).catch(undefinedIfNotJson);
+  const meter = new AnswerMeter(context);
+  if (isObject(json)) meter.read(json);
+  meter.complete();
+  return { json, metered: isObject(json) ? meter.metered : NOT_METERED };
 }
+
+const NOT_METERED: MeteredUsage = { usage: undefined };
 
 function undefinedIfNotJson(error: unknown): undefined {
   if (!(error instanceof SyntaxError)) throw error;

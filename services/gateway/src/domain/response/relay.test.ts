@@ -42,15 +42,20 @@ describe("an answer with status 200 that is of no use", () => {
     ],
     ["no stream where one was requested", stream, "text/html", "<html>", undefined, invalid],
     ["a whole completion where a stream was requested", stream, "application/json", JSON.stringify(usage), 6n, invalid],
-  ])("being %s makes 502, and is charged by its usage, else as reserved", async (_, body, type, text, used, code) => {
-    const { serve, budget, usage } = pipelineUnderTest({ upstream: answeringUpstream(type, [text]) });
-    expect((await serve(body)).refusal).toMatchObject({ status: 502, code });
-    const costNanoUsd = used === undefined ? reservationOf(body) : used * MICRO;
-    expect(budget).toMatchObject({ reservedNano: 0n, spentNano: costNanoUsd });
-    expect(usage.settlements).toMatchObject([
-      { outcome: "failed", costNanoUsd, estimated: used === undefined, httpStatus: 502, errorCode: code },
-    ]);
-  });
+  ])(
+    "being %s makes 502, and is charged by its usage, else by the input and what came of it",
+    async (_, body, type, text, used, code) => {
+      const { serve, budget, usage } = pipelineUnderTest({ upstream: answeringUpstream(type, [text]) });
+      expect((await serve(body)).refusal).toMatchObject({ status: 502, code });
+      const [least, most] =
+        used === undefined ? [reservationOf(body) - 6n * MICRO, reservationOf(body)] : [used * MICRO, used * MICRO];
+      expect(budget.reservedNano).toBe(0n);
+      expect(budget.spentNano).toBeGreaterThanOrEqual(least);
+      expect(budget.spentNano).toBeLessThanOrEqual(most);
+      const ended = { outcome: "failed", estimated: used === undefined, httpStatus: 502, errorCode: code };
+      expect(usage.settlements).toMatchObject([{ costNanoUsd: budget.spentNano, ...ended }]);
+    },
+  );
 
   it.each([
     ["breaks off", "broken", 502, "upstream_error"],
@@ -113,13 +118,16 @@ describe("usage that is not known", () => {
     ["negative", '{"prompt_tokens":-5,"completion_tokens":1}'],
     ["absurd", '{"prompt_tokens":1e18,"completion_tokens":1}'],
     ["fractional", '{"prompt_tokens":0.1,"completion_tokens":1}'],
-  ])("because it is %s is charged as the whole reservation", async (_, reported) => {
+  ])("because it is %s is estimated by the input as counted", async (_, reported) => {
     const body = `{"choices":[],"usage":${reported}}`;
     const { serve, usage, budget } = pipelineUnderTest({ upstream: answeringUpstream("application/json", [body]) });
     const { reply } = await serve(BODY);
     expect(reply.text).toBe(body);
-    expect(budget.spentNano).toBe(reservationOf(BODY));
-    expect(usage.settlements).toMatchObject([{ outcome: "succeeded", estimated: true }]);
+    const [settlement] = usage.settlements;
+    expect(settlement).toMatchObject({ outcome: "succeeded", estimated: true });
+    expect(budget.spentNano).toBe(settlement?.costNanoUsd);
+    expect(budget.spentNano).toBeGreaterThanOrEqual(reservationOf(BODY) - 6n * MICRO);
+    expect(budget.spentNano).toBeLessThanOrEqual(reservationOf(BODY));
   });
 
   it("is charged in full where it exceeds the reservation", async () => {
@@ -226,18 +234,45 @@ describe("a stream that goes on beyond the output that was granted", () => {
   it.each([
     ["in one chunk", (all: readonly string[]) => [all.join("")]],
     ["piece by piece", (all: readonly string[]) => all],
-  ])("is cancelled before the piece that nothing is reserved for, and charged as reserved, %s", async (_, toChunks) => {
-    const chunks = toChunks([piece("one"), piece(" two"), piece(""), piece(" three"), piece(" four"), DONE]);
-    const { serve, budget, usage } = pipelineUnderTest({ upstream: answeringUpstream("text/event-stream", chunks) });
+  ])("is cancelled once its text cannot be within it, and charged as reserved, %s", async (_, toChunks) => {
+    // Two words may be a token, so that the seventh is beyond three tokens.
+    const words = ["one", " two", "", " three", " four", " five", " six", " seven", " eight"].map((text) =>
+      piece(text),
+    );
+    const upstream = answeringUpstream("text/event-stream", toChunks([...words, DONE]));
+    const { serve, budget, usage } = pipelineUnderTest({ upstream });
     const { reply } = await serve(STREAM);
-    expect(reply.text).toContain(" three");
-    expect(reply.text).not.toContain(" four");
+    expect(reply.text).toContain(" six");
+    expect(reply.text).not.toContain(" seven");
     expect(reply.text).toContain('"code":"reservation_exhausted"');
     expect(reply.text).not.toContain("[DONE]");
     expect(budget.spentNano).toBe(reservationOf(STREAM));
     expect(usage.settlements).toMatchObject([
       { outcome: "failed", errorCode: "reservation_exhausted", estimated: true },
     ]);
+  });
+
+  it.each([
+    ["text without spaces", "x", 3 * 128],
+    ["text in a script without spaces", "\u4e00", 3 * 20],
+    ["blanks", " ", 3 * 128],
+  ])("is cancelled in %s too", async (_, character, most) => {
+    const chunks = Array.from({ length: most + 1 }, () => piece(character));
+    const { serve } = pipelineUnderTest({ upstream: answeringUpstream("text/event-stream", [...chunks, DONE]) });
+    const { reply } = await serve(STREAM);
+    expect(reply.text.split('"content"').length - 1).toBe(most);
+    expect(reply.text).toContain('"code":"reservation_exhausted"');
+  });
+
+  it("passes whole where every piece is a character", async () => {
+    const body = { ...STREAM, max_tokens: 60 };
+    const text = "An answer of one character an event is no longer than others. ".repeat(4);
+    const end = `data: ${JSON.stringify({ choices: [{ index: 0, delta: {}, finish_reason: "stop" }], ...usage(56) })}\n\n`;
+    const chunks = [...Array.from(text, (character) => piece(character)), end, DONE];
+    const { serve, usage: log } = pipelineUnderTest({ upstream: answeringUpstream("text/event-stream", chunks) });
+    const { reply } = await serve(body);
+    expect(reply.text).toBe(chunks.join(""));
+    expect(log.settlements).toMatchObject([{ outcome: "succeeded", estimated: false, completionTokens: 56 }]);
   });
 
   it("is cancelled by the usage that it reports itself", async () => {

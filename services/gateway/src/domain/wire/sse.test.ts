@@ -108,7 +108,7 @@ describe("StreamMeter", () => {
       expect(meter.usage).toBeUndefined();
       const usage = { prompt_tokens: 4, completion_tokens: tokens };
       expect(meter.absorb(JSON.stringify({ choices: [{ delta: {}, finish_reason }], usage }))).toBe(true);
-      expect(meter.reported).toMatchObject({ completionTokens: tokens });
+      expect(meter.metered.reported).toMatchObject({ completionTokens: tokens });
     }
     expect(meter.usage).toEqual({ promptTokens: 4, completionTokens: 3 });
   });

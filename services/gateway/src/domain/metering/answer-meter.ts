@@ -1,0 +1,172 @@
+import { isObject, type JsonObject } from "../wire/json.ts";
+import { addOutput, addUnknownOutput } from "./answer-output.ts";
+import { OutputText } from "./output-text.ts";
+import { type AnsweredBy, readAnsweredBy, readUsage, type TokenUsage, type UsageRecord } from "./usage.ts";
+
+/** The part of a request that decides how its answer is metered. */
+export interface MeteredRequest {
+  readonly wantsUsageChunk: boolean;
+  /** Granted output bound over all choices. */
+  readonly outputTokensMax: number;
+  /** Number of requested choices. */
+  readonly choices: number;
+}
+
+/** Output that an answer delivered. */
+export interface DeliveredOutput {
+  /** Estimated tokens. */
+  readonly tokens: number;
+  /** True if the upstream has sent all of its answer: it produces no more. */
+  readonly isComplete: boolean;
+}
+
+/** Usage and output of an answer, by which it is charged. */
+export interface MeteredUsage {
+  /** Final count of the upstream; undefined if it is not known. */
+  readonly usage: TokenUsage | undefined;
+  /** Largest counts that the upstream reported, lower bounds of a usage that is not known; undefined if there were none. */
+  readonly reported?: TokenUsage | undefined;
+  /** Undefined if no answer was read. */
+  readonly delivered?: DeliveredOutput | undefined;
+  readonly answeredBy?: AnsweredBy;
+}
+
+/**
+ * Meter of an answer, whole or in chunks: reads the usage that it reports, and counts the output that it delivers.
+ *
+ * Upstreams report usage once at the end, or the count so far in every chunk, or placeholders before or after it. A count is
+ * final if no text follows it until the answer is complete, and if it fits what passed: text that was delivered has tokens, of
+ * input too, and a count does not shrink. Every other count is a lower bound.
+ */
+export class AnswerMeter {
+  readonly #request: Pick<MeteredRequest, "outputTokensMax" | "choices">;
+  readonly #text = new OutputText();
+  /** Chunks with output, each of at least one token as most upstreams send them. */
+  #pieces = 0;
+  #hasNewOutput = false;
+  #promptTokens = 0;
+  #completionTokens = 0;
+  #hasReport = false;
+  /** Last usage after which no text came. */
+  #latest: TokenUsage | undefined;
+  readonly #ofChoices = new Map<number, UsageRecord>();
+  /** Model and service tier that the chunk with the usage reports, else those of an earlier chunk. */
+  #answeredBy: AnsweredBy = {};
+  #isComplete = false;
+
+  constructor(request: Pick<MeteredRequest, "outputTokensMax" | "choices">) {
+    this.#request = request;
+  }
+
+  /** True once there was output. */
+  get hasOutput(): boolean {
+    return this.#pieces > 0;
+  }
+
+  /** True if the last chunk had output. */
+  get hasNewOutput(): boolean {
+    return this.#hasNewOutput;
+  }
+
+  /** Result of the metering so far. */
+  get metered(): MeteredUsage {
+    const { usage, reported } = this;
+    const delivered = { tokens: Math.max(this.#text.estimate, this.#pieces), isComplete: this.#isComplete };
+    return { usage, reported, delivered, answeredBy: this.#answeredBy };
+  }
+
+  /** Lower bound of the tokens that were delivered, by their text. */
+  get leastTokens(): number {
+    return this.#text.least;
+  }
+
+  /** Largest counts reported so far; undefined if there were none. */
+  get reported(): TokenUsage | undefined {
+    if (!this.#hasReport) return undefined;
+    return { promptTokens: this.#promptTokens, completionTokens: this.#completionTokens };
+  }
+
+  /** Final usage of the answer; undefined until it is known. */
+  get usage(): TokenUsage | undefined {
+    const usage = this.#isComplete ? this.#latest : undefined;
+    if (usage === undefined) return undefined;
+    const { promptTokens, completionTokens } = usage;
+    if (promptTokens < this.#promptTokens || completionTokens < this.#completionTokens) return undefined;
+    const isPlaceholder = completionTokens < this.leastTokens || (this.hasOutput && completionTokens === 0);
+    const hasNoInput = promptTokens === 0 && (completionTokens > 0 || this.hasOutput);
+    return isPlaceholder || hasNoInput ? undefined : usage;
+  }
+
+  /** Marks that the upstream has sent all of its answer, unless more output follows. */
+  complete(): void {
+    this.#isComplete = true;
+  }
+
+  /** Reads a whole answer or a chunk. @returns output tokens of a count that it reports; undefined if there is none */
+  read(answer: JsonObject): number | undefined {
+    this.#answeredBy = { ...this.#answeredBy, ...readAnsweredBy(answer) };
+    this.#hasNewOutput = this.#addOutput(answer);
+    if (this.#hasNewOutput) {
+      this.#pieces++;
+      this.#latest = undefined;
+      this.#isComplete = false;
+    }
+    const { whole, choices } = readUsage(answer, this.#request.outputTokensMax);
+    return whole === undefined ? this.#readChoices(choices) : this.#readRecord(whole);
+  }
+
+  #readRecord(record: UsageRecord): number | undefined {
+    const promptTokens = record.promptTokens || this.#promptTokens;
+    const { completionTokens } = record;
+    if (!record.isConsistent) {
+      // Counts that contradict each other say at most that something was used, within what could be.
+      const isPossible = completionTokens !== undefined && completionTokens <= this.#request.outputTokensMax;
+      if (isPossible) this.#completionTokens = Math.max(this.#completionTokens, completionTokens);
+      return undefined;
+    }
+    this.#hasReport = true;
+    this.#promptTokens = Math.max(this.#promptTokens, promptTokens);
+    this.#completionTokens = Math.max(this.#completionTokens, completionTokens ?? 0);
+    if (completionTokens === undefined) return undefined;
+    const { isConsistent: _, ...parts } = record;
+    const usage = { ...parts, promptTokens, completionTokens };
+    if (completionTokens > 0 || this.#latest === undefined) this.#latest = usage;
+    return completionTokens;
+  }
+
+  /** Usage of single choices. The answer's is known once each of the requested choices has one. */
+  #readChoices(records: ReadonlyMap<number, UsageRecord>): number | undefined {
+    const { choices } = this.#request;
+    for (const [index, record] of records) if (index < choices) this.#ofChoices.set(index, record);
+    const all = [...this.#ofChoices.values()];
+    const isEach = all.length === choices && all.every(({ completionTokens }) => completionTokens !== undefined);
+    const sumOf = (part: "completionTokens" | "reasoningTokens" | "completionAudioTokens"): number =>
+      all.reduce((sum, record) => sum + (record[part] ?? 0), 0);
+    const [first] = all;
+    if (first === undefined || records.size === 0) return undefined;
+    const sums = { reasoningTokens: sumOf("reasoningTokens"), completionAudioTokens: sumOf("completionAudioTokens") };
+    return this.#readRecord({
+      ...first,
+      ...(choices > 1 && sums),
+      promptTokens: Math.max(...all.map(({ promptTokens = 0 }) => promptTokens)),
+      completionTokens: isEach ? sumOf("completionTokens") : undefined,
+      isConsistent: all.every(({ isConsistent }) => isConsistent),
+    });
+  }
+
+  /** Counts the output of an answer. @returns true if there is any */
+  #addOutput(answer: JsonObject): boolean {
+    this.#text.startChunk();
+    const { choices } = answer;
+    // Some clients read choices that are an object like a list.
+    const list: unknown = isObject(choices) ? Object.values(choices) : choices;
+    if (!Array.isArray(list)) return addUnknownOutput(this.#text, answer);
+    let hasOutput = false;
+    for (const [position, choice] of list.entries()) {
+      if (!isObject(choice)) continue;
+      const index = Math.min(Number(choice["index"] ?? position) || 0, this.#request.choices);
+      hasOutput = addOutput(this.#text, choice, index) || hasOutput;
+    }
+    return hasOutput;
+  }
+}
