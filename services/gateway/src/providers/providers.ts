@@ -5,7 +5,14 @@ import { ConfigurationError } from "@routeplane/runtime";
 import type { Model } from "../domain/request/model-directory.ts";
 import { SecretRedactor } from "../domain/response/secret-redactor.ts";
 import type { OpenAiUpstreamOptions } from "../upstreams/openai-upstream.ts";
-import { type Call, createReadValue, type ReadValue, toCall } from "./call-settings.ts";
+import {
+  createValues,
+  type DescribedUpstream,
+  readKey,
+  readUpstream,
+  USABLE_KEY,
+  type Values,
+} from "./upstream-settings.ts";
 import { NO_CALL_SETTINGS } from "./call-settings-field.ts";
 import { type Catalogue, catalogueOf } from "./catalogue.ts";
 import { NO_MEMBER_RULES } from "./member-rules-field.ts";
@@ -42,9 +49,6 @@ export interface ProviderSources {
 
 const OPENAI_URL = "https://api.openai.com/v1";
 const MAX_FILE_BYTES = 1024 ** 2;
-/** Matches a key that can be sent in a header as it is. */
-const USABLE_KEY = /^[\x21-\x7e]{1,4096}$/;
-const KEY_RULE = "one key, printable and without blanks";
 
 /**
  * Loads the providers, in the order of the file, then OpenAI, then echo.
@@ -53,9 +57,9 @@ const KEY_RULE = "one key, printable and without blanks";
  */
 export function loadProviders({ file, echo, openAiApiKey, variable }: ProviderSources): readonly Provider[] {
   const entries = file === undefined ? [] : parseProvidersFile(file, readText(file, "ROUTEPLANE_PROVIDERS"));
-  const providers = entries.map((entry) => toProvider(entry, createReadValue(dirname(file ?? ""), variable)));
+  const providers = entries.map((entry) => toProvider(entry, createValues(dirname(file ?? ""), variable)));
   if (openAiApiKey !== undefined && !entries.some(({ name }) => name === "openai")) {
-    providers.push(openAi(openAiApiKey));
+    providers.push(openAi(openAiApiKey, createValues("", variable)));
   }
   if (!echo) return providers;
   const namedEcho = entries.find(({ name }) => name === "echo");
@@ -73,7 +77,7 @@ const ECHO: Provider = {
   findPriced: () => undefined,
 };
 
-function openAi(apiKey: string): Provider {
+function openAi(apiKey: string, values: Values): Provider {
   if (!USABLE_KEY.test(apiKey)) throw new ConfigurationError("OPENAI_API_KEY: must be printable and without blanks");
   const catalogue = catalogueOf("openai", OPENAI_URL);
   const baseUrl = new URL(OPENAI_URL);
@@ -81,27 +85,27 @@ function openAi(apiKey: string): Provider {
   const models = catalogue.chatModels.map((id) => ({ id, price: undefined, ...unset }));
   return createProvider(
     { name: "openai", baseUrl, apiKey, apiKeyHeader: undefined, ...unset, models, catalogue },
-    () => "",
+    values,
   );
 }
 
-function toProvider(entry: ProviderEntry, read: ReadValue): Provider {
+function toProvider(entry: ProviderEntry, values: Values): Provider {
   const { name, baseUrl, field, memberRules, requests, calls } = entry;
   const catalogue = catalogueOf(name, baseUrl.href);
   const models =
     entry.models ?? catalogue.chatModels.map((id) => ({ id, price: undefined, memberRules, requests, calls }));
   if (models.length === 0) throw field.fault("models: is required, because the catalogue does not know this provider");
-  return createProvider({ ...entry, apiKey: readKey(entry, read), models, catalogue }, read);
+  return createProvider({ ...entry, apiKey: readKey(entry, values), models, catalogue }, values);
 }
 
 /** Provider with its key, its models and their public prices. */
-interface DescribedProvider extends Pick<ProviderEntry, "name" | "baseUrl" | "apiKeyHeader" | "calls"> {
-  readonly apiKey: string | undefined;
+interface DescribedProvider extends DescribedUpstream {
+  readonly name: string;
   readonly models: readonly ModelEntry[];
   readonly catalogue: Catalogue;
 }
 
-function createProvider(provider: DescribedProvider, read: ReadValue): Provider {
+function createProvider(provider: DescribedProvider, values: Values): Provider {
   const { name, baseUrl, models, catalogue } = provider;
   const priced = models.map(({ id, price, memberRules, requests }) => {
     const model = { provider: name, id, memberRules, ...requestSettingsOf(id, baseUrl, requests) };
@@ -112,7 +116,7 @@ function createProvider(provider: DescribedProvider, read: ReadValue): Provider 
   });
   return {
     name,
-    ...readUpstream(provider, read),
+    ...readUpstream(provider, values),
     models: priced.map(({ model }) => model),
     unpriced: priced.filter(({ isPriced }) => !isPriced).map(({ id }) => id),
     findPriced(id) {
@@ -132,34 +136,6 @@ function requestSettingsOf(id: string, baseUrl: URL, settings = NO_REQUEST_SETTI
     usageInStreams: settings.usageInStreams,
     tokenizer: settings.tokenizer,
   };
-}
-
-/** Reads the keys, headers and query of an upstream, and of its models that have their own. */
-function readUpstream(
-  { baseUrl, apiKey, apiKeyHeader, calls, models }: DescribedProvider,
-  read: ReadValue,
-): Pick<Provider, "upstream" | "secrets"> {
-  const call = toCall(calls, read);
-  const own = models.filter((model) => model.calls !== calls);
-  const callOf = new Map<string, Call>(own.map((model) => [model.id, toCall(model.calls, read)]));
-  const secrets = [call, ...callOf.values()].flatMap((each) => each.secrets);
-  const header = apiKeyHeader ?? apiDefaultsOf(baseUrl).apiKeyHeader;
-  for (const { headers } of [calls, ...own.map((model) => model.calls)]) {
-    const rival = apiKey === undefined ? undefined : headers.get(header);
-    if (rival !== undefined) throw rival.field.fault("carries the key of the provider already");
-  }
-  return {
-    upstream: { baseUrl, apiKey, apiKeyHeader: header, call, callOf },
-    secrets: apiKey === undefined ? secrets : [apiKey, ...secrets],
-  };
-}
-
-/** Reads a provider's key; undefined if it has none. Faults never repeat the key. */
-function readKey({ apiKeyEnv, apiKeyFile }: ProviderEntry, read: ReadValue): string | undefined {
-  const source = apiKeyEnv ?? apiKeyFile;
-  if (source === undefined) return undefined;
-  const { value: text, field } = source;
-  return read({ from: source === apiKeyEnv ? "env" : "file", text, pattern: USABLE_KEY, rule: KEY_RULE, field });
 }
 
 function readText(path: string, name: string): string {

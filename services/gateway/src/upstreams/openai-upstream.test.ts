@@ -16,8 +16,8 @@ async function open(answer: Answer, timeouts: Partial<UpstreamTimeouts> = {}, ap
   const server: FakeProvider = await startFakeProvider(answer);
   const upstream = createOpenAiUpstream({ baseUrl: new URL(server.baseUrl), apiKey, call: callWith(timeouts) });
   opened.push(server, upstream);
-  const send = (signal = new AbortController().signal) =>
-    upstream.chatCompletion({ model: "m", body: '{"a":1}', streamed: false, signal });
+  const send = (signal = new AbortController().signal, body = '{"a":1}') =>
+    upstream.chatCompletion({ model: "m", body, streamed: false, signal });
   return { server, send };
 }
 
@@ -137,14 +137,76 @@ describe("an OpenAI-compatible upstream", () => {
     expect(server.requests).toHaveLength(1);
   });
 
-  it("is a fault if it compresses its answer", async () => {
-    const { send } = await open((response) => void response.writeHead(200, { "content-encoding": "gzip" }).end("x"));
-    await expect(send()).rejects.toMatchObject({ name: "UpstreamFault", kind: "broken" });
+  it("is asked not to compress its answers", async () => {
+    const { server, send } = await open((response) => sendJson(response, 200, {}));
+    await send();
+    expect(server.requests[0]?.headers).toMatchObject({ "accept-encoding": "identity" });
   });
 
-  it("that refuses with a compressed body has refused, without a readable message", async () => {
-    const { send } = await open((response) => void response.writeHead(500, { "content-encoding": "gzip" }).end("x"));
-    const { status, body } = await send();
+  it("that answers in an unknown encoding gave an invalid answer, and has refused where it refuses", async () => {
+    const { send } = await open((response, { body }) => {
+      const status = body.includes("1") ? 200 : 500;
+      response.writeHead(status, { "content-encoding": "gzip, nonsense" }).end("x");
+    });
+    const refused = 'answered with the content encoding "gzip, nonsense"';
+    await expect(send()).rejects.toMatchObject({
+      kind: "invalid",
+      isSent: true,
+      message: expect.stringContaining(refused) as string,
+    });
+    const { status, body } = await send(undefined, "{}");
     expect([status, (await collect(body, 1000)).length]).toEqual([500, 0]);
+  });
+
+  it("names the request in one of the usual headers, if it does so in print", async () => {
+    const answers = [
+      [{ "apim-request-id": "a-1", "x-ms-request-id": "m-1" }, "a-1"],
+      [{ "request-id": "r-1", "x-request-id": "x-1" }, "x-1"],
+      [{ "x-request-id": "\u00e9", "x-amzn-requestid": "z-1" }, "z-1"],
+      [{ "x-request-id": "x".repeat(201) }, undefined],
+      [{}, undefined],
+    ] as const;
+    for (const [headers, requestId] of answers) {
+      const { send } = await open((response) => void response.writeHead(200, headers).end("{}"));
+      expect((await send()).requestId).toBe(requestId);
+    }
+  });
+
+  it("gets the operator's headers and query, the key where it takes it, and a model's own", async () => {
+    const server = await startFakeProvider((response) => sendJson(response, 200, {}));
+    const call = callWith({}, { headers: { "x-team": "a", "user-agent": "ours" }, query: "api-version=1" });
+    const callOf = new Map([["special", callWith({}, { headers: { "x-team": "b" }, query: "api-version=2&d=e" })]]);
+    const baseUrl = new URL(`${server.baseUrl}/deployments/x/`);
+    const upstream = createOpenAiUpstream({ baseUrl, apiKey: "k-1", apiKeyHeader: "api-key", call, callOf });
+    opened.push(server, upstream);
+    for (const model of ["m", "special"]) {
+      await upstream.chatCompletion({ model, body: "{}", streamed: true, signal: new AbortController().signal });
+    }
+    expect(server.requests).toMatchObject([
+      {
+        path: "/v1/deployments/x/chat/completions?api-version=1",
+        headers: { "x-team": "a", "user-agent": "ours", "api-key": "k-1", accept: "text/event-stream" },
+      },
+      { path: "/v1/deployments/x/chat/completions?api-version=2&d=e", headers: { "x-team": "b", "api-key": "k-1" } },
+    ]);
+    expect(server.requests[0]?.headers).not.toHaveProperty("authorization");
+  });
+
+  it("is waited for as long as its model's own time-outs say", async () => {
+    const server = await startFakeProvider(() => {});
+    const callOf = new Map([["fast", callWith({ headMs: 50, connectMs: 1_234 })]]);
+    const upstream = createOpenAiUpstream({ baseUrl: new URL(server.baseUrl), apiKey: undefined, callOf });
+    opened.push(server, upstream);
+    const request = { body: "{}", streamed: false, signal: new AbortController().signal };
+    await expect(upstream.chatCompletion({ model: "fast", ...request })).rejects.toMatchObject({ kind: "timeout" });
+  });
+
+  it("may send 64 KiB of headers, and not without bound", async () => {
+    const headersOf = (bytes: number) =>
+      Object.fromEntries(Array.from({ length: bytes / 1024 }, (_, index) => [`x-${index}`, "v".repeat(1020)]));
+    const { send } = await open((response) => void response.writeHead(200, headersOf(64 * 1024)).end("{}"));
+    expect((await send()).status).toBe(200);
+    const { send: sendMore } = await open((response) => void response.writeHead(200, headersOf(256 * 1024)).end("{}"));
+    await expect(sendMore()).rejects.toMatchObject({ kind: "invalid", isSent: true });
   });
 });

@@ -1,5 +1,8 @@
-import { type Dispatcher, errors, Pool } from "undici";
+import { type Dispatcher, errors } from "undici";
 import { boundTokens } from "../domain/request/token-bounds.ts";
+import { type Connections, openConnections, withSentHook } from "./connections.ts";
+import { codingsOf, decode } from "./content-decoding.ts";
+import type { Proxy } from "./proxy.ts";
 import { type Upstream, type UpstreamAnswer, UpstreamFault, type UpstreamRequest } from "../domain/ports/upstream.ts";
 
 export interface OpenAiUpstreamOptions {
@@ -9,6 +12,8 @@ export interface OpenAiUpstreamOptions {
   readonly apiKey: string | undefined;
   /** Header that carries the key, in lower case. In `authorization`, the default, it is sent as `Bearer`. */
   readonly apiKeyHeader?: string;
+  /** Proxy on the way to it; undefined for none. */
+  readonly proxy?: Proxy | undefined;
   readonly call?: CallOptions;
   /** Settings of the models that have their own, by model id. */
   readonly callOf?: ReadonlyMap<string, CallOptions>;
@@ -34,6 +39,7 @@ export interface UpstreamTimeouts {
 /** Time-outs by default. Those of an answer are the SDKs' own. */
 export const TIMEOUTS: UpstreamTimeouts = { connectMs: 5_000, headMs: 600_000, idleMs: 600_000 };
 
+const PROXY_AUTHENTICATION_REQUIRED = 407;
 const NO_SETTINGS: CallOptions = { headers: {}, query: "", timeouts: TIMEOUTS };
 
 /**
@@ -41,30 +47,32 @@ const NO_SETTINGS: CallOptions = { headers: {}, query: "", timeouts: TIMEOUTS };
  * named this address and no other. None of the client's headers is passed on.
  */
 export function createOpenAiUpstream(options: OpenAiUpstreamOptions): Upstream {
-  const { baseUrl, call: shared = NO_SETTINGS, callOf = new Map<string, CallOptions>() } = options;
-  const pools = new Map<number, Pool>();
-  const connectTimeouts = [shared, ...callOf.values()].map(({ timeouts }) => timeouts.connectMs);
-  for (const timeout of new Set(connectTimeouts)) {
-    pools.set(timeout, new Pool(baseUrl.origin, { connect: { timeout }, keepAliveTimeout: 30_000 }));
-  }
-  const prepare = (call: CallOptions) => prepareCall(options, call, pools);
+  const { baseUrl, proxy, call: shared = NO_SETTINGS, callOf = new Map<string, CallOptions>() } = options;
+  const timeouts = [shared, ...callOf.values()].map((call) => call.timeouts.connectMs);
+  const connections = new Map([...new Set(timeouts)].map((ms) => [ms, openConnections(baseUrl, proxy, ms)]));
+  const prepare = (call: CallOptions) => prepareCall(options, call, connections);
   const sharedCall = prepare(shared);
   const ownCalls = new Map([...callOf].map(([model, call]) => [model, prepare(call)]));
   return {
     boundTokens,
     async chatCompletion({ model, body, streamed, signal }: UpstreamRequest) {
-      const { pool, request, headers } = ownCalls.get(model) ?? sharedCall;
+      const { pool, isForwarded, request, headers } = ownCalls.get(model) ?? sharedCall;
       const accept = streamed ? "text/event-stream" : "application/json";
       let isSent = false;
       try {
         const dispatcher = withSentHook(pool, () => (isSent = true));
-        return toAnswer(await dispatcher.request({ ...request, headers: { ...headers, accept }, body, signal }));
+        const answer = await dispatcher.request({ ...request, headers: { ...headers, accept }, body, signal });
+        if (isForwarded && answer.statusCode === PROXY_AUTHENTICATION_REQUIRED) {
+          answer.body.on("error", () => {}).destroy();
+          throw new UpstreamFault("unreachable", "the proxy refuses its credentials");
+        }
+        return toAnswer(answer);
       } catch (error) {
         throw isSent ? toFault(error) : toConnectionFault(error);
       }
     },
     async close() {
-      await Promise.all([...pools.values()].map((pool) => pool.destroy()));
+      await Promise.all([...connections.values()].map(({ pool }) => pool.destroy()));
     },
   };
 }
@@ -73,45 +81,41 @@ export function createOpenAiUpstream(options: OpenAiUpstreamOptions): Upstream {
 function prepareCall(
   { baseUrl, apiKey, apiKeyHeader = "authorization" }: OpenAiUpstreamOptions,
   { headers, query, timeouts }: CallOptions,
-  pools: ReadonlyMap<number, Pool>,
+  connections: ReadonlyMap<number, Connections>,
 ) {
-  const pool = pools.get(timeouts.connectMs);
-  if (pool === undefined) throw new Error(`no pool connects within ${timeouts.connectMs} ms`);
+  const opened = connections.get(timeouts.connectMs);
+  if (opened === undefined) throw new Error(`no pool connects within ${timeouts.connectMs} ms`);
+  const { pool, isForwarded, headers: hopHeaders } = opened;
   const path = `${baseUrl.pathname.replace(/\/+$/, "")}/chat/completions${query === "" ? "" : `?${query}`}`;
   const key = apiKeyHeader === "authorization" ? `Bearer ${apiKey}` : apiKey;
   return {
     pool,
-    request: { method: "POST", path, headersTimeout: timeouts.headMs, bodyTimeout: timeouts.idleMs } as const,
+    isForwarded,
+    request: {
+      method: "POST",
+      path: isForwarded ? `${baseUrl.origin}${path}` : path,
+      headersTimeout: timeouts.headMs,
+      bodyTimeout: timeouts.idleMs,
+    } as const,
     headers: {
       "user-agent": "routeplane",
       ...headers,
       "content-type": "application/json",
+      "accept-encoding": "identity",
       ...(key === undefined || apiKey === undefined ? {} : { [apiKeyHeader]: key }),
+      ...hopHeaders,
     },
   };
 }
 
-/** @param onSent called when a request is about to be written to an open connection */
-function withSentHook(pool: Pool, onSent: () => void): Dispatcher {
-  return pool.compose((dispatch) => (options, handler) => {
-    const start = handler.onRequestStart?.bind(handler);
-    handler.onRequestStart = (controller, context) => {
-      start?.(controller, context);
-      // A request that was cancelled while it waited for its connection is not written.
-      if (!controller.aborted) onSent();
-    };
-    return dispatch(options, handler);
-  });
-}
-
+/** @throws UpstreamFault if the answer cannot be read; that of an error can be refused by its status alone */
 function toAnswer({ statusCode, headers, body }: Dispatcher.ResponseData): UpstreamAnswer {
   // Destroying a body that nobody reads emits an error, which would end the process without a listener.
   body.on("error", () => {});
-  const encoding = headers["content-encoding"] ?? "identity";
-  const isReadable = encoding === "identity";
-  if (!isReadable) body.destroy();
-  if (!isReadable && statusCode >= 200 && statusCode <= 299) {
-    throw new UpstreamFault("broken", "an answer with a content-encoding that was not asked for");
+  const codings = codingsOf(headers["content-encoding"]);
+  if (codings === undefined) {
+    body.destroy();
+    if (statusCode >= 200 && statusCode <= 299) throw unknownEncoding(headers["content-encoding"]);
   }
   const contentType = String(headers["content-type"] ?? "");
   return {
@@ -119,10 +123,17 @@ function toAnswer({ statusCode, headers, body }: Dispatcher.ResponseData): Upstr
     contentType: (contentType.split(";")[0] ?? "").trim().toLowerCase(),
     retryAfter: headers["retry-after"] === undefined ? undefined : String(headers["retry-after"]),
     requestId: requestIdOf(headers),
-    // The body of an error is only quoted: a refusal can be made from the status alone.
-    body: isReadable ? bytesOf(body) : noBytes(),
+    body: codings === undefined ? noBytes() : bytesOf(decode(body, codings)),
     discard: () => void (body.readableEnded || body.destroy()),
   };
+}
+
+function unknownEncoding(contentEncoding: unknown): UpstreamFault {
+  const shown = JSON.stringify(String(contentEncoding).slice(0, 60));
+  return new UpstreamFault(
+    "invalid",
+    `the upstream answered with the content encoding ${shown}, which is not supported`,
+  );
 }
 
 /** Headers in which providers name a request, the more telling ones first. */
@@ -154,6 +165,9 @@ async function* bytesOf(body: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Ar
 /** Converts an error of the HTTP client after the request was sent. */
 function toFault(error: unknown): UpstreamFault {
   if (error instanceof UpstreamFault) return error;
+  if (error instanceof errors.HeadersOverflowError) {
+    return new UpstreamFault("invalid", "the upstream answered with headers that are too large", error);
+  }
   const isLate = error instanceof errors.HeadersTimeoutError || error instanceof errors.BodyTimeoutError;
   if (isLate) return new UpstreamFault("timeout", "the upstream took too long", error);
   return new UpstreamFault("broken", "the connection to the upstream broke", error);
@@ -161,6 +175,7 @@ function toFault(error: unknown): UpstreamFault {
 
 /** Converts an error of the HTTP client while the request waited for a connection. */
 function toConnectionFault(error: unknown): UpstreamFault {
+  if (error instanceof UpstreamFault) return error;
   const isLate = error instanceof errors.ConnectTimeoutError;
   return new UpstreamFault(isLate ? "connect_timeout" : "unreachable", "the upstream cannot be reached", error);
 }

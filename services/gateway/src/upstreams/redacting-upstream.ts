@@ -1,7 +1,7 @@
 import { recogniseBody } from "../domain/response/answer-body.ts";
 import type { SecretRedactor } from "../domain/response/secret-redactor.ts";
 import { withoutSplitSecrets } from "../domain/response/split-secrets.ts";
-import type { Upstream } from "../domain/ports/upstream.ts";
+import { type Upstream, UpstreamFault } from "../domain/ports/upstream.ts";
 
 /**
  * Decorates an upstream so that its answers hold no secret, neither in their bytes nor in their headers. Client, request log and
@@ -12,7 +12,10 @@ export function redactingUpstream(upstream: Upstream, redactor: SecretRedactor):
   return {
     ...upstream,
     async chatCompletion(request) {
-      const answer = await upstream.chatCompletion(request);
+      const answer = await upstream.chatCompletion(request).catch((error: unknown) => {
+        if (!(error instanceof UpstreamFault)) throw error;
+        throw new UpstreamFault(error.kind, redactor.text(error.message), error.cause);
+      });
       const { retryAfter, requestId, contentType } = answer;
       const body = redacted(answer.body, contentType, request.streamed, redactor);
       const texts = {

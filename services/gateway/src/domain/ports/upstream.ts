@@ -50,12 +50,13 @@ export class UpstreamFault extends Error {
 
   /** True if the upstream may have got the request: it may have worked and bill for it, whatever it answered. */
   get isSent(): boolean {
-    return this.kind === "timeout" || this.kind === "broken";
+    return this.kind !== "unreachable" && this.kind !== "connect_timeout";
   }
 }
 
 /**
  * Kind of a fault. `unreachable`, `connect_timeout`: there was no connection, so no byte of the request was sent. `timeout`: the
- * request was sent, and nothing arrived for too long. `broken`: any other fault after it was sent.
+ * request was sent, and nothing arrived for too long. `invalid`: an answer arrived that cannot be read; the message is for the
+ * client. `broken`: any other fault after it was sent.
  */
-export type UpstreamFaultKind = "unreachable" | "connect_timeout" | "timeout" | "broken";
+export type UpstreamFaultKind = "unreachable" | "connect_timeout" | "timeout" | "invalid" | "broken";

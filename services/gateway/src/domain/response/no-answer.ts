@@ -44,6 +44,9 @@ function refusalOf(fault: unknown): Refusal {
   if (kind === "unreachable") {
     return upstreamFailed("upstream_unreachable", "the upstream cannot be reached", fault);
   }
+  if (fault instanceof UpstreamFault && kind === "invalid") {
+    return upstreamFailed("upstream_invalid_response", fault.message, fault);
+  }
   if (kind === "broken") {
     return upstreamFailed("upstream_error", "the upstream broke off before it answered", fault);
   }

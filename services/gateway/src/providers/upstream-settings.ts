@@ -1,0 +1,109 @@
+import { readFileSync } from "node:fs";
+import { resolve } from "node:path";
+import { type CallOptions, type OpenAiUpstreamOptions, TIMEOUTS } from "../upstreams/openai-upstream.ts";
+import type { CallSettings, ValueSource } from "./call-settings-field.ts";
+import { apiDefaultsOf } from "./provider-defaults.ts";
+import type { ModelEntry, ProviderEntry } from "./providers-file.ts";
+import { proxyFor } from "./proxy-settings.ts";
+
+/** Values from outside the providers file. */
+export interface Values {
+  /** Reads a value from its source. @throws ProvidersFileError that never repeats the value */
+  readonly read: (source: ValueSource) => string;
+  /** Returns a variable of the environment; undefined if it is not set. */
+  readonly variable: (name: string) => string | undefined;
+}
+
+/** @param folder folder that paths in the providers file are relative to */
+export function createValues(folder: string, variable: Values["variable"]): Values {
+  const read = ({ from, text, pattern, rule, field }: ValueSource): string => {
+    if (from === "literal") return text;
+    if (from === "env") {
+      const value = variable(text)?.trim();
+      if (!value) throw field.fault(`the environment variable ${text} is not set`);
+      if (!pattern.test(value)) throw field.fault(`the environment variable ${text} must hold ${rule}`);
+      return value;
+    }
+    let value: string;
+    try {
+      value = readFileSync(resolve(folder, text), "utf8").trim();
+    } catch (error) {
+      throw field.fault(`cannot be read (${(error as NodeJS.ErrnoException).code ?? "error"})`);
+    }
+    if (!pattern.test(value)) throw field.fault(`must hold ${rule}`);
+    return value;
+  };
+  return { read, variable };
+}
+
+/** Matches a key that can be sent in a header as it is. */
+export const USABLE_KEY = /^[\x21-\x7e]{1,4096}$/;
+const KEY_RULE = "one key, printable and without blanks";
+
+/** Reads a provider's key; undefined if it has none. Faults never repeat the key. */
+export function readKey({ apiKeyEnv, apiKeyFile }: ProviderEntry, { read }: Values): string | undefined {
+  const source = apiKeyEnv ?? apiKeyFile;
+  if (source === undefined) return undefined;
+  const { value: text, field } = source;
+  return read({ from: source === apiKeyEnv ? "env" : "file", text, pattern: USABLE_KEY, rule: KEY_RULE, field });
+}
+
+/** Provider with its key, and the settings of the calls to its models. */
+export interface DescribedUpstream extends Pick<ProviderEntry, "baseUrl" | "apiKeyHeader" | "calls"> {
+  readonly apiKey: string | undefined;
+  readonly models: readonly Pick<ModelEntry, "id" | "calls">[];
+}
+
+/** Reads the headers and the query of an upstream, and of its models that have their own, and finds its proxy. */
+export function readUpstream(
+  { baseUrl, apiKey, apiKeyHeader = apiDefaultsOf(baseUrl).apiKeyHeader, calls, models }: DescribedUpstream,
+  { read, variable }: Values,
+): { readonly upstream: OpenAiUpstreamOptions; readonly secrets: readonly string[] } {
+  const own = models.filter((model) => model.calls !== calls);
+  for (const { headers } of [calls, ...own.map((model) => model.calls)]) {
+    const rival = apiKey === undefined ? undefined : headers.get(apiKeyHeader);
+    if (rival !== undefined) throw rival.field.fault("carries the key of the provider already");
+  }
+  const call = toCall(calls, read);
+  const callOf = new Map<string, Call>(own.map((model) => [model.id, toCall(model.calls, read)]));
+  const found = proxyFor(baseUrl, variable);
+  const secrets = [call, found, ...callOf.values()].flatMap((each) => each?.secrets ?? []);
+  return {
+    upstream: { baseUrl, apiKey, apiKeyHeader, proxy: found?.proxy, call, callOf },
+    secrets: apiKey === undefined ? secrets : [apiKey, ...secrets],
+  };
+}
+
+/** Settings of calls as they are sent, and the secrets in them. */
+interface Call extends CallOptions {
+  readonly secrets: readonly string[];
+}
+
+/** Matches names of headers and query parameters that carry credentials: their values are secrets wherever they are from. */
+const CREDENTIAL_NAME = /auth|key|token|secret|password|credential|cookie|signature|^sig$/i;
+
+function toCall({ headers, query, timeouts }: CallSettings, read: Values["read"]): Call {
+  const secrets: string[] = [];
+  const valuesOf = (sources: CallSettings["headers"]) =>
+    [...sources].map(([name, source]) => {
+      const value = read(source);
+      if (source.from !== "literal" || CREDENTIAL_NAME.test(name)) secrets.push(...secretsOf(value));
+      return [name, value] as const;
+    });
+  return {
+    headers: Object.fromEntries(valuesOf(headers)),
+    query: new URLSearchParams(Object.fromEntries(valuesOf(query))).toString(),
+    timeouts: {
+      connectMs: timeouts.connectMs ?? TIMEOUTS.connectMs,
+      headMs: timeouts.headMs ?? TIMEOUTS.headMs,
+      idleMs: timeouts.idleMs ?? TIMEOUTS.idleMs,
+    },
+    secrets,
+  };
+}
+
+/** Secrets in a value: itself, and the credential behind the name of a scheme, e.g. `Bearer`. */
+function secretsOf(value: string): readonly string[] {
+  const credential = /^[A-Za-z-]+ +(\S.*)$/.exec(value)?.[1];
+  return credential === undefined ? [value] : [value, credential];
+}

@@ -1,0 +1,53 @@
+import { buildConnector, type Dispatcher, Pool } from "undici";
+import { skippingInterimAnswers } from "./interim-answers.ts";
+import { type Proxy, proxyHeaders, tunnelThrough } from "./proxy.ts";
+
+/** Pool of connections to an upstream, and what a request over them must say besides. */
+export interface Connections {
+  readonly pool: Pool;
+  /** True if a proxy forwards each request, which then names the upstream in full. */
+  readonly isForwarded: boolean;
+  readonly headers: Readonly<Record<string, string>>;
+}
+
+/** Bound of the head of an answer: more than the 64 KiB that some proxies add up to, and four times the default. */
+const MAX_HEADER_BYTES = 128 * 1024;
+
+/**
+ * Opens a pool. Connections are kept alive, and speak HTTP/1.1 only: one that carries a cancelled request is destroyed, which must
+ * not end other requests. A proxy forwards plain HTTP, and opens a tunnel for TLS.
+ *
+ * @param connectMs time limit of a connection, also of a tunnel
+ */
+export function openConnections(baseUrl: URL, proxy: Proxy | undefined, connectMs: number): Connections {
+  const isForwarded = proxy !== undefined && baseUrl.protocol === "http:";
+  const connect =
+    proxy === undefined || isForwarded
+      ? buildConnector({ timeout: connectMs, allowH2: false })
+      : tunnelThrough(proxy, connectMs);
+  const options: Pool.Options = {
+    connect: skippingInterimAnswers(connect),
+    maxHeaderSize: MAX_HEADER_BYTES,
+    keepAliveTimeout: 30_000,
+    allowH2: false,
+  };
+  if (!isForwarded) return { pool: new Pool(baseUrl.origin, options), isForwarded, headers: {} };
+  return {
+    pool: new Pool(proxy.origin, options),
+    isForwarded,
+    headers: { host: baseUrl.host, ...proxyHeaders(proxy) },
+  };
+}
+
+/** @param onSent called when a request is about to be written to an open connection */
+export function withSentHook(pool: Pool, onSent: () => void): Dispatcher {
+  return pool.compose((dispatch) => (options, handler) => {
+    const start = handler.onRequestStart?.bind(handler);
+    handler.onRequestStart = (controller, context) => {
+      start?.(controller, context);
+      // A request that was cancelled while it waited for its connection is not written.
+      if (!controller.aborted) onSent();
+    };
+    return dispatch(options, handler);
+  });
+}
