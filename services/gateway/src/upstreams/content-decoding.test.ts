@@ -1,6 +1,6 @@
 import zlib from "node:zlib";
 import { expect, describe, it } from "vitest";
-import { collect } from "../domain/response/relay.ts";
+import { collect } from "../domain/response/answer-body.ts";
 import { startFakeProvider } from "../../test/fake-provider.ts";
 import { codingsOf, decode } from "./content-decoding.ts";
 import { createOpenAiUpstream } from "./openai-upstream.ts";

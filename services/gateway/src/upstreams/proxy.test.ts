@@ -5,7 +5,7 @@ import { type AddressInfo, connect } from "node:net";
 import tls from "node:tls";
 import { describe, expect, it, onTestFinished } from "vitest";
 import { sendJson, startFakeProvider } from "../../test/fake-provider.ts";
-import { collect } from "../domain/response/relay.ts";
+import { collect } from "../domain/response/answer-body.ts";
 import { createOpenAiUpstream, TIMEOUTS } from "./openai-upstream.ts";
 import type { Proxy } from "./proxy.ts";
 
