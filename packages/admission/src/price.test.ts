@@ -148,11 +148,10 @@ describe("reservationCost", () => {
         fc.tuple(share, share),
         parts,
         (all, index, inputMax, outputMax, [inputShare, outputShare], more) => {
-          const [first, ...others] = all;
-          if (first === undefined) return;
-          const charged = all[index % all.length] ?? first;
+          const charged = all[index % all.length] ?? all[0];
+          if (charged === undefined) return;
           const used = costOf(charged, (inputMax * inputShare) / 1_000n, (outputMax * outputShare) / 1_000n, more);
-          expect(reservationCost(dearestPrice(first, ...others), inputMax, outputMax) >= used).toBe(true);
+          expect(reservationCost(dearestPrice(all), inputMax, outputMax) >= used).toBe(true);
         },
       ),
     );
@@ -160,9 +159,9 @@ describe("reservationCost", () => {
 
   it("is no more than the dearest rates cost", () => {
     const cached = { inputPicoUsd: 5n, outputPicoUsd: 7n, cachedInputPicoUsd: 1n };
-    expect(dearestPrice(cached)).toEqual({ inputPicoUsd: 5n, outputPicoUsd: 7n, requestPicoUsd: 0n });
+    expect(dearestPrice([cached])).toEqual({ inputPicoUsd: 5n, outputPicoUsd: 7n, requestPicoUsd: 0n });
     const audio = { inputPicoUsd: 4n, outputPicoUsd: 6n, inputAudioPicoUsd: 9n, requestPicoUsd: 2n };
-    expect(dearestPrice(cached, audio)).toEqual({ inputPicoUsd: 9n, outputPicoUsd: 7n, requestPicoUsd: 2n });
+    expect(dearestPrice([cached, audio])).toEqual({ inputPicoUsd: 9n, outputPicoUsd: 7n, requestPicoUsd: 2n });
   });
 
   it("reserves no more than the bounds can cost", () => {

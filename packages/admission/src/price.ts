@@ -76,8 +76,8 @@ function requireAmount(amount: bigint): bigint {
   return amount;
 }
 
-/** Lowest price that no request at any of these rates exceeds, whatever its tokens are parts of. */
-export function dearestPrice(...rates: readonly [Rates, ...Rates[]]): TokenPrice {
+/** Lowest price that no request at any of these rates exceeds, whatever its tokens are parts of; 0 of none. */
+export function dearestPrice(rates: readonly Rates[]): TokenPrice {
   const dearest = (picoUsdOf: (each: Rates) => readonly (bigint | undefined)[]): bigint =>
     rates.flatMap(picoUsdOf).reduce<bigint>((max, picoUsd = 0n) => (picoUsd > max ? picoUsd : max), 0n);
   return {

@@ -33,8 +33,8 @@ import type { RequestContext } from "./request-context.ts";
 import { type ChatRequest, parseChatRequest } from "./request/chat-request.ts";
 import { authenticate, authorise, type CredentialHeaders, INFERENCE_SCOPE } from "./request/credential.ts";
 import { parseIdempotencyKey } from "./request/idempotency-key.ts";
-import { applyMemberRules, surchargesOfTier, withSurcharges } from "./request/member-rules.ts";
-import { type Model, modelAt, type ModelDirectory, resolveModel } from "./request/model-directory.ts";
+import type { Model, ModelDirectory } from "./request/model-directory.ts";
+import { priceRequest } from "./request/request-price.ts";
 import type { TokenBounds } from "./request/token-bounds.ts";
 import { prepareUpstreamBody } from "./request/upstream-body.ts";
 import { cancelReasonOf, cancelUnlessPermitted, refusalOfCancellation } from "./response/cancellation.ts";
@@ -137,28 +137,6 @@ export function createPipeline(dependencies: PipelineDependencies): Serve {
       reservation.close();
     }
   }
-}
-
-/**
- * Resolves the model of a request, and its prices as of the moment of the request, with the surcharges that apply.
- *
- * @throws Refusal 404 if there is no such model; 400 for a member that is not allowed
- */
-function priceRequest(
-  directory: ModelDirectory,
-  request: ChatRequest,
-  moment: Date,
-): Pick<RequestContext, "model" | "billedModelFor"> {
-  const resolved = modelAt(resolveModel(directory, request.model), moment);
-  const surcharges = applyMemberRules(request, resolved.memberRules);
-  return {
-    model: withSurcharges(resolved, surcharges),
-    billedModelFor: ({ model: answeringModel = resolved.id, serviceTier }) =>
-      withSurcharges(
-        directory.findBilled(resolved, answeringModel, moment),
-        surchargesOfTier(surcharges, resolved.memberRules, serviceTier),
-      ),
-  };
 }
 
 function upstreamOf({ upstreams }: PipelineDependencies, { provider }: Model): Upstream {

@@ -1,4 +1,5 @@
 import { effectOf } from "../domain/request/governed-members.ts";
+import { NO_MEMBER_RULES, SERVICE_TIER } from "../domain/request/member-rules.ts";
 import type { MemberRules, Surcharge } from "../domain/request/model-directory.ts";
 import type { Field } from "./yaml-field.ts";
 
@@ -9,9 +10,6 @@ const NAME = /^[\x21-\x7e]{1,100}$/;
 const NAME_RULE = "the name of a member, without blanks";
 const MAX_FACTOR = 1_000;
 const MAX_USD_PER_REQUEST = 1_000;
-
-/** Rules that allow and price nothing beyond the defaults. */
-export const NO_MEMBER_RULES: MemberRules = { allowed: new Set(), surcharges: [] };
 
 /**
  * Reads both fields of a provider or a model.
@@ -29,7 +27,8 @@ export function readMemberRules(field: Field, providerRules: MemberRules = NO_ME
 function readAllowed(surcharges: readonly Surcharge[]): (field: Field) => string {
   return (field) => {
     const name = field.text(NAME, NAME_RULE).toLowerCase();
-    const isBilled = name === "tools" || effectOf(name) === "surcharge";
+    // A service tier that is allowed without a price is charged at another one's, as an estimate.
+    const isBilled = name === "tools" || (name !== SERVICE_TIER && effectOf(name) === "surcharge");
     if (isBilled && !surcharges.some(({ member }) => member === name)) {
       throw field.fault(`${name} is billed beyond the price of tokens: price it under surcharges`);
     }

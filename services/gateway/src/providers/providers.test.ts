@@ -158,7 +158,7 @@ describe("allow_members and surcharges", () => {
   });
 
   it.each([
-    ["allow_members: [service_tier]", /allow_members\[0\]: service_tier is billed .* price it under surcharges/],
+    ["allow_members: [modalities]", /allow_members\[0\]: modalities is billed .* price it under surcharges/],
     ["allow_members: [tools]", /tools is billed/],
     ["allow_members: fallbacks", /must be a list/],
     ["allow_members: [5]", /allow_members\[0\]: must be a text/],

@@ -3,6 +3,7 @@ import { dirname } from "node:path";
 import { redactTokens } from "@routeplane/credentials";
 import { ConfigurationError } from "@routeplane/runtime";
 import type { Model } from "../domain/request/model-directory.ts";
+import { NO_MEMBER_RULES } from "../domain/request/member-rules.ts";
 import { SecretRedactor } from "../domain/response/secret-redactor.ts";
 import type { OpenAiUpstreamOptions } from "../upstreams/openai-upstream.ts";
 import {
@@ -15,7 +16,6 @@ import {
 } from "./upstream-settings.ts";
 import { NO_CALL_SETTINGS } from "./call-settings-field.ts";
 import { type Catalogue, catalogueOf } from "./catalogue.ts";
-import { NO_MEMBER_RULES } from "./member-rules-field.ts";
 import { catalogueModel, flatPrice, modelOf, unpricedModel } from "./model-prices.ts";
 import { priceOf } from "./price.ts";
 import { apiDefaultsOf, defaultOutputTokensOf } from "./provider-defaults.ts";

@@ -1,7 +1,7 @@
 import { createLogger } from "@routeplane/runtime";
 import { describe, expect, it } from "vitest";
 import { answeringUpstream } from "../../../test/fake-upstream.ts";
-import { MICRO, pipelineUnderTest } from "../../../test/pipeline-under-test.ts";
+import { MICRO, pipelineUnderTest, reservationOf } from "../../../test/pipeline-under-test.ts";
 import { fakeBudget } from "../../../test/fake-admissions.ts";
 import { createModelDirectory, type Model, type Surcharge } from "../request/model-directory.ts";
 
@@ -115,7 +115,7 @@ describe("a surcharge", () => {
     [{ service_tier: "priority", web_search_options: {} }, 25_035n],
     [{ service_tier: "default" }, 14n],
   ])("is reserved and charged: %j", async (more, cost) => {
-    const plainly = await settle(BODY, plain({ model: "cheap" }));
+    const plainly = await settle({ ...BODY, service_tier: "default" }, plain({ model: "cheap" }));
     const { settlement, admission } = await settle({ ...BODY, ...more }, plain({ model: "cheap" }));
     expect(settlement).toMatchObject({ costNanoUsd: cost * MICRO });
     expect(admission?.reservedNanoUsd).toBeGreaterThanOrEqual(
@@ -123,17 +123,36 @@ describe("a surcharge", () => {
     );
   });
 
-  it.each<[string, object, object, bigint]>([
-    ["priority that default served", { service_tier: "priority" }, { service_tier: "default" }, 14n],
-    ["no tier that priority served", {}, { service_tier: "priority" }, 35n],
-    ["priority that priority served", { service_tier: "priority" }, { service_tier: "priority" }, 35n],
-    ["priority that an unpriced tier served", { service_tier: "priority" }, { service_tier: "scale" }, 35n],
-    ["no tier that an unpriced tier served", {}, { service_tier: "flex" }, 14n],
-  ])("of a tier is charged by the tier of the answer: %s", async (_, more, answered, cost) => {
-    const whole = await settle({ ...BODY, ...more }, plain({ model: "cheap", ...answered }));
-    expect(whole.settlement).toMatchObject({ costNanoUsd: cost * MICRO });
-    const streamed = await settle({ ...BODY, ...more, stream: true }, stream({ model: "cheap", ...answered }));
-    expect(streamed.settlement).toMatchObject({ costNanoUsd: cost * MICRO });
+  it.each<[string, object, object, bigint, boolean]>([
+    ["priority that default served", { service_tier: "priority" }, { service_tier: "default" }, 14n, false],
+    ["no tier that priority served", {}, { service_tier: "priority" }, 35n, false],
+    ["no tier that PRIORITY served", {}, { service_tier: " Priority" }, 35n, false],
+    ["priority that priority served", { service_tier: "priority" }, { service_tier: "priority" }, 35n, false],
+    ["priority whose answer names no tier", { service_tier: "priority" }, {}, 35n, false],
+    ["priority that auto served", { service_tier: "priority" }, { service_tier: "auto" }, 35n, false],
+    ["priority that an unpriced tier served", { service_tier: "priority" }, { service_tier: "scale" }, 35n, true],
+    ["no tier that an unpriced tier served", {}, { service_tier: "flex" }, 14n, true],
+    ["the account's tier, unpriced", { service_tier: "auto" }, { service_tier: "batch" }, 14n, true],
+  ])(
+    "of a tier is charged by the tier of the answer, as an estimate if that has no price: %s",
+    async (_, more, answered, cost, estimated) => {
+      const whole = await settle({ ...BODY, ...more }, plain({ model: "cheap", ...answered }));
+      expect(whole.settlement).toMatchObject({ costNanoUsd: cost * MICRO, estimated });
+      const streamed = await settle({ ...BODY, ...more, stream: true }, stream({ model: "cheap", ...answered }));
+      expect(streamed.settlement).toMatchObject({ costNanoUsd: cost * MICRO, estimated });
+    },
+  );
+
+  it.each<[string, object, bigint]>([
+    ["no tier: the account may have any", {}, 25n],
+    ["the account's tier", { service_tier: "auto" }, 25n],
+    ["priority", { service_tier: "priority" }, 25n],
+    ["the default tier", { service_tier: "default" }, 10n],
+  ])("of a tier is reserved where that tier may serve the request: %s", async (_, more, tenths) => {
+    const body = { ...BODY, ...more };
+    const { admission } = await settle(body, plain({ model: "cheap" }));
+    const roundedUp = (reservationOf(body) * tenths + 9n * MICRO) / 10n;
+    expect(admission?.reservedNanoUsd).toBe(roundedUp - (roundedUp % MICRO));
   });
 
   it("is checked for the model that answered too", async () => {
@@ -160,7 +179,10 @@ describe("a charge beyond the reservation", () => {
     expect(far.settlement).toMatchObject({ costNanoUsd: 1_000_004n * MICRO });
     expect(far.logged).toContainEqual(ERROR);
     expect(far.logged.map(({ level }) => level)).toContain("error");
-    const near = await settle(BODY, plain({ model: "cheap" }, { prompt_tokens: 300, completion_tokens: 2 }));
+    const near = await settle(
+      { ...BODY, service_tier: "default" },
+      plain({ model: "cheap" }, { prompt_tokens: 300, completion_tokens: 2 }),
+    );
     expect(near.logged.map(({ msg }) => msg)).toEqual(["the charge exceeds the reservation"]);
     const within = await settle(BODY, plain({ model: "cheap" }));
     expect(within.logged).toEqual([]);

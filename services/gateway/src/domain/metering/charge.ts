@@ -1,4 +1,4 @@
-import { dearestPrice, requestCost, reservationCost, type TokenPrice } from "@routeplane/admission";
+import { dearestPrice, reservationCost, type TokenPrice } from "@routeplane/admission";
 import type { ErrorCode } from "../errors/error-table.ts";
 import type { Clock } from "@routeplane/domain";
 import { type Model, priceAt } from "../request/model-directory.ts";
@@ -11,6 +11,7 @@ import type { MeteredUsage } from "./answer-meter.ts";
 import type { RequestContext } from "../request-context.ts";
 import type { TokenBounds } from "../request/token-bounds.ts";
 import type { TokenUsage } from "./usage.ts";
+import { costOfUsage } from "./usage-cost.ts";
 
 /** Upper bound, in nano-USD, of the cost of a request of these bounds. */
 export function costBound(model: Model, { inputTokensMax, outputTokensMax }: TokenBounds): bigint {
@@ -18,9 +19,11 @@ export function costBound(model: Model, { inputTokensMax, outputTokensMax }: Tok
 }
 
 /** Dearest price that a request with so many input tokens, or fewer, may be charged by. */
-export function reservedPrice({ prices: [first, ...others] }: Model, inputTokensMax: number): TokenPrice {
-  const reached = others.filter(({ aboveInputTokens }) => aboveInputTokens < inputTokensMax);
-  return dearestPrice(first.price, ...reached.map(({ price }) => price));
+export function reservedPrice({ prices, use }: Model, inputTokensMax: number): TokenPrice {
+  const reached = (use?.reserved ?? prices).filter(
+    ({ aboveInputTokens }) => aboveInputTokens < Math.max(inputTokensMax, 1),
+  );
+  return dearestPrice(reached.map(({ price }) => price));
 }
 
 type Admission = Extract<AdmissionDecision, { admitted: true }>;
@@ -65,8 +68,8 @@ export function chargeFor(
   const { usage, billable } = result;
   if (usage !== undefined) {
     const price = appliedPrice(model, usage.promptTokens);
-    const costNanoUsd = requestCost(price, usage);
-    return { ...usage, costNanoUsd, estimated: model.isPriceEstimated === true, price };
+    const { costNanoUsd, isEstimated } = costOfUsage(model, usage);
+    return { ...usage, costNanoUsd, estimated: isEstimated, price };
   }
   if (!billable) {
     const price = appliedPrice(model, request.granted.inputTokensMax);

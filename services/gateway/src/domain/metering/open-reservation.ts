@@ -1,4 +1,4 @@
-import type { Clock } from "@routeplane/domain";
+import { type Clock, definedFields } from "@routeplane/domain";
 import type { Logger } from "@routeplane/runtime";
 import {
   type Charge,
@@ -168,16 +168,18 @@ export class OpenReservation {
 
   #chargeOf(result: RelayResult, request: EstimatedRequest, { reservedNanoUsd }: Reservation): Charge {
     const { model, billedModelFor } = this.#request;
-    const answeringModel = billedModelFor(result.answeredBy ?? {});
+    const { answeredBy = {}, billable } = result;
+    const { model: _, ...servedBy } = answeredBy;
+    const [answering, requested] = [billedModelFor(answeredBy), billedModelFor(servedBy)];
     const { granted } = request;
-    // Unknown usage is charged at the price of the request, or of the answering model where that is dearer.
+    // Unknown usage is charged at the price of the requested model, or of the answering one where that is dearer.
     const isChargedAsRequested =
-      result.usage === undefined && costBound(answeringModel, granted) <= costBound(model, granted);
-    const billed = isChargedAsRequested ? model : answeringModel;
+      result.usage === undefined && costBound(answering, granted) <= costBound(requested, granted);
+    const billed = isChargedAsRequested ? requested : answering;
     const charge = chargeFor(result, billed, request);
-    const billedModel = billed.id !== model.id && result.billable ? billed.id : undefined;
+    const billedModel = billed.id !== model.id && billable ? billed.id : undefined;
     this.#report(charge, reservedNanoUsd, billedModel);
-    return billedModel === undefined ? charge : { ...charge, billedModel };
+    return { ...charge, ...definedFields({ billedModel, serviceTier: billable ? answeredBy.serviceTier : undefined }) };
   }
 
   /** Logs what an operator should know of a charge. */

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { parseChatRequest } from "./chat-request.ts";
-import { applyMemberRules, withSurcharges } from "./member-rules.ts";
-import type { MemberRules, Model, Surcharge } from "./model-directory.ts";
+import { applyMemberRules, pricesOfTier, surcharged } from "./member-rules.ts";
+import type { MemberRules, ModelRates, PriceSteps, Surcharge } from "./model-directory.ts";
 import type { Refusal } from "../errors/refusal.ts";
 
 const BODY = { model: "m", messages: [{ role: "user", content: "hi" }] };
@@ -13,9 +13,13 @@ function parse(more: object) {
   return parseChatRequest(Buffer.from(JSON.stringify({ ...BODY, ...more })), NEVER);
 }
 
-async function refusalOf(more: object, rules?: MemberRules) {
+const price = (input: bigint, output: bigint) => ({ inputPicoUsd: input, outputPicoUsd: output });
+const flat = (rates: ModelRates): PriceSteps => [{ aboveInputTokens: 0, price: rates }];
+const PRICES = flat(price(1n, 2n));
+
+async function refusalOf(more: object, memberRules?: MemberRules, prices = PRICES) {
   try {
-    applyMemberRules(await parse(more), rules);
+    applyMemberRules(await parse(more), { prices, memberRules });
   } catch (error) {
     return error as Refusal;
   }
@@ -183,13 +187,12 @@ describe("a surcharge", () => {
       surcharge("turbo", undefined, 3_000_000n),
     ],
   };
-  const applied = async (more: object) =>
-    applyMemberRules(await parse(more), rules).map(({ member, value }) => [member, value]);
+  const applied = async (more: object) => {
+    const { surcharges } = applyMemberRules(await parse(more), { prices: PRICES, memberRules: rules });
+    return surcharges.map(({ member, value }) => [member, value]);
+  };
 
   it("applies for the values that are priced, and others are refused", async () => {
-    expect(await applied({ service_tier: "priority" })).toEqual([["service_tier", "priority"]]);
-    expect(await applied({ service_tier: "default" })).toEqual([]);
-    expect(await refusalOf({ service_tier: "fast" }, rules)).toMatchObject({ param: "service_tier" });
     expect(await applied({ web_search_options: {} })).toEqual([["web_search_options", undefined]]);
     expect(await applied({ modalities: ["text", "audio"] })).toEqual([["modalities", "audio"]]);
     expect(await refusalOf({ modalities: ["audio", "video"] }, rules)).toMatchObject({ param: "modalities" });
@@ -199,23 +202,69 @@ describe("a surcharge", () => {
     expect(await refusalOf({ tools: [interpreter, { type: "mcp" }] }, rules)).toMatchObject({ param: "tools[1].type" });
   });
 
-  it("raises every step of the model's price, rounded up, and adds what the request itself costs", () => {
-    const price = (input: bigint, output: bigint) => ({ inputPicoUsd: input, outputPicoUsd: output });
-    const model: Model = {
-      provider: "p",
-      id: "m",
-      prices: [
-        { aboveInputTokens: 0, price: price(3n, 5n) },
-        { aboveInputTokens: 9, price: price(30n, 50n) },
-      ],
-      priceVersion: "file:1",
-      outputField: "max_tokens",
-    };
-    const dearer = withSurcharges(model, [surcharge("a", "b", 1_500_000n), surcharge("c", undefined, 1_000_000n, 7n)]);
-    expect(dearer.prices).toEqual([
-      { aboveInputTokens: 0, price: { ...price(5n, 8n), requestPicoUsd: 7n } },
-      { aboveInputTokens: 9, price: { ...price(45n, 75n), requestPicoUsd: 7n } },
+  it("raises every rate of every step, rounded up, and adds what the request itself costs", () => {
+    const prices: PriceSteps = [
+      { aboveInputTokens: 0, price: { ...price(3n, 5n), cachedInputPicoUsd: 1n, reasoningPicoUsd: undefined } },
+      { aboveInputTokens: 9, price: { ...price(30n, 50n), requestPicoUsd: 2n } },
+    ];
+    expect(surcharged(prices, [surcharge("a", "b", 1_500_000n), surcharge("c", undefined, 1_000_000n, 7n)])).toEqual([
+      { aboveInputTokens: 0, price: { ...price(5n, 8n), cachedInputPicoUsd: 2n, requestPicoUsd: 7n } },
+      { aboveInputTokens: 9, price: { ...price(45n, 75n), requestPicoUsd: 9n } },
     ]);
-    expect(withSurcharges(model, [])).toBe(model);
+    expect(surcharged(prices, [])).toBe(prices);
+  });
+});
+
+describe("a service tier", () => {
+  const serviceTiers = new Map([["flex", flat(price(10n, 10n))]]);
+  const memberRules: MemberRules = {
+    allowed: new Set(),
+    surcharges: [surcharge("service_tier", "Priority", 2_000_000n), surcharge("service_tier", "flex", 5_000_000n)],
+  };
+  const model = { prices: PRICES, serviceTiers, memberRules };
+
+  it("has its own prices, else those of its surcharge, else those of the default tier under each of its names", () => {
+    expect(pricesOfTier(model, "flex")).toEqual(flat(price(10n, 10n)));
+    expect(pricesOfTier(model, "priority")).toEqual(flat({ ...price(2n, 4n), requestPicoUsd: 0n }));
+    for (const name of ["auto", "default", "standard", "standard_only", "on_demand"]) {
+      expect(pricesOfTier(model, name)).toBe(PRICES);
+    }
+    expect(pricesOfTier(model, "scale")).toBeUndefined();
+    const anyTier = { allowed: new Set<string>(), surcharges: [surcharge("service_tier", undefined, 3_000_000n)] };
+    expect(pricesOfTier({ prices: PRICES, memberRules: anyTier }, "scale")?.[0].price.inputPicoUsd).toBe(3n);
+    expect(pricesOfTier({ prices: PRICES, memberRules: anyTier }, "default")).toBe(PRICES);
+  });
+
+  it.each(["flex", "FLEX", "priority", "default", "auto"])("passes if it has a price: %s", async (tier) => {
+    const { serviceTier } = applyMemberRules(await parse({ service_tier: tier }), model);
+    expect(serviceTier).toBe(tier.toLowerCase());
+  });
+
+  it.each(["scale", "", " flex", "batch"])("is refused if it has none: %j", async (tier) => {
+    await expect(async () => applyMemberRules(await parse({ service_tier: tier }), model)).rejects.toMatchObject({
+      code: "member_not_allowed",
+      param: "service_tier",
+    });
+  });
+
+  it("passes without a price where the operator allows the member", async () => {
+    const allowing = { ...memberRules, allowed: new Set(["service_tier"]) };
+    const members = applyMemberRules(await parse({ service_tier: "scale" }), { ...model, memberRules: allowing });
+    expect(members.serviceTier).toBe("scale");
+  });
+});
+
+describe("output audio", () => {
+  const withAudio = flat({ ...price(1n, 2n), outputAudioPicoUsd: 9n });
+  const AUDIO = { modalities: ["text", "audio"], audio: { voice: "alloy", format: "wav" } };
+
+  it("passes for a model that has a rate for its tokens, and is refused for others", async () => {
+    expect(applyMemberRules(await parse(AUDIO), { prices: withAudio })).toMatchObject({ hasOutputAudio: true });
+    expect(applyMemberRules(await parse({ modalities: ["text"] }), { prices: withAudio }).hasOutputAudio).toBe(false);
+    expect(await refusalOf(AUDIO)).toMatchObject({ param: "modalities" });
+    expect(await refusalOf({ audio: AUDIO.audio })).toMatchObject({ param: "audio" });
+    for (const modalities of [["text", "audio", "image"], "audio", { 0: "audio" }]) {
+      expect(await refusalOf({ modalities }, undefined, withAudio)).toMatchObject({ param: "modalities" });
+    }
   });
 });

@@ -1,6 +1,6 @@
 import type { ChatRequest } from "./chat-request.ts";
 import { effectOf, isHarmless, type MemberEffect } from "./governed-members.ts";
-import type { MemberRules, Model, ModelRates, PriceStep, Surcharge } from "./model-directory.ts";
+import type { MemberRules, Model, ModelRates, PriceStep, PriceSteps, Surcharge } from "./model-directory.ts";
 import { Refusal } from "../errors/refusal.ts";
 
 /** Descriptions, for people, of what a refused member would do. */
@@ -12,52 +12,96 @@ const EFFECTS: Readonly<Record<MemberEffect, string>> = {
   output: "it bounds the output in another way than 'max_completion_tokens' or 'max_tokens'",
 };
 
-const NOTHING_ALLOWED: MemberRules = { allowed: new Set(), surcharges: [] };
+/** Rules that allow and price nothing beyond the defaults. */
+export const NO_MEMBER_RULES: MemberRules = { allowed: new Set(), surcharges: [] };
+
+/** Member that names the service tier of a request. */
+export const SERVICE_TIER = "service_tier";
+
+/** Members that ask for audio: priced by the tokens of a model that has a rate for them. */
+const OUTPUT_AUDIO = new Set(["modalities", "audio"]);
+
+/** Part of a model by which its service tiers are priced. */
+type TierPriced = Pick<Model, "prices" | "serviceTiers" | "memberRules">;
+
+/** Part of a request's members that its price depends on. */
+export interface PricedMembers {
+  /** Surcharges that apply, beside that of the service tier. */
+  readonly surcharges: readonly Surcharge[];
+  /** Service tier that the client names, in lower case; undefined if it names none. */
+  readonly serviceTier: string | undefined;
+  readonly hasOutputAudio: boolean;
+}
 
 /**
  * Checks the members of a request by the table of governed members and the operator's rules.
  *
- * @returns the surcharges that apply
+ * @param model model of the request, at the prices of its moment
  * @throws Refusal 400 `member_not_allowed` that names the first member which is not allowed
  */
 export function applyMemberRules(
   { text, members, hostedTools }: Pick<ChatRequest, "text" | "members" | "hostedTools">,
-  rules: MemberRules = NOTHING_ALLOWED,
-): readonly Surcharge[] {
+  model: TierPriced,
+): PricedMembers {
+  const { memberRules: rules = NO_MEMBER_RULES } = model;
   const surchargesOf = (name: string) => rules.surcharges.filter(({ member }) => member === name);
+  let serviceTier: string | undefined;
+  let hasOutputAudio = false;
   const ofMembers = members.flatMap(({ key, start, end }) => {
     const name = key.toLowerCase();
     const effect = effectOf(name);
     const prices = surchargesOf(name);
     if (name === "tools" || (effect === undefined && prices.length === 0)) return [];
     const value: unknown = JSON.parse(text.slice(start, end));
+    if (name === SERVICE_TIER && typeof value === "string") {
+      serviceTier = value.toLowerCase();
+      if (isHarmless(name, value) || rules.allowed.has(name) || pricesOfTier(model, serviceTier) !== undefined)
+        return [];
+      throw memberNotAllowed(key, EFFECTS.surcharge, value);
+    }
     if (effect === undefined ? value === null : isHarmless(name, value)) return [];
+    if (OUTPUT_AUDIO.has(name)) hasOutputAudio = true;
     if (prices.length > 0) return valuesOf(name, value).map((billed) => surchargeFor(key, billed, prices));
+    if (OUTPUT_AUDIO.has(name) && isTokenPriced(name, value, model)) return [];
     if (effect === undefined || rules.allowed.has(name)) return [];
     throw memberNotAllowed(key, EFFECTS[effect]);
   });
   const ofTools = hostedTools.map(({ path, type }) => surchargeFor(path, type, surchargesOf("tools")));
   // A surcharge is billed once for a request, however many of its values it is for.
-  return [...new Set([...ofMembers, ...ofTools])];
+  return { surcharges: [...new Set([...ofMembers, ...ofTools])], serviceTier, hasOutputAudio };
 }
 
-const TIER = "service_tier";
+/** True if a member asks for nothing but text and audio, and the model has a rate for tokens of audio. */
+function isTokenPriced(name: string, value: unknown, { prices }: Pick<Model, "prices">): boolean {
+  if (prices[0].price.outputAudioPicoUsd === undefined) return false;
+  if (name !== "modalities") return true;
+  return Array.isArray(value) && value.every((modality) => modality === "text" || modality === "audio");
+}
 
 /**
- * Finds the surcharges of an answer that reports its service tier. OpenAI may serve a request for the tier `priority` at the
- * default tier, and a request without a tier at the tier of the account.
+ * Finds the prices of a service tier: the model's own, else by the operator's surcharge for it, else those of the default tier
+ * for one of its names. Undefined if the tier has no price.
  *
- * @param applied surcharges of the request
+ * @param tier in lower case
  */
-export function surchargesOfTier(
-  applied: readonly Surcharge[],
-  { surcharges }: MemberRules = NOTHING_ALLOWED,
-  tier: string | undefined,
-): readonly Surcharge[] {
-  if (tier === undefined) return applied;
-  const tierSurcharge = surcharges.find(({ member, value }) => member === TIER && value === tier);
-  if (tierSurcharge === undefined && !isHarmless(TIER, tier)) return applied;
-  return [...applied.filter(({ member }) => member !== TIER), ...(tierSurcharge === undefined ? [] : [tierSurcharge])];
+export function pricesOfTier(
+  { prices, serviceTiers, memberRules = NO_MEMBER_RULES }: TierPriced,
+  tier: string,
+): PriceSteps | undefined {
+  const own = serviceTiers?.get(tier);
+  if (own !== undefined) return own;
+  const ofTier = memberRules.surcharges.filter(({ member }) => member === SERVICE_TIER);
+  const surcharge =
+    ofTier.find(({ value }) => value?.toLowerCase() === tier) ??
+    (isHarmless(SERVICE_TIER, tier) ? undefined : ofTier.find(({ value }) => value === undefined));
+  if (surcharge !== undefined) return surcharged(prices, [surcharge]);
+  return isHarmless(SERVICE_TIER, tier) ? prices : undefined;
+}
+
+/** Prices of all service tiers that have their own. */
+export function pricedTiersOf({ prices, serviceTiers, memberRules }: TierPriced): readonly PriceSteps[] {
+  const surcharges = memberRules?.surcharges.filter(({ member }) => member === SERVICE_TIER) ?? [];
+  return [...(serviceTiers?.values() ?? []), ...surcharges.map((surcharge) => surcharged(prices, [surcharge]))];
 }
 
 /** Finds the surcharge of a value of a member, or of the member itself. @throws Refusal 400 if it is not priced */
@@ -76,15 +120,15 @@ function valuesOf(name: string, value: unknown): readonly (string | undefined)[]
   return value.filter((item) => !isHarmless(name, [item])).map(textOf);
 }
 
-/** Adds surcharges to the prices of a model. */
-export function withSurcharges(model: Model, surcharges: readonly Surcharge[]): Model {
-  if (surcharges.length === 0) return model;
-  const [first, ...rest] = model.prices;
+/** Adds surcharges to prices. */
+export function surcharged(prices: PriceSteps, surcharges: readonly Surcharge[]): PriceSteps {
+  if (surcharges.length === 0) return prices;
+  const [first, ...rest] = prices;
   const step = ({ aboveInputTokens, price }: PriceStep): PriceStep => ({
     aboveInputTokens,
     price: surcharges.reduce(surchargedPrice, price),
   });
-  return { ...model, prices: [step(first), ...rest.map(step)] };
+  return [step(first), ...rest.map(step)];
 }
 
 /** Parts per million in 1. */

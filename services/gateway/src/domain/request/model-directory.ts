@@ -40,6 +40,17 @@ export interface Surcharge {
 export type UsageInStreams = "ask" | "never";
 export type TokenizerName = "o200k_base" | "cl100k_base";
 
+/** Use of a model by one request. */
+export interface ModelUse {
+  /** Prices that the request may be charged by, in any order; before its answer those of each service tier that may serve it. */
+  readonly reserved: readonly PriceStep[];
+  /** True if input, or output, has audio that an answer may leave out of its usage. */
+  readonly hasInputAudio: boolean;
+  readonly hasOutputAudio: boolean;
+  /** True if only some of what the request caches is cached for an hour. */
+  readonly hasMixedCaching: boolean;
+}
+
 /** A model that can be called, at the prices of one moment. */
 export interface Model {
   /** Name of the provider, in lower case. */
@@ -49,8 +60,12 @@ export interface Model {
   readonly prices: PriceSteps;
   /** Source of its prices and a digest of all of them: equal prices have equal versions. */
   readonly priceVersion: string;
+  /** Prices of service tiers, keyed by their name in lower case; `prices` are those of the default tier. */
+  readonly serviceTiers?: ReadonlyMap<string, PriceSteps> | undefined;
   /** True if charges by its prices are estimates, because they are not known, or not of every part; false if undefined. */
   readonly isPriceEstimated?: boolean | undefined;
+  /** Use of the model by one request, as far as its cost depends on it; undefined before a request is priced. */
+  readonly use?: ModelUse | undefined;
   /** Returns the model at the prices of another moment; undefined if they never change. */
   readonly at?: ((moment: Date) => Model) | undefined;
   /** Name under which its upstream takes the output bound. */

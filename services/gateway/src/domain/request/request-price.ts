@@ -1,0 +1,151 @@
+/**
+ * Prices of one request, as of its moment: what it may be charged by is reserved, and what an answer says that it was served by
+ * is charged.
+ */
+import type { RequestContext } from "../request-context.ts";
+import type { ChatRequest } from "./chat-request.ts";
+import {
+  applyMemberRules,
+  NO_MEMBER_RULES,
+  type PricedMembers,
+  pricedTiersOf,
+  pricesOfTier,
+  surcharged,
+} from "./member-rules.ts";
+import {
+  type Model,
+  modelAt,
+  type ModelDirectory,
+  type ModelUse,
+  type PriceStep,
+  type PriceSteps,
+  resolveModel,
+} from "./model-directory.ts";
+
+/**
+ * Resolves the model of a request, and its prices as of the moment of the request.
+ *
+ * @throws Refusal 404 if there is no such model; 400 for a member that is not allowed
+ */
+export function priceRequest(
+  directory: ModelDirectory,
+  request: ChatRequest,
+  moment: Date,
+): Pick<RequestContext, "model" | "billedModelFor"> {
+  const resolved = modelAt(resolveModel(directory, request.model), moment);
+  const members = applyMemberRules(request, resolved);
+  const asked = { ...members, caching: cachingOf(request, resolved), inputAudio: inputAudioOf(request) };
+  return {
+    model: pricedModel(
+      resolved,
+      asked,
+      billedPrices(resolved, members.serviceTier),
+      possiblePrices(resolved, members.serviceTier),
+    ),
+    billedModelFor: ({ model: answeringModel = resolved.id, serviceTier }) => {
+      const model = withRulesOf(resolved, directory.findBilled(resolved, answeringModel, moment));
+      const billed = billedPrices(model, members.serviceTier, serviceTier?.trim().toLowerCase());
+      return pricedModel(model, asked, billed, [billed.prices]);
+    },
+  };
+}
+
+/** Adds the operator's prices of service tiers for the requested model to those of the model that answered. */
+function withRulesOf(requested: Model, billed: Model): Model {
+  if (requested === billed || requested.memberRules === undefined) return billed;
+  const { allowed, surcharges } = billed.memberRules ?? NO_MEMBER_RULES;
+  return { ...billed, memberRules: { allowed, surcharges: [...surcharges, ...requested.memberRules.surcharges] } };
+}
+
+/** Properties of a request that its price depends on. */
+interface Asked extends PricedMembers {
+  readonly caching: Caching;
+  readonly inputAudio: InputAudio;
+}
+
+/** Audio in the input of a request: some, perhaps some in a file of unknown kind, or none. */
+type InputAudio = "some" | "perhaps" | "none";
+
+function inputAudioOf({ text, media }: ChatRequest): InputAudio {
+  if (text.includes('"input_audio"')) return "some";
+  return media.files > 0 ? "perhaps" : "none";
+}
+
+/**
+ * @param billed prices that are charged
+ * @param possible prices of everything that may be charged
+ */
+function pricedModel(model: Model, asked: Asked, billed: BilledPrices, possible: readonly PriceSteps[]): Model {
+  const { surcharges, hasOutputAudio, caching, inputAudio } = asked;
+  const priced = (steps: PriceSteps): PriceSteps => withCaching(surcharged(steps, surcharges), caching);
+  const use: ModelUse = {
+    reserved: possible.flatMap(priced).map((step) => withoutAudio(step, inputAudio !== "none", hasOutputAudio)),
+    hasInputAudio: inputAudio === "some",
+    hasOutputAudio,
+    hasMixedCaching: caching === "mixed",
+  };
+  const isPriceEstimated = model.isPriceEstimated === true || billed.isEstimated;
+  return { ...model, prices: priced(billed.prices), isPriceEstimated, use };
+}
+
+/** Tier of a request that leaves the choice to the settings of the operator's account; it is no tier of an answer. */
+const AUTOMATIC = "auto";
+
+/** Prices of every tier that may serve a request. One that it names may fall back to the default tier. */
+function possiblePrices(model: Model, requestedTier = AUTOMATIC): readonly PriceSteps[] {
+  const requested = requestedTier === AUTOMATIC ? undefined : pricesOfTier(model, requestedTier);
+  if (requested === undefined) return [model.prices, ...pricedTiersOf(model)];
+  return requested === model.prices ? [requested] : [requested, model.prices];
+}
+
+interface BilledPrices {
+  readonly prices: PriceSteps;
+  readonly isEstimated: boolean;
+}
+
+/** Prices of the tier that served a request; an estimate if that tier, or the one that was requested, has no price. */
+function billedPrices(model: Model, requestedTier = AUTOMATIC, reportedTier = AUTOMATIC): BilledPrices {
+  const isReported = reportedTier !== AUTOMATIC;
+  const reported = isReported ? pricesOfTier(model, reportedTier) : undefined;
+  if (reported !== undefined) return { prices: reported, isEstimated: false };
+  const requested = pricesOfTier(model, requestedTier);
+  return { prices: requested ?? model.prices, isEstimated: isReported || requested === undefined };
+}
+
+/** Life of the caches that a request asks for: the usual one, an hour, or some of each. */
+type Caching = "usual" | "hour" | "mixed";
+
+/** Matches a JSON string `1h` that is written with escapes. */
+const ESCAPED_HOUR = /"(?:1|\\u0031)(?:h|\\u0068)"/i;
+
+function cachingOf({ text }: ChatRequest, { prices }: Model): Caching {
+  if (prices.every(({ price }) => price.hourCacheWritePicoUsd === undefined)) return "usual";
+  const hours = count(text, '"1h"');
+  if (hours > 0) return hours === count(text, "cache_control") ? "hour" : "mixed";
+  return text.includes("\\u00") && ESCAPED_HOUR.test(text) ? "mixed" : "usual";
+}
+
+function count(text: string, wanted: string): number {
+  let found = 0;
+  for (let at = text.indexOf(wanted); at !== -1; at = text.indexOf(wanted, at + wanted.length)) found++;
+  return found;
+}
+
+function withCaching(steps: PriceSteps, caching: Caching): PriceSteps {
+  if (caching === "usual") return steps;
+  const [first, ...rest] = steps;
+  const step = ({ aboveInputTokens, price }: PriceStep): PriceStep => ({
+    aboveInputTokens,
+    price: { ...price, cacheWritePicoUsd: price.hourCacheWritePicoUsd ?? price.cacheWritePicoUsd },
+  });
+  return [step(first), ...rest.map(step)];
+}
+
+/** Leaves out the rates of audio that a request does not have: they would reserve several times what text can cost. */
+function withoutAudio({ aboveInputTokens, price }: PriceStep, hasInput: boolean, hasOutput: boolean): PriceStep {
+  const { inputAudioPicoUsd, outputAudioPicoUsd, ...others } = price;
+  return {
+    aboveInputTokens,
+    price: { ...others, ...(hasInput && { inputAudioPicoUsd }), ...(hasOutput && { outputAudioPicoUsd }) },
+  };
+}
