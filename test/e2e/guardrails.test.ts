@@ -48,7 +48,10 @@ beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), "routeplane-guardrails-test-"));
   const providers = join(folder, "providers.yaml");
   const price = "price: {input_usd_per_mtok: 1, output_usd_per_mtok: 1}";
-  const provider = `  - {name: local, protocol: openai, base_url: ${upstream.baseUrl}, models: [{id: talkative, ${price}}]}`;
+  const tiers = ["flex", "priority"].map((value) => `{member: service_tier, value: ${value}, price_factor: 2}`);
+  const surcharges = `surcharges: [${[...tiers, "{member: web_search_options, usd_per_request: 0.01}"].join(", ")}]`;
+  const model = `{id: talkative, ${price}, ${surcharges}}`;
+  const provider = `  - {name: local, protocol: openai, base_url: ${upstream.baseUrl}, models: [${model}]}`;
   await writeFile(providers, `providers:\n${provider}\n`);
   node = await startNode({ environment: { ROUTEPLANE_PROVIDERS: providers } });
 }, 120_000);
@@ -230,6 +233,41 @@ describe("a guardrail", () => {
     const updated = await cliJson(node, "cloud", "guardrail", "update", id, "--uninspectable", "pass");
     expect(updated).toMatchObject({ spec: { uninspectable: "pass" } });
     await eventually(async () => (await client.chat.completions.create(body).catch(() => undefined)) !== undefined);
+  });
+
+  it("refuses service tiers, kinds of output and hosted tools that it does not allow, priced or not", async () => {
+    const key = await mintKey(node, "services");
+    const create = ["cloud", "guardrail", "create", "--name", "services", "--bind-key", key.id];
+    const rules = ["--service-tier-allow", "default, flex", "--modality-allow", "text", "--hosted-tool-allow", ""];
+    const { id } = await cliJson<{ id: string }>(node, ...create, ...rules);
+    const send = async (more: object) => {
+      const init = { method: "POST", headers: { authorization: `Bearer ${key.token}` } };
+      const body = JSON.stringify({ ...chatBody("x", "talkative"), stream: true, ...more });
+      const response = await fetch(`${node.url}/v1/chat/completions`, { ...init, body });
+      const text = await response.text();
+      if (response.status === 200) return 200;
+      const { error } = JSON.parse(text) as { error: { code: string; policy_id?: string } };
+      return [response.status, error.code, error.policy_id];
+    };
+    for (const passes of [{}, { service_tier: "default" }, { service_tier: "flex" }, { modalities: ["text"] }]) {
+      expect(await send(passes)).toBe(200);
+    }
+    expect(await send({ service_tier: "priority" })).toEqual([400, "service_tier_not_allowed", id]);
+    expect(await send({ web_search_options: {} })).toEqual([400, "hosted_tool_not_allowed", id]);
+    for (const member of [{ Service_Tier: "flex" }, { service_tier: "FLEX" }, { modalities: ["audio"] }]) {
+      expect(String(await send(member))).toMatch(/^400,[a-z_]+_not_allowed,/);
+    }
+    const effective = ["cloud", "policy", "effective", "--principal-type", "api_key", "--principal-id", key.id];
+    expect(await cliJson(node, ...effective)).toMatchObject({
+      guardrail: {
+        service_tier_allow: [{ names: ["default", "flex"], sources: [{ policy_id: id }] }],
+        modality_allow: [{ names: ["text"] }],
+        hosted_tool_allow: [{ names: [] }],
+      },
+    });
+    const cleared = await cliJson(node, "cloud", "guardrail", "update", id, "--clear-hosted-tool-allow");
+    expect(cleared).toMatchObject({ spec: { service_tier_allow: ["default", "flex"], modality_allow: ["text"] } });
+    await eventually(async () => (await send({ web_search_options: {} })) === 200);
   });
 
   it("applies to every key below the one that it is bound to", async () => {

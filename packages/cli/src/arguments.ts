@@ -150,6 +150,17 @@ export function modelsArgument(text: string, previous: readonly string[] = []): 
   return [...previous, ...text.split(/[\s,]+/).filter((model) => model !== "")];
 }
 
+/** Creates a parser of words of a list, separated by blanks or commas. The option is repeatable. A blank text is an empty list. */
+export function wordsArgument(
+  words: readonly string[],
+): (text: string, previous?: readonly string[]) => readonly string[] {
+  return (text, previous = []) => {
+    const given = text.split(/[\s,]+/).filter((word) => word !== "");
+    if (given.every((word) => words.includes(word))) return [...previous, ...given];
+    throw new InvalidArgumentError(`It must name some of ${words.join(", ")}.`);
+  };
+}
+
 /** Parses `name=pattern`, split at the first `=`. */
 export function patternArgument(text: string, previous: readonly NamedPattern[] = []): readonly NamedPattern[] {
   const [, name = "", pattern = ""] = /^([^=]*)=(.*)$/s.exec(text) ?? [];

@@ -56,6 +56,9 @@ describe("an invalid spec ends with 2, names the path and the rule, and calls no
     ["guardrail", { model_deny: ["a", 1] }, "spec.model_deny[1]: must be a text"],
     ["guardrail", { allow_streaming: "no" }, "spec.allow_streaming: must be true or false"],
     ["guardrail", { uninspectable: "redact" }, "spec.uninspectable: must be one of block, pass"],
+    ["guardrail", { service_tier_allow: ["turbo"] }, "spec.service_tier_allow[0]: must be one of auto, default"],
+    ["guardrail", { modality_allow: "text" }, "spec.modality_allow: must be a list"],
+    ["guardrail", { hosted_tool_allow: ["bing"] }, "spec.hosted_tool_allow[0]: must be one of web_search"],
     ["guardrail", { content_patterns: [] }, "spec.content_patterns: must hold at least one pattern"],
     [
       "guardrail",
@@ -171,7 +174,9 @@ describe("flags", () => {
     );
     const flags = ["--model-allow", "", "--model-deny", "a, b", "--model-deny", "c", "--allow-streaming", "false"];
     const patterns = ["--block", "x=a=b", "--redact", "y=c", "--applies-to", "response", "--uninspectable", "pass"];
-    const argv = ["cloud", "guardrail", "create", "--name", "x", "--max-request-tokens", "9", ...flags, ...patterns];
+    const services = ["--service-tier-allow", "auto, flex", "--modality-allow", "", "--hosted-tool-allow", "mcp"];
+    const rules = ["--max-request-tokens", "9", ...flags, ...patterns, ...services];
+    const argv = ["cloud", "guardrail", "create", "--name", "x", ...rules];
     expect((await runCli(argv, as(node.url))).code).toBe(0);
     expect(received).toMatchObject([
       {
@@ -184,6 +189,9 @@ describe("flags", () => {
           { name: "y", pattern: "c", action: 2, appliesTo: 2 },
         ],
         uninspectable: 2,
+        serviceTierAllow: { tiers: ["auto", "flex"] },
+        modalityAllow: { modalities: [] },
+        hostedToolAllow: { tools: ["mcp"] },
       },
     ]);
   });

@@ -3,7 +3,10 @@ import { describe, expect, it } from "vitest";
 import {
   type SourcedGuardrail,
   compose,
+  judgeHostedTools,
+  judgeModalities,
   judgeModel,
+  judgeServiceTiers,
   judgeStreaming,
   judgeTokens,
   judgeUninspectable,
@@ -37,6 +40,9 @@ const spec: fc.Arbitrary<GuardrailSpec> = fc.record(
       { maxLength: 2 },
     ),
     uninspectable: fc.constantFrom("block" as const, "pass" as const),
+    serviceTierAllow: fc.subarray(["auto", "flex", "priority"]),
+    modalityAllow: fc.subarray(["text", "audio"]),
+    hostedToolAllow: fc.subarray(["web_search", "mcp"]),
   },
   { requiredKeys: [] },
 );
@@ -47,6 +53,12 @@ const applied: fc.Arbitrary<readonly SourcedGuardrail[]> = fc.array(
 const model = fc.record({
   provider: fc.constantFrom("openai", "echo", "router"),
   id: fc.constantFrom("gpt-4o", "gpt-5", "claude", "echo", "meta/llama"),
+});
+
+const asked = fc.record({
+  tiers: fc.subarray(["auto", "flex", "priority", ""]),
+  modalities: fc.subarray(["text", "audio", ""], { minLength: 1 }),
+  tools: fc.subarray(["web_search", "mcp", ""]),
 });
 
 describe("composed guardrails", () => {
@@ -76,7 +88,8 @@ describe("composed guardrails", () => {
         model,
         fc.boolean(),
         fc.integer({ min: 1, max: 6 }),
-        (guardrails, model, streamed, tokens) => {
+        asked,
+        (guardrails, model, streamed, tokens, { tiers, modalities, tools }) => {
           const refuses = (applying: readonly SourcedGuardrail[]): boolean => {
             const effective = compose(applying);
             const violations = [
@@ -85,6 +98,9 @@ describe("composed guardrails", () => {
               judgeTokens(effective, tokens),
               judgeUninspectable(effective, "request"),
               judgeUninspectable(effective, "response"),
+              judgeServiceTiers(effective, tiers),
+              judgeModalities(effective, modalities),
+              judgeHostedTools(effective, tools),
             ];
             return violations.some((violation) => violation !== undefined);
           };
@@ -111,6 +127,15 @@ describe("composed guardrails", () => {
       }),
       { numRuns: 500 },
     );
+  });
+
+  it("allow a request that names no tier if they allow one that the provider may serve it at", () => {
+    const judged = (...lists: readonly string[][]) =>
+      judgeServiceTiers(compose(lists.map((serviceTierAllow) => ({ source: "b", spec: { serviceTierAllow } }))), []);
+    for (const allowed of [["auto"], ["default", "flex"], ["on_demand"]]) expect(judged(allowed)).toBeUndefined();
+    for (const refused of [[], ["flex"], ["priority", "scale"]])
+      expect(judged(refused)?.rule).toBe("guardrail.service_tier_allow");
+    expect(judged(["auto"], ["flex"])).toBeDefined();
   });
 
   it("allow all without a rule, and nothing with an empty allow-list", () => {

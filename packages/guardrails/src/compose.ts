@@ -1,5 +1,5 @@
 import { deniesModel, matchesModel, type ResolvedModel } from "./model-match.ts";
-import { blocksUninspectable, type ContentPattern, type Direction, type GuardrailSpec } from "./spec.ts";
+import { blocksUninspectable, type ContentPattern, type Direction, type GuardrailSpec, UNNAMED_TIERS } from "./spec.ts";
 
 /** Guardrail that applies, with its source: an opaque id, e.g. that of a binding. */
 export interface SourcedGuardrail {
@@ -26,6 +26,10 @@ export interface EffectiveGuardrail {
   readonly contentPatterns: readonly SourcedRule<ContentPattern>[];
   /** Rules that block content that cannot be inspected, keyed by direction; undefined where it passes. */
   readonly uninspectable: Readonly<Record<Direction, SourcedRule<"block"> | undefined>>;
+  /** Lists of which each must contain the service tier, as the next two. */
+  readonly serviceTierAllow: readonly SourcedRule<readonly string[]>[];
+  readonly modalityAllow: readonly SourcedRule<readonly string[]>[];
+  readonly hostedToolAllow: readonly SourcedRule<readonly string[]>[];
 }
 
 export function compose(applied: readonly SourcedGuardrail[]): EffectiveGuardrail {
@@ -38,10 +42,10 @@ export function compose(applied: readonly SourcedGuardrail[]): EffectiveGuardrai
     const blocking = applied.filter(({ spec }) => blocksUninspectable(spec, direction));
     return merged(blocking.flatMap(({ source }) => sourced(source, "block" as const)))[0];
   };
+  const allowLists = (rule: "modelAllow" | "serviceTierAllow" | "modalityAllow" | "hostedToolAllow") =>
+    merged(applied.flatMap(({ source, spec: { [rule]: list } }) => sourced(source, list && asSet(list))));
   return {
-    modelAllow: merged(
-      applied.flatMap(({ source, spec }) => sourced(source, spec.modelAllow && asSet(spec.modelAllow))),
-    ),
+    modelAllow: allowLists("modelAllow"),
     modelDeny: merged(
       applied.flatMap(({ source, spec }) => asSet(spec.modelDeny ?? []).flatMap((entry) => sourced(source, entry))),
     ),
@@ -53,6 +57,9 @@ export function compose(applied: readonly SourcedGuardrail[]): EffectiveGuardrai
       ),
     ),
     uninspectable: { request: uninspectable("request"), response: uninspectable("response") },
+    serviceTierAllow: allowLists("serviceTierAllow"),
+    modalityAllow: allowLists("modalityAllow"),
+    hostedToolAllow: allowLists("hostedToolAllow"),
   };
 }
 
@@ -63,7 +70,10 @@ export interface Violation {
     | "guardrail.model_deny"
     | "guardrail.allow_streaming"
     | "guardrail.max_request_tokens"
-    | "guardrail.uninspectable";
+    | "guardrail.uninspectable"
+    | "guardrail.service_tier_allow"
+    | "guardrail.modality_allow"
+    | "guardrail.hosted_tool_allow";
   readonly source: string;
 }
 
@@ -89,6 +99,35 @@ export function judgeTokens({ maxRequestTokens }: EffectiveGuardrail, tokens: nu
 export function judgeUninspectable({ uninspectable }: EffectiveGuardrail, direction: Direction): Violation | undefined {
   const rule = uninspectable[direction];
   return rule && violation("guardrail.uninspectable", rule);
+}
+
+/** @param tiers that a request names; none if it leaves the tier to the provider */
+export function judgeServiceTiers(
+  { serviceTierAllow }: EffectiveGuardrail,
+  tiers: readonly string[],
+): Violation | undefined {
+  const isAllowed = (list: readonly string[]): boolean =>
+    tiers.length === 0 ? UNNAMED_TIERS.some((tier) => list.includes(tier)) : tiers.every((tier) => list.includes(tier));
+  const missing = serviceTierAllow.find(({ value }) => !isAllowed(value));
+  return missing && violation("guardrail.service_tier_allow", missing);
+}
+
+/** @param modalities of the output that a request asks for */
+export function judgeModalities(
+  { modalityAllow }: EffectiveGuardrail,
+  modalities: readonly string[],
+): Violation | undefined {
+  const missing = modalityAllow.find(({ value }) => !modalities.every((modality) => value.includes(modality)));
+  return missing && violation("guardrail.modality_allow", missing);
+}
+
+/** @param tools that a request lets the provider run; a name that is not in `HOSTED_TOOLS` is on no list */
+export function judgeHostedTools(
+  { hostedToolAllow }: EffectiveGuardrail,
+  tools: readonly string[],
+): Violation | undefined {
+  const missing = hostedToolAllow.find(({ value }) => !tools.every((tool) => value.includes(tool)));
+  return missing && violation("guardrail.hosted_tool_allow", missing);
 }
 
 function violation(rule: Violation["rule"], { sources: [source = ""] }: SourcedRule<unknown>): Violation {

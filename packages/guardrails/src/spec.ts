@@ -11,7 +11,37 @@ export interface GuardrailSpec {
   readonly contentPatterns?: readonly ContentPattern[];
   /** Rule for content that patterns cannot be matched against. `blocksUninspectable` defines the default. */
   readonly uninspectable?: Uninspectable;
+  /** Service tiers that a request may ask for, of `SERVICE_TIERS`; an empty list allows none. */
+  readonly serviceTierAllow?: readonly string[];
+  /** Kinds of output that a request may ask for, of `MODALITIES`; an empty list allows none. */
+  readonly modalityAllow?: readonly string[];
+  /** Tools run by the provider that a request may use, of `HOSTED_TOOLS`; an empty list allows none. */
+  readonly hostedToolAllow?: readonly string[];
 }
+
+/** Tiers of which one serves a request that names none: which, is a setting of the operator's account at the provider. */
+export const UNNAMED_TIERS = ["auto", "default", "standard", "standard_only", "on_demand"] as const;
+export const SERVICE_TIERS = [
+  ...UNNAMED_TIERS,
+  "flex",
+  "priority",
+  "scale",
+  "performance",
+  "reserved",
+  "fast",
+] as const;
+/** Kinds of output; a request that names none asks for text. */
+export const MODALITIES = ["text", "audio", "image", "video"] as const;
+/** Tools that a provider runs and bills, without version. */
+export const HOSTED_TOOLS = [
+  "web_search",
+  "web_fetch",
+  "file_search",
+  "code_interpreter",
+  "computer_use",
+  "image_generation",
+  "mcp",
+] as const;
 
 /** Treatment of images, audio, binary files, references to content elsewhere and the like. */
 export type Uninspectable = (typeof UNINSPECTABLE_RULES)[number];

@@ -7,8 +7,11 @@ import { definedFields, type StrictJson } from "@routeplane/domain";
 import {
   type ContentPattern,
   type GuardrailSpec,
+  HOSTED_TOOLS,
+  MODALITIES,
   PATTERN_ACTIONS,
   PATTERN_TARGETS,
+  SERVICE_TIERS,
   UNINSPECTABLE_RULES,
 } from "@routeplane/guardrails/spec";
 import {
@@ -117,6 +120,9 @@ export function toGuardrailJson(spec: ShownGuardrail) {
       applies_to: appliesTo,
     })),
     uninspectable: spec.uninspectable,
+    service_tier_allow: spec.serviceTierAllow,
+    modality_allow: spec.modalityAllow,
+    hosted_tool_allow: spec.hostedToolAllow,
   });
 }
 
@@ -127,6 +133,9 @@ const GUARDRAIL_FIELDS = [
   "allow_streaming",
   "content_patterns",
   "uninspectable",
+  "service_tier_allow",
+  "modality_allow",
+  "hosted_tool_allow",
 ] as const;
 
 function guardrailFrom(json: StrictJson, origin: Origin): GuardrailSpec {
@@ -138,6 +147,9 @@ function guardrailFrom(json: StrictJson, origin: Origin): GuardrailSpec {
     allowStreaming: fields.allow_streaming.optional((allowed) => allowed.boolean()),
     uninspectable: fields.uninspectable.optional((rule) => rule.oneOf(UNINSPECTABLE_RULES)),
     contentPatterns: fields.content_patterns.optional((list) => patternsFrom(list, origin)),
+    serviceTierAllow: fields.service_tier_allow.optional((list) => list.list((tier) => tier.oneOf(SERVICE_TIERS))),
+    modalityAllow: fields.modality_allow.optional((list) => list.list((modality) => modality.oneOf(MODALITIES))),
+    hostedToolAllow: fields.hosted_tool_allow.optional((list) => list.list((tool) => tool.oneOf(HOSTED_TOOLS))),
   });
   if (Object.keys(spec).length > 0) return spec;
   throw json.fault(`must set at least one of ${GUARDRAIL_FIELDS.join(", ")}`);

@@ -152,6 +152,7 @@ export function fromProtoGuardrail<Action, Target, Rule>(
   words: Omit<WordReader<unknown, Action, Target, Rule>, "window">,
 ) {
   const { modelAllow, modelDeny, maxRequestTokens, allowStreaming, contentPatterns, uninspectable } = guardrail;
+  const { serviceTierAllow, modalityAllow, hostedToolAllow } = guardrail;
   const patterns = contentPatterns.map(({ name, pattern, action, appliesTo }: ProtoPattern) => {
     return { name, pattern, action: words.action(action), appliesTo: words.target(appliesTo) };
   });
@@ -163,11 +164,15 @@ export function fromProtoGuardrail<Action, Target, Rule>(
     allowStreaming,
     contentPatterns: patterns.length === 0 ? undefined : patterns,
     uninspectable: uninspectable === ProtoUninspectable.UNSPECIFIED ? undefined : words.uninspectable(uninspectable),
+    serviceTierAllow: serviceTierAllow?.tiers,
+    modalityAllow: modalityAllow?.modalities,
+    hostedToolAllow: hostedToolAllow?.tools,
   });
 }
 
 export function toProtoGuardrail(guardrail: GuardrailSpec): MessageInitShape<typeof GuardrailSpecSchema> {
   const { modelAllow, modelDeny, maxRequestTokens, allowStreaming, contentPatterns = [], uninspectable } = guardrail;
+  const { serviceTierAllow, modalityAllow, hostedToolAllow } = guardrail;
   return {
     contentPatterns: contentPatterns.map(toProtoPattern),
     ...definedFields({
@@ -176,6 +181,9 @@ export function toProtoGuardrail(guardrail: GuardrailSpec): MessageInitShape<typ
       maxRequestTokens: maxRequestTokens === undefined ? undefined : BigInt(maxRequestTokens),
       allowStreaming,
       uninspectable: uninspectable && PROTO_UNINSPECTABLE[uninspectable],
+      serviceTierAllow: serviceTierAllow && { tiers: [...serviceTierAllow] },
+      modalityAllow: modalityAllow && { modalities: [...modalityAllow] },
+      hostedToolAllow: hostedToolAllow && { tools: [...hostedToolAllow] },
     }),
   };
 }

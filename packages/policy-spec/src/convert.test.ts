@@ -24,6 +24,9 @@ const GUARDRAIL = {
   allowStreaming: false,
   contentPatterns: [PATTERN],
   uninspectable: "pass",
+  serviceTierAllow: ["auto", "default"],
+  modalityAllow: [],
+  hostedToolAllow: ["web_search"],
 } as const;
 const RATE_LIMIT = { windowSecs: 60, maxRequests: 1n, maxTokens: 9_000_000_000_000_000n, maxConcurrent: 100_000n };
 const BUDGET = { window: "total", limitMicroUsd: 9_000_000_000_000_000n } as const;
@@ -51,7 +54,8 @@ describe("a spec", () => {
     ).toBe(
       '{"guardrail":{"model_allow":[],"model_deny":["*-preview"],"max_request_tokens":9000000000000000,' +
         '"allow_streaming":false,"content_patterns":[{"name":"card","pattern":"\\\\d{16}","action":"redact",' +
-        '"applies_to":"response"}],"uninspectable":"pass"},"rate_limit":{"window_secs":60,"max_requests":1,' +
+        '"applies_to":"response"}],"uninspectable":"pass","service_tier_allow":["auto","default"],"modality_allow":[],' +
+        '"hosted_tool_allow":["web_search"]},"rate_limit":{"window_secs":60,"max_requests":1,' +
         '"max_tokens":9000000000000000,"max_concurrent":100000},"budget":{"window":"total","limit_micro_usd":9000000000000000}}',
     );
   });

@@ -1,3 +1,4 @@
+export { HOSTED_TOOLS, MODALITIES, SERVICE_TIERS } from "@routeplane/guardrails/spec";
 export {
   fromStoredJson,
   fromWrittenJson,

@@ -1,6 +1,7 @@
 import { fromJson, type JsonValue, toJson } from "@bufbuild/protobuf";
 import { Code } from "@connectrpc/connect";
 import { BindingMode, PolicyKind, PolicySpecSchema, PrincipalType } from "@routeplane/contracts/policy";
+import { HOSTED_TOOLS, MODALITIES, SERVICE_TIERS } from "@routeplane/policy-spec";
 import { sql } from "kysely";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { type PolicyUnderTest, refusal, startPolicyUnderTest } from "./policy-under-test.ts";
@@ -26,6 +27,9 @@ const GUARDRAIL = {
   allowStreaming: false,
   contentPatterns: [PATTERN],
   uninspectable: "UNINSPECTABLE_PASS",
+  serviceTierAllow: { tiers: [...SERVICE_TIERS] },
+  modalityAllow: { modalities: [...MODALITIES] },
+  hostedToolAllow: { tools: [...HOSTED_TOOLS] },
 };
 const RATE_LIMIT = { windowSecs: 2_592_000, maxRequests: "9000000000000000", maxTokens: "1", maxConcurrent: "100000" };
 const BUDGET = { window: "BUDGET_WINDOW_TOTAL", limitMicroUsd: "9000000000000000" };
@@ -39,6 +43,7 @@ describe("a policy", () => {
       PolicyKind.GUARDRAIL,
       { guardrail: { uninspectable: "UNINSPECTABLE_BLOCK" } },
     ],
+    ["a guardrail that allows no tool of a provider", PolicyKind.GUARDRAIL, { guardrail: { hostedToolAllow: {} } }],
     ["a guardrail that says that streaming is allowed", PolicyKind.GUARDRAIL, { guardrail: { allowStreaming: true } }],
     ["a rate limit with every maximum", PolicyKind.RATE_LIMIT, { rateLimit: RATE_LIMIT }],
     ["a rate limit with one", PolicyKind.RATE_LIMIT, { rateLimit: { windowSecs: 1, maxTokens: "1" } }],
@@ -96,6 +101,26 @@ describe("a policy", () => {
     ["an enormous pattern", pattern({ pattern: "x".repeat(513) }), "spec.guardrail.content_patterns[0].pattern"],
     ["an unknown action", pattern({ action: 9 }), "spec.guardrail.content_patterns[0].action"],
     ["an unknown direction", pattern({ appliesTo: 9 }), "spec.guardrail.content_patterns[0].applies_to"],
+    [
+      "an unknown tier",
+      { guardrail: { serviceTierAllow: { tiers: ["auto", "turbo"] } } },
+      "spec.guardrail.service_tier_allow.tiers[1]",
+    ],
+    [
+      "a tier in upper case",
+      { guardrail: { serviceTierAllow: { tiers: ["Flex"] } } },
+      "spec.guardrail.service_tier_allow.tiers[0]",
+    ],
+    [
+      "an unknown modality",
+      { guardrail: { modalityAllow: { modalities: ["smell"] } } },
+      "spec.guardrail.modality_allow.modalities[0]",
+    ],
+    [
+      "an unknown tool",
+      { guardrail: { hostedToolAllow: { tools: ["web_search_preview"] } } },
+      "spec.guardrail.hosted_tool_allow.tools[0]",
+    ],
     ["an unknown rule for uninspectable content", { guardrail: { uninspectable: 9 } }, "spec.guardrail.uninspectable"],
     [
       "too many models",

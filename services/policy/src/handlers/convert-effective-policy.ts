@@ -49,6 +49,7 @@ function toProtoEffectiveGuardrail(guardrail: SourcedGuardrail): MessageInitShap
   const { modelAllow, modelDeny, maxRequestTokens: cap, allowStreaming, contentPatterns, uninspectable } = guardrail;
   const sources = (rule: SourcedRule<unknown>) =>
     rule.sources.flatMap((bindingId) => guardrail.sources.get(bindingId) ?? []).map(toProtoSource);
+  const toProtoNames = (rule: SourcedRule<readonly string[]>) => ({ names: [...rule.value], sources: sources(rule) });
   const toProtoUninspectable = (rule: SourcedRule<Uninspectable>) => ({
     action: PROTO_UNINSPECTABLE[rule.value],
     sources: sources(rule),
@@ -58,6 +59,9 @@ function toProtoEffectiveGuardrail(guardrail: SourcedGuardrail): MessageInitShap
     modelDeny: modelDeny.map((rule) => ({ model: rule.value, sources: sources(rule) })),
     ...(cap && { maxRequestTokens: { tokens: BigInt(cap.value), sources: sources(cap) } }),
     ...(allowStreaming && { allowStreaming: { allowed: allowStreaming.value, sources: sources(allowStreaming) } }),
+    serviceTierAllow: guardrail.serviceTierAllow.map(toProtoNames),
+    modalityAllow: guardrail.modalityAllow.map(toProtoNames),
+    hostedToolAllow: guardrail.hostedToolAllow.map(toProtoNames),
     contentPatterns: contentPatterns.map((rule) => ({ pattern: toProtoPattern(rule.value), sources: sources(rule) })),
     ...definedFields({
       uninspectableRequest: uninspectable.request && toProtoUninspectable(uninspectable.request),

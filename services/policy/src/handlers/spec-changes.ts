@@ -48,6 +48,9 @@ export function guardrailChange(request: UpdateGuardrailRequest): SpecChange<"gu
     allowStreaming: request.clearAllowStreaming,
     contentPatterns: request.clearContentPatterns,
     uninspectable: request.clearUninspectable,
+    serviceTierAllow: request.clearServiceTierAllow,
+    modalityAllow: request.clearModalityAllow,
+    hostedToolAllow: request.clearHostedToolAllow,
   });
   return change && { ...change, guardrail: { guardrail, fieldPrefix: "" } };
 }

@@ -1,15 +1,26 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import type { GuardrailSpecSchema, UpdateGuardrailRequestSchema } from "@routeplane/contracts/policy";
 import { definedFields } from "@routeplane/domain";
-import { fromWrittenJson } from "@routeplane/policy-spec";
+import { fromWrittenJson, HOSTED_TOOLS, MODALITIES, SERVICE_TIERS } from "@routeplane/policy-spec";
 import { toProtoGuardrail } from "@routeplane/policy-spec/proto";
 import { PROTO_PATTERN_ACTIONS, PROTO_PATTERN_TARGETS, PROTO_UNINSPECTABLE } from "@routeplane/policy-spec/proto";
 import { type Command, Option } from "commander";
-import { countArgument, MAX_COUNT, modelsArgument, type NamedPattern, patternArgument } from "../../arguments.ts";
+import {
+  countArgument,
+  MAX_COUNT,
+  modelsArgument,
+  type NamedPattern,
+  patternArgument,
+  wordsArgument,
+} from "../../arguments.ts";
 import type { Context } from "../../context.ts";
 import { usageError } from "../../errors.ts";
 import { writtenJson } from "../../specs/read-spec.ts";
 import { addPolicyKindCommands, type PolicyKindDefinition } from "./kind-commands.ts";
+
+const tiersArgument = wordsArgument(SERVICE_TIERS);
+const modalitiesArgument = wordsArgument(MODALITIES);
+const hostedToolsArgument = wordsArgument(HOSTED_TOOLS);
 
 interface Flags {
   readonly modelAllow?: readonly string[];
@@ -20,12 +31,18 @@ interface Flags {
   readonly redact?: readonly NamedPattern[];
   readonly appliesTo?: keyof typeof PROTO_PATTERN_TARGETS;
   readonly uninspectable?: keyof typeof PROTO_UNINSPECTABLE;
+  readonly serviceTierAllow?: readonly string[];
+  readonly modalityAllow?: readonly string[];
+  readonly hostedToolAllow?: readonly string[];
   readonly clearModelAllow?: true;
   readonly clearModelDeny?: true;
   readonly clearMaxRequestTokens?: true;
   readonly clearAllowStreaming?: true;
   readonly clearContentPatterns?: true;
   readonly clearUninspectable?: true;
+  readonly clearServiceTierAllow?: true;
+  readonly clearModalityAllow?: true;
+  readonly clearHostedToolAllow?: true;
 }
 
 const guardrail: PolicyKindDefinition<
@@ -42,6 +59,7 @@ const guardrail: PolicyKindDefinition<
       "cloud guardrail create --name cards --redact card='\\b\\d{16}\\b' --bind-key key_01jxyz…",
       "cloud guardrail create --name small --max-request-tokens 8192 --allow-streaming false",
       "cloud guardrail create --name text --block secret='(?i)top secret' --uninspectable block",
+      'cloud guardrail create --name plain --service-tier-allow "auto, default" --modality-allow text --hosted-tool-allow ""',
       "cloud guardrail create --name all --spec guardrail.json",
     ],
     update: [
@@ -71,7 +89,10 @@ const guardrail: PolicyKindDefinition<
         new Option("--uninspectable <rule>", "Rule for images, audio and binary files").choices(
           Object.keys(PROTO_UNINSPECTABLE),
         ),
-      );
+      )
+      .option("--service-tier-allow <tiers>", 'Allowed service tiers, by comma; "" allows none', tiersArgument)
+      .option("--modality-allow <kinds>", 'Allowed kinds of output, by comma; "" allows none', modalitiesArgument)
+      .option("--hosted-tool-allow <tools>", 'Allowed provider-run tools; "" allows none', hostedToolsArgument);
   },
   addClearFlags(command) {
     command
@@ -80,25 +101,29 @@ const guardrail: PolicyKindDefinition<
       .option("--clear-max-request-tokens", "Remove the maximum of tokens")
       .option("--clear-allow-streaming", "Remove the rule on streaming")
       .option("--clear-content-patterns", "Remove all patterns")
-      .option("--clear-uninspectable", "Remove the rule for uninspectable content");
+      .option("--clear-uninspectable", "Remove the rule for uninspectable content")
+      .option("--clear-service-tier-allow", "Remove the rule on service tiers")
+      .option("--clear-modality-allow", "Remove the rule on kinds of output")
+      .option("--clear-hosted-tool-allow", "Remove the rule on provider-run tools");
   },
 
   async spec(flags) {
     const rules = rulesOf(flags);
     if (Object.keys(rules).length > 0) return rules;
     throw usageError(
-      "give at least one of --model-allow, --model-deny, --max-request-tokens, --allow-streaming, --block, --redact and --uninspectable, or --spec",
+      "give at least one of --model-allow, --model-deny, --max-request-tokens, --allow-streaming, --block, --redact, --uninspectable, --service-tier-allow, --modality-allow and --hosted-tool-allow, or --spec",
     );
   },
   read: (json) => toProtoGuardrail(fromWrittenJson("guardrail", writtenJson(json))),
   change: async (flags) => {
     const { clearModelAllow, clearModelDeny, clearMaxRequestTokens, clearAllowStreaming, clearContentPatterns } = flags;
     const clear = definedFields({ clearModelAllow, clearModelDeny, clearMaxRequestTokens });
-    const { clearUninspectable } = flags;
+    const { clearUninspectable, clearServiceTierAllow, clearModalityAllow, clearHostedToolAllow } = flags;
     return {
       ...rulesOf(flags),
       ...clear,
       ...definedFields({ clearAllowStreaming, clearContentPatterns, clearUninspectable }),
+      ...definedFields({ clearServiceTierAllow, clearModalityAllow, clearHostedToolAllow }),
     };
   },
 
@@ -122,6 +147,9 @@ function rulesOf(flags: Flags) {
     redact = [],
     appliesTo,
     uninspectable,
+    serviceTierAllow,
+    modalityAllow,
+    hostedToolAllow,
   } = flags;
   const withAction = (patterns: readonly NamedPattern[], action: keyof typeof PROTO_PATTERN_ACTIONS) =>
     patterns.map(({ name, pattern }) => ({
@@ -141,6 +169,9 @@ function rulesOf(flags: Flags) {
     allowStreaming: allowStreaming === undefined ? undefined : allowStreaming === "true",
     contentPatterns: contentPatterns.length === 0 ? undefined : contentPatterns,
     uninspectable: uninspectable && PROTO_UNINSPECTABLE[uninspectable],
+    serviceTierAllow: serviceTierAllow && { tiers: [...serviceTierAllow] },
+    modalityAllow: modalityAllow && { modalities: [...modalityAllow] },
+    hostedToolAllow: hostedToolAllow && { tools: [...hostedToolAllow] },
   });
 }
 

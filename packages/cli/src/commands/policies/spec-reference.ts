@@ -1,4 +1,4 @@
-import type { PolicyKind } from "@routeplane/policy-spec";
+import { HOSTED_TOOLS, MODALITIES, type PolicyKind, SERVICE_TIERS } from "@routeplane/policy-spec";
 import { PROTO_POLICY_KINDS } from "@routeplane/policy-spec/proto";
 import type { Context } from "../../context.ts";
 
@@ -9,8 +9,14 @@ const SPECS: Readonly<Record<PolicyKind, string>> = {
   guardrail: `{"model_allow": ["openai/*"], "model_deny": ["*-preview"], "max_request_tokens": 8192,
                "allow_streaming": false, "content_patterns": [{"name": "card", "pattern": "\\\\b\\\\d{16}\\\\b",
                "action": "block|redact", "applies_to": "request|response|both"}],
-               "uninspectable": "block|pass"}
-              at least one of them; patterns are RE2; an empty model_allow allows no model`,
+               "uninspectable": "block|pass", "service_tier_allow": ["auto", "default"],
+               "modality_allow": ["text"], "hosted_tool_allow": ["web_search"]}
+              at least one of them; patterns are RE2; an empty list of what is allowed allows nothing;
+              service tiers: ${SERVICE_TIERS.slice(0, 6).join(" ")}
+                ${SERVICE_TIERS.slice(6).join(" ")}
+              modalities: ${MODALITIES.join(" ")}
+              hosted tools: ${HOSTED_TOOLS.slice(0, 4).join(" ")}
+                ${HOSTED_TOOLS.slice(4).join(" ")}`,
   preset: `{"guardrail": {…}, "rate_limit": {…}, "budget": {…}}
               at least one of them`,
 };

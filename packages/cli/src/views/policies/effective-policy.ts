@@ -4,6 +4,7 @@ import {
   type EffectivePolicy,
   type EffectiveRateLimit,
   type PolicySource,
+  type SourcedNames,
   type SourcedUninspectable,
 } from "@routeplane/contracts/policy";
 import {
@@ -66,7 +67,14 @@ function fromProtoGuardrail(guardrail: EffectiveGuardrail) {
     }),
     uninspectable_request: fromProtoUninspectable(guardrail.uninspectableRequest),
     uninspectable_response: fromProtoUninspectable(guardrail.uninspectableResponse),
+    service_tier_allow: guardrail.serviceTierAllow.map(fromProtoNames),
+    modality_allow: guardrail.modalityAllow.map(fromProtoNames),
+    hosted_tool_allow: guardrail.hostedToolAllow.map(fromProtoNames),
   };
+}
+
+function fromProtoNames({ names, sources }: SourcedNames) {
+  return { names, sources: sources.map(fromProtoSource) };
 }
 
 function fromProtoUninspectable(rule: SourcedUninspectable | undefined) {
@@ -137,6 +145,8 @@ function rulesOf(guardrail: GuardrailView | null): readonly Rule[] {
     sources.map((source) => ({ rule, value, source }));
   const uninspectable = (rule: GuardrailView["uninspectable_request"], direction: string): readonly Rule[] =>
     rule === null ? [] : lines(`${rule.action} ${direction}`, "content that cannot be inspected", rule.sources);
+  const names = (rule: string, lists: GuardrailView["service_tier_allow"]): readonly Rule[] =>
+    lists.flatMap((list) => lines(rule, list.names.join(", ") || "none", list.sources));
   return [
     ...model_allow.flatMap(({ models, sources }) => lines("allow", models.join(", ") || "no model", sources)),
     ...model_deny.flatMap(({ model, sources }) => lines("deny", model, sources)),
@@ -147,6 +157,9 @@ function rulesOf(guardrail: GuardrailView | null): readonly Rule[] {
     ),
     ...uninspectable(guardrail.uninspectable_request, "request"),
     ...uninspectable(guardrail.uninspectable_response, "response"),
+    ...names("service tiers", guardrail.service_tier_allow),
+    ...names("output", guardrail.modality_allow),
+    ...names("hosted tools", guardrail.hosted_tool_allow),
   ];
 }
 

@@ -94,6 +94,10 @@ function guardrailFields(guardrail: GuardrailView): Fields {
     ]);
   }
   if (guardrail.uninspectable !== undefined) fields.push(["uninspectable content", guardrail.uninspectable]);
+  const { service_tier_allow, modality_allow, hosted_tool_allow } = guardrail;
+  if (service_tier_allow !== undefined) fields.push(["service tiers", service_tier_allow.join(", ") || "none"]);
+  if (modality_allow !== undefined) fields.push(["output", modality_allow.join(", ") || "none"]);
+  if (hosted_tool_allow !== undefined) fields.push(["hosted tools", hosted_tool_allow.join(", ") || "none"]);
   return fields;
 }
 

@@ -55,6 +55,22 @@ export const ERROR_TABLE = {
     meaning: "A guardrail that applies to the key does not allow streams.",
     action: "Send the request without `stream`.",
   },
+  service_tier_not_allowed: {
+    ...BAD_REQUEST,
+    meaning:
+      "A guardrail that applies to the key does not allow the service tier that the request names, or a request that names none.",
+    action: "Name an allowed tier in `service_tier`, or leave it out.",
+  },
+  modality_not_allowed: {
+    ...BAD_REQUEST,
+    meaning: "A guardrail that applies to the key does not allow a kind of output that the request asks for.",
+    action: "Leave it out of `modalities`.",
+  },
+  hosted_tool_not_allowed: {
+    ...BAD_REQUEST,
+    meaning: "A guardrail that applies to the key does not allow a tool of the request that the provider would run.",
+    action: "Leave the tool out.",
+  },
   max_request_tokens_exceeded: {
     ...BAD_REQUEST,
     meaning: "The request may use more tokens, input and output together, than a guardrail allows in one request.",

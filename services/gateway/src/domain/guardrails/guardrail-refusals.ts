@@ -36,6 +36,21 @@ const WORDING: Readonly<
     code: "content_uninspectable",
     predicate: "blocks content that cannot be inspected",
   },
+  "guardrail.service_tier_allow": {
+    code: "service_tier_not_allowed",
+    param: "service_tier",
+    predicate: "does not allow the service tier of this request",
+  },
+  "guardrail.modality_allow": {
+    code: "modality_not_allowed",
+    param: "modalities",
+    predicate: "does not allow the kind of output that this request asks for",
+  },
+  "guardrail.hosted_tool_allow": {
+    code: "hosted_tool_not_allowed",
+    param: "tools",
+    predicate: "does not allow a tool of this request, which the provider would run",
+  },
 };
 
 /** Refusal of a request that breaks a guardrail. @param more e.g. the bound that was exceeded */

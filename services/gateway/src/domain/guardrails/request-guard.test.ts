@@ -103,6 +103,50 @@ const PLACES: Readonly<Record<string, object>> = {
   }),
 };
 
+describe("the services of a request", () => {
+  const rules = [
+    ["service_tier_allow", { serviceTierAllow: ["default"] }, { service_tier: "flex" }, { service_tier: "default" }],
+    ["service_tier_allow", { serviceTierAllow: ["default"] }, { service_tier: "auto" }, {}],
+    ["service_tier_allow", { serviceTierAllow: ["flex"] }, {}, { service_tier: "flex" }],
+    ["service_tier_allow", { serviceTierAllow: ["default"] }, { serviceTier: "default" }, { service_tier: null }],
+    ["modality_allow", { modalityAllow: ["text"] }, { modalities: ["text", "audio"] }, { modalities: ["text"] }],
+    ["modality_allow", { modalityAllow: ["text"] }, { audio: { voice: "a" } }, {}],
+    ["modality_allow", { modalityAllow: ["audio"] }, {}, { modalities: ["audio"] }],
+    ["hosted_tool_allow", { hostedToolAllow: [] }, { web_search_options: {} }, {}],
+    [
+      "hosted_tool_allow",
+      { hostedToolAllow: ["web_search"] },
+      { tools: [{ type: "mcp" }] },
+      { web_search_options: {} },
+    ],
+  ] as const;
+
+  it.each(rules)(
+    "are judged by %s: %j refuses %j and lets %j pass; in shadow mode it records",
+    async (name, spec, refused, passes) => {
+      const body = ask({ role: "user", content: "x" });
+      const { denied } = await guarded([spec], { ...body, ...refused });
+      expect(denied).toMatchObject({ status: 400, code: name.replace("_allow", "_not_allowed") });
+      expect(denied?.denial).toMatchObject({ rule: `guardrail.${name}`, bindingId: "bnd_1" });
+      expect((await guarded([spec], { ...body, ...passes })).passed).toBeDefined();
+      const shadow = await guarded([spec], { ...body, ...refused }, "shadow");
+      expect(shadow).toMatchObject({ rules: [`guardrail.${name}`] });
+      expect(shadow.passed).toBeDefined();
+      expect((await guarded([{}], { ...body, ...refused })).passed).toBeDefined();
+    },
+  );
+
+  it("are refused as a whole by an empty list, and by any of several", async () => {
+    const body = ask({ role: "user", content: "x" });
+    for (const spec of [{ serviceTierAllow: [] }, { modalityAllow: [] }]) {
+      expect((await guarded([spec], body)).denied).toBeDefined();
+    }
+    const both = [{ serviceTierAllow: ["default", "flex"] }, { serviceTierAllow: ["flex"] }];
+    expect((await guarded(both, { ...body, service_tier: "default" })).denied).toBeDefined();
+    expect((await guarded(both, { ...body, service_tier: "flex" })).passed).toBeDefined();
+  });
+});
+
 describe("content of a request", () => {
   it.each(Object.entries(PLACES))("is judged in %s: redacted there and nowhere else, or blocked", async (_, body) => {
     const json = JSON.stringify(body, null, 1);

@@ -1,12 +1,17 @@
 import {
   type Direction,
+  type EffectiveGuardrail,
+  judgeHostedTools,
+  judgeModalities,
   judgeModel,
+  judgeServiceTiers,
   judgeStreaming,
   judgeTokens,
   judgeUninspectable,
   TooManyPatterns,
   type Violation,
 } from "@routeplane/guardrails";
+import { askedServices } from "../request/asked-services.ts";
 import { type ChatRequest, parseChatRequest } from "../request/chat-request.ts";
 import { type ContentGuard, judgeContent } from "./content-guard.ts";
 import { requestContentKindOf } from "./content-kinds.ts";
@@ -36,8 +41,8 @@ export interface JudgedRequest extends Pick<
 }
 
 /**
- * Judges a request by the guardrails of its key, cheap rules first: model, stream, tokens as the client wrote it, content, and
- * tokens as it is sent.
+ * Judges a request by the guardrails of its key, cheap rules first: model, stream, services, tokens as the client wrote it,
+ * content, and tokens as it is sent.
  *
  * @throws Refusal with a denial that names the first broken rule; 429 if the key has used up its judging; the reason of the signal
  */
@@ -45,12 +50,27 @@ export async function guardRequest(judged: JudgedRequest): Promise<GuardedReques
   const { guard, request, model, upstream } = judged;
   const bounds = await upstream.boundTokens(request, model);
   recordShadowViolations(judged, bounds);
-  const violation = judgeModel(guard.effective, model) ?? judgeStreaming(guard.effective, request.streamed);
+  const violation =
+    judgeModel(guard.effective, model) ??
+    judgeStreaming(guard.effective, request.streamed) ??
+    judgeServices(guard.effective, request);
   if (violation !== undefined) throw refusalOfViolation(guard, violation);
   const guardedBounds = guardTokens(guard, request, bounds);
   const guarded = await guardContent(judged);
   if (guarded === request) return { request, bounds: guardedBounds };
   return { request: guarded, bounds: guardTokens(guard, guarded, await upstream.boundTokens(guarded, model)) };
+}
+
+/** Judges the service tier, the kinds of output and the tools of the provider that a request asks for. */
+function judgeServices(effective: EffectiveGuardrail, request: ChatRequest): Violation | undefined {
+  const { serviceTierAllow, modalityAllow, hostedToolAllow } = effective;
+  if (serviceTierAllow.length + modalityAllow.length + hostedToolAllow.length === 0) return undefined;
+  const { tiers, modalities, hostedTools } = askedServices(request);
+  return (
+    judgeServiceTiers(effective, tiers) ??
+    judgeModalities(effective, modalities) ??
+    judgeHostedTools(effective, hostedTools)
+  );
 }
 
 /** Lowers an output bound that the client did not give to what is left; refuses one that it gave. */
@@ -135,6 +155,7 @@ function recordShadowViolations(
     const violations: readonly (Violation | undefined)[] = [
       judgeModel(effective, model),
       judgeStreaming(effective, request.streamed),
+      judgeServices(effective, request),
       judgeTokens(effective, inputTokensMax + output),
     ];
     for (const violation of violations)

@@ -116,7 +116,7 @@ for (const table of [OPENAI, ROUTERS, LITELLM, OTHER_PROVIDERS, SERVERS, TELLING
 }
 
 /** Name without case and separators: SDKs and proxies convert between `api_key`, `api-key` and `apiKey`. */
-function plainName(name: string): string {
+export function plainName(name: string): string {
   return name
     .slice(0, MAX_NAME_CHARS)
     .toLowerCase()

@@ -85,6 +85,9 @@ export async function simulate(
   const notSimulated = [
     ...(guardrailSpec.contentPatterns === undefined ? [] : ["guardrail.content_patterns"]),
     ...(guardrailSpec.uninspectable === undefined ? [] : ["guardrail.uninspectable"]),
+    ...(guardrailSpec.serviceTierAllow === undefined ? [] : ["guardrail.service_tier_allow"]),
+    ...(guardrailSpec.modalityAllow === undefined ? [] : ["guardrail.modality_allow"]),
+    ...(guardrailSpec.hostedToolAllow === undefined ? [] : ["guardrail.hosted_tool_allow"]),
   ];
   return { ...total, byKey, byRule, notSimulated };
 }

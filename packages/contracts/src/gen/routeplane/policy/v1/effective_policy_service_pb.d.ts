@@ -231,6 +231,27 @@ export declare type EffectiveGuardrail = Message<"routeplane.policy.v1.Effective
    * @generated from field: routeplane.policy.v1.SourcedUninspectable uninspectable_response = 7;
    */
   uninspectableResponse?: SourcedUninspectable | undefined;
+
+  /**
+   * Lists of the service tiers that may be asked for: a tier must be on every one of them. None: all tiers.
+   *
+   * @generated from field: repeated routeplane.policy.v1.SourcedNames service_tier_allow = 8;
+   */
+  serviceTierAllow: SourcedNames[];
+
+  /**
+   * Lists of the kinds of output that may be asked for: each must be on every one of them. None: all kinds.
+   *
+   * @generated from field: repeated routeplane.policy.v1.SourcedNames modality_allow = 9;
+   */
+  modalityAllow: SourcedNames[];
+
+  /**
+   * Lists of the tools run by the provider that may be used: a tool must be on every one of them. None: all tools.
+   *
+   * @generated from field: repeated routeplane.policy.v1.SourcedNames hosted_tool_allow = 10;
+   */
+  hostedToolAllow: SourcedNames[];
 };
 
 /**
@@ -238,6 +259,33 @@ export declare type EffectiveGuardrail = Message<"routeplane.policy.v1.Effective
  * Use `create(EffectiveGuardrailSchema)` to create a new message.
  */
 export declare const EffectiveGuardrailSchema: GenMessage<EffectiveGuardrail>;
+
+/**
+ * A list of names that are allowed, and its sources.
+ *
+ * @generated from message routeplane.policy.v1.SourcedNames
+ */
+export declare type SourcedNames = Message<"routeplane.policy.v1.SourcedNames"> & {
+  /**
+   * Entries of the list, as in GuardrailSpec.
+   *
+   * @generated from field: repeated string names = 1;
+   */
+  names: string[];
+
+  /**
+   * Every policy that has this very list.
+   *
+   * @generated from field: repeated routeplane.policy.v1.PolicySource sources = 2;
+   */
+  sources: PolicySource[];
+};
+
+/**
+ * Describes the message routeplane.policy.v1.SourcedNames.
+ * Use `create(SourcedNamesSchema)` to create a new message.
+ */
+export declare const SourcedNamesSchema: GenMessage<SourcedNames>;
 
 /**
  * A list of models and its sources.

@@ -4,7 +4,7 @@
 
 import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
 import type { Message } from "@bufbuild/protobuf";
-import type { ContentPattern, GuardrailSpec, ModelList, Uninspectable } from "./policy_spec_pb.js";
+import type { ContentPattern, GuardrailSpec, HostedToolList, ModalityList, ModelList, ServiceTierList, Uninspectable } from "./policy_spec_pb.js";
 import type { Binding, Policy, Principal } from "./policy_pb.js";
 
 /**
@@ -277,6 +277,48 @@ export declare type UpdateGuardrailRequest = Message<"routeplane.policy.v1.Updat
    * @generated from field: bool clear_uninspectable = 15;
    */
   clearUninspectable: boolean;
+
+  /**
+   * The new list of service tiers, as a whole; absent: unchanged.
+   *
+   * @generated from field: routeplane.policy.v1.ServiceTierList service_tier_allow = 16;
+   */
+  serviceTierAllow?: ServiceTierList | undefined;
+
+  /**
+   * The new list of kinds of output, as a whole; absent: unchanged.
+   *
+   * @generated from field: routeplane.policy.v1.ModalityList modality_allow = 17;
+   */
+  modalityAllow?: ModalityList | undefined;
+
+  /**
+   * The new list of tools that the provider runs, as a whole; absent: unchanged.
+   *
+   * @generated from field: routeplane.policy.v1.HostedToolList hosted_tool_allow = 18;
+   */
+  hostedToolAllow?: HostedToolList | undefined;
+
+  /**
+   * True to remove the rule on service tiers.
+   *
+   * @generated from field: bool clear_service_tier_allow = 19;
+   */
+  clearServiceTierAllow: boolean;
+
+  /**
+   * True to remove the rule on kinds of output.
+   *
+   * @generated from field: bool clear_modality_allow = 20;
+   */
+  clearModalityAllow: boolean;
+
+  /**
+   * True to remove the rule on tools that the provider runs.
+   *
+   * @generated from field: bool clear_hosted_tool_allow = 21;
+   */
+  clearHostedToolAllow: boolean;
 };
 
 /**

@@ -179,6 +179,27 @@ export declare type GuardrailSpec = Message<"routeplane.policy.v1.GuardrailSpec"
    * @generated from field: routeplane.policy.v1.Uninspectable uninspectable = 6;
    */
   uninspectable: Uninspectable;
+
+  /**
+   * Service tiers that a request may ask for; absent: all. An empty list allows none.
+   *
+   * @generated from field: routeplane.policy.v1.ServiceTierList service_tier_allow = 7;
+   */
+  serviceTierAllow?: ServiceTierList | undefined;
+
+  /**
+   * Kinds of output that a request may ask for; absent: all. An empty list allows none, and so no request.
+   *
+   * @generated from field: routeplane.policy.v1.ModalityList modality_allow = 8;
+   */
+  modalityAllow?: ModalityList | undefined;
+
+  /**
+   * Tools run by the provider that a request may use; absent: all. An empty list allows none.
+   *
+   * @generated from field: routeplane.policy.v1.HostedToolList hosted_tool_allow = 9;
+   */
+  hostedToolAllow?: HostedToolList | undefined;
 };
 
 /**
@@ -186,6 +207,68 @@ export declare type GuardrailSpec = Message<"routeplane.policy.v1.GuardrailSpec"
  * Use `create(GuardrailSpecSchema)` to create a new message.
  */
 export declare const GuardrailSpecSchema: GenMessage<GuardrailSpec>;
+
+/**
+ * Service tiers, by the names that requests use.
+ *
+ * @generated from message routeplane.policy.v1.ServiceTierList
+ */
+export declare type ServiceTierList = Message<"routeplane.policy.v1.ServiceTierList"> & {
+  /**
+   * A request that names a tier needs exactly that one in the list: `auto` too. One that names none, whose tier is the setting
+   * of the operator's account at the provider, needs one of auto, default, standard, standard_only and on_demand.
+   *
+   * @generated from field: repeated string tiers = 1;
+   */
+  tiers: string[];
+};
+
+/**
+ * Describes the message routeplane.policy.v1.ServiceTierList.
+ * Use `create(ServiceTierListSchema)` to create a new message.
+ */
+export declare const ServiceTierListSchema: GenMessage<ServiceTierList>;
+
+/**
+ * Kinds of output.
+ *
+ * @generated from message routeplane.policy.v1.ModalityList
+ */
+export declare type ModalityList = Message<"routeplane.policy.v1.ModalityList"> & {
+  /**
+   * A request that names no modalities asks for text.
+   *
+   * @generated from field: repeated string modalities = 1;
+   */
+  modalities: string[];
+};
+
+/**
+ * Describes the message routeplane.policy.v1.ModalityList.
+ * Use `create(ModalityListSchema)` to create a new message.
+ */
+export declare const ModalityListSchema: GenMessage<ModalityList>;
+
+/**
+ * Tools that the provider runs and bills.
+ *
+ * @generated from message routeplane.policy.v1.HostedToolList
+ */
+export declare type HostedToolList = Message<"routeplane.policy.v1.HostedToolList"> & {
+  /**
+   * Names without version: `web_search` is also web_search_preview, web_search_20250305 and the member web_search_options. A
+   * tool of a kind that has no name here is refused by every list.
+   *
+   * @generated from field: repeated string tools = 1;
+   */
+  tools: string[];
+};
+
+/**
+ * Describes the message routeplane.policy.v1.HostedToolList.
+ * Use `create(HostedToolListSchema)` to create a new message.
+ */
+export declare const HostedToolListSchema: GenMessage<HostedToolList>;
 
 /**
  * Models, by name.
