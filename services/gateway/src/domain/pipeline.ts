@@ -36,7 +36,7 @@ import { parseIdempotencyKey } from "./request/idempotency-key.ts";
 import type { Model, ModelDirectory } from "./request/model-directory.ts";
 import { priceRequest } from "./request/request-price.ts";
 import type { TokenBounds } from "./request/token-bounds.ts";
-import { prepareUpstreamBody } from "./request/upstream-body.ts";
+import { type SendUpstream, UpstreamCalls } from "./request/upstream-calls.ts";
 import { cancelReasonOf, cancelUnlessPermitted, refusalOfCancellation } from "./response/cancellation.ts";
 import { isBillable, noAnswerResult, notRecordedResult } from "./response/no-answer.ts";
 import { ClientStream } from "./response/client-stream.ts";
@@ -89,7 +89,8 @@ export interface PipelineDependencies {
 const TOTAL_TIMEOUT_MS = 10 * 60_000;
 
 export function createPipeline(dependencies: PipelineDependencies): Serve {
-  const { subscribeToKey, directory, guardOf, meter = new JudgingMeter() } = dependencies;
+  const { subscribeToKey, directory, guardOf, log, meter = new JudgingMeter() } = dependencies;
+  const upstreamCalls = new UpstreamCalls(log);
 
   return async (call) => {
     const timings = new Timings();
@@ -122,14 +123,14 @@ export function createPipeline(dependencies: PipelineDependencies): Serve {
 
     const guarded = await judge(dependencies, context);
     // Everything that can fail before the reservation is done before it: afterwards a failure has to be settled.
-    const bodyFor = prepareUpstreamBody(guarded.request, model);
+    const send = upstreamCalls.prepare(guarded.request, model, upstream);
     const responseGuard = await responseGuardOf(guard, decisions, reply.signal, judgingShare.unstopped);
 
     const reservation = new OpenReservation(dependencies, context);
     try {
       const { choices } = guarded.request;
       const granted = await reservation.admit({ ...guarded.bounds, choices, idempotencyKey });
-      const forwarding = { request: guarded.request, bodyFor, granted, responseGuard };
+      const forwarding = { request: guarded.request, send, granted, responseGuard };
       const result = await forward(dependencies, context, reservation, forwarding);
       reservation.settle(result);
       if (result.refusal !== undefined) throw result.refusal;
@@ -162,7 +163,7 @@ async function judge({ denialRecorder }: PipelineDependencies, context: RequestC
 interface Forwarding {
   /** Request with its content as the guardrails let it pass. */
   readonly request: ChatRequest;
-  readonly bodyFor: (outputTokensMax: number) => string | Uint8Array;
+  readonly send: SendUpstream;
   readonly granted: TokenBounds;
   readonly responseGuard: ResponseGuard | undefined;
 }
@@ -173,9 +174,9 @@ interface Forwarding {
  */
 async function forward(
   { log, totalTimeoutMs = TOTAL_TIMEOUT_MS, heartbeatMs }: PipelineDependencies,
-  { facts, reply, timings, upstream, model }: RequestContext,
+  { facts, reply, timings }: RequestContext,
   reservation: OpenReservation,
-  { request, bodyFor, granted, responseGuard }: Forwarding,
+  { request, send, granted, responseGuard }: Forwarding,
 ): Promise<RelayResult> {
   const { streamed, wantsUsageChunk, choices } = request;
   const { signal } = reply;
@@ -192,11 +193,10 @@ async function forward(
       () => stream?.start(),
       () => reply.cancel("not_durable"),
     );
-    const body = bodyFor(Math.floor(granted.outputTokensMax / choices));
     timings.markUpstreamCall();
     reservation.markSent();
     // Async, so that an adapter that throws is handled like one that rejects.
-    const call = (async () => upstream.chatCompletion({ model: model.id, body, streamed, signal }))();
+    const call = (async () => send(Math.floor(granted.outputTokensMax / choices), signal))();
     const [commit, callOutcome] = await Promise.allSettled([committed, call]);
     answer = callOutcome;
     if (!isBillable(answer)) reservation.markRefused();

@@ -31,6 +31,16 @@ export function prepareUpstreamBody(
   };
 }
 
+/** Member of a body that the gateway can have set by itself. */
+export type AddedMember = "stream_options" | OutputField;
+
+/** Members of the body for the upstream that the client did not send, or not under that name. */
+export function addedMembers(request: ChatRequest, target: UpstreamTarget): readonly AddedMember[] {
+  const field = outputFieldOf(request, target);
+  const output = request.output?.field === field ? [] : [field];
+  return addsUsage(request, target) ? ["stream_options", ...output] : output;
+}
+
 /** True if the usage of a stream is requested although the client does not ask for it. */
 function addsUsage(
   { streamed, wantsUsageChunk }: ChatRequest,

@@ -1,0 +1,87 @@
+import type { Logger } from "@routeplane/runtime";
+import type { Upstream, UpstreamAnswer } from "../ports/upstream.ts";
+import { collectStart } from "../response/answer-body.ts";
+import type { ChatRequest } from "./chat-request.ts";
+import type { Model } from "./model-directory.ts";
+import { namesAny, refusedMembers, targetWithout } from "./refused-members.ts";
+import { addedMembers, type AddedMember, prepareUpstreamBody, type UpstreamTarget } from "./upstream-body.ts";
+
+/** Sends a prepared request with this output bound of each choice. @throws UpstreamFault if there is no answer */
+export type SendUpstream = (outputTokensMax: number, signal: AbortSignal) => Promise<UpstreamAnswer>;
+
+/** Bound of an error that is searched for the names of members. */
+const MAX_ERROR_BYTES = 256 * 1024;
+
+/**
+ * Calls of upstreams. Where an upstream refuses a member that the gateway added or renamed (400 or 422, in words that name it), the
+ * request is sent once more: without `stream_options`, or with the output bound under its other name, never without one. The
+ * upstream has not worked for the first attempt, so both are one request with one reservation.
+ *
+ * A refusal is remembered for the model once the second attempt has shown that it was one, until the providers are loaded again.
+ * A client cannot bring it about: its own members are never changed for it.
+ */
+export class UpstreamCalls {
+  readonly #log: Logger;
+  /** Targets by model id, of each upstream. A reload opens new upstreams. */
+  readonly #learnt = new WeakMap<Upstream, Map<string, UpstreamTarget>>();
+
+  constructor(log: Logger) {
+    this.#log = log;
+  }
+
+  /** Prepares a request for its model. Everything that can fail before it is sent is done here, but for the output bound. */
+  prepare(request: ChatRequest, model: Model, upstream: Upstream): SendUpstream {
+    const { streamed } = request;
+    const target = this.#learnt.get(upstream)?.get(model.id) ?? model;
+    const bodyFor = prepareUpstreamBody(request, target);
+    const added = addedMembers(request, target);
+    return async (outputTokensMax, signal) => {
+      const send = (body: string | Uint8Array): Promise<UpstreamAnswer> =>
+        upstream.chatCompletion({ model: model.id, body, streamed, signal });
+      const first = await send(bodyFor(outputTokensMax));
+      if (added.length === 0 || !isRequestRefused(first)) return first;
+      const { text, answer } = await readError(first);
+      const refused = refusedMembers(text, added);
+      if (refused.length === 0 || signal.aborted) return answer;
+      const changed = targetWithout(target, refused);
+      const second = await send(prepareUpstreamBody(request, changed)(outputTokensMax));
+      if (!isRequestRefused(second)) {
+        if (isSuccess(second)) this.#learn(upstream, model, changed, refused);
+        return second;
+      }
+      const { text: secondText, answer: secondAnswer } = await readError(second);
+      const stillAdded = addedMembers(request, changed).filter((member) => added.includes(member));
+      // It went on to refuse another member, so it did refuse the first one.
+      if (namesAny(secondText, stillAdded) && !namesAny(secondText, refused))
+        this.#learn(upstream, model, changed, refused);
+      return secondAnswer;
+    };
+  }
+
+  #learn(upstream: Upstream, { provider, id }: Model, target: UpstreamTarget, refused: readonly AddedMember[]): void {
+    const targets = this.#learnt.get(upstream) ?? new Map<string, UpstreamTarget>();
+    this.#learnt.set(upstream, targets.set(id, target));
+    const { outputField, usageInStreams = "ask" } = target;
+    const fields = { provider, model: id, refused, outputField, usageInStreams };
+    this.#log.warn(fields, "the upstream refuses members that the gateway adds: requests go without them from now on");
+  }
+}
+
+/** True for a status that says that the request itself is refused. */
+function isRequestRefused({ status }: UpstreamAnswer): boolean {
+  return status === 400 || status === 422;
+}
+
+function isSuccess({ status }: UpstreamAnswer): boolean {
+  return status >= 200 && status <= 299;
+}
+
+/** Reads the start of an error. @returns its text, and the answer with a body that is read already */
+async function readError(answer: UpstreamAnswer): Promise<{ readonly text: string; readonly answer: UpstreamAnswer }> {
+  const start = await collectStart(answer.body, MAX_ERROR_BYTES);
+  answer.discard();
+  async function* body(): AsyncGenerator<Uint8Array> {
+    yield start;
+  }
+  return { text: start.toString("utf8"), answer: { ...answer, body: body() } };
+}
