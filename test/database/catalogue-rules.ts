@@ -27,7 +27,7 @@ export const PREAMBLE = `
 
   create temporary view fields as
     select s.oid, s.schema, s.name as store, s.name || '.' || a.attname as name,
-      a.attnum, a.attname, a.attnotnull, a.atttypid, a.attcollation, a.attacl
+      a.attnum, a.attname, a.attnotnull, a.atttypid, a.atttypmod, a.attcollation, a.attacl
     from stores s join pg_catalog.pg_attribute a on a.attrelid = s.oid
     where a.attnum > 0 and not a.attisdropped;
 
@@ -190,11 +190,11 @@ const COLUMNS: readonly CatalogueRule[] = [
   {
     requirement: "money and counts are integers of at least zero",
     query: `
-      select f.name as object, 'is money or a count, and not a bigint that is checked to be at least 0' as fault
-      from fields f where f.attname ~ '(_nano|_micro|_usd|tokens)' and (f.atttypid not in ('bigint'::regtype, 'bigint[]'::regtype) or not exists (
+      select f.name as object, 'is money or a count, and not a whole number that is checked to be at least 0' as fault
+      from fields f where f.attname ~ '(_nano|_micro|_usd|tokens)' and (format_type(f.atttypid, f.atttypmod) not in ('bigint', 'bigint[]', 'numeric(38,0)') or not exists (
         select from pg_catalog.pg_constraint k
         where k.conrelid = f.oid and k.contype = 'c' and k.convalidated and k.conenforced
-          and pg_get_constraintdef(k.oid) ~ ('\\((' || f.attname || ' >=? 0|0 <= ALL \\(' || f.attname || '\\))\\)')
+          and pg_get_constraintdef(k.oid) ~ ('\\((' || f.attname || ' >=? (0|\\(0\\)::numeric)|0 <= ALL \\(' || f.attname || '\\))\\)')
           and pg_get_constraintdef(k.oid) !~ ' (OR|NOT) '))`,
   },
 ];

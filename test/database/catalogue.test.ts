@@ -153,7 +153,7 @@ describe("the rules report", () => {
     const added = "create table usage.planted (id text primary key, price_usd numeric, note text unique)";
     expect(beyondExceptions(await faultsAfter(added))).toEqual([
       'usage.planted.id: is an id that is not collated "C"',
-      "usage.planted.price_usd: is money or a count, and not a bigint that is checked to be at least 0",
+      "usage.planted.price_usd: is money or a count, and not a whole number that is checked to be at least 0",
       "usage.planted: belongs to postgres, not to the owner of its schema",
       "usage.planted: has no forced row-level security",
       "usage.planted: has no namespace_id that is not null",

@@ -1,7 +1,20 @@
+import { picoToNanoCeil } from "./money.ts";
+
 /**
  * Bounds of the facts of a request that every door keeps, from the gateway that records them to the log that stores them: what
  * one side writes the other accepts.
  */
+
+/** Price of a token, or of a token of a part: 1 USD, in pico-USD. */
+export const MAX_TOKEN_PRICE_PICO_USD = 10n ** 12n;
+/** Price of a request beside its tokens: 1,000 USD, in pico-USD. */
+export const MAX_REQUEST_PRICE_PICO_USD = 10n ** 15n;
+/** Tokens that a request puts in, and that it puts out; a count beyond it is not believed. */
+export const MAX_REQUEST_TOKENS = 1_000_000_000;
+/** Cost of a request with the most tokens at the highest prices, in nano-USD. */
+export const MAX_REQUEST_COST_NANO_USD = picoToNanoCeil(
+  2n * BigInt(MAX_REQUEST_TOKENS) * MAX_TOKEN_PRICE_PICO_USD + MAX_REQUEST_PRICE_PICO_USD,
+);
 
 /** Characters of a name, an endpoint, an error code or a rule; a longer one is truncated. */
 export const MAX_NAME_CHARS = 256;

@@ -170,9 +170,17 @@ function settings({ namespaceId = "", accountId = "", lookupId = "", node }: Sco
   return `select ${all.join(", ")}`;
 }
 
-/** Parsers of column values: BIGINT (oid 20) becomes bigint, so that money and counts are exact; the rest is the driver's. */
+const BIGINT_OID = 20;
+const NUMERIC_OID = 1700;
+
+/**
+ * Parsers of column values: BIGINT and whole numbers of NUMERIC become bigint, so that money and counts are exact; the rest is the
+ * driver's.
+ */
 function exactIntegers(oid: number, format?: "text" | "binary") {
-  return oid === 20 && format !== "binary" ? BigInt : getDriverParser(oid, format);
+  if (format === "binary") return getDriverParser(oid, format);
+  if (oid === NUMERIC_OID) return (text: string) => (/^-?\d+$/.test(text) ? BigInt(text) : text);
+  return oid === BIGINT_OID ? BigInt : getDriverParser(oid, format);
 }
 
 const getDriverParser = pg.types.getTypeParser as (oid: number, format?: string) => (value: string) => unknown;

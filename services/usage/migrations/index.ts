@@ -17,6 +17,7 @@ import * as unloggedDenials from "./0015_unlogged_denials.ts";
 import * as billedModel from "./0016_billed_model.ts";
 import * as auditActions from "./0017_audit_actions.ts";
 import * as tokenParts from "./0018_token_parts.ts";
+import * as exactSums from "./0019_exact_sums.ts";
 
 export const migrations: Migrations = {
   "0001_requests": requests,
@@ -37,4 +38,5 @@ export const migrations: Migrations = {
   "0016_billed_model": billedModel,
   "0017_audit_actions": auditActions,
   "0018_token_parts": tokenParts,
+  "0019_exact_sums": exactSums,
 };

@@ -27,6 +27,7 @@ const values: { readonly [Type in ColumnType]: fc.Arbitrary<ValueOf<Type>> } = {
   boolean: fc.boolean(),
   integer: fc.integer(),
   bigint: fc.oneof(fc.bigInt(INT64), fc.bigInt(-(2n ** 53n), 2n ** 53n), fc.bigInt(-5n, 5n)),
+  numeric: fc.oneof(fc.bigInt(-(10n ** 37n), 10n ** 37n), fc.bigInt(INT64), fc.bigInt(-20_000n, 20_000n)),
   timestamptz: fc.date({
     min: new Date("1990-01-01T00:00:00Z"),
     max: new Date("2100-01-01T00:00:00Z"),

@@ -1,4 +1,10 @@
-import type { Id } from "@routeplane/domain";
+import {
+  type Id,
+  MAX_REQUEST_COST_NANO_USD,
+  MAX_REQUEST_PRICE_PICO_USD,
+  MAX_REQUEST_TOKENS,
+  MAX_TOKEN_PRICE_PICO_USD,
+} from "@routeplane/domain";
 
 /** End of a request. */
 export type Outcome = "succeeded" | "failed" | "cancelled" | "denied";
@@ -152,10 +158,7 @@ export interface ShadowDenial {
   readonly rule: string;
 }
 
-/** Upper bound of the tokens of one request. */
-const MAX_TOKENS = 10n ** 12n;
-/** Upper bound of the cost of one request: a million USD. Sums of a billion rows still fit a bigint. */
-const MAX_NANO_USD = 10n ** 15n;
+const MAX_TOKENS = BigInt(MAX_REQUEST_TOKENS);
 const MIN_TIME_MS = Date.UTC(2000, 0, 1);
 const MAX_TIME_MS = Date.UTC(2100, 0, 1);
 
@@ -171,22 +174,18 @@ export function findFault(request: LoggedRequest): string | undefined {
   const amounts = [
     ["prompt_tokens", request.promptTokens, MAX_TOKENS],
     ["completion_tokens", request.completionTokens, MAX_TOKENS],
-    ["cost_nano_usd", request.costNanoUsd, MAX_NANO_USD],
-    ["reserved_nano_usd", request.reservedNanoUsd, MAX_NANO_USD],
+    ["cost_nano_usd", request.costNanoUsd, MAX_REQUEST_COST_NANO_USD],
+    ["reserved_nano_usd", request.reservedNanoUsd, MAX_REQUEST_COST_NANO_USD],
   ] as const;
   const broken = amounts.find(([, amount, max]) => amount < 0n || amount > max);
   return broken && `${broken[0]}: must be from 0 to ${broken[2]}`;
 }
 
-/** Upper bound of the price of a token: 1 USD. */
-const MAX_PRICE_PICO_USD = 10n ** 12n;
-/** Upper bound of the price of a request: 1,000 USD. */
-const MAX_REQUEST_PRICE_PICO_USD = 10n ** 15n;
 const MAX_MS = 2 ** 31 - 1;
 
 /** Returns the receipt without implausible values. They are no fault of the request: its charge does not depend on them. */
 export function withoutImplausible(receipt: Receipt): Receipt {
-  const isRate = (rate = 0n): boolean => isUpTo(MAX_PRICE_PICO_USD, rate);
+  const isRate = (rate = 0n): boolean => isUpTo(MAX_TOKEN_PRICE_PICO_USD, rate);
   const isPrice = (price: Price): boolean =>
     isRate(price.inputPicoUsd) &&
     isRate(price.outputPicoUsd) &&

@@ -21,9 +21,13 @@ export function fromProtoDimension(dimension: UsageDimension): readonly Dimensio
   return DIMENSIONS[dimension];
 }
 
+/** Largest amount of the contract: 9.2 million million USD. */
+const MAX_INT64 = 2n ** 63n - 1n;
+
 export function toProtoTotals(totals: UsageTotals) {
   const { costNanoUsd, requestCount, promptTokens, completionTokens, deniedCount, deniedUnloggedCount } = totals;
-  const spendMicroUsd = nanoToMicro(costNanoUsd);
+  const exactMicroUsd = nanoToMicro(costNanoUsd);
+  const spendMicroUsd = exactMicroUsd < MAX_INT64 ? exactMicroUsd : MAX_INT64;
   return { requestCount, promptTokens, completionTokens, spendMicroUsd, deniedCount, deniedUnloggedCount };
 }
 

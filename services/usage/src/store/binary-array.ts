@@ -6,6 +6,8 @@ interface Values {
   readonly boolean: boolean;
   readonly integer: number;
   readonly bigint: bigint;
+  /** Whole number of any size. */
+  readonly numeric: bigint;
   readonly timestamptz: Date;
   /** Value that is written as JSON. */
   readonly jsonb: object;
@@ -31,6 +33,7 @@ const CODECS: { readonly [Type in ColumnType]: Codec<Values[Type]> } = {
   boolean: { oid: 16, bytes: 5, write: (encoder, value) => encoder.byte(value ? 1 : 0) },
   integer: { oid: 23, bytes: 8, write: (encoder, value) => encoder.int32(value) },
   bigint: { oid: 20, bytes: 12, write: (encoder, value) => encoder.int64(value) },
+  numeric: { oid: 1700, bytes: 24, write: writeNumeric },
   timestamptz: { oid: 1184, bytes: 12, write: (encoder, value) => encoder.int64((value.getTime() - EPOCH_MS) * 1_000) },
   jsonb: {
     oid: 3802,
@@ -63,6 +66,21 @@ export function encodeArray<Type extends ColumnType>(type: Type, values: readonl
     encoder.endLength(begin);
   }
   return encoder.written();
+}
+
+const NUMERIC_NEGATIVE = 0x4000;
+const NUMERIC_BASE = 10_000n;
+
+/** Writes a whole number as `numeric_recv` reads it: its count of digits to base 10,000, weight, sign, scale and digits. */
+function writeNumeric(encoder: BinaryEncoder, value: bigint): void {
+  const digits: number[] = [];
+  for (let rest = value < 0n ? -value : value; rest > 0n; rest /= NUMERIC_BASE)
+    digits.push(Number(rest % NUMERIC_BASE));
+  encoder.int16(digits.length);
+  encoder.int16(Math.max(0, digits.length - 1));
+  encoder.int16(value < 0n ? NUMERIC_NEGATIVE : 0);
+  encoder.int16(0);
+  for (const digit of digits.toReversed()) encoder.int16(digit);
 }
 
 function writeHeader(encoder: BinaryEncoder, oid: number, values: readonly unknown[]): void {

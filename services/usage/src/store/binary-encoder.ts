@@ -22,6 +22,12 @@ export class BinaryEncoder {
     this.#buffer[this.#position++] = value;
   }
 
+  int16(value: number): void {
+    this.#ensure(2);
+    this.#buffer[this.#position++] = value >> 8;
+    this.#buffer[this.#position++] = value;
+  }
+
   int32(value: number): void {
     this.#ensure(4);
     this.#put32(value);

@@ -64,7 +64,7 @@ function nextNamespace(range: UsageRange, after: Id<"ns"> | undefined) {
     select min(namespace_id) as namespace_id from (${sql.join(known, sql` union all `)}) as known`;
 }
 
-const SUMS = sql.join(COUNTERS.map((counter) => sql`sum(${sql.ref(counter)})::bigint as ${sql.ref(counter)}`));
+const SUMS = sql.join(COUNTERS.map((counter) => sql`sum(${sql.ref(counter)})::numeric as ${sql.ref(counter)}`));
 
 /** Builds the query for all differences. One statement, hence one snapshot: a writer changes rows and sums in one transaction. */
 function differences(namespaceId: Id<"ns">, range: UsageRange, keptFrom: Date) {
@@ -79,7 +79,7 @@ function differences(namespaceId: Id<"ns">, range: UsageRange, keptFrom: Date) {
   const log = sql`
     select date_bin('5 minutes', created_at, timestamptz '2000-01-01 00:00:00Z') as bucket, key_id, model, provider, status,
       count(*) as request_count, sum(prompt_tokens)::bigint as prompt_tokens,
-      sum(completion_tokens)::bigint as completion_tokens, sum(cost_nano_usd)::bigint as cost_nano_usd
+      sum(completion_tokens)::bigint as completion_tokens, sum(cost_nano_usd) as cost_nano_usd
     from requests where ${inRange("created_at", logged)} group by 1, 2, 3, 4, 5`;
   const checks = [
     differing("hour", kept("rollups_hourly", logged), of("hour", sql`log`)),

@@ -19,13 +19,16 @@ const COUNTERS = {
   request_count: column("bigint", (row) => row.request_count),
   prompt_tokens: column("bigint", (row) => row.prompt_tokens),
   completion_tokens: column("bigint", (row) => row.completion_tokens),
-  cost_nano_usd: column("bigint", (row) => row.cost_nano_usd),
+  cost_nano_usd: column("numeric", (row) => row.cost_nano_usd),
 };
 
 const COLUMNS = { ...IDENTITY, ...COUNTERS };
 const identity = Object.keys(IDENTITY);
 const totalIdentity = ["namespace_id", "minutes", "bucket"];
 const counters = Object.keys(COUNTERS);
+const COUNTER_SUMS = sql.join(
+  Object.entries(COUNTERS).map(([name, { type }]) => sql`sum(${sql.ref(name)})::${sql.raw(type)} as ${sql.ref(name)}`),
+);
 /** Columns that a change of status leaves as they are. */
 const fixedIdentity = identity.filter((column) => column !== "status");
 /** Counters that are columns of a request. */
@@ -50,8 +53,7 @@ export const ROLLUP_DELTAS = sql`
       ${sql.join(sides.flatMap((side) => summed.map((counter) => sql`sum(${sql.ref(`${side}_${counter}`)}) as ${sql.ref(`${side}_${counter}`)}`)))}
     from written group by ${names(fixedIdentity)}, new_status, old_status
   )
-  select ${names(identity)},
-    ${sql.join(counters.map((counter) => sql`sum(${sql.ref(counter)})::bigint as ${sql.ref(counter)}`))}
+  select ${names(identity)}, ${COUNTER_SUMS}
   from (
     select ${names(fixedIdentity)}, new_status as status, request_count,
       ${sql.join(summed.map((counter) => sql`${sql.ref(`new_${counter}`)} as ${sql.ref(counter)}`))}
@@ -94,8 +96,6 @@ export async function addToRollups(transaction: Transaction<UsageSchema>, deltas
   await changeAll(raise).execute(transaction);
   if (deltas.some(isLowering)) await changeAll(lower).execute(transaction);
 }
-
-const COUNTER_SUMS = sql.join(counters.map((counter) => sql`sum(${sql.ref(counter)})::bigint as ${sql.ref(counter)}`));
 
 function coarser(unit: SumUnit, deltas: string): RawBuilder<unknown> {
   return sql`

@@ -44,6 +44,7 @@ interface CounterColumns {
   request_count: bigint;
   prompt_tokens: bigint;
   completion_tokens: bigint;
+  /** Sum that a BIGINT may not hold. */
   cost_nano_usd: bigint;
 }
 

@@ -69,7 +69,7 @@ export async function sumUsage(
   const columns = Object.keys(DIMENSIONS).map((name) =>
     groupBy.some((dimension) => dimension === name) ? sql.ref(name) : sql`null as ${sql.ref(name)}`,
   );
-  const sums = COUNTERS.map((counter) => sql`coalesce(sum(${sql.ref(counter)}), 0)::bigint as ${sql.ref(counter)}`);
+  const sums = COUNTERS.map((counter) => sql`coalesce(sum(${sql.ref(counter)}), 0)::numeric as ${sql.ref(counter)}`);
   const statement = sql<SumRow>`
     select ${sql.join([...columns, ...sums])}
     from (${partsFor(namespaceId, query)}) as part
