@@ -1,4 +1,4 @@
-import { type Id, newId } from "@routeplane/domain";
+import { type Id, MAX_REQUEST_COST_NANO_USD, newId } from "@routeplane/domain";
 import { type Database, openDatabase } from "@routeplane/postgres";
 import { cloneDatabase, type TestDatabase } from "@routeplane/testing";
 import fc from "fast-check";
@@ -12,7 +12,7 @@ import { deduplicate } from "../src/domain/deduplication.ts";
 import type { RequestLog, UsageStore } from "../src/domain/ports.ts";
 import type { LoggedRequest } from "../src/domain/request.ts";
 import type { UnloggedDenials } from "../src/domain/unlogged-denials.ts";
-import { NO_USAGE, totalOf, type UsageRange, type UsageTotals } from "../src/domain/usage.ts";
+import { NO_USAGE, totalOf, type UsageQuery, type UsageRange, type UsageTotals } from "../src/domain/usage.ts";
 import { createRequestLog } from "../src/store/request-log.ts";
 import type { UsageSchema } from "../src/store/schema.ts";
 import { createUsageStore } from "../src/store/usage-store.ts";
@@ -204,6 +204,26 @@ describe("the sums by time", () => {
     );
     expect(await differences()).toEqual([]);
   }, 120_000);
+
+  test("of costs that a 64-bit integer cannot hold are exact, in one batch and in many, and are lowered again", async () => {
+    const namespaceId = newId("ns");
+    const costNanoUsd = MAX_REQUEST_COST_NANO_USD;
+    const keyId = newId("key");
+    const pending = Array.from({ length: 30 }, () => pendingRequest({ namespaceId, keyId }));
+    await log.record(deduplicate(pending));
+    const dear = pending.map((each) => settledRequest(each, { costNanoUsd, estimated: true }));
+    await log.record(deduplicate(dear.slice(0, 20)));
+    for (const each of dear.slice(20)) await log.record([each]);
+    const costs = async (groupBy: UsageQuery["groupBy"]) =>
+      (await usage.sumUsage(namespaceId, usageQuery({ groupBy }))).map((group) => group.costNanoUsd);
+    for (const groupBy of [[], ["day"], ["model", "hour"]] as const)
+      expect(await costs(groupBy)).toEqual([30n * costNanoUsd]);
+    // A later settlement lowers 29 of the charges.
+    const exact = dear.slice(1).map((each) => ({ ...each, costNanoUsd: 1_000n, estimated: false }));
+    await log.record(deduplicate(exact));
+    expect(await costs(["model"])).toEqual([costNanoUsd + 29_000n]);
+    expect(await differences()).toEqual([]);
+  });
 
   test("are raised and lowered by many writers at once without a deadlock, and equal those of the rows", async () => {
     const namespaceId = newId("ns");

@@ -1,9 +1,11 @@
 import { createHash } from "node:crypto";
+import { MAX_TOKEN_PRICE_PICO_USD } from "@routeplane/domain";
 import type { TokenPrice } from "@routeplane/admission";
 import { type PriceStep, type Surcharge, textOfPrices } from "../domain/request/model-directory.ts";
 
+const PICO_USD_PER_USD_PER_MTOK = 1_000_000n;
 /** Highest price in USD per million tokens: 1 USD a token, the bound of the admission contract. */
-export const MAX_USD_PER_MTOK = 1_000_000;
+export const MAX_USD_PER_MTOK = Number(MAX_TOKEN_PRICE_PICO_USD / PICO_USD_PER_USD_PER_MTOK);
 
 /**
  * Price that is charged for a model without a known price: that of the dear models of the market. It is above 0 so that budgets

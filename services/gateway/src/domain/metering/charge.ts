@@ -1,6 +1,6 @@
 import { dearestPrice, reservationCost, type TokenPrice } from "@routeplane/admission";
 import type { ErrorCode } from "../errors/error-table.ts";
-import type { Clock } from "@routeplane/domain";
+import { type Clock, MAX_REQUEST_COST_NANO_USD, MAX_REQUEST_TOKENS } from "@routeplane/domain";
 import { type Model, priceAt } from "../request/model-directory.ts";
 import type { AdmissionDecision } from "../ports/admissions.ts";
 import type { Decisions, Reservation, Settlement } from "../ports/usage-log.ts";
@@ -58,9 +58,26 @@ export type Charge = Pick<
 
 /**
  * Charge for an answer: the final usage, even beyond the reservation; nothing if the upstream did not do the work; else an
- * estimate.
+ * estimate. Never more than can be recorded.
  */
-export function chargeFor(
+export function chargeFor(...[result, model, request]: Parameters<typeof unboundedCharge>): Charge {
+  const charge = unboundedCharge(result, model, request);
+  const { promptTokens, completionTokens, costNanoUsd } = charge;
+  const isWithin =
+    promptTokens <= MAX_REQUEST_TOKENS &&
+    completionTokens <= MAX_REQUEST_TOKENS &&
+    costNanoUsd <= MAX_REQUEST_COST_NANO_USD;
+  if (isWithin) return charge;
+  return {
+    ...charge,
+    promptTokens: Math.min(promptTokens, MAX_REQUEST_TOKENS),
+    completionTokens: Math.min(completionTokens, MAX_REQUEST_TOKENS),
+    costNanoUsd: costNanoUsd < MAX_REQUEST_COST_NANO_USD ? costNanoUsd : MAX_REQUEST_COST_NANO_USD,
+    estimated: true,
+  };
+}
+
+function unboundedCharge(
   result: MeteredUsage & Pick<RelayResult, "billable">,
   model: Model,
   request: EstimatedRequest,

@@ -1,4 +1,5 @@
 /** Reader of the usage that answers and chunks report, in every dialect of `usage-names.ts`. */
+import { MAX_REQUEST_TOKENS } from "@routeplane/domain";
 import { isObject, type JsonObject } from "../wire/json.ts";
 import {
   CACHE_READ,
@@ -59,8 +60,6 @@ export interface AnsweredBy {
   readonly serviceTier?: string;
 }
 
-/** Bound of a count that is believed; no request uses as many tokens. */
-const MAX_TOKENS = 1_000_000_000;
 const MAX_NAME_CHARS = 256;
 
 /**
@@ -121,7 +120,8 @@ function readRecord(record: JsonObject, outputTokensMax: number): UsageRecord | 
   const reasoning = countAt(record, REASONING_PATHS) ?? countAt(record, REASONING_BESIDE_PATHS);
   const isBeside = countAt(record, REASONING_PATHS) === undefined && reasoning !== undefined;
   const whole = crossCheck({ ...counted, prompt: input, beside, reasoning, isBeside }, outputTokensMax);
-  const isBounded = (whole.promptTokens ?? 0) <= MAX_TOKENS && (whole.completionTokens ?? 0) <= MAX_TOKENS;
+  const isBounded =
+    (whole.promptTokens ?? 0) <= MAX_REQUEST_TOKENS && (whole.completionTokens ?? 0) <= MAX_REQUEST_TOKENS;
   const cacheWriteTokens = within(whole.promptTokens, written.value);
   return {
     ...whole,
@@ -229,7 +229,8 @@ function countAt(record: JsonObject, paths: readonly Path[]): number | undefined
 /** Whole number of tokens, or digits that write one. */
 function toCount(value: unknown): number | undefined {
   const number = typeof value === "string" && /^\s*\d{1,15}(?:\.0*)?\s*$/.test(value) ? Number(value) : value;
-  if (typeof number !== "number" || !Number.isInteger(number) || number < 0 || number > MAX_TOKENS) return undefined;
+  if (typeof number !== "number" || !Number.isInteger(number) || number < 0 || number > MAX_REQUEST_TOKENS)
+    return undefined;
   return number + 0;
 }
 

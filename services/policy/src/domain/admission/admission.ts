@@ -13,9 +13,8 @@ import {
   type RateLimitStates,
   rateLimitStatesOf,
   type RequestBounds,
-  reservationCost,
 } from "@routeplane/admission";
-import { DomainError, type Id, invalidField } from "@routeplane/domain";
+import { DomainError, type Id, invalidField, MAX_REQUEST_COST_NANO_USD } from "@routeplane/domain";
 import type { AdmissionDecision, AdmissionState, Ledger, NewReservation, ReservationKey } from "../ports.ts";
 import type { AppliedLimits } from "./applied-limits.ts";
 import { denialMessage } from "./denial-message.ts";
@@ -67,8 +66,6 @@ export interface Admission {
   void(key: ReservationKey, neverSent: boolean): Promise<void>;
 }
 
-/** Cost of the most expensive request that the contract can express. */
-const MAX_COST_NANO = reservationCost({ inputPicoUsd: 10n ** 12n, outputPicoUsd: 10n ** 12n }, 10n ** 9n, 10n ** 9n);
 /** Tokens that no request exceeds. */
 const MAX_TOKENS = 10n ** 12n;
 
@@ -87,7 +84,8 @@ export function createAdmission(ledger: Ledger, reservationTtlMs: number): Admis
     },
 
     async settle(key, usage) {
-      if (usage.costNano > MAX_COST_NANO) throw invalidField("cost_nano_usd", `must be at most ${MAX_COST_NANO}`);
+      if (usage.costNano > MAX_REQUEST_COST_NANO_USD)
+        throw invalidField("cost_nano_usd", `must be at most ${MAX_REQUEST_COST_NANO_USD}`);
       if (usage.tokens > MAX_TOKENS) throw invalidField("tokens", `must be at most ${MAX_TOKENS}`);
       await ledger.settle(key, (reservation, now) => settleReservation(reservation, usage, now));
     },
