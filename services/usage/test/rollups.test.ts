@@ -219,7 +219,7 @@ describe("the sums by time", () => {
     for (const groupBy of [[], ["day"], ["model", "hour"]] as const)
       expect(await costs(groupBy)).toEqual([30n * costNanoUsd]);
     // A later settlement lowers 29 of the charges.
-    const exact = dear.slice(1).map((each) => ({ ...each, costNanoUsd: 1_000n, estimated: false }));
+    const exact = pending.slice(1).map((each) => settledRequest(each, { costNanoUsd: 1_000n }));
     await log.record(deduplicate(exact));
     expect(await costs(["model"])).toEqual([costNanoUsd + 29_000n]);
     expect(await differences()).toEqual([]);
