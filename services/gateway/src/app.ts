@@ -29,9 +29,12 @@ export async function startGateway(config: Config): Promise<RunningProcess> {
   const redaction = createRedaction(config.providers);
   const log = createLogger("gateway", redaction.text, config.logLevel);
   for (const warning of config.warnings) log.warn(warning);
-  for (const { name, unpriced } of config.providers) {
-    if (unpriced.length > 0)
-      log.warn({ provider: name, models: unpriced }, "no known price: charged at 10/30 USD per Mtok");
+  for (const { name, models, unpriced } of config.providers) {
+    const refused = models.flatMap(({ id, isPriceRefused }) => (isPriceRefused === true ? [id] : []));
+    const charged = unpriced.filter((id) => !refused.includes(id));
+    if (charged.length > 0)
+      log.warn({ provider: name, models: charged }, "no known price: charged at 10/30 USD per Mtok");
+    if (refused.length > 0) log.warn({ provider: name, models: refused }, "no known price: refused");
   }
   const { nats, spoolFolder: folder, spoolMaxBytes: maxBytes, natsOutage } = config;
   const publisher = openPublisher({ nats, log, name: "gateway", folder, maxBytes, natsOutage });

@@ -1,5 +1,6 @@
 import { type NatsAddress, parseNatsUrl } from "@routeplane/events";
 import { type Environment, readEnvironment, readServerConfig, type ServerConfig } from "@routeplane/runtime";
+import type { UnknownPrices } from "./domain/request/model-directory.ts";
 import { loadProviders, type Provider } from "./providers/providers.ts";
 
 export interface Config extends ServerConfig {
@@ -39,9 +40,18 @@ const REQUEST_PART = 6;
  * @throws ConfigurationError that lists every fault of the environment, or names the fault in the providers file
  */
 export function readConfig(variables: Readonly<Record<string, string | undefined>>): Config {
-  const { providersFile, echo, openAiApiKey, anthropicApiKey, ...settings } = readEnvironment(variables, readSettings);
+  const { providersFile, echo, openAiApiKey, anthropicApiKey, unknownPrices, ...settings } = readEnvironment(
+    variables,
+    readSettings,
+  );
   const variable = (name: string): string | undefined => variables[name];
-  const providers = loadProviders({ file: providersFile, echo: echo === "on", openAiApiKey, variable });
+  const providers = loadProviders({
+    file: providersFile,
+    echo: echo === "on",
+    openAiApiKey,
+    unknownPrices,
+    variable,
+  });
   const warnings =
     anthropicApiKey === undefined
       ? []
@@ -66,6 +76,7 @@ function readSettings(env: Environment) {
     natsOutage: env.parsed("ROUTEPLANE_WHEN_NATS_IS_AWAY", "must be spool or refuse", parseNatsOutage, "spool"),
     providersFile: env.optionalText("ROUTEPLANE_PROVIDERS"),
     echo: env.parsed("ROUTEPLANE_ECHO", "must be on or off", parseSwitch, "off"),
+    unknownPrices: env.parsed("ROUTEPLANE_UNKNOWN_PRICES", "must be charge or refuse", parseUnknownPrices, "charge"),
     openAiApiKey: env.optionalText("OPENAI_API_KEY"),
     anthropicApiKey: env.optionalText("ANTHROPIC_API_KEY"),
   };
@@ -87,6 +98,10 @@ function readRequestBytes(env: Environment, maxBodyBytes: number): number {
 
 function parseNatsOutage(text: string): Config["natsOutage"] | undefined {
   return text === "spool" || text === "refuse" ? text : undefined;
+}
+
+function parseUnknownPrices(text: string): UnknownPrices | undefined {
+  return text === "charge" || text === "refuse" ? text : undefined;
 }
 
 function parseSwitch(text: string): "on" | "off" | undefined {

@@ -2,7 +2,7 @@ import { authenticate, authorise, type CredentialHeaders, INFERENCE_SCOPE } from
 import { judgeModel } from "@routeplane/guardrails";
 import type { Guard } from "../domain/guardrails/guard.ts";
 import type { Model, ModelDirectory } from "../domain/request/model-directory.ts";
-import { resolveModel } from "../domain/request/model-directory.ts";
+import { modelAt, resolveModel } from "../domain/request/model-directory.ts";
 import type { InferenceCall, Serve } from "../domain/pipeline.ts";
 import type { CallingKey, VerifyKey } from "../domain/ports/key-verifier.ts";
 import { modelNotFound, Refusal } from "../domain/errors/refusal.ts";
@@ -28,7 +28,8 @@ export function inferenceRoutes(dependencies: InferenceDependencies): readonly R
   const allowedModels = async (exchange: Exchange): Promise<(model: Model) => boolean> => {
     const caller = authorise(await authenticate(credentialOf(exchange), verifyKey), INFERENCE_SCOPE);
     const { effective } = await guardOf(caller);
-    return (model) => judgeModel(effective, model) === undefined;
+    return (model) =>
+      judgeModel(effective, model) === undefined && modelAt(model, exchange.createdAt).isPriceRefused !== true;
   };
   return [
     {

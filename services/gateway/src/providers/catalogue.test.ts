@@ -5,7 +5,7 @@ import { catalogueModel } from "./model-prices.ts";
 
 function modelOf(provider: string, id: string) {
   const pricesAt = catalogueOf(provider, "https://example.com").pricesOf(id);
-  return pricesAt && catalogueModel({ provider, id, outputField: "max_tokens" }, pricesAt);
+  return pricesAt && catalogueModel({ provider, id, outputField: "max_tokens" }, pricesAt, "refuse");
 }
 
 const inputAt = (provider: string, id: string, ...times: readonly string[]) => {

@@ -1,6 +1,7 @@
 import { effectOf } from "../domain/request/governed-members.ts";
 import { NO_MEMBER_RULES, SERVICE_TIER } from "../domain/request/member-rules.ts";
 import type { MemberRules, Surcharge } from "../domain/request/model-directory.ts";
+import { MAX_FACTOR, MAX_USD_PER_REQUEST } from "./price-field.ts";
 import type { Field } from "./yaml-field.ts";
 
 /** Fields of a provider and of a model that allow and price members of requests. */
@@ -8,8 +9,6 @@ export const MEMBER_FIELDS = ["allow_members", "surcharges"] as const;
 
 const NAME = /^[\x21-\x7e]{1,100}$/;
 const NAME_RULE = "the name of a member, without blanks";
-const MAX_FACTOR = 1_000;
-const MAX_USD_PER_REQUEST = 1_000;
 
 /**
  * Reads both fields of a provider or a model.

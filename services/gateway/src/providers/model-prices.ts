@@ -1,26 +1,39 @@
-import type { TokenPrice } from "@routeplane/admission";
-import type { Model, PriceSteps } from "../domain/request/model-directory.ts";
+import { dearestPrice, type TokenPrice } from "@routeplane/admission";
+import { ConfigurationError } from "@routeplane/runtime";
+import { pricedTiersOf, SERVICE_TIER, surcharged } from "../domain/request/member-rules.ts";
+import type { Model, UnknownPrices } from "../domain/request/model-directory.ts";
 import type { PeriodPrices } from "./catalogue.ts";
+import type { Field } from "./yaml-field.ts";
 import { type PriceSource, priceVersion, UNKNOWN_PRICE } from "./price.ts";
 
 /** Model without its prices. */
-type UnpricedModel = Omit<Model, "prices" | "priceVersion" | "at">;
+export type UnpricedModel = Omit<Model, "prices" | "priceVersion" | "at">;
 
 /** Creates a model whose prices never change. */
-export function modelOf(model: UnpricedModel, source: PriceSource, prices: PriceSteps): Model {
-  return { ...model, prices, priceVersion: priceVersion(source, prices, model.memberRules?.surcharges) };
+export function modelOf(
+  model: UnpricedModel,
+  source: PriceSource,
+  { prices, serviceTiers }: Pick<Model, "prices" | "serviceTiers">,
+): Model {
+  const version = priceVersion(source, prices, serviceTiers, model.memberRules?.surcharges);
+  return { ...model, prices, serviceTiers, priceVersion: version };
 }
 
-/** Creates a model whose price is not known: it is charged `UNKNOWN_PRICE`, as an estimate. */
-export function unpricedModel(model: UnpricedModel): Model {
-  return { ...modelOf(model, "default", flatPrice(UNKNOWN_PRICE)), isPriceEstimated: true };
+/** Creates a model whose price is not known: it is charged `UNKNOWN_PRICE`, as an estimate, or refused. */
+export function unpricedModel(model: UnpricedModel, unknownPrices: UnknownPrices): Model {
+  const priced = modelOf(model, "default", flatPrice(UNKNOWN_PRICE));
+  return { ...priced, isPriceEstimated: true, isPriceRefused: unknownPrices === "refuse" };
 }
 
 /**
  * Creates a model at the prices of the catalogue. The model of a period is made once, when the first request of it arrives, so
  * that a request costs a comparison; prices of the moment do not depend on when this process started.
  */
-export function catalogueModel(model: UnpricedModel, pricesAt: (atMs: number) => PeriodPrices): Model {
+export function catalogueModel(
+  model: UnpricedModel,
+  pricesAt: (atMs: number) => PeriodPrices,
+  unknownPrices: UnknownPrices,
+): Model {
   let period: { readonly model: Model; readonly fromMs: number; readonly untilMs: number } | undefined;
   const at = (moment: Date): Model => {
     const atMs = moment.getTime();
@@ -28,8 +41,8 @@ export function catalogueModel(model: UnpricedModel, pricesAt: (atMs: number) =>
       const { prices, fromMs, untilMs } = pricesAt(atMs);
       const priced =
         prices === undefined
-          ? unpricedModel(model)
-          : { ...modelOf(model, "catalogue", prices.steps), isPriceEstimated: prices.isApproximate };
+          ? unpricedModel(model, unknownPrices)
+          : { ...modelOf(model, "catalogue", { prices: prices.steps }), isPriceEstimated: prices.isApproximate };
       period = { model: { ...priced, at }, fromMs, untilMs };
     }
     return period.model;
@@ -38,6 +51,30 @@ export function catalogueModel(model: UnpricedModel, pricesAt: (atMs: number) =>
 }
 
 /** Prices without steps. */
-export function flatPrice(price: TokenPrice): PriceSteps {
-  return [{ aboveInputTokens: 0, price }];
+export function flatPrice(price: TokenPrice): Pick<Model, "prices"> {
+  return { prices: [{ aboveInputTokens: 0, price }] };
+}
+
+/** Highest price of a token, 1 USD, and of a request beside its tokens, 1,000 USD: what admissions and the request log accept. */
+const MAX_TOKEN_PICO_USD = 10n ** 12n;
+const MAX_REQUEST_PICO_USD = 10n ** 15n;
+
+/**
+ * Requires that no request to a model can be dearer than what can be reserved and recorded, whatever surcharges apply together.
+ *
+ * @param field position of the model in the providers file; undefined if it does not name the model's provider
+ * @throws ProvidersFileError
+ */
+export function requirePriceWithinBounds(model: Model, field: Field | undefined): Model {
+  const { prices, memberRules } = model;
+  const surcharges = memberRules?.surcharges.filter(({ member }) => member !== SERVICE_TIER) ?? [];
+  const tiers = [prices, ...pricedTiersOf(model)].flatMap((steps) => surcharged(steps, surcharges));
+  const dearest = dearestPrice(tiers.map(({ price }) => price));
+  const { inputPicoUsd, outputPicoUsd, requestPicoUsd = 0n } = dearest;
+  const isWithin = inputPicoUsd <= MAX_TOKEN_PICO_USD && outputPicoUsd <= MAX_TOKEN_PICO_USD;
+  if (isWithin && requestPicoUsd <= MAX_REQUEST_PICO_USD) return model;
+  const message =
+    `with its service tiers and surcharges, a token of ${model.id} may cost more than 1 USD, or a request more than 1,000 USD ` +
+    "beside its tokens: that is more than can be charged";
+  throw field?.fault(message) ?? new ConfigurationError(message);
 }

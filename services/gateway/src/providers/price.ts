@@ -35,20 +35,23 @@ export type PriceSource = "file" | "catalogue" | "default" | "built-in";
 const DIGEST_LENGTH = 12;
 
 /**
- * Names the prices that a request is charged by, for its receipt, e.g. `catalogue:3f9c2a71b0de`. The digest covers the prices
- * and surcharges alone: it changes exactly when they do, and is equal on every gateway and in every release with equal prices.
+ * Names the prices that a request is charged by, for its receipt, e.g. `catalogue:3f9c2a71b0de`. The digest covers the prices of
+ * the moment, those of service tiers, and surcharges, and nothing else: it changes exactly when they do, and is equal on every
+ * gateway and in every release with equal prices.
  */
 export function priceVersion(
   source: PriceSource,
   prices: readonly PriceStep[],
+  serviceTiers: ReadonlyMap<string, readonly PriceStep[]> = new Map(),
   surcharges: readonly Surcharge[] = [],
 ): string {
+  const tiers = [...serviceTiers].map(([tier, steps]) => `tier ${tier}\n${textOfPrices(steps)}`).toSorted();
   const additions = surcharges.map(
     ({ member, value, priceFactorPpm, requestPicoUsd }) =>
       `${member} ${JSON.stringify(value ?? null)} ${priceFactorPpm} ${requestPicoUsd}`,
   );
   const digest = createHash("sha256")
-    .update([textOfPrices(prices), ...additions].join("\n"))
+    .update([textOfPrices(prices), ...tiers, ...additions].join("\n"))
     .digest("hex");
   return `${source}:${digest.slice(0, DIGEST_LENGTH)}`;
 }

@@ -1,5 +1,5 @@
 import { LineCounter, parseDocument } from "yaml";
-import type { MemberRules } from "../domain/request/model-directory.ts";
+import type { MemberRules, UnknownPrices } from "../domain/request/model-directory.ts";
 import {
   CALL_FIELDS,
   type CallSettings,
@@ -8,8 +8,7 @@ import {
   readVariableName,
 } from "./call-settings-field.ts";
 import { MEMBER_FIELDS, readMemberRules } from "./member-rules-field.ts";
-import { MAX_USD_PER_MTOK, priceOf } from "./price.ts";
-import type { TokenPrice } from "@routeplane/admission";
+import { type FilePrice, readPrice } from "./price-field.ts";
 import { readRequestSettings, REQUEST_FIELDS, type RequestSettings } from "./request-settings-field.ts";
 import { type Field, ProvidersFileError, rootField } from "./yaml-field.ts";
 
@@ -30,6 +29,7 @@ export interface ProviderEntry {
   /** Settings of the models that come from the catalogue. */
   readonly requests: RequestSettings;
   readonly calls: CallSettings;
+  readonly unknownPrices: UnknownPrices;
   /** Position in the file, for faults that are found later. */
   readonly field: Field;
 }
@@ -37,20 +37,24 @@ export interface ProviderEntry {
 export interface ModelEntry {
   readonly id: string;
   /** Price from the file; undefined for the catalogue's. */
-  readonly price: TokenPrice | undefined;
+  readonly price: FilePrice | undefined;
   /** Rules of the model, followed by those of its provider. */
   readonly memberRules: MemberRules;
   /** Settings of the model, else those of its provider. */
   readonly requests: RequestSettings;
   readonly calls: CallSettings;
+  readonly unknownPrices: UnknownPrices;
+  /** Position in the file, for faults that are found later; undefined if the file does not name the model's provider. */
+  readonly field: Field | undefined;
 }
 
 /**
  * Parses a providers file.
  *
+ * @param unknownPrices treatment of models without a known price, where the file has none
  * @throws ProvidersFileError that names file, line and field
  */
-export function parseProvidersFile(file: string, text: string): readonly ProviderEntry[] {
+export function parseProvidersFile(file: string, text: string, unknownPrices: UnknownPrices): readonly ProviderEntry[] {
   const lines = new LineCounter();
   const document = parseDocument(text, { lineCounter: lines });
   const [fault] = [...document.errors, ...document.warnings];
@@ -59,16 +63,19 @@ export function parseProvidersFile(file: string, text: string): readonly Provide
   }
   const root = rootField(file, lines, document.contents);
   root.onlyMembers(["providers"]);
-  const entries = root.required("providers").items().map(readProvider);
+  const entries = root
+    .required("providers")
+    .items()
+    .map((field) => readProvider(field, unknownPrices));
   requireDistinctNames(entries.map(({ name, field }) => ({ name, field: field.required("name") })));
   return entries;
 }
 
 const PROVIDER_FIELDS = ["name", "protocol", "base_url", "api_key_env", "api_key_file", "api_key_header", "models"];
 /** Fields of a model that its provider may have too, for all its models. */
-const MODEL_FIELDS = [...MEMBER_FIELDS, ...REQUEST_FIELDS, ...CALL_FIELDS];
+const MODEL_FIELDS = [...MEMBER_FIELDS, ...REQUEST_FIELDS, ...CALL_FIELDS, "unknown_prices"];
 
-function readProvider(field: Field): ProviderEntry {
+function readProvider(field: Field, unknownPrices: UnknownPrices): ProviderEntry {
   field.onlyMembers([...PROVIDER_FIELDS, ...MODEL_FIELDS]);
   const name = field.required("name").text(/^[a-z0-9][a-z0-9_-]{0,62}$/, "lower-case letters, digits, - and _");
   readProtocol(field.required("protocol"));
@@ -85,6 +92,7 @@ function readProvider(field: Field): ProviderEntry {
     memberRules: readMemberRules(field),
     requests: readRequestSettings(field),
     calls: readCallSettings(field),
+    unknownPrices: readUnknownPrices(field, unknownPrices),
   };
   const modelEntries = models?.items().map((model) => readModel(model, shared));
   if (modelEntries?.length === 0) throw models?.fault("must name at least one model, or be left out");
@@ -101,6 +109,10 @@ function readProvider(field: Field): ProviderEntry {
     ...shared,
     field,
   };
+}
+
+function readUnknownPrices(field: Field, otherwise: UnknownPrices): UnknownPrices {
+  return field.optional("unknown_prices")?.oneOf(["charge", "refuse"]) ?? otherwise;
 }
 
 function readProtocol(field: Field): void {
@@ -123,7 +135,7 @@ function readBaseUrl(field: Field): URL {
 
 function readModel(
   field: Field,
-  ofProvider: Pick<ModelEntry, "memberRules" | "requests" | "calls">,
+  ofProvider: Pick<ModelEntry, "memberRules" | "requests" | "calls" | "unknownPrices">,
 ): ModelEntry & { readonly name: string; readonly field: Field } {
   field.onlyMembers(["id", "price", ...MODEL_FIELDS]);
   const idField = field.required("id");
@@ -135,15 +147,10 @@ function readModel(
     memberRules: readMemberRules(field, ofProvider.memberRules),
     requests: readRequestSettings(field, ofProvider.requests),
     calls: readCallSettings(field, ofProvider.calls),
+    unknownPrices: readUnknownPrices(field, ofProvider.unknownPrices),
     name: id.toLowerCase(),
     field: idField,
   };
-}
-
-function readPrice(field: Field): TokenPrice {
-  field.onlyMembers(["input_usd_per_mtok", "output_usd_per_mtok"]);
-  const rate = (name: string): number => field.required(name).number(0, MAX_USD_PER_MTOK);
-  return priceOf(rate("input_usd_per_mtok"), rate("output_usd_per_mtok"));
 }
 
 /** @throws ProvidersFileError at the second of two entries with the same name */

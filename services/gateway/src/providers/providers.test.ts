@@ -112,7 +112,9 @@ describe("a providers file", () => {
 
   it("names a provider that is described twice", () => {
     const twice = GOOD + GOOD.replace("providers:\n", "");
-    expect(() => parseProvidersFile("f.yaml", twice)).toThrow('f.yaml:11: providers[1].name: "openai" is given twice');
+    expect(() => parseProvidersFile("f.yaml", twice, "charge")).toThrow(
+      'f.yaml:11: providers[1].name: "openai" is given twice',
+    );
   });
 
   it("that cannot be read is refused by its path", () => {

@@ -2,7 +2,7 @@ import { readFileSync } from "node:fs";
 import { dirname } from "node:path";
 import { redactTokens } from "@routeplane/credentials";
 import { ConfigurationError } from "@routeplane/runtime";
-import type { Model } from "../domain/request/model-directory.ts";
+import type { Model, UnknownPrices } from "../domain/request/model-directory.ts";
 import { NO_MEMBER_RULES } from "../domain/request/member-rules.ts";
 import { SecretRedactor } from "../domain/response/secret-redactor.ts";
 import type { OpenAiUpstreamOptions } from "../upstreams/openai-upstream.ts";
@@ -16,7 +16,14 @@ import {
 } from "./upstream-settings.ts";
 import { NO_CALL_SETTINGS } from "./call-settings-field.ts";
 import { type Catalogue, catalogueOf } from "./catalogue.ts";
-import { catalogueModel, flatPrice, modelOf, unpricedModel } from "./model-prices.ts";
+import {
+  catalogueModel,
+  flatPrice,
+  modelOf,
+  requirePriceWithinBounds,
+  type UnpricedModel,
+  unpricedModel,
+} from "./model-prices.ts";
 import { priceOf } from "./price.ts";
 import { apiDefaultsOf, defaultOutputTokensOf } from "./provider-defaults.ts";
 import { NO_REQUEST_SETTINGS } from "./request-settings-field.ts";
@@ -30,7 +37,7 @@ export interface Provider {
   /** Values that must not leave the process but to the upstream. */
   readonly secrets: readonly string[];
   readonly models: readonly Model[];
-  /** Ids of the models that are charged at `UNKNOWN_PRICE`. */
+  /** Ids of the models whose price is not known: charged at `UNKNOWN_PRICE`, or refused. */
   readonly unpriced: readonly string[];
   /** Returns a model that is not served, at the catalogue's price; undefined if the catalogue has none. */
   findPriced(id: string): Model | undefined;
@@ -43,6 +50,8 @@ export interface ProviderSources {
   readonly echo: boolean;
   /** Key that switches OpenAI on, unless the file describes a provider of that name. */
   readonly openAiApiKey: string | undefined;
+  /** Treatment of models without a known price, unless the file says otherwise; `charge` by default. */
+  readonly unknownPrices?: UnknownPrices;
   /** Returns the value of an environment variable that the file names. */
   readonly variable: (name: string) => string | undefined;
 }
@@ -55,11 +64,13 @@ const MAX_FILE_BYTES = 1024 ** 2;
  *
  * @throws ConfigurationError that names the position of the fault
  */
-export function loadProviders({ file, echo, openAiApiKey, variable }: ProviderSources): readonly Provider[] {
-  const entries = file === undefined ? [] : parseProvidersFile(file, readText(file, "ROUTEPLANE_PROVIDERS"));
+export function loadProviders(sources: ProviderSources): readonly Provider[] {
+  const { file, echo, openAiApiKey, unknownPrices = "charge", variable } = sources;
+  const text = file === undefined ? undefined : readText(file, "ROUTEPLANE_PROVIDERS");
+  const entries = file === undefined || text === undefined ? [] : parseProvidersFile(file, text, unknownPrices);
   const providers = entries.map((entry) => toProvider(entry, createValues(dirname(file ?? ""), variable)));
   if (openAiApiKey !== undefined && !entries.some(({ name }) => name === "openai")) {
-    providers.push(openAi(openAiApiKey, createValues("", variable)));
+    providers.push(openAi(openAiApiKey, unknownPrices, createValues("", variable)));
   }
   if (!echo) return providers;
   const namedEcho = entries.find(({ name }) => name === "echo");
@@ -77,12 +88,13 @@ const ECHO: Provider = {
   findPriced: () => undefined,
 };
 
-function openAi(apiKey: string, values: Values): Provider {
+function openAi(apiKey: string, unknownPrices: UnknownPrices, values: Values): Provider {
   if (!USABLE_KEY.test(apiKey)) throw new ConfigurationError("OPENAI_API_KEY: must be printable and without blanks");
   const catalogue = catalogueOf("openai", OPENAI_URL);
   const baseUrl = new URL(OPENAI_URL);
   const unset = { memberRules: NO_MEMBER_RULES, requests: NO_REQUEST_SETTINGS, calls: NO_CALL_SETTINGS };
-  const models = catalogue.chatModels.map((id) => ({ id, price: undefined, ...unset }));
+  const own = { price: undefined, unknownPrices, field: undefined };
+  const models = catalogue.chatModels.map((id) => ({ id, ...own, ...unset }));
   return createProvider(
     { name: "openai", baseUrl, apiKey, apiKeyHeader: undefined, ...unset, models, catalogue },
     values,
@@ -90,10 +102,10 @@ function openAi(apiKey: string, values: Values): Provider {
 }
 
 function toProvider(entry: ProviderEntry, values: Values): Provider {
-  const { name, baseUrl, field, memberRules, requests, calls } = entry;
+  const { name, baseUrl, field, memberRules, requests, calls, unknownPrices } = entry;
   const catalogue = catalogueOf(name, baseUrl.href);
-  const models =
-    entry.models ?? catalogue.chatModels.map((id) => ({ id, price: undefined, memberRules, requests, calls }));
+  const ofProvider = { price: undefined, memberRules, requests, calls, unknownPrices, field };
+  const models = entry.models ?? catalogue.chatModels.map((id) => ({ id, ...ofProvider }));
   if (models.length === 0) throw field.fault("models: is required, because the catalogue does not know this provider");
   return createProvider({ ...entry, apiKey: readKey(entry, values), models, catalogue }, values);
 }
@@ -107,23 +119,28 @@ interface DescribedProvider extends DescribedUpstream {
 
 function createProvider(provider: DescribedProvider, values: Values): Provider {
   const { name, baseUrl, models, catalogue } = provider;
-  const priced = models.map(({ id, price, memberRules, requests }) => {
+  const priced = models.map((entry) => {
+    const { id, memberRules, requests, field } = entry;
     const model = { provider: name, id, memberRules, ...requestSettingsOf(id, baseUrl, requests) };
-    if (price !== undefined) return { id, isPriced: true, model: modelOf(model, "file", flatPrice(price)) };
-    const known = catalogue.pricesOf(id);
-    if (known !== undefined) return { id, isPriced: true, model: catalogueModel(model, known) };
-    return { id, isPriced: false, model: unpricedModel(model) };
+    return requirePriceWithinBounds(pricedModel(model, entry, catalogue), field);
   });
   return {
     name,
     ...readUpstream(provider, values),
-    models: priced.map(({ model }) => model),
-    unpriced: priced.filter(({ isPriced }) => !isPriced).map(({ id }) => id),
+    models: priced,
+    unpriced: priced.filter(({ priceVersion }) => priceVersion.startsWith("default:")).map(({ id }) => id),
     findPriced(id) {
       const known = catalogue.pricesOf(id);
-      return known && catalogueModel({ provider: name, id, ...requestSettingsOf(id, baseUrl) }, known);
+      return known && catalogueModel({ provider: name, id, ...requestSettingsOf(id, baseUrl) }, known, "charge");
     },
   };
+}
+
+/** Adds the price of the file to a model, else that of the catalogue, else the default one for want of both. */
+function pricedModel(model: UnpricedModel, { id, price, unknownPrices }: ModelEntry, catalogue: Catalogue): Model {
+  if (price !== undefined) return modelOf(model, "file", price);
+  const known = catalogue.pricesOf(id);
+  return known === undefined ? unpricedModel(model, unknownPrices) : catalogueModel(model, known, unknownPrices);
 }
 
 /** Settings of requests to a model: those of the file, else by what is known of the provider and the model. */

@@ -130,6 +130,13 @@ export const ERROR_TABLE = {
     meaning: "The request does not fit under a budget that applies to the key. `policy_id` and `binding_id` name it.",
     action: "Wait until `retry_at`, if it is there; else ask for the budget to be raised, or send a smaller request.",
   },
+  model_price_unknown: {
+    status: 403,
+    type: "permission_error",
+    retryable: false,
+    meaning: "The price of the model is not known, and the operator refuses requests that cannot be priced.",
+    action: "Use a model that `GET /v1/models` lists, or ask the operator to price this one in the providers file.",
+  },
   insufficient_scope: {
     status: 403,
     type: "permission_error",

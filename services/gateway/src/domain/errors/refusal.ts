@@ -84,6 +84,14 @@ export function modelNotFound(model: string): Refusal {
   return new Refusal("model_not_found", message, { param: "model" });
 }
 
+/** 403 for a model without a known price, where the operator refuses such requests. */
+export function modelPriceUnknown(model: string): Refusal {
+  const message =
+    `The price of the model \`${model.slice(0, 100)}\` is not known, and requests that cannot be priced are refused. ` +
+    "Use another model, or ask the operator to price it in the providers file.";
+  return new Refusal("model_price_unknown", message, { param: "model" });
+}
+
 /** 503 for a dependency that does not answer: the gateway refuses rather than guess. */
 export function dependencyDown(dependency: string, cause?: unknown): Refusal {
   const message = `${dependency} does not answer, so the request was not served; try again`;

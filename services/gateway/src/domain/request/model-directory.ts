@@ -40,6 +40,9 @@ export interface Surcharge {
 export type UsageInStreams = "ask" | "never";
 export type TokenizerName = "o200k_base" | "cl100k_base";
 
+/** Treatment of requests to a model whose price is not known: charged at a default price as an estimate, or refused. */
+export type UnknownPrices = "charge" | "refuse";
+
 /** Use of a model by one request. */
 export interface ModelUse {
   /** Prices that the request may be charged by, in any order; before its answer those of each service tier that may serve it. */
@@ -64,6 +67,8 @@ export interface Model {
   readonly serviceTiers?: ReadonlyMap<string, PriceSteps> | undefined;
   /** True if charges by its prices are estimates, because they are not known, or not of every part; false if undefined. */
   readonly isPriceEstimated?: boolean | undefined;
+  /** True if its price is not known and the operator refuses such requests; false if undefined. */
+  readonly isPriceRefused?: boolean | undefined;
   /** Use of the model by one request, as far as its cost depends on it; undefined before a request is priced. */
   readonly use?: ModelUse | undefined;
   /** Returns the model at the prices of another moment; undefined if they never change. */

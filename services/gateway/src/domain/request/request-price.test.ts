@@ -114,6 +114,20 @@ describe("the price that a request reserves", () => {
   });
 });
 
+describe("a model without a known price", () => {
+  it("is refused with its own code where the operator refuses it, and else charged as an estimate", async () => {
+    const unknown = { isPriceEstimated: true, priceVersion: "default:1" };
+    await expect(priced({ ...unknown, isPriceRefused: true })).rejects.toMatchObject({
+      status: 403,
+      code: "model_price_unknown",
+      param: "model",
+      retryable: false,
+    });
+    const { billedModelFor } = await priced(unknown);
+    expect(costOfUsage(billedModelFor({}), { promptTokens: 1, completionTokens: 1 }).isEstimated).toBe(true);
+  });
+});
+
 describe("the charge of a request", () => {
   const usage = { promptTokens: 100, completionTokens: 10 };
   const charge = async (rates: ModelRates, used: TokenUsage, more: object = {}, content?: unknown) => {
