@@ -1,21 +1,16 @@
+import type { UpstreamTimeouts } from "../upstreams/openai-upstream.ts";
 import type { Field } from "./yaml-field.ts";
 
 /** Fields of a provider and of a model that say how its upstream is called. */
 export const CALL_FIELDS = ["headers", "query", "timeouts"] as const;
-
-/** Time-outs of a call, in milliseconds; undefined where neither the model nor its provider has one. */
-export interface TimeoutSettings {
-  readonly connectMs: number | undefined;
-  readonly headMs: number | undefined;
-  readonly idleMs: number | undefined;
-}
 
 /** Settings of the calls to an upstream, as the file describes them. */
 export interface CallSettings {
   /** Headers by name in lower case. */
   readonly headers: ReadonlyMap<string, ValueSource>;
   readonly query: ReadonlyMap<string, ValueSource>;
-  readonly timeouts: TimeoutSettings;
+  /** Time-outs that the file gives. */
+  readonly timeouts: UpstreamTimeouts;
 }
 
 /** Source of a header or query value: the file itself, a variable of the environment, or another file. */
@@ -32,7 +27,7 @@ export interface ValueSource {
 export const NO_CALL_SETTINGS: CallSettings = {
   headers: new Map(),
   query: new Map(),
-  timeouts: { connectMs: undefined, headMs: undefined, idleMs: undefined },
+  timeouts: {},
 };
 
 const MAX_ENTRIES = 50;
@@ -128,7 +123,7 @@ export function readVariableName(field: Field): string {
   return field.text(/^[A-Za-z_][A-Za-z0-9_]*$/, "the name of a variable");
 }
 
-function readTimeouts(field: Field | undefined, ofProvider: TimeoutSettings): TimeoutSettings {
+function readTimeouts(field: Field | undefined, ofProvider: UpstreamTimeouts): UpstreamTimeouts {
   if (field === undefined) return ofProvider;
   field.onlyMembers(["connect_ms", "head_ms", "idle_ms"]);
   return {

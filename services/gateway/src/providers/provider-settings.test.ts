@@ -101,7 +101,7 @@ describe("settings of calls", () => {
     expect(call).toMatchObject({
       headers: { "x-team": "a b", "x-extra": "extra-secret-1", "x-number": "1.0" },
       query: "api-version=2024-10-21&sig=from-a-file",
-      timeouts: { connectMs: 1_000, headMs: 2_000, idleMs: 600_000 },
+      timeouts: { connectMs: 1_000, headMs: 2_000 },
     });
     expect([...(callOf ?? [])]).toMatchObject([
       [
@@ -113,10 +113,6 @@ describe("settings of calls", () => {
         },
       ],
     ]);
-  });
-
-  it("are 5 s to connect and 10 min for head and silence by default", () => {
-    expect(upstreamOf(fileWith("")).call?.timeouts).toEqual({ connectMs: 5_000, headMs: 600_000, idleMs: 600_000 });
   });
 
   it("are redacted where they are secrets: from the environment, from files, and under names of credentials", () => {

@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
 import { resolve } from "node:path";
-import { type CallOptions, type OpenAiUpstreamOptions, TIMEOUTS } from "../upstreams/openai-upstream.ts";
+import type { CallOptions, OpenAiUpstreamOptions } from "../upstreams/openai-upstream.ts";
 import type { CallSettings, ValueSource } from "./call-settings-field.ts";
 import { apiDefaultsOf } from "./provider-defaults.ts";
 import type { ModelEntry, ProviderEntry } from "./providers-file.ts";
@@ -93,11 +93,7 @@ function toCall({ headers, query, timeouts }: CallSettings, read: Values["read"]
   return {
     headers: Object.fromEntries(valuesOf(headers)),
     query: new URLSearchParams(Object.fromEntries(valuesOf(query))).toString(),
-    timeouts: {
-      connectMs: timeouts.connectMs ?? TIMEOUTS.connectMs,
-      headMs: timeouts.headMs ?? TIMEOUTS.headMs,
-      idleMs: timeouts.idleMs ?? TIMEOUTS.idleMs,
-    },
+    timeouts,
     secrets,
   };
 }

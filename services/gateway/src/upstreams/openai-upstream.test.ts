@@ -1,18 +1,18 @@
 import { afterEach, describe, expect, it } from "vitest";
 import { type Answer, sendJson, startFakeProvider, type FakeProvider } from "../../test/fake-provider.ts";
 import { collect } from "../domain/response/answer-body.ts";
-import { type CallOptions, createOpenAiUpstream, TIMEOUTS, type UpstreamTimeouts } from "./openai-upstream.ts";
+import { type CallOptions, createOpenAiUpstream, type UpstreamTimeouts } from "./openai-upstream.ts";
 
 const opened: { close(): Promise<void> }[] = [];
 afterEach(async () => {
   for (const each of opened.splice(0).toReversed()) await each.close();
 });
 
-function callWith(timeouts: Partial<UpstreamTimeouts>, more: Partial<CallOptions> = {}): CallOptions {
-  return { headers: {}, query: "", timeouts: { ...TIMEOUTS, ...timeouts }, ...more };
+function callWith(timeouts: UpstreamTimeouts, more: Partial<CallOptions> = {}): CallOptions {
+  return { headers: {}, query: "", timeouts, ...more };
 }
 
-async function open(answer: Answer, timeouts: Partial<UpstreamTimeouts> = {}, apiKey?: string) {
+async function open(answer: Answer, timeouts: UpstreamTimeouts = {}, apiKey?: string) {
   const server: FakeProvider = await startFakeProvider(answer);
   const upstream = createOpenAiUpstream({ baseUrl: new URL(server.baseUrl), apiKey, call: callWith(timeouts) });
   opened.push(server, upstream);

@@ -28,19 +28,20 @@ export interface CallOptions {
   readonly timeouts: UpstreamTimeouts;
 }
 
+/** Time-outs of a call; those of an answer are by default the SDKs' own. */
 export interface UpstreamTimeouts {
-  readonly connectMs: number;
-  /** Longest wait for the head of the answer: a model that does not stream may think for minutes. */
-  readonly headMs: number;
-  /** Longest pause between two pieces of the body. */
-  readonly idleMs: number;
+  /** 5 s by default. */
+  readonly connectMs?: number | undefined;
+  /** Longest wait for the head of the answer, 10 min by default: a model that does not stream may think for minutes. */
+  readonly headMs?: number | undefined;
+  /** Longest pause between two pieces of the body, 10 min by default. */
+  readonly idleMs?: number | undefined;
 }
 
-/** Time-outs by default. Those of an answer are the SDKs' own. */
-export const TIMEOUTS: UpstreamTimeouts = { connectMs: 5_000, headMs: 600_000, idleMs: 600_000 };
-
+const CONNECT_MS = 5_000;
+const ANSWER_MS = 600_000;
 const PROXY_AUTHENTICATION_REQUIRED = 407;
-const NO_SETTINGS: CallOptions = { headers: {}, query: "", timeouts: TIMEOUTS };
+const NO_SETTINGS: CallOptions = { headers: {}, query: "", timeouts: {} };
 
 /**
  * Upstream that speaks the OpenAI API. Connections are pooled and kept alive. Redirects are not followed, because the operator
@@ -48,7 +49,7 @@ const NO_SETTINGS: CallOptions = { headers: {}, query: "", timeouts: TIMEOUTS };
  */
 export function createOpenAiUpstream(options: OpenAiUpstreamOptions): Upstream {
   const { baseUrl, proxy, call: shared = NO_SETTINGS, callOf = new Map<string, CallOptions>() } = options;
-  const timeouts = [shared, ...callOf.values()].map((call) => call.timeouts.connectMs);
+  const timeouts = [shared, ...callOf.values()].map(connectMsOf);
   const connections = new Map([...new Set(timeouts)].map((ms) => [ms, openConnections(baseUrl, proxy, ms)]));
   const prepare = (call: CallOptions) => prepareCall(options, call, connections);
   const sharedCall = prepare(shared);
@@ -77,14 +78,18 @@ export function createOpenAiUpstream(options: OpenAiUpstreamOptions): Upstream {
   };
 }
 
+function connectMsOf({ timeouts }: Pick<CallOptions, "timeouts">): number {
+  return timeouts.connectMs ?? CONNECT_MS;
+}
+
 /** Prepares the parts of a call that are the same for every request. */
 function prepareCall(
   { baseUrl, apiKey, apiKeyHeader = "authorization" }: OpenAiUpstreamOptions,
   { headers, query, timeouts }: CallOptions,
   connections: ReadonlyMap<number, Connections>,
 ) {
-  const opened = connections.get(timeouts.connectMs);
-  if (opened === undefined) throw new Error(`no pool connects within ${timeouts.connectMs} ms`);
+  const opened = connections.get(connectMsOf({ timeouts }));
+  if (opened === undefined) throw new Error("there is no pool with this time limit of a connection");
   const { pool, isForwarded, headers: hopHeaders } = opened;
   const path = `${baseUrl.pathname.replace(/\/+$/, "")}/chat/completions${query === "" ? "" : `?${query}`}`;
   const key = apiKeyHeader === "authorization" ? `Bearer ${apiKey}` : apiKey;
@@ -94,8 +99,8 @@ function prepareCall(
     request: {
       method: "POST",
       path: isForwarded ? `${baseUrl.origin}${path}` : path,
-      headersTimeout: timeouts.headMs,
-      bodyTimeout: timeouts.idleMs,
+      headersTimeout: timeouts.headMs ?? ANSWER_MS,
+      bodyTimeout: timeouts.idleMs ?? ANSWER_MS,
     } as const,
     headers: {
       "user-agent": "routeplane",

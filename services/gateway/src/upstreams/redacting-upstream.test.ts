@@ -10,7 +10,7 @@ const STREAM = { ...BODY, max_tokens: 300, stream: true };
 const piece = (content: string): string =>
   `data: ${JSON.stringify({ choices: [{ index: 0, delta: { content } }] })}\n\n`;
 
-it("a stream that spells the key ends with an error before it is complete, and is charged as reserved", async () => {
+it("a stream that spells the key ends with an error before it is complete, and is charged an estimate", async () => {
   const chunks = [piece("my key: "), ...Array.from(KEY, piece), "data: [DONE]\n\n"];
   const { serve, usage, budget } = pipelineUnderTest({
     upstream: redactingUpstream(answeringUpstream("text/event-stream", chunks), redactor),
@@ -23,7 +23,8 @@ it("a stream that spells the key ends with an error before it is complete, and i
   );
   expect(reply.text).toContain('"code":"upstream_error"');
   expect(usage.settlements).toMatchObject([{ outcome: "failed", estimated: true, errorCode: "upstream_error" }]);
-  expect(budget.spentNano).toBe(reservationOf(STREAM) + 594n * 1_000n);
+  expect(budget.spentNano).toBeGreaterThan(0n);
+  expect(budget.spentNano).toBeLessThan(reservationOf(STREAM) + 594n * 1_000n);
 });
 
 it("an upstream's refusal is recorded and passed on without the key", async () => {
