@@ -47,6 +47,8 @@ export class AnswerMeter {
   #promptTokens = 0;
   #completionTokens = 0;
   #hasReport = false;
+  /** Parts of the prompt, as the last record that counts it says. */
+  #promptParts: ReturnType<typeof promptPartsOf> | undefined;
   /** Last usage after which no text came. */
   #latest: TokenUsage | undefined;
   readonly #ofChoices = new Map<number, UsageRecord>();
@@ -125,11 +127,12 @@ export class AnswerMeter {
       return undefined;
     }
     this.#hasReport = true;
+    if (record.promptTokens) this.#promptParts = promptPartsOf(record);
     this.#promptTokens = Math.max(this.#promptTokens, promptTokens);
     this.#completionTokens = Math.max(this.#completionTokens, completionTokens ?? 0);
     if (completionTokens === undefined) return undefined;
     const { isConsistent: _, ...parts } = record;
-    const usage = { ...parts, promptTokens, completionTokens };
+    const usage = { ...parts, ...(!record.promptTokens && this.#promptParts), promptTokens, completionTokens };
     if (completionTokens > 0 || this.#latest === undefined) this.#latest = usage;
     return completionTokens;
   }
@@ -169,4 +172,8 @@ export class AnswerMeter {
     }
     return hasOutput;
   }
+}
+
+function promptPartsOf({ cachedPromptTokens, cacheWriteTokens, promptAudioTokens }: UsageRecord) {
+  return { cachedPromptTokens, cacheWriteTokens, promptAudioTokens };
 }
