@@ -8,6 +8,7 @@ import fc from "fast-check";
 import { beforeAll, describe, expect, it } from "vitest";
 import { parse } from "yaml";
 import type { Settlement } from "../src/domain/ports/usage-log.ts";
+import { createModelDirectory, type Model } from "../src/domain/request/model-directory.ts";
 import type { CancelReason } from "../src/domain/ports/reply.ts";
 import { UpstreamFault } from "../src/domain/ports/upstream.ts";
 import { fakeReply } from "./fake-reply.ts";
@@ -32,13 +33,35 @@ interface Dialect {
   readonly source: string;
   /** Usage that is charged. A count that is missing is one that the upstream does not report. */
   readonly usage: Readonly<Partial<Record<keyof typeof COUNTS, number>>>;
-  readonly answered_by?: { readonly model?: string; readonly service_tier?: string };
+  /** Service tier that the answer is billed by. */
+  readonly service_tier?: string;
   /** Bound of the output, 4,096 if it is missing. */
   readonly max_tokens?: number;
   readonly answer?: object;
   /** Events of a stream: an object or a text is the data of one, a text that begins with a colon is a comment. */
   readonly stream?: readonly (object | string)[];
 }
+
+/** Model whose every part has a price: that of its whole. */
+const INPUT = 1_000_000n;
+const OUTPUT = 2n * INPUT;
+const RATES = {
+  inputPicoUsd: INPUT,
+  cachedInputPicoUsd: INPUT,
+  cacheWritePicoUsd: INPUT,
+  inputAudioPicoUsd: INPUT,
+  outputPicoUsd: OUTPUT,
+  outputAudioPicoUsd: OUTPUT,
+  reasoningPicoUsd: OUTPUT,
+};
+const MODEL: Model = {
+  provider: "echo",
+  id: "echo",
+  prices: [{ aboveInputTokens: 0, price: RATES }],
+  priceVersion: "file:1",
+  outputField: "max_tokens",
+};
+const OVERRIDES = { directory: createModelDirectory([MODEL]) };
 
 const FOLDER = join(import.meta.dirname, "dialects");
 const DIALECTS = readdirSync(FOLDER).map((file) => parse(readFileSync(join(FOLDER, file), "utf8")) as Dialect);
@@ -90,7 +113,10 @@ async function serveBody(
   more: object,
   reply = fakeReply(),
 ): Promise<Served> {
-  const { serve: run, usage } = pipelineUnderTest({ upstream: answeringUpstream(contentType, [], { body }) });
+  const { serve: run, usage } = pipelineUnderTest({
+    upstream: answeringUpstream(contentType, [], { body }),
+    overrides: OVERRIDES,
+  });
   await run({ ...BODY, max_tokens: bound, ...more }, reply);
   return { settlement: usage.settlements[0], text: reply.text };
 }
@@ -113,6 +139,7 @@ describe("a whole answer of", () => {
     const bytes = Buffer.from(JSON.stringify(dialect.answer));
     const { settlement, text } = await serve(dialect, "application/json", [bytes], {});
     expect(settlement).toMatchObject({ outcome: "succeeded", estimated: false });
+    expect(settlement?.serviceTier).toBe(dialect.service_tier);
     expect(countsOf(settlement)).toEqual(settledBy(dialect));
     expect(text).toBe(bytes.toString());
   });
@@ -132,6 +159,7 @@ describe("a stream of", () => {
 
     it("is charged by its usage", () => {
       expect(whole.settlement).toMatchObject({ outcome: "succeeded", estimated: false });
+      expect(whole.settlement?.serviceTier).toBe(dialect.service_tier);
       expect(countsOf(whole.settlement)).toEqual(settledBy(dialect));
     });
 

@@ -9,6 +9,7 @@ const WORDS_PER_TOKEN = 2;
 const CHARS_PER_TOKEN = 128;
 /** Longest token of scripts that write words without spaces, in the public vocabularies, with a margin. */
 const UNSPACED_CHARS_PER_TOKEN = 20;
+const CHARS_PRODUCT = CHARS_PER_TOKEN * UNSPACED_CHARS_PER_TOKEN;
 /** Characters of a text of unknown kind, e.g. encrypted reasoning, that make a token. */
 const OPAQUE_CHARS_PER_TOKEN = 4;
 /** Characters of audio or an image, in base64, that make a token: speech at 16 kbit/s is 20 tokens a second. */
@@ -48,8 +49,9 @@ type CharClass = keyof typeof WEIGHT | "space";
 export class OutputText {
   #estimate = 0;
   #words = 0;
-  /** Bound by characters, in fractions of a token. */
-  #leastByChars = 0;
+  #chars = 0;
+  /** Characters of scripts that write words without spaces. */
+  #unspacedChars = 0;
   #scannable = MAX_SCANNED_CHARS;
   /** Choices whose last character is within a word, so that a word in pieces counts once. */
   readonly #withinWord = new Set<number>();
@@ -61,7 +63,8 @@ export class OutputText {
 
   /** Lower bound of the tokens, whatever the tokenizer: text that runs on without end passes any bound on it. */
   get least(): number {
-    return Math.ceil(Math.max(this.#words / WORDS_PER_TOKEN, this.#leastByChars));
+    const byChars = (this.#chars * UNSPACED_CHARS_PER_TOKEN + this.#unspacedChars * CHARS_PER_TOKEN) / CHARS_PRODUCT;
+    return Math.ceil(Math.max(this.#words / WORDS_PER_TOKEN, byChars));
   }
 
   /** Allows as much work for the next chunk as for the first one. */
@@ -76,7 +79,7 @@ export class OutputText {
     this.#scan(choice, text, length);
     if (text.length === length) return;
     this.#estimate += (text.length - length) / OPAQUE_CHARS_PER_TOKEN;
-    this.#leastByChars += (text.length - length) / CHARS_PER_TOKEN;
+    this.#chars += text.length - length;
   }
 
   /** Adds text whose kind is not known, or of which the upstream may have made more than the model did. */
@@ -115,7 +118,8 @@ export class OutputText {
     }
     this.#estimate += estimate;
     this.#words += words;
-    this.#leastByChars += (length - unspaced) / CHARS_PER_TOKEN + unspaced / UNSPACED_CHARS_PER_TOKEN;
+    this.#chars += length - unspaced;
+    this.#unspacedChars += unspaced;
     if (length === 0) return;
     if (withinWord) this.#withinWord.add(choice);
     else this.#withinWord.delete(choice);
