@@ -87,8 +87,16 @@ describe("a part", () => {
     const written = fc.oneof(fc.integer({ min: -2, max: 3_000 }), fc.constantFrom("7", "x", null, 2.5, 1e12));
     const record = fc.dictionary(
       fc.constantFrom(
-        ...["prompt_tokens", "input_tokens", "completion_tokens", "output_tokens", "total_tokens", "reasoning_tokens"],
-        ...["cached_tokens", "cache_read_input_tokens", "cache_creation_input_tokens", "thoughtsTokenCount"],
+        "prompt_tokens",
+        "input_tokens",
+        "completion_tokens",
+        "output_tokens",
+        "total_tokens",
+        "reasoning_tokens",
+        "cached_tokens",
+        "cache_read_input_tokens",
+        "cache_creation_input_tokens",
+        "thoughtsTokenCount",
       ),
       written,
     );
