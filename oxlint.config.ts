@@ -77,6 +77,8 @@ export default defineConfig({
     "typescript/no-unsafe-type-assertion": "off",
     "typescript/switch-exhaustiveness-check": ["error", { considerDefaultExhaustiveForUnions: true }],
     "unicorn/consistent-function-scoping": "off",
+    // For windows of browsers: messages to threads have no origin.
+    "unicorn/require-post-message-target-origin": "off",
   },
   overrides: [
     forbid(["packages/**"], NO_SERVICE, NO_DRIVER),

@@ -4,6 +4,9 @@ import { build } from "esbuild";
 /** Name of the file in the bundle that runs a role: `node routeplane.mjs <role>`. */
 const ENTRY = "routeplane.mjs";
 
+/** Thread of the gateway, which loads it by its name from the folder of the bundle. */
+const TOKEN_WORKER = { in: "../services/gateway/src/clients/token-worker.ts", out: "token-worker" };
+
 export interface Bundle {
   /** Absolute path of the file to run. */
   readonly entry: string;
@@ -19,7 +22,7 @@ export async function bundle(folder: string): Promise<Bundle> {
   const workingFolder = import.meta.dirname;
   const { metafile } = await build({
     absWorkingDir: workingFolder,
-    entryPoints: ["routeplane.ts"],
+    entryPoints: [{ in: "routeplane.ts", out: "routeplane" }, TOKEN_WORKER],
     outdir: folder,
     outExtension: { ".js": ".mjs" },
     bundle: true,

@@ -1,6 +1,8 @@
+import { once } from "node:events";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { Worker } from "node:worker_threads";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { type Bundle, bundle } from "../bundle.ts";
 import { buildKustomization } from "./kustomize.ts";
@@ -42,6 +44,17 @@ function plausibleEnvironment({ environment }: Workload): Record<string, string>
     ]),
   );
 }
+
+it("has the thread that counts tokens, with the vocabularies", async () => {
+  const thread = new Worker(join(folder, "token-worker.mjs"));
+  try {
+    const answer = once(thread, "message");
+    thread.postMessage({ id: 1, tokenizer: "o200k_base", texts: ["Hello, world!"] });
+    expect(await answer).toEqual([{ id: 1, counts: [4] }]);
+  } finally {
+    await thread.terminate();
+  }
+});
 
 it("has the roles that the manifests run, and names them if it is given another", async () => {
   const { code, stderr } = await runToExit(built.entry, "no-such-role", {});

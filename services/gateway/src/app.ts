@@ -3,6 +3,7 @@ import { type EventPublisher, openPublisher } from "@routeplane/events";
 import { createAuthenticate, createVerifier, ServiceConnection, serviceTransport } from "@routeplane/rpc";
 import { type Component, createLogger, type Logger, type RunningProcess } from "@routeplane/runtime";
 import { createAdmissions } from "./clients/admissions.ts";
+import { createTokenCounter } from "./clients/token-counter.ts";
 import { createGuardrailDirectory } from "./clients/guardrail-directory.ts";
 import { createServiceRelay } from "./handlers/service-relay.ts";
 import { createUsageLog } from "./clients/usage-log.ts";
@@ -77,6 +78,8 @@ export function wireGateway({ config, publisher, upstreams, log, clock }: Gatewa
   const usageLog = createUsageLog(publisher);
   const settlements = createSettlements({ admissions, usageLog, log });
   const denialRecorder = createDenialRecorder({ usageLog, settlements, log, clock });
+  const tokenCounter = createTokenCounter(log);
+  tokenCounter.load(config.providers.flatMap(({ models }) => models.map(({ tokenizer }) => tokenizer)));
   const directory = createModelDirectory(
     config.providers.flatMap(({ models }) => models),
     (provider, id) => config.providers.find(({ name }) => name === provider)?.findPriced(id),
@@ -91,6 +94,7 @@ export function wireGateway({ config, publisher, upstreams, log, clock }: Gatewa
     usageLog,
     settlements,
     denialRecorder,
+    tokenCounter,
     upstreams,
     log,
     clock,
@@ -112,7 +116,7 @@ export function wireGateway({ config, publisher, upstreams, log, clock }: Gatewa
   ];
   return {
     routes,
-    components: [...Object.values(management.relays), verifier, guardrails, settlements, denialRecorder],
+    components: [...Object.values(management.relays), verifier, guardrails, settlements, denialRecorder, tokenCounter],
   };
 }
 

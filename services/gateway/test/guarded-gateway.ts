@@ -19,6 +19,7 @@ import { fakeGuardrailDirectory } from "./fake-guardrail-directory.ts";
 import { type FakeUsageLog, fakeUsageLog } from "./fake-usage-log.ts";
 import { fakeVerification } from "./fake-verifier.ts";
 import { type ReceivedRequest, startFakeProvider } from "./fake-provider.ts";
+import { fakeTokenCounter } from "./fake-token-counter.ts";
 
 /** Gateway over HTTP with a fake provider, and guardrails that apply to every key. */
 export interface GuardedGateway {
@@ -70,7 +71,16 @@ export async function startGuardedGateway(options: GuardedGatewayOptions): Promi
     ["other", upstream],
   ]);
   const denialRecorder = createDenialRecorder({ usageLog: usage, settlements, log, clock: Date.now });
-  const ports = { admissions, usageLog: usage, settlements, denialRecorder, upstreams, log, clock: Date.now };
+  const ports = {
+    admissions,
+    usageLog: usage,
+    settlements,
+    denialRecorder,
+    tokenCounter: fakeTokenCounter(),
+    upstreams,
+    log,
+    clock: Date.now,
+  };
   const serve = createPipeline({ subscribeToKey: fakeVerification(verifyKey), directory, guardOf, ...ports });
   const routes = inferenceRoutes({
     serve,

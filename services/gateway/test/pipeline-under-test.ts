@@ -15,6 +15,8 @@ import { fakeGuardrailDirectory } from "./fake-guardrail-directory.ts";
 import { fakeUsageLog } from "./fake-usage-log.ts";
 import { type FakeReply, fakeReply } from "./fake-reply.ts";
 import { boundTokens } from "../src/domain/request/token-bounds.ts";
+import { boundTexts } from "../src/domain/tokens/text-bound.ts";
+import { fakeTokenCounter } from "./fake-token-counter.ts";
 
 /** Nano-USD of a micro-USD. */
 export const MICRO = 1_000n;
@@ -26,8 +28,11 @@ const MODEL: Model = {
   outputField: "max_tokens",
 };
 export const BODY = { model: "echo", max_tokens: 3, messages: [{ role: "user", content: "one two three" }] };
-/** Reservation of a body like `BODY`: its bytes, 128 tokens for templates, and 3 output tokens at double the price. */
-export const reservationOf = (body: object): bigint => BigInt(JSON.stringify(body).length + 128 + 6) * MICRO;
+/** Reservation of a body like `BODY`: its texts, 138 tokens for templates, and 3 output tokens at double the price. */
+export function reservationOf(body: object): bigint {
+  const { messages } = { ...BODY, ...body };
+  return BigInt(boundTexts(messages.map(({ content }) => content)) + 138 + 6) * MICRO;
+}
 
 /** Pipeline over fakes of its ports. */
 export interface PipelineUnderTest {
@@ -74,6 +79,7 @@ export function pipelineUnderTest(options: PipelineUnderTestOptions = {}): Pipel
     usageLog: usage,
     settlements,
     denialRecorder,
+    tokenCounter: fakeTokenCounter(),
     upstreams: new Map([["echo", recordingUpstream]]),
     log,
     clock: Date.now,

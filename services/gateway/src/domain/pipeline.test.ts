@@ -32,7 +32,7 @@ describe("a request that is served", () => {
 
   it("gets no more output than is affordable", async () => {
     const body = { ...BODY, max_tokens: 1_000_000 };
-    const { serve, sent } = pipelineUnderTest({ budget: fakeBudget(reservationOf(body) - 2n * MICRO) });
+    const { serve, sent } = pipelineUnderTest({ budget: fakeBudget(reservationOf(BODY) - 2n * MICRO) });
     const { reply } = await serve(body);
     expect(JSON.parse(sent[0] ?? "")).toMatchObject({ max_tokens: 2 });
     expect(JSON.parse(reply.text)).toMatchObject({ choices: [{ finish_reason: "length" }] });

@@ -27,6 +27,7 @@ import { Timings } from "./metering/timings.ts";
 import type { Admissions } from "./ports/admissions.ts";
 import type { CallingKey, SubscribeToKey } from "./ports/key-verifier.ts";
 import type { Reply } from "./ports/reply.ts";
+import type { TokenCounter } from "./ports/token-counter.ts";
 import type { Upstream, UpstreamAnswer } from "./ports/upstream.ts";
 import type { UsageLog } from "./ports/usage-log.ts";
 import type { RequestContext } from "./request-context.ts";
@@ -35,7 +36,7 @@ import { authenticate, authorise, type CredentialHeaders, INFERENCE_SCOPE } from
 import { parseIdempotencyKey } from "./request/idempotency-key.ts";
 import type { Model, ModelDirectory } from "./request/model-directory.ts";
 import { priceRequest } from "./request/request-price.ts";
-import type { TokenBounds } from "./request/token-bounds.ts";
+import { tightenEagerly, type TokenBounds } from "./request/token-bounds.ts";
 import { type SendUpstream, UpstreamCalls } from "./request/upstream-calls.ts";
 import { cancelReasonOf, cancelUnlessPermitted, refusalOfCancellation } from "./response/cancellation.ts";
 import { isBillable, noAnswerResult, notRecordedResult } from "./response/no-answer.ts";
@@ -74,6 +75,7 @@ export interface PipelineDependencies {
   readonly usageLog: UsageLog;
   readonly settlements: Settlements;
   readonly denialRecorder: DenialRecorder;
+  readonly tokenCounter: TokenCounter;
   /** Upstreams, keyed by provider name. */
   readonly upstreams: ReadonlyMap<string, Upstream>;
   readonly log: Logger;
@@ -122,6 +124,7 @@ export function createPipeline(dependencies: PipelineDependencies): Serve {
     const context: RequestContext = { facts, caller, reply, timings, ...priced, guard, decisions, judgingShare };
 
     const guarded = await judge(dependencies, context);
+    const bounds = await tightenEagerly(guarded.bounds, dependencies.tokenCounter);
     // Everything that can fail before the reservation is done before it: afterwards a failure has to be settled.
     const send = upstreamCalls.prepare(guarded.request, model, upstream);
     const responseGuard = await responseGuardOf(guard, decisions, reply.signal, judgingShare.unstopped);
@@ -129,7 +132,7 @@ export function createPipeline(dependencies: PipelineDependencies): Serve {
     const reservation = new OpenReservation(dependencies, context);
     try {
       const { choices } = guarded.request;
-      const granted = await reservation.admit({ ...guarded.bounds, choices, idempotencyKey });
+      const granted = await reservation.admit({ ...bounds, choices, idempotencyKey });
       const forwarding = { request: guarded.request, send, granted, responseGuard };
       const result = await forward(dependencies, context, reservation, forwarding);
       reservation.settle(result);
@@ -147,9 +150,12 @@ function upstreamOf({ upstreams }: PipelineDependencies, { provider }: Model): U
 }
 
 /** Judges a request by the guardrails of its key. @throws Refusal; a denial is recorded */
-async function judge({ denialRecorder }: PipelineDependencies, context: RequestContext): Promise<GuardedRequest> {
+async function judge(
+  { denialRecorder, tokenCounter }: PipelineDependencies,
+  context: RequestContext,
+): Promise<GuardedRequest> {
   try {
-    return await guardRequest(context);
+    return await guardRequest({ ...context, tokenCounter });
   } catch (error) {
     if (error instanceof Refusal && error.denial !== undefined) {
       const { facts, caller, decisions } = context;

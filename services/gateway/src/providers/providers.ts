@@ -4,6 +4,7 @@ import { redactTokens } from "@routeplane/credentials";
 import { ConfigurationError } from "@routeplane/runtime";
 import type { Model, UnknownPrices } from "../domain/request/model-directory.ts";
 import { NO_MEMBER_RULES } from "../domain/request/member-rules.ts";
+import { tokenizerOf } from "../domain/tokens/model-families.ts";
 import { SecretRedactor } from "../domain/response/secret-redactor.ts";
 import type { OpenAiUpstreamOptions } from "../upstreams/openai-upstream.ts";
 import {
@@ -151,7 +152,7 @@ function requestSettingsOf(id: string, baseUrl: URL, settings = NO_REQUEST_SETTI
     renamesOutputField: settings.outputField !== undefined || known.isOutputFieldKnown,
     defaultOutputTokens: settings.defaultOutputTokens ?? defaultOutputTokensOf(id),
     usageInStreams: settings.usageInStreams,
-    tokenizer: settings.tokenizer,
+    tokenizer: settings.tokenizer ?? tokenizerOf(id),
   };
 }
 

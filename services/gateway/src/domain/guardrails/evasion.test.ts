@@ -17,6 +17,7 @@ import { guardRequest } from "./request-guard.ts";
 import { responseGuardOf } from "./response-guard.ts";
 import { Timings } from "../metering/timings.ts";
 import { boundTokens } from "../request/token-bounds.ts";
+import { fakeTokenCounter } from "../../../test/fake-token-counter.ts";
 
 /** Tests of every variant of `evasion-variants.ts`, in its direction, under patterns that block and that redact. */
 
@@ -41,7 +42,16 @@ async function request(spec: GuardrailSpec, json: string, mode?: "shadow") {
   const { signal } = new AbortController();
   const request = await parseChatRequest(Buffer.from(json), signal);
   const reply = { signal };
-  const judged = { guard, request, model: MODEL, upstream: { boundTokens }, decisions, reply, judgingShare: share };
+  const judged = {
+    guard,
+    request,
+    model: MODEL,
+    upstream: { boundTokens },
+    tokenCounter: fakeTokenCounter(),
+    decisions,
+    reply,
+    judgingShare: share,
+  };
   const outcome = await guardRequest(judged).catch((error: unknown) => error);
   const rules = decisions.shadowDenials.map(({ rule }) => rule);
   if (outcome instanceof Refusal && outcome.denial !== undefined) {

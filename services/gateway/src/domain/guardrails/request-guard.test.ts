@@ -13,6 +13,7 @@ import { guardRequest } from "./request-guard.ts";
 import { JudgingMeter } from "./judging-meter.ts";
 import { DecisionLog } from "./decision-log.ts";
 import { boundTokens } from "../request/token-bounds.ts";
+import { fakeTokenCounter } from "../../../test/fake-token-counter.ts";
 
 const MODEL = {
   provider: "Vendor",
@@ -35,7 +36,16 @@ async function guarded(
   const json = typeof body === "string" ? body : JSON.stringify(body);
   const request = await parseChatRequest(Buffer.from(json), signal);
   const reply = { signal };
-  const judged = { guard, request, model: MODEL, upstream: { boundTokens }, decisions, reply, judgingShare: share };
+  const judged = {
+    guard,
+    request,
+    model: MODEL,
+    upstream: { boundTokens },
+    tokenCounter: fakeTokenCounter(),
+    decisions,
+    reply,
+    judgingShare: share,
+  };
   const outcome = await guardRequest(judged).catch((error: unknown) => error);
   const rules = decisions.shadowDenials.map(({ rule }) => rule);
   if (outcome instanceof Refusal && outcome.denial !== undefined) return { denied: outcome, rules };
@@ -190,7 +200,10 @@ describe("content of a request", () => {
   it("bounds the tokens of the request as it is sent, not as the client wrote it", async () => {
     const body = ask({ role: "user", content: "a b ".repeat(100) });
     const { passed } = await guarded([redact("a")], body);
-    expect(passed?.bounds.inputTokensMax).toBe(JSON.stringify(body).length + 128 + 100 * ("[REDACTED]".length - 1));
+    const written = (await guarded([], body)).passed?.bounds.inputTokensMax ?? 0;
+    const sent = ask({ role: "user", content: "[REDACTED] b ".repeat(100) });
+    expect(passed?.bounds.inputTokensMax).toBe((await guarded([], sent)).passed?.bounds.inputTokensMax);
+    expect(passed?.bounds.inputTokensMax).toBeGreaterThan(written + 200);
   });
 
   it("is refused where it cannot be judged: more patterns than are run, or more text than they can be run over", async () => {
@@ -288,12 +301,13 @@ describe("a key that has used up its judging", () => {
 
 describe("the tokens of a request", () => {
   const body = ask({ role: "user", content: "x" });
-  const input = JSON.stringify(body).length + 128;
+  /** Template, message, and a text of one token. */
+  const input = 12 + 5 + 2;
 
   it("are bounded by lowering an output bound that the client does not name", async () => {
     const { passed } = await guarded([{ maxRequestTokens: input + 10 }], body);
     expect(passed?.bounds).toEqual({ inputTokensMax: input, outputTokensMax: 10 });
-    const three = await guarded([{ maxRequestTokens: input + '"n":3,'.length + 10 }], { ...body, n: 3 });
+    const three = await guarded([{ maxRequestTokens: input + 10 }], { ...body, n: 3 });
     expect(three.passed?.bounds.outputTokensMax).toBe(9);
   });
 
@@ -302,7 +316,7 @@ describe("the tokens of a request", () => {
       "guardrail.max_request_tokens",
     );
     const named = { ...body, max_tokens: 50 };
-    const fits = input + '"max_tokens":50,'.length + 50;
+    const fits = input + 50;
     expect((await guarded([{ maxRequestTokens: fits - 1 }], named)).denied?.code).toBe("max_request_tokens_exceeded");
     expect((await guarded([{ maxRequestTokens: fits }], named)).passed?.bounds.outputTokensMax).toBe(50);
   });

@@ -22,12 +22,13 @@ import { applyEdits } from "../wire/json-texts.ts";
 import type { Reply } from "../ports/reply.ts";
 import type { Upstream } from "../ports/upstream.ts";
 import type { RequestContext } from "../request-context.ts";
-import type { TokenBounds } from "../request/token-bounds.ts";
+import type { TokenCounter } from "../ports/token-counter.ts";
+import { type LooseBounds, tightenBounds, type TokenBounds } from "../request/token-bounds.ts";
 
 /** A request that the guardrails let pass: its content as it may go upstream, and its bounds as they may be reserved. */
 export interface GuardedRequest {
   readonly request: ChatRequest;
-  readonly bounds: TokenBounds;
+  readonly bounds: LooseBounds;
 }
 
 /** The part of a request context by which its guardrails are judged. */
@@ -36,6 +37,7 @@ export interface JudgedRequest extends Pick<
   "guard" | "request" | "model" | "decisions" | "judgingShare"
 > {
   readonly upstream: Pick<Upstream, "boundTokens">;
+  readonly tokenCounter: TokenCounter;
   /** Client's side of the request, whose signal stops the work once it is aborted. */
   readonly reply: Pick<Reply, "signal">;
 }
@@ -47,8 +49,8 @@ export interface JudgedRequest extends Pick<
  * @throws Refusal with a denial that names the first broken rule; 429 if the key has used up its judging; the reason of the signal
  */
 export async function guardRequest(judged: JudgedRequest): Promise<GuardedRequest> {
-  const { guard, request, model, upstream } = judged;
-  const bounds = await upstream.boundTokens(request, model);
+  const { guard, request, model } = judged;
+  const bounds = await boundRequest(judged, request);
   recordShadowViolations(judged, bounds);
   const violation =
     judgeModel(guard.effective, model) ??
@@ -58,7 +60,19 @@ export async function guardRequest(judged: JudgedRequest): Promise<GuardedReques
   const guardedBounds = guardTokens(guard, request, bounds);
   const guarded = await guardContent(judged);
   if (guarded === request) return { request, bounds: guardedBounds };
-  return { request: guarded, bounds: guardTokens(guard, guarded, await upstream.boundTokens(guarded, model)) };
+  return { request: guarded, bounds: guardTokens(guard, guarded, await boundRequest(judged, guarded)) };
+}
+
+/** Bounds a request: by counting its tokens if a guardrail, also one in shadow mode, would refuse or lower it otherwise. */
+async function boundRequest(
+  { guard, model, upstream, tokenCounter }: JudgedRequest,
+  request: ChatRequest,
+): Promise<LooseBounds> {
+  const bounds = await upstream.boundTokens(request, model);
+  const guardrails = [guard.effective, ...guard.shadows.map(({ effective }) => effective)];
+  const tokens = bounds.inputTokensMax + bounds.outputTokensMax;
+  const isWithin = guardrails.every((effective) => judgeTokens(effective, tokens) === undefined);
+  return isWithin ? bounds : tightenBounds(bounds, tokenCounter);
 }
 
 /** Judges the service tier, the kinds of output and the tools of the provider that a request asks for. */
@@ -74,7 +88,7 @@ function judgeServices(effective: EffectiveGuardrail, request: ChatRequest): Vio
 }
 
 /** Lowers an output bound that the client did not give to what is left; refuses one that it gave. */
-function guardTokens(guard: Guard, request: ChatRequest, bounds: TokenBounds): TokenBounds {
+function guardTokens(guard: Guard, request: ChatRequest, bounds: LooseBounds): LooseBounds {
   const { inputTokensMax, outputTokensMax } = bounds;
   const violation = judgeTokens(guard.effective, inputTokensMax + outputTokensMax);
   const cap = guard.effective.maxRequestTokens?.value;
@@ -83,7 +97,7 @@ function guardTokens(guard: Guard, request: ChatRequest, bounds: TokenBounds): T
   if (request.output === undefined && outputLeft >= 1) {
     return { inputTokensMax, outputTokensMax: outputLeft * request.choices };
   }
-  const excess = `: ${cap} for input and output together, and this one may have ${inputTokensMax} and ${outputTokensMax}`;
+  const excess = `: ${cap} for input and output together, and the bounds of this one are ${inputTokensMax} and ${outputTokensMax}`;
   throw refusalOfViolation(guard, violation, excess);
 }
 

@@ -181,7 +181,7 @@ describe("a charge beyond the reservation", () => {
     expect(far.logged.map(({ level }) => level)).toContain("error");
     const near = await settle(
       { ...BODY, service_tier: "default" },
-      plain({ model: "cheap" }, { prompt_tokens: 300, completion_tokens: 2 }),
+      plain({ model: "cheap" }, { prompt_tokens: 200, completion_tokens: 2 }),
     );
     expect(near.logged.map(({ msg }) => msg)).toEqual(["the charge exceeds the reservation"]);
     const within = await settle(BODY, plain({ model: "cheap" }));

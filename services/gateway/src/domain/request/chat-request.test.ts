@@ -1,7 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { parseChatRequest } from "./chat-request.ts";
 import type { Refusal } from "../errors/refusal.ts";
-import { boundTokens, DEFAULT_OUTPUT_TOKENS } from "./token-bounds.ts";
 
 const MESSAGES = [{ role: "user", content: "hi" }];
 const NEVER = new AbortController().signal;
@@ -89,39 +88,5 @@ describe("parseChatRequest", () => {
       const { output } = await parse({ model: "m", messages: MESSAGES, max_tokens: absurd });
       expect(output?.bounded).toBe(1_000_000);
     }
-  });
-});
-
-describe("boundTokens", () => {
-  it("never counts less input than there are bytes", async () => {
-    const request = await parse({ model: "m", messages: [{ role: "user", content: "é😀".repeat(100) }] });
-    expect(boundTokens(request).inputTokensMax).toBeGreaterThanOrEqual(request.bytes.length);
-  });
-
-  it("allows for images and files, whose tokens their bytes do not bound", async () => {
-    const content = [
-      { type: "image_url", image_url: { url: "https://example.com/a.png" } },
-      { type: "file", file: { file_id: "f" } },
-    ];
-    const { inputTokensMax } = boundTokens(await parse({ model: "m", messages: [{ role: "user", content }] }));
-    expect(inputTokensMax).toBeGreaterThan(1_050_000);
-  });
-
-  it("allows for the prompt that upstreams add to tools", async () => {
-    const boundOf = async (more: object) => {
-      const request = await parse({ model: "m", messages: MESSAGES, ...more });
-      return boundTokens(request).inputTokensMax - request.bytes.length;
-    };
-    expect(await boundOf({ tools: [{ type: "function", function: { name: "f" } }] })).toBeGreaterThan(530);
-    expect(await boundOf({ functions: [{ name: "f" }] })).toBeGreaterThan(530);
-    expect(await boundOf({ tools: [], functions: null })).toBe(await boundOf({}));
-  });
-
-  it("multiplies the output bound by the choices, and has one where the client gives none", async () => {
-    const bounds = async (more: object) =>
-      boundTokens(await parse({ model: "m", messages: MESSAGES, ...more })).outputTokensMax;
-    expect(await bounds({ max_tokens: 10, n: 3 })).toBe(30);
-    expect(await bounds({ max_completion_tokens: 7 })).toBe(7);
-    expect(await bounds({ n: 2 })).toBe(2 * DEFAULT_OUTPUT_TOKENS);
   });
 });

@@ -2,7 +2,8 @@ import { isObject, type JsonObject, JsonTooComplex, MAX_REQUEST_VALUES, parseLar
 import { effectOf, isHarmless } from "./governed-members.ts";
 import type { Member } from "../wire/json-members.ts";
 import { checkMemberNames } from "./member-names.ts";
-import { countMedia, type MediaCounts } from "./message-media.ts";
+import { InputCollector, type SentInput } from "./input-collector.ts";
+import { collectMessages } from "./message-media.ts";
 import { badField, Refusal } from "../errors/refusal.ts";
 
 /** Size from which a body is read in several turns of the event loop. */
@@ -38,7 +39,8 @@ export interface ChatRequest {
   /** True if the client requests the extra chunk with the usage. */
   readonly wantsUsageChunk: boolean;
   readonly streamOptions: Readonly<Record<string, unknown>> | undefined;
-  readonly media: MediaCounts;
+  /** Everything that the upstream may count as input. */
+  readonly input: SentInput;
   /** True if any tool or function is defined. */
   readonly hasTools: boolean;
   readonly hostedTools: readonly HostedTool[];
@@ -92,7 +94,7 @@ export async function parseChatRequest(bytes: Uint8Array, signal: AbortSignal): 
     streamed,
     wantsUsageChunk: streamOptions?.["include_usage"] === true,
     streamOptions,
-    media: countAllMedia(body, messages),
+    input: collectInput(body, messages, text, members),
     hasTools: [body["tools"], body["functions"]].some((tools) => Array.isArray(tools) && tools.length > 0),
     hostedTools: readHostedTools(body["tools"]),
   };
@@ -182,14 +184,50 @@ function optionalInteger(body: JsonObject, field: string, max: number): number |
   );
 }
 
-/** Counts media. Members beside the messages that add input count as a file each: the operator has allowed them. */
-function countAllMedia(body: JsonObject, messages: readonly JsonObject[]): MediaCounts {
-  const { images, files } = countMedia(messages);
-  const isInput = ([key, value]: [string, unknown]): boolean => {
+/** Members whose JSON models read as text. */
+const TEXT_MEMBERS = new Set(["tools", "functions", "response_format"]);
+/** Members that models do not read where their value is a number, `true`, `false` or `null`. */
+const PARAMETERS = new Set([
+  "frequency_penalty",
+  "logprobs",
+  "max_completion_tokens",
+  "max_tokens",
+  "n",
+  "parallel_tool_calls",
+  "presence_penalty",
+  "seed",
+  "store",
+  "stream",
+  "temperature",
+  "top_k",
+  "top_logprobs",
+  "top_p",
+]);
+
+/** Collects the input of a request. Members beside the messages that add input count as a file each: the operator has allowed them. */
+function collectInput(
+  body: JsonObject,
+  messages: readonly JsonObject[],
+  text: string,
+  members: readonly Member[],
+): SentInput {
+  const input = new InputCollector();
+  collectMessages(messages, input);
+  for (const { key, start, end } of members) {
     const name = key.toLowerCase();
-    return effectOf(name) === "input" && !isHarmless(name, value);
-  };
-  return { images, files: files + Object.entries(body).filter(isInput).length };
+    if (key === "messages" || key === "model") continue;
+    if (PARAMETERS.has(key) && typeof body[key] !== "string" && !isNested(body[key])) continue;
+    const json = text.slice(start, end);
+    if (TEXT_MEMBERS.has(key)) input.addText(json);
+    else input.addOther(key + json);
+    if (effectOf(name) !== "input" || isHarmless(name, body[key])) continue;
+    input.addMedium({ kind: "file", base64: undefined, mediaType: undefined });
+  }
+  return input;
+}
+
+function isNested(value: unknown): boolean {
+  return typeof value === "object" && value !== null;
 }
 
 /** Members of a tool that the client runs. */

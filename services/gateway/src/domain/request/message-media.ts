@@ -1,12 +1,6 @@
 import { isObject } from "../wire/json.ts";
 import { badField } from "../errors/refusal.ts";
-
-/** Numbers of media in a request, whose tokens are not bounded by its bytes. */
-export interface MediaCounts {
-  readonly images: number;
-  /** Files, and everything of unknown kind: it may be of any length. */
-  readonly files: number;
-}
+import type { InputCollector } from "./input-collector.ts";
 
 type JsonObject = Readonly<Record<string, unknown>>;
 
@@ -24,7 +18,7 @@ const TEXT_MEMBERS: ReadonlyMap<string, (value: unknown) => boolean> = new Map([
   ["reasoning_content", isText],
   ["thinking", isText],
   ["reasoning_details", isListOf((detail) => isObject(detail) && String(detail["type"]).startsWith("reasoning."))],
-  ["thinking_blocks", isListOf((block) => isObject(block) && kindOfPart(block) === "text")],
+  ["thinking_blocks", isListOf(isTextPart)],
   ["provider_specific_fields", isObject],
   ["extra_content", isSignature],
   // Cohere's reasoning before its tool calls.
@@ -52,64 +46,97 @@ const TOOL_CALL_MEMBERS = new Set([
 ]);
 const CITATION_MEMBERS = new Set(["type", "url_citation"]);
 
+const IMAGE_MEMBERS = new Set(["url", "detail", "format"]);
+const AUDIO_MEMBERS = new Set(["data", "format"]);
+const FILE_MEMBERS = new Set(["file_data", "filename"]);
+
 /** Members of any part, beside its content. */
 const COMMON_PART_MEMBERS = ["type", "cache_control", "prompt_cache_breakpoint"];
 
-type PartKind = "text" | "image" | "file";
-
 interface KnownPart {
   readonly members: ReadonlySet<string>;
-  kindOf(part: JsonObject): PartKind;
+  /** Adds the content of a part. @returns false if it may be of any length */
+  collect(part: JsonObject, input: InputCollector): boolean;
 }
 
-const KNOWN_PARTS: ReadonlyMap<unknown, KnownPart> = new Map([
-  ["text", { members: membersOf("text"), kindOf: ({ text }) => kindOfText(text) }],
-  ["refusal", { members: membersOf("refusal"), kindOf: ({ refusal }) => kindOfText(refusal) }],
-  ["thinking", { members: membersOf("thinking", "signature"), kindOf: ({ thinking }) => kindOfText(thinking) }],
-  ["redacted_thinking", { members: membersOf("data"), kindOf: ({ data }) => kindOfText(data) }],
-  ["image_url", { members: membersOf("image_url"), kindOf: ({ image_url }) => kindOfImage(image_url) }],
-  ["input_audio", { members: membersOf("input_audio"), kindOf: ({ input_audio }) => kindOfAudio(input_audio) }],
-] satisfies [string, KnownPart][]);
+const KNOWN_PARTS: ReadonlyMap<unknown, KnownPart> = new Map(
+  Object.entries({
+    text: { members: membersOf("text"), collect: ({ text }, input) => collectText(text, input) },
+    refusal: { members: membersOf("refusal"), collect: ({ refusal }, input) => collectText(refusal, input) },
+    thinking: {
+      members: membersOf("thinking", "signature"),
+      collect: ({ thinking, signature }, input) => collectText(thinking, input) && collectText(signature, input),
+    },
+    redacted_thinking: { members: membersOf("data"), collect: ({ data }, input) => collectText(data, input) },
+    image_url: { members: membersOf("image_url"), collect: ({ image_url }, input) => collectImage(image_url, input) },
+    input_audio: {
+      members: membersOf("input_audio"),
+      collect: ({ input_audio }, input) => collectAudio(input_audio, input),
+    },
+    file: { members: membersOf("file"), collect: ({ file }, input) => collectFile(file, input) },
+  } satisfies Record<string, KnownPart>),
+);
 
 function membersOf(...names: readonly string[]): ReadonlySet<string> {
   return new Set([...COMMON_PART_MEMBERS, ...names]);
 }
 
 /**
- * Counts the media of messages. Text, inline audio and the text-like members are bounded by their bytes and count nothing; an
- * image counts as one; a file, and every part or member that is not known, counts as a file.
+ * Collects the input of messages: texts; images, audio and files in base64, which count by what they hold and not as text; and
+ * everything of unknown shape by its bytes, and as a file besides, because it may refer to something of any length.
  *
  * @throws Refusal 400 that names the content or part which has no shape that the API knows
  */
-export function countMedia(messages: readonly JsonObject[]): MediaCounts {
-  const counts = { text: 0, image: 0, file: 0 };
+export function collectMessages(messages: readonly JsonObject[], input: InputCollector): void {
   messages.forEach((message, index) => {
+    input.messages++;
     for (const [name, value] of Object.entries(message)) {
-      if (name === "content") for (const kind of kindsOfContent(value, `messages[${index}].content`)) counts[kind]++;
-      else counts[kindOfMember(name, value)]++;
+      if (name === "content") collectContent(value, `messages[${index}].content`, input);
+      else collectMember(name, value, input);
     }
   });
-  return { images: counts.image, files: counts.file };
 }
 
-function kindsOfContent(content: unknown, path: string): readonly PartKind[] {
-  if (content === null || typeof content === "string") return [];
+function collectContent(content: unknown, path: string, input: InputCollector): void {
+  if (content === null || typeof content === "string") return input.addText(content);
   if (!Array.isArray(content)) throw badField(path, "must be a string or an array of parts");
-  return content.map((part: unknown, index) => {
+  content.forEach((part: unknown, index) => {
     if (!isObject(part)) throw badField(`${path}[${index}]`, "must be an object");
-    return kindOfPart(part);
+    collectPart(part, input);
   });
 }
 
-function kindOfPart(part: JsonObject): PartKind {
+function collectPart(part: JsonObject, input: InputCollector): void {
   const known = KNOWN_PARTS.get(part["type"]);
-  const { cache_control: caching } = part;
-  if (known === undefined || !hasOnly(part, known.members)) return "file";
-  return isEmpty(caching) || isCacheControl(caching) ? known.kindOf(part) : "file";
+  const { cache_control: caching, prompt_cache_breakpoint: breakpoint } = part;
+  const hasKnownShape = known !== undefined && hasOnly(part, known.members);
+  if (hasKnownShape && (isEmpty(caching) || isCacheControl(caching)) && known.collect(part, input)) {
+    input.addOther(caching);
+    input.addOther(breakpoint);
+    input.addNames(part, known.members);
+  } else addUnknown(part, input);
 }
 
-function kindOfMember(name: string, value: unknown): PartKind {
-  return isEmpty(value) || TEXT_MEMBERS.get(name)?.(value) === true ? "text" : "file";
+/** Adds a value of unknown kind. */
+function addUnknown(value: unknown, input: InputCollector, name = ""): void {
+  input.addOther(name);
+  input.addOther(value);
+  input.addMedium({ kind: "file", base64: undefined, mediaType: undefined });
+}
+
+/** Roles and values of that kind: templates make them a token or two, which the allowance for a message covers. */
+const MAX_ROLE_CHARS = 20;
+
+function collectMember(name: string, value: unknown, input: InputCollector): void {
+  if (isEmpty(value)) {
+    if (!TEXT_MEMBERS.has(name)) input.addOther(name);
+    return input.addOther(value);
+  }
+  if (TEXT_MEMBERS.get(name)?.(value) !== true) return addUnknown(value, input, name);
+  if (name === "role" && String(value).length <= MAX_ROLE_CHARS) return;
+  if (name === "tool_calls" && Array.isArray(value)) input.toolCalls += value.length;
+  if (name === "function_call") input.toolCalls++;
+  input.addTextsOf(value);
 }
 
 function isText(value: unknown): boolean {
@@ -118,6 +145,15 @@ function isText(value: unknown): boolean {
 
 function isListOf(isElement: (element: unknown) => boolean): (value: unknown) => boolean {
   return (value) => Array.isArray(value) && value.every(isElement);
+}
+
+const TEXT_PARTS: ReadonlySet<unknown> = new Set(["text", "refusal", "thinking", "redacted_thinking"]);
+
+function isTextPart(part: unknown): boolean {
+  if (!isObject(part) || !TEXT_PARTS.has(part["type"])) return false;
+  const known = KNOWN_PARTS.get(part["type"]);
+  const isTextOrCaching = (value: unknown) => isEmpty(value) || isText(value) || isCacheControl(value);
+  return known !== undefined && hasOnly(part, known.members) && Object.values(part).every(isTextOrCaching);
 }
 
 function isToolCall(call: unknown): boolean {
@@ -140,21 +176,43 @@ function isCacheControl(value: unknown): boolean {
   return isObject(value) && hasOnly(value, new Set(["type", "ttl", "scope"]));
 }
 
-function kindOfText(text: unknown): PartKind {
-  return typeof text === "string" || isEmpty(text) ? "text" : "file";
+function collectText(text: unknown, input: InputCollector): boolean {
+  if (typeof text !== "string" && !isEmpty(text)) return false;
+  input.addText(text);
+  return true;
 }
 
 /** Extensions of files that some upstreams accept in place of an image, and bill as such a file. */
 const OTHER_MEDIA =
   /\.(?:pdf|txt|md|csv|html?|docx?|xlsx?|pptx?|mp4|m4v|mov|avi|webm|mkv|mpe?g|flv|wmv|3gpp?|mp3|wav|og[agv]|opus|flac|aac|m4a|aiff?)(?![a-z0-9])/i;
 
-function kindOfImage(image: unknown): PartKind {
-  const { url, format } = isObject(image) ? image : { url: image };
-  if (isObject(image) && !hasOnly(image, new Set(["url", "detail", "format"]))) return "file";
-  if (!isEmpty(format) && !(typeof format === "string" && format.startsWith("image/"))) return "file";
-  if (typeof url !== "string") return "file";
-  if (/^data:/i.test(url)) return /^data:image\//i.test(url) ? "image" : "file";
-  return /^https?:/i.test(url) && !OTHER_MEDIA.test(unescaped(url)) ? "image" : "file";
+function collectImage(image: unknown, input: InputCollector): boolean {
+  const { url, format, detail } = isObject(image) ? image : { url: image };
+  if (isObject(image) && !hasOnly(image, IMAGE_MEMBERS)) return false;
+  if (!isEmpty(format) && !(typeof format === "string" && format.startsWith("image/"))) return false;
+  if (typeof url !== "string") return false;
+  if (isObject(image)) input.addNames(image, IMAGE_MEMBERS);
+  input.addOther(format);
+  input.addOther(detail);
+  if (/^data:/i.test(url)) {
+    const data = parseDataUrl(url);
+    if (data?.mediaType.startsWith("image/") !== true) return false;
+    input.addMedium({ kind: "image", base64: data.base64, detail });
+  } else {
+    if (!/^https?:/i.test(url) || OTHER_MEDIA.test(unescaped(url))) return false;
+    input.addMedium({ kind: "image", base64: undefined, detail });
+  }
+  return true;
+}
+
+/** Bound of the head of a data URL. */
+const MAX_HEAD_CHARS = 200;
+
+/** Parses a data URL in base64. @returns undefined for any other */
+function parseDataUrl(url: string): { readonly mediaType: string; readonly base64: string } | undefined {
+  const head = /^data:([^,;]*)(?:;[^,;]*)*;base64,/i.exec(url.slice(0, MAX_HEAD_CHARS));
+  if (head === null) return undefined;
+  return { mediaType: (head[1] ?? "").trim().toLowerCase(), base64: url.slice(head[0].length) };
 }
 
 /** Decodes percent-encoded ASCII. */
@@ -162,12 +220,32 @@ function unescaped(url: string): string {
   return url.replace(/%[2-7][0-9a-f]/gi, (escape) => String.fromCharCode(Number.parseInt(escape.slice(1), 16)));
 }
 
-/** Inline audio, in base64, has fewer tokens than bytes. A reference in its place may be of any length. */
-function kindOfAudio(audio: unknown): PartKind {
-  if (!isObject(audio) || !hasOnly(audio, new Set(["data", "format"]))) return "file";
+/** Length within which a reference has a character that base64 has not, e.g. the colon of a URL. */
+const MAX_REFERENCE_CHARS = 1_000;
+
+/** Adds inline audio. A reference in its place may be of any length. */
+function collectAudio(audio: unknown, input: InputCollector): boolean {
+  if (!isObject(audio) || !hasOnly(audio, AUDIO_MEMBERS)) return false;
   const { data, format } = audio;
-  if (!isEmpty(format) && typeof format !== "string") return "file";
-  return typeof data === "string" && /^[A-Za-z0-9+/=_\s-]*$/.test(data) ? "text" : "file";
+  if (!isEmpty(format) && typeof format !== "string") return false;
+  if (typeof data !== "string" || !/^[A-Za-z0-9+/=_\s-]*$/.test(data.slice(0, MAX_REFERENCE_CHARS))) return false;
+  input.addNames(audio, AUDIO_MEMBERS);
+  input.addOther(format);
+  input.addMedium({ kind: "audio", base64: data, format });
+  return true;
+}
+
+/** Adds an inline file. A reference in its place may be of any length. */
+function collectFile(file: unknown, input: InputCollector): boolean {
+  if (!isObject(file) || !hasOnly(file, FILE_MEMBERS)) return false;
+  const { file_data: data, filename } = file;
+  if (typeof data !== "string" || !(isEmpty(filename) || typeof filename === "string")) return false;
+  const parsed = parseDataUrl(data);
+  if (parsed === undefined) return false;
+  input.addNames(file, FILE_MEMBERS);
+  input.addText(filename);
+  input.addMedium({ kind: "file", ...parsed });
+  return true;
 }
 
 /** True if all members of an object but these are empty. */

@@ -69,9 +69,9 @@ interface Asked extends PricedMembers {
 /** Audio in the input of a request: some, perhaps some in a file of unknown kind, or none. */
 type InputAudio = "some" | "perhaps" | "none";
 
-function inputAudioOf({ text, media }: ChatRequest): InputAudio {
-  if (text.includes('"input_audio"')) return "some";
-  return media.files > 0 ? "perhaps" : "none";
+function inputAudioOf({ input: { media } }: ChatRequest): InputAudio {
+  if (media.some(({ kind }) => kind === "audio")) return "some";
+  return media.some(({ kind }) => kind === "file") ? "perhaps" : "none";
 }
 
 /**

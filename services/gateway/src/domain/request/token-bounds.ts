@@ -1,4 +1,8 @@
+import type { CountUrgency, TokenCounter } from "../ports/token-counter.ts";
+import { hasOpenAiTemplate } from "../tokens/model-families.ts";
+import { boundTexts } from "../tokens/text-bound.ts";
 import type { ChatRequest } from "./chat-request.ts";
+import type { SentInput } from "./input-collector.ts";
 import type { Model } from "./model-directory.ts";
 
 /** Upper bounds of the tokens of a request. */
@@ -9,37 +13,101 @@ export interface TokenBounds {
   readonly outputTokensMax: number;
 }
 
+/** Bounds that can be tightened by counting the tokens of texts. */
+export interface LooseBounds extends TokenBounds {
+  /** Undefined if the bounds are as tight as they can be. */
+  readonly loose?: LooseTexts | undefined;
+}
+
+/** Texts of a request that are bounded and not counted. */
+interface LooseTexts {
+  readonly texts: readonly string[];
+  /** Their part of the input bound. */
+  readonly tokensMax: number;
+  /** Bound of the remaining input. */
+  readonly otherTokensMax: number;
+  readonly tokenizer: Model["tokenizer"];
+}
+
 /** The parts of a model that its bounds depend on. */
-export type BoundedModel = Pick<Model, "defaultOutputTokens" | "tokenizer">;
+export type BoundedModel = Partial<Pick<Model, "id">> & Pick<Model, "defaultOutputTokens" | "tokenizer">;
 
 /** Output bound of a choice for which the client gives none: without a bound, no amount could be reserved. */
 export const DEFAULT_OUTPUT_TOKENS = 4096;
 
-/** Allowance for chat templates and hidden system prompts that upstreams add. */
-const TEMPLATE_TOKENS = 128;
-/** Allowance for the system prompt that upstreams add to a request with tools; Anthropic counts up to 530. */
-const TOOL_PROMPT_TOKENS = 600;
+/** Tokens that an upstream adds to what it is sent. */
+interface TemplateTokens {
+  /** Chat template and hidden system prompt. */
+  readonly request: number;
+  readonly message: number;
+  readonly toolCall: number;
+  /** System prompt of a request with tools. */
+  readonly tools: number;
+}
+
+/** OpenAI's own template: 3 tokens, and 3 or 4 a message. */
+const OPENAI_TEMPLATE: TemplateTokens = { request: 12, message: 5, toolCall: 12, tools: 40 };
+/** Any template. Anthropic counts up to 530 tokens for the prompt of tools. */
+const ANY_TEMPLATE: TemplateTokens = { request: 128, message: 10, toolCall: 20, tools: 600 };
+
 /** Allowance for an image. The dearest is of gpt-4o-mini: 2,833 + 5,667 for each of at most 8 tiles. */
 const IMAGE_TOKENS = 50_000;
 /** Allowance for a file, which may fill the whole context. */
 const FILE_TOKENS = 1_000_000;
 
 /**
- * Bounds a request without tokenising it, which a hostile body can make slow. A token of text is at least one byte, and
- * JSON escapes only add bytes; images and files are references that no byte count bounds, so each has an allowance.
+ * Bounds a request at once, without counting its tokens, which long texts make slow. Texts are bounded by their characters,
+ * media by what they hold, everything else by its bytes: a token is at least one byte.
  */
 export function boundTokens(
   request: ChatRequest,
-  { defaultOutputTokens = DEFAULT_OUTPUT_TOKENS }: BoundedModel = {},
-): TokenBounds {
-  const { images, files } = request.media;
-  const added = TEMPLATE_TOKENS + (request.hasTools ? TOOL_PROMPT_TOKENS : 0);
-  const input = request.bytes.length + added + images * IMAGE_TOKENS + files * FILE_TOKENS;
+  { id = "", tokenizer, defaultOutputTokens = DEFAULT_OUTPUT_TOKENS }: BoundedModel = {},
+): LooseBounds {
+  const { input } = request;
+  const template = hasOpenAiTemplate(id) ? OPENAI_TEMPLATE : ANY_TEMPLATE;
+  const tokensMax = boundTexts(input.texts);
+  const otherTokensMax = input.otherBytes + tokensOfTemplate(input, template, request.hasTools) + tokensOfMedia(input);
   return {
-    inputTokensMax: Math.min(input, MAX_INPUT_TOKENS),
+    inputTokensMax: Math.min(tokensMax + otherTokensMax, MAX_INPUT_TOKENS),
     outputTokensMax: (request.output?.bounded ?? defaultOutputTokens) * request.choices,
+    loose: { texts: input.texts, tokensMax, otherTokensMax, tokenizer },
   };
 }
 
 /** Largest input bound that the admission API accepts. */
 const MAX_INPUT_TOKENS = 1_000_000_000;
+
+function tokensOfTemplate({ messages, toolCalls }: SentInput, template: TemplateTokens, hasTools: boolean): number {
+  const ofMessages = messages * template.message + toolCalls * template.toolCall;
+  return template.request + ofMessages + (hasTools ? template.tools : 0);
+}
+
+function tokensOfMedia({ media }: SentInput): number {
+  return media.reduce((sum, { kind, base64 = "" }) => {
+    if (kind === "image") return sum + IMAGE_TOKENS;
+    return sum + (kind === "file" ? FILE_TOKENS : base64.length);
+  }, 0);
+}
+
+/** Bound of the tokens of texts from which they are counted before the reservation, so that it is not much more than they cost. */
+const EAGER_TOKENS = 1_000;
+
+/** Counts the texts of bounds that are so loose that the reservation would keep other requests out. */
+export async function tightenEagerly(bounds: LooseBounds, counter: TokenCounter): Promise<LooseBounds> {
+  const isLarge = bounds.loose !== undefined && bounds.loose.tokensMax > EAGER_TOKENS;
+  return isLarge ? tightenBounds(bounds, counter, "eager") : bounds;
+}
+
+/** Tightens bounds by counting the tokens of their texts. */
+export async function tightenBounds(
+  { inputTokensMax, outputTokensMax, loose }: LooseBounds,
+  counter: TokenCounter,
+  urgency: CountUrgency = "required",
+): Promise<LooseBounds> {
+  if (loose === undefined) return { inputTokensMax, outputTokensMax };
+  const counted = await counter.count(loose.texts, loose.tokenizer, urgency);
+  return {
+    inputTokensMax: Math.min(Math.min(loose.tokensMax, counted) + loose.otherTokensMax, MAX_INPUT_TOKENS),
+    outputTokensMax,
+  };
+}
