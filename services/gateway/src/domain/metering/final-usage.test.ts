@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { answeringUpstream } from "../../../test/fake-upstream.ts";
-import { BODY, MICRO, pipelineUnderTest } from "../../../test/pipeline-under-test.ts";
+import { BODY, MICRO, reservationOf, pipelineUnderTest } from "../../../test/pipeline-under-test.ts";
 import { fakeReply } from "../../../test/fake-reply.ts";
 import type { CancelReason } from "../ports/reply.ts";
 import { UpstreamFault } from "../ports/upstream.ts";
@@ -112,8 +112,8 @@ describe.each(Object.keys(DIALECTS))("usage that is reported %s", (dialect) => {
 });
 
 describe("usage of a stream that ends early", () => {
-  /** Input as counted: a token for each byte, and those of the template. */
-  const counted = JSON.stringify({ ...STREAM, n: 1 }).length + 128;
+  /** Bound of the input. */
+  const counted = Number(reservationOf(STREAM) / MICRO) - 6;
 
   it("is exact once every choice is finished, though [DONE] never comes", async () => {
     const events = [piece(0), finish(0), usageAlone(usageOf(1))];
@@ -173,7 +173,7 @@ describe("a whole answer", () => {
     await serve({ ...BODY, max_tokens: 300 });
     return usage.settlements[0];
   };
-  const counted = JSON.stringify({ ...BODY, max_tokens: 300 }).length + 128;
+  const counted = Number(reservationOf(BODY) / MICRO) - 6;
 
   it("that has text and reports no output is estimated by its text", async () => {
     const message = { content: "hello" };

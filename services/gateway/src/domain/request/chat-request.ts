@@ -186,7 +186,7 @@ function optionalInteger(body: JsonObject, field: string, max: number): number |
 
 /** Members whose JSON models read as text. */
 const TEXT_MEMBERS = new Set(["tools", "functions", "response_format"]);
-/** Members that models do not read where their value is a number, `true`, `false` or `null`. */
+/** Members that models do not read, but for a word, where their value is short. */
 const PARAMETERS = new Set([
   "frequency_penalty",
   "logprobs",
@@ -195,14 +195,23 @@ const PARAMETERS = new Set([
   "n",
   "parallel_tool_calls",
   "presence_penalty",
+  "prompt_cache_key",
+  "reasoning_effort",
+  "safety_identifier",
   "seed",
+  "service_tier",
   "store",
   "stream",
+  "stream_options",
   "temperature",
   "top_k",
   "top_logprobs",
   "top_p",
+  "user",
+  "verbosity",
 ]);
+/** Bound of such a value. */
+const MAX_PARAMETER_CHARS = 80;
 
 /** Collects the input of a request. Members beside the messages that add input count as a file each: the operator has allowed them. */
 function collectInput(
@@ -216,7 +225,7 @@ function collectInput(
   for (const { key, start, end } of members) {
     const name = key.toLowerCase();
     if (key === "messages" || key === "model") continue;
-    if (PARAMETERS.has(key) && typeof body[key] !== "string" && !isNested(body[key])) continue;
+    if (PARAMETERS.has(key) && end - start <= MAX_PARAMETER_CHARS) continue;
     const json = text.slice(start, end);
     if (TEXT_MEMBERS.has(key)) input.addText(json);
     else input.addOther(key + json);
@@ -224,10 +233,6 @@ function collectInput(
     input.addMedium({ kind: "file", base64: undefined, mediaType: undefined });
   }
   return input;
-}
-
-function isNested(value: unknown): boolean {
-  return typeof value === "object" && value !== null;
 }
 
 /** Members of a tool that the client runs. */
