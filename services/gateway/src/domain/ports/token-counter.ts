@@ -1,8 +1,8 @@
 import type { TokenizerName } from "../request/model-directory.ts";
 
 /**
- * How long a count may take. `eager`: it makes a reservation smaller, and is given up soon. `required`: without it a request may
- * be refused, or its output bound lowered.
+ * Urgency of a count. `eager`: it makes a reservation smaller, and is given up soon. `required`: without it a request may be
+ * refused, or its output bound lowered.
  */
 export type CountUrgency = "eager" | "required";
 
