@@ -135,7 +135,7 @@ export class AnswerStream {
       if (data === undefined) return [];
       checkJson(data, MAX_ANSWER_VALUES);
       const isWhole = isEnd(event) || isObject(parseJsonOrUndefined(data));
-      return isWhole ? [{ ...event, raw: Buffer.concat([raw, Buffer.from("\n\n")]) }] : [];
+      return isWhole ? [{ ...event, raw: withBlankLine(raw) }] : [];
     });
   }
 
@@ -170,7 +170,7 @@ export class AnswerStream {
     const isFirst = !this.#hasData;
     this.#hasData = true;
     if (this.isDone) {
-      meter.absorb(data);
+      if (meter.usage === undefined && !hasOutput(data)) meter.absorb(data);
       return undefined;
     }
     if (isEnd(event)) {
@@ -195,6 +195,10 @@ export class AnswerStream {
     if (meter.isExhausted) this.#isOver = true;
     return isVisible && !meter.isExhausted ? event : undefined;
   }
+}
+
+function withBlankLine(raw: Buffer): Buffer {
+  return /(?:\r\r|\n\n)$/.test(raw.subarray(-2).toString("latin1")) ? raw : Buffer.concat([raw, Buffer.from("\n\n")]);
 }
 
 /** Matches a choice that the upstream says has failed. */

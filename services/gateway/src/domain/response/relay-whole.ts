@@ -41,7 +41,7 @@ export async function relayWhole(
 /** Passes a stream that nobody asked for on, as the whole answer that its chunks make up. Never throws. */
 export async function relayAssembled(body: AsyncIterable<Uint8Array>, context: RelayContext): Promise<RelayResult> {
   const { reply, guard } = context;
-  const answer = new AnswerStream(body, context, reply.signal);
+  const answer = new AnswerStream(body, { ...context, wantsUsageChunk: true }, reply.signal);
   const completion = new AssembledCompletion();
   let size = 0;
   try {

@@ -61,7 +61,8 @@ function wordsOf(value: unknown, depth: number): UpstreamWords {
 /** Words of a text: JSON, the title of a page, an event of a stream, or the message itself. */
 function wordsOfText(text: string, depth: number): UpstreamWords {
   const trimmed = text.trim();
-  if (trimmed.startsWith("{") || trimmed.startsWith("[")) return wordsOfJson(trimmed, depth);
+  if (/^(?:null|true|false|-?\d[\d.]*)$/.test(trimmed)) return NO_WORDS;
+  if (/^(?:[{[]|".*"$)/.test(trimmed)) return wordsOfJson(trimmed, depth);
   if (/^(?:event|data|error):/.test(trimmed)) {
     const data = /(?:^|\n)(?:data|error):\s*([^\r\n]+)/.exec(trimmed)?.[1];
     return data === undefined ? NO_WORDS : wordsOf(data, depth + 1);
