@@ -170,7 +170,7 @@ export class AnswerStream {
     const isFirst = !this.#hasData;
     this.#hasData = true;
     if (this.isDone) {
-      if (meter.usage === undefined && !hasOutput(data)) meter.absorb(data);
+      if (meter.usage === undefined && isUsage(data)) meter.absorb(data);
       return undefined;
     }
     if (isEnd(event)) {
@@ -199,6 +199,11 @@ export class AnswerStream {
 
 function withBlankLine(raw: Buffer): Buffer {
   return /(?:\r\r|\n\n)$/.test(raw.subarray(-2).toString("latin1")) ? raw : Buffer.concat([raw, Buffer.from("\n\n")]);
+}
+
+/** True for a usage chunk, which some upstreams send behind the end. */
+function isUsage(data: string): boolean {
+  return /"usage"\s*:\s*\{/.test(data) && !/"(?:delta|message)"\s*:/.test(data);
 }
 
 /** Matches a choice that the upstream says has failed. */
