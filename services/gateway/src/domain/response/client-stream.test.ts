@@ -99,10 +99,10 @@ describe("a stream whose upstream thinks", () => {
       guardrails,
     });
     const reply = fakeReply();
-    let isServed = false;
-    const served = serve(STREAM, reply).then(() => (isServed = true));
+    const settled = usage.settlements;
+    const served = serve(STREAM, reply);
     // The patterns are compiled meanwhile, in turns of the event loop that no fake clock counts.
-    while (!isServed) {
+    while (settled.length === 0) {
       await vi.advanceTimersByTimeAsync(HEARTBEAT_MS / 10);
       await setImmediate();
     }

@@ -32,7 +32,7 @@ const event = fc.oneof(
       data([{ error: { message: "m" } }] as object),
       "event: error\ndata: {}",
       data({ choices: [{ index: 0, delta: {}, finish_reason: "error" }] }),
-      data({ choices: [], x: `${"[".repeat(70)}` }),
+      data({ choices: [], x: "[".repeat(70) }),
       `data: {"choices":[],"x":${"[".repeat(70)}${"]".repeat(70)}}`,
     ),
   },
@@ -106,7 +106,7 @@ async function outcomeOf(chunks: readonly Buffer[], isBroken: boolean, body: obj
   return {
     text: reply.text,
     status: reply.status,
-    refusal: refusal && { ...refusal, message: refusal.message, cause: undefined },
+    refusal: [refusal?.status, refusal?.code, refusal?.message, refusal?.retryable],
     row,
   };
 }
