@@ -12,6 +12,13 @@ export interface RunningProcess {
   readonly log: Logger;
   /** Components in the order of their start; they are stopped in reverse. */
   readonly components: readonly Component[];
+  /** Loads again what can change while the process runs. Called for SIGHUP; does not throw. */
+  readonly reload?: () => void;
+}
+
+export interface ProcessOptions {
+  /** True if SIGHUP calls `reload`, also one that arrives during the start. Else it ends the process. False by default. */
+  readonly reloadsOnHangUp?: boolean;
 }
 
 /** Longest time from a stop signal to the exit. A supervisor must wait longer before it kills the process. */
@@ -22,7 +29,15 @@ export const STOP_TIMEOUT_MS = 10_000;
  * order; after `STOP_TIMEOUT_MS` the process exits with 1 all the same. A process that cannot start writes why to stderr, in one
  * line, and exits with 1.
  */
-export async function runProcess(start: () => Promise<RunningProcess>): Promise<void> {
+export async function runProcess(
+  start: () => Promise<RunningProcess>,
+  { reloadsOnHangUp = false }: ProcessOptions = {},
+): Promise<void> {
+  let reload = (): void => {
+    isReloadRequested = true;
+  };
+  let isReloadRequested = false;
+  if (reloadsOnHangUp) process.on("SIGHUP", () => reload());
   const stopRequested = new Promise<string>((resolve) => {
     for (const signal of ["SIGTERM", "SIGINT"] as const) process.on(signal, resolve);
     process.on("disconnect", () => resolve("supervisor gone"));
@@ -30,6 +45,8 @@ export async function runProcess(start: () => Promise<RunningProcess>): Promise<
   try {
     const running = await start();
     running.log.info("started");
+    reload = () => running.reload?.();
+    if (isReloadRequested) reload();
     const cause = await stopRequested;
     running.log.info({ cause }, "stopping");
     setTimeout(() => exitAfterTimeout(running.log), STOP_TIMEOUT_MS).unref();

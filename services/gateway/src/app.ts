@@ -10,8 +10,8 @@ import { createUsageLog } from "./clients/usage-log.ts";
 import type { Config } from "./config.ts";
 import { createDenialRecorder } from "./domain/metering/denial-recorder.ts";
 import { createGuards } from "./domain/guardrails/guard.ts";
-import { createModelDirectory } from "./domain/request/model-directory.ts";
 import { createPipeline } from "./domain/pipeline.ts";
+import type { ServedProviders } from "./domain/provider-set.ts";
 import type { SecretRedactor } from "./domain/response/secret-redactor.ts";
 import type { Upstream } from "./domain/ports/upstream.ts";
 import { createSettlements } from "./domain/metering/settlements.ts";
@@ -21,39 +21,35 @@ import { startHttpServer } from "./handlers/http-server.ts";
 import { inferenceRoutes } from "./handlers/inference.ts";
 import { managementRoutes, type ServiceName, unknownMethod } from "./handlers/management.ts";
 import { createRouter, type Route } from "./handlers/router.ts";
-import { createRedaction, type Provider } from "./providers/providers.ts";
+import { LoadedProviders, warnOfUnknownPrices } from "./providers/loaded-providers.ts";
+import type { Provider } from "./providers/providers.ts";
 import { createEchoUpstream } from "./upstreams/echo-upstream.ts";
 import { createOpenAiUpstream } from "./upstreams/openai-upstream.ts";
 import { redactingUpstream } from "./upstreams/redacting-upstream.ts";
 
 export async function startGateway(config: Config): Promise<RunningProcess> {
-  const redaction = createRedaction(config.providers);
-  const log = createLogger("gateway", redaction.text, config.logLevel);
+  const { providers, loadProviders: load } = config;
+  const loaded = new LoadedProviders({ providers, load, open: openUpstream, clock: Date.now });
+  const redact = (text: string): string => loaded.redact(text);
+  const log = createLogger("gateway", redact, config.logLevel);
   for (const warning of config.warnings) log.warn(warning);
-  for (const { name, models, unpriced } of config.providers) {
-    const refused = models.flatMap(({ id, isPriceRefused }) => (isPriceRefused === true ? [id] : []));
-    const charged = unpriced.filter((id) => !refused.includes(id));
-    if (charged.length > 0)
-      log.warn({ provider: name, models: charged }, "no known price: charged at 10/30 USD per Mtok");
-    if (refused.length > 0) log.warn({ provider: name, models: refused }, "no known price: refused");
-  }
+  warnOfUnknownPrices(providers, log);
   const { nats, spoolFolder: folder, spoolMaxBytes: maxBytes, natsOutage } = config;
   const publisher = openPublisher({ nats, log, name: "gateway", folder, maxBytes, natsOutage });
-  const upstreams = openUpstreams(config.providers, redaction.secrets, Date.now);
-  const { routes, components } = wireGateway({ config, publisher, upstreams, log, clock: Date.now });
+  const { routes, components } = wireGateway({ config, publisher, providers: loaded, log, clock: Date.now });
   const bodies = new BodyBudget(config.maxBodyBytes);
-  const router = createRouter({ routes, unknownMethod, bodies, redact: redaction.text, log, clock: Date.now });
+  const router = createRouter({ routes, unknownMethod, bodies, redact, log, clock: Date.now });
   const server = await startHttpServer({ ...config, handle: router.handle, cancelAll: router.cancelAll });
-  return { log, components: [publisher, upstreamsComponent(upstreams), ...components, server] };
+  return { log, components: [publisher, loaded, ...components, server], reload: () => loaded.reload(log) };
 }
 
 export interface GatewayWiring {
   readonly config: Pick<
     Config,
-    "serviceToken" | "authUrl" | "policyUrl" | "usageUrl" | "providers" | "natsOutage" | "maxRequestBytes"
+    "serviceToken" | "authUrl" | "policyUrl" | "usageUrl" | "natsOutage" | "maxRequestBytes"
   >;
   readonly publisher: EventPublisher;
-  readonly upstreams: ReadonlyMap<string, Upstream>;
+  readonly providers: ServedProviders;
   readonly log: Logger;
   readonly clock: Clock;
 }
@@ -66,7 +62,7 @@ export interface Gateway {
 }
 
 /** Wires the gateway without its process and its server. Only the pipeline gets the upstreams. */
-export function wireGateway({ config, publisher, upstreams, log, clock }: GatewayWiring): Gateway {
+export function wireGateway({ config, publisher, providers, log, clock }: GatewayWiring): Gateway {
   const { serviceToken, authUrl, policyUrl, usageUrl } = config;
   const auth = serviceTransport({ url: authUrl, serviceToken, log });
   const policy = serviceTransport({ url: policyUrl, serviceToken, log });
@@ -79,23 +75,18 @@ export function wireGateway({ config, publisher, upstreams, log, clock }: Gatewa
   const settlements = createSettlements({ admissions, usageLog, log });
   const denialRecorder = createDenialRecorder({ usageLog, settlements, log, clock });
   const tokenCounter = createTokenCounter(log);
-  tokenCounter.load(config.providers.flatMap(({ models }) => models.map(({ tokenizer }) => tokenizer)));
-  const directory = createModelDirectory(
-    config.providers.flatMap(({ models }) => models),
-    (provider, id) => config.providers.find(({ name }) => name === provider)?.findPriced(id),
-  );
+  tokenCounter.load(providers.current.directory.models.map(({ tokenizer }) => tokenizer));
   const { verify: verifyKey, subscribe: subscribeToKey } = verifier;
   const guardOf = createGuards(guardrails);
   const serve = createPipeline({
     subscribeToKey,
-    directory,
+    providers,
     guardOf,
     admissions,
     usageLog,
     settlements,
     denialRecorder,
     tokenCounter,
-    upstreams,
     log,
     clock,
   });
@@ -107,10 +98,9 @@ export function wireGateway({ config, publisher, upstreams, log, clock }: Gatewa
     { name: "spool", isReachable: () => Promise.resolve(publisher.acceptsNew()) },
     ...management.dependencies,
   ];
-  const configuredAt = Math.floor(clock() / 1000);
   const { maxRequestBytes } = config;
   const routes = [
-    ...inferenceRoutes({ serve, verifyKey, guardOf, directory, configuredAt, maxRequestBytes }),
+    ...inferenceRoutes({ serve, verifyKey, guardOf, providers, maxRequestBytes }),
     ...managementRoutes({ relays: management.relays, authenticate: createAuthenticate(verifyKey) }),
     healthRoute(dependencies, clock),
   ];
@@ -142,23 +132,7 @@ function openManagement(urls: Readonly<Record<ServiceName, string>>, serviceToke
   return { relays, dependencies };
 }
 
-export function openUpstreams(
-  providers: readonly Provider[],
-  secrets: SecretRedactor,
-  clock: Clock,
-): ReadonlyMap<string, Upstream> {
-  const opened = providers.map(({ name, upstream }) => {
-    const open = upstream === "echo" ? createEchoUpstream(clock) : createOpenAiUpstream(upstream);
-    return [name, redactingUpstream(open, secrets)] as const;
-  });
-  return new Map(opened);
-}
-
-function upstreamsComponent(upstreams: ReadonlyMap<string, Upstream>): Component {
-  return {
-    name: "upstreams",
-    async stop() {
-      await Promise.all([...upstreams.values()].map((upstream) => upstream.close()));
-    },
-  };
+function openUpstream({ upstream }: Provider, secrets: SecretRedactor): Upstream {
+  const opened = upstream === "echo" ? createEchoUpstream(Date.now) : createOpenAiUpstream(upstream);
+  return redactingUpstream(opened, secrets);
 }

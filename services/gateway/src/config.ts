@@ -20,6 +20,8 @@ export interface Config extends ServerConfig {
   /** Behaviour while NATS is disconnected: `spool` syncs events to the disk, `refuse` refuses requests. */
   readonly natsOutage: "spool" | "refuse";
   readonly providers: readonly Provider[];
+  /** Loads the providers again, as their file and the files of their keys are now. @throws ConfigurationError */
+  readonly loadProviders: () => readonly Provider[];
   /** Log lines about settings that have no effect in this version. */
   readonly warnings: readonly string[];
 }
@@ -45,18 +47,13 @@ export function readConfig(variables: Readonly<Record<string, string | undefined
     readSettings,
   );
   const variable = (name: string): string | undefined => variables[name];
-  const providers = loadProviders({
-    file: providersFile,
-    echo: echo === "on",
-    openAiApiKey,
-    unknownPrices,
-    variable,
-  });
+  const sources = { file: providersFile, echo: echo === "on", openAiApiKey, unknownPrices, variable };
+  const load = (): readonly Provider[] => loadProviders(sources);
   const warnings =
     anthropicApiKey === undefined
       ? []
       : ["ANTHROPIC_API_KEY is set, but this version serves no anthropic upstreams: it has no effect"];
-  return Object.freeze({ ...settings, providers, warnings });
+  return Object.freeze({ ...settings, providers: load(), loadProviders: load, warnings });
 }
 
 function readSettings(env: Environment) {

@@ -2,4 +2,4 @@ import { runProcess } from "@routeplane/runtime";
 import { startGateway } from "./app.ts";
 import { readConfig } from "./config.ts";
 
-await runProcess(() => startGateway(readConfig(process.env)));
+await runProcess(() => startGateway(readConfig(process.env)), { reloadsOnHangUp: true });

@@ -5,6 +5,7 @@ import { createDenialRecorder } from "../src/domain/metering/denial-recorder.ts"
 import { createGuards } from "../src/domain/guardrails/guard.ts";
 import { createModelDirectory, type Model } from "../src/domain/request/model-directory.ts";
 import { createPipeline } from "../src/domain/pipeline.ts";
+import { ProviderSet } from "../src/domain/provider-set.ts";
 import type { AppliedGuardrail } from "../src/domain/ports/guardrail-directory.ts";
 import { createSettlements } from "../src/domain/metering/settlements.ts";
 import { BodyBudget } from "../src/handlers/body-budget.ts";
@@ -70,6 +71,7 @@ export async function startGuardedGateway(options: GuardedGatewayOptions): Promi
     ["vendor", upstream],
     ["other", upstream],
   ]);
+  const providers = { current: new ProviderSet(directory, upstreams, new Date()) };
   const denialRecorder = createDenialRecorder({ usageLog: usage, settlements, log, clock: Date.now });
   const ports = {
     admissions,
@@ -77,17 +79,16 @@ export async function startGuardedGateway(options: GuardedGatewayOptions): Promi
     settlements,
     denialRecorder,
     tokenCounter: fakeTokenCounter(),
-    upstreams,
+    providers,
     log,
     clock: Date.now,
   };
-  const serve = createPipeline({ subscribeToKey: fakeVerification(verifyKey), directory, guardOf, ...ports });
+  const serve = createPipeline({ subscribeToKey: fakeVerification(verifyKey), guardOf, ...ports });
   const routes = inferenceRoutes({
     serve,
     verifyKey,
     guardOf,
-    directory,
-    configuredAt: 0,
+    providers,
     maxRequestBytes: 50_000_000,
   });
   const router = createRouter({

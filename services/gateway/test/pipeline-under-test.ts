@@ -4,6 +4,7 @@ import { createDenialRecorder } from "../src/domain/metering/denial-recorder.ts"
 import { createGuards } from "../src/domain/guardrails/guard.ts";
 import { createModelDirectory, type Model } from "../src/domain/request/model-directory.ts";
 import { createPipeline, type PipelineDependencies } from "../src/domain/pipeline.ts";
+import { ProviderSet } from "../src/domain/provider-set.ts";
 import type { GuardrailDirectory } from "../src/domain/ports/guardrail-directory.ts";
 import type { Upstream } from "../src/domain/ports/upstream.ts";
 import type { Refusal } from "../src/domain/errors/refusal.ts";
@@ -50,7 +51,7 @@ interface PipelineUnderTestOptions {
   readonly budget?: FakeAdmissions;
   readonly usage?: ReturnType<typeof fakeUsageLog>;
   readonly guardrails?: GuardrailDirectory;
-  readonly overrides?: Partial<PipelineDependencies>;
+  readonly overrides?: Partial<PipelineDependencies & Pick<ProviderSet, "directory" | "upstreams">>;
 }
 
 export function pipelineUnderTest(options: PipelineUnderTestOptions = {}): PipelineUnderTest {
@@ -71,16 +72,16 @@ export function pipelineUnderTest(options: PipelineUnderTestOptions = {}): Pipel
   const settlements = createSettlements({ admissions: budget, usageLog: usage, log });
   const { clock = Date.now } = overrides;
   const denialRecorder = createDenialRecorder({ usageLog: usage, settlements, log, clock, ...overrides });
+  const { directory = createModelDirectory([MODEL]), upstreams = new Map([["echo", recordingUpstream]]) } = overrides;
   const serve = createPipeline({
     subscribeToKey: fakeVerification(async () => callerWith(["inference:*"])),
-    directory: createModelDirectory([MODEL]),
+    providers: { current: new ProviderSet(directory, upstreams, new Date()) },
     guardOf: createGuards(options.guardrails ?? fakeGuardrailDirectory([])),
     admissions: budget,
     usageLog: usage,
     settlements,
     denialRecorder,
     tokenCounter: fakeTokenCounter(),
-    upstreams: new Map([["echo", recordingUpstream]]),
     log,
     clock: Date.now,
     ...overrides,

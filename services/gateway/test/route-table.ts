@@ -1,6 +1,8 @@
 import type { Logger } from "@routeplane/runtime";
 import { createLogger } from "@routeplane/runtime";
 import { type Gateway, wireGateway } from "../src/app.ts";
+import { ProviderSet } from "../src/domain/provider-set.ts";
+import { createModelDirectory } from "../src/domain/request/model-directory.ts";
 import type { Upstream } from "../src/domain/ports/upstream.ts";
 import { boundTokens } from "../src/domain/request/token-bounds.ts";
 import type { Route } from "../src/handlers/router.ts";
@@ -21,19 +23,19 @@ export function wireUnservedGateway(log: Logger, onReached: () => void): Gateway
     close: async () => {},
   };
   const providers = loadProviders({ file: undefined, echo: true, openAiApiKey: undefined, variable: () => undefined });
+  const directory = createModelDirectory(providers.flatMap(({ models }) => models));
   const config = {
     serviceToken: "rps_x",
     authUrl: NOWHERE,
     policyUrl: NOWHERE,
     usageUrl: NOWHERE,
-    providers,
     natsOutage,
     maxRequestBytes: 1 << 20,
   };
   return wireGateway({
     config,
     publisher: fakeEventPublisher,
-    upstreams: new Map([["echo", upstream]]),
+    providers: { current: new ProviderSet(directory, new Map([["echo", upstream]]), new Date()) },
     log,
     clock: Date.now,
   });

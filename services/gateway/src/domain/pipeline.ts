@@ -30,11 +30,12 @@ import type { Reply } from "./ports/reply.ts";
 import type { TokenCounter } from "./ports/token-counter.ts";
 import type { Upstream, UpstreamAnswer } from "./ports/upstream.ts";
 import type { UsageLog } from "./ports/usage-log.ts";
+import type { ProviderSet, ServedProviders } from "./provider-set.ts";
 import type { RequestContext } from "./request-context.ts";
 import { type ChatRequest, parseChatRequest } from "./request/chat-request.ts";
 import { authenticate, authorise, type CredentialHeaders, INFERENCE_SCOPE } from "./request/credential.ts";
 import { parseIdempotencyKey } from "./request/idempotency-key.ts";
-import type { Model, ModelDirectory } from "./request/model-directory.ts";
+import type { Model } from "./request/model-directory.ts";
 import { priceRequest } from "./request/request-price.ts";
 import { tightenEagerly, type TokenBounds } from "./request/token-bounds.ts";
 import { type SendUpstream, UpstreamCalls } from "./request/upstream-calls.ts";
@@ -68,7 +69,7 @@ export interface InferenceCall {
 
 export interface PipelineDependencies {
   readonly subscribeToKey: SubscribeToKey;
-  readonly directory: ModelDirectory;
+  readonly providers: ServedProviders;
   /** Finds the guardrails of a key. @throws DomainError UNAVAILABLE if they are not known */
   readonly guardOf: (caller: CallingKey) => Promise<Guard>;
   readonly admissions: Admissions;
@@ -76,8 +77,6 @@ export interface PipelineDependencies {
   readonly settlements: Settlements;
   readonly denialRecorder: DenialRecorder;
   readonly tokenCounter: TokenCounter;
-  /** Upstreams, keyed by provider name. */
-  readonly upstreams: ReadonlyMap<string, Upstream>;
   readonly log: Logger;
   readonly clock: Clock;
   /** Maximum duration of a request; less than the life of a reservation, so that no request outlives its own. 10 min by default. */
@@ -91,31 +90,39 @@ export interface PipelineDependencies {
 const TOTAL_TIMEOUT_MS = 10 * 60_000;
 
 export function createPipeline(dependencies: PipelineDependencies): Serve {
-  const { subscribeToKey, directory, guardOf, log, meter = new JudgingMeter() } = dependencies;
+  const { subscribeToKey, providers, guardOf, log, meter = new JudgingMeter() } = dependencies;
   const upstreamCalls = new UpstreamCalls(log);
 
   return async (call) => {
     const timings = new Timings();
     const subscribe = (token: string) => subscribeToKey(token, (result) => cancelUnlessPermitted(call.reply, result));
     const { principal, release } = await authenticate(call.credential, subscribe);
+    const { current } = providers;
+    current.acquire();
     try {
-      await serve(call, authorise(principal, INFERENCE_SCOPE), timings);
+      await serve(call, authorise(principal, INFERENCE_SCOPE), current, timings);
     } catch (error) {
       if (call.reply.signal.aborted && !(error instanceof Refusal)) {
         throw refusalOfCancellation(cancelReasonOf(call.reply));
       }
       throw error;
     } finally {
+      current.release();
       release();
     }
   };
 
-  async function serve(call: InferenceCall, caller: CallingKey, timings: Timings): Promise<void> {
+  async function serve(
+    call: InferenceCall,
+    caller: CallingKey,
+    { directory, upstreams }: ProviderSet,
+    timings: Timings,
+  ): Promise<void> {
     const { reply } = call;
     const idempotencyKey = parseIdempotencyKey(call.idempotencyKey);
     const request = await parseChatRequest(await call.readBody(caller), reply.signal);
     const { model, billedModelFor } = priceRequest(directory, request, call.createdAt);
-    const upstream = upstreamOf(dependencies, model);
+    const upstream = upstreamOf(upstreams, model);
     const facts = factsOf(call, caller, request, model);
     const guard = await guardOf(caller);
     const decisions = new DecisionLog(guard);
@@ -143,7 +150,7 @@ export function createPipeline(dependencies: PipelineDependencies): Serve {
   }
 }
 
-function upstreamOf({ upstreams }: PipelineDependencies, { provider }: Model): Upstream {
+function upstreamOf(upstreams: ProviderSet["upstreams"], { provider }: Model): Upstream {
   const upstream = upstreams.get(provider);
   if (upstream === undefined) throw new Error(`the provider ${provider} has no upstream`);
   return upstream;

@@ -1,7 +1,8 @@
 import { authenticate, authorise, type CredentialHeaders, INFERENCE_SCOPE } from "../domain/request/credential.ts";
 import { judgeModel } from "@routeplane/guardrails";
 import type { Guard } from "../domain/guardrails/guard.ts";
-import type { Model, ModelDirectory } from "../domain/request/model-directory.ts";
+import type { ProviderSet, ServedProviders } from "../domain/provider-set.ts";
+import type { Model } from "../domain/request/model-directory.ts";
 import { modelAt, resolveModel } from "../domain/request/model-directory.ts";
 import type { InferenceCall, Serve } from "../domain/pipeline.ts";
 import type { CallingKey, VerifyKey } from "../domain/ports/key-verifier.ts";
@@ -14,16 +15,14 @@ export interface InferenceDependencies {
   readonly serve: Serve;
   readonly verifyKey: VerifyKey;
   readonly guardOf: (caller: CallingKey) => Promise<Guard>;
-  readonly directory: ModelDirectory;
-  /** Time at which the models were configured, in seconds since the epoch: `created` of every model. */
-  readonly configuredAt: number;
+  readonly providers: ServedProviders;
   /** Bound of the body of a request. */
   readonly maxRequestBytes: number;
 }
 
 /** Routes of the OpenAI-compatible API. */
 export function inferenceRoutes(dependencies: InferenceDependencies): readonly Route[] {
-  const { serve, verifyKey, guardOf, directory, configuredAt, maxRequestBytes } = dependencies;
+  const { serve, verifyKey, guardOf, providers, maxRequestBytes } = dependencies;
   /** Returns a predicate of the models that the key may call. */
   const allowedModels = async (exchange: Exchange): Promise<(model: Model) => boolean> => {
     const caller = authorise(await authenticate(credentialOf(exchange), verifyKey), INFERENCE_SCOPE);
@@ -43,8 +42,9 @@ export function inferenceRoutes(dependencies: InferenceDependencies): readonly R
       path: "/v1/models",
       reaches: "gateway",
       async handle(exchange) {
-        const models = directory.models.filter(await allowedModels(exchange));
-        const data = models.map((model) => toModelObject(model, directory, configuredAt));
+        const mayCall = await allowedModels(exchange);
+        const { current } = providers;
+        const data = current.directory.models.filter(mayCall).map((model) => toModelObject(model, current));
         await exchange.sendJson(200, { object: "list", data });
       },
     },
@@ -54,9 +54,10 @@ export function inferenceRoutes(dependencies: InferenceDependencies): readonly R
       reaches: "gateway",
       async handle(exchange, rest) {
         const mayCall = await allowedModels(exchange);
-        const model = resolveModel(directory, decode(rest));
+        const { current } = providers;
+        const model = resolveModel(current.directory, decode(rest));
         if (!mayCall(model)) throw modelNotFound(model.id);
-        await exchange.sendJson(200, toModelObject(model, directory, configuredAt));
+        await exchange.sendJson(200, toModelObject(model, current));
       },
     },
   ];
@@ -89,8 +90,9 @@ function credentialOf({ request: { headers, headersDistinct } }: Exchange): Cred
 }
 
 /** Renders a model, by its bare id unless that names another provider's model. */
-function toModelObject(model: Model, directory: ModelDirectory, created: number): object {
+function toModelObject(model: Model, { directory, loadedAt }: ProviderSet): object {
   const id = directory.find(model.id) === model ? model.id : `${model.provider}/${model.id}`;
+  const created = Math.floor(loadedAt.getTime() / 1000);
   return { id, object: "model", created, owned_by: model.provider };
 }
 

@@ -1,11 +1,9 @@
 import { readFileSync } from "node:fs";
 import { dirname } from "node:path";
-import { redactTokens } from "@routeplane/credentials";
 import { ConfigurationError } from "@routeplane/runtime";
 import type { Model, UnknownPrices } from "../domain/request/model-directory.ts";
 import { NO_MEMBER_RULES } from "../domain/request/member-rules.ts";
 import { tokenizerOf } from "../domain/tokens/model-families.ts";
-import { SecretRedactor } from "../domain/response/secret-redactor.ts";
 import type { OpenAiUpstreamOptions } from "../upstreams/openai-upstream.ts";
 import {
   createValues,
@@ -166,16 +164,4 @@ function readText(path: string, name: string): string {
   }
   if (bytes.length > MAX_FILE_BYTES) throw new ConfigurationError(`${name}: ${path} is larger than 1 MiB`);
   return bytes.toString("utf8");
-}
-
-export interface Redaction {
-  /** Redactor of the providers' keys. */
-  readonly secrets: SecretRedactor;
-  /** Replaces the providers' keys and tokens of this product in a text that the gateway writes: a log line or an error. */
-  readonly text: (text: string) => string;
-}
-
-export function createRedaction(providers: readonly Provider[]): Redaction {
-  const secrets = new SecretRedactor(providers.flatMap((provider) => provider.secrets));
-  return { secrets, text: (text) => secrets.text(redactTokens(text)) };
 }
