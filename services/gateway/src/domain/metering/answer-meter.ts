@@ -106,15 +106,19 @@ export class AnswerMeter {
 
   /** Reads a whole answer or a chunk. @returns output tokens of a count that it reports; undefined if there is none */
   read(answer: JsonObject): number | undefined {
-    this.#answeredBy = { ...this.#answeredBy, ...readAnsweredBy(answer) };
+    const answeredBy = readAnsweredBy(answer);
+    const { model, serviceTier } = answeredBy;
+    const isNew = (model ?? this.#answeredBy.model) !== this.#answeredBy.model || serviceTier !== undefined;
+    if (isNew) this.#answeredBy = { ...this.#answeredBy, ...answeredBy };
     this.#hasNewOutput = this.#addOutput(answer);
     if (this.#hasNewOutput) {
       this.#pieces++;
       this.#latest = undefined;
       this.#isComplete = false;
     }
-    const { whole, choices } = readUsage(answer, this.#request.outputTokensMax);
-    return whole === undefined ? this.#readChoices(choices) : this.#readRecord(whole);
+    const reported = readUsage(answer, this.#request.outputTokensMax);
+    if (reported === undefined) return undefined;
+    return reported.whole === undefined ? this.#readChoices(reported.choices) : this.#readRecord(reported.whole);
   }
 
   #readRecord(record: UsageRecord): number | undefined {

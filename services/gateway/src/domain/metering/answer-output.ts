@@ -39,10 +39,11 @@ const MEDIA = new Set(["data", "b64_json"]);
 /** Adds the output of a choice to a count. @returns true if there is any */
 export function addOutput(text: OutputText, choice: JsonObject, index: number): boolean {
   const walk = new OutputWalk(text, index);
-  for (const [name, value] of Object.entries(choice)) {
+  for (const name in choice) {
     if (NO_OUTPUT.has(name)) continue;
+    const value = choice[name];
     if (!isObject(value)) walk.add(name, value, name === "text");
-    else for (const [member, inner] of Object.entries(value)) walk.add(member, inner, TEXT_MEMBERS.has(member));
+    else for (const member in value) walk.add(member, value[member], TEXT_MEMBERS.has(member));
   }
   return walk.hasOutput;
 }
@@ -50,8 +51,8 @@ export function addOutput(text: OutputText, choice: JsonObject, index: number): 
 /** Adds all that an answer of unknown shape says. @returns true if there is anything */
 export function addUnknownOutput(text: OutputText, answer: JsonObject): boolean {
   const walk = new OutputWalk(text, 0);
-  for (const [name, value] of Object.entries(answer)) {
-    if (!FACTS.has(name) && !isUsagePlace(name)) walk.add(name, value, false);
+  for (const name in answer) {
+    if (!FACTS.has(name) && !isUsagePlace(name)) walk.add(name, answer[name], false);
   }
   return walk.hasOutput;
 }
@@ -66,7 +67,7 @@ class OutputWalk {
   readonly #text: OutputText;
   readonly #choice: number;
   /** Texts of the choice: several servers send reasoning under two names at once. */
-  readonly #seen = new Set<string>();
+  readonly #seen: string[] = [];
 
   constructor(text: OutputText, choice: number) {
     this.#text = text;
@@ -74,25 +75,31 @@ class OutputWalk {
   }
 
   get hasOutput(): boolean {
-    return this.#seen.size > 0;
+    return this.#seen.length > 0;
   }
 
   /** @param isOfModel true if no member around it may hold what others wrote */
   add(name: string, value: unknown, isOfModel: boolean): void {
+    if (value === null || value === "") return;
     if (typeof value === "string") this.#addString(name, value, isOfModel);
     else if (Array.isArray(value)) for (const item of value) this.add(name, item, isOfModel);
     else if (isObject(value)) {
-      for (const [member, inner] of Object.entries(value)) {
-        this.add(member, inner, isOfModel && !member.startsWith("annotation"));
-      }
+      for (const member in value) this.add(member, value[member], isOfModel && !member.startsWith("annotation"));
     }
   }
 
   #addString(name: string, text: string, isOfModel: boolean): void {
-    if (text === "" || LABELS.has(name) || this.#seen.has(text)) return;
-    this.#seen.add(text);
+    if (LABELS.has(name) || this.#isSeen(text)) return;
+    this.#seen.push(text);
     if (isOfModel && TEXTS.has(name)) this.#text.addText(this.#choice, text);
     else if (MEDIA.has(name)) this.#text.addMedia(text);
     else this.#text.addOpaque(text);
   }
+
+  #isSeen(text: string): boolean {
+    return this.#seen.length < MAX_SEEN && this.#seen.includes(text);
+  }
 }
+
+/** Texts of a choice that are compared: a message has a handful. */
+const MAX_SEEN = 16;

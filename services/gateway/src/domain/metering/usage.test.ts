@@ -1,10 +1,11 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
+import type { JsonObject } from "../wire/json.ts";
 import { AnswerMeter } from "./answer-meter.ts";
 import { readAnsweredBy, readUsage } from "./usage.ts";
 
 const OUTPUT_TOKENS_MAX = 1_000;
-const wholeOf = (usage: unknown) => readUsage({ usage }, OUTPUT_TOKENS_MAX).whole;
+const wholeOf = (usage: unknown) => readUsage({ usage }, OUTPUT_TOKENS_MAX)?.whole;
 const counts = (prompt: unknown, completion: unknown, total?: unknown, reasoning?: unknown) => ({
   prompt_tokens: prompt,
   completion_tokens: completion,
@@ -62,7 +63,7 @@ describe("a count", () => {
   it("is the one above zero where it has several names", () => {
     const usage = { prompt_tokens: 0, input_tokens: 7, completion_tokens: 3, output_tokens: 0 };
     expect(wholeOf(usage)).toMatchObject({ promptTokens: 7, completionTokens: 3 });
-    expect(readUsage({ usage: counts(0, 0), x_groq: { usage: counts(7, 3) } }, 10).whole?.promptTokens).toBe(7);
+    expect(readUsage({ usage: counts(0, 0), x_groq: { usage: counts(7, 3) } }, 10)?.whole?.promptTokens).toBe(7);
   });
 
   it.each([undefined, null, {}, [], "x", counts(null, null)])("is absent in %j", (usage) => {
@@ -142,7 +143,7 @@ describe("usage of single choices", () => {
 });
 
 describe("model and service tier", () => {
-  it.each<[object, object]>([
+  it.each<[JsonObject, object]>([
     [
       { model: "m", service_tier: "flex" },
       { model: "m", serviceTier: "flex" },

@@ -1,25 +1,7 @@
 /** Reader of the usage that answers and chunks report, in every dialect of `usage-names.ts`. */
-import { MAX_REQUEST_TOKENS } from "@routeplane/domain";
 import { isObject, type JsonObject } from "../wire/json.ts";
-import {
-  CACHE_READ,
-  CACHE_READ_BESIDE,
-  CACHE_WRITE,
-  CACHE_WRITE_BESIDE,
-  CHOICE_USAGE_PLACES,
-  COMPLETION,
-  COMPLETION_AUDIO,
-  INPUT_BESIDE_CACHE,
-  MODEL,
-  PROMPT,
-  PROMPT_AUDIO,
-  PROMPT_BESIDE,
-  REASONING,
-  REASONING_BESIDE,
-  SERVICE_TIER,
-  TOTAL,
-  USAGE_PLACES,
-} from "./usage-names.ts";
+import { type CountKind, MAX_TOKENS, readCounts } from "./usage-counts.ts";
+import { CHOICE_USAGE_PLACES, MODEL, ROOT_COUNTS, SERVICE_TIER, USAGE_PLACES } from "./usage-names.ts";
 
 /**
  * Token counts that an upstream reported. Every part is included in its whole, whatever the upstream's dialect says; a part is
@@ -66,29 +48,42 @@ const MAX_NAME_CHARS = 256;
  * Reads the usage of an answer or a chunk.
  *
  * @param outputTokensMax output bound of the request: a total is believed to count output beyond it only if a count says so
+ * @returns undefined if it reports none
  */
-export function readUsage(answer: JsonObject, outputTokensMax: number): ReportedUsage {
-  const read = (record: JsonObject): UsageRecord | undefined => readRecord(record, outputTokensMax);
-  const records = WHOLE.flatMap((path) => recordsAt(answer, path).map(read));
-  const choices = new Map<number, UsageRecord>();
-  const { choices: list } = answer;
-  if (Array.isArray(list)) {
-    for (const [position, choice] of list.entries()) {
-      const record = isObject(choice)
-        ? firstOf(OF_CHOICE.flatMap((path) => recordsAt(choice, path).map(read)))
-        : undefined;
-      if (record !== undefined) choices.set(indexOf(choice, position), record);
-    }
+export function readUsage(answer: JsonObject, outputTokensMax: number): ReportedUsage | undefined {
+  let whole: UsageRecord | undefined;
+  for (const { member, path } of WHOLE) {
+    const holder = answer[member];
+    if (isObject(holder)) whole = betterOf(whole, recordAt(holder, path, outputTokensMax));
   }
-  return { whole: firstOf(records), choices };
+  if (ROOT_COUNTS.some((name) => answer[name] !== undefined)) {
+    whole = betterOf(whole, readRecord(answer, outputTokensMax));
+  }
+  const choices = readChoices(answer["choices"], outputTokensMax);
+  return whole === undefined && choices === undefined ? undefined : { whole, choices: choices ?? new Map() };
 }
 
 /** Reads the model and service tier that an answer or a chunk reports. */
-export function readAnsweredBy(answer: unknown): AnsweredBy {
-  if (!isObject(answer)) return {};
+export function readAnsweredBy(answer: JsonObject): AnsweredBy {
   const model = nameAt(answer, MODEL_PATHS);
   const serviceTier = nameAt(answer, TIER_PATHS);
   return { ...(model !== undefined && { model }), ...(serviceTier !== undefined && { serviceTier }) };
+}
+
+function readChoices(list: unknown, outputTokensMax: number): Map<number, UsageRecord> | undefined {
+  if (!Array.isArray(list)) return undefined;
+  let records: Map<number, UsageRecord> | undefined;
+  for (const [position, choice] of list.entries()) {
+    if (!isObject(choice)) continue;
+    let record: UsageRecord | undefined;
+    for (const { member, path } of CHOICE_PLACES) {
+      record = betterOf(record, recordAt(choice[member], path, outputTokensMax));
+    }
+    if (record === undefined) continue;
+    records ??= new Map();
+    records.set(indexOf(choice, position), record);
+  }
+  return records;
 }
 
 /** Position in a list, unless the item has its own as member. */
@@ -97,40 +92,51 @@ function indexOf(choice: JsonObject, position: number): number {
   return Number.isInteger(index) && index >= 0 ? index : position;
 }
 
-/** First record that counts anything, else the first one: some servers write zeros in one place and the counts in another. */
-function firstOf(records: readonly (UsageRecord | undefined)[]): UsageRecord | undefined {
-  const counts = (record: UsageRecord | undefined): boolean =>
-    record !== undefined && ((record.promptTokens ?? 0) > 0 || (record.completionTokens ?? 0) > 0);
-  return records.find(counts) ?? records.find((record) => record !== undefined);
+/** The first record, unless it counts nothing: some servers write zeros in one place and the counts in another. */
+function betterOf(first: UsageRecord | undefined, second: UsageRecord | undefined): UsageRecord | undefined {
+  if (first === undefined || second === undefined) return first ?? second;
+  const isEmpty = (first.promptTokens ?? 0) === 0 && (first.completionTokens ?? 0) === 0;
+  return isEmpty ? second : first;
+}
+
+function recordAt(value: unknown, path: Path, outputTokensMax: number): UsageRecord | undefined {
+  const record = valueAt(value, path);
+  return isObject(record) ? readRecord(record, outputTokensMax) : undefined;
 }
 
 function readRecord(record: JsonObject, outputTokensMax: number): UsageRecord | undefined {
-  const prompt = readCount(record, PROMPT_PATHS);
-  const completion = readCount(record, COMPLETION_PATHS);
-  const total = readCount(record, TOTAL_PATHS);
-  if (prompt.value === undefined && completion.value === undefined && !prompt.isFault && !completion.isFault) {
-    return undefined;
-  }
-  const cached = partsOf(record, CACHE_READ_PATHS, CACHE_READ_BESIDE_PATHS);
-  const written = partsOf(record, CACHE_WRITE_PATHS, CACHE_WRITE_BESIDE_PATHS);
-  const counted = { prompt: prompt.value, completion: completion.value, total: total.value };
-  const beside = cacheBeside(prompt, counted, cached.beside + written.beside);
-  const input =
-    prompt.value === undefined ? undefined : prompt.value + beside + (countAt(record, TOOL_PROMPT_PATHS) ?? 0);
-  const reasoning = countAt(record, REASONING_PATHS) ?? countAt(record, REASONING_BESIDE_PATHS);
-  const isBeside = countAt(record, REASONING_PATHS) === undefined && reasoning !== undefined;
-  const whole = crossCheck({ ...counted, prompt: input, beside, reasoning, isBeside }, outputTokensMax);
-  const isBounded =
-    (whole.promptTokens ?? 0) <= MAX_REQUEST_TOKENS && (whole.completionTokens ?? 0) <= MAX_REQUEST_TOKENS;
-  const cacheWriteTokens = within(whole.promptTokens, written.value);
+  const counts = readCounts(record);
+  if (counts === undefined) return undefined;
+  const { values, faults } = counts;
+  const isFaulty = faults.has("prompt") || faults.has("input") || faults.has("completion");
+  const isInput = !((values.prompt ?? 0) > 0) && values.input !== undefined;
+  const prompt = isInput ? values.input : values.prompt;
+  const { completion, total } = values;
+  if (prompt === undefined && completion === undefined && !isFaulty) return undefined;
+  const read = partOf(values, "cacheRead");
+  const written = partOf(values, "cacheWrite");
+  const beside = cacheBeside({ prompt, completion, total }, read.beside + written.beside, isInput);
+  const whole = crossCheck(
+    {
+      prompt: prompt === undefined ? undefined : prompt + beside + (values.promptBeside ?? 0),
+      completion,
+      total,
+      beside,
+      reasoning: values.reasoning ?? values.reasoningBeside,
+      isBeside: values.reasoning === undefined && values.reasoningBeside !== undefined,
+    },
+    outputTokensMax,
+  );
+  const { promptTokens, completionTokens } = whole;
+  const cacheWriteTokens = within(promptTokens, written.tokens);
   return {
     ...whole,
-    isConsistent: whole.isConsistent && isBounded && !prompt.isFault && !completion.isFault,
-    cachedPromptTokens: within((whole.promptTokens ?? 0) - (cacheWriteTokens ?? 0), cached.value),
+    isConsistent: whole.isConsistent && !isFaulty && (promptTokens ?? 0) <= MAX_TOKENS,
+    cachedPromptTokens: within((promptTokens ?? 0) - (cacheWriteTokens ?? 0), read.tokens),
     cacheWriteTokens,
-    promptAudioTokens: within(whole.promptTokens, countAt(record, PROMPT_AUDIO_PATHS)),
-    completionAudioTokens: within(whole.completionTokens, countAt(record, COMPLETION_AUDIO_PATHS)),
-    reasoningTokens: within(whole.completionTokens, reasoning),
+    promptAudioTokens: within(promptTokens, values.promptAudio),
+    completionAudioTokens: within(completionTokens, values.completionAudio),
+    reasoningTokens: within(completionTokens, values.reasoning ?? values.reasoningBeside),
   };
 }
 
@@ -144,9 +150,8 @@ interface Counted {
  * Tokens of the cache that lie beside the prompt. Anthropic's names of the input leave them out. Under OpenAI's they are within,
  * unless they are more than it, or the total counts both.
  */
-function cacheBeside({ name, value = 0 }: Count, { completion = 0, total }: Counted, tokens: number): number {
-  const isBeside = INPUT_BESIDE_CACHE.has(name) || tokens > value || total === value + completion + tokens;
-  return isBeside ? tokens : 0;
+function cacheBeside({ prompt = 0, completion = 0, total }: Counted, tokens: number, isInput: boolean): number {
+  return isInput || tokens > prompt || total === prompt + completion + tokens ? tokens : 0;
 }
 
 interface Counts extends Counted {
@@ -190,107 +195,42 @@ function within(whole: number | undefined, part: number | undefined): number | u
   return part !== undefined && whole !== undefined && part <= whole ? part : undefined;
 }
 
-function partsOf(record: JsonObject, paths: readonly Path[], pathsBeside: readonly Path[]) {
-  const part = countAt(record, paths);
-  const beside = countAt(record, pathsBeside);
-  return { value: part ?? beside, beside: part === undefined ? (beside ?? 0) : 0 };
+function partOf(values: Readonly<Partial<Record<CountKind, number>>>, kind: "cacheRead" | "cacheWrite") {
+  const part = values[kind];
+  const beside = values[`${kind}Beside`];
+  return { tokens: part ?? beside, beside: part === undefined ? (beside ?? 0) : 0 };
 }
 
-/** Count under one of several names. */
-interface Count {
-  /** Undefined if no name has a count. */
-  readonly value: number | undefined;
-  readonly name: string;
-  /** True if a name has something that is no count. */
-  readonly isFault: boolean;
+type Path = readonly string[];
+
+/** Member of an answer, and the path of a usage record within it. */
+interface Place {
+  readonly member: string;
+  readonly path: Path;
 }
 
-/** First count above zero, else zero. */
-function readCount(record: JsonObject, paths: readonly Path[]): Count {
-  let value: number | undefined;
-  let name = "";
-  let isFault = false;
-  for (const path of paths) {
-    const written = valueAt(record, path);
-    if (written === undefined || written === null) continue;
-    const count = toCount(written);
-    isFault ||= count === undefined;
-    if (count === undefined || (value !== undefined && (value > 0 || count === 0))) continue;
-    value = count;
-    name = path.text;
-  }
-  return { value, name, isFault };
+function placesOf(paths: readonly string[]): readonly Place[] {
+  return paths.map((path) => {
+    const [member = "", ...rest] = path.split(".");
+    return { member, path: rest };
+  });
 }
 
-function countAt(record: JsonObject, paths: readonly Path[]): number | undefined {
-  return readCount(record, paths).value;
-}
-
-/** Whole number of tokens, or digits that write one. */
-function toCount(value: unknown): number | undefined {
-  const number = typeof value === "string" && /^\s*\d{1,15}(?:\.0*)?\s*$/.test(value) ? Number(value) : value;
-  if (typeof number !== "number" || !Number.isInteger(number) || number < 0 || number > MAX_REQUEST_TOKENS)
-    return undefined;
-  return number + 0;
-}
-
-/** Step of a path: a member, or the item of a list in it that has this modality. */
-interface Step {
-  readonly name: string;
-  readonly modality: string | undefined;
-}
-
-interface Path {
-  readonly text: string;
-  readonly steps: readonly Step[];
-}
-
-function pathsOf(paths: readonly string[]): readonly Path[] {
-  return paths.map((text) => ({ text, steps: text === "" ? [] : text.split(".").map(stepOf) }));
-}
-
-function stepOf(text: string): Step {
-  const [name = "", modality] = text.split(/[[\]]/, 2);
-  return { name, modality };
-}
-
-function recordsAt(value: JsonObject, path: Path): readonly JsonObject[] {
-  const record = valueAt(value, path);
-  return isObject(record) ? [record] : [];
-}
-
-function valueAt(value: unknown, { steps }: Path): unknown {
+function valueAt(value: unknown, path: Path): unknown {
   let found = value;
-  for (const { name, modality } of steps) {
-    found = isObject(found) && Object.hasOwn(found, name) ? found[name] : undefined;
-    if (modality === undefined) continue;
-    const list: readonly unknown[] = Array.isArray(found) ? found : [];
-    found = list.find((item) => isObject(item) && item["modality"] === modality);
-  }
+  for (const name of path) found = isObject(found) && Object.hasOwn(found, name) ? found[name] : undefined;
   return found;
 }
 
-function nameAt(answer: JsonObject, paths: readonly Path[]): string | undefined {
-  for (const path of paths) {
-    const value = valueAt(answer, path);
+function nameAt(answer: JsonObject, places: readonly Place[]): string | undefined {
+  for (const { member, path } of places) {
+    const value = valueAt(answer[member], path);
     if (typeof value === "string" && value !== "" && value.length <= MAX_NAME_CHARS) return value;
   }
   return undefined;
 }
 
-const WHOLE = pathsOf(USAGE_PLACES);
-const OF_CHOICE = pathsOf(CHOICE_USAGE_PLACES);
-const PROMPT_PATHS = pathsOf(PROMPT);
-const TOOL_PROMPT_PATHS = pathsOf(PROMPT_BESIDE);
-const COMPLETION_PATHS = pathsOf(COMPLETION);
-const TOTAL_PATHS = pathsOf(TOTAL);
-const CACHE_READ_PATHS = pathsOf(CACHE_READ);
-const CACHE_READ_BESIDE_PATHS = pathsOf(CACHE_READ_BESIDE);
-const CACHE_WRITE_PATHS = pathsOf(CACHE_WRITE);
-const CACHE_WRITE_BESIDE_PATHS = pathsOf(CACHE_WRITE_BESIDE);
-const PROMPT_AUDIO_PATHS = pathsOf(PROMPT_AUDIO);
-const COMPLETION_AUDIO_PATHS = pathsOf(COMPLETION_AUDIO);
-const REASONING_PATHS = pathsOf(REASONING);
-const REASONING_BESIDE_PATHS = pathsOf(REASONING_BESIDE);
-const MODEL_PATHS = pathsOf(MODEL);
-const TIER_PATHS = pathsOf(SERVICE_TIER);
+const WHOLE = placesOf(USAGE_PLACES);
+const CHOICE_PLACES = placesOf(CHOICE_USAGE_PLACES);
+const MODEL_PATHS = placesOf(MODEL);
+const TIER_PATHS = placesOf(SERVICE_TIER);
