@@ -94,7 +94,8 @@ export class AnswerMeter {
     if (usage === undefined) return undefined;
     const { promptTokens, completionTokens } = usage;
     if (promptTokens < this.#promptTokens || completionTokens < this.#completionTokens) return undefined;
-    const isPlaceholder = completionTokens < this.leastTokens || (this.hasOutput && completionTokens === 0);
+    // A provider bills what it reports: only a count that is impossible is doubted, not one that is improbable.
+    const isPlaceholder = completionTokens < this.#text.leastByLength || (this.hasOutput && completionTokens === 0);
     const hasNoInput = promptTokens === 0 && (completionTokens > 0 || this.hasOutput);
     return isPlaceholder || hasNoInput ? undefined : usage;
   }

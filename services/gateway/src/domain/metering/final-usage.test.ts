@@ -125,6 +125,11 @@ describe("usage of a stream that ends early", () => {
     expect(await chargeFor(events, 1, "client_gone")).toEqual({ costMicroUsd: 12, estimated: false });
   });
 
+  it("is exact where it is improbably low, as long as it is possible: the provider bills what it reports", async () => {
+    const events = [...Array<string>(9).fill(piece(0)), finish(0), usageAlone(usageOf(1)), DONE];
+    expect(await chargeFor(events, 1, "client_gone")).toEqual({ costMicroUsd: 12, estimated: false });
+  });
+
   it("is not wiped by zeros behind it", async () => {
     const events = [usageAlone(ZEROS), piece(0), finish(0, usageOf(1)), usageAlone(ZEROS), DONE];
     expect(await chargeFor(events, 1, "dies")).toEqual({ costMicroUsd: 12, estimated: false });
@@ -136,7 +141,12 @@ describe("usage of a stream that ends early", () => {
     ["came before text that follows the end of its choice", 1, UNNOTICED_TOKENS, [finish(0, usageOf(1)), piece(0)]],
     ["has no output although text was passed on", 1, 0, [piece(0), finish(0), usageAlone(usageOf(0))]],
     ["shrinks", 1, 0, [piece(0, usageOf(4)), finish(0), usageAlone(usageOf(2))]],
-    ["has fewer tokens than its text", 1, 0, [...Array<string>(9).fill(piece(0)), finish(0), usageAlone(usageOf(1))]],
+    [
+      "has fewer tokens than text of its length can have",
+      1,
+      0,
+      [...Array<string>(26).fill(piece(0)), finish(0), usageAlone(usageOf(1))],
+    ],
     ["comes with the end of a choice that was not requested", 1, UNNOTICED_TOKENS, [finish(7, usageOf(1))]],
   ])("is estimated by what is known if it %s", async (_, n, unnoticed, events) => {
     const { costMicroUsd, estimated } = await chargeFor(events, n, "client_gone");

@@ -68,8 +68,13 @@ export class OutputText {
 
   /** Lower bound of the tokens, whatever the tokenizer: text that runs on without end passes any bound on it. */
   get least(): number {
-    const byChars = (this.#chars * UNSPACED_CHARS_PER_TOKEN + this.#unspacedChars * CHARS_PER_TOKEN) / CHARS_PRODUCT;
-    return Math.ceil(Math.max(this.#words / WORDS_PER_TOKEN, byChars));
+    return Math.ceil(Math.max(this.#words / WORDS_PER_TOKEN, this.leastByLength));
+  }
+
+  /** Lower bound by the length of the text alone. A count below it is impossible; one below `least` is only improbable. */
+  get leastByLength(): number {
+    const chars = this.#chars * UNSPACED_CHARS_PER_TOKEN + this.#unspacedChars * CHARS_PER_TOKEN;
+    return Math.ceil(chars / CHARS_PRODUCT);
   }
 
   /** Allows as much work for the next chunk as for the first one. */
