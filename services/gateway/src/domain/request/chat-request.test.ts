@@ -90,3 +90,53 @@ describe("parseChatRequest", () => {
     }
   });
 });
+
+describe("a large body", () => {
+  /** JSON of more than 256 KiB, which is read by its outline. */
+  const large = (content: string, rest = ""): string =>
+    `{ "model" : "m",   "messages":[{"role":"user","content":${JSON.stringify(content)}}],"stream":true${rest} }`;
+
+  it.each([
+    ["of ASCII", "x".repeat(400_000)],
+    ["of escapes", '\n"\\'.repeat(150_000)],
+    ["of other characters", "é中😀".repeat(50_000)],
+  ])("%s is read as JSON.parse reads it, and its members are where the text has them", async (_, content) => {
+    const body = large(content, ',"max_tokens":7,"user":"é"');
+    const request = await parse(body);
+    expect(request).toMatchObject({ model: "m", streamed: true, output: { field: "max_tokens", requested: 7 } });
+    const expected = JSON.parse(body) as Record<string, unknown>;
+    for (const { key, nameStart, start, end } of request.members) {
+      const text = body.slice(start, end);
+      expect(JSON.stringify(JSON.parse(text)) === JSON.stringify(expected[key])).toBe(true);
+      expect(body.slice(nameStart, nameStart + key.length + 2)).toBe(`"${key}"`);
+    }
+    expect(request.members.map(({ key }) => key)).toEqual(Object.keys(expected));
+  });
+
+  it.each(['"stream":1}', '"Model":"x"}', '"model":"x"}', "}", '"x":"a\tb"}', '"x":"\\u12"}', '"x":01}'])(
+    "is refused as a small one is: %s",
+    async (end) => {
+      const [small, big] = ["hi", "x".repeat(400_000)].map(
+        (content) => `${large(content).slice(0, -'"stream":true }'.length)}${end}`,
+      );
+      const refusal = await refusalOf(small);
+      expect(refusal?.status).toBe(400);
+      const { message, param } = (await refusalOf(big)) ?? {};
+      expect({ message, param }).toEqual({ message: refusal?.message, param: refusal?.param });
+    },
+  );
+});
+
+describe("a byte order mark", () => {
+  it("is removed from the body that is sent upstream", async () => {
+    const body = JSON.stringify({ model: "m", messages: MESSAGES });
+    const request = await parse(`\ufeff${body}`);
+    expect(Buffer.from(request.bytes).toString()).toBe(body);
+    expect(request.text).toBe(body);
+  });
+
+  it("of UTF-16 is refused by name", async () => {
+    const bytes = Buffer.from(`\ufeff${JSON.stringify({ model: "m", messages: MESSAGES })}`, "utf16le");
+    await expect(parseChatRequest(bytes, NEVER)).rejects.toThrow("the request body is UTF-16 or UTF-32: send UTF-8");
+  });
+});

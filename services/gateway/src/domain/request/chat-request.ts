@@ -1,4 +1,6 @@
-import { isObject, type JsonObject, JsonTooComplex, MAX_REQUEST_VALUES, parseLargeJson, pause } from "../wire/json.ts";
+import { isObject, type JsonObject, JsonTooComplex, MAX_REQUEST_VALUES, parseJson, pause } from "../wire/json.ts";
+import { type JsonOutline, outlineJson } from "../wire/json-outline.ts";
+import { decodeUtf8, NotUtf8, withoutByteOrderMark } from "../wire/request-text.ts";
 import { effectOf, isHarmless } from "./governed-members.ts";
 import type { Member } from "../wire/json-members.ts";
 import { checkMemberNames } from "./member-names.ts";
@@ -21,7 +23,7 @@ export type OutputField = "max_tokens" | "max_completion_tokens";
 
 /** Chat completion request: the body, and the parts of it that the gateway interprets. */
 export interface ChatRequest {
-  /** Body as the client sent it. */
+  /** Body as the client sent it, but for a byte order mark. */
   readonly bytes: Uint8Array;
   /** Body as text. */
   readonly text: string;
@@ -69,18 +71,22 @@ const READ_MEMBERS = new Set([
 /**
  * Parses a body of POST /v1/chat/completions. A large one is read with pauses in which other requests have their turn.
  *
+ * @param received body as the client sent it
  * @param signal stops the work once it is aborted
  * @throws Refusal 400 that names the field; the reason of the signal
  */
-export async function parseChatRequest(bytes: Uint8Array, signal: AbortSignal): Promise<ChatRequest> {
+export async function parseChatRequest(received: Uint8Array, signal: AbortSignal): Promise<ChatRequest> {
+  const bytes = withoutByteOrderMark(received);
   const isLarge = bytes.length > LARGE_BODY_BYTES;
   if (isLarge) await pause(signal);
-  const text = decode(bytes);
-  const body = await parseObject(text, signal);
+  const text = await decode(bytes, signal);
+  const outline = await parseText(text, isLarge, signal);
+  const { value: body } = outline;
+  if (!isObject(body)) throw new Refusal("invalid_body", "the request body must be a JSON object");
   if (isLarge) await pause(signal);
   if (Object.keys(body).length > MAX_MEMBERS)
     throw new Refusal("invalid_body", `the request body has more than ${MAX_MEMBERS} members`);
-  const members = await readMembers(text, signal);
+  const members = await readMembers(outline, signal);
   const streamed = optionalBoolean(body, "stream") ?? false;
   const streamOptions = readStreamOptions(body, streamed);
   const messages = readMessages(body);
@@ -100,31 +106,42 @@ export async function parseChatRequest(bytes: Uint8Array, signal: AbortSignal): 
   };
 }
 
-function decode(bytes: Uint8Array): string {
+async function decode(bytes: Uint8Array, signal: AbortSignal): Promise<string> {
   try {
-    return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
-  } catch {
-    throw new Refusal("invalid_body", "the request body is not UTF-8");
+    return await decodeUtf8(bytes, signal);
+  } catch (error) {
+    if (error instanceof NotUtf8) throw new Refusal("invalid_body", `the request body ${error.message}`);
+    throw error;
   }
 }
 
-async function parseObject(text: string, signal: AbortSignal): Promise<JsonObject> {
-  let body: unknown;
+async function parseText(text: string, isLarge: boolean, signal: AbortSignal): Promise<JsonOutline> {
   try {
-    body = await parseLargeJson(text, MAX_REQUEST_VALUES, signal);
+    if (isLarge) return await withPauses(outlineJson(text, MAX_REQUEST_VALUES), signal);
+    return { text, value: parseJson(text, MAX_REQUEST_VALUES) };
   } catch (error) {
     if (error instanceof JsonTooComplex) throw new Refusal("invalid_body", `the request body ${error.message}`);
     if (error instanceof SyntaxError) throw new Refusal("invalid_body", "the request body is not JSON");
     throw error;
   }
-  if (!isObject(body)) throw new Refusal("invalid_body", "the request body must be a JSON object");
-  return body;
 }
 
-async function readMembers(text: string, signal: AbortSignal): Promise<readonly Member[]> {
-  const scan = checkMemberNames(text, READ_MEMBERS, (name) => effectOf(name) !== undefined);
+async function readMembers({ text, sourceOf }: JsonOutline, signal: AbortSignal): Promise<readonly Member[]> {
+  const names = checkMemberNames(text, READ_MEMBERS, (name) => effectOf(name) !== undefined);
+  const members = await withPauses(names, signal);
+  if (sourceOf === undefined) return members;
+  return members.map(({ key, nameStart, start, end }) => ({
+    key,
+    nameStart: sourceOf(nameStart),
+    start: sourceOf(start),
+    end: sourceOf(end),
+  }));
+}
+
+/** Runs work to its end, with a pause at each of its yields. @throws the reason of the signal once it is aborted */
+async function withPauses<T>(work: Generator<undefined, T>, signal: AbortSignal): Promise<T> {
   for (;;) {
-    const { done, value } = scan.next();
+    const { done, value } = work.next();
     if (done === true) return value;
     await pause(signal);
   }
