@@ -65,7 +65,9 @@ export function pipelineUnderTest(options: PipelineUnderTestOptions = {}): Pipel
     // Bounds by bytes, as for any other upstream, in place of the exact count of echo.
     boundTokens,
     chatCompletion(request) {
-      sent.push(typeof request.body === "string" ? request.body : Buffer.from(request.body).toString());
+      const { body } = request;
+      if (typeof body === "string") sent.push(body);
+      else sent.push(Buffer.concat(body instanceof Uint8Array ? [body] : body).toString());
       return upstream.chatCompletion(request);
     },
   };

@@ -4,7 +4,7 @@ import { yieldToEventLoop } from "@routeplane/guardrails";
 import { isObject } from "../domain/wire/json.ts";
 import { toErrorEnvelope } from "../domain/errors/error-envelope.ts";
 import { Refusal } from "../domain/errors/refusal.ts";
-import type { Upstream, UpstreamAnswer } from "../domain/ports/upstream.ts";
+import type { Upstream, UpstreamAnswer, UpstreamBody } from "../domain/ports/upstream.ts";
 import { formatSse } from "../domain/wire/sse.ts";
 
 /**
@@ -23,7 +23,7 @@ export function createEchoUpstream(clock: Clock): Upstream {
       return { inputTokensMax: prompt, outputTokensMax: Math.min(output?.bounded ?? tokens, tokens) * choices };
     },
     async chatCompletion({ body, streamed }) {
-      const text = typeof body === "string" ? body : new TextDecoder().decode(body);
+      const text = bodyText(body);
       const completion = await complete(text, clock);
       if (completion === undefined) return noUserMessage();
       return streamed
@@ -32,6 +32,11 @@ export function createEchoUpstream(clock: Clock): Upstream {
     },
     async close() {},
   };
+}
+
+function bodyText(body: UpstreamBody): string {
+  if (typeof body === "string") return body;
+  return Buffer.concat(body instanceof Uint8Array ? [body] : body).toString("utf8");
 }
 
 /** Answer to one request, before it is rendered as JSON or as a stream. */

@@ -1,5 +1,6 @@
 import { afterEach, describe, expect, it } from "vitest";
 import { type Answer, sendJson, startFakeProvider, type FakeProvider } from "../../test/fake-provider.ts";
+import type { UpstreamBody } from "../domain/ports/upstream.ts";
 import { collect } from "../domain/response/answer-body.ts";
 import { type CallOptions, createOpenAiUpstream, type UpstreamTimeouts } from "./openai-upstream.ts";
 
@@ -16,7 +17,7 @@ async function open(answer: Answer, timeouts: UpstreamTimeouts = {}, apiKey?: st
   const server: FakeProvider = await startFakeProvider(answer);
   const upstream = createOpenAiUpstream({ baseUrl: new URL(server.baseUrl), apiKey, call: callWith(timeouts) });
   opened.push(server, upstream);
-  const send = (signal = new AbortController().signal, body = '{"a":1}') =>
+  const send = (signal = new AbortController().signal, body: UpstreamBody = '{"a":1}') =>
     upstream.chatCompletion({ model: "m", body, streamed: false, signal });
   return { server, send };
 }
@@ -32,6 +33,20 @@ describe("an OpenAI-compatible upstream", () => {
       body: '{"a":1}',
       headers: { authorization: "Bearer sk-secret", "user-agent": "routeplane" },
     });
+  });
+
+  it("gets a body in pieces as one, with its length", async () => {
+    const { server, send } = await open((response) => sendJson(response, 200, {}));
+    const pieces = ['{"a":"', "x".repeat(300_000), "", 'é"}'].map((piece) => Buffer.from(piece));
+    await send(undefined, pieces);
+    await send(undefined, pieces);
+    const whole = Buffer.concat(pieces);
+    for (const { body, headers } of server.requests) {
+      expect(body === whole.toString()).toBe(true);
+      expect(headers["content-length"]).toBe(String(whole.length));
+      expect(headers).not.toHaveProperty("transfer-encoding");
+    }
+    expect(server.requests).toHaveLength(2);
   });
 
   it("gets no authorization if no key is configured", async () => {

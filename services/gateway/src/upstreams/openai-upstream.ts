@@ -1,9 +1,16 @@
+import { Readable } from "node:stream";
 import { type Dispatcher, errors } from "undici";
 import { boundTokens } from "../domain/request/token-bounds.ts";
 import { type Connections, openConnections, withSentHook } from "./connections.ts";
 import { codingsOf, decode } from "./content-decoding.ts";
 import type { Proxy } from "./proxy.ts";
-import { type Upstream, type UpstreamAnswer, UpstreamFault, type UpstreamRequest } from "../domain/ports/upstream.ts";
+import {
+  type Upstream,
+  type UpstreamAnswer,
+  type UpstreamBody,
+  UpstreamFault,
+  type UpstreamRequest,
+} from "../domain/ports/upstream.ts";
 
 export interface OpenAiUpstreamOptions {
   /** Address, e.g. `https://api.openai.com/v1`; never from a request. */
@@ -62,7 +69,13 @@ export function createOpenAiUpstream(options: OpenAiUpstreamOptions): Upstream {
       let isSent = false;
       try {
         const dispatcher = withSentHook(pool, () => (isSent = true));
-        const answer = await dispatcher.request({ ...request, headers: { ...headers, accept }, body, signal });
+        const payload = payloadOf(body);
+        const answer = await dispatcher.request({
+          ...request,
+          headers: { ...headers, ...payload.headers, accept },
+          body: payload.body,
+          signal,
+        });
         if (isForwarded && answer.statusCode === PROXY_AUTHENTICATION_REQUIRED) {
           answer.body.on("error", () => {}).destroy();
           throw new UpstreamFault("unreachable", "the proxy refuses its credentials");
@@ -80,6 +93,13 @@ export function createOpenAiUpstream(options: OpenAiUpstreamOptions): Upstream {
 
 function connectMsOf({ timeouts }: Pick<CallOptions, "timeouts">): number {
   return timeouts.connectMs ?? CONNECT_MS;
+}
+
+/** Body as the HTTP client takes it. One in pieces is a stream, whose length the client does not know. */
+function payloadOf(body: UpstreamBody) {
+  if (typeof body === "string" || body instanceof Uint8Array) return { headers: {}, body };
+  const length = body.reduce((sum, piece) => sum + piece.length, 0);
+  return { headers: { "content-length": String(length) }, body: Readable.from(body, { objectMode: false }) };
 }
 
 /** Prepares the parts of a call that are the same for every request. */

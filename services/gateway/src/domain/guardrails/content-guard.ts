@@ -9,7 +9,8 @@ import {
 } from "@routeplane/guardrails";
 import { type ContentKind, isArguments, isInListOfMessage, isPartOfMessage } from "./content-kinds.ts";
 import type { GuardPattern, GuardRules } from "./guard.ts";
-import { type Edit, type JsonText, jsonTexts } from "../wire/json-texts.ts";
+import type { Edit } from "../wire/json-edits.ts";
+import { type JsonText, jsonTexts } from "../wire/json-texts.ts";
 import { isDataUrl, type MediaText, mediaTextOf } from "./media-text.ts";
 
 /** Patterns for the content of one JSON text, and the listeners for their matches. */

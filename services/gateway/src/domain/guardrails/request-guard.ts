@@ -18,7 +18,7 @@ import { requestContentKindOf } from "./content-kinds.ts";
 import type { DecisionLog } from "./decision-log.ts";
 import { CONTENT_RULE, type DirectionRules, type Guard, inspects } from "./guard.ts";
 import { UNINSPECTABLE_CONTENT, blockRequest, judgingLimited, refusalOfViolation } from "./guardrail-refusals.ts";
-import { applyEdits } from "../wire/json-texts.ts";
+import { applyEdits } from "../wire/json-edits.ts";
 import type { Reply } from "../ports/reply.ts";
 import type { Upstream } from "../ports/upstream.ts";
 import type { RequestContext } from "../request-context.ts";

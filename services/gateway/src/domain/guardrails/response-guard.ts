@@ -4,7 +4,7 @@ import { LOGPROBS, responseContentKindOf } from "./content-kinds.ts";
 import type { DecisionLog } from "./decision-log.ts";
 import { CONTENT_RULE, type Guard, type GuardRules, inspects } from "./guard.ts";
 import { blockResponse, refusalOfResponseViolation } from "./guardrail-refusals.ts";
-import { applyEdits } from "../wire/json-texts.ts";
+import { applyEdits } from "../wire/json-edits.ts";
 import type { Refusal } from "../errors/refusal.ts";
 import { recordUninspectable } from "./request-guard.ts";
 

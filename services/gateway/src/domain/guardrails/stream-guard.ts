@@ -4,7 +4,8 @@ import { type ContentGuard, judgeMedia, judgeText, valueOf } from "./content-gua
 import { isPieceOfText, isToolName, LOGPROBS, responseContentKindOf } from "./content-kinds.ts";
 import { CONTENT_RULE, type GuardPattern } from "./guard.ts";
 import { blockResponse } from "./guardrail-refusals.ts";
-import { applyEdits, type Edit, jsonTexts } from "../wire/json-texts.ts";
+import { applyEdits, type Edit } from "../wire/json-edits.ts";
+import { jsonTexts } from "../wire/json-texts.ts";
 import type { Refusal } from "../errors/refusal.ts";
 import { contentGuardOf, guardJson, guardUninspectable, type ResponseGuard, scanWork } from "./response-guard.ts";
 import { formatSse, type SseEvent } from "../wire/sse.ts";

@@ -14,11 +14,14 @@ export interface Upstream {
   close(): Promise<void>;
 }
 
+/** Body of a request: a text, its bytes, or the pieces of them. */
+export type UpstreamBody = string | Uint8Array | readonly Uint8Array[];
+
 /** Chat completion as it is sent. */
 export interface UpstreamRequest {
   /** Id of the model at the provider. */
   readonly model: string;
-  readonly body: string | Uint8Array;
+  readonly body: UpstreamBody;
   readonly streamed: boolean;
   /** Aborted when the request is cancelled: the connection is then destroyed, not reused. */
   readonly signal: AbortSignal;

@@ -18,6 +18,23 @@ describe("prepareUpstreamBody", () => {
     expect(await upstreamBody(parseChatRequest(body, NEVER))).toBe(body);
   });
 
+  it.each([
+    ["ASCII", "x".repeat(400_000)],
+    ["other characters", "é中😀".repeat(100_000)],
+  ])("is the same in pieces if it is large, of %s, and shares the client's bytes", async (_, content) => {
+    const of = (text: string): string =>
+      `{"user":"é","model":" P/M ", "messages":[{"role":"user","content":"${text}"}],"stream":true,"n":1}`;
+    const request = await parse(of(content));
+    const pieces = prepareUpstreamBody(request, TARGET)(5);
+    const small = String(await upstreamBody(parse(of("hi"))));
+    if (!Array.isArray(pieces)) throw new Error("the body is in one piece");
+    const parts = pieces as readonly Buffer[];
+    expect(Buffer.concat(parts).toString() === small.replace('"hi"', `"${content}"`)).toBe(true);
+    expect(Math.max(...parts.map((piece) => piece.length))).toBeGreaterThan(content.length);
+    const largest = parts.find((piece) => piece.length > content.length);
+    expect(largest?.buffer).toBe(request.bytes.buffer);
+  });
+
   it("names the model as the upstream does", async () => {
     const body = await upstreamBody(parse('{"model":" P/M ","messages":[{}],"max_tokens":5}'));
     expect(body).toBe('{"model":"m","messages":[{}],"max_tokens":5}');

@@ -1,6 +1,11 @@
-import { setMembers } from "../wire/json-members.ts";
+import type { UpstreamBody } from "../ports/upstream.ts";
+import { applyEdits, applyEditsToBytes } from "../wire/json-edits.ts";
+import { memberEdits } from "../wire/json-members.ts";
 import type { ChatRequest, OutputField } from "./chat-request.ts";
 import type { Model } from "./model-directory.ts";
+
+/** Size from which a body is sent in pieces: as one text it would be copied twice. */
+const LARGE_BYTES = 256 * 1024;
 
 /** The parts of a body that depend on the model at the upstream. */
 export type UpstreamTarget = Pick<Model, "id" | "outputField" | "renamesOutputField" | "usageInStreams">;
@@ -14,8 +19,8 @@ export type UpstreamTarget = Pick<Model, "id" | "outputField" | "renamesOutputFi
 export function prepareUpstreamBody(
   request: ChatRequest,
   target: UpstreamTarget,
-): (outputTokensMax: number) => string | Uint8Array {
-  const { text, members, output } = request;
+): (outputTokensMax: number) => UpstreamBody {
+  const { bytes, text, members, output } = request;
   const fixed = new Map<string, string>();
   if (request.model !== target.id) fixed.set("model", JSON.stringify(target.id));
   if (addsUsage(request, target)) {
@@ -27,7 +32,9 @@ export function prepareUpstreamBody(
     const values = new Map(fixed);
     if (output?.requested !== outputTokensMax || output.field !== field) values.set(field, String(outputTokensMax));
     if (output !== undefined && output.field !== field && renames.size === 0) values.set(output.field, "null");
-    return values.size === 0 ? request.bytes : setMembers(text, members, values, renames);
+    if (values.size === 0) return bytes;
+    const edits = memberEdits(text, members, values, renames);
+    return bytes.length > LARGE_BYTES ? applyEditsToBytes(bytes, text, edits) : applyEdits(text, edits);
   };
 }
 

@@ -1,5 +1,5 @@
 import type { Logger } from "@routeplane/runtime";
-import type { Upstream, UpstreamAnswer } from "../ports/upstream.ts";
+import type { Upstream, UpstreamAnswer, UpstreamBody } from "../ports/upstream.ts";
 import { collectStart } from "../response/answer-body.ts";
 import type { ChatRequest } from "./chat-request.ts";
 import type { Model } from "./model-directory.ts";
@@ -36,7 +36,7 @@ export class UpstreamCalls {
     const bodyFor = prepareUpstreamBody(request, target);
     const added = addedMembers(request, target);
     return async (outputTokensMax, signal) => {
-      const send = (body: string | Uint8Array): Promise<UpstreamAnswer> =>
+      const send = (body: UpstreamBody): Promise<UpstreamAnswer> =>
         upstream.chatCompletion({ model: model.id, body, streamed, signal });
       const first = await send(bodyFor(outputTokensMax));
       if (added.length === 0 || !isRequestRefused(first)) return first;

@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
-import { type Member, setMembers } from "./json-members.ts";
+import { applyEdits } from "./json-edits.ts";
+import { type Member, memberEdits } from "./json-members.ts";
 import { checkMemberNames } from "../request/member-names.ts";
 
 function topLevelMembers(text: string): readonly Member[] {
@@ -11,7 +12,7 @@ function topLevelMembers(text: string): readonly Member[] {
 }
 
 function set(text: string, values: Record<string, string>): string {
-  return setMembers(text, topLevelMembers(text), new Map(Object.entries(values)));
+  return applyEdits(text, memberEdits(text, topLevelMembers(text), new Map(Object.entries(values))));
 }
 
 describe("the members of the top level", () => {
@@ -35,7 +36,7 @@ describe("the members of the top level", () => {
   });
 });
 
-describe("setMembers", () => {
+describe("setting members", () => {
   it("replaces values and leaves every other byte as it was", () => {
     expect(set('{ "seed": 12345678901234567890, "model" : "x" ,"t":1.0 }', { model: '"y"' })).toBe(
       '{ "seed": 12345678901234567890, "model" : "y" ,"t":1.0 }',

@@ -3,6 +3,8 @@
  * through JSON.parse would round big numbers and drop duplicate members. Lexing assumes valid JSON, and ends for any text.
  */
 
+import type { Edit } from "./json-edits.ts";
+
 /** Member of an object. */
 export interface Member {
   readonly key: string;
@@ -17,38 +19,37 @@ export interface Member {
 const NO_RENAMES: ReadonlyMap<string, string> = new Map();
 
 /**
- * Sets members of an object: replaced in their place, or added at the end.
+ * Edits that set members of an object: replaced in their place, or added at the end.
  *
  * @param text the object
  * @param members its members, in their order
  * @param values JSON of the new values, by key
  * @param renames new key of a member, by its key; the object has no member of the new key yet, and `values` has its value
+ * @returns edits in ascending order of their positions
  */
-export function setMembers(
+export function memberEdits(
   text: string,
   members: readonly Member[],
   values: ReadonlyMap<string, string>,
   renames: ReadonlyMap<string, string> = NO_RENAMES,
-): string {
-  let result = "";
-  let copied = 0;
+): readonly Edit[] {
+  const edits: Edit[] = [];
   const present = new Set<string>();
   for (const { key: oldKey, nameStart, start, end } of members) {
     const key = renames.get(oldKey) ?? oldKey;
     present.add(key);
     const value = values.get(key);
     if (value === undefined) continue;
-    result += text.slice(copied, key === oldKey ? start : nameStart);
-    result += key === oldKey ? value : `${JSON.stringify(key)}:${value}`;
-    copied = end;
+    if (key === oldKey) edits.push({ start, end, literal: value });
+    else edits.push({ start: nameStart, end, literal: `${JSON.stringify(key)}:${value}` });
   }
   const added = [...values]
     .filter(([key]) => !present.has(key))
     .map(([key, value]) => `${JSON.stringify(key)}:${value}`);
-  if (added.length === 0) return result + text.slice(copied);
+  if (added.length === 0) return edits;
   const close = text.lastIndexOf("}");
-  const comma = members.length === 0 ? "" : ",";
-  return `${result}${text.slice(copied, close)}${comma}${added.join(",")}${text.slice(close)}`;
+  edits.push({ start: close, end: close, literal: `${members.length === 0 ? "" : ","}${added.join(",")}` });
+  return edits;
 }
 
 /** Finds the first character, from `from` on, that is neither white space nor a control character. */

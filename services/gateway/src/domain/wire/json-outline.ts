@@ -32,7 +32,7 @@ const QUOTE = 0x22;
 const BACKSLASH = 0x5c;
 const LETTER_U = 0x75;
 const COLON = 0x3a;
-const CONTROL = /[\0-\x1f]/;
+const CONTROL = /[^\x20-\uffff]/;
 
 /**
  * Makes the outline of a text.

@@ -1,7 +1,8 @@
 import { Work } from "@routeplane/guardrails";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { applyEdits, type JsonText, jsonTexts, OTHER_PLACE } from "./json-texts.ts";
+import { applyEdits } from "./json-edits.ts";
+import { type JsonText, jsonTexts, OTHER_PLACE } from "./json-texts.ts";
 
 async function texts(json: string, opaque?: ReadonlySet<string>) {
   return (await found(json, opaque)).filter(({ kind }) => kind === "string" || kind === "whole");

@@ -118,22 +118,3 @@ function advance(frame: Frame | undefined): void {
   frame.expectsName = !frame.isArray;
   if (typeof frame.step === "number") frame.step++;
 }
-
-/** Replacement of one literal by another. */
-export interface Edit {
-  readonly start: number;
-  readonly end: number;
-  readonly literal: string;
-}
-
-/** Applies edits to a text. @param edits in ascending order of their positions */
-export function applyEdits(text: string, edits: readonly Edit[]): string {
-  const parts: string[] = [];
-  let copied = 0;
-  for (const { start, end, literal } of edits) {
-    parts.push(text.slice(copied, start), literal);
-    copied = end;
-  }
-  parts.push(text.slice(copied));
-  return parts.join("");
-}
