@@ -19,10 +19,9 @@ const BODY_BYTES = 10_000_000;
 const PHOTO_BYTES = 50_000_000;
 
 const upstream = createServer((request, response) => {
-  request.resume().on("end", async () => {
-    await delay(3_000);
-    response.setHeader("content-type", "application/json");
-    response.end(JSON.stringify({ choices: [], usage: { prompt_tokens: 1, completion_tokens: 1 } }));
+  const answer = JSON.stringify({ choices: [], usage: { prompt_tokens: 1, completion_tokens: 1 } });
+  request.resume().on("end", () => {
+    setTimeout(() => response.setHeader("content-type", "application/json").end(answer), 3_000);
   });
 });
 upstream.listen(0, "127.0.0.1");
@@ -97,11 +96,11 @@ async function send({ port: nodePort }: TestNode, token: string, answers: string
 /** Runs work, and samples the memory of a process meanwhile. */
 async function highest<T>(pid: number | undefined, work: () => Promise<T>): Promise<{ value: T; mebibytes: number }> {
   let mebibytes = 0;
-  let isDone = false;
+  const done = new AbortController();
   const sampled = (async () => {
-    for (; !isDone; await delay(20)) mebibytes = Math.max(mebibytes, await residentMiB(pid));
+    for (; !done.signal.aborted; await delay(20)) mebibytes = Math.max(mebibytes, await residentMiB(pid));
   })();
-  const value = await work().finally(() => (isDone = true));
+  const value = await work().finally(() => done.abort());
   await sampled;
   return { value, mebibytes };
 }
