@@ -7,13 +7,17 @@ import { type ProcessSpec, supervise, type SupervisedProcess } from "./process/s
 export interface NodeProcesses {
   /** Starts a process and waits until it is ready. Its time limit begins when the roles that it needs are ready. */
   start(spec: ProcessSpec): Promise<void>;
+  /** Makes the running gateways load their providers again. */
+  reloadProviders(): void;
   /** Stops all processes, clients before the servers that they call. Nothing can be started any more. */
   stop(): Promise<void>;
 }
 
+const isGateway = (role: string): boolean => role.startsWith("gateway");
+
 /** Groups of roles that stop together, in order. */
 const STOP_ORDER: readonly ((role: string) => boolean)[] = [
-  (role) => role.startsWith("gateway"),
+  isGateway,
   (role) => !["nats", "postgres"].includes(role),
   (role) => role === "nats",
   (role) => role === "postgres",
@@ -51,6 +55,9 @@ export function createNodeProcesses(
       const after = Promise.all((spec.needs ?? []).map((needed) => readinessOf(needed).promise));
       await member.started({ signal, after });
       readinessOf(role).resolve();
+    },
+    reloadProviders() {
+      for (const member of members.filter(({ role }) => isGateway(role))) member.send("SIGHUP");
     },
     async stop() {
       isStopping = true;

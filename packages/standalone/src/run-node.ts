@@ -1,3 +1,4 @@
+import { closeSync, openSync } from "node:fs";
 import { mkdir, rm } from "node:fs/promises";
 import { once } from "node:events";
 import { removeAddresses } from "./addresses.ts";
@@ -26,10 +27,11 @@ export interface NodeOptions {
   readonly stderr: Output;
 }
 
-const STOP_SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
+const STOP_SIGNALS = ["SIGINT", "SIGTERM"] as const;
 
 /**
- * Runs a node in the foreground until SIGINT, SIGTERM or SIGHUP: prints progress, then what to do next.
+ * Runs a node in the foreground until SIGINT or SIGTERM, or until its terminal is closed: prints progress, then what to do next.
+ * SIGHUP from elsewhere makes the gateways load their providers again.
  *
  * @returns exit code: 0 after a clean stop, 1 if the node could not start, with the reason on `stderr`
  */
@@ -37,9 +39,16 @@ export async function runNode(options: NodeOptions): Promise<number> {
   const stop = new AbortController();
   const requestStop = (): void => stop.abort();
   for (const signal of STOP_SIGNALS) process.on(signal, requestStop);
+  const reload = new ReloadRequest();
+  const hadTerminal = hasTerminal();
+  const onHangUp = (): void => {
+    if (hadTerminal && !hasTerminal()) requestStop();
+    else reload.make();
+  };
+  process.on("SIGHUP", onHangUp);
   const progress = showProgress(options.stderr);
   try {
-    await runUntilStopped(options, progress, stop.signal);
+    await runUntilStopped(options, progress, stop.signal, reload);
     return 0;
   } catch (error) {
     if (stop.signal.aborted) return 0;
@@ -49,11 +58,17 @@ export async function runNode(options: NodeOptions): Promise<number> {
   } finally {
     progress.end();
     for (const signal of STOP_SIGNALS) process.off(signal, requestStop);
+    process.off("SIGHUP", onHangUp);
   }
 }
 
 /** @throws the cause of a failed start, after stopping the processes that had been started */
-async function runUntilStopped(options: NodeOptions, progress: Progress, stop: AbortSignal): Promise<void> {
+async function runUntilStopped(
+  options: NodeOptions,
+  progress: Progress,
+  stop: AbortSignal,
+  reload: ReloadRequest,
+): Promise<void> {
   const startedAt = performance.now();
   const gatewayPorts = Array.from({ length: options.gateways }, (_, index) => options.port + index);
   const layout = await prepareHome(options.home);
@@ -65,6 +80,10 @@ async function runUntilStopped(options: NodeOptions, progress: Progress, stop: A
     progress.say(`Starting Routeplane in ${layout.home}`);
     const start = { layout, gatewayPorts, environment: options.environment, progress, stop };
     const { addresses, processes } = await startNode(start);
+    reload.passTo(() => {
+      progress.say("SIGHUP: the gateways load their providers again");
+      processes.reloadProviders();
+    });
     try {
       const startMs = performance.now() - startedAt;
       options.stdout.write(nextSteps({ ...homeOf(options, layout), gatewayPorts, addresses, startMs }));
@@ -75,6 +94,32 @@ async function runUntilStopped(options: NodeOptions, progress: Progress, stop: A
     }
   } finally {
     lock.release();
+  }
+}
+
+/** Request to load the providers again. One that is made during the start is passed on after it. */
+class ReloadRequest {
+  #isMade = false;
+  #pass: (() => void) | undefined;
+
+  make(): void {
+    this.#isMade = true;
+    this.#pass?.();
+  }
+
+  passTo(pass: () => void): void {
+    this.#pass = pass;
+    if (this.#isMade) pass();
+  }
+}
+
+/** True if this process has a controlling terminal. One that is closed sends SIGHUP and is none any more. */
+function hasTerminal(): boolean {
+  try {
+    closeSync(openSync("/dev/tty", "r"));
+    return true;
+  } catch {
+    return false;
   }
 }
 

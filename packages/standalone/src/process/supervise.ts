@@ -53,6 +53,8 @@ export interface SupervisedProcess {
    * @throws StartFailure if it exits before that, or exceeds the time limit
    */
   started(options?: StartOptions): Promise<void>;
+  /** Sends a signal to the process, if it runs. */
+  readonly send: (signal: NodeJS.Signals) => void;
   /** Stops the process for good, and kills it after `stopTimeoutMs`. */
   readonly stop: () => Promise<void>;
 }
@@ -122,6 +124,7 @@ export function supervise(spec: ProcessSpec, options: SupervisionOptions): Super
       const limit = settled ? "" : ` within ${spec.startTimeoutMs / 1_000} s`;
       throw new StartFailure(`${spec.role} ${cause}${limit}`, options.log);
     },
+    send: (signal) => void child?.kill(signal),
     async stop() {
       stopping.abort();
       if (child !== undefined) await stopChild(child, spec);
