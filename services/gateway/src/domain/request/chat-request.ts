@@ -4,6 +4,7 @@ import { decodeUtf8, NotUtf8, withoutByteOrderMark } from "../wire/request-text.
 import { effectOf, isHarmless } from "./governed-members.ts";
 import type { Member } from "../wire/json-members.ts";
 import { checkMemberNames } from "./member-names.ts";
+import { measureMedia } from "../media/media.ts";
 import { InputCollector, type SentInput } from "./input-collector.ts";
 import { collectMessages } from "./message-media.ts";
 import { badField, Refusal } from "../errors/refusal.ts";
@@ -100,7 +101,7 @@ export async function parseChatRequest(received: Uint8Array, signal: AbortSignal
     streamed,
     wantsUsageChunk: streamOptions?.["include_usage"] === true,
     streamOptions,
-    input: collectInput(body, messages, text, members),
+    input: await readInput(collectInput(body, messages, text, members), signal),
     hasTools: [body["tools"], body["functions"]].some((tools) => Array.isArray(tools) && tools.length > 0),
     hostedTools: readHostedTools(body["tools"]),
   };
@@ -230,13 +231,19 @@ const PARAMETERS = new Set([
 /** Bound of such a value. */
 const MAX_PARAMETER_CHARS = 80;
 
+/** Measures the media of the collected input. @throws the reason of the signal */
+async function readInput(collected: InputCollector, signal: AbortSignal): Promise<SentInput> {
+  const { texts, otherBytes, messages, toolCalls, sentMedia } = collected;
+  return { texts, otherBytes, messages, toolCalls, media: await measureMedia(sentMedia, signal) };
+}
+
 /** Collects the input of a request. Members beside the messages that add input count as a file each: the operator has allowed them. */
 function collectInput(
   body: JsonObject,
   messages: readonly JsonObject[],
   text: string,
   members: readonly Member[],
-): SentInput {
+): InputCollector {
   const input = new InputCollector();
   collectMessages(messages, input);
   for (const { key, start, end } of members) {

@@ -1,17 +1,5 @@
+import type { Medium, SentMedium } from "../media/media.ts";
 import { isObject } from "../wire/json.ts";
-
-/** Part of a request that is not text, as the client sent it. */
-export type SentMedium =
-  | {
-      readonly kind: "image";
-      /** Image in base64; undefined for one that the upstream fetches. */
-      readonly base64: string | undefined;
-      /** Level of detail that the client asks for. */
-      readonly detail: unknown;
-    }
-  | { readonly kind: "audio"; readonly base64: string; readonly format: unknown }
-  /** A file, or anything of unknown kind: it may be of any length. */
-  | { readonly kind: "file"; readonly base64: string | undefined; readonly mediaType: string | undefined };
 
 /** Everything of a request that its upstream may count as input. */
 export interface SentInput {
@@ -22,13 +10,13 @@ export interface SentInput {
   /** Numbers of messages and of tool calls in them, to which templates add tokens. */
   readonly messages: number;
   readonly toolCalls: number;
-  readonly media: readonly SentMedium[];
+  readonly media: readonly Medium[];
 }
 
 /** Collector of the input of a request. */
-export class InputCollector implements SentInput {
+export class InputCollector implements Omit<SentInput, "media"> {
   readonly texts: string[] = [];
-  readonly media: SentMedium[] = [];
+  readonly sentMedia: SentMedium[] = [];
   otherBytes = 0;
   messages = 0;
   toolCalls = 0;
@@ -62,7 +50,7 @@ export class InputCollector implements SentInput {
   }
 
   addMedium(medium: SentMedium): void {
-    this.media.push(medium);
+    this.sentMedia.push(medium);
   }
 }
 

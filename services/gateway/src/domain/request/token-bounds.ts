@@ -1,4 +1,5 @@
 import type { CountUrgency, TokenCounter } from "../ports/token-counter.ts";
+import { boundMedia } from "../media/media-tokens.ts";
 import { hasOpenAiTemplate } from "../tokens/model-families.ts";
 import { boundTexts } from "../tokens/text-bound.ts";
 import type { ChatRequest } from "./chat-request.ts";
@@ -50,11 +51,6 @@ const OPENAI_TEMPLATE: TemplateTokens = { request: 12, message: 5, toolCall: 12,
 /** Any template. Anthropic counts up to 530 tokens for the prompt of tools. */
 const ANY_TEMPLATE: TemplateTokens = { request: 128, message: 10, toolCall: 20, tools: 600 };
 
-/** Allowance for an image. The dearest is of gpt-4o-mini: 2,833 + 5,667 for each of at most 8 tiles. */
-const IMAGE_TOKENS = 50_000;
-/** Allowance for a file, which may fill the whole context. */
-const FILE_TOKENS = 1_000_000;
-
 /**
  * Bounds a request at once, without counting its tokens, which long texts make slow. Texts are bounded by their characters,
  * media by what they hold, everything else by its bytes: a token is at least one byte.
@@ -66,7 +62,8 @@ export function boundTokens(
   const { input } = request;
   const template = hasOpenAiTemplate(id) ? OPENAI_TEMPLATE : ANY_TEMPLATE;
   const tokensMax = boundTexts(input.texts);
-  const otherTokensMax = input.otherBytes + tokensOfTemplate(input, template, request.hasTools) + tokensOfMedia(input);
+  const otherTokensMax =
+    input.otherBytes + tokensOfTemplate(input, template, request.hasTools) + boundMedia(input.media, id);
   return {
     inputTokensMax: Math.min(tokensMax + otherTokensMax, MAX_INPUT_TOKENS),
     outputTokensMax: (request.output?.bounded ?? defaultOutputTokens) * request.choices,
@@ -80,13 +77,6 @@ const MAX_INPUT_TOKENS = 1_000_000_000;
 function tokensOfTemplate({ messages, toolCalls }: SentInput, template: TemplateTokens, hasTools: boolean): number {
   const ofMessages = messages * template.message + toolCalls * template.toolCall;
   return template.request + ofMessages + (hasTools ? template.tools : 0);
-}
-
-function tokensOfMedia({ media }: SentInput): number {
-  return media.reduce((sum, { kind, base64 = "" }) => {
-    if (kind === "image") return sum + IMAGE_TOKENS;
-    return sum + (kind === "file" ? FILE_TOKENS : base64.length);
-  }, 0);
 }
 
 /** Bound of the tokens of texts from which they are counted before the reservation, so that it is not much more than they cost. */
