@@ -90,6 +90,36 @@ describe("an admission decision", () => {
     );
   });
 
+  it("of bounds that can be tightened is the same where they fit as they are, and else a denial", () => {
+    fc.assert(
+      fc.property(request, budgets, fc.array(fc.boolean(), { minLength: 5, maxLength: 5 }), (bounds, all, shadows) => {
+        const bindings = all.map((each, index) => ({ ...bindingOf(each), shadow: shadows[index] ?? false }));
+        const usual = decideAdmission(bounds, bindings, NOW_MS);
+        const strict = decideAdmission({ ...bounds, refuseRatherThanLower: true }, bindings, NOW_MS);
+        const fitsAsItIs =
+          usual.outcome === "admit" &&
+          usual.outputTokensMax === bounds.outputTokensMax &&
+          usual.shadowDenials.length === 0;
+        if (fitsAsItIs) expect(strict).toEqual(usual);
+        else expect(strict).toMatchObject({ outcome: "deny", rule: "budget", shadowDenials: [] });
+      }),
+      { numRuns: 5_000 },
+    );
+  });
+
+  it("of bounds that can be tightened reports what no bound changes", () => {
+    const limits = { rateLimit: { windowSecs: 60, maxRequests: 0n } };
+    const shadow = { limits, counter: EMPTY_COUNTER, shadow: true };
+    const bounds = {
+      price: { inputPicoUsd: 0n, outputPicoUsd: 0n },
+      inputTokensMax: 1n,
+      outputTokensMax: 1n,
+      choices: 1n,
+    };
+    const decision = decideAdmission({ ...bounds, refuseRatherThanLower: true }, [shadow], NOW_MS);
+    expect(decision).toMatchObject({ outcome: "admit", shadowDenials: [{ rule: "rate_limit.max_requests" }] });
+  });
+
   it("denies for a budget that the least reservation exceeds, with the remaining and the needed amount", () => {
     fc.assert(
       fc.property(request, budgets, (bounds, all) => {

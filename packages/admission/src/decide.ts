@@ -5,6 +5,7 @@
  * 2. Compare it with every limit of every binding. An enforced limit that it exceeds denies the request; of several, the denial
  *    names the one that frees last, because after it the request fits under all others.
  * 3. Otherwise lower the output bound, if it must be, to the largest multiple of the choices that fits under every limit.
+ *    Bounds that can be tightened are denied instead: the caller counts tokens and asks again.
  * 4. Reserve the cost of the bounds on every binding but the shadow bindings that would have denied the request.
  *
  * The caller holds the counters' locks, so that nothing changes between the decision and the write.
@@ -21,6 +22,11 @@ export interface RequestBounds {
   readonly outputTokensMax: bigint;
   /** Number of choices that share the output bound; >= 1. */
   readonly choices: bigint;
+  /**
+   * True for bounds that can be tightened: they are denied where they exceed what is left, or would be admitted with a lower
+   * output bound or with the denial of a shadow binding. False by default.
+   */
+  readonly refuseRatherThanLower?: boolean;
 }
 
 /** Binding whose limits apply to the request, with the state of its counter. */
@@ -66,17 +72,23 @@ export function decideAdmission<B extends LimitedBinding>(
   bindings: readonly B[],
   nowMs: number,
 ): Decision<B> {
+  const { refuseRatherThanLower = false } = request;
   const least = leastOf(request);
+  const enforcedLeast = refuseRatherThanLower ? amountsOf(request, request.outputTokensMax) : least;
   const withStates = bindings.map((binding) => ({
     binding,
     states: limitStatesOf(binding.limits, binding.counter, nowMs),
   }));
   const excesses = withStates.flatMap(({ binding, states }) => {
-    const worst = longestWait(states.flatMap((state) => excessOf(binding, state, least) ?? []));
+    const worst = longestWait(
+      states.flatMap((state) => excessOf(binding, state, binding.shadow ? least : enforcedLeast) ?? []),
+    );
     return worst === undefined ? [] : [worst];
   });
-  const shadowDenials = excesses.filter(({ binding }) => binding.shadow);
-  const denial = longestWait(excesses.filter(({ binding }) => !binding.shadow));
+  const isDenial = ({ binding, rule }: Excess<B>): boolean =>
+    !binding.shadow || (refuseRatherThanLower && BOUNDED_RULES.has(rule));
+  const shadowDenials = excesses.filter((excess) => !isDenial(excess));
+  const denial = longestWait(excesses.filter(isDenial));
   if (denial !== undefined) return { outcome: "deny", ...denial, shadowDenials };
   const enforced = withStates.flatMap(({ binding, states }) => (binding.shadow ? [] : states));
   const outputTokensMax = grantedOutput(request, enforced);
@@ -91,11 +103,19 @@ export function decideAdmission<B extends LimitedBinding>(
   };
 }
 
+/** Rules whose amounts depend on the bounds of the request. */
+const BOUNDED_RULES: ReadonlySet<LimitRule> = new Set(["budget", "rate_limit.max_tokens"]);
+
 type Least = Readonly<Record<LimitRule, bigint>>;
 
 /** Least amounts that the request can be admitted for: one output token for each choice, or none without output. */
-function leastOf({ price, inputTokensMax, outputTokensMax, choices }: RequestBounds): Least {
-  const output = outputTokensMax < choices ? outputTokensMax : choices;
+function leastOf(request: RequestBounds): Least {
+  const { outputTokensMax, choices } = request;
+  return amountsOf(request, outputTokensMax < choices ? outputTokensMax : choices);
+}
+
+/** Amounts of the request with so many output tokens. */
+function amountsOf({ price, inputTokensMax }: RequestBounds, output: bigint): Least {
   return {
     budget: reservationCost(price, inputTokensMax, output),
     "rate_limit.max_requests": 1n,

@@ -107,12 +107,17 @@ export function fakeAdmissions(limits: Limits, shadow = false): FakeAdmissions {
       const known = reservations.get(name);
       if (known !== undefined) return answerAgain(known);
       const { price, inputTokensMax, outputTokensMax, choices, namespaceId, idempotencyKey } = request;
+      const { refuseRatherThanLower } = request;
       const { keyId } = keyOf(request);
       const idempotencyName = idempotencyKey && `${namespaceId} ${keyId} ${idempotencyKey}`;
       requireUnused(idempotencyName);
       const atMs = Date.now();
       const bounds = { inputTokensMax: BigInt(inputTokensMax), outputTokensMax: BigInt(outputTokensMax) };
-      const decision = decideAdmission({ price, ...bounds, choices: BigInt(choices) }, [binding], atMs);
+      const decision = decideAdmission(
+        { price, ...bounds, choices: BigInt(choices), refuseRatherThanLower },
+        [binding],
+        atMs,
+      );
       const shadowDenials = decision.shadowDenials.map(({ rule }) => ({ ...source, rule }));
       if (decision.outcome === "deny") {
         const { rule, retryAtMs } = decision;

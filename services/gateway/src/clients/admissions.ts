@@ -18,7 +18,9 @@ export function createAdmissions(policy: Transport): Admissions {
     throw fromConnectError(error, "policy");
   };
   return {
-    async admit({ namespaceId, requestId, lineage, price, inputTokensMax, outputTokensMax, choices, idempotencyKey }) {
+    async admit(request) {
+      const { namespaceId, requestId, lineage, price, inputTokensMax, outputTokensMax, choices, idempotencyKey } =
+        request;
       const response = await client
         .admit({
           namespaceId,
@@ -32,6 +34,7 @@ export function createAdmissions(policy: Transport): Admissions {
           inputTokensMax: BigInt(inputTokensMax),
           outputTokensMax: BigInt(outputTokensMax),
           choices,
+          refuseRatherThanLower: request.refuseRatherThanLower,
           ...(idempotencyKey !== undefined && { idempotencyKey }),
         })
         .catch(fail);

@@ -1,7 +1,8 @@
 import { MAX_STEPS } from "@routeplane/guardrails";
 import { setTimeout as delay } from "node:timers/promises";
 import { describe, expect, it } from "vitest";
-import { fakeBudget, fakeAdmissions } from "../../test/fake-admissions.ts";
+import { type FakeAdmissions, fakeBudget, fakeAdmissions } from "../../test/fake-admissions.ts";
+import { fakeTokenCounter } from "../../test/fake-token-counter.ts";
 import { callerWith } from "../../test/fake-verifier.ts";
 import { fakeGuardrailDirectory } from "../../test/fake-guardrail-directory.ts";
 import { fakeUsageLog } from "../../test/fake-usage-log.ts";
@@ -14,6 +15,7 @@ import { JudgingMeter } from "./guardrails/judging-meter.ts";
 import type { CallingKey } from "./ports/key-verifier.ts";
 import type { Upstream } from "./ports/upstream.ts";
 import { boundTokens } from "./request/token-bounds.ts";
+import { boundTexts } from "./tokens/text-bound.ts";
 
 describe("a request that is served", () => {
   it("is charged what the upstream counted, and its reservation is settled", async () => {
@@ -192,6 +194,62 @@ describe("under concurrency", () => {
     const denied = results.filter(({ refusal }) => refusal?.status === 402).length;
     expect(denied).toBe(15);
     expect(budget).toMatchObject({ reservedNano: 0n, spentNano: 5n * 9n * MICRO });
+  });
+});
+
+describe("a loose bound", () => {
+  const content = "The gateway judges what a key may ask for. ".repeat(40);
+  const body = { ...BODY, max_tokens: 50, messages: [{ role: "user", content }] };
+  /** Tokens of the text as it is counted, with template and output. */
+  const tight = 138 + 300 + 50;
+  const serveUnder = async (budget: FakeAdmissions) => {
+    const tokenCounter = fakeTokenCounter(() => 300);
+    const { serve, sent, usage } = pipelineUnderTest({ budget, overrides: { tokenCounter } });
+    const { refusal } = await serve(body);
+    return { refusal, sent, usage, tokenCounter, admits: budget.calls.admit };
+  };
+  const tokens = (maxTokens: number, shadow?: boolean) =>
+    fakeAdmissions({ rateLimit: { windowSecs: 60, maxTokens: BigInt(maxTokens) } }, shadow);
+
+  it("refuses nothing, and lowers nothing: tokens are counted first", async () => {
+    expect(boundTexts([content])).toBeGreaterThan(500);
+    const { refusal, sent, usage, admits } = await serveUnder(tokens(tight));
+    expect(refusal).toBeUndefined();
+    expect(JSON.parse(sent[0] ?? "")).toMatchObject({ max_tokens: 50 });
+    expect(admits).toBe(2);
+    expect(usage.settlements).toMatchObject([{ outcome: "succeeded" }]);
+  });
+
+  it("is kept, and no token counted, where it fits as it is", async () => {
+    const { refusal, admits, tokenCounter } = await serveUnder(tokens(10_000));
+    expect([refusal, admits, tokenCounter.calls]).toEqual([undefined, 1, 0]);
+  });
+
+  it("that does not fit after the count lowers the output", async () => {
+    const { sent } = await serveUnder(tokens(tight - 20));
+    expect(JSON.parse(sent[0] ?? "")).toMatchObject({ max_tokens: 30 });
+  });
+
+  it("is denied and recorded once, by what is left after the count", async () => {
+    const { refusal, usage, admits } = await serveUnder(tokens(tight - 50));
+    expect(refusal).toMatchObject({ status: 429, details: { rule: "rate_limit.max_tokens" } });
+    expect(admits).toBe(2);
+    expect(usage.settlements).toMatchObject([{ outcome: "denied", deniedRule: "rate_limit.max_tokens" }]);
+  });
+
+  it("of no importance to a limit on requests is not counted, and its denial is final", async () => {
+    const budget = fakeAdmissions({ rateLimit: { windowSecs: 60, maxConcurrent: 0n } });
+    const { refusal, admits, tokenCounter } = await serveUnder(budget);
+    expect(refusal).toMatchObject({ details: { rule: "rate_limit.max_concurrent" } });
+    expect([admits, tokenCounter.calls]).toEqual([1, 0]);
+  });
+
+  it("makes no shadow denial that the count does not make too", async () => {
+    const fitting = await serveUnder(tokens(tight, true));
+    expect(fitting.usage.settlements).toMatchObject([{ outcome: "succeeded", shadowDenials: [] }]);
+    const exceeding = await serveUnder(tokens(tight - 50, true));
+    const shadowDenial = { policyId: "pol_1", bindingId: "bnd_1", rule: "rate_limit.max_tokens" };
+    expect(exceeding.usage.settlements).toMatchObject([{ outcome: "succeeded", shadowDenials: [shadowDenial] }]);
   });
 });
 

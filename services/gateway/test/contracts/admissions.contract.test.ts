@@ -72,7 +72,13 @@ function requestOf(
   micro: number,
   idempotencyKey?: string,
 ): AdmissionRequest & ReservationKey {
-  const bounds = { price: MICRO_PER_TOKEN, inputTokensMax: 0, outputTokensMax: micro, choices: 1 };
+  const bounds = {
+    price: MICRO_PER_TOKEN,
+    inputTokensMax: 0,
+    outputTokensMax: micro,
+    choices: 1,
+    refuseRatherThanLower: false,
+  };
   const keyId = lineage.at(-1) ?? expect.fail("the lineage is empty");
   return { namespaceId, keyId, lineage, requestId: newId("req"), idempotencyKey, ...bounds };
 }
@@ -81,6 +87,21 @@ const budgetOf = (micro: bigint): Limits => ({ budget: { window: "total", limitN
 const NOTHING = { spentNano: 0n, reservedNano: 0n };
 
 describe.each(implementations)("%s as admissions", (_, start) => {
+  it("lowers the output bound to what is left, and denies it instead where it is asked to, using up nothing", async () => {
+    const subject = await start(budgetOf(300n));
+    const tightenable = { ...requestOf(subject, 500), refuseRatherThanLower: true };
+    expect(await subject.admissions.admit(tightenable)).toMatchObject({ admitted: false, denial: { rule: "budget" } });
+    expect(await subject.admissions.admit({ ...tightenable, outputTokensMax: 300 })).toMatchObject({
+      admitted: true,
+      outputTokensMax: 300,
+    });
+    await subject.admissions.release(tightenable, true);
+    expect(await subject.admissions.admit(requestOf(subject, 500))).toMatchObject({
+      admitted: true,
+      outputTokensMax: 300,
+    });
+  });
+
   it("admits without a reservation where no limit applies", async () => {
     const subject = await start({});
     expect(await subject.admissions.admit(requestOf(subject, 500))).toEqual({

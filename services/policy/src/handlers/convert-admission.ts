@@ -21,6 +21,7 @@ export function fromProtoAdmitRequest(request: AdmitRequest): AdmissionRequest {
     inputTokensMax: request.inputTokensMax,
     outputTokensMax: request.outputTokensMax,
     choices: BigInt(request.choices || 1),
+    refuseRatherThanLower: request.refuseRatherThanLower,
     idempotencyKey: request.idempotencyKey,
   };
 }

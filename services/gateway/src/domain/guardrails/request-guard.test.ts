@@ -13,6 +13,7 @@ import { guardRequest } from "./request-guard.ts";
 import { JudgingMeter } from "./judging-meter.ts";
 import { DecisionLog } from "./decision-log.ts";
 import { boundTokens } from "../request/token-bounds.ts";
+import { boundText } from "../tokens/text-bound.ts";
 import { fakeTokenCounter } from "../../../test/fake-token-counter.ts";
 
 const MODEL = {
@@ -319,6 +320,31 @@ describe("the tokens of a request", () => {
     const fits = input + 50;
     expect((await guarded([{ maxRequestTokens: fits - 1 }], named)).denied?.code).toBe("max_request_tokens_exceeded");
     expect((await guarded([{ maxRequestTokens: fits }], named)).passed?.bounds.outputTokensMax).toBe(50);
+  });
+});
+
+describe("a loose bound of tokens", () => {
+  const prose = ask({ role: "user", content: "The gateway judges what a key may ask for. ".repeat(2_000) });
+  /** Template, message, and the text by its classes of characters; its bytes are 86,000. */
+  const counted = 12 + 5 + boundText("The gateway judges what a key may ask for. ".repeat(2_000));
+
+  it("is counted before it refuses a request or lowers its output", async () => {
+    const named = { ...prose, max_tokens: 50 };
+    const { passed } = await guarded([{ maxRequestTokens: counted + 50 }], named);
+    expect(passed?.bounds).toEqual({ inputTokensMax: counted, outputTokensMax: 50 });
+    const unnamed = await guarded([{ maxRequestTokens: counted + 4_096 }], prose);
+    expect(unnamed.passed?.bounds.outputTokensMax).toBe(4_096);
+    expect((await guarded([{ maxRequestTokens: counted + 49 }], named)).denied?.code).toBe(
+      "max_request_tokens_exceeded",
+    );
+  });
+
+  it("is counted before a guardrail in shadow mode reports it", async () => {
+    const named = { ...prose, max_tokens: 50 };
+    expect((await guarded([{ maxRequestTokens: counted + 50 }], named, "shadow")).rules).toEqual([]);
+    expect((await guarded([{ maxRequestTokens: counted + 49 }], named, "shadow")).rules).toEqual([
+      "guardrail.max_request_tokens",
+    ]);
   });
 });
 

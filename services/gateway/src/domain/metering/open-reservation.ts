@@ -11,7 +11,7 @@ import {
 } from "./charge.ts";
 import type { DenialRecorder } from "./denial-recorder.ts";
 import { repetitionOf } from "../request/idempotency-key.ts";
-import type { AdmissionRequest, Admissions, ReservationKey } from "../ports/admissions.ts";
+import type { AdmissionDecision, AdmissionRequest, Admissions, ReservationKey } from "../ports/admissions.ts";
 import type { OutboxOffset, Reservation, Settlement, UsageLog } from "../ports/usage-log.ts";
 import { rateLimitHeaders } from "../response/rate-limit-headers.ts";
 import { dependencyDown, limitExceeded } from "../errors/refusal.ts";
@@ -19,19 +19,24 @@ import type { RelayResult } from "../response/relay-result.ts";
 import type { EstimatedRequest } from "./usage-estimate.ts";
 import type { Settlements } from "./settlements.ts";
 import type { RequestContext } from "../request-context.ts";
-import type { TokenBounds } from "../request/token-bounds.ts";
+import type { TokenCounter } from "../ports/token-counter.ts";
+import { type LooseBounds, tightenBounds, type TokenBounds } from "../request/token-bounds.ts";
 
 export interface ReservationDependencies {
   readonly admissions: Admissions;
   readonly usageLog: UsageLog;
   readonly settlements: Settlements;
   readonly denialRecorder: DenialRecorder;
+  readonly tokenCounter: TokenCounter;
   readonly log: Logger;
   readonly clock: Clock;
 }
 
 /** Multiple of the reservation above which a charge means that a bound is wrong, rather than an error in counting. */
 const OVERRUN_ALARM = 2n;
+
+/** Rules that deny whatever the bounds of a request are. */
+const UNBOUNDED_RULES: ReadonlySet<string> = new Set(["rate_limit.max_requests", "rate_limit.max_concurrent"]);
 
 /** The part of a request context by which a reservation is made and settled. */
 type ReservedRequest = Pick<
@@ -40,7 +45,7 @@ type ReservedRequest = Pick<
 >;
 
 /** Upper bounds of a request that are to be reserved. */
-export type RequestedReservation = TokenBounds & Pick<AdmissionRequest, "choices" | "idempotencyKey">;
+export type RequestedReservation = LooseBounds & Pick<AdmissionRequest, "choices" | "idempotencyKey">;
 
 /**
  * Reservation of one request, from just before its admission is requested until it is settled. It is settled exactly once,
@@ -75,22 +80,17 @@ export class OpenReservation {
   }
 
   /**
-   * Reserves the most that the request can use.
+   * Reserves the most that the request can use. Loose bounds that do not fit are tightened first, so that they neither refuse
+   * the request nor lower its output.
    *
    * @returns the bounds that were granted
    * @throws Refusal 402 or 429 if that does not fit; 409 if the request repeats another; 503 if the policy service does not answer
    */
   async admit(requested: RequestedReservation): Promise<TokenBounds> {
-    const { admissions, clock } = this.#dependencies;
+    const { clock, denialRecorder } = this.#dependencies;
     const { facts, caller, model, reply, decisions } = this.#request;
-    const { namespaceId, requestId } = facts;
-    const price = reservedPrice(model, requested.inputTokensMax);
-    const decision = await admissions
-      .admit({ namespaceId, requestId, lineage: caller.lineage, price, ...requested })
-      .catch((error: unknown) => {
-        throw repetitionOf(error) ?? error;
-      });
-    const { inputTokensMax } = requested;
+    const { bounds, decision } = await this.#decide(requested);
+    const { inputTokensMax } = bounds;
     if (decision.admitted) {
       const granted = { inputTokensMax, outputTokensMax: decision.outputTokensMax };
       this.#admission = { granted, choices: requested.choices, hasReservation: decision.expiresAt !== undefined };
@@ -104,8 +104,42 @@ export class OpenReservation {
     const refusal = limitExceeded(denial, nowMs);
     const pendingRelease = this.#pendingRelease;
     this.#isOver = true;
-    this.#dependencies.denialRecorder.record({ facts, caller, refusal, denial, decisions, pendingRelease });
+    denialRecorder.record({ facts, caller, refusal, denial, decisions, pendingRelease });
     throw refusal;
+  }
+
+  /** Requests an admission; of loose bounds that are denied, and of which nothing is recorded, once more after a count. */
+  async #decide(
+    requested: RequestedReservation,
+  ): Promise<{ readonly bounds: TokenBounds; readonly decision: AdmissionDecision }> {
+    const isLoose = requested.loose !== undefined;
+    const first = await this.#requestAdmission(requested, isLoose);
+    const isFinal = first.admitted || !isLoose || UNBOUNDED_RULES.has(first.denial.rule);
+    if (isFinal) return { bounds: requested, decision: first };
+    const bounds = await tightenBounds(requested, this.#dependencies.tokenCounter);
+    return { bounds, decision: await this.#requestAdmission({ ...requested, ...bounds }, false) };
+  }
+
+  async #requestAdmission(
+    { inputTokensMax, outputTokensMax, choices, idempotencyKey }: RequestedReservation,
+    refuseRatherThanLower: boolean,
+  ): Promise<AdmissionDecision> {
+    const { facts, caller, model } = this.#request;
+    const { namespaceId, requestId } = facts;
+    const price = reservedPrice(model, inputTokensMax);
+    const bounds = { inputTokensMax, outputTokensMax, choices, refuseRatherThanLower };
+    try {
+      return await this.#dependencies.admissions.admit({
+        namespaceId,
+        requestId,
+        lineage: caller.lineage,
+        price,
+        ...bounds,
+        idempotencyKey,
+      });
+    } catch (error) {
+      throw repetitionOf(error) ?? error;
+    }
   }
 
   /**

@@ -13,6 +13,8 @@ export interface AdmissionRequest {
   /** Output bound over all choices. */
   readonly outputTokensMax: number;
   readonly choices: number;
+  /** True for bounds that can be tightened: they are denied where they do not fit as they are, shadow bindings included. */
+  readonly refuseRatherThanLower: boolean;
   readonly idempotencyKey: string | undefined;
 }
 

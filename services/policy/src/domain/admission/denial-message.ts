@@ -2,7 +2,7 @@ import type { Excess } from "@routeplane/admission";
 import { microToNano, nanoToMicro } from "@routeplane/domain";
 import type { AppliedLimits } from "./applied-limits.ts";
 
-/** Message of a denial for people: the limit, what remains of it, and what the request needs. */
+/** Message of a denial for people: the limit, what remains of it, and the least bound of the request. */
 export function denialMessage(excess: Excess<AppliedLimits>): string {
   const { rule, limit, remaining, needed, retryAtMs } = excess;
   const { policyName, limits } = excess.binding;
@@ -12,14 +12,14 @@ export function denialMessage(excess: Excess<AppliedLimits>): string {
     case "budget":
       return (
         `budget "${policyName}" (${limits.budget?.window}, ${nanoToMicro(limit)} micro-USD) has ` +
-        `${remaining / microToNano(1n)} micro-USD left; this request needs at least ${nanoToMicro(needed)}${never}`
+        `${remaining / microToNano(1n)} micro-USD left; the request's bound is at least ${nanoToMicro(needed)} micro-USD${never}`
       );
     case "rate_limit.max_requests":
       return `rate limit "${policyName}" (${limit} requests ${within}) has no request left`;
     case "rate_limit.max_tokens":
       return (
         `rate limit "${policyName}" (${limit} tokens ${within}) has ${remaining} tokens left; ` +
-        `this request needs at least ${needed}${never}`
+        `the request's bound is at least ${needed} tokens${never}`
       );
     case "rate_limit.max_concurrent":
       return `rate limit "${policyName}" allows ${limit} requests at the same time, and so many are under way`;

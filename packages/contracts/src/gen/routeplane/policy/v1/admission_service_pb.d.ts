@@ -109,6 +109,15 @@ export declare type AdmitRequest = Message<"routeplane.policy.v1.AdmitRequest"> 
    * @generated from field: optional string idempotency_key = 8;
    */
   idempotencyKey?: string | undefined;
+
+  /**
+   * True for bounds that the caller can tighten: where they exceed what is left, or would only be admitted with a lower output
+   * bound or with the denial of a binding in shadow mode, the request is denied instead, so that the caller tightens them and
+   * asks again. Like any denial, that uses up nothing.
+   *
+   * @generated from field: bool refuse_rather_than_lower = 9;
+   */
+  refuseRatherThanLower: boolean;
 };
 
 /**
@@ -319,7 +328,7 @@ export declare type Denial = Message<"routeplane.policy.v1.Denial"> & {
   principalId: string;
 
   /**
-   * Description for people: the limit, what remains of it and what the request needs. Without secrets.
+   * Description for people: the limit, what remains of it and the least bound of the request. Without secrets.
    *
    * @generated from field: string message = 6;
    */
@@ -348,7 +357,7 @@ export declare type Denial = Message<"routeplane.policy.v1.Denial"> & {
   limit: bigint;
 
   /**
-   * Amount that remains, in the unit of `limit`; less than the request needs.
+   * Amount that remains, in the unit of `limit`; less than the least bound of the request.
    *
    * @generated from field: int64 remaining = 10;
    */
