@@ -27,7 +27,7 @@ export type Medium =
   | ({ readonly kind: "document" } & PdfSize)
   /** Text in a file: a token is at least one byte. */
   | { readonly kind: "text"; readonly bytes: number }
-  /** Of any length. */
+  /** A file, or anything else, of any length. */
   | { readonly kind: "file" };
 
 /**
