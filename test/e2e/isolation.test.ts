@@ -192,6 +192,15 @@ const VALID_REQUESTS: Record<string, ValidRequest> = {
   "PolicyService/DisablePolicy.id": { kinds: ["pol"], request: () => ({}) },
   "PolicyService/UnbindPolicy.policy_id": { kinds: ["pol"], request: () => ({ bindingId: caller.ids["bnd"] }) },
   "PolicyService/UnbindPolicy.binding_id": { kinds: ["bnd"], request: () => ({ policyId: caller.ids["pol"] }) },
+  "PolicyService/UnbindAll.policy_id": { kinds: ["pol"], request: () => ({ all: true }) },
+  "PolicyService/UnbindAll.principal_id": {
+    kinds: ["key"],
+    request: () => ({ policyId: caller.ids["pol"], principalType: "PRINCIPAL_TYPE_API_KEY" }),
+  },
+  "PolicyService/UnbindAll.principal_id (namespace)": {
+    kinds: ["ns"],
+    request: () => ({ policyId: caller.ids["pol"], principalType: "PRINCIPAL_TYPE_NAMESPACE" }),
+  },
   "PolicyService/ListBindings.policy_id": { kinds: ["pol"], request: () => ({}) },
   "PolicyService/ListPrincipalPolicies.principal_id": {
     kinds: ["key"],

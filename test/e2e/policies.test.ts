@@ -1,3 +1,4 @@
+import { eventually } from "@routeplane/testing";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -198,6 +199,28 @@ describe("the commands of one kind", { timeout: 60_000 }, () => {
 });
 
 describe("binding", { timeout: 60_000 }, () => {
+  it("ends with its key: revoking one removes what is bound to it and to the keys below, audited as the revoker's", async () => {
+    const kept = await mint("kept", "inference:invoke");
+    const parent = await mint("revoked", "inference:invoke keys:write");
+    const created = await create("of the revoked", "budget", SPECS.budget);
+    for (const key of [kept, parent]) await policy("bind", created.id, ...onKey(key.id));
+    await cli.json("cloud", "keys", "revoke", parent.id);
+    const bound = await eventually(async () => {
+      const { data } = await policy<List<Binding>>("bindings", created.id);
+      return data.length === 1 && data;
+    });
+    expect(bound.map(({ principal_id }) => principal_id)).toEqual([kept.id]);
+    const removed = await cli.json<List<{ actor_id: string; before: { principal_id: string } }>>(
+      ...["cloud", "audit", "list", "--action", "binding.delete", "--limit", "1"],
+    );
+    const revoked = await cli.json<List<{ actor_id: string }>>(
+      ...["cloud", "audit", "list", "--action", "key.revoke", "--target", parent.id],
+    );
+    expect(removed.data).toMatchObject([{ actor_id: revoked.data[0]?.actor_id, before: { principal_id: parent.id } }]);
+    expect(await policy<List<Binding>>("unbind", created.id, "--all", "--yes")).toMatchObject({ data: bound });
+    await policy("delete", created.id, "--yes");
+  });
+
   it("binds in both modes, lists by policy and by principal, and unbinds", async () => {
     const sub = await mint("bound", "inference:invoke");
     const created = await create("both", "budget", SPECS.budget);

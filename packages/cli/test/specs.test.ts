@@ -272,6 +272,41 @@ describe("deleting a policy", () => {
     expect(received).toMatchObject([{ policyId: "pol_1", bindingId: "bnd_3" }]);
   });
 
+  it("or unbinding it from several, a principal or all asks for all of them at once, and prints a list", async () => {
+    const received: unknown[] = [];
+    await using fakeNode = await startFakeNode(
+      (router) =>
+        void router.service(PolicyService, {
+          listBindings: () => ({ bindings }),
+          unbindAll: (request) => {
+            received.push(request);
+            return { unbound: bindings.slice(0, 2) };
+          },
+        }),
+    );
+    const unbind = ["cloud", "policy", "unbind", "pol_1"];
+    const ofKey = ["--principal-type", "api_key", "--principal-id", "key_2"];
+    for (const [choice, loss] of [
+      [["bnd_1", "bnd_2"], "pol_1 from api_key key_1, api_key key_2?"],
+      [ofKey, "pol_1 from api_key key_2?"],
+      [["--all"], "pol_1 from api_key key_0, api_key key_1, api_key key_2, api_key key_3, api_key key_4 and 2 more?"],
+    ] as const) {
+      const { code, stderr } = await runCli([...unbind, ...choice], as(fakeNode.url));
+      expect({ code, stderr }).toEqual({ code: 2, stderr: expect.stringContaining(loss.slice(0, -1)) });
+      const { stdout } = await runCli([...unbind, ...choice, "--yes", "--json"], as(fakeNode.url));
+      expect(JSON.parse(stdout)).toMatchObject({ data: [{ id: "bnd_0" }, { id: "bnd_1" }], next_page_token: null });
+    }
+    expect(received).toMatchObject([
+      { policyId: "pol_1", bindingIds: ["bnd_1", "bnd_2"], all: false },
+      { bindingIds: [], principalId: "key_2", all: false },
+      { bindingIds: [], all: true },
+    ]);
+    for (const wrong of [[], ["bnd_1", "--all"], [...ofKey, "--all"], ofKey.slice(2), ["bnd_1", ...ofKey]]) {
+      expect(await runCli([...unbind, ...wrong, "--yes"], as(fakeNode.url))).toMatchObject({ code: 2, stdout: "" });
+    }
+    expect(received).toHaveLength(3);
+  });
+
   it("with --yes names the removed bindings", async () => {
     const received: unknown[] = [];
     await using fakeNode = await node(received);

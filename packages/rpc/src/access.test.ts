@@ -45,6 +45,8 @@ const INTERNAL_METHODS: Readonly<Record<string, readonly ServiceCaller[]>> = {
   "VerificationService/VerifyKey": ["gateway", "policy", "usage", "workload"],
   "VerificationService/WatchChanges": ["gateway", "policy", "usage"],
   "VerificationService/ResolveKey": ["policy"],
+  "VerificationService/ListRevokedKeys": ["policy"],
+  "VerificationService/AcknowledgeRevokedKeys": ["policy"],
   "BootstrapService/BootstrapNode": ["installer"],
   "AdmissionService/Admit": ["gateway", "workload"],
   "AdmissionService/Settle": ["gateway", "workload"],

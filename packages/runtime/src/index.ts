@@ -9,3 +9,4 @@ export { type Component, runProcess, type RunningProcess, STOP_TIMEOUT_MS } from
 export { createLogger, type Logger } from "./log.ts";
 export { AGGREGATOR_NODE_OPTIONS, USAGE_NODE_OPTIONS } from "./node-options.ts";
 export { currentOrigin, onBehalfOf, type Origin } from "./origin.ts";
+export { type PeriodicJob, runPeriodically } from "./periodic-job.ts";

@@ -8,6 +8,7 @@ import * as operators from "./0006_operators.ts";
 import * as accounts from "./0007_accounts.ts";
 import * as auditOrder from "./0008_audit_order.ts";
 import * as auditActions from "./0009_audit_actions.ts";
+import * as revokedKeys from "./0010_revoked_keys.ts";
 
 export const migrations: Migrations = {
   "0001_keys": keys,
@@ -19,4 +20,5 @@ export const migrations: Migrations = {
   "0007_accounts": accounts,
   "0008_audit_order": auditOrder,
   "0009_audit_actions": auditActions,
+  "0010_revoked_keys": revokedKeys,
 };

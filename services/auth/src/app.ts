@@ -33,6 +33,7 @@ import { createKeyStore } from "./store/key-store.ts";
 import { createNamespaceStore } from "./store/namespace-store.ts";
 import { createNodeStore } from "./store/node-store.ts";
 import { createOperatorStore } from "./store/operator-store.ts";
+import { createRevocationLog } from "./store/revocation-log.ts";
 import type { AuthSchema } from "./store/schema.ts";
 import { createSecretStore } from "./store/secret-store.ts";
 
@@ -93,7 +94,7 @@ export function wireAuth({ config, database, changes, log, clock, monotonic = ()
   // Callers of this service itself are verified in the database at every call; VerifyKey answers other services from a cache.
   const verifyToken = async (token: string) => toPrincipal(await verify(token));
   const verifier = createLocalVerifier({ verifyUncached: verifyToken, changes, clock, monotonic });
-  const verification = verificationService(verifier, keys, changes);
+  const verification = verificationService(verifier, keys, changes, createRevocationLog(database));
   const routes = (router: ConnectRouter): void => {
     router.service(contracts.KeyService, keyService(keys, keyLifecycle));
     router.service(contracts.AccountService, accountService(accounts, clock));

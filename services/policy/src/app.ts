@@ -22,11 +22,13 @@ import { createLogger, type Logger, type RunningProcess } from "@routeplane/runt
 import { createChargeLog } from "./clients/charge-log.ts";
 import { createRequestHistory } from "./clients/request-history.ts";
 import { createKeyDirectory } from "./clients/key-directory.ts";
+import { createRevocationLog } from "./clients/revocation-log.ts";
 import type { Config } from "./config.ts";
 import { createAdmission } from "./domain/admission/admission.ts";
 import { createReadEffectivePolicy } from "./domain/effective/read-effective-policy.ts";
 import { createDescribePolicies } from "./domain/policies/described-policy.ts";
 import { createManagement } from "./domain/policies/management.ts";
+import { createRemoveRevokedBindings } from "./domain/policies/revoked-bindings.ts";
 import { createSimulatePolicy } from "./domain/simulation/simulate-policy.ts";
 import { budgetAdminService } from "./handlers/budget-admin-service.ts";
 import { admissionService } from "./handlers/admission-service.ts";
@@ -36,6 +38,7 @@ import { policyService } from "./handlers/policy-service.ts";
 import { typedPolicies } from "./handlers/typed-policies.ts";
 import { budgetService, guardrailService, presetService, rateLimitService } from "./handlers/typed-services.ts";
 import { simulationService } from "./handlers/simulation-service.ts";
+import { removeRevokedBindings } from "./jobs/remove-revoked-bindings.ts";
 import { createAppliedPolicies } from "./store/applied-policies.ts";
 import { createBindingStore } from "./store/binding-store.ts";
 import { createCounterReader } from "./store/counters.ts";
@@ -63,13 +66,22 @@ export async function startPolicy(config: Config): Promise<RunningProcess> {
     onLost: (cause) => log.warn({ err: cause }, "connection to the change feed lost"),
   });
   warmValidation(publishedServices().policy);
-  const { verifier, ...served } = wirePolicy({ config, database, changes, auth, usage, log, clock: Date.now });
+  const { verifier, removeRevoked, ...served } = wirePolicy({
+    config,
+    database,
+    changes,
+    auth,
+    usage,
+    log,
+    clock: Date.now,
+  });
   const server = await startRpcServer({ ...config, ...served });
   const grpcServer = await startGrpcServer({ ...config, ...served, port: config.grpcPort });
   // Watches never end by themselves: they are ended before the servers wait for their calls.
   const watches = { name: "watches of changes", stop: async () => changes.close() };
   const pool = { name: database.name, stop: () => database.stop() };
-  return { log, components: [pool, subscription, verifier, server, grpcServer, watches] };
+  const job = removeRevokedBindings(removeRevoked, log);
+  return { log, components: [pool, subscription, verifier, job, server, grpcServer, watches] };
 }
 
 export interface PolicyWiring {
@@ -84,7 +96,7 @@ export interface PolicyWiring {
   readonly clock: Clock;
 }
 
-/** Wires the service without its process: routes, gRPC services, the interceptor chain, and the verifier to be stopped. */
+/** Wires the service without its process: routes, gRPC services, the interceptor chain, the verifier to be stopped, and its job. */
 export function wirePolicy({ config, database, changes, auth, usage, log, clock }: PolicyWiring) {
   const { serviceCredentials, reservationTtlMs } = config;
   const policies = createPolicyStore(database);
@@ -118,5 +130,6 @@ export function wirePolicy({ config, database, changes, auth, usage, log, clock 
   const services = [mount(contracts.AdmissionService, admission)];
   const verifier = createVerifier(auth, { log });
   const chain = rpcChain({ log, serviceCredentials, verifyToken: verifier.verify });
-  return { routes, services, ready, ...chain, verifier };
+  const removeRevoked = createRemoveRevokedBindings(createRevocationLog(auth), bindings, clock);
+  return { routes, services, ready, ...chain, verifier, removeRevoked };
 }

@@ -81,6 +81,11 @@ const WRITE_METHODS: Readonly<Record<string, WriteMethod>> = {
     effect: "loosens",
     request: ({ policyId, bindingId }) => ({ policyId, bindingId }),
   },
+  "PolicyService/UnbindAll": {
+    spec: BUDGET,
+    effect: "loosens",
+    request: ({ policyId }) => ({ policyId, all: true }),
+  },
   ...typed("Budget", BUDGET, { limitMicroUsd: "500" }),
   ...typed("Guardrail", GUARDRAIL, { clearAllowStreaming: true }),
   ...typed("RateLimit", RATE_LIMIT, { clearMaxTokens: true }),

@@ -3,7 +3,7 @@ import { VerificationService } from "@routeplane/contracts/auth";
 import { Reason } from "@routeplane/contracts/errors";
 import { mintToken } from "@routeplane/credentials";
 import { type Id, newId, notFound } from "@routeplane/domain";
-import { toConnectError } from "@routeplane/rpc";
+import { toConnectError, toTimestamp } from "@routeplane/rpc";
 
 interface TestKey {
   readonly id: Id<"key">;
@@ -13,11 +13,20 @@ interface TestKey {
   readonly token: string;
 }
 
+/** Origin of every revocation. */
+const ORIGIN = {
+  actorType: "operator",
+  actorId: "op_revoker",
+  accountId: "",
+  requestId: "req_of-revocation",
+  address: "192.0.2.1",
+};
+
 /** Fake of the auth service, behind its contract: knows the keys and operators that a test adds. */
 export function createFakeAuthService() {
   const byToken = new Map<string, TestKey>();
   const operators = new Map<string, { operatorId: string; accountId: string; scopes: string[]; lineage: string[] }>();
-  const revoked = new Set<string>();
+  const revoked = new Map<Id<"key">, { namespaceId: string; keyId: string; at: Date; acknowledged: boolean }>();
   const down = { value: false };
   const transport = createRouterTransport(({ service }) => {
     service(VerificationService, {
@@ -39,12 +48,35 @@ export function createFakeAuthService() {
         if (key === undefined) throw toConnectError(notFound());
         return { lineage: [...key.lineage], revoked: key.lineage.some((id) => revoked.has(id)) };
       },
+      listRevokedKeys({ afterKeyId }) {
+        if (down.value) throw new Error("the auth service is down");
+        const listed = [...revoked.values()].filter(({ acknowledged, keyId }) => !acknowledged && keyId > afterKeyId);
+        const page = listed.toSorted((a, b) => (a.keyId < b.keyId ? -1 : 1)).slice(0, 100);
+        return {
+          keys: page.map(({ at, namespaceId, keyId }) => ({
+            namespaceId,
+            keyId,
+            revokedAt: toTimestamp(at),
+            ...ORIGIN,
+          })),
+        };
+      },
+      acknowledgeRevokedKeys({ keyIds }) {
+        for (const [id, key] of revoked) if (keyIds.includes(id)) key.acknowledged = true;
+        return {};
+      },
     });
   });
   return {
     transport,
     authDown: down,
-    revoke: (keyId: Id<"key">) => revoked.add(keyId),
+    /** Revokes a key, by default now. */
+    revoke(keyId: Id<"key">, at = new Date()): void {
+      const { namespaceId = "" } = [...byToken.values()].find(({ id }) => id === keyId) ?? {};
+      revoked.set(keyId, { namespaceId, keyId, at, acknowledged: false });
+    },
+    /** Revoked keys that are acknowledged. */
+    acknowledged: () => [...revoked.values()].flatMap(({ keyId, acknowledged }) => (acknowledged ? [keyId] : [])),
     /** Adds an operator, of the whole node unless it is limited to an account, and returns its token. */
     operator(scopes: string[], accountId: Id<"acc"> | "" = ""): string {
       const [token, operatorId] = [mintToken("operator", "test"), newId("op")];

@@ -61,6 +61,23 @@ export interface KeyStore {
   touch(namespaceId: Id<"ns">, keyId: Id<"key">, usedAt: Date, resolutionMs: number): Promise<void>;
 }
 
+/** Revocation of a key that is not acknowledged yet. */
+export interface Revocation {
+  readonly namespaceId: Id<"ns">;
+  readonly keyId: Id<"key">;
+  readonly revokedAt: Date;
+  /** Origin of the call that revoked the key, as far as it is recorded. */
+  readonly origin: Readonly<Partial<Record<"actorType" | "actorId" | "accountId" | "requestId" | "address", string>>>;
+}
+
+/** Revocations of the whole node, kept until what refers to their keys is removed. */
+export interface RevocationLog {
+  /** In order of namespace and key, at most `size`. @param after namespace and key of the last one of the page before */
+  list(after: { readonly namespaceId: string; readonly keyId: string }, size: number): Promise<readonly Revocation[]>;
+  /** Ignores keys that are not listed. */
+  acknowledge(keyIds: readonly Id<"key">[]): Promise<void>;
+}
+
 /** The credential that a proven secret stands for. */
 export type ProvenCredential =
   | ({ readonly kind: "key"; readonly lineage: KeyLineage } & SecretEnd)

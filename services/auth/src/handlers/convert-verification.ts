@@ -1,5 +1,6 @@
-import { create } from "@bufbuild/protobuf";
+import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import {
+  type RevokedKeySchema,
   VerificationRefusalSchema,
   VerifiedKeySchema,
   VerifiedOperatorSchema,
@@ -9,6 +10,7 @@ import {
 import { Reason } from "@routeplane/contracts/errors";
 import { DomainError } from "@routeplane/domain";
 import { type Principal, toTimestamp, type VerificationResult } from "@routeplane/rpc";
+import type { Revocation } from "../domain/ports.ts";
 import type { Verification } from "../domain/verification.ts";
 
 /** The principal of a verified token. @throws DomainError UNAUTHENTICATED for a refused token */
@@ -27,6 +29,15 @@ export function toPrincipal(verification: Verification): Principal {
     case "refused":
       throw new DomainError("unauthenticated", verification.reason, verification.message);
   }
+}
+
+export function toProtoRevokedKey({
+  namespaceId,
+  keyId,
+  revokedAt,
+  origin,
+}: Revocation): MessageInitShape<typeof RevokedKeySchema> {
+  return { namespaceId, keyId, revokedAt: toTimestamp(revokedAt), ...origin };
 }
 
 const RESPONSES = new WeakMap<VerificationResult, VerifyKeyResponse>();

@@ -3,13 +3,17 @@ import type { VerificationService } from "@routeplane/contracts/auth";
 import { notFound, requireId } from "@routeplane/domain";
 import type { ChangeFeed, LocalVerifier } from "@routeplane/rpc";
 import { isRevoked } from "../domain/grant-rules.ts";
-import type { KeyStore } from "../domain/ports.ts";
-import { toProtoVerification } from "./convert-verification.ts";
+import type { KeyStore, RevocationLog } from "../domain/ports.ts";
+import { toProtoRevokedKey, toProtoVerification } from "./convert-verification.ts";
+
+/** Page of ListRevokedKeys, as its contract says. */
+const REVOKED_PAGE_SIZE = 100;
 
 export function verificationService(
   verifier: LocalVerifier,
   keys: KeyStore,
   changes: ChangeFeed,
+  revocations: RevocationLog,
 ): ServiceImpl<typeof VerificationService> {
   return {
     verifyKey: async ({ token, knownChange }) => toProtoVerification(await verifier.verify(token, knownChange)),
@@ -22,6 +26,15 @@ export function verificationService(
       const lineage = await keys.findLineage(requireId("ns", namespaceId), requireId("key", keyId));
       if (lineage === undefined) throw notFound();
       return { lineage: lineage.map(({ id }) => id), revoked: isRevoked(lineage) };
+    },
+
+    async listRevokedKeys({ afterNamespaceId: namespaceId, afterKeyId: keyId }) {
+      return { keys: (await revocations.list({ namespaceId, keyId }, REVOKED_PAGE_SIZE)).map(toProtoRevokedKey) };
+    },
+
+    async acknowledgeRevokedKeys({ keyIds }) {
+      await revocations.acknowledge(keyIds.map((id) => requireId("key", id)));
+      return {};
     },
   };
 }

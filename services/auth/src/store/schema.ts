@@ -1,7 +1,8 @@
 import type { AuditSchema } from "@routeplane/audit";
 import type { OperatorScope, Scope } from "@routeplane/credentials";
 import type { Id } from "@routeplane/domain";
-import type { Generated } from "kysely";
+import type { Origin } from "@routeplane/runtime";
+import type { Generated, JSONColumnType } from "kysely";
 
 /** Tables of schema `auth` after all migrations. */
 export interface AuthSchema extends AuditSchema {
@@ -45,6 +46,13 @@ export interface AuthSchema extends AuditSchema {
     last_used_at: Date | null;
     revoked_at: Date | null;
     revoked_reason: string | null;
+  };
+  /** Revocations that are not acknowledged yet. */
+  readonly revoked_keys: {
+    namespace_id: Id<"ns">;
+    key_id: Id<"key">;
+    revoked_at: Date;
+    origin: JSONColumnType<Partial<Origin>>;
   };
   readonly key_secrets: SecretColumns & { namespace_id: Id<"ns">; key_id: Id<"key">; expires_at: Date | null };
 }

@@ -1,6 +1,7 @@
 import type { Counter } from "@routeplane/admission";
 import type { Id, IdKind } from "@routeplane/domain";
 import type { PolicyKind, PolicySpec } from "@routeplane/policy-spec";
+import type { Origin } from "@routeplane/runtime";
 import type { AppliedLimits } from "./admission/applied-limits.ts";
 import type { Reservation, ReservationChange } from "./admission/reservation.ts";
 import type { Applied } from "./effective/applied-policy.ts";
@@ -69,6 +70,24 @@ export interface BindingStore {
   add(binding: Binding, check: (policy: Policy) => void): Promise<BoundPolicy | undefined>;
   /** Removes a binding and returns it. @throws DomainError PERMISSION_DENIED */
   remove(caller: Caller, policyId: Id<"pol">, bindingId: Id<"bnd">): Promise<Binding | undefined>;
+  /**
+   * Removes several bindings of a policy, all or nothing, and returns them.
+   *
+   * @param choose from the bindings of the policy, in order of id, those to remove; nothing is removed if it throws
+   * @throws DomainError PERMISSION_DENIED
+   */
+  removeMany(
+    caller: Caller,
+    policyId: Id<"pol">,
+    choose: (bindings: readonly Binding[]) => readonly Binding[],
+  ): Promise<readonly Binding[] | undefined>;
+  /**
+   * Removes what is bound to a revoked key and to the keys below it, some of it at a time, but for bindings with open reservations,
+   * which are still to be settled there.
+   *
+   * @returns true if nothing is bound to them any more
+   */
+  removeOfRevoked(namespaceId: Id<"ns">, keyId: Id<"key">): Promise<boolean>;
   /** Bindings of a policy; undefined if there is no such policy. */
   ofPolicy(namespaceId: Id<"ns">, policyId: Id<"pol">, page: PageRequest<"bnd">): Promise<Page<Binding> | undefined>;
   /** Number of bindings of each policy, and its oldest ones, at most `maxCount`; no entry for a policy without any. */
@@ -78,6 +97,23 @@ export interface BindingStore {
     maxCount: number,
   ): Promise<ReadonlyMap<Id<"pol">, { readonly count: number; readonly bindings: readonly Binding[] }>>;
   ofPrincipal(principal: BoundPrincipal, namespaceId: Id<"ns">, page: PageRequest<"bnd">): Promise<Page<BoundPolicy>>;
+}
+
+/** Revocation of a key whose bindings are to be removed. */
+export interface Revocation {
+  readonly namespaceId: Id<"ns">;
+  readonly keyId: Id<"key">;
+  readonly revokedAt: Date;
+  /** Origin of the call that revoked the key. */
+  readonly origin: Origin;
+}
+
+/** Revocations of the whole node that are not acknowledged, of the auth service. */
+export interface RevocationLog {
+  /** In order of namespace and key. @param after last one of the page before. @throws DomainError UNAVAILABLE */
+  list(after: Pick<Revocation, "namespaceId" | "keyId"> | undefined): Promise<readonly Revocation[]>;
+  /** Idempotent; at most 100 at once. @throws DomainError UNAVAILABLE */
+  acknowledge(keyIds: readonly Id<"key">[]): Promise<void>;
 }
 
 /** Policies that apply to keys. */

@@ -1,9 +1,9 @@
 import type { ServiceImpl } from "@connectrpc/connect";
-import type { PolicyService } from "@routeplane/contracts/policy";
-import { notFound, parseId, requireId } from "@routeplane/domain";
+import type { PolicyService, UnbindAllRequest } from "@routeplane/contracts/policy";
+import { invalidField, notFound, parseId, requireId } from "@routeplane/domain";
 import { fromPageToken, keyPrincipalOf, MAX_PAGE_BYTES, toProtoPage } from "@routeplane/rpc";
 import type { DescribePolicies } from "../domain/policies/described-policy.ts";
-import type { Management } from "../domain/policies/management.ts";
+import type { ChosenBindings, Management } from "../domain/policies/management.ts";
 import type { Policy } from "../domain/policies/policy.ts";
 import type { PageRequest, PolicyStore } from "../domain/ports.ts";
 import {
@@ -89,6 +89,12 @@ export function policyService(
       return { binding: toProtoBinding(await management.unbind(keyPrincipalOf(context), id, binding)) };
     },
 
+    async unbindAll(request, context) {
+      const chosen = fromProtoChosenBindings(request);
+      const unbound = await management.unbindAll(keyPrincipalOf(context), requireId("pol", request.policyId), chosen);
+      return { unbound: unbound.map(toProtoBinding) };
+    },
+
     async listBindings(request, context) {
       const id = requireId("pol", request.policyId);
       const page = await management.bindingsOf(keyPrincipalOf(context), id, fromBindingPage(request));
@@ -108,6 +114,18 @@ export function policyService(
       return { boundPolicies: messages, nextPageToken };
     },
   };
+}
+
+/** @throws DomainError INVALID_ARGUMENT unless exactly one choice is made */
+function fromProtoChosenBindings({ bindingIds, principalType, principalId, all }: UnbindAllRequest): ChosenBindings {
+  const choices: readonly ChosenBindings[] = [
+    ...(bindingIds.length === 0 ? [] : [{ ids: bindingIds.map((id) => requireId("bnd", id)) }]),
+    ...(principalType || principalId ? [{ principal: fromProtoPrincipal({ principalType, principalId }) }] : []),
+    ...(all ? [{ all }] : []),
+  ];
+  const [choice, ...others] = choices;
+  if (choice !== undefined && others.length === 0) return choice;
+  throw invalidField("binding_ids", "or principal or all must be set, and only one of them");
 }
 
 function fromBindingPage({ pageSize, pageToken }: { pageSize: number; pageToken: string }): PageRequest<"bnd"> {

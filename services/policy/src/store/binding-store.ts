@@ -13,6 +13,8 @@ import type { PolicySchema } from "./schema.ts";
 
 type Tx = Transaction<PolicySchema>;
 
+/** Maximum number of bindings of a revoked key that are removed at once. */
+const MAX_REMOVED = 200;
 /** Text that sorts before every id. */
 const FIRST_ID = "" as Id<"bnd">;
 
@@ -48,6 +50,50 @@ export function createBindingStore(database: Database<PolicySchema>): BindingSto
         const [deleted] = await deleteBindings(tx, policy, [bindingId]);
         return deleted;
       }),
+
+    removeMany: (caller, policyId, choose) =>
+      database.within(caller, async (tx) => {
+        const policy = await lockToChange(tx, caller, policyId, "loosens");
+        if (policy === undefined) return undefined;
+        const rows = await selectBindings(tx, caller.namespaceId)
+          .where("policy_id", "=", policyId)
+          .orderBy("id")
+          .execute();
+        const chosen = choose(rows.map(fromBindingRow));
+        return deleteBindings(
+          tx,
+          policy,
+          chosen.map(({ id }) => id),
+        );
+      }),
+
+    async removeOfRevoked(namespaceId, keyId) {
+      const bound = await database.within({ namespaceId }, (tx) =>
+        selectBindings(tx, namespaceId)
+          .clearSelect()
+          .select(["id", "policy_id"])
+          .where(sql<boolean>`(principal_id = ${keyId} or ${keyId} = any(principal_lineage))`)
+          .orderBy("policy_id")
+          .limit(MAX_REMOVED + 1)
+          .execute(),
+      );
+      let removed = 0;
+      for (const [policyId, rows] of Map.groupBy(bound.slice(0, MAX_REMOVED), (row) => row.policy_id)) {
+        removed += await database.within({ namespaceId }, async (tx) => {
+          const policy = await lockPolicy(tx, namespaceId, policyId);
+          if (policy === undefined) return rows.length;
+          const ids = rows.map(({ id }) => id);
+          const settled = await lockCountersForDeletion(
+            tx,
+            namespaceId,
+            ids,
+            sql<boolean>`open_holds = 0 and reserved_nano = 0`,
+          );
+          return (await deleteBindings(tx, policy, settled)).length;
+        });
+      }
+      return removed === bound.length;
+    },
 
     ofPolicy: (namespaceId, policyId, page) =>
       database.within({ namespaceId }, async (tx) => {
@@ -180,16 +226,28 @@ export async function deleteBindings(
   return ofPolicy.map(fromBindingRow);
 }
 
-/** Locks counters in the order in which admissions lock them, so that neither waits for the other. */
-async function lockCountersForDeletion(tx: Tx, namespaceId: Id<"ns">, bindingIds: readonly Id<"bnd">[]): Promise<void> {
-  await tx
+/**
+ * Locks counters in the order in which admissions lock them, so that neither waits for the other.
+ *
+ * @param condition on the counters that are locked
+ * @returns bindings of the locked counters
+ */
+async function lockCountersForDeletion(
+  tx: Tx,
+  namespaceId: Id<"ns">,
+  bindingIds: readonly Id<"bnd">[],
+  condition = sql<boolean>`true`,
+): Promise<readonly Id<"bnd">[]> {
+  const rows = await tx
     .selectFrom("counters")
     .select("binding_id")
     .where("namespace_id", "=", namespaceId)
     .where("binding_id", "=", sql<Id<"bnd">>`any(${bindingIds})`)
+    .where(condition)
     .orderBy("binding_id")
     .forUpdate()
     .execute();
+  return rows.map((row) => row.binding_id);
 }
 
 export function selectBindings(tx: Tx, namespaceId: Id<"ns">) {

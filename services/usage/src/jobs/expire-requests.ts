@@ -1,6 +1,5 @@
-import type { Component, Logger } from "@routeplane/runtime";
+import { type Component, type Logger, runPeriodically } from "@routeplane/runtime";
 import type { RequestLog } from "../domain/ports.ts";
-import { runPeriodically } from "./periodic-job.ts";
 
 const EVERY_MS = 5_000;
 const RETRY_MS = 30_000;

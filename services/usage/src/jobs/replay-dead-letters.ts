@@ -1,6 +1,5 @@
-import type { Component, Logger } from "@routeplane/runtime";
+import { type Component, type Logger, runPeriodically } from "@routeplane/runtime";
 import type { DeadLetterBox } from "../domain/dead-letters.ts";
-import { runPeriodically } from "./periodic-job.ts";
 import { decodeEvents } from "../consumers/decode-events.ts";
 import { recordEvents, type Recorder, UNREADABLE } from "../consumers/usage-events.ts";
 

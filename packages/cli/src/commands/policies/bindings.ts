@@ -2,21 +2,22 @@ import { PROTO_BINDING_MODES, PROTO_PRINCIPAL_TYPES } from "@routeplane/policy-s
 import { type Command, Option } from "commander";
 import { etagArgument, idArgument } from "../../arguments.ts";
 import type { Context } from "../../context.ts";
+import { usageError } from "../../errors.ts";
 import { confirmLoss } from "../../input.ts";
 import { block } from "../../output/table.ts";
 import { loginCredential } from "../../session.ts";
 import { allPages, showList } from "../../views/list.ts";
 import {
+  type BindingView,
   BINDING_COLUMNS,
   bindingFields,
   BOUND_POLICY_COLUMNS,
   fromProtoBinding,
   fromProtoBoundPolicy,
-  principalText,
 } from "../../views/policies/policy.ts";
 import { requirePresent } from "../../views/values.ts";
 import { withExamples } from "../examples.ts";
-import { BIND_LINEAGE_NOTE, bindingsOf, LINEAGE_NOTE } from "./delete-policy.ts";
+import { BIND_LINEAGE_NOTE, bindingsOf, LINEAGE_NOTE, principalsText } from "./delete-policy.ts";
 
 interface PrincipalOptions {
   readonly principalType: keyof typeof PROTO_PRINCIPAL_TYPES;
@@ -26,6 +27,11 @@ interface PrincipalOptions {
 interface BindOptions extends PrincipalOptions {
   readonly shadow?: boolean;
   readonly etag?: string;
+}
+
+interface UnbindOptions extends Partial<PrincipalOptions> {
+  readonly all?: boolean;
+  readonly yes?: boolean;
 }
 
 /** Adds `bind`, `unbind`, and the lists of bindings of a policy and of a principal. */
@@ -48,18 +54,23 @@ export function addBindingCommands(policy: Command, context: Context): void {
 
   const unbind = policy
     .command("unbind")
-    .description("Remove a binding and its counters, for good")
+    .description("Remove bindings and their counters, for good")
     .argument("<policy-id>", "Id of the policy (pol_…)", idArgument)
-    .argument("<binding-id>", "Id (bnd_…), as `policy bindings` shows it", idArgument)
+    .argument("[binding-ids...]", "Ids (bnd_…), as `policy bindings` shows them")
+    .option("--all", "Remove every binding of the policy")
+    .addOption(principalTypeOption("Type of the principal whose binding to remove"))
+    .option("--principal-id <id>", "Id of that principal (key_… or ns_…)", idArgument)
     .option("--yes", "Skip the confirmation")
     .addHelpText("after", LINEAGE_NOTE)
-    .action((id: string, bindingId: string, { yes = false }: { yes?: boolean }) =>
-      unbindPolicy(context, id, bindingId, yes),
+    .action((id: string, bindingIds: readonly string[], options: UnbindOptions) =>
+      unbindPolicy(context, id, bindingIds, options),
     );
   withExamples(
     unbind,
     "cloud policy unbind pol_01jxyz… bnd_01jxyz…",
-    "cloud policy unbind pol_01jxyz… bnd_01jxyz… --yes --json",
+    "cloud policy unbind pol_01jxyz… bnd_01jxyz… bnd_01jxza… --yes --json",
+    "cloud policy unbind pol_01jxyz… --principal-type api_key --principal-id key_01jxyz…",
+    "cloud policy unbind pol_01jxyz… --all --yes",
   );
 
   const bindings = policy
@@ -82,10 +93,13 @@ export function addBindingCommands(policy: Command, context: Context): void {
   );
 }
 
+function principalTypeOption(description: string): Option {
+  return new Option("--principal-type <type>", description).choices(Object.keys(PROTO_PRINCIPAL_TYPES));
+}
+
 function withPrincipal(command: Command, typeDescription: string): void {
-  const types = new Option("--principal-type <type>", typeDescription).choices(Object.keys(PROTO_PRINCIPAL_TYPES));
   command
-    .addOption(types.makeOptionMandatory())
+    .addOption(principalTypeOption(typeDescription).makeOptionMandatory())
     .requiredOption("--principal-id <id>", "Id of the principal (key_… or ns_…)", idArgument);
 }
 
@@ -102,19 +116,43 @@ async function bindPolicy(context: Context, policyId: string, options: BindOptio
   }
 }
 
-async function unbindPolicy(context: Context, policyId: string, bindingId: string, yes: boolean): Promise<void> {
+async function unbindPolicy(
+  context: Context,
+  policyId: string,
+  bindingIds: readonly string[],
+  options: UnbindOptions,
+): Promise<void> {
+  const { all = false, principalType, principalId = "", yes = false } = options;
+  const ids = [...new Set(bindingIds.map((id) => id.trim()))];
+  const [bindingId] = ids;
+  if ((principalType === undefined) !== (principalId === "")) {
+    throw usageError("--principal-type and --principal-id go together: give both of them");
+  }
+  const choices = [ids.length > 0, all, principalType !== undefined].filter(Boolean);
+  if (choices.length !== 1) {
+    throw usageError("name what to unbind in one way: binding ids, --principal-type and --principal-id, or --all");
+  }
   const client = await context.connect(await loginCredential(context.settings));
   const { policies } = client;
   if (!yes) {
-    const binding = (await bindingsOf(client, policyId)).find(({ id }) => id === bindingId);
-    const principal = binding === undefined ? bindingId : principalText(binding);
-    const loss = `${policyId} from ${principal}`;
+    const isChosen = (binding: BindingView): boolean =>
+      all || binding.principal_id === principalId || ids.includes(binding.id);
+    const bound = (await bindingsOf(client, policyId)).filter(isChosen);
+    const loss = `${policyId} from ${bound.length === 0 ? ids.join(", ") || "nothing" : principalsText(bound)}`;
     const question = `Unbind ${loss}? Its counters there are lost.`;
     await confirmLoss(context, question, `this unbinds ${loss}, and its counters there are lost.`);
   }
-  const view = fromProtoBinding(requirePresent((await policies.unbindPolicy({ policyId, bindingId })).binding));
-  context.output.data(view, () => block(bindingFields(view)));
-  context.output.note("Unbound: it no longer applies there.");
+  if (ids.length === 1 && bindingId !== undefined) {
+    const view = fromProtoBinding(requirePresent((await policies.unbindPolicy({ policyId, bindingId })).binding));
+    context.output.data(view, () => block(bindingFields(view)));
+    context.output.note("Unbound: it no longer applies there.");
+    return;
+  }
+  const principal = principalType && { principalType: PROTO_PRINCIPAL_TYPES[principalType], principalId };
+  const { unbound } = await policies.unbindAll({ policyId, bindingIds: ids, all, ...principal });
+  const list = { data: unbound.map(fromProtoBinding), next_page_token: null };
+  showList(context, list, BINDING_COLUMNS, "Nothing was bound there.");
+  if (unbound.length > 0) context.output.note(`Unbound ${unbound.length}: the policy no longer applies there.`);
 }
 
 async function listBindings(context: Context, policyId: string): Promise<void> {

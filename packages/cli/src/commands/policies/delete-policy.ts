@@ -48,7 +48,8 @@ export async function bindingsOf({ policies }: NodeClient, policyId: string): Pr
 
 const MAX_NAMED = 5;
 
-function principalsText(bindings: readonly BindingView[]): string {
+/** Principals of bindings, the first few by name. */
+export function principalsText(bindings: readonly BindingView[]): string {
   const named = bindings.slice(0, MAX_NAMED).map(principalText).join(", ");
   const more = bindings.length - MAX_NAMED;
   return more > 0 ? `${named} and ${more} more` : named;

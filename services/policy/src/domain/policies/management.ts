@@ -39,10 +39,18 @@ export interface Management {
    */
   bind(caller: Caller, policyId: Id<"pol">, draft: BindingDraft): Promise<BoundPolicy>;
   unbind(caller: Caller, policyId: Id<"pol">, bindingId: Id<"bnd">): Promise<Binding>;
+  /** Removes several bindings, all or nothing. @throws DomainError NOT_FOUND for a binding that is not there */
+  unbindAll(caller: Caller, policyId: Id<"pol">, chosen: ChosenBindings): Promise<readonly Binding[]>;
   bindingsOf(caller: Caller, policyId: Id<"pol">, page: PageRequest<"bnd">): Promise<Page<Binding>>;
   /** Policies bound to the principal itself. */
   policiesOf(caller: Caller, principal: BoundPrincipal, page: PageRequest<"bnd">): Promise<Page<BoundPolicy>>;
 }
+
+/** Bindings of a policy: those of these ids, that of a principal, or all. */
+export type ChosenBindings =
+  | { readonly ids: readonly Id<"bnd">[] }
+  | { readonly principal: BoundPrincipal }
+  | { readonly all: true };
 
 export interface PolicyDraft {
   readonly name: string;
@@ -117,6 +125,8 @@ export function createManagement(
     },
 
     unbind: async (caller, id, bindingId) => requireFound(await bindings.remove(caller, id, bindingId)),
+    unbindAll: async (caller, id, chosen) =>
+      requireFound(await bindings.removeMany(caller, id, (bound) => chooseBindings(bound, chosen))),
     bindingsOf: async ({ namespaceId }, id, page) => requireFound(await bindings.ofPolicy(namespaceId, id, page)),
 
     async policiesOf({ namespaceId }, principal, page) {
@@ -130,6 +140,13 @@ export function createManagement(
 function requireFound<T>(found: T | undefined): T {
   if (found === undefined) throw notFound();
   return found;
+}
+
+/** @throws DomainError NOT_FOUND for an id of none of the bindings, or a principal of none */
+function chooseBindings(bound: readonly Binding[], chosen: ChosenBindings): readonly Binding[] {
+  if ("ids" in chosen) return chosen.ids.map((id) => requireFound(bound.find((binding) => binding.id === id)));
+  if ("all" in chosen) return bound;
+  return [requireFound(bound.find(({ principal }) => principal.id === chosen.principal.id))];
 }
 
 function newBinding(

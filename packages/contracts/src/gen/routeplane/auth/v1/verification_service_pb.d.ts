@@ -329,6 +329,156 @@ export declare type ResolveKeyResponse = Message<"routeplane.auth.v1.ResolveKeyR
 export declare const ResolveKeyResponseSchema: GenMessage<ResolveKeyResponse>;
 
 /**
+ * Revocation of a key, and on whose behalf it was done, for the audit log.
+ *
+ * @generated from message routeplane.auth.v1.RevokedKey
+ */
+export declare type RevokedKey = Message<"routeplane.auth.v1.RevokedKey"> & {
+  /**
+   * Id of the namespace of the key, `ns_…`.
+   *
+   * @generated from field: string namespace_id = 1;
+   */
+  namespaceId: string;
+
+  /**
+   * Id of the key, `key_…`.
+   *
+   * @generated from field: string key_id = 2;
+   */
+  keyId: string;
+
+  /**
+   * Time of the revocation.
+   *
+   * @generated from field: google.protobuf.Timestamp revoked_at = 3;
+   */
+  revokedAt?: Timestamp | undefined;
+
+  /**
+   * Type of the actor as in audit entries: `api_key`, `operator` or `service`.
+   *
+   * @generated from field: string actor_type = 4;
+   */
+  actorType: string;
+
+  /**
+   * `key_…` or `op_…`; empty if it is not recorded.
+   *
+   * @generated from field: string actor_id = 5;
+   */
+  actorId: string;
+
+  /**
+   * `acc_…` of the actor; empty for one of the whole node.
+   *
+   * @generated from field: string account_id = 6;
+   */
+  accountId: string;
+
+  /**
+   * Id of the call that revoked it.
+   *
+   * @generated from field: string request_id = 7;
+   */
+  requestId: string;
+
+  /**
+   * Client address of that call; empty if unknown.
+   *
+   * @generated from field: string address = 8;
+   */
+  address: string;
+};
+
+/**
+ * Describes the message routeplane.auth.v1.RevokedKey.
+ * Use `create(RevokedKeySchema)` to create a new message.
+ */
+export declare const RevokedKeySchema: GenMessage<RevokedKey>;
+
+/**
+ * Request of ListRevokedKeys.
+ *
+ * @generated from message routeplane.auth.v1.ListRevokedKeysRequest
+ */
+export declare type ListRevokedKeysRequest = Message<"routeplane.auth.v1.ListRevokedKeysRequest"> & {
+  /**
+   * Namespace of the last key of the page before; empty for the first page.
+   *
+   * @generated from field: string after_namespace_id = 1;
+   */
+  afterNamespaceId: string;
+
+  /**
+   * Last key of the page before; empty for the first page.
+   *
+   * @generated from field: string after_key_id = 2;
+   */
+  afterKeyId: string;
+};
+
+/**
+ * Describes the message routeplane.auth.v1.ListRevokedKeysRequest.
+ * Use `create(ListRevokedKeysRequestSchema)` to create a new message.
+ */
+export declare const ListRevokedKeysRequestSchema: GenMessage<ListRevokedKeysRequest>;
+
+/**
+ * Response of ListRevokedKeys.
+ *
+ * @generated from message routeplane.auth.v1.ListRevokedKeysResponse
+ */
+export declare type ListRevokedKeysResponse = Message<"routeplane.auth.v1.ListRevokedKeysResponse"> & {
+  /**
+   * At most 100; fewer on the last page.
+   *
+   * @generated from field: repeated routeplane.auth.v1.RevokedKey keys = 1;
+   */
+  keys: RevokedKey[];
+};
+
+/**
+ * Describes the message routeplane.auth.v1.ListRevokedKeysResponse.
+ * Use `create(ListRevokedKeysResponseSchema)` to create a new message.
+ */
+export declare const ListRevokedKeysResponseSchema: GenMessage<ListRevokedKeysResponse>;
+
+/**
+ * Request of AcknowledgeRevokedKeys.
+ *
+ * @generated from message routeplane.auth.v1.AcknowledgeRevokedKeysRequest
+ */
+export declare type AcknowledgeRevokedKeysRequest = Message<"routeplane.auth.v1.AcknowledgeRevokedKeysRequest"> & {
+  /**
+   * `key_…` each.
+   *
+   * @generated from field: repeated string key_ids = 1;
+   */
+  keyIds: string[];
+};
+
+/**
+ * Describes the message routeplane.auth.v1.AcknowledgeRevokedKeysRequest.
+ * Use `create(AcknowledgeRevokedKeysRequestSchema)` to create a new message.
+ */
+export declare const AcknowledgeRevokedKeysRequestSchema: GenMessage<AcknowledgeRevokedKeysRequest>;
+
+/**
+ * Response of AcknowledgeRevokedKeys.
+ *
+ * @generated from message routeplane.auth.v1.AcknowledgeRevokedKeysResponse
+ */
+export declare type AcknowledgeRevokedKeysResponse = Message<"routeplane.auth.v1.AcknowledgeRevokedKeysResponse"> & {
+};
+
+/**
+ * Describes the message routeplane.auth.v1.AcknowledgeRevokedKeysResponse.
+ * Use `create(AcknowledgeRevokedKeysResponseSchema)` to create a new message.
+ */
+export declare const AcknowledgeRevokedKeysResponseSchema: GenMessage<AcknowledgeRevokedKeysResponse>;
+
+/**
  * Request of BootstrapNode.
  *
  * @generated from message routeplane.auth.v1.BootstrapNodeRequest
@@ -417,6 +567,28 @@ export declare const VerificationService: GenService<{
     methodKind: "unary";
     input: typeof ResolveKeyRequestSchema;
     output: typeof ResolveKeyResponseSchema;
+  },
+  /**
+   * Lists the revoked keys of the node whose revocation is not acknowledged yet, in order of namespace and key. A key that a
+   * revocation above it ended is not listed.
+   *
+   * @generated from rpc routeplane.auth.v1.VerificationService.ListRevokedKeys
+   */
+  listRevokedKeys: {
+    methodKind: "unary";
+    input: typeof ListRevokedKeysRequestSchema;
+    output: typeof ListRevokedKeysResponseSchema;
+  },
+  /**
+   * Acknowledges revocations: nothing refers to the keys any more, nor to those below them. Idempotent; keys that are not listed
+   * are ignored. Atomic.
+   *
+   * @generated from rpc routeplane.auth.v1.VerificationService.AcknowledgeRevokedKeys
+   */
+  acknowledgeRevokedKeys: {
+    methodKind: "unary";
+    input: typeof AcknowledgeRevokedKeysRequestSchema;
+    output: typeof AcknowledgeRevokedKeysResponseSchema;
   },
 }>;
 

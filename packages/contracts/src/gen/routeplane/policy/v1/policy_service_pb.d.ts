@@ -479,6 +479,74 @@ export declare type UnbindPolicyResponse = Message<"routeplane.policy.v1.UnbindP
 export declare const UnbindPolicyResponseSchema: GenMessage<UnbindPolicyResponse>;
 
 /**
+ * Request of UnbindAll.
+ *
+ * @generated from message routeplane.policy.v1.UnbindAllRequest
+ */
+export declare type UnbindAllRequest = Message<"routeplane.policy.v1.UnbindAllRequest"> & {
+  /**
+   * `pol_…`.
+   *
+   * @generated from field: string policy_id = 1;
+   */
+  policyId: string;
+
+  /**
+   * `bnd_…` of that policy, each at most once.
+   *
+   * @generated from field: repeated string binding_ids = 2;
+   */
+  bindingIds: string[];
+
+  /**
+   * Type of the principal whose binding is removed.
+   *
+   * @generated from field: routeplane.policy.v1.PrincipalType principal_type = 3;
+   */
+  principalType: PrincipalType;
+
+  /**
+   * `ns_…` of the caller's namespace, or a `key_…` in it.
+   *
+   * @generated from field: string principal_id = 4;
+   */
+  principalId: string;
+
+  /**
+   * True to remove every binding of the policy.
+   *
+   * @generated from field: bool all = 5;
+   */
+  all: boolean;
+};
+
+/**
+ * Describes the message routeplane.policy.v1.UnbindAllRequest.
+ * Use `create(UnbindAllRequestSchema)` to create a new message.
+ */
+export declare const UnbindAllRequestSchema: GenMessage<UnbindAllRequest>;
+
+/**
+ * Response of UnbindAll.
+ *
+ * @generated from message routeplane.policy.v1.UnbindAllResponse
+ */
+export declare type UnbindAllResponse = Message<"routeplane.policy.v1.UnbindAllResponse"> & {
+  /**
+   * The bindings that were removed, oldest first.
+   *
+   * @generated from field: repeated routeplane.policy.v1.Binding unbound = 1;
+   */
+  unbound: Binding[];
+};
+
+/**
+ * Describes the message routeplane.policy.v1.UnbindAllResponse.
+ * Use `create(UnbindAllResponseSchema)` to create a new message.
+ */
+export declare const UnbindAllResponseSchema: GenMessage<UnbindAllResponse>;
+
+/**
  * Request of ListBindings.
  *
  * @generated from message routeplane.policy.v1.ListBindingsRequest
@@ -761,6 +829,19 @@ export declare const PolicyService: GenService<{
     methodKind: "unary";
     input: typeof UnbindPolicyRequestSchema;
     output: typeof UnbindPolicyResponseSchema;
+  },
+  /**
+   * Removes several bindings of a policy and their counters: those that are named, that of a principal, or all. In force for the
+   * next admission. Atomic. Not idempotent, but for all, which may find none.
+   * Errors: as UnbindPolicy, NOT_FOUND also for a principal to which the policy is not bound; INVALID_ARGUMENT FIELD_INVALID unless exactly one of
+   * binding_ids, principal and all is set.
+   *
+   * @generated from rpc routeplane.policy.v1.PolicyService.UnbindAll
+   */
+  unbindAll: {
+    methodKind: "unary";
+    input: typeof UnbindAllRequestSchema;
+    output: typeof UnbindAllResponseSchema;
   },
   /**
    * Lists the bindings of a policy, oldest first.

@@ -1,5 +1,6 @@
 import { setTimeout as delay } from "node:timers/promises";
-import type { Component, Logger } from "@routeplane/runtime";
+import type { Component } from "./lifecycle.ts";
+import type { Logger } from "./log.ts";
 
 export interface PeriodicJob {
   /** Name as an imperative that follows "could not", e.g. `drop expired partitions`. */

@@ -1,0 +1,61 @@
+import { createClient } from "@connectrpc/connect";
+import { VerificationService } from "@routeplane/contracts/auth";
+import { authorized } from "@routeplane/testing";
+import { createRouterTransport } from "@connectrpc/connect";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { type AuthUnderTest, POLICY_TOKEN, startAuthUnderTest } from "./auth-under-test.ts";
+
+let auth: AuthUnderTest;
+beforeAll(async () => {
+  auth = await startAuthUnderTest();
+});
+afterAll(() => auth.stop());
+
+function asPolicy() {
+  const { routes, interceptors } = auth.wired;
+  return createClient(
+    VerificationService,
+    authorized(createRouterTransport(routes, { router: { interceptors } }), POLICY_TOKEN),
+  );
+}
+
+async function listedKeys(): Promise<readonly string[]> {
+  const ids: string[] = [];
+  for (let after = { afterNamespaceId: "", afterKeyId: "" }; ;) {
+    const { keys } = await asPolicy().listRevokedKeys(after);
+    const last = keys.at(-1);
+    if (last === undefined) return ids;
+    ids.push(...keys.map(({ keyId }) => keyId));
+    after = { afterNamespaceId: last.namespaceId, afterKeyId: last.keyId };
+  }
+}
+
+describe("a revocation", () => {
+  it("is listed from its transaction on, with its time and actor, until it is acknowledged; the keys below are not", async () => {
+    const root = await auth.rootKey();
+    const sub = await auth.subKey(root.token);
+    const below = await auth.subKey(sub.token);
+    expect(await listedKeys()).not.toContain(sub.id);
+    const { key } = await auth.as(root.token).keys.revokeKey({ id: sub.id });
+    const { keys } = await asPolicy().listRevokedKeys({});
+    const listed = keys.find(({ keyId }) => keyId === sub.id);
+    expect(listed).toMatchObject({ namespaceId: auth.namespaceId, actorType: "api_key", actorId: root.id });
+    expect(listed?.revokedAt).toEqual(key?.revokedAt);
+    expect(listed?.requestId).not.toBe("");
+    expect(await listedKeys()).not.toContain(below.id);
+    await auth.as(root.token).keys.revokeKey({ id: sub.id });
+    expect((await listedKeys()).filter((id) => id === sub.id)).toHaveLength(1);
+    for (let times = 0; times < 2; times++) await asPolicy().acknowledgeRevokedKeys({ keyIds: [sub.id] });
+    await auth.as(root.token).keys.revokeKey({ id: sub.id });
+    expect(await listedKeys()).not.toContain(sub.id);
+  });
+
+  it("of many is listed page by page, each once, over all namespaces", async () => {
+    const roots = await Promise.all(Array.from({ length: 3 }, () => auth.rootKey()));
+    const subs = await Promise.all(Array.from({ length: 120 }, (_, n) => auth.subKey(roots[n % 3]?.token ?? "")));
+    await Promise.all(subs.map(({ id }, n) => auth.as(roots[n % 3]?.token ?? "").keys.revokeKey({ id })));
+    const listed = await listedKeys();
+    expect(new Set(listed).size).toBe(listed.length);
+    expect(listed).toEqual(expect.arrayContaining(subs.map(({ id }) => id)));
+  });
+});
