@@ -210,12 +210,10 @@ describe("binding", { timeout: 60_000 }, () => {
       return data.length === 1 && data;
     });
     expect(bound.map(({ principal_id }) => principal_id)).toEqual([kept.id]);
-    const removed = await cli.json<List<{ actor_id: string; before: { principal_id: string } }>>(
-      ...["cloud", "audit", "list", "--action", "binding.delete", "--limit", "1"],
-    );
-    const revoked = await cli.json<List<{ actor_id: string }>>(
-      ...["cloud", "audit", "list", "--action", "key.revoke", "--target", parent.id],
-    );
+    const list = (...argv: readonly string[]) =>
+      cli.json<List<{ actor_id: string; before: { principal_id: string } }>>("cloud", "audit", "list", ...argv);
+    const removed = await list("--action", "binding.delete", "--limit", "1");
+    const revoked = await list("--action", "key.revoke", "--target", parent.id);
     expect(removed.data).toMatchObject([{ actor_id: revoked.data[0]?.actor_id, before: { principal_id: parent.id } }]);
     expect(await policy<List<Binding>>("unbind", created.id, "--all", "--yes")).toMatchObject({ data: bound });
     await policy("delete", created.id, "--yes");

@@ -13,15 +13,6 @@ interface TestKey {
   readonly token: string;
 }
 
-/** Origin of every revocation. */
-const ORIGIN = {
-  actorType: "operator",
-  actorId: "op_revoker",
-  accountId: "",
-  requestId: "req_of-revocation",
-  address: "192.0.2.1",
-};
-
 /** Fake of the auth service, behind its contract: knows the keys and operators that a test adds. */
 export function createFakeAuthService() {
   const byToken = new Map<string, TestKey>();
@@ -52,14 +43,15 @@ export function createFakeAuthService() {
         if (down.value) throw new Error("the auth service is down");
         const listed = [...revoked.values()].filter(({ acknowledged, keyId }) => !acknowledged && keyId > afterKeyId);
         const page = listed.toSorted((a, b) => (a.keyId < b.keyId ? -1 : 1)).slice(0, 100);
-        return {
-          keys: page.map(({ at, namespaceId, keyId }) => ({
-            namespaceId,
-            keyId,
-            revokedAt: toTimestamp(at),
-            ...ORIGIN,
-          })),
+        const origin = {
+          actorType: "operator",
+          actorId: "op_revoker",
+          requestId: "req_of-revocation",
+          address: "192.0.2.1",
         };
+        const toKey = ({ at, namespaceId, keyId }: (typeof page)[number]) =>
+          Object.assign({ namespaceId, keyId, revokedAt: toTimestamp(at) }, origin);
+        return { keys: page.map(toKey) };
       },
       acknowledgeRevokedKeys({ keyIds }) {
         for (const [id, key] of revoked) if (keyIds.includes(id)) key.acknowledged = true;

@@ -55,7 +55,10 @@ describe("the bindings of a revoked key", () => {
       request_id: "req_of-revocation",
       address: "192.0.2.1",
     };
-    expect(rows).toEqual([revoked.id, below.id].map((principal) => ({ ...actor, principal })));
+    expect(rows).toEqual([
+      { ...actor, principal: revoked.id },
+      { ...actor, principal: below.id },
+    ]);
   });
 
   it("no longer count against the quota of the policy", async () => {
