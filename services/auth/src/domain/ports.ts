@@ -72,7 +72,7 @@ export interface Revocation {
 
 /** Revocations of the whole node, kept until what refers to their keys is removed. */
 export interface RevocationLog {
-  /** In order of namespace and key, at most `size`. @param after namespace and key of the last one of the page before */
+  /** Lists them in order of namespace and key, at most `size`. @param after namespace and key of the last one of the page before */
   list(after: { readonly namespaceId: string; readonly keyId: string }, size: number): Promise<readonly Revocation[]>;
   /** Ignores keys that are not listed. */
   acknowledge(keyIds: readonly Id<"key">[]): Promise<void>;

@@ -110,7 +110,7 @@ export interface Revocation {
 
 /** Revocations of the whole node that are not acknowledged, of the auth service. */
 export interface RevocationLog {
-  /** In order of namespace and key. @param after last one of the page before. @throws DomainError UNAVAILABLE */
+  /** Lists them in order of namespace and key, page by page. @param after last one of the page before. @throws DomainError UNAVAILABLE */
   list(after: Pick<Revocation, "namespaceId" | "keyId"> | undefined): Promise<readonly Revocation[]>;
   /** Idempotent; at most 100 at once. @throws DomainError UNAVAILABLE */
   acknowledge(keyIds: readonly Id<"key">[]): Promise<void>;

@@ -431,7 +431,7 @@ export declare const ListRevokedKeysRequestSchema: GenMessage<ListRevokedKeysReq
  */
 export declare type ListRevokedKeysResponse = Message<"routeplane.auth.v1.ListRevokedKeysResponse"> & {
   /**
-   * At most 100; fewer on the last page.
+   * Keys of the page, at most 100; none behind the last one.
    *
    * @generated from field: repeated routeplane.auth.v1.RevokedKey keys = 1;
    */
