@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
-import { patternFault } from "./pattern.ts";
-import { compileRules, MAX_COMPOSED_PATTERNS, TooManyPatterns } from "./compile-rules.ts";
+import { measurePattern, patternFault } from "./pattern.ts";
+import { compileRules, MAX_COMPOSED_INSTRUCTIONS, MAX_COMPOSED_PATTERNS, TooManyPatterns } from "./compile-rules.ts";
+import { MAX_PATTERNS } from "./spec.ts";
 import { judgeText } from "./text-filter.ts";
 import { MAX_STEPS, SLICE_STEPS, Work } from "./work.ts";
 
@@ -63,6 +64,36 @@ describe("patterns that are meant to stall", () => {
       expect(work.steps).toBeGreaterThan(LENGTH);
       // A slice ends at the first check after it is full; between two checks lies at most one transition of all attempts.
       expect(work.longestSlice).toBeLessThan(2 * SLICE_STEPS);
+    },
+  );
+
+  it.each<[string, (n: number) => string]>([
+    ["letters up to a bound", (n) => `k${n}[a-z]{1,395}`],
+    ["anything before a letter", (n) => `[\\s\\S]{1,390}x${n}`],
+    ["anything but a line end", (n) => `.{0,395}z${n}`],
+    ["two repetitions", (n) => `(?i)[a-z0-9 ]{10,190}${n}[a-z ]{10,190}`],
+    ["letters of all of Unicode", (n) => `\\pL{1,390}${n}`],
+    ["addresses", (n) => `(?i)[a-z0-9._%+-]{1,60}@[a-z0-9.-]{1,60}\\.[a-z]{2,${10 + n}}`],
+  ])(
+    "as many as a key can have are judged over 5,000 characters within the work of a request: %s",
+    async (_, patternOf) => {
+      const patterns: string[] = [];
+      let instructions = 0;
+      for (let n = 0; n < MAX_PATTERNS; n++) {
+        const size = measurePattern(patternOf(n));
+        if (typeof size !== "number") throw new Error(size.message);
+        instructions += size;
+        if (instructions > MAX_COMPOSED_INSTRUCTIONS) break;
+        patterns.push(patternOf(n));
+      }
+      expect(patterns.length).toBeGreaterThan(20);
+      const rules = await compileRules(patterns.map((pattern) => ({ pattern, action: "block" as const })));
+      for (const text of [random("abc XYZ 123,.@\n", 5_000), random("aбв漢é 😀", 5_000)]) {
+        const work = new CountedWork();
+        await judgeText(rules, text, work);
+        expect(work.isExhausted).toBe(false);
+        expect(work.steps).toBeLessThan(MAX_STEPS / 2);
+      }
     },
   );
 

@@ -6,9 +6,9 @@ import { isInternal } from "./access.ts";
 const REQUEST_BYTES = 64 << 10;
 /**
  * Bound of a request from outside that holds guardrails. The contract allows 50 patterns of 512 characters with names of 64, and
- * two lists of 100 models of 256 characters: 80,000 characters, of up to 6 bytes each where JSON escapes them.
+ * two lists of 100 models of 256 characters: 80,000 characters, of up to 12 bytes each where JSON escapes them as two surrogates.
  */
-const GUARDRAIL_REQUEST_BYTES = 512 << 10;
+const GUARDRAIL_REQUEST_BYTES = 1 << 20;
 /** Bound of a request between services: batches. */
 const INTERNAL_REQUEST_BYTES = 1 << 20;
 

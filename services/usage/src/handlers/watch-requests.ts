@@ -10,7 +10,8 @@ import { fromProtoFilter, toProtoLoggedRequest } from "./convert-request.ts";
 /** Life of a stream: a revoked credential must not be served longer. */
 const LIFE_MS = 5_000;
 const POLL_MS = 250;
-const PAGE_SIZE = 200;
+/** Rows of a message: so many of the largest ones are within what gRPC clients read. */
+const PAGE_SIZE = 100;
 const LIST = "ended-requests";
 const NO_TOKEN = { field: "resume_token", rule: "must be a resume_token of an earlier stream" };
 
