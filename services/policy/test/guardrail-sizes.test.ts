@@ -12,6 +12,8 @@ import {
 } from "@routeplane/contracts/policy";
 import { compileRules } from "@routeplane/guardrails";
 import { newId } from "@routeplane/domain";
+import { eventually } from "@routeplane/testing";
+import { sql } from "kysely";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { type PolicyUnderTest, refusal, startPolicyUnderTest, type TestNamespace } from "./policy-under-test.ts";
 
@@ -152,15 +154,26 @@ describe("the guardrails that apply to a key", () => {
     const sub = policy.key(own.namespaceId, own.key);
     const ids = await Promise.all(Array.from({ length: 4 }, () => guardrail(own, { contentPatterns: heavy(12) })));
     await own.policies.disablePolicy({ id: ids[0] ?? "" });
-    const outcomes = await Promise.allSettled(
-      ids.map((policyId, n) =>
-        own.policies.bindPolicy({
-          policyId,
-          ...principalOf(own, [sub.id, own.key.id, undefined][n % 3]),
-          mode: MODES[n % 2] ?? BindingMode.ENFORCE,
+    const bindAll = () =>
+      Promise.allSettled(
+        ids.map((policyId, n) => {
+          const on = principalOf(own, [sub.id, own.key.id, undefined][n % 3]);
+          return own.policies.bindPolicy({ policyId, ...on, mode: MODES[n % 2] ?? BindingMode.ENFORCE });
         }),
-      ),
-    );
+      );
+    // No transaction can commit until all of them have come as far as they get.
+    const binding = await policy.admin.within({}, async (tx) => {
+      await sql`select from changes for update`.execute(tx);
+      const outcomes = bindAll();
+      await eventually(async () => {
+        const { rows } = await sql<{
+          n: number;
+        }>`select count(distinct pid)::int as n from pg_locks where not granted`.execute(tx);
+        return (rows[0]?.n ?? 0) >= ids.length;
+      });
+      return { outcomes };
+    });
+    const outcomes = await binding.outcomes;
     expect(outcomes.filter(({ status }) => status === "fulfilled")).toHaveLength(2);
   });
 
