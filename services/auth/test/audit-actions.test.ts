@@ -94,10 +94,10 @@ describe("the audit log", () => {
     await auth.admin.within({}, async (tx) => {
       await sql`update audit_entries set action = split_part(action, '.', 1) || '.update'
         where before is not null and after is not null`.execute(tx);
-      await sql`delete from kysely_migration where name = '0009_audit_actions'`.execute(tx);
     });
     expect(new Set((await read()).map(({ action }) => action))).not.toContain("key.revoke");
-    await migrateToLatest({ url: ownerUrl, schema: "auth", migrations });
+    const again = migrations["0009_audit_actions"] ?? expect.fail("no migration of actions");
+    await migrateToLatest({ url: ownerUrl, schema: "auth", migrations: { ...migrations, "9999_again": again } });
     expect(await read()).toEqual(before);
     for (const [id, actions] of changes) expect(await actionsOf(id)).toEqual(actions);
   });
