@@ -81,6 +81,9 @@ describe("cloud policy effective", () => {
         content_patterns: [{ name: "card", pattern: "[0-9]{16}", action: "redact", applies_to: "both", sources }],
         uninspectable_request: null,
         uninspectable_response: null,
+        service_tier_allow: [],
+        modality_allow: [],
+        hosted_tool_allow: [],
       },
       budgets: [
         {
