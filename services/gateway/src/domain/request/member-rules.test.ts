@@ -256,10 +256,16 @@ describe("a service tier", () => {
     });
   });
 
-  it("passes without a price where the operator allows the member", async () => {
-    const allowing = { ...memberRules, allowed: new Set(["service_tier"]) };
-    const members = applyMemberRules(await parse({ service_tier: "scale" }), { ...model, memberRules: allowing });
-    expect(members.serviceTier).toBe("scale");
+  it("passes without a price where the operator allows the member and prices no tier", async () => {
+    const allowed = new Set(["service_tier"]);
+    const request = await parse({ service_tier: "scale" });
+    const unpriced = { prices: PRICES, memberRules: { allowed, surcharges: [] } };
+    expect(applyMemberRules(request, unpriced).serviceTier).toBe("scale");
+    const refusal = expect.objectContaining({ param: "service_tier" }) as unknown;
+    expect(() => applyMemberRules(request, { ...unpriced, serviceTiers })).toThrow(refusal as Error);
+    expect(() => applyMemberRules(request, { ...model, memberRules: { ...memberRules, allowed } })).toThrow(
+      refusal as Error,
+    );
   });
 });
 

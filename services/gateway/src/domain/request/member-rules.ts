@@ -54,11 +54,13 @@ export function applyMemberRules(
     const prices = surchargesOf(name);
     if (name === "tools" || (effect === undefined && prices.length === 0)) return [];
     const value: unknown = JSON.parse(text.slice(start, end));
-    if (name === SERVICE_TIER && typeof value === "string") {
-      serviceTier = value.toLowerCase();
-      if (isHarmless(name, value) || rules.allowed.has(name) || pricesOfTier(model, serviceTier) !== undefined)
-        return [];
-      throw memberNotAllowed(key, EFFECTS.surcharge, value);
+    if (name === SERVICE_TIER) {
+      serviceTier = typeof value === "string" ? value.toLowerCase() : undefined;
+      const isPriced = serviceTier !== undefined && pricesOfTier(model, serviceTier) !== undefined;
+      // Where tiers are priced, those that are not are refused, as other members are.
+      const isAllowed = typeof value === "string" && rules.allowed.has(name) && pricedTiersOf(model).length === 0;
+      if (isHarmless(name, value) || isPriced || isAllowed) return [];
+      throw memberNotAllowed(key, EFFECTS.surcharge, serviceTier);
     }
     if (effect === undefined ? value === null : isHarmless(name, value)) return [];
     if (OUTPUT_AUDIO.has(name)) hasOutputAudio = true;
