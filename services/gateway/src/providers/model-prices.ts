@@ -1,4 +1,5 @@
 import { dearestPrice, type TokenPrice } from "@routeplane/admission";
+import { MAX_REQUEST_PRICE_PICO_USD, MAX_TOKEN_PRICE_PICO_USD } from "@routeplane/domain";
 import { ConfigurationError } from "@routeplane/runtime";
 import { pricedTiersOf, SERVICE_TIER, surcharged } from "../domain/request/member-rules.ts";
 import type { Model, UnknownPrices } from "../domain/request/model-directory.ts";
@@ -55,10 +56,6 @@ export function flatPrice(price: TokenPrice): Pick<Model, "prices"> {
   return { prices: [{ aboveInputTokens: 0, price }] };
 }
 
-/** Highest price of a token, 1 USD, and of a request beside its tokens, 1,000 USD: what admissions and the request log accept. */
-const MAX_TOKEN_PICO_USD = 10n ** 12n;
-const MAX_REQUEST_PICO_USD = 10n ** 15n;
-
 /**
  * Requires that no request to a model can be dearer than what can be reserved and recorded, whatever surcharges apply together.
  *
@@ -71,8 +68,8 @@ export function requirePriceWithinBounds(model: Model, field: Field | undefined)
   const tiers = [prices, ...pricedTiersOf(model)].flatMap((steps) => surcharged(steps, surcharges));
   const dearest = dearestPrice(tiers.map(({ price }) => price));
   const { inputPicoUsd, outputPicoUsd, requestPicoUsd = 0n } = dearest;
-  const isWithin = inputPicoUsd <= MAX_TOKEN_PICO_USD && outputPicoUsd <= MAX_TOKEN_PICO_USD;
-  if (isWithin && requestPicoUsd <= MAX_REQUEST_PICO_USD) return model;
+  const isWithin = inputPicoUsd <= MAX_TOKEN_PRICE_PICO_USD && outputPicoUsd <= MAX_TOKEN_PRICE_PICO_USD;
+  if (isWithin && requestPicoUsd <= MAX_REQUEST_PRICE_PICO_USD) return model;
   const message =
     `with its service tiers and surcharges, a token of ${model.id} may cost more than 1 USD, or a request more than 1,000 USD ` +
     "beside its tokens: that is more than can be charged";

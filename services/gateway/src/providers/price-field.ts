@@ -1,3 +1,4 @@
+import { MAX_REQUEST_PRICE_PICO_USD } from "@routeplane/domain";
 import { MAX_USD_PER_MTOK, toPicoUsdPerRequest, toPicoUsdPerToken } from "./price.ts";
 import type { ModelRates, PriceStep, PriceSteps } from "../domain/request/model-directory.ts";
 import { surcharged } from "../domain/request/member-rules.ts";
@@ -24,7 +25,7 @@ const TOKEN_RATES = {
 
 const RATE_FIELDS = [...Object.keys(TOKEN_RATES), "usd_per_request"];
 /** Bound of the price of a request beside its tokens, in USD. */
-export const MAX_USD_PER_REQUEST = 1_000;
+export const MAX_USD_PER_REQUEST = Number(MAX_REQUEST_PRICE_PICO_USD / 10n ** 12n);
 /** Bound of the factor of a price. */
 export const MAX_FACTOR = 1_000;
 const MAX_STEP_TOKENS = 1_000_000_000;

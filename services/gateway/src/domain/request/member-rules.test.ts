@@ -214,14 +214,6 @@ describe("a surcharge", () => {
     ]);
     expect(surcharged(prices, [])).toBe(prices);
   });
-
-  it("raises no price beyond the highest that a token or a request may have", () => {
-    const prices: PriceSteps = [{ aboveInputTokens: 0, price: price(10n ** 12n, 10n ** 9n) }];
-    const steep = surcharge("a", "b", 900_000_000n, 10n ** 15n);
-    expect(surcharged(prices, [steep, steep])).toEqual([
-      { aboveInputTokens: 0, price: { ...price(10n ** 12n, 10n ** 12n), requestPicoUsd: 10n ** 15n } },
-    ]);
-  });
 });
 
 describe("a service tier", () => {

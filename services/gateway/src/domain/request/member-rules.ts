@@ -1,4 +1,3 @@
-import { MAX_REQUEST_PRICE_PICO_USD, MAX_TOKEN_PRICE_PICO_USD } from "@routeplane/domain";
 import type { ChatRequest } from "./chat-request.ts";
 import { effectOf, isHarmless, type MemberEffect } from "./governed-members.ts";
 import type { MemberRules, Model, ModelRates, PriceStep, PriceSteps, Surcharge } from "./model-directory.ts";
@@ -123,7 +122,7 @@ function valuesOf(name: string, value: unknown): readonly (string | undefined)[]
   return value.filter((item) => !isHarmless(name, [item])).map(textOf);
 }
 
-/** Adds surcharges to prices, up to the highest price that a token or a request may have. */
+/** Adds surcharges to prices. The providers file has none that raise a price beyond what can be charged. */
 export function surcharged(prices: PriceSteps, surcharges: readonly Surcharge[]): PriceSteps {
   if (surcharges.length === 0) return prices;
   const [first, ...rest] = prices;
@@ -141,7 +140,7 @@ function surchargedPrice(
   { inputPicoUsd, outputPicoUsd, requestPicoUsd: ownRequestPicoUsd = 0n, ...parts }: ModelRates,
   { priceFactorPpm, requestPicoUsd }: Surcharge,
 ): ModelRates {
-  const scaled = (pico: bigint): bigint => atMost(MAX_TOKEN_PRICE_PICO_USD, (pico * priceFactorPpm + PPM - 1n) / PPM);
+  const scaled = (pico: bigint): bigint => (pico * priceFactorPpm + PPM - 1n) / PPM;
   const scaledParts = Object.entries(parts).flatMap(([name, pico]): [string, bigint][] =>
     pico === undefined ? [] : [[name, scaled(pico)]],
   );
@@ -149,12 +148,8 @@ function surchargedPrice(
     ...Object.fromEntries(scaledParts),
     inputPicoUsd: scaled(inputPicoUsd),
     outputPicoUsd: scaled(outputPicoUsd),
-    requestPicoUsd: atMost(MAX_REQUEST_PRICE_PICO_USD, ownRequestPicoUsd + requestPicoUsd),
+    requestPicoUsd: ownRequestPicoUsd + requestPicoUsd,
   };
-}
-
-function atMost(max: bigint, pico: bigint): bigint {
-  return pico < max ? pico : max;
 }
 
 function memberNotAllowed(param: string, effect: string, value?: string): Refusal {
