@@ -132,12 +132,12 @@ describe("a free model", () => {
   });
 
   it("is served under a budget that is used up", async () => {
-    const { root, bind } = await newNamespace(node, "prices");
-    await bind({ budget: { window: "BUDGET_WINDOW_TOTAL", limitMicroUsd: "3000" } });
+    const namespace = await newNamespace(node, "prices");
+    await namespace.bind({ budget: { window: "BUDGET_WINDOW_TOTAL", limitMicroUsd: "3000" } });
     const spend = { usage: { prompt_tokens: 2_000, completion_tokens: 1_000 } };
-    expect((await post(root.token, "paid", spend)).status).toBe(200);
-    await eventually(async () => ((await post(root.token, "paid", spend)).status === 402 ? true : undefined));
-    expect((await post(root.token, "free")).status).toBe(200);
+    expect((await post(namespace.root.token, "paid", spend)).status).toBe(200);
+    await eventually(async () => ((await post(namespace.root.token, "paid", spend)).status === 402 ? true : undefined));
+    expect((await post(namespace.root.token, "free")).status).toBe(200);
   });
 });
 

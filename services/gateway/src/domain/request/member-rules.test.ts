@@ -254,10 +254,8 @@ describe("a service tier", () => {
     const unpriced = { prices: PRICES, memberRules: { allowed, surcharges: [] } };
     expect(applyMemberRules(request, unpriced).serviceTier).toBe("scale");
     const refusal = expect.objectContaining({ param: "service_tier" }) as unknown;
-    expect(() => applyMemberRules(request, { ...unpriced, serviceTiers })).toThrow(refusal as Error);
-    expect(() => applyMemberRules(request, { ...model, memberRules: { ...memberRules, allowed } })).toThrow(
-      refusal as Error,
-    );
+    expect(() => applyMemberRules(request, { ...unpriced, serviceTiers })).toThrow(refusal);
+    expect(() => applyMemberRules(request, { ...model, memberRules: { ...memberRules, allowed } })).toThrow(refusal);
   });
 });
 
