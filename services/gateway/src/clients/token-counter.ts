@@ -19,7 +19,7 @@ const MAX_WAITING = 256;
 /** Bound of the counts that are kept: some 3 MB. Agents send the same messages again and again. */
 const MAX_KEPT = 20_000;
 /** Longest wait for all counts of a request. */
-const TIMEOUTS_MS: Readonly<Record<CountUrgency, number>> = { eager: 2_000, required: 10_000 };
+const TIMEOUTS_MS: Readonly<Record<CountUrgency, number>> = { eager: 5_000, required: 10_000 };
 /** Wait before a thread that failed is replaced. */
 const RESTART_MS = 10_000;
 /** A tokenizer takes some 60 MB, and the texts of one task at most 1 MB. */
