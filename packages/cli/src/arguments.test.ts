@@ -5,7 +5,7 @@ import {
   limitArgument,
   nameArgument,
   namespaceNameArgument,
-  pageSizeArgument,
+  rowsArgument,
   portArgument,
   reasonArgument,
   scopesArgument,
@@ -91,8 +91,8 @@ describe("names", () => {
 });
 
 describe("numbers and ids", () => {
-  it.each(["0", "1001", "-1", "2.5", "many", ""])("refuses --limit %j", (text) => {
-    expect(() => pageSizeArgument(text)).toThrow("whole number from 1 to 1000");
+  it.each(["0", "1000001", "-1", "2.5", "many", ""])("refuses --limit %j", (text) => {
+    expect(() => rowsArgument(text)).toThrow("whole number from 1 to 1000000");
   });
 
   it.each(["0", "65536", "http"])("refuses --port %j", (text) => {

@@ -8,7 +8,7 @@ import { InvalidArgumentError } from "commander";
  */
 
 const MAX_LIMIT_MICRO_USD = 9_000_000_000_000_000n;
-const MAX_PAGE_SIZE = 1000;
+const MAX_ROWS = 1_000_000;
 const SECONDS = { s: 1, m: 60, h: 3_600, d: 86_400 } as const;
 const MAX_GRACE_SECS = 7 * SECONDS.d;
 
@@ -179,8 +179,9 @@ export function etagArgument(text: string): string {
   throw new InvalidArgumentError("It must be an etag, as `policy get --json` shows it.");
 }
 
-export function pageSizeArgument(text: string): number {
-  return wholeNumber(text, 1, MAX_PAGE_SIZE);
+/** Parses a number of rows to list, which are read page by page. */
+export function rowsArgument(text: string): number {
+  return wholeNumber(text, 1, MAX_ROWS);
 }
 
 export function portArgument(text: string): number {

@@ -193,7 +193,7 @@ describe.concurrent("admin dead-letters", () => {
         return { deadLetters: [LETTER], nextPageToken: "t2" };
       },
     });
-    const argv = ["admin", "dead-letters", "list", "--state", "held"];
+    const argv = ["admin", "dead-letters", "list", "--state", "held", "--limit", "1"];
     const json = await runCli([...argv, "--json"], as(node.url));
     expect(JSON.parse(json.stdout)).toEqual({ data: [VIEW], next_page_token: "t2" });
     expect(received).toBe(DeadLetterState.HELD);

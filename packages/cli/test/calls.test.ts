@@ -77,10 +77,8 @@ describe.concurrent("lists", () => {
         void router.service(UsageService, {
           listRequests({ pageSize, pageToken }) {
             received.push({ pageSize, pageToken });
-            return {
-              requests: [{ id: "req_1", createdAt: CREATED, status: RequestStatus.SUCCEEDED }],
-              nextPageToken: "t2",
-            };
+            const request = { id: "req_1", createdAt: CREATED, status: RequestStatus.SUCCEEDED };
+            return { requests: Array.from({ length: pageSize }, () => request), nextPageToken: "t2" };
           },
         }),
     );

@@ -67,7 +67,7 @@ describe("a wrong command line ends with 2, reports what is wrong, and calls no 
       ["cloud", "requests", "--follow", "--page-token", "x"],
       "'--follow' cannot be used with option '--page",
     ],
-    ["page too large", ["cloud", "requests", "--limit", "1001"], "from 1 to 1000"],
+    ["too many rows", ["cloud", "requests", "--limit", "1000001"], "from 1 to 1000000"],
     ["namespace in upper case", ["cloud", "namespace", "create", "Prod"], "lower-case"],
     [
       "no terminal to confirm on",

@@ -179,6 +179,15 @@ describe.concurrent("requests export", () => {
     expect((await readdir(folder)).filter((name) => name.startsWith("lost"))).toEqual(["lost.jsonl"]);
   });
 
+  it("writes no cell into CSV that a spreadsheet would run, and JSON lines as they are", async () => {
+    const model = "=cmd|' /C calc'!A0";
+    await using node = await usage({ listRequests: () => ({ requests: [Object.assign(row("req_1"), { model })] }) });
+    const exported = (format: string) =>
+      runCli(["cloud", "requests", "export", "--format", format], as(node.url)).then(({ stdout }) => stdout);
+    expect(await exported("csv")).toContain(`,'${model},`);
+    expect(JSON.parse(await exported("jsonl"))).toMatchObject({ model });
+  });
+
   it("writes CSV as in RFC 4180, with the field names of --json", async () => {
     await using node = await usage({ listRequests: () => ({ requests: [row("req_1")] }) });
     const output = join(folder, "plain.csv");

@@ -4,7 +4,7 @@ import { idArgument, NAMESPACE_NAME, namespaceNameArgument } from "../arguments.
 import type { Context } from "../context.ts";
 import { operatorCredential } from "../session.ts";
 import { ACCOUNT_COLUMNS, accountLine, fromProtoAccount } from "../views/account.ts";
-import { allPages, showList } from "../views/list.ts";
+import { pagesOf, showPages } from "../views/list.ts";
 import { requirePresent } from "../views/values.ts";
 import { withExamples } from "./examples.ts";
 
@@ -55,11 +55,11 @@ async function createAccount(context: Context, name: string): Promise<void> {
 
 async function listAccounts(context: Context): Promise<void> {
   const { accounts } = await context.connect(await operatorCredential(context.settings));
-  const list = await allPages(async (page) => {
+  const pages = pagesOf(async (page) => {
     const { accounts: rows, nextPageToken } = await accounts.listAccounts(page);
     return { rows, nextPageToken };
   }, fromProtoAccount);
-  showList(context, list, ACCOUNT_COLUMNS, "There are no accounts.");
+  await showPages(context, pages, ACCOUNT_COLUMNS, "There are no accounts.");
 }
 
 function show(context: Context, account: Account | undefined): void {

@@ -3,13 +3,13 @@ import type { AuditEntry } from "@routeplane/contracts/audit";
 import { toPageToken } from "@routeplane/rpc/page-token";
 import type { Command } from "commander";
 import { actionArgument, actorArgument, idArgument, type LoggedAction } from "../arguments.ts";
-import { pageSizeArgument, targetArgument, timeArgument } from "../arguments.ts";
+import { rowsArgument, targetArgument, timeArgument } from "../arguments.ts";
 import type { NodeClient } from "../client.ts";
 import type { Context } from "../context.ts";
 import { usageError } from "../errors.ts";
 import { loginCredential, operatorCredential } from "../session.ts";
 import { AUDIT_COLUMNS, fromProtoAuditEntry } from "../views/audit.ts";
-import { showList } from "../views/list.ts";
+import { pagesOf, type ReadPage, showPages } from "../views/list.ts";
 import { requirePresent } from "../views/values.ts";
 import { withExamples } from "./examples.ts";
 import { requireOrderedRange } from "./time-range.ts";
@@ -40,7 +40,7 @@ export function addAuditCommands(cloud: Command, context: Context): void {
     .option("--target <id>", "Id of the changed resource, e.g. key_… or pol_…", targetArgument)
     .option("--from <time>", "Start, RFC 3339 with an offset", timeArgument)
     .option("--to <time>", "End, exclusive, RFC 3339 with an offset", timeArgument)
-    .option("--limit <number>", "Rows per page, at most 1000", pageSizeArgument, 25)
+    .option("--limit <number>", "Rows to list", rowsArgument, 25)
     .option("--page-token <token>", "Token of the page, from next_page_token", idArgument)
     .addHelpText("after", "\nCovers keys, namespaces, policies, bindings, accounts, operators and dead letters.")
     .action((options: AuditOptions) => listEntries(context, options));
@@ -54,27 +54,36 @@ export function addAuditCommands(cloud: Command, context: Context): void {
   );
 }
 
-/** Shows one page of the merged logs of the services. Ids sort by time: the newest entries of each page are the newest of all. */
 async function listEntries(context: Context, options: AuditOptions): Promise<void> {
   const { namespace, node = false } = options;
   requireOrderedRange(options);
   if (node && namespace !== undefined) throw usageError("--node and --namespace cannot be combined: give one of them");
   const credential = node || namespace !== undefined ? operatorCredential : loginCredential;
   const clients = await context.connect(await credential(context.settings));
-  const request = toRequest(options, namespace === undefined ? "" : await namespaceIdOf(clients, namespace));
+  const filter = toFilter(options, namespace === undefined ? "" : await namespaceIdOf(clients, namespace));
   const logs = { auth: clients.audit, policy: clients.policyAudit, usage: clients.usageAudit };
   const { action } = options;
   const queried = action === undefined ? Object.values(logs) : [logs[action.service]];
-  const pages = await Promise.all(queried.map((log) => log.listAuditEntries(request)));
-  const all = pages.flatMap(({ entries }): readonly AuditEntry[] => entries).filter(isReadByAll(pages));
-  const newestFirst = all.toSorted((left, right) => (left.id < right.id ? 1 : -1));
-  const shown = newestFirst.slice(0, options.limit);
-  const more = newestFirst.length > shown.length || pages.some(({ nextPageToken }) => nextPageToken !== "");
-  const last = shown.at(-1);
-  const next = more && last !== undefined ? toPageToken("audit-entries", last.id) : null;
-  const list = { data: shown.map(fromProtoAuditEntry), next_page_token: next };
-  showList(context, list, AUDIT_COLUMNS, "No entries match.");
-  if (next !== null) context.output.note(`For older entries, add --page-token ${next}`);
+  const { limit, pageToken } = options;
+  const page = { limit, ...(pageToken !== undefined && { pageToken }) };
+  const pages = pagesOf(mergedPages(queried, filter), fromProtoAuditEntry, page);
+  const next = await showPages(context, pages, AUDIT_COLUMNS, "No entries match.");
+  if (next !== "") context.output.note(`For older entries, add --page-token ${next}`);
+}
+
+type AuditLog = NodeClient["audit"] | NodeClient["policyAudit"] | NodeClient["usageAudit"];
+
+/** Reads pages of the merged logs of services. Ids sort by time: the newest entries of each page are the newest of all. */
+function mergedPages(logs: readonly AuditLog[], filter: ReturnType<typeof toFilter>): ReadPage<AuditEntry> {
+  return async ({ pageSize, pageToken }) => {
+    const pages = await Promise.all(logs.map((log) => log.listAuditEntries({ filter, pageSize, pageToken })));
+    const all = pages.flatMap(({ entries }): readonly AuditEntry[] => entries).filter(isReadByAll(pages));
+    const newestFirst = all.toSorted((left, right) => (left.id < right.id ? 1 : -1));
+    const rows = newestFirst.slice(0, pageSize);
+    const more = newestFirst.length > rows.length || pages.some(({ nextPageToken }) => nextPageToken !== "");
+    const last = rows.at(-1);
+    return { rows, nextPageToken: more && last !== undefined ? toPageToken("audit-entries", last.id) : "" };
+  };
 }
 
 /**
@@ -92,9 +101,8 @@ async function namespaceIdOf({ namespaces }: NodeClient, nameOrId: string): Prom
   return requirePresent((await namespaces.getNamespace({ namespace: nameOrId })).namespace).id;
 }
 
-function toRequest(options: AuditOptions, namespaceId: string) {
-  const { actor = "", action, target = "", from, to, limit, pageToken = "" } = options;
-  const filter = {
+function toFilter({ actor = "", action, target = "", from, to }: AuditOptions, namespaceId: string) {
+  return {
     actorId: actor,
     action: action?.name ?? "",
     targetId: target,
@@ -102,5 +110,4 @@ function toRequest(options: AuditOptions, namespaceId: string) {
     ...(from && { from: timestampFromDate(from) }),
     ...(to && { to: timestampFromDate(to) }),
   };
-  return { filter, pageSize: limit, pageToken };
 }

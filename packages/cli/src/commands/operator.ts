@@ -7,7 +7,7 @@ import { confirm } from "../input.ts";
 import { block } from "../output/table.ts";
 import { operatorCredential } from "../session.ts";
 import { fromProtoIdentity } from "../views/identity.ts";
-import { allPages, showList } from "../views/list.ts";
+import { pagesOf, showPages } from "../views/list.ts";
 import { fromProtoOperator, OPERATOR_COLUMNS, operatorFields } from "../views/operator.ts";
 import { requirePresent } from "../views/values.ts";
 import { withExamples } from "./examples.ts";
@@ -118,11 +118,11 @@ async function mintOperator(context: Context, { name, scope, expiresAt, account 
 
 async function listOperators(context: Context): Promise<void> {
   const { operators } = await context.connect(await operatorCredential(context.settings));
-  const list = await allPages(async (page) => {
+  const pages = pagesOf(async (page) => {
     const { operators: rows, nextPageToken } = await operators.listOperators(page);
     return { rows, nextPageToken };
   }, fromProtoOperator);
-  showList(context, list, OPERATOR_COLUMNS, "There are no operator credentials.");
+  await showPages(context, pages, OPERATOR_COLUMNS, "There are no operator credentials.");
 }
 
 async function getOperator(context: Context, id: string): Promise<void> {

@@ -20,23 +20,36 @@ const GAP = "  ";
  * Table with aligned columns under dimmed headers, without a line break at its end. Columns with a rank are left out while it is
  * wider than the terminal.
  */
-export function table<Row>(
+export function table<Row>(columns: readonly Column<Row>[], rows: readonly Row[], style: TableStyle = PLAIN): string {
+  const { header, line } = tableLayout(columns, rows, style);
+  return [header, ...rows.map(line)].join("\n");
+}
+
+/** Lines of a table, without line breaks. */
+export interface TableLayout<Row> {
+  readonly header: string;
+  /** Line of a row; out of line where a cell is wider than those that the layout was made for. */
+  readonly line: (row: Row) => string;
+}
+
+/** Layout of a table by its first rows, for `table` and for a list whose further rows are not known yet. */
+export function tableLayout<Row>(
   columns: readonly Column<Row>[],
-  rows: readonly Row[],
+  firstRows: readonly Row[],
   { dim, columns: maxWidth }: TableStyle = PLAIN,
-): string {
+): TableLayout<Row> {
   const measured = columns.map((column) => {
-    const cells = [column.header, ...rows.map(column.cell)].map(printable);
-    return { ...column, cells, width: Math.max(...cells.map(displayWidth)) };
+    const widthOf = (row: Row): number => displayWidth(printable(column.cell(row)));
+    const width = firstRows.reduce((most, row) => Math.max(most, widthOf(row)), displayWidth(column.header));
+    return { ...column, width };
   });
   const shown = fitting(measured, maxWidth);
-  const [header = "", ...body] = [undefined, ...rows].map((_, line) =>
+  const joined = (cellOf: (column: Column<Row>) => string): string =>
     shown
-      .map(({ cells, width, right = false }) => pad(cells[line] ?? "", width, right))
+      .map((column) => pad(printable(cellOf(column)), column.width, column.right === true))
       .join(GAP)
-      .trimEnd(),
-  );
-  return [dim(header), ...body].join("\n");
+      .trimEnd();
+  return { header: dim(joined(({ header }) => header)), line: (row) => joined(({ cell }) => cell(row)) };
 }
 
 /** Columns that fit the width, after those of the lowest rank are left out one by one. */
@@ -56,7 +69,7 @@ function fitting<T extends { readonly width: number; readonly leaveOutRank?: num
 
 /** Lines of field names and values, aligned. */
 export function block(fields: readonly (readonly [name: string, value: string])[]): string {
-  const width = Math.max(...fields.map(([name]) => name.length));
+  const width = fields.reduce((most, [name]) => Math.max(most, name.length), 0);
   return fields.map(([name, value]) => `${name.padEnd(width)}${GAP}${printable(value)}`).join("\n");
 }
 
@@ -70,8 +83,11 @@ const NO_WIDTH = /[\p{Mn}\p{Me}\p{Cf}]/u;
 const DOUBLE_WIDTH =
   /[\u1100-\u115f\u2e80-\ua4cf\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe6f\uff00-\uff60\uffe0-\uffe6\u{20000}-\u{3fffd}\p{Emoji_Presentation}]/u;
 
+const ASCII = /^[\x20-\x7e]*$/;
+
 /** Number of terminal columns that a text takes. */
 export function displayWidth(text: string): number {
+  if (ASCII.test(text)) return text.length;
   let width = 0;
   for (const character of text) width += NO_WIDTH.test(character) ? 0 : DOUBLE_WIDTH.test(character) ? 2 : 1;
   return width;

@@ -1,6 +1,6 @@
 import { type DeadLetter, DeadLetterState } from "@routeplane/contracts/usage";
 import { type Command, InvalidArgumentError } from "commander";
-import { idArgument, pageSizeArgument } from "../../arguments.ts";
+import { idArgument, rowsArgument } from "../../arguments.ts";
 import type { NodeClient } from "../../client.ts";
 import type { Context } from "../../context.ts";
 import { CliError, ExitCode } from "../../errors.ts";
@@ -14,8 +14,8 @@ import {
   fromProtoDeadLetter,
   fromProtoDeadLetterInFull,
 } from "../../views/admin/dead-letter.ts";
-import { showList } from "../../views/list.ts";
-import { requirePresent, fromProtoText } from "../../views/values.ts";
+import { pagesOf, showPages } from "../../views/list.ts";
+import { requirePresent } from "../../views/values.ts";
 import { withExamples } from "../examples.ts";
 
 interface ListOptions {
@@ -32,7 +32,7 @@ export function addDeadLetterCommands(admin: Command, context: Context): void {
     .command("list")
     .description("List dead letters, newest first, page by page")
     .option("--state <state>", "State: held, replaying, replayed or discarded", stateArgument)
-    .option("--limit <number>", "Rows per page, at most 1000", pageSizeArgument, 25)
+    .option("--limit <number>", "Rows to list", rowsArgument, 25)
     .option("--page-token <token>", "Token of the page, from next_page_token", idArgument)
     .action((options: ListOptions) => listDeadLetters(context, options));
   withExamples(list, "admin dead-letters list --state held");
@@ -75,16 +75,15 @@ function stateArgument(text: string): DeadLetterState {
   throw new InvalidArgumentError(`It must be one of ${Object.keys(STATES).join(", ")}.`);
 }
 
-async function listDeadLetters(context: Context, { state, limit, pageToken = "" }: ListOptions): Promise<void> {
+async function listDeadLetters(context: Context, { state, limit, pageToken }: ListOptions): Promise<void> {
   const { usageAdmin } = await context.connect(await operatorCredential(context.settings));
-  const response = await usageAdmin.listDeadLetters({
-    pageSize: limit,
-    pageToken,
-    state: state ?? DeadLetterState.UNSPECIFIED,
-  });
-  const { deadLetters, nextPageToken } = response;
-  const list = { data: deadLetters.map(fromProtoDeadLetter), next_page_token: fromProtoText(nextPageToken) };
-  showList(context, list, DEAD_LETTER_COLUMNS, "No dead letters match.");
+  const read = async (page: { pageSize: number; pageToken: string }) => {
+    const request = { ...page, state: state ?? DeadLetterState.UNSPECIFIED };
+    const { deadLetters: rows, nextPageToken } = await usageAdmin.listDeadLetters(request);
+    return { rows, nextPageToken };
+  };
+  const pages = pagesOf(read, fromProtoDeadLetter, { limit, ...(pageToken !== undefined && { pageToken }) });
+  const nextPageToken = await showPages(context, pages, DEAD_LETTER_COLUMNS, "No dead letters match.");
   if (nextPageToken !== "") context.output.note(`For older dead letters, add --page-token ${nextPageToken}`);
 }
 

@@ -1,4 +1,5 @@
 import { timestampFromDate } from "@bufbuild/protobuf/wkt";
+import type { Key } from "@routeplane/contracts/auth";
 import type { Command } from "commander";
 import { idArgument, nameArgument, scopesArgument, timeArgument } from "../../arguments.ts";
 import type { Context } from "../../context.ts";
@@ -6,7 +7,7 @@ import { block } from "../../output/table.ts";
 import { loginCredential, operatorCredential } from "../../session.ts";
 import { fromProtoKey, KEY_COLUMNS, keyFields } from "../../views/keys/key.ts";
 import { KEY_TREE_COLUMNS, keyTree } from "../../views/keys/key-tree.ts";
-import { allPages, showList, showListAs } from "../../views/list.ts";
+import { allPages, pagesOf, type ReadPage, showListAs, showPages } from "../../views/list.ts";
 import { requirePresent } from "../../views/values.ts";
 import { withExamples } from "../examples.ts";
 import { addKeyLifecycleCommands } from "./lifecycle.ts";
@@ -81,13 +82,14 @@ async function mintKey(context: Context, { name, scope, expiresAt, namespace }: 
 
 async function listKeys(context: Context, tree: boolean): Promise<void> {
   const { keys } = await context.connect(await loginCredential(context.settings));
-  const list = await allPages(async (page) => {
+  const read: ReadPage<Key> = async (page) => {
     const { keys: rows, nextPageToken } = await keys.listKeys(page);
     return { rows, nextPageToken };
-  }, fromProtoKey);
+  };
   const none = "There are no keys.";
-  if (tree) showListAs(context, list, keyTree(list.data, Date.now()), KEY_TREE_COLUMNS, none);
-  else showList(context, list, KEY_COLUMNS, none);
+  if (!tree) return void (await showPages(context, pagesOf(read, fromProtoKey), KEY_COLUMNS, none));
+  const list = await allPages(read, fromProtoKey);
+  showListAs(context, list, keyTree(list.data, Date.now()), KEY_TREE_COLUMNS, none);
 }
 
 async function getKey(context: Context, id: string): Promise<void> {

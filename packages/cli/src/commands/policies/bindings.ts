@@ -6,7 +6,7 @@ import { usageError } from "../../errors.ts";
 import { confirmLoss } from "../../input.ts";
 import { block } from "../../output/table.ts";
 import { loginCredential } from "../../session.ts";
-import { allPages, showList } from "../../views/list.ts";
+import { pagesOf, showPages } from "../../views/list.ts";
 import {
   type BindingView,
   BINDING_COLUMNS,
@@ -17,7 +17,7 @@ import {
 } from "../../views/policies/policy.ts";
 import { requirePresent } from "../../views/values.ts";
 import { withExamples } from "../examples.ts";
-import { BIND_LINEAGE_NOTE, bindingsOf, LINEAGE_NOTE, principalsText } from "./delete-policy.ts";
+import { BIND_LINEAGE_NOTE, bindingsOf, LINEAGE_NOTE, principalsText, readBindings } from "./delete-policy.ts";
 
 interface PrincipalOptions {
   readonly principalType: keyof typeof PROTO_PRINCIPAL_TYPES;
@@ -157,16 +157,16 @@ async function unbindPolicy(
 
 async function listBindings(context: Context, policyId: string): Promise<void> {
   const client = await context.connect(await loginCredential(context.settings));
-  const list = { data: await bindingsOf(client, policyId), next_page_token: null };
-  showList(context, list, BINDING_COLUMNS, "The policy has no bindings.");
+  const pages = pagesOf(readBindings(client, policyId), fromProtoBinding);
+  await showPages(context, pages, BINDING_COLUMNS, "The policy has no bindings.");
 }
 
 async function listPrincipalPolicies(context: Context, options: PrincipalOptions): Promise<void> {
   const { policies } = await context.connect(await loginCredential(context.settings));
   const principal = { principalType: PROTO_PRINCIPAL_TYPES[options.principalType], principalId: options.principalId };
-  const list = await allPages(async (page) => {
+  const pages = pagesOf(async (page) => {
     const { boundPolicies: rows, nextPageToken } = await policies.listPrincipalPolicies({ ...principal, ...page });
     return { rows, nextPageToken };
   }, fromProtoBoundPolicy);
-  showList(context, list, BOUND_POLICY_COLUMNS, "No policy is bound to the principal itself.");
+  await showPages(context, pages, BOUND_POLICY_COLUMNS, "No policy is bound to the principal itself.");
 }

@@ -4,7 +4,7 @@ import type { Context } from "../../context.ts";
 import { confirmLoss } from "../../input.ts";
 import { block } from "../../output/table.ts";
 import { loginCredential } from "../../session.ts";
-import { allPages } from "../../views/list.ts";
+import { allPages, type ReadPage } from "../../views/list.ts";
 import { type BindingView, fromProtoBinding, principalText } from "../../views/policies/policy.ts";
 
 export const LINEAGE_NOTE = `
@@ -38,12 +38,15 @@ export async function deletePolicy(context: Context, id: string, yes: boolean, c
   context.output.data({ id, unbound: bindings }, () => block([["deleted", id], ...lines]));
 }
 
-export async function bindingsOf({ policies }: NodeClient, policyId: string): Promise<readonly BindingView[]> {
-  const { data } = await allPages(async (page) => {
+export async function bindingsOf(client: NodeClient, policyId: string): Promise<readonly BindingView[]> {
+  return (await allPages(readBindings(client, policyId), fromProtoBinding)).data;
+}
+
+export function readBindings({ policies }: NodeClient, policyId: string): ReadPage<Binding> {
+  return async (page) => {
     const { bindings: rows, nextPageToken } = await policies.listBindings({ policyId, ...page });
     return { rows, nextPageToken };
-  }, fromProtoBinding);
-  return data;
+  };
 }
 
 const MAX_NAMED = 5;

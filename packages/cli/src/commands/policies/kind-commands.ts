@@ -12,7 +12,7 @@ import { withWrittenPaths } from "../../specs/written-paths.ts";
 import { readSpec } from "../../specs/read-spec.ts";
 import { readJson } from "../../specs/spec-source.ts";
 import { fromProtoIdentity } from "../../views/identity.ts";
-import { allPages, showList } from "../../views/list.ts";
+import { pagesOf, showPages } from "../../views/list.ts";
 import {
   fromProtoBinding,
   fromProtoPolicy,
@@ -133,7 +133,7 @@ function addReads<Spec, Change extends object, Flags>(
       };
       const none = `There are no ${nounOf(kind)}s. \`routeplane cloud ${kind.command} create --help\` shows how to create one.`;
       const columns = kind.kind === "budget" ? BUDGET_COLUMNS : POLICY_COLUMNS;
-      showList(context, await allPages(read, fromProtoPolicy), columns, none);
+      await showPages(context, pagesOf(read, fromProtoPolicy), columns, none);
     });
   withExamples(list, `cloud ${kind.command} list`, `cloud ${kind.command} list --json`);
 

@@ -9,7 +9,7 @@ import { loginCredential } from "../../session.ts";
 import { withWrittenPaths } from "../../specs/written-paths.ts";
 import { readSpec } from "../../specs/read-spec.ts";
 import { readJson } from "../../specs/spec-source.ts";
-import { allPages, showList } from "../../views/list.ts";
+import { pagesOf, showPages } from "../../views/list.ts";
 import { fromProtoPolicy, POLICY_COLUMNS, policyFields } from "../../views/policies/policy.ts";
 import { requirePresent } from "../../views/values.ts";
 import { addEffectiveCommand } from "./effective.ts";
@@ -101,13 +101,13 @@ function kindOption(description: string): Option {
 async function listPolicies(context: Context, kind: PolicyKind | undefined): Promise<void> {
   const { policies } = await context.connect(await loginCredential(context.settings));
   const filter = kind === undefined ? {} : { kind: PROTO_POLICY_KINDS[kind] };
-  const list = await allPages(async (page) => {
+  const pages = pagesOf(async (page) => {
     const { policies: rows, nextPageToken } = await policies.listPolicies({ ...filter, ...page });
     return { rows, nextPageToken };
   }, fromProtoPolicy);
-  showList(
+  await showPages(
     context,
-    list,
+    pages,
     POLICY_COLUMNS,
     "There are no policies. `routeplane cloud budget create --help` shows how to create one.",
   );

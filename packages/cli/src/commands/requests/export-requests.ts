@@ -3,7 +3,10 @@ import { type Command, Option } from "commander";
 import type { NodeClient } from "../../client.ts";
 import type { Context } from "../../context.ts";
 import { usageError } from "../../errors.ts";
+import { csvLine } from "../../output/csv.ts";
+import { startProgress } from "../../output/progress.ts";
 import { loginCredential } from "../../session.ts";
+import { type ListPage, pagesOf } from "../../views/list.ts";
 import { fromProtoRequest, REQUEST_FIELD_NAMES, type RequestView } from "../../views/requests/request.ts";
 import { withExamples } from "../examples.ts";
 import { beginExport, resumeExport } from "./export-file.ts";
@@ -21,7 +24,6 @@ interface ExportOptions extends FilterOptions {
 }
 
 const STDOUT = "-";
-const PAGE_SIZE = 1000;
 
 export function addExportCommand(requests: Command, context: Context): void {
   const command = withFilters(requests.command("export"))
@@ -74,12 +76,12 @@ async function toStdout(context: Context, usage: Usage, options: ExportOptions):
   const { format, to = new Date() } = options;
   let rows = 0;
   let head = exportHead(format);
-  for await (const page of pagesOf(usage, options, { to, pageToken: "" })) {
-    rows += page.count;
-    if (!stdout.write(head + page.text)) await once(stdout, "drain");
+  const showProgress = startProgress(context, "requests");
+  for await (const page of requestPages(usage, options, { to, pageToken: "" })) {
+    rows += page.rows.length;
+    if (!stdout.write(head + exportLines(format, page.rows))) await once(stdout, "drain");
     head = "";
-    // On a terminal the rows themselves show the progress.
-    if (stdout.isTTY !== true) progress(context, rows);
+    showProgress(rows);
   }
   context.output.note(`${rows} requests`);
 }
@@ -90,10 +92,11 @@ async function toFile(context: Context, usage: Usage, options: ExportOptions): P
   const file = await (resume
     ? resumeExport(output, selection)
     : beginExport(output, selection, to, exportHead(format)));
+  const showProgress = startProgress(context, "requests");
   try {
-    for await (const page of pagesOf(usage, options, file.progress)) {
-      await file.add(page.text, page.count, page.nextPageToken);
-      progress(context, file.progress.rows);
+    for await (const { rows, nextPageToken } of requestPages(usage, options, file.progress)) {
+      await file.add(exportLines(format, rows), rows.length, nextPageToken);
+      showProgress(file.progress.rows);
     }
   } finally {
     await file.close();
@@ -106,31 +109,22 @@ async function toFile(context: Context, usage: Usage, options: ExportOptions): P
 
 type Usage = NodeClient["usage"];
 
-interface Page {
-  readonly text: string;
-  readonly count: number;
-  /** Empty on the last page. */
-  readonly nextPageToken: string;
-}
-
 /** Pages of the request log from a page token on, without requests that were received after `to`. */
-async function* pagesOf(
+function requestPages(
   usage: Usage,
   options: ExportOptions,
-  from: { readonly to: Date; readonly pageToken: string },
-): AsyncIterable<Page> {
-  const filter = toFilter({ ...options, to: from.to });
-  let { pageToken } = from;
-  do {
-    const { requests, nextPageToken } = await usage.listRequests({ filter, pageSize: PAGE_SIZE, pageToken });
-    const text = requests.map((request) => exportLine(options.format, fromProtoRequest(request))).join("");
-    yield { text, count: requests.length, nextPageToken };
-    pageToken = nextPageToken;
-  } while (pageToken !== "");
+  { to, pageToken }: { readonly to: Date; readonly pageToken: string },
+): AsyncIterable<ListPage<RequestView>> {
+  const filter = toFilter({ ...options, to });
+  const read = async (page: { pageSize: number; pageToken: string }) => {
+    const { requests: rows, nextPageToken } = await usage.listRequests({ ...page, filter });
+    return { rows, nextPageToken };
+  };
+  return pagesOf(read, fromProtoRequest, { pageToken });
 }
 
-function progress({ stderr }: Context, rows: number): void {
-  if (stderr.isTTY === true) stderr.write(`\r${rows} requests\r`);
+function exportLines(format: ExportFormat, rows: readonly RequestView[]): string {
+  return rows.map((request) => exportLine(format, request)).join("");
 }
 
 /** Options that two parts of one export must have in common. */
@@ -140,16 +134,10 @@ function selectionOf({ format, key, model, provider, status, from, to }: ExportO
 
 /** Text before the first row. */
 function exportHead(format: ExportFormat): string {
-  return format === "csv" ? `${REQUEST_FIELD_NAMES.join(",")}\r\n` : "";
+  return format === "csv" ? csvLine(REQUEST_FIELD_NAMES) : "";
 }
 
 function exportLine(format: ExportFormat, request: RequestView): string {
   if (format === "jsonl") return `${JSON.stringify(request)}\n`;
-  return `${REQUEST_FIELD_NAMES.map((name) => csvCell(request[name])).join(",")}\r\n`;
-}
-
-/** CSV cell as in RFC 4180. Null is empty, and a list is JSON. */
-function csvCell(value: RequestView[keyof RequestView]): string {
-  const text = value === null ? "" : typeof value === "object" ? JSON.stringify(value) : String(value);
-  return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
+  return csvLine(REQUEST_FIELD_NAMES.map((name) => request[name]));
 }

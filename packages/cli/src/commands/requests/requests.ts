@@ -1,12 +1,12 @@
 import { type Command, Option } from "commander";
-import { idArgument, pageSizeArgument } from "../../arguments.ts";
+import { idArgument, rowsArgument } from "../../arguments.ts";
 import type { Context } from "../../context.ts";
 import { block } from "../../output/table.ts";
 import { loginCredential } from "../../session.ts";
-import { showList } from "../../views/list.ts";
+import { pagesOf, showPages } from "../../views/list.ts";
 import { fromProtoReceipt } from "../../views/requests/receipt.ts";
 import { fromProtoRequest, REQUEST_COLUMNS, requestFields } from "../../views/requests/request.ts";
-import { requirePresent, fromProtoText } from "../../views/values.ts";
+import { requirePresent } from "../../views/values.ts";
 import { withExamples } from "../examples.ts";
 import { followRequests } from "./follow-requests.ts";
 import { type FilterOptions, toFilter, withFilters } from "./request-filter.ts";
@@ -23,7 +23,7 @@ interface RequestsOptions extends FilterOptions {
 export function addRequestCommands(cloud: Command, context: Context): void {
   const requests = withFilters(cloud.command("requests"))
     .description("List the request log, newest first, page by page")
-    .option("--limit <number>", "Rows per page, at most 1000", pageSizeArgument, 25)
+    .option("--limit <number>", "Rows to list", rowsArgument, 25)
     .option("--page-token <token>", "Token of the page, from next_page_token", idArgument)
     .addOption(new Option("--follow", "Print requests as they end, until Ctrl-C").conflicts(["limit", "pageToken"]))
     .addHelpText("after", "\n--follow with --json prints one line of JSON for each request.")
@@ -57,14 +57,16 @@ export function addRequestCommands(cloud: Command, context: Context): void {
 }
 
 async function listRequests(context: Context, options: RequestsOptions): Promise<void> {
-  const { limit, pageToken = "" } = options;
+  const { limit, pageToken } = options;
   const credential = await loginCredential(context.settings);
   const { usage } = await context.connect(credential);
   const filter = toFilter(await resolveFilter(context, credential, options));
-  const response = await usage.listRequests({ pageSize: limit, pageToken, filter });
-  const { requests, nextPageToken } = response;
-  const list = { data: requests.map(fromProtoRequest), next_page_token: fromProtoText(nextPageToken) };
-  showList(context, list, REQUEST_COLUMNS, "No requests match.");
+  const read = async (page: { pageSize: number; pageToken: string }) => {
+    const { requests: rows, nextPageToken } = await usage.listRequests({ ...page, filter });
+    return { rows, nextPageToken };
+  };
+  const pages = pagesOf(read, fromProtoRequest, { limit, ...(pageToken !== undefined && { pageToken }) });
+  const nextPageToken = await showPages(context, pages, REQUEST_COLUMNS, "No requests match.");
   if (nextPageToken !== "") context.output.note(`For older requests, add --page-token ${nextPageToken}`);
 }
 

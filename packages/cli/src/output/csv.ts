@@ -1,0 +1,34 @@
+/**
+ * CSV as in RFC 4180, made safe for spreadsheets, which run a cell that starts like a formula. Such a text gets a `'` before it, as OWASP
+ * advises, and so does one that starts with a `'`: a reader who removes one leading `'` has the text. Numbers stay numbers.
+ */
+
+type CsvValue = string | number | boolean | null | undefined | object;
+
+/** Line of a CSV file. Null is empty, and a list or an object is JSON. */
+export function csvLine(values: readonly CsvValue[]): string {
+  return `${values.map(csvCell).join(",")}\r\n`;
+}
+
+function csvCell(value: CsvValue): string {
+  if (value === null || value === undefined) return "";
+  if (typeof value !== "string" && typeof value !== "object") return String(value);
+  const text = withoutFormulas(typeof value === "string" ? value : JSON.stringify(value));
+  return /^[^",;\t\r\n]*$/.test(text) ? text : `"${text.replaceAll('"', '""')}"`;
+}
+
+// What spreadsheets take for `=`, `+`, `-` and `@`, full-width and small forms and signs of mathematics too.
+const STARTS = "=+\\-@\\uff1d\\uff0b\\uff0d\\uff20\\ufe66\\ufe62\\ufe63\\ufe6b\\u207a\\u207b\\u208a\\u208b\\u2212";
+/** Matches the start of a text that is run: such a sign, after what spreadsheets ignore, or a character that ends a cell. */
+const FORMULA = new RegExp(`^(?:[\\s\\p{Z}\\p{Cf}\\ufffd"']*[${STARTS}]|[\\t\\r\\n'])`, "u");
+/** Matches what would start a cell where `;` or a tab separates them. */
+const LATER_FORMULA = new RegExp(`(?<=[;\\t][\\s\\p{Z}\\p{Cf}"']{0,20})(?=[${STARTS}])`, "gu");
+// Other control characters end a text in some readers.
+const CONTROL = /[\p{Cc}--[\t\r\n]]/gv;
+
+function withoutFormulas(text: string): string {
+  const kept = text.replace(CONTROL, "\ufffd");
+  const [start] = FORMULA.exec(kept) ?? [];
+  if (start === undefined) return kept.replace(LATER_FORMULA, "'");
+  return `'${start}${kept.slice(start.length).replace(LATER_FORMULA, "'")}`;
+}
