@@ -150,8 +150,8 @@ async function unbindPolicy(
   }
   const principal = principalType && { principalType: PROTO_PRINCIPAL_TYPES[principalType], principalId };
   const { unbound } = await policies.unbindAll({ policyId, bindingIds: ids, all, ...principal });
-  const list = { data: unbound.map(fromProtoBinding), next_page_token: null };
-  showList(context, list, BINDING_COLUMNS, "Nothing was bound there.");
+  const pages = pagesOf(() => Promise.resolve({ rows: unbound, nextPageToken: "" }), fromProtoBinding);
+  await showPages(context, pages, BINDING_COLUMNS, "Nothing was bound there.");
   if (unbound.length > 0) context.output.note(`Unbound ${unbound.length}: the policy no longer applies there.`);
 }
 
