@@ -102,7 +102,7 @@ async function reconcileUsage(
   for (;;) {
     all.kept_from = fromProtoTime(page.keptFrom);
     all.namespace_count += page.namespaceCount;
-    all.differences.push(...page.differences.map(fromProtoDifference));
+    for (const difference of page.differences) all.differences.push(fromProtoDifference(difference));
     if (page.nextPageToken === "") return all;
     page = await usageAdmin.reconcileUsage({ ...requested, pageToken: page.nextPageToken });
   }
@@ -131,8 +131,8 @@ async function reconcileBudgets(
     all.counter_count += fromProtoInteger(page.counterCount);
     all.partial_counter_count += fromProtoInteger(page.partialCounterCount);
     for (const { charges, counters } of page.differences.map(fromProtoBudgetDifference)) {
-      all.charges.push(...charges);
-      all.counters.push(...counters);
+      for (const charge of charges) all.charges.push(charge);
+      for (const counter of counters) all.counters.push(counter);
     }
     pageToken = page.nextPageToken;
     if (pageToken === "") return all;

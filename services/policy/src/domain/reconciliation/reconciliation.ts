@@ -163,7 +163,7 @@ async function reconcilePage(
     const { differences, running } = await compareAll(dependencies, namespaceId, requests, now);
     if (isCounted) result.requestCount += requests.length - running;
     if (isCounted) result.runningCount += running;
-    result.charges.push(...differences.map((difference) => ({ namespaceId, difference })));
+    for (const difference of differences) result.charges.push({ namespaceId, difference });
   };
   if (part === "reservations") {
     const page = await budgets.page(namespaceId, { range, after: parseRequestKey(after), size: PAGE_SIZE });
@@ -187,7 +187,8 @@ async function reconcilePage(
     const readings = await budgets.counters(namespaceId, range.from);
     result.counterCount += readings.length;
     result.partialCounterCount += readings.filter(({ spent }) => spent?.max === undefined).length;
-    result.counters.push(...readings.flatMap(counterDifferencesOf).map((difference) => ({ namespaceId, difference })));
+    // One by one: a namespace can have more counters than a call can have arguments.
+    for (const difference of readings.flatMap(counterDifferencesOf)) result.counters.push({ namespaceId, difference });
   }
   result.namespaceCount++;
   return { namespaceId, part: "end", after: "" };
