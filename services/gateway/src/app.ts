@@ -46,7 +46,13 @@ export async function startGateway(config: Config): Promise<RunningProcess> {
 export interface GatewayWiring {
   readonly config: Pick<
     Config,
-    "serviceToken" | "authUrl" | "policyUrl" | "usageUrl" | "natsOutage" | "maxRequestBytes"
+    | "serviceToken"
+    | "authUrl"
+    | "policyUrl"
+    | "usageUrl"
+    | "natsOutage"
+    | "maxRequestBytes"
+    | "heartbeatMs"
   >;
   readonly publisher: EventPublisher;
   readonly providers: ServedProviders;
@@ -89,6 +95,7 @@ export function wireGateway({ config, publisher, providers, log, clock }: Gatewa
     tokenCounter,
     log,
     clock,
+    heartbeatMs: config.heartbeatMs,
   });
 
   const dependencies = [

@@ -17,6 +17,8 @@ export interface Config extends ServerConfig {
   readonly maxBodyBytes: number;
   /** Bound of the body of an inference request. */
   readonly maxRequestBytes: number;
+  /** Silence after which a stream has a heart-beat, and the head of an answer that has not begun leaves. */
+  readonly heartbeatMs: number;
   /** Behaviour while NATS is disconnected: `spool` syncs events to the disk, `refuse` refuses requests. */
   readonly natsOutage: "spool" | "refuse";
   readonly providers: readonly Provider[];
@@ -33,6 +35,8 @@ const SPOOL_BYTES = { min: MEBIBYTE, max: 1024 ** 2 * MEBIBYTE, fallback: 1024 *
 const BODY_BYTES = { min: 32 * MEBIBYTE, max: 64 * 1024 * MEBIBYTE, fallback: 512 * MEBIBYTE };
 /** Bound of one body: at least what small programs send, and OpenAI's bound unless the memory is too small for it. */
 const REQUEST_BYTES = { min: MEBIBYTE, max: 256 * MEBIBYTE, fallback: 50 * MEBIBYTE };
+/** 15 s by default: proxies and clients give up on a silent connection after 30 s and more. */
+const HEARTBEAT_MS = { min: 100, max: 600_000, fallback: 15_000 };
 /** Part of the memory that one body may be: a key alone gets a third of it, and a body is held as bytes and as text. */
 const REQUEST_PART = 6;
 
@@ -70,6 +74,7 @@ function readSettings(env: Environment) {
     spoolMaxBytes: env.integer("ROUTEPLANE_SPOOL_MAX_BYTES", SPOOL_BYTES),
     maxBodyBytes,
     maxRequestBytes: readRequestBytes(env, maxBodyBytes),
+    heartbeatMs: env.integer("ROUTEPLANE_HEARTBEAT_MS", HEARTBEAT_MS),
     natsOutage: env.parsed("ROUTEPLANE_WHEN_NATS_IS_AWAY", "must be spool or refuse", parseNatsOutage, "spool"),
     providersFile: env.optionalText("ROUTEPLANE_PROVIDERS"),
     echo: env.parsed("ROUTEPLANE_ECHO", "must be on or off", parseSwitch, "off"),

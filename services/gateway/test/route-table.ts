@@ -31,6 +31,7 @@ export function wireUnservedGateway(log: Logger, onReached: () => void): Gateway
     usageUrl: NOWHERE,
     natsOutage,
     maxRequestBytes: 1 << 20,
+    heartbeatMs: 15_000,
   };
   return wireGateway({
     config,

@@ -1,5 +1,6 @@
 import { Readable } from "node:stream";
 import { type Dispatcher, errors } from "undici";
+import { upstreamRetryAfter } from "../domain/errors/retry-after.ts";
 import { boundTokens } from "../domain/request/token-bounds.ts";
 import { type Connections, openConnections, withSentHook } from "./connections.ts";
 import { codingsOf, decode } from "./content-decoding.ts";
@@ -146,7 +147,7 @@ function toAnswer({ statusCode, headers, body }: Dispatcher.ResponseData): Upstr
   return {
     status: statusCode,
     contentType: (contentType.split(";")[0] ?? "").trim().toLowerCase(),
-    retryAfter: headers["retry-after"] === undefined ? undefined : String(headers["retry-after"]),
+    retryAfter: upstreamRetryAfter((name) => [headers[name]].flat()[0]),
     requestId: requestIdOf(headers),
     body: codings === undefined ? noBytes() : bytesOf(decode(body, codings)),
     discard: () => void (body.readableEnded || body.destroy()),

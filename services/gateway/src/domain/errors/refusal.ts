@@ -110,9 +110,9 @@ export function upstreamFailed(
 /** Refusal for a budget (402) or rate limit (429) that the request does not fit under. */
 export function limitExceeded(denial: Denial, nowMs: number): Refusal {
   const { rule, retryAt, message } = denial;
-  if (rule === "budget") return new Refusal("budget_exceeded", message, { denial, retryable: retryAt !== undefined });
+  const wait = retryAt === undefined ? { retryable: false } : retryAfterWait(retryAt.getTime() - nowMs);
+  if (rule === "budget") return new Refusal("budget_exceeded", message, { denial, retryable: wait.retryable });
   const { typeForTokens, type } = ERROR_TABLE.rate_limit_exceeded;
   const options = { denial, type: rule === "rate_limit.max_tokens" ? typeForTokens : type };
-  const wait = retryAt === undefined ? { retryable: false } : retryAfterWait(retryAt.getTime() - nowMs);
   return new Refusal("rate_limit_exceeded", message, { ...options, ...wait });
 }

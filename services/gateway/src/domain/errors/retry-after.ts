@@ -20,3 +20,29 @@ export function readRetryAfter(header: string | undefined, nowMs: number): numbe
   const date = HTTP_DATE.test(header) ? Date.parse(header) : Number.NaN;
   return Number.isNaN(date) ? undefined : Math.max(0, date - nowMs);
 }
+
+const DURATION = /^(?:(\d{1,4})h)?(?:(\d{1,5})m(?!s))?(?:(\d{1,8}(?:\.\d{1,9})?)(ms|s))?$/;
+
+/** Reads a duration as APIs write it: `34s`, `1m2.5s`, `250ms`. @returns seconds; undefined if it is none */
+export function readDuration(text: string): number | undefined {
+  const parts = text === "" ? null : DURATION.exec(text);
+  if (parts === null) return undefined;
+  const [, hours = 0, minutes = 0, amount = 0, unit] = parts;
+  return Number(hours) * 3_600 + Number(minutes) * 60 + Number(amount) / (unit === "ms" ? 1_000 : 1);
+}
+
+/**
+ * Wait that the headers of an upstream ask for, as a `Retry-After`: that header; the same in milliseconds; or the time at which a
+ * limit of which nothing remains is reset.
+ */
+export function upstreamRetryAfter(header: (name: string) => string | undefined): string | undefined {
+  const named = header("retry-after");
+  if (named !== undefined) return named;
+  const waitMs = header("retry-after-ms");
+  if (waitMs !== undefined && /^\d{1,12}(?:\.\d{1,9})?$/.test(waitMs)) return String(Math.ceil(Number(waitMs) / 1_000));
+  const resets = ["requests", "tokens"].flatMap((unit) => {
+    if (header(`x-ratelimit-remaining-${unit}`) !== "0") return [];
+    return readDuration(header(`x-ratelimit-reset-${unit}`) ?? "") ?? [];
+  });
+  return resets.length === 0 ? undefined : String(Math.ceil(Math.max(...resets)));
+}

@@ -78,7 +78,7 @@ export class ClientStream {
     const { signal } = this.#reply;
     const { refusal, ...sent } = result;
     if (refusal === undefined || !this.hasBegun) return result;
-    if (signal.aborted && cancelReasonOf(this.#reply) === "client_gone") return result;
+    if (signal.aborted && cancelReasonOf(this.#reply) === "client_gone") return { ...result, httpStatus: 200 };
     await this.end(errorEvent(refusal));
     return { ...sent, httpStatus: 200 };
   }

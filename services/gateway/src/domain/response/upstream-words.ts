@@ -1,4 +1,5 @@
 import { isObject, type JsonObject, JsonTooComplex, MAX_ANSWER_VALUES, parseJson } from "../wire/json.ts";
+import { readDuration } from "../errors/retry-after.ts";
 import { withoutByteOrderMark } from "../wire/sse.ts";
 import { withoutOperatorDetails } from "./operator-details.ts";
 
@@ -208,11 +209,8 @@ function locationOf(loc: unknown): readonly string[] {
 function retryOf(error: JsonObject, message: string | undefined): Pick<UpstreamWords, "retryAfterSecs"> {
   const named = error["retryDelay"] ?? error["retry_after"];
   const text = typeof named === "number" ? `${named}s` : typeof named === "string" ? named : spokenWait(message);
-  if (text === undefined || text === "") return {};
-  const parts = /^(?:(\d{1,4})h)?(?:(\d{1,5})m(?!s))?(?:(\d{1,8}(?:\.\d{1,9})?)(ms|s))?$/.exec(text);
-  if (parts === null) return {};
-  const [, hours = 0, minutes = 0, amount = 0, unit] = parts;
-  return { retryAfterSecs: Number(hours) * 3600 + Number(minutes) * 60 + Number(amount) / (unit === "ms" ? 1_000 : 1) };
+  const retryAfterSecs = readDuration(text ?? "");
+  return retryAfterSecs === undefined ? {} : { retryAfterSecs };
 }
 
 function spokenWait(message = ""): string | undefined {
