@@ -46,13 +46,7 @@ export async function startGateway(config: Config): Promise<RunningProcess> {
 export interface GatewayWiring {
   readonly config: Pick<
     Config,
-    | "serviceToken"
-    | "authUrl"
-    | "policyUrl"
-    | "usageUrl"
-    | "natsOutage"
-    | "maxRequestBytes"
-    | "heartbeatMs"
+    "serviceToken" | "authUrl" | "policyUrl" | "usageUrl" | "natsOutage" | "maxRequestBytes" | "heartbeatMs"
   >;
   readonly publisher: EventPublisher;
   readonly providers: ServedProviders;

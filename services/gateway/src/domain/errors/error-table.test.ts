@@ -16,7 +16,8 @@ const PAGE = readFileSync(join(ROOT, "docs/errors.md"), "utf8");
 /** Code that upstreams of tests use for an error of their own. */
 const UPSTREAM_CODE = "c";
 /** Tests of the errors of upstreams, which have all codes that providers use. */
-const TESTS_OF_UPSTREAM_CODES = /response\/(?:upstream-.*|relay-errors|client-stream)\.test\.ts$/;
+const TESTS_OF_UPSTREAM_CODES =
+  /response\/(?:upstream-.*|relay-errors|client-stream)\.test\.ts$|e2e\/gateway-answers\.test\.ts$/;
 
 /** Codes that the tests of the gateway expect, by test file. */
 function codesInTests(): readonly [string, string][] {
