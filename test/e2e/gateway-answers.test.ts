@@ -77,7 +77,7 @@ const ANSWERS: Readonly<Record<string, Answer>> = {
   },
   "thinking-then-refusing": (response, received) =>
     void setTimeout(
-      () => refusal(400, { error: { message: "no such tool", code: "bad_tool" } })(response, received),
+      () => void refusal(400, { error: { message: "no such tool", code: "bad_tool" } })(response, received),
       5 * HEARTBEAT_MS,
     ),
 };
