@@ -152,7 +152,7 @@ describe("refusals in OpenAI's error format", () => {
     expect((await send("{")).status).toBe(400);
     const bad = await send(JSON.stringify(chatBody("x", "echo", { max_tokens: -1 })));
     expect([bad.status, bad.body.error.param]).toEqual([400, "max_tokens"]);
-    expect((await send(JSON.stringify(chatBody("x".repeat(11 * 1024 ** 2))))).status).toBe(413);
+    expect((await send(JSON.stringify(chatBody("x".repeat(51 * 1024 ** 2))))).status).toBe(413);
   });
 
   it("402 beyond a budget, naming the policy; the denial is in the log and is not charged", async () => {

@@ -38,7 +38,7 @@ export async function startGateway(config: Config): Promise<RunningProcess> {
   const publisher = openPublisher({ nats, log, name: "gateway", folder, maxBytes, natsOutage });
   const { routes, components } = wireGateway({ config, publisher, providers: loaded, log, clock: Date.now });
   const bodies = new BodyBudget(config.maxBodyBytes);
-  const router = createRouter({ routes, unknownMethod, bodies, redact, log, clock: Date.now });
+  const router = createRouter({ ...config, routes, unknownMethod, bodies, redact, log, clock: Date.now });
   const server = await startHttpServer({ ...config, handle: router.handle, cancelAll: router.cancelAll });
   return { log, components: [publisher, loaded, ...components, server], reload: () => loaded.reload(log) };
 }

@@ -1,6 +1,7 @@
 import { type NatsAddress, parseNatsUrl } from "@routeplane/events";
 import { type Environment, readEnvironment, readServerConfig, type ServerConfig } from "@routeplane/runtime";
 import type { UnknownPrices } from "./domain/request/model-directory.ts";
+import { parseOrigins } from "./handlers/cors.ts";
 import { loadProviders, type Provider } from "./providers/providers.ts";
 
 export interface Config extends ServerConfig {
@@ -19,6 +20,8 @@ export interface Config extends ServerConfig {
   readonly maxRequestBytes: number;
   /** Silence after which a stream has a heart-beat, and the head of an answer that has not begun leaves. */
   readonly heartbeatMs: number;
+  /** Origins whose pages may call the gateway from a browser. */
+  readonly corsOrigins: readonly string[];
   /** Behaviour while NATS is disconnected: `spool` syncs events to the disk, `refuse` refuses requests. */
   readonly natsOutage: "spool" | "refuse";
   readonly providers: readonly Provider[];
@@ -75,6 +78,12 @@ function readSettings(env: Environment) {
     maxBodyBytes,
     maxRequestBytes: readRequestBytes(env, maxBodyBytes),
     heartbeatMs: env.integer("ROUTEPLANE_HEARTBEAT_MS", HEARTBEAT_MS),
+    corsOrigins: env.parsed(
+      "ROUTEPLANE_CORS_ORIGINS",
+      "must be origins separated by commas, e.g. https://app.example.com,http://localhost:3000",
+      parseOrigins,
+      "",
+    ),
     natsOutage: env.parsed("ROUTEPLANE_WHEN_NATS_IS_AWAY", "must be spool or refuse", parseNatsOutage, "spool"),
     providersFile: env.optionalText("ROUTEPLANE_PROVIDERS"),
     echo: env.parsed("ROUTEPLANE_ECHO", "must be on or off", parseSwitch, "off"),

@@ -14,7 +14,8 @@ export const MAX_BODY_BYTES = 1_000_000;
 /** Server and router with routes of the test's own. */
 export type HttpUnderTest = Awaited<ReturnType<typeof startHttpUnderTest>>;
 
-export async function startHttpUnderTest() {
+/** @param corsOrigins see `RouterOptions` */
+export async function startHttpUnderTest(corsOrigins: readonly string[] = []) {
   /** End of each answer that is large or waits: taken by the client, or cancelled. */
   const ends: ("taken" | "cancelled")[] = [];
   /** Continues an answer of `/wait` or `/events`. */
@@ -29,6 +30,7 @@ export async function startHttpUnderTest() {
     unknownMethod: () => Promise.reject(new Error()),
     bodies,
     stallTimeoutMs: STALL_TIMEOUT_MS,
+    corsOrigins,
     redact: (text) => text.replaceAll("sk-secret", "[redacted]"),
     log: createLogger("gateway", (line) => line, "silent"),
     clock: Date.now,

@@ -3,6 +3,7 @@ import type { Clock } from "@routeplane/domain";
 import type { Logger } from "@routeplane/runtime";
 import { methodNotAllowed, notFound, refusalOf, toErrorAnswer } from "./error-answer.ts";
 import type { BodyBudget } from "./body-budget.ts";
+import { createCors } from "./cors.ts";
 import { type Exchange, openExchange } from "./exchange.ts";
 
 /** Method and path that the gateway serves. */
@@ -25,6 +26,8 @@ export interface RouterOptions {
   readonly unknownMethod: (exchange: Exchange) => Promise<void>;
   /** Memory budget of the bodies of all requests. */
   readonly bodies: BodyBudget;
+  /** Origins whose pages may call the gateway from a browser; none by default. */
+  readonly corsOrigins?: readonly string[];
   /** See `ExchangeOptions`. */
   readonly stallTimeoutMs?: number;
   readonly redact: (text: string) => string;
@@ -45,6 +48,7 @@ export function createRouter(options: RouterOptions): Router {
   for (const route of routes) if (!route.path.endsWith("/*")) exact.set(route.path, route);
   const prefixes = routes.filter(({ path }) => path.endsWith("/*"));
   const running = new Set<Exchange>();
+  const cors = createCors(options.corsOrigins ?? []);
 
   const find = (path: string): { route: Route; rest: string } | undefined => {
     const route = exact.get(path);
@@ -54,7 +58,8 @@ export function createRouter(options: RouterOptions): Router {
   };
 
   const dispatch = async (exchange: Exchange): Promise<void> => {
-    const { method, path } = exchange;
+    const { method, path, request, response } = exchange;
+    if (cors.apply(request, response)) return sendNoContent(exchange);
     const match = find(path);
     if (match === undefined) {
       if (path.startsWith("/routeplane.")) return options.unknownMethod(exchange);
@@ -63,10 +68,9 @@ export function createRouter(options: RouterOptions): Router {
     const { route, rest } = match;
     if (method === route.method || (method === "HEAD" && route.method === "GET")) return route.handle(exchange, rest);
     const allowed = route.method === "GET" ? "GET, HEAD, OPTIONS" : "POST, OPTIONS";
-    exchange.response.setHeader("allow", allowed);
+    response.setHeader("allow", allowed);
     if (method !== "OPTIONS") throw methodNotAllowed(method, allowed);
-    exchange.reply.begin(204, {});
-    await exchange.reply.end();
+    await sendNoContent(exchange);
   };
 
   return {
@@ -89,6 +93,11 @@ export function createRouter(options: RouterOptions): Router {
       for (const { reply } of running) reply.cancel("stopping");
     },
   };
+}
+
+async function sendNoContent({ reply }: Exchange): Promise<void> {
+  reply.begin(204, {});
+  await reply.end();
 }
 
 async function answerError(exchange: Exchange, error: unknown, { redact, log }: RouterOptions): Promise<void> {
