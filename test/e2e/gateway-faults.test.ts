@@ -101,7 +101,7 @@ describe("a suspended dependency", () => {
 
   it("policy, at settlement: the answer is complete, and its reservation is settled once policy resumes", async () => {
     const { id: keyId, token } = await mintKey(node, "held");
-    const limit = ["--window", "total", "--limit-micro-usd", "1000"];
+    const limit = ["--window", "total", "--limit-micro-usd", "700"];
     const policy = await cliJson<{ id: string }>(node, "cloud", "budget", "create", "--name", "narrow", ...limit);
     await cliJson(node, "cloud", "policy", "bind", policy.id, "--principal-type", "api_key", "--principal-id", keyId);
     const stream = await openStream(token);
