@@ -1,6 +1,6 @@
 import { Code, type ConnectError } from "@connectrpc/connect";
 import { BadRequestSchema, ErrorInfoSchema } from "@routeplane/contracts/google-rpc";
-import { CALL_TIMEOUT_MS } from "./client.ts";
+import { CALL_TIMEOUT_MS, MAX_RESPONSE_BYTES } from "./client.ts";
 import { CliError, ExitCode } from "./errors.ts";
 
 /** Error for the user from a failed call: the refusal of the node, or the reason for which no node answered. */
@@ -96,23 +96,73 @@ function withoutNodeAnswer(error: ConnectError, url: string): CliError {
       { hint: "Try again; if it happens again, look at the logs of the node." },
     );
   }
-  const network = networkFault(error);
-  if (network !== undefined) {
-    return new CliError(ExitCode.failed, "unavailable", "NODE_UNREACHABLE", `no node answers at ${url} (${network})`, {
-      hint: "Start a node with `npm start`, or set ROUTEPLANE_URL to the address of a running node.",
-    });
-  }
-  return new CliError(
-    ExitCode.failed,
-    codeName(error.code),
-    "ANSWER_UNINTELLIGIBLE",
-    `the program at ${url} is not a Routeplane node (${error.rawMessage || codeName(error.code)})`,
-    { hint: "Check the address: ROUTEPLANE_URL, or the url that the last login saved." },
-  );
+  const { reason, message, hint } = faultWithoutAnswer(error, url);
+  const code = reason === "NODE_UNREACHABLE" ? "unavailable" : codeName(error.code);
+  return new CliError(ExitCode.failed, code, reason, message, { hint });
 }
 
-/** Error code of the operating system, e.g. `ECONNREFUSED`; undefined if there was an answer. */
-function networkFault(error: ConnectError): string | undefined {
+interface CallFault {
+  readonly reason: string;
+  readonly message: string;
+  readonly hint: string;
+}
+
+/** Codes of Node.js for a host that cannot be reached, or that has no program which listens there. */
+const UNREACHABLE =
+  /^(?:ECONNREFUSED|ENOTFOUND|EAI_[A-Z]+|E(?:HOST|NET)(?:UNREACH|DOWN)|ETIMEDOUT|EADDRNOTAVAIL|EACCES|EINVAL)$/;
+const BROKEN_OFF = /^(?:ECONNRESET|ECONNABORTED|EPIPE|UND_ERR_SOCKET)$/;
+/** Codes of Node.js and OpenSSL for a certificate that does not hold. */
+const CERTIFICATE = /^(?:CERT_|CRL_|DEPTH_ZERO_|SELF_SIGNED_|UNABLE_TO_|INVALID_CA|HOSTNAME_MISMATCH|ERR_TLS_CERT)/;
+const TLS = /^(?:EPROTO|ERR_SSL_|ERR_TLS_)/;
+
+/** Finds what went wrong in a call that no node answered. Only a fault of the network says that there is no node. */
+function faultWithoutAnswer(error: ConnectError, url: string): CallFault {
+  const code = causeCodeOf(error) ?? "";
+  if (UNREACHABLE.test(code)) {
+    const hint = "Start a node with `npm start`, or set ROUTEPLANE_URL to the address of a running node.";
+    return { reason: "NODE_UNREACHABLE", message: `no node answers at ${url} (${code})`, hint };
+  }
+  if (BROKEN_OFF.test(code)) {
+    const hint =
+      "Try again. If it happens again, look at the logs of the node, and check whether the address needs https://.";
+    return {
+      reason: "NODE_UNREACHABLE",
+      message: `the connection to ${url} broke off before the answer (${code})`,
+      hint,
+    };
+  }
+  if (CERTIFICATE.test(code)) {
+    const hint =
+      "Correct the address, or set NODE_EXTRA_CA_CERTS to the file of the authority that signed the certificate.";
+    return { reason: "TLS_FAILED", message: `the certificate of ${url} is not trusted (${code})`, hint };
+  }
+  if (TLS.test(code)) {
+    const hint = "Check whether the address starts with http:// or https://.";
+    return { reason: "TLS_FAILED", message: `no secure connection to ${url} (${code})`, hint };
+  }
+  if (error.code === Code.ResourceExhausted && error.rawMessage.includes("readMaxBytes")) {
+    const hint = "Ask for less: a shorter time range, fewer groups, or a smaller --limit.";
+    const message = `the answer of ${url} is larger than the ${MAX_RESPONSE_BYTES / 1024 ** 2} MiB that are read`;
+    return { reason: "ANSWER_TOO_LARGE", message, hint };
+  }
+  const [, status] = /^HTTP (413|429|431|502|503|504)$/.exec(error.rawMessage) ?? [];
+  if (status !== undefined) {
+    const hint = "The answer is not a node's own. Look at the proxy or load balancer before it, or try again.";
+    return {
+      reason: "PROXY_REFUSED",
+      message: `the program before the node at ${url} answered with HTTP ${status}`,
+      hint,
+    };
+  }
+  return {
+    reason: "ANSWER_UNINTELLIGIBLE",
+    message: `the program at ${url} is not a Routeplane node (${error.rawMessage || codeName(error.code)})`,
+    hint: "Check the address: ROUTEPLANE_URL, or the url that the last login saved.",
+  };
+}
+
+/** Error code of Node.js or of the operating system; undefined if the call failed for another reason. */
+function causeCodeOf(error: ConnectError): string | undefined {
   for (let cause: unknown = error.cause, depth = 0; cause instanceof Error && depth < 5; cause = cause.cause, depth++) {
     if ("code" in cause && typeof cause.code === "string" && /^[A-Z0-9_]+$/.test(cause.code)) return cause.code;
   }

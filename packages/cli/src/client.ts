@@ -63,7 +63,7 @@ export interface NodeClientOptions {
 export const CALL_TIMEOUT_MS = 10_000;
 const SLOW_AFTER_MS = 2_000;
 /** Bound of the memory that a response can take. The largest page of a node is far smaller. */
-const MAX_RESPONSE_BYTES = 16 * 1024 * 1024;
+export const MAX_RESPONSE_BYTES = 16 * 1024 * 1024;
 
 export function createNodeClient({ url, token, onSlow }: NodeClientOptions): NodeClient {
   const transport = createConnectTransport({
