@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, expect, it } from "vitest";
+import { eventually } from "@routeplane/testing";
 import { startNode, type TestNode } from "../harness/index.ts";
 import { type Cli, cliOf, type List } from "./json-cli.ts";
 
@@ -39,16 +40,21 @@ it("records every change by the command in the audit log of the service that mad
   const binding = await cli.json<{ id: string }>("cloud", "policy", "bind", policy.id, ...principal);
   await cli.json("cloud", "keys", "revoke", minted.id);
 
-  const { data } = await list();
+  // The binding of the revoked key is removed a moment after the key.
+  const data = await eventually(async () => {
+    const { data: entries } = await list();
+    return entries.some(({ action }) => action === "binding.delete") && entries;
+  });
   const entriesOfKey = data.filter(({ actor_id }) => actor_id === key.id);
   expect(entriesOfKey.map(({ action, target_id }) => [action, target_id])).toEqual([
+    ["binding.delete", binding.id],
     ["key.revoke", minted.id],
     ["binding.create", binding.id],
     ["policy.create", policy.id],
     ["key.create", minted.id],
   ]);
   expect(entriesOfKey.every(({ address, request_id }) => address === "127.0.0.1" && request_id !== null)).toBe(true);
-  expect(entriesOfKey[2]?.after).toMatchObject({ name: "cap", kind: "budget" });
+  expect(entriesOfKey[3]?.after).toMatchObject({ name: "cap", kind: "budget" });
   expect(JSON.stringify(data)).not.toContain(minted.token.slice(8));
   const { stdout } = await cli("cloud", "audit", "list", "--target", policy.id);
   expect(stdout).toMatch(/policy\.create +pol_\w+ +(kind|name|spec)/);
