@@ -46,11 +46,12 @@ interface Relayed {
   /** Body of the answer, in the chunks in which it arrives. */
   readonly parts: readonly string[];
   readonly guardrails?: FakeGuardrailDirectory;
+  readonly retryAfter?: string;
 }
 
 /** Serves a request to which the upstream answers with these bytes. */
-export async function relayed({ body = BODY, type = "application/json", parts, guardrails }: Relayed) {
-  const upstream = answeringUpstream(type, parts);
+export async function relayed({ body = BODY, type = "application/json", parts, guardrails, retryAfter }: Relayed) {
+  const upstream = answeringUpstream(type, parts, { ...(retryAfter !== undefined && { retryAfter }) });
   const served = pipelineUnderTest({ upstream, ...(guardrails && { guardrails }) });
   const { reply, refusal } = await served.serve(body);
   const [settlement] = served.usage.settlements;

@@ -7,6 +7,9 @@ describe("the wait that an upstream's headers ask for", () => {
   it.each([
     [{ "retry-after": "7", "retry-after-ms": "9000" }, "7"],
     [{ "retry-after-ms": "1500" }, "2"],
+    [{ "retry-after": "soon", "retry-after-ms": "1500" }, "2"],
+    [{ "retry-after": "Thu, 01 Jan 1970 00:01:00 GMT", "retry-after-ms": "1500" }, "Thu, 01 Jan 1970 00:01:00 GMT"],
+    [{ "retry-after": "soon" }, undefined],
     [{ "retry-after-ms": "soon" }, undefined],
     [{ "x-ratelimit-remaining-requests": "0", "x-ratelimit-reset-requests": "1m2.5s" }, "63"],
     [{ "x-ratelimit-remaining-tokens": "0", "x-ratelimit-reset-tokens": "86ms" }, "1"],

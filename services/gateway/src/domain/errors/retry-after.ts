@@ -37,7 +37,7 @@ export function readDuration(text: string): number | undefined {
  */
 export function upstreamRetryAfter(header: (name: string) => string | undefined): string | undefined {
   const named = header("retry-after");
-  if (named !== undefined) return named;
+  if (named !== undefined && (SECONDS.test(named) || HTTP_DATE.test(named))) return named;
   const waitMs = header("retry-after-ms");
   if (waitMs !== undefined && /^\d{1,12}(?:\.\d{1,9})?$/.test(waitMs)) return String(Math.ceil(Number(waitMs) / 1_000));
   const resets = ["requests", "tokens"].flatMap((unit) => {

@@ -5,6 +5,7 @@ import type { MeteredUsage } from "../metering/answer-meter.ts";
 import { UpstreamFault } from "../ports/upstream.ts";
 import { JsonTooComplex } from "../wire/json.ts";
 import { SseOverflow } from "../wire/sse.ts";
+import type { RelayContext } from "./relay-context.ts";
 import { refusedResult, type RelayResult } from "./relay-result.ts";
 import { refusalOfUpstreamWords } from "./upstream-refusal.ts";
 import { describeWords, type UpstreamWords } from "./upstream-words.ts";
@@ -18,10 +19,10 @@ import { describeWords, type UpstreamWords } from "./upstream-words.ts";
 export async function errorResult(
   words: UpstreamWords,
   metered: MeteredUsage,
-  guard: ResponseGuard | undefined,
+  { guard, retryAfter }: Pick<RelayContext, "guard" | "retryAfter">,
   billable: boolean,
 ): Promise<RelayResult> {
-  const refusal = await judged(refusalOfUpstreamWords(words), guard);
+  const refusal = await judged(refusalOfUpstreamWords(words, retryAfter), guard);
   const usage = metered.usage ?? (billable ? undefined : metered.reported);
   const charged = { ...metered, usage, billable: billable || usage !== undefined };
   return { ...refusedResult(refusal), ...charged, upstreamError: describeWords(words) };

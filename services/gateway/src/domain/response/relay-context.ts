@@ -12,4 +12,6 @@ export interface RelayContext extends MeteredRequest {
   /** Judges what may leave; undefined if every byte passes. */
   readonly guard: ResponseGuard | undefined;
   readonly timings: Pick<Timings, "markOutput">;
+  /** Wait that the head of the answer asks for, as a `Retry-After`: it also holds for an error with a status of success. */
+  readonly retryAfter?: string | undefined;
 }

@@ -18,6 +18,15 @@ import {
 describe("an error with a status of success", () => {
   const error = { error: { message: "the model is gone", type: "t", param: "model", code: 404 } };
 
+  it.each<[string, object]>([
+    ["whole", BODY],
+    ["where a stream was asked for", STREAM],
+  ])("keeps the wait that its head asks for: %s", async (_, body) => {
+    const text = JSON.stringify({ error: { message: "slow down", code: 429 } });
+    const { refusal } = await relayed({ body, type: "application/json", parts: [text], retryAfter: "7" });
+    expect(refusal).toMatchObject({ status: 429, retryAfter: "7", retryable: true });
+  });
+
   it.each<[string, object, string, string]>([
     ["an object", BODY, "application/json", JSON.stringify(error)],
     ["a list", BODY, "application/json", JSON.stringify([error])],

@@ -40,8 +40,9 @@ async function resultOf(
   answer: AnswerStream,
   fault: unknown,
   client: ClientStream,
-  { reply, guard }: RelayContext,
+  context: RelayContext,
 ): Promise<RelayResult> {
+  const { reply } = context;
   const metered = answer.meter.metered;
   if (reply.signal.aborted && !answer.isDone) return cancelled(cancelReasonOf(reply), metered);
   if (answer.isWhole) {
@@ -54,7 +55,7 @@ async function resultOf(
   }
   const { words, isFirst } = answer.error;
   try {
-    return await errorResult(words, metered, guard, !isFirst);
+    return await errorResult(words, metered, context, !isFirst);
   } catch {
     return cancelled(cancelReasonOf(reply), metered);
   }

@@ -20,7 +20,6 @@ export async function relayWhole(
   contentType: string,
   context: RelayContext,
 ): Promise<RelayResult> {
-  const { guard } = context;
   let metered = NOT_METERED;
   try {
     const bytes = withoutByteOrderMark(await collect(body, MAX_ANSWER_BYTES));
@@ -28,7 +27,7 @@ export async function relayWhole(
     const { json } = completion;
     ({ metered } = completion);
     const words = errorOfAnswer(json, contentType);
-    if (words !== undefined) return await errorResult(words, metered, guard, false);
+    if (words !== undefined) return await errorResult(words, metered, context, false);
     if (!isCompletion(json)) {
       return chargedRefusalResult(invalidAnswer("gave an answer that is not a chat completion"), metered);
     }
@@ -40,7 +39,7 @@ export async function relayWhole(
 
 /** Passes a stream that nobody asked for on, as the whole answer that its chunks make up. Never throws. */
 export async function relayAssembled(body: AsyncIterable<Uint8Array>, context: RelayContext): Promise<RelayResult> {
-  const { reply, guard } = context;
+  const { reply } = context;
   const answer = new AnswerStream(body, { ...context, wantsUsageChunk: true }, reply.signal);
   const completion = new AssembledCompletion();
   let size = 0;
@@ -51,7 +50,8 @@ export async function relayAssembled(body: AsyncIterable<Uint8Array>, context: R
     }
     const metered = answer.meter.metered;
     if (answer.meter.isExhausted && !answer.isDone) reply.cancel("reservation_exhausted");
-    if (answer.error !== undefined) return await errorResult(answer.error.words, metered, guard, !answer.error.isFirst);
+    if (answer.error !== undefined)
+      return await errorResult(answer.error.words, metered, context, !answer.error.isFirst);
     if (size > MAX_ANSWER_BYTES)
       return chargedRefusalResult(invalidAnswer("gave an answer that is too large"), metered);
     if (!answer.isWhole || reply.signal.aborted) return faultResult(answer.fault, metered, context);

@@ -23,7 +23,9 @@ const MAX_ERROR_BYTES = 256 * 1024;
 /** Passes the upstream's answer on to the client, and reads the usage that it reports. Never throws. */
 export async function relay(answer: UpstreamAnswer, context: RelayContext): Promise<RelayResult> {
   const { stream, reply } = context;
-  const result = isSuccess(answer) ? await relaySuccess(answer, context) : await relayFailure(answer, reply);
+  const result = isSuccess(answer)
+    ? await relaySuccess(answer, { ...context, retryAfter: answer.retryAfter })
+    : await relayFailure(answer, reply);
   return stream === undefined ? result : stream.finish(result);
 }
 
