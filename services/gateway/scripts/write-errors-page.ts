@@ -34,8 +34,7 @@ An error has the envelope of the OpenAI API; a denial by a policy has more membe
 
 Every answer has \`x-request-id\`. \`x-should-retry: false\` is sent where trying again cannot help: the SDKs try 408, 409, 429 and 5xx
 again without it. In a stream that has begun, the error object is the last event, and the HTTP status remains 200. The code is also
-the \`error_code\` of the request in the request log, where \`too_long\` stands for an \`upstream_timeout\` that the gateway's own limit on
-the length of a request caused.
+the \`error_code\` of the request in the request log.
 
 An upstream's own 400, 404, 413, 415, 422 and 429 are passed on with its message, type, param and code, which are not in this list.
 `;

@@ -194,7 +194,7 @@ async function forward(
   const { streamed, wantsUsageChunk, choices } = request;
   const { signal } = reply;
   if (signal.aborted) {
-    return { ...cancelledResult(cancelReasonOf(reply), undefined, 0), billable: false, neverSent: true };
+    return { ...cancelledResult(cancelReasonOf(reply)), billable: false, neverSent: true };
   }
   const timeout = setTimeout(() => reply.cancel("too_long"), totalTimeoutMs);
   const stream = streamed ? new ClientStream(reply, heartbeatMs) : undefined;

@@ -1,7 +1,7 @@
-/** Reason for which a running request is cancelled; also its error code in the request log. */
+/** Reason for which a running request is cancelled. */
 export type CancelReason =
   | "client_gone"
-  /** The request ran for longer than the gateway lets it. The client gets `upstream_timeout`, which the row of a stream has too. */
+  /** The request ran for longer than the gateway lets it: `upstream_timeout`, for the client and in the request log. */
   | "too_long"
   | "stopping"
   /** The admission could not be committed. */

@@ -42,8 +42,9 @@ export function refusalOfCancellation(reason: CancelReason): Refusal {
       const message = "the upstream went on beyond the output bound that it was given, and nothing more is reserved";
       return new Refusal(reason, message);
     }
-    case "client_gone":
     case "not_durable":
+      return new Refusal(reason, "the admission of this request could not be recorded; try again");
+    case "client_gone":
     case "stopping": {
       const message = "the gateway is stopping; try again";
       return new Refusal(reason, message);

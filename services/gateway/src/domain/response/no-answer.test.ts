@@ -112,4 +112,26 @@ describe("an upstream of which no answer comes", () => {
       expect(budget).toMatchObject({ reservedNano: 0n, spentNano: costNanoUsd });
     },
   );
+
+  it.each([
+    ["api_key_revoked", "failed", 401, "api_key_revoked"],
+    ["insufficient_scope", "failed", 403, "insufficient_scope"],
+    ["dependency_unavailable", "failed", 503, "dependency_unavailable"],
+    ["stopping", "failed", 503, "stopping"],
+    ["too_long", "failed", 504, "upstream_timeout"],
+    ["client_gone", "cancelled", 0, "client_gone"],
+  ] as const)(
+    "because it is cancelled as %s is recorded with the status and code that its client got",
+    async (reason, outcome, httpStatus, errorCode) => {
+      const { upstream, signals } = hanging();
+      const { serve, usage } = pipelineUnderTest({ upstream });
+      const reply = fakeReply();
+      const served = serve(BODY, reply);
+      await expect.poll(() => signals.length).toBe(1);
+      reply.cancel(reason);
+      const { refusal } = await served;
+      if (reason !== "client_gone") expect(refusal).toMatchObject({ status: httpStatus, code: errorCode });
+      expect(usage.settlements).toMatchObject([{ outcome, httpStatus, errorCode }]);
+    },
+  );
 });

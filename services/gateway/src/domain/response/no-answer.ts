@@ -30,7 +30,7 @@ export function isBillable(callOutcome: PromiseSettledResult<UpstreamAnswer>): b
 /** Result of a request whose upstream call failed, or was cancelled, before the head of an answer arrived. */
 export function noAnswerResult(fault: unknown, reply: Reply): RelayResult {
   const billable = mayHaveWorked(fault);
-  if (reply.signal.aborted) return { ...cancelledResult(cancelReasonOf(reply), undefined, 0), billable };
+  if (reply.signal.aborted) return { ...cancelledResult(cancelReasonOf(reply)), billable };
   return { ...refusedResult(refusalOf(fault)), billable };
 }
 

@@ -34,8 +34,11 @@ export function chargedRefusalResult(refusal: Refusal, metered: MeteredUsage): R
   return { ...refusedResult(refusal), ...metered, billable: true };
 }
 
-/** Result of a cancelled request. It is charged: the upstream was at work, and its bill is not known unless it reported one. */
-export function cancelledResult(reason: CancelReason, usage: TokenUsage | undefined, httpStatus: number): RelayResult {
-  const outcome = reason === "client_gone" ? "cancelled" : "failed";
-  return { outcome, usage, billable: true, httpStatus, errorCode: reason, refusal: refusalOfCancellation(reason) };
+/**
+ * Result of a cancelled request. It is charged: the upstream was at work, and its bill is not known unless it reported one. Its
+ * status is that of the refusal, or 0 if the client has gone before it got any.
+ */
+export function cancelledResult(reason: CancelReason, usage?: TokenUsage): RelayResult {
+  const refused = { ...refusedResult(refusalOfCancellation(reason)), usage, billable: true };
+  return reason === "client_gone" ? { ...refused, outcome: "cancelled", httpStatus: 0 } : refused;
 }

@@ -62,6 +62,6 @@ async function resultOf(
 }
 
 function cancelled(reason: ReturnType<typeof cancelReasonOf>, metered: MeteredUsage): RelayResult {
-  if (reason === "client_gone") return { ...cancelledResult(reason, undefined, 200), ...metered };
+  if (reason === "client_gone") return { ...cancelledResult(reason), ...metered, httpStatus: 200 };
   return chargedRefusalResult(refusalOfCancellation(reason), metered);
 }

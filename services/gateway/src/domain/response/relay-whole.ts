@@ -119,7 +119,7 @@ function cancelledAfter(metered: MeteredUsage): RelayResult {
 }
 
 function faultResult(fault: unknown, metered: MeteredUsage, { reply }: RelayContext): RelayResult {
-  if (reply.signal.aborted) return { ...cancelledResult(cancelReasonOf(reply), undefined, 0), ...metered };
+  if (reply.signal.aborted) return { ...cancelledResult(cancelReasonOf(reply)), ...metered };
   return chargedRefusalResult(brokenAnswer(fault), metered);
 }
 

@@ -45,7 +45,7 @@ export function isSuccess({ status }: UpstreamAnswer): boolean {
 async function relayFailure(answer: UpstreamAnswer, reply: Reply): Promise<RelayResult> {
   const body = await collectStart(answer.body, MAX_ERROR_BYTES);
   if (reply.signal.aborted) {
-    return { ...cancelledResult(cancelReasonOf(reply), undefined, answer.status), billable: false };
+    return { ...cancelledResult(cancelReasonOf(reply)), billable: false };
   }
   const { refusal, words } = refusalOfUpstreamStatus(answer, body);
   return { ...refusedResult(refusal), upstreamError: describeWords(words) };
