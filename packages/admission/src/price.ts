@@ -78,18 +78,20 @@ function requireAmount(amount: bigint): bigint {
 
 /** Lowest price that no request at any of these rates exceeds, whatever its tokens are parts of; 0 of none. */
 export function dearestPrice(rates: readonly Rates[]): TokenPrice {
-  const dearest = (picoUsdOf: (each: Rates) => readonly (bigint | undefined)[]): bigint =>
-    rates.flatMap(picoUsdOf).reduce<bigint>((max, picoUsd = 0n) => (picoUsd > max ? picoUsd : max), 0n);
-  return {
-    inputPicoUsd: dearest((each) => [
-      each.inputPicoUsd,
-      each.cachedInputPicoUsd,
-      each.cacheWritePicoUsd,
-      each.inputAudioPicoUsd,
-    ]),
-    outputPicoUsd: dearest((each) => [each.outputPicoUsd, each.outputAudioPicoUsd, each.reasoningPicoUsd]),
-    requestPicoUsd: dearest((each) => [each.requestPicoUsd]),
-  };
+  let [inputPicoUsd, outputPicoUsd, requestPicoUsd] = [0n, 0n, 0n];
+  for (const each of rates) {
+    inputPicoUsd = largest(inputPicoUsd, each.inputPicoUsd, each.cachedInputPicoUsd);
+    inputPicoUsd = largest(inputPicoUsd, each.cacheWritePicoUsd, each.inputAudioPicoUsd);
+    outputPicoUsd = largest(outputPicoUsd, each.outputPicoUsd);
+    outputPicoUsd = largest(outputPicoUsd, each.outputAudioPicoUsd, each.reasoningPicoUsd);
+    requestPicoUsd = largest(requestPicoUsd, each.requestPicoUsd);
+  }
+  return { inputPicoUsd, outputPicoUsd, requestPicoUsd };
+}
+
+function largest(least: bigint, first = 0n, second = 0n): bigint {
+  const larger = first > second ? first : second;
+  return larger > least ? larger : least;
 }
 
 /**

@@ -38,19 +38,47 @@ export function priceRequest(
   if (resolved.isPriceRefused === true) throw modelPriceUnknown(resolved.id);
   const members = applyMemberRules(request, resolved);
   const asked = { ...members, caching: cachingOf(request, resolved), inputAudio: inputAudioOf(request) };
+  const plain = isPlain(asked) ? plainModelOf(resolved, asked) : undefined;
   return {
-    model: pricedModel(
-      resolved,
-      asked,
-      billedPrices(resolved, members.serviceTier),
-      possiblePrices(resolved, members.serviceTier),
-    ),
+    model: plain?.requested ?? requestedModel(resolved, asked),
     billedModelFor: ({ model: answeringModel = resolved.id, serviceTier }) => {
       const model = withRulesOf(resolved, directory.findBilled(resolved, answeringModel, moment));
+      if (plain !== undefined && model === resolved && serviceTier === undefined) return plain.billed;
       const billed = billedPrices(model, members.serviceTier, serviceTier?.trim().toLowerCase());
       return pricedModel(model, asked, billed, [billed.prices]);
     },
   };
+}
+
+/** A model at the prices of requests that ask for nothing but text. */
+interface PlainModel {
+  readonly requested: Model;
+  readonly billed: Model;
+}
+
+/** Prices of plain requests, made once for a model in a period: almost all requests are plain, and to make them costs 3 % of one. */
+const plainModels = new WeakMap<Model, PlainModel>();
+
+function isPlain({ surcharges, serviceTier, hasOutputAudio, caching, inputAudio }: Asked): boolean {
+  const isText = !hasOutputAudio && inputAudio === "none";
+  return isText && surcharges.length === 0 && serviceTier === undefined && caching === "usual";
+}
+
+function plainModelOf(resolved: Model, asked: Asked): PlainModel {
+  const known = plainModels.get(resolved);
+  if (known !== undefined) return known;
+  const billed = billedPrices(resolved);
+  const plain = {
+    requested: requestedModel(resolved, asked),
+    billed: pricedModel(resolved, asked, billed, [billed.prices]),
+  };
+  plainModels.set(resolved, plain);
+  return plain;
+}
+
+function requestedModel(resolved: Model, asked: Asked): Model {
+  const { serviceTier } = asked;
+  return pricedModel(resolved, asked, billedPrices(resolved, serviceTier), possiblePrices(resolved, serviceTier));
 }
 
 /** Adds the operator's prices of service tiers for the requested model to those of the model that answered. */
