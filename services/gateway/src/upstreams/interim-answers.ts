@@ -42,6 +42,10 @@ function skipInterimAnswers(socket: Socket): void {
     for (;;) {
       const chunk = read(size) as Buffer | null;
       if (!awaitsHead || chunk === null) return chunk;
+      if (held.length === 0 && isFinal(chunk)) {
+        awaitsHead = false;
+        return chunk;
+      }
       held = withoutInterim(held.length === 0 ? chunk : Buffer.concat([held, chunk]));
       if (mayBeInterim(held)) continue;
       awaitsHead = false;
@@ -51,6 +55,17 @@ function skipInterimAnswers(socket: Socket): void {
     }
   };
 }
+
+/** Position of the first digit of the status. */
+const STATUS_AT = "HTTP/1.1 ".length;
+
+/** True if the bytes begin with the head of a final answer, as almost all do: found without making a text of them. */
+function isFinal(bytes: Buffer): boolean {
+  const digit = bytes[STATUS_AT];
+  return digit !== undefined && digit >= DIGIT_TWO && digit <= DIGIT_FIVE;
+}
+
+const [DIGIT_TWO, DIGIT_FIVE] = [0x32, 0x35];
 
 /** Removes the interim answers that are complete. */
 function withoutInterim(bytes: Buffer): Buffer {

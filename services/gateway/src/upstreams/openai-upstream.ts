@@ -147,7 +147,7 @@ function toAnswer({ statusCode, headers, body }: Dispatcher.ResponseData): Upstr
   return {
     status: statusCode,
     contentType: (contentType.split(";")[0] ?? "").trim().toLowerCase(),
-    retryAfter: upstreamRetryAfter((name) => [headers[name]].flat()[0]),
+    retryAfter: upstreamRetryAfter((name) => headerOf(headers, name)),
     requestId: requestIdOf(headers),
     body: codings === undefined ? noBytes() : bytesOf(decode(body, codings)),
     discard: () => void (body.readableEnded || body.destroy()),
@@ -174,8 +174,17 @@ const REQUEST_ID_HEADERS = [
 const REQUEST_ID = /^[\x21-\x7e]{1,200}$/;
 
 function requestIdOf(headers: Dispatcher.ResponseData["headers"]): string | undefined {
-  const ids = REQUEST_ID_HEADERS.map((name) => [headers[name]].flat()[0]);
-  return ids.find((id) => id !== undefined && REQUEST_ID.test(id));
+  for (const name of REQUEST_ID_HEADERS) {
+    const id = headerOf(headers, name);
+    if (id !== undefined && REQUEST_ID.test(id)) return id;
+  }
+  return undefined;
+}
+
+/** First value of a header, whose name is in lower case. */
+function headerOf(headers: Dispatcher.ResponseData["headers"], name: string): string | undefined {
+  const value = headers[name];
+  return Array.isArray(value) ? value[0] : value;
 }
 
 async function* noBytes(): AsyncGenerator<Uint8Array> {}

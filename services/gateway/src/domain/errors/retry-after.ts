@@ -40,9 +40,12 @@ export function upstreamRetryAfter(header: (name: string) => string | undefined)
   if (named !== undefined && (SECONDS.test(named) || HTTP_DATE.test(named))) return named;
   const waitMs = header("retry-after-ms");
   if (waitMs !== undefined && /^\d{1,12}(?:\.\d{1,9})?$/.test(waitMs)) return String(Math.ceil(Number(waitMs) / 1_000));
-  const resets = ["requests", "tokens"].flatMap((unit) => {
-    if (header(`x-ratelimit-remaining-${unit}`) !== "0") return [];
-    return readDuration(header(`x-ratelimit-reset-${unit}`) ?? "") ?? [];
-  });
+  const resets = [resetSecs(header, "requests"), resetSecs(header, "tokens")].filter((secs) => secs !== undefined);
   return resets.length === 0 ? undefined : String(Math.ceil(Math.max(...resets)));
+}
+
+/** Seconds until a limit of which nothing remains is reset; undefined if some remains. */
+function resetSecs(header: (name: string) => string | undefined, unit: "requests" | "tokens"): number | undefined {
+  if (header(`x-ratelimit-remaining-${unit}`) !== "0") return undefined;
+  return readDuration(header(`x-ratelimit-reset-${unit}`) ?? "");
 }

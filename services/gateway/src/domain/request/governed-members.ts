@@ -129,6 +129,18 @@ export function plainName(name: string): string {
  * @param name in lower case
  */
 export function effectOf(name: string): MemberEffect | undefined {
+  const known = knownEffects.get(name);
+  if (known !== undefined) return known.effect;
+  const effect = findEffect(name);
+  if (name.length <= MAX_NAME_CHARS && knownEffects.size < MAX_KNOWN_EFFECTS) knownEffects.set(name, { effect });
+  return effect;
+}
+
+/** Effects of names that were looked up: requests have the same few members, and a look-up tries a dozen patterns. */
+const knownEffects = new Map<string, { readonly effect: MemberEffect | undefined }>();
+const MAX_KNOWN_EFFECTS = 1_000;
+
+function findEffect(name: string): MemberEffect | undefined {
   if (NO_EFFECT.has(name)) return undefined;
   const plain = plainName(name);
   return EFFECT_OF.get(plain) ?? EFFECT_OF_PATTERN.find(({ pattern }) => pattern.test(plain))?.effect;

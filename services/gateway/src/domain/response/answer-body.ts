@@ -87,6 +87,10 @@ class BodyStart {
 
   push(bytes: Uint8Array): void {
     this.#bytes += bytes.length;
+    if (this.#text === "" && bytes[0] === OPENING_BRACE) {
+      this.kind = "json";
+      return;
+    }
     for (const byte of bytes) {
       if (this.#text.length >= BYTE_ORDER_MARK.length + LONGEST_FIELD) break;
       if (this.#text !== "" || byte > SPACE) this.#text += String.fromCharCode(byte);
@@ -104,3 +108,4 @@ class BodyStart {
 }
 
 const SPACE = 0x20;
+const OPENING_BRACE = 0x7b;
