@@ -1,5 +1,5 @@
 import { FairSlots } from "@routeplane/domain";
-import { currentOrigin } from "@routeplane/runtime";
+import { currentOf, currentOrigin, type WatchedSecret } from "@routeplane/runtime";
 import { type CompiledQuery, Kysely, type Transaction as KyselyTransaction, sql } from "kysely";
 import pg from "pg";
 import { PooledConnection, ScopedDialect } from "./dialect.ts";
@@ -49,7 +49,8 @@ export interface Database<Schema> {
 }
 
 export interface DatabaseOptions {
-  readonly url: string;
+  /** Connection string. A new connection uses it as it is then. */
+  readonly url: string | WatchedSecret;
   /** Schema of unqualified names. */
   readonly schema: string;
   /** Shown in pg_stat_activity. */
@@ -73,7 +74,7 @@ const MAX_WAITING_TRANSACTIONS = 1_000;
 export function openDatabase<Schema>(options: DatabaseOptions): Database<Schema> {
   const { maxConnections = 10 } = options;
   const pool = new pg.Pool({
-    connectionString: options.url,
+    Client: clientOf(options.url),
     application_name: options.applicationName,
     max: maxConnections,
     connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
@@ -151,6 +152,15 @@ export function openDatabase<Schema>(options: DatabaseOptions): Database<Schema>
       }
     },
     stop: () => kysely.destroy(),
+  };
+}
+
+/** Class of the pool's connections, each of which uses the connection string as it is when it connects. */
+function clientOf(url: string | WatchedSecret): typeof pg.Client {
+  return class extends pg.Client {
+    constructor(config: pg.ClientConfig) {
+      super({ ...config, connectionString: currentOf(url) });
+    }
   };
 }
 

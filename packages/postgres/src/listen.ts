@@ -1,9 +1,13 @@
 import { setTimeout as delay } from "node:timers/promises";
+import { currentOf, type WatchedSecret } from "@routeplane/runtime";
 import pg from "pg";
 
 export interface ListenOptions {
-  /** Connection string of the server itself, or of a pooler that keeps sessions: LISTEN belongs to a session. */
-  readonly url: string;
+  /**
+   * Connection string of the server itself, or of a pooler that keeps sessions: LISTEN belongs to a session. A new connection
+   * uses it as it is then.
+   */
+  readonly url: string | WatchedSecret;
   readonly schema: string;
   /** Shown in pg_stat_activity. */
   readonly applicationName: string;
@@ -59,7 +63,7 @@ export function listen(options: ListenOptions): ListenConnection {
 async function listenOnce(options: ListenOptions, signal: AbortSignal): Promise<void> {
   const { url, schema, applicationName, channel, probe, intervalMs } = options;
   const client = new pg.Client({
-    connectionString: url,
+    connectionString: currentOf(url),
     application_name: applicationName,
     connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
     query_timeout: PROBE_TIMEOUT_MS,

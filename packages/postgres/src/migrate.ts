@@ -46,7 +46,7 @@ export async function migrateFromEnvironment(
 ): Promise<void> {
   try {
     const { url } = readEnvironment(variables, (env) => ({
-      url: env.url("ROUTEPLANE_MIGRATION_DATABASE_URL", ["postgres:", "postgresql:"]),
+      url: env.secretUrl("ROUTEPLANE_MIGRATION_DATABASE_URL", ["postgres:", "postgresql:"]).current,
     }));
     const applied = await migrateToLatest({ url, schema, migrations });
     for (const name of applied) process.stdout.write(`${schema}: applied ${name}\n`);

@@ -4,8 +4,11 @@ import { databasePlan, provision, type RoleName } from "./provision.ts";
 /** The whole of a provisioning process. The administrator's URL and a password for each role come from the environment. */
 try {
   const { adminUrl, plan } = readEnvironment(process.env, (env) => ({
-    adminUrl: env.url("ROUTEPLANE_ADMIN_DATABASE_URL", ["postgres:", "postgresql:"]),
-    plan: databasePlan(env.text("ROUTEPLANE_DATABASE", "routeplane"), (role) => env.text(passwordVariable(role))),
+    adminUrl: env.secretUrl("ROUTEPLANE_ADMIN_DATABASE_URL", ["postgres:", "postgresql:"]).current,
+    plan: databasePlan(
+      env.text("ROUTEPLANE_DATABASE", "routeplane"),
+      (role) => env.secret(passwordVariable(role)).current,
+    ),
   }));
   await provision(adminUrl, plan);
   process.stdout.write(`provisioned database ${plan.database}\n`);

@@ -1,8 +1,9 @@
+import type { WatchedSecret } from "@routeplane/runtime";
 import { listen, type ListenConnection } from "./listen.ts";
 
 export interface SubscribeToChangesOptions {
   /** Connection string of the server itself, or of a pooler that keeps sessions. */
-  readonly url: string;
+  readonly url: string | WatchedSecret;
   /** Schema of a service that has a change counter; its changes are announced on the channel `<schema>_changes`. */
   readonly schema: string;
   /** Receives the changes of every process, this one included. */

@@ -28,6 +28,7 @@ export type { RpcChainOptions } from "./server/chain-options.ts";
 export { type Authenticate, createAuthenticate } from "./server/request-gate.ts";
 export { requireAccess } from "./server/authorize.ts";
 export { type RpcServerOptions, startRpcServer } from "./server/server.ts";
+export { readServiceCredentials } from "./server/service-credentials.ts";
 export { warmValidation } from "./server/validate.ts";
 export type { CredentialListener } from "./verifier/credential-subscriptions.ts";
 export { createLocalVerifier, type LocalVerifier } from "./verifier/local-verifier.ts";

@@ -2,6 +2,8 @@
  * Configuration of a process: environment in, one frozen object out, and all faults in one error. A process reads it once, in
  * its config.ts, which is the only reader of `process.env`.
  */
+import { SecretFault, SecretFiles } from "./secret-files.ts";
+import { constant, type Watched, type WatchedSecret } from "./watched.ts";
 
 /** Error for faults of the environment. The message lists each faulty variable with its rule. */
 export class ConfigurationError extends Error {
@@ -20,6 +22,19 @@ export interface Environment {
   url(name: string, schemes: readonly string[], fallback?: string): string;
   /** The result of `parse`, which returns undefined for a text that breaks `rule`. The value is never repeated in a fault. */
   parsed<T>(name: string, rule: string, parse: (text: string) => T | undefined, fallback?: string): T;
+  /**
+   * A secret: the value of `NAME`, or the content of the file that `NAME_FILE` names, which may change while the process runs. Both
+   * are a fault, and so is a file that cannot be read or is empty. No fault repeats the value.
+   */
+  secret(name: string): WatchedSecret;
+  /** A secret as `secret`, or undefined if neither variable is set. */
+  optionalSecret(name: string): WatchedSecret | undefined;
+  /** A secret as `secret` that is an absolute URL with one of these schemes. */
+  secretUrl(name: string, schemes: readonly string[]): WatchedSecret;
+  /** The result of `parse` for a secret as `secret`; `parse` returns undefined for a text that breaks `rule`. */
+  parsedSecret<T>(name: string, rule: string, parse: (text: string) => T | undefined): Watched<T>;
+  /** Files of the secrets that were read. */
+  readonly secretFiles: SecretFiles;
 }
 
 export function readEnvironment<T extends object>(
@@ -33,6 +48,28 @@ export function readEnvironment<T extends object>(
     return undefined as never;
   };
   const value = (name: string, fallback?: string): string | undefined => variables[name]?.trim() || fallback;
+  const secretFiles = new SecretFiles();
+  const openSecret = <T>(name: string, rule: string, parse: (text: string) => T | undefined): Watched<T> => {
+    const [text, path] = [value(name), value(`${name}_FILE`)];
+    if (text !== undefined) {
+      const isTwice = path !== undefined;
+      return constant(
+        isTwice ? fault(name, `is set, and ${name}_FILE too: set one`) : (parse(text) ?? fault(name, rule)),
+      );
+    }
+    if (path === undefined) return constant(fault(name, `is required, or ${name}_FILE`));
+    try {
+      return secretFiles.open(path, (content) => {
+        const parsed = parse(content);
+        if (parsed === undefined) throw new SecretFault(rule);
+        return parsed;
+      });
+    } catch (error) {
+      if (error instanceof SecretFault) return constant(fault(`${name}_FILE`, `${path} ${error.message}`));
+      throw error;
+    }
+  };
+  const isSet = (name: string): boolean => [name, `${name}_FILE`].some((each) => value(each) !== undefined);
 
   const environment: Environment = {
     text: (name, fallback) => value(name, fallback) ?? fault(name, "is required"),
@@ -44,18 +81,17 @@ export function readEnvironment<T extends object>(
       if (/^\d+$/.test(text) && number >= min && number <= max) return number;
       return fault(name, `must be a whole number from ${min} to ${max}, not ${JSON.stringify(text.slice(0, 40))}`);
     },
-    url: (name, schemes, fallback) =>
-      environment.parsed(
-        name,
-        `must be a URL that starts ${schemes.map((scheme) => `${scheme}//`).join(" or ")}`,
-        (text) => (schemes.includes(URL.parse(text)?.protocol ?? "") ? text : undefined),
-        fallback,
-      ),
+    url: (name, schemes, fallback) => environment.parsed(name, ...urlRule(schemes), fallback),
     parsed(name, rule, parse, fallback) {
       const text = value(name, fallback);
       if (text === undefined) return fault(name, "is required");
       return parse(text) ?? fault(name, rule);
     },
+    secret: (name) => openSecret(name, "", (text) => text),
+    optionalSecret: (name) => (isSet(name) ? environment.secret(name) : undefined),
+    secretUrl: (name, schemes) => openSecret(name, ...urlRule(schemes)),
+    parsedSecret: openSecret,
+    secretFiles,
   };
 
   const config = read(environment);
@@ -64,12 +100,22 @@ export function readEnvironment<T extends object>(
   return Object.freeze(config);
 }
 
+/** Rule of a URL with one of these schemes, and the function that tests it. */
+function urlRule(schemes: readonly string[]): [rule: string, parse: (text: string) => string | undefined] {
+  return [
+    `must be a URL that starts ${schemes.map((scheme) => `${scheme}//`).join(" or ")}`,
+    (text) => (schemes.includes(URL.parse(text)?.protocol ?? "") ? text : undefined),
+  ];
+}
+
 /** Configuration that every server process has. */
 export interface ServerConfig {
   /** Address to listen on. */
   readonly host: string;
   readonly port: number;
   readonly logLevel: string;
+  /** Files of the secrets of this process, to be watched while it runs. */
+  readonly secretFiles: SecretFiles;
 }
 
 export function readServerConfig(env: Environment): ServerConfig {
@@ -77,5 +123,6 @@ export function readServerConfig(env: Environment): ServerConfig {
     host: env.text("ROUTEPLANE_HOST", "127.0.0.1"),
     port: env.integer("ROUTEPLANE_PORT", { min: 0, max: 65_535 }),
     logLevel: env.text("ROUTEPLANE_LOG_LEVEL", "info"),
+    secretFiles: env.secretFiles,
   };
 }

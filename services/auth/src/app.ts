@@ -59,7 +59,8 @@ export async function startAuth(config: Config): Promise<RunningProcess> {
   // Watches never end by themselves: they are ended before the servers wait for running calls.
   const watches = { name: "change watches", stop: async () => changes.close() };
   const pool = { name: database.name, stop: () => database.stop() };
-  return { log, components: [pool, subscription, server, grpcServer, watches] };
+  const secrets = config.secretFiles.watch(log);
+  return { log, components: [secrets, pool, subscription, server, grpcServer, watches] };
 }
 
 export interface AuthWiring {

@@ -1,14 +1,15 @@
+import { parsePeppers, type Peppers, type ServiceCredentials } from "@routeplane/credentials";
+import { readServiceCredentials } from "@routeplane/rpc";
 import {
-  parsePeppers,
-  parseServiceCredentials,
-  type Peppers,
-  SERVICE_CREDENTIALS_RULE,
-  type ServiceCredentials,
-} from "@routeplane/credentials";
-import { readEnvironment, readServerConfig, type ServerConfig } from "@routeplane/runtime";
+  type Environment,
+  readEnvironment,
+  readServerConfig,
+  type ServerConfig,
+  type WatchedSecret,
+} from "@routeplane/runtime";
 
 export interface Config extends ServerConfig {
-  readonly databaseUrl: string;
+  readonly databaseUrl: WatchedSecret;
   /** Port on which VerificationService alone is served over `@grpc/grpc-js`; 0: any free port. */
   readonly grpcPort: number;
   readonly serviceCredentials: ServiceCredentials;
@@ -20,8 +21,20 @@ export function readConfig(variables: Readonly<Record<string, string | undefined
   return readEnvironment(variables, (env) => ({
     ...readServerConfig(env),
     grpcPort: env.integer("ROUTEPLANE_GRPC_PORT", { min: 0, max: 65_535 }),
-    databaseUrl: env.url("ROUTEPLANE_DATABASE_URL", ["postgres:", "postgresql:"]),
-    serviceCredentials: env.parsed("ROUTEPLANE_SERVICE_CREDENTIALS", SERVICE_CREDENTIALS_RULE, parseServiceCredentials),
-    peppers: env.parsed("ROUTEPLANE_KEY_PEPPERS", "must be id:hex[,id:hex…] with at least 32 bytes each", parsePeppers),
+    databaseUrl: env.secretUrl("ROUTEPLANE_DATABASE_URL", ["postgres:", "postgresql:"]),
+    serviceCredentials: readServiceCredentials(env),
+    peppers: readPeppers(env),
   }));
+}
+
+/** Reads the peppers as their file is now. */
+function readPeppers(env: Environment): Peppers {
+  const rule = "must be id:hex[,id:hex…] with at least 32 bytes each";
+  const peppers = env.parsedSecret("ROUTEPLANE_KEY_PEPPERS", rule, parsePeppers);
+  return {
+    get current() {
+      return peppers.current.current;
+    },
+    find: (id) => peppers.current.find(id),
+  };
 }

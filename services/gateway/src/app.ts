@@ -1,7 +1,13 @@
 import type { Clock } from "@routeplane/domain";
 import { type EventPublisher, openPublisher } from "@routeplane/events";
 import { createAuthenticate, createVerifier, ServiceConnection, serviceTransport } from "@routeplane/rpc";
-import { type Component, createLogger, type Logger, type RunningProcess } from "@routeplane/runtime";
+import {
+  type Component,
+  createLogger,
+  type Logger,
+  type RunningProcess,
+  type WatchedSecret,
+} from "@routeplane/runtime";
 import { createAdmissions } from "./clients/admissions.ts";
 import { createTokenCounter } from "./clients/token-counter.ts";
 import { createGuardrailDirectory } from "./clients/guardrail-directory.ts";
@@ -35,12 +41,13 @@ export async function startGateway(config: Config): Promise<RunningProcess> {
   for (const warning of config.warnings) log.warn(warning);
   warnOfUnknownPrices(providers, log);
   const { nats, spoolFolder: folder, spoolMaxBytes: maxBytes, natsOutage } = config;
-  const publisher = openPublisher({ nats, log, name: "gateway", folder, maxBytes, natsOutage });
+  const publisher = openPublisher({ nats: nats.current, log, name: "gateway", folder, maxBytes, natsOutage });
   const { routes, components } = wireGateway({ config, publisher, providers: loaded, log, clock: Date.now });
   const bodies = new BodyBudget(config.maxBodyBytes);
   const router = createRouter({ ...config, routes, unknownMethod, bodies, redact, log, clock: Date.now });
   const server = await startHttpServer({ ...config, handle: router.handle, cancelAll: router.cancelAll });
-  return { log, components: [publisher, loaded, ...components, server], reload: () => loaded.reload(log) };
+  const secrets = config.secretFiles.watch(log);
+  return { log, components: [secrets, publisher, loaded, ...components, server], reload: () => loaded.reload(log) };
 }
 
 export interface GatewayWiring {
@@ -115,7 +122,7 @@ export function wireGateway({ config, publisher, providers, log, clock }: Gatewa
  * Opens the relays of the management API, each with a connection of its own, so that outside callers cannot exhaust those of
  * inference; and their dependencies for `/healthz`, which are optional, because inference works without them.
  */
-function openManagement(urls: Readonly<Record<ServiceName, string>>, serviceToken: string, log: Logger) {
+function openManagement(urls: Readonly<Record<ServiceName, string>>, serviceToken: WatchedSecret, log: Logger) {
   const connections = {
     auth: new ServiceConnection({ url: urls.auth, log }),
     policy: new ServiceConnection({ url: urls.policy, log }),

@@ -1,16 +1,23 @@
 import { type NatsAddress, parseNatsUrl } from "@routeplane/events";
-import { type Environment, readEnvironment, readServerConfig, type ServerConfig } from "@routeplane/runtime";
+import {
+  type Environment,
+  readEnvironment,
+  readServerConfig,
+  type ServerConfig,
+  type Watched,
+  type WatchedSecret,
+} from "@routeplane/runtime";
 import type { UnknownPrices } from "./domain/request/model-directory.ts";
 import { parseOrigins } from "./handlers/cors.ts";
 import { loadProviders, type Provider } from "./providers/providers.ts";
 
 export interface Config extends ServerConfig {
   /** Credential of the gateway at the other services. */
-  readonly serviceToken: string;
+  readonly serviceToken: WatchedSecret;
   readonly authUrl: string;
   readonly policyUrl: string;
   readonly usageUrl: string;
-  readonly nats: NatsAddress;
+  readonly nats: Watched<NatsAddress>;
   /** Folder of this gateway's spool. Used by no other process; must outlive this one. */
   readonly spoolFolder: string;
   readonly spoolMaxBytes: number;
@@ -54,8 +61,8 @@ export function readConfig(variables: Readonly<Record<string, string | undefined
     readSettings,
   );
   const variable = (name: string): string | undefined => variables[name];
-  const sources = { file: providersFile, echo: echo === "on", openAiApiKey, unknownPrices, variable };
-  const load = (): readonly Provider[] => loadProviders(sources);
+  const sources = { file: providersFile, echo: echo === "on", unknownPrices, variable };
+  const load = (): readonly Provider[] => loadProviders({ ...sources, openAiApiKey: openAiApiKey?.current });
   const warnings =
     anthropicApiKey === undefined
       ? []
@@ -68,11 +75,11 @@ function readSettings(env: Environment) {
   const maxBodyBytes = env.integer("ROUTEPLANE_MAX_BODY_BYTES", BODY_BYTES);
   return {
     ...readServerConfig(env),
-    serviceToken: env.text("ROUTEPLANE_SERVICE_TOKEN"),
+    serviceToken: env.secret("ROUTEPLANE_SERVICE_TOKEN"),
     authUrl: env.url("ROUTEPLANE_AUTH_URL", http),
     policyUrl: env.url("ROUTEPLANE_POLICY_URL", http),
     usageUrl: env.url("ROUTEPLANE_USAGE_URL", http),
-    nats: env.parsed("ROUTEPLANE_NATS_URL", "must be nats://[user:password@]host[:port]", parseNatsUrl),
+    nats: env.parsedSecret("ROUTEPLANE_NATS_URL", "must be nats://[user:password@]host[:port]", parseNatsUrl),
     spoolFolder: env.text("ROUTEPLANE_SPOOL_DIR"),
     spoolMaxBytes: env.integer("ROUTEPLANE_SPOOL_MAX_BYTES", SPOOL_BYTES),
     maxBodyBytes,
@@ -88,8 +95,8 @@ function readSettings(env: Environment) {
     providersFile: env.optionalText("ROUTEPLANE_PROVIDERS"),
     echo: env.parsed("ROUTEPLANE_ECHO", "must be on or off", parseSwitch, "off"),
     unknownPrices: env.parsed("ROUTEPLANE_UNKNOWN_PRICES", "must be charge or refuse", parseUnknownPrices, "charge"),
-    openAiApiKey: env.optionalText("OPENAI_API_KEY"),
-    anthropicApiKey: env.optionalText("ANTHROPIC_API_KEY"),
+    openAiApiKey: env.optionalSecret("OPENAI_API_KEY"),
+    anthropicApiKey: env.optionalSecret("ANTHROPIC_API_KEY"),
   };
 }
 

@@ -1,5 +1,5 @@
 import type { Logger } from "@routeplane/runtime";
-import { createLogger } from "@routeplane/runtime";
+import { constant, createLogger } from "@routeplane/runtime";
 import { type Gateway, wireGateway } from "../src/app.ts";
 import { ProviderSet } from "../src/domain/provider-set.ts";
 import { createModelDirectory } from "../src/domain/request/model-directory.ts";
@@ -25,7 +25,7 @@ export function wireUnservedGateway(log: Logger, onReached: () => void): Gateway
   const providers = loadProviders({ file: undefined, echo: true, openAiApiKey: undefined, variable: () => undefined });
   const directory = createModelDirectory(providers.flatMap(({ models }) => models));
   const config = {
-    serviceToken: "rps_x",
+    serviceToken: constant("rps_x"),
     authUrl: NOWHERE,
     policyUrl: NOWHERE,
     usageUrl: NOWHERE,

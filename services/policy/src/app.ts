@@ -81,7 +81,8 @@ export async function startPolicy(config: Config): Promise<RunningProcess> {
   const watches = { name: "watches of changes", stop: async () => changes.close() };
   const pool = { name: database.name, stop: () => database.stop() };
   const job = removeRevokedBindings(removeRevoked, log);
-  return { log, components: [pool, subscription, verifier, job, server, grpcServer, watches] };
+  const secrets = config.secretFiles.watch(log);
+  return { log, components: [secrets, pool, subscription, verifier, job, server, grpcServer, watches] };
 }
 
 export interface PolicyWiring {

@@ -1,14 +1,15 @@
-import { parseServiceCredentials, SERVICE_CREDENTIALS_RULE, type ServiceCredentials } from "@routeplane/credentials";
-import { readEnvironment, readServerConfig, type ServerConfig } from "@routeplane/runtime";
+import type { ServiceCredentials } from "@routeplane/credentials";
+import { readServiceCredentials } from "@routeplane/rpc";
+import { readEnvironment, readServerConfig, type ServerConfig, type WatchedSecret } from "@routeplane/runtime";
 
 export interface Config extends ServerConfig {
-  readonly databaseUrl: string;
+  readonly databaseUrl: WatchedSecret;
   /** Port of the hot methods over gRPC alone; 0 stands for any free port. */
   readonly grpcPort: number;
   readonly authUrl: string;
   readonly usageUrl: string;
   /** Credential presented to other services. */
-  readonly serviceToken: string;
+  readonly serviceToken: WatchedSecret;
   /** Credentials accepted from other services. */
   readonly serviceCredentials: ServiceCredentials;
   /** Time after which an open reservation expires and is charged in full. */
@@ -22,11 +23,11 @@ export function readConfig(variables: Readonly<Record<string, string | undefined
   return readEnvironment(variables, (env) => ({
     ...readServerConfig(env),
     grpcPort: env.integer("ROUTEPLANE_GRPC_PORT", { min: 0, max: 65_535 }),
-    databaseUrl: env.url("ROUTEPLANE_DATABASE_URL", ["postgres:", "postgresql:"]),
+    databaseUrl: env.secretUrl("ROUTEPLANE_DATABASE_URL", ["postgres:", "postgresql:"]),
     authUrl: env.url("ROUTEPLANE_AUTH_URL", ["http:", "https:"]),
     usageUrl: env.url("ROUTEPLANE_USAGE_URL", ["http:", "https:"]),
-    serviceToken: env.text("ROUTEPLANE_SERVICE_TOKEN"),
-    serviceCredentials: env.parsed("ROUTEPLANE_SERVICE_CREDENTIALS", SERVICE_CREDENTIALS_RULE, parseServiceCredentials),
+    serviceToken: env.secret("ROUTEPLANE_SERVICE_TOKEN"),
+    serviceCredentials: readServiceCredentials(env),
     reservationTtlMs:
       env.integer("ROUTEPLANE_HOLD_TTL_SECS", { min: 1, max: DAY_SECS, fallback: DEFAULT_RESERVATION_TTL_SECS }) *
       1_000,

@@ -46,7 +46,7 @@ export async function startAggregator(config: AggregatorConfig): Promise<Running
   ];
   const metrics = new AggregatorMetrics();
   const consumer = openConsumer({
-    nats,
+    nats: nats.current,
     log,
     name: "aggregator",
     durable: "usage-aggregator",
@@ -65,7 +65,8 @@ export async function startAggregator(config: AggregatorConfig): Promise<Running
   const metricsServers =
     metricsPort === undefined ? [] : [await startMetricsServer({ host, port: metricsPort, log, read: readMetrics })];
   const pool = { name: database.name, stop: () => database.stop() };
-  return { log, components: [pool, ...jobs, consumer, server, ...metricsServers] };
+  const secrets = config.secretFiles.watch(log);
+  return { log, components: [secrets, pool, ...jobs, consumer, server, ...metricsServers] };
 }
 
 /** Verifier for a process that serves no method which takes a credential. */

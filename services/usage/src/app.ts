@@ -37,7 +37,8 @@ export async function startUsage(config: Config): Promise<RunningProcess> {
   warmValidation(publishedServices().usage);
   const wiring = wireUsage({ serviceCredentials, database, verifyToken: verifier.verify, log, clock: Date.now });
   const server = await startRpcServer({ ...config, ...wiring });
-  return { log, components: [{ name: database.name, stop: () => database.stop() }, verifier, server] };
+  const secrets = config.secretFiles.watch(log);
+  return { log, components: [secrets, { name: database.name, stop: () => database.stop() }, verifier, server] };
 }
 
 export interface UsageWiring {

@@ -1,25 +1,33 @@
-import { parseServiceCredentials, SERVICE_CREDENTIALS_RULE, type ServiceCredentials } from "@routeplane/credentials";
+import type { ServiceCredentials } from "@routeplane/credentials";
 import { type NatsAddress, parseNatsUrl } from "@routeplane/events";
-import { type Environment, readEnvironment, readServerConfig, type ServerConfig } from "@routeplane/runtime";
+import { readServiceCredentials } from "@routeplane/rpc";
+import {
+  type Environment,
+  readEnvironment,
+  readServerConfig,
+  type ServerConfig,
+  type Watched,
+  type WatchedSecret,
+} from "@routeplane/runtime";
 
 type Variables = Readonly<Record<string, string | undefined>>;
 
 /** Settings of both processes. */
 interface ProcessConfig extends ServerConfig {
-  readonly databaseUrl: string;
+  readonly databaseUrl: WatchedSecret;
 }
 
 /** Settings of the query API. */
 export interface Config extends ProcessConfig {
   readonly authUrl: string;
   /** Service credential that it presents to other services. */
-  readonly serviceToken: string;
+  readonly serviceToken: WatchedSecret;
   /** Service credentials that it accepts. */
   readonly serviceCredentials: ServiceCredentials;
 }
 
 export interface AggregatorConfig extends ProcessConfig {
-  readonly nats: NatsAddress;
+  readonly nats: Watched<NatsAddress>;
   /** Retention of the request log. */
   readonly retentionDays: number;
   /** Port of the metrics server; undefined: none. */
@@ -35,15 +43,15 @@ export function readConfig(variables: Variables): Config {
   return readEnvironment(variables, (env) => ({
     ...readProcess(env),
     authUrl: env.url("ROUTEPLANE_AUTH_URL", ["http:", "https:"]),
-    serviceToken: env.text("ROUTEPLANE_SERVICE_TOKEN"),
-    serviceCredentials: env.parsed("ROUTEPLANE_SERVICE_CREDENTIALS", SERVICE_CREDENTIALS_RULE, parseServiceCredentials),
+    serviceToken: env.secret("ROUTEPLANE_SERVICE_TOKEN"),
+    serviceCredentials: readServiceCredentials(env),
   }));
 }
 
 export function readAggregatorConfig(variables: Variables): AggregatorConfig {
   return readEnvironment(variables, (env) => ({
     ...readProcess(env),
-    nats: env.parsed("ROUTEPLANE_NATS_URL", "must be nats://[user:password@]host[:port][,…]", parseNatsUrl),
+    nats: env.parsedSecret("ROUTEPLANE_NATS_URL", "must be nats://[user:password@]host[:port][,…]", parseNatsUrl),
     retentionDays: env.integer("ROUTEPLANE_RETENTION_DAYS", {
       min: MIN_RETENTION_DAYS,
       max: MAX_RETENTION_DAYS,
@@ -59,6 +67,6 @@ export function readAggregatorConfig(variables: Variables): AggregatorConfig {
 function readProcess(env: Environment): ProcessConfig {
   return {
     ...readServerConfig(env),
-    databaseUrl: env.url("ROUTEPLANE_DATABASE_URL", ["postgres:", "postgresql:"]),
+    databaseUrl: env.secretUrl("ROUTEPLANE_DATABASE_URL", ["postgres:", "postgresql:"]),
   };
 }

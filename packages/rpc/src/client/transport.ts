@@ -1,11 +1,12 @@
 import type { Interceptor, Transport } from "@connectrpc/connect";
 import { createConnectTransport } from "@connectrpc/connect-node";
+import { currentOf, type WatchedSecret } from "@routeplane/runtime";
 import { CALL_TIMEOUT_MS } from "../staleness.ts";
 import { ServiceConnection, type ServiceConnectionOptions } from "./service-connection.ts";
 
 export interface ServiceTransportOptions extends ServiceConnectionOptions {
-  /** Service credential of this caller. Without one, only public methods can be called. */
-  readonly serviceToken?: string;
+  /** Service credential of this caller, read at each call. Without one, only public methods can be called. */
+  readonly serviceToken?: string | WatchedSecret;
   /** Deadline of a call, in milliseconds; sent with it. `CALL_TIMEOUT_MS` by default. */
   readonly timeoutMs?: number;
   /** Connection to the same address, if it is shared. A new one by default. */
@@ -16,7 +17,7 @@ export interface ServiceTransportOptions extends ServiceConnectionOptions {
 export function serviceTransport(options: ServiceTransportOptions): Transport {
   const { url, serviceToken, timeoutMs = CALL_TIMEOUT_MS, connection = new ServiceConnection(options) } = options;
   const asService: Interceptor = (next) => (request) => {
-    if (serviceToken !== undefined) request.header.set("authorization", `Bearer ${serviceToken}`);
+    if (serviceToken !== undefined) request.header.set("authorization", `Bearer ${currentOf(serviceToken)}`);
     return next(request);
   };
   return createConnectTransport({

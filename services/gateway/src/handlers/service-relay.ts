@@ -3,7 +3,7 @@ import type { IncomingHttpHeaders } from "node:http";
 import { type ClientHttp2Stream, constants, type IncomingHttpHeaders as Http2Headers } from "node:http2";
 import { Code, ConnectError } from "@connectrpc/connect";
 import { CLIENT_ADDRESS, RELAY_CREDENTIAL, REQUEST_ID, type ServiceConnection } from "@routeplane/rpc";
-import type { Component } from "@routeplane/runtime";
+import { type Component, currentOf, type WatchedSecret } from "@routeplane/runtime";
 import type { Exchange } from "./exchange.ts";
 
 /** HTTP proxy that relays Connect calls to one service, without interpreting their bytes. */
@@ -43,13 +43,21 @@ const HEADERS_TIMEOUT_MS = 31_000;
 const DRAIN_TIMEOUT_MS = 5_000;
 
 /** @param serviceToken credential of the gateway, for which the service trusts the client address and request id that it sends */
-export function createServiceRelay(name: string, connection: ServiceConnection, serviceToken: string): ServiceRelay {
+export function createServiceRelay(
+  name: string,
+  connection: ServiceConnection,
+  serviceToken: string | WatchedSecret,
+): ServiceRelay {
   return {
     name: `relay to ${name}`,
     async forward(exchange, { body, isStream }) {
       const { request, reply, requestId, path } = exchange;
       const address = request.socket.remoteAddress ?? "";
-      const origin = { [REQUEST_ID]: requestId, [CLIENT_ADDRESS]: address, [RELAY_CREDENTIAL]: serviceToken };
+      const origin = {
+        [REQUEST_ID]: requestId,
+        [CLIENT_ADDRESS]: address,
+        [RELAY_CREDENTIAL]: currentOf(serviceToken),
+      };
       const headers = { ...toServiceHeaders(request.headers), ...origin };
       const stream = await connection.request("POST", path, headers);
       let isAnswered = false;

@@ -1,0 +1,160 @@
+import { closeSync, constants, fstatSync, openSync, readSync } from "node:fs";
+import { stat } from "node:fs/promises";
+import { setTimeout as delay } from "node:timers/promises";
+import type { Component } from "./lifecycle.ts";
+import type { Logger } from "./log.ts";
+import type { Watched } from "./watched.ts";
+
+/** Maximum size of a file with a secret. */
+export const MAX_SECRET_BYTES = 64 * 1024;
+/** Interval at which files are looked at. A change takes effect at the second look that finds it: within 1 s. */
+const POLL_INTERVAL_MS = 500;
+
+/** Reason for which a file, or what it holds, is no secret. Never repeats the content. */
+export class SecretFault extends Error {
+  override readonly name = "SecretFault";
+}
+
+/**
+ * Files with secrets that a process has read, and that it looks at again and again while it runs. Files are polled by name rather
+ * than watched: a rename over the file, a swap of the directory behind it (`..data` of a Kubernetes volume) and a network file
+ * system all look alike. What cannot be used (no file, empty, too large, malformed) leaves the former value in force and is logged.
+ */
+export class SecretFiles {
+  readonly #files: Pick<SecretFile<unknown>, "poll">[] = [];
+
+  /**
+   * Reads a file, and adds it to those that are watched.
+   *
+   * @param parse converts the text, without blanks around it; throws SecretFault for one that cannot be used
+   * @throws SecretFault
+   */
+  open<T>(path: string, parse: (text: string) => T): Watched<T> {
+    const file = new SecretFile(path, parse);
+    this.#files.push(file);
+    return file;
+  }
+
+  /** Starts to watch all files that were opened until then. Stop the component to end that. */
+  watch(log: Logger): Component {
+    const stopped = new AbortController();
+    const { signal } = stopped;
+    const files = [...this.#files];
+    const poll = async (): Promise<void> => {
+      while (files.length > 0 && !signal.aborted) {
+        for (const file of files) await file.poll(log);
+        await delay(POLL_INTERVAL_MS, undefined, { signal, ref: false }).catch(() => {});
+      }
+    };
+    void poll();
+    return { name: "watch of secret files", stop: async () => stopped.abort() };
+  }
+}
+
+class SecretFile<T> implements Watched<T> {
+  readonly #path: string;
+  readonly #parse: (text: string) => T;
+  readonly #listeners = new Set<(value: T) => void>();
+  #text: string;
+  #current: T;
+  /** Version of the file at the last look, and the one whose content was read last. */
+  #seen = "";
+  #read = "";
+
+  constructor(path: string, parse: (text: string) => T) {
+    this.#path = path;
+    this.#parse = parse;
+    this.#text = readSecretFile(path);
+    this.#current = parse(this.#text);
+  }
+
+  get current(): T {
+    return this.#current;
+  }
+
+  onChange(listener: (value: T) => void): () => void {
+    // A subscription of its own, also for a function that is subscribed already.
+    const call = (value: T): void => listener(value);
+    this.#listeners.add(call);
+    return () => void this.#listeners.delete(call);
+  }
+
+  /** Reads the file if it has changed and has stopped changing: its version is that of the last look. Never throws. */
+  async poll(log: Logger): Promise<void> {
+    const version = await versionOf(this.#path);
+    const isSettled = version === this.#seen;
+    this.#seen = version;
+    if (!isSettled || version === this.#read) return;
+    this.#read = version;
+    const file = this.#path;
+    try {
+      const text = readSecretFile(file);
+      if (text === this.#text) return;
+      this.#current = this.#parse(text);
+      this.#text = text;
+      log.info({ file }, "secret replaced");
+    } catch (error) {
+      log.error({ file, fault: faultOf(error) }, "secret not replaced: the former value stays");
+      return;
+    }
+    for (const listener of this.#listeners) this.#notify(listener, log);
+  }
+
+  #notify(listener: (value: T) => void, log: Logger): void {
+    try {
+      listener(this.#current);
+    } catch (error) {
+      log.error({ file: this.#path, fault: faultOf(error) }, "a secret was replaced, but not everywhere");
+    }
+  }
+}
+
+/** Version of a file, by what changes whenever its content or the file behind its name does. Links are followed. */
+async function versionOf(path: string): Promise<string> {
+  try {
+    const { dev, ino, size, mtimeNs, ctimeNs } = await stat(path, { bigint: true });
+    return [dev, ino, size, mtimeNs, ctimeNs].join(":");
+  } catch (error) {
+    return codeOf(error);
+  }
+}
+
+/**
+ * Reads the secret in a file, without blanks and line ends around it.
+ *
+ * @throws SecretFault for what is no regular file, or holds nothing or more than `MAX_SECRET_BYTES`
+ */
+export function readSecretFile(path: string): string {
+  const text = readBounded(path).toString("utf8").trim();
+  if (text === "") throw new SecretFault("is empty");
+  return text;
+}
+
+function readBounded(path: string): Buffer {
+  let descriptor: number | undefined;
+  try {
+    // Does not wait for the writer of a pipe.
+    descriptor = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
+    if (!fstatSync(descriptor).isFile()) throw new SecretFault("is no regular file");
+    const bytes = Buffer.alloc(MAX_SECRET_BYTES + 1);
+    let length = 0;
+    for (let read = -1; read !== 0 && length < bytes.length; length += read) {
+      read = readSync(descriptor, bytes, length, bytes.length - length, length);
+    }
+    if (length > MAX_SECRET_BYTES) throw new SecretFault(`is larger than ${MAX_SECRET_BYTES / 1024} KiB`);
+    return bytes.subarray(0, length);
+  } catch (error) {
+    throw error instanceof SecretFault ? error : new SecretFault(`cannot be read (${codeOf(error)})`);
+  } finally {
+    if (descriptor !== undefined) closeSync(descriptor);
+  }
+}
+
+function codeOf(error: unknown): string {
+  return error instanceof Error && "code" in error && typeof error.code === "string" ? error.code : "error";
+}
+
+/** Text of a fault for the log. The message of another error than a SecretFault could repeat the secret. */
+function faultOf(error: unknown): string {
+  return error instanceof SecretFault ? error.message : `failed (${error instanceof Error ? error.name : "error"})`;
+}
