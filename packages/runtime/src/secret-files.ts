@@ -1,7 +1,6 @@
 import { closeSync, constants, fstatSync, openSync, readSync } from "node:fs";
 import { stat } from "node:fs/promises";
 import { setTimeout as delay } from "node:timers/promises";
-import type { Component } from "./lifecycle.ts";
 import type { Logger } from "./log.ts";
 import type { Watched } from "./watched.ts";
 
@@ -35,8 +34,8 @@ export class SecretFiles {
     return file;
   }
 
-  /** Starts to watch all files that were opened until then. Stop the component to end that. */
-  watch(log: Logger): Component {
+  /** Starts to watch all files that were opened until then. Returns the component to be stopped with the process. */
+  watch(log: Logger): { readonly name: string; stop(): Promise<void> } {
     const stopped = new AbortController();
     const { signal } = stopped;
     const files = [...this.#files];
