@@ -36,6 +36,8 @@ export async function bundle(folder: string): Promise<Bundle> {
     banner: {
       js: 'import { createRequire as __createRequire } from "node:module"; const require = __createRequire(import.meta.url);',
     },
+    // Named by logs and metrics, see packages/runtime/src/version.ts.
+    define: { ROUTEPLANE_BUILD_COMMIT: JSON.stringify(process.env["ROUTEPLANE_BUILD_COMMIT"] ?? "") },
     sourcemap: true,
     sourcesContent: false,
     metafile: true,

@@ -46,13 +46,26 @@ describe("npm start", () => {
 
   it("writes all addresses to run/addresses.json, under stable names", async () => {
     addresses = await addressesOf(node);
-    const { gateways, auth, policy, usage, aggregator, grpc, postgres, nats, ...others } = addresses;
+    const { gateways, auth, policy, usage, aggregator, grpc, postgres, nats, operations, ...others } = addresses;
     expect(others).toEqual({});
     expect(gateways).toEqual([`127.0.0.1:${node.port}`]);
+    expect(Object.keys(operations).toSorted()).toEqual(["aggregator", "auth", "gateway", "policy", "usage"]);
     for (const address of [auth, policy, usage, aggregator, grpc.auth, grpc.policy, postgres, nats]) {
       const socket = connect(Number(address.split(":")[1]), "127.0.0.1");
       await once(socket, "connect");
       socket.destroy();
+    }
+  });
+
+  it("has an operations port for each process, which is live and ready, knows its dependencies and has metrics", async () => {
+    for (const [role, address] of Object.entries(addresses.operations)) {
+      for (const path of ["/livez", "/readyz", "/healthz"]) {
+        const response = await fetch(`http://${address}${path}`);
+        expect(response.status, `${role}${path}: ${await response.text()}`).toBe(200);
+      }
+      const metrics = await (await fetch(`http://${address}/metrics`)).text();
+      expect(metrics).toContain(`routeplane_build_info{service="${role}",version="`);
+      expect(metrics).toContain("routeplane_ready 1\n");
     }
   });
 
@@ -122,6 +135,7 @@ interface AddressFile {
   readonly grpc: { readonly auth: string; readonly policy: string };
   readonly postgres: string;
   readonly nats: string;
+  readonly operations: Readonly<Record<string, string>>;
 }
 
 async function addressesOf(node: TestNode): Promise<AddressFile> {

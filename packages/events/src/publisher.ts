@@ -89,6 +89,8 @@ export interface EventPublisher extends Component {
   readonly spoolBytes: () => number;
   /** Returns true while new requests are accepted: `enqueue` would not throw. */
   readonly acceptsNew: () => boolean;
+  /** Returns true while the spool takes new requests, whatever NATS does. */
+  readonly hasSpace: () => boolean;
   /** Resolves to true if NATS answers now. */
   readonly isReachable: () => Promise<boolean>;
   /** Waits up to 5 s until all events are acknowledged; the rest stays on the disk for the next process. */
@@ -163,6 +165,7 @@ export function openPublisher(options: EventPublisherOptions): EventPublisher {
     },
     spoolBytes: () => spool.bytes,
     acceptsNew: () => refusalOfNew() === undefined,
+    hasSpace: () => spool.hasSpace,
     isReachable: () => connection.isReachable(),
     async stop() {
       const lostEvents = await sender.stop(FLUSH_TIMEOUT_MS);

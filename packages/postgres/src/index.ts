@@ -12,4 +12,5 @@ export { type ChangeListener, subscribeToChanges, type SubscribeToChangesOptions
 export { listen, type ListenConnection, type ListenOptions } from "./listen.ts";
 export { migrateFromEnvironment, migrateToLatest, type MigrationOptions, type Migrations } from "./migrate.ts";
 export { type DatabasePlan, databasePlan, databaseUrl, type RoleName, provision } from "./provision.ts";
+export { setSchemaCondition } from "./schema-condition.ts";
 export { isolateBy, openToNode } from "./row-level-security.ts";

@@ -21,7 +21,8 @@ export {
 export { requestBytesOf } from "./request-bytes.ts";
 export { safeText } from "./safe-text.ts";
 export { type GrpcServerOptions, mount, type MountedService, startGrpcServer } from "./server/grpc-server.ts";
-export { healthRoutes, type Readiness } from "./server/health.ts";
+export { serviceDependency } from "./client/service-dependency.ts";
+export { type HealthOptions, healthRoutes } from "./server/health.ts";
 export { CLIENT_ADDRESS, RELAY_CREDENTIAL, REQUEST_ID } from "./headers.ts";
 export { type RpcChain, rpcChain } from "./server/chain.ts";
 export type { RpcChainOptions } from "./server/chain-options.ts";

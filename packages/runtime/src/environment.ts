@@ -116,13 +116,23 @@ export interface ServerConfig {
   readonly logLevel: string;
   /** Files of the secrets of this process, to be watched while it runs. */
   readonly secretFiles: SecretFiles;
+  /** Address that the operations server listens on. */
+  readonly operationsHost: string;
+  /** Ports of the operations server: one, or none. */
+  readonly operationsPorts: readonly number[];
 }
 
+const PORTS = { min: 0, max: 65_535 };
+
 export function readServerConfig(env: Environment): ServerConfig {
+  const host = env.text("ROUTEPLANE_HOST", "127.0.0.1");
+  const hasOperations = env.optionalText("ROUTEPLANE_OPERATIONS_PORT") !== undefined;
   return {
-    host: env.text("ROUTEPLANE_HOST", "127.0.0.1"),
-    port: env.integer("ROUTEPLANE_PORT", { min: 0, max: 65_535 }),
+    host,
+    port: env.integer("ROUTEPLANE_PORT", PORTS),
     logLevel: env.text("ROUTEPLANE_LOG_LEVEL", "info"),
     secretFiles: env.secretFiles,
+    operationsHost: env.text("ROUTEPLANE_OPERATIONS_HOST", host),
+    operationsPorts: hasOperations ? [env.integer("ROUTEPLANE_OPERATIONS_PORT", PORTS)] : [],
   };
 }

@@ -12,3 +12,7 @@ export { currentOrigin, onBehalfOf, type Origin } from "./origin.ts";
 export { type PeriodicJob, runPeriodically } from "./periodic-job.ts";
 export { MAX_SECRET_BYTES, readSecretFile, SecretFault, SecretFiles } from "./secret-files.ts";
 export { constant, currentOf, type Watched, type WatchedSecret } from "./watched.ts";
+export { Dependencies, type Dependency } from "./operations/dependencies.ts";
+export { counter, gauge, histogram } from "./operations/metrics.ts";
+export { startOperationsServer } from "./operations/operations-server.ts";
+export { type Condition, Readiness } from "./operations/readiness.ts";

@@ -1,5 +1,7 @@
 import { ConfigurationError } from "./environment.ts";
 import type { Logger } from "./log.ts";
+import type { Readiness } from "./operations/readiness.ts";
+import { BUILD_VERSION } from "./version.ts";
 
 /** A started part of a process that can be stopped. */
 export interface Component {
@@ -10,6 +12,8 @@ export interface Component {
 
 export interface RunningProcess {
   readonly log: Logger;
+  /** Readiness of the process: started once all components are, draining from the stop signal on. */
+  readonly readiness: Readiness;
   /** Components in the order of their start; they are stopped in reverse. */
   readonly components: readonly Component[];
   /** Loads again what can change while the process runs. Called for SIGHUP; does not throw. */
@@ -44,10 +48,12 @@ export async function runProcess(
   });
   try {
     const running = await start();
-    running.log.info("started");
+    running.readiness.markStarted();
+    running.log.info({ version: BUILD_VERSION }, "started");
     reload = () => running.reload?.();
     if (isReloadRequested) reload();
     const cause = await stopRequested;
+    running.readiness.markDraining();
     running.log.info({ cause }, "stopping");
     setTimeout(() => exitAfterTimeout(running.log), STOP_TIMEOUT_MS).unref();
     for (const component of running.components.toReversed()) await component.stop();

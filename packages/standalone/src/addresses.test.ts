@@ -32,11 +32,12 @@ it("are the same at every start, and depend on the gateway's port alone", async 
     grpc: { auth: base + 4, policy: base + 5 },
     postgres: base + 6,
     nats: base + 7,
+    operations: { auth: base + 8, policy: base + 9, usage: base + 10, aggregator: base + 11, gateway: base + 12 },
   });
 });
 
 it("differ from those of other nodes whose gateway port differs by less than 750", () => {
-  const names = ["auth", "nats"] as const;
+  const names = ["auth", "operations gateway"] as const;
   const edges = Array.from({ length: 750 }, (_, index) => names.map((name) => fixedPort(8080 + index, name)));
   const sorted = edges.toSorted(([a = 0], [b = 0]) => a - b);
   sorted.reduce(([, end = 0], block) => (expect(block[0]).toBeGreaterThan(end), block), [0, 0]);
@@ -53,14 +54,14 @@ it("are replaced, with a message, where another program or a gateway of the node
     `  port ${gateway} (nats) is in use: this run has ${addresses.nats} instead`,
   ]);
   const ports = portsOf(addresses);
-  expect(new Set([...ports, taken, gateway]).size).toBe(10);
+  expect(new Set([...ports, taken, gateway]).size).toBe(15);
   expect(addresses.services.auth).toBe(fixedPort(GATEWAY_PORT, "auth"));
 });
 
 it("are any free ports if the environment says so, so that many nodes run side by side", async () => {
   const environment = { ROUTEPLANE_INNER_PORTS: "free" };
   const nodes = await Promise.all(Array.from({ length: 4 }, () => choose([GATEWAY_PORT], environment)));
-  expect(new Set(nodes.flatMap(({ addresses }) => portsOf(addresses))).size).toBe(32);
+  expect(new Set(nodes.flatMap(({ addresses }) => portsOf(addresses))).size).toBe(52);
   await expect(choose([GATEWAY_PORT], { ROUTEPLANE_INNER_PORTS: "any" })).rejects.toThrow(
     'ROUTEPLANE_INNER_PORTS is "any": set it to fixed or free',
   );
@@ -71,7 +72,12 @@ it("are in a file while the node runs", async () => {
   onTestFinished(() => rm(folder, { recursive: true }));
   const layout = { ...homeLayout(folder), run: folder };
   const services = { auth: 1, policy: 2, usage: 3, aggregator: 4 };
-  await writeAddresses(layout, { services, grpc: { auth: 5, policy: 6 }, postgres: 7, nats: 8 }, [8080, 8081]);
+  const operations = { auth: 9, policy: 10, usage: 11, aggregator: 12, gateway: 13 };
+  await writeAddresses(layout, { services, grpc: { auth: 5, policy: 6 }, postgres: 7, nats: 8, operations }, [
+    { role: "gateway", port: 8080, operationsPort: 13, isForSpool: false },
+    { role: "gateway-2", port: 8081, operationsPort: 14, isForSpool: false },
+    { role: "gateway-3", port: 15, operationsPort: 16, isForSpool: true },
+  ]);
   expect(JSON.parse(await readFile(join(folder, "addresses.json"), "utf8"))).toEqual({
     gateways: ["127.0.0.1:8080", "127.0.0.1:8081"],
     auth: "127.0.0.1:1",
@@ -81,6 +87,15 @@ it("are in a file while the node runs", async () => {
     grpc: { auth: "127.0.0.1:5", policy: "127.0.0.1:6" },
     postgres: "127.0.0.1:7",
     nats: "127.0.0.1:8",
+    operations: {
+      auth: "127.0.0.1:9",
+      policy: "127.0.0.1:10",
+      usage: "127.0.0.1:11",
+      aggregator: "127.0.0.1:12",
+      gateway: "127.0.0.1:13",
+      "gateway-2": "127.0.0.1:14",
+      "gateway-3": "127.0.0.1:16",
+    },
   });
   await removeAddresses(layout);
   await expect(readFile(join(folder, "addresses.json"))).rejects.toThrow("ENOENT");

@@ -1,5 +1,6 @@
 import { rm } from "node:fs/promises";
 import { join } from "node:path";
+import type { Gateway } from "./gateways.ts";
 import { StartFailure } from "./start-failure.ts";
 import type { HomeLayout } from "./home.ts";
 import { findFreePort, INNER_PORTS, isPortFree, reservePorts } from "./ports.ts";
@@ -15,6 +16,8 @@ export interface Addresses {
   readonly grpc: Readonly<Record<"auth" | "policy", number>>;
   readonly postgres: number;
   readonly nats: number;
+  /** Operations ports of the processes, keyed by role. The gateways after the first have theirs in `Gateway`. */
+  readonly operations: Readonly<Record<Service | "gateway", number>>;
 }
 
 export interface AddressOptions {
@@ -27,7 +30,21 @@ export interface AddressOptions {
  * Inner ports in their order within a block. Each gateway port maps to a block, so that nodes whose ROUTEPLANE_PORT differs by less
  * than `BLOCKS` have no inner port in common.
  */
-const NAMES = ["auth", "policy", "usage", "aggregator", "grpc auth", "grpc policy", "postgres", "nats"] as const;
+const NAMES = [
+  "auth",
+  "policy",
+  "usage",
+  "aggregator",
+  "grpc auth",
+  "grpc policy",
+  "postgres",
+  "nats",
+  "operations auth",
+  "operations policy",
+  "operations usage",
+  "operations aggregator",
+  "operations gateway",
+] as const;
 type Name = (typeof NAMES)[number];
 const BLOCKS = 750;
 const BLOCK_SIZE = 16;
@@ -40,7 +57,14 @@ export async function chooseAddresses(options: AddressOptions): Promise<Addresse
   const ports = (await (usesFreePorts(options) ? anyPorts() : fixedPorts(options))) as Readonly<Record<Name, number>>;
   const { auth, policy, usage, aggregator, postgres, nats } = ports;
   const grpc = { auth: ports["grpc auth"], policy: ports["grpc policy"] };
-  return { services: { auth, policy, usage, aggregator }, grpc, postgres, nats };
+  const operations = {
+    auth: ports["operations auth"],
+    policy: ports["operations policy"],
+    usage: ports["operations usage"],
+    aggregator: ports["operations aggregator"],
+    gateway: ports["operations gateway"],
+  };
+  return { services: { auth, policy, usage, aggregator }, grpc, postgres, nats, operations };
 }
 
 /** Default inner port of a node whose first gateway listens on `gatewayPort`. */
@@ -72,20 +96,21 @@ function usesFreePorts({ environment }: AddressOptions): boolean {
   throw new StartFailure(`ROUTEPLANE_INNER_PORTS is ${JSON.stringify(choice)}: set it to fixed or free, or unset it`);
 }
 
-export function portsOf({ services, grpc, postgres, nats }: Addresses): readonly number[] {
-  return [...Object.values(services), ...Object.values(grpc), postgres, nats];
+export function portsOf({ services, grpc, postgres, nats, operations }: Addresses): readonly number[] {
+  return [...Object.values(services), ...Object.values(grpc), postgres, nats, ...Object.values(operations)];
 }
 
 /** Writes `run/addresses.json` atomically. The README documents its fields. */
 export async function writeAddresses(
   layout: HomeLayout,
   addresses: Addresses,
-  gatewayPorts: readonly number[],
+  gateways: readonly Pick<Gateway, "role" | "port" | "operationsPort" | "isForSpool">[],
 ): Promise<void> {
   const addressOf = (port: number): string => `127.0.0.1:${port}`;
-  const { services, grpc, postgres, nats } = addresses;
+  const { services, grpc, postgres, nats, operations } = addresses;
+  const gatewayOperations = gateways.map(({ role, operationsPort }) => [role, addressOf(operationsPort)] as const);
   const content = {
-    gateways: gatewayPorts.map(addressOf),
+    gateways: gateways.filter(({ isForSpool }) => !isForSpool).map(({ port }) => addressOf(port)),
     auth: addressOf(services.auth),
     policy: addressOf(services.policy),
     usage: addressOf(services.usage),
@@ -93,6 +118,13 @@ export async function writeAddresses(
     grpc: { auth: addressOf(grpc.auth), policy: addressOf(grpc.policy) },
     postgres: addressOf(postgres),
     nats: addressOf(nats),
+    operations: {
+      auth: addressOf(operations.auth),
+      policy: addressOf(operations.policy),
+      usage: addressOf(operations.usage),
+      aggregator: addressOf(operations.aggregator),
+      ...Object.fromEntries(gatewayOperations),
+    },
   };
   await writeAtomically(fileOf(layout), `${JSON.stringify(content, undefined, 2)}\n`, 0o600);
 }

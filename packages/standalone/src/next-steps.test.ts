@@ -3,9 +3,10 @@ import { nextSteps } from "./next-steps.ts";
 import { CHECKOUT } from "./home.ts";
 
 const services = { auth: 1, policy: 2, usage: 3, aggregator: 4 };
+const operations = { ...services, gateway: 9 };
 const ready = {
   gatewayPorts: [8080, 8081],
-  addresses: { postgres: 5, nats: 6, services, grpc: { auth: 7, policy: 8 } },
+  addresses: { postgres: 5, nats: 6, services, grpc: { auth: 7, policy: 8 }, operations },
   startMs: 2_345,
 };
 

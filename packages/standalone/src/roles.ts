@@ -7,6 +7,7 @@ import { AGGREGATOR_NODE_OPTIONS, USAGE_NODE_OPTIONS } from "@routeplane/runtime
 import type { Addresses, Service } from "./addresses.ts";
 import { cacheFolder } from "./cache-folder.ts";
 import { CHECKOUT } from "./home.ts";
+import type { Gateway } from "./gateways.ts";
 import type { Command } from "./process/command.ts";
 import type { ProcessSpec } from "./process/supervise.ts";
 import { type NodeSecrets, planOf, serviceCredentialsOf } from "./secrets.ts";
@@ -62,6 +63,7 @@ export function serviceSpec(service: Service, options: RoleOptions): ProcessSpec
     ...commonVariables(service, options),
     ROUTEPLANE_HOST: HOST,
     ROUTEPLANE_PORT: `${port}`,
+    ROUTEPLANE_OPERATIONS_PORT: `${addresses.operations[service]}`,
     ROUTEPLANE_DATABASE_URL: databaseUrlOf(databaseRole, options),
     ...ownVariables(service, options),
   });
@@ -69,13 +71,14 @@ export function serviceSpec(service: Service, options: RoleOptions): ProcessSpec
 }
 
 /** Specification of a gateway. No other process gets the whole environment, which holds the keys of the providers. */
-export function gatewaySpec(role: string, port: number, options: RoleOptions): ProcessSpec {
+export function gatewaySpec({ role, port, operationsPort }: Gateway, options: RoleOptions): ProcessSpec {
   const { spool, addresses, secrets, environment } = options;
   const command = nodeCommand("services/gateway/src/main.ts", {
     ...definedOf(environment),
     ...commonVariables(role, options),
     ROUTEPLANE_HOST: HOST,
     ROUTEPLANE_PORT: `${port}`,
+    ROUTEPLANE_OPERATIONS_PORT: `${operationsPort}`,
     ROUTEPLANE_SERVICE_TOKEN: secrets.serviceTokens.gateway,
     ROUTEPLANE_AUTH_URL: urlOf(addresses.services.auth),
     ROUTEPLANE_POLICY_URL: urlOf(addresses.services.policy),

@@ -50,7 +50,10 @@ export async function startNode(options: StartOptions): Promise<{ addresses: Add
   const { layout, environment, progress, stop, gatewayPorts } = options;
   const secrets = await loadSecrets(layout.secrets);
   const addresses = await chooseAddresses({ gatewayPorts, environment, say: progress.say });
-  const gateways = await gatewaysOf(layout.spool, gatewayPorts, portsOf(addresses));
+  const gateways = await gatewaysOf(layout.spool, gatewayPorts, {
+    innerPorts: portsOf(addresses),
+    operationsPort: addresses.operations.gateway,
+  });
   const mark = (role: string): Record<string, string> => supervisionMark(role, layout.home);
   const roles: RoleOptions = { spool: layout.spool, addresses, secrets, environment, mark };
   const failed = new AbortController();
@@ -58,7 +61,7 @@ export async function startNode(options: StartOptions): Promise<{ addresses: Add
   const processes = createNodeProcesses(layout, progress.say, signal);
   // Awaited together: an unhandled rejection of a step would end this process.
   const steps = [
-    writeAddresses(layout, addresses, gatewayPorts),
+    writeAddresses(layout, addresses, gateways),
     ...startSteps({ ...options, roles, gateways, processes, signal }),
   ];
   try {
@@ -86,10 +89,11 @@ function startSteps(start: Start): readonly Promise<void>[] {
     MIGRATED.map((service) => [service, database.then(() => migrate(service, start))]),
   ) as Record<(typeof MIGRATED)[number], Promise<void>>;
   const auth = schemas.auth.then(run("auth"));
-  const gateways = start.gateways.map(async ({ role, port, isForSpool }) => {
+  const gateways = start.gateways.map(async (gateway) => {
+    const { role, isForSpool } = gateway;
     await broker;
     if (isForSpool) progress.say(`  ${role} runs too, to send what an earlier run left in its spool`);
-    await progress.step(role, () => processes.start(gatewaySpec(role, port, roles)));
+    await progress.step(role, () => processes.start(gatewaySpec(gateway, roles)));
   });
   const seeded = auth.then(() => seedNode(start));
   const aggregator = Promise.all([schemas.usage, broker]).then(run("aggregator"));

@@ -3,18 +3,26 @@ import { AUTH_ACTIONS, auditService, createAuditStore } from "@routeplane/audit"
 import * as contracts from "@routeplane/contracts/auth";
 import { redactTokens } from "@routeplane/credentials";
 import type { Clock } from "@routeplane/domain";
-import { type Database, subscribeToChanges, openDatabase } from "@routeplane/postgres";
+import { type Database, openDatabase, setSchemaCondition, subscribeToChanges } from "@routeplane/postgres";
 import {
   type ChangeFeed,
   createChangeFeed,
   createLocalVerifier,
+  type HealthOptions,
   healthRoutes,
   mount,
   publishedServices,
   rpcChain,
 } from "@routeplane/rpc";
 import { startGrpcServer, startRpcServer, warmValidation } from "@routeplane/rpc";
-import { createLogger, type Logger, type RunningProcess } from "@routeplane/runtime";
+import {
+  createLogger,
+  Dependencies,
+  type Logger,
+  Readiness,
+  type RunningProcess,
+  startOperationsServer,
+} from "@routeplane/runtime";
 import type { Config } from "./config.ts";
 import { createBootstrap } from "./domain/bootstrap.ts";
 import { createKeyLifecycle } from "./domain/keys/key-lifecycle.ts";
@@ -39,12 +47,16 @@ import { createSecretStore } from "./store/secret-store.ts";
 
 export async function startAuth(config: Config): Promise<RunningProcess> {
   const log = createLogger("auth", redactTokens, config.logLevel);
+  const readiness = new Readiness();
   const database = openDatabase<AuthSchema>({
     url: config.databaseUrl,
     schema: "auth",
     applicationName: "routeplane-auth",
     keepPlans: true,
   });
+  const dependencies = new Dependencies([{ name: "postgres", isReachable: () => database.isReachable() }]);
+  const operations = await startOperationsServer({ ...config, service: "auth", readiness, dependencies, log });
+  const schema = setSchemaCondition(database, readiness, log);
   const changes = createChangeFeed();
   const subscription = subscribeToChanges({
     url: config.databaseUrl,
@@ -53,17 +65,17 @@ export async function startAuth(config: Config): Promise<RunningProcess> {
     onLost: (cause) => log.warn({ err: cause }, "connection to the change feed lost"),
   });
   warmValidation(publishedServices().auth);
-  const wired = wireAuth({ config, database, changes, log, clock: Date.now });
+  const wired = wireAuth({ config, database, changes, readiness, dependencies, log, clock: Date.now });
   const server = await startRpcServer({ ...config, ...wired });
   const grpcServer = await startGrpcServer({ ...config, ...wired, port: config.grpcPort });
   // Watches never end by themselves: they are ended before the servers wait for running calls.
   const watches = { name: "change watches", stop: async () => changes.close() };
   const pool = { name: database.name, stop: () => database.stop() };
   const secrets = config.secretFiles.watch(log);
-  return { log, components: [secrets, pool, subscription, server, grpcServer, watches] };
+  return { log, readiness, components: [operations, secrets, pool, schema, subscription, server, grpcServer, watches] };
 }
 
-export interface AuthWiring {
+export interface AuthWiring extends HealthOptions {
   readonly config: Pick<Config, "serviceCredentials" | "peppers">;
   readonly database: Database<AuthSchema>;
   readonly changes: ChangeFeed;
@@ -74,7 +86,9 @@ export interface AuthWiring {
 }
 
 /** The service without its process: the routes that it serves and the chain of interceptors that every call passes through. */
-export function wireAuth({ config, database, changes, log, clock, monotonic = () => performance.now() }: AuthWiring) {
+export function wireAuth(wiring: AuthWiring) {
+  const { config, database, changes, readiness, dependencies, log, clock } = wiring;
+  const { monotonic = () => performance.now() } = wiring;
   const stores = {
     keys: createKeyStore(database),
     accounts: createAccountStore(database),
@@ -85,13 +99,12 @@ export function wireAuth({ config, database, changes, log, clock, monotonic = ()
   };
   const { keys, accounts, namespaces, operators } = stores;
   const { peppers, serviceCredentials } = config;
-  const dependencies = { ...stores, peppers, clock };
-  const verify = createVerify(dependencies);
-  const keyLifecycle = createKeyLifecycle(dependencies);
-  const operatorLifecycle = createOperatorLifecycle(dependencies);
-  const bootstrap = createBootstrap(dependencies);
+  const ports = { ...stores, peppers, clock };
+  const verify = createVerify(ports);
+  const keyLifecycle = createKeyLifecycle(ports);
+  const operatorLifecycle = createOperatorLifecycle(ports);
+  const bootstrap = createBootstrap(ports);
 
-  const ready = () => database.isReachable();
   // Callers of this service itself are verified in the database at every call; VerifyKey answers other services from a cache.
   const verifyToken = async (token: string) => toPrincipal(await verify(token));
   const verifier = createLocalVerifier({ verifyUncached: verifyToken, changes, clock, monotonic });
@@ -105,8 +118,8 @@ export function wireAuth({ config, database, changes, log, clock, monotonic = ()
     router.service(contracts.AuditService, auditService(createAuditStore(database), AUTH_ACTIONS));
     router.service(contracts.VerificationService, verification);
     router.service(contracts.BootstrapService, bootstrapService(bootstrap));
-    healthRoutes(ready)(router);
+    healthRoutes({ readiness, dependencies })(router);
   };
   const services = [mount(contracts.VerificationService, verification)];
-  return { routes, services, ready, ...rpcChain({ log, serviceCredentials, verifyToken }) };
+  return { routes, services, readiness, dependencies, ...rpcChain({ log, serviceCredentials, verifyToken }) };
 }

@@ -13,7 +13,7 @@ import {
 import { type Database, subscribeToChanges, openDatabase } from "@routeplane/postgres";
 import { type ChangeFeed, createChangeFeed } from "@routeplane/rpc";
 import { createLogger } from "@routeplane/runtime";
-import { authorized, cloneDatabase, type TestDatabase } from "@routeplane/testing";
+import { authorized, cloneDatabase, SERVING, type TestDatabase } from "@routeplane/testing";
 import { wireAuth } from "../src/app.ts";
 import type { AuthSchema } from "../src/store/schema.ts";
 
@@ -84,7 +84,7 @@ export async function startAuthUnderTest(
   const serviceCredentials = { callerOf: (token: string) => CALLERS.get(token) };
   const config = { serviceCredentials, peppers: testPeppers() };
   const wire = (database: Database<AuthSchema>, changes = createChangeFeed(), monotonic = () => performance.now()) =>
-    wireAuth({ config, database, changes, log, clock: () => time.now, monotonic });
+    wireAuth({ ...SERVING, config, database, changes, log, clock: () => time.now, monotonic });
   const serve = ({ routes, interceptors }: ReturnType<typeof wireAuth>): Transport =>
     createRouterTransport(routes, { router: { interceptors } });
   const wired = wire(database);

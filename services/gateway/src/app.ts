@@ -1,11 +1,21 @@
 import type { Clock } from "@routeplane/domain";
 import { type EventPublisher, openPublisher } from "@routeplane/events";
-import { createAuthenticate, createVerifier, ServiceConnection, serviceTransport } from "@routeplane/rpc";
+import {
+  createAuthenticate,
+  createVerifier,
+  ServiceConnection,
+  serviceDependency,
+  serviceTransport,
+} from "@routeplane/rpc";
 import {
   type Component,
   createLogger,
+  Dependencies,
   type Logger,
+  Readiness,
+  runPeriodically,
   type RunningProcess,
+  startOperationsServer,
   type WatchedSecret,
 } from "@routeplane/runtime";
 import { createAdmissions } from "./clients/admissions.ts";
@@ -22,7 +32,7 @@ import type { SecretRedactor } from "./domain/response/secret-redactor.ts";
 import type { Upstream } from "./domain/ports/upstream.ts";
 import { createSettlements } from "./domain/metering/settlements.ts";
 import { BodyBudget } from "./handlers/body-budget.ts";
-import { healthRoute, serviceDependency } from "./handlers/health.ts";
+import { healthRoute } from "./handlers/health.ts";
 import { startHttpServer } from "./handlers/http-server.ts";
 import { inferenceRoutes } from "./handlers/inference.ts";
 import { managementRoutes, type ServiceName, unknownMethod } from "./handlers/management.ts";
@@ -42,12 +52,22 @@ export async function startGateway(config: Config): Promise<RunningProcess> {
   warnOfUnknownPrices(providers, log);
   const { nats, spoolFolder: folder, spoolMaxBytes: maxBytes, natsOutage } = config;
   const publisher = openPublisher({ nats: nats.current, log, name: "gateway", folder, maxBytes, natsOutage });
-  const { routes, components } = wireGateway({ config, publisher, providers: loaded, log, clock: Date.now });
+  const { routes, components, dependencies } = wireGateway({
+    config,
+    publisher,
+    providers: loaded,
+    log,
+    clock: Date.now,
+  });
+  const readiness = new Readiness();
+  const operations = await startOperationsServer({ ...config, service: "gateway", readiness, dependencies, log });
+  const spool = setSpoolCondition(publisher, readiness, log);
   const bodies = new BodyBudget(config.maxBodyBytes);
   const router = createRouter({ ...config, routes, unknownMethod, bodies, redact, log, clock: Date.now });
   const server = await startHttpServer({ ...config, handle: router.handle, cancelAll: router.cancelAll });
   const secrets = config.secretFiles.watch(log);
-  return { log, components: [secrets, publisher, loaded, ...components, server], reload: () => loaded.reload(log) };
+  const all = [operations, secrets, publisher, spool, loaded, ...components, server];
+  return { log, readiness, components: all, reload: () => loaded.reload(log) };
 }
 
 export interface GatewayWiring {
@@ -66,6 +86,7 @@ export interface Gateway {
   readonly routes: readonly Route[];
   /** Components in the order of their start; stopped in reverse, after the server. */
   readonly components: readonly Component[];
+  readonly dependencies: Dependencies;
 }
 
 /** Wires the gateway without its process and its server. Only the pipeline gets the upstreams. */
@@ -99,23 +120,42 @@ export function wireGateway({ config, publisher, providers, log, clock }: Gatewa
     heartbeatMs: config.heartbeatMs,
   });
 
-  const dependencies = [
+  const dependencies = new Dependencies([
     serviceDependency("auth", auth),
     serviceDependency("policy", policy),
     { name: "nats", optional: config.natsOutage === "spool", isReachable: () => publisher.isReachable() },
     { name: "spool", isReachable: () => Promise.resolve(publisher.acceptsNew()) },
     ...management.dependencies,
-  ];
+  ]);
   const { maxRequestBytes } = config;
   const routes = [
     ...inferenceRoutes({ serve, verifyKey, guardOf, providers, maxRequestBytes }),
     ...managementRoutes({ relays: management.relays, authenticate: createAuthenticate(verifyKey) }),
-    healthRoute(dependencies, clock),
+    healthRoute(dependencies),
   ];
   return {
     routes,
     components: [...Object.values(management.relays), verifier, guardrails, settlements, denialRecorder, tokenCounter],
+    dependencies,
   };
+}
+
+const SPOOL_CHECK_MS = 250;
+
+/** Sets the readiness condition `spool`: met while new requests can be recorded. */
+function setSpoolCondition(publisher: EventPublisher, readiness: Readiness, log: Logger): Component {
+  const condition = readiness.condition("spool");
+  return runPeriodically({
+    name: "check the spool",
+    everyMs: SPOOL_CHECK_MS,
+    retryMs: SPOOL_CHECK_MS,
+    log,
+    async run() {
+      if (publisher.hasSpace()) condition.pass();
+      else condition.fail("the spool is full or cannot be written");
+      return false;
+    },
+  });
 }
 
 /**

@@ -9,6 +9,7 @@ export const fakeEventPublisher: EventPublisher = {
   record: () => ({ pendingSettlementOffset: 0, committed: async () => {} }),
   recordOrSend: () => 0,
   spoolBytes: () => 0,
+  hasSpace: () => true,
   acceptsNew: () => true,
   isReachable: async () => true,
   stop: async () => {},

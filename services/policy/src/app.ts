@@ -4,21 +4,30 @@ import * as contracts from "@routeplane/contracts/policy";
 import { redactTokens } from "@routeplane/credentials";
 import type { Clock } from "@routeplane/domain";
 import type { PolicyKind } from "@routeplane/policy-spec";
-import { type Database, subscribeToChanges, openDatabase } from "@routeplane/postgres";
+import { type Database, openDatabase, setSchemaCondition, subscribeToChanges } from "@routeplane/postgres";
 import {
   type ChangeFeed,
   createChangeFeed,
   createVerifier,
+  type HealthOptions,
   healthRoutes,
   mount,
   publishedServices,
   rpcChain,
+  serviceDependency,
   serviceTransport,
   startGrpcServer,
   startRpcServer,
   warmValidation,
 } from "@routeplane/rpc";
-import { createLogger, type Logger, type RunningProcess } from "@routeplane/runtime";
+import {
+  createLogger,
+  Dependencies,
+  type Logger,
+  Readiness,
+  type RunningProcess,
+  startOperationsServer,
+} from "@routeplane/runtime";
 import { createChargeLog } from "./clients/charge-log.ts";
 import { createRequestHistory } from "./clients/request-history.ts";
 import { createKeyDirectory } from "./clients/key-directory.ts";
@@ -49,6 +58,7 @@ import type { PolicySchema } from "./store/schema.ts";
 
 export async function startPolicy(config: Config): Promise<RunningProcess> {
   const log = createLogger("policy", redactTokens, config.logLevel);
+  const readiness = new Readiness();
   const database = openDatabase<PolicySchema>({
     url: config.databaseUrl,
     schema: "policy",
@@ -58,6 +68,13 @@ export async function startPolicy(config: Config): Promise<RunningProcess> {
   const { serviceToken } = config;
   const auth = serviceTransport({ url: config.authUrl, serviceToken, log });
   const usage = serviceTransport({ url: config.usageUrl, serviceToken, log });
+  const dependencies = new Dependencies([
+    { name: "postgres", isReachable: () => database.isReachable() },
+    serviceDependency("auth", auth, { optional: true }),
+    serviceDependency("usage", usage, { optional: true }),
+  ]);
+  const operations = await startOperationsServer({ ...config, service: "policy", readiness, dependencies, log });
+  const schema = setSchemaCondition(database, readiness, log);
   const changes = createChangeFeed();
   const subscription = subscribeToChanges({
     url: config.databaseUrl,
@@ -72,6 +89,8 @@ export async function startPolicy(config: Config): Promise<RunningProcess> {
     changes,
     auth,
     usage,
+    readiness,
+    dependencies,
     log,
     clock: Date.now,
   });
@@ -82,10 +101,14 @@ export async function startPolicy(config: Config): Promise<RunningProcess> {
   const pool = { name: database.name, stop: () => database.stop() };
   const job = removeRevokedBindings(removeRevoked, log);
   const secrets = config.secretFiles.watch(log);
-  return { log, components: [secrets, pool, subscription, verifier, job, server, grpcServer, watches] };
+  return {
+    log,
+    readiness,
+    components: [operations, secrets, pool, schema, subscription, verifier, job, server, grpcServer, watches],
+  };
 }
 
-export interface PolicyWiring {
+export interface PolicyWiring extends HealthOptions {
   readonly config: Pick<Config, "serviceCredentials" | "reservationTtlMs">;
   readonly database: Database<PolicySchema>;
   readonly changes: ChangeFeed;
@@ -98,7 +121,8 @@ export interface PolicyWiring {
 }
 
 /** Wires the service without its process: routes, gRPC services, the interceptor chain, the verifier to be stopped, and its job. */
-export function wirePolicy({ config, database, changes, auth, usage, log, clock }: PolicyWiring) {
+export function wirePolicy(wiring: PolicyWiring) {
+  const { config, database, changes, auth, usage, readiness, dependencies, log, clock } = wiring;
   const { serviceCredentials, reservationTtlMs } = config;
   const policies = createPolicyStore(database);
   const bindings = createBindingStore(database);
@@ -112,7 +136,6 @@ export function wirePolicy({ config, database, changes, auth, usage, log, clock 
   const simulate = createSimulatePolicy({ policies, keys, history: createRequestHistory(usage), clock });
   const admission = admissionService(createAdmission(createLedger(database), reservationTtlMs));
 
-  const ready = () => database.isReachable();
   const routes = (router: ConnectRouter): void => {
     router.service(contracts.PolicyService, policyService(policies, management, describe));
     router.service(contracts.BudgetService, budgetService(typed("budget")));
@@ -126,11 +149,11 @@ export function wirePolicy({ config, database, changes, auth, usage, log, clock 
     const reconciled = { budgets: createBudgetRecords(database), log: createChargeLog(usage), keys };
     router.service(contracts.BudgetAdminService, budgetAdminService(reconciled, clock));
     router.service(contracts.AuditService, auditService(createAuditStore(database), POLICY_ACTIONS));
-    healthRoutes(ready)(router);
+    healthRoutes({ readiness, dependencies })(router);
   };
   const services = [mount(contracts.AdmissionService, admission)];
   const verifier = createVerifier(auth, { log });
   const chain = rpcChain({ log, serviceCredentials, verifyToken: verifier.verify });
   const removeRevoked = createRemoveRevokedBindings(createRevocationLog(auth), bindings, clock);
-  return { routes, services, ready, ...chain, verifier, removeRevoked };
+  return { routes, services, readiness, dependencies, ...chain, verifier, removeRevoked };
 }

@@ -18,7 +18,7 @@ import type { PolicySpec } from "@routeplane/policy-spec";
 import { type Database, subscribeToChanges, openDatabase } from "@routeplane/postgres";
 import { createChangeFeed } from "@routeplane/rpc";
 import { createLogger } from "@routeplane/runtime";
-import { authorized, cloneDatabase } from "@routeplane/testing";
+import { authorized, cloneDatabase, SERVING } from "@routeplane/testing";
 import { type RawBuilder, sql } from "kysely";
 import { expect } from "vitest";
 import { wirePolicy } from "../src/app.ts";
@@ -63,7 +63,16 @@ export async function startPolicyUnderTest() {
   const callerOf = (token: string) => (token === SERVICE_TOKEN ? ("gateway" as const) : undefined);
   const config = { serviceCredentials: { callerOf }, reservationTtlMs: RESERVATION_TTL_MS };
   const wire = (on: Database<PolicySchema>, changes = createChangeFeed()) =>
-    wirePolicy({ config, database: on, changes, auth: auth.transport, usage: usage.transport, log, clock: Date.now });
+    wirePolicy({
+      ...SERVING,
+      config,
+      database: on,
+      changes,
+      auth: auth.transport,
+      usage: usage.transport,
+      log,
+      clock: Date.now,
+    });
   const serve = (on: Database<PolicySchema>, changes = createChangeFeed()): Transport => {
     const { routes, interceptors } = wire(on, changes);
     return createRouterTransport(routes, { router: { interceptors } });

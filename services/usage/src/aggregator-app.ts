@@ -1,12 +1,11 @@
 import { redactTokens } from "@routeplane/credentials";
 import { DomainError } from "@routeplane/domain";
 import { openConsumer } from "@routeplane/events";
-import { openDatabase } from "@routeplane/postgres";
+import { openDatabase, setSchemaCondition } from "@routeplane/postgres";
 import { healthRoutes, rpcChain, startRpcServer } from "@routeplane/rpc";
-import { createLogger, type RunningProcess } from "@routeplane/runtime";
+import { createLogger, Dependencies, Readiness, type RunningProcess, startOperationsServer } from "@routeplane/runtime";
 import type { AggregatorConfig } from "./config.ts";
-import { AggregatorMetrics } from "./consumers/aggregator-metrics.ts";
-import { startMetricsServer } from "./handlers/metrics-server.ts";
+import { countEvents, registerMetrics } from "./consumers/aggregator-metrics.ts";
 import { expireRequests } from "./jobs/expire-requests.ts";
 import { createPartitions, dropExpiredPartitions } from "./jobs/retention.ts";
 import { decodeEvents } from "./consumers/decode-events.ts";
@@ -24,10 +23,11 @@ const BATCH_MESSAGES = 50;
 /** One connection for the batch that is written, one for health, and one for each job. */
 const MAX_CONNECTIONS = 6;
 
-/** Starts the aggregator: usage events from NATS to Postgres. Its port serves health alone; metrics have a port of their own. */
+/** Starts the aggregator: usage events from NATS to Postgres. Its RPC port serves health alone. */
 export async function startAggregator(config: AggregatorConfig): Promise<RunningProcess> {
-  const { nats, databaseUrl, retentionDays, host, metricsPort } = config;
+  const { nats, databaseUrl, retentionDays } = config;
   const log = createLogger("aggregator", redactTokens, config.logLevel);
+  const readiness = new Readiness();
   const database = openDatabase<UsageSchema>({
     url: databaseUrl,
     schema: "usage",
@@ -44,7 +44,6 @@ export async function startAggregator(config: AggregatorConfig): Promise<Running
     dropExpiredPartitions(requests, retentionDays, log),
     replayDeadLetters(recorder, deadLetters, log),
   ];
-  const metrics = new AggregatorMetrics();
   const consumer = openConsumer({
     nats: nats.current,
     log,
@@ -53,20 +52,22 @@ export async function startAggregator(config: AggregatorConfig): Promise<Running
     workers: MAX_REPLICAS,
     batch: BATCH_MESSAGES,
     read: decodeEvents,
-    onBatch: metrics.counting(handleUsageEvents(recorder, deadLetters, log)),
+    onBatch: countEvents(handleUsageEvents(recorder, deadLetters, log)),
     onUnreadable: handleUnreadableMessage(deadLetters, log),
   });
-  const ready = async (): Promise<boolean> =>
-    (await Promise.all([database.isReachable(), consumer.isReachable()])).every(Boolean);
+  registerMetrics(consumer, deadLetters);
+  const dependencies = new Dependencies([
+    { name: "postgres", isReachable: () => database.isReachable() },
+    { name: "nats", isReachable: () => consumer.isReachable() },
+  ]);
+  const operations = await startOperationsServer({ ...config, service: "aggregator", readiness, dependencies, log });
+  const schema = setSchemaCondition(database, readiness, log);
   const chain = rpcChain({ log, serviceCredentials: { callerOf: () => undefined }, verifyToken: refuseEveryToken });
-  const server = await startRpcServer({ ...config, ...chain, routes: healthRoutes(ready) });
+  const server = await startRpcServer({ ...config, ...chain, routes: healthRoutes({ readiness, dependencies }) });
   log.info({ port: server.port }, "health is served");
-  const readMetrics = () => metrics.read(consumer, deadLetters);
-  const metricsServers =
-    metricsPort === undefined ? [] : [await startMetricsServer({ host, port: metricsPort, log, read: readMetrics })];
   const pool = { name: database.name, stop: () => database.stop() };
   const secrets = config.secretFiles.watch(log);
-  return { log, components: [secrets, pool, ...jobs, consumer, server, ...metricsServers] };
+  return { log, readiness, components: [operations, secrets, pool, schema, ...jobs, consumer, server] };
 }
 
 /** Verifier for a process that serves no method which takes a credential. */

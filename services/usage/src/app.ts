@@ -3,18 +3,27 @@ import { auditService, createAuditStore, USAGE_ACTIONS } from "@routeplane/audit
 import { AuditService, RequestHistoryService, UsageAdminService, UsageService } from "@routeplane/contracts/usage";
 import { redactTokens, type ServiceCredentials } from "@routeplane/credentials";
 import type { Clock } from "@routeplane/domain";
-import { type Database, openDatabase } from "@routeplane/postgres";
+import { type Database, openDatabase, setSchemaCondition } from "@routeplane/postgres";
 import {
   createVerifier,
+  type HealthOptions,
   healthRoutes,
   publishedServices,
   rpcChain,
+  serviceDependency,
   serviceTransport,
   startRpcServer,
   type VerifyToken,
   warmValidation,
 } from "@routeplane/rpc";
-import { createLogger, type Logger, type RunningProcess } from "@routeplane/runtime";
+import {
+  createLogger,
+  Dependencies,
+  type Logger,
+  Readiness,
+  type RunningProcess,
+  startOperationsServer,
+} from "@routeplane/runtime";
 import type { Config } from "./config.ts";
 import { requestHistoryService } from "./handlers/request-history-service.ts";
 import { usageAdminService } from "./handlers/usage-admin-service.ts";
@@ -28,20 +37,37 @@ import { createUsageStore } from "./store/usage-store.ts";
 export async function startUsage(config: Config): Promise<RunningProcess> {
   const { authUrl, serviceToken, serviceCredentials, databaseUrl } = config;
   const log = createLogger("usage", redactTokens, config.logLevel);
+  const readiness = new Readiness();
   const database = openDatabase<UsageSchema>({
     url: databaseUrl,
     schema: "usage",
     applicationName: "routeplane-usage",
   });
-  const verifier = createVerifier(serviceTransport({ url: authUrl, serviceToken, log }), { log });
+  const auth = serviceTransport({ url: authUrl, serviceToken, log });
+  const dependencies = new Dependencies([
+    { name: "postgres", isReachable: () => database.isReachable() },
+    serviceDependency("auth", auth, { optional: true }),
+  ]);
+  const operations = await startOperationsServer({ ...config, service: "usage", readiness, dependencies, log });
+  const schema = setSchemaCondition(database, readiness, log);
+  const verifier = createVerifier(auth, { log });
   warmValidation(publishedServices().usage);
-  const wiring = wireUsage({ serviceCredentials, database, verifyToken: verifier.verify, log, clock: Date.now });
+  const wiring = wireUsage({
+    serviceCredentials,
+    database,
+    verifyToken: verifier.verify,
+    readiness,
+    dependencies,
+    log,
+    clock: Date.now,
+  });
   const server = await startRpcServer({ ...config, ...wiring });
   const secrets = config.secretFiles.watch(log);
-  return { log, components: [secrets, { name: database.name, stop: () => database.stop() }, verifier, server] };
+  const pool = { name: database.name, stop: () => database.stop() };
+  return { log, readiness, components: [operations, secrets, pool, schema, verifier, server] };
 }
 
-export interface UsageWiring {
+export interface UsageWiring extends HealthOptions {
   readonly serviceCredentials: ServiceCredentials;
   readonly database: Database<UsageSchema>;
   readonly verifyToken: VerifyToken;
@@ -50,8 +76,9 @@ export interface UsageWiring {
 }
 
 /** Wires the query API without its process: routes, and the interceptor chain that every call passes through. */
-export function wireUsage({ serviceCredentials, database, verifyToken, log, clock }: UsageWiring) {
-  const health = healthRoutes(() => database.isReachable());
+export function wireUsage(wiring: UsageWiring) {
+  const { serviceCredentials, database, verifyToken, readiness, dependencies, log, clock } = wiring;
+  const health = healthRoutes({ readiness, dependencies });
   const routes = (router: ConnectRouter): void => {
     const usage = createUsageStore(database);
     router.service(UsageService, usageService(usage, clock));

@@ -30,8 +30,6 @@ export interface AggregatorConfig extends ProcessConfig {
   readonly nats: Watched<NatsAddress>;
   /** Retention of the request log. */
   readonly retentionDays: number;
-  /** Port of the metrics server; undefined: none. */
-  readonly metricsPort: number | undefined;
 }
 
 /** Minimum retention: the default range of usage, 30 days, can be read from requests. */
@@ -51,17 +49,20 @@ export function readConfig(variables: Variables): Config {
 export function readAggregatorConfig(variables: Variables): AggregatorConfig {
   return readEnvironment(variables, (env) => ({
     ...readProcess(env),
+    operationsPorts: [...readServerConfig(env).operationsPorts, ...readMetricsPort(env)],
     nats: env.parsedSecret("ROUTEPLANE_NATS_URL", "must be nats://[user:password@]host[:port][,…]", parseNatsUrl),
     retentionDays: env.integer("ROUTEPLANE_RETENTION_DAYS", {
       min: MIN_RETENTION_DAYS,
       max: MAX_RETENTION_DAYS,
       fallback: DEFAULT_RETENTION_DAYS,
     }),
-    metricsPort:
-      env.optionalText("ROUTEPLANE_METRICS_PORT") === undefined
-        ? undefined
-        : env.integer("ROUTEPLANE_METRICS_PORT", { min: 0, max: 65_535 }),
   }));
+}
+
+/** Reads the port on which aggregators served metrics before every process had an operations port. */
+function readMetricsPort(env: Environment): readonly number[] {
+  if (env.optionalText("ROUTEPLANE_METRICS_PORT") === undefined) return [];
+  return [env.integer("ROUTEPLANE_METRICS_PORT", { min: 0, max: 65_535 })];
 }
 
 function readProcess(env: Environment): ProcessConfig {

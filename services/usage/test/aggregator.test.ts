@@ -22,7 +22,7 @@ import { createUsageStore } from "../src/store/usage-store.ts";
 
 vi.setConfig({ testTimeout: 180_000 });
 
-const METRICS_PORT = /"metricsPort":(\d+)/;
+const OPERATIONS_PORT = /"operationsPort":(\d+)/;
 const HEALTH_PORT = /"port":(\d+)/;
 
 let clone: TestDatabase;
@@ -205,15 +205,22 @@ describe("while a dependency is down", TIMEOUT, () => {
     expect(await letters()).toEqual([held]);
   });
 
-  test("it is ready once Postgres and NATS answer, and not while NATS is down", async () => {
+  test("it says that NATS is down as a dependency, and stays ready, so that no roll-out of it waits for NATS", async () => {
     const running = aggregator();
     const port = await eventually(() => HEALTH_PORT.exec(running.output())?.[1]);
-    const health = createClient(Health, serviceTransport({ url: `http://127.0.0.1:${port}` }));
-    await eventually(async () => (await health.check({})).status === Serving.SERVING);
+    const client = createClient(Health, serviceTransport({ url: `http://127.0.0.1:${port}` }));
+    const statusOf = async (service: string) => (await client.check({ service })).status;
+    const operations = `http://127.0.0.1:${OPERATIONS_PORT.exec(running.output())?.[1]}`;
+    const healthz = async () => (await fetch(`${operations}/healthz`)).json();
+    await eventually(async () => (await statusOf("dependencies")) === Serving.SERVING);
     await nats.kill();
-    await eventually(async () => (await health.check({})).status === Serving.NOT_SERVING);
+    await eventually(async () => (await statusOf("dependencies")) === Serving.NOT_SERVING);
+    expect(await statusOf("")).toBe(Serving.SERVING);
+    expect((await fetch(`${operations}/readyz`)).status).toBe(200);
+    expect(await healthz()).toEqual({ status: "unavailable", dependencies: { postgres: "ok", nats: "unreachable" } });
     await nats.start();
-    await eventually(async () => (await health.check({})).status === Serving.SERVING);
+    await eventually(async () => (await statusOf("dependencies")) === Serving.SERVING);
+    expect(await healthz()).toEqual({ status: "ok", dependencies: { postgres: "ok", nats: "ok" } });
   });
 
   test("metrics show its lag while it cannot write and after a restart, and leave out what is not known", async () => {
@@ -262,7 +269,7 @@ describe("while a dependency is down", TIMEOUT, () => {
 
 /** Reads the metrics of an aggregator; undefined for those that it leaves out. */
 async function metricsOf(running: AggregatorProcess) {
-  const port = await eventually(() => METRICS_PORT.exec(running.output())?.[1]);
+  const port = await eventually(() => OPERATIONS_PORT.exec(running.output())?.[1]);
   const response = await fetch(`http://127.0.0.1:${port}/metrics`);
   expect(response.headers.get("content-type")).toMatch(/^text\/plain; version=0.0.4/);
   const text = await response.text();

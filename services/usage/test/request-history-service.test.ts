@@ -4,7 +4,7 @@ import { DomainError, newId } from "@routeplane/domain";
 import { openDatabase } from "@routeplane/postgres";
 import { toTimestamp } from "@routeplane/rpc";
 import { createLogger } from "@routeplane/runtime";
-import { cloneDatabase } from "@routeplane/testing";
+import { cloneDatabase, SERVING } from "@routeplane/testing";
 import { afterAll, expect, it } from "vitest";
 import { pendingRequest, requestIds, settledRequest } from "./requests.ts";
 import { wireUsage } from "../src/app.ts";
@@ -22,6 +22,7 @@ afterAll(async () => {
 });
 
 const { routes, interceptors } = wireUsage({
+  ...SERVING,
   serviceCredentials: { callerOf: (token) => (token === "rps_test" ? "policy" : undefined) },
   database,
   verifyToken: async () => {

@@ -7,7 +7,7 @@ import { newId } from "@routeplane/domain";
 import { type Database, openDatabase } from "@routeplane/postgres";
 import { toTimestamp, type VerifyToken } from "@routeplane/rpc";
 import { createLogger } from "@routeplane/runtime";
-import { cloneDatabase, type TestDatabase } from "@routeplane/testing";
+import { cloneDatabase, SERVING, type TestDatabase } from "@routeplane/testing";
 import { sql } from "kysely";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { pendingRequest, settledRequest, usageEvent } from "./requests.ts";
@@ -38,7 +38,7 @@ beforeAll(async () => {
   );
   await createRequestLog(aggregator).record(deduplicate(requests));
   const serviceCredentials = { callerOf: (token: string) => (token === "rps_test" ? ("policy" as const) : undefined) };
-  const wiring = { serviceCredentials, database, verifyToken, log, clock: () => NOW.getTime() };
+  const wiring = { ...SERVING, serviceCredentials, database, verifyToken, log, clock: () => NOW.getTime() };
   const { routes, interceptors } = wireUsage(wiring);
   transport = createRouterTransport(routes, { router: { interceptors } });
   operator = as("operator/usage:*/audit:read");

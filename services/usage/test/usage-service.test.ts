@@ -1,4 +1,11 @@
-import { type Client, Code, ConnectError, createClient, createRouterTransport } from "@connectrpc/connect";
+import {
+  type Client,
+  Code,
+  ConnectError,
+  createClient,
+  createRouterTransport,
+  type Transport,
+} from "@connectrpc/connect";
 import { BadRequestSchema, ErrorInfoSchema } from "@routeplane/contracts/google-rpc";
 import { Health, HealthCheckResponse_ServingStatus as Serving } from "@routeplane/contracts/health";
 import { RequestStatus, UsageDimension, UsageService } from "@routeplane/contracts/usage";
@@ -6,8 +13,8 @@ import { ALL_OPERATOR_SCOPES } from "@routeplane/credentials";
 import { DomainError, type Id, newId } from "@routeplane/domain";
 import { type Database, openDatabase } from "@routeplane/postgres";
 import { toPageToken, toTimestamp, type VerifyToken } from "@routeplane/rpc";
-import { createLogger } from "@routeplane/runtime";
-import { cloneDatabase, type TestDatabase } from "@routeplane/testing";
+import { createLogger, Dependencies } from "@routeplane/runtime";
+import { cloneDatabase, SERVING, type TestDatabase } from "@routeplane/testing";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { pendingRequest, requestIds, settledRequest } from "./requests.ts";
 import { wireUsage } from "../src/app.ts";
@@ -62,7 +69,16 @@ const verifyToken: VerifyToken = async (token) => {
 function transportOver(over: Database<UsageSchema>) {
   const log = createLogger("test", () => "");
   const serviceCredentials = { callerOf: (token: string) => (token === "rps_test" ? ("policy" as const) : undefined) };
-  const wiring = { serviceCredentials, database: over, verifyToken, log, clock: () => NOW.getTime() };
+  const dependencies = new Dependencies([{ name: "postgres", isReachable: () => over.isReachable() }]);
+  const wiring = {
+    ...SERVING,
+    dependencies,
+    serviceCredentials,
+    database: over,
+    verifyToken,
+    log,
+    clock: () => NOW.getTime(),
+  };
   const { routes, interceptors } = wireUsage(wiring);
   return createRouterTransport(routes, { router: { interceptors } });
 }
@@ -329,8 +345,10 @@ describe("without the database", () => {
       metadata: { dependency: "postgres" },
     });
     expect(performance.now() - began).toBeLessThan(5_000);
-    expect((await createClient(Health, over).check({})).status).toBe(Serving.NOT_SERVING);
+    const statusOf = async (transport: Transport) =>
+      (await createClient(Health, transport).check({ service: "dependencies" })).status;
+    expect(await statusOf(over)).toBe(Serving.NOT_SERVING);
     await gone.stop();
-    expect((await createClient(Health, transport).check({})).status).toBe(Serving.SERVING);
+    expect(await statusOf(transport)).toBe(Serving.SERVING);
   });
 });

@@ -3,7 +3,7 @@ import { createConnectTransport, createGrpcTransport } from "@connectrpc/connect
 import { KeyService } from "@routeplane/contracts/auth";
 import { newId } from "@routeplane/domain";
 import { createLogger, currentOrigin, type Origin } from "@routeplane/runtime";
-import { connectGrpc } from "@routeplane/testing";
+import { connectGrpc, SERVING } from "@routeplane/testing";
 import { afterAll, describe, expect, it } from "vitest";
 import { CLIENT_ADDRESS, RELAY_CREDENTIAL } from "../headers.ts";
 import { rpcChain } from "./chain.ts";
@@ -31,7 +31,7 @@ const server = await startRpcServer({
   routes: (router) => router.service(KeyService, implementation),
 });
 const services = [mount(KeyService, implementation)];
-const grpcServer = await startGrpcServer({ ...address, ...chain, services, ready: async () => true });
+const grpcServer = await startGrpcServer({ ...address, ...chain, services, ...SERVING });
 const grpcClient = connectGrpc(`127.0.0.1:${grpcServer.port}`);
 afterAll(async () => {
   grpcClient.close();

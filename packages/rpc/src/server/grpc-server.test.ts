@@ -6,7 +6,7 @@ import { BadRequestSchema, ErrorInfoSchema } from "@routeplane/contracts/google-
 import { Health, HealthCheckResponse_ServingStatus as Status } from "@routeplane/contracts/health";
 import { DomainError, newId, notFound } from "@routeplane/domain";
 import { createLogger } from "@routeplane/runtime";
-import { connectGrpc, eventually } from "@routeplane/testing";
+import { connectGrpc, eventually, SERVING } from "@routeplane/testing";
 import { afterAll, describe, expect, it } from "vitest";
 import { principalOf } from "../principal.ts";
 import { rpcChain } from "./chain.ts";
@@ -33,7 +33,7 @@ async function start() {
     host: "127.0.0.1",
     port: 0,
     interceptors,
-    ready: () => Promise.resolve(true),
+    ...SERVING,
     services: [
       mount(VerificationService, {
         verifyKey: async ({ token }, context) => {

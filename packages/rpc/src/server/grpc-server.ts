@@ -9,17 +9,16 @@ import { DomainError } from "@routeplane/domain";
 import type { Component } from "@routeplane/runtime";
 import { toConnectError } from "../errors.ts";
 import { callOf, GrpcCall } from "./grpc-call.ts";
-import { healthService, type Readiness } from "./health.ts";
+import { type HealthOptions, healthService } from "./health.ts";
 import { DRAIN_TIMEOUT_MS, LIMITS } from "./limits.ts";
 
-export interface GrpcServerOptions {
+export interface GrpcServerOptions extends HealthOptions {
   readonly host: string;
   readonly port: number;
   /** Interceptors of `rpcChain`, as on the Connect server. */
   readonly interceptors: readonly Interceptor[];
   /** Services besides health; see `mount`. */
   readonly services: readonly MountedService[];
-  readonly ready: Readiness;
 }
 
 /** A service with its implementation. */
@@ -47,7 +46,7 @@ export async function startGrpcServer(options: GrpcServerOptions): Promise<Compo
     "grpc.max_concurrent_streams": LIMITS.maxConcurrentStreams,
     "grpc.enable_channelz": 0,
   });
-  for (const { service, implementation } of [...options.services, mount(Health, healthService(options.ready))]) {
+  for (const { service, implementation } of [...options.services, mount(Health, healthService(options))]) {
     for (const method of service.methods) {
       const handler = implementation[method.localName];
       if (isUnary(method) && typeof handler === "function") {

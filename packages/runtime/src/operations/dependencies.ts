@@ -1,0 +1,54 @@
+/** Another process that this one calls. */
+export interface Dependency {
+  readonly name: string;
+  /** True if the process does its work without it; its state is shown all the same. False by default. */
+  readonly optional?: boolean;
+  /** Resolves within about a second; never rejects. */
+  isReachable(): Promise<boolean>;
+}
+
+export type DependencyState = "ok" | "unreachable";
+
+/** Time within which checks of a dependency share one result: they may come from many sides at once. */
+const FRESH_MS = 500;
+
+/** Dependencies of a process, and which of them answer now. */
+export class Dependencies {
+  readonly #dependencies: readonly Dependency[];
+  readonly #monotonic: () => number;
+  readonly #checks = new Map<Dependency, { readonly at: number; readonly isReachable: Promise<boolean> }>();
+
+  constructor(dependencies: readonly Dependency[], monotonic: () => number = () => performance.now()) {
+    this.#dependencies = dependencies;
+    this.#monotonic = monotonic;
+  }
+
+  /** Asks every dependency at once; a result is shared for half a second. */
+  async states(): Promise<Readonly<Record<string, DependencyState>>> {
+    const entries = this.#dependencies.map(async (dependency): Promise<readonly [string, DependencyState]> => {
+      return [dependency.name, (await this.#isReachable(dependency)) ? "ok" : "unreachable"];
+    });
+    return Object.fromEntries(await Promise.all(entries));
+  }
+
+  /** Resolves to true if every dependency answers that is not optional. The others are not asked, and so delay nothing. */
+  async areReachable(): Promise<boolean> {
+    const required = this.#dependencies.filter(({ optional = false }) => !optional);
+    return (await Promise.all(required.map((dependency) => this.#isReachable(dependency)))).every(Boolean);
+  }
+
+  /** Reads the body of `/healthz`: whether requests can be served, and the state of each dependency. */
+  async report(): Promise<{ readonly isServing: boolean; readonly body: object }> {
+    const [isServing, dependencies] = await Promise.all([this.areReachable(), this.states()]);
+    return { isServing, body: { status: isServing ? "ok" : "unavailable", dependencies } };
+  }
+
+  #isReachable(dependency: Dependency): Promise<boolean> {
+    const now = this.#monotonic();
+    const last = this.#checks.get(dependency);
+    if (last !== undefined && now - last.at <= FRESH_MS) return last.isReachable;
+    const isReachable = dependency.isReachable();
+    this.#checks.set(dependency, { at: now, isReachable });
+    return isReachable;
+  }
+}

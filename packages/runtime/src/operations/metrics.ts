@@ -1,0 +1,103 @@
+import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from "prom-client";
+
+/**
+ * Metrics of this process, in one registry as Prometheus's own libraries have it: a module declares its counters and histograms
+ * beside the code that they count, and a component its gauges when it is opened.
+ *
+ *     const refusals = counter({ name: "routeplane_gateway_refusals_total", help: "Refused requests.", labels: ["code"] });
+ *     refusals.inc({ code: "budget_exceeded" });
+ *
+ * Names end with the unit, those of counters with `_total`. The values of a label come from a fixed list: never ids, paths, models
+ * or anything else that callers choose, because each value is a series for as long as the process lives.
+ */
+const registry = new Registry();
+
+export interface MetricOptions<Label extends string> {
+  readonly name: string;
+  readonly help: string;
+  /** Names of its labels. None by default. */
+  readonly labels?: readonly Label[];
+}
+
+/** Upper bounds in seconds, from a warm call to the longest stream. */
+const SECONDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300];
+
+/** Returns the counter of this name, and creates it first if there is none. */
+export function counter<Label extends string = never>({ name, help, labels = [] }: MetricOptions<Label>) {
+  const existing = registry.getSingleMetric(name);
+  if (existing instanceof Counter) return existing as Counter<Label>;
+  return new Counter<Label>({ name, help, labelNames: labels, registers: [registry] });
+}
+
+/** Returns the histogram of this name, of durations in seconds, and creates it first if there is none. */
+export function histogram<Label extends string = never>({ name, help, labels = [] }: MetricOptions<Label>) {
+  const existing = registry.getSingleMetric(name);
+  if (existing instanceof Histogram) return existing as Histogram<Label>;
+  return new Histogram<Label>({ name, help, labelNames: labels, buckets: SECONDS, registers: [registry] });
+}
+
+export interface GaugeOptions<Label extends string> extends MetricOptions<Label> {
+  /**
+   * Reads the values, when they are scraped: one for a gauge without labels, else one for each set of labels. A value that is not
+   * known is left out, never 0; so are all values of a read that fails or takes more than 2 s.
+   */
+  readonly read: () => Values<Label> | Promise<Values<Label>>;
+}
+
+type Values<Label extends string> =
+  | number
+  | undefined
+  | readonly { readonly labels: Readonly<Record<Label, string>>; readonly value: number | undefined }[];
+
+const READ_TIMEOUT_MS = 2_000;
+
+/** Registers a gauge that is read when it is scraped. A later one of the same name replaces it. */
+export function gauge<Label extends string = never>({ name, help, labels = [], read }: GaugeOptions<Label>): void {
+  registry.removeSingleMetric(name);
+  const own: Gauge<Label> = new Gauge<Label>({
+    name,
+    help,
+    labelNames: labels,
+    registers: [registry],
+    async collect() {
+      own.reset();
+      if (labels.length === 0) own.remove();
+      const values = await settledInTime(read);
+      if (typeof values === "number") own.set(values);
+      else if (values !== undefined) setAll(own, values);
+    },
+  });
+}
+
+function setAll<Label extends string>(target: Gauge<Label>, values: Exclude<Values<Label>, number | undefined>): void {
+  for (const { labels, value } of values) if (value !== undefined) target.set(labels, value);
+}
+
+async function settledInTime<T>(read: () => T | Promise<T>): Promise<T | undefined> {
+  const { promise: late, resolve } = Promise.withResolvers<undefined>();
+  const timer = setTimeout(() => resolve(undefined), READ_TIMEOUT_MS);
+  try {
+    return await Promise.race([read(), late]);
+  } catch {
+    return undefined;
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/** Adds the metrics of Node.js (event loop, memory, garbage collection, CPU) and of the build. Called once by each process. */
+export function collectProcessMetrics(build: Readonly<Record<"service" | "version", string>>): void {
+  if (registry.getSingleMetric("process_cpu_seconds_total") === undefined)
+    collectDefaultMetrics({ register: registry });
+  gauge({
+    name: "routeplane_build_info",
+    help: "Always 1; the labels name the process and the version of its build.",
+    labels: ["service", "version"],
+    read: () => [{ labels: build, value: 1 }],
+  });
+}
+
+/** Reads all metrics, in the text format of Prometheus. */
+export async function readMetrics(): Promise<{ readonly contentType: string; readonly text: string }> {
+  return { contentType: registry.contentType, text: await registry.metrics() };
+}
